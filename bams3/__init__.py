@@ -1,0 +1,1 @@
+"""bams3: alignments as independent, columnar, per-window chunks."""

@@ -1,0 +1,88 @@
+"""A growable byte buffer for nogil kernels; exposes the buffer protocol, so that no copy is made."""
+
+from cpython.buffer cimport PyBuffer_FillInfo
+from libc.stdlib cimport free, realloc
+from libc.string cimport memcpy
+
+
+cdef class Buffer:
+    """Bytes that grow at the end.
+
+    Kernels append with ``put*`` (nogil); Python reads it as any bytes-like object. While a view of
+    it is held it can't grow.
+    """
+
+    def __cinit__(self, size_t capacity=0):
+        self.data = NULL
+        self.size = self.capacity = 0
+        self.exports = 0
+        if capacity:
+            self.reserve(capacity)
+
+    def __dealloc__(self):
+        free(self.data)
+
+    def __len__(self):
+        return self.size
+
+    def __bytes__(self):
+        return (<char *> self.data)[:self.size] if self.size else b""
+
+    def __getbuffer__(self, Py_buffer *view, int flags):
+        if self.data == NULL:
+            self.reserve(1)
+        PyBuffer_FillInfo(view, self, self.data, <Py_ssize_t> self.size, 0, flags)
+        self.exports += 1
+
+    def __releasebuffer__(self, Py_buffer *view):
+        self.exports -= 1
+
+    cdef int reserve(self, size_t extra) except -1 nogil:
+        """Make room for ``extra`` more bytes."""
+        cdef size_t wanted = self.size + extra
+        cdef size_t capacity
+        cdef unsigned char *data
+        if wanted < self.size:
+            with gil:
+                raise MemoryError("a buffer can't hold more than the address space")
+        if wanted <= self.capacity:
+            return 0
+        if self.exports:
+            with gil:
+                raise BufferError("a buffer can't grow while a view of it is held")
+        capacity = self.capacity + self.capacity // 2
+        if capacity < wanted:
+            capacity = wanted
+        if capacity < 256:
+            capacity = 256
+        data = <unsigned char *> realloc(self.data, capacity)
+        if data == NULL:
+            with gil:
+                raise MemoryError(f"no memory for a buffer of {capacity} bytes")
+        self.data = data
+        self.capacity = capacity
+        return 0
+
+    cdef int put(self, const void *source, size_t length) except -1 nogil:
+        if self.size + length > self.capacity or self.data == NULL:
+            self.reserve(length)
+        if length:
+            memcpy(self.data + self.size, source, length)
+        self.size += length
+        return 0
+
+    cdef int put_u8(self, unsigned char value) except -1 nogil:
+        if self.size + 1 > self.capacity:
+            self.reserve(1)
+        self.data[self.size] = value
+        self.size += 1
+        return 0
+
+    cdef int put_u16(self, unsigned short value) except -1 nogil:
+        return self.put(&value, 2)
+
+    cdef int put_u32(self, unsigned int value) except -1 nogil:
+        return self.put(&value, 4)
+
+    cdef int put_u64(self, unsigned long long value) except -1 nogil:
+        return self.put(&value, 8)

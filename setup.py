@@ -1,0 +1,37 @@
+"""Compiles the kernels. All other settings are in pyproject.toml.
+
+BAMS3_BOUNDS_CHECKS=1 makes the checked build: every memoryview index is verified at run time.
+"""
+
+import os
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+checked = os.environ.get("BAMS3_BOUNDS_CHECKS") == "1"
+
+extensions = [
+    Extension(
+        ".".join(path.with_suffix("").parts),
+        [str(path)],
+        extra_compile_args=["-O1", "-g"] if checked else ["-O3"],
+    )
+    for path in sorted(Path("bams3").rglob("*.pyx"))
+]
+
+setup(
+    ext_modules=cythonize(
+        extensions,
+        build_dir="build/cython-checked" if checked else "build/cython",
+        nthreads=os.cpu_count() or 1,
+        compiler_directives={
+            "language_level": 3,
+            "boundscheck": checked,
+            "wraparound": False,
+            "initializedcheck": checked,
+            "cdivision": True,
+            "freethreading_compatible": False,
+        },
+    )
+)
