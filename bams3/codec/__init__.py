@@ -1,1 +1,199 @@
-"""TODO"""
+"""Records ↔ named streams: one module per BAM field, and the stream codecs.
+
+`encode` turns a block of records into streams; `Columns` turns streams back, each column when it is
+first asked for. What each stream holds stands at the top of its field's module.
+"""
+
+from array import array
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+from bams3.codec import cigars, flags, mates, names, positions, templates
+
+# The encoding of every field, written into each chunk's footer. A reader refuses those it does not know.
+ENCODINGS = {
+    "positions": "delta",
+    "flags": "dictionary",
+    "cigars": "dictionary",
+    "templates": "link",
+    "mates": "rules",
+    "names": "first-of-template",
+    "sequences": "nibbles",
+    "qualities": "packed",
+    "tags": "layouts",
+}
+
+# Streams that counting and depth need: they stand first in a chunk. All others follow.
+HOT_STREAMS = (
+    "pos", "pos.long", "flag", "flag.values", "mapq",
+    "cigar", "cigar.long", "cigar.count", "cigar.count.long", "cigar.op", "cigar.length", "cigar.length.long",
+    "link", "link.long", "border", "border.hash", "mate", "mate.ref", "mate.pos",
+)  # fmt: skip
+
+
+def encode(block: Any, reference_id: int) -> tuple[dict[str, Any], dict[str, int]]:
+    """Streams (name → bytes-like; empty ones left out) and zone map of a block of records.
+
+    `block`: a RecordBlock whose records all have RNAME `reference_id`. The zone map has `min_pos`,
+    `max_pos`, `max_end`, `min_mapq`, `max_mapq`, `flags_any` (bits set in any record) and `flags_all`
+    (in all). Raises SourceError for what can't be represented.
+    """
+    from bams3.codec import qualities, sequences, tags
+
+    count = len(block)
+    cigar = cigars.Encoder(block)
+    streams = positions.encode(block, cigar.end)
+    streams |= flags.encode(block)
+    streams |= cigar.streams
+    template_streams, previous = templates.encode(block, cigar.end)
+    streams |= template_streams
+    pos = positions.decode(streams["pos"], streams["pos.long"], count)
+    flag = flags.decode(streams["flag"], streams.get("flag.values", b""), count)
+    streams |= mates.encode(block, reference_id, pos, cigar.end, flag, previous)
+    streams |= names.encode(block, previous)
+    streams |= sequences.encode(block, cigar.query_length)
+    streams |= qualities.encode(block)
+    streams |= tags.Encoder(block, cigar.placeholders).streams
+    zone = _zone_map(pos, cigar.end, flag, streams["mapq"])
+    return {name: stream for name, stream in streams.items() if len(stream)}, zone
+
+
+def _zone_map(pos: array, end: array, flag: array, mapq: Any) -> dict[str, int]:
+    flags_any, flags_all = 0, 0xFFFF
+    for value in set(flag):
+        flags_any |= value
+        flags_all &= value
+    mapq = bytes(mapq)
+    return {
+        "min_pos": min(pos), "max_pos": max(pos), "max_end": max(end),
+        "min_mapq": min(mapq), "max_mapq": max(mapq), "flags_any": flags_any, "flags_all": flags_all,
+    }  # fmt: skip
+
+
+class Columns:
+    """The records of one row group by column, each decoded when it is first asked for.
+
+    Columns are `array.array` or bytes-like, shape (records,) unless said. Positions are 0-based,
+    ends exclusive. Every attribute raises FormatError where the streams do not fit each other.
+    """
+
+    def __init__(self, streams: Mapping[str, Any], records: int, reference_id: int) -> None:
+        """`streams`: name → bytes-like, and b"" for a stream that the row group does not have."""
+        self._streams = streams
+        self.records = records
+        self.reference_id = reference_id
+
+    @cached_property
+    def pos(self) -> array:
+        """POS, array('i')."""
+        return positions.decode(self._streams["pos"], self._streams["pos.long"], self.records)
+
+    @cached_property
+    def flag(self) -> array:
+        """FLAG, array('H')."""
+        return flags.decode(self._streams["flag"], self._streams["flag.values"], self.records)
+
+    @cached_property
+    def mapq(self) -> array:
+        """MAPQ, array('B')."""
+        return flags.decode_mapq(self._streams["mapq"], self.records)
+
+    @cached_property
+    def cigars(self) -> Any:
+        """The `codec.cigars.Cigars` of the records."""
+        return cigars.Cigars(self._streams, self.records)
+
+    @property
+    def cigar_start(self) -> array:
+        """Index of each record's first operation in `cigar_pool`, array('I')."""
+        return self.cigars.start
+
+    @property
+    def cigar_count(self) -> array:
+        """Number of each record's operations, array('I')."""
+        return self.cigars.count
+
+    @property
+    def cigar_pool(self) -> array:
+        """Operations as BAM packs them (length << 4 | op), array('I')."""
+        return self.cigars.pool
+
+    @cached_property
+    def end(self) -> array:
+        """End on the reference as htslib's bam_endpos, array('i')."""
+        return self.cigars.ends(self.pos, self.flag)
+
+    @cached_property
+    def previous(self) -> array:
+        """Index of the previous record here with the same name, or -1, array('i')."""
+        return templates.decode(self._streams["link"], self._streams["link.long"], self.records)
+
+    @cached_property
+    def _borders(self) -> tuple[array, array]:
+        return templates.decode_borders(self._streams["border"], self._streams["border.hash"], self.records)
+
+    @property
+    def border_index(self) -> array:
+        """Records whose template may have records in other row groups, array('I'), ascending."""
+        return self._borders[0]
+
+    @property
+    def border_hash(self) -> array:
+        """64-bit hash of the name of each of `border_index`, array('Q')."""
+        return self._borders[1]
+
+    @cached_property
+    def _mates(self) -> Any:
+        return mates.Mates(self._streams, self.reference_id, self.pos, self.flag, self.previous)
+
+    @property
+    def next_ref(self) -> array:
+        """Reference id of RNEXT, array('i')."""
+        return self._mates.next_ref
+
+    @property
+    def next_pos(self) -> array:
+        """PNEXT, array('i')."""
+        return self._mates.next_pos
+
+    @cached_property
+    def tlen(self) -> array:
+        """TLEN, array('i')."""
+        return self._mates.template_lengths(self._streams["mate.tlen"], self.pos, self.end, self.flag)
+
+    @cached_property
+    def names(self) -> tuple[Any, array]:
+        """QNAMEs without NUL, back to back, and array('q') of records + 1 offsets."""
+        return names.decode(self._streams["name"], self.previous)
+
+    @cached_property
+    def l_seq(self) -> array:
+        """Length of SEQ, array('i')."""
+        from bams3.codec import sequences
+
+        streams = self._streams
+        return sequences.decode_lengths(streams["seq.length"], streams["seq.length.long"], self.cigars.query_length)
+
+    @property
+    def seq(self) -> Any:
+        """SEQs as BAM packs them, back to back, (l_seq + 1) // 2 bytes each."""
+        return self._streams["seq"]
+
+    @cached_property
+    def qual(self) -> Any:
+        """QUALs as BAM has them, back to back, l_seq bytes each."""
+        from bams3.codec import qualities
+
+        return qualities.decode(self._streams["qual"], self._streams["qual.values"], sum(self.l_seq))
+
+    def block(self) -> Any:
+        """The records as a RecordBlock, bit for bit those that were encoded."""
+        from bams3.codec import records, tags
+
+        return records.assemble(
+            self.reference_id, self.pos, self.mapq, positions.decode_bins(self._streams["bin"], self.pos, self.end),
+            self.flag, self.l_seq, self.next_ref, self.next_pos, self.tlen, self.names, self.cigars,
+            cigars.decode_placeholders(self._streams["cigar.placeholder"], self.records), self.seq, self.qual,
+            tags.Tags(self._streams, self.records),
+        )  # fmt: skip

@@ -1,0 +1,161 @@
+"""Templates: which records of a row group have the same name.
+
+``link``: distance to the previous record of the row group with the same name, 0 where there is
+none; short integers. ``border`` (u32 record indices, ascending) and ``border.hash`` (u64, one
+each): records whose template may have records in other row groups, and the hash of its name, so
+that depth can join mates across row groups without reading names.
+"""
+
+from cpython cimport array
+from array import array as new_array
+
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcmp, memcpy, memset
+
+from bams3.buffer cimport Buffer
+from bams3.codec.primitives cimport (
+    Cursor, get_short, load_u32, open_cursor, put_short, record_flag, record_name, record_name_length,
+    record_next_pos, record_next_ref, record_pos, record_ref,
+)
+
+from bams3.errors import FormatError
+
+cdef array.array INT32 = new_array("i")
+cdef array.array UINT32 = new_array("I")
+cdef array.array UINT64 = new_array("Q")
+
+cdef enum:
+    PAIRED = 1
+    PROPER_PAIR = 2
+    SECONDARY_OR_SUPPLEMENTARY = 0x900
+    NEAR = 1024  # bases from the first record of the row group in which every first record is a border
+
+
+cdef inline uint64_t hash_name(const uint8_t *name, int length) noexcept nogil:
+    """64-bit hash of a name (without its NUL): docs/format.md, "Name hash"."""
+    cdef uint64_t h = <uint64_t> 0x9E3779B97F4A7C15 ^ <uint64_t> length
+    cdef uint64_t word
+    while length > 0:
+        word = 0
+        memcpy(&word, name, 8 if length > 8 else length)
+        h = (h ^ word) * <uint64_t> 0xFF51AFD7ED558CCD
+        h ^= h >> 32
+        name += 8
+        length -= 8
+    h *= <uint64_t> 0xC4CEB9FE1A85EC53
+    return h ^ (h >> 29)
+
+
+cdef bint may_cross(const uint8_t *r, bint first, bint last, int64_t low, int32_t end) noexcept nogil:
+    """Can this record meet, in mosdepth's table of seen names, a record of another row group?
+
+    ``first``/``last``: it is the first/last of its name here; ``low``: POS of the first record here.
+    """
+    cdef uint32_t flag = record_flag(r)
+    cdef bint together = record_next_ref(r) == record_ref(r)
+    cdef int32_t pos = record_pos(r), next_pos = record_next_pos(r)
+    if last and flag & PROPER_PAIR and together and pos <= next_pos < end:
+        return True
+    if not first:
+        return False
+    return (
+        pos < low + NEAR or flag & SECONDARY_OR_SUPPLEMENTARY or not flag & PAIRED
+        or not flag & PROPER_PAIR or not together or next_pos <= low
+    )
+
+
+def encode(block, const int32_t[::1] end):
+    """Streams of a block, and ``previous``: array('i'), the index of the previous record of the name or -1."""
+    cdef const uint8_t[::1] data = block.data
+    cdef const int64_t[::1] offsets = block.offsets
+    cdef Py_ssize_t n = offsets.shape[0] - 1, i, slots = 16, slot
+    cdef Buffer link = Buffer(n), link_long = Buffer(), border = Buffer(), border_hash = Buffer()
+    cdef array.array previous_array = array.clone(INT32, n, False)
+    cdef int32_t[::1] previous = previous_array
+    while slots < 2 * n:
+        slots *= 2
+    cdef int32_t *table = <int32_t *> malloc(slots * sizeof(int32_t))
+    cdef uint64_t *hashes = <uint64_t *> malloc((n + 1) * sizeof(uint64_t))
+    cdef uint8_t *last = <uint8_t *> malloc(n + 1)
+    cdef const uint8_t *r
+    cdef const uint8_t *other
+    cdef int length
+    if table == NULL or hashes == NULL or last == NULL:
+        free(table)
+        free(hashes)
+        free(last)
+        raise MemoryError("no memory for the names of a row group")
+    memset(table, 255, slots * sizeof(int32_t))
+    memset(last, 1, n + 1)
+    try:
+        with nogil:
+            for i in range(n):
+                r = &data[offsets[i]]
+                length = record_name_length(r) - 1
+                hashes[i] = hash_name(record_name(r), length)
+                slot = hashes[i] & (slots - 1)
+                previous[i] = -1
+                while table[slot] >= 0:
+                    other = &data[offsets[table[slot]]]
+                    if (
+                        hashes[table[slot]] == hashes[i] and record_name_length(other) == length + 1
+                        and memcmp(record_name(other), record_name(r), length) == 0
+                    ):
+                        previous[i] = table[slot]
+                        last[table[slot]] = 0
+                        break
+                    slot = (slot + 1) & (slots - 1)
+                table[slot] = <int32_t> i
+                put_short(link, link_long, <uint32_t> (i - previous[i]) if previous[i] >= 0 else 0)
+            for i in range(n):
+                r = &data[offsets[i]]
+                if record_ref(r) >= 0 and may_cross(
+                    r, previous[i] < 0, last[i], record_pos(&data[offsets[0]]), end[i]
+                ):
+                    border.put_u32(<uint32_t> i)
+                    border_hash.put_u64(hashes[i])
+    finally:
+        free(table)
+        free(hashes)
+        free(last)
+    streams = {"link": link, "link.long": link_long, "border": border, "border.hash": border_hash}
+    return streams, previous_array
+
+
+def decode(const uint8_t[::1] stream, const uint8_t[::1] escaped, Py_ssize_t n):
+    """``previous`` of n records: array('i'), the index of the previous record of the name or -1."""
+    cdef array.array previous = array.clone(INT32, n, False)
+    cdef int32_t[::1] out = previous
+    cdef Cursor main, longs
+    cdef Py_ssize_t i
+    cdef uint32_t distance = 0
+    cdef bint whole = True
+    open_cursor(&main, stream)
+    open_cursor(&longs, escaped)
+    with nogil:
+        for i in range(n):
+            if not get_short(&main, &longs, &distance) or distance > i:
+                whole = False
+                break
+            out[i] = <int32_t> (i - distance) if distance else -1
+    if not whole:
+        raise FormatError("stream 'link' does not fit the row group's record count")
+    return previous
+
+
+def decode_borders(const uint8_t[::1] indices, const uint8_t[::1] hashes, Py_ssize_t n):
+    """(array('I') record indices, array('Q') name hashes) of the border records."""
+    cdef Py_ssize_t count = indices.shape[0] // 4, k
+    cdef array.array index = array.clone(UINT32, count, False)
+    cdef array.array name_hash = array.clone(UINT64, count, False)
+    cdef uint32_t[::1] out = index
+    if indices.shape[0] % 4 or hashes.shape[0] != 8 * count:
+        raise FormatError("streams 'border' and 'border.hash' do not fit each other")
+    for k in range(count):
+        out[k] = load_u32(&indices[4 * k])
+        if out[k] >= n or (k and out[k] <= out[k - 1]):
+            raise FormatError(f"stream 'border' names record {out[k]} of {n} or is not ascending")
+    if count:
+        memcpy(name_hash.data.as_voidptr, &hashes[0], 8 * count)
+    return index, name_hash
