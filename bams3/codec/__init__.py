@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from bams3.codec import cigars, flags, mates, names, positions, templates
+from bams3.errors import FormatError
 
 # The encoding of every field, written into each chunk's footer. A reader refuses those it does not know.
 ENCODINGS = {
@@ -32,8 +33,8 @@ HOT_STREAMS = (
 )  # fmt: skip
 
 
-def encode(block: Any, reference_id: int) -> tuple[dict[str, Any], dict[str, int]]:
-    """Streams (name → bytes-like; empty ones left out) and zone map of a block of records.
+def encode(block: Any, reference_id: int) -> tuple[dict[str, Any], dict[str, int], list[int], list[str]]:
+    """Streams (name → bytes-like; empty ones left out), zone map, and mentioned reference ids and read groups.
 
     `block`: a RecordBlock whose records all have RNAME `reference_id`. The zone map has `min_pos`,
     `max_pos`, `max_end`, `min_mapq`, `max_mapq`, `flags_any` (bits set in any record) and `flags_all`
@@ -50,13 +51,15 @@ def encode(block: Any, reference_id: int) -> tuple[dict[str, Any], dict[str, int
     streams |= template_streams
     pos = positions.decode(streams["pos"], streams["pos.long"], count)
     flag = flags.decode(streams["flag"], streams.get("flag.values", b""), count)
-    streams |= mates.encode(block, reference_id, pos, cigar.end, flag, previous)
+    mate_streams, references = mates.encode(block, reference_id, pos, cigar.end, flag, previous)
+    streams |= mate_streams
     streams |= names.encode(block, previous)
     streams |= sequences.encode(block, cigar.query_length)
     streams |= qualities.encode(block)
     streams |= tags.Encoder(block, cigar.placeholders).streams
     zone = _zone_map(pos, cigar.end, flag, streams["mapq"])
-    return {name: stream for name, stream in streams.items() if len(stream)}, zone
+    read_groups = sorted(set(bytes(streams.get("tag.RG:Z", b"")).decode("utf-8", "surrogateescape").split("\0")) - {""})
+    return {name: stream for name, stream in streams.items() if len(stream)}, zone, references, read_groups
 
 
 def _zone_map(pos: array, end: array, flag: array, mapq: Any) -> dict[str, int]:
@@ -71,6 +74,18 @@ def _zone_map(pos: array, end: array, flag: array, mapq: Any) -> dict[str, int]:
     }  # fmt: skip
 
 
+class _Column(cached_property):
+    """A column, decoded at first use; an error in it says where the row group is."""
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        try:
+            return super().__get__(instance, owner)
+        except FormatError as error:
+            if str(error).startswith(instance.name):
+                raise
+            raise FormatError(f"{instance.name}: {error}") from error
+
+
 class Columns:
     """The records of one row group by column, each decoded when it is first asked for.
 
@@ -78,28 +93,32 @@ class Columns:
     ends exclusive. Every attribute raises FormatError where the streams do not fit each other.
     """
 
-    def __init__(self, streams: Mapping[str, Any], records: int, reference_id: int) -> None:
-        """`streams`: name → bytes-like, and b"" for a stream that the row group does not have."""
+    name = "row group"  # for messages
+    reference_id: int  # of every record; −1: no position
+
+    def __init__(self, streams: Mapping[str, Any], records: int, size: int) -> None:
+        """`streams`: name → bytes-like, and b"" for a stream that the row group does not have; `size`: of the
+        records in bytes, as BAM has them."""
         self._streams = streams
         self.records = records
-        self.reference_id = reference_id
+        self.size = size
 
-    @cached_property
+    @_Column
     def pos(self) -> array:
         """POS, array('i')."""
         return positions.decode(self._streams["pos"], self._streams["pos.long"], self.records)
 
-    @cached_property
+    @_Column
     def flag(self) -> array:
         """FLAG, array('H')."""
         return flags.decode(self._streams["flag"], self._streams["flag.values"], self.records)
 
-    @cached_property
+    @_Column
     def mapq(self) -> array:
         """MAPQ, array('B')."""
         return flags.decode_mapq(self._streams["mapq"], self.records)
 
-    @cached_property
+    @_Column
     def cigars(self) -> Any:
         """The `codec.cigars.Cigars` of the records."""
         return cigars.Cigars(self._streams, self.records)
@@ -119,17 +138,17 @@ class Columns:
         """Operations as BAM packs them (length << 4 | op), array('I')."""
         return self.cigars.pool
 
-    @cached_property
+    @_Column
     def end(self) -> array:
         """End on the reference as htslib's bam_endpos, array('i')."""
         return self.cigars.ends(self.pos, self.flag)
 
-    @cached_property
+    @_Column
     def previous(self) -> array:
         """Index of the previous record here with the same name, or -1, array('i')."""
         return templates.decode(self._streams["link"], self._streams["link.long"], self.records)
 
-    @cached_property
+    @_Column
     def _borders(self) -> tuple[array, array]:
         return templates.decode_borders(self._streams["border"], self._streams["border.hash"], self.records)
 
@@ -143,7 +162,7 @@ class Columns:
         """64-bit hash of the name of each of `border_index`, array('Q')."""
         return self._borders[1]
 
-    @cached_property
+    @_Column
     def _mates(self) -> Any:
         return mates.Mates(self._streams, self.reference_id, self.pos, self.flag, self.previous)
 
@@ -157,17 +176,17 @@ class Columns:
         """PNEXT, array('i')."""
         return self._mates.next_pos
 
-    @cached_property
+    @_Column
     def tlen(self) -> array:
         """TLEN, array('i')."""
         return self._mates.template_lengths(self._streams["mate.tlen"], self.pos, self.end, self.flag)
 
-    @cached_property
+    @_Column
     def names(self) -> tuple[Any, array]:
         """QNAMEs without NUL, back to back, and array('q') of records + 1 offsets."""
         return names.decode(self._streams["name"], self.previous)
 
-    @cached_property
+    @_Column
     def l_seq(self) -> array:
         """Length of SEQ, array('i')."""
         from bams3.codec import sequences
@@ -180,7 +199,7 @@ class Columns:
         """SEQs as BAM packs them, back to back, (l_seq + 1) // 2 bytes each."""
         return self._streams["seq"]
 
-    @cached_property
+    @_Column
     def qual(self) -> Any:
         """QUALs as BAM has them, back to back, l_seq bytes each."""
         from bams3.codec import qualities
@@ -189,10 +208,14 @@ class Columns:
 
     def block(self) -> Any:
         """The records as a RecordBlock, bit for bit those that were encoded."""
+        return self._block
+
+    @_Column
+    def _block(self) -> Any:
         from bams3.codec import records, tags
 
         return records.assemble(
-            self.reference_id, self.pos, self.mapq, positions.decode_bins(self._streams["bin"], self.pos, self.end),
+            self.size, self.reference_id, self.pos, self.mapq, positions.decode_bins(self._streams["bin"], self.pos, self.end),
             self.flag, self.l_seq, self.next_ref, self.next_pos, self.tlen, self.names, self.cigars,
             cigars.decode_placeholders(self._streams["cigar.placeholder"], self.records), self.seq, self.qual,
             tags.Tags(self._streams, self.records),

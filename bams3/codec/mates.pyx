@@ -108,7 +108,8 @@ def encode(
     block, int32_t reference_id, const int32_t[::1] pos, const int32_t[::1] end, const uint16_t[::1] flag,
     const int32_t[::1] previous,
 ):
-    """Streams of the mate fields of a block, all of whose records have RNAME ``reference_id``."""
+    """Streams of the mate fields of a block, all of whose records have RNAME ``reference_id``; and the sorted ids
+    of the references that RNAME and RNEXT mention."""
     cdef const uint8_t[::1] data = block.data
     cdef const int64_t[::1] offsets = block.offsets
     cdef Py_ssize_t n = pos.shape[0], i
@@ -144,7 +145,9 @@ def encode(
                 )
             if rule == EXPLICIT or rule == PARTNER_EXPLICIT:
                 length.put_u32(<uint32_t> tlen)
-    return {"mate": rules, "mate.ref": planes(ref), "mate.pos": planes(place), "mate.tlen": planes(length)}
+    mentioned = sorted({reference_id, *new_array("i", bytes(ref))} - {-1})
+    streams = {"mate": rules, "mate.ref": planes(ref), "mate.pos": planes(place), "mate.tlen": planes(length)}
+    return streams, mentioned
 
 
 cdef Buffer planes(Buffer values):

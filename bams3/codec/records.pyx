@@ -15,6 +15,7 @@ from bams3.sources.records import RecordBlock
 cdef array.array INT64 = new_array("q")
 
 cdef enum:
+    MAX_RESERVED = 1 << 26  # bytes taken on the word of a footer
     FIXED = 36  # bytes before the name, block_size included
     SOFT_CLIP = 4
     REF_SKIP = 3
@@ -29,18 +30,21 @@ cdef inline void store_u16(uint8_t *p, uint16_t value) noexcept nogil:
 
 
 def assemble(
-    int32_t reference_id, const int32_t[::1] pos, const uint8_t[::1] mapq, const uint16_t[::1] bins,
+    int64_t total_size, int32_t reference_id, const int32_t[::1] pos, const uint8_t[::1] mapq, const uint16_t[::1] bins,
     const uint16_t[::1] flag, const int32_t[::1] l_seq, const int32_t[::1] next_ref,
     const int32_t[::1] next_pos, const int32_t[::1] tlen, names, cigars, const uint32_t[::1] placeholders,
     const uint8_t[::1] seq, const uint8_t[::1] qual, Tags tags,
 ):
-    """RecordBlock of the n records of a row group; the columns are those of the fields' ``decode``."""
+    """RecordBlock of the n records of a row group; the columns are those of the fields' ``decode``.
+
+    ``total_size``: of the records in bytes. Raises FormatError where the columns do not add up to it.
+    """
     cdef const uint8_t[::1] name = names[0]
     cdef const int64_t[::1] name_offset = names[1]
     cdef const uint32_t[::1] start = cigars.start, count = cigars.count, pool = cigars.pool
     cdef const int32_t[::1] reference_length = cigars.reference_length
     cdef Py_ssize_t n = pos.shape[0], i, marked = 0
-    cdef Buffer out = Buffer(name.shape[0] + seq.shape[0] + qual.shape[0] + (FIXED + 64) * n)
+    cdef Buffer out = Buffer(min(total_size, MAX_RESERVED))
     cdef array.array offsets_array = array.clone(INT64, n + 1, False)
     cdef int64_t[::1] offsets = offsets_array
     cdef int64_t seq_at = 0, qual_at = 0, seq_size, size
@@ -103,12 +107,14 @@ def assemble(
             out.size = r - out.data
             tags.put(out, i, real, count[i])
             size = <int64_t> out.size - offsets[i] - 4
-            if size > 0x7FFFFFFF:
+            if size > 0x7FFFFFFF or <int64_t> out.size > total_size:
                 problem = 3
                 break
             store(out.data + offsets[i], <int32_t> size)
         offsets[n] = <int64_t> out.size
     if problem:
-        what = ["", "its CIGAR has too many operations", "the bases or qualities end", "it is larger than 2 GiB"]
+        what = ["", "its CIGAR has too many operations", "the bases or qualities end", "it is larger than the footer allows"]
         raise FormatError(f"record {i + 1} of the row group can't be rebuilt: {what[problem]}")
+    if <int64_t> out.size != total_size:
+        raise FormatError(f"the records have {out.size} bytes instead of the {total_size} that the footer says")
     return RecordBlock(out, offsets_array)

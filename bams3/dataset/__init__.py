@@ -1,1 +1,1 @@
-"""TODO"""
+"""The dataset: its layout, manifest, index of chunks, parts and commit, and opening it."""

@@ -1,0 +1,98 @@
+"""Writing a chunk: row groups in, one object out."""
+
+import shutil
+import tempfile
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from bams3 import codec
+from bams3.chunk.footer import MAGIC, TRAILER, Footer, RowGroupEntry, StreamEntry
+from bams3.chunk.reader import Chunk
+from bams3.codec import streams
+
+SPILL = 32 << 20  # bytes of compressed streams of a chunk that are kept in memory
+
+_HOT = frozenset(codec.HOT_STREAMS)
+
+
+@dataclass
+class CompressedRowGroup:
+    """A row group ready to be written: `streams` is name → (codec, stored bytes, raw length)."""
+
+    records: int
+    bytes: int
+    zone: dict[str, int]
+    references: list[int]
+    read_groups: list[str]
+    crc32: int
+    streams: dict[str, tuple[str, bytes, int]]
+
+
+def compress_row_group(block: Any, reference_id: int, level: int) -> CompressedRowGroup:
+    """Encode and compress a RecordBlock. Runs without the GIL for most of its time."""
+    encoded, zone, references, read_groups = codec.encode(block, reference_id)
+    compressed = {}
+    for name, stream in encoded.items():
+        compressed[name] = (*streams.compress(name, stream, level), len(stream))
+    size = block.offsets[-1] - block.offsets[0]
+    checksum = records_checksum(block)
+    return CompressedRowGroup(len(block), size, zone, references, read_groups, checksum, compressed)
+
+
+def stored_row_group(chunk: Chunk, number: int) -> CompressedRowGroup:
+    """A row group of a chunk as it stands there. Raises FormatError where it is damaged."""
+    entry = chunk.footer.row_groups[number]
+    return CompressedRowGroup(
+        entry.records, entry.bytes, entry.zone_map(), entry.references, entry.read_groups, entry.crc32,
+        chunk.stored_streams(number),
+    )  # fmt: skip
+
+
+def records_checksum(block: Any) -> int:
+    """CRC-32 of the records' bytes as BAM has them."""
+    return zlib.crc32(memoryview(block.data)[block.offsets[0] : block.offsets[-1]])
+
+
+def write_chunk(
+    file: BinaryIO, footer: Footer, row_groups: Iterable[CompressedRowGroup], references: Sequence[Sequence[Any]]
+) -> tuple[int, int, int]:
+    """Write a chunk whose footer's identity is filled in; returns (size of the chunk in bytes, of its footer with
+    the trailer, CRC-32 of the stored footer). `references` are the [name, length] of the dataset.
+
+    The streams for counting and depth of all row groups come first, contiguous. The others are kept
+    aside until then: in memory, past `SPILL` bytes in a temporary file.
+    """
+    hot: list[tuple[RowGroupEntry, str, tuple[str, bytes, int]]] = []
+    cold: list[tuple[RowGroupEntry, str, tuple[str, int, int, int]]] = []
+    with tempfile.SpooledTemporaryFile(max_size=SPILL) as aside:
+        for group in row_groups:
+            entry = RowGroupEntry(
+                group.records, group.bytes, **group.zone, references=group.references,
+                read_groups=group.read_groups, crc32=group.crc32, streams={},
+            )  # fmt: skip
+            footer.row_groups.append(entry)
+            for name, (coding, stored, raw) in group.streams.items():
+                if name in _HOT:
+                    hot.append((entry, name, (coding, stored, raw)))
+                else:
+                    aside.write(stored)
+                    cold.append((entry, name, (coding, len(stored), raw, streams.checksum(stored))))
+        file.write(MAGIC)
+        at = len(MAGIC)
+        for entry, name, (coding, stored, raw) in hot:
+            entry.streams[name] = StreamEntry(coding, at, len(stored), raw, streams.checksum(stored))
+            file.write(stored)
+            at += len(stored)
+        footer.hot = at
+        for entry, name, (coding, length, raw, crc32) in cold:
+            entry.streams[name] = StreamEntry(coding, at, length, raw, crc32)
+            at += length
+        aside.seek(0)
+        shutil.copyfileobj(aside, file, 1 << 20)
+    mentioned = sorted({reference for group in footer.row_groups for reference in group.references})
+    footer.references = [[reference, *references[reference]] for reference in mentioned]
+    ending = footer.to_bytes()
+    file.write(ending)
+    return at + len(ending), len(ending), TRAILER.unpack(ending[-TRAILER.size :])[1]

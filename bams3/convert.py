@@ -1,0 +1,367 @@
+"""Convert alignments (BAM, CRAM, SAM; a file or standard input) to a dataset.
+
+Blocks of records come from the source, are cut into row groups, encoded and compressed by worker
+threads, and written chunk by chunk in order. At most a few row groups per worker are in memory.
+"""
+
+import os
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from bams3.chunk.footer import Footer
+from bams3.chunk.reader import Chunk
+from bams3.chunk.writer import (
+    CompressedRowGroup,
+    compress_row_group,
+    records_checksum,
+    stored_row_group,
+    write_chunk,
+)
+from bams3.codec.streams import DEFAULT_LEVEL
+from bams3.dataset import layout, parts
+from bams3.dataset.counts import count as count_block
+from bams3.dataset.layout import UNPLACED, Window
+from bams3.dataset.manifest import ChunkEntry, Counts, Manifest
+from bams3.errors import DatasetError, FormatError, SourceError, UsageError
+from bams3.storage import Storage, open_storage
+
+
+def available_cores() -> int:
+    """Cores that this process may use: its affinity, and its cgroup's quota."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        with open("/sys/fs/cgroup/cpu.max") as file:
+            quota, period = file.read().split()
+        return max(1, min(cores, int(quota) // int(period)))
+    except (OSError, ValueError):
+        return cores
+
+
+def worker_count(workers: int | str) -> int:
+    """A number of workers, or `auto` for all available cores. Raises UsageError for anything else."""
+    if workers == "auto":
+        return available_cores()
+    try:
+        number = int(workers)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise UsageError(f"workers {workers!r}: give a number from 1, or auto")
+    return number
+
+
+def convert(
+    source: Any, dataset: Any, *, chunk_size: int | str = layout.DEFAULT_CHUNK_SIZE, workers: int | str = "auto",
+    level: int = DEFAULT_LEVEL, sort: bool = False, overwrite: bool = False, resume: bool = False,
+    reference: str | None = None, index: str | None = None, batch: tuple[int, int] | None = None,
+    windows: Sequence[str] = (), progress: Callable[[int], None] | None = None,
+) -> Manifest | None:  # fmt: skip
+    """Convert `source` (path, or `-`) to the dataset `dataset` (path or URI); returns its manifest.
+
+    With `batch` (i, n) or `windows` (region strings on chunk boundaries, `_unplaced` for reads with no
+    position) only those windows are converted, through the source's index, to a part (returns None);
+    `merge` completes the dataset. `sort`: sort the input by coordinate first. `resume`: take what an
+    earlier, interrupted run left, after checking it. `progress` is called with numbers of records done.
+
+    Raises SourceError for input that is damaged, unsorted or can't be represented; DatasetError if the
+    dataset exists (unless `overwrite`); UsageError for options that do not fit. No error leaves anything
+    that opens as a dataset.
+    """
+    if batch and windows:
+        raise UsageError("give --batch or --window, not both")
+    if not 1 <= level <= 19:
+        raise UsageError(f"level {level}: choose one from 1 to 19")
+    size = layout.parse_size(chunk_size)
+    storage = open_storage(str(dataset))
+    with ExitStack() as stack:
+        path = stack.enter_context(_sorted(str(source), reference)) if sort else str(source)
+        from bams3.sources.bam import open_source
+
+        opened = stack.enter_context(open_source(path, index=index, reference=reference))
+        plan = parts.Plan.of(opened.header, size, level)
+        name = _part_name(plan, batch, windows)
+        _prepare(storage, name, overwrite, resume)
+        parts.write_plan(storage, plan, opened.header.text)
+        chosen = _chosen_windows(plan, batch, windows)
+        job = _Conversion(storage, plan, worker_count(workers), resume, progress)
+        try:
+            if chosen is None:
+                part = job.run(opened.blocks())
+                part.windows = plan.windows()
+                return parts.commit(storage, plan, [part])
+            part = job.run(_blocks_of(opened, chosen))
+        except FileNotFoundError as error:
+            raise DatasetError(f"{storage.root}: {error.filename} was removed while the dataset was written") from error
+        part.windows = list(chosen)
+        part.source_counts = _source_counts(opened)
+        storage.put(f"{layout.PARTS}/{name}.json", part.to_bytes())
+        return None
+
+
+def merge(dataset: Any) -> Manifest:
+    """Complete a dataset of which all parts are there; a dataset that is complete stays as it is.
+
+    Raises DatasetError naming what is missing or does not add up.
+    """
+    storage = open_storage(str(dataset))
+    if storage.exists(layout.METADATA):
+        storage.delete_all(layout.PARTS)
+        return Manifest.from_bytes(storage.get(layout.METADATA), str(dataset))
+    plan = parts.read_plan(storage)
+    return parts.commit(storage, plan, parts.read_parts(storage, plan))
+
+
+def _part_name(plan: parts.Plan, batch: tuple[int, int] | None, windows: Sequence[str]) -> str | None:
+    if batch:
+        return f"{batch[0]:06d}-of-{batch[1]:06d}"
+    if windows:
+        first = _parse_windows(plan, windows)[0]
+        contig = "_unplaced" if first[0] == UNPLACED else layout.encode_name(plan.references[first[0]][0])
+        return f"{contig}-{first.start:09d}"
+    return None
+
+
+def _prepare(storage: Storage, part: str | None, overwrite: bool, resume: bool) -> None:
+    """Refuse to write where something is, unless asked to."""
+    if part is not None:
+        if overwrite:
+            storage.delete(f"{layout.PARTS}/{part}.json")
+        elif storage.exists(f"{layout.PARTS}/{part}.json") and not resume:
+            raise DatasetError(f"{storage.root}: this part is there; use --resume or --overwrite to convert it again")
+        if storage.exists(layout.METADATA) and overwrite:
+            _remove(storage)
+    elif overwrite:
+        _remove(storage)
+    elif not resume and any(True for _ in storage.list()):
+        what = "exists" if storage.exists(layout.METADATA) else "is not empty"
+        raise DatasetError(f"{storage.root} {what}; use --overwrite to replace it, or --resume to go on with it")
+    if storage.exists(layout.METADATA):
+        raise DatasetError(f"{storage.root} is a complete dataset; use --overwrite to replace it")
+
+
+def _remove(storage: Storage) -> None:
+    """Remove a dataset, the manifest first. Raises DatasetError if there is something that is not a dataset."""
+    ours = (layout.METADATA, layout.HEADER, layout.INDEX, f"{layout.DATA}/", f"{layout.PARTS}/")
+    for path in storage.list():
+        if not path.startswith(ours):
+            raise DatasetError(f"{storage.root}: not overwritten, since {path} in it is not part of a dataset")
+    storage.delete(layout.METADATA)
+    for path in (layout.PARTS, layout.DATA, "_index"):
+        storage.delete_all(path)
+    storage.delete(layout.HEADER)
+
+
+def _parse_windows(plan: parts.Plan, texts: Sequence[str]) -> list[Window]:
+    """The cells of the grid that the regions cover. Raises UsageError for regions off the grid's boundaries."""
+    from bams3.regions import parse_regions
+
+    wanted: list[Window] = []
+    references = [(name, length) for name, length in plan.references]
+    for text in texts:
+        if text == layout.UNPLACED_FOLDER:
+            wanted.append(Window(UNPLACED, 0, 0))
+            continue
+        for region in parse_regions([text], references):
+            length = references[region.reference_id][1]
+            if region.start % plan.chunk_size or (region.end % plan.chunk_size and region.end != length):
+                raise UsageError(f"window {text}: it must begin and end at multiples of {plan.chunk_size} bp")
+            starts = range(region.start, max(region.end, region.start + 1), plan.chunk_size)
+            wanted += [Window(region.reference_id, start, start + plan.chunk_size) for start in starts]
+    return sorted(set(wanted), key=lambda window: (window.reference_id & 0xFFFFFFFF, window.start))
+
+
+def _chosen_windows(
+    plan: parts.Plan, batch: tuple[int, int] | None, windows: Sequence[str]
+) -> Sequence[Window] | None:
+    if batch:
+        return layout.batch(plan.windows(), *batch)
+    return _parse_windows(plan, windows) if windows else None
+
+
+def _blocks_of(source: Any, windows: Sequence[Window]) -> Iterator[Any]:
+    """Blocks of the reads of some windows, in order, through the source's index."""
+    runs: list[list[int]] = []
+    for window in windows:
+        if runs and runs[-1][0] == window.reference_id and runs[-1][2] == window.start:
+            runs[-1][2] = window.end
+        else:
+            runs.append(list(window))
+    for reference_id, start, end in runs:
+        yield from source.unplaced() if reference_id == UNPLACED else source.window(reference_id, start, end)
+
+
+def _source_counts(source: Any) -> dict[int, int]:
+    counts = source.counts()
+    if counts is None:
+        return {}
+    totals = {reference_id: mapped + unmapped for reference_id, (mapped, unmapped) in enumerate(counts.references)}
+    return totals if counts.unplaced is None else totals | {UNPLACED: counts.unplaced}
+
+
+def _sorted(path: str, reference: str | None) -> Any:
+    """Context: the path of a temporary BAM of the same records, sorted by coordinate."""
+    from bams3.sources.htslib import sorted_copy
+
+    return sorted_copy(path, reference=reference)
+
+
+@dataclass
+class _Pending:
+    """Records of a row group in the making."""
+
+    reference_id: int
+    window: int  # in units of row groups
+    records: int = 0
+    size: int = 0
+
+    def __post_init__(self) -> None:
+        self.pieces: list[Any] = []
+
+    def add(self, block: Any) -> None:
+        self.pieces.append(block)
+        self.records += len(block)
+        self.size += block.offsets[-1] - block.offsets[0]
+
+
+def cut_row_groups(blocks: Iterable[Any]) -> Iterator[tuple[int, int, Any]]:
+    """Blocks as (reference id, row group window, RecordBlock of one row group).
+
+    The cuts depend only on the records of a window, never on where blocks begin.
+    """
+    from bams3.sources.records import split_windows
+
+    pending: _Pending | None = None
+    for block in blocks:
+        for first, last, reference_id, window in split_windows(block, layout.ROW_GROUP_SHIFT):
+            if pending and (pending.reference_id, pending.window) != (reference_id, window):
+                yield pending.reference_id, pending.window, join(pending.pieces)
+                pending = None
+            while first < last:
+                pending = pending or _Pending(reference_id, window)
+                taken = _room(block, first, last, pending)
+                pending.add(block[first:taken])
+                first = taken
+                if pending.records == layout.ROW_GROUP_RECORDS or pending.size >= layout.ROW_GROUP_BYTES:
+                    yield reference_id, window, join(pending.pieces)
+                    pending = None
+    if pending:
+        yield pending.reference_id, pending.window, join(pending.pieces)
+
+
+def _room(block: Any, first: int, last: int, pending: _Pending) -> int:
+    """End of the records from `first` that the row group still takes: at least one."""
+    from bisect import bisect_left
+
+    last = min(last, first + layout.ROW_GROUP_RECORDS - pending.records)
+    limit = block.offsets[first] + layout.ROW_GROUP_BYTES - pending.size
+    return max(first + 1, min(last, bisect_left(block.offsets, limit, first, last)))
+
+
+@dataclass
+class _Conversion:
+    """One run: blocks in, chunks out."""
+
+    storage: Storage
+    plan: parts.Plan
+    workers: int
+    resume: bool
+    progress: Callable[[int], None] | None
+
+    def run(self, blocks: Iterable[Any]) -> parts.Part:
+        """Write the chunks of all records in `blocks`; the part lacks only its windows."""
+        part = parts.Part([])
+        known = {window[:2] for window in self.plan.windows()}
+        with ThreadPoolExecutor(self.workers) as pool:
+            encoded = self._encode(pool, blocks, part.counts)
+            for key, items in groupby(encoded, key=lambda item: item[0]):
+                if key[0] != UNPLACED and key not in known:
+                    name, length = self.plan.references[key[0]]
+                    raise SourceError(f"a record starts past the end of {name} ({length} bp) by a whole window")
+                part.chunks.append(self._write(*key, (group for _, group in items)))
+        return part
+
+    def _chunk_key(self, reference_id: int, window: int, number: int) -> tuple[int, int]:
+        if reference_id == UNPLACED:
+            return UNPLACED, number // layout.UNPLACED_ROW_GROUPS
+        start = window << layout.ROW_GROUP_SHIFT
+        return reference_id, start - start % self.plan.chunk_size
+
+    def _encode(self, pool: ThreadPoolExecutor, blocks: Iterable[Any], counts: Counts) -> Iterator[Any]:
+        """(chunk key, future of its next compressed row group), in order, a bounded number ahead."""
+        ahead: deque[tuple[tuple[int, int], Future[Any]]] = deque()
+        number, last_key = 0, None
+        unplaced = 0
+        for reference_id, window, block in cut_row_groups(blocks):
+            key = self._chunk_key(reference_id, window, unplaced)
+            unplaced += reference_id == UNPLACED
+            number = number + 1 if key == last_key else 0
+            last_key = key
+            ahead.append((key, pool.submit(self._compress, block, key, number)))
+            while len(ahead) > self.workers + 1:
+                yield self._finished(ahead.popleft(), counts)
+        while ahead:
+            yield self._finished(ahead.popleft(), counts)
+
+    def _finished(self, item: Any, counts: Counts) -> tuple[tuple[int, int], CompressedRowGroup]:
+        key, future = item
+        group, counted = future.result()
+        counts.add(counted)
+        if self.progress:
+            self.progress(group.records)
+        return key, group
+
+    def _compress(self, block: Any, key: tuple[int, int], number: int) -> tuple[CompressedRowGroup, Counts]:
+        passed, failed = count_block(block)
+        records, mapped = len(block), passed[6] + failed[6]
+        counts = Counts(passed, failed, {key[0]: [mapped, records - mapped]})
+        group = self._left_by_earlier_run(block, key, number) if self.resume else None
+        return group or compress_row_group(block, key[0], self.plan.level), counts
+
+    def _path(self, reference_id: int, start: int) -> str:
+        if reference_id == UNPLACED:
+            return layout.unplaced_path(start)
+        return layout.chunk_path(self.plan.references[reference_id][0], start, start + self.plan.chunk_size)
+
+    def _left_by_earlier_run(self, block: Any, key: tuple[int, int], number: int) -> CompressedRowGroup | None:
+        """The row group as an interrupted run wrote it, if it did and the records are the same."""
+        chunk = Chunk(self.storage, self._path(*key))
+        try:
+            footer = chunk.footer
+            if footer.level != self.plan.level or footer.dataset != self.plan.header_id:
+                return None
+            entry = footer.row_groups[number]
+            if entry.records != len(block) or entry.crc32 != records_checksum(block):
+                return None
+            return stored_row_group(chunk, number)
+        except (FormatError, IndexError):
+            return None
+
+    def _write(self, reference_id: int, start: int, groups: Iterator[CompressedRowGroup]) -> ChunkEntry:
+        path = self._path(reference_id, start)
+        end = start + self.plan.chunk_size if reference_id != UNPLACED else start
+        footer = Footer(self.plan.header_id, reference_id, start, end, self.plan.level)
+        try:
+            with self.storage.create(path) as file:
+                size, footer_bytes, footer_crc32 = write_chunk(file, footer, groups, self.plan.references)
+        except OSError as error:
+            raise DatasetError(f"{self.storage.root}/{path}: can't be written: {error.strerror or error}") from error
+        zones = [group.zone() for group in footer.row_groups]
+        return ChunkEntry(path, reference_id, start, end, size, footer.hot, footer_bytes, footer_crc32, zones)
+
+
+
+def join(blocks):
+    from array import array
+    from bams3.sources.records import RecordBlock
+    data = b"".join(memoryview(b.data)[b.offsets[0]:b.offsets[-1]] for b in blocks)
+    out = array("q", [0]); base = 0
+    for b in blocks:
+        o = b.offsets; s = base - o[0]
+        out.extend([x + s for x in o[1:]])
+        base = out[-1]
+    return RecordBlock(data, out)

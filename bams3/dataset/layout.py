@@ -1,0 +1,93 @@
+"""Where things are in a dataset, and the grid of windows."""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from bams3.errors import UsageError
+
+METADATA = "_metadata.json"
+HEADER = "_header.sam"
+INDEX = "_index/chunks.json.zst"
+PARTS = "_parts"
+DATA = "data"
+
+UNPLACED = -1  # reference id of reads with no position
+UNPLACED_FOLDER = "_unplaced"
+
+ROW_GROUP_SHIFT = 17  # row groups are windows of 2^17 bp …
+ROW_GROUP_RECORDS = 1 << 16  # … of at most so many records …
+ROW_GROUP_BYTES = 32 << 20  # … and, but for a last one that is longer, bytes of BAM records
+UNPLACED_ROW_GROUPS = 8  # of a chunk of reads with no position
+
+DEFAULT_CHUNK_SIZE = 1 << 20
+CHUNK_SIZES = tuple(1 << shift for shift in range(18, 24))
+
+_PLAIN = re.compile(r"[A-Za-z0-9._-]")
+
+
+class Window(NamedTuple):
+    """One cell of the grid: reads of `reference_id` that start in [start, end), 0-based.
+
+    Reads with no position are one window: (UNPLACED, 0, 0).
+    """
+
+    reference_id: int
+    start: int
+    end: int
+
+
+def encode_name(contig: str) -> str:
+    """A contig's name as a path component: percent-encoding outside [A-Za-z0-9._-], and of a leading . or _."""
+    encoded = "".join(
+        chr(byte) if _PLAIN.fullmatch(chr(byte)) else f"%{byte:02X}" for byte in contig.encode("utf-8", "surrogateescape")
+    )
+    if encoded[0] in "._":
+        encoded = f"%{ord(encoded[0]):02X}{encoded[1:]}"
+    return encoded
+
+
+def chunk_path(contig: str, start: int, end: int) -> str:
+    """Path of the chunk of a window: `data/chr1/000000000-001048576.chunk`."""
+    return f"{DATA}/{encode_name(contig)}/{start:09d}-{end:09d}.chunk"
+
+
+def unplaced_path(number: int) -> str:
+    """Path of a chunk of reads with no position."""
+    return f"{DATA}/{UNPLACED_FOLDER}/{number:06d}.chunk"
+
+
+def grid(references: Sequence[tuple[str, int]], chunk_size: int) -> Iterator[Window]:
+    """All windows of a genome in order, that of the reads with no position last.
+
+    A contig has at least one window (a read may start anywhere, even in a contig of length 0), and
+    reads that start past a contig's end belong to the window that their start falls in all the same.
+    """
+    for reference_id, (_, length) in enumerate(references):
+        for start in range(0, max(length, 1), chunk_size):
+            yield Window(reference_id, start, start + chunk_size)
+    yield Window(UNPLACED, 0, 0)
+
+
+def batch(windows: Sequence[Window], number: int, of: int) -> Sequence[Window]:
+    """The `number`-th (from 1) of `of` runs of consecutive windows; the runs' lengths differ by at most one."""
+    if not 1 <= number <= of:
+        raise UsageError(f"batch {number}/{of}: give i/n with 1 ≤ i ≤ n")
+    return windows[len(windows) * (number - 1) // of : len(windows) * number // of]
+
+
+def parse_fraction(text: str, what: str = "batch") -> tuple[int, int]:
+    """`i/n` → (i, n), 1 ≤ i ≤ n."""
+    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    if not match or not 1 <= int(match[1]) <= int(match[2]):
+        raise UsageError(f"{what} {text!r}: give i/n with 1 ≤ i ≤ n, for example 1/8")
+    return int(match[1]), int(match[2])
+
+
+def parse_size(text: str | int) -> int:
+    """A chunk size: bases, or with K or M for 2^10 or 2^20. Raises UsageError unless it is one of CHUNK_SIZES."""
+    match = re.fullmatch(r"(\d+)([kKmM]?)", str(text))
+    size = int(match[1]) << {"": 0, "k": 10, "m": 20}[match[2].lower()] if match else 0
+    if size not in CHUNK_SIZES:
+        raise UsageError(f"chunk size {text!r}: choose one of 256K, 512K, 1M, 2M, 4M, 8M (powers of two)")
+    return size

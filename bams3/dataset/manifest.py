@@ -1,0 +1,155 @@
+"""What a dataset says of itself: the manifest (`_metadata.json`), and the index of its chunks.
+
+docs/format.md specifies both. The manifest is written last: a dataset exists if and only if it does.
+Nothing in either depends on when, where or in how many jobs it was made.
+"""
+
+import hashlib
+import json
+import zlib
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from bams3.dataset import layout
+from bams3.errors import DatasetError, FormatError
+
+FORMAT = "bams3"
+VERSION = 1
+MAX_INDEX = 1 << 32  # bytes, inflated
+
+
+@dataclass
+class Counts:
+    """Numbers of records: `passed` and `failed` (QC) as `counts.FLAGSTAT` orders them; by reference id
+    (−1: no position) [mapped, unmapped] as samtools idxstats counts them."""
+
+    passed: list[int]
+    failed: list[int]
+    by_reference: dict[int, list[int]] = field(default_factory=dict)
+
+    @classmethod
+    def zero(cls) -> "Counts":
+        """Of no records."""
+        return cls([0] * 16, [0] * 16)
+
+    def add(self, other: "Counts") -> None:
+        """Count the records of `other` too."""
+        self.passed = [a + b for a, b in zip(self.passed, other.passed, strict=True)]
+        self.failed = [a + b for a, b in zip(self.failed, other.failed, strict=True)]
+        for reference_id, (mapped, unmapped) in other.by_reference.items():
+            here = self.by_reference.setdefault(reference_id, [0, 0])
+            here[0] += mapped
+            here[1] += unmapped
+
+    def to_json(self) -> dict[str, Any]:
+        """As part files and the manifest hold it."""
+        return {
+            "passed": self.passed,
+            "failed": self.failed,
+            "by_reference": [[key, *self.by_reference[key]] for key in sorted(self.by_reference)],
+        }
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> "Counts":
+        """The reverse of `to_json`."""
+        by_reference = {key: [mapped, unmapped] for key, mapped, unmapped in document["by_reference"]}
+        return cls(document["passed"], document["failed"], by_reference)
+
+
+@dataclass
+class ChunkEntry:
+    """What the index holds of a chunk: where it is, and the zone maps of its row groups.
+
+    `row_groups` are [records, bytes, min_pos, max_pos, max_end, min_mapq, max_mapq, flags_any, flags_all].
+    """
+
+    path: str
+    reference_id: int
+    start: int
+    end: int
+    size: int
+    hot: int
+    footer_bytes: int
+    footer_crc32: int
+    row_groups: list[list[int]]
+
+    @property
+    def records(self) -> int:
+        """Number of records."""
+        return sum(group[0] for group in self.row_groups)
+
+    @property
+    def min_pos(self) -> int:
+        """Smallest POS, 0-based."""
+        return min(group[2] for group in self.row_groups)
+
+    @property
+    def max_end(self) -> int:
+        """Largest end."""
+        return max(group[4] for group in self.row_groups)
+
+
+@dataclass
+class Manifest:
+    """`_metadata.json`. `header_id` is of the BAM header (see `header_id`)."""
+
+    header_id: str
+    references: list[list[Any]]
+    chunk_size: int
+    level: int
+    records: int
+    chunks: int
+    bytes: int
+    index_bytes: int
+    index_crc32: int
+    counts: Counts
+    encodings: dict[str, str]
+    format: str = FORMAT
+    version: int = VERSION
+
+    def to_bytes(self) -> bytes:
+        """JSON, one key a line."""
+        document = {"format": FORMAT, "version": VERSION} | asdict(self) | {"counts": self.counts.to_json()}
+        lines = (f"  {json.dumps(key)}: {json.dumps(value, separators=(',', ':'))}" for key, value in document.items())
+        return ("{\n" + ",\n".join(lines) + "\n}\n").encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes, name: str) -> "Manifest":
+        """Parse; raises FormatError for another format, a newer version, or damage, DatasetError if it is no dataset."""
+        try:
+            document = json.loads(data)
+            if document.get("format") != FORMAT:
+                raise DatasetError(f"{name}: not a bams3 dataset: its {layout.METADATA} is of something else")
+            if document["version"] != VERSION:
+                raise FormatError(f"{name}: a dataset of version {document['version']}; a newer bams3 can read it")
+            document["counts"] = Counts.from_json(document["counts"])
+            return cls(**document)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise FormatError(f"{name}: damaged {layout.METADATA}: {error!r}") from error
+
+
+def header_id(header: Any) -> str:
+    """Identifies a BAM header: the first 32 hex digits of SHA-256 of its bytes, magic to reference list."""
+    return hashlib.sha256(header.to_bam()).hexdigest()[:32]
+
+
+def index_to_bytes(entries: list[ChunkEntry]) -> bytes:
+    """The chunk index: zstd-compressed JSON, one chunk a line."""
+    import zstandard
+
+    lines = ",\n".join(json.dumps(list(asdict(entry).values()), separators=(",", ":")) for entry in entries)
+    return zstandard.ZstdCompressor(level=9).compress(f"[\n{lines}\n]\n".encode())
+
+
+def index_from_bytes(data: bytes, manifest: Manifest, name: str) -> list[ChunkEntry]:
+    """Parse the chunk index. Raises FormatError where it is damaged or not this manifest's."""
+    import zstandard
+
+    if len(data) != manifest.index_bytes or zlib.crc32(data) != manifest.index_crc32:
+        raise FormatError(f"{name}: {layout.INDEX} is damaged, or of another dataset; convert again, or restore it")
+    try:
+        if zstandard.frame_content_size(data) > MAX_INDEX:
+            raise FormatError(f"{name}: {layout.INDEX} is impossibly large")
+        return [ChunkEntry(*entry) for entry in json.loads(zstandard.ZstdDecompressor().decompress(data))]
+    except (ValueError, TypeError, zstandard.ZstdError) as error:
+        raise FormatError(f"{name}: damaged {layout.INDEX}: {error}") from error

@@ -1,0 +1,195 @@
+"""Writing a dataset in pieces: a plan, parts, a commit.
+
+Any process may write the chunks of any windows and leave a part file that lists them. `commit`
+checks that the parts make a whole, and writes index and manifest: from then on the dataset exists.
+"""
+
+import json
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import groupby
+from typing import Any
+
+from bams3.codec import ENCODINGS
+from bams3.dataset import layout
+from bams3.dataset.layout import Window
+from bams3.dataset.manifest import VERSION, ChunkEntry, Counts, Manifest, header_id, index_to_bytes
+from bams3.errors import DatasetError
+from bams3.storage import Storage
+
+PLAN = f"{layout.PARTS}/plan.json"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What all parts of a dataset have in common."""
+
+    header_id: str
+    references: list[list[Any]]
+    chunk_size: int
+    level: int
+    version: int = VERSION
+
+    @classmethod
+    def of(cls, header: Any, chunk_size: int, level: int) -> "Plan":
+        """The plan for a source with this Header."""
+        return cls(header_id(header), [list(reference) for reference in header.references], chunk_size, level)
+
+    def windows(self) -> list[Window]:
+        """The grid."""
+        return list(layout.grid([(name, length) for name, length in self.references], self.chunk_size))
+
+
+@dataclass
+class Part:
+    """Some windows of a dataset, done. `source_counts`: by reference id, records that the source's index
+    says there are, where it says so."""
+
+    windows: list[Window]
+    chunks: list[ChunkEntry] = field(default_factory=list)
+    counts: Counts = field(default_factory=Counts.zero)
+    source_counts: dict[int, int] = field(default_factory=dict)
+
+    def to_bytes(self) -> bytes:
+        """As a part file holds it: JSON."""
+        document = {
+            "windows": _runs(self.windows),
+            "counts": self.counts.to_json(),
+            "source_counts": sorted(self.source_counts.items()),
+            "chunks": [list(asdict(chunk).values()) for chunk in self.chunks],
+        }
+        return json.dumps(document, separators=(",", ":")).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes, plan: Plan, name: str) -> "Part":
+        """Parse a part file. Raises DatasetError where it is damaged."""
+        try:
+            document = json.loads(data)
+            return cls(
+                [window for run in document["windows"] for window in _cells(run, plan.chunk_size)],
+                [ChunkEntry(*chunk) for chunk in document["chunks"]],
+                Counts.from_json(document["counts"]),
+                dict(document["source_counts"]),
+            )
+        except (ValueError, TypeError, KeyError) as error:
+            raise DatasetError(f"{name}: damaged part file ({error}); delete it and convert its windows again") from error
+
+
+def _runs(windows: Sequence[Window]) -> list[list[int]]:
+    """Windows as [reference_id, start, end] of runs that follow each other."""
+    runs: list[list[int]] = []
+    for window in windows:
+        if runs and runs[-1][0] == window.reference_id and runs[-1][2] == window.start and window.end:
+            runs[-1][2] = window.end
+        else:
+            runs.append(list(window))
+    return runs
+
+
+def _cells(run: list[int], chunk_size: int) -> list[Window]:
+    reference_id, first, end = run
+    if reference_id == layout.UNPLACED:
+        return [Window(*run)]
+    return [Window(reference_id, start, start + chunk_size) for start in range(first, end, chunk_size)]
+
+
+def write_plan(storage: Storage, plan: Plan, header_text: bytes) -> None:
+    """Begin a dataset, or join one that was begun. Raises DatasetError if it was begun with another plan."""
+    document = json.dumps(asdict(plan)).encode()
+    if storage.exists(PLAN):
+        if storage.get(PLAN) != document:
+            raise DatasetError(
+                f"{storage.root}: begun from another file or with another chunk size or level; "
+                "use the same for all parts, or --overwrite"
+            )
+        return
+    storage.put(layout.HEADER, header_text)
+    storage.put(PLAN, document)
+
+
+def read_plan(storage: Storage) -> Plan:
+    """The plan of a dataset in the making. Raises DatasetError if there is none."""
+    try:
+        return Plan(**json.loads(storage.get(PLAN)))
+    except FileNotFoundError:
+        raise DatasetError(f"{storage.root}: no parts to merge; run bams3 convert --batch or --window first") from None
+    except (ValueError, TypeError) as error:
+        raise DatasetError(f"{storage.root}/{PLAN}: damaged ({error}); convert again with --overwrite") from error
+
+
+def read_parts(storage: Storage, plan: Plan) -> list[Part]:
+    """All parts that are there."""
+    paths = [path for path in storage.list(layout.PARTS) if path != PLAN]
+    return [Part.from_bytes(storage.get(path), plan, f"{storage.root}/{path}") for path in paths]
+
+
+def commit(storage: Storage, plan: Plan, parts: Sequence[Part]) -> Manifest:
+    """Check that the parts make a whole dataset, and make it exist.
+
+    Raises DatasetError naming what is missing, twice there, or does not add up.
+    """
+    _check_windows(storage, plan, parts)
+    chunks = _ordered(chunk for part in parts for chunk in part.chunks)
+    for chunk in chunks:
+        if not storage.exists(chunk.path) or storage.size(chunk.path) != chunk.size:
+            raise DatasetError(f"{storage.root}/{chunk.path}: missing or incomplete; convert its window again")
+    counts = Counts.zero()
+    for part in parts:
+        counts.add(part.counts)
+    records = sum(chunk.records for chunk in chunks)
+    if records != counts.passed[0] + counts.failed[0]:
+        raise DatasetError(f"{storage.root}: the chunks hold {records} records, the parts counted another number")
+    _check_source_counts(storage, plan, parts, counts)
+    index = index_to_bytes(chunks)
+    manifest = Manifest(
+        plan.header_id, plan.references, plan.chunk_size, plan.level, records, len(chunks),
+        sum(chunk.size for chunk in chunks), len(index), zlib.crc32(index), counts, dict(ENCODINGS),
+    )  # fmt: skip
+    known = {chunk.path for chunk in chunks}
+    for path in list(storage.list(layout.DATA)):
+        if path not in known:  # left by a run that was stopped
+            storage.delete(path)
+    storage.put(layout.INDEX, index)
+    storage.put(layout.METADATA, manifest.to_bytes())
+    storage.delete_all(layout.PARTS)
+    return manifest
+
+
+def _ordered(chunks: Iterable[ChunkEntry]) -> list[ChunkEntry]:
+    """In the order of the BAM: by reference, reads with no position last."""
+    return sorted(chunks, key=lambda chunk: (chunk.reference_id & 0xFFFFFFFF, chunk.start))
+
+
+def _check_windows(storage: Storage, plan: Plan, parts: Sequence[Part]) -> None:
+    done = sorted((window for part in parts for window in part.windows), key=lambda w: (w[0] & 0xFFFFFFFF, w[1]))
+    for window, copies in groupby(done):
+        if len(list(copies)) > 1:
+            raise DatasetError(f"{storage.root}: window {_show(plan, window)} is in two parts; delete one in _parts/")
+    if missing := sorted(set(plan.windows()) - set(done)):
+        shown = ", ".join(_show(plan, window) for window in missing[:3])
+        raise DatasetError(
+            f"{storage.root}: {len(missing)} windows are not converted yet ({shown}{', …' if missing[3:] else ''}); "
+            "run bams3 convert with the --batch or --window that covers them"
+        )
+    if strange := set(done) - set(plan.windows()):
+        raise DatasetError(f"{storage.root}: window {_show(plan, min(strange))} is not of this dataset's grid")
+
+
+def _check_source_counts(storage: Storage, plan: Plan, parts: Sequence[Part], counts: Counts) -> None:
+    for part in parts:
+        for reference_id, expected in part.source_counts.items():
+            found = sum(counts.by_reference.get(reference_id, [0, 0]))
+            if found != expected:
+                where = plan.references[reference_id][0] if reference_id >= 0 else "no position"
+                raise DatasetError(
+                    f"{storage.root}: {found} records of {where}, but the source's index says {expected}; "
+                    "is the index older than the file? Index it again and convert with --overwrite"
+                )
+
+
+def _show(plan: Plan, window: Window) -> str:
+    if window.reference_id == layout.UNPLACED:
+        return "of reads with no position"
+    name = plan.references[window.reference_id][0] if window.reference_id < len(plan.references) else "?"
+    return f"{name}:{window.start + 1}-{window.end}"

@@ -1,0 +1,92 @@
+"""Reading a dataset: manifest, header, index, and the row groups that a region touches."""
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any
+
+from bams3.chunk.reader import Chunk, RowGroup
+from bams3.dataset import layout
+from bams3.dataset.manifest import ChunkEntry, Manifest, index_from_bytes
+from bams3.errors import DatasetError, FormatError
+from bams3.storage import open_storage
+
+
+class DatasetReader:
+    """A committed dataset. `uri` as it was given; `manifest`."""
+
+    def __init__(self, uri: Any) -> None:
+        """Reads the manifest only. Raises DatasetError if there is no dataset, FormatError if it is damaged."""
+        self.uri = str(uri).rstrip("/")
+        self.storage = open_storage(self.uri)
+        try:
+            metadata = self.storage.get(layout.METADATA)
+        except (FileNotFoundError, NotADirectoryError):
+            raise DatasetError(f"{self.uri}: {self._why_not()}") from None
+        self.manifest = Manifest.from_bytes(metadata, self.uri)
+
+    def _why_not(self) -> str:
+        try:
+            if self.storage.exists(layout.HEADER):
+                return f"an incomplete dataset (no {layout.METADATA}); finish it with bams3 convert --resume, or bams3 merge"
+        except NotADirectoryError:
+            pass
+        return f"not a bams3 dataset (no {layout.METADATA}); give the directory that bams3 convert wrote"
+
+    @property
+    def references(self) -> list[tuple[str, int]]:
+        """(name, length) of every contig, by reference id."""
+        return [(name, length) for name, length in self.manifest.references]
+
+    @cached_property
+    def header(self) -> Any:
+        """The `sources.header.Header` of the BAM."""
+        from bams3.sources.header import Header
+
+        try:
+            text = self.storage.get(layout.HEADER)
+        except FileNotFoundError:
+            raise FormatError(f"{self.uri}: {layout.HEADER} is missing; restore it") from None
+        return Header(text, tuple(self.references))
+
+    @cached_property
+    def index(self) -> list[ChunkEntry]:
+        """All chunks in the order of the BAM."""
+        try:
+            data = self.storage.get(layout.INDEX)
+        except FileNotFoundError:
+            raise FormatError(f"{self.uri}: {layout.INDEX} is missing; restore it, or convert again") from None
+        return index_from_bytes(data, self.manifest, self.uri)
+
+    @cached_property
+    def _by_reference(self) -> dict[int, list[ChunkEntry]]:
+        chunks: dict[int, list[ChunkEntry]] = {}
+        for entry in self.index:
+            chunks.setdefault(entry.reference_id, []).append(entry)
+        return chunks
+
+    def chunk(self, entry: ChunkEntry) -> Chunk:
+        """The chunk that an entry of the index describes."""
+        return Chunk(
+            self.storage, entry.path, size=entry.size, footer_bytes=entry.footer_bytes,
+            footer_crc32=entry.footer_crc32, zones=entry.row_groups,
+        )  # fmt: skip
+
+    def chunks_of(self, reference_id: int) -> list[ChunkEntry]:
+        """The chunks of a reference (−1: reads with no position), in order."""
+        return self._by_reference.get(reference_id, [])
+
+    def row_groups(self, reference_id: int, start: int, end: int) -> Iterator[RowGroup]:
+        """Row groups with reads that may overlap [start, end), 0-based, in order.
+
+        They are found by their zone maps, so those of earlier windows that reach in are among them.
+        """
+        for entry in self.chunks_of(reference_id):
+            if entry.min_pos < end and entry.max_end > start:
+                for group in self.chunk(entry).row_groups:
+                    if group.min_pos < end and group.max_end > start:
+                        yield group
+
+    def unplaced_row_groups(self) -> Iterator[RowGroup]:
+        """Row groups of the reads with no position, in order."""
+        for entry in self.chunks_of(layout.UNPLACED):
+            yield from self.chunk(entry).row_groups

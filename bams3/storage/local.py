@@ -1,0 +1,70 @@
+"""Objects as files below a directory."""
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO
+
+TEMPORARY = ".incomplete-"  # prefix of files that are being written
+
+
+class LocalStorage:
+    """`Storage` in a local directory, which is made when the first object is written."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root.rstrip("/") or "/"
+
+    def get(self, path: str) -> bytes:
+        with open(self._file(path), "rb") as file:
+            return file.read()
+
+    def get_range(self, path: str, start: int, length: int) -> bytes:
+        with open(self._file(path), "rb") as file:
+            return os.pread(file.fileno(), length, start)
+
+    def size(self, path: str) -> int:
+        return os.stat(self._file(path)).st_size
+
+    def exists(self, path: str) -> bool:
+        return os.path.isfile(self._file(path))
+
+    def list(self, prefix: str = "") -> Iterator[str]:
+        top = self._file(prefix) if prefix else self.root
+        for folder, folders, files in os.walk(top):
+            folders.sort()
+            for name in sorted(files):
+                if not name.startswith(TEMPORARY):
+                    yield os.path.relpath(os.path.join(folder, name), self.root)
+
+    def put(self, path: str, data: bytes) -> None:
+        with self.create(path) as file:
+            file.write(data)
+
+    @contextmanager
+    def create(self, path: str) -> Iterator[BinaryIO]:
+        target = self._file(path)
+        folder, name = os.path.split(target)
+        os.makedirs(folder, exist_ok=True)
+        temporary = os.path.join(folder, f"{TEMPORARY}{secrets.token_hex(6)}-{name}")
+        try:
+            with open(temporary, "wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, target)
+        except BaseException:
+            if os.path.exists(temporary):
+                os.unlink(temporary)
+            raise
+
+    def delete(self, path: str) -> None:
+        if self.exists(path):
+            os.unlink(self._file(path))
+
+    def delete_all(self, prefix: str = "") -> None:
+        shutil.rmtree(self._file(prefix) if prefix else self.root, ignore_errors=True)
+
+    def _file(self, path: str) -> str:
+        return os.path.join(self.root, path)
