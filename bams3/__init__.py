@@ -1,1 +1,30 @@
-"""bams3: alignments as independent, columnar, per-window chunks."""
+"""bams3: alignments as independent, columnar, per-window chunks.
+
+>>> import bams3
+>>> dataset = bams3.open("NA12878.bams3")
+>>> depth = dataset.coverage("chr20", 0, 1_000_000)
+"""
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+__all__ = ["Bams3Error", "Dataset", "convert", "merge", "open", "read_chunk"]
+
+if TYPE_CHECKING:
+    from bams3.api import Dataset, open, read_chunk
+    from bams3.convert import convert, merge
+    from bams3.errors import Bams3Error
+
+_HOMES = {
+    "Bams3Error": "bams3.errors", "Dataset": "bams3.api", "convert": "bams3.convert", "merge": "bams3.convert",
+    "open": "bams3.api", "read_chunk": "bams3.api",
+}  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for, and no more: start-up is a feature."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'bams3' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

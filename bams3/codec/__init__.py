@@ -206,6 +206,12 @@ class Columns:
 
         return qualities.decode(self._streams["qual"], self._streams["qual.values"], sum(self.l_seq))
 
+    def tag(self, name: str) -> list[Any]:
+        """Values of the tag `name`: int, float, str, bytes for an array (as BAM has it), None where there is none."""
+        from bams3.codec import tags
+
+        return tags.Tags(self._streams, self.records, name).values(name)
+
     def block(self) -> Any:
         """The records as a RecordBlock, bit for bit those that were encoded."""
         return self._block

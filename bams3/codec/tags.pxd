@@ -24,5 +24,5 @@ cdef class Tags:
     cdef readonly array.array layout  # of every record
 
     cdef list read_layouts(self, const uint8_t[::1] definitions)
-    cdef int open_sources(self, streams) except -1
+    cdef int open_sources(self, streams, name) except -1
     cdef int put(self, Buffer out, Py_ssize_t record, const uint32_t *cigar, uint32_t operations) except -1 nogil

@@ -16,7 +16,7 @@ The layout entry ``CG B *`` stands for the CIGAR of a record listed in ``cigar.p
 from cpython cimport array
 from array import array as new_array
 
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memchr, memcmp, memcpy, memset, strlen
 
@@ -208,9 +208,10 @@ cdef class Encoder:
 
 
 cdef class Tags:
-    """The tags of a row group, to be put behind their records.
+    """The tags of a row group: to be put behind their records, or the values of one.
 
-    ``Tags(streams, n)``; raises FormatError where the streams do not agree with each other or with n.
+    ``Tags(streams, n)`` opens all, ``Tags(streams, n, name)`` those called ``name`` and no other stream. Raises
+    FormatError where the streams do not agree with each other or with n.
     """
 
     def __cinit__(self):
@@ -223,12 +224,12 @@ cdef class Tags:
         free(self.layouts)
         free(self.layout_start)
 
-    def __init__(self, streams, Py_ssize_t n):
+    def __init__(self, streams, Py_ssize_t n, name=None):
         cdef const uint8_t[::1] definitions = streams["tag.layouts"]
         self.held = []
         self.names = []
         cdef list starts = self.read_layouts(definitions)
-        self.open_sources(streams)
+        self.open_sources(streams, name)
         self.layout = array.clone(UINT32, n, False)
         cdef uint32_t[::1] layout = self.layout
         cdef Cursor main, longs
@@ -276,7 +277,7 @@ cdef class Tags:
             self.layout_start[k] = <uint32_t> starts[k]
         return starts
 
-    cdef int open_sources(self, streams) except -1:
+    cdef int open_sources(self, streams, name) except -1:
         cdef Source *source
         cdef Py_ssize_t k
         cdef int kind
@@ -287,7 +288,7 @@ cdef class Tags:
             source.width = tag_width(source.key >> 24 if kind == b"B" else kind)
             source.used = source.values = 0
             source.counts = NULL
-            if is_cigar(source.key):
+            if is_cigar(source.key) or (name is not None and self.names[k][4:6] != name):
                 continue
             if source.width == 0 and (kind != b"Z" and kind != b"H"):
                 raise FormatError(f"stream 'tag.layouts' has a tag of unknown type: {self.names[k][4:]}")
@@ -327,6 +328,53 @@ cdef class Tags:
                         f"stream '{self.names[self.layouts[k]]}' has no value for record {record + 1} of the row group"
                     )
         return 0
+
+
+    def values(self, str name):
+        """The value of the first tag ``name`` of every record: int, float, str, bytes (an array: its subtype, number of
+        elements and elements, as BAM has them), or None where there is no such tag. List of length n."""
+        cdef Buffer tag = Buffer()
+        cdef uint32_t k, layout
+        cdef Py_ssize_t i
+        found = []
+        for i in range(len(self.layout)):
+            value = None
+            layout = self.layout.data.as_uints[i]
+            for k in range(self.layout_start[layout], self.layout_start[layout + 1]):
+                if self.names[self.layouts[k]][4:6] != name or is_cigar(self.sources[self.layouts[k]].key):
+                    continue
+                tag.size = 0
+                if not put_value(tag, &self.sources[self.layouts[k]]):
+                    raise FormatError(f"stream '{self.names[self.layouts[k]]}' has no value for record {i + 1}")
+                if value is None:
+                    value = parse_value(tag)
+            found.append(value)
+        return found
+
+
+cdef object parse_value(Buffer tag):
+    """Python's form of the one tag in a buffer."""
+    cdef int kind = tag.data[2]
+    cdef const uint8_t *value = tag.data + 3
+    if kind == b"Z" or kind == b"H":
+        return (<char *> value)[:tag.size - 4].decode("utf-8", "surrogateescape")
+    if kind == b"A":
+        return chr(value[0])
+    if kind == b"c":
+        return <int8_t> value[0]
+    if kind == b"C":
+        return value[0]
+    if kind == b"s":
+        return <int16_t> load_u16(value)
+    if kind == b"S":
+        return load_u16(value)
+    if kind == b"i":
+        return <int32_t> load_u32(value)
+    if kind == b"I":
+        return load_u32(value)
+    if kind == b"f":
+        return (<float *> value)[0]
+    return (<char *> value)[:tag.size - 3]
 
 
 cdef bint put_value(Buffer out, Source *source) except -1 nogil:

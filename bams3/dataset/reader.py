@@ -75,6 +75,24 @@ class DatasetReader:
         """The chunks of a reference (−1: reads with no position), in order."""
         return self._by_reference.get(reference_id, [])
 
+    def shard(self, number: int, of: int) -> list[ChunkEntry]:
+        """The `number`-th (from 1) of `of` runs of consecutive chunks of about equal bytes; the same everywhere."""
+        total = sum(entry.size for entry in self.index)
+        chosen, before = [], 0
+        for entry in self.index:
+            if (2 * before + entry.size) * of // (2 * total) == number - 1:
+                chosen.append(entry)
+            before += entry.size
+        return chosen
+
+    def region(self, entry: ChunkEntry) -> str:
+        """A chunk's window as a region string (1-based, closed); `_unplaced` for reads with no position."""
+        if entry.reference_id == layout.UNPLACED:
+            return layout.UNPLACED_FOLDER
+        name, length = self.references[entry.reference_id]
+        braced = f"{{{name}}}" if set(name) & set(":,{}*-") else name
+        return f"{braced}:{entry.start + 1}-{max(min(entry.end, length), entry.start + 1)}"
+
     def row_groups(self, reference_id: int, start: int, end: int) -> Iterator[RowGroup]:
         """Row groups with reads that may overlap [start, end), 0-based, in order.
 

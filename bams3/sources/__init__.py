@@ -1,1 +1,49 @@
-"""TODO"""
+"""Alignments coming in: whatever a file is, it gives the header and blocks of validated BAM records."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from bams3.sources.header import Header
+    from bams3.sources.records import RecordBlock
+
+
+class Counts(NamedTuple):
+    """How many records an index says there are."""
+
+    references: list[tuple[int, int]]
+    """(mapped, unmapped) records of each reference."""
+    unplaced: int | None
+    """Records with no reference; None if the index does not say."""
+
+
+class Source(Protocol):
+    """Alignments sorted by coordinate; `bams3.sources.bam.open_source` opens one.
+
+    Every block's records are validated and in order; SourceError, with the file's name, if they are not.
+    """
+
+    path: str
+    header: "Header"
+
+    def blocks(self) -> Iterator["RecordBlock"]:
+        """All records, in the file's order, in blocks of about 4 MB (or one record, if that is larger)."""
+
+    def window(self, reference_id: int, start: int, end: int) -> Iterator["RecordBlock"]:
+        """The records that start in [start, end), 0-based, found through the index.
+
+        Records with a reference but no position (POS 0 in SAM) belong to the window that starts at 0.
+        Raises SourceError if there is no index, or it is another file's.
+        """
+
+    def unplaced(self) -> Iterator["RecordBlock"]:
+        """The records with no reference, found through the index."""
+
+    def counts(self) -> Counts | None:
+        """What the index says; None without an index or where it does not say."""
+
+    def close(self) -> None: ...
+
+    def __enter__(self) -> "Source": ...
+
+    def __exit__(self, *_: object) -> None: ...

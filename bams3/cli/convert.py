@@ -1,0 +1,59 @@
+"""bams3 convert, bams3 merge."""
+
+from bams3.cli.options import add_help, add_workers, fraction, parser, progress_bar
+
+_CONVERT_EXAMPLE = """\
+  bams3 convert NA12878.bam NA12878.bams3
+  bwa mem ref.fa r1.fq r2.fq | bams3 convert --sort - sample.bams3
+  bams3 convert --batch 3/8 NA12878.bam NA12878.bams3   # one of eight jobs; then: bams3 merge NA12878.bams3"""
+
+
+def run(command: str, argv: list[str]) -> int:
+    """Run the command; returns the exit code."""
+    return _merge(argv) if command == "merge" else _convert(argv)
+
+
+def _convert(argv: list[str]) -> int:
+    options = parser("convert", "Convert BAM, CRAM or SAM to a dataset.", _CONVERT_EXAMPLE)
+    options.add_argument("source", metavar="IN", help="BAM, CRAM or SAM, sorted by coordinate; - is standard input")
+    options.add_argument("dataset", metavar="DATASET", help="the directory to write, by custom NAME.bams3")
+    options.add_argument("--chunk-size", default="1M", metavar="SIZE", help="256K, 512K, 1M (default), 2M, 4M or 8M bp")
+    add_workers(options, "--workers")
+    options.add_argument("--level", type=int, default=3, metavar="N", help="zstd level, 1 to 19 (default 3)")
+    options.add_argument("--sort", action="store_true", help="sort the input by coordinate first")
+    existing = options.add_mutually_exclusive_group()
+    existing.add_argument("--overwrite", action="store_true", help="replace DATASET if it exists")
+    existing.add_argument("--resume", action="store_true", help="go on where an interrupted run stopped")
+    options.add_argument("-T", "--reference", metavar="FASTA", help="reference of a CRAM")
+    options.add_argument("--index", metavar="FILE", help="BAI, CSI or CRAI of IN, if it is not beside it")
+    options.add_argument("--batch", type=fraction, metavar="i/n", help="only the i-th of n runs of windows, to a part")
+    options.add_argument(
+        "--window", action="append", default=[], metavar="REGION",
+        help="only these windows (on chunk boundaries; _unplaced: reads with no position), to a part",
+    )  # fmt: skip
+    add_help(options)
+    given = options.parse_args(argv)
+
+    from bams3.convert import convert
+
+    with progress_bar("read") as progress:
+        convert(
+            given.source, given.dataset, chunk_size=given.chunk_size, workers=given.workers, level=given.level,
+            sort=given.sort, overwrite=given.overwrite, resume=given.resume, reference=given.reference,
+            index=given.index, batch=given.batch, windows=given.window, progress=progress,
+        )  # fmt: skip
+    return 0
+
+
+def _merge(argv: list[str]) -> int:
+    options = parser(
+        "merge", "Complete a dataset whose parts (convert --batch, --window) are all there.", "  bams3 merge NA12878.bams3"
+    )
+    options.add_argument("dataset", metavar="DATASET")
+    add_help(options)
+    given = options.parse_args(argv)
+
+    from bams3.convert import merge
+
+    merge(given.dataset)
+    return 0

@@ -1,0 +1,73 @@
+"""Options that several commands share, and how their values are read."""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from bams3.errors import UsageError
+
+# samtools' names of the FLAG bits.
+FLAG_NAMES = (
+    "PAIRED", "PROPER_PAIR", "UNMAP", "MUNMAP", "REVERSE", "MREVERSE", "READ1", "READ2", "SECONDARY", "QCFAIL", "DUP",
+    "SUPPLEMENTARY",
+)  # fmt: skip
+
+
+def parser(command: str, description: str, example: str) -> argparse.ArgumentParser:
+    """A parser whose help ends with an example; `-h` is left to the commands."""
+    return argparse.ArgumentParser(
+        f"bams3 {command}", description=description, epilog=f"example:\n{example}", add_help=False, allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+
+
+def add_help(arguments: argparse.ArgumentParser) -> None:
+    """`--help`, last in the list of options."""
+    arguments.add_argument("--help", action="help", help="show this and exit")
+
+
+def add_workers(arguments: argparse.ArgumentParser, *names: str) -> None:
+    """`--workers N|auto`, with other names for it."""
+    arguments.add_argument(
+        *names, "-@", dest="workers", default="auto", metavar="N|auto", help="threads (auto: all available cores)"
+    )
+
+
+def flag_bits(text: str) -> int:
+    """FLAG bits as samtools reads them: a number (decimal, 0x, 0 for octal), or names: `UNMAP,DUP`."""
+    try:
+        if text.isdigit() and text.startswith("0"):
+            return int(text, 8)
+        return int(text, 0)
+    except ValueError:
+        pass
+    bits = 0
+    for name in text.upper().split(","):
+        if name not in FLAG_NAMES:
+            raise argparse.ArgumentTypeError(f"{name!r} is not a flag; give a number or {', '.join(FLAG_NAMES)}")
+        bits |= 1 << FLAG_NAMES.index(name)
+    return bits
+
+
+def fraction(text: str) -> tuple[int, int]:
+    """`i/n` → (i, n), 1 ≤ i ≤ n."""
+    from bams3.dataset.layout import parse_fraction
+
+    try:
+        return parse_fraction(text)
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+@contextmanager
+def progress_bar(unit: str, total: int | None = None) -> Iterator[Callable[[int], Any] | None]:
+    """Where to report progress: a bar on a terminal, from the third second on; None in a pipe."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from tqdm import tqdm
+
+    with tqdm(total=total, unit=unit, unit_scale=True, delay=2, leave=False) as bar:
+        yield bar.update

@@ -1,0 +1,122 @@
+"""bams3 query, bams3 to-bam."""
+
+from typing import Any
+
+from bams3.cli.options import add_help, add_workers, flag_bits, parser
+from bams3.errors import UsageError
+
+_QUERY_EXAMPLE = """\
+  bams3 query NA12878.bams3 chr20:1M-2M | head
+  bams3 query -c -q 30 --filter '!flag.dup && [NM] < 3' NA12878.bams3 chr20 chr21
+  bams3 query -O bam NA12878.bams3 -L exons.bed | bcftools mpileup -f ref.fa -
+
+regions: chr1, chr1:1,000,000-2,000,000, chr1:1M-2M, chr1-22 (a range of contigs), '*' (every contig),
+. (everything, reads with no position included), {HLA-A*01:01}:1-5; 1-based, both ends included"""
+
+_TO_BAM_EXAMPLE = """\
+  bams3 to-bam NA12878.bams3 NA12878.bam
+  bams3 to-bam NA12878.bams3 - chr20 | samtools flagstat -"""
+
+
+def run(command: str, argv: list[str]) -> int:
+    """Run the command; returns the exit code."""
+    return _to_bam(argv) if command == "to-bam" else _query(argv)
+
+
+def _query(argv: list[str]) -> int:
+    options = parser("query", "Reads that overlap regions and pass filters; flags as in samtools view.", _QUERY_EXAMPLE)
+    options.add_argument("dataset", metavar="DATASET")
+    options.add_argument("regions", metavar="REGION", nargs="*", help="default: everything")
+    options.add_argument("-L", "--regions-file", metavar="BED", help="reads that overlap the intervals of a BED file")
+    options.add_argument("-f", "--require-flags", type=flag_bits, default=0, metavar="FLAG", help="with all of these bits")
+    options.add_argument("-F", "--exclude-flags", type=flag_bits, default=0, metavar="FLAG", help="with none of these")
+    options.add_argument("-q", "--min-MQ", type=int, default=0, metavar="N", help="mapping quality of at least N")
+    options.add_argument("-r", "--read-group", metavar="ID", help="of this read group")
+    options.add_argument("-e", "--filter", "--expr", metavar="EXPR", help="samtools' filter expression")
+    options.add_argument("-c", "--count", action="store_true", help="print only the number of reads")
+    options.add_argument("-O", "--output-fmt", choices=("sam", "bam", "ubam", "cram"), help="default: by FILE, else sam")
+    options.add_argument("-o", "--output", default="-", metavar="FILE", help="default: standard output")
+    options.add_argument("-h", "--with-header", action="store_true", help="SAM with its header")
+    options.add_argument("-H", "--header-only", action="store_true", help="only the header")
+    options.add_argument("-T", "--reference", metavar="FASTA", help="reference of the CRAM to write")
+    add_workers(options, "--parallel", "--workers")
+    add_help(options)
+    given = options.parse_args(argv)
+
+    from bams3 import query
+    from bams3.convert import worker_count
+    from bams3.dataset.reader import DatasetReader
+
+    dataset = DatasetReader(given.dataset)
+    workers = worker_count(given.workers)
+    regions = _regions(dataset, given.regions, given.regions_file)
+    record_filter = query.RecordFilter(
+        given.require_flags, given.exclude_flags, given.min_MQ, given.read_group, _expression(given.filter)
+    )
+    if given.count:
+        print(query.count(dataset, regions, record_filter, workers))
+        return 0
+
+    from bams3.export import write_alignments
+
+    blocks = [] if given.header_only else query.query(dataset, regions, record_filter, workers)
+    write_alignments(
+        blocks, dataset.header, given.output, format=given.output_fmt or _format_of(given.output),
+        with_header=given.with_header or given.header_only, workers=workers, reference=given.reference,
+    )  # fmt: skip
+    return 0
+
+
+def _to_bam(argv: list[str]) -> int:
+    options = parser("to-bam", "Write a dataset, or what overlaps regions, as BAM: every record bit for bit.", _TO_BAM_EXAMPLE)
+    options.add_argument("dataset", metavar="DATASET")
+    options.add_argument("out", metavar="OUT", help="the BAM to write; - is standard output")
+    options.add_argument("regions", metavar="REGION", nargs="*", help="default: everything")
+    options.add_argument("--level", type=int, default=6, choices=range(10), metavar="N", help="of compression, 0 to 9 (default 6)")
+    options.add_argument("--pg", action="store_true", help="add an @PG line to the header")
+    add_workers(options, "--workers")
+    add_help(options)
+    given = options.parse_args(argv)
+
+    from bams3.convert import worker_count
+    from bams3.dataset.reader import DatasetReader
+    from bams3.export import program_line, to_bam
+
+    dataset = DatasetReader(given.dataset)
+    to_bam(
+        dataset, given.out, _regions(dataset, given.regions, None), level=given.level,
+        workers=worker_count(given.workers),
+        pg_line=program_line(dataset.header, ["bams3", "to-bam", *argv]) if given.pg else None,
+    )  # fmt: skip
+    return 0
+
+
+def _regions(dataset: Any, texts: list[str], bed: str | None) -> Any:
+    """Regions of the command line and of a BED file; None for everything."""
+    from bams3.regions import parse_regions, read_bed
+
+    if not texts and bed is None:
+        return None
+    if bed is None:
+        return parse_regions(texts, dataset.references)
+    intervals = read_bed(bed, dataset.references)
+    if not texts:
+        return intervals
+    raise UsageError("give regions or -L, not both")
+
+
+def _expression(text: str | None) -> Any:
+    if text is None:
+        return None
+    from bams3.filters import Expression
+
+    return Expression(text)
+
+
+def _format_of(path: str) -> str:
+    """Of a file by its name; SAM where that does not tell, as samtools view."""
+    for ending in ("bam", "cram"):
+        if path.endswith(f".{ending}"):
+            return ending
+    return "sam"
+

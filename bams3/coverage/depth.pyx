@@ -1,0 +1,463 @@
+"""Depth along a contig: reads in, difference array, running sum; and how often each depth occurs.
+
+Counting follows mosdepth 0.3.3 to the letter, its treatment of overlapping mates above all: see `Depth.add`.
+"""
+
+from array import array
+
+from libc.stdlib cimport calloc, free
+
+from bams3.errors import FormatError
+
+cdef enum:
+    BASES = 0
+    SPANS = 1
+    FRAGMENTS = 2
+
+cdef enum:
+    PROPER_PAIR = 2
+    READ2 = 128
+    SUPPLEMENTARY = 2048
+
+# Two bits for each CIGAR operation MIDNSHP=XB: 1 consumes the query, 2 the reference (htslib's BAM_CIGAR_TYPE).
+cdef unsigned int CONSUMES = 0x3C1A7
+
+
+cdef struct Mate:
+    long long pos
+    long long end
+    const unsigned int *cigar
+    unsigned int operations
+
+
+cdef struct Walk:
+    const unsigned int *cigar
+    unsigned int left
+    long long begin
+    long long end
+
+
+cdef inline void bump(Span span, long long position, int change) noexcept nogil:
+    position -= span.start
+    if position < 0:
+        position = 0
+    elif position > span.length:
+        position = span.length
+    span.values[position] += change
+
+
+cdef inline bint next_segment(Walk *walk) noexcept nogil:
+    """Move to the next operation that aligns bases to the reference; False after the last."""
+    cdef unsigned int operation, consumes
+    while walk.left:
+        operation = walk.cigar[0]
+        consumes = (CONSUMES >> ((operation & 15) << 1)) & 3
+        walk.cigar += 1
+        walk.left -= 1
+        if consumes & 2:
+            walk.begin = walk.end
+            walk.end += operation >> 4
+            if consumes & 1:
+                return True
+    return False
+
+
+cdef inline long long add_segments(Span span, const unsigned int *cigar, unsigned int operations,
+                                   long long pos) noexcept nogil:
+    """Count the aligned bases of a read; returns the end of the last of them (``pos`` if there are none)."""
+    cdef Walk walk
+    cdef long long end = pos
+    if operations == 1 and cigar[0] & 15 == 0:
+        end = pos + (cigar[0] >> 4)
+        bump(span, pos, 1)
+        bump(span, end, -1)
+        return end
+    walk = Walk(cigar, operations, pos, pos)
+    while next_segment(&walk):
+        bump(span, walk.begin, 1)
+        bump(span, walk.end, -1)
+        end = walk.end
+    return end
+
+
+cdef void uncount_overlap(Span span, Mate *first, Mate *second) noexcept nogil:
+    """Take away what two mates both cover: ``first`` came first, ``second`` is the record at hand.
+
+    Mates of one CIGAR operation each are taken to overlap from the start of the second to the end of the
+    first, even where the second ends before that: mosdepth's shortcut.
+    """
+    cdef Walk a, b
+    cdef bint more_a, more_b
+    if first.operations == 1 and second.operations == 1:
+        bump(span, second.pos, -1)
+        bump(span, first.end, 1)
+        return
+    a = Walk(first.cigar, first.operations, first.pos, first.pos)
+    b = Walk(second.cigar, second.operations, second.pos, second.pos)
+    more_a, more_b = next_segment(&a), next_segment(&b)
+    while more_a and more_b:
+        if a.begin < b.end and b.begin < a.end:
+            bump(span, max(a.begin, b.begin), -1)
+            bump(span, min(a.end, b.end), 1)
+        if a.end < b.end:
+            more_a = next_segment(&a)
+        else:
+            more_b = next_segment(&b)
+
+
+cdef class Depth:
+    """Depth of the positions ``[start, start + length)`` of one contig.
+
+    ``add`` row groups in coordinate order, ``finish`` once, then read. ``mode`` is ``"bases"`` (aligned
+    bases, overlapping mates once), ``"spans"`` (mosdepth's fast mode: start to end with deletions and
+    skips, mates not corrected) or ``"fragments"`` (whole fragments of proper pairs). A read counts if
+    no bit of ``exclude_flags`` is set, one of ``include_flags`` is (0: any read), and mapping quality and ``abs(TLEN)``
+    are in range. ``found`` tells whether any read, counted or not, overlaps.
+    """
+
+    def __cinit__(self, long long length, *, long long start=0, int reference_id=0, str mode="bases",
+                  int exclude_flags=1796, int include_flags=0, int min_mapq=0,
+                  long long min_fragment=-1, long long max_fragment=-1):
+        self.span = Span(NULL, start, length)
+        self.mode = ("bases", "spans", "fragments").index(mode)
+        self.exclude_flags, self.include_flags, self.min_mapq = exclude_flags, include_flags, min_mapq
+        self.min_fragment, self.max_fragment = min_fragment, max_fragment
+        self.reference_id = reference_id
+        self.carried = {}
+        self.low, self.high = length, 0
+        if length < 0:
+            raise ValueError("a length can't be negative")
+
+    def __dealloc__(self):
+        free(self.span.values)
+
+    def __len__(self):
+        return self.span.length
+
+    def add(self, group, accept=None):
+        """Count the reads of a row group (`chunk.reader.RowGroup`), columns being read only as they are needed.
+
+        ``accept`` (a byte for each record, 0: leave out) is a further filter. Overlapping mates are told
+        by name, as mosdepth does: a read of a proper pair that reaches its mate's start is remembered under
+        its name; the next of that name which does not is corrected against it, and the name forgotten.
+        A name is the chain of ``previous`` within the row group; between row groups it is ``border_hash``,
+        which at least one record of every template found in several row groups must have in each of them.
+        Raises `FormatError` if columns contradict each other.
+        """
+        cdef Py_ssize_t n = group.records
+        if n == 0:
+            return
+        if self.span.values == NULL:
+            self.span.values = <int *> calloc(self.span.length + 1, sizeof(int))
+            if self.span.values == NULL:
+                raise MemoryError(f"no memory for the depth of {self.span.length} positions")
+        keep = array("B", bytes(n))
+        self._select(n, group, accept, keep)
+        if self.mode == SPANS:
+            self._add_spans(n, group.pos, group.end, keep)
+        elif self.mode == FRAGMENTS:
+            self._add_fragments(n, group.pos, group.flag, group.next_pos, group.tlen, keep)
+        else:
+            self._add_reads(n, group, keep)
+
+    def _select(self, Py_ssize_t n, group, accept, unsigned char[::1] keep):
+        """Set ``keep`` to 1 for reads that pass every filter; note whether any read overlaps."""
+        cdef const int[::1] pos = group.pos, end = group.end, tlen = None
+        cdef const unsigned short[::1] flag = group.flag
+        cdef const unsigned char[::1] mapq = None, accepted = accept
+        cdef bint by_length = self.min_fragment > 0 or self.max_fragment >= 0
+        cdef long long begin = self.span.start, stop = begin + self.span.length
+        cdef long long fragment
+        cdef bint found = self.found
+        cdef Py_ssize_t i
+        same_length(n, pos, end, flag)
+        if self.min_mapq > 0:
+            mapq = group.mapq
+            same_length(n, mapq)
+        if by_length:
+            tlen = group.tlen
+            same_length(n, tlen)
+        if accept is not None:
+            same_length(n, accepted)
+        with nogil:
+            for i in range(n):
+                found |= pos[i] < stop and end[i] > begin
+                keep[i] = not flag[i] & self.exclude_flags and (
+                    not self.include_flags or flag[i] & self.include_flags)
+            if mapq is not None:
+                for i in range(n):
+                    keep[i] &= mapq[i] >= self.min_mapq
+            if by_length:
+                for i in range(n):
+                    fragment = tlen[i] if tlen[i] >= 0 else -<long long> tlen[i]
+                    keep[i] &= fragment >= self.min_fragment and (
+                        self.max_fragment < 0 or fragment <= self.max_fragment)
+            if accepted is not None:
+                for i in range(n):
+                    keep[i] &= accepted[i] != 0
+        self.found = found
+
+    def _add_spans(self, Py_ssize_t n, const int[::1] pos, const int[::1] end, const unsigned char[::1] keep):
+        cdef Span span = self.span
+        cdef long long low = 1LL << 62, high = -1
+        cdef Py_ssize_t i
+        with nogil:
+            for i in range(n):
+                if keep[i]:
+                    bump(span, pos[i], 1)
+                    bump(span, end[i], -1)
+                    low, high = min(low, pos[i]), max(high, end[i])
+            self.touch(low, high)
+
+    def _add_fragments(self, Py_ssize_t n, const int[::1] pos, const unsigned short[::1] flag,
+                       const int[::1] next_pos, const int[::1] tlen, const unsigned char[::1] keep):
+        cdef Span span = self.span
+        cdef long long begin, end, length, low = 1LL << 62, high = -1
+        cdef Py_ssize_t i
+        same_length(n, next_pos, tlen)
+        with nogil:
+            for i in range(n):
+                if not keep[i] or flag[i] & (PROPER_PAIR | READ2 | SUPPLEMENTARY) != PROPER_PAIR:
+                    continue
+                length = tlen[i]
+                begin = min(pos[i], next_pos[i])
+                end = begin + (length if length >= 0 else -length)
+                bump(span, begin, 1)
+                bump(span, end, -1)
+                low, high = min(low, begin), max(high, end)
+            self.touch(low, high)
+
+    def _add_reads(self, Py_ssize_t n, group, const unsigned char[::1] keep):
+        """Count aligned bases; ``pending[root]`` is the remembered read of a template: see `add`.
+
+        0: none; k > 0: record k - 1 of this row group; k < 0: ``held[-k - 1]``, from an earlier one.
+        """
+        cdef const int[::1] pos = group.pos, end = group.end, previous = group.previous
+        cdef const int[::1] next_ref = group.next_ref, next_pos = group.next_pos
+        cdef const unsigned short[::1] flag = group.flag
+        cdef const unsigned int[::1] start = group.cigar_start, count = group.cigar_count, pool = group.cigar_pool
+        cdef const unsigned int *cigars = &pool[0] if pool.shape[0] else NULL
+        cdef int[::1] root = array("i", bytes(4 * n)), pending = array("i", bytes(4 * n))
+        cdef Span span = self.span
+        cdef long long low = 1LL << 62, high = -1
+        cdef Mate earlier, later
+        cdef int state
+        cdef Py_ssize_t i
+        same_length(n, previous, next_ref, next_pos, start, count)
+        check_chains(n, previous, start, count, pool.shape[0])
+        with nogil:
+            for i in range(n):
+                root[i] = <int> i if previous[i] < 0 else root[previous[i]]
+        held = self._resume(group, root, pending)
+        cdef Held remembered = held
+        with nogil:
+            for i in range(n):
+                if not keep[i]:
+                    continue
+                if flag[i] & (PROPER_PAIR | SUPPLEMENTARY) == PROPER_PAIR:
+                    state = pending[root[i]]
+                    if next_ref[i] == self.reference_id and end[i] > next_pos[i] and (
+                            pos[i] < next_pos[i] or (pos[i] == next_pos[i] and state == 0)):
+                        pending[root[i]] = <int> i + 1
+                    elif state:
+                        pending[root[i]] = 0
+                        later = Mate(pos[i], end[i], cigars + start[i], count[i])
+                        if state > 0:
+                            state -= 1
+                            earlier = Mate(pos[state], end[state], cigars + start[state], count[state])
+                        else:
+                            earlier = remembered.mates[-state - 1]
+                        uncount_overlap(span, &earlier, &later)
+                low = min(low, pos[i])
+                high = max(high, end[i], add_segments(span, cigars + start[i], count[i], pos[i]))
+            self.touch(low, high)
+        self._carry(group, root, pending, held)
+
+    def _resume(self, group, const int[::1] root, int[::1] pending):
+        """Give the templates of this row group the reads that earlier row groups remember of them."""
+        cdef Held held = Held()
+        cdef const unsigned int[::1] index
+        cdef const unsigned long long[::1] hashes
+        cdef Py_ssize_t k
+        if not self.carried:
+            return held
+        index, hashes = group.border_index, group.border_hash
+        same_length(index.shape[0], hashes)
+        for k in range(index.shape[0]):
+            if hashes[k] in self.carried:
+                if index[k] >= root.shape[0]:
+                    raise FormatError("a row group's border names a record that it does not have")
+                held.reads.append(self.carried.pop(hashes[k]))
+                pending[root[index[k]]] = -len(held.reads)
+        held.view()
+        return held
+
+    def _carry(self, group, const int[::1] root, const int[::1] pending, Held held):
+        """Remember, for later row groups, what is still pending in templates that may go on there."""
+        cdef const unsigned int[::1] index = group.border_index
+        cdef const unsigned long long[::1] hashes = group.border_hash
+        cdef Py_ssize_t k
+        cdef int state
+        same_length(index.shape[0], hashes)
+        for k in range(index.shape[0]):
+            if index[k] >= root.shape[0]:
+                raise FormatError("a row group's border names a record that it does not have")
+            state = pending[root[index[k]]]
+            if state < 0:
+                self.carried[hashes[k]] = held.reads[-state - 1]
+            elif state > 0:
+                i = state - 1
+                begin = group.cigar_start[i]
+                cigar = group.cigar_pool[begin:begin + group.cigar_count[i]]
+                self.carried[hashes[k]] = (group.pos[i], group.end[i], cigar)
+
+    cdef void touch(self, long long begin, long long end) noexcept nogil:
+        """Note that depth may differ from 0 in ``[begin, end)``: elsewhere nothing is summed or searched."""
+        begin = max(begin - self.span.start, 0)
+        end = min(end - self.span.start, self.span.length)
+        if begin < end:
+            self.low, self.high = min(self.low, begin), max(self.high, end)
+
+    def finish(self):
+        """Turn differences into depth."""
+        cdef int *values = self.span.values
+        cdef int depth = 0
+        cdef long long i
+        if self.low >= self.high:
+            self.low = self.high = 0
+        with nogil:
+            for i in range(self.low, self.high):
+                depth += values[i]
+                values[i] = depth
+            if values != NULL:
+                values[self.span.length] = 0
+
+    def summary(self, long long begin=0, long long stop=-1):
+        """``(positions, bases, minimum, maximum)`` of the depth in ``[begin, stop)``, clipped to the contig.
+
+        As in mosdepth, an interval beyond the contig has one position of depth 0 more.
+        """
+        cdef int *values = self.span.values
+        cdef long long bases = 0, i
+        cdef int least = 2147483647, most = -1
+        stop = self.span.length if stop < 0 else min(stop, self.span.length + 1)
+        begin = min(begin, stop)
+        cdef long long first = min(max(begin, self.low), stop), last = max(min(stop, self.high), first)
+        with nogil:
+            for i in range(first, last):
+                bases += values[i]
+                least = min(least, values[i])
+                most = max(most, values[i])
+        if last - first < stop - begin:
+            least, most = min(least, 0), max(most, 0)
+        return stop - begin, bases, (least if stop > begin else None), max(most, 0)
+
+    def values(self):
+        """The depth of every position, as ``array('i')``."""
+        result = array("i", bytes(4 * self.span.length))
+        cdef int[::1] out = result
+        cdef long long i
+        for i in range(self.low, self.high):
+            out[i] = self.span.values[i]
+        return result
+
+
+cdef class Held:
+    """Reads carried over from earlier row groups, for kernels: ``mates[k]`` shows ``reads[k]``."""
+
+    cdef list reads
+    cdef Mate *mates
+
+    def __cinit__(self):
+        self.reads = []
+        self.mates = NULL
+
+    def __dealloc__(self):
+        free(self.mates)
+
+    def view(self):
+        """Fill ``mates`` from ``reads``, tuples of start, end and CIGAR (``array('I')``)."""
+        cdef const unsigned int[::1] cigar
+        cdef Py_ssize_t k
+        self.mates = <Mate *> calloc(len(self.reads) or 1, sizeof(Mate))
+        if self.mates == NULL:
+            raise MemoryError("no memory for the mates of a row group")
+        for k, (pos, end, operations) in enumerate(self.reads):
+            cigar = operations
+            self.mates[k].pos, self.mates[k].end = pos, end
+            self.mates[k].operations = <unsigned int> cigar.shape[0]
+            if cigar.shape[0]:
+                self.mates[k].cigar = &cigar[0]
+
+
+cdef class Histogram:
+    """How many positions have each depth from 0 to 400,000."""
+
+    def __cinit__(self):
+        self.counts = <long long *> calloc(MAX_DEPTH + 1, sizeof(long long))
+        self.top = 0
+        if self.counts == NULL:
+            raise MemoryError("no memory for a histogram of depths")
+
+    def __dealloc__(self):
+        free(self.counts)
+
+    def count(self, Py_ssize_t depth):
+        """Count one position of this depth."""
+        if not 0 <= depth <= MAX_DEPTH:
+            raise ValueError(f"a depth of {depth} can't be counted")
+        self.counts[depth] += 1
+        self.top = max(self.top, depth)
+
+    def add(self, Depth depth not None, long long begin=0, long long stop=-1):
+        """Count the positions ``[begin, stop)`` of a contig, clipped as in `Depth.summary`."""
+        cdef const int *values = depth.span.values
+        cdef long long *counts = self.counts
+        cdef long long i
+        cdef int value
+        cdef Py_ssize_t top = self.top
+        stop = depth.span.length if stop < 0 else min(stop, depth.span.length + 1)
+        begin = min(begin, stop)
+        cdef long long first = min(max(begin, depth.low), stop), last = max(min(stop, depth.high), first)
+        with nogil:
+            counts[0] += stop - begin - (last - first)
+            for i in range(first, last):
+                value = values[i]
+                if value < 0:
+                    continue
+                if value > MAX_DEPTH:
+                    value = MAX_DEPTH - 10
+                counts[value] += 1
+                if value > top:
+                    top = value
+        self.top = top
+
+    def merge(self, Histogram other not None):
+        """Add the counts of another."""
+        cdef Py_ssize_t i
+        for i in range(other.top + 1):
+            self.counts[i] += other.counts[i]
+        self.top = max(self.top, other.top)
+
+    def to_list(self):
+        """Counts of the depths 0, 1, ... up to the deepest."""
+        return [self.counts[i] for i in range(self.top + 1)]
+
+
+def same_length(Py_ssize_t n, *columns):
+    """Raise `FormatError` unless every column has ``n`` values."""
+    for column in columns:
+        if len(column) != n:
+            raise FormatError(f"a row group of {n} records has a column of {len(column)} values: the chunk is damaged")
+
+
+def check_chains(Py_ssize_t n, const int[::1] previous, const unsigned int[::1] start,
+                 const unsigned int[::1] count, unsigned long long operations):
+    """Raise `FormatError` unless chains of names lead back and CIGARs lie within their pool."""
+    cdef bint good = True
+    cdef Py_ssize_t i
+    with nogil:
+        for i in range(n):
+            good &= -1 <= previous[i] < i and <unsigned long long> start[i] + count[i] <= operations
+    if not good:
+        raise FormatError("a row group's name chains or CIGARs point outside of it: the chunk is damaged")

@@ -1,0 +1,97 @@
+"""The intervals that depth is summarised over: equal windows, or the lines of a BED file."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from bams3.errors import UsageError
+
+
+@dataclass(slots=True)
+class Intervals:
+    """Intervals of one contig in order of their starts, 0-based half-open.
+
+    ``starts`` and ``ends`` are ``array('q')``; ``names`` is empty, or holds a name (``b""``: none) for each.
+    """
+
+    starts: array = field(default_factory=lambda: array("q"))
+    ends: array = field(default_factory=lambda: array("q"))
+    names: list[bytes] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def labels(self) -> list[bytes]:
+        """The names, ``b""`` for intervals that have none."""
+        return self.names or [b""] * len(self)
+
+    def in_order(self) -> Intervals:
+        """The same, sorted by start; intervals of one start keep their order."""
+        order = sorted(range(len(self)), key=self.starts.__getitem__)
+        return Intervals(
+            array("q", [self.starts[i] for i in order]),
+            array("q", [self.ends[i] for i in order]),
+            [self.names[i] for i in order],
+        )
+
+
+def windows(length: int, size: int) -> Intervals:
+    """Consecutive windows of ``size`` bases; the last one ends where the contig does."""
+    starts = array("q", range(0, length, size))
+    ends = array("q", range(size, length + size, size))
+    if ends:
+        ends[-1] = length
+    return Intervals(starts, ends)
+
+
+def read_bed(path: str, warn: Callable[[str], None]) -> dict[str, Intervals]:
+    """Intervals of a BED file (plain or gzipped) by contig, sorted by start, as mosdepth reads it.
+
+    Comment and ``track`` lines are skipped; so are lines of fewer than three columns, with a warning. Like
+    mosdepth, reading stops at an empty line; that is said too when lines follow. Raises `UsageError`
+    for a file that can't be read and for bounds that are no integers, negative, or out of order.
+    """
+    found: dict[str, Intervals] = {}
+    lines = _lines(path)
+    for number, line in enumerate(lines, 1):
+        if not line:
+            if any(rest for rest in lines[number:]):
+                warn(f"{path}:{number}: the empty line ends the intervals; the lines after it are not used")
+            break
+        if line.startswith((b"#", b"track ")):
+            continue
+        columns = line.strip().split(b"\t", 5)
+        if len(columns) < 3:
+            warn(f"{path}:{number}: skipped, fewer than 3 columns between tabs")
+            continue
+        start, end = _bounds(columns, f"{path}:{number}")
+        intervals = found.setdefault(columns[0].decode(errors="surrogateescape"), Intervals())
+        intervals.starts.append(start)
+        intervals.ends.append(end)
+        intervals.names.append(columns[3] if len(columns) > 3 else b"")
+    return {contig: intervals.in_order() for contig, intervals in found.items()}
+
+
+def _lines(path: str) -> list[bytes]:
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+        if data[:2] == b"\x1f\x8b":
+            import gzip
+
+            data = gzip.decompress(data)
+    except (OSError, EOFError) as error:
+        raise UsageError(f"can't read the BED file {path}: {error}") from None
+    return [line.removesuffix(b"\r") for line in data.removesuffix(b"\n").split(b"\n")] if data else []
+
+
+def _bounds(columns: list[bytes], where: str) -> tuple[int, int]:
+    try:
+        start, end = int(columns[1]), int(columns[2])
+    except ValueError:
+        raise UsageError(f"{where}: the columns 2 and 3 of a BED line are integers") from None
+    if not 0 <= start <= end < 2**32:
+        raise UsageError(f"{where}: {start}-{end} is not an interval (0 <= start <= end)")
+    return start, end

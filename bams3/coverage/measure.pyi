@@ -1,0 +1,9 @@
+from array import array
+
+from bams3.coverage.depth import Depth
+
+def means(depth: Depth, starts: array[int], ends: array[int]) -> array[float]: ...
+def medians(depth: Depth, starts: array[int], ends: array[int]) -> array[float]: ...
+def bases_covered(
+    depth: Depth, starts: array[int], ends: array[int], thresholds: array[int]
+) -> array[int]: ...

@@ -1,0 +1,110 @@
+"""What a coverage run is asked to do; the defaults and the argument forms are mosdepth's."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from itertools import pairwise
+
+from bams3.errors import UsageError
+
+UNBOUNDED = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class CoverageOptions:
+    """Which reads count, how, and which files are written.
+
+    ``by`` is a window size in bases (int, or a string of digits) or the path of a BED file. ``quantize``
+    holds the sorted bounds of the depth bins (see `parse_quantize`), ``thresholds`` the depths whose
+    covered bases are counted in every region. Fragment lengths are ``abs(TLEN)``, both bounds inclusive;
+    a negative maximum means no maximum. ``precision`` is the number of decimals
+    (None: ``MOSDEPTH_PRECISION``, or 2).
+
+    Raises `UsageError` where options contradict each other.
+    """
+
+    by: int | str | None = None
+    chrom: str | None = None
+    exclude_flags: int = 1796
+    include_flags: int = 0
+    min_mapq: int = 0
+    min_fragment: int = -1
+    max_fragment: int = -1
+    fast_mode: bool = False
+    fragment_mode: bool = False
+    use_median: bool = False
+    per_base: bool = True
+    quantize: tuple[int, ...] = ()
+    thresholds: tuple[int, ...] = ()
+    precision: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.fast_mode and self.fragment_mode:
+            raise UsageError("--fast-mode and --fragment-mode exclude each other: give one of them")
+        if 0 <= self.max_fragment < self.min_fragment:
+            raise UsageError(
+                f"--max-frag-len {self.max_fragment} is lower than --min-frag-len {self.min_fragment}"
+            )
+        if self.thresholds and self.by is None:
+            raise UsageError("--thresholds counts bases of regions: give --by as well")
+        if self.window is not None and self.window < 1:
+            raise UsageError(f"--by {self.by}: a window has at least one base")
+
+    @property
+    def window(self) -> int | None:
+        """The window size if ``by`` is one, else None."""
+        if isinstance(self.by, int):
+            return self.by
+        return int(self.by) if self.by is not None and self.by.isdecimal() else None
+
+    @property
+    def decimals(self) -> int:
+        """How many decimals means and proportions are written with."""
+        return default_precision() if self.precision is None else self.precision
+
+
+def default_precision() -> int:
+    """``MOSDEPTH_PRECISION`` of the environment; 2 if that is unset or no number from 0 to 32."""
+    try:
+        value = int(os.environ.get("MOSDEPTH_PRECISION", ""))
+    except ValueError:
+        return 2
+    return value if 0 <= value <= 32 else 2
+
+
+def parse_quantize(text: str) -> tuple[int, ...]:
+    """Bounds of depth bins: ``"0:1:4:"`` is 0 to 1, 1 to 4 and 4 to infinity; a lone ``"4"`` is ``":4:"``.
+
+    Raises `UsageError` for anything that is not integers between colons.
+    """
+    spelled = text if ":" in text else f":{text}:"
+    if spelled.startswith(":"):
+        spelled = "0" + spelled
+    if spelled.endswith(":"):
+        spelled += str(UNBOUNDED)
+    return tuple(sorted(_integers(spelled.split(":"), "--quantize", text)))
+
+
+def parse_thresholds(text: str) -> tuple[int, ...]:
+    """Depths between commas, sorted: ``"20,1,10"`` is 1, 10, 20. Raises `UsageError` for anything else."""
+    return tuple(sorted(_integers(text.split(","), "--thresholds", text)))
+
+
+def quantize_labels(bounds: tuple[int, ...]) -> list[str]:
+    """The label of every bin: ``MOSDEPTH_Q<i>`` of the environment, or ``"low:high"`` (``"low:inf"``)."""
+    labels = []
+    for number, (low, high) in enumerate(pairwise(bounds)):
+        label = f"{low}:{'inf' if high == UNBOUNDED else high}"
+        labels.append(os.environ.get(f"MOSDEPTH_Q{number}") or label)
+    return labels
+
+
+def _integers(parts: list[str], option: str, text: str) -> list[int]:
+    try:
+        values = [int(part) for part in parts]
+    except ValueError:
+        raise UsageError(f"{option} {text!r} is not a list of integers") from None
+    if not all(-UNBOUNDED <= value <= UNBOUNDED for value in values):
+        raise UsageError(f"{option} {text!r}: a depth there is beyond 64 bits")
+    return values

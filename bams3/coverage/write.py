@@ -1,0 +1,282 @@
+"""A coverage run: depth of one contig after another, written to mosdepth's files."""
+
+from __future__ import annotations
+
+import os
+import sys
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any, BinaryIO
+
+from bams3.coverage.bed import levels_for
+from bams3.coverage.bedfile import BedFile
+from bams3.coverage.depth import Depth, Histogram
+from bams3.coverage.intervals import Intervals, read_bed, windows
+from bams3.coverage.measure import bases_covered, means, medians
+from bams3.coverage.options import CoverageOptions, quantize_labels
+from bams3.coverage.report import SUMMARY_HEADER, Totals, distribution
+from bams3.errors import UsageError
+
+DEEPEST_WINDOW = 999
+"""Windows of a greater mean depth are counted as of this one in the regions' distribution."""
+
+Accept = Callable[[Any], Any]
+Warn = Callable[[str], None]
+
+
+def write_coverage(
+    prefix: str,
+    references: Sequence[tuple[str, int]],
+    row_groups_of: Callable[[int], Iterable[Any]],
+    options: CoverageOptions | None = None,
+    *,
+    accept: Accept | None = None,
+    warn: Warn | None = None,
+) -> None:
+    """Write the files that mosdepth 0.3.3 would write for ``prefix``, all of them or none.
+
+    ``references`` are all contigs (name, length); ``row_groups_of(reference_id)`` yields the row groups
+    of one, with all its records in coordinate order. ``accept`` maps a row group to a byte a record
+    (0: leave the record out), for filters that are not of depth, read groups above all. ``warn``
+    takes notes for the user; they go to standard error by default.
+
+    Raises `UsageError` for an unknown contig, a BED file that is none, a prefix in no directory.
+    """
+    options = options or CoverageOptions()
+    with _all_or_none(prefix) as create:
+        _Run(create, references, options, accept, warn or _to_stderr).all_contigs(row_groups_of)
+
+
+def depth_array(
+    row_groups: Iterable[Any],
+    reference_id: int,
+    start: int,
+    end: int,
+    options: CoverageOptions | None = None,
+    *,
+    accept: Accept | None = None,
+) -> array:
+    """Depth of the positions ``[start, end)`` of a contig, ``array('i')``.
+
+    ``row_groups``, in coordinate order, are all from the first with a read that overlaps to the last (a read
+    that does not overlap can change what its mate counts); for whole fragments all with reads of
+    any fragment that overlaps. Of the options only those count that choose and measure reads.
+    """
+    depth = _depth(options or CoverageOptions(), reference_id, start, end)
+    _add(depth, row_groups, accept)
+    return depth.values()
+
+
+def _depth(options: CoverageOptions, reference_id: int, start: int, end: int) -> Depth:
+    return Depth(
+        end - start,
+        start=start,
+        reference_id=reference_id,
+        mode="fragments" if options.fragment_mode else "spans" if options.fast_mode else "bases",
+        exclude_flags=options.exclude_flags,
+        include_flags=options.include_flags,
+        min_mapq=options.min_mapq,
+        min_fragment=options.min_fragment,
+        max_fragment=options.max_fragment,
+    )
+
+
+def _add(depth: Depth, row_groups: Iterable[Any], accept: Accept | None) -> None:
+    for group in row_groups:
+        depth.add(group, accept(group) if accept else None)
+    depth.finish()
+
+
+class _Run:
+    """The state of a coverage run: open files, totals so far."""
+
+    def __init__(
+        self,
+        create: Callable[[str], BinaryIO],
+        references: Sequence[tuple[str, int]],
+        options: CoverageOptions,
+        accept: Accept | None,
+        warn: Warn,
+    ) -> None:
+        self.options, self.accept, self.warn = options, accept, warn
+        self.contigs = [(i, *contig) for i, contig in enumerate(references)]
+        if options.chrom is not None:
+            self.contigs = [contig for contig in self.contigs if contig[1] == options.chrom]
+            if not self.contigs:
+                raise UsageError(f"contig {options.chrom!r} is not in the header; -c takes one whole contig")
+        self.by_bed = options.by is not None and options.window is None
+        self.bed = read_bed(str(options.by), warn) if self.by_bed else {}
+        self.labels = [label.encode() for label in quantize_labels(options.quantize)]
+
+        longest = max((length for _, length in references), default=0)
+        furthest = max((max(intervals.ends) for intervals in self.bed.values()), default=0)
+        levels = levels_for(max(longest, furthest))
+
+        def bed_file(wanted: bool, name: str, header: bytes = b"") -> BedFile | None:
+            return (
+                BedFile(create(f".{name}.bed.gz"), create(f".{name}.bed.gz.csi"), levels, header)
+                if wanted
+                else None
+            )
+
+        columns = "".join(f"\t{threshold}X" for threshold in options.thresholds)
+        self.per_base = bed_file(options.per_base, "per-base")
+        self.regions = bed_file(options.by is not None, "regions")
+        self.quantized = bed_file(bool(options.quantize), "quantized")
+        self.thresholds = bed_file(
+            bool(options.thresholds), "thresholds", f"#chrom\tstart\tend\tregion{columns}\n".encode()
+        )
+        self.summary_file = create(".mosdepth.summary.txt")
+        self.global_file = create(".mosdepth.global.dist.txt")
+        self.region_file = create(".mosdepth.region.dist.txt") if self.regions else None
+
+        self.summary = [SUMMARY_HEADER]
+        self.totals, self.region_totals = Totals(), Totals()
+        self.contig_regions = Totals()
+        self.histogram, self.region_histogram = Histogram(), Histogram()
+
+    def all_contigs(self, row_groups_of: Callable[[int], Iterable[Any]]) -> None:
+        """Measure and write every contig, then the totals."""
+        only_regions = self.by_bed and not (self.per_base or self.thresholds or self.quantized)
+        for reference_id, name, length in self.contigs:
+            if only_regions and name not in self.bed:
+                continue
+            depth = _depth(self.options, reference_id, 0, length)
+            _add(depth, row_groups_of(reference_id), self.accept)
+            self._write_contig(name, depth)
+        if self.options.chrom is None:
+            for name, intervals in self.bed.items():
+                self.warn(
+                    f"{self.options.by}: contig {name} of {len(intervals)} regions is not in the header"
+                )
+        self._write_totals()
+
+    def _write_contig(self, name: str, depth: Depth) -> None:
+        contig = name.encode(errors="surrogateescape")
+        histogram, region_histogram = Histogram(), Histogram()
+        if self.regions:
+            self._write_regions(contig, depth, self._intervals(name, len(depth)), region_histogram)
+        if depth.found:
+            histogram.add(depth)
+            self._summarise(name, depth)
+        self._distribute(name, histogram, region_histogram)
+        self.histogram.merge(histogram)
+        self.region_histogram.merge(region_histogram)
+        if self.per_base:
+            self.per_base.text.begin(contig)
+            position = 0
+            while position < len(depth):
+                position = self.per_base.text.add_runs(depth, position)
+                self.per_base.spill()
+        if self.quantized and (depth.found or self.options.quantize[0] == 0):
+            self._write_quantized(contig, depth, self.quantized)
+
+    def _intervals(self, name: str, length: int) -> Intervals:
+        if self.options.window is not None:
+            return windows(length, self.options.window)
+        return self.bed.pop(name, Intervals())
+
+    def _write_regions(self, contig: bytes, depth: Depth, intervals: Intervals, histogram: Histogram) -> None:
+        assert self.regions is not None
+        decimals = self.options.decimals
+        measure = medians if self.options.use_median else means
+        values = measure(depth, intervals.starts, intervals.ends)
+        self.regions.text.begin(contig)
+        for start, end, name, value in zip(
+            intervals.starts, intervals.ends, intervals.labels(), values, strict=True
+        ):
+            label = name + b"\t" if name else b""
+            self.regions.text.add(start, end, b"%s%#.*f" % (label, decimals, value))
+            self.regions.spill()
+        if self.thresholds:
+            self._write_thresholds(contig, depth, intervals, self.thresholds)
+        if depth.found and self.by_bed:
+            for start, end in zip(intervals.starts, intervals.ends, strict=True):
+                self.contig_regions.add(*depth.summary(start, end))
+                histogram.add(depth, start, end)
+        elif depth.found:
+            self.contig_regions.add(*depth.summary())
+            for value in values:
+                histogram.count(min(int(value + 0.5), DEEPEST_WINDOW))
+
+    def _write_thresholds(self, contig: bytes, depth: Depth, intervals: Intervals, file: BedFile) -> None:
+        bounds = array("q", self.options.thresholds)
+        width = len(bounds)
+        rows = array("q", bytes(8 * width * len(intervals)))
+        if depth.found:
+            rows = bases_covered(depth, intervals.starts, intervals.ends, bounds)
+        file.text.begin(contig)
+        for number, (start, end, name) in enumerate(
+            zip(intervals.starts, intervals.ends, intervals.labels(), strict=True)
+        ):
+            counts = rows[number * width : (number + 1) * width]
+            file.text.add(start, end, b"\t".join((name or b"unknown", *(b"%d" % count for count in counts))))
+            file.spill()
+
+    def _write_quantized(self, contig: bytes, depth: Depth, file: BedFile) -> None:
+        bounds = array("q", self.options.quantize)
+        file.text.begin(contig)
+        position = 0
+        while position < len(depth):
+            position = file.text.add_bins(depth, bounds, self.labels, position)
+            file.spill()
+
+    def _summarise(self, name: str, depth: Depth) -> None:
+        decimals = self.options.decimals
+        contig = Totals(least=None)
+        contig.add(*depth.summary())
+        self.totals.merge(contig)
+        self.summary.append(contig.line(name, decimals))
+        if self.regions:
+            self.region_totals.merge(self.contig_regions)
+            self.summary.append(self.contig_regions.line(f"{name}_region", decimals))
+            self.contig_regions = Totals(least=None)
+
+    def _distribute(self, name: str, histogram: Histogram, region_histogram: Histogram) -> None:
+        decimals = self.options.decimals
+        self.global_file.write(distribution(name, histogram, decimals).encode(errors="surrogateescape"))
+        if self.region_file:
+            text = distribution(name, region_histogram, decimals)
+            self.region_file.write(text.encode(errors="surrogateescape"))
+
+    def _write_totals(self) -> None:
+        decimals = self.options.decimals
+        self.summary.append(self.totals.line("total", decimals))
+        if self.regions:
+            self.summary.append(self.region_totals.line("total_region", decimals))
+        self.summary_file.write("".join(self.summary).encode(errors="surrogateescape"))
+        self._distribute("total", self.histogram, self.region_histogram)
+        for file in (self.per_base, self.regions, self.quantized, self.thresholds):
+            if file:
+                file.close()
+
+
+@contextmanager
+def _all_or_none(prefix: str) -> Iterator[Callable[[str], BinaryIO]]:
+    """Gives a function that creates ``prefix + suffix``: under another name, until all is well."""
+    directory, base = os.path.split(prefix)
+    if not os.path.isdir(directory or "."):
+        raise UsageError(f"{prefix}: there is no directory {directory} to write to")
+    names: dict[str, str] = {}
+    with ExitStack() as files:
+
+        def create(suffix: str) -> BinaryIO:
+            path = os.path.join(directory, f".{base}{suffix}.{os.getpid()}.tmp")
+            names[path] = prefix + suffix
+            return files.enter_context(open(path, "wb"))
+
+        try:
+            yield create
+            files.close()
+            for path, final in names.items():
+                os.replace(path, final)
+        except BaseException:
+            for path in names:
+                with suppress(FileNotFoundError):
+                    os.unlink(path)
+            raise
+
+
+def _to_stderr(note: str) -> None:
+    print(f"bams3: {note}", file=sys.stderr)

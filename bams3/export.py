@@ -1,0 +1,217 @@
+"""Records as SAM, BAM or CRAM: to a file, which appears whole or not at all, or to stdout."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+
+from bams3.query import RecordFilter, in_order, query
+
+if TYPE_CHECKING:
+    from bams3.dataset.reader import DatasetReader as Dataset
+    from bams3.regions import Region
+    from bams3.sources.header import Header
+    from bams3.sources.records import RecordBlock
+
+Format = Literal["sam", "bam", "ubam", "cram"]
+DEFAULT_LEVEL = 6
+
+
+def to_bam(
+    dataset: Dataset,
+    out: str | BinaryIO,
+    regions: Iterable[Region] | None = None,
+    *,
+    record_filter: RecordFilter = RecordFilter(),  # noqa: B008 (immutable)
+    level: int = DEFAULT_LEVEL,
+    workers: int = 1,
+    pg_line: bytes | None = None,
+) -> None:
+    """Write a dataset, or what overlaps regions, as BAM: header verbatim, records bit for bit."""
+    blocks = query(dataset, regions, record_filter, workers)
+    write_alignments(blocks, dataset.header, out, format="bam", level=level, workers=workers, pg_line=pg_line)
+
+
+def write_alignments(
+    blocks: Iterable[RecordBlock],
+    header: Header,
+    out: str | BinaryIO,
+    *,
+    format: Format = "sam",
+    with_header: bool = True,
+    level: int = DEFAULT_LEVEL,
+    workers: int = 1,
+    pg_line: bytes | None = None,
+    reference: str | None = None,
+) -> None:
+    """Write blocks of records in their order.
+
+    `out`: a path, `-` for stdout, or a binary file. `with_header`: of SAM; the others always have theirs.
+    `level`: of BGZF in BAM, 0 to 9; `ubam` is stored. `pg_line`: an @PG line to add to the header.
+    `reference`: the FASTA file a CRAM is compressed against; without one it holds its bases itself.
+    Raises OSError if it can't be written.
+    """
+    if pg_line is not None:
+        header = replace(header, text=_whole_lines(header.text) + pg_line.rstrip(b"\n") + b"\n")
+    with opened(out) as file:
+        if format == "cram":
+            _write_cram(blocks, header, file, reference, workers)
+        elif format == "sam":
+            for part in _sam(blocks, header, with_header, workers):
+                file.write(part)
+        else:
+            for part in _bgzf(_bam(blocks, header), 0 if format == "ubam" else level, workers):
+                file.write(part)
+
+
+@contextmanager
+def opened(out: str | BinaryIO) -> Iterator[BinaryIO]:
+    """The file to write to.
+
+    A regular file is written under a temporary name beside its own, which it gets once all went well.
+    A reader of stdout who has gone away ends the writing quietly.
+    """
+    if not isinstance(out, str):
+        yield out
+    elif out == "-":
+        with _stdout() as file:
+            yield file
+    elif os.path.exists(out) and not stat.S_ISREG(os.stat(out).st_mode):
+        with open(out, "wb") as file:
+            yield file
+    else:
+        path = os.path.realpath(out)
+        folder, name = os.path.split(path)
+        temporary = os.path.join(folder, f".{name}.{os.getpid()}.tmp")
+        try:
+            with open(temporary, "wb") as file:
+                yield file
+            os.replace(temporary, path)
+        except BaseException:
+            with suppress(FileNotFoundError):
+                os.unlink(temporary)
+            raise
+
+
+@contextmanager
+def _stdout() -> Iterator[BinaryIO]:
+    try:
+        yield sys.stdout.buffer
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # What is still buffered goes nowhere, or Python would complain about it at exit.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
+def _whole_lines(text: bytes) -> bytes:
+    """Header text without NULs at its end, and with a newline there."""
+    text = text.rstrip(b"\0")
+    return text if text.endswith(b"\n") or not text else text + b"\n"
+
+
+def sam_header(header: Header) -> bytes:
+    """The header as SAM: its text, and @SQ lines for its references where the text has none."""
+    text = _whole_lines(header.text)
+    if b"\n@SQ\t" in b"\n" + text:
+        return text
+    lines = (f"@SQ\tSN:{name}\tLN:{length}\n" for name, length in header.references)
+    return text + "".join(lines).encode("utf-8", "surrogateescape")
+
+
+def _sam(blocks: Iterable[RecordBlock], header: Header, with_header: bool, workers: int) -> Iterator[Any]:
+    from bams3.sam import ReferenceNames, format_sam
+
+    names = ReferenceNames(name for name, _ in header.references)
+    if with_header:
+        yield sam_header(header)
+    yield from in_order(lambda block: format_sam(block, names), blocks, workers)
+
+
+def _bam(blocks: Iterable[RecordBlock], header: Header) -> Iterator[Any]:
+    """The bytes of a BAM file before compression."""
+    yield header.to_bam()
+    for block in blocks:
+        yield memoryview(block.data)[block.offsets[0] : block.offsets[-1]]
+
+
+def _bgzf(parts: Iterable[Any], level: int, workers: int) -> Iterator[bytes]:
+    """BGZF of the bytes of `parts`, whose bounds it ignores."""
+    from bams3.sources.bgzf import EOF_MARKER, MAX_INPUT, compress_block
+
+    def compress(batch: bytes) -> bytes:
+        view = memoryview(batch)
+        return b"".join(
+            compress_block(view[i : i + MAX_INPUT], level) for i in range(0, len(view), MAX_INPUT)
+        )
+
+    yield from in_order(compress, _batches(parts, 16 * MAX_INPUT), workers)
+    yield EOF_MARKER
+
+
+def _batches(parts: Iterable[Any], size: int) -> Iterator[bytes]:
+    """The bytes of `parts` in pieces of `size`; the last may be shorter."""
+    pending = bytearray()
+    for part in parts:
+        pending += part
+        whole = len(pending) - len(pending) % size
+        for start in range(0, whole, size):
+            yield bytes(memoryview(pending)[start : start + size])
+        del pending[:whole]
+    if pending:
+        yield bytes(pending)
+
+
+def _write_cram(
+    blocks: Iterable[RecordBlock], header: Header, file: BinaryIO, reference: str | None, workers: int
+) -> None:
+    """Hand the records to htslib as uncompressed BAM through a pipe, and let it write CRAM."""
+    import pysam
+
+    options = {"reference_filename": reference} if reference else {"format_options": [b"no_ref=1"]}
+    with (
+        piped(_bam(blocks, header)) as pipe,
+        pysam.AlignmentFile(pipe, "rb", check_sq=False) as source,
+        pysam.AlignmentFile(file, "wc", template=source, threads=workers, **options) as sink,
+    ):
+        for record in source:
+            sink.write(record)
+
+
+@contextmanager
+def piped(parts: Iterable[Any]) -> Iterator[BinaryIO]:
+    """The reading end of a pipe that a thread writes `parts` into; what fails there is raised here."""
+    from threading import Thread
+
+    readable, writable = os.pipe()
+    failures: list[BaseException] = []
+
+    def feed() -> None:
+        try:
+            with open(writable, "wb", buffering=0) as pipe:
+                for part in parts:
+                    _write_all(pipe, part)
+        except BaseException as error:
+            failures.append(error)
+
+    thread = Thread(target=feed, daemon=True)
+    thread.start()
+    try:
+        with open(readable, "rb") as pipe:
+            yield pipe
+    finally:
+        thread.join()
+        if failures and not isinstance(failures[0], BrokenPipeError):
+            raise failures[0]
+
+
+def _write_all(pipe: Any, part: Any) -> None:
+    view = memoryview(part)
+    while len(view):
+        view = view[pipe.write(view) :]

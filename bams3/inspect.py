@@ -1,0 +1,52 @@
+"""What is in one chunk, from its footer."""
+
+import json
+from collections import Counter
+from dataclasses import asdict
+from typing import Any
+
+from bams3.chunk.reader import open_chunk
+
+
+def to_json(uri: Any) -> str:
+    """The whole footer as JSON. Raises FormatError."""
+    return json.dumps(asdict(open_chunk(uri).footer), indent=2) + "\n"
+
+
+def summary(uri: Any) -> str:
+    """Window, row groups, and the size of every stream, for people. Raises FormatError."""
+    chunk = open_chunk(uri)
+    footer = chunk.footer
+    names = {reference: name for reference, name, _ in footer.references}
+    window = (
+        f"{names.get(footer.reference_id, footer.reference_id)}:{footer.start + 1}-{footer.end}"
+        if footer.reference_id >= 0
+        else "reads with no position"
+    )
+    read_groups = sorted({name for group in footer.row_groups for name in group.read_groups})
+    lines = [
+        f"window      {window}",
+        f"records     {footer.records}",
+        f"bytes       {chunk.size} ({footer.hot} for counting and depth)",
+        f"dataset     {footer.dataset}",
+        f"references  {' '.join(names[reference] for reference in sorted(names)) or '-'}",
+        f"read groups {' '.join(read_groups) or '-'}",
+        f"encodings   {' '.join(f'{field}={name}' for field, name in footer.encodings.items())}",
+        "",
+        "row group  records  first       last        furthest    mapq    ",
+    ]
+    for number, group in enumerate(footer.row_groups):
+        lines.append(
+            f"{number:<10} {group.records:<8} {group.min_pos + 1:<11} {group.max_pos + 1:<11} {group.max_end:<11} "
+            f"{group.min_mapq}-{group.max_mapq}"
+        )
+    stored, raw, codecs = Counter[str](), Counter[str](), {}
+    for group in footer.row_groups:
+        for name, entry in group.streams.items():
+            stored[name] += entry.stored
+            raw[name] += entry.raw
+            codecs.setdefault(name, set()).add(entry.codec)
+    lines += ["", "stream                 stored        raw           codec"]
+    for name, size in stored.most_common():
+        lines.append(f"{name:<22} {size:<13} {raw[name]:<13} {','.join(sorted(codecs[name]))}")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,292 @@
+"""The records of a dataset that overlap regions and pass filters, or only their number."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import accumulate, groupby
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from bams3.regions import UNPLACED, Region, merge_regions
+from bams3.select import gather, keep_flags, keep_mapq, keep_overlapping
+
+if TYPE_CHECKING:
+    from bams3.chunk.reader import RowGroup
+    from bams3.dataset.reader import DatasetReader as Dataset
+    from bams3.filters import Expression
+    from bams3.sources.records import RecordBlock
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Interval = tuple[int, int]
+
+_NO_END = 2**31
+"""Past every position: a region up to its contig's end takes the reads beyond it too, as in samtools."""
+
+
+class RecordFilter(NamedTuple):
+    """What a record must be, wherever it lies; the options of `samtools view`.
+
+    `require`, `exclude`: flag bits, all of which or none of which a record has (-f, -F). `min_mapq`: -q.
+    `read_group`: -r; records without an RG tag pass, as in samtools. `expression`: -e.
+    """
+
+    require: int = 0
+    exclude: int = 0
+    min_mapq: int = 0
+    read_group: str | None = None
+    expression: Expression | None = None
+
+    def verdict(self, group: RowGroup) -> bool | None:
+        """By the zone map: True if every record of a row group passes, False if none can, None if unknown."""
+        if (
+            group.flags_any & self.require != self.require
+            or group.flags_all & self.exclude
+            or group.max_mapq < self.min_mapq
+            or (self.expression is not None and not self.expression.may_match(group))
+        ):
+            return False
+        looks_inside = (
+            self.read_group is not None
+            or self.expression is not None
+            or group.flags_all & self.require != self.require
+            or group.flags_any & self.exclude
+            or group.min_mapq < self.min_mapq
+        )
+        return None if looks_inside else True
+
+    def apply(self, mask: bytearray, group: RowGroup, dataset: Dataset) -> None:
+        """Clear the entries of `mask` (n,) whose records do not pass. Decodes only the columns it needs."""
+        if self.require or self.exclude:
+            keep_flags(mask, group.flag, self.require, self.exclude)
+        if self.min_mapq:
+            keep_mapq(mask, group.mapq, self.min_mapq)
+        if self.read_group is not None and 1 in mask:
+            for i, value in enumerate(group.tag("RG")):
+                if value is not None and value != self.read_group:
+                    mask[i] = 0
+        if self.expression is not None and 1 in mask:
+            import numpy as np
+
+            passes = self.expression.evaluate(FilterColumns(group, dataset), group.records)
+            np.frombuffer(mask, np.uint8)[:] &= passes
+
+
+def query(
+    dataset: Dataset, regions: Iterable[Region] | None, record_filter: RecordFilter, workers: int = 1
+) -> Iterator[RecordBlock]:
+    """Blocks of the records that overlap any of `regions` (all records if None) and pass the filter.
+
+    Each record comes once, in the dataset's order. Row groups are decoded by `workers` threads, a few ahead.
+    """
+
+    def matching_records(job: tuple[RowGroup, list[Interval]]) -> RecordBlock | None:
+        group, intervals = job
+        mask = _mask(group, intervals, record_filter, dataset)
+        if mask is not None and 1 not in mask:
+            return None
+        group.load()
+        return group.block() if mask is None else gather(group.block(), mask)
+
+    for block in in_order(matching_records, _jobs(dataset, regions, record_filter), workers):
+        if block is not None:
+            yield block
+
+
+def count(
+    dataset: Dataset, regions: Iterable[Region] | None, record_filter: RecordFilter, workers: int = 1
+) -> int:
+    """How many records `query` would yield. Where the zone map tells, nothing of the row group is read."""
+
+    def matching_count(job: tuple[RowGroup, list[Interval]]) -> int:
+        group, intervals = job
+        mask = _mask(group, intervals, record_filter, dataset)
+        return group.records if mask is None else mask.count(1)
+
+    return sum(in_order(matching_count, _jobs(dataset, regions, record_filter), workers))
+
+
+def in_order(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
+    """`map` by `workers` threads: results in the order of `items`, of which only a few are taken ahead."""
+    if workers < 2:
+        yield from map(function, items)
+        return
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+    pending: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            for item in items:
+                pending.append(pool.submit(function, item))
+                if len(pending) > workers:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()
+
+
+def _jobs(
+    dataset: Dataset, regions: Iterable[Region] | None, record_filter: RecordFilter
+) -> Iterator[tuple[RowGroup, list[Interval]]]:
+    """The row groups that may hold wanted records, in order, each with the intervals that touch it."""
+    references = dataset.references
+    if regions is None:
+        everywhere = [Region(i, -1, length) for i, (_, length) in enumerate(references)]
+        regions = [*everywhere, UNPLACED]
+    for reference_id, of_contig in groupby(merge_regions(regions), key=lambda region: region.reference_id):
+        if reference_id < 0:
+            groups = dataset.unplaced_row_groups()
+            starts, ends = [-1], [_NO_END]
+        else:
+            intervals = list(of_contig)
+            starts = [region.start for region in intervals]
+            ends = [region.end for region in intervals]
+            if ends[-1] >= references[reference_id][1]:
+                ends[-1] = _NO_END
+            groups = dataset.row_groups(reference_id, starts[0], ends[-1])
+        for group in groups:
+            first, last = bisect_right(ends, group.min_pos), bisect_left(starts, group.max_end)
+            if first < last and record_filter.verdict(group) is not False:
+                yield group, list(zip(starts[first:last], ends[first:last], strict=True))
+
+
+def _mask(
+    group: RowGroup, intervals: list[Interval], record_filter: RecordFilter, dataset: Dataset
+) -> bytearray | None:
+    """1 for each record (n,) that overlaps one of the intervals and passes the filter; None if all do."""
+    inside = any(start <= group.min_pos and group.max_pos < end for start, end in intervals)
+    passes = record_filter.verdict(group)
+    if inside and passes:
+        return None
+    mask = bytearray(b"\1") * group.records
+    if not inside:
+        keep_overlapping(mask, group.pos, group.end, intervals)
+    if not passes and 1 in mask:
+        record_filter.apply(mask, group, dataset)
+    return mask
+
+
+class FilterColumns(Mapping[str, Any]):
+    """The fields of a row group as `Expression.evaluate` wants them, each decoded when first asked for."""
+
+    def __init__(self, group: RowGroup, dataset: Dataset) -> None:
+        self._group = group
+        self._dataset = dataset
+        self._decoded: dict[str, Any] = {}
+
+    def __getitem__(self, field: str) -> Any:
+        if field not in self._decoded:
+            self._decoded[field] = self._decode(field)
+        return self._decoded[field]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter((*_STORED, *_COMPUTED))
+
+    def __len__(self) -> int:
+        return len(_STORED) + len(_COMPUTED)
+
+    def _decode(self, field: str) -> Any:
+        import numpy as np
+
+        if field.startswith("["):
+            return self._group.tag(field[1:3])
+        if field in _STORED:
+            return np.asarray(getattr(self._group, _STORED[field]))
+        return _COMPUTED[field](self._group, self._dataset)
+
+
+def _text(data: Any) -> str:
+    """A character a byte, as filter expressions see text."""
+    return str(data, "latin-1")
+
+
+def _reference_names(dataset: Dataset, reference_ids: Iterable[int]) -> list[str]:
+    names = [_text(name.encode("utf-8", "surrogateescape")) for name, _ in dataset.references]
+    return [names[i] if i >= 0 else "*" for i in reference_ids]
+
+
+def _names(group: RowGroup) -> list[str]:
+    data, offsets = group.names
+    text = _text(data)
+    return [text[offsets[i] : offsets[i + 1]] for i in range(group.records)]
+
+
+def _cigars(group: RowGroup, of_operations: Callable[[list[int]], Item]) -> list[Item]:
+    """A value of each record's CIGAR operations (packed as in BAM), made once for those who share them."""
+    pool = group.cigar_pool
+    made: dict[tuple[int, int], Item] = {}
+    for key in set(zip(group.cigar_start, group.cigar_count, strict=True)):
+        made[key] = of_operations(pool[key[0] : key[0] + key[1]].tolist())
+    return [made[key] for key in zip(group.cigar_start, group.cigar_count, strict=True)]
+
+
+def _cigar_text(operations: list[int]) -> str:
+    return "".join(f"{op >> 4}{'MIDNSHP=XB??????'[op & 15]}" for op in operations) or "*"
+
+
+def _bases(operations: list[int], kinds: str) -> int:
+    """Length of the operations of these kinds: MIS=X consume the read, MDN=X the reference."""
+    return sum(op >> 4 for op in operations if "MIDNSHP=X"[op & 15] in kinds)
+
+
+def _soft_clipped(operations: list[int]) -> int:
+    """Bases soft-clipped at the ends, inside a hard clip or not."""
+    kinds = [op & 15 for op in operations]
+    inner = slice(kinds[:1] == [5], len(kinds) - (kinds[1:][-1:] == [5]))
+    ends = operations[inner]
+    return sum(op >> 4 for op in [*ends[:1], *ends[1:][-1:]] if op & 15 == 4)
+
+
+def _hard_clipped(operations: list[int]) -> int:
+    return sum(op >> 4 for op in [*operations[:1], *operations[1:][-1:]] if op & 15 == 5)
+
+
+def _libraries(group: RowGroup, dataset: Dataset) -> list[str]:
+    libraries: dict[Any, str] = {}
+    for line in dataset.header.text.rstrip(b"\0").split(b"\n"):
+        if line.startswith(b"@RG\t"):
+            fields = dict(field.partition(":")[::2] for field in _text(line).split("\t")[1:])
+            libraries.setdefault(fields.get("ID"), fields.get("LB", ""))
+    return [libraries.get(name, "") for name in group.tag("RG")]
+
+
+def _sequences(group: RowGroup) -> list[str]:
+    letters = str.maketrans("0123456789abcdef", "=ACMGRSVTWYHKDBN")
+    text = bytes(group.seq).hex().translate(letters)
+    starts = accumulate((length + length % 2 for length in group.l_seq), initial=0)
+    return [text[start : start + length] for start, length in zip(starts, group.l_seq, strict=False)]
+
+
+def _qualities(group: RowGroup) -> list[str]:
+    text = _text(group.qual)
+    starts = accumulate(group.l_seq, initial=0)
+    return [text[start : start + length] for start, length in zip(starts, group.l_seq, strict=False)]
+
+
+_STORED = {
+    "endpos": "end",
+    "flag": "flag",
+    "mapq": "mapq",
+    "mpos": "next_pos",
+    "mrefid": "next_ref",
+    "ncigar": "cigar_count",
+    "pos": "pos",
+    "tlen": "tlen",
+}
+_COMPUTED: dict[str, Callable[[RowGroup, Dataset], list[Any]]] = {
+    "cigar": lambda group, _: _cigars(group, _cigar_text),
+    "hclen": lambda group, _: _cigars(group, _hard_clipped),
+    "library": _libraries,
+    "mrname": lambda group, dataset: _reference_names(dataset, group.next_ref),
+    "qlen": lambda group, _: _cigars(group, lambda operations: _bases(operations, "MIS=X")),
+    "qname": lambda group, _: _names(group),
+    "qual": lambda group, _: _qualities(group),
+    "refid": lambda group, _: [group.reference_id] * group.records,
+    "rlen": lambda group, _: _cigars(group, lambda operations: _bases(operations, "MDN=X")),
+    "rname": lambda group, dataset: _reference_names(dataset, [group.reference_id]) * group.records,
+    "sclen": lambda group, _: _cigars(group, _soft_clipped),
+    "seq": lambda group, _: _sequences(group),
+}

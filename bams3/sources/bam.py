@@ -1,0 +1,171 @@
+"""Open alignments whatever their format, and read BAM."""
+
+import io
+import re
+from collections.abc import Iterator
+from typing import BinaryIO, cast
+
+from bams3.errors import SourceError
+from bams3.sources import Counts, Source
+from bams3.sources.bgzf import BlockReader, is_bgzf
+from bams3.sources.files import STDIN, open_input
+from bams3.sources.header import MAGIC
+from bams3.sources.index import Index
+from bams3.sources.records import RecordBlock, find_start
+from bams3.sources.stream import PlainReader, PushedBack, Reader, read_header, record_blocks
+
+HEAD_BYTES = 1 << 16
+SAM_HEADER = re.compile(rb"@[A-Za-z]{2}[\t\r\n]")
+SAM_RECORD = re.compile(rb"[^@\t\n][^\t\n]*\t\d+(\t[^\t\n]+){7}\t")
+
+
+def open_source(path: str, *, index: str | None = None, reference: str | None = None) -> Source:
+    """Open a BAM, CRAM or SAM file, told apart by content; ``-`` is standard input.
+
+    `index`: a BAI or CSI (CRAI for CRAM), otherwise looked for beside the file; needed only for windows.
+    `reference`: FASTA for CRAM. Raises SourceError if the file can't be read or is none of these.
+    """
+    file = open_input(path)
+    head = _head(file)
+    kind = _kind(head, path)
+    if kind in ("SAM", "CRAM"):
+        from bams3.sources.htslib import HtslibSource
+
+        whole = cast(BinaryIO, PushedBack(head, file)) if path == STDIN else None
+        if whole is None:
+            file.close()
+        return HtslibSource(path, kind, file=whole, index=index, reference=reference)
+    return BamSource(path, kind, cast(BinaryIO, PushedBack(head, file)), index=index)
+
+
+def _head(file: BinaryIO) -> bytes:
+    head = b""
+    while len(head) < HEAD_BYTES and (part := file.read(HEAD_BYTES - len(head))):
+        head += part
+    return head
+
+
+def _kind(head: bytes, path: str) -> str:
+    """``BGZF`` or ``gzip`` or ``raw``, for BAM so compressed; ``CRAM``; or ``SAM``, however compressed."""
+    if head[:4] == b"CRAM":
+        return "CRAM"
+    kind = "BGZF" if is_bgzf(head) else "gzip" if head[:2] == b"\x1f\x8b" else "raw"
+    # Of BGZF no more than the blocks it takes: the head may end within a later one.
+    start = _inflater(kind, io.BytesIO(head), path).read(4 if kind == "BGZF" else 4096) if head else b""
+    if start[:4] == MAGIC:
+        return kind
+    if SAM_HEADER.match(start) or SAM_RECORD.match(start):
+        return "SAM"
+    raise SourceError(f"{path}: {'neither BAM, CRAM nor SAM' if head else 'the file is empty'}")
+
+
+def _inflater(kind: str, file: BinaryIO, name: str) -> Reader:
+    if kind == "BGZF":
+        return BlockReader(file, name=name)
+    if kind == "gzip":
+        from isal.igzip import IGzipFile
+
+        return PlainReader(cast(BinaryIO, IGzipFile(fileobj=file)), name)
+    return PlainReader(file, name)
+
+
+class BamSource:
+    """A BAM file: BGZF, plain gzip or uncompressed (`kind`); `file` stands at its start. See `Source`."""
+
+    def __init__(self, path: str, kind: str, file: BinaryIO, *, index: str | None = None) -> None:
+        self.path = path
+        self._kind = kind
+        self._files = [file]
+        self._index_path = index
+        self._opened_index: Index | None = None
+        reader = _inflater(kind, file, path)
+        self.header, rest = read_header(reader)
+        self._unread: tuple[Reader, bytes] | None = (reader, rest)
+
+    def blocks(self) -> Iterator[RecordBlock]:
+        reader, rest = self._unread or self._reopen()
+        self._unread = None
+        yield from record_blocks(reader, len(self.header.references), rest)
+
+    def window(self, reference_id: int, start: int, end: int) -> Iterator[RecordBlock]:
+        index = self._index()
+        first_pos = start if start > 0 else -1
+        for begin_voffset, end_voffset in index.chunks_for(reference_id, start, end):
+            for block in self._blocks_at(index, begin_voffset, end_voffset):
+                self._expect_reference(block, reference_id, index)
+                last = find_start(block, reference_id, end)
+                wanted = block[find_start(block, reference_id, first_pos) : last]
+                if len(wanted):
+                    yield wanted
+                if last < len(block):
+                    return
+
+    def unplaced(self) -> Iterator[RecordBlock]:
+        index = self._index()
+        offset = index.unplaced_offset()
+        for block in self.blocks() if offset is None else self._blocks_at(index, offset):
+            self._expect_reference(block, -1, index)
+            yield block
+
+    def counts(self) -> Counts | None:
+        index = self._find_index()
+        references = index.counts() if index else None
+        return Counts(references, index.n_no_coor) if index and references is not None else None
+
+    def close(self) -> None:
+        for file in self._files:
+            file.close()
+
+    def __enter__(self) -> "BamSource":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _open(self) -> BinaryIO:
+        if self.path == STDIN:
+            raise SourceError("standard input can be read only once; give a file")
+        file = open_input(self.path)
+        self._files.append(file)
+        return file
+
+    def _reopen(self) -> tuple[Reader, bytes]:
+        reader = _inflater(self._kind, self._open(), self.path)
+        return reader, read_header(reader)[1]
+
+    def _blocks_at(self, index: Index, *voffsets: int) -> Iterator[RecordBlock]:
+        """The records between two virtual offsets, or from one to the end."""
+        with self._open() as file:
+            try:
+                yield from record_blocks(
+                    BlockReader(file, *voffsets, name=self.path), len(self.header.references)
+                )
+            except SourceError as error:
+                raise SourceError(
+                    f"{error}; if the BAM is sound, {index.path} is another file's index"
+                ) from None
+            finally:
+                self._files.remove(file)
+
+    def _expect_reference(self, block: RecordBlock, reference_id: int, index: Index) -> None:
+        """All records of a stretch that the index gives for a reference are of that reference."""
+        for record in (0, len(block) - 1):
+            at = block.offsets[record] + 4
+            if int.from_bytes(memoryview(block.data)[at : at + 4], "little", signed=True) != reference_id:
+                raise SourceError(
+                    f"{index.path}: not the index of {self.path}, whose records are elsewhere; "
+                    "make it again with samtools index"
+                )
+
+    def _find_index(self) -> Index | None:
+        if self._opened_index is None and self._kind == "BGZF" and self.path != STDIN:
+            self._opened_index = Index.open(self.path, self._index_path, n_ref=len(self.header.references))
+        return self._opened_index
+
+    def _index(self) -> Index:
+        index = self._find_index()
+        if index is None:
+            raise SourceError(
+                f"{self.path}: there is no index, which windows need; make one with samtools index"
+            )
+        return index

@@ -1,0 +1,231 @@
+"""BGZF, the blocked gzip of BAM files: reading from any virtual offset, and writing.
+
+A virtual offset is `compressed offset of a block << 16 | offset within the inflated block`.
+"""
+
+import struct
+import zlib
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+from isal import isal_zlib
+
+from bams3.errors import SourceError
+
+MAX_INPUT = 65280
+"""Bytes of data in a block at most, as bgzip has it; even stored they fit in a block of 65,536 bytes."""
+EOF_MARKER = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
+MAGIC = b"\x1f\x8b\x08\x04"
+USUAL_EXTRA = b"\x06\x00BC\x02\x00"
+
+READ_SIZE = 1 << 20
+PIECE_SIZE = 1 << 20
+NO_END = 1 << 64
+
+U16 = struct.Struct("<H")
+FOOTER = struct.Struct("<II")
+
+
+class BlockReader:
+    """Inflates a BGZF file from one virtual offset to another, or to its end.
+
+    `file` is a binary file, seekable unless it is read from where it stands (`start_voffset` 0).
+    Every block's header, CRC32 and length are checked, and that the file ends with an empty block, which
+    tells a whole file from a truncated one. SourceError names the file and the compressed offset.
+    Reads no more than a block beyond `end_voffset`.
+    """
+
+    def __init__(
+        self, file: BinaryIO, start_voffset: int = 0, end_voffset: int = NO_END, *, name: str = "input"
+    ) -> None:
+        self.name = name
+        self._file = file
+        self._end_block, self._end_within = end_voffset >> 16, end_voffset & 0xFFFF
+        self._offset = start_voffset >> 16  # of _raw in the file
+        self._skip = start_voffset & 0xFFFF
+        self._raw = memoryview(b"")
+        self._at = 0  # the next block, in _raw
+        self._last_was_empty = False
+        self._ended = start_voffset >= end_voffset
+        if start_voffset:
+            file.seek(self._offset)
+
+    def __iter__(self) -> Iterator[bytes]:
+        while piece := self.read(PIECE_SIZE):
+            yield piece
+
+    def read(self, size: int, before: bytes = b"") -> bytes:
+        """`before`, then the next `size` inflated bytes or up to a block more; fewer only at the end."""
+        parts, length = [before], 0
+        while length < size and not self._ended:
+            part = self._next_block()
+            parts.append(part)
+            length += len(part)
+        return b"".join(parts)
+
+    def _next_block(self) -> bytes:
+        """The next block inflated, cut to the virtual offsets asked for; empty at the end."""
+        offset = self._offset + self._at
+        if offset > self._end_block or (offset == self._end_block and self._end_within == 0):
+            self._ended = True
+            return b""
+        if not self._fill(18):
+            self._finish()
+            return b""
+        data = self._inflate()
+        self._last_was_empty = not data
+        if offset == self._end_block:
+            self._ended = True
+            if len(data) < self._end_within:
+                raise self._error(offset, "the block is shorter than a virtual offset says")
+            data = data[: self._end_within]
+        if self._skip:
+            if len(data) < self._skip:
+                raise self._error(offset, "the block is shorter than a virtual offset says")
+            data, self._skip = data[self._skip :], 0
+        return data
+
+    def _inflate(self) -> bytes:
+        """Check and inflate the block at `_at`, and step over it."""
+        raw, at = self._raw, self._at
+        offset = self._offset + at
+        if raw[at : at + 4] != MAGIC:
+            raise self._error(offset, "no BGZF block there; the file is damaged or not BGZF")
+        header, size = self._header_and_size(offset)
+        if size < header + 8:
+            raise self._error(offset, "the BGZF block is too short for what it holds")
+        if len(raw) - at < size:
+            if not self._fill(size):
+                raise self._error(offset, "the file is truncated within the block")
+            raw, at = self._raw, self._at
+        crc, length = FOOTER.unpack_from(raw, at + size - 8)
+        if length > 65536:
+            raise self._error(offset, f"the BGZF block claims to hold {length} bytes")
+        try:
+            data: bytes = isal_zlib.decompress(raw[at + header : at + size - 8], -15, length or 1)
+        except isal_zlib.error as error:  # type: ignore[misc]
+            raise self._error(offset, f"the block can't be inflated ({error})") from None
+        if len(data) != length or isal_zlib.crc32(data) != crc:
+            raise self._error(offset, "the block's CRC32 or length does not match its data")
+        self._at = at + size
+        return data
+
+    def _header_and_size(self, offset: int) -> tuple[int, int]:
+        """The lengths of the block's header and of the whole block."""
+        raw, at = self._raw, self._at
+        if raw[at + 10 : at + 16] == USUAL_EXTRA:
+            return 18, U16.unpack_from(raw, at + 16)[0] + 1
+        header = 12 + U16.unpack_from(raw, at + 10)[0]
+        if not self._fill(header):
+            raise self._error(offset, "the file is truncated within the block")
+        size = _block_size(bytes(self._raw[self._at + 12 : self._at + header]))
+        if size is None:
+            raise self._error(offset, "plain gzip there, not a BGZF block")
+        return header, size
+
+    def _fill(self, size: int) -> bool:
+        """Have `size` bytes of the file from `_at` on in `_raw`; False if the file has no more so many."""
+        if len(self._raw) - self._at >= size:
+            return True
+        parts = [bytes(self._raw[self._at :])]
+        have = len(parts[0])
+        self._offset += self._at
+        while have < size:
+            # 65,536 more than the last block's offset is as far as that block can reach.
+            wanted = min(READ_SIZE, self._end_block + 65536 - self._offset - have)
+            part = self._file.read(max(wanted, size - have))
+            if not part:
+                break
+            parts.append(part)
+            have += len(part)
+        self._raw, self._at = memoryview(b"".join(parts)), 0
+        return have >= size
+
+    def _finish(self) -> None:
+        """At the end of the file: nothing may be missing."""
+        self._ended = True
+        if self._end_block != NO_END >> 16:
+            raise self._error(self._offset, "the file ends before a virtual offset")
+        if len(self._raw):
+            raise self._error(self._offset, "the file is truncated within a block's header")
+        if not self._last_was_empty:
+            raise self._error(
+                self._offset, "the file ends without BGZF's end-of-file marker; it is truncated"
+            )
+
+    def _error(self, offset: int, what: str) -> SourceError:
+        return SourceError(f"{self.name}, compressed offset {offset}: {what}")
+
+
+class BlockWriter:
+    """Writes BGZF blocks to a binary file; `close` ends them and leaves the file itself open."""
+
+    def __init__(self, file: BinaryIO, level: int = 6) -> None:
+        self._file = file
+        self._level = level
+        self._pending = bytearray()
+
+    def write(self, data: Any) -> None:
+        """Append bytes."""
+        self._pending += data
+        whole = len(self._pending) - len(self._pending) % MAX_INPUT
+        if whole:
+            with memoryview(self._pending) as view:
+                for start in range(0, whole, MAX_INPUT):
+                    self._file.write(compress_block(view[start : start + MAX_INPUT], self._level))
+            del self._pending[:whole]
+
+    def close(self) -> None:
+        """Write what is pending and the end-of-file marker."""
+        if self._pending:
+            self._file.write(compress_block(self._pending, self._level))
+            self._pending.clear()
+        self._file.write(EOF_MARKER)
+
+    def __enter__(self) -> "BlockWriter":
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None:
+            self.close()
+
+
+def is_bgzf(head: bytes) -> bool:
+    """Whether a file that begins with `head` (64 KB, or all of it) is BGZF, and not plain gzip or else."""
+    return (
+        head[:4] == MAGIC
+        and len(head) >= 12
+        and _block_size(head[12 : 12 + U16.unpack_from(head, 10)[0]]) is not None
+    )
+
+
+def _block_size(extra: bytes) -> int | None:
+    """The size of a block in bytes, from the BC subfield wherever it is in a gzip header's extra field."""
+    field = 0
+    while field + 4 <= len(extra):
+        if extra[field : field + 4] == b"BC\x02\x00" and field + 6 <= len(extra):
+            size: int = U16.unpack_from(extra, field + 4)[0] + 1
+            return size
+        field += 4 + U16.unpack_from(extra, field + 2)[0]
+    return None
+
+
+def compress_block(data: Any, level: int) -> bytes:
+    """One BGZF block of at most `MAX_INPUT` bytes. Level 0 stores, 1 to 3 are ISA-L's, 4 to 9 zlib's."""
+    if len(data) > MAX_INPUT:
+        raise ValueError(f"a BGZF block holds at most {MAX_INPUT} bytes, not {len(data)}")
+    deflated = _deflate(data, level)
+    if len(deflated) > len(data) + 5:
+        deflated = _deflate(data, 0)
+    size = U16.pack(18 + len(deflated) + 8 - 1)
+    footer = FOOTER.pack(isal_zlib.crc32(data), len(data))
+    return b"".join((EOF_MARKER[:16], size, deflated, footer))
+
+
+def _deflate(data: Any, level: int) -> bytes:
+    if level == 0:
+        return b"".join((b"\x01", U16.pack(len(data)), U16.pack(len(data) ^ 0xFFFF), data))
+    if level <= 3:
+        deflated: bytes = isal_zlib.compress(data, level, -15)
+        return deflated
+    return zlib.compress(data, level, -15)

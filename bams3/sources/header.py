@@ -1,0 +1,129 @@
+"""The header of a BAM file: its SAM text, verbatim, and its list of references."""
+
+import struct
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from bams3.errors import SourceError, UsageError
+
+MAGIC = b"BAM\1"
+INT32 = struct.Struct("<i")
+
+
+@dataclass(frozen=True)
+class Header:
+    """`text`: the SAM header's bytes, any NULs at its end included; `references`: (name, length in bp) by id.
+
+    Names that are not UTF-8 keep their bytes as surrogate escapes.
+    """
+
+    text: bytes
+    references: tuple[tuple[str, int], ...]
+
+    @classmethod
+    def from_bam(cls, data: Any) -> "Header":
+        """Parse a bytes-like object that begins with a BAM file's magic and holds the whole header.
+
+        Bytes that follow are ignored; `len(header.to_bam())` is where they begin. Raises SourceError
+        if a length is impossible or beyond the data, or a name is empty, unterminated or not unique.
+        """
+        view = memoryview(data)
+        if bytes(view[:4]) != MAGIC:
+            raise SourceError("not a BAM file: it does not begin with the BAM magic")
+        text = _take(view, 8, _length(view, 4, "the header text"), "the header text")
+        at = 8 + len(text)
+        count = _length(view, at, "the reference list")
+        at += 4
+        references = []
+        for reference_id in range(count):
+            what = f"reference {reference_id}"
+            name = _take(view, at + 4, _length(view, at, what), what)
+            if name.find(b"\0") != len(name) - 1 or len(name) < 2:
+                raise SourceError(f"the name of {what} in the BAM header is empty or not NUL-terminated")
+            at += 4 + len(name)
+            references.append((name[:-1].decode("utf-8", "surrogateescape"), _length(view, at, what)))
+            at += 4
+        return cls(text, _unique(references))
+
+    @classmethod
+    def from_text(cls, text: bytes) -> "Header":
+        """A header with the references of the text's @SQ lines. Raises SourceError if one has no SN or LN."""
+        references = []
+        for line in text.split(b"\n"):
+            if line.startswith(b"@SQ\t"):
+                fields = dict(
+                    field.split(b":", 1) for field in line.rstrip(b"\r").split(b"\t")[1:] if b":" in field
+                )
+                name, length = fields.get(b"SN", b""), fields.get(b"LN", b"")
+                if not name or not length.isdigit() or int(length) >= 1 << 31:
+                    shown = line[:80].decode("utf-8", "backslashreplace")
+                    raise SourceError(f"a header line has no SN or no valid LN: {shown!r}")
+                references.append((name.decode("utf-8", "surrogateescape"), int(length)))
+        return cls(text, _unique(references))
+
+    def to_bam(self) -> bytes:
+        """The header as a BAM file has it: magic, text and reference list; the inverse of `from_bam`."""
+        parts = [MAGIC, INT32.pack(len(self.text)), self.text, INT32.pack(len(self.references))]
+        for name, length in self.references:
+            encoded = name.encode("utf-8", "surrogateescape") + b"\0"
+            parts += INT32.pack(len(encoded)), encoded, INT32.pack(length)
+        return b"".join(parts)
+
+    def reference_id(self, name: str) -> int:
+        """The 0-based place of a reference in the list. Raises UsageError if it is not there."""
+        try:
+            return self._ids[name]
+        except KeyError:
+            raise UsageError(f"there is no reference {name!r} in the header") from None
+
+    @cached_property
+    def _ids(self) -> dict[str, int]:
+        return {name: reference_id for reference_id, (name, _) in enumerate(self.references)}
+
+
+def bytes_needed(data: Any) -> int:
+    """How many bytes the BAM header at the start of `data` takes.
+
+    More than `len(data)` if it is not all there: then at least so many are needed to know more.
+    Impossible lengths are left for `Header.from_bam` to report.
+    """
+    size = len(data)
+    at = 12 + _peek(data, 4)
+    if size < at or at < 12:
+        return max(at, 12)
+    for _ in range(_peek(data, at - 4)):
+        length = _peek(data, at)
+        at += 8 + length
+        if size < at or length < 0:
+            return at if length >= 0 else size
+    return at
+
+
+def _peek(data: Any, at: int) -> int:
+    return INT32.unpack_from(data, at)[0] if at + 4 <= len(data) else 0
+
+
+def _length(view: memoryview, at: int, what: str) -> int:
+    """The non-negative length at byte `at`."""
+    if at + 4 > len(view):
+        raise SourceError(f"the BAM header ends within {what}; the file is truncated")
+    length: int = INT32.unpack_from(view, at)[0]
+    if length < 0:
+        raise SourceError(f"the BAM header gives a negative length for {what}; the file is damaged")
+    return length
+
+
+def _take(view: memoryview, at: int, length: int, what: str) -> bytes:
+    if at + length > len(view):
+        raise SourceError(f"the BAM header ends within {what}; the file is truncated")
+    return bytes(view[at : at + length])
+
+
+def _unique(references: list[tuple[str, int]]) -> tuple[tuple[str, int], ...]:
+    seen = set()
+    for name, _ in references:
+        if name in seen:
+            raise SourceError(f"the header has two references with the name {name!r}")
+        seen.add(name)
+    return tuple(references)

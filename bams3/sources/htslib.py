@@ -1,0 +1,181 @@
+"""SAM and CRAM through htslib, turned into the same blocks of BAM records; and sorting.
+
+samtools writes BAM that is not compressed into a pipe, and our own reader takes it from there.
+"""
+
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from typing import BinaryIO, cast
+
+from bams3.errors import SourceError
+from bams3.sources import Counts
+from bams3.sources.bgzf import BlockReader
+from bams3.sources.files import STDIN
+from bams3.sources.records import RecordBlock
+from bams3.sources.stream import read_header, record_blocks
+
+SAMTOOLS = [sys.executable, "-m", "bams3.sources.samtools"]
+SORT_MEMORY = "192M"
+LOG_PREFIX = re.compile(r"^(\[[EW]::\w+\]|samtools \w+:) *", re.MULTILINE)
+
+
+class HtslibSource:
+    """A SAM file, plain or compressed, or a CRAM file (`kind` says which). See `Source`.
+
+    `file`, if given, is what to read instead of opening `path`: standard input, from its start.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        kind: str,
+        *,
+        file: BinaryIO | None = None,
+        index: str | None = None,
+        reference: str | None = None,
+    ) -> None:
+        self.path = path
+        self._kind = kind
+        self._index = index
+        self._reference = reference
+        self._running: list[_View] = []
+        view = self._view([path], file=file)
+        self.header, rest = read_header(view)
+        self._unread: tuple[_View, bytes] | None = (view, rest)
+
+    def blocks(self) -> Iterator[RecordBlock]:
+        if self._unread:
+            (view, rest), self._unread = self._unread, None
+        elif self.path == STDIN:
+            raise SourceError("standard input can be read only once; give a file")
+        else:
+            view = self._view([self.path])
+            rest = read_header(view)[1]
+        yield from self._records(view, rest)
+
+    def window(self, reference_id: int, start: int, end: int) -> Iterator[RecordBlock]:
+        name, length = self.header.references[reference_id]
+        # The region is what overlaps; of that, what starts in the window. A POS of 0 is no position.
+        starts = f"pos <= {end}" if start == 0 else f"pos > {start} && pos <= {end}"
+        region = f"{{{name}}}:{start + 1}-{end}" if start or end < length else f"{{{name}}}"
+        yield from self._region(region, "-e", starts)
+
+    def unplaced(self) -> Iterator[RecordBlock]:
+        yield from self._region("*")
+
+    def counts(self) -> Counts | None:
+        return None  # CRAI does not count records
+
+    def close(self) -> None:
+        for view in self._running:
+            view.close()
+        self._running.clear()
+
+    def __enter__(self) -> "HtslibSource":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _region(self, region: str, *options: str) -> Iterator[RecordBlock]:
+        if self._kind != "CRAM" or self.path == STDIN:
+            raise SourceError(
+                f"{self.path}: SAM and standard input can't be read by window; give a BAM or CRAM file"
+            )
+        files = ["-X", self.path, self._index] if self._index else [self.path]
+        view = self._view([*options, *files, region])
+        yield from self._records(view, read_header(view)[1])
+
+    def _records(self, view: "_View", rest: bytes) -> Iterator[RecordBlock]:
+        try:
+            yield from record_blocks(view, len(self.header.references), rest)
+        finally:
+            view.close()
+            self._running.remove(view)
+
+    def _view(self, arguments: list[str], *, file: BinaryIO | None = None) -> "_View":
+        reference = ["-T", self._reference] if self._reference else []
+        view = _View(self.path, [*reference, *arguments], file)
+        self._running.append(view)
+        return view
+
+
+class _View:
+    """A Reader of the BAM that `samtools view` makes of a file; `file` is its standard input, if given."""
+
+    def __init__(self, name: str, arguments: list[str], file: BinaryIO | None) -> None:
+        self.name = name
+        self._messages = tempfile.TemporaryFile()  # noqa: SIM115
+        self._process = subprocess.Popen(
+            [*SAMTOOLS, "view", "-u", "-h", "--no-PG", *arguments],
+            stdin=subprocess.PIPE if file else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=self._messages,
+        )
+        if file:
+            threading.Thread(target=_copy, args=(file, self._process.stdin), daemon=True).start()
+        self._blocks = BlockReader(cast(BinaryIO, self._process.stdout), name=name)
+
+    def read(self, size: int, before: bytes = b"") -> bytes:
+        try:
+            data = self._blocks.read(size, before)
+        except SourceError:
+            self._check()  # samtools knows better why its output is cut short
+            raise
+        if len(data) - len(before) < size:
+            self._check()
+        return data
+
+    def close(self) -> None:
+        """End the process, whether or not all of its output was wanted."""
+        self._process.kill()
+        self._process.wait()
+        cast(BinaryIO, self._process.stdout).close()
+        self._messages.close()
+
+    def _check(self) -> None:
+        """Raise SourceError with samtools' first message if it failed."""
+        if self._process.wait():
+            self._messages.seek(0)
+            raise SourceError(f"{self.name}: htslib can't read it: {_reason(self._messages.read())}")
+
+
+def _copy(file: BinaryIO, pipe: BinaryIO) -> None:
+    try:
+        with pipe:
+            while part := file.read(1 << 16):
+                pipe.write(part)
+    except BrokenPipeError:
+        pass  # samtools ended early, and says why
+
+
+def sort(path: str, out: str, *, reference: str | None = None, threads: int = 1) -> None:
+    """Sort alignments of any format by coordinate into a BAM file. Raises SourceError if htslib can't."""
+    options = [
+        "--no-PG",
+        "-@",
+        str(threads - 1),
+        "-m",
+        SORT_MEMORY,
+        "-l",
+        "1",
+        "-O",
+        "bam",
+        "-T",
+        f"{out}.tmp",
+    ]
+    if reference:
+        options += ["--reference", reference]
+    done = subprocess.run([*SAMTOOLS, "sort", *options, "-o", out, path], stderr=subprocess.PIPE)
+    if done.returncode:
+        raise SourceError(f"{path}: samtools can't sort it: {_reason(done.stderr)}")
+
+
+def _reason(messages: bytes) -> str:
+    """One line of what samtools wrote to its standard error: the first two messages say most."""
+    lines = LOG_PREFIX.sub("", messages.decode("utf-8", "replace")).splitlines()
+    return "; ".join([line for line in lines if line][:2]) or "it crashed"

@@ -1,0 +1,211 @@
+"""BAI and CSI: where in a BAM file the records of a window are.
+
+A file in coordinate order has the records that start in a window in one stretch. Every bin of the index
+covers an interval and lists where the records within it are, so the bins that end before the window and
+those that begin after it bound that stretch from both sides; the bins between are not needed.
+"""
+
+import io
+import struct
+from array import array
+from dataclasses import dataclass
+
+from bams3.errors import SourceError
+from bams3.sources.bgzf import MAGIC as BGZF_MAGIC
+from bams3.sources.bgzf import BlockReader
+from bams3.sources.files import exists, open_input, size_and_time
+
+INT32 = struct.Struct("<i")
+BIN = {"BAI": struct.Struct("<Ii"), "CSI": struct.Struct("<IQi")}
+"""A bin's number, CSI's loffset (unused), and its number of chunks."""
+CHUNK_BYTES = 16
+BEYOND = "the index points beyond the end of the BAM; it is another file's, or the BAM is truncated"
+
+Interval = tuple[int, int, int, int]
+"""A bin: its 0-based half-open interval; the virtual offsets of its first record and its last one's end."""
+
+
+@dataclass(frozen=True)
+class _Extent:
+    """A part of the index file that holds the bins of one reference: bytes [start, end)."""
+
+    start: int
+    end: int
+    bins: int
+    metadata: tuple[int, int, int, int] | None
+    """Virtual offsets of its first record and of the end of its last; how many are mapped and unmapped."""
+
+
+class Index:
+    """A parsed BAI or CSI file. Virtual offsets are BGZF's. Raises SourceError if the file is damaged.
+
+    `file_size`: of the BAM in bytes; an index that points beyond it is refused as another file's.
+    """
+
+    def __init__(self, path: str, data: bytes, *, n_ref: int, file_size: int) -> None:
+        self.path = path
+        self._data = data
+        self._end_voffset = file_size << 16
+        self._bins_of: dict[int, list[Interval]] = {}
+        try:
+            self._parse(n_ref)
+        except struct.error:
+            raise SourceError(f"{path}: the index is truncated; make it again with samtools index") from None
+
+    @classmethod
+    def open(cls, alignments: str, index: str | None, *, n_ref: int) -> "Index | None":
+        """The index given, or the one beside the BAM file `alignments`; None if there is none.
+
+        Logs one warning if it is older than the BAM.
+        """
+        path = index or find_index(alignments)
+        if path is None:
+            return None
+        size, time = size_and_time(alignments)
+        with open_input(path) as file:
+            data = file.read()
+        if size_and_time(path)[1] < time:
+            import logging
+
+            logging.getLogger(__name__).warning("The index file is older than the data file: %s", path)
+        if data[:4] == BGZF_MAGIC:
+            data = b"".join(BlockReader(io.BytesIO(data), name=path))
+        return cls(path, data, n_ref=n_ref, file_size=size)
+
+    def _parse(self, n_ref: int) -> None:
+        """Find each reference's bins; what is in them is read when asked for."""
+        data = self._data
+        if data[:4] == b"BAI\1":
+            self._kind, self._min_shift, self._depth, at = "BAI", 14, 5, 4
+        elif data[:4] == b"CSI\1":
+            self._kind = "CSI"
+            self._min_shift, self._depth, aux = struct.unpack_from("<3i", data, 4)
+            at = 16 + aux
+            if not 0 < self._min_shift < 32 or not 0 <= self._depth <= 9 or aux < 0:
+                raise self._error("the index has impossible bin sizes")
+        else:
+            raise self._error("not a BAI or CSI index")
+        count = self._count(at)
+        if count != n_ref:
+            raise self._error(f"the index has {count} references and the BAM {n_ref}; it is another file's")
+        at += 4
+        self._pseudo_bin = _first_bin(self._depth + 1) + 1
+        self._extents = []
+        for _ in range(count):
+            extent = self._skip_bins(at + 4, self._count(at))
+            self._extents.append(extent)
+            at = extent.end
+            if self._kind == "BAI":
+                at += 4 + 8 * self._count(at)
+        if at > len(data):
+            raise self._error("the index is truncated")
+        self.n_no_coor: int | None = struct.unpack_from("<Q", data, at)[0] if at + 8 <= len(data) else None
+
+    def _skip_bins(self, start: int, bins: int) -> _Extent:
+        """Step over a reference's bins."""
+        unpack, header = BIN[self._kind].unpack_from, BIN[self._kind].size
+        data, at, pseudo_bin, metadata = self._data, start, self._pseudo_bin, None
+        for _ in range(bins):
+            number, *_loffset, chunks = unpack(data, at)
+            if chunks < 0:
+                raise self._error("a bin of the index has a negative number of chunks")
+            at += header
+            if number == pseudo_bin and chunks == 2:
+                metadata = struct.unpack_from("<4Q", data, at)
+            at += CHUNK_BYTES * chunks
+        if at > len(data):
+            raise self._error("the index is truncated")
+        if metadata and metadata[1] > self._end_voffset:
+            raise self._error(BEYOND)
+        return _Extent(start, at, bins, metadata)
+
+    def _count(self, at: int) -> int:
+        count: int = INT32.unpack_from(self._data, at)[0]
+        if count < 0:
+            raise self._error("the index has a negative count")
+        return count
+
+    def _bins(self, reference_id: int) -> list[Interval]:
+        if reference_id not in self._bins_of:
+            self._bins_of[reference_id] = self._read_bins(self._extents[reference_id])
+        return self._bins_of[reference_id]
+
+    def _read_bins(self, extent: _Extent) -> list[Interval]:
+        unpack, header = BIN[self._kind].unpack_from, BIN[self._kind].size
+        bins = []
+        at = extent.start
+        for _ in range(extent.bins):
+            number, *_loffset, chunks = unpack(self._data, at)
+            at += header
+            offsets = array("Q", self._data[at : at + CHUNK_BYTES * chunks])
+            at += CHUNK_BYTES * chunks
+            if number == self._pseudo_bin or not chunks:
+                continue
+            if number > self._pseudo_bin - 2:
+                raise self._error(f"the index has a bin {number}, which is not possible")
+            first, end = min(offsets[::2]), max(offsets[1::2])
+            if end > self._end_voffset:
+                raise self._error(BEYOND)
+            bins.append((*self._interval(number), first, end))
+        return bins
+
+    def _interval(self, number: int) -> tuple[int, int]:
+        """The 0-based half-open interval within which the records of a bin lie."""
+        if number == _first_bin(self._depth) - 1:
+            # htslib puts records with a reference but no position (POS 0 in SAM) here.
+            return -1, 1 << 62
+        level = 0
+        while number >= _first_bin(level + 1):
+            level += 1
+        size = 1 << self._min_shift + 3 * (self._depth - level)
+        start = (number - _first_bin(level)) * size
+        return start, start + size
+
+    def chunks_for(self, reference_id: int, start: int, end: int) -> list[tuple[int, int]]:
+        """Virtual offsets [begin, end) that together hold every record that starts in [start, end), 0-based.
+
+        Records that start elsewhere may be among them, at either end. Records with a reference but no
+        position count as starting at 0. An empty list: there are none.
+        """
+        bins = self._bins(reference_id)
+        around = [(first, last) for begins, ends, first, last in bins if begins < end and ends > start]
+        if not around:
+            return []
+        before = [last for _, ends, _, last in bins if ends <= start]
+        after = [first for begins, _, first, _ in bins if begins >= end]
+        first = max(before) if before else min(first for first, _ in around)
+        last = min(after) if after else max(last for _, last in around)
+        return [(first, last)] if first < last else []
+
+    def counts(self) -> list[tuple[int, int]] | None:
+        """(mapped, unmapped) records of each reference; None if the index does not have them."""
+        if any(extent.bins and not extent.metadata for extent in self._extents):
+            return None
+        return [extent.metadata[2:] if extent.metadata else (0, 0) for extent in self._extents]
+
+    def unplaced_offset(self) -> int | None:
+        """Where the records with no reference begin: a virtual offset; None if no others come before them."""
+        ends = []
+        for reference_id, extent in enumerate(self._extents):
+            if extent.metadata:
+                ends.append(extent.metadata[1])
+            else:
+                ends += (last for _, _, _, last in self._bins(reference_id))
+        return max(ends, default=None)
+
+    def _error(self, what: str) -> SourceError:
+        return SourceError(f"{self.path}: {what}; make it again with samtools index")
+
+
+def _first_bin(level: int) -> int:
+    """The number of the first bin of a level; level 0 is the one bin that covers all."""
+    return ((1 << 3 * level) - 1) // 7
+
+
+def find_index(alignments: str) -> str | None:
+    """The index beside a BAM file: x.bam.bai, x.bai, x.bam.csi or x.csi."""
+    stem = alignments.removesuffix(".bam")
+    for candidate in (f"{alignments}.bai", f"{stem}.bai", f"{alignments}.csi", f"{stem}.csi"):
+        if exists(candidate):
+            return candidate
+    return None

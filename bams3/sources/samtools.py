@@ -1,0 +1,22 @@
+"""The samtools that pysam brings, as a process of its own: ``python -m bams3.sources.samtools COMMAND ARGUMENTS…``.
+
+htslib keeps the interpreter's lock while it writes, so a thread could not read what it writes to a pipe;
+and damaged input that crashes it crashes only this process.
+"""
+
+import sys
+
+import pysam
+
+
+def main(command: str, *arguments: str) -> str | None:
+    """Run a command; its output goes to this process's own. Returns what went wrong."""
+    try:
+        getattr(pysam, command)(*arguments, catch_stdout=False)
+    except pysam.SamtoolsError as error:
+        return str(error.value).partition("stderr=")[2].strip()
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,92 @@
+"""Counts of a dataset from its manifest alone, as samtools flagstat and idxstats print them."""
+
+import json
+from typing import Any
+
+from bams3.dataset.manifest import Counts, Manifest
+
+# Lines of samtools flagstat (1.16), and the line that a line's percentage is of.
+_FLAGSTAT_LINES = (
+    ("in total (QC-passed reads + QC-failed reads)", None),
+    ("primary", None),
+    ("secondary", None),
+    ("supplementary", None),
+    ("duplicates", None),
+    ("primary duplicates", None),
+    ("mapped", 0),
+    ("primary mapped", 1),
+    ("paired in sequencing", None),
+    ("read1", None),
+    ("read2", None),
+    ("properly paired", 8),
+    ("with itself and mate mapped", None),
+    ("singletons", 8),
+    ("with mate mapped to a different chr", None),
+    ("with mate mapped to a different chr (mapQ>=5)", None),
+)
+UNPLACED = -1
+
+
+def flagstat(counts: Counts) -> str:
+    """The text of `samtools flagstat`."""
+    lines = []
+    for number, (label, whole) in enumerate(_FLAGSTAT_LINES):
+        passed, failed = counts.passed[number], counts.failed[number]
+        line = f"{passed} + {failed} {label}"
+        if whole is not None:
+            line += f" ({_percent(passed, counts.passed[whole])} : {_percent(failed, counts.failed[whole])})"
+        lines.append(line + "\n")
+    return "".join(lines)
+
+
+def _percent(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.2f}%" if whole else "N/A"
+
+
+def idxstats(manifest: Manifest) -> str:
+    """The text of `samtools idxstats`: name, length, mapped and unmapped records of every reference."""
+    by_reference = manifest.counts.by_reference
+    lines = []
+    for reference_id, (name, length) in enumerate(manifest.references):
+        mapped, unmapped = by_reference.get(reference_id, (0, 0))
+        lines.append(f"{name}\t{length}\t{mapped}\t{unmapped}\n")
+    lines.append(f"*\t0\t0\t{sum(by_reference.get(UNPLACED, (0, 0)))}\n")
+    return "".join(lines)
+
+
+def to_json(manifest: Manifest) -> str:
+    """Everything that the manifest counts, as JSON; the names of flagstat are those of its JSON output."""
+    from bams3.dataset.counts import FLAGSTAT
+
+    counts = manifest.counts
+    document: dict[str, Any] = {
+        "records": manifest.records,
+        "chunks": manifest.chunks,
+        "bytes": manifest.bytes,
+        "chunk_size": manifest.chunk_size,
+        "flagstat": {
+            "QC-passed reads": dict(zip(FLAGSTAT, counts.passed, strict=True)),
+            "QC-failed reads": dict(zip(FLAGSTAT, counts.failed, strict=True)),
+        },
+        "references": [
+            {"name": name, "length": length, "mapped": mapped, "unmapped": unmapped}
+            for reference_id, (name, length) in enumerate(manifest.references)
+            for mapped, unmapped in [counts.by_reference.get(reference_id, (0, 0))]
+        ],
+        "unplaced": sum(counts.by_reference.get(UNPLACED, (0, 0))),
+    }
+    return json.dumps(document, indent=2) + "\n"
+
+
+def summary(manifest: Manifest) -> str:
+    """A few lines for people."""
+    with_reads = sum(1 for reference_id in manifest.counts.by_reference if reference_id >= 0)
+    per_read = f" ({manifest.bytes / manifest.records:.1f} a read)" if manifest.records else ""
+    mapped = manifest.counts.passed[6] + manifest.counts.failed[6]
+    return (
+        f"records     {manifest.records}\n"
+        f"mapped      {mapped} ({_percent(mapped, manifest.records)})\n"
+        f"references  {len(manifest.references)}, {with_reads} with reads\n"
+        f"chunks      {manifest.chunks} of {manifest.chunk_size} bp\n"
+        f"bytes       {manifest.bytes}{per_read}\n"
+    )

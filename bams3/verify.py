@@ -1,0 +1,129 @@
+"""Is a dataset whole and right? Every checksum, count and window; and, against its source, every record."""
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import zip_longest
+from typing import Any
+
+from bams3.chunk.reader import Chunk, RowGroup
+from bams3.chunk.writer import records_checksum
+from bams3.codec.streams import decompress
+from bams3.dataset import layout
+from bams3.dataset.counts import count as count_block
+from bams3.dataset.manifest import ChunkEntry, Counts
+from bams3.dataset.reader import DatasetReader
+from bams3.errors import FormatError
+from bams3.query import in_order
+
+
+def verify(
+    dataset: DatasetReader, against: Any = None, *, workers: int = 1, reference: str | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Iterator[str]:  # fmt: skip
+    """What is wrong, a line each; nothing if all is well. `against`: the source, to compare every record with.
+
+    Raises FormatError where the dataset can't be read at all.
+    """
+    total = Counts.zero()
+    for problems, counts in in_order(lambda entry: _check_chunk(dataset, entry), dataset.index, workers):
+        yield from problems
+        total.add(counts)
+        if progress:
+            progress(counts.passed[0] + counts.failed[0])
+    yield from _check_manifest(dataset, total)
+    if against is not None:
+        yield from _compare(dataset, str(against), workers, reference)
+
+
+def _check_chunk(dataset: DatasetReader, entry: ChunkEntry) -> tuple[list[str], Counts]:
+    chunk = dataset.chunk(entry)
+    counts = Counts.zero()
+    try:
+        problems = _check_footer(dataset, entry, chunk)
+    except FormatError as error:
+        return [str(error)], counts
+    for number, group in enumerate(chunk.row_groups):
+        try:
+            for name, (codec, stored, raw) in chunk.stored_streams(number).items():
+                decompress(name, codec, stored, raw)
+            block = group.block()
+        except FormatError as error:
+            problems.append(str(error))
+            continue
+        problems += _check_row_group(dataset, entry, group, block)
+        passed, failed = count_block(block)
+        mapped = passed[6] + failed[6]
+        counts.add(Counts(passed, failed, {entry.reference_id: [mapped, len(block) - mapped]}))
+    return problems, counts
+
+
+def _check_footer(dataset: DatasetReader, entry: ChunkEntry, chunk: Chunk) -> list[str]:
+    footer, problems = chunk.footer, []
+    if footer.dataset != dataset.manifest.header_id:
+        problems.append(f"{chunk.name}: of a dataset with another header")
+    if (footer.reference_id, footer.start, footer.end) != (entry.reference_id, entry.start, entry.end):
+        problems.append(f"{chunk.name}: its window is not the one that the index says")
+    if [group.zone() for group in footer.row_groups] != entry.row_groups:
+        problems.append(f"{chunk.name}: its row groups are not those that the index says")
+    return problems
+
+
+def _check_row_group(dataset: DatasetReader, entry: ChunkEntry, group: RowGroup, block: Any) -> list[str]:
+    problems = []
+    if records_checksum(block) != group.chunk.footer.row_groups[group.number].crc32:
+        problems.append(f"{group.name}: the records are not those that were converted (checksum)")
+    found = (min(group.pos), max(group.pos), max(group.end), min(group.mapq), max(group.mapq))
+    if found != (group.min_pos, group.max_pos, group.max_end, group.min_mapq, group.max_mapq):
+        problems.append(f"{group.name}: its zone map is wrong")
+    if entry.reference_id != layout.UNPLACED:
+        if max(group.min_pos, 0) < entry.start or group.max_pos >= entry.end:
+            problems.append(f"{group.name}: reads that start outside the window [{entry.start}, {entry.end})")
+        if any(a > b for a, b in zip(group.pos, group.pos[1:], strict=False)):
+            problems.append(f"{group.name}: records out of order")
+    return problems
+
+
+def _check_manifest(dataset: DatasetReader, total: Counts) -> Iterator[str]:
+    manifest = dataset.manifest
+    if total != manifest.counts:
+        yield f"{dataset.uri}: the records' counts are not those of {layout.METADATA}"
+    from bams3.dataset.manifest import header_id
+
+    if header_id(dataset.header) != manifest.header_id:
+        yield f"{dataset.uri}: {layout.HEADER} is not the header of this dataset"
+    known = {entry.path for entry in dataset.index}
+    for path in dataset.storage.list(layout.DATA):
+        if path not in known:
+            yield f"{dataset.uri}/{path}: not in the index; delete it"
+
+
+def _compare(dataset: DatasetReader, source: str, workers: int, reference: str | None) -> Iterator[str]:
+    from bams3.query import RecordFilter, query
+    from bams3.sources.bam import open_source
+
+    with open_source(source, reference=reference) as opened:
+        if opened.header != dataset.header:
+            yield f"{source}: its header differs from the dataset's"
+        ours = _records(query(dataset, None, RecordFilter(), workers))
+        theirs = _records(opened.blocks())
+        for number, (mine, other) in enumerate(zip_longest(ours, theirs), 1):
+            if mine != other:
+                yield _difference(source, number, mine, other)
+                return
+
+
+def _records(blocks: Iterable[Any]) -> Iterator[bytes]:
+    for block in blocks:
+        view, offsets = memoryview(block.data), block.offsets
+        for start, end in zip(offsets, offsets[1:], strict=False):
+            yield bytes(view[start:end])
+
+
+def _difference(source: str, number: int, mine: bytes | None, other: bytes | None) -> str:
+    def name(record: bytes) -> str:
+        return record[36 : 35 + record[12]].decode("utf-8", "backslashreplace")
+
+    if other is None:
+        return f"{source}: has only {number - 1} records; the dataset goes on"
+    if mine is None:
+        return f"{source}: record {number} ({name(other)}) is not in the dataset, which has {number - 1}"
+    return f"{source}: record {number} ({name(other)}) differs from the dataset's ({name(mine)})"
