@@ -1,1 +1,72 @@
-# placeholder
+# make demo    a small simulated cohort through the whole workflow
+# make test    every test (release build, and hostile input on the bounds-checked build)
+# make lint    ruff, mypy, snakefmt, snakemake --lint
+# make bench   the table of benchmarks/README.md
+# make dist    sdist and wheel, installed and tried in an empty environment
+#
+# Each does all set-up that it needs: a virtual environment in .venv with the package built into it.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN     = $(VENV)/bin
+KERNELS = $(shell find bams3 -name '*.pyx' -o -name '*.pxd')
+CORES  ?= $(shell nproc)
+
+INSTALLED = $(VENV)/.installed
+LINTERS   = $(VENV)/.linters
+CHECKED   = build/checked/.built
+DEMO      = demo
+
+.PHONY: demo test lint bench dist setup clean
+
+setup: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml setup.py $(KERNELS)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "bams3 needs Python 3.11 or later; set PYTHON=")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[test,workflow]'
+	@touch $@
+
+$(LINTERS): $(INSTALLED)
+	$(BIN)/python -m pip install --quiet '.[lint]'
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	@touch $@
+
+# The same kernels with every index checked, for tests with malformed input.
+$(CHECKED): $(INSTALLED)
+	BAMS3_BOUNDS_CHECKS=1 $(BIN)/python setup.py --quiet build --build-lib build/checked --build-temp build/checked-objects
+	@touch $@
+
+demo: $(INSTALLED)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python benchmarks/simulate.py cohort $(DEMO)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --snakefile workflow/Snakefile --directory $(DEMO) \
+	    --configfile $(DEMO)/config/config.yaml --profile profiles/local --quiet rules
+	@echo
+	@echo "Results are in $(DEMO)/results:"
+	@ls -d $(DEMO)/results/*/*
+
+test: $(INSTALLED) $(CHECKED)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n $(CORES) $(TESTS)
+
+lint: $(LINTERS)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check workflow
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --snakefile workflow/Snakefile --lint
+
+bench: $(INSTALLED)
+	$(BIN)/python benchmarks/run.py
+
+dist: $(INSTALLED)
+	rm -rf dist build/dist-venv
+	$(BIN)/python -m pip install --quiet build
+	$(BIN)/python -m build --outdir dist . > build/dist.log
+	$(PYTHON) -m venv build/dist-venv
+	build/dist-venv/bin/pip install --quiet dist/*.whl
+	cd build && dist-venv/bin/bams3 --version && dist-venv/bin/python -c 'import bams3; bams3.open, bams3.convert'
+
+clean:
+	rm -rf $(VENV) build dist $(DEMO) *.egg-info
+	find bams3 -name '*.so' -delete

@@ -302,7 +302,7 @@ class _Conversion:
             number = number + 1 if key == last_key else 0
             last_key = key
             ahead.append((key, pool.submit(self._compress, block, key, number)))
-            while len(ahead) > self.workers + 1:
+            while len(ahead) > self.workers:
                 yield self._finished(ahead.popleft(), counts)
         while ahead:
             yield self._finished(ahead.popleft(), counts)

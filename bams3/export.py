@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from itertools import count
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from bams3.query import RecordFilter, in_order, query
@@ -65,8 +66,22 @@ def write_alignments(
             for part in _sam(blocks, header, with_header, workers):
                 file.write(part)
         else:
-            for part in _bgzf(_bam(blocks, header), 0 if format == "ubam" else level, workers):
+            for part in _bgzf(bam_bytes(blocks, header), 0 if format == "ubam" else level, workers):
                 file.write(part)
+
+
+def program_line(header: Header, command: list[str]) -> bytes:
+    """An @PG line for a command (its words), with an ID of its own, after the last program of the header."""
+    from bams3 import __version__
+
+    lines = [line for line in _whole_lines(header.text).split(b"\n") if line.startswith(b"@PG\t")]
+    known = [field[3:] for line in lines for field in line.split(b"\t") if field.startswith(b"ID:")]
+    candidates = (b"bams3" + (b".%d" % i if i else b"") for i in count())
+    fields = [b"@PG", b"ID:" + next(name for name in candidates if name not in known), b"PN:bams3"]
+    if known:
+        fields.append(b"PP:" + known[-1])
+    words = " ".join(command).translate({ord("\t"): " ", ord("\n"): " "})
+    return b"\t".join([*fields, f"VN:{__version__}".encode(), b"CL:" + os.fsencode(words)])
 
 
 @contextmanager
@@ -134,7 +149,7 @@ def _sam(blocks: Iterable[RecordBlock], header: Header, with_header: bool, worke
     yield from in_order(lambda block: format_sam(block, names), blocks, workers)
 
 
-def _bam(blocks: Iterable[RecordBlock], header: Header) -> Iterator[Any]:
+def bam_bytes(blocks: Iterable[RecordBlock], header: Header) -> Iterator[Any]:
     """The bytes of a BAM file before compression."""
     yield header.to_bam()
     for block in blocks:
@@ -176,7 +191,7 @@ def _write_cram(
 
     options = {"reference_filename": reference} if reference else {"format_options": [b"no_ref=1"]}
     with (
-        piped(_bam(blocks, header)) as pipe,
+        piped(bam_bytes(blocks, header)) as pipe,
         pysam.AlignmentFile(pipe, "rb", check_sq=False) as source,
         pysam.AlignmentFile(file, "wc", template=source, threads=workers, **options) as sink,
     ):

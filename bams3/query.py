@@ -5,9 +5,10 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import accumulate, groupby
+from itertools import accumulate, compress, groupby
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from bams3.errors import UsageError
 from bams3.regions import UNPLACED, Region, merge_regions
 from bams3.select import gather, keep_flags, keep_mapq, keep_overlapping
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from bams3.chunk.reader import RowGroup
     from bams3.dataset.reader import DatasetReader as Dataset
     from bams3.filters import Expression
+    from bams3.sources.header import Header
     from bams3.sources.records import RecordBlock
 
 Item = TypeVar("Item")
@@ -69,7 +71,7 @@ class RecordFilter(NamedTuple):
         if self.expression is not None and 1 in mask:
             import numpy as np
 
-            passes = self.expression.evaluate(FilterColumns(group, dataset), group.records)
+            passes = self.expression.evaluate(FilterColumns(group, dataset.header), group.records)
             np.frombuffer(mask, np.uint8)[:] &= passes
 
 
@@ -105,6 +107,42 @@ def count(
         return group.records if mask is None else mask.count(1)
 
     return sum(in_order(matching_count, _jobs(dataset, regions, record_filter), workers))
+
+
+def columns(
+    dataset: Dataset,
+    regions: Iterable[Region] | None,
+    record_filter: RecordFilter,
+    fields: Iterable[str],
+    workers: int = 1,
+) -> Iterator[dict[str, Any]]:
+    """What `query` yields, as columns: of each row group the `fields` of `FilterColumns` (tags as `[NM]`).
+
+    Numbers are numpy arrays, text and tags are lists. Only the columns asked for, and those that the
+    filter needs, are read. Raises UsageError for an unknown field.
+    """
+    fields = tuple(fields)
+
+    def matching_columns(job: tuple[RowGroup, list[Interval]]) -> dict[str, Any] | None:
+        group, intervals = job
+        mask = _mask(group, intervals, record_filter, dataset)
+        table = FilterColumns(group, dataset.header)
+        if mask is None:
+            return {field: table[field] for field in fields}
+        return {field: _chosen(table[field], mask) for field in fields} if 1 in mask else None
+
+    for table in in_order(matching_columns, _jobs(dataset, regions, record_filter), workers):
+        if table is not None:
+            yield table
+
+
+def _chosen(column: Any, mask: bytearray) -> Any:
+    """The values of a column, a list or a numpy array, that `mask` keeps."""
+    if isinstance(column, list):
+        return list(compress(column, mask))
+    import numpy as np
+
+    return column[np.frombuffer(mask, np.bool_)]
 
 
 def in_order(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
@@ -170,11 +208,14 @@ def _mask(
 
 
 class FilterColumns(Mapping[str, Any]):
-    """The fields of a row group as `Expression.evaluate` wants them, each decoded when first asked for."""
+    """The fields of a row group as `Expression.evaluate` wants them, each decoded when first asked for.
 
-    def __init__(self, group: RowGroup, dataset: Dataset) -> None:
+    Raises UsageError for an unknown field.
+    """
+
+    def __init__(self, group: RowGroup, header: Header) -> None:
         self._group = group
-        self._dataset = dataset
+        self._header = header
         self._decoded: dict[str, Any] = {}
 
     def __getitem__(self, field: str) -> Any:
@@ -183,19 +224,23 @@ class FilterColumns(Mapping[str, Any]):
         return self._decoded[field]
 
     def __iter__(self) -> Iterator[str]:
-        return iter((*_STORED, *_COMPUTED))
+        return iter(_FIELDS)
 
     def __len__(self) -> int:
-        return len(_STORED) + len(_COMPUTED)
+        return len(_FIELDS)
 
     def _decode(self, field: str) -> Any:
         import numpy as np
 
-        if field.startswith("["):
+        if len(field) == 4 and field[0] == "[" and field[3] == "]":
             return self._group.tag(field[1:3])
         if field in _STORED:
             return np.asarray(getattr(self._group, _STORED[field]))
-        return _COMPUTED[field](self._group, self._dataset)
+        if field in _NUMBERS:
+            return np.array(_NUMBERS[field](self._group), np.int64)
+        if field in _TEXTS:
+            return _TEXTS[field](self._group, self._header)
+        raise UsageError(f"unknown field {field!r}: the fields are {' '.join(_FIELDS)} and tags as [NM]")
 
 
 def _text(data: Any) -> str:
@@ -203,8 +248,8 @@ def _text(data: Any) -> str:
     return str(data, "latin-1")
 
 
-def _reference_names(dataset: Dataset, reference_ids: Iterable[int]) -> list[str]:
-    names = [_text(name.encode("utf-8", "surrogateescape")) for name, _ in dataset.references]
+def _reference_names(header: Header, reference_ids: Iterable[int]) -> list[str]:
+    names = [_text(name.encode("utf-8", "surrogateescape")) for name, _ in header.references]
     return [names[i] if i >= 0 else "*" for i in reference_ids]
 
 
@@ -244,9 +289,9 @@ def _hard_clipped(operations: list[int]) -> int:
     return sum(op >> 4 for op in [*operations[:1], *operations[1:][-1:]] if op & 15 == 5)
 
 
-def _libraries(group: RowGroup, dataset: Dataset) -> list[str]:
+def _libraries(group: RowGroup, header: Header) -> list[str]:
     libraries: dict[Any, str] = {}
-    for line in dataset.header.text.rstrip(b"\0").split(b"\n"):
+    for line in header.text.rstrip(b"\0").split(b"\n"):
         if line.startswith(b"@RG\t"):
             fields = dict(field.partition(":")[::2] for field in _text(line).split("\t")[1:])
             libraries.setdefault(fields.get("ID"), fields.get("LB", ""))
@@ -276,17 +321,20 @@ _STORED = {
     "pos": "pos",
     "tlen": "tlen",
 }
-_COMPUTED: dict[str, Callable[[RowGroup, Dataset], list[Any]]] = {
+_NUMBERS: dict[str, Callable[[RowGroup], list[int]]] = {
+    "hclen": lambda group: _cigars(group, _hard_clipped),
+    "qlen": lambda group: _cigars(group, lambda operations: _bases(operations, "MIS=X")),
+    "refid": lambda group: [group.reference_id] * group.records,
+    "rlen": lambda group: _cigars(group, lambda operations: _bases(operations, "MDN=X")),
+    "sclen": lambda group: _cigars(group, _soft_clipped),
+}
+_TEXTS: dict[str, Callable[[RowGroup, Header], list[str]]] = {
     "cigar": lambda group, _: _cigars(group, _cigar_text),
-    "hclen": lambda group, _: _cigars(group, _hard_clipped),
     "library": _libraries,
-    "mrname": lambda group, dataset: _reference_names(dataset, group.next_ref),
-    "qlen": lambda group, _: _cigars(group, lambda operations: _bases(operations, "MIS=X")),
+    "mrname": lambda group, header: _reference_names(header, group.next_ref),
     "qname": lambda group, _: _names(group),
     "qual": lambda group, _: _qualities(group),
-    "refid": lambda group, _: [group.reference_id] * group.records,
-    "rlen": lambda group, _: _cigars(group, lambda operations: _bases(operations, "MDN=X")),
-    "rname": lambda group, dataset: _reference_names(dataset, [group.reference_id]) * group.records,
-    "sclen": lambda group, _: _cigars(group, _soft_clipped),
+    "rname": lambda group, header: _reference_names(header, [group.reference_id]) * group.records,
     "seq": lambda group, _: _sequences(group),
 }
+_FIELDS = (*_STORED, *_NUMBERS, *_TEXTS)

@@ -2,7 +2,6 @@
 
 import shutil
 import tempfile
-import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -52,7 +51,9 @@ def stored_row_group(chunk: Chunk, number: int) -> CompressedRowGroup:
 
 def records_checksum(block: Any) -> int:
     """CRC-32 of the records' bytes as BAM has them."""
-    return zlib.crc32(memoryview(block.data)[block.offsets[0] : block.offsets[-1]])
+    from isal.isal_zlib import crc32
+
+    return crc32(memoryview(block.data)[block.offsets[0] : block.offsets[-1]])
 
 
 def write_chunk(

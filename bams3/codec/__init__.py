@@ -5,8 +5,7 @@ first asked for. What each stream holds stands at the top of its field's module.
 """
 
 from array import array
-from collections.abc import Mapping
-from functools import cached_property
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from bams3.codec import cigars, flags, mates, names, positions, templates
@@ -41,6 +40,7 @@ def encode(block: Any, reference_id: int) -> tuple[dict[str, Any], dict[str, int
     (in all). Raises SourceError for what can't be represented.
     """
     from bams3.codec import qualities, sequences, tags
+    from bams3.codec.zones import zone_map
 
     count = len(block)
     cigar = cigars.Encoder(block)
@@ -57,33 +57,32 @@ def encode(block: Any, reference_id: int) -> tuple[dict[str, Any], dict[str, int
     streams |= sequences.encode(block, cigar.query_length)
     streams |= qualities.encode(block)
     streams |= tags.Encoder(block, cigar.placeholders).streams
-    zone = _zone_map(pos, cigar.end, flag, streams["mapq"])
+    zone = zone_map(pos, cigar.end, flag, streams["mapq"])
     read_groups = sorted(set(bytes(streams.get("tag.RG:Z", b"")).decode("utf-8", "surrogateescape").split("\0")) - {""})
     return {name: stream for name, stream in streams.items() if len(stream)}, zone, references, read_groups
 
 
-def _zone_map(pos: array, end: array, flag: array, mapq: Any) -> dict[str, int]:
-    flags_any, flags_all = 0, 0xFFFF
-    for value in set(flag):
-        flags_any |= value
-        flags_all &= value
-    mapq = bytes(mapq)
-    return {
-        "min_pos": min(pos), "max_pos": max(pos), "max_end": max(end),
-        "min_mapq": min(mapq), "max_mapq": max(mapq), "flags_any": flags_any, "flags_all": flags_all,
-    }  # fmt: skip
+class _Column:
+    """A column, decoded at first use; an error in it says where the row group is.
 
+    Unlike functools.cached_property (Python 3.11) it takes no lock, so row groups decode side by side.
+    """
 
-class _Column(cached_property):
-    """A column, decoded at first use; an error in it says where the row group is."""
+    def __init__(self, decode: Callable[[Any], Any]) -> None:
+        self._decode = decode
+        self._name = decode.__name__
+        self.__doc__ = decode.__doc__
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
+        if instance is None:
+            return self
         try:
-            return super().__get__(instance, owner)
+            column = instance.__dict__[self._name] = self._decode(instance)
         except FormatError as error:
             if str(error).startswith(instance.name):
                 raise
             raise FormatError(f"{instance.name}: {error}") from error
+        return column
 
 
 class Columns:

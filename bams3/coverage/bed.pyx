@@ -82,7 +82,7 @@ cdef class BedText:
         self.put(start, end, rest, len(rest))
 
     def add_runs(self, Depth depth not None, long long position=0):
-        """Lines for the runs of equal depth from ``position`` on; returns where to go on (the length: done)."""
+        """Lines for the runs of equal depth from ``position`` on; returns where to go on."""
         cdef char value_text[MOST_DIGITS]
         cdef long long end
         cdef int value = 0
@@ -98,8 +98,8 @@ cdef class BedText:
     def add_bins(self, Depth depth not None, const long long[::1] bounds, list labels, long long position=0):
         """Lines for the runs within one depth bin from ``position`` on; returns where to go on.
 
-        Bin k is ``bounds[k] <= depth < bounds[k + 1]``; depths outside all bins get no line. As in mosdepth the
-        contig's last base is not looked at: it shares the line of the base before it.
+        Bin k is ``bounds[k] <= depth < bounds[k + 1]``; depths outside all bins get no line. As in mosdepth
+        the contig's last base is not looked at: it shares the line of the base before it.
         """
         cdef long long length = depth.span.length, last = max(length - 1, 1), end, further
         cdef int value = 0
@@ -173,8 +173,8 @@ cdef class BedText:
     def csi(self, block_offsets, Py_ssize_t block_size):
         """The CSI index (uncompressed) of all lines, once they are all there.
 
-        ``block_offsets`` are the file offsets of the BGZF blocks, of ``block_size`` bytes of text each, and of
-        what follows them.
+        ``block_offsets`` are the file offsets of the BGZF blocks, of ``block_size`` bytes of text each, and
+        of what follows them.
         """
         self._end_contig()
 

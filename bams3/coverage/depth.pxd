@@ -1,8 +1,4 @@
-# Depth along one contig (or a piece of one), and how often each depth occurs.
-
-cdef enum:
-    MAX_DEPTH = 400000  # deeper positions are counted as MAX_DEPTH - 10, as mosdepth does
-
+# Depth along one contig, or a piece of one.
 
 cdef struct Span:
     int *values
@@ -25,8 +21,3 @@ cdef class Depth:
     cdef dict carried
 
     cdef void touch(self, long long begin, long long end) noexcept nogil
-
-
-cdef class Histogram:
-    cdef long long *counts
-    cdef Py_ssize_t top

@@ -1,4 +1,4 @@
-"""Depth along a contig: reads in, difference array, running sum; and how often each depth occurs.
+"""Depth along a contig: reads in, difference array, running sum.
 
 Counting follows mosdepth 0.3.3 to the letter, its treatment of overlapping mates above all: see `Depth.add`.
 """
@@ -19,7 +19,7 @@ cdef enum:
     READ2 = 128
     SUPPLEMENTARY = 2048
 
-# Two bits for each CIGAR operation MIDNSHP=XB: 1 consumes the query, 2 the reference (htslib's BAM_CIGAR_TYPE).
+# Two bits for each CIGAR operation MIDNSHP=XB: 1 consumes the query, 2 the reference (htslib's table).
 cdef unsigned int CONSUMES = 0x3C1A7
 
 
@@ -111,8 +111,8 @@ cdef class Depth:
     ``add`` row groups in coordinate order, ``finish`` once, then read. ``mode`` is ``"bases"`` (aligned
     bases, overlapping mates once), ``"spans"`` (mosdepth's fast mode: start to end with deletions and
     skips, mates not corrected) or ``"fragments"`` (whole fragments of proper pairs). A read counts if
-    no bit of ``exclude_flags`` is set, one of ``include_flags`` is (0: any read), and mapping quality and ``abs(TLEN)``
-    are in range. ``found`` tells whether any read, counted or not, overlaps.
+    no bit of ``exclude_flags`` is set, one of ``include_flags`` is (0: any read), and mapping quality and
+    ``abs(TLEN)`` are in range. ``found`` tells whether any read, counted or not, overlaps.
     """
 
     def __cinit__(self, long long length, *, long long start=0, int reference_id=0, str mode="bases",
@@ -135,7 +135,7 @@ cdef class Depth:
         return self.span.length
 
     def add(self, group, accept=None):
-        """Count the reads of a row group (`chunk.reader.RowGroup`), columns being read only as they are needed.
+        """Count the reads of a row group (`chunk.reader.RowGroup`); only the columns needed are touched.
 
         ``accept`` (a byte for each record, 0: leave out) is a further filter. Overlapping mates are told
         by name, as mosdepth does: a read of a proper pair that reaches its mate's start is remembered under
@@ -235,7 +235,8 @@ cdef class Depth:
         cdef const int[::1] pos = group.pos, end = group.end, previous = group.previous
         cdef const int[::1] next_ref = group.next_ref, next_pos = group.next_pos
         cdef const unsigned short[::1] flag = group.flag
-        cdef const unsigned int[::1] start = group.cigar_start, count = group.cigar_count, pool = group.cigar_pool
+        cdef const unsigned int[::1] start = group.cigar_start, count = group.cigar_count
+        cdef const unsigned int[::1] pool = group.cigar_pool
         cdef const unsigned int *cigars = &pool[0] if pool.shape[0] else NULL
         cdef int[::1] root = array("i", bytes(4 * n)), pending = array("i", bytes(4 * n))
         cdef Span span = self.span
@@ -390,65 +391,12 @@ cdef class Held:
                 self.mates[k].cigar = &cigar[0]
 
 
-cdef class Histogram:
-    """How many positions have each depth from 0 to 400,000."""
-
-    def __cinit__(self):
-        self.counts = <long long *> calloc(MAX_DEPTH + 1, sizeof(long long))
-        self.top = 0
-        if self.counts == NULL:
-            raise MemoryError("no memory for a histogram of depths")
-
-    def __dealloc__(self):
-        free(self.counts)
-
-    def count(self, Py_ssize_t depth):
-        """Count one position of this depth."""
-        if not 0 <= depth <= MAX_DEPTH:
-            raise ValueError(f"a depth of {depth} can't be counted")
-        self.counts[depth] += 1
-        self.top = max(self.top, depth)
-
-    def add(self, Depth depth not None, long long begin=0, long long stop=-1):
-        """Count the positions ``[begin, stop)`` of a contig, clipped as in `Depth.summary`."""
-        cdef const int *values = depth.span.values
-        cdef long long *counts = self.counts
-        cdef long long i
-        cdef int value
-        cdef Py_ssize_t top = self.top
-        stop = depth.span.length if stop < 0 else min(stop, depth.span.length + 1)
-        begin = min(begin, stop)
-        cdef long long first = min(max(begin, depth.low), stop), last = max(min(stop, depth.high), first)
-        with nogil:
-            counts[0] += stop - begin - (last - first)
-            for i in range(first, last):
-                value = values[i]
-                if value < 0:
-                    continue
-                if value > MAX_DEPTH:
-                    value = MAX_DEPTH - 10
-                counts[value] += 1
-                if value > top:
-                    top = value
-        self.top = top
-
-    def merge(self, Histogram other not None):
-        """Add the counts of another."""
-        cdef Py_ssize_t i
-        for i in range(other.top + 1):
-            self.counts[i] += other.counts[i]
-        self.top = max(self.top, other.top)
-
-    def to_list(self):
-        """Counts of the depths 0, 1, ... up to the deepest."""
-        return [self.counts[i] for i in range(self.top + 1)]
-
-
 def same_length(Py_ssize_t n, *columns):
     """Raise `FormatError` unless every column has ``n`` values."""
     for column in columns:
         if len(column) != n:
-            raise FormatError(f"a row group of {n} records has a column of {len(column)} values: the chunk is damaged")
+            raise FormatError(
+                f"a row group of {n} records has a column of {len(column)} values: the chunk is damaged")
 
 
 def check_chains(Py_ssize_t n, const int[::1] previous, const unsigned int[::1] start,

@@ -1,16 +1,19 @@
-"""What regions of a contig look like: mean and median depth, bases at or above thresholds.
+"""How often each depth occurs; of regions the mean, the median, the bases at or above thresholds.
 
-Regions are given as ``array('q')`` of starts and of ends. What lies beyond the contig counts as mosdepth counts it:
-the first base after the end has depth 0, all others do not exist, but the mean is over the region's full length.
+Regions are given as ``array('q')`` of starts and of ends. What lies beyond the contig counts as mosdepth
+counts it: the first base after the end has depth 0, all others do not exist, but the mean is over the
+region's full length.
 """
 
 from array import array
 
+from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
 from bams3.coverage.depth cimport Depth
 
 cdef enum:
+    MAX_DEPTH = 400000      # deeper positions are counted as MAX_DEPTH - 10, as mosdepth does
     DEEPEST_MEDIAN = 65535  # medians are not told apart above this
 
 
@@ -103,3 +106,60 @@ def bases_covered(Depth depth not None, const long long[::1] starts, const long 
                         break
                     out[k * width + t] += 1
     return result
+
+
+cdef class Histogram:
+    """How many positions have each depth from 0 to 400,000."""
+
+    cdef long long *counts
+    cdef Py_ssize_t top
+
+    def __cinit__(self):
+        self.counts = <long long *> calloc(MAX_DEPTH + 1, sizeof(long long))
+        self.top = 0
+        if self.counts == NULL:
+            raise MemoryError("no memory for a histogram of depths")
+
+    def __dealloc__(self):
+        free(self.counts)
+
+    def count(self, Py_ssize_t depth):
+        """Count one position of this depth."""
+        if not 0 <= depth <= MAX_DEPTH:
+            raise ValueError(f"a depth of {depth} can't be counted")
+        self.counts[depth] += 1
+        self.top = max(self.top, depth)
+
+    def add(self, Depth depth not None, long long begin=0, long long stop=-1):
+        """Count the positions ``[begin, stop)`` of a contig, clipped as in `Depth.summary`."""
+        cdef const int *values = depth.span.values
+        cdef long long *counts = self.counts
+        cdef long long i
+        cdef int value
+        cdef Py_ssize_t top = self.top
+        stop = depth.span.length if stop < 0 else min(stop, depth.span.length + 1)
+        begin = min(begin, stop)
+        cdef long long first = min(max(begin, depth.low), stop), last = max(min(stop, depth.high), first)
+        with nogil:
+            counts[0] += stop - begin - (last - first)
+            for i in range(first, last):
+                value = values[i]
+                if value < 0:
+                    continue
+                if value > MAX_DEPTH:
+                    value = MAX_DEPTH - 10
+                counts[value] += 1
+                if value > top:
+                    top = value
+        self.top = top
+
+    def merge(self, Histogram other not None):
+        """Add the counts of another."""
+        cdef Py_ssize_t i
+        for i in range(other.top + 1):
+            self.counts[i] += other.counts[i]
+        self.top = max(self.top, other.top)
+
+    def to_list(self):
+        """Counts of the depths 0, 1, ... up to the deepest."""
+        return [self.counts[i] for i in range(self.top + 1)]

@@ -11,9 +11,9 @@ from typing import Any, BinaryIO
 
 from bams3.coverage.bed import levels_for
 from bams3.coverage.bedfile import BedFile
-from bams3.coverage.depth import Depth, Histogram
+from bams3.coverage.depth import Depth
 from bams3.coverage.intervals import Intervals, read_bed, windows
-from bams3.coverage.measure import bases_covered, means, medians
+from bams3.coverage.measure import Histogram, bases_covered, means, medians
 from bams3.coverage.options import CoverageOptions, quantize_labels
 from bams3.coverage.report import SUMMARY_HEADER, Totals, distribution
 from bams3.errors import UsageError

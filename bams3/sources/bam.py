@@ -85,7 +85,7 @@ class BamSource:
     def blocks(self) -> Iterator[RecordBlock]:
         reader, rest = self._unread or self._reopen()
         self._unread = None
-        yield from record_blocks(reader, len(self.header.references), rest)
+        yield from record_blocks(reader, self.header, rest)
 
     def window(self, reference_id: int, start: int, end: int) -> Iterator[RecordBlock]:
         index = self._index()
@@ -137,9 +137,7 @@ class BamSource:
         """The records between two virtual offsets, or from one to the end."""
         with self._open() as file:
             try:
-                yield from record_blocks(
-                    BlockReader(file, *voffsets, name=self.path), len(self.header.references)
-                )
+                yield from record_blocks(BlockReader(file, *voffsets, name=self.path), self.header)
             except SourceError as error:
                 raise SourceError(
                     f"{error}; if the BAM is sound, {index.path} is another file's index"

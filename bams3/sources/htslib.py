@@ -3,12 +3,14 @@
 samtools writes BAM that is not compressed into a pipe, and our own reader takes it from there.
 """
 
+import os
 import re
 import subprocess
 import sys
 import tempfile
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import BinaryIO, cast
 
 from bams3.errors import SourceError
@@ -92,7 +94,7 @@ class HtslibSource:
 
     def _records(self, view: "_View", rest: bytes) -> Iterator[RecordBlock]:
         try:
-            yield from record_blocks(view, len(self.header.references), rest)
+            yield from record_blocks(view, self.header, rest)
         finally:
             view.close()
             self._running.remove(view)
@@ -173,6 +175,15 @@ def sort(path: str, out: str, *, reference: str | None = None, threads: int = 1)
     done = subprocess.run([*SAMTOOLS, "sort", *options, "-o", out, path], stderr=subprocess.PIPE)
     if done.returncode:
         raise SourceError(f"{path}: samtools can't sort it: {_reason(done.stderr)}")
+
+
+@contextmanager
+def sorted_copy(path: str, *, reference: str | None = None, threads: int = 1) -> Iterator[str]:
+    """Context: the path of a temporary BAM file with the records of `path`, sorted by coordinate."""
+    with tempfile.TemporaryDirectory(prefix="bams3-sort-") as folder:
+        out = os.path.join(folder, "sorted.bam")
+        sort(path, out, reference=reference, threads=threads)
+        yield out
 
 
 def _reason(messages: bytes) -> str:

@@ -1,4 +1,5 @@
 from array import array
+from collections.abc import Sequence
 
 from typing_extensions import Buffer
 
@@ -11,7 +12,12 @@ class RecordBlock:
 
 def walk(data: Buffer, n_ref: int, start: int = 0, first_record: int = 0) -> tuple[RecordBlock, int]: ...
 def check_order(
-    block: RecordBlock, last_ref: int = 0, last_pos: int = -1, first_record: int = 0
+    block: RecordBlock,
+    last_ref: int = 0,
+    last_pos: int = -1,
+    first_record: int = 0,
+    references: Sequence[tuple[str, int]] = (),
 ) -> tuple[int, int]: ...
 def split_windows(block: RecordBlock, shift: int) -> list[tuple[int, int, int, int]]: ...
+def join(blocks: Sequence[RecordBlock]) -> RecordBlock: ...
 def find_start(block: RecordBlock, ref_id: int, pos: int) -> int: ...

@@ -62,6 +62,7 @@ cdef enum Fault:
     POSITION
     NEXT_POSITION
     CIGAR_OPERATION
+    CIGAR_LENGTH
     ALIGNMENT_END
     TAG_ID
     TAG_TYPE
@@ -76,6 +77,7 @@ MESSAGES = {
     POSITION: "its position {pos} is not between -1 and 2147483646",
     NEXT_POSITION: "its mate's position {next_pos} is not between -1 and 2147483646",
     CIGAR_OPERATION: "its CIGAR has an operation that is not one of MIDNSHP=X",
+    CIGAR_LENGTH: "its CIGAR and its sequence differ in length",
     ALIGNMENT_END: "its alignment ends beyond position 2147483647",
     TAG_ID: "a tag's name is not a letter and a letter or digit",
     TAG_TYPE: "a tag's type is not one of A c C s S i I f Z H B, or a B array's of c C s S i I f",
@@ -126,19 +128,21 @@ cdef inline const uint8_t *terminator(const uint8_t *p, const uint8_t *end) noex
     return end if p == NULL else p
 
 
-cdef inline Fault check_cigar(const uint8_t *cigar, int64_t count, int64_t pos, bint mapped) noexcept nogil:
-    """Operations 0 to 8, and the alignment's end within a signed 32-bit integer."""
-    cdef int64_t i, end = pos
-    cdef uint32_t packed
-    cdef uint32_t worst = 0
+cdef inline Fault check_cigar(const uint8_t *record, const uint8_t *cigar, int64_t count) noexcept nogil:
+    """Operations 0 to 8; of a mapped read, as many bases as the sequence has, and an end that fits in an int32."""
+    cdef int64_t i, bases = 0, end = i32(record + 8), l_seq = i32(record + 20)
+    cdef bint mapped = not u16(record + 18) & 4
+    cdef uint32_t packed, worst = 0
     for i in range(count):
         packed = u32(cigar + 4 * i)
         if packed & 15 > worst:
             worst = packed & 15
-        # M D N = X, bits 0 2 3 7 8, take up the reference
-        end += (packed >> 4) * (0x18D >> (packed & 15) & 1)
+        bases += (packed >> 4) * (0x193 >> (packed & 15) & 1)  # bits 0 1 4 7 8: M I S = X
+        end += (packed >> 4) * (0x18D >> (packed & 15) & 1)  # bits 0 2 3 7 8: M D N = X
     if worst > 8:
         return CIGAR_OPERATION
+    if mapped and count and l_seq and bases != l_seq:
+        return CIGAR_LENGTH
     return ALIGNMENT_END if mapped and end > INT32_MAX else NONE
 
 
@@ -236,13 +240,13 @@ cdef Fault check_record(const uint8_t *p, int64_t available, int64_t n_ref) noex
     if nul != p + 4 + FIXED + name - 1:
         return NAME
     cigar = p + 4 + FIXED + name
-    fault = check_cigar(cigar, count, pos, not u16(p + 18) & 4)
+    fault = check_cigar(p, cigar, count)
     if fault != NONE:
         return fault
     end = p + 4 + block_size
     fault = check_tags(p + 4 + tags, end, end if available >= 4 + block_size else p + available, &cg_tag)
     if fault == NONE and cg_tag != NULL and replaces_cigar(cg_tag, p, cigar):
-        fault = check_cigar(cg_tag + 8, u32(cg_tag + 4), pos, not u16(p + 18) & 4)
+        fault = check_cigar(p, cg_tag + 8, u32(cg_tag + 4))
     if fault == NONE and available < 4 + block_size:
         return INCOMPLETE
     return fault
@@ -274,8 +278,9 @@ def walk(data, int64_t n_ref, int64_t start=0, int64_t first_record=0):
 
     Returns `(block, used)`: a RecordBlock of the whole records, and the number of bytes that they take.
     Raises SourceError, naming the record by its 1-based number and its name, for the first one in which
-    any length, count, id, CIGAR operation or tag is not as the BAM specification has it. Beyond that,
-    an alignment must end by position 2^31 - 1, so that ends fit in the int32 that positions have.
+    any length, count, id, CIGAR operation or tag is not as the BAM specification has it. As in htslib a
+    mapped read's CIGAR and sequence, if it has both, are of the same length. Beyond that an alignment
+    must end by position 2^31 - 1, so that ends fit in the int32 that positions have.
     """
     cdef const uint8_t[::1] view = data
     cdef int64_t size = view.shape[0]
@@ -339,13 +344,16 @@ cdef int64_t first_unsorted(
     return count
 
 
-def check_order(RecordBlock block not None, int32_t last_ref=0, int32_t last_pos=-1, int64_t first_record=0):
+def check_order(
+    RecordBlock block not None, int32_t last_ref=0, int32_t last_pos=-1, int64_t first_record=0, references=()
+):
     """Check that records are sorted by coordinate, as htslib wants them for an index.
 
     That is: by reference id, -1 last, then by 0-based position (-1 first); among records with no
     reference positions don't matter. `(last_ref, last_pos)` is the record before the block, `(0, -1)`
-    before the first; returns that of the block's last record. `first_record`: records before the block.
-    Raises SourceError naming the first record out of order.
+    before the first; returns that of the block's last record. For messages: `first_record`, the number of
+    records before the block, and `references`, the header's. Raises SourceError naming the first record
+    out of order.
     """
     cdef const uint8_t[::1] data = block.data
     cdef const int64_t[::1] offsets = block.offsets
@@ -359,13 +367,16 @@ def check_order(RecordBlock block not None, int32_t last_ref=0, int32_t last_pos
     at = offsets[bad]
     who = label(&data[at], data.shape[0] - at, first_record + bad + 1)
     raise SourceError(
-        f"not sorted by coordinate: {who} is at {place(i32(&data[at + 4]), i32(&data[at + 8]))}, "
-        f"after one at {place(last_ref, last_pos)}; give --sort, or sort it first with samtools sort"
+        f"not sorted by coordinate: {who} is at {place(i32(&data[at + 4]), i32(&data[at + 8]), references)}, "
+        f"after one at {place(last_ref, last_pos, references)}; give --sort, or sort it first with samtools sort"
     )
 
 
-cdef str place(int32_t ref, int32_t pos):
-    return "no reference" if ref < 0 else f"reference {ref} position {pos + 1}"
+cdef str place(int32_t ref, int32_t pos, references):
+    """A 1-based position, as samtools would write it."""
+    if ref < 0:
+        return "no reference"
+    return f"{references[ref][0] if ref < len(references) else f'reference {ref}'}:{<int64_t> pos + 1}"
 
 
 cdef inline int64_t window_of(int32_t ref, int32_t pos, int shift) noexcept nogil:
@@ -407,6 +418,26 @@ def split_windows(RecordBlock block not None, int shift):
         runs.append((first, last, ref, window_of(ref, i32(&data[offsets[first] + 8]), shift)))
         first = last
     return runs
+
+
+def join(blocks):
+    """One block of the records of several, copied, in their order."""
+    cdef array.array offsets
+    cdef const int64_t[::1] source
+    cdef int64_t *out
+    cdef int64_t i, shift
+    offsets = array.clone(INT64, sum(map(len, blocks)) + 1, zero=False)
+    out = <int64_t *> offsets.data.as_longlongs
+    out[0] = 0
+    pieces = []
+    for block in blocks:
+        source = (<RecordBlock?> block).offsets
+        pieces.append(memoryview(block.data)[source[0] : source[source.shape[0] - 1]])
+        shift = out[0] - source[0]
+        for i in range(1, source.shape[0]):
+            out[i] = source[i] + shift
+        out += source.shape[0] - 1
+    return RecordBlock(b"".join(pieces), offsets)
 
 
 def find_start(RecordBlock block not None, int32_t ref_id, int64_t pos):

@@ -1,4 +1,4 @@
-"""The samtools that pysam brings, as a process of its own: ``python -m bams3.sources.samtools COMMAND ARGUMENTS…``.
+"""The samtools that pysam brings, as a process of its own: `python -m bams3.sources.samtools COMMAND …`.
 
 htslib keeps the interpreter's lock while it writes, so a thread could not read what it writes to a pipe;
 and damaged input that crashes it crashes only this process.

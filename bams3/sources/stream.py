@@ -71,15 +71,15 @@ def read_header(reader: Reader) -> tuple[Header, bytes]:
     return header, data[len(header.to_bam()) :]
 
 
-def record_blocks(reader: Reader, n_ref: int, rest: bytes = b"") -> Iterator[RecordBlock]:
+def record_blocks(reader: Reader, header: Header, rest: bytes = b"") -> Iterator[RecordBlock]:
     """Blocks of the records in `rest` and all that the reader gives after it, each validated and in order."""
     count, place, size = 0, (0, -1), BLOCK_BYTES
     while True:
         data = reader.read(size, rest)
         ended = len(data) - len(rest) < size
         try:
-            block, used = walk(data, n_ref, 0, count)
-            place = check_order(block, *place, count)
+            block, used = walk(data, len(header.references), 0, count)
+            place = check_order(block, *place, count, header.references)
         except SourceError as error:
             raise SourceError(f"{reader.name}: {error}") from None
         if len(block):

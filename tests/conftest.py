@@ -1,0 +1,62 @@
+"""What tests share: the peers, real BAMs, and datasets made of them."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "bams3", deadline=None, derandomize=bool(os.environ.get("CI")), suppress_health_check=list(HealthCheck)
+)
+settings.load_profile("bams3")
+
+DATA = Path(__file__).parent / "data"
+
+
+def real_bams() -> list[Path]:
+    """The BAMs of tests/data, and of the directory that BAMS3_TEST_DATA names."""
+    more = os.environ.get("BAMS3_TEST_DATA")
+    found = {path.name: path for folder in [DATA, *([Path(more)] if more else [])] for path in folder.glob("*.bam")}
+    return [found[name] for name in sorted(found)]
+
+
+def need(tool: str) -> None:
+    """Skip a test where a peer is missing; fail it in CI, which installs the peers."""
+    if shutil.which(tool) is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"{tool} is not installed; CONTRIBUTING.md says how")
+
+
+@pytest.fixture(scope="session")
+def samtools() -> Callable[..., bytes]:
+    """Runs samtools and returns what it prints."""
+    need("samtools")
+
+    def run(*arguments: object) -> bytes:
+        return subprocess.run(["samtools", *map(str, arguments)], check=True, capture_output=True).stdout
+
+    return run
+
+
+@pytest.fixture(scope="session", params=real_bams(), ids=lambda path: path.stem)
+def real_bam(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of a real BAM, with its index."""
+    import pysam
+
+    copy = tmp_path_factory.mktemp("bam") / request.param.name
+    shutil.copy(request.param, copy)
+    copy.chmod(0o644)
+    pysam.index(str(copy))
+    return copy
+
+
+@pytest.fixture(scope="session")
+def real_dataset(real_bam: Path) -> Path:
+    """The dataset of `real_bam`."""
+    from bams3 import convert
+
+    convert(real_bam, real_bam.with_suffix(".bams3"))
+    return real_bam.with_suffix(".bams3")

@@ -1,0 +1,106 @@
+"""BAMs with every trap for depth that we know: generated, seeded, indexed."""
+
+import random
+from pathlib import Path
+
+import pysam
+
+CONTIGS = (
+    ("one", 3000),
+    ("empty", 500),
+    ("two", 2000),
+    ("unmapped", 700),
+    ("tiny", 1),
+    ("last", 40000),
+    ("edge", 90),
+)
+
+# (start of the mate relative to the read, CIGAR of the read, CIGAR of the mate)
+OVERLAPS = (
+    (0, "50M", "50M"),
+    (0, "50M", "30M"),
+    (0, "30M", "50M"),
+    (10, "50M", "20M"),
+    (10, "50M", "60M"),
+    (49, "50M", "50M"),
+    (50, "50M", "50M"),
+    (20, "50=", "40M"),
+    (10, "10M5D40M", "50M"),
+    (10, "10M5I40M", "50M"),
+    (12, "10M5D40M", "5M3D7M2I20M"),
+    (10, "5S50M", "45M5S"),
+    (0, "20M200N30M", "20M200N30M"),
+    (5, "20M200N30M", "300M"),
+    (30, "20M50N30M20N10M", "20M5D30M"),
+    (2, "3M1D4M1D5M1N6M", "7M2D8M"),
+    (10, "10=1X30=2D5M", "3H2S40M"),
+    (4, "10M0D10M", "5M2P15M"),
+)
+
+
+def hostile_bam(path: Path, seed: int = 1) -> str:
+    """A sorted, indexed BAM of pairs that overlap in every way, with names used thrice and all flags."""
+    chance = random.Random(seed)
+    records = [
+        record
+        for number in range(900)
+        for record in _template(chance, f"q{number}", chance.choice((0, 0, 2, 5)), number)
+    ]
+    records += [(3, f"u{i}\t4\tunmapped\t{i + 9}\t0\t*\t*\t0\t0\t*\t*", i + 9) for i in range(3)]
+    records.append((4, "t\t0\ttiny\t1\t60\t1M\t*\t0\t0\t*\t*", 1))
+    records.append((6, "e\t0\tedge\t90\t60\t1M\t*\t0\t0\t*\t*", 90))
+    return write_bam(path, CONTIGS, records)
+
+
+def sparse_bam(path: Path) -> str:
+    """A BAM with one long contig, for indexes of several levels and files of several blocks."""
+    chance = random.Random(5)
+    starts = sorted(chance.randrange(1, 4_999_000) for _ in range(12_000))
+    records = [
+        (0, f"r{i}\t0\tlong\t{start}\t60\t90M\t*\t0\t0\t*\t*", start) for i, start in enumerate(starts)
+    ]
+    return write_bam(path, (("long", 5_000_000), ("short", 1000)), records)
+
+
+def write_bam(path: Path, contigs: tuple, records: list[tuple[int, str, int]]) -> str:
+    """Write SAM lines, given with reference id and 1-based position, as a sorted BAM with an index."""
+    header = ["@HD\tVN:1.6\tSO:coordinate"]
+    header += [f"@SQ\tSN:{name}\tLN:{length}" for name, length in contigs]
+    header += [f"@RG\tID:{group}\tSM:s" for group in ("A", "B", "C")]
+    lines = [line for _, line, _ in sorted(records, key=lambda record: (record[0], record[2]))]
+    sam = path.with_suffix(".sam")
+    sam.write_text("\n".join(header + lines) + "\n")
+    pysam.view("-b", "-o", str(path), str(sam), catch_stdout=False)
+    pysam.index(str(path))
+    return str(path)
+
+
+def _template(chance: random.Random, name: str, contig: int, number: int) -> list[tuple[int, str, int]]:
+    """Two or more records of one name."""
+    offset, first, second = OVERLAPS[number % len(OVERLAPS)]
+    start = chance.randrange(1, CONTIGS[contig][1] - 800)
+    proper = 0 if chance.random() < 0.1 else 2
+    quality, extra = chance.choice((0, 7, 30, 60)), chance.choice((0, 0, 0, 0, 1024, 512, 256))
+    mate = start + offset
+    length = offset + chance.randrange(20, 80)
+    tags = f"RG:Z:{chance.choice('ABC')}" if chance.random() < 0.9 else "NM:i:0"
+    rows = [
+        (1 | 32 | 64 | proper | extra, start, first, mate, length),
+        (1 | 16 | 128 | proper | (extra if chance.random() < 0.5 else 0), mate, second, start, -length),
+    ]
+    if chance.random() < 0.2:  # a supplementary, a secondary or simply a third record of the name
+        flag = chance.choice((2048, 256, 0, 0)) | 1 | 64 | 2
+        rows.append((flag, start + chance.randrange(0, 60), first, chance.choice((start, mate)), length))
+    if chance.random() < 0.1:
+        rows.pop(chance.randrange(len(rows)))
+    if chance.random() < 0.1:
+        chance.shuffle(rows)
+    other = CONTIGS[0][0] if chance.random() < 0.05 else "="
+    return [
+        (
+            contig,
+            f"{name}\t{flag}\t{CONTIGS[contig][0]}\t{pos}\t{quality}\t{cigar}\t{other}\t{next_pos}\t{tlen}\t*\t*\t{tags}",
+            pos,
+        )
+        for flag, pos, cigar, next_pos, tlen in rows
+    ]

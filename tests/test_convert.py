@@ -1,0 +1,242 @@
+"""Convert: what is refused, what is left behind, and going on after a stop."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import hostile
+import pysam
+import pytest
+from test_roundtrip import contents
+
+from bams3.convert import available_cores, convert, merge, worker_count
+from bams3.dataset.reader import DatasetReader
+from bams3.errors import Bams3Error, DatasetError, SourceError, UsageError
+
+
+def run(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "bams3", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, **options)  # type: ignore[call-overload]
+
+
+def fails(result: subprocess.CompletedProcess[str]) -> str:
+    """The one line of an error."""
+    assert result.returncode not in (0, -signal.SIGSEGV), result
+    lines = result.stderr.splitlines()
+    assert len(lines) == 1, result.stderr
+    assert lines[0].startswith("bams3 "), lines
+    return lines[0]
+
+
+def no_dataset(path: Path) -> None:
+    with pytest.raises(DatasetError):
+        DatasetReader(path)
+
+
+@pytest.fixture(scope="module")
+def simple(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sorted, indexed BAM of two contigs and some reads with no position."""
+    path = tmp_path_factory.mktemp("simple") / "simple.bam"
+    records = [hostile.good(0, pos) for pos in range(0, 999_000, 37)]
+    records += [hostile.good(1, pos) for pos in range(0, 4900, 7)]
+    records += [hostile.good(-1, -1, flag=4, cigar=[])] * 1000
+    path.write_bytes(hostile.bam(hostile.TEXT, hostile.CONTIGS, records))
+    pysam.index(str(path))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("what", "data"), hostile.malformed(), ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_malformed_input_is_refused(what: str, data: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "bad.bam"
+    path.write_bytes(data)
+    with pytest.raises(SourceError) as error:
+        convert(path, tmp_path / "d.bams3", workers=1)
+    assert "\n" not in str(error.value)
+    assert str(path) in str(error.value)
+    no_dataset(tmp_path / "d.bams3")
+    assert path.read_bytes() == data
+
+
+def test_unsorted_input_names_the_record_and_sort(tmp_path: Path) -> None:
+    path = tmp_path / "unsorted.bam"
+    path.write_bytes(
+        hostile.bam(hostile.TEXT, hostile.CONTIGS, [hostile.good(pos=9), hostile.good(pos=5, name=b"late")])
+    )
+    line = fails(run("convert", path, tmp_path / "d.bams3"))
+    assert "late" in line
+    assert "--sort" in line
+    assert run("convert", "--sort", path, tmp_path / "e.bams3").returncode == 0
+    assert DatasetReader(tmp_path / "e.bams3").manifest.records == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--chunk-size", "3M"], "256K"),
+        (["--workers", "0"], "workers"),
+        (["--level", "99"], "level"),
+        (["--batch", "1/2", "--window", "chr1"], "not both"),
+        (["--window", "chr1:5-1000000"], "multiples of"),
+        (["--window", "chr9"], "chr9"),
+    ],
+)
+def test_options_that_do_not_fit(simple: Path, tmp_path: Path, arguments: list[str], says: str) -> None:
+    assert says in fails(run("convert", *arguments, simple, tmp_path / "d.bams3"))
+    no_dataset(tmp_path / "d.bams3")
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    assert "nowhere.bam" in fails(run("convert", tmp_path / "nowhere.bam", tmp_path / "d.bams3"))
+    assert not (tmp_path / "d.bams3").exists()
+
+
+def test_an_existing_dataset_is_safe(simple: Path, tmp_path: Path) -> None:
+    target = tmp_path / "d.bams3"
+    convert(simple, target)
+    before = contents(target)
+    for options in ({}, {"resume": True}):
+        with pytest.raises(DatasetError, match="overwrite"):
+            convert(simple, target, **options)
+    assert contents(target) == before
+    convert(simple, target, overwrite=True, level=1)
+    assert contents(target) != before
+
+
+def test_overwrite_spares_what_is_not_ours(simple: Path, tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(DatasetError, match=r"thesis\.tex"):
+        convert(simple, tmp_path, overwrite=True)
+    assert (tmp_path / "thesis.tex").exists()
+
+
+def test_batches_make_the_same_dataset(simple: Path, tmp_path: Path) -> None:
+    convert(simple, tmp_path / "whole.bams3", chunk_size="256K")
+    for number in (3, 1, 2):
+        convert(simple, tmp_path / "parts.bams3", chunk_size="256K", batch=(number, 3))
+        no_dataset(tmp_path / "parts.bams3")
+    merge(tmp_path / "parts.bams3")
+    assert contents(tmp_path / "parts.bams3") == contents(tmp_path / "whole.bams3")
+    merge(tmp_path / "parts.bams3")  # again: nothing to do
+
+
+def test_windows_make_the_same_dataset(simple: Path, tmp_path: Path) -> None:
+    convert(simple, tmp_path / "whole.bams3")
+    convert(simple, tmp_path / "parts.bams3", windows=["chr1", "_unplaced"])
+    convert(simple, tmp_path / "parts.bams3", windows=["chr2:1-5000"])
+    merge(tmp_path / "parts.bams3")
+    assert contents(tmp_path / "parts.bams3") == contents(tmp_path / "whole.bams3")
+
+
+def test_real_batches(real_bam: Path, real_dataset: Path, tmp_path: Path) -> None:
+    for number in range(1, 5):
+        convert(real_bam, tmp_path / "parts.bams3", batch=(number, 4))
+    merge(tmp_path / "parts.bams3")
+    assert contents(tmp_path / "parts.bams3") == contents(real_dataset)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda d: (d / "_parts/000002-of-000002.json").unlink(), "not converted yet"),
+        (lambda d: shutil.copy(d / "_parts/000002-of-000002.json", d / "_parts/copy.json"), "two parts"),
+        (lambda d: next(d.glob("data/chr2/*")).unlink(), "missing or incomplete"),
+        (lambda d: os.truncate(next(d.glob("data/chr2/*")), 99), "missing or incomplete"),
+        (lambda d: (d / "_parts/000002-of-000002.json").write_text("{"), "damaged part"),
+        (lambda d: shutil.rmtree(d / "_parts"), "no parts"),
+        (lambda d: (d / "_parts/plan.json").write_text("[]"), "damaged"),
+    ],
+)
+def test_merge_says_what_is_missing(simple: Path, tmp_path: Path, spoil, says: str) -> None:
+    target = tmp_path / "d.bams3"
+    for number in (1, 2):
+        convert(simple, target, chunk_size="256K", batch=(number, 2))
+    spoil(target)
+    assert says in fails(run("merge", target))
+    no_dataset(target)
+
+
+def test_parts_of_different_files_do_not_mix(simple: Path, tmp_path: Path) -> None:
+    convert(simple, tmp_path / "d.bams3", batch=(1, 2))
+    other = tmp_path / "other.bam"
+    other.write_bytes(hostile.bam("@CO\tother\n".encode() + hostile.TEXT, hostile.CONTIGS, [hostile.good()]))
+    pysam.index(str(other))
+    for source, options in ((other, {}), (simple, {"level": 9}), (simple, {"chunk_size": "8M"})):
+        with pytest.raises(DatasetError, match="another"):
+            convert(source, tmp_path / "d.bams3", batch=(2, 2), **options)
+
+
+def test_an_index_that_lacks_reads_is_found_out(simple: Path, tmp_path: Path) -> None:
+    """The index counts the records of every contig; a part that has fewer does not become a dataset."""
+    records = [hostile.good(0, pos) for pos in range(0, 90_000, 9)]
+    path = tmp_path / "x.bam"
+    path.write_bytes(hostile.bam(hostile.TEXT, hostile.CONTIGS, records))
+    pysam.index(str(path))
+    convert(path, tmp_path / "d.bams3", batch=(1, 1))
+    part = tmp_path / "d.bams3/_parts/000001-of-000001.json"
+    part.write_text(part.read_text().replace("[0,10000]", "[0,10001]"))
+    with pytest.raises(DatasetError, match="10000 records of chr1"):
+        merge(tmp_path / "d.bams3")
+
+
+@pytest.mark.parametrize("moment", [0.0, 0.15, 0.3, 0.45, 0.6, 0.8])
+def test_killed_and_resumed(tmp_path: Path, moment: float) -> None:
+    """kill -9 at any moment: no dataset; --resume finishes with the bytes of an undisturbed run."""
+    path = tmp_path / "many.bam"
+    record = hostile.good(0, 0)
+    records = [record[:8] + pos.to_bytes(4, "little") + record[12:] for pos in range(0, 900_000, 3)]
+    path.write_bytes(hostile.bam(hostile.TEXT, hostile.CONTIGS, records))
+    target = tmp_path / "d.bams3"
+    options = ["--chunk-size", "256K", "--level", "15", "--workers", "1"]
+    process = subprocess.Popen([sys.executable, "-m", "bams3", "convert", *options, str(path), str(target)])
+    started = time.monotonic()
+    while not target.exists() and process.poll() is None and time.monotonic() - started < 30:
+        time.sleep(0.01)
+    time.sleep(moment)
+    process.kill()
+    if process.wait() != 0:
+        no_dataset(target)
+        assert run("convert", "--resume", *options, path, target).returncode == 0
+    convert(path, tmp_path / "undisturbed.bams3", chunk_size="256K", level=15)
+    assert contents(target) == contents(tmp_path / "undisturbed.bams3")
+
+
+def test_resume_does_not_trust_damage(simple: Path, tmp_path: Path) -> None:
+    """Chunks that a stopped run left are taken only where every byte is right."""
+    convert(simple, tmp_path / "good.bams3")
+    shutil.copytree(tmp_path / "good.bams3", tmp_path / "d.bams3")
+    (tmp_path / "d.bams3/_metadata.json").unlink()
+    for chunk in (tmp_path / "d.bams3/data").rglob("*.chunk"):
+        data = bytearray(chunk.read_bytes())
+        data[len(data) // 2] ^= 1
+        chunk.write_bytes(data)
+    (tmp_path / "d.bams3/data/chr1/stray.chunk").write_text("left by something else")
+    convert(simple, tmp_path / "d.bams3", resume=True)
+    assert contents(tmp_path / "d.bams3") == contents(tmp_path / "good.bams3")
+
+
+def test_disk_full(simple: Path, tmp_path: Path) -> None:
+    """A write that fails is one line, and no dataset."""
+    command = f"ulimit -f 40; exec {sys.executable} -m bams3 convert {simple} {tmp_path}/d.bams3"
+    result = subprocess.run(["bash", "-c", "trap '' XFSZ; " + command], capture_output=True, text=True)
+    assert "can't be written" in fails(result)
+    no_dataset(tmp_path / "d.bams3")
+    assert not list((tmp_path / "d.bams3").rglob(".incomplete*"))
+
+
+def test_workers() -> None:
+    assert worker_count("3") == 3
+    assert 1 <= worker_count("auto") == available_cores()
+    for wrong in ("0", "many", "-1"):
+        with pytest.raises(UsageError):
+            worker_count(wrong)
+
+
+def test_python_errors_are_ours(tmp_path: Path) -> None:
+    with pytest.raises(Bams3Error):
+        convert(tmp_path, tmp_path / "d.bams3")

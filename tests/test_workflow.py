@@ -1,0 +1,308 @@
+"""The Snakemake workflow on a tiny cohort: its results, what it runs again and when, its error messages."""
+
+import gzip
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from snakemake.api import OutputSettings, ResourceSettings, SnakemakeApi
+from snakemake.exceptions import WorkflowError
+from snakemake.settings.types import Quietness
+from test_simulate import simulate  # noqa: F401 - a fixture
+
+ROOT = Path(__file__).parent.parent
+SNAKEFILE = ROOT / "workflow" / "Snakefile"
+WINDOWS = {"chunk_size": "256K", "chunks_per_batch": 2}
+CONFIG = {"samples": "samples.tsv", "convert": WINDOWS}
+QUERY = {
+    "regions": ["chr1:250000-270000", "chr2:1-200000"],
+    "exclude_flags": 1024,
+    "filter": "mapq > 5 || flag.paired",
+}
+PROCESS = {
+    "command": "echo {sample} {region} $(basename {chunk}) | awk '{print $1, $2, $3}' > {output}",
+    "suffix": ".txt",
+}
+COVERAGE = {"by": 1000, "quantize": "0:1:4:", "thresholds": "1,5"}
+
+
+@pytest.fixture(scope="module")
+def cohort(simulate, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: F811
+    """A directory with S1.bam, S2.bam, their indexes, reference.fa and samples.tsv; not to be changed."""
+    directory = tmp_path_factory.mktemp("cohort")
+    simulate.cohort(directory, samples=2, genome=750_000, contigs=2, depth=1)
+    write_sheet(directory, ("S1", "S1.bam"), ("S2", "S2.bam"))
+    return directory
+
+
+@pytest.fixture
+def project(cohort: Path, tmp_path: Path) -> Path:
+    """A copy of the cohort to run in."""
+    return Path(shutil.copytree(cohort, tmp_path / "project"))
+
+
+@pytest.fixture(scope="module")
+def commands(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment of the jobs: `bams3` is this checkout."""
+    directory = tmp_path_factory.mktemp("bin")
+    code = "import sys; from bams3.cli import main; sys.exit(main())"
+    command = directory / "bams3"
+    command.write_text(f"#!/bin/sh\nexec '{sys.executable}' -c '{code}' \"$@\"\n")
+    command.chmod(0o755)
+    path = os.pathsep.join([str(directory), str(Path(sys.executable).parent), os.environ["PATH"]])
+    return os.environ | {"PATH": path, "PYTHONPATH": str(ROOT)}
+
+
+def write_sheet(directory: Path, *rows: tuple[str, ...], columns: str = "sample alignments") -> None:
+    lines = ["\t".join(row) for row in (tuple(columns.split()), *rows)]
+    (directory / "samples.tsv").write_text("\n".join(lines) + "\n")
+
+
+def configure(directory: Path, config: dict[str, Any]) -> None:
+    (directory / "config").mkdir(exist_ok=True)
+    (directory / "config" / "config.yaml").write_text(yaml.safe_dump(config))
+
+
+def snakemake(
+    directory: Path, environment: dict[str, str], config: dict[str, Any], *arguments: str
+) -> subprocess.CompletedProcess[str]:
+    configure(directory, config)
+    command = [sys.executable, "-m", "snakemake", "-s", str(SNAKEFILE), "--cores", "2", *arguments]
+    return subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True)
+
+
+def run(directory: Path, environment: dict[str, str], config: dict[str, Any], *arguments: str) -> None:
+    profile = ("--profile", str(ROOT / "profiles" / "local"))
+    done = snakemake(directory, environment, config, *profile, *arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def planned(
+    directory: Path, environment: dict[str, str], config: dict[str, Any], *targets: str
+) -> dict[str, int]:
+    """How many jobs of each rule a run would have; targets are left out."""
+    dry = snakemake(directory, environment, config, "--dry-run", *targets)
+    assert dry.returncode == 0, dry.stdout + dry.stderr
+    table = re.search(r"Job stats:\njob +count\n[- ]+\n(.*?)\n\n", dry.stdout + dry.stderr, re.DOTALL)
+    jobs = {} if table is None else {name: int(count) for name, count in map(str.split, table[1].split("\n"))}
+    return {name: count for name, count in jobs.items() if "_" in name}
+
+
+def samtools(*arguments: str | Path) -> str:
+    try:
+        return subprocess.run(
+            ["samtools", *map(str, arguments)], check=True, capture_output=True, text=True
+        ).stdout
+    except FileNotFoundError:
+        pytest.fail("samtools is needed to check the workflow's results")
+
+
+# Two samples of four windows: two of chr1, one of chr2, and the reads with no position.
+CONVERTS = {"begin_dataset": 2, "convert_batch": 4, "merge_parts": 2}
+
+
+@pytest.mark.parametrize(
+    ("change", "target", "jobs"),
+    [
+        (
+            {"query": QUERY, "convert": WINDOWS | {"chunks_per_batch": 1}},
+            "convert",
+            CONVERTS | {"convert_batch": 8},
+        ),
+        (
+            {"query": QUERY, "grid": "reference.dict"},
+            "query",
+            CONVERTS | {"query_batch": 4, "gather_query": 2},
+        ),
+        (
+            {"coverage": {}, "grid": "reference.fa.fai"},
+            "all",
+            CONVERTS | {"coverage_batch": 4, "gather_coverage": 2},
+        ),
+    ],
+)
+def test_jobs_of_a_target(
+    cohort: Path, commands: dict[str, str], change: dict, target: str, jobs: dict[str, int]
+):
+    assert planned(cohort, commands, CONFIG | change, target) == jobs
+
+
+def foreign_grid(directory: Path) -> dict[str, str]:
+    (directory / "other.fai").write_text("chr1\t500000\t6\t60\t61\nchr9\t250000\t6\t60\t61\n")
+    return {"grid": "other.fai"}
+
+
+def remove_index(directory: Path) -> None:
+    (directory / "S2.bam.bai").unlink()
+
+
+def truncate_bam(directory: Path) -> None:
+    (directory / "S2.bam").write_bytes((directory / "S2.bam").read_bytes()[:100])
+
+
+def empty_dataset(directory: Path) -> None:
+    (directory / "nowhere.bams3").mkdir()
+    write_sheet(
+        directory, ("S1", "S1.bam", ""), ("S2", "", "nowhere.bams3"), columns="sample alignments dataset"
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "rows", "message"),
+    [
+        ({"convrt": {}}, (), "config: Additional properties are not allowed ('convrt' was unexpected)"),
+        (
+            {"coverage": {"fast": True}},
+            (),
+            "config: coverage: Additional properties are not allowed ('fast' was",
+        ),
+        ({"convert": {"chunk_size": "3M"}}, (), "config: convert: chunk_size: '3M' is not one of ['256K',"),
+        ({"query": {"regions": []}}, (), "config: query: regions: [] should be non-empty"),
+        ({"samples": "none.tsv"}, (), "none.tsv: No such file or directory; `samples` in the config names"),
+        ({"grid": "none.fai"}, (), "none.fai: No such file or directory; `grid` in the config"),
+        ({"grid": "samples.tsv"}, (), "samples.tsv: neither a .fai nor a .dict"),
+        (
+            foreign_grid,
+            (),
+            "sample S1: its contigs are not those of the grid: it has chr2 (250000 bp) for chr9 (250000 bp)",
+        ),
+        ({}, (("S1", "S1.bam"), ("S1", "S2.bam")), "samples.tsv: sample S1: the name is there twice"),
+        ({}, (("S1", "S1.bam"), ("a/b", "S2.bam")), "samples.tsv: sample a/b: sample: 'a/b' does not match"),
+        ({}, (("S1", "S9.bam"),), "sample S1: S9.bam: no such file"),
+        ({}, (("S1", ""),), "samples.tsv: sample S1: give either alignments or an existing dataset"),
+        (
+            {},
+            (("S1", "S1.bam", "S1.bam.bai"),),
+            "samples.tsv: sample S1: Additional properties are not allowed",
+        ),
+        (
+            remove_index,
+            (),
+            "sample S2: no index (S2.bam.bai, .csi or .crai); make it with: samtools index S2.bam",
+        ),
+        (truncate_bam, (), "sample S2: S2.bam, compressed offset 0: the file is truncated within the block"),
+        (empty_dataset, (), "sample S2: nowhere.bams3 is not a bams3 dataset (no _metadata.json)"),
+    ],
+)
+def test_an_error_is_one_clear_line(
+    project: Path, monkeypatch: pytest.MonkeyPatch, change: Any, rows: tuple, message: str
+):
+    config = CONFIG | (change if isinstance(change, dict) else {})
+    if callable(change):
+        config |= change(project) or {}
+    if rows:
+        write_sheet(project, *rows)
+    configure(project, config)
+    monkeypatch.chdir(project)
+    with pytest.raises(WorkflowError) as raised, SnakemakeApi(OutputSettings(quiet={Quietness.ALL})) as api:
+        api.workflow(resource_settings=ResourceSettings(cores=1), snakefile=SNAKEFILE).dag().execute_workflow(
+            "dryrun"
+        )
+    assert str(raised.value).startswith(message)
+    assert "\n" not in str(raised.value)
+
+
+def test_the_error_is_what_the_user_sees(project: Path, commands: dict[str, str]):
+    write_sheet(project, ("S1", "S9.bam"))
+    failed = snakemake(project, commands, CONFIG, "--dry-run")
+    shown = (failed.stdout + failed.stderr).splitlines()
+    assert failed.returncode != 0
+    assert "sample S1: S9.bam: no such file" in shown
+    assert not any("Traceback" in line for line in shown)
+
+
+@pytest.fixture(scope="module")
+def finished(cohort: Path, commands: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project in which query and process have run."""
+    directory = Path(shutil.copytree(cohort, tmp_path_factory.mktemp("finished") / "project"))
+    run(directory, commands, CONFIG | {"query": QUERY, "process": PROCESS})
+    return directory
+
+
+def test_query_equals_samtools(finished: Path):
+    for sample in ("S1", "S2"):
+        options = ["-F", QUERY["exclude_flags"], "-e", QUERY["filter"]]
+        wanted = samtools("view", *options, finished / f"{sample}.bam", *QUERY["regions"])
+        found = finished / "results" / "query" / f"{sample}.bam"
+        assert samtools("view", found) == wanted != ""
+        assert samtools("view", "-c", found, "chr2:100000-150000") != "0\n"
+
+
+def test_a_command_runs_on_each_chunk(finished: Path):
+    outputs = sorted((finished / "results" / "process" / "S1").glob("*/*.txt"))
+    chunks = sorted((finished / "results" / "datasets" / "S1.bams3" / "data").rglob("*.chunk"))
+    assert len(outputs) == len(chunks) == 4
+    texts = {path.name: path.read_text() for path in outputs}
+    assert texts["chr2-000000000-000262144.txt"] == "S1 chr2:1-250000 000000000-000262144.chunk\n"
+
+
+def test_only_what_is_needed_runs_again(finished: Path, commands: dict[str, str]):
+    config = CONFIG | {"query": QUERY, "process": PROCESS}
+    assert planned(finished, commands, config) == {}
+    assert not list((finished / "results" / "datasets").glob("*/_parts/*"))
+
+    (finished / "results" / "query" / "S1.bam").unlink()
+    assert planned(finished, commands, config, "query") == {"query_batch": 2, "gather_query": 1}
+
+    for name in ("bam", "bam.bai"):
+        (finished / f"S2.{name}").write_bytes((finished / f"S1.{name}").read_bytes())
+    once = {"begin_dataset": 1, "convert_batch": 2, "merge_parts": 1}
+    assert planned(finished, commands, config, "convert") == once
+    run(finished, commands, config)
+    assert planned(finished, commands, config) == {}
+    results = finished / "results" / "query"
+    assert samtools("view", results / "S1.bam") == samtools("view", results / "S2.bam")
+
+
+def test_an_existing_dataset_is_not_converted(finished: Path, project: Path, commands: dict[str, str]):
+    dataset = str(finished / "results" / "datasets" / "S2.bams3")
+    write_sheet(project, ("S1", "S1.bam", ""), ("S2", "", dataset), columns="sample alignments dataset")
+    once = {"begin_dataset": 1, "convert_batch": 2, "merge_parts": 1}
+    queries = {"query_batch": 4, "gather_query": 2}
+    assert planned(project, commands, CONFIG | {"query": QUERY}) == once | queries
+
+
+def test_an_existing_dataset_of_an_earlier_run_is_kept(
+    finished: Path, project: Path, commands: dict[str, str]
+):
+    shutil.copytree(finished / "results" / "datasets", project / "results" / "datasets")
+    dataset = "results/datasets/S1.bams3"
+    write_sheet(project, ("S1", dataset), columns="sample dataset")
+    assert planned(project, commands, CONFIG | {"query": QUERY}) == {"query_batch": 2, "gather_query": 1}
+
+
+def test_coverage_equals_mosdepth(finished: Path, project: Path, commands: dict[str, str]):
+    rows = [(name, str(finished / "results" / "datasets" / f"{name}.bams3")) for name in ("S1", "S2")]
+    write_sheet(project, *rows, columns="sample dataset")
+    run(project, commands, CONFIG | {"coverage": COVERAGE}, "coverage")
+    options = ["--by", "1000", "--quantize", "0:1:4:", "--thresholds", "1,5"]
+    try:
+        subprocess.run(["mosdepth", *options, "expected", "S1.bam"], cwd=project, check=True)
+    except FileNotFoundError:
+        pytest.fail("mosdepth is needed to check the workflow's results")
+    for expected in project.glob("expected.*"):
+        found = project / "results" / "coverage" / expected.name.replace("expected", "S1")
+        if expected.suffix == ".gz":
+            assert gzip.decompress(found.read_bytes()) == gzip.decompress(expected.read_bytes())
+        elif expected.suffix == ".txt":
+            assert found.read_text() == expected.read_text()
+        else:
+            assert found.exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["snakemake", "-s", str(SNAKEFILE), "--lint"], ["snakefmt", "--check", str(ROOT / "workflow")]],
+    ids=["lint", "format"],
+)
+def test_style(cohort: Path, commands: dict[str, str], arguments: list[str]):
+    (cohort / "config").mkdir(exist_ok=True)
+    (cohort / "config" / "config.yaml").write_text(yaml.safe_dump(CONFIG))
+    checked = subprocess.run(arguments, cwd=cohort, env=commands, capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stdout + checked.stderr

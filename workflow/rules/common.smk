@@ -1,0 +1,308 @@
+import csv
+import os
+import re
+
+import yaml
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import best_match
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import validate
+
+from bams3.dataset import layout
+from bams3.dataset.reader import DatasetReader
+from bams3.errors import Bams3Error
+from bams3.sources.bam import open_source
+
+QUERY_FLAGS = {
+    "bed": "-L",
+    "require_flags": "-f",
+    "exclude_flags": "-F",
+    "min_mapq": "-q",
+    "read_group": "-r",
+}
+DEPTH_SETTINGS = [
+    "chrom",
+    "fast_mode",
+    "fragment_mode",
+    "flag",
+    "include_flag",
+    "mapq",
+    "read_groups",
+]
+DEPTH_SETTINGS += ["min_frag_len", "max_frag_len"]
+REPORT_SETTINGS = ["by", "quantize", "thresholds", "no_per_base", "use_median"]
+LARGEST_IN_BAI = 2**29 - 1
+
+
+def check(data, schema, where):
+    """Validates `data` and fills in the schema's defaults; what is wrong is one line."""
+    with open(workflow.source_path(schema)) as file:
+        fault = best_match(Draft202012Validator(yaml.safe_load(file)).iter_errors(data))
+    if fault:
+        place = ": ".join(map(str, [where, *fault.absolute_path]))
+        raise WorkflowError(f"{place}: {fault.message}")
+    validate(data, schema)
+
+
+def read_samples(path):
+    """The sample sheet: a row (dict without empty cells) by sample name."""
+    try:
+        with open(path, newline="") as file:
+            lines = [line for line in file if line.strip() and not line.startswith("#")]
+    except OSError as error:
+        raise WorkflowError(
+            f"{path}: {error.strerror}; `samples` in the config names the sheet"
+        )
+    by_name = {}
+    for row in csv.DictReader(lines, delimiter="\t", restkey="(too many columns)"):
+        row = {column: cell for column, cell in row.items() if cell}
+        where = f"{path}: sample {row.get('sample', '(no name)')}"
+        check(row, "../schemas/samples.schema.yaml", where)
+        if ("alignments" in row) == ("dataset" in row):
+            raise WorkflowError(
+                f"{where}: give either alignments or an existing dataset"
+            )
+        if row["sample"] in by_name:
+            raise WorkflowError(
+                f"{where}: the name is there twice; give each a name of its own"
+            )
+        by_name[row["sample"]] = row
+    if not by_name:
+        raise WorkflowError(f"{path}: no samples; add a line for each")
+    return by_name
+
+
+def is_local(path):
+    return "://" not in path
+
+
+def index_of(row):
+    """The index of a sample's alignments: the one given, or beside the file; None if it isn't there."""
+    alignments = row["alignments"]
+    stem = alignments.rsplit(".", 1)[0]
+    beside = [
+        f"{name}{suffix}"
+        for suffix in (".bai", ".csi", ".crai")
+        for name in (alignments, stem)
+    ]
+    candidates = [row["index"]] if "index" in row else beside
+    return next((path for path in candidates if os.path.exists(path)), None)
+
+
+def check_files(row):
+    """Raises an error if a sample's file, its index or its dataset is not there."""
+    name = row["sample"]
+    if "dataset" in row:
+        if is_local(row["dataset"]) and not os.path.exists(
+            f"{row['dataset']}/_metadata.json"
+        ):
+            raise WorkflowError(
+                f"sample {name}: {row['dataset']} is not a bams3 dataset (no _metadata.json)"
+            )
+    elif is_local(row["alignments"]):
+        if not os.path.exists(row["alignments"]):
+            raise WorkflowError(f"sample {name}: {row['alignments']}: no such file")
+        if not index_of(row):
+            tried = row.get("index", f"{row['alignments']}.bai, .csi or .crai")
+            raise WorkflowError(
+                f"sample {name}: no index ({tried}); make it with: samtools index {row['alignments']}"
+            )
+
+
+def contigs_of(row):
+    """[(name, length)] of a sample's contigs, from its header or its dataset's manifest."""
+    try:
+        if "dataset" in row:
+            return DatasetReader(row["dataset"]).references
+        with open_source(
+            row["alignments"], reference=config["reference"] or None
+        ) as source:
+            return list(source.header.references)
+    except Bams3Error as error:
+        raise WorkflowError(f"sample {row['sample']}: {error}")
+
+
+def read_grid(source):
+    """[(name, length)] of the contigs that all samples have: from a .fai, a .dict, or the first sample."""
+    if source == "header":
+        first = next(iter(samples.values()))
+        check_files(first)
+        return contigs_of(first)
+    try:
+        with open(source) as file:
+            rows = [line.rstrip("\n").split("\t") for line in file]
+        if not source.endswith(".dict"):
+            return [(name, int(length)) for name, length, *_ in rows]
+        tags = [
+            dict(tag.split(":", 1) for tag in row[1:])
+            for row in rows
+            if row[0] == "@SQ"
+        ]
+        return [(tag["SN"], int(tag["LN"])) for tag in tags]
+    except OSError as error:
+        raise WorkflowError(
+            f"{source}: {error.strerror}; `grid` in the config is a .fai, a .dict, or header"
+        )
+    except (ValueError, KeyError):
+        raise WorkflowError(
+            f"{source}: neither a .fai nor a .dict, as `grid` in the config must be, or header"
+        )
+
+
+def check_contigs(row):
+    """Raises an error if a sample's contigs aren't those of the grid."""
+    found = contigs_of(row)
+    if found == contigs:
+        return
+    pairs = list(zip(found, contigs))
+    differs = next(
+        (f"{a[0]} ({a[1]} bp) for {b[0]} ({b[1]} bp)" for a, b in pairs if a != b), None
+    )
+    detail = differs or f"{len(found)} contigs for {len(contigs)}"
+    raise WorkflowError(
+        f"sample {row['sample']}: its contigs are not those of the grid: it has {detail}"
+    )
+
+
+def read_windows():
+    try:
+        return list(
+            layout.grid(contigs, layout.parse_size(config["convert"]["chunk_size"]))
+        )
+    except Bams3Error as error:
+        raise WorkflowError(f"config: convert: {error}")
+
+
+def options(section, flags):
+    """Settings of a section as command line words; `flags`: the option of each setting."""
+    words = []
+    for key, flag in flags.items():
+        value = config.get(section, {}).get(key, False)
+        if value is not False:
+            words += [flag] if value is True else [flag, value]
+    return words
+
+
+def batch_filter(wildcards):
+    """The filter of a query's batch: reads that start in its windows, so that each read comes once, in order."""
+    chosen = layout.batch(windows, int(wildcards.batch), len(batches))
+    placed = [window for window in chosen if window.reference_id != layout.UNPLACED]
+    parts = ["refid < 0"] if len(placed) < len(chosen) else []
+    if placed:
+        (first, start, _), (last, _, end) = placed[0], placed[-1]
+        low = (
+            f"(refid > {first} || (refid == {first} && pos > {start}))"
+            if start
+            else f"refid >= {first}"
+        )
+        inner = end < contigs[last][1]
+        high = (
+            f"(refid < {last} || (refid == {last} && pos <= {end}))"
+            if inner
+            else f"refid <= {last}"
+        )
+        parts.append(f"{low} && {high}")
+    within = " || ".join(f"({part})" for part in parts)
+    wanted = config["query"].get("filter")
+    return f"({wanted}) && ({within})" if wanted else within
+
+
+def coverage_options(settings):
+    """Settings of coverage as command line words; the options have their names."""
+    return options("coverage", {key: f"--{key.replace('_', '-')}" for key in settings})
+
+
+def coverage_bed():
+    """The BED file of the regions of coverage, unless these are windows."""
+    by = str(config.get("coverage", {}).get("by", ""))
+    return [] if by.isdecimal() or not by else by
+
+
+def dataset_of(wildcards):
+    """Where a sample's dataset is: the one given, or the one that this workflow makes."""
+    return samples[wildcards.sample].get(
+        "dataset", f"results/datasets/{wildcards.sample}.bams3"
+    )
+
+
+def metadata_of(wildcards):
+    """The file that says that a dataset is complete, if Snakemake can see it."""
+    dataset = dataset_of(wildcards)
+    return f"{dataset}/_metadata.json" if is_local(dataset) else []
+
+
+def source_of(wildcards):
+    """A sample's alignments, for the command line."""
+    return samples[wildcards.sample]["alignments"]
+
+
+def source_files(wildcards):
+    """A sample's alignments, their index and the reference: those that are files."""
+    row = samples[wildcards.sample]
+    files = [row["alignments"], index_of(row), config["reference"]]
+    return [path for path in files if path and is_local(path)]
+
+
+def convert_options(wildcards):
+    words = [
+        "--chunk-size",
+        config["convert"]["chunk_size"],
+        "--level",
+        config["convert"]["level"],
+    ]
+    if "index" in samples[wildcards.sample]:
+        words += ["--index", samples[wildcards.sample]["index"]]
+    if config["reference"]:
+        words += ["-T", config["reference"]]
+    return words
+
+
+def batch_of(wildcards):
+    """`i/n`, as the command line takes a batch."""
+    return f"{int(wildcards.batch)}/{len(batches)}"
+
+
+def coverage_files():
+    """The endings of the files that a coverage run writes: mosdepth's."""
+    wanted = config.get("coverage", {})
+    beds = {
+        "per-base": not wanted.get("no_per_base"),
+        "regions": "by" in wanted,
+        "quantized": "quantize" in wanted,
+        "thresholds": "thresholds" in wanted,
+    }
+    files = ["mosdepth.summary.txt", "mosdepth.global.dist.txt"]
+    files += ["mosdepth.region.dist.txt"] if "by" in wanted else []
+    return files + [
+        f"{bed}.bed.gz{end}"
+        for bed, made in beds.items()
+        if made
+        for end in ("", ".csi")
+    ]
+
+
+check(config, "../schemas/config.schema.yaml", "config")
+samples = read_samples(config["samples"])
+contigs = read_grid(config["grid"])
+windows = read_windows()
+batches = [
+    f"{i + 1:06d}"
+    for i in range(-(-len(windows) // config["convert"]["chunks_per_batch"]))
+]
+converted = [name for name, row in samples.items() if "dataset" not in row]
+query_index = (
+    "bai"
+    if max((length for _, length in contigs), default=0) <= LARGEST_IN_BAI
+    else "csi"
+)
+
+# Jobs on other machines read this file too: only the process that plans looks at all samples.
+if workflow.is_main_process:
+    for row in samples.values():
+        check_files(row)
+        check_contigs(row)
+
+
+wildcard_constraints:
+    sample=r"[A-Za-z0-9][A-Za-z0-9._-]*",
+    batch=r"\d{6}",

@@ -1,0 +1,48 @@
+rule coverage:
+    input:
+        expand(
+            "results/coverage/{sample}.{file}",
+            sample=samples if "coverage" in config else [],
+            file=coverage_files(),
+        ),
+
+
+rule coverage_batch:
+    input:
+        metadata_of,
+    output:
+        temp("results/coverage/{sample}/{batch}.depth"),
+    log:
+        "logs/coverage_batch/{sample}/{batch}.log",
+    benchmark:
+        "results/benchmarks/coverage_batch/{sample}/{batch}.tsv"
+    conda:
+        "../envs/bams3.yaml"
+    params:
+        dataset=dataset_of,
+        batch=batch_of,
+        options=coverage_options(DEPTH_SETTINGS),
+    shell:
+        "bams3 coverage {params.dataset:q} --batch {params.batch} -o {output:q} {params.options:q} 2> {log:q}"
+
+
+rule gather_coverage:
+    input:
+        metadata_of,
+        coverage_bed(),
+        parts=expand("results/coverage/{{sample}}/{batch}.depth", batch=batches),
+    output:
+        expand("results/coverage/{{sample}}.{file}", file=coverage_files()),
+    log:
+        "logs/gather_coverage/{sample}.log",
+    benchmark:
+        "results/benchmarks/gather_coverage/{sample}.tsv"
+    conda:
+        "../envs/bams3.yaml"
+    params:
+        dataset=dataset_of,
+        prefix=lambda wildcards, output: output[0].removesuffix(".mosdepth.summary.txt"),
+        options=coverage_options(DEPTH_SETTINGS + REPORT_SETTINGS),
+    shell:
+        "bams3 coverage {params.dataset:q} --gather {input.parts:q} -o {params.prefix:q} {params.options:q}"
+        " 2> {log:q}"

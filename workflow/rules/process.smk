@@ -1,0 +1,28 @@
+rule process:
+    input:
+        expand(
+            "results/process/{sample}/{batch}",
+            sample=samples if "process" in config else [],
+            batch=batches,
+        ),
+
+
+# The command of the config, once for each chunk of the batch.
+rule process_batch:
+    input:
+        metadata_of,
+    output:
+        directory("results/process/{sample}/{batch}"),
+    log:
+        "logs/process_batch/{sample}/{batch}.log",
+    benchmark:
+        "results/benchmarks/process_batch/{sample}/{batch}.tsv"
+    conda:
+        "../envs/bams3.yaml"
+    params:
+        dataset=dataset_of,
+        batch=batch_of,
+        command=lambda wildcards: config["process"]["command"],
+        suffix=lambda wildcards: config["process"]["suffix"],
+    script:
+        "../scripts/process_batch.py"

@@ -1,0 +1,45 @@
+rule query:
+    input:
+        expand(
+            "results/query/{sample}.bam{index}",
+            sample=samples if "query" in config else [],
+            index=["", f".{query_index}"],
+        ),
+
+
+rule query_batch:
+    input:
+        metadata_of,
+        config.get("query", {}).get("bed", []),
+    output:
+        temp("results/query/{sample}/{batch}.bam"),
+    log:
+        "logs/query_batch/{sample}/{batch}.log",
+    benchmark:
+        "results/benchmarks/query_batch/{sample}/{batch}.tsv"
+    conda:
+        "../envs/bams3.yaml"
+    params:
+        dataset=dataset_of,
+        filter=batch_filter,
+        regions=lambda wildcards: config["query"].get("regions", []),
+        options=lambda wildcards: options("query", QUERY_FLAGS),
+    shell:
+        "bams3 query {params.dataset:q} {params.regions:q} --filter {params.filter:q} {params.options:q}"
+        " --parallel {threads} -O bam -o {output:q} 2> {log:q}"
+
+
+rule gather_query:
+    input:
+        expand("results/query/{{sample}}/{batch}.bam", batch=batches),
+    output:
+        reads="results/query/{sample}.bam",
+        index=f"results/query/{{sample}}.bam.{query_index}",
+    log:
+        "logs/gather_query/{sample}.log",
+    benchmark:
+        "results/benchmarks/gather_query/{sample}.tsv"
+    conda:
+        "../envs/bams3.yaml"
+    script:
+        "../scripts/gather_query.py"
