@@ -12,11 +12,11 @@ __all__ = ["Bams3Error", "Dataset", "convert", "merge", "open", "read_chunk"]
 
 if TYPE_CHECKING:
     from bams3.api import Dataset, open, read_chunk
-    from bams3.convert import convert, merge
+    from bams3.operations.convert import convert, merge
     from bams3.errors import Bams3Error
 
 _HOMES = {
-    "Bams3Error": "bams3.errors", "Dataset": "bams3.api", "convert": "bams3.convert", "merge": "bams3.convert",
+    "Bams3Error": "bams3.errors", "Dataset": "bams3.api", "convert": "bams3.operations.convert", "merge": "bams3.operations.convert",
     "open": "bams3.api", "read_chunk": "bams3.api",
 }  # fmt: skip
 

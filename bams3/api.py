@@ -12,7 +12,7 @@ from bams3.chunk.reader import Chunk as StoredChunk
 from bams3.chunk.reader import open_chunk
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import UsageError
-from bams3.query import FilterColumns, RecordFilter, columns, count, in_order, query
+from bams3.operations.query import FilterColumns, RecordFilter, columns, count, in_order, query
 from bams3.regions import Region, parse_regions
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Dataset:
         """The header, as pysam has it."""
         from pysam import AlignmentHeader
 
-        from bams3.export import sam_header
+        from bams3.operations.export import sam_header
 
         return AlignmentHeader.from_text(sam_header(self._reader.header).decode("utf-8", "surrogateescape"))
 
@@ -104,7 +104,7 @@ class Dataset:
         """Counts from the manifest: `records`, `flagstat`, `references` (mapped, unmapped), `unplaced` …"""
         import json
 
-        from bams3.stats import to_json
+        from bams3.operations.stats import to_json
 
         return json.loads(to_json(self._reader.manifest))
 
@@ -131,7 +131,7 @@ class Dataset:
         """
         import numpy as np
 
-        from bams3.coverage import CoverageOptions, depth_array
+        from bams3.operations.coverage import CoverageOptions, depth_array
 
         (chosen,) = self._region(contig, start, stop, None)
         options = CoverageOptions(fast_mode=fast_mode, exclude_flags=exclude_flags, min_mapq=min_mapq)
@@ -167,7 +167,7 @@ class Dataset:
         filter: str | None = None,
     ) -> Iterator[Table]:  # fmt: skip
         """`query` of each region, in their order, by `workers` threads."""
-        from bams3.convert import worker_count
+        from bams3.operations.convert import worker_count
 
         def one(region: RegionLike) -> Table:
             return self.query([region], fields, filter=filter)
@@ -249,7 +249,7 @@ def _window(references: Sequence[tuple[str, int]], contig: str, start: int | Non
 def _filter(text: str | None, require: int = 0, exclude: int = 0, min_mapq: int = 0) -> RecordFilter:
     if text is None:
         return RecordFilter(require, exclude, min_mapq)
-    from bams3.filters import Expression
+    from bams3.operations.filters import Expression
 
     return RecordFilter(require, exclude, min_mapq, None, Expression(text))
 
@@ -258,7 +258,7 @@ def _segments(blocks: Iterable[Any], header: Any) -> Iterator["pysam.AlignedSegm
     """Records as pysam has them: through a pipe, as uncompressed BAM."""
     import pysam
 
-    from bams3.export import bam_bytes, piped
+    from bams3.operations.export import bam_bytes, piped
 
     with piped(bam_bytes(blocks, header)) as pipe, pysam.AlignmentFile(pipe, "rb", check_sq=False) as alignments:
         yield from alignments

@@ -13,7 +13,7 @@ import pysam
 import pytest
 from test_roundtrip import contents
 
-from bams3.convert import available_cores, convert, merge, worker_count
+from bams3.operations.convert import available_cores, convert, merge, worker_count
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import Bams3Error, DatasetError, SourceError, UsageError
 
@@ -222,7 +222,7 @@ def test_resume_does_not_trust_damage(simple: Path, tmp_path: Path) -> None:
 
 def test_disk_full(simple: Path, tmp_path: Path) -> None:
     """A write that fails is one line, and no dataset."""
-    command = f"ulimit -f 40; exec {sys.executable} -m bams3 convert {simple} {tmp_path}/d.bams3"
+    command = f"ulimit -f 4; exec {sys.executable} -m bams3 convert {simple} {tmp_path}/d.bams3"
     result = subprocess.run(["bash", "-c", "trap '' XFSZ; " + command], capture_output=True, text=True)
     assert "can't be written" in fails(result)
     no_dataset(tmp_path / "d.bams3")

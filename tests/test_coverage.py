@@ -14,7 +14,7 @@ import pytest
 from coverage_bams import CONTIGS, hostile_bam, sparse_bam, write_bam
 from coverage_groups import row_group, row_groups
 
-from bams3.coverage import CoverageOptions, depth_array, parse_quantize, parse_thresholds, write_coverage
+from bams3.operations.coverage import CoverageOptions, depth_array, parse_quantize, parse_thresholds, write_coverage
 from bams3.errors import FormatError, UsageError
 
 GROUP_SIZES = (1, 7, 1000)
@@ -346,7 +346,7 @@ def test_bad_bed(line, tmp_path):
 def test_starts_quickly(tmp_path):
     """A run without per-base depth loads neither numpy nor pysam."""
     program = (
-        "import sys; from bams3.coverage import write_coverage, CoverageOptions;"
+        "import sys; from bams3.operations.coverage import write_coverage, CoverageOptions;"
         "write_coverage(sys.argv[1], [('a', 9)], lambda _: (), CoverageOptions(per_base=False));"
         "assert not {'numpy', 'pysam'} & set(sys.modules)"
     )

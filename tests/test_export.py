@@ -12,7 +12,7 @@ import pytest
 from test_query import MemoryDataset, samtools
 from test_sam import REAL, read_bam
 
-from bams3.export import program_line, to_bam, write_alignments
+from bams3.operations.export import program_line, to_bam, write_alignments
 from bams3.regions import Region
 from bams3.sources.header import Header
 from bams3.sources.records import walk

@@ -13,7 +13,7 @@ import pysam
 import pytest
 
 from bams3.errors import UsageError
-from bams3.filters import Expression
+from bams3.operations.filters import Expression
 
 REAL = sorted((Path(__file__).parents[2] / "shared" / "data").glob("*.bam"))
 HEADER = {

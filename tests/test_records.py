@@ -86,9 +86,8 @@ def test_faults_of_single_fields(fields: dict, message: str | None) -> None:
 
 def test_the_largest_end_is_accepted() -> None:
     assert len(walk(hostile.record(**SPAN, flag=0, cigar=[(4, 0), (6, 2)]), 1)[0]) == 1
-    assert (
-        len(walk(hostile.record(**SPAN, flag=4, cigar=[(4, 0), (9, 2)]), 1)[0]) == 1
-    )  # an unmapped read has none
+    unmapped = hostile.record(**SPAN, flag=4, cigar=[(4, 0), (9, 2)])  # which has no end
+    assert len(walk(unmapped, 1)[0]) == 1
 
 
 @given(st.binary(max_size=400))
@@ -147,17 +146,16 @@ def test_runs_of_windows() -> None:
         split_windows(block, 32)
 
 
-@given(
-    st.lists(st.tuples(st.integers(-1, 2), st.integers(-1, 9)), max_size=12),
-    st.integers(-1, 2),
-    st.integers(-1, 9),
-)
-def test_find_start_bisects(places: list, ref: int, pos: int) -> None:
+PLACES = st.tuples(st.integers(-1, 2), st.integers(-1, 9))
+
+
+@given(st.lists(PLACES, max_size=12), PLACES)
+def test_find_start_bisects(places: list, wanted: tuple[int, int]) -> None:
     def key(place: tuple[int, int]) -> tuple[bool, int, int]:
         return place[0] < 0, *place
 
     places.sort(key=key)
-    assert find_start(block_of(*places), ref, pos) == sum(key(place) < key((ref, pos)) for place in places)
+    assert find_start(block_of(*places), *wanted) == sum(key(place) < key(wanted) for place in places)
 
 
 @given(hostile.bams(max_records=0))

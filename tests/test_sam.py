@@ -15,7 +15,7 @@ from hostile import tag
 from hypothesis import given, settings
 
 from bams3.errors import FormatError
-from bams3.sam import ReferenceNames, format_sam
+from bams3.operations.sam import ReferenceNames, format_sam
 from bams3.sources.header import Header
 from bams3.sources.records import RecordBlock, walk
 

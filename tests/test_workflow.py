@@ -260,6 +260,23 @@ def test_only_what_is_needed_runs_again(finished: Path, commands: dict[str, str]
     assert samtools("view", results / "S1.bam") == samtools("view", results / "S2.bam")
 
 
+@pytest.mark.parametrize("mode", ["fast_mode", "fragment_mode"])
+def test_coverage_equals_that_of_the_command(
+    finished: Path, project: Path, commands: dict[str, str], mode: str
+):
+    dataset = str(finished / "results" / "datasets" / "S1.bams3")
+    write_sheet(project, ("S1", dataset), columns="sample dataset")
+    run(project, commands, CONFIG | {"coverage": {mode: True, "mapq": 10}}, "coverage")
+    option = f"--{mode.replace('_', '-')}"
+    command = ["bams3", "coverage", dataset, option, "--mapq", "10", "-o", "expected"]
+    subprocess.run(command, cwd=project, env=commands, check=True)
+    found, expected = (
+        project / "results" / "coverage" / "S1.per-base.bed.gz",
+        project / "expected.per-base.bed.gz",
+    )
+    assert gzip.decompress(found.read_bytes()) == gzip.decompress(expected.read_bytes())
+
+
 def test_an_existing_dataset_is_not_converted(finished: Path, project: Path, commands: dict[str, str]):
     dataset = str(finished / "results" / "datasets" / "S2.bams3")
     write_sheet(project, ("S1", "S1.bam", ""), ("S2", "", dataset), columns="sample alignments dataset")

@@ -117,7 +117,7 @@ class RowGroup(Columns):
         return self.chunk.footer.reference_id
 
     def load(self) -> None:
-        """Fetch all streams, in one request for those of depth and one for the others."""
+        """Fetch all streams, in two requests."""
         self._streams.load()  # type: ignore[attr-defined]
 
 
@@ -126,7 +126,7 @@ class _Streams(dict[str, bytes]):
 
     def __init__(self, chunk: Chunk, number: int, where: str) -> None:
         self._chunk, self._number, self._where = chunk, number, where
-        self._cold: tuple[int, bytes] | None = None
+        self._fetched: dict[bool, tuple[int, bytes]] = {}
 
     @property
     def _entry(self) -> RowGroupEntry:
@@ -136,20 +136,25 @@ class _Streams(dict[str, bytes]):
             raise FormatError(f"{self._chunk.name}: it has fewer row groups than the index says") from None
 
     def load(self) -> None:
-        cold = [stream for name, stream in self._entry.streams.items() if name not in _HOT]
-        if cold and self._cold is None:
-            start = min(stream.offset for stream in cold)
-            end = max(stream.offset + stream.stored for stream in cold)
-            self._cold = (start, self._chunk._stored(start, end - start))
-        if self._chunk._hot is None:
-            self._chunk.load_hot()
+        """Fetch all streams: in one request those for counting and depth, in another the rest."""
+        for hot in (True, False):
+            self._fetch(hot)
+
+    def _fetch(self, hot: bool) -> tuple[int, bytes]:
+        """(offset, bytes) of the part of the chunk that has the row group's hot streams, or its others."""
+        if hot not in self._fetched:
+            entries = [entry for name, entry in self._entry.streams.items() if (name in _HOT) == hot]
+            start = min((entry.offset for entry in entries), default=0)
+            end = max((entry.offset + entry.stored for entry in entries), default=0)
+            self._fetched[hot] = (start, self._chunk._stored(start, end - start))
+        return self._fetched[hot]
 
     def __missing__(self, name: str) -> bytes:
         entry = self._entry.streams.get(name)
         if entry is None:
             return b""
-        if self._cold and name not in _HOT:
-            start, data = self._cold
+        if name in _HOT or False in self._fetched:
+            start, data = self._fetch(name in _HOT)
             stored = data[entry.offset - start : entry.offset - start + entry.stored]
         else:
             stored = self._chunk._stored(entry.offset, entry.stored)

@@ -34,7 +34,7 @@ def _convert(argv: list[str]) -> int:
     add_help(options)
     given = options.parse_args(argv)
 
-    from bams3.convert import convert
+    from bams3.operations.convert import convert
 
     with progress_bar("read") as progress:
         convert(
@@ -53,7 +53,7 @@ def _merge(argv: list[str]) -> int:
     add_help(options)
     given = options.parse_args(argv)
 
-    from bams3.convert import merge
+    from bams3.operations.convert import merge
 
     merge(given.dataset)
     return 0

@@ -20,7 +20,7 @@ def _stats(argv: list[str]) -> int:
     add_help(options)
     given = options.parse_args(argv)
 
-    from bams3 import stats
+    from bams3.operations import stats
     from bams3.dataset.reader import DatasetReader
 
     manifest = DatasetReader(given.dataset).manifest
@@ -60,7 +60,7 @@ def _inspect(argv: list[str]) -> int:
     add_help(options)
     given = options.parse_args(argv)
 
-    from bams3 import inspect
+    from bams3.operations import inspect
 
     sys.stdout.write(inspect.to_json(given.chunk) if given.json else inspect.summary(given.chunk))
     return 0
@@ -78,9 +78,9 @@ def _verify(argv: list[str]) -> int:
     add_help(options)
     given = options.parse_args(argv)
 
-    from bams3.convert import worker_count
+    from bams3.operations.convert import worker_count
     from bams3.dataset.reader import DatasetReader
-    from bams3.verify import verify
+    from bams3.operations.verify import verify
 
     dataset = DatasetReader(given.dataset)
     problems = 0

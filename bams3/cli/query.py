@@ -43,8 +43,8 @@ def _query(argv: list[str]) -> int:
     add_help(options)
     given = options.parse_args(argv)
 
-    from bams3 import query
-    from bams3.convert import worker_count
+    from bams3.operations import query
+    from bams3.operations.convert import worker_count
     from bams3.dataset.reader import DatasetReader
 
     dataset = DatasetReader(given.dataset)
@@ -57,7 +57,7 @@ def _query(argv: list[str]) -> int:
         print(query.count(dataset, regions, record_filter, workers))
         return 0
 
-    from bams3.export import write_alignments
+    from bams3.operations.export import write_alignments
 
     blocks = [] if given.header_only else query.query(dataset, regions, record_filter, workers)
     write_alignments(
@@ -78,9 +78,9 @@ def _to_bam(argv: list[str]) -> int:
     add_help(options)
     given = options.parse_args(argv)
 
-    from bams3.convert import worker_count
+    from bams3.operations.convert import worker_count
     from bams3.dataset.reader import DatasetReader
-    from bams3.export import program_line, to_bam
+    from bams3.operations.export import program_line, to_bam
 
     dataset = DatasetReader(given.dataset)
     to_bam(
@@ -108,7 +108,7 @@ def _regions(dataset: Any, texts: list[str], bed: str | None) -> Any:
 def _expression(text: str | None) -> Any:
     if text is None:
         return None
-    from bams3.filters import Expression
+    from bams3.operations.filters import Expression
 
     return Expression(text)
 

@@ -10,7 +10,7 @@ from cpython cimport array
 from array import array as new_array
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport free, malloc
+from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcmp, memcpy, memset
 
 from bams3.buffer cimport Buffer
@@ -26,10 +26,9 @@ cdef array.array UINT32 = new_array("I")
 cdef array.array UINT64 = new_array("Q")
 
 cdef enum:
-    PAIRED = 1
     PROPER_PAIR = 2
-    SECONDARY_OR_SUPPLEMENTARY = 0x900
-    NEAR = 1024  # bases from the first record of the row group in which every first record is a border
+    SUPPLEMENTARY = 0x800
+    NEAR = 1024  # bases from the first record of the row group in which every first mate is a border
 
 
 cdef inline uint64_t hash_name(const uint8_t *name, int length) noexcept nogil:
@@ -47,22 +46,48 @@ cdef inline uint64_t hash_name(const uint8_t *name, int length) noexcept nogil:
     return h ^ (h >> 29)
 
 
-cdef bint may_cross(const uint8_t *r, bint first, bint last, int64_t low, int32_t end) noexcept nogil:
-    """Can this record meet, in mosdepth's table of seen names, a record of another row group?
+cdef inline bint is_mate(const uint8_t *r) noexcept nogil:
+    """Is it a record that overlap correction looks at: of a proper pair, and not supplementary?"""
+    return record_flag(r) & (PROPER_PAIR | SUPPLEMENTARY) == PROPER_PAIR
 
-    ``first``/``last``: it is the first/last of its name here; ``low``: POS of the first record here.
+
+cdef bint may_cross(const uint8_t *r, bint first, bint last, int64_t low, int32_t end) noexcept nogil:
+    """Can this mate overlap with one of another row group, as mosdepth looks for it?
+
+    ``first``/``last``: it is the first/last mate of its name here; ``low``: POS of the first record here.
     """
-    cdef uint32_t flag = record_flag(r)
     cdef bint together = record_next_ref(r) == record_ref(r)
     cdef int32_t pos = record_pos(r), next_pos = record_next_pos(r)
-    if last and flag & PROPER_PAIR and together and pos <= next_pos < end:
+    if last and together and pos <= next_pos < end:
         return True
-    if not first:
-        return False
-    return (
-        pos < low + NEAR or flag & SECONDARY_OR_SUPPLEMENTARY or not flag & PAIRED
-        or not flag & PROPER_PAIR or not together or next_pos <= low
-    )
+    return first and (pos < low + NEAR or not together or next_pos <= low)
+
+
+cdef void find_borders(
+    const uint8_t[::1] data, const int64_t[::1] offsets, const int32_t[::1] previous, const int32_t[::1] end,
+    uint8_t *is_border,
+) noexcept nogil:
+    """Set ``is_border[i]`` to 1 for the records whose template may have mates in other row groups.
+
+    ``is_border`` (all 0 at first) meanwhile notes which records are the first (2) and last (4) mate of their name.
+    """
+    cdef Py_ssize_t n = previous.shape[0], i
+    cdef int32_t j
+    for i in range(n):
+        if not is_mate(&data[offsets[i]]):
+            continue
+        j = previous[i]
+        while j >= 0 and not is_border[j]:
+            j = previous[j]
+        is_border[i] = 6
+        if j >= 0:
+            is_border[i] = 4
+            is_border[j] &= 2
+            is_border[j] |= 8
+    for i in range(n):
+        is_border[i] = is_border[i] & 6 and may_cross(
+            &data[offsets[i]], is_border[i] & 2, is_border[i] & 4, record_pos(&data[offsets[0]]), end[i]
+        )
 
 
 def encode(block, const int32_t[::1] end):
@@ -77,17 +102,16 @@ def encode(block, const int32_t[::1] end):
         slots *= 2
     cdef int32_t *table = <int32_t *> malloc(slots * sizeof(int32_t))
     cdef uint64_t *hashes = <uint64_t *> malloc((n + 1) * sizeof(uint64_t))
-    cdef uint8_t *last = <uint8_t *> malloc(n + 1)
+    cdef uint8_t *is_border = <uint8_t *> calloc(n + 1, 1)
     cdef const uint8_t *r
     cdef const uint8_t *other
     cdef int length
-    if table == NULL or hashes == NULL or last == NULL:
+    if table == NULL or hashes == NULL or is_border == NULL:
         free(table)
         free(hashes)
-        free(last)
+        free(is_border)
         raise MemoryError("no memory for the names of a row group")
     memset(table, 255, slots * sizeof(int32_t))
-    memset(last, 1, n + 1)
     try:
         with nogil:
             for i in range(n):
@@ -103,22 +127,20 @@ def encode(block, const int32_t[::1] end):
                         and memcmp(record_name(other), record_name(r), length) == 0
                     ):
                         previous[i] = table[slot]
-                        last[table[slot]] = 0
                         break
                     slot = (slot + 1) & (slots - 1)
                 table[slot] = <int32_t> i
                 put_short(link, link_long, <uint32_t> (i - previous[i]) if previous[i] >= 0 else 0)
+            if n and record_ref(&data[offsets[0]]) >= 0:
+                find_borders(data, offsets, previous, end, is_border)
             for i in range(n):
-                r = &data[offsets[i]]
-                if record_ref(r) >= 0 and may_cross(
-                    r, previous[i] < 0, last[i], record_pos(&data[offsets[0]]), end[i]
-                ):
+                if is_border[i]:
                     border.put_u32(<uint32_t> i)
                     border_hash.put_u64(hashes[i])
     finally:
         free(table)
         free(hashes)
-        free(last)
+        free(is_border)
     streams = {"link": link, "link.long": link_long, "border": border, "border.hash": border_hash}
     return streams, previous_array
 

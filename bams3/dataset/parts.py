@@ -150,6 +150,7 @@ def commit(storage: Storage, plan: Plan, parts: Sequence[Part]) -> Manifest:
     for path in list(storage.list(layout.DATA)):
         if path not in known:  # left by a run that was stopped
             storage.delete(path)
+    storage.delete_incomplete()
     storage.put(layout.INDEX, index)
     storage.put(layout.METADATA, manifest.to_bytes())
     storage.delete_all(layout.PARTS)

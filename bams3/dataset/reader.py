@@ -104,6 +104,13 @@ class DatasetReader:
                     if group.min_pos < end and group.max_end > start:
                         yield group
 
+    def contig_row_groups(self, reference_id: int) -> Iterator[RowGroup]:
+        """All row groups of a reference, in order; the streams for depth of a chunk come in one request."""
+        for entry in self.chunks_of(reference_id):
+            chunk = self.chunk(entry)
+            chunk.load_hot()
+            yield from chunk.row_groups
+
     def unplaced_row_groups(self) -> Iterator[RowGroup]:
         """Row groups of the reads with no position, in order."""
         for entry in self.chunks_of(layout.UNPLACED):

@@ -3,12 +3,14 @@
 samtools writes BAM that is not compressed into a pipe, and our own reader takes it from there.
 """
 
+import gzip
 import os
 import re
 import subprocess
 import sys
 import tempfile
 import threading
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO, cast
@@ -16,7 +18,7 @@ from typing import BinaryIO, cast
 from bams3.errors import SourceError
 from bams3.sources import Counts
 from bams3.sources.bgzf import BlockReader
-from bams3.sources.files import STDIN
+from bams3.sources.files import STDIN, exists, open_input
 from bams3.sources.records import RecordBlock
 from bams3.sources.stream import read_header, record_blocks
 
@@ -60,11 +62,13 @@ class HtslibSource:
         yield from self._records(view, rest)
 
     def window(self, reference_id: int, start: int, end: int) -> Iterator[RecordBlock]:
-        name, length = self.header.references[reference_id]
-        # The region is what overlaps; of that, what starts in the window. A POS of 0 is no position.
-        starts = f"pos <= {end}" if start == 0 else f"pos > {start} && pos <= {end}"
-        region = f"{{{name}}}:{start + 1}-{end}" if start or end < length else f"{{{name}}}"
-        yield from self._region(region, "-e", starts)
+        if start == 0 and self._lacks_positions(reference_id):
+            # htslib finds these in no region of a CRAM, so all of the file is searched.
+            yield from self._region(None, "-e", f"refid == {reference_id} && pos <= {end}")
+        else:
+            # The region is what overlaps; of that, what starts in the window.
+            region = f"{{{self.header.references[reference_id][0]}}}:{start + 1}-{end}"
+            yield from self._region(region, "-e", f"pos > {start} && pos <= {end}")
 
     def unplaced(self) -> Iterator[RecordBlock]:
         yield from self._region("*")
@@ -83,13 +87,27 @@ class HtslibSource:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _region(self, region: str, *options: str) -> Iterator[RecordBlock]:
+    def _lacks_positions(self, reference_id: int) -> bool:
+        """Whether, by the CRAI, some records of a reference have no position: a slice begins at POS 0."""
+        path = self._index or f"{self.path}.crai"
+        if self._kind != "CRAM" or not exists(path):
+            return False
+        with open_input(path) as file:
+            data = file.read()
+        try:
+            lines = gzip.decompress(data).splitlines() if data[:2] == b"\x1f\x8b" else data.splitlines()
+        except (OSError, EOFError, zlib.error) as error:
+            raise SourceError(f"{path}: {error}; make it again with samtools index") from None
+        slices = (line.split(b"\t")[:2] for line in lines)
+        return [b"%d" % reference_id, b"0"] in slices
+
+    def _region(self, region: str | None, *options: str) -> Iterator[RecordBlock]:
         if self._kind != "CRAM" or self.path == STDIN:
             raise SourceError(
                 f"{self.path}: SAM and standard input can't be read by window; give a BAM or CRAM file"
             )
-        files = ["-X", self.path, self._index] if self._index else [self.path]
-        view = self._view([*options, *files, region])
+        files = ["-X", self.path, self._index] if self._index and region else [self.path]
+        view = self._view([*options, *files, *([region] if region else [])])
         yield from self._records(view, read_header(view)[1])
 
     def _records(self, view: "_View", rest: bytes) -> Iterator[RecordBlock]:

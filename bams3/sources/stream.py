@@ -1,7 +1,8 @@
 """From a stream of inflated BAM bytes to its header and blocks of records."""
 
+import io
 from collections.abc import Iterator
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from bams3.errors import SourceError
 from bams3.sources.header import Header, bytes_needed
@@ -38,7 +39,7 @@ class PlainReader:
         return b"".join(parts)
 
 
-class PushedBack:
+class PushedBack(io.RawIOBase):
     """A binary file whose first bytes, `head`, were read already and are given again. It can't seek."""
 
     def __init__(self, head: bytes, file: BinaryIO) -> None:
@@ -52,8 +53,17 @@ class PushedBack:
         part, self._head = self._head[:size], self._head[size:]
         return part
 
+    def readinto(self, buffer: Any) -> int:
+        part = self.read(len(buffer))
+        buffer[: len(part)] = part
+        return len(part)
+
+    def readable(self) -> bool:
+        return True
+
     def close(self) -> None:
         self._file.close()
+        super().close()
 
 
 def read_header(reader: Reader) -> tuple[Header, bytes]:

@@ -48,6 +48,10 @@ class Storage(Protocol):
         """Remove an object, if there is one."""
         ...
 
+    def delete_incomplete(self) -> None:
+        """Remove what writers that were killed left behind."""
+        ...
+
     def delete_all(self, prefix: str = "") -> None:
         """Remove all objects below a prefix."""
         ...

@@ -31,12 +31,7 @@ class LocalStorage:
         return os.path.isfile(self._file(path))
 
     def list(self, prefix: str = "") -> Iterator[str]:
-        top = self._file(prefix) if prefix else self.root
-        for folder, folders, files in os.walk(top):
-            folders.sort()
-            for name in sorted(files):
-                if not name.startswith(TEMPORARY):
-                    yield os.path.relpath(os.path.join(folder, name), self.root)
+        return (path for path in self._walk(prefix) if not os.path.basename(path).startswith(TEMPORARY))
 
     def put(self, path: str, data: bytes) -> None:
         with self.create(path) as file:
@@ -63,8 +58,20 @@ class LocalStorage:
         if self.exists(path):
             os.unlink(self._file(path))
 
+    def delete_incomplete(self) -> None:
+        for path in list(self._walk("")):
+            if os.path.basename(path).startswith(TEMPORARY):
+                os.unlink(self._file(path))
+
     def delete_all(self, prefix: str = "") -> None:
         shutil.rmtree(self._file(prefix) if prefix else self.root, ignore_errors=True)
+
+    def _walk(self, prefix: str) -> Iterator[str]:
+        top = self._file(prefix) if prefix else self.root
+        for folder, folders, files in os.walk(top):
+            folders.sort()
+            for name in sorted(files):
+                yield os.path.relpath(os.path.join(folder, name), self.root)
 
     def _file(self, path: str) -> str:
         return os.path.join(self.root, path)

@@ -212,6 +212,11 @@ def coverage_options(settings):
     return options("coverage", {key: f"--{key.replace('_', '-')}" for key in settings})
 
 
+def depth_batches():
+    """The batches of coverage; none for whole fragments, whose reads may lie in two: one job measures those."""
+    return [] if config.get("coverage", {}).get("fragment_mode") else batches
+
+
 def coverage_bed():
     """The BED file of the regions of coverage, unless these are windows."""
     by = str(config.get("coverage", {}).get("by", ""))

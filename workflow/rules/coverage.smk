@@ -30,7 +30,7 @@ rule gather_coverage:
     input:
         metadata_of,
         coverage_bed(),
-        parts=expand("results/coverage/{{sample}}/{batch}.depth", batch=batches),
+        parts=expand("results/coverage/{{sample}}/{batch}.depth", batch=depth_batches()),
     output:
         expand("results/coverage/{{sample}}.{file}", file=coverage_files()),
     log:
@@ -41,8 +41,11 @@ rule gather_coverage:
         "../envs/bams3.yaml"
     params:
         dataset=dataset_of,
+        gather=lambda wildcards, input: (
+            ["--gather", *input.parts] if input.parts else []
+        ),
         prefix=lambda wildcards, output: output[0].removesuffix(".mosdepth.summary.txt"),
         options=coverage_options(DEPTH_SETTINGS + REPORT_SETTINGS),
     shell:
-        "bams3 coverage {params.dataset:q} --gather {input.parts:q} -o {params.prefix:q} {params.options:q}"
+        "bams3 coverage {params.dataset:q} {params.gather:q} -o {params.prefix:q} {params.options:q}"
         " 2> {log:q}"

@@ -1,9 +1,6 @@
 # Depth along one contig, or a piece of one.
 
-cdef struct Span:
-    int *values
-    long long start
-    long long length
+from bams3.operations.coverage.segments cimport Span
 
 
 cdef class Depth:
@@ -20,4 +17,5 @@ cdef class Depth:
     cdef int reference_id
     cdef dict carried
 
+    cdef int allocate(self) except -1
     cdef void touch(self, long long begin, long long end) noexcept nogil

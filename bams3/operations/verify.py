@@ -12,7 +12,7 @@ from bams3.dataset.counts import count as count_block
 from bams3.dataset.manifest import ChunkEntry, Counts
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import FormatError
-from bams3.query import in_order
+from bams3.operations.query import in_order
 
 
 def verify(
@@ -97,7 +97,7 @@ def _check_manifest(dataset: DatasetReader, total: Counts) -> Iterator[str]:
 
 
 def _compare(dataset: DatasetReader, source: str, workers: int, reference: str | None) -> Iterator[str]:
-    from bams3.query import RecordFilter, query
+    from bams3.operations.query import RecordFilter, query
     from bams3.sources.bam import open_source
 
     with open_source(source, reference=reference) as opened:

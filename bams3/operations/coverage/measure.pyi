@@ -1,6 +1,6 @@
 from array import array
 
-from bams3.coverage.depth import Depth
+from bams3.operations.coverage.depth import Depth
 
 def means(depth: Depth, starts: array[int], ends: array[int]) -> array[float]: ...
 def medians(depth: Depth, starts: array[int], ends: array[int]) -> array[float]: ...

@@ -6,6 +6,9 @@ Counting follows mosdepth 0.3.3 to the letter, its treatment of overlapping mate
 from array import array
 
 from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy
+
+from bams3.operations.coverage.segments cimport Mate, Span, add_segments, bump, uncount_overlap
 
 from bams3.errors import FormatError
 
@@ -18,91 +21,6 @@ cdef enum:
     PROPER_PAIR = 2
     READ2 = 128
     SUPPLEMENTARY = 2048
-
-# Two bits for each CIGAR operation MIDNSHP=XB: 1 consumes the query, 2 the reference (htslib's table).
-cdef unsigned int CONSUMES = 0x3C1A7
-
-
-cdef struct Mate:
-    long long pos
-    long long end
-    const unsigned int *cigar
-    unsigned int operations
-
-
-cdef struct Walk:
-    const unsigned int *cigar
-    unsigned int left
-    long long begin
-    long long end
-
-
-cdef inline void bump(Span span, long long position, int change) noexcept nogil:
-    position -= span.start
-    if position < 0:
-        position = 0
-    elif position > span.length:
-        position = span.length
-    span.values[position] += change
-
-
-cdef inline bint next_segment(Walk *walk) noexcept nogil:
-    """Move to the next operation that aligns bases to the reference; False after the last."""
-    cdef unsigned int operation, consumes
-    while walk.left:
-        operation = walk.cigar[0]
-        consumes = (CONSUMES >> ((operation & 15) << 1)) & 3
-        walk.cigar += 1
-        walk.left -= 1
-        if consumes & 2:
-            walk.begin = walk.end
-            walk.end += operation >> 4
-            if consumes & 1:
-                return True
-    return False
-
-
-cdef inline long long add_segments(Span span, const unsigned int *cigar, unsigned int operations,
-                                   long long pos) noexcept nogil:
-    """Count the aligned bases of a read; returns the end of the last of them (``pos`` if there are none)."""
-    cdef Walk walk
-    cdef long long end = pos
-    if operations == 1 and cigar[0] & 15 == 0:
-        end = pos + (cigar[0] >> 4)
-        bump(span, pos, 1)
-        bump(span, end, -1)
-        return end
-    walk = Walk(cigar, operations, pos, pos)
-    while next_segment(&walk):
-        bump(span, walk.begin, 1)
-        bump(span, walk.end, -1)
-        end = walk.end
-    return end
-
-
-cdef void uncount_overlap(Span span, Mate *first, Mate *second) noexcept nogil:
-    """Take away what two mates both cover: ``first`` came first, ``second`` is the record at hand.
-
-    Mates of one CIGAR operation each are taken to overlap from the start of the second to the end of the
-    first, even where the second ends before that: mosdepth's shortcut.
-    """
-    cdef Walk a, b
-    cdef bint more_a, more_b
-    if first.operations == 1 and second.operations == 1:
-        bump(span, second.pos, -1)
-        bump(span, first.end, 1)
-        return
-    a = Walk(first.cigar, first.operations, first.pos, first.pos)
-    b = Walk(second.cigar, second.operations, second.pos, second.pos)
-    more_a, more_b = next_segment(&a), next_segment(&b)
-    while more_a and more_b:
-        if a.begin < b.end and b.begin < a.end:
-            bump(span, max(a.begin, b.begin), -1)
-            bump(span, min(a.end, b.end), 1)
-        if a.end < b.end:
-            more_a = next_segment(&a)
-        else:
-            more_b = next_segment(&b)
 
 
 cdef class Depth:
@@ -147,10 +65,7 @@ cdef class Depth:
         cdef Py_ssize_t n = group.records
         if n == 0:
             return
-        if self.span.values == NULL:
-            self.span.values = <int *> calloc(self.span.length + 1, sizeof(int))
-            if self.span.values == NULL:
-                raise MemoryError(f"no memory for the depth of {self.span.length} positions")
+        self.allocate()
         keep = array("B", bytes(n))
         self._select(n, group, accept, keep)
         if self.mode == SPANS:
@@ -159,6 +74,13 @@ cdef class Depth:
             self._add_fragments(n, group.pos, group.flag, group.next_pos, group.tlen, keep)
         else:
             self._add_reads(n, group, keep)
+
+    cdef int allocate(self) except -1:
+        if self.span.values == NULL:
+            self.span.values = <int *> calloc(self.span.length + 1, sizeof(int))
+            if self.span.values == NULL:
+                raise MemoryError(f"no memory for the depth of {self.span.length} positions")
+        return 0
 
     def _select(self, Py_ssize_t n, group, accept, unsigned char[::1] keep):
         """Set ``keep`` to 1 for reads that pass every filter; note whether any read overlaps."""
@@ -332,6 +254,17 @@ cdef class Depth:
                 values[i] = depth
             if values != NULL:
                 values[self.span.length] = 0
+
+    def fill(self, long long begin, const int[::1] values):
+        """Set the depth from ``begin`` on (instead of ``add`` and ``finish``), and say that reads were found."""
+        cdef long long offset = begin - self.span.start
+        if not 0 <= offset <= self.span.length - values.shape[0]:
+            raise ValueError(f"{values.shape[0]} depths from {begin} are not within this piece of the contig")
+        self.found = True
+        self.allocate()
+        if values.shape[0]:
+            memcpy(self.span.values + offset, &values[0], values.shape[0] * sizeof(int))
+            self.touch(begin, begin + values.shape[0])
 
     def summary(self, long long begin=0, long long stop=-1):
         """``(positions, bases, minimum, maximum)`` of the depth in ``[begin, stop)``, clipped to the contig.

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from bams3.errors import UsageError
 from bams3.regions import UNPLACED, Region, merge_regions
-from bams3.select import gather, keep_flags, keep_mapq, keep_overlapping
+from bams3.operations.select import gather, keep_flags, keep_mapq, keep_overlapping
 
 if TYPE_CHECKING:
     from bams3.chunk.reader import RowGroup
     from bams3.dataset.reader import DatasetReader as Dataset
-    from bams3.filters import Expression
+    from bams3.operations.filters import Expression
     from bams3.sources.header import Header
     from bams3.sources.records import RecordBlock
 

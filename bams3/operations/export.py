@@ -11,7 +11,7 @@ from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
-from bams3.query import RecordFilter, in_order, query
+from bams3.operations.query import RecordFilter, in_order, query
 
 if TYPE_CHECKING:
     from bams3.dataset.reader import DatasetReader as Dataset
@@ -141,7 +141,7 @@ def sam_header(header: Header) -> bytes:
 
 
 def _sam(blocks: Iterable[RecordBlock], header: Header, with_header: bool, workers: int) -> Iterator[Any]:
-    from bams3.sam import ReferenceNames, format_sam
+    from bams3.operations.sam import ReferenceNames, format_sam
 
     names = ReferenceNames(name for name, _ in header.references)
     if with_header:

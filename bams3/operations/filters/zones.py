@@ -6,7 +6,7 @@ Each part of an expression is bounded; what cannot be bounded is unknown, and un
 from math import inf
 from typing import NamedTuple, Protocol
 
-from bams3.filters.parser import Binary, Field, Node, Number, Unary
+from bams3.operations.filters.parser import Binary, Field, Node, Number, Unary
 
 
 class Zone(Protocol):

@@ -1,7 +1,7 @@
 from array import array
 from collections.abc import Sequence
 
-from bams3.coverage.depth import Depth
+from bams3.operations.coverage.depth import Depth
 
 class BedText:
     pending: int

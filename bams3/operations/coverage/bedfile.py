@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import BinaryIO
 
-from bams3.coverage.bed import BedText
+from bams3.operations.coverage.bed import BedText
 from bams3.sources.bgzf import MAX_INPUT, BlockWriter
 
 LEVEL = 1

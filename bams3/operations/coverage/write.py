@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, BinaryIO
 
-from bams3.coverage.bed import levels_for
-from bams3.coverage.bedfile import BedFile
-from bams3.coverage.depth import Depth
-from bams3.coverage.intervals import Intervals, read_bed, windows
-from bams3.coverage.measure import Histogram, bases_covered, means, medians
-from bams3.coverage.options import CoverageOptions, quantize_labels
-from bams3.coverage.report import SUMMARY_HEADER, Totals, distribution
+from bams3.operations.coverage.bed import levels_for
+from bams3.operations.coverage.bedfile import BedFile
+from bams3.operations.coverage.depth import Depth
+from bams3.operations.coverage.intervals import Intervals, read_bed, windows
+from bams3.operations.coverage.measure import Histogram, bases_covered, means, medians
+from bams3.operations.coverage.options import CoverageOptions, quantize_labels
+from bams3.operations.coverage.report import SUMMARY_HEADER, Totals, distribution
 from bams3.errors import UsageError
 
 DEEPEST_WINDOW = 999
@@ -32,6 +32,7 @@ def write_coverage(
     options: CoverageOptions | None = None,
     *,
     accept: Accept | None = None,
+    pieces_of: Callable[[int], Iterable[Any]] | None = None,
     warn: Warn | None = None,
 ) -> None:
     """Write the files that mosdepth 0.3.3 would write for ``prefix``, all of them or none.
@@ -45,7 +46,18 @@ def write_coverage(
     """
     options = options or CoverageOptions()
     with _all_or_none(prefix) as create:
-        _Run(create, references, options, accept, warn or _to_stderr).all_contigs(row_groups_of)
+        run = _Run(create, references, options, warn or _to_stderr)
+
+        def depth_of(reference_id: int, length: int) -> Depth:
+            depth = _depth(run.options, reference_id, 0, length)
+            if pieces_of is None:
+                _add(depth, row_groups_of(reference_id), accept)
+            else:
+                for piece in pieces_of(reference_id):
+                    depth.fill(piece.start, piece.depth)
+            return depth
+
+        run.all_contigs(depth_of)
 
 
 def depth_array(
@@ -88,6 +100,12 @@ def _add(depth: Depth, row_groups: Iterable[Any], accept: Accept | None) -> None
     depth.finish()
 
 
+def read_group_filter(names: Iterable[str]) -> Accept:
+    """`accept` for reads of some read groups (tag RG); those without one are left out."""
+    chosen = frozenset(names)
+    return lambda group: bytes(name in chosen for name in group.tag("RG"))
+
+
 class _Run:
     """The state of a coverage run: open files, totals so far."""
 
@@ -96,10 +114,9 @@ class _Run:
         create: Callable[[str], BinaryIO],
         references: Sequence[tuple[str, int]],
         options: CoverageOptions,
-        accept: Accept | None,
         warn: Warn,
     ) -> None:
-        self.options, self.accept, self.warn = options, accept, warn
+        self.options, self.warn = options, warn
         self.contigs = [(i, *contig) for i, contig in enumerate(references)]
         if options.chrom is not None:
             self.contigs = [contig for contig in self.contigs if contig[1] == options.chrom]
@@ -136,15 +153,13 @@ class _Run:
         self.contig_regions = Totals()
         self.histogram, self.region_histogram = Histogram(), Histogram()
 
-    def all_contigs(self, row_groups_of: Callable[[int], Iterable[Any]]) -> None:
+    def all_contigs(self, depth_of: Callable[[int, int], Depth]) -> None:
         """Measure and write every contig, then the totals."""
         only_regions = self.by_bed and not (self.per_base or self.thresholds or self.quantized)
         for reference_id, name, length in self.contigs:
             if only_regions and name not in self.bed:
                 continue
-            depth = _depth(self.options, reference_id, 0, length)
-            _add(depth, row_groups_of(reference_id), self.accept)
-            self._write_contig(name, depth)
+            self._write_contig(name, depth_of(reference_id, length))
         if self.options.chrom is None:
             for name, intervals in self.bed.items():
                 self.warn(

@@ -10,7 +10,7 @@ from array import array
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
-from bams3.coverage.depth cimport Depth
+from bams3.operations.coverage.depth cimport Depth
 
 cdef enum:
     MAX_DEPTH = 400000      # deeper positions are counted as MAX_DEPTH - 10, as mosdepth does

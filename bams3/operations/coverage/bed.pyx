@@ -8,7 +8,7 @@ from operator import itemgetter
 from libc.string cimport memcpy
 
 from bams3.buffer cimport Buffer
-from bams3.coverage.depth cimport Depth
+from bams3.operations.coverage.depth cimport Depth
 
 cdef enum:
     MIN_SHIFT = 14        # CSI: 2 ** 14 bases a leaf bin

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bams3.coverage.measure import Histogram
+from bams3.operations.coverage.measure import Histogram
 
 SUMMARY_HEADER = "chrom\tlength\tbases\tmean\tmin\tmax\n"
 

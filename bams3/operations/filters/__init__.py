@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from bams3.filters import zones
-from bams3.filters.parser import parse
+from bams3.operations.filters import zones
+from bams3.operations.filters.parser import parse
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,7 +37,7 @@ class Expression:
 
         Raises UsageError where a tag's type does not suit the expression.
         """
-        from bams3.filters.evaluate import evaluate
+        from bams3.operations.filters.evaluate import evaluate
 
         return evaluate(self._node, columns, n)
 

@@ -1,0 +1,16 @@
+"""Depth of coverage, equal to mosdepth's."""
+
+from bams3.operations.coverage.options import CoverageOptions, parse_quantize, parse_thresholds
+from bams3.operations.coverage.parts import Gathered, write_part
+from bams3.operations.coverage.write import depth_array, read_group_filter, write_coverage
+
+__all__ = [
+    "CoverageOptions",
+    "Gathered",
+    "depth_array",
+    "parse_quantize",
+    "parse_thresholds",
+    "read_group_filter",
+    "write_coverage",
+    "write_part",
+]

@@ -1,0 +1,153 @@
+"""Depth of some windows of a dataset in a file of its own, so that jobs can share the work, and the way back.
+
+A part is one zstd frame: a line of JSON (which dataset, which reads count, which pieces of which contigs), then the
+depth of the pieces, i32 little-endian a base.
+"""
+
+import json
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any, BinaryIO, NamedTuple
+
+from bams3.dataset import layout
+from bams3.dataset.layout import Window
+from bams3.dataset.reader import DatasetReader
+from bams3.errors import FormatError, UsageError
+from bams3.operations.coverage.options import CoverageOptions
+from bams3.operations.coverage.write import Accept, depth_array
+
+# Options that choose which reads count and how; parts must agree on them with the run that gathers them.
+DEPTH_OPTIONS = (
+    "exclude_flags", "include_flags", "min_mapq", "min_fragment", "max_fragment", "fast_mode", "fragment_mode",
+)  # fmt: skip
+
+
+class Piece(NamedTuple):
+    """Depth of [start, start + len(depth)) of a contig."""
+
+    reference_id: int
+    start: int
+    depth: array
+
+
+def write_part(
+    file: BinaryIO, dataset: DatasetReader, windows: Iterable[Window], options: CoverageOptions,
+    read_groups: Sequence[str] = (), accept: Accept | None = None,
+) -> None:  # fmt: skip
+    """Write the depth of `windows` of a dataset. Contigs without reads are left out."""
+    import zstandard
+
+    pieces = list(_pieces(dataset, windows))
+    head = _identity(dataset, options, read_groups) | {"pieces": pieces}
+    with zstandard.ZstdCompressor(level=1).stream_writer(file, closefd=False) as stream:
+        stream.write(json.dumps(head).encode() + b"\n")
+        for reference_id, start, end in pieces:
+            groups = dataset.row_groups(reference_id, start, end)
+            stream.write(depth_array(groups, reference_id, start, end, options, accept=accept))
+
+
+def _pieces(dataset: DatasetReader, windows: Iterable[Window]) -> Iterator[list[int]]:
+    """[reference_id, start, end] of the parts of contigs that the windows cover."""
+    for window in windows:
+        if window.reference_id != layout.UNPLACED and dataset.chunks_of(window.reference_id):
+            end = min(window.end, dataset.references[window.reference_id][1])
+            if end > window.start:
+                yield [window.reference_id, window.start, end]
+
+
+def _identity(dataset: DatasetReader, options: CoverageOptions, read_groups: Sequence[str]) -> dict[str, Any]:
+    chosen = {name: value for name, value in asdict(options).items() if name in DEPTH_OPTIONS}
+    return {"dataset": dataset.manifest.header_id, "options": chosen | {"read_groups": sorted(read_groups)}}
+
+
+class Gathered:
+    """The depth in some part files that make a whole: called with reference ids in ascending order, it yields the
+    pieces of each. Only one piece is in memory at a time.
+
+    Raises FormatError where a file is damaged; UsageError where one is of another dataset or of other options, or
+    the parts are not a whole.
+    """
+
+    def __init__(
+        self, paths: Sequence[str], dataset: DatasetReader, options: CoverageOptions, read_groups: Sequence[str] = ()
+    ) -> None:
+        self._dataset = dataset
+        identity = _identity(dataset, options, read_groups)
+        heads = []
+        for path in paths:
+            head = self._head(path)
+            for key, value in identity.items():
+                if head[key] != value:
+                    raise UsageError(f"{path}: made with other {key}; give --gather the options of its --batch runs")
+            heads.append((head["pieces"], path))
+        heads.sort()
+        self._check_whole([piece for pieces, _ in heads for piece in pieces])
+        self._pieces = (piece for _, path in heads for piece in self._read(path))
+        self._next: Piece | None = next(self._pieces, None)
+
+    def __call__(self, reference_id: int) -> Iterator[Piece]:
+        """The pieces of a contig; those of contigs that were passed over are skipped."""
+        while self._next is not None and self._next.reference_id <= reference_id:
+            piece, self._next = self._next, next(self._pieces, None)
+            if piece.reference_id == reference_id:
+                yield piece
+
+    def _check_whole(self, pieces: list[list[int]]) -> None:
+        wanted = list(_pieces(self._dataset, layout.grid(self._dataset.references, self._dataset.manifest.chunk_size)))
+        if pieces != wanted:
+            lacking = [piece for piece in wanted if piece not in pieces]
+            if not lacking:
+                raise UsageError("the parts to gather overlap; give each batch once")
+            reference_id, start, end = lacking[0]
+            where = f"{self._dataset.references[reference_id][0]}:{start + 1}-{end}"
+            raise UsageError(f"no part to gather has {where}; give the parts of all batches")
+
+    def _head(self, path: str) -> dict[str, Any]:
+        with _opened(path) as stream:
+            head = json.loads(_first_line(stream)[0])
+            return {key: head[key] for key in ("dataset", "options", "pieces")}
+
+    def _read(self, path: str) -> Iterator[Piece]:
+        with _opened(path) as stream:
+            line, rest = _first_line(stream)
+            for reference_id, start, end in json.loads(line)["pieces"]:
+                size = 4 * (end - start)
+                rest = _at_least(stream, rest, size)
+                yield Piece(reference_id, start, array("i", rest[:size]))
+                rest = rest[size:]
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[Any]:
+    """The inflated stream of a part file; what is wrong with it becomes FormatError."""
+    import zstandard
+
+    try:
+        with open(path, "rb") as file, zstandard.ZstdDecompressor().stream_reader(file) as stream:
+            yield stream
+    except (ValueError, KeyError, TypeError, EOFError, zstandard.ZstdError) as error:
+        raise FormatError(f"{path}: not a part of coverage, or damaged ({error}); run its --batch again") from error
+
+
+def _first_line(stream: Any) -> tuple[bytes, bytes]:
+    data = b""
+    while b"\n" not in data:
+        more = stream.read(1 << 16)
+        if not more:
+            raise EOFError("it ends in its first line")
+        data += more
+    line, _, rest = data.partition(b"\n")
+    return line, rest
+
+
+def _at_least(stream: Any, data: bytes, length: int) -> bytes:
+    parts, have = [data], len(data)
+    while have < length:
+        more = stream.read(min(1 << 24, length - have))
+        if not more:
+            raise EOFError("it is cut short")
+        parts.append(more)
+        have += len(more)
+    return b"".join(parts)
