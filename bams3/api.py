@@ -186,11 +186,17 @@ class Dataset:
 
     def _regions(self, regions: RegionLike | Sequence[RegionLike]) -> list[Region]:
         references = self._reader.references
-        if isinstance(regions, str) or (isinstance(regions, tuple) and len(regions) == 3 and isinstance(regions[1], int)):
+        if isinstance(regions, str) or (
+            isinstance(regions, tuple) and len(regions) == 3 and isinstance(regions[1], int)
+        ):
             regions = [regions]  # type: ignore[list-item]
         chosen: list[Region] = []
         for region in regions:
-            chosen += parse_regions([region], references) if isinstance(region, str) else [_window(references, *region)]
+            chosen += (
+                parse_regions([region], references)
+                if isinstance(region, str)
+                else [_window(references, *region)]
+            )
         return chosen
 
 
@@ -236,12 +242,16 @@ class Chunk:
         yield from _segments((group.block() for group in self._chunk.row_groups), self._header)
 
 
-def _window(references: Sequence[tuple[str, int]], contig: str, start: int | None, stop: int | None) -> Region:
+def _window(
+    references: Sequence[tuple[str, int]], contig: str, start: int | None, stop: int | None
+) -> Region:
     for reference_id, (name, length) in enumerate(references):
         if name == contig:
             first, last = start or 0, length if stop is None else min(stop, length)
             if not 0 <= first <= last:
-                raise UsageError(f"{contig}: start {start} and stop {stop} are not a region of its {length} bp")
+                raise UsageError(
+                    f"{contig}: start {start} and stop {stop} are not a region of its {length} bp"
+                )
             return Region(reference_id, first, last)
     raise UsageError(f"unknown contig {contig!r}")
 
@@ -260,7 +270,10 @@ def _segments(blocks: Iterable[Any], header: Any) -> Iterator["pysam.AlignedSegm
 
     from bams3.operations.export import bam_bytes, piped
 
-    with piped(bam_bytes(blocks, header)) as pipe, pysam.AlignmentFile(pipe, "rb", check_sq=False) as alignments:
+    with (
+        piped(bam_bytes(blocks, header)) as pipe,
+        pysam.AlignmentFile(pipe, "rb", check_sq=False) as alignments,
+    ):
         yield from alignments
 
 

@@ -14,7 +14,13 @@ import pytest
 from coverage_bams import CONTIGS, hostile_bam, sparse_bam, write_bam
 from coverage_groups import row_group, row_groups
 
-from bams3.operations.coverage import CoverageOptions, depth_array, parse_quantize, parse_thresholds, write_coverage
+from bams3.operations.coverage import (
+    CoverageOptions,
+    depth_array,
+    parse_quantize,
+    parse_thresholds,
+    write_coverage,
+)
 from bams3.errors import FormatError, UsageError
 
 GROUP_SIZES = (1, 7, 1000)

@@ -488,7 +488,7 @@ def test_long_chains():
 
 def test_parsing_and_zones_need_no_numpy():
     program = (
-        "import sys; from types import SimpleNamespace as Zone; from bams3 import filters, regions\n"
+        "import sys; from types import SimpleNamespace as Zone; from bams3.operations import filters, regions\n"
         "filters.Expression('mapq > 3').may_match(Zone(min_mapq=0, max_mapq=0))\n"
         "sys.exit('numpy' in sys.modules)"
     )

@@ -104,10 +104,14 @@ class Footer:
         """
         stored_length = trailer_length(tail, name)
         if stored_length + TRAILER.size > len(tail):
-            raise FormatError(f"{name}: damaged chunk: its footer is longer than the chunk; restore or convert it again")
+            raise FormatError(
+                f"{name}: damaged chunk: its footer is longer than the chunk; restore or convert it again"
+            )
         stored = tail[-TRAILER.size - stored_length : -TRAILER.size]
         if zlib.crc32(stored) != TRAILER.unpack(tail[-TRAILER.size :])[1]:
-            raise FormatError(f"{name}: damaged chunk: the footer's checksum is wrong; restore or convert it again")
+            raise FormatError(
+                f"{name}: damaged chunk: the footer's checksum is wrong; restore or convert it again"
+            )
         try:
             return cls._from_document(json.loads(_inflate(stored)))
         except FormatError as error:
@@ -119,7 +123,9 @@ class Footer:
     def _from_document(cls, document: dict[str, Any]) -> "Footer":
         for encoded, encoding in document["encodings"].items():
             if ENCODINGS.get(encoded) != encoding:
-                raise FormatError(f"unknown encoding {encoding!r} of {encoded}; a newer bams3 may read this chunk")
+                raise FormatError(
+                    f"unknown encoding {encoding!r} of {encoded}; a newer bams3 may read this chunk"
+                )
         groups = []
         for group in document.pop("row_groups"):
             entries = {name: StreamEntry(*entry) for name, entry in group.pop("streams").items()}
@@ -129,12 +135,22 @@ class Footer:
     def check(self, body: int, name: str) -> None:
         """Raise FormatError unless every offset, length and count is possible in a chunk of `body` stream bytes."""
         for number, group in enumerate(self.row_groups):
-            if not _is_count(group.records) or not 0 < group.records <= MAX_RECORDS or not _is_count(group.bytes):
+            if (
+                not _is_count(group.records)
+                or not 0 < group.records <= MAX_RECORDS
+                or not _is_count(group.bytes)
+            ):
                 raise FormatError(f"{name}: row group {number} has an impossible size or record count")
             for stream, entry in group.streams.items():
                 numbers = (entry.offset, entry.stored, entry.raw, entry.crc32)
-                if not all(map(_is_count, numbers)) or entry.offset < len(MAGIC) or entry.offset + entry.stored > body:
-                    raise FormatError(f"{name}: row group {number}, stream '{stream}': impossible place or length")
+                if (
+                    not all(map(_is_count, numbers))
+                    or entry.offset < len(MAGIC)
+                    or entry.offset + entry.stored > body
+                ):
+                    raise FormatError(
+                        f"{name}: row group {number}, stream '{stream}': impossible place or length"
+                    )
 
 
 def trailer_length(tail: bytes, name: str) -> int:

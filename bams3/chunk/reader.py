@@ -29,7 +29,12 @@ class Chunk:
         self.path = path
         self.name = f"{storage.root}/{path}"
         self._storage = storage
-        self._size, self._footer_bytes, self._footer_crc32, self._zones = size, footer_bytes, footer_crc32, zones
+        self._size, self._footer_bytes, self._footer_crc32, self._zones = (
+            size,
+            footer_bytes,
+            footer_crc32,
+            zones,
+        )
         self._hot: bytes | None = None
 
     @cached_property
@@ -40,7 +45,9 @@ class Chunk:
         except FileNotFoundError:
             raise self._missing() from None
         if self._size is not None and actual != self._size:
-            raise FormatError(f"{self.name}: {actual} bytes instead of {self._size}: cut short, or of another dataset")
+            raise FormatError(
+                f"{self.name}: {actual} bytes instead of {self._size}: cut short, or of another dataset"
+            )
         return actual
 
     @cached_property
@@ -52,7 +59,9 @@ class Chunk:
         if length < wanted <= self.size:
             tail = self._read(self.size - wanted, wanted)
         if self._footer_crc32 not in (None, TRAILER.unpack(tail[-TRAILER.size :])[1]):
-            raise FormatError(f"{self.name}: not the chunk that the dataset's index describes: of another dataset?")
+            raise FormatError(
+                f"{self.name}: not the chunk that the dataset's index describes: of another dataset?"
+            )
         footer = Footer.from_bytes(tail, self.name)
         footer.check(self.size - wanted, self.name)
         return footer
@@ -90,7 +99,9 @@ class Chunk:
         except FileNotFoundError:
             raise self._missing() from None
         if len(data) != length:
-            raise FormatError(f"{self.name}: cut short: {len(data)} bytes instead of {length} at offset {start}")
+            raise FormatError(
+                f"{self.name}: cut short: {len(data)} bytes instead of {length} at offset {start}"
+            )
         return data
 
     def _stored(self, offset: int, length: int) -> bytes:
@@ -159,7 +170,9 @@ class _Streams(dict[str, bytes]):
         else:
             stored = self._chunk._stored(entry.offset, entry.stored)
         if streams.checksum(stored) != entry.crc32:
-            raise FormatError(f"{self._where}: stream '{name}' is damaged (checksum); restore or convert the chunk again")
+            raise FormatError(
+                f"{self._where}: stream '{name}' is damaged (checksum); restore or convert the chunk again"
+            )
         try:
             data = streams.decompress(name, entry.codec, stored, entry.raw)
         except FormatError as error:

@@ -57,7 +57,10 @@ def records_checksum(block: Any) -> int:
 
 
 def write_chunk(
-    file: BinaryIO, footer: Footer, row_groups: Iterable[CompressedRowGroup], references: Sequence[Sequence[Any]]
+    file: BinaryIO,
+    footer: Footer,
+    row_groups: Iterable[CompressedRowGroup],
+    references: Sequence[Sequence[Any]],
 ) -> tuple[int, int, int]:
     """Write a chunk whose footer's identity is filled in; returns (size of the chunk in bytes, of its footer with
     the trailer, CRC-32 of the stored footer). `references` are the [name, length] of the dataset.

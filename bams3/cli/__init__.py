@@ -41,7 +41,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         width = max(map(len, COMMANDS))
-        print(_HELP.format(commands="\n".join(f"  {name:{width}}  {what}" for name, (_, what) in COMMANDS.items())), end="")
+        print(
+            _HELP.format(
+                commands="\n".join(f"  {name:{width}}  {what}" for name, (_, what) in COMMANDS.items())
+            ),
+            end="",
+        )
         return 0 if arguments else 2
     if arguments[0] == "--version":
         from bams3 import __version__

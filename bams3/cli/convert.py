@@ -15,9 +15,13 @@ def run(command: str, argv: list[str]) -> int:
 
 def _convert(argv: list[str]) -> int:
     options = parser("convert", "Convert BAM, CRAM or SAM to a dataset.", _CONVERT_EXAMPLE)
-    options.add_argument("source", metavar="IN", help="BAM, CRAM or SAM, sorted by coordinate; - is standard input")
+    options.add_argument(
+        "source", metavar="IN", help="BAM, CRAM or SAM, sorted by coordinate; - is standard input"
+    )
     options.add_argument("dataset", metavar="DATASET", help="the directory to write, by custom NAME.bams3")
-    options.add_argument("--chunk-size", default="1M", metavar="SIZE", help="256K, 512K, 1M (default), 2M, 4M or 8M bp")
+    options.add_argument(
+        "--chunk-size", default="1M", metavar="SIZE", help="256K, 512K, 1M (default), 2M, 4M or 8M bp"
+    )
     add_workers(options, "--workers")
     options.add_argument("--level", type=int, default=3, metavar="N", help="zstd level, 1 to 19 (default 3)")
     options.add_argument("--sort", action="store_true", help="sort the input by coordinate first")
@@ -26,7 +30,9 @@ def _convert(argv: list[str]) -> int:
     existing.add_argument("--resume", action="store_true", help="go on where an interrupted run stopped")
     options.add_argument("-T", "--reference", metavar="FASTA", help="reference of a CRAM")
     options.add_argument("--index", metavar="FILE", help="BAI, CSI or CRAI of IN, if it is not beside it")
-    options.add_argument("--batch", type=fraction, metavar="i/n", help="only the i-th of n runs of windows, to a part")
+    options.add_argument(
+        "--batch", type=fraction, metavar="i/n", help="only the i-th of n runs of windows, to a part"
+    )
     options.add_argument(
         "--window", action="append", default=[], metavar="REGION",
         help="only these windows (on chunk boundaries; _unplaced: reads with no position), to a part",
@@ -47,7 +53,9 @@ def _convert(argv: list[str]) -> int:
 
 def _merge(argv: list[str]) -> int:
     options = parser(
-        "merge", "Complete a dataset whose parts (convert --batch, --window) are all there.", "  bams3 merge NA12878.bams3"
+        "merge",
+        "Complete a dataset whose parts (convert --batch, --window) are all there.",
+        "  bams3 merge NA12878.bams3",
     )
     options.add_argument("dataset", metavar="DATASET")
     add_help(options)

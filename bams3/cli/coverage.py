@@ -17,23 +17,55 @@ def run(command: str, argv: list[str]) -> int:
     """Run the command; returns the exit code."""
     options = parser(command, "Depth of coverage, with mosdepth's options and files.", _EXAMPLE)
     options.add_argument("dataset", metavar="DATASET")
-    options.add_argument("-o", "--output", required=True, metavar="PREFIX", help="of the files to write (a part's name with --batch)")
+    options.add_argument(
+        "-o",
+        "--output",
+        required=True,
+        metavar="PREFIX",
+        help="of the files to write (a part's name with --batch)",
+    )
     options.add_argument("-c", "--chrom", metavar="NAME", help="only this contig")
     options.add_argument("-b", "--by", metavar="BED|N", help="regions of a BED file, or windows of N bp")
     options.add_argument("-n", "--no-per-base", action="store_true", help="do not write depth per base")
-    options.add_argument("-F", "--flag", type=flag_bits, default=1796, metavar="FLAG", help="without these bits (default 1796)")
-    options.add_argument("-i", "--include-flag", type=flag_bits, default=0, metavar="FLAG", help="with any of these bits")
-    options.add_argument("-x", "--fast-mode", action="store_true", help="reads from start to end; mates that overlap count twice")
+    options.add_argument(
+        "-F", "--flag", type=flag_bits, default=1796, metavar="FLAG", help="without these bits (default 1796)"
+    )
+    options.add_argument(
+        "-i", "--include-flag", type=flag_bits, default=0, metavar="FLAG", help="with any of these bits"
+    )
+    options.add_argument(
+        "-x",
+        "--fast-mode",
+        action="store_true",
+        help="reads from start to end; mates that overlap count twice",
+    )
     options.add_argument("-a", "--fragment-mode", action="store_true", help="whole fragments of proper pairs")
-    options.add_argument("-q", "--quantize", metavar="SEGMENTS", help="write depth in bins, for example 0:1:4:100:")
-    options.add_argument("-Q", "--mapq", type=int, default=0, metavar="N", help="mapping quality of at least N")
-    options.add_argument("-l", "--min-frag-len", type=int, default=-1, metavar="N", help="fragments of at least N bp")
-    options.add_argument("-u", "--max-frag-len", type=int, default=-1, metavar="N", help="fragments of at most N bp")
-    options.add_argument("-T", "--thresholds", metavar="N,…", help="bases of each region covered by at least N reads")
-    options.add_argument("-m", "--use-median", action="store_true", help="medians of regions instead of means")
+    options.add_argument(
+        "-q", "--quantize", metavar="SEGMENTS", help="write depth in bins, for example 0:1:4:100:"
+    )
+    options.add_argument(
+        "-Q", "--mapq", type=int, default=0, metavar="N", help="mapping quality of at least N"
+    )
+    options.add_argument(
+        "-l", "--min-frag-len", type=int, default=-1, metavar="N", help="fragments of at least N bp"
+    )
+    options.add_argument(
+        "-u", "--max-frag-len", type=int, default=-1, metavar="N", help="fragments of at most N bp"
+    )
+    options.add_argument(
+        "-T", "--thresholds", metavar="N,…", help="bases of each region covered by at least N reads"
+    )
+    options.add_argument(
+        "-m", "--use-median", action="store_true", help="medians of regions instead of means"
+    )
     options.add_argument("-R", "--read-groups", metavar="ID,…", help="only these read groups")
     share = options.add_mutually_exclusive_group()
-    share.add_argument("--batch", type=fraction, metavar="i/n", help="write depth of the i-th of n runs of windows, to a part")
+    share.add_argument(
+        "--batch",
+        type=fraction,
+        metavar="i/n",
+        help="write depth of the i-th of n runs of windows, to a part",
+    )
     share.add_argument("--gather", nargs="+", metavar="PART", help="take depth from the parts of all batches")
     add_help(options)
     given = options.parse_args(argv)
@@ -68,12 +100,19 @@ def _coverage(given: Any) -> None:
         from bams3.operations.export import opened
 
         if options.fragment_mode:
-            raise UsageError("--fragment-mode does not go with --batch: a fragment's reads may lie in two batches")
+            raise UsageError(
+                "--fragment-mode does not go with --batch: a fragment's reads may lie in two batches"
+            )
         windows = list(layout.grid(dataset.references, dataset.manifest.chunk_size))
         with opened(given.output) as file:
             write_part(file, dataset, layout.batch(windows, *given.batch), options, read_groups, accept)
         return
     pieces_of = Gathered(given.gather, dataset, options, read_groups) if given.gather else None
     write_coverage(
-        given.output, dataset.references, dataset.contig_row_groups, options, accept=accept, pieces_of=pieces_of
+        given.output,
+        dataset.references,
+        dataset.contig_row_groups,
+        options,
+        accept=accept,
+        pieces_of=pieces_of,
     )

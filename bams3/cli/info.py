@@ -11,7 +11,9 @@ def run(command: str, argv: list[str]) -> int:
 
 
 def _stats(argv: list[str]) -> int:
-    options = parser("stats", "Counts of a dataset, from its manifest alone.", "  bams3 stats --flagstat NA12878.bams3")
+    options = parser(
+        "stats", "Counts of a dataset, from its manifest alone.", "  bams3 stats --flagstat NA12878.bams3"
+    )
     options.add_argument("dataset", metavar="DATASET")
     form = options.add_mutually_exclusive_group()
     form.add_argument("--flagstat", action="store_true", help="as samtools flagstat prints them")
@@ -40,7 +42,9 @@ def _chunks(argv: list[str]) -> int:
         "  bams3 chunks NA12878.bams3 | cut -f 1 | parallel bams3 inspect {}",
     )  # fmt: skip
     options.add_argument("dataset", metavar="DATASET")
-    options.add_argument("--shard", type=fraction, metavar="i/n", help="only the i-th of n runs of chunks of like bytes")
+    options.add_argument(
+        "--shard", type=fraction, metavar="i/n", help="only the i-th of n runs of chunks of like bytes"
+    )
     add_help(options)
     given = options.parse_args(argv)
 
@@ -54,7 +58,9 @@ def _chunks(argv: list[str]) -> int:
 
 
 def _inspect(argv: list[str]) -> int:
-    options = parser("inspect", "What is in one chunk file.", "  bams3 inspect NA12878.bams3/data/chr20/*.chunk")
+    options = parser(
+        "inspect", "What is in one chunk file.", "  bams3 inspect NA12878.bams3/data/chr20/*.chunk"
+    )
     options.add_argument("chunk", metavar="CHUNK")
     options.add_argument("--json", action="store_true", help="the whole footer")
     add_help(options)
@@ -86,10 +92,16 @@ def _verify(argv: list[str]) -> int:
     problems = 0
     with progress_bar("read", dataset.manifest.records) as progress:
         for problem in verify(
-            dataset, given.against, workers=worker_count(given.workers), reference=given.reference, progress=progress
+            dataset,
+            given.against,
+            workers=worker_count(given.workers),
+            reference=given.reference,
+            progress=progress,
         ):
             print(f"bams3 verify: {problem}", file=sys.stderr)
             problems += 1
     if not problems:
-        print(f"{given.dataset}: {dataset.manifest.records} records in {dataset.manifest.chunks} chunks, all well")
+        print(
+            f"{given.dataset}: {dataset.manifest.records} records in {dataset.manifest.chunks} chunks, all well"
+        )
     return 1 if problems else 0

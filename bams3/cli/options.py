@@ -31,7 +31,12 @@ def add_help(arguments: argparse.ArgumentParser) -> None:
 def add_workers(arguments: argparse.ArgumentParser, *names: str) -> None:
     """`--workers N|auto`, with other names for it."""
     arguments.add_argument(
-        *names, "-@", dest="workers", default="auto", metavar="N|auto", help="threads (auto: all available cores)"
+        *names,
+        "-@",
+        dest="workers",
+        default="auto",
+        metavar="N|auto",
+        help="threads (auto: all available cores)",
     )
 
 
@@ -46,7 +51,9 @@ def flag_bits(text: str) -> int:
     bits = 0
     for name in text.upper().split(","):
         if name not in FLAG_NAMES:
-            raise argparse.ArgumentTypeError(f"{name!r} is not a flag; give a number or {', '.join(FLAG_NAMES)}")
+            raise argparse.ArgumentTypeError(
+                f"{name!r} is not a flag; give a number or {', '.join(FLAG_NAMES)}"
+            )
         bits |= 1 << FLAG_NAMES.index(name)
     return bits
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from bams3.cli.options import add_help, add_workers, flag_bits, parser
+from bams3.cli.options import add_help, add_workers, flag_bits, fraction, parser
 from bams3.errors import UsageError
 
 _QUERY_EXAMPLE = """\
@@ -24,21 +24,36 @@ def run(command: str, argv: list[str]) -> int:
 
 
 def _query(argv: list[str]) -> int:
-    options = parser("query", "Reads that overlap regions and pass filters; flags as in samtools view.", _QUERY_EXAMPLE)
+    options = parser(
+        "query", "Reads that overlap regions and pass filters; flags as in samtools view.", _QUERY_EXAMPLE
+    )
     options.add_argument("dataset", metavar="DATASET")
     options.add_argument("regions", metavar="REGION", nargs="*", help="default: everything")
-    options.add_argument("-L", "--regions-file", metavar="BED", help="reads that overlap the intervals of a BED file")
-    options.add_argument("-f", "--require-flags", type=flag_bits, default=0, metavar="FLAG", help="with all of these bits")
-    options.add_argument("-F", "--exclude-flags", type=flag_bits, default=0, metavar="FLAG", help="with none of these")
-    options.add_argument("-q", "--min-MQ", type=int, default=0, metavar="N", help="mapping quality of at least N")
+    options.add_argument(
+        "-L", "--regions-file", metavar="BED", help="reads that overlap the intervals of a BED file"
+    )
+    options.add_argument(
+        "-f", "--require-flags", type=flag_bits, default=0, metavar="FLAG", help="with all of these bits"
+    )
+    options.add_argument(
+        "-F", "--exclude-flags", type=flag_bits, default=0, metavar="FLAG", help="with none of these"
+    )
+    options.add_argument(
+        "-q", "--min-MQ", type=int, default=0, metavar="N", help="mapping quality of at least N"
+    )
     options.add_argument("-r", "--read-group", metavar="ID", help="of this read group")
     options.add_argument("-e", "--filter", "--expr", metavar="EXPR", help="samtools' filter expression")
     options.add_argument("-c", "--count", action="store_true", help="print only the number of reads")
-    options.add_argument("-O", "--output-fmt", choices=("sam", "bam", "ubam", "cram"), help="default: by FILE, else sam")
+    options.add_argument(
+        "-O", "--output-fmt", choices=("sam", "bam", "ubam", "cram"), help="default: by FILE, else sam"
+    )
     options.add_argument("-o", "--output", default="-", metavar="FILE", help="default: standard output")
     options.add_argument("-h", "--with-header", action="store_true", help="SAM with its header")
     options.add_argument("-H", "--header-only", action="store_true", help="only the header")
     options.add_argument("-T", "--reference", metavar="FASTA", help="reference of the CRAM to write")
+    options.add_argument(
+        "--batch", type=fraction, metavar="i/n", help="only reads that start in the i-th of n runs of windows"
+    )
     add_workers(options, "--parallel", "--workers")
     add_help(options)
     given = options.parse_args(argv)
@@ -48,6 +63,8 @@ def _query(argv: list[str]) -> int:
     from bams3.dataset.reader import DatasetReader
 
     dataset = DatasetReader(given.dataset)
+    if given.batch:
+        dataset = dataset.batch(*given.batch)
     workers = worker_count(given.workers)
     regions = _regions(dataset, given.regions, given.regions_file)
     record_filter = query.RecordFilter(
@@ -68,11 +85,22 @@ def _query(argv: list[str]) -> int:
 
 
 def _to_bam(argv: list[str]) -> int:
-    options = parser("to-bam", "Write a dataset, or what overlaps regions, as BAM: every record bit for bit.", _TO_BAM_EXAMPLE)
+    options = parser(
+        "to-bam",
+        "Write a dataset, or what overlaps regions, as BAM: every record bit for bit.",
+        _TO_BAM_EXAMPLE,
+    )
     options.add_argument("dataset", metavar="DATASET")
     options.add_argument("out", metavar="OUT", help="the BAM to write; - is standard output")
     options.add_argument("regions", metavar="REGION", nargs="*", help="default: everything")
-    options.add_argument("--level", type=int, default=6, choices=range(10), metavar="N", help="of compression, 0 to 9 (default 6)")
+    options.add_argument(
+        "--level",
+        type=int,
+        default=6,
+        choices=range(10),
+        metavar="N",
+        help="of compression, 0 to 9 (default 6)",
+    )
     options.add_argument("--pg", action="store_true", help="add an @PG line to the header")
     add_workers(options, "--workers")
     add_help(options)
@@ -119,4 +147,3 @@ def _format_of(path: str) -> str:
         if path.endswith(f".{ending}"):
             return ending
     return "sam"
-

@@ -58,7 +58,9 @@ def encode(block: Any, reference_id: int) -> tuple[dict[str, Any], dict[str, int
     streams |= qualities.encode(block)
     streams |= tags.Encoder(block, cigar.placeholders).streams
     zone = zone_map(pos, cigar.end, flag, streams["mapq"])
-    read_groups = sorted(set(bytes(streams.get("tag.RG:Z", b"")).decode("utf-8", "surrogateescape").split("\0")) - {""})
+    read_groups = sorted(
+        set(bytes(streams.get("tag.RG:Z", b"")).decode("utf-8", "surrogateescape").split("\0")) - {""}
+    )
     return {name: stream for name, stream in streams.items() if len(stream)}, zone, references, read_groups
 
 
@@ -191,7 +193,9 @@ class Columns:
         from bams3.codec import sequences
 
         streams = self._streams
-        return sequences.decode_lengths(streams["seq.length"], streams["seq.length.long"], self.cigars.query_length)
+        return sequences.decode_lengths(
+            streams["seq.length"], streams["seq.length.long"], self.cigars.query_length
+        )
 
     @property
     def seq(self) -> Any:

@@ -35,7 +35,9 @@ def decompress(name: str, codec: str, stored: bytes, raw_length: int) -> bytes:
     else:
         raise FormatError(f"stream '{name}' has the unknown codec {codec!r}; a newer bams3 may read it")
     if len(data) != raw_length:
-        raise FormatError(f"stream '{name}' has {len(data)} bytes instead of the {raw_length} that the footer says")
+        raise FormatError(
+            f"stream '{name}' has {len(data)} bytes instead of the {raw_length} that the footer says"
+        )
     return data
 
 
@@ -48,7 +50,9 @@ def _inflate(name: str, stored: bytes, raw_length: int) -> bytes:
     try:
         size = zstandard.frame_content_size(stored)
         if size != raw_length or size > MAX_RAW_LENGTH:
-            raise FormatError(f"stream '{name}' inflates to {size} bytes, not to the {raw_length} that the footer says")
+            raise FormatError(
+                f"stream '{name}' inflates to {size} bytes, not to the {raw_length} that the footer says"
+            )
         return _decompressor().decompress(stored)
     except (zstandard.ZstdError, MemoryError) as error:
         raise FormatError(f"stream '{name}' can't be inflated: {error}") from error

@@ -40,7 +40,8 @@ class Window(NamedTuple):
 def encode_name(contig: str) -> str:
     """A contig's name as a path component: percent-encoding outside [A-Za-z0-9._-], and of a leading . or _."""
     encoded = "".join(
-        chr(byte) if _PLAIN.fullmatch(chr(byte)) else f"%{byte:02X}" for byte in contig.encode("utf-8", "surrogateescape")
+        chr(byte) if _PLAIN.fullmatch(chr(byte)) else f"%{byte:02X}"
+        for byte in contig.encode("utf-8", "surrogateescape")
     )
     if encoded[0] in "._":
         encoded = f"%{ord(encoded[0]):02X}{encoded[1:]}"

@@ -110,7 +110,10 @@ class Manifest:
     def to_bytes(self) -> bytes:
         """JSON, one key a line."""
         document = {"format": FORMAT, "version": VERSION} | asdict(self) | {"counts": self.counts.to_json()}
-        lines = (f"  {json.dumps(key)}: {json.dumps(value, separators=(',', ':'))}" for key, value in document.items())
+        lines = (
+            f"  {json.dumps(key)}: {json.dumps(value, separators=(',', ':'))}"
+            for key, value in document.items()
+        )
         return ("{\n" + ",\n".join(lines) + "\n}\n").encode()
 
     @classmethod
@@ -121,7 +124,9 @@ class Manifest:
             if document.get("format") != FORMAT:
                 raise DatasetError(f"{name}: not a bams3 dataset: its {layout.METADATA} is of something else")
             if document["version"] != VERSION:
-                raise FormatError(f"{name}: a dataset of version {document['version']}; a newer bams3 can read it")
+                raise FormatError(
+                    f"{name}: a dataset of version {document['version']}; a newer bams3 can read it"
+                )
             document["counts"] = Counts.from_json(document["counts"])
             return cls(**document)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -146,7 +151,9 @@ def index_from_bytes(data: bytes, manifest: Manifest, name: str) -> list[ChunkEn
     import zstandard
 
     if len(data) != manifest.index_bytes or zlib.crc32(data) != manifest.index_crc32:
-        raise FormatError(f"{name}: {layout.INDEX} is damaged, or of another dataset; convert again, or restore it")
+        raise FormatError(
+            f"{name}: {layout.INDEX} is damaged, or of another dataset; convert again, or restore it"
+        )
     try:
         if zstandard.frame_content_size(data) > MAX_INDEX:
             raise FormatError(f"{name}: {layout.INDEX} is impossibly large")

@@ -73,7 +73,9 @@ class Part:
                 dict(document["source_counts"]),
             )
         except (ValueError, TypeError, KeyError) as error:
-            raise DatasetError(f"{name}: damaged part file ({error}); delete it and convert its windows again") from error
+            raise DatasetError(
+                f"{name}: damaged part file ({error}); delete it and convert its windows again"
+            ) from error
 
 
 def _runs(windows: Sequence[Window]) -> list[list[int]]:
@@ -113,9 +115,13 @@ def read_plan(storage: Storage) -> Plan:
     try:
         return Plan(**json.loads(storage.get(PLAN)))
     except FileNotFoundError:
-        raise DatasetError(f"{storage.root}: no parts to merge; run bams3 convert --batch or --window first") from None
+        raise DatasetError(
+            f"{storage.root}: no parts to merge; run bams3 convert --batch or --window first"
+        ) from None
     except (ValueError, TypeError) as error:
-        raise DatasetError(f"{storage.root}/{PLAN}: damaged ({error}); convert again with --overwrite") from error
+        raise DatasetError(
+            f"{storage.root}/{PLAN}: damaged ({error}); convert again with --overwrite"
+        ) from error
 
 
 def read_parts(storage: Storage, plan: Plan) -> list[Part]:
@@ -133,13 +139,17 @@ def commit(storage: Storage, plan: Plan, parts: Sequence[Part]) -> Manifest:
     chunks = _ordered(chunk for part in parts for chunk in part.chunks)
     for chunk in chunks:
         if not storage.exists(chunk.path) or storage.size(chunk.path) != chunk.size:
-            raise DatasetError(f"{storage.root}/{chunk.path}: missing or incomplete; convert its window again")
+            raise DatasetError(
+                f"{storage.root}/{chunk.path}: missing or incomplete; convert its window again"
+            )
     counts = Counts.zero()
     for part in parts:
         counts.add(part.counts)
     records = sum(chunk.records for chunk in chunks)
     if records != counts.passed[0] + counts.failed[0]:
-        raise DatasetError(f"{storage.root}: the chunks hold {records} records, the parts counted another number")
+        raise DatasetError(
+            f"{storage.root}: the chunks hold {records} records, the parts counted another number"
+        )
     _check_source_counts(storage, plan, parts, counts)
     index = index_to_bytes(chunks)
     manifest = Manifest(
@@ -163,10 +173,14 @@ def _ordered(chunks: Iterable[ChunkEntry]) -> list[ChunkEntry]:
 
 
 def _check_windows(storage: Storage, plan: Plan, parts: Sequence[Part]) -> None:
-    done = sorted((window for part in parts for window in part.windows), key=lambda w: (w[0] & 0xFFFFFFFF, w[1]))
+    done = sorted(
+        (window for part in parts for window in part.windows), key=lambda w: (w[0] & 0xFFFFFFFF, w[1])
+    )
     for window, copies in groupby(done):
         if len(list(copies)) > 1:
-            raise DatasetError(f"{storage.root}: window {_show(plan, window)} is in two parts; delete one in _parts/")
+            raise DatasetError(
+                f"{storage.root}: window {_show(plan, window)} is in two parts; delete one in _parts/"
+            )
     if missing := sorted(set(plan.windows()) - set(done)):
         shown = ", ".join(_show(plan, window) for window in missing[:3])
         raise DatasetError(
@@ -174,7 +188,9 @@ def _check_windows(storage: Storage, plan: Plan, parts: Sequence[Part]) -> None:
             "run bams3 convert with the --batch or --window that covers them"
         )
     if strange := set(done) - set(plan.windows()):
-        raise DatasetError(f"{storage.root}: window {_show(plan, min(strange))} is not of this dataset's grid")
+        raise DatasetError(
+            f"{storage.root}: window {_show(plan, min(strange))} is not of this dataset's grid"
+        )
 
 
 def _check_source_counts(storage: Storage, plan: Plan, parts: Sequence[Part], counts: Counts) -> None:

@@ -1,6 +1,7 @@
 """Reading a dataset: manifest, header, index, and the row groups that a region touches."""
 
 from collections.abc import Iterator
+from copy import copy
 from functools import cached_property
 from typing import Any
 
@@ -54,7 +55,9 @@ class DatasetReader:
         try:
             data = self.storage.get(layout.INDEX)
         except FileNotFoundError:
-            raise FormatError(f"{self.uri}: {layout.INDEX} is missing; restore it, or convert again") from None
+            raise FormatError(
+                f"{self.uri}: {layout.INDEX} is missing; restore it, or convert again"
+            ) from None
         return index_from_bytes(data, self.manifest, self.uri)
 
     @cached_property
@@ -84,6 +87,20 @@ class DatasetReader:
                 chosen.append(entry)
             before += entry.size
         return chosen
+
+    def batch(self, number: int, of: int) -> "DatasetReader":
+        """The same dataset with only the chunks of the `number`-th (from 1) of `of` runs of consecutive windows.
+
+        Every read is in exactly one batch: that of the window in which it starts.
+        """
+        chosen = set(layout.batch(list(layout.grid(self.references, self.manifest.chunk_size)), number, of))
+        part = copy(self)
+        part.__dict__.pop("_by_reference", None)
+        part.index = [
+            entry for entry in self.index
+            if (entry.reference_id, *((0, 0) if entry.reference_id < 0 else (entry.start, entry.end))) in chosen
+        ]  # fmt: skip
+        return part
 
     def region(self, entry: ChunkEntry) -> str:
         """A chunk's window as a region string (1-based, closed); `_unplaced` for reads with no position."""

@@ -96,7 +96,9 @@ def convert(
                 return parts.commit(storage, plan, [part])
             part = job.run(_blocks_of(opened, chosen))
         except FileNotFoundError as error:
-            raise DatasetError(f"{storage.root}: {error.filename} was removed while the dataset was written") from error
+            raise DatasetError(
+                f"{storage.root}: {error.filename} was removed while the dataset was written"
+            ) from error
         part.windows = list(chosen)
         part.source_counts = _source_counts(opened)
         storage.put(f"{layout.PARTS}/{name}.json", part.to_bytes())
@@ -132,14 +134,18 @@ def _prepare(storage: Storage, part: str | None, overwrite: bool, resume: bool) 
         if overwrite:
             storage.delete(f"{layout.PARTS}/{part}.json")
         elif storage.exists(f"{layout.PARTS}/{part}.json") and not resume:
-            raise DatasetError(f"{storage.root}: this part is there; use --resume or --overwrite to convert it again")
+            raise DatasetError(
+                f"{storage.root}: this part is there; use --resume or --overwrite to convert it again"
+            )
         if storage.exists(layout.METADATA) and overwrite:
             _remove(storage)
     elif overwrite:
         _remove(storage)
     elif not resume and any(True for _ in storage.list()):
         what = "exists" if storage.exists(layout.METADATA) else "is not empty"
-        raise DatasetError(f"{storage.root} {what}; use --overwrite to replace it, or --resume to go on with it")
+        raise DatasetError(
+            f"{storage.root} {what}; use --overwrite to replace it, or --resume to go on with it"
+        )
     if storage.exists(layout.METADATA):
         raise DatasetError(f"{storage.root} is a complete dataset; use --overwrite to replace it")
 
@@ -149,7 +155,9 @@ def _remove(storage: Storage) -> None:
     ours = (layout.METADATA, layout.HEADER, layout.INDEX, f"{layout.DATA}/", f"{layout.PARTS}/")
     for path in storage.list():
         if not path.startswith(ours):
-            raise DatasetError(f"{storage.root}: not overwritten, since {path} in it is not part of a dataset")
+            raise DatasetError(
+                f"{storage.root}: not overwritten, since {path} in it is not part of a dataset"
+            )
     storage.delete(layout.METADATA)
     for path in (layout.PARTS, layout.DATA, "_index"):
         storage.delete_all(path)
@@ -199,7 +207,9 @@ def _source_counts(source: Any) -> dict[int, int]:
     counts = source.counts()
     if counts is None:
         return {}
-    totals = {reference_id: mapped + unmapped for reference_id, (mapped, unmapped) in enumerate(counts.references)}
+    totals = {
+        reference_id: mapped + unmapped for reference_id, (mapped, unmapped) in enumerate(counts.references)
+    }
     return totals if counts.unplaced is None else totals | {UNPLACED: counts.unplaced}
 
 
@@ -233,7 +243,7 @@ def cut_row_groups(blocks: Iterable[Any]) -> Iterator[tuple[int, int, Any]]:
 
     The cuts depend only on the records of a window, never on where blocks begin.
     """
-    from bams3.sources.records import split_windows
+    from bams3.sources.records import join, split_windows
 
     pending: _Pending | None = None
     for block in blocks:
@@ -281,7 +291,9 @@ class _Conversion:
             for key, items in groupby(encoded, key=lambda item: item[0]):
                 if key[0] != UNPLACED and key not in known:
                     name, length = self.plan.references[key[0]]
-                    raise SourceError(f"a record starts past the end of {name} ({length} bp) by a whole window")
+                    raise SourceError(
+                        f"a record starts past the end of {name} ({length} bp) by a whole window"
+                    )
                 part.chunks.append(self._write(*key, (group for _, group in items)))
         return part
 
@@ -327,7 +339,9 @@ class _Conversion:
             return layout.unplaced_path(start)
         return layout.chunk_path(self.plan.references[reference_id][0], start, start + self.plan.chunk_size)
 
-    def _left_by_earlier_run(self, block: Any, key: tuple[int, int], number: int) -> CompressedRowGroup | None:
+    def _left_by_earlier_run(
+        self, block: Any, key: tuple[int, int], number: int
+    ) -> CompressedRowGroup | None:
         """The row group as an interrupted run wrote it, if it did and the records are the same."""
         chunk = Chunk(self.storage, self._path(*key))
         try:
@@ -349,19 +363,8 @@ class _Conversion:
             with self.storage.create(path) as file:
                 size, footer_bytes, footer_crc32 = write_chunk(file, footer, groups, self.plan.references)
         except OSError as error:
-            raise DatasetError(f"{self.storage.root}/{path}: can't be written: {error.strerror or error}") from error
+            raise DatasetError(
+                f"{self.storage.root}/{path}: can't be written: {error.strerror or error}"
+            ) from error
         zones = [group.zone() for group in footer.row_groups]
         return ChunkEntry(path, reference_id, start, end, size, footer.hot, footer_bytes, footer_crc32, zones)
-
-
-
-def join(blocks):
-    from array import array
-    from bams3.sources.records import RecordBlock
-    data = b"".join(memoryview(b.data)[b.offsets[0]:b.offsets[-1]] for b in blocks)
-    out = array("q", [0]); base = 0
-    for b in blocks:
-        o = b.offsets; s = base - o[0]
-        out.extend([x + s for x in o[1:]])
-        base = out[-1]
-    return RecordBlock(data, out)

@@ -71,7 +71,11 @@ class Gathered:
     """
 
     def __init__(
-        self, paths: Sequence[str], dataset: DatasetReader, options: CoverageOptions, read_groups: Sequence[str] = ()
+        self,
+        paths: Sequence[str],
+        dataset: DatasetReader,
+        options: CoverageOptions,
+        read_groups: Sequence[str] = (),
     ) -> None:
         self._dataset = dataset
         identity = _identity(dataset, options, read_groups)
@@ -80,7 +84,9 @@ class Gathered:
             head = self._head(path)
             for key, value in identity.items():
                 if head[key] != value:
-                    raise UsageError(f"{path}: made with other {key}; give --gather the options of its --batch runs")
+                    raise UsageError(
+                        f"{path}: made with other {key}; give --gather the options of its --batch runs"
+                    )
             heads.append((head["pieces"], path))
         heads.sort()
         self._check_whole([piece for pieces, _ in heads for piece in pieces])
@@ -95,7 +101,9 @@ class Gathered:
                 yield piece
 
     def _check_whole(self, pieces: list[list[int]]) -> None:
-        wanted = list(_pieces(self._dataset, layout.grid(self._dataset.references, self._dataset.manifest.chunk_size)))
+        wanted = list(
+            _pieces(self._dataset, layout.grid(self._dataset.references, self._dataset.manifest.chunk_size))
+        )
         if pieces != wanted:
             lacking = [piece for piece in wanted if piece not in pieces]
             if not lacking:
@@ -128,7 +136,9 @@ def _opened(path: str) -> Iterator[Any]:
         with open(path, "rb") as file, zstandard.ZstdDecompressor().stream_reader(file) as stream:
             yield stream
     except (ValueError, KeyError, TypeError, EOFError, zstandard.ZstdError) as error:
-        raise FormatError(f"{path}: not a part of coverage, or damaged ({error}); run its --batch again") from error
+        raise FormatError(
+            f"{path}: not a part of coverage, or damaged ({error}); run its --batch again"
+        ) from error
 
 
 def _first_line(stream: Any) -> tuple[bytes, bytes]:

@@ -13,7 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bams3.errors import UsageError
-from bams3.operations.filters.parser import NUMBERS, TEXTS, Binary, Call, Field, Match, Node, Number, Text, Unary
+from bams3.operations.filters.parser import (
+    NUMBERS,
+    TEXTS,
+    Binary,
+    Call,
+    Field,
+    Match,
+    Node,
+    Number,
+    Text,
+    Unary,
+)
 
 Columns = Mapping[str, Any]
 Bools = NDArray[np.bool_] | np.bool_

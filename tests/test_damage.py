@@ -1,0 +1,272 @@
+"""Damaged datasets: one clear error, never wrong data, never a crash. `make test` runs it on the checked build too."""
+
+import json
+import random
+import shutil
+import subprocess
+import sys
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import hostile
+import pytest
+import zstandard
+from test_convert import fails, run
+
+from bams3.chunk.footer import MAGIC, TRAILER, Footer
+from bams3.chunk.reader import Chunk, open_chunk
+from bams3.dataset.reader import DatasetReader
+from bams3.errors import Bams3Error, DatasetError, FormatError
+from bams3.operations.convert import convert
+from bams3.operations.coverage import depth_array
+from bams3.operations.query import RecordFilter, query
+from bams3.operations.verify import verify
+
+MUTATIONS = 300
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("original")
+    record = hostile.record
+    kinds = (("NM", "C", 3), ("MD", "Z", b"50"), ("RG", "Z", b"a"), ("ML", "BC", [1, 2]), ("zz", "f", 1.5))
+    tags = [hostile.tag(*kind) for kind in kinds]
+    records = [
+        record(
+            ref=0, pos=pos, name=b"read%d" % (pos // 20), flag=99 if pos % 20 else 147, cigar=[(20, 0), (3, 2), (30, 0)],
+            sequence=b"ACGTN" * 10, quality=bytes(pos % 40 for _ in range(50)), next_ref=0, next_pos=pos, tags=tags,
+        )
+        for pos in range(0, 200_000, 100)
+    ]  # fmt: skip
+    records.append(hostile.record(ref=-1, pos=-1, flag=4, sequence=b"A", quality=None))
+    (folder / "in.bam").write_bytes(hostile.bam(hostile.TEXT, hostile.CONTIGS, records))
+    convert(folder / "in.bam", folder / "d.bams3", chunk_size="256K")
+    return folder / "d.bams3"
+
+
+@pytest.fixture
+def dataset(original: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(original, tmp_path / "d.bams3"))
+
+
+def chunk_of(dataset: Path) -> Path:
+    return next((dataset / "data/chr1").iterdir())
+
+
+def flip(path: Path, at: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[at] ^= 0x40
+    path.write_bytes(data)
+
+
+def edit_footer(path: Path, change: Callable[[dict], None]) -> None:
+    """Change the footer's JSON, with right lengths and checksums: what a hostile writer would do."""
+    data = path.read_bytes()
+    length = TRAILER.unpack(data[-TRAILER.size :])[0]
+    body, stored = data[: -TRAILER.size - length], data[-TRAILER.size - length : -TRAILER.size]
+    document = json.loads(zstandard.decompress(stored))
+    change(document)
+    stored = zstandard.compress(json.dumps(document).encode())
+    path.write_bytes(body + stored + TRAILER.pack(len(stored), zlib.crc32(stored), MAGIC))
+
+
+def edit_manifest(dataset: Path, **changes: object) -> None:
+    path = dataset / "_metadata.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def stream(document: dict, name: str) -> list:
+    return document["row_groups"][0]["streams"][name]
+
+
+def set_stream(name: str, index: int, value: object) -> Callable[[dict], None]:
+    return lambda document: stream(document, name).__setitem__(index, value)
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (lambda d: flip(chunk_of(d), 20), "damaged"),
+        (lambda d: flip(chunk_of(d), -100), "checksum"),
+        (lambda d: flip(chunk_of(d), -1), "unknown version|not a bams3 chunk"),
+        (lambda d: chunk_of(d).write_bytes(chunk_of(d).read_bytes()[:-9]), "cut short"),
+        (lambda d: chunk_of(d).write_bytes(b""), "cut short"),
+        (lambda d: chunk_of(d).unlink(), "missing"),
+        (lambda d: shutil.copy(next((d / "data/_unplaced").iterdir()), chunk_of(d)), "of another dataset"),
+        (lambda d: (d / "_header.sam").unlink(), "missing"),
+        (lambda d: (d / "_index/chunks.json.zst").unlink(), "missing"),
+        (lambda d: flip(d / "_index/chunks.json.zst", 30), "damaged"),
+        (lambda d: (d / "_metadata.json").write_text("{"), "damaged"),
+        (lambda d: (d / "_metadata.json").write_text("[]"), "damaged"),
+        (lambda d: edit_manifest(d, version=99), "version 99; a newer bams3"),
+        (lambda d: edit_manifest(d, format="zarr"), "not a bams3 dataset"),
+        (lambda d: edit_manifest(d, surprise=1), "damaged"),
+        (lambda d: (d / "_metadata.json").unlink(), "incomplete dataset"),
+        (lambda d: shutil.rmtree(d), "not a bams3 dataset"),
+    ],
+)
+def test_damage_is_one_line(dataset: Path, damage: Callable[[Path], object], says: str) -> None:
+    damage(dataset)
+    with pytest.raises(Bams3Error, match=says):
+        opened = DatasetReader(dataset)
+        assert opened.header
+        list(query(opened, None, RecordFilter()))
+    fails(run("query", dataset))
+
+
+def test_every_command_says_it_in_one_line(dataset: Path, tmp_path: Path) -> None:
+    flip(chunk_of(dataset), 20)
+    assert "damaged" in fails(run("query", "-c", dataset, "chr1:5-150"))
+    assert "damaged" in fails(run("coverage", dataset, "-o", tmp_path / "out"))
+    assert "damaged" in fails(run("verify", dataset))
+    assert "damaged" in fails(run("to-bam", dataset, tmp_path / "out.bam"))
+    assert not list(tmp_path.glob("*out*"))
+    assert "not a bams3 dataset" in fails(run("stats", tmp_path / "nothing"))
+    assert "not a bams3 chunk" in fails(run("inspect", dataset / "_metadata.json"))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda f: f["encodings"].update(sequences="telepathy"), "unknown encoding 'telepathy' of sequences"),
+        (lambda f: f["encodings"].update(auras="colours"), "unknown encoding 'colours' of auras"),
+        (set_stream("pos", 0, "brotli"), "unknown codec 'brotli'"),
+        (set_stream("pos", 3, 10), "inflates to"),
+        (set_stream("pos", 3, 1 << 60), "inflates to"),
+        (set_stream("pos", 1, 1 << 40), "impossible"),
+        (set_stream("pos", 2, -1), "impossible"),
+        (set_stream("pos", 2, 1.5), "impossible"),
+        (set_stream("pos", 1, 0), "impossible"),
+        (lambda f: f["row_groups"][0].update(records=0), "impossible"),
+        (lambda f: f["row_groups"][0].update(records=1 << 40), "impossible"),
+        (lambda f: f["row_groups"][0].update(records=60_000), "stream|shorter"),
+        (lambda f: f["row_groups"][0].update(bytes=5), "larger than the footer allows"),
+        (lambda f: f["row_groups"][0].update(bytes=1 << 50), "instead of"),
+        (lambda f: f["row_groups"][0]["streams"].pop("pos"), "'pos'"),
+        (lambda f: f["row_groups"][0]["streams"].pop("qual"), "'qual'"),
+        (lambda f: f["row_groups"][0]["streams"].pop("tag.NM:C"), "NM"),
+        (lambda f: f.pop("row_groups"), "no sense"),
+        (lambda f: f.update(row_groups=7), "no sense"),
+    ],
+)
+def test_hostile_footers(dataset: Path, change: Callable[[dict], object], says: str) -> None:
+    path = chunk_of(dataset)
+    edit_footer(path, change)
+    with pytest.raises(FormatError, match=says) as error:
+        for group in open_chunk(path).row_groups:
+            group.block()
+    assert str(path) in str(error.value)
+
+
+def test_verify_finds_what_reading_does_not(dataset: Path) -> None:
+    assert list(verify(DatasetReader(dataset))) == []
+    (dataset / "data/chr1/stray.chunk").write_bytes(b"x")
+    (dataset / "_header.sam").write_bytes(b"@CO\tanother\n")
+    problems = list(verify(DatasetReader(dataset)))
+    assert any("stray.chunk" in problem for problem in problems)
+    assert any("_header.sam" in problem for problem in problems)
+
+
+def test_verify_against_names_the_record(dataset: Path, original: Path, tmp_path: Path) -> None:
+    assert list(verify(DatasetReader(dataset), original.parent / "in.bam")) == []
+    records = [hostile.good(0, 0, name=b"other")]
+    (tmp_path / "x.bam").write_bytes(hostile.bam(hostile.TEXT, hostile.CONTIGS, records))
+    (problem,) = verify(DatasetReader(dataset), tmp_path / "x.bam")
+    assert "record 1 (other) differs" in problem
+
+
+def use(chunk: Chunk) -> None:
+    """All that decodes."""
+    groups = list(chunk.row_groups)
+    for group in groups:
+        group.block()
+        for name in ("NM", "ML", "RG", "zz"):
+            group.tag(name)
+    depth_array(groups, chunk.footer.reference_id, 0, 300_000)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_streams_of_random_bytes(dataset: Path, seed: int) -> None:
+    """Streams that pass their checksums and hold nonsense: FormatError, or data; never a crash or a hang."""
+    chance = random.Random(seed)
+    path = chunk_of(dataset)
+    chunk = open_chunk(path)
+    plain = {name: chunk.row_groups.__next__()._streams[name] for name in chunk.footer.row_groups[0].streams}
+    refused = 0
+    for _ in range(MUTATIONS):
+        streams = dict(plain)
+        for name in chance.sample(sorted(streams), chance.choice((1, 1, 2, 5))):
+            streams[name] = mutated(streams[name], chance)
+        path.write_bytes(rebuilt(chunk.footer, streams))
+        try:
+            use(open_chunk(path))
+        except FormatError:
+            refused += 1
+    assert refused > MUTATIONS // 2
+
+
+def mutated(data: bytes, chance: random.Random) -> bytes:
+    out = bytearray(data)
+    kind = chance.randrange(5)
+    if kind == 0:
+        return bytes(out[: chance.randrange(len(out) + 1)])
+    if kind == 1:
+        return bytes(out + chance.randbytes(chance.randrange(1, 9)))
+    if kind == 2:
+        return chance.randbytes(len(out))
+    for _ in range(chance.choice((1, 3, 50))):
+        out[chance.randrange(len(out))] = chance.choice((0, 1, 127, 128, 254, 255, chance.randrange(256)))
+    return bytes(out)
+
+
+def rebuilt(footer: Footer, streams: dict[str, bytes]) -> bytes:
+    """The chunk with other contents of its first row group's streams, all stored raw and checksummed."""
+    import copy
+
+    from bams3.chunk.footer import StreamEntry
+
+    footer = copy.deepcopy(footer)
+    del footer.row_groups[1:]
+    body = bytearray(MAGIC)
+    for name, data in streams.items():
+        footer.row_groups[0].streams[name] = StreamEntry(
+            "raw", len(body), len(data), len(data), zlib.crc32(data)
+        )
+        body += data
+    footer.hot = len(body)
+    return bytes(body) + footer.to_bytes()
+
+
+def test_the_checked_build(request: pytest.FixtureRequest) -> None:
+    """The tests above on the build whose kernels check every index."""
+    import os
+
+    import bams3
+
+    checked = request.config.rootpath / "build/checked"
+    if Path(bams3.__file__).is_relative_to(checked):
+        return  # this is it
+    if not (checked / ".built").exists():
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(
+            "the checked build is missing; make test builds it"
+        )
+    environment = os.environ | {"PYTHONPATH": str(checked)}
+    check = "import bams3, sys; sys.exit('checked' not in bams3.__file__)"
+    assert subprocess.run([sys.executable, "-c", check], env=environment, cwd=checked).returncode == 0
+    result = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", __file__],
+        env=environment, cwd=request.config.rootpath / "tests", capture_output=True, text=True,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stdout[-3000:]
+
+
+def test_unlike_things_are_not_datasets(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "no"):
+        with pytest.raises(DatasetError, match="not a bams3 dataset"):
+            DatasetReader(path)
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(DatasetError):
+        DatasetReader(tmp_path / "file")
+    with pytest.raises(Bams3Error, match="not supported"):
+        DatasetReader("ftp://host/x")
