@@ -16,6 +16,7 @@ INSTALLED = $(VENV)/.installed
 LINTERS   = $(VENV)/.linters
 CHECKED   = build/checked/.built
 DEMO      = demo
+COHORT    = $(DEMO)/data/samples.tsv
 
 .PHONY: demo test lint bench dist setup clean
 
@@ -38,23 +39,30 @@ $(CHECKED): $(INSTALLED)
 	BAMS3_BOUNDS_CHECKS=1 $(BIN)/python setup.py --quiet build --build-lib build/checked --build-temp build/checked-objects
 	@touch $@
 
-demo: $(INSTALLED)
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python benchmarks/simulate.py cohort $(DEMO)
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --snakefile workflow/Snakefile --directory $(DEMO) \
-	    --configfile $(DEMO)/config/config.yaml --profile profiles/local --quiet rules
+# Commands of the environment, for what runs in subprocesses.
+RUN = PATH="$(CURDIR)/$(BIN):$$PATH"
+
+$(COHORT): $(INSTALLED)
+	mkdir -p $(DEMO)
+	cd $(DEMO) && $(RUN) python $(CURDIR)/benchmarks/simulate.py cohort data
+
+demo: $(COHORT)
+	cd $(DEMO) && $(RUN) snakemake --snakefile $(CURDIR)/workflow/Snakefile --profile $(CURDIR)/profiles/local \
+	    --configfile $(CURDIR)/examples/cohort/config.yaml --quiet rules progress host
 	@echo
 	@echo "Results are in $(DEMO)/results:"
-	@ls -d $(DEMO)/results/*/*
+	@cd $(DEMO)/results && ls -d datasets/* query/*.bam coverage/*.txt coverage/*.gz process/*
 
 test: $(INSTALLED) $(CHECKED)
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n $(CORES) $(TESTS)
+	$(RUN) python -m pytest -n $(CORES) $(TESTS)
 
-lint: $(LINTERS)
+lint: $(LINTERS) $(COHORT)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/snakefmt --check workflow
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --snakefile workflow/Snakefile --lint
+	cd $(DEMO) && $(RUN) snakemake --snakefile $(CURDIR)/workflow/Snakefile \
+	    --configfile $(CURDIR)/examples/cohort/config.yaml --lint
 
 bench: $(INSTALLED)
 	$(BIN)/python benchmarks/run.py

@@ -19,6 +19,7 @@ QUERY_FLAGS = {
     "exclude_flags": "-F",
     "min_mapq": "-q",
     "read_group": "-r",
+    "filter": "--filter",
 }
 DEPTH_SETTINGS = [
     "chrom",
@@ -181,30 +182,6 @@ def options(section, flags):
         if value is not False:
             words += [flag] if value is True else [flag, value]
     return words
-
-
-def batch_filter(wildcards):
-    """The filter of a query's batch: reads that start in its windows, so that each read comes once, in order."""
-    chosen = layout.batch(windows, int(wildcards.batch), len(batches))
-    placed = [window for window in chosen if window.reference_id != layout.UNPLACED]
-    parts = ["refid < 0"] if len(placed) < len(chosen) else []
-    if placed:
-        (first, start, _), (last, _, end) = placed[0], placed[-1]
-        low = (
-            f"(refid > {first} || (refid == {first} && pos > {start}))"
-            if start
-            else f"refid >= {first}"
-        )
-        inner = end < contigs[last][1]
-        high = (
-            f"(refid < {last} || (refid == {last} && pos <= {end}))"
-            if inner
-            else f"refid <= {last}"
-        )
-        parts.append(f"{low} && {high}")
-    within = " || ".join(f"({part})" for part in parts)
-    wanted = config["query"].get("filter")
-    return f"({wanted}) && ({within})" if wanted else within
 
 
 def coverage_options(settings):

@@ -21,11 +21,11 @@ rule query_batch:
         "../envs/bams3.yaml"
     params:
         dataset=dataset_of,
-        filter=batch_filter,
+        batch=batch_of,
         regions=lambda wildcards: config["query"].get("regions", []),
         options=lambda wildcards: options("query", QUERY_FLAGS),
     shell:
-        "bams3 query {params.dataset:q} {params.regions:q} --filter {params.filter:q} {params.options:q}"
+        "bams3 query {params.dataset:q} {params.regions:q} --batch {params.batch} {params.options:q}"
         " --parallel {threads} -O bam -o {output:q} 2> {log:q}"
 
 

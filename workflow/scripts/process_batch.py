@@ -23,7 +23,7 @@ dataset = DatasetReader(snakemake.params.dataset)
 directory = Path(snakemake.output[0])
 directory.mkdir(parents=True, exist_ok=True)
 with open(snakemake.log[0], "w") as log:
-    for chunk in dataset.shard(*parse_fraction(snakemake.params.batch)):
+    for chunk in dataset.batch(*parse_fraction(snakemake.params.batch)).index:
         stem = "-".join(Path(chunk.path).with_suffix("").parts[1:])
         values = {
             "chunk": f"{dataset.uri}/{chunk.path}",
