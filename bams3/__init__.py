@@ -12,13 +12,17 @@ __all__ = ["Bams3Error", "Dataset", "convert", "merge", "open", "read_chunk"]
 
 if TYPE_CHECKING:
     from bams3.api import Dataset, open, read_chunk
-    from bams3.operations.convert import convert, merge
     from bams3.errors import Bams3Error
+    from bams3.operations.convert import convert, merge
 
 _HOMES = {
-    "Bams3Error": "bams3.errors", "Dataset": "bams3.api", "convert": "bams3.operations.convert", "merge": "bams3.operations.convert",
-    "open": "bams3.api", "read_chunk": "bams3.api",
-}  # fmt: skip
+    "Bams3Error": "bams3.errors",
+    "Dataset": "bams3.api",
+    "convert": "bams3.operations.convert",
+    "merge": "bams3.operations.convert",
+    "open": "bams3.api",
+    "read_chunk": "bams3.api",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -14,6 +14,7 @@ import pytest
 from coverage_bams import CONTIGS, hostile_bam, sparse_bam, write_bam
 from coverage_groups import row_group, row_groups
 
+from bams3.errors import FormatError, UsageError
 from bams3.operations.coverage import (
     CoverageOptions,
     depth_array,
@@ -21,7 +22,6 @@ from bams3.operations.coverage import (
     parse_thresholds,
     write_coverage,
 )
-from bams3.errors import FormatError, UsageError
 
 GROUP_SIZES = (1, 7, 1000)
 

@@ -10,8 +10,8 @@ import hostile
 import pytest
 from hypothesis import given, settings
 
-from bams3.operations.convert import convert
 from bams3.dataset.reader import DatasetReader
+from bams3.operations.convert import convert
 from bams3.operations.export import to_bam
 from bams3.operations.verify import verify
 

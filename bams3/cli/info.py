@@ -22,8 +22,8 @@ def _stats(argv: list[str]) -> int:
     add_help(options)
     given = options.parse_args(argv)
 
-    from bams3.operations import stats
     from bams3.dataset.reader import DatasetReader
+    from bams3.operations import stats
 
     manifest = DatasetReader(given.dataset).manifest
     if given.flagstat:
@@ -84,8 +84,8 @@ def _verify(argv: list[str]) -> int:
     add_help(options)
     given = options.parse_args(argv)
 
-    from bams3.operations.convert import worker_count
     from bams3.dataset.reader import DatasetReader
+    from bams3.operations.convert import worker_count
     from bams3.operations.verify import verify
 
     dataset = DatasetReader(given.dataset)

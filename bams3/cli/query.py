@@ -58,9 +58,9 @@ def _query(argv: list[str]) -> int:
     add_help(options)
     given = options.parse_args(argv)
 
+    from bams3.dataset.reader import DatasetReader
     from bams3.operations import query
     from bams3.operations.convert import worker_count
-    from bams3.dataset.reader import DatasetReader
 
     dataset = DatasetReader(given.dataset)
     if given.batch:
@@ -106,8 +106,8 @@ def _to_bam(argv: list[str]) -> int:
     add_help(options)
     given = options.parse_args(argv)
 
-    from bams3.operations.convert import worker_count
     from bams3.dataset.reader import DatasetReader
+    from bams3.operations.convert import worker_count
     from bams3.operations.export import program_line, to_bam
 
     dataset = DatasetReader(given.dataset)

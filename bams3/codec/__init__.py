@@ -223,9 +223,11 @@ class Columns:
     def _block(self) -> Any:
         from bams3.codec import records, tags
 
+        streams = self._streams
+        bins = positions.decode_bins(streams["bin"], self.pos, self.end)
+        placeholders = cigars.decode_placeholders(streams["cigar.placeholder"], self.records)
         return records.assemble(
-            self.size, self.reference_id, self.pos, self.mapq, positions.decode_bins(self._streams["bin"], self.pos, self.end),
-            self.flag, self.l_seq, self.next_ref, self.next_pos, self.tlen, self.names, self.cigars,
-            cigars.decode_placeholders(self._streams["cigar.placeholder"], self.records), self.seq, self.qual,
-            tags.Tags(self._streams, self.records),
+            self.size, self.reference_id, self.pos, self.mapq, bins, self.flag, self.l_seq, self.next_ref,
+            self.next_pos, self.tlen, self.names, self.cigars, placeholders, self.seq, self.qual,
+            tags.Tags(streams, self.records),
         )  # fmt: skip

@@ -118,7 +118,7 @@ class Manifest:
 
     @classmethod
     def from_bytes(cls, data: bytes, name: str) -> "Manifest":
-        """Parse; raises FormatError for another format, a newer version, or damage, DatasetError if it is no dataset."""
+        """Parse. Raises FormatError for a newer version or damage, DatasetError if it is not a dataset's."""
         try:
             document = json.loads(data)
             if document.get("format") != FORMAT:

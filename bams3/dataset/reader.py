@@ -28,7 +28,10 @@ class DatasetReader:
     def _why_not(self) -> str:
         try:
             if self.storage.exists(layout.HEADER):
-                return f"an incomplete dataset (no {layout.METADATA}); finish it with bams3 convert --resume, or bams3 merge"
+                return (
+                    f"an incomplete dataset (no {layout.METADATA}); "
+                    "finish it with bams3 convert --resume, or bams3 merge"
+                )
         except NotADirectoryError:
             pass
         return f"not a bams3 dataset (no {layout.METADATA}); give the directory that bams3 convert wrote"

@@ -6,7 +6,7 @@ threads, and written chunk by chunk in order. At most a few row groups per worke
 
 import os
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -359,12 +359,7 @@ class _Conversion:
         path = self._path(reference_id, start)
         end = start + self.plan.chunk_size if reference_id != UNPLACED else start
         footer = Footer(self.plan.header_id, reference_id, start, end, self.plan.level)
-        try:
-            with self.storage.create(path) as file:
-                size, footer_bytes, footer_crc32 = write_chunk(file, footer, groups, self.plan.references)
-        except OSError as error:
-            raise DatasetError(
-                f"{self.storage.root}/{path}: can't be written: {error.strerror or error}"
-            ) from error
+        with self.storage.create(path) as file:
+            size, footer_bytes, footer_crc32 = write_chunk(file, footer, groups, self.plan.references)
         zones = [group.zone() for group in footer.row_groups]
         return ChunkEntry(path, reference_id, start, end, size, footer.hot, footer_bytes, footer_crc32, zones)

@@ -9,8 +9,8 @@ from itertools import accumulate, compress, groupby
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from bams3.errors import UsageError
-from bams3.regions import UNPLACED, Region, merge_regions
 from bams3.operations.select import gather, keep_flags, keep_mapq, keep_overlapping
+from bams3.regions import UNPLACED, Region, merge_regions
 
 if TYPE_CHECKING:
     from bams3.chunk.reader import RowGroup

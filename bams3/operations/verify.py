@@ -1,7 +1,7 @@
 """Is a dataset whole and right? Every checksum, count and window; and, against its source, every record."""
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import zip_longest
+from itertools import pairwise, zip_longest
 from typing import Any
 
 from bams3.chunk.reader import Chunk, RowGroup
@@ -77,7 +77,7 @@ def _check_row_group(dataset: DatasetReader, entry: ChunkEntry, group: RowGroup,
     if entry.reference_id != layout.UNPLACED:
         if max(group.min_pos, 0) < entry.start or group.max_pos >= entry.end:
             problems.append(f"{group.name}: reads that start outside the window [{entry.start}, {entry.end})")
-        if any(a > b for a, b in zip(group.pos, group.pos[1:], strict=False)):
+        if any(a > b for a, b in pairwise(group.pos)):
             problems.append(f"{group.name}: records out of order")
     return problems
 
@@ -114,7 +114,7 @@ def _compare(dataset: DatasetReader, source: str, workers: int, reference: str |
 def _records(blocks: Iterable[Any]) -> Iterator[bytes]:
     for block in blocks:
         view, offsets = memoryview(block.data), block.offsets
-        for start, end in zip(offsets, offsets[1:], strict=False):
+        for start, end in pairwise(offsets):
             yield bytes(view[start:end])
 
 

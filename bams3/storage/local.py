@@ -1,13 +1,29 @@
 """Objects as files below a directory."""
 
+import io
 import os
 import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 TEMPORARY = ".incomplete-"  # prefix of files that are being written
+
+
+class _NamedFile(io.FileIO):
+    """A file whose write errors say which object could not be written."""
+
+    def __init__(self, path: str, target: str) -> None:
+        super().__init__(path, "wb")
+        self._target = target
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            error.filename = self._target
+            raise
 
 
 class LocalStorage:
@@ -44,7 +60,7 @@ class LocalStorage:
         os.makedirs(folder, exist_ok=True)
         temporary = os.path.join(folder, f"{TEMPORARY}{secrets.token_hex(6)}-{name}")
         try:
-            with open(temporary, "wb") as file:
+            with io.BufferedWriter(_NamedFile(temporary, target)) as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, BinaryIO
 
+from bams3.errors import UsageError
 from bams3.operations.coverage.bed import levels_for
 from bams3.operations.coverage.bedfile import BedFile
 from bams3.operations.coverage.depth import Depth
@@ -16,7 +17,6 @@ from bams3.operations.coverage.intervals import Intervals, read_bed, windows
 from bams3.operations.coverage.measure import Histogram, bases_covered, means, medians
 from bams3.operations.coverage.options import CoverageOptions, quantize_labels
 from bams3.operations.coverage.report import SUMMARY_HEADER, Totals, distribution
-from bams3.errors import UsageError
 
 DEEPEST_WINDOW = 999
 """Windows of a greater mean depth are counted as of this one in the regions' distribution."""
