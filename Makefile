@@ -10,6 +10,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 KERNELS = $(shell find bams3 -name '*.pyx' -o -name '*.pxd')
+SOURCES = $(shell find bams3 -name '*.py')
 CORES  ?= $(shell nproc)
 
 INSTALLED = $(VENV)/.installed
@@ -35,7 +36,7 @@ $(LINTERS): $(INSTALLED)
 	@touch $@
 
 # The same kernels with every index checked, for tests with malformed input.
-$(CHECKED): $(INSTALLED)
+$(CHECKED): $(INSTALLED) $(SOURCES)
 	BAMS3_BOUNDS_CHECKS=1 $(BIN)/python setup.py --quiet build --build-lib build/checked --build-temp build/checked-objects
 	@touch $@
 

@@ -1,40 +1,62 @@
 """The Python interface: `bams3.open`, `Dataset`, `read_chunk`.
 
 Positions are 0-based, ends exclusive; only region strings ("chr1:1-100") are 1-based and closed, as in
-samtools. `fetch`, `count` and `header` behave as pysam's.
+samtools. `fetch`, `count` and `header` behave as pysam's. A `Dataset` may be used by several threads at once.
+What a caller can do wrong, or a damaged file, raises a subclass of `bams3.Bams3Error`.
 """
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from operator import index
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from bams3.chunk.reader import Chunk as StoredChunk
 from bams3.chunk.reader import open_chunk
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import UsageError
 from bams3.operations.query import FilterColumns, RecordFilter, columns, count, in_order, query
-from bams3.regions import Region, parse_regions
+from bams3.regions import UNPLACED, Region, parse_regions
 
 if TYPE_CHECKING:
     import numpy as np
+    import pyarrow
     import pysam
 
-RegionLike = str | tuple[str, int, int]
+    from bams3.sources.header import Header
+    from bams3.sources.records import RecordBlock
+
+Uri = str | os.PathLike[str]
+RegionLike = str | tuple[str, int | None, int | None]
+Workers = int | Literal["auto"]
 DEFAULT_FIELDS = ("qname", "flag", "rname", "pos", "endpos", "mapq", "cigar")
 
+# The fields of `query`, and the dtypes of their columns; tags, such as "[NM]", are "O".
+_DTYPES = {
+    "qname": "O", "flag": "u2", "rname": "O", "pos": "i4", "endpos": "i4", "mapq": "u1", "cigar": "O",
+    "mrname": "O", "mpos": "i4", "tlen": "i4", "seq": "O", "qual": "O", "ncigar": "u4", "qlen": "i8", "rlen": "i8",
+    "refid": "i8", "mrefid": "i4", "library": "O", "sclen": "i8", "hclen": "i8",
+}  # fmt: skip
+_ARRAY_DTYPES = {"c": "i1", "C": "u1", "s": "<i2", "S": "<u2", "i": "<i4", "I": "<u4", "f": "<f4"}
+_QUAL_TEXT = {quality: quality + 33 for quality in range(256 - 33)}
 
-def open(uri: Any) -> "Dataset":
+
+def open(uri: Uri) -> "Dataset":
     """Open a dataset at a path or URI. Raises DatasetError if there is none, FormatError if it is damaged."""
     return Dataset(DatasetReader(uri))
 
 
-def read_chunk(path: Any) -> "Chunk":
-    """Open one chunk, with nothing else at hand. Raises FormatError if it is damaged."""
+def read_chunk(path: Uri) -> "Chunk":
+    """Open one chunk, with nothing else at hand. Raises FormatError if it is missing or damaged."""
     return Chunk(open_chunk(path))
 
 
 class ChunkInfo(NamedTuple):
-    """Where a chunk is and what it holds: reads of `contig` (None: no position) that start in [start, end)."""
+    """Where a chunk is and what it holds: reads of `contig` (None: no position) that start in [start, end).
+
+    `path` is for `read_chunk`; `bytes` is the size of the chunk.
+    """
 
     path: str
     contig: str | None
@@ -45,20 +67,54 @@ class ChunkInfo(NamedTuple):
 
 
 class Table(dict[str, Any]):
-    """Columns by name, all of one length: numbers as numpy arrays, text as arrays of str (dtype object)."""
+    """Columns by name: numpy arrays, shape (records,). A pandas.DataFrame can be made of it as it stands.
 
-    def to_arrow(self) -> Any:
-        """As a pyarrow.Table (needs pyarrow: the extra `arrow`)."""
+    Numbers have integer dtypes that do not depend on the records. Text is str in arrays of dtype object, as
+    SAM writes it: `*` for what is missing. Tags are in arrays of dtype object too: int, float, str, a numpy
+    array for an array, or None where a record lacks the tag.
+    """
+
+    @property
+    def records(self) -> int:
+        """Number of records: the length of every column."""
+        return len(next(iter(self.values()), ()))
+
+    def to_arrow(self) -> "pyarrow.Table":
+        """As a pyarrow.Table, None as null (needs pyarrow: the extra `arrow`).
+
+        Raises UsageError where a tag's values are of types that do not go into one column.
+        """
         import pyarrow
 
-        return pyarrow.table({name: pyarrow.array(column) for name, column in self.items()})
+        made = {}
+        for name, column in self.items():
+            try:
+                made[name] = pyarrow.array(column, pyarrow.string() if _DTYPES.get(name) == "O" else None)
+            except pyarrow.ArrowException as error:
+                raise UsageError(f"{name} does not fit an Arrow column: {error}") from error
+        return pyarrow.table(made)
 
 
 class Dataset:
-    """A committed dataset; `bams3.open` makes it."""
+    """A committed dataset; `bams3.open` makes it.
+
+    The methods that choose records share these parameters:
+
+    - `contig`, `start`, `stop`: records that overlap [start, stop) of a contig, 0-based; by default from its
+      first to its last base, and a `stop` past that is clipped. None overlaps an interval of no bases.
+      The contig "*" is the records with no position. `region` instead is a string, 1-based and closed.
+    - `filter`: an expression in samtools' filter language; `require_flags` and `exclude_flags`: FLAG bits
+      that must all be set, or all be clear (samtools' -f and -F); `min_mapq`: least mapping quality (-q).
+    - `workers`: threads that read and decode; "auto" for all available cores.
+
+    UsageError is raised for an unknown contig, a start past the stop or past the contig's end, and an
+    expression that is not valid, FormatError where the dataset is damaged.
+    """
 
     def __init__(self, reader: DatasetReader) -> None:
         self._reader = reader
+        self._references = reader.references
+        self._contigs = {name: (i, length) for i, (name, length) in enumerate(self._references)}
 
     def __repr__(self) -> str:
         manifest = self._reader.manifest
@@ -81,20 +137,21 @@ class Dataset:
     @property
     def references(self) -> tuple[str, ...]:
         """Names of the contigs, by reference id."""
-        return tuple(name for name, _ in self._reader.references)
+        return tuple(name for name, _ in self._references)
 
     @property
     def lengths(self) -> tuple[int, ...]:
         """Lengths of the contigs in bp, by reference id."""
-        return tuple(length for _, length in self._reader.references)
+        return tuple(length for _, length in self._references)
 
     @cached_property
     def chunks(self) -> list[ChunkInfo]:
         """All chunks, in the order of the BAM."""
+        names = dict(enumerate(self.references))
         return [
             ChunkInfo(
-                f"{self.uri}/{entry.path}", self.references[entry.reference_id] if entry.reference_id >= 0 else None,
-                entry.start, entry.end, entry.records, entry.size,
+                f"{self.uri}/{entry.path}", names.get(entry.reference_id), entry.start, entry.end, entry.records,
+                entry.size,
             )
             for entry in self._reader.index
         ]  # fmt: skip
@@ -110,94 +167,117 @@ class Dataset:
 
     def count(
         self, contig: str | None = None, start: int | None = None, stop: int | None = None,
-        region: str | None = None, *, filter: str | None = None, require_flags: int = 0, exclude_flags: int = 0,
-        min_mapq: int = 0, workers: int = 1,
+        region: str | None = None, *, until_eof: bool = False, filter: str | None = None, require_flags: int = 0,
+        exclude_flags: int = 0, min_mapq: int = 0, workers: Workers = 1,
     ) -> int:  # fmt: skip
-        """Number of records that overlap a region (default: all contigs) and pass the filters.
-
-        `filter`: an expression in samtools' language; the flags are samtools' -f and -F, `min_mapq` its -q.
-        """
-        chosen = self._region(contig, start, stop, region)
-        return count(self._reader, chosen, _filter(filter, require_flags, exclude_flags, min_mapq), workers)
+        """Number of records that `fetch` would give; where the index tells it, nothing else is read."""
+        chosen = self._chosen(contig, start, stop, region, until_eof)
+        record_filter = _filter(filter, require_flags, exclude_flags, min_mapq)
+        return count(self._reader, chosen, record_filter, _threads(workers))
 
     def coverage(
         self, contig: str, start: int | None = None, stop: int | None = None, *, fast_mode: bool = False,
         exclude_flags: int = 1796, min_mapq: int = 0,
     ) -> "np.ndarray":  # fmt: skip
-        """Depth of [start, stop) of a contig: int32, shape (stop - start,); as mosdepth counts it.
+        """Depth of [start, stop) of a contig, as mosdepth counts it: int32, shape (stop - start,).
 
         Bases where both mates of a pair lie count once, unless `fast_mode`, which also counts deletions and
-        skips.
+        skips. A `stop` past the contig's end is clipped, and the array with it.
         """
         import numpy as np
 
         from bams3.operations.coverage import CoverageOptions, depth_array
 
-        (chosen,) = self._region(contig, start, stop, None)
+        window = self._window(contig, start, stop)
         options = CoverageOptions(fast_mode=fast_mode, exclude_flags=exclude_flags, min_mapq=min_mapq)
-        groups = self._reader.row_groups(*chosen)
-        return np.frombuffer(depth_array(groups, *chosen, options), np.int32)
+        groups = self._reader.row_groups(*window)
+        return np.frombuffer(depth_array(groups, *window, options), np.int32)
 
     def fetch(
         self, contig: str | None = None, start: int | None = None, stop: int | None = None,
-        region: str | None = None, *, until_eof: bool = False, filter: str | None = None, workers: int = 1,
+        region: str | None = None, *, until_eof: bool = False, filter: str | None = None, require_flags: int = 0,
+        exclude_flags: int = 0, min_mapq: int = 0, workers: Workers = 1,
     ) -> Iterator["pysam.AlignedSegment"]:  # fmt: skip
-        """Records that overlap a region as pysam.AlignedSegment; default: of all contigs, and those with no
-        position too with `until_eof`, as pysam."""
-        chosen = None if until_eof else self._region(contig, start, stop, region)
-        yield from _segments(query(self._reader, chosen, _filter(filter), workers), self._reader.header)
+        """Records that overlap a region, in order; by default those of all contigs, and with `until_eof` also
+        those with no position, as pysam.
+
+        They are decoded while the caller goes through them, a little ahead; leaving the iterator ends that.
+        """
+        chosen = self._chosen(contig, start, stop, region, until_eof)
+        record_filter = _filter(filter, require_flags, exclude_flags, min_mapq)
+        return _segments(query(self._reader, chosen, record_filter, _threads(workers)), self._reader.header)
 
     def query(
-        self, regions: RegionLike | Sequence[RegionLike] | None = None, fields: Sequence[str] = DEFAULT_FIELDS, *,
-        filter: str | None = None, require_flags: int = 0, exclude_flags: int = 0, min_mapq: int = 0,
-        workers: int = 1,
+        self, regions: RegionLike | Iterable[RegionLike] | None = None, fields: str | Sequence[str] = DEFAULT_FIELDS,
+        *, filter: str | None = None, require_flags: int = 0, exclude_flags: int = 0, min_mapq: int = 0,
+        workers: Workers = 1,
     ) -> Table:  # fmt: skip
-        """Columns of the records that overlap any of `regions` (default: everything), each record once.
+        """Columns of the records that overlap any of `regions` (default: every record), each record once.
 
-        `fields`: qname flag rname pos endpos mapq cigar mrname mpos tlen seq qual ncigar qlen rlen refid mrefid
-        library sclen hclen, and tags as "[NM]"; only what they need is read. `regions`: strings, or (contig,
-        start, stop), 0-based. Raises UsageError for an unknown field or contig.
+        `regions`: strings, or (contig, start, stop), 0-based. `fields`: qname flag rname pos endpos mapq cigar
+        mrname mpos tlen seq qual, ncigar (operations), qlen rlen (bases of the CIGAR on the read and the
+        reference), sclen hclen (bases clipped), refid mrefid library, and tags as "[NM]"; only what they need is
+        read. pos and mpos are 0-based, -1 if missing; endpos is exclusive. Raises UsageError for an unknown field.
         """
+        names = _fields(fields)
         chosen = None if regions is None else self._regions(regions)
         record_filter = _filter(filter, require_flags, exclude_flags, min_mapq)
-        return _table(columns(self._reader, chosen, record_filter, fields, workers), fields)
+        return _table(columns(self._reader, chosen, record_filter, names, _threads(workers)), names)
 
     def query_parallel(
-        self, regions: Iterable[RegionLike], workers: int | str = "auto", fields: Sequence[str] = DEFAULT_FIELDS,
-        filter: str | None = None,
+        self, regions: Iterable[RegionLike], workers: Workers = "auto", fields: str | Sequence[str] = DEFAULT_FIELDS,
+        *, filter: str | None = None, require_flags: int = 0, exclude_flags: int = 0, min_mapq: int = 0,
     ) -> Iterator[Table]:  # fmt: skip
-        """`query` of each region, in their order, by `workers` threads."""
-        from bams3.operations.convert import worker_count
+        """`query` of each region by itself, by `workers` threads: tables in the order of the regions.
 
-        def one(region: RegionLike) -> Table:
-            return self.query([region], fields, filter=filter)
+        A record that overlaps two regions is in the tables of both.
+        """
+        chosen = [self._regions(region) for region in _each(regions)]
+        names = _fields(fields)
+        record_filter = _filter(filter, require_flags, exclude_flags, min_mapq)
 
-        yield from in_order(one, regions, worker_count(workers))
+        def one(region: list[Region]) -> Table:
+            return _table(columns(self._reader, region, record_filter, names), names)
 
-    def _region(
-        self, contig: str | None, start: int | None, stop: int | None, region: str | None
-    ) -> list[Region]:
-        references = self._reader.references
+        return in_order(one, chosen, _threads(workers))
+
+    def _chosen(
+        self, contig: str | None, start: int | None, stop: int | None, region: str | None, until_eof: bool
+    ) -> list[Region] | None:
+        """What the parameters of `fetch` choose; None for everything."""
+        if contig is None and (start is not None or stop is not None):
+            raise UsageError("start and stop need a contig")
         if region is not None:
-            return parse_regions([region], references)
-        if contig is None:
-            return parse_regions(["*"], references)
-        return [_window(references, contig, start, stop)]
+            if contig is not None:
+                raise UsageError(f"give a contig or a region, not both ({contig!r}, {region!r})")
+            return parse_regions([region], self._references)
+        if contig is not None:
+            return self._regions((contig, start, stop))
+        return None if until_eof else parse_regions(["*"], self._references)
 
-    def _regions(self, regions: RegionLike | Sequence[RegionLike]) -> list[Region]:
-        references = self._reader.references
-        if isinstance(regions, str) or (
-            isinstance(regions, tuple) and len(regions) == 3 and isinstance(regions[1], int)
-        ):
-            regions = [regions]  # type: ignore[list-item]
+    def _regions(self, regions: RegionLike | Iterable[RegionLike]) -> list[Region]:
         chosen: list[Region] = []
-        for region in regions:
-            chosen += (
-                parse_regions([region], references)
-                if isinstance(region, str)
-                else [_window(references, *region)]
-            )
+        for region in _each(regions):
+            if isinstance(region, str):
+                chosen += parse_regions([region], self._references)
+            elif region[0] == "*":
+                chosen.append(UNPLACED)
+            else:
+                window = self._window(*region)
+                chosen += [window] if window.start < window.end else []
         return chosen
+
+    def _window(self, contig: str, start: int | None, stop: int | None) -> Region:
+        if contig not in self._contigs:
+            raise UsageError(f"unknown contig {contig!r}")
+        reference_id, length = self._contigs[contig]
+        first = 0 if start is None else index(start)
+        last = length if stop is None else index(stop)
+        if first > length:
+            raise UsageError(f"{contig}: start {first} is past the end of the contig ({length} bp)")
+        if not 0 <= first <= last:
+            raise UsageError(f"{contig}: from {first} to {last} is not an interval (0 <= start <= stop)")
+        return Region(reference_id, first, min(last, length))
 
 
 class Chunk:
@@ -206,6 +286,9 @@ class Chunk:
     def __init__(self, chunk: StoredChunk) -> None:
         self._chunk = chunk
         self._footer = chunk.footer
+
+    def __repr__(self) -> str:
+        return f"<bams3.Chunk {self._chunk.name}: {self.records} records of {self.contig or 'no contig'}>"
 
     @property
     def contig(self) -> str | None:
@@ -224,7 +307,7 @@ class Chunk:
         return self._footer.records
 
     @cached_property
-    def _header(self) -> Any:
+    def _header(self) -> "Header":
         """A header of the references that the records mention, each at its id; the others have made-up names."""
         from bams3.sources.header import Header
 
@@ -232,31 +315,32 @@ class Chunk:
         last = max(known, default=-1)
         return Header(b"", tuple(known.get(i, (f"unknown_{i}", 0)) for i in range(last + 1)))
 
-    def query(self, fields: Sequence[str] = DEFAULT_FIELDS) -> Table:
-        """Columns of the records; `fields` as in `Dataset.query`."""
+    def query(self, fields: str | Sequence[str] = DEFAULT_FIELDS) -> Table:
+        """Columns of the records; `fields` as in `Dataset.query`, but a chunk knows of no library."""
+        names = _fields(fields)
         groups = (FilterColumns(group, self._header) for group in self._chunk.row_groups)
-        return _table(({name: group[name] for name in fields} for group in groups), fields)
+        return _table(({name: group[name] for name in names} for group in groups), names)
 
     def fetch(self) -> Iterator["pysam.AlignedSegment"]:
-        """The records as pysam.AlignedSegment."""
-        yield from _segments((group.block() for group in self._chunk.row_groups), self._header)
+        """The records in order. Their header has the references that they mention, and nothing else."""
+        return _segments((group.block() for group in self._chunk.row_groups), self._header)
 
 
-def _window(
-    references: Sequence[tuple[str, int]], contig: str, start: int | None, stop: int | None
-) -> Region:
-    for reference_id, (name, length) in enumerate(references):
-        if name == contig:
-            first, last = start or 0, length if stop is None else min(stop, length)
-            if not 0 <= first <= last:
-                raise UsageError(
-                    f"{contig}: start {start} and stop {stop} are not a region of its {length} bp"
-                )
-            return Region(reference_id, first, last)
-    raise UsageError(f"unknown contig {contig!r}")
+def _each(regions: RegionLike | Iterable[RegionLike]) -> Iterable[RegionLike]:
+    """The regions, of which one may stand alone: a string, or a tuple of contig, start, stop."""
+    alone = isinstance(regions, tuple) and len(regions) == 3 and not isinstance(regions[1], str | tuple)
+    return [regions] if isinstance(regions, str) or alone else regions  # type: ignore[list-item, return-value]
 
 
-def _filter(text: str | None, require: int = 0, exclude: int = 0, min_mapq: int = 0) -> RecordFilter:
+def _fields(fields: str | Sequence[str]) -> tuple[str, ...]:
+    names = (fields,) if isinstance(fields, str) else tuple(dict.fromkeys(fields))
+    for name in names:
+        if name not in _DTYPES and not (len(name) == 4 and name[0] == "[" and name[3] == "]"):
+            raise UsageError(f"unknown field {name!r}: the fields are {' '.join(_DTYPES)} and tags as [NM]")
+    return names
+
+
+def _filter(text: str | None, require: int, exclude: int, min_mapq: int) -> RecordFilter:
     if text is None:
         return RecordFilter(require, exclude, min_mapq)
     from bams3.operations.filters import Expression
@@ -264,13 +348,23 @@ def _filter(text: str | None, require: int = 0, exclude: int = 0, min_mapq: int 
     return RecordFilter(require, exclude, min_mapq, None, Expression(text))
 
 
-def _segments(blocks: Iterable[Any], header: Any) -> Iterator["pysam.AlignedSegment"]:
+def _threads(workers: Workers) -> int:
+    if workers == 1:
+        return 1
+    from bams3.operations.convert import worker_count
+
+    return worker_count(workers)
+
+
+def _segments(blocks: Iterator["RecordBlock"], header: "Header") -> Iterator["pysam.AlignedSegment"]:
     """Records as pysam has them: through a pipe, as uncompressed BAM."""
     import pysam
 
     from bams3.operations.export import bam_bytes, piped
 
+    # Blocks are closed last, when the thread that takes them has ended: that ends the threads which make them.
     with (
+        closing(blocks),  # type: ignore[type-var]
         piped(bam_bytes(blocks, header)) as pipe,
         pysam.AlignmentFile(pipe, "rb", check_sq=False) as alignments,
     ):
@@ -280,9 +374,30 @@ def _segments(blocks: Iterable[Any], header: Any) -> Iterator["pysam.AlignedSegm
 def _table(parts: Iterable[Mapping[str, Any]], fields: Sequence[str]) -> Table:
     import numpy as np
 
-    pieces: dict[str, list[Any]] = {name: [] for name in fields}
+    pieces = {name: [np.empty(0, _DTYPES.get(name, "O"))] for name in fields}
     for part in parts:
-        for name in fields:
-            column = part[name]
-            pieces[name].append(column if isinstance(column, np.ndarray) else np.array(column, dtype=object))
-    return Table((name, np.concatenate(piece) if piece else np.array([])) for name, piece in pieces.items())
+        for name, column in pieces.items():
+            column.append(_array(name, part[name]))
+    return Table((name, np.concatenate(column)) for name, column in pieces.items())
+
+
+def _array(name: str, values: Any) -> "np.ndarray":
+    """A column of a row group as `Table` has it: texts as SAM has them, array tags as arrays."""
+    import numpy as np
+
+    if _DTYPES.get(name, "O") != "O":
+        return np.asarray(values, _DTYPES[name])
+    if name == "seq":
+        values = [text or "*" for text in values]
+    elif name == "qual":
+        values = [text.translate(_QUAL_TEXT) if text and text[0] != "\xff" else "*" for text in values]
+    elif name[0] == "[":
+        values = [_elements(value) if isinstance(value, bytes) else value for value in values]
+    return np.fromiter(values, object, len(values))
+
+
+def _elements(value: bytes) -> "np.ndarray":
+    """The elements of an array tag; `value` as BAM has it: subtype, number, elements."""
+    import numpy as np
+
+    return np.frombuffer(value[5:], _ARRAY_DTYPES[chr(value[0])])

@@ -1,9 +1,7 @@
 """Coverage against mosdepth: every file, byte for byte after decompression."""
 
 import gzip
-import os
 import random
-import shutil
 import subprocess
 import sys
 from array import array
@@ -11,6 +9,7 @@ from pathlib import Path
 
 import pysam
 import pytest
+from conftest import need
 from coverage_bams import CONTIGS, hostile_bam, sparse_bam, write_bam
 from coverage_groups import row_group, row_groups
 
@@ -95,8 +94,7 @@ def bed(tmp_path):
 
 def mosdepth(bam: str, prefix: Path, arguments: list[str]) -> dict[str, bytes]:
     """Run mosdepth; returns the content of its files by suffix."""
-    if not shutil.which("mosdepth"):
-        pytest.fail("mosdepth 0.3.3 is needed to compare with")
+    need("mosdepth")
     prefix.parent.mkdir()
     subprocess.run(["mosdepth", *arguments, str(prefix), bam], check=True, capture_output=True)
     return contents(prefix)
@@ -357,14 +355,3 @@ def test_starts_quickly(tmp_path):
         "assert not {'numpy', 'pysam'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program, str(tmp_path / "out")], check=True)
-
-
-@pytest.mark.parametrize("bam", sorted(Path(os.environ.get("BAMS3_TEST_BAMS") or "/nowhere").glob("*.bam")))
-def test_real_bams(bam, tmp_path):
-    """Every BAM in the directory that BAMS3_TEST_BAMS names, if any."""
-    copy = shutil.copy(bam, tmp_path / "real.bam")
-    pysam.index(str(copy))
-    arguments = ["-n", "-b", "1000", "-T", "1,10", "-q", "0:1:5:"]
-    expected = mosdepth(str(copy), tmp_path / "m" / "out", arguments)
-    options = {"per_base": False, "by": 1000, "thresholds": "1,10", "quantize": "0:1:5:"}
-    assert ours(str(copy), tmp_path / "b" / "out", 997, **options) == expected

@@ -1,21 +1,20 @@
 """Filter expressions, against `samtools view -e` on made and real reads."""
 
 import random
-import shutil
 import subprocess
 import sys
 from itertools import islice
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pysam
 import pytest
+from conftest import need, real_bams
 
 from bams3.errors import UsageError
 from bams3.operations.filters import Expression
 
-REAL = sorted((Path(__file__).parents[2] / "shared" / "data").glob("*.bam"))
+REAL = real_bams()
 HEADER = {
     "HD": {"VN": "1.6"},
     "SQ": [{"SN": "chr1", "LN": 100_000}, {"SN": "chr2", "LN": 100_000}, {"SN": "HLA-A*01:01", "LN": 5_000}],
@@ -116,8 +115,7 @@ def columns_of(reads, header):
 
 def build(records, header, path):
     """A BAM of `records`, and their columns."""
-    if not shutil.which("samtools"):
-        pytest.fail("samtools is needed")
+    need("samtools")
     with pysam.AlignmentFile(path, "wb", header=header) as file:
         for record in records:
             file.write(record)
@@ -488,7 +486,7 @@ def test_long_chains():
 
 def test_parsing_and_zones_need_no_numpy():
     program = (
-        "import sys; from types import SimpleNamespace as Zone; from bams3.operations import filters, regions\n"
+        "import sys; from types import SimpleNamespace as Zone; from bams3.operations import filters\n"
         "filters.Expression('mapq > 3').may_match(Zone(min_mapq=0, max_mapq=0))\n"
         "sys.exit('numpy' in sys.modules)"
     )

@@ -2,12 +2,12 @@
 
 import gzip
 import random
-import shutil
 import subprocess
 from itertools import pairwise
 
 import pysam
 import pytest
+from conftest import need
 
 from bams3.errors import UsageError
 from bams3.regions import UNPLACED, Region, merge_regions, parse_regions, read_bed
@@ -199,8 +199,7 @@ def test_unreadable_bed(tmp_path, content):
 @pytest.fixture(scope="module")
 def reads(tmp_path_factory):
     """An indexed BAM with reads of 1 to 40 bases all over the short contigs, and their intervals by name."""
-    if not shutil.which("samtools"):
-        pytest.fail("samtools is needed")
+    need("samtools")
     path = str(tmp_path_factory.mktemp("reads") / "x.bam")
     draw = random.Random(2)
     references = [(name, min(length, 3_000)) for name, length in REFERENCES]

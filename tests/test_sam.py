@@ -1,9 +1,7 @@
 """SAM text against `samtools view`: real files, and records that are odd but valid."""
 
 import gzip
-import os
 import random
-import shutil
 import struct
 import subprocess
 from array import array
@@ -11,6 +9,7 @@ from pathlib import Path
 
 import hostile
 import pytest
+from conftest import need, real_bams
 from hostile import tag
 from hypothesis import given, settings
 
@@ -19,8 +18,7 @@ from bams3.operations.sam import ReferenceNames, format_sam
 from bams3.sources.header import Header
 from bams3.sources.records import RecordBlock, walk
 
-DATA = Path(os.environ.get("BAMS3_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
-REAL = sorted(DATA.glob("*.bam"))
+REAL = real_bams()
 HEADER = (
     b"@SQ\tSN:c1\tLN:1000000\n@SQ\tSN:HLA-A*01:01\tLN:2147483647\n",
     [("c1", 1000000), ("HLA-A*01:01", 2147483647)],
@@ -29,8 +27,7 @@ HEADER = (
 
 def samtools(*arguments, **options) -> bytes:
     """What samtools prints."""
-    if shutil.which("samtools") is None:
-        pytest.fail("samtools is needed: apt-get install samtools")
+    need("samtools")
     return subprocess.run(
         ["samtools", *map(str, arguments)], check=True, capture_output=True, **options
     ).stdout

@@ -1,5 +1,6 @@
 """Writing a chunk: row groups in, one object out."""
 
+import builtins
 import shutil
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -26,7 +27,7 @@ class CompressedRowGroup:
     references: list[int]
     read_groups: list[str]
     crc32: int
-    streams: dict[str, tuple[str, bytes, int]]
+    streams: dict[str, tuple[str, builtins.bytes, int]]
 
 
 def compress_row_group(block: Any, reference_id: int, level: int) -> CompressedRowGroup:

@@ -1,6 +1,6 @@
 """bams3 query, bams3 to-bam."""
 
-from typing import Any
+from typing import Any, Literal
 
 from bams3.cli.options import add_help, add_workers, flag_bits, fraction, parser
 from bams3.errors import UsageError
@@ -141,9 +141,6 @@ def _expression(text: str | None) -> Any:
     return Expression(text)
 
 
-def _format_of(path: str) -> str:
+def _format_of(path: str) -> Literal["sam", "bam", "cram"]:
     """Of a file by its name; SAM where that does not tell, as samtools view."""
-    for ending in ("bam", "cram"):
-        if path.endswith(f".{ending}"):
-            return ending
-    return "sam"
+    return "bam" if path.endswith(".bam") else "cram" if path.endswith(".cram") else "sam"

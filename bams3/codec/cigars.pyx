@@ -20,7 +20,7 @@ from libc.string cimport memcmp, memcpy, memset
 from bams3.buffer cimport Buffer
 from bams3.codec.primitives cimport (
     Cursor, get_short, load_u32, open_cursor, put_short, record_cigar, record_cigar_count, record_end, record_flag,
-    record_l_seq, record_pos, record_tags, tag_width,
+    record_l_seq, record_pos, record_ref, record_tags, tag_width,
 )
 
 from bams3.errors import FormatError, SourceError
@@ -83,7 +83,7 @@ cdef bint resolve(const uint8_t *r, const uint8_t **operations, int64_t *count) 
     if load_u32(operations[0] + 4) & 15 != REF_SKIP or record_l_seq(r) >= 1 << 28:
         return False
     tag = find_cg(r)
-    if tag == NULL:
+    if tag == NULL or load_u32(tag) < 2 or record_ref(r) < 0 or record_pos(r) < 0:  # as htslib's bam_tag2cigar
         return False
     for k in range(load_u32(tag)):
         if load_u32(tag + 4 + 4 * k) & 15 > 8:

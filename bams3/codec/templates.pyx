@@ -51,16 +51,22 @@ cdef inline bint is_mate(const uint8_t *r) noexcept nogil:
     return record_flag(r) & (PROPER_PAIR | SUPPLEMENTARY) == PROPER_PAIR
 
 
-cdef bint may_cross(const uint8_t *r, bint first, bint last, int64_t low, int32_t end) noexcept nogil:
+cdef bint may_cross(
+    const uint8_t *r, bint first, bint last, int64_t low, int64_t high, int32_t end
+) noexcept nogil:
     """Can this mate overlap with one of another row group, as mosdepth looks for it?
 
-    ``first``/``last``: it is the first/last mate of its name here; ``low``: POS of the first record here.
+    ``first``/``last``: it is the first/last mate of its name here; ``low``, ``high``: POS of the first and the last
+    record here. Where the mate's position says that it is elsewhere, others of the name here do not matter: a
+    filter may leave them out (secondary alignments above all).
     """
     cdef bint together = record_next_ref(r) == record_ref(r)
     cdef int32_t pos = record_pos(r), next_pos = record_next_pos(r)
-    if last and together and pos <= next_pos < end:
+    if together and pos <= next_pos < end and (last or next_pos >= high):
         return True
-    return first and (pos < low + NEAR or not together or next_pos <= low)
+    if together and next_pos <= low:
+        return True
+    return first and (pos < low + NEAR or not together)
 
 
 cdef void find_borders(
@@ -69,9 +75,10 @@ cdef void find_borders(
 ) noexcept nogil:
     """Set ``is_border[i]`` to 1 for the records whose template may have mates in other row groups.
 
-    ``is_border`` (all 0 at first) meanwhile notes which records are the first (2) and last (4) mate of their name.
+    ``is_border`` (all 0 at first) meanwhile notes which records are mates (not 0), the first (2) and last (4) of their name.
     """
     cdef Py_ssize_t n = previous.shape[0], i
+    cdef int64_t low = record_pos(&data[offsets[0]]), high = record_pos(&data[offsets[n - 1]])
     cdef int32_t j
     for i in range(n):
         if not is_mate(&data[offsets[i]]):
@@ -85,8 +92,8 @@ cdef void find_borders(
             is_border[j] &= 2
             is_border[j] |= 8
     for i in range(n):
-        is_border[i] = is_border[i] & 6 and may_cross(
-            &data[offsets[i]], is_border[i] & 2, is_border[i] & 4, record_pos(&data[offsets[0]]), end[i]
+        is_border[i] = is_border[i] != 0 and may_cross(
+            &data[offsets[i]], is_border[i] & 2, is_border[i] & 4, low, high, end[i]
         )
 
 

@@ -4,6 +4,7 @@ docs/format.md specifies both. The manifest is written last: a dataset exists if
 Nothing in either depends on when, where or in how many jobs it was made.
 """
 
+import builtins
 import hashlib
 import json
 import zlib
@@ -107,7 +108,7 @@ class Manifest:
     format: str = FORMAT
     version: int = VERSION
 
-    def to_bytes(self) -> bytes:
+    def to_bytes(self) -> builtins.bytes:
         """JSON, one key a line."""
         document = {"format": FORMAT, "version": VERSION} | asdict(self) | {"counts": self.counts.to_json()}
         lines = (
@@ -117,7 +118,7 @@ class Manifest:
         return ("{\n" + ",\n".join(lines) + "\n}\n").encode()
 
     @classmethod
-    def from_bytes(cls, data: bytes, name: str) -> "Manifest":
+    def from_bytes(cls, data: builtins.bytes, name: str) -> "Manifest":
         """Parse. Raises FormatError for a newer version or damage, DatasetError if it is not a dataset's."""
         try:
             document = json.loads(data)

@@ -36,7 +36,7 @@ class DatasetReader:
             pass
         return f"not a bams3 dataset (no {layout.METADATA}); give the directory that bams3 convert wrote"
 
-    @property
+    @cached_property
     def references(self) -> list[tuple[str, int]]:
         """(name, length) of every contig, by reference id."""
         return [(name, length) for name, length in self.manifest.references]

@@ -294,7 +294,7 @@ class _Conversion:
                     raise SourceError(
                         f"a record starts past the end of {name} ({length} bp) by a whole window"
                     )
-                part.chunks.append(self._write(*key, (group for _, group in items)))
+                part.chunks.append(self._write(key[0], key[1], (group for _, group in items)))
         return part
 
     def _chunk_key(self, reference_id: int, window: int, number: int) -> tuple[int, int]:

@@ -40,7 +40,8 @@ def summary(uri: Any) -> str:
             f"{number:<10} {group.records:<8} {group.min_pos + 1:<11} {group.max_pos + 1:<11} {group.max_end:<11} "
             f"{group.min_mapq}-{group.max_mapq}"
         )
-    stored, raw, codecs = Counter[str](), Counter[str](), {}
+    stored, raw = Counter[str](), Counter[str]()
+    codecs: dict[str, set[str]] = {}
     for group in footer.row_groups:
         for name, entry in group.streams.items():
             stored[name] += entry.stored

@@ -24,12 +24,16 @@ def verify(
     Raises FormatError where the dataset can't be read at all.
     """
     total = Counts.zero()
+    damaged = False
     for problems, counts in in_order(lambda entry: _check_chunk(dataset, entry), dataset.index, workers):
         yield from problems
+        damaged = damaged or bool(problems)
         total.add(counts)
         if progress:
             progress(counts.passed[0] + counts.failed[0])
-    yield from _check_manifest(dataset, total)
+    if not damaged and total != dataset.manifest.counts:
+        yield f"{dataset.uri}: the records' counts are not those of {layout.METADATA}"
+    yield from _check_layout(dataset)
     if against is not None:
         yield from _compare(dataset, str(against), workers, reference)
 
@@ -82,13 +86,10 @@ def _check_row_group(dataset: DatasetReader, entry: ChunkEntry, group: RowGroup,
     return problems
 
 
-def _check_manifest(dataset: DatasetReader, total: Counts) -> Iterator[str]:
-    manifest = dataset.manifest
-    if total != manifest.counts:
-        yield f"{dataset.uri}: the records' counts are not those of {layout.METADATA}"
+def _check_layout(dataset: DatasetReader) -> Iterator[str]:
     from bams3.dataset.manifest import header_id
 
-    if header_id(dataset.header) != manifest.header_id:
+    if header_id(dataset.header) != dataset.manifest.header_id:
         yield f"{dataset.uri}: {layout.HEADER} is not the header of this dataset"
     known = {entry.path for entry in dataset.index}
     for path in dataset.storage.list(layout.DATA):

@@ -45,7 +45,8 @@ def write_part(
         stream.write(json.dumps(head).encode() + b"\n")
         for reference_id, start, end in pieces:
             groups = dataset.row_groups(reference_id, start, end)
-            stream.write(depth_array(groups, reference_id, start, end, options, accept=accept))
+            depth = depth_array(groups, reference_id, start, end, options, accept=accept)
+            stream.write(memoryview(depth).cast("B"))
 
 
 def _pieces(dataset: DatasetReader, windows: Iterable[Window]) -> Iterator[list[int]]:

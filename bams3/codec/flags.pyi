@@ -1,0 +1,10 @@
+from array import array
+from typing import Any
+
+from typing_extensions import Buffer
+
+from bams3.sources.records import RecordBlock
+
+def encode(block: RecordBlock) -> dict[str, Any]: ...
+def decode(stream: Buffer, values: Buffer, n: int) -> array[int]: ...
+def decode_mapq(stream: Buffer, n: int) -> array[int]: ...

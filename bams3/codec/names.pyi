@@ -1,0 +1,9 @@
+from array import array
+from typing import Any
+
+from typing_extensions import Buffer
+
+from bams3.sources.records import RecordBlock
+
+def encode(block: RecordBlock, previous: array[int]) -> dict[str, Any]: ...
+def decode(stream: Buffer, previous: array[int]) -> tuple[Buffer, array[int]]: ...
