@@ -89,7 +89,9 @@ class Table(dict[str, Any]):
         made = {}
         for name, column in self.items():
             try:
-                made[name] = pyarrow.array(column, pyarrow.string() if _DTYPES.get(name) == "O" else None)
+                made[name] = pyarrow.array(
+                    _alike(column), pyarrow.string() if _DTYPES.get(name) == "O" else None
+                )
             except pyarrow.ArrowException as error:
                 raise UsageError(f"{name} does not fit an Arrow column: {error}") from error
         return pyarrow.table(made)
@@ -401,3 +403,16 @@ def _elements(value: bytes) -> "np.ndarray":
     import numpy as np
 
     return np.frombuffer(value[5:], _ARRAY_DTYPES[chr(value[0])])
+
+
+def _alike(column: "np.ndarray") -> Any:
+    """The column; the arrays in it brought to one dtype, for each record's writer chose the narrowest."""
+    import numpy as np
+
+    dtypes = (
+        {value.dtype for value in column if isinstance(value, np.ndarray)} if column.dtype == object else ()
+    )
+    if len(dtypes) < 2:
+        return column
+    common = np.result_type(*dtypes)
+    return [value.astype(common) if isinstance(value, np.ndarray) else value for value in column]

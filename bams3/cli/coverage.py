@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from bams3.cli.options import add_help, flag_bits, fraction, parser
+from bams3.cli.options import add_help, flag_bits, fraction, parser, progress_bar
 from bams3.errors import UsageError
 
 _EXAMPLE = """\
@@ -108,11 +108,14 @@ def _coverage(given: Any) -> None:
             write_part(file, dataset, layout.batch(windows, *given.batch), options, read_groups, accept)
         return
     pieces_of = Gathered(given.gather, dataset, options, read_groups) if given.gather else None
-    write_coverage(
-        given.output,
-        dataset.references,
-        dataset.contig_row_groups,
-        options,
-        accept=accept,
-        pieces_of=pieces_of,
-    )
+    from bams3.operations.query import watched
+
+    with progress_bar("read", dataset.manifest.records) as progress:
+        write_coverage(
+            given.output,
+            dataset.references,
+            lambda contig: watched(dataset.contig_row_groups(contig), lambda group: group.records, progress),
+            options,
+            accept=accept,
+            pieces_of=pieces_of,
+        )

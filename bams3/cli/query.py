@@ -1,8 +1,10 @@
 """bams3 query, bams3 to-bam."""
 
+import sys
+from contextlib import nullcontext
 from typing import Any, Literal
 
-from bams3.cli.options import add_help, add_workers, flag_bits, fraction, parser
+from bams3.cli.options import add_help, add_workers, flag_bits, fraction, parser, progress_bar
 from bams3.errors import UsageError
 
 _QUERY_EXAMPLE = """\
@@ -77,10 +79,12 @@ def _query(argv: list[str]) -> int:
     from bams3.operations.export import write_alignments
 
     blocks = [] if given.header_only else query.query(dataset, regions, record_filter, workers)
-    write_alignments(
-        blocks, dataset.header, given.output, format=given.output_fmt or _format_of(given.output),
-        with_header=given.with_header or given.header_only, workers=workers, reference=given.reference,
-    )  # fmt: skip
+    with _progress(given.output) as progress:
+        write_alignments(
+            query.watched(blocks, len, progress), dataset.header, given.output,
+            format=given.output_fmt or _format_of(given.output), workers=workers, reference=given.reference,
+            with_header=given.with_header or given.header_only,
+        )  # fmt: skip
     return 0
 
 
@@ -111,12 +115,18 @@ def _to_bam(argv: list[str]) -> int:
     from bams3.operations.export import program_line, to_bam
 
     dataset = DatasetReader(given.dataset)
-    to_bam(
-        dataset, given.out, _regions(dataset, given.regions, None), level=given.level,
-        workers=worker_count(given.workers),
-        pg_line=program_line(dataset.header, ["bams3", "to-bam", *argv]) if given.pg else None,
-    )  # fmt: skip
+    with _progress(given.out) as progress:
+        to_bam(
+            dataset, given.out, _regions(dataset, given.regions, None), level=given.level,
+            workers=worker_count(given.workers), progress=progress,
+            pg_line=program_line(dataset.header, ["bams3", "to-bam", *argv]) if given.pg else None,
+        )  # fmt: skip
     return 0
+
+
+def _progress(output: str) -> Any:
+    """A progress bar, unless what is written goes to the same terminal."""
+    return nullcontext() if output == "-" and sys.stdout.isatty() else progress_bar("read")
 
 
 def _regions(dataset: Any, texts: list[str], bed: str | None) -> Any:

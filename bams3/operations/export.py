@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
-from bams3.operations.query import RecordFilter, in_order, query
+from bams3.operations.query import RecordFilter, in_order, query, watched
 
 if TYPE_CHECKING:
     from bams3.dataset.reader import DatasetReader as Dataset
@@ -32,9 +32,13 @@ def to_bam(
     level: int = DEFAULT_LEVEL,
     workers: int = 1,
     pg_line: bytes | None = None,
+    progress: Callable[[int], Any] | None = None,
 ) -> None:
-    """Write a dataset, or what overlaps regions, as BAM: header verbatim, records bit for bit."""
-    blocks = query(dataset, regions, record_filter, workers)
+    """Write a dataset, or what overlaps regions, as BAM: header verbatim, records bit for bit.
+
+    `progress` is called with numbers of records done.
+    """
+    blocks = watched(query(dataset, regions, record_filter, workers), len, progress)
     write_alignments(blocks, dataset.header, out, format="bam", level=level, workers=workers, pg_line=pg_line)
 
 

@@ -166,6 +166,16 @@ def in_order(function: Callable[[Item], Result], items: Iterable[Item], workers:
                 future.cancel()
 
 
+def watched(
+    items: Iterable[Item], size: Callable[[Item], int], progress: Callable[[int], Any] | None
+) -> Iterator[Item]:
+    """`items` as they come, the size of each reported to `progress`."""
+    for item in items:
+        yield item
+        if progress:
+            progress(size(item))
+
+
 def _jobs(
     dataset: Dataset, regions: Iterable[Region] | None, record_filter: RecordFilter
 ) -> Iterator[tuple[RowGroup, list[Interval]]]:
