@@ -18,9 +18,10 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp, memcpy, memset
 
 from bams3.buffer cimport Buffer
-from bams3.codec.primitives cimport (
-    Cursor, get_short, load_u32, open_cursor, put_short, record_cigar, record_cigar_count, record_end, record_flag,
-    record_l_seq, record_pos, record_ref, record_tags, tag_width,
+from bams3.codec.primitives cimport Cursor, get_short, open_cursor, put_short
+from bams3.sources.fields cimport (
+    load_u32, record_cigar, record_cigar_count, record_end, record_flag, record_l_seq, record_pos,
+    record_ref, record_tags, tag_width,
 )
 
 from bams3.errors import FormatError, SourceError

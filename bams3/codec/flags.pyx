@@ -12,7 +12,7 @@ from libc.stdint cimport int16_t, int64_t, uint8_t, uint16_t
 from libc.string cimport memcpy, memset
 
 from bams3.buffer cimport Buffer
-from bams3.codec.primitives cimport load_u16, record_flag, record_mapq
+from bams3.sources.fields cimport load_u16, record_flag, record_mapq
 
 from bams3.errors import FormatError
 

@@ -27,9 +27,8 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
 from libc.string cimport memset
 
 from bams3.buffer cimport Buffer
-from bams3.codec.primitives cimport (
-    difference, record_next_pos, record_next_ref, record_tlen, total, unzigzag, zigzag,
-)
+from bams3.codec.primitives cimport difference, planes, total, unzigzag, zigzag
+from bams3.sources.fields cimport record_next_pos, record_next_ref, record_tlen
 
 from bams3.errors import FormatError
 
@@ -146,20 +145,8 @@ def encode(
             if rule == EXPLICIT or rule == PARTNER_EXPLICIT:
                 length.put_u32(<uint32_t> tlen)
     mentioned = sorted({reference_id, *new_array("i", bytes(ref))} - {-1})
-    streams = {"mate": rules, "mate.ref": planes(ref), "mate.pos": planes(place), "mate.tlen": planes(length)}
+    streams = {"mate": rules, "mate.ref": planes(ref, 4), "mate.pos": planes(place, 4), "mate.tlen": planes(length, 4)}
     return streams, mentioned
-
-
-cdef Buffer planes(Buffer values):
-    """u32 values as four planes: all lowest bytes, …, all highest bytes."""
-    cdef size_t n = values.size // 4, i
-    cdef int b
-    cdef Buffer out = Buffer(values.size)
-    for b in range(4):
-        for i in range(n):
-            out.data[b * n + i] = values.data[4 * i + b]
-    out.size = 4 * n
-    return out
 
 
 cdef inline uint32_t from_planes(const uint8_t[::1] stream, Py_ssize_t n, Py_ssize_t i) noexcept nogil:

@@ -11,7 +11,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.string cimport memchr, memcpy
 
 from bams3.buffer cimport Buffer
-from bams3.codec.primitives cimport record_name, record_name_length
+from bams3.sources.fields cimport record_name, record_name_length
 
 from bams3.errors import FormatError
 

@@ -11,8 +11,9 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
 
 from bams3.buffer cimport Buffer
 from bams3.codec.primitives cimport (
-    Cursor, difference, get_short, load_u32, open_cursor, put_short, record_bin, record_pos, total, unzigzag, zigzag,
+    Cursor, difference, get_short, open_cursor, put_short, total, unzigzag, zigzag,
 )
+from bams3.sources.fields cimport load_u32, record_bin, record_pos
 
 from bams3.errors import FormatError
 

@@ -1,30 +1,12 @@
-# Little-endian loads and the integer coding that streams share. Everything here is inline and nogil.
+# The integer coding that streams share. Everything here is inline and nogil.
 #
 # "Short integers": a stream of one byte a value; 255 says that the value is the next 32-bit
 # integer of the companion stream, whose name ends in ".long".
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memcpy
 
 from bams3.buffer cimport Buffer
-
-
-cdef inline uint16_t load_u16(const uint8_t *p) noexcept nogil:
-    cdef uint16_t value
-    memcpy(&value, p, 2)
-    return value
-
-
-cdef inline uint32_t load_u32(const uint8_t *p) noexcept nogil:
-    cdef uint32_t value
-    memcpy(&value, p, 4)
-    return value
-
-
-cdef inline int32_t load_i32(const uint8_t *p) noexcept nogil:
-    cdef int32_t value
-    memcpy(&value, p, 4)
-    return value
+from bams3.sources.fields cimport load_u32
 
 
 cdef inline uint32_t zigzag(int32_t value) noexcept nogil:
@@ -71,42 +53,19 @@ cdef inline bint get_short(Cursor *main, Cursor *escaped, uint32_t *value) noexc
     return True
 
 
-# One BAM record in a validated block (SAM specification, 4.2).
-cdef inline int32_t record_ref(const uint8_t *r) noexcept nogil: return load_i32(r + 4)
-cdef inline int32_t record_pos(const uint8_t *r) noexcept nogil: return load_i32(r + 8)
-cdef inline uint8_t record_name_length(const uint8_t *r) noexcept nogil: return r[12]
-cdef inline uint8_t record_mapq(const uint8_t *r) noexcept nogil: return r[13]
-cdef inline uint16_t record_bin(const uint8_t *r) noexcept nogil: return load_u16(r + 14)
-cdef inline uint16_t record_cigar_count(const uint8_t *r) noexcept nogil: return load_u16(r + 16)
-cdef inline uint16_t record_flag(const uint8_t *r) noexcept nogil: return load_u16(r + 18)
-cdef inline int32_t record_l_seq(const uint8_t *r) noexcept nogil: return load_i32(r + 20)
-cdef inline int32_t record_next_ref(const uint8_t *r) noexcept nogil: return load_i32(r + 24)
-cdef inline int32_t record_next_pos(const uint8_t *r) noexcept nogil: return load_i32(r + 28)
-cdef inline int32_t record_tlen(const uint8_t *r) noexcept nogil: return load_i32(r + 32)
-cdef inline const uint8_t *record_name(const uint8_t *r) noexcept nogil: return r + 36
-cdef inline const uint8_t *record_cigar(const uint8_t *r) noexcept nogil: return r + 36 + r[12]
-cdef inline const uint8_t *record_seq(const uint8_t *r) noexcept nogil:
-    return r + 36 + r[12] + 4 * <int> record_cigar_count(r)
-cdef inline const uint8_t *record_qual(const uint8_t *r) noexcept nogil:
-    return record_seq(r) + (<int64_t> record_l_seq(r) + 1) // 2
-cdef inline const uint8_t *record_tags(const uint8_t *r) noexcept nogil:
-    return record_qual(r) + record_l_seq(r)
-cdef inline const uint8_t *record_end(const uint8_t *r) noexcept nogil:
-    return r + 4 + load_u32(r)
-
-
-cdef inline int tag_width(uint8_t kind) noexcept nogil:
-    """Bytes of one value of a tag type or B subtype; 0 for Z, H and B."""
-    if kind == b"A" or kind == b"c" or kind == b"C":
-        return 1
-    if kind == b"s" or kind == b"S":
-        return 2
-    if kind == b"i" or kind == b"I" or kind == b"f":
-        return 4
-    return 0
-
-
 cdef inline int open_cursor(Cursor *cursor, const uint8_t[::1] stream) except -1:
     cursor.at = &stream[0] if stream.shape[0] else NULL
     cursor.end = cursor.at + stream.shape[0]
     return 0
+
+
+cdef inline Buffer planes(Buffer values, int width):
+    """Integers of ``width`` bytes as planes: all lowest bytes, …, all highest bytes."""
+    cdef size_t n = values.size // width, i
+    cdef int b
+    cdef Buffer out = Buffer(values.size)
+    for b in range(width):
+        for i in range(n):
+            out.data[b * n + i] = values.data[width * i + b]
+    out.size = values.size
+    return out

@@ -9,7 +9,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.string cimport memcpy, memset
 
 from bams3.buffer cimport Buffer
-from bams3.codec.primitives cimport record_l_seq, record_qual
+from bams3.sources.fields cimport record_l_seq, record_qual
 
 from bams3.errors import FormatError
 

@@ -11,8 +11,9 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 
 from bams3.buffer cimport Buffer
 from bams3.codec.primitives cimport (
-    Cursor, get_short, open_cursor, put_short, record_l_seq, record_seq, total, unzigzag, zigzag, difference,
+    Cursor, difference, get_short, open_cursor, put_short, total, unzigzag, zigzag,
 )
+from bams3.sources.fields cimport record_l_seq, record_seq
 
 from bams3.errors import FormatError
 

@@ -21,9 +21,8 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memchr, memcmp, memcpy, memset, strlen
 
 from bams3.buffer cimport Buffer
-from bams3.codec.primitives cimport (
-    Cursor, get_short, load_u16, load_u32, open_cursor, put_short, record_end, record_tags, tag_width,
-)
+from bams3.codec.primitives cimport Cursor, get_short, open_cursor, planes, put_short
+from bams3.sources.fields cimport load_u16, load_u32, record_end, record_tags, tag_width
 
 from bams3.errors import FormatError, SourceError
 
@@ -83,17 +82,6 @@ cdef class Column:
         if kind == b"B":
             return {name: self.values, name + ".count": self.counts}
         return {name: planes(self.values, width) if width > 1 else self.values}
-
-
-cdef Buffer planes(Buffer values, int width):
-    cdef size_t n = values.size // width, i
-    cdef int b
-    cdef Buffer out = Buffer(values.size)
-    for b in range(width):
-        for i in range(n):
-            out.data[b * n + i] = values.data[width * i + b]
-    out.size = values.size
-    return out
 
 
 cdef class Encoder:

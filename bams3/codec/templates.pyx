@@ -14,9 +14,10 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcmp, memcpy, memset
 
 from bams3.buffer cimport Buffer
-from bams3.codec.primitives cimport (
-    Cursor, get_short, load_u32, open_cursor, put_short, record_flag, record_name, record_name_length,
-    record_next_pos, record_next_ref, record_pos, record_ref,
+from bams3.codec.primitives cimport Cursor, get_short, open_cursor, put_short
+from bams3.sources.fields cimport (
+    load_u32, record_flag, record_name, record_name_length, record_next_pos, record_next_ref, record_pos,
+    record_ref,
 )
 
 from bams3.errors import FormatError

@@ -3,7 +3,7 @@
 from libc.stdint cimport int64_t, uint8_t, uint16_t
 from libc.string cimport memset
 
-from bams3.codec.primitives cimport record_flag, record_mapq, record_next_ref, record_ref
+from bams3.sources.fields cimport record_flag, record_mapq, record_next_ref, record_ref
 
 # samtools' names (flagstat -O json), in its order.
 FLAGSTAT = (

@@ -9,10 +9,10 @@ from libc.stdio cimport snprintf
 from libc.string cimport memchr, memcpy
 
 from bams3.buffer cimport Buffer
-from bams3.codec.primitives cimport (
-    load_i32, load_u16, load_u32, record_cigar, record_cigar_count, record_end, record_flag,
-    record_l_seq, record_mapq, record_name, record_name_length, record_next_pos, record_next_ref,
-    record_pos, record_qual, record_ref, record_seq, record_tags, record_tlen, tag_width,
+from bams3.sources.fields cimport (
+    load_i32, load_u16, load_u32, record_cigar, record_cigar_count, record_end, record_flag, record_l_seq,
+    record_mapq, record_name, record_name_length, record_next_pos, record_next_ref, record_pos,
+    record_qual, record_ref, record_seq, record_tags, record_tlen, tag_width,
 )
 
 from array import array

@@ -2,7 +2,9 @@
 
 from cpython cimport array
 from libc.stdint cimport INT32_MAX, int32_t, int64_t, uint8_t, uint16_t, uint32_t
-from libc.string cimport memchr, memcpy
+from libc.string cimport memchr
+
+from bams3.sources.fields cimport load_i32, load_u16, load_u32
 
 import array
 
@@ -101,22 +103,6 @@ cdef void fill_tables() noexcept:
 fill_tables()
 
 
-cdef inline uint32_t u32(const uint8_t *p) noexcept nogil:
-    cdef uint32_t value
-    memcpy(&value, p, 4)
-    return value
-
-
-cdef inline int32_t i32(const uint8_t *p) noexcept nogil:
-    cdef int32_t value
-    memcpy(&value, p, 4)
-    return value
-
-
-cdef inline uint16_t u16(const uint8_t *p) noexcept nogil:
-    return <uint16_t> (p[0] | p[1] << 8)
-
-
 cdef inline const uint8_t *terminator(const uint8_t *p, const uint8_t *end) noexcept nogil:
     """The first NUL in [p, end), or `end`; most strings in tags are a few bytes."""
     cdef const uint8_t *near = p + 16 if end - p > 16 else end
@@ -130,11 +116,11 @@ cdef inline const uint8_t *terminator(const uint8_t *p, const uint8_t *end) noex
 
 cdef inline Fault check_cigar(const uint8_t *record, const uint8_t *cigar, int64_t count) noexcept nogil:
     """Operations 0 to 8; of a mapped read, as many bases as the sequence has, and an end that fits in an int32."""
-    cdef int64_t i, bases = 0, end = i32(record + 8), l_seq = i32(record + 20)
-    cdef bint mapped = not u16(record + 18) & 4
+    cdef int64_t i, bases = 0, end = load_i32(record + 8), l_seq = load_i32(record + 20)
+    cdef bint mapped = not load_u16(record + 18) & 4
     cdef uint32_t packed, worst = 0
     for i in range(count):
-        packed = u32(cigar + 4 * i)
+        packed = load_u32(cigar + 4 * i)
         if packed & 15 > worst:
             worst = packed & 15
         bases += (packed >> 4) * (0x193 >> (packed & 15) & 1)  # bits 0 1 4 7 8: M I S = X
@@ -181,7 +167,7 @@ cdef Fault check_tags(
             size = VALUE_SIZE[value[0]]
             if size == 0 or value[0] == c"A":
                 return TAG_TYPE
-            size = 5 + size * <int64_t> u32(value + 1)
+            size = 5 + size * <int64_t> load_u32(value + 1)
         if size > end - value:
             return TAG_LENGTH
         p = value + size
@@ -192,15 +178,15 @@ cdef Fault check_tags(
 
 cdef inline bint replaces_cigar(const uint8_t *cg_tag, const uint8_t *record, const uint8_t *cigar) noexcept nogil:
     """htslib's rule (bam_tag2cigar) for a CG tag, already checked, that holds the record's real CIGAR."""
-    cdef uint32_t count = u16(record + 16)
+    cdef uint32_t count = load_u16(record + 16)
     cdef uint32_t first, real_count
-    if count == 0 or i32(record + 4) < 0 or i32(record + 8) < 0:
+    if count == 0 or load_i32(record + 4) < 0 or load_i32(record + 8) < 0:
         return False
     if cg_tag[2] != c"B" or not (cg_tag[3] == c"I" or cg_tag[3] == c"i"):
         return False
-    first = u32(cigar)
-    real_count = u32(cg_tag + 4)
-    return first & 15 == 4 and first >> 4 == u32(record + 20) and count <= real_count < (1 << 29)
+    first = load_u32(cigar)
+    real_count = load_u32(cg_tag + 4)
+    return first & 15 == 4 and first >> 4 == load_u32(record + 20) and count <= real_count < (1 << 29)
 
 
 cdef Fault check_record(const uint8_t *p, int64_t available, int64_t n_ref) noexcept nogil:
@@ -214,25 +200,25 @@ cdef Fault check_record(const uint8_t *p, int64_t available, int64_t n_ref) noex
     cdef Fault fault
     if available < 4:
         return INCOMPLETE
-    block_size = u32(p)
+    block_size = load_u32(p)
     if block_size < FIXED or block_size > INT32_MAX:
         return BLOCK_SIZE
     if available < 4 + FIXED:
         return INCOMPLETE
     name = p[12]
-    count = u16(p + 16)
-    l_seq = i32(p + 20)
+    count = load_u16(p + 16)
+    l_seq = load_i32(p + 20)
     tags = FIXED + name + 4 * count + (l_seq + 1) // 2 + l_seq
     if name == 0 or l_seq < 0 or tags > block_size:
         return LENGTHS
-    pos = i32(p + 8)
-    if i32(p + 4) < -1 or i32(p + 4) >= n_ref:
+    pos = load_i32(p + 8)
+    if load_i32(p + 4) < -1 or load_i32(p + 4) >= n_ref:
         return REFERENCE
-    if i32(p + 24) < -1 or i32(p + 24) >= n_ref:
+    if load_i32(p + 24) < -1 or load_i32(p + 24) >= n_ref:
         return NEXT_REFERENCE
     if pos < -1 or pos == INT32_MAX:
         return POSITION
-    if i32(p + 28) < -1 or i32(p + 28) == INT32_MAX:
+    if load_i32(p + 28) < -1 or load_i32(p + 28) == INT32_MAX:
         return NEXT_POSITION
     if available < 4 + tags:
         return INCOMPLETE
@@ -246,7 +232,7 @@ cdef Fault check_record(const uint8_t *p, int64_t available, int64_t n_ref) noex
     end = p + 4 + block_size
     fault = check_tags(p + 4 + tags, end, end if available >= 4 + block_size else p + available, &cg_tag)
     if fault == NONE and cg_tag != NULL and replaces_cigar(cg_tag, p, cigar):
-        fault = check_cigar(p, cg_tag + 8, u32(cg_tag + 4))
+        fault = check_cigar(p, cg_tag + 8, load_u32(cg_tag + 4))
     if fault == NONE and available < 4 + block_size:
         return INCOMPLETE
     return fault
@@ -263,7 +249,7 @@ cdef Fault scan(
         fault = check_record(data + at, size - at, n_ref)
         if fault != NONE:
             break
-        at += 4 + <int64_t> u32(data + at)
+        at += 4 + <int64_t> load_u32(data + at)
         n += 1
         offsets[n] = at
     count[0] = n
@@ -307,17 +293,17 @@ cdef str describe(const uint8_t[::1] view, int64_t at, Fault fault, int64_t n_re
     """What is wrong with the record at byte `at`: one line, with the record's number and, if readable, name."""
     cdef const uint8_t *p = &view[at]
     cdef int64_t available = view.shape[0] - at
-    values = {"block_size": i32(p), "n_ref": n_ref}
+    values = {"block_size": load_i32(p), "n_ref": n_ref}
     if available >= 4 + FIXED:
-        values |= {"ref_id": i32(p + 4), "pos": i32(p + 8), "next_ref_id": i32(p + 24), "next_pos": i32(p + 28)}
+        values |= {"ref_id": load_i32(p + 4), "pos": load_i32(p + 8), "next_ref_id": load_i32(p + 24), "next_pos": load_i32(p + 28)}
     return f"{label(p, available, number)}: {MESSAGES[fault].format(**values)}; the file is damaged"
 
 
 cdef str label(const uint8_t *p, int64_t available, int64_t number):
     """``record 12 (the name)``; without the name where it can't be read."""
     cdef int64_t length = 0
-    if available >= 4 + FIXED and i32(p) >= FIXED:
-        length = min(<int64_t> p[12] - 1, available - 4 - FIXED, <int64_t> i32(p) - FIXED)
+    if available >= 4 + FIXED and load_i32(p) >= FIXED:
+        length = min(<int64_t> p[12] - 1, available - 4 - FIXED, <int64_t> load_i32(p) - FIXED)
     if length <= 0:
         return f"record {number}"
     name = (<const char *> p)[4 + FIXED : 4 + FIXED + length].split(b"\0")[0]
@@ -332,8 +318,8 @@ cdef int64_t first_unsorted(
     cdef uint32_t ref, before = <uint32_t> last_ref[0]
     cdef int32_t pos, pos_before = last_pos[0]
     for i in range(count):
-        ref = u32(data + offsets[i] + 4)  # unsigned: -1 comes last
-        pos = i32(data + offsets[i] + 8)
+        ref = load_u32(data + offsets[i] + 4)  # unsigned: -1 comes last
+        pos = load_i32(data + offsets[i] + 8)
         if ref < before or (ref == before and pos < pos_before and ref != <uint32_t> -1):
             count = i
             break
@@ -367,7 +353,7 @@ def check_order(
     at = offsets[bad]
     who = label(&data[at], data.shape[0] - at, first_record + bad + 1)
     raise SourceError(
-        f"not sorted by coordinate: {who} is at {place(i32(&data[at + 4]), i32(&data[at + 8]), references)}, "
+        f"not sorted by coordinate: {who} is at {place(load_i32(&data[at + 4]), load_i32(&data[at + 8]), references)}, "
         f"after one at {place(last_ref, last_pos, references)}; give --sort, or sort it first with samtools sort"
     )
 
@@ -387,11 +373,11 @@ cdef int64_t end_of_run(
     const uint8_t *data, const int64_t *offsets, int64_t first, int64_t count, int shift
 ) noexcept nogil:
     """The first record after `first` that has another reference or window, or `count`."""
-    cdef int32_t ref = i32(data + offsets[first] + 4)
-    cdef int64_t window = window_of(ref, i32(data + offsets[first] + 8), shift)
+    cdef int32_t ref = load_i32(data + offsets[first] + 4)
+    cdef int64_t window = window_of(ref, load_i32(data + offsets[first] + 8), shift)
     cdef int64_t i = first + 1
     while i < count:
-        if i32(data + offsets[i] + 4) != ref or window_of(ref, i32(data + offsets[i] + 8), shift) != window:
+        if load_i32(data + offsets[i] + 4) != ref or window_of(ref, load_i32(data + offsets[i] + 8), shift) != window:
             break
         i += 1
     return i
@@ -414,8 +400,8 @@ def split_windows(RecordBlock block not None, int shift):
     while first < count:
         with nogil:
             last = end_of_run(&data[0], &offsets[0], first, count, shift)
-        ref = i32(&data[offsets[first] + 4])
-        runs.append((first, last, ref, window_of(ref, i32(&data[offsets[first] + 8]), shift)))
+        ref = load_i32(&data[offsets[first] + 4])
+        runs.append((first, last, ref, window_of(ref, load_i32(&data[offsets[first] + 8]), shift)))
         first = last
     return runs
 
@@ -448,8 +434,8 @@ def find_start(RecordBlock block not None, int32_t ref_id, int64_t pos):
     cdef uint32_t ref
     while low < high:
         middle = (low + high) // 2
-        ref = u32(&data[offsets[middle] + 4])
-        if ref < <uint32_t> ref_id or (ref == <uint32_t> ref_id and i32(&data[offsets[middle] + 8]) < pos):
+        ref = load_u32(&data[offsets[middle] + 4])
+        if ref < <uint32_t> ref_id or (ref == <uint32_t> ref_id and load_i32(&data[offsets[middle] + 8]) < pos):
             low = middle + 1
         else:
             high = middle
