@@ -15,7 +15,7 @@ extensions = [
     Extension(
         ".".join(path.with_suffix("").parts),
         [str(path)],
-        extra_compile_args=["-O1", "-g"] if checked else ["-O3"],
+        extra_compile_args=["-O1", "-g"] if checked else ["-O3", "-g0"],
     )
     for path in sorted(Path("bams3").rglob("*.pyx"))
 ]

@@ -7,7 +7,7 @@ the magic. Everything is little-endian.
 import json
 import struct
 import zlib
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from bams3.codec import ENCODINGS, streams
@@ -87,9 +87,7 @@ class Footer:
 
     def to_bytes(self) -> bytes:
         """Footer and trailer, as they end a chunk."""
-        document = asdict(self)
-        for group in document["row_groups"]:
-            group["streams"] = {name: list(entry.values()) for name, entry in group["streams"].items()}
+        document = vars(self) | {"row_groups": [_plain(group) for group in self.row_groups]}
         text = json.dumps(document, separators=(",", ":")).encode()
         _, stored = streams.compress("footer", text, FOOTER_LEVEL)
         if len(stored) >= len(text):  # only compressed footers are written: a reader has one case
@@ -132,8 +130,26 @@ class Footer:
             groups.append(RowGroupEntry(streams=entries, **group))
         return cls(row_groups=groups, **document)
 
+    def _check_identity(self, name: str) -> None:
+        """Raise FormatError unless window, references and names are of the right types."""
+        numbers = [self.reference_id, self.start, self.end, self.level, self.hot]
+        texts = [self.dataset]
+        try:
+            for reference, contig, length in self.references:
+                numbers += reference, length
+                texts.append(contig)
+            for group in self.row_groups:
+                numbers += [*group.zone_map().values(), *group.references]
+                texts += [*group.read_groups, *group.streams, *(entry.codec for entry in group.streams.values())]
+            "".join(texts).encode("utf-8", "surrogateescape")
+        except (TypeError, ValueError) as error:
+            raise FormatError(f"{name}: damaged chunk: its footer makes no sense ({error})") from error
+        if not all(type(number) is int and -1 <= number < 1 << 40 for number in numbers):
+            raise FormatError(f"{name}: damaged chunk: its footer has an impossible window, reference or zone map")
+
     def check(self, body: int, name: str) -> None:
         """Raise FormatError unless every offset, length and count is possible in a chunk of `body` stream bytes."""
+        self._check_identity(name)
         for number, group in enumerate(self.row_groups):
             if (
                 not _is_count(group.records)
@@ -151,6 +167,13 @@ class Footer:
                     raise FormatError(
                         f"{name}: row group {number}, stream '{stream}': impossible place or length"
                     )
+
+
+def _plain(group: RowGroupEntry) -> dict[str, Any]:
+    """A row group as JSON has it. (dataclasses.asdict copies deeply: it took more time than all else of a footer.)"""
+    return vars(group) | {
+        "streams": {name: list(vars(entry).values()) for name, entry in group.streams.items()}
+    }
 
 
 def trailer_length(tail: bytes, name: str) -> int:

@@ -27,7 +27,7 @@ class Chunk:
         flags_all].
         """
         self.path = path
-        self.name = f"{storage.root}/{path}"
+        self.name = f"{storage.root.rstrip('/')}/{path}"
         self._storage = storage
         self._size, self._footer_bytes, self._footer_crc32, self._zones = (
             size,
@@ -185,5 +185,5 @@ def open_chunk(uri: Any) -> Chunk:
     """A lone chunk at a path or URI, with nothing else at hand. Raises FormatError, UsageError."""
     from bams3.storage import open_storage
 
-    folder, _, name = str(uri).rpartition("/")
-    return Chunk(open_storage(folder or "."), name)
+    folder, slash, name = str(uri).rpartition("/")
+    return Chunk(open_storage(folder or slash or "."), name)

@@ -3,6 +3,7 @@
 Only the module of the command that is called is imported: start-up is a feature.
 """
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -13,13 +14,13 @@ from bams3.errors import Bams3Error
 COMMANDS = {
     "convert": ("convert", "BAM, CRAM or SAM to a dataset (or, with --batch, to a part of one)"),
     "merge": ("convert", "complete a dataset whose parts are all there"),
-    "query": ("query", "reads that overlap regions and pass filters: SAM, BAM, CRAM, or their number"),
+    "query": ("query", "reads of regions that pass filters: SAM, BAM, CRAM, or their number"),
     "coverage": ("coverage", "depth, with mosdepth's options and files"),
     "stats": ("info", "counts of a dataset, as samtools flagstat and idxstats"),
     "to-bam": ("query", "a dataset, or regions of it, as BAM: every record bit for bit"),
     "chunks": ("info", "list the chunks of a dataset, or a shard of them"),
     "inspect": ("info", "what is in one chunk file"),
-    "verify": ("info", "check every checksum, count and window; or every record, against its BAM"),
+    "verify": ("info", "check every checksum and count; or every record, against its BAM"),
 }
 
 _HELP = """\
@@ -39,6 +40,29 @@ bams3 COMMAND --help explains one. For example:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code. What a user can cause is one line on stderr, not a traceback."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names of contigs are bytes, whatever the locale
+        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
+    command = f" {arguments[0]}" if arguments and arguments[0] in COMMANDS else ""
+    try:
+        code = _run(arguments)
+        sys.stdout.flush()
+        return code
+    except Bams3Error as error:
+        return _fail(command, str(error))
+    except BrokenPipeError:
+        _drop_output()
+        return 0
+    except OSError as error:
+        _drop_output()
+        where = f"{error.filename}: " if error.filename else ""
+        return _fail(command, f"{where}{error.strerror or error}")
+    except KeyboardInterrupt:
+        return _fail(command, "interrupted", 130)
+    except MemoryError:
+        return _fail(command, "out of memory; use fewer --workers")
+
+
+def _run(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         width = max(map(len, COMMANDS))
         print(
@@ -56,31 +80,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments[0] not in COMMANDS:
         print(f"bams3: {arguments[0]!r} is not a command; see bams3 --help", file=sys.stderr)
         return 2
-    return _run(arguments[0], arguments[1:])
-
-
-def _run(command: str, arguments: list[str]) -> int:
     from importlib import import_module
 
-    module = import_module(f"bams3.cli.{COMMANDS[command][0]}")
+    module = import_module(f"bams3.cli.{COMMANDS[arguments[0]][0]}")
     try:
-        code = module.run(command, arguments)
+        return module.run(arguments[0], arguments[1:])
+    except SystemExit as stop:  # argparse: after --help, or a wrong option
+        return int(stop.code or 0)
+
+
+def _drop_output() -> None:
+    """Let what stdout holds go nowhere if it can't be written, or Python would fail once more at its end."""
+    try:
         sys.stdout.flush()
-        return code
-    except Bams3Error as error:
-        return _fail(command, str(error))
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        return _fail(command, f"{where}{error.strerror or error}")
-    except KeyboardInterrupt:
-        return _fail(command, "interrupted", 130)
-    except MemoryError:
-        return _fail(command, "out of memory; use fewer --workers")
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def _fail(command: str, message: str, code: int = 1) -> int:
-    print(f"bams3 {command}: {' '.join(message.split())}", file=sys.stderr)
+    print(f"bams3{command}: {' '.join(message.split())}", file=sys.stderr)
     return code

@@ -59,7 +59,9 @@ def _chunks(argv: list[str]) -> int:
 
 def _inspect(argv: list[str]) -> int:
     options = parser(
-        "inspect", "What is in one chunk file.", "  bams3 inspect NA12878.bams3/data/chr20/*.chunk"
+        "inspect",
+        "What is in one chunk file.",
+        "  bams3 inspect NA12878.bams3/data/chr20/001048576-002097152.chunk",
     )
     options.add_argument("chunk", metavar="CHUNK")
     options.add_argument("--json", action="store_true", help="the whole footer")

@@ -43,11 +43,13 @@ def add_workers(arguments: argparse.ArgumentParser, *names: str) -> None:
 def flag_bits(text: str) -> int:
     """FLAG bits as samtools reads them: a number (decimal, 0x, 0 for octal), or names: `UNMAP,DUP`."""
     try:
-        if text.isdigit() and text.startswith("0"):
-            return int(text, 8)
-        return int(text, 0)
+        bits = int(text, 8 if text.isdigit() and text.startswith("0") else 0)
     except ValueError:
         pass
+    else:
+        if not 0 <= bits < 1 << 16:
+            raise argparse.ArgumentTypeError(f"{text} is not a set of flags: they have 16 bits")
+        return bits
     bits = 0
     for name in text.upper().split(","):
         if name not in FLAG_NAMES:

@@ -1,5 +1,6 @@
 """Where things are in a dataset, and the grid of windows."""
 
+import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -23,6 +24,8 @@ UNPLACED_ROW_GROUPS = 8  # of a chunk of reads with no position
 DEFAULT_CHUNK_SIZE = 1 << 20
 CHUNK_SIZES = tuple(1 << shift for shift in range(18, 24))
 
+LONGEST_NAME = 200  # of a contig, as a path component
+
 _PLAIN = re.compile(r"[A-Za-z0-9._-]")
 
 
@@ -38,13 +41,19 @@ class Window(NamedTuple):
 
 
 def encode_name(contig: str) -> str:
-    """A contig's name as a path component: percent-encoding outside [A-Za-z0-9._-], and of a leading . or _."""
+    """A contig's name as a path component: percent-encoding outside [A-Za-z0-9._-], and of a leading . or _.
+
+    File systems allow 255 bytes, so of what would have more than 200 the last ones make place for ~ and a hash.
+    """
     encoded = "".join(
         chr(byte) if _PLAIN.fullmatch(chr(byte)) else f"%{byte:02X}"
         for byte in contig.encode("utf-8", "surrogateescape")
     )
     if encoded[0] in "._":
         encoded = f"%{ord(encoded[0]):02X}{encoded[1:]}"
+    if len(encoded) > LONGEST_NAME:
+        digest = hashlib.sha256(contig.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+        encoded = f"{encoded[: LONGEST_NAME - 33]}~{digest}"
     return encoded
 
 

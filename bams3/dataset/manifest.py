@@ -17,6 +17,11 @@ from bams3.errors import DatasetError, FormatError
 FORMAT = "bams3"
 VERSION = 1
 MAX_INDEX = 1 << 32  # bytes, inflated
+# Least and greatest of what the index holds of a row group: records, bytes, min_pos, max_pos, max_end, min_mapq …
+_POSITION, _MAPQ, _FLAGS = (-1, (1 << 31) - 1), (0, 255), (0, 65535)
+ZONE_LIMITS = (
+    (1, layout.ROW_GROUP_RECORDS), (0, 1 << 40), _POSITION, _POSITION, (-1, 1 << 32), _MAPQ, _MAPQ, _FLAGS, _FLAGS,
+)  # fmt: skip
 
 
 @dataclass
@@ -41,6 +46,14 @@ class Counts:
             here = self.by_reference.setdefault(reference_id, [0, 0])
             here[0] += mapped
             here[1] += unmapped
+
+    def check(self, references: int) -> None:
+        """Raise ValueError unless these can be counts of the records of a header with so many references."""
+        rows = [self.passed, self.failed, *self.by_reference.values()]
+        if len(self.passed) != 16 or len(self.failed) != 16 or not all(is_count(n) for row in rows for n in row):
+            raise ValueError("impossible counts")
+        if not all(type(key) is int and -1 <= key < references for key in self.by_reference):
+            raise ValueError("counts of a reference that there is not")
 
     def to_json(self) -> dict[str, Any]:
         """As part files and the manifest hold it."""
@@ -89,6 +102,20 @@ class ChunkEntry:
         """Largest end."""
         return max(group[4] for group in self.row_groups)
 
+    def check(self, references: int) -> None:
+        """Raise ValueError unless a chunk of a dataset with so many references can be like this."""
+        folders = self.path.split("/")
+        if folders[0] != layout.DATA or len(folders) != 3 or {"", ".", ".."} & set(folders) or "\0" in self.path:
+            raise ValueError(f"a chunk in the impossible place {self.path!r}")
+        numbers = (self.start, self.end, self.size, self.hot, self.footer_bytes, self.footer_crc32)
+        if type(self.reference_id) is not int or not -1 <= self.reference_id < references:
+            raise ValueError(f"{self.path}: impossible reference {self.reference_id!r}")
+        if not all(map(is_count, numbers)) or not self.row_groups:
+            raise ValueError(f"{self.path}: impossible numbers")
+        for group in self.row_groups:
+            if len(group) != 9 or not all(map(is_possible, ZONE_LIMITS, group)):
+                raise ValueError(f"{self.path}: impossible numbers of a row group")
+
 
 @dataclass
 class Manifest:
@@ -129,9 +156,42 @@ class Manifest:
                     f"{name}: a dataset of version {document['version']}; a newer bams3 can read it"
                 )
             document["counts"] = Counts.from_json(document["counts"])
-            return cls(**document)
+            manifest = cls(**document)
+            manifest._check()
+            return manifest
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise FormatError(f"{name}: damaged {layout.METADATA}: {error!r}") from error
+
+
+    def _check(self) -> None:
+        """Raise ValueError for values that no dataset has."""
+        if not (isinstance(self.header_id, str) and isinstance(self.encodings, dict)):
+            raise ValueError("header_id or encodings of another type")
+        check_grid(self.references, self.chunk_size)
+        numbers = (self.level, self.records, self.chunks, self.bytes, self.index_bytes, self.index_crc32)
+        if not all(map(is_count, numbers)):
+            raise ValueError(f"numbers {numbers!r}")
+        self.counts.check(len(self.references))
+
+
+def check_grid(references: list[list[Any]], chunk_size: Any) -> None:
+    """Raise ValueError or TypeError unless these are [name, length] of references and a chunk size."""
+    for name, length in references:
+        if not (isinstance(name, str) and name and is_count(length) and length < 1 << 31):
+            raise ValueError(f"reference {name!r} of length {length!r}")
+        name.encode("utf-8", "surrogateescape")
+    if type(chunk_size) is not int or chunk_size not in layout.CHUNK_SIZES:
+        raise ValueError(f"chunk_size {chunk_size!r}")
+
+
+def is_possible(limits: tuple[int, int], value: Any) -> bool:
+    """Is it an int, and within the limits, the upper one included?"""
+    return type(value) is int and limits[0] <= value <= limits[1]
+
+
+def is_count(value: Any) -> bool:
+    """Is it a number of things, as JSON gives it? An int from 0 that fits in 63 bits."""
+    return type(value) is int and 0 <= value < 1 << 63
 
 
 def header_id(header: Any) -> str:
@@ -143,7 +203,7 @@ def index_to_bytes(entries: list[ChunkEntry]) -> bytes:
     """The chunk index: zstd-compressed JSON, one chunk a line."""
     import zstandard
 
-    lines = ",\n".join(json.dumps(list(asdict(entry).values()), separators=(",", ":")) for entry in entries)
+    lines = ",\n".join(json.dumps(list(vars(entry).values()), separators=(",", ":")) for entry in entries)
     return zstandard.ZstdCompressor(level=9).compress(f"[\n{lines}\n]\n".encode())
 
 
@@ -158,6 +218,9 @@ def index_from_bytes(data: bytes, manifest: Manifest, name: str) -> list[ChunkEn
     try:
         if zstandard.frame_content_size(data) > MAX_INDEX:
             raise FormatError(f"{name}: {layout.INDEX} is impossibly large")
-        return [ChunkEntry(*entry) for entry in json.loads(zstandard.ZstdDecompressor().decompress(data))]
-    except (ValueError, TypeError, zstandard.ZstdError) as error:
+        entries = [ChunkEntry(*entry) for entry in json.loads(zstandard.ZstdDecompressor().decompress(data))]
+        for entry in entries:
+            entry.check(len(manifest.references))
+        return entries
+    except (ValueError, TypeError, AttributeError, zstandard.ZstdError) as error:
         raise FormatError(f"{name}: damaged {layout.INDEX}: {error}") from error

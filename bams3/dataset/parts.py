@@ -14,7 +14,9 @@ from typing import Any
 from bams3.codec import ENCODINGS
 from bams3.dataset import layout
 from bams3.dataset.layout import Window
-from bams3.dataset.manifest import VERSION, ChunkEntry, Counts, Manifest, header_id, index_to_bytes
+from bams3.dataset.manifest import (
+    VERSION, ChunkEntry, Counts, Manifest, check_grid, header_id, index_to_bytes, is_count,
+)  # fmt: skip
 from bams3.errors import DatasetError
 from bams3.storage import Storage
 
@@ -57,7 +59,7 @@ class Part:
             "windows": _runs(self.windows),
             "counts": self.counts.to_json(),
             "source_counts": sorted(self.source_counts.items()),
-            "chunks": [list(asdict(chunk).values()) for chunk in self.chunks],
+            "chunks": [list(vars(chunk).values()) for chunk in self.chunks],
         }
         return json.dumps(document, separators=(",", ":")).encode()
 
@@ -66,16 +68,27 @@ class Part:
         """Parse a part file. Raises DatasetError where it is damaged."""
         try:
             document = json.loads(data)
-            return cls(
+            part = cls(
                 [window for run in document["windows"] for window in _cells(run, plan.chunk_size)],
                 [ChunkEntry(*chunk) for chunk in document["chunks"]],
                 Counts.from_json(document["counts"]),
                 dict(document["source_counts"]),
             )
-        except (ValueError, TypeError, KeyError) as error:
+            part._check(len(plan.references))
+            return part
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise DatasetError(
                 f"{name}: damaged part file ({error}); delete it and convert its windows again"
             ) from error
+
+    def _check(self, references: int) -> None:
+        """Raise ValueError for values that no part has."""
+        self.counts.check(references)
+        for chunk in self.chunks:
+            chunk.check(references)
+        for reference_id, count in self.source_counts.items():
+            if type(reference_id) is not int or not -1 <= reference_id < references or not is_count(count):
+                raise ValueError("impossible counts of the source")
 
 
 def _runs(windows: Sequence[Window]) -> list[list[int]]:
@@ -91,6 +104,8 @@ def _runs(windows: Sequence[Window]) -> list[list[int]]:
 
 def _cells(run: list[int], chunk_size: int) -> list[Window]:
     reference_id, first, end = run
+    if not all(type(number) is int and -1 <= number < 1 << 32 for number in run):
+        raise ValueError(f"impossible windows {run}")
     if reference_id == layout.UNPLACED:
         return [Window(*run)]
     return [Window(reference_id, start, start + chunk_size) for start in range(first, end, chunk_size)]
@@ -113,7 +128,9 @@ def write_plan(storage: Storage, plan: Plan, header_text: bytes) -> None:
 def read_plan(storage: Storage) -> Plan:
     """The plan of a dataset in the making. Raises DatasetError if there is none."""
     try:
-        return Plan(**json.loads(storage.get(PLAN)))
+        plan = Plan(**json.loads(storage.get(PLAN)))
+        check_grid(plan.references, plan.chunk_size)
+        return plan
     except FileNotFoundError:
         raise DatasetError(
             f"{storage.root}: no parts to merge; run bams3 convert --batch or --window first"

@@ -76,7 +76,7 @@ def convert(
         raise UsageError("give --batch or --window, not both")
     if not 1 <= level <= 19:
         raise UsageError(f"level {level}: choose one from 1 to 19")
-    size = layout.parse_size(chunk_size)
+    size, threads = layout.parse_size(chunk_size), worker_count(workers)
     storage = open_storage(str(dataset))
     with ExitStack() as stack:
         path = stack.enter_context(_sorted(str(source), reference)) if sort else str(source)
@@ -88,7 +88,7 @@ def convert(
         _prepare(storage, name, overwrite, resume)
         parts.write_plan(storage, plan, opened.header.text)
         chosen = _chosen_windows(plan, batch, windows)
-        job = _Conversion(storage, plan, worker_count(workers), resume, progress)
+        job = _Conversion(storage, plan, threads, resume, progress)
         try:
             if chosen is None:
                 part = job.run(opened.blocks())
@@ -99,6 +99,10 @@ def convert(
             raise DatasetError(
                 f"{storage.root}: {error.filename} was removed while the dataset was written"
             ) from error
+        except SourceError as error:
+            if path in str(error):
+                raise
+            raise SourceError(f"{path}: {error}") from error
         part.windows = list(chosen)
         part.source_counts = _source_counts(opened)
         storage.put(f"{layout.PARTS}/{name}.json", part.to_bytes())
@@ -292,7 +296,7 @@ class _Conversion:
                 if key[0] != UNPLACED and key not in known:
                     name, length = self.plan.references[key[0]]
                     raise SourceError(
-                        f"a record starts past the end of {name} ({length} bp) by a whole window"
+                        f"a record starts far past the end of {name}, which by the header has {length} bp; correct either"
                     )
                 part.chunks.append(self._write(key[0], key[1], (group for _, group in items)))
         return part
@@ -349,6 +353,8 @@ class _Conversion:
             if footer.level != self.plan.level or footer.dataset != self.plan.header_id:
                 return None
             entry = footer.row_groups[number]
+            if max(entry.references, default=0) >= len(self.plan.references):
+                return None
             if entry.records != len(block) or entry.crc32 != records_checksum(block):
                 return None
             return stored_row_group(chunk, number)

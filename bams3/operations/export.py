@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
+import signal
 import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
@@ -111,9 +113,11 @@ def opened(out: str | BinaryIO) -> Iterator[BinaryIO]:
             with open(temporary, "wb") as file:
                 yield file
             os.replace(temporary, path)
-        except BaseException:
-            with suppress(FileNotFoundError):
+        except BaseException as error:
+            with suppress(OSError):
                 os.unlink(temporary)
+            if isinstance(error, OSError) and error.filename == temporary:
+                error.filename = out
             raise
 
 
@@ -190,30 +194,40 @@ def _batches(parts: Iterable[Any], size: int) -> Iterator[bytes]:
 def _write_cram(
     blocks: Iterable[RecordBlock], header: Header, file: BinaryIO, reference: str | None, workers: int
 ) -> None:
-    """Hand the records to htslib as uncompressed BAM through a pipe, and let it write CRAM."""
-    import pysam
+    """Hand the records to samtools, a process of its own, as uncompressed BAM; copy the CRAM that it writes."""
+    from bams3.sources.htslib import SamtoolsProcess
 
-    options = {"reference_filename": reference} if reference else {"format_options": [b"no_ref=1"]}
-    with (
-        piped(bam_bytes(blocks, header)) as pipe,
-        pysam.AlignmentFile(pipe, "rb", check_sq=False) as source,
-        pysam.AlignmentFile(file, "wc", template=source, threads=workers, **options) as sink,
-    ):
-        for record in source:
-            sink.write(record)
+    options = ["-T", reference] if reference else ["--output-fmt-option", "no_ref=1"]
+    command = ["view", "-C", "--no-PG", "-@", str(workers - 1), *options, "-"]
+    samtools = SamtoolsProcess(command)
+    with feeding(samtools.stdin, bam_bytes(blocks, header)), closing(samtools):
+        shutil.copyfileobj(samtools.stdout, file)
+        samtools.check("CRAM can't be written")
 
 
 @contextmanager
 def piped(parts: Iterable[Any]) -> Iterator[BinaryIO]:
     """The reading end of a pipe that a thread writes `parts` into; what fails there is raised here."""
+    readable, writable = os.pipe()
+    with feeding(open(writable, "wb", buffering=0), parts), open(readable, "rb") as pipe:
+        yield pipe
+
+
+@contextmanager
+def feeding(pipe: BinaryIO, parts: Iterable[Any]) -> Iterator[None]:
+    """A thread writes `parts` into `pipe`, and closes it; what fails there is raised here.
+
+    The other end must be closed, or read to its end, before this ends.
+    """
     from threading import Thread
 
-    readable, writable = os.pipe()
     failures: list[BaseException] = []
 
     def feed() -> None:
+        if hasattr(signal, "pthread_sigmask"):  # where SIGPIPE has its default, it would end the program
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGPIPE})
         try:
-            with open(writable, "wb", buffering=0) as pipe:
+            with pipe:
                 for part in parts:
                     _write_all(pipe, part)
         except BaseException as error:
@@ -222,11 +236,11 @@ def piped(parts: Iterable[Any]) -> Iterator[BinaryIO]:
     thread = Thread(target=feed, daemon=True)
     thread.start()
     try:
-        with open(readable, "rb") as pipe:
-            yield pipe
+        yield
     finally:
         thread.join()
-        if failures and not isinstance(failures[0], BrokenPipeError):
+        left = isinstance(sys.exc_info()[1], GeneratorExit)  # the reader has seen enough
+        if failures and not left and not isinstance(failures[0], BrokenPipeError):
             raise failures[0]
 
 

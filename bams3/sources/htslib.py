@@ -124,21 +124,44 @@ class HtslibSource:
         return view
 
 
+class SamtoolsProcess:
+    """A running samtools: `stdin` (if asked for), `stdout`, and what it says."""
+
+    def __init__(self, arguments: list[str], *, with_input: bool = True) -> None:
+        self._messages = tempfile.TemporaryFile()  # noqa: SIM115
+        self._process = subprocess.Popen(
+            [*SAMTOOLS, *arguments],
+            stdin=subprocess.PIPE if with_input else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=self._messages,
+        )
+        self.stdin = cast(BinaryIO, self._process.stdin)
+        self.stdout = cast(BinaryIO, self._process.stdout)
+
+    def check(self, what: str) -> None:
+        """Once its output has ended: raise SourceError with samtools' first messages if it failed."""
+        if self._process.wait():
+            self._messages.seek(0)
+            raise SourceError(f"{what}: {_reason(self._messages.read())}")
+
+    def close(self) -> None:
+        """End the process, whether or not all of its output was wanted."""
+        self._process.kill()
+        self._process.wait()
+        self.stdout.close()
+        self._messages.close()
+
+
 class _View:
     """A Reader of the BAM that `samtools view` makes of a file; `file` is its standard input, if given."""
 
     def __init__(self, name: str, arguments: list[str], file: BinaryIO | None) -> None:
         self.name = name
-        self._messages = tempfile.TemporaryFile()  # noqa: SIM115
-        self._process = subprocess.Popen(
-            [*SAMTOOLS, "view", "-u", "-h", "--no-PG", *arguments],
-            stdin=subprocess.PIPE if file else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=self._messages,
-        )
+        command = ["view", "-u", "-h", "--no-PG", *arguments]
+        self._process = SamtoolsProcess(command, with_input=file is not None)
         if file:
             threading.Thread(target=_copy, args=(file, self._process.stdin), daemon=True).start()
-        self._blocks = BlockReader(cast(BinaryIO, self._process.stdout), name=name)
+        self._blocks = BlockReader(self._process.stdout, name=name)
 
     def read(self, size: int, before: bytes = b"") -> bytes:
         try:
@@ -152,16 +175,10 @@ class _View:
 
     def close(self) -> None:
         """End the process, whether or not all of its output was wanted."""
-        self._process.kill()
-        self._process.wait()
-        cast(BinaryIO, self._process.stdout).close()
-        self._messages.close()
+        self._process.close()
 
     def _check(self) -> None:
-        """Raise SourceError with samtools' first message if it failed."""
-        if self._process.wait():
-            self._messages.seek(0)
-            raise SourceError(f"{self.name}: htslib can't read it: {_reason(self._messages.read())}")
+        self._process.check(f"{self.name}: htslib can't read it")
 
 
 def _copy(file: BinaryIO, pipe: BinaryIO) -> None:

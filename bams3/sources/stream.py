@@ -4,6 +4,8 @@ import io
 from collections.abc import Iterator
 from typing import Any, BinaryIO, Protocol
 
+from isal import igzip_lib
+
 from bams3.errors import SourceError
 from bams3.sources.header import Header, bytes_needed
 from bams3.sources.records import RecordBlock, check_order, walk
@@ -34,7 +36,7 @@ class PlainReader:
             while length < size and (part := self._file.read(size - length)):
                 parts.append(part)
                 length += len(part)
-        except (OSError, EOFError, ValueError) as error:
+        except (OSError, EOFError, ValueError, igzip_lib.IsalError) as error:
             raise SourceError(f"{self.name}: {error}") from None
         return b"".join(parts)
 

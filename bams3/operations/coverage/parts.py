@@ -116,6 +116,9 @@ class Gathered:
     def _head(self, path: str) -> dict[str, Any]:
         with _opened(path) as stream:
             head = json.loads(_first_line(stream)[0])
+            for piece in head["pieces"]:
+                if len(piece) != 3 or not all(type(number) is int for number in piece):
+                    raise ValueError(f"impossible piece {piece}")
             return {key: head[key] for key in ("dataset", "options", "pieces")}
 
     def _read(self, path: str) -> Iterator[Piece]:

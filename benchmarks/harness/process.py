@@ -1,0 +1,95 @@
+"""Whole processes, measured: CPU seconds, wall seconds, peak memory.
+
+The peak that Linux reports of a child is at least what its parent occupied when it was started. So this
+process stays small: it imports neither numpy nor pysam, and leaves to children what needs them.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import astuple, dataclass
+from pathlib import Path
+
+BAMS3 = str(Path(sys.executable).with_name("bams3"))
+
+
+class CommandError(Exception):
+    """A measured command failed."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """A process to measure. `writes` is removed before each run; standard output goes to `stdout`."""
+
+    argv: Sequence[str | Path]
+    writes: Path | None = None
+    stdout: Path | None = None
+
+
+@dataclass(frozen=True)
+class Usage:
+    """CPU seconds (user and system, children included), wall seconds, and peak resident memory (MB, 10^6 bytes)
+    of the largest process."""
+
+    cpu: float
+    wall: float
+    peak: float
+
+
+def run(command: Command) -> Usage:
+    """Run a command once. Raises CommandError if it fails."""
+    if command.writes:
+        remove(command.writes)
+    argv = [str(argument) for argument in command.argv]
+    with open(command.stdout or os.devnull, "wb") as stdout, tempfile.TemporaryFile() as stderr:
+        start = time.perf_counter()
+        child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr)
+        _, status, used = os.wait4(child.pid, 0)
+        wall = time.perf_counter() - start
+        child.returncode = os.waitstatus_to_exitcode(status)
+        if child.returncode:
+            stderr.seek(0)
+            said = stderr.read().decode(errors="replace").strip()
+            raise CommandError(f"{' '.join(argv)}: exit code {child.returncode}: {said}")
+    return Usage(used.ru_utime + used.ru_stime, wall, used.ru_maxrss * 1024 / 1e6)
+
+
+def measure(commands: Callable[[int], Sequence[Command]], rounds: int) -> list[Usage]:
+    """Medians of each of `commands(round)`. In every round all of them run, in turn, so that what else the machine
+    does meets all alike."""
+    runs = [[run(command) for command in commands(number)] for number in range(rounds)]
+    return [
+        Usage(*map(statistics.median, zip(*map(astuple, usages), strict=True)))
+        for usages in zip(*runs, strict=True)
+    ]
+
+
+def output(*argv: str | Path) -> str:
+    """Standard output of a command that is not measured."""
+    result = subprocess.run(
+        [str(argument) for argument in argv], capture_output=True, text=True, errors="replace"
+    )
+    if result.returncode:
+        raise CommandError(f"{' '.join(map(str, argv))}: {result.stderr.strip()}")
+    return result.stdout
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a directory, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def size(path: Path) -> int:
+    """Bytes of a file, or of all files below a directory."""
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())

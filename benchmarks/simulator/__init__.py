@@ -1,0 +1,1 @@
+"""A random genome, a diploid sample of it, and reads of that sample as BAM records."""

@@ -1,0 +1,17 @@
+"""Convert a BAM, and count what the dataset holds.
+
+python convert.py IN.bam DATASET
+"""
+
+import sys
+
+import bams3
+
+source, uri = sys.argv[1:3]
+try:
+    bams3.convert(source, uri, chunk_size="1M", workers="auto")
+except bams3.Bams3Error as error:  # not sorted, damaged, DATASET exists …: one line that says what to do
+    sys.exit(str(error))
+dataset = bams3.open(uri)
+counts = dataset.stats["flagstat"]["QC-passed reads"]
+print(f"{dataset.stats['records']} records in {len(dataset.chunks)} chunks, {counts['mapped']} mapped")
