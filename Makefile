@@ -27,12 +27,12 @@ $(INSTALLED): pyproject.toml setup.py $(KERNELS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "bams3 needs Python 3.11 or later; set PYTHON=")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[test,workflow]'
+	$(BIN)/python -m pip install --quiet --config-settings editable_mode=compat --editable '.[test,workflow]'
+	$(BIN)/python -m compileall -q bams3
 	@touch $@
 
 $(LINTERS): $(INSTALLED)
-	$(BIN)/python -m pip install --quiet '.[lint]'
-	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	$(BIN)/python -m pip install --quiet --config-settings editable_mode=compat --editable '.[lint]'
 	@touch $@
 
 # The same kernels with every index checked, for tests with malformed input.

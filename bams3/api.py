@@ -192,7 +192,7 @@ class Dataset:
 
         window = self._window(contig, start, stop)
         options = CoverageOptions(fast_mode=fast_mode, exclude_flags=exclude_flags, min_mapq=min_mapq)
-        groups = self._reader.row_groups(*window)
+        groups = self._reader.depth_row_groups(*window)
         return np.frombuffer(depth_array(groups, *window, options), np.int32)
 
     def fetch(

@@ -27,8 +27,8 @@ SEED = int(os.environ.get("BAMS3_FUZZ_SEED", "1"))
 LEAST = 25  # mutations of each kind of file, however slow the machine
 
 VALUES: tuple[Any, ...] = (
-    None, True, -1, 0, 1, 2, 15, 255, 65_536, 70_000, 1 << 17, 1 << 32, 1 << 40, 1 << 63, -(1 << 70), 1.5, float("nan"), "", "x", "chr1",
-    "../../x", "\ud800", "a\0b", "data/chr1/..", [], {}, [None], {"a": 1}, [[1, 2, 3]],
+    None, True, -1, 0, 1, 2, 15, 255, 65_536, 70_000, 1 << 17, 1 << 32, 1 << 40, 1 << 63, -(1 << 70), 1.5,
+    float("nan"), "", "x", "chr1", "../../x", "\ud800", "a\0b", "data/chr1/..", [], {}, [None], {"a": 1}, [[1, 2, 3]],
 )  # fmt: skip
 
 
@@ -215,5 +215,9 @@ def test_fuzz(pristine: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str],
             assert err.count("\n") <= 1 or command[0] == "verify", what
             assert "Traceback" not in err, what
             if code:
-                assert not [path for path in work.iterdir() if path.name.startswith((f".out{number}", f"out{number}."))], what
+                assert not [
+                    path
+                    for path in work.iterdir()
+                    if path.name.startswith((f".out{number}", f"out{number}."))
+                ], what
         shutil.rmtree(work)

@@ -140,12 +140,18 @@ class Footer:
                 texts.append(contig)
             for group in self.row_groups:
                 numbers += [*group.zone_map().values(), *group.references]
-                texts += [*group.read_groups, *group.streams, *(entry.codec for entry in group.streams.values())]
+                texts += [
+                    *group.read_groups,
+                    *group.streams,
+                    *(entry.codec for entry in group.streams.values()),
+                ]
             "".join(texts).encode("utf-8", "surrogateescape")
         except (TypeError, ValueError) as error:
             raise FormatError(f"{name}: damaged chunk: its footer makes no sense ({error})") from error
         if not all(type(number) is int and -1 <= number < 1 << 40 for number in numbers):
-            raise FormatError(f"{name}: damaged chunk: its footer has an impossible window, reference or zone map")
+            raise FormatError(
+                f"{name}: damaged chunk: its footer has an impossible window, reference or zone map"
+            )
 
     def check(self, body: int, name: str) -> None:
         """Raise FormatError unless every offset, length and count is possible in a chunk of `body` stream bytes."""

@@ -3,6 +3,7 @@
 Only the module of the command that is called is imported: start-up is a feature.
 """
 
+import gc
 import io
 import os
 import sys
@@ -42,6 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     if isinstance(sys.stdout, io.TextIOWrapper):  # names of contigs are bytes, whatever the locale
         sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
+    gc.set_threshold(100_000, 50, 50)  # a footer is many small objects, and no cycles
     command = f" {arguments[0]}" if arguments and arguments[0] in COMMANDS else ""
     try:
         code = _run(arguments)

@@ -1,6 +1,5 @@
 """Where things are in a dataset, and the grid of windows."""
 
-import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -52,6 +51,8 @@ def encode_name(contig: str) -> str:
     if encoded[0] in "._":
         encoded = f"%{ord(encoded[0]):02X}{encoded[1:]}"
     if len(encoded) > LONGEST_NAME:
+        import hashlib
+
         digest = hashlib.sha256(contig.encode("utf-8", "surrogateescape")).hexdigest()[:32]
         encoded = f"{encoded[: LONGEST_NAME - 33]}~{digest}"
     return encoded

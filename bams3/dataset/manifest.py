@@ -5,7 +5,6 @@ Nothing in either depends on when, where or in how many jobs it was made.
 """
 
 import builtins
-import hashlib
 import json
 import zlib
 from dataclasses import asdict, dataclass, field
@@ -50,7 +49,11 @@ class Counts:
     def check(self, references: int) -> None:
         """Raise ValueError unless these can be counts of the records of a header with so many references."""
         rows = [self.passed, self.failed, *self.by_reference.values()]
-        if len(self.passed) != 16 or len(self.failed) != 16 or not all(is_count(n) for row in rows for n in row):
+        if (
+            len(self.passed) != 16
+            or len(self.failed) != 16
+            or not all(is_count(n) for row in rows for n in row)
+        ):
             raise ValueError("impossible counts")
         if not all(type(key) is int and -1 <= key < references for key in self.by_reference):
             raise ValueError("counts of a reference that there is not")
@@ -105,7 +108,12 @@ class ChunkEntry:
     def check(self, references: int) -> None:
         """Raise ValueError unless a chunk of a dataset with so many references can be like this."""
         folders = self.path.split("/")
-        if folders[0] != layout.DATA or len(folders) != 3 or {"", ".", ".."} & set(folders) or "\0" in self.path:
+        if (
+            folders[0] != layout.DATA
+            or len(folders) != 3
+            or {"", ".", ".."} & set(folders)
+            or "\0" in self.path
+        ):
             raise ValueError(f"a chunk in the impossible place {self.path!r}")
         numbers = (self.start, self.end, self.size, self.hot, self.footer_bytes, self.footer_crc32)
         if type(self.reference_id) is not int or not -1 <= self.reference_id < references:
@@ -162,7 +170,6 @@ class Manifest:
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise FormatError(f"{name}: damaged {layout.METADATA}: {error!r}") from error
 
-
     def _check(self) -> None:
         """Raise ValueError for values that no dataset has."""
         if not (isinstance(self.header_id, str) and isinstance(self.encodings, dict)):
@@ -196,6 +203,8 @@ def is_count(value: Any) -> bool:
 
 def header_id(header: Any) -> str:
     """Identifies a BAM header: the first 32 hex digits of SHA-256 of its bytes, magic to reference list."""
+    import hashlib
+
     return hashlib.sha256(header.to_bam()).hexdigest()[:32]
 
 

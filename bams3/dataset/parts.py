@@ -15,7 +15,14 @@ from bams3.codec import ENCODINGS
 from bams3.dataset import layout
 from bams3.dataset.layout import Window
 from bams3.dataset.manifest import (
-    VERSION, ChunkEntry, Counts, Manifest, check_grid, header_id, index_to_bytes, is_count,
+    VERSION,
+    ChunkEntry,
+    Counts,
+    Manifest,
+    check_grid,
+    header_id,
+    index_to_bytes,
+    is_count,
 )  # fmt: skip
 from bams3.errors import DatasetError
 from bams3.storage import Storage

@@ -124,6 +124,24 @@ class DatasetReader:
                     if group.min_pos < end and group.max_end > start:
                         yield group
 
+    def depth_row_groups(self, reference_id: int, start: int, end: int) -> Iterator[RowGroup]:
+        """Row groups from the first to the last with reads that may overlap [start, end), and all between them.
+
+        Those between have no read there, but may have the mate that a read's overlap is told by.
+        """
+        waiting: list[RowGroup] = []
+        found = False
+        for entry in self.chunks_of(reference_id):
+            if entry.min_pos >= end:
+                break
+            for group in self.chunk(entry).row_groups if found or entry.max_end > start else ():
+                found = found or (group.min_pos < end and group.max_end > start)
+                if found:
+                    waiting.append(group)
+                if group.min_pos < end and group.max_end > start:
+                    yield from waiting
+                    waiting.clear()
+
     def contig_row_groups(self, reference_id: int) -> Iterator[RowGroup]:
         """All row groups of a reference, in order; the streams for depth of a chunk come in one request."""
         for entry in self.chunks_of(reference_id):

@@ -100,6 +100,8 @@ def convert(
                 f"{storage.root}: {error.filename} was removed while the dataset was written"
             ) from error
         except SourceError as error:
+            if name is None and not resume:
+                _remove(storage)  # it can't be gone on with, and would be in the way of another attempt
             if path in str(error):
                 raise
             raise SourceError(f"{path}: {error}") from error
@@ -296,7 +298,7 @@ class _Conversion:
                 if key[0] != UNPLACED and key not in known:
                     name, length = self.plan.references[key[0]]
                     raise SourceError(
-                        f"a record starts far past the end of {name}, which by the header has {length} bp; correct either"
+                        f"a record starts far past the end of {name}, {length} bp by the header; correct either"
                     )
                 part.chunks.append(self._write(key[0], key[1], (group for _, group in items)))
         return part

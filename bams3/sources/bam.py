@@ -161,6 +161,8 @@ class BamSource:
         return self._opened_index
 
     def _index(self) -> Index:
+        if self.path == STDIN:
+            raise SourceError("standard input can't be read by window; give a file that has an index")
         index = self._find_index()
         if index is None:
             raise SourceError(

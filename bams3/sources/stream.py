@@ -36,7 +36,7 @@ class PlainReader:
             while length < size and (part := self._file.read(size - length)):
                 parts.append(part)
                 length += len(part)
-        except (OSError, EOFError, ValueError, igzip_lib.IsalError) as error:
+        except (OSError, EOFError, ValueError, igzip_lib.IsalError) as error:  # type: ignore[misc]
             raise SourceError(f"{self.name}: {error}") from None
         return b"".join(parts)
 

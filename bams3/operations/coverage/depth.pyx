@@ -167,10 +167,7 @@ cdef class Depth:
         cdef int state
         cdef Py_ssize_t i
         same_length(n, previous, next_ref, next_pos, start, count)
-        check_chains(n, previous, start, count, pool.shape[0])
-        with nogil:
-            for i in range(n):
-                root[i] = <int> i if previous[i] < 0 else root[previous[i]]
+        find_roots(previous, start, count, pool.shape[0], root)
         held = self._resume(group, root, pending)
         cdef Held remembered = held
         with nogil:
@@ -332,13 +329,18 @@ def same_length(Py_ssize_t n, *columns):
                 f"a row group of {n} records has a column of {len(column)} values: the chunk is damaged")
 
 
-def check_chains(Py_ssize_t n, const int[::1] previous, const unsigned int[::1] start,
-                 const unsigned int[::1] count, unsigned long long operations):
-    """Raise `FormatError` unless chains of names lead back and CIGARs lie within their pool."""
+cdef int find_roots(const int[::1] previous, const unsigned int[::1] start, const unsigned int[::1] count,
+                    unsigned long long operations, int[::1] root) except -1:
+    """Fill ``root`` with the first record of each record's name.
+
+    Raises `FormatError` unless chains of names lead back and CIGARs lie within their pool.
+    """
     cdef bint good = True
     cdef Py_ssize_t i
     with nogil:
-        for i in range(n):
+        for i in range(previous.shape[0]):
             good &= -1 <= previous[i] < i and <unsigned long long> start[i] + count[i] <= operations
+            root[i] = root[previous[i]] if good and previous[i] >= 0 else <int> i
     if not good:
         raise FormatError("a row group's name chains or CIGARs point outside of it: the chunk is damaged")
+    return 0

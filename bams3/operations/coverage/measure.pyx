@@ -113,6 +113,7 @@ cdef class Histogram:
 
     cdef long long *counts
     cdef Py_ssize_t top
+    cdef bint blurred  # there were depths below 0 or above MAX_DEPTH
 
     def __cinit__(self):
         self.counts = <long long *> calloc(MAX_DEPTH + 1, sizeof(long long))
@@ -137,6 +138,7 @@ cdef class Histogram:
         cdef long long i
         cdef int value
         cdef Py_ssize_t top = self.top
+        cdef bint blurred = self.blurred
         stop = depth.span.length if stop < 0 else min(stop, depth.span.length + 1)
         begin = min(begin, stop)
         cdef long long first = min(max(begin, depth.low), stop), last = max(min(stop, depth.high), first)
@@ -144,14 +146,25 @@ cdef class Histogram:
             counts[0] += stop - begin - (last - first)
             for i in range(first, last):
                 value = values[i]
-                if value < 0:
-                    continue
-                if value > MAX_DEPTH:
+                if <unsigned int> value > MAX_DEPTH:
+                    blurred = True
+                    if value < 0:
+                        continue
                     value = MAX_DEPTH - 10
                 counts[value] += 1
                 if value > top:
                     top = value
         self.top = top
+        self.blurred = blurred
+
+    def summary(self):
+        """What `Depth.summary` says of the same positions, or None if the counts do not tell."""
+        if self.blurred:
+            return None
+        counts = self.to_list()
+        present = [depth for depth, count in enumerate(counts) if count]
+        bases = sum(depth * counts[depth] for depth in present)
+        return sum(counts), bases, min(present, default=None), max(present, default=0)
 
     def merge(self, Histogram other not None):
         """Add the counts of another."""

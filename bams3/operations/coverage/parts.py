@@ -44,7 +44,7 @@ def write_part(
     with zstandard.ZstdCompressor(level=1).stream_writer(file, closefd=False) as stream:
         stream.write(json.dumps(head).encode() + b"\n")
         for reference_id, start, end in pieces:
-            groups = dataset.row_groups(reference_id, start, end)
+            groups = dataset.depth_row_groups(reference_id, start, end)
             depth = depth_array(groups, reference_id, start, end, options, accept=accept)
             stream.write(memoryview(depth).cast("B"))
 

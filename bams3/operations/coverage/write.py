@@ -174,12 +174,14 @@ class _Run:
             self._write_regions(contig, depth, self._intervals(name, len(depth)), region_histogram)
         if depth.found:
             histogram.add(depth)
-            self._summarise(name, depth)
+            self._summarise(name, *(histogram.summary() or depth.summary()))
         self._distribute(name, histogram, region_histogram)
         self.histogram.merge(histogram)
         self.region_histogram.merge(region_histogram)
         if self.per_base:
             self.per_base.text.begin(contig)
+            if not len(depth):
+                self.per_base.text.add(0, 0, b"0")
             position = 0
             while position < len(depth):
                 position = self.per_base.text.add_runs(depth, position)
@@ -237,10 +239,10 @@ class _Run:
             position = file.text.add_bins(depth, bounds, self.labels, position)
             file.spill()
 
-    def _summarise(self, name: str, depth: Depth) -> None:
+    def _summarise(self, name: str, positions: int, bases: int, least: int | None, most: int) -> None:
         decimals = self.options.decimals
         contig = Totals(least=None)
-        contig.add(*depth.summary())
+        contig.add(positions, bases, least, most)
         self.totals.merge(contig)
         self.summary.append(contig.line(name, decimals))
         if self.regions:
