@@ -8,7 +8,7 @@ import json
 import struct
 import zlib
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from bams3.codec import ENCODINGS, streams
 from bams3.errors import FormatError
@@ -21,8 +21,7 @@ ZONE_MAP = ("min_pos", "max_pos", "max_end", "min_mapq", "max_mapq", "flags_any"
 MAX_RECORDS = 1 << 16  # in a row group
 
 
-@dataclass(frozen=True)
-class StreamEntry:
+class StreamEntry(NamedTuple):
     """Where a stream's bytes are and what they are: `offset` from the chunk's start, lengths in bytes."""
 
     codec: str
@@ -30,6 +29,16 @@ class StreamEntry:
     stored: int
     raw: int
     crc32: int
+
+    def is_possible(self, body: int) -> bool:
+        """Can it be of a chunk that has `body` bytes before its footer?"""
+        _, offset, stored, raw, crc32 = self
+        return (
+            type(offset) is type(stored) is type(raw) is type(crc32) is int
+            and len(MAGIC) <= offset <= offset + stored <= body
+            and raw >= 0
+            and crc32 >= 0
+        )
 
 
 @dataclass
@@ -164,12 +173,7 @@ class Footer:
             ):
                 raise FormatError(f"{name}: row group {number} has an impossible size or record count")
             for stream, entry in group.streams.items():
-                numbers = (entry.offset, entry.stored, entry.raw, entry.crc32)
-                if (
-                    not all(map(_is_count, numbers))
-                    or entry.offset < len(MAGIC)
-                    or entry.offset + entry.stored > body
-                ):
+                if not entry.is_possible(body):
                     raise FormatError(
                         f"{name}: row group {number}, stream '{stream}': impossible place or length"
                     )
@@ -177,9 +181,7 @@ class Footer:
 
 def _plain(group: RowGroupEntry) -> dict[str, Any]:
     """A row group as JSON has it. (dataclasses.asdict copies deeply: it took more time than all else of a footer.)"""
-    return vars(group) | {
-        "streams": {name: list(vars(entry).values()) for name, entry in group.streams.items()}
-    }
+    return vars(group) | {"streams": {name: list(entry) for name, entry in group.streams.items()}}
 
 
 def trailer_length(tail: bytes, name: str) -> int:

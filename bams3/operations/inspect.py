@@ -10,7 +10,10 @@ from bams3.chunk.reader import open_chunk
 
 def to_json(uri: Any) -> str:
     """The whole footer as JSON. Raises FormatError."""
-    return json.dumps(asdict(open_chunk(uri).footer), indent=2) + "\n"
+    document = asdict(open_chunk(uri).footer)
+    for group in document["row_groups"]:
+        group["streams"] = {name: entry._asdict() for name, entry in group["streams"].items()}
+    return json.dumps(document, indent=2) + "\n"
 
 
 def summary(uri: Any) -> str:
