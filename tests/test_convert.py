@@ -135,6 +135,13 @@ def test_windows_make_the_same_dataset(simple: Path, tmp_path: Path) -> None:
     assert contents(tmp_path / "parts.bams3") == contents(tmp_path / "whole.bams3")
 
 
+def test_every_window_at_once(simple: Path, tmp_path: Path) -> None:
+    convert(simple, tmp_path / "whole.bams3")
+    convert(simple, tmp_path / "parts.bams3", windows=["."])
+    merge(tmp_path / "parts.bams3")
+    assert contents(tmp_path / "parts.bams3") == contents(tmp_path / "whole.bams3")
+
+
 def test_real_batches(real_bam: Path, real_dataset: Path, tmp_path: Path) -> None:
     for number in range(1, 5):
         convert(real_bam, tmp_path / "parts.bams3", batch=(number, 4))

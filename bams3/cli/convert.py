@@ -26,7 +26,7 @@ def _convert(argv: list[str]) -> int:
     options.add_argument("--level", type=int, default=3, metavar="N", help="zstd level, 1 to 19 (default 3)")
     options.add_argument("--sort", action="store_true", help="sort the input by coordinate first")
     existing = options.add_mutually_exclusive_group()
-    existing.add_argument("--overwrite", action="store_true", help="replace DATASET if it exists")
+    existing.add_argument("--overwrite", action="store_true", help="replace DATASET: it is removed first")
     existing.add_argument("--resume", action="store_true", help="go on where an interrupted run stopped")
     options.add_argument("-T", "--reference", metavar="FASTA", help="reference of a CRAM")
     options.add_argument("--index", metavar="FILE", help="BAI, CSI or CRAI of IN, if it is not beside it")

@@ -181,10 +181,13 @@ def _parse_windows(plan: parts.Plan, texts: Sequence[str]) -> list[Window]:
             wanted.append(Window(UNPLACED, 0, 0))
             continue
         for region in parse_regions([text], references):
-            length = references[region.reference_id][1]
-            if region.start % plan.chunk_size or (region.end % plan.chunk_size and region.end != length):
+            if region.reference_id == UNPLACED:
+                wanted.append(Window(UNPLACED, 0, 0))
+                continue
+            length, first = references[region.reference_id][1], max(region.start, 0)
+            if first % plan.chunk_size or (region.end % plan.chunk_size and region.end != length):
                 raise UsageError(f"window {text}: it must begin and end at multiples of {plan.chunk_size} bp")
-            starts = range(region.start, max(region.end, region.start + 1), plan.chunk_size)
+            starts = range(first, max(region.end, first + 1), plan.chunk_size)
             wanted += [Window(region.reference_id, start, start + plan.chunk_size) for start in starts]
     return sorted(set(wanted), key=lambda window: (window.reference_id & 0xFFFFFFFF, window.start))
 
