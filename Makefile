@@ -32,7 +32,7 @@ $(INSTALLED): pyproject.toml setup.py $(KERNELS)
 	@touch $@
 
 $(LINTERS): $(INSTALLED)
-	$(BIN)/python -m pip install --quiet --config-settings editable_mode=compat --editable '.[lint]'
+	$(BIN)/python -m pip install --quiet --group lint
 	@touch $@
 
 # The same kernels with every index checked, for tests with malformed input.
