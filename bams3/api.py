@@ -16,7 +16,8 @@ from bams3.chunk.reader import Chunk as StoredChunk
 from bams3.chunk.reader import open_chunk
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import UsageError
-from bams3.operations.query import FilterColumns, RecordFilter, columns, count, in_order, query
+from bams3.operations.query import FilterColumns, RecordFilter, columns, count, query
+from bams3.operations.workers import in_order, worker_count
 from bams3.regions import UNPLACED, Region, parse_regions
 
 if TYPE_CHECKING:
@@ -353,8 +354,6 @@ def _filter(text: str | None, require: int, exclude: int, min_mapq: int) -> Reco
 def _threads(workers: Workers) -> int:
     if workers == 1:
         return 1
-    from bams3.operations.convert import worker_count
-
     return worker_count(workers)
 
 

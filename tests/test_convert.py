@@ -17,7 +17,8 @@ from test_roundtrip import contents
 
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import Bams3Error, DatasetError, SourceError, UsageError
-from bams3.operations.convert import available_cores, convert, merge, worker_count
+from bams3.operations.convert import convert, merge
+from bams3.operations.workers import available_cores, worker_count
 
 
 def run(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:

@@ -13,8 +13,9 @@ from bams3.dataset.reader import DatasetReader
 from bams3.errors import UsageError
 from bams3.operations.convert import convert
 from bams3.operations.filters import Expression
-from bams3.operations.query import FilterColumns, RecordFilter, columns, count, in_order, query
+from bams3.operations.query import FilterColumns, RecordFilter, columns, count, query
 from bams3.operations.sam import ReferenceNames, format_sam
+from bams3.operations.workers import in_order
 from bams3.regions import UNPLACED, Region, merge_regions, parse_regions
 from bams3.sources.header import Header
 from bams3.sources.records import split_windows, walk

@@ -108,7 +108,7 @@ def _coverage(given: Any) -> None:
             write_part(file, dataset, layout.batch(windows, *given.batch), options, read_groups, accept)
         return
     pieces_of = Gathered(given.gather, dataset, options, read_groups) if given.gather else None
-    from bams3.operations.query import watched
+    from bams3.operations.workers import watched
 
     with progress_bar("read", dataset.manifest.records) as progress:
         write_coverage(

@@ -87,8 +87,8 @@ def _verify(argv: list[str]) -> int:
     given = options.parse_args(argv)
 
     from bams3.dataset.reader import DatasetReader
-    from bams3.operations.convert import worker_count
     from bams3.operations.verify import verify
+    from bams3.operations.workers import worker_count
 
     dataset = DatasetReader(given.dataset)
     problems = 0

@@ -62,7 +62,7 @@ def _query(argv: list[str]) -> int:
 
     from bams3.dataset.reader import DatasetReader
     from bams3.operations import query
-    from bams3.operations.convert import worker_count
+    from bams3.operations.workers import watched, worker_count
 
     dataset = DatasetReader(given.dataset)
     if given.batch:
@@ -81,7 +81,7 @@ def _query(argv: list[str]) -> int:
     blocks = [] if given.header_only else query.query(dataset, regions, record_filter, workers)
     with _progress(given.output) as progress:
         write_alignments(
-            query.watched(blocks, len, progress), dataset.header, given.output,
+            watched(blocks, len, progress), dataset.header, given.output,
             format=given.output_fmt or _format_of(given.output), workers=workers, reference=given.reference,
             with_header=given.with_header or given.header_only,
         )  # fmt: skip
@@ -111,8 +111,8 @@ def _to_bam(argv: list[str]) -> int:
     given = options.parse_args(argv)
 
     from bams3.dataset.reader import DatasetReader
-    from bams3.operations.convert import worker_count
     from bams3.operations.export import program_line, to_bam
+    from bams3.operations.workers import worker_count
 
     dataset = DatasetReader(given.dataset)
     with _progress(given.out) as progress:

@@ -24,7 +24,6 @@ from cpython cimport array
 from array import array as new_array
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
-from libc.string cimport memset
 
 from bams3.buffer cimport Buffer
 from bams3.codec.primitives cimport difference, planes, total, unzigzag, zigzag

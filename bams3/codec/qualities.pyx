@@ -5,7 +5,7 @@ row group has 16 distinct values or fewer, ``qual.values`` lists them in ascendi
 holds indices of 1, 2 or 4 bits each (the fewest that do), the first in the lowest bits.
 """
 
-from libc.stdint cimport int32_t, int64_t, uint8_t
+from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memcpy, memset
 
 from bams3.buffer cimport Buffer

@@ -16,9 +16,9 @@ The layout entry ``CG B *`` stands for the CIGAR of a record listed in ``cigar.p
 from cpython cimport array
 from array import array as new_array
 
-from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memchr, memcmp, memcpy, memset, strlen
+from libc.string cimport memchr, memcmp, memcpy, strlen
 
 from bams3.buffer cimport Buffer
 from bams3.codec.primitives cimport Cursor, get_short, open_cursor, planes, put_short

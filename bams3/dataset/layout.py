@@ -87,6 +87,17 @@ def batch(windows: Sequence[Window], number: int, of: int) -> Sequence[Window]:
     return windows[len(windows) * (number - 1) // of : len(windows) * number // of]
 
 
+def runs(windows: Sequence[Window]) -> list[list[int]]:
+    """Windows as [reference_id, start, end] of runs that follow each other."""
+    found: list[list[int]] = []
+    for window in windows:
+        if found and found[-1][0] == window.reference_id and found[-1][2] == window.start and window.end:
+            found[-1][2] = window.end
+        else:
+            found.append(list(window))
+    return found
+
+
 def parse_fraction(text: str, what: str = "batch") -> tuple[int, int]:
     """`i/n` → (i, n), 1 ≤ i ≤ n."""
     match = re.fullmatch(r"(\d+)/(\d+)", text)

@@ -63,7 +63,7 @@ class Part:
     def to_bytes(self) -> bytes:
         """As a part file holds it: JSON."""
         document = {
-            "windows": _runs(self.windows),
+            "windows": layout.runs(self.windows),
             "counts": self.counts.to_json(),
             "source_counts": sorted(self.source_counts.items()),
             "chunks": [list(vars(chunk).values()) for chunk in self.chunks],
@@ -96,17 +96,6 @@ class Part:
         for reference_id, count in self.source_counts.items():
             if type(reference_id) is not int or not -1 <= reference_id < references or not is_count(count):
                 raise ValueError("impossible counts of the source")
-
-
-def _runs(windows: Sequence[Window]) -> list[list[int]]:
-    """Windows as [reference_id, start, end] of runs that follow each other."""
-    runs: list[list[int]] = []
-    for window in windows:
-        if runs and runs[-1][0] == window.reference_id and runs[-1][2] == window.start and window.end:
-            runs[-1][2] = window.end
-        else:
-            runs.append(list(window))
-    return runs
 
 
 def _cells(run: list[int], chunk_size: int) -> list[Window]:

@@ -4,7 +4,6 @@ Blocks of records come from the source, are cut into row groups, encoded and com
 threads, and written chunk by chunk in order. At most a few row groups per worker are in memory.
 """
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -28,31 +27,8 @@ from bams3.dataset.counts import count as count_block
 from bams3.dataset.layout import UNPLACED, Window
 from bams3.dataset.manifest import ChunkEntry, Counts, Manifest
 from bams3.errors import DatasetError, FormatError, SourceError, UsageError
+from bams3.operations.workers import worker_count
 from bams3.storage import Storage, open_storage
-
-
-def available_cores() -> int:
-    """Cores that this process may use: its affinity, and its cgroup's quota."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        with open("/sys/fs/cgroup/cpu.max") as file:
-            quota, period = file.read().split()
-        return max(1, min(cores, int(quota) // int(period)))
-    except (OSError, ValueError):
-        return cores
-
-
-def worker_count(workers: int | str) -> int:
-    """A number of workers, or `auto` for all available cores. Raises UsageError for anything else."""
-    if workers == "auto":
-        return available_cores()
-    try:
-        number = int(workers)
-    except ValueError:
-        number = 0
-    if number < 1:
-        raise UsageError(f"workers {workers!r}: give a number from 1, or auto")
-    return number
 
 
 def convert(
@@ -84,10 +60,10 @@ def convert(
 
         opened = stack.enter_context(open_source(path, index=index, reference=reference))
         plan = parts.Plan.of(opened.header, size, level)
-        name = _part_name(plan, batch, windows)
+        chosen = _chosen_windows(plan, batch, windows)
+        name = _part_name(plan, batch, chosen)
         _prepare(storage, name, overwrite, resume)
         parts.write_plan(storage, plan, opened.header.text)
-        chosen = _chosen_windows(plan, batch, windows)
         job = _Conversion(storage, plan, threads, resume, progress)
         try:
             if chosen is None:
@@ -124,11 +100,13 @@ def merge(dataset: Any) -> Manifest:
     return parts.commit(storage, plan, parts.read_parts(storage, plan))
 
 
-def _part_name(plan: parts.Plan, batch: tuple[int, int] | None, windows: Sequence[str]) -> str | None:
+def _part_name(
+    plan: parts.Plan, batch: tuple[int, int] | None, windows: Sequence[Window] | None
+) -> str | None:
     if batch:
         return f"{batch[0]:06d}-of-{batch[1]:06d}"
     if windows:
-        first = _parse_windows(plan, windows)[0]
+        first = windows[0]
         contig = "_unplaced" if first[0] == UNPLACED else layout.encode_name(plan.references[first[0]][0])
         return f"{contig}-{first.start:09d}"
     return None
@@ -202,13 +180,7 @@ def _chosen_windows(
 
 def _blocks_of(source: Any, windows: Sequence[Window]) -> Iterator[Any]:
     """Blocks of the reads of some windows, in order, through the source's index."""
-    runs: list[list[int]] = []
-    for window in windows:
-        if runs and runs[-1][0] == window.reference_id and runs[-1][2] == window.start:
-            runs[-1][2] = window.end
-        else:
-            runs.append(list(window))
-    for reference_id, start, end in runs:
+    for reference_id, start, end in layout.runs(windows):
         yield from source.unplaced() if reference_id == UNPLACED else source.window(reference_id, start, end)
 
 

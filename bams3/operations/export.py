@@ -13,7 +13,8 @@ from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
-from bams3.operations.query import RecordFilter, in_order, query, watched
+from bams3.operations.query import RecordFilter, query
+from bams3.operations.workers import in_order, watched
 
 if TYPE_CHECKING:
     from bams3.dataset.reader import DatasetReader as Dataset

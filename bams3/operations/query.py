@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import accumulate, compress, groupby
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from bams3.errors import UsageError
 from bams3.operations.select import gather, keep_flags, keep_mapq, keep_overlapping
+from bams3.operations.workers import in_order
 from bams3.regions import UNPLACED, Region, merge_regions
 
 if TYPE_CHECKING:
@@ -143,37 +143,6 @@ def _chosen(column: Any, mask: bytearray) -> Any:
     import numpy as np
 
     return column[np.frombuffer(mask, np.bool_)]
-
-
-def in_order(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
-    """`map` by `workers` threads: results in the order of `items`, of which only a few are taken ahead."""
-    if workers < 2:
-        yield from map(function, items)
-        return
-    from concurrent.futures import Future, ThreadPoolExecutor
-
-    pending: deque[Future[Result]] = deque()
-    with ThreadPoolExecutor(workers) as pool:
-        try:
-            for item in items:
-                pending.append(pool.submit(function, item))
-                if len(pending) > workers:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        finally:
-            for future in pending:
-                future.cancel()
-
-
-def watched(
-    items: Iterable[Item], size: Callable[[Item], int], progress: Callable[[int], Any] | None
-) -> Iterator[Item]:
-    """`items` as they come, the size of each reported to `progress`."""
-    for item in items:
-        yield item
-        if progress:
-            progress(size(item))
 
 
 def _jobs(

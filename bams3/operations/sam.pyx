@@ -4,7 +4,7 @@ Every record's text has a bound that follows from its size, so room is reserved 
 the fields are written through a bare pointer. What is read from the record is checked against its end.
 """
 
-from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdio cimport snprintf
 from libc.string cimport memchr, memcpy
 

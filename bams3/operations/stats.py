@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from bams3.dataset.layout import UNPLACED
 from bams3.dataset.manifest import Counts, Manifest
 
 # Lines of samtools flagstat (1.16), and the line that a line's percentage is of.
@@ -24,7 +25,6 @@ _FLAGSTAT_LINES = (
     ("with mate mapped to a different chr", None),
     ("with mate mapped to a different chr (mapQ>=5)", None),
 )
-UNPLACED = -1
 
 
 def flagstat(counts: Counts) -> str:

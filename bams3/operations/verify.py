@@ -12,7 +12,7 @@ from bams3.dataset.counts import count as count_block
 from bams3.dataset.manifest import ChunkEntry, Counts
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import FormatError
-from bams3.operations.query import in_order
+from bams3.operations.workers import in_order
 
 
 def verify(

@@ -1,7 +1,7 @@
 """Walk over BAM records in memory and check every byte that a length, a count or a reader depends on."""
 
 from cpython cimport array
-from libc.stdint cimport INT32_MAX, int32_t, int64_t, uint8_t, uint16_t, uint32_t
+from libc.stdint cimport INT32_MAX, int32_t, int64_t, uint8_t, uint32_t
 from libc.string cimport memchr
 
 from bams3.sources.fields cimport load_i32, load_u16, load_u32
