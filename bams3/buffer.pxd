@@ -5,6 +5,7 @@ cdef class Buffer:
     cdef size_t size
     cdef size_t capacity
     cdef int exports
+    cdef readonly int width
 
     cdef int reserve(self, size_t extra) except -1 nogil
     cdef int put(self, const void *source, size_t length) except -1 nogil

@@ -9,13 +9,14 @@ cdef class Buffer:
     """Bytes that grow at the end.
 
     Kernels append with ``put*`` (nogil); Python reads it as any bytes-like object. While a view of
-    it is held it can't grow.
+    it is held it can't grow. ``width``: bytes of each of the little-endian integers that it holds.
     """
 
-    def __cinit__(self, size_t capacity=0):
+    def __cinit__(self, size_t capacity=0, int width=1):
         self.data = NULL
         self.size = self.capacity = 0
         self.exports = 0
+        self.width = width
         if capacity:
             self.reserve(capacity)
 

@@ -25,7 +25,7 @@ def encode(block, const int32_t[::1] query_length):
     cdef const uint8_t[::1] data = block.data
     cdef const int64_t[::1] offsets = block.offsets
     cdef Py_ssize_t n = offsets.shape[0] - 1, i
-    cdef Buffer length = Buffer(n), length_long = Buffer(), seq = Buffer(76 * n)
+    cdef Buffer length = Buffer(n), length_long = Buffer(width=4), seq = Buffer(76 * n)
     cdef const uint8_t *r
     with nogil:
         for i in range(n):

@@ -103,7 +103,7 @@ def encode(block, const int32_t[::1] end):
     cdef const uint8_t[::1] data = block.data
     cdef const int64_t[::1] offsets = block.offsets
     cdef Py_ssize_t n = offsets.shape[0] - 1, i, slots = 16, slot
-    cdef Buffer link = Buffer(n), link_long = Buffer(), border = Buffer(), border_hash = Buffer()
+    cdef Buffer link = Buffer(n), link_long = Buffer(width=4), border = Buffer(width=4), border_hash = Buffer(width=8)
     cdef array.array previous_array = array.clone(INT32, n, False)
     cdef int32_t[::1] previous = previous_array
     while slots < 2 * n:
