@@ -1,7 +1,6 @@
 """RNEXT, PNEXT and TLEN.
 
-``mate`` holds a rule for each record (one byte); ``mate.ref``, ``mate.pos`` and ``mate.tlen`` (u32,
-planes of bytes) hold what the rule does not give. A record's partner is the record of the other end
+``mate`` holds a rule for each record (one byte); ``mate.ref``, ``mate.pos`` and ``mate.tlen`` (u32) hold what the rule does not give. A record's partner is the record of the other end
 of its template in the same row group (both primary, paired, one READ1 and one READ2).
 
 ====  ===================================  =====================================
@@ -26,8 +25,8 @@ from array import array as new_array
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
 
 from bams3.buffer cimport Buffer
-from bams3.codec.primitives cimport difference, planes, total, unzigzag, zigzag
-from bams3.sources.fields cimport record_next_pos, record_next_ref, record_tlen
+from bams3.codec.primitives cimport difference, total, unzigzag, zigzag
+from bams3.sources.fields cimport load_u32, record_next_pos, record_next_ref, record_tlen
 
 from bams3.errors import FormatError
 
@@ -112,7 +111,7 @@ def encode(
     cdef const int64_t[::1] offsets = block.offsets
     cdef Py_ssize_t n = pos.shape[0], i
     cdef const int32_t[::1] partner = find_partners(previous, flag)
-    cdef Buffer rules = Buffer(n), ref = Buffer(), place = Buffer(), length = Buffer()
+    cdef Buffer rules = Buffer(n), ref = Buffer(width=4), place = Buffer(width=4), length = Buffer(width=4)
     cdef int32_t next_ref, next_pos, tlen, j
     cdef int rule
     with nogil:
@@ -144,15 +143,8 @@ def encode(
             if rule == EXPLICIT or rule == PARTNER_EXPLICIT:
                 length.put_u32(<uint32_t> tlen)
     mentioned = sorted({reference_id, *new_array("i", bytes(ref))} - {-1})
-    streams = {"mate": rules, "mate.ref": planes(ref, 4), "mate.pos": planes(place, 4), "mate.tlen": planes(length, 4)}
+    streams = {"mate": rules, "mate.ref": ref, "mate.pos": place, "mate.tlen": length}
     return streams, mentioned
-
-
-cdef inline uint32_t from_planes(const uint8_t[::1] stream, Py_ssize_t n, Py_ssize_t i) noexcept nogil:
-    return (
-        stream[i] | <uint32_t> stream[n + i] << 8 | <uint32_t> stream[2 * n + i] << 16
-        | <uint32_t> stream[3 * n + i] << 24
-    )
 
 
 cdef class Mates:
@@ -186,8 +178,8 @@ cdef class Mates:
                     if explicit == count:
                         whole = False
                         break
-                    next_ref[i] = <int32_t> from_planes(ref, count, explicit)
-                    stored = from_planes(place, count, explicit)
+                    next_ref[i] = <int32_t> load_u32(&ref[4 * explicit])
+                    stored = load_u32(&place[4 * explicit])
                     explicit += 1
                     next_pos[i] = total(pos[i], unzigzag(stored)) if next_ref[i] == reference_id else <int32_t> stored
                 elif rule == NONE:
@@ -221,7 +213,7 @@ cdef class Mates:
                     if used == count:
                         whole = False
                         break
-                    out[i] = <int32_t> from_planes(stored, count, used)
+                    out[i] = <int32_t> load_u32(&stored[4 * used])
                     used += 1
                     continue
                 j = partner[i]

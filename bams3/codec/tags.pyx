@@ -6,8 +6,7 @@ type, subtype or 0). ``tag.layout`` holds, as short integers, 0 for a record tha
 layout, or k for one that has the k-th.
 
 Values are split by id, type and subtype into a stream ``tag.XX:T`` each, in the order of the records:
-A c C s S i I f as little-endian planes (all lowest bytes first); Z and H with their NUL; B as its
-elements, with the number of elements of each array in ``tag.XX:Bt.count`` (u32).
+A c C s S i I f as little-endian integers; Z and H with their NUL; B as its elements, with the number of elements of each array in ``tag.XX:Bt.count`` (u32).
 
 The layout entry ``CG B *`` stands for the CIGAR of a record listed in ``cigar.placeholder`` (see
 ``cigars``) and has no stream.
@@ -21,7 +20,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memchr, memcmp, memcpy, strlen
 
 from bams3.buffer cimport Buffer
-from bams3.codec.primitives cimport Cursor, get_short, open_cursor, planes, put_short
+from bams3.codec.primitives cimport Cursor, get_short, open_cursor, put_short
 from bams3.sources.fields cimport load_u16, load_u32, record_end, record_tags, tag_width
 
 from bams3.errors import FormatError, SourceError
@@ -72,16 +71,15 @@ cdef class Column:
 
     def __cinit__(self, uint32_t key):
         self.key = key
-        self.values = Buffer()
-        self.counts = Buffer()
+        self.values = Buffer(width=max(1, tag_width((key >> 24 if key >> 24 else key >> 16) & 255)))
+        self.counts = Buffer(width=4)
 
     cdef dict streams(self):
         cdef int kind = self.key >> 16 & 255
-        cdef int width = tag_width(kind)
         name = stream_name(self.key)
         if kind == b"B":
             return {name: self.values, name + ".count": self.counts}
-        return {name: planes(self.values, width) if width > 1 else self.values}
+        return {name: self.values}
 
 
 cdef class Encoder:
@@ -96,7 +94,7 @@ cdef class Encoder:
         cdef const uint8_t[::1] data = block.data
         cdef const int64_t[::1] offsets = block.offsets
         cdef Py_ssize_t n = offsets.shape[0] - 1, i, marked = 0
-        cdef Buffer layout = Buffer(n), layout_long = Buffer()
+        cdef Buffer layout = Buffer(n), layout_long = Buffer(width=4)
         cdef Py_ssize_t known = 0, code, previous = -1
         cdef bint placeholder
         cdef size_t previous_size = 0
@@ -367,7 +365,7 @@ cdef object parse_value(Buffer tag):
 
 cdef bint put_value(Buffer out, Source *source) except -1 nogil:
     """Append one tag with its next value; False where the stream has none left."""
-    cdef int kind = source.key >> 16 & 255, b
+    cdef int kind = source.key >> 16 & 255
     cdef const uint8_t *nul
     cdef int64_t length
     if kind == b"B":
@@ -382,13 +380,9 @@ cdef bint put_value(Buffer out, Source *source) except -1 nogil:
     elif source.width:
         if source.used == source.values:
             return False
+        length = source.width
         out.put(&source.key, 3)
-        out.reserve(4)
-        for b in range(source.width):
-            out.data[out.size + b] = source.at[b * source.values + source.used]
-        out.size += source.width
         source.used += 1
-        return True
     else:
         nul = NULL
         if source.at < source.end:
