@@ -5,14 +5,16 @@ arXiv:1402.3392), frequencies of 10 to 12 bits that are coded adaptively. docs/f
 """
 
 from libc.math cimport log2
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
 from bams3.buffer cimport Buffer
+from bams3.codec.frequencies cimport (
+    EMPTY, TableModel, bit_length, code_alphabet, code_row, code_scale, normalise, open_table,
+)
 from bams3.codec.range_coder cimport (
-    RangeCoder, RangeDecoder, RangeEncoder, close_encoder, code_bit, code_number, code_tree, is_used_up, open_decoder,
-    open_encoder, reset,
+    RangeDecoder, RangeEncoder, close_encoder, code_number, is_used_up, open_decoder, open_encoder,
 )
 from bams3.sources.fields cimport load_u16, load_u32
 
@@ -35,8 +37,6 @@ cdef extern from "bams3/codec/rans_kernels.h" nogil:
 cdef enum:
     MIN_BITS = 10
     MAX_BITS = 12
-    EMPTY = 15  # instead of the scale of a row: the context does not occur
-    RATE = 4  # of the adaptive probabilities of tables
     MAX_LANES = 32
 
 cdef float cost_of[(1 << MAX_BITS) + 1]  # bits: log2 of a frequency
@@ -45,116 +45,6 @@ cdef int tiles = 0
 
 cdef int lanes_for(size_t length) noexcept nogil:
     return 1 if length < 1 << 10 else 4 if length < 1 << 14 else MAX_LANES
-
-
-cdef struct TableModel:
-    # Adaptive probabilities of a table.
-    uint16_t present[4]
-    uint16_t scale[16]
-    uint16_t zero[9]
-    uint16_t size[16][16]
-    uint16_t second[16]
-
-
-cdef inline int bit_length(uint32_t value) noexcept nogil:
-    cdef int length = 0
-    while value:
-        value >>= 1
-        length += 1
-    return length
-
-
-cdef int code_alphabet(RangeCoder *coder, TableModel *model, uint8_t *symbols, int known) noexcept nogil:
-    """The bytes that occur, ascending: 256 bits, each with a probability for the two before it. Returns how many."""
-    cdef int symbol, context = 0, at = 0, bit, count = 0
-    for symbol in range(256):
-        bit = at < known and symbols[at] == symbol
-        bit = code_bit(coder, &model.present[context], RATE, bit)
-        at += bit
-        if bit:
-            symbols[count] = <uint8_t> symbol
-            count += 1
-        context = (context << 1 | bit) & 3
-    return count
-
-
-cdef bint code_row(
-    RangeCoder *coder, TableModel *model, const uint8_t *symbols, int count, uint16_t *row, int scale,
-    const uint16_t *above, int above_scale, bint every
-) noexcept nogil:
-    """The frequencies of a row, which sum to 2^scale. False where decoded ones do not.
-
-    ``above``: the row before, NULL for the first. ``every``: no frequency is 0.
-    """
-    cdef uint32_t left_over = <uint32_t> 1 << scale, frequency
-    cdef int k, size, left = 0, up = 0, context
-    for k in range(count):
-        frequency = row[symbols[k]]
-        if left_over == 0 and not every:
-            frequency = 0
-        elif k == count - 1:
-            frequency = left_over
-        else:
-            up = 0
-            if above != NULL:
-                up = bit_length(above[symbols[k]])
-                if up:
-                    up = max(up + scale - above_scale, 1)
-            if every or not code_bit(coder, &model.zero[3 * min(left, 2) + min(up, 2)], RATE, frequency == 0):
-                context = (left + up + 1) >> 1 if above != NULL else left
-                size = bit_length(frequency) - 1
-                size = <int> code_tree(coder, model.size[context], 4, RATE, <uint32_t> size)
-                if size:
-                    context = code_bit(coder, &model.second[size], RATE, frequency >> (size - 1) & 1)
-                    frequency = 2 | context
-                    if size > 1:
-                        frequency = frequency << (size - 1) | code_number(
-                            coder, size - 1, row[symbols[k]] & ((1 << (size - 1)) - 1)
-                        )
-                else:
-                    frequency = 1
-            else:
-                frequency = 0
-        if frequency > left_over or (every and frequency == 0):
-            return False
-        left_over -= frequency
-        row[symbols[k]] = <uint16_t> frequency
-        left = bit_length(frequency)
-    return left_over == 0
-
-
-cdef void normalise(const uint32_t *counts, const uint8_t *symbols, int count, uint64_t total, int scale, uint16_t *row) noexcept nogil:
-    """Frequencies in proportion to the counts that sum to 2^scale; those of symbols that occur are at least 1."""
-    cdef int k, best
-    cdef int64_t over = -(<int64_t> 1 << scale)
-    cdef uint32_t frequency
-    cdef double loss, least
-    for k in range(count):
-        frequency = 0
-        if counts[symbols[k]]:
-            frequency = <uint32_t> (((<uint64_t> counts[symbols[k]] << (scale + 1)) + total) // (2 * total))
-            if frequency == 0:
-                frequency = 1
-        row[symbols[k]] = <uint16_t> frequency
-        over += frequency
-    # What is too much is taken where it costs least, what is missing goes where it gains most.
-    while over:
-        best = -1
-        least = 0
-        for k in range(count):
-            frequency = row[symbols[k]]
-            if frequency == 0 or (over > 0 and frequency == 1):
-                continue
-            loss = counts[symbols[k]] / (<double> frequency - 0.5) if over > 0 else -<double> counts[symbols[k]] / (frequency + 0.5)
-            if best < 0 or loss < least:
-                best = k
-                least = loss
-        if over > 0:
-            row[symbols[best]] -= 1
-            over -= 1
-        else:
-            row[symbols[best]] += 1
-            over += 1
 
 
 cdef void count_pairs(const uint8_t *data, size_t n, const Shape *shape, uint32_t *counts) noexcept nogil:
@@ -286,7 +176,7 @@ cdef class Model:
             if total == 0:
                 self.scales[r] = EMPTY
                 continue
-            scale = min(self.shape.bits, max(bit_length(kinds - 1), bit_length(<uint32_t> min(total, 65535))))
+            scale = min(self.shape.bits, max(bit_length(kinds - 1), bit_length(<uint32_t> min(total, <uint64_t> 65535))))
             self.scales[r] = <uint8_t> scale
             normalise(self.counts + context, self.symbols, self.count, total, scale, self.rows + context)
             self.size += row_cost(self.counts + context, self.rows + context, self.symbols, self.count, scale) / 8
@@ -296,7 +186,7 @@ cdef class Model:
         cdef RangeEncoder coder
         self.table.reserve(1024)
         open_encoder(&coder, self.table.data)
-        reset(<uint16_t *> &model, sizeof(model) // 2)
+        open_table(&model)
         code_number(&coder, 2, self.shape.bits - MIN_BITS)
         code_alphabet(&coder, &model, self.symbols, self.count)
         self.table.size = coder.at - self.table.data
@@ -305,7 +195,7 @@ cdef class Model:
         for r in range(self.count if self.shape.order else 1):
             self.table.reserve(64 * 256)
             coder.at = self.table.data + self.table.size
-            code_tree(&coder, model.scale, 4, RATE, self.scales[r])
+            code_scale(&coder, &model, self.scales[r])
             if self.scales[r] != EMPTY:
                 context = <uint32_t> self.symbols[r] << self.shape.shift if self.shape.order else 0
                 code_row(
@@ -368,7 +258,7 @@ cdef uint32_t *read_table(RangeDecoder *coder, Shape *shape) except? NULL nogil:
     cdef uint32_t *table
     cdef uint32_t *entry
     cdef uint32_t frequency, i, highest
-    reset(<uint16_t *> &model, sizeof(model) // 2)
+    open_table(&model)
     shape.bits = MIN_BITS + <int> code_number(coder, 2, 0)
     count = code_alphabet(coder, &model, symbols, 0)
     if shape.bits > MAX_BITS or count == 0:
@@ -380,7 +270,7 @@ cdef uint32_t *read_table(RangeDecoder *coder, Shape *shape) except? NULL nogil:
         with gil:
             raise MemoryError("no memory for a table of frequencies")
     for r in range(count if shape.order else 1):
-        scale = <int> code_tree(coder, model.scale, 4, RATE, 0)
+        scale = code_scale(coder, &model, 0)
         if scale == EMPTY:
             continue
         if scale > shape.bits or not code_row(
