@@ -87,3 +87,12 @@ cdef class Buffer:
 
     cdef int put_u64(self, unsigned long long value) except -1 nogil:
         return self.put(&value, 8)
+
+    @staticmethod
+    cdef Buffer taking(Bytes *bytes_, int width):
+        """A Buffer of what a struct holds, which is empty afterwards."""
+        cdef Buffer buffer = Buffer(width=width)
+        buffer.data, buffer.size, buffer.capacity = bytes_.data, bytes_.size, bytes_.capacity
+        bytes_.data = NULL
+        bytes_.size = bytes_.capacity = 0
+        return buffer
