@@ -18,7 +18,7 @@ ENCODINGS = {
     "cigars": "dictionary",
     "templates": "link",
     "mates": "rules",
-    "names": "first-of-template",
+    "names": "patterns",
     "sequences": "nibbles",
     "qualities": "packed",
     "tags": "layouts",
@@ -185,7 +185,7 @@ class Columns:
     @_Column
     def names(self) -> tuple[Any, array]:
         """QNAMEs without NUL, back to back, and array('q') of records + 1 offsets."""
-        return names.decode(self._streams["name"], self.previous)
+        return names.decode(self._streams, self.previous)
 
     @_Column
     def l_seq(self) -> array:
