@@ -18,7 +18,7 @@ ENCODINGS = {
     "cigars": "dictionary",
     "templates": "link",
     "mates": "rules",
-    "names": "first-of-template",
+    "names": "patterns",
     "sequences": "differences",
     "qualities": "packed",
     "tags": "derived",
@@ -28,7 +28,8 @@ ENCODINGS = {
 HOT_STREAMS = (
     "pos", "pos.long", "flag", "flag.values", "mapq",
     "cigar", "cigar.long", "cigar.count", "cigar.count.long", "cigar.op", "cigar.length", "cigar.length.long",
-    "link", "link.long", "border", "border.hash", "mate", "mate.ref", "mate.pos",
+    "link", "link.long", "border", "border.long", "border.hash",
+    "mate", "mate.ref", "mate.ref.long", "mate.pos", "mate.pos.long",
 )  # fmt: skip
 
 
@@ -54,7 +55,9 @@ def encode(block: Any, reference_id: int) -> tuple[dict[str, Any], dict[str, int
     streams |= template_streams
     pos = positions.decode(streams["pos"], streams["pos.long"], count)
     flag = flags.decode(streams["flag"], streams.get("flag.values", b""), count)
-    mate_streams, references = mates.encode(block, reference_id, pos, cigar.end, flag, previous)
+    mate_streams, references = mates.encode(
+        block, reference_id, pos, cigar.end, cigar.query_length, flag, previous
+    )
     streams |= mate_streams
     streams |= names.encode(block, previous)
     streams |= sequences.encode_lengths(block, cigar.query_length)
@@ -162,7 +165,10 @@ class Columns:
 
     @_Column
     def _borders(self) -> tuple[array, array]:
-        return templates.decode_borders(self._streams["border"], self._streams["border.hash"], self.records)
+        streams = self._streams
+        return templates.decode_borders(
+            streams["border"], streams["border.long"], streams["border.hash"], self.records
+        )
 
     @property
     def border_index(self) -> array:
@@ -191,12 +197,16 @@ class Columns:
     @_Column
     def tlen(self) -> array:
         """TLEN, array('i')."""
-        return self._mates.template_lengths(self._streams["mate.tlen"], self.pos, self.end, self.flag)
+        streams = self._streams
+        return self._mates.template_lengths(
+            streams["mate.tlen"], streams["mate.tlen.long"],
+            self.pos, self.end, self.cigars.query_length, self.flag,
+        )  # fmt: skip
 
     @_Column
     def names(self) -> tuple[Any, array]:
         """QNAMEs without NUL, back to back, and array('q') of records + 1 offsets."""
-        return names.decode(self._streams["name"], self.previous)
+        return names.decode(self._streams, self.previous)
 
     @_Column
     def l_seq(self) -> array:
