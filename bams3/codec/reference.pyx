@@ -148,85 +148,51 @@ cdef class Reference:
         return 0
 
     cdef int fill(self, block, pos_, l_seq_, cigars) except -1:
-        """Find the bases of the covered positions."""
+        """Find the bases of the covered positions: those that the first read tells, but for what most others deny."""
         cdef const uint8_t[::1] data = block.data
         cdef const int64_t[::1] offsets = block.offsets
         cdef const int32_t[::1] pos = pos_, l_seq = l_seq_, query_length = cigars.query_length
         cdef const uint32_t[::1] first = cigars.start, count = cigars.count, pool = cigars.pool
-        cdef Py_ssize_t n = pos.shape[0], i, voters = 0
-        cdef int64_t longest = max(l_seq_) if n else 0
-        cdef uint8_t *bases = <uint8_t *> malloc(longest + PADDING)
-        cdef uint8_t[::1] votes = bytearray(n + 1)
-        cdef const uint8_t *md
-        if bases == NULL:
-            raise MemoryError("no memory for the longest read of a row group")
+        cdef Py_ssize_t n = pos.shape[0], i
+        cdef Teller teller = Teller(n, (max(l_seq_) if n else 0), self.length)
+        cdef int64_t told, with_md = 0, without_md = 0
+        cdef int32_t *change = NULL    # of the depth at a position
+        cdef uint16_t *against = NULL  # how many reads tell A, C, G, T there, and the first told something else
+        cdef bint by_md, disputed = False
         with nogil:
             for i in range(n):
-                if not is_aligned(pos[i], l_seq[i], query_length[i]):
-                    continue
-                expand(record_seq(&data[offsets[i]]), l_seq[i], bases)
-                md = find_md(&data[offsets[i]])
-                if md == NULL:
-                    votes[i] = 1
-                    voters += 1
-                fill_from(self, pos[i] - self.start, &pool[first[i]], count[i], bases, md)
-        free(bases)
-        if voters:
-            self.vote(block, pos_, l_seq_, cigars, votes)
-        return 0
-
-    cdef int vote(self, block, pos_, l_seq_, cigars, const uint8_t[::1] votes) except -1:
-        """Where most of the reads without MD say another base than the first of them, take theirs."""
-        cdef const uint8_t[::1] data = block.data
-        cdef const int64_t[::1] offsets = block.offsets
-        cdef const int32_t[::1] pos = pos_, l_seq = l_seq_
-        cdef const uint32_t[::1] first = cigars.start, count = cigars.count, pool = cigars.pool
-        cdef Py_ssize_t n = pos.shape[0], i
-        cdef int64_t longest = max(l_seq_), at, from_base, length, k, depth = 0
-        cdef uint8_t *bases = <uint8_t *> malloc(longest + PADDING)
-        cdef int32_t *change = <int32_t *> calloc(self.length + 1, sizeof(int32_t))  # of the depth
-        cdef uint16_t *against = <uint16_t *> calloc(4 * (self.length + 1), sizeof(uint16_t))
-        cdef uint32_t j, operation
-        cdef int code
-        if bases == NULL or change == NULL or against == NULL:
-            free(bases)
+                teller.md[i] = NULL
+                if is_aligned(pos[i], l_seq[i], query_length[i]):
+                    teller.md[i] = find_md(&data[offsets[i]])
+                    with_md += teller.md[i] != NULL
+                    without_md += teller.md[i] == NULL
+            by_md = with_md > 0
+            for i in range(n):
+                if is_aligned(pos[i], l_seq[i], query_length[i]) and (teller.md[i] != NULL) == by_md:
+                    teller.tell(self, pos[i], &pool[first[i]], count[i], record_seq(&data[offsets[i]]), l_seq[i], i)
+                    disputed |= teller.merge(self, pos[i], &pool[first[i]], count[i], by_md, NULL, NULL)
+        if disputed:
+            change = <int32_t *> calloc(self.length + 1, sizeof(int32_t))
+            against = <uint16_t *> calloc(4 * (self.length + 1), sizeof(uint16_t))
+            if change == NULL or against == NULL:
+                free(change)
+                free(against)
+                raise MemoryError("no memory for the reference of a row group")
+            with nogil:
+                for i in range(n):
+                    if is_aligned(pos[i], l_seq[i], query_length[i]) and (teller.md[i] != NULL) == by_md:
+                        teller.tell(
+                            self, pos[i], &pool[first[i]], count[i], record_seq(&data[offsets[i]]), l_seq[i], i
+                        )
+                        teller.merge(self, pos[i], &pool[first[i]], count[i], by_md, change, against)
+                elect(self, change, against)
             free(change)
             free(against)
-            raise MemoryError("no memory for the reference of a row group")
         with nogil:
-            for i in range(n):
-                if not votes[i]:
-                    continue
-                expand(record_seq(&data[offsets[i]]), l_seq[i], bases)
-                at, from_base = pos[i] - self.start, 0
-                for j in range(count[i]):
-                    operation = pool[first[i] + j]
-                    length = operation >> 4
-                    if at >= self.length:
-                        break
-                    if (MATCHES >> (operation & 15)) & 1:
-                        length = min(length, self.length - at)
-                        change[at] += 1
-                        change[at + length] -= 1
-                        k = first_difference(self.bases + at, bases + from_base, 0, length)
-                        while k < length:
-                            code = two_bits(bases[from_base + k])
-                            if code < 4 and against[4 * (at + k) + code] < 65535:
-                                against[4 * (at + k) + code] += 1
-                            k = first_difference(self.bases + at, bases + from_base, k + 1, length)
-                        length = operation >> 4
-                    if (REFERENCE >> (operation & 15)) & 1:
-                        at += length
-                    if (QUERY >> (operation & 15)) & 1:
-                        from_base += length
-            for at in range(self.length):
-                depth += change[at]
-                for code in range(4):
-                    if 2 * <int64_t> against[4 * at + code] > depth:
-                        self.bases[at] = from_two_bits(<uint8_t> code)
-        free(bases)
-        free(change)
-        free(against)
+            for i in range(n if by_md and without_md else 0):
+                if is_aligned(pos[i], l_seq[i], query_length[i]) and teller.md[i] == NULL:
+                    teller.tell(self, pos[i], &pool[first[i]], count[i], record_seq(&data[offsets[i]]), l_seq[i], i)
+                    teller.merge(self, pos[i], &pool[first[i]], count[i], False, NULL, NULL)
         return 0
 
     cdef dict streams(self):
@@ -254,64 +220,135 @@ cdef class Reference:
         return 0
 
 
-cdef void fill_from(
-    Reference reference, int64_t at, const uint32_t *cigar, uint32_t count, const uint8_t *bases, const uint8_t *md
-) noexcept nogil:
-    """Put what a read says into the reference: with MD all that it covers, without what nobody has said before."""
-    cdef int64_t same = 0, length, k, step
-    cdef uint32_t j, operation
-    cdef uint8_t *window = reference.bases
-    if md != NULL:
-        md = number(md, &same)
-    for j in range(count):
-        operation = cigar[j] & 15
-        length = cigar[j] >> 4
-        if at + length > reference.length and (REFERENCE >> operation) & 1:
-            return
-        if (MATCHES >> operation) & 1:
-            k = 0
-            if md == NULL:
-                for k in range(length):
-                    if window[at + k] == UNKNOWN and two_bits(bases[k]) < 4:
-                        window[at + k] = bases[k]
-            while md != NULL and k < length:
-                if same:
-                    step = min(same, length - k)
-                    copy_told(window + at + k, bases + k, step)
-                    k += step
-                    same -= step
-                elif md[0] > 64:
-                    window[at + k] = told(md[0])
-                    k += 1
-                    md = number(md + 1, &same)
-                else:
-                    return  # not the MD of this CIGAR
-        elif operation == DELETION and md != NULL:
-            if same or md[0] != b"^":
-                return
-            md += 1
-            for k in range(length):
-                if md[0] < 65:
-                    return
-                window[at + k] = told(md[0])
-                md += 1
+cdef class Teller:
+    """What one read tells of the reference: the bases at the positions of its operations M, =, X and D, in order."""
+
+    cdef const uint8_t **md  # of every record: its MD, or NULL
+    cdef uint8_t *bases      # of the read
+    cdef uint8_t *told       # UNKNOWN where it tells nothing
+    cdef int64_t longest, length
+
+    def __cinit__(self, Py_ssize_t records, int64_t longest, int64_t length):
+        """`longest`: bases of a read; `length`: of the window."""
+        self.md = <const uint8_t **> malloc((records + 1) * sizeof(uint8_t *))
+        self.bases = <uint8_t *> malloc(longest + PADDING)
+        self.told = <uint8_t *> malloc(longest + length + PADDING)
+        if self.md == NULL or self.bases == NULL or self.told == NULL:
+            raise MemoryError("no memory for the longest read of a row group")
+
+    def __dealloc__(self):
+        free(self.md)
+        free(self.bases)
+        free(self.told)
+
+    cdef void tell(
+        self, Reference reference, int64_t pos, const uint32_t *cigar, uint32_t count, const uint8_t *seq,
+        int64_t l_seq, Py_ssize_t record
+    ) noexcept nogil:
+        """Fill ``told`` from the record's MD, or from its bases where it has none."""
+        cdef const uint8_t *md = self.md[record]
+        cdef const uint8_t *bases = self.bases
+        cdef uint8_t *out = self.told
+        cdef int64_t same = 1LL << 40, at = pos - reference.start, length, step
+        cdef uint32_t j, operation
+        expand(seq, l_seq, self.bases)
+        if md != NULL:
             md = number(md, &same)
-        if (REFERENCE >> operation) & 1:
-            at += length
-        if (QUERY >> operation) & 1:
-            bases += length
+        for j in range(count):
+            operation = cigar[j] & 15
+            length = cigar[j] >> 4
+            if at >= reference.length:
+                return
+            if (MATCHES >> operation) & 1:
+                at += length
+                while length:
+                    step = min(same, length)
+                    if step:
+                        memcpy(out, bases, step)
+                        same -= step
+                    elif md[0] > 64:
+                        step = 1
+                        out[0] = told_base(md[0])
+                        md = number(md + 1, &same)
+                    else:  # not the MD of this CIGAR
+                        step = length
+                        memset(out, UNKNOWN, step)
+                    out += step
+                    bases += step
+                    length -= step
+            elif operation == DELETION:
+                length = min(length, reference.length - at)
+                at += cigar[j] >> 4
+                if md != NULL and same == 0 and md[0] == b"^":
+                    md += 1
+                    while length and md[0] > 64:
+                        out[0] = told_base(md[0])
+                        out += 1
+                        md += 1
+                        length -= 1
+                    md = number(md, &same)
+                memset(out, UNKNOWN, length)
+                out += length
+            else:
+                if (REFERENCE >> operation) & 1:
+                    at += length
+                if (QUERY >> operation) & 1:
+                    bases += length
+
+    cdef bint merge(
+        self, Reference reference, int64_t pos, const uint32_t *cigar, uint32_t count, bint by_md, int32_t *change,
+        uint16_t *against
+    ) noexcept nogil:
+        """Put what was told into the reference, where nobody did before; with ``change`` and ``against`` count it there.
+
+        Returns whether something else had been told before.
+        """
+        cdef const uint8_t *told = self.told
+        cdef int64_t at = pos - reference.start, length, inside, k
+        cdef uint32_t j, operation
+        cdef uint8_t *window
+        cdef int code
+        cdef bint disputed = False
+        for j in range(count):
+            operation = cigar[j] & 15
+            length = cigar[j] >> 4
+            if at >= reference.length:
+                break
+            if ((MATCHES >> operation) & 1) or operation == DELETION:
+                window = reference.bases + at
+                inside = min(length, reference.length - at)
+                k = first_difference(window, told, 0, inside)
+                while k < inside:
+                    if window[k] == UNKNOWN:
+                        if told[k] and (by_md or two_bits(told[k]) < 4):
+                            window[k] = told[k]
+                    elif told[k] != UNKNOWN:
+                        code = two_bits(told[k])
+                        disputed = True
+                        if against != NULL and code < 4 and against[4 * (at + k) + code] < 65535:
+                            against[4 * (at + k) + code] += 1
+                    k = first_difference(window, told, k + 1, inside)
+                if change != NULL:
+                    change[at] += 1
+                    change[at + inside] -= 1
+                told += inside if operation == DELETION else length
+            if (REFERENCE >> operation) & 1:
+                at += length
+        return disputed
 
 
-cdef inline uint8_t told(uint8_t letter) noexcept nogil:
+cdef void elect(Reference reference, const int32_t *change, const uint16_t *against) noexcept nogil:
+    """Where more than half of the reads tell one base, and the first told another, take theirs."""
+    cdef int64_t at, depth = 0
+    cdef int code
+    for at in range(reference.length):
+        depth += change[at]
+        for code in range(4):
+            if 2 * <int64_t> against[4 * at + code] > depth:
+                reference.bases[at] = from_two_bits(<uint8_t> code)
+
+
+cdef inline uint8_t told_base(uint8_t letter) noexcept nogil:
     """The base of a letter of MD; never 0, which is for positions that are not covered."""
     cdef uint8_t base = BASE_OF[letter]
     return base if base else UNTOLD
-
-
-cdef inline void copy_told(uint8_t *window, const uint8_t *bases, int64_t length) noexcept nogil:
-    cdef int64_t k
-    cdef uint8_t any_equal = 0
-    for k in range(length):
-        any_equal |= bases[k] == 0
-    if not any_equal:
-        memcpy(window, bases, length)
