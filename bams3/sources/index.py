@@ -69,7 +69,7 @@ class Index:
 
             logging.getLogger(__name__).warning("The index file is older than the data file: %s", path)
         if data[:4] == BGZF_MAGIC:
-            data = b"".join(BlockReader(io.BytesIO(data), name=path))
+            data = b"".join(BlockReader(io.BytesIO(data), name=path).pieces())
         return cls(path, data, n_ref=n_ref, file_size=size)
 
     def _parse(self, n_ref: int) -> None:
