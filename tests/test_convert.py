@@ -17,8 +17,9 @@ from test_roundtrip import contents
 
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import Bams3Error, DatasetError, SourceError, UsageError
+from bams3.operations import limits, workers
 from bams3.operations.convert import convert, merge
-from bams3.operations.workers import available_cores, worker_count
+from bams3.operations.workers import worker_count
 
 
 def run(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
@@ -246,12 +247,55 @@ def test_disk_full(tmp_path: Path, room: int) -> None:
     assert not list((tmp_path / "d.bams3").rglob(".incomplete*"))
 
 
-def test_workers() -> None:
+def test_numbers_of_workers() -> None:
     assert worker_count("3") == 3
-    assert 1 <= worker_count("auto") == available_cores()
+    assert worker_count("auto") >= 1
     for wrong in ("0", "many", "-1"):
         with pytest.raises(UsageError):
             worker_count(wrong)
+
+
+V1, V2 = "4:memory:/a/b\n2:cpu,cpuacct:/a/b\n0::/\n", "0::/a/b\n"
+MACHINES = {
+    "no limits": (V2, {}, (8, 10_240)),
+    "no files": (None, {}, (8, 10_240)),
+    "version 2": (V2, {"a/b/cpu.max": "250000 100000\n", "a/b/memory.max": "700\n"}, (2, 700)),
+    "version 2, unlimited": (V2, {"a/b/cpu.max": "max 100000\n", "a/b/memory.max": "max\n"}, (8, 10_240)),
+    "of a group above": (V2, {"a/cpu.max": "400000 100000\n", "a/b/cpu.max": "max 100000\n"}, (4, 10_240)),
+    "less than a core": (V2, {"a/b/cpu.max": "50000 100000\n"}, (1, 10_240)),
+    "a container's own root": (V2, {"cpu.max": "300000 100000\n", "memory.max": "9"}, (3, 9)),
+    "version 1": (
+        V1,
+        {"cpu/a/b/cpu.cfs_quota_us": "300000", "cpu/a/b/cpu.cfs_period_us": "100000",
+         "memory/a/memory.limit_in_bytes": "800"},
+        (3, 800),
+    ),
+    "version 1, unlimited": (
+        V1,
+        {"cpu/a/b/cpu.cfs_quota_us": "-1", "cpu/a/b/cpu.cfs_period_us": "100000",
+         "memory/a/b/memory.limit_in_bytes": "9223372036854771712"},
+        (8, 10_240),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("own", "files", "expected"), MACHINES.values(), ids=MACHINES)
+def test_limits_of_the_machine(own, files, expected, tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/meminfo").write_text("MemTotal:  99 kB\nMemAvailable:  10 kB\n")
+    if own is not None:
+        (tmp_path / "proc/self/cgroup").write_text(own)
+    for name, text in files.items():
+        (tmp_path / "cgroup" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "cgroup" / name).write_text(text)
+    monkeypatch.setattr(limits, "PROC", tmp_path / "proc")
+    monkeypatch.setattr(limits, "CGROUPS", tmp_path / "cgroup")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(8))
+    cores, memory = expected
+    assert limits.available_cores() == cores
+    assert limits.available_memory() == memory
+    monkeypatch.setattr(workers, "WORKER_MEMORY", 100)
+    assert worker_count("auto") == max(1, min(cores, limits.available_memory() // 100))
 
 
 def test_python_errors_are_ours(tmp_path: Path) -> None:

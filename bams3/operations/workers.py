@@ -1,6 +1,5 @@
 """How many threads, and work shared among them in order."""
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,21 +13,18 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def available_cores() -> int:
-    """Cores that this process may use: its affinity, and its cgroup's quota."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        with open("/sys/fs/cgroup/cpu.max") as file:
-            quota, period = file.read().split()
-        return max(1, min(cores, int(quota) // int(period)))
-    except (OSError, ValueError):
-        return cores
+WORKER_MEMORY = 256 << 20
+"""Bytes that a worker needs: a few row groups, before and after encoding."""
 
 
 def worker_count(workers: int | str) -> int:
-    """A number of workers, or `auto` for all available cores. Raises UsageError for anything else."""
+    """A number of workers, or `auto` for as many as there are cores and memory for. Raises UsageError for
+    anything else."""
     if workers == "auto":
-        return available_cores()
+        from bams3.operations.limits import available_cores, available_memory
+
+        cores, memory = available_cores(), available_memory()
+        return cores if memory is None else max(1, min(cores, memory // WORKER_MEMORY))
     try:
         number = int(workers)
     except ValueError:
