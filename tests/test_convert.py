@@ -59,12 +59,36 @@ def simple(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_malformed_input_is_refused(what: str, data: bytes, tmp_path: Path) -> None:
     path = tmp_path / "bad.bam"
     path.write_bytes(data)
-    with pytest.raises(SourceError) as error:
-        convert(path, tmp_path / "d.bams3", workers=1)
-    assert "\n" not in str(error.value)
-    assert str(path) in str(error.value)
-    no_dataset(tmp_path / "d.bams3")
+    said = set()
+    for threads in (1, 3):
+        with pytest.raises(SourceError) as error:
+            convert(path, tmp_path / "d.bams3", workers=threads)
+        said.add(str(error.value))
+        no_dataset(tmp_path / "d.bams3")
+    assert len(said) == 1
+    assert "\n" not in min(said)
+    assert str(path) in min(said)
     assert path.read_bytes() == data
+
+
+def test_the_first_fault_is_named_whatever_the_workers(tmp_path: Path) -> None:
+    """A record out of order, and behind it a damaged block, a cut block, or both."""
+    good = [hostile.good(0, pos) for pos in range(0, 500_000, 10)]
+    late = hostile.good(0, 3, name=b"late")
+    whole = hostile.bam(hostile.TEXT, hostile.CONTIGS, [*good, late, *good[-20_000:]])
+    damaged = whole[: len(whole) * 3 // 4] + b"damage" + whole[len(whole) * 3 // 4 + 6 :]
+    path = tmp_path / "x.bam"
+    for data in (whole, damaged, damaged[:-9], whole[:-9]):
+        path.write_bytes(data)
+        for threads in (1, 2, 5):
+            with pytest.raises(SourceError, match=r"x\.bam: not sorted .* record 50001 \(late\)"):
+                convert(path, tmp_path / "d.bams3", workers=threads)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_the_number_of_workers_changes_nothing(real_bam: Path, real_dataset: Path, tmp_path, threads) -> None:
+    convert(real_bam, tmp_path / "d.bams3", workers=threads)
+    assert contents(tmp_path / "d.bams3") == contents(real_dataset)
 
 
 def test_unsorted_input_names_the_record_and_sort(tmp_path: Path) -> None:

@@ -54,7 +54,10 @@ def _query(argv: list[str]) -> int:
     options.add_argument("-H", "--header-only", action="store_true", help="only the header")
     options.add_argument("-T", "--reference", metavar="FASTA", help="reference of the CRAM to write")
     options.add_argument(
-        "--batch", type=fraction, metavar="i/n", help="only reads that start in the i-th of n runs of windows"
+        "--batch",
+        type=fraction,
+        metavar="i/n",
+        help="only reads that start in the i-th of n equal runs of windows",
     )
     add_workers(options, "--parallel", "--workers")
     add_help(options)

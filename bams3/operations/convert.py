@@ -41,10 +41,11 @@ def convert(
 ) -> Manifest | None:  # fmt: skip
     """Convert `source` (path, or `-`) to the dataset `dataset` (path or URI); returns its manifest.
 
-    With `batch` (i, n) or `windows` (region strings on chunk boundaries, `_unplaced` for reads with no
-    position) only those windows are converted, through the source's index, to a part (returns None);
-    `merge` completes the dataset. `sort`: sort the input by coordinate first. `resume`: take what an
-    earlier, interrupted run left, after checking it. `progress` is called with numbers of records done.
+    With `batch` (i, n: the i-th of n runs of windows of about equal bytes, by the source's index) or `windows`
+    (region strings on chunk boundaries, `_unplaced` for reads with no position) only those windows are
+    converted, through the index, to a part (returns None); `merge` completes the dataset. `sort`: sort the
+    input by coordinate first. `resume`: take what an earlier, interrupted run left, after checking it.
+    `progress` is called with numbers of records done.
 
     Raises SourceError for input that is damaged, unsorted or can't be represented; DatasetError if the
     dataset exists (unless `overwrite`); UsageError for options that do not fit. No error leaves anything
@@ -62,7 +63,7 @@ def convert(
 
         opened = stack.enter_context(open_source(path, index=index, reference=reference))
         plan = parts.Plan.of(opened.header, size, level)
-        chosen = _chosen_windows(plan, batch, windows)
+        chosen = _chosen_windows(plan, opened, batch, windows)
         name = _part_name(plan, batch, chosen)
         _prepare(storage, name, overwrite, resume)
         parts.write_plan(storage, plan, opened.header.text)
@@ -174,10 +175,11 @@ def _parse_windows(plan: parts.Plan, texts: Sequence[str]) -> list[Window]:
 
 
 def _chosen_windows(
-    plan: parts.Plan, batch: tuple[int, int] | None, windows: Sequence[str]
+    plan: parts.Plan, source: Source, batch: tuple[int, int] | None, windows: Sequence[str]
 ) -> Sequence[Window] | None:
     if batch:
-        return layout.batch(plan.windows(), *batch)
+        grid = plan.windows()
+        return layout.batch(grid, source.sizes(grid), *batch)
     return _parse_windows(plan, windows) if windows else None
 
 

@@ -1,6 +1,6 @@
 """Alignments coming in: whatever a file is, it gives the header and blocks of validated BAM records."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 if TYPE_CHECKING:
@@ -53,6 +53,12 @@ class Source(Protocol):
 
     def counts(self) -> Counts | None:
         """What the index says; None without an index or where it does not say."""
+
+    def sizes(self, windows: Sequence[tuple[int, int, int]]) -> list[int]:
+        """About how many bytes of the file each window has, by the index; all 0 where that does not tell.
+
+        `windows`: (reference id, start, end), 0-based; a reference id of -1 stands for the records with none.
+        """
 
     def close(self) -> None: ...
 

@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import BinaryIO, cast
 
 from bams3.errors import SourceError
@@ -111,6 +111,10 @@ class BamSource:
         index = self._find_index()
         references = index.counts() if index else None
         return Counts(references, index.n_no_coor) if index and references is not None else None
+
+    def sizes(self, windows: Sequence[tuple[int, int, int]]) -> list[int]:
+        index = self._find_index()
+        return index.sizes(windows) if index else [0] * len(windows)
 
     def close(self) -> None:
         for file in self._files:
