@@ -54,7 +54,10 @@ def _query(argv: list[str]) -> int:
     options.add_argument("-H", "--header-only", action="store_true", help="only the header")
     options.add_argument("-T", "--reference", metavar="FASTA", help="reference of the CRAM to write")
     options.add_argument(
-        "--batch", type=fraction, metavar="i/n", help="only reads that start in the i-th of n runs of windows"
+        "--batch",
+        type=fraction,
+        metavar="i/n",
+        help="only reads that start in the i-th of n equal runs of windows",
     )
     add_workers(options, "--parallel", "--workers")
     add_help(options)
@@ -62,7 +65,7 @@ def _query(argv: list[str]) -> int:
 
     from bams3.dataset.reader import DatasetReader
     from bams3.operations import query
-    from bams3.operations.workers import watched, worker_count
+    from bams3.operations.workers import Workers, watched, worker_count
 
     dataset = DatasetReader(given.dataset)
     if given.batch:
@@ -78,11 +81,11 @@ def _query(argv: list[str]) -> int:
 
     from bams3.operations.export import write_alignments
 
-    blocks = [] if given.header_only else query.query(dataset, regions, record_filter, workers)
-    with _progress(given.output) as progress:
+    with Workers(workers) as shared, _progress(given.output) as progress:
+        blocks = [] if given.header_only else query.query(dataset, regions, record_filter, shared)
         write_alignments(
             watched(blocks, len, progress), dataset.header, given.output,
-            format=given.output_fmt or _format_of(given.output), workers=workers, reference=given.reference,
+            format=given.output_fmt or _format_of(given.output), workers=shared, reference=given.reference,
             with_header=given.with_header or given.header_only,
         )  # fmt: skip
     return 0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from bams3.errors import UsageError
 from bams3.operations.select import gather, keep_flags, keep_mapq, keep_overlapping
-from bams3.operations.workers import in_order
+from bams3.operations.workers import Workers, in_order
 from bams3.regions import UNPLACED, Region, merge_regions
 
 if TYPE_CHECKING:
@@ -76,7 +76,10 @@ class RecordFilter(NamedTuple):
 
 
 def query(
-    dataset: Dataset, regions: Iterable[Region] | None, record_filter: RecordFilter, workers: int = 1
+    dataset: Dataset,
+    regions: Iterable[Region] | None,
+    record_filter: RecordFilter,
+    workers: int | Workers = 1,
 ) -> Iterator[RecordBlock]:
     """Blocks of the records that overlap any of `regions` (all records if None) and pass the filter.
 
