@@ -14,7 +14,7 @@ from bams3.errors import FormatError
 # The encoding of every field, written into each chunk's footer. A reader refuses those it does not know.
 ENCODINGS = {
     "positions": "delta",
-    "flags": "dictionary",
+    "flags": "succession",
     "cigars": "dictionary",
     "templates": "link",
     "mates": "rules",
@@ -26,7 +26,7 @@ ENCODINGS = {
 
 # Streams that counting and depth need: they stand first in a chunk. All others follow.
 HOT_STREAMS = (
-    "pos", "pos.long", "flag", "flag.values", "mapq",
+    "pos", "pos.long", "flag", "flag.next", "flag.values", "mapq",
     "cigar", "cigar.long", "cigar.count", "cigar.count.long", "cigar.op", "cigar.length", "cigar.length.long",
     "link", "link.long", "border", "border.long", "border.hash",
     "mate", "mate.ref", "mate.ref.long", "mate.pos", "mate.pos.long",
@@ -49,12 +49,12 @@ def encode(block: Any, reference_id: int) -> tuple[dict[str, Any], dict[str, int
     count = len(block)
     cigar = cigars.Encoder(block)
     streams = positions.encode(block, cigar.end)
-    streams |= flags.encode(block)
     streams |= cigar.streams
     template_streams, previous = templates.encode(block, cigar.end)
     streams |= template_streams
+    streams |= flags.encode(block, previous)
     pos = positions.decode(streams["pos"], streams["pos.long"], count)
-    flag = flags.decode(streams["flag"], streams.get("flag.values", b""), count)
+    flag = flags.decode(streams["flag"], streams["flag.next"], streams["flag.values"], previous)
     mate_streams, references = mates.encode(
         block, reference_id, pos, cigar.end, cigar.query_length, flag, previous
     )
@@ -126,7 +126,8 @@ class Columns:
     @_Column
     def flag(self) -> array:
         """FLAG, array('H')."""
-        return flags.decode(self._streams["flag"], self._streams["flag.values"], self.records)
+        streams = self._streams
+        return flags.decode(streams["flag"], streams["flag.next"], streams["flag.values"], self.previous)
 
     @_Column
     def mapq(self) -> array:
