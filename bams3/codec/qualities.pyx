@@ -23,6 +23,7 @@ cdef array.array INT32 = new_array("i"), UINT16 = new_array("H")
 
 cdef enum:
     PACKED_VALUES = 16
+    MODEL_VALUES = 64
     MODEL_LEVEL = 7  # from which the model is tried
 
 
@@ -90,7 +91,7 @@ def encode(block, int level):
         streams = {"qual": pack(qual, index_of, bits_for(<int> values.size)), "qual.values": values}
     else:
         streams = {"qual": qual}
-    if level >= MODEL_LEVEL and 1 < values.size <= quality_model.MAX_VALUES:
+    if level >= MODEL_LEVEL and 1 < values.size <= MODEL_VALUES:
         size = min(rans.Model(streams["qual"], order).size for order in (0, 1))
         modelled = quality_model.encode(indices(qual, index_of), <int> values.size, l_seq, flag)
         if len(modelled) < size:

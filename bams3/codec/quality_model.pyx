@@ -1,6 +1,6 @@
 """Qualities by a context model: smaller than rANS, and many times slower.
 
-Each quality, in the order in which the bases were sequenced, is the path through a binary tree, bit by bit. Three
+Each quality, in the order in which the bases were sequenced, is a path through a binary search tree, bit by bit. Three
 adaptive predictions of a bit, each for another context (the two qualities before; the cycle and which read of the
 pair; the qualities before and how much they changed so far), are mixed in the logistic domain with weights that
 learn (Mahoney, Adaptive weighing of context models for lossless data compression, 2005), and the bit goes to the range
@@ -10,6 +10,7 @@ coder. docs/format.md, "Quality model", specifies it. All arithmetic is of integ
 from libc.math cimport exp, lround, log
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
 from libc.stdlib cimport free, malloc
+from libc.string cimport memset
 
 from bams3.buffer cimport Buffer
 from bams3.codec.primitives cimport total
@@ -19,9 +20,8 @@ from bams3.codec.range_coder cimport (
 
 from bams3.errors import FormatError
 
-MAX_VALUES = 64
-
 cdef enum:
+    MAX_VALUES = 64
     INPUTS = 3
     CYCLES = 256
     CHANGES = 8
@@ -41,36 +41,64 @@ cdef int32_t step_of[STEADY + 1]  # in 1/65536
 
 
 cdef struct Model:
-    int values, bits
+    int values, root, depth
+    # An inner node is the least index on its right. What follows it, left and right; 0: the index node - 1, or node.
+    uint8_t below[MAX_VALUES][2]
     uint32_t *predictions[INPUTS]
     int32_t *weights  # by quality before, node and input
 
 
+cdef int plant(Model *model, uint8_t *splits, int *used, int low, int high, int depth, const size_t *up_to) noexcept nogil:
+    """The tree of the indices [low, high): its root, 0 for a leaf, -1 where ``splits``, its nodes root first, make no
+    tree. Where there are counts (``up_to`` each index), half of what is counted goes to each side and ``splits`` is
+    written."""
+    cdef int node, left, right
+    model.depth = max(model.depth, depth)
+    if high - low < 2:
+        return 0
+    if up_to != NULL:
+        node = low + 1
+        while node + 1 < high and 2 * up_to[node] < up_to[low] + up_to[high]:
+            node += 1
+        # The nearer of the two around the middle.
+        if node - 1 > low and up_to[node] + up_to[node - 1] > up_to[low] + up_to[high]:
+            node -= 1
+        splits[used[0]] = <uint8_t> node
+    node = splits[used[0]]
+    if not low < node < high:
+        return -1
+    used[0] += 1
+    left = plant(model, splits, used, low, node, depth + 1, up_to)
+    right = plant(model, splits, used, node, high, depth + 1, up_to) if left >= 0 else -1
+    if right < 0:
+        return -1
+    model.below[node][0] = <uint8_t> left
+    model.below[node][1] = <uint8_t> right
+    return node
+
+
 cdef int open_model(Model *model, int values) except -1 nogil:
-    cdef size_t nodes, sizes[INPUTS], k, entries = 0
+    """Fresh predictions; the tree is planted already."""
+    cdef size_t sizes[INPUTS], k, entries = 0
     cdef int i
     model.values = values
-    model.bits = 1
-    while 1 << model.bits < values:
-        model.bits += 1
-    nodes = <size_t> 1 << model.bits
     sizes[0] = <size_t> values * values
     sizes[1] = CYCLES * 2
     sizes[2] = <size_t> values * values * CHANGES
     for i in range(INPUTS):
-        entries += sizes[i] * nodes
+        entries += sizes[i] * values
     model.predictions[0] = <uint32_t *> malloc(entries * sizeof(uint32_t))
-    model.weights = <int32_t *> malloc(values * nodes * INPUTS * sizeof(int32_t))
+    model.weights = <int32_t *> malloc(values * values * INPUTS * sizeof(int32_t))
     if model.predictions[0] == NULL or model.weights == NULL:
         close_model(model)
         with gil:
             raise MemoryError("no memory for a model of qualities")
     for k in range(entries):
         model.predictions[0][k] = NEW
-    for k in range(values * nodes * INPUTS):
+    for k in range(values * values * INPUTS):
         model.weights[k] = EQUAL_WEIGHT
     for i in range(1, INPUTS):
-        model.predictions[i] = model.predictions[i - 1] + sizes[i - 1] * nodes
+        model.predictions[i] = model.predictions[i - 1] + sizes[i - 1] * values
     return 0
 
 
@@ -82,7 +110,7 @@ cdef void close_model(Model *model) noexcept nogil:
 cdef inline void learn(uint32_t *prediction, int bit) noexcept nogil:
     cdef uint32_t seen = prediction[0] & 1023
     cdef int32_t probability = prediction[0] >> 10
-    cdef int32_t target = 0 if bit else ONE - 1
+    cdef int32_t target = (ONE - 1) & (bit - 1)
     probability += <int32_t> ((<int64_t> (target - probability) * step_of[seen]) >> 16)
     prediction[0] = <uint32_t> probability << 10 | (seen + (seen < STEADY))
 
@@ -96,7 +124,7 @@ cdef inline int code_mixed(
     cdef int32_t mixed = <int32_t> (max(min(sum >> 16, <int64_t> DOMAIN), -<int64_t> DOMAIN))
     cdef int32_t probability = squashed[mixed + DOMAIN], error
     bit = code_split(coder, (coder.width >> 16) * <uint32_t> probability, bit)
-    error = (0 if bit else 65535) - probability
+    error = (65535 & (bit - 1)) - probability
     weights[0] = total(weights[0], (error * sa + 32768) >> 16)
     weights[1] = total(weights[1], (error * sb + 32768) >> 16)
     weights[2] = total(weights[2], (error * sc + 32768) >> 16)
@@ -108,8 +136,8 @@ cdef inline int code_mixed(
 
 cdef inline void code_read(RangeCoder *coder, Model *model, uint8_t *quality, int64_t length, uint16_t flag) noexcept nogil:
     """The indices of the qualities of a read, coded, or decoded in place."""
-    cdef int before = 0, second = 0, third = 0, changes = 0, symbol, change, k, node
-    cdef int values = model.values, bits = model.bits
+    cdef int before = 0, second = 0, third = 0, changes = 0, symbol, change, node, bit
+    cdef int values = model.values
     cdef int64_t i, step = 1
     cdef uint32_t *a
     cdef uint32_t *b
@@ -119,24 +147,25 @@ cdef inline void code_read(RangeCoder *coder, Model *model, uint8_t *quality, in
         quality += length - 1
         step = -1
     for i in range(length):
-        a = model.predictions[0] + (<size_t> (before * values + second) << bits)
-        b = model.predictions[1] + (<size_t> (min(i, <int64_t> (CYCLES - 1)) * 2 + (flag & READ2 != 0)) << bits)
-        c = model.predictions[2] + (
-            <size_t> ((before * values + max(second, third)) * CHANGES + min(changes >> 3, CHANGES - 1)) << bits
+        a = model.predictions[0] + values * (before * values + second)
+        b = model.predictions[1] + values * (min(i, <int64_t> (CYCLES - 1)) * 2 + (flag & READ2 != 0))
+        c = model.predictions[2] + values * (
+            (before * values + max(second, third)) * CHANGES + min(changes >> 3, CHANGES - 1)
         )
-        weights = model.weights + (<size_t> before << bits) * INPUTS
+        weights = model.weights + INPUTS * values * before
         symbol = quality[0]
-        node = 1
-        for k in range(bits - 1, -1, -1):
-            node = node << 1 | code_mixed(
-                coder, &a[node], &b[node], &c[node], weights + INPUTS * node, symbol >> k & 1
-            )
-        symbol = min(node ^ 1 << bits, values - 1)
+        node = model.root
+        while True:
+            bit = code_mixed(coder, &a[node], &b[node], &c[node], weights + INPUTS * node, symbol >= node)
+            if model.below[node][bit] == 0:
+                break
+            node = model.below[node][bit]
+        symbol = node - 1 + bit
         quality[0] = <uint8_t> symbol
         quality += step
         if RangeCoder is RangeDecoder:
             if coder.missing > 3:
-                return
+                break
         if i:
             change = before - symbol if before > symbol else symbol - before
             changes += min(change, 3)
@@ -146,19 +175,29 @@ cdef inline void code_read(RangeCoder *coder, Model *model, uint8_t *quality, in
 
 
 def encode(Buffer symbols, int values, const int32_t[::1] l_seq, const uint16_t[::1] flag):
-    """The qualities, as indices below ``values`` (at most 64), of reads of these lengths, coded: a Buffer."""
+    """The qualities, as indices below ``values`` (2 to 64), of reads of these lengths, coded: a Buffer."""
     cdef Buffer out = Buffer(symbols.size // 2 + 64)
     cdef RangeEncoder coder
     cdef Model model
     cdef Py_ssize_t i
+    cdef size_t up_to[MAX_VALUES + 1]
+    cdef size_t k
+    cdef int used = 0
     cdef uint8_t *at = symbols.data
+    memset(up_to, 0, sizeof(up_to))
     with nogil:
+        for k in range(symbols.size):
+            up_to[symbols.data[k] + 1] += 1
+        for k in range(MAX_VALUES):
+            up_to[k + 1] += up_to[k]
+        model.depth = 0
+        model.root = plant(&model, out.data, &used, 0, values, 0, up_to)
+        out.size = values - 1
         open_model(&model, values)
         try:
             open_encoder(&coder, out.data)
             for i in range(l_seq.shape[0]):
-                # At most 17 bits for each of at most 6 decisions.
-                out.reserve(13 * <size_t> l_seq[i] + 8)
+                out.reserve(3 * <size_t> model.depth * l_seq[i] + 8)  # a decision takes at most 17 bits
                 coder.at = out.data + out.size
                 code_read(&coder, &model, at, l_seq[i], flag[i])
                 out.size = coder.at - out.data
@@ -173,21 +212,27 @@ def encode(Buffer symbols, int values, const int32_t[::1] l_seq, const uint16_t[
 def decode(const uint8_t[::1] stored, const uint8_t[::1] values, const int32_t[::1] l_seq, const uint16_t[::1] flag):
     """Qualities of reads of these lengths, back to back: a Buffer. ``values``: what the indices stand for. Raises
     FormatError where ``stored`` is not what an encoder writes."""
-    cdef Buffer qual
+    cdef int count = <int> values.shape[0], used = 0
+    cdef Buffer qual, splits = Buffer(MAX_VALUES)
     cdef RangeDecoder coder
     cdef Model model
     cdef Py_ssize_t i
     cdef size_t size = 0, k
     cdef uint8_t *at
-    if not 0 < values.shape[0] <= MAX_VALUES or stored.shape[0] == 0:
-        raise FormatError("stream 'qual.model' has no values to go with it")
+    if not 1 < count <= MAX_VALUES or stored.shape[0] < count:
+        raise FormatError("stream 'qual.model' is too short for the values in 'qual.values', or they are too many")
+    splits.put(&stored[0], count - 1)
+    model.depth = 0
+    model.root = plant(&model, splits.data, &used, 0, count, 0, NULL)
+    if model.root < 0:
+        raise FormatError("stream 'qual.model' does not begin with a tree of the values in 'qual.values'")
     for i in range(l_seq.shape[0]):
         size += l_seq[i]
     qual = Buffer(size)
     with nogil:
-        open_model(&model, <int> values.shape[0])
+        open_model(&model, count)
         try:
-            open_decoder(&coder, &stored[0], &stored[0] + stored.shape[0])
+            open_decoder(&coder, &stored[count - 1], &stored[0] + stored.shape[0])
             at = qual.data
             for i in range(l_seq.shape[0]):
                 if coder.missing > 3:
