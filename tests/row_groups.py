@@ -29,7 +29,7 @@ def block_of(records: Sequence[bytes]) -> RecordBlock:
 
 def encode(records: Sequence[bytes], reference_id: int = 0) -> dict[str, bytes]:
     """The streams of a row group: those that are not empty."""
-    streams = codec.encode(block_of(records), reference_id)[0]
+    streams = codec.encode(block_of(records), reference_id, 5)[0]
     return {name: bytes(stream) for name, stream in streams.items()}
 
 

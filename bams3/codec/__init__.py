@@ -33,10 +33,12 @@ HOT_STREAMS = (
 )  # fmt: skip
 
 
-def encode(block: Any, reference_id: int) -> tuple[dict[str, Any], dict[str, int], list[int], list[str]]:
+def encode(
+    block: Any, reference_id: int, level: int
+) -> tuple[dict[str, Any], dict[str, int], list[int], list[str]]:
     """Streams (name → bytes-like; empty ones left out), zone map, and mentioned reference ids and read groups.
 
-    `block`: a RecordBlock whose records all have RNAME `reference_id`. The zone map has `min_pos`,
+    `block`: a RecordBlock whose records all have RNAME `reference_id`; `level`: 1 (fast) to 9 (small). The zone map has `min_pos`,
     `max_pos`, `max_end`, `min_mapq`, `max_mapq`, `flags_any` (bits set in any record) and `flags_all`
     (in all). Raises SourceError for what can't be represented.
     """
@@ -68,7 +70,7 @@ def encode(block: Any, reference_id: int) -> tuple[dict[str, Any], dict[str, int
     reference = Reference.of_block(block, pos, l_seq, operations)
     streams |= reference.to_streams()
     streams |= sequences.encode(block, pos, l_seq, operations, reference)
-    streams |= qualities.encode(block)
+    streams |= qualities.encode(block, level)
     derived = Derived(reference, pos, flag, streams["mapq"], l_seq, operations, previous).of_block(block)
     streams |= TagEncoder(block, cigar.placeholders, derived).streams
     zone = zone_map(pos, cigar.end, flag, streams["mapq"])
@@ -241,7 +243,9 @@ class Columns:
         """QUALs as BAM has them, back to back, l_seq bytes each."""
         from bams3.codec import qualities
 
-        return qualities.decode(self._streams["qual"], self._streams["qual.values"], sum(self.l_seq))
+        if sum(self.l_seq) > self.size:
+            raise FormatError("the reads are longer than the row group")
+        return qualities.decode(self._streams, self.l_seq, self.flag)
 
     def tag(self, name: str) -> list[Any]:
         """Values of the tag `name`: int, float, str, bytes for an array (as BAM has it), None where there is none."""
