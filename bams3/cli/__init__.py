@@ -49,6 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code = _run(arguments)
         sys.stdout.flush()
+        gc.freeze()  # all goes with the process: its end need not look for cycles
         return code
     except Bams3Error as error:
         return _fail(command, str(error))
