@@ -74,6 +74,7 @@ def run(command: str, argv: list[str]) -> int:
 
 
 def _coverage(given: Any) -> None:
+    from bams3.buffer import keep_freed_memory
     from bams3.dataset.reader import DatasetReader
     from bams3.operations.coverage import (
         CoverageOptions,
@@ -85,6 +86,7 @@ def _coverage(given: Any) -> None:
         write_part,
     )
 
+    keep_freed_memory()
     dataset = DatasetReader(given.dataset)
     options = CoverageOptions(
         by=given.by, chrom=given.chrom, exclude_flags=given.flag, include_flags=given.include_flag, min_mapq=given.mapq,
