@@ -27,16 +27,24 @@ SAMPLE = 1 << 15  # bytes of a longer stream that tell whether zstd is worth try
 
 
 class _Effort(NamedTuple):
-    """What a level tries: the level of zstd, and rANS of order 1 for streams of at least so many bytes."""
+    """What a level tries: the level of zstd (2 to 4 lose to 1 here), and rANS of order 1 for streams of at least so
+    many bytes. Of qualities, `codec.qualities` says more."""
 
     zstd: int
     order1: int
 
 
 _EFFORTS = {
-    1: _Effort(1, 1 << 12), 2: _Effort(1, 1 << 10), 3: _Effort(3, 1 << 9), 4: _Effort(5, 1 << 9),
-    5: _Effort(6, 1 << 8), 6: _Effort(8, 1 << 8), 7: _Effort(12, 1 << 8), 8: _Effort(15, 1 << 8), 9: _Effort(19, 1 << 8),
-}  # fmt: skip
+    1: _Effort(1, 1 << 14),
+    2: _Effort(1, 1 << 11),
+    3: _Effort(1, 1 << 9),
+    4: _Effort(5, 1 << 9),
+    5: _Effort(6, 1 << 8),
+    6: _Effort(9, 1 << 8),
+    7: _Effort(12, 1 << 8),
+    8: _Effort(15, 1 << 8),
+    9: _Effort(19, 1 << 8),
+}
 
 _local = threading.local()
 
