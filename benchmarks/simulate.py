@@ -25,7 +25,7 @@ from simulator.short import short_records
 
 PLATFORMS = {"hiseq": "ILLUMINA", "novaseq": "ILLUMINA", "long": "ONT"}
 READ_LENGTHS = {"hiseq": 150, "novaseq": 150, "long": 11_000}
-PIECE = 3_000_000  # reads, about, that are made at a time: a larger genome is made in pieces, each with contigs of its own
+PIECE = 3_000_000  # reads, about: a larger genome is made in pieces, each with contigs of its own
 
 
 def make_genomes(seed: int, total: int, contigs: int, reads: int) -> list[Genome]:

@@ -13,8 +13,8 @@ class Instrument:
     level, the first cycles and the last ones add to it; `limits` cut it into `values`, best first.
 
     The figures were fitted to zlib's bytes per read and the entropies (of a quality; given the one before; given
-    that and the cycle) of reads from HiSeq X and NovaSeq instruments with binned qualities: 42 bytes and 1.9, 1.75, 1.65
-    bits; 16 bytes and 0.55, 0.53, 0.52 bits.
+    that and the cycle) of reads from HiSeq X and NovaSeq instruments with binned qualities: 42 bytes and 1.9, 1.75,
+    1.65 bits; 16 bytes and 0.55, 0.53, 0.52 bits.
     """
 
     name: str
