@@ -39,13 +39,20 @@ class RowGroupSeed:
 
 @dataclass(frozen=True)
 class Seed:
-    """A BAM, its index, and of its dataset the row groups and chunks (file names and bytes)."""
+    """A BAM, and of its dataset the row groups and the chunks' bytes."""
 
     bam: bytes
-    index: bytes
-    references: int
     row_groups: tuple[RowGroupSeed, ...]
     chunks: tuple[bytes, ...]
+
+
+@dataclass(frozen=True)
+class IndexSeed:
+    """An index, inflated; what is known of its BAM: the number of references, bytes."""
+
+    index: bytes
+    references: int
+    bam_bytes: int
 
 
 class Seeds:
@@ -58,6 +65,7 @@ class Seeds:
                 seed_of(bam, Path(folder) / f"{number}.bam", LEVELS[number % len(LEVELS)])
                 for number, bam in enumerate(bams)
             ]
+        self.indexes = [index_of(bam, csi) for bam in real_files() for csi in (False, True)]
 
     def choose(self, chance: random.Random) -> Seed:
         """Any seed."""
@@ -105,20 +113,22 @@ def weight(size: int) -> float:
 def seed_of(bam: bytes, path: Path, level: int) -> Seed:
     """Convert a BAM, below its path, which is used for nothing else."""
     path.write_bytes(bam)
-    kind = "bai" if bai_can_index(bam) else "csi"
-    index = path.with_suffix(f".{kind}")
-    pysam.set_verbosity(0)
-    pysam.index(*(["-c"] if kind == "csi" else []), str(path), str(index))
-    manifest = convert(path, path.with_suffix(".bams3"), chunk_size="256K", level=level, workers=1)
+    convert(path, path.with_suffix(".bams3"), chunk_size="256K", level=level, workers=1)
     chunks = sorted(path.with_suffix(".bams3").rglob("*.chunk"))
     groups = tuple(group for chunk in chunks for group in row_groups_of(chunk))
-    data = tuple(chunk.read_bytes() for chunk in chunks)
-    return Seed(bam, index.read_bytes(), len(manifest.references), groups, data)
+    return Seed(bam, groups, tuple(chunk.read_bytes() for chunk in chunks))
 
 
-def bai_can_index(bam: bytes) -> bool:
-    """BAI reaches to 2^29 bp."""
-    return all(length < 1 << 29 for _, length in Header.from_bam(gzip.decompress(bam)).references)
+def index_of(bam: bytes, csi: bool) -> IndexSeed:
+    """BAI or CSI of a BAM, as htslib makes it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path, index = Path(folder) / "x.bam", Path(folder) / "index"
+        path.write_bytes(bam)
+        pysam.index(*(["-c"] if csi else []), str(path), str(index))
+        data = index.read_bytes()
+    if data[:2] == b"\x1f\x8b":
+        data = gzip.decompress(data)
+    return IndexSeed(data, len(Header.from_bam(gzip.decompress(bam)).references), len(bam))
 
 
 def row_groups_of(path: Path) -> Iterator[RowGroupSeed]:

@@ -183,14 +183,12 @@ def read_bgzf(data: bytes) -> None:
 
 def changed_index(seeds: Seeds, chance: random.Random) -> Any:
     """(BAI or CSI, number of references, length of the BAM)."""
-    seed = seeds.choose(chance)
-    return mutated(seed.index, chance), seed.references, len(seed.bam)
+    seed = chance.choice(seeds.indexes)
+    return mutated(seed.index, chance), seed.references, seed.bam_bytes
 
 
 def read_index(made: Any) -> None:
     data, references, size = made
-    if data[:2] == b"\x1f\x8b":
-        data = b"".join(BlockReader(io.BytesIO(data), name="index"))
     index = Index("index", data, n_ref=references, file_size=size)
     index.counts()
     index.unplaced_offset()
