@@ -15,6 +15,8 @@ extensions = [
     Extension(
         ".".join(path.with_suffix("").parts),
         [str(path)],
+        include_dirs=["."],
+        depends=[str(header) for header in path.parent.glob("*.h")],
         extra_compile_args=["-O1", "-g"] if checked else ["-O3", "-g0"],
     )
     for path in sorted(Path("bams3").rglob("*.pyx"))

@@ -1,10 +1,39 @@
 # A growable byte buffer for nogil kernels; exposes the buffer protocol to Python.
 
+from libc.stdlib cimport realloc
+from libc.string cimport memcpy
+
+
+# The same for arrays of buffers: a plain struct, zeroed at first, that `Buffer.taking` makes a Buffer of.
+cdef struct Bytes:
+    unsigned char *data
+    size_t size
+    size_t capacity
+
+
+cdef inline int append(Bytes *bytes_, const void *source, size_t length) except -1 nogil:
+    cdef size_t capacity
+    cdef unsigned char *data
+    if bytes_.size + length > bytes_.capacity:
+        capacity = 2 * (bytes_.size + length) + 64
+        data = <unsigned char *> realloc(bytes_.data, capacity)
+        if data == NULL:
+            with gil:
+                raise MemoryError(f"no memory for a buffer of {capacity} bytes")
+        bytes_.data = data
+        bytes_.capacity = capacity
+    if length:
+        memcpy(bytes_.data + bytes_.size, source, length)
+    bytes_.size += length
+    return 0
+
+
 cdef class Buffer:
     cdef unsigned char *data
     cdef size_t size
     cdef size_t capacity
     cdef int exports
+    cdef readonly int width
 
     cdef int reserve(self, size_t extra) except -1 nogil
     cdef int put(self, const void *source, size_t length) except -1 nogil
@@ -12,3 +41,6 @@ cdef class Buffer:
     cdef int put_u16(self, unsigned short value) except -1 nogil
     cdef int put_u32(self, unsigned int value) except -1 nogil
     cdef int put_u64(self, unsigned long long value) except -1 nogil
+
+    @staticmethod
+    cdef Buffer taking(Bytes *bytes_, int width)

@@ -9,13 +9,14 @@ cdef class Buffer:
     """Bytes that grow at the end.
 
     Kernels append with ``put*`` (nogil); Python reads it as any bytes-like object. While a view of
-    it is held it can't grow.
+    it is held it can't grow. ``width``: bytes of each of the little-endian integers that it holds.
     """
 
-    def __cinit__(self, size_t capacity=0):
+    def __cinit__(self, size_t capacity=0, int width=1):
         self.data = NULL
         self.size = self.capacity = 0
         self.exports = 0
+        self.width = width
         if capacity:
             self.reserve(capacity)
 
@@ -86,3 +87,12 @@ cdef class Buffer:
 
     cdef int put_u64(self, unsigned long long value) except -1 nogil:
         return self.put(&value, 8)
+
+    @staticmethod
+    cdef Buffer taking(Bytes *bytes_, int width):
+        """A Buffer of what a struct holds, which is empty afterwards."""
+        cdef Buffer buffer = Buffer(width=width)
+        buffer.data, buffer.size, buffer.capacity = bytes_.data, bytes_.size, bytes_.capacity
+        bytes_.data = NULL
+        bytes_.size = bytes_.capacity = 0
+        return buffer

@@ -154,6 +154,8 @@ USAGE = {
     "shard": (["chunks", "--shard", "3/2", "{dataset}"], "3/2"),
     "shard from 1": (["chunks", "--shard", "0/2", "{dataset}"], "0/2"),
     "level": (["to-bam", "--level", "10", "{dataset}", "x.bam"], "10"),
+    "level and profile": (["convert", "--level", "1", "--profile", "fast", "x", "x.bams3"], "not allowed with"),
+    "no such profile": (["convert", "--profile", "tiny", "x.bam", "x.bams3"], "tiny"),
     "overwrite and resume": (["convert", "--overwrite", "--resume", "x.bam", "x.bams3"], "not allowed with"),
 }  # fmt: skip
 
@@ -175,7 +177,7 @@ FAILURES = {
     "no input": (["convert", "{here}/none.bam", "{here}/x.bams3"], "none.bam: No such file"),
     "not alignments": (["convert", "{here}/a.bed", "{here}/x.bams3"], "a.bed"),
     "chunk size": (["convert", "--chunk-size", "3", "{bam}", "{here}/x.bams3"], "256K"),
-    "zstd level": (["convert", "--level", "99", "{bam}", "{here}/x.bams3"], "1 to 19"),
+    "level of a dataset": (["convert", "--level", "99", "{bam}", "{here}/x.bams3"], "from 1 (fast) to 9"),
     "convert's workers": (["convert", "--workers", "x", "{bam}", "{here}/x.bams3"], "workers 'x'"),
     "dataset exists": (["convert", "{bam}", "{dataset}"], "--overwrite"),
     "nothing to merge": (["merge", "{here}/none.bams3"], "no parts"),

@@ -98,7 +98,7 @@ class Footer:
         """Footer and trailer, as they end a chunk."""
         document = vars(self) | {"row_groups": [_plain(group) for group in self.row_groups]}
         text = json.dumps(document, separators=(",", ":")).encode()
-        _, stored = streams.compress("footer", text, FOOTER_LEVEL)
+        stored = streams.deflate(text, FOOTER_LEVEL)
         if len(stored) >= len(text):  # only compressed footers are written: a reader has one case
             raise FormatError("a chunk's footer did not compress")
         return stored + TRAILER.pack(len(stored), zlib.crc32(stored), MAGIC)

@@ -35,7 +35,7 @@ def compress_row_group(block: Any, reference_id: int, level: int) -> CompressedR
     encoded, zone, references, read_groups = codec.encode(block, reference_id)
     compressed = {}
     for name, stream in encoded.items():
-        compressed[name] = (*streams.compress(name, stream, level), len(stream))
+        compressed[name] = (*streams.compress(stream, level), len(stream))
     size = block.offsets[-1] - block.offsets[0]
     checksum = records_checksum(block)
     return CompressedRowGroup(len(block), size, zone, references, read_groups, checksum, compressed)

@@ -23,7 +23,12 @@ def _convert(argv: list[str]) -> int:
         "--chunk-size", default="1M", metavar="SIZE", help="256K, 512K, 1M (default), 2M, 4M or 8M bp"
     )
     add_workers(options, "--workers")
-    options.add_argument("--level", type=int, default=3, metavar="N", help="zstd level, 1 to 19 (default 3)")
+    effort = options.add_mutually_exclusive_group()
+    effort.add_argument("--level", type=int, default=5, metavar="N", help="1 (fast) to 9 (small); default 5")
+    effort.add_argument(
+        "--profile", choices=("fast", "default", "small"), metavar="NAME",
+        help="fast, default or small: level 1, 5 or 9",
+    )  # fmt: skip
     options.add_argument("--sort", action="store_true", help="sort the input by coordinate first")
     existing = options.add_mutually_exclusive_group()
     existing.add_argument("--overwrite", action="store_true", help="replace DATASET: it is removed first")
@@ -40,11 +45,13 @@ def _convert(argv: list[str]) -> int:
     add_help(options)
     given = options.parse_args(argv)
 
+    from bams3.codec.streams import PROFILES
     from bams3.operations.convert import convert
 
+    level = PROFILES[given.profile] if given.profile else given.level
     with progress_bar("read") as progress:
         convert(
-            given.source, given.dataset, chunk_size=given.chunk_size, workers=given.workers, level=given.level,
+            given.source, given.dataset, chunk_size=given.chunk_size, workers=given.workers, level=level,
             sort=given.sort, overwrite=given.overwrite, resume=given.resume, reference=given.reference,
             index=given.index, batch=given.batch, windows=given.window, progress=progress,
         )  # fmt: skip

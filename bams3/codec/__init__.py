@@ -18,17 +18,18 @@ ENCODINGS = {
     "cigars": "dictionary",
     "templates": "link",
     "mates": "rules",
-    "names": "first-of-template",
-    "sequences": "nibbles",
+    "names": "patterns",
+    "sequences": "differences",
     "qualities": "packed",
-    "tags": "layouts",
+    "tags": "derived",
 }
 
 # Streams that counting and depth need: they stand first in a chunk. All others follow.
 HOT_STREAMS = (
     "pos", "pos.long", "flag", "flag.values", "mapq",
     "cigar", "cigar.long", "cigar.count", "cigar.count.long", "cigar.op", "cigar.length", "cigar.length.long",
-    "link", "link.long", "border", "border.hash", "mate", "mate.ref", "mate.pos",
+    "link", "link.long", "border", "border.long", "border.hash",
+    "mate", "mate.ref", "mate.ref.long", "mate.pos", "mate.pos.long",
 )  # fmt: skip
 
 
@@ -40,6 +41,9 @@ def encode(block: Any, reference_id: int) -> tuple[dict[str, Any], dict[str, int
     (in all). Raises SourceError for what can't be represented.
     """
     from bams3.codec import qualities, sequences, tags
+    from bams3.codec.derived import Derived
+    from bams3.codec.reference import Reference
+    from bams3.codec.tag_encoder import Encoder as TagEncoder
     from bams3.codec.zones import zone_map
 
     count = len(block)
@@ -51,15 +55,25 @@ def encode(block: Any, reference_id: int) -> tuple[dict[str, Any], dict[str, int
     streams |= template_streams
     pos = positions.decode(streams["pos"], streams["pos.long"], count)
     flag = flags.decode(streams["flag"], streams.get("flag.values", b""), count)
-    mate_streams, references = mates.encode(block, reference_id, pos, cigar.end, flag, previous)
+    mate_streams, references = mates.encode(
+        block, reference_id, pos, cigar.end, cigar.query_length, flag, previous
+    )
     streams |= mate_streams
     streams |= names.encode(block, previous)
-    streams |= sequences.encode(block, cigar.query_length)
+    streams |= sequences.encode_lengths(block, cigar.query_length)
+    l_seq = sequences.decode_lengths(
+        streams["seq.length"], streams["seq.length.long"], cigar.query_length, len(block.data)
+    )
+    operations = cigars.Cigars(streams, count)
+    reference = Reference.of_block(block, pos, l_seq, operations)
+    streams |= reference.to_streams()
+    streams |= sequences.encode(block, pos, l_seq, operations, reference)
     streams |= qualities.encode(block)
-    streams |= tags.Encoder(block, cigar.placeholders).streams
+    derived = Derived(reference, pos, flag, streams["mapq"], l_seq, operations, previous).of_block(block)
+    streams |= TagEncoder(block, cigar.placeholders, derived).streams
     zone = zone_map(pos, cigar.end, flag, streams["mapq"])
     read_groups = sorted(
-        set(bytes(streams.get("tag.RG:Z", b"")).decode("utf-8", "surrogateescape").split("\0")) - {""}
+        name.decode("utf-8", "surrogateescape") for name in tags.texts(streams, "tag.RG:Z") if name
     )
     return {name: stream for name, stream in streams.items() if len(stream)}, zone, references, read_groups
 
@@ -151,7 +165,10 @@ class Columns:
 
     @_Column
     def _borders(self) -> tuple[array, array]:
-        return templates.decode_borders(self._streams["border"], self._streams["border.hash"], self.records)
+        streams = self._streams
+        return templates.decode_borders(
+            streams["border"], streams["border.long"], streams["border.hash"], self.records
+        )
 
     @property
     def border_index(self) -> array:
@@ -180,12 +197,16 @@ class Columns:
     @_Column
     def tlen(self) -> array:
         """TLEN, array('i')."""
-        return self._mates.template_lengths(self._streams["mate.tlen"], self.pos, self.end, self.flag)
+        streams = self._streams
+        return self._mates.template_lengths(
+            streams["mate.tlen"], streams["mate.tlen.long"],
+            self.pos, self.end, self.cigars.query_length, self.flag,
+        )  # fmt: skip
 
     @_Column
     def names(self) -> tuple[Any, array]:
         """QNAMEs without NUL, back to back, and array('q') of records + 1 offsets."""
-        return names.decode(self._streams["name"], self.previous)
+        return names.decode(self._streams, self.previous)
 
     @_Column
     def l_seq(self) -> array:
@@ -194,13 +215,25 @@ class Columns:
 
         streams = self._streams
         return sequences.decode_lengths(
-            streams["seq.length"], streams["seq.length.long"], self.cigars.query_length
+            streams["seq.length"], streams["seq.length.long"], self.cigars.query_length, self.size
         )
+
+    @_Column
+    def _reference(self) -> Any:
+        from bams3.codec.reference import Reference
+
+        return Reference.of_streams(self._streams, self.pos, self.l_seq, self.cigars)
+
+    @_Column
+    def _sequences(self) -> tuple[Any, array]:
+        from bams3.codec import sequences
+
+        return sequences.decode(self._streams, self.pos, self.l_seq, self.cigars, self._reference)
 
     @property
     def seq(self) -> Any:
         """SEQs as BAM packs them, back to back, (l_seq + 1) // 2 bytes each."""
-        return self._streams["seq"]
+        return self._sequences[0]
 
     @_Column
     def qual(self) -> Any:
@@ -213,7 +246,15 @@ class Columns:
         """Values of the tag `name`: int, float, str, bytes for an array (as BAM has it), None where there is none."""
         from bams3.codec import tags
 
-        return tags.Tags(self._streams, self.records, name).values(name)
+        return tags.Tags(self._streams, self.records, self._derive, name).values(name)
+
+    def _derive(self) -> Any:
+        from bams3.codec.derived import Derived
+
+        derived = Derived(
+            self._reference, self.pos, self.flag, self.mapq, self.l_seq, self.cigars, self.previous
+        )
+        return derived.of_columns(self.seq, self.qual)
 
     def block(self) -> Any:
         """The records as a RecordBlock, bit for bit those that were encoded."""
@@ -229,5 +270,5 @@ class Columns:
         return records.assemble(
             self.size, self.reference_id, self.pos, self.mapq, bins, self.flag, self.l_seq, self.next_ref,
             self.next_pos, self.tlen, self.names, self.cigars, placeholders, self.seq, self.qual,
-            tags.Tags(streams, self.records),
+            tags.Tags(streams, self.records, self._derive),
         )  # fmt: skip

@@ -128,8 +128,8 @@ cdef class Encoder:
         cdef const uint8_t[::1] data = block.data
         cdef const int64_t[::1] offsets = block.offsets
         cdef Py_ssize_t n = offsets.shape[0] - 1
-        cdef Buffer index = Buffer(n), index_long = Buffer(), count = Buffer(), count_long = Buffer()
-        cdef Buffer op = Buffer(), length = Buffer(), length_long = Buffer(), placeholder = Buffer()
+        cdef Buffer index = Buffer(n), index_long = Buffer(width=4), count = Buffer(), count_long = Buffer(width=4)
+        cdef Buffer op = Buffer(), length = Buffer(), length_long = Buffer(width=4), placeholder = Buffer(width=4)
         self.end = array.clone(INT32, n, False)
         self.query_length = array.clone(INT32, n, False)
         cdef int32_t[::1] end = self.end, query_length = self.query_length

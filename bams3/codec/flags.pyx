@@ -25,7 +25,7 @@ def encode(block):
     cdef const uint8_t[::1] data = block.data
     cdef const int64_t[::1] offsets = block.offsets
     cdef Py_ssize_t n = offsets.shape[0] - 1, i
-    cdef Buffer indices = Buffer(n), values = Buffer(), plain, mapq = Buffer(n)
+    cdef Buffer indices = Buffer(n), values = Buffer(width=2), plain, mapq = Buffer(n)
     cdef int16_t code_of[65536]
     cdef int known = 0
     cdef uint16_t flag
@@ -45,7 +45,7 @@ def encode(block):
             indices.put_u8(<uint8_t> code_of[flag])
     if known >= 0:
         return {"flag": indices, "flag.values": values, "mapq": mapq}
-    plain = Buffer(2 * n)
+    plain = Buffer(2 * n, width=2)
     with nogil:
         for i in range(n):
             plain.put_u16(record_flag(&data[offsets[i]]))

@@ -11,6 +11,7 @@ def encode(
     reference_id: int,
     pos: array[int],
     end: array[int],
+    query_length: array[int],
     flag: array[int],
     previous: array[int],
 ) -> tuple[dict[str, Any], list[int]]: ...
@@ -27,5 +28,11 @@ class Mates:
         previous: array[int],
     ) -> None: ...
     def template_lengths(
-        self, stored: Buffer, pos: array[int], end: array[int], flag: array[int]
+        self,
+        stream: Buffer,
+        escaped: Buffer,
+        pos: array[int],
+        end: array[int],
+        query_length: array[int],
+        flag: array[int],
     ) -> array[int]: ...

@@ -1,8 +1,8 @@
 """RNEXT, PNEXT and TLEN.
 
-``mate`` holds a rule for each record (one byte); ``mate.ref``, ``mate.pos`` and ``mate.tlen`` (u32,
-planes of bytes) hold what the rule does not give. A record's partner is the record of the other end
-of its template in the same row group (both primary, paired, one READ1 and one READ2).
+``mate`` holds a rule for each record (one byte); ``mate.ref``, ``mate.pos`` and ``mate.tlen`` (short integers,
+zigzag) hold what the rule does not give. A record's partner is the record of the other end of its
+template in the same row group (both primary, paired, one READ1 and one READ2).
 
 ====  ===================================  =====================================
 rule  RNEXT, PNEXT                         TLEN
@@ -17,7 +17,11 @@ rule  RNEXT, PNEXT                         TLEN
 7     the partner's RNAME, POS             ``mate.tlen``
 ====  ===================================  =====================================
 
-``mate.pos`` is the zigzag difference to POS where RNEXT equals RNAME, else PNEXT as it is.
+``mate.ref`` is the difference to the record's own reference. ``mate.pos``, where RNEXT is RNAME, is the difference
+to where the mate is expected: at the partner's POS, or the record's own if it has none, plus a shift, which
+is 0 until a record with rule 0 and RNEXT = RNAME has a partner, and from then on the last such PNEXT less its partner's POS:
+reads cut out of a longer reference still tell where their mates were on that. Elsewhere it is PNEXT.
+``mate.tlen`` is the difference to `expected_length`.
 """
 
 from cpython cimport array
@@ -26,7 +30,9 @@ from array import array as new_array
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
 
 from bams3.buffer cimport Buffer
-from bams3.codec.primitives cimport difference, planes, total, unzigzag, zigzag
+from bams3.codec.primitives cimport (
+    Cursor, difference, get_short, open_cursor, put_short, total, unzigzag, zigzag,
+)
 from bams3.sources.fields cimport record_next_pos, record_next_ref, record_tlen
 
 from bams3.errors import FormatError
@@ -36,6 +42,8 @@ cdef array.array INT32 = new_array("i")
 cdef enum:
     PAIRED = 1
     REVERSE = 0x10
+    MATE_REVERSE = 0x20
+    UNMAPPED = 0xC  # the read, or its mate
     READ1 = 0x40
     READ2 = 0x80
     EXPLICIT = 0
@@ -102,9 +110,28 @@ cdef inline int64_t template_length(
     return 0
 
 
+cdef inline int32_t expected_length(
+    Py_ssize_t i, int32_t partner, bint together, int32_t mate_pos, const int32_t[::1] pos, const int32_t[::1] end,
+    const int32_t[::1] query_length, uint16_t flag,
+) noexcept nogil:
+    """TLEN where no rule gives it; ``together``: are both ends on the same reference?
+
+    0 unless both ends are mapped there; else from 5' end to 5' end as in rule 3. A mate that is not the ``partner``
+    (-1: none) begins at ``mate_pos`` and is taken to be as long as this read. The length of an unpaired read is its own.
+    """
+    cdef int64_t other_pos = mate_pos, other_end = <int64_t> mate_pos + query_length[i]
+    if not flag & PAIRED:
+        return <int32_t> (<int64_t> end[i] - pos[i])
+    if not together or flag & UNMAPPED:
+        return 0
+    if partner >= 0:
+        other_pos, other_end = pos[partner], end[partner]
+    return <int32_t> five_prime(pos[i], end[i], other_pos, other_end, flag, REVERSE if flag & MATE_REVERSE else 0)
+
+
 def encode(
-    block, int32_t reference_id, const int32_t[::1] pos, const int32_t[::1] end, const uint16_t[::1] flag,
-    const int32_t[::1] previous,
+    block, int32_t reference_id, const int32_t[::1] pos, const int32_t[::1] end, const int32_t[::1] query_length,
+    const uint16_t[::1] flag, const int32_t[::1] previous,
 ):
     """Streams of the mate fields of a block, all of whose records have RNAME ``reference_id``; and the sorted ids
     of the references that RNAME and RNEXT mention."""
@@ -113,16 +140,20 @@ def encode(
     cdef Py_ssize_t n = pos.shape[0], i
     cdef const int32_t[::1] partner = find_partners(previous, flag)
     cdef Buffer rules = Buffer(n), ref = Buffer(), place = Buffer(), length = Buffer()
-    cdef int32_t next_ref, next_pos, tlen, j
+    cdef Buffer ref_long = Buffer(width=4), place_long = Buffer(width=4), length_long = Buffer(width=4)
+    cdef Buffer elsewhere = Buffer()
+    cdef int32_t next_ref, next_pos, tlen, j, shift = 0
     cdef int rule
+    cdef bint together
     with nogil:
         for i in range(n):
             next_ref = record_next_ref(&data[offsets[i]])
             next_pos = record_next_pos(&data[offsets[i]])
             tlen = record_tlen(&data[offsets[i]])
+            together = next_ref == reference_id
             j = partner[i]
             rule = EXPLICIT
-            if j >= 0 and next_ref == reference_id and next_pos == pos[j]:
+            if j >= 0 and together and next_pos == pos[j]:
                 rule = FIVE_PRIME
                 while rule != PARTNER_EXPLICIT and tlen != template_length(
                     rule, pos[i], end[i], pos[j], end[j], flag[i], flag[j]
@@ -133,26 +164,30 @@ def encode(
                     )
             elif tlen == 0 and next_ref == -1 and next_pos == -1:
                 rule = NONE
-            elif tlen == 0 and next_ref == reference_id and next_pos == pos[i]:
+            elif tlen == 0 and together and next_pos == pos[i]:
                 rule = SELF
             rules.put_u8(rule)
             if rule == EXPLICIT:
-                ref.put_u32(<uint32_t> next_ref)
-                place.put_u32(
-                    zigzag(difference(next_pos, pos[i])) if next_ref == reference_id else <uint32_t> next_pos
-                )
+                put_short(ref, ref_long, zigzag(difference(next_ref, reference_id)))
+                if together:
+                    put_short(place, place_long, zigzag(difference(
+                        difference(next_pos, shift), pos[j] if j >= 0 else pos[i]
+                    )))
+                    if j >= 0:
+                        shift = difference(next_pos, pos[j])
+                else:
+                    put_short(place, place_long, zigzag(next_pos))
+                    elsewhere.put_u32(<uint32_t> next_ref)
             if rule == EXPLICIT or rule == PARTNER_EXPLICIT:
-                length.put_u32(<uint32_t> tlen)
-    mentioned = sorted({reference_id, *new_array("i", bytes(ref))} - {-1})
-    streams = {"mate": rules, "mate.ref": planes(ref, 4), "mate.pos": planes(place, 4), "mate.tlen": planes(length, 4)}
+                put_short(length, length_long, zigzag(difference(tlen, expected_length(
+                    i, j, together, difference(next_pos, shift), pos, end, query_length, flag[i]
+                ))))
+    mentioned = sorted({reference_id, *new_array("i", bytes(elsewhere))} - {-1})
+    streams = {
+        "mate": rules, "mate.ref": ref, "mate.ref.long": ref_long, "mate.pos": place, "mate.pos.long": place_long,
+        "mate.tlen": length, "mate.tlen.long": length_long,
+    }
     return streams, mentioned
-
-
-cdef inline uint32_t from_planes(const uint8_t[::1] stream, Py_ssize_t n, Py_ssize_t i) noexcept nogil:
-    return (
-        stream[i] | <uint32_t> stream[n + i] << 8 | <uint32_t> stream[2 * n + i] << 16
-        | <uint32_t> stream[3 * n + i] << 24
-    )
 
 
 cdef class Mates:
@@ -160,77 +195,100 @@ cdef class Mates:
 
     cdef readonly array.array next_ref, next_pos
     cdef object rules, partners
+    cdef int32_t reference_id
 
     def __init__(
         self, streams, int32_t reference_id, const int32_t[::1] pos, const uint16_t[::1] flag,
         const int32_t[::1] previous,
     ):
         cdef const uint8_t[::1] rules = streams["mate"]
-        cdef const uint8_t[::1] ref = streams["mate.ref"], place = streams["mate.pos"]
-        cdef Py_ssize_t n = pos.shape[0], i, explicit = 0, count = ref.shape[0] // 4
-        if rules.shape[0] != n or ref.shape[0] != 4 * count or place.shape[0] != 4 * count:
-            raise FormatError("the 'mate' streams do not fit the row group's record count")
+        cdef Py_ssize_t n = pos.shape[0], i
+        if rules.shape[0] != n:
+            raise FormatError("stream 'mate' does not fit the row group's record count")
+        self.reference_id = reference_id
         self.rules = streams["mate"]
         self.partners = find_partners(previous, flag)
         self.next_ref = array.clone(INT32, n, False)
         self.next_pos = array.clone(INT32, n, False)
         cdef int32_t[::1] next_ref = self.next_ref, next_pos = self.next_pos
         cdef const int32_t[::1] partner = self.partners
+        cdef Cursor ref, ref_long, place, place_long
         cdef bint whole = True
+        cdef int32_t j, shift = 0
+        cdef uint32_t stored = 0
         cdef int rule
-        cdef uint32_t stored
+        open_cursor(&ref, streams["mate.ref"])
+        open_cursor(&ref_long, streams["mate.ref.long"])
+        open_cursor(&place, streams["mate.pos"])
+        open_cursor(&place_long, streams["mate.pos.long"])
         with nogil:
             for i in range(n):
                 rule = rules[i]
+                j = partner[i]
                 if rule == EXPLICIT:
-                    if explicit == count:
+                    if not get_short(&ref, &ref_long, &stored):
                         whole = False
                         break
-                    next_ref[i] = <int32_t> from_planes(ref, count, explicit)
-                    stored = from_planes(place, count, explicit)
-                    explicit += 1
-                    next_pos[i] = total(pos[i], unzigzag(stored)) if next_ref[i] == reference_id else <int32_t> stored
+                    next_ref[i] = total(reference_id, unzigzag(stored))
+                    if not get_short(&place, &place_long, &stored):
+                        whole = False
+                        break
+                    next_pos[i] = unzigzag(stored)
+                    if next_ref[i] == reference_id:
+                        next_pos[i] = total(total(next_pos[i], shift), pos[j] if j >= 0 else pos[i])
+                        if j >= 0:
+                            shift = difference(next_pos[i], pos[j])
                 elif rule == NONE:
                     next_ref[i] = next_pos[i] = -1
                 elif rule == SELF:
                     next_ref[i] = reference_id
                     next_pos[i] = pos[i]
-                elif rule <= PARTNER_EXPLICIT and partner[i] >= 0:
+                elif rule <= PARTNER_EXPLICIT and j >= 0:
                     next_ref[i] = reference_id
-                    next_pos[i] = pos[partner[i]]
+                    next_pos[i] = pos[j]
                 else:
                     whole = False
                     break
         if not whole:
-            raise FormatError(f"stream 'mate' has no valid rule for record {i + 1} of the row group")
+            raise FormatError(f"the 'mate' streams have no valid rule or place for record {i + 1} of the row group")
+        if ref.at < ref.end or ref_long.at < ref_long.end or place.at < place.end or place_long.at < place_long.end:
+            raise FormatError("the 'mate' streams have more places than the row group has records")
 
     def template_lengths(
-        self, const uint8_t[::1] stored, const int32_t[::1] pos, const int32_t[::1] end, const uint16_t[::1] flag
+        self, const uint8_t[::1] stream, const uint8_t[::1] escaped, const int32_t[::1] pos, const int32_t[::1] end,
+        const int32_t[::1] query_length, const uint16_t[::1] flag,
     ):
-        """TLEN of every record: array('i'). ``stored``: the stream 'mate.tlen'."""
+        """TLEN of every record: array('i'). ``stream``, ``escaped``: 'mate.tlen' and 'mate.tlen.long'."""
         cdef const uint8_t[::1] rules = self.rules
-        cdef const int32_t[::1] partner = self.partners
-        cdef Py_ssize_t n = pos.shape[0], i, used = 0, count = stored.shape[0] // 4
+        cdef const int32_t[::1] partner = self.partners, next_ref = self.next_ref, next_pos = self.next_pos
+        cdef Py_ssize_t n = pos.shape[0], i
         cdef array.array lengths = array.clone(INT32, n, False)
         cdef int32_t[::1] out = lengths
-        cdef int32_t j
-        cdef bint whole = stored.shape[0] == 4 * count
+        cdef Cursor main, longs
+        cdef int32_t j, shift = 0
+        cdef uint32_t stored = 0
+        cdef bint whole = True, together
+        open_cursor(&main, stream)
+        open_cursor(&longs, escaped)
         with nogil:
-            for i in range(n if whole else 0):
+            for i in range(n):
+                j = partner[i]
                 if rules[i] == EXPLICIT or rules[i] == PARTNER_EXPLICIT:
-                    if used == count:
+                    together = next_ref[i] == self.reference_id
+                    if rules[i] == EXPLICIT and together and j >= 0:
+                        shift = difference(next_pos[i], pos[j])
+                    if not get_short(&main, &longs, &stored):
                         whole = False
                         break
-                    out[i] = <int32_t> from_planes(stored, count, used)
-                    used += 1
-                    continue
-                j = partner[i]
-                if rules[i] == NONE or rules[i] == SELF:
+                    out[i] = total(unzigzag(stored), expected_length(
+                        i, j, together, difference(next_pos[i], shift), pos, end, query_length, flag[i]
+                    ))
+                elif rules[i] == NONE or rules[i] == SELF:
                     out[i] = 0
                 else:
                     out[i] = <int32_t> template_length(
                         rules[i], pos[i], end[i], pos[j], end[j], flag[i], flag[j]
                     )
-        if not whole:
+        if not whole or main.at < main.end or longs.at < longs.end:
             raise FormatError("stream 'mate.tlen' does not fit the row group's record count")
         return lengths

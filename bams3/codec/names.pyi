@@ -1,4 +1,5 @@
 from array import array
+from collections.abc import Mapping
 from typing import Any
 
 from typing_extensions import Buffer
@@ -6,4 +7,4 @@ from typing_extensions import Buffer
 from bams3.sources.records import RecordBlock
 
 def encode(block: RecordBlock, previous: array[int]) -> dict[str, Any]: ...
-def decode(stream: Buffer, previous: array[int]) -> tuple[Buffer, array[int]]: ...
+def decode(streams: Mapping[str, Buffer], previous: array[int]) -> tuple[Buffer, array[int]]: ...

@@ -42,7 +42,7 @@ def encode(block, const int32_t[::1] end):
     cdef const uint8_t[::1] data = block.data
     cdef const int64_t[::1] offsets = block.offsets
     cdef Py_ssize_t n = offsets.shape[0] - 1, i
-    cdef Buffer pos = Buffer(n), escaped = Buffer(), bins = Buffer()
+    cdef Buffer pos = Buffer(n), escaped = Buffer(width=4), bins = Buffer(width=8)
     cdef const uint8_t *r
     cdef int32_t previous = 0, here
     with nogil:

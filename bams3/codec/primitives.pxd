@@ -57,15 +57,3 @@ cdef inline int open_cursor(Cursor *cursor, const uint8_t[::1] stream) except -1
     cursor.at = &stream[0] if stream.shape[0] else NULL
     cursor.end = cursor.at + stream.shape[0]
     return 0
-
-
-cdef inline Buffer planes(Buffer values, int width):
-    """Integers of ``width`` bytes as planes: all lowest bytes, …, all highest bytes."""
-    cdef size_t n = values.size // width, i
-    cdef int b
-    cdef Buffer out = Buffer(values.size)
-    for b in range(width):
-        for i in range(n):
-            out.data[b * n + i] = values.data[width * i + b]
-    out.size = values.size
-    return out

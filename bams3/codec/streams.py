@@ -1,44 +1,74 @@
-"""Stream codecs: how the bytes of one stream are compressed. Each stream has the one that suits it."""
+"""Stream codecs: how the bytes of one stream are compressed. Each stream has the smallest that its level tries."""
 
 import threading
 import zlib
+from typing import Any, NamedTuple
 
 import zstandard
 
+from bams3.codec import rans
 from bams3.errors import FormatError
 
 RAW = "raw"
+CONSTANT = "constant"
 ZSTD = "zstd"
+RANS = ("rans0", "rans1")  # by order
+PLANES = "planes"
+CODECS = (RAW, CONSTANT, ZSTD, *RANS)  # of a plane, by the number that stands for them
 
-DEFAULT_LEVEL = 3
+LEVELS = range(1, 10)
+PROFILES = {"fast": 1, "default": 5, "small": 9}
+DEFAULT_LEVEL = PROFILES["default"]
 MAX_RAW_LENGTH = 1 << 32  # bytes; no stream of a row group is larger
+MAX_WIDTH = 8  # bytes of an integer
 
-# Streams that deserve another level than the rest (measured): packed bases lose a third at a stronger one;
-# of qualities a stronger search finds no more matches, and a weaker one is faster.
-_LEVEL_SHIFT = {"seq": 3, "qual": -2}
+TINY = 48  # bytes of a stream that is left as it is
+SAMPLE = 1 << 15  # bytes of a longer stream that tell whether zstd is worth trying
+
+
+class _Effort(NamedTuple):
+    """What a level tries: the level of zstd, and rANS of order 1 for streams of at least so many bytes."""
+
+    zstd: int
+    order1: int
+
+
+_EFFORTS = {
+    1: _Effort(1, 1 << 12), 2: _Effort(1, 1 << 10), 3: _Effort(3, 1 << 9), 4: _Effort(5, 1 << 9),
+    5: _Effort(6, 1 << 8), 6: _Effort(8, 1 << 8), 7: _Effort(12, 1 << 8), 8: _Effort(15, 1 << 8), 9: _Effort(19, 1 << 8),
+}  # fmt: skip
 
 _local = threading.local()
 
 
-def compress(name: str, data: bytes, level: int) -> tuple[str, bytes]:
-    """The smallest of the stream codecs' results for the stream `name`: (codec, stored bytes)."""
-    packed = _compressor(max(1, level + _LEVEL_SHIFT.get(name, 0))).compress(data)
-    return (ZSTD, packed) if len(packed) < len(data) else (RAW, bytes(data))
+def compress(data: Any, level: int) -> tuple[str, bytes]:
+    """(codec, stored bytes) of a stream: bytes-like; integers of several bytes have their `width`, as `Buffer`."""
+    width = getattr(data, "width", 1)
+    plain = bytes(data)
+    if width == 1 or len(plain) < TINY:
+        return _compress_bytes(plain, level)
+    stored = bytearray([width])
+    for plane in range(width):
+        codec, part = _compress_bytes(plain[plane::width], level)
+        stored.append(CODECS.index(codec))
+        stored += len(part).to_bytes(4, "little") + part
+    whole = (RAW, plain) if len(plain) > SAMPLE else _compress_bytes(plain, level)
+    return (PLANES, bytes(stored)) if len(stored) < len(whole[1]) else whole
 
 
-def decompress(name: str, codec: str, stored: bytes, raw_length: int) -> bytes:
-    """The bytes of a stream. Raises FormatError if they are not `raw_length` long or the codec is unknown."""
-    if codec == RAW:
-        data = stored
-    elif codec == ZSTD:
-        data = _inflate(name, stored, raw_length)
-    else:
-        raise FormatError(f"stream '{name}' has the unknown codec {codec!r}; a newer bams3 may read it")
-    if len(data) != raw_length:
-        raise FormatError(
-            f"stream '{name}' has {len(data)} bytes instead of the {raw_length} that the footer says"
-        )
-    return data
+def decompress(name: str, codec: str, stored: bytes, raw_length: int) -> Any:
+    """The bytes of the stream `name`, bytes-like. Raises FormatError if they are not `raw_length` long or the codec is
+    unknown."""
+    if not 0 < raw_length <= MAX_RAW_LENGTH:
+        raise FormatError(f"stream '{name}' has the impossible length {raw_length}")
+    try:
+        if codec == PLANES:
+            return _join_planes(stored, raw_length)
+        return _decompress_bytes(codec, stored, raw_length)
+    except MemoryError as error:
+        raise FormatError(f"stream '{name}': no memory for {raw_length} bytes") from error
+    except FormatError as error:
+        raise FormatError(f"stream '{name}': {error}") from error
 
 
 def checksum(stored: bytes) -> int:
@@ -46,16 +76,79 @@ def checksum(stored: bytes) -> int:
     return zlib.crc32(stored)
 
 
-def _inflate(name: str, stored: bytes, raw_length: int) -> bytes:
+def deflate(data: bytes, level: int) -> bytes:
+    """One zstd frame, with content size."""
+    return _compressor(level).compress(data)
+
+
+def _compress_bytes(data: bytes, level: int) -> tuple[str, bytes]:
+    if data.count(data[0]) == len(data):
+        return CONSTANT, data[:1]
+    if len(data) < TINY:
+        return RAW, data
+    effort = _EFFORTS[level]
+    models = [rans.Model(data, order) for order in range(1 + (len(data) >= effort.order1))]
+    order = min(range(len(models)), key=lambda order: models[order].size)
+    size = min(models[order].size, len(data))
+    packed = data
+    if len(data) <= SAMPLE or _sampled(data) < 1.1 * size:
+        packed = deflate(data, effort.zstd)
+    if len(packed) <= size:
+        return (ZSTD, packed) if len(packed) < len(data) else (RAW, data)
+    stored = models[order].encode()
+    return (RANS[order], bytes(stored)) if len(stored) < len(data) else (RAW, data)
+
+
+def _sampled(data: bytes) -> float:
+    """Size at which zstd could store all of the data, by what it makes of a part in the middle."""
+    start = (len(data) - SAMPLE) // 2
+    return len(deflate(data[start : start + SAMPLE], 1)) / SAMPLE * len(data)
+
+
+def _join_planes(stored: bytes, raw_length: int) -> bytearray:
+    width = stored[0] if stored else 0
+    if not 1 < width <= MAX_WIDTH or raw_length % width:
+        raise FormatError("its planes do not fit its length")
+    data = bytearray(raw_length)
+    at = 1
+    for plane in range(width):
+        number, length = stored[at : at + 1], int.from_bytes(stored[at + 1 : at + 5], "little")
+        at += 5
+        if at + length > len(stored) or number[0] >= len(CODECS):
+            raise FormatError("its planes are cut short")
+        data[plane::width] = _decompress_bytes(
+            CODECS[number[0]], stored[at : at + length], raw_length // width
+        )
+        at += length
+    if at != len(stored):
+        raise FormatError("there are bytes behind its planes")
+    return data
+
+
+def _decompress_bytes(codec: str, stored: bytes, raw_length: int) -> Any:
+    if codec == RAW:
+        data: Any = stored
+    elif codec == CONSTANT and len(stored) == 1:
+        data = stored * raw_length
+    elif codec == ZSTD:
+        data = _inflate(stored, raw_length)
+    elif codec in RANS:
+        data = rans.decode(stored, raw_length, RANS.index(codec))
+    else:
+        raise FormatError(f"unknown codec {codec!r}; a newer bams3 may read it")
+    if len(data) != raw_length:
+        raise FormatError(f"{len(data)} bytes instead of the {raw_length} that the footer says")
+    return data
+
+
+def _inflate(stored: bytes, raw_length: int) -> bytes:
     try:
         size = zstandard.frame_content_size(stored)
-        if size != raw_length or size > MAX_RAW_LENGTH:
-            raise FormatError(
-                f"stream '{name}' inflates to {size} bytes, not to the {raw_length} that the footer says"
-            )
+        if size != raw_length:
+            raise FormatError(f"it inflates to {size} bytes, not to the {raw_length} that the footer says")
         return _decompressor().decompress(stored)
-    except (zstandard.ZstdError, MemoryError) as error:
-        raise FormatError(f"stream '{name}' can't be inflated: {error}") from error
+    except zstandard.ZstdError as error:
+        raise FormatError(f"it can't be inflated: {error}") from error
 
 
 def _compressor(level: int) -> zstandard.ZstdCompressor:

@@ -1,17 +1,16 @@
 from array import array
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from typing_extensions import Buffer
-
-from bams3.sources.records import RecordBlock
-
-class Encoder:
-    streams: dict[str, Any]
-    def __init__(self, block: RecordBlock, placeholders: array[int]) -> None: ...
+from bams3.codec.derived import Derived
 
 class Tags:
-    def __init__(self, streams: Mapping[str, Buffer], n: int, name: str | None = None) -> None: ...
+    def __init__(
+        self, streams: Mapping[str, Any], n: int, derive: Callable[[], Derived], name: str | None = None
+    ) -> None: ...
+    layout: array[int]
+    names: list[str]
     def values(self, name: str) -> list[int | float | str | bytes | None]: ...
 
 def stream_name(key: int) -> str: ...
+def texts(streams: Mapping[str, Any], name: str) -> set[bytes]: ...

@@ -5,9 +5,11 @@ once, in order of first appearance, in ``tag.layouts``: u16 number of tags, then
 type, subtype or 0). ``tag.layout`` holds, as short integers, 0 for a record that brings the next new
 layout, or k for one that has the k-th.
 
-Values are split by id, type and subtype into a stream ``tag.XX:T`` each, in the order of the records:
-A c C s S i I f as little-endian planes (all lowest bytes first); Z and H with their NUL; B as its
-elements, with the number of elements of each array in ``tag.XX:Bt.count`` (u32).
+A type with bit 7 set says that the value is derived (see ``derived``) and has no stream. The other values are split
+by id, type and subtype into a stream ``tag.XX:T`` each, in the order of the records: A c C s S i I f as
+little-endian integers; Z and H with their NUL, or, where there is a stream ``tag.XX:T.values`` of at most 255
+distinct texts with their NUL, as indices into those, a byte each; B as its elements, with the number of
+elements of each array in ``tag.XX:Bt.count`` (u32).
 
 The layout entry ``CG B *`` stands for the CIGAR of a record listed in ``cigar.placeholder`` (see
 ``cigars``) and has no stream.
@@ -18,39 +20,16 @@ from array import array as new_array
 
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memchr, memcmp, memcpy, strlen
+from libc.string cimport memchr, memset, strlen
 
 from bams3.buffer cimport Buffer
-from bams3.codec.primitives cimport Cursor, get_short, open_cursor, planes, put_short
-from bams3.sources.fields cimport load_u16, load_u32, record_end, record_tags, tag_width
+from bams3.codec.derived cimport DERIVED, Derived, is_derivable
+from bams3.codec.primitives cimport Cursor, get_short, open_cursor
+from bams3.sources.fields cimport load_u16, load_u32
 
-from bams3.errors import FormatError, SourceError
+from bams3.errors import FormatError
 
 cdef array.array UINT32 = new_array("I")
-
-cdef enum:
-    MAX_TAGS = 65535
-    KEY = 4  # bytes of a layout entry
-    CG = 0x4743  # "CG", little-endian
-    CIGAR_KEY = 0x2A424743  # "CGB*"
-
-
-cdef uint32_t next_tag(const uint8_t *p, const uint8_t **value, int64_t *length, const uint8_t **after) noexcept nogil:
-    """Key (id, type, subtype) of the tag at p in a validated record, its value, and where the next starts."""
-    cdef uint32_t key = p[0] | <uint32_t> p[1] << 8 | <uint32_t> p[2] << 16
-    cdef int width = tag_width(p[2])
-    if width:
-        value[0] = p + 3
-        length[0] = width
-    elif p[2] == b"B":
-        key |= <uint32_t> p[3] << 24
-        value[0] = p + 8
-        length[0] = <int64_t> load_u32(p + 4) * tag_width(p[3])
-    else:
-        value[0] = p + 3
-        length[0] = <int64_t> strlen(<const char *> p + 3) + 1
-    after[0] = value[0] + length[0]
-    return key
 
 
 cdef inline bint is_cigar(uint32_t key) noexcept nogil:
@@ -60,164 +39,44 @@ cdef inline bint is_cigar(uint32_t key) noexcept nogil:
 def stream_name(uint32_t key):
     """Name of the stream of a tag: ``tag.NM:C``, ``tag.ML:BC``."""
     return "tag." + bytes([key & 255, key >> 8 & 255]).decode("latin-1") + ":" + bytes(
-        [b for b in (key >> 16 & 255, key >> 24) if b]
+        [b for b in (key_kind(key), key >> 24) if b]
     ).decode("latin-1")
 
 
-cdef class Column:
-    """The values of one tag and type."""
-
-    cdef uint32_t key
-    cdef Buffer values, counts
-
-    def __cinit__(self, uint32_t key):
-        self.key = key
-        self.values = Buffer()
-        self.counts = Buffer()
-
-    cdef dict streams(self):
-        cdef int kind = self.key >> 16 & 255
-        cdef int width = tag_width(kind)
-        name = stream_name(self.key)
-        if kind == b"B":
-            return {name: self.values, name + ".count": self.counts}
-        return {name: planes(self.values, width) if width > 1 else self.values}
-
-
-cdef class Encoder:
-    """Splits the tags of a block; ``streams`` has the result."""
-
-    cdef readonly dict streams
-    cdef dict layouts, column_of
-    cdef list columns
-    cdef Buffer definitions, keys
-
-    def __init__(self, block, const uint32_t[::1] placeholders):
-        cdef const uint8_t[::1] data = block.data
-        cdef const int64_t[::1] offsets = block.offsets
-        cdef Py_ssize_t n = offsets.shape[0] - 1, i, marked = 0
-        cdef Buffer layout = Buffer(n), layout_long = Buffer()
-        cdef Py_ssize_t known = 0, code, previous = -1
-        cdef bint placeholder
-        cdef size_t previous_size = 0
-        cdef uint8_t previous_keys[4 * 64]
-        cdef list of_layout = []
-        cdef list columns
-        self.layouts = {}
-        self.column_of = {}
-        self.columns = []
-        self.definitions = Buffer()
-        self.keys = Buffer()
-        columns = []
-        for i in range(n):
-            placeholder = marked < placeholders.shape[0] and placeholders[marked] == i
-            marked += placeholder
-            self.keys.size = 0
-            self.read_keys(&data[offsets[i]], placeholder)
-            # Most records have the layout of the one before: no look-up for those.
-            if not (
-                previous >= 0 and self.keys.size == previous_size
-                and memcmp(self.keys.data, previous_keys, previous_size) == 0
-            ):
-                found = self.layouts.get(<bytes> (<char *> self.keys.data)[:self.keys.size])
-                code = found if found is not None else -1
-                if code < 0:
-                    code = known
-                    known += 1
-                    of_layout.append(self.define_layout(i))
-                    put_short(layout, layout_long, 0)
-                else:
-                    put_short(layout, layout_long, <uint32_t> code + 1)
-                columns = <list> of_layout[code]
-                previous = code if self.keys.size <= sizeof(previous_keys) else -1
-                if previous >= 0:
-                    previous_size = self.keys.size
-                    memcpy(previous_keys, self.keys.data, previous_size)
-            else:
-                put_short(layout, layout_long, <uint32_t> previous + 1)
-            self.read_values(&data[offsets[i]], columns)
-        self.streams = {"tag.layout": layout, "tag.layout.long": layout_long, "tag.layouts": self.definitions}
-        for column in self.columns:
-            self.streams.update((<Column> column).streams())
-
-    cdef int read_keys(self, const uint8_t *r, bint placeholder) except -1:
-        """Put the layout of a record into ``keys``."""
-        cdef const uint8_t *p = record_tags(r)
-        cdef const uint8_t *end = record_end(r)
-        cdef const uint8_t *value = NULL
-        cdef int64_t length = 0
-        cdef uint32_t key
-        while p < end:
-            key = next_tag(p, &value, &length, &p)
-            if placeholder and key & 0xFFFF == CG:
-                key = CIGAR_KEY
-                placeholder = False
-            self.keys.put_u32(key)
-        return 0
-
-    cdef list define_layout(self, Py_ssize_t record):
-        """Add the layout in ``keys``; returns the columns of its tags (None for the CIGAR)."""
-        cdef size_t count = self.keys.size // KEY, k
-        cdef uint32_t key
-        if count > MAX_TAGS:
-            raise SourceError(f"record {record + 1} of the row group has {count} tags; at most {MAX_TAGS} can be kept")
-        self.layouts[bytes(self.keys)] = len(self.layouts)
-        self.definitions.put_u16(<uint16_t> count)
-        self.definitions.put(self.keys.data, self.keys.size)
-        columns = []
-        for k in range(count):
-            key = load_u32(self.keys.data + KEY * k)
-            if is_cigar(key):
-                columns.append(None)
-                continue
-            if key not in self.column_of:
-                self.column_of[key] = Column(key)
-                self.columns.append(self.column_of[key])
-            columns.append(self.column_of[key])
-        return columns
-
-    cdef int read_values(self, const uint8_t *r, list columns) except -1:
-        """Put the values of a record into their columns."""
-        cdef const uint8_t *p = record_tags(r)
-        cdef const uint8_t *value = NULL
-        cdef int64_t length = 0
-        cdef Py_ssize_t k
-        cdef Column column
-        cdef uint32_t key
-        for k in range(len(columns)):
-            key = next_tag(p, &value, &length, &p)
-            if columns[k] is None:
-                continue
-            column = <Column> columns[k]
-            if (key >> 16 & 255) == b"B":
-                column.counts.put_u32(load_u32(value - 4))
-            column.values.put(value, length)
-        return 0
+def texts(streams, name):
+    """The distinct values of a tag of type Z, ``tag.XX:Z``, among a row group's streams: set of bytes."""
+    words = streams.get(name + ".values") or streams.get(name) or b""
+    return set(bytes(words).split(b"\0")[:-1])
 
 
 cdef class Tags:
     """The tags of a row group: to be put behind their records, or the values of one.
 
-    ``Tags(streams, n)`` opens all, ``Tags(streams, n, name)`` those called ``name`` and no other stream. Raises
-    FormatError where the streams do not agree with each other or with n.
+    ``Tags(streams, n, derive)`` opens all, ``Tags(streams, n, derive, name)`` those called ``name`` and no other
+    stream. ``derive()`` gives the records' `Derived`, if it is needed. Raises FormatError where the streams do not
+    agree with each other or with n.
     """
 
     def __cinit__(self):
         self.sources = NULL
+        self.source_count = 0
         self.layouts = NULL
         self.layout_start = NULL
 
     def __dealloc__(self):
+        cdef Py_ssize_t k
+        for k in range(self.source_count):
+            free(self.sources[k].word_start)
         free(self.sources)
         free(self.layouts)
         free(self.layout_start)
 
-    def __init__(self, streams, Py_ssize_t n, name=None):
+    def __init__(self, streams, Py_ssize_t n, derive, name=None):
         cdef const uint8_t[::1] definitions = streams["tag.layouts"]
         self.held = []
         self.names = []
         cdef list starts = self.read_layouts(definitions)
-        self.open_sources(streams, name)
+        self.open_sources(streams, name, derive)
         self.layout = array.clone(UINT32, n, False)
         cdef uint32_t[::1] layout = self.layout
         cdef Cursor main, longs
@@ -243,6 +102,7 @@ cdef class Tags:
         self.sources = <Source *> malloc((size // KEY + 1) * sizeof(Source))
         if self.layouts == NULL or self.sources == NULL:
             raise MemoryError("no memory for the tags of a row group")
+        memset(self.sources, 0, (size // KEY + 1) * sizeof(Source))
         while at < size:
             if size - at < 2 or size - at - 2 < KEY * load_u16(&definitions[at]):
                 raise FormatError("stream 'tag.layouts' ends in the middle of a layout")
@@ -252,8 +112,9 @@ cdef class Tags:
                 key = load_u32(&definitions[at])
                 at += KEY
                 if key not in known:
-                    known[key] = len(known)
-                    self.sources[<Py_ssize_t> len(known) - 1].key = key
+                    known[key] = self.source_count
+                    self.sources[self.source_count].key = key
+                    self.source_count += 1
                     self.names.append(stream_name(key))
                 self.layouts[entries] = <uint32_t> known[key]
                 entries += 1
@@ -265,18 +126,22 @@ cdef class Tags:
             self.layout_start[k] = <uint32_t> starts[k]
         return starts
 
-    cdef int open_sources(self, streams, name) except -1:
+    cdef int open_sources(self, streams, name, derive) except -1:
         cdef Source *source
         cdef Py_ssize_t k
         cdef int kind
         cdef const uint8_t[::1] values, counts
         for k in range(len(self.names)):
             source = &self.sources[k]
-            kind = source.key >> 16 & 255
-            source.width = tag_width(source.key >> 24 if kind == b"B" else kind)
-            source.used = source.values = 0
-            source.counts = NULL
+            kind = key_kind(source.key)
+            source.width = key_width(source.key)
             if is_cigar(source.key) or (name is not None and self.names[k][4:6] != name):
+                continue
+            if source.key & DERIVED:
+                if not is_derivable(source.key):
+                    raise FormatError(f"stream 'tag.layouts' has a tag that can't be derived: {self.names[k][4:]}")
+                if self.derived is None:
+                    self.derived = derive()
                 continue
             if source.width == 0 and (kind != b"Z" and kind != b"H"):
                 raise FormatError(f"stream 'tag.layouts' has a tag of unknown type: {self.names[k][4:]}")
@@ -295,6 +160,30 @@ cdef class Tags:
                 source.values = values.shape[0] // source.width
                 if values.shape[0] % source.width:
                     raise FormatError(f"stream '{self.names[k]}' does not hold whole values")
+            else:
+                source.values = values.shape[0]
+                self.open_words(source, streams[self.names[k] + ".values"], self.names[k])
+        return 0
+
+    cdef int open_words(self, Source *source, held, stream) except -1:
+        """Find the texts of a dictionary, if there is one."""
+        cdef const uint8_t[::1] words = held
+        cdef uint32_t at = 0
+        if not words.shape[0]:
+            return 0
+        self.held.append(held)
+        if words[words.shape[0] - 1] or words.shape[0] > 1 << 30:
+            raise FormatError(f"stream '{stream}.values' does not end with a whole text")
+        source.words = &words[0]
+        source.word_start = <uint32_t *> malloc(256 * sizeof(uint32_t))
+        if source.word_start == NULL:
+            raise MemoryError("no memory for the tags of a row group")
+        while at < words.shape[0]:
+            if source.known == 255:
+                raise FormatError(f"stream '{stream}.values' has more than 255 texts")
+            source.word_start[source.known] = at
+            source.known += 1
+            at += <uint32_t> strlen(<const char *> &words[at]) + 1
         return 0
 
     cdef int put(self, Buffer out, Py_ssize_t record, const uint32_t *cigar, uint32_t operations) except -1 nogil:
@@ -309,7 +198,7 @@ cdef class Tags:
                     out.put_u32(operations)
                     out.put(cigar, 4 * <size_t> operations)
             else:
-                whole = put_value(out, &self.sources[self.layouts[k]])
+                whole = self.put_value(out, &self.sources[self.layouts[k]], record)
             if not whole:
                 with gil:
                     raise FormatError(
@@ -317,6 +206,49 @@ cdef class Tags:
                     )
         return 0
 
+    cdef int put_value(self, Buffer out, Source *source, Py_ssize_t record) except -1 nogil:
+        """Append one tag with its next value; returns 0 where the stream has none left."""
+        cdef int kind = key_kind(source.key)
+        cdef uint32_t key = source.key & ~<uint32_t> DERIVED
+        cdef const uint8_t *nul
+        cdef int64_t length
+        if source.key & DERIVED:
+            out.put(&key, 3)
+            return self.derived.put(key, record, out)
+        if kind == b"B":
+            if source.used == source.values:
+                return 0
+            length = <int64_t> load_u32(source.counts + 4 * source.used) * source.width
+            if length > source.end - source.at:
+                return 0
+            out.put(&key, 4)
+            out.put(source.counts + 4 * source.used, 4)
+            source.used += 1
+        elif source.width:
+            if source.used == source.values:
+                return 0
+            length = source.width
+            out.put(&key, 3)
+            source.used += 1
+        elif source.words != NULL:
+            if source.at == source.end or source.at[0] >= source.known:
+                return 0
+            nul = source.words + source.word_start[source.at[0]]
+            source.at += 1
+            out.put(&key, 3)
+            out.put(nul, strlen(<const char *> nul) + 1)
+            return 1
+        else:
+            nul = NULL
+            if source.at < source.end:
+                nul = <const uint8_t *> memchr(source.at, 0, source.end - source.at)
+            if nul == NULL:
+                return 0
+            length = nul + 1 - source.at
+            out.put(&key, 3)
+        out.put(source.at, length)
+        source.at += length
+        return 1
 
     def values(self, str name):
         """The value of the first tag ``name`` of every record: int, float, str, bytes (an array: its subtype, number of
@@ -332,7 +264,7 @@ cdef class Tags:
                 if self.names[self.layouts[k]][4:6] != name or is_cigar(self.sources[self.layouts[k]].key):
                     continue
                 tag.size = 0
-                if not put_value(tag, &self.sources[self.layouts[k]]):
+                if not self.put_value(tag, &self.sources[self.layouts[k]], i):
                     raise FormatError(f"stream '{self.names[self.layouts[k]]}' has no value for record {i + 1}")
                 if value is None:
                     value = parse_value(tag)
@@ -363,40 +295,3 @@ cdef object parse_value(Buffer tag):
     if kind == b"f":
         return (<float *> value)[0]
     return (<char *> value)[:tag.size - 3]
-
-
-cdef bint put_value(Buffer out, Source *source) except -1 nogil:
-    """Append one tag with its next value; False where the stream has none left."""
-    cdef int kind = source.key >> 16 & 255, b
-    cdef const uint8_t *nul
-    cdef int64_t length
-    if kind == b"B":
-        if source.used == source.values:
-            return False
-        length = <int64_t> load_u32(source.counts + 4 * source.used) * source.width
-        if length > source.end - source.at:
-            return False
-        out.put(&source.key, 4)
-        out.put(source.counts + 4 * source.used, 4)
-        source.used += 1
-    elif source.width:
-        if source.used == source.values:
-            return False
-        out.put(&source.key, 3)
-        out.reserve(4)
-        for b in range(source.width):
-            out.data[out.size + b] = source.at[b * source.values + source.used]
-        out.size += source.width
-        source.used += 1
-        return True
-    else:
-        nul = NULL
-        if source.at < source.end:
-            nul = <const uint8_t *> memchr(source.at, 0, source.end - source.at)
-        if nul == NULL:
-            return False
-        length = nul + 1 - source.at
-        out.put(&source.key, 3)
-    out.put(source.at, length)
-    source.at += length
-    return True

@@ -1,9 +1,9 @@
 """Templates: which records of a row group have the same name.
 
 ``link``: distance to the previous record of the row group with the same name, 0 where there is
-none; short integers. ``border`` (u32 record indices, ascending) and ``border.hash`` (u64, one
-each): records whose template may have records in other row groups, and the hash of its name, so
-that depth can join mates across row groups without reading names.
+none; short integers. ``border`` (distances from the border before, the first: from record 0; short
+integers) and ``border.hash`` (u64, one each): records whose template may have records in other row
+groups, and the hash of its name, so that depth can join mates across row groups without reading names.
 """
 
 from cpython cimport array
@@ -16,7 +16,7 @@ from libc.string cimport memcmp, memcpy, memset
 from bams3.buffer cimport Buffer
 from bams3.codec.primitives cimport Cursor, get_short, open_cursor, put_short
 from bams3.sources.fields cimport (
-    load_u32, record_flag, record_name, record_name_length, record_next_pos, record_next_ref, record_pos,
+    record_flag, record_name, record_name_length, record_next_pos, record_next_ref, record_pos,
     record_ref,
 )
 
@@ -29,7 +29,7 @@ cdef array.array UINT64 = new_array("Q")
 cdef enum:
     PROPER_PAIR = 2
     SUPPLEMENTARY = 0x800
-    NEAR = 1024  # bases from the first record of the row group in which every first mate is a border
+    NEAR = 1024  # bases that an earlier row group's mates may reach into this one: more are not looked for
 
 
 cdef inline uint64_t hash_name(const uint8_t *name, int length) noexcept nogil:
@@ -53,13 +53,13 @@ cdef inline bint is_mate(const uint8_t *r) noexcept nogil:
 
 
 cdef bint may_cross(
-    const uint8_t *r, bint first, bint last, int64_t low, int64_t high, int32_t end
+    const uint8_t *r, bint first, bint last, int64_t low, int64_t high, int64_t reach, int32_t end
 ) noexcept nogil:
     """Can this mate overlap with one of another row group, as mosdepth looks for it?
 
     ``first``/``last``: it is the first/last mate of its name here; ``low``, ``high``: POS of the first and the last
-    record here. Where the mate's position says that it is elsewhere, others of the name here do not matter: a
-    filter may leave them out (secondary alignments above all).
+    record here; ``reach``: end of what mates of earlier row groups may overlap. Where the mate's position says that
+    it is elsewhere, others of the name here do not matter: a filter may leave them out (secondary alignments above all).
     """
     cdef bint together = record_next_ref(r) == record_ref(r)
     cdef int32_t pos = record_pos(r), next_pos = record_next_pos(r)
@@ -67,7 +67,7 @@ cdef bint may_cross(
         return True
     if together and next_pos <= low:
         return True
-    return first and (pos < low + NEAR or not together)
+    return first and (pos < reach or not together)
 
 
 cdef void find_borders(
@@ -79,11 +79,12 @@ cdef void find_borders(
     ``is_border`` (all 0 at first) meanwhile notes which records are mates (not 0), the first (2) and last (4) of their name.
     """
     cdef Py_ssize_t n = previous.shape[0], i
-    cdef int64_t low = record_pos(&data[offsets[0]]), high = record_pos(&data[offsets[n - 1]])
+    cdef int64_t low = record_pos(&data[offsets[0]]), high = record_pos(&data[offsets[n - 1]]), longest = 0
     cdef int32_t j
     for i in range(n):
         if not is_mate(&data[offsets[i]]):
             continue
+        longest = max(longest, <int64_t> end[i] - record_pos(&data[offsets[i]]))
         j = previous[i]
         while j >= 0 and not is_border[j]:
             j = previous[j]
@@ -94,7 +95,7 @@ cdef void find_borders(
             is_border[j] |= 8
     for i in range(n):
         is_border[i] = is_border[i] != 0 and may_cross(
-            &data[offsets[i]], is_border[i] & 2, is_border[i] & 4, low, high, end[i]
+            &data[offsets[i]], is_border[i] & 2, is_border[i] & 4, low, high, low + min(longest, NEAR), end[i]
         )
 
 
@@ -102,8 +103,9 @@ def encode(block, const int32_t[::1] end):
     """Streams of a block, and ``previous``: array('i'), the index of the previous record of the name or -1."""
     cdef const uint8_t[::1] data = block.data
     cdef const int64_t[::1] offsets = block.offsets
-    cdef Py_ssize_t n = offsets.shape[0] - 1, i, slots = 16, slot
-    cdef Buffer link = Buffer(n), link_long = Buffer(), border = Buffer(), border_hash = Buffer()
+    cdef Py_ssize_t n = offsets.shape[0] - 1, i, slots = 16, slot, last = 0
+    cdef Buffer link = Buffer(n), link_long = Buffer(width=4), border = Buffer(), border_long = Buffer(width=4)
+    cdef Buffer border_hash = Buffer(width=8)
     cdef array.array previous_array = array.clone(INT32, n, False)
     cdef int32_t[::1] previous = previous_array
     while slots < 2 * n:
@@ -143,13 +145,16 @@ def encode(block, const int32_t[::1] end):
                 find_borders(data, offsets, previous, end, is_border)
             for i in range(n):
                 if is_border[i]:
-                    border.put_u32(<uint32_t> i)
+                    put_short(border, border_long, <uint32_t> (i - last))
+                    last = i
                     border_hash.put_u64(hashes[i])
     finally:
         free(table)
         free(hashes)
         free(is_border)
-    streams = {"link": link, "link.long": link_long, "border": border, "border.hash": border_hash}
+    streams = {
+        "link": link, "link.long": link_long, "border": border, "border.long": border_long, "border.hash": border_hash,
+    }
     return streams, previous_array
 
 
@@ -174,18 +179,28 @@ def decode(const uint8_t[::1] stream, const uint8_t[::1] escaped, Py_ssize_t n):
     return previous
 
 
-def decode_borders(const uint8_t[::1] indices, const uint8_t[::1] hashes, Py_ssize_t n):
-    """(array('I') record indices, array('Q') name hashes) of the border records."""
-    cdef Py_ssize_t count = indices.shape[0] // 4, k
+def decode_borders(const uint8_t[::1] stream, const uint8_t[::1] escaped, const uint8_t[::1] hashes, Py_ssize_t n):
+    """(array('I') record indices, array('Q') name hashes) of the border records of n."""
+    cdef Py_ssize_t count = hashes.shape[0] // 8, k
     cdef array.array index = array.clone(UINT32, count, False)
     cdef array.array name_hash = array.clone(UINT64, count, False)
     cdef uint32_t[::1] out = index
-    if indices.shape[0] % 4 or hashes.shape[0] != 8 * count:
-        raise FormatError("streams 'border' and 'border.hash' do not fit each other")
-    for k in range(count):
-        out[k] = load_u32(&indices[4 * k])
-        if out[k] >= n or (k and out[k] <= out[k - 1]):
-            raise FormatError(f"stream 'border' names record {out[k]} of {n} or is not ascending")
+    cdef Cursor main, longs
+    cdef uint32_t distance = 0
+    cdef uint64_t at = 0
+    cdef bint whole = True
+    open_cursor(&main, stream)
+    open_cursor(&longs, escaped)
+    with nogil:
+        for k in range(count):
+            whole = get_short(&main, &longs, &distance) and (distance > 0 or k == 0)
+            at += distance
+            if not whole or at >= <uint64_t> n:
+                whole = False
+                break
+            out[k] = <uint32_t> at
+    if not whole or hashes.shape[0] % 8 or main.at < main.end or longs.at < longs.end:
+        raise FormatError("the 'border' streams do not fit each other or the row group's record count")
     if count:
         memcpy(name_hash.data.as_voidptr, &hashes[0], 8 * count)
     return index, name_hash

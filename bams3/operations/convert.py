@@ -21,7 +21,7 @@ from bams3.chunk.writer import (
     stored_row_group,
     write_chunk,
 )
-from bams3.codec.streams import DEFAULT_LEVEL
+from bams3.codec.streams import DEFAULT_LEVEL, LEVELS
 from bams3.dataset import layout, parts
 from bams3.dataset.counts import count as count_block
 from bams3.dataset.layout import UNPLACED, Window
@@ -50,8 +50,8 @@ def convert(
     """
     if batch and windows:
         raise UsageError("give --batch or --window, not both")
-    if not 1 <= level <= 19:
-        raise UsageError(f"level {level}: choose one from 1 to 19")
+    if level not in LEVELS:
+        raise UsageError(f"level {level}: choose one from {LEVELS[0]} (fast) to {LEVELS[-1]} (small)")
     size, threads = layout.parse_size(chunk_size), worker_count(workers)
     storage = open_storage(str(dataset))
     with ExitStack() as stack:

@@ -1,0 +1,84 @@
+"""A sequence of bases as streams.
+
+``NAME``: A C G T as 0 to 3, two bits each, the first in the lowest bits of a byte; the last byte is filled with
+zeros. Bases that are none of these stand there as 0 and are listed: how many bases lie between
+each and the one listed before it in ``NAME.other`` (short integers), the base itself in ``NAME.base`` (a byte).
+"""
+
+from libc.stdint cimport int64_t, uint8_t, uint32_t
+
+from bams3.buffer cimport Buffer
+from bams3.codec.primitives cimport get_short, open_cursor, put_short
+
+
+cdef class BaseWriter:
+    """Takes one base after the other."""
+
+    def __cinit__(self):
+        self.packed, self.other, self.other_long, self.base = Buffer(), Buffer(), Buffer(width=4), Buffer()
+        self.pending = 0
+        self.count = self.last_other = 0
+
+    cdef int put(self, uint8_t base) except -1 nogil:
+        cdef uint8_t code = two_bits(base)
+        if code > 3:
+            put_short(self.other, self.other_long, <uint32_t> (self.count - self.last_other))
+            self.last_other = self.count + 1
+            self.base.put_u8(base)
+            code = 0
+        self.pending |= <uint64_t> code << (2 * (self.count & 31))
+        self.count += 1
+        if self.count & 31 == 0:
+            self.packed.put_u64(self.pending)
+            self.pending = 0
+        return 0
+
+    cdef dict streams(self, name):
+        """The streams; nothing can be put afterwards."""
+        self.packed.put(&self.pending, ((self.count & 31) + 3) // 4)
+        return {
+            name: self.packed, f"{name}.other": self.other, f"{name}.other.long": self.other_long,
+            f"{name}.base": self.base,
+        }
+
+
+cdef class BaseReader:
+    """Gives one base after the other."""
+
+    def __init__(self, streams, name):
+        cdef const uint8_t[::1] packed = streams[name]
+        self.held = [streams[name], streams[f"{name}.other"], streams[f"{name}.other.long"], streams[f"{name}.base"]]
+        self.packed = &packed[0] if packed.shape[0] else NULL
+        self.size = 4 * packed.shape[0]
+        self.at = 0
+        open_cursor(&self.other, self.held[1])
+        open_cursor(&self.other_long, self.held[2])
+        open_cursor(&self.base, self.held[3])
+        self.next_other = 0
+        self.skip_to_other()
+
+    cdef bint skip_to_other(self) noexcept nogil:
+        """Find where the next base is that is listed; past all of them where there is none."""
+        cdef uint32_t gap = 0
+        if get_short(&self.other, &self.other_long, &gap) and self.base.at < self.base.end:
+            self.next_other += gap
+            return True
+        self.next_other = self.size
+        return False
+
+    cdef int get(self, uint8_t *base) noexcept nogil:
+        """The next base; 0 where there is none, else 1."""
+        if self.at >= self.size:
+            return 0
+        base[0] = from_two_bits(self.packed[self.at >> 2] >> (2 * (self.at & 3)))
+        if self.at == self.next_other:
+            base[0] = self.base.at[0] & 15
+            self.base.at += 1
+            self.next_other += 1
+            self.skip_to_other()
+        self.at += 1
+        return 1
+
+    cdef bint ended(self) noexcept nogil:
+        """Has every base been given, but for what fills the last byte?"""
+        return self.at + 3 >= self.size and self.base.at == self.base.end

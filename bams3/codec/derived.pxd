@@ -1,0 +1,40 @@
+from cpython cimport array
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
+
+from bams3.buffer cimport Buffer
+from bams3.codec.reference cimport Reference
+
+
+cdef enum:
+    DERIVED = 0x800000  # in the key of a tag: bit 7 of its type
+
+
+cdef inline bint is_derivable(uint32_t key) noexcept nogil:
+    """Can the value of a tag of this id and type be worked out?"""
+    cdef uint32_t name = key & 0xFFFF
+    cdef uint8_t kind = <uint8_t> (key >> 16 & 0x7F)
+    if name == 0x444D or name == 0x434D:  # MD, MC
+        return kind == b"Z"
+    if name == 0x4D4E or name == 0x514D or name == 0x736D:  # NM, MQ, ms
+        return kind == b"c" or kind == b"C" or kind == b"s" or kind == b"S" or kind == b"i" or kind == b"I"
+    return False
+
+
+cdef class Derived:
+    cdef Reference reference
+    cdef object held                 # keeps alive what the pointers point to
+    cdef const uint8_t **seqs        # of every record: SEQ, QUAL, as BAM has them
+    cdef const uint8_t **quals
+    cdef const int32_t[::1] pos, l_seq, query_length, reference_length, partner
+    cdef const uint8_t[::1] mapq
+    cdef const uint32_t[::1] first, count, pool
+    cdef Py_ssize_t records
+    cdef Py_ssize_t measured         # the record that md, nm are of
+    cdef bint known                  # whether it has any
+    cdef Buffer md
+    cdef int64_t nm
+    cdef Buffer bases
+
+    cdef int put(self, uint32_t key, Py_ssize_t record, Buffer out) except -1 nogil
+    cdef int measure(self, Py_ssize_t record) except -1 nogil
+    cdef int put_cigar(self, Py_ssize_t record, Buffer out) except -1 nogil

@@ -1,0 +1,16 @@
+from libc.stdint cimport int64_t, uint8_t
+
+cdef class Reference:
+    cdef uint8_t *bases            # of every position of the window; 0 where no read says anything
+    cdef readonly int64_t start, length
+
+    cdef int open(self, pos, l_seq, cigars) except -1
+    cdef int fill(self, block, pos, l_seq, cigars) except -1
+    cdef dict streams(self)
+    cdef int read(self, streams) except -1
+    cdef bint spans(self, int64_t pos, int64_t length) noexcept nogil
+
+
+cdef inline bint is_aligned(int64_t pos, int64_t l_seq, int64_t query_length) noexcept nogil:
+    """Does the CIGAR say where the bases of a read lie?"""
+    return pos >= 0 and l_seq > 0 and l_seq == query_length

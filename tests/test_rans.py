@@ -1,0 +1,224 @@
+"""rANS: what goes in comes out, as docs/format.md says it; and nonsense is refused."""
+
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bams3.codec.rans import Model, decode, encode
+from bams3.errors import FormatError
+
+ORDERS = (0, 1)
+RNG = np.random.default_rng(1)
+
+
+class RangeDecoder:
+    """The range coder of docs/format.md, as it is written there."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data, self.at, self.width = data, 4, 2**32 - 1
+        self.code = int.from_bytes((data + bytes(4))[:4], "big")
+        self.probability: dict[object, int] = {}
+
+    def split(self, zero: int) -> int:
+        bit = int(self.code >= zero)
+        self.code, self.width = (self.code - zero, self.width - zero) if bit else (self.code, zero)
+        while self.width < 1 << 24:
+            byte = self.data[self.at] if self.at < len(self.data) else 0
+            self.code, self.width, self.at = self.code << 8 | byte, self.width << 8, self.at + 1
+        return bit
+
+    def bit(self, key: object) -> int:
+        p = self.probability.get(key, 1 << 15)
+        bit = self.split((self.width >> 16) * p)
+        self.probability[key] = p - (p >> 4) if bit else p + (65536 - p >> 4)
+        return bit
+
+    def number(self, bits: int) -> int:
+        value = 0
+        for _ in range(bits):
+            value = value << 1 | self.split(self.width >> 1)
+        return value
+
+    def tree(self, key: object) -> int:
+        node = 1
+        while node < 16:
+            node = node << 1 | self.bit((key, node))
+        return node - 16
+
+
+def read_row(coder: RangeDecoder, symbols: list[int], scale: int, above: tuple[dict, int] | None, order: int):
+    row, rest, left = {}, 1 << scale, 0
+    for symbol in symbols:
+        if rest == 0:
+            value = 0
+        elif symbol == symbols[-1]:
+            value = rest
+        else:
+            up = above[0][symbol].bit_length() if above else 0
+            up = max(up + scale - above[1], 1) if above and up else 0
+            if order and coder.bit(("zero", min(left, 2), min(up, 2))):
+                value = 0
+            else:
+                size = coder.tree(("size", (left + up + 1) // 2 if above else left))
+                value = 1
+                if size:
+                    value = 2 | coder.bit(("second", size))
+                    value = value << size - 1 | coder.number(size - 1)
+        row[symbol], rest, left = value, rest - value, value.bit_length()
+    assert rest == 0
+    return row
+
+
+def specified(stored: bytes, length: int, order: int) -> bytes:
+    """A decoder that follows the text of docs/format.md."""
+    size = int.from_bytes(stored[:2], "little")
+    coder = RangeDecoder(stored[2 : 2 + size])
+    bits = 10 + coder.number(2)
+    flags = [0, 0]
+    for _ in range(256):
+        flags.append(coder.bit(("present", flags[-2], flags[-1])))
+    symbols = [symbol for symbol in range(256) if flags[symbol + 2]]
+    rows, above = {}, None
+    for context in symbols if order else [0]:
+        scale = coder.tree("scale")
+        if scale != 15:
+            row = read_row(coder, symbols, scale, above, order)
+            above = row, scale
+            slots, at = [], 0
+            for symbol in symbols:
+                count = row[symbol] << bits - scale
+                slots += [(symbol, at, count)] * count
+                at += count
+            rows[context] = slots
+    assert coder.at == size + 3
+    lanes = 1 if length < 1024 else 4 if length < 16384 else 32
+    words = np.frombuffer(stored[2 + size + 4 * lanes :], "<u2").tolist()[::-1]
+    states = np.frombuffer(stored[2 + size :][: 4 * lanes], "<u4").tolist()
+    steps = length // lanes
+    out = bytearray(length)
+    turns = [(lane, step) for step in range(steps) for lane in range(lanes)]
+    turns += [(lanes - 1, step) for step in range(steps, length - steps * (lanes - 1))]
+    for lane, step in turns:
+        at = lane * steps + step
+        context = 0 if not order else out[at - 1] if step else symbols[0]
+        x = states[lane]
+        slot = x & (1 << bits) - 1
+        symbol, start, count = rows[context][slot]
+        x = count * (x >> bits) + slot - start
+        states[lane] = x << 16 | words.pop() if x < 1 << 15 else x
+        out[at] = symbol
+    assert not words
+    assert set(states) == {1 << 15}
+    return bytes(out)
+
+
+def skewed(length: int, symbols: int, sharpness: float = 1.0) -> bytes:
+    weights = np.exp(-sharpness * np.arange(symbols))
+    return RNG.choice(symbols, length, p=weights / weights.sum()).astype(np.uint8).tobytes()
+
+
+def walk(length: int, highest: int) -> bytes:
+    return (
+        np.clip(np.cumsum(RNG.integers(-1, 2, length)) % (highest + 1), 0, highest).astype(np.uint8).tobytes()
+    )
+
+
+DATA = {
+    "one": b"x",
+    "constant": b"\0" * 5000,
+    "constant 255": b"\xff" * 40_000,
+    "alternating": b"ab" * 20_000,
+    "one of another": b"\0" * 30_000 + b"\xff" + b"\0" * 3000,
+    "every byte": bytes(range(256)) * 3,
+    "random": RNG.bytes(70_000),
+    "random, short": RNG.bytes(300),
+    "skewed": skewed(50_001, 40),
+    "very skewed": skewed(50_001, 40, 6),
+    "walk": walk(100_003, 40),
+    "walk over all bytes": walk(100_003, 255),
+    "text": b"".join(b"chr%d:%d," % (i % 23, i * i) for i in range(3000)),
+    **{
+        f"{n} bytes": skewed(n, 9, 0.3)
+        for n in (1023, 1024, 16383, 16384, 16385, 16384 + 1023, 32 * 1024 + 31)
+    },
+}
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("data", DATA.values(), ids=DATA)
+def test_round_trip_as_specified(data: bytes, order: int) -> None:
+    model = Model(data, order)
+    stored = bytes(model.encode())
+    assert bytes(decode(stored, len(data), order)) == data
+    assert specified(stored, len(data), order) == data
+    assert abs(model.size - len(stored)) < 40 + len(stored) / 100
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_every_short_length(order: int) -> None:
+    for length in range(1, 200):
+        for data in (RNG.bytes(length), skewed(length, 3), b"\7" * length):
+            assert bytes(decode(encode(data, order), length, order)) == data
+
+
+@given(data=st.binary(min_size=1) | st.text("ab", min_size=1).map(str.encode), repeats=st.integers(1, 3000))
+@pytest.mark.parametrize("order", ORDERS)
+def test_round_trip(order: int, data: bytes, repeats: int) -> None:
+    data *= min(repeats, 1 + 100_000 // len(data))
+    assert bytes(decode(encode(data, order), len(data), order)) == data
+
+
+def test_sizes_are_near_the_entropy() -> None:
+    data = skewed(100_000, 16, 0.4)
+    counts = np.bincount(np.frombuffer(data, np.uint8))
+    entropy = -(counts * np.log2(counts / len(data), where=counts > 0, out=np.zeros(len(counts)))).sum() / 8
+    assert len(encode(data, 0)) < 1.005 * entropy + 150
+    assert len(encode(walk(100_000, 40), 1)) < 100_000 * np.log2(3) / 8 * 1.01 + 600
+
+
+def test_tables_of_few_symbols_are_small() -> None:
+    """A short stream costs what its content costs, not what the coder needs."""
+    assert len(encode(b"\0" * 150 + b"\1" * 150, 0)) < 37.5 + 16
+    assert len(encode(walk(2000, 40), 1)) < 2000 * np.log2(3) / 8 + 250
+
+
+def nonsense(stored: bytes, chance: random.Random) -> bytes:
+    out = bytearray(stored)
+    kind = chance.randrange(5)
+    if kind == 0:
+        return bytes(out[: chance.randrange(len(out))])
+    if kind == 1:
+        return bytes(out) + chance.randbytes(chance.randrange(1, 80))
+    if kind == 2:
+        return chance.randbytes(chance.randrange(len(out)))
+    for _ in range(chance.choice((1, 3, 50))):
+        near = chance.choice((2, 40, len(out)))  # the table comes first
+        out[chance.randrange(min(near, len(out)))] = chance.randrange(256)
+    return bytes(out)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize(
+    "name", ["random, short", "skewed", "walk", "text", "1024 bytes", "constant", "very skewed"]
+)
+def test_nonsense_is_refused_or_decodes(name: str, order: int) -> None:
+    """FormatError or as many bytes as were asked for; most of it is refused, since the states have to come out right."""
+    chance = random.Random(name)
+    stored, length = bytes(encode(DATA[name], order)), len(DATA[name])
+    refused = 0
+    for _ in range(300):
+        changed = nonsense(stored, chance)
+        asked = (
+            length
+            if chance.random() < 0.7
+            else chance.choice((0, 1, length - 1, length + 1, 2 * length, 1 << 20))
+        )
+        try:
+            assert len(decode(changed, asked, chance.choice((order, order, 1 - order)))) == asked
+        except FormatError as error:
+            assert "\n" not in str(error)
+            refused += 1
+    assert refused > 250
