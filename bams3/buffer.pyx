@@ -4,6 +4,26 @@ from cpython.buffer cimport PyBuffer_FillInfo
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy
 
+cdef extern from *:
+    """
+    #ifdef __GLIBC__
+    #include <malloc.h>
+    static void keep(void) {
+        mallopt(M_MMAP_THRESHOLD, 32 << 20);
+        mallopt(M_TRIM_THRESHOLD, 64 << 20);
+    }
+    #else
+    static void keep(void) {}
+    #endif
+    """
+    void keep()
+
+
+def keep_freed_memory():
+    """Have malloc keep what a row group frees for the next one: to give pages back, and to get new ones, costs
+    a third of a coverage run. glibc comes to these thresholds by itself, once large arrays were freed."""
+    keep()
+
 
 cdef class Buffer:
     """Bytes that grow at the end.

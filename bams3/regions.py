@@ -2,7 +2,7 @@
 
 import re
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from os import PathLike, fspath
 from typing import NamedTuple
 
@@ -55,15 +55,47 @@ def merge_regions(regions: Iterable[Region]) -> list[Region]:
     return merged
 
 
-def read_bed(path: str | PathLike[str], references: References) -> list[Region]:
-    """Intervals of a BED file (plain or gzip), in its order, unmerged, read as `samtools view -L` reads them.
+class BedLine(NamedTuple):
+    """The interval [start, end) of a contig, 0-based; `name`: the fourth word, or ""."""
 
-    Lines of blanks, comments, `track` and `browser` are skipped, intervals on other contigs ignored, ends
-    clipped to the contig. A contig and one number is one base, counted from 1. An interval of no bases is
-    kept: it selects the reads that span the point. Raises UsageError.
+    contig: str
+    start: int
+    end: int
+    name: str
+
+
+def read_bed(path: str | PathLike[str], references: References) -> list[Region]:
+    """Intervals of a BED file, in its order, unmerged, as `samtools view -L` takes them.
+
+    Those on other contigs are ignored, ends clipped to the contig. An interval of no bases is kept: it
+    selects the reads that span the point. Raises UsageError.
     """
     contigs = _by_name(references)
     regions = []
+    for line in bed_lines(path):
+        if line.contig in contigs:
+            reference_id, length = contigs[line.contig]
+            if line.start < length:
+                regions.append(Region(reference_id, line.start, min(line.end, length)))
+    return regions
+
+
+def regions_of_bed(lines: Iterable[BedLine], references: References) -> list[Region]:
+    """A region for each line, ends clipped to the contig. Raises UsageError for a contig that there is not."""
+    contigs = _by_name(references)
+    regions = []
+    for line in lines:
+        whole = _whole(line.contig, line.contig, contigs)
+        regions.append(whole._replace(start=line.start, end=min(line.end, whole.end)))
+    return regions
+
+
+def bed_lines(path: str | PathLike[str]) -> Iterator[BedLine]:
+    """The intervals of a BED file (plain or gzip), as samtools reads it.
+
+    Lines of blanks, comments, `track` and `browser` are skipped. A contig and one number is one base, counted
+    from 1. Raises UsageError.
+    """
     for number, line in enumerate(_lines(fspath(path)), 1):
         fields = [field.decode("utf-8", "surrogateescape") for field in line.split()]
         if not fields or fields[0].startswith("#"):
@@ -75,11 +107,7 @@ def read_bed(path: str | PathLike[str], references: References) -> list[Region]:
             raise UsageError(
                 f"BED file {path}, line {number}: expected contig, start and end (0 <= start <= end)"
             )
-        if fields[0] in contigs:
-            reference_id, length = contigs[fields[0]]
-            if interval[0] < length:
-                regions.append(Region(reference_id, interval[0], min(interval[1], length)))
-    return regions
+        yield BedLine(fields[0], *interval, fields[3] if len(fields) > 3 else "")
 
 
 def _by_name(references: References) -> dict[str, tuple[int, int]]:

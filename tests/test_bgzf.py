@@ -9,14 +9,22 @@ import hostile
 import pytest
 
 from bams3.errors import SourceError
-from bams3.sources.bgzf import EOF_MARKER, MAX_INPUT, BlockReader, BlockWriter, compress_block, is_bgzf
+from bams3.sources.bgzf import (
+    EOF_MARKER,
+    MAX_INPUT,
+    PIECE_SIZE,
+    BlockReader,
+    BlockWriter,
+    compress_block,
+    is_bgzf,
+)
 
 RANDOM = random.Random(1)
 DATA = bytes(RANDOM.choices(b"ACGT", k=300_000)) + RANDOM.randbytes(200_000) + bytes(100_000)
 
 
 def read(data: bytes, *voffsets: int) -> bytes:
-    return b"".join(BlockReader(io.BytesIO(data), *voffsets, name="x.bam"))
+    return b"".join(BlockReader(io.BytesIO(data), *voffsets, name="x.bam").pieces())
 
 
 def written(data: bytes, level: int, piece: int = 100_000) -> bytes:
@@ -64,13 +72,15 @@ def test_from_any_virtual_offset_to_any_other() -> None:
     assert read(file, offsets[7] << 16 | 1) == DATA[35_001:50_000]
 
 
-def test_pieces_are_large_and_follow_what_was_left() -> None:
-    reader = BlockReader(io.BytesIO(written(DATA, 1)))
-    first = reader.read(100_000, b"before")
-    assert first[:6] == b"before"
-    assert 100_000 <= len(first) - 6 < 100_000 + 65536
-    assert first[6:] + reader.read(1 << 30) == DATA
-    assert reader.read(10, b"before") == b"before"
+def test_pieces_grow_and_go_on_after_the_last_one() -> None:
+    reader = BlockReader(io.BytesIO(written(DATA * 10, 1)))
+    first = next(reader.pieces())
+    assert len(first) == MAX_INPUT
+    pieces = [first, *reader.pieces()]
+    assert b"".join(pieces) == DATA * 10
+    assert max(map(len, pieces)) < PIECE_SIZE + MAX_INPUT
+    assert list(map(len, pieces)).count(MAX_INPUT) < 10
+    assert list(reader.pieces()) == []
 
 
 class Trickle(io.BytesIO):
@@ -82,7 +92,7 @@ class Trickle(io.BytesIO):
 
 def test_a_pipe_may_give_a_few_bytes_at_a_time() -> None:
     file = written(DATA[:20_000], 1)
-    assert b"".join(BlockReader(Trickle(file))) == DATA[:20_000]
+    assert b"".join(BlockReader(Trickle(file)).pieces()) == DATA[:20_000]
 
 
 class Counting(io.BytesIO):
@@ -98,7 +108,7 @@ class Counting(io.BytesIO):
 
 def test_nothing_far_beyond_the_end_is_read() -> None:
     file = Counting(written(RANDOM.randbytes(3_000_000), 0))
-    list(BlockReader(file, 0, 200_000 << 16))
+    list(BlockReader(file, 0, 200_000 << 16).pieces())
     assert 200_000 <= file.furthest <= 200_000 + 65536
 
 

@@ -151,6 +151,7 @@ USAGE = {
     "flag below 0": (["query", "-F", "-1", "{dataset}"], "-1"),
     "mapq": (["query", "-q", "high", "{dataset}"], "'high'"),
     "format": (["query", "-O", "fasta", "{dataset}"], "fasta"),
+    "count's regions": (["count", "{dataset}"], "--regions"),
     "shard": (["chunks", "--shard", "3/2", "{dataset}"], "3/2"),
     "shard from 1": (["chunks", "--shard", "0/2", "{dataset}"], "0/2"),
     "level": (["to-bam", "--level", "10", "{dataset}", "x.bam"], "10"),
@@ -172,6 +173,10 @@ FAILURES = {
     "filter": (["query", "-e", "mapq >", "{dataset}"], "column 7"),
     "filter's field": (["query", "-c", "-e", "depth > 1", "{dataset}"], "depth"),
     "workers": (["query", "--parallel", "0", "{dataset}"], "workers '0'"),
+    "count of nothing": (["count", "--regions", "{here}/a.bed"], "no dataset"),
+    "count in no dataset": (["count", "--regions", "{here}/a.bed", "{dataset}", "{here}"], "{here}: not a"),
+    "count of no regions": (["count", "--regions", "{here}/none.bed", "{dataset}"], "none.bed"),
+    "count of no list": (["count", "--regions", "{here}/a.bed", "--datasets", "{here}/none"], "{here}/none: No such"),
     "output folder": (["query", "-o", "{here}/none/x.sam", "{dataset}"], "{here}/none/x.sam: "),
     "output is a folder": (["query", "-o", "{here}", "{dataset}"], "{here}: "),
     "no input": (["convert", "{here}/none.bam", "{here}/x.bams3"], "none.bam: No such file"),
@@ -289,6 +294,67 @@ def test_batches_partition_the_reads(run: Run, dataset: str) -> None:
     whole = run("query", dataset)[1]
     for of in (1, 2, 5, 20):
         assert "".join(run("query", "--batch", f"{i}/{of}", dataset)[1] for i in range(1, of + 1)) == whole
+
+
+# count
+
+COUNTED = """#comment
+chr1\t0\t3000000\twhole
+chr1\t0\t1600000
+chr1\t499999\t500500
+chr2\t100\t100\tpoint
+chr1\t1500000\t9000000\tpast-the-end
+HLA-A*01:01\t90\t110
+chr3\t100\t200\tnothing
+chr1\t499999\t500500\tagain
+"""
+
+
+@pytest.mark.parametrize(
+    "options", ["", "-q 30", "-F DUP,UNMAP -f 16", "--filter [NM]<3||mapq>50", "-r nobody"]
+)
+def test_count(
+    run: Run, samtools: Callable[..., bytes], small: Path, dataset: str, tmp_path: Path, options: str
+) -> None:
+    (tmp_path / "r.bed").write_text(COUNTED)
+    (tmp_path / "list").write_text(f"{dataset}\n\n")
+    words = ["--regions", tmp_path / "r.bed", *options.split()]
+    code, text, errors = run("count", *words, "--datasets", tmp_path / "list", dataset)
+    header, *rows = [line.split("\t") for line in text.splitlines()]
+    assert (code, errors, header) == (0, "", ["#contig", "start", "end", "name", dataset, dataset])
+    assert [row[:4] for row in rows] == [
+        [*line.split("\t"), "."][:4] for line in COUNTED.splitlines() if line[0] != "#"
+    ]
+    for contig, start, end, _, *counts in rows:
+        (tmp_path / "one.bed").write_text(f"{contig}\t{start}\t{end}\n")
+        view = samtools(
+            "view",
+            "-c",
+            *options.replace("--filter", "-e").split(),
+            "-L",
+            tmp_path / "one.bed",
+            small / "small.bam",
+        )
+        assert counts == [view.decode().strip()] * 2, (contig, start, end)
+    for more in (["--parallel", "1"], ["--parallel", "3"]):
+        assert run("count", *words, *more, dataset, dataset)[1] == text
+
+
+def test_count_of_listed_datasets(dataset: str, tmp_path: Path) -> None:
+    (tmp_path / "r.bed").write_text("chr2\t0\t600000\nchr3\t5\t7\n")
+    command = [*BAMS3, "count", "--regions", str(tmp_path / "r.bed"), "--datasets", "-"]
+    done = subprocess.run(command, input=f"{dataset}\n", capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"#contig\tstart\tend\t{dataset}\nchr2\t0\t600000\t2\nchr3\t5\t7\t0\n"
+
+
+def test_count_names_the_dataset_that_lacks_a_contig(
+    run: Run, dataset: str, real: str, tmp_path: Path
+) -> None:
+    (tmp_path / "r.bed").write_text("chr1\t0\t10\n")
+    code, text, errors = run("count", "--regions", tmp_path / "r.bed", dataset, real)
+    assert (code, text) == (1, "")
+    assert f"{real}: unknown contig 'chr1'" in errors
 
 
 MAGIC = {"sam": b"@HD", "bam": b"\x1f\x8b\x08\x04", "ubam": b"\x1f\x8b\x08\x04", "cram": b"CRAM"}

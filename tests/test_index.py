@@ -246,3 +246,36 @@ def test_an_index_without_metadata_has_no_counts(small: Path) -> None:
     assert index.counts() is None
     assert index.unplaced_offset() == 500
     assert Index("x.bai", bai(EMPTY), n_ref=1, file_size=1000).unplaced_offset() is None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_sizes_of_windows(tmp_path: Path, kind: str) -> None:
+    """Records that compress alike: a window's size is in proportion to their number."""
+    chance = random.Random(1)
+    counts = {(0, 0): 4000, (0, 1): 0, (0, 2): 1000, (0, 3): 8000, (1, 0): 2000, (1, 1): 0, (-1, 0): 3000}
+    size = 1 << 18
+    path = tmp_path / "x.bam"
+    made = [
+        hostile.record(
+            ref=ref,
+            pos=window * size + i * 30 if ref >= 0 else -1,
+            flag=4,
+            tags=[hostile.tag("ZZ", "Z", chance.randbytes(99).hex().encode())],
+        )
+        for (ref, window), count in counts.items()
+        for i in range(count)
+    ]
+    path.write_bytes(hostile.bam(b"", [("a", 4 * size), ("b", 2 * size)], made))
+    windows = [(ref, window * size, (window + 1) * size) for ref, window in counts]
+    with open_source(str(path), index=str(indexed(path, kind))) as source:
+        sizes = source.sizes(windows)
+    whole = path.stat().st_size
+    for found, count in zip(sizes, counts.values(), strict=True):
+        assert abs(found - whole * count / len(made)) < 0.03 * whole
+
+
+def test_sizes_without_an_index(tmp_path: Path) -> None:
+    path = tmp_path / "x.bam"
+    path.write_bytes(hostile.bam(b"", [("a", 9)], []))
+    with open_source(str(path)) as source:
+        assert source.sizes([(0, 0, 9), (-1, 0, 0)]) == [0, 0]

@@ -32,7 +32,7 @@ class CompressedRowGroup:
 
 def compress_row_group(block: Any, reference_id: int, level: int) -> CompressedRowGroup:
     """Encode and compress a RecordBlock. Runs without the GIL for most of its time."""
-    encoded, zone, references, read_groups = codec.encode(block, reference_id)
+    encoded, zone, references, read_groups = codec.encode(block, reference_id, level)
     compressed = {}
     for name, stream in encoded.items():
         compressed[name] = (*streams.compress(stream, level), len(stream))

@@ -16,6 +16,7 @@ COMMANDS = {
     "convert": ("convert", "BAM, CRAM or SAM to a dataset (or, with --batch, to a part of one)"),
     "merge": ("convert", "complete a dataset whose parts are all there"),
     "query": ("query", "reads of regions that pass filters: SAM, BAM, CRAM, or their number"),
+    "count": ("query", "reads of every region of a BED file, in many datasets: a table"),
     "coverage": ("coverage", "depth, with mosdepth's options and files"),
     "stats": ("info", "counts of a dataset, as samtools flagstat and idxstats"),
     "to-bam": ("query", "a dataset, or regions of it, as BAM: every record bit for bit"),
@@ -48,6 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code = _run(arguments)
         sys.stdout.flush()
+        gc.freeze()  # all goes with the process: its end need not look for cycles
         return code
     except Bams3Error as error:
         return _fail(command, str(error))

@@ -36,7 +36,10 @@ def _convert(argv: list[str]) -> int:
     options.add_argument("-T", "--reference", metavar="FASTA", help="reference of a CRAM")
     options.add_argument("--index", metavar="FILE", help="BAI, CSI or CRAI of IN, if it is not beside it")
     options.add_argument(
-        "--batch", type=fraction, metavar="i/n", help="only the i-th of n runs of windows, to a part"
+        "--batch",
+        type=fraction,
+        metavar="i/n",
+        help="only the i-th of n equal runs of windows, to a part",
     )
     options.add_argument(
         "--window", action="append", default=[], metavar="REGION",

@@ -64,7 +64,7 @@ def run(command: str, argv: list[str]) -> int:
         "--batch",
         type=fraction,
         metavar="i/n",
-        help="write depth of the i-th of n runs of windows, to a part",
+        help="write depth of the i-th of n equal runs of windows, to a part",
     )
     share.add_argument("--gather", nargs="+", metavar="PART", help="take depth from the parts of all batches")
     add_help(options)
@@ -74,6 +74,7 @@ def run(command: str, argv: list[str]) -> int:
 
 
 def _coverage(given: Any) -> None:
+    from bams3.buffer import keep_freed_memory
     from bams3.dataset.reader import DatasetReader
     from bams3.operations.coverage import (
         CoverageOptions,
@@ -85,6 +86,7 @@ def _coverage(given: Any) -> None:
         write_part,
     )
 
+    keep_freed_memory()
     dataset = DatasetReader(given.dataset)
     options = CoverageOptions(
         by=given.by, chrom=given.chrom, exclude_flags=given.flag, include_flags=given.include_flag, min_mapq=given.mapq,
@@ -96,16 +98,14 @@ def _coverage(given: Any) -> None:
     read_groups = given.read_groups.split(",") if given.read_groups else []
     accept = read_group_filter(read_groups) if read_groups else None
     if given.batch:
-        from bams3.dataset import layout
         from bams3.operations.export import opened
 
         if options.fragment_mode:
             raise UsageError(
                 "--fragment-mode does not go with --batch: a fragment's reads may lie in two batches"
             )
-        windows = list(layout.grid(dataset.references, dataset.manifest.chunk_size))
         with opened(given.output) as file:
-            write_part(file, dataset, layout.batch(windows, *given.batch), options, read_groups, accept)
+            write_part(file, dataset, dataset.windows(*given.batch), options, read_groups, accept)
         return
     pieces_of = Gathered(given.gather, dataset, options, read_groups) if given.gather else None
     from bams3.operations.workers import watched

@@ -1,5 +1,6 @@
-"""bams3 query, bams3 to-bam."""
+"""bams3 query, bams3 count, bams3 to-bam."""
 
+import os
 import sys
 from contextlib import nullcontext
 from typing import Any, Literal
@@ -15,6 +16,11 @@ _QUERY_EXAMPLE = """\
 regions: chr1, chr1:1,000,000-2,000,000, chr1:1M-2M, chr1-22 (a range of contigs), '*' (every contig),
 . (everything, reads with no position included), {HLA-A*01:01}:1-5; 1-based, both ends included"""
 
+_COUNT_EXAMPLE = """\
+  bams3 count --regions exons.bed NA12878.bams3 NA12891.bams3
+  ls -d cohort/*.bams3 | bams3 count --regions exons.bed -q 30 -F DUP --datasets -
+output: contig, start, end (0-based, as in the BED file), its names if it has any, and a column a dataset"""
+
 _TO_BAM_EXAMPLE = """\
   bams3 to-bam NA12878.bams3 NA12878.bam
   bams3 to-bam NA12878.bams3 - chr20 | samtools flagstat -"""
@@ -22,7 +28,7 @@ _TO_BAM_EXAMPLE = """\
 
 def run(command: str, argv: list[str]) -> int:
     """Run the command; returns the exit code."""
-    return _to_bam(argv) if command == "to-bam" else _query(argv)
+    return {"query": _query, "count": _count, "to-bam": _to_bam}[command](argv)
 
 
 def _query(argv: list[str]) -> int:
@@ -34,17 +40,7 @@ def _query(argv: list[str]) -> int:
     options.add_argument(
         "-L", "--regions-file", metavar="BED", help="reads that overlap the intervals of a BED file"
     )
-    options.add_argument(
-        "-f", "--require-flags", type=flag_bits, default=0, metavar="FLAG", help="with all of these bits"
-    )
-    options.add_argument(
-        "-F", "--exclude-flags", type=flag_bits, default=0, metavar="FLAG", help="with none of these"
-    )
-    options.add_argument(
-        "-q", "--min-MQ", type=int, default=0, metavar="N", help="mapping quality of at least N"
-    )
-    options.add_argument("-r", "--read-group", metavar="ID", help="of this read group")
-    options.add_argument("-e", "--filter", "--expr", metavar="EXPR", help="samtools' filter expression")
+    _add_filters(options)
     options.add_argument("-c", "--count", action="store_true", help="print only the number of reads")
     options.add_argument(
         "-O", "--output-fmt", choices=("sam", "bam", "ubam", "cram"), help="default: by FILE, else sam"
@@ -54,7 +50,10 @@ def _query(argv: list[str]) -> int:
     options.add_argument("-H", "--header-only", action="store_true", help="only the header")
     options.add_argument("-T", "--reference", metavar="FASTA", help="reference of the CRAM to write")
     options.add_argument(
-        "--batch", type=fraction, metavar="i/n", help="only reads that start in the i-th of n runs of windows"
+        "--batch",
+        type=fraction,
+        metavar="i/n",
+        help="only reads that start in the i-th of n equal runs of windows",
     )
     add_workers(options, "--parallel", "--workers")
     add_help(options)
@@ -62,30 +61,83 @@ def _query(argv: list[str]) -> int:
 
     from bams3.dataset.reader import DatasetReader
     from bams3.operations import query
-    from bams3.operations.workers import watched, worker_count
+    from bams3.operations.workers import Workers, watched, worker_count
 
     dataset = DatasetReader(given.dataset)
     if given.batch:
         dataset = dataset.batch(*given.batch)
     workers = worker_count(given.workers)
     regions = _regions(dataset, given.regions, given.regions_file)
-    record_filter = query.RecordFilter(
-        given.require_flags, given.exclude_flags, given.min_MQ, given.read_group, _expression(given.filter)
-    )
+    record_filter = _filter_of(given)
     if given.count:
         print(query.count(dataset, regions, record_filter, workers))
         return 0
 
     from bams3.operations.export import write_alignments
 
-    blocks = [] if given.header_only else query.query(dataset, regions, record_filter, workers)
-    with _progress(given.output) as progress:
+    with Workers(workers) as shared, _progress(given.output) as progress:
+        blocks = [] if given.header_only else query.query(dataset, regions, record_filter, shared)
         write_alignments(
             watched(blocks, len, progress), dataset.header, given.output,
-            format=given.output_fmt or _format_of(given.output), workers=workers, reference=given.reference,
+            format=given.output_fmt or _format_of(given.output), workers=shared, reference=given.reference,
             with_header=given.with_header or given.header_only,
         )  # fmt: skip
     return 0
+
+
+def _count(argv: list[str]) -> int:
+    options = parser(
+        "count",
+        "Number of reads that overlap each interval of a BED file, in each of many datasets.",
+        _COUNT_EXAMPLE,
+    )
+    options.add_argument("datasets", metavar="DATASET", nargs="*")
+    options.add_argument("--regions", required=True, metavar="BED", help="intervals, plain or gzipped")
+    options.add_argument(
+        "--datasets",
+        dest="list",
+        metavar="LIST",
+        help="a file that names datasets, one a line; - is standard input",
+    )
+    _add_filters(options)
+    add_workers(options, "--parallel", "--workers")
+    add_help(options)
+    given = options.parse_args(argv)
+
+    from bams3.dataset.reader import DatasetReader
+    from bams3.operations.query import count_each
+    from bams3.operations.workers import worker_count
+    from bams3.regions import bed_lines, regions_of_bed
+
+    workers = worker_count(given.workers)
+    lines = list(bed_lines(given.regions))
+    names = [*given.datasets, *(_listed(given.list) if given.list else ())]
+    if not names:
+        raise UsageError("no dataset: give some, or --datasets with a file that names them")
+    datasets = [DatasetReader(name) for name in names]
+    record_filter = _filter_of(given)
+    columns = []
+    with progress_bar("dataset", len(datasets)) as progress:
+        while datasets:  # the index of only one is in memory
+            dataset = datasets.pop(0)
+            try:
+                regions = regions_of_bed(lines, dataset.references)
+            except UsageError as error:
+                raise UsageError(f"{dataset.uri}: {error}") from error
+            columns.append(count_each(dataset, regions, record_filter, workers))
+            if progress:
+                progress(1)
+    named = any(line.name for line in lines)
+    print("#contig", "start", "end", *(["name"] if named else []), *names, sep="\t")
+    for line, counts in zip(lines, zip(*columns, strict=True), strict=True):
+        print(*line[:3], *([line.name or "."] if named else []), *counts, sep="\t")
+    return 0
+
+
+def _listed(path: str) -> list[str]:
+    """The names in a file (or standard input), one a line."""
+    with nullcontext(sys.stdin.buffer) if path == "-" else open(path, "rb") as file:
+        return [os.fsdecode(name) for name in map(bytes.strip, file.read().splitlines()) if name]
 
 
 def _to_bam(argv: list[str]) -> int:
@@ -141,6 +193,29 @@ def _regions(dataset: Any, texts: list[str], bed: str | None) -> Any:
     if not texts:
         return intervals
     raise UsageError("give regions or -L, not both")
+
+
+def _add_filters(options: Any) -> None:
+    options.add_argument(
+        "-f", "--require-flags", type=flag_bits, default=0, metavar="FLAG", help="with all of these bits"
+    )
+    options.add_argument(
+        "-F", "--exclude-flags", type=flag_bits, default=0, metavar="FLAG", help="with none of these"
+    )
+    options.add_argument(
+        "-q", "--min-MQ", type=int, default=0, metavar="N", help="mapping quality of at least N"
+    )
+    options.add_argument("-r", "--read-group", metavar="ID", help="of this read group")
+    options.add_argument("-e", "--filter", "--expr", metavar="EXPR", help="samtools' filter expression")
+
+
+def _filter_of(given: Any) -> Any:
+    """The `RecordFilter` of the options of `_add_filters`."""
+    from bams3.operations.query import RecordFilter
+
+    return RecordFilter(
+        given.require_flags, given.exclude_flags, given.min_MQ, given.read_group, _expression(given.filter)
+    )
 
 
 def _expression(text: str | None) -> Any:

@@ -14,7 +14,7 @@ from bams3.errors import FormatError
 # The encoding of every field, written into each chunk's footer. A reader refuses those it does not know.
 ENCODINGS = {
     "positions": "delta",
-    "flags": "dictionary",
+    "flags": "succession",
     "cigars": "dictionary",
     "templates": "link",
     "mates": "rules",
@@ -26,17 +26,19 @@ ENCODINGS = {
 
 # Streams that counting and depth need: they stand first in a chunk. All others follow.
 HOT_STREAMS = (
-    "pos", "pos.long", "flag", "flag.values", "mapq",
+    "pos", "pos.long", "flag", "flag.next", "flag.values", "mapq",
     "cigar", "cigar.long", "cigar.count", "cigar.count.long", "cigar.op", "cigar.length", "cigar.length.long",
     "link", "link.long", "border", "border.long", "border.hash",
     "mate", "mate.ref", "mate.ref.long", "mate.pos", "mate.pos.long",
 )  # fmt: skip
 
 
-def encode(block: Any, reference_id: int) -> tuple[dict[str, Any], dict[str, int], list[int], list[str]]:
+def encode(
+    block: Any, reference_id: int, level: int
+) -> tuple[dict[str, Any], dict[str, int], list[int], list[str]]:
     """Streams (name → bytes-like; empty ones left out), zone map, and mentioned reference ids and read groups.
 
-    `block`: a RecordBlock whose records all have RNAME `reference_id`. The zone map has `min_pos`,
+    `block`: a RecordBlock whose records all have RNAME `reference_id`; `level`: 1 (fast) to 9 (small). The zone map has `min_pos`,
     `max_pos`, `max_end`, `min_mapq`, `max_mapq`, `flags_any` (bits set in any record) and `flags_all`
     (in all). Raises SourceError for what can't be represented.
     """
@@ -49,12 +51,12 @@ def encode(block: Any, reference_id: int) -> tuple[dict[str, Any], dict[str, int
     count = len(block)
     cigar = cigars.Encoder(block)
     streams = positions.encode(block, cigar.end)
-    streams |= flags.encode(block)
     streams |= cigar.streams
     template_streams, previous = templates.encode(block, cigar.end)
     streams |= template_streams
+    streams |= flags.encode(block, previous)
     pos = positions.decode(streams["pos"], streams["pos.long"], count)
-    flag = flags.decode(streams["flag"], streams.get("flag.values", b""), count)
+    flag = flags.decode(streams["flag"], streams["flag.next"], streams["flag.values"], previous)
     mate_streams, references = mates.encode(
         block, reference_id, pos, cigar.end, cigar.query_length, flag, previous
     )
@@ -68,7 +70,7 @@ def encode(block: Any, reference_id: int) -> tuple[dict[str, Any], dict[str, int
     reference = Reference.of_block(block, pos, l_seq, operations)
     streams |= reference.to_streams()
     streams |= sequences.encode(block, pos, l_seq, operations, reference)
-    streams |= qualities.encode(block)
+    streams |= qualities.encode(block, level)
     derived = Derived(reference, pos, flag, streams["mapq"], l_seq, operations, previous).of_block(block)
     streams |= TagEncoder(block, cigar.placeholders, derived).streams
     zone = zone_map(pos, cigar.end, flag, streams["mapq"])
@@ -126,7 +128,8 @@ class Columns:
     @_Column
     def flag(self) -> array:
         """FLAG, array('H')."""
-        return flags.decode(self._streams["flag"], self._streams["flag.values"], self.records)
+        streams = self._streams
+        return flags.decode(streams["flag"], streams["flag.next"], streams["flag.values"], self.previous)
 
     @_Column
     def mapq(self) -> array:
@@ -240,7 +243,9 @@ class Columns:
         """QUALs as BAM has them, back to back, l_seq bytes each."""
         from bams3.codec import qualities
 
-        return qualities.decode(self._streams["qual"], self._streams["qual.values"], sum(self.l_seq))
+        if sum(self.l_seq) > self.size:
+            raise FormatError("the reads are longer than the row group")
+        return qualities.decode(self._streams, self.l_seq, self.flag)
 
     def tag(self, name: str) -> list[Any]:
         """Values of the tag `name`: int, float, str, bytes for an array (as BAM has it), None where there is none."""

@@ -60,11 +60,14 @@ cdef class BaseReader:
     cdef bint skip_to_other(self) noexcept nogil:
         """Find where the next base is that is listed; past all of them where there is none."""
         cdef uint32_t gap = 0
-        if get_short(&self.other, &self.other_long, &gap) and self.base.at < self.base.end:
-            self.next_other += gap
-            return True
-        self.next_other = self.size
-        return False
+        if self.other.at == self.other.end:
+            self.next_other = self.size
+            return False
+        if not get_short(&self.other, &self.other_long, &gap) or self.base.at >= self.base.end:
+            self.size = 0  # the lists do not fit each other: no base is given any more
+            return False
+        self.next_other += gap
+        return True
 
     cdef int get(self, uint8_t *base) noexcept nogil:
         """The next base; 0 where there is none, else 1."""
@@ -81,4 +84,4 @@ cdef class BaseReader:
 
     cdef bint ended(self) noexcept nogil:
         """Has every base been given, but for what fills the last byte?"""
-        return self.at + 3 >= self.size and self.base.at == self.base.end
+        return self.at <= self.size <= self.at + 3 and self.other.at == self.other.end and self.base.at == self.base.end

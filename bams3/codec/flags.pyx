@@ -1,14 +1,16 @@
 """FLAG and MAPQ.
 
-``flag``: an index into ``flag.values`` (distinct FLAGs, u16, in order of first appearance), one byte
-a record; with more than 256 distinct FLAGs, the FLAGs themselves as u16 and no ``flag.values``.
-``mapq``: one byte a record.
+``flag.values``: the distinct FLAGs, u16, in order of first appearance; FLAGs are u8 indices of them. ``flag`` holds those
+of the records that are the first of their name in the row group. The others', in ``flag.next``, follow mostly from
+the FLAG of the previous record of the name (see ``templates``): 0, the same FLAG as the last time that one
+was the previous record's; k, the FLAG k - 1. With more than 255 distinct FLAGs ``flag`` holds them all as u16, and
+there are no other streams. ``mapq``: one byte a record.
 """
 
 from cpython cimport array
 from array import array as new_array
 
-from libc.stdint cimport int16_t, int64_t, uint8_t, uint16_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t
 from libc.string cimport memcpy, memset
 
 from bams3.buffer cimport Buffer
@@ -20,63 +22,95 @@ cdef array.array UINT16 = new_array("H")
 cdef array.array UINT8 = new_array("B")
 
 
-def encode(block):
-    """Streams of FLAG and MAPQ of a block."""
+cdef enum:
+    MOST = 255      # distinct FLAGs that have indices
+    UNKNOWN = 255   # an index that none has
+
+
+def encode(block, const int32_t[::1] previous):
+    """Streams of FLAG and MAPQ of a block; ``previous`` as `templates.encode` gives it, shape (n,)."""
     cdef const uint8_t[::1] data = block.data
     cdef const int64_t[::1] offsets = block.offsets
     cdef Py_ssize_t n = offsets.shape[0] - 1, i
-    cdef Buffer indices = Buffer(n), values = Buffer(width=2), plain, mapq = Buffer(n)
-    cdef int16_t code_of[65536]
+    cdef Buffer first = Buffer(n), following = Buffer(n), values = Buffer(width=2), plain, mapq = Buffer(n)
+    cdef uint8_t index_of[65536]
+    cdef uint8_t successor[256]
+    cdef uint8_t index, before
     cdef int known = 0
     cdef uint16_t flag
-    memset(code_of, 255, sizeof(code_of))
+    memset(index_of, UNKNOWN, sizeof(index_of))
+    memset(successor, UNKNOWN, sizeof(successor))
     with nogil:
         for i in range(n):
             mapq.put_u8(record_mapq(&data[offsets[i]]))
         for i in range(n):
             flag = record_flag(&data[offsets[i]])
-            if code_of[flag] < 0:
-                if known == 256:
-                    known = -1
+            if index_of[flag] == UNKNOWN:
+                if known == MOST:
+                    known = MOST + 1
                     break
-                code_of[flag] = known
+                index_of[flag] = <uint8_t> known
                 known += 1
                 values.put_u16(flag)
-            indices.put_u8(<uint8_t> code_of[flag])
-    if known >= 0:
-        return {"flag": indices, "flag.values": values, "mapq": mapq}
+            index = index_of[flag]
+            if previous[i] < 0:
+                first.put_u8(index)
+                continue
+            before = index_of[record_flag(&data[offsets[previous[i]]])]
+            following.put_u8(0 if successor[before] == index else index + 1)
+            successor[before] = index
+    if known <= MOST:
+        return {"flag": first, "flag.next": following, "flag.values": values, "mapq": mapq}
     plain = Buffer(2 * n, width=2)
     with nogil:
         for i in range(n):
             plain.put_u16(record_flag(&data[offsets[i]]))
-    return {"flag": plain, "mapq": mapq}
+    return {"flag": plain, "flag.next": Buffer(), "flag.values": Buffer(), "mapq": mapq}
 
 
-def decode(const uint8_t[::1] stream, const uint8_t[::1] values, Py_ssize_t n):
-    """FLAG of n records: array('H')."""
+def decode(
+    const uint8_t[::1] first, const uint8_t[::1] following, const uint8_t[::1] values, const int32_t[::1] previous
+):
+    """FLAG of every record: array('H'). The streams 'flag', 'flag.next' and 'flag.values'."""
+    cdef Py_ssize_t n = previous.shape[0], known = values.shape[0] // 2, i, firsts = 0, a = 0, b = 0
     cdef array.array flags = array.clone(UINT16, n, False)
+    cdef array.array indices_array = array.clone(UINT8, n, False)
     cdef uint16_t[::1] out = flags
+    cdef uint8_t[::1] indices = indices_array
     cdef uint16_t table[256]
-    cdef Py_ssize_t known = values.shape[0] // 2, i
-    cdef uint8_t highest = 0
-    if stream.shape[0] != (n if known else 2 * n) or known > 256 or values.shape[0] % 2:
-        raise FormatError("stream 'flag' does not fit the row group's record count")
+    cdef uint8_t successor[256]
+    cdef uint8_t index, before, highest = 0
+    with nogil:
+        for i in range(n if known else 0):
+            firsts += previous[i] < 0
+    if (
+        first.shape[0] != (firsts if known else 2 * n) or following.shape[0] != (n - firsts if known else 0)
+        or known > MOST or values.shape[0] % 2
+    ):
+        raise FormatError("the 'flag' streams do not fit the row group's record count")
     if n == 0:
         return flags
     if not known:
-        memcpy(&out[0], &stream[0], 2 * n)
+        memcpy(&out[0], &first[0], 2 * n)
         return flags
     for i in range(known):
         table[i] = load_u16(&values[2 * i])
+    memset(successor, UNKNOWN, sizeof(successor))
     with nogil:
         for i in range(n):
-            if stream[i] > highest:
-                highest = stream[i]
-        if highest < known:
-            for i in range(n):
-                out[i] = table[stream[i]]
+            if previous[i] < 0:
+                index = first[a]
+                a += 1
+            else:
+                before = indices[previous[i]]
+                index = following[b] - 1 if following[b] else successor[before]
+                successor[before] = index
+                b += 1
+            highest = max(highest, index)
+            indices[i] = index
+            out[i] = table[index]
     if highest >= known:
-        raise FormatError(f"stream 'flag' names value {highest} of {known}")
+        raise FormatError(f"the 'flag' streams name value {highest} of {known}")
     return flags
 
 

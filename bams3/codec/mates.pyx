@@ -56,22 +56,33 @@ cdef enum:
     PARTNER_EXPLICIT = 7
 
 
+cdef inline bint fits(uint16_t flag, uint16_t other) noexcept nogil:
+    """Can these be the FLAGs of partners: both primary and paired, one READ1, the other READ2?"""
+    return (flag & 0x901 == PAIRED) & (other & 0x901 == PAIRED) & ((flag ^ other) & 0xC0 == 0xC0)
+
+
 cdef array.array find_partners(const int32_t[::1] previous, const uint16_t[::1] flag):
     """Index of every record's partner, or -1."""
     cdef Py_ssize_t n = previous.shape[0], i
     cdef array.array partners = array.clone(INT32, n, False)
     cdef int32_t[::1] partner = partners
-    cdef int32_t j
+    cdef int32_t j, at, chosen
     cdef int steps
     with nogil:
         for i in range(n):
-            partner[i] = -1
-            if flag[i] & 0x901 != PAIRED:
-                continue
+            # The previous record of the name, nearly always. Whether there is one is hard to predict: no branch.
             j = previous[i]
-            steps = 0
+            at = j & ~(j >> 31)
+            partner[i] = -1
+            chosen = -<int32_t> ((j >= 0) & fits(flag[i], flag[at]) & (partner[at] < 0))
+            partner[i] = (j & chosen) | ~chosen
+            partner[at] = (<int32_t> i & chosen) | (partner[at] & ~chosen)
+            if chosen | (j >> 31):
+                continue
+            steps = 1
+            j = previous[j]
             while j >= 0 and steps < 64:
-                if flag[j] & 0x901 == PAIRED and (flag[i] ^ flag[j]) & 0xC0 == 0xC0 and partner[j] < 0:
+                if fits(flag[i], flag[j]) and partner[j] < 0:
                     partner[i] = j
                     partner[j] = <int32_t> i
                     break

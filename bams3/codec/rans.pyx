@@ -39,6 +39,7 @@ cdef enum:
     MAX_BITS = 12
     MAX_LANES = 32
 
+cdef double WORTH = 1.003  # what 12 bits must gain, since their tables fill the caches, to be taken for order 1
 cdef float cost_of[(1 << MAX_BITS) + 1]  # bits: log2 of a frequency
 cdef int tiles = 0
 
@@ -124,6 +125,7 @@ cdef class Model:
         """``data`` has at least one byte; ``order`` is 0 or 1."""
         cdef size_t n = data.shape[0], i, size
         cdef uint8_t highest = 0, lowest = 255
+        cdef double coded
         self.data = data
         self.shape.lanes = lanes_for(n)
         self.shape.order = order
@@ -144,10 +146,11 @@ cdef class Model:
             else:
                 count_bytes(&data[0], n, self.counts)
             self.find_symbols(highest)
-            self.shape.bits = 12 if n >= 4096 and order == 0 else 10
-            self.fit()
+            coded = self.fit(MAX_BITS)
+            if order and self.fit(MIN_BITS) > WORTH * coded:
+                self.fit(MAX_BITS)
             self.put_table()
-        self.size += 3 + self.table.size + 3.5 * self.shape.lanes
+        self.size = 2 + self.table.size + coded + 3.5 * self.shape.lanes
 
     cdef int find_symbols(self, int highest) noexcept nogil:
         cdef int symbol, k, seen
@@ -161,11 +164,13 @@ cdef class Model:
                 self.count += 1
         return 0
 
-    cdef void fit(self) noexcept nogil:
-        """Frequencies for every context, each with the precision that its count deserves."""
+    cdef double fit(self, int bits) noexcept nogil:
+        """Find frequencies for every context, each with the precision that its count deserves; bytes that they give."""
         cdef int r, k, kinds, scale
         cdef uint32_t context
         cdef uint64_t total
+        cdef double cost = 0
+        self.shape.bits = bits
         for r in range(self.count if self.shape.order else 1):
             context = <uint32_t> self.symbols[r] << self.shape.shift if self.shape.order else 0
             total = 0
@@ -176,10 +181,11 @@ cdef class Model:
             if total == 0:
                 self.scales[r] = EMPTY
                 continue
-            scale = min(self.shape.bits, max(bit_length(kinds - 1), bit_length(<uint32_t> min(total, <uint64_t> 65535))))
+            scale = min(bits, max(bit_length(kinds - 1), bit_length(<uint32_t> min(total, <uint64_t> 65535)) - 2, 0))
             self.scales[r] = <uint8_t> scale
             normalise(self.counts + context, self.symbols, self.count, total, scale, self.rows + context)
-            self.size += row_cost(self.counts + context, self.rows + context, self.symbols, self.count, scale) / 8
+            cost += row_cost(self.counts + context, self.rows + context, self.symbols, self.count, scale)
+        return cost / 8
 
     cdef int put_table(self) except -1 nogil:
         cdef TableModel model

@@ -29,7 +29,7 @@ cdef array.array UINT64 = new_array("Q")
 cdef enum:
     PROPER_PAIR = 2
     SUPPLEMENTARY = 0x800
-    NEAR = 1024  # bases that an earlier row group's mates may reach into this one: more are not looked for
+    NEAR = 1024  # bases from the first record of the row group in which every first mate is a border
 
 
 cdef inline uint64_t hash_name(const uint8_t *name, int length) noexcept nogil:
@@ -53,13 +53,13 @@ cdef inline bint is_mate(const uint8_t *r) noexcept nogil:
 
 
 cdef bint may_cross(
-    const uint8_t *r, bint first, bint last, int64_t low, int64_t high, int64_t reach, int32_t end
+    const uint8_t *r, bint first, bint last, int64_t low, int64_t high, int32_t end
 ) noexcept nogil:
     """Can this mate overlap with one of another row group, as mosdepth looks for it?
 
     ``first``/``last``: it is the first/last mate of its name here; ``low``, ``high``: POS of the first and the last
-    record here; ``reach``: end of what mates of earlier row groups may overlap. Where the mate's position says that
-    it is elsewhere, others of the name here do not matter: a filter may leave them out (secondary alignments above all).
+    record here. Where the mate's position says that it is elsewhere, others of the name here do not matter: a filter
+    may leave them out (secondary alignments above all).
     """
     cdef bint together = record_next_ref(r) == record_ref(r)
     cdef int32_t pos = record_pos(r), next_pos = record_next_pos(r)
@@ -67,7 +67,7 @@ cdef bint may_cross(
         return True
     if together and next_pos <= low:
         return True
-    return first and (pos < reach or not together)
+    return first and (pos < low + NEAR or not together)
 
 
 cdef void find_borders(
@@ -79,12 +79,11 @@ cdef void find_borders(
     ``is_border`` (all 0 at first) meanwhile notes which records are mates (not 0), the first (2) and last (4) of their name.
     """
     cdef Py_ssize_t n = previous.shape[0], i
-    cdef int64_t low = record_pos(&data[offsets[0]]), high = record_pos(&data[offsets[n - 1]]), longest = 0
+    cdef int64_t low = record_pos(&data[offsets[0]]), high = record_pos(&data[offsets[n - 1]])
     cdef int32_t j
     for i in range(n):
         if not is_mate(&data[offsets[i]]):
             continue
-        longest = max(longest, <int64_t> end[i] - record_pos(&data[offsets[i]]))
         j = previous[i]
         while j >= 0 and not is_border[j]:
             j = previous[j]
@@ -95,7 +94,7 @@ cdef void find_borders(
             is_border[j] |= 8
     for i in range(n):
         is_border[i] = is_border[i] != 0 and may_cross(
-            &data[offsets[i]], is_border[i] & 2, is_border[i] & 4, low, high, low + min(longest, NEAR), end[i]
+            &data[offsets[i]], is_border[i] & 2, is_border[i] & 4, low, high, end[i]
         )
 
 

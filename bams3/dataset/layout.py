@@ -1,10 +1,14 @@
 """Where things are in a dataset, and the grid of windows."""
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from itertools import accumulate
+from typing import NamedTuple, TypeVar
 
 from bams3.errors import UsageError
+
+Item = TypeVar("Item")
 
 METADATA = "_metadata.json"
 HEADER = "_header.sam"
@@ -15,7 +19,8 @@ DATA = "data"
 UNPLACED = -1  # reference id of reads with no position
 UNPLACED_FOLDER = "_unplaced"
 
-ROW_GROUP_SHIFT = 17  # row groups are windows of 2^17 bp …
+ROW_GROUP_SHIFT = 17  # row groups end where windows of 2^17 bp do …
+SMALL_ROW_GROUP = 1 << 12  # … unless they have fewer records, and are …
 ROW_GROUP_RECORDS = 1 << 16  # … of at most so many records …
 ROW_GROUP_BYTES = 32 << 20  # … and, but for a last one that is longer, bytes of BAM records
 UNPLACED_ROW_GROUPS = 8  # of a chunk of reads with no position
@@ -80,11 +85,21 @@ def grid(references: Sequence[tuple[str, int]], chunk_size: int) -> Iterator[Win
     yield Window(UNPLACED, 0, 0)
 
 
-def batch(windows: Sequence[Window], number: int, of: int) -> Sequence[Window]:
-    """The `number`-th (from 1) of `of` runs of consecutive windows; the runs' lengths differ by at most one."""
+def batch(windows: Sequence[Item], sizes: Sequence[int], number: int, of: int) -> Sequence[Item]:
+    """The `number`-th (from 1) of `of` runs of consecutive windows (or chunks) of about equal bytes.
+
+    `sizes`: bytes of each window. A window belongs to the run that the middle of its bytes falls in, so the runs
+    cover all windows, and some may be empty. If all sizes are 0, every window counts the same; and so it does where
+    there are as many runs as windows, so that each has one. The result depends on the arguments alone.
+    """
     if not 1 <= number <= of:
         raise UsageError(f"batch {number}/{of}: give i/n with 1 ≤ i ≤ n")
-    return windows[len(windows) * (number - 1) // of : len(windows) * number // of]
+    if not any(sizes) or of >= len(windows):
+        sizes = [1] * len(windows)
+    total = sum(sizes)
+    middles = [2 * before + size for before, size in zip(accumulate(sizes, initial=0), sizes, strict=False)]
+    run_of = [min(middle * of // (2 * total), of - 1) for middle in middles]
+    return windows[bisect_left(run_of, number - 1) : bisect_left(run_of, number)]
 
 
 def runs(windows: Sequence[Window]) -> list[list[int]]:

@@ -1,12 +1,14 @@
 """Reading a dataset: manifest, header, index, and the row groups that a region touches."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from copy import copy
 from functools import cached_property
 from typing import Any
 
 from bams3.chunk.reader import Chunk, RowGroup
 from bams3.dataset import layout
+from bams3.dataset.layout import Window
 from bams3.dataset.manifest import ChunkEntry, Manifest, index_from_bytes
 from bams3.errors import DatasetError, FormatError
 from bams3.storage import open_storage
@@ -83,26 +85,25 @@ class DatasetReader:
 
     def shard(self, number: int, of: int) -> list[ChunkEntry]:
         """The `number`-th (from 1) of `of` runs of consecutive chunks of about equal bytes; the same everywhere."""
-        total = sum(entry.size for entry in self.index)
-        chosen, before = [], 0
+        return list(layout.batch(self.index, [entry.size for entry in self.index], number, of))
+
+    def windows(self, number: int, of: int) -> Sequence[Window]:
+        """The `number`-th (from 1) of `of` runs of consecutive windows of the grid, of about equal bytes."""
+        size_of: Counter[tuple[int, int]] = Counter()
         for entry in self.index:
-            if (2 * before + entry.size) * of // (2 * total) == number - 1:
-                chosen.append(entry)
-            before += entry.size
-        return chosen
+            size_of[_window_key(entry)] += entry.size
+        grid = list(layout.grid(self.references, self.manifest.chunk_size))
+        return layout.batch(grid, [size_of[window[:2]] for window in grid], number, of)
 
     def batch(self, number: int, of: int) -> "DatasetReader":
-        """The same dataset with only the chunks of the `number`-th (from 1) of `of` runs of consecutive windows.
+        """The same dataset with only the chunks of `windows(number, of)`.
 
         Every read is in exactly one batch: that of the window in which it starts.
         """
-        chosen = set(layout.batch(list(layout.grid(self.references, self.manifest.chunk_size)), number, of))
+        chosen = {window[:2] for window in self.windows(number, of)}
         part = copy(self)
         part.__dict__.pop("_by_reference", None)
-        part.index = [
-            entry for entry in self.index
-            if (entry.reference_id, *((0, 0) if entry.reference_id < 0 else (entry.start, entry.end))) in chosen
-        ]  # fmt: skip
+        part.index = [entry for entry in self.index if _window_key(entry) in chosen]
         return part
 
     def region(self, entry: ChunkEntry) -> str:
@@ -153,3 +154,8 @@ class DatasetReader:
         """Row groups of the reads with no position, in order."""
         for entry in self.chunks_of(layout.UNPLACED):
             yield from self.chunk(entry).row_groups
+
+
+def _window_key(entry: ChunkEntry) -> tuple[int, int]:
+    """Reference id and start of the window that a chunk is of."""
+    return entry.reference_id, entry.start if entry.reference_id >= 0 else 0

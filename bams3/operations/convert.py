@@ -1,16 +1,15 @@
 """Convert alignments (BAM, CRAM, SAM; a file or standard input) to a dataset.
 
-Blocks of records come from the source, are cut into row groups, encoded and compressed by worker
-threads, and written chunk by chunk in order. At most a few row groups per worker are in memory.
+Worker threads inflate the source and encode and compress row groups; the main thread finds the records,
+cuts them into row groups, and writes chunk by chunk, all in order. At most a few row groups per worker
+are in memory.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 from bams3.chunk.footer import Footer
 from bams3.chunk.reader import Chunk
@@ -27,7 +26,10 @@ from bams3.dataset.counts import count as count_block
 from bams3.dataset.layout import UNPLACED, Window
 from bams3.dataset.manifest import ChunkEntry, Counts, Manifest
 from bams3.errors import DatasetError, FormatError, SourceError, UsageError
-from bams3.operations.workers import worker_count
+from bams3.operations.cut import RowGroup, cut_row_groups
+from bams3.operations.workers import Workers, worker_count
+from bams3.sources import Mapper, Source
+from bams3.sources.records import join
 from bams3.storage import Storage, open_storage
 
 
@@ -39,10 +41,11 @@ def convert(
 ) -> Manifest | None:  # fmt: skip
     """Convert `source` (path, or `-`) to the dataset `dataset` (path or URI); returns its manifest.
 
-    With `batch` (i, n) or `windows` (region strings on chunk boundaries, `_unplaced` for reads with no
-    position) only those windows are converted, through the source's index, to a part (returns None);
-    `merge` completes the dataset. `sort`: sort the input by coordinate first. `resume`: take what an
-    earlier, interrupted run left, after checking it. `progress` is called with numbers of records done.
+    With `batch` (i, n: the i-th of n runs of windows of about equal bytes, by the source's index) or `windows`
+    (region strings on chunk boundaries, `_unplaced` for reads with no position) only those windows are
+    converted, through the index, to a part (returns None); `merge` completes the dataset. `sort`: sort the
+    input by coordinate first. `resume`: take what an earlier, interrupted run left, after checking it.
+    `progress` is called with numbers of records done.
 
     Raises SourceError for input that is damaged, unsorted or can't be represented; DatasetError if the
     dataset exists (unless `overwrite`); UsageError for options that do not fit. No error leaves anything
@@ -60,17 +63,18 @@ def convert(
 
         opened = stack.enter_context(open_source(path, index=index, reference=reference))
         plan = parts.Plan.of(opened.header, size, level)
-        chosen = _chosen_windows(plan, batch, windows)
+        chosen = _chosen_windows(plan, opened, batch, windows)
         name = _part_name(plan, batch, chosen)
         _prepare(storage, name, overwrite, resume)
         parts.write_plan(storage, plan, opened.header.text)
-        job = _Conversion(storage, plan, threads, resume, progress)
+        pool = stack.enter_context(Workers(threads))
+        job = _Conversion(storage, plan, pool, resume, progress)
         try:
             if chosen is None:
-                part = job.run(opened.blocks())
+                part = job.run(opened.blocks(pool.map))
                 part.windows = plan.windows()
                 return parts.commit(storage, plan, [part])
-            part = job.run(_blocks_of(opened, chosen))
+            part = job.run(_blocks_of(opened, chosen, pool.map))
         except FileNotFoundError as error:
             raise DatasetError(
                 f"{storage.root}: {error.filename} was removed while the dataset was written"
@@ -171,17 +175,21 @@ def _parse_windows(plan: parts.Plan, texts: Sequence[str]) -> list[Window]:
 
 
 def _chosen_windows(
-    plan: parts.Plan, batch: tuple[int, int] | None, windows: Sequence[str]
+    plan: parts.Plan, source: Source, batch: tuple[int, int] | None, windows: Sequence[str]
 ) -> Sequence[Window] | None:
     if batch:
-        return layout.batch(plan.windows(), *batch)
+        grid = plan.windows()
+        return layout.batch(grid, source.sizes(grid), *batch)
     return _parse_windows(plan, windows) if windows else None
 
 
-def _blocks_of(source: Any, windows: Sequence[Window]) -> Iterator[Any]:
+def _blocks_of(source: Source, windows: Sequence[Window], mapper: Mapper) -> Iterator[Any]:
     """Blocks of the reads of some windows, in order, through the source's index."""
     for reference_id, start, end in layout.runs(windows):
-        yield from source.unplaced() if reference_id == UNPLACED else source.window(reference_id, start, end)
+        if reference_id == UNPLACED:
+            yield from source.unplaced(mapper)
+        else:
+            yield from source.window(reference_id, start, end, mapper)
 
 
 def _source_counts(source: Any) -> dict[int, int]:
@@ -201,56 +209,30 @@ def _sorted(path: str, reference: str | None) -> Any:
     return sorted_copy(path, reference=reference)
 
 
-@dataclass
-class _Pending:
-    """Records of a row group in the making."""
-
-    reference_id: int
-    window: int  # in units of row groups
-    records: int = 0
-    size: int = 0
-
-    def __post_init__(self) -> None:
-        self.pieces: list[Any] = []
-
-    def add(self, block: Any) -> None:
-        self.pieces.append(block)
-        self.records += len(block)
-        self.size += block.offsets[-1] - block.offsets[0]
+ChunkKey = tuple[int, int]
+"""Reference id and start of a chunk's window; (UNPLACED, number) for reads with no position."""
 
 
-def cut_row_groups(blocks: Iterable[Any]) -> Iterator[tuple[int, int, Any]]:
-    """Blocks as (reference id, row group window, RecordBlock of one row group).
+class _Task(NamedTuple):
+    """The records of the `number`-th row group of a chunk, to be encoded."""
 
-    The cuts depend only on the records of a window, never on where blocks begin.
-    """
-    from bams3.sources.records import join, split_windows
-
-    pending: _Pending | None = None
-    for block in blocks:
-        for first, last, reference_id, window in split_windows(block, layout.ROW_GROUP_SHIFT):
-            if pending and (pending.reference_id, pending.window) != (reference_id, window):
-                yield pending.reference_id, pending.window, join(pending.pieces)
-                pending = None
-            while first < last:
-                pending = pending or _Pending(reference_id, window)
-                taken = _room(block, first, last, pending)
-                pending.add(block[first:taken])
-                first = taken
-                if pending.records == layout.ROW_GROUP_RECORDS or pending.size >= layout.ROW_GROUP_BYTES:
-                    yield reference_id, window, join(pending.pieces)
-                    pending = None
-    if pending:
-        yield pending.reference_id, pending.window, join(pending.pieces)
+    key: ChunkKey
+    number: int
+    pieces: list[Any]
 
 
-def _room(block: Any, first: int, last: int, pending: _Pending) -> int:
-    """End of the records from `first` that the row group still takes: at least one."""
-    from bisect import bisect_left
+class _Result(NamedTuple):
+    key: ChunkKey
+    group: CompressedRowGroup
+    counts: Counts
 
-    last = min(last, first + layout.ROW_GROUP_RECORDS - pending.records)
-    limit = block.offsets[first] + layout.ROW_GROUP_BYTES - pending.size
-    return max(first + 1, min(last, bisect_left(block.offsets, limit, first, last)))
+
+def _tasks(row_groups: Iterable[RowGroup]) -> Iterator[_Task]:
+    for (reference_id, start), of_window in groupby(row_groups, key=lambda g: (g.reference_id, g.start)):
+        for number, group in enumerate(of_window):
+            if reference_id == UNPLACED:
+                start, number = divmod(number, layout.UNPLACED_ROW_GROUPS)
+            yield _Task((reference_id, start), number, group.pieces)
 
 
 @dataclass
@@ -259,7 +241,7 @@ class _Conversion:
 
     storage: Storage
     plan: parts.Plan
-    workers: int
+    workers: Workers
     resume: bool
     progress: Callable[[int], None] | None
 
@@ -267,53 +249,34 @@ class _Conversion:
         """Write the chunks of all records in `blocks`; the part lacks only its windows."""
         part = parts.Part([])
         known = {window[:2] for window in self.plan.windows()}
-        with ThreadPoolExecutor(self.workers) as pool:
-            encoded = self._encode(pool, blocks, part.counts)
-            for key, items in groupby(encoded, key=lambda item: item[0]):
-                if key[0] != UNPLACED and key not in known:
-                    name, length = self.plan.references[key[0]]
-                    raise SourceError(
-                        f"a record starts far past the end of {name}, {length} bp by the header; correct either"
-                    )
-                part.chunks.append(self._write(key[0], key[1], (group for _, group in items)))
+        tasks = _tasks(cut_row_groups(blocks, self.plan.chunk_size))
+        finished = self._counted(self.workers.map(self._compress, tasks), part.counts)
+        for key, items in groupby(finished, key=lambda item: item[0]):
+            if key[0] != UNPLACED and key not in known:
+                name, length = self.plan.references[key[0]]
+                raise SourceError(
+                    f"a record starts far past the end of {name}, {length} bp by the header; correct either"
+                )
+            part.chunks.append(self._write(key[0], key[1], (group for _, group in items)))
         return part
 
-    def _chunk_key(self, reference_id: int, window: int, number: int) -> tuple[int, int]:
-        if reference_id == UNPLACED:
-            return UNPLACED, number // layout.UNPLACED_ROW_GROUPS
-        start = window << layout.ROW_GROUP_SHIFT
-        return reference_id, start - start % self.plan.chunk_size
+    def _counted(
+        self, results: Iterable["_Result"], counts: Counts
+    ) -> Iterator[tuple[ChunkKey, CompressedRowGroup]]:
+        for key, group, counted in results:
+            counts.add(counted)
+            if self.progress:
+                self.progress(group.records)
+            yield key, group
 
-    def _encode(self, pool: ThreadPoolExecutor, blocks: Iterable[Any], counts: Counts) -> Iterator[Any]:
-        """(chunk key, future of its next compressed row group), in order, a bounded number ahead."""
-        ahead: deque[tuple[tuple[int, int], Future[Any]]] = deque()
-        number, last_key = 0, None
-        unplaced = 0
-        for reference_id, window, block in cut_row_groups(blocks):
-            key = self._chunk_key(reference_id, window, unplaced)
-            unplaced += reference_id == UNPLACED
-            number = number + 1 if key == last_key else 0
-            last_key = key
-            ahead.append((key, pool.submit(self._compress, block, key, number)))
-            while len(ahead) > self.workers:
-                yield self._finished(ahead.popleft(), counts)
-        while ahead:
-            yield self._finished(ahead.popleft(), counts)
-
-    def _finished(self, item: Any, counts: Counts) -> tuple[tuple[int, int], CompressedRowGroup]:
-        key, future = item
-        group, counted = future.result()
-        counts.add(counted)
-        if self.progress:
-            self.progress(group.records)
-        return key, group
-
-    def _compress(self, block: Any, key: tuple[int, int], number: int) -> tuple[CompressedRowGroup, Counts]:
+    def _compress(self, task: "_Task") -> "_Result":
+        block = join(task.pieces)
+        task.pieces.clear()  # what they are pieces of is not needed any more
         passed, failed = count_block(block)
         records, mapped = len(block), passed[6] + failed[6]
-        counts = Counts(passed, failed, {key[0]: [mapped, records - mapped]})
-        group = self._left_by_earlier_run(block, key, number) if self.resume else None
-        return group or compress_row_group(block, key[0], self.plan.level), counts
+        counts = Counts(passed, failed, {task.key[0]: [mapped, records - mapped]})
+        group = self._left_by_earlier_run(block, task.key, task.number) if self.resume else None
+        return _Result(task.key, group or compress_row_group(block, task.key[0], self.plan.level), counts)
 
     def _path(self, reference_id: int, start: int) -> str:
         if reference_id == UNPLACED:

@@ -14,7 +14,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from bams3.operations.query import RecordFilter, query
-from bams3.operations.workers import in_order, watched
+from bams3.operations.workers import Workers, in_order, watched
 
 if TYPE_CHECKING:
     from bams3.dataset.reader import DatasetReader as Dataset
@@ -41,8 +41,11 @@ def to_bam(
 
     `progress` is called with numbers of records done.
     """
-    blocks = watched(query(dataset, regions, record_filter, workers), len, progress)
-    write_alignments(blocks, dataset.header, out, format="bam", level=level, workers=workers, pg_line=pg_line)
+    with Workers(workers) as shared:
+        blocks = watched(query(dataset, regions, record_filter, shared), len, progress)
+        write_alignments(
+            blocks, dataset.header, out, format="bam", level=level, workers=shared, pg_line=pg_line
+        )
 
 
 def write_alignments(
@@ -53,7 +56,7 @@ def write_alignments(
     format: Format = "sam",
     with_header: bool = True,
     level: int = DEFAULT_LEVEL,
-    workers: int = 1,
+    workers: int | Workers = 1,
     pg_line: bytes | None = None,
     reference: str | None = None,
 ) -> None:
@@ -62,13 +65,15 @@ def write_alignments(
     `out`: a path, `-` for stdout, or a binary file. `with_header`: of SAM; the others always have theirs.
     `level`: of BGZF in BAM, 0 to 9; `ubam` is stored. `pg_line`: an @PG line to add to the header.
     `reference`: the FASTA file a CRAM is compressed against; without one it holds its bases itself.
+    `workers`: threads that format or compress, or those that make the blocks too.
     Raises OSError if it can't be written.
     """
     if pg_line is not None:
         header = replace(header, text=_whole_lines(header.text) + pg_line.rstrip(b"\n") + b"\n")
     with opened(out) as file:
         if format == "cram":
-            _write_cram(blocks, header, file, reference, workers)
+            threads = workers.count if isinstance(workers, Workers) else workers
+            _write_cram(blocks, header, file, reference, threads)
         elif format == "sam":
             for part in _sam(blocks, header, with_header, workers):
                 file.write(part)
@@ -149,7 +154,9 @@ def sam_header(header: Header) -> bytes:
     return text + "".join(lines).encode("utf-8", "surrogateescape")
 
 
-def _sam(blocks: Iterable[RecordBlock], header: Header, with_header: bool, workers: int) -> Iterator[Any]:
+def _sam(
+    blocks: Iterable[RecordBlock], header: Header, with_header: bool, workers: int | Workers
+) -> Iterator[Any]:
     from bams3.operations.sam import ReferenceNames, format_sam
 
     names = ReferenceNames(name for name, _ in header.references)
@@ -165,12 +172,12 @@ def bam_bytes(blocks: Iterable[RecordBlock], header: Header) -> Iterator[Any]:
         yield memoryview(block.data)[block.offsets[0] : block.offsets[-1]]
 
 
-def _bgzf(parts: Iterable[Any], level: int, workers: int) -> Iterator[bytes]:
+def _bgzf(parts: Iterable[Any], level: int, workers: int | Workers) -> Iterator[bytes]:
     """BGZF of the bytes of `parts`, whose bounds it ignores."""
     from bams3.sources.bgzf import EOF_MARKER, MAX_INPUT, compress_block
 
-    def compress(batch: bytes) -> bytes:
-        view = memoryview(batch)
+    def compress(batch: list[memoryview]) -> bytes:
+        view = batch[0] if len(batch) == 1 else memoryview(b"".join(batch))
         return b"".join(
             compress_block(view[i : i + MAX_INPUT], level) for i in range(0, len(view), MAX_INPUT)
         )
@@ -179,27 +186,31 @@ def _bgzf(parts: Iterable[Any], level: int, workers: int) -> Iterator[bytes]:
     yield EOF_MARKER
 
 
-def _batches(parts: Iterable[Any], size: int) -> Iterator[bytes]:
-    """The bytes of `parts` in pieces of `size`; the last may be shorter."""
-    pending = bytearray()
+def _batches(parts: Iterable[Any], size: int) -> Iterator[list[memoryview]]:
+    """The bytes of `parts`, `size` of them at a time, where they lie; the last batch may be shorter."""
+    batch: list[memoryview] = []
+    room = size
     for part in parts:
-        pending += part
-        whole = len(pending) - len(pending) % size
-        for start in range(0, whole, size):
-            yield bytes(memoryview(pending)[start : start + size])
-        del pending[:whole]
-    if pending:
-        yield bytes(pending)
+        view = memoryview(part)
+        while len(view):
+            batch.append(view[:room])
+            view = view[room:]
+            room -= len(batch[-1])
+            if not room:
+                yield batch
+                batch, room = [], size
+    if batch:
+        yield batch
 
 
 def _write_cram(
-    blocks: Iterable[RecordBlock], header: Header, file: BinaryIO, reference: str | None, workers: int
+    blocks: Iterable[RecordBlock], header: Header, file: BinaryIO, reference: str | None, threads: int
 ) -> None:
     """Hand the records to samtools, a process of its own, as uncompressed BAM; copy the CRAM that it writes."""
     from bams3.sources.htslib import SamtoolsProcess
 
     options = ["-T", reference] if reference else ["--output-fmt-option", "no_ref=1"]
-    command = ["view", "-C", "--no-PG", "-@", str(workers - 1), *options, "-"]
+    command = ["view", "-C", "--no-PG", "-@", str(threads - 1), *options, "-"]
     samtools = SamtoolsProcess(command)
     with feeding(samtools.stdin, bam_bytes(blocks, header)), closing(samtools):
         shutil.copyfileobj(samtools.stdout, file)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate, compress, groupby
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from bams3.errors import UsageError
-from bams3.operations.select import gather, keep_flags, keep_mapq, keep_overlapping
-from bams3.operations.workers import in_order
+from bams3.operations.select import count_overlapping, gather, keep_flags, keep_mapq, keep_overlapping
+from bams3.operations.workers import Workers, in_order
 from bams3.regions import UNPLACED, Region, merge_regions
 
 if TYPE_CHECKING:
@@ -76,7 +76,10 @@ class RecordFilter(NamedTuple):
 
 
 def query(
-    dataset: Dataset, regions: Iterable[Region] | None, record_filter: RecordFilter, workers: int = 1
+    dataset: Dataset,
+    regions: Iterable[Region] | None,
+    record_filter: RecordFilter,
+    workers: int | Workers = 1,
 ) -> Iterator[RecordBlock]:
     """Blocks of the records that overlap any of `regions` (all records if None) and pass the filter.
 
@@ -107,6 +110,31 @@ def count(
         return group.records if mask is None else mask.count(1)
 
     return sum(in_order(matching_count, _jobs(dataset, regions, record_filter), workers))
+
+
+def count_each(
+    dataset: Dataset, regions: Sequence[Region], record_filter: RecordFilter, workers: int = 1
+) -> list[int]:
+    """How many records overlap each of `regions` by itself and pass the filter: as `count` of one after the other.
+
+    A row group is decoded once for all regions that end within it, by one of `workers` threads.
+    """
+
+    def matching_counts(job: tuple[RowGroup, list[int]]) -> list[tuple[int, int]]:
+        group, rows = job
+        return list(
+            zip(rows, _counts(group, [intervals[row] for row in rows], record_filter, dataset), strict=True)
+        )
+
+    lengths = [length for _, length in dataset.references]
+    intervals = [(start, end if end < lengths[i] else _NO_END) for i, start, end in regions]
+    totals = [0] * len(regions)
+    for counts in in_order(
+        matching_counts, _shared_jobs(dataset, regions, intervals, record_filter), workers
+    ):
+        for row, number in counts:
+            totals[row] += number
+    return totals
 
 
 def columns(
@@ -168,6 +196,35 @@ def _jobs(
             first, last = bisect_right(ends, group.min_pos), bisect_left(starts, group.max_end)
             if first < last and record_filter.verdict(group) is not False:
                 yield group, list(zip(starts[first:last], ends[first:last], strict=True))
+
+
+def _shared_jobs(
+    dataset: Dataset, regions: Sequence[Region], intervals: Sequence[Interval], record_filter: RecordFilter
+) -> Iterator[tuple[RowGroup, list[int]]]:
+    """The row groups that may hold wanted records, in order, each with the numbers of the intervals that touch it."""
+    order = sorted(range(len(regions)), key=lambda row: (regions[row].reference_id, intervals[row]))
+    for reference_id, of_contig in groupby(order, key=lambda row: regions[row].reference_id):
+        rows = list(of_contig)
+        starts = [intervals[row][0] for row in rows]
+        reached = list(accumulate((intervals[row][1] for row in rows), max))
+        for group in dataset.row_groups(reference_id, starts[0], reached[-1]):
+            first, last = bisect_right(reached, group.min_pos), bisect_left(starts, group.max_end)
+            touching = [row for row in rows[first:last] if intervals[row][1] > group.min_pos]
+            if touching and record_filter.verdict(group) is not False:
+                yield group, touching
+
+
+def _counts(
+    group: RowGroup, intervals: list[Interval], record_filter: RecordFilter, dataset: Dataset
+) -> Iterator[int]:
+    """How many records overlap each of the intervals and pass the filter."""
+    mask = bytearray(b"\1") * group.records
+    if not record_filter.verdict(group):
+        record_filter.apply(mask, group, dataset)
+    passing = mask.count(1)
+    for start, end in intervals:
+        inside = start <= group.min_pos and group.max_pos < end
+        yield passing if inside else count_overlapping(mask, group.pos, group.end, start, end)
 
 
 def _mask(

@@ -41,6 +41,18 @@ def keep_overlapping(uint8_t[::1] mask not None, const int32_t[::1] pos not None
                 mask[i] = 0
 
 
+def count_overlapping(const uint8_t[::1] mask not None, const int32_t[::1] pos not None,
+                      const int32_t[::1] end not None, int64_t start, int64_t stop):
+    """How many of the records that ``mask`` keeps overlap [start, stop)."""
+    cdef Py_ssize_t i, count = 0
+    same_length(mask.shape[0], pos.shape[0])
+    same_length(mask.shape[0], end.shape[0])
+    with nogil:
+        for i in range(mask.shape[0]):
+            count += mask[i] & (pos[i] < stop) & (end[i] > start)
+    return count
+
+
 def keep_flags(uint8_t[::1] mask not None, const uint16_t[::1] flag not None, int require, int exclude):
     """Clear the records that lack a bit of ``require`` or have one of ``exclude``."""
     cdef Py_ssize_t i

@@ -1,31 +1,30 @@
 """How many threads, and work shared among them in order."""
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bams3.errors import UsageError
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def available_cores() -> int:
-    """Cores that this process may use: its affinity, and its cgroup's quota."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        with open("/sys/fs/cgroup/cpu.max") as file:
-            quota, period = file.read().split()
-        return max(1, min(cores, int(quota) // int(period)))
-    except (OSError, ValueError):
-        return cores
+WORKER_MEMORY = 256 << 20
+"""Bytes that a worker needs: a few row groups, before and after encoding."""
 
 
 def worker_count(workers: int | str) -> int:
-    """A number of workers, or `auto` for all available cores. Raises UsageError for anything else."""
+    """A number of workers, or `auto` for as many as there are cores and memory for. Raises UsageError for
+    anything else."""
     if workers == "auto":
-        return available_cores()
+        from bams3.operations.limits import available_cores, available_memory
+
+        cores, memory = available_cores(), available_memory()
+        return cores if memory is None else max(1, min(cores, memory // WORKER_MEMORY))
     try:
         number = int(workers)
     except ValueError:
@@ -35,25 +34,68 @@ def worker_count(workers: int | str) -> int:
     return number
 
 
-def in_order(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
-    """`map` by `workers` threads: results in the order of `items`, of which only a few are taken ahead."""
-    if workers < 2:
-        yield from map(function, items)
-        return
-    from concurrent.futures import Future, ThreadPoolExecutor
+class Workers:
+    """`count` threads that tasks of every kind share. With one, all is done in the calling thread."""
 
-    pending: deque[Future[Result]] = deque()
-    with ThreadPoolExecutor(workers) as pool:
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self._pool: Any = None
+
+    def __enter__(self) -> "Workers":
+        if self.count > 1:
+            from concurrent.futures import ThreadPoolExecutor
+
+            self._pool = ThreadPoolExecutor(self.count)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool:
+            self._pool.shutdown(cancel_futures=True)
+
+    def map(self, function: Callable[[Item], Result], items: Iterable[Item], /) -> Iterator[Result]:
+        """As the built-in: results in the order of `items`, of which only a few are taken ahead.
+
+        What fails, be it an item or a result, is raised where it stands in that order: the same error for
+        any number of threads.
+        """
+        return self._map(function, items) if self._pool else map(function, items)
+
+    def _map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+        ahead: deque[Future[Result]] = deque()
+        try:
+            for future in self._submit(function, items):
+                ahead.append(future)
+                if len(ahead) > 2 * self.count:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            for future in ahead:
+                future.cancel()
+
+    def _submit(
+        self, function: Callable[[Item], Result], items: Iterable[Item]
+    ) -> Iterator["Future[Result]"]:
         try:
             for item in items:
-                pending.append(pool.submit(function, item))
-                if len(pending) > workers:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        finally:
-            for future in pending:
-                future.cancel()
+                yield self._pool.submit(function, item)
+        except Exception as error:
+            from concurrent.futures import Future
+
+            failed: Future[Result] = Future()
+            failed.set_exception(error)
+            yield failed
+
+
+def in_order(
+    function: Callable[[Item], Result], items: Iterable[Item], workers: int | Workers
+) -> Iterator[Result]:
+    """`Workers.map`, by workers that are shared with other work, or by so many of its own."""
+    if isinstance(workers, Workers):
+        yield from workers.map(function, items)
+    else:
+        with Workers(workers) as own:
+            yield from own.map(function, items)
 
 
 def watched(

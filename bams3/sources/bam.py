@@ -2,17 +2,17 @@
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import BinaryIO, cast
 
 from bams3.errors import SourceError
-from bams3.sources import Counts, Source
+from bams3.sources import Counts, Mapper, Source
 from bams3.sources.bgzf import BlockReader, is_bgzf
 from bams3.sources.files import STDIN, open_input
 from bams3.sources.header import MAGIC
 from bams3.sources.index import Index
 from bams3.sources.records import RecordBlock, find_start
-from bams3.sources.stream import PlainReader, PushedBack, Reader, read_header, record_blocks
+from bams3.sources.stream import PlainReader, PushedBack, Reader, read_header, read_start, record_blocks
 
 HEAD_BYTES = 1 << 16
 SAM_HEADER = re.compile(rb"@[A-Za-z]{2}[\t\r\n]")
@@ -50,8 +50,8 @@ def _kind(head: bytes, path: str) -> str:
     if head[:4] == b"CRAM":
         return "CRAM"
     kind = "BGZF" if is_bgzf(head) else "gzip" if head[:2] == b"\x1f\x8b" else "raw"
-    # Of BGZF no more than the blocks it takes: the head may end within a later one.
-    start = _inflater(kind, io.BytesIO(head), path).read(4 if kind == "BGZF" else 4096) if head else b""
+    # No more than that, of BGZF no more than the blocks it takes: the head may end within a later one.
+    start = read_start(_inflater(kind, io.BytesIO(head), path), 4096) if head else b""
     if start[:4] == MAGIC:
         return kind
     if SAM_HEADER.match(start) or SAM_RECORD.match(start):
@@ -82,16 +82,16 @@ class BamSource:
         self.header, rest = read_header(reader)
         self._unread: tuple[Reader, bytes] | None = (reader, rest)
 
-    def blocks(self) -> Iterator[RecordBlock]:
+    def blocks(self, mapper: Mapper = map) -> Iterator[RecordBlock]:
         reader, rest = self._unread or self._reopen()
         self._unread = None
-        yield from record_blocks(reader, self.header, rest)
+        yield from record_blocks(reader, self.header, rest, mapper)
 
-    def window(self, reference_id: int, start: int, end: int) -> Iterator[RecordBlock]:
+    def window(self, reference_id: int, start: int, end: int, mapper: Mapper = map) -> Iterator[RecordBlock]:
         index = self._index()
         first_pos = start if start > 0 else -1
         for begin_voffset, end_voffset in index.chunks_for(reference_id, start, end):
-            for block in self._blocks_at(index, begin_voffset, end_voffset):
+            for block in self._blocks_at(index, mapper, begin_voffset, end_voffset):
                 self._expect_reference(block, reference_id, index)
                 last = find_start(block, reference_id, end)
                 wanted = block[find_start(block, reference_id, first_pos) : last]
@@ -100,10 +100,10 @@ class BamSource:
                 if last < len(block):
                     return
 
-    def unplaced(self) -> Iterator[RecordBlock]:
+    def unplaced(self, mapper: Mapper = map) -> Iterator[RecordBlock]:
         index = self._index()
         offset = index.unplaced_offset()
-        for block in self.blocks() if offset is None else self._blocks_at(index, offset):
+        for block in self.blocks(mapper) if offset is None else self._blocks_at(index, mapper, offset):
             self._expect_reference(block, -1, index)
             yield block
 
@@ -111,6 +111,10 @@ class BamSource:
         index = self._find_index()
         references = index.counts() if index else None
         return Counts(references, index.n_no_coor) if index and references is not None else None
+
+    def sizes(self, windows: Sequence[tuple[int, int, int]]) -> list[int]:
+        index = self._find_index()
+        return index.sizes(windows) if index else [0] * len(windows)
 
     def close(self) -> None:
         for file in self._files:
@@ -133,11 +137,12 @@ class BamSource:
         reader = _inflater(self._kind, self._open(), self.path)
         return reader, read_header(reader)[1]
 
-    def _blocks_at(self, index: Index, *voffsets: int) -> Iterator[RecordBlock]:
+    def _blocks_at(self, index: Index, mapper: Mapper, *voffsets: int) -> Iterator[RecordBlock]:
         """The records between two virtual offsets, or from one to the end."""
         with self._open() as file:
             try:
-                yield from record_blocks(BlockReader(file, *voffsets, name=self.path), self.header)
+                reader = BlockReader(file, *voffsets, name=self.path)
+                yield from record_blocks(reader, self.header, mapper=mapper)
             except SourceError as error:
                 raise SourceError(
                     f"{error}; if the BAM is sound, {index.path} is another file's index"

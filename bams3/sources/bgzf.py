@@ -6,11 +6,12 @@ A virtual offset is `compressed offset of a block << 16 | offset within the infl
 import struct
 import zlib
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from isal import isal_zlib
 
 from bams3.errors import SourceError
+from bams3.sources import Mapper
 
 MAX_INPUT = 65280
 """Bytes of data in a block at most, as bgzip has it; even stored they fit in a block of 65,536 bytes."""
@@ -19,11 +20,23 @@ MAGIC = b"\x1f\x8b\x08\x04"
 USUAL_EXTRA = b"\x06\x00BC\x02\x00"
 
 READ_SIZE = 1 << 20
-PIECE_SIZE = 1 << 20
+FIRST_PIECE, PIECE_SIZE = 1 << 12, 1 << 20
 NO_END = 1 << 64
 
 U16 = struct.Struct("<H")
 FOOTER = struct.Struct("<II")
+
+
+class _Block(NamedTuple):
+    """A block that is not inflated yet."""
+
+    offset: int
+    """Of the block in the file."""
+    deflated: memoryview
+    crc32: int
+    length: int
+    wanted: slice
+    """Of the inflated bytes."""
 
 
 class BlockReader:
@@ -50,65 +63,80 @@ class BlockReader:
         if start_voffset:
             file.seek(self._offset)
 
-    def __iter__(self) -> Iterator[bytes]:
-        while piece := self.read(PIECE_SIZE):
-            yield piece
+    def pieces(self, mapper: Mapper = map) -> Iterator[bytes]:
+        """The inflated bytes that are left, in pieces of about 1 MB, the first ones smaller.
 
-    def read(self, size: int, before: bytes = b"") -> bytes:
-        """`before`, then the next `size` inflated bytes or up to a block more; fewer only at the end."""
-        parts, length = [before], 0
-        while length < size and not self._ended:
-            part = self._next_block()
-            parts.append(part)
-            length += len(part)
-        return b"".join(parts)
+        `mapper` inflates them. With the built-in map nothing is read before it is asked for, so that another
+        call goes on after the piece that was taken last.
+        """
+        return mapper(self._inflate, self._runs())
 
-    def _next_block(self) -> bytes:
-        """The next block inflated, cut to the virtual offsets asked for; empty at the end."""
-        offset = self._offset + self._at
-        if offset > self._end_block or (offset == self._end_block and self._end_within == 0):
-            self._ended = True
-            return b""
-        if not self._fill(18):
-            self._finish()
-            return b""
-        data = self._inflate()
-        self._last_was_empty = not data
-        if offset == self._end_block:
-            self._ended = True
-            if len(data) < self._end_within:
-                raise self._error(offset, "the block is shorter than a virtual offset says")
-            data = data[: self._end_within]
-        if self._skip:
-            if len(data) < self._skip:
-                raise self._error(offset, "the block is shorter than a virtual offset says")
-            data, self._skip = data[self._skip :], 0
-        return data
+    def _runs(self) -> Iterator[list[_Block]]:
+        """Blocks by the piece; what is wrong with one is raised after those before it are given."""
+        run: list[_Block] = []
+        length, enough = 0, FIRST_PIECE
+        failure = None
+        try:
+            for block in self._blocks():
+                run.append(block)
+                length += block.length
+                if length >= enough:
+                    yield run
+                    run, length, enough = [], 0, min(2 * enough, PIECE_SIZE)
+        except SourceError as error:
+            failure = error
+        if run:
+            yield run
+        if failure:
+            raise failure
 
-    def _inflate(self) -> bytes:
-        """Check and inflate the block at `_at`, and step over it."""
+    def _blocks(self) -> Iterator[_Block]:
+        """The blocks that are left; each is stepped over before it is given."""
+        while not self._ended:
+            offset = self._offset + self._at
+            if offset > self._end_block or (offset == self._end_block and self._end_within == 0):
+                self._ended = True
+            elif not self._fill(18):
+                self._finish()
+            else:
+                yield self._next_block(offset)
+
+    def _next_block(self, offset: int) -> _Block:
+        """Check the header and footer of the block at `_at`, and step over it."""
         raw, at = self._raw, self._at
-        offset = self._offset + at
         if raw[at : at + 4] != MAGIC:
             raise self._error(offset, "no BGZF block there; the file is damaged or not BGZF")
         header, size = self._header_and_size(offset)
         if size < header + 8:
             raise self._error(offset, "the BGZF block is too short for what it holds")
-        if len(raw) - at < size:
-            if not self._fill(size):
-                raise self._error(offset, "the file is truncated within the block")
-            raw, at = self._raw, self._at
-        crc, length = FOOTER.unpack_from(raw, at + size - 8)
+        if not self._fill(size):
+            raise self._error(offset, "the file is truncated within the block")
+        raw, at = self._raw, self._at
+        crc32, length = FOOTER.unpack_from(raw, at + size - 8)
         if length > 65536:
             raise self._error(offset, f"the BGZF block claims to hold {length} bytes")
-        try:
-            data: bytes = isal_zlib.decompress(raw[at + header : at + size - 8], -15, length or 1)
-        except isal_zlib.error as error:  # type: ignore[misc]
-            raise self._error(offset, f"the block can't be inflated ({error})") from None
-        if len(data) != length or isal_zlib.crc32(data) != crc:
-            raise self._error(offset, "the block's CRC32 or length does not match its data")
+        end = length
+        if offset == self._end_block:
+            self._ended, end = True, self._end_within
+        if not self._skip <= length >= end:
+            raise self._error(offset, "the block is shorter than a virtual offset says")
+        wanted, self._skip = slice(self._skip, end), 0
         self._at = at + size
-        return data
+        self._last_was_empty = not length
+        return _Block(offset, raw[at + header : at + size - 8], crc32, length, wanted)
+
+    def _inflate(self, run: list[_Block]) -> bytes:
+        """The bytes of some blocks."""
+        parts = []
+        for offset, deflated, crc32, length, wanted in run:
+            try:
+                data = isal_zlib.decompress(deflated, -15, length or 1)
+            except isal_zlib.error as error:  # type: ignore[misc]
+                raise self._error(offset, f"the block can't be inflated ({error})") from None
+            if len(data) != length or isal_zlib.crc32(data) != crc32:
+                raise self._error(offset, "the block's CRC32 or length does not match its data")
+            parts.append(data[wanted])  # a slice of all bytes is no copy
+        return b"".join(parts)
 
     def _header_and_size(self, offset: int) -> tuple[int, int]:
         """The lengths of the block's header and of the whole block."""

@@ -11,12 +11,12 @@ import sys
 import tempfile
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import BinaryIO, cast
 
 from bams3.errors import SourceError
-from bams3.sources import Counts
+from bams3.sources import Counts, Mapper
 from bams3.sources.bgzf import BlockReader
 from bams3.sources.files import STDIN, exists, open_input
 from bams3.sources.records import RecordBlock
@@ -51,7 +51,7 @@ class HtslibSource:
         self.header, rest = read_header(view)
         self._unread: tuple[_View, bytes] | None = (view, rest)
 
-    def blocks(self) -> Iterator[RecordBlock]:
+    def blocks(self, mapper: Mapper = map) -> Iterator[RecordBlock]:
         if self._unread:
             (view, rest), self._unread = self._unread, None
         elif self.path == STDIN:
@@ -59,22 +59,25 @@ class HtslibSource:
         else:
             view = self._view([self.path])
             rest = read_header(view)[1]
-        yield from self._records(view, rest)
+        yield from self._records(view, rest, mapper)
 
-    def window(self, reference_id: int, start: int, end: int) -> Iterator[RecordBlock]:
+    def window(self, reference_id: int, start: int, end: int, mapper: Mapper = map) -> Iterator[RecordBlock]:
         if start == 0 and self._lacks_positions(reference_id):
             # htslib finds these in no region of a CRAM, so all of the file is searched.
-            yield from self._region(None, "-e", f"refid == {reference_id} && pos <= {end}")
+            yield from self._region(None, mapper, "-e", f"refid == {reference_id} && pos <= {end}")
         else:
             # The region is what overlaps; of that, what starts in the window.
             region = f"{{{self.header.references[reference_id][0]}}}:{start + 1}-{end}"
-            yield from self._region(region, "-e", f"pos > {start} && pos <= {end}")
+            yield from self._region(region, mapper, "-e", f"pos > {start} && pos <= {end}")
 
-    def unplaced(self) -> Iterator[RecordBlock]:
-        yield from self._region("*")
+    def unplaced(self, mapper: Mapper = map) -> Iterator[RecordBlock]:
+        yield from self._region("*", mapper)
 
     def counts(self) -> Counts | None:
         return None  # CRAI does not count records
+
+    def sizes(self, windows: Sequence[tuple[int, int, int]]) -> list[int]:
+        return [0] * len(windows)
 
     def close(self) -> None:
         for view in self._running:
@@ -101,18 +104,18 @@ class HtslibSource:
         slices = (line.split(b"\t")[:2] for line in lines)
         return [b"%d" % reference_id, b"0"] in slices
 
-    def _region(self, region: str | None, *options: str) -> Iterator[RecordBlock]:
+    def _region(self, region: str | None, mapper: Mapper, *options: str) -> Iterator[RecordBlock]:
         if self._kind != "CRAM" or self.path == STDIN:
             raise SourceError(
                 f"{self.path}: SAM and standard input can't be read by window; give a BAM or CRAM file"
             )
         files = ["-X", self.path, self._index] if self._index and region else [self.path]
         view = self._view([*options, *files, *([region] if region else [])])
-        yield from self._records(view, read_header(view)[1])
+        yield from self._records(view, read_header(view)[1], mapper)
 
-    def _records(self, view: "_View", rest: bytes) -> Iterator[RecordBlock]:
+    def _records(self, view: "_View", rest: bytes, mapper: Mapper) -> Iterator[RecordBlock]:
         try:
-            yield from record_blocks(view, self.header, rest)
+            yield from record_blocks(view, self.header, rest, mapper)
         finally:
             view.close()
             self._running.remove(view)
@@ -163,15 +166,13 @@ class _View:
             threading.Thread(target=_copy, args=(file, self._process.stdin), daemon=True).start()
         self._blocks = BlockReader(self._process.stdout, name=name)
 
-    def read(self, size: int, before: bytes = b"") -> bytes:
+    def pieces(self, mapper: Mapper = map) -> Iterator[bytes]:
         try:
-            data = self._blocks.read(size, before)
+            yield from self._blocks.pieces(mapper)
         except SourceError:
             self._check()  # samtools knows better why its output is cut short
             raise
-        if len(data) - len(before) < size:
-            self._check()
-        return data
+        self._check()
 
     def close(self) -> None:
         """End the process, whether or not all of its output was wanted."""

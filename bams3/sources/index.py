@@ -8,7 +8,10 @@ those that begin after it bound that stretch from both sides; the bins between a
 import io
 import struct
 from array import array
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate, groupby
 
 from bams3.errors import SourceError
 from bams3.sources.bgzf import MAGIC as BGZF_MAGIC
@@ -69,7 +72,7 @@ class Index:
 
             logging.getLogger(__name__).warning("The index file is older than the data file: %s", path)
         if data[:4] == BGZF_MAGIC:
-            data = b"".join(BlockReader(io.BytesIO(data), name=path))
+            data = b"".join(BlockReader(io.BytesIO(data), name=path).pieces())
         return cls(path, data, n_ref=n_ref, file_size=size)
 
     def _parse(self, n_ref: int) -> None:
@@ -176,6 +179,30 @@ class Index:
         first = max(before) if before else min(first for first, _ in around)
         last = min(after) if after else max(last for _, last in around)
         return [(first, last)] if first < last else []
+
+    def sizes(self, windows: Sequence[tuple[int, int, int]]) -> list[int]:
+        """About how many bytes of the BAM file each window (reference id, start, end), 0-based, has.
+
+        Those between the first records of the bins that begin at its two ends or after.
+        """
+        found = []
+        for reference_id, of_reference in groupby(windows, key=lambda window: window[0]):
+            if reference_id < 0:
+                found += [
+                    (self._end_voffset >> 16) - ((self.unplaced_offset() or 0) >> 16) for _ in of_reference
+                ]
+                continue
+            bins = sorted(self._bins(reference_id), reverse=True)
+            begins = [-bin[0] for bin in bins]
+            firsts = list(accumulate((bin[2] for bin in bins), min))
+            end = max((bin[3] for bin in bins), default=0)
+            for _, start, stop in of_reference:
+                low, high = (
+                    firsts[at - 1] if (at := bisect_right(begins, -place)) else end
+                    for place in (start or -1, stop)
+                )
+                found.append((high >> 16) - (low >> 16))
+        return found
 
     def counts(self) -> list[tuple[int, int]] | None:
         """(mapped, unmapped) records of each reference; None if the index does not have them."""

@@ -1,8 +1,9 @@
 """Walk over BAM records in memory and check every byte that a length, a count or a reader depends on."""
 
 from cpython cimport array
+from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport INT32_MAX, int32_t, int64_t, uint8_t, uint32_t
-from libc.string cimport memchr
+from libc.string cimport memchr, memcpy
 
 from bams3.sources.fields cimport load_i32, load_u16, load_u32
 
@@ -408,22 +409,27 @@ def split_windows(RecordBlock block not None, int shift):
 
 def join(blocks):
     """One block of the records of several, copied, in their order."""
-    cdef array.array offsets
+    cdef array.array offsets = array.clone(INT64, sum(map(len, blocks)) + 1, zero=False)
+    cdef int64_t size = sum([block.offsets[len(block)] - block.offsets[0] for block in blocks])
+    cdef bytes joined = PyBytes_FromStringAndSize(NULL, size)
+    cdef uint8_t *data = <uint8_t *> <char *> joined
+    cdef int64_t *out = <int64_t *> offsets.data.as_longlongs
+    cdef const uint8_t[::1] piece
     cdef const int64_t[::1] source
-    cdef int64_t *out
     cdef int64_t i, shift
-    offsets = array.clone(INT64, sum(map(len, blocks)) + 1, zero=False)
-    out = <int64_t *> offsets.data.as_longlongs
     out[0] = 0
-    pieces = []
     for block in blocks:
         source = (<RecordBlock?> block).offsets
-        pieces.append(memoryview(block.data)[source[0] : source[source.shape[0] - 1]])
-        shift = out[0] - source[0]
-        for i in range(1, source.shape[0]):
-            out[i] = source[i] + shift
-        out += source.shape[0] - 1
-    return RecordBlock(b"".join(pieces), offsets)
+        if source.shape[0] < 2:
+            continue
+        piece = block.data
+        with nogil:
+            memcpy(data + out[0], &piece[source[0]], source[source.shape[0] - 1] - source[0])
+            shift = out[0] - source[0]
+            for i in range(1, source.shape[0]):
+                out[i] = source[i] + shift
+            out += source.shape[0] - 1
+    return RecordBlock(joined, offsets)
 
 
 def find_start(RecordBlock block not None, int32_t ref_id, int64_t pos):

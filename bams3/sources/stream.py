@@ -2,16 +2,19 @@
 
 import io
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any, BinaryIO, Protocol
 
 from isal import igzip_lib
 
 from bams3.errors import SourceError
+from bams3.sources import Mapper
+from bams3.sources.bgzf import FIRST_PIECE, PIECE_SIZE
 from bams3.sources.header import Header, bytes_needed
 from bams3.sources.records import RecordBlock, check_order, walk
 
-BLOCK_BYTES = 4 << 20
-HEADER_BYTES = 1 << 16
+FIXED = 36
+"""Bytes of a record before its name, block_size included."""
 
 
 class Reader(Protocol):
@@ -19,8 +22,8 @@ class Reader(Protocol):
 
     name: str
 
-    def read(self, size: int, before: bytes = b"") -> bytes:
-        """`before`, then the next `size` bytes or a little more; fewer only at the end."""
+    def pieces(self, mapper: Mapper = map) -> Iterator[bytes]:
+        """The bytes that are left, in pieces of about 1 MB, the first ones smaller. `mapper` inflates them."""
 
 
 class PlainReader:
@@ -30,15 +33,14 @@ class PlainReader:
         self.name = name
         self._file = file
 
-    def read(self, size: int, before: bytes = b"") -> bytes:
-        parts, length = [before], 0
+    def pieces(self, mapper: Mapper = map) -> Iterator[bytes]:
+        size = FIRST_PIECE
         try:
-            while length < size and (part := self._file.read(size - length)):
-                parts.append(part)
-                length += len(part)
+            while piece := self._file.read(size):
+                yield piece
+                size = min(2 * size, PIECE_SIZE)
         except (OSError, EOFError, ValueError, igzip_lib.IsalError) as error:  # type: ignore[misc]
             raise SourceError(f"{self.name}: {error}") from None
-        return b"".join(parts)
 
 
 class PushedBack(io.RawIOBase):
@@ -68,14 +70,23 @@ class PushedBack(io.RawIOBase):
         super().close()
 
 
+def read_start(reader: Reader, size: int) -> bytes:
+    """The first `size` bytes, and what comes in a piece with them; fewer only if there are no more."""
+    data = b""
+    for piece in reader.pieces():
+        data += piece
+        if len(data) >= size:
+            break
+    return data
+
+
 def read_header(reader: Reader) -> tuple[Header, bytes]:
     """The BAM header at the start of a stream, and the bytes after it that were read with it."""
-    data = reader.read(HEADER_BYTES)
-    while len(data) < (size := bytes_needed(data)):
-        longer = reader.read(max(size - len(data), HEADER_BYTES), data)
-        if len(longer) == len(data):
+    data = b""
+    for piece in reader.pieces():
+        data += piece
+        if len(data) >= bytes_needed(data):
             break
-        data = longer
     try:
         header = Header.from_bam(data)
     except SourceError as error:
@@ -83,23 +94,51 @@ def read_header(reader: Reader) -> tuple[Header, bytes]:
     return header, data[len(header.to_bam()) :]
 
 
-def record_blocks(reader: Reader, header: Header, rest: bytes = b"") -> Iterator[RecordBlock]:
-    """Blocks of the records in `rest` and all that the reader gives after it, each validated and in order."""
-    count, place, size = 0, (0, -1), BLOCK_BYTES
-    while True:
-        data = reader.read(size, rest)
-        ended = len(data) - len(rest) < size
+def record_blocks(
+    reader: Reader, header: Header, rest: bytes = b"", mapper: Mapper = map
+) -> Iterator[RecordBlock]:
+    """Blocks of the records in `rest` and all that the reader gives after it, each validated and in order.
+
+    A block has the whole records of a piece, where they lie; a record that goes over from one piece to
+    the next is copied to a block of its own.
+    """
+    count, place = 0, (0, -1)
+
+    def validated(data: Any, start: int = 0) -> tuple[RecordBlock, int]:
+        """The whole records from `start` on, and where they end."""
+        nonlocal count, place
         try:
-            block, used = walk(data, len(header.references), 0, count)
+            block, used = walk(data, len(header.references), start, count)
             place = check_order(block, *place, count, header.references)
         except SourceError as error:
             raise SourceError(f"{reader.name}: {error}") from None
-        if len(block):
-            yield block
         count += len(block)
-        rest = data[used:]
-        if ended:
-            break
-        size = max(BLOCK_BYTES, len(rest))  # a record larger than a block: twice as much each time
-    if rest:
+        return block, start + used
+
+    begun = bytearray()  # a record that goes on in the next piece
+    for piece in chain([rest], reader.pieces(mapper)):
+        start = 0
+        while begun and start < len(piece):
+            end = start + _missing(begun)
+            begun += piece[start:end]
+            start = min(end, len(piece))
+            if start == end:
+                block, used = validated(begun)
+                if used:
+                    yield block
+                    begun = bytearray()
+        if not begun:
+            block, used = validated(piece, start)
+            if len(block):
+                yield block
+            begun += piece[used:]
+    if begun:
+        validated(begun)
         raise SourceError(f"{reader.name}: the file is truncated within record {count + 1}")
+
+
+def _missing(begun: bytearray) -> int:
+    """How much a record lacks: of its fixed part, once that is there of all of it."""
+    if len(begun) < FIXED:
+        return FIXED - len(begun)
+    return max(4 + int.from_bytes(begun[:4], "little") - len(begun), 0)

@@ -2,8 +2,6 @@
 
 import io
 import os
-import secrets
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO
@@ -58,7 +56,7 @@ class LocalStorage:
         target = self._file(path)
         folder, name = os.path.split(target)
         os.makedirs(folder, exist_ok=True)
-        temporary = os.path.join(folder, f"{TEMPORARY}{secrets.token_hex(6)}-{name}")
+        temporary = os.path.join(folder, f"{TEMPORARY}{os.urandom(6).hex()}-{name}")
         try:
             with io.BufferedWriter(_NamedFile(temporary, target)) as file:
                 yield file
@@ -80,6 +78,8 @@ class LocalStorage:
                 os.unlink(self._file(path))
 
     def delete_all(self, prefix: str = "") -> None:
+        import shutil
+
         shutil.rmtree(self._file(prefix) if prefix else self.root, ignore_errors=True)
 
     def _walk(self, prefix: str) -> Iterator[str]:

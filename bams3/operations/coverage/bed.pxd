@@ -3,6 +3,14 @@
 from bams3.buffer cimport Buffer
 
 
+cdef struct Number:
+    unsigned long long head      # digits above the last eight, the first one lowest
+    unsigned long long low       # the last eight, zeros in front included
+    unsigned int head_length
+    unsigned int skip            # of the last eight, how many are zeros in front
+    unsigned long long hundredth # the number modulo 100
+
+
 cdef class BedText:
     cdef Buffer text
     cdef unsigned long long flushed
@@ -10,14 +18,16 @@ cdef class BedText:
     cdef bytes column
     cdef const char *prefix
     cdef size_t prefix_length
+    cdef long long last_end
+    cdef Number last
     cdef dict indexed
     cdef Buffer chunks
     cdef Buffer linear
     cdef int levels
     cdef unsigned int bin
+    cdef long long leaf
     cdef unsigned long long bin_begin
     cdef unsigned long long bin_end
 
-    cdef int put(self, long long start, long long end, const char *rest, size_t length) except -1 nogil
     cdef int index(self, long long start, long long end, unsigned long long begin) except -1 nogil
     cdef int _end_bin(self) except -1 nogil

@@ -5,7 +5,7 @@ from array import array
 from itertools import groupby
 from operator import itemgetter
 
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memmove
 
 from bams3.buffer cimport Buffer
 from bams3.operations.coverage.depth cimport Depth
@@ -14,7 +14,8 @@ cdef enum:
     MIN_SHIFT = 14        # CSI: 2 ** 14 bases a leaf bin
     NO_BIN = 0xFFFFFFFF
     PIECE = 1 << 20       # kernels return to have the text written once it is this long
-    MOST_DIGITS = 20
+    DIGITS = 16           # of a number, at most
+    SHORT = 16            # names of contigs of fewer bytes are copied in one go
 
 cdef struct Chunk:
     unsigned long long begin
@@ -25,19 +26,95 @@ cdef enum:
     UCSC = 0x10000        # tabix preset: 0-based, half-open
 
 
-cdef inline size_t digits(unsigned long long value, char *out) noexcept nogil:
-    """Write a number in decimal; returns how many digits."""
-    cdef char reversed_digits[MOST_DIGITS]
-    cdef size_t n = 0, i
-    while value >= 10:
-        reversed_digits[n] = <char> (48 + value % 10)
-        value //= 10
-        n += 1
-    reversed_digits[n] = <char> (48 + value)
-    n += 1
-    for i in range(n):
-        out[i] = reversed_digits[n - 1 - i]
-    return n
+cdef extern from *:
+    int zeros "__builtin_ctzll"(unsigned long long value) nogil
+
+
+cdef unsigned long long ZEROS = 0x3030303030303030
+cdef unsigned long long PAIRS[100]  # "00" to "99", the first digit lowest
+for _number in range(100):
+    PAIRS[_number] = ord("0") + _number // 10 | ord("0") + _number % 10 << 8
+
+
+cdef inline unsigned long long eight_digits(unsigned long long value) noexcept nogil:
+    """The eight decimal digits of a number below 10 ** 8, one a byte, the first one lowest: halves, pairs, digits
+    are split side by side in one word."""
+    cdef unsigned long long halves = value // 10000 | (value % 10000) << 32
+    cdef unsigned long long hundreds = (halves * 10486 >> 20) & <unsigned long long> 0x7F0000007F
+    cdef unsigned long long pairs = hundreds | (halves - 100 * hundreds) << 16
+    cdef unsigned long long tens = (pairs * 103 >> 10) & <unsigned long long> 0xF000F000F000F
+    return tens | (pairs - 10 * tens) << 8
+
+
+cdef inline Number decimal(unsigned long long value) noexcept nogil:
+    """The digits of a number below 10 ** 16."""
+    cdef Number number
+    cdef unsigned long long text
+    number.hundredth = value % 100
+    number.head = number.head_length = number.skip = 0
+    if value >= 100000000:
+        text = eight_digits(value // 100000000)
+        number.skip = zeros(text | 1ULL << 56) >> 3
+        number.head = (text | ZEROS) >> (8 * number.skip)
+        number.head_length = 8 - number.skip
+        number.skip = 0
+    text = eight_digits(value % 100000000)
+    if not number.head_length:
+        number.skip = zeros(text | 1ULL << 56) >> 3
+    number.low = text | ZEROS
+    return number
+
+
+cdef inline bint advance(Number *number, unsigned long long by) noexcept nogil:
+    """Add to a number if only its last two digits change; False if more than them does."""
+    if number.hundredth + by >= 100 or number.skip == 7:
+        return False
+    number.hundredth += by
+    number.low = number.low & <unsigned long long> 0xFFFFFFFFFFFF | PAIRS[number.hundredth] << 48
+    return True
+
+
+cdef inline char *put_number(char *out, const Number *number) noexcept nogil:
+    """Write the digits; returns the end. There must be room for DIGITS of them."""
+    cdef unsigned long long text = number.low >> (8 * number.skip)
+    memcpy(out, &number.head, 8)
+    out += number.head_length
+    memcpy(out, &text, 8)
+    return out + 8 - number.skip
+
+
+cdef inline char *put_interval(BedText self, long long start, long long end, size_t more) except NULL nogil:
+    """Begin a line: contig, start, end; returns where to write the rest, for which there are ``more`` bytes."""
+    cdef size_t size = self.prefix_length + SHORT + 2 * DIGITS + more + 3
+    cdef char *out
+    if self.text.size + size > self.text.capacity:
+        self.text.reserve(size)
+    out = <char *> self.text.data + self.text.size
+    memcpy(out, self.prefix, SHORT)
+    if self.prefix_length > SHORT:
+        memcpy(out, self.prefix, self.prefix_length)
+    # Most lines begin where the one before ended, and end a few bases on.
+    if start != self.last_end:
+        self.last = decimal(<unsigned long long> start)
+    out = put_number(out + self.prefix_length, &self.last)
+    out[0] = 9
+    if not advance(&self.last, <unsigned long long> (end - start)):
+        self.last = decimal(<unsigned long long> end)
+    self.last_end = end
+    out = put_number(out + 1, &self.last)
+    out[0] = 9
+    return out + 1
+
+
+cdef inline int end_line(BedText self, char *out, long long start, long long end) except -1 nogil:
+    """End the line whose last byte is before ``out``, and index it."""
+    cdef unsigned long long begin = self.flushed + self.text.size
+    out[0] = 10
+    self.text.size = <size_t> (out + 1 - <char *> self.text.data)
+    if start >> MIN_SHIFT == self.leaf and max(end - 1, start) >> MIN_SHIFT == self.leaf:
+        self.bin_end = self.flushed + self.text.size  # in the bin of the line before, the smallest there is
+        return 0
+    return self.index(start, end, begin)
 
 
 cdef class BedText:
@@ -55,6 +132,7 @@ cdef class BedText:
         self.indexed = {}
         self.chunks, self.linear = Buffer(), Buffer()
         self.bin = NO_BIN
+        self.last_end = -1
         self.begin(b"")
         if header:
             self.text.put(<const char *> header, len(header))
@@ -62,14 +140,16 @@ cdef class BedText:
     def begin(self, bytes contig not None):
         """Start the lines of a contig."""
         self._end_contig()
-        self.contig, self.column = contig, contig + b"\t"
-        self.prefix, self.prefix_length = self.column, len(self.column)
+        self.contig, self.column = contig, contig + b"\t" + bytes(SHORT)
+        self.prefix, self.prefix_length = self.column, len(contig) + 1
 
-    def take(self):
-        """The text since the last call, as bytes."""
-        taken = bytes(self.text)
-        self.flushed += self.text.size
-        self.text.size = 0
+    def take(self, size_t multiple=1):
+        """The text since the last call, as bytes: as much of it as is a multiple of so many bytes."""
+        cdef size_t size = self.text.size - self.text.size % multiple
+        taken = (<char *> self.text.data)[:size]
+        self.text.size -= size
+        memmove(self.text.data, self.text.data + size, self.text.size)
+        self.flushed += size
         return taken
 
     @property
@@ -79,19 +159,28 @@ cdef class BedText:
 
     def add(self, long long start, long long end, bytes rest not None):
         """A line: contig, start, end and ``rest``, which holds its own tabs."""
-        self.put(start, end, rest, len(rest))
+        cdef size_t length = len(rest)
+        cdef char *out = put_interval(self, start, end, length)
+        memcpy(out, <const char *> rest, length)
+        end_line(self, out + length, start, end)
 
     def add_runs(self, Depth depth not None, long long position=0):
         """Lines for the runs of equal depth from ``position`` on; returns where to go on."""
-        cdef char value_text[MOST_DIGITS]
         cdef long long end
         cdef int value = 0
-        cdef size_t length
+        cdef char *out
+        cdef Number number
         with nogil:
             while position < depth.span.length and self.text.size < PIECE:
                 end = run_end(depth, position, &value)
-                length = digits(<unsigned long long> max(value, 0), value_text)
-                self.put(position, end, value_text, length)
+                out = put_interval(self, position, end, DIGITS)
+                if 10 <= value < 100:
+                    memcpy(out, &PAIRS[value], 2)
+                    out += 2
+                else:
+                    number = decimal(<unsigned long long> max(value, 0))
+                    out = put_number(out, &number)
+                end_line(self, out, position, end)
                 position = end
         return position
 
@@ -120,26 +209,6 @@ cdef class BedText:
             position = end
         return position
 
-    cdef int put(self, long long start, long long end, const char *rest, size_t length) except -1 nogil:
-        cdef unsigned long long begin = self.flushed + self.text.size
-        cdef char *out
-        cdef size_t size = self.prefix_length + length + 2 * MOST_DIGITS + 3
-        if self.text.size + size > self.text.capacity:
-            self.text.reserve(size)
-        out = <char *> self.text.data + self.text.size
-        memcpy(out, self.prefix, self.prefix_length)
-        out += self.prefix_length
-        out += digits(<unsigned long long> start, out)
-        out[0] = 9
-        out += 1
-        out += digits(<unsigned long long> end, out)
-        out[0] = 9
-        memcpy(out + 1, rest, length)
-        out += 1 + length
-        out[0] = 10
-        self.text.size = <size_t> (out + 1 - <char *> self.text.data)
-        return self.index(start, end, begin)
-
     cdef int index(self, long long start, long long end, unsigned long long begin) except -1 nogil:
         """Enter the line that was just put: its bin, and the first line to reach each leaf window."""
         cdef long long leaf = start >> MIN_SHIFT, last = (max(end, start + 1) - 1) >> MIN_SHIFT
@@ -152,6 +221,7 @@ cdef class BedText:
         if number != self.bin:
             self._end_bin()
             self.bin, self.bin_begin = number, begin
+            self.leaf = leaf if leaf == last else -1
         self.bin_end = self.flushed + self.text.size
         return 0
 
@@ -160,7 +230,7 @@ cdef class BedText:
         if self.bin != NO_BIN:
             chunk = Chunk(self.bin_begin, self.bin_end, self.bin)
             self.chunks.put(&chunk, sizeof(Chunk))
-        self.bin = NO_BIN
+        self.bin, self.leaf = NO_BIN, -1
         return 0
 
     def _end_contig(self):

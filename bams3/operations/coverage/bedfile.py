@@ -5,23 +5,10 @@ from __future__ import annotations
 from typing import BinaryIO
 
 from bams3.operations.coverage.bed import BedText
-from bams3.sources.bgzf import MAX_INPUT, BlockWriter
+from bams3.sources.bgzf import EOF_MARKER, MAX_INPUT, BlockWriter, compress_block
 
 LEVEL = 1
 PIECE = 1 << 20
-
-
-class _Blocks:
-    """A file that notes where each write to it begins; `BlockWriter` writes one block at a time."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self.offsets = [0]
-
-    def write(self, data: bytes) -> int:
-        self._file.write(data)
-        self.offsets.append(self.offsets[-1] + len(data))
-        return len(data)
 
 
 class BedFile:
@@ -32,18 +19,24 @@ class BedFile:
 
     def __init__(self, data: BinaryIO, index: BinaryIO, levels: int, header: bytes = b"") -> None:
         self.text = BedText(levels, header)
-        self._blocks = _Blocks(data)
-        self._writer = BlockWriter(self._blocks, LEVEL)  # type: ignore[arg-type]
-        self._index = index
+        self._data, self._index = data, index
+        self._offsets = [0]
 
     def spill(self) -> None:
         """Compress and write the text if there is much of it."""
         if self.text.pending >= PIECE:
-            self._writer.write(self.text.take())
+            self._write(self.text.take(MAX_INPUT))
 
     def close(self) -> None:
         """Write what is left and the index; the files stay open."""
-        self._writer.write(self.text.take())
-        self._writer.close()
+        self._write(self.text.take())
+        self._data.write(EOF_MARKER)
         with BlockWriter(self._index, LEVEL) as writer:
-            writer.write(self.text.csi(self._blocks.offsets, MAX_INPUT))
+            writer.write(self.text.csi(self._offsets, MAX_INPUT))
+
+    def _write(self, text: bytes) -> None:
+        view = memoryview(text)
+        for start in range(0, len(text), MAX_INPUT):
+            block = compress_block(view[start : start + MAX_INPUT], LEVEL)
+            self._data.write(block)
+            self._offsets.append(self._offsets[-1] + len(block))

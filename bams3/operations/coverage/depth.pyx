@@ -3,7 +3,8 @@
 Counting follows mosdepth 0.3.3 to the letter, its treatment of overlapping mates above all: see `Depth.add`.
 """
 
-from array import array
+from cpython cimport array
+from array import array as new_array
 
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
@@ -44,6 +45,9 @@ cdef enum:
     PROPER_PAIR = 2
     READ2 = 128
     SUPPLEMENTARY = 2048
+
+
+cdef array.array INT32 = new_array("i")
 
 
 cdef class Depth:
@@ -89,14 +93,14 @@ cdef class Depth:
         if n == 0:
             return
         self.allocate()
-        keep = array("B", bytes(n))
-        self._select(n, group, accept, keep)
+        self._look(n, group.pos, group.end)
+        mask = self._mask(n, group, accept)
         if self.mode == SPANS:
-            self._add_spans(n, group.pos, group.end, keep)
+            self._add_spans(n, group.pos, group.end, group.flag, mask)
         elif self.mode == FRAGMENTS:
-            self._add_fragments(n, group.pos, group.flag, group.next_pos, group.tlen, keep)
+            self._add_fragments(n, group.pos, group.flag, group.next_pos, group.tlen, mask)
         else:
-            self._add_reads(n, group, keep)
+            self._add_reads(n, group, mask)
 
     cdef int allocate(self) except -1:
         if self.span.values == NULL:
@@ -105,17 +109,28 @@ cdef class Depth:
                 raise MemoryError(f"no memory for the depth of {self.span.length} positions")
         return 0
 
-    def _select(self, Py_ssize_t n, group, accept, unsigned char[::1] keep):
-        """Set ``keep`` to 1 for reads that pass every filter; note whether any read overlaps."""
-        cdef const int[::1] pos = group.pos, end = group.end, tlen = None
-        cdef const unsigned short[::1] flag = group.flag
-        cdef const unsigned char[::1] mapq = None, accepted = accept
-        cdef bint by_length = self.min_fragment > 0 or self.max_fragment >= 0
+    def _look(self, Py_ssize_t n, const int[::1] pos, const int[::1] end):
+        """Note whether any read overlaps."""
         cdef long long begin = self.span.start, stop = begin + self.span.length
-        cdef long long fragment
-        cdef bint found = self.found
         cdef Py_ssize_t i
-        same_length(n, pos, end, flag)
+        same_length(n, pos, end)
+        for i in range(0 if self.found else n):
+            if pos[i] < stop and end[i] > begin:
+                self.found = True
+                break
+
+    def _mask(self, Py_ssize_t n, group, accept):
+        """1 for reads that pass all filters but that of flags, 0 for the others; None if all do."""
+        cdef const unsigned char[::1] mapq = None, accepted = accept
+        cdef const int[::1] tlen = None
+        cdef bint by_length = self.min_fragment > 0 or self.max_fragment >= 0
+        cdef long long fragment
+        cdef unsigned char[::1] keep
+        cdef Py_ssize_t i
+        if not by_length and self.min_mapq <= 0 and accept is None:
+            return None
+        mask = bytearray(b"\1") * n
+        keep = mask
         if self.min_mapq > 0:
             mapq = group.mapq
             same_length(n, mapq)
@@ -125,10 +140,6 @@ cdef class Depth:
         if accept is not None:
             same_length(n, accepted)
         with nogil:
-            for i in range(n):
-                found |= pos[i] < stop and end[i] > begin
-                keep[i] = not flag[i] & self.exclude_flags and (
-                    not self.include_flags or flag[i] & self.include_flags)
             if mapq is not None:
                 for i in range(n):
                     keep[i] &= mapq[i] >= self.min_mapq
@@ -140,29 +151,35 @@ cdef class Depth:
             if accepted is not None:
                 for i in range(n):
                     keep[i] &= accepted[i] != 0
-        self.found = found
+        return mask
 
-    def _add_spans(self, Py_ssize_t n, const int[::1] pos, const int[::1] end, const unsigned char[::1] keep):
+    def _add_spans(self, Py_ssize_t n, const int[::1] pos, const int[::1] end, const unsigned short[::1] flag,
+                   const unsigned char[::1] mask):
         cdef Span span = self.span
+        cdef unsigned int none_of = self.exclude_flags, one_of = self.include_flags
         cdef long long low = 1LL << 62, high = -1
         cdef Py_ssize_t i
+        same_length(n, flag)
         with nogil:
             for i in range(n):
-                if keep[i]:
+                if counts(flag[i], none_of, one_of) and (mask is None or mask[i]):
                     bump(span, pos[i], 1)
                     bump(span, end[i], -1)
                     low, high = min(low, pos[i]), max(high, end[i])
             self.touch(low, high)
 
     def _add_fragments(self, Py_ssize_t n, const int[::1] pos, const unsigned short[::1] flag,
-                       const int[::1] next_pos, const int[::1] tlen, const unsigned char[::1] keep):
+                       const int[::1] next_pos, const int[::1] tlen, const unsigned char[::1] mask):
         cdef Span span = self.span
+        cdef unsigned int none_of = self.exclude_flags, one_of = self.include_flags
         cdef long long begin, end, length, low = 1LL << 62, high = -1
         cdef Py_ssize_t i
-        same_length(n, next_pos, tlen)
+        same_length(n, flag, next_pos, tlen)
         with nogil:
             for i in range(n):
-                if not keep[i] or flag[i] & (PROPER_PAIR | READ2 | SUPPLEMENTARY) != PROPER_PAIR:
+                if flag[i] & (PROPER_PAIR | READ2 | SUPPLEMENTARY) != PROPER_PAIR or not counts(flag[i], none_of, one_of):
+                    continue
+                if mask is not None and not mask[i]:
                     continue
                 length = tlen[i]
                 begin = min(pos[i], next_pos[i])
@@ -172,7 +189,7 @@ cdef class Depth:
                 low, high = min(low, begin), max(high, end)
             self.touch(low, high)
 
-    def _add_reads(self, Py_ssize_t n, group, const unsigned char[::1] keep):
+    def _add_reads(self, Py_ssize_t n, group, const unsigned char[::1] mask):
         """Count aligned bases; ``pending[root]`` is the remembered read of a template: see `add`.
 
         0: none; k > 0: record k - 1 of this row group; k < 0: ``held[-k - 1]``, from an earlier one.
@@ -183,23 +200,33 @@ cdef class Depth:
         cdef const unsigned int[::1] start = group.cigar_start, count = group.cigar_count
         cdef const unsigned int[::1] pool = group.cigar_pool
         cdef const unsigned int *cigars = &pool[0] if pool.shape[0] else NULL
-        cdef int[::1] root = array("i", bytes(4 * n)), pending = array("i", bytes(4 * n))
+        cdef unsigned long long operations = pool.shape[0]
+        cdef array.array roots = array.clone(INT32, n, False), states = array.clone(INT32, n, True)
+        cdef int[::1] root = roots, pending = states
         cdef Span span = self.span
+        cdef unsigned int none_of = self.exclude_flags, one_of = self.include_flags
         cdef long long low = 1LL << 62, high = -1
+        cdef int reference = self.reference_id
+        cdef int state, back, none
+        cdef bint good = True
         cdef Mate earlier, later
-        cdef int state
         cdef Py_ssize_t i
-        same_length(n, previous, next_ref, next_pos, start, count)
-        find_roots(previous, start, count, pool.shape[0], root)
-        held = self._resume(group, root, pending)
+        same_length(n, flag, previous, next_ref, next_pos, start, count)
+        held = self._resume(group, previous, pending)
         cdef Held remembered = held
         with nogil:
             for i in range(n):
-                if not keep[i]:
+                back = previous[i]
+                if not -1 <= back < i or <unsigned long long> start[i] + count[i] > operations:
+                    good = False
+                    break
+                none = back >> 31  # -1 or 0: whether a record is the first of its name is hard to predict
+                root[i] = (root[back & ~none] & ~none) | (<int> i & none)
+                if not counts(flag[i], none_of, one_of) or (mask is not None and not mask[i]):
                     continue
                 if flag[i] & (PROPER_PAIR | SUPPLEMENTARY) == PROPER_PAIR:
                     state = pending[root[i]]
-                    if next_ref[i] == self.reference_id and end[i] > next_pos[i] and (
+                    if end[i] > next_pos[i] and next_ref[i] == reference and (
                             pos[i] < next_pos[i] or (pos[i] == next_pos[i] and state == 0)):
                         pending[root[i]] = <int> i + 1
                     elif state:
@@ -214,24 +241,30 @@ cdef class Depth:
                 low = min(low, pos[i])
                 high = max(high, end[i], add_segments(span, cigars + start[i], count[i], pos[i]))
             self.touch(low, high)
+        if not good:
+            raise damaged("name chains or CIGARs point outside of it")
         self._carry(group, root, pending, held)
 
-    def _resume(self, group, const int[::1] root, int[::1] pending):
+    def _resume(self, group, const int[::1] previous, int[::1] pending):
         """Give the templates of this row group the reads that earlier row groups remember of them."""
         cdef Held held = Held()
         cdef const unsigned int[::1] index
         cdef const unsigned long long[::1] hashes
-        cdef Py_ssize_t k
+        cdef Py_ssize_t k, n = previous.shape[0], record, steps = 0
         if not self.carried:
             return held
         index, hashes = group.border_index, group.border_hash
         same_length(index.shape[0], hashes)
         for k in range(index.shape[0]):
             if hashes[k] in self.carried:
-                if index[k] >= root.shape[0]:
-                    raise FormatError("a row group's border names a record that it does not have")
+                record = index[k]
+                while record < n and 0 <= previous[record] < record and steps < n:
+                    record = previous[record]
+                    steps += 1
+                if record >= n or previous[record] != -1:  # each step is in the chain of another record
+                    raise damaged("border names a record that it does not have, or one name by two hashes")
                 held.reads.append(self.carried.pop(hashes[k]))
-                pending[root[index[k]]] = -len(held.reads)
+                pending[record] = -len(held.reads)
         held.view()
         return held
 
@@ -244,7 +277,7 @@ cdef class Depth:
         same_length(index.shape[0], hashes)
         for k in range(index.shape[0]):
             if index[k] >= root.shape[0]:
-                raise FormatError("a row group's border names a record that it does not have")
+                raise damaged("border names a record that it does not have")
             state = pending[root[index[k]]]
             if state < 0:
                 self.carried[hashes[k]] = held.reads[-state - 1]
@@ -308,12 +341,17 @@ cdef class Depth:
 
     def values(self):
         """The depth of every position, as ``array('i')``."""
-        result = array("i", bytes(4 * self.span.length))
+        result = new_array("i", bytes(4 * self.span.length))
         cdef int[::1] out = result
         cdef long long i
         for i in range(self.low, self.high):
             out[i] = self.span.values[i]
         return result
+
+
+cdef inline bint counts(unsigned int flag, unsigned int none_of, unsigned int one_of) noexcept nogil:
+    """Does a read with this FLAG count?"""
+    return not flag & none_of and (not one_of or flag & one_of)
 
 
 cdef class Held:
@@ -352,18 +390,6 @@ def same_length(Py_ssize_t n, *columns):
                 f"a row group of {n} records has a column of {len(column)} values: the chunk is damaged")
 
 
-cdef int find_roots(const int[::1] previous, const unsigned int[::1] start, const unsigned int[::1] count,
-                    unsigned long long operations, int[::1] root) except -1:
-    """Fill ``root`` with the first record of each record's name.
-
-    Raises `FormatError` unless chains of names lead back and CIGARs lie within their pool.
-    """
-    cdef bint good = True
-    cdef Py_ssize_t i
-    with nogil:
-        for i in range(previous.shape[0]):
-            good &= -1 <= previous[i] < i and <unsigned long long> start[i] + count[i] <= operations
-            root[i] = root[previous[i]] if good and previous[i] >= 0 else <int> i
-    if not good:
-        raise FormatError("a row group's name chains or CIGARs point outside of it: the chunk is damaged")
-    return 0
+def damaged(what):
+    """The error for a row group of which `what` is true."""
+    return FormatError(f"a row group's {what}: the chunk is damaged")

@@ -15,6 +15,8 @@ from bams3.operations.coverage.depth cimport Depth
 cdef enum:
     MAX_DEPTH = 400000      # deeper positions are counted as MAX_DEPTH - 10, as mosdepth does
     DEEPEST_MEDIAN = 65535  # medians are not told apart above this
+    SHALLOW = 512           # depths below are counted in LANES sets of counters, small enough for the cache
+    LANES = 4
 
 
 cdef struct Piece:
@@ -112,12 +114,14 @@ cdef class Histogram:
     """How many positions have each depth from 0 to 400,000."""
 
     cdef long long *counts
+    cdef long long shallow[LANES][SHALLOW]  # in turn: a count that was just changed can't be changed at once
     cdef Py_ssize_t top
     cdef bint blurred  # there were depths below 0 or above MAX_DEPTH
 
     def __cinit__(self):
         self.counts = <long long *> calloc(MAX_DEPTH + 1, sizeof(long long))
         self.top = 0
+        memset(self.shallow, 0, sizeof(self.shallow))
         if self.counts == NULL:
             raise MemoryError("no memory for a histogram of depths")
 
@@ -146,6 +150,9 @@ cdef class Histogram:
             counts[0] += stop - begin - (last - first)
             for i in range(first, last):
                 value = values[i]
+                if <unsigned int> value < SHALLOW:
+                    self.shallow[i & (LANES - 1)][value] += 1
+                    continue
                 if <unsigned int> value > MAX_DEPTH:
                     blurred = True
                     if value < 0:
@@ -156,6 +163,16 @@ cdef class Histogram:
                     top = value
         self.top = top
         self.blurred = blurred
+
+    cdef void fold(self) noexcept nogil:
+        """Add the shallow counters to ``counts``, as all that reads them needs."""
+        cdef Py_ssize_t lane, value
+        for lane in range(LANES):
+            for value in range(SHALLOW):
+                self.counts[value] += self.shallow[lane][value]
+                if self.shallow[lane][value] and value > self.top:
+                    self.top = value
+        memset(self.shallow, 0, sizeof(self.shallow))
 
     def summary(self):
         """What `Depth.summary` says of the same positions, or None if the counts do not tell."""
@@ -169,10 +186,12 @@ cdef class Histogram:
     def merge(self, Histogram other not None):
         """Add the counts of another."""
         cdef Py_ssize_t i
+        other.fold()
         for i in range(other.top + 1):
             self.counts[i] += other.counts[i]
         self.top = max(self.top, other.top)
 
     def to_list(self):
         """Counts of the depths 0, 1, ... up to the deepest."""
+        self.fold()
         return [self.counts[i] for i in range(self.top + 1)]

@@ -1,0 +1,6 @@
+from array import array
+
+from typing_extensions import Buffer
+
+def encode(symbols: Buffer, values: int, l_seq: array, flag: array) -> Buffer: ...
+def decode(stored: Buffer, values: Buffer, l_seq: array, flag: array) -> Buffer: ...

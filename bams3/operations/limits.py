@@ -1,0 +1,59 @@
+"""What this process may use of its machine: cores and memory."""
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+PROC = Path("/proc")
+CGROUPS = Path("/sys/fs/cgroup")
+
+
+def available_cores() -> int:
+    """Cores that this process may use: of its affinity, as many as the quota of its cgroups allows."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    for folder in _cgroups("cpu"):
+        for files in (("cpu.max",), ("cpu.cfs_quota_us", "cpu.cfs_period_us")):  # of version 2, of version 1
+            quota, period = _numbers(folder, files) or (-1, 1)
+            if quota > 0 < period:
+                cores = min(cores, quota // period)
+    return max(cores, 1)
+
+
+def available_memory() -> int | None:
+    """Bytes that this process may use: what is available, within the limits of its cgroups; None if unknown."""
+    found = []
+    try:
+        lines = (PROC / "meminfo").read_text().splitlines()
+        found += [int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:")]
+    except (OSError, ValueError, IndexError):
+        pass
+    for folder in _cgroups("memory"):
+        for file in ("memory.max", "memory.limit_in_bytes"):
+            found += _numbers(folder, [file]) or []
+    return min(found, default=None)
+
+
+def _cgroups(controller: str) -> Iterator[Path]:
+    """The folders of the cgroups that this process is in, from its own up to the root, of either version.
+
+    In a container the root is the container's own, and the path that the kernel tells may not be below it.
+    """
+    try:
+        lines = (PROC / "self/cgroup").read_text().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers and controller not in controllers.split(","):
+            continue
+        root = CGROUPS / controller if controllers else CGROUPS
+        own = root / path.strip("/")
+        yield from (folder for folder in (own, *own.parents) if folder.is_relative_to(root))
+
+
+def _numbers(folder: Path, files: Iterable[str]) -> list[int] | None:
+    """The numbers in some files of a folder; None where one is missing or says `max`."""
+    try:
+        return [int(word) for file in files for word in (folder / file).read_text().split()]
+    except (OSError, ValueError):
+        return None
