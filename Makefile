@@ -1,7 +1,8 @@
 # make demo    a small simulated cohort through the whole workflow
 # make test    every test (release build, and hostile input on the bounds-checked build)
 # make lint    ruff, mypy, snakefmt, snakemake --lint
-# make bench   the table of benchmarks/README.md
+# make fuzz    a million mutations of all that is read, on the bounds-checked build
+# make bench   the table and the plot of benchmarks/README.md
 # make dist    sdist and wheel, installed and tried in an empty environment
 #
 # Each does all set-up that it needs: a virtual environment in .venv with the package built into it.
@@ -19,7 +20,7 @@ CHECKED   = build/checked/.built
 DEMO      = demo
 COHORT    = $(DEMO)/data/samples.tsv
 
-.PHONY: demo test lint bench dist setup clean
+.PHONY: demo test fuzz lint bench dist setup clean
 
 setup: $(INSTALLED)
 
@@ -56,6 +57,9 @@ demo: $(COHORT)
 
 test: $(INSTALLED) $(CHECKED)
 	$(RUN) python -m pytest -n $(CORES) $(TESTS)
+
+fuzz: $(CHECKED)
+	cd tests && PYTHONPATH=$(CURDIR)/build/checked $(CURDIR)/$(BIN)/python -m fuzz $(FUZZ)
 
 lint: $(LINTERS) $(COHORT)
 	$(BIN)/ruff check .

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import hostile
 import pytest
-import zstandard
+from fuzz.mutate import edit_footer, mutated
 from test_convert import fails, run
 
-from bams3.chunk.footer import MAGIC, TRAILER, Footer
+from bams3.chunk.footer import MAGIC, Footer
 from bams3.chunk.reader import Chunk, open_chunk
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import Bams3Error, DatasetError, FormatError
@@ -59,17 +59,6 @@ def flip(path: Path, at: int) -> None:
     data = bytearray(path.read_bytes())
     data[at] ^= 0x40
     path.write_bytes(data)
-
-
-def edit_footer(path: Path, change: Callable[[dict], None]) -> None:
-    """Change the footer's JSON, with right lengths and checksums: what a hostile writer would do."""
-    data = path.read_bytes()
-    length = TRAILER.unpack(data[-TRAILER.size :])[0]
-    body, stored = data[: -TRAILER.size - length], data[-TRAILER.size - length : -TRAILER.size]
-    document = json.loads(zstandard.decompress(stored))
-    change(document)
-    stored = zstandard.compress(json.dumps(document).encode())
-    path.write_bytes(body + stored + TRAILER.pack(len(stored), zlib.crc32(stored), MAGIC))
 
 
 def edit_manifest(dataset: Path, **changes: object) -> None:
@@ -210,20 +199,6 @@ def test_streams_of_random_bytes(dataset: Path, seed: int) -> None:
         except FormatError:
             refused += 1
     assert refused > MUTATIONS // 2
-
-
-def mutated(data: bytes, chance: random.Random) -> bytes:
-    out = bytearray(data)
-    kind = chance.randrange(5)
-    if kind == 0:
-        return bytes(out[: chance.randrange(len(out) + 1)])
-    if kind == 1:
-        return bytes(out + chance.randbytes(chance.randrange(1, 9)))
-    if kind == 2:
-        return chance.randbytes(len(out))
-    for _ in range(chance.choice((1, 3, 50))):
-        out[chance.randrange(len(out))] = chance.choice((0, 1, 127, 128, 254, 255, chance.randrange(256)))
-    return bytes(out)
 
 
 def rebuilt(footer: Footer, streams: dict[str, bytes]) -> bytes:
