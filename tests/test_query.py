@@ -39,7 +39,7 @@ class MemoryGroup(codec.Columns):
     """A row group that was never written to a chunk."""
 
     def __init__(self, block, reference_id):
-        streams, zone, *_ = codec.encode(block, reference_id)
+        streams, zone, *_ = codec.encode(block, reference_id, 5)
         size = block.offsets[-1] - block.offsets[0]
         super().__init__(Streams(streams), len(block), size)
         self.reference_id = reference_id
