@@ -1,13 +1,18 @@
-"""Depth that is given out while reads come in: the same, in less memory."""
+"""Depth that is given out while reads come in: the same, in less memory. And its histogram."""
 
 from array import array
+from collections import Counter
 
 import pytest
 from coverage_bams import scattered_bam
 from coverage_groups import row_groups
+from hypothesis import given
+from hypothesis import strategies as st
 from test_coverage import mosdepth, ours
 
 from bams3.errors import FormatError
+from bams3.operations.coverage.depth import Depth
+from bams3.operations.coverage.measure import Histogram
 from bams3.operations.coverage.tally import Tally
 
 LENGTH = 1_200_000
@@ -58,3 +63,19 @@ def test_row_groups_out_of_order(tmp_path):
     assert tally.settled() is not None
     with pytest.raises(FormatError, match="order"):
         tally.add(first)
+
+
+@given(
+    st.lists(
+        st.sampled_from([0, 1, 30, 511, 512, 9000, 399_990, 400_000, 400_001, 2**31 - 1, -1, -7]), max_size=30
+    )
+)
+def test_histogram_counts_every_depth(values):
+    """mosdepth leaves depths below 0 out, and counts those above 400,000 as of 399,990."""
+    depth, histogram = Depth(len(values) + 3), Histogram()
+    depth.fill(2, array("i", values))
+    for begin in range(0, len(values) + 3, 7):
+        histogram.add(depth, begin, min(begin + 7, len(depth)))
+    counted = Counter(value if value <= 400_000 else 399_990 for value in [0, 0, 0, *values] if value >= 0)
+    assert histogram.summary() == depth.summary()
+    assert {value: count for value, count in enumerate(histogram.to_list()) if count} == counted

@@ -100,6 +100,7 @@ cdef class Tally:
     def _prepare(self, Py_ssize_t n, const int[::1] pos, const int[::1] end):
         """Have room for these reads; note whether any overlaps, and where the last one is."""
         cdef long long begin = self.span.start, stop = begin + self.span.length, reach = stop
+        cdef int furthest
         cdef Py_ssize_t i
         same_length(n, pos, end)
         for i in range(0 if self.found else n):
@@ -109,9 +110,10 @@ cdef class Tally:
         if self.in_pieces:
             if 0 < begin and pos[0] < begin:
                 raise damaged("records are not in the order of their positions")
-            reach = begin
+            furthest = end[0]
             for i in range(n):
-                reach = max(reach, end[i])
+                furthest = max(furthest, end[i])
+            reach = max(begin, furthest)
         self.latest = pos[n - 1]
         self._grow(min(reach, stop) - begin + 1)
 
