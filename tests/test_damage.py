@@ -137,7 +137,10 @@ def test_every_command_says_it_in_one_line(dataset: Path, tmp_path: Path) -> Non
         (lambda f: f["row_groups"][0].update(records=1 << 40), "impossible"),
         (lambda f: f["row_groups"][0].update(records=60_000), "stream|shorter"),
         (lambda f: f["row_groups"][0].update(bytes=5), "no valid length"),
-        (lambda f: f["row_groups"][0].update(bytes=f["row_groups"][0]["bytes"] - 1), "larger than the footer allows"),
+        (
+            lambda f: f["row_groups"][0].update(bytes=f["row_groups"][0]["bytes"] - 1),
+            "larger than the footer allows",
+        ),
         (lambda f: f["row_groups"][0].update(bytes=1 << 50), "instead of"),
         (lambda f: f["row_groups"][0]["streams"].pop("pos"), "'pos'"),
         (lambda f: f["row_groups"][0]["streams"].pop("qual"), "'qual'"),

@@ -104,12 +104,12 @@ def _compress_bytes(data: bytes, level: int) -> tuple[str, bytes]:
         second = rans.Model(data, 1)
         if second.size < model.size:
             model, order = second, 1
-    size = min(model.size, len(data))
+    size = min(int(model.size), len(data))
     packed = _deflated(data, size, level)
     if len(packed) <= size:
         return (ZSTD, packed) if len(packed) < len(data) else (RAW, data)
-    stored = model.encode()
-    return (RANS[order], bytes(stored)) if len(stored) < len(data) else (RAW, data)
+    stored = bytes(model.encode())
+    return (RANS[order], stored) if len(stored) < len(data) else (RAW, data)
 
 
 def _deflated(data: bytes, size: int, level: int) -> bytes:
@@ -119,7 +119,11 @@ def _deflated(data: bytes, size: int, level: int) -> bytes:
     packed = deflate(sample, 1)
     if len(packed) / len(sample) > 1.1 * size / len(data):
         return data
-    return packed if len(sample) == len(data) and _EFFORTS[level].zstd == 1 else deflate(data, _EFFORTS[level].zstd)
+    return (
+        packed
+        if len(sample) == len(data) and _EFFORTS[level].zstd == 1
+        else deflate(data, _EFFORTS[level].zstd)
+    )
 
 
 def _join_planes(stored: bytes, raw_length: int) -> bytearray:
