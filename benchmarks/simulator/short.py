@@ -79,7 +79,7 @@ def draw_pairs(rng: np.random.Generator, donor: Donor, count: int, length: int) 
     left, right = np.stack([0 * through, through], 1), np.stack([through, 0 * through], 1)
 
     fate = rng.random(count)
-    apart, half, lost = fate < 0.01, (fate > 0.01) & (fate < 0.015), (fate > 0.015) & (fate < 0.02)
+    apart, half, lost = fate < 0.01, (fate > 0.01) & (fate < 0.012), (fate > 0.012) & (fate < 0.015)
     starts[apart, 1] = donor.place(rng, int(apart.sum()), length)
     flag = np.full((count, 2), PAIRED) | np.where(
         rng.random(count)[:, None] < 0.5, [READ1, READ2], [READ2, READ1]
@@ -91,7 +91,8 @@ def draw_pairs(rng: np.random.Generator, donor: Donor, count: int, length: int) 
     flag[lost] |= UNMAPPED
     flag[flag & UNMAPPED > 0] &= ~REVERSE
 
-    clip = np.where(rng.random((count, 2)) < 0.02, rng.integers(5, length // 2, (count, 2)), 0)
+    clip = np.minimum(4 + rng.geometric(1 / 18, (count, 2)), length // 2)
+    clip[rng.random((count, 2)) >= 0.02] = 0
     clip[through > 0] = 0
     at_left = rng.random((count, 2)) < 0.5
     left, right = left + clip * at_left, right + clip * ~at_left
