@@ -238,7 +238,7 @@ def test_borders_are_enough(secondary: float, missing: float, size: int) -> None
 def test_borders_are_few() -> None:
     rows = reads(random.Random(2), 0, 0)
     inner = encode(rows[200:600])
-    near = sum(row[2] < rows[200][2] + 100 for row in rows[200:600])
+    near = sum(row[2] < rows[200][2] + 1024 for row in rows[200:600])
     reach = sum(row[2] + 260 > rows[599][2] for row in rows[200:600])
     assert 0 < len(inner.border_index) < near + reach + 30
 

@@ -100,14 +100,14 @@ cdef double row_cost(const uint32_t *counts, const uint16_t *row, const uint8_t 
 cdef class Model:
     """How often which bytes occur in some data: what `encode` needs, and what it will give.
 
-    ``size``: bytes that ``encode()`` returns, to within a few.
+    ``size``: bytes that ``encode()`` returns, to within a few; ``count``: how many different bytes occur.
     """
 
     cdef const uint8_t[::1] data
     cdef Shape shape
     cdef uint8_t symbols[256]
     cdef uint8_t scales[256]
-    cdef int count
+    cdef readonly int count
     cdef uint32_t *counts
     cdef uint16_t *rows
     cdef Buffer table
