@@ -3,6 +3,7 @@
 # make lint    ruff, mypy, snakefmt, snakemake --lint
 # make fuzz    a million mutations of all that is read, on the bounds-checked build
 # make bench   the table and the plot of benchmarks/README.md
+# make bench-scale  how cost grows with reads, depth and read length
 # make dist    sdist and wheel, installed and tried in an empty environment
 #
 # Each does all set-up that it needs: a virtual environment in .venv with the package built into it.
@@ -16,11 +17,12 @@ CORES  ?= $(shell nproc)
 
 INSTALLED = $(VENV)/.installed
 LINTERS   = $(VENV)/.linters
+PLOTTERS  = $(VENV)/.plotters
 CHECKED   = build/checked/.built
 DEMO      = demo
 COHORT    = $(DEMO)/data/samples.tsv
 
-.PHONY: demo test fuzz lint bench dist setup clean
+.PHONY: demo test fuzz lint bench bench-scale dist setup clean
 
 setup: $(INSTALLED)
 
@@ -30,6 +32,10 @@ $(INSTALLED): pyproject.toml setup.py $(KERNELS)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --config-settings editable_mode=compat --editable '.[test,workflow]'
 	$(BIN)/python -m compileall -q bams3
+	@touch $@
+
+$(PLOTTERS): $(INSTALLED)
+	@$(BIN)/python -m pip install --quiet --group bench
 	@touch $@
 
 $(LINTERS): $(INSTALLED)
@@ -69,8 +75,11 @@ lint: $(LINTERS) $(COHORT)
 	cd $(DEMO) && $(RUN) snakemake --snakefile $(CURDIR)/workflow/Snakefile \
 	    --configfile $(CURDIR)/examples/cohort/config.yaml --lint
 
-bench: $(INSTALLED)
+bench: $(PLOTTERS)
 	$(BIN)/python benchmarks/run.py
+
+bench-scale: $(PLOTTERS)
+	$(BIN)/python benchmarks/run.py --scale
 
 dist: $(INSTALLED)
 	rm -rf dist build/dist-venv

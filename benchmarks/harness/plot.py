@@ -14,7 +14,7 @@ import matplotlib as mpl
 mpl.use("svg")
 import matplotlib.pyplot as plt
 
-OURS, THEIRS, FLOOR = "#0072b2", "#999999", "#d55e00"  # told apart by the colour-blind too
+OURS, THEIRS, MORE = "#0072b2", "#999999", "#d55e00"  # told apart by the colour-blind too
 PEERS = ("#999999", "#e69f00", "#009e73", "#cc79a7")
 mpl.rcParams.update(
     {"svg.hashsalt": "bams3", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
@@ -58,13 +58,15 @@ def draw_sizes(axes: plt.Axes, sizes: dict[str, dict[str, float]]) -> None:
 def draw_times(axes: plt.Axes, rows: list[dict]) -> None:
     for at, row in enumerate(rows):
         factor = row["theirs"] / row["ours"]
-        axes.barh(at, factor - 1, left=1, color=OURS if factor >= 1 else FLOOR)
-        axes.text(max(factor, 1), at, f" {factor:.3g} x less than {row['peer']}", va="center", fontsize=7)
+        axes.barh(at, factor - 1, left=1, color=OURS if factor >= 1 else MORE)
+        times = f"{factor:.3g} x less" if factor >= 1 else f"{1 / factor:.3g} x more"
+        axes.text(max(factor, 1), at, f" {times} than {row['peer']}", va="center", fontsize=7)
     axes.set_yticks(range(len(rows)), [f"{row['what']}; {row['data']}" for row in rows])
     axes.set_xscale("log")
     axes.axvline(1, color="black", linewidth=0.8)
     axes.set(title="CPU time: how many times less than its peers bams3 needs", ylim=(len(rows), -1))
-    axes.set_xlim(right=axes.get_xlim()[1] * 8)
+    axes.set_xlim(right=axes.get_xlim()[1] * 12)
+    axes.xaxis.set_major_formatter("{x:g}")
 
 
 def scale(rows: list[dict]) -> plt.Figure:
@@ -95,7 +97,7 @@ def draw_growth(axes: plt.Axes, what: str, rows: list[dict]) -> None:
                 lines[row["peer"]].append((row["value"], row["theirs"] / unit))
     colours = iter(PEERS * 2)
     for name, points in lines.items():
-        axes.plot(*zip(*sorted(set(points)), strict=True), "o-", label=name, markersize=3,
+        axes.plot(*zip(*sorted(set(points)), strict=True), marker="o", label=name, markersize=3,
                   color=OURS if name.startswith("bams3") else next(colours),
                   linestyle="--" if name.endswith("coverage -n") else "-")  # fmt: skip
     axes.set_xscale("log")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from harness import coverage
 from harness.bench import Bench
@@ -34,14 +35,14 @@ def axes(scale: float) -> dict[str, dict[float, Alignments]]:
 
 
 def rows(bench: Bench, scale: float) -> Iterator[tuple[str, float, Row]]:
-    """(what grows, its value, row)."""
+    """(what grows, its value, row). The floors are for other data."""
     formats = {name: FORMATS[name] for name in (BAM, CRAM)}
     for axis, data in axes(scale).items():
         for value, alignments in data.items():
             made = [*convert(bench, alignments, formats), *coverage.summary(bench, alignments)]
             made.insert(1, throughput(alignments, made))
             for row in made:
-                yield axis, value, row
+                yield axis, value, replace(row, floor=None)
             for path in (bench.dataset(alignments), *bench.scratch.glob(f"{alignments.bam.stem}.*")):
                 remove(path)
 

@@ -10,7 +10,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from simulator.alignment import Cigars, cigar_of, edits_of
 from simulator.genome import BASES, Donor, Genome
-from simulator.instruments import INSTRUMENTS, Instrument, pair_names, qualities
+from simulator.instruments import INSTRUMENTS, pair_names, qualities
 from simulator.records import (
     DUPLICATE,
     FIXED,
@@ -25,6 +25,7 @@ from simulator.records import (
     SUPPLEMENTARY,
     UNMAPPED,
     assemble,
+    int32,
     integer,
     pack,
     reg2bin,
@@ -79,7 +80,7 @@ def draw_pairs(rng: np.random.Generator, donor: Donor, count: int, length: int) 
     left, right = np.stack([0 * through, through], 1), np.stack([through, 0 * through], 1)
 
     fate = rng.random(count)
-    apart, half, lost = fate < 0.01, (fate > 0.01) & (fate < 0.015), (fate > 0.015) & (fate < 0.02)
+    apart, half, lost = fate < 0.01, (fate > 0.01) & (fate < 0.012), (fate > 0.012) & (fate < 0.015)
     starts[apart, 1] = donor.place(rng, int(apart.sum()), length)
     flag = np.full((count, 2), PAIRED) | np.where(
         rng.random(count)[:, None] < 0.5, [READ1, READ2], [READ2, READ1]
@@ -91,7 +92,8 @@ def draw_pairs(rng: np.random.Generator, donor: Donor, count: int, length: int) 
     flag[lost] |= UNMAPPED
     flag[flag & UNMAPPED > 0] &= ~REVERSE
 
-    clip = np.where(rng.random((count, 2)) < 0.02, rng.integers(5, length // 2, (count, 2)), 0)
+    clip = np.minimum(4 + rng.geometric(1 / 18, (count, 2)), length // 2)
+    clip[rng.random((count, 2)) >= 0.02] = 0
     clip[through > 0] = 0
     at_left = rng.random((count, 2)) < 0.5
     left, right = left + clip * at_left, right + clip * ~at_left
@@ -195,7 +197,7 @@ class ShortBatch:
         reads: Reads,
         rows: np.ndarray,
         length: int,
-        instrument: Instrument,
+        quality: np.ndarray,
     ):
         windows = sliding_window_view(donor.codes, length)
         left, right = reads.left[rows], reads.right[rows]
@@ -206,7 +208,6 @@ class ShortBatch:
         codes[odd] = np.where(self.clipped[odd], windows[reads.foreign[rows[odd]]], codes[odd])
         unmapped = np.flatnonzero(reads.flag[rows] & UNMAPPED)
         codes[unmapped] = rng.integers(0, 4, (len(unmapped), length), np.uint8)
-        quality = qualities(rng, len(rows), length, instrument)
         backwards = reads.flag[rows] & REVERSE > 0
         quality[backwards] = quality[backwards, ::-1]
         wrong = rng.random(codes.shape, np.float32) < ERROR[quality]
@@ -270,21 +271,31 @@ def split_alignments(genome: Genome, reads: Reads, cigars: Cigars) -> dict[int, 
 
 
 def short_tags(
-    reads: Reads, rows: np.ndarray, batch: ShortBatch, cigars: Cigars, group: bytes, split: dict[int, bytes]
-) -> list[bytes]:
-    """NM MD AS XS RG SA MC MQ, as bwa mem and samblaster write them."""
+    reads: Reads, rows: np.ndarray, batch: ShortBatch, cigars: Cigars, group: bytes, split: dict[int, bytes],
+    mate_score: np.ndarray,
+) -> list[bytes]:  # fmt: skip
+    """NM MD AS XS RG SA, as bwa mem writes them, and MQ MC ms, as samtools fixmate -m."""
     mate = reads.owner[rows] ^ 1
     second = np.where(batch.nm * 7 + reads.pos[rows] & 3, 0, 19 + (reads.pos[rows] >> 2 & 15))
     second = np.where(reads.mapq[rows] == 0, batch.score, second)
-    columns = [rows, reads.cigar[rows], batch.nm, batch.score, second, reads.cigar[mate], reads.mapq[mate]]
+    columns = [
+        rows,
+        reads.cigar[rows],
+        batch.nm,
+        batch.score,
+        second,
+        reads.cigar[mate],
+        reads.mapq[mate],
+        mate_score,
+    ]
     result = []
-    for md, (row, cigar, nm, score, other, mate_cigar, mate_mapq) in zip(
+    for md, (row, cigar, nm, score, other, mate_cigar, mate_mapq, sum_of_mate) in zip(
         batch.md, zip(*(column.tolist() for column in columns), strict=True), strict=True
     ):
-        mates = text(b"MC", cigars.texts[mate_cigar]) + integer(b"MQ", mate_mapq) if mate_cigar else b""
+        mates = int32(b"MQ", mate_mapq) + text(b"MC", cigars.texts[mate_cigar]) if mate_cigar else b""
         edits = integer(b"NM", nm) + text(b"MD", md) if cigar else b""
         scores = integer(b"AS", score if cigar else 0) + integer(b"XS", other if cigar else 0)
-        result.append(edits + scores + group + split.get(row, b"") + mates)
+        result.append(edits + scores + group + split.get(row, b"") + mates + int32(b"ms", sum_of_mate))
     return result
 
 
@@ -303,21 +314,28 @@ def short_records(
     group = text(b"RG", sample.encode())
     contig = np.where(reads.contig < 0, -1, reads.contig + genome.first)
     order = np.lexsort((reads.pos, contig & 0x7FFFFFFF))
-    parts = np.split(order, [int((contig >= 0).sum())])
-    for placed, part in zip((True, False), parts, strict=True):
-        for at in range(0, len(part), BATCH):
-            rows = part[at : at + BATCH]
-            batch = ShortBatch(rng, genome, donor, reads, rows, length, instrument)
-            name = [names[pair] for pair in (reads.owner[rows] >> 1).tolist()]
-            cigar = [cigars.packed[number] for number in reads.cigar[rows].tolist()]
-            body, sizes = bodies(reads, rows, batch, length)
-            mate = reads.owner[rows] ^ 1
-            fixed = np.zeros(len(rows), FIXED)
-            fixed["ref"], fixed["pos"], fixed["tlen"] = contig[rows], reads.pos[rows], tlen[rows]
-            fixed["next_ref"], fixed["next_pos"] = contig[mate], reads.pos[mate]
-            fixed["flag"], fixed["mapq"], fixed["l_seq"] = reads.flag[rows], reads.mapq[rows], sizes
-            fixed["bin"] = reg2bin(reads.pos[rows], reads.end[rows])
-            fixed["l_name"] = [len(x) for x in name]
-            fixed["n_cigar"] = [len(x) // 4 for x in cigar]
-            tags = short_tags(reads, rows, batch, cigars, group, split)
-            yield placed, assemble(fixed, name, cigar, body, tags)
+    places = [(True, order[contig[order] >= 0]), (False, order[contig[order] < 0])]
+    batches = [
+        (placed, part[at : at + BATCH]) for placed, part in places for at in range(0, len(part), BATCH)
+    ]
+    # Qualities are drawn twice: a record tells the sum of its mate's, which comes later.
+    seed, score = int(rng.integers(1 << 32)), np.zeros(len(order), np.int64)
+    for number, (_, rows) in enumerate(batches):
+        quality = qualities(np.random.default_rng([seed, number]), len(rows), length, instrument)
+        score[rows] = np.where(quality >= 15, quality, 0).sum(1, dtype=np.int64)
+    for number, (placed, rows) in enumerate(batches):
+        quality = qualities(np.random.default_rng([seed, number]), len(rows), length, instrument)
+        batch = ShortBatch(rng, genome, donor, reads, rows, length, quality)
+        name = [names[pair] for pair in (reads.owner[rows] >> 1).tolist()]
+        cigar = [cigars.packed[number] for number in reads.cigar[rows].tolist()]
+        body, sizes = bodies(reads, rows, batch, length)
+        mate = reads.owner[rows] ^ 1
+        fixed = np.zeros(len(rows), FIXED)
+        fixed["ref"], fixed["pos"], fixed["tlen"] = contig[rows], reads.pos[rows], tlen[rows]
+        fixed["next_ref"], fixed["next_pos"] = contig[mate], reads.pos[mate]
+        fixed["flag"], fixed["mapq"], fixed["l_seq"] = reads.flag[rows], reads.mapq[rows], sizes
+        fixed["bin"] = reg2bin(reads.pos[rows], reads.end[rows])
+        fixed["l_name"] = [len(x) for x in name]
+        fixed["n_cigar"] = [len(x) // 4 for x in cigar]
+        tags = short_tags(reads, rows, batch, cigars, group, split, score[mate])
+        yield placed, assemble(fixed, name, cigar, body, tags)

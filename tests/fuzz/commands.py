@@ -196,6 +196,7 @@ class Commands:
         with tempfile.TemporaryDirectory(dir=self._folder) as place:
             work = Path(shutil.copytree(self._pristine, Path(place) / "work"))
             change(work / name, chance)
+            (work / "x.bam.bai").touch()  # an index that is older than its BAM is warned of
             for number, command in enumerate(chance.sample(commands, min(2, len(commands)))):
                 places = {"OUT": work / f"out{number}"} | {name: work / name for name in FILES}
                 with captured() as errors:
@@ -204,9 +205,8 @@ class Commands:
                     errors.seek(0)
                     said = errors.read().decode(errors="replace")
                 left = [*work.glob(f".out{number}*"), *work.glob(f"out{number}.*")]
-                check(
-                    f"{what}: {' '.join(command)}: {code}: {said}", code, said, left, command[0] == "verify"
-                )
+                where = f"{what}: {' '.join(command)}: {code}: {said.replace(place, '')}"
+                check(where, code, said, left, command[0] == "verify")
 
 
 def check(where: str, code: int, said: str, left: list[Path], several: bool) -> None:
