@@ -157,7 +157,10 @@ class Footer:
             "".join(texts).encode("utf-8", "surrogateescape")
         except (TypeError, ValueError) as error:
             raise FormatError(f"{name}: damaged chunk: its footer makes no sense ({error})") from error
-        if not all(type(number) is int and -1 <= number < 1 << 40 for number in numbers):
+        if not (
+            all(type(number) is int and -1 <= number < 1 << 40 for number in numbers)
+            and self.reference_id < 1 << 31
+        ):
             raise FormatError(
                 f"{name}: damaged chunk: its footer has an impossible window, reference or zone map"
             )
