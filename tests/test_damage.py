@@ -133,6 +133,7 @@ def test_every_command_says_it_in_one_line(dataset: Path, tmp_path: Path) -> Non
         (set_stream("pos", 2, -1), "impossible"),
         (set_stream("pos", 2, 1.5), "impossible"),
         (set_stream("pos", 1, 0), "impossible"),
+        (lambda f: f.update(reference_id=1 << 31), "impossible"),
         (lambda f: f["row_groups"][0].update(records=0), "impossible"),
         (lambda f: f["row_groups"][0].update(records=1 << 40), "impossible"),
         (lambda f: f["row_groups"][0].update(records=60_000), "stream|shorter"),
