@@ -246,6 +246,14 @@ def test_the_checked_build(request: pytest.FixtureRequest) -> None:
     assert result.returncode == 0, result.stdout[-3000:]
 
 
+def test_an_index_of_other_row_groups(dataset: Path) -> None:
+    reader = DatasetReader(dataset)
+    reader.index[0].row_groups.append(reader.index[0].row_groups[-1])
+    with pytest.raises(FormatError, match="index tells of other row groups"):
+        _ = reader.chunk(reader.index[0]).footer
+    assert any("other row groups" in problem for problem in verify(reader))
+
+
 def test_unlike_things_are_not_datasets(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "no"):
         with pytest.raises(DatasetError, match="not a bams3 dataset"):

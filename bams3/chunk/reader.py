@@ -64,6 +64,10 @@ class Chunk:
             )
         footer = Footer.from_bytes(tail, self.name)
         footer.check(self.size - wanted, self.name)
+        if self._zones is not None and len(self._zones) != len(footer.row_groups):
+            raise FormatError(
+                f"{self.name}: the dataset's index tells of other row groups; restore it, or convert again"
+            )
         return footer
 
     @property
