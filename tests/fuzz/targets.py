@@ -151,7 +151,7 @@ def read_chunk(data: bytes) -> None:
 
 def changed_bam(seeds: Seeds, chance: random.Random) -> bytes:
     """An uncompressed BAM; mostly only its records are mutated."""
-    data = b"".join(BlockReader(io.BytesIO(seeds.choose(chance).bam), name="seed"))
+    data = b"".join(BlockReader(io.BytesIO(seeds.choose(chance).bam), name="seed").pieces())
     keep = data.find(b"\0", 12) if chance.random() < 0.8 else 0
     return data[:keep] + mutated(data[keep:], chance)
 
