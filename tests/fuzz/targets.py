@@ -12,12 +12,14 @@ from typing import Any
 from bams3.chunk.reader import Chunk
 from bams3.chunk.writer import compress_row_group
 from bams3.codec import Columns, streams
+from bams3.dataset.layout import DEFAULT_CHUNK_SIZE
 from bams3.errors import Bams3Error
-from bams3.operations.convert import cut_row_groups
 from bams3.operations.coverage import depth_array
+from bams3.operations.cut import cut_row_groups
 from bams3.sources.bam import BamSource
 from bams3.sources.bgzf import BlockReader
 from bams3.sources.index import Index
+from bams3.sources.records import join
 from fuzz.mutate import lies, mutated, with_footer
 from fuzz.seeds import Seeds
 
@@ -159,7 +161,8 @@ def changed_bam(seeds: Seeds, chance: random.Random) -> bytes:
 def read_bam(data: bytes) -> None:
     """What validation lets pass comes back bit for bit."""
     source = BamSource("bam", "raw", io.BytesIO(data))
-    for reference_id, _, block in cut_row_groups(source.blocks()):
+    for records in cut_row_groups(source.blocks(), DEFAULT_CHUNK_SIZE):
+        block, reference_id = join(records.pieces), records.reference_id
         group = compress_row_group(block, reference_id, 1)
         raw = {
             name: streams.decompress(name, codec, stored, length)
