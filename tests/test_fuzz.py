@@ -93,7 +93,7 @@ class Unraisable:
 def test_a_campaign_finds_what_goes_wrong(read, says: list[str], tmp_path: Path) -> None:
     """And goes on with the next input."""
     target = Target(1, lambda _, chance: chance.random(), read)
-    job = Campaign({"x": target}, seeds=None, workers=2, timeout=0.3, folder=tmp_path)  # type: ignore[arg-type]
+    job = Campaign({"x": target}, seeds=None, workers=2, timeout=2, folder=tmp_path)  # type: ignore[arg-type]
     assert job.run(4)["x"] == (4, 4 if read is refuse else 0)
     assert [kind[: len(text)] for kind, text in zip(job.failures, says, strict=True)] == says
     assert list(job.failures.values()) == [4] * len(says)
