@@ -6,7 +6,7 @@ from pathlib import Path
 import hostile
 import pysam
 import pytest
-from hypothesis import HealthCheck, Phase, find, given, settings
+from hypothesis import HealthCheck, Phase, assume, find, given, settings
 
 # Broken, yet samtools 1.16 prints them without an error.
 LENIENT = {

@@ -117,6 +117,7 @@ class _Worker:
         self._since = _fork.RawArray("d", [0.0])
         self.tried = _fork.RawArray("q", len(campaign.targets))
         self.refused = _fork.RawArray("q", len(campaign.targets))
+        self._finished = False
         self._start(slot)
 
     @property
@@ -133,6 +134,8 @@ class _Worker:
 
     def watch(self) -> bool:
         """Is there more to do? Fetches failures; restarts the process if an input killed it, or takes too long."""
+        if self._finished:
+            return False
         hangs = time.monotonic() - self._since[0] > self._campaign.timeout
         ended = not self._process.is_alive()
         if hangs and not ended:
@@ -142,11 +145,13 @@ class _Worker:
         if not hangs and not ended:
             return True
         if ended and self._process.exitcode == 0:
+            self._finished = True
             return False
         number = self._now[0]
         ending = f"killed by signal {-(self._process.exitcode or 0)}" if ended else "hangs"
         self._campaign.fail(number, ending)
-        if number + self._campaign.workers >= self._inputs:
+        self._finished = number + self._campaign.workers >= self._inputs
+        if self._finished:
             return False
         self._start(number + self._campaign.workers)
         return True
