@@ -1,10 +1,10 @@
-"""Bytes at a URI: read, read a range, write whole or not at all, list, delete.
+"""Bytes at a URI: read, read ranges, write whole or not at all, list, delete.
 
 `open_storage(uri)` gives a `Storage` rooted at a dataset (or any prefix); its paths are relative,
-with "/" between components. Nothing here knows genomics.
+with "/" between components. Nothing here knows genomics. docs/object-storage.md is for users.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import BinaryIO, Protocol
 
@@ -12,9 +12,15 @@ from bams3.errors import UsageError
 
 
 class Storage(Protocol):
-    """What a place for objects can do. A missing object raises FileNotFoundError."""
+    """What a place for objects can do; safe to call from many threads.
+
+    A missing object raises FileNotFoundError, a refusal PermissionError, any other failure OSError; each with
+    `filename` (a path or URI, without secrets) and one line in `strerror`. Nothing is kept of what was read, so
+    reading again, as one does where a checksum does not match, fetches again.
+    """
 
     root: str
+    """The place, to be shown: a path, or a URI without user, password and query."""
 
     def get(self, path: str) -> bytes:
         """All bytes of an object."""
@@ -24,8 +30,16 @@ class Storage(Protocol):
         """`length` bytes from offset `start`, fewer where the object ends before."""
         ...
 
+    def get_ranges(self, path: str, ranges: Sequence[tuple[int, int]]) -> Sequence[bytes]:
+        """The bytes of many (start, length) of one object, in the order given, each as `get_range` gives it."""
+        ...
+
     def size(self, path: str) -> int:
         """Length of an object in bytes."""
+        ...
+
+    def sizes(self, prefix: str = "") -> dict[str, int]:
+        """Path → length in bytes of all objects below a prefix, sorted by path."""
         ...
 
     def exists(self, path: str) -> bool:
@@ -38,6 +52,10 @@ class Storage(Protocol):
 
     def put(self, path: str, data: bytes) -> None:
         """Write an object: it appears whole or not at all."""
+        ...
+
+    def put_new(self, path: str, data: bytes) -> None:
+        """Write an object that must not exist yet: of many writers one succeeds, others get FileExistsError."""
         ...
 
     def create(self, path: str) -> AbstractContextManager[BinaryIO]:
@@ -58,12 +76,31 @@ class Storage(Protocol):
 
 
 def open_storage(uri: str) -> Storage:
-    """The storage behind a URI: a local path or file://. Raises UsageError for a scheme that is not supported."""
+    """The storage behind a URI: s3://, gs://, http(s):// (read-only), file:// or a local path.
+
+    Raises UsageError for another scheme, or where what is needed for it is not installed or not configured.
+    """
     scheme, separator, rest = str(uri).partition("://")
-    if not separator:
-        rest = str(uri)
-    elif scheme != "file":
-        raise UsageError(f"{uri}: {scheme}:// is not supported in this version; use a local path")
+    if separator and scheme in ("s3", "gs", "http", "https"):
+        from bams3.storage.remote import RemoteStorage
+
+        return RemoteStorage(uri)
+    if separator and scheme != "file":
+        raise UsageError(f"{uri}: {scheme}:// is not supported; use s3://, gs://, https:// or a local path")
     from bams3.storage.local import LocalStorage
 
-    return LocalStorage(rest)
+    return LocalStorage(rest if separator else str(uri))
+
+
+def open_object(uri: str) -> tuple[Storage, str]:
+    """The storage that an object's URI lies in, and the object's path there."""
+    place, mark, query = (
+        str(uri).partition("?") if str(uri).startswith(("http://", "https://")) else (str(uri), "", "")
+    )
+    folder, slash, name = place.rpartition("/")
+    return open_storage((folder or slash or ".") + mark + query), name
+
+
+def is_remote(uri: str) -> bool:
+    """Does the URI name something that is not a file of this machine?"""
+    return "://" in str(uri) and not str(uri).startswith("file://")

@@ -2,8 +2,8 @@
 
 import io
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, BinaryIO
 
 TEMPORARY = ".incomplete-"  # prefix of files that are being written
@@ -38,21 +38,36 @@ class LocalStorage:
         with open(self._file(path), "rb") as file:
             return os.pread(file.fileno(), length, start)
 
+    def get_ranges(self, path: str, ranges: Sequence[tuple[int, int]]) -> Sequence[bytes]:
+        with open(self._file(path), "rb") as file:
+            return [os.pread(file.fileno(), length, start) for start, length in ranges]
+
     def size(self, path: str) -> int:
         return os.stat(self._file(path)).st_size
+
+    def sizes(self, prefix: str = "") -> dict[str, int]:
+        return {path: self.size(path) for path in self.list(prefix)}
 
     def exists(self, path: str) -> bool:
         return os.path.isfile(self._file(path))
 
     def list(self, prefix: str = "") -> Iterator[str]:
-        return (path for path in self._walk(prefix) if not os.path.basename(path).startswith(TEMPORARY))
+        return iter(sorted(p for p in self._walk(prefix) if not os.path.basename(p).startswith(TEMPORARY)))
 
     def put(self, path: str, data: bytes) -> None:
         with self.create(path) as file:
             file.write(data)
 
+    def put_new(self, path: str, data: bytes) -> None:
+        with self._create(path, os.link) as file:
+            file.write(data)
+
+    def create(self, path: str) -> AbstractContextManager[BinaryIO]:
+        return self._create(path, os.replace)
+
     @contextmanager
-    def create(self, path: str) -> Iterator[BinaryIO]:
+    def _create(self, path: str, appear: Callable[[str, str], None]) -> Iterator[BinaryIO]:
+        """A temporary file to write into, which `appear` then gives its place."""
         target = self._file(path)
         folder, name = os.path.split(target)
         os.makedirs(folder, exist_ok=True)
@@ -62,11 +77,10 @@ class LocalStorage:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(temporary, target)
-        except BaseException:
+            appear(temporary, target)
+        finally:
             if os.path.exists(temporary):
                 os.unlink(temporary)
-            raise
 
     def delete(self, path: str) -> None:
         if self.exists(path):

@@ -1,0 +1,242 @@
+"""Connections to object stores: where a bucket is, and with which credentials.
+
+What is configured is configured as for the AWS command line (environment, profiles); see docs/object-storage.md.
+"""
+
+import os
+import urllib.error
+import urllib.request
+from contextlib import suppress
+from datetime import timedelta
+from functools import lru_cache
+from typing import Any
+
+from bams3.errors import UsageError
+
+NO_SIGN_REQUEST = "BAMS3_NO_SIGN_REQUEST"  # environment: anonymous requests
+REQUEST_PAYER = "AWS_REQUEST_PAYER"  # environment: "requester"
+TIMEOUT = "BAMS3_TIMEOUT"  # environment: seconds without a byte after which a request has failed
+
+DEFAULT_TIMEOUT = 30.0
+CONNECT_TIMEOUT = 5.0  # seconds
+LONGEST_REQUEST = 20  # timeouts
+CREDENTIALS_KEPT = timedelta(minutes=5)  # botocore renews temporary ones ten minutes before they end
+DEFAULT_REGION = "us-east-1"
+UPLOAD_RETRIES = 9
+
+_ONCE: Any = {"max_retries": 0}
+_REPEATED: Any = {"max_retries": UPLOAD_RETRIES, "retry_timeout": timedelta(minutes=3)}
+_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+
+# Changes in any of these make another connection.
+_SETTINGS = (
+    NO_SIGN_REQUEST, REQUEST_PAYER, TIMEOUT, *_KEYS, "AWS_PROFILE", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_CA_BUNDLE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_REGION", "AWS_DEFAULT_REGION", "GOOGLE_BASE_URL",
+    "GOOGLE_APPLICATION_CREDENTIALS",
+)  # fmt: skip
+
+
+class Connection:
+    """A bucket, or a web server, and the credentials for it.
+
+    `store` and `uploads` are obstore's stores of it. The first makes every request once, since `requests.perform`
+    repeats them; the second repeats parts of uploads by itself, since obstore makes many requests of one call there.
+    """
+
+    store: Any
+    uploads: Any = None
+
+    def __init__(self, scheme: str, place: str) -> None:
+        """`place`: a bucket, or the URL of a web server. Raises UsageError for what is missing to connect."""
+        try:
+            from obstore import store
+            from obstore.exceptions import BaseError
+        except ImportError:
+            raise UsageError(_missing(scheme, "obstore")) from None
+        self.scheme, self.place = scheme, place
+        self._s3 = _S3Settings() if scheme == "s3" else None
+        try:
+            if self._s3:
+                self._connect_s3(self._s3)
+            elif scheme == "gs":
+                options: Any = {"skip_signature": True} if anonymous() else {}
+                options["client_options"] = _client(os.environ.get("GOOGLE_BASE_URL", ""))
+                self.store = store.GCSStore(place, retry_config=_ONCE, **options)
+                self.uploads = store.GCSStore(place, retry_config=_REPEATED, **options)
+            else:
+                self.store = store.HTTPStore(place, client_options=_client(place), retry_config=_ONCE)
+        except (ValueError, BaseError) as error:
+            raise UsageError(f"{scheme}://: {str(error).splitlines()[0]}") from None
+
+    def _connect_s3(self, settings: "_S3Settings") -> None:
+        from obstore.store import S3Store
+
+        options = settings.credentials | {"region": settings.region, "request_payer": settings.request_payer}
+        if settings.endpoint:
+            options["endpoint"] = settings.endpoint
+        elif "." not in self.place:  # AWS itself; its certificate stands for one label of a name
+            options["virtual_hosted_style_request"] = True
+        options["client_options"] = _client(settings.endpoint)
+        self.store = S3Store(self.place, retry_config=_ONCE, **options)
+        self.uploads = S3Store(self.place, retry_config=_REPEATED, **options)
+
+    def move(self, region: str) -> bool:
+        """Go to the region that the bucket is in ("": ask where). False if that is where we are."""
+        if self._s3 is None:
+            return False
+        region = region or self._region_of_bucket(self._s3.endpoint)
+        if region in ("", self._s3.region):
+            return False
+        self._s3.region = region
+        self._connect_s3(self._s3)
+        return True
+
+    def _region_of_bucket(self, endpoint: str) -> str:
+        """The region of the bucket, as S3 says to everyone who asks for its head; "" if it does not."""
+        url = f"{endpoint or 'https://s3.amazonaws.com'}/{self.place}"
+        opener, request = urllib.request.build_opener(_NoRedirect), urllib.request.Request(url, method="HEAD")
+        try:
+            with opener.open(request, timeout=CONNECT_TIMEOUT) as answer:
+                return str(answer.headers.get("x-amz-bucket-region", ""))
+        except urllib.error.HTTPError as error:
+            return str(error.headers.get("x-amz-bucket-region", ""))
+        except OSError:
+            return ""
+
+    def abort_uploads(self, prefix: str) -> None:
+        """Abort the uploads below a prefix that were begun and not ended; obstore has no call to find them.
+
+        A store that has no list of them, or does not let us see it, keeps them until its own rules remove them.
+        """
+        if self._s3 is None:
+            return
+        client = self._s3.client()
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        with suppress(ClientError, BotoCoreError):
+            for page in client.get_paginator("list_multipart_uploads").paginate(
+                Bucket=self.place, Prefix=prefix
+            ):
+                for upload in page.get("Uploads", []):
+                    client.abort_multipart_upload(
+                        Bucket=self.place, Key=upload["Key"], UploadId=upload["UploadId"]
+                    )
+
+
+class _S3Settings:
+    """What the environment, or else the profile, says of S3: `region`, `endpoint` ("": AWS), `credentials` (options of
+    obstore), `request_payer`."""
+
+    def __init__(self) -> None:
+        environment = os.environ
+        self.endpoint = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL") or ""
+        self.region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or ""
+        self.request_payer = environment.get(REQUEST_PAYER, "").lower() in ("requester", "true")
+        self.credentials: dict[str, Any] = {}
+        if anonymous():
+            self.credentials = {"skip_signature": True}
+        elif environment.get(_KEYS[0]) and environment.get(_KEYS[1]) and not _has_profiles():
+            self.credentials = {key.lower()[4:]: environment[key] for key in _KEYS if environment.get(key)}
+        else:
+            self._ask_boto3()
+        self.endpoint = self.endpoint.rstrip("/")
+        self.region = self.region or DEFAULT_REGION
+
+    def _ask_boto3(self) -> None:
+        """The session's chain: environment, profile, single sign-on, role, container, instance."""
+        try:
+            import botocore.session
+            from botocore.configprovider import ConfiguredEndpointProvider
+            from botocore.exceptions import BotoCoreError
+            from obstore.auth.boto3 import Boto3CredentialProvider
+        except ImportError:
+            raise UsageError(_missing("s3", "boto3")) from None
+        try:
+            session = botocore.session.Session()
+            if not self.endpoint:
+                profile = session.get_scoped_config()
+                self.endpoint = ConfiguredEndpointProvider(session.full_config, profile, "s3").provide() or ""
+            self.region = self.region or session.get_config_variable("region") or ""
+            self.credentials = {"credential_provider": Boto3CredentialProvider(session, ttl=CREDENTIALS_KEPT)}
+        except BotoCoreError as error:
+            raise UsageError(f"s3://: {error}") from None
+        except ValueError:  # there are none
+            raise UsageError(
+                "s3://: no AWS credentials were found (environment, profile, role); configure some, "
+                "or read a public bucket with --no-sign-request"
+            ) from None
+
+    def client(self) -> Any:
+        """boto3's client with these settings."""
+        try:
+            import boto3
+            from botocore import UNSIGNED
+            from botocore.config import Config
+        except ImportError:
+            raise UsageError(_missing("s3", "boto3")) from None
+        config = Config(
+            s3={"addressing_style": "path"} if self.endpoint else {},
+            signature_version=UNSIGNED if anonymous() else None,
+            retries={"mode": "standard", "total_max_attempts": UPLOAD_RETRIES + 1},
+        )
+        return boto3.client("s3", endpoint_url=self.endpoint or None, region_name=self.region, config=config)
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A redirection is an answer: its headers name the region."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+def connect(scheme: str, place: str) -> Connection:
+    """The connection to a bucket or web server, one for all who ask with the same settings."""
+    return _connect(scheme, place, tuple(os.environ.get(name) for name in _SETTINGS))
+
+
+@lru_cache(maxsize=64)
+def _connect(scheme: str, place: str, settings: tuple[str | None, ...]) -> Connection:
+    return Connection(scheme, place)
+
+
+def anonymous() -> bool:
+    """Are requests not to be signed?"""
+    return os.environ.get(NO_SIGN_REQUEST, "").lower() not in ("", "0", "false", "no")
+
+
+def _has_profiles() -> bool:
+    """Is there a file of profiles, which may name an endpoint or a region?"""
+    return os.path.exists(os.path.expanduser(os.environ.get("AWS_CONFIG_FILE") or "~/.aws/config"))
+
+
+def _missing(scheme: str, package: str) -> str:
+    return f"{scheme}:// needs the package {package}; install it with: pip install 'bams3[remote]'"
+
+
+def _client(endpoint: str) -> dict[str, Any]:
+    """obstore's options of an HTTP client."""
+    from bams3 import __version__
+
+    seconds = _timeout()
+    options: dict[str, Any] = {
+        "allow_http": endpoint.startswith("http://"),
+        "connect_timeout": timedelta(seconds=min(CONNECT_TIMEOUT, seconds)),
+        "read_timeout": timedelta(seconds=seconds),
+        "timeout": timedelta(seconds=LONGEST_REQUEST * seconds),
+        "user_agent": f"bams3/{__version__}",
+    }
+    if bundle := os.environ.get("AWS_CA_BUNDLE"):
+        with open(bundle, "rb") as file:
+            options["root_certificate"] = file.read()
+    return options
+
+
+def _timeout() -> float:
+    text = os.environ.get(TIMEOUT) or str(DEFAULT_TIMEOUT)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0
+    if not 0 < seconds < 86400:
+        raise UsageError(f"{TIMEOUT}={text}: give seconds, more than 0")
+    return seconds

@@ -1,0 +1,101 @@
+"""What goes wrong with a request to an object store, and how it is told.
+
+obstore gives the store's answer as text: "… non-2xx status code: 503 Service Unavailable: <Error>…". The text
+may hold the URL with what is secret in it, so only the status and the store's own code and message are taken.
+"""
+
+import errno
+import re
+
+_STATUS = re.compile(r"non-2xx status code: (\d{3})")
+_CODE = re.compile(r"<Code>([^<]{1,100})</Code>")
+_MESSAGE = re.compile(r"<Message>([^<]{1,300})</Message>")
+_REGION = re.compile(r"<Region>([a-z0-9-]{1,40})</Region>")
+_CAUSE = re.compile(r'(?:message|error): "([^"]{1,100})"')
+
+PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
+SLOW_DOWN = frozenset({429, 503})
+PASSING_CODES = frozenset(
+    {"RequestTimeout", "SlowDown", "InternalError", "ConditionalRequestConflict", "OperationAborted"}
+)
+REGION_CODES = frozenset(
+    {"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"}
+)
+
+
+class RequestError(Exception):
+    """Why a request failed.
+
+    `status` of HTTP, or None where there was no whole answer; `kind`: a word for the log; `said`: the store's
+    code and message; `passing`: may another attempt go well? `region`: where the bucket is, if that is known to
+    be the matter ("" where the store did not say).
+    """
+
+    def __init__(
+        self, kind: str, said: str, *, status: int | None = None, code: str = "", passing: bool = False
+    ) -> None:
+        super().__init__(said)
+        self.kind, self.said, self.status, self.code, self.passing = kind, said, status, code, passing
+        self.slow_down = status in SLOW_DOWN or code == "SlowDown"
+        self.region: str | None = None
+        self.attempts = 1
+
+    @classmethod
+    def of(cls, error: Exception) -> "RequestError":
+        """The fault behind an exception of obstore."""
+        if isinstance(error, RequestError):
+            return error
+        text, _, details = str(error).partition("\n\nDebug source:")
+        status = int(match[1]) if (match := _STATUS.search(text)) else None
+        code = match[1] if (match := _CODE.search(text)) else ""
+        message = match[1] if (match := _MESSAGE.search(text)) else ""
+        if status is not None or "error response:" in text:
+            said = ": ".join(
+                filter(None, [" ".join(filter(None, [str(status or ""), code])), message.rstrip(".")])
+            )
+            fault = cls(
+                "answer", said, status=status, code=code, passing=status in PASSING or code in PASSING_CODES
+            )
+            if code in REGION_CODES or status in (301, 307, 308):
+                fault.region = match[1] if (match := _REGION.search(text)) else ""
+            return fault
+        if "redirect without LOCATION" in text:
+            fault = cls("redirect", "the bucket is in another region", status=301)
+            fault.region = ""
+            return fault
+        if "non-partial response" in text:
+            return cls("whole", "it answers requests for ranges with the whole object", status=200)
+        if "credential" in text:
+            return cls("credentials", "no valid credentials were found", status=401)
+        if "HTTP error" in text or "Requested" in text or "body" in text:
+            timed_out = "TimedOut" in details or "timed out" in text
+            causes = _CAUSE.findall(details)
+            said = "no answer in time" if timed_out else causes[-1] if causes else text.rpartition(": ")[2]
+            return cls("timeout" if timed_out else "broken", said, passing=True)
+        return cls("failure", text.splitlines()[0].partition("http")[0].strip() or "unknown failure")
+
+    def error(self, name: str) -> OSError:
+        """As the exception that a caller of a `Storage` meets; `name` is the object's URI, without secrets."""
+        if self.status == 404:
+            what = f"no such bucket ({self.said})" if self.code == "NoSuchBucket" else "no such object"
+            return FileNotFoundError(errno.ENOENT, what, name)
+        if self.status in (401, 403):
+            what = (
+                f"access refused ({self.said or self.status}); check the credentials and what they allow, "
+                "or read a public bucket with --no-sign-request"
+            )
+            return PermissionError(errno.EACCES, what, name)
+        if self.region is not None:
+            what = f"the bucket is in another region ({self.said}); set AWS_REGION"
+            return OSError(errno.EREMOTE, what, name)
+        if self.kind == "whole":
+            what = "the server does not serve ranges of bytes (200 instead of 206); use another server, or copy it"
+            return OSError(errno.ENOTSUP, what, name)
+        tried = f", {self.attempts} attempts" if self.attempts > 1 else ""
+        advice = "; try again later" if self.passing else ""
+        return OSError(errno.EIO, f"the store failed ({self.said}{tried}){advice}", name)
+
+
+def replaced(name: str) -> OSError:
+    """The error for an object that is not any more what it was when it was read first."""
+    return OSError(errno.ESTALE, "the object was replaced while it was read; open it again", name)

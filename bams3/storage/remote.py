@@ -1,0 +1,322 @@
+"""Objects in S3, in Google Cloud Storage, or on a web server (to read only), through obstore."""
+
+import errno
+import io
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, BinaryIO, TypeVar
+from urllib.parse import unquote, urlsplit
+
+from bams3.errors import UsageError
+from bams3.storage import ranges as many
+from bams3.storage.connect import Connection, connect
+from bams3.storage.faults import RequestError, replaced
+from bams3.storage.requests import note, perform
+
+Result = TypeVar("Result")
+
+PART = 8 << 20  # bytes of a part of an upload; an object of fewer is one request
+PARTS_IN_FLIGHT = 4
+PAGE = 1000  # objects of a listing, or to delete, in a request
+
+Identity = tuple[str, int]
+"""What an object is told by: its ETag (or, where there is none, when it was changed), and its length."""
+
+
+class RemoteStorage:
+    """`Storage` at a URI s3://bucket/prefix, gs://bucket/prefix or http(s)://host/prefix.
+
+    An object is remembered by its ETag and length when it is read first (and when it is read whole); a range that is
+    read later from another object of that name raises OSError, until this storage has written or deleted it.
+    """
+
+    def __init__(self, uri: str) -> None:
+        scheme, _, rest = uri.partition("://")
+        if scheme in ("http", "https"):
+            url = urlsplit(uri)
+            host = url.netloc.rpartition("@")[2]
+            place, prefix = (
+                f"{scheme}://{url.netloc}{'?' + url.query if url.query else ''}",
+                unquote(url.path),
+            )
+            self._shown = f"{scheme}://{host}/"
+        else:
+            place, _, prefix = rest.partition("/")
+            self._shown = f"{scheme}://{place}/"
+        if not place or not self._shown.removesuffix("/").partition("://")[2]:
+            raise UsageError(
+                f"{uri}: give {scheme}://bucket/path" if scheme in ("s3", "gs") else f"{uri}: not a URL"
+            )
+        self._prefix = prefix.strip("/")
+        if any(part in ("", ".", "..") for part in self._prefix.split("/")) and self._prefix:
+            raise UsageError(
+                f"{self._shown}{self._prefix}: a path with an empty component, . or .. is not supported"
+            )
+        self.root = (self._shown + self._prefix).rstrip("/")
+        self._connection = connect(scheme, place)
+        self._writable = scheme in ("s3", "gs")
+        self._seen: dict[str, Identity] = {}
+
+    def get(self, path: str) -> bytes:
+        self._seen.pop(path, None)
+        return self._read(path, None)
+
+    def get_range(self, path: str, start: int, length: int) -> bytes:
+        return self._read(path, (start, start + length)) if length > 0 else b""
+
+    def get_ranges(self, path: str, ranges: Sequence[tuple[int, int]]) -> Sequence[bytes]:
+        return many.fetch(lambda start, length: self.get_range(path, start, length), ranges)
+
+    def size(self, path: str) -> int:
+        if path not in self._seen:
+            self._remember(path, self._head(path))
+        return self._seen[path][1]
+
+    def exists(self, path: str) -> bool:
+        try:
+            self._head(path)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def sizes(self, prefix: str = "") -> dict[str, int]:
+        found: dict[str, int] = {}
+        last: str | None = None
+        while True:
+            page = self._page(prefix, last)
+            found.update((meta["path"], meta["size"]) for meta in page)
+            if len(page) < PAGE or page[-1]["path"] == last:
+                break
+            last = page[-1]["path"]
+        skip = len(self._prefix) + 1 if self._prefix else 0
+        return {key[skip:]: found[key] for key in sorted(found)}
+
+    def list(self, prefix: str = "") -> Iterator[str]:
+        return iter(self.sizes(prefix))
+
+    def put(self, path: str, data: bytes) -> None:
+        self._write(path)
+        try:
+            self._put(path, data, "overwrite")
+        except RequestError as fault:
+            raise fault.error(self.name(path)) from None
+
+    def put_new(self, path: str, data: bytes) -> None:
+        self._write(path)
+        try:
+            self._put(path, data, "create")
+            return
+        except RequestError as fault:
+            if fault.status not in (409, 412, 501):
+                raise fault.error(self.name(path)) from None
+            # Of attempts before the last one, one may have written the object though its answer was lost.
+            if fault.status != 501 and fault.attempts > 1 and self._holds(path, data):
+                return
+            unconditional = fault.status == 501
+        # A store without conditional writes: what is there is seen, but of two writers at once both may win.
+        if not unconditional or self.exists(path):
+            raise FileExistsError(errno.EEXIST, "another writer has made it", self.name(path))
+        self.put(path, data)
+
+    @contextmanager
+    def create(self, path: str) -> Iterator[BinaryIO]:
+        self._write(path)
+        upload = _Upload(self._connection, self._key(path), self.name(path))
+        try:
+            yield upload  # type: ignore[misc]
+            if upload.parts:
+                upload.finish()
+            else:
+                self.put(path, upload.rest())
+        except BaseException:
+            if upload.parts and not upload.abort():
+                with suppress(OSError):
+                    self._connection.abort_uploads(self._key(path))
+            raise
+
+    def delete(self, path: str) -> None:
+        self._write(path)
+        with suppress(FileNotFoundError):
+            self._delete([self._key(path)], path)
+
+    def delete_incomplete(self) -> None:
+        self._connection.abort_uploads(f"{self._prefix}/" if self._prefix else "")
+
+    def delete_all(self, prefix: str = "") -> None:
+        self._write(prefix)
+        self._seen.clear()
+        keys = [self._key(path) for path in self.sizes(prefix)]
+        for first in range(0, len(keys), PAGE):
+            self._delete(keys[first : first + PAGE], prefix)
+
+    def name(self, path: str) -> str:
+        """The URI of an object, to be shown."""
+        return self._shown + self._key(path)
+
+    def _key(self, path: str) -> str:
+        return "/".join(filter(None, (self._prefix, path)))
+
+    def _write(self, path: str) -> None:
+        """Forget what was read, before it changes. Raises OSError on a web server, which only reads."""
+        if not self._writable:
+            raise OSError(
+                errno.EROFS, "web servers are read, not written; give s3://, gs:// or a path", self.name(path)
+            )
+        self._seen.pop(path, None)
+
+    def _perform(self, method: str, path: str, request: Callable[[Any], Result], **options: Any) -> Result:
+        """A request to the store, if need be to the region where the bucket is. Raises RequestError."""
+
+        def once() -> Result:
+            return request(self._connection.store)
+
+        try:
+            return perform(method, self.name(path), once, **options)
+        except RequestError as fault:
+            if fault.region is None or not self._connection.move(fault.region):
+                raise
+        return perform(method, self.name(path), once, **options)
+
+    def _read(self, path: str, span: tuple[int, int] | None) -> bytes:
+        import obstore
+
+        key, known = self._key(path), self._seen.get(path)
+        options: dict[str, Any] = {}
+        if span:
+            options["range"] = span
+            if known and known[0].startswith('"'):  # a weak ETag matches nothing
+                options["if_match"] = known[0]
+
+        def request(store: Any) -> tuple[bytes, Any]:
+            result = obstore.get(store, key, options=options)
+            data, (first, end) = bytes(result.bytes()), result.range
+            if len(data) != end - first:
+                raise RequestError("short", f"{len(data)} bytes instead of {end - first}", passing=True)
+            return data, result.meta
+
+        shown = f"{span[0]}-{span[1] - 1}" if span else ""
+        try:
+            data, meta = self._perform("GET", path, request, span=shown, received=lambda found: len(found[0]))
+        except RequestError as fault:
+            if fault.status == 416 and span and not (known and span[0] < known[1]):
+                return b""
+            raise (replaced if fault.status in (412, 416) else fault.error)(self.name(path)) from None
+        self._remember(path, meta)
+        return data
+
+    def _remember(self, path: str, meta: Any) -> None:
+        """Raises OSError if the object is another one than before."""
+        identity = (meta["e_tag"] or str(meta["last_modified"]), meta["size"])
+        if self._seen.setdefault(path, identity) != identity:
+            raise replaced(self.name(path))
+
+    def _head(self, path: str) -> Any:
+        import obstore
+
+        try:
+            return self._perform("HEAD", path, lambda store: obstore.head(store, self._key(path)))
+        except RequestError as fault:
+            raise fault.error(self.name(path)) from None
+
+    def _page(self, prefix: str, after: str | None) -> Sequence[Any]:
+        """What is below a prefix, in order, after a key: up to PAGE objects."""
+        import obstore
+
+        if not self._writable:
+            raise OSError(
+                errno.ENOTSUP, "web servers do not list what they have; use s3:// or gs://", self.name(prefix)
+            )
+
+        def request(store: Any) -> Sequence[Any]:
+            return next(obstore.list(store, self._key(prefix), offset=after, chunk_size=PAGE), [])
+
+        try:
+            return self._perform("LIST", prefix, request)
+        except RequestError as fault:
+            raise fault.error(self.name(prefix)) from None
+
+    def _put(self, path: str, data: bytes, mode: Any) -> None:
+        import obstore
+
+        def request(store: Any) -> None:
+            obstore.put(store, self._key(path), data, mode=mode, use_multipart=False)
+
+        self._perform("PUT", path, request, sent=len(data))
+
+    def _holds(self, path: str, data: bytes) -> bool:
+        try:
+            return self.get(path) == data
+        except FileNotFoundError:
+            return False
+
+    def _delete(self, keys: Sequence[str], path: str) -> None:
+        import obstore
+
+        try:
+            self._perform("DELETE", path, lambda store: obstore.delete(store, keys))
+        except RequestError as fault:
+            raise fault.error(self.name(path)) from None
+
+
+class _Upload(io.RawIOBase):
+    """An object that is sent in parts while it is written, once there are PART bytes of it."""
+
+    def __init__(self, connection: Connection, key: str, name: str) -> None:
+        super().__init__()
+        self.parts: list[int] = []
+        self._connection, self._key, self._name = connection, key, name
+        self._buffer = bytearray()
+        self._writer: Any = None
+        self._begun = time.perf_counter()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._buffer += data
+        if len(self._buffer) >= PART:
+            self._send(len(self._buffer) // PART * PART)
+        return len(data)
+
+    def rest(self) -> bytes:
+        """What has not been sent."""
+        return bytes(self._buffer)
+
+    def finish(self) -> None:
+        """Send the rest, and make the object appear. Raises OSError."""
+        if self._buffer:
+            self._send(len(self._buffer))
+        self._try(lambda: self._writer.close())
+        note("POST", self._name, "", 0, 0, self._begun, 200)
+
+    def abort(self) -> bool:
+        """Leave nothing; False if that could not be done."""
+        try:
+            self._writer.__exit__(KeyboardInterrupt, None, None)
+        except Exception:
+            return False
+        note("DELETE", self._name, "", 0, 0, time.perf_counter(), 204)
+        return True
+
+    def _send(self, length: int) -> None:
+        if self._writer is None:
+            import obstore
+
+            self._writer = obstore.open_writer(
+                self._connection.uploads, self._key, buffer_size=PART, max_concurrency=PARTS_IN_FLIGHT
+            )
+            note("POST", self._name, "", 0, 0, self._begun, 200)
+        begun = time.perf_counter()
+        with memoryview(self._buffer) as whole:
+            piece = bytes(whole[:length])  # obstore keeps it
+        del self._buffer[:length]
+        self._try(lambda: self._writer.write(piece))
+        note("PUT", self._name, f"part {len(self.parts) + 1}", 0, length, begun, 200)
+        self.parts.append(length)
+
+    def _try(self, action: Callable[[], Any]) -> None:
+        try:
+            action()
+        except Exception as error:
+            raise RequestError.of(error).error(self._name) from None
