@@ -20,8 +20,8 @@ from libc.string cimport memcmp, memcpy, memset
 from bams3.buffer cimport Buffer
 from bams3.codec.primitives cimport Cursor, get_short, open_cursor, put_short
 from bams3.sources.fields cimport (
-    load_u32, record_cigar, record_cigar_count, record_end, record_flag, record_l_seq, record_pos,
-    record_ref, record_tags, tag_width,
+    QUERY, REFERENCE, find_tag, load_u32, record_cigar, record_cigar_count, record_flag, record_l_seq, record_pos,
+    record_ref,
 )
 
 from bams3.errors import FormatError, SourceError
@@ -29,10 +29,7 @@ from bams3.errors import FormatError, SourceError
 cdef array.array INT32 = new_array("i")
 cdef array.array UINT32 = new_array("I")
 
-# Bits by operation, MIDNSHP=X: does it consume the query, the reference?
 cdef enum:
-    QUERY = 0b110010011
-    REFERENCE = 0b110001101
     UNMAPPED = 4
     SOFT_CLIP = 4
     REF_SKIP = 3
@@ -52,25 +49,10 @@ cdef inline void spans(const uint8_t *operations, int64_t count, int64_t *query,
             reference[0] += operation >> 4
 
 
-cdef const uint8_t *find_cg(const uint8_t *r) noexcept nogil:
-    """The first tag CG:B,I of a record (its count field), or NULL."""
-    cdef const uint8_t *p = record_tags(r)
-    cdef const uint8_t *end = record_end(r)
-    cdef int width
-    while p < end:
-        if p[0] == b"C" and p[1] == b"G":
-            return p + 4 if p[2] == b"B" and p[3] == b"I" else NULL
-        width = tag_width(p[2])
-        if width:
-            p += 3 + width
-        elif p[2] == b"B":
-            p += 8 + <int64_t> load_u32(p + 4) * tag_width(p[3])
-        else:
-            p += 3
-            while p[0]:
-                p += 1
-            p += 1
-    return NULL
+cdef inline const uint8_t *find_cg(const uint8_t *r) noexcept nogil:
+    """The first tag CG of a record, if it is B,I (its count field); else NULL."""
+    cdef const uint8_t *tag = find_tag(r, b"C", b"G")
+    return tag + 4 if tag != NULL and tag[2] == b"B" and tag[3] == b"I" else NULL
 
 
 cdef bint resolve(const uint8_t *r, const uint8_t **operations, int64_t *count) noexcept nogil:

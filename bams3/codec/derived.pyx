@@ -14,7 +14,7 @@ from bams3.buffer cimport Buffer
 from bams3.codec.bases cimport PADDING, expand, first_difference
 from bams3.codec.mates cimport find_partners
 from bams3.codec.reference cimport Reference, is_aligned
-from bams3.sources.fields cimport record_qual, record_seq
+from bams3.sources.fields cimport DELETION, INSERTION, MATCHES, QUERY, REFERENCE, record_qual, record_seq
 
 cdef enum:
     MD = 0x444D
@@ -23,12 +23,6 @@ cdef enum:
     MQ = 0x514D
     MS = 0x736D
     GOOD_QUALITY = 15
-    # Bits by operation, MIDNSHP=X.
-    MATCHES = 0b110000001
-    QUERY = 0b110010011
-    REFERENCE = 0b110001101
-    INSERTION = 1
-    DELETION = 2
     NUMBER = 12  # bytes that a number and an operation take at most
 
 cdef extern from *:

@@ -16,7 +16,7 @@ from libc.string cimport memcpy, memset
 from bams3.codec.bases cimport (
     PADDING, BaseReader, BaseWriter, expand, first_difference, from_two_bits, two_bits,
 )
-from bams3.sources.fields cimport load_u32, record_end, record_seq, record_tags, tag_width
+from bams3.sources.fields cimport DELETION, MATCHES, QUERY, REFERENCE, find_tag, record_seq
 
 from bams3.errors import FormatError
 
@@ -25,11 +25,6 @@ cdef enum:
     UNKNOWN = 255  # covered, and no read tells the base
     ADENINE = 1
     UNTOLD = 15    # N
-    # Bits by operation, MIDNSHP=X.
-    MATCHES = 0b110000001
-    REFERENCE = 0b110001101
-    QUERY = 0b110010011
-    DELETION = 2
 
 cdef extern from *:
     """
@@ -49,25 +44,10 @@ cdef void fill_table() noexcept:
 fill_table()
 
 
-cdef const uint8_t *find_md(const uint8_t *r) noexcept nogil:
-    """The text of a record's first tag MD:Z, or NULL."""
-    cdef const uint8_t *p = record_tags(r)
-    cdef const uint8_t *end = record_end(r)
-    cdef int width
-    while p < end:
-        width = tag_width(p[2])
-        if width:
-            p += 3 + width
-        elif p[2] == b"B":
-            p += 8 + <int64_t> load_u32(p + 4) * tag_width(p[3])
-        else:
-            if p[0] == b"M" and p[1] == b"D" and p[2] == b"Z":
-                return p + 3
-            p += 3
-            while p[0]:
-                p += 1
-            p += 1
-    return NULL
+cdef inline const uint8_t *find_md(const uint8_t *r) noexcept nogil:
+    """The text of a record's first tag MD, if it is Z; else NULL."""
+    cdef const uint8_t *tag = find_tag(r, b"M", b"D")
+    return tag + 3 if tag != NULL and tag[2] == b"Z" else NULL
 
 
 cdef inline const uint8_t *number(const uint8_t *p, int64_t *value) noexcept nogil:

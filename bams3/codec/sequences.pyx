@@ -27,7 +27,7 @@ from bams3.codec.primitives cimport (
     Cursor, difference, get_short, open_cursor, put_short, total, unzigzag, zigzag,
 )
 from bams3.codec.reference cimport Reference, is_aligned
-from bams3.sources.fields cimport load_u32, record_l_seq, record_seq
+from bams3.sources.fields cimport MATCHES, QUERY, REFERENCE, load_u32, record_l_seq, record_seq
 
 from bams3.errors import FormatError
 
@@ -35,10 +35,6 @@ cdef array.array INT32 = new_array("i")
 cdef array.array INT64 = new_array("q")
 
 cdef enum:
-    # Bits by operation, MIDNSHP=X.
-    MATCHES = 0b110000001
-    QUERY = 0b110010011
-    REFERENCE = 0b110001101
     OTHER = 4  # from here on a substitute is the base itself
 
 

@@ -4,6 +4,15 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
 from libc.string cimport memcpy
 
 
+# CIGAR operations, MIDNSHP=X, and sets of them as bits.
+cdef enum:
+    INSERTION = 1
+    DELETION = 2
+    QUERY = 0b110010011      # those that take bases of the read
+    REFERENCE = 0b110001101  # those that take positions of the reference
+    MATCHES = 0b110000001    # those that take both
+
+
 cdef inline uint16_t load_u16(const uint8_t *p) noexcept nogil:
     cdef uint16_t value
     memcpy(&value, p, 2)
@@ -55,3 +64,24 @@ cdef inline int tag_width(uint8_t kind) noexcept nogil:
     if kind == b"i" or kind == b"I" or kind == b"f":
         return 4
     return 0
+
+
+cdef inline const uint8_t *find_tag(const uint8_t *r, uint8_t first, uint8_t second) noexcept nogil:
+    """The first tag of a validated record with the id ``first``, ``second`` (points to the id), or NULL."""
+    cdef const uint8_t *p = record_tags(r)
+    cdef const uint8_t *end = record_end(r)
+    cdef int width
+    while p < end:
+        if p[0] == first and p[1] == second:
+            return p
+        width = tag_width(p[2])
+        if width:
+            p += 3 + width
+        elif p[2] == b"B":
+            p += 8 + <int64_t> load_u32(p + 4) * tag_width(p[3])
+        else:
+            p += 3
+            while p[0]:
+                p += 1
+            p += 1
+    return NULL
