@@ -13,16 +13,22 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from servers.faults import Faults
+from servers.fixtures import s3_client
 
 from bams3.errors import UsageError
 from bams3.storage import Storage, open_object, open_storage, ranges
 from bams3.storage.remote import PART, RemoteStorage
 from bams3.storage.requests import Limiter, totals
-from servers.faults import Faults
-from servers.fixtures import s3_client
 
 TEXT = bytes(range(256)) * 4
-NAMES = ["_metadata.json", "data/HLA-A%2A01%3A01/0-1.chunk", "data/chr1/a b~+&=?#.chunk", "data/chr10/0-1.chunk", "data/ü"]
+NAMES = [
+    "_metadata.json",
+    "data/HLA-A%2A01%3A01/0-1.chunk",
+    "data/chr1/a b~+&=?#.chunk",
+    "data/chr10/0-1.chunk",
+    "data/ü",
+]
 
 
 @pytest.fixture(params=["local", "moto", "swift"])
@@ -57,6 +63,7 @@ def cleared(storage: Storage, prefix: str) -> list[str]:
     return list(storage.list())
 
 
+PIECES = [TEXT[9:10], TEXT[:3], b"", TEXT[1000:]]
 LARGE = [bytes([n]) * (PART // 2 + n) for n in range(5)]
 
 # What is done with a storage that `filled` filled → what it gives.
@@ -67,7 +74,7 @@ BEHAVIOURS: list[tuple[str, Callable[[Storage], Any], Any]] = [
     ("range behind the end", lambda s: s.get_range(NAMES[0], 1024, 50), b""),
     ("range far behind the end", lambda s: s.get_range(NAMES[0], 1 << 40, 50), b""),
     ("empty range", lambda s: s.get_range(NAMES[0], 10, 0), b""),
-    ("ranges", lambda s: list(s.get_ranges(NAMES[1], [(9, 1), (0, 3), (2, 0), (1000, 99)])), [TEXT[9:10], TEXT[:3], b"", TEXT[1000:]]),
+    ("ranges", lambda s: list(s.get_ranges(NAMES[1], [(9, 1), (0, 3), (2, 0), (1000, 99)])), PIECES),
     ("no ranges", lambda s: list(s.get_ranges(NAMES[1], [])), []),
     ("size", lambda s: s.size(NAMES[2]), 1024),
     ("sizes", lambda s: s.sizes("data"), dict.fromkeys(sorted(NAMES)[1:], 1024)),
@@ -75,7 +82,7 @@ BEHAVIOURS: list[tuple[str, Callable[[Storage], Any], Any]] = [
     ("list a folder", lambda s: list(s.list("data/chr1")), NAMES[2:3]),
     ("list nothing", lambda s: list(s.list("nothing")), []),
     ("exists", lambda s: [s.exists(name) for name in (NAMES[0], "data", "data/chr1/a")], [True, False, False]),
-    ("put again", lambda s: (s.put(NAMES[0], b"new"), s.get(NAMES[0]), s.get_range(NAMES[0], 1, 9)), (None, b"new", b"ew")),
+    ("put again", lambda s: (s.put(NAMES[0], b"ab"), s.get(NAMES[0]), s.get_range(NAMES[0], 1, 9)), (None, b"ab", b"b")),
     ("put nothing", lambda s: (s.put("empty", b""), s.get("empty"), s.size("empty")), (None, b"", 0)),
     ("put new", lambda s: (s.put_new("a/new", b"1"), s.get("a/new")), (None, b"1")),
     ("create", lambda s: created(s, "x/y", b"ab", b"", b"c"), b"abc"),
@@ -189,7 +196,7 @@ def test_long_listings(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_wrong_key_is_refused(swift_bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not-the-secret")
-    with pytest.raises(PermissionError, match="403 SignatureDoesNotMatch.*check the credentials") as raised:
+    with pytest.raises(PermissionError, match=r"403 SignatureDoesNotMatch.*check the credentials") as raised:
         open_storage(swift_bucket).get("x")
     assert "not-the-secret" not in str(raised.value)
 
@@ -237,7 +244,9 @@ def test_google(moto_url: str, s3_at: Callable[..., None], monkeypatch: pytest.M
     monkeypatch.setenv("GOOGLE_BASE_URL", moto_url)
     monkeypatch.setenv("GOOGLE_BEARER_TOKEN", "token")
     headers = {"Authorization": "Bearer token"}
-    urllib.request.urlopen(urllib.request.Request(f"{moto_url}/google", method="PUT", headers=headers)).close()
+    urllib.request.urlopen(
+        urllib.request.Request(f"{moto_url}/google", method="PUT", headers=headers)
+    ).close()
     storage = open_storage("gs://google/x")
     assert deleted(filled(storage), "nothing", NAMES[0]) == sorted(NAMES[1:])
     assert (storage.get(NAMES[1]), storage.get_range(NAMES[1], 3, 2)) == (TEXT, TEXT[3:5])
@@ -248,7 +257,9 @@ def test_google(moto_url: str, s3_at: Callable[..., None], monkeypatch: pytest.M
         storage.get("y")
 
 
-def test_credentials_of_a_profile(faults: Faults, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_credentials_of_a_profile(
+    faults: Faults, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     (tmp_path / "config").write_text(f"[profile lab]\nregion = eu-central-1\nendpoint_url = {faults.url}\n")
@@ -271,8 +282,13 @@ def test_credentials_of_a_profile(faults: Faults, bucket: str, tmp_path: Path, m
     ],
 )
 def test_settings(
-    faults: Faults, bucket: str, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], header: str, expected: str | None
-) -> None:  # fmt: skip
+    faults: Faults,
+    bucket: str,
+    monkeypatch: pytest.MonkeyPatch,
+    variables: dict[str, str],
+    header: str,
+    expected: str | None,
+) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert not open_storage(bucket).exists("x")
@@ -289,12 +305,21 @@ def test_settings(
         ("s3://bucket/../b", {}, "empty component"),
         ("s3://bucket/x", {"BAMS3_TIMEOUT": "soon"}, "BAMS3_TIMEOUT=soon"),
         ("s3://bucket/x", {"AWS_PROFILE": "nobody"}, "nobody"),
-        ("s3://bucket/x", {"AWS_ACCESS_KEY_ID": "", "AWS_EC2_METADATA_DISABLED": "true"}, "no AWS credentials were found"),
+        (
+            "s3://bucket/x",
+            {"AWS_ACCESS_KEY_ID": "", "AWS_EC2_METADATA_DISABLED": "true"},
+            "no AWS credentials were found",
+        ),
     ],
 )
 def test_refuses(
-    s3_at: Callable[..., None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, uri: str, variables: dict[str, str], message: str
-) -> None:  # fmt: skip
+    s3_at: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    uri: str,
+    variables: dict[str, str],
+    message: str,
+) -> None:
     s3_at("http://127.0.0.1:1")
     (tmp_path / "config").write_text("")
     for name, value in variables.items():
@@ -373,7 +398,9 @@ def test_limit_holds(faults: Faults, bucket: str, monkeypatch: pytest.MonkeyPatc
 @given(st.lists(st.tuples(st.integers(0, 1 << 25), st.integers(0, 1 << 24)), max_size=30))
 def test_merged_ranges(wanted: list[tuple[int, int]]) -> None:
     runs = ranges.merge(wanted)
-    assert sorted(member for run in runs for member in run.members) == [n for n, (_, size) in enumerate(wanted) if size]
+    assert sorted(member for run in runs for member in run.members) == [
+        n for n, (_, size) in enumerate(wanted) if size
+    ]
     for run in runs:
         members = [wanted[member] for member in run.members]
         assert (run.start, run.end) == (min(s for s, _ in members), max(s + n for s, n in members))

@@ -66,7 +66,9 @@ def moto(folder: Path) -> Iterator[str]:
     port = free_port()
     log = folder / "moto.log"
     with ExitStack() as stack:
-        server = stack.enter_context(process([sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", port], log))
+        server = stack.enter_context(
+            process([sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", port], log)
+        )
         yield stack.enter_context(answering(f"http://127.0.0.1:{port}", log, server))
 
 

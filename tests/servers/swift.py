@@ -93,7 +93,10 @@ def swift(folder: Path) -> Iterator[str]:
         def start(name: str, command: list[object]) -> subprocess.Popen[bytes]:
             return stack.enter_context(process(command, folder / f"{name}.log"))
 
-        start("memcached", ["memcached", "-u", getpass.getuser(), "-l", "127.0.0.1", "-p", ports["memcached"], "-m", 64])
+        start(
+            "memcached",
+            ["memcached", "-u", getpass.getuser(), "-l", "127.0.0.1", "-p", ports["memcached"], "-m", 64],
+        )
         for kind in ("object", "container", "account"):
             ring = ["swift-ring-builder", str(folder / f"{kind}.builder")]
             for arguments in (
