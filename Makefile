@@ -1,7 +1,9 @@
 # make demo    a small simulated cohort through the whole workflow
 # make test    every test (release build, and hostile input on the bounds-checked build)
 # make lint    ruff, mypy, snakefmt, snakemake --lint
-# make bench   the table of benchmarks/README.md
+# make fuzz    a million mutations of all that is read, on the bounds-checked build
+# make bench   the table and the plot of benchmarks/README.md
+# make bench-scale  how cost grows with reads, depth and read length
 # make dist    sdist and wheel, installed and tried in an empty environment
 #
 # Each does all set-up that it needs: a virtual environment in .venv with the package built into it.
@@ -15,11 +17,12 @@ CORES  ?= $(shell nproc)
 
 INSTALLED = $(VENV)/.installed
 LINTERS   = $(VENV)/.linters
+PLOTTERS  = $(VENV)/.plotters
 CHECKED   = build/checked/.built
 DEMO      = demo
 COHORT    = $(DEMO)/data/samples.tsv
 
-.PHONY: demo test lint bench dist setup clean
+.PHONY: demo test fuzz lint bench bench-scale dist setup clean
 
 setup: $(INSTALLED)
 
@@ -29,6 +32,10 @@ $(INSTALLED): pyproject.toml setup.py $(KERNELS)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --config-settings editable_mode=compat --editable '.[test,workflow]'
 	$(BIN)/python -m compileall -q bams3
+	@touch $@
+
+$(PLOTTERS): $(INSTALLED)
+	@$(BIN)/python -m pip install --quiet --group bench
 	@touch $@
 
 $(LINTERS): $(INSTALLED)
@@ -57,6 +64,9 @@ demo: $(COHORT)
 test: $(INSTALLED) $(CHECKED)
 	$(RUN) python -m pytest -n $(CORES) $(TESTS)
 
+fuzz: $(CHECKED)
+	cd tests && PYTHONPATH=$(CURDIR)/build/checked $(CURDIR)/$(BIN)/python -m fuzz $(FUZZ)
+
 lint: $(LINTERS) $(COHORT)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -65,8 +75,11 @@ lint: $(LINTERS) $(COHORT)
 	cd $(DEMO) && $(RUN) snakemake --snakefile $(CURDIR)/workflow/Snakefile \
 	    --configfile $(CURDIR)/examples/cohort/config.yaml --lint
 
-bench: $(INSTALLED)
+bench: $(PLOTTERS)
 	$(BIN)/python benchmarks/run.py
+
+bench-scale: $(PLOTTERS)
+	$(BIN)/python benchmarks/run.py --scale
 
 dist: $(INSTALLED)
 	rm -rf dist build/dist-venv

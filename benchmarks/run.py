@@ -1,7 +1,8 @@
-"""bams3 and its peers, measured side by side: one table, to standard output and benchmarks/results/DATE.md.
+"""bams3 and its peers, measured side by side: a table, and a plot of it, below benchmarks/results.
 
-    python benchmarks/run.py            # all of it, with 2.4 M reads: about half an hour, the first time
-    python benchmarks/run.py --quick    # 200 k reads, one round; only to standard output
+    python benchmarks/run.py            # with 2.4 M reads, coverage also with 10 M: 20 minutes, and 10 to simulate
+    python benchmarks/run.py --scale    # how cost grows with reads, depth and read length: an hour, and one to simulate
+    python benchmarks/run.py --quick    # 200 k reads, one round, a minute; only to standard output
 
 README.md says what is measured, and how.
 """
@@ -9,49 +10,86 @@ README.md says what is measured, and how.
 from __future__ import annotations
 
 import argparse
+import json
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from harness import cases
-from harness.data import BENCHMARKS, DATA, given, simulated
+from harness import convert, coverage, reading, scale
+from harness.bench import PEERS, Bench, MismatchError
+from harness.data import BENCHMARKS, DATA, art, given, simulated
 from harness.process import CommandError
 from harness.table import Row, machine, markdown
 
-READS, QUICK_READS = 2_400_000, 200_000
-ROUNDS, QUICK_ROUNDS = 5, 1
+RESULTS = BENCHMARKS / "results"
 
 
-def rows(bench: cases.Bench, reads: int) -> Iterator[Row]:
+@dataclass(frozen=True)
+class Extent:
+    """How much is measured; `most`: reads of the largest file, on which only coverage runs. 0: none."""
+
+    reads: int = 2_400_000
+    most: int = 10_000_000
+    rounds: int = 5
+
+
+QUICK = Extent(200_000, 0, 1)
+
+
+def rows(bench: Bench, extent: Extent) -> Iterator[Row]:
     """All rows of the table."""
-    profiles = [simulated(profile, reads) for profile in ("hiseq", "novaseq")]
+    profiles = [simulated(profile, extent.reads) for profile in ("hiseq", "novaseq")]
     hiseq = profiles[0]
-    for alignments in profiles:
-        yield from cases.convert(bench, alignments)
-    yield from cases.memory(bench, simulated("hiseq", reads // 4), hiseq)
-    for alignments in profiles:
-        yield from cases.coverage(bench, alignments)
-        yield from cases.bytes_read(bench, alignments)
-    for case in (cases.count, cases.to_bam, cases.stats):
+    aligned = art() if extent.most else None
+    for alignments in [*profiles, *([aligned] if aligned else [])]:
+        yield from convert.convert(bench, alignments)
+        yield from convert.small(bench, alignments)
+    yield from convert.growth(bench, simulated("hiseq", extent.reads // 2), hiseq)
+    yield from convert.workers(bench, hiseq)
+    for case in (reading.to_bam, reading.decode):
         yield from case(bench, hiseq)
-    yield from cases.start_up(bench)
+    for alignments in profiles:
+        yield from coverage.summary(bench, alignments, times_less=6)
+        yield from coverage.per_base(bench, alignments)
+        yield from coverage.bytes_read(bench, alignments)
+    for case in (reading.counts, reading.many_counts, reading.stats):
+        yield from case(bench, hiseq)
+    yield from reading.start_up(bench, simulated("hiseq", 100_000))
     for alignments in given():
-        yield from cases.size_of(bench, alignments)
-        yield from cases.bytes_read(bench, alignments)
+        yield from convert.size_of(bench, alignments)
+        yield from coverage.bytes_read(bench, alignments)
+    if extent.most:
+        largest = simulated("hiseq", extent.most)
+        convert.run(bench.conversion(largest))
+        yield from coverage.summary(bench, largest, times_less=10)
 
 
-def table(reads: int, rounds: int) -> str:
-    """Measure everything; a line on standard error for each row tells how far it is."""
-    described = machine(cases.PEERS, rounds)
-    DATA.mkdir(exist_ok=True)
-    made = []
-    with tempfile.TemporaryDirectory(dir=DATA) as scratch:
-        for row in rows(cases.Bench(rounds, Path(scratch)), reads):
-            print(*filter(None, row.cells()), sep="  ", file=sys.stderr)
-            made.append(row)
-    return f"{described}\n{markdown(made)}"
+def told(row: Row) -> Row:
+    """Say on standard error how far it is."""
+    print(*filter(None, row.cells()), sep="  ", file=sys.stderr)
+    return row
+
+
+def described(row: Row, **more: object) -> dict:
+    """A row as the plot wants it."""
+    names = ("what", "data", "unit", "ours", "peer", "theirs")
+    return (
+        {name: getattr(row, name) for name in names} | {"peaks": [usage.peak for usage in row.usages]} | more
+    )
+
+
+def save(name: str, text: str, kind: str, plotted: list[dict]) -> None:
+    """The table and its plot. Without matplotlib there is no plot."""
+    RESULTS.mkdir(exist_ok=True)
+    target = RESULTS / f"{name}.svg"
+    plot = [sys.executable, str(BENCHMARKS / "harness/plot.py"), kind, str(target)]
+    drawn = subprocess.run(plot, input=json.dumps(plotted), text=True).returncode == 0
+    picture = f"\n![the same as a plot]({target.name})\n" if drawn else ""
+    (RESULTS / f"{name}.md").write_text(f"# Benchmarks, {name}\n\n{text}{picture}")
 
 
 def main() -> int:
@@ -60,16 +98,33 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     options.add_argument("--quick", action="store_true", help="200 k reads, one round; leaves no file")
-    quick = options.parse_args().quick
+    options.add_argument(
+        "--scale", action="store_true", help="instead of the table: how cost grows; one round"
+    )
+    given = options.parse_args()
+    extent = QUICK if given.quick else Extent()
+    rounds = 1 if given.scale else extent.rounds
+    head = machine(PEERS, rounds)
+    DATA.mkdir(exist_ok=True)
     try:
-        text = table(QUICK_READS, QUICK_ROUNDS) if quick else table(READS, ROUNDS)
-    except (cases.MismatchError, CommandError) as error:
+        with tempfile.TemporaryDirectory(dir=DATA) as scratch:
+            bench = Bench(rounds, Path(scratch))
+            if given.scale:
+                part = 0.01 if given.quick else 1
+                made = [
+                    (told(row), {"axis": axis, "value": value})
+                    for axis, value, row in scale.rows(bench, part)
+                ]
+            else:
+                made = [(told(row), {}) for row in rows(bench, extent)]
+    except (MismatchError, CommandError) as error:
         print(f"run.py: {error}", file=sys.stderr)
         return 1
-    if not quick:
-        results = BENCHMARKS / "results" / f"{date.today():%Y-%m-%d}.md"
-        results.parent.mkdir(exist_ok=True)
-        results.write_text(f"# Benchmarks, {date.today():%Y-%m-%d}\n\n{text}")
+    text = f"{head}\n{markdown(row for row, _ in made)}"
+    if not given.quick:
+        name = f"{date.today():%Y-%m-%d}{'-scale' * given.scale}"
+        plotted = [described(row, **more) for row, more in made]
+        save(name, text, "scale" if given.scale else "bench", plotted)
     print(text)
     return 0
 

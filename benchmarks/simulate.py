@@ -24,11 +24,20 @@ from simulator.long import long_records
 from simulator.short import short_records
 
 PLATFORMS = {"hiseq": "ILLUMINA", "novaseq": "ILLUMINA", "long": "ONT"}
+READ_LENGTHS = {"hiseq": 150, "novaseq": 150, "long": 11_000}
+PIECE = 3_000_000  # reads, about: a larger genome is made in pieces, each with contigs of its own
 
 
-def header(genome: Genome, sample: str, profile: str) -> bytes:
+def make_genomes(seed: int, total: int, contigs: int, reads: int) -> list[Genome]:
+    """The pieces of a genome of `total` bases, `contigs` contigs each, for that many reads."""
+    pieces = -(-reads // PIECE)
+    rng = np.random.default_rng(seed)
+    return [make_genome(rng, total // pieces, contigs, number * contigs) for number in range(pieces)]
+
+
+def header(genomes: Sequence[Genome], sample: str, profile: str) -> bytes:
     """The BAM header, from its magic to the end of the reference list."""
-    references = list(zip(genome.names, genome.lengths(), strict=True))
+    references = [pair for genome in genomes for pair in zip(genome.names, genome.lengths(), strict=True)]
     lines = ["@HD\tVN:1.6\tSO:coordinate"]
     lines += [f"@SQ\tSN:{name}\tLN:{length}" for name, length in references]
     lines.append(f"@RG\tID:{sample}\tSM:{sample}\tLB:{sample}\tPL:{PLATFORMS[profile]}")
@@ -40,38 +49,52 @@ def header(genome: Genome, sample: str, profile: str) -> bytes:
     return b"".join(parts)
 
 
-def write_reference(genome: Genome, path: Path) -> None:
+def write_reference(genomes: Sequence[Genome], path: Path) -> None:
     """`path` (FASTA, 60 bases a line), its .fai and its .dict."""
     with path.open("wb") as fasta, path.with_suffix(".dict").open("w") as dictionary:
         dictionary.write("@HD\tVN:1.6\n")
-        for name, (start, end) in zip(genome.names, itertools.pairwise(genome.offsets.tolist()), strict=True):
-            letters = np.frombuffer(BASES, np.uint8)[genome.codes[start:end]].tobytes()
+        contigs = (
+            (name, genome.codes[start:end])
+            for genome in genomes
+            for name, (start, end) in zip(
+                genome.names, itertools.pairwise(genome.offsets.tolist()), strict=True
+            )
+        )
+        for name, codes in contigs:
+            letters = np.frombuffer(BASES, np.uint8)[codes].tobytes()
             fasta.write(f">{name}\n".encode())
             fasta.writelines(letters[at : at + 60] + b"\n" for at in range(0, len(letters), 60))
-            dictionary.write(f"@SQ\tSN:{name}\tLN:{end - start}\n")
+            dictionary.write(f"@SQ\tSN:{name}\tLN:{len(codes)}\n")
     pysam.faidx(str(path))
 
 
 def write_sample(
-    path: Path, genome: Genome, seed: int, sample: str, profile: str, reads: int, read_length: int
+    path: Path, genomes: Sequence[Genome], seed: int, sample: str, profile: str, reads: int, read_length: int
 ) -> None:
     """One sample's BAM and its index; another sample name is another person."""
     rng = np.random.default_rng([seed, zlib.crc32(sample.encode())])
-    donor = make_donor(rng, genome)
-    if profile == "long":
-        records = long_records(rng, genome, donor, reads, sample)
-    else:
-        records = short_records(rng, genome, donor, reads, read_length, profile, sample)
+    unplaced = []
     with pysam.BGZFile(str(path), "wb") as out:
-        out.write(header(genome, sample, profile))
-        for batch in records:
+        out.write(header(genomes, sample, profile))
+        for genome in genomes:
+            donor = make_donor(rng, genome)
+            count = reads // len(genomes)
+            if profile == "long":
+                records = long_records(rng, genome, donor, count, read_length, sample)
+            else:
+                records = short_records(rng, genome, donor, count, read_length, profile, sample)
+            for placed, batch in records:
+                if placed:
+                    out.write(batch)
+                else:
+                    unplaced.append(batch)
+        for batch in unplaced:
             out.write(batch)
     pysam.index(str(path))
 
 
-def read_count(genome: int, depth: float, read_length: int, profile: str) -> int:
-    mean = 11_000 if profile == "long" else read_length
-    return max(2, int(genome * depth / mean))
+def read_count(genome: int, depth: float, read_length: int) -> int:
+    return max(2, int(genome * depth / read_length))
 
 
 def simulate(
@@ -81,17 +104,19 @@ def simulate(
     depth: float = 30,
     genome: int = 5_000_000,
     contigs: int = 3,
-    read_length: int = 150,
+    read_length: int | None = None,
     profile: str = "hiseq",
     seed: int = 1,
     sample: str = "SIM1",
 ) -> Path:
     """Writes `path` (BAM), its .bai, and the reference beside it (.fa, .fa.fai, .dict); returns the FASTA.
-    `reads` takes precedence over `depth`; further alignments of a read come on top."""
+    `reads` takes precedence over `depth`; further alignments of a read come on top. `read_length`: for long reads on
+    average; None: what is usual for the profile. Each 3 M reads have `contigs` contigs of their own."""
     path = Path(path)
-    made = make_genome(np.random.default_rng(seed), genome, contigs)
+    read_length = read_length or READ_LENGTHS[profile]
+    reads = reads or read_count(genome, depth, read_length)
+    made = make_genomes(seed, genome, contigs, reads)
     write_reference(made, path.with_suffix(".fa"))
-    reads = reads or read_count(genome, depth, read_length, profile)
     write_sample(path, made, seed, sample, profile, reads, read_length)
     return path.with_suffix(".fa")
 
@@ -103,16 +128,17 @@ def cohort(
     depth: float = 5,
     genome: int = 3_000_000,
     contigs: int = 3,
-    read_length: int = 150,
+    read_length: int | None = None,
     profile: str = "novaseq",
     seed: int = 1,
 ) -> Path:
     """`directory`/reference.fa, S1.bam, S2.bam … with indexes, and samples.tsv (its path is returned)."""
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    made = make_genome(np.random.default_rng(seed), genome, contigs)
+    read_length = read_length or READ_LENGTHS[profile]
+    reads = read_count(genome, depth, read_length)
+    made = make_genomes(seed, genome, contigs, reads)
     write_reference(made, directory / "reference.fa")
-    reads = read_count(genome, depth, read_length, profile)
     lines = ["sample\talignments"]
     for sample in (f"S{i + 1}" for i in range(samples)):
         write_sample(directory / f"{sample}.bam", made, seed, sample, profile, reads, read_length)
@@ -135,8 +161,8 @@ def parser(command: str, depth: float, genome: str, profile: str) -> argparse.Ar
     made.add_argument("path", type=Path, metavar="DIR" if command else "OUT.bam")
     made.add_argument("--depth", type=float, default=depth)
     made.add_argument("--genome", type=bases, default=bases(genome), help=f"bases in all contigs [{genome}]")
-    made.add_argument("--contigs", type=int, default=3)
-    made.add_argument("--read-length", type=int, default=150)
+    made.add_argument("--contigs", type=int, default=3, help=f"of every {PIECE:,} reads [3]")
+    made.add_argument("--read-length", type=int, help="of long reads, on average [150; long: 11000]")
     made.add_argument("--profile", choices=sorted(PLATFORMS), default=profile)
     made.add_argument("--seed", type=int, default=1)
     return made

@@ -104,3 +104,32 @@ def _template(chance: random.Random, name: str, contig: int, number: int) -> lis
         )
         for flag, pos, cigar, next_pos, tlen in rows
     ]
+
+
+def scattered_bam(path: Path, seed: int, late: int) -> str:
+    """A BAM whose depth comes in pieces: overlapping pairs all along a long contig.
+
+    Of some templates the second read is missing, and of ``late`` of them a read of the name comes far behind
+    both, as a third or as the second.
+    """
+    chance = random.Random(seed)
+    records = []
+    for number in range(2500):
+        offset, first, second = OVERLAPS[number % len(OVERLAPS)]
+        start = chance.randrange(1, 1_000_000)
+        mate = start + offset
+        reads = [(99, start, first, mate), (147, mate, second, start)]
+        if chance.random() < 0.02:
+            reads.pop()
+        if number < late:
+            del reads[chance.choice((1, 2)) :]
+            reads.append((147, mate + chance.randrange(70_000, 190_000), second, start))
+        records += (
+            (
+                0,
+                f"s{number}\t{flag}\tfar\t{pos}\t{chance.choice((5, 60))}\t{cigar}\t=\t{next_pos}\t90\t*\t*",
+                pos,
+            )
+            for flag, pos, cigar, next_pos in reads
+        )
+    return write_bam(path, (("far", 1_200_000), ("none", 100_000)), records)

@@ -15,6 +15,7 @@ import pytest
 from conftest import DATA
 from test_roundtrip import contents
 
+from bams3.chunk import writer
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import Bams3Error, DatasetError, SourceError, UsageError
 from bams3.operations import limits, workers
@@ -83,6 +84,13 @@ def test_the_first_fault_is_named_whatever_the_workers(tmp_path: Path) -> None:
         for threads in (1, 2, 5):
             with pytest.raises(SourceError, match=r"x\.bam: not sorted .* record 50001 \(late\)"):
                 convert(path, tmp_path / "d.bams3", workers=threads)
+
+
+def test_streams_that_do_not_fit_in_memory(simple: Path, tmp_path: Path, monkeypatch) -> None:
+    convert(simple, tmp_path / "d.bams3")
+    monkeypatch.setattr(writer, "SPILL", 100)
+    convert(simple, tmp_path / "e.bams3")
+    assert contents(tmp_path / "d.bams3") == contents(tmp_path / "e.bams3")
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import hostile
 import pytest
-import zstandard
+from fuzz.mutate import edit_footer, mutated
 from test_convert import fails, run
 
-from bams3.chunk.footer import MAGIC, TRAILER, Footer
+from bams3.chunk.footer import MAGIC, Footer
 from bams3.chunk.reader import Chunk, open_chunk
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import Bams3Error, DatasetError, FormatError
@@ -59,17 +59,6 @@ def flip(path: Path, at: int) -> None:
     data = bytearray(path.read_bytes())
     data[at] ^= 0x40
     path.write_bytes(data)
-
-
-def edit_footer(path: Path, change: Callable[[dict], None]) -> None:
-    """Change the footer's JSON, with right lengths and checksums: what a hostile writer would do."""
-    data = path.read_bytes()
-    length = TRAILER.unpack(data[-TRAILER.size :])[0]
-    body, stored = data[: -TRAILER.size - length], data[-TRAILER.size - length : -TRAILER.size]
-    document = json.loads(zstandard.decompress(stored))
-    change(document)
-    stored = zstandard.compress(json.dumps(document).encode())
-    path.write_bytes(body + stored + TRAILER.pack(len(stored), zlib.crc32(stored), MAGIC))
 
 
 def edit_manifest(dataset: Path, **changes: object) -> None:
@@ -144,12 +133,18 @@ def test_every_command_says_it_in_one_line(dataset: Path, tmp_path: Path) -> Non
         (set_stream("pos", 2, -1), "impossible"),
         (set_stream("pos", 2, 1.5), "impossible"),
         (set_stream("pos", 1, 0), "impossible"),
+        (lambda f: f.update(reference_id=1 << 31), "impossible"),
         (lambda f: f["row_groups"][0].update(records=0), "impossible"),
         (lambda f: f["row_groups"][0].update(records=1 << 40), "impossible"),
         (lambda f: f["row_groups"][0].update(records=60_000), "stream|shorter"),
         (lambda f: f["row_groups"][0].update(bytes=5), "no valid length"),
-        (lambda f: f["row_groups"][0].update(bytes=f["row_groups"][0]["bytes"] - 1), "larger than the footer allows"),
-        (lambda f: f["row_groups"][0].update(bytes=1 << 50), "instead of"),
+        (
+            lambda f: f["row_groups"][0].update(bytes=f["row_groups"][0]["bytes"] - 1),
+            "larger than the footer allows",
+        ),
+        (lambda f: f["row_groups"][0].update(bytes=f["row_groups"][0]["bytes"] + 1), "instead of"),
+        (lambda f: f["row_groups"][0].update(bytes=1 << 32), "impossible size"),
+        (set_stream("mapq", 3, 1 << 31), "impossible place or length"),
         (lambda f: f["row_groups"][0]["streams"].pop("pos"), "'pos'"),
         (lambda f: f["row_groups"][0]["streams"].pop("qual"), "'qual'"),
         (lambda f: f["row_groups"][0]["streams"].pop("tag.ML:BC"), "ML"),
@@ -212,20 +207,6 @@ def test_streams_of_random_bytes(dataset: Path, seed: int) -> None:
     assert refused > MUTATIONS // 2
 
 
-def mutated(data: bytes, chance: random.Random) -> bytes:
-    out = bytearray(data)
-    kind = chance.randrange(5)
-    if kind == 0:
-        return bytes(out[: chance.randrange(len(out) + 1)])
-    if kind == 1:
-        return bytes(out + chance.randbytes(chance.randrange(1, 9)))
-    if kind == 2:
-        return chance.randbytes(len(out))
-    for _ in range(chance.choice((1, 3, 50))):
-        out[chance.randrange(len(out))] = chance.choice((0, 1, 127, 128, 254, 255, chance.randrange(256)))
-    return bytes(out)
-
-
 def rebuilt(footer: Footer, streams: dict[str, bytes]) -> bytes:
     """The chunk with other contents of its first row group's streams, all stored raw and checksummed."""
     import copy
@@ -265,6 +246,14 @@ def test_the_checked_build(request: pytest.FixtureRequest) -> None:
         env=environment, cwd=request.config.rootpath / "tests", capture_output=True, text=True,
     )  # fmt: skip
     assert result.returncode == 0, result.stdout[-3000:]
+
+
+def test_an_index_of_other_row_groups(dataset: Path) -> None:
+    reader = DatasetReader(dataset)
+    reader.index[0].row_groups.append(reader.index[0].row_groups[-1])
+    with pytest.raises(FormatError, match="index tells of other row groups"):
+        _ = reader.chunk(reader.index[0]).footer
+    assert any("other row groups" in problem for problem in verify(reader))
 
 
 def test_unlike_things_are_not_datasets(tmp_path: Path) -> None:

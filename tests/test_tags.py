@@ -53,7 +53,8 @@ def test_only_what_is_the_same_is_derived(stored: bytes, is_derived: bool) -> No
 
 
 def test_derived_values_from_python() -> None:
-    records = [read(hostile.tag("NM", "C", 2), hostile.tag("MD", "Z", b"3A4C21")), read(pos=101), read(hostile.tag("NM", "C", 9))]
+    edited = read(hostile.tag("NM", "C", 2), hostile.tag("MD", "Z", b"3A4C21"))
+    records = [edited, read(pos=101), read(hostile.tag("NM", "C", 9))]
     streams = encode(records)
     assert "MD" in derived(streams)
     group = columns(streams, records)
@@ -63,7 +64,9 @@ def test_derived_values_from_python() -> None:
 
 def test_a_value_too_large_for_its_type_is_not_derived() -> None:
     deletion = [(10, 0), (300, 2), (20, 0)]
-    records = [read(hostile.tag("NM", kind, value), cigar=deletion) for kind, value in (("C", 44), ("S", 300))]
+    records = [
+        read(hostile.tag("NM", kind, value), cigar=deletion) for kind, value in (("C", 44), ("S", 300))
+    ]
     assert decoded(encode(records), records) == b"".join(records)
 
 
@@ -80,7 +83,8 @@ def test_texts_of_few_kinds_are_indices(different: int, records: int, has_dictio
 def test_many_layouts() -> None:
     """More than a table of them begins with, and tags more than once."""
     kinds = [hostile.tag(f"X{letter}", "C", 7) for letter in "abcdefgh"]
-    records = [read(*(tag for bit, tag in enumerate(kinds) if number >> bit & 1), kinds[0]) for number in range(256)] * 2
+    chosen = [[tag for bit, tag in enumerate(kinds) if number >> bit & 1] for number in range(256)]
+    records = [read(*tags, kinds[0]) for tags in chosen] * 2
     assert decoded(encode(records), records) == b"".join(records)
 
 

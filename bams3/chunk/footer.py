@@ -19,6 +19,8 @@ FOOTER_LEVEL = 9
 MAX_FOOTER = 1 << 30  # bytes, inflated
 ZONE_MAP = ("min_pos", "max_pos", "max_end", "min_mapq", "max_mapq", "flags_any", "flags_all")
 MAX_RECORDS = 1 << 16  # in a row group
+MAX_BYTES = (1 << 25) + (1 << 31)  # of the records of a row group: one more may follow 32 MiB
+MAX_REFERENCE = 1 << 21  # bytes of a stream, besides four for each of the records
 
 
 class StreamEntry(NamedTuple):
@@ -30,13 +32,13 @@ class StreamEntry(NamedTuple):
     raw: int
     crc32: int
 
-    def is_possible(self, body: int) -> bool:
-        """Can it be of a chunk that has `body` bytes before its footer?"""
+    def is_possible(self, body: int, limit: int) -> bool:
+        """Can it be of a chunk that has `body` bytes before its footer, with at most `limit` bytes when inflated?"""
         _, offset, stored, raw, crc32 = self
         return (
             type(offset) is type(stored) is type(raw) is type(crc32) is int
             and len(MAGIC) <= offset <= offset + stored <= body
-            and raw >= 0
+            and 0 <= raw <= limit
             and crc32 >= 0
         )
 
@@ -157,7 +159,8 @@ class Footer:
             "".join(texts).encode("utf-8", "surrogateescape")
         except (TypeError, ValueError) as error:
             raise FormatError(f"{name}: damaged chunk: its footer makes no sense ({error})") from error
-        if not all(type(number) is int and -1 <= number < 1 << 40 for number in numbers):
+        possible = all(type(number) is int and -1 <= number < 1 << 40 for number in numbers)
+        if not possible or self.reference_id >= 1 << 31:
             raise FormatError(
                 f"{name}: damaged chunk: its footer has an impossible window, reference or zone map"
             )
@@ -170,10 +173,11 @@ class Footer:
                 not _is_count(group.records)
                 or not 0 < group.records <= MAX_RECORDS
                 or not _is_count(group.bytes)
+                or group.bytes > MAX_BYTES
             ):
                 raise FormatError(f"{name}: row group {number} has an impossible size or record count")
             for stream, entry in group.streams.items():
-                if not entry.is_possible(body):
+                if not entry.is_possible(body, 4 * group.bytes + MAX_REFERENCE):
                     raise FormatError(
                         f"{name}: row group {number}, stream '{stream}': impossible place or length"
                     )

@@ -64,6 +64,10 @@ class Chunk:
             )
         footer = Footer.from_bytes(tail, self.name)
         footer.check(self.size - wanted, self.name)
+        if self._zones is not None and len(self._zones) != len(footer.row_groups):
+            raise FormatError(
+                f"{self.name}: the dataset's index tells of other row groups; restore it, or convert again"
+            )
         return footer
 
     @property
@@ -164,17 +168,19 @@ class _Streams(dict[str, bytes]):
         entry = self._entry.streams.get(name)
         if entry is None:
             return b""
-        if name in _HOT or False in self._fetched:
-            start, data = self._fetch(name in _HOT)
-            stored = data[entry.offset - start : entry.offset - start + entry.stored]
+        codec, offset, length, raw, crc32 = entry
+        hot = name in _HOT
+        if hot or False in self._fetched:
+            start, data = self._fetched.get(hot) or self._fetch(hot)
+            stored = data[offset - start : offset - start + length]
         else:
-            stored = self._chunk._stored(entry.offset, entry.stored)
-        if streams.checksum(stored) != entry.crc32:
+            stored = self._chunk._stored(offset, length)
+        if streams.checksum(stored) != crc32:
             raise FormatError(
                 f"{self._where}: stream '{name}' is damaged (checksum); restore or convert the chunk again"
             )
         try:
-            data = streams.decompress(name, entry.codec, stored, entry.raw)
+            data = streams.decompress(name, codec, stored, raw)
         except FormatError as error:
             raise FormatError(f"{self._where}: {error}") from error
         self[name] = data

@@ -12,9 +12,12 @@ from bams3.chunk.footer import MAGIC, TRAILER, Footer, RowGroupEntry, StreamEntr
 from bams3.chunk.reader import Chunk
 from bams3.codec import streams
 
-SPILL = 32 << 20  # bytes of compressed streams of a chunk that are kept in memory
+SPILL = 16 << 20  # bytes of compressed streams of a chunk, hot or other, that are kept in memory
 
 _HOT = frozenset(codec.HOT_STREAMS)
+
+_Part = tuple[Any, list[tuple[RowGroupEntry, str, str, int, int, int]]]
+"""A file of streams; of each its row group, name, codec, stored and raw length, and checksum."""
 
 
 @dataclass
@@ -66,12 +69,12 @@ def write_chunk(
     """Write a chunk whose footer's identity is filled in; returns (size of the chunk in bytes, of its footer with
     the trailer, CRC-32 of the stored footer). `references` are the [name, length] of the dataset.
 
-    The streams for counting and depth of all row groups come first, contiguous. The others are kept
-    aside until then: in memory, past `SPILL` bytes in a temporary file.
+    The streams for counting and depth of all row groups come first, contiguous. Both they and the others are
+    kept aside until the last row group is there: in memory, past `SPILL` bytes in a temporary file.
     """
-    hot: list[tuple[RowGroupEntry, str, tuple[str, bytes, int]]] = []
-    cold: list[tuple[RowGroupEntry, str, tuple[str, int, int, int]]] = []
-    with tempfile.SpooledTemporaryFile(max_size=SPILL) as aside:
+    with tempfile.SpooledTemporaryFile(SPILL) as hot_file, tempfile.SpooledTemporaryFile(SPILL) as cold_file:
+        hot: _Part = (hot_file, [])
+        cold: _Part = (cold_file, [])
         for group in row_groups:
             entry = RowGroupEntry(
                 group.records, group.bytes, **group.zone, references=group.references,
@@ -79,23 +82,18 @@ def write_chunk(
             )  # fmt: skip
             footer.row_groups.append(entry)
             for name, (coding, stored, raw) in group.streams.items():
-                if name in _HOT:
-                    hot.append((entry, name, (coding, stored, raw)))
-                else:
-                    aside.write(stored)
-                    cold.append((entry, name, (coding, len(stored), raw, streams.checksum(stored))))
+                aside, placed = hot if name in _HOT else cold
+                aside.write(stored)
+                placed.append((entry, name, coding, len(stored), raw, streams.checksum(stored)))
         file.write(MAGIC)
         at = len(MAGIC)
-        for entry, name, (coding, stored, raw) in hot:
-            entry.streams[name] = StreamEntry(coding, at, len(stored), raw, streams.checksum(stored))
-            file.write(stored)
-            at += len(stored)
-        footer.hot = at
-        for entry, name, (coding, length, raw, crc32) in cold:
-            entry.streams[name] = StreamEntry(coding, at, length, raw, crc32)
-            at += length
-        aside.seek(0)
-        shutil.copyfileobj(aside, file, 1 << 20)
+        for aside, placed in (hot, cold):
+            for entry, name, coding, length, raw, crc32 in placed:
+                entry.streams[name] = StreamEntry(coding, at, length, raw, crc32)
+                at += length
+            footer.hot = footer.hot or at
+            aside.seek(0)
+            shutil.copyfileobj(aside, file, 1 << 20)
     mentioned = sorted({reference for group in footer.row_groups for reference in group.references})
     footer.references = [[reference, *references[reference]] for reference in mentioned]
     ending = footer.to_bytes()

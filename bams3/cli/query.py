@@ -5,7 +5,7 @@ import sys
 from contextlib import nullcontext
 from typing import Any, Literal
 
-from bams3.cli.options import add_help, add_workers, flag_bits, fraction, parser, progress_bar
+from bams3.cli.options import add_help, add_workers, flag_bits, fraction, keep_memory, parser, progress_bar
 from bams3.errors import UsageError
 
 _QUERY_EXAMPLE = """\
@@ -167,6 +167,7 @@ def _to_bam(argv: list[str]) -> int:
     from bams3.operations.workers import worker_count
 
     dataset = DatasetReader(given.dataset)
+    keep_memory()
     with _progress(given.out) as progress:
         to_bam(
             dataset, given.out, _regions(dataset, given.regions, None), level=given.level,

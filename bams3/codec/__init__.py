@@ -38,9 +38,9 @@ def encode(
 ) -> tuple[dict[str, Any], dict[str, int], list[int], list[str]]:
     """Streams (name → bytes-like; empty ones left out), zone map, and mentioned reference ids and read groups.
 
-    `block`: a RecordBlock whose records all have RNAME `reference_id`; `level`: 1 (fast) to 9 (small). The zone map has `min_pos`,
-    `max_pos`, `max_end`, `min_mapq`, `max_mapq`, `flags_any` (bits set in any record) and `flags_all`
-    (in all). Raises SourceError for what can't be represented.
+    `block`: a RecordBlock whose records all have RNAME `reference_id`; `level`: 1 (fast) to 9 (small). The zone
+    map has `min_pos`, `max_pos`, `max_end`, `min_mapq`, `max_mapq`, `flags_any` (bits set in any record) and
+    `flags_all` (in all). Raises SourceError for what can't be represented.
     """
     from bams3.codec import qualities, sequences, tags
     from bams3.codec.derived import Derived
@@ -244,7 +244,7 @@ class Columns:
         from bams3.codec import qualities
 
         if sum(self.l_seq) > self.size:
-            raise FormatError("the reads are longer than the row group")
+            raise FormatError("the qualities are larger than the footer allows")
         return qualities.decode(self._streams, self.l_seq, self.flag)
 
     def tag(self, name: str) -> list[Any]:

@@ -7,7 +7,13 @@ from bams3.sources.records import RecordBlock
 
 class Derived:
     def __init__(
-        self, reference: Reference, pos: array[int], flag: array[int], mapq: Any, l_seq: array[int], cigars: Cigars,
+        self,
+        reference: Reference,
+        pos: array[int],
+        flag: array[int],
+        mapq: Any,
+        l_seq: array[int],
+        cigars: Cigars,
         previous: array[int],
     ) -> None: ...
     def of_block(self, block: RecordBlock) -> Derived: ...

@@ -3,7 +3,7 @@
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
-from bams3.codec.range_coder cimport RangeCoder, code_bit, code_number, code_tree, reset
+from bams3.codec.range_coder cimport RangeCoder, RangeEncoder, code_bit, code_number, code_tree, reset
 
 cdef enum:
     EMPTY = 15  # instead of the scale of a row: the context does not occur
@@ -37,11 +37,11 @@ cdef inline int bit_length(uint32_t value) noexcept nogil:
 
 cdef inline int code_alphabet(RangeCoder *coder, TableModel *model, uint8_t *symbols, int known) noexcept nogil:
     """The bytes that occur, ascending: 256 bits, each with a probability for the two before it. Returns how many."""
-    cdef int symbol, context = 0, at = 0, bit, count = 0
+    cdef int symbol, context = 0, bit = 0, count = 0
     for symbol in range(256):
-        bit = at < known and symbols[at] == symbol
+        if RangeCoder is RangeEncoder:
+            bit = count < known and symbols[count] == symbol
         bit = code_bit(coder, &model.present[context], RATE, bit)
-        at += bit
         if bit:
             symbols[count] = <uint8_t> symbol
             count += 1

@@ -2,6 +2,7 @@ from typing_extensions import Buffer
 
 class Model:
     size: float
+    count: int
     def __init__(self, data: Buffer, order: int) -> None: ...
     def encode(self) -> Buffer: ...
 

@@ -7,7 +7,7 @@ arXiv:1402.3392), frequencies of 10 to 12 bits that are coded adaptively. docs/f
 from libc.math cimport log2
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy, memmove, memset
 
 from bams3.buffer cimport Buffer
 from bams3.codec.frequencies cimport (
@@ -58,7 +58,7 @@ cdef void count_pairs(const uint8_t *data, size_t n, const Shape *shape, uint32_
     for i in range(1, half):
         counts[<uint32_t> data[i - 1] << shift | data[i]] += 1
         second[<uint32_t> data[half + i - 1] << shift | data[half + i]] += 1
-    for i in range(2 * half, n):
+    for i in range(max(2 * half, <size_t> 1), n):
         second[<uint32_t> data[i - 1] << shift | data[i]] += 1
     if half:
         counts[<uint32_t> data[half - 1] << shift | data[half]] += 1
@@ -100,14 +100,14 @@ cdef double row_cost(const uint32_t *counts, const uint16_t *row, const uint8_t 
 cdef class Model:
     """How often which bytes occur in some data: what `encode` needs, and what it will give.
 
-    ``size``: bytes that ``encode()`` returns, to within a few.
+    ``size``: bytes that ``encode()`` returns, to within a few; ``count``: how many different bytes occur.
     """
 
     cdef const uint8_t[::1] data
     cdef Shape shape
     cdef uint8_t symbols[256]
     cdef uint8_t scales[256]
-    cdef int count
+    cdef readonly int count
     cdef uint32_t *counts
     cdef uint16_t *rows
     cdef Buffer table
@@ -244,7 +244,7 @@ cdef class Model:
             at = rans_encode_lanes(&self.data[0], n, table, &self.shape, tiles, states, end)
             out.put(states, 4 * self.shape.lanes)
             length = end - at
-            memcpy(out.data + out.size, at, length)
+            memmove(out.data + out.size, at, length)
             out.size += length
         free(table)
         return out

@@ -23,20 +23,29 @@ MAX_RAW_LENGTH = 1 << 32  # bytes; no stream of a row group is larger
 MAX_WIDTH = 8  # bytes of an integer
 
 TINY = 48  # bytes of a stream that is left as it is
-SAMPLE = 1 << 15  # bytes of a longer stream that tell whether zstd is worth trying
+SAMPLE = 1 << 15  # bytes of a stream, at most, that tell whether zstd is worth its time
 
 
 class _Effort(NamedTuple):
-    """What a level tries: the level of zstd, and rANS of order 1 for streams of at least so many bytes."""
+    """What a level tries: the level of zstd (2 to 4 lose to 1 here); rANS of order 1 for streams of at least so many
+    bytes, of which there are at most so many possible pairs to each. Of qualities, `codec.qualities` says more."""
 
     zstd: int
     order1: int
+    pairs: float = 1
 
 
 _EFFORTS = {
-    1: _Effort(1, 1 << 12), 2: _Effort(1, 1 << 10), 3: _Effort(3, 1 << 9), 4: _Effort(5, 1 << 9),
-    5: _Effort(6, 1 << 8), 6: _Effort(8, 1 << 8), 7: _Effort(12, 1 << 8), 8: _Effort(15, 1 << 8), 9: _Effort(19, 1 << 8),
-}  # fmt: skip
+    1: _Effort(1, 1 << 14),
+    2: _Effort(1, 1 << 11),
+    3: _Effort(1, 1 << 9),
+    4: _Effort(5, 1 << 9),
+    5: _Effort(6, 1 << 8),
+    6: _Effort(9, 1 << 8),
+    7: _Effort(12, 1 << 8, 256),
+    8: _Effort(15, 1 << 8, 256),
+    9: _Effort(19, 1 << 8, 256),
+}
 
 _local = threading.local()
 
@@ -52,8 +61,11 @@ def compress(data: Any, level: int) -> tuple[str, bytes]:
         codec, part = _compress_bytes(plain[plane::width], level)
         stored.append(CODECS.index(codec))
         stored += len(part).to_bytes(4, "little") + part
-    whole = (RAW, plain) if len(plain) > SAMPLE else _compress_bytes(plain, level)
-    return (PLANES, bytes(stored)) if len(stored) < len(whole[1]) else whole
+    size = min(len(stored), len(plain))
+    packed = _deflated(plain, size, level)
+    if len(packed) < size:
+        return ZSTD, packed
+    return (PLANES, bytes(stored)) if len(stored) < len(plain) else (RAW, plain)
 
 
 def decompress(name: str, codec: str, stored: bytes, raw_length: int) -> Any:
@@ -82,27 +94,37 @@ def deflate(data: bytes, level: int) -> bytes:
 
 
 def _compress_bytes(data: bytes, level: int) -> tuple[str, bytes]:
-    if data.count(data[0]) == len(data):
+    if data[0] == data[-1] and data == data[:1] * len(data):
         return CONSTANT, data[:1]
     if len(data) < TINY:
         return RAW, data
     effort = _EFFORTS[level]
-    models = [rans.Model(data, order) for order in range(1 + (len(data) >= effort.order1))]
-    order = min(range(len(models)), key=lambda order: models[order].size)
-    size = min(models[order].size, len(data))
-    packed = data
-    if len(data) <= SAMPLE or _sampled(data) < 1.1 * size:
-        packed = deflate(data, effort.zstd)
+    model, order = rans.Model(data, 0), 0
+    if len(data) >= effort.order1 and len(data) * effort.pairs >= model.count**2:
+        second = rans.Model(data, 1)
+        if second.size < model.size:
+            model, order = second, 1
+    size = min(int(model.size), len(data))
+    packed = _deflated(data, size, level)
     if len(packed) <= size:
         return (ZSTD, packed) if len(packed) < len(data) else (RAW, data)
-    stored = models[order].encode()
-    return (RANS[order], bytes(stored)) if len(stored) < len(data) else (RAW, data)
+    stored = bytes(model.encode())
+    return (RANS[order], stored) if len(stored) < len(data) else (RAW, data)
 
 
-def _sampled(data: bytes) -> float:
-    """Size at which zstd could store all of the data, by what it makes of a part in the middle."""
-    start = (len(data) - SAMPLE) // 2
-    return len(deflate(data[start : start + SAMPLE], 1)) / SAMPLE * len(data)
+def _deflated(data: bytes, size: int, level: int) -> bytes:
+    """What zstd makes of the data, or the data as it is where a look at a part says that it won't be less than `size`."""
+    start = max(0, len(data) - SAMPLE) // 2
+    sample = data[start : start + SAMPLE]
+    goal = size / len(data) * len(sample)
+    packed = deflate(sample, 1)
+    if len(packed) > 1.1 * goal:
+        return data
+    if _EFFORTS[level].zstd > 1:
+        packed = deflate(sample, _EFFORTS[level].zstd)
+    if len(sample) == len(data):
+        return packed
+    return deflate(data, _EFFORTS[level].zstd) if len(packed) < 1.02 * goal else data
 
 
 def _join_planes(stored: bytes, raw_length: int) -> bytearray:

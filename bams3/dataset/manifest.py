@@ -120,8 +120,11 @@ class ChunkEntry:
             raise ValueError(f"{self.path}: impossible reference {self.reference_id!r}")
         if not all(map(is_count, numbers)) or not self.row_groups:
             raise ValueError(f"{self.path}: impossible numbers")
-        for group in self.row_groups:
-            if len(group) != 9 or not all(map(is_possible, ZONE_LIMITS, group)):
+        for limits, column in zip(ZONE_LIMITS, zip(*self.row_groups, strict=True), strict=True):
+            if (
+                not {int}.issuperset(map(type, column))
+                or not limits[0] <= min(column) <= max(column) <= limits[1]
+            ):
                 raise ValueError(f"{self.path}: impossible numbers of a row group")
 
 
@@ -189,11 +192,6 @@ def check_grid(references: list[list[Any]], chunk_size: Any) -> None:
         name.encode("utf-8", "surrogateescape")
     if type(chunk_size) is not int or chunk_size not in layout.CHUNK_SIZES:
         raise ValueError(f"chunk_size {chunk_size!r}")
-
-
-def is_possible(limits: tuple[int, int], value: Any) -> bool:
-    """Is it an int, and within the limits, the upper one included?"""
-    return type(value) is int and limits[0] <= value <= limits[1]
 
 
 def is_count(value: Any) -> bool:

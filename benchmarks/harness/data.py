@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,27 +13,56 @@ from harness.process import output
 
 BENCHMARKS = Path(__file__).parent.parent
 DATA = BENCHMARKS / "data"
-BASES_PER_READ = 5  # of the genome: 30x with reads of 150 bp
+DEPTH, LENGTH = 30, 150
+ART = ("art_illumina", "bwa", "samtools")
 
 
 @dataclass(frozen=True)
 class Alignments:
-    """A BAM and what the table calls it."""
+    """A BAM and what the table calls it. `short`: of reads for which the floors for speed are meant."""
 
     name: str
     bam: Path
+    short: bool = False
 
 
-def simulated(profile: str, reads: int) -> Alignments:
-    """30x of a genome with `reads` reads. It is made once: the index, written last, says that it is whole."""
-    bam = DATA / f"{profile}-{reads}.bam"
+def simulated(profile: str, reads: int, depth: int = DEPTH, length: int = LENGTH) -> Alignments:
+    """A genome with `reads` reads. It is made once: the index, written last, says that it is whole."""
+    usual = (depth, length) == (DEPTH, LENGTH)
+    bam = DATA / (f"{profile}-{reads}.bam" if usual else f"{profile}-{reads}-{depth}x-{length}.bam")
     if not Path(f"{bam}.bai").exists():
         print(f"simulating {bam.name}", file=sys.stderr)
         DATA.mkdir(exist_ok=True)
-        genome = str(reads * BASES_PER_READ)
-        arguments = ("--reads", str(reads), "--genome", genome, "--profile", profile)
+        genome = reads * length // depth
+        options = {"reads": reads, "genome": genome, "profile": profile, "read-length": length}
+        arguments = [word for name, value in options.items() for word in (f"--{name}", str(value))]
         output(sys.executable, BENCHMARKS / "simulate.py", bam, *arguments)
-    return Alignments(f"{profile}, {number(reads)} reads", bam)
+    name = f"{profile}, {number(reads)} reads"
+    return Alignments(name if usual else f"{name}, {depth}x, {length:,} bp", bam, profile != "long")
+
+
+def art(bases: int = 1_000_000) -> Alignments | None:
+    """30x of a genome by ART, an independent simulator, aligned by bwa. None where they are not installed."""
+    if not all(map(shutil.which, ART)):
+        return None
+    bam = DATA / "art.bam"
+    if not Path(f"{bam}.bai").exists():
+        print(f"simulating {bam.name}", file=sys.stderr)
+        DATA.mkdir(exist_ok=True)
+        output(sys.executable, BENCHMARKS / "simulate.py", bam, "--reads", "2", "--genome", str(bases))
+        fasta, reads = bam.with_suffix(".fa"), DATA / "art"
+        sizes = ["-l", str(LENGTH), "-f", str(DEPTH), "-m", "400", "-s", "90"]
+        output("art_illumina", "-ss", "HSXn", "-i", fasta, "-p", *sizes, "-rs", "1", "-na", "-q", "-o", reads)
+        output("bwa", "index", fasta)
+        steps = [
+            f"bwa mem -K 100000000 -R '@RG\\tID:a\\tSM:a' '{fasta}' '{reads}1.fq' '{reads}2.fq'",
+            "samtools fixmate -m -u - -",
+            "samtools sort -u",
+            f"samtools markdup - '{bam}'",
+        ]
+        output("sh", "-c", " | ".join(steps))
+        output("samtools", "index", bam)
+    return Alignments("ART + bwa, 200 k reads", bam, short=True)
 
 
 def given() -> list[Alignments]:
@@ -49,6 +79,7 @@ def random_region(alignments: Alignments, seed: int, length: int = 1000) -> str:
         contigs.append((name, int(bases)))
     chance = random.Random(seed)
     name, bases = chance.choices(contigs, [bases for _, bases in contigs])[0]
+    length = min(length, bases // 2)
     start = chance.randrange(1, bases - length)
     return f"{name}:{start}-{start + length - 1}"
 

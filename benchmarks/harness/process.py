@@ -71,14 +71,14 @@ def measure(commands: Callable[[int], Sequence[Command]], rounds: int) -> list[U
     ]
 
 
-def output(*argv: str | Path) -> str:
-    """Standard output of a command that is not measured."""
+def output(*argv: str | Path, all_of_it: bool = False) -> str:
+    """Standard output of a command that is not measured; `all_of_it`: and standard error after it."""
     result = subprocess.run(
         [str(argument) for argument in argv], capture_output=True, text=True, errors="replace"
     )
     if result.returncode:
         raise CommandError(f"{' '.join(map(str, argv))}: {result.stderr.strip()}")
-    return result.stdout
+    return result.stdout + result.stderr * all_of_it
 
 
 def remove(path: Path) -> None:

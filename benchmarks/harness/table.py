@@ -6,10 +6,13 @@ import os
 import platform
 import resource
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 from harness.process import BAMS3, CommandError, Usage, output
+
+SIZE = "bytes"
+COLUMNS = ("what", "data", "bams3", "peer", "peer's", "ratio", "wall s", "peak MB", "floor", "reached")
 
 
 @dataclass(frozen=True)
@@ -22,64 +25,69 @@ class Floor:
 
 @dataclass(frozen=True)
 class Row:
-    """A row; the names of the fields are the columns, all but the last, which makes two."""
+    """What bams3 needs and what its peer does, in `unit`: less is better where there is a peer. `usages`: of both."""
 
     what: str
     data: str
-    bams3: str
+    unit: str
+    ours: float
     peer: str = ""
-    peer_s: str = ""
-    ratio: str = ""
-    wall: str = ""
-    peak: str = ""
+    theirs: float | None = None
+    usages: tuple[Usage, ...] = ()
     floor: Floor | None = None
+
+    @property
+    def ratio(self) -> str:
+        """Of sizes, bams3's over the peer's; else how many times less bams3 needs, or more."""
+        if self.theirs is None:
+            return ""
+        if self.unit == SIZE:
+            return f"{self.ours / self.theirs:.3f} x"
+        factor = self.theirs / self.ours
+        return f"{factor:.3g} x less" if factor >= 1 else f"{1 / factor:.3g} x more"
 
     def cells(self) -> list[str]:
         """The row's text, column by column."""
-        texts = [getattr(self, column.name) for column in fields(self)[:-1]]
+        theirs = "" if self.theirs is None else figure(self.theirs, self.unit)
+        walls = " / ".join(f"{usage.wall:.3g}" for usage in self.usages)
+        peaks = " / ".join(map(peak, self.usages))
         floor = [self.floor.text, "yes" if self.floor.reached else "**no**"] if self.floor else ["", ""]
-        return texts + floor
+        ours = figure(self.ours, self.unit)
+        return [self.what, self.data, ours, self.peer, theirs, self.ratio, walls, peaks, *floor]
 
 
-COLUMNS = ("what", "data", "bams3", "peer", "peer's", "ratio", "wall s", "peak MB", "floor", "reached")
+def cpu_row(
+    what: str, data: str, ours: Usage, peer: str, theirs: Usage, times_less: float | None = None
+) -> Row:
+    """CPU seconds of two processes; the floor is how many times less bams3 has to need."""
+    floor = Floor(f"≥ {times_less:g} x less", theirs.cpu >= times_less * ours.cpu) if times_less else None
+    return Row(what, data, "CPU-s", ours.cpu, peer, theirs.cpu, (ours, theirs), floor)
 
 
-def cpu_row(what: str, data: str, ours: Usage, peer: str, theirs: Usage, floor: Floor | None = None) -> Row:
-    """CPU seconds of two processes; also their wall seconds and peak memory, as `bams3 / peer`."""
-    return Row(
-        what,
-        data,
-        f"{ours.cpu:.3g} CPU-s",
-        peer,
-        f"{theirs.cpu:.3g} CPU-s",
-        times(theirs.cpu, ours.cpu),
-        f"{ours.wall:.3g} / {theirs.wall:.3g}",
-        f"{peak(ours)} / {peak(theirs)}",
-        floor,
-    )
+def speed_row(what: str, data: str, records: int, ours: Usage, floor: int | None = None) -> Row:
+    """Reads per CPU second."""
+    speed = records / ours.cpu
+    reached = Floor(f"≥ {floor:,} reads/CPU-s", speed >= floor) if floor else None
+    return Row(what, data, "reads/CPU-s", speed, floor=reached)
 
 
-def size_row(data: str, ours: int, peer: str, theirs: int, floor: float | None = None) -> Row:
+def size_row(what: str, data: str, ours: int, peer: str, theirs: int, floor: float | None = None) -> Row:
     """Bytes on disk; the floor is the largest allowed ratio to the peer's."""
-    ratio = ours / theirs
-    allowed = Floor(f"≤ {floor:.2f} x", ratio <= floor) if floor else None
-    return Row("size", data, megabytes(ours), peer, megabytes(theirs), f"{ratio:.3f} x", floor=allowed)
+    allowed = Floor(f"≤ {floor:.2f} x", ours <= floor * theirs) if floor else None
+    return Row(what, data, SIZE, ours, peer, theirs, floor=allowed)
+
+
+def figure(value: float, unit: str) -> str:
+    """A number and its unit."""
+    if unit == SIZE:
+        return f"{value / 1e6:.4g} MB"
+    return f"{value:,.0f} {unit}" if value >= 1000 else f"{value:.3g} {unit}"
 
 
 def peak(usage: Usage) -> str:
     """Peak memory in MB; that of a process smaller than this one can't be told (see `process`)."""
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
     return f"{usage.peak:.0f}" if usage.peak > own else f"≤ {own:.0f}"
-
-
-def times(theirs: float, ours: float) -> str:
-    """How many times less bams3 needs: `5.2 x less`, or `1.3 x more`."""
-    return f"{theirs / ours:.3g} x less" if theirs >= ours else f"{ours / theirs:.3g} x more"
-
-
-def megabytes(count: int) -> str:
-    """A number of bytes in MB (10^6)."""
-    return f"{count / 1e6:.4g} MB"
 
 
 def markdown(rows: Iterable[Row]) -> str:
@@ -90,10 +98,11 @@ def markdown(rows: Iterable[Row]) -> str:
 
 def machine(peers: Sequence[str], rounds: int) -> str:
     """CPU, cores, OS, versions and how it was measured, as a list."""
+    versions = "; ".join(map(version, peers))
     lines = [
         f"CPU: {processor()}, {os.cpu_count()} cores; load {os.getloadavg()[0]:.2f} at the start",
         f"OS: {system()}, {platform.machine()}, kernel {platform.release()}",
-        f"Versions: {version(BAMS3)}, Python {platform.python_version()}; {'; '.join(map(version, peers))}",
+        f"Versions: {version(BAMS3)}, Python {platform.python_version()}; {versions}",
         f"One worker or thread each; median of {rounds} runs, in turn with the peers', whose answers are the same",
     ]
     return "".join(f"- {line}\n" for line in lines)
@@ -102,10 +111,11 @@ def machine(peers: Sequence[str], rounds: int) -> str:
 def version(tool: str) -> str:
     """The first line that a tool prints of its version, or that it is missing."""
     try:
-        return output(tool, "--version").splitlines()[0]
+        said = output(tool, "--version", all_of_it=True)
+        return next(line.strip() for line in said.splitlines() if line.strip())
     except FileNotFoundError:
         return f"{tool} is not installed: its rows are missing"
-    except CommandError:
+    except (CommandError, StopIteration):
         return f"{tool} of unknown version"
 
 
@@ -116,9 +126,8 @@ def processor() -> str:
         for line in Path("/proc/cpuinfo").read_text().splitlines()
         if ":" in line
     )
-    return (
-        f"{known.get('model name', platform.processor())} at {float(known.get('cpu MHz', 0)) / 1000:.1f} GHz"
-    )
+    name = known.get("model name", platform.processor())
+    return f"{name} at {float(known.get('cpu MHz', 0)) / 1000:.1f} GHz"
 
 
 def system() -> str:

@@ -22,14 +22,15 @@ class Genome:
     offsets: np.ndarray
     codes: np.ndarray
     repeats: np.ndarray  # bool: the base lies in a copy of a repeat, so reads map there with low quality
+    first: int = 0  # reference id of contig 0
 
     def lengths(self) -> list[int]:
         return np.diff(self.offsets).tolist()
 
 
-def make_genome(rng: np.random.Generator, total: int, contigs: int) -> Genome:
+def make_genome(rng: np.random.Generator, total: int, contigs: int, first: int = 0) -> Genome:
     """`total` bases in `contigs` contigs of falling length, with a gap of Ns at each start, GC content that
-    varies, interspersed repeats and microsatellites."""
+    varies, interspersed repeats and microsatellites; `first`: the reference id of contig 0."""
     weights = np.arange(contigs, 0, -1)
     offsets = np.concatenate([[0], np.cumsum(total * weights // weights.sum())]).astype(np.int64)
     total = int(offsets[-1])
@@ -49,7 +50,7 @@ def make_genome(rng: np.random.Generator, total: int, contigs: int) -> Genome:
         codes[at : at + len(satellite)] = satellite
     for start, end in itertools.pairwise(offsets.tolist()):
         codes[start : start + min(10_000, (end - start) // 100)] = 4
-    return Genome([f"chr{i + 1}" for i in range(contigs)], offsets, codes, repeats)
+    return Genome([f"chr{first + i + 1}" for i in range(contigs)], offsets, codes, repeats, first)
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from simulator.records import (
     reg2bin,
     text,
 )
+
+NOWHERE = 1 << 30  # sorts after every contig
 
 
 @dataclass
@@ -104,13 +107,14 @@ def long_record(
     tags += [split, integer(b"rl", 0), text(b"MD", md), group]
     fixed = np.zeros(1, FIXED)
     end = stretch.pos + int(stretch.ref[-1] - stretch.ref[0]) + 1
-    fixed["ref"], fixed["pos"], fixed["flag"], fixed["l_seq"] = stretch.contig, stretch.pos, flag, len(codes)
+    contig = stretch.contig + genome.first
+    fixed["ref"], fixed["pos"], fixed["flag"], fixed["l_seq"] = contig, stretch.pos, flag, len(codes)
     fixed["mapq"] = 0 if flag & SECONDARY else 1 if genome.repeats[stretch.ref[0]] else 60
     fixed["l_name"], fixed["n_cigar"] = len(name), len(packed) // 4
     fixed["bin"] = reg2bin(np.array([stretch.pos]), np.array([end]))
     fixed["next_ref"] = fixed["next_pos"] = -1
     body = pack(codes[None]).tobytes() + quality.tobytes()
-    return stretch.contig, stretch.pos, assemble(fixed, [name], [packed], [body], [b"".join(tags)])
+    return contig, stretch.pos, assemble(fixed, [name], [packed], [body], [b"".join(tags)])
 
 
 def unplaced_record(
@@ -121,7 +125,7 @@ def unplaced_record(
         fixed[column] = -1
     fixed["flag"], fixed["l_name"], fixed["l_seq"], fixed["bin"] = UNMAPPED, len(name), len(codes), 4680
     body = pack(codes[None]).tobytes() + quality.tobytes()
-    return 1 << 30, -1, assemble(fixed, [name], [b""], [body], [integer(b"rl", 0) + group])
+    return NOWHERE, -1, assemble(fixed, [name], [b""], [body], [integer(b"rl", 0) + group])
 
 
 def place_text(genome: Genome, stretch: Stretch, flag: int, left: int, right: int) -> bytes:
@@ -171,21 +175,24 @@ def long_read(
     ]
 
 
-def long_lengths(rng: np.random.Generator, count: int, genome: Genome) -> np.ndarray:
-    """1-50 kb, log-normal about 8 kb; never more than a quarter of the longest contig."""
-    longest = min(50_000, max(genome.lengths()) // 4)
-    return np.clip(rng.lognormal(9.0, 0.8, count), min(1000, longest), longest).astype(np.int64)
+def long_lengths(rng: np.random.Generator, count: int, mean: int, genome: Genome) -> np.ndarray:
+    """Log-normal, from a tenth to five times the mean; never more than a quarter of the longest contig."""
+    longest = min(5 * mean, max(genome.lengths()) // 4)
+    lengths = rng.lognormal(np.log(mean) - 0.32, 0.8, count)
+    return np.clip(lengths, min(mean // 10, longest), longest).astype(np.int64)
 
 
 def long_records(
-    rng: np.random.Generator, genome: Genome, donor: Donor, count: int, sample: str
-) -> Iterator[bytes]:
-    """Sorted records, a batch at a time."""
-    lengths = long_lengths(rng, count, genome)
+    rng: np.random.Generator, genome: Genome, donor: Donor, count: int, length: int, sample: str
+) -> Iterator[tuple[bool, bytes]]:
+    """Sorted records, a batch at a time: (are they placed?, their bytes). `length`: of the reads, on average."""
+    lengths = long_lengths(rng, count, length, genome)
     starts = donor.place(rng, count, lengths)
     group, records = text(b"RG", sample.encode()), []
     for start, length in zip(starts.tolist(), lengths.tolist(), strict=True):
         records += long_read(rng, genome, donor, Cigars(), start, length, group)
     records.sort(key=lambda record: record[:2])
-    for at in range(0, len(records), 1000):
-        yield b"".join(record for _, _, record in records[at : at + 1000])
+    for placed, group_of in itertools.groupby(records, key=lambda record: record[0] != NOWHERE):
+        bodies = [record for _, _, record in group_of]
+        for at in range(0, len(bodies), 1000):
+            yield placed, b"".join(bodies[at : at + 1000])

@@ -47,6 +47,12 @@ def integer(tag: bytes, value: int) -> bytes:
     return tag + kind + struct.pack(layout, value)
 
 
+@functools.lru_cache(1 << 16)
+def int32(tag: bytes, value: int) -> bytes:
+    """An integer tag in 32 bits, as samtools fixmate writes them."""
+    return tag + b"i" + struct.pack("<i", value)
+
+
 def text(tag: bytes, value: bytes) -> bytes:
     return tag + b"Z" + value + b"\0"
 

@@ -10,6 +10,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from simulator.alignment import Cigars, cigar_of, edits_of
 from simulator.genome import BASES, Donor, Genome
+from simulator.instruments import INSTRUMENTS, pair_names, qualities
 from simulator.records import (
     DUPLICATE,
     FIXED,
@@ -24,6 +25,7 @@ from simulator.records import (
     SUPPLEMENTARY,
     UNMAPPED,
     assemble,
+    int32,
     integer,
     pack,
     reg2bin,
@@ -32,8 +34,9 @@ from simulator.records import (
 )
 
 BATCH = 50_000
-ERROR = (10.0 ** (-np.arange(64) / 10)).astype(np.float32)
-MACHINES = {"hiseq": "K00188:42:HFKWNBBXX", "novaseq": "A00297:158:HT275DSXX"}
+ERROR = (0.5 * 10.0 ** (-np.arange(64) / 10)).astype(
+    np.float32
+)  # instruments understate: half of what Q says
 
 
 @dataclass
@@ -77,7 +80,7 @@ def draw_pairs(rng: np.random.Generator, donor: Donor, count: int, length: int) 
     left, right = np.stack([0 * through, through], 1), np.stack([through, 0 * through], 1)
 
     fate = rng.random(count)
-    apart, half, lost = fate < 0.01, (fate > 0.01) & (fate < 0.015), (fate > 0.015) & (fate < 0.02)
+    apart, half, lost = fate < 0.01, (fate > 0.01) & (fate < 0.012), (fate > 0.012) & (fate < 0.015)
     starts[apart, 1] = donor.place(rng, int(apart.sum()), length)
     flag = np.full((count, 2), PAIRED) | np.where(
         rng.random(count)[:, None] < 0.5, [READ1, READ2], [READ2, READ1]
@@ -89,7 +92,8 @@ def draw_pairs(rng: np.random.Generator, donor: Donor, count: int, length: int) 
     flag[lost] |= UNMAPPED
     flag[flag & UNMAPPED > 0] &= ~REVERSE
 
-    clip = np.where(rng.random((count, 2)) < 0.02, rng.integers(5, length // 2, (count, 2)), 0)
+    clip = np.minimum(4 + rng.geometric(1 / 18, (count, 2)), length // 2)
+    clip[rng.random((count, 2)) >= 0.02] = 0
     clip[through > 0] = 0
     at_left = rng.random((count, 2)) < 0.5
     left, right = left + clip * at_left, right + clip * ~at_left
@@ -165,34 +169,6 @@ def template_lengths(reads: Reads) -> np.ndarray:
     return np.where(paired, span + np.sign(span), 0)
 
 
-def pair_names(rng: np.random.Generator, count: int, machine: str) -> list[bytes]:
-    """Distinct Illumina names in no order: machine:run:flowcell:lane:tile:x:y."""
-    sites = np.unique(rng.integers(0, 4 * 2 * 678 << 30, count + count // 100 + 100))
-    sites = rng.permutation(sites)[:count]
-    lane, tile = sites >> 30 & 3, sites >> 32
-    tile = (tile % 2 + 1) * 1000 + (tile // 2 % 6 + 1) * 100 + tile // 12 % 78 + 1
-    x, y = 1000 + (sites & 0x7FFF), 1000 + (sites >> 15 & 0x7FFF)
-    fields = zip((lane + 1).tolist(), tile.tolist(), x.tolist(), y.tolist(), strict=True)
-    return [f"{machine}:{a}:{b}:{c}:{d}\0".encode() for a, b, c, d in fields]
-
-
-def short_qualities(rng: np.random.Generator, count: int, length: int, profile: str) -> np.ndarray:
-    """uint8 (count, length), first cycle first. A read's badness is its own level plus noise correlated along
-    the read; hiseq turns it into some 40 values that fall with the cycle, novaseq into four."""
-    noise = rng.standard_normal((length, count), np.float32)
-    for cycle in range(1, length):
-        noise[cycle] = 0.55 * noise[cycle - 1] + 0.83 * noise[cycle]
-    level = 0.5 * rng.standard_normal(count, np.float32)
-    decay = np.linspace(0, 1, length, dtype=np.float32)[:, None] ** 2
-    if profile == "novaseq":
-        badness = noise + level + 0.4 * decay
-        values = np.array([37, 25, 11, 2], np.uint8)[np.digitize(badness, [1.75, 2.45, 4.3])]
-    else:
-        values = 41.9 - (1.0 + 3.5 * decay) * np.exp(0.75 * noise + level)
-        values = np.clip(values, 2, 41).astype(np.uint8)
-    return np.ascontiguousarray(values.T)
-
-
 def mismatch_texts(
     mismatch: np.ndarray, reference: np.ndarray, left: np.ndarray, right: np.ndarray
 ) -> list[bytes]:
@@ -221,7 +197,7 @@ class ShortBatch:
         reads: Reads,
         rows: np.ndarray,
         length: int,
-        profile: str,
+        quality: np.ndarray,
     ):
         windows = sliding_window_view(donor.codes, length)
         left, right = reads.left[rows], reads.right[rows]
@@ -232,7 +208,6 @@ class ShortBatch:
         codes[odd] = np.where(self.clipped[odd], windows[reads.foreign[rows[odd]]], codes[odd])
         unmapped = np.flatnonzero(reads.flag[rows] & UNMAPPED)
         codes[unmapped] = rng.integers(0, 4, (len(unmapped), length), np.uint8)
-        quality = short_qualities(rng, len(rows), length, profile)
         backwards = reads.flag[rows] & REVERSE > 0
         quality[backwards] = quality[backwards, ::-1]
         wrong = rng.random(codes.shape, np.float32) < ERROR[quality]
@@ -296,49 +271,71 @@ def split_alignments(genome: Genome, reads: Reads, cigars: Cigars) -> dict[int, 
 
 
 def short_tags(
-    reads: Reads, rows: np.ndarray, batch: ShortBatch, cigars: Cigars, group: bytes, split: dict[int, bytes]
-) -> list[bytes]:
-    """NM MD AS XS RG SA MC MQ, as bwa mem and samblaster write them."""
+    reads: Reads, rows: np.ndarray, batch: ShortBatch, cigars: Cigars, group: bytes, split: dict[int, bytes],
+    mate_score: np.ndarray,
+) -> list[bytes]:  # fmt: skip
+    """NM MD AS XS RG SA, as bwa mem writes them, and MQ MC ms, as samtools fixmate -m."""
     mate = reads.owner[rows] ^ 1
     second = np.where(batch.nm * 7 + reads.pos[rows] & 3, 0, 19 + (reads.pos[rows] >> 2 & 15))
     second = np.where(reads.mapq[rows] == 0, batch.score, second)
-    columns = [rows, reads.cigar[rows], batch.nm, batch.score, second, reads.cigar[mate], reads.mapq[mate]]
+    columns = [
+        rows,
+        reads.cigar[rows],
+        batch.nm,
+        batch.score,
+        second,
+        reads.cigar[mate],
+        reads.mapq[mate],
+        mate_score,
+    ]
     result = []
-    for md, (row, cigar, nm, score, other, mate_cigar, mate_mapq) in zip(
+    for md, (row, cigar, nm, score, other, mate_cigar, mate_mapq, sum_of_mate) in zip(
         batch.md, zip(*(column.tolist() for column in columns), strict=True), strict=True
     ):
-        mates = text(b"MC", cigars.texts[mate_cigar]) + integer(b"MQ", mate_mapq) if mate_cigar else b""
+        mates = int32(b"MQ", mate_mapq) + text(b"MC", cigars.texts[mate_cigar]) if mate_cigar else b""
         edits = integer(b"NM", nm) + text(b"MD", md) if cigar else b""
         scores = integer(b"AS", score if cigar else 0) + integer(b"XS", other if cigar else 0)
-        result.append(edits + scores + group + split.get(row, b"") + mates)
+        result.append(edits + scores + group + split.get(row, b"") + mates + int32(b"ms", sum_of_mate))
     return result
 
 
 def short_records(
     rng: np.random.Generator, genome: Genome, donor: Donor, count: int, length: int, profile: str, sample: str
-) -> Iterator[bytes]:
-    """Sorted records, a batch at a time."""
+) -> Iterator[tuple[bool, bytes]]:
+    """Sorted records, a batch at a time: (are they placed?, their bytes)."""
+    instrument = INSTRUMENTS[profile]
     reads = draw_pairs(rng, donor, count // 2, length)
     reads = add_further_alignments(rng, donor, reads, length)
     cigars = Cigars()
     align(rng, genome, donor, reads, length, cigars)
     place_unmapped(reads)
     tlen, split = template_lengths(reads), split_alignments(genome, reads, cigars)
-    names = pair_names(rng, count // 2, MACHINES[profile])
+    names = pair_names(rng, count // 2, instrument, run=42 + genome.first)
     group = text(b"RG", sample.encode())
-    order = np.lexsort((reads.pos, reads.contig & 0x7FFFFFFF))
-    for at in range(0, len(order), BATCH):
-        rows = order[at : at + BATCH]
-        batch = ShortBatch(rng, genome, donor, reads, rows, length, profile)
+    contig = np.where(reads.contig < 0, -1, reads.contig + genome.first)
+    order = np.lexsort((reads.pos, contig & 0x7FFFFFFF))
+    places = [(True, order[contig[order] >= 0]), (False, order[contig[order] < 0])]
+    batches = [
+        (placed, part[at : at + BATCH]) for placed, part in places for at in range(0, len(part), BATCH)
+    ]
+    # Qualities are drawn twice: a record tells the sum of its mate's, which comes later.
+    seed, score = int(rng.integers(1 << 32)), np.zeros(len(order), np.int64)
+    for number, (_, rows) in enumerate(batches):
+        quality = qualities(np.random.default_rng([seed, number]), len(rows), length, instrument)
+        score[rows] = np.where(quality >= 15, quality, 0).sum(1, dtype=np.int64)
+    for number, (placed, rows) in enumerate(batches):
+        quality = qualities(np.random.default_rng([seed, number]), len(rows), length, instrument)
+        batch = ShortBatch(rng, genome, donor, reads, rows, length, quality)
         name = [names[pair] for pair in (reads.owner[rows] >> 1).tolist()]
         cigar = [cigars.packed[number] for number in reads.cigar[rows].tolist()]
         body, sizes = bodies(reads, rows, batch, length)
         mate = reads.owner[rows] ^ 1
         fixed = np.zeros(len(rows), FIXED)
-        fixed["ref"], fixed["pos"], fixed["tlen"] = reads.contig[rows], reads.pos[rows], tlen[rows]
-        fixed["next_ref"], fixed["next_pos"] = reads.contig[mate], reads.pos[mate]
+        fixed["ref"], fixed["pos"], fixed["tlen"] = contig[rows], reads.pos[rows], tlen[rows]
+        fixed["next_ref"], fixed["next_pos"] = contig[mate], reads.pos[mate]
         fixed["flag"], fixed["mapq"], fixed["l_seq"] = reads.flag[rows], reads.mapq[rows], sizes
         fixed["bin"] = reg2bin(reads.pos[rows], reads.end[rows])
         fixed["l_name"] = [len(x) for x in name]
         fixed["n_cigar"] = [len(x) // 4 for x in cigar]
-        yield assemble(fixed, name, cigar, body, short_tags(reads, rows, batch, cigars, group, split))
+        tags = short_tags(reads, rows, batch, cigars, group, split, score[mate])
+        yield placed, assemble(fixed, name, cigar, body, tags)

@@ -20,6 +20,8 @@ cdef class BedText:
     cdef size_t prefix_length
     cdef long long last_end
     cdef Number last
+    cdef long long run_start
+    cdef int run_value
     cdef dict indexed
     cdef Buffer chunks
     cdef Buffer linear
@@ -29,5 +31,6 @@ cdef class BedText:
     cdef unsigned long long bin_begin
     cdef unsigned long long bin_end
 
+    cdef int put_run(self, long long end) except -1 nogil
     cdef int index(self, long long start, long long end, unsigned long long begin) except -1 nogil
     cdef int _end_bin(self) except -1 nogil

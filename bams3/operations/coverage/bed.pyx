@@ -121,7 +121,7 @@ cdef class BedText:
     """BED lines in file order, indexed as they come.
 
     ``levels`` of the index must cover the longest contig (`levels_for`). Per contig: `begin`, then lines
-    in order of start (`add`, `add_runs`, `add_bins`). The owner writes out ``bytes(text)`` and calls
+    in order of start (`add`; `add_runs`, `end_runs`; `add_bins`). The owner writes out ``bytes(text)`` and calls
     `flush`, as often as it likes; offsets in the index are those of the uncompressed text.
     """
 
@@ -132,7 +132,7 @@ cdef class BedText:
         self.indexed = {}
         self.chunks, self.linear = Buffer(), Buffer()
         self.bin = NO_BIN
-        self.last_end = -1
+        self.last_end = self.run_start = -1
         self.begin(b"")
         if header:
             self.text.put(<const char *> header, len(header))
@@ -164,25 +164,41 @@ cdef class BedText:
         memcpy(out, <const char *> rest, length)
         end_line(self, out + length, start, end)
 
-    def add_runs(self, Depth depth not None, long long position=0):
-        """Lines for the runs of equal depth from ``position`` on; returns where to go on."""
-        cdef long long end
+    def add_runs(self, Depth depth not None, long long position):
+        """Lines for the runs of equal depth from a position of the contig on; returns where to go on.
+
+        ``depth`` may be a piece of the contig, which the next one follows. A run is written when it is known where
+        it ends: the last one by `end_runs`.
+        """
+        cdef long long start = depth.span.start, stop = start + depth.span.length
         cdef int value = 0
-        cdef char *out
-        cdef Number number
+        cdef long long end
         with nogil:
-            while position < depth.span.length and self.text.size < PIECE:
-                end = run_end(depth, position, &value)
-                out = put_interval(self, position, end, DIGITS)
-                if 10 <= value < 100:
-                    memcpy(out, &PAIRS[value], 2)
-                    out += 2
-                else:
-                    number = decimal(<unsigned long long> max(value, 0))
-                    out = put_number(out, &number)
-                end_line(self, out, position, end)
+            while position < stop and self.text.size < PIECE:
+                end = start + run_end(depth, position - start, &value)
+                if self.run_start < 0 or value != self.run_value:
+                    if self.run_start >= 0:
+                        self.put_run(position)
+                    self.run_start, self.run_value = position, value
                 position = end
         return position
+
+    def end_runs(self, long long position):
+        """The line of the contig's last run, which ends there."""
+        if self.run_start >= 0:
+            self.put_run(position)
+        self.run_start = -1
+
+    cdef int put_run(self, long long end) except -1 nogil:
+        cdef char *out = put_interval(self, self.run_start, end, DIGITS)
+        cdef Number number
+        if 10 <= self.run_value < 100:
+            memcpy(out, &PAIRS[self.run_value], 2)
+            out += 2
+        else:
+            number = decimal(<unsigned long long> max(self.run_value, 0))
+            out = put_number(out, &number)
+        return end_line(self, out, self.run_start, end)
 
     def add_bins(self, Depth depth not None, const long long[::1] bounds, list labels, long long position=0):
         """Lines for the runs within one depth bin from ``position`` on; returns where to go on.

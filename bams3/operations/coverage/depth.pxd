@@ -1,21 +1,15 @@
-# Depth along one contig, or a piece of one.
+# Depth of a piece of a contig.
 
 from bams3.operations.coverage.segments cimport Span
 
 
+cdef int *zeros(long long count) noexcept nogil
+cdef void release(int *values, long long count) noexcept nogil
+
+
 cdef class Depth:
     cdef Span span
+    cdef long long room  # integers at span.values, if it is not NULL
     cdef readonly bint found
-    cdef long long low
+    cdef long long low   # depth is 0 outside [low, high), which are relative to span.start
     cdef long long high
-    cdef int mode
-    cdef unsigned int exclude_flags
-    cdef unsigned int include_flags
-    cdef int min_mapq
-    cdef long long min_fragment
-    cdef long long max_fragment
-    cdef int reference_id
-    cdef dict carried
-
-    cdef int allocate(self) except -1
-    cdef void touch(self, long long begin, long long end) noexcept nogil

@@ -15,7 +15,7 @@ from bams3.operations.coverage.depth cimport Depth
 cdef enum:
     MAX_DEPTH = 400000      # deeper positions are counted as MAX_DEPTH - 10, as mosdepth does
     DEEPEST_MEDIAN = 65535  # medians are not told apart above this
-    SHALLOW = 512           # depths below are counted in LANES sets of counters, small enough for the cache
+    SHALLOW = 512           # a power of two; depths below are counted in LANES sets of counters, small enough for the cache
     LANES = 4
 
 
@@ -116,12 +116,15 @@ cdef class Histogram:
     cdef long long *counts
     cdef long long shallow[LANES][SHALLOW]  # in turn: a count that was just changed can't be changed at once
     cdef Py_ssize_t top
-    cdef bint blurred  # there were depths below 0 or above MAX_DEPTH
+    cdef long long below, above   # positions of depths below 0, above MAX_DEPTH
+    cdef long long missing        # bases of those that the counts do not tell
+    cdef int least, most          # of those
 
     def __cinit__(self):
         self.counts = <long long *> calloc(MAX_DEPTH + 1, sizeof(long long))
         self.top = 0
         memset(self.shallow, 0, sizeof(self.shallow))
+        self.least, self.most = 2147483647, 0
         if self.counts == NULL:
             raise MemoryError("no memory for a histogram of depths")
 
@@ -137,32 +140,43 @@ cdef class Histogram:
 
     def add(self, Depth depth not None, long long begin=0, long long stop=-1):
         """Count the positions ``[begin, stop)`` of a contig, clipped as in `Depth.summary`."""
-        cdef const int *values = depth.span.values
-        cdef long long *counts = self.counts
+        cdef const int *v = depth.span.values
         cdef long long i
-        cdef int value
-        cdef Py_ssize_t top = self.top
-        cdef bint blurred = self.blurred
         stop = depth.span.length if stop < 0 else min(stop, depth.span.length + 1)
         begin = min(begin, stop)
         cdef long long first = min(max(begin, depth.low), stop), last = max(min(stop, depth.high), first)
         with nogil:
-            counts[0] += stop - begin - (last - first)
-            for i in range(first, last):
-                value = values[i]
-                if <unsigned int> value < SHALLOW:
-                    self.shallow[i & (LANES - 1)][value] += 1
-                    continue
-                if <unsigned int> value > MAX_DEPTH:
-                    blurred = True
-                    if value < 0:
-                        continue
-                    value = MAX_DEPTH - 10
-                counts[value] += 1
-                if value > top:
-                    top = value
-        self.top = top
-        self.blurred = blurred
+            self.counts[0] += stop - begin - (last - first)
+            i = first
+            while i + LANES <= last:
+                if <unsigned int> (v[i] | v[i + 1] | v[i + 2] | v[i + 3]) < SHALLOW:  # so each of them is
+                    self.shallow[0][v[i]] += 1
+                    self.shallow[1][v[i + 1]] += 1
+                    self.shallow[2][v[i + 2]] += 1
+                    self.shallow[3][v[i + 3]] += 1
+                else:
+                    self.count_any(v[i])
+                    self.count_any(v[i + 1])
+                    self.count_any(v[i + 2])
+                    self.count_any(v[i + 3])
+                i += LANES
+            while i < last:
+                self.count_any(v[i])
+                i += 1
+
+    cdef void count_any(self, int value) noexcept nogil:
+        if <unsigned int> value > MAX_DEPTH:
+            self.least, self.most = min(self.least, value), max(self.most, value)
+            self.missing += value
+            if value < 0:
+                self.below += 1
+                return
+            self.above += 1
+            value = MAX_DEPTH - 10
+            self.missing -= value
+        self.counts[value] += 1
+        if value > self.top:
+            self.top = value
 
     cdef void fold(self) noexcept nogil:
         """Add the shallow counters to ``counts``, as all that reads them needs."""
@@ -175,13 +189,15 @@ cdef class Histogram:
         memset(self.shallow, 0, sizeof(self.shallow))
 
     def summary(self):
-        """What `Depth.summary` says of the same positions, or None if the counts do not tell."""
-        if self.blurred:
-            return None
+        """What `Depth.summary` says of the same positions."""
         counts = self.to_list()
         present = [depth for depth, count in enumerate(counts) if count]
-        bases = sum(depth * counts[depth] for depth in present)
-        return sum(counts), bases, min(present, default=None), max(present, default=0)
+        bases = sum(depth * counts[depth] for depth in present) + self.missing
+        if self.above and counts[MAX_DEPTH - 10] == self.above:
+            present.remove(MAX_DEPTH - 10)
+        if self.below or self.above:
+            present += [self.least, self.most]
+        return sum(counts) + self.below, bases, min(present, default=None), max(0, *present)
 
     def merge(self, Histogram other not None):
         """Add the counts of another."""

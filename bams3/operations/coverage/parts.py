@@ -116,6 +116,8 @@ class Gathered:
     def _head(self, path: str) -> dict[str, Any]:
         with _opened(path) as stream:
             head = json.loads(_first_line(stream)[0])
+            if not isinstance(head["pieces"], list):
+                raise ValueError("no list of pieces")
             for piece in head["pieces"]:
                 if len(piece) != 3 or not all(type(number) is int for number in piece):
                     raise ValueError(f"impossible piece {piece}")

@@ -17,6 +17,7 @@ from bams3.operations.coverage.intervals import Intervals, read_bed, windows
 from bams3.operations.coverage.measure import Histogram, bases_covered, means, medians
 from bams3.operations.coverage.options import CoverageOptions, quantize_labels
 from bams3.operations.coverage.report import SUMMARY_HEADER, Totals, distribution
+from bams3.operations.coverage.tally import Tally
 
 DEEPEST_WINDOW = 999
 """Windows of a greater mean depth are counted as of this one in the regions' distribution."""
@@ -48,14 +49,14 @@ def write_coverage(
     with _all_or_none(prefix) as create:
         run = _Run(create, references, options, warn or _to_stderr)
 
-        def depth_of(reference_id: int, length: int) -> Depth:
-            depth = _depth(run.options, reference_id, 0, length)
+        def depth_of(reference_id: int, length: int) -> Iterator[Depth]:
             if pieces_of is None:
-                _add(depth, row_groups_of(reference_id), accept)
-            else:
-                for piece in pieces_of(reference_id):
-                    depth.fill(piece.start, piece.depth)
-            return depth
+                tally = _tally(run.options, reference_id, 0, length, run.in_pieces)
+                return _depth(tally, row_groups_of(reference_id), accept)
+            depth = Depth(length)
+            for piece in pieces_of(reference_id):
+                depth.fill(piece.start, piece.depth)
+            return iter([depth])
 
         run.all_contigs(depth_of)
 
@@ -75,13 +76,15 @@ def depth_array(
     that does not overlap can change what its mate counts); for whole fragments all with reads of
     any fragment that overlaps. Of the options only those count that choose and measure reads.
     """
-    depth = _depth(options or CoverageOptions(), reference_id, start, end)
-    _add(depth, row_groups, accept)
+    tally = _tally(options or CoverageOptions(), reference_id, start, end)
+    (depth,) = _depth(tally, row_groups, accept)
     return depth.values()
 
 
-def _depth(options: CoverageOptions, reference_id: int, start: int, end: int) -> Depth:
-    return Depth(
+def _tally(
+    options: CoverageOptions, reference_id: int, start: int, end: int, in_pieces: bool = False
+) -> Tally:
+    return Tally(
         end - start,
         start=start,
         reference_id=reference_id,
@@ -91,13 +94,17 @@ def _depth(options: CoverageOptions, reference_id: int, start: int, end: int) ->
         min_mapq=options.min_mapq,
         min_fragment=options.min_fragment,
         max_fragment=options.max_fragment,
+        in_pieces=in_pieces,
     )
 
 
-def _add(depth: Depth, row_groups: Iterable[Any], accept: Accept | None) -> None:
+def _depth(tally: Tally, row_groups: Iterable[Any], accept: Accept | None) -> Iterator[Depth]:
+    """The depth that row groups make, in one piece or several."""
     for group in row_groups:
-        depth.add(group, accept(group) if accept else None)
-    depth.finish()
+        tally.add(group, accept(group) if accept else None)
+        if (piece := tally.settled()) is not None:
+            yield piece
+    yield tally.finish()
 
 
 def read_group_filter(names: Iterable[str]) -> Accept:
@@ -153,13 +160,18 @@ class _Run:
         self.contig_regions = Totals()
         self.histogram, self.region_histogram = Histogram(), Histogram()
 
-    def all_contigs(self, depth_of: Callable[[int, int], Depth]) -> None:
+    @property
+    def in_pieces(self) -> bool:
+        """Can depth come in pieces? Regions and bins are looked for in all of a contig."""
+        return not (self.regions or self.quantized)
+
+    def all_contigs(self, depth_of: Callable[[int, int], Iterable[Depth]]) -> None:
         """Measure and write every contig, then the totals."""
         only_regions = self.by_bed and not (self.per_base or self.thresholds or self.quantized)
         for reference_id, name, length in self.contigs:
             if only_regions and name not in self.bed:
                 continue
-            self._write_contig(name, depth_of(reference_id, length))
+            self._write_contig(name, length, depth_of(reference_id, length))
         if self.options.chrom is None:
             for name, intervals in self.bed.items():
                 self.warn(
@@ -167,27 +179,36 @@ class _Run:
                 )
         self._write_totals()
 
-    def _write_contig(self, name: str, depth: Depth) -> None:
+    def _write_contig(self, name: str, length: int, pieces: Iterable[Depth]) -> None:
         contig = name.encode(errors="surrogateescape")
         histogram, region_histogram = Histogram(), Histogram()
-        if self.regions:
-            self._write_regions(contig, depth, self._intervals(name, len(depth)), region_histogram)
-        if depth.found:
+        found = False
+        if self.per_base:
+            self.per_base.text.begin(contig)
+            if not length:
+                self.per_base.text.add(0, 0, b"0")
+        position = 0
+        for depth in pieces:
+            found = depth.found
+            if self.regions:
+                self._write_regions(contig, depth, self._intervals(name, length), region_histogram)
+            if self.quantized and (found or self.options.quantize[0] == 0):
+                self._write_quantized(contig, depth, self.quantized)
             histogram.add(depth)
-            self._summarise(name, *(histogram.summary() or depth.summary()))
+            end = position + len(depth)
+            while self.per_base and position < end:
+                position = self.per_base.text.add_runs(depth, position)
+                self.per_base.spill()
+            position = end
+        if self.per_base:
+            self.per_base.text.end_runs(length)
+        if found:
+            self._summarise(name, *histogram.summary())
+        else:  # of a contig without reads nothing is said
+            histogram = Histogram()
         self._distribute(name, histogram, region_histogram)
         self.histogram.merge(histogram)
         self.region_histogram.merge(region_histogram)
-        if self.per_base:
-            self.per_base.text.begin(contig)
-            if not len(depth):
-                self.per_base.text.add(0, 0, b"0")
-            position = 0
-            while position < len(depth):
-                position = self.per_base.text.add_runs(depth, position)
-                self.per_base.spill()
-        if self.quantized and (depth.found or self.options.quantize[0] == 0):
-            self._write_quantized(contig, depth, self.quantized)
 
     def _intervals(self, name: str, length: int) -> Intervals:
         if self.options.window is not None:

@@ -1,0 +1,73 @@
+"""What all cases share: where files go, which peers there are, and that answers must be equal."""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from harness.data import Alignments
+from harness.process import BAMS3, Command, output
+
+PEERS = ("samtools", "mosdepth", "sambamba")
+
+
+class MismatchError(Exception):
+    """bams3 and a peer gave different answers."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """`rounds` of each process; files go below `scratch`."""
+
+    rounds: int
+    scratch: Path
+
+    def dataset(self, alignments: Alignments) -> Path:
+        """Where the dataset of a BAM is, once a case of `harness.convert` made it."""
+        return self.scratch / f"{alignments.bam.stem}.bams3"
+
+    def conversion(self, alignments: Alignments, workers: int = 1, *options: str) -> Command:
+        """`bams3 convert` to `dataset`."""
+        dataset = self.dataset(alignments)
+        return Command(
+            [BAMS3, "convert", "--workers", str(workers), *options, alignments.bam, dataset], dataset
+        )
+
+    def records(self, alignments: Alignments) -> int:
+        """Number of records, as the dataset's manifest has it."""
+        return json.loads(output(BAMS3, "stats", "--json", self.dataset(alignments)))["records"]
+
+    def files(self, name: str) -> list[Path]:
+        """Places for what bams3 and its peers answer."""
+        return [self.scratch / f"{who}.{name}" for who in ("bams3", *PEERS)]
+
+
+def has(peer: str) -> bool:
+    """Is a peer installed?"""
+    return shutil.which(peer) is not None
+
+
+def same(what: str, ours: object, theirs: object) -> None:
+    """Raise MismatchError unless both are equal."""
+    if ours != theirs:
+        raise MismatchError(f"{what}: bams3 says {str(ours)[:300]!r}, its peer {str(theirs)[:300]!r}")
+
+
+def same_when_inflated(what: str, ours: Path, theirs: Path) -> None:
+    """Raise MismatchError unless two gzipped files hold the same bytes."""
+    with gzip.open(ours) as one, gzip.open(theirs) as other:
+        _same_bytes(what, one, other)
+
+
+def _same_bytes(what: str, one: BinaryIO, other: BinaryIO, piece: int = 1 << 20) -> None:
+    for number in itertools.count():
+        ours, theirs = one.read(piece), other.read(piece)
+        if ours != theirs:
+            raise MismatchError(f"{what}: not the same bytes in [{number * piece}, {(number + 1) * piece})")
+        if not ours:
+            return

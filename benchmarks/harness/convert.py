@@ -1,0 +1,130 @@
+"""Convert, and sizes: how fast, how small, in how much memory, and with more workers."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+from harness.bench import Bench, has, same
+from harness.data import Alignments
+from harness.process import Command, CommandError, measure, output, run, size
+from harness.table import Floor, Row, cpu_row, size_row, speed_row
+
+SPEED = 600_000  # reads per CPU second
+MEMORY = 200  # MB of a converter with one worker
+BAM, CRAM = "BAM, level 6", "CRAM 3.1, embed_ref=2"
+OF_BAM = {"hiseq": 0.48, "novaseq": 0.30}  # largest size allowed, of the BAM's; for simulated data
+OF_CRAM = 1.03  # of CRAM 3.1 with an embedded reference, for given data; for simulated data 1
+FORMATS = {
+    BAM: ["view", "-b", "--output-fmt-option", "level=6"],
+    "BAM, level 1": ["view", "-b", "--output-fmt-option", "level=1"],
+    "CRAM 3.0, embed_ref=2": ["view", "-O", "cram,version=3.0,embed_ref=2"],
+    CRAM: ["view", "-O", "cram,version=3.1,embed_ref=2"],
+}
+BUSY = "for _ in range(40_000_000): pass"
+
+
+def converters(
+    bench: Bench, alignments: Alignments, formats: dict[str, list[str]] = FORMATS
+) -> dict[str, Command]:
+    """The formats that the peers can write, as commands."""
+    commands = {}
+    for name, arguments in formats.items():
+        target = bench.scratch / f"{alignments.bam.stem}.{name.replace(', ', '.').replace(' ', '')}"
+        commands[f"{name}"] = Command(["samtools", *arguments, "-o", target, alignments.bam], target)
+    return {name: command for name, command in commands.items() if has("samtools") and works(command)}
+
+
+def works(command: Command) -> bool:
+    """Run a command once: older versions of samtools do not write every kind of CRAM."""
+    try:
+        run(command)
+    except CommandError as error:
+        print(f"left out: {error}", file=sys.stderr)
+        return False
+    return True
+
+
+def convert(bench: Bench, alignments: Alignments, formats: dict[str, list[str]] = FORMATS) -> Iterator[Row]:
+    """Reads per CPU second, memory, CPU seconds against the peers', and sizes."""
+    peers = converters(bench, alignments, formats)
+    further = {}
+    if has("sambamba") and formats is FORMATS:
+        target = bench.scratch / "sambamba.bam"
+        arguments = ["sambamba", "view", "-f", "bam", "-l", "6", "-t", "1", "-o", target, alignments.bam]
+        further = {"sambamba view, BAM, level 6": Command(arguments, target)}
+    commands = {f"samtools view, {name}": command for name, command in peers.items()} | further
+    ours, *theirs = measure(lambda _: [bench.conversion(alignments), *commands.values()], bench.rounds)
+    records = bench.records(alignments)
+    if peers:
+        same("records", records, int(output("samtools", "view", "-c", alignments.bam)))
+    yield speed_row("convert, speed", alignments.name, records, ours, SPEED if alignments.short else None)
+    memory = Floor(f"≤ {MEMORY} MB", ours.peak <= MEMORY)
+    yield Row("convert, peak memory", alignments.name, "MB", ours.peak, floor=memory)
+    for name, usage in zip(commands, theirs, strict=True):
+        floor = 5 if name == f"samtools view, {BAM}" and alignments.short else None
+        yield cpu_row("convert", alignments.name, ours, name, usage, floor)
+    yield from sizes(bench, alignments, peers)
+
+
+def size_of(bench: Bench, alignments: Alignments) -> Iterator[Row]:
+    """Sizes alone, of a BAM that is converted once."""
+    run(bench.conversion(alignments))
+    formats = {name: FORMATS[name] for name in (BAM, CRAM)}
+    yield from sizes(bench, alignments, converters(bench, alignments, formats), OF_CRAM)
+
+
+def sizes(
+    bench: Bench, alignments: Alignments, peers: dict[str, Command], of_cram: float = 1
+) -> Iterator[Row]:
+    """The dataset against the files that `peers` wrote."""
+    ours = size(bench.dataset(alignments))
+    of_bam = next((ratio for profile, ratio in OF_BAM.items() if profile in alignments.name), None)
+    floors = {BAM: of_bam, CRAM: of_cram}
+    for name, command in peers.items():
+        if name != "BAM, level 1" and command.writes:
+            yield size_row("size", alignments.name, ours, name, size(command.writes), floors.get(name))
+
+
+def small(bench: Bench, alignments: Alignments) -> Iterator[Row]:
+    """The profile `small` against CRAM's of that name, which has the reference outside."""
+    formats = {
+        "CRAM 3.1, small, external reference": [
+            "view", "-O", "cram,version=3.1,small", "-T", str(alignments.bam.with_suffix(".fa")),
+        ]
+    }  # fmt: skip
+    peers = converters(bench, alignments, formats)
+    dataset = bench.scratch / "small.bams3"
+    command = [*bench.conversion(alignments, 1, "--profile", "small").argv[:-1], dataset]
+    ours, *theirs = measure(lambda _: [Command(command, dataset), *peers.values()], 1)
+    for (name, peer), usage in zip(peers.items(), theirs, strict=True):
+        if peer.writes:
+            yield size_row("size, small", alignments.name, size(dataset), name, size(peer.writes), 1)
+        yield cpu_row("convert, small", alignments.name, ours, f"samtools view, {name}", usage)
+
+
+def growth(bench: Bench, small: Alignments, large: Alignments) -> Iterator[Row]:
+    """Peak memory of a converter must not grow with the file."""
+    peaks = [
+        measure(lambda _, bam=bam: [bench.conversion(bam)], bench.rounds)[0].peak for bam in (small, large)
+    ]
+    floor = Floor("≤ 1.25 x", peaks[1] <= 1.25 * peaks[0])
+    names = f"{small.name} → {large.name}"
+    yield Row("convert, growth of peak memory", names, "x", peaks[1] / peaks[0], floor=floor)
+
+
+def workers(bench: Bench, alignments: Alignments) -> Iterator[Row]:
+    """How much sooner two workers end than one, beside what two busy loops gain: all that the machine gives."""
+    loop = f"{sys.executable} -c '{BUSY}'"
+    commands = [
+        bench.conversion(alignments, 1),
+        bench.conversion(alignments, 2),
+        Command(["sh", "-c", loop]),
+        Command(["sh", "-c", f"{loop} & {loop} & wait"]),
+    ]
+    one, two, alone, together = measure(lambda _: commands, bench.rounds)
+    gain, possible = one.wall / two.wall, 2 * alone.wall / together.wall
+    floor = Floor(f"≥ {0.9 * possible:.3g} x (1.8 of 2)", gain >= 0.9 * possible)
+    what = "convert, 2 workers: times faster than 1, wall"
+    yield Row(what, alignments.name, "x", gain, usages=(one, two), floor=floor)
+    yield Row("two busy loops at once: times faster, wall", "", "x", possible, usages=(alone, together))

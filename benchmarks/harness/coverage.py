@@ -1,0 +1,63 @@
+"""Coverage against mosdepth, whose files must be the same; and against other measures of depth."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from harness.bench import Bench, has, same, same_when_inflated
+from harness.data import Alignments
+from harness.process import BAMS3, Command, measure, output, size
+from harness.table import SIZE, Floor, Row, cpu_row
+
+PER_BASE = 4  # times less CPU than mosdepth
+OF_DATASET = {"hiseq": 0.04, "novaseq": 0.08}  # bytes read
+
+
+def summary(bench: Bench, alignments: Alignments, times_less: float | None = None) -> Iterator[Row]:
+    """Depth without the per-base file."""
+    if has("mosdepth"):
+        yield from _against_mosdepth(bench, alignments, "coverage -n", ["-n"], {}, times_less)
+
+
+def per_base(bench: Bench, alignments: Alignments) -> Iterator[Row]:
+    """Depth of every base. samtools and sambamba define depth otherwise: they are not compared."""
+    others = {}
+    if has("samtools"):
+        others["samtools depth -s"] = Command(["samtools", "depth", "-s", alignments.bam])
+    if has("sambamba"):
+        target = bench.scratch / "sambamba.depth"
+        others["sambamba depth base"] = Command(
+            ["sambamba", "depth", "base", "-t", "1", "-o", target, alignments.bam], target
+        )
+    if has("mosdepth"):
+        yield from _against_mosdepth(bench, alignments, "coverage, per base", [], others, PER_BASE)
+
+
+def _against_mosdepth(
+    bench: Bench, alignments: Alignments, what: str, options: list[str], others: dict[str, Command],
+    times_less: float | None,
+) -> Iterator[Row]:  # fmt: skip
+    prefixes = [bench.scratch / "ours", bench.scratch / "theirs"]
+    ours = Command([BAMS3, "coverage", *options, "-o", prefixes[0], bench.dataset(alignments)])
+    peer = " ".join(["mosdepth", *options])
+    commands = {peer: Command(["mosdepth", *options, prefixes[1], alignments.bam])} | others
+    usage, *usages = measure(lambda _: [ours, *commands.values()], bench.rounds)
+    for name in ("summary.txt", "global.dist.txt"):
+        same(f"{what}, {name}", *(Path(f"{prefix}.mosdepth.{name}").read_text() for prefix in prefixes))
+    if not options:
+        same_when_inflated(what, *(Path(f"{prefix}.per-base.bed.gz") for prefix in prefixes))
+    for name, theirs in zip(commands, usages, strict=True):
+        yield cpu_row(what, alignments.name, usage, name, theirs, times_less if name == peer else None)
+
+
+def bytes_read(bench: Bench, alignments: Alignments) -> Iterator[Row]:
+    """Bytes that coverage reads of the dataset, manifest and index included."""
+    counter = Path(__file__).with_name("bytes_read.py")
+    dataset = bench.dataset(alignments)
+    read = int(output(sys.executable, counter, "coverage", "-n", "-o", bench.scratch / "read", dataset))
+    share = next((part for name, part in OF_DATASET.items() if name in alignments.name), None)
+    floor = Floor(f"≤ {share:.0%}", read <= share * size(dataset)) if share else None
+    name = "the whole dataset"
+    yield Row("bytes read by coverage -n", alignments.name, SIZE, read, name, size(dataset), floor=floor)

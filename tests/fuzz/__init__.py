@@ -1,0 +1,8 @@
+"""Fuzzing: mutations of whatever bams3 reads, as bytes and by structure, on the build whose kernels check every index.
+
+    make fuzz                               # a million inputs; FUZZ="--inputs 20000 --seed 2" for others
+    make fuzz FUZZ="--replay build/fuzz/…"  # an input that failed
+
+`mutate` changes bytes and JSON; `seeds` makes what is changed; `targets` is what reads it in process, `commands` what
+reads it as files; `campaign` runs them in worker processes, with a watchdog. Seed and number make an input again.
+"""

@@ -1,0 +1,219 @@
+"""Mutations of every file that a command reads: exit code 0, 1 or 2, at most one line, never a traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import sys
+import tempfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import hostile
+import pysam
+import zstandard
+
+from bams3.cli import main
+from fuzz.mutate import edit_footer, lies, mutated
+from fuzz.targets import Target
+
+CHUNK = "d.bams3/data/chr1/000000000-000262144.chunk"
+
+
+def make_pristine(folder: Path) -> None:
+    """A BAM, its dataset whole and in parts, and parts of its coverage."""
+    tags = [hostile.tag("NM", "C", 1), hostile.tag("RG", "Z", b"a"), hostile.tag("ML", "BC", [1, 2])]
+    pairs = [
+        hostile.good(0, pos, name=b"r%d" % (pos // 2000), flag=99, next_ref=0, next_pos=pos + 20, tags=tags)
+        for pos in range(0, 300_000, 1000)
+    ]
+    unplaced = [hostile.record(name=b"u", sequence=b"ACGT", tags=tags)]
+    bam = folder / "x.bam"
+    bam.write_bytes(
+        hostile.bam(hostile.TEXT, hostile.CONTIGS, [*pairs, hostile.good(1, 5, tags=tags), *unplaced])
+    )
+    pysam.index(str(bam))
+    assert run("convert", bam, folder / "d.bams3", "--chunk-size", "256K") == 0
+    for number in (1, 2):
+        batch = ("--batch", f"{number}/2")
+        assert run("convert", bam, folder / "parts.bams3", "--chunk-size", "256K", *batch) == 0
+        assert run("coverage", folder / "d.bams3", "-o", folder / f"part{number}", *batch) == 0
+
+
+def run(*arguments: object) -> int:
+    """A command in this process; returns its exit code."""
+    try:
+        return main([*map(str, arguments), *(["--workers", "1"] if arguments[0] == "convert" else [])])
+    except SystemExit as stop:  # argparse
+        return int(stop.code or 0)
+
+
+@contextmanager
+def captured() -> Iterator[BinaryIO]:
+    """A file that has what is written to standard error, by whomever; standard output goes nowhere."""
+    kept = sys.stdout, sys.stderr
+    copies = os.dup(1), os.dup(2)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as errors, open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+        os.dup2(errors.fileno(), 2)
+        try:
+            with (
+                open(1, "w", closefd=False) as sys.stdout,
+                open(2, "w", closefd=False, errors="backslashreplace", buffering=1) as sys.stderr,
+            ):
+                yield errors
+        finally:
+            sys.stdout, sys.stderr = kept
+            for copy, number in zip(copies, (1, 2), strict=True):
+                os.dup2(copy, number)
+                os.close(copy)
+
+
+# How files are spoilt
+
+
+def spoil(path: Path, chance: random.Random) -> None:
+    path.write_bytes(mutated(path.read_bytes(), chance))
+
+
+def lie_in_json(path: Path, chance: random.Random) -> None:
+    path.write_text(json.dumps(lies(json.loads(path.read_text()), chance)))
+
+
+def write_index(dataset: Path, entries: Any) -> None:
+    """A chunk index, with the checksum in the manifest to go with it."""
+    data = zstandard.compress(json.dumps(entries).encode())
+    (dataset / "_index/chunks.json.zst").write_bytes(data)
+    metadata = dataset / "_metadata.json"
+    manifest = json.loads(metadata.read_text()) | {"index_bytes": len(data), "index_crc32": zlib.crc32(data)}
+    metadata.write_text(json.dumps(manifest))
+
+
+def lie_in_index(path: Path, chance: random.Random) -> None:
+    write_index(path.parents[1], lies(json.loads(zstandard.decompress(path.read_bytes())), chance))
+
+
+def lie_in_footer(path: Path, chance: random.Random) -> None:
+    """In a chunk's footer; the index then says so, as far as it tells anything of it."""
+    edit_footer(path, lambda document: lies(document, chance))
+    dataset = path.parents[2]
+    entries = json.loads(zstandard.decompress((dataset / "_index/chunks.json.zst").read_bytes()))
+    data = path.read_bytes()
+    for entry in entries:
+        if entry[0] == str(path.relative_to(dataset)):
+            length, checksum = (int.from_bytes(data[-16 + 4 * i : -12 + 4 * i], "little") for i in (0, 1))
+            entry[4], entry[6], entry[7] = len(data), length + 16, checksum
+    write_index(dataset, entries)
+
+
+def lie_in_footer_of_incomplete(path: Path, chance: random.Random) -> None:
+    """In the footer of a chunk that an interrupted run left."""
+    lie_in_footer(path, chance)
+    (path.parents[2] / "_metadata.json").unlink()
+
+
+def lie_in_depth(path: Path, chance: random.Random) -> None:
+    """In the first line of a part of coverage, or in the depth."""
+    inflated = zstandard.ZstdDecompressor().decompressobj().decompress(path.read_bytes())
+    line, _, depth = inflated.partition(b"\n")
+    if chance.random() < 0.7:
+        line = json.dumps(lies(json.loads(line), chance)).encode()
+    else:
+        depth = mutated(depth, chance)
+    path.write_bytes(zstandard.compress(line + b"\n" + depth))
+
+
+READ = (
+    ("stats", "d.bams3"),
+    ("stats", "--json", "d.bams3"),
+    ("stats", "--flagstat", "d.bams3"),
+    ("stats", "--idxstats", "d.bams3"),
+    ("chunks", "d.bams3"),
+    ("chunks", "--shard", "1/2", "d.bams3"),
+    ("query", "-c", "d.bams3"),
+    ("query", "-c", "d.bams3", "chr1:5000-200000"),
+    ("query", "d.bams3", "-h", "-o", "OUT"),
+    ("query", "d.bams3", "-e", "[NM] > 0 && pos > 3 && qname != mrname", "-o", "OUT"),
+    ("query", "-c", "d.bams3", "--batch", "1/2", "-q", "3"),
+    ("coverage", "-n", "d.bams3", "-b", "10000", "-R", "a", "-o", "OUT"),
+    ("to-bam", "d.bams3", "OUT"),
+    ("verify", "d.bams3"),
+    ("verify", "d.bams3", "--against", "x.bam"),
+    ("inspect", CHUNK),
+    ("inspect", "--json", CHUNK),
+)
+MERGE = (("merge", "parts.bams3"),)
+GATHER = (("coverage", "-n", "d.bams3", "-o", "OUT", "--gather", "part1", "part2"),)
+CONVERT = (("convert", "x.bam", "OUT"), ("convert", "x.bam", "OUT", "--batch", "1/2"))
+RESUME = (("convert", "x.bam", "d.bams3", "--chunk-size", "256K", "--resume"),)
+FILES = ("x.bam", "d.bams3", "parts.bams3", "part1", "part2", CHUNK)
+
+# What is read, how it is spoilt, and the commands that read it: a few of them are run for each mutation.
+SPOILT: dict[str, tuple[str, Callable[[Path, random.Random], None], tuple[tuple[str, ...], ...]]] = {
+    "manifest": ("d.bams3/_metadata.json", lie_in_json, READ),
+    "manifest's bytes": ("d.bams3/_metadata.json", spoil, READ),
+    "header": ("d.bams3/_header.sam", spoil, READ),
+    "index": ("d.bams3/_index/chunks.json.zst", lie_in_index, READ),
+    "footer": (CHUNK, lie_in_footer, READ),
+    "chunk's bytes": (CHUNK, spoil, READ),
+    "plan": ("parts.bams3/_parts/plan.json", lie_in_json, MERGE),
+    "part": ("parts.bams3/_parts/000001-of-000002.json", lie_in_json, MERGE),
+    "part's bytes": ("parts.bams3/_parts/000001-of-000002.json", spoil, MERGE),
+    "depth": ("part1", lie_in_depth, GATHER),
+    "depth's bytes": ("part1", spoil, GATHER),
+    "BAM": ("x.bam", spoil, CONVERT),
+    "BAM's index": ("x.bam.bai", spoil, (("convert", "x.bam", "OUT", "--batch", "2/2"),)),
+    "chunk to resume": (CHUNK, lie_in_footer_of_incomplete, RESUME),
+}
+
+
+class Commands:
+    """Spoils copies of a folder's files, below `folder`, and runs commands on them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._pristine = folder / "pristine"
+        self._pristine.mkdir()
+        make_pristine(self._pristine)
+
+    @property
+    def target(self) -> Target:
+        """For a campaign: inputs are (name of `SPOILT`, seed)."""
+        return Target(0.01, lambda _, chance: (chance.choice(list(SPOILT)), chance.random()), self.read)
+
+    def read(self, made: tuple[str, float]) -> None:
+        """Raises AssertionError for what a command must not do."""
+        what, seed = made
+        name, change, commands = SPOILT[what]
+        chance = random.Random(seed)
+        with tempfile.TemporaryDirectory(dir=self._folder) as place:
+            work = Path(shutil.copytree(self._pristine, Path(place) / "work"))
+            change(work / name, chance)
+            (work / "x.bam.bai").touch()  # an index that is older than its BAM is warned of
+            for number, command in enumerate(chance.sample(commands, min(2, len(commands)))):
+                places = {"OUT": work / f"out{number}"} | {name: work / name for name in FILES}
+                with captured() as errors:
+                    code = run(*(places.get(word, word) for word in command))
+                    sys.stderr.flush()
+                    errors.seek(0)
+                    said = errors.read().decode(errors="replace")
+                left = [*work.glob(f".out{number}*"), *work.glob(f"out{number}.*")]
+                where = f"{what}: {' '.join(command)}: {code}: {said.replace(place, '')}"
+                check(where, code, said, left, command[0] == "verify")
+
+
+def check(where: str, code: int, said: str, left: list[Path], several: bool) -> None:
+    """Raise AssertionError unless a command ended well, or badly as it should: with one line (`several` allows
+    more), and nothing left behind."""
+    assert code in (0, 1, 2), where
+    assert (code == 0) == (not said) or several, where
+    assert said.count("\n") <= 1 or several, where
+    assert "Traceback" not in said, where
+    assert not (code and left), where
