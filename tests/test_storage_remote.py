@@ -365,6 +365,29 @@ def test_log_and_totals(faults: Faults, bucket: str, tmp_path: Path, monkeypatch
     assert "the-secret" not in log.read_text()
 
 
+@pytest.mark.parametrize(
+    ("options", "header", "present"),
+    [
+        ([], "authorization", True),
+        (["--no-sign-request"], "authorization", False),
+        (["--request-payer", "requester"], "x-amz-request-payer", True),
+    ],
+)
+def test_options_of_commands(
+    faults: Faults, bucket: str, tmp_path: Path, options: list[str], header: str, present: bool
+) -> None:
+    log = tmp_path / "requests.tsv"
+    faults.arm("403")
+    command = [sys.executable, "-m", "bams3", "stats", f"{bucket}/x", *options, "--log-requests", str(log)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    expected = (
+        f"bams3 stats: {bucket}/x/_metadata.json: access refused (403 AccessDenied: Access Denied); check the"
+    )
+    assert (done.returncode, done.stderr[: len(expected)], done.stderr.count("\n")) == (1, expected, 1)
+    assert (header in faults.disarm()[0].headers) == present
+    assert log.read_text().startswith(f"GET\t{bucket}/x/_metadata.json\t-\t0\t")
+
+
 def test_limit_is_halved_and_grows() -> None:
     limiter = Limiter(16)
     with limiter.turn() as first, limiter.turn() as second:
