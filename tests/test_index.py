@@ -14,6 +14,7 @@ from hypothesis import given, settings
 
 from bams3.errors import SourceError
 from bams3.sources.bam import open_source
+from bams3.sources.files import input_at
 from bams3.sources.index import Index
 from bams3.sources.records import RecordBlock
 
@@ -163,7 +164,7 @@ def test_an_older_index_only_warns(small: Path, caplog: pytest.LogCaptureFixture
 
 def test_an_index_of_a_file_with_other_references_is_refused(small: Path) -> None:
     with pytest.raises(SourceError, match="3 references and the BAM 4"):
-        Index.open(str(small), None, n_ref=4)
+        Index.open(input_at(str(small)), None, n_ref=4)
 
 
 def test_an_index_that_points_beyond_the_file_is_refused(small: Path) -> None:

@@ -82,9 +82,9 @@ def convert(
         except SourceError as error:
             if name is None and not resume:
                 _remove(storage)  # it can't be gone on with, and would be in the way of another attempt
-            if path in str(error):
+            if opened.path in str(error):
                 raise
-            raise SourceError(f"{path}: {error}") from error
+            raise SourceError(f"{opened.path}: {error}") from error
         part.windows = list(chosen)
         part.source_counts = _source_counts(opened)
         storage.put(f"{layout.PARTS}/{name}.json", part.to_bytes())
@@ -185,7 +185,9 @@ def _chosen_windows(
 
 def _blocks_of(source: Source, windows: Sequence[Window], mapper: Mapper) -> Iterator[Any]:
     """Blocks of the reads of some windows, in order, through the source's index."""
-    for reference_id, start, end in layout.runs(windows):
+    runs = layout.runs(windows)
+    source.will_read(runs)
+    for reference_id, start, end in runs:
         if reference_id == UNPLACED:
             yield from source.unplaced(mapper)
         else:

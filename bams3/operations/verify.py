@@ -103,12 +103,12 @@ def _compare(dataset: DatasetReader, source: str, workers: int, reference: str |
 
     with open_source(source, reference=reference) as opened:
         if opened.header != dataset.header:
-            yield f"{source}: its header differs from the dataset's"
+            yield f"{opened.path}: its header differs from the dataset's"
         ours = _records(query(dataset, None, RecordFilter(), workers))
         theirs = _records(opened.blocks())
         for number, (mine, other) in enumerate(zip_longest(ours, theirs), 1):
             if mine != other:
-                yield _difference(source, number, mine, other)
+                yield _difference(opened.path, number, mine, other)
                 return
 
 

@@ -51,6 +51,11 @@ class Source(Protocol):
     def unplaced(self, mapper: Mapper = map) -> Iterator["RecordBlock"]:
         """The records with no reference, found through the index."""
 
+    def will_read(self, windows: Sequence[tuple[int, int, int]]) -> None:
+        """The windows (reference id, start, end) that will be asked for next, in this order: a file in an object
+        store may fetch ahead. A reference id of -1 stands for the records with none. Raises SourceError as `window`
+        does."""
+
     def counts(self) -> Counts | None:
         """What the index says; None without an index or where it does not say."""
 

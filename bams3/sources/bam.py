@@ -7,8 +7,8 @@ from typing import BinaryIO, cast
 
 from bams3.errors import SourceError
 from bams3.sources import Counts, Mapper, Source
-from bams3.sources.bgzf import BlockReader, is_bgzf
-from bams3.sources.files import STDIN, open_input
+from bams3.sources.bgzf import NO_END, BlockReader, byte_span, is_bgzf
+from bams3.sources.files import STDIN, Input, input_at
 from bams3.sources.header import MAGIC
 from bams3.sources.index import Index
 from bams3.sources.records import RecordBlock, find_start
@@ -20,22 +20,23 @@ SAM_RECORD = re.compile(rb"[^@\t\n][^\t\n]*\t\d+(\t[^\t\n]+){7}\t")
 
 
 def open_source(path: str, *, index: str | None = None, reference: str | None = None) -> Source:
-    """Open a BAM, CRAM or SAM file, told apart by content; ``-`` is standard input.
+    """Open a BAM, CRAM or SAM file at a path or URI, told apart by content; ``-`` is standard input.
 
     `index`: a BAI or CSI (CRAI for CRAM), otherwise looked for beside the file; needed only for windows.
     `reference`: FASTA for CRAM. Raises SourceError if the file can't be read or is none of these.
     """
-    file = open_input(path)
+    alignments = input_at(path)
+    file = alignments.open()
     head = _head(file)
-    kind = _kind(head, path)
+    kind = _kind(head, alignments.name)
     if kind in ("SAM", "CRAM"):
         from bams3.sources.htslib import HtslibSource
 
         whole = cast(BinaryIO, PushedBack(head, file)) if path == STDIN else None
         if whole is None:
             file.close()
-        return HtslibSource(path, kind, file=whole, index=index, reference=reference)
-    return BamSource(path, kind, cast(BinaryIO, PushedBack(head, file)), index=index)
+        return HtslibSource(alignments, kind, file=whole, index=index, reference=reference)
+    return BamSource(alignments, kind, cast(BinaryIO, PushedBack(head, file)), index=index)
 
 
 def _head(file: BinaryIO) -> bytes:
@@ -70,15 +71,19 @@ def _inflater(kind: str, file: BinaryIO, name: str) -> Reader:
 
 
 class BamSource:
-    """A BAM file: BGZF, plain gzip or uncompressed (`kind`); `file` stands at its start. See `Source`."""
+    """A BAM file: BGZF, plain gzip or uncompressed (`kind`). See `Source`.
 
-    def __init__(self, path: str, kind: str, file: BinaryIO, *, index: str | None = None) -> None:
-        self.path = path
+    `file` is what `alignments` gives, at its start.
+    """
+
+    def __init__(self, alignments: Input, kind: str, file: BinaryIO, *, index: str | None = None) -> None:
+        self.path = alignments.name
+        self._alignments = alignments
         self._kind = kind
         self._files = [file]
         self._index_path = index
         self._opened_index: Index | None = None
-        reader = _inflater(kind, file, path)
+        reader = _inflater(kind, file, self.path)
         self.header, rest = read_header(reader)
         self._unread: tuple[Reader, bytes] | None = (reader, rest)
 
@@ -107,6 +112,16 @@ class BamSource:
             self._expect_reference(block, -1, index)
             yield block
 
+    def will_read(self, windows: Sequence[tuple[int, int, int]]) -> None:
+        index = self._index()
+        spans: list[tuple[int, int]] = []
+        for reference_id, start, end in windows:
+            if reference_id >= 0:
+                spans += (byte_span(*chunk) for chunk in index.chunks_for(reference_id, start, end))
+            elif offset := index.unplaced_offset():
+                spans.append(byte_span(offset, NO_END))
+        self._alignments.will_read(spans)
+
     def counts(self) -> Counts | None:
         index = self._find_index()
         references = index.counts() if index else None
@@ -119,6 +134,7 @@ class BamSource:
     def close(self) -> None:
         for file in self._files:
             file.close()
+        self._alignments.close()
 
     def __enter__(self) -> "BamSource":
         return self
@@ -126,10 +142,10 @@ class BamSource:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _open(self) -> BinaryIO:
+    def _open(self, start: int = 0, end: int | None = None) -> BinaryIO:
         if self.path == STDIN:
             raise SourceError("standard input can be read only once; give a file")
-        file = open_input(self.path)
+        file = self._alignments.open(start, end)
         self._files.append(file)
         return file
 
@@ -137,11 +153,13 @@ class BamSource:
         reader = _inflater(self._kind, self._open(), self.path)
         return reader, read_header(reader)[1]
 
-    def _blocks_at(self, index: Index, mapper: Mapper, *voffsets: int) -> Iterator[RecordBlock]:
+    def _blocks_at(
+        self, index: Index, mapper: Mapper, begin: int, end: int = NO_END
+    ) -> Iterator[RecordBlock]:
         """The records between two virtual offsets, or from one to the end."""
-        with self._open() as file:
+        with self._open(*byte_span(begin, end)) as file:
             try:
-                reader = BlockReader(file, *voffsets, name=self.path)
+                reader = BlockReader(file, begin, end, name=self.path)
                 yield from record_blocks(reader, self.header, mapper=mapper)
             except SourceError as error:
                 raise SourceError(
@@ -162,7 +180,8 @@ class BamSource:
 
     def _find_index(self) -> Index | None:
         if self._opened_index is None and self._kind == "BGZF" and self.path != STDIN:
-            self._opened_index = Index.open(self.path, self._index_path, n_ref=len(self.header.references))
+            n_ref = len(self.header.references)
+            self._opened_index = Index.open(self._alignments, self._index_path, n_ref=n_ref)
         return self._opened_index
 
     def _index(self) -> Index:

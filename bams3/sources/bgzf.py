@@ -15,6 +15,8 @@ from bams3.sources import Mapper
 
 MAX_INPUT = 65280
 """Bytes of data in a block at most, as bgzip has it; even stored they fit in a block of 65,536 bytes."""
+MAX_BLOCK = 1 << 16
+"""Bytes of a block at most, deflated or inflated."""
 EOF_MARKER = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 MAGIC = b"\x1f\x8b\x08\x04"
 USUAL_EXTRA = b"\x06\x00BC\x02\x00"
@@ -113,7 +115,7 @@ class BlockReader:
             raise self._error(offset, "the file is truncated within the block")
         raw, at = self._raw, self._at
         crc32, length = FOOTER.unpack_from(raw, at + size - 8)
-        if length > 65536:
+        if length > MAX_BLOCK:
             raise self._error(offset, f"the BGZF block claims to hold {length} bytes")
         end = length
         if offset == self._end_block:
@@ -159,8 +161,7 @@ class BlockReader:
         have = len(parts[0])
         self._offset += self._at
         while have < size:
-            # 65,536 more than the last block's offset is as far as that block can reach.
-            wanted = min(READ_SIZE, self._end_block + 65536 - self._offset - have)
+            wanted = min(READ_SIZE, self._end_block + MAX_BLOCK - self._offset - have)
             part = self._file.read(max(wanted, size - have))
             if not part:
                 break
@@ -216,6 +217,14 @@ class BlockWriter:
     def __exit__(self, kind: object, *_: object) -> None:
         if kind is None:
             self.close()
+
+
+def byte_span(start_voffset: int, end_voffset: int) -> tuple[int, int]:
+    """The bytes [start, end) of a file that hold what is between two virtual offsets.
+
+    A block takes 65,536 bytes at most: so much more than the last one's offset they go, if it is wanted at all.
+    """
+    return start_voffset >> 16, (end_voffset >> 16) + (MAX_BLOCK if end_voffset & 0xFFFF else 0)
 
 
 def is_bgzf(head: bytes) -> bool:

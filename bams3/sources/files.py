@@ -1,30 +1,117 @@
-"""How the sources get at files; `-` is standard input."""
+"""How the sources get at their files: local ones, standard input, and objects in a store."""
 
 import os
-from typing import BinaryIO, cast
+from collections.abc import Sequence
+from typing import BinaryIO, Protocol, cast
 
 from bams3.errors import SourceError
+from bams3.storage import is_remote
 
 STDIN = "-"
+MAX_SMALL = 1 << 30
 
 
-def open_input(path: str) -> BinaryIO:
-    """Open a file for reading, unbuffered, since readers ask for large pieces. Raises SourceError."""
-    try:
-        file = open(0 if path == STDIN else path, "rb", buffering=0, closefd=path != STDIN)  # noqa: SIM115
-    except OSError as error:
-        raise SourceError(f"{path}: {error.strerror}") from None
-    return cast(BinaryIO, file)
+class Input(Protocol):
+    """A file to read, as often as wanted; `input_at` gives one."""
+
+    path: str
+    """As it was given: a URI may hold what is secret."""
+    name: str
+    """To be shown: a path, or a URI without user, password and query."""
+    remote: bool
+
+    def open(self, start: int = 0, end: int | None = None) -> BinaryIO:
+        """The file from byte `start` on; nothing from `end` on will be asked for. Raises SourceError.
+
+        The object given reads and seeks, and raises SourceError for what the storage can't do. A read may give
+        less than was asked for; nothing only at the end.
+        """
+        ...
+
+    def will_read(self, spans: Sequence[tuple[int, int]]) -> None:
+        """The bytes [start, end) that will be asked for next, in this order: they may be fetched ahead."""
+        ...
+
+    def size(self) -> int:
+        """In bytes. Raises SourceError."""
+        ...
+
+    def modified(self) -> float | None:
+        """Time of last change, in seconds since the epoch; None where that is the time of a copy."""
+        ...
+
+    def read_small(self) -> bytes:
+        """All bytes of a small file, such as an index. Raises OSError, and SourceError above MAX_SMALL."""
+        ...
+
+    def close(self) -> None: ...
 
 
-def size_and_time(path: str) -> tuple[int, float]:
-    """Size in bytes, and time of last change in seconds since the epoch. Raises SourceError."""
-    try:
-        stat = os.stat(path)
-    except OSError as error:
-        raise SourceError(f"{path}: {error.strerror}") from None
-    return stat.st_size, stat.st_mtime
+def input_at(path: str) -> Input:
+    """The file at a path or a URI; `-` is standard input. Raises UsageError for a URI that is not supported."""
+    if not is_remote(path):
+        return LocalInput(path)
+    from bams3.sources.remote import RemoteInput
+
+    return RemoteInput(path)
 
 
-def exists(path: str) -> bool:
-    return os.path.exists(path)
+def name_beside(path: str, ending: str, suffix: str = "") -> str:
+    """The path or URI of a file of the same name with an ending, in place of `suffix` if it has that."""
+    web = path.startswith(("http://", "https://"))
+    place, mark, query = path.partition("?") if web else (path, "", "")
+    return place.removesuffix(suffix) + ending + mark + query
+
+
+def source_error(error: OSError) -> SourceError:
+    """The same error, as the sources raise it."""
+    return SourceError(f"{error.filename}: {error.strerror}")
+
+
+class LocalInput:
+    """A file of this machine. See `Input`."""
+
+    remote = False
+
+    def __init__(self, path: str) -> None:
+        self.path = self.name = path.removeprefix("file://")
+
+    def open(self, start: int = 0, end: int | None = None) -> BinaryIO:
+        # Unbuffered, since readers ask for large pieces.
+        stdin = self.name == STDIN
+        try:
+            file = open(0 if stdin else self.name, "rb", buffering=0, closefd=not stdin)  # noqa: SIM115
+        except OSError as error:
+            raise source_error(error) from None
+        if start:
+            file.seek(start)
+        return cast(BinaryIO, file)
+
+    def will_read(self, spans: Sequence[tuple[int, int]]) -> None:
+        """Nothing: the system reads ahead."""
+
+    def size(self) -> int:
+        return self._stat().st_size
+
+    def modified(self) -> float | None:
+        return self._stat().st_mtime
+
+    def read_small(self) -> bytes:
+        with open(self.name, "rb") as file:
+            check_small(self.name, os.fstat(file.fileno()).st_size)
+            return file.read()
+
+    def close(self) -> None:
+        """Nothing is kept open."""
+
+    def _stat(self) -> os.stat_result:
+        try:
+            return os.stat(self.name)
+        except OSError as error:
+            raise source_error(error) from None
+
+
+def check_small(name: str, size: int) -> None:
+    """Raises SourceError if a file of `size` bytes is too large to be read at once."""
+    if size > MAX_SMALL:
+        raise SourceError(f"{name}: it is larger than {MAX_SMALL >> 20} MiB, which no index is")

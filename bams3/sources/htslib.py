@@ -18,7 +18,8 @@ from typing import BinaryIO, cast
 from bams3.errors import SourceError
 from bams3.sources import Counts, Mapper
 from bams3.sources.bgzf import BlockReader
-from bams3.sources.files import STDIN, exists, open_input
+from bams3.sources.files import STDIN, Input, input_at, source_error
+from bams3.storage import is_remote
 from bams3.sources.records import RecordBlock
 from bams3.sources.stream import read_header, record_blocks
 
@@ -30,24 +31,29 @@ LOG_PREFIX = re.compile(r"^(\[[EW]::\w+\]|samtools \w+:) *", re.MULTILINE)
 class HtslibSource:
     """A SAM file, plain or compressed, or a CRAM file (`kind` says which). See `Source`.
 
-    `file`, if given, is what to read instead of opening `path`: standard input, from its start.
+    `file`, if given, is what to read first: standard input, from its start. htslib reads local files and pipes
+    only: what is in an object store is read by us and piped into it, whole.
     """
 
     def __init__(
         self,
-        path: str,
+        alignments: Input,
         kind: str,
         *,
         file: BinaryIO | None = None,
         index: str | None = None,
         reference: str | None = None,
     ) -> None:
-        self.path = path
+        for local in (index, reference):
+            if local and is_remote(local):
+                raise _local_only(local)
+        self.path = alignments.name
+        self._alignments = alignments
         self._kind = kind
         self._index = index
         self._reference = reference
         self._running: list[_View] = []
-        view = self._view([path], file=file)
+        view = self._whole(file)
         self.header, rest = read_header(view)
         self._unread: tuple[_View, bytes] | None = (view, rest)
 
@@ -57,7 +63,7 @@ class HtslibSource:
         elif self.path == STDIN:
             raise SourceError("standard input can be read only once; give a file")
         else:
-            view = self._view([self.path])
+            view = self._whole()
             rest = read_header(view)[1]
         yield from self._records(view, rest, mapper)
 
@@ -73,6 +79,9 @@ class HtslibSource:
     def unplaced(self, mapper: Mapper = map) -> Iterator[RecordBlock]:
         yield from self._region("*", mapper)
 
+    def will_read(self, windows: Sequence[tuple[int, int, int]]) -> None:
+        self._check_windows()
+
     def counts(self) -> Counts | None:
         return None  # CRAI does not count records
 
@@ -83,6 +92,7 @@ class HtslibSource:
         for view in self._running:
             view.close()
         self._running.clear()
+        self._alignments.close()
 
     def __enter__(self) -> "HtslibSource":
         return self
@@ -93,10 +103,14 @@ class HtslibSource:
     def _lacks_positions(self, reference_id: int) -> bool:
         """Whether, by the CRAI, some records of a reference have no position: a slice begins at POS 0."""
         path = self._index or f"{self.path}.crai"
-        if self._kind != "CRAM" or not exists(path):
+        if self._kind != "CRAM":
             return False
-        with open_input(path) as file:
-            data = file.read()
+        try:
+            data = input_at(path).read_small()
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise source_error(error) from None
         try:
             lines = gzip.decompress(data).splitlines() if data[:2] == b"\x1f\x8b" else data.splitlines()
         except (OSError, EOFError, zlib.error) as error:
@@ -105,13 +119,21 @@ class HtslibSource:
         return [b"%d" % reference_id, b"0"] in slices
 
     def _region(self, region: str | None, mapper: Mapper, *options: str) -> Iterator[RecordBlock]:
+        self._check_windows()
+        files = ["-X", self.path, self._index] if self._index and region else [self.path]
+        view = self._view([*options, *files, *([region] if region else [])])
+        yield from self._records(view, read_header(view)[1], mapper)
+
+    def _check_windows(self) -> None:
         if self._kind != "CRAM" or self.path == STDIN:
             raise SourceError(
                 f"{self.path}: SAM and standard input can't be read by window; give a BAM or CRAM file"
             )
-        files = ["-X", self.path, self._index] if self._index and region else [self.path]
-        view = self._view([*options, *files, *([region] if region else [])])
-        yield from self._records(view, read_header(view)[1], mapper)
+        if self._alignments.remote:
+            raise SourceError(
+                f"{self.path}: CRAM can't be read by window in object storage; convert all of it at once, copy it to a "
+                "local file, or make a BAM of it (samtools view -b)"
+            )
 
     def _records(self, view: "_View", rest: bytes, mapper: Mapper) -> Iterator[RecordBlock]:
         try:
@@ -119,6 +141,11 @@ class HtslibSource:
         finally:
             view.close()
             self._running.remove(view)
+
+    def _whole(self, file: BinaryIO | None = None) -> "_View":
+        if self._alignments.remote:
+            file = self._alignments.open()
+        return self._view(["-" if file else self.path], file=file)
 
     def _view(self, arguments: list[str], *, file: BinaryIO | None = None) -> "_View":
         reference = ["-T", self._reference] if self._reference else []
@@ -128,9 +155,11 @@ class HtslibSource:
 
 
 class SamtoolsProcess:
-    """A running samtools: `stdin` (if asked for), `stdout`, and what it says."""
+    """A running samtools: `stdin` (if asked for), `stdout`, and what it says. `feed`: a file to be its input."""
 
-    def __init__(self, arguments: list[str], *, with_input: bool = True) -> None:
+    def __init__(
+        self, arguments: list[str], *, with_input: bool = True, feed: BinaryIO | None = None
+    ) -> None:
         self._messages = tempfile.TemporaryFile()  # noqa: SIM115
         self._process = subprocess.Popen(
             [*SAMTOOLS, *arguments],
@@ -140,10 +169,17 @@ class SamtoolsProcess:
         )
         self.stdin = cast(BinaryIO, self._process.stdin)
         self.stdout = cast(BinaryIO, self._process.stdout)
+        self._input_failure: Exception | None = None
+        if feed:
+            threading.Thread(target=self._copy, args=(feed,), daemon=True).start()
 
     def check(self, what: str) -> None:
-        """Once its output has ended: raise SourceError with samtools' first messages if it failed."""
-        if self._process.wait():
+        """Once its output has ended: raise SourceError if its input could not be read, or with samtools' first
+        messages if it failed."""
+        failed = self._process.wait()
+        if self._input_failure:
+            raise SourceError(str(self._input_failure)) from None
+        if failed:
             self._messages.seek(0)
             raise SourceError(f"{what}: {_reason(self._messages.read())}")
 
@@ -154,6 +190,20 @@ class SamtoolsProcess:
         self.stdout.close()
         self._messages.close()
 
+    def _copy(self, file: BinaryIO) -> None:
+        try:
+            with self.stdin as pipe:
+                try:
+                    while part := file.read(1 << 16):
+                        pipe.write(part)
+                except BrokenPipeError:
+                    raise
+                except (OSError, SourceError) as error:
+                    # It is known before the pipe's end is: what samtools made of a part is not taken for all.
+                    self._input_failure = error
+        except BrokenPipeError:
+            pass  # samtools ended early, and says why
+
 
 class _View:
     """A Reader of the BAM that `samtools view` makes of a file; `file` is its standard input, if given."""
@@ -161,9 +211,7 @@ class _View:
     def __init__(self, name: str, arguments: list[str], file: BinaryIO | None) -> None:
         self.name = name
         command = ["view", "-u", "-h", "--no-PG", *arguments]
-        self._process = SamtoolsProcess(command, with_input=file is not None)
-        if file:
-            threading.Thread(target=_copy, args=(file, self._process.stdin), daemon=True).start()
+        self._process = SamtoolsProcess(command, with_input=file is not None, feed=file)
         self._blocks = BlockReader(self._process.stdout, name=name)
 
     def pieces(self, mapper: Mapper = map) -> Iterator[bytes]:
@@ -182,17 +230,10 @@ class _View:
         self._process.check(f"{self.name}: htslib can't read it")
 
 
-def _copy(file: BinaryIO, pipe: BinaryIO) -> None:
-    try:
-        with pipe:
-            while part := file.read(1 << 16):
-                pipe.write(part)
-    except BrokenPipeError:
-        pass  # samtools ended early, and says why
-
-
 def sort(path: str, out: str, *, reference: str | None = None, threads: int = 1) -> None:
     """Sort alignments of any format by coordinate into a BAM file. Raises SourceError if htslib can't."""
+    if reference and is_remote(reference):
+        raise _local_only(reference)
     options = [
         "--no-PG",
         "-@",
@@ -208,9 +249,15 @@ def sort(path: str, out: str, *, reference: str | None = None, threads: int = 1)
     ]
     if reference:
         options += ["--reference", reference]
-    done = subprocess.run([*SAMTOOLS, "sort", *options, "-o", out, path], stderr=subprocess.PIPE)
-    if done.returncode:
-        raise SourceError(f"{path}: samtools can't sort it: {_reason(done.stderr)}")
+    alignments = input_at(path)
+    piped = alignments.open() if alignments.remote or path == STDIN else None
+    arguments = ["sort", *options, "-o", out, "-" if piped else alignments.name]
+    process = SamtoolsProcess(arguments, with_input=piped is not None, feed=piped)
+    try:
+        process.check(f"{alignments.name}: samtools can't sort it")
+    finally:
+        process.close()
+        alignments.close()
 
 
 @contextmanager
@@ -220,6 +267,11 @@ def sorted_copy(path: str, *, reference: str | None = None, threads: int = 1) ->
         out = os.path.join(folder, "sorted.bam")
         sort(path, out, reference=reference, threads=threads)
         yield out
+
+
+def _local_only(path: str) -> SourceError:
+    name = input_at(path).name
+    return SourceError(f"{name}: htslib is given local files only; copy it, and give the copy")
 
 
 def _reason(messages: bytes) -> str:

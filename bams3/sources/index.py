@@ -16,7 +16,7 @@ from itertools import accumulate, groupby
 from bams3.errors import SourceError
 from bams3.sources.bgzf import MAGIC as BGZF_MAGIC
 from bams3.sources.bgzf import BlockReader
-from bams3.sources.files import exists, open_input, size_and_time
+from bams3.sources.files import Input, input_at, name_beside, source_error
 
 INT32 = struct.Struct("<i")
 BIN = {"BAI": struct.Struct("<Ii"), "CSI": struct.Struct("<IQi")}
@@ -56,24 +56,25 @@ class Index:
             raise SourceError(f"{path}: the index is truncated; make it again with samtools index") from None
 
     @classmethod
-    def open(cls, alignments: str, index: str | None, *, n_ref: int) -> "Index | None":
-        """The index given, or the one beside the BAM file `alignments`; None if there is none.
+    def open(cls, alignments: Input, index: str | None, *, n_ref: int) -> "Index | None":
+        """The index given (a path or URI), or the one beside a BAM file; None if there is none.
 
         Logs one warning if it is older than the BAM.
         """
-        path = index or find_index(alignments)
-        if path is None:
+        found = _read_first([index] if index else names_beside(alignments.path))
+        if found is None and index:
+            raise SourceError(f"{input_at(index).name}: there is no such index")
+        if found is None:
             return None
-        size, time = size_and_time(alignments)
-        with open_input(path) as file:
-            data = file.read()
-        if size_and_time(path)[1] < time:
+        file, data = found
+        written, changed = file.modified(), alignments.modified()
+        if written is not None and changed is not None and written < changed:
             import logging
 
-            logging.getLogger(__name__).warning("The index file is older than the data file: %s", path)
+            logging.getLogger(__name__).warning("The index file is older than the data file: %s", file.name)
         if data[:4] == BGZF_MAGIC:
-            data = b"".join(BlockReader(io.BytesIO(data), name=path).pieces())
-        return cls(path, data, n_ref=n_ref, file_size=size)
+            data = b"".join(BlockReader(io.BytesIO(data), name=file.name).pieces())
+        return cls(file.name, data, n_ref=n_ref, file_size=alignments.size())
 
     def _parse(self, n_ref: int) -> None:
         """Find each reference's bins; what is in them is read when asked for."""
@@ -229,10 +230,27 @@ def _first_bin(level: int) -> int:
     return ((1 << 3 * level) - 1) // 7
 
 
-def find_index(alignments: str) -> str | None:
-    """The index beside a BAM file: x.bam.bai, x.bai, x.bam.csi or x.csi."""
-    stem = alignments.removesuffix(".bam")
-    for candidate in (f"{alignments}.bai", f"{stem}.bai", f"{alignments}.csi", f"{stem}.csi"):
-        if exists(candidate):
-            return candidate
+def names_beside(alignments: str) -> list[str]:
+    """Where the index of a BAM file may be: x.bam.bai, x.bai, x.bam.csi or x.csi."""
+    endings, suffixes = (".bai", ".csi"), ("", ".bam")
+    names = (name_beside(alignments, ending, suffix) for ending in endings for suffix in suffixes)
+    return list(dict.fromkeys(names))
+
+
+def _read_first(paths: Sequence[str]) -> tuple[Input, bytes] | None:
+    """The first file that is there, and its bytes: reading is the only look. Raises SourceError."""
+    refused: OSError | None = None
+    for path in paths:
+        file = input_at(path)
+        try:
+            return file, file.read_small()
+        except FileNotFoundError:
+            continue
+        except PermissionError as error:
+            # S3 says so of what is not there, too, to those who may not list what is.
+            refused = refused or error
+        except OSError as error:
+            raise source_error(error) from None
+    if refused:
+        raise source_error(refused)
     return None

@@ -17,6 +17,7 @@ from bams3.errors import Bams3Error
 from bams3.operations.coverage import depth_array
 from bams3.operations.cut import cut_row_groups
 from bams3.sources.bam import BamSource
+from bams3.sources.files import input_at
 from bams3.sources.index import Index
 from bams3.sources.records import join
 from fuzz.mutate import lies, mutated, with_footer
@@ -160,7 +161,7 @@ def changed_bam(seeds: Seeds, chance: random.Random) -> bytes:
 def read_bam(data: bytes) -> None:
     """What validation lets pass comes back bit for bit."""
     level = LEVELS[len(data) % len(LEVELS)]
-    source = BamSource("bam", "raw", io.BytesIO(data))
+    source = BamSource(input_at("bam"), "raw", io.BytesIO(data))
     for cut in cut_row_groups(source.blocks(), 1 << 20):
         block = join(cut.pieces)
         group = compress_row_group(block, cut.reference_id, level)
@@ -180,7 +181,7 @@ def changed_bgzf(seeds: Seeds, chance: random.Random) -> bytes:
 
 
 def read_bgzf(data: bytes) -> None:
-    for _ in BamSource("bam", "BGZF", io.BytesIO(data)).blocks():
+    for _ in BamSource(input_at("bam"), "BGZF", io.BytesIO(data)).blocks():
         pass
 
 

@@ -1,0 +1,192 @@
+"""Alignments in an object store, read in place: ranges with an end, several in flight, and none that is not wanted."""
+
+import io
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from itertools import islice
+from typing import BinaryIO, cast
+
+from bams3.errors import UsageError
+from bams3.sources.files import MAX_SMALL, check_small, source_error
+from bams3.storage import open_object
+from bams3.storage.ranges import pool
+
+FIRST = 1 << 16
+"""Bytes of the first request for a file that is read from its start: a BAM's header, most often."""
+PIECE = 4 << 20
+"""Bytes of a request, at most."""
+DEPTH = 4
+"""Pieces that are in flight or wait to be read, at most."""
+KEPT = 2
+"""Pieces that are kept once read: the block at the end of a window is often the first of the next one, and may
+lie in two."""
+
+Span = tuple[int, int]
+
+
+class RemoteInput:
+    """An object at a URI. See `Input`.
+
+    The object must be the same for as long as this is used: if another has its name, that is an error.
+    """
+
+    remote = True
+
+    def __init__(self, uri: str) -> None:
+        scheme, _, rest = uri.partition("://")
+        if not rest.partition("/")[2]:
+            raise UsageError(f"{scheme}://{rest.rpartition('@')[2]}: not a file; give {scheme}://…/NAME.bam")
+        self.path = uri
+        self._storage, self._key = open_object(uri)
+        self.name = f"{self._storage.root}/{self._key}"
+        self._ahead: _ReadAhead | None = None
+
+    def open(self, start: int = 0, end: int | None = None) -> BinaryIO:
+        if start == 0 and end is None:
+            ahead = self._read_ahead(_growing(self.size), depth=1)
+        elif self._ahead and self._ahead.covers(start):
+            ahead = self._ahead
+        else:
+            self.will_read([(start, self.size() if end is None else end)])
+            ahead = cast(_ReadAhead, self._ahead)
+        return cast(BinaryIO, _Cursor(ahead, start))
+
+    def will_read(self, spans: Sequence[Span]) -> None:
+        size = self.size()
+        merged = _merged([(start, min(end, size)) for start, end in spans])
+        self._read_ahead(_pieces(merged), depth=DEPTH).spans = merged
+
+    def size(self) -> int:
+        try:
+            return self._storage.size(self._key)
+        except OSError as error:
+            raise source_error(error) from None
+
+    def modified(self) -> float | None:
+        return None
+
+    def read_small(self) -> bytes:
+        data = self._storage.get_range(self._key, 0, MAX_SMALL + 1)
+        check_small(self.name, len(data))
+        return data
+
+    def close(self) -> None:
+        if self._ahead:
+            self._ahead.close()
+
+    def _read_ahead(self, plan: Iterator[Span], depth: int) -> "_ReadAhead":
+        self.close()
+        self._ahead = _ReadAhead(self._fetch, self.size, plan, depth)
+        return self._ahead
+
+    def _fetch(self, start: int, end: int) -> bytes:
+        try:
+            return self._storage.get_range(self._key, start, end - start)
+        except OSError as error:
+            raise source_error(error) from None
+
+
+class _ReadAhead:
+    """Fetches the pieces of a plan, in order, some before they are asked for.
+
+    What is not of the plan, or was read long ago, is fetched when it is asked for, and no more than that. So it is
+    after `close` too.
+    """
+
+    def __init__(
+        self, fetch: Callable[[int, int], bytes], size: Callable[[], int], plan: Iterator[Span], depth: int
+    ) -> None:
+        self.spans: Sequence[Span] = ()
+        self._fetch, self._size, self._plan, self._depth = fetch, size, plan, depth
+        self._flying: deque[tuple[Span, Future[bytes]]] = deque()
+        self._kept: deque[tuple[int, memoryview]] = deque(maxlen=KEPT)
+
+    def covers(self, position: int) -> bool:
+        return any(start <= position < end for start, end in self.spans)
+
+    def read(self, position: int, size: int) -> bytes:
+        """Up to `size` bytes from a position on; none only at the object's end."""
+        for start, piece in self._kept:
+            if start <= position < start + len(piece):
+                return bytes(piece[position - start : position - start + size])
+        while self._top_up() and self._flying[0][0][0] <= position:
+            (start, end), future = self._flying.popleft()
+            if end <= position:
+                future.cancel()
+                continue
+            piece = memoryview(future.result())
+            self._kept.append((start, piece))
+            self._depth = min(self._depth + 1, DEPTH)
+            self._top_up()
+            return bytes(piece[position - start : position - start + size])
+        end = min(position + size, self._size())
+        return self._fetch(position, end) if position < end else b""
+
+    def close(self) -> None:
+        """Fetch nothing more ahead."""
+        self._plan = iter(())
+        for _, future in self._flying:
+            future.cancel()
+        self._flying.clear()
+
+    def _top_up(self) -> bool:
+        """Have as many pieces in flight as may be; False if there are none any more."""
+        for span in islice(self._plan, self._depth - len(self._flying)):
+            self._flying.append((span, pool().submit(self._fetch, *span)))
+        return bool(self._flying)
+
+
+class _Cursor(io.RawIOBase):
+    """A file object over a read-ahead, which it may share with others."""
+
+    def __init__(self, ahead: _ReadAhead, position: int) -> None:
+        self._ahead, self._position = ahead, position
+
+    def read(self, size: int = -1) -> bytes:
+        if size < 0:
+            return self.readall()
+        data = self._ahead.read(self._position, size) if size else b""
+        self._position += len(data)
+        return data
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        if whence != io.SEEK_SET:
+            raise io.UnsupportedOperation("only from the start")
+        self._position = offset
+        return offset
+
+    def tell(self) -> int:
+        return self._position
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+
+def _growing(size: Callable[[], int]) -> Iterator[Span]:
+    """The pieces of an object from its start on, small ones first, since it may be only the start that is wanted."""
+    yield 0, FIRST  # its answer tells the size
+    start, length = FIRST, 2 * FIRST
+    while start < size():
+        yield start, min(start + length, size())
+        start, length = start + length, min(2 * length, PIECE)
+
+
+def _merged(spans: Sequence[Span]) -> list[Span]:
+    """Spans in order, those that touch or overlap the one before as one."""
+    found: list[Span] = []
+    for start, end in spans:
+        if found and found[-1][0] <= start <= found[-1][1]:
+            found[-1] = (found[-1][0], max(end, found[-1][1]))
+        elif start < end:
+            found.append((start, end))
+    return found
+
+
+def _pieces(spans: Sequence[Span]) -> Iterator[Span]:
+    for start, end in spans:
+        for at in range(start, end, PIECE):
+            yield at, min(at + PIECE, end)
