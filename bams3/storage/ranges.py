@@ -1,9 +1,11 @@
 """Many ranges of an object in few requests."""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 GAP = 1 << 17  # bytes between two ranges that are fetched rather than asked for in two requests
 MERGED = 8 << 20  # bytes that near ranges are merged up to
@@ -54,8 +56,10 @@ def fetch(fetch_range: Callable[[int, int], bytes], ranges: Sequence[tuple[int, 
 
 
 @cache
-def pool() -> ThreadPoolExecutor:
+def pool() -> "ThreadPoolExecutor":
     """Threads that wait for answers. Only for single requests: what waits for others in here could wait forever."""
+    from concurrent.futures import ThreadPoolExecutor
+
     from bams3.storage.requests import limiter
 
     return ThreadPoolExecutor(limiter().most, "bams3-request")
