@@ -1,6 +1,7 @@
 """Options that several commands share, and how their values are read."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,8 +27,32 @@ def parser(command: str, description: str, example: str) -> argparse.ArgumentPar
     )  # fmt: skip
 
 
+class _SetEnvironment(argparse.Action):
+    """An option that is an environment variable by another name, so that child processes have it too."""
+
+    def __init__(self, *names: Any, variable: str, **options: Any) -> None:
+        super().__init__(*names, **options)
+        self.variable = variable
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        os.environ[self.variable] = values or self.const
+
+
 def add_help(arguments: argparse.ArgumentParser) -> None:
-    """`--help`, last in the list of options."""
+    """The options for object storage, and `--help`, last in the list."""
+    remote = arguments.add_argument_group("object storage (docs/object-storage.md)")
+    remote.add_argument(
+        "--no-sign-request", action=_SetEnvironment, variable="BAMS3_NO_SIGN_REQUEST", nargs=0, const="1",
+        help="read public buckets, without credentials",
+    )  # fmt: skip
+    remote.add_argument(
+        "--request-payer", action=_SetEnvironment, variable="AWS_REQUEST_PAYER", choices=["requester"],
+        help="pay for requests to a bucket whose owner does not",
+    )  # fmt: skip
+    remote.add_argument(
+        "--log-requests", action=_SetEnvironment, variable="BAMS3_LOG_REQUESTS", metavar="FILE",
+        help="append to a file (-: standard error) method, key, range, bytes, milliseconds, status of each request",
+    )  # fmt: skip
     arguments.add_argument("--help", action="help", help="show this and exit")
 
 

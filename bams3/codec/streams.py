@@ -94,7 +94,7 @@ def deflate(data: bytes, level: int) -> bytes:
 
 
 def _compress_bytes(data: bytes, level: int) -> tuple[str, bytes]:
-    if data.count(data[0]) == len(data):
+    if data[0] == data[-1] and data == data[:1] * len(data):
         return CONSTANT, data[:1]
     if len(data) < TINY:
         return RAW, data
@@ -113,17 +113,18 @@ def _compress_bytes(data: bytes, level: int) -> tuple[str, bytes]:
 
 
 def _deflated(data: bytes, size: int, level: int) -> bytes:
-    """What zstd makes of the data, or the data as it is where a quick look says that it won't be less than `size`."""
+    """What zstd makes of the data, or the data as it is where a look at a part says that it won't be less than `size`."""
     start = max(0, len(data) - SAMPLE) // 2
     sample = data[start : start + SAMPLE]
+    goal = size / len(data) * len(sample)
     packed = deflate(sample, 1)
-    if len(packed) / len(sample) > 1.1 * size / len(data):
+    if len(packed) > 1.1 * goal:
         return data
-    return (
-        packed
-        if len(sample) == len(data) and _EFFORTS[level].zstd == 1
-        else deflate(data, _EFFORTS[level].zstd)
-    )
+    if _EFFORTS[level].zstd > 1:
+        packed = deflate(sample, _EFFORTS[level].zstd)
+    if len(sample) == len(data):
+        return packed
+    return deflate(data, _EFFORTS[level].zstd) if len(packed) < 1.02 * goal else data
 
 
 def _join_planes(stored: bytes, raw_length: int) -> bytearray:

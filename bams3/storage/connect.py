@@ -169,7 +169,7 @@ class _S3Settings:
     def client(self) -> Any:
         """boto3's client with these settings."""
         try:
-            import boto3
+            import boto3.session
             from botocore import UNSIGNED
             from botocore.config import Config
         except ImportError:
@@ -179,7 +179,9 @@ class _S3Settings:
             signature_version=UNSIGNED if anonymous() else None,
             retries={"mode": "standard", "total_max_attempts": UPLOAD_RETRIES + 1},
         )
-        return boto3.client("s3", endpoint_url=self.endpoint or None, region_name=self.region, config=config)
+        return boto3.session.Session().client(
+            "s3", endpoint_url=self.endpoint or None, region_name=self.region, config=config
+        )
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

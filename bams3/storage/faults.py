@@ -12,7 +12,11 @@ _CODE = re.compile(r"<Code>([^<]{1,100})</Code>")
 _MESSAGE = re.compile(r"<Message>([^<]{1,300})</Message>")
 _REGION = re.compile(r"<Region>([a-z0-9-]{1,40})</Region>")
 _CAUSE = re.compile(r'(?:message|error): "([^"]{1,100})"')
+_BROKEN = re.compile(
+    r"HTTP error|body error|Got invalid|Requested \d+\.\.\d+, got"
+)  # answers that are not whole
 
+REDIRECTIONS = frozenset({301, 307, 308})
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 SLOW_DOWN = frozenset({429, 503})
 PASSING_CODES = frozenset(
@@ -42,37 +46,42 @@ class RequestError(Exception):
 
     @classmethod
     def of(cls, error: Exception) -> "RequestError":
-        """The fault behind an exception of obstore."""
+        """What is behind an exception of obstore. Raises other exceptions as they are."""
+        from obstore.exceptions import BaseError
+
         if isinstance(error, RequestError):
             return error
+        if not isinstance(error, BaseError | OSError | ValueError | NotImplementedError):
+            raise error
         text, _, details = str(error).partition("\n\nDebug source:")
-        status = int(match[1]) if (match := _STATUS.search(text)) else None
-        code = match[1] if (match := _CODE.search(text)) else ""
-        message = match[1] if (match := _MESSAGE.search(text)) else ""
-        if status is not None or "error response:" in text:
-            said = ": ".join(
-                filter(None, [" ".join(filter(None, [str(status or ""), code])), message.rstrip(".")])
-            )
-            fault = cls(
-                "answer", said, status=status, code=code, passing=status in PASSING or code in PASSING_CODES
-            )
-            if code in REGION_CODES or status in (301, 307, 308):
-                fault.region = match[1] if (match := _REGION.search(text)) else ""
-            return fault
+        if match := _STATUS.search(text):
+            return cls._of_answer(int(match[1]), text)
+        if "error response:" in text:  # an error in an answer that began well
+            return cls._of_answer(200, text)
         if "redirect without LOCATION" in text:
-            fault = cls("redirect", "the bucket is in another region", status=301)
-            fault.region = ""
-            return fault
+            return cls._of_answer(301, text)
         if "non-partial response" in text:
             return cls("whole", "it answers requests for ranges with the whole object", status=200)
         if "credential" in text:
             return cls("credentials", "no valid credentials were found", status=401)
-        if "HTTP error" in text or "Requested" in text or "body" in text:
-            timed_out = "TimedOut" in details or "timed out" in text
+        if "TimedOut" in details or "timed out" in text:
+            return cls("timeout", "no answer in time", passing=True)
+        if _BROKEN.search(text):
             causes = _CAUSE.findall(details)
-            said = "no answer in time" if timed_out else causes[-1] if causes else text.rpartition(": ")[2]
-            return cls("timeout" if timed_out else "broken", said, passing=True)
+            return cls("broken", causes[-1] if causes else text.rpartition(": ")[2], passing=True)
         return cls("failure", text.splitlines()[0].partition("http")[0].strip() or "unknown failure")
+
+    @classmethod
+    def _of_answer(cls, status: int, text: str) -> "RequestError":
+        code, message, region = (
+            match[1] if (match := part.search(text)) else "" for part in (_CODE, _MESSAGE, _REGION)
+        )
+        said = ": ".join(filter(None, [f"{status} {code}".strip(), message.rstrip(".")]))
+        passing = status in PASSING or code in PASSING_CODES
+        error = cls("answer", said, status=status, code=code, passing=passing)
+        if status in REDIRECTIONS or code in REGION_CODES:
+            error.region = region
+        return error
 
     def error(self, name: str) -> OSError:
         """As the exception that a caller of a `Storage` meets; `name` is the object's URI, without secrets."""

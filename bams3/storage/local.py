@@ -1,5 +1,6 @@
 """Objects as files below a directory."""
 
+import errno
 import io
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +25,19 @@ class _NamedFile(io.FileIO):
             raise
 
 
+def _appear_new(temporary: str, target: str) -> None:
+    """Give a file its place, if that is free."""
+    try:
+        os.link(temporary, target)
+        return
+    except OSError as error:
+        if error.errno != errno.EEXIST and not os.path.exists(target):
+            # A file system without hard links: of two writers at once both may win.
+            os.replace(temporary, target)
+            return
+    raise FileExistsError(errno.EEXIST, "another writer has made it", target)
+
+
 class LocalStorage:
     """`Storage` in a local directory, which is made when the first object is written."""
 
@@ -38,9 +52,9 @@ class LocalStorage:
         with open(self._file(path), "rb") as file:
             return os.pread(file.fileno(), length, start)
 
-    def get_ranges(self, path: str, ranges: Sequence[tuple[int, int]]) -> Sequence[bytes]:
+    def get_ranges(self, path: str, ranges: Sequence[tuple[int, int]]) -> Sequence[memoryview]:
         with open(self._file(path), "rb") as file:
-            return [os.pread(file.fileno(), length, start) for start, length in ranges]
+            return [memoryview(os.pread(file.fileno(), length, start)) for start, length in ranges]
 
     def size(self, path: str) -> int:
         return os.stat(self._file(path)).st_size
@@ -59,7 +73,7 @@ class LocalStorage:
             file.write(data)
 
     def put_new(self, path: str, data: bytes) -> None:
-        with self._create(path, os.link) as file:
+        with self._create(path, _appear_new) as file:
             file.write(data)
 
     def create(self, path: str) -> AbstractContextManager[BinaryIO]:

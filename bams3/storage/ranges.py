@@ -39,13 +39,15 @@ def merge(ranges: Sequence[tuple[int, int]]) -> list[Run]:
     return runs
 
 
-def fetch(fetch_range: Callable[[int, int], bytes], ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-    """The bytes of every range, by `fetch_range(start, length)` of the merged ones, in parallel."""
+def fetch(
+    fetch_range: Callable[[int, int], memoryview], ranges: Sequence[tuple[int, int]]
+) -> list[memoryview]:
+    """The bytes of every range, by `fetch_range(start, end)` of the merged ones, in parallel."""
     runs = merge(ranges)
-    found = [b""] * len(ranges)
+    found = [memoryview(b"")] * len(ranges)
 
-    def fetch_run(run: Run) -> bytes:
-        return fetch_range(run.start, run.end - run.start)
+    def fetch_run(run: Run) -> memoryview:
+        return fetch_range(run.start, run.end)
 
     fetched = map(fetch_run, runs) if len(runs) < 2 else pool().map(fetch_run, runs)
     for run, data in zip(runs, fetched, strict=True):

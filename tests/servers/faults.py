@@ -1,0 +1,215 @@
+"""A proxy before another server, which records requests, adds latency, and makes faults at chosen ones."""
+
+import http.client
+import socket
+import struct
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
+
+Headers = list[tuple[str, str]]
+
+# Kind of fault → status, headers and body of an answer that the proxy makes up.
+ANSWERS: dict[str, tuple[int, Headers, bytes]] = {
+    "503": (503, [], b"<Error><Code>SlowDown</Code><Message>Reduce your request rate.</Message></Error>"),
+    "500": (500, [], b"<Error><Code>InternalError</Code><Message>An internal error.</Message></Error>"),
+    "429": (429, [], b""),
+    "403": (403, [], b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"),
+    "501": (501, [], b"<Error><Code>NotImplemented</Code><Message>Not implemented</Message></Error>"),
+    "moved": (301, [("x-amz-bucket-region", "eu-west-1")], b"<Error><Code>PermanentRedirect</Code></Error>"),
+}
+
+# Kind of fault → what the proxy does to a request.
+KINDS = {
+    "503": "answers SlowDown without asking the server",
+    "500": "answers InternalError without asking the server",
+    "429": "answers Too Many Requests without asking the server",
+    "403": "answers AccessDenied without asking the server",
+    "501": "answers NotImplemented without asking the server",
+    "moved": "answers that the bucket is in eu-west-1",
+    "refused": "closes the connection without asking the server",
+    "lost": "asks the server, and closes the connection without an answer",
+    "reset": "resets the connection in the middle of the body",
+    "short": "closes the connection in the middle of the body",
+    "stall": "stops in the middle of the body",
+    "cut": "gives half of the body as if it were all",
+    "corrupt": "flips a bit in the body",
+    "whole": "gives the whole object, with 200, where a range was asked for",
+    "etag": "gives another ETag",
+}
+PASSING = ("503", "500", "429", "refused", "lost", "reset", "short", "stall", "cut")
+
+
+@dataclass
+class Request:
+    """What was asked (names of headers in lower case), and the status that the client saw (0: none)."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    status: int = 0
+    received: int = 0
+
+
+@dataclass
+class Faults:
+    """The proxy's state: set it while the proxy runs.
+
+    `kind` of fault at the `at`-th request from now (0: the next; counted among those with `method`, if given),
+    and at `times` requests in all; `latency` in seconds before each answer.
+    """
+
+    url: str = ""
+    kind: str = ""
+    at: int = 0
+    times: int = 1
+    method: str = ""
+    latency: float = 0
+    stall: float = 30
+    requests: list[Request] = field(default_factory=list)
+    most_at_once: int = 0
+    at_once: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def arm(self, kind: str, at: int = 0, times: int = 1, method: str = "") -> None:
+        """Make faults from now on, and forget the requests so far."""
+        with self.lock:
+            self.kind, self.at, self.times, self.method = kind, at, times, method
+            self.requests.clear()
+
+    def disarm(self) -> list[Request]:
+        """Make no more faults; gives the requests since `arm`."""
+        with self.lock:
+            self.kind = ""
+            return list(self.requests)
+
+    @contextmanager
+    def counted(self) -> Iterator[None]:
+        """A request is being served."""
+        with self.lock:
+            self.at_once += 1
+            self.most_at_once = max(self.most_at_once, self.at_once)
+        yield
+        with self.lock:
+            self.at_once -= 1
+
+    def take(self, request: Request) -> str:
+        """Record a request; the kind of fault to make at it, or ""."""
+        with self.lock:
+            self.requests.append(request)
+            if not self.kind or not self.times or self.method not in ("", request.method):
+                return ""
+            if self.at:
+                self.at -= 1
+                return ""
+            self.times -= 1
+            return self.kind
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1
+    upstream: str
+    faults: Faults
+
+    def handle_any(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        request = Request(self.command, self.path, headers)
+        kind = self.faults.take(request)
+        with self.faults.counted():
+            time.sleep(self.faults.latency)
+        if kind == "refused":
+            return self.abandon()
+        if kind in ANSWERS:
+            request.status, extra, data = ANSWERS[kind]
+            return self.answer(request.status, extra, data)
+        status, answered, data = self.ask(body, drop_range=kind == "whole")
+        if kind == "lost":
+            return self.abandon()
+        request.status, request.received = status, len(data)
+        if kind == "etag":
+            answered = [(name, '"other"' if name.lower() == "etag" else value) for name, value in answered]
+        if kind == "corrupt" and data:
+            data = bytes([data[0] ^ 1]) + data[1:]
+        if kind == "cut":
+            data = data[: len(data) // 2]
+        broken = kind in ("reset", "short", "stall")
+        self.answer(status, answered, data[: len(data) // 2] if broken else data, len(data))
+        if broken:
+            self.wfile.flush()
+            if kind == "stall":
+                time.sleep(self.faults.stall)
+            self.abandon(reset=kind == "reset")
+
+    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = handle_any  # noqa: N815
+
+    def ask(self, body: bytes, drop_range: bool) -> tuple[int, Headers, bytes]:
+        target = urlsplit(self.upstream)
+        connection = http.client.HTTPConnection(target.hostname or "", target.port, timeout=60)
+        try:
+            connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+            for name, value in self.headers.items():
+                if name.lower() not in ("connection",) and not (drop_range and name.lower() == "range"):
+                    connection.putheader(name, value)
+            connection.endheaders(body or None)
+            answer = connection.getresponse()
+            data = answer.read()
+            length = [("Content-Length", answer.headers["Content-Length"])] if self.command == "HEAD" else []
+            skipped = ("connection", "transfer-encoding", "content-length", "keep-alive")
+            headers = [(n, v) for n, v in answer.getheaders() if n.lower() not in skipped]
+            return answer.status, headers + [(n, v) for n, v in length if v], data
+        finally:
+            connection.close()
+
+    def answer(self, status: int, headers: Headers, data: bytes, length: int | None = None) -> None:
+        self.send_response_only(status)
+        for name, value in headers:
+            self.send_header(name, value)
+        if not any(name == "Content-Length" for name, _ in headers) and status not in (204, 304):
+            self.send_header("Content-Length", str(len(data) if length is None else length))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(data)
+        self.wfile.flush()
+
+    def abandon(self, reset: bool = False) -> None:
+        self.close_connection = True
+        if reset:
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.connection.close()
+        else:
+            with suppress(OSError):
+                self.connection.shutdown(socket.SHUT_RDWR)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing: `Faults.requests` has it."""
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 256
+
+    def handle_error(self, *_: object) -> None:
+        """A client that went away is what is tested."""
+
+
+@contextmanager
+def faulty(upstream: str) -> Iterator[Faults]:
+    """A proxy before the server at a URL."""
+    faults = Faults()
+    handler = type("Handler", (_Handler,), {"upstream": upstream, "faults": faults})
+    with _Server(("127.0.0.1", 0), handler) as server:
+        faults.url = f"http://127.0.0.1:{server.server_address[1]}"
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        thread.start()
+        try:
+            yield faults
+        finally:
+            server.shutdown()
+            thread.join()
