@@ -162,19 +162,19 @@ class Chunk:
 class RowGroup(Columns):
     """A row group of a chunk: its zone map at once, its columns when they are asked for.
 
-    `hot`, `cold`: where its streams lie. `spans`: what was fetched, or is to be.
+    `hot`, `cold`: where its streams lie. `spans`: what was fetched of them, or is to be.
     """
 
     def __init__(self, chunk: Chunk, number: int, zone: list[int], hot: Range, cold: Range) -> None:
         """`zone` as `RowGroupEntry.zone` gives it."""
         records, size, self.min_pos, self.max_pos, self.max_end = zone[:5]
         self.min_mapq, self.max_mapq, self.flags_any, self.flags_all = zone[5:9]
+        self.chunk, self.number = chunk, number
         self.hot, self.cold = hot, cold
-        self.spans: list[Span] = []
-        self.chunk = chunk
         self.name = f"{chunk.name}, row group {number}"
-        self.number = number
-        super().__init__(_Streams(self), records, size)
+        self._stored = _Streams(chunk, number, self.name, hot)
+        self.spans = self._stored.spans
+        super().__init__(self._stored, records, size)
 
     @property
     def reference_id(self) -> int:  # type: ignore[override]
@@ -184,61 +184,65 @@ class RowGroup(Columns):
     @property
     def entry(self) -> RowGroupEntry:
         """What the chunk's footer says of it."""
-        try:
-            return self.chunk.footer.row_groups[self.number]
-        except IndexError:
-            raise FormatError(f"{self.chunk.name}: it has fewer row groups than the index says") from None
+        return self._stored.entry
 
     def load(self) -> None:
         """Have all streams fetched, in two requests."""
         for place in (self.hot, self.cold):
-            self._span(*place)
+            self._stored.have(*place)
 
     def stored_streams(self) -> dict[str, tuple[str, bytes, int]]:
         """The streams as they stand: name → (codec, stored bytes, raw length). Raises FormatError."""
         self.load()
         return {
-            name: (entry.codec, self.stored(name, entry), entry.raw)
+            name: (entry.codec, self._stored.bytes_of(name, entry), entry.raw)
             for name, entry in self.entry.streams.items()
         }
-
-    def stored(self, name: str, entry: StreamEntry) -> bytes:
-        """The stored bytes of a stream. Raises FormatError where they are damaged, also when read once more."""
-        _, start, length, _, crc32 = entry
-        if name in HOT:
-            self._span(*self.hot)
-        held = next((span for span in self.spans if span.has(start, length)), None)
-        stored = held.cut(start, length) if held else self.chunk.read(start, length)
-        if streams.checksum(stored) != crc32:
-            stored = self.chunk.read(start, length)
-            if streams.checksum(stored) != crc32:
-                raise FormatError(
-                    f"{self.name}: stream '{name}' is damaged (checksum); restore or convert the chunk again"
-                )
-        return stored
-
-    def _span(self, start: int, length: int) -> None:
-        """Have these bytes in one of the spans."""
-        if not any(span.has(start, length) for span in self.spans):
-            self.spans.append(Span(self.chunk, start, length))
 
 
 class _Streams(dict[str, bytes]):
     """Streams of one row group: fetched, checked and decompressed at first use; b"" for those it has not."""
 
-    def __init__(self, group: RowGroup) -> None:
-        self._group = group
+    def __init__(self, chunk: Chunk, number: int, where: str, hot: Range) -> None:
+        self._chunk, self._number, self._where, self._hot = chunk, number, where, hot
+        self.spans: list[Span] = []
+
+    @property
+    def entry(self) -> RowGroupEntry:
+        try:
+            return self._chunk.footer.row_groups[self._number]
+        except IndexError:
+            raise FormatError(f"{self._chunk.name}: it has fewer row groups than the index says") from None
+
+    def have(self, start: int, length: int) -> None:
+        """Have these bytes of the chunk in one of the spans."""
+        if not any(span.has(start, length) for span in self.spans):
+            self.spans.append(Span(self._chunk, start, length))
+
+    def bytes_of(self, name: str, entry: StreamEntry) -> bytes:
+        """The stored bytes of a stream. Raises FormatError where they are damaged, also when read once more."""
+        _, start, length, _, crc32 = entry
+        if name in HOT:
+            self.have(*self._hot)
+        held = next((span for span in self.spans if span.has(start, length)), None)
+        stored = held.cut(start, length) if held else self._chunk.read(start, length)
+        if streams.checksum(stored) != crc32:
+            stored = self._chunk.read(start, length)
+            if streams.checksum(stored) != crc32:
+                raise FormatError(
+                    f"{self._where}: stream '{name}' is damaged (checksum); restore or convert the chunk again"
+                )
+        return stored
 
     def __missing__(self, name: str) -> bytes:
-        group = self._group
-        entry = group.entry.streams.get(name)
+        entry = self.entry.streams.get(name)
         if entry is None:
             return b""
-        stored = group.stored(name, entry)
+        stored = self.bytes_of(name, entry)
         try:
             data = streams.decompress(name, entry.codec, stored, entry.raw)
         except FormatError as error:
-            raise FormatError(f"{group.name}: {error}") from error
+            raise FormatError(f"{self._where}: {error}") from error
         self[name] = data
         return data
 
