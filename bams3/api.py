@@ -16,7 +16,8 @@ from bams3.chunk.reader import Chunk as StoredChunk
 from bams3.chunk.reader import open_chunk
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import UsageError
-from bams3.operations.query import FilterColumns, RecordFilter, columns, count, query
+from bams3.operations.fields import FilterColumns
+from bams3.operations.query import RecordFilter, columns, count, query
 from bams3.operations.workers import in_order, worker_count
 from bams3.regions import UNPLACED, Region, parse_regions
 

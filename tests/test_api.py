@@ -21,7 +21,7 @@ import pytest
 import bams3
 from bams3 import api
 from bams3.errors import Bams3Error, DatasetError, FormatError, UsageError
-from bams3.operations.query import FilterColumns
+from bams3.operations.fields import FilterColumns
 
 Query = dict[str, Any]
 

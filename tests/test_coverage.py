@@ -109,7 +109,7 @@ def ours(
     write_coverage(
         str(prefix),
         references,
-        lambda reference_id: row_groups(bam, reference_id, size),
+        lambda reference_ids: (row_groups(bam, reference_id, size) for reference_id in reference_ids),
         coverage_options(**options),
         accept=accept,
         warn=(notes if notes is not None else []).append,
@@ -303,10 +303,11 @@ def test_damaged_row_group(name, hostile):
 def test_nothing_is_left_of_a_run_that_fails(hostile, tmp_path):
     (tmp_path / "out.mosdepth.summary.txt").write_text("of an earlier run")
 
-    def row_groups_of(reference_id):
-        if reference_id == 2:
-            raise FormatError("damaged")
-        return row_groups(hostile, reference_id, 1000)
+    def row_groups_of(reference_ids):
+        for reference_id in reference_ids:
+            if reference_id == 2:
+                raise FormatError("damaged")
+            yield row_groups(hostile, reference_id, 1000)
 
     with pytest.raises(FormatError):
         write_coverage(
@@ -351,7 +352,7 @@ def test_starts_quickly(tmp_path):
     """A run without per-base depth loads neither numpy nor pysam."""
     program = (
         "import sys; from bams3.operations.coverage import write_coverage, CoverageOptions;"
-        "write_coverage(sys.argv[1], [('a', 9)], lambda _: (), CoverageOptions(per_base=False));"
+        "write_coverage(sys.argv[1], [('a', 9)], lambda contigs: [()] * len(contigs), CoverageOptions(per_base=False));"
         "assert not {'numpy', 'pysam'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program, str(tmp_path / "out")], check=True)

@@ -12,8 +12,9 @@ from bams3 import codec
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import UsageError
 from bams3.operations.convert import convert
+from bams3.operations.fields import FilterColumns
 from bams3.operations.filters import Expression
-from bams3.operations.query import FilterColumns, RecordFilter, columns, count, query
+from bams3.operations.query import RecordFilter, columns, count, query
 from bams3.operations.sam import ReferenceNames, format_sam
 from bams3.operations.workers import in_order
 from bams3.regions import UNPLACED, Region, merge_regions, parse_regions
@@ -70,6 +71,9 @@ class MemoryDataset:
         for group in self.groups:
             if group.reference_id == reference_id and group.min_pos < end and group.max_end > start:
                 yield group
+
+    def fetched(self, jobs, plan):
+        return iter(jobs)
 
     def unplaced_row_groups(self):
         return (group for group in self.groups if group.reference_id < 0)

@@ -10,7 +10,7 @@ import zlib
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from bams3.codec import ENCODINGS, streams
+from bams3.codec import ENCODINGS, HOT_STREAMS, streams
 from bams3.errors import FormatError
 
 MAGIC = b"BAMS3\x00\x01\n"  # the last byte but one is the version of the container
@@ -21,6 +21,7 @@ ZONE_MAP = ("min_pos", "max_pos", "max_end", "min_mapq", "max_mapq", "flags_any"
 MAX_RECORDS = 1 << 16  # in a row group
 MAX_BYTES = (1 << 25) + (1 << 31)  # of the records of a row group: one more may follow 32 MiB
 MAX_REFERENCE = 1 << 21  # bytes of a stream, besides four for each of the records
+HOT = frozenset(HOT_STREAMS)
 
 
 class StreamEntry(NamedTuple):
@@ -67,8 +68,12 @@ class RowGroupEntry:
         return {name: getattr(self, name) for name in ZONE_MAP}
 
     def zone(self) -> list[int]:
-        """Records, bytes and zone map, in the order of the fields: what the dataset's index holds of it."""
-        return [self.records, self.bytes, *self.zone_map().values()]
+        """Records, bytes, zone map, and stored bytes of the hot and of the cold streams: what the dataset's index
+        holds of it."""
+        stored = [0, 0]
+        for name, entry in self.streams.items():
+            stored[name not in HOT] += entry.stored
+        return [self.records, self.bytes, *self.zone_map().values(), *stored]
 
 
 @dataclass
@@ -77,8 +82,7 @@ class Footer:
 
     `reference_id` (−1: reads with no position) and the window [`start`, `end`) say where its reads start;
     `references` are [id, name, length] of every reference that its records mention; `dataset` identifies
-    the BAM header that those ids belong to; `hot` is the length of the leading part of the chunk that holds
-    the streams for counting and depth.
+    the BAM header that those ids belong to.
     """
 
     dataset: str
@@ -86,7 +90,6 @@ class Footer:
     start: int
     end: int
     level: int
-    hot: int = 0
     references: list[list[Any]] = field(default_factory=list)
     encodings: dict[str, str] = field(default_factory=lambda: dict(ENCODINGS))
     row_groups: list[RowGroupEntry] = field(default_factory=list)
@@ -143,7 +146,7 @@ class Footer:
 
     def _check_identity(self, name: str) -> None:
         """Raise FormatError unless window, references and names are of the right types."""
-        numbers = [self.reference_id, self.start, self.end, self.level, self.hot]
+        numbers = [self.reference_id, self.start, self.end, self.level]
         texts = [self.dataset]
         try:
             for reference, contig, length in self.references:

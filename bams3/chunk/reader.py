@@ -1,17 +1,42 @@
 """Reading a chunk: `Chunk` knows where everything is, `RowGroup` decodes what it is asked for."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
-from bams3.chunk.footer import MAGIC, TRAILER, Footer, RowGroupEntry, trailer_length
-from bams3.codec import HOT_STREAMS, Columns, streams
+from bams3.chunk.footer import HOT, MAGIC, TRAILER, Footer, RowGroupEntry, StreamEntry, trailer_length
+from bams3.codec import Columns, streams
 from bams3.errors import FormatError
 from bams3.storage import Storage
+from bams3.storage.ranges import merge
 
 TAIL = 1 << 16  # bytes read from the end of a chunk of which nothing is known
 
-_HOT = frozenset(HOT_STREAMS)
+Range = tuple[int, int]
+"""Start in the chunk, and length, in bytes."""
+
+
+class Span:
+    """`length` bytes of a chunk from `start` on: what one request gets. Fetched when first needed, or before."""
+
+    def __init__(self, chunk: "Chunk", start: int, length: int) -> None:
+        self.start, self.length = start, length
+        self._chunk = chunk
+        self._data: bytes | None = None
+
+    def fetch(self) -> bytes:
+        """The bytes. Raises FormatError if the chunk is missing or ends before."""
+        if self._data is None:
+            self._data = self._chunk.read(self.start, self.length)
+        return self._data
+
+    def has(self, start: int, length: int) -> bool:
+        """Are these bytes of the chunk in it?"""
+        return self.start <= start and start + length <= self.start + self.length
+
+    def cut(self, start: int, length: int) -> bytes:
+        """These bytes of the chunk."""
+        return self.fetch()[start - self.start : start - self.start + length]
 
 
 class Chunk:
@@ -23,41 +48,47 @@ class Chunk:
     ) -> None:  # fmt: skip
         """What the dataset's index says of the chunk (all but the first two) saves requests, and is checked.
 
-        `zones`: of each row group [records, bytes, min_pos, max_pos, max_end, min_mapq, max_mapq, flags_any,
-        flags_all].
+        `zones`: of each row group what `RowGroupEntry.zone` gives.
         """
         self.path = path
         self.name = f"{storage.root.rstrip('/')}/{path}"
         self._storage = storage
-        self._size, self._footer_bytes, self._footer_crc32, self._zones = (
-            size,
-            footer_bytes,
-            footer_crc32,
-            zones,
-        )
-        self._hot: bytes | None = None
+        self._size, self._footer_bytes, self._footer_crc32 = size, footer_bytes, footer_crc32
+        self._zones = zones
+        self.footer_spans: list[Span] = []
 
     @cached_property
     def size(self) -> int:
-        """Length in bytes. Raises FormatError if the chunk is missing or not as long as the index says."""
+        """Length in bytes. Raises FormatError if the chunk is missing."""
+        if self._size is not None:
+            return self._size
         try:
-            actual = self._storage.size(self.path)
+            return self._storage.size(self.path)
         except FileNotFoundError:
             raise self._missing() from None
-        if self._size is not None and actual != self._size:
-            raise FormatError(
-                f"{self.name}: {actual} bytes instead of {self._size}: cut short, or of another dataset"
-            )
-        return actual
 
     @cached_property
     def footer(self) -> Footer:
         """Raises FormatError if the chunk is missing, damaged, or not the one that the index describes."""
+        start, length = self._footer_range
+        held = next((span for span in self.footer_spans if span.has(start, length)), None)
+        tail = held.cut(start, length) if held else self.read(start, length)
+        try:
+            footer = self._parsed(tail)
+        except FormatError:  # perhaps it was damaged on its way
+            footer = self._parsed(self.read(start, length))
+        self.footer_spans.clear()
+        return footer
+
+    @property
+    def _footer_range(self) -> Range:
         length = min(self._footer_bytes, self.size)
-        tail = self._read(self.size - length, length)
+        return self.size - length, length
+
+    def _parsed(self, tail: bytes) -> Footer:
         wanted = trailer_length(tail, self.name) + TRAILER.size
-        if length < wanted <= self.size:
-            tail = self._read(self.size - wanted, wanted)
+        if len(tail) < wanted <= self.size:
+            tail = self.read(self.size - wanted, wanted)
         if self._footer_crc32 not in (None, TRAILER.unpack(tail[-TRAILER.size :])[1]):
             raise FormatError(
                 f"{self.name}: not the chunk that the dataset's index describes: of another dataset?"
@@ -74,113 +105,142 @@ class Chunk:
     def row_groups(self) -> Iterator["RowGroup"]:
         """The row groups, in order."""
         zones = self._zones if self._zones is not None else [group.zone() for group in self.footer.row_groups]
+        cold_at = len(MAGIC)
+        hot_at = cold_at + sum(zone[-1] for zone in zones)
         for number, zone in enumerate(zones):
-            yield RowGroup(self, number, zone)
+            hot, cold = zone[-2:]
+            yield RowGroup(self, number, zone, (hot_at, hot), (cold_at, cold))
+            hot_at, cold_at = hot_at + hot, cold_at + cold
 
-    def load_hot(self) -> None:
-        """Fetch the streams that counting and depth need, of all row groups, in one request."""
-        if self._hot is None:
-            self._hot = self._read(0, self.footer.hot)
-            if self._hot[: len(MAGIC)] != MAGIC:
-                raise FormatError(f"{self.name}: damaged chunk: it does not begin with the magic")
+    def plan(self, groups: Sequence["RowGroup"], *, cold: bool) -> list[Span]:
+        """The requests for the hot streams of some row groups, with `cold` for all, and for the footer.
 
-    def stored_streams(self, number: int) -> dict[str, tuple[str, bytes, int]]:
-        """A row group's streams as they stand: name → (codec, stored bytes, raw length). Raises FormatError."""
-        found = {}
-        for name, entry in self.footer.row_groups[number].streams.items():
-            stored = self._stored(entry.offset, entry.stored)
-            if streams.checksum(stored) != entry.crc32:
-                raise FormatError(f"{self.name}, row group {number}: stream '{name}' is damaged (checksum)")
-            found[name] = (entry.codec, stored, entry.raw)
-        return found
+        Near ranges are merged. Nothing is fetched yet; the row groups take their bytes from the spans.
+        """
+        known = "footer" in self.__dict__ or self.footer_spans
+        wanted = [] if known else [(self._footer_range, self.footer_spans)]
+        for group in groups:
+            wanted += [(place, group.spans) for place in ((group.hot, group.cold) if cold else (group.hot,))]
+        return self._spans(wanted)
 
-    def _missing(self) -> FormatError:
-        return FormatError(f"{self.name}: the chunk is missing; restore it or convert its window again")
+    def plan_streams(self, groups: Sequence["RowGroup"], wanted: Callable[[str], bool]) -> list[Span]:
+        """As `plan`, the requests for the streams, by name, that are in none of the row groups' spans yet."""
+        found: list[tuple[Range, list[Span]]] = []
+        for group in groups:
+            for name, (_, start, length, *_rest) in group.entry.streams.items():
+                if wanted(name) and not any(span.has(start, length) for span in group.spans):
+                    found.append(((start, length), group.spans))
+        return self._spans(found)
 
-    def _read(self, start: int, length: int) -> bytes:
+    def _spans(self, wanted: Sequence[tuple[Range, list[Span]]]) -> list[Span]:
+        """Spans for ranges; each is added to the lists of those whose range it has."""
+        spans = []
+        for run in merge([place for place, _ in wanted]):
+            span = Span(self, run.start, run.end - run.start)
+            spans.append(span)
+            for member in run.members:
+                if span not in wanted[member][1]:
+                    wanted[member][1].append(span)
+        return spans
+
+    def read(self, start: int, length: int) -> bytes:
+        """`length` bytes from `start` on. Raises FormatError if the chunk is missing or ends before."""
         try:
             data = self._storage.get_range(self.path, start, length)
         except FileNotFoundError:
             raise self._missing() from None
         if len(data) != length:
             raise FormatError(
-                f"{self.name}: cut short: {len(data)} bytes instead of {length} at offset {start}"
+                f"{self.name}: cut short, or of another dataset: {len(data)} bytes instead of {length} at {start}"
             )
         return data
 
-    def _stored(self, offset: int, length: int) -> bytes:
-        if self._hot is not None and offset + length <= len(self._hot):
-            return self._hot[offset : offset + length]
-        return self._read(offset, length)
+    def _missing(self) -> FormatError:
+        return FormatError(f"{self.name}: the chunk is missing; restore it or convert its window again")
 
 
 class RowGroup(Columns):
-    """A row group of a chunk: its zone map at once, its columns when they are asked for."""
+    """A row group of a chunk: its zone map at once, its columns when they are asked for.
 
-    def __init__(self, chunk: Chunk, number: int, zone: list[int]) -> None:
-        """`zone` as in `Chunk`."""
+    `hot`, `cold`: where its streams lie. `spans`: what was fetched of them, or is to be.
+    """
+
+    def __init__(self, chunk: Chunk, number: int, zone: list[int], hot: Range, cold: Range) -> None:
+        """`zone` as `RowGroupEntry.zone` gives it."""
         records, size, self.min_pos, self.max_pos, self.max_end = zone[:5]
-        self.min_mapq, self.max_mapq, self.flags_any, self.flags_all = zone[5:]
-        self.chunk = chunk
+        self.min_mapq, self.max_mapq, self.flags_any, self.flags_all = zone[5:9]
+        self.chunk, self.number = chunk, number
+        self.hot, self.cold = hot, cold
         self.name = f"{chunk.name}, row group {number}"
-        self.number = number
-        super().__init__(_Streams(chunk, number, self.name), records, size)
+        self._stored = _Streams(chunk, number, self.name, hot)
+        self.spans = self._stored.spans
+        super().__init__(self._stored, records, size)
 
     @property
     def reference_id(self) -> int:  # type: ignore[override]
         """Of every record; −1: no position."""
         return self.chunk.footer.reference_id
 
+    @property
+    def entry(self) -> RowGroupEntry:
+        """What the chunk's footer says of it."""
+        return self._stored.entry
+
     def load(self) -> None:
-        """Fetch all streams, in two requests."""
-        self._streams.load()  # type: ignore[attr-defined]
+        """Have all streams fetched, in two requests."""
+        for place in (self.hot, self.cold):
+            self._stored.have(*place)
+
+    def stored_streams(self) -> dict[str, tuple[str, bytes, int]]:
+        """The streams as they stand: name → (codec, stored bytes, raw length). Raises FormatError."""
+        self.load()
+        return {
+            name: (entry.codec, self._stored.bytes_of(name, entry), entry.raw)
+            for name, entry in self.entry.streams.items()
+        }
 
 
 class _Streams(dict[str, bytes]):
     """Streams of one row group: fetched, checked and decompressed at first use; b"" for those it has not."""
 
-    def __init__(self, chunk: Chunk, number: int, where: str) -> None:
-        self._chunk, self._number, self._where = chunk, number, where
-        self._fetched: dict[bool, tuple[int, bytes]] = {}
+    def __init__(self, chunk: Chunk, number: int, where: str, hot: Range) -> None:
+        self._chunk, self._number, self._where, self._hot = chunk, number, where, hot
+        self.spans: list[Span] = []
 
     @property
-    def _entry(self) -> RowGroupEntry:
+    def entry(self) -> RowGroupEntry:
         try:
             return self._chunk.footer.row_groups[self._number]
         except IndexError:
             raise FormatError(f"{self._chunk.name}: it has fewer row groups than the index says") from None
 
-    def load(self) -> None:
-        """Fetch all streams: in one request those for counting and depth, in another the rest."""
-        for hot in (True, False):
-            self._fetch(hot)
+    def have(self, start: int, length: int) -> None:
+        """Have these bytes of the chunk in one of the spans."""
+        if not any(span.has(start, length) for span in self.spans):
+            self.spans.append(Span(self._chunk, start, length))
 
-    def _fetch(self, hot: bool) -> tuple[int, bytes]:
-        """(offset, bytes) of the part of the chunk that has the row group's hot streams, or its others."""
-        if hot not in self._fetched:
-            entries = [entry for name, entry in self._entry.streams.items() if (name in _HOT) == hot]
-            start = min((entry.offset for entry in entries), default=0)
-            end = max((entry.offset + entry.stored for entry in entries), default=0)
-            self._fetched[hot] = (start, self._chunk._stored(start, end - start))
-        return self._fetched[hot]
+    def bytes_of(self, name: str, entry: StreamEntry) -> bytes:
+        """The stored bytes of a stream. Raises FormatError where they are damaged, also when read once more."""
+        _, start, length, _, crc32 = entry
+        if name in HOT:
+            self.have(*self._hot)
+        held = next((span for span in self.spans if span.has(start, length)), None)
+        stored = held.cut(start, length) if held else self._chunk.read(start, length)
+        if streams.checksum(stored) != crc32:
+            stored = self._chunk.read(start, length)
+            if streams.checksum(stored) != crc32:
+                raise FormatError(
+                    f"{self._where}: stream '{name}' is damaged (checksum); restore or convert the chunk again"
+                )
+        return stored
 
     def __missing__(self, name: str) -> bytes:
-        entry = self._entry.streams.get(name)
+        entry = self.entry.streams.get(name)
         if entry is None:
             return b""
-        codec, offset, length, raw, crc32 = entry
-        hot = name in _HOT
-        if hot or False in self._fetched:
-            start, data = self._fetched.get(hot) or self._fetch(hot)
-            stored = data[offset - start : offset - start + length]
-        else:
-            stored = self._chunk._stored(offset, length)
-        if streams.checksum(stored) != crc32:
-            raise FormatError(
-                f"{self._where}: stream '{name}' is damaged (checksum); restore or convert the chunk again"
-            )
+        stored = self.bytes_of(name, entry)
         try:
-            data = streams.decompress(name, codec, stored, raw)
+            data = streams.decompress(name, entry.codec, stored, entry.raw)
         except FormatError as error:
             raise FormatError(f"{self._where}: {error}") from error
         self[name] = data
@@ -189,7 +249,6 @@ class _Streams(dict[str, bytes]):
 
 def open_chunk(uri: Any) -> Chunk:
     """A lone chunk at a path or URI, with nothing else at hand. Raises FormatError, UsageError."""
-    from bams3.storage import open_storage
+    from bams3.storage import open_object
 
-    folder, slash, name = str(uri).rpartition("/")
-    return Chunk(open_storage(folder or slash or "."), name)
+    return Chunk(*open_object(str(uri)))

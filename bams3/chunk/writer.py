@@ -8,16 +8,11 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from bams3 import codec
-from bams3.chunk.footer import MAGIC, TRAILER, Footer, RowGroupEntry, StreamEntry
-from bams3.chunk.reader import Chunk
+from bams3.chunk.footer import HOT, MAGIC, TRAILER, Footer, RowGroupEntry, StreamEntry
+from bams3.chunk.reader import RowGroup
 from bams3.codec import streams
 
-SPILL = 16 << 20  # bytes of compressed streams of a chunk, hot or other, that are kept in memory
-
-_HOT = frozenset(codec.HOT_STREAMS)
-
-_Part = tuple[Any, list[tuple[RowGroupEntry, str, str, int, int, int]]]
-"""A file of streams; of each its row group, name, codec, stored and raw length, and checksum."""
+SPILL = 16 << 20  # bytes of the compressed hot streams of a chunk that are kept in memory
 
 
 @dataclass
@@ -44,12 +39,12 @@ def compress_row_group(block: Any, reference_id: int, level: int) -> CompressedR
     return CompressedRowGroup(len(block), size, zone, references, read_groups, checksum, compressed)
 
 
-def stored_row_group(chunk: Chunk, number: int) -> CompressedRowGroup:
+def stored_row_group(group: RowGroup) -> CompressedRowGroup:
     """A row group of a chunk as it stands there. Raises FormatError where it is damaged."""
-    entry = chunk.footer.row_groups[number]
+    entry = group.chunk.footer.row_groups[group.number]
     return CompressedRowGroup(
         entry.records, entry.bytes, entry.zone_map(), entry.references, entry.read_groups, entry.crc32,
-        chunk.stored_streams(number),
+        group.stored_streams(),
     )  # fmt: skip
 
 
@@ -69,12 +64,12 @@ def write_chunk(
     """Write a chunk whose footer's identity is filled in; returns (size of the chunk in bytes, of its footer with
     the trailer, CRC-32 of the stored footer). `references` are the [name, length] of the dataset.
 
-    The streams for counting and depth of all row groups come first, contiguous. Both they and the others are
-    kept aside until the last row group is there: in memory, past `SPILL` bytes in a temporary file.
+    Cold streams are written as they come. The hot ones of all row groups follow behind the last, contiguous; until
+    then they are kept aside: in memory, past `SPILL` bytes in a temporary file.
     """
-    with tempfile.SpooledTemporaryFile(SPILL) as hot_file, tempfile.SpooledTemporaryFile(SPILL) as cold_file:
-        hot: _Part = (hot_file, [])
-        cold: _Part = (cold_file, [])
+    placed: list[tuple[RowGroupEntry, str, str, int, int, int]] = []
+    at = file.write(MAGIC)
+    with tempfile.SpooledTemporaryFile(SPILL) as hot:
         for group in row_groups:
             entry = RowGroupEntry(
                 group.records, group.bytes, **group.zone, references=group.references,
@@ -82,18 +77,19 @@ def write_chunk(
             )  # fmt: skip
             footer.row_groups.append(entry)
             for name, (coding, stored, raw) in group.streams.items():
-                aside, placed = hot if name in _HOT else cold
-                aside.write(stored)
-                placed.append((entry, name, coding, len(stored), raw, streams.checksum(stored)))
-        file.write(MAGIC)
-        at = len(MAGIC)
-        for aside, placed in (hot, cold):
-            for entry, name, coding, length, raw, crc32 in placed:
-                entry.streams[name] = StreamEntry(coding, at, length, raw, crc32)
-                at += length
-            footer.hot = footer.hot or at
-            aside.seek(0)
-            shutil.copyfileobj(aside, file, 1 << 20)
+                crc32 = streams.checksum(stored)
+                if name in HOT:
+                    hot.write(stored)
+                    placed.append((entry, name, coding, len(stored), raw, crc32))
+                else:
+                    file.write(stored)
+                    entry.streams[name] = StreamEntry(coding, at, len(stored), raw, crc32)
+                    at += len(stored)
+        for entry, name, coding, length, raw, crc32 in placed:
+            entry.streams[name] = StreamEntry(coding, at, length, raw, crc32)
+            at += length
+        hot.seek(0)
+        shutil.copyfileobj(hot, file, 1 << 20)
     mentioned = sorted({reference for group in footer.row_groups for reference in group.references})
     footer.references = [[reference, *references[reference]] for reference in mentioned]
     ending = footer.to_bytes()

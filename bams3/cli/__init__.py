@@ -18,6 +18,7 @@ COMMANDS = {
     "query": ("query", "reads of regions that pass filters: SAM, BAM, CRAM, or their number"),
     "count": ("query", "reads of every region of a BED file, in many datasets: a table"),
     "coverage": ("coverage", "depth, with mosdepth's options and files"),
+    "cost": ("cost", "requests, bytes and price of an operation on a remote dataset"),
     "stats": ("info", "counts of a dataset, as samtools flagstat and idxstats"),
     "to-bam": ("query", "a dataset, or regions of it, as BAM: every record bit for bit"),
     "chunks": ("info", "list the chunks of a dataset, or a shard of them"),

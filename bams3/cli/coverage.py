@@ -114,7 +114,10 @@ def _coverage(given: Any) -> None:
         write_coverage(
             given.output,
             dataset.references,
-            lambda contig: watched(dataset.contig_row_groups(contig), lambda group: group.records, progress),
+            lambda contigs: (
+                watched(groups, lambda group: group.records, progress)
+                for groups in dataset.contigs_row_groups(contigs)
+            ),
             options,
             accept=accept,
             pieces_of=pieces_of,

@@ -25,7 +25,7 @@ def _stats(argv: list[str]) -> int:
     from bams3.dataset.reader import DatasetReader
     from bams3.operations import stats
 
-    manifest = DatasetReader(given.dataset).manifest
+    manifest = DatasetReader(given.dataset, soon=()).manifest
     if given.flagstat:
         text = stats.flagstat(manifest.counts)
     elif given.idxstats:

@@ -59,11 +59,12 @@ def _query(argv: list[str]) -> int:
     add_help(options)
     given = options.parse_args(argv)
 
+    from bams3.dataset.layout import HEADER, INDEX
     from bams3.dataset.reader import DatasetReader
     from bams3.operations import query
     from bams3.operations.workers import Workers, watched, worker_count
 
-    dataset = DatasetReader(given.dataset)
+    dataset = DatasetReader(given.dataset, soon=(INDEX,) if given.count else (INDEX, HEADER))
     if given.batch:
         dataset = dataset.batch(*given.batch)
     workers = worker_count(given.workers)
@@ -162,11 +163,12 @@ def _to_bam(argv: list[str]) -> int:
     add_help(options)
     given = options.parse_args(argv)
 
+    from bams3.dataset.layout import HEADER, INDEX
     from bams3.dataset.reader import DatasetReader
     from bams3.operations.export import program_line, to_bam
     from bams3.operations.workers import worker_count
 
-    dataset = DatasetReader(given.dataset)
+    dataset = DatasetReader(given.dataset, soon=(INDEX, HEADER))
     keep_memory()
     with _progress(given.out) as progress:
         to_bam(

@@ -33,6 +33,22 @@ HOT_STREAMS = (
 )  # fmt: skip
 
 
+_SEQUENCE, _QUALITIES = ("seq.", "reference"), ("qual", "seq.length")
+_COLD_STREAMS = {
+    "names": ("name",), "tlen": ("mate.tlen",), "l_seq": ("seq.length",), "seq": _SEQUENCE, "qual": _QUALITIES,
+}  # fmt: skip
+_DERIVED_TAGS = ("MC", "MD", "MQ", "NM", "ms")
+
+
+def cold_streams(column: str) -> tuple[str, ...]:
+    """Beginnings of the names of the streams, hot ones left out, that a column of `Columns` needs; `[NM]`: a tag."""
+    if column[0] != "[":
+        return _COLD_STREAMS.get(column, ())
+    tag = column[1:3]
+    derived = (*_SEQUENCE, *_QUALITIES) if tag in _DERIVED_TAGS else ()
+    return ("tag.layout", f"tag.{tag}:", *derived)
+
+
 def encode(
     block: Any, reference_id: int, level: int
 ) -> tuple[dict[str, Any], dict[str, int], list[int], list[str]]:

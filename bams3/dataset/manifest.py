@@ -10,6 +10,7 @@ import zlib
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from bams3.chunk.footer import MAGIC
 from bams3.dataset import layout
 from bams3.errors import DatasetError, FormatError
 
@@ -17,10 +18,12 @@ FORMAT = "bams3"
 VERSION = 1
 MAX_INDEX = 1 << 32  # bytes, inflated
 # Least and greatest of what the index holds of a row group: records, bytes, min_pos, max_pos, max_end, min_mapq …
-_POSITION, _MAPQ, _FLAGS = (-1, (1 << 31) - 1), (0, 255), (0, 65535)
+_POSITION, _MAPQ, _FLAGS, _BYTES = (-1, (1 << 31) - 1), (0, 255), (0, 65535), (0, 1 << 40)
 ZONE_LIMITS = (
-    (1, layout.ROW_GROUP_RECORDS), (0, 1 << 40), _POSITION, _POSITION, (-1, 1 << 32), _MAPQ, _MAPQ, _FLAGS, _FLAGS,
+    (1, layout.ROW_GROUP_RECORDS), _BYTES, _POSITION, _POSITION, (-1, 1 << 32), _MAPQ, _MAPQ, _FLAGS, _FLAGS,
+    _BYTES, _BYTES,
 )  # fmt: skip
+_SEAL = b'  "crc32": '
 
 
 @dataclass
@@ -77,7 +80,8 @@ class Counts:
 class ChunkEntry:
     """What the index holds of a chunk: where it is, and the zone maps of its row groups.
 
-    `row_groups` are [records, bytes, min_pos, max_pos, max_end, min_mapq, max_mapq, flags_any, flags_all].
+    `row_groups` are [records, bytes, min_pos, max_pos, max_end, min_mapq, max_mapq, flags_any, flags_all, hot, cold];
+    the last two are the stored bytes of the hot and the cold streams.
     """
 
     path: str
@@ -85,7 +89,6 @@ class ChunkEntry:
     start: int
     end: int
     size: int
-    hot: int
     footer_bytes: int
     footer_crc32: int
     row_groups: list[list[int]]
@@ -115,7 +118,7 @@ class ChunkEntry:
             or "\0" in self.path
         ):
             raise ValueError(f"a chunk in the impossible place {self.path!r}")
-        numbers = (self.start, self.end, self.size, self.hot, self.footer_bytes, self.footer_crc32)
+        numbers = (self.start, self.end, self.size, self.footer_bytes, self.footer_crc32)
         if type(self.reference_id) is not int or not -1 <= self.reference_id < references:
             raise ValueError(f"{self.path}: impossible reference {self.reference_id!r}")
         if not all(map(is_count, numbers)) or not self.row_groups:
@@ -126,6 +129,9 @@ class ChunkEntry:
                 or not limits[0] <= min(column) <= max(column) <= limits[1]
             ):
                 raise ValueError(f"{self.path}: impossible numbers of a row group")
+        streams = sum(hot + cold for *_, hot, cold in self.row_groups)
+        if len(MAGIC) + streams + self.footer_bytes != self.size:
+            raise ValueError(f"{self.path}: parts that do not add up to its size")
 
 
 @dataclass
@@ -139,6 +145,8 @@ class Manifest:
     records: int
     chunks: int
     bytes: int
+    header_bytes: int
+    header_crc32: int
     index_bytes: int
     index_crc32: int
     counts: Counts
@@ -149,11 +157,7 @@ class Manifest:
     def to_bytes(self) -> builtins.bytes:
         """JSON, one key a line."""
         document = {"format": FORMAT, "version": VERSION} | asdict(self) | {"counts": self.counts.to_json()}
-        lines = (
-            f"  {json.dumps(key)}: {json.dumps(value, separators=(',', ':'))}"
-            for key, value in document.items()
-        )
-        return ("{\n" + ",\n".join(lines) + "\n}\n").encode()
+        return sealed(document)
 
     @classmethod
     def from_bytes(cls, data: builtins.bytes, name: str) -> "Manifest":
@@ -166,6 +170,7 @@ class Manifest:
                 raise FormatError(
                     f"{name}: a dataset of version {document['version']}; a newer bams3 can read it"
                 )
+            check_seal(document, data)
             document["counts"] = Counts.from_json(document["counts"])
             manifest = cls(**document)
             manifest._check()
@@ -178,10 +183,28 @@ class Manifest:
         if not (isinstance(self.header_id, str) and isinstance(self.encodings, dict)):
             raise ValueError("header_id or encodings of another type")
         check_grid(self.references, self.chunk_size)
-        numbers = (self.level, self.records, self.chunks, self.bytes, self.index_bytes, self.index_crc32)
+        numbers = (
+            self.level, self.records, self.chunks, self.bytes, self.header_bytes, self.header_crc32,
+            self.index_bytes, self.index_crc32,
+        )  # fmt: skip
         if not all(map(is_count, numbers)):
             raise ValueError(f"numbers {numbers!r}")
         self.counts.check(len(self.references))
+
+
+def sealed(document: dict[str, Any]) -> bytes:
+    """JSON, one key a line; the last is CRC-32 of all bytes before its line."""
+    lines = (
+        f"  {json.dumps(key)}: {json.dumps(value, separators=(',', ':'))}" for key, value in document.items()
+    )
+    text = ("{\n" + ",\n".join(lines) + ",\n").encode()
+    return text + _SEAL + b"%d\n}\n" % zlib.crc32(text)
+
+
+def check_seal(document: dict[str, Any], data: bytes) -> None:
+    """Take the checksum of `sealed` out of a document, `data` before it was parsed. Raises ValueError."""
+    if document.pop("crc32", None) != zlib.crc32(data.rpartition(_SEAL)[0]):
+        raise ValueError("its checksum is wrong")
 
 
 def check_grid(references: list[list[Any]], chunk_size: Any) -> None:
@@ -215,13 +238,9 @@ def index_to_bytes(entries: list[ChunkEntry]) -> bytes:
 
 
 def index_from_bytes(data: bytes, manifest: Manifest, name: str) -> list[ChunkEntry]:
-    """Parse the chunk index. Raises FormatError where it is damaged or not this manifest's."""
+    """Parse the chunk index, whose checksum is right. Raises FormatError where it makes no sense."""
     import zstandard
 
-    if len(data) != manifest.index_bytes or zlib.crc32(data) != manifest.index_crc32:
-        raise FormatError(
-            f"{name}: {layout.INDEX} is damaged, or of another dataset; convert again, or restore it"
-        )
     try:
         if zstandard.frame_content_size(data) > MAX_INDEX:
             raise FormatError(f"{name}: {layout.INDEX} is impossibly large")

@@ -20,9 +20,11 @@ from bams3.dataset.manifest import (
     Counts,
     Manifest,
     check_grid,
+    check_seal,
     header_id,
     index_to_bytes,
     is_count,
+    sealed,
 )  # fmt: skip
 from bams3.errors import DatasetError
 from bams3.storage import Storage
@@ -38,16 +40,27 @@ class Plan:
     references: list[list[Any]]
     chunk_size: int
     level: int
+    header_bytes: int
+    header_crc32: int
     version: int = VERSION
 
     @classmethod
     def of(cls, header: Any, chunk_size: int, level: int) -> "Plan":
         """The plan for a source with this Header."""
-        return cls(header_id(header), [list(reference) for reference in header.references], chunk_size, level)
+        return cls(
+            header_id(header), [list(reference) for reference in header.references], chunk_size, level,
+            len(header.text), zlib.crc32(header.text),
+        )  # fmt: skip
 
     def windows(self) -> list[Window]:
         """The grid."""
         return list(layout.grid([(name, length) for name, length in self.references], self.chunk_size))
+
+    def chunk_path(self, reference_id: int, start: int) -> str:
+        """Path of the chunk of a window, or (reference id −1) of the `start`-th of reads with no position."""
+        if reference_id == layout.UNPLACED:
+            return layout.unplaced_path(start)
+        return layout.chunk_path(self.references[reference_id][0], start, start + self.chunk_size)
 
 
 @dataclass
@@ -68,13 +81,14 @@ class Part:
             "source_counts": sorted(self.source_counts.items()),
             "chunks": [list(vars(chunk).values()) for chunk in self.chunks],
         }
-        return json.dumps(document, separators=(",", ":")).encode()
+        return sealed(document)
 
     @classmethod
     def from_bytes(cls, data: bytes, plan: Plan, name: str) -> "Part":
         """Parse a part file. Raises DatasetError where it is damaged."""
         try:
             document = json.loads(data)
+            check_seal(document, data)
             part = cls(
                 [window for run in document["windows"] for window in _cells(run, plan.chunk_size)],
                 [ChunkEntry(*chunk) for chunk in document["chunks"]],
@@ -107,24 +121,34 @@ def _cells(run: list[int], chunk_size: int) -> list[Window]:
     return [Window(reference_id, start, start + chunk_size) for start in range(first, end, chunk_size)]
 
 
-def write_plan(storage: Storage, plan: Plan, header_text: bytes) -> None:
-    """Begin a dataset, or join one that was begun. Raises DatasetError if it was begun with another plan."""
-    document = json.dumps(asdict(plan)).encode()
-    if storage.exists(PLAN):
+def write_plan(storage: Storage, plan: Plan, header_text: bytes, *, join: bool) -> None:
+    """Begin a dataset, or `join` one that was begun.
+
+    Raises DatasetError if it was begun with another plan, or may not be joined.
+    """
+    document = sealed(asdict(plan))
+    try:
+        storage.put_new(PLAN, document)
+    except FileExistsError:
+        if not join:
+            raise DatasetError(
+                f"{storage.root}: another writer has begun it; wait for it, or use --resume if it has ended"
+            ) from None
         if storage.get(PLAN) != document:
             raise DatasetError(
                 f"{storage.root}: begun from another file or with another chunk size or level; "
                 "use the same for all parts, or --overwrite"
-            )
-        return
-    storage.put(layout.HEADER, header_text)
-    storage.put(PLAN, document)
+            ) from None
+    storage.put(layout.HEADER, header_text)  # whoever wrote the plan may have been stopped before this
 
 
 def read_plan(storage: Storage) -> Plan:
     """The plan of a dataset in the making. Raises DatasetError if there is none."""
     try:
-        plan = Plan(**json.loads(storage.get(PLAN)))
+        data = storage.get(PLAN)
+        document = json.loads(data)
+        check_seal(document, data)
+        plan = Plan(**document)
         check_grid(plan.references, plan.chunk_size)
         return plan
     except FileNotFoundError:
@@ -150,8 +174,9 @@ def commit(storage: Storage, plan: Plan, parts: Sequence[Part]) -> Manifest:
     """
     _check_windows(storage, plan, parts)
     chunks = _ordered(chunk for part in parts for chunk in part.chunks)
+    there = storage.sizes(layout.DATA)
     for chunk in chunks:
-        if not storage.exists(chunk.path) or storage.size(chunk.path) != chunk.size:
+        if there.pop(chunk.path, None) != chunk.size:
             raise DatasetError(
                 f"{storage.root}/{chunk.path}: missing or incomplete; convert its window again"
             )
@@ -167,15 +192,17 @@ def commit(storage: Storage, plan: Plan, parts: Sequence[Part]) -> Manifest:
     index = index_to_bytes(chunks)
     manifest = Manifest(
         plan.header_id, plan.references, plan.chunk_size, plan.level, records, len(chunks),
-        sum(chunk.size for chunk in chunks), len(index), zlib.crc32(index), counts, dict(ENCODINGS),
+        sum(chunk.size for chunk in chunks), plan.header_bytes, plan.header_crc32, len(index), zlib.crc32(index),
+        counts, dict(ENCODINGS),
     )  # fmt: skip
-    known = {chunk.path for chunk in chunks}
-    for path in list(storage.list(layout.DATA)):
-        if path not in known:  # left by a run that was stopped
-            storage.delete(path)
+    for path in there:  # left by a run that was stopped
+        storage.delete(path)
     storage.delete_incomplete()
     storage.put(layout.INDEX, index)
-    storage.put(layout.METADATA, manifest.to_bytes())
+    try:
+        storage.put_new(layout.METADATA, manifest.to_bytes())
+    except FileExistsError:
+        raise DatasetError(f"{storage.root}: another writer has completed it meanwhile") from None
     storage.delete_all(layout.PARTS)
     return manifest
 

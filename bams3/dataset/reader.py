@@ -1,31 +1,94 @@
 """Reading a dataset: manifest, header, index, and the row groups that a region touches."""
 
+import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from functools import cached_property
-from typing import Any
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 from bams3.chunk.reader import Chunk, RowGroup
 from bams3.dataset import layout
+from bams3.dataset.ahead import Job, Plan, fetched, plan_hot
 from bams3.dataset.layout import Window
 from bams3.dataset.manifest import ChunkEntry, Manifest, index_from_bytes
 from bams3.errors import DatasetError, FormatError
-from bams3.storage import open_storage
+from bams3.storage import is_remote, open_storage
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from bams3.dataset.cache import Cache
 
 
 class DatasetReader:
-    """A committed dataset. `uri` as it was given; `manifest`."""
+    """A committed dataset. `uri` as it was given; `manifest`, and its length; `remote`: is it in an object store?"""
 
-    def __init__(self, uri: Any) -> None:
-        """Reads the manifest only. Raises DatasetError if there is no dataset, FormatError if it is damaged."""
+    def __init__(self, uri: Any, *, soon: Sequence[str] = (layout.INDEX,)) -> None:
+        """Reads the manifest only; of a remote dataset what is needed `soon` (INDEX, HEADER) at the same time.
+
+        Raises DatasetError if there is no dataset, FormatError if it is damaged.
+        """
         self.uri = str(uri).rstrip("/")
         self.storage = open_storage(self.uri)
+        self.remote = is_remote(self.uri)
+        self._cache: Cache | None = None
+        self._early: dict[str, Future[bytes]] = {}
+        if self.remote:
+            self._begin(soon)
         try:
-            metadata = self.storage.get(layout.METADATA)
+            self.manifest = self._read_manifest()
+        except BaseException:
+            for future in self._early.values():
+                future.cancel()
+            raise
+
+    def _begin(self, soon: Sequence[str]) -> None:
+        """Ask for what will be needed, unless it may be in the cache."""
+        from bams3.dataset.cache import Cache
+        from bams3.storage.ranges import pool
+
+        self._cache = Cache.of(self.storage.root)
+        if not (self._cache and self._cache.knows):
+            self._early = {path: pool().submit(self.storage.get, path) for path in soon}
+
+    def _read_manifest(self) -> Manifest:
+        try:
+            data = self.storage.get(layout.METADATA)
+            self.manifest_bytes = len(data)
+            try:
+                return Manifest.from_bytes(data, self.uri)
+            except FormatError:
+                if not self.remote:
+                    raise
+                return Manifest.from_bytes(self.storage.get(layout.METADATA), self.uri)
         except (FileNotFoundError, NotADirectoryError):
             raise DatasetError(f"{self.uri}: {self._why_not()}") from None
-        self.manifest = Manifest.from_bytes(metadata, self.uri)
+
+    def _document(self, path: str, length: int, crc32: int) -> bytes:
+        """The index or the header, of which the manifest tells length and checksum."""
+
+        def right(data: bytes | None) -> bool:
+            return data is not None and (len(data), zlib.crc32(data)) == (length, crc32)
+
+        kept = self._cache.get(length, crc32) if self._cache else None
+        if kept is not None:
+            return kept
+        early = self._early.pop(path, None)
+        try:
+            data = early.result() if early else self.storage.get(path)
+            if self.remote and not right(data):  # damaged on its way
+                data = self.storage.get(path)
+        except FileNotFoundError:
+            raise FormatError(f"{self.uri}: {path} is missing; restore it, or convert again") from None
+        if not right(data):
+            raise FormatError(
+                f"{self.uri}: {path} is damaged, or of another dataset; convert again, or restore it"
+            )
+        if self._cache:
+            self._cache.put(data)
+        return data
 
     def _why_not(self) -> str:
         try:
@@ -48,21 +111,13 @@ class DatasetReader:
         """The `sources.header.Header` of the BAM."""
         from bams3.sources.header import Header
 
-        try:
-            text = self.storage.get(layout.HEADER)
-        except FileNotFoundError:
-            raise FormatError(f"{self.uri}: {layout.HEADER} is missing; restore it") from None
+        text = self._document(layout.HEADER, self.manifest.header_bytes, self.manifest.header_crc32)
         return Header(text, tuple(self.references))
 
     @cached_property
     def index(self) -> list[ChunkEntry]:
         """All chunks in the order of the BAM."""
-        try:
-            data = self.storage.get(layout.INDEX)
-        except FileNotFoundError:
-            raise FormatError(
-                f"{self.uri}: {layout.INDEX} is missing; restore it, or convert again"
-            ) from None
+        data = self._document(layout.INDEX, self.manifest.index_bytes, self.manifest.index_crc32)
         return index_from_bytes(data, self.manifest, self.uri)
 
     @cached_property
@@ -130,6 +185,12 @@ class DatasetReader:
 
         Those between have no read there, but may have the mate that a read's overlap is told by.
         """
+        return (
+            group
+            for (group,) in self.fetched(zip(self._from_first_to_last(reference_id, start, end)), plan_hot)
+        )
+
+    def _from_first_to_last(self, reference_id: int, start: int, end: int) -> Iterator[RowGroup]:
         waiting: list[RowGroup] = []
         found = False
         for entry in self.chunks_of(reference_id):
@@ -143,12 +204,29 @@ class DatasetReader:
                     yield from waiting
                     waiting.clear()
 
-    def contig_row_groups(self, reference_id: int) -> Iterator[RowGroup]:
-        """All row groups of a reference, in order; the streams for depth of a chunk come in one request."""
-        for entry in self.chunks_of(reference_id):
-            chunk = self.chunk(entry)
-            chunk.load_hot()
-            yield from chunk.row_groups
+    def contigs_row_groups(self, reference_ids: Sequence[int]) -> Iterator[Iterator[RowGroup]]:
+        """All row groups of each reference, in order; the streams for depth of a chunk come in one request.
+
+        Those of one reference are to be taken to their end before those of the next.
+        """
+        chosen = [self.chunks_of(reference_id) for reference_id in reference_ids]
+        jobs = self.fetched(self._hot_jobs(entry for entries in chosen for entry in entries), plan_hot)
+        groups = (group for (group,) in jobs)
+        for entries in chosen:
+            yield islice(groups, sum(len(entry.row_groups) for entry in entries))
+
+    def _hot_jobs(self, entries: Iterable[ChunkEntry]) -> Iterator[tuple[RowGroup]]:
+        for entry in entries:
+            jobs = list(zip(self.chunk(entry).row_groups))
+            if not self.remote:
+                plan_hot(jobs)
+            yield from jobs
+
+    def fetched(self, jobs: Iterable[Job], plan: Plan[Job]) -> Iterator[Job]:
+        """Jobs, tuples that begin with a row group, as they come; of a remote dataset planned and fetched ahead."""
+        if not self.remote:
+            return iter(jobs)
+        return fetched(jobs, plan)
 
     def unplaced_row_groups(self) -> Iterator[RowGroup]:
         """Row groups of the reads with no position, in order."""

@@ -8,11 +8,13 @@ are in memory.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import groupby
 from typing import Any, NamedTuple
 
 from bams3.chunk.footer import Footer
 from bams3.chunk.reader import Chunk
+from bams3.chunk.reader import RowGroup as StoredRowGroup
 from bams3.chunk.writer import (
     CompressedRowGroup,
     compress_row_group,
@@ -27,10 +29,13 @@ from bams3.dataset.layout import UNPLACED, Window
 from bams3.dataset.manifest import ChunkEntry, Counts, Manifest
 from bams3.errors import DatasetError, FormatError, SourceError, UsageError
 from bams3.operations.cut import RowGroup, cut_row_groups
+from bams3.operations.uploads import Uploads
 from bams3.operations.workers import Workers, worker_count
 from bams3.sources import Mapper, Source
 from bams3.sources.records import join
 from bams3.storage import Storage, open_storage
+
+KEPT_CHUNKS = 16  # of an interrupted run, whose row groups are known
 
 
 def convert(
@@ -66,9 +71,10 @@ def convert(
         chosen = _chosen_windows(plan, opened, batch, windows)
         name = _part_name(plan, batch, chosen)
         _prepare(storage, name, overwrite, resume)
-        parts.write_plan(storage, plan, opened.header.text)
+        parts.write_plan(storage, plan, opened.header.text, join=resume or name is not None)
         pool = stack.enter_context(Workers(threads))
-        job = _Conversion(storage, plan, pool, resume, progress)
+        earlier = _Earlier(storage, plan) if resume else None
+        job = _Conversion(Uploads(storage), plan, pool, earlier, progress)
         try:
             if chosen is None:
                 part = job.run(opened.blocks(pool.map))
@@ -118,6 +124,9 @@ def _part_name(
 
 def _prepare(storage: Storage, part: str | None, overwrite: bool, resume: bool) -> None:
     """Refuse to write where something is, unless asked to."""
+    complete = storage.exists(layout.METADATA)
+    if complete and not overwrite:
+        raise DatasetError(f"{storage.root} is a complete dataset; use --overwrite to replace it")
     if part is not None:
         if overwrite:
             storage.delete(f"{layout.PARTS}/{part}.json")
@@ -125,17 +134,12 @@ def _prepare(storage: Storage, part: str | None, overwrite: bool, resume: bool) 
             raise DatasetError(
                 f"{storage.root}: this part is there; use --resume or --overwrite to convert it again"
             )
-        if storage.exists(layout.METADATA) and overwrite:
-            _remove(storage)
-    elif overwrite:
+    if overwrite and (complete or part is None):
         _remove(storage)
-    elif not resume and any(True for _ in storage.list()):
-        what = "exists" if storage.exists(layout.METADATA) else "is not empty"
+    elif part is None and not resume and any(True for _ in storage.list()):
         raise DatasetError(
-            f"{storage.root} {what}; use --overwrite to replace it, or --resume to go on with it"
+            f"{storage.root} is not empty; use --overwrite to replace it, or --resume to go on with it"
         )
-    if storage.exists(layout.METADATA):
-        raise DatasetError(f"{storage.root} is a complete dataset; use --overwrite to replace it")
 
 
 def _remove(storage: Storage) -> None:
@@ -241,10 +245,10 @@ def _tasks(row_groups: Iterable[RowGroup]) -> Iterator[_Task]:
 class _Conversion:
     """One run: blocks in, chunks out."""
 
-    storage: Storage
+    uploads: Uploads
     plan: parts.Plan
     workers: Workers
-    resume: bool
+    earlier: "_Earlier | None"
     progress: Callable[[int], None] | None
 
     def run(self, blocks: Iterable[Any]) -> parts.Part:
@@ -253,13 +257,14 @@ class _Conversion:
         known = {window[:2] for window in self.plan.windows()}
         tasks = _tasks(cut_row_groups(blocks, self.plan.chunk_size))
         finished = self._counted(self.workers.map(self._compress, tasks), part.counts)
-        for key, items in groupby(finished, key=lambda item: item[0]):
-            if key[0] != UNPLACED and key not in known:
-                name, length = self.plan.references[key[0]]
-                raise SourceError(
-                    f"a record starts far past the end of {name}, {length} bp by the header; correct either"
-                )
-            part.chunks.append(self._write(key[0], key[1], (group for _, group in items)))
+        with self.uploads:
+            for key, items in groupby(finished, key=lambda item: item[0]):
+                if key[0] != UNPLACED and key not in known:
+                    name, length = self.plan.references[key[0]]
+                    raise SourceError(
+                        f"a record starts far past the end of {name}, {length} bp by the header; correct either"
+                    )
+                part.chunks.append(self._write(key[0], key[1], (group for _, group in items)))
         return part
 
     def _counted(
@@ -277,37 +282,49 @@ class _Conversion:
         passed, failed = count_block(block)
         records, mapped = len(block), passed[6] + failed[6]
         counts = Counts(passed, failed, {task.key[0]: [mapped, records - mapped]})
-        group = self._left_by_earlier_run(block, task.key, task.number) if self.resume else None
+        group = self.earlier.row_group(block, task.key, task.number) if self.earlier else None
         return _Result(task.key, group or compress_row_group(block, task.key[0], self.plan.level), counts)
 
-    def _path(self, reference_id: int, start: int) -> str:
-        if reference_id == UNPLACED:
-            return layout.unplaced_path(start)
-        return layout.chunk_path(self.plan.references[reference_id][0], start, start + self.plan.chunk_size)
-
-    def _left_by_earlier_run(
-        self, block: Any, key: tuple[int, int], number: int
-    ) -> CompressedRowGroup | None:
-        """The row group as an interrupted run wrote it, if it did and the records are the same."""
-        chunk = Chunk(self.storage, self._path(*key))
-        try:
-            footer = chunk.footer
-            if footer.level != self.plan.level or footer.dataset != self.plan.header_id:
-                return None
-            entry = footer.row_groups[number]
-            if max(entry.references, default=0) >= len(self.plan.references):
-                return None
-            if entry.records != len(block) or entry.crc32 != records_checksum(block):
-                return None
-            return stored_row_group(chunk, number)
-        except (FormatError, IndexError):
-            return None
-
     def _write(self, reference_id: int, start: int, groups: Iterator[CompressedRowGroup]) -> ChunkEntry:
-        path = self._path(reference_id, start)
+        path = self.plan.chunk_path(reference_id, start)
         end = start + self.plan.chunk_size if reference_id != UNPLACED else start
         footer = Footer(self.plan.header_id, reference_id, start, end, self.plan.level)
-        with self.storage.create(path) as file:
+        with self.uploads.create(path) as file:
             size, footer_bytes, footer_crc32 = write_chunk(file, footer, groups, self.plan.references)
         zones = [group.zone() for group in footer.row_groups]
-        return ChunkEntry(path, reference_id, start, end, size, footer.hot, footer_bytes, footer_crc32, zones)
+        return ChunkEntry(path, reference_id, start, end, size, footer_bytes, footer_crc32, zones)
+
+
+class _Earlier:
+    """What an interrupted run left of a dataset. Safe to ask from many threads."""
+
+    def __init__(self, storage: Storage, plan: parts.Plan) -> None:
+        self._storage, self._plan = storage, plan
+        self._sizes = storage.sizes(layout.DATA)
+        self._row_groups = lru_cache(KEPT_CHUNKS)(self._read_row_groups)
+
+    def row_group(self, block: Any, key: ChunkKey, number: int) -> CompressedRowGroup | None:
+        """The row group as it was written, if it was and the records are the same."""
+        try:
+            groups = self._row_groups(self._plan.chunk_path(*key))
+            if number >= len(groups):
+                return None
+            entry = groups[number].entry
+            if entry.records != len(block) or entry.crc32 != records_checksum(block):
+                return None
+            stored = stored_row_group(groups[number])
+            groups[number].spans.clear()  # bytes that are not needed any more
+            return stored
+        except FormatError:
+            return None
+
+    def _read_row_groups(self, path: str) -> list[StoredRowGroup]:
+        """The row groups of a chunk, if it may be of this dataset."""
+        if path not in self._sizes:
+            return []
+        chunk = Chunk(self._storage, path, size=self._sizes[path])
+        footer = chunk.footer
+        if footer.level != self._plan.level or footer.dataset != self._plan.header_id:
+            return []
+        mentioned = (reference for group in footer.row_groups for reference in group.references)
+        return list(chunk.row_groups) if max(mentioned, default=0) < len(self._plan.references) else []

@@ -30,7 +30,7 @@ def summary(uri: Any) -> str:
     lines = [
         f"window      {window}",
         f"records     {footer.records}",
-        f"bytes       {chunk.size} ({footer.hot} for counting and depth)",
+        f"bytes       {chunk.size} ({sum(group.zone()[-2] for group in footer.row_groups)} for counting and depth)",
         f"dataset     {footer.dataset}",
         f"references  {' '.join(names[reference] for reference in sorted(names)) or '-'}",
         f"read groups {' '.join(read_groups) or '-'}",

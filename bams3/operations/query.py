@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate, compress, groupby
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from bams3.errors import UsageError
+from bams3.dataset.ahead import Job, Plan, plan_all, plan_hot
+from bams3.operations.fields import FilterColumns, streams_of
 from bams3.operations.select import count_overlapping, gather, keep_flags, keep_mapq, keep_overlapping
 from bams3.operations.workers import Workers, in_order
 from bams3.regions import UNPLACED, Region, merge_regions
 
 if TYPE_CHECKING:
-    from bams3.chunk.reader import RowGroup
+    from bams3.chunk.reader import RowGroup, Span
     from bams3.dataset.reader import DatasetReader as Dataset
     from bams3.operations.filters import Expression
-    from bams3.sources.header import Header
     from bams3.sources.records import RecordBlock
 
 Item = TypeVar("Item")
@@ -58,6 +58,12 @@ class RecordFilter(NamedTuple):
         )
         return None if looks_inside else True
 
+    @property
+    def fields(self) -> frozenset[str]:
+        """The fields of `FilterColumns` that `apply` reads."""
+        fields = self.expression.fields if self.expression else ()
+        return frozenset(fields) | ({"[RG]"} if self.read_group is not None else set())
+
     def apply(self, mask: bytearray, group: RowGroup, dataset: Dataset) -> None:
         """Clear the entries of `mask` (n,) whose records do not pass. Decodes only the columns it needs."""
         if self.require or self.exclude:
@@ -94,7 +100,8 @@ def query(
         group.load()
         return group.block() if mask is None else gather(group.block(), mask)
 
-    for block in in_order(matching_records, _jobs(dataset, regions, record_filter), workers):
+    jobs = dataset.fetched(row_group_jobs(dataset, regions, record_filter), plan_all)
+    for block in in_order(matching_records, jobs, workers):
         if block is not None:
             yield block
 
@@ -109,7 +116,8 @@ def count(
         mask = _mask(group, intervals, record_filter, dataset)
         return group.records if mask is None else mask.count(1)
 
-    return sum(in_order(matching_count, _jobs(dataset, regions, record_filter), workers))
+    jobs = dataset.fetched(row_group_jobs(dataset, regions, record_filter), count_plan(record_filter, any))
+    return sum(in_order(matching_count, _streams_too(dataset, jobs, record_filter.fields), workers))
 
 
 def count_each(
@@ -120,21 +128,29 @@ def count_each(
     A row group is decoded once for all regions that end within it, by one of `workers` threads.
     """
 
-    def matching_counts(job: tuple[RowGroup, list[int]]) -> list[tuple[int, int]]:
-        group, rows = job
-        return list(
-            zip(rows, _counts(group, [intervals[row] for row in rows], record_filter, dataset), strict=True)
-        )
+    def matching_counts(job: tuple[RowGroup, list[Interval], list[int]]) -> list[tuple[int, int]]:
+        group, intervals, rows = job
+        return list(zip(rows, _counts(group, intervals, record_filter, dataset), strict=True))
 
-    lengths = [length for _, length in dataset.references]
-    intervals = [(start, end if end < lengths[i] else _NO_END) for i, start, end in regions]
+    jobs = dataset.fetched(shared_jobs(dataset, regions, record_filter), count_plan(record_filter, all))
     totals = [0] * len(regions)
-    for counts in in_order(
-        matching_counts, _shared_jobs(dataset, regions, intervals, record_filter), workers
-    ):
+    for counts in in_order(matching_counts, _streams_too(dataset, jobs, record_filter.fields), workers):
         for row, number in counts:
             totals[row] += number
     return totals
+
+
+def count_plan(record_filter: RecordFilter, decides: Callable[[Iterator[bool]], bool]) -> Plan[Any]:
+    """The requests for hot streams that `count` (`decides`: any) and `count_each` (all) make for their jobs.
+
+    None are made for row groups all of whose records count, by the zone map, in any or in all of the intervals.
+    """
+
+    def is_open(group: RowGroup, intervals: list[Interval]) -> bool:
+        all_pass = record_filter.verdict(group)
+        return not all_pass or not decides(_inside(group, *interval) for interval in intervals)
+
+    return lambda jobs: plan_hot([job for job in jobs if is_open(*job[:2])])
 
 
 def columns(
@@ -150,6 +166,7 @@ def columns(
     filter needs, are read. Raises UsageError for an unknown field.
     """
     fields = tuple(fields)
+    needed = record_filter.fields | frozenset(fields)
 
     def matching_columns(job: tuple[RowGroup, list[Interval]]) -> dict[str, Any] | None:
         group, intervals = job
@@ -159,7 +176,10 @@ def columns(
             return {field: table[field] for field in fields}
         return {field: _chosen(table[field], mask) for field in fields} if 1 in mask else None
 
-    for table in in_order(matching_columns, _jobs(dataset, regions, record_filter), workers):
+    jobs = _streams_too(
+        dataset, dataset.fetched(row_group_jobs(dataset, regions, record_filter), plan_hot), needed
+    )
+    for table in in_order(matching_columns, jobs, workers):
         if table is not None:
             yield table
 
@@ -173,7 +193,18 @@ def _chosen(column: Any, mask: bytearray) -> Any:
     return column[np.frombuffer(mask, np.bool_)]
 
 
-def _jobs(
+def _streams_too(dataset: Dataset, jobs: Iterator[Job], fields: Iterable[str]) -> Iterator[Job]:
+    """Jobs, of a remote dataset those with hot streams fetched; the others that the fields need are fetched too."""
+    names = streams_of(fields)
+
+    def plan(jobs: list[Job]) -> list[Span]:
+        groups = [job[0] for job in jobs if job[0].spans]
+        return groups[0].chunk.plan_streams(groups, lambda name: name.startswith(names)) if groups else []
+
+    return dataset.fetched(jobs, plan) if names else jobs
+
+
+def row_group_jobs(
     dataset: Dataset, regions: Iterable[Region] | None, record_filter: RecordFilter
 ) -> Iterator[tuple[RowGroup, list[Interval]]]:
     """The row groups that may hold wanted records, in order, each with the intervals that touch it."""
@@ -198,10 +229,13 @@ def _jobs(
                 yield group, list(zip(starts[first:last], ends[first:last], strict=True))
 
 
-def _shared_jobs(
-    dataset: Dataset, regions: Sequence[Region], intervals: Sequence[Interval], record_filter: RecordFilter
-) -> Iterator[tuple[RowGroup, list[int]]]:
-    """The row groups that may hold wanted records, in order, each with the numbers of the intervals that touch it."""
+def shared_jobs(
+    dataset: Dataset, regions: Sequence[Region], record_filter: RecordFilter
+) -> Iterator[tuple[RowGroup, list[Interval], list[int]]]:
+    """The row groups that may hold wanted records, in order, each with the intervals that touch it, and which regions
+    those are."""
+    lengths = [length for _, length in dataset.references]
+    intervals = [(start, end if end < lengths[i] else _NO_END) for i, start, end in regions]
     order = sorted(range(len(regions)), key=lambda row: (regions[row].reference_id, intervals[row]))
     for reference_id, of_contig in groupby(order, key=lambda row: regions[row].reference_id):
         rows = list(of_contig)
@@ -211,7 +245,7 @@ def _shared_jobs(
             first, last = bisect_right(reached, group.min_pos), bisect_left(starts, group.max_end)
             touching = [row for row in rows[first:last] if intervals[row][1] > group.min_pos]
             if touching and record_filter.verdict(group) is not False:
-                yield group, touching
+                yield group, [intervals[row] for row in touching], touching
 
 
 def _counts(
@@ -223,15 +257,23 @@ def _counts(
         record_filter.apply(mask, group, dataset)
     passing = mask.count(1)
     for start, end in intervals:
-        inside = start <= group.min_pos and group.max_pos < end
-        yield passing if inside else count_overlapping(mask, group.pos, group.end, start, end)
+        yield (
+            passing
+            if _inside(group, start, end)
+            else count_overlapping(mask, group.pos, group.end, start, end)
+        )
+
+
+def _inside(group: RowGroup, start: int, end: int) -> bool:
+    """Do all records start in [start, end)?"""
+    return start <= group.min_pos and group.max_pos < end
 
 
 def _mask(
     group: RowGroup, intervals: list[Interval], record_filter: RecordFilter, dataset: Dataset
 ) -> bytearray | None:
     """1 for each record (n,) that overlaps one of the intervals and passes the filter; None if all do."""
-    inside = any(start <= group.min_pos and group.max_pos < end for start, end in intervals)
+    inside = any(_inside(group, *interval) for interval in intervals)
     passes = record_filter.verdict(group)
     if inside and passes:
         return None
@@ -241,136 +283,3 @@ def _mask(
     if not passes and 1 in mask:
         record_filter.apply(mask, group, dataset)
     return mask
-
-
-class FilterColumns(Mapping[str, Any]):
-    """The fields of a row group as `Expression.evaluate` wants them, each decoded when first asked for.
-
-    Raises UsageError for an unknown field.
-    """
-
-    def __init__(self, group: RowGroup, header: Header) -> None:
-        self._group = group
-        self._header = header
-        self._decoded: dict[str, Any] = {}
-
-    def __getitem__(self, field: str) -> Any:
-        if field not in self._decoded:
-            self._decoded[field] = self._decode(field)
-        return self._decoded[field]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(_FIELDS)
-
-    def __len__(self) -> int:
-        return len(_FIELDS)
-
-    def _decode(self, field: str) -> Any:
-        import numpy as np
-
-        if len(field) == 4 and field[0] == "[" and field[3] == "]":
-            return self._group.tag(field[1:3])
-        if field in _STORED:
-            return np.asarray(getattr(self._group, _STORED[field]))
-        if field in _NUMBERS:
-            return np.array(_NUMBERS[field](self._group), np.int64)
-        if field in _TEXTS:
-            return _TEXTS[field](self._group, self._header)
-        raise UsageError(f"unknown field {field!r}: the fields are {' '.join(_FIELDS)} and tags as [NM]")
-
-
-def _text(data: Any) -> str:
-    """A character a byte, as filter expressions see text."""
-    return str(data, "latin-1")
-
-
-def _reference_names(header: Header, reference_ids: Iterable[int]) -> list[str]:
-    names = [_text(name.encode("utf-8", "surrogateescape")) for name, _ in header.references]
-    return [names[i] if i >= 0 else "*" for i in reference_ids]
-
-
-def _names(group: RowGroup) -> list[str]:
-    data, offsets = group.names
-    text = _text(data)
-    return [text[offsets[i] : offsets[i + 1]] for i in range(group.records)]
-
-
-def _cigars(group: RowGroup, of_operations: Callable[[list[int]], Item]) -> list[Item]:
-    """A value of each record's CIGAR operations (packed as in BAM), made once for those who share them."""
-    pool = group.cigar_pool
-    made: dict[tuple[int, int], Item] = {}
-    for key in set(zip(group.cigar_start, group.cigar_count, strict=True)):
-        made[key] = of_operations(pool[key[0] : key[0] + key[1]].tolist())
-    return [made[key] for key in zip(group.cigar_start, group.cigar_count, strict=True)]
-
-
-def _cigar_text(operations: list[int]) -> str:
-    return "".join(f"{op >> 4}{'MIDNSHP=XB??????'[op & 15]}" for op in operations) or "*"
-
-
-def _bases(operations: list[int], kinds: str) -> int:
-    """Length of the operations of these kinds: MIS=X consume the read, MDN=X the reference."""
-    return sum(op >> 4 for op in operations if "MIDNSHP=X"[op & 15] in kinds)
-
-
-def _soft_clipped(operations: list[int]) -> int:
-    """Bases soft-clipped at the ends, inside a hard clip or not."""
-    kinds = [op & 15 for op in operations]
-    inner = slice(kinds[:1] == [5], len(kinds) - (kinds[1:][-1:] == [5]))
-    ends = operations[inner]
-    return sum(op >> 4 for op in [*ends[:1], *ends[1:][-1:]] if op & 15 == 4)
-
-
-def _hard_clipped(operations: list[int]) -> int:
-    return sum(op >> 4 for op in [*operations[:1], *operations[1:][-1:]] if op & 15 == 5)
-
-
-def _libraries(group: RowGroup, header: Header) -> list[str]:
-    libraries: dict[Any, str] = {}
-    for line in header.text.rstrip(b"\0").split(b"\n"):
-        if line.startswith(b"@RG\t"):
-            fields = dict(field.partition(":")[::2] for field in _text(line).split("\t")[1:])
-            libraries.setdefault(fields.get("ID"), fields.get("LB", ""))
-    return [libraries.get(name, "") for name in group.tag("RG")]
-
-
-def _sequences(group: RowGroup) -> list[str]:
-    letters = str.maketrans("0123456789abcdef", "=ACMGRSVTWYHKDBN")
-    text = bytes(group.seq).hex().translate(letters)
-    starts = accumulate((length + length % 2 for length in group.l_seq), initial=0)
-    return [text[start : start + length] for start, length in zip(starts, group.l_seq, strict=False)]
-
-
-def _qualities(group: RowGroup) -> list[str]:
-    text = _text(group.qual)
-    starts = accumulate(group.l_seq, initial=0)
-    return [text[start : start + length] for start, length in zip(starts, group.l_seq, strict=False)]
-
-
-_STORED = {
-    "endpos": "end",
-    "flag": "flag",
-    "mapq": "mapq",
-    "mpos": "next_pos",
-    "mrefid": "next_ref",
-    "ncigar": "cigar_count",
-    "pos": "pos",
-    "tlen": "tlen",
-}
-_NUMBERS: dict[str, Callable[[RowGroup], list[int]]] = {
-    "hclen": lambda group: _cigars(group, _hard_clipped),
-    "qlen": lambda group: _cigars(group, lambda operations: _bases(operations, "MIS=X")),
-    "refid": lambda group: [group.reference_id] * group.records,
-    "rlen": lambda group: _cigars(group, lambda operations: _bases(operations, "MDN=X")),
-    "sclen": lambda group: _cigars(group, _soft_clipped),
-}
-_TEXTS: dict[str, Callable[[RowGroup, Header], list[str]]] = {
-    "cigar": lambda group, _: _cigars(group, _cigar_text),
-    "library": _libraries,
-    "mrname": lambda group, header: _reference_names(header, group.next_ref),
-    "qname": lambda group, _: _names(group),
-    "qual": lambda group, _: _qualities(group),
-    "rname": lambda group, header: _reference_names(header, [group.reference_id]) * group.records,
-    "seq": lambda group, _: _sequences(group),
-}
-_FIELDS = (*_STORED, *_NUMBERS, *_TEXTS)

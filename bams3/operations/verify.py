@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise, zip_longest
 from typing import Any
 
+from bams3.chunk.footer import MAGIC
 from bams3.chunk.reader import Chunk, RowGroup
 from bams3.chunk.writer import records_checksum
 from bams3.codec.streams import decompress
@@ -45,9 +46,9 @@ def _check_chunk(dataset: DatasetReader, entry: ChunkEntry) -> tuple[list[str], 
         problems = _check_footer(dataset, entry, chunk)
     except FormatError as error:
         return [str(error)], counts
-    for number, group in enumerate(chunk.row_groups):
+    for group in chunk.row_groups:
         try:
-            for name, (codec, stored, raw) in chunk.stored_streams(number).items():
+            for name, (codec, stored, raw) in group.stored_streams().items():
                 decompress(name, codec, stored, raw)
             block = group.block()
         except FormatError as error:
@@ -62,6 +63,8 @@ def _check_chunk(dataset: DatasetReader, entry: ChunkEntry) -> tuple[list[str], 
 
 def _check_footer(dataset: DatasetReader, entry: ChunkEntry, chunk: Chunk) -> list[str]:
     footer, problems = chunk.footer, []
+    if chunk.read(0, len(MAGIC)) != MAGIC:
+        problems.append(f"{chunk.name}: it does not begin with the magic")
     if footer.dataset != dataset.manifest.header_id:
         problems.append(f"{chunk.name}: of a dataset with another header")
     if (footer.reference_id, footer.start, footer.end) != (entry.reference_id, entry.start, entry.end):
@@ -89,8 +92,11 @@ def _check_row_group(dataset: DatasetReader, entry: ChunkEntry, group: RowGroup,
 def _check_layout(dataset: DatasetReader) -> Iterator[str]:
     from bams3.dataset.manifest import header_id
 
-    if header_id(dataset.header) != dataset.manifest.header_id:
-        yield f"{dataset.uri}: {layout.HEADER} is not the header of this dataset"
+    try:
+        if header_id(dataset.header) != dataset.manifest.header_id:
+            yield f"{dataset.uri}: {layout.HEADER} is not the header of this dataset"
+    except FormatError as error:
+        yield str(error)
     known = {entry.path for entry in dataset.index}
     for path in dataset.storage.list(layout.DATA):
         if path not in known:

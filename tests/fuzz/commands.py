@@ -19,6 +19,7 @@ import pysam
 import zstandard
 
 from bams3.cli import main
+from bams3.dataset.manifest import sealed
 from fuzz.mutate import edit_footer, lies, mutated
 from fuzz.targets import Target
 
@@ -84,7 +85,13 @@ def spoil(path: Path, chance: random.Random) -> None:
 
 
 def lie_in_json(path: Path, chance: random.Random) -> None:
-    path.write_text(json.dumps(lies(json.loads(path.read_text()), chance)))
+    """In a document with a checksum, which mostly is right then."""
+    document = lies(json.loads(path.read_text()), chance)
+    if isinstance(document, dict) and chance.random() < 0.9:
+        document.pop("crc32", None)
+        path.write_bytes(sealed(document))
+    else:
+        path.write_text(json.dumps(document))
 
 
 def write_index(dataset: Path, entries: Any) -> None:
@@ -93,7 +100,8 @@ def write_index(dataset: Path, entries: Any) -> None:
     (dataset / "_index/chunks.json.zst").write_bytes(data)
     metadata = dataset / "_metadata.json"
     manifest = json.loads(metadata.read_text()) | {"index_bytes": len(data), "index_crc32": zlib.crc32(data)}
-    metadata.write_text(json.dumps(manifest))
+    manifest.pop("crc32")
+    metadata.write_bytes(sealed(manifest))
 
 
 def lie_in_index(path: Path, chance: random.Random) -> None:
@@ -109,7 +117,7 @@ def lie_in_footer(path: Path, chance: random.Random) -> None:
     for entry in entries:
         if entry[0] == str(path.relative_to(dataset)):
             length, checksum = (int.from_bytes(data[-16 + 4 * i : -12 + 4 * i], "little") for i in (0, 1))
-            entry[4], entry[6], entry[7] = len(data), length + 16, checksum
+            entry[4], entry[5], entry[6] = len(data), length + 16, checksum
     write_index(dataset, entries)
 
 

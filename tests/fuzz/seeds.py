@@ -134,7 +134,7 @@ def index_of(bam: bytes, csi: bool) -> IndexSeed:
 def row_groups_of(path: Path) -> Iterator[RowGroupSeed]:
     """The row groups of a chunk file."""
     for group in open_chunk(path).row_groups:
-        stored = group.chunk.stored_streams(group.number)
+        stored = group.stored_streams()
         raw: dict[str, Any] = {name: bytes(group._streams[name]) for name in stored}
         yield RowGroupSeed(stored, raw, group.records, group.size, group.reference_id)
 

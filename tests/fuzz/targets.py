@@ -143,7 +143,7 @@ def read_chunk(data: bytes) -> None:
     for group in groups:
         with suppress(Bams3Error):
             group.block()
-    chunk.load_hot()
+    chunk.plan(groups, cold=False)
     start = max(0, min(chunk.footer.start, 1 << 30))
     depth_array(groups, chunk.footer.reference_id, start, start + 300_000)
 

@@ -46,13 +46,16 @@ PASSING = ("503", "500", "429", "refused", "lost", "reset", "short", "stall", "c
 
 @dataclass
 class Request:
-    """What was asked (names of headers in lower case), and the status that the client saw (0: none)."""
+    """What was asked (names of headers in lower case), the status that the client saw (0: none), and when the
+    request came and the server had answered it."""
 
     method: str
     path: str
     headers: dict[str, str]
     status: int = 0
     received: int = 0
+    begun: float = field(default_factory=time.monotonic)
+    ended: float = 0
 
 
 @dataclass
@@ -130,6 +133,7 @@ class _Handler(BaseHTTPRequestHandler):
             request.status, extra, data = ANSWERS[kind]
             return self.answer(request.status, extra, data)
         status, answered, data = self.ask(body, drop_range=kind == "whole")
+        request.ended = time.monotonic()
         if kind == "lost":
             return self.abandon()
         request.status, request.received = status, len(data)

@@ -29,7 +29,7 @@ Warn = Callable[[str], None]
 def write_coverage(
     prefix: str,
     references: Sequence[tuple[str, int]],
-    row_groups_of: Callable[[int], Iterable[Any]],
+    row_groups_of: Callable[[Sequence[int]], Iterable[Iterable[Any]]],
     options: CoverageOptions | None = None,
     *,
     accept: Accept | None = None,
@@ -38,8 +38,8 @@ def write_coverage(
 ) -> None:
     """Write the files that mosdepth 0.3.3 would write for ``prefix``, all of them or none.
 
-    ``references`` are all contigs (name, length); ``row_groups_of(reference_id)`` yields the row groups
-    of one, with all its records in coordinate order. ``accept`` maps a row group to a byte a record
+    ``references`` are all contigs (name, length); ``row_groups_of(reference_ids)`` yields for each contig that is
+    wanted its row groups, with all its records in coordinate order. ``accept`` maps a row group to a byte a record
     (0: leave the record out), for filters that are not of depth, read groups above all. ``warn``
     takes notes for the user; they go to standard error by default.
 
@@ -49,16 +49,19 @@ def write_coverage(
     with _all_or_none(prefix) as create:
         run = _Run(create, references, options, warn or _to_stderr)
 
-        def depth_of(reference_id: int, length: int) -> Iterator[Depth]:
+        def depths() -> Iterator[Iterable[Depth]]:
             if pieces_of is None:
-                tally = _tally(run.options, reference_id, 0, length, run.in_pieces)
-                return _depth(tally, row_groups_of(reference_id), accept)
-            depth = Depth(length)
-            for piece in pieces_of(reference_id):
-                depth.fill(piece.start, piece.depth)
-            return iter([depth])
+                every_group = row_groups_of([reference_id for reference_id, _, _ in run.contigs])
+                for (reference_id, _, length), groups in zip(run.contigs, every_group, strict=True):
+                    yield _depth(_tally(run.options, reference_id, 0, length, run.in_pieces), groups, accept)
+                return
+            for reference_id, _, length in run.contigs:
+                depth = Depth(length)
+                for piece in pieces_of(reference_id):
+                    depth.fill(piece.start, piece.depth)
+                yield [depth]
 
-        run.all_contigs(depth_of)
+        run.all_contigs(depths())
 
 
 def depth_array(
@@ -131,6 +134,8 @@ class _Run:
                 raise UsageError(f"contig {options.chrom!r} is not in the header; -c takes one whole contig")
         self.by_bed = options.by is not None and options.window is None
         self.bed = read_bed(str(options.by), warn) if self.by_bed else {}
+        if self.by_bed and not (options.per_base or options.thresholds or options.quantize):  # only regions
+            self.contigs = [contig for contig in self.contigs if contig[1] in self.bed]
         self.labels = [label.encode() for label in quantize_labels(options.quantize)]
 
         longest = max((length for _, length in references), default=0)
@@ -165,13 +170,10 @@ class _Run:
         """Can depth come in pieces? Regions and bins are looked for in all of a contig."""
         return not (self.regions or self.quantized)
 
-    def all_contigs(self, depth_of: Callable[[int, int], Iterable[Depth]]) -> None:
-        """Measure and write every contig, then the totals."""
-        only_regions = self.by_bed and not (self.per_base or self.thresholds or self.quantized)
-        for reference_id, name, length in self.contigs:
-            if only_regions and name not in self.bed:
-                continue
-            self._write_contig(name, length, depth_of(reference_id, length))
+    def all_contigs(self, depths: Iterable[Iterable[Depth]]) -> None:
+        """Measure and write every contig, then the totals; `depths`: of each the pieces of its depth."""
+        for (_, name, length), pieces in zip(self.contigs, depths, strict=True):
+            self._write_contig(name, length, pieces)
         if self.options.chrom is None:
             for name, intervals in self.bed.items():
                 self.warn(

@@ -1,0 +1,95 @@
+"""Headers and indexes of remote datasets, kept on this machine's disk where `BAMS3_CACHE` names a directory.
+
+An entry is told by the dataset's URI and by the length and CRC-32 that the dataset's manifest gives, so it can't be
+out of date; the manifest itself is always read from the store. Many processes may share a directory.
+"""
+
+import hashlib
+import os
+import zlib
+from collections.abc import Iterator
+from contextlib import suppress
+
+from bams3.errors import UsageError
+
+CACHE = "BAMS3_CACHE"  # environment: a directory, made when needed
+SIZE = "BAMS3_CACHE_BYTES"  # environment: what it may hold
+DEFAULT_SIZE = 1 << 30
+
+
+class Cache:
+    """The entries of one dataset."""
+
+    def __init__(self, folder: str, uri: str) -> None:
+        """`uri` without secrets."""
+        self._top = folder
+        self._folder = os.path.join(folder, hashlib.sha256(os.fsencode(uri)).hexdigest()[:32])
+
+    @classmethod
+    def of(cls, uri: str) -> "Cache | None":
+        """The cache of a dataset, if there is to be one."""
+        folder = os.environ.get(CACHE)
+        return cls(folder, uri) if folder else None
+
+    @property
+    def knows(self) -> bool:
+        """Is there any entry, of this or of an earlier state of the dataset?"""
+        return os.path.isdir(self._folder)
+
+    def get(self, length: int, crc32: int) -> bytes | None:
+        """An entry; None where it is missing or damaged."""
+        path = self._path(length, crc32)
+        try:
+            with open(path, "rb") as file:
+                data = file.read()
+            os.utime(path)  # used lately
+        except OSError:
+            return None
+        return data if (len(data), zlib.crc32(data)) == (length, crc32) else None
+
+    def put(self, data: bytes) -> None:
+        """Keep an entry, and drop those that were used longest ago if they are too many. No error is one."""
+        limit = _limit()
+        if len(data) > limit:
+            return
+        path = self._path(len(data), zlib.crc32(data))
+        temporary = f"{path}.{os.getpid()}.{os.urandom(4).hex()}.tmp"
+        with suppress(OSError):
+            os.makedirs(self._folder, exist_ok=True)
+            try:
+                with open(temporary, "xb") as file:
+                    file.write(data)
+                os.replace(temporary, path)
+            finally:
+                with suppress(FileNotFoundError):
+                    os.unlink(temporary)
+            self._shrink(limit)
+
+    def _path(self, length: int, crc32: int) -> str:
+        return os.path.join(self._folder, f"{length}-{crc32:08x}")
+
+    def _shrink(self, limit: int) -> None:
+        entries = sorted(_entries(self._top), reverse=True)
+        held = 0
+        for _, size, path in entries:
+            held += size
+            if held > limit:
+                with suppress(OSError):
+                    os.unlink(path)
+
+
+def _entries(top: str) -> Iterator[tuple[float, int, str]]:
+    """(time of last use, length, path) of all entries of all datasets."""
+    for folder, _, names in os.walk(top):
+        for name in names:
+            path = os.path.join(folder, name)
+            with suppress(OSError):  # another process has dropped it
+                found = os.stat(path)
+                yield found.st_mtime, found.st_size, path
+
+
+def _limit() -> int:
+    text = os.environ.get(SIZE) or str(DEFAULT_SIZE)
+    if not text.isdigit():
+        raise UsageError(f"{SIZE}={text}: give a number of bytes")
+    return int(text)

@@ -1,0 +1,60 @@
+"""What an operation on a remote dataset asks of its store, told from the index: no chunk is read."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bams3.dataset.ahead import Plan, plan_all, plan_hot, planned
+from bams3.dataset.reader import DatasetReader
+from bams3.operations.query import RecordFilter, count_plan, row_group_jobs, shared_jobs
+from bams3.regions import Region
+
+PER_MILLION_REQUESTS = 0.40  # USD for GETs: S3 Standard in us-east-1, 2026 …
+PER_GB = 0.09  # … and for 10^9 bytes that leave AWS; within a region they are free
+
+
+@dataclass
+class Cost:
+    """Requests, and bytes received; repetitions after faults come on top, and a cache (BAMS3_CACHE) saves some."""
+
+    requests: int
+    bytes: int
+
+    def usd(self, per_million_requests: float, per_gb: float) -> float:
+        """The price."""
+        return self.requests * per_million_requests / 1e6 + self.bytes * per_gb / 1e9
+
+
+def query_cost(dataset: DatasetReader, regions: Iterable[Region] | None, record_filter: RecordFilter) -> Cost:
+    """Of the records of regions (None: all)."""
+    return _cost(dataset, row_group_jobs(dataset, regions, record_filter), plan_all, header=True)
+
+
+def count_cost(dataset: DatasetReader, regions: Iterable[Region] | None, record_filter: RecordFilter) -> Cost:
+    """Of the number of records in regions. The filter may have no read group or expression."""
+    return _cost(dataset, row_group_jobs(dataset, regions, record_filter), count_plan(record_filter, any))
+
+
+def count_each_cost(dataset: DatasetReader, regions: Sequence[Region], record_filter: RecordFilter) -> Cost:
+    """Of the number of records in each of some regions."""
+    return _cost(dataset, shared_jobs(dataset, regions, record_filter), count_plan(record_filter, all))
+
+
+def coverage_cost(dataset: DatasetReader, reference_ids: Iterable[int]) -> Cost:
+    """Of the depth of whole contigs."""
+    entries = (entry for reference_id in reference_ids for entry in dataset.chunks_of(reference_id))
+    jobs = ((group,) for entry in entries for group in dataset.chunk(entry).row_groups)
+    return _cost(dataset, jobs, plan_hot)
+
+
+def _cost(
+    dataset: DatasetReader, jobs: Iterable[tuple[Any, ...]], plan: Plan[Any], header: bool = False
+) -> Cost:
+    """Of the spans that jobs need, and of opening the dataset."""
+    manifest = dataset.manifest
+    opening = [dataset.manifest_bytes, manifest.index_bytes, *([manifest.header_bytes] if header else [])]
+    cost = Cost(len(opening), sum(opening))
+    for _, spans in planned(jobs, plan):
+        cost.requests += len(spans)
+        cost.bytes += sum(span.length for span in spans)
+    return cost

@@ -1,0 +1,496 @@
+"""Datasets in an object store: what they give, what is asked of the store for it, and what faults do to that."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import hostile
+import pysam
+import pytest
+from servers.faults import PASSING, Faults, Request
+from servers.fixtures import s3_client
+
+import bams3
+from bams3.chunk.reader import Span
+from bams3.cli import main
+from bams3.dataset import ahead, cache
+from bams3.dataset.reader import DatasetReader
+from bams3.errors import Bams3Error, DatasetError, FormatError
+from bams3.operations import cost, query
+from bams3.operations.convert import convert, merge
+from bams3.operations.verify import verify
+from bams3.storage import open_storage
+from bams3.storage.requests import totals
+
+READS = 30_000
+REGION = "chr1:300001-301000"
+EVERYTHING = query.RecordFilter()
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """30,000 reads that do not compress well, on two contigs and on none, with an index."""
+    chance = random.Random(5)
+    places = [(0, round(i * 999_000 / READS)) for i in range(READS)] + [(1, i * 40) for i in range(100)]
+    records = [
+        hostile.record(
+            ref=ref, pos=pos, name=b"read%d" % chance.randrange(1 << 30), flag=chance.choice((0, 16, 1024)),
+            mapq=chance.choice((0, 60)), cigar=[(80, 0)], sequence=bytes(chance.choices(b"ACGT", k=80)),
+            quality=chance.randbytes(80).translate(bytes(i % 40 for i in range(256))),
+            tags=[hostile.tag("NM", "C", chance.randrange(9)), hostile.tag("RG", "Z", chance.choice((b"a", b"b")))],
+        )
+        for ref, pos in places
+    ]  # fmt: skip
+    records += [hostile.record(ref=-1, pos=-1, flag=4, sequence=b"A", quality=None)] * 3
+    path = tmp_path_factory.mktemp("source") / "in.bam"
+    path.write_bytes(hostile.bam(hostile.TEXT, hostile.CONTIGS, records))
+    pysam.index(str(path))
+    return path
+
+
+@pytest.fixture(scope="module")
+def local(source: Path) -> Path:
+    """The dataset on this machine's disk."""
+    convert(source, source.parent / "d.bams3", chunk_size="512K")
+    return source.parent / "d.bams3"
+
+
+@pytest.fixture
+def remote(local: Path, bucket: str) -> str:
+    """The same dataset in a new bucket."""
+    storage = open_storage(f"{bucket}/d.bams3")
+    for path in local.rglob("*"):
+        if path.is_file():
+            storage.put(str(path.relative_to(local)), path.read_bytes())
+    return f"{bucket}/d.bams3"
+
+
+def objects(uri: str) -> dict[str, bytes]:
+    storage = open_storage(uri)
+    return {path: storage.get(path) for path in storage.list()}
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def asked(action: Callable[[], Any]) -> tuple[Any, int, int]:
+    """What an action gives, and the requests and received bytes that it took."""
+    before = totals()
+    result = action()
+    after = totals()
+    return result, after.requests - before.requests, after.received - before.received
+
+
+def printed(capfd: pytest.CaptureFixture[str], *arguments: object) -> str:
+    code = main([str(argument) for argument in arguments])
+    out, err = capfd.readouterr()
+    assert code == 0, err
+    return out
+
+
+COMMANDS = {
+    "query": lambda d, out: ["query", d, REGION],
+    "everything": lambda d, out: ["query", "-h", d, "."],
+    "one worker": lambda d, out: ["query", "-@1", d, "chr1:1-600K"],
+    "tags": lambda d, out: ["query", "-e", "[NM] < 3", "-r", "a", d, "chr1"],
+    "bam": lambda d, out: ["to-bam", "--level", "1", d, out / "out.bam"],
+    "number": lambda d, out: ["query", "-c", "-q", "30", d, REGION, "chr2"],
+    "number by tags": lambda d, out: ["query", "-c", "-e", '[NM] < 3 && qname =~ "7"', "-r", "a", d, "chr1"],
+    "coverage": lambda d, out: ["coverage", d, "--by", "1000", "-o", out / "out"],
+    "contig": lambda d, out: ["coverage", "-n", "-c", "chr2", d, "-o", out / "out"],
+    "part": lambda d, out: ["coverage", "--batch", "2/3", d, "-o", out / "out"],
+    "stats": lambda d, out: ["stats", "--json", d],
+    "lone chunk": lambda d, out: ["inspect", "--json", f"{d}/data/chr1/000000000-000524288.chunk"],
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_same_as_on_disk(
+    name: str, local: Path, remote: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    found = []
+    for number, dataset in enumerate((local, remote)):
+        out = tmp_path / str(number)
+        out.mkdir()
+        found.append((printed(capfd, *COMMANDS[name](dataset, out)), files(out)))
+    assert found[0] == found[1]
+    assert found[0][0] or found[0][1]
+
+
+def test_columns_and_depth_from_python(local: Path, remote: str) -> None:
+    here, there = bams3.open(local), bams3.open(remote)
+    assert (here.coverage("chr1", 1000, 9000) == there.coverage("chr1", 1000, 9000)).all()
+    fields = ["pos", "qname", "[NM]", "seq", "qual", "tlen", "library"]
+    mine, theirs = (
+        here.query("chr1:1-600K", fields, filter="[NM] > 3"),
+        there.query("chr1:1-600K", fields, filter="[NM] > 3"),
+    )
+    assert mine.records == theirs.records > 1000
+    assert all((mine[field] == theirs[field]).all() for field in fields)
+
+
+def test_only_the_streams_that_columns_need_are_fetched(remote: str) -> None:
+    dataset = DatasetReader(remote)
+    cold = sum(zone[-1] for entry in dataset.index for zone in entry.row_groups)
+    needed = {
+        name: asked(lambda f=name: bams3.open(remote).query(fields=[f]))[2]
+        for name in ("pos", "[RG]", "qual")
+    }
+    assert needed["pos"] < needed["[RG]"] < needed["qual"] < cold
+
+
+# What a request asks
+
+
+def test_a_region_from_a_cold_start(
+    remote: str, faults: Faults, bucket: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    faults.latency = 0.05
+    faults.arm("")
+    assert len(printed(capfd, "query", remote, REGION).splitlines()) > 20
+    requests = faults.disarm()
+    touched = list(DatasetReader(remote).row_groups(0, 300_000, 301_000))
+    assert len(requests) <= 5
+    assert depth(requests) <= 3
+    assert sum(request.received for request in requests) <= 2 * sum(g.hot[1] + g.cold[1] for g in touched)
+    assert sum(entry.size for entry in DatasetReader(remote).index) > 3 * sum(g.cold[1] for g in touched)
+    assert not [request for request in requests if request.method != "GET"]
+
+
+def depth(requests: list[Request]) -> int:
+    """How many round trips wait for one another."""
+    chains: list[int] = []
+    for request in requests:
+        before = (
+            chains[i] for i, other in enumerate(requests[: len(chains)]) if other.ended <= request.begun
+        )
+        chains.append(1 + max(before, default=0))
+    return max(chains)
+
+
+def test_coverage_is_a_request_a_chunk(remote: str, tmp_path: Path) -> None:
+    chunks = DatasetReader(remote).manifest.chunks
+    _, requests, received = asked(lambda: main(["coverage", "-n", remote, "-o", str(tmp_path / "out")]))
+    assert requests <= chunks + 2
+    hot = sum(zone[-2] for entry in DatasetReader(remote).index for zone in entry.row_groups)
+    assert received < 2 * hot + 20_000
+
+
+def test_a_number_that_the_index_tells_asks_for_no_chunk(remote: str) -> None:
+    count, requests, _ = asked(lambda: bams3.open(remote).count(until_eof=True))
+    assert (count, requests) == (READS + 103, 2)
+
+
+OPERATIONS: dict[str, tuple[list[str], list[str]]] = {
+    "query": (["query", REGION], ["query", "{}", REGION]),
+    "everything": (["query"], ["query", "{}"]),
+    "count": (
+        ["count", REGION, "chr1:1-20K", "-q", "30"],
+        ["query", "-c", "-q30", "{}", REGION, "chr1:1-20K"],
+    ),
+    "count of all": (["count"], ["query", "-c", "{}"]),
+    "count of each": (["count", "-L", "x.bed"], ["count", "--regions", "x.bed", "{}"]),
+    "coverage": (["coverage"], ["coverage", "-n", "{}", "-o", "out"]),
+    "contig": (["coverage", "chr1"], ["coverage", "-n", "-c", "chr1", "{}", "-o", "out"]),
+}
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_cost_is_what_the_log_shows(
+    name: str, remote: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("x.bed").write_text("chr1\t0\t600000\nchr1\t5\t2000\nchr1\t400000\t400500\nchr2\t10\t20\n")
+    (operation, *rest), command = OPERATIONS[name]
+    prices = ["--per-million-requests", "1000000", "--per-gb", "0"]
+    told = dict(
+        line.split("\t") for line in printed(capfd, "cost", *prices, remote, operation, *rest).splitlines()
+    )
+    printed(capfd, *(word.format(remote) for word in command), "--log-requests", "log")
+    log = [line.split("\t") for line in Path("log").read_text().splitlines()]
+    assert int(told["requests"]) == len(log) == float(told["USD"])
+    assert int(told["bytes"]) == sum(int(line[3]) for line in log)
+
+
+def test_price() -> None:
+    assert cost.Cost(2_000_000, 3 * 10**9).usd(0.4, 0.09) == pytest.approx(0.8 + 0.27)
+
+
+def test_what_is_fetched_ahead_is_bounded(remote: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And comes in order; an error stands where its job does; leaving ends it."""
+    monkeypatch.setattr(ahead, "BYTES_AHEAD", 2_000_000)
+    dataset = DatasetReader(remote)
+    begun: list[int] = []
+    fetch = Span.fetch
+
+    def counted(span: Span) -> bytes:
+        begun.append(span.length)
+        return fetch(span)
+
+    monkeypatch.setattr(Span, "fetch", counted)
+    jobs = dataset.fetched(query.row_group_jobs(dataset, None, EVERYTHING), ahead.plan_all)
+    first = next(jobs)[0]
+    time.sleep(0.2)
+    assert sum(begun) <= 2_000_000 + max(begun)
+    assert [first.min_pos, *(group.min_pos for group, _ in jobs)] == [
+        zone[2] for entry in dataset.index for zone in entry.row_groups
+    ]
+    open_storage(remote).delete(dataset.index[1].path)
+    jobs = DatasetReader(remote).fetched(query.row_group_jobs(dataset, None, EVERYTHING), ahead.plan_all)
+    groups = len(dataset.index[0].row_groups)
+    assert all(next(jobs) for _ in range(groups))
+    with pytest.raises(FormatError, match="the chunk is missing"):
+        next(jobs)
+
+
+# Faults
+
+
+def read_region(dataset: str) -> list[str]:
+    return [str(read) for read in bams3.open(dataset).fetch(region=REGION)]
+
+
+def read_coverage(dataset: str) -> Any:
+    return [bams3.open(dataset).coverage(name).tolist() for name in ("chr1", "chr2")]
+
+
+FAULTS = (*(kind for kind in PASSING if kind != "stall"), "corrupt", "whole", "etag", "403", "501")
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+@pytest.mark.parametrize("read", [read_region, read_coverage])
+def test_each_fault_at_each_request_of_a_reader(
+    read: Callable[[str], Any], kind: str, local: Path, remote: str, faults: Faults
+) -> None:
+    expected = read(str(local))
+    for number in range(99):
+        faults.arm(kind, at=number)
+        error = None
+        try:
+            assert read(remote) == expected
+        except (Bams3Error, OSError) as raised:
+            error = raised
+        made = faults.times == 0
+        faults.disarm()
+        assert error is None or (kind not in (*PASSING, "corrupt") and "\n" not in str(error))
+        if not made:
+            assert number > 3
+            return
+    pytest.fail("endless requests")
+
+
+def test_damage_that_stays_is_refused(remote: str) -> None:
+    storage, dataset = open_storage(remote), DatasetReader(remote)
+    group = next(dataset.row_groups(0, 300_000, 300_001))
+    data = bytearray(storage.get(group.chunk.path))
+    data[group.cold[0] + 5] ^= 1
+    storage.put(group.chunk.path, bytes(data))
+    with pytest.raises(FormatError, match="damaged"):
+        read_region(remote)
+    assert len(read_coverage(remote)) == 2
+
+
+def test_a_chunk_of_another_dataset_is_refused(remote: str) -> None:
+    storage, (first, second, *_) = open_storage(remote), DatasetReader(remote).index
+    storage.put(first.path, storage.get(second.path))
+    with pytest.raises(FormatError, match="another dataset"):
+        read_region(remote)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A BAM of four chunks of 256K."""
+    records = [hostile.good(0, pos) for pos in range(0, 600_000, 3000)] + [hostile.good(1, 5)]
+    path = tmp_path_factory.mktemp("small") / "in.bam"
+    path.write_bytes(hostile.bam(hostile.TEXT, hostile.CONTIGS, records))
+    pysam.index(str(path))
+    convert(path, path.with_suffix(".bams3"), chunk_size="256K")
+    return path
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+def test_each_fault_at_each_request_of_a_conversion(
+    kind: str, small: Path, bucket: str, faults: Faults
+) -> None:
+    """The whole dataset, or an error and nothing that opens; what is left can be gone on with, or replaced."""
+    expected = files(small.with_suffix(".bams3"))
+    for number in range(99):
+        target, error = f"{bucket}/{kind}{number}.bams3", None
+        faults.arm(kind, at=number)
+        try:
+            convert(small, target, chunk_size="256K")
+        except (Bams3Error, OSError) as raised:
+            error = raised
+        made = faults.times == 0
+        faults.disarm()
+        if error:
+            assert kind not in PASSING
+            assert "\n" not in str(error)
+            if "_metadata.json" in objects(target):  # it was the cleaning up after the commit
+                assert merge(target).records == 201
+            else:
+                with pytest.raises(DatasetError):
+                    DatasetReader(target)
+                convert(small, target, chunk_size="256K", resume=bool(number % 2), overwrite=not number % 2)
+        assert objects(target) == expected
+        if not made:
+            assert number > 8
+            return
+    pytest.fail("endless requests")
+
+
+# Writing
+
+
+def test_parts(small: Path, bucket: str) -> None:
+    target = f"{bucket}/parts.bams3"
+    for number in (3, 1, 2):
+        convert(small, target, chunk_size="256K", batch=(number, 3))
+    with pytest.raises(DatasetError, match="this part is there"):
+        convert(small, target, chunk_size="256K", batch=(1, 3))
+    _, requests, _ = asked(lambda: merge(target))
+    assert objects(target) == files(small.with_suffix(".bams3"))
+    assert requests <= 16  # of which 4 read plan and parts, and none asks for a chunk
+    assert not list(verify(DatasetReader(target)))
+
+
+def test_of_two_writers_one_wins(small: Path, bucket: str) -> None:
+    """Whichever way they run, the dataset is whole, and all but one are told."""
+    for number in range(3):
+        target, errors = f"{bucket}/{number}.bams3", []
+
+        def write(target: str = target, errors: list[Exception] = errors) -> None:
+            try:
+                convert(small, target, chunk_size="256K")
+            except Exception as raised:
+                errors.append(raised)
+
+        threads = [threading.Thread(target=write) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert [type(error) for error in errors] == [DatasetError, DatasetError]
+        assert objects(target) == files(small.with_suffix(".bams3"))
+
+
+def test_two_that_commit(small: Path, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The manifest is created on condition that there is none."""
+    target = f"{bucket}/d.bams3"
+    convert(small, target, chunk_size="256K", batch=(1, 1))
+    storage = type(open_storage(target))
+    put = storage.put
+
+    def commit_between(self: Any, path: str, data: bytes) -> None:
+        put(self, path, data)
+        if path.startswith("_index"):
+            monkeypatch.setattr(storage, "put", put)
+            merge(target)
+
+    monkeypatch.setattr(storage, "put", commit_between)
+    with pytest.raises(DatasetError, match="another writer has completed it"):
+        merge(target)
+    assert objects(target) == files(small.with_suffix(".bams3"))
+
+
+def test_a_killed_run_is_gone_on_with(
+    source: Path, local: Path, bucket: str, faults: Faults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = f"{bucket}/d.bams3"
+    faults.latency = 0.1
+    faults.arm("")
+    run = subprocess.Popen(
+        [sys.executable, "-m", "bams3", "convert", "--chunk-size", "512K", str(source), target]
+    )
+    while not any(request.method == "PUT" and "data" in request.path for request in list(faults.requests)):
+        time.sleep(0.01)
+        assert run.poll() is None
+    run.send_signal(signal.SIGKILL)
+    run.wait()
+    faults.latency = 0
+    with pytest.raises(DatasetError, match=r"incomplete|not a bams3 dataset"):
+        DatasetReader(target)
+    with pytest.raises(DatasetError, match="not empty"):
+        convert(source, target, chunk_size="512K")
+    convert(source, target, chunk_size="512K", resume=True)
+    assert objects(target) == files(local)
+
+
+def test_what_was_done_is_not_encoded_again(
+    small: Path, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bams3.operations import convert as module
+
+    target = f"{bucket}/d.bams3"
+    convert(small, target, chunk_size="256K")
+    open_storage(target).delete("_metadata.json")
+    encoded: list[Any] = []
+    monkeypatch.setattr(module, "compress_row_group", lambda *a: encoded.append(a))
+    convert(small, target, chunk_size="256K", resume=True)
+    assert not encoded
+    assert objects(target) == files(small.with_suffix(".bams3"))
+
+
+def test_uploads_that_were_left_are_removed(small: Path, bucket: str) -> None:
+    client, name = s3_client(), bucket.removeprefix("s3://")
+    client.create_multipart_upload(Bucket=name, Key="d.bams3/data/chr1/x.chunk")
+    convert(small, f"{bucket}/d.bams3", chunk_size="256K")
+    assert not client.list_multipart_uploads(Bucket=name).get("Uploads")
+
+
+# The cache
+
+
+@pytest.fixture
+def cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bucket: str) -> Path:
+    monkeypatch.setenv(cache.CACHE, str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def entries(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def test_header_and_index_are_read_once(remote: str, cached: Path) -> None:
+    def read() -> Any:
+        dataset = DatasetReader(remote)
+        return dataset.index, dataset.header
+
+    first, requests, _ = asked(read)
+    assert (requests, len(entries(cached))) == (3, 2)
+    assert asked(read)[:2] == (first, 1)
+    for path in entries(cached):
+        path.write_bytes(path.read_bytes()[:-1] + b"?")
+    assert asked(read)[:2] == (first, 3)
+    assert asked(read)[:2] == (first, 1)
+
+
+def test_a_dataset_that_was_replaced_is_read_again(small: Path, remote: str, cached: Path) -> None:
+    assert DatasetReader(remote).index[0].end == 1 << 19
+    convert(small, remote, chunk_size="256K", overwrite=True)
+    assert DatasetReader(remote).index[0].end == 1 << 18
+
+
+def test_the_cache_is_bounded(remote: str, cached: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = DatasetReader(remote)
+    _ = dataset.index, dataset.header
+    sizes = [path.stat().st_size for path in entries(cached)]
+    monkeypatch.setenv(cache.SIZE, str(sum(sizes) + 9))
+    for number in range(3):
+        cache.Cache(str(cached), f"s3://other/{number}").put(bytes([number]) * 9)
+        os.utime(entries(cached)[0])
+    assert sum(path.stat().st_size for path in entries(cached)) <= sum(sizes) + 9
+    monkeypatch.setenv(cache.SIZE, "0")
+    cache.Cache(str(cached), "s3://other/x").put(b"x")
+    assert cache.Cache(str(cached), "s3://other/x").get(1, 0x8CDC1683) is None
+    monkeypatch.setenv(cache.SIZE, "much")
+    with pytest.raises(Bams3Error, match="BAMS3_CACHE_BYTES=much"):
+        cache.Cache(str(cached), "s3://other/x").put(b"x")
