@@ -107,6 +107,7 @@ class _ReadAhead:
 
     def read(self, position: int, size: int) -> bytes:
         """Up to `size` bytes from a position on; none only at the object's end."""
+        self._top_up()
         for start, piece in self._kept:
             if start <= position < start + len(piece):
                 return bytes(piece[position - start : position - start + size])
@@ -118,7 +119,6 @@ class _ReadAhead:
             piece = memoryview(future.result())
             self._kept.append((start, piece))
             self._depth = min(self._depth + 1, DEPTH)
-            self._top_up()
             return bytes(piece[position - start : position - start + size])
         end = min(position + size, self._size())
         return self._fetch(position, end) if position < end else b""
