@@ -82,7 +82,7 @@ BEHAVIOURS: list[tuple[str, Callable[[Storage], Any], Any]] = [
     ("list a folder", lambda s: list(s.list("data/chr1")), NAMES[2:3]),
     ("list nothing", lambda s: list(s.list("nothing")), []),
     ("exists", lambda s: [s.exists(name) for name in (NAMES[0], "data", "data/chr1/a")], [True, False, False]),
-    ("put again", lambda s: (s.put(NAMES[0], b"ab"), s.get(NAMES[0]), s.get_range(NAMES[0], 1, 9)), (None, b"ab", b"b")),
+    ("put again", lambda s: (s.put(NAMES[0], b"a"), s.get(NAMES[0]), s.get_range(NAMES[0], 0, 9)), (None, b"a", b"a")),
     ("put nothing", lambda s: (s.put("empty", b""), s.get("empty"), s.size("empty")), (None, b"", 0)),
     ("put new", lambda s: (s.put_new("a/new", b"1"), s.get("a/new")), (None, b"1")),
     ("create", lambda s: created(s, "x/y", b"ab", b"", b"c"), b"abc"),
@@ -363,6 +363,29 @@ def test_log_and_totals(faults: Faults, bucket: str, tmp_path: Path, monkeypatch
     assert after.requests - before.requests == len(lines)
     assert (after.received - before.received, after.sent - before.sent) == (10 + size, 1024 + size)
     assert "the-secret" not in log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "header", "present"),
+    [
+        ([], "authorization", True),
+        (["--no-sign-request"], "authorization", False),
+        (["--request-payer", "requester"], "x-amz-request-payer", True),
+    ],
+)
+def test_options_of_commands(
+    faults: Faults, bucket: str, tmp_path: Path, options: list[str], header: str, present: bool
+) -> None:
+    log = tmp_path / "requests.tsv"
+    faults.arm("403")
+    command = [sys.executable, "-m", "bams3", "stats", f"{bucket}/x", *options, "--log-requests", str(log)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    expected = (
+        f"bams3 stats: {bucket}/x/_metadata.json: access refused (403 AccessDenied: Access Denied); check the"
+    )
+    assert (done.returncode, done.stderr[: len(expected)], done.stderr.count("\n")) == (1, expected, 1)
+    assert (header in faults.disarm()[0].headers) == present
+    assert log.read_text().startswith(f"GET\t{bucket}/x/_metadata.json\t-\t0\t")
 
 
 def test_limit_is_halved_and_grows() -> None:

@@ -30,8 +30,11 @@ class Storage(Protocol):
         """`length` bytes from offset `start`, fewer where the object ends before."""
         ...
 
-    def get_ranges(self, path: str, ranges: Sequence[tuple[int, int]]) -> Sequence[bytes]:
-        """The bytes of many (start, length) of one object, in the order given, each as `get_range` gives it."""
+    def get_ranges(self, path: str, ranges: Sequence[tuple[int, int]]) -> Sequence[memoryview]:
+        """The bytes of many (start, length) of one object, in the order given; each shorter where the object ends.
+
+        They are views of what was fetched, read-only and not copied: the way to read much.
+        """
         ...
 
     def size(self, path: str) -> int:

@@ -52,9 +52,9 @@ class LocalStorage:
         with open(self._file(path), "rb") as file:
             return os.pread(file.fileno(), length, start)
 
-    def get_ranges(self, path: str, ranges: Sequence[tuple[int, int]]) -> Sequence[bytes]:
+    def get_ranges(self, path: str, ranges: Sequence[tuple[int, int]]) -> Sequence[memoryview]:
         with open(self._file(path), "rb") as file:
-            return [os.pread(file.fileno(), length, start) for start, length in ranges]
+            return [memoryview(os.pread(file.fileno(), length, start)) for start, length in ranges]
 
     def size(self, path: str) -> int:
         return os.stat(self._file(path)).st_size

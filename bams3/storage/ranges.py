@@ -1,9 +1,11 @@
 """Many ranges of an object in few requests."""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 GAP = 1 << 17  # bytes between two ranges that are fetched rather than asked for in two requests
 MERGED = 8 << 20  # bytes that near ranges are merged up to
@@ -37,13 +39,15 @@ def merge(ranges: Sequence[tuple[int, int]]) -> list[Run]:
     return runs
 
 
-def fetch(fetch_range: Callable[[int, int], bytes], ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-    """The bytes of every range, by `fetch_range(start, length)` of the merged ones, in parallel."""
+def fetch(
+    fetch_range: Callable[[int, int], memoryview], ranges: Sequence[tuple[int, int]]
+) -> list[memoryview]:
+    """The bytes of every range, by `fetch_range(start, end)` of the merged ones, in parallel."""
     runs = merge(ranges)
-    found = [b""] * len(ranges)
+    found = [memoryview(b"")] * len(ranges)
 
-    def fetch_run(run: Run) -> bytes:
-        return fetch_range(run.start, run.end - run.start)
+    def fetch_run(run: Run) -> memoryview:
+        return fetch_range(run.start, run.end)
 
     fetched = map(fetch_run, runs) if len(runs) < 2 else pool().map(fetch_run, runs)
     for run, data in zip(runs, fetched, strict=True):
@@ -54,8 +58,10 @@ def fetch(fetch_range: Callable[[int, int], bytes], ranges: Sequence[tuple[int, 
 
 
 @cache
-def pool() -> ThreadPoolExecutor:
+def pool() -> "ThreadPoolExecutor":
     """Threads that wait for answers. Only for single requests: what waits for others in here could wait forever."""
+    from concurrent.futures import ThreadPoolExecutor
+
     from bams3.storage.requests import limiter
 
     return ThreadPoolExecutor(limiter().most, "bams3-request")

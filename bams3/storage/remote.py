@@ -60,13 +60,13 @@ class RemoteStorage:
 
     def get(self, path: str) -> bytes:
         self._seen.pop(path, None)
-        return self._read(path, None)
+        return bytes(self._read(path, None))
 
     def get_range(self, path: str, start: int, length: int) -> bytes:
-        return self._read(path, (start, start + length)) if length > 0 else b""
+        return bytes(self._read(path, (start, start + length)))
 
-    def get_ranges(self, path: str, ranges: Sequence[tuple[int, int]]) -> Sequence[bytes]:
-        return many.fetch(lambda start, length: self.get_range(path, start, length), ranges)
+    def get_ranges(self, path: str, ranges: Sequence[tuple[int, int]]) -> Sequence[memoryview]:
+        return many.fetch(lambda start, end: self._read(path, (start, end)), ranges)
 
     def size(self, path: str) -> int:
         if path not in self._seen:
@@ -178,8 +178,12 @@ class RemoteStorage:
                 raise
         return perform(method, self.name(path), once, **options)
 
-    def _read(self, path: str, span: tuple[int, int] | None) -> bytes:
+    def _read(self, path: str, span: tuple[int, int] | None) -> memoryview:
+        """The bytes of an object from a first one to before another; without `span` all of them."""
         import obstore
+
+        if span and span[0] >= span[1]:
+            return memoryview(b"")
 
         key, known = self._key(path), self._seen.get(path)
         options: dict[str, Any] = {}
@@ -188,9 +192,9 @@ class RemoteStorage:
             if known and known[0].startswith('"'):  # a weak ETag matches nothing
                 options["if_match"] = known[0]
 
-        def request(store: Any) -> tuple[bytes, Any]:
+        def request(store: Any) -> tuple[memoryview, Any]:
             result = obstore.get(store, key, options=options)
-            data, (first, end) = bytes(result.bytes()), result.range
+            data, (first, end) = memoryview(result.bytes()), result.range
             if len(data) != end - first:
                 raise RequestError("short", f"{len(data)} bytes instead of {end - first}", passing=True)
             return data, result.meta
@@ -200,7 +204,7 @@ class RemoteStorage:
             data, meta = self._perform("GET", path, request, span=shown, received=lambda found: len(found[0]))
         except RequestError as fault:
             if fault.status == 416 and span and not (known and span[0] < known[1]):
-                return b""
+                return memoryview(b"")
             raise (replaced if fault.status in (412, 416) else fault.error)(self.name(path)) from None
         self._remember(path, meta)
         return data
