@@ -407,10 +407,10 @@ def test_any_read_gives_what_is_there(
     spans = list(zip(ends[::2], ends[1::2], strict=False))
     asked: list[tuple[int, int]] = []
 
-    def fetch(start: int, end: int) -> bytes:
+    def fetch(start: int, end: int) -> memoryview:
         assert 0 <= start < end <= len(data)
         asked.append((start, end))
-        return data[start:end]
+        return memoryview(data)[start:end]
 
     def ahead() -> remote._ReadAhead:
         return remote._ReadAhead(
