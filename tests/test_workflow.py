@@ -14,6 +14,7 @@ import yaml
 from snakemake.api import OutputSettings, ResourceSettings, SnakemakeApi
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import Quietness
+from servers.fixtures import s3_client
 from test_simulate import simulate  # noqa: F401 - a fixture
 
 ROOT = Path(__file__).parent.parent
@@ -175,6 +176,7 @@ def empty_dataset(directory: Path) -> None:
         ({}, (("S1", "S1.bam"), ("S1", "S2.bam")), "samples.tsv: sample S1: the name is there twice"),
         ({}, (("S1", "S1.bam"), ("a/b", "S2.bam")), "samples.tsv: sample a/b: sample: 'a/b' does not match"),
         ({}, (("S1", "S9.bam"),), "sample S1: S9.bam: no such file"),
+        ({}, (("S1", "s3://b/x.cram"),), "sample S1: a CRAM in object storage can't be read by batches; copy"),
         ({}, (("S1", ""),), "samples.tsv: sample S1: give either alignments or an existing dataset"),
         (
             {},
@@ -223,6 +225,22 @@ def finished(cohort: Path, commands: dict[str, str], tmp_path_factory: pytest.Te
     directory = Path(shutil.copytree(cohort, tmp_path_factory.mktemp("finished") / "project"))
     run(directory, commands, CONFIG | {"query": QUERY, "process": PROCESS})
     return directory
+
+
+def test_alignments_in_object_storage(project: Path, commands: dict[str, str], bucket: str):
+    """One with its index beside it, one with a local one; converted in place, as from files, and once."""
+    for name in ("S1.bam", "S1.bam.bai", "S2.bam"):
+        body = (project / name).read_bytes()
+        s3_client().put_object(Bucket=bucket[5:], Key=name, Body=body)
+    rows = [(name, f"{bucket}/{name}.bam", index) for name, index in (("S1", ""), ("S2", "S2.bam.bai"))]
+    write_sheet(project, *rows, columns="sample alignments index")
+    environment = commands | {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+    run(project, environment, CONFIG, "convert")
+    assert planned(project, environment, CONFIG, "convert") == {}
+    for name in ("S1", "S2"):
+        dataset = project / "results" / "datasets" / f"{name}.bams3"
+        command = ["bams3", "verify", "--against", f"{name}.bam", dataset]
+        subprocess.run(command, cwd=project, env=commands, check=True)
 
 
 def test_query_equals_samtools(finished: Path):

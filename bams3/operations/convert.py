@@ -189,7 +189,7 @@ def _chosen_windows(
 
 def _blocks_of(source: Source, windows: Sequence[Window], mapper: Mapper) -> Iterator[Any]:
     """Blocks of the reads of some windows, in order, through the source's index."""
-    runs = layout.runs(windows)
+    runs = [(reference_id, start, end) for reference_id, start, end in layout.runs(windows)]
     source.will_read(runs)
     for reference_id, start, end in runs:
         if reference_id == UNPLACED:

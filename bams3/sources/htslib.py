@@ -19,9 +19,9 @@ from bams3.errors import SourceError
 from bams3.sources import Counts, Mapper
 from bams3.sources.bgzf import BlockReader
 from bams3.sources.files import STDIN, Input, input_at, source_error
-from bams3.storage import is_remote
 from bams3.sources.records import RecordBlock
 from bams3.sources.stream import read_header, record_blocks
+from bams3.storage import is_remote
 
 SAMTOOLS = [sys.executable, "-m", "bams3.sources.samtools"]
 SORT_MEMORY = "192M"

@@ -80,9 +80,10 @@ class RemoteInput:
         self._ahead = _ReadAhead(self._fetch, self.size, plan, depth)
         return self._ahead
 
-    def _fetch(self, start: int, end: int) -> bytes:
+    def _fetch(self, start: int, end: int) -> memoryview:
         try:
-            return self._storage.get_range(self._key, start, end - start)
+            (data,) = self._storage.get_ranges(self._key, [(start, end - start)])  # no copy
+            return memoryview(data)
         except OSError as error:
             raise source_error(error) from None
 
@@ -95,11 +96,11 @@ class _ReadAhead:
     """
 
     def __init__(
-        self, fetch: Callable[[int, int], bytes], size: Callable[[], int], plan: Iterator[Span], depth: int
+        self, fetch: Callable[[int, int], memoryview], size: Callable[[], int], plan: Iterator[Span], depth: int
     ) -> None:
         self.spans: Sequence[Span] = ()
         self._fetch, self._size, self._plan, self._depth = fetch, size, plan, depth
-        self._flying: deque[tuple[Span, Future[bytes]]] = deque()
+        self._flying: deque[tuple[Span, Future[memoryview]]] = deque()
         self._kept: deque[tuple[int, memoryview]] = deque(maxlen=KEPT)
 
     def covers(self, position: int) -> bool:
@@ -107,6 +108,7 @@ class _ReadAhead:
 
     def read(self, position: int, size: int) -> bytes:
         """Up to `size` bytes from a position on; none only at the object's end."""
+        self._top_up()
         for start, piece in self._kept:
             if start <= position < start + len(piece):
                 return bytes(piece[position - start : position - start + size])
@@ -115,13 +117,12 @@ class _ReadAhead:
             if end <= position:
                 future.cancel()
                 continue
-            piece = memoryview(future.result())
+            piece = future.result()
             self._kept.append((start, piece))
             self._depth = min(self._depth + 1, DEPTH)
-            self._top_up()
             return bytes(piece[position - start : position - start + size])
         end = min(position + size, self._size())
-        return self._fetch(position, end) if position < end else b""
+        return bytes(self._fetch(position, end)) if position < end else b""
 
     def close(self) -> None:
         """Fetch nothing more ahead."""

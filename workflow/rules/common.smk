@@ -78,7 +78,10 @@ def is_local(path):
 
 
 def index_of(row):
-    """The index of a sample's alignments: the one given, or beside the file; None if it isn't there."""
+    """The index of a sample's alignments: the one given, or beside the file; None if it isn't there.
+
+    What is in object storage is not looked for.
+    """
     alignments = row["alignments"]
     stem = alignments.rsplit(".", 1)[0]
     beside = [
@@ -87,7 +90,10 @@ def index_of(row):
         for name in (alignments, stem)
     ]
     candidates = [row["index"]] if "index" in row else beside
-    return next((path for path in candidates if os.path.exists(path)), None)
+    return next(
+        (path for path in candidates if not is_local(path) or os.path.exists(path)),
+        None,
+    )
 
 
 def check_files(row):
@@ -108,6 +114,10 @@ def check_files(row):
             raise WorkflowError(
                 f"sample {name}: no index ({tried}); make it with: samtools index {row['alignments']}"
             )
+    elif row["alignments"].endswith(".cram"):
+        raise WorkflowError(
+            f"sample {name}: a CRAM in object storage can't be read by batches; copy it, or make a BAM of it"
+        )
 
 
 def contigs_of(row):
