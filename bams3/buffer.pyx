@@ -10,7 +10,7 @@ cdef extern from *:
     #include <malloc.h>
     static void keep(void) {
         mallopt(M_MMAP_THRESHOLD, 32 << 20);
-        mallopt(M_TRIM_THRESHOLD, 64 << 20);
+        mallopt(M_TRIM_THRESHOLD, 512 << 20);
     }
     #else
     static void keep(void) {}
@@ -20,8 +20,8 @@ cdef extern from *:
 
 
 def keep_freed_memory():
-    """Have malloc keep what a row group frees for the next one: to give pages back, and to get new ones, costs
-    a third of a coverage run. glibc comes to these thresholds by itself, once large arrays were freed."""
+    """Have malloc keep what a row group frees for the next one, for a command that goes through many: to give pages
+    back and to get new ones costs a third of a coverage run, and more than filling them."""
     keep()
 
 

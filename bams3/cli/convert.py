@@ -1,6 +1,6 @@
 """bams3 convert, bams3 merge."""
 
-from bams3.cli.options import add_help, add_workers, fraction, keep_memory, parser, progress_bar
+from bams3.cli.options import add_help, add_workers, fraction, parser, progress_bar
 
 _CONVERT_EXAMPLE = """\
   bams3 convert NA12878.bam NA12878.bams3
@@ -48,11 +48,12 @@ def _convert(argv: list[str]) -> int:
     add_help(options)
     given = options.parse_args(argv)
 
+    from bams3.buffer import keep_freed_memory
     from bams3.codec.streams import PROFILES
     from bams3.operations.convert import convert
 
     level = PROFILES[given.profile] if given.profile else given.level
-    keep_memory()
+    keep_freed_memory()
     with progress_bar("read") as progress:
         convert(
             given.source, given.dataset, chunk_size=given.chunk_size, workers=given.workers, level=level,

@@ -9,9 +9,6 @@ from typing import Any
 
 from bams3.errors import UsageError
 
-# Options of glibc's mallopt.
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-
 # samtools' names of the FLAG bits.
 FLAG_NAMES = (
     "PAIRED", "PROPER_PAIR", "UNMAP", "MUNMAP", "REVERSE", "MREVERSE", "READ1", "READ2", "SECONDARY", "QCFAIL", "DUP",
@@ -108,16 +105,3 @@ def progress_bar(unit: str, total: int | None = None) -> Iterator[Callable[[int]
 
     with tqdm(total=total, unit=unit, unit_scale=True, delay=2, leave=False) as bar:
         yield bar.update
-
-
-def keep_memory() -> None:
-    """Have the C library keep memory that is freed, up to 512 MB, for a command that goes through many large buffers.
-
-    Given back to the system it would be asked for again at once, and fresh pages cost more than filling them.
-    """
-    import ctypes
-
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt:  # glibc
-        mallopt(_M_TRIM_THRESHOLD, 512 << 20)
-        mallopt(_M_MMAP_THRESHOLD, 32 << 20)

@@ -5,7 +5,7 @@ import sys
 from contextlib import nullcontext
 from typing import Any, Literal
 
-from bams3.cli.options import add_help, add_workers, flag_bits, fraction, keep_memory, parser, progress_bar
+from bams3.cli.options import add_help, add_workers, flag_bits, fraction, parser, progress_bar
 from bams3.errors import UsageError
 
 _QUERY_EXAMPLE = """\
@@ -163,13 +163,14 @@ def _to_bam(argv: list[str]) -> int:
     add_help(options)
     given = options.parse_args(argv)
 
+    from bams3.buffer import keep_freed_memory
     from bams3.dataset.layout import HEADER, INDEX
     from bams3.dataset.reader import DatasetReader
     from bams3.operations.export import program_line, to_bam
     from bams3.operations.workers import worker_count
 
+    keep_freed_memory()
     dataset = DatasetReader(given.dataset, soon=(INDEX, HEADER))
-    keep_memory()
     with _progress(given.out) as progress:
         to_bam(
             dataset, given.out, _regions(dataset, given.regions, None), level=given.level,

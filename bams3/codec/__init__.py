@@ -259,8 +259,6 @@ class Columns:
         """QUALs as BAM has them, back to back, l_seq bytes each."""
         from bams3.codec import qualities
 
-        if sum(self.l_seq) > self.size:
-            raise FormatError("the qualities are larger than the footer allows")
         return qualities.decode(self._streams, self.l_seq, self.flag)
 
     def tag(self, name: str) -> list[Any]:

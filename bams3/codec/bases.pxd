@@ -1,6 +1,6 @@
 # Bases as SEQ has them: 4-bit codes, "=ACMGRSVTWYHKDBN". Everything here is inline and nogil, but for the 2-bit streams at the end.
 
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from bams3.buffer cimport Buffer
@@ -41,6 +41,15 @@ cdef inline void pack(const uint8_t *bases, int64_t count, uint8_t *packed) noex
         packed[i] = <uint8_t> (bases[2 * i] << 4 | bases[2 * i + 1])
     if count & 1:
         packed[count // 2] = <uint8_t> (bases[count - 1] << 4)
+
+
+cdef inline int64_t longest_of(const int32_t[::1] l_seq) noexcept nogil:
+    """The most bases of any read; 0 of no reads."""
+    cdef int32_t most = 0
+    cdef Py_ssize_t i
+    for i in range(l_seq.shape[0]):
+        most = max(most, l_seq[i])
+    return most
 
 
 cdef inline int64_t first_difference(const uint8_t *a, const uint8_t *b, int64_t at, int64_t end) noexcept nogil:

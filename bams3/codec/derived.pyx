@@ -11,7 +11,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
 from libc.stdlib cimport free, malloc
 
 from bams3.buffer cimport Buffer
-from bams3.codec.bases cimport PADDING, expand, first_difference
+from bams3.codec.bases cimport PADDING, expand, first_difference, longest_of
 from bams3.codec.mates cimport find_partners
 from bams3.codec.reference cimport Reference, is_aligned
 from bams3.sources.fields cimport DELETION, INSERTION, MATCHES, QUERY, REFERENCE, record_qual, record_seq
@@ -71,13 +71,17 @@ cdef int put_integer(Buffer out, uint8_t kind, int64_t value) except -1 nogil:
 
 
 cdef inline int64_t sum_of_good(const uint8_t *qual, int64_t count) noexcept nogil:
-    cdef int64_t total = 0, i, start
-    cdef uint32_t part  # narrow, so that compilers make vectors of it
-    for start in range(0, count, 1 << 20):
+    cdef int64_t total = 0
+    cdef uint32_t part, value, i, length  # narrow, so that compilers make vectors of it
+    while count > 0:
+        length = <uint32_t> min(count, <int64_t> 1 << 20)
         part = 0
-        for i in range(start, min(start + (1 << 20), count)):
-            part += qual[i] if qual[i] >= GOOD_QUALITY else 0
+        for i in range(length):
+            value = qual[i]
+            part += value & -<uint32_t> (value >= GOOD_QUALITY)
         total += part
+        qual += length
+        count -= length
     return total
 
 
@@ -101,7 +105,7 @@ cdef class Derived:
         self.records = self.pos.shape[0]
         self.measured = -1
         self.md = Buffer()
-        self.bases = Buffer((max(l_seq) if self.records else 0) + PADDING)
+        self.bases = Buffer(longest_of(self.l_seq) + PADDING)
         self.seqs = <const uint8_t **> malloc((self.records + 1) * sizeof(uint8_t *))
         self.quals = <const uint8_t **> malloc((self.records + 1) * sizeof(uint8_t *))
         if self.seqs == NULL or self.quals == NULL:

@@ -10,7 +10,7 @@ Or ``qual.model`` has them as ``quality_model`` codes them, and ``qual.values`` 
 from cpython cimport array
 from array import array as new_array
 
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from bams3.buffer cimport Buffer
@@ -122,10 +122,11 @@ def decode(streams, const int32_t[::1] l_seq, const uint16_t[::1] flag):
 
 cdef Buffer unpack(const uint8_t[::1] stream, const uint8_t[::1] values, int64_t count):
     """``count`` values from their indices."""
-    cdef int known = <int> values.shape[0], bits, k
+    cdef int known = <int> values.shape[0], bits, each, part, index, k
     cdef Buffer qual
     cdef int64_t i
-    cdef uint8_t table[256]
+    cdef uint64_t words[256]  # the values of every byte
+    cdef uint8_t *table = <uint8_t *> words
     cdef uint8_t mask
     cdef const uint8_t *source = &stream[0] if stream.shape[0] else NULL
     if known > PACKED_VALUES:
@@ -140,9 +141,22 @@ cdef Buffer unpack(const uint8_t[::1] stream, const uint8_t[::1] values, int64_t
             memcpy(qual.data, source, count)
         return qual
     mask = <uint8_t> ((1 << bits) - 1)
-    for k in range(1 << bits):
-        table[k] = values[k] if k < known else values[0]
+    each = 8 // bits
+    for k in range(256):
+        for part in range(each):
+            index = (k >> (part * bits)) & mask
+            table[k * each + part] = values[index] if index < known else values[0]
     with nogil:
-        for i in range(count):
-            qual.data[i] = table[(source[i * bits >> 3] >> (i * bits & 7)) & mask]
+        if each == 2:
+            for i in range(count // 2):
+                (<uint16_t *> qual.data)[i] = (<uint16_t *> table)[source[i]]
+        elif each == 4:
+            for i in range(count // 4):
+                (<uint32_t *> qual.data)[i] = (<uint32_t *> table)[source[i]]
+        else:
+            for i in range(count // 8):
+                (<uint64_t *> qual.data)[i] = words[source[i]]
+        if count % each:
+            i = count // each
+            memcpy(qual.data + i * each, table + source[i] * each, count % each)
     return qual

@@ -14,7 +14,7 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
 from bams3.codec.bases cimport (
-    PADDING, BaseReader, BaseWriter, expand, first_difference, from_two_bits, two_bits,
+    PADDING, BaseReader, BaseWriter, expand, first_difference, from_two_bits, longest_of, two_bits,
 )
 from bams3.sources.fields cimport DELETION, MATCHES, QUERY, REFERENCE, find_tag, record_seq
 
@@ -134,7 +134,7 @@ cdef class Reference:
         cdef const int32_t[::1] pos = pos_, l_seq = l_seq_, query_length = cigars.query_length
         cdef const uint32_t[::1] first = cigars.start, count = cigars.count, pool = cigars.pool
         cdef Py_ssize_t n = pos.shape[0], i
-        cdef Teller teller = Teller(n, (max(l_seq_) if n else 0), self.length)
+        cdef Teller teller = Teller(n, longest_of(l_seq), self.length)
         cdef int64_t told, with_md = 0, without_md = 0
         cdef int32_t *change = NULL    # of the depth at a position
         cdef uint16_t *against = NULL  # how many reads tell A, C, G, T there, and the first told something else

@@ -21,7 +21,7 @@ from libc.string cimport memcpy
 
 from bams3.buffer cimport Buffer
 from bams3.codec.bases cimport (
-    PADDING, BaseReader, BaseWriter, expand, first_difference, from_two_bits, pack, two_bits,
+    PADDING, BaseReader, BaseWriter, expand, first_difference, from_two_bits, longest_of, pack, two_bits,
 )
 from bams3.codec.primitives cimport (
     Cursor, difference, get_short, open_cursor, put_short, total, unzigzag, zigzag,
@@ -137,7 +137,7 @@ def encode(block, const int32_t[::1] pos, l_seq_, cigars, Reference reference no
     cdef const int32_t[::1] l_seq = l_seq_, query_length = cigars.query_length
     cdef const uint32_t[::1] first = cigars.start, count = cigars.count, pool = cigars.pool
     cdef Py_ssize_t n = pos.shape[0], i
-    cdef int64_t longest = max(l_seq_) if n else 0, k
+    cdef int64_t longest = longest_of(l_seq), k
     cdef Differences differences = Differences()
     cdef Buffer pad = Buffer(width=4)
     cdef uint8_t *bases = <uint8_t *> malloc(longest + PADDING)
@@ -215,7 +215,7 @@ def decode(streams, const int32_t[::1] pos, l_seq_, cigars, Reference reference 
     cdef const int32_t[::1] l_seq = l_seq_, query_length = cigars.query_length
     cdef const uint32_t[::1] first = cigars.start, count = cigars.count, pool = cigars.pool
     cdef Py_ssize_t n = pos.shape[0], i, at
-    cdef int64_t longest = max(l_seq_) if n else 0, k
+    cdef int64_t longest = longest_of(l_seq), k
     cdef BaseReader literals = BaseReader(streams, "seq.literal")
     cdef Mismatches mismatches
     cdef array.array offsets_array = array.clone(INT64, n + 1, False)

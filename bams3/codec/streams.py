@@ -113,7 +113,7 @@ def _compress_bytes(data: bytes, level: int) -> tuple[str, bytes]:
 
 
 def _deflated(data: bytes, size: int, level: int) -> bytes:
-    """What zstd makes of the data, or the data as it is where a look at a part says that it won't be less than `size`."""
+    """What zstd makes of the data; the data itself where a look at a part says that it won't be less than `size`."""
     start = max(0, len(data) - SAMPLE) // 2
     sample = data[start : start + SAMPLE]
     goal = size / len(data) * len(sample)

@@ -96,7 +96,11 @@ class _ReadAhead:
     """
 
     def __init__(
-        self, fetch: Callable[[int, int], memoryview], size: Callable[[], int], plan: Iterator[Span], depth: int
+        self,
+        fetch: Callable[[int, int], memoryview],
+        size: Callable[[], int],
+        plan: Iterator[Span],
+        depth: int,
     ) -> None:
         self.spans: Sequence[Span] = ()
         self._fetch, self._size, self._plan, self._depth = fetch, size, plan, depth
