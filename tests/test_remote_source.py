@@ -377,12 +377,14 @@ def test_web_server_and_secrets(
         assert "secret" not in str(raised.value)
 
 
-def test_command_line(uri: str, tmp_path: Path) -> None:
+def test_command_line(uri: str, bucket: str, tmp_path: Path) -> None:
+    """Jobs of their own, from one bucket to another place in it."""
+
     def run(*arguments: object) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "bams3", *map(str, arguments)]
         return subprocess.run(command, capture_output=True, text=True)
 
-    dataset = tmp_path / "x.bams3"
+    dataset = f"{bucket}/out/x.bams3"
     for i in (1, 2):
         assert run("convert", "--batch", f"{i}/2", uri, dataset).returncode == 0
     assert run("merge", dataset).returncode == 0

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 import yaml
+from servers.fixtures import s3_client
 from snakemake.api import OutputSettings, ResourceSettings, SnakemakeApi
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import Quietness
-from servers.fixtures import s3_client
 from test_simulate import simulate  # noqa: F401 - a fixture
 
 ROOT = Path(__file__).parent.parent
@@ -176,7 +176,11 @@ def empty_dataset(directory: Path) -> None:
         ({}, (("S1", "S1.bam"), ("S1", "S2.bam")), "samples.tsv: sample S1: the name is there twice"),
         ({}, (("S1", "S1.bam"), ("a/b", "S2.bam")), "samples.tsv: sample a/b: sample: 'a/b' does not match"),
         ({}, (("S1", "S9.bam"),), "sample S1: S9.bam: no such file"),
-        ({}, (("S1", "s3://b/x.cram"),), "sample S1: a CRAM in object storage can't be read by batches; copy"),
+        (
+            {},
+            (("S1", "s3://b/x.cram"),),
+            "sample S1: a CRAM in object storage can't be read by batches; copy",
+        ),
         ({}, (("S1", ""),), "samples.tsv: sample S1: give either alignments or an existing dataset"),
         (
             {},

@@ -16,7 +16,9 @@ def run(command: str, argv: list[str]) -> int:
 def _convert(argv: list[str]) -> int:
     options = parser("convert", "Convert BAM, CRAM or SAM to a dataset.", _CONVERT_EXAMPLE)
     options.add_argument(
-        "source", metavar="IN", help="BAM, CRAM or SAM, sorted by coordinate; - is standard input"
+        "source",
+        metavar="IN",
+        help="BAM, CRAM or SAM, sorted by coordinate: a path, a URI, or - for standard input",
     )
     options.add_argument("dataset", metavar="DATASET", help="the directory to write, by custom NAME.bams3")
     options.add_argument(
@@ -34,7 +36,9 @@ def _convert(argv: list[str]) -> int:
     existing.add_argument("--overwrite", action="store_true", help="replace DATASET: it is removed first")
     existing.add_argument("--resume", action="store_true", help="go on where an interrupted run stopped")
     options.add_argument("-T", "--reference", metavar="FASTA", help="reference of a CRAM")
-    options.add_argument("--index", metavar="FILE", help="BAI, CSI or CRAI of IN, if it is not beside it")
+    options.add_argument(
+        "--index", metavar="FILE", help="BAI, CSI or CRAI of IN (path or URI), if it is not beside it"
+    )
     options.add_argument(
         "--batch",
         type=fraction,
