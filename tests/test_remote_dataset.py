@@ -1,5 +1,6 @@
 """Datasets in an object store: what they give, what is asked of the store for it, and what faults do to that."""
 
+import gc
 import os
 import random
 import signal
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -231,7 +233,7 @@ def test_what_is_fetched_ahead_is_bounded(remote: str, monkeypatch: pytest.Monke
     begun: list[int] = []
     fetch = Span.fetch
 
-    def counted(span: Span) -> bytes:
+    def counted(span: Span) -> memoryview:
         begun.append(span.length)
         return fetch(span)
 
@@ -249,6 +251,19 @@ def test_what_is_fetched_ahead_is_bounded(remote: str, monkeypatch: pytest.Monke
     assert all(next(jobs) for _ in range(groups))
     with pytest.raises(FormatError, match="the chunk is missing"):
         next(jobs)
+
+
+def test_row_groups_go_when_they_are_done(local: Path) -> None:
+    """Without waiting for the garbage collector: they hold the memory of a reader."""
+    group = next(DatasetReader(local).row_groups(0, 0, 1000))
+    group.block()
+    gone = weakref.ref(group)
+    gc.disable()
+    try:
+        del group
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 # Faults

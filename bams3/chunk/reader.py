@@ -22,12 +22,12 @@ class Span:
     def __init__(self, chunk: "Chunk", start: int, length: int) -> None:
         self.start, self.length = start, length
         self._chunk = chunk
-        self._data: bytes | None = None
+        self._data: memoryview | None = None
 
-    def fetch(self) -> bytes:
+    def fetch(self) -> memoryview:
         """The bytes. Raises FormatError if the chunk is missing or ends before."""
         if self._data is None:
-            self._data = self._chunk.read(self.start, self.length)
+            self._data = self._chunk.view(self.start, self.length)
         return self._data
 
     def has(self, start: int, length: int) -> bool:
@@ -36,7 +36,7 @@ class Span:
 
     def cut(self, start: int, length: int) -> bytes:
         """These bytes of the chunk."""
-        return self.fetch()[start - self.start : start - self.start + length]
+        return bytes(self.fetch()[start - self.start : start - self.start + length])
 
 
 class Chunk:
@@ -145,8 +145,12 @@ class Chunk:
 
     def read(self, start: int, length: int) -> bytes:
         """`length` bytes from `start` on. Raises FormatError if the chunk is missing or ends before."""
+        return bytes(self.view(start, length))
+
+    def view(self, start: int, length: int) -> memoryview:
+        """The same, not copied."""
         try:
-            data = self._storage.get_range(self.path, start, length)
+            (data,) = self._storage.get_ranges(self.path, [(start, length)])
         except FileNotFoundError:
             raise self._missing() from None
         if len(data) != length:

@@ -54,7 +54,7 @@ def fetched(jobs: Iterable[Job], plan: Plan[Job]) -> Iterator[Job]:
     """
     from bams3.storage.ranges import pool
 
-    ahead: deque[tuple[Job, int, list[Future[bytes]]]] = deque()
+    ahead: deque[tuple[Job, int, list[Future[memoryview]]]] = deque()
     volume = 0
     try:
         for job, spans in planned(jobs, plan):
@@ -72,7 +72,7 @@ def fetched(jobs: Iterable[Job], plan: Plan[Job]) -> Iterator[Job]:
                 future.cancel()
 
 
-def _arrived(ahead: "deque[tuple[Job, int, list[Future[bytes]]]]") -> Job:
+def _arrived(ahead: "deque[tuple[Job, int, list[Future[memoryview]]]]") -> Job:
     """The first job, when it has all that it needs."""
     job, _, futures = ahead.popleft()
     for future in futures:

@@ -16,14 +16,14 @@ class Counter:
 
     def __init__(self) -> None:
         self.bytes = 0
-        LocalStorage.get = self._counting(LocalStorage.get)
-        LocalStorage.get_range = self._counting(LocalStorage.get_range)
+        LocalStorage.get = self._counting(LocalStorage.get, len)
+        LocalStorage.get_ranges = self._counting(LocalStorage.get_ranges, lambda found: sum(map(len, found)))
 
-    def _counting(self, read):
+    def _counting(self, read, size):
         def counted(*arguments):
-            data = read(*arguments)
-            self.bytes += len(data)
-            return data
+            found = read(*arguments)
+            self.bytes += size(found)
+            return found
 
         return counted
 

@@ -121,8 +121,8 @@ class Memory:
     def size(self, _path: str) -> int:
         return len(self._data)
 
-    def get_range(self, _path: str, start: int, length: int) -> bytes:
-        return self._data[start : start + length]
+    def get_ranges(self, _path: str, ranges: list[tuple[int, int]]) -> list[memoryview]:
+        return [memoryview(self._data)[start : start + length] for start, length in ranges]
 
 
 def changed_chunk(seeds: Seeds, chance: random.Random) -> bytes:

@@ -1,0 +1,218 @@
+"""Reading datasets from object storage, with latency: requests, bytes and times beside their floors, as a table.
+
+    python benchmarks/remote/run.py            # 2.4 M and 200 k reads (simulated the first time); some two minutes
+
+nginx serves the datasets on the loopback interface; a proxy holds each request back for as long as a row says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import multiprocessing
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from urllib.parse import urlsplit
+
+BENCHMARKS = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(BENCHMARKS), str(BENCHMARKS.parent / "tests")]
+
+from harness.data import random_region, simulated  # noqa: E402
+from servers import free_port, nginx  # noqa: E402
+
+ROUNDS = 5
+IN_FLIGHT = 32
+DATASETS, REGIONS = 50, 100
+
+
+async def _serve(port: int, host: str, upstream: int, latency: float) -> None:
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay: float) -> None:
+        while data := await reader.read(1 << 18):
+            await asyncio.sleep(delay)
+            writer.write(data)
+            await writer.drain()
+        writer.close()
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection(host, upstream)
+        await asyncio.gather(
+            pass_on(reader, back, latency), pass_on(there, writer, 0), return_exceptions=True
+        )
+
+    server = await asyncio.start_server(connected, "127.0.0.1", port, backlog=256)
+    await server.serve_forever()
+
+
+def _proxy(*arguments: object) -> None:
+    asyncio.run(_serve(*arguments))  # type: ignore[arg-type]
+
+
+@contextmanager
+def delayed(url: str, latency: float) -> Iterator[str]:
+    """A proxy, in a process of its own, that passes on what it gets after `latency` seconds."""
+    target, port = urlsplit(url), free_port()
+    child = multiprocessing.Process(
+        target=_proxy, args=(port, target.hostname, target.port, latency), daemon=True
+    )
+    child.start()
+    time.sleep(0.5)
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        child.terminate()
+        child.join()
+
+
+def bams3(*arguments: object, **environment: str) -> str:
+    """Run a command; what it prints."""
+    command = [sys.executable, "-m", "bams3", *map(str, arguments)]
+    done = subprocess.run(command, env=os.environ | environment, check=True, capture_output=True, text=True)
+    return done.stdout
+
+
+def timed(action: Callable[[], object], rounds: int = ROUNDS) -> float:
+    """Median of the wall time in seconds."""
+    spent = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        action()
+        spent.append(time.perf_counter() - start)
+    return median(spent)
+
+
+def log_of(*arguments: object) -> list[list[str]]:
+    """The requests of a command: method, key, range, bytes, milliseconds, status."""
+    with tempfile.NamedTemporaryFile() as log:
+        bams3(*arguments, BAMS3_LOG_REQUESTS=log.name)
+        return [line.split("\t") for line in Path(log.name).read_text().splitlines()]
+
+
+# Processes of their own, called with the name of the function: a limit of requests holds for a process.
+
+
+def coverage(url: str, prefix: str) -> float:
+    """Seconds of a coverage run, the imports left out."""
+    from bams3.cli import main
+
+    main(["coverage", "-n", "-c", "none", url, "-o", prefix])
+    start = time.perf_counter()
+    assert main(["coverage", "-n", url, "-o", prefix]) == 0
+    return time.perf_counter() - start
+
+
+def download(url: str) -> float:
+    """Bytes a second of fetching every row group, in order, without decoding."""
+    from bams3.dataset.ahead import plan_all
+    from bams3.dataset.reader import DatasetReader
+    from bams3.operations.query import RecordFilter, row_group_jobs
+
+    start = time.perf_counter()
+    dataset = DatasetReader(url)
+    for _ in dataset.fetched(row_group_jobs(dataset, None, RecordFilter()), plan_all):
+        pass
+    return dataset.manifest.bytes / (time.perf_counter() - start)
+
+
+def obstore(url: str, *paths: str) -> float:
+    """Bytes a second of the same objects by obstore alone."""
+    from obstore.store import HTTPStore
+
+    start = time.perf_counter()
+    store = HTTPStore(url, client_options={"allow_http": True})
+    with ThreadPoolExecutor(IN_FLIGHT) as pool:
+        total = sum(pool.map(lambda path: len(store.get(path).bytes()), paths))
+    return total / (time.perf_counter() - start)
+
+
+def alone(function: Callable[..., float], *arguments: object, **environment: str) -> float:
+    """What a function of this file gives in a process of its own."""
+    command = [sys.executable, __file__, function.__name__, *map(str, arguments)]
+    done = subprocess.run(command, env=os.environ | environment, check=True, capture_output=True, text=True)
+    return float(json.loads(done.stdout.splitlines()[-1]))
+
+
+def main() -> None:
+    """Print the table."""
+    deep, sparse = simulated("hiseq", 2_400_000), simulated("hiseq", 200_000, depth=1)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for path in (folder, folder / "www"):
+            path.mkdir(exist_ok=True)
+            path.chmod(0o755)
+        for alignments, dataset, size in ((deep, "deep", "1M"), (sparse, "sparse", "256K")):
+            bams3("convert", "--chunk-size", size, alignments.bam, folder / f"www/{dataset}.bams3")
+        print("| | floor | measured |\n|---|---|---|")
+        with nginx(folder, folder / "www") as url:
+            for row in rows(url, folder, [random_region(deep, seed) for seed in range(REGIONS)]):
+                print(f"| {' | '.join(row)} |", flush=True)
+
+
+def rows(url: str, folder: Path, regions: list[str]) -> Iterator[tuple[str, str, str]]:
+    """What is measured, its floor, what came out."""
+    from bams3.dataset.reader import DatasetReader
+    from bams3.regions import parse_regions
+
+    here = DatasetReader(folder / "www/deep.bams3")
+    (region,) = parse_regions(regions[:1], here.references)
+    touched = sum(group.hot[1] + group.cold[1] for group in here.row_groups(*region))
+    log = log_of("query", f"{url}/deep.bams3", regions[0])
+    received = sum(int(line[3]) for line in log)
+    yield "1 kb, cold start: requests", "≤ 5", str(len(log))
+    yield "… bytes over those of the row groups touched", "≤ 2", f"{received / touched:.2f}"
+
+    log = log_of("coverage", "-n", f"{url}/deep.bams3", "-o", folder / "out")
+    received, chunks = sum(int(line[3]) for line in log), here.manifest.chunks
+    yield "coverage: requests", f"≤ {chunks + 3} (chunks + 3)", str(len(log))
+    yield "… of the dataset's bytes", "≤ 4 %", f"{100 * received / here.manifest.bytes:.1f} %"
+
+    with delayed(url, 0.02) as slow:
+        target = f"{slow}/sparse.bams3"
+        one = alone(coverage, target, folder / "out", BAMS3_MAX_REQUESTS="1")
+        many = median(
+            alone(coverage, target, folder / "out", BAMS3_MAX_REQUESTS=str(IN_FLIGHT)) for _ in range(ROUNDS)
+        )
+        what = f"coverage, 20 ms a request: {IN_FLIGHT} in flight against 1"
+        yield what, "≥ 15 times faster", f"{one / many:.1f} ({one:.2f} s, {many:.2f} s)"
+
+    paths = [entry.path for entry in here.index]
+    rates = [
+        (alone(download, f"{url}/deep.bams3"), alone(obstore, f"{url}/deep.bams3", *paths))
+        for _ in range(ROUNDS)
+    ]
+    ours, theirs = median(rate for rate, _ in rates), median(rate for _, rate in rates)
+    yield (
+        "whole dataset to null, against obstore alone",
+        "≥ 0.8",
+        (f"{ours / theirs:.2f} ({ours / 1e6:.0f} MB/s, {theirs / 1e6:.0f} MB/s)"),
+    )
+
+    with delayed(url, 0.005) as slow:
+        bed, names = folder / "regions.bed", folder / "names"
+        chance = random.Random(1)
+        chosen = parse_regions(chance.sample(regions, REGIONS), here.references)
+        bed.write_text("".join(f"{here.references[i][0]}\t{start}\t{end}\n" for i, start, end in chosen))
+        for number in range(DATASETS):
+            (folder / f"www/{number}.bams3").symlink_to("deep.bams3")
+        names.write_text("".join(f"{slow}/{number}.bams3\n" for number in range(DATASETS)))
+        spent = timed(lambda: bams3("count", "--regions", bed, "--datasets", names, "--parallel", "auto"), 3)
+        yield (
+            f"{DATASETS} datasets times {REGIONS} regions, 5 ms a request: counts",
+            "≤ 10 s",
+            f"{spent:.1f} s",
+        )
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        print(json.dumps(globals()[sys.argv[1]](*sys.argv[2:])))
+    else:
+        main()
