@@ -16,6 +16,7 @@ from typing import Any
 import hostile
 import pysam
 import pytest
+from conftest import need
 from servers.faults import PASSING, Faults, Request
 from servers.fixtures import s3_client
 
@@ -137,6 +138,30 @@ def test_columns_and_depth_from_python(local: Path, remote: str) -> None:
     )
     assert mine.records == theirs.records > 1000
     assert all((mine[field] == theirs[field]).all() for field in fields)
+
+
+def test_the_pipe_of_the_readme(remote: str, source: Path, tmp_path: Path) -> None:
+    """A region in S3 into bcftools, as it stands there, gives what samtools' region of the BAM gives."""
+    need("bcftools")
+    need("samtools")
+    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    (line,) = (line for line in readme.splitlines() if "s3://" in line and "bcftools" in line)
+    line = line.replace("NA12878.bams3", "d.bams3").replace("s3://bucket/d.bams3", remote)
+    ours = line.replace("bams3 query", f"{sys.executable} -m bams3 query").replace(
+        "chr20:1M-2M", "chr1:300001-302000"
+    )
+    theirs = f"samtools view -u {source} chr1:300001-302000 {line[line.index('|') :]}"
+    reference = "".join(f">{name}\n{'A' * length}\n" for name, length in hostile.CONTIGS)
+    (tmp_path / "ref.fa").write_text(reference)
+    calls = []
+    for command in (ours, theirs):
+        subprocess.run(
+            ["bash", "-ec", f"set -o pipefail; {command}"], cwd=tmp_path, check=True, capture_output=True
+        )
+        text = (tmp_path / "calls.vcf").read_text()
+        calls.append([row for row in text.splitlines() if not row.startswith("##")])
+    assert calls[0] == calls[1]
+    assert len(calls[0]) > 100
 
 
 def test_only_the_streams_that_columns_need_are_fetched(remote: str) -> None:

@@ -21,6 +21,8 @@ _COUNT_EXAMPLE = """\
   ls -d cohort/*.bams3 | bams3 count --regions exons.bed -q 30 -F DUP --datasets -
 output: contig, start, end (0-based, as in the BED file), its names if it has any, and a column a dataset"""
 
+REMOTE_AT_ONCE = 32  # datasets that are opened at the same time
+
 _TO_BAM_EXAMPLE = """\
   bams3 to-bam NA12878.bams3 NA12878.bam
   bams3 to-bam NA12878.bams3 - chr20 | samtools flagstat -"""
@@ -107,15 +109,17 @@ def _count(argv: list[str]) -> int:
 
     from bams3.dataset.reader import DatasetReader
     from bams3.operations.query import count_each
-    from bams3.operations.workers import worker_count
+    from bams3.operations.workers import in_order, worker_count
     from bams3.regions import bed_lines, regions_of_bed
+    from bams3.storage import is_remote
 
     workers = worker_count(given.workers)
     lines = list(bed_lines(given.regions))
     names = [*given.datasets, *(_listed(given.list) if given.list else ())]
     if not names:
         raise UsageError("no dataset: give some, or --datasets with a file that names them")
-    datasets = [DatasetReader(name) for name in names]
+    at_once = REMOTE_AT_ONCE if any(map(is_remote, names)) else 1
+    datasets = list(in_order(lambda name: DatasetReader(name, soon=()), names, at_once))
     record_filter = _filter_of(given)
     columns = []
     with progress_bar("dataset", len(datasets)) as progress:
