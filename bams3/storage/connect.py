@@ -215,7 +215,7 @@ def _missing(scheme: str, package: str) -> str:
     return f"{scheme}:// needs the package {package}; install it with: pip install 'bams3[remote]'"
 
 
-def _client(endpoint: str) -> dict[str, Any]:
+def _client(endpoint: str) -> Any:
     """obstore's options of an HTTP client."""
     from bams3 import __version__
 

@@ -186,7 +186,7 @@ class RemoteStorage:
             return memoryview(b"")
 
         key, known = self._key(path), self._seen.get(path)
-        options: dict[str, Any] = {}
+        options: Any = {}
         if span:
             options["range"] = span
             if known and known[0].startswith('"'):  # a weak ETag matches nothing
