@@ -1,0 +1,174 @@
+"""Datasets written straight to an object store, whatever faults, kills and other writers do."""
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import hostile
+import pysam
+import pytest
+from servers.faults import PASSING, Faults
+from servers.fixtures import s3_client
+from test_remote_dataset import FAULTS, asked, files
+
+from bams3.dataset.reader import DatasetReader
+from bams3.errors import Bams3Error, DatasetError
+from bams3.operations.convert import convert, merge
+from bams3.operations.verify import verify
+from bams3.storage import open_storage
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A BAM of four chunks of 256K."""
+    records = [hostile.good(0, pos) for pos in range(0, 600_000, 3000)] + [hostile.good(1, 5)]
+    path = tmp_path_factory.mktemp("small") / "in.bam"
+    path.write_bytes(hostile.bam(hostile.TEXT, hostile.CONTIGS, records))
+    pysam.index(str(path))
+    convert(path, path.with_suffix(".bams3"), chunk_size="256K")
+    return path
+
+
+def objects(uri: str) -> dict[str, bytes]:
+    storage = open_storage(uri)
+    return {path: storage.get(path) for path in storage.list()}
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+def test_each_fault_at_each_request_of_a_conversion(
+    kind: str, small: Path, bucket: str, faults: Faults
+) -> None:
+    """The whole dataset, or an error and nothing that opens; what is left can be gone on with, or replaced."""
+    expected = files(small.with_suffix(".bams3"))
+    for number in range(99):
+        target, error = f"{bucket}/{kind}{number}.bams3", None
+        faults.arm(kind, at=number)
+        try:
+            convert(small, target, chunk_size="256K")
+        except (Bams3Error, OSError) as raised:
+            error = raised
+        made = faults.times == 0
+        faults.disarm()
+        if error:
+            assert kind not in PASSING
+            assert "\n" not in str(error)
+            if "_metadata.json" in objects(target):  # it was the cleaning up after the commit
+                assert merge(target).records == 201
+            else:
+                with pytest.raises(DatasetError):
+                    DatasetReader(target)
+                convert(small, target, chunk_size="256K", resume=bool(number % 2), overwrite=not number % 2)
+        assert objects(target) == expected
+        if not made:
+            assert number > 8
+            return
+    pytest.fail("endless requests")
+
+
+def test_parts(small: Path, bucket: str) -> None:
+    target = f"{bucket}/parts.bams3"
+    for number in (3, 1, 2):
+        convert(small, target, chunk_size="256K", batch=(number, 3))
+    with pytest.raises(DatasetError, match="this part is there"):
+        convert(small, target, chunk_size="256K", batch=(1, 3))
+    _, requests, _ = asked(lambda: merge(target))
+    assert objects(target) == files(small.with_suffix(".bams3"))
+    assert requests <= 16  # of which 4 read plan and parts, and none asks for a chunk
+    assert not list(verify(DatasetReader(target)))
+
+
+def test_of_two_writers_one_wins(small: Path, bucket: str) -> None:
+    """Whichever way they run, the dataset is whole, and all but one are told."""
+    for number in range(3):
+        target, errors = f"{bucket}/{number}.bams3", []
+
+        def write(target: str = target, errors: list[Exception] = errors) -> None:
+            try:
+                convert(small, target, chunk_size="256K")
+            except Exception as raised:
+                errors.append(raised)
+
+        threads = [threading.Thread(target=write) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert [type(error) for error in errors] == [DatasetError, DatasetError]
+        assert objects(target) == files(small.with_suffix(".bams3"))
+
+
+def test_two_that_commit(small: Path, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The manifest is created on condition that there is none."""
+    target = f"{bucket}/d.bams3"
+    convert(small, target, chunk_size="256K", batch=(1, 1))
+    storage = type(open_storage(target))
+    put = storage.put
+
+    def commit_between(self: Any, path: str, data: bytes) -> None:
+        put(self, path, data)
+        if path.startswith("_index"):
+            monkeypatch.setattr(storage, "put", put)
+            merge(target)
+
+    monkeypatch.setattr(storage, "put", commit_between)
+    with pytest.raises(DatasetError, match="another writer has completed it"):
+        merge(target)
+    assert objects(target) == files(small.with_suffix(".bams3"))
+
+
+def test_a_killed_run_is_gone_on_with(small: Path, bucket: str, faults: Faults) -> None:
+    target = f"{bucket}/d.bams3"
+    faults.latency = 0.1
+    faults.arm("")
+    run = subprocess.Popen(
+        [sys.executable, "-m", "bams3", "convert", "--chunk-size", "256K", str(small), target]
+    )
+    while not any(request.method == "PUT" and "data" in request.path for request in list(faults.requests)):
+        time.sleep(0.01)
+        assert run.poll() is None
+    run.send_signal(signal.SIGKILL)
+    run.wait()
+    faults.latency = 0
+    with pytest.raises(DatasetError, match=r"incomplete|not a bams3 dataset"):
+        DatasetReader(target)
+    with pytest.raises(DatasetError, match="not empty"):
+        convert(small, target, chunk_size="256K")
+    convert(small, target, chunk_size="256K", resume=True)
+    assert objects(target) == files(small.with_suffix(".bams3"))
+
+
+def test_what_was_done_is_not_encoded_again(
+    small: Path, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bams3.operations import convert as module
+
+    target = f"{bucket}/d.bams3"
+    convert(small, target, chunk_size="256K")
+    open_storage(target).delete("_metadata.json")
+    encoded: list[Any] = []
+    monkeypatch.setattr(module, "compress_row_group", lambda *a: encoded.append(a))
+    convert(small, target, chunk_size="256K", resume=True)
+    assert not encoded
+    assert objects(target) == files(small.with_suffix(".bams3"))
+
+
+def test_uploads_that_were_left_are_removed(small: Path, bucket: str) -> None:
+    client, name = s3_client(), bucket.removeprefix("s3://")
+    client.create_multipart_upload(Bucket=name, Key="d.bams3/data/chr1/x.chunk")
+    convert(small, f"{bucket}/d.bams3", chunk_size="256K")
+    assert not client.list_multipart_uploads(Bucket=name).get("Uploads")
+
+
+def test_a_dataset_that_was_replaced_is_read_again(
+    small: Path, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cache of headers and indexes does not stand in the way."""
+    monkeypatch.setenv("BAMS3_CACHE", str(tmp_path))
+    target = f"{bucket}/d.bams3"
+    for chunk_size in ("512K", "256K"):
+        convert(small, target, chunk_size=chunk_size, overwrite=True)
+        assert DatasetReader(target).index[0].end == int(chunk_size[:3]) << 10
