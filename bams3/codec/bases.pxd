@@ -84,4 +84,4 @@ cdef class BaseReader:
 
     cdef int get(self, uint8_t *base) noexcept nogil
     cdef bint ended(self) noexcept nogil
-    cdef bint skip_to_other(self) noexcept nogil
+    cdef void skip_to_other(self) noexcept nogil

@@ -57,17 +57,16 @@ cdef class BaseReader:
         self.next_other = 0
         self.skip_to_other()
 
-    cdef bint skip_to_other(self) noexcept nogil:
+    cdef void skip_to_other(self) noexcept nogil:
         """Find where the next base is that is listed; past all of them where there is none."""
         cdef uint32_t gap = 0
         if self.other.at == self.other.end:
             self.next_other = self.size
-            return False
+            return
         if not get_short(&self.other, &self.other_long, &gap) or self.base.at >= self.base.end:
             self.size = 0  # the lists do not fit each other: no base is given any more
-            return False
+            return
         self.next_other += gap
-        return True
 
     cdef int get(self, uint8_t *base) noexcept nogil:
         """The next base; 0 where there is none, else 1."""

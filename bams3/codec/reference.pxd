@@ -6,7 +6,6 @@ cdef class Reference:
 
     cdef int open(self, pos, l_seq, cigars) except -1
     cdef int fill(self, block, pos, l_seq, cigars) except -1
-    cdef dict streams(self)
     cdef int read(self, streams) except -1
     cdef bint spans(self, int64_t pos, int64_t length) noexcept nogil
 

@@ -86,10 +86,6 @@ cdef class Reference:
         reference.read(streams)
         return reference
 
-    def to_streams(self):
-        """Name → bytes-like."""
-        return self.streams()
-
     cdef bint spans(self, int64_t pos, int64_t length) noexcept nogil:
         """Is [pos, pos + length) within the window?"""
         return pos >= self.start and pos + length <= self.start + self.length
@@ -175,7 +171,8 @@ cdef class Reference:
                     teller.merge(self, pos[i], &pool[first[i]], count[i], False, NULL, NULL)
         return 0
 
-    cdef dict streams(self):
+    def to_streams(self):
+        """Name → bytes-like."""
         cdef BaseWriter writer = BaseWriter()
         cdef int64_t i
         with nogil:
