@@ -7,7 +7,6 @@ the magic. Everything is little-endian.
 import json
 import struct
 import zlib
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from bams3.codec import ENCODINGS, HOT_STREAMS, streams
@@ -44,8 +43,7 @@ class StreamEntry(NamedTuple):
         )
 
 
-@dataclass
-class RowGroupEntry:
+class RowGroupEntry(NamedTuple):
     """One row group: its zone map (0-based positions), the references and read groups that its records mention,
     size and CRC-32 of their BAM bytes, its streams."""
 
@@ -76,8 +74,7 @@ class RowGroupEntry:
         return [self.records, self.bytes, *self.zone_map().values(), *stored]
 
 
-@dataclass
-class Footer:
+class Footer(NamedTuple):
     """All that is needed to decode a chunk with nothing else at hand.
 
     `reference_id` (−1: reads with no position) and the window [`start`, `end`) say where its reads start;
@@ -90,9 +87,14 @@ class Footer:
     start: int
     end: int
     level: int
-    references: list[list[Any]] = field(default_factory=list)
-    encodings: dict[str, str] = field(default_factory=lambda: dict(ENCODINGS))
-    row_groups: list[RowGroupEntry] = field(default_factory=list)
+    references: list[list[Any]]
+    encodings: dict[str, str]
+    row_groups: list[RowGroupEntry]
+
+    @classmethod
+    def of_window(cls, dataset: str, reference_id: int, start: int, end: int, level: int) -> "Footer":
+        """Of a chunk that has no row group yet."""
+        return cls(dataset, reference_id, start, end, level, [], dict(ENCODINGS), [])
 
     @property
     def records(self) -> int:
@@ -101,7 +103,7 @@ class Footer:
 
     def to_bytes(self) -> bytes:
         """Footer and trailer, as they end a chunk."""
-        document = vars(self) | {"row_groups": [_plain(group) for group in self.row_groups]}
+        document = self._asdict() | {"row_groups": [_plain(group) for group in self.row_groups]}
         text = json.dumps(document, separators=(",", ":")).encode()
         stored = streams.deflate(text, FOOTER_LEVEL)
         if len(stored) >= len(text):  # only compressed footers are written: a reader has one case
@@ -187,8 +189,8 @@ class Footer:
 
 
 def _plain(group: RowGroupEntry) -> dict[str, Any]:
-    """A row group as JSON has it. (dataclasses.asdict copies deeply: it took more time than all else of a footer.)"""
-    return vars(group) | {"streams": {name: list(entry) for name, entry in group.streams.items()}}
+    """A row group as JSON has it."""
+    return group._asdict() | {"streams": {name: list(entry) for name, entry in group.streams.items()}}
 
 
 def trailer_length(tail: bytes, name: str) -> int:

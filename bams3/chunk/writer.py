@@ -91,7 +91,7 @@ def write_chunk(
         hot.seek(0)
         shutil.copyfileobj(hot, file, 1 << 20)
     mentioned = sorted({reference for group in footer.row_groups for reference in group.references})
-    footer.references = [[reference, *references[reference]] for reference in mentioned]
-    ending = footer.to_bytes()
+    named = [[reference, *references[reference]] for reference in mentioned]
+    ending = footer._replace(references=named).to_bytes()
     file.write(ending)
     return at + len(ending), len(ending), TRAILER.unpack(ending[-TRAILER.size :])[1]

@@ -20,8 +20,25 @@ def parser(command: str, description: str, example: str) -> argparse.ArgumentPar
     """A parser whose help ends with an example; `-h` is left to the commands."""
     return argparse.ArgumentParser(
         f"bams3 {command}", description=description, epilog=f"example:\n{example}", add_help=False, allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Help,
     )  # fmt: skip
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Told its width: argparse would import shutil for it, in every run, which takes longer than a query's work."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=_columns() - 2)
+
+
+def _columns() -> int:
+    given = os.environ.get("COLUMNS", "")
+    if given.isdecimal() and int(given):
+        return int(given)
+    try:
+        return os.get_terminal_size().columns or 80
+    except OSError:
+        return 80
 
 
 class _SetEnvironment(argparse.Action):

@@ -8,13 +8,13 @@ from array import array
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bams3.codec import cigars, flags, mates, names, positions, templates
+from bams3.codec import cigars, flags, mates, positions, templates
 from bams3.errors import FormatError
 
 # The encoding of every field, written into each chunk's footer. A reader refuses those it does not know.
 ENCODINGS = {
     "positions": "delta",
-    "flags": "succession",
+    "flags": "mirror",
     "cigars": "dictionary",
     "templates": "link",
     "mates": "rules",
@@ -58,7 +58,7 @@ def encode(
     map has `min_pos`, `max_pos`, `max_end`, `min_mapq`, `max_mapq`, `flags_any` (bits set in any record) and
     `flags_all` (in all). Raises SourceError for what can't be represented.
     """
-    from bams3.codec import qualities, sequences, tags
+    from bams3.codec import names, qualities, sequences, tags
     from bams3.codec.derived import Derived
     from bams3.codec.reference import Reference
     from bams3.codec.tag_encoder import Encoder as TagEncoder
@@ -225,6 +225,8 @@ class Columns:
     @_Column
     def names(self) -> tuple[Any, array]:
         """QNAMEs without NUL, back to back, and array('q') of records + 1 offsets."""
+        from bams3.codec import names
+
         return names.decode(self._streams, self.previous)
 
     @_Column

@@ -22,6 +22,7 @@ DEFAULT_LEVEL = PROFILES["default"]
 MAX_RAW_LENGTH = 1 << 32  # bytes; no stream of a row group is larger
 MAX_WIDTH = 8  # bytes of an integer
 
+CONTEXT = 2  # bytes that each context of order 1 must save: a decoder makes a table for it
 TINY = 48  # bytes of a stream that is left as it is
 SAMPLE = 1 << 15  # bytes of a stream, at most, that tell whether zstd is worth its time
 
@@ -102,7 +103,7 @@ def _compress_bytes(data: bytes, level: int) -> tuple[str, bytes]:
     model, order = rans.Model(data, 0), 0
     if len(data) >= effort.order1 and len(data) * effort.pairs >= model.count**2:
         second = rans.Model(data, 1)
-        if second.size < model.size:
+        if second.size + CONTEXT * second.count < model.size:
             model, order = second, 1
     size = min(int(model.size), len(data))
     packed = _deflated(data, size, level)

@@ -7,8 +7,7 @@ Nothing in either depends on when, where or in how many jobs it was made.
 import builtins
 import json
 import zlib
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from bams3.chunk.footer import MAGIC
 from bams3.dataset import layout
@@ -26,19 +25,20 @@ ZONE_LIMITS = (
 _SEAL = b'  "crc32": '
 
 
-@dataclass
 class Counts:
     """Numbers of records: `passed` and `failed` (QC) as `counts.FLAGSTAT` orders them; by reference id
     (−1: no position) [mapped, unmapped] as samtools idxstats counts them."""
 
-    passed: list[int]
-    failed: list[int]
-    by_reference: dict[int, list[int]] = field(default_factory=dict)
+    def __init__(self, passed: list[int], failed: list[int], by_reference: dict[int, list[int]]) -> None:
+        self.passed, self.failed, self.by_reference = passed, failed, by_reference
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Counts) and vars(self) == vars(other)
 
     @classmethod
     def zero(cls) -> "Counts":
         """Of no records."""
-        return cls([0] * 16, [0] * 16)
+        return cls([0] * 16, [0] * 16, {})
 
     def add(self, other: "Counts") -> None:
         """Count the records of `other` too."""
@@ -76,8 +76,7 @@ class Counts:
         return cls(document["passed"], document["failed"], by_reference)
 
 
-@dataclass
-class ChunkEntry:
+class ChunkEntry(NamedTuple):
     """What the index holds of a chunk: where it is, and the zone maps of its row groups.
 
     `row_groups` are [records, bytes, min_pos, max_pos, max_end, min_mapq, max_mapq, flags_any, flags_all, hot, cold];
@@ -134,8 +133,7 @@ class ChunkEntry:
             raise ValueError(f"{self.path}: parts that do not add up to its size")
 
 
-@dataclass
-class Manifest:
+class Manifest(NamedTuple):
     """`_metadata.json`. `header_id` is of the BAM header (see `header_id`)."""
 
     header_id: str
@@ -156,7 +154,7 @@ class Manifest:
 
     def to_bytes(self) -> builtins.bytes:
         """JSON, one key a line."""
-        document = {"format": FORMAT, "version": VERSION} | asdict(self) | {"counts": self.counts.to_json()}
+        document = {"format": FORMAT, "version": VERSION} | self._asdict() | {"counts": self.counts.to_json()}
         return sealed(document)
 
     @classmethod
@@ -233,7 +231,7 @@ def index_to_bytes(entries: list[ChunkEntry]) -> bytes:
     """The chunk index: zstd-compressed JSON, one chunk a line."""
     import zstandard
 
-    lines = ",\n".join(json.dumps(list(vars(entry).values()), separators=(",", ":")) for entry in entries)
+    lines = ",\n".join(json.dumps(entry, separators=(",", ":")) for entry in entries)
     return zstandard.ZstdCompressor(level=9).compress(f"[\n{lines}\n]\n".encode())
 
 

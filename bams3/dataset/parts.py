@@ -79,7 +79,7 @@ class Part:
             "windows": layout.runs(self.windows),
             "counts": self.counts.to_json(),
             "source_counts": sorted(self.source_counts.items()),
-            "chunks": [list(vars(chunk).values()) for chunk in self.chunks],
+            "chunks": self.chunks,
         }
         return sealed(document)
 

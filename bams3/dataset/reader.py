@@ -3,7 +3,6 @@
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from copy import copy
 from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -155,6 +154,8 @@ class DatasetReader:
 
         Every read is in exactly one batch: that of the window in which it starts.
         """
+        from copy import copy
+
         chosen = {window[:2] for window in self.windows(number, of)}
         part = copy(self)
         part.__dict__.pop("_by_reference", None)

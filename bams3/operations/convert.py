@@ -288,7 +288,7 @@ class _Conversion:
     def _write(self, reference_id: int, start: int, groups: Iterator[CompressedRowGroup]) -> ChunkEntry:
         path = self.plan.chunk_path(reference_id, start)
         end = start + self.plan.chunk_size if reference_id != UNPLACED else start
-        footer = Footer(self.plan.header_id, reference_id, start, end, self.plan.level)
+        footer = Footer.of_window(self.plan.header_id, reference_id, start, end, self.plan.level)
         with self.uploads.create(path) as file:
             size, footer_bytes, footer_crc32 = write_chunk(file, footer, groups, self.plan.references)
         zones = [group.zone() for group in footer.row_groups]

@@ -2,7 +2,6 @@
 
 import json
 from collections import Counter
-from dataclasses import asdict
 from typing import Any
 
 from bams3.chunk.reader import open_chunk
@@ -10,9 +9,12 @@ from bams3.chunk.reader import open_chunk
 
 def to_json(uri: Any) -> str:
     """The whole footer as JSON. Raises FormatError."""
-    document = asdict(open_chunk(uri).footer)
-    for group in document["row_groups"]:
-        group["streams"] = {name: entry._asdict() for name, entry in group["streams"].items()}
+    footer = open_chunk(uri).footer
+    groups = [
+        group._asdict() | {"streams": {name: entry._asdict() for name, entry in group.streams.items()}}
+        for group in footer.row_groups
+    ]
+    document = footer._asdict() | {"row_groups": groups}
     return json.dumps(document, indent=2) + "\n"
 
 

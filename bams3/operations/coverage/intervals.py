@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
 
 from bams3.errors import UsageError
 
 
-@dataclass(slots=True)
 class Intervals:
     """Intervals of one contig in order of their starts, 0-based half-open.
 
     ``starts`` and ``ends`` are ``array('q')``; ``names`` is empty, or holds a name (``b""``: none) for each.
     """
 
-    starts: array = field(default_factory=lambda: array("q"))
-    ends: array = field(default_factory=lambda: array("q"))
-    names: list[bytes] = field(default_factory=list)
+    __slots__ = ("ends", "names", "starts")
+
+    def __init__(
+        self, starts: Iterable[int] = (), ends: Iterable[int] = (), names: Iterable[bytes] = ()
+    ) -> None:
+        self.starts, self.ends, self.names = array("q", starts), array("q", ends), list(names)
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -31,9 +32,7 @@ class Intervals:
         """The same, sorted by start; intervals of one start keep their order."""
         order = sorted(range(len(self)), key=self.starts.__getitem__)
         return Intervals(
-            array("q", [self.starts[i] for i in order]),
-            array("q", [self.ends[i] for i in order]),
-            [self.names[i] for i in order],
+            (self.starts[i] for i in order), (self.ends[i] for i in order), (self.names[i] for i in order)
         )
 
 

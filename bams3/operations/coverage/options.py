@@ -1,29 +1,15 @@
 """What a coverage run is asked to do; the defaults and the argument forms are mosdepth's."""
 
-from __future__ import annotations
-
 import os
-from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any, NamedTuple
 
 from bams3.errors import UsageError
 
 UNBOUNDED = 2**63 - 1
 
 
-@dataclass(frozen=True, slots=True)
-class CoverageOptions:
-    """Which reads count, how, and which files are written.
-
-    ``by`` is a window size in bases (int, or a string of digits) or the path of a BED file. ``quantize``
-    holds the sorted bounds of the depth bins (see `parse_quantize`), ``thresholds`` the depths whose
-    covered bases are counted in every region. Fragment lengths are ``abs(TLEN)``, both bounds inclusive;
-    a negative maximum means no maximum. ``precision`` is the number of decimals
-    (None: ``MOSDEPTH_PRECISION``, or 2).
-
-    Raises `UsageError` where options contradict each other.
-    """
-
+class _Options(NamedTuple):
     by: int | str | None = None
     chrom: str | None = None
     exclude_flags: int = 1796
@@ -39,7 +25,28 @@ class CoverageOptions:
     thresholds: tuple[int, ...] = ()
     precision: int | None = None
 
-    def __post_init__(self) -> None:
+
+class CoverageOptions(_Options):
+    """Which reads count, how, and which files are written.
+
+    ``by`` is a window size in bases (int, or a string of digits) or the path of a BED file. ``quantize``
+    holds the sorted bounds of the depth bins (see `parse_quantize`), ``thresholds`` the depths whose
+    covered bases are counted in every region. Fragment lengths are ``abs(TLEN)``, both bounds inclusive;
+    a negative maximum means no maximum. ``precision`` is the number of decimals
+    (None: ``MOSDEPTH_PRECISION``, or 2).
+
+    Raises `UsageError` where options contradict each other.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, **options: Any) -> "CoverageOptions":
+        """Of the options that are given; the others have their defaults."""
+        self = super().__new__(cls, **options)
+        self._check()
+        return self
+
+    def _check(self) -> None:
         if self.fast_mode and self.fragment_mode:
             raise UsageError("--fast-mode and --fragment-mode exclude each other: give one of them")
         if 0 <= self.max_fragment < self.min_fragment:

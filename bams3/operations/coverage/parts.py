@@ -8,7 +8,6 @@ import json
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from typing import Any, BinaryIO, NamedTuple
 
 from bams3.dataset import layout
@@ -59,7 +58,7 @@ def _pieces(dataset: DatasetReader, windows: Iterable[Window]) -> Iterator[list[
 
 
 def _identity(dataset: DatasetReader, options: CoverageOptions, read_groups: Sequence[str]) -> dict[str, Any]:
-    chosen = {name: value for name, value in asdict(options).items() if name in DEPTH_OPTIONS}
+    chosen = {name: value for name, value in options._asdict().items() if name in DEPTH_OPTIONS}
     return {"dataset": dataset.manifest.header_id, "options": chosen | {"read_groups": sorted(read_groups)}}
 
 

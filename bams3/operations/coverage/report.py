@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from bams3.operations.coverage.measure import Histogram
 
 SUMMARY_HEADER = "chrom\tlength\tbases\tmean\tmin\tmax\n"
@@ -15,7 +13,6 @@ LEAST_SHOWN = 8e-5
 """Proportions below this have no line."""
 
 
-@dataclass(slots=True)
 class Totals:
     """Sums over contigs or regions. ``least`` None: no position yet.
 
@@ -23,10 +20,10 @@ class Totals:
     of 0; hence the default.
     """
 
-    positions: int = 0
-    bases: int = 0
-    least: int | None = 0
-    most: int = 0
+    __slots__ = ("bases", "least", "most", "positions")
+
+    def __init__(self, least: int | None = 0) -> None:
+        self.positions, self.bases, self.least, self.most = 0, 0, least, 0
 
     def add(self, positions: int, bases: int, least: int | None, most: int) -> None:
         """Add what `Depth.summary` returned."""

@@ -224,7 +224,7 @@ cdef class Tally:
         cdef unsigned int none_of = self.exclude_flags, one_of = self.include_flags
         cdef long long low = 1LL << 62, high = -1
         cdef int reference = self.reference_id
-        cdef int state, back, none
+        cdef int state, back, none, waits
         cdef bint good = True
         cdef Mate earlier, later
         cdef Py_ssize_t i
@@ -243,11 +243,10 @@ cdef class Tally:
                     continue
                 if flag[i] & (PROPER_PAIR | SUPPLEMENTARY) == PROPER_PAIR:
                     state = pending[root[i]]
-                    if end[i] > next_pos[i] and next_ref[i] == reference and (
-                            pos[i] < next_pos[i] or (pos[i] == next_pos[i] and state == 0)):
-                        pending[root[i]] = <int> i + 1
-                    elif state:
-                        pending[root[i]] = 0
+                    waits = (end[i] > next_pos[i]) & (next_ref[i] == reference) & (
+                        (pos[i] < next_pos[i]) | ((pos[i] == next_pos[i]) & (state == 0)))
+                    pending[root[i]] = (<int> i + 1) & -waits
+                    if state and not waits:
                         later = Mate(pos[i], end[i], cigars + start[i], count[i])
                         if state > 0:
                             state -= 1

@@ -7,17 +7,18 @@ import sys
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from bams3.errors import UsageError
-from bams3.operations.coverage.bed import levels_for
-from bams3.operations.coverage.bedfile import BedFile
 from bams3.operations.coverage.depth import Depth
 from bams3.operations.coverage.intervals import Intervals, read_bed, windows
 from bams3.operations.coverage.measure import Histogram, bases_covered, means, medians
 from bams3.operations.coverage.options import CoverageOptions, quantize_labels
 from bams3.operations.coverage.report import SUMMARY_HEADER, Totals, distribution
 from bams3.operations.coverage.tally import Tally
+
+if TYPE_CHECKING:
+    from bams3.operations.coverage.bedfile import BedFile
 
 DEEPEST_WINDOW = 999
 """Windows of a greater mean depth are counted as of this one in the regions' distribution."""
@@ -140,14 +141,15 @@ class _Run:
 
         longest = max((length for _, length in references), default=0)
         furthest = max((max(intervals.ends) for intervals in self.bed.values()), default=0)
-        levels = levels_for(max(longest, furthest))
 
         def bed_file(wanted: bool, name: str, header: bytes = b"") -> BedFile | None:
-            return (
-                BedFile(create(f".{name}.bed.gz"), create(f".{name}.bed.gz.csi"), levels, header)
-                if wanted
-                else None
-            )
+            if not wanted:
+                return None
+            from bams3.operations.coverage.bed import levels_for
+            from bams3.operations.coverage.bedfile import BedFile
+
+            levels = levels_for(max(longest, furthest))
+            return BedFile(create(f".{name}.bed.gz"), create(f".{name}.bed.gz.csi"), levels, header)
 
         columns = "".join(f"\t{threshold}X" for threshold in options.thresholds)
         self.per_base = bed_file(options.per_base, "per-base")
