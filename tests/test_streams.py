@@ -33,6 +33,14 @@ def skewed(length: int) -> bytes:
     return RNG.geometric(0.3, length).clip(0, 40).astype(np.uint8).tobytes()
 
 
+def followed(often: float) -> bytes:
+    """Symbols of which some are `often` followed by one of their own: the less often, the less order 1 gains."""
+    rng = np.random.default_rng(5)
+    data = rng.geometric(0.04, 26_000).clip(1, 120).astype(np.uint8)
+    data[1:] = np.where(rng.random(len(data) - 1) < often, (data[:-1] // 8 * 8 + 3) % 120, data[1:])
+    return data.tobytes()
+
+
 PHRASE = RNG.bytes(500)
 STREAMS = {
     "a few bytes": (b"abcabd", {"raw"}),
@@ -41,6 +49,8 @@ STREAMS = {
     "noise": (RNG.bytes(5000), {"raw"}),
     "skewed": (skewed(5000), {"rans0"}),
     "each after the other": (bytes(np.cumsum(RNG.integers(1, 3, 50_000)).astype(np.uint8) % 17), {"rans1"}),
+    "often after their own": (followed(0.6), {"rans1"}),
+    "too seldom for tables": (followed(0.3), {"rans0"}),
     "phrases": (PHRASE * 20, {"zstd"}),
     "long phrases": (PHRASE * 200, {"zstd"}),
     "small integers": (Integers(RNG.integers(0, 500, 3000).astype("<u4").tobytes(), 4), {"planes"}),
