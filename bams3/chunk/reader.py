@@ -220,15 +220,22 @@ class _Streams(dict[str, bytes]):
 
     def have(self, start: int, length: int) -> None:
         """Have these bytes of the chunk in one of the spans."""
-        if not any(span.has(start, length) for span in self.spans):
+        if self._holder(start, length) is None:
             self.spans.append(Span(self._chunk, start, length))
+
+    def _holder(self, start: int, length: int) -> Span | None:
+        for span in self.spans:
+            if span.has(start, length):
+                return span
+        return None
 
     def bytes_of(self, name: str, entry: StreamEntry) -> bytes:
         """The stored bytes of a stream. Raises FormatError where they are damaged, also when read once more."""
         _, start, length, _, crc32 = entry
-        if name in HOT:
+        held = self._holder(start, length)
+        if held is None and name in HOT:
             self.have(*self._hot)
-        held = next((span for span in self.spans if span.has(start, length)), None)
+            held = self._holder(start, length)
         stored = held.cut(start, length) if held else self._chunk.read(start, length)
         if streams.checksum(stored) != crc32:
             stored = self._chunk.read(start, length)
