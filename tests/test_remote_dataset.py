@@ -222,6 +222,23 @@ OPERATIONS: dict[str, tuple[list[str], list[str]]] = {
         ["count", REGION, "chr1:1-20K", "-q", "30"],
         ["query", "-c", "-q30", "{}", REGION, "chr1:1-20K"],
     ),
+    "flags": (["query", "-F1024", "chr1"], ["query", "-F1024", "{}", "chr1"]),
+    "a filter": (
+        ["query", "-r", "a", "-e", "mapq > 60", "."],
+        ["query", "-r", "a", "-e", "mapq > 60", "{}", "."],
+    ),
+    "count by a tag": (
+        ["count", "-e", "[NM] < 3", "chr1:1-600K", "chr2"],
+        ["query", "-c", "-e", "[NM] < 3", "{}", "chr1:1-600K", "chr2"],
+    ),
+    "count by many": (
+        ["count", "-r", "a", "-e", 'qname =~ "7" || seq =~ "^ACGT" && rnext == "="'],
+        ["query", "-c", "-r", "a", "-e", 'qname =~ "7" || seq =~ "^ACGT" && rnext == "="', "{}"],
+    ),
+    "count of each by tags": (
+        ["count", "-L", "x.bed", "-e", "[NM] < 3", "-r", "b"],
+        ["count", "--regions", "x.bed", "-e", "[NM] < 3", "-r", "b", "{}"],
+    ),
     "count of all": (["count"], ["query", "-c", "{}"]),
     "count of each": (["count", "-L", "x.bed"], ["count", "--regions", "x.bed", "{}"]),
     "coverage": (["coverage"], ["coverage", "-n", "{}", "-o", "out"]),

@@ -5,7 +5,15 @@ import sys
 from contextlib import nullcontext
 from typing import Any, Literal
 
-from bams3.cli.options import add_help, add_workers, flag_bits, fraction, parser, progress_bar
+from bams3.cli.options import (
+    add_filters,
+    add_help,
+    add_workers,
+    filter_of,
+    fraction,
+    parser,
+    progress_bar,
+)
 from bams3.errors import UsageError
 
 _QUERY_EXAMPLE = """\
@@ -42,7 +50,7 @@ def _query(argv: list[str]) -> int:
     options.add_argument(
         "-L", "--regions-file", metavar="BED", help="reads that overlap the intervals of a BED file"
     )
-    _add_filters(options)
+    add_filters(options)
     options.add_argument("-c", "--count", action="store_true", help="print only the number of reads")
     options.add_argument(
         "-O", "--output-fmt", choices=("sam", "bam", "ubam", "cram"), help="default: by FILE, else sam"
@@ -71,7 +79,7 @@ def _query(argv: list[str]) -> int:
         dataset = dataset.batch(*given.batch)
     workers = worker_count(given.workers)
     regions = _regions(dataset, given.regions, given.regions_file)
-    record_filter = _filter_of(given)
+    record_filter = filter_of(given)
     if given.count:
         print(query.count(dataset, regions, record_filter, workers))
         return 0
@@ -102,7 +110,7 @@ def _count(argv: list[str]) -> int:
         metavar="LIST",
         help="a file that names datasets, one a line; - is standard input",
     )
-    _add_filters(options)
+    add_filters(options)
     add_workers(options, "--parallel", "--workers")
     add_help(options)
     given = options.parse_args(argv)
@@ -120,7 +128,7 @@ def _count(argv: list[str]) -> int:
         raise UsageError("no dataset: give some, or --datasets with a file that names them")
     at_once = REMOTE_AT_ONCE if any(map(is_remote, names)) else 1
     datasets = list(in_order(lambda name: DatasetReader(name, soon=()), names, at_once))
-    record_filter = _filter_of(given)
+    record_filter = filter_of(given)
     columns = []
     with progress_bar("dataset", len(datasets)) as progress:
         while datasets:  # the index of only one is in memory
@@ -201,37 +209,6 @@ def _regions(dataset: Any, texts: list[str], bed: str | None) -> Any:
     if not texts:
         return intervals
     raise UsageError("give regions or -L, not both")
-
-
-def _add_filters(options: Any) -> None:
-    options.add_argument(
-        "-f", "--require-flags", type=flag_bits, default=0, metavar="FLAG", help="with all of these bits"
-    )
-    options.add_argument(
-        "-F", "--exclude-flags", type=flag_bits, default=0, metavar="FLAG", help="with none of these"
-    )
-    options.add_argument(
-        "-q", "--min-MQ", type=int, default=0, metavar="N", help="mapping quality of at least N"
-    )
-    options.add_argument("-r", "--read-group", metavar="ID", help="of this read group")
-    options.add_argument("-e", "--filter", "--expr", metavar="EXPR", help="samtools' filter expression")
-
-
-def _filter_of(given: Any) -> Any:
-    """The `RecordFilter` of the options of `_add_filters`."""
-    from bams3.operations.query import RecordFilter
-
-    return RecordFilter(
-        given.require_flags, given.exclude_flags, given.min_MQ, given.read_group, _expression(given.filter)
-    )
-
-
-def _expression(text: str | None) -> Any:
-    if text is None:
-        return None
-    from bams3.operations.filters import Expression
-
-    return Expression(text)
 
 
 def _format_of(path: str) -> Literal["sam", "bam", "cram"]:
