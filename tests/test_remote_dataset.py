@@ -25,6 +25,7 @@ from bams3.dataset.reader import DatasetReader
 from bams3.errors import Bams3Error, FormatError
 from bams3.operations import cost, query
 from bams3.operations.convert import convert
+from bams3.operations.verify import verify
 from bams3.storage import open_storage
 from bams3.storage.requests import totals
 
@@ -294,6 +295,32 @@ def test_what_is_fetched_ahead_is_bounded(remote: str, monkeypatch: pytest.Monke
     assert all(next(jobs) for _ in range(groups))
     with pytest.raises(FormatError, match="the chunk is missing"):
         next(jobs)
+
+
+def test_verifying_fetches_ahead(remote: str, faults: Faults) -> None:
+    """Chunks whole, by few requests, whose number does not depend on workers; each byte once."""
+    faults.latency = 0.1
+    dataset = DatasetReader(remote)
+    index = dataset.index
+    faults.arm("")
+    faults.most_at_once = 0
+    assert not list(verify(dataset, workers=1))
+    requests = [request for request in faults.disarm() if ".chunk" in request.path]
+    assert sum(request.received for request in requests) == sum(entry.size for entry in index)
+    assert faults.most_at_once >= len(requests) == len(index) > 3
+
+
+def test_verifying_goes_on_after_a_chunk_that_is_missing_or_damaged(remote: str) -> None:
+    storage, (first, second, *_) = open_storage(remote), DatasetReader(remote).index
+    data = bytearray(storage.get(first.path))
+    data[0] ^= 1
+    data[100] ^= 1
+    storage.put(first.path, bytes(data))
+    storage.delete(second.path)
+    problems = list(verify(DatasetReader(remote), workers=2))
+    assert [("magic" in line, "checksum" in line, "missing" in line) for line in problems] == [
+        (True, False, False), (False, True, False), (False, False, True),
+    ]  # fmt: skip
 
 
 def test_row_groups_go_when_they_are_done(local: Path) -> None:
