@@ -8,12 +8,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-import hostile
-import pysam
 import pytest
+from remote_datasets import asked, files
 from servers.faults import PASSING, Faults
 from servers.fixtures import s3_client
-from test_remote_dataset import FAULTS, asked, files
 
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import Bams3Error, DatasetError
@@ -21,16 +19,7 @@ from bams3.operations.convert import convert, merge
 from bams3.operations.verify import verify
 from bams3.storage import open_storage
 
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A BAM of four chunks of 256K."""
-    records = [hostile.good(0, pos) for pos in range(0, 600_000, 3000)] + [hostile.good(1, 5)]
-    path = tmp_path_factory.mktemp("small") / "in.bam"
-    path.write_bytes(hostile.bam(hostile.TEXT, hostile.CONTIGS, records))
-    pysam.index(str(path))
-    convert(path, path.with_suffix(".bams3"), chunk_size="256K")
-    return path
+FAULTS = (*(kind for kind in PASSING if kind != "stall"), "corrupt", "whole", "etag", "403", "501")
 
 
 def objects(uri: str) -> dict[str, bytes]:

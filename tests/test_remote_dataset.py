@@ -1,94 +1,29 @@
-"""Datasets in an object store: what they give, what is asked of the store for it, and what faults do to that."""
+"""Datasets in an object store: what they give, what is asked of the store for it."""
 
 import gc
-import os
-import random
 import subprocess
 import sys
 import time
 import weakref
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import hostile
-import pysam
 import pytest
 from conftest import need
-from servers.faults import PASSING, Faults, Request
+from remote_datasets import READS, REGION, asked, files, printed
+from servers.faults import Faults, Request
 
 import bams3
 from bams3.chunk.reader import Span
 from bams3.cli import main
-from bams3.dataset import ahead, cache
+from bams3.dataset import ahead
 from bams3.dataset.reader import DatasetReader
-from bams3.errors import Bams3Error, FormatError
+from bams3.errors import FormatError
 from bams3.operations import cost, query
-from bams3.operations.convert import convert
 from bams3.operations.verify import verify
 from bams3.storage import open_storage
-from bams3.storage.requests import totals
 
-READS = 30_000
-REGION = "chr1:300001-301000"
 EVERYTHING = query.RecordFilter()
-
-
-@pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """30,000 reads that do not compress well, on two contigs and on none, with an index."""
-    chance = random.Random(5)
-    places = [(0, round(i * 999_000 / READS)) for i in range(READS)] + [(1, i * 40) for i in range(100)]
-    records = [
-        hostile.record(
-            ref=ref, pos=pos, name=b"read%d" % chance.randrange(1 << 30), flag=chance.choice((0, 16, 1024)),
-            mapq=chance.choice((0, 60)), cigar=[(80, 0)], sequence=bytes(chance.choices(b"ACGT", k=80)),
-            quality=chance.randbytes(80).translate(bytes(i % 40 for i in range(256))),
-            tags=[hostile.tag("NM", "C", chance.randrange(9)), hostile.tag("RG", "Z", chance.choice((b"a", b"b")))],
-        )
-        for ref, pos in places
-    ]  # fmt: skip
-    records += [hostile.record(ref=-1, pos=-1, flag=4, sequence=b"A", quality=None)] * 3
-    path = tmp_path_factory.mktemp("source") / "in.bam"
-    path.write_bytes(hostile.bam(hostile.TEXT, hostile.CONTIGS, records))
-    pysam.index(str(path))
-    return path
-
-
-@pytest.fixture(scope="module")
-def local(source: Path) -> Path:
-    """The dataset on this machine's disk."""
-    convert(source, source.parent / "d.bams3", chunk_size="512K")
-    return source.parent / "d.bams3"
-
-
-@pytest.fixture
-def remote(local: Path, bucket: str) -> str:
-    """The same dataset in a new bucket."""
-    storage = open_storage(f"{bucket}/d.bams3")
-    for path in local.rglob("*"):
-        if path.is_file():
-            storage.put(str(path.relative_to(local)), path.read_bytes())
-    return f"{bucket}/d.bams3"
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-
-
-def asked(action: Callable[[], Any]) -> tuple[Any, int, int]:
-    """What an action gives, and the requests and received bytes that it took."""
-    before = totals()
-    result = action()
-    after = totals()
-    return result, after.requests - before.requests, after.received - before.received
-
-
-def printed(capfd: pytest.CaptureFixture[str], *arguments: object) -> str:
-    code = main([str(argument) for argument in arguments])
-    out, err = capfd.readouterr()
-    assert code == 0, err
-    return out
 
 
 COMMANDS = {
@@ -334,101 +269,3 @@ def test_row_groups_go_when_they_are_done(local: Path) -> None:
         assert gone() is None
     finally:
         gc.enable()
-
-
-# Faults
-
-
-def read_region(dataset: str) -> list[str]:
-    return [str(read) for read in bams3.open(dataset).fetch(region=REGION)]
-
-
-def read_coverage(dataset: str) -> Any:
-    return [bams3.open(dataset).coverage(name).tolist() for name in ("chr1", "chr2")]
-
-
-FAULTS = (*(kind for kind in PASSING if kind != "stall"), "corrupt", "whole", "etag", "403", "501")
-
-
-@pytest.mark.parametrize("kind", FAULTS)
-@pytest.mark.parametrize("read", [read_region, read_coverage])
-def test_each_fault_at_each_request_of_a_reader(
-    read: Callable[[str], Any], kind: str, local: Path, remote: str, faults: Faults
-) -> None:
-    expected = read(str(local))
-    for number in range(99):
-        faults.arm(kind, at=number)
-        error = None
-        try:
-            assert read(remote) == expected
-        except (Bams3Error, OSError) as raised:
-            error = raised
-        made = faults.times == 0
-        faults.disarm()
-        assert error is None or (kind not in (*PASSING, "corrupt") and "\n" not in str(error))
-        if not made:
-            assert number > 3
-            return
-    pytest.fail("endless requests")
-
-
-def test_damage_that_stays_is_refused(remote: str) -> None:
-    storage, dataset = open_storage(remote), DatasetReader(remote)
-    group = next(dataset.row_groups(0, 300_000, 300_001))
-    data = bytearray(storage.get(group.chunk.path))
-    data[group.cold[0] + 5] ^= 1
-    storage.put(group.chunk.path, bytes(data))
-    with pytest.raises(FormatError, match="damaged"):
-        read_region(remote)
-    assert len(read_coverage(remote)) == 2
-
-
-def test_a_chunk_of_another_dataset_is_refused(remote: str) -> None:
-    storage, (first, second, *_) = open_storage(remote), DatasetReader(remote).index
-    storage.put(first.path, storage.get(second.path))
-    with pytest.raises(FormatError, match="another dataset"):
-        read_region(remote)
-
-
-# The cache
-
-
-@pytest.fixture
-def cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bucket: str) -> Path:
-    monkeypatch.setenv(cache.CACHE, str(tmp_path / "cache"))
-    return tmp_path / "cache"
-
-
-def entries(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file())
-
-
-def test_header_and_index_are_read_once(remote: str, cached: Path) -> None:
-    def read() -> Any:
-        dataset = DatasetReader(remote)
-        return dataset.index, dataset.header
-
-    first, requests, _ = asked(read)
-    assert (requests, len(entries(cached))) == (3, 2)
-    assert asked(read)[:2] == (first, 1)
-    for path in entries(cached):
-        path.write_bytes(path.read_bytes()[:-1] + b"?")
-    assert asked(read)[:2] == (first, 3)
-    assert asked(read)[:2] == (first, 1)
-
-
-def test_the_cache_is_bounded(remote: str, cached: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    dataset = DatasetReader(remote)
-    _ = dataset.index, dataset.header
-    sizes = [path.stat().st_size for path in entries(cached)]
-    monkeypatch.setenv(cache.SIZE, str(sum(sizes) + 9))
-    for number in range(3):
-        cache.Cache(str(cached), f"s3://other/{number}").put(bytes([number]) * 9)
-        os.utime(entries(cached)[0])
-    assert sum(path.stat().st_size for path in entries(cached)) <= sum(sizes) + 9
-    monkeypatch.setenv(cache.SIZE, "0")
-    cache.Cache(str(cached), "s3://other/x").put(b"x")
-    assert cache.Cache(str(cached), "s3://other/x").get(1, 0x8CDC1683) is None
-    monkeypatch.setenv(cache.SIZE, "much")
-    with pytest.raises(Bams3Error, match="BAMS3_CACHE_BYTES=much"):
-        cache.Cache(str(cached), "s3://other/x").put(b"x")
