@@ -126,7 +126,7 @@ class Dataset:
 
     @property
     def uri(self) -> str:
-        """As it was given to `open`."""
+        """The path or URI that was given to `open`, without user, password and query."""
         return self._reader.uri
 
     @cached_property

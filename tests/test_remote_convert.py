@@ -13,6 +13,7 @@ from remote_datasets import asked, files
 from servers.faults import PASSING, Faults
 from servers.fixtures import s3_client
 
+from bams3.dataset import parts
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import Bams3Error, DatasetError
 from bams3.operations.convert import convert, merge
@@ -107,6 +108,30 @@ def test_two_that_commit(small: Path, bucket: str, monkeypatch: pytest.MonkeyPat
     with pytest.raises(DatasetError, match="another writer has completed it"):
         merge(target)
     assert objects(target) == files(small.with_suffix(".bams3"))
+
+
+def test_another_that_begins_anew(small: Path, bucket: str) -> None:
+    """What a slow writer wrote is not committed over what a new one, of another plan, has begun."""
+    target = f"{bucket}/d.bams3"
+    convert(small, target, chunk_size="256K", batch=(1, 1))
+    storage = open_storage(target)
+    plan = parts.read_plan(storage)
+    done = parts.read_parts(storage, plan)
+    storage.put(parts.PLAN, storage.get(parts.PLAN) + b" ")
+    with pytest.raises(DatasetError, match="another writer has begun it anew"):
+        parts.commit(storage, plan, done)
+    with pytest.raises(DatasetError):
+        DatasetReader(target)
+
+
+@pytest.mark.parametrize("profile", ["none", ""])
+def test_what_can_not_be_asked_for_leftovers_is_no_error(
+    small: Path, bucket: str, monkeypatch: pytest.MonkeyPatch, profile: str
+) -> None:
+    """Keys in the environment go before a profile, which need not be there; what lists uploads wants it."""
+    monkeypatch.setenv("AWS_PROFILE", profile)
+    convert(small, f"{bucket}/d.bams3", chunk_size="256K")
+    assert not list(verify(DatasetReader(f"{bucket}/d.bams3")))
 
 
 def test_a_killed_run_is_gone_on_with(small: Path, bucket: str, faults: Faults) -> None:

@@ -1,6 +1,8 @@
 """Datasets in an object store: what they give, what is asked of the store for it."""
 
 import gc
+import os
+import shutil
 import subprocess
 import sys
 import time
@@ -8,6 +10,7 @@ import weakref
 from pathlib import Path
 
 import hostile
+import pysam
 import pytest
 from conftest import need
 from remote_datasets import READS, REGION, asked, files, printed
@@ -199,6 +202,42 @@ def test_cost_is_what_the_log_shows(
     log = [line for line in lines if line[1].startswith(remote)]  # not what others fetched ahead and left
     assert int(told["requests"]) == len(log) == float(told["USD"])
     assert int(told["bytes"]) == sum(int(line[3]) for line in log)
+
+
+def test_a_log_that_can_not_be_written_is_told(
+    remote: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["query", "-c", "--log-requests", str(tmp_path), remote]) == 1
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line == f"bams3 query: {tmp_path}: Is a directory; requests can't be logged there"
+    os.environ.pop("BAMS3_LOG_REQUESTS")
+
+
+def test_nothing_is_written_to_a_uri_but_datasets(remote: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["query", "-o", f"{remote}.bam", remote, REGION]) == 1
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith(f"bams3 query: {remote}.bam: what is written is a file, or - for standard output;")
+
+
+def test_secrets_of_a_url_are_not_shown(
+    local: Path, web_server: tuple[str, Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    url, root = web_server
+    shutil.copytree(local, root / "d.bams3")
+    for path in (root, *root.rglob("*")):
+        path.chmod(0o755)
+    secret = url.replace("://", "://me:the-secret@") + "/d.bams3?signature=the-secret"
+    (tmp_path / "x.bed").write_text("chr1\t0\t600000\n")
+    for command in (
+        ["count", "--regions", tmp_path / "x.bed", secret],
+        ["chunks", secret],
+        ["to-bam", "--pg", secret, tmp_path / "out.bam", "chr2"],
+    ):
+        assert "the-secret" not in printed(capfd, *command)
+    assert b"CL:bams3 to-bam --pg http" in (text := pysam.view("-H", str(tmp_path / "out.bam")).encode())
+    assert b"the-secret" not in text
+    assert main(["stats", secret.replace("d.bams3", "no.bams3")]) == 1
+    assert "the-secret" not in capfd.readouterr().err
 
 
 def test_price() -> None:

@@ -119,7 +119,7 @@ def _count(argv: list[str]) -> int:
     from bams3.operations.query import count_each
     from bams3.operations.workers import in_order, worker_count
     from bams3.regions import bed_lines, regions_of_bed
-    from bams3.storage import is_remote
+    from bams3.storage import is_remote, open_storage
 
     workers = worker_count(given.workers)
     lines = list(bed_lines(given.regions))
@@ -140,8 +140,9 @@ def _count(argv: list[str]) -> int:
             columns.append(count_each(dataset, regions, record_filter, workers))
             if progress:
                 progress(1)
+    shown = [open_storage(name).root if is_remote(name) else name for name in names]
     named = any(line.name for line in lines)
-    print("#contig", "start", "end", *(["name"] if named else []), *names, sep="\t")
+    print("#contig", "start", "end", *(["name"] if named else []), *shown, sep="\t")
     for line, counts in zip(lines, zip(*columns, strict=True), strict=True):
         print(*line[:3], *([line.name or "."] if named else []), *counts, sep="\t")
     return 0
@@ -183,11 +184,12 @@ def _to_bam(argv: list[str]) -> int:
 
     keep_freed_memory()
     dataset = DatasetReader(given.dataset, soon=(INDEX, HEADER))
+    words = [dataset.uri if word == given.dataset else word for word in argv]  # without secrets
     with _progress(given.out) as progress:
         to_bam(
             dataset, given.out, _regions(dataset, given.regions, None), level=given.level,
             workers=worker_count(given.workers), progress=progress,
-            pg_line=program_line(dataset.header, ["bams3", "to-bam", *argv]) if given.pg else None,
+            pg_line=program_line(dataset.header, ["bams3", "to-bam", *words]) if given.pg else None,
         )  # fmt: skip
     return 0
 

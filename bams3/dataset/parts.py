@@ -136,12 +136,17 @@ def write_plan(storage: Storage, plan: Plan, header_text: bytes, *, join: bool) 
             raise DatasetError(
                 f"{storage.root}: another writer has begun it; wait for it, or use --resume if it has ended"
             ) from None
-        if not any(storage.get(PLAN) == document for _ in range(2)):  # once more: perhaps cut on its way
+        if not _is_plan(storage, document):
             raise DatasetError(
                 f"{storage.root}: begun from another file or with another chunk size or level; "
                 "use the same for all parts, or --overwrite"
             ) from None
     storage.put(layout.HEADER, header_text)  # whoever wrote the plan may have been stopped before this
+
+
+def _is_plan(storage: Storage, document: bytes) -> bool:
+    """Is a document the plan that is there? One that differs is read once more: perhaps it was cut on its way."""
+    return any(storage.get(PLAN) == document for _ in range(2))
 
 
 def _read(storage: Storage, path: str, parse: Callable[[bytes], Parsed]) -> Parsed:
@@ -210,6 +215,8 @@ def commit(storage: Storage, plan: Plan, parts: Sequence[Part]) -> Manifest:
         sum(chunk.size for chunk in chunks), plan.header_bytes, plan.header_crc32, len(index), zlib.crc32(index),
         counts, dict(ENCODINGS),
     )  # fmt: skip
+    if not _is_plan(storage, sealed(asdict(plan))):
+        raise DatasetError(f"{storage.root}: another writer has begun it anew meanwhile; wait for that one")
     for path in there:  # left by a run that was stopped
         storage.delete(path)
     storage.delete_incomplete()
