@@ -213,6 +213,31 @@ def test_a_log_that_can_not_be_written_is_told(
     os.environ.pop("BAMS3_LOG_REQUESTS")
 
 
+@pytest.mark.parametrize(
+    ("dataset", "setting", "message"),
+    [
+        (
+            "s3://no-such-bucket-here/d",
+            {},
+            "s3://no-such-bucket-here/d/_metadata.json: no such bucket (404 NoSuchBucket",
+        ),
+        ("{}/none", {}, "{}/none: not a bams3 dataset (no _metadata.json); give the directory"),
+        ("https://[x/d", {}, "https://: not a URL (Invalid IPv6 URL)"),
+        ("{}/d", {"AWS_CA_BUNDLE": "/none"}, "AWS_CA_BUNDLE=/none: No such file or directory; name a file"),
+        ("{}/d", {"BAMS3_TIMEOUT": "soon"}, "BAMS3_TIMEOUT=soon: give seconds, more than 0"),
+    ],
+)
+def test_what_can_not_be_opened_is_one_line(
+    dataset: str, setting: dict[str, str], message: str, bucket: str, monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    for name, value in setting.items():
+        monkeypatch.setenv(name, value)
+    assert main(["query", dataset.format(bucket)]) == 1
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith(f"bams3 query: {message.format(bucket)}")
+
+
 def test_nothing_is_written_to_a_uri_but_datasets(remote: str, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["query", "-o", f"{remote}.bam", remote, REGION]) == 1
     (line,) = capfd.readouterr().err.splitlines()

@@ -236,8 +236,13 @@ def _client(endpoint: str) -> Any:
         "user_agent": f"bams3/{__version__}",
     }
     if bundle := os.environ.get("AWS_CA_BUNDLE"):
-        with open(bundle, "rb") as file:
-            options["root_certificate"] = file.read()
+        try:
+            with open(bundle, "rb") as file:
+                options["root_certificate"] = file.read()
+        except OSError as error:
+            raise UsageError(
+                f"AWS_CA_BUNDLE={bundle}: {error.strerror}; name a file of certificates"
+            ) from None
     return options
 
 
