@@ -126,7 +126,7 @@ class Dataset:
 
     @property
     def uri(self) -> str:
-        """As it was given to `open`."""
+        """The path or URI that was given to `open`, without user, password and query."""
         return self._reader.uri
 
     @cached_property
@@ -322,7 +322,7 @@ class Chunk:
     def query(self, fields: str | Sequence[str] = DEFAULT_FIELDS) -> Table:
         """Columns of the records; `fields` as in `Dataset.query`, but a chunk knows of no library."""
         names = _fields(fields)
-        groups = (FilterColumns(group, self._header) for group in self._chunk.row_groups)
+        groups = (FilterColumns(group, lambda: self._header) for group in self._chunk.row_groups)
         return _table(({name: group[name] for name in names} for group in groups), names)
 
     def fetch(self) -> Iterator["pysam.AlignedSegment"]:

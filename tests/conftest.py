@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from remote_datasets import local, remote, small, source  # noqa: F401
 from servers.fixtures import bucket, faults, moto_url, s3_at, swift_bucket, swift_url, web_server  # noqa: F401
 
 settings.register_profile(

@@ -8,29 +8,19 @@ import time
 from pathlib import Path
 from typing import Any
 
-import hostile
-import pysam
 import pytest
+from remote_datasets import asked, files
 from servers.faults import PASSING, Faults
 from servers.fixtures import s3_client
-from test_remote_dataset import FAULTS, asked, files
 
+from bams3.dataset import parts
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import Bams3Error, DatasetError
 from bams3.operations.convert import convert, merge
 from bams3.operations.verify import verify
 from bams3.storage import open_storage
 
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A BAM of four chunks of 256K."""
-    records = [hostile.good(0, pos) for pos in range(0, 600_000, 3000)] + [hostile.good(1, 5)]
-    path = tmp_path_factory.mktemp("small") / "in.bam"
-    path.write_bytes(hostile.bam(hostile.TEXT, hostile.CONTIGS, records))
-    pysam.index(str(path))
-    convert(path, path.with_suffix(".bams3"), chunk_size="256K")
-    return path
+FAULTS = (*(kind for kind in PASSING if kind != "stall"), "corrupt", "whole", "etag", "403", "501")
 
 
 def objects(uri: str) -> dict[str, bytes]:
@@ -118,6 +108,30 @@ def test_two_that_commit(small: Path, bucket: str, monkeypatch: pytest.MonkeyPat
     with pytest.raises(DatasetError, match="another writer has completed it"):
         merge(target)
     assert objects(target) == files(small.with_suffix(".bams3"))
+
+
+def test_another_that_begins_anew(small: Path, bucket: str) -> None:
+    """What a slow writer wrote is not committed over what a new one, of another plan, has begun."""
+    target = f"{bucket}/d.bams3"
+    convert(small, target, chunk_size="256K", batch=(1, 1))
+    storage = open_storage(target)
+    plan = parts.read_plan(storage)
+    done = parts.read_parts(storage, plan)
+    storage.put(parts.PLAN, storage.get(parts.PLAN) + b" ")
+    with pytest.raises(DatasetError, match="another writer has begun it anew"):
+        parts.commit(storage, plan, done)
+    with pytest.raises(DatasetError):
+        DatasetReader(target)
+
+
+@pytest.mark.parametrize("profile", ["none", ""])
+def test_what_can_not_be_asked_for_leftovers_is_no_error(
+    small: Path, bucket: str, monkeypatch: pytest.MonkeyPatch, profile: str
+) -> None:
+    """Keys in the environment go before a profile, which need not be there; what lists uploads wants it."""
+    monkeypatch.setenv("AWS_PROFILE", profile)
+    convert(small, f"{bucket}/d.bams3", chunk_size="256K")
+    assert not list(verify(DatasetReader(f"{bucket}/d.bams3")))
 
 
 def test_a_killed_run_is_gone_on_with(small: Path, bucket: str, faults: Faults) -> None:

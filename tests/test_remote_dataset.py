@@ -1,93 +1,32 @@
-"""Datasets in an object store: what they give, what is asked of the store for it, and what faults do to that."""
+"""Datasets in an object store: what they give, what is asked of the store for it."""
 
 import gc
 import os
-import random
+import shutil
 import subprocess
 import sys
 import time
 import weakref
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import hostile
 import pysam
 import pytest
 from conftest import need
-from servers.faults import PASSING, Faults, Request
+from remote_datasets import READS, REGION, asked, files, printed
+from servers.faults import Faults, Request
 
 import bams3
 from bams3.chunk.reader import Span
 from bams3.cli import main
-from bams3.dataset import ahead, cache
+from bams3.dataset import ahead
 from bams3.dataset.reader import DatasetReader
-from bams3.errors import Bams3Error, FormatError
+from bams3.errors import FormatError
 from bams3.operations import cost, query
-from bams3.operations.convert import convert
+from bams3.operations.verify import verify
 from bams3.storage import open_storage
-from bams3.storage.requests import totals
 
-READS = 30_000
-REGION = "chr1:300001-301000"
 EVERYTHING = query.RecordFilter()
-
-
-@pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """30,000 reads that do not compress well, on two contigs and on none, with an index."""
-    chance = random.Random(5)
-    places = [(0, round(i * 999_000 / READS)) for i in range(READS)] + [(1, i * 40) for i in range(100)]
-    records = [
-        hostile.record(
-            ref=ref, pos=pos, name=b"read%d" % chance.randrange(1 << 30), flag=chance.choice((0, 16, 1024)),
-            mapq=chance.choice((0, 60)), cigar=[(80, 0)], sequence=bytes(chance.choices(b"ACGT", k=80)),
-            quality=chance.randbytes(80).translate(bytes(i % 40 for i in range(256))),
-            tags=[hostile.tag("NM", "C", chance.randrange(9)), hostile.tag("RG", "Z", chance.choice((b"a", b"b")))],
-        )
-        for ref, pos in places
-    ]  # fmt: skip
-    records += [hostile.record(ref=-1, pos=-1, flag=4, sequence=b"A", quality=None)] * 3
-    path = tmp_path_factory.mktemp("source") / "in.bam"
-    path.write_bytes(hostile.bam(hostile.TEXT, hostile.CONTIGS, records))
-    pysam.index(str(path))
-    return path
-
-
-@pytest.fixture(scope="module")
-def local(source: Path) -> Path:
-    """The dataset on this machine's disk."""
-    convert(source, source.parent / "d.bams3", chunk_size="512K")
-    return source.parent / "d.bams3"
-
-
-@pytest.fixture
-def remote(local: Path, bucket: str) -> str:
-    """The same dataset in a new bucket."""
-    storage = open_storage(f"{bucket}/d.bams3")
-    for path in local.rglob("*"):
-        if path.is_file():
-            storage.put(str(path.relative_to(local)), path.read_bytes())
-    return f"{bucket}/d.bams3"
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-
-
-def asked(action: Callable[[], Any]) -> tuple[Any, int, int]:
-    """What an action gives, and the requests and received bytes that it took."""
-    before = totals()
-    result = action()
-    after = totals()
-    return result, after.requests - before.requests, after.received - before.received
-
-
-def printed(capfd: pytest.CaptureFixture[str], *arguments: object) -> str:
-    code = main([str(argument) for argument in arguments])
-    out, err = capfd.readouterr()
-    assert code == 0, err
-    return out
 
 
 COMMANDS = {
@@ -222,6 +161,23 @@ OPERATIONS: dict[str, tuple[list[str], list[str]]] = {
         ["count", REGION, "chr1:1-20K", "-q", "30"],
         ["query", "-c", "-q30", "{}", REGION, "chr1:1-20K"],
     ),
+    "flags": (["query", "-F1024", "chr1"], ["query", "-F1024", "{}", "chr1"]),
+    "a filter": (
+        ["query", "-r", "a", "-e", "mapq > 60", "."],
+        ["query", "-r", "a", "-e", "mapq > 60", "{}", "."],
+    ),
+    "count by a tag": (
+        ["count", "-e", "[NM] < 3", "chr1:1-600K", "chr2"],
+        ["query", "-c", "-e", "[NM] < 3", "{}", "chr1:1-600K", "chr2"],
+    ),
+    "count by many": (
+        ["count", "-r", "a", "-e", 'qname =~ "7" || seq =~ "^ACGT" && rnext == "="'],
+        ["query", "-c", "-r", "a", "-e", 'qname =~ "7" || seq =~ "^ACGT" && rnext == "="', "{}"],
+    ),
+    "count of each by tags": (
+        ["count", "-L", "x.bed", "-e", "[NM] < 3", "-r", "b"],
+        ["count", "--regions", "x.bed", "-e", "[NM] < 3", "-r", "b", "{}"],
+    ),
     "count of all": (["count"], ["query", "-c", "{}"]),
     "count of each": (["count", "-L", "x.bed"], ["count", "--regions", "x.bed", "{}"]),
     "coverage": (["coverage"], ["coverage", "-n", "{}", "-o", "out"]),
@@ -246,6 +202,67 @@ def test_cost_is_what_the_log_shows(
     log = [line for line in lines if line[1].startswith(remote)]  # not what others fetched ahead and left
     assert int(told["requests"]) == len(log) == float(told["USD"])
     assert int(told["bytes"]) == sum(int(line[3]) for line in log)
+
+
+def test_a_log_that_can_not_be_written_is_told(
+    remote: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["query", "-c", "--log-requests", str(tmp_path), remote]) == 1
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line == f"bams3 query: {tmp_path}: Is a directory; requests can't be logged there"
+    os.environ.pop("BAMS3_LOG_REQUESTS")
+
+
+@pytest.mark.parametrize(
+    ("dataset", "setting", "message"),
+    [
+        (
+            "s3://no-such-bucket-here/d",
+            {},
+            "s3://no-such-bucket-here/d/_metadata.json: no such bucket (404 NoSuchBucket",
+        ),
+        ("{}/none", {}, "{}/none: not a bams3 dataset (no _metadata.json); give the directory"),
+        ("https://[x/d", {}, "https://: not a URL (Invalid IPv6 URL)"),
+        ("{}/d", {"AWS_CA_BUNDLE": "/none"}, "AWS_CA_BUNDLE=/none: No such file or directory; name a file"),
+        ("{}/d", {"BAMS3_TIMEOUT": "soon"}, "BAMS3_TIMEOUT=soon: give seconds, more than 0"),
+    ],
+)
+def test_what_can_not_be_opened_is_one_line(
+    dataset: str, setting: dict[str, str], message: str, bucket: str, monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    for name, value in setting.items():
+        monkeypatch.setenv(name, value)
+    assert main(["query", dataset.format(bucket)]) == 1
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith(f"bams3 query: {message.format(bucket)}")
+
+
+def test_nothing_is_written_to_a_uri_but_datasets(remote: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["query", "-o", f"{remote}.bam", remote, REGION]) == 1
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith(f"bams3 query: {remote}.bam: what is written is a file, or - for standard output;")
+
+
+def test_secrets_of_a_url_are_not_shown(
+    local: Path, web_server: tuple[str, Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    url, root = web_server
+    shutil.copytree(local, root / "d.bams3")
+    for path in (root, *root.rglob("*")):
+        path.chmod(0o755)
+    secret = url.replace("://", "://me:the-secret@") + "/d.bams3?signature=the-secret"
+    (tmp_path / "x.bed").write_text("chr1\t0\t600000\n")
+    for command in (
+        ["count", "--regions", tmp_path / "x.bed", secret],
+        ["chunks", secret],
+        ["to-bam", "--pg", secret, tmp_path / "out.bam", "chr2"],
+    ):
+        assert "the-secret" not in printed(capfd, *command)
+    assert b"CL:bams3 to-bam --pg http" in (text := pysam.view("-H", str(tmp_path / "out.bam")).encode())
+    assert b"the-secret" not in text
+    assert main(["stats", secret.replace("d.bams3", "no.bams3")]) == 1
+    assert "the-secret" not in capfd.readouterr().err
 
 
 def test_price() -> None:
@@ -279,6 +296,32 @@ def test_what_is_fetched_ahead_is_bounded(remote: str, monkeypatch: pytest.Monke
         next(jobs)
 
 
+def test_verifying_fetches_ahead(remote: str, faults: Faults) -> None:
+    """Chunks whole, by few requests, whose number does not depend on workers; each byte once."""
+    faults.latency = 0.1
+    dataset = DatasetReader(remote)
+    index = dataset.index
+    faults.arm("")
+    faults.most_at_once = 0
+    assert not list(verify(dataset, workers=1))
+    requests = [request for request in faults.disarm() if ".chunk" in request.path]
+    assert sum(request.received for request in requests) == sum(entry.size for entry in index)
+    assert faults.most_at_once >= len(requests) == len(index) > 3
+
+
+def test_verifying_goes_on_after_a_chunk_that_is_missing_or_damaged(remote: str) -> None:
+    storage, (first, second, *_) = open_storage(remote), DatasetReader(remote).index
+    data = bytearray(storage.get(first.path))
+    data[0] ^= 1
+    data[100] ^= 1
+    storage.put(first.path, bytes(data))
+    storage.delete(second.path)
+    problems = list(verify(DatasetReader(remote), workers=2))
+    assert [("magic" in line, "checksum" in line, "missing" in line) for line in problems] == [
+        (True, False, False), (False, True, False), (False, False, True),
+    ]  # fmt: skip
+
+
 def test_row_groups_go_when_they_are_done(local: Path) -> None:
     """Without waiting for the garbage collector: they hold the memory of a reader."""
     group = next(DatasetReader(local).row_groups(0, 0, 1000))
@@ -290,101 +333,3 @@ def test_row_groups_go_when_they_are_done(local: Path) -> None:
         assert gone() is None
     finally:
         gc.enable()
-
-
-# Faults
-
-
-def read_region(dataset: str) -> list[str]:
-    return [str(read) for read in bams3.open(dataset).fetch(region=REGION)]
-
-
-def read_coverage(dataset: str) -> Any:
-    return [bams3.open(dataset).coverage(name).tolist() for name in ("chr1", "chr2")]
-
-
-FAULTS = (*(kind for kind in PASSING if kind != "stall"), "corrupt", "whole", "etag", "403", "501")
-
-
-@pytest.mark.parametrize("kind", FAULTS)
-@pytest.mark.parametrize("read", [read_region, read_coverage])
-def test_each_fault_at_each_request_of_a_reader(
-    read: Callable[[str], Any], kind: str, local: Path, remote: str, faults: Faults
-) -> None:
-    expected = read(str(local))
-    for number in range(99):
-        faults.arm(kind, at=number)
-        error = None
-        try:
-            assert read(remote) == expected
-        except (Bams3Error, OSError) as raised:
-            error = raised
-        made = faults.times == 0
-        faults.disarm()
-        assert error is None or (kind not in (*PASSING, "corrupt") and "\n" not in str(error))
-        if not made:
-            assert number > 3
-            return
-    pytest.fail("endless requests")
-
-
-def test_damage_that_stays_is_refused(remote: str) -> None:
-    storage, dataset = open_storage(remote), DatasetReader(remote)
-    group = next(dataset.row_groups(0, 300_000, 300_001))
-    data = bytearray(storage.get(group.chunk.path))
-    data[group.cold[0] + 5] ^= 1
-    storage.put(group.chunk.path, bytes(data))
-    with pytest.raises(FormatError, match="damaged"):
-        read_region(remote)
-    assert len(read_coverage(remote)) == 2
-
-
-def test_a_chunk_of_another_dataset_is_refused(remote: str) -> None:
-    storage, (first, second, *_) = open_storage(remote), DatasetReader(remote).index
-    storage.put(first.path, storage.get(second.path))
-    with pytest.raises(FormatError, match="another dataset"):
-        read_region(remote)
-
-
-# The cache
-
-
-@pytest.fixture
-def cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bucket: str) -> Path:
-    monkeypatch.setenv(cache.CACHE, str(tmp_path / "cache"))
-    return tmp_path / "cache"
-
-
-def entries(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file())
-
-
-def test_header_and_index_are_read_once(remote: str, cached: Path) -> None:
-    def read() -> Any:
-        dataset = DatasetReader(remote)
-        return dataset.index, dataset.header
-
-    first, requests, _ = asked(read)
-    assert (requests, len(entries(cached))) == (3, 2)
-    assert asked(read)[:2] == (first, 1)
-    for path in entries(cached):
-        path.write_bytes(path.read_bytes()[:-1] + b"?")
-    assert asked(read)[:2] == (first, 3)
-    assert asked(read)[:2] == (first, 1)
-
-
-def test_the_cache_is_bounded(remote: str, cached: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    dataset = DatasetReader(remote)
-    _ = dataset.index, dataset.header
-    sizes = [path.stat().st_size for path in entries(cached)]
-    monkeypatch.setenv(cache.SIZE, str(sum(sizes) + 9))
-    for number in range(3):
-        cache.Cache(str(cached), f"s3://other/{number}").put(bytes([number]) * 9)
-        os.utime(entries(cached)[0])
-    assert sum(path.stat().st_size for path in entries(cached)) <= sum(sizes) + 9
-    monkeypatch.setenv(cache.SIZE, "0")
-    cache.Cache(str(cached), "s3://other/x").put(b"x")
-    assert cache.Cache(str(cached), "s3://other/x").get(1, 0x8CDC1683) is None
-    monkeypatch.setenv(cache.SIZE, "much")
-    with pytest.raises(Bams3Error, match="BAMS3_CACHE_BYTES=much"):
-        cache.Cache(str(cached), "s3://other/x").put(b"x")

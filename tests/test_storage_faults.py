@@ -1,6 +1,7 @@
 """Every fault that a store or a network can make, at every request of everything a storage does."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -152,6 +153,15 @@ def test_bucket_of_another_region(storage: Storage, faults: Faults) -> None:
     assert "/us-east-1/s3/" in first.headers["authorization"]
     assert (question.method, "authorization" in question.headers) == ("HEAD", False)
     assert "/eu-west-1/s3/" in again.headers["authorization"]
+
+
+def test_all_requests_that_are_under_way_move_to_another_region(storage: Storage, faults: Faults) -> None:
+    fresh = open_storage(f"{storage.root}/data")
+    faults.latency = 0.2
+    faults.arm("moved", times=4)  # three requests, and the question of one of them
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(fresh.get, ["1", "2", "1"])) == [TEXT] * 3
+    assert len([request for request in faults.disarm() if request.method == "HEAD"]) == 1
 
 
 def test_bounded_requests_only(storage: Storage, faults: Faults) -> None:

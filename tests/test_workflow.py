@@ -78,10 +78,12 @@ def snakemake(
     return subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True)
 
 
-def run(directory: Path, environment: dict[str, str], config: dict[str, Any], *arguments: str) -> None:
+def run(directory: Path, environment: dict[str, str], config: dict[str, Any], *arguments: str) -> str:
+    """Run the workflow on the profile `local`; what it printed."""
     profile = ("--profile", str(ROOT / "profiles" / "local"))
     done = snakemake(directory, environment, config, *profile, *arguments)
     assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
 
 
 def planned(

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from bams3.cli.options import add_help, flag_bits, parser
+from bams3.cli.options import add_filters, add_help, filter_of, parser
 from bams3.errors import UsageError
 
 _EXAMPLE = """\
@@ -10,7 +10,8 @@ _EXAMPLE = """\
   bams3 cost NA12878.bams3 count -L exons.bed -q 30
   bams3 cost --per-gb 0 NA12878.bams3 coverage   # within the region of the store
 count REGION… is query -c, count -L BED is count --regions BED.
-output: requests, bytes received, US dollars; nothing is read but manifest and index"""
+output: requests, bytes received, US dollars
+read are manifest and index, and for count -r and -e the footers of chunks"""
 
 
 def run(command: str, argv: list[str]) -> int:
@@ -24,11 +25,7 @@ def run(command: str, argv: list[str]) -> int:
         "regions", metavar="REGION", nargs="*", help="of coverage: contigs; default: everything"
     )
     options.add_argument("-L", "--regions-file", metavar="BED", help="regions of a BED file")
-    options.add_argument(
-        "-f", "--require-flags", type=flag_bits, default=0, metavar="FLAG", help="as in bams3 query"
-    )
-    options.add_argument("-F", "--exclude-flags", type=flag_bits, default=0, metavar="FLAG", help="the same")
-    options.add_argument("-q", "--min-MQ", type=int, default=0, metavar="N", help="the same")
+    add_filters(options)
     options.add_argument(
         "--per-million-requests", type=float, default=cost.PER_MILLION_REQUESTS, metavar="USD",
         help="price of a million requests (default %(default)s)",
@@ -51,7 +48,6 @@ def run(command: str, argv: list[str]) -> int:
 def _cost(given: Any) -> Any:
     from bams3.dataset.reader import DatasetReader
     from bams3.operations.cost import count_cost, count_each_cost, coverage_cost, query_cost
-    from bams3.operations.query import RecordFilter
     from bams3.regions import parse_regions, read_bed
 
     if given.regions and given.regions_file:
@@ -62,7 +58,7 @@ def _cost(given: Any) -> Any:
         if given.regions_file or not ids.keys() >= set(given.regions):
             raise UsageError("of coverage give whole contigs of the dataset, or none for all")
         return coverage_cost(dataset, [ids[name] for name in given.regions] or ids.values())
-    record_filter = RecordFilter(given.require_flags, given.exclude_flags, given.min_MQ)
+    record_filter = filter_of(given)
     intervals = read_bed(given.regions_file, dataset.references) if given.regions_file else None
     regions = parse_regions(given.regions, dataset.references) if given.regions else intervals
     if given.operation == "query":

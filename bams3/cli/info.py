@@ -104,6 +104,6 @@ def _verify(argv: list[str]) -> int:
             problems += 1
     if not problems:
         print(
-            f"{given.dataset}: {dataset.manifest.records} records in {dataset.manifest.chunks} chunks, all well"
+            f"{dataset.uri}: {dataset.manifest.records} records in {dataset.manifest.chunks} chunks, all well"
         )
     return 1 if problems else 0

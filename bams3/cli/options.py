@@ -82,6 +82,38 @@ def add_workers(arguments: argparse.ArgumentParser, *names: str) -> None:
     )
 
 
+def add_filters(arguments: argparse.ArgumentParser) -> None:
+    """The options that choose reads, as in samtools view; `filter_of` reads them."""
+    arguments.add_argument(
+        "-f", "--require-flags", type=flag_bits, default=0, metavar="FLAG", help="with all of these bits"
+    )
+    arguments.add_argument(
+        "-F", "--exclude-flags", type=flag_bits, default=0, metavar="FLAG", help="with none of these"
+    )
+    arguments.add_argument(
+        "-q", "--min-MQ", type=int, default=0, metavar="N", help="mapping quality of at least N"
+    )
+    arguments.add_argument("-r", "--read-group", metavar="ID", help="of this read group")
+    arguments.add_argument("-e", "--filter", "--expr", metavar="EXPR", help="samtools' filter expression")
+
+
+def filter_of(given: Any) -> Any:
+    """The `RecordFilter` of the options of `add_filters`."""
+    from bams3.operations.query import RecordFilter
+
+    return RecordFilter(
+        given.require_flags, given.exclude_flags, given.min_MQ, given.read_group, _expression(given.filter)
+    )
+
+
+def _expression(text: str | None) -> Any:
+    if text is None:
+        return None
+    from bams3.operations.filters import Expression
+
+    return Expression(text)
+
+
 def flag_bits(text: str) -> int:
     """FLAG bits as samtools reads them: a number (decimal, 0x, 0 for octal), or names: `UNMAP,DUP`."""
     try:

@@ -5,7 +5,15 @@ import sys
 from contextlib import nullcontext
 from typing import Any, Literal
 
-from bams3.cli.options import add_help, add_workers, flag_bits, fraction, parser, progress_bar
+from bams3.cli.options import (
+    add_filters,
+    add_help,
+    add_workers,
+    filter_of,
+    fraction,
+    parser,
+    progress_bar,
+)
 from bams3.errors import UsageError
 
 _QUERY_EXAMPLE = """\
@@ -42,7 +50,7 @@ def _query(argv: list[str]) -> int:
     options.add_argument(
         "-L", "--regions-file", metavar="BED", help="reads that overlap the intervals of a BED file"
     )
-    _add_filters(options)
+    add_filters(options)
     options.add_argument("-c", "--count", action="store_true", help="print only the number of reads")
     options.add_argument(
         "-O", "--output-fmt", choices=("sam", "bam", "ubam", "cram"), help="default: by FILE, else sam"
@@ -71,7 +79,7 @@ def _query(argv: list[str]) -> int:
         dataset = dataset.batch(*given.batch)
     workers = worker_count(given.workers)
     regions = _regions(dataset, given.regions, given.regions_file)
-    record_filter = _filter_of(given)
+    record_filter = filter_of(given)
     if given.count:
         print(query.count(dataset, regions, record_filter, workers))
         return 0
@@ -102,7 +110,7 @@ def _count(argv: list[str]) -> int:
         metavar="LIST",
         help="a file that names datasets, one a line; - is standard input",
     )
-    _add_filters(options)
+    add_filters(options)
     add_workers(options, "--parallel", "--workers")
     add_help(options)
     given = options.parse_args(argv)
@@ -111,7 +119,7 @@ def _count(argv: list[str]) -> int:
     from bams3.operations.query import count_each
     from bams3.operations.workers import in_order, worker_count
     from bams3.regions import bed_lines, regions_of_bed
-    from bams3.storage import is_remote
+    from bams3.storage import is_remote, open_storage
 
     workers = worker_count(given.workers)
     lines = list(bed_lines(given.regions))
@@ -120,7 +128,7 @@ def _count(argv: list[str]) -> int:
         raise UsageError("no dataset: give some, or --datasets with a file that names them")
     at_once = REMOTE_AT_ONCE if any(map(is_remote, names)) else 1
     datasets = list(in_order(lambda name: DatasetReader(name, soon=()), names, at_once))
-    record_filter = _filter_of(given)
+    record_filter = filter_of(given)
     columns = []
     with progress_bar("dataset", len(datasets)) as progress:
         while datasets:  # the index of only one is in memory
@@ -132,8 +140,9 @@ def _count(argv: list[str]) -> int:
             columns.append(count_each(dataset, regions, record_filter, workers))
             if progress:
                 progress(1)
+    shown = [open_storage(name).root if is_remote(name) else name for name in names]
     named = any(line.name for line in lines)
-    print("#contig", "start", "end", *(["name"] if named else []), *names, sep="\t")
+    print("#contig", "start", "end", *(["name"] if named else []), *shown, sep="\t")
     for line, counts in zip(lines, zip(*columns, strict=True), strict=True):
         print(*line[:3], *([line.name or "."] if named else []), *counts, sep="\t")
     return 0
@@ -175,11 +184,12 @@ def _to_bam(argv: list[str]) -> int:
 
     keep_freed_memory()
     dataset = DatasetReader(given.dataset, soon=(INDEX, HEADER))
+    words = [dataset.uri if word == given.dataset else word for word in argv]  # without secrets
     with _progress(given.out) as progress:
         to_bam(
             dataset, given.out, _regions(dataset, given.regions, None), level=given.level,
             workers=worker_count(given.workers), progress=progress,
-            pg_line=program_line(dataset.header, ["bams3", "to-bam", *argv]) if given.pg else None,
+            pg_line=program_line(dataset.header, ["bams3", "to-bam", *words]) if given.pg else None,
         )  # fmt: skip
     return 0
 
@@ -201,37 +211,6 @@ def _regions(dataset: Any, texts: list[str], bed: str | None) -> Any:
     if not texts:
         return intervals
     raise UsageError("give regions or -L, not both")
-
-
-def _add_filters(options: Any) -> None:
-    options.add_argument(
-        "-f", "--require-flags", type=flag_bits, default=0, metavar="FLAG", help="with all of these bits"
-    )
-    options.add_argument(
-        "-F", "--exclude-flags", type=flag_bits, default=0, metavar="FLAG", help="with none of these"
-    )
-    options.add_argument(
-        "-q", "--min-MQ", type=int, default=0, metavar="N", help="mapping quality of at least N"
-    )
-    options.add_argument("-r", "--read-group", metavar="ID", help="of this read group")
-    options.add_argument("-e", "--filter", "--expr", metavar="EXPR", help="samtools' filter expression")
-
-
-def _filter_of(given: Any) -> Any:
-    """The `RecordFilter` of the options of `_add_filters`."""
-    from bams3.operations.query import RecordFilter
-
-    return RecordFilter(
-        given.require_flags, given.exclude_flags, given.min_MQ, given.read_group, _expression(given.filter)
-    )
-
-
-def _expression(text: str | None) -> Any:
-    if text is None:
-        return None
-    from bams3.operations.filters import Expression
-
-    return Expression(text)
 
 
 def _format_of(path: str) -> Literal["sam", "bam", "cram"]:

@@ -6,10 +6,10 @@ checks that the parts make a whole, and writes index and manifest: from then on 
 
 import json
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeVar
 
 from bams3.codec import ENCODINGS
 from bams3.dataset import layout
@@ -30,6 +30,8 @@ from bams3.errors import DatasetError
 from bams3.storage import Storage
 
 PLAN = f"{layout.PARTS}/plan.json"
+
+Parsed = TypeVar("Parsed")
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,7 @@ def write_plan(storage: Storage, plan: Plan, header_text: bytes, *, join: bool) 
             raise DatasetError(
                 f"{storage.root}: another writer has begun it; wait for it, or use --resume if it has ended"
             ) from None
-        if storage.get(PLAN) != document:
+        if not _is_plan(storage, document):
             raise DatasetError(
                 f"{storage.root}: begun from another file or with another chunk size or level; "
                 "use the same for all parts, or --overwrite"
@@ -142,29 +144,47 @@ def write_plan(storage: Storage, plan: Plan, header_text: bytes, *, join: bool) 
     storage.put(layout.HEADER, header_text)  # whoever wrote the plan may have been stopped before this
 
 
+def _is_plan(storage: Storage, document: bytes) -> bool:
+    """Is a document the plan that is there? One that differs is read once more: perhaps it was cut on its way."""
+    return any(storage.get(PLAN) == document for _ in range(2))
+
+
+def _read(storage: Storage, path: str, parse: Callable[[bytes], Parsed]) -> Parsed:
+    """What an object holds. One that is damaged is read once more: perhaps it was so on its way."""
+    try:
+        return parse(storage.get(path))
+    except DatasetError:
+        return parse(storage.get(path))
+
+
 def read_plan(storage: Storage) -> Plan:
     """The plan of a dataset in the making. Raises DatasetError if there is none."""
     try:
-        data = storage.get(PLAN)
+        return _read(storage, PLAN, lambda data: _parse_plan(data, storage.root))
+    except FileNotFoundError:
+        raise DatasetError(
+            f"{storage.root}: no parts to merge; run bams3 convert --batch or --window first"
+        ) from None
+
+
+def _parse_plan(data: bytes, root: str) -> Plan:
+    try:
         document = json.loads(data)
         check_seal(document, data)
         plan = Plan(**document)
         check_grid(plan.references, plan.chunk_size)
         return plan
-    except FileNotFoundError:
-        raise DatasetError(
-            f"{storage.root}: no parts to merge; run bams3 convert --batch or --window first"
-        ) from None
     except (ValueError, TypeError) as error:
-        raise DatasetError(
-            f"{storage.root}/{PLAN}: damaged ({error}); convert again with --overwrite"
-        ) from error
+        raise DatasetError(f"{root}/{PLAN}: damaged ({error}); convert again with --overwrite") from error
 
 
 def read_parts(storage: Storage, plan: Plan) -> list[Part]:
     """All parts that are there."""
-    paths = [path for path in storage.list(layout.PARTS) if path != PLAN]
-    return [Part.from_bytes(storage.get(path), plan, f"{storage.root}/{path}") for path in paths]
+
+    def part(path: str) -> Part:
+        return _read(storage, path, lambda data: Part.from_bytes(data, plan, f"{storage.root}/{path}"))
+
+    return [part(path) for path in storage.list(layout.PARTS) if path != PLAN]
 
 
 def commit(storage: Storage, plan: Plan, parts: Sequence[Part]) -> Manifest:
@@ -195,6 +215,8 @@ def commit(storage: Storage, plan: Plan, parts: Sequence[Part]) -> Manifest:
         sum(chunk.size for chunk in chunks), plan.header_bytes, plan.header_crc32, len(index), zlib.crc32(index),
         counts, dict(ENCODINGS),
     )  # fmt: skip
+    if not _is_plan(storage, sealed(asdict(plan))):
+        raise DatasetError(f"{storage.root}: another writer has begun it anew meanwhile; wait for that one")
     for path in there:  # left by a run that was stopped
         storage.delete(path)
     storage.delete_incomplete()

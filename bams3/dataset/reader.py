@@ -22,16 +22,18 @@ if TYPE_CHECKING:
 
 
 class DatasetReader:
-    """A committed dataset. `uri` as it was given; `manifest`, and its length; `remote`: is it in an object store?"""
+    """A committed dataset. `uri`, to be shown: without secrets; `manifest`, and its length; `remote`: in an object
+    store?"""
 
     def __init__(self, uri: Any, *, soon: Sequence[str] = (layout.INDEX,)) -> None:
         """Reads the manifest only; of a remote dataset what is needed `soon` (INDEX, HEADER) at the same time.
 
         Raises DatasetError if there is no dataset, FormatError if it is damaged.
         """
-        self.uri = str(uri).rstrip("/")
-        self.storage = open_storage(self.uri)
-        self.remote = is_remote(self.uri)
+        given = str(uri).rstrip("/")
+        self.storage = open_storage(given)
+        self.remote = is_remote(given)
+        self.uri = self.storage.root if self.remote else given
         self._cache: Cache | None = None
         self._early: dict[str, Future[bytes]] = {}
         if self.remote:
@@ -96,7 +98,7 @@ class DatasetReader:
                     f"an incomplete dataset (no {layout.METADATA}); "
                     "finish it with bams3 convert --resume, or bams3 merge"
                 )
-        except NotADirectoryError:
+        except OSError:  # that there is none is enough to be told
             pass
         return f"not a bams3 dataset (no {layout.METADATA}); give the directory that bams3 convert wrote"
 

@@ -110,6 +110,16 @@ def merge(dataset: Any) -> Manifest:
     return parts.commit(storage, plan, parts.read_parts(storage, plan))
 
 
+def reopen(dataset: Any) -> None:
+    """Take back the commit of a dataset, if there is one, and its parts: all windows are to be converted again.
+
+    Its chunks stay, for `resume`.
+    """
+    storage = open_storage(str(dataset))
+    storage.delete(layout.METADATA)
+    storage.delete_all(layout.PARTS)
+
+
 def _part_name(
     plan: parts.Plan, batch: tuple[int, int] | None, windows: Sequence[Window] | None
 ) -> str | None:

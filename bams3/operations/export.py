@@ -13,8 +13,10 @@ from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
+from bams3.errors import UsageError
 from bams3.operations.query import RecordFilter, query
 from bams3.operations.workers import Workers, in_order, watched
+from bams3.storage import is_remote
 
 if TYPE_CHECKING:
     from bams3.dataset.reader import DatasetReader as Dataset
@@ -105,6 +107,10 @@ def opened(out: str | BinaryIO) -> Iterator[BinaryIO]:
     """
     if not isinstance(out, str):
         yield out
+    elif is_remote(out):
+        raise UsageError(
+            f"{out}: what is written is a file, or - for standard output; copy it there, or pipe it"
+        )
     elif out == "-":
         with _stdout() as file:
             yield file

@@ -19,10 +19,10 @@ Item = TypeVar("Item")
 class FilterColumns(Mapping[str, Any]):
     """The fields of a row group as `Expression.evaluate` wants them, each decoded when first asked for.
 
-    Raises UsageError for an unknown field.
+    `header` is called for the HEADER_FIELDS only. Raises UsageError for an unknown field.
     """
 
-    def __init__(self, group: RowGroup, header: Header) -> None:
+    def __init__(self, group: RowGroup, header: Callable[[], Header]) -> None:
         self._group = group
         self._header = header
         self._decoded: dict[str, Any] = {}
@@ -48,7 +48,9 @@ class FilterColumns(Mapping[str, Any]):
         if field in _NUMBERS:
             return np.array(_NUMBERS[field](self._group), np.int64)
         if field in _TEXTS:
-            return _TEXTS[field](self._group, self._header)
+            return _TEXTS[field](self._group)
+        if field in _NAMED:
+            return _NAMED[field](self._group, self._header())
         raise UsageError(f"unknown field {field!r}: the fields are {' '.join(_FIELDS)} and tags as [NM]")
 
 
@@ -138,16 +140,20 @@ _NUMBERS: dict[str, Callable[[RowGroup], list[int]]] = {
     "rlen": lambda group: _cigars(group, lambda operations: _bases(operations, "MDN=X")),
     "sclen": lambda group: _cigars(group, _soft_clipped),
 }
-_TEXTS: dict[str, Callable[[RowGroup, Header], list[str]]] = {
-    "cigar": lambda group, _: _cigars(group, _cigar_text),
+_TEXTS: dict[str, Callable[[RowGroup], list[str]]] = {
+    "cigar": lambda group: _cigars(group, _cigar_text),
+    "qname": _names,
+    "qual": _qualities,
+    "seq": _sequences,
+}
+_NAMED: dict[str, Callable[[RowGroup, Header], list[str]]] = {
     "library": _libraries,
     "mrname": lambda group, header: _reference_names(header, group.next_ref),
-    "qname": lambda group, _: _names(group),
-    "qual": lambda group, _: _qualities(group),
     "rname": lambda group, header: _reference_names(header, [group.reference_id]) * group.records,
-    "seq": lambda group, _: _sequences(group),
 }
-_FIELDS = (*_STORED, *_NUMBERS, *_TEXTS)
+_FIELDS = (*_STORED, *_NUMBERS, *_TEXTS, *_NAMED)
+HEADER_FIELDS = frozenset(_NAMED)
+"""Those that the header tells something of."""
 
 
 def streams_of(fields: Iterable[str]) -> tuple[str, ...]:

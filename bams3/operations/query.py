@@ -8,7 +8,7 @@ from itertools import accumulate, compress, groupby
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from bams3.dataset.ahead import Job, Plan, plan_all, plan_hot
-from bams3.operations.fields import FilterColumns, streams_of
+from bams3.operations.fields import HEADER_FIELDS, FilterColumns, streams_of
 from bams3.operations.select import count_overlapping, gather, keep_flags, keep_mapq, keep_overlapping
 from bams3.operations.workers import Workers, in_order
 from bams3.regions import UNPLACED, Region, merge_regions
@@ -77,7 +77,7 @@ class RecordFilter(NamedTuple):
         if self.expression is not None and 1 in mask:
             import numpy as np
 
-            passes = self.expression.evaluate(FilterColumns(group, dataset.header), group.records)
+            passes = self.expression.evaluate(FilterColumns(group, lambda: dataset.header), group.records)
             np.frombuffer(mask, np.uint8)[:] &= passes
 
 
@@ -171,7 +171,7 @@ def columns(
     def matching_columns(job: tuple[RowGroup, list[Interval]]) -> dict[str, Any] | None:
         group, intervals = job
         mask = _mask(group, intervals, record_filter, dataset)
-        table = FilterColumns(group, dataset.header)
+        table = FilterColumns(group, lambda: dataset.header)
         if mask is None:
             return {field: table[field] for field in fields}
         return {field: _chosen(table[field], mask) for field in fields} if 1 in mask else None
@@ -194,14 +194,21 @@ def _chosen(column: Any, mask: bytearray) -> Any:
 
 
 def _streams_too(dataset: Dataset, jobs: Iterator[Job], fields: Iterable[str]) -> Iterator[Job]:
-    """Jobs, of a remote dataset those with hot streams fetched; the others that the fields need are fetched too."""
+    """Jobs, of a remote dataset those with hot streams fetched; what else the fields need is fetched too."""
+    if HEADER_FIELDS.intersection(fields):
+        _ = dataset.header  # once, before many threads ask for it
+    return dataset.fetched(jobs, streams_plan(fields)) if streams_of(fields) else jobs
+
+
+def streams_plan(fields: Iterable[str]) -> Plan[Any]:
+    """The requests for the other streams that fields need, of jobs whose hot streams are fetched, or would be."""
     names = streams_of(fields)
 
-    def plan(jobs: list[Job]) -> list[Span]:
+    def plan(jobs: list[Any]) -> list[Span]:
         groups = [job[0] for job in jobs if job[0].spans]
         return groups[0].chunk.plan_streams(groups, lambda name: name.startswith(names)) if groups else []
 
-    return dataset.fetched(jobs, plan) if names else jobs
+    return plan
 
 
 def row_group_jobs(

@@ -1,14 +1,16 @@
 """Is a dataset whole and right? Every checksum, count and window; and, against its source, every record."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise, zip_longest
 from typing import Any
 
 from bams3.chunk.footer import MAGIC
-from bams3.chunk.reader import Chunk, RowGroup
+from bams3.chunk.reader import RowGroup
 from bams3.chunk.writer import records_checksum
 from bams3.codec.streams import decompress
 from bams3.dataset import layout
+from bams3.dataset.ahead import plan_all
 from bams3.dataset.counts import count as count_block
 from bams3.dataset.manifest import ChunkEntry, Counts
 from bams3.dataset.reader import DatasetReader
@@ -24,46 +26,73 @@ def verify(
 
     Raises FormatError where the dataset can't be read at all.
     """
-    total = Counts.zero()
-    damaged = False
-    for problems, counts in in_order(lambda entry: _check_chunk(dataset, entry), dataset.index, workers):
-        yield from problems
-        damaged = damaged or bool(problems)
+    total, last = Counts.zero(), None
+    for problems, counts in in_order(lambda job: _check(dataset, job), _arriving(dataset), workers):
+        for problem in problems:
+            if problem != last:  # a footer that can't be read is the matter of all its row groups
+                yield problem
+            last = problem
         total.add(counts)
         if progress:
             progress(counts.passed[0] + counts.failed[0])
-    if not damaged and total != dataset.manifest.counts:
+    if last is None and total != dataset.manifest.counts:
         yield f"{dataset.uri}: the records' counts are not those of {layout.METADATA}"
     yield from _check_layout(dataset)
     if against is not None:
         yield from _compare(dataset, str(against), workers, reference)
 
 
-def _check_chunk(dataset: DatasetReader, entry: ChunkEntry) -> tuple[list[str], Counts]:
-    chunk = dataset.chunk(entry)
-    counts = Counts.zero()
-    try:
-        problems = _check_footer(dataset, entry, chunk)
-    except FormatError as error:
-        return [str(error)], counts
-    for group in chunk.row_groups:
+Job = tuple[RowGroup, ChunkEntry]
+
+
+def _arriving(dataset: DatasetReader) -> Iterator[Job | FormatError]:
+    """All row groups, of a remote dataset fetched ahead; in place of those that can't be fetched, why not."""
+    left = deque(dataset.index)
+    while left:
         try:
-            for name, (codec, stored, raw) in group.stored_streams().items():
-                decompress(name, codec, stored, raw)
-            block = group.block()
+            for group, entry in dataset.fetched(_jobs(dataset, list(left)), plan_all):
+                yield group, entry
+                if group.number == len(entry.row_groups) - 1:
+                    left.popleft()
         except FormatError as error:
-            problems.append(str(error))
-            continue
-        problems += _check_row_group(dataset, entry, group, block)
-        passed, failed = count_block(block)
-        mapped = passed[6] + failed[6]
-        counts.add(Counts(passed, failed, {entry.reference_id: [mapped, len(block) - mapped]}))
+            yield error
+            left.popleft()
+
+
+def _jobs(dataset: DatasetReader, entries: Iterable[ChunkEntry]) -> Iterator[Job]:
+    for entry in entries:
+        for group in dataset.chunk(entry).row_groups:
+            if group.number == 0:
+                group.cold = (0, sum(group.cold))  # from the magic on
+            yield group, entry
+
+
+def _check(dataset: DatasetReader, job: Job | FormatError) -> tuple[list[str], Counts]:
+    counts = Counts.zero()
+    if isinstance(job, FormatError):
+        return [str(job)], counts
+    (group, entry), problems = job, []
+    try:
+        if group.number == 0:
+            problems += _check_chunk(dataset, entry, group)
+        for name, (codec, stored, raw) in group.stored_streams().items():
+            decompress(name, codec, stored, raw)
+        block = group.block()
+    except FormatError as error:
+        return [*problems, str(error)], counts
+    problems += _check_row_group(dataset, entry, group, block)
+    passed, failed = count_block(block)
+    mapped = passed[6] + failed[6]
+    counts.add(Counts(passed, failed, {entry.reference_id: [mapped, len(block) - mapped]}))
     return problems, counts
 
 
-def _check_footer(dataset: DatasetReader, entry: ChunkEntry, chunk: Chunk) -> list[str]:
-    footer, problems = chunk.footer, []
-    if chunk.read(0, len(MAGIC)) != MAGIC:
+def _check_chunk(dataset: DatasetReader, entry: ChunkEntry, first: RowGroup) -> list[str]:
+    """What is wrong with a chunk as a whole. Raises FormatError where its footer is damaged."""
+    chunk, problems = first.chunk, []
+    footer = chunk.footer
+    first.load()
+    if next(span for span in first.spans if span.has(0, len(MAGIC))).cut(0, len(MAGIC)) != MAGIC:
         problems.append(f"{chunk.name}: it does not begin with the magic")
     if footer.dataset != dataset.manifest.header_id:
         problems.append(f"{chunk.name}: of a dataset with another header")

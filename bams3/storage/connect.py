@@ -9,6 +9,8 @@ import urllib.request
 from contextlib import suppress
 from datetime import timedelta
 from functools import lru_cache
+from http.client import HTTPException
+from threading import Lock
 from typing import Any
 
 from bams3.errors import UsageError
@@ -54,6 +56,7 @@ class Connection:
         except ImportError:
             raise UsageError(_missing(scheme, "obstore")) from None
         self.scheme, self.place = scheme, place
+        self._moving = Lock()
         self._s3 = _S3Settings() if scheme == "s3" else None
         try:
             if self._s3:
@@ -80,16 +83,19 @@ class Connection:
         self.store = S3Store(self.place, retry_config=_ONCE, **options)
         self.uploads = S3Store(self.place, retry_config=_REPEATED, **options)
 
-    def move(self, region: str) -> bool:
-        """Go to the region that the bucket is in ("": ask where). False if that is where we are."""
+    def move(self, region: str, store: Any) -> bool:
+        """Go to the region that the bucket is in ("": ask where), since `store` was told so. False if we are there."""
         if self._s3 is None:
             return False
-        region = region or self._region_of_bucket(self._s3.endpoint)
-        if region in ("", self._s3.region):
-            return False
-        self._s3.region = region
-        self._connect_s3(self._s3)
-        return True
+        with self._moving:
+            if store is not self.store:  # another request was told the same, and we are there
+                return True
+            region = region or self._region_of_bucket(self._s3.endpoint)
+            if region in ("", self._s3.region):
+                return False
+            self._s3.region = region
+            self._connect_s3(self._s3)
+            return True
 
     def _region_of_bucket(self, endpoint: str) -> str:
         """The region of the bucket, as S3 says to everyone who asks for its head; "" if it does not."""
@@ -100,7 +106,7 @@ class Connection:
                 return str(answer.headers.get("x-amz-bucket-region", ""))
         except urllib.error.HTTPError as error:
             return str(error.headers.get("x-amz-bucket-region", ""))
-        except OSError:
+        except (OSError, HTTPException):
             return ""
 
     def abort_uploads(self, prefix: str) -> None:
@@ -110,10 +116,10 @@ class Connection:
         """
         if self._s3 is None:
             return
-        client = self._s3.client()
         from botocore.exceptions import BotoCoreError, ClientError
 
         with suppress(ClientError, BotoCoreError):
+            client = self._s3.client()
             for page in client.get_paginator("list_multipart_uploads").paginate(
                 Bucket=self.place, Prefix=prefix
             ):
@@ -178,6 +184,8 @@ class _S3Settings:
             s3={"addressing_style": "path"} if self.endpoint else {},
             signature_version=UNSIGNED if anonymous() else None,
             retries={"mode": "standard", "total_max_attempts": UPLOAD_RETRIES + 1},
+            connect_timeout=min(CONNECT_TIMEOUT, _timeout()),
+            read_timeout=_timeout(),
         )
         return boto3.session.Session().client(
             "s3", endpoint_url=self.endpoint or None, region_name=self.region, config=config
@@ -228,8 +236,13 @@ def _client(endpoint: str) -> Any:
         "user_agent": f"bams3/{__version__}",
     }
     if bundle := os.environ.get("AWS_CA_BUNDLE"):
-        with open(bundle, "rb") as file:
-            options["root_certificate"] = file.read()
+        try:
+            with open(bundle, "rb") as file:
+                options["root_certificate"] = file.read()
+        except OSError as error:
+            raise UsageError(
+                f"AWS_CA_BUNDLE={bundle}: {error.strerror}; name a file of certificates"
+            ) from None
     return options
 
 

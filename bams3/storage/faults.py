@@ -85,9 +85,12 @@ class RequestError(Exception):
 
     def error(self, name: str) -> OSError:
         """As the exception that a caller of a `Storage` meets; `name` is the object's URI, without secrets."""
+        if self.code == "NoSuchBucket":  # more than that an object is missing
+            return OSError(
+                errno.ENODEV, f"no such bucket ({self.said}); check its name and the endpoint", name
+            )
         if self.status == 404:
-            what = f"no such bucket ({self.said})" if self.code == "NoSuchBucket" else "no such object"
-            return FileNotFoundError(errno.ENOENT, what, name)
+            return FileNotFoundError(errno.ENOENT, "no such object", name)
         if self.status in (401, 403):
             what = (
                 f"access refused ({self.said or self.status}); check the credentials and what they allow, "

@@ -34,7 +34,10 @@ class RemoteStorage:
     def __init__(self, uri: str) -> None:
         scheme, _, rest = uri.partition("://")
         if scheme in ("http", "https"):
-            url = urlsplit(uri)
+            try:
+                url = urlsplit(uri)
+            except ValueError as error:
+                raise UsageError(f"{scheme}://: not a URL ({error})") from None
             host = url.netloc.rpartition("@")[2]
             place, prefix = (
                 f"{scheme}://{url.netloc}{'?' + url.query if url.query else ''}",
@@ -46,7 +49,7 @@ class RemoteStorage:
             self._shown = f"{scheme}://{place}/"
         if not place or not self._shown.removesuffix("/").partition("://")[2]:
             raise UsageError(
-                f"{uri}: give {scheme}://bucket/path" if scheme in ("s3", "gs") else f"{uri}: not a URL"
+                f"{uri}: give {scheme}://bucket/path" if scheme in ("s3", "gs") else f"{scheme}://: not a URL"
             )
         self._prefix = prefix.strip("/")
         if any(part in ("", ".", "..") for part in self._prefix.split("/")) and self._prefix:
@@ -95,7 +98,7 @@ class RemoteStorage:
     def list(self, prefix: str = "") -> Iterator[str]:
         return iter(self.sizes(prefix))
 
-    def put(self, path: str, data: bytes) -> None:
+    def put(self, path: str, data: bytes | bytearray) -> None:
         self._write(path)
         try:
             self._put(path, data, "overwrite")
@@ -167,16 +170,14 @@ class RemoteStorage:
 
     def _perform(self, method: str, path: str, request: Callable[[Any], Result], **options: Any) -> Result:
         """A request to the store, if need be to the region where the bucket is. Raises RequestError."""
-
-        def once() -> Result:
-            return request(self._connection.store)
-
+        store = self._connection.store
         try:
-            return perform(method, self.name(path), once, **options)
+            return perform(method, self.name(path), lambda: request(store), **options)
         except RequestError as fault:
-            if fault.region is None or not self._connection.move(fault.region):
+            if fault.region is None or not self._connection.move(fault.region, store):
                 raise
-        return perform(method, self.name(path), once, **options)
+        moved = self._connection.store
+        return perform(method, self.name(path), lambda: request(moved), **options)
 
     def _read(self, path: str, span: tuple[int, int] | None) -> memoryview:
         """The bytes of an object from a first one to before another; without `span` all of them."""
@@ -240,7 +241,7 @@ class RemoteStorage:
         except RequestError as fault:
             raise fault.error(self.name(prefix)) from None
 
-    def _put(self, path: str, data: bytes, mode: Any) -> None:
+    def _put(self, path: str, data: bytes | bytearray, mode: Any) -> None:
         import obstore
 
         def request(store: Any) -> None:
@@ -283,9 +284,9 @@ class _Upload(io.RawIOBase):
             self._send(len(self._buffer) // PART * PART)
         return len(data)
 
-    def rest(self) -> bytes:
-        """What has not been sent."""
-        return bytes(self._buffer)
+    def rest(self) -> bytearray:
+        """What has not been sent, to be sent otherwise."""
+        return self._buffer
 
     def finish(self) -> None:
         """Send the rest, and make the object appear. Raises OSError."""

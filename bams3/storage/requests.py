@@ -159,11 +159,14 @@ def note(
         sys.stderr.buffer.write(data)
         sys.stderr.flush()
         return
-    file = os.open(where, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     try:
-        os.write(file, data)  # one call a line, so that those of many threads and processes do not mix
-    finally:
-        os.close(file)
+        file = os.open(where, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+        try:
+            os.write(file, data)  # one call a line, so that those of many threads and processes do not mix
+        finally:
+            os.close(file)
+    except OSError as error:  # not to be taken for what the store said
+        raise UsageError(f"{where}: {error.strerror}; requests can't be logged there") from None
 
 
 def _number(variable: str, default: int) -> int:

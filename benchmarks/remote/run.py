@@ -1,8 +1,9 @@
-"""Reading datasets from object storage, with latency: requests, bytes and times beside their floors, as a table.
+"""Reading from object storage, with latency: requests, bytes and times beside their floors, as a table.
 
-    python benchmarks/remote/run.py            # 2.4 M and 200 k reads (simulated the first time); some two minutes
+    python benchmarks/remote/run.py            # 2.4 M and 200 k reads (simulated the first time); some three minutes
 
-nginx serves the datasets on the loopback interface; a proxy holds each request back for as long as a row says.
+nginx serves datasets and a BAM on the loopback interface; a proxy holds each request back for as long as a row says.
+The table goes to standard output and to results/DATE-remote.md.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import multiprocessing
 import os
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,6 +21,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from statistics import median
 from urllib.parse import urlsplit
@@ -27,6 +30,7 @@ BENCHMARKS = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(BENCHMARKS), str(BENCHMARKS.parent / "tests")]
 
 from harness.data import random_region, simulated  # noqa: E402
+from harness.table import processor, system  # noqa: E402
 from servers import free_port, nginx  # noqa: E402
 
 ROUNDS = 5
@@ -141,23 +145,40 @@ def alone(function: Callable[..., float], *arguments: object, **environment: str
 
 
 def main() -> None:
-    """Print the table."""
+    """Print the table, and keep it."""
     deep, sparse = simulated("hiseq", 2_400_000), simulated("hiseq", 200_000, depth=1)
+    binned = simulated("novaseq", 2_400_000)
+    load = f"{os.getloadavg()[0]:.2f}"
+    head = f"{processor()}, {os.cpu_count()} cores, load {load} at the start; {system()}; median of {ROUNDS} runs."
+    text = [head, "", "| | floor | measured |", "|---|---|---|"]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for path in (folder, folder / "www"):
             path.mkdir(exist_ok=True)
             path.chmod(0o755)
-        for alignments, dataset, size in ((deep, "deep", "1M"), (sparse, "sparse", "256K")):
+        for alignments, dataset, size in (
+            (deep, "deep", "1M"), (binned, "binned", "1M"), (sparse, "sparse", "256K"),
+        ):  # fmt: skip
             bams3("convert", "--chunk-size", size, alignments.bam, folder / f"www/{dataset}.bams3")
-        print("| | floor | measured |\n|---|---|---|")
+        for ending in (".bam", ".bam.bai"):
+            copy = folder / f"www/deep{ending}"
+            shutil.copyfile(f"{deep.bam.with_suffix('')}{ending}", copy)
         with nginx(folder, folder / "www") as url:
             for row in rows(url, folder, [random_region(deep, seed) for seed in range(REGIONS)]):
-                print(f"| {' | '.join(row)} |", flush=True)
+                text.append(f"| {' | '.join(row)} |")
+                print(*row, sep="  ", file=sys.stderr)
+    (BENCHMARKS / f"results/{date.today():%Y-%m-%d}-remote.md").write_text(
+        "\n".join([f"# Object storage, {date.today():%Y-%m-%d}\n", *text, ""])
+    )
+    print(*text, sep="\n")
 
 
-def rows(url: str, folder: Path, regions: list[str]) -> Iterator[tuple[str, str, str]]:
-    """What is measured, its floor, what came out."""
+Line = tuple[str, str, str]
+"""What is measured, its floor, what came out."""
+
+
+def rows(url: str, folder: Path, regions: list[str]) -> Iterator[Line]:
+    """All lines of the table."""
     from bams3.dataset.reader import DatasetReader
     from bams3.regions import parse_regions
 
@@ -169,10 +190,9 @@ def rows(url: str, folder: Path, regions: list[str]) -> Iterator[tuple[str, str,
     yield "1 kb, cold start: requests", "≤ 5", str(len(log))
     yield "… bytes over those of the row groups touched", "≤ 2", f"{received / touched:.2f}"
 
-    log = log_of("coverage", "-n", f"{url}/deep.bams3", "-o", folder / "out")
-    received, chunks = sum(int(line[3]) for line in log), here.manifest.chunks
-    yield "coverage: requests", f"≤ {chunks + 3} (chunks + 3)", str(len(log))
-    yield "… of the dataset's bytes", "≤ 4 %", f"{100 * received / here.manifest.bytes:.1f} %"
+    yield from coverage_rows(url, folder, "deep", "HiSeq-like", "≤ 4 %")
+    yield from coverage_rows(url, folder, "binned", "NovaSeq-like", "≤ 8 %")
+    yield window_row(url, folder)
 
     with delayed(url, 0.02) as slow:
         target = f"{slow}/sparse.bams3"
@@ -209,6 +229,44 @@ def rows(url: str, folder: Path, regions: list[str]) -> Iterator[tuple[str, str,
             "≤ 10 s",
             f"{spent:.1f} s",
         )
+
+
+def coverage_rows(url: str, folder: Path, name: str, reads: str, floor: str) -> Iterator[Line]:
+    """Requests and bytes of the coverage of a dataset."""
+    from bams3.dataset.reader import DatasetReader
+
+    manifest = DatasetReader(folder / f"www/{name}.bams3").manifest
+    log = log_of("coverage", "-n", f"{url}/{name}.bams3", "-o", folder / "out")
+    received = sum(int(line[3]) for line in log)
+    yield (
+        f"coverage, {reads}: requests",
+        f"≤ {manifest.chunks + 3} (chunks + 3)",
+        str(len(log)),
+    )
+    yield "… of the dataset's bytes", floor, f"{100 * received / manifest.bytes:.1f} %"
+
+
+def window_row(url: str, folder: Path) -> Line:
+    """Bytes of a BAM that converting one of its windows reads, beyond those that its index names."""
+    from bams3.sources.bam import open_source
+    from bams3.sources.files import input_at
+    from bams3.sources.index import Index
+
+    bam, start = folder / "www/deep.bam", 4 << 20
+    with open_source(str(bam)) as source:
+        references = source.header.references
+    chunks = Index.open(input_at(str(bam)), None, n_ref=len(references)).chunks_for(
+        0, start, start + (1 << 20)
+    )
+    size = sum((end >> 16) - (begin >> 16) for begin, end in chunks)
+    window = f"{references[0][0]}:{start + 1}-{start + (1 << 20)}"
+    log = log_of("convert", "--window", window, f"{url}/deep.bam", folder / "window.bams3")
+    received = sum(int(line[3]) for line in log if ".bai" not in line[1])
+    return (
+        "a window of a BAM, converted: bytes beyond the index's range",
+        "≤ 128 KB (2^17 bytes)",
+        f"{(received - size) / 1024:.0f} KB",
+    )
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ from bams3.errors import Bams3Error
 from bams3.sources.bam import open_source
 
 QUERY_FLAGS = {
-    "bed": "-L",
     "require_flags": "-f",
     "exclude_flags": "-F",
     "min_mapq": "-q",
@@ -31,7 +30,7 @@ DEPTH_SETTINGS = [
     "read_groups",
 ]
 DEPTH_SETTINGS += ["min_frag_len", "max_frag_len"]
-REPORT_SETTINGS = ["by", "quantize", "thresholds", "no_per_base", "use_median"]
+REPORT_SETTINGS = ["quantize", "thresholds", "no_per_base", "use_median"]
 LARGEST_IN_BAI = 2**29 - 1
 
 
@@ -47,13 +46,8 @@ def check(data, schema, where):
 
 def read_samples(path):
     """The sample sheet: a row (dict without empty cells) by sample name."""
-    try:
-        with open(path, newline="") as file:
-            lines = [line for line in file if line.strip() and not line.startswith("#")]
-    except OSError as error:
-        raise WorkflowError(
-            f"{path}: {error.strerror}; `samples` in the config names the sheet"
-        )
+    text = read_lines(path, "`samples` in the config names the sheet")
+    lines = [line for line in text if line.strip() and not line.startswith("#")]
     by_name = {}
     for row in csv.DictReader(lines, delimiter="\t", restkey="(too many columns)"):
         row = {column: cell for column, cell in row.items() if cell}
@@ -67,14 +61,11 @@ def read_samples(path):
             raise WorkflowError(
                 f"{where}: the name is there twice; give each a name of its own"
             )
-        by_name[row["sample"]] = row
+        files = {column: located(cell) for column, cell in row.items()}
+        by_name[row["sample"]] = files | {"sample": row["sample"]}
     if not by_name:
         raise WorkflowError(f"{path}: no samples; add a line for each")
     return by_name
-
-
-def is_local(path):
-    return "://" not in path
 
 
 def index_of(row):
@@ -139,9 +130,9 @@ def read_grid(source):
         first = next(iter(samples.values()))
         check_files(first)
         return contigs_of(first)
+    lines = read_lines(source, "`grid` in the config is a .fai, a .dict, or header")
+    rows = [line.split("\t") for line in lines]
     try:
-        with open(source) as file:
-            rows = [line.rstrip("\n").split("\t") for line in file]
         if not source.endswith(".dict"):
             return [(name, int(length)) for name, length, *_ in rows]
         tags = [
@@ -150,10 +141,6 @@ def read_grid(source):
             if row[0] == "@SQ"
         ]
         return [(tag["SN"], int(tag["LN"])) for tag in tags]
-    except OSError as error:
-        raise WorkflowError(
-            f"{source}: {error.strerror}; `grid` in the config is a .fai, a .dict, or header"
-        )
     except (ValueError, KeyError):
         raise WorkflowError(
             f"{source}: neither a .fai nor a .dict, as `grid` in the config must be, or header"
@@ -204,23 +191,39 @@ def depth_batches():
     return [] if config.get("coverage", {}).get("fragment_mode") else batches
 
 
+def query_bed():
+    """The BED file of the query, if its regions are in one."""
+    bed = config.get("query", {}).get("bed")
+    return copied(bed) if bed else []
+
+
 def coverage_bed():
     """The BED file of the regions of coverage, unless these are windows."""
     by = str(config.get("coverage", {}).get("by", ""))
-    return [] if by.isdecimal() or not by else by
+    return [] if by.isdecimal() or not by else copied(by)
+
+
+def coverage_by(wildcards, input):
+    """The regions of coverage as command line words."""
+    by = input.bed or config.get("coverage", {}).get("by")
+    return ["--by", by] if by else []
 
 
 def dataset_of(wildcards):
     """Where a sample's dataset is: the one given, or the one that this workflow makes."""
-    return samples[wildcards.sample].get(
-        "dataset", f"results/datasets/{wildcards.sample}.bams3"
-    )
+    made = located(f"results/datasets/{wildcards.sample}.bams3")
+    return samples[wildcards.sample].get("dataset", made)
 
 
 def metadata_of(wildcards):
     """The file that says that a dataset is complete, if Snakemake can see it."""
-    dataset = dataset_of(wildcards)
-    return f"{dataset}/_metadata.json" if is_local(dataset) else []
+    return in_place(f"{dataset_of(wildcards)}/_metadata.json")
+
+
+def part_file(batch):
+    """What `bams3 convert --batch` leaves in a dataset, of a sample yet to be filled in."""
+    name = f"{batch}-of-{len(batches):06d}.json"
+    return in_place(f"results/datasets/{{sample}}.bams3/_parts/{name}")
 
 
 def source_of(wildcards):
@@ -229,10 +232,13 @@ def source_of(wildcards):
 
 
 def source_files(wildcards):
-    """A sample's alignments, their index and the reference: those that are files."""
+    """A sample's alignments, their index and the reference: those that Snakemake can see."""
     row = samples[wildcards.sample]
-    files = [row["alignments"], index_of(row), config["reference"]]
-    return [path for path in files if path and is_local(path)]
+    if is_local(row["alignments"]):
+        files = [row["alignments"], index_of(row), config["reference"]]
+    else:
+        files = [row["alignments"], row.get("index")]
+    return [file for path in files if path and (file := in_place(path))]
 
 
 def convert_options(wildcards):

@@ -1,6 +1,9 @@
 rule convert:
     input:
-        expand("results/datasets/{sample}.bams3/_metadata.json", sample=converted),
+        [
+            in_place(f"results/datasets/{sample}.bams3/_metadata.json")
+            for sample in converted
+        ],
 
 
 # A dataset exists if and only if its manifest does: it goes before the first of its chunks is rewritten.
@@ -18,18 +21,17 @@ rule begin_dataset:
     params:
         dataset=dataset_of,
         options=convert_options,
-    shell:
-        "(rm -f {params.dataset:q}/_metadata.json && rm -rf {params.dataset:q}/_parts) 2> {log:q}"
+    script:
+        "../scripts/begin_dataset.py"
 
 
+# The part file, which is its output, goes when the parts are merged.
 rule convert_batch:
     input:
         source_files,
         begun="results/datasets/{sample}.begun",
     output:
-        temp(
-            f"results/datasets/{{sample}}.bams3/_parts/{{batch}}-of-{len(batches):06d}.json"
-        ),
+        part_file("{batch}"),
     log:
         "logs/convert_batch/{sample}/{batch}.log",
     benchmark:
@@ -51,9 +53,9 @@ rule convert_batch:
 
 rule merge_parts:
     input:
-        expand(rules.convert_batch.output, batch=batches, allow_missing=True),
+        [part_file(batch) for batch in batches],
     output:
-        "results/datasets/{sample}.bams3/_metadata.json",
+        in_place("results/datasets/{sample}.bams3/_metadata.json"),
     log:
         "logs/merge_parts/{sample}.log",
     benchmark:

@@ -29,7 +29,7 @@ rule coverage_batch:
 rule gather_coverage:
     input:
         metadata_of,
-        coverage_bed(),
+        bed=coverage_bed(),
         parts=expand("results/coverage/{{sample}}/{batch}.depth", batch=depth_batches()),
     output:
         expand("results/coverage/{{sample}}.{file}", file=coverage_files()),
@@ -44,8 +44,9 @@ rule gather_coverage:
         gather=lambda wildcards, input: (
             ["--gather", *input.parts] if input.parts else []
         ),
+        by=coverage_by,
         prefix=lambda wildcards, output: output[0].removesuffix(".mosdepth.summary.txt"),
         options=coverage_options(DEPTH_SETTINGS + REPORT_SETTINGS),
     shell:
-        "bams3 coverage {params.dataset:q} {params.gather:q} -o {params.prefix:q} {params.options:q}"
+        "bams3 coverage {params.dataset:q} {params.gather:q} -o {params.prefix:q} {params.by:q} {params.options:q}"
         " 2> {log:q}"

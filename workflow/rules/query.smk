@@ -10,7 +10,7 @@ rule query:
 rule query_batch:
     input:
         metadata_of,
-        config.get("query", {}).get("bed", []),
+        bed=query_bed(),
     output:
         temp("results/query/{sample}/{batch}.bam"),
     log:
@@ -22,7 +22,9 @@ rule query_batch:
     params:
         dataset=dataset_of,
         batch=batch_of,
-        regions=lambda wildcards: config["query"].get("regions", []),
+        regions=lambda wildcards, input: (
+            ["-L", input.bed] if input.bed else config["query"]["regions"]
+        ),
         options=lambda wildcards: options("query", QUERY_FLAGS),
     shell:
         "bams3 query {params.dataset:q} {params.regions:q} --batch {params.batch} {params.options:q}"

@@ -1,0 +1,156 @@
+# ruff: noqa: F811 - fixtures
+"""The Snakemake workflow with its sample sheet, samples, datasets and results in object storage."""
+
+import gzip
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from test_workflow import (  # noqa: F401 - among them fixtures
+    CONFIG,
+    CONVERTS,
+    COVERAGE,
+    PROCESS,
+    QUERY,
+    ROOT,
+    SNAKEFILE,
+    cohort,
+    commands,
+    planned,
+    run,
+    simulate,
+    snakemake,
+    write_sheet,
+)
+
+from bams3.storage import open_storage
+
+EVERYTHING = CONFIG | {
+    "query": {"bed": "beds/query.bed", "exclude_flags": 1024, "filter": QUERY["filter"]},
+    "coverage": COVERAGE | {"by": "beds/coverage.bed"},
+    "process": PROCESS,
+}
+JOBS = CONVERTS | {
+    "query_batch": 4, "gather_query": 2, "coverage_batch": 4, "gather_coverage": 2, "process_batch": 4,
+}  # fmt: skip
+
+
+@pytest.fixture
+def inputs(cohort: Path, tmp_path: Path) -> Path:
+    """What a cohort's user has: alignments, one index not beside them, BED files, a sheet."""
+    folder = tmp_path / "inputs"
+    (folder / "beds").mkdir(parents=True)
+    for name in ("S1.bam", "S1.bam.bai", "S2.bam"):
+        (folder / name).write_bytes((cohort / name).read_bytes())
+    (folder / "S2.index").write_bytes((cohort / "S2.bam.bai").read_bytes())
+    (folder / "beds/query.bed").write_text("chr1\t249999\t270000\nchr2\t0\t200000\n")
+    (folder / "beds/coverage.bed").write_text("chr1\t0\t5000\tstart\nchr2\t100\t200000\tmiddle\n")
+    write_sheet(folder, ("S1", "S1.bam", ""), ("S2", "S2.bam", "S2.index"), columns="sample alignments index")
+    return folder
+
+
+@pytest.fixture
+def stored(inputs: Path, bucket: str) -> str:
+    """The same in a bucket: the prefix."""
+    for path in inputs.rglob("*"):
+        if path.is_file():
+            open_storage(f"{bucket}/cohort").put(str(path.relative_to(inputs)), path.read_bytes())
+    return f"{bucket}/cohort"
+
+
+def below(prefix: str, folder: str) -> dict[str, bytes]:
+    """Objects, or files: path → bytes; of gzipped ones what is in them. Logs of times are left out."""
+    place = open_storage(f"{prefix}/{folder}")
+    found = {path: place.get(path) for path in place.list() if not path.startswith("benchmarks/")}
+    return {
+        path: gzip.decompress(data) if path.endswith(".bed.gz") else data
+        for path, data in found.items()
+        if not path.endswith((".csi", ".snakemake_timestamp"))
+    }
+
+
+def in_storage(prefix: str) -> list[str]:
+    return ["--default-storage-provider", "s3", "--default-storage-prefix", prefix]
+
+
+def aws() -> dict[str, str]:
+    """What the environment says of S3."""
+    return {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+
+
+def test_everything_in_object_storage(
+    inputs: Path,
+    stored: str,
+    commands: dict[str, str],
+    tmp_path: Path,
+) -> None:
+    """Killed, gone on with, and in the end what the same run on files gives; nothing of a dataset is on disk."""
+    environment = commands | aws()
+    config = EVERYTHING | {"samples": f"{stored}/samples.tsv"}
+    here = tmp_path / "here"
+    (here / "config").mkdir(parents=True)
+    assert planned(here, environment, config, *in_storage(stored)) == JOBS
+
+    kill_when(here, environment, stored, lambda names: any("/_parts/0" in name for name in names))
+    assert not any("coverage/S1.mosdepth" in path for path in below(stored, "results"))
+    run(here, environment, config, *in_storage(stored), "--unlock")
+    copied = run(here, environment, config, *in_storage(stored))
+    assert f"Storing in storage: {stored}/results/query/S1.bam\n" in copied
+    assert not re.search(r" storage: \S+(\.bams3/|cohort/S\d\.bam)", copied)
+    assert planned(here, environment, config, *in_storage(stored)) == {}
+
+    run(inputs, commands, EVERYTHING)
+    assert below(stored, "results") == below(str(inputs), "results")
+    assert len(below(stored, "results/datasets")) == 2 * (4 + 3)
+
+    open_storage(stored).put("S2.bam", (inputs / "S2.bam").read_bytes())
+    again = planned(here, environment, config, *in_storage(stored))
+    assert again == {name: count // 2 for name, count in JOBS.items()}
+
+
+@pytest.mark.parametrize(
+    ("removed", "message"),
+    [
+        ("samples.tsv", "{}/samples.tsv: no such object; `samples` in the config names the sheet"),
+        ("S1.bam", "sample S1: {}/S1.bam: no such object"),
+        ("beds/query.bed", "Missing input files for rule query_batch:"),
+    ],
+)
+def test_what_is_missing_is_one_clear_line(
+    stored: str,
+    commands: dict[str, str],
+    tmp_path: Path,
+    removed: str,
+    message: str,
+) -> None:
+    open_storage(stored).delete(removed)
+    config = EVERYTHING | {"samples": f"{stored}/samples.tsv"}
+    failed = snakemake(tmp_path, commands | aws(), config, "--dry-run", *in_storage(stored))
+    shown = (failed.stdout + failed.stderr).splitlines()
+    assert failed.returncode != 0
+    assert any(message.format(stored) in line for line in shown), shown
+    assert not any("Traceback" in line for line in shown)
+
+
+def kill_when(
+    here: Path, environment: dict[str, str], prefix: str, reached: Callable[[list[str]], bool]
+) -> None:
+    """Start the workflow, and kill it with all its jobs as soon as the names of its objects are so."""
+    command = [sys.executable, "-m", "snakemake", "-s", SNAKEFILE, "--profile", ROOT / "profiles" / "local"]
+    with (here / "killed.log").open("wb") as log:
+        child = subprocess.Popen(
+            [*map(str, command), *in_storage(prefix)], cwd=here, env=environment, stdout=log, stderr=log,
+            start_new_session=True,
+        )  # fmt: skip
+    storage = open_storage(prefix)
+    while not reached(list(storage.list("results"))):
+        time.sleep(0.02)
+        assert child.poll() is None, (here / "killed.log").read_text()
+    os.killpg(child.pid, signal.SIGKILL)
+    child.wait()

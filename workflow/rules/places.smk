@@ -1,0 +1,53 @@
+import os
+
+from snakemake.exceptions import WorkflowError
+
+from bams3.errors import Bams3Error
+from bams3.storage import open_object
+
+
+def is_local(path):
+    return "://" not in path
+
+
+def located(path):
+    """Where bams3 finds a file: relative paths are below the prefix of Snakemake's default storage, if it has one."""
+    below = prefix and is_local(path) and not os.path.isabs(path)
+    return f"{prefix}/{path}" if below else path
+
+
+def in_place(path):
+    """A file that bams3 itself reads or writes where it is, while Snakemake only looks at it.
+
+    An empty list where Snakemake can't: outside its default storage.
+    """
+    place = located(path)
+    if is_local(place):
+        return local(place) if prefix else place
+    if not prefix or place.split("://")[0] != prefix.split("://")[0]:
+        return []
+    return getattr(storage, storage_provider)(place, retrieve=False)
+
+
+def copied(path):
+    """A small input that is named in the config: Snakemake copies it to where the job is."""
+    if not is_local(path):
+        return storage(path)
+    return local(path) if prefix and os.path.isabs(path) else path
+
+
+def read_lines(path, what):
+    """The lines of a small text file, a path or a URI; `what` it is, for the error if it can't be read."""
+    try:
+        place, name = open_object(path)
+        return place.get(name).decode().splitlines()
+    except UnicodeDecodeError:
+        raise WorkflowError(f"{path}: not a text file; {what}")
+    except OSError as error:
+        raise WorkflowError(f"{path}: {error.strerror}; {what}")
+    except Bams3Error as error:
+        raise WorkflowError(str(error))
+
+
+storage_provider = workflow.storage_settings.default_storage_provider
+prefix = (workflow.storage_settings.default_storage_prefix or "").rstrip("/")
