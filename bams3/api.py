@@ -6,7 +6,7 @@ What a caller can do wrong, or a damaged file, raises a subclass of `bams3.Bams3
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from functools import cached_property
 from operator import index
@@ -20,10 +20,10 @@ from bams3.operations.fields import FilterColumns
 from bams3.operations.query import RecordFilter, columns, count, query
 from bams3.operations.workers import in_order, worker_count
 from bams3.regions import UNPLACED, Region, parse_regions
+from bams3.table import Table, checked_fields, table
 
 if TYPE_CHECKING:
     import numpy as np
-    import pyarrow
     import pysam
 
     from bams3.sources.header import Header
@@ -33,15 +33,6 @@ Uri = str | os.PathLike[str]
 RegionLike = str | tuple[str, int | None, int | None]
 Workers = int | Literal["auto"]
 DEFAULT_FIELDS = ("qname", "flag", "rname", "pos", "endpos", "mapq", "cigar")
-
-# The fields of `query`, and the dtypes of their columns; tags, such as "[NM]", are "O".
-_DTYPES = {
-    "qname": "O", "flag": "u2", "rname": "O", "pos": "i4", "endpos": "i4", "mapq": "u1", "cigar": "O",
-    "mrname": "O", "mpos": "i4", "tlen": "i4", "seq": "O", "qual": "O", "ncigar": "u4", "qlen": "i8", "rlen": "i8",
-    "refid": "i8", "mrefid": "i4", "library": "O", "sclen": "i8", "hclen": "i8",
-}  # fmt: skip
-_ARRAY_DTYPES = {"c": "i1", "C": "u1", "s": "<i2", "S": "<u2", "i": "<i4", "I": "<u4", "f": "<f4"}
-_QUAL_TEXT = {quality: quality + 33 for quality in range(256 - 33)}
 
 
 def open(uri: Uri) -> "Dataset":
@@ -66,37 +57,6 @@ class ChunkInfo(NamedTuple):
     end: int
     records: int
     bytes: int
-
-
-class Table(dict[str, Any]):
-    """Columns by name: numpy arrays, shape (records,). A pandas.DataFrame can be made of it as it stands.
-
-    Numbers have integer dtypes that do not depend on the records. Text is str in arrays of dtype object, as
-    SAM writes it: `*` for what is missing. Tags are in arrays of dtype object too: int, float, str, a numpy
-    array for an array, or None where a record lacks the tag.
-    """
-
-    @property
-    def records(self) -> int:
-        """Number of records: the length of every column."""
-        return len(next(iter(self.values()), ()))
-
-    def to_arrow(self) -> "pyarrow.Table":
-        """As a pyarrow.Table, None as null (needs pyarrow: the extra `arrow`).
-
-        Raises UsageError where a tag's values are of types that do not go into one column.
-        """
-        import pyarrow
-
-        made = {}
-        for name, column in self.items():
-            try:
-                made[name] = pyarrow.array(
-                    _alike(column), pyarrow.string() if _DTYPES.get(name) == "O" else None
-                )
-            except pyarrow.ArrowException as error:
-                raise UsageError(f"{name} does not fit an Arrow column: {error}") from error
-        return pyarrow.table(made)
 
 
 class Dataset:
@@ -223,10 +183,10 @@ class Dataset:
         reference), sclen hclen (bases clipped), refid mrefid library, and tags as "[NM]"; only what they need is
         read. pos and mpos are 0-based, -1 if missing; endpos is exclusive. Raises UsageError for an unknown field.
         """
-        names = _fields(fields)
+        names = checked_fields(fields)
         chosen = None if regions is None else self._regions(regions)
         record_filter = _filter(filter, require_flags, exclude_flags, min_mapq)
-        return _table(columns(self._reader, chosen, record_filter, names, _threads(workers)), names)
+        return table(columns(self._reader, chosen, record_filter, names, _threads(workers)), names)
 
     def query_parallel(
         self, regions: Iterable[RegionLike], workers: Workers = "auto", fields: str | Sequence[str] = DEFAULT_FIELDS,
@@ -237,11 +197,11 @@ class Dataset:
         A record that overlaps two regions is in the tables of both.
         """
         chosen = [self._regions(region) for region in _each(regions)]
-        names = _fields(fields)
+        names = checked_fields(fields)
         record_filter = _filter(filter, require_flags, exclude_flags, min_mapq)
 
         def one(region: list[Region]) -> Table:
-            return _table(columns(self._reader, region, record_filter, names), names)
+            return table(columns(self._reader, region, record_filter, names), names)
 
         return in_order(one, chosen, _threads(workers))
 
@@ -321,9 +281,9 @@ class Chunk:
 
     def query(self, fields: str | Sequence[str] = DEFAULT_FIELDS) -> Table:
         """Columns of the records; `fields` as in `Dataset.query`, but a chunk knows of no library."""
-        names = _fields(fields)
+        names = checked_fields(fields)
         groups = (FilterColumns(group, lambda: self._header) for group in self._chunk.row_groups)
-        return _table(({name: group[name] for name in names} for group in groups), names)
+        return table(({name: group[name] for name in names} for group in groups), names)
 
     def fetch(self) -> Iterator["pysam.AlignedSegment"]:
         """The records in order. Their header has the references that they mention, and nothing else."""
@@ -334,14 +294,6 @@ def _each(regions: RegionLike | Iterable[RegionLike]) -> Iterable[RegionLike]:
     """The regions, of which one may stand alone: a string, or a tuple of contig, start, stop."""
     alone = isinstance(regions, tuple) and len(regions) == 3 and not isinstance(regions[1], str | tuple)
     return [regions] if isinstance(regions, str) or alone else regions  # type: ignore[list-item, return-value]
-
-
-def _fields(fields: str | Sequence[str]) -> tuple[str, ...]:
-    names = (fields,) if isinstance(fields, str) else tuple(dict.fromkeys(fields))
-    for name in names:
-        if name not in _DTYPES and not (len(name) == 4 and name[0] == "[" and name[3] == "]"):
-            raise UsageError(f"unknown field {name!r}: the fields are {' '.join(_DTYPES)} and tags as [NM]")
-    return names
 
 
 def _filter(text: str | None, require: int, exclude: int, min_mapq: int) -> RecordFilter:
@@ -371,48 +323,3 @@ def _segments(blocks: Iterator["RecordBlock"], header: "Header") -> Iterator["py
         pysam.AlignmentFile(pipe, "rb", check_sq=False) as alignments,
     ):
         yield from alignments
-
-
-def _table(parts: Iterable[Mapping[str, Any]], fields: Sequence[str]) -> Table:
-    import numpy as np
-
-    pieces = {name: [np.empty(0, _DTYPES.get(name, "O"))] for name in fields}
-    for part in parts:
-        for name, column in pieces.items():
-            column.append(_array(name, part[name]))
-    return Table((name, np.concatenate(column)) for name, column in pieces.items())
-
-
-def _array(name: str, values: Any) -> "np.ndarray":
-    """A column of a row group as `Table` has it: texts as SAM has them, array tags as arrays."""
-    import numpy as np
-
-    if _DTYPES.get(name, "O") != "O":
-        return np.asarray(values, _DTYPES[name])
-    if name == "seq":
-        values = [text or "*" for text in values]
-    elif name == "qual":
-        values = [text.translate(_QUAL_TEXT) if text and text[0] != "\xff" else "*" for text in values]
-    elif name[0] == "[":
-        values = [_elements(value) if isinstance(value, bytes) else value for value in values]
-    return np.fromiter(values, object, len(values))
-
-
-def _elements(value: bytes) -> "np.ndarray":
-    """The elements of an array tag; `value` as BAM has it: subtype, number, elements."""
-    import numpy as np
-
-    return np.frombuffer(value[5:], _ARRAY_DTYPES[chr(value[0])])
-
-
-def _alike(column: "np.ndarray") -> Any:
-    """The column; the arrays in it brought to one dtype, for each record's writer chose the narrowest."""
-    import numpy as np
-
-    dtypes = (
-        {value.dtype for value in column if isinstance(value, np.ndarray)} if column.dtype == object else ()
-    )
-    if len(dtypes) < 2:
-        return column
-    common = np.result_type(*dtypes)
-    return [value.astype(common) if isinstance(value, np.ndarray) else value for value in column]

@@ -144,7 +144,12 @@ def hostile_files(count: int) -> list[bytes]:
     found: list[bytes] = []
 
     @hypothesis.seed(1)
-    @hypothesis.settings(max_examples=count, database=None, phases=[hypothesis.Phase.generate])
+    @hypothesis.settings(
+        max_examples=count,
+        database=None,
+        phases=[hypothesis.Phase.generate],
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
     @hypothesis.given(hostile.bams(max_records=60))
     def collect(bam: hostile.Bam) -> None:
         if 0 < sum(map(len, bam.records)) < LARGEST:
