@@ -19,7 +19,7 @@ import pysam
 import pytest
 
 import bams3
-from bams3 import api
+from bams3 import api, table
 from bams3.errors import Bams3Error, DatasetError, FormatError, UsageError
 from bams3.operations.fields import FilterColumns
 
@@ -249,7 +249,7 @@ def libraries(record: pysam.AlignedSegment) -> dict[str, str]:
     return {group["ID"]: group.get("LB", "") for group in record.header.to_dict().get("RG", [])}
 
 
-FIELDS = sorted(api._DTYPES)
+FIELDS = sorted(table._DTYPES)
 
 
 def check_columns(bam: pysam.AlignmentFile, dataset: api.Dataset) -> None:
@@ -277,7 +277,7 @@ def test_every_field_is_a_column() -> None:
 def test_types_of_columns_do_not_depend_on_the_records(odd_dataset: api.Dataset, regions: Any) -> None:
     table = odd_dataset.query(regions, [*FIELDS, "[NM]"])
     types = {name: column.dtype for name, column in table.items()}
-    assert types == {name: np.dtype(api._DTYPES.get(name, "O")) for name in [*FIELDS, "[NM]"]}
+    assert types == {name: np.dtype(table._DTYPES.get(name, "O")) for name in [*FIELDS, "[NM]"]}
     assert table.records == (8 if regions is None else 0)
 
 
