@@ -19,9 +19,10 @@ import pysam
 import pytest
 
 import bams3
-from bams3 import api, table
+from bams3 import api
 from bams3.errors import Bams3Error, DatasetError, FormatError, UsageError
 from bams3.operations.fields import FilterColumns
+from bams3.table import _DTYPES as DTYPES
 
 Query = dict[str, Any]
 
@@ -249,7 +250,7 @@ def libraries(record: pysam.AlignedSegment) -> dict[str, str]:
     return {group["ID"]: group.get("LB", "") for group in record.header.to_dict().get("RG", [])}
 
 
-FIELDS = sorted(table._DTYPES)
+FIELDS = sorted(DTYPES)
 
 
 def check_columns(bam: pysam.AlignmentFile, dataset: api.Dataset) -> None:
@@ -277,7 +278,7 @@ def test_every_field_is_a_column() -> None:
 def test_types_of_columns_do_not_depend_on_the_records(odd_dataset: api.Dataset, regions: Any) -> None:
     table = odd_dataset.query(regions, [*FIELDS, "[NM]"])
     types = {name: column.dtype for name, column in table.items()}
-    assert types == {name: np.dtype(table._DTYPES.get(name, "O")) for name in [*FIELDS, "[NM]"]}
+    assert types == {name: np.dtype(DTYPES.get(name, "O")) for name in [*FIELDS, "[NM]"]}
     assert table.records == (8 if regions is None else 0)
 
 
