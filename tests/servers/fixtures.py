@@ -69,7 +69,8 @@ def s3_client() -> Any:
     import boto3.session
     from botocore.config import Config
 
-    config = Config(s3={"addressing_style": "path"})
+    # Swift on a busy machine says now and then that it has not the time.
+    config = Config(s3={"addressing_style": "path"}, retries={"mode": "standard", "total_max_attempts": 10})
     return boto3.session.Session().client("s3", region_name="us-east-1", config=config)
 
 
