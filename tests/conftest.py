@@ -9,7 +9,16 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 from remote_datasets import local, remote, small, source  # noqa: F401
-from servers.fixtures import bucket, faults, moto_url, s3_at, swift_bucket, swift_url, web_server  # noqa: F401
+from servers.fixtures import (  # noqa: F401
+    bucket,
+    faults,
+    moto_url,
+    s3_at,
+    slurm_cluster,
+    swift_bucket,
+    swift_url,
+    web_server,
+)
 
 settings.register_profile(
     "bams3", deadline=None, derandomize=bool(os.environ.get("CI")), suppress_health_check=list(HealthCheck)

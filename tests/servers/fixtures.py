@@ -10,6 +10,8 @@ import pytest
 
 from servers import moto, nginx
 from servers.faults import Faults, faulty
+from servers.slurm import PROGRAMS as SLURM_PROGRAMS
+from servers.slurm import Slurm, slurm
 from servers.swift import ACCESS_KEY, PROGRAMS, SECRET_KEY, swift
 
 
@@ -44,6 +46,19 @@ def web_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, 
             folder.chmod(folder.stat().st_mode | 0o055)
     with nginx(tmp_path_factory.mktemp("nginx"), root) as url:
         yield url, root
+
+
+@pytest.fixture(scope="session")
+def slurm_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slurm]:
+    """A SLURM cluster of three nodes."""
+    from conftest import need
+
+    for program in SLURM_PROGRAMS:
+        need(program)
+    if os.getuid():
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("SLURM's daemons run as root")
+    with slurm(tmp_path_factory.mktemp("slurm")) as cluster:
+        yield cluster
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ rule convert_batch:
         "../envs/bams3.yaml"
     threads: config["convert"]["threads"]
     resources:
-        mem_mb=lambda wildcards, attempt, threads: 300 * threads * attempt,
+        mem_mb=lambda wildcards, attempt, threads: (400 + 300 * threads) * attempt,
     params:
         source=source_of,
         dataset=dataset_of,

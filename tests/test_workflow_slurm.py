@@ -1,0 +1,200 @@
+# ruff: noqa: F811 - fixtures
+"""The workflow on a SLURM cluster: results of a cohort, and what runs again when jobs, nodes and Snakemake die."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from servers.slurm import Slurm
+from test_workflow import (  # noqa: F401 - among them fixtures
+    CONFIG,
+    COVERAGE,
+    ROOT,
+    SNAKEFILE,
+    cohort,
+    commands,
+    configure,
+    project,
+    run,
+    simulate,
+)
+
+# On one chunk of one sample: more memory than its first job has, less than its second.
+GREEDY = """\
+if [ {sample} = S1 ] && [ {region} = chr2:1-250000 ]; then
+    python -c 'import time; held = bytearray(600 << 20); time.sleep(5)'
+fi
+bams3 inspect {chunk} > {output}
+"""
+STAGES = CONFIG | {"coverage": COVERAGE, "process": {"command": GREEDY, "suffix": ".txt"}}
+MEMORY = "process_batch:mem_mb=500 * attempt"
+CONVERTS = {f"convert_batch/S{sample}_00000{batch}" for sample in (1, 2) for batch in (1, 2)}
+MERGES = {"merge_parts/S1", "merge_parts/S2"}
+
+
+class Cohort:
+    """Snakemake in a directory, its jobs on a cluster. Commands whose words match the pattern in `held` wait."""
+
+    def __init__(self, directory: Path, cluster: Slurm, environment: dict[str, str]) -> None:
+        self.directory = directory
+        self.cluster = cluster
+        self.held = directory / "held"
+        self._log = directory / "snakemake.log"
+        self._logs = directory / "logs" / "slurm"
+        waiting = directory / "bin" / "bams3"
+        waiting.parent.mkdir()
+        waiting.write_text(
+            f"#!/bin/bash\nwhile grep -qf '{self.held}' <<< \"$*\" 2> /dev/null; do sleep 0.1; done\n"
+            f"PATH='{environment['PATH']}' exec bams3 \"$@\"\n"
+        )
+        waiting.chmod(0o755)
+        path = {"PATH": f"{waiting.parent}:{environment['PATH']}"}
+        self.environment = environment | cluster.environment | path
+
+    def start(self, config: dict[str, Any], *arguments: str) -> None:
+        """Begins a run. It looks at its jobs every second; their logs are kept, since they tell which job was which."""
+        configure(self.directory, config)
+        command = [sys.executable, "-m", "snakemake", "-s", SNAKEFILE, "--profile", ROOT / "profiles" / "slurm"]
+        command += ["--slurm-init-seconds-before-status-checks", "1", "--slurm-keep-successful-logs", *arguments]
+        with self._log.open("wb") as log:
+            self.child = subprocess.Popen(
+                [*map(str, command)], cwd=self.directory, env=self.environment, stdout=log, stderr=log,
+                start_new_session=True,
+            )  # fmt: skip
+
+    def kill(self) -> str:
+        """Kills Snakemake, not its jobs; their name."""
+        os.killpg(self.child.pid, signal.SIGKILL)
+        self.child.wait()
+        return re.search("SLURM run ID: (.+)", self._log.read_text())[1]
+
+    def unlock(self) -> None:
+        command = [sys.executable, "-m", "snakemake", "-s", SNAKEFILE, "--unlock"]
+        subprocess.run([*map(str, command)], cwd=self.directory, check=True, capture_output=True)
+
+    def succeeds(self) -> None:
+        code = self.child.wait(200)
+        assert code == 0, self._log.read_text()
+
+    def wait_until(self, reached: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 120
+        while not reached():
+            assert self.child.poll() is None, self._log.read_text()
+            assert time.monotonic() < deadline, self._log.read_text()
+            time.sleep(0.1)
+
+    def jobs(self) -> dict[str, str]:
+        """`rule/wildcards` of every job of this directory, by its id in order of submission."""
+        logs = sorted(self._logs.rglob("*.log"), key=lambda log: int(log.stem))
+        return {log.stem: str(log.parent.relative_to(self._logs)).removeprefix("rule_") for log in logs}
+
+    def ended(self, key: str = "JobState") -> dict[str, list[str]]:
+        """What SLURM logged of the jobs that ended, by `rule/wildcards`, in order of submission."""
+        finished = self.cluster.finished()
+        found: dict[str, list[str]] = {}
+        for number, name in self.jobs().items():
+            if number in finished:
+                found.setdefault(name, []).append(finished[number][key])
+        return found
+
+    def running(self) -> dict[str, tuple[str, str]]:
+        """(id, node) of the jobs that run, by `rule/wildcards`."""
+        rows = [line.split() for line in self.cluster("squeue", "-h", "-t", "R", "-o", "%i %N").splitlines()]
+        names = self.jobs()
+        return {names[number]: (number, node) for number, node in rows if number in names}
+
+
+@pytest.fixture
+def on_slurm(project: Path, slurm_cluster: Slurm, commands: dict[str, str]) -> Iterator[Cohort]:
+    """A cohort of two samples of two batches, to be run on a cluster; whose jobs and nodes are as before afterwards."""
+    cohort = Cohort(project, slurm_cluster, commands)
+    yield cohort
+    if cohort.child.poll() is None:
+        cohort.kill()
+    slurm_cluster.clear()
+
+
+@pytest.fixture(scope="module")
+def results(cohort: Path, commands: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The same cohort's results on this machine."""
+    directory = Path(shutil.copytree(cohort, tmp_path_factory.mktemp("local") / "project"))
+    run(directory, commands, STAGES)
+    return contents(directory)
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    """The files of results, by path; but those that hold times."""
+    found = {str(path.relative_to(directory / "results")): path for path in directory.glob("results/**/*")}
+    return {
+        name: path.read_bytes()
+        for name, path in found.items()
+        if path.is_file() and not name.startswith("benchmarks/") and path.name != ".snakemake_timestamp"
+    }
+
+
+def datasets(results: dict[str, bytes]) -> dict[str, bytes]:
+    return {path: data for path, data in results.items() if path.startswith("datasets/")}
+
+
+def test_a_cohort(on_slurm: Cohort, results: dict[str, bytes]):
+    """Each job runs once, on the partition and with the memory that it should; one that takes too much has more."""
+    on_slurm.start(STAGES, "--set-resources", MEMORY, "merge_parts:slurm_partition=short", "merge_parts:runtime=10")
+    on_slurm.succeeds()
+    assert contents(on_slurm.directory) == results
+    ended = on_slurm.ended()
+    assert ended.pop("process_batch/S1_000002") == ["FAILED", "COMPLETED"]
+    assert set(map(tuple, ended.values())) == {("COMPLETED",)}
+    assert len(ended) == 4 + 2 + 4 + 2 + 3
+    for job, partition, minutes in (("merge_parts/S1", "short", "10"), ("convert_batch/S1_000001", "main", "60")):
+        assert on_slurm.ended("Partition")[job] == [partition]
+        assert on_slurm.ended("TimeLimit")[job] == [minutes]
+    memory = [re.search(r"mem=(\d+)M", tres)[1] for tres in on_slurm.ended("Tres")["process_batch/S1_000002"]]
+    assert memory == ["500", "1000"]
+
+
+def test_jobs_and_nodes_that_are_lost(on_slurm: Cohort, results: dict[str, bytes]):
+    """A job that was cancelled and those of a node that failed run again, elsewhere; a drained node's go on."""
+    on_slurm.held.write_text("convert\n")
+    on_slurm.start(CONFIG)
+    on_slurm.wait_until(lambda: set(on_slurm.running()) == CONVERTS)
+    nodes: dict[str, list[str]] = {}
+    for name, (_, node) in sorted(on_slurm.running().items()):
+        nodes.setdefault(node, []).append(name)
+    (drained, (kept, cancelled)), (failed, lost) = nodes.items()
+    on_slurm.cluster("scontrol", "update", f"nodename={drained}", "state=drain", "reason=test")
+    on_slurm.cluster("scontrol", "update", f"nodename={failed}", "state=down", "reason=test")
+    on_slurm.cluster("scancel", on_slurm.running()[cancelled][0])
+    on_slurm.held.unlink()
+    on_slurm.succeeds()
+    assert contents(on_slurm.directory) == datasets(results)
+    expected = {name: ["COMPLETED"] for name in (kept, *MERGES)}
+    expected |= {cancelled: ["CANCELLED", "COMPLETED"]} | {name: ["NODE_FAIL", "COMPLETED"] for name in lost}
+    assert on_slurm.ended() == expected
+    used = on_slurm.ended("NodeList")
+    assert used.pop(kept) == [drained]
+    assert drained not in {where[-1] for where in used.values()}
+
+
+def test_snakemake_is_killed(on_slurm: Cohort, results: dict[str, bytes]):
+    """What had ended does not run again; the jobs that it left behind are cancelled first."""
+    on_slurm.held.write_text("convert.*S2\n")
+    on_slurm.start(CONFIG)
+    done = {"convert_batch/S1_000001", "convert_batch/S1_000002", "merge_parts/S1"}
+    on_slurm.wait_until(lambda: set(on_slurm.ended()) == done)
+    on_slurm.wait_until(lambda: set(on_slurm.running()) == CONVERTS - done)
+    on_slurm.cluster("scancel", "--name", on_slurm.kill())
+    on_slurm.held.unlink()
+    on_slurm.unlock()
+    on_slurm.start(CONFIG)
+    on_slurm.succeeds()
+    assert contents(on_slurm.directory) == datasets(results)
+    again = {name: ["CANCELLED", "COMPLETED"] for name in CONVERTS - done}
+    assert on_slurm.ended() == {name: ["COMPLETED"] for name in (*done, *MERGES)} | again
