@@ -136,6 +136,29 @@ def test_jobs_of_a_target(
     assert planned(cohort, commands, CONFIG | change, target) == jobs
 
 
+@pytest.mark.parametrize(
+    ("size", "change", "samples", "batches"),
+    [
+        (3_999_999, {}, 1, 1),
+        (4_000_001, {}, 1, 2),
+        (4_000_001, {"chunks_per_batch": 1}, 1, 4),
+        (10**12, {}, 1, 4),  # one for each window
+        (10**12, {"chunks_per_batch": 3}, 1, 2),
+        (10**12, {}, 1000, 3),  # 3,000 conversions, 3,000 of coverage, 3,000 that begin or gather
+        (10**12, {}, 2000, 1),
+    ],
+)
+def test_batches_are_sized_by_bytes(
+    project: Path, commands: dict[str, str], size: int, change: dict, samples: int, batches: int
+):
+    write_sheet(project, *((f"S{number}", "S1.bam") for number in range(samples)))
+    os.truncate(project / "S1.bam", size)
+    settings = {"chunk_size": "256K", "gigabytes_per_batch": 0.004} | change
+    config = CONFIG | {"convert": settings, "coverage": {}}
+    jobs = planned(project, commands, config, "results/coverage/S0.mosdepth.summary.txt")
+    assert (jobs["convert_batch"], jobs["coverage_batch"]) == (batches, batches)
+
+
 def foreign_grid(directory: Path) -> dict[str, str]:
     (directory / "other.fai").write_text("chr1\t500000\t6\t60\t61\nchr9\t250000\t6\t60\t61\n")
     return {"grid": "other.fai"}
@@ -166,6 +189,7 @@ def empty_dataset(directory: Path) -> None:
             "config: coverage: Additional properties are not allowed ('fast' was",
         ),
         ({"convert": {"chunk_size": "3M"}}, (), "config: convert: chunk_size: '3M' is not one of ['256K',"),
+        ({"convert": {"chunks_per_batch": "all"}}, (), "config: convert: chunks_per_batch: 'all' does not match"),
         ({"query": {"regions": []}}, (), "config: query: regions: [] should be non-empty"),
         ({"samples": "none.tsv"}, (), "none.tsv: No such file or directory; `samples` in the config names"),
         ({"grid": "none.fai"}, (), "none.fai: No such file or directory; `grid` in the config"),
@@ -307,6 +331,8 @@ def test_an_existing_dataset_is_not_converted(finished: Path, project: Path, com
     once = {"begin_dataset": 1, "convert_batch": 2, "merge_parts": 1}
     queries = {"query_batch": 4, "gather_query": 2}
     assert planned(project, commands, CONFIG | {"query": QUERY}) == once | queries
+    small = CONFIG | {"query": QUERY, "convert": {"chunk_size": "256K", "gigabytes_per_batch": 1e-9}}
+    assert planned(project, commands, small) == once | {"convert_batch": 4} | queries | {"query_batch": 8}
 
 
 def test_an_existing_dataset_of_an_earlier_run_is_kept(

@@ -36,7 +36,7 @@ bams3 inspect {chunk} > {output}
 """
 STAGES = CONFIG | {"coverage": COVERAGE, "process": {"command": GREEDY, "suffix": ".txt"}}
 MEMORY = "process_batch:mem_mb=500 * attempt"
-CONVERTS = {f"convert_batch/S{sample}_00000{batch}" for sample in (1, 2) for batch in (1, 2)}
+CONVERTS = {f"convert_batch/S{sample}_00000{batch}-of-000002" for sample in (1, 2) for batch in (1, 2)}
 MERGES = {"merge_parts/S1", "merge_parts/S2"}
 
 
@@ -150,13 +150,13 @@ def test_a_cohort(on_slurm: Cohort, results: dict[str, bytes]):
     on_slurm.succeeds()
     assert contents(on_slurm.directory) == results
     ended = on_slurm.ended()
-    assert ended.pop("process_batch/S1_000002") == ["FAILED", "COMPLETED"]
+    assert ended.pop("process_batch/S1_000002-of-000002") == ["FAILED", "COMPLETED"]
     assert set(map(tuple, ended.values())) == {("COMPLETED",)}
     assert len(ended) == 4 + 2 + 4 + 2 + 3
-    for job, partition, minutes in (("merge_parts/S1", "short", "10"), ("convert_batch/S1_000001", "main", "60")):
+    for job, partition, minutes in (("merge_parts/S1", "short", "10"), ("convert_batch/S1_000001-of-000002", "main", "60")):
         assert on_slurm.ended("Partition")[job] == [partition]
         assert on_slurm.ended("TimeLimit")[job] == [minutes]
-    memory = [re.search(r"mem=(\d+)M", tres)[1] for tres in on_slurm.ended("Tres")["process_batch/S1_000002"]]
+    memory = [re.search(r"mem=(\d+)M", tres)[1] for tres in on_slurm.ended("Tres")["process_batch/S1_000002-of-000002"]]
     assert memory == ["500", "1000"]
 
 
@@ -187,7 +187,7 @@ def test_snakemake_is_killed(on_slurm: Cohort, results: dict[str, bytes]):
     """What had ended does not run again; the jobs that it left behind are cancelled first."""
     on_slurm.held.write_text("convert.*S2\n")
     on_slurm.start(CONFIG)
-    done = {"convert_batch/S1_000001", "convert_batch/S1_000002", "merge_parts/S1"}
+    done = {"convert_batch/S1_000001-of-000002", "convert_batch/S1_000002-of-000002", "merge_parts/S1"}
     on_slurm.wait_until(lambda: set(on_slurm.ended()) == done)
     on_slurm.wait_until(lambda: set(on_slurm.running()) == CONVERTS - done)
     on_slurm.cluster("scancel", "--name", on_slurm.kill())

@@ -1,6 +1,7 @@
 import csv
 import os
 import re
+from functools import cache
 
 import yaml
 from jsonschema import Draft202012Validator
@@ -34,14 +35,17 @@ REPORT_SETTINGS = ["quantize", "thresholds", "no_per_base", "use_median"]
 LARGEST_IN_BAI = 2**29 - 1
 
 
-def check(data, schema, where):
-    """Validates `data` and fills in the schema's defaults; what is wrong is one line."""
+@cache
+def validator(schema):
     with open(workflow.source_path(schema)) as file:
-        fault = best_match(Draft202012Validator(yaml.safe_load(file)).iter_errors(data))
-    if fault:
+        return Draft202012Validator(yaml.safe_load(file))
+
+
+def check(data, schema, where):
+    """Raises an error, of one line, for what is wrong."""
+    if fault := best_match(validator(schema).iter_errors(data)):
         place = ": ".join(map(str, [where, *fault.absolute_path]))
         raise WorkflowError(f"{place}: {fault.message}")
-    validate(data, schema)
 
 
 def read_samples(path):
@@ -186,11 +190,6 @@ def coverage_options(settings):
     return options("coverage", {key: f"--{key.replace('_', '-')}" for key in settings})
 
 
-def depth_batches():
-    """The batches of coverage; none for whole fragments, whose reads may lie in two: one job measures those."""
-    return [] if config.get("coverage", {}).get("fragment_mode") else batches
-
-
 def query_bed():
     """The BED file of the query, if its regions are in one."""
     bed = config.get("query", {}).get("bed")
@@ -218,12 +217,6 @@ def dataset_of(wildcards):
 def metadata_of(wildcards):
     """The file that says that a dataset is complete, if Snakemake can see it."""
     return in_place(f"{dataset_of(wildcards)}/_metadata.json")
-
-
-def part_file(batch):
-    """What `bams3 convert --batch` leaves in a dataset, of a sample yet to be filled in."""
-    name = f"{batch}-of-{len(batches):06d}.json"
-    return in_place(f"results/datasets/{{sample}}.bams3/_parts/{name}")
 
 
 def source_of(wildcards):
@@ -255,11 +248,6 @@ def convert_options(wildcards):
     return words
 
 
-def batch_of(wildcards):
-    """`i/n`, as the command line takes a batch."""
-    return f"{int(wildcards.batch)}/{len(batches)}"
-
-
 def coverage_files():
     """The endings of the files that a coverage run writes: mosdepth's."""
     wanted = config.get("coverage", {})
@@ -280,13 +268,10 @@ def coverage_files():
 
 
 check(config, "../schemas/config.schema.yaml", "config")
+validate(config, "../schemas/config.schema.yaml")  # fills in the defaults
 samples = read_samples(config["samples"])
 contigs = read_grid(config["grid"])
 windows = read_windows()
-batches = [
-    f"{i + 1:06d}"
-    for i in range(-(-len(windows) // config["convert"]["chunks_per_batch"]))
-]
 converted = [name for name, row in samples.items() if "dataset" not in row]
 query_index = (
     "bai"
@@ -303,4 +288,4 @@ if workflow.is_main_process:
 
 wildcard_constraints:
     sample=r"[A-Za-z0-9][A-Za-z0-9._-]*",
-    batch=r"\d{6}",
+    batch=r"\d{6}-of-\d{6}",

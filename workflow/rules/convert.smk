@@ -31,7 +31,7 @@ rule convert_batch:
         source_files,
         begun="results/datasets/{sample}.begun",
     output:
-        part_file("{batch}"),
+        in_place(part_file("{sample}", "{batch}")),
     log:
         "logs/convert_batch/{sample}/{batch}.log",
     benchmark:
@@ -53,7 +53,7 @@ rule convert_batch:
 
 rule merge_parts:
     input:
-        [part_file(batch) for batch in batches],
+        parts_of,
     output:
         in_place("results/datasets/{sample}.bams3/_metadata.json"),
     log:

@@ -30,7 +30,7 @@ rule gather_coverage:
     input:
         metadata_of,
         bed=coverage_bed(),
-        parts=expand("results/coverage/{{sample}}/{batch}.depth", batch=depth_batches()),
+        parts=depths_of,
     output:
         expand("results/coverage/{{sample}}.{file}", file=coverage_files()),
     log:

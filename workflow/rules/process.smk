@@ -1,10 +1,6 @@
 rule process:
     input:
-        expand(
-            "results/process/{sample}/{batch}",
-            sample=samples if "process" in config else [],
-            batch=batches,
-        ),
+        processed,
 
 
 # The command of the config, once for each chunk of the batch.

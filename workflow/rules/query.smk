@@ -33,7 +33,7 @@ rule query_batch:
 
 rule gather_query:
     input:
-        expand("results/query/{{sample}}/{batch}.bam", batch=batches),
+        queries_of,
     output:
         reads="results/query/{sample}.bam",
         index=f"results/query/{{sample}}.bam.{query_index}",

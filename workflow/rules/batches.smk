@@ -1,0 +1,87 @@
+from bams3.storage import open_object
+
+MOST_JOBS = 10_000
+
+
+@cache
+def batches(sample):
+    """The batches that a sample is handled in: `000001-of-000004`, …
+
+    They depend on the configuration and on this one sample alone: every job reads this, and looks at its own sample.
+    """
+    wanted = config["convert"]["chunks_per_batch"]
+    if wanted == "auto":
+        target = config["convert"]["gigabytes_per_batch"] * 1e9
+        count = min(-(-bytes_of(samples[sample]) // target), batches_at_most())
+    else:
+        count = -(-len(windows) // wanted)
+    count = min(max(int(count), 1), len(windows))
+    return [f"{i + 1:06d}-of-{count:06d}" for i in range(count)]
+
+
+def bytes_of(row):
+    """How large a sample is: its file of alignments, or the chunks of its dataset."""
+    try:
+        if "dataset" in row:
+            return DatasetReader(row["dataset"]).manifest.bytes
+        place, name = open_object(row["alignments"])
+        return place.size(name)
+    except Bams3Error as error:
+        raise WorkflowError(f"sample {row['sample']}: {error}")
+    except OSError as error:
+        raise WorkflowError(
+            f"sample {row['sample']}: {row['alignments']}: {error.strerror}"
+        )
+
+
+def batches_at_most():
+    """Of each sample, so that there are no more than MOST_JOBS: a job a batch in every stage, and four a sample."""
+    stages = 1 + sum(stage in config for stage in ("query", "coverage", "process"))
+    return (MOST_JOBS // len(samples) - 4) // stages
+
+
+def parts_of(wildcards):
+    """What the batches of a sample leave in its dataset while it is converted."""
+    return [
+        in_place(part_file(wildcards.sample, batch))
+        for batch in batches(wildcards.sample)
+    ]
+
+
+def part_file(sample, batch):
+    """As `bams3 convert --batch` names it."""
+    return f"results/datasets/{sample}.bams3/_parts/{batch}.json"
+
+
+def queries_of(wildcards):
+    return expand(
+        "results/query/{sample}/{batch}.bam",
+        sample=wildcards.sample,
+        batch=batches(wildcards.sample),
+    )
+
+
+def depths_of(wildcards):
+    """None for whole fragments, whose reads may lie in two batches: one job measures those."""
+    if config.get("coverage", {}).get("fragment_mode"):
+        return []
+    return expand(
+        "results/coverage/{sample}/{batch}.depth",
+        sample=wildcards.sample,
+        batch=batches(wildcards.sample),
+    )
+
+
+def processed(wildcards):
+    """What the command of the config has made of all samples."""
+    return [
+        f"results/process/{sample}/{batch}"
+        for sample in (samples if "process" in config else [])
+        for batch in batches(sample)
+    ]
+
+
+def batch_of(wildcards):
+    """`i/n`, as the command line takes a batch."""
+    number, count = wildcards.batch.split("-of-")
+    return f"{int(number)}/{int(count)}"
