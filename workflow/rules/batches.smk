@@ -28,6 +28,10 @@ def bytes_of(row):
         return place.size(name)
     except Bams3Error as error:
         raise WorkflowError(f"sample {row['sample']}: {error}")
+    except FileNotFoundError:
+        raise WorkflowError(
+            f"sample {row['sample']}: {row['alignments']} is yet to be made; give `chunks_per_batch` a number"
+        )
     except OSError as error:
         raise WorkflowError(
             f"sample {row['sample']}: {row['alignments']}: {error.strerror}"
@@ -42,20 +46,17 @@ def batches_at_most():
 
 def parts_of(wildcards):
     """What the batches of a sample leave in its dataset while it is converted."""
-    return [
-        in_place(part_file(wildcards.sample, batch))
-        for batch in batches(wildcards.sample)
-    ]
+    return [part_file(wildcards.sample, batch) for batch in batches(wildcards.sample)]
 
 
 def part_file(sample, batch):
     """As `bams3 convert --batch` names it."""
-    return f"results/datasets/{sample}.bams3/_parts/{batch}.json"
+    return in_place(result(f"<results>/datasets/{sample}.bams3/_parts/{batch}.json"))
 
 
 def queries_of(wildcards):
     return expand(
-        "results/query/{sample}/{batch}.bam",
+        "<results>/query/{sample}/{batch}.bam",
         sample=wildcards.sample,
         batch=batches(wildcards.sample),
     )
@@ -66,7 +67,7 @@ def depths_of(wildcards):
     if config.get("coverage", {}).get("fragment_mode"):
         return []
     return expand(
-        "results/coverage/{sample}/{batch}.depth",
+        "<results>/coverage/{sample}/{batch}.depth",
         sample=wildcards.sample,
         batch=batches(wildcards.sample),
     )
@@ -75,7 +76,7 @@ def depths_of(wildcards):
 def processed(wildcards):
     """What the command of the config has made of all samples."""
     return [
-        f"results/process/{sample}/{batch}"
+        f"<results>/process/{sample}/{batch}"
         for sample in (samples if "process" in config else [])
         for batch in batches(sample)
     ]
@@ -85,3 +86,12 @@ def batch_of(wildcards):
     """`i/n`, as the command line takes a batch."""
     number, count = wildcards.batch.split("-of-")
     return f"{int(number)}/{int(count)}"
+
+
+# Jobs on other machines read this file too: only the process that plans looks at all samples.
+if workflow.is_main_process:
+    for row in samples.values():
+        check_files(row)
+        if is_there(row):
+            check_contigs(row)
+        batches(row["sample"])

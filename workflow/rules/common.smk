@@ -72,10 +72,16 @@ def read_samples(path):
     return by_name
 
 
+def is_there(row):
+    """False for alignments that a workflow that uses this one has yet to make."""
+    path = row.get("alignments")
+    return not path or not is_local(path) or os.path.exists(path)
+
+
 def index_of(row):
     """The index of a sample's alignments: the one given, or beside the file; None if it isn't there.
 
-    What is in object storage is not looked for.
+    What is in object storage, or may be made before it is needed, is not looked for.
     """
     alignments = row["alignments"]
     stem = alignments.rsplit(".", 1)[0]
@@ -87,7 +93,7 @@ def index_of(row):
     candidates = [row["index"]] if "index" in row else beside
     return next(
         (path for path in candidates if not is_local(path) or os.path.exists(path)),
-        None,
+        candidates[0] if is_module else None,
     )
 
 
@@ -102,7 +108,7 @@ def check_files(row):
                 f"sample {name}: {row['dataset']} is not a bams3 dataset (no _metadata.json)"
             )
     elif is_local(row["alignments"]):
-        if not os.path.exists(row["alignments"]):
+        if not is_there(row) and not is_module:
             raise WorkflowError(f"sample {name}: {row['alignments']}: no such file")
         if not index_of(row):
             tried = row.get("index", f"{row['alignments']}.bai, .csi or .crai")
@@ -133,6 +139,10 @@ def read_grid(source):
     if source == "header":
         first = next(iter(samples.values()))
         check_files(first)
+        if not is_there(first):
+            raise WorkflowError(
+                f"sample {first['sample']}: {first['alignments']} is yet to be made; give `grid` a .fai or a .dict"
+            )
         return contigs_of(first)
     lines = read_lines(source, "`grid` in the config is a .fai, a .dict, or header")
     rows = [line.split("\t") for line in lines]
@@ -210,8 +220,8 @@ def coverage_by(wildcards, input):
 
 def dataset_of(wildcards):
     """Where a sample's dataset is: the one given, or the one that this workflow makes."""
-    made = located(f"results/datasets/{wildcards.sample}.bams3")
-    return samples[wildcards.sample].get("dataset", made)
+    found = located(result(f"<results>/datasets/{wildcards.sample}.bams3"))
+    return samples[wildcards.sample].get("dataset", found)
 
 
 def metadata_of(wildcards):
@@ -269,6 +279,7 @@ def coverage_files():
 
 check(config, "../schemas/config.schema.yaml", "config")
 validate(config, "../schemas/config.schema.yaml")  # fills in the defaults
+is_module = not modifier.is_main_snakefile()
 samples = read_samples(config["samples"])
 contigs = read_grid(config["grid"])
 windows = read_windows()
@@ -278,12 +289,6 @@ query_index = (
     if max((length for _, length in contigs), default=0) <= LARGEST_IN_BAI
     else "csi"
 )
-
-# Jobs on other machines read this file too: only the process that plans looks at all samples.
-if workflow.is_main_process:
-    for row in samples.values():
-        check_files(row)
-        check_contigs(row)
 
 
 wildcard_constraints:

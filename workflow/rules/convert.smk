@@ -1,7 +1,7 @@
 rule convert:
     input:
         [
-            in_place(f"results/datasets/{sample}.bams3/_metadata.json")
+            in_place(result(f"<results>/datasets/{sample}.bams3/_metadata.json"))
             for sample in converted
         ],
 
@@ -11,11 +11,12 @@ rule begin_dataset:
     input:
         source_files,
     output:
-        temp(touch("results/datasets/{sample}.begun")),
+        temp(touch("<results>/datasets/{sample}.begun")),
     log:
-        "logs/begin_dataset/{sample}.log",
+        "<logs>/begin_dataset/{sample}.log",
     benchmark:
-        "results/benchmarks/begin_dataset/{sample}.tsv"
+        "<results>/benchmarks/begin_dataset/{sample}.tsv"
+    localrule: True
     conda:
         "../envs/bams3.yaml"
     params:
@@ -29,13 +30,13 @@ rule begin_dataset:
 rule convert_batch:
     input:
         source_files,
-        begun="results/datasets/{sample}.begun",
+        begun="<results>/datasets/{sample}.begun",
     output:
-        in_place(part_file("{sample}", "{batch}")),
+        part_file("{sample}", "{batch}"),
     log:
-        "logs/convert_batch/{sample}/{batch}.log",
+        "<logs>/convert_batch/{sample}/{batch}.log",
     benchmark:
-        "results/benchmarks/convert_batch/{sample}/{batch}.tsv"
+        "<results>/benchmarks/convert_batch/{sample}/{batch}.tsv"
     conda:
         "../envs/bams3.yaml"
     threads: config["convert"]["threads"]
@@ -55,11 +56,11 @@ rule merge_parts:
     input:
         parts_of,
     output:
-        in_place("results/datasets/{sample}.bams3/_metadata.json"),
+        in_place(result("<results>/datasets/{sample}.bams3/_metadata.json")),
     log:
-        "logs/merge_parts/{sample}.log",
+        "<logs>/merge_parts/{sample}.log",
     benchmark:
-        "results/benchmarks/merge_parts/{sample}.tsv"
+        "<results>/benchmarks/merge_parts/{sample}.tsv"
     # A dataset that was given is not made, even where an earlier run made it.
     wildcard_constraints:
         sample="|".join(map(re.escape, converted)) or "(?!)",

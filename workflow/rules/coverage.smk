@@ -1,7 +1,7 @@
 rule coverage:
     input:
         expand(
-            "results/coverage/{sample}.{file}",
+            "<results>/coverage/{sample}.{file}",
             sample=samples if "coverage" in config else [],
             file=coverage_files(),
         ),
@@ -11,11 +11,11 @@ rule coverage_batch:
     input:
         metadata_of,
     output:
-        temp("results/coverage/{sample}/{batch}.depth"),
+        temp("<results>/coverage/{sample}/{batch}.depth"),
     log:
-        "logs/coverage_batch/{sample}/{batch}.log",
+        "<logs>/coverage_batch/{sample}/{batch}.log",
     benchmark:
-        "results/benchmarks/coverage_batch/{sample}/{batch}.tsv"
+        "<results>/benchmarks/coverage_batch/{sample}/{batch}.tsv"
     conda:
         "../envs/bams3.yaml"
     params:
@@ -32,11 +32,11 @@ rule gather_coverage:
         bed=coverage_bed(),
         parts=depths_of,
     output:
-        expand("results/coverage/{{sample}}.{file}", file=coverage_files()),
+        expand("<results>/coverage/{{sample}}.{file}", file=coverage_files()),
     log:
-        "logs/gather_coverage/{sample}.log",
+        "<logs>/gather_coverage/{sample}.log",
     benchmark:
-        "results/benchmarks/gather_coverage/{sample}.tsv"
+        "<results>/benchmarks/gather_coverage/{sample}.tsv"
     conda:
         "../envs/bams3.yaml"
     params:

@@ -10,6 +10,11 @@ def is_local(path):
     return "://" not in path
 
 
+def result(path):
+    """Where a result is, as Snakemake does it: pathvars filled in, and below the prefix of a module."""
+    return modifier.path_modifier.replace_prefix(modifier.pathvars.apply(path))
+
+
 def located(path):
     """Where bams3 finds a file: relative paths are below the prefix of Snakemake's default storage, if it has one."""
     below = prefix and is_local(path) and not os.path.isabs(path)
@@ -23,7 +28,7 @@ def in_place(path):
     """
     place = located(path)
     if is_local(place):
-        return local(place) if prefix else place
+        return local(place)
     if not prefix or place.split("://")[0] != prefix.split("://")[0]:
         return []
     return getattr(storage, storage_provider)(place, retrieve=False)
@@ -31,9 +36,8 @@ def in_place(path):
 
 def copied(path):
     """A small input that is named in the config: Snakemake copies it to where the job is."""
-    if not is_local(path):
-        return storage(path)
-    return local(path) if prefix and os.path.isabs(path) else path
+    place = located(path)
+    return local(place) if is_local(place) else storage(place)
 
 
 def read_lines(path, what):
@@ -49,5 +53,6 @@ def read_lines(path, what):
         raise WorkflowError(str(error))
 
 
+modifier = workflow.modifier  # of this workflow, or of the module that it is used as
 storage_provider = workflow.storage_settings.default_storage_provider
 prefix = (workflow.storage_settings.default_storage_prefix or "").rstrip("/")

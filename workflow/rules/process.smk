@@ -8,11 +8,11 @@ rule process_batch:
     input:
         metadata_of,
     output:
-        directory("results/process/{sample}/{batch}"),
+        directory("<results>/process/{sample}/{batch}"),
     log:
-        "logs/process_batch/{sample}/{batch}.log",
+        "<logs>/process_batch/{sample}/{batch}.log",
     benchmark:
-        "results/benchmarks/process_batch/{sample}/{batch}.tsv"
+        "<results>/benchmarks/process_batch/{sample}/{batch}.tsv"
     conda:
         "../envs/bams3.yaml"
     params:

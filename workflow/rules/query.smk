@@ -1,7 +1,7 @@
 rule query:
     input:
         expand(
-            "results/query/{sample}.bam{index}",
+            "<results>/query/{sample}.bam{index}",
             sample=samples if "query" in config else [],
             index=["", f".{query_index}"],
         ),
@@ -12,11 +12,11 @@ rule query_batch:
         metadata_of,
         bed=query_bed(),
     output:
-        temp("results/query/{sample}/{batch}.bam"),
+        temp("<results>/query/{sample}/{batch}.bam"),
     log:
-        "logs/query_batch/{sample}/{batch}.log",
+        "<logs>/query_batch/{sample}/{batch}.log",
     benchmark:
-        "results/benchmarks/query_batch/{sample}/{batch}.tsv"
+        "<results>/benchmarks/query_batch/{sample}/{batch}.tsv"
     conda:
         "../envs/bams3.yaml"
     params:
@@ -35,12 +35,12 @@ rule gather_query:
     input:
         queries_of,
     output:
-        reads="results/query/{sample}.bam",
-        index=f"results/query/{{sample}}.bam.{query_index}",
+        reads="<results>/query/{sample}.bam",
+        index=f"<results>/query/{{sample}}.bam.{query_index}",
     log:
-        "logs/gather_query/{sample}.log",
+        "<logs>/gather_query/{sample}.log",
     benchmark:
-        "results/benchmarks/gather_query/{sample}.tsv"
+        "<results>/benchmarks/gather_query/{sample}.tsv"
     conda:
         "../envs/bams3.yaml"
     script:
