@@ -57,9 +57,21 @@ def test_the_lab_workflow(lab: Path, commands: dict[str, str]):
 @pytest.mark.parametrize(
     ("before", "after", "message"),
     [
-        ("  grid: reference.fa.fai.*", "", "sample S1: aligned/S1.bam is yet to be made; give `grid` a .fai or a"),
-        ("chunks_per_batch: 2", "level: 5", "sample S1: aligned/S1.bam is yet to be made; give `chunks_per_batch` a"),
-        ("samples: archive.tsv", "samples: nowhere.tsv", "nowhere.tsv: No such file or directory; `samples` in the config names"),
+        (
+            "  grid: reference.fa.fai.*",
+            "",
+            "sample S1: aligned/S1.bam is yet to be made; give `grid` a .fai or a",
+        ),
+        (
+            "chunks_per_batch: 2",
+            "level: 5",
+            "sample S1: aligned/S1.bam is yet to be made; give `chunks_per_batch` a",
+        ),
+        (
+            "samples: archive.tsv",
+            "samples: nowhere.tsv",
+            "nowhere.tsv: No such file or directory; `samples` in the config names",
+        ),
     ],
 )
 def test_an_error_is_one_clear_line(

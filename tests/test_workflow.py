@@ -189,7 +189,11 @@ def empty_dataset(directory: Path) -> None:
             "config: coverage: Additional properties are not allowed ('fast' was",
         ),
         ({"convert": {"chunk_size": "3M"}}, (), "config: convert: chunk_size: '3M' is not one of ['256K',"),
-        ({"convert": {"chunks_per_batch": "all"}}, (), "config: convert: chunks_per_batch: 'all' does not match"),
+        (
+            {"convert": {"chunks_per_batch": "all"}},
+            (),
+            "config: convert: chunks_per_batch: 'all' does not match",
+        ),
         ({"query": {"regions": []}}, (), "config: query: regions: [] should be non-empty"),
         ({"samples": "none.tsv"}, (), "none.tsv: No such file or directory; `samples` in the config names"),
         ({"grid": "none.fai"}, (), "none.fai: No such file or directory; `grid` in the config"),

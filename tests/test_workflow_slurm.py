@@ -62,8 +62,21 @@ class Cohort:
     def start(self, config: dict[str, Any], *arguments: str) -> None:
         """Begins a run. It looks at its jobs every second; their logs are kept, since they tell which job was which."""
         configure(self.directory, config)
-        command = [sys.executable, "-m", "snakemake", "-s", SNAKEFILE, "--profile", ROOT / "profiles" / "slurm"]
-        command += ["--slurm-init-seconds-before-status-checks", "1", "--slurm-keep-successful-logs", *arguments]
+        command = [
+            sys.executable,
+            "-m",
+            "snakemake",
+            "-s",
+            SNAKEFILE,
+            "--profile",
+            ROOT / "profiles" / "slurm",
+        ]
+        command += [
+            "--slurm-init-seconds-before-status-checks",
+            "1",
+            "--slurm-keep-successful-logs",
+            *arguments,
+        ]
         with self._log.open("wb") as log:
             self.child = subprocess.Popen(
                 [*map(str, command)], cwd=self.directory, env=self.environment, stdout=log, stderr=log,
@@ -123,7 +136,9 @@ def on_slurm(project: Path, slurm_cluster: Slurm, commands: dict[str, str]) -> I
 
 
 @pytest.fixture(scope="module")
-def results(cohort: Path, commands: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+def results(
+    cohort: Path, commands: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, bytes]:
     """The same cohort's results on this machine."""
     directory = Path(shutil.copytree(cohort, tmp_path_factory.mktemp("local") / "project"))
     run(directory, commands, STAGES)
@@ -146,17 +161,25 @@ def datasets(results: dict[str, bytes]) -> dict[str, bytes]:
 
 def test_a_cohort(on_slurm: Cohort, results: dict[str, bytes]):
     """Each job runs once, on the partition and with the memory that it should; one that takes too much has more."""
-    on_slurm.start(STAGES, "--set-resources", MEMORY, "merge_parts:slurm_partition=short", "merge_parts:runtime=10")
+    on_slurm.start(
+        STAGES, "--set-resources", MEMORY, "merge_parts:slurm_partition=short", "merge_parts:runtime=10"
+    )
     on_slurm.succeeds()
     assert contents(on_slurm.directory) == results
     ended = on_slurm.ended()
     assert ended.pop("process_batch/S1_000002-of-000002") == ["FAILED", "COMPLETED"]
     assert set(map(tuple, ended.values())) == {("COMPLETED",)}
     assert len(ended) == 4 + 2 + 4 + 2 + 3
-    for job, partition, minutes in (("merge_parts/S1", "short", "10"), ("convert_batch/S1_000001-of-000002", "main", "60")):
+    for job, partition, minutes in (
+        ("merge_parts/S1", "short", "10"),
+        ("convert_batch/S1_000001-of-000002", "main", "60"),
+    ):
         assert on_slurm.ended("Partition")[job] == [partition]
         assert on_slurm.ended("TimeLimit")[job] == [minutes]
-    memory = [re.search(r"mem=(\d+)M", tres)[1] for tres in on_slurm.ended("Tres")["process_batch/S1_000002-of-000002"]]
+    memory = [
+        re.search(r"mem=(\d+)M", tres)[1]
+        for tres in on_slurm.ended("Tres")["process_batch/S1_000002-of-000002"]
+    ]
     assert memory == ["500", "1000"]
 
 

@@ -70,7 +70,9 @@ class Slurm:
     def __call__(self, *command: object) -> str:
         """Runs sinfo, scancel, scontrol …; what it prints."""
         environment = os.environ | self.environment
-        done = subprocess.run([*map(str, command)], env=environment, check=True, capture_output=True, text=True)
+        done = subprocess.run(
+            [*map(str, command)], env=environment, check=True, capture_output=True, text=True
+        )
         return done.stdout
 
     def clear(self) -> None:
@@ -116,7 +118,13 @@ def slurm(folder: Path, nodes: int = 3, cpus: int = 4, memory: int = 4000) -> It
 
         munge = {"key-file": key, "socket": folder / "munge.socket", "pid-file": folder / "munge" / "pid"}
         munge |= {"seed-file": folder / "munge" / "seed", "log-file": folder / "munge" / "log"}
-        start("munged", "munged", "--foreground", "--force", *(f"--{name}={path}" for name, path in munge.items()))
+        start(
+            "munged",
+            "munged",
+            "--foreground",
+            "--force",
+            *(f"--{name}={path}" for name, path in munge.items()),
+        )
         start("slurmctld", "slurmctld", "-D", "-i", "-f", configuration)
         for node in range(nodes):
             script = 'mount --bind "$1" /etc/slurm && exec slurmd -D -f "$2" -N "$3"'
