@@ -71,7 +71,7 @@ lint: $(LINTERS) $(COHORT)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/snakefmt --check workflow
+	$(BIN)/snakefmt --check workflow examples/lab
 	cd $(DEMO) && $(RUN) snakemake --snakefile $(CURDIR)/workflow/Snakefile \
 	    --configfile $(CURDIR)/examples/cohort/config.yaml --lint
 

@@ -101,7 +101,8 @@ def slurm(folder: Path, nodes: int = 3, cpus: int = 4, memory: int = 4000) -> It
     key.chmod(0o600)
     host = socket.gethostname().split(".")[0]
     described = "\n".join(
-        f"NodeName=n{node + 1} NodeHostname={host} NodeAddr=127.0.0.1 Port={free_port()} CPUs={cpus} RealMemory={memory}"
+        f"NodeName=n{node + 1} NodeHostname={host} NodeAddr=127.0.0.1 Port={free_port()} "
+        f"CPUs={cpus} RealMemory={memory}"
         for node in range(nodes)
     )
     configuration = folder / "etc" / "slurm.conf"
