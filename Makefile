@@ -59,7 +59,7 @@ demo: $(COHORT)
 	    --configfile $(CURDIR)/examples/cohort/config.yaml --quiet rules progress host
 	@echo
 	@echo "Results are in $(DEMO)/results:"
-	@cd $(DEMO)/results && ls -d datasets/* query/*.bam coverage/*.txt coverage/*.gz process/*
+	@cd $(DEMO)/results && ls -d datasets/* query/*.bam coverage/*.txt coverage/*.gz process/* cohort/*.*
 
 test: $(INSTALLED) $(CHECKED)
 	$(RUN) python -m pytest -n $(CORES) $(TESTS)

@@ -3,6 +3,7 @@
 import gzip
 import random
 import subprocess
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -138,6 +139,21 @@ def test_view(bams3, samtools: Samtools, real_bam: Path, real_dataset: Path) -> 
 def test_flagstat_and_idxstats(bams3, samtools: Samtools, real_bam: Path, real_dataset: Path) -> None:
     assert bams3("stats", "--flagstat", real_dataset) == samtools("flagstat", real_bam)
     assert bams3("stats", "--idxstats", real_dataset) == samtools("idxstats", real_bam)
+
+
+def test_samtools_stats(bams3, samtools: Samtools, real_bam: Path, real_dataset: Path) -> None:
+    """Line by line, of those that need no sequences and qualities; samtools 1.16 has no section MAPQ."""
+    ours = bams3("stats", "--samtools-stats", real_dataset).split(b"# ", 1)[1].splitlines()[1:]
+    ours = [line.split(b"\t#")[0] for line in ours]
+    names = {line.split(b"\t")[1] for line in ours if line.startswith(b"SN")}
+    assert len(names) == 23
+    wanted = [line.split(b"\t#")[0] for line in samtools("stats", real_bam).splitlines()]
+    wanted = [
+        line for line in wanted if line[:2] == b"IS" or (line[:2] == b"SN" and line.split(b"\t")[1] in names)
+    ]
+    reads = [line.split(b"\t", 10) for line in samtools("view", "-F", 3844, real_bam).splitlines()]
+    qualities = Counter(int(read[4]) for read in reads if read[9] != b"*")
+    assert ours == [*wanted, *(b"MAPQ\t%d\t%d" % pair for pair in sorted(qualities.items()))]
 
 
 def test_filters(bams3, samtools: Samtools, real_bam: Path, real_dataset: Path) -> None:

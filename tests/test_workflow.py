@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -179,6 +180,14 @@ def empty_dataset(directory: Path) -> None:
     )
 
 
+def loci(line: str) -> Callable[[Path], dict[str, Any]]:
+    def write(directory: Path) -> dict[str, Any]:
+        (directory / "loci.tsv").write_text(line)
+        return {"genotype": {"manifest": "loci.tsv"}}
+
+    return write
+
+
 @pytest.mark.parametrize(
     ("change", "rows", "message"),
     [
@@ -187,6 +196,12 @@ def empty_dataset(directory: Path) -> None:
             {"coverage": {"fast": True}},
             (),
             "config: coverage: Additional properties are not allowed ('fast' was",
+        ),
+        ({"cohort": {}}, (), "config: 'coverage' is a dependency of 'cohort'"),
+        (
+            {"coverage": {}, "cohort": {"limits": {"depth": {"min": 1}}}},
+            (),
+            "config: cohort: limits: 'depth' does not match",
         ),
         ({"convert": {"chunk_size": "3M"}}, (), "config: convert: chunk_size: '3M' is not one of ['256K',"),
         (
@@ -223,6 +238,15 @@ def empty_dataset(directory: Path) -> None:
             "sample S2: no index (S2.bam.bai, .csi or .crai); make it with: samtools index S2.bam",
         ),
         (truncate_bam, (), "sample S2: S2.bam, compressed offset 0: the file is truncated within the block"),
+        (
+            loci("S9\tchr1\t5"),
+            (),
+            "loci.tsv:1: sample S9 is not in the sheet; add it there, or remove the line",
+        ),
+        (loci("\nS1\tchr1\t0"), (), "loci.tsv:2: chr1:0 is not a position of the samples' contigs, from 1"),
+        (loci("S1\tchr7"), (), "loci.tsv:1: chr7: is not a position of the samples' contigs, from 1"),
+        (loci("S1\tchr1\t5"), (), "config: genotype needs a `reference`: the FASTA of the alignments"),
+        ({"call": {}}, (), "config: call needs a `reference`: the FASTA of the alignments"),
         (empty_dataset, (), "sample S2: nowhere.bams3 is not a bams3 dataset (no _metadata.json)"),
     ],
 )

@@ -12,19 +12,36 @@ def run(command: str, argv: list[str]) -> int:
 
 def _stats(argv: list[str]) -> int:
     options = parser(
-        "stats", "Counts of a dataset, from its manifest alone.", "  bams3 stats --flagstat NA12878.bams3"
+        "stats",
+        "Counts of a dataset, from its manifest alone (--samtools-stats reads it).",
+        "  bams3 stats --flagstat NA12878.bams3",
     )
     options.add_argument("dataset", metavar="DATASET")
     form = options.add_mutually_exclusive_group()
     form.add_argument("--flagstat", action="store_true", help="as samtools flagstat prints them")
     form.add_argument("--idxstats", action="store_true", help="as samtools idxstats prints them")
+    form.add_argument(
+        "--samtools-stats",
+        action="store_true",
+        help="as samtools stats prints them: what FLAGs, mapping qualities and insert sizes tell",
+    )
     form.add_argument("--json", action="store_true", help="everything, as JSON")
+    add_workers(options, "--workers")
     add_help(options)
     given = options.parse_args(argv)
 
     from bams3.dataset.reader import DatasetReader
     from bams3.operations import stats
 
+    if given.samtools_stats:
+        from bams3.operations.samtools_stats import samtools_stats
+        from bams3.operations.workers import worker_count
+
+        dataset = DatasetReader(given.dataset)
+        with progress_bar("read", dataset.manifest.records) as progress:
+            text = samtools_stats(dataset, worker_count(given.workers), progress)
+        sys.stdout.write(text)
+        return 0
     manifest = DatasetReader(given.dataset, soon=()).manifest
     if given.flagstat:
         text = stats.flagstat(manifest.counts)

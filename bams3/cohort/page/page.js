@@ -1,0 +1,77 @@
+// Start: unpack the data, make table and plots, theme, downloads.
+
+// Rows of a matrix that was packed as half-precision floats, gzipped, in base64.
+async function unpacked(text, rows) {
+  const { body } = await fetch(`data:application/gzip;base64,${text}`);
+  const halves = new Uint16Array(await new Response(body.pipeThrough(new DecompressionStream("gzip"))).arrayBuffer());
+  const values = new Float32Array(halves.length);
+  for (let i = 0; i < halves.length; i++) values[i] = HALVES[halves[i]];
+  const width = halves.length / rows;
+  return Array.from({ length: rows }, (_, i) => values.subarray(i * width, (i + 1) * width));
+}
+
+// The value of each half-precision float that is not negative.
+const HALVES = Float32Array.from({ length: 0x7c00 }, (_, half) => {
+  const [exponent, fraction] = [half >> 10, half & 0x3ff];
+  return exponent ? 2 ** (exponent - 15) * (1 + fraction / 1024) : fraction * 2 ** -24;
+});
+
+function digits(value) {
+  return Number(value.toPrecision(4));
+}
+
+function tables(data) {
+  const samples = data.rows.map((row) => row[0]);
+  const matrix = (places, rows) => {
+    const names = Object.keys(places);
+    const lines = places[names[0]].map((_, i) => [...names.map((name) => places[name][i]), ...rows.map((row) => digits(row[i]))]);
+    return [[...names, ...samples], ...lines];
+  };
+  return {
+    samples: () => [data.columns, ...data.rows],
+    genome: () => matrix(data.bins, data.depth),
+    regions: () => matrix(data.regions, data.means),
+    distribution: () => matrix({ depth: Array.from(data.shares[0], (_, depth) => depth) }, data.shares),
+  };
+}
+
+function download(name, lines) {
+  const text = lines.map((line) => line.map((cell) => cell ?? "").join("\t")).join("\n") + "\n";
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], { type: "text/tab-separated-values" }));
+  link.download = `${name}.tsv`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+}
+
+function chooseTheme(name, plots) {
+  document.documentElement.dataset.theme = name;
+  document.getElementById("theme").textContent = name === "dark" ? "Light" : "Dark";
+  plots?.draw();
+}
+
+async function start() {
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const number = data.rows.length;
+  [data.depth, data.means, data.shares] = await Promise.all([data.depth, data.means, data.shares].map((text) => unpacked(text, number)));
+  document.title = document.getElementById("title").textContent = data.title;
+  const count = (status) => data.rows.filter((row) => row[1] === status).length;
+  document.getElementById("summary").textContent =
+    `${number.toLocaleString("en")} samples: ${count("fail")} fail, ${count("outlier")} outliers, ${count("pass")} pass`;
+  chooseTheme(matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
+  if (!data.rows.some((row) => row[data.columns.indexOf("x_ratio")] !== null)) document.getElementById("sex-section").hidden = true;
+  let plots;
+  const table = new SampleTable(data, () => plots?.draw());
+  plots = new Plots(data, table);
+  document.getElementById("theme").addEventListener("click", () => {
+    chooseTheme(theme() === "dark" ? "light" : "dark");
+    table.mark();
+  });
+  const made = tables(data);
+  document.querySelectorAll("[data-table]").forEach((button) => {
+    button.addEventListener("click", () => download(button.dataset.table, made[button.dataset.table]()));
+  });
+  document.documentElement.dataset.ready = "yes";
+}
+
+start();

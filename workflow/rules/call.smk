@@ -1,0 +1,48 @@
+rule call:
+    input:
+        expand(
+            "<results>/call/calls.vcf.gz{index}",
+            index=["", call_index()] if "call" in config else [],
+        ),
+
+
+# One window of the genome in all samples: reads stream from each dataset into one bcftools.
+rule call_window:
+    input:
+        lambda wildcards: [
+            in_place(f"{place}/_metadata.json") for place in call_datasets()
+        ],
+        reference=fasta("call"),
+    output:
+        temp("<results>/call/{window}.bcf"),
+    log:
+        "<logs>/call_window/{window}.log",
+    benchmark:
+        "<results>/benchmarks/call_window/{window}.tsv"
+    wildcard_constraints:
+        window=r"\d{6}",
+    conda:
+        "../envs/call.yaml"
+    params:
+        datasets=lambda wildcards: dict(zip(samples, call_datasets())),
+        places=lambda wildcards: [call_windows()[int(wildcards.window) - 1]],
+        mpileup=lambda wildcards: config["call"]["mpileup"],
+        call=lambda wildcards: config["call"]["call"],
+    script:
+        "../scripts/call_places.py"
+
+
+rule gather_calls:
+    input:
+        expand("<results>/call/{window}.bcf", window=call_numbers()),
+    output:
+        calls="<results>/call/calls.vcf.gz",
+        index=f"<results>/call/calls.vcf.gz{call_index()}",
+    log:
+        "<logs>/gather_calls.log",
+    benchmark:
+        "<results>/benchmarks/gather_calls.tsv"
+    conda:
+        "../envs/call.yaml"
+    script:
+        "../scripts/gather_calls.py"

@@ -1,0 +1,168 @@
+rule cohort:
+    input:
+        cohort_results(),
+
+
+# What samtools would say of the sample's BAM.
+rule read_stats:
+    input:
+        metadata_of,
+    output:
+        flagstat="<results>/stats/{sample}.flagstat",
+        idxstats="<results>/stats/{sample}.idxstats",
+        stats="<results>/stats/{sample}.stats",
+    log:
+        "<logs>/read_stats/{sample}.log",
+    benchmark:
+        "<results>/benchmarks/read_stats/{sample}.tsv"
+    conda:
+        "../envs/bams3.yaml"
+    params:
+        dataset=dataset_of,
+    shell:
+        "(bams3 stats {params.dataset:q} --flagstat > {output.flagstat:q}"
+        " && bams3 stats {params.dataset:q} --idxstats > {output.idxstats:q}"
+        " && bams3 stats {params.dataset:q} --samtools-stats --workers {threads} > {output.stats:q}) 2> {log:q}"
+
+
+rule cohort_regions:
+    input:
+        bed=cohort_bed(),
+    output:
+        regions="<results>/cohort/regions.bed",
+        genome="<results>/cohort/genome.bed",
+    log:
+        "<logs>/cohort_regions.log",
+    conda:
+        "../envs/cohort.yaml"
+    params:
+        by=lambda wildcards, input: input.bed or config["cohort"]["regions"],
+        contigs=measured_contigs(),
+    script:
+        "../scripts/cohort_regions.py"
+
+
+# Depth and reads of the regions; depth of the genome's bins. The depth is that of the stage coverage.
+rule measure_regions:
+    input:
+        metadata_of,
+        regions="<results>/cohort/regions.bed",
+        genome="<results>/cohort/genome.bed",
+        parts=depths_of,
+    output:
+        expand("<results>/cohort/samples/{{sample}}.{file}", file=MEASURES),
+    log:
+        "<logs>/measure_regions/{sample}.log",
+    benchmark:
+        "<results>/benchmarks/measure_regions/{sample}.tsv"
+    conda:
+        "../envs/bams3.yaml"
+    params:
+        dataset=dataset_of,
+        thresholds=lambda wildcards: config["cohort"]["thresholds"],
+        options=coverage_options(DEPTH_SETTINGS),
+        reads=lambda wildcards: [
+            "-F",
+            config["coverage"].get("flag", 1796),
+            *options("coverage", {"mapq": "-q"}),
+        ],
+    script:
+        "../scripts/measure_regions.py"
+
+
+rule cohort_matrices:
+    input:
+        regions="<results>/cohort/regions.bed",
+        genome="<results>/cohort/genome.bed",
+        files=[
+            of_samples(f"<results>/cohort/samples/{{sample}}.{file}")
+            for file in MEASURES
+        ],
+    output:
+        expand(
+            "<results>/cohort/{table}.{format}",
+            table=["genome", *(matrix_names() if "cohort" in config else [])],
+            format=TABLES,
+        ),
+    log:
+        "<logs>/cohort_matrices.log",
+    benchmark:
+        "<results>/benchmarks/cohort_matrices.tsv"
+    conda:
+        "../envs/cohort.yaml"
+    params:
+        samples=list(samples),
+        thresholds=lambda wildcards: cohort_thresholds(),
+    script:
+        "../scripts/cohort_matrices.py"
+
+
+rule cohort_qc:
+    input:
+        genome="<results>/cohort/genome.parquet",
+        flagstat=of_samples("<results>/stats/{sample}.flagstat"),
+        stats=of_samples("<results>/stats/{sample}.stats"),
+        summary=of_samples("<results>/coverage/{sample}.mosdepth.summary.txt"),
+        dist=of_samples("<results>/coverage/{sample}.mosdepth.global.dist.txt"),
+    output:
+        tsv=report(
+            "<results>/cohort/samples.tsv",
+            caption="../report/samples.rst",
+            category="Cohort",
+        ),
+        parquet="<results>/cohort/samples.parquet",
+    log:
+        "<logs>/cohort_qc.log",
+    conda:
+        "../envs/cohort.yaml"
+    params:
+        samples=list(samples),
+        thresholds=lambda wildcards: cohort_thresholds(),
+        limits=lambda wildcards: config["cohort"].get("limits", {}),
+        sex_contigs=lambda wildcards: config["cohort"].get("sex_contigs"),
+    script:
+        "../scripts/cohort_qc.py"
+
+
+rule cohort_page:
+    input:
+        samples="<results>/cohort/samples.parquet",
+        genome="<results>/cohort/genome.parquet",
+        mean="<results>/cohort/mean.parquet",
+        dist=of_samples("<results>/coverage/{sample}.mosdepth.global.dist.txt"),
+    output:
+        report(
+            "<results>/cohort/report.html",
+            caption="../report/page.rst",
+            category="Cohort",
+        ),
+    log:
+        "<logs>/cohort_page.log",
+    conda:
+        "../envs/cohort.yaml"
+    params:
+        samples=list(samples),
+    script:
+        "../scripts/cohort_page.py"
+
+
+rule multiqc:
+    input:
+        [of_samples(f"<results>/stats/{{sample}}.{file}") for file in STATS],
+        of_samples("<results>/coverage/{sample}.mosdepth.summary.txt"),
+        of_samples("<results>/coverage/{sample}.mosdepth.global.dist.txt"),
+    output:
+        report(
+            "<results>/multiqc/multiqc_report.html",
+            caption="../report/multiqc.rst",
+            category="Cohort",
+        ),
+    log:
+        "<logs>/multiqc.log",
+    benchmark:
+        "<results>/benchmarks/multiqc.tsv"
+    localrule: True
+    conda:
+        "../envs/multiqc.yaml"
+    script:
+        "../scripts/multiqc.py"

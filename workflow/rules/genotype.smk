@@ -1,0 +1,51 @@
+rule genotype:
+    input:
+        ["<results>/genotype/genotypes.tsv"] if "genotype" in config else [],
+
+
+# The loci of one sample.
+rule genotype_sample:
+    input:
+        metadata_of,
+        reference=fasta("genotype"),
+    output:
+        temp("<results>/genotype/{sample}.bcf"),
+    log:
+        "<logs>/genotype_sample/{sample}.log",
+    benchmark:
+        "<results>/benchmarks/genotype_sample/{sample}.tsv"
+    conda:
+        "../envs/call.yaml"
+    params:
+        datasets=lambda wildcards: {wildcards.sample: dataset_of(wildcards)},
+        places=lambda wildcards: sorted(
+            (contig, position - 1, position)
+            for sample, contig, position in loci
+            if sample == wildcards.sample
+        ),
+        mpileup=lambda wildcards: f"-I {config['genotype']['mpileup']}",
+        call=lambda wildcards: config["genotype"]["call"],
+    script:
+        "../scripts/call_places.py"
+
+
+rule gather_genotypes:
+    input:
+        expand(
+            "<results>/genotype/{sample}.bcf",
+            sample=dict.fromkeys(row[0] for row in loci),
+        ),
+    output:
+        report(
+            "<results>/genotype/genotypes.tsv",
+            caption="../report/genotypes.rst",
+            category="Genotypes",
+        ),
+    log:
+        "<logs>/gather_genotypes.log",
+    conda:
+        "../envs/call.yaml"
+    params:
+        loci=loci,
+    script:
+        "../scripts/gather_genotypes.py"

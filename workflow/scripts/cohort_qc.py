@@ -1,0 +1,18 @@
+# ruff: noqa: F821 - Snakemake defines `snakemake`
+"""Write the table of quality."""
+
+from bams3.cohort.qc import write_qc
+
+kinds = {kind: snakemake.input[kind] for kind in ("flagstat", "stats", "summary", "dist")}
+samples = {
+    sample: {kind: paths[i] for kind, paths in kinds.items()}
+    for i, sample in enumerate(snakemake.params.samples)
+}
+write_qc(
+    snakemake.output.tsv.removesuffix(".tsv"),
+    samples,
+    snakemake.input.genome,
+    snakemake.params.thresholds,
+    limits=snakemake.params.limits,
+    sex_contigs=snakemake.params.sex_contigs,
+)

@@ -1,0 +1,16 @@
+# ruff: noqa: F821 - Snakemake defines `snakemake`
+"""Put the calls of all windows, which are in order, into one VCF, and index it."""
+
+import subprocess
+from tempfile import NamedTemporaryFile
+
+calls = snakemake.output.calls
+kind = "-t" if snakemake.output.index.endswith(".tbi") else "-c"
+with open(snakemake.log[0], "w") as log, NamedTemporaryFile("w") as names:
+    names.write("".join(f"{path}\n" for path in snakemake.input))
+    names.flush()
+    for command in (
+        ["concat", "--no-version", "--file-list", names.name, "-Oz", "-o", calls],
+        ["index", kind, calls],
+    ):
+        subprocess.run(["bcftools", *command], stderr=log, check=True)
