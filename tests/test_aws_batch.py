@@ -97,8 +97,9 @@ def started(
 ) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A run, and the id of a job of a rule that runs by now."""
     child = subprocess.Popen(
-        command(), cwd=lab, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+        command(), cwd=lab, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored in what a shell starts with &
+    )  # fmt: skip
     try:
         while not (running := jobs(aws, rule, "RUNNING")):
             assert child.poll() is None, child.communicate()[0]
