@@ -1,4 +1,3 @@
-# ruff: noqa: F811 - fixtures
 """The profile `aws-batch` through Snakemake's plugin, on an AWS Batch whose jobs run, with no shared file system."""
 
 import shutil
@@ -14,18 +13,7 @@ import pytest
 import yaml
 from conftest import need
 from servers.batch import IMAGE, Batch, batch
-from test_workflow import (  # noqa: F401 - among them fixtures
-    CONFIG,
-    COVERAGE,
-    ROOT,
-    cohort,
-    commands,
-    project,
-    run,
-    simulate,
-    write_sheet,
-)
-from test_workflow_s3 import below
+from workflows import CONFIG, COVERAGE, ROOT, below, run, write_sheet
 
 EVERYTHING = CONFIG | {"query": {"regions": ["chr1:250000-270000"]}, "coverage": COVERAGE}
 

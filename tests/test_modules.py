@@ -1,4 +1,3 @@
-# ruff: noqa: F811 - fixtures
 """The workflow as a module of others: examples/lab, and what is said of a configuration that does not fit."""
 
 import re
@@ -8,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_workflow import ROOT, cohort, commands, project, samtools, simulate  # noqa: F401 - among them fixtures
+from workflows import ROOT, samtools
 
 LAB = ROOT / "examples" / "lab"
 

@@ -1,24 +1,12 @@
 """The simulated files are valid, repeatable, and as varied as they claim."""
 
 import hashlib
-import importlib
 import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
 import pysam
 import pytest
-
-BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
-
-
-@pytest.fixture(scope="module")
-def simulate():
-    sys.path.insert(0, str(BENCHMARKS))
-    yield importlib.import_module("simulate")
-    sys.path.remove(str(BENCHMARKS))
-
 
 SHAPES = {
     "hiseq": {"genome": 300_000, "depth": 10},

@@ -1,4 +1,3 @@
-# ruff: noqa: F811 - fixtures
 """The workflow's joint calling, and genotyping: the same as bcftools calls of the BAMs."""
 
 import shutil
@@ -7,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from conftest import need
-from test_workflow import CONFIG, cohort, commands, planned, run, simulate, snakemake  # noqa: F401 - among them fixtures
+from workflows import CONFIG, planned, run, snakemake
 
 CALL = CONFIG | {
     "reference": "reference.fa",

@@ -1,4 +1,3 @@
-# ruff: noqa: F811 - fixtures
 """The workflow's stage for the whole cohort: values against samtools and mosdepth, MultiQC, the report, reruns."""
 
 import gzip
@@ -11,18 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import need
-from test_workflow import (  # noqa: F401 - among them fixtures
-    CONFIG,
-    ROOT,
-    SNAKEFILE,
-    cohort,
-    commands,
-    planned,
-    run,
-    simulate,
-    write_sheet,
-)
-from test_workflow_s3 import aws, below, in_storage
+from workflows import CONFIG, SNAKEFILE, aws, below, in_storage, planned, run, write_sheet
 
 from bams3.storage import open_storage
 

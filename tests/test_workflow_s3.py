@@ -1,7 +1,5 @@
-# ruff: noqa: F811 - fixtures
 """The Snakemake workflow with its sample sheet, samples, datasets and results in object storage."""
 
-import gzip
 import os
 import re
 import signal
@@ -12,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from test_workflow import (  # noqa: F401 - among them fixtures
+from workflows import (
     CONFIG,
     CONVERTS,
     COVERAGE,
@@ -20,11 +18,11 @@ from test_workflow import (  # noqa: F401 - among them fixtures
     QUERY,
     ROOT,
     SNAKEFILE,
-    cohort,
-    commands,
+    aws,
+    below,
+    in_storage,
     planned,
     run,
-    simulate,
     snakemake,
     write_sheet,
 )
@@ -62,26 +60,6 @@ def stored(inputs: Path, bucket: str) -> str:
         if path.is_file():
             open_storage(f"{bucket}/cohort").put(str(path.relative_to(inputs)), path.read_bytes())
     return f"{bucket}/cohort"
-
-
-def below(prefix: str, folder: str) -> dict[str, bytes]:
-    """Objects, or files: path → bytes; of gzipped ones what is in them. Logs of times are left out."""
-    place = open_storage(f"{prefix}/{folder}")
-    found = {path: place.get(path) for path in place.list() if not path.startswith("benchmarks/")}
-    return {
-        path: gzip.decompress(data) if path.endswith(".bed.gz") else data
-        for path, data in found.items()
-        if not path.endswith((".csi", ".snakemake_timestamp"))
-    }
-
-
-def in_storage(prefix: str) -> list[str]:
-    return ["--default-storage-provider", "s3", "--default-storage-prefix", prefix]
-
-
-def aws() -> dict[str, str]:
-    """What the environment says of S3."""
-    return {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
 
 
 def test_everything_in_object_storage(

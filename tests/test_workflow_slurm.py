@@ -1,4 +1,3 @@
-# ruff: noqa: F811 - fixtures
 """The workflow on a SLURM cluster: results of a cohort, and what runs again when jobs, nodes and Snakemake die."""
 
 import os
@@ -14,18 +13,7 @@ from typing import Any
 
 import pytest
 from servers.slurm import Slurm
-from test_workflow import (  # noqa: F401 - among them fixtures
-    CONFIG,
-    COVERAGE,
-    ROOT,
-    SNAKEFILE,
-    cohort,
-    commands,
-    configure,
-    project,
-    run,
-    simulate,
-)
+from workflows import CONFIG, COVERAGE, ROOT, SNAKEFILE, configure, run
 
 # On one chunk of one sample: more memory than its first job has, less than its second.
 GREEDY = """\

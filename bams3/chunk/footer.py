@@ -103,7 +103,7 @@ class Footer(NamedTuple):
 
     def to_bytes(self) -> bytes:
         """Footer and trailer, as they end a chunk."""
-        document = self._asdict() | {"row_groups": [_plain(group) for group in self.row_groups]}
+        document = self._asdict() | {"row_groups": [group._asdict() for group in self.row_groups]}
         text = json.dumps(document, separators=(",", ":")).encode()
         stored = streams.deflate(text, FOOTER_LEVEL)
         if len(stored) >= len(text):  # only compressed footers are written: a reader has one case
@@ -186,11 +186,6 @@ class Footer(NamedTuple):
                     raise FormatError(
                         f"{name}: row group {number}, stream '{stream}': impossible place or length"
                     )
-
-
-def _plain(group: RowGroupEntry) -> dict[str, Any]:
-    """A row group as JSON has it."""
-    return group._asdict() | {"streams": {name: list(entry) for name, entry in group.streams.items()}}
 
 
 def trailer_length(tail: bytes, name: str) -> int:

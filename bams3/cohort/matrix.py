@@ -88,6 +88,13 @@ def read_matrix(path: str | Path) -> Iterator[tuple[list[list[Any]], np.ndarray]
         yield [table[name].to_pylist() for name in PLACE], np.stack(values, axis=1)
 
 
+def read_whole_matrix(path: str | Path) -> tuple[list[list[Any]], np.ndarray]:
+    """As `read_matrix`, in one piece."""
+    pieces = list(read_matrix(path))
+    places = [[value for piece, _ in pieces for value in piece[i]] for i in range(len(PLACE))]
+    return places, np.concatenate([values for _, values in pieces])
+
+
 def write_table(stem: Path, table: pa.Table) -> None:
     """A table as `stem`.tsv and `stem`.parquet."""
     parquet.write_table(table, f"{stem}.parquet")

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from pyarrow import parquet
 
-from bams3.cohort.matrix import PLACE, read_matrix
+from bams3.cohort.matrix import PLACE, read_matrix, read_whole_matrix
 from bams3.cohort.qc import distribution
 
 MOST_REGIONS = 1000
@@ -40,7 +40,7 @@ def write_page(
     rows = sorted(table.to_pylist(), key=lambda row: (_ORDER[row["status"]], row["sample"]))
     names = [row["sample"] for row in rows]
     order = [table["sample"].to_pylist().index(name) for name in names]
-    bins, depth = _whole(genome)
+    bins, depth = read_whole_matrix(genome)
     regions, means, of = _most_variable(mean)
     shares = _distributions([distributions[name] for name in names])
     data = {
@@ -56,12 +56,6 @@ def write_page(
         "depths": shares.shape[1],
     }
     Path(path).write_text(_html(data), encoding="utf-8")
-
-
-def _whole(path: str | Path) -> tuple[list[list[Any]], np.ndarray]:
-    pieces = list(read_matrix(path))
-    places = [[value for piece, _ in pieces for value in piece[i]] for i in range(len(PLACE))]
-    return places, np.concatenate([values for _, values in pieces])
 
 
 def _most_variable(path: str | Path) -> tuple[list[list[Any]], np.ndarray, int]:

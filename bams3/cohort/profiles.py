@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bams3.cohort.matrix import read_matrix
+from bams3.cohort.matrix import read_whole_matrix
 from bams3.cohort.regions import is_autosome
 
 COMPONENTS = 3
@@ -23,12 +23,10 @@ class Profiles(NamedTuple):
 
 def read_profiles(genome: str | Path) -> Profiles:
     """Of the matrix of a genome's bins: log2 depth of its autosomes, relative to each sample's median."""
-    pieces = list(read_matrix(genome))
-    contigs = [name for places, _ in pieces for name in places[0]]
+    (contigs, *_), values = read_whole_matrix(genome)
     known = set(contigs)
     autosomal = {name for name in known if is_autosome(name, known)}
-    depth = np.concatenate([values for _, values in pieces])[[name in autosomal for name in contigs]]
-    return profiles(depth)
+    return profiles(values[[name in autosomal for name in contigs]])
 
 
 def profiles(depth: np.ndarray) -> Profiles:

@@ -9,9 +9,7 @@ rule call:
 # One window of the genome in all samples: reads stream from each dataset into one bcftools.
 rule call_window:
     input:
-        lambda wildcards: [
-            in_place(f"{place}/_metadata.json") for place in call_datasets()
-        ],
+        lambda wildcards: [metadata(sample) for sample in samples],
         reference=fasta("call"),
     output:
         temp("<results>/call/{window}.bcf"),
@@ -24,7 +22,7 @@ rule call_window:
     conda:
         "../envs/call.yaml"
     params:
-        datasets=lambda wildcards: dict(zip(samples, call_datasets())),
+        datasets=lambda wildcards: {name: dataset_place(name) for name in samples},
         places=lambda wildcards: [call_windows()[int(wildcards.window) - 1]],
         mpileup=lambda wildcards: config["call"]["mpileup"],
         call=lambda wildcards: config["call"]["call"],

@@ -1,3 +1,4 @@
+@cache
 def call_windows():
     """(contig, start, end) of each job of joint calling."""
     if "call" not in config:
@@ -13,14 +14,6 @@ def call_windows():
 def call_numbers():
     """The windows by number, from 1."""
     return [f"{i + 1:06d}" for i in range(len(call_windows()))]
-
-
-def call_datasets():
-    """The datasets of all samples, in the order of the sheet."""
-    return [
-        row.get("dataset", located(result(f"<results>/datasets/{name}.bams3")))
-        for name, row in samples.items()
-    ]
 
 
 def fasta(section):
@@ -62,4 +55,15 @@ def read_loci():
     return found
 
 
+def places_of(wildcards):
+    """(contig, start, end) of each locus of a sample."""
+    return sorted(
+        (contig, position - 1, position)
+        for contig, position in loci_by_sample[wildcards.sample]
+    )
+
+
 loci = read_loci()
+loci_by_sample = {}
+for sample, *locus in loci:
+    loci_by_sample.setdefault(sample, []).append(locus)

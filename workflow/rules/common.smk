@@ -218,15 +218,23 @@ def coverage_by(wildcards, input):
     return ["--by", by] if by else []
 
 
-def dataset_of(wildcards):
+def dataset_place(sample):
     """Where a sample's dataset is: the one given, or the one that this workflow makes."""
-    found = located(result(f"<results>/datasets/{wildcards.sample}.bams3"))
-    return samples[wildcards.sample].get("dataset", found)
+    made = located(result(f"<results>/datasets/{sample}.bams3"))
+    return samples[sample].get("dataset", made)
+
+
+def dataset_of(wildcards):
+    return dataset_place(wildcards.sample)
+
+
+def metadata(sample):
+    """The file that says that a dataset is complete, if Snakemake can see it."""
+    return in_place(f"{dataset_place(sample)}/_metadata.json")
 
 
 def metadata_of(wildcards):
-    """The file that says that a dataset is complete, if Snakemake can see it."""
-    return in_place(f"{dataset_of(wildcards)}/_metadata.json")
+    return metadata(wildcards.sample)
 
 
 def source_of(wildcards):

@@ -18,11 +18,7 @@ rule genotype_sample:
         "../envs/call.yaml"
     params:
         datasets=lambda wildcards: {wildcards.sample: dataset_of(wildcards)},
-        places=lambda wildcards: sorted(
-            (contig, position - 1, position)
-            for sample, contig, position in loci
-            if sample == wildcards.sample
-        ),
+        places=places_of,
         mpileup=lambda wildcards: f"-I {config['genotype']['mpileup']}",
         call=lambda wildcards: config["genotype"]["call"],
     script:
@@ -33,7 +29,7 @@ rule gather_genotypes:
     input:
         expand(
             "<results>/genotype/{sample}.bcf",
-            sample=dict.fromkeys(row[0] for row in loci),
+            sample=loci_by_sample,
         ),
     output:
         report(

@@ -1,0 +1,134 @@
+"""A tiny cohort for the Snakemake workflow, and how to run it. tests/conftest.py imports the fixtures."""
+
+import gzip
+import importlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from bams3.storage import open_storage
+
+ROOT = Path(__file__).parent.parent
+SNAKEFILE = ROOT / "workflow" / "Snakefile"
+WINDOWS = {"chunk_size": "256K", "chunks_per_batch": 2}
+CONFIG = {"samples": "samples.tsv", "convert": WINDOWS}
+QUERY = {
+    "regions": ["chr1:250000-270000", "chr2:1-200000"],
+    "exclude_flags": 1024,
+    "filter": "mapq > 5 || flag.paired",
+}
+PROCESS = {
+    "command": "echo {sample} {region} $(basename {chunk}) | awk '{print $1, $2, $3}' > {output}",
+    "suffix": ".txt",
+}
+COVERAGE = {"by": 1000, "quantize": "0:1:4:", "thresholds": "1,5"}
+
+# Two samples of four windows: two of chr1, one of chr2, and the reads with no position.
+CONVERTS = {"begin_dataset": 2, "convert_batch": 4, "merge_parts": 2}
+
+
+@pytest.fixture(scope="module")
+def simulate():
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    yield importlib.import_module("simulate")
+    sys.path.remove(str(ROOT / "benchmarks"))
+
+
+@pytest.fixture(scope="module")
+def cohort(simulate, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with S1.bam, S2.bam, their indexes, reference.fa and samples.tsv; not to be changed."""
+    directory = tmp_path_factory.mktemp("cohort")
+    simulate.cohort(directory, samples=2, genome=750_000, contigs=2, depth=1)
+    write_sheet(directory, ("S1", "S1.bam"), ("S2", "S2.bam"))
+    return directory
+
+
+@pytest.fixture
+def project(cohort: Path, tmp_path: Path) -> Path:
+    """A copy of the cohort to run in."""
+    return Path(shutil.copytree(cohort, tmp_path / "project"))
+
+
+@pytest.fixture(scope="module")
+def commands(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment of the jobs: `bams3` is this checkout."""
+    directory = tmp_path_factory.mktemp("bin")
+    code = "import sys; from bams3.cli import main; sys.exit(main())"
+    command = directory / "bams3"
+    command.write_text(f"#!/bin/sh\nexec '{sys.executable}' -c '{code}' \"$@\"\n")
+    command.chmod(0o755)
+    path = os.pathsep.join([str(directory), str(Path(sys.executable).parent), os.environ["PATH"]])
+    return os.environ | {"PATH": path, "PYTHONPATH": str(ROOT)}
+
+
+def write_sheet(directory: Path, *rows: tuple[str, ...], columns: str = "sample alignments") -> None:
+    lines = ["\t".join(row) for row in (tuple(columns.split()), *rows)]
+    (directory / "samples.tsv").write_text("\n".join(lines) + "\n")
+
+
+def configure(directory: Path, config: dict[str, Any]) -> None:
+    (directory / "config").mkdir(exist_ok=True)
+    (directory / "config" / "config.yaml").write_text(yaml.safe_dump(config))
+
+
+def snakemake(
+    directory: Path, environment: dict[str, str], config: dict[str, Any], *arguments: str
+) -> subprocess.CompletedProcess[str]:
+    configure(directory, config)
+    command = [sys.executable, "-m", "snakemake", "-s", str(SNAKEFILE), "--cores", "2", *arguments]
+    return subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True)
+
+
+def run(directory: Path, environment: dict[str, str], config: dict[str, Any], *arguments: str) -> str:
+    """Run the workflow on the profile `local`; what it printed."""
+    profile = ("--profile", str(ROOT / "profiles" / "local"))
+    done = snakemake(directory, environment, config, *profile, *arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def planned(
+    directory: Path, environment: dict[str, str], config: dict[str, Any], *targets: str
+) -> dict[str, int]:
+    """How many jobs of each rule a run would have; targets are left out."""
+    dry = snakemake(directory, environment, config, "--dry-run", *targets)
+    assert dry.returncode == 0, dry.stdout + dry.stderr
+    table = re.search(r"Job stats:\njob +count\n[- ]+\n(.*?)\n\n", dry.stdout + dry.stderr, re.DOTALL)
+    jobs = {} if table is None else {name: int(count) for name, count in map(str.split, table[1].split("\n"))}
+    return {name: count for name, count in jobs.items() if "_" in name}
+
+
+def samtools(*arguments: str | Path) -> str:
+    try:
+        return subprocess.run(
+            ["samtools", *map(str, arguments)], check=True, capture_output=True, text=True
+        ).stdout
+    except FileNotFoundError:
+        pytest.fail("samtools is needed to check the workflow's results")
+
+
+def below(prefix: str, folder: str) -> dict[str, bytes]:
+    """Objects, or files: path → bytes; of gzipped ones what is in them. Logs of times are left out."""
+    place = open_storage(f"{prefix}/{folder}")
+    found = {path: place.get(path) for path in place.list() if not path.startswith("benchmarks/")}
+    return {
+        path: gzip.decompress(data) if path.endswith(".bed.gz") else data
+        for path, data in found.items()
+        if not path.endswith((".csi", ".snakemake_timestamp"))
+    }
+
+
+def in_storage(prefix: str) -> list[str]:
+    return ["--default-storage-provider", "s3", "--default-storage-prefix", prefix]
+
+
+def aws() -> dict[str, str]:
+    """What the environment says of S3."""
+    return {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
