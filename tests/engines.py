@@ -1,0 +1,43 @@
+"""What tests of engines share: a dataset of some chunks, and its coverage by one process on one machine.
+
+tests/conftest.py imports the fixtures. Every engine has to make the same files.
+"""
+
+import gzip
+import subprocess
+from pathlib import Path
+
+import pytest
+
+COVERAGE = ["--by", "1000", "--thresholds", "1,5", "--quantize", "0:1:4:"]
+
+
+@pytest.fixture(scope="module")
+def engine_dataset(simulate, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dataset with 13 chunks of reads in pairs, the last of reads with no position; its BAM is beside it."""
+    from bams3 import convert
+
+    directory = tmp_path_factory.mktemp("engine")
+    simulate.cohort(directory, samples=1, genome=3_000_000, contigs=2, depth=2)
+    convert(directory / "S1.bam", directory / "S1.bams3", chunk_size="256K")
+    return directory / "S1.bams3"
+
+
+@pytest.fixture(scope="module")
+def engine_coverage(
+    engine_dataset: Path, commands: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, bytes]:
+    """What `bams3 coverage` with the options of COVERAGE makes of it, in one piece."""
+    directory = tmp_path_factory.mktemp("coverage")
+    command = ["bams3", "coverage", engine_dataset, *COVERAGE, "-o", directory / "S1"]
+    subprocess.run([*map(str, command)], check=True, env=commands)
+    return coverage_files(directory)
+
+
+def coverage_files(directory: Path) -> dict[str, bytes]:
+    """The coverage files of a directory by name, as they are once they are decompressed; not their indexes."""
+    return {
+        path.name: gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        for path in directory.iterdir()
+        if path.name.endswith((".bed.gz", ".txt"))
+    }
