@@ -56,7 +56,7 @@ $(COHORT): $(INSTALLED)
 
 demo: $(COHORT)
 	cd $(DEMO) && $(RUN) snakemake --snakefile $(CURDIR)/workflow/Snakefile --profile $(CURDIR)/profiles/local \
-	    --configfile $(CURDIR)/examples/cohort/config.yaml --quiet rules progress host
+	    --configfile $(CURDIR)/examples/cohort/config.yaml --quiet rules host
 	@echo
 	@echo "Results are in $(DEMO)/results:"
 	@cd $(DEMO)/results && ls -d datasets/* query/*.bam coverage/*.txt coverage/*.gz process/* cohort/*.*

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
 from engines import engine_coverage, engine_dataset  # noqa: F401
+from hypothesis import HealthCheck, settings
 from remote_datasets import local, remote, small, source  # noqa: F401
 from servers.fixtures import (  # noqa: F401
     bucket,

@@ -139,7 +139,9 @@ def contents(directory: Path) -> dict[str, bytes]:
     return {
         name: path.read_bytes()
         for name, path in found.items()
-        if path.is_file() and not name.startswith("benchmarks/") and path.name != ".snakemake_timestamp"
+        if path.is_file()
+        and not name.startswith("benchmarks/")
+        and path.name not in (".snakemake_timestamp", "progress.json")
     }
 
 

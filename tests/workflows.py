@@ -121,7 +121,7 @@ def below(prefix: str, folder: str) -> dict[str, bytes]:
     return {
         path: gzip.decompress(data) if path.endswith(".bed.gz") else data
         for path, data in found.items()
-        if not path.endswith((".csi", ".snakemake_timestamp"))
+        if not path.endswith((".csi", ".snakemake_timestamp", "progress.json"))
     }
 
 

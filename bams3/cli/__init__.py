@@ -23,6 +23,7 @@ COMMANDS = {
     "to-bam": ("query", "a dataset, or regions of it, as BAM: every record bit for bit"),
     "chunks": ("info", "list the chunks of a dataset, or a shard of them"),
     "inspect": ("info", "what is in one chunk file"),
+    "progress": ("progress", "how far a run of the workflow is"),
     "verify": ("info", "check every checksum and count; or every record, against its BAM"),
 }
 

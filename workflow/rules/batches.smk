@@ -1,3 +1,4 @@
+from bams3.progress.handler import LogHandler
 from bams3.storage import open_object
 
 MOST_JOBS = 10_000
@@ -95,3 +96,6 @@ if workflow.is_main_process:
         if is_there(row):
             check_contigs(row)
         batches(row["sample"])
+    for handler in workflow.logger_manager.get_log_handlers():
+        if isinstance(handler, LogHandler):
+            handler.write_to(located(result("<results>")))

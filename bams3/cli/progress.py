@@ -1,0 +1,43 @@
+"""bams3 progress."""
+
+import json
+import sys
+import time
+from typing import Any
+
+from bams3.cli.options import add_help, parser
+
+
+def run(command: str, argv: list[str]) -> int:
+    """Run the command; returns the exit code."""
+    options = parser(
+        command, "How far the workflow's run is that fills a folder of results.",
+        "  bams3 progress results\n  watch bams3 progress s3://bucket/cohort/results",
+    )  # fmt: skip
+    options.add_argument("results", metavar="RESULTS", help="the folder, or its URI")
+    options.add_argument("--json", action="store_true", help="everything, as JSON")
+    add_help(options)
+    given = options.parse_args(argv)
+
+    from bams3.progress.run import line, read_state, span
+
+    state = read_state(given.results)
+    if given.json:
+        json.dump(state, sys.stdout, indent=1)
+        print()
+        return 0
+    age = time.time() - state["updated"]
+    print(line(state) + ("" if state["ended"] else f" (as of {span(age)} ago)"))
+    _print_rules(state)
+    for failure in state["failed"]:
+        wildcards = ", ".join(failure["wildcards"].values())
+        print(f"failed: {failure['rule']} {wildcards}".rstrip(), *failure["logs"], sep="\t")
+    return 0
+
+
+def _print_rules(state: dict[str, Any]) -> None:
+    """A row a rule that has jobs; seconds are those of a job that is done, on average."""
+    print("rule", "jobs", "done", "running", "seconds", sep="\t")
+    for rule, of in state["rules"].items():
+        mean = f"{of['seconds'] / of['done']:.1f}" if of["done"] else "."
+        print(rule, of["jobs"], of["done"], of["running"], mean, sep="\t")

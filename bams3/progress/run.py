@@ -1,0 +1,151 @@
+"""A run of the workflow as its controller sees it: jobs planned, running, done and failed, by rule."""
+
+import json
+from typing import Any, NamedTuple
+
+from bams3.errors import DatasetError, FormatError
+from bams3.storage import open_storage
+
+FILE = "progress.json"
+"""In the folder of results."""
+
+
+class Failure(NamedTuple):
+    """A job that failed and was not tried again since; `logs` are its log files."""
+
+    rule: str
+    wildcards: dict[str, str]
+    logs: list[str]
+
+
+class _Running:
+    def __init__(self, since: float) -> None:
+        self.since = since
+        self.rule = ""
+        self.wildcards: dict[str, str] = {}
+
+
+class Run:
+    """Told of what happens to jobs (by Snakemake's ids), at times in seconds; tells how far the run is."""
+
+    def __init__(self, started: float) -> None:
+        self.started = started
+        self.planned: dict[str, int] = {}
+        self._seconds: dict[str, list[float]] = {}
+        self._running: dict[int, _Running] = {}
+        self._failed: dict[int, Failure] = {}
+
+    def plan(self, jobs: dict[str, int]) -> None:
+        """How many jobs of each rule there are to do."""
+        self.planned = {rule: count for rule, count in jobs.items() if rule != "total"}
+
+    def start(self, job: int, now: float) -> None:
+        """A job was started, or handed to a cluster; perhaps once more."""
+        self._running[job] = _Running(now)
+        self._failed.pop(job, None)
+
+    def describe(self, job: int, rule: str, wildcards: dict[str, str]) -> None:
+        """Which job it is that was started."""
+        if job in self._running:
+            self._running[job].rule = rule
+            self._running[job].wildcards = wildcards
+
+    def finish(self, job: int, now: float) -> None:
+        """A job is done."""
+        if running := self._running.pop(job, None):
+            self._seconds.setdefault(running.rule, []).append(now - running.since)
+
+    def fail(self, job: int, rule: str, logs: list[str]) -> None:
+        """A job has failed."""
+        running = self._running.pop(job, None)
+        self._failed[job] = Failure(rule, running.wildcards if running else {}, logs)
+
+    def state(self, now: float, *, ended: bool = False) -> dict[str, Any]:
+        """All of it at a time, as JSON can have it."""
+        running: dict[str, int] = {}
+        for job in self._running.values():
+            running[job.rule] = running.get(job.rule, 0) + 1
+        rules = {
+            rule: {
+                "jobs": count,
+                "done": len(self._seconds.get(rule, ())),
+                "running": running.get(rule, 0),
+                "seconds": sum(self._seconds.get(rule, ())),
+            }
+            for rule, count in self.planned.items()
+        }
+        return {
+            "started": self.started,
+            "updated": now,
+            "ended": ended,
+            "jobs": sum(self.planned.values()),
+            "done": sum(map(len, self._seconds.values())),
+            "running": len(self._running),
+            "seconds_left": None if ended else self._left(now),
+            "rules": rules,
+            "failed": [failure._asdict() for failure in self._failed.values()],
+        }
+
+    def _left(self, now: float) -> float | None:
+        """Seconds until the end: the work of the jobs that are left, by what a job of each rule has taken so far
+        (of a rule with none done: what any has), divided by how many ran at a time. None before one is done."""
+        every = [seconds for spans in self._seconds.values() for seconds in spans]
+        if not every:
+            return None
+        usual = {rule: sum(spans) / len(spans) for rule, spans in self._seconds.items()}
+        typical = sum(every) / len(every)
+        left = {rule: count - len(self._seconds.get(rule, ())) for rule, count in self.planned.items()}
+        work = sum(max(0, count) * usual.get(rule, typical) for rule, count in left.items())
+        ages = [(usual.get(job.rule, typical), now - job.since) for job in self._running.values()]
+        work -= sum(min(span, age) for span, age in ages)
+        at_a_time = (sum(every) + sum(age for _, age in ages)) / max(now - self.started, 1e-3)
+        return max(0.0, work / max(at_a_time, 1e-3))
+
+
+def line(state: dict[str, Any]) -> str:
+    """How much is done, how fast, and the time left, in one line."""
+    jobs, done = state["jobs"], state["done"]
+    words = [f"{done} of {jobs} jobs ({done / max(jobs, 1):.0%})"]
+    elapsed = state["updated"] - state["started"]
+    if done and elapsed > 0:
+        words.append(f"{60 * done / elapsed:.3g} jobs/min")
+    if state["failed"]:
+        words.append(f"{len(state['failed'])} failed")
+    if state["ended"]:
+        words.append(f"ended after {span(elapsed)}")
+    else:
+        words.append(f"{state['running']} running")
+        if state["seconds_left"] is not None:
+            words.append(f"about {span(state['seconds_left'])} left")
+    return ", ".join(words)
+
+
+def span(seconds: float) -> str:
+    """A time span as people say it: `45 s`, `12 min`, `3 h 20 min`, `2 d 4 h`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
+
+
+def read_state(results: str) -> dict[str, Any]:
+    """What the last run said of itself in a folder of results, a path or URI.
+
+    Raises DatasetError if none has, FormatError if it can't be read.
+    """
+    try:
+        data = open_storage(results).get(FILE)
+    except FileNotFoundError:
+        raise DatasetError(
+            f"{results}: no {FILE}; a run of the workflow with `--logger bams3`, as in its profiles, writes one"
+        ) from None
+    try:
+        state = json.loads(data)
+        line(state)
+        return state
+    except (ValueError, KeyError, TypeError) as error:
+        raise FormatError(f"{results}/{FILE}: not the progress of a run ({error!r})") from None
