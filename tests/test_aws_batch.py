@@ -13,9 +13,14 @@ import pytest
 import yaml
 from conftest import need
 from servers.batch import IMAGE, Batch, batch
-from workflows import CONFIG, COVERAGE, ROOT, below, run, write_sheet
+from workflows import CONFIG, COVERAGE, OF_THE_COHORT, ROOT, below, run, write_sheet
 
-EVERYTHING = CONFIG | {"query": {"regions": ["chr1:250000-270000"]}, "coverage": COVERAGE}
+EVERYTHING = CONFIG | {
+    "query": {"regions": ["chr1:250000-270000"]},
+    "coverage": COVERAGE,
+    **OF_THE_COHORT,
+}
+INPUTS = ("S1.bam", "S1.bam.bai", "reference.fa", "reference.fa.fai", "loci.tsv")
 
 
 @pytest.fixture(scope="module")
@@ -50,10 +55,11 @@ def lab(cohort: Path, aws: Batch, tmp_path: Path) -> Path:
     write_sheet(folder, ("S1", "S1.bam"))
     s3 = aws.client("s3")
     s3.create_bucket(Bucket="lab")
-    for name in ("S1.bam", "S1.bam.bai"):
+    for name in INPUTS:
         s3.upload_file(str(cohort / name), "lab", f"cohort/{name}")
     s3.upload_file(str(folder / "samples.tsv"), "lab", "cohort/samples.tsv")
-    config = EVERYTHING | {"samples": "s3://lab/cohort/samples.tsv"}
+    named = {"samples": "s3://lab/cohort/samples.tsv", "genotype": {"manifest": "s3://lab/cohort/loci.tsv"}}
+    config = EVERYTHING | named
     (folder / "config/config.yaml").write_text(yaml.safe_dump(config))
     for words in (["init", "-q"], ["add", "."]):
         subprocess.run(["git", *words], cwd=folder, check=True)

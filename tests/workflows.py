@@ -29,6 +29,12 @@ PROCESS = {
     "suffix": ".txt",
 }
 COVERAGE = {"by": 1000, "quantize": "0:1:4:", "thresholds": "1,5"}
+OF_THE_COHORT = {
+    "reference": "reference.fa",
+    "cohort": {"regions": 100_000, "thresholds": "1,5"},
+    "call": {"window": 1_000_000, "mpileup": "-q 20"},
+    "genotype": {"manifest": "loci.tsv"},
+}
 
 # Two samples of four windows: two of chr1, one of chr2, and the reads with no position.
 CONVERTS = {"begin_dataset": 2, "convert_batch": 4, "merge_parts": 2}
@@ -43,10 +49,11 @@ def simulate():
 
 @pytest.fixture(scope="module")
 def cohort(simulate, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with S1.bam, S2.bam, their indexes, reference.fa and samples.tsv; not to be changed."""
+    """A directory with S1.bam, S2.bam, their indexes, reference.fa, samples.tsv, and loci.tsv (of S1); not to be changed."""
     directory = tmp_path_factory.mktemp("cohort")
     simulate.cohort(directory, samples=2, genome=750_000, contigs=2, depth=1)
     write_sheet(directory, ("S1", "S1.bam"), ("S2", "S2.bam"))
+    (directory / "loci.tsv").write_text("S1\tchr1\t50000\nS1\tchr2\t60000\n")
     return directory
 
 
@@ -115,9 +122,11 @@ def samtools(*arguments: str | Path) -> str:
 
 
 def below(prefix: str, folder: str) -> dict[str, bytes]:
-    """Objects, or files: path → bytes; of gzipped ones what is in them. Logs of times are left out."""
+    """Objects, or files: path → bytes; of gzipped ones what is in them. What tells times is left out."""
     place = open_storage(f"{prefix}/{folder}")
-    found = {path: place.get(path) for path in place.list() if not path.startswith("benchmarks/")}
+    found = {
+        path: place.get(path) for path in place.list() if not path.startswith(("benchmarks/", "multiqc/"))
+    }
     return {
         path: gzip.decompress(data) if path.endswith(".bed.gz") else data
         for path, data in found.items()

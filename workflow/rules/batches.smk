@@ -40,9 +40,12 @@ def bytes_of(row):
 
 
 def batches_at_most():
-    """Of each sample, so that there are no more than MOST_JOBS: a job a batch in every stage, and four a sample."""
+    """Of each sample, so that there are no more than MOST_JOBS, if that is possible."""
     stages = 1 + sum(stage in config for stage in ("query", "coverage", "process"))
-    return (MOST_JOBS // len(samples) - 4) // stages
+    gathered = sum(stage in config for stage in ("query", "coverage", "genotype"))
+    of_sample = 2 + gathered + 2 * ("cohort" in config)
+    of_cohort = len(call_jobs()) + 10
+    return ((MOST_JOBS - of_cohort) // len(samples) - of_sample) // stages
 
 
 def parts_of(wildcards):

@@ -6,7 +6,7 @@ rule call:
         ),
 
 
-# One window of the genome in all samples: reads stream from each dataset into one bcftools.
+# One window of the genome, or some small contigs, in all samples: reads stream from each dataset into one bcftools.
 rule call_window:
     input:
         lambda wildcards: [metadata(sample) for sample in samples],
@@ -19,11 +19,13 @@ rule call_window:
         "<results>/benchmarks/call_window/{window}.tsv"
     wildcard_constraints:
         window=r"\d{6}",
+    resources:
+        mem_mb=call_memory,
     conda:
         "../envs/call.yaml"
     params:
         datasets=lambda wildcards: {name: dataset_place(name) for name in samples},
-        places=lambda wildcards: [call_windows()[int(wildcards.window) - 1]],
+        places=lambda wildcards: call_jobs()[int(wildcards.window) - 1],
         mpileup=lambda wildcards: config["call"]["mpileup"],
         call=lambda wildcards: config["call"]["call"],
     script:

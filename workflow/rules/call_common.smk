@@ -1,19 +1,29 @@
 @cache
-def call_windows():
-    """(contig, start, end) of each job of joint calling."""
+def call_jobs():
+    """The places, (contig, start, end), of each job of joint calling: in order, and of `window` bp together at most."""
     if "call" not in config:
         return []
     size = config["call"]["window"]
-    return [
-        (name, start, min(start + size, length))
-        for name, length in contigs
-        for start in range(0, length, size)
-    ]
+    jobs, room = [], 0
+    for name, length in contigs:
+        for start in range(0, length, size):
+            end = min(start + size, length)
+            if end - start > room:
+                jobs.append([])
+                room = size
+            jobs[-1].append((name, start, end))
+            room -= end - start
+    return jobs
 
 
 def call_numbers():
-    """The windows by number, from 1."""
-    return [f"{i + 1:06d}" for i in range(len(call_windows()))]
+    """The jobs by number, from 1."""
+    return [f"{i + 1:06d}" for i in range(len(call_jobs()))]
+
+
+def call_memory(wildcards, attempt):
+    """MB: Snakemake, bcftools, and of each sample what is decoded of it at a time."""
+    return (600 + 25 * len(samples)) * attempt
 
 
 def fasta(section):

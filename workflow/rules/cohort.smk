@@ -55,6 +55,8 @@ rule measure_regions:
         "<logs>/measure_regions/{sample}.log",
     benchmark:
         "<results>/benchmarks/measure_regions/{sample}.tsv"
+    resources:
+        mem_mb=depth_memory,
     conda:
         "../envs/bams3.yaml"
     params:
@@ -157,6 +159,7 @@ rule multiqc:
             caption="../report/multiqc.rst",
             category="Cohort",
         ),
+        directory("<results>/multiqc/multiqc_report_data"),
     log:
         "<logs>/multiqc.log",
     benchmark:

@@ -266,6 +266,12 @@ def convert_options(wildcards):
     return words
 
 
+def depth_memory(wildcards, attempt):
+    """MB: Snakemake, and the depth of the longest contig, of which regions are measured."""
+    longest = max((length for _, length in contigs), default=0)
+    return (700 + 4 * longest // 1_000_000) * attempt
+
+
 def coverage_files():
     """The endings of the files that a coverage run writes: mosdepth's."""
     wanted = config.get("coverage", {})

@@ -37,6 +37,8 @@ rule gather_coverage:
         "<logs>/gather_coverage/{sample}.log",
     benchmark:
         "<results>/benchmarks/gather_coverage/{sample}.tsv"
+    resources:
+        mem_mb=depth_memory,
     conda:
         "../envs/bams3.yaml"
     params:
