@@ -18,10 +18,10 @@ from bams3.progress.run import Run, line, read_state, span
 Event = tuple[Any, ...]
 PLAN = {"convert": 4, "merge": 2, "total": 6}
 TWO_DONE = [
-    ("start", 1, 0), ("describe", 1, "convert", {"sample": "S1"}), ("finish", 1, 10),
-    ("start", 2, 0), ("describe", 2, "convert", {"sample": "S2"}), ("finish", 2, 10),
+    ("start", 1, "convert", {"sample": "S1"}, 0), ("finish", 1, 10),
+    ("start", 2, "convert", {"sample": "S2"}, 0), ("finish", 2, 10),
 ]  # fmt: skip
-FAILED = [("start", 3, 10), ("describe", 3, "convert", {"sample": "S3"}), ("fail", 3, "convert", ["a.log"])]
+FAILED = [("start", 3, "convert", {"sample": "S3"}, 10), ("fail", 3, "convert", ["a.log"])]
 
 
 @pytest.mark.parametrize(
@@ -31,13 +31,13 @@ FAILED = [("start", 3, 10), ("describe", 3, "convert", {"sample": "S3"}), ("fail
         # Two jobs of 10 s at a time: two more, and two of a rule whose jobs are not known, take 20 s.
         (TWO_DONE, 10, "2 of 6 jobs (33%), 12 jobs/min, 0 running, about 20 s left"),
         # Of a job that runs since 5 s another 5 s are left.
-        ([*TWO_DONE, ("start", 3, 10), ("describe", 3, "convert", {})], 15,
+        ([*TWO_DONE, ("start", 3, "convert", {}, 10)], 15,
          "2 of 6 jobs (33%), 8 jobs/min, 1 running, about 21 s left"),
         # It has taken longer than such jobs do: nothing of it is left, as far as one knows.
-        ([*TWO_DONE, ("start", 3, 10), ("describe", 3, "convert", {})], 40,
+        ([*TWO_DONE, ("start", 3, "convert", {}, 10)], 40,
          "2 of 6 jobs (33%), 3 jobs/min, 1 running, about 24 s left"),
         ([*TWO_DONE, *FAILED], 10, "2 of 6 jobs (33%), 12 jobs/min, 1 failed, 0 running, about 20 s left"),
-        ([*TWO_DONE, *FAILED, ("start", 3, 10)], 10,
+        ([*TWO_DONE, *FAILED, ("start", 3, "convert", {}, 10)], 10,
          "2 of 6 jobs (33%), 12 jobs/min, 1 running, about 20 s left"),
         ([("finish", 9, 5)], 10, "0 of 6 jobs (0%), 0 running"),  # of a job that it was not told of
     ],

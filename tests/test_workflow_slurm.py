@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from servers.slurm import Slurm
-from workflows import CONFIG, COVERAGE, ROOT, SNAKEFILE, configure, run
+from workflows import CONFIG, COVERAGE, OF_THE_COHORT, ROOT, SNAKEFILE, WINDOWS, configure, run
 
 # On one chunk of one sample: more memory than its first job has, less than its second.
 GREEDY = """\
@@ -22,7 +22,8 @@ if [ {sample} = S1 ] && [ {region} = chr2:1-250000 ]; then
 fi
 bams3 inspect {chunk} > {output}
 """
-STAGES = CONFIG | {"coverage": COVERAGE, "process": {"command": GREEDY, "suffix": ".txt"}}
+PER_SAMPLE = {"coverage": COVERAGE, "process": {"command": GREEDY, "suffix": ".txt"}}
+STAGES = CONFIG | {"convert": WINDOWS | {"chunks_per_batch": 4}} | PER_SAMPLE | OF_THE_COHORT
 MEMORY = "process_batch:mem_mb=500 * attempt"
 CONVERTS = {f"convert_batch/S{sample}_00000{batch}-of-000002" for sample in (1, 2) for batch in (1, 2)}
 MERGES = {"merge_parts/S1", "merge_parts/S2"}
@@ -69,6 +70,7 @@ class Cohort:
             self.child = subprocess.Popen(
                 [*map(str, command)], cwd=self.directory, env=self.environment, stdout=log, stderr=log,
                 start_new_session=True,
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's & ignores it
             )  # fmt: skip
 
     def kill(self) -> str:
@@ -76,6 +78,11 @@ class Cohort:
         os.killpg(self.child.pid, signal.SIGKILL)
         self.child.wait()
         return re.search("SLURM run ID: (.+)", self._log.read_text())[1]
+
+    def interrupt(self) -> None:
+        """Ctrl-C: Snakemake ends, in its own time."""
+        self.child.send_signal(signal.SIGINT)
+        assert self.child.wait(100) == 1, self._log.read_text()
 
     def unlock(self) -> None:
         command = [sys.executable, "-m", "snakemake", "-s", SNAKEFILE, "--unlock"]
@@ -140,7 +147,7 @@ def contents(directory: Path) -> dict[str, bytes]:
         name: path.read_bytes()
         for name, path in found.items()
         if path.is_file()
-        and not name.startswith("benchmarks/")
+        and not name.startswith(("benchmarks/", "multiqc/"))
         and path.name not in (".snakemake_timestamp", "progress.json")
     }
 
@@ -157,18 +164,18 @@ def test_a_cohort(on_slurm: Cohort, results: dict[str, bytes]):
     on_slurm.succeeds()
     assert contents(on_slurm.directory) == results
     ended = on_slurm.ended()
-    assert ended.pop("process_batch/S1_000002-of-000002") == ["FAILED", "COMPLETED"]
+    assert ended.pop("process_batch/S1_000001-of-000001") == ["FAILED", "COMPLETED"]
     assert set(map(tuple, ended.values())) == {("COMPLETED",)}
-    assert len(ended) == 4 + 2 + 4 + 2 + 3
+    assert len(ended) == 2 * (1 + 1 + 1 + 1) + 1 + (2 * 2 + 2) + (1 + 1) + (1 + 1)
     for job, partition, minutes in (
         ("merge_parts/S1", "short", "10"),
-        ("convert_batch/S1_000001-of-000002", "main", "60"),
+        ("convert_batch/S1_000001-of-000001", "main", "60"),
     ):
         assert on_slurm.ended("Partition")[job] == [partition]
         assert on_slurm.ended("TimeLimit")[job] == [minutes]
     memory = [
         re.search(r"mem=(\d+)M", tres)[1]
-        for tres in on_slurm.ended("Tres")["process_batch/S1_000002-of-000002"]
+        for tres in on_slurm.ended("Tres")["process_batch/S1_000001-of-000001"]
     ]
     assert memory == ["500", "1000"]
 
@@ -196,12 +203,18 @@ def test_jobs_and_nodes_that_are_lost(on_slurm: Cohort, results: dict[str, bytes
     assert drained not in {where[-1] for where in used.values()}
 
 
-def test_snakemake_is_killed(on_slurm: Cohort, results: dict[str, bytes]):
-    """What had ended does not run again; the jobs that it left behind are cancelled first."""
+def test_snakemake_is_interrupted_and_killed(on_slurm: Cohort, results: dict[str, bytes]):
+    """Ctrl-C cancels its jobs; killed, it leaves them behind, to be cancelled. What had ended does not run again."""
+    on_slurm.held.write_text("convert\n")
+    on_slurm.start(CONFIG)
+    on_slurm.wait_until(lambda: set(on_slurm.running()) == CONVERTS)
+    on_slurm.interrupt()
+    assert on_slurm.cluster("squeue", "-h", "-t", "PENDING,RUNNING") == ""
+
     on_slurm.held.write_text("convert.*S2\n")
     on_slurm.start(CONFIG)
     done = {"convert_batch/S1_000001-of-000002", "convert_batch/S1_000002-of-000002", "merge_parts/S1"}
-    on_slurm.wait_until(lambda: set(on_slurm.ended()) == done)
+    on_slurm.wait_until(lambda: all(on_slurm.ended().get(name, [])[-1:] == ["COMPLETED"] for name in done))
     on_slurm.wait_until(lambda: set(on_slurm.running()) == CONVERTS - done)
     on_slurm.cluster("scancel", "--name", on_slurm.kill())
     on_slurm.held.unlink()
@@ -209,5 +222,5 @@ def test_snakemake_is_killed(on_slurm: Cohort, results: dict[str, bytes]):
     on_slurm.start(CONFIG)
     on_slurm.succeeds()
     assert contents(on_slurm.directory) == datasets(results)
-    again = {name: ["CANCELLED", "COMPLETED"] for name in CONVERTS - done}
-    assert on_slurm.ended() == {name: ["COMPLETED"] for name in (*done, *MERGES)} | again
+    expected = {name: ["CANCELLED"] * (1 + (name not in done)) + ["COMPLETED"] for name in CONVERTS}
+    assert on_slurm.ended() == expected | {name: ["COMPLETED"] for name in MERGES}

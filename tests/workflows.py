@@ -49,7 +49,7 @@ def simulate():
 
 @pytest.fixture(scope="module")
 def cohort(simulate, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with S1.bam, S2.bam, their indexes, reference.fa, samples.tsv, and loci.tsv (of S1); not to be changed."""
+    """S1.bam, S2.bam, their indexes, reference.fa, samples.tsv, loci.tsv (of S1): a directory not to be changed."""
     directory = tmp_path_factory.mktemp("cohort")
     simulate.cohort(directory, samples=2, genome=750_000, contigs=2, depth=1)
     write_sheet(directory, ("S1", "S1.bam"), ("S2", "S2.bam"))

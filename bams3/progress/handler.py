@@ -114,11 +114,8 @@ def count(run: Run, record: logging.LogRecord) -> None:
     match getattr(record, "event", None):
         case LogEvent.RUN_INFO:
             run.plan(said.stats)
-        case LogEvent.JOB_STARTED:
-            for job in said.jobs:
-                run.start(job, record.created)
-        case LogEvent.JOB_INFO:
-            run.describe(said.jobid, said.rule_name, dict(said.wildcards))
+        case LogEvent.JOB_INFO:  # said when it starts; of the jobs of a group, too
+            run.start(said.jobid, said.rule_name, dict(said.wildcards), record.created)
         case LogEvent.JOB_FINISHED:
             run.finish(said.job_id, record.created)
         case LogEvent.JOB_ERROR:

@@ -18,11 +18,10 @@ class Failure(NamedTuple):
     logs: list[str]
 
 
-class _Running:
-    def __init__(self, since: float) -> None:
-        self.since = since
-        self.rule = ""
-        self.wildcards: dict[str, str] = {}
+class _Running(NamedTuple):
+    rule: str
+    wildcards: dict[str, str]
+    since: float
 
 
 class Run:
@@ -39,16 +38,10 @@ class Run:
         """How many jobs of each rule there are to do."""
         self.planned = {rule: count for rule, count in jobs.items() if rule != "total"}
 
-    def start(self, job: int, now: float) -> None:
+    def start(self, job: int, rule: str, wildcards: dict[str, str], now: float) -> None:
         """A job was started, or handed to a cluster; perhaps once more."""
-        self._running[job] = _Running(now)
+        self._running[job] = _Running(rule, wildcards, now)
         self._failed.pop(job, None)
-
-    def describe(self, job: int, rule: str, wildcards: dict[str, str]) -> None:
-        """Which job it is that was started."""
-        if job in self._running:
-            self._running[job].rule = rule
-            self._running[job].wildcards = wildcards
 
     def finish(self, job: int, now: float) -> None:
         """A job is done."""

@@ -90,6 +90,8 @@ rule cohort_matrices:
         "<logs>/cohort_matrices.log",
     benchmark:
         "<results>/benchmarks/cohort_matrices.tsv"
+    group:
+        "cohort"  # on a cluster, one job
     conda:
         "../envs/cohort.yaml"
     params:
@@ -115,6 +117,8 @@ rule cohort_qc:
         parquet="<results>/cohort/samples.parquet",
     log:
         "<logs>/cohort_qc.log",
+    group:
+        "cohort"  # on a cluster, one job
     conda:
         "../envs/cohort.yaml"
     params:
@@ -140,6 +144,8 @@ rule cohort_page:
         ),
     log:
         "<logs>/cohort_page.log",
+    group:
+        "cohort"  # on a cluster, one job
     conda:
         "../envs/cohort.yaml"
     params:
