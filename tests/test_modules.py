@@ -50,6 +50,12 @@ def test_the_lab_workflow(lab: Path, commands: dict[str, str]):
     wanted = samtools("view", lab / "S2.bam", "chr1:200000-300000")
     assert samtools("view", archive / "query" / "S2.bam") == wanted
     assert (archive / "coverage" / "S2.regions.bed.gz").exists()
+    quality = (archive / "cohort" / "samples.tsv").read_text().splitlines()
+    assert [line.split("\t")[0] for line in quality] == ["sample", "S2"]
+    calls = subprocess.run(
+        ["bcftools", "query", "-l", archive / "call" / "calls.vcf.gz"], capture_output=True, check=True
+    )
+    assert calls.stdout == b"S2\n"
     assert sorted(path.name for path in (lab / "results").iterdir()) == ["fresh", "records"]
 
 
