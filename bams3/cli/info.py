@@ -2,7 +2,14 @@
 
 import sys
 
-from bams3.cli.options import add_help, add_workers, fraction, parser, progress_bar
+from bams3.cli.options import add_help, add_shard, add_workers, parser, progress_bar, shard_of
+
+_CHUNKS_EXAMPLE = """\
+  bams3 chunks NA12878.bams3
+  bams3 chunks --format uri *.bams3 | parallel bams3 inspect
+  bams3 chunks --shard 3/16 --format uri NA12878.bams3
+output: URI, region (bams3 query takes it), records and bytes of each chunk, tab-separated"""
+_CHUNK_FORMATS = ("uri", "region", "tsv", "json")
 
 
 def run(command: str, argv: list[str]) -> int:
@@ -54,23 +61,32 @@ def _stats(argv: list[str]) -> int:
 
 
 def _chunks(argv: list[str]) -> int:
-    options = parser(
-        "chunks", "List the chunks of a dataset: path, region, records, bytes; tab-separated.",
-        "  bams3 chunks NA12878.bams3 | cut -f 1 | parallel bams3 inspect {}",
-    )  # fmt: skip
-    options.add_argument("dataset", metavar="DATASET")
+    options = parser("chunks", "List the chunks of datasets, or a shard of them.", _CHUNKS_EXAMPLE)
+    options.add_argument("datasets", metavar="DATASET", nargs="+")
+    add_shard(options)
     options.add_argument(
-        "--shard", type=fraction, metavar="i/n", help="only the i-th of n runs of chunks of like bytes"
-    )
+        "--format", choices=_CHUNK_FORMATS, default="tsv", help="uri, region, json, or all in columns (tsv, default)"
+    )  # fmt: skip
     add_help(options)
     given = options.parse_args(argv)
 
     from bams3.dataset.reader import DatasetReader
 
-    dataset = DatasetReader(given.dataset)
-    for entry in dataset.shard(*given.shard) if given.shard else dataset.index:
-        region = dataset.region(entry)
-        print(f"{dataset.uri}/{entry.path}", region, entry.records, entry.size, sep="\t")
+    chunks = shard_of([DatasetReader(name) for name in given.datasets], given)
+    described = [
+        {
+            "uri": dataset.chunk_uri(entry), "region": dataset.region(entry), "records": entry.records,
+            "bytes": entry.size,
+        }
+        for dataset, entry in chunks
+    ]  # fmt: skip
+    if given.format == "json":
+        import json
+
+        print("[", ",\n ".join(map(json.dumps, described)), "]", sep="")
+        return 0
+    for chunk in described:
+        print(*(chunk.values() if given.format == "tsv" else [chunk[given.format]]), sep="\t")
     return 0
 
 

@@ -22,7 +22,7 @@ _QUERY_EXAMPLE = """\
   bams3 query -O bam NA12878.bams3 -L exons.bed | bcftools mpileup -f ref.fa -
 
 regions: chr1, chr1:1,000,000-2,000,000, chr1:1M-2M, chr1-22 (a range of contigs), '*' (every contig),
-. (everything, reads with no position included), {HLA-A*01:01}:1-5; 1-based, both ends included"""
+. (everything), _unplaced (reads with no position), {HLA-A*01:01}:1-5; 1-based, both ends included"""
 
 _COUNT_EXAMPLE = """\
   bams3 count --regions exons.bed NA12878.bams3 NA12891.bams3
@@ -62,7 +62,7 @@ def _query(argv: list[str]) -> int:
     options.add_argument(
         "--batch",
         type=fraction,
-        metavar="i/n",
+        metavar="i/n|array/n",
         help="only reads that start in the i-th of n equal runs of windows",
     )
     add_workers(options, "--parallel", "--workers")
