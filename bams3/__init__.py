@@ -8,10 +8,10 @@
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["Bams3Error", "Dataset", "convert", "merge", "open", "read_chunk"]
+__all__ = ["Bams3Error", "Dataset", "convert", "merge", "open", "query_parallel", "read_chunk"]
 
 if TYPE_CHECKING:
-    from bams3.api import Dataset, open, read_chunk
+    from bams3.api import Dataset, open, query_parallel, read_chunk
     from bams3.errors import Bams3Error
     from bams3.operations.convert import convert, merge
 
@@ -21,6 +21,7 @@ _HOMES = {
     "convert": "bams3.operations.convert",
     "merge": "bams3.operations.convert",
     "open": "bams3.api",
+    "query_parallel": "bams3.api",
     "read_chunk": "bams3.api",
 }
 

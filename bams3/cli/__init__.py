@@ -22,6 +22,7 @@ COMMANDS = {
     "stats": ("info", "counts of a dataset, as samtools flagstat and idxstats"),
     "to-bam": ("query", "a dataset, or regions of it, as BAM: every record bit for bit"),
     "chunks": ("info", "list the chunks of a dataset, or a shard of them"),
+    "map": ("map", "a command of yours on each chunk, whose records it reads"),
     "inspect": ("info", "what is in one chunk file"),
     "progress": ("progress", "how far a run of the workflow is"),
     "verify": ("info", "check every checksum and count; or every record, against its BAM"),

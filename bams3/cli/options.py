@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from bams3.errors import UsageError
@@ -183,3 +183,8 @@ def progress_bar(unit: str, total: int | None = None) -> Iterator[Callable[[int]
 
     with tqdm(total=total, unit=unit, unit_scale=True, delay=2, leave=False) as bar:
         yield bar.update
+
+
+def progress_beside(output: str, unit: str, total: int | None = None) -> Any:
+    """A progress bar, unless what is written goes to the same terminal (`output`: a path, or -)."""
+    return nullcontext() if output == "-" and sys.stdout.isatty() else progress_bar(unit, total)

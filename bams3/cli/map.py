@@ -1,0 +1,97 @@
+"""bams3 map."""
+
+import shutil
+import signal
+import sys
+from contextlib import nullcontext
+from typing import Any
+
+from bams3.cli.options import add_help, add_shard, add_workers, parser, progress_beside, shard_of
+from bams3.errors import UsageError
+
+_EXAMPLE = """\
+  bams3 map NA12878.bams3 -- samtools view -c -f 4 -
+  bams3 map --output-dir out --suffix .bcf NA12878.bams3 -- 'bcftools mpileup -f ref.fa - | bcftools call -mv -Ob'
+  bams3 map --input-fmt none --output-dir out --joblog log --resume NA12878.bams3 -- ./count.py {chunk}
+{chunk}, {region}, {sample} are replaced, and {output} by the chunk's file in DIR (without it, that has what is
+printed). One word is a line for bash, and what is put into it is quoted"""
+
+
+def run(command: str, argv: list[str]) -> int:
+    """Run the command; returns the exit code."""
+    options = parser(
+        command, "Run a command once for each chunk, with the chunk's records as its input.", _EXAMPLE
+    )
+    options.usage = "bams3 map [OPTION …] DATASET -- COMMAND [ARGUMENT …]"
+    options.add_argument("dataset", metavar="DATASET")
+    options.add_argument(
+        "--input-fmt", choices=("sam", "bam", "none"), default="sam",
+        help="of the records on standard input (default: sam)",
+    )  # fmt: skip
+    options.add_argument("--no-header", action="store_true", help="SAM without its header")
+    options.add_argument(
+        "--output-dir", metavar="DIR", help="a file for each chunk; default: all in order on standard output"
+    )
+    options.add_argument("--suffix", default="", metavar="TEXT", help="ending of the names of these files")
+    options.add_argument(
+        "--retries", type=int, default=0, metavar="N", help="run a command that fails N times more"
+    )
+    options.add_argument(
+        "--joblog", metavar="FILE", help="a line for each command, as GNU parallel writes it"
+    )
+    options.add_argument(
+        "--resume", action="store_true", help="leave out the chunks that the log says are done"
+    )
+    add_shard(options)
+    add_workers(options, "--parallel", "--workers")
+    add_help(options)
+    end = argv.index("--") if "--" in argv else len(argv)
+    given = options.parse_args(argv[:end])
+    if not argv[end + 1 :]:
+        options.error("give a command after --")
+    if given.resume and not given.joblog:
+        raise UsageError("--resume needs --joblog FILE, which tells what is done")
+    if given.retries < 0:
+        raise UsageError(f"--retries {given.retries}: give a number from 0")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # that too is to end the commands
+    return _map(given, argv[end + 1 :])
+
+
+def _map(given: Any, words: list[str]) -> int:
+    from bams3.dataset.layout import HEADER, INDEX
+    from bams3.dataset.reader import DatasetReader
+    from bams3.operations.joblog import JobLog
+    from bams3.operations.map import ChunkCommand, Job, Outcome
+    from bams3.operations.workers import worker_count
+
+    workers = worker_count(given.workers)
+    command = ChunkCommand(
+        words, input_format=given.input_fmt, with_header=not given.no_header, directory=given.output_dir,
+        suffix=given.suffix, retries=given.retries,
+    )  # fmt: skip
+    dataset = DatasetReader(given.dataset, soon=(INDEX, HEADER))
+    jobs = [Job(number, *chunk) for number, chunk in enumerate(shard_of([dataset], given), 1)]
+    failed: list[Outcome] = []
+    with JobLog(given.joblog, resume=given.resume) if given.joblog else nullcontext() as log:
+        if log:
+            jobs = [job for job in jobs if not log.has(command.line_of(job), command.file_of(job))]
+        with progress_beside(
+            "-" if given.output_dir is None else given.output_dir, "chunk", len(jobs)
+        ) as progress:
+            for outcome in command.on_each(jobs, workers):
+                if outcome.error is not None:
+                    failed.append(outcome)
+                if outcome.output:
+                    with outcome.output:
+                        if outcome.error is None:
+                            outcome.output.seek(0)
+                            shutil.copyfileobj(outcome.output, sys.stdout.buffer)
+                if log:
+                    log.write(outcome, command.line_of(outcome.job))
+                if progress:
+                    progress(1)
+    for outcome in sorted(failed, key=lambda outcome: outcome.job.number):
+        print(f"bams3 map: {outcome.job.chunk}: {outcome.error}", file=sys.stderr)
+    if failed:
+        print(f"bams3 map: failed on {len(failed)} of {len(jobs)} chunks", file=sys.stderr)
+    return 1 if failed else 0
