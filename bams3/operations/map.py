@@ -1,14 +1,17 @@
 """A user's command on each chunk, which reads its records; what it writes is in a file for each, or handed back."""
 
+import fcntl
 import os
 import re
 import shlex
 import shutil
 import signal
 import subprocess
+import sys
+import termios
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from tempfile import TemporaryDirectory, TemporaryFile
 from threading import Lock
 from typing import IO, Any, BinaryIO, Literal, NamedTuple
@@ -70,11 +73,10 @@ class ChunkCommand:
     def __init__(
         self, command: Sequence[str], *, input_format: InputFormat = "none", with_header: bool = True,
         directory: str | None = None, suffix: str = "", sample: str | None = None, retries: int = 0,
-        stderr: IO[Any] | None = None,
+        log: BinaryIO | None = None,
     ) -> None:  # fmt: skip
-        """`sample`: in place of the dataset's name; `retries`: tries after the first; `stderr`: of the commands.
-
-        Raises UsageError.
+        """`sample`: in place of the dataset's name; `retries`: tries after the first; `log`: gets what commands say, on
+        standard error or, unless that is the chunk's file, standard output. Raises UsageError.
         """
         self._line = command[0] if len(command) == 1 else None
         self._command = command
@@ -85,7 +87,7 @@ class ChunkCommand:
             raise UsageError(f"{command[0]}: there is no such command")
         self._format, self._with_header = input_format, with_header
         self._directory, self._suffix, self._sample = directory, suffix, sample
-        self._retries, self._stderr = retries, stderr
+        self._retries, self._log = retries, log
         self._running: set[subprocess.Popen[bytes]] = set()
         self._stopped = False
         self._lock = Lock()
@@ -95,7 +97,9 @@ class ChunkCommand:
 
         Leaving the iterator ends the commands that run.
         """
-        ordered = self._directory is None or not self._prints
+        ordered = self._log is None and (self._directory is None or not self._prints)
+        if self._directory is not None:
+            os.makedirs(self._directory, exist_ok=True)
         with Workers(workers) as pool:
             try:
                 yield from pool.map(self._run, jobs, ordered=ordered)
@@ -141,24 +145,24 @@ class ChunkCommand:
 
     def _try(self, job: Job) -> Outcome:
         started = time.time()
-        with self._appearing(job) as (path, appear):
-            in_file = path if self._prints else None
-            output: Any = open(in_file, "wb") if in_file else TemporaryFile()  # noqa: SIM115
+        with self._appearing(job) as (path, appear), ExitStack() as files:
+            if path and self._prints:
+                printed: Any = files.enter_context(open(path, "wb"))
+            else:
+                printed = self._log or TemporaryFile()  # noqa: SIM115
             error, sent = None, 0
-            with self._child(self._words(job, path), output) as child:
+            with self._child(self._words(job, path), printed) as child:
                 try:
                     sent = self._send(job, child)
                 except (Bams3Error, OSError) as failure:
                     error = str(failure)
                 code = child.wait()
-            received = os.fstat(output.fileno()).st_size
-            if in_file:
-                output.close()
+            received = os.fstat(printed.fileno()).st_size
             error = error or _why(code)
             if error is None:
                 appear()
-        seconds = time.time() - started
-        return Outcome(job, error, started, seconds, sent, received, code, None if in_file else output)
+        output = None if printed.closed or printed is self._log else printed
+        return Outcome(job, error, started, time.time() - started, sent, received, code, output)
 
     @contextmanager
     def _appearing(self, job: Job) -> Iterator[tuple[str | None, Any]]:
@@ -168,7 +172,6 @@ class ChunkCommand:
             yield None, lambda: None
             return
         directory, name = os.path.split(target)
-        os.makedirs(directory, exist_ok=True)
         with TemporaryDirectory(prefix=f".{name}.", dir=directory) as folder:
 
             def appear() -> None:
@@ -183,7 +186,7 @@ class ChunkCommand:
         with self._lock:
             if self._stopped:
                 raise InterruptedError("stopped")
-            child = subprocess.Popen(words, stdin=stdin, stdout=output, stderr=self._stderr, process_group=0)
+            child = subprocess.Popen(words, stdin=stdin, stdout=output, stderr=self._log, process_group=0)
             self._running.add(child)
         yield child
         self._running.discard(child)  # not after an exception: it may run on, and is to be stopped
@@ -195,9 +198,25 @@ class ChunkCommand:
         pipe: Any = _Counted(child.stdin)
         with suppress(BrokenPipeError), child.stdin:
             write_alignments(
-                _records(job), job.dataset.header, pipe, format=_WRITTEN_AS[self._format], with_header=self._with_header
+                self._records(job, child), job.dataset.header, pipe, format=_WRITTEN_AS[self._format],
+                with_header=self._with_header,
             )  # fmt: skip
         return pipe.bytes
+
+    @staticmethod
+    def _records(job: Job, child: "subprocess.Popen[bytes]") -> Iterator[RecordBlock]:
+        """The records, decoded once the command has read what was sent before: many commands read nothing."""
+        assert child.stdin
+        child.stdin.flush()
+        pause = 0.0005
+        while _unread(child.stdin):
+            if child.poll() is not None:
+                return
+            time.sleep(pause)
+            pause = min(2 * pause, 0.02)
+        for group in job.dataset.chunk(job.entry).row_groups:
+            group.load()
+            yield group.block()
 
     def _stop(self) -> None:
         """End the commands that run, and those that they started."""
@@ -214,10 +233,9 @@ class ChunkCommand:
                     child.wait(max(0, deadline - time.monotonic()))
 
 
-def _records(job: Job) -> Iterator[RecordBlock]:
-    for group in job.dataset.chunk(job.entry).row_groups:
-        group.load()
-        yield group.block()
+def _unread(pipe: IO[bytes]) -> int:
+    """Bytes in a pipe."""
+    return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
 
 
 class _Counted:
