@@ -156,6 +156,8 @@ USAGE = {
     "shard from 1": (["chunks", "--shard", "0/2", "{dataset}"], "0/2"),
     "array of nothing": (["chunks", "--shard", "array/0", "{dataset}"], "array/0"),
     "array of what": (["query", "--batch", "array/x", "{dataset}"], "array/x"),
+    "map of no command": (["map", "{dataset}"], "a command after --"),
+    "map of nothing": (["map", "{dataset}", "--"], "a command after --"),
     "level": (["to-bam", "--level", "10", "{dataset}", "x.bam"], "10"),
     "level and profile": (["convert", "--level", "1", "--profile", "fast", "x", "x.bams3"], "not allowed with"),
     "no such profile": (["convert", "--profile", "tiny", "x.bam", "x.bams3"], "tiny"),
@@ -179,6 +181,11 @@ FAILURES = {
     "count in no dataset": (["count", "--regions", "{here}/a.bed", "{dataset}", "{here}"], "{here}: not a"),
     "count of no regions": (["count", "--regions", "{here}/none.bed", "{dataset}"], "none.bed"),
     "count of no list": (["count", "--regions", "{here}/a.bed", "--datasets", "{here}/none"], "{here}/none: No such"),
+    "map in no dataset": (["map", "{here}", "--", "cat"], "{here}: not a"),
+    "no such command": (["map", "{dataset}", "--", "nothing-that-runs", "-"], "nothing-that-runs: there is no"),
+    "output of map": (["map", "{dataset}", "--", "tee", "{{output}}"], "--output-dir"),
+    "resume of what": (["map", "--resume", "{dataset}", "--", "cat"], "--joblog"),
+    "retries": (["map", "--retries", "-1", "{dataset}", "--", "cat"], "--retries -1"),
     "output folder": (["query", "-o", "{here}/none/x.sam", "{dataset}"], "{here}/none/x.sam: "),
     "output is a folder": (["query", "-o", "{here}", "{dataset}"], "{here}: "),
     "no input": (["convert", "{here}/none.bam", "{here}/x.bams3"], "none.bam: No such file"),
@@ -459,7 +466,14 @@ def test_a_full_disk_is_one_line(real: str, words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["query", "{}"], ["query", "-O", "ubam", "{}"], ["to-bam", "{}", "-"], ["verify", "{}"]]
+    "words",
+    [
+        ["query", "{}"],
+        ["query", "-O", "ubam", "{}"],
+        ["to-bam", "{}", "-"],
+        ["verify", "{}"],
+        ["map", "{}", "--", "cat"],
+    ],
 )
 def test_progress_is_not_on_stdout(real: str, words: list[str]) -> None:
     """On a terminal (a pseudo-terminal's end as stderr) stdout has what it has in a pipe."""

@@ -1,20 +1,13 @@
-"""bams3 stats, chunks, inspect, verify."""
+"""bams3 stats, inspect, verify."""
 
 import sys
 
-from bams3.cli.options import add_help, add_shard, add_workers, parser, progress_bar, shard_of
-
-_CHUNKS_EXAMPLE = """\
-  bams3 chunks NA12878.bams3
-  bams3 chunks --format uri *.bams3 | parallel bams3 inspect
-  bams3 chunks --shard 3/16 --format uri NA12878.bams3
-output: URI, region (bams3 query takes it), records and bytes of each chunk, tab-separated"""
-_CHUNK_FORMATS = ("uri", "region", "tsv", "json")
+from bams3.cli.options import add_help, add_workers, parser, progress_bar
 
 
 def run(command: str, argv: list[str]) -> int:
     """Run the command; returns the exit code."""
-    return {"stats": _stats, "chunks": _chunks, "inspect": _inspect, "verify": _verify}[command](argv)
+    return {"stats": _stats, "inspect": _inspect, "verify": _verify}[command](argv)
 
 
 def _stats(argv: list[str]) -> int:
@@ -57,36 +50,6 @@ def _stats(argv: list[str]) -> int:
     else:
         text = stats.to_json(manifest) if given.json else stats.summary(manifest)
     sys.stdout.write(text)
-    return 0
-
-
-def _chunks(argv: list[str]) -> int:
-    options = parser("chunks", "List the chunks of datasets, or a shard of them.", _CHUNKS_EXAMPLE)
-    options.add_argument("datasets", metavar="DATASET", nargs="+")
-    add_shard(options)
-    options.add_argument(
-        "--format", choices=_CHUNK_FORMATS, default="tsv", help="uri, region, json, or all in columns (tsv, default)"
-    )  # fmt: skip
-    add_help(options)
-    given = options.parse_args(argv)
-
-    from bams3.dataset.reader import DatasetReader
-
-    chunks = shard_of([DatasetReader(name) for name in given.datasets], given)
-    described = [
-        {
-            "uri": dataset.chunk_uri(entry), "region": dataset.region(entry), "records": entry.records,
-            "bytes": entry.size,
-        }
-        for dataset, entry in chunks
-    ]  # fmt: skip
-    if given.format == "json":
-        import json
-
-        print("[", ",\n ".join(map(json.dumps, described)), "]", sep="")
-        return 0
-    for chunk in described:
-        print(*(chunk.values() if given.format == "tsv" else [chunk[given.format]]), sep="\t")
     return 0
 
 

@@ -2,7 +2,7 @@
 
 import os
 
-from bams3.operations.map import Outcome
+from bams3.operations.commands import Outcome
 
 _COLUMNS = ("Seq", "Host", "Starttime", "JobRuntime", "Send", "Receive", "Exitval", "Signal", "Command")
 

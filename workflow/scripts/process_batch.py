@@ -7,7 +7,7 @@ import sys
 
 from bams3.dataset.layout import parse_fraction
 from bams3.dataset.reader import DatasetReader
-from bams3.operations.map import ChunkCommand, Job
+from bams3.operations.commands import ChunkCommand, Job
 
 dataset = DatasetReader(snakemake.params.dataset)
 batch = dataset.batch(*parse_fraction(snakemake.params.batch))

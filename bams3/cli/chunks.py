@@ -1,4 +1,4 @@
-"""bams3 map."""
+"""bams3 chunks, bams3 map."""
 
 import shutil
 import signal
@@ -9,7 +9,14 @@ from typing import Any
 from bams3.cli.options import add_help, add_shard, add_workers, parser, progress_beside, shard_of
 from bams3.errors import UsageError
 
-_EXAMPLE = """\
+_CHUNKS_EXAMPLE = """\
+  bams3 chunks NA12878.bams3
+  bams3 chunks --format uri *.bams3 | parallel bams3 inspect
+  bams3 chunks --shard 3/16 --format uri NA12878.bams3
+output: URI, region (bams3 query takes it), records and bytes of each chunk, tab-separated"""
+_CHUNK_FORMATS = ("uri", "region", "tsv", "json")
+
+_MAP_EXAMPLE = """\
   bams3 map NA12878.bams3 -- samtools view -c -f 4 -
   bams3 map --output-dir out --suffix .bcf NA12878.bams3 -- 'bcftools mpileup -f ref.fa - | bcftools call -mv -Ob'
   bams3 map --input-fmt none --output-dir out --joblog log --resume NA12878.bams3 -- ./count.py {chunk}
@@ -19,9 +26,41 @@ printed). One word is a line for bash, and what is put into it is quoted"""
 
 def run(command: str, argv: list[str]) -> int:
     """Run the command; returns the exit code."""
-    options = parser(
-        command, "Run a command once for each chunk, with the chunk's records as its input.", _EXAMPLE
-    )
+    return {"chunks": _chunks, "map": _map}[command](argv)
+
+
+def _chunks(argv: list[str]) -> int:
+    options = parser("chunks", "List the chunks of datasets, or a shard of them.", _CHUNKS_EXAMPLE)
+    options.add_argument("datasets", metavar="DATASET", nargs="+")
+    add_shard(options)
+    options.add_argument(
+        "--format", choices=_CHUNK_FORMATS, default="tsv", help="uri, region, json, or all in columns (tsv, default)"
+    )  # fmt: skip
+    add_help(options)
+    given = options.parse_args(argv)
+
+    from bams3.dataset.reader import DatasetReader
+
+    chunks = shard_of([DatasetReader(name) for name in given.datasets], given)
+    described = [
+        {
+            "uri": dataset.chunk_uri(entry), "region": dataset.region(entry), "records": entry.records,
+            "bytes": entry.size,
+        }
+        for dataset, entry in chunks
+    ]  # fmt: skip
+    if given.format == "json":
+        import json
+
+        print("[", ",\n ".join(map(json.dumps, described)), "]", sep="")
+        return 0
+    for chunk in described:
+        print(*(chunk.values() if given.format == "tsv" else [chunk[given.format]]), sep="\t")
+    return 0
+
+
+def _map(argv: list[str]) -> int:
+    options = parser("map", "Run a command once for each chunk, whose records it reads.", _MAP_EXAMPLE)
     options.usage = "bams3 map [OPTION …] DATASET -- COMMAND [ARGUMENT …]"
     options.add_argument("dataset", metavar="DATASET")
     options.add_argument(
@@ -54,14 +93,14 @@ def run(command: str, argv: list[str]) -> int:
     if given.retries < 0:
         raise UsageError(f"--retries {given.retries}: give a number from 0")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # that too is to end the commands
-    return _map(given, argv[end + 1 :])
+    return _mapped(given, argv[end + 1 :])
 
 
-def _map(given: Any, words: list[str]) -> int:
+def _mapped(given: Any, words: list[str]) -> int:
     from bams3.dataset.layout import HEADER, INDEX
     from bams3.dataset.reader import DatasetReader
+    from bams3.operations.commands import ChunkCommand, Job, Outcome
     from bams3.operations.joblog import JobLog
-    from bams3.operations.map import ChunkCommand, Job, Outcome
     from bams3.operations.workers import worker_count
 
     workers = worker_count(given.workers)
@@ -75,17 +114,11 @@ def _map(given: Any, words: list[str]) -> int:
     with JobLog(given.joblog, resume=given.resume) if given.joblog else nullcontext() as log:
         if log:
             jobs = [job for job in jobs if not log.has(command.line_of(job), command.file_of(job))]
-        with progress_beside(
-            "-" if given.output_dir is None else given.output_dir, "chunk", len(jobs)
-        ) as progress:
+        with progress_beside(given.output_dir or "-", "chunk", len(jobs)) as progress:
             for outcome in command.on_each(jobs, workers):
                 if outcome.error is not None:
                     failed.append(outcome)
-                if outcome.output:
-                    with outcome.output:
-                        if outcome.error is None:
-                            outcome.output.seek(0)
-                            shutil.copyfileobj(outcome.output, sys.stdout.buffer)
+                _hand_on(outcome)
                 if log:
                     log.write(outcome, command.line_of(outcome.job))
                 if progress:
@@ -95,3 +128,12 @@ def _map(given: Any, words: list[str]) -> int:
     if failed:
         print(f"bams3 map: failed on {len(failed)} of {len(jobs)} chunks", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _hand_on(outcome: Any) -> None:
+    """Print what a command printed, if it succeeded."""
+    if outcome.output:
+        with outcome.output as printed:
+            if outcome.error is None:
+                printed.seek(0)
+                shutil.copyfileobj(printed, sys.stdout.buffer)
