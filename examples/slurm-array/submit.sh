@@ -10,4 +10,4 @@ logs=(--output="$prefix.parts/%x-%a.log" --open-mode=append)
 
 array=$(sbatch --parsable --array="1-$tasks" "${logs[@]}" "$here/coverage.sbatch" "$@")
 gather=$(sbatch --parsable --dependency="afterok:$array" "${logs[@]}" "$here/gather.sbatch" "$@")
-echo "tasks $array, gathered by $gather; logs are in $prefix.parts"
+echo "tasks $array, gathered by $gather, logs in $prefix.parts"
