@@ -1,6 +1,7 @@
 """Coverage of a dataset by array jobs of SLURM and of AWS Batch (examples/), of which one task is killed once."""
 
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -10,36 +11,14 @@ from pathlib import Path
 
 import pytest
 from conftest import need
-from engines import COVERAGE, coverage_files
+from engines import commands_of, coverage_files, killed_where
 from servers.batch import IMAGE, Batch, batch
 from servers.slurm import Slurm
 from workflows import ROOT
 
 from bams3.storage import open_storage
 
-SLURM, BATCH = ROOT / "examples/slurm-array", ROOT / "examples/aws-batch-array"
-TASKS = 4
-
-# A bams3 that says what it runs, and where the condition holds is killed in the midst of it.
-_KILLED = """\
-#!/bin/bash
-printf '%s\\n' "$*"
-if {condition}; then
-    {bams3} "$@" &
-    sleep 0.15
-    kill -KILL $! $$
-fi
-exec {bams3} "$@"
-"""
-
-
-def killed_where(condition: str, folder: Path, commands: dict[str, str]) -> None:
-    """Make that bams3 in a folder."""
-    folder.mkdir()
-    bams3 = Path(commands["PATH"].partition(":")[0]) / "bams3"
-    program = folder / "bams3"
-    program.write_text(_KILLED.format(condition=condition, bams3=bams3))
-    program.chmod(0o755)
+BATCH = ROOT / "examples/aws-batch-array"
 
 
 def waited(done: Callable[[], bool], what: Callable[[], str]) -> None:
@@ -49,6 +28,18 @@ def waited(done: Callable[[], bool], what: Callable[[], str]) -> None:
         time.sleep(0.1)
 
 
+def submitted(
+    page: str, folder: Path, environment: dict[str, str], words: dict[str, str] | None = None
+) -> str:
+    """Run the command of a page, with another dataset, and other words; what it printed."""
+    (command,) = commands_of(page)
+    for word, other in ({"NA12878": "S1"} | (words or {})).items():
+        command = command.replace(word, other)
+    done = subprocess.run(command, shell=True, cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def test_slurm(
     slurm_cluster: Slurm, engine_dataset: Path, engine_coverage: dict[str, bytes], commands: dict[str, str],
     tmp_path: Path,
@@ -56,10 +47,10 @@ def test_slurm(
     killed_where('[ "${SLURM_ARRAY_TASK_ID:-}${SLURM_RESTART_COUNT:-}" = 3 ]', tmp_path / "bin", commands)
     path = {"PATH": f"{tmp_path / 'bin'}:{commands['PATH']}"}
     environment = commands | slurm_cluster.environment | path
-    command = [SLURM / "submit.sh", engine_dataset, "out/S1", str(TASKS), *COVERAGE]
-    done = subprocess.run([*map(str, command)], cwd=tmp_path, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    gather = re.search(r"gathered by (\d+)", done.stdout)[1]
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    (tmp_path / "S1.bams3").symlink_to(engine_dataset)
+    done = submitted("slurm-arrays.md", tmp_path, environment)
+    gather = re.search(r"gathered by (\d+)", done)[1]
     logs = tmp_path / "out/S1.parts"
     waited(
         lambda: gather in slurm_cluster.finished(),
@@ -68,7 +59,7 @@ def test_slurm(
     assert slurm_cluster.finished()[gather]["JobState"] == "COMPLETED"
     assert coverage_files(tmp_path / "out") == engine_coverage
     runs = {path.stem: path.read_text().count("--batch array/4") for path in logs.glob("coverage-*.log")}
-    assert runs == {f"coverage-{task}": 2 if task == 3 else 1 for task in range(1, TASKS + 1)}
+    assert runs == {f"coverage-{task}": 2 if task == 3 else 1 for task in (1, 2, 3, 4)}
     assert "Killed" in (logs / "coverage-3.log").read_text()
 
 
@@ -97,13 +88,9 @@ def test_aws_batch(
     definition = tmp_path / "job-definition.json"
     text = (BATCH / definition.name).read_text().replace("arn:aws:iam::ACCOUNT:role/NAME", aws.role)
     definition.write_text(text.replace("ACCOUNT.dkr.ecr.REGION.amazonaws.com/bams3", IMAGE))
-    arguments = [aws.queue, definition, "s3://lab/S1.bams3", "s3://lab/out/S1", TASKS, *COVERAGE]
-    command = [sys.executable, BATCH / "submit.py", *arguments]
-    submitted = subprocess.run(
-        [*map(str, command)], env=commands | aws.environment, capture_output=True, text=True
-    )
-    assert submitted.returncode == 0, submitted.stderr
-    gather = submitted.stdout.split()[-1]
+    shutil.copy(BATCH / "submit.py", tmp_path)
+    words = {"my-queue": aws.queue, "s3://bucket": "s3://lab"}
+    gather = submitted("aws-batch-arrays.md", tmp_path, commands | aws.environment, words).split()[-1]
 
     def state() -> str:
         return client.describe_jobs(jobs=[gather])["jobs"][0]["status"]
@@ -114,9 +101,10 @@ def test_aws_batch(
     waited(lambda: state() in ("SUCCEEDED", "FAILED"), lambda: str(said()))
     assert state() == "SUCCEEDED", said()
     out = open_storage("s3://lab/out")
+    (tmp_path / "out").mkdir()
     for name in out.list():
         if "/" not in name:
-            (tmp_path / name).write_bytes(out.get(name))
-    assert coverage_files(tmp_path) == engine_coverage
+            (tmp_path / "out" / name).write_bytes(out.get(name))
+    assert coverage_files(tmp_path / "out") == engine_coverage
     tries = Counter(name.split("-")[1] for name in said() if name.startswith("coverage"))
     assert tries == {"0": 1, "1": 1, "2": 2, "3": 1}
