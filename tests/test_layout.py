@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from bams3.dataset import layout
 from bams3.errors import UsageError
 
-SIZES = st.lists(st.one_of(st.just(0), st.integers(0, 100), st.integers(0, 1 << 40)), max_size=30)
+SIZES = st.lists(st.one_of(st.just(0), st.integers(-9, 100), st.integers(0, 1 << 63)), max_size=30)
 
 
 @given(SIZES, st.integers(1, 40))

@@ -95,10 +95,12 @@ def batch(windows: Sequence[Item], sizes: Sequence[int], number: int, of: int) -
 def split(items: Sequence[Item], sizes: Sequence[int], of: int) -> list[Sequence[Item]]:
     """Windows or chunks as `of` runs, of which the largest is as small as it can be.
 
-    `sizes`: bytes of each, or what else is shared out; if all are 0, each counts the same. No run is empty unless
-    there are more of them than items. The result depends on the arguments alone.
+    `sizes`: bytes of each, or what else is shared out; less than 0, as a damaged index may have it, is 0. If all are 0,
+    each counts the same. No run is empty unless there are more of them than items. The result depends on the arguments
+    alone.
     """
-    borders = _borders(sizes if any(sizes) else [1] * len(items), of)
+    counted = [max(size, 0) for size in sizes]
+    borders = _borders(counted if any(counted) else [1] * len(items), of)
     return [items[start:end] for start, end in pairwise(borders)]
 
 
