@@ -185,6 +185,7 @@ FAILURES = {
     "no such command": (["map", "{dataset}", "--", "nothing-that-runs", "-"], "nothing-that-runs: there is no"),
     "output of map": (["map", "{dataset}", "--", "tee", "{{output}}"], "--output-dir"),
     "resume of what": (["map", "--resume", "{dataset}", "--", "cat"], "--joblog"),
+    "fields": (["map", "--input-fmt", "arrow", "--fields", "pos,depth", "{dataset}", "--", "cat"], "'depth'"),
     "retries": (["map", "--retries", "-1", "{dataset}", "--", "cat"], "--retries -1"),
     "output folder": (["query", "-o", "{here}/none/x.sam", "{dataset}"], "{here}/none/x.sam: "),
     "output is a folder": (["query", "-o", "{here}", "{dataset}"], "{here}: "),

@@ -228,6 +228,29 @@ def test_records_are_those_of_the_bam(dataset: api.Dataset) -> None:
     assert whole.startswith(run("query", "-H", dataset.uri).stdout)
 
 
+READ_ARROW = """\
+import sys, pyarrow.ipc
+with pyarrow.ipc.open_stream(sys.stdin.buffer) as stream:
+    table = stream.read_all()
+print(*table.column_names, table.num_rows, sum(table["mapq"].to_pylist()), sep=",")
+"""
+
+
+@pytest.mark.parametrize("fields", [None, "mapq,[NM]", "qname,pos,mapq"])
+def test_records_as_arrow(dataset: api.Dataset, tmp_path: Path, fields: str | None) -> None:
+    pytest.importorskip("pyarrow")
+    (tmp_path / "read.py").write_text(READ_ARROW)
+    options = ["--fields", fields] if fields else []
+    done = run(
+        "map", "--input-fmt", "arrow", *options, dataset.uri, "--", sys.executable, "read.py", cwd=tmp_path
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    names = fields or "qname,flag,rname,pos,mapq,cigar,mrname,mpos,tlen,seq,qual"
+    chunks = [bams3.read_chunk(chunk.path) for chunk in dataset.chunks]
+    expected = [f"{names},{chunk.records},{chunk.query('mapq')['mapq'].sum()}" for chunk in chunks]
+    assert done.stdout.splitlines() == expected
+
+
 def test_shards_of_map(dataset: api.Dataset) -> None:
     shards = [
         run("map", "--shard", f"{i}/4", dataset.uri, "--", "echo", "{region}").stdout for i in range(1, 5)

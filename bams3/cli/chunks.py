@@ -16,6 +16,7 @@ _CHUNKS_EXAMPLE = """\
 output: URI, region (bams3 query takes it), records and bytes of each chunk, tab-separated"""
 _CHUNK_FORMATS = ("uri", "region", "tsv", "json")
 
+_SAM_FIELDS = "qname,flag,rname,pos,mapq,cigar,mrname,mpos,tlen,seq,qual"
 _MAP_EXAMPLE = """\
   bams3 map NA12878.bams3 -- samtools view -c -f 4 -
   bams3 map --output-dir out --suffix .bcf NA12878.bams3 -- 'bcftools mpileup -f ref.fa - | bcftools call -mv -Ob'
@@ -64,8 +65,11 @@ def _map(argv: list[str]) -> int:
     options.usage = "bams3 map [OPTION …] DATASET -- COMMAND [ARGUMENT …]"
     options.add_argument("dataset", metavar="DATASET")
     options.add_argument(
-        "--input-fmt", choices=("sam", "bam", "none"), default="sam",
-        help="of the records on standard input (default: sam)",
+        "--input-fmt", choices=("sam", "bam", "arrow", "none"), default="sam",
+        help="of the records on standard input: SAM (default), BAM, an Arrow stream, or nothing",
+    )  # fmt: skip
+    options.add_argument(
+        "--fields", default=_SAM_FIELDS, metavar="NAME,…", help="columns of Arrow, also tags as [NM] (default: SAM's)"
     )  # fmt: skip
     options.add_argument("--no-header", action="store_true", help="SAM without its header")
     options.add_argument(
@@ -99,15 +103,20 @@ def _map(argv: list[str]) -> int:
 def _mapped(given: Any, words: list[str]) -> int:
     from bams3.dataset.layout import HEADER, INDEX
     from bams3.dataset.reader import DatasetReader
-    from bams3.operations.commands import ChunkCommand, Job, Outcome
+    from bams3.operations.commands import ChunkCommand, Job, Outcome, alignments
     from bams3.operations.joblog import JobLog
     from bams3.operations.workers import worker_count
 
     workers = worker_count(given.workers)
+    sender = {
+        "sam": lambda: alignments("sam", with_header=not given.no_header),
+        "bam": lambda: alignments("ubam"),  # a pipe needs no compression
+        "arrow": lambda: _arrow(given.fields.split(",")),
+        "none": lambda: None,
+    }[given.input_fmt]()
     command = ChunkCommand(
-        words, input_format=given.input_fmt, with_header=not given.no_header, directory=given.output_dir,
-        suffix=given.suffix, retries=given.retries,
-    )  # fmt: skip
+        words, sender=sender, directory=given.output_dir, suffix=given.suffix, retries=given.retries
+    )
     dataset = DatasetReader(given.dataset, soon=(INDEX, HEADER))
     jobs = [Job(number, *chunk) for number, chunk in enumerate(shard_of([dataset], given), 1)]
     failed: list[Outcome] = []
@@ -128,6 +137,25 @@ def _mapped(given: Any, words: list[str]) -> int:
     if failed:
         print(f"bams3 map: failed on {len(failed)} of {len(jobs)} chunks", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _arrow(fields: list[str]) -> Any:
+    """Sends the columns of a chunk as an Arrow stream."""
+    from bams3.api import Chunk
+    from bams3.table import checked_fields
+
+    names = checked_fields(fields)
+    try:
+        import pyarrow.ipc
+    except ImportError:
+        raise UsageError("--input-fmt arrow needs pyarrow: pip install 'bams3[arrow]'") from None
+
+    def send(job: Any, pipe: Any) -> None:
+        table = Chunk(job.dataset.chunk(job.entry)).query(names).to_arrow()
+        with pyarrow.ipc.new_stream(pipe, table.schema) as stream:
+            stream.write_table(table)
+
+    return send
 
 
 def _hand_on(outcome: Any) -> None:

@@ -10,11 +10,11 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from tempfile import TemporaryDirectory, TemporaryFile
 from threading import Lock
-from typing import IO, Any, BinaryIO, Literal, NamedTuple
+from typing import IO, Any, BinaryIO, NamedTuple
 
 from bams3.dataset.manifest import ChunkEntry
 from bams3.dataset.reader import DatasetReader
@@ -22,9 +22,6 @@ from bams3.errors import Bams3Error, UsageError
 from bams3.operations.export import Format, write_alignments
 from bams3.operations.workers import Workers
 from bams3.sources.records import RecordBlock
-
-InputFormat = Literal["sam", "bam", "none"]
-_WRITTEN_AS: dict[InputFormat, Format] = {"sam": "sam", "bam": "ubam"}  # a pipe needs no compression
 
 GRACE = 5.0
 """Seconds that commands have to end by themselves when they are told to."""
@@ -61,19 +58,61 @@ class Outcome(NamedTuple):
     output: BinaryIO | None
 
 
+class Input:
+    """The standard input of a command, which it need not read. `bytes`: that were written."""
+
+    def __init__(self, child: "subprocess.Popen[bytes]", pipe: IO[bytes]) -> None:
+        self._child, self._pipe, self.bytes = child, pipe, 0
+        self.closed = False
+
+    def write(self, data: Any) -> None:
+        """Raises BrokenPipeError where the command reads no more."""
+        self._pipe.write(data)
+        self.bytes += memoryview(data).nbytes
+
+    def is_read(self) -> bool:
+        """Wait until the command has read what was written; False if it ended before."""
+        self._pipe.flush()
+        pause = 0.0005
+        while int.from_bytes(fcntl.ioctl(self._pipe, termios.FIONREAD, bytes(4)), sys.byteorder):
+            if self._child.poll() is not None:
+                return False
+            time.sleep(pause)
+            pause = min(2 * pause, 0.02)
+        return True
+
+
+Sender = Callable[[Job, Input], None]
+"""Writes the records of a job's chunk."""
+
+
+def alignments(format: Format, *, with_header: bool = True) -> Sender:
+    """Records as a format of `write_alignments`."""
+
+    def records(job: Job, pipe: Input) -> Iterator[RecordBlock]:
+        if pipe.is_read():  # many commands read nothing: nothing is decoded for them
+            for group in job.dataset.chunk(job.entry).row_groups:
+                group.load()
+                yield group.block()
+
+    def send(job: Job, pipe: Any) -> None:
+        write_alignments(records(job, pipe), job.dataset.header, pipe, format=format, with_header=with_header)
+
+    return send
+
+
 class ChunkCommand:
     """A command that is run on chunks, each time in a process group of its own.
 
     In its words {chunk}, {region}, {sample} and {output} are replaced, and other braces stay. A command of one word is
-    a line for bash, where what they are replaced by is quoted. It gets the records as `input_format`, with the header
-    unless `with_header` is false. In `directory` every chunk has a file, named after it and ending in `suffix`, that
-    appears when the command has succeeded: {output}, with what lies beside it, or else what is printed.
+    a line for bash, where what they are replaced by is quoted. It reads what `sender` writes. In `directory` every
+    chunk has a file, named after it and ending in `suffix`, that appears when the command has succeeded: {output}, with
+    what lies beside it, or else what is printed.
     """
 
     def __init__(
-        self, command: Sequence[str], *, input_format: InputFormat = "none", with_header: bool = True,
-        directory: str | None = None, suffix: str = "", sample: str | None = None, retries: int = 0,
-        log: BinaryIO | None = None,
+        self, command: Sequence[str], *, sender: Sender | None = None, directory: str | None = None,
+        suffix: str = "", sample: str | None = None, retries: int = 0, log: BinaryIO | None = None,
     ) -> None:  # fmt: skip
         """`sample`: in place of the dataset's name; `retries`: tries after the first; `log`: gets what commands say, on
         standard error or, unless that is the chunk's file, standard output. Raises UsageError.
@@ -85,7 +124,7 @@ class ChunkCommand:
             raise UsageError("{output}: give a directory for what commands write (--output-dir)")
         if self._line is None and "{" not in command[0] and shutil.which(command[0]) is None:
             raise UsageError(f"{command[0]}: there is no such command")
-        self._format, self._with_header = input_format, with_header
+        self._sender = sender
         self._directory, self._suffix, self._sample = directory, suffix, sample
         self._retries, self._log = retries, log
         self._running: set[subprocess.Popen[bytes]] = set()
@@ -182,7 +221,7 @@ class ChunkCommand:
 
     @contextmanager
     def _child(self, words: list[str], output: BinaryIO) -> Iterator[subprocess.Popen[bytes]]:
-        stdin = subprocess.DEVNULL if self._format == "none" else subprocess.PIPE
+        stdin = subprocess.PIPE if self._sender else subprocess.DEVNULL
         with self._lock:
             if self._stopped:
                 raise InterruptedError("stopped")
@@ -192,31 +231,13 @@ class ChunkCommand:
         self._running.discard(child)  # not after an exception: it may run on, and is to be stopped
 
     def _send(self, job: Job, child: "subprocess.Popen[bytes]") -> int:
-        """Write the records to the standard input of a command, which need not read them; the number of bytes."""
-        if child.stdin is None or self._format == "none":
+        """Write the records; the number of bytes."""
+        if self._sender is None or child.stdin is None:
             return 0
-        pipe: Any = _Counted(child.stdin)
+        pipe = Input(child, child.stdin)
         with suppress(BrokenPipeError), child.stdin:
-            write_alignments(
-                self._records(job, child), job.dataset.header, pipe, format=_WRITTEN_AS[self._format],
-                with_header=self._with_header,
-            )  # fmt: skip
+            self._sender(job, pipe)
         return pipe.bytes
-
-    @staticmethod
-    def _records(job: Job, child: "subprocess.Popen[bytes]") -> Iterator[RecordBlock]:
-        """The records, decoded once the command has read what was sent before: many commands read nothing."""
-        assert child.stdin
-        child.stdin.flush()
-        pause = 0.0005
-        while _unread(child.stdin):
-            if child.poll() is not None:
-                return
-            time.sleep(pause)
-            pause = min(2 * pause, 0.02)
-        for group in job.dataset.chunk(job.entry).row_groups:
-            group.load()
-            yield group.block()
 
     def _stop(self) -> None:
         """End the commands that run, and those that they started."""
@@ -231,22 +252,6 @@ class ChunkCommand:
             for child in running:
                 with suppress(subprocess.TimeoutExpired):
                     child.wait(max(0, deadline - time.monotonic()))
-
-
-def _unread(pipe: IO[bytes]) -> int:
-    """Bytes in a pipe."""
-    return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
-
-
-class _Counted:
-    """A pipe, with the number of bytes that were written."""
-
-    def __init__(self, pipe: IO[bytes]) -> None:
-        self._pipe, self.bytes = pipe, 0
-
-    def write(self, data: Any) -> None:
-        self._pipe.write(data)
-        self.bytes += len(data)
 
 
 def _why(code: int) -> str | None:
