@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 from bams3.chunk.reader import Chunk as StoredChunk
 from bams3.chunk.reader import open_chunk
 from bams3.dataset.reader import DatasetReader
-from bams3.dataset.shards import shards
+from bams3.dataset.shards import shard as shard_of
 from bams3.errors import UsageError
 from bams3.operations.fields import FilterColumns
 from bams3.operations.query import RecordFilter, columns, count, open_each, query
@@ -70,7 +70,7 @@ def query_parallel(
     def one(job: tuple[DatasetReader, list[Region]]) -> Table:
         return table(columns(*job, record_filter, names), names)
 
-    jobs.reverse()
+    jobs.reverse()  # and taken off, so that a dataset whose jobs are done is let go
     return in_order(one, (jobs.pop() for _ in range(len(jobs))), _threads(workers))
 
 
@@ -143,7 +143,7 @@ class Dataset:
         names = dict(enumerate(self.references))
         return [
             ChunkInfo(
-                f"{self.uri}/{entry.path}", names.get(entry.reference_id), entry.start, entry.end, entry.records,
+                self._reader.chunk_uri(entry), names.get(entry.reference_id), entry.start, entry.end, entry.records,
                 entry.size,
             )
             for entry in self._reader.index
@@ -241,11 +241,8 @@ class Dataset:
         needs it; a pickled chunk is only where it is. `shard`: (i, n), the i-th of n runs of chunks of like bytes.
         The error of the first chunk that fails is raised.
         """
-        number, of = shard
-        if not 1 <= number <= of:
-            raise UsageError(f"shard {number}/{of}: give (i, n) with 1 ≤ i ≤ n")
         pool = Pool(_threads(workers), executor)
-        chunks = (Chunk(reader.chunk(entry)) for reader, entry in shards([self._reader], of)[number - 1])
+        chunks = (Chunk(reader.chunk(entry)) for reader, entry in shard_of([self._reader], *shard))
 
         def results() -> Iterator[Result]:
             with pool:

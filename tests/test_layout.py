@@ -17,8 +17,11 @@ def test_runs_are_a_partition(sizes: list[int], of: int) -> None:
     windows = list(range(len(sizes)))
     runs = layout.split(windows, sizes, of)
     assert [window for run in runs for window in run] == windows
-    assert sum(map(bool, runs)) == min(of, len(windows))
-    assert [layout.batch(windows, sizes, number, of) for number in range(1, of + 1)] == runs
+    assert all(runs)
+    assert len(runs) == min(of, len(windows))
+    batches = [layout.batch(windows, sizes, number, of) for number in range(1, of + 1)]
+    assert batches == runs + [[]] * (of - len(runs))
+    assert layout.batch(windows, sizes, 1 << 40, 1 << 40) == []
 
 
 @given(
@@ -31,7 +34,7 @@ def test_the_largest_run_is_as_small_as_it_can_be(sizes: list[int], of: int) -> 
     smallest = min(
         max(sum(sizes[start:end]) for start, end in pairwise([0, *cut, len(sizes)])) for cut in cuts
     )
-    assert max(map(sum, layout.split(sizes, sizes, of))) == smallest
+    assert max(map(sum, layout.split(sizes, sizes, of)), default=0) == smallest
 
 
 @given(st.lists(st.integers(50, 100), min_size=1), st.integers(1, 10))

@@ -154,7 +154,7 @@ def test_leaving_map_early_ends_its_threads(dataset: api.Dataset, ordered: bool)
 
 @pytest.mark.parametrize("shard", [(0, 1), (3, 2)])
 def test_shards_that_there_are_not(dataset: api.Dataset, shard: tuple[int, int]) -> None:
-    with pytest.raises(bams3.Bams3Error, match="shard"):
+    with pytest.raises(bams3.Bams3Error, match="give i/n"):
         dataset.map(names_of, shard=shard)
 
 
@@ -404,10 +404,16 @@ def test_a_damaged_chunk_fails_alone(engine_dataset: Path, tmp_path: Path) -> No
         rf"bams3 map: {chunk}: .*damaged.*\nbams3 map: failed on 1 of 13 chunks\n", done.stderr
     ), done.stderr
     assert len(contents(tmp_path / "out")) == 12
+    assert run("map", copy.uri, "--", "true").returncode == 0  # nothing is decoded that is not read
 
 
-def test_a_command_need_not_read(dataset: api.Dataset) -> None:
-    """All that is printed comes through, and what is read in part only is no error."""
+@pytest.mark.parametrize("format", ["sam", "bam", "arrow"])
+def test_a_command_need_not_read(dataset: api.Dataset, format: str) -> None:
+    done = run("map", "--input-fmt", format, dataset.uri, "--", "exec < /dev/null; sleep 0.02; echo {region}")
+    assert (done.returncode, done.stderr, done.stdout.split()) == (0, "", regions_of(dataset))
+
+
+def test_a_command_may_read_a_part(dataset: api.Dataset) -> None:
     done = run("map", dataset.uri, "--", "head -n 1 | cut -c 1-3; exec < /dev/null; sleep 0.05")
     assert (done.returncode, done.stderr, done.stdout) == (0, "", "@HD\n" * 13)
 

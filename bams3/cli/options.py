@@ -98,10 +98,10 @@ def add_shard(arguments: argparse.ArgumentParser) -> None:
 
 def shard_of(datasets: Iterable[Any], given: Any) -> Any:
     """The chunks of the datasets that the options of `add_shard` choose."""
-    from bams3.dataset.shards import shards
+    from bams3.dataset.shards import shard
 
     number, of = given.shard
-    return shards(datasets, of, given.balance)[number - 1]
+    return shard(datasets, number, of, given.balance)
 
 
 def add_filters(arguments: argparse.ArgumentParser) -> None:

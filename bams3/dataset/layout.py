@@ -86,35 +86,35 @@ def grid(references: Sequence[tuple[str, int]], chunk_size: int) -> Iterator[Win
 
 
 def batch(windows: Sequence[Item], sizes: Sequence[int], number: int, of: int) -> Sequence[Item]:
-    """The `number`-th (from 1) of the runs of `split`."""
+    """The `number`-th (from 1) of the runs of `split`; empty if there are fewer than that."""
     if not 1 <= number <= of:
         raise UsageError(f"batch {number}/{of}: give i/n with 1 ≤ i ≤ n")
-    return split(windows, sizes, of)[number - 1]
+    runs = split(windows, sizes, of)
+    return runs[number - 1] if number <= len(runs) else windows[:0]
 
 
 def split(items: Sequence[Item], sizes: Sequence[int], of: int) -> list[Sequence[Item]]:
-    """Windows or chunks as `of` runs, of which the largest is as small as it can be.
+    """Windows or chunks as `of` runs, of which the largest is as small as it can be; none is empty, so there are no
+    more of them than items.
 
     `sizes`: bytes of each, or what else is shared out; less than 0, as a damaged index may have it, is 0. If all are 0,
-    each counts the same. No run is empty unless there are more of them than items. The result depends on the arguments
-    alone.
+    each counts the same. The result depends on the arguments alone.
     """
     counted = [max(size, 0) for size in sizes]
-    borders = _borders(counted if any(counted) else [1] * len(items), of)
+    borders = _borders(counted if any(counted) else [1] * len(items), min(of, len(items)))
     return [items[start:end] for start, end in pairwise(borders)]
 
 
 def _borders(sizes: Sequence[int], of: int) -> list[int]:
-    """Where each of `of` runs begins, and where the last ends.
+    """Where each of `of` runs begins, and where the last ends; there are at least as many sizes.
 
     Of all ways to have the smallest largest run this is one whose runs are each near the mean of what is left.
     """
     count = len(sizes)
     before = list(accumulate(sizes, initial=0))
     most = _smallest_largest(before, max(sizes, default=0), of)
-    soonest = [
-        count
-    ]  # of each run, from the last: where it may end at the soonest, for those after it to suffice
+    # Of each run, from the last, where it may end at the soonest for those after it to suffice.
+    soonest = [count]
     while len(soonest) < of:
         soonest.append(bisect_left(before, before[soonest[-1]] - most))
     borders = [0]
@@ -125,7 +125,7 @@ def _borders(sizes: Sequence[int], of: int) -> list[int]:
         if end and aim - before[end - 1] < before[end] - aim:
             end -= 1
         end = min(end, _furthest(before, start, most), count - later)
-        borders.append(max(end, soonest[later], min(start + 1, count)))
+        borders.append(max(end, soonest[later], start + 1))
     return borders
 
 

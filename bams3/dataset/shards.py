@@ -27,7 +27,17 @@ BALANCES: dict[str, Callable[[DatasetReader, ChunkEntry], int]] = {
 def shards(datasets: Iterable[DatasetReader], of: int, balance: str = "bytes") -> list[Chunks]:
     """The chunks of some datasets, in order, as `of` runs of which the largest, by BALANCES, is as small as it can be.
 
-    They depend on the datasets' indexes alone, so they are the same everywhere.
+    They depend on the datasets' indexes alone, so they are the same everywhere. None is empty: there are no more of
+    them than chunks.
     """
+    return layout.split(*_weighed(datasets, balance), of)
+
+
+def shard(datasets: Iterable[DatasetReader], number: int, of: int, balance: str = "bytes") -> Chunks:
+    """The `number`-th (from 1) of `shards`; empty if there are fewer than that. Raises UsageError."""
+    return layout.batch(*_weighed(datasets, balance), number, of)
+
+
+def _weighed(datasets: Iterable[DatasetReader], balance: str) -> tuple[Chunks, list[int]]:
     chunks = [(dataset, entry) for dataset in datasets for entry in dataset.index]
-    return layout.split(chunks, [BALANCES[balance](*chunk) for chunk in chunks], of)
+    return chunks, [BALANCES[balance](*chunk) for chunk in chunks]

@@ -257,5 +257,5 @@ class ChunkCommand:
 def _why(code: int) -> str | None:
     """Why a command failed, if it did."""
     if code < 0:
-        return f"ended by {signal.Signals(-code).name}"
+        return f"ended by signal {-code}"
     return f"exit code {code}" if code else None
