@@ -6,18 +6,20 @@ What a caller can do wrong, or a damaged file, raises a subclass of `bams3.Bams3
 """
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from functools import cached_property
 from operator import index
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 from bams3.chunk.reader import Chunk as StoredChunk
 from bams3.chunk.reader import open_chunk
 from bams3.dataset.reader import DatasetReader
+from bams3.dataset.shards import shard as shard_of
 from bams3.errors import UsageError
 from bams3.operations.fields import FilterColumns
-from bams3.operations.query import RecordFilter, columns, count, query
+from bams3.operations.query import RecordFilter, columns, count, open_each, query
+from bams3.operations.workers import Workers as Pool
 from bams3.operations.workers import in_order, worker_count
 from bams3.regions import UNPLACED, Region, parse_regions
 from bams3.table import Table, checked_fields, table
@@ -26,12 +28,14 @@ if TYPE_CHECKING:
     import numpy as np
     import pysam
 
+    from bams3.chunk.footer import Footer
     from bams3.sources.header import Header
     from bams3.sources.records import RecordBlock
 
 Uri = str | os.PathLike[str]
 RegionLike = str | tuple[str, int | None, int | None]
 Workers = int | Literal["auto"]
+Result = TypeVar("Result")
 DEFAULT_FIELDS = ("qname", "flag", "rname", "pos", "endpos", "mapq", "cigar")
 
 
@@ -42,7 +46,32 @@ def open(uri: Uri) -> "Dataset":
 
 def read_chunk(path: Uri) -> "Chunk":
     """Open one chunk, with nothing else at hand. Raises FormatError if it is missing or damaged."""
-    return Chunk(open_chunk(path))
+    chunk = open_chunk(path)
+    _ = chunk.footer
+    return Chunk(chunk)
+
+
+def query_parallel(
+    datasets: "Iterable[Dataset | Uri]", regions: Iterable[RegionLike], workers: Workers = "auto",
+    fields: str | Sequence[str] = DEFAULT_FIELDS, *, filter: str | None = None, require_flags: int = 0,
+    exclude_flags: int = 0, min_mapq: int = 0,
+) -> Iterator[Table]:  # fmt: skip
+    """`Dataset.query` of each region by itself in each of many datasets, by `workers` threads.
+
+    The tables come in the order of `itertools.product(datasets, regions)`, and their `records` are counts. All datasets
+    are opened before, and regions looked up in each, so that what is missing is told at once.
+    """
+    names = checked_fields(fields)
+    record_filter = _filter(filter, require_flags, exclude_flags, min_mapq)
+    wanted = [*_each(regions)]
+    opened = open_each(given._reader if isinstance(given, Dataset) else given for given in datasets)
+    jobs = [(reader, Dataset(reader)._regions(region)) for reader in opened for region in wanted]
+
+    def one(job: tuple[DatasetReader, list[Region]]) -> Table:
+        return table(columns(*job, record_filter, names), names)
+
+    jobs.reverse()  # and taken off, so that a dataset whose jobs are done is let go
+    return in_order(one, (jobs.pop() for _ in range(len(jobs))), _threads(workers))
 
 
 class ChunkInfo(NamedTuple):
@@ -114,7 +143,7 @@ class Dataset:
         names = dict(enumerate(self.references))
         return [
             ChunkInfo(
-                f"{self.uri}/{entry.path}", names.get(entry.reference_id), entry.start, entry.end, entry.records,
+                self._reader.chunk_uri(entry), names.get(entry.reference_id), entry.start, entry.end, entry.records,
                 entry.size,
             )
             for entry in self._reader.index
@@ -196,14 +225,30 @@ class Dataset:
 
         A record that overlaps two regions is in the tables of both.
         """
-        chosen = [self._regions(region) for region in _each(regions)]
-        names = checked_fields(fields)
-        record_filter = _filter(filter, require_flags, exclude_flags, min_mapq)
+        return query_parallel(
+            [self], regions, workers, fields, filter=filter, require_flags=require_flags,
+            exclude_flags=exclude_flags, min_mapq=min_mapq,
+        )  # fmt: skip
 
-        def one(region: list[Region]) -> Table:
-            return table(columns(self._reader, region, record_filter, names), names)
+    def map(
+        self, function: "Callable[[Chunk], Result]", *, workers: Workers = "auto", executor: Any = None,
+        ordered: bool = True, shard: tuple[int, int] = (1, 1),
+    ) -> Iterator[Result]:  # fmt: skip
+        """What `function` makes of each chunk, in order, or as it is ready; a few chunks are begun ahead.
 
-        return in_order(one, chosen, _threads(workers))
+        They are run by `workers` threads, or by an `executor` that runs so many at once: of concurrent.futures, Dask's
+        Client, or what else has `submit` and gives such futures. Function, chunks and results are pickled where that
+        needs it; a pickled chunk is only where it is. `shard`: (i, n), the i-th of n runs of chunks of like bytes.
+        The error of the first chunk that fails is raised.
+        """
+        pool = Pool(_threads(workers), executor)
+        chunks = (Chunk(reader.chunk(entry)) for reader, entry in shard_of([self._reader], *shard))
+
+        def results() -> Iterator[Result]:
+            with pool:
+                yield from pool.map(function, chunks, ordered=ordered)
+
+        return results()
 
     def _chosen(
         self, contig: str | None, start: int | None, stop: int | None, region: str | None, until_eof: bool
@@ -245,14 +290,28 @@ class Dataset:
 
 
 class Chunk:
-    """One chunk, read alone: `read_chunk` makes it."""
+    """One chunk, read alone: `read_chunk` makes it, and `Dataset.map`.
+
+    Nothing is read before it is asked for. FormatError is raised where the chunk is missing or damaged.
+    """
 
     def __init__(self, chunk: StoredChunk) -> None:
         self._chunk = chunk
-        self._footer = chunk.footer
 
     def __repr__(self) -> str:
-        return f"<bams3.Chunk {self._chunk.name}: {self.records} records of {self.contig or 'no contig'}>"
+        return f"<bams3.Chunk {self.path}: {self.records} records of {self.contig or 'no contig'}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Chunk, (self._chunk,)
+
+    @property
+    def path(self) -> str:
+        """Its path or URI, for `read_chunk`."""
+        return self._chunk.name
+
+    @property
+    def _footer(self) -> "Footer":
+        return self._chunk.footer
 
     @property
     def contig(self) -> str | None:

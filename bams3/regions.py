@@ -30,6 +30,8 @@ class Region(NamedTuple):
 
 UNPLACED = Region(-1, -1, 0)
 """The records of no contig (reference id -1), whatever their position."""
+UNPLACED_NAME = "_unplaced"
+"""UNPLACED as a region string."""
 
 
 def parse_regions(texts: Iterable[str], references: References) -> list[Region]:
@@ -37,7 +39,7 @@ def parse_regions(texts: Iterable[str], references: References) -> list[Region]:
 
     Besides samtools' forms (`chr1`, `chr1:1,000-2,000`, `chr1:1.5M-2M`, `chr1:100-`, `chr1:-200`, `chr1:100`
     which runs to the contig's end, `{HLA-A*01:01}:1-5`): `chr1-22` is a run of numbered contigs, `*` every
-    contig, `.` every record. An end past the contig's is clipped. Raises UsageError.
+    contig, `.` every record, `_unplaced` those of no contig. An end past the contig's is clipped. Raises UsageError.
     """
     contigs = _by_name(references)
     return [region for text in texts for region in _parse(text, contigs)]
@@ -146,6 +148,8 @@ def _parse(text: str, contigs: Mapping[str, tuple[int, int]]) -> list[Region]:
         return [Region(reference_id, 0, length) for reference_id, length in contigs.values()]
     if text == ".":
         return [*(Region(reference_id, -1, length) for reference_id, length in contigs.values()), UNPLACED]
+    if text == UNPLACED_NAME:
+        return [UNPLACED]
     name, coordinates = _split(text, contigs)
     if name == text and name not in contigs and (numbered := _CONTIG_RANGE.fullmatch(name)):
         return [_whole(each, text, contigs) for each in _numbered_names(numbered, text)]

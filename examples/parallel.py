@@ -9,17 +9,18 @@ from concurrent.futures import ProcessPoolExecutor
 import bams3
 
 
-def summarise(path: str) -> tuple[int, int, int]:
-    """Reads, bases, and bases of quality 30 or more of one chunk, which needs nothing but its file."""
-    qualities = [text for text in bams3.read_chunk(path).query(["qual"])["qual"] if text != "*"]
+def summarise(chunk: bams3.Chunk) -> tuple[int, int, int]:
+    """Reads, bases, and bases of quality 30 or more of one chunk."""
+    qualities = [text for text in chunk.query("qual")["qual"] if text != "*"]
     text = "".join(qualities).encode("latin-1")
     return len(qualities), len(text), sum(text.count(quality) for quality in range(30 + 33, 127))
 
 
 if __name__ == "__main__":
-    paths = [chunk.path for chunk in bams3.open(sys.argv[1]).chunks]
-    with ProcessPoolExecutor(int(sys.argv[2]) if len(sys.argv) > 2 else None) as pool:
-        reads, bases, good = (sum(numbers) for numbers in zip(*pool.map(summarise, paths), strict=True))
+    workers = int(sys.argv[2]) if len(sys.argv) > 2 else 2
+    with ProcessPoolExecutor(workers) as executor:
+        results = bams3.open(sys.argv[1]).map(summarise, workers=workers, executor=executor)
+        reads, bases, good = (sum(numbers) for numbers in zip(*results, strict=True))
     print(f"reads    {reads}")
     print(f"bases    {bases}")
     print(f"Q30      {good / max(bases, 1):.1%}")

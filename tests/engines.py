@@ -4,11 +4,13 @@ tests/conftest.py imports the fixtures. Every engine has to make the same files.
 """
 
 import gzip
+import re
 import subprocess
 from pathlib import Path
 
 import pytest
 
+PAGES = Path(__file__).parent.parent / "docs" / "engines"
 COVERAGE = ["--by", "1000", "--thresholds", "1,5", "--quantize", "0:1:4:"]
 
 
@@ -41,3 +43,30 @@ def coverage_files(directory: Path) -> dict[str, bytes]:
         for path in directory.iterdir()
         if path.name.endswith((".bed.gz", ".txt"))
     }
+
+
+def commands_of(page: str, heading: str = "") -> list[str]:
+    """The blocks of code, of sh and python, below a heading of a page, or on all of it."""
+    text = (PAGES / page).read_text()
+    if heading:
+        text = re.split(r"^#+ ", text.partition(f"\n## {heading}\n")[2], flags=re.MULTILINE)[0]
+    return re.findall(r"^```(?:sh|python)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def killed_where(condition: str, folder: Path, commands: dict[str, str]) -> None:
+    """Make a folder with a bams3 that says what it runs on standard error, and where a condition (of bash) holds is
+    killed in the midst of it."""
+    folder.mkdir()
+    bams3 = Path(commands["PATH"].partition(":")[0]) / "bams3"
+    program = folder / "bams3"
+    program.write_text(f"""\
+#!/bin/bash
+printf 'bams3 %s\\n' "$*" >&2
+if {condition}; then
+    {bams3} "$@" &
+    sleep 0.15
+    kill -KILL $! $$
+fi
+exec {bams3} "$@"
+""")
+    program.chmod(0o755)

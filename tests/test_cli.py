@@ -154,6 +154,10 @@ USAGE = {
     "count's regions": (["count", "{dataset}"], "--regions"),
     "shard": (["chunks", "--shard", "3/2", "{dataset}"], "3/2"),
     "shard from 1": (["chunks", "--shard", "0/2", "{dataset}"], "0/2"),
+    "array of nothing": (["chunks", "--shard", "array/0", "{dataset}"], "array/0"),
+    "array of what": (["query", "--batch", "array/x", "{dataset}"], "array/x"),
+    "map of no command": (["map", "{dataset}"], "a command after --"),
+    "map of nothing": (["map", "{dataset}", "--"], "a command after --"),
     "level": (["to-bam", "--level", "10", "{dataset}", "x.bam"], "10"),
     "level and profile": (["convert", "--level", "1", "--profile", "fast", "x", "x.bams3"], "not allowed with"),
     "no such profile": (["convert", "--profile", "tiny", "x.bam", "x.bams3"], "tiny"),
@@ -177,6 +181,12 @@ FAILURES = {
     "count in no dataset": (["count", "--regions", "{here}/a.bed", "{dataset}", "{here}"], "{here}: not a"),
     "count of no regions": (["count", "--regions", "{here}/none.bed", "{dataset}"], "none.bed"),
     "count of no list": (["count", "--regions", "{here}/a.bed", "--datasets", "{here}/none"], "{here}/none: No such"),
+    "map in no dataset": (["map", "{here}", "--", "cat"], "{here}: not a"),
+    "no such command": (["map", "{dataset}", "--", "nothing-that-runs", "-"], "nothing-that-runs: there is no"),
+    "output of map": (["map", "{dataset}", "--", "tee", "{{output}}"], "--output-dir"),
+    "resume of what": (["map", "--resume", "{dataset}", "--", "cat"], "--joblog"),
+    "fields": (["map", "--input-fmt", "arrow", "--fields", "pos,depth", "{dataset}", "--", "cat"], "'depth'"),
+    "retries": (["map", "--retries", "-1", "{dataset}", "--", "cat"], "--retries -1"),
     "output folder": (["query", "-o", "{here}/none/x.sam", "{dataset}"], "{here}/none/x.sam: "),
     "output is a folder": (["query", "-o", "{here}", "{dataset}"], "{here}: "),
     "no input": (["convert", "{here}/none.bam", "{here}/x.bams3"], "none.bam: No such file"),
@@ -457,7 +467,14 @@ def test_a_full_disk_is_one_line(real: str, words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["query", "{}"], ["query", "-O", "ubam", "{}"], ["to-bam", "{}", "-"], ["verify", "{}"]]
+    "words",
+    [
+        ["query", "{}"],
+        ["query", "-O", "ubam", "{}"],
+        ["to-bam", "{}", "-"],
+        ["verify", "{}"],
+        ["map", "{}", "--", "cat"],
+    ],
 )
 def test_progress_is_not_on_stdout(real: str, words: list[str]) -> None:
     """On a terminal (a pseudo-terminal's end as stderr) stdout has what it has in a pipe."""
@@ -485,15 +502,95 @@ def test_chunks(run: Run, dataset: str) -> None:
     ])  # fmt: skip
     assert [int(row[2]) for row in rows] == [3, 2, 1, 3, 1, 2, 1, 1]
     assert all(os.path.getsize(row[0]) == int(row[3]) for row in rows)
-    for row in rows[:-1]:  # the regions are those that query takes
+    for row in rows:  # the regions are those that query takes
         assert int(run("query", "-c", dataset, row[1])[1]) == int(row[2])
 
 
+def test_formats_of_chunks(run: Run, dataset: str) -> None:
+    rows = [line.split("\t") for line in run("chunks", dataset)[1].splitlines()]
+    uris, regions = (run("chunks", "--format", name, dataset)[1].splitlines() for name in ("uri", "region"))
+    assert (uris, regions) == ([row[0] for row in rows], [row[1] for row in rows])
+    described = json.loads(run("chunks", "--format", "json", dataset)[1])
+    assert [[*map(str, chunk.values())] for chunk in described] == rows
+    assert {tuple(chunk) for chunk in described} == {("uri", "region", "records", "bytes")}
+
+
+def test_chunks_of_many_datasets(run: Run, dataset: str, real: str) -> None:
+    assert run("chunks", dataset, real)[1] == run("chunks", dataset)[1] + run("chunks", real)[1]
+
+
+@pytest.mark.parametrize("balance", ["bytes", "reads", "length"])
 @pytest.mark.parametrize("of", [1, 2, 3, 7, 8, 9, 50])
-def test_shards_partition_the_chunks(run: Run, dataset: str, of: int) -> None:
-    shards = [run("chunks", "--shard", f"{i}/{of}", dataset) for i in range(1, of + 1)]
+def test_shards_partition_the_chunks(run: Run, dataset: str, real: str, of: int, balance: str) -> None:
+    options = ["--balance", balance, dataset, real]
+    shards = [run("chunks", "--shard", f"{i}/{of}", *options) for i in range(1, of + 1)]
     assert {(code, errors) for code, _, errors in shards} == {(0, "")}
-    assert "".join(text for _, text, _ in shards) == run("chunks", dataset)[1]
+    assert "".join(text for _, text, _ in shards) == run("chunks", dataset, real)[1]
+
+
+@pytest.mark.parametrize(
+    ("balance", "expected"),
+    # reads are 3 2 1 3 1 2 1 1, windows 1 1 0.86 1 0.91 1 0 0 (M)
+    [("reads", [1, 2, 2, 3]), ("length", [1, 2, 1, 4])],
+)
+def test_what_shards_have_equally_much_of(run: Run, dataset: str, balance: str, expected: list[int]) -> None:
+    shards = [run("chunks", "--balance", balance, "--shard", f"{i}/4", dataset)[1] for i in range(1, 5)]
+    assert [text.count("\n") for text in shards] == expected
+
+
+SECOND_OF_FOUR = {
+    "AWS Batch": {"AWS_BATCH_JOB_ARRAY_INDEX": "1", "AWS_BATCH_JOB_ARRAY_SIZE": "4"},
+    "SLURM": {"SLURM_ARRAY_TASK_ID": "2", "SLURM_ARRAY_TASK_MIN": "1", "SLURM_ARRAY_TASK_COUNT": "4"},
+    "SLURM from 0": {"SLURM_ARRAY_TASK_ID": "1", "SLURM_ARRAY_TASK_MIN": "0", "SLURM_ARRAY_TASK_COUNT": "4"},
+    "PBS": {"PBS_ARRAY_INDEX": "2"},
+    "LSF": {"LSB_JOBINDEX": "2", "LSB_JOBINDEX_END": "4"},
+    "Grid Engine": {"SGE_TASK_ID": "2", "SGE_TASK_LAST": "4"},
+    "SLURM below others": {"LSB_JOBINDEX": "0", "SGE_TASK_ID": "undefined", "PBS_ARRAY_INDEX": "2"},
+}
+NO_TASK = {
+    "no array": ({}, "not a task of an array job"),
+    "jobs that are no arrays": ({"LSB_JOBINDEX": "0", "SGE_TASK_ID": "undefined"}, "not a task"),
+    "another size": ({"AWS_BATCH_JOB_ARRAY_INDEX": "1", "AWS_BATCH_JOB_ARRAY_SIZE": "8"}, "AWS Batch's array has 8"),
+    "one task again": (
+        {"SLURM_ARRAY_TASK_ID": "2", "SLURM_ARRAY_TASK_MIN": "2", "SLURM_ARRAY_TASK_COUNT": "1"}, "has 1 tasks",
+    ),
+    "steps": (
+        {"SLURM_ARRAY_TASK_ID": "6", "SLURM_ARRAY_TASK_MIN": "0", "SLURM_ARRAY_TASK_COUNT": "4"}, "is 6, not one of 4",
+    ),
+    "past the end": ({"PBS_ARRAY_INDEX": "5"}, "is 5, not one of 4 from 1"),
+    "before the first": ({"PBS_ARRAY_INDEX": "0"}, "is 0, not one of 4 from 1"),
+    "no first": ({"SLURM_ARRAY_TASK_ID": "2"}, "SLURM_ARRAY_TASK_ID is 2"),
+    "no number": ({"PBS_ARRAY_INDEX": "x"}, "is x"),
+}  # fmt: skip
+
+
+@pytest.fixture
+def scheduler(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, str]], None]:
+    """Sets the environment of a task, and nothing of the scheduler that these tests may run under."""
+    known = {name for variables in SECOND_OF_FOUR.values() for name in variables}
+    for name in known:
+        monkeypatch.delenv(name, raising=False)
+    return lambda variables: [monkeypatch.setenv(*item) for item in variables.items()] and None
+
+
+@pytest.mark.parametrize("variables", SECOND_OF_FOUR.values(), ids=SECOND_OF_FOUR)
+def test_task_of_an_array(
+    run: Run, dataset: str, scheduler: Callable[..., None], variables: dict[str, str]
+) -> None:
+    scheduler(variables)
+    assert run("chunks", "--shard", "array/4", dataset) == run("chunks", "--shard", "2/4", dataset)
+    assert run("query", "--batch", "array/4", dataset) == run("query", "--batch", "2/4", dataset)
+
+
+@pytest.mark.parametrize(("variables", "message"), NO_TASK.values(), ids=NO_TASK)
+def test_no_task_of_an_array(
+    run: Run, dataset: str, scheduler: Callable[..., None], variables: dict[str, str], message: str
+) -> None:
+    scheduler(variables)
+    code, text, errors = run("chunks", "--shard", "array/4", dataset)
+    assert (code, text, errors.count("\n")) == (1, "", 1)
+    assert errors.startswith("bams3 chunks: array/4: ")
+    assert message in errors
 
 
 def test_inspect(run: Run, dataset: str) -> None:

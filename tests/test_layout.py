@@ -1,5 +1,7 @@
 """The grid of windows and its batches."""
 
+from itertools import combinations_with_replacement, pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,26 +9,52 @@ from hypothesis import strategies as st
 from bams3.dataset import layout
 from bams3.errors import UsageError
 
-SIZES = st.lists(st.one_of(st.just(0), st.integers(0, 100), st.integers(0, 1 << 40)), max_size=30)
+SIZES = st.lists(st.one_of(st.just(0), st.integers(-9, 100), st.integers(0, 1 << 63)), max_size=30)
 
 
 @given(SIZES, st.integers(1, 40))
-def test_batches_partition_the_windows(sizes: list[int], of: int) -> None:
+def test_runs_are_a_partition(sizes: list[int], of: int) -> None:
     windows = list(range(len(sizes)))
+    runs = layout.split(windows, sizes, of)
+    assert [window for run in runs for window in run] == windows
+    assert all(runs)
+    assert len(runs) == min(of, len(windows))
     batches = [layout.batch(windows, sizes, number, of) for number in range(1, of + 1)]
-    assert [window for batch in batches for window in batch] == windows
-    if any(sizes) and of < len(sizes):
-        fair, largest = sum(sizes) / of, max(sizes)
-        assert all(sum(sizes[window] for window in batch) <= fair + largest for batch in batches)
+    assert batches == runs + [[]] * (of - len(runs))
+    assert layout.batch(windows, sizes, 1 << 40, 1 << 40) == []
+
+
+@given(
+    st.lists(st.one_of(st.just(0), st.integers(0, 9), st.integers(0, 1 << 62)), max_size=9),
+    st.integers(1, 10),
+)
+def test_the_largest_run_is_as_small_as_it_can_be(sizes: list[int], of: int) -> None:
+    """Of all ways to cut (brute force)."""
+    cuts = combinations_with_replacement(range(len(sizes) + 1), of - 1)
+    smallest = min(
+        max(sum(sizes[start:end]) for start, end in pairwise([0, *cut, len(sizes)])) for cut in cuts
+    )
+    assert max(map(sum, layout.split(sizes, sizes, of)), default=0) == smallest
+
+
+@given(st.lists(st.integers(50, 100), min_size=1), st.integers(1, 10))
+def test_runs_are_balanced_where_sizes_allow(sizes: list[int], of: int) -> None:
+    """With ten or more to a run the largest is at most 1.2 times the mean; the sizes are of chunks of a genome."""
+    runs = [sum(run) for run in layout.split(sizes * 10, sizes * 10, of)]
+    if len(sizes) >= of:
+        assert max(runs) <= 1.2 * sum(runs) / of
 
 
 BATCHES = [
     ([5, 5, 5, 5], [[0, 1], [2, 3]]),
     ([9, 1, 1, 1, 6], [[0], [1, 2, 3, 4]]),
-    ([0, 0, 0, 0, 0], [[0, 1], [2], [3, 4]]),
+    ([0, 0, 0, 0, 0], [[0], [1, 2], [3, 4]]),
     ([0, 0, 7, 0, 0, 0], [[0, 1], [2], [3, 4, 5]]),
     ([100, 0, 0], [[0], [1], [2]]),
-    ([100], [[], [0], []]),
+    ([8, 10, 7, 17], [[0], [1, 2], [3]]),
+    ([3, 3, 3, 1, 1, 1], [[0], [1], [2, 3, 4, 5]]),
+    ([1, 1, 1, 1, 1, 1, 1, 8], [[0, 1, 2, 3, 4], [5, 6], [7]]),
+    ([100], [[0], [], []]),
     ([], [[], []]),
 ]
 

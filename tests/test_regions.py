@@ -70,6 +70,7 @@ def whole(*names):
         ("{chr3:5-9}", whole("chr3:5-9")),
         ("{chr3}:5-9", [Region(2, 4, 9)]),
         ("*", whole(*LENGTHS)),
+        ("_unplaced", [UNPLACED]),
         (".", [Region(i, -1, length) for i, (_, length) in enumerate(REFERENCES)] + [UNPLACED]),
     ],
 )
@@ -118,6 +119,10 @@ def test_bad_region(text, message):
 
 def test_contig_named_as_a_wildcard():
     assert parse_regions(["{.}"], [("chr1", 5), (".", 7)]) == [Region(1, 0, 7)]
+    assert parse_regions(["_unplaced:2-5", "{_unplaced}"], [("_unplaced", 7)]) == [
+        Region(0, 1, 5),
+        Region(0, 0, 7),
+    ]
 
 
 def test_no_contigs():

@@ -238,10 +238,36 @@ def test_what_can_not_be_opened_is_one_line(
     assert line.startswith(f"bams3 query: {message.format(bucket)}")
 
 
-def test_nothing_is_written_to_a_uri_but_datasets(remote: str, capfd: pytest.CaptureFixture[str]) -> None:
-    assert main(["query", "-o", f"{remote}.bam", remote, REGION]) == 1
-    (line,) = capfd.readouterr().err.splitlines()
-    assert line.startswith(f"bams3 query: {remote}.bam: what is written is a file, or - for standard output;")
+def written(dataset: object, folder: str) -> None:
+    """What commands write, below a path or URI."""
+    coverage = ["coverage", "--by", "1000", str(dataset), "-o"]
+    parts = [f"{folder}/{number}.depth" for number in (1, 2)]
+    commands = [
+        ["query", "-O", "bam", "-o", f"{folder}/x.bam", str(dataset), REGION],
+        ["to-bam", str(dataset), f"{folder}/whole.bam"],
+        [*coverage, f"{folder}/whole"],
+        *([*coverage, part, "--batch", f"{number}/2"] for number, part in enumerate(parts, 1)),
+        [*coverage, f"{folder}/gathered", "--gather", *parts],
+    ]
+    assert [main(command) for command in commands] == [0] * len(commands)
+
+
+def test_what_is_written_may_be_objects(local: Path, remote: str, bucket: str, tmp_path: Path) -> None:
+    written(remote, f"{bucket}/out")
+    written(local, str(tmp_path))
+    place = open_storage(f"{bucket}/out")
+    found = {name: place.get(name) for name in place.list()}
+    assert found == {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert len(found) > 12
+
+
+def test_what_fails_writes_no_object(remote: str, bucket: str, capfd: pytest.CaptureFixture[str]) -> None:
+    missing = f"{bucket}/out/none.depth"
+    assert main(["coverage", remote, "-o", f"{bucket}/out/x", "--gather", missing]) == 1
+    assert capfd.readouterr().err.startswith(f"bams3 coverage: {missing}: ")
+    assert main(["coverage", remote, "-o", f"{bucket}/out/x", "-b", "/dev/null", "-c", "chr9"]) == 1
+    assert main(["query", "-e", "[NM] > ", remote, "-o", f"{bucket}/out/x.sam"]) == 1
+    assert list(open_storage(f"{bucket}/out").list()) == []
 
 
 def test_secrets_of_a_url_are_not_shown(

@@ -57,6 +57,11 @@ class Chunk:
         self._zones = zones
         self.footer_spans: list[Span] = []
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled is where it is, and what the index says of it; nothing of what was read."""
+        known = (self._size, self._footer_bytes, self._footer_crc32, self._zones)
+        return _unpickled, (self._storage.root, self.path, *known)
+
     @cached_property
     def size(self) -> int:
         """Length in bytes. Raises FormatError if the chunk is missing."""
@@ -256,6 +261,15 @@ class _Streams(dict[str, bytes]):
             raise FormatError(f"{self._where}: {error}") from error
         self[name] = data
         return data
+
+
+def _unpickled(
+    root: str, path: str, size: int | None, footer_bytes: int, footer_crc32: int | None, zones: list[list[int]] | None
+) -> Chunk:  # fmt: skip
+    from bams3.storage import open_storage
+
+    storage = open_storage(root)
+    return Chunk(storage, path, size=size, footer_bytes=footer_bytes, footer_crc32=footer_crc32, zones=zones)
 
 
 def open_chunk(uri: Any) -> Chunk:

@@ -42,7 +42,7 @@ def _convert(argv: list[str]) -> int:
     options.add_argument(
         "--batch",
         type=fraction,
-        metavar="i/n",
+        metavar="i/n|array/n",
         help="only the i-th of n equal runs of windows, to a part",
     )
     options.add_argument(

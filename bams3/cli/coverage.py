@@ -63,7 +63,7 @@ def run(command: str, argv: list[str]) -> int:
     share.add_argument(
         "--batch",
         type=fraction,
-        metavar="i/n",
+        metavar="i/n|array/n",
         help="write depth of the i-th of n equal runs of windows, to a part",
     )
     share.add_argument("--gather", nargs="+", metavar="PART", help="take depth from the parts of all batches")

@@ -1,13 +1,13 @@
-"""bams3 stats, chunks, inspect, verify."""
+"""bams3 stats, inspect, verify."""
 
 import sys
 
-from bams3.cli.options import add_help, add_workers, fraction, parser, progress_bar
+from bams3.cli.options import add_help, add_workers, parser, progress_bar
 
 
 def run(command: str, argv: list[str]) -> int:
     """Run the command; returns the exit code."""
-    return {"stats": _stats, "chunks": _chunks, "inspect": _inspect, "verify": _verify}[command](argv)
+    return {"stats": _stats, "inspect": _inspect, "verify": _verify}[command](argv)
 
 
 def _stats(argv: list[str]) -> int:
@@ -50,27 +50,6 @@ def _stats(argv: list[str]) -> int:
     else:
         text = stats.to_json(manifest) if given.json else stats.summary(manifest)
     sys.stdout.write(text)
-    return 0
-
-
-def _chunks(argv: list[str]) -> int:
-    options = parser(
-        "chunks", "List the chunks of a dataset: path, region, records, bytes; tab-separated.",
-        "  bams3 chunks NA12878.bams3 | cut -f 1 | parallel bams3 inspect {}",
-    )  # fmt: skip
-    options.add_argument("dataset", metavar="DATASET")
-    options.add_argument(
-        "--shard", type=fraction, metavar="i/n", help="only the i-th of n runs of chunks of like bytes"
-    )
-    add_help(options)
-    given = options.parse_args(argv)
-
-    from bams3.dataset.reader import DatasetReader
-
-    dataset = DatasetReader(given.dataset)
-    for entry in dataset.shard(*given.shard) if given.shard else dataset.index:
-        region = dataset.region(entry)
-        print(f"{dataset.uri}/{entry.path}", region, entry.records, entry.size, sep="\t")
     return 0
 
 

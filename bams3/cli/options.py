@@ -3,8 +3,8 @@
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from bams3.errors import UsageError
@@ -82,6 +82,28 @@ def add_workers(arguments: argparse.ArgumentParser, *names: str) -> None:
     )
 
 
+def add_shard(arguments: argparse.ArgumentParser) -> None:
+    """The options that choose a run of chunks; `shard_of` reads them."""
+    from bams3.dataset.shards import BALANCES
+
+    arguments.add_argument(
+        "--shard", type=fraction, default=(1, 1), metavar="i/n|array/n",
+        help="only the i-th of n runs of consecutive chunks; array/n: i is this array job's task",
+    )  # fmt: skip
+    arguments.add_argument(
+        "--balance", choices=BALANCES, default="bytes",
+        help="what shards have equally much of: bytes (default), reads, or bp of the genome (length)",
+    )  # fmt: skip
+
+
+def shard_of(datasets: Iterable[Any], given: Any) -> Any:
+    """The chunks of the datasets that the options of `add_shard` choose."""
+    from bams3.dataset.shards import shard
+
+    number, of = given.shard
+    return shard(datasets, number, of, given.balance)
+
+
 def add_filters(arguments: argparse.ArgumentParser) -> None:
     """The options that choose reads, as in samtools view; `filter_of` reads them."""
     arguments.add_argument(
@@ -135,9 +157,16 @@ def flag_bits(text: str) -> int:
 
 
 def fraction(text: str) -> tuple[int, int]:
-    """`i/n` → (i, n), 1 ≤ i ≤ n."""
+    """`i/n` → (i, n), 1 ≤ i ≤ n; `array/n`: i is the number of this task of an array job."""
     from bams3.dataset.layout import parse_fraction
 
+    if text.startswith("array/"):
+        from bams3.cli.arrays import task_number
+
+        tasks = text.removeprefix("array/")
+        if not tasks.isdecimal() or not int(tasks):
+            raise argparse.ArgumentTypeError(f"{text!r}: give array/N with the array's size, such as array/8")
+        return task_number(int(tasks)), int(tasks)
     try:
         return parse_fraction(text)
     except UsageError as error:
@@ -154,3 +183,8 @@ def progress_bar(unit: str, total: int | None = None) -> Iterator[Callable[[int]
 
     with tqdm(total=total, unit=unit, unit_scale=True, delay=2, leave=False) as bar:
         yield bar.update
+
+
+def progress_beside(output: str, unit: str, total: int | None = None) -> Any:
+    """A progress bar, unless what is written goes to the same terminal (`output`: a path, or -)."""
+    return nullcontext() if output == "-" and sys.stdout.isatty() else progress_bar(unit, total)

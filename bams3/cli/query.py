@@ -13,6 +13,7 @@ from bams3.cli.options import (
     fraction,
     parser,
     progress_bar,
+    progress_beside,
 )
 from bams3.errors import UsageError
 
@@ -22,14 +23,12 @@ _QUERY_EXAMPLE = """\
   bams3 query -O bam NA12878.bams3 -L exons.bed | bcftools mpileup -f ref.fa -
 
 regions: chr1, chr1:1,000,000-2,000,000, chr1:1M-2M, chr1-22 (a range of contigs), '*' (every contig),
-. (everything, reads with no position included), {HLA-A*01:01}:1-5; 1-based, both ends included"""
+. (everything), _unplaced (reads with no position), {HLA-A*01:01}:1-5; 1-based, both ends included"""
 
 _COUNT_EXAMPLE = """\
   bams3 count --regions exons.bed NA12878.bams3 NA12891.bams3
   ls -d cohort/*.bams3 | bams3 count --regions exons.bed -q 30 -F DUP --datasets -
 output: contig, start, end (0-based, as in the BED file), its names if it has any, and a column a dataset"""
-
-REMOTE_AT_ONCE = 32  # datasets that are opened at the same time
 
 _TO_BAM_EXAMPLE = """\
   bams3 to-bam NA12878.bams3 NA12878.bam
@@ -62,7 +61,7 @@ def _query(argv: list[str]) -> int:
     options.add_argument(
         "--batch",
         type=fraction,
-        metavar="i/n",
+        metavar="i/n|array/n",
         help="only reads that start in the i-th of n equal runs of windows",
     )
     add_workers(options, "--parallel", "--workers")
@@ -86,7 +85,7 @@ def _query(argv: list[str]) -> int:
 
     from bams3.operations.export import write_alignments
 
-    with Workers(workers) as shared, _progress(given.output) as progress:
+    with Workers(workers) as shared, progress_beside(given.output, "read") as progress:
         blocks = [] if given.header_only else query.query(dataset, regions, record_filter, shared)
         write_alignments(
             watched(blocks, len, progress), dataset.header, given.output,
@@ -115,9 +114,8 @@ def _count(argv: list[str]) -> int:
     add_help(options)
     given = options.parse_args(argv)
 
-    from bams3.dataset.reader import DatasetReader
-    from bams3.operations.query import count_each
-    from bams3.operations.workers import in_order, worker_count
+    from bams3.operations.query import count_each, open_each
+    from bams3.operations.workers import worker_count
     from bams3.regions import bed_lines, regions_of_bed
     from bams3.storage import is_remote, open_storage
 
@@ -126,8 +124,7 @@ def _count(argv: list[str]) -> int:
     names = [*given.datasets, *(_listed(given.list) if given.list else ())]
     if not names:
         raise UsageError("no dataset: give some, or --datasets with a file that names them")
-    at_once = REMOTE_AT_ONCE if any(map(is_remote, names)) else 1
-    datasets = list(in_order(lambda name: DatasetReader(name, soon=()), names, at_once))
+    datasets = open_each(names)
     record_filter = filter_of(given)
     columns = []
     with progress_bar("dataset", len(datasets)) as progress:
@@ -185,18 +182,13 @@ def _to_bam(argv: list[str]) -> int:
     keep_freed_memory()
     dataset = DatasetReader(given.dataset, soon=(INDEX, HEADER))
     words = [dataset.uri if word == given.dataset else word for word in argv]  # without secrets
-    with _progress(given.out) as progress:
+    with progress_beside(given.out, "read") as progress:
         to_bam(
             dataset, given.out, _regions(dataset, given.regions, None), level=given.level,
             workers=worker_count(given.workers), progress=progress,
             pg_line=program_line(dataset.header, ["bams3", "to-bam", *words]) if given.pg else None,
         )  # fmt: skip
     return 0
-
-
-def _progress(output: str) -> Any:
-    """A progress bar, unless what is written goes to the same terminal."""
-    return nullcontext() if output == "-" and sys.stdout.isatty() else progress_bar("read")
 
 
 def _regions(dataset: Any, texts: list[str], bed: str | None) -> Any:

@@ -1,9 +1,9 @@
 """Where things are in a dataset, and the grid of windows."""
 
 import re
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import NamedTuple, TypeVar
 
 from bams3.errors import UsageError
@@ -86,20 +86,69 @@ def grid(references: Sequence[tuple[str, int]], chunk_size: int) -> Iterator[Win
 
 
 def batch(windows: Sequence[Item], sizes: Sequence[int], number: int, of: int) -> Sequence[Item]:
-    """The `number`-th (from 1) of `of` runs of consecutive windows (or chunks) of about equal bytes.
-
-    `sizes`: bytes of each window. A window belongs to the run that the middle of its bytes falls in, so the runs
-    cover all windows, and some may be empty. If all sizes are 0, every window counts the same; and so it does where
-    there are as many runs as windows, so that each has one. The result depends on the arguments alone.
-    """
+    """The `number`-th (from 1) of the runs of `split`; empty if there are fewer than that."""
     if not 1 <= number <= of:
         raise UsageError(f"batch {number}/{of}: give i/n with 1 ≤ i ≤ n")
-    if not any(sizes) or of >= len(windows):
-        sizes = [1] * len(windows)
-    total = sum(sizes)
-    middles = [2 * before + size for before, size in zip(accumulate(sizes, initial=0), sizes, strict=False)]
-    run_of = [min(middle * of // (2 * total), of - 1) for middle in middles]
-    return windows[bisect_left(run_of, number - 1) : bisect_left(run_of, number)]
+    runs = split(windows, sizes, of)
+    return runs[number - 1] if number <= len(runs) else windows[:0]
+
+
+def split(items: Sequence[Item], sizes: Sequence[int], of: int) -> list[Sequence[Item]]:
+    """Windows or chunks as `of` runs, of which the largest is as small as it can be; none is empty, so there are no
+    more of them than items.
+
+    `sizes`: bytes of each, or what else is shared out; less than 0, as a damaged index may have it, is 0. If all are 0,
+    each counts the same. The result depends on the arguments alone.
+    """
+    counted = [max(size, 0) for size in sizes]
+    borders = _borders(counted if any(counted) else [1] * len(items), min(of, len(items)))
+    return [items[start:end] for start, end in pairwise(borders)]
+
+
+def _borders(sizes: Sequence[int], of: int) -> list[int]:
+    """Where each of `of` runs begins, and where the last ends; there are at least as many sizes.
+
+    Of all ways to have the smallest largest run this is one whose runs are each near the mean of what is left.
+    """
+    count = len(sizes)
+    before = list(accumulate(sizes, initial=0))
+    most = _smallest_largest(before, max(sizes, default=0), of)
+    # Of each run, from the last, where it may end at the soonest for those after it to suffice.
+    soonest = [count]
+    while len(soonest) < of:
+        soonest.append(bisect_left(before, before[soonest[-1]] - most))
+    borders = [0]
+    for later in reversed(range(of)):
+        start = borders[-1]
+        aim = before[start] + (before[count] - before[start]) // (later + 1)
+        end = bisect_left(before, aim)
+        if end and aim - before[end - 1] < before[end] - aim:
+            end -= 1
+        end = min(end, _furthest(before, start, most), count - later)
+        borders.append(max(end, soonest[later], start + 1))
+    return borders
+
+
+def _smallest_largest(before: Sequence[int], low: int, of: int) -> int:
+    """The size of the largest of `of` runs where that is smallest; `before`: the sum of sizes before each item, and in
+    all; `low`: the largest item's size."""
+
+    def suffices(most: int) -> bool:
+        end = 0
+        for _ in range(of):
+            end = _furthest(before, end, most)
+        return before[end] == before[-1]
+
+    high = before[-1]
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if suffices(middle) else (middle + 1, high)
+    return low
+
+
+def _furthest(before: Sequence[int], start: int, most: int) -> int:
+    """Where the longest run from `start` on that is no larger than `most` ends."""
+    return bisect_right(before, before[start] + most) - 1
 
 
 def runs(windows: Sequence[Window]) -> list[list[int]]:

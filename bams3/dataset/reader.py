@@ -13,6 +13,7 @@ from bams3.dataset.ahead import Job, Plan, fetched, plan_hot
 from bams3.dataset.layout import Window
 from bams3.dataset.manifest import ChunkEntry, Manifest, index_from_bytes
 from bams3.errors import DatasetError, FormatError
+from bams3.regions import UNPLACED_NAME
 from bams3.storage import is_remote, open_storage
 
 if TYPE_CHECKING:
@@ -139,10 +140,6 @@ class DatasetReader:
         """The chunks of a reference (−1: reads with no position), in order."""
         return self._by_reference.get(reference_id, [])
 
-    def shard(self, number: int, of: int) -> list[ChunkEntry]:
-        """The `number`-th (from 1) of `of` runs of consecutive chunks of about equal bytes; the same everywhere."""
-        return list(layout.batch(self.index, [entry.size for entry in self.index], number, of))
-
     def windows(self, number: int, of: int) -> Sequence[Window]:
         """The `number`-th (from 1) of `of` runs of consecutive windows of the grid, of about equal bytes."""
         size_of: Counter[tuple[int, int]] = Counter()
@@ -164,10 +161,14 @@ class DatasetReader:
         part.index = [entry for entry in self.index if _window_key(entry) in chosen]
         return part
 
+    def chunk_uri(self, entry: ChunkEntry) -> str:
+        """Where a chunk is; it can be read with nothing else at hand."""
+        return f"{self.uri}/{entry.path}"
+
     def region(self, entry: ChunkEntry) -> str:
         """A chunk's window as a region string (1-based, closed); `_unplaced` for reads with no position."""
         if entry.reference_id == layout.UNPLACED:
-            return layout.UNPLACED_FOLDER
+            return UNPLACED_NAME
         name, length = self.references[entry.reference_id]
         braced = f"{{{name}}}" if set(name) & set(":,{}*-") else name
         return f"{braced}:{entry.start + 1}-{max(min(entry.end, length), entry.start + 1)}"

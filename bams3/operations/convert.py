@@ -173,9 +173,6 @@ def _parse_windows(plan: parts.Plan, texts: Sequence[str]) -> list[Window]:
     wanted: list[Window] = []
     references = [(name, length) for name, length in plan.references]
     for text in texts:
-        if text == layout.UNPLACED_FOLDER:
-            wanted.append(Window(UNPLACED, 0, 0))
-            continue
         for region in parse_regions([text], references):
             if region.reference_id == UNPLACED:
                 wanted.append(Window(UNPLACED, 0, 0))

@@ -13,10 +13,9 @@ from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
-from bams3.errors import UsageError
 from bams3.operations.query import RecordFilter, query
 from bams3.operations.workers import Workers, in_order, watched
-from bams3.storage import is_remote
+from bams3.storage import is_remote, open_object
 
 if TYPE_CHECKING:
     from bams3.dataset.reader import DatasetReader as Dataset
@@ -100,17 +99,18 @@ def program_line(header: Header, command: list[str]) -> bytes:
 
 @contextmanager
 def opened(out: str | BinaryIO) -> Iterator[BinaryIO]:
-    """The file to write to.
+    """The file to write to, at a path or URI.
 
-    A regular file is written under a temporary name beside its own, which it gets once all went well.
+    A regular file is written under a temporary name beside its own, which it gets once all went well; an object appears
+    then.
     A reader of stdout who has gone away ends the writing quietly.
     """
     if not isinstance(out, str):
         yield out
     elif is_remote(out):
-        raise UsageError(
-            f"{out}: what is written is a file, or - for standard output; copy it there, or pipe it"
-        )
+        place, name = open_object(out)
+        with place.create(name) as file:
+            yield file
     elif out == "-":
         with _stdout() as file:
             yield file

@@ -12,6 +12,7 @@ from bams3.operations.fields import HEADER_FIELDS, FilterColumns, streams_of
 from bams3.operations.select import count_overlapping, gather, keep_flags, keep_mapq, keep_overlapping
 from bams3.operations.workers import Workers, in_order
 from bams3.regions import UNPLACED, Region, merge_regions
+from bams3.storage import is_remote
 
 if TYPE_CHECKING:
     from bams3.chunk.reader import RowGroup, Span
@@ -25,6 +26,10 @@ Interval = tuple[int, int]
 
 _NO_END = 2**31
 """Past every position: a region up to its contig's end takes the reads beyond it too, as in samtools."""
+
+
+REMOTE_AT_ONCE = 32
+"""Datasets that are opened at the same time."""
 
 
 class RecordFilter(NamedTuple):
@@ -79,6 +84,17 @@ class RecordFilter(NamedTuple):
 
             passes = self.expression.evaluate(FilterColumns(group, lambda: dataset.header), group.records)
             np.frombuffer(mask, np.uint8)[:] &= passes
+
+
+def open_each(datasets: Iterable[Any]) -> list[Dataset]:
+    """Open those datasets that are given as paths or URIs, many at the same time; only their manifests are read."""
+    from bams3.dataset.reader import DatasetReader
+
+    def opened(given: Any) -> Dataset:
+        return given if isinstance(given, DatasetReader) else DatasetReader(given, soon=())
+
+    given = [*datasets]
+    return list(in_order(opened, given, REMOTE_AT_ONCE if any(map(is_remote, given)) else 1))
 
 
 def query(

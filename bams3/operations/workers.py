@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from bams3.errors import UsageError
@@ -35,35 +36,45 @@ def worker_count(workers: int | str) -> int:
 
 
 class Workers:
-    """`count` threads that tasks of every kind share. With one, all is done in the calling thread."""
+    """`count` threads that tasks of every kind share; with one, all is done in the calling thread.
 
-    def __init__(self, count: int) -> None:
+    Or somebody else's `executor`, which is only asked for `submit`, and its futures for `result`, `cancel` and
+    `add_done_callback`; `count` is then how many tasks it runs at once.
+    """
+
+    def __init__(self, count: int, executor: Any = None) -> None:
         self.count = count
-        self._pool: Any = None
+        self._pool = executor
+        self._own: Any = None
 
     def __enter__(self) -> "Workers":
-        if self.count > 1:
+        if self.count > 1 and self._pool is None:
             from concurrent.futures import ThreadPoolExecutor
 
-            self._pool = ThreadPoolExecutor(self.count)
+            self._pool = self._own = ThreadPoolExecutor(self.count)
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._pool:
-            self._pool.shutdown(cancel_futures=True)
+        if self._own:
+            self._own.shutdown(cancel_futures=True)
 
-    def map(self, function: Callable[[Item], Result], items: Iterable[Item], /) -> Iterator[Result]:
+    def map(
+        self, function: Callable[[Item], Result], items: Iterable[Item], /, *, ordered: bool = True
+    ) -> Iterator[Result]:
         """As the built-in: results in the order of `items`, of which only a few are taken ahead.
 
         What fails, be it an item or a result, is raised where it stands in that order: the same error for
-        any number of threads.
+        any number of threads. If not `ordered`, results come as they are ready, and of those that fail the first item's
+        is raised.
         """
-        return self._map(function, items) if self._pool else map(function, items)
+        if self._pool is None:
+            return map(function, items)
+        return (self._in_order if ordered else self._as_ready)(self._submit(function, items))
 
-    def _map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    def _in_order(self, futures: Iterable["Future[Result]"]) -> Iterator[Result]:
         ahead: deque[Future[Result]] = deque()
         try:
-            for future in self._submit(function, items):
+            for future in futures:
                 ahead.append(future)
                 if len(ahead) > 2 * self.count:
                     yield ahead.popleft().result()
@@ -71,6 +82,33 @@ class Workers:
                 yield ahead.popleft().result()
         finally:
             for future in ahead:
+                future.cancel()
+
+    def _as_ready(self, futures: Iterable["Future[Result]"]) -> Iterator[Result]:
+        from queue import SimpleQueue
+
+        ahead: dict[int, Future[Result]] = {}
+        ready: SimpleQueue[int] = SimpleQueue()
+
+        def next_result() -> Result:
+            number = ready.get()
+            try:
+                return ahead.pop(number).result()
+            except Exception:
+                for earlier in sorted(ahead.keys() & range(number)):
+                    ahead.pop(earlier).result()
+                raise
+
+        try:
+            for number, future in enumerate(futures):
+                ahead[number] = future
+                future.add_done_callback(partial(_put, ready, number))
+                if len(ahead) > 2 * self.count:
+                    yield next_result()
+            while ahead:
+                yield next_result()
+        finally:
+            for future in ahead.values():
                 future.cancel()
 
     def _submit(
@@ -85,6 +123,10 @@ class Workers:
             failed: Future[Result] = Future()
             failed.set_exception(error)
             yield failed
+
+
+def _put(queue: Any, number: int, _: Any) -> None:
+    queue.put(number)
 
 
 def in_order(

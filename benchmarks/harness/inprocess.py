@@ -2,6 +2,8 @@
 
 python benchmarks/harness/inprocess.py count DATASET REGION …     median CPU ms, and the counts
 python benchmarks/harness/inprocess.py decode DATASET             reads per CPU second
+python benchmarks/harness/inprocess.py map DATASET                chunks per second that a function is called with
+python benchmarks/harness/inprocess.py query LIST REGION …        seconds, of datasets that a file names, and the counts
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import json
 import statistics
 import sys
 import time
+from pathlib import Path
 
 import bams3
 from bams3.dataset.reader import DatasetReader
@@ -38,5 +41,23 @@ def decode(path: str) -> dict:
     return {"speed": records / (time.process_time() - start)}
 
 
+def map_nothing(path: str) -> dict:
+    """By one thread."""
+    dataset = bams3.open(path)
+    start = time.perf_counter()
+    chunks = sum(1 for _ in dataset.map(lambda _: None, workers=1))
+    return {"speed": chunks / (time.perf_counter() - start)}
+
+
+def query(listed: str, *regions: str) -> dict:
+    """Number of reads in each region in each dataset; opening the datasets is counted."""
+    datasets = Path(listed).read_text().splitlines()
+    start = time.perf_counter()
+    counts = [table.records for table in bams3.query_parallel(datasets, regions, fields="flag")]
+    return {"seconds": time.perf_counter() - start, "counts": counts}
+
+
+CASES = {"count": count, "decode": decode, "map": map_nothing, "query": query}
+
 if __name__ == "__main__":
-    print(json.dumps({"count": count, "decode": decode}[sys.argv[1]](*sys.argv[2:])))
+    print(json.dumps(CASES[sys.argv[1]](*sys.argv[2:])))

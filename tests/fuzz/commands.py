@@ -145,6 +145,7 @@ READ = (
     ("stats", "--idxstats", "d.bams3"),
     ("chunks", "d.bams3"),
     ("chunks", "--shard", "1/2", "d.bams3"),
+    ("chunks", "--shard", "2/3", "--balance", "length", "d.bams3"),
     ("query", "-c", "d.bams3"),
     ("query", "-c", "d.bams3", "chr1:5000-200000"),
     ("query", "d.bams3", "-h", "-o", "OUT"),

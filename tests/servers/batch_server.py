@@ -32,21 +32,49 @@ _places = threading.BoundedSemaphore(AT_ONCE)
 
 
 def run(job: Any) -> None:
-    """Take a job from RUNNABLE to SUCCEEDED or FAILED; moto runs this in a thread."""
+    """Take a job, or a child of an array job, from PENDING to SUCCEEDED or FAILED; moto runs this in a thread."""
     try:
+        job.status = "PENDING"
+        if not all(succeeded(job, parent["jobId"]) for parent in job.depends_on or ()):
+            return end(job, 1, "Dependent Job failed")
         job.status = "RUNNABLE"
         while not _places.acquire(timeout=0.1):
             if job.stop:
                 return end(job, KILLED, job.job_stopped_reason)
         try:
-            end(job, *executed(job))
+            tries = (job.job_definition.retry_strategy or {}).get("attempts", 1)
+            for number in range(1, tries + 1):
+                code, reason = executed(job, number)
+                if code == 0 or job.stop:
+                    break
+            end(job, code, reason)
         finally:
             _places.release()
     except Exception as error:  # of this server: must not look like a job that runs
         end(job, 1, repr(error))
 
 
-def executed(job: Any) -> tuple[int, str]:
+def succeeded(job: Any, other: str) -> bool:
+    """Wait for another job, or for all children of an array job."""
+    awaited = job.all_jobs[other]
+    while not job.stop:
+        states = {each.status for each in awaited._child_jobs or [awaited]}
+        if states <= {"SUCCEEDED", "FAILED"}:
+            return states == {"SUCCEEDED"}
+        time.sleep(0.1)
+    return False
+
+
+def of_array(job: Any) -> dict[str, str]:
+    """What Batch tells a child of an array job."""
+    if "index" not in job.array_properties:
+        return {}
+    children = job.all_jobs[job.job_id.rpartition(":")[0]].array_properties["size"]
+    index = str(job.array_properties["index"])
+    return {"AWS_BATCH_JOB_ARRAY_INDEX": index, "AWS_BATCH_JOB_ARRAY_SIZE": str(children)}
+
+
+def executed(job: Any, attempt: int) -> tuple[int, str]:
     """Run the container's command; its exit code and the reason for its end."""
     properties = job.job_definition.container_properties
     if properties["image"] != IMAGE["name"]:
@@ -56,14 +84,16 @@ def executed(job: Any) -> tuple[int, str]:
     job._start_attempt()
     folder = tempfile.mkdtemp(prefix="batch-")
     given = {item["name"]: item["value"] for item in job._get_container_property("environment", [])}
+    told = of_array(job) | {"AWS_BATCH_JOB_ATTEMPT": str(attempt)}
     environment = {
         "PATH": f"{IMAGE['path']}:/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8", **IMAGE["environment"],
-        **{name: os.environ[name] for name in OF_ROLE if name in os.environ}, **given,
+        **{name: os.environ[name] for name in OF_ROLE if name in os.environ}, **given, **told,
     }  # fmt: skip
     seconds = job._get_attempt_duration()
     deadline = time.monotonic() + seconds if seconds else float("inf")
     try:
-        with (LOGS / f"{job.job_name}.log").open("wb") as log:
+        name = "-".join([job.job_name, *told.values()])
+        with (LOGS / f"{name}.log").open("wb") as log:
             child = subprocess.Popen(
                 [*box(folder), *job._get_container_property("command", [])],
                 env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,

@@ -8,6 +8,7 @@ import json
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from io import BytesIO
 from typing import Any, BinaryIO, NamedTuple
 
 from bams3.dataset import layout
@@ -16,6 +17,7 @@ from bams3.dataset.reader import DatasetReader
 from bams3.errors import FormatError, UsageError
 from bams3.operations.coverage.options import CoverageOptions
 from bams3.operations.coverage.write import Accept, depth_array
+from bams3.storage import is_remote, open_object
 
 # Options that choose which reads count and how; parts must agree on them with the run that gathers them.
 DEPTH_OPTIONS = (
@@ -138,12 +140,19 @@ def _opened(path: str) -> Iterator[Any]:
     import zstandard
 
     try:
-        with open(path, "rb") as file, zstandard.ZstdDecompressor().stream_reader(file) as stream:
+        with _file(path) as file, zstandard.ZstdDecompressor().stream_reader(file) as stream:
             yield stream
     except (ValueError, KeyError, TypeError, EOFError, zstandard.ZstdError) as error:
         raise FormatError(
             f"{path}: not a part of coverage, or damaged ({error}); run its --batch again"
         ) from error
+
+
+def _file(path: str) -> BinaryIO:
+    if not is_remote(path):
+        return open(path, "rb")
+    place, name = open_object(path)
+    return BytesIO(place.get(name))
 
 
 def _first_line(stream: Any) -> tuple[bytes, bytes]:

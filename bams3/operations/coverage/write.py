@@ -16,6 +16,7 @@ from bams3.operations.coverage.measure import Histogram, bases_covered, means, m
 from bams3.operations.coverage.options import CoverageOptions, quantize_labels
 from bams3.operations.coverage.report import SUMMARY_HEADER, Totals, distribution
 from bams3.operations.coverage.tally import Tally
+from bams3.storage import is_remote, open_object
 
 if TYPE_CHECKING:
     from bams3.operations.coverage.bedfile import BedFile
@@ -296,7 +297,12 @@ class _Run:
 
 @contextmanager
 def _all_or_none(prefix: str) -> Iterator[Callable[[str], BinaryIO]]:
-    """Gives a function that creates ``prefix + suffix``: under another name, until all is well."""
+    """Gives a function that creates ``prefix + suffix``: under another name, or not yet there, until all is well."""
+    if is_remote(prefix):
+        place, name = open_object(prefix)
+        with ExitStack() as objects:
+            yield lambda suffix: objects.enter_context(place.create(name + suffix))
+        return
     directory, base = os.path.split(prefix)
     if not os.path.isdir(directory or "."):
         raise UsageError(f"{prefix}: there is no directory {directory} to write to")

@@ -1,0 +1,36 @@
+"""Coverage of a dataset in S3 by an array job of AWS Batch, and a job that gathers its parts.
+
+python submit.py QUEUE DEFINITION.json DATASET PREFIX TASKS [OPTION of bams3 coverage …]
+python submit.py my-queue job-definition.json s3://bucket/NA12878.bams3 s3://bucket/out/NA12878 16 --by 500
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import boto3
+
+# Of bash: $1 is the dataset, $2 the prefix, $3 the number of tasks. A task that runs again writes its part again.
+TASK = 'bams3 coverage "$1" "${@:4}" --batch "array/$3" -o "$2.parts/$AWS_BATCH_JOB_ARRAY_INDEX-of-$3.depth"'
+GATHER = """\
+for ((i = 0; i < $3; i++)); do parts+=("$2.parts/$i-of-$3.depth"); done
+bams3 coverage "$1" "${@:4}" -o "$2" --gather "${parts[@]}"
+"""
+
+queue, definition, *arguments = sys.argv[1:]
+tasks = int(arguments[2])
+batch = boto3.client("batch")
+job = batch.register_job_definition(**json.loads(Path(definition).read_text()))["jobDefinitionArn"]
+
+
+def submit(name: str, script: str, **properties: object) -> str:
+    """Submit a job that runs a script of bash; its id."""
+    run = {"command": ["bash", "-euc", script, name, *arguments]}
+    return batch.submit_job(
+        jobName=name, jobQueue=queue, jobDefinition=job, containerOverrides=run, **properties
+    )["jobId"]
+
+
+array = submit("coverage", TASK, arrayProperties={"size": tasks})
+print("tasks   ", array)
+print("gathered", submit("gather", GATHER, dependsOn=[{"jobId": array}]))

@@ -1,0 +1,110 @@
+"""Coverage of a dataset by array jobs of SLURM and of AWS Batch (examples/), of which one task is killed once."""
+
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from conftest import need
+from engines import commands_of, coverage_files, killed_where
+from servers.batch import IMAGE, Batch, batch
+from servers.slurm import Slurm
+from workflows import ROOT
+
+from bams3.storage import open_storage
+
+BATCH = ROOT / "examples/aws-batch-array"
+
+
+def waited(done: Callable[[], bool], what: Callable[[], str]) -> None:
+    deadline = time.monotonic() + 120
+    while not done():
+        assert time.monotonic() < deadline, what()
+        time.sleep(0.1)
+
+
+def submitted(
+    page: str, folder: Path, environment: dict[str, str], words: dict[str, str] | None = None
+) -> str:
+    """Run the command of a page, with another dataset, and other words; what it printed."""
+    (command,) = commands_of(page)
+    for word, other in ({"NA12878": "S1"} | (words or {})).items():
+        command = command.replace(word, other)
+    done = subprocess.run(command, shell=True, cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_slurm(
+    slurm_cluster: Slurm, engine_dataset: Path, engine_coverage: dict[str, bytes], commands: dict[str, str],
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    killed_where('[ "${SLURM_ARRAY_TASK_ID:-}${SLURM_RESTART_COUNT:-}" = 3 ]', tmp_path / "bin", commands)
+    path = {"PATH": f"{tmp_path / 'bin'}:{commands['PATH']}"}
+    environment = commands | slurm_cluster.environment | path
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    (tmp_path / "S1.bams3").symlink_to(engine_dataset)
+    done = submitted("slurm-arrays.md", tmp_path, environment)
+    gather = re.search(r"gathered by (\d+)", done)[1]
+    logs = tmp_path / "out/S1.parts"
+    waited(
+        lambda: gather in slurm_cluster.finished(),
+        lambda: slurm_cluster("squeue") + "".join(path.read_text() for path in logs.glob("*.log")),
+    )
+    assert slurm_cluster.finished()[gather]["JobState"] == "COMPLETED"
+    assert coverage_files(tmp_path / "out") == engine_coverage
+    runs = {path.stem: path.read_text().count("--batch array/4") for path in logs.glob("coverage-*.log")}
+    assert runs == {f"coverage-{task}": 2 if task == 3 else 1 for task in (1, 2, 3, 4)}
+    assert "Killed" in (logs / "coverage-3.log").read_text()
+
+
+@pytest.fixture(scope="module")
+def aws(commands: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Batch]:
+    need("bwrap")
+    folder = tmp_path_factory.mktemp("aws")
+    killed_where('[ "${AWS_BATCH_JOB_ARRAY_INDEX:-}$AWS_BATCH_JOB_ATTEMPT" = 21 ]', folder / "bin", commands)
+    own = Path(commands["PATH"].partition(":")[0])
+    show = [Path(sys.prefix), ROOT / "bams3", own, folder / "bin"]
+    path = f"{folder / 'bin'}:{Path(sys.executable).parent}"
+    with batch(folder, path, [ROOT], show, {"PYTHONPATH": str(ROOT)}) as started:
+        yield started
+
+
+def test_aws_batch(
+    aws: Batch, engine_dataset: Path, engine_coverage: dict[str, bytes], commands: dict[str, str], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    for name, value in aws.environment.items():
+        monkeypatch.setenv(name, value)
+    s3, client = aws.client("s3"), aws.client("batch")
+    s3.create_bucket(Bucket="lab")
+    for file in filter(Path.is_file, engine_dataset.rglob("*")):
+        s3.upload_file(str(file), "lab", f"S1.bams3/{file.relative_to(engine_dataset)}")
+    definition = tmp_path / "job-definition.json"
+    text = (BATCH / definition.name).read_text().replace("arn:aws:iam::ACCOUNT:role/NAME", aws.role)
+    definition.write_text(text.replace("ACCOUNT.dkr.ecr.REGION.amazonaws.com/bams3", IMAGE))
+    shutil.copy(BATCH / "submit.py", tmp_path)
+    words = {"my-queue": aws.queue, "s3://bucket": "s3://lab"}
+    gather = submitted("aws-batch-arrays.md", tmp_path, commands | aws.environment, words).split()[-1]
+
+    def state() -> str:
+        return client.describe_jobs(jobs=[gather])["jobs"][0]["status"]
+
+    def said() -> dict[str, str]:
+        return {path.stem: path.read_text() for path in aws.logs.iterdir()}
+
+    waited(lambda: state() in ("SUCCEEDED", "FAILED"), lambda: str(said()))
+    assert state() == "SUCCEEDED", said()
+    out = open_storage("s3://lab/out")
+    (tmp_path / "out").mkdir()
+    for name in out.list():
+        if "/" not in name:
+            (tmp_path / "out" / name).write_bytes(out.get(name))
+    assert coverage_files(tmp_path / "out") == engine_coverage
+    tries = Counter(name.split("-")[1] for name in said() if name.startswith("coverage"))
+    assert tries == {"0": 1, "1": 1, "2": 2, "3": 1}

@@ -1,0 +1,100 @@
+"""docs/engines/shell.md: each command as it stands there."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import need
+from engines import commands_of, coverage_files, killed_where
+
+import bams3
+
+READS = "Reads of each share"
+
+
+@pytest.fixture
+def here(engine_dataset: Path, tmp_path: Path) -> Path:
+    """A directory with the dataset of the page, and its BAM."""
+    (tmp_path / "NA12878.bams3").symlink_to(engine_dataset)
+    for suffix in (".bam", ".bam.bai"):
+        (tmp_path / f"NA12878{suffix}").symlink_to(engine_dataset.with_suffix(suffix))
+    return tmp_path
+
+
+def run(block: str, here: Path, environment: dict[str, str]) -> str:
+    """Run a block of the page; what it printed."""
+    if "parallel " in block.replace("--parallel ", ""):
+        need("parallel")
+    if block.startswith(("from", "import")):
+        (here / "program.py").write_text(block)
+        command = [sys.executable, "program.py"]
+    else:
+        command = ["bash", "-euo", "pipefail", "-c", block]
+    done = subprocess.run(command, cwd=here, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def name_of(block: str) -> str:
+    return block.strip().partition("\n")[0][:20]
+
+
+def test_all_blocks_are_run() -> None:
+    headings = (READS, "Coverage", "Conversion", "`bams3 map`", "Python")
+    assert [len(commands_of("shell.md", heading)) for heading in headings] == [5, 2, 1, 2, 2]
+    assert len(commands_of("shell.md")) == 12
+
+
+@pytest.mark.parametrize(
+    "block", [*commands_of("shell.md", READS)[:4], *commands_of("shell.md", "Python")], ids=name_of
+)
+def test_counts(block: str, here: Path, commands: dict[str, str]) -> None:
+    expected = bams3.open(here / "NA12878.bams3").count(until_eof=True, min_mapq=30)
+    assert run(block, here, commands) == f"{expected}\n"
+    assert expected > 30_000
+
+
+def test_chunks_by_their_uris(here: Path, commands: dict[str, str]) -> None:
+    printed = run(commands_of("shell.md", READS)[4], here, commands).splitlines()
+    records = [int(line.split()[1]) for line in printed if line.startswith("records ")]
+    assert records == [chunk.records for chunk in bams3.open(here / "NA12878.bams3").chunks]
+
+
+@pytest.mark.parametrize("block", commands_of("shell.md", "Coverage"), ids=name_of)
+def test_coverage(
+    block: str, here: Path, engine_coverage: dict[str, bytes], commands: dict[str, str]
+) -> None:
+    """With GNU parallel one of the tasks is killed once."""
+    once = "mkdir once" if "--retries" in block else "false"
+    killed_where(f'[[ "$*" = *"--batch 3/8"* ]] && {once} 2> /dev/null', here / "bin", commands)
+    run(block, here, commands | {"PATH": f"{here / 'bin'}:{commands['PATH']}"})
+    assert (here / "once").exists() == ("--retries" in block)
+    found = {name.replace("NA12878", "S1"): data for name, data in coverage_files(here).items()}
+    assert found == engine_coverage
+
+
+def test_conversion(here: Path, commands: dict[str, str]) -> None:
+    (here / "NA12878.bams3").unlink()
+    run(commands_of("shell.md", "Conversion")[0], here, commands)
+    verify = "bams3 verify --against NA12878.bam NA12878.bams3"
+    assert "40303 records" in run(verify, here, commands)
+
+
+def test_map_with_outputs(here: Path, commands: dict[str, str]) -> None:
+    need("samtools")
+    run(commands_of("shell.md", "`bams3 map`")[0], here, commands)
+    names = {path.name: run(f"samtools view {path}", here, commands) for path in (here / "sorted").iterdir()}
+    chunks = bams3.open(here / "NA12878.bams3").chunks
+    assert sorted(text.count("\n") for text in names.values()) == sorted(chunk.records for chunk in chunks)
+
+
+def test_map_that_resumes(here: Path, commands: dict[str, str]) -> None:
+    need("samtools")
+    once, *more = commands_of("shell.md", "`bams3 map`")[1].splitlines()
+    assert more == [once]
+    run(once, here, commands)
+    log = (here / "jobs.tsv").read_text()
+    run(once, here, commands)
+    assert (here / "jobs.tsv").read_text() == log
+    assert len(list((here / "counts").iterdir())) == log.count("\n") - 1 == 13
