@@ -26,6 +26,7 @@ from bams3.table import Table, checked_fields, table
 
 if TYPE_CHECKING:
     import numpy as np
+    import pyarrow
     import pysam
 
     from bams3.chunk.footer import Footer
@@ -217,6 +218,22 @@ class Dataset:
         record_filter = _filter(filter, require_flags, exclude_flags, min_mapq)
         return table(columns(self._reader, chosen, record_filter, names, _threads(workers)), names)
 
+    def to_batches(
+        self, regions: RegionLike | Iterable[RegionLike] | None = None, fields: str | Sequence[str] = DEFAULT_FIELDS,
+        *, filter: str | None = None, require_flags: int = 0, exclude_flags: int = 0, min_mapq: int = 0,
+        workers: Workers = 1,
+    ) -> "pyarrow.RecordBatchReader":  # fmt: skip
+        """The same as a stream of Arrow record batches, read and decoded while it is consumed: in bounded memory.
+
+        Types are those of docs/engines/arrow.md (needs pyarrow: the extra `arrow`).
+        """
+        from bams3.arrow import record_batches
+
+        names = checked_fields(fields)
+        chosen = None if regions is None else self._regions(regions)
+        record_filter = _filter(filter, require_flags, exclude_flags, min_mapq)
+        return record_batches(columns(self._reader, chosen, record_filter, names, _threads(workers)), names)
+
     def query_parallel(
         self, regions: Iterable[RegionLike], workers: Workers = "auto", fields: str | Sequence[str] = DEFAULT_FIELDS,
         *, filter: str | None = None, require_flags: int = 0, exclude_flags: int = 0, min_mapq: int = 0,
@@ -341,8 +358,19 @@ class Chunk:
     def query(self, fields: str | Sequence[str] = DEFAULT_FIELDS) -> Table:
         """Columns of the records; `fields` as in `Dataset.query`, but a chunk knows of no library."""
         names = checked_fields(fields)
-        groups = (FilterColumns(group, lambda: self._header) for group in self._chunk.row_groups)
-        return table(({name: group[name] for name in names} for group in groups), names)
+        return table(self._columns(names), names)
+
+    def to_arrow(self, fields: str | Sequence[str] = DEFAULT_FIELDS) -> "pyarrow.Table":
+        """The same as an Arrow table, a batch a row group; numbers are not copied (needs pyarrow)."""
+        from bams3.arrow import record_batches
+
+        names = checked_fields(fields)
+        return record_batches(self._columns(names), names).read_all()
+
+    def _columns(self, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+        for group in self._chunk.row_groups:
+            found = FilterColumns(group, lambda: self._header)
+            yield {name: found[name] for name in names}
 
     def fetch(self) -> Iterator["pysam.AlignedSegment"]:
         """The records in order. Their header has the references that they mention, and nothing else."""

@@ -10,12 +10,12 @@ if TYPE_CHECKING:
     import pyarrow
 
 # The fields of `query`, and the dtypes of their columns; tags, such as "[NM]", are "O".
-_DTYPES = {
+DTYPES = {
     "qname": "O", "flag": "u2", "rname": "O", "pos": "i4", "endpos": "i4", "mapq": "u1", "cigar": "O",
     "mrname": "O", "mpos": "i4", "tlen": "i4", "seq": "O", "qual": "O", "ncigar": "u4", "qlen": "i8", "rlen": "i8",
     "refid": "i8", "mrefid": "i4", "library": "O", "sclen": "i8", "hclen": "i8",
 }  # fmt: skip
-_ARRAY_DTYPES = {"c": "i1", "C": "u1", "s": "<i2", "S": "<u2", "i": "<i4", "I": "<u4", "f": "<f4"}
+_ARRAYDTYPES = {"c": "i1", "C": "u1", "s": "<i2", "S": "<u2", "i": "<i4", "I": "<u4", "f": "<f4"}
 _QUAL_TEXT = {quality: quality + 33 for quality in range(256 - 33)}
 
 
@@ -35,27 +35,24 @@ class Table(dict[str, Any]):
     def to_arrow(self) -> "pyarrow.Table":
         """As a pyarrow.Table, None as null (needs pyarrow: the extra `arrow`).
 
-        Raises UsageError where a tag's values are of types that do not go into one column.
+        Numbers are not copied. Raises UsageError where a tag's values are of types that do not go into one column.
         """
         import pyarrow
 
-        made = {}
-        for name, column in self.items():
-            try:
-                made[name] = pyarrow.array(
-                    _alike(column), pyarrow.string() if _DTYPES.get(name) == "O" else None
-                )
-            except pyarrow.ArrowException as error:
-                raise UsageError(f"{name} does not fit an Arrow column: {error}") from error
-        return pyarrow.table(made)
+        from bams3.arrow import column
+
+        def type_of(name: str) -> pyarrow.DataType | None:
+            return pyarrow.string() if DTYPES.get(name) == "O" else None
+
+        return pyarrow.table({name: column(name, values, type_of(name)) for name, values in self.items()})
 
 
 def checked_fields(fields: str | Sequence[str]) -> tuple[str, ...]:
     """The names of fields, each once. Raises UsageError for one that there is not."""
     names = (fields,) if isinstance(fields, str) else tuple(dict.fromkeys(fields))
     for name in names:
-        if name not in _DTYPES and not (len(name) == 4 and name[0] == "[" and name[3] == "]"):
-            raise UsageError(f"unknown field {name!r}: the fields are {' '.join(_DTYPES)} and tags as [NM]")
+        if name not in DTYPES and not (len(name) == 4 and name[0] == "[" and name[3] == "]"):
+            raise UsageError(f"unknown field {name!r}: the fields are {' '.join(DTYPES)} and tags as [NM]")
     return names
 
 
@@ -63,19 +60,19 @@ def table(parts: Iterable[Mapping[str, Any]], fields: Sequence[str]) -> Table:
     """The columns `fields` of row groups, one after the other; `parts` are of each its columns by name."""
     import numpy as np
 
-    pieces = {name: [np.empty(0, _DTYPES.get(name, "O"))] for name in fields}
+    pieces = {name: [np.empty(0, DTYPES.get(name, "O"))] for name in fields}
     for part in parts:
         for name, column in pieces.items():
-            column.append(_array(name, part[name]))
+            column.append(array(name, part[name]))
     return Table((name, np.concatenate(column)) for name, column in pieces.items())
 
 
-def _array(name: str, values: Any) -> "np.ndarray":
+def array(name: str, values: Any) -> "np.ndarray":
     """A column of a row group as `Table` has it: texts as SAM has them, array tags as arrays."""
     import numpy as np
 
-    if _DTYPES.get(name, "O") != "O":
-        return np.asarray(values, _DTYPES[name])
+    if DTYPES.get(name, "O") != "O":
+        return np.asarray(values, DTYPES[name])
     if name == "seq":
         values = [text or "*" for text in values]
     elif name == "qual":
@@ -89,10 +86,10 @@ def _elements(value: bytes) -> "np.ndarray":
     """The elements of an array tag; `value` as BAM has it: subtype, number, elements."""
     import numpy as np
 
-    return np.frombuffer(value[5:], _ARRAY_DTYPES[chr(value[0])])
+    return np.frombuffer(value[5:], _ARRAYDTYPES[chr(value[0])])
 
 
-def _alike(column: "np.ndarray") -> Any:
+def alike(column: "np.ndarray") -> Any:
     """The column; the arrays in it brought to one dtype, for each record's writer chose the narrowest."""
     import numpy as np
 

@@ -22,7 +22,7 @@ import bams3
 from bams3 import api
 from bams3.errors import Bams3Error, DatasetError, FormatError, UsageError
 from bams3.operations.fields import FilterColumns
-from bams3.table import _DTYPES as DTYPES
+from bams3.table import DTYPES
 
 Query = dict[str, Any]
 

@@ -13,11 +13,12 @@ import pytest
 import yaml
 from conftest import need
 from servers.batch import IMAGE, Batch, batch
-from workflows import CONFIG, COVERAGE, OF_THE_COHORT, ROOT, below, run, write_sheet
+from workflows import CONFIG, COVERAGE, OF_THE_COHORT, PROCESS, ROOT, below, run, write_sheet
 
 EVERYTHING = CONFIG | {
     "query": {"regions": ["chr1:250000-270000"]},
     "coverage": COVERAGE,
+    "process": PROCESS,
     **OF_THE_COHORT,
 }
 INPUTS = ("S1.bam", "S1.bam.bai", "reference.fa", "reference.fa.fai", "loci.tsv")

@@ -21,6 +21,7 @@ COMMANDS = {
     "cost": ("cost", "requests, bytes and price of an operation on a remote dataset"),
     "stats": ("info", "counts of a dataset, as samtools flagstat and idxstats"),
     "to-bam": ("query", "a dataset, or regions of it, as BAM: every record bit for bit"),
+    "export": ("export", "columns of a dataset, or of regions of it, as Parquet"),
     "chunks": ("chunks", "list the chunks of a dataset, or a shard of them"),
     "map": ("chunks", "a command of yours on each chunk, whose records it reads"),
     "inspect": ("info", "what is in one chunk file"),

@@ -151,7 +151,7 @@ def _arrow(fields: list[str]) -> Any:
         raise UsageError("--input-fmt arrow needs pyarrow: pip install 'bams3[arrow]'") from None
 
     def send(job: Any, pipe: Any) -> None:
-        table = Chunk(job.dataset.chunk(job.entry)).query(names).to_arrow()
+        table = Chunk(job.dataset.chunk(job.entry)).to_arrow(names)
         with pyarrow.ipc.new_stream(pipe, table.schema) as stream:
             stream.write_table(table)
 

@@ -136,6 +136,20 @@ def _expression(text: str | None) -> Any:
     return Expression(text)
 
 
+def regions_of(dataset: Any, texts: list[str], bed: str | None) -> Any:
+    """Regions of the command line and of a BED file; None for everything."""
+    from bams3.regions import parse_regions, read_bed
+
+    if not texts and bed is None:
+        return None
+    if bed is None:
+        return parse_regions(texts, dataset.references)
+    intervals = read_bed(bed, dataset.references)
+    if not texts:
+        return intervals
+    raise UsageError("give regions or -L, not both")
+
+
 def flag_bits(text: str) -> int:
     """FLAG bits as samtools reads them: a number (decimal, 0x, 0 for octal), or names: `UNMAP,DUP`."""
     try:

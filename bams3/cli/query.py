@@ -3,7 +3,7 @@
 import os
 import sys
 from contextlib import nullcontext
-from typing import Any, Literal
+from typing import Literal
 
 from bams3.cli.options import (
     add_filters,
@@ -14,6 +14,7 @@ from bams3.cli.options import (
     parser,
     progress_bar,
     progress_beside,
+    regions_of,
 )
 from bams3.errors import UsageError
 
@@ -77,7 +78,7 @@ def _query(argv: list[str]) -> int:
     if given.batch:
         dataset = dataset.batch(*given.batch)
     workers = worker_count(given.workers)
-    regions = _regions(dataset, given.regions, given.regions_file)
+    regions = regions_of(dataset, given.regions, given.regions_file)
     record_filter = filter_of(given)
     if given.count:
         print(query.count(dataset, regions, record_filter, workers))
@@ -184,25 +185,11 @@ def _to_bam(argv: list[str]) -> int:
     words = [dataset.uri if word == given.dataset else word for word in argv]  # without secrets
     with progress_beside(given.out, "read") as progress:
         to_bam(
-            dataset, given.out, _regions(dataset, given.regions, None), level=given.level,
+            dataset, given.out, regions_of(dataset, given.regions, None), level=given.level,
             workers=worker_count(given.workers), progress=progress,
             pg_line=program_line(dataset.header, ["bams3", "to-bam", *words]) if given.pg else None,
         )  # fmt: skip
     return 0
-
-
-def _regions(dataset: Any, texts: list[str], bed: str | None) -> Any:
-    """Regions of the command line and of a BED file; None for everything."""
-    from bams3.regions import parse_regions, read_bed
-
-    if not texts and bed is None:
-        return None
-    if bed is None:
-        return parse_regions(texts, dataset.references)
-    intervals = read_bed(bed, dataset.references)
-    if not texts:
-        return intervals
-    raise UsageError("give regions or -L, not both")
 
 
 def _format_of(path: str) -> Literal["sam", "bam", "cram"]:

@@ -56,3 +56,14 @@ def read_lines(path, what):
 modifier = workflow.modifier  # of this workflow, or of the module that it is used as
 storage_provider = workflow.storage_settings.default_storage_provider
 prefix = (workflow.storage_settings.default_storage_prefix or "").rstrip("/")
+
+
+def is_folder(stored):
+    """Is it a folder of objects? The plugin's own remembers that it was none before a job on another machine made it."""
+    return any(stored.get_subkeys())
+
+
+if storage_provider == "s3":
+    from snakemake_storage_plugin_s3 import StorageObject
+
+    StorageObject.is_dir = is_folder

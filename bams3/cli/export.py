@@ -1,0 +1,62 @@
+"""bams3 export."""
+
+from bams3.cli.options import (
+    add_filters,
+    add_help,
+    add_workers,
+    filter_of,
+    parser,
+    progress_beside,
+    regions_of,
+)
+from bams3.errors import UsageError
+
+_FIELDS = "qname,flag,rname,pos,endpos,mapq,cigar,mrname,mpos,tlen,seq,qual"
+_EXAMPLE = """\
+  bams3 export --parquet reads.parquet NA12878.bams3
+  bams3 export --parquet chr20.parquet --fields rname,pos,mapq,[NM] -q 30 NA12878.bams3 chr20
+fields: those of SAM; endpos qlen rlen ncigar sclen hclen refid mrefid library; tags as [NM]. Positions are 0-based,
+ends exclusive; docs/engines/arrow.md has the types"""
+
+
+def run(command: str, argv: list[str]) -> int:
+    """Run the command; returns the exit code."""
+    options = parser(
+        command, "Columns of the reads that overlap regions and pass filters, as Parquet.", _EXAMPLE
+    )
+    options.add_argument("dataset", metavar="DATASET")
+    options.add_argument("regions", metavar="REGION", nargs="*", help="default: everything")
+    options.add_argument(
+        "--parquet",
+        required=True,
+        metavar="FILE",
+        help="the file to write, a path or URI; - is standard output",
+    )
+    options.add_argument(
+        "--fields", default=_FIELDS, metavar="NAME,…", help="columns (default: those of SAM, and endpos)"
+    )
+    options.add_argument(
+        "-L", "--regions-file", metavar="BED", help="reads that overlap the intervals of a BED file"
+    )
+    add_filters(options)
+    add_workers(options, "--parallel", "--workers")
+    add_help(options)
+    given = options.parse_args(argv)
+
+    from bams3.dataset.reader import DatasetReader
+    from bams3.operations.export import opened
+    from bams3.operations.query import columns
+    from bams3.operations.workers import worker_count
+    from bams3.table import checked_fields
+
+    names = checked_fields(given.fields.split(","))
+    try:
+        from bams3.arrow import record_batches, write_parquet
+    except ImportError:
+        raise UsageError("export needs pyarrow: pip install 'bams3[arrow]'") from None
+    dataset = DatasetReader(given.dataset)
+    regions = regions_of(dataset, given.regions, given.regions_file)
+    parts = columns(dataset, regions, filter_of(given), names, worker_count(given.workers))
+    with progress_beside(given.parquet, "read") as progress, opened(given.parquet) as file:
+        write_parquet(record_batches(parts, names), file, progress)
+    return 0

@@ -1,0 +1,267 @@
+"""The workflow on local, SLURM and AWS Batch: one cohort's results byte for byte, what jobs cost, what planning costs.
+
+    python benchmarks/cohort/run.py                    # 20 samples of 10 Mb, 5x; half an hour, on a quiet machine
+    python benchmarks/cohort/run.py --quick            # 3 samples, fewer jobs; leaves no file
+
+The cluster and the AWS are those of the tests (tests/servers), on this machine. The table goes to standard output
+and to results/DATE-cohort.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+BENCHMARKS = Path(__file__).resolve().parent.parent
+ROOT = BENCHMARKS.parent
+sys.path[:0] = [str(BENCHMARKS), str(ROOT / "tests"), str(ROOT)]
+
+import simulate  # noqa: E402
+from harness.table import processor, system  # noqa: E402
+from servers.batch import IMAGE, Batch, batch  # noqa: E402
+from servers.slurm import slurm  # noqa: E402
+from workflows import below, in_storage  # noqa: E402
+
+SNAKEFILE = ROOT / "workflow" / "Snakefile"
+CONFIG: dict[str, Any] = {
+    "samples": "samples.tsv",
+    "coverage": {"by": 1000, "thresholds": "1,5,10"},
+    "query": {"regions": ["chr1:100,000-200,000"], "exclude_flags": 1024},
+    "process": {"command": "bams3 inspect {chunk} > {output}"},
+    "cohort": {"regions": 100_000},
+}
+# Lengths of GRCh38's chromosomes; with them 170 small contigs, as in the analysis set without alternative loci.
+GRCH38 = [
+    248956422, 242193529, 198295559, 190214555, 181538259, 170805979, 159345973, 145138636, 138394717, 133797422,
+    135086622, 133275309, 114364328, 107043718, 101991189, 90338345, 83257441, 80373285, 58617616, 64444167, 46709983,
+    50818468, 156040895, 57227415, 16569,
+]  # fmt: skip
+SMALL_CONTIGS = [150_000] * 170
+
+
+class Row(NamedTuple):
+    """Of the table: what was measured, its figure, and its floor."""
+
+    what: str
+    figure: str
+    floor: str
+
+
+class Used(NamedTuple):
+    """What a run took: seconds, CPU seconds of the whole machine, and of the controller alone, its peak in MB."""
+
+    wall: float
+    machine: float
+    controller: float
+    peak: float
+
+
+def busy() -> float:
+    """CPU seconds that this machine has worked since it started."""
+    ticks = list(map(int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]))
+    user, nice, kernel = ticks[:3]
+    return (user + nice + kernel) / os.sysconf("SC_CLK_TCK")
+
+
+def snakemake(directory: Path, environment: dict[str, str], *arguments: str) -> Used:
+    """Runs the workflow in a directory; raises RuntimeError if it fails."""
+    program = (
+        "import atexit, resource, sys\n"
+        "from snakemake.cli import main\n"
+        "@atexit.register\n"
+        "def told():\n"
+        "    used = resource.getrusage(resource.RUSAGE_SELF)\n"
+        "    print('controller', used.ru_utime + used.ru_stime, used.ru_maxrss, file=sys.stderr)\n"
+        "main(sys.argv[1:])\n"
+    )
+    begun, before = time.monotonic(), busy()
+    command = [sys.executable, "-c", program, *arguments]
+    done = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(done.stdout + done.stderr)
+    cpu, peak = done.stderr.rsplit("controller ", 1)[1].split()
+    return Used(time.monotonic() - begun, busy() - before, float(cpu), int(peak) / 1000)
+
+
+def on_profile(name: str) -> list[str]:
+    return ["-s", str(SNAKEFILE), "--profile", str(ROOT / "profiles" / name), "--quiet", "rules", "host"]
+
+
+@contextmanager
+def job_environment() -> Iterator[dict[str, str]]:
+    """The environment of jobs: `bams3` is this checkout."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = Path(folder, "bams3")
+        code = "import sys; from bams3.cli import main; sys.exit(main())"
+        command.write_text(f"#!/bin/sh\nexec '{sys.executable}' -c '{code}' \"$@\"\n")
+        command.chmod(0o755)
+        path = os.pathsep.join([folder, str(Path(sys.executable).parent), os.environ["PATH"]])
+        yield os.environ | {"PATH": path, "PYTHONPATH": str(ROOT)}
+
+
+def configured(directory: Path, config: dict[str, Any]) -> Path:
+    (directory / "config").mkdir(parents=True, exist_ok=True)
+    (directory / "config" / "config.yaml").write_text(yaml.safe_dump(config))
+    return directory
+
+
+def jobs_of(directory: Path) -> int:
+    """How many jobs a run had, by its progress."""
+    from bams3.progress.run import read_state
+
+    return read_state(str(directory / "results"))["jobs"]
+
+
+def same_results(cohort: Path, work: Path, environment: dict[str, str]) -> list[Row]:
+    """The cohort on each of the three, in directories of its own."""
+    local, cluster = (Path(shutil.copytree(cohort, work / name)) for name in ("local", "slurm"))
+    used = snakemake(configured(local, CONFIG), environment, *on_profile("local"))
+    wanted, jobs = below(str(local), "results"), jobs_of(local)
+    rows = [Row(f"local: {jobs} jobs", f"{used.wall:.0f} s, {used.machine:.0f} CPU-s", "")]
+
+    (work / "cluster").mkdir()
+    with slurm(work / "cluster") as started:
+        waits = ["--slurm-init-seconds-before-status-checks", "5"]
+        given = environment | started.environment
+        ran = snakemake(configured(cluster, CONFIG), given, *on_profile("slurm"), *waits)
+        submitted = len(started.finished())
+    same = below(str(cluster), "results") == wanted
+    more = (ran.machine - used.machine) / submitted
+    rows += [
+        Row(f"SLURM: {submitted} jobs submitted", f"{ran.wall:.0f} s, {ran.machine:.0f} CPU-s", ""),
+        Row("… results", f"{len(wanted)} files, {'the same' if same else 'THEY DIFFER'}", "the same"),
+        Row("… CPU of a job besides its work", f"{more:.1f} CPU-s", "3 CPU-s"),
+    ]
+    ran, found = on_aws(cohort, work, environment)
+    same = found == wanted
+    rows += [
+        Row("AWS Batch", f"{ran.wall:.0f} s, {ran.machine:.0f} CPU-s", ""),
+        Row("… results", f"{len(found)} files, {'the same' if same else 'THEY DIFFER'}", "the same"),
+    ]
+    return rows
+
+
+def on_aws(cohort: Path, work: Path, environment: dict[str, str]) -> tuple[Used, dict[str, bytes]]:
+    """The cohort on AWS Batch, all of it in S3; what it took, and its results."""
+    wheels, lab = work / "wheels", work / "lab"
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(wheels)]
+    subprocess.run([*pip, "snakemake-storage-plugin-s3"], check=True)
+    own, python = (Path(part) for part in environment["PATH"].split(":")[:2])
+    image = {"PYTHONPATH": str(ROOT), "PIP_NO_INDEX": "1", "PIP_NO_DEPS": "1", "PIP_FIND_LINKS": str(wheels)}
+    show = [
+        Path(sys.prefix),
+        *(ROOT / part for part in ("bams3", "snakemake_logger_plugin_bams3")),
+        own,
+        wheels,
+    ]
+    for part in ("workflow", "profiles"):
+        shutil.copytree(ROOT / part, lab / part)
+    configured(lab, CONFIG | {"samples": "s3://lab/cohort/samples.tsv"})
+    for words in (["init", "-q"], ["add", "."]):
+        subprocess.run(["git", *words], cwd=lab, check=True)
+    (work / "aws").mkdir()
+    with batch(work / "aws", f"{own}:{python}", [ROOT], show, image) as aws:
+        upload(aws, cohort)
+        os.environ.update(aws.environment)
+        words = ["--profile", "profiles/aws-batch", "--container-image", IMAGE, "--quiet", "rules", "host"]
+        used = snakemake(lab, environment | aws.environment, *words, *in_storage("s3://lab/cohort"))
+        return used, below("s3://lab/cohort", "results")
+
+
+def upload(aws: Batch, cohort: Path) -> None:
+    s3 = aws.client("s3")
+    s3.create_bucket(Bucket="lab")
+    for path in cohort.iterdir():
+        s3.upload_file(str(path), "lab", f"cohort/{path.name}")
+
+
+def controller_cost(work: Path, environment: dict[str, str], jobs: int) -> Row:
+    """CPU of Snakemake itself, its children left out, for a local run of many short jobs."""
+    directory = work / "controller"
+    header_only(directory / "S1.bam", [jobs << 18])
+    config = {"samples": "samples.tsv", "convert": {"chunk_size": "256K"}}
+    sheet(directory, {"S1": "S1.bam"})
+    snakemake(configured(directory, config), environment, *on_profile("local"))
+    config["convert"]["chunks_per_batch"] = 1
+    (directory / "samples.tsv").write_text("sample\tdataset\nS1\tresults/datasets/S1.bams3\n")
+    config["coverage"] = {"no_per_base": True}
+    used = snakemake(configured(directory, config), environment, *on_profile("local"))
+    ran = jobs_of(directory)
+    return Row(
+        f"controller, {ran} jobs",
+        f"{used.controller / ran:.3f} s a job, {used.peak:.0f} MB; run {used.wall:.0f} s",
+        "0.05 s a job",
+    )
+
+
+def planning(work: Path, environment: dict[str, str], samples: int) -> Row:
+    """A dry run of a cohort of human genomes with every stage."""
+    directory = work / "planning"
+    header_only(directory / "x.bam", [*GRCH38, *SMALL_CONTIGS])
+    sheet(directory, {f"S{i}": "x.bam" for i in range(samples)})
+    config = CONFIG | {"convert": {"chunks_per_batch": 1600}, "grid": "header"}
+    used = snakemake(configured(directory, config), environment, *on_profile("local"), "--dry-run")
+    return Row(f"dry run of {samples} genomes", f"{used.wall:.0f} s, {used.peak:.0f} MB", "60 s, 2,000 MB")
+
+
+def header_only(path: Path, lengths: list[int]) -> None:
+    """A BAM with no reads, and its index."""
+    import pysam
+
+    path.parent.mkdir(parents=True)
+    header = pysam.AlignmentHeader.from_references([f"chr{i + 1}" for i in range(len(lengths))], lengths)
+    with pysam.AlignmentFile(path, "wb", header=header):
+        pass
+    pysam.index("-c", str(path))
+
+
+def sheet(directory: Path, alignments: dict[str, str]) -> None:
+    lines = [f"{name}\t{path}\n" for name, path in alignments.items()]
+    (directory / "samples.tsv").write_text("".join(["sample\talignments\n", *lines]))
+
+
+def table(rows: list[Row]) -> str:
+    head = [f"{processor()}; {system()}", "", "| | measured | floor |", "| --- | --- | --- |"]
+    return "\n".join([*head, *(f"| {' | '.join(row)} |" for row in rows)]) + "\n"
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    options.add_argument(
+        "--quick", action="store_true", help="a smaller cohort and fewer jobs; leaves no file"
+    )
+    quick = options.parse_args().quick
+    size = {"samples": 3, "genome": 1_500_000} if quick else {"samples": 20, "genome": 10_000_000}
+    cohort = BENCHMARKS / "data" / f"cohort-{size['samples']}"
+    if not (cohort / "samples.tsv").exists():
+        cohort.mkdir(parents=True, exist_ok=True)
+        simulate.cohort(cohort, depth=5, **size)
+    sheet(cohort, {f"S{i + 1}": f"S{i + 1}.bam" for i in range(size["samples"])})
+    with tempfile.TemporaryDirectory() as work, job_environment() as environment:
+        rows = [
+            *same_results(cohort, Path(work), environment),
+            controller_cost(Path(work), environment, 200 if quick else 5000),
+            planning(Path(work), environment, 50 if quick else 1000),
+        ]
+    text = f"# The workflow on {date.today()}\n\n{table(rows)}"
+    print(text)
+    if not quick:
+        (BENCHMARKS / "results" / f"{date.today()}-cohort.md").write_text(text)
+
+
+if __name__ == "__main__":
+    main()
