@@ -312,14 +312,19 @@ class Chunk:
     Nothing is read before it is asked for. FormatError is raised where the chunk is missing or damaged.
     """
 
-    def __init__(self, chunk: StoredChunk) -> None:
-        self._chunk = chunk
+    def __init__(self, chunk: "StoredChunk | Callable[[], StoredChunk]") -> None:
+        """`chunk`, or what opens it when it is needed."""
+        self._given = chunk
+
+    @cached_property
+    def _chunk(self) -> StoredChunk:
+        return self._given if isinstance(self._given, StoredChunk) else self._given()
 
     def __repr__(self) -> str:
         return f"<bams3.Chunk {self.path}: {self.records} records of {self.contig or 'no contig'}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Chunk, (self._chunk,)
+        return Chunk, (self._given.again if isinstance(self._given, StoredChunk) else self._given,)
 
     @property
     def path(self) -> str:

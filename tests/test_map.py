@@ -1,5 +1,6 @@
 """A command, or a function, on each chunk; and the same regions in many datasets."""
 
+import multiprocessing
 import os
 import pickle
 import re
@@ -486,3 +487,21 @@ def test_a_run_that_was_killed_goes_on(dataset: api.Dataset, tmp_path: Path) -> 
     assert found == contents(tmp_path / "whole")
     assert 0 < done < 13
     assert Counter((tmp_path / "runs").read_text().split()) == {"x": 14 + 13}
+
+
+def test_chunks_in_object_storage(remote: str, local: Path) -> None:
+    """By processes, which are told the chunks' URIs, and by commands."""
+    here = bams3.open(local)
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as executor:
+        found = list(bams3.open(remote).map(names_of, workers=2, executor=executor))
+    assert found == list(here.map(names_of))
+    sam, own = (run("map", place, "--", "cat; echo {sample} {region}") for place in (remote, local))
+    assert (sam.returncode, sam.stderr, sam.stdout) == (0, "", own.stdout)
+    uris = run("chunks", "--format", "uri", remote).stdout.split()
+    assert [bams3.read_chunk(uri).records for uri in uris] == [chunk.records for chunk in here.chunks]
+
+
+def test_forked_processes_do_not_wait_for_ever_for_object_storage(remote: str) -> None:
+    fork = multiprocessing.get_context("fork")
+    with ProcessPoolExecutor(1, mp_context=fork) as executor, pytest.raises(bams3.Bams3Error, match="spawn"):
+        list(bams3.open(remote).map(names_of, executor=executor))

@@ -1,7 +1,7 @@
 """Reading a chunk: `Chunk` knows where everything is, `RowGroup` decodes what it is asked for."""
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from bams3.chunk.footer import HOT, MAGIC, TRAILER, Footer, RowGroupEntry, StreamEntry, trailer_length
@@ -57,10 +57,11 @@ class Chunk:
         self._zones = zones
         self.footer_spans: list[Span] = []
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickled is where it is, and what the index says of it; nothing of what was read."""
+    @property
+    def again(self) -> "Callable[[], Chunk]":
+        """What opens it again, in another process: it can be pickled, and has nothing of what was read."""
         known = (self._size, self._footer_bytes, self._footer_crc32, self._zones)
-        return _unpickled, (self._storage.root, self.path, *known)
+        return partial(_reopened, self._storage.root, self.path, *known)
 
     @cached_property
     def size(self) -> int:
@@ -263,7 +264,7 @@ class _Streams(dict[str, bytes]):
         return data
 
 
-def _unpickled(
+def _reopened(
     root: str, path: str, size: int | None, footer_bytes: int, footer_crc32: int | None, zones: list[list[int]] | None
 ) -> Chunk:  # fmt: skip
     from bams3.storage import open_storage

@@ -8,7 +8,7 @@ import urllib.error
 import urllib.request
 from contextlib import suppress
 from datetime import timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
 from http.client import HTTPException
 from threading import Lock
 from typing import Any
@@ -200,8 +200,23 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 def connect(scheme: str, place: str) -> Connection:
-    """The connection to a bucket or web server, one for all who ask with the same settings."""
+    """The connection to a bucket or web server, one for all who ask with the same settings.
+
+    Raises UsageError in a process that was forked from one with connections: its requests would wait for ever, for
+    threads that it has not.
+    """
+    if _connected_process() != os.getpid():
+        raise UsageError(
+            f"{scheme}://{place}: a forked process can't go on with its parent's connections; start processes with "
+            'multiprocessing.get_context("spawn"), as in ProcessPoolExecutor(mp_context=…)'
+        )
     return _connect(scheme, place, tuple(os.environ.get(name) for name in _SETTINGS))
+
+
+@cache
+def _connected_process() -> int:
+    """The process that first asked for a connection, here or, before it forked, in its parent."""
+    return os.getpid()
 
 
 @lru_cache(maxsize=64)
