@@ -1,7 +1,7 @@
 """Columns of records as Arrow has them: record batches of one schema, a row group each.
 
-It needs pyarrow: the extra `arrow`. Numbers are not copied, text is. The fields are those of `bams3.table`: positions are
-0-based, ends exclusive.
+It needs pyarrow: the extra `arrow`. Numbers are not copied, text is. The fields are those of `bams3.table`:
+positions are 0-based, ends exclusive.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence

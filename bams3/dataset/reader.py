@@ -153,12 +153,16 @@ class DatasetReader:
 
         Every read is in exactly one batch: that of the window in which it starts.
         """
+        chosen = {window[:2] for window in self.windows(number, of)}
+        return self.only(entry for entry in self.index if _window_key(entry) in chosen)
+
+    def only(self, entries: Iterable[ChunkEntry]) -> "DatasetReader":
+        """The same dataset with only these of its chunks, in its order."""
         from copy import copy
 
-        chosen = {window[:2] for window in self.windows(number, of)}
         part = copy(self)
         part.__dict__.pop("_by_reference", None)
-        part.index = [entry for entry in self.index if _window_key(entry) in chosen]
+        part.index = list(entries)
         return part
 
     def chunk_uri(self, entry: ChunkEntry) -> str:

@@ -1,0 +1,229 @@
+"""Datasets as DataFrames of Apache Spark: a data source in Python (pyspark 4.1 or later; the extra `spark`).
+
+>>> bams3.spark.register(spark)
+>>> spark.read.format("bams3").load("NA12878.bams3").where("mapq >= 30").groupBy("rname").count()
+
+A partition is a shard: a run of consecutive chunks. Comparisons of numbers and of `rname` with constants are answered
+by the chunks, and nothing else is decoded of what they leave out. Columns are those of the schema: Spark tells a source
+in Python of no others, so give one of what is asked for. Options:
+
+- `datasets`: more paths or URIs, separated by newlines
+- `fields`: instead of a schema, names as in `Dataset.query` and `sample`, separated by commas
+- `filter`: an expression in samtools' filter language
+- `shards`: number of partitions, by default 16
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql.datasource import (
+    DataSource,
+    DataSourceReader,
+    EqualTo,
+    Filter,
+    GreaterThan,
+    GreaterThanOrEqual,
+    In,
+    InputPartition,
+    LessThan,
+    LessThanOrEqual,
+)
+from pyspark.sql.types import StructType
+
+from bams3.errors import UsageError
+
+if TYPE_CHECKING:
+    import pyarrow
+
+    from bams3.dataset.reader import DatasetReader
+
+FIELDS = (
+    "sample",
+    "qname",
+    "flag",
+    "rname",
+    "pos",
+    "endpos",
+    "mapq",
+    "cigar",
+    "mrname",
+    "mpos",
+    "tlen",
+    "seq",
+    "qual",
+)
+OPTIONS = {"path", "paths", "datasets", "fields", "filter", "shards"}
+SHARDS = 16
+
+_COMPARISONS = {
+    EqualTo: "==", GreaterThan: ">", GreaterThanOrEqual: ">=", LessThan: "<", LessThanOrEqual: "<=",
+}  # fmt: skip
+# Fields that filter expressions have, and what is to be added to our values for theirs, whose positions are 1-based.
+_NUMBERS = {
+    "flag": 0, "mapq": 0, "pos": 1, "endpos": 0, "mpos": 1, "tlen": 0, "ncigar": 0, "qlen": 0, "rlen": 0, "sclen": 0,
+    "hclen": 0,
+}  # fmt: skip
+
+
+def register(spark: Any) -> None:
+    """Have a SparkSession read the format `bams3`, and push filters down to it."""
+    spark.conf.set("spark.sql.python.filterPushdown.enabled", "true")
+    spark.dataSource.register(Bams3DataSource)
+
+
+class Bams3DataSource(DataSource):
+    """The format `bams3`. Wrong options raise UsageError."""
+
+    @classmethod
+    def name(cls) -> str:
+        """Of the format."""
+        return "bams3"
+
+    def schema(self) -> StructType:
+        """Of the option `fields`, by default those of SAM, `endpos`, and `sample`: the dataset's name."""
+        import pyarrow as pa
+        from pyspark.sql.pandas.types import from_arrow_schema
+
+        from bams3.arrow import schema_of
+        from bams3.table import checked_fields
+
+        given = self.options.get("fields")
+        names = given.split(",") if given else list(FIELDS)
+        stored = schema_of(checked_fields([name for name in names if name != "sample"]))
+        types = {field.name: _signed(field.type) for field in stored} | {"sample": pa.string()}
+        return from_arrow_schema(pa.schema([(name, types[name]) for name in names]))
+
+    def reader(self, schema: StructType) -> "Bams3Reader":
+        """Of the columns of a schema, whose types Arrow can cast to."""
+        return Bams3Reader(schema, dict(self.options))
+
+
+class Shard(InputPartition):
+    """The `number`-th of `of` runs of chunks."""
+
+    def __init__(self, number: int, of: int) -> None:
+        self.number, self.of = number, of
+
+
+class Bams3Reader(DataSourceReader):
+    """Reads shards; it is pickled to where they are read."""
+
+    def __init__(self, schema: StructType, options: dict[str, str]) -> None:
+        from bams3.table import checked_fields
+
+        if unknown := {name.lower() for name in options} - OPTIONS:
+            raise UsageError(f"unknown option {min(unknown)!r}: the options are {', '.join(sorted(OPTIONS))}")
+        self._schema = schema
+        self._names = checked_fields([name for name in schema.names if name != "sample"])
+        self._uris = _uris(options)
+        self._shards = _number(options.get("shards", str(SHARDS)))
+        self._filters = [options["filter"]] if "filter" in options else []
+        self._contigs: list[frozenset[str]] = []
+
+    def pushFilters(self, filters: list[Filter]) -> Iterable[Filter]:  # noqa: N802 (Spark's name)
+        """Take those that the chunks answer; the others are Spark's."""
+        return [each for each in filters if not self._take(each)]
+
+    def _take(self, given: Filter) -> bool:
+        match given:
+            case EqualTo(("rname",), str(name)):
+                self._contigs.append(frozenset([name]))
+            case In(("rname",), names):
+                self._contigs.append(frozenset(names))
+            case (
+                EqualTo((name,), value)
+                | GreaterThan((name,), value)
+                | GreaterThanOrEqual((name,), value)
+                | LessThan((name,), value)
+                | LessThanOrEqual((name,), value)
+            ) if name in _NUMBERS and isinstance(value, int):
+                self._filters.append(f"{name} {_COMPARISONS[type(given)]} {value + _NUMBERS[name]}")
+            case _:
+                return False
+        return True
+
+    def partitions(self) -> Sequence[InputPartition]:
+        """A shard each."""
+        from bams3.dataset.shards import shards
+
+        of = len(shards(self._datasets, self._shards)) or 1
+        return [Shard(number, of) for number in range(1, of + 1)]
+
+    def read(self, partition: InputPartition) -> Iterator["pyarrow.RecordBatch"]:
+        """The record batches of a shard, one for each of its row groups that have a record."""
+        from itertools import groupby
+
+        from bams3.dataset.shards import shard
+        from bams3.operations.filters import Expression
+        from bams3.operations.query import RecordFilter, columns
+
+        assert isinstance(partition, Shard)
+        expression = Expression(" && ".join(f"({text})" for text in self._filters)) if self._filters else None
+        chunks = shard(self._datasets, partition.number, partition.of)
+        for dataset, run in groupby(chunks, key=lambda chunk: chunk[0]):
+            part = dataset.only(entry for _, entry in run if self._wants(dataset, entry.reference_id))
+            for group in columns(part, None, RecordFilter(expression=expression), self._fields):
+                yield self._batch(dataset, group)
+
+    @cached_property
+    def _fields(self) -> tuple[str, ...]:
+        """What is read: of a schema with nothing to read, something that tells the number of records."""
+        return self._names or ("flag",)
+
+    @property
+    def _datasets(self) -> list["DatasetReader"]:
+        from bams3.operations.query import open_each
+
+        return open_each(self._uris)
+
+    def _wants(self, dataset: "DatasetReader", reference_id: int) -> bool:
+        name = dataset.references[reference_id][0] if reference_id >= 0 else "*"
+        return all(name in names for names in self._contigs)
+
+    def _batch(self, dataset: "DatasetReader", group: dict[str, Any]) -> "pyarrow.RecordBatch":
+        import pyarrow as pa
+        from pyspark.sql.pandas.types import to_arrow_schema
+
+        from bams3.arrow import column
+        from bams3.table import array
+
+        rows = len(group[self._fields[0]])
+        arrays = {name: column(name, array(name, group[name])) for name in self._names}
+        arrays["sample"] = pa.repeat(dataset.uri.rpartition("/")[2].removesuffix(".bams3"), rows)
+        schema = to_arrow_schema(self._schema)
+        try:
+            made = [arrays[field.name].cast(field.type) for field in schema]
+        except pa.ArrowException as error:
+            raise UsageError(f"a column does not fit the schema: {error}") from error
+        return pa.record_batch(made, schema=schema)
+
+
+def _uris(options: dict[str, str]) -> list[str]:
+    """The datasets, in order; patterns of local paths are filled in."""
+    from glob import glob, has_magic
+
+    given = [*json.loads(options.get("paths", "[]")), *([options["path"]] if "path" in options else [])]
+    given += options.get("datasets", "").split("\n")
+    found: list[str] = []
+    for uri in filter(None, given):
+        found += sorted(glob(uri)) if has_magic(uri) and "://" not in uri else [uri.removeprefix("file:")]
+    if not found:
+        raise UsageError(f"no dataset: {' '.join(filter(None, given)) or 'give .load(path)'}")
+    return found
+
+
+def _number(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise UsageError(f"shards {text!r}: give a number from 1")
+    return int(text)
+
+
+def _signed(kind: "pyarrow.DataType") -> "pyarrow.DataType":
+    """The type that Spark has for one of ours: it knows no unsigned integers."""
+    import pyarrow as pa
+
+    if pa.types.is_list(kind):
+        return pa.list_(_signed(kind.value_type))
+    return {pa.uint8(): pa.int16(), pa.uint16(): pa.int32(), pa.uint32(): pa.int64()}.get(kind, kind)
