@@ -50,6 +50,8 @@ def column(name: str, values: Any, type: "pyarrow.DataType | None" = None) -> "p
     """
     import pyarrow as pa
 
+    if type == pa.int64() and values.dtype == object and any(isinstance(value, float) for value in values):
+        raise UsageError(f"{name} does not fit an Arrow column: it has integers and others")
     try:
         return pa.array(alike(values), type)
     except (pa.ArrowException, OverflowError, TypeError) as error:
@@ -92,17 +94,17 @@ def write_parquet(batches: "pyarrow.RecordBatchReader", out: BinaryIO, progress:
     with ParquetWriter(out, batches.schema, compression="zstd") as writer:
         waiting: list[pa.RecordBatch] = []
 
-        def write() -> int:
-            table = pa.Table.from_batches(waiting, batches.schema)
-            writer.write_table(table)
+        def write() -> None:
+            writer.write_table(pa.Table.from_batches(waiting, batches.schema))
             waiting.clear()
-            return table.num_rows
 
         for batch in batches:
             waiting.append(batch)
+            rows += batch.num_rows
             if sum(each.num_rows for each in waiting) >= ROWS_OF_PARQUET:
-                rows += write()
+                write()
             if progress:
                 progress(batch.num_rows)
-        rows += write()
+        if waiting:
+            write()
     return rows

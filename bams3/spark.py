@@ -3,8 +3,8 @@
 >>> bams3.spark.register(spark)
 >>> spark.read.format("bams3").load("NA12878.bams3").where("mapq >= 30").groupBy("rname").count()
 
-A partition is a shard: a run of consecutive chunks. Comparisons of numbers and of `rname` with constants are answered
-by the chunks, and nothing else is decoded of what they leave out. Columns are those of the schema: Spark tells a source
+A partition is a shard: a run of consecutive chunks. Filters go to the chunks by the option `filter`: those that Spark
+would push down it keeps for later queries of the same DataFrame, with wrong results. Columns are those of the schema: Spark tells a source
 in Python of no others, so give one of what is asked for. Options:
 
 - `datasets`: more paths or URIs, separated by newlines
@@ -14,22 +14,11 @@ in Python of no others, so give one of what is asked for. Options:
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from pyspark.sql.datasource import (
-    DataSource,
-    DataSourceReader,
-    EqualTo,
-    Filter,
-    GreaterThan,
-    GreaterThanOrEqual,
-    In,
-    InputPartition,
-    LessThan,
-    LessThanOrEqual,
-)
+from pyspark.sql.datasource import DataSource, DataSourceReader, InputPartition
 from pyspark.sql.types import StructType
 
 from bams3.errors import UsageError
@@ -57,19 +46,9 @@ FIELDS = (
 OPTIONS = {"path", "paths", "datasets", "fields", "filter", "shards"}
 SHARDS = 16
 
-_COMPARISONS = {
-    EqualTo: "==", GreaterThan: ">", GreaterThanOrEqual: ">=", LessThan: "<", LessThanOrEqual: "<=",
-}  # fmt: skip
-# Fields that filter expressions have, and what is to be added to our values for theirs, whose positions are 1-based.
-_NUMBERS = {
-    "flag": 0, "mapq": 0, "pos": 1, "endpos": 0, "mpos": 1, "tlen": 0, "ncigar": 0, "qlen": 0, "rlen": 0, "sclen": 0,
-    "hclen": 0,
-}  # fmt: skip
-
 
 def register(spark: Any) -> None:
-    """Have a SparkSession read the format `bams3`, and push filters down to it."""
-    spark.conf.set("spark.sql.python.filterPushdown.enabled", "true")
+    """Have a SparkSession read the format `bams3`."""
     spark.dataSource.register(Bams3DataSource)
 
 
@@ -119,30 +98,7 @@ class Bams3Reader(DataSourceReader):
         self._names = checked_fields([name for name in schema.names if name != "sample"])
         self._uris = _uris(options)
         self._shards = _number(options.get("shards", str(SHARDS)))
-        self._filters = [options["filter"]] if "filter" in options else []
-        self._contigs: list[frozenset[str]] = []
-
-    def pushFilters(self, filters: list[Filter]) -> Iterable[Filter]:  # noqa: N802 (Spark's name)
-        """Take those that the chunks answer; the others are Spark's."""
-        return [each for each in filters if not self._take(each)]
-
-    def _take(self, given: Filter) -> bool:
-        match given:
-            case EqualTo(("rname",), str(name)):
-                self._contigs.append(frozenset([name]))
-            case In(("rname",), names):
-                self._contigs.append(frozenset(names))
-            case (
-                EqualTo((name,), value)
-                | GreaterThan((name,), value)
-                | GreaterThanOrEqual((name,), value)
-                | LessThan((name,), value)
-                | LessThanOrEqual((name,), value)
-            ) if name in _NUMBERS and isinstance(value, int):
-                self._filters.append(f"{name} {_COMPARISONS[type(given)]} {value + _NUMBERS[name]}")
-            case _:
-                return False
-        return True
+        self._filter = options.get("filter")
 
     def partitions(self) -> Sequence[InputPartition]:
         """A shard each."""
@@ -160,10 +116,10 @@ class Bams3Reader(DataSourceReader):
         from bams3.operations.query import RecordFilter, columns
 
         assert isinstance(partition, Shard)
-        expression = Expression(" && ".join(f"({text})" for text in self._filters)) if self._filters else None
+        expression = None if self._filter is None else Expression(self._filter)
         chunks = shard(self._datasets, partition.number, partition.of)
         for dataset, run in groupby(chunks, key=lambda chunk: chunk[0]):
-            part = dataset.only(entry for _, entry in run if self._wants(dataset, entry.reference_id))
+            part = dataset.only(entry for _, entry in run)
             for group in columns(part, None, RecordFilter(expression=expression), self._fields):
                 yield self._batch(dataset, group)
 
@@ -177,10 +133,6 @@ class Bams3Reader(DataSourceReader):
         from bams3.operations.query import open_each
 
         return open_each(self._uris)
-
-    def _wants(self, dataset: "DatasetReader", reference_id: int) -> bool:
-        name = dataset.references[reference_id][0] if reference_id >= 0 else "*"
-        return all(name in names for names in self._contigs)
 
     def _batch(self, dataset: "DatasetReader", group: dict[str, Any]) -> "pyarrow.RecordBatch":
         import pyarrow as pa

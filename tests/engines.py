@@ -6,6 +6,7 @@ tests/conftest.py imports the fixtures. Every engine has to make the same files.
 import gzip
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,18 @@ def commands_of(page: str, heading: str = "") -> list[str]:
     if heading:
         text = re.split(r"^#+ ", text.partition(f"\n## {heading}\n")[2], flags=re.MULTILINE)[0]
     return re.findall(r"^```(?:sh|python)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def run_block(block: str, here: Path, environment: dict[str, str]) -> str:
+    """Run a block of a page in a directory; what it printed."""
+    if block.startswith(("from", "import")):
+        (here / "program.py").write_text(block)
+        command = [sys.executable, "program.py"]
+    else:
+        command = ["bash", "-euo", "pipefail", "-c", block]
+    done = subprocess.run(command, cwd=here, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def killed_where(condition: str, folder: Path, commands: dict[str, str]) -> None:

@@ -1,12 +1,10 @@
 """docs/engines/shell.md: each command as it stands there."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from conftest import need
-from engines import commands_of, coverage_files, killed_where
+from engines import commands_of, coverage_files, killed_where, run_block
 
 import bams3
 
@@ -26,14 +24,7 @@ def run(block: str, here: Path, environment: dict[str, str]) -> str:
     """Run a block of the page; what it printed."""
     if "parallel " in block.replace("--parallel ", ""):
         need("parallel")
-    if block.startswith(("from", "import")):
-        (here / "program.py").write_text(block)
-        command = [sys.executable, "program.py"]
-    else:
-        command = ["bash", "-euo", "pipefail", "-c", block]
-    done = subprocess.run(command, cwd=here, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    return run_block(block, here, environment)
 
 
 def name_of(block: str) -> str:

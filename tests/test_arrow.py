@@ -1,0 +1,165 @@
+"""Arrow: streams, tables of chunks, Parquet; and docs/engines/arrow.md, each block as it stands there."""
+
+import subprocess
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+import pysam
+import pytest
+from engines import commands_of, run_block
+
+import bams3
+from bams3.arrow import record_batches, schema_of
+from bams3.cli import main
+from bams3.errors import UsageError
+from bams3.table import DTYPES
+
+
+@pytest.fixture(scope="module")
+def here(engine_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("here")
+    (directory / "NA12878.bams3").symlink_to(engine_dataset)
+    return directory
+
+
+def reads_of(dataset: Path, **options: int) -> list[pysam.AlignedSegment]:
+    with pysam.AlignmentFile(dataset.with_suffix(".bam")) as bam:
+        reads = list(bam.fetch(until_eof=True))
+    return [read for read in reads if read.mapping_quality >= options.get("min_mapq", 0)]
+
+
+def test_the_page(here: Path, engine_dataset: Path, commands: dict[str, str]):
+    reads = [read for read in reads_of(engine_dataset, min_mapq=30) if read.reference_id >= 0]
+    counts = [(name, sum(read.reference_name == name for read in reads)) for name in ("chr1", "chr2")]
+    duck, polars, export, parquet = commands_of("arrow.md")
+    assert run_block(duck, here, commands) == f"{counts}\n"
+    assert run_block(polars, here, commands) == f"{counts[0][1]}\n"
+    assert run_block(export, here, commands) == ""
+    assert run_block(parquet, here, commands) == f"{counts}\n{counts[0][1]}\n"
+    assert min(count for _, count in counts) > 1000
+
+
+def test_types_are_those_of_the_page():
+    rows = [row.split(" | ") for row in _page().split("## Columns")[1].splitlines() if row.startswith("| `")]
+    told = {}
+    for names, types, _ in rows[:-1]:
+        fields = names.strip("|` ").replace("`", "").split()
+        kinds = types.strip().split(", ")
+        told |= dict(zip(fields, kinds * (len(fields) // len(kinds)), strict=True))
+    assert told == {field.name: str(field.type) for field in schema_of(list(DTYPES))}
+
+
+def _page() -> str:
+    return (Path(__file__).parent.parent / "docs/engines/arrow.md").read_text()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_stream_has_what_a_query_has(engine_dataset: Path, workers: int):
+    dataset = bams3.open(engine_dataset)
+    fields = [*DTYPES, "[NM]", "[RG]", "[MD]"]
+    options = {"filter": "[NM] > 0 || mapq < 20", "exclude_flags": 0x400}
+    stream = dataset.to_batches(["chr1:1-600000", "chr2"], fields, workers=workers, **options)
+    found = stream.read_all()
+    assert found.to_pydict() == dataset.query(
+        ["chr1:1-600000", "chr2"], fields, **options
+    ).to_arrow().to_pydict()  # fmt: skip
+    assert found.num_rows > 1000
+    assert found.column("pos").num_chunks > 3
+    assert found.schema == schema_of(fields)
+
+
+def test_a_chunk_alone(engine_dataset: Path):
+    info = bams3.open(engine_dataset).chunks[0]
+    table = bams3.read_chunk(info.path).to_arrow(["qname", "pos", "[NM]"])
+    expected = reads_of(engine_dataset)[: info.records]
+    assert table["qname"].to_pylist() == [read.query_name for read in expected]
+    assert table["pos"].to_pylist() == [read.reference_start for read in expected]
+    assert table["[NM]"].to_pylist() == [
+        read.get_tag("NM") if read.has_tag("NM") else None for read in expected
+    ]
+
+
+def test_numbers_are_not_copied():
+    pos = np.arange(1000, dtype=np.int32)
+    (batch,) = record_batches([{"pos": pos}], ["pos"])
+    assert batch["pos"].buffers()[1].address == pos.ctypes.data
+
+
+@pytest.mark.parametrize(
+    ("parts", "type", "values"),
+    [
+        ([{"[xx]": [None, 5]}, {"[xx]": [7]}], pyarrow.int64(), [None, 5, 7]),
+        ([{"[xx]": ["a"]}], pyarrow.string(), ["a"]),
+        ([{"[xx]": [1.5]}], pyarrow.float64(), [1.5]),
+        ([{"[xx]": [None]}], pyarrow.string(), [None]),
+        ([], pyarrow.string(), []),
+        ([{"[NM]": [None]}], pyarrow.int64(), [None]),
+        ([{"[ML]": [b"C\x02\x00\x00\x00\x01\xff", None]}], pyarrow.list_(pyarrow.uint8()), [[1, 255], None]),
+    ],
+)
+def test_types_of_tags(parts: list[dict[str, list[object]]], type: pyarrow.DataType, values: list[object]):
+    name = next(iter(parts[0])) if parts else "[xx]"
+    stream = record_batches(parts, [name])
+    assert stream.schema.field(name).type == type
+    assert stream.read_all()[name].to_pylist() == values
+
+
+@pytest.mark.parametrize("later", ["text", b"C\x00\x00\x00\x00"])
+def test_a_tag_of_another_type(later: object):
+    stream = record_batches([{"[xx]": [1]}, {"[xx]": [later]}], ["[xx]"])
+    with pytest.raises((UsageError, pyarrow.ArrowException), match="xx"):
+        stream.read_all()
+
+
+def test_export(engine_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("bams3.arrow.ROWS_OF_PARQUET", 5000)
+    out = tmp_path / "x.parquet"
+    command = [
+        "export",
+        "--parquet",
+        str(out),
+        "--fields",
+        "rname,pos,seq,[NM]",
+        "-q",
+        "30",
+        str(engine_dataset),
+    ]
+    assert main([*command, "chr1"]) == 0
+    file = pyarrow.parquet.ParquetFile(out)
+    expected = [read for read in reads_of(engine_dataset, min_mapq=30) if read.reference_name == "chr1"]
+    assert file.read()["seq"].to_pylist() == [read.query_sequence for read in expected]
+    groups = [file.metadata.row_group(i) for i in range(file.num_row_groups)]
+    assert [group.num_rows >= 5000 for group in groups[:-1]] == [True] * (len(groups) - 1) != []
+    limits = [group.column(1).statistics for group in groups]
+    assert all(before.max <= after.min for before, after in pairwise(limits))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--fields", "rname,nope"], "unknown field 'nope'"),
+        (["nowhere"], "nowhere"),
+        (["--filter", "mapq >"], "mapq >"),
+    ],
+)
+def test_what_is_wrong_leaves_no_file(
+    engine_dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+):
+    options = ["export", "--parquet", str(tmp_path / "x.parquet"), str(engine_dataset), *words]
+    assert main(options) == 1
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_fails_on_the_way_leaves_no_file(engine_dataset: Path, tmp_path: Path, commands: dict[str, str]):
+    command = f"bams3 export --parquet {tmp_path}/x.parquet {engine_dataset}"
+    limited = subprocess.run(
+        ["bash", "-c", f"ulimit -f 100; exec {command}"], env=commands, capture_output=True, text=True
+    )
+    assert limited.returncode != 0
+    assert [path.name for path in tmp_path.iterdir() if not path.name.endswith(".tmp")] == []
