@@ -4,8 +4,8 @@
 >>> spark.read.format("bams3").load("NA12878.bams3").where("mapq >= 30").groupBy("rname").count()
 
 A partition is a shard: a run of consecutive chunks. Filters go to the chunks by the option `filter`: those that Spark
-would push down it keeps for later queries of the same DataFrame, with wrong results. Columns are those of the schema: Spark tells a source
-in Python of no others, so give one of what is asked for. Options:
+would push down it keeps for later queries of the same DataFrame, with wrong results. Columns are those of the schema:
+Spark tells a source in Python of no others, so give one of what is asked for. Options:
 
 - `datasets`: more paths or URIs, separated by newlines
 - `fields`: instead of a schema, names as in `Dataset.query` and `sample`, separated by commas
