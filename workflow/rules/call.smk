@@ -19,10 +19,10 @@ rule call_window:
         "<results>/benchmarks/call_window/{window}.tsv"
     wildcard_constraints:
         window=r"\d{6}",
-    resources:
-        mem_mb=call_memory,
     conda:
         "../envs/call.yaml"
+    resources:
+        mem_mb=call_memory,
     params:
         datasets=lambda wildcards: {name: dataset_place(name) for name in samples},
         places=lambda wildcards: call_jobs()[int(wildcards.window) - 1],

@@ -55,10 +55,10 @@ rule measure_regions:
         "<logs>/measure_regions/{sample}.log",
     benchmark:
         "<results>/benchmarks/measure_regions/{sample}.tsv"
-    resources:
-        mem_mb=depth_memory,
     conda:
         "../envs/bams3.yaml"
+    resources:
+        mem_mb=depth_memory,
     params:
         dataset=dataset_of,
         thresholds=lambda wildcards: config["cohort"]["thresholds"],

@@ -37,10 +37,10 @@ rule gather_coverage:
         "<logs>/gather_coverage/{sample}.log",
     benchmark:
         "<results>/benchmarks/gather_coverage/{sample}.tsv"
-    resources:
-        mem_mb=depth_memory,
     conda:
         "../envs/bams3.yaml"
+    resources:
+        mem_mb=depth_memory,
     params:
         dataset=dataset_of,
         gather=lambda wildcards, input: (
