@@ -367,10 +367,11 @@ class Chunk:
 
     def to_arrow(self, fields: str | Sequence[str] = DEFAULT_FIELDS) -> "pyarrow.Table":
         """The same as an Arrow table, a batch a row group; numbers are not copied (needs pyarrow)."""
-        from bams3.arrow import record_batches
+        from bams3.arrow import record_batches, schema_of
 
         names = checked_fields(fields)
-        return record_batches(self._columns(names), names).read_all()
+        parts = list(self._columns(names))
+        return record_batches(parts, names, schema_of(names, parts)).read_all()
 
     def _columns(self, names: Sequence[str]) -> Iterator[dict[str, Any]]:
         for group in self._chunk.row_groups:

@@ -4,6 +4,7 @@ It needs pyarrow: the extra `arrow`. Numbers are not copied, text is. The fields
 positions are 0-based, ends exclusive.
 """
 
+import builtins
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -50,8 +51,10 @@ def column(name: str, values: Any, type: "pyarrow.DataType | None" = None) -> "p
     """
     import pyarrow as pa
 
-    if type == pa.int64() and values.dtype == object and any(isinstance(value, float) for value in values):
-        raise UsageError(f"{name} does not fit an Arrow column: it has integers and others")
+    if type is not None and values.dtype == object and pa.types.is_primitive(type):
+        other = float if pa.types.is_integer(type) else int
+        if other in set(map(builtins.type, values)):  # Arrow would cut floats, and widen integers
+            raise UsageError(f"{name} does not fit an Arrow column: it has integers and floats")
     try:
         return pa.array(alike(values), type)
     except (pa.ArrowException, OverflowError, TypeError) as error:
@@ -84,13 +87,14 @@ def record_batches(
     return pa.RecordBatchReader.from_batches(schema, batches())
 
 
-def write_parquet(batches: "pyarrow.RecordBatchReader", out: BinaryIO, progress: Any = None) -> int:
-    """Write a stream of record batches as a Parquet file, whose row groups have at least ROWS_OF_PARQUET rows; the
-    number of rows. `progress` is called with numbers of rows."""
+def write_parquet(batches: "pyarrow.RecordBatchReader", out: BinaryIO, progress: Any = None) -> None:
+    """Write a stream of record batches as a Parquet file, whose row groups have at least ROWS_OF_PARQUET rows.
+
+    `progress` is called with numbers of rows.
+    """
     import pyarrow as pa
     from pyarrow.parquet import ParquetWriter
 
-    rows = 0
     with ParquetWriter(out, batches.schema, compression="zstd") as writer:
         waiting: list[pa.RecordBatch] = []
 
@@ -100,11 +104,9 @@ def write_parquet(batches: "pyarrow.RecordBatchReader", out: BinaryIO, progress:
 
         for batch in batches:
             waiting.append(batch)
-            rows += batch.num_rows
             if sum(each.num_rows for each in waiting) >= ROWS_OF_PARQUET:
                 write()
             if progress:
                 progress(batch.num_rows)
         if waiting:
             write()
-    return rows

@@ -15,34 +15,19 @@ Spark tells a source in Python of no others, so give one of what is asked for. O
 
 import json
 from collections.abc import Iterator, Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql.datasource import DataSource, DataSourceReader, InputPartition
 from pyspark.sql.types import StructType
 
 from bams3.errors import UsageError
+from bams3.table import RECORD_FIELDS, array, checked_fields
 
 if TYPE_CHECKING:
     import pyarrow
 
     from bams3.dataset.reader import DatasetReader
 
-FIELDS = (
-    "sample",
-    "qname",
-    "flag",
-    "rname",
-    "pos",
-    "endpos",
-    "mapq",
-    "cigar",
-    "mrname",
-    "mpos",
-    "tlen",
-    "seq",
-    "qual",
-)
 OPTIONS = {"path", "paths", "datasets", "fields", "filter", "shards"}
 SHARDS = 16
 
@@ -66,10 +51,9 @@ class Bams3DataSource(DataSource):
         from pyspark.sql.pandas.types import from_arrow_schema
 
         from bams3.arrow import schema_of
-        from bams3.table import checked_fields
 
         given = self.options.get("fields")
-        names = given.split(",") if given else list(FIELDS)
+        names = given.split(",") if given else ["sample", *RECORD_FIELDS]
         stored = schema_of(checked_fields([name for name in names if name != "sample"]))
         types = {field.name: _signed(field.type) for field in stored} | {"sample": pa.string()}
         return from_arrow_schema(pa.schema([(name, types[name]) for name in names]))
@@ -90,12 +74,13 @@ class Bams3Reader(DataSourceReader):
     """Reads shards; it is pickled to where they are read."""
 
     def __init__(self, schema: StructType, options: dict[str, str]) -> None:
-        from bams3.table import checked_fields
-
         if unknown := {name.lower() for name in options} - OPTIONS:
             raise UsageError(f"unknown option {min(unknown)!r}: the options are {', '.join(sorted(OPTIONS))}")
         self._schema = schema
         self._names = checked_fields([name for name in schema.names if name != "sample"])
+        self._read = self._names or (
+            "flag",
+        )  # of nothing to read, something that tells the number of records
         self._uris = _uris(options)
         self._shards = _number(options.get("shards", str(SHARDS)))
         self._filter = options.get("filter")
@@ -103,8 +88,9 @@ class Bams3Reader(DataSourceReader):
     def partitions(self) -> Sequence[InputPartition]:
         """A shard each."""
         from bams3.dataset.shards import shards
+        from bams3.operations.query import open_each
 
-        of = len(shards(self._datasets, self._shards)) or 1
+        of = len(shards(open_each(self._uris), self._shards)) or 1
         return [Shard(number, of) for number in range(1, of + 1)]
 
     def read(self, partition: InputPartition) -> Iterator["pyarrow.RecordBatch"]:
@@ -113,37 +99,25 @@ class Bams3Reader(DataSourceReader):
 
         from bams3.dataset.shards import shard
         from bams3.operations.filters import Expression
-        from bams3.operations.query import RecordFilter, columns
+        from bams3.operations.query import RecordFilter, columns, open_each
 
         assert isinstance(partition, Shard)
         expression = None if self._filter is None else Expression(self._filter)
-        chunks = shard(self._datasets, partition.number, partition.of)
+        chunks = shard(open_each(self._uris), partition.number, partition.of)
         for dataset, run in groupby(chunks, key=lambda chunk: chunk[0]):
             part = dataset.only(entry for _, entry in run)
-            for group in columns(part, None, RecordFilter(expression=expression), self._fields):
+            for group in columns(part, None, RecordFilter(expression=expression), self._read):
                 yield self._batch(dataset, group)
-
-    @cached_property
-    def _fields(self) -> tuple[str, ...]:
-        """What is read: of a schema with nothing to read, something that tells the number of records."""
-        return self._names or ("flag",)
-
-    @property
-    def _datasets(self) -> list["DatasetReader"]:
-        from bams3.operations.query import open_each
-
-        return open_each(self._uris)
 
     def _batch(self, dataset: "DatasetReader", group: dict[str, Any]) -> "pyarrow.RecordBatch":
         import pyarrow as pa
         from pyspark.sql.pandas.types import to_arrow_schema
 
         from bams3.arrow import column
-        from bams3.table import array
 
-        rows = len(group[self._fields[0]])
+        rows = len(group[self._read[0]])
         arrays = {name: column(name, array(name, group[name])) for name in self._names}
-        arrays["sample"] = pa.repeat(dataset.uri.rpartition("/")[2].removesuffix(".bams3"), rows)
+        arrays["sample"] = pa.repeat(dataset.name, rows)
         schema = to_arrow_schema(self._schema)
         try:
             made = [arrays[field.name].cast(field.type) for field in schema]

@@ -15,7 +15,9 @@ DTYPES = {
     "mrname": "O", "mpos": "i4", "tlen": "i4", "seq": "O", "qual": "O", "ncigar": "u4", "qlen": "i8", "rlen": "i8",
     "refid": "i8", "mrefid": "i4", "library": "O", "sclen": "i8", "hclen": "i8",
 }  # fmt: skip
-_ARRAYDTYPES = {"c": "i1", "C": "u1", "s": "<i2", "S": "<u2", "i": "<i4", "I": "<u4", "f": "<f4"}
+RECORD_FIELDS = tuple(DTYPES)[:12]
+"""Those that a record of SAM has, and `endpos`."""
+_ARRAY_DTYPES = {"c": "i1", "C": "u1", "s": "<i2", "S": "<u2", "i": "<i4", "I": "<u4", "f": "<f4"}
 _QUAL_TEXT = {quality: quality + 33 for quality in range(256 - 33)}
 
 
@@ -86,7 +88,7 @@ def _elements(value: bytes) -> "np.ndarray":
     """The elements of an array tag; `value` as BAM has it: subtype, number, elements."""
     import numpy as np
 
-    return np.frombuffer(value[5:], _ARRAYDTYPES[chr(value[0])])
+    return np.frombuffer(value[5:], _ARRAY_DTYPES[chr(value[0])])
 
 
 def alike(column: "np.ndarray") -> Any:

@@ -16,7 +16,6 @@ _CHUNKS_EXAMPLE = """\
 output: URI, region (bams3 query takes it), records and bytes of each chunk, tab-separated"""
 _CHUNK_FORMATS = ("uri", "region", "tsv", "json")
 
-_SAM_FIELDS = "qname,flag,rname,pos,mapq,cigar,mrname,mpos,tlen,seq,qual"
 _MAP_EXAMPLE = """\
   bams3 map NA12878.bams3 -- samtools view -c -f 4 -
   bams3 map --output-dir out --suffix .bcf NA12878.bams3 -- 'bcftools mpileup -f ref.fa - | bcftools call -mv -Ob'
@@ -61,6 +60,9 @@ def _chunks(argv: list[str]) -> int:
 
 
 def _map(argv: list[str]) -> int:
+    from bams3.table import RECORD_FIELDS
+
+    of_sam = ",".join(name for name in RECORD_FIELDS if name != "endpos")
     options = parser("map", "Run a command once for each chunk, whose records it reads.", _MAP_EXAMPLE)
     options.usage = "bams3 map [OPTION …] DATASET -- COMMAND [ARGUMENT …]"
     options.add_argument("dataset", metavar="DATASET")
@@ -69,7 +71,7 @@ def _map(argv: list[str]) -> int:
         help="of the records on standard input: SAM (default), BAM, an Arrow stream, or nothing",
     )  # fmt: skip
     options.add_argument(
-        "--fields", default=_SAM_FIELDS, metavar="NAME,…", help="columns of Arrow, also tags as [NM] (default: SAM's)"
+        "--fields", default=of_sam, metavar="NAME,…", help="columns of Arrow, also tags as [NM] (default: SAM's)"
     )  # fmt: skip
     options.add_argument("--no-header", action="store_true", help="SAM without its header")
     options.add_argument(

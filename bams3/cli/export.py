@@ -3,6 +3,7 @@
 from bams3.cli.options import (
     add_filters,
     add_help,
+    add_regions,
     add_workers,
     filter_of,
     parser,
@@ -10,8 +11,8 @@ from bams3.cli.options import (
     regions_of,
 )
 from bams3.errors import UsageError
+from bams3.table import RECORD_FIELDS, checked_fields
 
-_FIELDS = "qname,flag,rname,pos,endpos,mapq,cigar,mrname,mpos,tlen,seq,qual"
 _EXAMPLE = """\
   bams3 export --parquet reads.parquet NA12878.bams3
   bams3 export --parquet chr20.parquet --fields rname,pos,mapq,[NM] -q 30 NA12878.bams3 chr20
@@ -25,7 +26,7 @@ def run(command: str, argv: list[str]) -> int:
         command, "Columns of the reads that overlap regions and pass filters, as Parquet.", _EXAMPLE
     )
     options.add_argument("dataset", metavar="DATASET")
-    options.add_argument("regions", metavar="REGION", nargs="*", help="default: everything")
+    add_regions(options)
     options.add_argument(
         "--parquet",
         required=True,
@@ -33,10 +34,10 @@ def run(command: str, argv: list[str]) -> int:
         help="the file to write, a path or URI; - is standard output",
     )
     options.add_argument(
-        "--fields", default=_FIELDS, metavar="NAME,…", help="columns (default: those of SAM, and endpos)"
-    )
-    options.add_argument(
-        "-L", "--regions-file", metavar="BED", help="reads that overlap the intervals of a BED file"
+        "--fields",
+        default=",".join(RECORD_FIELDS),
+        metavar="NAME,…",
+        help="columns (default: those of SAM, and endpos)",
     )
     add_filters(options)
     add_workers(options, "--parallel", "--workers")
@@ -47,7 +48,6 @@ def run(command: str, argv: list[str]) -> int:
     from bams3.operations.export import opened
     from bams3.operations.query import columns
     from bams3.operations.workers import worker_count
-    from bams3.table import checked_fields
 
     names = checked_fields(given.fields.split(","))
     try:

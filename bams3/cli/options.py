@@ -136,6 +136,14 @@ def _expression(text: str | None) -> Any:
     return Expression(text)
 
 
+def add_regions(arguments: argparse.ArgumentParser) -> None:
+    """Regions as words, or of a BED file; `regions_of` reads them."""
+    arguments.add_argument("regions", metavar="REGION", nargs="*", help="default: everything")
+    arguments.add_argument(
+        "-L", "--regions-file", metavar="BED", help="reads that overlap the intervals of a BED file"
+    )
+
+
 def regions_of(dataset: Any, texts: list[str], bed: str | None) -> Any:
     """Regions of the command line and of a BED file; None for everything."""
     from bams3.regions import parse_regions, read_bed

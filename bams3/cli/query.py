@@ -8,6 +8,7 @@ from typing import Literal
 from bams3.cli.options import (
     add_filters,
     add_help,
+    add_regions,
     add_workers,
     filter_of,
     fraction,
@@ -46,10 +47,7 @@ def _query(argv: list[str]) -> int:
         "query", "Reads that overlap regions and pass filters; flags as in samtools view.", _QUERY_EXAMPLE
     )
     options.add_argument("dataset", metavar="DATASET")
-    options.add_argument("regions", metavar="REGION", nargs="*", help="default: everything")
-    options.add_argument(
-        "-L", "--regions-file", metavar="BED", help="reads that overlap the intervals of a BED file"
-    )
+    add_regions(options)
     add_filters(options)
     options.add_argument("-c", "--count", action="store_true", help="print only the number of reads")
     options.add_argument(

@@ -165,6 +165,11 @@ class DatasetReader:
         part.index = list(entries)
         return part
 
+    @property
+    def name(self) -> str:
+        """The last part of its path or URI, without `.bams3`: by custom the sample's name."""
+        return self.uri.rpartition("/")[2].removesuffix(".bams3")
+
     def chunk_uri(self, entry: ChunkEntry) -> str:
         """Where a chunk is; it can be read with nothing else at hand."""
         return f"{self.uri}/{entry.path}"

@@ -35,9 +35,8 @@ def call_jointly(
     Raises UsageError where that many pipes can't be open, Bams3Error where a dataset is damaged or bcftools fails.
     """
     _allow_files(2 * len(datasets) + OTHER_FILES)
-    folder, fasta = os.path.split(
-        os.path.abspath(reference)
-    )  # bcftools' header has the name that it is given
+    # What bcftools is told of the reference stands in its header: a name, wherever that is.
+    folder, fasta = os.path.split(os.path.abspath(reference))
     with opened(out) as file, TemporaryDirectory() as work, ExitStack() as feeds:
         pipes = {sample: os.pipe() for sample in datasets}
         readable = [read for read, _ in pipes.values()]

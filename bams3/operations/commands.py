@@ -162,7 +162,7 @@ class ChunkCommand:
         """The words to execute."""
         values = {
             "chunk": job.chunk, "region": job.dataset.region(job.entry),
-            "sample": self._sample or job.dataset.uri.rpartition("/")[2].removesuffix(".bams3"),
+            "sample": self._sample or job.dataset.name,
         }  # fmt: skip
         values |= {"output": output or ""}
         if self._line is not None:

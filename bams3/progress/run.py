@@ -1,6 +1,7 @@
 """A run of the workflow as its controller sees it: jobs planned, running, done and failed, by rule."""
 
 import json
+from collections import Counter, defaultdict
 from typing import Any, NamedTuple
 
 from bams3.errors import DatasetError, FormatError
@@ -30,7 +31,8 @@ class Run:
     def __init__(self, started: float) -> None:
         self.started = started
         self.planned: dict[str, int] = {}
-        self._seconds: dict[str, list[float]] = {}
+        self._done: Counter[str] = Counter()
+        self._seconds: defaultdict[str, float] = defaultdict(float)  # that these took, together
         self._running: dict[int, _Running] = {}
         self._failed: dict[int, Failure] = {}
 
@@ -46,7 +48,8 @@ class Run:
     def finish(self, job: int, now: float) -> None:
         """A job is done."""
         if running := self._running.pop(job, None):
-            self._seconds.setdefault(running.rule, []).append(now - running.since)
+            self._done[running.rule] += 1
+            self._seconds[running.rule] += now - running.since
 
     def fail(self, job: int, rule: str, logs: list[str]) -> None:
         """A job has failed."""
@@ -55,15 +58,13 @@ class Run:
 
     def state(self, now: float, *, ended: bool = False) -> dict[str, Any]:
         """All of it at a time, as JSON can have it."""
-        running: dict[str, int] = {}
-        for job in self._running.values():
-            running[job.rule] = running.get(job.rule, 0) + 1
+        running = Counter(job.rule for job in self._running.values())
         rules = {
             rule: {
                 "jobs": count,
-                "done": len(self._seconds.get(rule, ())),
-                "running": running.get(rule, 0),
-                "seconds": sum(self._seconds.get(rule, ())),
+                "done": self._done[rule],
+                "running": running[rule],
+                "seconds": self._seconds[rule],
             }
             for rule, count in self.planned.items()
         }
@@ -72,7 +73,7 @@ class Run:
             "updated": now,
             "ended": ended,
             "jobs": sum(self.planned.values()),
-            "done": sum(map(len, self._seconds.values())),
+            "done": self._done.total(),
             "running": len(self._running),
             "seconds_left": None if ended else self._left(now),
             "rules": rules,
@@ -82,16 +83,16 @@ class Run:
     def _left(self, now: float) -> float | None:
         """Seconds until the end: the work of the jobs that are left, by what a job of each rule has taken so far
         (of a rule with none done: what any has), divided by how many ran at a time. None before one is done."""
-        every = [seconds for spans in self._seconds.values() for seconds in spans]
-        if not every:
+        if not self._done:
             return None
-        usual = {rule: sum(spans) / len(spans) for rule, spans in self._seconds.items()}
-        typical = sum(every) / len(every)
-        left = {rule: count - len(self._seconds.get(rule, ())) for rule, count in self.planned.items()}
+        worked = sum(self._seconds.values())
+        usual = {rule: self._seconds[rule] / count for rule, count in self._done.items()}
+        typical = worked / self._done.total()
+        left = {rule: count - self._done[rule] for rule, count in self.planned.items()}
         work = sum(max(0, count) * usual.get(rule, typical) for rule, count in left.items())
         ages = [(usual.get(job.rule, typical), now - job.since) for job in self._running.values()]
         work -= sum(min(span, age) for span, age in ages)
-        at_a_time = (sum(every) + sum(age for _, age in ages)) / max(now - self.started, 1e-3)
+        at_a_time = (worked + sum(age for _, age in ages)) / max(now - self.started, 1e-3)
         return max(0.0, work / max(at_a_time, 1e-3))
 
 

@@ -1,4 +1,3 @@
-from bams3.progress.handler import LogHandler
 from bams3.storage import open_object
 
 MOST_JOBS = 10_000
@@ -99,6 +98,3 @@ if workflow.is_main_process:
         if is_there(row):
             check_contigs(row)
         batches(row["sample"])
-    for handler in workflow.logger_manager.get_log_handlers():
-        if isinstance(handler, LogHandler):
-            handler.write_to(located(result("<results>")))

@@ -13,7 +13,7 @@ with open(snakemake.log[0], "w") as log:
             given.datasets, given.places, snakemake.input.reference[0], snakemake.output[0], log,
             mpileup=given.mpileup, call=given.call,
         )  # fmt: skip
-    except Bams3Error as error:
+    except (Bams3Error, OSError) as error:
         print(error, file=log)
         contig, start, _ = given.places[0]
         sys.exit(f"{snakemake.rule}: from {contig}:{start + 1} on it failed; see {snakemake.log[0]}")
