@@ -11,19 +11,20 @@ __version__ = "0.1.0"
 __all__ = ["Bams3Error", "Chunk", "Dataset", "convert", "merge", "open", "query_parallel", "read_chunk"]
 
 if TYPE_CHECKING:
-    from bams3.api import Chunk, Dataset, open, query_parallel, read_chunk
+    from bams3.api import Dataset, open, query_parallel
     from bams3.errors import Bams3Error
+    from bams3.lone_chunk import Chunk, read_chunk
     from bams3.operations.convert import convert, merge
 
 _HOMES = {
     "Bams3Error": "bams3.errors",
-    "Chunk": "bams3.api",
+    "Chunk": "bams3.lone_chunk",
     "Dataset": "bams3.api",
     "convert": "bams3.operations.convert",
     "merge": "bams3.operations.convert",
     "open": "bams3.api",
     "query_parallel": "bams3.api",
-    "read_chunk": "bams3.api",
+    "read_chunk": "bams3.lone_chunk",
 }
 
 

@@ -1,23 +1,19 @@
-"""The Python interface: `bams3.open`, `Dataset`, `read_chunk`.
+"""The Python interface: `bams3.open`, `Dataset`, `query_parallel` (`read_chunk`: bams3.lone_chunk).
 
 Positions are 0-based, ends exclusive; only region strings ("chr1:1-100") are 1-based and closed, as in
 samtools. `fetch`, `count` and `header` behave as pysam's. A `Dataset` may be used by several threads at once.
 What a caller can do wrong, or a damaged file, raises a subclass of `bams3.Bams3Error`.
 """
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
 from functools import cached_property
 from operator import index
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
-from bams3.chunk.reader import Chunk as StoredChunk
-from bams3.chunk.reader import open_chunk
 from bams3.dataset.reader import DatasetReader
 from bams3.dataset.shards import shard as shard_of
 from bams3.errors import UsageError
-from bams3.operations.fields import FilterColumns
+from bams3.lone_chunk import DEFAULT_FIELDS, Chunk, Uri, segments
 from bams3.operations.query import RecordFilter, columns, count, open_each, query
 from bams3.operations.workers import Workers as Pool
 from bams3.operations.workers import in_order, worker_count
@@ -29,27 +25,15 @@ if TYPE_CHECKING:
     import pyarrow
     import pysam
 
-    from bams3.chunk.footer import Footer
-    from bams3.sources.header import Header
-    from bams3.sources.records import RecordBlock
 
-Uri = str | os.PathLike[str]
 RegionLike = str | tuple[str, int | None, int | None]
 Workers = int | Literal["auto"]
 Result = TypeVar("Result")
-DEFAULT_FIELDS = ("qname", "flag", "rname", "pos", "endpos", "mapq", "cigar")
 
 
 def open(uri: Uri) -> "Dataset":
     """Open a dataset at a path or URI. Raises DatasetError if there is none, FormatError if it is damaged."""
     return Dataset(DatasetReader(uri))
-
-
-def read_chunk(path: Uri) -> "Chunk":
-    """Open one chunk, with nothing else at hand. Raises FormatError if it is missing or damaged."""
-    chunk = open_chunk(path)
-    _ = chunk.footer
-    return Chunk(chunk)
 
 
 def query_parallel(
@@ -199,7 +183,7 @@ class Dataset:
         """
         chosen = self._chosen(contig, start, stop, region, until_eof)
         record_filter = _filter(filter, require_flags, exclude_flags, min_mapq)
-        return _segments(query(self._reader, chosen, record_filter, _threads(workers)), self._reader.header)
+        return segments(query(self._reader, chosen, record_filter, _threads(workers)), self._reader.header)
 
     def query(
         self, regions: RegionLike | Iterable[RegionLike] | None = None, fields: str | Sequence[str] = DEFAULT_FIELDS,
@@ -306,83 +290,6 @@ class Dataset:
         return Region(reference_id, first, min(last, length))
 
 
-class Chunk:
-    """One chunk, read alone: `read_chunk` makes it, and `Dataset.map`.
-
-    Nothing is read before it is asked for. FormatError is raised where the chunk is missing or damaged.
-    """
-
-    def __init__(self, chunk: "StoredChunk | Callable[[], StoredChunk]") -> None:
-        """`chunk`, or what opens it when it is needed."""
-        self._given = chunk
-
-    @cached_property
-    def _chunk(self) -> StoredChunk:
-        return self._given if isinstance(self._given, StoredChunk) else self._given()
-
-    def __repr__(self) -> str:
-        return f"<bams3.Chunk {self.path}: {self.records} records of {self.contig or 'no contig'}>"
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Chunk, (self._given.again if isinstance(self._given, StoredChunk) else self._given,)
-
-    @property
-    def path(self) -> str:
-        """Its path or URI, for `read_chunk`."""
-        return self._chunk.name
-
-    @property
-    def _footer(self) -> "Footer":
-        return self._chunk.footer
-
-    @property
-    def contig(self) -> str | None:
-        """The contig of all records; None: they have no position."""
-        names = {reference: name for reference, name, _ in self._footer.references}
-        return names.get(self._footer.reference_id)
-
-    @property
-    def window(self) -> tuple[int, int]:
-        """All records start in [start, end), 0-based."""
-        return self._footer.start, self._footer.end
-
-    @property
-    def records(self) -> int:
-        """Number of records."""
-        return self._footer.records
-
-    @cached_property
-    def _header(self) -> "Header":
-        """A header of the references that the records mention, each at its id; the others have made-up names."""
-        from bams3.sources.header import Header
-
-        known = {reference: (name, length) for reference, name, length in self._footer.references}
-        last = max(known, default=-1)
-        return Header(b"", tuple(known.get(i, (f"unknown_{i}", 0)) for i in range(last + 1)))
-
-    def query(self, fields: str | Sequence[str] = DEFAULT_FIELDS) -> Table:
-        """Columns of the records; `fields` as in `Dataset.query`, but a chunk knows of no library."""
-        names = checked_fields(fields)
-        return table(self._columns(names), names)
-
-    def to_arrow(self, fields: str | Sequence[str] = DEFAULT_FIELDS) -> "pyarrow.Table":
-        """The same as an Arrow table, a batch a row group; numbers are not copied (needs pyarrow)."""
-        from bams3.arrow import record_batches, schema_of
-
-        names = checked_fields(fields)
-        parts = list(self._columns(names))
-        return record_batches(parts, names, schema_of(names, parts)).read_all()
-
-    def _columns(self, names: Sequence[str]) -> Iterator[dict[str, Any]]:
-        for group in self._chunk.row_groups:
-            found = FilterColumns(group, lambda: self._header)
-            yield {name: found[name] for name in names}
-
-    def fetch(self) -> Iterator["pysam.AlignedSegment"]:
-        """The records in order. Their header has the references that they mention, and nothing else."""
-        return _segments((group.block() for group in self._chunk.row_groups), self._header)
-
-
 def _each(regions: RegionLike | Iterable[RegionLike]) -> Iterable[RegionLike]:
     """The regions, of which one may stand alone: a string, or a tuple of contig, start, stop."""
     alone = isinstance(regions, tuple) and len(regions) == 3 and not isinstance(regions[1], str | tuple)
@@ -401,18 +308,3 @@ def _threads(workers: Workers) -> int:
     if workers == 1:
         return 1
     return worker_count(workers)
-
-
-def _segments(blocks: Iterator["RecordBlock"], header: "Header") -> Iterator["pysam.AlignedSegment"]:
-    """Records as pysam has them: through a pipe, as uncompressed BAM."""
-    import pysam
-
-    from bams3.operations.export import bam_bytes, piped
-
-    # Blocks are closed last, when the thread that takes them has ended: that ends the threads which make them.
-    with (
-        closing(blocks),  # type: ignore[type-var]
-        piped(bam_bytes(blocks, header)) as pipe,
-        pysam.AlignmentFile(pipe, "rb", check_sq=False) as alignments,
-    ):
-        yield from alignments

@@ -143,7 +143,7 @@ def _mapped(given: Any, words: list[str]) -> int:
 
 def _arrow(fields: list[str]) -> Any:
     """Sends the columns of a chunk as an Arrow stream."""
-    from bams3.api import Chunk
+    from bams3.lone_chunk import Chunk
     from bams3.table import checked_fields
 
     names = checked_fields(fields)
