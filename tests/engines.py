@@ -8,10 +8,12 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 PAGES = Path(__file__).parent.parent / "docs" / "engines"
+BAMS3 = [sys.executable, "-m", "bams3"]
 COVERAGE = ["--by", "1000", "--thresholds", "1,5", "--quantize", "0:1:4:"]
 
 
@@ -35,6 +37,11 @@ def engine_coverage(
     command = ["bams3", "coverage", engine_dataset, *COVERAGE, "-o", directory / "S1"]
     subprocess.run([*map(str, command)], check=True, env=commands)
     return coverage_files(directory)
+
+
+def run_bams3(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run a command of bams3."""
+    return subprocess.run([*BAMS3, *map(str, arguments)], capture_output=True, text=True, **options)
 
 
 def coverage_files(directory: Path) -> dict[str, bytes]:

@@ -107,9 +107,12 @@ def test_types_of_tags(parts: list[dict[str, list[object]]], type: pyarrow.DataT
     assert stream.read_all()[name].to_pylist() == values
 
 
-@pytest.mark.parametrize("later", ["text", b"C\x00\x00\x00\x00"])
-def test_a_tag_of_another_type(later: object):
-    stream = record_batches([{"[xx]": [1]}, {"[xx]": [later]}], ["[xx]"])
+@pytest.mark.parametrize(
+    ("first", "later"),
+    [(1, "text"), (1, 1.5), (1, b"C\x00\x00\x00\x00"), (1.5, 1), (1.5, "text"), ("text", 1), ("text", 1.5)],
+)
+def test_a_tag_of_another_type(first: object, later: object):
+    stream = record_batches([{"[xx]": [first]}, {"[xx]": [later]}], ["[xx]"])
     with pytest.raises((UsageError, pyarrow.ArrowException), match="xx"):
         stream.read_all()
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from conftest import need
-from engines import commands_of, coverage_files, killed_where
+from engines import commands_of, coverage_files, killed_where, run_block
 from workflows import ROOT
 
 import bams3
@@ -62,6 +62,21 @@ def read(spark: Any, page: Path) -> Callable[..., Any]:
 
 def rows(frame: Any) -> list[tuple[Any, ...]]:
     return [tuple(row) for row in frame.collect()]
+
+
+def test_the_programs_of_the_page(page: Path, commands: dict[str, str]):
+    """Both in one session."""
+    first, cohort, *_ = commands_of("spark.md")
+    said = run_block(first + cohort, page, commands | {"PYSPARK_PYTHON": sys.executable})
+    shown = [line.strip("|").split("|") for line in said.splitlines() if line.startswith("|")]
+    found = {name.strip(): float(value) for name, value in shown if name.strip() not in ("rname", "sample")}
+    dataset = bams3.open(page / "NA12878.bams3")
+    counts = {name: dataset.count(name, min_mapq=30) for name in dataset.references}
+    wanted = dataset.query(fields=["rname", "[NM]"], filter='pos <= 1000000 && rname =~ "^chr"')
+    some = [mismatches for mismatches in wanted["[NM]"] if mismatches is not None]
+    mean = pytest.approx(sum(some) / len(some))
+    assert found == counts | {"NA12878": mean, "S1": mean}
+    assert min(counts.values()) > 1000
 
 
 @pytest.mark.parametrize("number", [0, 1], ids=["coverage", "count"])
@@ -124,6 +139,17 @@ def test_filters(read: Callable[..., Any], page: Path, condition: str, expressio
     frame = read(schema)
     found = frame.where(condition).count()
     assert found == bams3.open(page / "NA12878.bams3").count(until_eof=True, filter=expression)
+
+
+def test_the_option_filter_and_a_frame_used_again(read: Callable[..., Any], page: Path):
+    dataset = bams3.open(page / "NA12878.bams3")
+    frame = read("rname string, mapq int", filter="mapq >= 30 && !flag.reverse", shards="3")
+    assert frame.rdd.getNumPartitions() == 3
+    some, more = (
+        dataset.count(until_eof=True, filter=f"mapq >= {least} && !flag.reverse") for least in (60, 30)
+    )
+    assert [frame.where("mapq >= 60").count(), frame.count()] == [some, more]
+    assert 0 < some < more
 
 
 @pytest.mark.parametrize(
