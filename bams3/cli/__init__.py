@@ -24,6 +24,8 @@ COMMANDS = {
     "export": ("export", "columns of a dataset, or of regions of it, as Parquet"),
     "chunks": ("chunks", "list the chunks of a dataset, or a shard of them"),
     "map": ("chunks", "a command of yours on each chunk, whose records it reads"),
+    "mapper": ("streaming", "keys and numbers of the chunks whose URIs it reads, for Hadoop streaming"),
+    "reducer": ("streaming", "sums of the numbers of each key"),
     "inspect": ("info", "what is in one chunk file"),
     "progress": ("progress", "how far a run of the workflow is"),
     "verify": ("info", "check every checksum and count; or every record, against its BAM"),

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from bams3.cli.options import add_help, flag_bits, fraction, parser, progress_bar
+from bams3.cli.options import add_depth, add_help, depth_of, fraction, parser, progress_bar
 from bams3.errors import UsageError
 
 _EXAMPLE = """\
@@ -25,38 +25,14 @@ def run(command: str, argv: list[str]) -> int:
         help="of the files to write (a part's name with --batch)",
     )
     options.add_argument("-c", "--chrom", metavar="NAME", help="only this contig")
-    options.add_argument("-b", "--by", metavar="BED|N", help="regions of a BED file, or windows of N bp")
     options.add_argument("-n", "--no-per-base", action="store_true", help="do not write depth per base")
-    options.add_argument(
-        "-F", "--flag", type=flag_bits, default=1796, metavar="FLAG", help="without these bits (default 1796)"
-    )
-    options.add_argument(
-        "-i", "--include-flag", type=flag_bits, default=0, metavar="FLAG", help="with any of these bits"
-    )
-    options.add_argument(
-        "-x",
-        "--fast-mode",
-        action="store_true",
-        help="reads from start to end; mates that overlap count twice",
-    )
+    add_depth(options)
     options.add_argument("-a", "--fragment-mode", action="store_true", help="whole fragments of proper pairs")
     options.add_argument(
         "-q", "--quantize", metavar="SEGMENTS", help="write depth in bins, for example 0:1:4:100:"
     )
     options.add_argument(
-        "-Q", "--mapq", type=int, default=0, metavar="N", help="mapping quality of at least N"
-    )
-    options.add_argument(
-        "-l", "--min-frag-len", type=int, default=-1, metavar="N", help="fragments of at least N bp"
-    )
-    options.add_argument(
-        "-u", "--max-frag-len", type=int, default=-1, metavar="N", help="fragments of at most N bp"
-    )
-    options.add_argument(
         "-T", "--thresholds", metavar="N,…", help="bases of each region covered by at least N reads"
-    )
-    options.add_argument(
-        "-m", "--use-median", action="store_true", help="medians of regions instead of means"
     )
     options.add_argument("-R", "--read-groups", metavar="ID,…", help="only these read groups")
     share = options.add_mutually_exclusive_group()
@@ -89,9 +65,7 @@ def _coverage(given: Any) -> None:
     keep_freed_memory()
     dataset = DatasetReader(given.dataset)
     options = CoverageOptions(
-        by=given.by, chrom=given.chrom, exclude_flags=given.flag, include_flags=given.include_flag, min_mapq=given.mapq,
-        min_fragment=given.min_frag_len, max_fragment=given.max_frag_len, fast_mode=given.fast_mode,
-        fragment_mode=given.fragment_mode, use_median=given.use_median, per_base=not given.no_per_base,
+        **depth_of(given), chrom=given.chrom, fragment_mode=given.fragment_mode, per_base=not given.no_per_base,
         quantize=parse_quantize(given.quantize) if given.quantize else (),
         thresholds=parse_thresholds(given.thresholds) if given.thresholds else (),
     )  # fmt: skip

@@ -136,6 +136,41 @@ def _expression(text: str | None) -> Any:
     return Expression(text)
 
 
+def add_depth(arguments: argparse.ArgumentParser) -> None:
+    """mosdepth's options for depth of regions; `depth_of` reads them."""
+    arguments.add_argument("-b", "--by", metavar="BED|N", help="regions of a BED file, or windows of N bp")
+    arguments.add_argument(
+        "-F", "--flag", type=flag_bits, default=1796, metavar="FLAG", help="without these bits (default 1796)"
+    )
+    arguments.add_argument(
+        "-i", "--include-flag", type=flag_bits, default=0, metavar="FLAG", help="with any of these bits"
+    )
+    arguments.add_argument(
+        "-x", "--fast-mode", action="store_true", help="reads from start to end; mates that overlap count twice"
+    )  # fmt: skip
+    arguments.add_argument(
+        "-Q", "--mapq", type=int, default=0, metavar="N", help="mapping quality of at least N"
+    )
+    arguments.add_argument(
+        "-l", "--min-frag-len", type=int, default=-1, metavar="N", help="fragments of at least N bp"
+    )
+    arguments.add_argument(
+        "-u", "--max-frag-len", type=int, default=-1, metavar="N", help="fragments of at most N bp"
+    )
+    arguments.add_argument(
+        "-m", "--use-median", action="store_true", help="medians of regions instead of means"
+    )
+
+
+def depth_of(given: Any) -> dict[str, Any]:
+    """What `CoverageOptions` is told by the options of `add_depth`."""
+    return {
+        "by": given.by, "exclude_flags": given.flag, "include_flags": given.include_flag, "min_mapq": given.mapq,
+        "min_fragment": given.min_frag_len, "max_fragment": given.max_frag_len, "fast_mode": given.fast_mode,
+        "use_median": given.use_median,
+    }  # fmt: skip
+
+
 def add_regions(arguments: argparse.ArgumentParser) -> None:
     """Regions as words, or of a BED file; `regions_of` reads them."""
     arguments.add_argument("regions", metavar="REGION", nargs="*", help="default: everything")

@@ -137,12 +137,14 @@ def same_results(cohort: Path, work: Path, environment: dict[str, str]) -> list[
         given = environment | started.environment
         ran = snakemake(configured(cluster, CONFIG), given, *on_profile("slurm"), *waits)
         submitted = len(started.finished())
+        bare = bare_job(work / "bare", given, waits)
     same = below(str(cluster), "results") == wanted
     more = (ran.machine - used.machine) / submitted
     rows += [
         Row(f"SLURM: {submitted} jobs submitted", f"{ran.wall:.0f} s, {ran.machine:.0f} CPU-s", ""),
         Row("… results", f"{len(wanted)} files, {'the same' if same else 'THEY DIFFER'}", "the same"),
         Row("… CPU of a job besides its work", f"{more:.1f} CPU-s", "3 CPU-s"),
+        Row("… of that, of a job of Snakemake and SLURM alone", f"{bare:.1f} CPU-s", ""),
     ]
     ran, found = on_aws(cohort, work, environment)
     same = found == wanted
@@ -151,6 +153,18 @@ def same_results(cohort: Path, work: Path, environment: dict[str, str]) -> list[
         Row("… results", f"{len(found)} files, {'the same' if same else 'THEY DIFFER'}", "the same"),
     ]
     return rows
+
+
+def bare_job(directory: Path, environment: dict[str, str], waits: list[str], jobs: int = 30) -> float:
+    """CPU seconds of a SLURM job that does nothing, of a workflow of one rule: what is not ours to change."""
+    directory.mkdir()
+    rules = (
+        f"rule all:\n    input: expand('{{i}}', i=range({jobs}))\n"
+        "rule job:\n    output: '{i}'\n    shell: 'touch {output}'\n"
+    )
+    (directory / "Snakefile").write_text(rules)
+    used = snakemake(directory, environment, *on_profile("slurm")[2:], *waits)
+    return (used.machine - used.controller) / jobs
 
 
 def on_aws(cohort: Path, work: Path, environment: dict[str, str]) -> tuple[Used, dict[str, bytes]]:

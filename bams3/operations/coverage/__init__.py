@@ -2,7 +2,7 @@
 
 from bams3.operations.coverage.options import CoverageOptions, parse_quantize, parse_thresholds
 from bams3.operations.coverage.parts import Gathered, write_part
-from bams3.operations.coverage.write import depth_array, read_group_filter, write_coverage
+from bams3.operations.coverage.write import depth_array, read_group_filter, region_values, write_coverage
 
 __all__ = [
     "CoverageOptions",
@@ -11,6 +11,7 @@ __all__ = [
     "parse_quantize",
     "parse_thresholds",
     "read_group_filter",
+    "region_values",
     "write_coverage",
     "write_part",
 ]

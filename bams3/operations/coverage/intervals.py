@@ -28,6 +28,9 @@ class Intervals:
         """The names, ``b""`` for intervals that have none."""
         return self.names or [b""] * len(self)
 
+    def __getitem__(self, part: slice) -> Intervals:
+        return Intervals(self.starts[part], self.ends[part], self.names[part])
+
     def in_order(self) -> Intervals:
         """The same, sorted by start; intervals of one start keep their order."""
         order = sorted(range(len(self)), key=self.starts.__getitem__)

@@ -86,6 +86,27 @@ def depth_array(
     return depth.values()
 
 
+def region_values(
+    row_groups: Iterable[Any], reference_id: int, length: int, intervals: Intervals, options: CoverageOptions
+) -> array:
+    """The mean (or median) depth of intervals of a contig of ``length``, ``array('d')``, as the regions file has it.
+
+    ``row_groups`` as for `depth_array`, of all that is from the first interval to the last.
+    """
+    start = min(intervals.starts[0], length)
+    tally = _tally(options, reference_id, start, max(min(max(intervals.ends), length), start))
+    (depth,) = _depth(tally, row_groups, None)
+    begins, ends = (
+        array("q", (at - start for at in bounds)) for bounds in (intervals.starts, intervals.ends)
+    )
+    return measure_of(options)(depth, begins, ends)
+
+
+def measure_of(options: CoverageOptions) -> Callable[[Depth, array, array], array]:
+    """What the regions file tells of the depth of intervals."""
+    return medians if options.use_median else means
+
+
 def _tally(
     options: CoverageOptions, reference_id: int, start: int, end: int, in_pieces: bool = False
 ) -> Tally:
@@ -223,8 +244,7 @@ class _Run:
     def _write_regions(self, contig: bytes, depth: Depth, intervals: Intervals, histogram: Histogram) -> None:
         assert self.regions is not None
         decimals = self.options.decimals
-        measure = medians if self.options.use_median else means
-        values = measure(depth, intervals.starts, intervals.ends)
+        values = measure_of(self.options)(depth, intervals.starts, intervals.ends)
         self.regions.text.begin(contig)
         for start, end, name, value in zip(
             intervals.starts, intervals.ends, intervals.labels(), values, strict=True
