@@ -72,6 +72,8 @@ def own(function: Callable[[Any], Mapping[str, int | float]]) -> Mapper:
 
     def mapper(dataset: DatasetReader, entry: ChunkEntry) -> Mapped:
         made = function(Chunk(dataset.chunk(entry)))
+        if not isinstance(made, Mapping):
+            raise UsageError(f"{made!r}: the function gives no mapping of keys to numbers")
         for key, number in made.items():
             if "\t" in str(key) or "\n" in str(key) or not isinstance(number, int | float):
                 raise UsageError(

@@ -1,0 +1,85 @@
+"""docs/engines/hadoop.md on Hadoop itself: each command as it stands there; the first task of some is killed once."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import need
+from engines import commands_of, coverage_files, killed_where, run_block
+from servers.hadoop import hadoop
+from workflows import ROOT
+
+import bams3
+
+CHUNKS, *_ = commands_of("hadoop.md")
+COUNTS, REGIONS, FILES, OWN, PIPE = (
+    block
+    for heading in ("Counts", "Coverage", "A function of yours", "Without Hadoop")
+    for block in commands_of("hadoop.md", heading)
+)
+
+
+@pytest.fixture(scope="module")
+def cluster(commands: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The environment of a user of Hadoop; `bams3` of its tasks is killed at the first count, and in a batch."""
+    for program in ("java", "mvn"):
+        need(program)
+    folder = tmp_path_factory.mktemp("hadoop")
+    first = f'mkdir "{folder}/killed-$1" 2> /dev/null'
+    killed_where(
+        f'[[ "$*" == *"--batch 2/4"* || "$*" == "mapper count"* ]] && {first}', folder / "of-tasks", commands
+    )
+    tasks = {"PATH": f"{folder / 'of-tasks'}:{commands['PATH']}", "PYTHONPATH": str(ROOT)}
+    with hadoop(folder / "cluster", tasks) as programs:
+        yield commands | {"PATH": f"{programs}:{commands['PATH']}", "FOLDER": str(folder)}
+
+
+@pytest.fixture
+def here(engine_dataset: Path, tmp_path: Path) -> Path:
+    """A directory with the dataset of the page."""
+    (tmp_path / "NA12878.bams3").symlink_to(engine_dataset)
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    return tmp_path
+
+
+def expected_counts(here: Path) -> dict[str, str]:
+    dataset = bams3.open(here / "NA12878.bams3")
+    counts = {name: dataset.count(name, min_mapq=30) for name in dataset.references}
+    assert min(counts.values()) > 1000
+    return {name: str(count) for name, count in ({"*": 0} | counts).items()}
+
+
+def as_table(printed: str) -> dict[str, str]:
+    """What is printed besides a line of Hadoop's own."""
+    return dict(line.split("\t") for line in printed.splitlines() if not line.startswith("packageJobJar:"))
+
+
+def test_counts(cluster: dict[str, str], here: Path) -> None:
+    """With a task that is killed once."""
+    assert as_table(run_block(CHUNKS + COUNTS, here, cluster)) == expected_counts(here)
+    assert Path(cluster["FOLDER"], "killed-mapper").is_dir()
+
+
+def test_regions(cluster: dict[str, str], here: Path, engine_coverage: dict[str, bytes]) -> None:
+    run_block(CHUNKS + REGIONS, here, cluster)
+    assert (here / "NA12878.regions.bed").read_bytes() == engine_coverage["S1.regions.bed.gz"]
+
+
+def test_coverage(cluster: dict[str, str], here: Path, engine_coverage: dict[str, bytes]) -> None:
+    """With a task that is killed once."""
+    (here / "out").mkdir()
+    run_block(FILES, here, cluster)
+    found = {name.replace("NA12878", "S1"): data for name, data in coverage_files(here / "out").items()}
+    assert found == engine_coverage
+    assert Path(cluster["FOLDER"], "killed-coverage").is_dir()
+
+
+def test_a_function(cluster: dict[str, str], here: Path) -> None:
+    found = as_table(run_block(CHUNKS + OWN, here, cluster))
+    qualities = bams3.open(here / "NA12878.bams3").query(fields="mapq")["mapq"].tolist()
+    assert found == {str(quality): str(qualities.count(quality)) for quality in set(qualities)}
+    assert len(found) > 5
+
+
+def test_without_hadoop(commands: dict[str, str], here: Path) -> None:
+    assert as_table(run_block(PIPE, here, commands)) == expected_counts(here)
