@@ -1,0 +1,100 @@
+#!/usr/bin/env nextflow
+// Samples to datasets, and for each what the parameters ask for: extracts, coverage, a command on every chunk.
+// docs/engines/nextflow.md tells of parameters and profiles.
+
+include { BAMS3_CONVERT as CONVERT } from './modules/bams3/convert/main'
+include { BAMS3_QUERY as QUERY } from './modules/bams3/query/main'
+include { BAMS3_COVERAGEBATCH as COVERAGE_BATCH } from './modules/bams3/coveragebatch/main'
+include { BAMS3_COVERAGE as COVERAGE } from './modules/bams3/coverage/main'
+include { BAMS3_CHUNKS as CHUNKS } from './modules/bams3/chunks/main'
+include { BAMS3_PROCESSCHUNK as PROCESS_CHUNK } from './modules/bams3/processchunk/main'
+
+// The rows of a sample sheet, as the Snakemake workflow has it.
+def read_samples(path) {
+    def rows = file(path, checkIfExists: true).splitCsv(header: true, sep: '\t').findAll { row -> !row.sample?.startsWith('#') }
+    rows.each { row ->
+        if (!(row.sample ==~ /[A-Za-z0-9._-]+/)) {
+            error("${path}: sample ${row.sample}: a name is of letters, digits and ._-")
+        }
+        if (!row.alignments == !row.dataset) {
+            error("${path}: sample ${row.sample}: give alignments or dataset")
+        }
+    }
+    def twice = rows.countBy { row -> row.sample }.find { name, count -> count > 1 }
+    if (twice) {
+        error("${path}: sample ${twice.key} is there ${twice.value} times")
+    }
+    return rows
+}
+
+// A row as what CONVERT takes: [meta, alignments, index or []].
+def alignments_of(row) {
+    def stem = row.alignments.replaceFirst(/\.[^.]+$/, '')
+    def beside = ['.bai', '.csi', '.crai'].collectMany { suffix -> [row.alignments + suffix, stem + suffix] }
+    def index = row.index ?: beside.find { name -> file(name).exists() }
+    return [[id: row.sample], file(row.alignments, checkIfExists: true), index ? file(index, checkIfExists: true) : []]
+}
+
+// A list of the chunks of a dataset as what PROCESS_CHUNK takes: [meta, chunk] of each, with what it is in meta.
+def chunks_of(meta, dataset, list) {
+    return new groovy.json.JsonSlurper().parseText(list.text).collect { chunk ->
+        def name = chunk.uri.tokenize('/')[-2..-1].join('-') - ~/\.chunk$/
+        [meta + [chunk: name, region: chunk.region], dataset.parent.resolve(chunk.uri)]
+    }
+}
+
+// Depth of each sample by batches of windows, and mosdepth's files of all of them.
+workflow COVERAGE_BY_BATCHES {
+    take:
+    datasets // [meta, dataset]
+    bed // regions, or []
+
+    main:
+    batches = channel.of(1..params.batches).map { number -> "${number}/${params.batches}".toString() }
+    COVERAGE_BATCH(datasets.combine(batches), bed)
+    parts = COVERAGE_BATCH.out.part.groupTuple(size: params.batches, sort: { part -> part.name })
+    COVERAGE(datasets.join(parts), bed)
+
+    emit:
+    summary = COVERAGE.out.summary_txt
+}
+
+// A command on each chunk of each sample, all chunks at once.
+workflow PROCESS_CHUNKS {
+    take:
+    datasets // [meta, dataset]
+    command
+
+    main:
+    CHUNKS(datasets)
+    chunks = datasets.join(CHUNKS.out.chunks).flatMap { meta, dataset, list -> chunks_of(meta, dataset, list) }
+    PROCESS_CHUNK(chunks, command)
+
+    emit:
+    output = PROCESS_CHUNK.out.output
+}
+
+workflow {
+    if (!params.input) {
+        error("give --input samples.tsv: columns sample, and alignments or dataset")
+    }
+    given = channel.fromList(read_samples(params.input)).branch { row ->
+        datasets: row.dataset
+            return [[id: row.sample], file(row.dataset, checkIfExists: true)]
+        alignments: true
+            return alignments_of(row)
+    }
+    CONVERT(given.alignments, params.reference ? file(params.reference, checkIfExists: true) : [])
+    datasets = CONVERT.out.dataset.mix(given.datasets)
+    bed = params.bed ? file(params.bed, checkIfExists: true) : []
+
+    if (params.query) {
+        QUERY(datasets, params.regions ? params.regions.tokenize(' ') : [], params.regions ? [] : bed)
+    }
+    if (params.coverage) {
+        COVERAGE_BY_BATCHES(datasets, bed)
+    }
+    if (params.command) {
+        PROCESS_CHUNKS(datasets, params.command)
+    }
+}

@@ -1,0 +1,22 @@
+"""Nextflow, from Maven Central."""
+
+from pathlib import Path
+
+from servers.jars import class_path, command
+
+# What its launcher opens for it, since Java 17.
+_OPENED = (
+    "java.lang", "java.io", "java.nio", "java.net", "java.util", "java.util.concurrent.locks",
+    "java.util.concurrent.atomic", "java.util.regex", "sun.nio.ch", "sun.nio.fs", "sun.net.www.protocol.http",
+    "sun.net.www.protocol.https", "sun.net.www.protocol.ftp", "sun.net.www.protocol.file", "jdk.internal.misc",
+    "jdk.internal.vm",
+)  # fmt: skip
+
+
+def nextflow(folder: Path) -> dict[str, str]:
+    """Makes its command in a folder, for the PATH; the rest of its environment."""
+    opened = " ".join(f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in _OPENED)
+    command(
+        folder / "nextflow", f"exec java {opened} -cp '{class_path('nextflow')}' nextflow.cli.Launcher \"$@\""
+    )
+    return {"NXF_OFFLINE": "true", "NXF_HOME": str(folder / "home"), "NXF_ANSI_LOG": "false"}
