@@ -59,6 +59,7 @@ def rows(bench: Bench, extent: Extent) -> Iterator[Row]:
     for case in (reading.counts, reading.many_counts, reading.stats):
         yield from case(bench, hiseq)
     yield from engines.map_nothing(bench, simulated("hiseq", max(extent.reads // 6, 100_000), depth=1))
+    yield from engines.spark(bench, hiseq)
     yield from reading.start_up(bench, simulated("hiseq", 100_000))
     for alignments in given():
         yield from convert.size_of(bench, alignments)

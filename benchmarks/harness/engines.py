@@ -6,13 +6,15 @@ import json
 import statistics
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
-from harness.bench import Bench, has
+from harness.bench import Bench, has, same
 from harness.data import Alignments
-from harness.process import BAMS3, Command, measure, output, run
+from harness.process import BAMS3, Command, measure, output, run, size
 from harness.reading import INPROCESS
-from harness.table import Floor, Row
+from harness.table import SIZE, Floor, Row
 
+SPARK_PART = 0.05  # of the dataset's bytes
 CHUNKS, MILLISECONDS = 300, 10  # a second, by a function of nothing; a chunk, by a command of nothing
 
 
@@ -42,3 +44,21 @@ def map_nothing(bench: Bench, alignments: Alignments) -> Iterator[Row]:
     floor = Floor(f"≤ {MILLISECONDS} ms", ours <= MILLISECONDS)
     what = "map -- true, a chunk, over the command's own start"
     yield Row(what, alignments.name, "ms", ours, "GNU parallel" if theirs else None, theirs, floor=floor)
+
+
+def spark(bench: Bench, alignments: Alignments) -> Iterator[Row]:
+    """A count by reference of reads that pass a filter, in a session that has started."""
+    if not has("java"):
+        return
+    run(bench.conversion(alignments))
+    dataset = bench.dataset(alignments)
+    script = Path(__file__).with_name("spark_count.py")
+    found = json.loads(output(sys.executable, script, dataset, alignments.bam))
+    same(f"Spark, count by reference of {alignments.name}", found["spark"], found["pysam"])
+    read, most = found["bytes"], SPARK_PART * size(dataset)
+    floor = Floor(f"≤ {SPARK_PART:.0%}", read <= most)
+    what = "bytes read by Spark, count by reference of mapq ≥ 30"
+    yield Row(what, alignments.name, SIZE, read, "the whole dataset", size(dataset), floor=floor)
+    ours, theirs = found["spark_seconds"], found["pysam_seconds"]
+    floor = Floor("faster", ours < theirs)
+    yield Row("that count, wall time", alignments.name, "s", ours, "pysam", theirs, floor=floor)
