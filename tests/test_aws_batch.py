@@ -1,6 +1,5 @@
 """The profile `aws-batch` through Snakemake's plugin, on an AWS Batch whose jobs run, with no shared file system."""
 
-import shutil
 import signal
 import subprocess
 import sys
@@ -10,10 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import yaml
 from conftest import need
-from servers.batch import IMAGE, Batch, batch
-from workflows import CONFIG, COVERAGE, OF_THE_COHORT, PROCESS, ROOT, below, run, write_sheet
+from servers.batch import IMAGE, Batch, batch_with_snakemake
+from workflows import CONFIG, COVERAGE, OF_THE_COHORT, PROCESS, below, checkout, run, write_sheet
 
 EVERYTHING = CONFIG | {
     "query": {"regions": ["chr1:250000-270000"]},
@@ -25,45 +23,23 @@ INPUTS = ("S1.bam", "S1.bam.bai", "reference.fa", "reference.fa.fai", "loci.tsv"
 
 
 @pytest.fixture(scope="module")
-def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the image has for Snakemake to install at a job's start: see the Dockerfile."""
-    folder = tmp_path_factory.mktemp("wheels")
-    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder)]
-    subprocess.run([*pip, "snakemake-storage-plugin-s3"], check=True)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def aws(commands: dict[str, str], wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Batch]:
+def aws(commands: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Batch]:
     need("bwrap")
-    own, environment_of_python = (Path(part) for part in commands["PATH"].split(":")[:2])
-    show = [Path(sys.prefix), ROOT / "bams3", own, wheels]
-    environment = {
-        "PYTHONPATH": str(ROOT), "PIP_NO_INDEX": "1", "PIP_NO_DEPS": "1", "PIP_FIND_LINKS": str(wheels),
-    }  # fmt: skip
-    path = f"{own}:{environment_of_python}"
-    with batch(tmp_path_factory.mktemp("aws"), path, [ROOT], show, environment) as started:
+    with batch_with_snakemake(tmp_path_factory.mktemp("aws"), commands) as started:
         yield started
 
 
 @pytest.fixture
 def lab(cohort: Path, aws: Batch, tmp_path: Path) -> Path:
     """A checkout of the workflow, whose samples are in s3://lab."""
-    folder = tmp_path / "lab"
-    for part in ("workflow", "profiles"):
-        shutil.copytree(ROOT / part, folder / part)
-    (folder / "config").mkdir()
+    named = {"samples": "s3://lab/cohort/samples.tsv", "genotype": {"manifest": "s3://lab/cohort/loci.tsv"}}
+    folder = checkout(tmp_path / "lab", EVERYTHING | named)
     write_sheet(folder, ("S1", "S1.bam"))
     s3 = aws.client("s3")
     s3.create_bucket(Bucket="lab")
     for name in INPUTS:
         s3.upload_file(str(cohort / name), "lab", f"cohort/{name}")
     s3.upload_file(str(folder / "samples.tsv"), "lab", "cohort/samples.tsv")
-    named = {"samples": "s3://lab/cohort/samples.tsv", "genotype": {"manifest": "s3://lab/cohort/loci.tsv"}}
-    config = EVERYTHING | named
-    (folder / "config/config.yaml").write_text(yaml.safe_dump(config))
-    for words in (["init", "-q"], ["add", "."]):
-        subprocess.run(["git", *words], cwd=folder, check=True)
     return folder
 
 

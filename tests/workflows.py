@@ -66,7 +66,11 @@ def project(cohort: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="module")
 def commands(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The environment of the jobs: `bams3` is this checkout."""
-    directory = tmp_path_factory.mktemp("bin")
+    return job_environment(tmp_path_factory.mktemp("bin"))
+
+
+def job_environment(directory: Path) -> dict[str, str]:
+    """An environment in which `bams3`, which is put into a directory, is this checkout."""
     code = "import sys; from bams3.cli import main; sys.exit(main())"
     command = directory / "bams3"
     command.write_text(f"#!/bin/sh\nexec '{sys.executable}' -c '{code}' \"$@\"\n")
@@ -75,13 +79,23 @@ def commands(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return os.environ | {"PATH": path, "PYTHONPATH": str(ROOT)}
 
 
+def checkout(folder: Path, config: dict[str, Any]) -> Path:
+    """Makes a checkout of the workflow, as users have it who run it on AWS Batch."""
+    for part in ("workflow", "profiles"):
+        shutil.copytree(ROOT / part, folder / part)
+    configure(folder, config)
+    for words in (["init", "-q"], ["add", "."]):
+        subprocess.run(["git", *words], cwd=folder, check=True)
+    return folder
+
+
 def write_sheet(directory: Path, *rows: tuple[str, ...], columns: str = "sample alignments") -> None:
     lines = ["\t".join(row) for row in (tuple(columns.split()), *rows)]
     (directory / "samples.tsv").write_text("\n".join(lines) + "\n")
 
 
 def configure(directory: Path, config: dict[str, Any]) -> None:
-    (directory / "config").mkdir(exist_ok=True)
+    (directory / "config").mkdir(parents=True, exist_ok=True)
     (directory / "config" / "config.yaml").write_text(yaml.safe_dump(config))
 
 

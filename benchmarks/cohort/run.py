@@ -16,25 +16,19 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
 BENCHMARKS = Path(__file__).resolve().parent.parent
-ROOT = BENCHMARKS.parent
-sys.path[:0] = [str(BENCHMARKS), str(ROOT / "tests"), str(ROOT)]
+sys.path[:0] = [str(BENCHMARKS), str(BENCHMARKS.parent / "tests"), str(BENCHMARKS.parent)]
 
 import simulate  # noqa: E402
 from harness.table import processor, system  # noqa: E402
-from servers.batch import IMAGE, Batch, batch  # noqa: E402
+from servers.batch import IMAGE, Batch, batch_with_snakemake  # noqa: E402
 from servers.slurm import slurm  # noqa: E402
-from workflows import below, in_storage  # noqa: E402
+from workflows import ROOT, SNAKEFILE, below, checkout, configure, in_storage, job_environment  # noqa: E402
 
-SNAKEFILE = ROOT / "workflow" / "Snakefile"
 CONFIG: dict[str, Any] = {
     "samples": "samples.tsv",
     "coverage": {"by": 1000, "thresholds": "1,5,10"},
@@ -99,21 +93,8 @@ def on_profile(name: str) -> list[str]:
     return ["-s", str(SNAKEFILE), "--profile", str(ROOT / "profiles" / name), "--quiet", "rules", "host"]
 
 
-@contextmanager
-def job_environment() -> Iterator[dict[str, str]]:
-    """The environment of jobs: `bams3` is this checkout."""
-    with tempfile.TemporaryDirectory() as folder:
-        command = Path(folder, "bams3")
-        code = "import sys; from bams3.cli import main; sys.exit(main())"
-        command.write_text(f"#!/bin/sh\nexec '{sys.executable}' -c '{code}' \"$@\"\n")
-        command.chmod(0o755)
-        path = os.pathsep.join([folder, str(Path(sys.executable).parent), os.environ["PATH"]])
-        yield os.environ | {"PATH": path, "PYTHONPATH": str(ROOT)}
-
-
 def configured(directory: Path, config: dict[str, Any]) -> Path:
-    (directory / "config").mkdir(parents=True, exist_ok=True)
-    (directory / "config" / "config.yaml").write_text(yaml.safe_dump(config))
+    configure(directory, config)
     return directory
 
 
@@ -169,24 +150,9 @@ def bare_job(directory: Path, environment: dict[str, str], waits: list[str], job
 
 def on_aws(cohort: Path, work: Path, environment: dict[str, str]) -> tuple[Used, dict[str, bytes]]:
     """The cohort on AWS Batch, all of it in S3; what it took, and its results."""
-    wheels, lab = work / "wheels", work / "lab"
-    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(wheels)]
-    subprocess.run([*pip, "snakemake-storage-plugin-s3"], check=True)
-    own, python = (Path(part) for part in environment["PATH"].split(":")[:2])
-    image = {"PYTHONPATH": str(ROOT), "PIP_NO_INDEX": "1", "PIP_NO_DEPS": "1", "PIP_FIND_LINKS": str(wheels)}
-    show = [
-        Path(sys.prefix),
-        *(ROOT / part for part in ("bams3", "snakemake_logger_plugin_bams3")),
-        own,
-        wheels,
-    ]
-    for part in ("workflow", "profiles"):
-        shutil.copytree(ROOT / part, lab / part)
-    configured(lab, CONFIG | {"samples": "s3://lab/cohort/samples.tsv"})
-    for words in (["init", "-q"], ["add", "."]):
-        subprocess.run(["git", *words], cwd=lab, check=True)
+    lab = checkout(work / "lab", CONFIG | {"samples": "s3://lab/cohort/samples.tsv"})
     (work / "aws").mkdir()
-    with batch(work / "aws", f"{own}:{python}", [ROOT], show, image) as aws:
+    with batch_with_snakemake(work / "aws", environment) as aws:
         upload(aws, cohort)
         os.environ.update(aws.environment)
         words = ["--profile", "profiles/aws-batch", "--container-image", IMAGE, "--quiet", "rules", "host"]
@@ -265,11 +231,14 @@ def main() -> None:
         cohort.mkdir(parents=True, exist_ok=True)
         simulate.cohort(cohort, depth=5, **size)
     sheet(cohort, {f"S{i + 1}": f"S{i + 1}.bam" for i in range(size["samples"])})
-    with tempfile.TemporaryDirectory() as work, job_environment() as environment:
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        (work / "bin").mkdir()
+        environment = job_environment(work / "bin")
         rows = [
-            *same_results(cohort, Path(work), environment),
-            controller_cost(Path(work), environment, 200 if quick else 5000),
-            planning(Path(work), environment, 50 if quick else 1000),
+            *same_results(cohort, work, environment),
+            controller_cost(work, environment, 200 if quick else 5000),
+            planning(work, environment, 50 if quick else 1000),
         ]
     text = f"# The workflow on {date.today()}\n\n{table(rows)}"
     print(text)

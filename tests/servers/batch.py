@@ -1,6 +1,7 @@
 """An AWS with S3 and Batch on the loopback interface; its jobs run, and see no file of the submitter's."""
 
 import json
+import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
@@ -58,6 +59,25 @@ def batch(
         child = stack.enter_context(process([*command, "-H", "127.0.0.1", "-p", port], log))
         stack.enter_context(answering(url, log, child))
         yield Batch(url, *_queue(url), logs)
+
+
+@contextmanager
+def batch_with_snakemake(folder: Path, jobs: dict[str, str]) -> Iterator[Batch]:
+    """One whose image is as the Dockerfile makes it: with bams3 and Snakemake, and what that installs at a job's start.
+
+    `jobs`: the environment of jobs on this machine, as `workflows.job_environment` makes it.
+    """
+    wheels = folder / "wheels"
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(wheels)]
+    subprocess.run([*pip, "snakemake-storage-plugin-s3"], check=True)
+    own, python = jobs["PATH"].split(":")[:2]
+    checkout = Path(jobs["PYTHONPATH"])
+    packages = (checkout / name for name in ("bams3", "snakemake_logger_plugin_bams3"))
+    show = [Path(sys.prefix), *packages, Path(own), wheels]
+    environment = {"PIP_NO_INDEX": "1", "PIP_NO_DEPS": "1", "PIP_FIND_LINKS": str(wheels)}
+    environment["PYTHONPATH"] = str(checkout)
+    with batch(folder, f"{own}:{python}", [checkout], show, environment) as started:
+        yield started
 
 
 def _queue(url: str) -> tuple[str, str]:
