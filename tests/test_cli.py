@@ -103,11 +103,11 @@ def test_help_fits(run: Run) -> None:
 
 def examples_of(text: str) -> Iterator[list[str]]:
     """The words of every call of bams3 in a help text's examples, `*` made two words as a shell may."""
-    for line in text.splitlines():
-        for command in re.findall(r"^  (?:.*\| )?(bams3 .*)", line):
-            words = shlex.split(command, comments=True)
-            words = words[: words.index("|")] if "|" in words else words
-            yield [part for word in words[1:] for part in ([word, word] if "*" in word else [word])]
+    for line in re.findall(r"^  ((?:.*\| )?bams3 .*)", text, re.MULTILINE):
+        parts = " ".join(map(shlex.quote, shlex.split(line, comments=True))).split(" '|' ")
+        for words in map(shlex.split, parts):
+            if words[0] == "bams3":
+                yield [part for word in words[1:] for part in ([word, word] if "*" in word else [word])]
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
@@ -116,12 +116,13 @@ def test_examples_are_valid(run: Run, command: str, tmp_path: Path) -> None:
     examples = list(examples_of(text))
     assert code == 0
     assert examples
-    assert all(words[0] == (command or words[0]) for words in examples)
+    assert not command or command in {words[0] for words in examples}
     for words in examples:  # their files do not exist: all but that must be right
         done = subprocess.run(
             [*BAMS3, *words], cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, text=True
         )
-        assert done.returncode == 1, (words, done.stderr)
+        expected = 0 if words[0] in ("mapper", "reducer") else 1  # these read what there is
+        assert done.returncode == expected, (words, done.stderr)
 
 
 def test_every_option_is_explained(run: Run) -> None:

@@ -24,7 +24,7 @@ COMMANDS = {
     "export": ("export", "columns of a dataset, or of regions of it, as Parquet"),
     "chunks": ("chunks", "list the chunks of a dataset, or a shard of them"),
     "map": ("chunks", "a command of yours on each chunk, whose records it reads"),
-    "mapper": ("streaming", "keys and numbers of the chunks whose URIs it reads, for Hadoop streaming"),
+    "mapper": ("streaming", "keys and numbers of chunks whose URIs it reads (Hadoop streaming)"),
     "reducer": ("streaming", "sums of the numbers of each key"),
     "inspect": ("info", "what is in one chunk file"),
     "progress": ("progress", "how far a run of the workflow is"),
@@ -33,7 +33,6 @@ COMMANDS = {
 
 _HELP = """\
 usage: bams3 COMMAND …
-
 Alignments as independent, columnar, per-window chunks.
 
 {commands}
@@ -41,7 +40,6 @@ Alignments as independent, columnar, per-window chunks.
 bams3 COMMAND --help explains one. For example:
   bams3 convert NA12878.bam NA12878.bams3
   bams3 query NA12878.bams3 chr20:1M-2M | head
-  bams3 coverage NA12878.bams3 --by 500 -o out/NA12878
 """
 
 

@@ -19,17 +19,19 @@ Read URIs of chunks, write lines of a key, a tab and a number.
   coverage         mean depth of regions: after the key, lines of mosdepth's regions file
   MODULE:FUNCTION  what FUNCTION(chunk) of a module of yours, here or installed, makes of a bams3.Chunk: a mapping
 
+options:
+  --help           show this and exit; after count or coverage, their options
+
 example:
   bams3 chunks --format uri NA12878.bams3 | bams3 mapper count -q 30 | sort | bams3 reducer
   bams3 chunks --format uri NA12878.bams3 | bams3 mapper coverage --by 500 | LC_ALL=C sort | cut -f 2-
-bams3 mapper count --help and bams3 mapper coverage --help list the options
 """
 _COUNT_EXAMPLE = "  bams3 mapper count -q 30 -F DUP < chunks.txt"
 _COVERAGE_EXAMPLE = """\
   bams3 mapper coverage --by 500 < chunks.txt
 a region belongs to the chunk where it begins, and keys sort as the genome does"""
 _REDUCER_EXAMPLE = """\
-  bams3 mapper count < chunks.txt | sort | bams3 reducer
+  sort counts.txt | bams3 reducer
 lines that are alike before their last tab have to follow each other"""
 
 

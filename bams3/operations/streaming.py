@@ -6,7 +6,7 @@ Whatever sorts lines by key between the two will do: `bams3 mapper … | sort | 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache, lru_cache
-from itertools import groupby
+from itertools import chain, groupby, islice
 from operator import itemgetter
 from typing import Any
 
@@ -143,8 +143,9 @@ def summed(lines: Iterable[str]) -> Iterator[str]:
     A line that is alone is left as it is. Raises UsageError where there is no number.
     """
     for key, alike in groupby(map(_parted, lines), key=itemgetter(0)):
-        values = [value for _, value in alike]
-        yield f"{key}\t{values[0] if len(values) == 1 else sum(map(_number, values))}\n"
+        first, *second = islice(alike, 2)
+        values = (_number(value) for _, value in chain([first], second, alike))
+        yield f"{key}\t{sum(values) if second else first[1]}\n"
 
 
 def _parted(line: str) -> tuple[str, str]:
