@@ -9,23 +9,25 @@ from pathlib import Path
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
+SOURCES = "src"
 checked = os.environ.get("BAMS3_BOUNDS_CHECKS") == "1"
 
 extensions = [
     Extension(
-        ".".join(path.with_suffix("").parts),
+        ".".join(path.relative_to(SOURCES).with_suffix("").parts),
         [str(path)],
-        include_dirs=["."],
+        include_dirs=[SOURCES],
         depends=[str(header) for header in path.parent.glob("*.h")],
         extra_compile_args=["-O1", "-g"] if checked else ["-O3", "-g0"],
     )
-    for path in sorted(Path("bams3").rglob("*.pyx"))
+    for path in sorted(Path(SOURCES).rglob("*.pyx"))
 ]
 
 setup(
     ext_modules=cythonize(
         extensions,
         build_dir="build/cython-checked" if checked else "build/cython",
+        include_path=[SOURCES],
         nthreads=os.cpu_count() or 1,
         compiler_directives={
             "language_level": 3,

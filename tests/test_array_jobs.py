@@ -69,9 +69,9 @@ def aws(commands: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> I
     folder = tmp_path_factory.mktemp("aws")
     killed_where('[ "${AWS_BATCH_JOB_ARRAY_INDEX:-}$AWS_BATCH_JOB_ATTEMPT" = 21 ]', folder / "bin", commands)
     own = Path(commands["PATH"].partition(":")[0])
-    show = [Path(sys.prefix), ROOT / "bams3", own, folder / "bin"]
+    show = [Path(sys.prefix), ROOT / "src", own, folder / "bin"]
     path = f"{folder / 'bin'}:{Path(sys.executable).parent}"
-    with batch(folder, path, [ROOT], show, {"PYTHONPATH": str(ROOT)}) as started:
+    with batch(folder, path, [ROOT], show, {"PYTHONPATH": str(ROOT / "src")}) as started:
         yield started
 
 

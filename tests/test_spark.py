@@ -41,7 +41,7 @@ def spark(page: Path, commands: dict[str, str]) -> Iterator[Any]:
         SparkSession.builder.master("local[2]")
         .config("spark.ui.enabled", "false")
         .config("spark.driver.host", "127.0.0.1")
-        .config("spark.executorEnv.PYTHONPATH", str(ROOT))
+        .config("spark.executorEnv.PYTHONPATH", str(ROOT / "src"))
         .getOrCreate()
     )
     bams3.spark.register(session)

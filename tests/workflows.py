@@ -76,7 +76,7 @@ def job_environment(directory: Path) -> dict[str, str]:
     command.write_text(f"#!/bin/sh\nexec '{sys.executable}' -c '{code}' \"$@\"\n")
     command.chmod(0o755)
     path = os.pathsep.join([str(directory), str(Path(sys.executable).parent), os.environ["PATH"]])
-    return os.environ | {"PATH": path, "PYTHONPATH": str(ROOT)}
+    return os.environ | {"PATH": path, "PYTHONPATH": str(ROOT / "src")}
 
 
 def checkout(folder: Path, config: dict[str, Any]) -> Path:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 BENCHMARKS = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(BENCHMARKS), str(BENCHMARKS.parent / "tests"), str(BENCHMARKS.parent)]
+sys.path[:0] = [str(BENCHMARKS), str(BENCHMARKS.parent / "tests")]
 
 import simulate  # noqa: E402
 from harness.table import processor, system  # noqa: E402
