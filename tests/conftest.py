@@ -30,6 +30,12 @@ settings.load_profile("bams3")
 DATA = Path(__file__).parent / "data"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of clusters first: they wait much, while other workers go on."""
+    clusters = {"slurm_cluster", "aws", "cluster"}
+    items.sort(key=lambda item: clusters.isdisjoint(getattr(item, "fixturenames", ())))
+
+
 def real_bams() -> list[Path]:
     """The BAMs of tests/data, and of the directory that BAMS3_TEST_DATA names."""
     more = os.environ.get("BAMS3_TEST_DATA")

@@ -130,6 +130,13 @@ def test_another_etag_on_reading_on(storage: Storage, faults: Faults) -> None:
     assert faults.disarm()[0].headers["if-match"].startswith('"')
 
 
+def test_writing_again_where_the_answer_has_no_etag(storage: Storage, faults: Faults) -> None:
+    faults.arm("no etag")
+    storage.put("new", TEXT)
+    assert [request.method for request in faults.disarm()] == ["PUT", "PUT"]
+    assert storage.get("new") == TEXT
+
+
 def test_reading_again_after_corruption(storage: Storage, faults: Faults) -> None:
     faults.arm("corrupt", at=1)
     found = [storage.get_range("old", 0, 5) for _ in range(3)]

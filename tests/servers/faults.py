@@ -40,6 +40,7 @@ KINDS = {
     "corrupt": "flips a bit in the body",
     "whole": "gives the whole object, with 200, where a range was asked for",
     "etag": "gives another ETag",
+    "no etag": "gives no ETag",
 }
 PASSING = ("503", "500", "429", "refused", "lost", "reset", "short", "stall", "cut")
 
@@ -139,6 +140,8 @@ class _Handler(BaseHTTPRequestHandler):
         request.status, request.received = status, len(data)
         if kind == "etag":
             answered = [(name, '"other"' if name.lower() == "etag" else value) for name, value in answered]
+        if kind == "no etag":
+            answered = [(name, value) for name, value in answered if name.lower() != "etag"]
         if kind == "corrupt" and data:
             data = bytes([data[0] ^ 1]) + data[1:]
         if kind == "cut":
