@@ -58,10 +58,11 @@ def test_regions_are_those_of_mosdepth(real_bam: Path, real_dataset: Path, tmp_p
 
 @pytest.mark.parametrize(
     ("placed", "unplaced"),
-    [([], 1), ([], 9000), ([(1, 300_000)], 0), ([(0, 1_900_000), (2, 5)], 3), ([(2, 599_000), (2, 599_999)], 0)],
+    [([], 1), ([], 9000), ([(1, 300_000)], 0), ([(0, 1_900_000), (2, 5)], 3), ([(2, 599_000), (2, 599_999)], 0),
+     ([(2, 599_000), (2, 700_000)], 0)],
 )  # fmt: skip
 def test_every_region_is_of_one_chunk(tmp_path: Path, placed: list[tuple[int, int]], unplaced: int) -> None:
-    """Also those of contigs, and of the genome's ends, that have no chunk."""
+    """Also those of contigs, and of the genome's ends, that have no chunk; and those past a contig's end."""
     lengths = [2_000_000, 400_000, 600_000]
     header = pysam.AlignmentHeader.from_references(["a", "b", "c"], lengths)
     with pysam.AlignmentFile(tmp_path / "x.bam", "wb", header=header) as file:
@@ -82,7 +83,11 @@ def test_every_region_is_of_one_chunk(tmp_path: Path, placed: list[tuple[int, in
         (name, str(start)) for name, length in zip("abc", lengths, strict=True) for start in range(0, length, 100_000)
     ]  # fmt: skip
     assert [(name, start) for _, name, start, *_ in regions] == wanted
-    assert sum(float(mean) for *_, mean in regions) * 100_000 == pytest.approx(10 * len(placed), abs=1000)
+    inside = sum(start < lengths[reference] for reference, start in placed)
+    assert sum(float(mean) for *_, mean in regions) * 100_000 == pytest.approx(10 * inside, abs=1000)
+    (tmp_path / "past.bed").write_text("c\t700000\t700010\n")
+    (past,) = mapped(tmp_path / "x.bams3", "coverage", "--by", tmp_path / "past.bed").splitlines()
+    assert past.endswith("\tc\t700000\t700010\t0.00")
 
 
 def test_counts(engine_dataset: Path) -> None:

@@ -129,12 +129,9 @@ def _share(dataset: DatasetReader, entry: ChunkEntry) -> Iterator[tuple[int, int
     end = place(dataset.index[following]) if following < len(dataset.index) else end_of_genome
     while (reference_id, start) < end:
         stop = start + dataset.manifest.chunk_size
-        if stop < dataset.references[reference_id][1]:
-            yield reference_id, start, stop
-            start = stop
-        else:
-            yield reference_id, start, end[1] if reference_id == end[0] else FAR
-            reference_id, start = reference_id + 1, 0
+        last = stop >= dataset.references[reference_id][1]
+        yield reference_id, start, FAR if last else stop
+        reference_id, start = (reference_id + 1, 0) if last else (reference_id, stop)
 
 
 def summed(lines: Iterable[str]) -> Iterator[str]:
