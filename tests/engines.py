@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from servers import script
 
 PAGES = Path(__file__).parent.parent / "docs" / "engines"
 BAMS3 = [sys.executable, "-m", "bams3"]
@@ -78,9 +79,7 @@ def killed_where(condition: str, folder: Path, commands: dict[str, str]) -> None
     killed in the midst of it."""
     folder.mkdir()
     bams3 = Path(commands["PATH"].partition(":")[0]) / "bams3"
-    program = folder / "bams3"
-    program.write_text(f"""\
-#!/bin/bash
+    killing = f"""\
 printf 'bams3 %s\\n' "$*" >&2
 if {condition}; then
     {bams3} "$@" &
@@ -88,5 +87,5 @@ if {condition}; then
     kill -KILL $! $$
 fi
 exec {bams3} "$@"
-""")
-    program.chmod(0o755)
+"""
+    script(folder / "bams3", killing)

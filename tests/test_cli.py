@@ -6,7 +6,6 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,12 +13,12 @@ from typing import Any
 import pysam
 import pytest
 from conftest import DATA
+from engines import BAMS3
 
 import bams3
 from bams3.cli import COMMANDS, main
 from bams3.cli.options import FLAG_NAMES, flag_bits
 
-BAMS3 = [sys.executable, "-m", "bams3"]
 BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
 REAL = DATA / "illumina_chr22_NA12878.bam"
 LARGE = DATA / "illumina_wgs_NA12878.bam"  # more than a pipe takes, in any format

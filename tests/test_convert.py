@@ -14,6 +14,7 @@ import hostile
 import pysam
 import pytest
 from conftest import DATA
+from engines import run_bams3 as run
 from test_roundtrip import contents
 
 from bams3.chunk import writer
@@ -23,11 +24,6 @@ from bams3.errors import Bams3Error, DatasetError, SourceError, UsageError
 from bams3.operations import limits, workers
 from bams3.operations.convert import convert, merge
 from bams3.operations.workers import worker_count
-
-
-def run(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "bams3", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, **options)  # type: ignore[call-overload]
 
 
 def fails(result: subprocess.CompletedProcess[str]) -> str:

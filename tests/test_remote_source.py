@@ -1,14 +1,13 @@
 """Alignments in object storage: the same as from local files, no byte too many, and right or refused whatever fails."""
 
 import random
-import subprocess
-import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import hostile
 import pysam
 import pytest
+from engines import run_bams3
 from hypothesis import given
 from hypothesis import strategies as st
 from servers.faults import KINDS, PASSING, Faults
@@ -388,16 +387,12 @@ def test_web_server_and_secrets(
 def test_command_line(uri: str, bucket: str, tmp_path: Path) -> None:
     """Jobs of their own, from one bucket to another place in it."""
 
-    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "bams3", *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True)
-
     dataset = f"{bucket}/out/x.bams3"
     for i in (1, 2):
-        assert run("convert", "--batch", f"{i}/2", uri, dataset).returncode == 0
-    assert run("merge", dataset).returncode == 0
-    assert run("verify", "--against", uri, dataset).returncode == 0
-    done = run("convert", uri.replace("x.bam", "y.bam"), tmp_path / "y.bams3")
+        assert run_bams3("convert", "--batch", f"{i}/2", uri, dataset).returncode == 0
+    assert run_bams3("merge", dataset).returncode == 0
+    assert run_bams3("verify", "--against", uri, dataset).returncode == 0
+    done = run_bams3("convert", uri.replace("x.bam", "y.bam"), tmp_path / "y.bams3")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "y.bam: no such object" in done.stderr
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from engines import run_bams3
 from hypothesis import given
 from hypothesis import strategies as st
 from servers.faults import Faults
@@ -378,8 +379,7 @@ def test_options_of_commands(
 ) -> None:
     log = tmp_path / "requests.tsv"
     faults.arm("403")
-    command = [sys.executable, "-m", "bams3", "stats", f"{bucket}/x", *options, "--log-requests", str(log)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = run_bams3("stats", f"{bucket}/x", *options, "--log-requests", log)
     expected = (
         f"bams3 stats: {bucket}/x/_metadata.json: access refused (403 AccessDenied: Access Denied); check the"
     )

@@ -1,6 +1,7 @@
 """`bams3 mapper` and `bams3 reducer` by themselves; test_hadoop.py runs them under Hadoop."""
 
 import gzip
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -180,8 +181,6 @@ def test_what_is_wrong(
 
 
 def test_a_chunk_that_is_damaged(engine_dataset: Path, tmp_path: Path) -> None:
-    import shutil
-
     copy = shutil.copytree(engine_dataset, tmp_path / "x.bams3")
     uri = run_bams3("chunks", "--format", "uri", copy).stdout.splitlines()[0]
     Path(uri).write_bytes(Path(uri).read_bytes()[:-50])

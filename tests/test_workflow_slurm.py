@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from servers import script
 from servers.slurm import Slurm
 from workflows import CONFIG, COVERAGE, OF_THE_COHORT, ROOT, SNAKEFILE, WINDOWS, configure, run
 
@@ -40,11 +41,11 @@ class Cohort:
         self._logs = directory / "logs" / "slurm"
         waiting = directory / "bin" / "bams3"
         waiting.parent.mkdir()
-        waiting.write_text(
-            f"#!/bin/bash\nwhile grep -qf '{self.held}' <<< \"$*\" 2> /dev/null; do sleep 0.1; done\n"
-            f"PATH='{environment['PATH']}' exec bams3 \"$@\"\n"
+        script(
+            waiting,
+            f"while grep -qf '{self.held}' <<< \"$*\" 2> /dev/null; do sleep 0.1; done\n"
+            f"PATH='{environment['PATH']}' exec bams3 \"$@\"",
         )
-        waiting.chmod(0o755)
         path = {"PATH": f"{waiting.parent}:{environment['PATH']}"}
         self.environment = environment | cluster.environment | path
 

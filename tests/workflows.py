@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from servers import script
 
 from bams3.storage import open_storage
 
@@ -72,9 +73,7 @@ def commands(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def job_environment(directory: Path) -> dict[str, str]:
     """An environment in which `bams3`, which is put into a directory, is this checkout."""
     code = "import sys; from bams3.cli import main; sys.exit(main())"
-    command = directory / "bams3"
-    command.write_text(f"#!/bin/sh\nexec '{sys.executable}' -c '{code}' \"$@\"\n")
-    command.chmod(0o755)
+    script(directory / "bams3", f"exec '{sys.executable}' -c '{code}' \"$@\"")
     path = os.pathsep.join([str(directory), str(Path(sys.executable).parent), os.environ["PATH"]])
     return os.environ | {"PATH": path, "PYTHONPATH": str(ROOT / "src")}
 

@@ -22,6 +22,12 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
+def script(path: Path, text: str) -> None:
+    """Make a program that is a script of bash."""
+    path.write_text(f"#!/bin/bash\n{text}\n")
+    path.chmod(0o755)
+
+
 @contextmanager
 def process(command: Sequence[object], log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A process and its children, with what they print in a file."""

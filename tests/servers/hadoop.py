@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-from servers import free_port, process
-from servers.jars import class_path, command
+from servers import free_port, process, script
+from servers.jars import class_path
 
 OPENED = "--add-opens=java.base/java.lang=ALL-UNNAMED"  # its libraries are older than Java 17
 _ADDRESSES = (
@@ -80,7 +80,7 @@ def hadoop(folder: Path, tasks: dict[str, str]) -> Iterator[Path]:
     (folder / "conf" / "log4j.properties").write_text(_LOGGING)
     classes = f"{folder}/conf:{jars}"
     for name in ("mapred", "hadoop"):
-        command(folder / "bin" / name, _COMMAND.format(classes=classes))
+        script(folder / "bin" / name, _COMMAND.format(classes=classes))
     port = addresses["yarn.resourcemanager.address"].rpartition(":")[2]
     details, log = folder / "details.json", folder / "cluster.log"
     server = [

@@ -25,9 +25,3 @@ def class_path(name: str) -> str:
                 if not folder.exists():
                     raise
     return f"{folder}/*"
-
-
-def command(path: Path, script: str) -> None:
-    """Make a program that is a script of bash."""
-    path.write_text(f"#!/bin/bash\n{script}\n")
-    path.chmod(0o755)

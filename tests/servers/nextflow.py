@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from servers.jars import class_path, command
+from servers import script
+from servers.jars import class_path
 
 # What its launcher opens for it, since Java 17.
 _OPENED = (
@@ -16,7 +17,7 @@ _OPENED = (
 def nextflow(folder: Path) -> dict[str, str]:
     """Makes its command in a folder, for the PATH; the rest of its environment."""
     opened = " ".join(f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in _OPENED)
-    command(
+    script(
         folder / "nextflow", f"exec java {opened} -cp '{class_path('nextflow')}' nextflow.cli.Launcher \"$@\""
     )
     return {"NXF_OFFLINE": "true", "NXF_HOME": str(folder / "home"), "NXF_ANSI_LOG": "false"}

@@ -97,9 +97,10 @@ def _own(what: str) -> Any:
     except (ImportError, AttributeError, ValueError) as error:
         raise UsageError(f"{what}: {error}; give MODULE:FUNCTION, of a module here or installed") from None
 
+    from bams3.lone_chunk import Chunk
     from bams3.operations.streaming import own
 
-    return own(found)
+    return own(lambda stored: found(Chunk(stored)))
 
 
 def _reducer(argv: list[str], lines: Iterable[str]) -> Iterator[str]:

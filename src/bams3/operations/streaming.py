@@ -10,6 +10,7 @@ from itertools import chain, groupby, islice
 from operator import itemgetter
 from typing import Any
 
+from bams3.chunk.reader import Chunk
 from bams3.dataset import layout
 from bams3.dataset.manifest import ChunkEntry
 from bams3.dataset.reader import DatasetReader
@@ -66,12 +67,11 @@ def counts(record_filter: RecordFilter) -> Mapper:
     return mapper
 
 
-def own(function: Callable[[Any], Mapping[str, int | float]]) -> Mapper:
-    """What a user's function makes of a `bams3.Chunk`: keys → numbers."""
-    from bams3.lone_chunk import Chunk
+def own(function: Callable[[Chunk], Mapping[str, int | float]]) -> Mapper:
+    """What a function of a user's makes of a chunk: keys → numbers."""
 
     def mapper(dataset: DatasetReader, entry: ChunkEntry) -> Mapped:
-        made = function(Chunk(dataset.chunk(entry)))
+        made = function(dataset.chunk(entry))
         if not isinstance(made, Mapping):
             raise UsageError(f"{made!r}: the function gives no mapping of keys to numbers")
         for key, number in made.items():
