@@ -13,6 +13,8 @@ from servers.nextflow import nextflow
 from servers.slurm import Slurm
 from workflows import ROOT, below, run, samtools, write_sheet
 
+import bams3
+
 (PAGE,) = commands_of("nextflow.md")
 SAME = {
     "samples": "samples.tsv",
@@ -138,6 +140,7 @@ def test_stubs(here: Path, started: Callable[..., subprocess.CompletedProcess[st
         (["S/1\tS1.bams3\t"], "samples.tsv: sample S/1: a name is of letters"),
         (["S1\tS1.bams3\tx.bam"], "samples.tsv: sample S1: give alignments or dataset"),
         (["S1\t\tnowhere.bam"], "nowhere.bam"),
+        (["S1\t\ts3://k:s3cr3t@b/x.bam"], "samples.tsv: sample S1: a secret in a URL"),
     ],
 )
 def test_what_is_wrong(
@@ -148,4 +151,36 @@ def test_what_is_wrong(
     done = started(*(["--input", "samples.tsv"] if rows else []))
     assert done.returncode == 1
     assert message in done.stdout + done.stderr
+    assert "s3cr3t" not in done.stdout + done.stderr
     assert not (here / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "runs"),
+    [
+        ("echo {region} {sample} > {output}; printf '%s\\n' \"$BAMS3_REGION\" >> {output}", True),
+        ("echo '{region}' > {output}", False),
+        ("bash -c echo\\ {region} > {output}", False),
+    ],
+)
+def test_names_of_contigs_are_no_code(
+    here: Path, started: Callable[..., subprocess.CompletedProcess[str]], command: str, runs: bool
+) -> None:
+    names = ["c;touch${IFS}MADE;x", "c$(touch${IFS}MADE)", "c';touch${IFS}MADE;'"]
+    head = "".join(f"@SQ\tSN:{name}\tLN:99\n" for name in names)
+    (here / "x.sam").write_text(
+        "@HD\tVN:1.6\tSO:coordinate\n" + head
+        + "".join(f"r\t0\t{name}\t5\t60\t5M\t*\t0\t0\tACGTA\tIIIII\n" for name in names)
+    )  # fmt: skip
+    bams3.convert(here / "x.sam", here / "x.bams3")
+    write_sheet(here, ("S1", "x.bams3"), columns="sample dataset")
+    done = started("--input", "samples.tsv", "--command", command)
+    assert not list(here.rglob("MADE*"))
+    made = [path.read_text() for path in (here / "results/process/S1").glob("*")]
+    if runs:
+        assert done.returncode == 0, done.stdout + done.stderr
+        regions = [f"{{{name}}}:1-99" if "{" in name else f"{name}:1-99" for name in names]
+        assert sorted(made) == sorted(f"{region} S1\n{region}\n" for region in regions)
+    else:
+        assert (done.returncode, made) == (1, [])
+        assert '"$BAMS3_REGION"' in done.stdout + done.stderr

@@ -13,8 +13,11 @@ include { BAMS3_PROCESSCHUNK as PROCESS_CHUNK } from './modules/bams3/processchu
 def read_samples(path) {
     def rows = file(path, checkIfExists: true).splitCsv(header: true, sep: '\t').findAll { row -> !row.sample?.startsWith('#') }
     rows.each { row ->
-        if (!(row.sample ==~ /[A-Za-z0-9._-]+/)) {
+        if (!(row.sample ==~ /[A-Za-z0-9][A-Za-z0-9._-]*/)) {
             error("${path}: sample ${row.sample}: a name is of letters, digits and ._-")
+        }
+        if (row.values().any { cell -> cell && cell =~ /:\/\/([^\/]*@|[^?]*\?)/ }) {
+            error("${path}: sample ${row.sample}: a secret in a URL would be kept and printed; take it out, and give credentials by the environment")
         }
         if (!row.alignments == !row.dataset) {
             error("${path}: sample ${row.sample}: give alignments or dataset")

@@ -1,8 +1,16 @@
 """What can go wrong, in five classes. Every message is one line: what is wrong, where, what to do."""
 
+from bams3.shown import shown
+
 
 class Bams3Error(Exception):
-    """Base of all errors that a user can cause or meet; the command line prints it without a traceback."""
+    """Base of all errors that a user can cause or meet; the command line prints it without a traceback.
+
+    Its text is as `shown` has it, whoever prints it.
+    """
+
+    def __str__(self) -> str:
+        return shown(super().__str__())
 
 
 class SourceError(Bams3Error):

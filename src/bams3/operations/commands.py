@@ -2,15 +2,13 @@
 
 import fcntl
 import os
-import re
-import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import termios
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from tempfile import TemporaryDirectory, TemporaryFile
 from threading import Lock
@@ -20,7 +18,9 @@ from bams3.dataset.manifest import ChunkEntry
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import Bams3Error, UsageError
 from bams3.operations.export import Format, write_alignments
+from bams3.operations.placeholders import for_a_shell, line_for_bash, mentions, variable, words_with
 from bams3.operations.workers import Workers
+from bams3.shown import shown
 from bams3.sources.records import RecordBlock
 
 GRACE = 5.0
@@ -104,10 +104,10 @@ def alignments(format: Format, *, with_header: bool = True) -> Sender:
 class ChunkCommand:
     """A command that is run on chunks, each time in a process group of its own.
 
-    In its words {chunk}, {region}, {sample} and {output} are replaced, and other braces stay. A command of one word is
-    a line for bash, where what they are replaced by is quoted. It reads what `sender` writes. In `directory` every
-    chunk has a file, named after it and ending in `suffix`, that appears when the command has succeeded: {output}, with
-    what lies beside it, or else what is printed.
+    In its words {chunk}, {region}, {sample} and {output} are replaced (see `placeholders`), and other braces stay;
+    BAMS3_CHUNK and so on are in its environment. A command of one word is a line for bash. It reads what `sender`
+    writes. In `directory` every chunk has a file, named after it and ending in `suffix`, that appears when the command
+    has succeeded: {output}, with what lies beside it, or else what is printed.
     """
 
     def __init__(
@@ -117,13 +117,16 @@ class ChunkCommand:
         """`sample`: in place of the dataset's name; `retries`: tries after the first; `log`: gets what commands say, on
         standard error or, unless that is the chunk's file, standard output. Raises UsageError.
         """
-        self._line = command[0] if len(command) == 1 else None
-        self._command = command
-        self._prints = not any("{output}" in word for word in command)
+        self._is_line = len(command) == 1
+        self._command = (
+            ["bash", "-euo", "pipefail", "-c", line_for_bash(command[0])] if self._is_line else command
+        )
+        self._prints = not mentions(command, "output")
+        self._names_sample = any("{sample}" in word for word in command)
         if not self._prints and directory is None:
             raise UsageError("{output}: give a directory for what commands write (--output-dir)")
-        if self._line is None and "{" not in command[0] and shutil.which(command[0]) is None:
-            raise UsageError(f"{command[0]}: there is no such command")
+        if shutil.which(self._command[0]) is None:
+            raise UsageError(f"{self._command[0]}: there is no such command")
         self._sender = sender
         self._directory, self._suffix, self._sample = directory, suffix, sample
         self._retries, self._log = retries, log
@@ -154,24 +157,29 @@ class ChunkCommand:
 
     def line_of(self, job: Job) -> str:
         """What is run for a job: a line for a shell, which ends with the chunk as a comment."""
-        words = self._words(job, self.file_of(job))
-        text = shlex.join(words) if self._line is None else words[-1]
-        return f"{' '.join(text.split())} # {job.chunk}"
+        values = self._values(job, self.file_of(job))
+        words = self._command
+        with suppress(UsageError):  # what is refused stands there as it was given
+            words = self._words(values)
+        return f"{for_a_shell(words, _variables(values))} # {shown(job.chunk)}"
 
-    def _words(self, job: Job, output: str | None) -> list[str]:
-        """The words to execute."""
+    def _values(self, job: Job, output: str | None) -> dict[str, str]:
+        """Of the placeholders; none of a file can be taken for an option."""
         values = {
-            "chunk": job.chunk, "region": job.dataset.region(job.entry),
+            "chunk": _no_option(job.chunk), "region": job.dataset.region(job.entry),
             "sample": self._sample or job.dataset.name,
         }  # fmt: skip
-        values |= {"output": output or ""}
-        if self._line is not None:
-            values = {name: shlex.quote(value) for name, value in values.items()}
-        words = [
-            re.sub(r"\{(chunk|region|sample|output)\}", lambda found: values[found[1]], word)
-            for word in self._command
-        ]
-        return words if self._line is None else ["bash", "-euo", "pipefail", "-c", *words]
+        return values if output is None else values | {"output": _no_option(output)}
+
+    def _words(self, values: Mapping[str, str]) -> Sequence[str]:
+        """The words to execute. Raises UsageError."""
+        if self._names_sample and values["sample"].startswith("-"):
+            raise UsageError(
+                f"sample {values['sample']}: it would be taken for an option; give the variable BAMS3_SAMPLE its place"
+            )
+        if any("\0" in value for value in values.values()):
+            raise UsageError(f"{values['region']}: no command can be told a name with a NUL in it")
+        return self._command if self._is_line else words_with(values, self._command)
 
     def _run(self, job: Job) -> Outcome:
         for _ in range(self._retries):
@@ -185,12 +193,17 @@ class ChunkCommand:
     def _try(self, job: Job) -> Outcome:
         started = time.time()
         with self._appearing(job) as (path, appear), ExitStack() as files:
+            values = self._values(job, path)
+            try:
+                words = self._words(values)
+            except UsageError as refusal:
+                return Outcome(job, str(refusal), started, 0, 0, 0, 0, None)
             if path and self._prints:
                 printed: Any = files.enter_context(open(path, "wb"))
             else:
                 printed = self._log or TemporaryFile()  # noqa: SIM115
             error, sent = None, 0
-            with self._child(self._words(job, path), printed) as child:
+            with self._child(words, _variables(values), printed) as child:
                 try:
                     sent = self._send(job, child)
                 except (Bams3Error, OSError) as failure:
@@ -220,12 +233,17 @@ class ChunkCommand:
             yield os.path.join(folder, name), appear
 
     @contextmanager
-    def _child(self, words: list[str], output: BinaryIO) -> Iterator[subprocess.Popen[bytes]]:
+    def _child(
+        self, words: Sequence[str], variables: Mapping[str, str], output: BinaryIO
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        environment = os.environ | variables
         stdin = subprocess.PIPE if self._sender else subprocess.DEVNULL
         with self._lock:
             if self._stopped:
                 raise InterruptedError("stopped")
-            child = subprocess.Popen(words, stdin=stdin, stdout=output, stderr=self._log, process_group=0)
+            child = subprocess.Popen(
+                words, stdin=stdin, stdout=output, stderr=self._log, env=environment, process_group=0
+            )
             self._running.add(child)
         yield child
         self._running.discard(child)  # not after an exception: it may run on, and is to be stopped
@@ -252,6 +270,16 @@ class ChunkCommand:
             for child in running:
                 with suppress(subprocess.TimeoutExpired):
                     child.wait(max(0, deadline - time.monotonic()))
+
+
+def _variables(values: Mapping[str, str]) -> dict[str, str]:
+    """The values as environment variables."""
+    return {variable(name): value for name, value in values.items()}
+
+
+def _no_option(path: str) -> str:
+    """The same file, by a path that no command takes for an option."""
+    return f"./{path}" if path.startswith("-") else path
 
 
 def _why(code: int) -> str | None:

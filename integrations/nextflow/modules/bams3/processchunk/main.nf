@@ -1,5 +1,5 @@
 process BAMS3_PROCESSCHUNK {
-    tag "${meta.id} ${meta.region}"
+    tag "${meta.id} ${meta.region.replaceAll(/\p{Cntrl}/, '?')}"
     label 'process_single'
 
     conda "${moduleDir}/../environment.yml"
@@ -17,12 +17,35 @@ process BAMS3_PROCESSCHUNK {
 
     script:
     def name = task.ext.prefix ?: "${meta.id}.${chunk.baseName}"
-    def words = ['{chunk}': chunk, '{region}': meta.region, '{sample}': meta.id, '{output}': name]
-    def line = words.inject(command) { text, word, value ->
-        text.replace(word, "'" + value.toString().replace("'", "'\\''") + "'")
+    // As bams3 map does it: the values are variables, which stand for placeholders where bash reads one word.
+    def values = [CHUNK: chunk.name, REGION: meta.region, SAMPLE: meta.id, OUTPUT: name]
+    def variables = values.collect { word, value ->
+        "BAMS3_${word}='" + value.toString().replace("'", "'\\''") + "'"
+    }.join(' ')
+    def (quoted, evaluated) = ['quoted', 'evaluated'].collect { rule -> file("${moduleDir}/${rule}.regex").text.trim() }
+    def placeholder = '\\{(chunk|region|sample|output)\\}'
+    def tokens = java.util.regex.Pattern.compile("${quoted}|${placeholder}").matcher(command)
+    def line = new StringBuilder()
+    while (tokens.find()) {
+        def within = java.util.regex.Pattern.compile(placeholder).matcher(tokens.group())
+        def put = tokens.group()
+        if (within.find()) {
+            def variable = '"$BAMS3_' + within.group(1).toUpperCase() + '"'
+            def before = java.util.regex.Pattern.compile(evaluated).matcher(command.substring(0, tokens.start()))
+            if (!tokens.group(1) || before.find()) {
+                error("{${within.group(1)}} stands in quotes, in a comment, or in the text of another program: take ${variable}")
+            }
+            put = variable
+        }
+        tokens.appendReplacement(line, java.util.regex.Matcher.quoteReplacement(put))
+    }
+    tokens.appendTail(line)
+    if (meta.id.toString().startsWith('-')) {
+        error("${meta.id}: a name would be taken for an option")
     }
     prefix = name
     """
+    export ${variables}
     ${line}
 
     cat <<-END_VERSIONS > versions.yml

@@ -18,7 +18,7 @@ process BAMS3_QUERY {
 
     script:
     def args = task.ext.args ?: ''
-    def chosen = bed ? "--regions-file ${bed}" : regions.collect { region -> "'${region}'" }.join(' ')
+    def chosen = bed ? "--regions-file ${bed}" : regions.collect { region -> "'" + region.replace("'", "'\\''") + "'" }.join(' ')
     prefix = task.ext.prefix ?: "${meta.id}"
     """
     bams3 query ${args} --parallel ${task.cpus} -O bam -o ${prefix}.bam ${dataset} ${chosen}
