@@ -168,6 +168,20 @@ def loci(line: str) -> Callable[[Path], dict[str, Any]]:
         (loci("S1\tchr7"), (), "loci.tsv:1: chr7: is not a position of the samples' contigs, from 1"),
         (loci("S1\tchr1\t5"), (), "config: genotype needs a `reference`: the FASTA of the alignments"),
         ({"call": {}}, (), "config: call needs a `reference`: the FASTA of the alignments"),
+        (
+            {},
+            (("S1", "https://h/x.bam?X-Amz-Signature=s3cr3t"),),
+            "samples.tsv: sample S1: alignments: a secret in it",
+        ),
+        ({}, (("s3://k:s3cr3t@b/x", "x.bam"),), "samples.tsv: sample s3://b/x: sample: a secret in it"),
+        ({"grid": "az://b/x.fai?sig=s3cr3t"}, (), "config: grid: a secret in it"),
+        ({"query": {"regions": ["chr1", "a://b:s3cr3t@c"]}}, (), "config: query: regions: 1: a secret in it"),
+        ({}, (("S1", "x\x1b[2J.bam"),), "sample S1: x\\x1b[2J.bam: no such file"),
+        (
+            {"process": {"command": "echo '{region}'"}},
+            (),
+            "config: process: command: {region} stands in quotes",
+        ),
         (empty_dataset, (), "sample S2: nowhere.bams3 is not a bams3 dataset (no _metadata.json)"),
     ],
 )
@@ -187,6 +201,7 @@ def test_an_error_is_one_clear_line(
         )
     assert str(raised.value).startswith(message)
     assert "\n" not in str(raised.value)
+    assert "s3cr3t" not in str(raised.value)
 
 
 def test_the_error_is_what_the_user_sees(project: Path, commands: dict[str, str]):

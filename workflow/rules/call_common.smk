@@ -55,11 +55,15 @@ def read_loci():
         sample, contig, position, *_ = [*line.split("\t"), "", ""]
         if sample not in samples:
             raise WorkflowError(
-                f"{path}:{number}: sample {sample} is not in the sheet; add it there, or remove the line"
+                shown(
+                    f"{path}:{number}: sample {sample} is not in the sheet; add it there, or remove the line"
+                )
             )
         if not position.isdecimal() or not 1 <= int(position) <= lengths.get(contig, 0):
             raise WorkflowError(
-                f"{path}:{number}: {contig}:{position} is not a position of the samples' contigs, from 1"
+                shown(
+                    f"{path}:{number}: {contig}:{position} is not a position of the samples' contigs, from 1"
+                )
             )
         found.append((sample, contig, int(position)))
     return found

@@ -12,6 +12,8 @@ from snakemake.utils import validate
 from bams3.dataset import layout
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import Bams3Error
+from bams3.operations.placeholders import line_for_bash
+from bams3.shown import shown, without_secrets
 from bams3.sources.bam import open_source
 
 QUERY_FLAGS = {
@@ -45,7 +47,20 @@ def check(data, schema, where):
     """Raises an error, of one line, for what is wrong."""
     if fault := best_match(validator(schema).iter_errors(data)):
         place = ": ".join(map(str, [where, *fault.absolute_path]))
-        raise WorkflowError(f"{place}: {fault.message}")
+        raise WorkflowError(shown(f"{place}: {fault.message}"))
+
+
+def refuse_secrets(value, where):
+    """Raises an error for a secret in a setting: Snakemake prints settings of jobs, and keeps them."""
+    if isinstance(value, (dict, list)):
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, item in items:
+            refuse_secrets(item, f"{where}: {key}")
+    elif isinstance(value, str) and without_secrets(value) != value:
+        raise WorkflowError(
+            f"{shown(where)}: a secret in it (user, password or query of a URL) would be printed and kept; "
+            "take it out, and give credentials by the environment or a profile (docs/object-storage.md)"
+        )
 
 
 def read_samples(path):
@@ -55,7 +70,8 @@ def read_samples(path):
     by_name = {}
     for row in csv.DictReader(lines, delimiter="\t", restkey="(too many columns)"):
         row = {column: cell for column, cell in row.items() if cell}
-        where = f"{path}: sample {row.get('sample', '(no name)')}"
+        where = shown(f"{path}: sample {row.get('sample', '(no name)')}")
+        refuse_secrets(row, where)
         check(row, "../schemas/samples.schema.yaml", where)
         if ("alignments" in row) == ("dataset" in row):
             raise WorkflowError(
@@ -105,15 +121,21 @@ def check_files(row):
             f"{row['dataset']}/_metadata.json"
         ):
             raise WorkflowError(
-                f"sample {name}: {row['dataset']} is not a bams3 dataset (no _metadata.json)"
+                shown(
+                    f"sample {name}: {row['dataset']} is not a bams3 dataset (no _metadata.json)"
+                )
             )
     elif is_local(row["alignments"]):
         if not is_there(row) and not is_module:
-            raise WorkflowError(f"sample {name}: {row['alignments']}: no such file")
+            raise WorkflowError(
+                shown(f"sample {name}: {row['alignments']}: no such file")
+            )
         if not index_of(row):
             tried = row.get("index", f"{row['alignments']}.bai, .csi or .crai")
             raise WorkflowError(
-                f"sample {name}: no index ({tried}); make it with: samtools index {row['alignments']}"
+                shown(
+                    f"sample {name}: no index ({tried}); make it with: samtools index {row['alignments']}"
+                )
             )
     elif row["alignments"].endswith(".cram"):
         raise WorkflowError(
@@ -172,8 +194,18 @@ def check_contigs(row):
     )
     detail = differs or f"{len(found)} contigs for {len(contigs)}"
     raise WorkflowError(
-        f"sample {row['sample']}: its contigs are not those of the grid: it has {detail}"
+        shown(
+            f"sample {row['sample']}: its contigs are not those of the grid: it has {detail}"
+        )
     )
+
+
+def check_command():
+    """Raises an error for a command of `process` in which a placeholder would not be one word."""
+    try:
+        line_for_bash(config.get("process", {}).get("command", ""))
+    except Bams3Error as error:
+        raise WorkflowError(f"config: process: command: {error}")
 
 
 def read_windows():
@@ -291,8 +323,10 @@ def coverage_files():
     ]
 
 
+refuse_secrets(dict(config), "config")
 check(config, "../schemas/config.schema.yaml", "config")
 validate(config, "../schemas/config.schema.yaml")  # fills in the defaults
+check_command()
 is_module = not modifier.is_main_snakefile()
 samples = read_samples(config["samples"])
 contigs = read_grid(config["grid"])

@@ -3,6 +3,7 @@ import os
 from snakemake.exceptions import WorkflowError
 
 from bams3.errors import Bams3Error
+from bams3.shown import shown
 from bams3.storage import open_object
 
 
@@ -46,9 +47,9 @@ def read_lines(path, what):
         place, name = open_object(path)
         return place.get(name).decode().splitlines()
     except UnicodeDecodeError:
-        raise WorkflowError(f"{path}: not a text file; {what}")
+        raise WorkflowError(shown(f"{path}: not a text file; {what}"))
     except OSError as error:
-        raise WorkflowError(f"{path}: {error.strerror}; {what}")
+        raise WorkflowError(shown(f"{path}: {error.strerror}; {what}"))
     except Bams3Error as error:
         raise WorkflowError(str(error))
 

@@ -5,6 +5,7 @@ import sys
 
 from bams3.errors import Bams3Error
 from bams3.operations.call import call_jointly
+from bams3.shown import shown
 
 given = snakemake.params
 with open(snakemake.log[0], "w") as log:
@@ -14,6 +15,6 @@ with open(snakemake.log[0], "w") as log:
             mpileup=given.mpileup, call=given.call,
         )  # fmt: skip
     except (Bams3Error, OSError) as error:
-        print(error, file=log)
+        print(shown(error), file=log)
         contig, start, _ = given.places[0]
-        sys.exit(f"{snakemake.rule}: from {contig}:{start + 1} on it failed; see {snakemake.log[0]}")
+        sys.exit(shown(f"{snakemake.rule}: from {contig}:{start + 1} on it failed; see {snakemake.log[0]}"))

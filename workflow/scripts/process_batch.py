@@ -8,6 +8,7 @@ import sys
 from bams3.dataset.layout import parse_fraction
 from bams3.dataset.reader import DatasetReader
 from bams3.operations.commands import ChunkCommand, Job
+from bams3.shown import shown
 
 dataset = DatasetReader(snakemake.params.dataset)
 batch = dataset.batch(*parse_fraction(snakemake.params.batch))
@@ -22,4 +23,4 @@ with open(snakemake.log[0], "wb") as log:
     for outcome in command.on_each(Job(number, batch, entry) for number, entry in enumerate(batch.index, 1)):
         if outcome.error:
             why = f"{outcome.error}; see {snakemake.log[0]}"
-            sys.exit(f"process: the command failed on {outcome.job.chunk} ({why})")
+            sys.exit(shown(f"process: the command failed on {outcome.job.chunk} ({why})"))

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from bams3.errors import Bams3Error
+from bams3.shown import shown
 
 # Command → (module, what it does); the order is that of --help.
 COMMANDS = {
@@ -86,8 +87,7 @@ def _run(arguments: list[str]) -> int:
         print(f"bams3 {__version__}")
         return 0
     if arguments[0] not in COMMANDS:
-        print(f"bams3: {arguments[0]!r} is not a command; see bams3 --help", file=sys.stderr)
-        return 2
+        return _fail("", f"{arguments[0]!r} is not a command; see bams3 --help", 2)
     from importlib import import_module
 
     module = import_module(f"bams3.cli.{COMMANDS[arguments[0]][0]}")
@@ -108,5 +108,5 @@ def _drop_output() -> None:
 
 
 def _fail(command: str, message: str, code: int = 1) -> int:
-    print(f"bams3{command}: {' '.join(message.split())}", file=sys.stderr)
+    print(f"bams3{command}: {shown(message)}", file=sys.stderr)
     return code

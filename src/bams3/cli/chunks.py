@@ -8,6 +8,7 @@ from typing import Any
 
 from bams3.cli.options import add_help, add_shard, add_workers, parser, progress_beside, shard_of
 from bams3.errors import UsageError
+from bams3.shown import is_plain, shown
 
 _CHUNKS_EXAMPLE = """\
   bams3 chunks NA12878.bams3
@@ -21,7 +22,8 @@ _MAP_EXAMPLE = """\
   bams3 map --output-dir out --suffix .bcf NA12878.bams3 -- 'bcftools mpileup -f ref.fa - | bcftools call -mv -Ob'
   bams3 map --input-fmt none --output-dir out --joblog log --resume NA12878.bams3 -- ./count.py {chunk}
 {chunk}, {region}, {sample} are replaced, and {output} by the chunk's file in DIR (without it, that has what is
-printed). One word is a line for bash, and what is put into it is quoted"""
+printed); BAMS3_CHUNK, BAMS3_REGION, BAMS3_SAMPLE and BAMS3_OUTPUT are in the environment. One word is a line for bash:
+placeholders there have no quotes around them; within quotes write "$BAMS3_REGION" instead"""
 
 
 def run(command: str, argv: list[str]) -> int:
@@ -55,7 +57,10 @@ def _chunks(argv: list[str]) -> int:
         print("[", ",\n ".join(map(json.dumps, described)), "]", sep="")
         return 0
     for chunk in described:
-        print(*(chunk.values() if given.format == "tsv" else [chunk[given.format]]), sep="\t")
+        row = [*chunk.values()] if given.format == "tsv" else [chunk[given.format]]
+        if not all(is_plain(str(field)) for field in row):
+            raise UsageError(f"{chunk['uri']}: no line can hold this name; list chunks with --format json")
+        print(*row, sep="\t")
     return 0
 
 
@@ -135,7 +140,7 @@ def _mapped(given: Any, words: list[str]) -> int:
                 if progress:
                     progress(1)
     for outcome in sorted(failed, key=lambda outcome: outcome.job.number):
-        print(f"bams3 map: {outcome.job.chunk}: {outcome.error}", file=sys.stderr)
+        print(shown(f"bams3 map: {outcome.job.chunk}: {outcome.error}"), file=sys.stderr)
     if failed:
         print(f"bams3 map: failed on {len(failed)} of {len(jobs)} chunks", file=sys.stderr)
     return 1 if failed else 0

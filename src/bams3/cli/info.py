@@ -3,6 +3,7 @@
 import sys
 
 from bams3.cli.options import add_help, add_workers, parser, progress_bar
+from bams3.shown import shown
 
 
 def run(command: str, argv: list[str]) -> int:
@@ -96,10 +97,9 @@ def _verify(argv: list[str]) -> int:
             reference=given.reference,
             progress=progress,
         ):
-            print(f"bams3 verify: {problem}", file=sys.stderr)
+            print(shown(f"bams3 verify: {problem}"), file=sys.stderr)
             problems += 1
     if not problems:
-        print(
-            f"{dataset.uri}: {dataset.manifest.records} records in {dataset.manifest.chunks} chunks, all well"
-        )
+        manifest = dataset.manifest
+        print(f"{shown(dataset.uri)}: {manifest.records} records in {manifest.chunks} chunks, all well")
     return 1 if problems else 0

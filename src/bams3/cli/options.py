@@ -5,9 +5,10 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any
+from typing import Any, NoReturn
 
 from bams3.errors import UsageError
+from bams3.shown import shown
 
 # samtools' names of the FLAG bits.
 FLAG_NAMES = (
@@ -18,10 +19,17 @@ FLAG_NAMES = (
 
 def parser(command: str, description: str, example: str) -> argparse.ArgumentParser:
     """A parser whose help ends with an example; `-h` is left to the commands."""
-    return argparse.ArgumentParser(
+    return _Parser(
         f"bams3 {command}", description=description, epilog=f"example:\n{example}", add_help=False, allow_abbrev=False,
         formatter_class=_Help,
     )  # fmt: skip
+
+
+class _Parser(argparse.ArgumentParser):
+    """Shows of what was given nothing that is secret."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(shown(message))
 
 
 class _Help(argparse.RawDescriptionHelpFormatter):

@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from bams3.cli.options import add_help, parser
+from bams3.shown import shown
 
 
 def run(command: str, argv: list[str]) -> int:
@@ -27,11 +28,12 @@ def run(command: str, argv: list[str]) -> int:
         print()
         return 0
     age = time.time() - state["updated"]
-    print(line(state) + ("" if state["ended"] else f" (as of {span(age)} ago)"))
+    print(shown(line(state)) + ("" if state["ended"] else f" (as of {span(age)} ago)"))
     _print_rules(state)
     for failure in state["failed"]:
         wildcards = ", ".join(failure["wildcards"].values())
-        print(f"failed: {failure['rule']} {wildcards}".rstrip(), *failure["logs"], sep="\t")
+        row = f"failed: {failure['rule']} {wildcards}".rstrip(), *failure["logs"]
+        print(*map(shown, row), sep="\t")
     return 0
 
 
@@ -40,4 +42,4 @@ def _print_rules(state: dict[str, Any]) -> None:
     print("rule", "jobs", "done", "running", "seconds", sep="\t")
     for rule, of in state["rules"].items():
         mean = f"{of['seconds'] / of['done']:.1f}" if of["done"] else "."
-        print(rule, of["jobs"], of["done"], of["running"], mean, sep="\t")
+        print(*map(shown, (rule, of["jobs"], of["done"], of["running"], mean)), sep="\t")

@@ -18,6 +18,7 @@ from bams3.cli.options import (
     regions_of,
 )
 from bams3.errors import UsageError
+from bams3.shown import escaped, shown
 
 _QUERY_EXAMPLE = """\
   bams3 query NA12878.bams3 chr20:1M-2M | head
@@ -116,7 +117,6 @@ def _count(argv: list[str]) -> int:
     from bams3.operations.query import count_each, open_each
     from bams3.operations.workers import worker_count
     from bams3.regions import bed_lines, regions_of_bed
-    from bams3.storage import is_remote, open_storage
 
     workers = worker_count(given.workers)
     lines = list(bed_lines(given.regions))
@@ -136,11 +136,11 @@ def _count(argv: list[str]) -> int:
             columns.append(count_each(dataset, regions, record_filter, workers))
             if progress:
                 progress(1)
-    shown = [open_storage(name).root if is_remote(name) else name for name in names]
     named = any(line.name for line in lines)
-    print("#contig", "start", "end", *(["name"] if named else []), *shown, sep="\t")
+    print("#contig", "start", "end", *(["name"] if named else []), *map(shown, names), sep="\t")
     for line, counts in zip(lines, zip(*columns, strict=True), strict=True):
-        print(*line[:3], *([line.name or "."] if named else []), *counts, sep="\t")
+        name = [escaped(line.name) or "."] if named else []
+        print(escaped(line.contig), line.start, line.end, *name, *counts, sep="\t")
     return 0
 
 
@@ -180,12 +180,11 @@ def _to_bam(argv: list[str]) -> int:
 
     keep_freed_memory()
     dataset = DatasetReader(given.dataset, soon=(INDEX, HEADER))
-    words = [dataset.uri if word == given.dataset else word for word in argv]  # without secrets
     with progress_beside(given.out, "read") as progress:
         to_bam(
             dataset, given.out, regions_of(dataset, given.regions, None), level=given.level,
             workers=worker_count(given.workers), progress=progress,
-            pg_line=program_line(dataset.header, ["bams3", "to-bam", *words]) if given.pg else None,
+            pg_line=program_line(dataset.header, ["bams3", "to-bam", *argv]) if given.pg else None,
         )  # fmt: skip
     return 0
 

@@ -15,6 +15,7 @@ from pyarrow import parquet
 
 from bams3.cohort.matrix import PLACE, read_matrix, read_whole_matrix
 from bams3.cohort.qc import distribution
+from bams3.shown import escaped
 
 MOST_REGIONS = 1000
 """Regions in the heat map: those that differ most between samples, where there are more."""
@@ -47,8 +48,13 @@ def write_page(
         "title": title,
         "columns": table.column_names,
         "rows": [list(row.values()) for row in rows],
-        "bins": {"contig": bins[0], "start": bins[1], "end": bins[2]},
-        "regions": {"contig": regions[0], "start": regions[1], "end": regions[2], "name": regions[3]},
+        "bins": {"contig": [*map(escaped, bins[0])], "start": bins[1], "end": bins[2]},
+        "regions": {
+            "contig": [*map(escaped, regions[0])],
+            "start": regions[1],
+            "end": regions[2],
+            "name": [*map(escaped, regions[3])],
+        },
         "regionsOf": of,
         "depth": _packed(depth[:, order].T),
         "means": _packed(means[:, order].T),
@@ -97,7 +103,9 @@ def _html(data: dict[str, Any]) -> str:
 
     folder = files("bams3.cohort") / "page"
     page = (folder / "page.html").read_text(encoding="utf-8")
-    text = json.dumps(data, separators=(",", ":"), ensure_ascii=False, allow_nan=False).replace("</", "<\\/")
+    text = json.dumps(data, separators=(",", ":"), ensure_ascii=False, allow_nan=False).replace(
+        "<", "\\u003c"
+    )
     parts = {name: (folder / name).read_text(encoding="utf-8") for name in _PARTS}
     for name, part in {**parts, "plotly.js": get_plotlyjs(), "data": text}.items():
         before, after = page.split(f"/*{name}*/")

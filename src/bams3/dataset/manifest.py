@@ -211,6 +211,8 @@ def check_grid(references: list[list[Any]], chunk_size: Any) -> None:
         if not (isinstance(name, str) and name and is_count(length) and length < 1 << 31):
             raise ValueError(f"reference {name!r} of length {length!r}")
         name.encode("utf-8", "surrogateescape")
+        if {"\t", "\n", "\r", "\0"} & set(name):
+            raise ValueError(f"reference {name!r}, which no line of SAM can hold")
     if type(chunk_size) is not int or chunk_size not in layout.CHUNK_SIZES:
         raise ValueError(f"chunk_size {chunk_size!r}")
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from bams3.operations.query import RecordFilter, query
 from bams3.operations.workers import Workers, in_order, watched
+from bams3.shown import shown
 from bams3.storage import is_remote, open_object
 
 if TYPE_CHECKING:
@@ -93,8 +94,8 @@ def program_line(header: Header, command: list[str]) -> bytes:
     fields = [b"@PG", b"ID:" + next(name for name in candidates if name not in known), b"PN:bams3"]
     if known:
         fields.append(b"PP:" + known[-1])
-    words = " ".join(command).translate({ord("\t"): " ", ord("\n"): " "})
-    return b"\t".join([*fields, f"VN:{__version__}".encode(), b"CL:" + os.fsencode(words)])
+    words = " ".join(shown(word.translate({ord("\t"): " ", ord("\n"): " "})) for word in command)
+    return b"\t".join([*fields, f"VN:{__version__}".encode(), b"CL:" + words.encode()])
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from collections import Counter
 from typing import Any
 
 from bams3.chunk.reader import open_chunk
+from bams3.shown import escaped
 
 
 def to_json(uri: Any) -> str:
@@ -55,4 +56,4 @@ def summary(uri: Any) -> str:
     lines += ["", "stream                 stored        raw           codec"]
     for name, size in stored.most_common():
         lines.append(f"{name:<22} {size:<13} {raw[name]:<13} {','.join(sorted(codecs[name]))}")
-    return "\n".join(lines) + "\n"
+    return "\n".join(map(escaped, lines)) + "\n"

@@ -14,6 +14,7 @@ from snakemake_interface_logger_plugins.common import LogEvent
 
 from bams3.errors import Bams3Error
 from bams3.progress.run import FILE, Run, line
+from bams3.shown import shown
 from bams3.storage import open_storage
 
 SECONDS_BETWEEN_WRITES = 5
@@ -98,7 +99,7 @@ class LogHandler(LogHandlerBase):
                 open_storage(results).put(FILE, data)
             except (OSError, Bams3Error) as error:
                 self._results.remove(results)
-                self._stream.write(f"progress is not written to {results}: {error}\n")
+                self._stream.write(shown(f"progress is not written to {results}: {error}") + "\n")
 
 
 class _Formatter(DefaultFormatter):

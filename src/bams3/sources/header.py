@@ -123,6 +123,8 @@ def _take(view: memoryview, at: int, length: int, what: str) -> bytes:
 def _unique(references: list[tuple[str, int]]) -> tuple[tuple[str, int], ...]:
     seen = set()
     for name, _ in references:
+        if {"\t", "\n", "\r"} & set(name):
+            raise SourceError(f"the header has a reference named {name!r}, which no line of SAM can hold")
         if name in seen:
             raise SourceError(f"the header has two references with the name {name!r}")
         seen.add(name)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import accumulate, groupby
 
 from bams3.errors import SourceError
+from bams3.shown import shown
 from bams3.sources.bgzf import MAGIC as BGZF_MAGIC
 from bams3.sources.bgzf import BlockReader
 from bams3.sources.files import Input, input_at, name_beside, source_error
@@ -71,7 +72,9 @@ class Index:
         if written is not None and changed is not None and written < changed:
             import logging
 
-            logging.getLogger(__name__).warning("The index file is older than the data file: %s", file.name)
+            logging.getLogger(__name__).warning(
+                "The index file is older than the data file: %s", shown(file.name)
+            )
         if data[:4] == BGZF_MAGIC:
             data = b"".join(BlockReader(io.BytesIO(data), name=file.name).pieces())
         return cls(file.name, data, n_ref=n_ref, file_size=alignments.size())

@@ -37,8 +37,7 @@ class RemoteInput:
     def __init__(self, uri: str) -> None:
         scheme, _, rest = uri.partition("://")
         if not rest.partition("?")[0].partition("/")[2]:
-            place = rest.partition("?")[0].rpartition("@")[2]
-            raise UsageError(f"{scheme}://{place}: not a file; give {scheme}://…/NAME.bam")
+            raise UsageError(f"{uri}: not a file; give {scheme}://…/NAME.bam")
         self.path = uri
         self._storage, self._key = open_object(uri)
         self.name = f"{self._storage.root}/{self._key}"

@@ -1,16 +1,19 @@
 """What goes wrong with a request to an object store, and how it is told.
 
-obstore gives the store's answer as text: "… non-2xx status code: 503 Service Unavailable: <Error>…". The text
-may hold the URL with what is secret in it, so only the status and the store's own code and message are taken.
+obstore gives the store's answer as text: "… non-2xx status code: 503 Service Unavailable: <Error>…". Of it the status
+and the store's own code and message are taken, and shown without what is secret.
 """
 
 import errno
 import re
 
+from bams3.shown import shown
+
 _STATUS = re.compile(r"non-2xx status code: (\d{3})")
 _CODE = re.compile(r"<Code>([^<]{1,100})</Code>")
 _MESSAGE = re.compile(r"<Message>([^<]{1,300})</Message>")
 _REGION = re.compile(r"<Region>([a-z0-9-]{1,40})</Region>")
+_PROVIDER = re.compile(r"credential provider: (.{1,300})")
 _CAUSE = re.compile(r'(?:message|error): "([^"]{1,100})"')
 # Answers that are not whole. Swift's to one of two writers at the same time has no ETag.
 _BROKEN = re.compile(r"HTTP error|body error|Got invalid|Requested \d+\.\.\d+, got|ETag Header missing")
@@ -37,6 +40,7 @@ class RequestError(Exception):
     def __init__(
         self, kind: str, said: str, *, status: int | None = None, code: str = "", passing: bool = False
     ) -> None:
+        said = shown(said)
         super().__init__(said)
         self.kind, self.said, self.status, self.code, self.passing = kind, said, status, code, passing
         self.slow_down = status in SLOW_DOWN or code == "SlowDown"
@@ -62,13 +66,15 @@ class RequestError(Exception):
         if "non-partial response" in text:
             return cls("whole", "it answers requests for ranges with the whole object", status=200)
         if "credential" in text:
-            return cls("credentials", "no valid credentials were found", status=401)
+            cause = "".join(_PROVIDER.findall(text)[:1])
+            found = ": ".join(filter(None, ["no valid credentials were found", cause]))
+            return cls("credentials", found, status=401)
         if "TimedOut" in details or "timed out" in text:
             return cls("timeout", "no answer in time", passing=True)
         if _BROKEN.search(text):
             causes = _CAUSE.findall(details)
             return cls("broken", causes[-1] if causes else text.rpartition(": ")[2], passing=True)
-        return cls("failure", text.splitlines()[0].partition("http")[0].strip() or "unknown failure")
+        return cls("failure", next(iter(text.splitlines()), "") or "unknown failure")
 
     @classmethod
     def _of_answer(cls, status: int, text: str) -> "RequestError":
@@ -90,6 +96,12 @@ class RequestError(Exception):
             )
         if self.status == 404:
             return FileNotFoundError(errno.ENOENT, "no such object", name)
+        if "SSO" in self.said or "expired" in self.said.lower():
+            what = (
+                f"access refused ({self.said}); log in again (with single sign-on: aws sso login), "
+                "or set new credentials"
+            )
+            return PermissionError(errno.EACCES, what, name)
         if self.status in (401, 403):
             what = (
                 f"access refused ({self.said or self.status}); check the credentials and what they allow, "

@@ -47,6 +47,11 @@ class RemoteStorage:
         else:
             place, _, prefix = rest.partition("/")
             self._shown = f"{scheme}://{place}/"
+            if {"@", ":"} & set(place):
+                raise UsageError(
+                    f"{uri}: keys in a URI are not used, since others would see them; give {scheme}://bucket/path, "
+                    "and credentials by the environment or a profile (docs/object-storage.md)"
+                )
         if not place or not self._shown.removesuffix("/").partition("://")[2]:
             raise UsageError(
                 f"{uri}: give {scheme}://bucket/path" if scheme in ("s3", "gs") else f"{scheme}://: not a URL"
@@ -222,6 +227,8 @@ class RemoteStorage:
         try:
             return self._perform("HEAD", path, lambda store: obstore.head(store, self._key(path)))
         except RequestError as fault:
+            if fault.status == 400:  # why, an answer without a body can't say
+                self._read(path, (0, 1))
             raise fault.error(self.name(path)) from None
 
     def _page(self, prefix: str, after: str | None) -> Sequence[Any]:

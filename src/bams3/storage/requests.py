@@ -16,6 +16,7 @@ from itertools import count
 from typing import TypeVar
 
 from bams3.errors import UsageError
+from bams3.shown import shown
 from bams3.storage.faults import RequestError
 
 Result = TypeVar("Result")
@@ -152,9 +153,8 @@ def note(
     if not where:
         return
     milliseconds = (time.perf_counter() - started) * 1e3
-    shown = key.replace("\t", "%09").replace("\n", "%0A")
-    line = f"{method}\t{shown}\t{span or '-'}\t{received or sent}\t{milliseconds:.1f}\t{status}\n"
-    data = line.encode("utf-8", "surrogateescape")
+    line = f"{method}\t{shown(key)}\t{span or '-'}\t{received or sent}\t{milliseconds:.1f}\t{status}\n"
+    data = line.encode()
     if where == "-":
         sys.stderr.buffer.write(data)
         sys.stderr.flush()

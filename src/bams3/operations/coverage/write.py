@@ -16,6 +16,7 @@ from bams3.operations.coverage.measure import Histogram, bases_covered, means, m
 from bams3.operations.coverage.options import CoverageOptions, quantize_labels
 from bams3.operations.coverage.report import SUMMARY_HEADER, Totals, distribution
 from bams3.operations.coverage.tally import Tally
+from bams3.shown import shown
 from bams3.storage import is_remote, open_object
 
 if TYPE_CHECKING:
@@ -347,4 +348,4 @@ def _all_or_none(prefix: str) -> Iterator[Callable[[str], BinaryIO]]:
 
 
 def _to_stderr(note: str) -> None:
-    print(f"bams3: {note}", file=sys.stderr)
+    print(shown(f"bams3: {note}"), file=sys.stderr)
