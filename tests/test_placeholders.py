@@ -173,10 +173,6 @@ SNIPPETS = st.sampled_from(
         ': "`echo "a"`"',
         "[[ a == a ]]",
         ": it\\'s",
-        "'",
-        '"',
-        "$(",
-        "`",
     ]
 )
 WAYS = st.sampled_from(
