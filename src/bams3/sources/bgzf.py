@@ -23,6 +23,8 @@ USUAL_EXTRA = b"\x06\x00BC\x02\x00"
 
 READ_SIZE = 1 << 20
 FIRST_PIECE, PIECE_SIZE = 1 << 12, 1 << 20
+PIECE_BLOCKS = 1 << 12
+"""Blocks of a piece at most: however little they hold, each takes memory of its own."""
 NO_END = 1 << 64
 
 U16 = struct.Struct("<H")
@@ -82,7 +84,7 @@ class BlockReader:
             for block in self._blocks():
                 run.append(block)
                 length += block.length
-                if length >= enough:
+                if length >= enough or len(run) >= PIECE_BLOCKS:
                     yield run
                     run, length, enough = [], 0, min(2 * enough, PIECE_SIZE)
         except SourceError as error:
