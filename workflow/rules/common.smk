@@ -110,6 +110,7 @@ def check_files(row):
     elif is_local(row["alignments"]):
         if not is_there(row) and not is_module:
             raise WorkflowError(f"sample {name}: {row['alignments']}: no such file")
+        check_regular(row["alignments"], f"sample {name}: {row['alignments']}")
         if not index_of(row):
             tried = row.get("index", f"{row['alignments']}.bai, .csi or .crai")
             raise WorkflowError(
