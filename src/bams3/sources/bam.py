@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import BinaryIO, cast
 
 from bams3.errors import SourceError
@@ -13,8 +14,8 @@ from bams3.sources.index import Index
 from bams3.sources.records import RecordBlock, find_start
 from bams3.sources.stream import PlainReader, ReadAgain, Reader, read_header, record_blocks
 
-LOOK = 4096
-"""Inflated bytes that tell a SAM file without a header."""
+LOOK_BYTES, LOOK_PIECES = 4096, 64
+"""What tells a SAM file without a header; and how far it is looked for, among blocks that hold little or nothing."""
 SAM_HEADER = re.compile(rb"@[A-Za-z]{2}[\t\r\n]")
 SAM_RECORD = re.compile(rb"[^@\t\n][^\t\n]*\t\d+(\t[^\t\n]+){7}\t")
 
@@ -38,9 +39,8 @@ def open_source(path: str, *, index: str | None = None, reference: str | None = 
 
         if not alignments.once:
             file.close()
-        return HtslibSource(
-            alignments, kind, file=file if alignments.once else None, index=index, reference=reference
-        )
+        once = file if alignments.once else None
+        return HtslibSource(alignments, kind, file=once, index=index, reference=reference)
     return BamSource(alignments, kind, file, index=index)
 
 
@@ -51,11 +51,11 @@ def _kind(file: ReadAgain, name: str) -> str:
         return "CRAM"
     kind = "BGZF" if is_bgzf(head) else "gzip" if head[:2] == b"\x1f\x8b" else "raw"
     start = b""
-    for piece in _inflater(kind, cast(BinaryIO, file), name).pieces():
+    for piece in islice(_inflater(kind, cast(BinaryIO, file), name).pieces(), LOOK_PIECES):
         start += piece
         if start[:4] == MAGIC:
             return kind
-        if len(start) >= LOOK:
+        if len(start) >= LOOK_BYTES:
             break
     if SAM_HEADER.match(start) or SAM_RECORD.match(start):
         return "SAM"

@@ -14,7 +14,7 @@ MAX_SMALL = 1 << 30
 
 
 class Input(Protocol):
-    """A file to read, as often as wanted; `input_at` gives one."""
+    """A file to read, as often as wanted unless `once`; `input_at` gives one."""
 
     path: str
     """As it was given: a URI may hold what is secret."""
@@ -61,7 +61,7 @@ def input_at(path: str) -> Input:
 
 
 def expect_again(file: "str | Input", why: str) -> None:
-    """Raises SourceError for what can be opened only once, before anything is waited for. `why`: it won't do."""
+    """Raises SourceError for what can be opened only once, without waiting for it. `why` that is not enough."""
     if isinstance(file, str):
         if is_remote(file):
             return

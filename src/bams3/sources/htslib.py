@@ -31,8 +31,8 @@ LOG_PREFIX = re.compile(r"^(\[[EW]::\w+\]|samtools \w+:) *", re.MULTILINE)
 class HtslibSource:
     """A SAM file, plain or compressed, or a CRAM file (`kind` says which). See `Source`.
 
-    `file`, if given, is what to read first: what can be opened only once, from its start. htslib reads local files and pipes
-    only: what is in an object store is read by us and piped into it, whole.
+    `file`, if given, is what can be opened only once, at its start. htslib reads local files and pipes only: what is
+    in an object store is read by us and piped into it, whole.
     """
 
     def __init__(
