@@ -90,6 +90,15 @@ def remove_index(directory: Path) -> None:
     (directory / "S2.bam.bai").unlink()
 
 
+def pipe_of(name: str) -> Callable[[Path], Any]:
+    def change(project: Path) -> Any:
+        (project / name).unlink(missing_ok=True)
+        os.mkfifo(project / name)
+        return {"query": {"bed": name}} if name.endswith(".bed") else {}
+
+    return change
+
+
 def truncate_bam(directory: Path) -> None:
     (directory / "S2.bam").write_bytes((directory / "S2.bam").read_bytes()[:100])
 
@@ -158,6 +167,9 @@ def loci(line: str) -> Callable[[Path], dict[str, Any]]:
             (),
             "sample S2: no index (S2.bam.bai, .csi or .crai); make it with: samtools index S2.bam",
         ),
+        (pipe_of("S2.bam"), (), "sample S2: S2.bam: not a regular file, and it is read more than once"),
+        (pipe_of("samples.tsv"), (), "samples.tsv: not a regular file, and it is read more than once"),
+        (pipe_of("x.bed"), (), "config: x.bed: not a regular file, and it is read more than once"),
         (truncate_bam, (), "sample S2: S2.bam, compressed offset 0: the file is truncated within the block"),
         (
             loci("S9\tchr1\t5"),

@@ -127,16 +127,25 @@ class Bams3Reader(DataSourceReader):
 
 
 def _uris(options: dict[str, str]) -> list[str]:
-    """The datasets, in order; patterns of local paths are filled in."""
-    from glob import glob, has_magic
-
+    """The datasets, in order; patterns of local paths are filled in. Raises UsageError for one that matches nothing."""
     given = [*json.loads(options.get("paths", "[]")), *([options["path"]] if "path" in options else [])]
-    given += options.get("datasets", "").split("\n")
-    found: list[str] = []
-    for uri in filter(None, given):
-        found += sorted(glob(uri)) if has_magic(uri) and "://" not in uri else [uri.removeprefix("file:")]
+    given += filter(None, options.get("datasets", "").split("\n"))
+    if not all(given):
+        raise UsageError("no dataset: one of the paths is empty")
+    if not given:
+        raise UsageError("no dataset: give .load(path)")
+    return [uri for pattern in given for uri in _matching(pattern.removeprefix("file:"))]
+
+
+def _matching(pattern: str) -> list[str]:
+    from glob import glob, has_magic
+    from os.path import exists
+
+    if "://" in pattern or not has_magic(pattern) or exists(pattern):
+        return [pattern]
+    found = sorted(glob(pattern))
     if not found:
-        raise UsageError(f"no dataset: {' '.join(filter(None, given)) or 'give .load(path)'}")
+        raise UsageError(f"no dataset: {pattern} matches nothing")
     return found
 
 

@@ -130,6 +130,7 @@ def check_files(row):
             raise WorkflowError(
                 shown(f"sample {name}: {row['alignments']}: no such file")
             )
+        check_regular(row["alignments"], f"sample {name}: {row['alignments']}")
         if not index_of(row):
             tried = row.get("index", f"{row['alignments']}.bai, .csi or .crai")
             raise WorkflowError(

@@ -35,14 +35,24 @@ def in_place(path):
     return getattr(storage, storage_provider)(place, retrieve=False)
 
 
+def check_regular(path, where):
+    """Raises an error for a pipe, say, which only one of the jobs could read."""
+    if is_local(path) and os.path.exists(path) and not os.path.isfile(path):
+        raise WorkflowError(
+            f"{where}: not a regular file, and it is read more than once; give a file"
+        )
+
+
 def copied(path):
     """A small input that is named in the config: Snakemake copies it to where the job is."""
     place = located(path)
+    check_regular(place, f"config: {path}")
     return local(place) if is_local(place) else storage(place)
 
 
 def read_lines(path, what):
     """The lines of a small text file, a path or a URI; `what` it is, for the error if it can't be read."""
+    check_regular(path, path)
     try:
         place, name = open_object(path)
         return place.get(name).decode().splitlines()

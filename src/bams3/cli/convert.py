@@ -18,7 +18,7 @@ def _convert(argv: list[str]) -> int:
     options.add_argument(
         "source",
         metavar="IN",
-        help="BAM, CRAM or SAM, sorted by coordinate: a path, a URI, or - for standard input",
+        help="BAM, CRAM or SAM, sorted by coordinate: a path or URI, a pipe, or - for standard input",
     )
     options.add_argument("dataset", metavar="DATASET", help="the directory to write, by custom NAME.bams3")
     options.add_argument(

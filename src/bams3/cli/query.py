@@ -145,9 +145,12 @@ def _count(argv: list[str]) -> int:
 
 
 def _listed(path: str) -> list[str]:
-    """The names in a file (or standard input), one a line."""
+    """The names in a file (or standard input), one a line. Raises UsageError if it has none."""
     with nullcontext(sys.stdin.buffer) if path == "-" else open(path, "rb") as file:
-        return [os.fsdecode(name) for name in map(bytes.strip, file.read().splitlines()) if name]
+        names = [os.fsdecode(name) for name in map(bytes.strip, file.read().splitlines()) if name]
+    if not names:
+        raise UsageError(f"{'standard input' if path == '-' else path} names no dataset")
+    return names
 
 
 def _to_bam(argv: list[str]) -> int:

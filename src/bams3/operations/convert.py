@@ -58,6 +58,12 @@ def convert(
     """
     if batch and windows:
         raise UsageError("give --batch or --window, not both")
+    if batch or windows:
+        from bams3.sources.files import WINDOWS, expect_again
+
+        if sort:
+            raise UsageError("--sort does not go with --batch and --window: what is sorted has no index")
+        expect_again(str(source), WINDOWS)
     if level not in LEVELS:
         raise UsageError(f"level {level}: choose one from {LEVELS[0]} (fast) to {LEVELS[-1]} (small)")
     size, threads = layout.parse_size(chunk_size), worker_count(workers)

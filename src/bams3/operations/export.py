@@ -214,9 +214,9 @@ def _write_cram(
     blocks: Iterable[RecordBlock], header: Header, file: BinaryIO, reference: str | None, threads: int
 ) -> None:
     """Hand the records to samtools, a process of its own, as uncompressed BAM; copy the CRAM that it writes."""
-    from bams3.sources.htslib import SamtoolsProcess
+    from bams3.sources.htslib import SamtoolsProcess, local_file
 
-    options = ["-T", reference] if reference else ["--output-fmt-option", "no_ref=1"]
+    options = ["-T", local_file(reference)] if reference else ["--output-fmt-option", "no_ref=1"]
     command = ["view", "-C", "--no-PG", "-@", str(threads - 1), *options, "-"]
     samtools = SamtoolsProcess(command)
     with feeding(samtools.stdin, bam_bytes(blocks, header)), closing(samtools):

@@ -8,6 +8,7 @@ from itertools import accumulate, compress, groupby
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from bams3.dataset.ahead import Job, Plan, plan_all, plan_hot
+from bams3.errors import UsageError
 from bams3.operations.fields import HEADER_FIELDS, FilterColumns, streams_of
 from bams3.operations.select import count_overlapping, gather, keep_flags, keep_mapq, keep_overlapping
 from bams3.operations.workers import Workers, in_order
@@ -94,6 +95,8 @@ def open_each(datasets: Iterable[Any]) -> list[Dataset]:
         return given if isinstance(given, DatasetReader) else DatasetReader(given, soon=())
 
     given = [*datasets]
+    if not given:
+        raise UsageError("no dataset is given")
     return list(in_order(opened, given, REMOTE_AT_ONCE if any(map(is_remote, given)) else 1))
 
 

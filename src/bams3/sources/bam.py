@@ -1,63 +1,65 @@
 """Open alignments whatever their format, and read BAM."""
 
-import io
 import re
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import BinaryIO, cast
 
 from bams3.errors import SourceError
 from bams3.sources import Counts, Mapper, Source
-from bams3.sources.bgzf import NO_END, BlockReader, byte_span, is_bgzf
-from bams3.sources.files import STDIN, Input, input_at
+from bams3.sources.bgzf import MAX_BLOCK, NO_END, BlockReader, byte_span, is_bgzf
+from bams3.sources.files import WINDOWS, Input, expect_again, input_at
 from bams3.sources.header import MAGIC
 from bams3.sources.index import Index
 from bams3.sources.records import RecordBlock, find_start
-from bams3.sources.stream import PlainReader, PushedBack, Reader, read_header, read_start, record_blocks
+from bams3.sources.stream import PlainReader, ReadAgain, Reader, read_header, record_blocks
 
-HEAD_BYTES = 1 << 16
+LOOK_BYTES, LOOK_PIECES = 4096, 64
+"""What tells a SAM file without a header; and how far it is looked for, among blocks that hold little or nothing."""
 SAM_HEADER = re.compile(rb"@[A-Za-z]{2}[\t\r\n]")
 SAM_RECORD = re.compile(rb"[^@\t\n][^\t\n]*\t\d+(\t[^\t\n]+){7}\t")
 
 
 def open_source(path: str, *, index: str | None = None, reference: str | None = None) -> Source:
-    """Open a BAM, CRAM or SAM file at a path or URI, told apart by content; ``-`` is standard input.
+    """Open a BAM, CRAM or SAM file at a path or URI, told apart by content; ``-`` is standard input. It is read once,
+    whatever it is, unless windows are asked for.
 
     `index`: a BAI or CSI (CRAI for CRAM), otherwise looked for beside the file; needed only for windows.
     `reference`: FASTA for CRAM. Raises SourceError if the file can't be read or is none of these.
     """
+    if reference:
+        expect_again(reference, "htslib reads it wherever it needs to")
     alignments = input_at(path)
-    file = alignments.open()
-    head = _head(file)
-    kind = _kind(head, alignments.name)
+    looked_at = ReadAgain(alignments.open())
+    kind = _kind(looked_at, alignments.name)
+    looked_at.rewind()
+    file = cast(BinaryIO, looked_at)
     if kind in ("SAM", "CRAM"):
         from bams3.sources.htslib import HtslibSource
 
-        whole = cast(BinaryIO, PushedBack(head, file)) if path == STDIN else None
-        if whole is None:
+        if not alignments.once:
             file.close()
-        return HtslibSource(alignments, kind, file=whole, index=index, reference=reference)
-    return BamSource(alignments, kind, cast(BinaryIO, PushedBack(head, file)), index=index)
+        once = file if alignments.once else None
+        return HtslibSource(alignments, kind, file=once, index=index, reference=reference)
+    return BamSource(alignments, kind, file, index=index)
 
 
-def _head(file: BinaryIO) -> bytes:
-    head = b""
-    while len(head) < HEAD_BYTES and (part := file.read(HEAD_BYTES - len(head))):
-        head += part
-    return head
-
-
-def _kind(head: bytes, path: str) -> str:
+def _kind(file: ReadAgain, name: str) -> str:
     """``BGZF`` or ``gzip`` or ``raw``, for BAM so compressed; ``CRAM``; or ``SAM``, however compressed."""
+    head = file.start(MAX_BLOCK)
     if head[:4] == b"CRAM":
         return "CRAM"
     kind = "BGZF" if is_bgzf(head) else "gzip" if head[:2] == b"\x1f\x8b" else "raw"
-    # No more than that, of BGZF no more than the blocks it takes: the head may end within a later one.
-    start = read_start(_inflater(kind, io.BytesIO(head), path), 4096) if head else b""
-    if start[:4] == MAGIC:
-        return kind
+    start = b""
+    for piece in islice(_inflater(kind, cast(BinaryIO, file), name).pieces(), LOOK_PIECES):
+        start += piece
+        if start[:4] == MAGIC:
+            return kind
+        if len(start) >= LOOK_BYTES:
+            break
     if SAM_HEADER.match(start) or SAM_RECORD.match(start):
         return "SAM"
-    raise SourceError(f"{path}: {'neither BAM, CRAM nor SAM' if head else 'the file is empty'}")
+    raise SourceError(f"{name}: {'neither BAM, CRAM nor SAM' if head else 'the file is empty'}")
 
 
 def _inflater(kind: str, file: BinaryIO, name: str) -> Reader:
@@ -143,8 +145,7 @@ class BamSource:
         self.close()
 
     def _open(self, start: int = 0, end: int | None = None) -> BinaryIO:
-        if self.path == STDIN:
-            raise SourceError("standard input can be read only once; give a file")
+        expect_again(self._alignments, "it is needed once more")
         file = self._alignments.open(start, end)
         self._files.append(file)
         return file
@@ -179,17 +180,15 @@ class BamSource:
                 )
 
     def _find_index(self) -> Index | None:
-        if self._opened_index is None and self._kind == "BGZF" and self.path != STDIN:
+        if self._opened_index is None and self._kind == "BGZF" and not self._alignments.once:
             n_ref = len(self.header.references)
             self._opened_index = Index.open(self._alignments, self._index_path, n_ref=n_ref)
         return self._opened_index
 
     def _index(self) -> Index:
-        if self.path == STDIN:
-            raise SourceError("standard input can't be read by window; give a file that has an index")
+        expect_again(self._alignments, WINDOWS)
         index = self._find_index()
         if index is None:
-            raise SourceError(
-                f"{self.path}: there is no index, which windows need; make one with samtools index"
-            )
+            made = "one with samtools index" if self._kind == "BGZF" else "BGZF of it, with samtools view -b"
+            raise SourceError(f"{self.path}: there is no index, which windows need; make {made}")
         return index

@@ -21,8 +21,12 @@ EOF_MARKER = bytes.fromhex("1f8b08040000000000ff0600424302001b000300000000000000
 MAGIC = b"\x1f\x8b\x08\x04"
 USUAL_EXTRA = b"\x06\x00BC\x02\x00"
 
+PLAIN_GZIP = "plain gzip there, not a BGZF block; the file is damaged, or samtools view -b makes it BGZF"
+NOTHING_KNOWN = "no BGZF block there; the file is damaged or not BGZF"
 READ_SIZE = 1 << 20
 FIRST_PIECE, PIECE_SIZE = 1 << 12, 1 << 20
+PIECE_BLOCKS = 1 << 12
+"""Blocks of a piece at most: however little they hold, each takes memory of its own."""
 NO_END = 1 << 64
 
 U16 = struct.Struct("<H")
@@ -82,7 +86,7 @@ class BlockReader:
             for block in self._blocks():
                 run.append(block)
                 length += block.length
-                if length >= enough:
+                if length >= enough or len(run) >= PIECE_BLOCKS:
                     yield run
                     run, length, enough = [], 0, min(2 * enough, PIECE_SIZE)
         except SourceError as error:
@@ -107,7 +111,7 @@ class BlockReader:
         """Check the header and footer of the block at `_at`, and step over it."""
         raw, at = self._raw, self._at
         if raw[at : at + 4] != MAGIC:
-            raise self._error(offset, "no BGZF block there; the file is damaged or not BGZF")
+            raise self._error(offset, PLAIN_GZIP if raw[at : at + 2] == MAGIC[:2] else NOTHING_KNOWN)
         header, size = self._header_and_size(offset)
         if size < header + 8:
             raise self._error(offset, "the BGZF block is too short for what it holds")
@@ -150,7 +154,7 @@ class BlockReader:
             raise self._error(offset, "the file is truncated within the block")
         size = _block_size(bytes(self._raw[self._at + 12 : self._at + header]))
         if size is None:
-            raise self._error(offset, "plain gzip there, not a BGZF block")
+            raise self._error(offset, PLAIN_GZIP)
         return header, size
 
     def _fill(self, size: int) -> bool:

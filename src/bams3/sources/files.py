@@ -1,6 +1,7 @@
 """How the sources get at their files: local ones, standard input, and objects in a store."""
 
 import os
+import stat
 from collections.abc import Sequence
 from typing import BinaryIO, Protocol, cast
 
@@ -8,17 +9,20 @@ from bams3.errors import SourceError
 from bams3.storage import is_remote
 
 STDIN = "-"
+WINDOWS = "windows are read wherever they lie in it"
 MAX_SMALL = 1 << 30
 
 
 class Input(Protocol):
-    """A file to read, as often as wanted; `input_at` gives one."""
+    """A file to read, as often as wanted unless `once`; `input_at` gives one."""
 
     path: str
     """As it was given: a URI may hold what is secret."""
     name: str
     """To be shown: a path, or a URI without user, password and query."""
     remote: bool
+    once: bool
+    """Whether it can be opened only once: a pipe, say."""
 
     def open(self, start: int = 0, end: int | None = None) -> BinaryIO:
         """The file from byte `start` on; nothing from `end` on will be asked for. Raises SourceError.
@@ -56,6 +60,17 @@ def input_at(path: str) -> Input:
     return RemoteInput(path)
 
 
+def expect_again(file: "str | Input", why: str) -> None:
+    """Raises SourceError for what can be opened only once, without waiting for it. `why` that is not enough."""
+    if isinstance(file, str):
+        if is_remote(file):
+            return
+        file = LocalInput(file)
+    if file.once:
+        shown = "standard input" if file.name == STDIN else file.name
+        raise SourceError(f"{shown} can be read only once, and {why}; give a file")
+
+
 def name_beside(path: str, ending: str, suffix: str = "") -> str:
     """The path or URI of a file of the same name with an ending, in place of `suffix` if it has that."""
     web = path.startswith(("http://", "https://"))
@@ -74,7 +89,8 @@ class LocalInput:
     remote = False
 
     def __init__(self, path: str) -> None:
-        self.path = self.name = path.removeprefix("file://")
+        name, self.once = _place(path.removeprefix("file://"))
+        self.path = self.name = name
 
     def open(self, start: int = 0, end: int | None = None) -> BinaryIO:
         # Unbuffered, since readers ask for large pieces.
@@ -94,12 +110,14 @@ class LocalInput:
         return self._stat().st_size
 
     def modified(self) -> float | None:
-        return self._stat().st_mtime
+        return None if self.once else self._stat().st_mtime
 
     def read_small(self) -> bytes:
         with open(self.name, "rb") as file:
             check_small(self.name, os.fstat(file.fileno()).st_size)
-            return file.read()
+            data = file.read(MAX_SMALL + 1)  # of a pipe the size is not known
+            check_small(self.name, len(data))
+            return data
 
     def close(self) -> None:
         """Nothing is kept open."""
@@ -109,6 +127,22 @@ class LocalInput:
             return os.stat(self.name)
         except OSError as error:
             raise source_error(error) from None
+
+
+def _place(path: str) -> tuple[str, bool]:
+    """The name by which other processes, too, find a file, and whether it can be opened only once."""
+    if path == STDIN:
+        return path, True
+    try:
+        kind = os.stat(path).st_mode
+    except OSError:
+        return path, False  # opening it tells what is wrong
+    if not stat.S_ISREG(kind):
+        return path, not stat.S_ISDIR(kind)
+    if path.startswith(("/dev/", "/proc/")):  # a descriptor: those of another process are not ours
+        real = os.path.realpath(path)
+        return (real, False) if os.path.exists(real) else (path, True)
+    return path, False
 
 
 def check_small(name: str, size: int) -> None:

@@ -18,7 +18,7 @@ from typing import BinaryIO, cast
 from bams3.errors import SourceError
 from bams3.sources import Counts, Mapper
 from bams3.sources.bgzf import BlockReader
-from bams3.sources.files import STDIN, Input, input_at, source_error
+from bams3.sources.files import WINDOWS, Input, LocalInput, expect_again, input_at, source_error
 from bams3.sources.records import RecordBlock
 from bams3.sources.stream import read_header, record_blocks
 from bams3.storage import is_remote
@@ -31,8 +31,8 @@ LOG_PREFIX = re.compile(r"^(\[[EW]::\w+\]|samtools \w+:) *", re.MULTILINE)
 class HtslibSource:
     """A SAM file, plain or compressed, or a CRAM file (`kind` says which). See `Source`.
 
-    `file`, if given, is what to read first: standard input, from its start. htslib reads local files and pipes
-    only: what is in an object store is read by us and piped into it, whole.
+    `file`, if given, is what can be opened only once, at its start. htslib reads local files and pipes only: what is
+    in an object store is read by us and piped into it, whole.
     """
 
     def __init__(
@@ -44,14 +44,11 @@ class HtslibSource:
         index: str | None = None,
         reference: str | None = None,
     ) -> None:
-        for local in (index, reference):
-            if local and is_remote(local):
-                raise _local_only(local)
         self.path = alignments.name
         self._alignments = alignments
         self._kind = kind
-        self._index = index
-        self._reference = reference
+        self._index = index and local_file(index)
+        self._reference = reference and local_file(reference)
         self._running: list[_View] = []
         view = self._whole(file)
         self.header, rest = read_header(view)
@@ -60,9 +57,8 @@ class HtslibSource:
     def blocks(self, mapper: Mapper = map) -> Iterator[RecordBlock]:
         if self._unread:
             (view, rest), self._unread = self._unread, None
-        elif self.path == STDIN:
-            raise SourceError("standard input can be read only once; give a file")
         else:
+            expect_again(self._alignments, "it is needed once more")
             view = self._whole()
             rest = read_header(view)[1]
         yield from self._records(view, rest, mapper)
@@ -125,10 +121,9 @@ class HtslibSource:
         yield from self._records(view, read_header(view)[1], mapper)
 
     def _check_windows(self) -> None:
-        if self._kind != "CRAM" or self.path == STDIN:
-            raise SourceError(
-                f"{self.path}: SAM and standard input can't be read by window; give a BAM or CRAM file"
-            )
+        expect_again(self._alignments, WINDOWS)
+        if self._kind != "CRAM":
+            raise SourceError(f"{self.path}: SAM can't be read by window; give a BAM or CRAM file")
         if self._alignments.remote:
             raise SourceError(
                 f"{self.path}: CRAM can't be read by window in object storage; convert all of it at once, copy it to a "
@@ -232,8 +227,6 @@ class _View:
 
 def sort(path: str, out: str, *, reference: str | None = None, threads: int = 1) -> None:
     """Sort alignments of any format by coordinate into a BAM file. Raises SourceError if htslib can't."""
-    if reference and is_remote(reference):
-        raise _local_only(reference)
     options = [
         "--no-PG",
         "-@",
@@ -248,9 +241,9 @@ def sort(path: str, out: str, *, reference: str | None = None, threads: int = 1)
         f"{out}.tmp",
     ]
     if reference:
-        options += ["--reference", reference]
+        options += ["--reference", local_file(reference)]
     alignments = input_at(path)
-    piped = alignments.open() if alignments.remote or path == STDIN else None
+    piped = alignments.open() if alignments.remote or alignments.once else None
     arguments = ["sort", *options, "-o", out, "-" if piped else alignments.name]
     process = SamtoolsProcess(arguments, with_input=piped is not None, feed=piped)
     try:
@@ -269,9 +262,14 @@ def sorted_copy(path: str, *, reference: str | None = None, threads: int = 1) ->
         yield out
 
 
-def _local_only(path: str) -> SourceError:
-    name = input_at(path).name
-    return SourceError(f"{name}: htslib is given local files only; copy it, and give the copy")
+def local_file(path: str) -> str:
+    """The path of a reference or an index for htslib, which opens it itself. Raises SourceError if it can't."""
+    if is_remote(path):
+        raise SourceError(
+            f"{input_at(path).name}: htslib is given local files only; copy it, and give the copy"
+        )
+    expect_again(path, "htslib reads it wherever it needs to")
+    return LocalInput(path).name
 
 
 def _reason(messages: bytes) -> str:

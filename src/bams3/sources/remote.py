@@ -33,6 +33,7 @@ class RemoteInput:
     """
 
     remote = True
+    once = False
 
     def __init__(self, uri: str) -> None:
         scheme, _, rest = uri.partition("://")

@@ -43,18 +43,41 @@ class PlainReader:
             raise SourceError(f"{self.name}: {error}") from None
 
 
-class PushedBack(io.RawIOBase):
-    """A binary file whose first bytes, `head`, were read already and are given again. It can't seek."""
+class ReadAgain(io.RawIOBase):
+    """A binary file whose start can be read for a look, and then again, though the file itself is read once.
 
-    def __init__(self, head: bytes, file: BinaryIO) -> None:
-        self._head = head
+    What is read before `rewind` is kept, and given again after it. It can't seek.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
         self._file = file
+        self._looking = True
+        self._seen: list[bytes] = []
+        self._again = b""
+
+    def start(self, size: int) -> bytes:
+        """The first bytes: `size`, or all that there are. Nothing has been read before."""
+        head = b""
+        while len(head) < size and (part := self._file.read(size - len(head))):
+            head += part
+        self._again = head
+        return head
+
+    def rewind(self) -> None:
+        """From now on read from the start, and keep nothing."""
+        self._again = b"".join([*self._seen, self._again])
+        self._looking = False
+        self._seen.clear()
 
     def read(self, size: int = -1) -> bytes:
-        if not self._head:
-            return self._file.read(size)
-        size = len(self._head) if size < 0 else size
-        part, self._head = self._head[:size], self._head[size:]
+        if size < 0:
+            return self.readall()
+        if self._again:
+            part, self._again = self._again[:size], self._again[size:]
+        else:
+            part = self._file.read(size)
+        if self._looking:
+            self._seen.append(part)
         return part
 
     def readinto(self, buffer: Any) -> int:
@@ -68,16 +91,6 @@ class PushedBack(io.RawIOBase):
     def close(self) -> None:
         self._file.close()
         super().close()
-
-
-def read_start(reader: Reader, size: int) -> bytes:
-    """The first `size` bytes, and what comes in a piece with them; fewer only if there are no more."""
-    data = b""
-    for piece in reader.pieces():
-        data += piece
-        if len(data) >= size:
-            break
-    return data
 
 
 def read_header(reader: Reader) -> tuple[Header, bytes]:

@@ -17,6 +17,7 @@ from bams3.dataset.reader import DatasetReader
 from bams3.errors import FormatError, UsageError
 from bams3.operations.coverage.options import CoverageOptions
 from bams3.operations.coverage.write import Accept, depth_array
+from bams3.sources.files import expect_again
 from bams3.storage import is_remote, open_object
 
 # Options that choose which reads count and how; parts must agree on them with the run that gathers them.
@@ -83,6 +84,7 @@ class Gathered:
         identity = _identity(dataset, options, read_groups)
         heads = []
         for path in paths:
+            expect_again(path, "a part is looked at before it is taken")
             head = self._head(path)
             for key, value in identity.items():
                 if head[key] != value:
