@@ -115,11 +115,11 @@ def _count(argv: list[str]) -> int:
 
     from bams3.operations.query import count_each, open_each
     from bams3.operations.workers import worker_count
-    from bams3.regions import bed_lines, regions_of_bed
+    from bams3.regions import bed_table
     from bams3.storage import is_remote, open_storage
 
     workers = worker_count(given.workers)
-    lines = list(bed_lines(given.regions))
+    table = bed_table(given.regions, names=True)
     names = [*given.datasets, *(_listed(given.list) if given.list else ())]
     if not names:
         raise UsageError("no dataset: give some, or --datasets with a file that names them")
@@ -130,17 +130,18 @@ def _count(argv: list[str]) -> int:
         while datasets:  # the index of only one is in memory
             dataset = datasets.pop(0)
             try:
-                regions = regions_of_bed(lines, dataset.references)
+                regions = table.regions(dataset.references)
             except UsageError as error:
                 raise UsageError(f"{dataset.uri}: {error}") from error
             columns.append(count_each(dataset, regions, record_filter, workers))
             if progress:
                 progress(1)
     shown = [open_storage(name).root if is_remote(name) else name for name in names]
-    named = any(line.name for line in lines)
-    print("#contig", "start", "end", *(["name"] if named else []), *shown, sep="\t")
-    for line, counts in zip(lines, zip(*columns, strict=True), strict=True):
-        print(*line[:3], *([line.name or "."] if named else []), *counts, sep="\t")
+    print("#contig", "start", "end", *(["name"] if table.names else []), *shown, sep="\t")
+    contigs = (table.contigs[contig] for contig in table.contig)
+    labels = [(name.decode("utf-8", "surrogateescape") or "." for name in table.names)] if table.names else []
+    rows = zip(contigs, map(str, table.starts), map(str, table.ends), *labels, *(map(str, c) for c in columns))
+    sys.stdout.writelines(f"{line}\n" for line in map("\t".join, rows))
     return 0
 
 
