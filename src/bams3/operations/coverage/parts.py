@@ -6,13 +6,13 @@ depth of the pieces, i32 little-endian a base.
 
 import json
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from typing import Any, BinaryIO, NamedTuple
 
 from bams3.dataset import layout
-from bams3.dataset.layout import Window
+from bams3.dataset.layout import Grid
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import FormatError, UsageError
 from bams3.operations.coverage.options import CoverageOptions
@@ -25,6 +25,9 @@ DEPTH_OPTIONS = (
 )  # fmt: skip
 
 
+MAX_HEAD = 1 << 28  # bytes of the first line
+
+
 class Piece(NamedTuple):
     """Depth of [start, start + len(depth)) of a contig."""
 
@@ -34,7 +37,7 @@ class Piece(NamedTuple):
 
 
 def write_part(
-    file: BinaryIO, dataset: DatasetReader, windows: Iterable[Window], options: CoverageOptions,
+    file: BinaryIO, dataset: DatasetReader, windows: Grid, options: CoverageOptions,
     read_groups: Sequence[str] = (), accept: Accept | None = None,
 ) -> None:  # fmt: skip
     """Write the depth of `windows` of a dataset. Contigs without reads are left out."""
@@ -50,10 +53,12 @@ def write_part(
             stream.write(memoryview(depth).cast("B"))
 
 
-def _pieces(dataset: DatasetReader, windows: Iterable[Window]) -> Iterator[list[int]]:
+def _pieces(dataset: DatasetReader, windows: Grid) -> Iterator[list[int]]:
     """[reference_id, start, end] of the parts of contigs that the windows cover."""
-    for window in windows:
-        if window.reference_id != layout.UNPLACED and dataset.chunks_of(window.reference_id):
+    for run in windows.runs():
+        if run.reference_id == layout.UNPLACED or not dataset.chunks_of(run.reference_id):
+            continue
+        for window in layout.cells(run, windows.chunk_size):
             end = min(window.end, dataset.references[window.reference_id][1])
             if end > window.start:
                 yield [window.reference_id, window.start, end]
@@ -103,11 +108,11 @@ class Gathered:
                 yield piece
 
     def _check_whole(self, pieces: list[list[int]]) -> None:
-        wanted = list(
-            _pieces(self._dataset, layout.grid(self._dataset.references, self._dataset.manifest.chunk_size))
-        )
+        grid = Grid(self._dataset.references, self._dataset.manifest.chunk_size)
+        wanted = list(_pieces(self._dataset, grid))
         if pieces != wanted:
-            lacking = [piece for piece in wanted if piece not in pieces]
+            there = set(map(tuple, pieces))
+            lacking = [piece for piece in wanted if tuple(piece) not in there]
             if not lacking:
                 raise UsageError("the parts to gather overlap; give each batch once")
             reference_id, start, end = lacking[0]
@@ -156,13 +161,16 @@ def _file(path: str) -> BinaryIO:
 
 
 def _first_line(stream: Any) -> tuple[bytes, bytes]:
-    data = b""
-    while b"\n" not in data:
+    parts, size = [], 0
+    while not parts or b"\n" not in parts[-1]:
         more = stream.read(1 << 16)
+        size += len(more)
         if not more:
             raise EOFError("it ends in its first line")
-        data += more
-    line, _, rest = data.partition(b"\n")
+        if size > MAX_HEAD:
+            raise ValueError("its first line has no end")
+        parts.append(more)
+    line, _, rest = b"".join(parts).partition(b"\n")
     return line, rest
 
 
