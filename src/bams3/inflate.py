@@ -49,11 +49,16 @@ def pieces(file: BinaryIO) -> Iterator[bytes]:
         raise OSError(str(error)) from None
 
 
-def whole_lines(file: BinaryIO) -> Iterator[bytes]:
-    """The bytes in pieces that end where a line does (\\n, \\r\\n, \\r), but for the last. Raises OSError."""
+def whole_lines(file: BinaryIO, *, lone_returns: bool = True) -> Iterator[bytes]:
+    """The bytes in pieces that end where a line does, but for the last. Raises OSError.
+
+    Lines end with a newline, and with `lone_returns` with a carriage return too.
+    """
     rest = b""
     for piece in pieces(file):
-        end = max(piece.rfind(b"\n"), piece.rfind(b"\r", 0, len(piece) - 1)) + 1
+        end = piece.rfind(b"\n") + 1
+        if lone_returns:
+            end = max(end, piece.rfind(b"\r", 0, len(piece) - 1) + 1)
         if end:
             yield rest + piece[:end]
             rest = piece[end:]

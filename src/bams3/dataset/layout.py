@@ -50,16 +50,16 @@ def encode_name(contig: str) -> str:
 
     File systems allow 255 bytes, so of what would have more than 200 the last ones make place for ~ and a hash.
     """
+    name = contig.encode("utf-8", "surrogateescape")
     encoded = "".join(
-        chr(byte) if _PLAIN.fullmatch(chr(byte)) else f"%{byte:02X}"
-        for byte in contig.encode("utf-8", "surrogateescape")
+        chr(byte) if _PLAIN.fullmatch(chr(byte)) else f"%{byte:02X}" for byte in name[: LONGEST_NAME + 1]
     )
     if encoded[0] in "._":
         encoded = f"%{ord(encoded[0]):02X}{encoded[1:]}"
     if len(encoded) > LONGEST_NAME:
         import hashlib
 
-        digest = hashlib.sha256(contig.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+        digest = hashlib.sha256(name).hexdigest()[:32]
         encoded = f"{encoded[: LONGEST_NAME - 33]}~{digest}"
     return encoded
 

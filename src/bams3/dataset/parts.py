@@ -4,7 +4,6 @@ Any process may write the chunks of any windows and leave a part file that lists
 checks that the parts make a whole, and writes index and manifest: from then on the dataset exists.
 """
 
-import json
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -29,6 +28,7 @@ from bams3.dataset.manifest import (
 )  # fmt: skip
 from bams3.errors import DatasetError
 from bams3.storage import Storage
+from bams3.untrusted import parse_json
 
 PLAN = f"{layout.PARTS}/plan.json"
 
@@ -91,7 +91,7 @@ class Part:
     def from_bytes(cls, data: bytes, plan: Plan, name: str) -> "Part":
         """Parse a part file. Raises DatasetError where it is damaged."""
         try:
-            document = json.loads(data)
+            document = parse_json(data)
             check_seal(document, data)
             part = cls(
                 [Window(*run) for run in document["windows"]],
@@ -165,7 +165,7 @@ def read_plan(storage: Storage) -> Plan:
 
 def _parse_plan(data: bytes, root: str) -> Plan:
     try:
-        document = json.loads(data)
+        document = parse_json(data)
         check_seal(document, data)
         plan = Plan(**document)
         check_grid(plan.references, plan.chunk_size)

@@ -79,7 +79,12 @@ class DatasetReader:
             return kept
         early = self._early.pop(path, None)
         try:
-            data = early.result() if early else self.storage.get(path)
+            if early:
+                data = early.result()
+            elif self.remote:
+                data = self.storage.get(path)
+            else:
+                data = self.storage.get_range(path, 0, length + 1)
             if self.remote and not right(data):  # damaged on its way
                 data = self.storage.get(path)
         except FileNotFoundError:

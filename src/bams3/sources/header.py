@@ -9,6 +9,7 @@ from bams3.errors import SourceError, UsageError
 
 MAGIC = b"BAM\1"
 INT32 = struct.Struct("<i")
+LONGEST_NAME = 1 << 16  # of a reference; every chunk with its records repeats it
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,11 @@ def _take(view: memoryview, at: int, length: int, what: str) -> bytes:
 def _unique(references: list[tuple[str, int]]) -> tuple[tuple[str, int], ...]:
     seen = set()
     for name, _ in references:
+        if len(name) > LONGEST_NAME:
+            raise SourceError(
+                f"the header has a reference with a name of {len(name)} characters ({name[:20]!r}…); "
+                f"{LONGEST_NAME} are possible: give it a shorter one"
+            )
         if name in seen:
             raise SourceError(f"the header has two references with the name {name!r}")
         seen.add(name)

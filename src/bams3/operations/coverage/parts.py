@@ -18,6 +18,8 @@ from bams3.errors import FormatError, UsageError
 from bams3.operations.coverage.options import CoverageOptions
 from bams3.operations.coverage.write import Accept, depth_array
 from bams3.storage import is_remote, open_object
+from bams3.storage.local import open_regular
+from bams3.untrusted import parse_json
 
 # Options that choose which reads count and how; parts must agree on them with the run that gathers them.
 DEPTH_OPTIONS = (
@@ -121,7 +123,7 @@ class Gathered:
 
     def _head(self, path: str) -> dict[str, Any]:
         with _opened(path) as stream:
-            head = json.loads(_first_line(stream)[0])
+            head = parse_json(_first_line(stream)[0])
             if not isinstance(head["pieces"], list):
                 raise ValueError("no list of pieces")
             for piece in head["pieces"]:
@@ -132,7 +134,7 @@ class Gathered:
     def _read(self, path: str) -> Iterator[Piece]:
         with _opened(path) as stream:
             line, rest = _first_line(stream)
-            for reference_id, start, end in json.loads(line)["pieces"]:
+            for reference_id, start, end in parse_json(line)["pieces"]:
                 size = 4 * (end - start)
                 rest = _at_least(stream, rest, size)
                 yield Piece(reference_id, start, array("i", rest[:size]))
@@ -155,7 +157,7 @@ def _opened(path: str) -> Iterator[Any]:
 
 def _file(path: str) -> BinaryIO:
     if not is_remote(path):
-        return open(path, "rb")
+        return open_regular(path)
     place, name = open_object(path)
     return BytesIO(place.get(name))
 
