@@ -496,7 +496,16 @@ def test_long_chains():
 # Each takes an engine that goes back through a text longer than the tests may last, as 2 ** 40 steps do.
 @pytest.mark.parametrize(
     "pattern",
-    ["(a|a)*b", "(a*)*b", "(a+)+$", "^(a|aa)+$", "(.*)*b", "(a?){40}a{40}b", "([[:alpha:]]+)*[0-9]", "(a|b|ab)*c"],
+    [
+        "(a|a)*b",
+        "(a*)*b",
+        "(a+)+$",
+        "^(a|aa)+$",
+        "(.*)*b",
+        "(a?){40}a{40}b",
+        "([[:alpha:]]+)*[0-9]",
+        "(a|b|ab)*c",
+    ],
 )
 def test_patterns_end(pattern):
     columns = {"qname": ["a" * 40 + "!", "a" * 10_000 + "!", "a" * 50 + "b1c"]}

@@ -30,7 +30,9 @@ START = (
 
 def refused(*words: object) -> str:
     """What a command says on standard error: one line."""
-    run = subprocess.run([sys.executable, "-c", START, *map(str, words)], capture_output=True, text=True, timeout=60)
+    run = subprocess.run(
+        [sys.executable, "-c", START, *map(str, words)], capture_output=True, text=True, timeout=60
+    )
     assert run.returncode in (1, 2), (run.returncode, run.stdout[:200], run.stderr)
     assert run.stderr.count("\n") == 1, run.stderr
     assert "Traceback" not in run.stderr
@@ -40,7 +42,9 @@ def refused(*words: object) -> str:
 
 def done(*words: object) -> str:
     """What a command says on standard output."""
-    run = subprocess.run([sys.executable, "-c", START, *map(str, words)], capture_output=True, text=True, timeout=60)
+    run = subprocess.run(
+        [sys.executable, "-c", START, *map(str, words)], capture_output=True, text=True, timeout=60
+    )
     assert (run.returncode, run.stderr) == (0, "")
     return run.stdout
 
@@ -56,7 +60,9 @@ def bomb(size: int, fill: bytes = b"\0") -> bytes:
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a BAM, t.bam, and its dataset, t."""
     here = tmp_path_factory.mktemp("limits")
-    records = [hostile.record(ref=0, pos=i, flag=0, mapq=60, cigar=[(4, 0)], sequence=b"ACGT") for i in range(99)]
+    records = [
+        hostile.record(ref=0, pos=i, flag=0, mapq=60, cigar=[(4, 0)], sequence=b"ACGT") for i in range(99)
+    ]
     (here / "t.bam").write_bytes(hostile.bam(b"@HD\tVN:1.6\n", [("c", 1000), ("d", 900)], records))
     subprocess.run(["samtools", "index", here / "t.bam"], check=True)
     done("convert", here / "t.bam", here / "t")
@@ -75,7 +81,13 @@ READ = {  # part of a dataset, and what reads it
     layout.METADATA: ("query -c {t} c:5-9", "stats {t}", "verify {t}", "coverage -n {t} -o {here}/o"),
     layout.INDEX: ("query -c {t} c:5-9", "verify {t}", "coverage -n {t} -o {here}/o", "chunks {t}"),
     layout.HEADER: ("query {t} c:5-9", "to-bam {t} -", "verify {t}"),
-    CHUNK: ("query -c {t} c:5-9", "to-bam {t} -", "verify {t}", "coverage -n {t} -o {here}/o", "inspect {t}/" + CHUNK),
+    CHUNK: (
+        "query -c {t} c:5-9",
+        "to-bam {t} -",
+        "verify {t}",
+        "coverage -n {t} -o {here}/o",
+        "inspect {t}/" + CHUNK,
+    ),
     parts.PLAN: ("merge {begun}",),
     "_parts/000001-of-000002.json": ("merge {begun}",),
 }
@@ -152,7 +164,9 @@ def test_manifests(copy: Path, what: str) -> None:
 
 
 @pytest.mark.parametrize("number", [1 << 28, 1 << 40, 1 << 62])
-@pytest.mark.parametrize(("field", "command"), [("header_bytes", "query {} c"), ("index_bytes", "query -c {} c")])
+@pytest.mark.parametrize(
+    ("field", "command"), [("header_bytes", "query {} c"), ("index_bytes", "query -c {} c")]
+)
 def test_lengths(copy: Path, field: str, command: str, number: int) -> None:
     forge(copy / "t", **{field: number})
     assert "damaged" in refused(*command.format(copy / "t").split())
@@ -175,7 +189,11 @@ def test_a_window_of_a_part_is_no_list_of_its_cells(copy: Path) -> None:
 
 
 def test_parts_of_coverage(copy: Path) -> None:
-    for data in (bomb(1 << 30), zstandard.compress(DEEP + b"\n"), zstandard.compress(b'{"pieces": ' + DEEP + b"\n")):
+    for data in (
+        bomb(1 << 30),
+        zstandard.compress(DEEP + b"\n"),
+        zstandard.compress(b'{"pieces": ' + DEEP + b"\n"),
+    ):
         (copy / "part").write_bytes(data)
         assert "part: not a part of coverage" in refused(
             "coverage", copy / "t", "-n", "-o", copy / "o", "--gather", copy / "part"
@@ -194,7 +212,11 @@ BEDS = {
 def test_lists_of_intervals(copy: Path, what: str) -> None:
     bed = copy / "x.bed"
     bed.write_bytes(BEDS[what])
-    commands = [("query", "-c", "-L", bed), ("count", "--regions", bed), ("coverage", "-n", "-o", copy / "o", "-b", bed)]
+    commands = [
+        ("query", "-c", "-L", bed),
+        ("count", "--regions", bed),
+        ("coverage", "-n", "-o", copy / "o", "-b", bed),
+    ]
     for words in commands[: 2 if what == "lines" else 3]:
         assert "x.bed" in refused(*words, copy / "t")
     bed.unlink()
@@ -206,12 +228,19 @@ def header(text: int, references: int, name: int = 2) -> bytes:
     return b"BAM\1" + struct.pack("<i", text) + (b"" if text else struct.pack("<2i", references, name))
 
 
+ZEROS = hostile.bgzf_block(bytes(65280)) * 20_000
 BAMS = {
     "text of 2 GiB": (hostile.bgzf(header(2**31 - 1, 0)), "takes at least"),
     "two thousand million references": (hostile.bgzf(header(0, 2**31 - 1)), "ends within"),
     "a name of 2 GiB": (hostile.bgzf(header(0, 1, 2**31 - 1)), "takes at least"),
-    "text of 2 GiB, all there": (hostile.bgzf_block(header(2**31 - 1, 0)) + hostile.bgzf_block(bytes(65280)) * 20_000, "takes at least"),
-    "a name of 10 MB": (hostile.bgzf(hostile.bam_header(b"", [("x" * 10_000_000, 1000)])), "name of 10000000"),
+    "text of 2 GiB, all there": (
+        hostile.bgzf_block(header(2**31 - 1, 0)) + hostile.bgzf_block(bytes(65280)) * 20_000,
+        "takes at least",
+    ),
+    "a name of 10 MB": (
+        hostile.bgzf(hostile.bam_header(b"", [("x" * 10_000_000, 1000)])),
+        "name of 10000000",
+    ),
 }
 
 
@@ -227,7 +256,9 @@ def test_headers_of_bams(tmp_path: Path, what: str) -> None:
 @pytest.mark.parametrize("fill", [b"\0", b"CSI\1"])
 def test_indexes_of_bams(copy: Path, fill: bytes) -> None:
     (copy / "t.bam.bai").unlink()
-    (copy / "t.bam.csi").write_bytes(hostile.bgzf_block(fill * (65280 // len(fill))) * 10_000 + hostile.END_OF_FILE)
+    (copy / "t.bam.csi").write_bytes(
+        hostile.bgzf_block(fill * (65280 // len(fill))) * 10_000 + hostile.END_OF_FILE
+    )
     assert "t.bam.csi" in refused("convert", "--batch", "1/2", copy / "t.bam", copy / "x")
 
 
@@ -242,11 +273,23 @@ def test_a_grid_of_forty_million_windows(tmp_path: Path) -> None:
     subprocess.run(["samtools", "index", "-c", tmp_path / "x.bam"], check=True)
     done("convert", "--chunk-size", "256K", tmp_path / "x.bam", tmp_path / "whole")
     for number in (1, 3):
-        done("convert", "--chunk-size", "256K", "--batch", f"{number}/3", tmp_path / "x.bam", tmp_path / "parts")
+        done(
+            "convert",
+            "--chunk-size",
+            "256K",
+            "--batch",
+            f"{number}/3",
+            tmp_path / "x.bam",
+            tmp_path / "parts",
+        )
     assert "windows are not converted yet (k" in refused("merge", tmp_path / "parts")
     done("convert", "--chunk-size", "256K", "--batch", "2/3", tmp_path / "x.bam", tmp_path / "parts")
     done("merge", tmp_path / "parts")
-    assert (tmp_path / "parts" / layout.METADATA).read_bytes() == (tmp_path / "whole" / layout.METADATA).read_bytes()
-    assert [int(done("query", "-c", "--batch", f"{i}/4", tmp_path / "whole")) for i in (1, 2, 3, 4)] == [5] * 4
+    assert (tmp_path / "parts" / layout.METADATA).read_bytes() == (
+        tmp_path / "whole" / layout.METADATA
+    ).read_bytes()
+    assert [int(done("query", "-c", "--batch", f"{i}/4", tmp_path / "whole")) for i in (1, 2, 3, 4)] == [
+        5
+    ] * 4
     assert done("query", "-c", tmp_path / "whole", "*") == "20\n"
     assert done("chunks", tmp_path / "whole").count("\n") == 20

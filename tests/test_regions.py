@@ -243,7 +243,9 @@ def test_numbers_of_bed_lines(tmp_path, number):
     path = tmp_path / "x.bed"
     path.write_text(f"c 0 {number}")
     if number < 10**18:
-        assert bed_table(path) == BedTable(["c"], array("i", [0]), array("q", [0]), array("q", [number]), None)
+        assert bed_table(path) == BedTable(
+            ["c"], array("i", [0]), array("q", [0]), array("q", [number]), None
+        )
     else:
         with pytest.raises(UsageError, match="line 1"):
             bed_table(path)

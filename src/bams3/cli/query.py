@@ -140,7 +140,8 @@ def _count(argv: list[str]) -> int:
     print("#contig", "start", "end", *(["name"] if table.names else []), *shown, sep="\t")
     contigs = (table.contigs[contig] for contig in table.contig)
     labels = [(name.decode("utf-8", "surrogateescape") or "." for name in table.names)] if table.names else []
-    rows = zip(contigs, map(str, table.starts), map(str, table.ends), *labels, *(map(str, c) for c in columns))
+    starts, ends, *counts = (map(str, column) for column in (table.starts, table.ends, *columns))
+    rows = zip(contigs, starts, ends, *labels, *counts, strict=True)
     sys.stdout.writelines(f"{line}\n" for line in map("\t".join, rows))
     return 0
 

@@ -85,7 +85,9 @@ class Grid(Sequence[Window]):
     def __init__(self, references: Sequence[tuple[str, int]], chunk_size: int) -> None:
         self.chunk_size = chunk_size
         counts = (max(-(-length // chunk_size), 1) for _, length in references)
-        self._before = list(accumulate(counts, initial=0))  # of each reference, the windows of those before it
+        self._before = list(
+            accumulate(counts, initial=0)
+        )  # of each reference, the windows of those before it
         self._part = range(self._before[-1] + 1)  # which of the windows these are
 
     def __len__(self) -> int:

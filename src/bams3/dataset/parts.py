@@ -240,9 +240,7 @@ def _check_windows(storage: Storage, plan: Plan, parts: Sequence[Part]) -> None:
         first = plan.grid.place(window.reference_id, window.start)
         last = first if unplaced else plan.grid.place(window.reference_id, window.end - plan.chunk_size)
         if first is None or last is None or last < first or (unplaced and window[1:] != (0, 0)):
-            raise DatasetError(
-                f"{storage.root}: window {_show(plan, window)} is not of this dataset's grid"
-            )
+            raise DatasetError(f"{storage.root}: window {_show(plan, window)} is not of this dataset's grid")
         places.append((first, last))
     missing = []
     place = 0  # of the first window that no part was seen to have

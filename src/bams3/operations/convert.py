@@ -192,7 +192,8 @@ def _chosen_windows(
 ) -> list[Window] | None:
     """The windows of a batch, or those that are named; those that follow each other are one."""
     if batch:
-        return list(layout.batch(plan.grid, _sizes(plan.grid, source), *batch).runs())
+        chosen = layout.batch(plan.grid, _sizes(plan.grid, source), *batch)
+        return list(chosen.runs())  # type: ignore[attr-defined]
     return _parse_windows(plan, windows) if windows else None
 
 

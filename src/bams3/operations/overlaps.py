@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from bams3.chunk.reader import RowGroup
 
 Counted = tuple[int, array, int, array]
-"""What a row group adds: to the records that begin before each end, and to those that end by each start, from where on."""
+"""What a row group adds: from which end on to the records that begin before it; from which start on to those that end
+by it."""
 
 
 class Overlaps:

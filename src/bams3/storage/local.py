@@ -44,9 +44,10 @@ def _appear_new(temporary: str, target: str) -> None:
 def open_regular(path: str) -> BinaryIO:
     """Open a file to read. Raises OSError for what is none: a pipe or a device would keep its reader for ever."""
     file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    if not stat.S_ISREG(os.fstat(file).st_mode):
+    mode = os.fstat(file).st_mode
+    if not stat.S_ISREG(mode):
         os.close(file)
-        raise OSError(errno.EINVAL, "not a regular file", path)
+        raise OSError(errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL, "not a regular file", path)
     return os.fdopen(file, "rb")
 
 

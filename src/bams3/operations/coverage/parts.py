@@ -163,7 +163,8 @@ def _file(path: str) -> BinaryIO:
 
 
 def _first_line(stream: Any) -> tuple[bytes, bytes]:
-    parts, size = [], 0
+    parts: list[bytes] = []
+    size = 0
     while not parts or b"\n" not in parts[-1]:
         more = stream.read(1 << 16)
         size += len(more)

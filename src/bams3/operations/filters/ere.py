@@ -24,7 +24,7 @@ _SPACE = r"\t-\r "
 _ESCAPES = {
     "w": r"\w", "W": r"\W", "s": f"[{_SPACE}]", "S": f"[^{_SPACE}]", "b": r"\b", "B": r"\B", "`": r"\A", "'": r"\z",
 }  # fmt: skip
-# Of a word's ends only those at either end of the pattern, or of one of its branches, can be told without looking ahead.
+# Of the ends of words only those where the pattern, or a branch of it, begins or ends need no look ahead.
 _WORD_START, _WORD_END = r"(?:(?:\A|\W)\b)", r"\b(?:\W|\z)"
 _QUANTIFIER = re.compile(r"[*+?]|\{[0-9]{0,5}(?:,[0-9]{0,5})?\}")
 _BRACKET = re.compile(r"\[(\^?)(\]?(?:\[:[a-z]+:\]|\[\..\.\]|\[=.=\]|[^\]])*)\]", re.DOTALL)
