@@ -13,6 +13,7 @@ from conftest import need, real_bams
 
 from bams3.errors import UsageError
 from bams3.operations.filters import Expression
+from bams3.operations.filters.ere import compile_ere
 
 REAL = real_bams()
 HEADER = {
@@ -193,7 +194,10 @@ qname =~ "^read:[0-9]:1+"
 qname =~ "\"|\\\\"
 qname =~ "\\.|É"
 qname =~ "1*+3"
-qname =~ "(.)\\1"
+qname =~ "\\<r|^\\<q|5\\>|d\\>$"
+qname =~ "\\bread\\b.*\\B1"
+qname =~ "(a|r)*:{,2}[^[:space:]]"
+seq =~ "^(A|C|G|T){2,}$"
 qname =~ "[^]a-q:0-4]$"
 qname =~ "\\<[rq]\\w*5\\>"
 qname =~ "\""
@@ -422,6 +426,11 @@ def test_fields(text, fields):
         ('qname =~ "a{2,1}"', 7, "bad pattern"),
         ('qname =~ "{"', 7, "without a repeat count"),
         ('qname =~ "a\\\\"', 7, "ends with a backslash"),
+        ('qname =~ "(.)\\\\1"', 7, "would refer back"),
+        ('qname =~ "a\\\\<b"', 7, "elsewhere, write"),
+        ('qname =~ "(a\\\\>)b"', 7, "elsewhere, write"),
+        ('qname =~ "a{2000}"', 7, "invalid repetition size"),
+        ('qname =~ "((a{99}){99}){99}"', 7, "bad pattern"),
         ("(" * 5000 + "1" + ")" * 5000, 101, "nested more than 100 deep"),
         ("!" * 5000 + "1", 101, "nested more than 100 deep"),
     ],
@@ -482,6 +491,41 @@ def test_long_chains():
     expression = Expression(text)
     assert expression.evaluate({"mapq": np.array([1, 4999, 5000])}, 3).tolist() == [True, True, False]
     assert not expression.may_match(Zone(5000, 6000, 0, 0, 0, 0))
+
+
+# Each takes an engine that goes back through a text longer than the tests may last, as 2 ** 40 steps do.
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "(a|a)*b",
+        "(a*)*b",
+        "(a+)+$",
+        "^(a|aa)+$",
+        "(.*)*b",
+        "(a?){40}a{40}b",
+        "([[:alpha:]]+)*[0-9]",
+        "(a|b|ab)*c",
+    ],
+)
+def test_patterns_end(pattern):
+    columns = {"qname": ["a" * 40 + "!", "a" * 10_000 + "!", "a" * 50 + "b1c"]}
+    found = Expression(f'qname =~ "{pattern}"').evaluate(columns, 3).tolist()
+    assert found[:2] == [False, False]
+
+
+@pytest.mark.parametrize("byte", range(1, 256))
+def test_bytes_of_a_pattern(byte):
+    """Every byte that an expression can hold, by itself and in brackets, as the C library finds it."""
+    character = chr(byte)
+    alone = character if character.isalnum() or character in "<>`'" else f"\\{character}"
+    member = "[]]" if character == "]" else "[a^]" if character == "^" else f"[{character}]"
+    for pattern in (alone, member, f"[^{member[1:]}"):
+        search = compile_ere(pattern).search
+        found = [bool(search(bytes([other]))) for other in range(256)]
+        wanted = [(other == byte) != pattern.startswith("[^") for other in range(256)]
+        if "a^" in pattern:
+            wanted[ord("a")] = not wanted[ord("a")]
+        assert found == wanted, pattern
 
 
 def test_parsing_and_zones_need_no_numpy():

@@ -69,3 +69,28 @@ def test_batches(sizes: list[int], expected: list[list[int]]) -> None:
 def test_impossible_batches(number: int, of: int) -> None:
     with pytest.raises(UsageError, match="i/n"):
         layout.batch([1], [1], number, of)
+
+
+@given(SIZES, st.integers(1, 40))
+def test_sizes_by_place(sizes: list[int], of: int) -> None:
+    """Those of some items are enough: the others have none."""
+    some = {place: size for place, size in enumerate(sizes) if size}
+    assert layout.split(range(len(sizes)), some, of) == layout.split(range(len(sizes)), sizes, of)
+
+
+@given(st.lists(st.integers(0, 3 << 18), max_size=5), st.integers(0, 20), st.integers(0, 20))
+def test_a_grid_is_its_windows(lengths: list[int], first: int, last: int) -> None:
+    size = 1 << 18
+    cells = [
+        layout.Window(number, start, start + size)
+        for number, length in enumerate(lengths)
+        for start in range(0, max(length, 1), size)
+    ] + [layout.Window(layout.UNPLACED, 0, 0)]
+    whole = layout.Grid([(f"c{length}", length) for length in lengths], size)
+    grid, cells = whole[first:last], cells[first:last]
+    assert list(grid) == [grid[place] for place in range(len(grid))] == cells
+    assert [grid.place(*cell[:2]) for cell in cells] == list(range(len(cells)))
+    assert [cell for run in grid.runs() for cell in layout.cells(run, size)] == cells
+    assert len(list(grid.runs())) == len({cell.reference_id for cell in cells})
+    for outside in ((len(lengths), 0), (0, 1), (0, -size), (0, 4 * size), (-2, 0)):
+        assert grid.place(*outside) is None

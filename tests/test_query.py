@@ -14,7 +14,7 @@ from bams3.errors import UsageError
 from bams3.operations.convert import convert
 from bams3.operations.fields import FilterColumns
 from bams3.operations.filters import Expression
-from bams3.operations.query import RecordFilter, columns, count, query
+from bams3.operations.query import RecordFilter, columns, count, count_each, query
 from bams3.operations.sam import ReferenceNames, format_sam
 from bams3.operations.workers import in_order
 from bams3.regions import UNPLACED, Region, merge_regions, parse_regions
@@ -302,6 +302,21 @@ def test_many_intervals_as_one_by_one():
     expected = [i for i in range(100) if any(i < end and i + 5 > start for _, start, end in regions)]
     found = [pos for block in query(dataset, regions, ALL) for pos in MemoryGroup(block, 0).pos]
     assert found == expected
+
+
+@given(
+    st.lists(st.tuples(st.integers(-1, 110), st.integers(0, 70)), max_size=12),
+    st.sampled_from([ALL, RecordFilter(exclude=16), RecordFilter(min_mapq=5)]),
+    st.sampled_from([1, 3, 10]),
+)
+@settings(max_examples=60, deadline=None)
+def test_each_of_many_regions_as_by_itself(made, record_filter, size):
+    """Nested, equal, empty, out of order, past the contig's end."""
+    dataset = small_dataset(size)
+    regions = [Region(0, start, start + length) for start, length in made]
+    assert list(count_each(dataset, regions, record_filter, 2)) == [
+        count(dataset, [region], record_filter) for region in regions
+    ]
 
 
 def test_in_order_takes_few_items_ahead_and_stops_on_failure():

@@ -3,6 +3,7 @@
 import gzip
 import random
 import subprocess
+from array import array
 from itertools import pairwise
 
 import pysam
@@ -10,7 +11,8 @@ import pytest
 from conftest import need
 
 from bams3.errors import UsageError
-from bams3.regions import UNPLACED, Region, merge_regions, parse_regions, read_bed
+from bams3.inflate import FREE, MAX_LINE, PIECE
+from bams3.regions import UNPLACED, BedTable, Region, bed_table, merge_regions, parse_regions, read_bed
 
 REFERENCES = [
     ("chr1", 3_000_000),
@@ -199,6 +201,54 @@ def test_unreadable_bed(tmp_path, content):
         path.write_bytes(content)
     with pytest.raises(UsageError, match=r"cannot read BED file .*x\.bed: \S+"):
         read_bed(path, REFERENCES)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_lines_over_many_pieces(tmp_path, end, pack):
+    path, draw = tmp_path / "x.bed", random.Random(3)
+    lines = [
+        (f"c{draw.randrange(3)}", (start := draw.randrange(1 << 31)), start + 5) for _ in range(PIECE // 10)
+    ]
+    path.write_bytes(pack("".join(f"{c}\t{s} {e}{end}" for c, s, e in lines).removesuffix(end).encode()))
+    table = bed_table(path, names=True)
+    contigs = [table.contigs[contig] for contig in table.contig]
+    assert list(zip(contigs, table.starts, table.ends, strict=True)) == lines
+    assert table.names is None
+    path.write_bytes(pack(f"{end}{end}x 1 2 a b{end}x 3{end}".encode() + b"\xff\xfe 4 5 \xff"))
+    table = bed_table(path, names=True)
+    assert list(map(list, table[1:])) == [[0, 0, 1], [1, 2, 4], [2, 3, 5], [b"a", b"", b"\xff"]]
+    assert table.contigs == ["x", "\udcff\udcfe"]
+    assert bed_table(path).names is None
+
+
+HUGE = {
+    "blank lines": (gzip.compress(b"\n" * (FREE * 8)), "it inflates to more than 100 times"),
+    "lines": (gzip.compress(b"chr1\t1\t2\n" * (FREE // 2)), "it inflates to more than 100 times"),
+    "one line": (bytes(MAX_LINE * 2), "a line is longer than 16 MiB"),
+}
+
+
+@pytest.mark.parametrize("what", HUGE)
+def test_a_small_file_that_inflates_to_much(tmp_path, what):
+    data, problem = HUGE[what]
+    path = tmp_path / "x.bed.gz"
+    path.write_bytes(data)
+    with pytest.raises(UsageError, match=rf"x\.bed\.gz: {problem}"):
+        bed_table(path)
+
+
+@pytest.mark.parametrize("number", [10**18 - 1, 10**18])
+def test_numbers_of_bed_lines(tmp_path, number):
+    path = tmp_path / "x.bed"
+    path.write_text(f"c 0 {number}")
+    if number < 10**18:
+        assert bed_table(path) == BedTable(
+            ["c"], array("i", [0]), array("q", [0]), array("q", [number]), None
+        )
+    else:
+        with pytest.raises(UsageError, match="line 1"):
+            bed_table(path)
 
 
 @pytest.fixture(scope="module")

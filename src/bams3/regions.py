@@ -1,19 +1,20 @@
 """Region strings and BED files: what a user writes, as 0-based half-open intervals."""
 
 import re
-import zlib
+from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from os import PathLike, fspath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from bams3 import intervals
 from bams3.errors import UsageError
+from bams3.inflate import whole_lines
 
 References = Sequence[tuple[str, int]]
 
 _COORDINATES = re.compile(r"([^-]*)-?([^-]*)")
 _NUMBER = re.compile(r"([0-9][0-9,]{0,24}(?:\.[0-9]{0,18})?|\.[0-9]{1,18})([kKmMgG]|[eE]\+?[0-9]{1,2})?")
 _EXPONENTS = {"k": 3, "m": 6, "g": 9}
-_INTEGER = re.compile("[0-9]{1,18}")
 _CONTIG_RANGE = re.compile(r"(.*?)(?<![0-9])([0-9]{1,9})-([0-9]{1,9})", re.DOTALL)
 
 
@@ -45,102 +46,115 @@ def parse_regions(texts: Iterable[str], references: References) -> list[Region]:
     return [region for text in texts for region in _parse(text, contigs)]
 
 
+class RegionTable(Sequence[Region]):
+    """Regions by the million: as columns, arrays of their `reference_ids` (int32), `starts` and `ends` (int64)."""
+
+    def __init__(self, reference_ids: array, starts: array, ends: array) -> None:
+        self.reference_ids, self.starts, self.ends = reference_ids, starts, ends
+
+    @classmethod
+    def of(cls, regions: Iterable[Region]) -> "RegionTable":
+        """Of any regions."""
+        if isinstance(regions, RegionTable):
+            return regions
+        table = cls(array("i"), array("q"), array("q"))
+        for reference_id, start, end in regions:
+            table.reference_ids.append(reference_id)
+            table.starts.append(start)
+            table.ends.append(end)
+        return table
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def __getitem__(self, row: Any) -> Any:
+        if isinstance(row, slice):
+            return RegionTable(self.reference_ids[row], self.starts[row], self.ends[row])
+        return Region(self.reference_ids[row], self.starts[row], self.ends[row])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    def by_reference(self) -> Iterator[tuple[int, array, array, array]]:
+        """Of each reference (-1 last) its id, and of its regions, sorted, the starts, the ends, and which they are."""
+        ids, starts, ends, rows = intervals.in_order(self.reference_ids, self.starts, self.ends)
+        for reference_id, first, last in intervals.by_reference(ids):
+            yield reference_id, starts[first:last], ends[first:last], rows[first:last]
+
+    def merged(self) -> Iterator[tuple[int, array, array]]:
+        """Of each reference (-1 last) its id, and sorted starts and ends, those that overlap or touch made one."""
+        for reference_id, starts, ends, _ in self.by_reference():
+            yield reference_id, *intervals.merged(starts, ends)
+
+
 def merge_regions(regions: Iterable[Region]) -> list[Region]:
     """Regions sorted by (reference id, start), overlapping and adjacent ones made one; UNPLACED last."""
-    merged: list[Region] = []
-    for region in sorted(regions, key=lambda r: (r.reference_id < 0, r)):
-        last = merged[-1] if merged else None
-        if last and last.reference_id == region.reference_id and region.start <= last.end:
-            merged[-1] = last._replace(end=max(last.end, region.end))
-        else:
-            merged.append(region)
-    return merged
+    return [
+        Region(reference_id, start, end)
+        for reference_id, starts, ends in RegionTable.of(regions).merged()
+        for start, end in zip(starts, ends, strict=True)
+    ]
 
 
-class BedLine(NamedTuple):
-    """The interval [start, end) of a contig, 0-based; `name`: the fourth word, or ""."""
+class BedTable(NamedTuple):
+    """The intervals of a BED file in its order, 0-based half-open, as columns.
 
-    contig: str
-    start: int
-    end: int
-    name: str
+    `contigs`: the names; of each interval `contig` (which of them; int32), `starts`, `ends` (int64), and its fourth
+    word, b"" for none; `names` is None if no interval has one.
+    """
+
+    contigs: list[str]
+    contig: array
+    starts: array
+    ends: array
+    names: list[bytes] | None
+
+    def regions(self, references: References) -> RegionTable:
+        """A region for each interval, ends clipped to the contig. Raises UsageError for a contig that there is not."""
+        contigs = _by_name(references)
+        known = [_whole(name, name, contigs) for name in self.contigs]
+        ids = array("i", (known[contig].reference_id for contig in self.contig))
+        ends = array(
+            "q", (min(end, known[contig].end) for contig, end in zip(self.contig, self.ends, strict=True))
+        )
+        return RegionTable(ids, self.starts, ends)
 
 
-def read_bed(path: str | PathLike[str], references: References) -> list[Region]:
+def read_bed(path: str | PathLike[str], references: References) -> RegionTable:
     """Intervals of a BED file, in its order, unmerged, as `samtools view -L` takes them.
 
     Those on other contigs are ignored, ends clipped to the contig. An interval of no bases is kept: it
     selects the reads that span the point. Raises UsageError.
     """
+    table = bed_table(path)
     contigs = _by_name(references)
-    regions = []
-    for line in bed_lines(path):
-        if line.contig in contigs:
-            reference_id, length = contigs[line.contig]
-            if line.start < length:
-                regions.append(Region(reference_id, line.start, min(line.end, length)))
-    return regions
+    found = [contigs.get(name, (-1, 0)) for name in table.contigs]
+    ids, lengths = array("i", (i for i, _ in found)), array("q", (length for _, length in found))
+    return RegionTable(*intervals.placed(table.contig, table.starts, table.ends, ids, lengths))
 
 
-def regions_of_bed(lines: Iterable[BedLine], references: References) -> list[Region]:
-    """A region for each line, ends clipped to the contig. Raises UsageError for a contig that there is not."""
-    contigs = _by_name(references)
-    regions = []
-    for line in lines:
-        whole = _whole(line.contig, line.contig, contigs)
-        regions.append(whole._replace(start=line.start, end=min(line.end, whole.end)))
-    return regions
-
-
-def bed_lines(path: str | PathLike[str]) -> Iterator[BedLine]:
-    """The intervals of a BED file (plain or gzip), as samtools reads it.
+def bed_table(path: str | PathLike[str], *, names: bool = False) -> BedTable:
+    """The intervals of a BED file (plain or gzip), as samtools reads it; their names too if they are wanted.
 
     Lines of blanks, comments, `track` and `browser` are skipped. A contig and one number is one base, counted
-    from 1. Raises UsageError.
+    from 1. The file is read once, from beginning to end. Raises UsageError.
     """
-    for number, line in enumerate(_lines(fspath(path)), 1):
-        fields = [field.decode("utf-8", "surrogateescape") for field in line.split()]
-        if not fields or fields[0].startswith("#"):
-            continue
-        interval = _bed_interval(fields)
-        if interval is None:
-            if fields[0] in ("track", "browser"):
-                continue
-            raise UsageError(
-                f"BED file {path}, line {number}: expected contig, start and end (0 <= start <= end)"
-            )
-        yield BedLine(fields[0], *interval, fields[3] if len(fields) > 3 else "")
+    reader = intervals.BedReader(names)
+    try:
+        with open(fspath(path), "rb") as file:
+            for text in whole_lines(file):
+                if not reader.feed(text):
+                    raise UsageError(
+                        f"BED file {path}, line {reader.lines}: expected contig, start and end (0 <= start <= end)"
+                    )
+    except OSError as error:
+        raise UsageError(f"cannot read BED file {path}: {error.strerror or error}") from None
+    return BedTable(reader.contigs, *reader.columns(), reader.names())
 
 
 def _by_name(references: References) -> dict[str, tuple[int, int]]:
     """Id and length of each contig."""
     return {name: (reference_id, length) for reference_id, (name, length) in enumerate(references)}
-
-
-def _lines(path: str) -> list[bytes]:
-    try:
-        with open(path, "rb") as file:
-            data = file.read()
-        if data.startswith(b"\x1f\x8b"):
-            import gzip
-
-            data = gzip.decompress(data)
-        return data.splitlines()
-    except (OSError, EOFError, zlib.error) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise UsageError(f"cannot read BED file {path}: {reason}") from None
-
-
-def _bed_interval(fields: list[str]) -> tuple[int, int] | None:
-    """(start, end) of a line's fields, 0-based half-open, or None where they are no interval."""
-    if len(fields) < 2 or not _INTEGER.fullmatch(fields[1]):
-        return None
-    start = int(fields[1])
-    if len(fields) == 2 or fields[2][0] not in "+-0123456789":  # contig and position, as in a VCF
-        return (start - 1, start) if start else None
-    if not _INTEGER.fullmatch(fields[2]) or int(fields[2]) < start:
-        return None
-    return start, int(fields[2])
 
 
 def _parse(text: str, contigs: Mapping[str, tuple[int, int]]) -> list[Region]:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from bams3.codec import ENCODINGS, HOT_STREAMS, streams
 from bams3.errors import FormatError
+from bams3.untrusted import inflate, parse_json
 
 MAGIC = b"BAMS3\x00\x01\n"  # the last byte but one is the version of the container
 TRAILER = struct.Struct("<II8s")
@@ -127,7 +128,7 @@ class Footer(NamedTuple):
                 f"{name}: damaged chunk: the footer's checksum is wrong; restore or convert it again"
             )
         try:
-            return cls._from_document(json.loads(_inflate(stored)))
+            return cls._from_document(parse_json(inflate(stored, MAX_FOOTER)))
         except FormatError as error:
             raise FormatError(f"{name}: {error}") from error
         except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -195,18 +196,6 @@ def trailer_length(tail: bytes, name: str) -> int:
     if tail[-8:] != MAGIC:
         raise FormatError(f"{name}: a chunk of an unknown version {tail[-2]}; a newer bams3 may read it")
     return TRAILER.unpack(tail[-TRAILER.size :])[0]
-
-
-def _inflate(stored: bytes) -> bytes:
-    import zstandard
-
-    try:
-        size = zstandard.frame_content_size(stored)
-        if not 0 <= size <= MAX_FOOTER:
-            raise FormatError(f"damaged chunk: a footer of {size} bytes")
-        return zstandard.ZstdDecompressor().decompress(stored)
-    except zstandard.ZstdError as error:
-        raise FormatError(f"damaged chunk: its footer can't be inflated ({error})") from error
 
 
 def _is_count(value: Any) -> bool:

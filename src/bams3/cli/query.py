@@ -116,10 +116,10 @@ def _count(argv: list[str]) -> int:
 
     from bams3.operations.query import count_each, open_each
     from bams3.operations.workers import worker_count
-    from bams3.regions import bed_lines, regions_of_bed
+    from bams3.regions import bed_table
 
     workers = worker_count(given.workers)
-    lines = list(bed_lines(given.regions))
+    table = bed_table(given.regions, names=True)
     names = [*given.datasets, *(_listed(given.list) if given.list else ())]
     if not names:
         raise UsageError("no dataset: give some, or --datasets with a file that names them")
@@ -130,17 +130,19 @@ def _count(argv: list[str]) -> int:
         while datasets:  # the index of only one is in memory
             dataset = datasets.pop(0)
             try:
-                regions = regions_of_bed(lines, dataset.references)
+                regions = table.regions(dataset.references)
             except UsageError as error:
                 raise UsageError(f"{dataset.uri}: {error}") from error
             columns.append(count_each(dataset, regions, record_filter, workers))
             if progress:
                 progress(1)
-    named = any(line.name for line in lines)
-    print("#contig", "start", "end", *(["name"] if named else []), *map(shown, names), sep="\t")
-    for line, counts in zip(lines, zip(*columns, strict=True), strict=True):
-        name = [escaped(line.name) or "."] if named else []
-        print(escaped(line.contig), line.start, line.end, *name, *counts, sep="\t")
+    print("#contig", "start", "end", *(["name"] if table.names else []), *map(shown, names), sep="\t")
+    shown_contigs = [escaped(name) for name in table.contigs]
+    contigs = (shown_contigs[contig] for contig in table.contig)
+    labels = [(escaped(os.fsdecode(name)) or "." for name in table.names)] if table.names else []
+    starts, ends, *counts = (map(str, column) for column in (table.starts, table.ends, *columns))
+    rows = zip(contigs, starts, ends, *labels, *counts, strict=True)
+    sys.stdout.writelines(f"{line}\n" for line in map("\t".join, rows))
     return 0
 
 

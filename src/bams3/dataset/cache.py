@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from bams3.errors import UsageError
+from bams3.storage.local import open_regular
 
 CACHE = "BAMS3_CACHE"  # environment: a directory, made when needed
 SIZE = "BAMS3_CACHE_BYTES"  # environment: what it may hold
@@ -40,8 +41,8 @@ class Cache:
         """An entry; None where it is missing or damaged."""
         path = self._path(length, crc32)
         try:
-            with open(path, "rb") as file:
-                data = file.read()
+            with open_regular(path) as file:
+                data = file.read(length + 1)
             os.utime(path)  # used lately
         except OSError:
             return None

@@ -2,9 +2,10 @@
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from itertools import accumulate, pairwise
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from bams3.errors import UsageError
 
@@ -49,16 +50,16 @@ def encode_name(contig: str) -> str:
 
     File systems allow 255 bytes, so of what would have more than 200 the last ones make place for ~ and a hash.
     """
+    name = contig.encode("utf-8", "surrogateescape")
     encoded = "".join(
-        chr(byte) if _PLAIN.fullmatch(chr(byte)) else f"%{byte:02X}"
-        for byte in contig.encode("utf-8", "surrogateescape")
+        chr(byte) if _PLAIN.fullmatch(chr(byte)) else f"%{byte:02X}" for byte in name[: LONGEST_NAME + 1]
     )
     if encoded[0] in "._":
         encoded = f"%{ord(encoded[0]):02X}{encoded[1:]}"
     if len(encoded) > LONGEST_NAME:
         import hashlib
 
-        digest = hashlib.sha256(contig.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+        digest = hashlib.sha256(name).hexdigest()[:32]
         encoded = f"{encoded[: LONGEST_NAME - 33]}~{digest}"
     return encoded
 
@@ -73,93 +74,173 @@ def unplaced_path(number: int) -> str:
     return f"{DATA}/{UNPLACED_FOLDER}/{number:06d}.chunk"
 
 
-def grid(references: Sequence[tuple[str, int]], chunk_size: int) -> Iterator[Window]:
-    """All windows of a genome in order, that of the reads with no position last.
+class Grid(Sequence[Window]):
+    """Windows of a genome that follow each other, made as they are asked for: there may be tens of millions of them.
 
     A contig has at least one window (a read may start anywhere, even in a contig of length 0), and
     reads that start past a contig's end belong to the window that their start falls in all the same.
+    That of the reads with no position is the last.
     """
-    for reference_id, (_, length) in enumerate(references):
-        for start in range(0, max(length, 1), chunk_size):
-            yield Window(reference_id, start, start + chunk_size)
-    yield Window(UNPLACED, 0, 0)
+
+    def __init__(self, references: Sequence[tuple[str, int]], chunk_size: int) -> None:
+        self.chunk_size = chunk_size
+        counts = (max(-(-length // chunk_size), 1) for _, length in references)
+        self._before = list(
+            accumulate(counts, initial=0)
+        )  # of each reference, the windows of those before it
+        self._part = range(self._before[-1] + 1)  # which of the windows these are
+
+    def __len__(self) -> int:
+        return len(self._part)
+
+    def __getitem__(self, at: Any) -> Any:
+        if isinstance(at, slice):
+            part = copy(self)
+            part._part = self._part[at]
+            return part
+        number = self._part[at]
+        if number == self._before[-1]:
+            return Window(UNPLACED, 0, 0)
+        reference_id = bisect_right(self._before, number) - 1
+        start = (number - self._before[reference_id]) * self.chunk_size
+        return Window(reference_id, start, start + self.chunk_size)
+
+    def __iter__(self) -> Iterator[Window]:
+        for run in self.runs():
+            yield from cells(run, self.chunk_size)
+
+    def place(self, reference_id: int, start: int) -> int | None:
+        """Where the window that begins at a position of a reference is; None if it is not among these."""
+        if reference_id == UNPLACED:
+            number = self._before[-1]
+        elif not 0 <= reference_id < len(self._before) - 1 or start < 0 or start % self.chunk_size:
+            return None
+        else:
+            number = self._before[reference_id] + start // self.chunk_size
+            if number >= self._before[reference_id + 1]:
+                return None
+        return number - self._part.start if number in self._part else None
+
+    def contigs(self) -> Iterator[range]:
+        """Of each contig (and of the reads with no position) the places of its windows among these."""
+        number, stop = self._part.start, self._part.stop
+        while number < stop:
+            reference_id = bisect_right(self._before, number)
+            end = min(stop, self._before[reference_id]) if reference_id < len(self._before) else stop
+            yield range(number - self._part.start, end - self._part.start)
+            number = end
+
+    def run(self, places: range) -> Window:
+        """Windows of one contig as one."""
+        return self[places[0]]._replace(end=self[places[-1]].end)
+
+    def runs(self) -> Iterator[Window]:
+        """The same windows, those of each contig as one."""
+        return map(self.run, self.contigs())
 
 
-def batch(windows: Sequence[Item], sizes: Sequence[int], number: int, of: int) -> Sequence[Item]:
+def cells(run: Window, chunk_size: int) -> Iterator[Window]:
+    """The windows of a run."""
+    if run.reference_id == UNPLACED:
+        yield run
+        return
+    for start in range(run.start, run.end, chunk_size):
+        yield Window(run.reference_id, start, start + chunk_size)
+
+
+Sizes = Sequence[int] | Mapping[int, int]
+"""Bytes of each item, or what else is shared out; a mapping has only those of some, by place."""
+
+
+def batch(items: Sequence[Item], sizes: Sizes, number: int, of: int) -> Sequence[Item]:
     """The `number`-th (from 1) of the runs of `split`; empty if there are fewer than that."""
     if not 1 <= number <= of:
         raise UsageError(f"batch {number}/{of}: give i/n with 1 ≤ i ≤ n")
-    runs = split(windows, sizes, of)
-    return runs[number - 1] if number <= len(runs) else windows[:0]
+    borders = _borders(_Sums(sizes, len(items)), min(of, len(items)))
+    return items[borders[number - 1] : borders[number]] if number < len(borders) else items[:0]
 
 
-def split(items: Sequence[Item], sizes: Sequence[int], of: int) -> list[Sequence[Item]]:
+def split(items: Sequence[Item], sizes: Sizes, of: int) -> list[Sequence[Item]]:
     """Windows or chunks as `of` runs, of which the largest is as small as it can be; none is empty, so there are no
     more of them than items.
 
-    `sizes`: bytes of each, or what else is shared out; less than 0, as a damaged index may have it, is 0. If all are 0,
-    each counts the same. The result depends on the arguments alone.
+    A size less than 0, as a damaged index may have it, is 0. If all are 0, each counts the same. The result depends on
+    the arguments alone.
     """
-    counted = [max(size, 0) for size in sizes]
-    borders = _borders(counted if any(counted) else [1] * len(items), min(of, len(items)))
+    borders = _borders(_Sums(sizes, len(items)), min(of, len(items)))
     return [items[start:end] for start, end in pairwise(borders)]
 
 
-def _borders(sizes: Sequence[int], of: int) -> list[int]:
-    """Where each of `of` runs begins, and where the last ends; there are at least as many sizes.
+class _Sums:
+    """The sum of sizes before each of `count` items, and in all, told from those items alone that have a size."""
+
+    def __init__(self, sizes: Sizes, count: int) -> None:
+        pairs = sorted(sizes.items()) if isinstance(sizes, Mapping) else enumerate(sizes)
+        sized = [(place, size) for place, size in pairs if size > 0]
+        self.count = count
+        self._places: Sequence[int] = [place for place, _ in sized] or range(count)
+        self._sums: Sequence[int] = (
+            list(accumulate((size for _, size in sized), initial=0)) if sized else range(count + 1)
+        )
+        self.largest = max((size for _, size in sized), default=min(count, 1))
+        self.total = self._sums[-1]
+
+    def before(self, item: int) -> int:
+        """The sum of the sizes before an item."""
+        return self._sums[bisect_left(self._places, item)]
+
+    def first(self, least: int) -> int:
+        """The first item that has so much before it."""
+        sized = bisect_left(self._sums, least)
+        return self._places[sized - 1] + 1 if sized else 0
+
+    def last(self, most: int) -> int:
+        """The last item that has no more than that before it."""
+        sized = bisect_right(self._sums, most) - 1
+        return self._places[sized] if sized < len(self._places) else self.count
+
+
+def _borders(sums: _Sums, of: int) -> list[int]:
+    """Where each of `of` runs begins, and where the last ends; there are at least as many items.
 
     Of all ways to have the smallest largest run this is one whose runs are each near the mean of what is left.
     """
-    count = len(sizes)
-    before = list(accumulate(sizes, initial=0))
-    most = _smallest_largest(before, max(sizes, default=0), of)
+    most = _smallest_largest(sums, of)
     # Of each run, from the last, where it may end at the soonest for those after it to suffice.
-    soonest = [count]
+    soonest = [sums.count]
     while len(soonest) < of:
-        soonest.append(bisect_left(before, before[soonest[-1]] - most))
+        soonest.append(sums.first(sums.before(soonest[-1]) - most))
     borders = [0]
     for later in reversed(range(of)):
         start = borders[-1]
-        aim = before[start] + (before[count] - before[start]) // (later + 1)
-        end = bisect_left(before, aim)
-        if end and aim - before[end - 1] < before[end] - aim:
+        done = sums.before(start)
+        aim = done + (sums.total - done) // (later + 1)
+        end = sums.first(aim)
+        if end and aim - sums.before(end - 1) < sums.before(end) - aim:
             end -= 1
-        end = min(end, _furthest(before, start, most), count - later)
+        end = min(end, sums.last(done + most), sums.count - later)
         borders.append(max(end, soonest[later], start + 1))
     return borders
 
 
-def _smallest_largest(before: Sequence[int], low: int, of: int) -> int:
-    """The size of the largest of `of` runs where that is smallest; `before`: the sum of sizes before each item, and in
-    all; `low`: the largest item's size."""
+def _smallest_largest(sums: _Sums, of: int) -> int:
+    """The size of the largest of `of` runs where that is smallest."""
 
     def suffices(most: int) -> bool:
-        end = 0
+        done = 0
         for _ in range(of):
-            end = _furthest(before, end, most)
-        return before[end] == before[-1]
+            done = sums.before(sums.last(done + most))
+            if done == sums.total:
+                return True
+        return False
 
-    high = before[-1]
+    low, high = max(sums.largest, -(-sums.total // max(of, 1))), sums.total
+    if suffices(low):
+        return low
     while low < high:
         middle = (low + high) // 2
         low, high = (low, middle) if suffices(middle) else (middle + 1, high)
     return low
-
-
-def _furthest(before: Sequence[int], start: int, most: int) -> int:
-    """Where the longest run from `start` on that is no larger than `most` ends."""
-    return bisect_right(before, before[start] + most) - 1
-
-
-def runs(windows: Sequence[Window]) -> list[list[int]]:
-    """Windows as [reference_id, start, end] of runs that follow each other."""
-    found: list[list[int]] = []
-    for window in windows:
-        if found and found[-1][0] == window.reference_id and found[-1][2] == window.start and window.end:
-            found[-1][2] = window.end
-        else:
-            found.append(list(window))
-    return found
 
 
 def parse_fraction(text: str, what: str = "batch") -> tuple[int, int]:

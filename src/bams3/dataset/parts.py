@@ -4,16 +4,16 @@ Any process may write the chunks of any windows and leave a part file that lists
 checks that the parts make a whole, and writes index and manifest: from then on the dataset exists.
 """
 
-import json
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import groupby
+from functools import cached_property
+from itertools import chain, islice
 from typing import Any, TypeVar
 
 from bams3.codec import ENCODINGS
 from bams3.dataset import layout
-from bams3.dataset.layout import Window
+from bams3.dataset.layout import Grid, Window
 from bams3.dataset.manifest import (
     VERSION,
     ChunkEntry,
@@ -28,6 +28,7 @@ from bams3.dataset.manifest import (
 )  # fmt: skip
 from bams3.errors import DatasetError
 from bams3.storage import Storage
+from bams3.untrusted import parse_json
 
 PLAN = f"{layout.PARTS}/plan.json"
 
@@ -54,9 +55,10 @@ class Plan:
             len(header.text), zlib.crc32(header.text),
         )  # fmt: skip
 
-    def windows(self) -> list[Window]:
-        """The grid."""
-        return list(layout.grid([(name, length) for name, length in self.references], self.chunk_size))
+    @cached_property
+    def grid(self) -> Grid:
+        """The windows."""
+        return Grid([(name, length) for name, length in self.references], self.chunk_size)
 
     def chunk_path(self, reference_id: int, start: int) -> str:
         """Path of the chunk of a window, or (reference id −1) of the `start`-th of reads with no position."""
@@ -67,8 +69,8 @@ class Plan:
 
 @dataclass
 class Part:
-    """Some windows of a dataset, done. `source_counts`: by reference id, records that the source's index
-    says there are, where it says so."""
+    """Some windows of a dataset, done: those that follow each other as one. `source_counts`: by reference id, records
+    that the source's index says there are, where it says so."""
 
     windows: list[Window]
     chunks: list[ChunkEntry] = field(default_factory=list)
@@ -78,7 +80,7 @@ class Part:
     def to_bytes(self) -> bytes:
         """As a part file holds it: JSON."""
         document = {
-            "windows": layout.runs(self.windows),
+            "windows": self.windows,
             "counts": self.counts.to_json(),
             "source_counts": sorted(self.source_counts.items()),
             "chunks": self.chunks,
@@ -89,10 +91,10 @@ class Part:
     def from_bytes(cls, data: bytes, plan: Plan, name: str) -> "Part":
         """Parse a part file. Raises DatasetError where it is damaged."""
         try:
-            document = json.loads(data)
+            document = parse_json(data)
             check_seal(document, data)
             part = cls(
-                [window for run in document["windows"] for window in _cells(run, plan.chunk_size)],
+                [Window(*run) for run in document["windows"]],
                 [ChunkEntry(*chunk) for chunk in document["chunks"]],
                 Counts.from_json(document["counts"]),
                 dict(document["source_counts"]),
@@ -107,20 +109,14 @@ class Part:
     def _check(self, references: int) -> None:
         """Raise ValueError for values that no part has."""
         self.counts.check(references)
+        for window in self.windows:
+            if not all(type(number) is int and -1 <= number < 1 << 32 for number in window):
+                raise ValueError(f"impossible windows {list(window)}")
         for chunk in self.chunks:
             chunk.check(references)
         for reference_id, count in self.source_counts.items():
             if type(reference_id) is not int or not -1 <= reference_id < references or not is_count(count):
                 raise ValueError("impossible counts of the source")
-
-
-def _cells(run: list[int], chunk_size: int) -> list[Window]:
-    reference_id, first, end = run
-    if not all(type(number) is int and -1 <= number < 1 << 32 for number in run):
-        raise ValueError(f"impossible windows {run}")
-    if reference_id == layout.UNPLACED:
-        return [Window(*run)]
-    return [Window(reference_id, start, start + chunk_size) for start in range(first, end, chunk_size)]
 
 
 def write_plan(storage: Storage, plan: Plan, header_text: bytes, *, join: bool) -> None:
@@ -169,7 +165,7 @@ def read_plan(storage: Storage) -> Plan:
 
 def _parse_plan(data: bytes, root: str) -> Plan:
     try:
-        document = json.loads(data)
+        document = parse_json(data)
         check_seal(document, data)
         plan = Plan(**document)
         check_grid(plan.references, plan.chunk_size)
@@ -236,22 +232,31 @@ def _ordered(chunks: Iterable[ChunkEntry]) -> list[ChunkEntry]:
 
 def _check_windows(storage: Storage, plan: Plan, parts: Sequence[Part]) -> None:
     done = sorted(
-        (window for part in parts for window in part.windows), key=lambda w: (w[0] & 0xFFFFFFFF, w[1])
+        (window for part in parts for window in part.windows), key=lambda w: (w[0] & 0xFFFFFFFF, w[1], w[2])
     )
-    for window, copies in groupby(done):
-        if len(list(copies)) > 1:
+    places = []  # of each the first window in the grid, and the last
+    for window in done:
+        unplaced = window.reference_id == layout.UNPLACED
+        first = plan.grid.place(window.reference_id, window.start)
+        last = first if unplaced else plan.grid.place(window.reference_id, window.end - plan.chunk_size)
+        if first is None or last is None or last < first or (unplaced and window[1:] != (0, 0)):
+            raise DatasetError(f"{storage.root}: window {_show(plan, window)} is not of this dataset's grid")
+        places.append((first, last))
+    missing = []
+    place = 0  # of the first window that no part was seen to have
+    for (first, last), window in zip(places, done, strict=True):
+        if first < place:
             raise DatasetError(
                 f"{storage.root}: window {_show(plan, window)} is in two parts; delete one in _parts/"
             )
-    if missing := sorted(set(plan.windows()) - set(done)):
-        shown = ", ".join(_show(plan, window) for window in missing[:3])
+        missing.append(plan.grid[place:first])
+        place = last + 1
+    missing.append(plan.grid[place:])
+    if number := sum(map(len, missing)):
+        shown = ", ".join(_show(plan, window) for window in islice(chain(*missing), 3))
         raise DatasetError(
-            f"{storage.root}: {len(missing)} windows are not converted yet ({shown}{', …' if missing[3:] else ''}); "
+            f"{storage.root}: {number} windows are not converted yet ({shown}{', …' if number > 3 else ''}); "
             "run bams3 convert with the --batch or --window that covers them"
-        )
-    if strange := set(done) - set(plan.windows()):
-        raise DatasetError(
-            f"{storage.root}: window {_show(plan, min(strange))} is not of this dataset's grid"
         )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bams3.chunk.reader import Chunk, RowGroup
 from bams3.dataset import layout
 from bams3.dataset.ahead import Job, Plan, fetched, plan_hot
-from bams3.dataset.layout import Window
+from bams3.dataset.layout import Grid
 from bams3.dataset.manifest import ChunkEntry, Manifest, index_from_bytes
 from bams3.errors import DatasetError, FormatError
 from bams3.regions import UNPLACED_NAME
@@ -79,7 +79,12 @@ class DatasetReader:
             return kept
         early = self._early.pop(path, None)
         try:
-            data = early.result() if early else self.storage.get(path)
+            if early:
+                data = early.result()
+            elif self.remote:
+                data = self.storage.get(path)
+            else:
+                data = self.storage.get_range(path, 0, length + 1)
             if self.remote and not right(data):  # damaged on its way
                 data = self.storage.get(path)
         except FileNotFoundError:
@@ -140,21 +145,24 @@ class DatasetReader:
         """The chunks of a reference (−1: reads with no position), in order."""
         return self._by_reference.get(reference_id, [])
 
-    def windows(self, number: int, of: int) -> Sequence[Window]:
+    def windows(self, number: int, of: int) -> Grid:
         """The `number`-th (from 1) of `of` runs of consecutive windows of the grid, of about equal bytes."""
-        size_of: Counter[tuple[int, int]] = Counter()
+        grid = Grid(self.references, self.manifest.chunk_size)
+        sizes: Counter[int] = Counter()
         for entry in self.index:
-            size_of[_window_key(entry)] += entry.size
-        grid = list(layout.grid(self.references, self.manifest.chunk_size))
-        return layout.batch(grid, [size_of[window[:2]] for window in grid], number, of)
+            place = grid.place(*_window_key(entry))
+            if place is not None:
+                sizes[place] += entry.size
+        windows: Grid = layout.batch(grid, sizes, number, of)  # type: ignore[assignment]
+        return windows
 
     def batch(self, number: int, of: int) -> "DatasetReader":
         """The same dataset with only the chunks of `windows(number, of)`.
 
         Every read is in exactly one batch: that of the window in which it starts.
         """
-        chosen = {window[:2] for window in self.windows(number, of)}
-        return self.only(entry for entry in self.index if _window_key(entry) in chosen)
+        chosen = self.windows(number, of)
+        return self.only(entry for entry in self.index if chosen.place(*_window_key(entry)) is not None)
 
     def only(self, entries: Iterable[ChunkEntry]) -> "DatasetReader":
         """The same dataset with only these of its chunks, in its order."""

@@ -35,6 +35,7 @@ from bams3.sources import Mapper, Source
 from bams3.sources.records import join
 from bams3.storage import Storage, open_storage
 
+MANY_WINDOWS = 1 << 16
 KEPT_CHUNKS = 16  # of an interrupted run, whose row groups are known
 
 
@@ -84,7 +85,7 @@ def convert(
         try:
             if chosen is None:
                 part = job.run(opened.blocks(pool.map))
-                part.windows = plan.windows()
+                part.windows = list(plan.grid.runs())
                 return parts.commit(storage, plan, [part])
             part = job.run(_blocks_of(opened, chosen, pool.map))
         except FileNotFoundError as error:
@@ -97,7 +98,7 @@ def convert(
             if opened.path in str(error):
                 raise
             raise SourceError(f"{opened.path}: {error}") from error
-        part.windows = list(chosen)
+        part.windows = chosen
         part.source_counts = _source_counts(opened)
         storage.put(f"{layout.PARTS}/{name}.json", part.to_bytes())
         return None
@@ -173,8 +174,9 @@ def _remove(storage: Storage) -> None:
 
 
 def _parse_windows(plan: parts.Plan, texts: Sequence[str]) -> list[Window]:
-    """The cells of the grid that the regions cover. Raises UsageError for regions off the grid's boundaries."""
-    from bams3.regions import parse_regions
+    """The windows that the regions cover, those that follow each other as one. Raises UsageError for regions off the
+    grid's boundaries."""
+    from bams3.regions import Region, merge_regions, parse_regions
 
     wanted: list[Window] = []
     references = [(name, length) for name, length in plan.references]
@@ -186,25 +188,42 @@ def _parse_windows(plan: parts.Plan, texts: Sequence[str]) -> list[Window]:
             length, first = references[region.reference_id][1], max(region.start, 0)
             if first % plan.chunk_size or (region.end % plan.chunk_size and region.end != length):
                 raise UsageError(f"window {text}: it must begin and end at multiples of {plan.chunk_size} bp")
-            starts = range(first, max(region.end, first + 1), plan.chunk_size)
-            wanted += [Window(region.reference_id, start, start + plan.chunk_size) for start in starts]
-    return sorted(set(wanted), key=lambda window: (window.reference_id & 0xFFFFFFFF, window.start))
+            count = max(-(-(region.end - first) // plan.chunk_size), 1)
+            wanted.append(Window(region.reference_id, first, first + count * plan.chunk_size))
+    return [Window(*region) for region in merge_regions(map(Region._make, wanted))]
 
 
 def _chosen_windows(
     plan: parts.Plan, source: Source, batch: tuple[int, int] | None, windows: Sequence[str]
-) -> Sequence[Window] | None:
+) -> list[Window] | None:
+    """The windows of a batch, or those that are named; those that follow each other are one."""
     if batch:
-        grid = plan.windows()
-        return layout.batch(grid, source.sizes(grid), *batch)
+        chosen = layout.batch(plan.grid, _sizes(plan.grid, source), *batch)
+        return list(chosen.runs())  # type: ignore[attr-defined]
     return _parse_windows(plan, windows) if windows else None
+
+
+def _sizes(grid: layout.Grid, source: Source) -> layout.Sizes:
+    """About how many bytes of the source the windows have. Of very many most have none: contigs are asked about first,
+    and then ever smaller pieces of those that have some."""
+    if len(grid) <= MANY_WINDOWS:
+        return source.sizes(grid)
+    pieces = list(grid.contigs())
+    while True:
+        sizes = zip(pieces, source.sizes(list(map(grid.run, pieces))), strict=True)
+        sized = [(piece, size) for piece, size in sizes if size]
+        if all(len(piece) == 1 for piece, _ in sized):
+            return {piece[0]: size for piece, size in sized}
+        pieces = []
+        for piece, _ in sized:
+            step = -(-len(piece) // 64)
+            pieces += (piece[at : at + step] for at in range(0, len(piece), step))
 
 
 def _blocks_of(source: Source, windows: Sequence[Window], mapper: Mapper) -> Iterator[Any]:
     """Blocks of the reads of some windows, in order, through the source's index."""
-    runs = [(reference_id, start, end) for reference_id, start, end in layout.runs(windows)]
-    source.will_read(runs)
-    for reference_id, start, end in runs:
+    source.will_read(windows)
+    for reference_id, start, end in windows:
         if reference_id == UNPLACED:
             yield from source.unplaced(mapper)
         else:
@@ -267,12 +286,12 @@ class _Conversion:
     def run(self, blocks: Iterable[Any]) -> parts.Part:
         """Write the chunks of all records in `blocks`; the part lacks only its windows."""
         part = parts.Part([])
-        known = {window[:2] for window in self.plan.windows()}
+        grid = self.plan.grid
         tasks = _tasks(cut_row_groups(blocks, self.plan.chunk_size))
         finished = self._counted(self.workers.map(self._compress, tasks), part.counts)
         with self.uploads:
             for key, items in groupby(finished, key=lambda item: item[0]):
-                if key[0] != UNPLACED and key not in known:
+                if key[0] != UNPLACED and grid.place(*key) is None:
                     name, length = self.plan.references[key[0]]
                     raise SourceError(
                         f"a record starts far past the end of {name}, {length} bp by the header; correct either"

@@ -11,7 +11,15 @@ from typing import Any
 from bams3.dataset.ahead import Plan, plan_all, plan_hot
 from bams3.dataset.reader import DatasetReader
 from bams3.operations.fields import HEADER_FIELDS
-from bams3.operations.query import RecordFilter, count_plan, row_group_jobs, shared_jobs, streams_plan
+from bams3.operations.query import (
+    RecordFilter,
+    count_plan,
+    inside,
+    row_group_jobs,
+    shared_jobs,
+    shared_regions,
+    streams_plan,
+)
 from bams3.regions import Region
 
 PER_MILLION_REQUESTS = 0.40  # USD for GETs: S3 Standard in us-east-1, 2026 …
@@ -37,13 +45,14 @@ def query_cost(dataset: DatasetReader, regions: Iterable[Region] | None, record_
 
 def count_cost(dataset: DatasetReader, regions: Iterable[Region] | None, record_filter: RecordFilter) -> Cost:
     """Of the number of records in regions."""
-    jobs, plan = row_group_jobs(dataset, regions, record_filter), count_plan(record_filter, any)
+    jobs, plan = row_group_jobs(dataset, regions, record_filter), count_plan(record_filter, inside)
     return _count_cost(dataset, jobs, plan, record_filter)
 
 
 def count_each_cost(dataset: DatasetReader, regions: Sequence[Region], record_filter: RecordFilter) -> Cost:
     """Of the number of records in each of some regions."""
-    jobs, plan = shared_jobs(dataset, regions, record_filter), count_plan(record_filter, all)
+    jobs = shared_jobs(dataset, shared_regions(dataset, regions), record_filter)
+    plan = count_plan(record_filter, lambda group, overlaps: overlaps.alike(group))
     return _count_cost(dataset, jobs, plan, record_filter)
 
 

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import accumulate, compress, groupby
+from itertools import compress
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from bams3.dataset.ahead import Job, Plan, plan_all, plan_hot
 from bams3.errors import UsageError
 from bams3.operations.fields import HEADER_FIELDS, FilterColumns, streams_of
-from bams3.operations.select import count_overlapping, gather, keep_flags, keep_mapq, keep_overlapping
+from bams3.operations.select import gather, keep_flags, keep_mapq, keep_overlapping
 from bams3.operations.workers import Workers, in_order
-from bams3.regions import UNPLACED, Region, merge_regions
+from bams3.regions import UNPLACED, Region, RegionTable
 from bams3.storage import is_remote
 
 if TYPE_CHECKING:
     from bams3.chunk.reader import RowGroup, Span
     from bams3.dataset.reader import DatasetReader as Dataset
     from bams3.operations.filters import Expression
+    from bams3.operations.overlaps import Counted, Overlaps
     from bams3.sources.records import RecordBlock
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-Interval = tuple[int, int]
+Intervals = tuple[array, array]
+"""Starts and ends, sorted and disjoint, 0-based half-open."""
 
 _NO_END = 2**31
 """Past every position: a region up to its contig's end takes the reads beyond it too, as in samtools."""
@@ -111,7 +114,7 @@ def query(
     Each record comes once, in the dataset's order. Row groups are decoded by `workers` threads, a few ahead.
     """
 
-    def matching_records(job: tuple[RowGroup, list[Interval]]) -> RecordBlock | None:
+    def matching_records(job: tuple[RowGroup, Intervals]) -> RecordBlock | None:
         group, intervals = job
         mask = _mask(group, intervals, record_filter, dataset)
         if mask is not None and 1 not in mask:
@@ -130,46 +133,51 @@ def count(
 ) -> int:
     """How many records `query` would yield. Where the zone map tells, nothing of the row group is read."""
 
-    def matching_count(job: tuple[RowGroup, list[Interval]]) -> int:
+    def matching_count(job: tuple[RowGroup, Intervals]) -> int:
         group, intervals = job
         mask = _mask(group, intervals, record_filter, dataset)
         return group.records if mask is None else mask.count(1)
 
-    jobs = dataset.fetched(row_group_jobs(dataset, regions, record_filter), count_plan(record_filter, any))
+    jobs = dataset.fetched(row_group_jobs(dataset, regions, record_filter), count_plan(record_filter, inside))
     return sum(in_order(matching_count, _streams_too(dataset, jobs, record_filter.fields), workers))
 
 
 def count_each(
     dataset: Dataset, regions: Sequence[Region], record_filter: RecordFilter, workers: int = 1
-) -> list[int]:
+) -> array:
     """How many records overlap each of `regions` by itself and pass the filter: as `count` of one after the other.
 
     A row group is decoded once for all regions that end within it, by one of `workers` threads.
     """
 
-    def matching_counts(job: tuple[RowGroup, list[Interval], list[int]]) -> list[tuple[int, int]]:
-        group, intervals, rows = job
-        return list(zip(rows, _counts(group, intervals, record_filter, dataset), strict=True))
+    def counted(job: tuple[RowGroup, Overlaps]) -> tuple[Overlaps, Counted]:
+        group, overlaps = job
+        mask = bytearray(b"\1") * group.records
+        if not record_filter.verdict(group):
+            record_filter.apply(mask, group, dataset)
+        return overlaps, overlaps.count(group, mask)
 
-    jobs = dataset.fetched(shared_jobs(dataset, regions, record_filter), count_plan(record_filter, all))
-    totals = [0] * len(regions)
-    for counts in in_order(matching_counts, _streams_too(dataset, jobs, record_filter.fields), workers):
-        for row, number in counts:
-            totals[row] += number
+    every = shared_regions(dataset, regions)
+    plan = count_plan(record_filter, lambda group, overlaps: overlaps.alike(group))
+    jobs = dataset.fetched(shared_jobs(dataset, every, record_filter), plan)
+    for overlaps, numbers in in_order(counted, _streams_too(dataset, jobs, record_filter.fields), workers):
+        overlaps.add(numbers)
+    totals = array("q", bytes(8)) * len(regions)
+    for overlaps in every:
+        overlaps.put(totals)
     return totals
 
 
-def count_plan(record_filter: RecordFilter, decides: Callable[[Iterator[bool]], bool]) -> Plan[Any]:
-    """The requests for hot streams that `count` (`decides`: any) and `count_each` (all) make for their jobs.
+def count_plan(record_filter: RecordFilter, alike: Callable[[RowGroup, Any], bool]) -> Plan[Any]:
+    """The requests for hot streams that `count` and `count_each` make for their jobs, which end with intervals.
 
-    None are made for row groups all of whose records count, by the zone map, in any or in all of the intervals.
+    None are made for row groups all of whose records pass, by the zone map, and overlap the same of the intervals.
     """
 
-    def is_open(group: RowGroup, intervals: list[Interval]) -> bool:
-        all_pass = record_filter.verdict(group)
-        return not all_pass or not decides(_inside(group, *interval) for interval in intervals)
+    def is_open(group: RowGroup, intervals: Any) -> bool:
+        return not record_filter.verdict(group) or not alike(group, intervals)
 
-    return lambda jobs: plan_hot([job for job in jobs if is_open(*job[:2])])
+    return lambda jobs: plan_hot([job for job in jobs if is_open(*job)])
 
 
 def columns(
@@ -187,7 +195,7 @@ def columns(
     fields = tuple(fields)
     needed = record_filter.fields | frozenset(fields)
 
-    def matching_columns(job: tuple[RowGroup, list[Interval]]) -> dict[str, Any] | None:
+    def matching_columns(job: tuple[RowGroup, Intervals]) -> dict[str, Any] | None:
         group, intervals = job
         mask = _mask(group, intervals, record_filter, dataset)
         table = FilterColumns(group, lambda: dataset.header)
@@ -232,80 +240,66 @@ def streams_plan(fields: Iterable[str]) -> Plan[Any]:
 
 def row_group_jobs(
     dataset: Dataset, regions: Iterable[Region] | None, record_filter: RecordFilter
-) -> Iterator[tuple[RowGroup, list[Interval]]]:
+) -> Iterator[tuple[RowGroup, Intervals]]:
     """The row groups that may hold wanted records, in order, each with the intervals that touch it."""
     references = dataset.references
     if regions is None:
         everywhere = [Region(i, -1, length) for i, (_, length) in enumerate(references)]
         regions = [*everywhere, UNPLACED]
-    for reference_id, of_contig in groupby(merge_regions(regions), key=lambda region: region.reference_id):
+    for reference_id, starts, ends in RegionTable.of(regions).merged():
         if reference_id < 0:
             groups = dataset.unplaced_row_groups()
-            starts, ends = [-1], [_NO_END]
+            starts, ends = array("q", [-1]), array("q", [_NO_END])
         else:
-            intervals = list(of_contig)
-            starts = [region.start for region in intervals]
-            ends = [region.end for region in intervals]
             if ends[-1] >= references[reference_id][1]:
                 ends[-1] = _NO_END
             groups = dataset.row_groups(reference_id, starts[0], ends[-1])
         for group in groups:
             first, last = bisect_right(ends, group.min_pos), bisect_left(starts, group.max_end)
             if first < last and record_filter.verdict(group) is not False:
-                yield group, list(zip(starts[first:last], ends[first:last], strict=True))
+                yield group, (starts[first:last], ends[first:last])
+
+
+def shared_regions(dataset: Dataset, regions: Iterable[Region]) -> list[Overlaps]:
+    """The regions of each contig, to be counted one by one."""
+    from bams3.operations.overlaps import Overlaps
+
+    found = []
+    for reference_id, starts, ends, rows in RegionTable.of(regions).by_reference():
+        length = dataset.references[reference_id][1]
+        ends = array("q", (end if end < length else _NO_END for end in ends))
+        found.append(Overlaps(reference_id, starts, ends, rows))
+    return found
 
 
 def shared_jobs(
-    dataset: Dataset, regions: Sequence[Region], record_filter: RecordFilter
-) -> Iterator[tuple[RowGroup, list[Interval], list[int]]]:
-    """The row groups that may hold wanted records, in order, each with the intervals that touch it, and which regions
-    those are."""
-    lengths = [length for _, length in dataset.references]
-    intervals = [(start, end if end < lengths[i] else _NO_END) for i, start, end in regions]
-    order = sorted(range(len(regions)), key=lambda row: (regions[row].reference_id, intervals[row]))
-    for reference_id, of_contig in groupby(order, key=lambda row: regions[row].reference_id):
-        rows = list(of_contig)
-        starts = [intervals[row][0] for row in rows]
-        reached = list(accumulate((intervals[row][1] for row in rows), max))
-        for group in dataset.row_groups(reference_id, starts[0], reached[-1]):
-            first, last = bisect_right(reached, group.min_pos), bisect_left(starts, group.max_end)
-            touching = [row for row in rows[first:last] if intervals[row][1] > group.min_pos]
-            if touching and record_filter.verdict(group) is not False:
-                yield group, [intervals[row] for row in touching], touching
+    dataset: Dataset, every: Iterable[Overlaps], record_filter: RecordFilter
+) -> Iterator[tuple[RowGroup, Overlaps]]:
+    """The row groups that may hold wanted records, in order, each with the regions of its contig."""
+    for overlaps in every:
+        for group in dataset.row_groups(overlaps.reference_id, *overlaps.span):
+            if overlaps.touch(group) and record_filter.verdict(group) is not False:
+                yield group, overlaps
 
 
-def _counts(
-    group: RowGroup, intervals: list[Interval], record_filter: RecordFilter, dataset: Dataset
-) -> Iterator[int]:
-    """How many records overlap each of the intervals and pass the filter."""
-    mask = bytearray(b"\1") * group.records
-    if not record_filter.verdict(group):
-        record_filter.apply(mask, group, dataset)
-    passing = mask.count(1)
-    for start, end in intervals:
-        yield (
-            passing
-            if _inside(group, start, end)
-            else count_overlapping(mask, group.pos, group.end, start, end)
-        )
-
-
-def _inside(group: RowGroup, start: int, end: int) -> bool:
-    """Do all records start in [start, end)?"""
-    return start <= group.min_pos and group.max_pos < end
+def inside(group: RowGroup, intervals: Intervals) -> bool:
+    """Do all records of a row group start in one of the intervals?"""
+    starts, ends = intervals
+    last = bisect_right(starts, group.min_pos) - 1
+    return last >= 0 and group.max_pos < ends[last]
 
 
 def _mask(
-    group: RowGroup, intervals: list[Interval], record_filter: RecordFilter, dataset: Dataset
+    group: RowGroup, intervals: Intervals, record_filter: RecordFilter, dataset: Dataset
 ) -> bytearray | None:
     """1 for each record (n,) that overlaps one of the intervals and passes the filter; None if all do."""
-    inside = any(_inside(group, *interval) for interval in intervals)
+    is_inside = inside(group, intervals)
     passes = record_filter.verdict(group)
-    if inside and passes:
+    if is_inside and passes:
         return None
     mask = bytearray(b"\1") * group.records
-    if not inside:
-        keep_overlapping(mask, group.pos, group.end, intervals)
+    if not is_inside:
+        keep_overlapping(mask, group.pos, group.end, *intervals)
     if not passes and 1 in mask:
         record_filter.apply(mask, group, dataset)
     return mask

@@ -1,12 +1,30 @@
 from array import array
-from collections.abc import Sequence
 
 from bams3.sources.records import RecordBlock
 
+Column = array[int] | memoryview[int]
+
 def keep_overlapping(
-    mask: bytearray, pos: array[int], end: array[int], intervals: Sequence[tuple[int, int]]
+    mask: bytearray, pos: array[int], end: array[int], starts: array[int], ends: array[int]
 ) -> None: ...
-def count_overlapping(mask: bytearray, pos: array[int], end: array[int], start: int, stop: int) -> int: ...
+def spread(
+    mask: bytearray,
+    pos: array[int],
+    end: array[int],
+    starts: Column,
+    ends: Column,
+    begun: array[int],
+    ended: array[int],
+) -> None: ...
+def add_to(totals: array[int], at: int, numbers: array[int]) -> None: ...
+def overlaps(
+    ends: array[int],
+    ordered: array[int],
+    begun: array[int],
+    ended: array[int],
+    rows: array[int],
+    out: array[int],
+) -> None: ...
 def keep_flags(mask: bytearray, flag: array[int], require: int, exclude: int) -> None: ...
 def keep_mapq(mask: bytearray, mapq: array[int], minimum: int) -> None: ...
 def gather(block: RecordBlock, mask: bytearray) -> RecordBlock: ...

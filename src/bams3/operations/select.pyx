@@ -19,38 +19,89 @@ cdef int same_length(Py_ssize_t mask, Py_ssize_t column) except -1:
     return 0
 
 
-def keep_overlapping(uint8_t[::1] mask not None, const int32_t[::1] pos not None,
-                     const int32_t[::1] end not None, intervals):
-    """Clear the records that overlap none of ``intervals``: as samtools view, pos < end of one and end > its start.
+cdef Py_ssize_t first_above(const int64_t[::1] values, int64_t least) noexcept nogil:
+    """The first of sorted values that is ``least`` or more."""
+    cdef Py_ssize_t low = 0, high = values.shape[0], middle
+    while low < high:
+        middle = (low + high) >> 1
+        if values[middle] < least:
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
-    ``pos``, ``end``: int32, 0-based half-open. ``intervals``: (start, end) pairs, sorted, disjoint.
+
+def keep_overlapping(uint8_t[::1] mask not None, const int32_t[::1] pos not None,
+                     const int32_t[::1] end not None, const int64_t[::1] starts not None,
+                     const int64_t[::1] ends not None):
+    """Clear the records that overlap none of some intervals: as samtools view, pos < end of one and end > its start.
+
+    ``pos``, ``end``: int32, 0-based half-open. ``starts``, ``ends`` of the intervals: sorted, disjoint.
     """
-    cdef const int64_t[::1] starts = array("q", [start for start, _ in intervals])
-    cdef const int64_t[::1] ends = array("q", [stop for _, stop in intervals])
     cdef Py_ssize_t count = starts.shape[0]
     cdef Py_ssize_t i, at = 0
     same_length(mask.shape[0], pos.shape[0])
     same_length(mask.shape[0], end.shape[0])
+    same_length(count, ends.shape[0])
     with nogil:
         for i in range(mask.shape[0]):
             if i > 0 and pos[i] < pos[i - 1]:
-                at = 0
+                at = first_above(ends, <int64_t> pos[i] + 1)
             while at < count and ends[at] <= pos[i]:
                 at += 1
             if at == count or starts[at] >= end[i]:
                 mask[i] = 0
 
 
-def count_overlapping(const uint8_t[::1] mask not None, const int32_t[::1] pos not None,
-                      const int32_t[::1] end not None, int64_t start, int64_t stop):
-    """How many of the records that ``mask`` keeps overlap [start, stop)."""
-    cdef Py_ssize_t i, count = 0
+def spread(const uint8_t[::1] mask not None, const int32_t[::1] pos not None, const int32_t[::1] end not None,
+           const int64_t[::1] starts not None, const int64_t[::1] ends not None,
+           int64_t[::1] begun not None, int64_t[::1] ended not None):
+    """Count the records that ``mask`` keeps by the first interval that they may overlap, and the first past them.
+
+    ``ends``, sorted: ``begun[k]`` counts records of which k is the first that lies past pos. ``starts``, sorted:
+    ``ended[k]`` counts those of which k is the first at or past their end. ``begun`` and ``ended`` have one more.
+    """
+    cdef Py_ssize_t i
     same_length(mask.shape[0], pos.shape[0])
     same_length(mask.shape[0], end.shape[0])
+    same_length(begun.shape[0], ends.shape[0] + 1)
+    same_length(ended.shape[0], starts.shape[0] + 1)
     with nogil:
         for i in range(mask.shape[0]):
-            count += mask[i] & (pos[i] < stop) & (end[i] > start)
-    return count
+            if mask[i]:
+                begun[first_above(ends, <int64_t> pos[i] + 1)] += 1
+                ended[first_above(starts, max(<int64_t> end[i], <int64_t> pos[i] + 1))] += 1
+
+
+def add_to(int64_t[::1] totals not None, Py_ssize_t at, const int64_t[::1] numbers not None):
+    """Add numbers to those of ``totals`` from ``at`` on."""
+    cdef Py_ssize_t i
+    if at < 0 or at + numbers.shape[0] > totals.shape[0]:
+        raise ValueError("numbers that do not fit")
+    for i in range(numbers.shape[0]):
+        totals[at + i] += numbers[i]
+
+
+def overlaps(const int64_t[::1] ends not None, const int64_t[::1] ordered not None,
+             int64_t[::1] begun not None, int64_t[::1] ended not None,
+             const int64_t[::1] rows not None, int64_t[::1] out not None):
+    """How many records overlap each interval: those that begin before its end, but for those that end by its start.
+
+    ``ends`` in the order of the starts, and ``ordered`` in their own; ``begun``, ``ended`` as `spread` counts them, which
+    are summed up here. The i-th interval's number is put at ``out[rows[i]]``.
+    """
+    cdef Py_ssize_t i
+    same_length(begun.shape[0], ends.shape[0] + 1)
+    same_length(ended.shape[0], ends.shape[0] + 1)
+    same_length(ordered.shape[0], ends.shape[0])
+    same_length(rows.shape[0], ends.shape[0])
+    for i in range(1, begun.shape[0]):
+        begun[i] += begun[i - 1]
+        ended[i] += ended[i - 1]
+    for i in range(ends.shape[0]):
+        if not 0 <= rows[i] < out.shape[0]:
+            raise ValueError("a row that there is not")
+        out[rows[i]] = begun[first_above(ordered, ends[i])] - ended[i]
 
 
 def keep_flags(uint8_t[::1] mask not None, const uint16_t[::1] flag not None, int require, int exclude):

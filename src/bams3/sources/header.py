@@ -9,6 +9,7 @@ from bams3.errors import SourceError, UsageError
 
 MAGIC = b"BAM\1"
 INT32 = struct.Struct("<i")
+LONGEST_NAME = 1 << 16  # of a reference; every chunk with its records repeats it
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,11 @@ def _unique(references: list[tuple[str, int]]) -> tuple[tuple[str, int], ...]:
     for name, _ in references:
         if {"\t", "\n", "\r"} & set(name):
             raise SourceError(f"the header has a reference named {name!r}, which no line of SAM can hold")
+        if len(name) > LONGEST_NAME:
+            raise SourceError(
+                f"the header has a reference with a name of {len(name)} characters ({name[:20]!r}…); "
+                f"{LONGEST_NAME} are possible: give it a shorter one"
+            )
         if name in seen:
             raise SourceError(f"the header has two references with the name {name!r}")
         seen.add(name)

@@ -3,19 +3,19 @@
 samtools writes BAM that is not compressed into a pipe, and our own reader takes it from there.
 """
 
-import gzip
+import io
 import os
 import re
 import subprocess
 import sys
 import tempfile
 import threading
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import BinaryIO, cast
 
 from bams3.errors import SourceError
+from bams3.inflate import whole_lines
 from bams3.sources import Counts, Mapper
 from bams3.sources.bgzf import BlockReader
 from bams3.sources.files import WINDOWS, Input, LocalInput, expect_again, input_at, source_error
@@ -108,11 +108,10 @@ class HtslibSource:
         except OSError as error:
             raise source_error(error) from None
         try:
-            lines = gzip.decompress(data).splitlines() if data[:2] == b"\x1f\x8b" else data.splitlines()
-        except (OSError, EOFError, zlib.error) as error:
+            lines = (line for text in whole_lines(io.BytesIO(data)) for line in text.splitlines())
+            return [b"%d" % reference_id, b"0"] in (line.split(b"\t", 2)[:2] for line in lines)
+        except OSError as error:
             raise SourceError(f"{path}: {error}; make it again with samtools index") from None
-        slices = (line.split(b"\t")[:2] for line in lines)
-        return [b"%d" % reference_id, b"0"] in slices
 
     def _region(self, region: str | None, mapper: Mapper, *options: str) -> Iterator[RecordBlock]:
         self._check_windows()

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import accumulate, groupby
 
 from bams3.errors import SourceError
+from bams3.inflate import FREE, RATIO
 from bams3.shown import shown
 from bams3.sources.bgzf import MAGIC as BGZF_MAGIC
 from bams3.sources.bgzf import BlockReader
@@ -76,7 +77,7 @@ class Index:
                 "The index file is older than the data file: %s", shown(file.name)
             )
         if data[:4] == BGZF_MAGIC:
-            data = b"".join(BlockReader(io.BytesIO(data), name=file.name).pieces())
+            data = _inflated(data, file.name)
         return cls(file.name, data, n_ref=n_ref, file_size=alignments.size())
 
     def _parse(self, n_ref: int) -> None:
@@ -226,6 +227,17 @@ class Index:
 
     def _error(self, what: str) -> SourceError:
         return SourceError(f"{self.path}: {what}; make it again with samtools index")
+
+
+def _inflated(data: bytes, name: str) -> bytes:
+    """A CSI file, without its compression."""
+    pieces, size = [], 0
+    for piece in BlockReader(io.BytesIO(data), name=name).pieces():
+        size += len(piece)
+        if size > FREE and size > RATIO * len(data):
+            raise SourceError(f"{name}: it inflates to more than {RATIO} times its size, which no index does")
+        pieces.append(piece)
+    return b"".join(pieces)
 
 
 def _first_bin(level: int) -> int:

@@ -13,6 +13,7 @@ from bams3.sources.bgzf import FIRST_PIECE, PIECE_SIZE
 from bams3.sources.header import Header, bytes_needed
 from bams3.sources.records import RecordBlock, check_order, walk
 
+LONGEST_HEADER = 1 << 30  # bytes of text and references
 FIXED = 36
 """Bytes of a record before its name, block_size included."""
 
@@ -95,16 +96,20 @@ class ReadAgain(io.RawIOBase):
 
 def read_header(reader: Reader) -> tuple[Header, bytes]:
     """The BAM header at the start of a stream, and the bytes after it that were read with it."""
-    data = b""
-    for piece in reader.pieces():
-        data += piece
-        if len(data) >= bytes_needed(data):
-            break
+    data, needed = bytearray(), 0
     try:
+        for piece in reader.pieces():
+            data += piece
+            if len(data) >= needed and len(data) >= (needed := bytes_needed(data)):
+                break
+            if needed > LONGEST_HEADER:
+                raise SourceError(f"the BAM header takes at least {needed} bytes, which none does")
         header = Header.from_bam(data)
+        return header, bytes(memoryview(data)[len(header.to_bam()) :])
     except SourceError as error:
         raise SourceError(f"{reader.name}: {error}") from None
-    return header, data[len(header.to_bam()) :]
+    except MemoryError:
+        raise SourceError(f"{reader.name}: no memory for its BAM header of {needed} bytes or more") from None
 
 
 def record_blocks(

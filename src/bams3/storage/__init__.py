@@ -10,6 +10,8 @@ from typing import BinaryIO, Protocol
 
 from bams3.errors import UsageError
 
+LARGEST = 1 << 30  # bytes of an object that is read whole
+
 
 class Storage(Protocol):
     """What a place for objects can do; safe to call from many threads.
@@ -23,7 +25,7 @@ class Storage(Protocol):
     """The place, to be shown: a path, or a URI without user, password and query."""
 
     def get(self, path: str) -> bytes:
-        """All bytes of an object."""
+        """All bytes of an object. Raises OSError if those are more than LARGEST."""
         ...
 
     def get_range(self, path: str, start: int, length: int) -> bytes:

@@ -3,9 +3,12 @@
 import errno
 import io
 import os
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, BinaryIO
+
+from bams3.storage import LARGEST
 
 TEMPORARY = ".incomplete-"  # prefix of files that are being written
 
@@ -38,6 +41,21 @@ def _appear_new(temporary: str, target: str) -> None:
     raise FileExistsError(errno.EEXIST, "another writer has made it", target)
 
 
+def open_regular(path: str) -> BinaryIO:
+    """Open a file to read. Raises OSError for what is none: a pipe or a device would keep its reader for ever."""
+    file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    mode = os.fstat(file).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(file)
+        raise OSError(errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL, "not a regular file", path)
+    return os.fdopen(file, "rb")
+
+
+def _pread(file: BinaryIO, start: int, length: int) -> bytes:
+    """Room is made only for bytes that the file has."""
+    return os.pread(file.fileno(), max(min(length, os.fstat(file.fileno()).st_size - start), 0), start)
+
+
 class LocalStorage:
     """`Storage` in a local directory, which is made when the first object is written."""
 
@@ -45,16 +63,19 @@ class LocalStorage:
         self.root = root.rstrip("/") or "/"
 
     def get(self, path: str) -> bytes:
-        with open(self._file(path), "rb") as file:
+        with open_regular(self._file(path)) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > LARGEST:
+                raise OSError(errno.EFBIG, f"{size} bytes, which is larger than it can be", self._file(path))
             return file.read()
 
     def get_range(self, path: str, start: int, length: int) -> bytes:
-        with open(self._file(path), "rb") as file:
-            return os.pread(file.fileno(), length, start)
+        with open_regular(self._file(path)) as file:
+            return _pread(file, start, length)
 
     def get_ranges(self, path: str, ranges: Sequence[tuple[int, int]]) -> Sequence[memoryview]:
-        with open(self._file(path), "rb") as file:
-            return [memoryview(os.pread(file.fileno(), length, start)) for start, length in ranges]
+        with open_regular(self._file(path)) as file:
+            return [memoryview(_pread(file, start, length)) for start, length in ranges]
 
     def size(self, path: str) -> int:
         return os.stat(self._file(path)).st_size

@@ -9,6 +9,7 @@ from typing import Any, BinaryIO, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from bams3.errors import UsageError
+from bams3.storage import LARGEST
 from bams3.storage import ranges as many
 from bams3.storage.connect import Connection, connect
 from bams3.storage.faults import RequestError, replaced
@@ -200,6 +201,8 @@ class RemoteStorage:
 
         def request(store: Any) -> tuple[memoryview, Any]:
             result = obstore.get(store, key, options=options)
+            if not span and result.meta["size"] > LARGEST:
+                raise RequestError("large", f"{result.meta['size']} bytes, which is larger than it can be")
             data, (first, end) = memoryview(result.bytes()), result.range
             if len(data) != end - first:
                 raise RequestError("short", f"{len(data)} bytes instead of {end - first}", passing=True)

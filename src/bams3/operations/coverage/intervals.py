@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from bams3.errors import UsageError
+from bams3.inflate import whole_lines
 
 
 class Intervals:
@@ -59,7 +60,7 @@ def read_bed(path: str, warn: Callable[[str], None]) -> dict[str, Intervals]:
     lines = _lines(path)
     for number, line in enumerate(lines, 1):
         if not line:
-            if any(rest for rest in lines[number:]):
+            if any(lines):
                 warn(f"{path}:{number}: the empty line ends the intervals; the lines after it are not used")
             break
         if line.startswith((b"#", b"track ")):
@@ -76,17 +77,14 @@ def read_bed(path: str, warn: Callable[[str], None]) -> dict[str, Intervals]:
     return {contig: intervals.in_order() for contig, intervals in found.items()}
 
 
-def _lines(path: str) -> list[bytes]:
+def _lines(path: str) -> Iterator[bytes]:
     try:
         with open(path, "rb") as file:
-            data = file.read()
-        if data[:2] == b"\x1f\x8b":
-            import gzip
-
-            data = gzip.decompress(data)
-    except (OSError, EOFError) as error:
+            for text in whole_lines(file, lone_returns=False):
+                for line in text.removesuffix(b"\n").split(b"\n"):
+                    yield line.removesuffix(b"\r")
+    except OSError as error:
         raise UsageError(f"can't read the BED file {path}: {error}") from None
-    return [line.removesuffix(b"\r") for line in data.removesuffix(b"\n").split(b"\n")] if data else []
 
 
 def _bounds(columns: list[bytes], where: str) -> tuple[int, int]:

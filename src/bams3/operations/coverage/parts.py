@@ -6,24 +6,29 @@ depth of the pieces, i32 little-endian a base.
 
 import json
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from typing import Any, BinaryIO, NamedTuple
 
 from bams3.dataset import layout
-from bams3.dataset.layout import Window
+from bams3.dataset.layout import Grid
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import FormatError, UsageError
 from bams3.operations.coverage.options import CoverageOptions
 from bams3.operations.coverage.write import Accept, depth_array
 from bams3.sources.files import expect_again
 from bams3.storage import is_remote, open_object
+from bams3.storage.local import open_regular
+from bams3.untrusted import parse_json
 
 # Options that choose which reads count and how; parts must agree on them with the run that gathers them.
 DEPTH_OPTIONS = (
     "exclude_flags", "include_flags", "min_mapq", "min_fragment", "max_fragment", "fast_mode", "fragment_mode",
 )  # fmt: skip
+
+
+MAX_HEAD = 1 << 28  # bytes of the first line
 
 
 class Piece(NamedTuple):
@@ -35,7 +40,7 @@ class Piece(NamedTuple):
 
 
 def write_part(
-    file: BinaryIO, dataset: DatasetReader, windows: Iterable[Window], options: CoverageOptions,
+    file: BinaryIO, dataset: DatasetReader, windows: Grid, options: CoverageOptions,
     read_groups: Sequence[str] = (), accept: Accept | None = None,
 ) -> None:  # fmt: skip
     """Write the depth of `windows` of a dataset. Contigs without reads are left out."""
@@ -51,10 +56,12 @@ def write_part(
             stream.write(memoryview(depth).cast("B"))
 
 
-def _pieces(dataset: DatasetReader, windows: Iterable[Window]) -> Iterator[list[int]]:
+def _pieces(dataset: DatasetReader, windows: Grid) -> Iterator[list[int]]:
     """[reference_id, start, end] of the parts of contigs that the windows cover."""
-    for window in windows:
-        if window.reference_id != layout.UNPLACED and dataset.chunks_of(window.reference_id):
+    for run in windows.runs():
+        if run.reference_id == layout.UNPLACED or not dataset.chunks_of(run.reference_id):
+            continue
+        for window in layout.cells(run, windows.chunk_size):
             end = min(window.end, dataset.references[window.reference_id][1])
             if end > window.start:
                 yield [window.reference_id, window.start, end]
@@ -105,11 +112,11 @@ class Gathered:
                 yield piece
 
     def _check_whole(self, pieces: list[list[int]]) -> None:
-        wanted = list(
-            _pieces(self._dataset, layout.grid(self._dataset.references, self._dataset.manifest.chunk_size))
-        )
+        grid = Grid(self._dataset.references, self._dataset.manifest.chunk_size)
+        wanted = list(_pieces(self._dataset, grid))
         if pieces != wanted:
-            lacking = [piece for piece in wanted if piece not in pieces]
+            there = set(map(tuple, pieces))
+            lacking = [piece for piece in wanted if tuple(piece) not in there]
             if not lacking:
                 raise UsageError("the parts to gather overlap; give each batch once")
             reference_id, start, end = lacking[0]
@@ -118,7 +125,7 @@ class Gathered:
 
     def _head(self, path: str) -> dict[str, Any]:
         with _opened(path) as stream:
-            head = json.loads(_first_line(stream)[0])
+            head = parse_json(_first_line(stream)[0])
             if not isinstance(head["pieces"], list):
                 raise ValueError("no list of pieces")
             for piece in head["pieces"]:
@@ -129,7 +136,7 @@ class Gathered:
     def _read(self, path: str) -> Iterator[Piece]:
         with _opened(path) as stream:
             line, rest = _first_line(stream)
-            for reference_id, start, end in json.loads(line)["pieces"]:
+            for reference_id, start, end in parse_json(line)["pieces"]:
                 size = 4 * (end - start)
                 rest = _at_least(stream, rest, size)
                 yield Piece(reference_id, start, array("i", rest[:size]))
@@ -152,19 +159,23 @@ def _opened(path: str) -> Iterator[Any]:
 
 def _file(path: str) -> BinaryIO:
     if not is_remote(path):
-        return open(path, "rb")
+        return open_regular(path)
     place, name = open_object(path)
     return BytesIO(place.get(name))
 
 
 def _first_line(stream: Any) -> tuple[bytes, bytes]:
-    data = b""
-    while b"\n" not in data:
+    parts: list[bytes] = []
+    size = 0
+    while not parts or b"\n" not in parts[-1]:
         more = stream.read(1 << 16)
+        size += len(more)
         if not more:
             raise EOFError("it ends in its first line")
-        data += more
-    line, _, rest = data.partition(b"\n")
+        if size > MAX_HEAD:
+            raise ValueError("its first line has no end")
+        parts.append(more)
+    line, _, rest = b"".join(parts).partition(b"\n")
     return line, rest
 
 

@@ -1,6 +1,10 @@
-"""POSIX extended regular expressions, as regcomp(3) of the C library reads them, on Python's engine."""
+"""POSIX extended regular expressions, as regcomp(3) of the C library reads them, on RE2.
+
+RE2 never goes back in a text, so that no pattern takes longer than the text's length times its own.
+"""
 
 import re
+from typing import Protocol
 
 _CLASSES = {
     "alnum": "a-zA-Z0-9",
@@ -12,31 +16,50 @@ _CLASSES = {
     "lower": "a-z",
     "print": " -~",
     "punct": r"!-/:-@\[-`{-~",
-    "space": r" \t-\r",
+    "space": r"\t-\r ",
     "upper": "A-Z",
     "xdigit": "0-9A-Fa-f",
 }
-_ESCAPES = {"<": r"\b(?=\w)", ">": r"\b(?<=\w)", "`": r"\A", "'": r"\Z"} | {c: "\\" + c for c in "wWsSbB"}
+_SPACE = r"\t-\r "
+_ESCAPES = {
+    "w": r"\w", "W": r"\W", "s": f"[{_SPACE}]", "S": f"[^{_SPACE}]", "b": r"\b", "B": r"\B", "`": r"\A", "'": r"\z",
+}  # fmt: skip
+# Of the ends of words only those where the pattern, or a branch of it, begins or ends need no look ahead.
+_WORD_START, _WORD_END = r"(?:(?:\A|\W)\b)", r"\b(?:\W|\z)"
 _QUANTIFIER = re.compile(r"[*+?]|\{[0-9]{0,5}(?:,[0-9]{0,5})?\}")
 _BRACKET = re.compile(r"\[(\^?)(\]?(?:\[:[a-z]+:\]|\[\..\.\]|\[=.=\]|[^\]])*)\]", re.DOTALL)
 _MEMBER = re.compile(r"\[:([a-z]+):\]|\[([.=])(.)\2\]|(.)", re.DOTALL)
 
 
-def compile_ere(pattern: str) -> re.Pattern[str]:
-    """The pattern, to be used with `search`; upper and lower case differ, `.` matches a newline too.
+class Pattern(Protocol):
+    """A compiled pattern of bytes."""
 
-    Raises ValueError with the reason where it is not a valid one.
+    def search(self, text: bytes) -> object | None:
+        """A match anywhere in the text, if there is one."""
+        ...
+
+
+def compile_ere(pattern: str) -> Pattern:
+    """The pattern, whose characters are bytes (Latin-1); upper and lower case differ, `.` matches a newline too.
+
+    Raises ValueError with the reason where it is not a valid one, or needs more memory than RE2 gives it.
     """
+    import re2
+
+    options = re2.Options()
+    options.encoding = re2.Options.Encoding.LATIN1
+    options.dot_nl = options.never_capture = True
+    options.log_errors = False
     try:
-        return re.compile(_translate(pattern), re.DOTALL | re.ASCII)
-    except (re.error, RecursionError, OverflowError) as error:
-        raise ValueError(str(error)) from None
+        return re2.compile(_translate(pattern).encode("latin-1"), options)  # type: ignore[no-any-return]
+    except re2.error as error:
+        reason = error.args[0] if error.args else error
+        raise ValueError(reason.decode("latin-1") if isinstance(reason, bytes) else str(reason)) from None
 
 
 def _translate(pattern: str) -> str:
-    groups: list[list[str]] = [
-        []
-    ]  # of open parentheses; each lists its atoms so that a quantifier finds its own
+    # Of open parentheses; each lists its atoms so that a quantifier finds its own.
+    groups: list[list[str]] = [[]]
     position = 0
     quantified = False
     while position < len(pattern):
@@ -57,12 +80,15 @@ def _translate(pattern: str) -> str:
             position += 1
         elif character == "{":
             raise ValueError("{ without a repeat count")
+        elif character == "\\" and pattern[position + 1 : position + 2] in ("<", ">"):
+            groups[-1].append(_word_end(pattern, position, groups))
+            position += 2
         elif character == "\\":
             groups[-1].append(_escape(pattern[position + 1 : position + 2]))
             position += 2
         else:
             groups[-1].append(
-                {"$": r"\Z", "|": "|", "^": "^", ".": "."}.get(character) or re.escape(character)
+                {"$": r"\z", "|": "|", "^": r"\A", ".": "."}.get(character) or re.escape(character)
             )
             position += 1
         quantified = quantifier is not None
@@ -73,18 +99,36 @@ def _translate(pattern: str) -> str:
 
 def _quantify(atoms: list[str], quantifier: str, quantified: bool) -> None:
     """Repeat the last atom; a second quantifier repeats the whole, and is neither lazy nor possessive."""
-    if not atoms or atoms[-1] in ("|", "^"):
+    if not atoms or atoms[-1] in ("|", r"\A"):
         raise ValueError(f"nothing for {quantifier} to repeat")
     if quantifier in ("{}", "{,}"):
         raise ValueError(f"bad repeat count {quantifier}")
+    if quantifier.startswith("{,"):
+        quantifier = "{0" + quantifier[1:]
     atoms[-1] = (f"(?:{atoms[-1]})" if quantified else atoms[-1]) + quantifier
+
+
+def _word_end(pattern: str, position: int, groups: list[list[str]]) -> str:
+    """What stands for the `\\<` or `\\>` at a position, after the atoms of the open parentheses."""
+    before, after = groups[-1][-1:], pattern[position + 2 : position + 3]
+    outside = len(groups) == 1
+    if pattern[position + 1] == "<":
+        if before == [r"\A"]:
+            return r"\b"
+        if outside and before in ([], ["|"]):
+            return _WORD_START
+    elif after == "$":
+        return r"\b"
+    elif outside and after in ("", "|"):
+        return _WORD_END
+    raise ValueError(r"\< and \> can stand only where the pattern begins and ends; elsewhere, write \b")
 
 
 def _escape(character: str) -> str:
     if not character:
         raise ValueError("ends with a backslash")
     if character in "123456789":
-        return f"(?:\\{character})"
+        raise ValueError(rf"\{character} would refer back, which extended regular expressions can't")
     return _ESCAPES.get(character) or re.escape(character)
 
 

@@ -193,7 +193,10 @@ def _match(subject: Value, node: Match, n: int) -> Value:
     if subject.text is None:
         return _defined(0)
     search = node.pattern.search
-    found = (text is not None and (search(text) is not None) == node.wanted for text in subject.text)
+    found = (
+        text is not None and (search(text.encode("latin-1")) is not None) == node.wanted
+        for text in subject.text
+    )
     return _defined(np.fromiter(found, np.bool_, n))
 
 

@@ -8,7 +8,7 @@ import re
 from typing import NamedTuple, NoReturn, TypeAlias
 
 from bams3.errors import UsageError
-from bams3.operations.filters.ere import compile_ere
+from bams3.operations.filters.ere import Pattern, compile_ere
 
 # Fields that hold integers, and fields that hold text.
 NUMBERS = frozenset(
@@ -123,7 +123,7 @@ class Match(NamedTuple):
     """A search for a regular expression: `=~`, or `!~` where `wanted` is false."""
 
     subject: "Node"
-    pattern: re.Pattern[str]
+    pattern: Pattern
     wanted: bool
 
 
