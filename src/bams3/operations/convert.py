@@ -42,7 +42,7 @@ def convert(
     source: Any, dataset: Any, *, chunk_size: int | str = layout.DEFAULT_CHUNK_SIZE, workers: int | str = "auto",
     level: int = DEFAULT_LEVEL, sort: bool = False, overwrite: bool = False, resume: bool = False,
     reference: str | None = None, index: str | None = None, batch: tuple[int, int] | None = None,
-    windows: Sequence[str] = (), progress: Callable[[int], None] | None = None,
+    windows: Sequence[str] = (), allow_truncated: bool = False, progress: Callable[[int], None] | None = None,
 ) -> Manifest | None:  # fmt: skip
     """Convert `source` (path, or `-`) to the dataset `dataset` (path or URI); returns its manifest.
 
@@ -50,6 +50,7 @@ def convert(
     (region strings on chunk boundaries, `_unplaced` for reads with no position) only those windows are
     converted, through the index, to a part (returns None); `merge` completes the dataset. `sort`: sort the
     input by coordinate first. `resume`: take what an earlier, interrupted run left, after checking it.
+    `allow_truncated`: take a file that ends without its end-of-file marker; its dataset says so.
     `progress` is called with numbers of records done.
 
     Raises SourceError for input that is damaged, unsorted or can't be represented; DatasetError if the
@@ -63,10 +64,13 @@ def convert(
     size, threads = layout.parse_size(chunk_size), worker_count(workers)
     storage = open_storage(str(dataset))
     with ExitStack() as stack:
-        path = stack.enter_context(_sorted(str(source), reference)) if sort else str(source)
         from bams3.sources.bam import open_source
 
-        opened = stack.enter_context(open_source(path, index=index, reference=reference))
+        opened = stack.enter_context(
+            open_source(
+                str(source), index=index, reference=reference, sort=sort, allow_truncated=allow_truncated
+            )
+        )
         plan = parts.Plan.of(opened.header, size, level)
         chosen = _chosen_windows(plan, opened, batch, windows)
         name = _part_name(plan, batch, chosen)
@@ -79,6 +83,7 @@ def convert(
             if chosen is None:
                 part = job.run(opened.blocks(pool.map))
                 part.windows = plan.windows()
+                part.truncated = opened.truncated
                 return parts.commit(storage, plan, [part])
             part = job.run(_blocks_of(opened, chosen, pool.map))
         except FileNotFoundError as error:
@@ -93,6 +98,7 @@ def convert(
             raise SourceError(f"{opened.path}: {error}") from error
         part.windows = list(chosen)
         part.source_counts = _source_counts(opened)
+        part.truncated = opened.truncated
         storage.put(f"{layout.PARTS}/{name}.json", part.to_bytes())
         return None
 
@@ -213,13 +219,6 @@ def _source_counts(source: Any) -> dict[int, int]:
         reference_id: mapped + unmapped for reference_id, (mapped, unmapped) in enumerate(counts.references)
     }
     return totals if counts.unplaced is None else totals | {UNPLACED: counts.unplaced}
-
-
-def _sorted(path: str, reference: str | None) -> Any:
-    """Context: the path of a temporary BAM of the same records, sorted by coordinate."""
-    from bams3.sources.htslib import sorted_copy
-
-    return sorted_copy(path, reference=reference)
 
 
 ChunkKey = tuple[int, int]

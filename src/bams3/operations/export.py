@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -213,14 +212,14 @@ def _write_cram(
     blocks: Iterable[RecordBlock], header: Header, file: BinaryIO, reference: str | None, threads: int
 ) -> None:
     """Hand the records to samtools, a process of its own, as uncompressed BAM; copy the CRAM that it writes."""
-    from bams3.sources.htslib import SamtoolsProcess
+    from bams3.sources.process import SamtoolsProcess
 
     options = ["-T", reference] if reference else ["--output-fmt-option", "no_ref=1"]
     command = ["view", "-C", "--no-PG", "-@", str(threads - 1), *options, "-"]
-    samtools = SamtoolsProcess(command)
-    with feeding(samtools.stdin, bam_bytes(blocks, header)), closing(samtools):
+    alignments = bam_bytes(blocks, header)
+    with closing(SamtoolsProcess(command, "CRAM", "it can't be written", alignments)) as samtools:
         shutil.copyfileobj(samtools.stdout, file)
-        samtools.check("CRAM can't be written")
+        samtools.check()
 
 
 @contextmanager
@@ -237,32 +236,13 @@ def feeding(pipe: BinaryIO, parts: Iterable[Any]) -> Iterator[None]:
 
     The other end must be closed, or read to its end, before this ends.
     """
-    from threading import Thread
+    from bams3.sources.pipes import Feeder
 
-    failures: list[BaseException] = []
-
-    def feed() -> None:
-        if hasattr(signal, "pthread_sigmask"):  # where SIGPIPE has its default, it would end the program
-            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGPIPE})
-        try:
-            with pipe:
-                for part in parts:
-                    _write_all(pipe, part)
-        except BaseException as error:
-            failures.append(error)
-
-    thread = Thread(target=feed, daemon=True)
-    thread.start()
+    feeder = Feeder(pipe, parts)
     try:
         yield
     finally:
-        thread.join()
+        feeder.join()
         left = isinstance(sys.exc_info()[1], GeneratorExit)  # the reader has seen enough
-        if failures and not left and not isinstance(failures[0], BrokenPipeError):
-            raise failures[0]
-
-
-def _write_all(pipe: Any, part: Any) -> None:
-    view = memoryview(part)
-    while len(view):
-        view = view[pipe.write(view) :]
+        if feeder.failure and not left:
+            raise feeder.failure

@@ -10,11 +10,14 @@ import pysam
 
 
 def main(command: str, *arguments: str) -> str | None:
-    """Run a command; its output goes to this process's own. Returns what went wrong."""
+    """Run a command; its output goes to this process's own, and what it says to standard error. Returns what went
+    wrong."""
+    run = getattr(pysam, command)
     try:
-        getattr(pysam, command)(*arguments, catch_stdout=False)
+        run(*arguments, catch_stdout=False)
     except pysam.SamtoolsError as error:
         return str(error.value).partition("stderr=")[2].strip()
+    sys.stderr.write(run.get_messages())
     return None
 
 

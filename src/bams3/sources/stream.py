@@ -18,9 +18,13 @@ FIXED = 36
 
 
 class Reader(Protocol):
-    """What gives inflated bytes: `bgzf.BlockReader`, or one of those below."""
+    """What gives inflated bytes: `bgzf.BlockReader`, or one of those below.
+
+    `truncated`: whether it ended without the marker of its format's end, as was allowed.
+    """
 
     name: str
+    truncated: bool
 
     def pieces(self, mapper: Mapper = map) -> Iterator[bytes]:
         """The bytes that are left, in pieces of about 1 MB, the first ones smaller. `mapper` inflates them."""
@@ -28,6 +32,8 @@ class Reader(Protocol):
 
 class PlainReader:
     """Reads a file of bytes that are not BGZF: raw, or through a file object that inflates gzip."""
+
+    truncated = False
 
     def __init__(self, file: BinaryIO, name: str) -> None:
         self.name = name
