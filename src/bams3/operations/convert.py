@@ -32,6 +32,7 @@ from bams3.operations.cut import RowGroup, cut_row_groups
 from bams3.operations.uploads import Uploads
 from bams3.operations.workers import Workers, worker_count
 from bams3.sources import Mapper, Source
+from bams3.sources.messages import show
 from bams3.sources.records import join
 from bams3.storage import Storage, open_storage
 
@@ -84,6 +85,7 @@ def convert(
                 part = job.run(opened.blocks(pool.map))
                 part.windows = plan.windows()
                 part.truncated = opened.truncated
+                part.source_counts = _known_counts(opened)
                 return parts.commit(storage, plan, [part])
             part = job.run(_blocks_of(opened, chosen, pool.map))
         except FileNotFoundError as error:
@@ -209,6 +211,15 @@ def _blocks_of(source: Source, windows: Sequence[Window], mapper: Mapper) -> Ite
             yield from source.unplaced(mapper)
         else:
             yield from source.window(reference_id, start, end, mapper)
+
+
+def _known_counts(source: Source) -> dict[int, int]:
+    """What the index says of a source that was read without it: nothing of one that is truncated or damaged itself."""
+    try:
+        return {} if source.truncated else _source_counts(source)
+    except SourceError as error:
+        show(str(error), "its counts are not compared")
+        return {}
 
 
 def _source_counts(source: Any) -> dict[int, int]:

@@ -27,9 +27,9 @@ def open_source(
     """Open a BAM, CRAM or SAM file at a path or URI, told apart by content; ``-`` is standard input.
 
     `index`: a BAI or CSI (CRAI for CRAM), otherwise looked for beside the file; needed only for windows.
-    `reference`: FASTA for CRAM. `sort`: the records are to be sorted by coordinate. `allow_truncated`: whether a file may
-    lack the marker of its end; None: no, and nobody can choose. Raises SourceError if the file can't be read or is none
-    of these.
+    `reference`: FASTA for CRAM. `sort`: the records are to be sorted by coordinate. `allow_truncated`: whether a file
+    may lack the marker of its end; None: no, and nobody can choose. Raises SourceError if the file can't be read or is
+    none of these.
     """
     alignments = input_at(path)
     opened = alignments.open()
@@ -144,8 +144,10 @@ class BamSource:
         self._alignments.will_read(spans)
 
     def counts(self) -> Counts | None:
-        index = self._find_index()
-        references = index.counts() if index else None
+        # One that nothing else needs is not fetched from afar.
+        near = self._opened_index or self._index_path or not self._alignments.remote
+        index = self._find_index() if near else None
+        references = index.counts() if index and not index.outdated else None
         return Counts(references, index.n_no_coor) if index and references is not None else None
 
     def sizes(self, windows: Sequence[tuple[int, int, int]]) -> list[int]:
@@ -185,9 +187,7 @@ class BamSource:
         """The records between two virtual offsets, or from one to the end."""
         with self._open(*byte_span(begin, end)) as file:
             try:
-                reader = BlockReader(
-                    file, begin, end, name=self.path, allow_truncated=self._allow_truncated
-                )
+                reader = BlockReader(file, begin, end, name=self.path, allow_truncated=self._allow_truncated)
                 yield from record_blocks(reader, self.header, mapper=mapper)
                 self._note(reader)
             except SourceError as error:

@@ -235,7 +235,9 @@ def no_marker(where: str, format: str, allow_truncated: bool | None) -> SourceEr
     `allow_truncated`: None where that can't be chosen.
     """
     choice = "" if allow_truncated is None else "; to take what is there, give --allow-truncated"
-    return SourceError(f"{where}: the file ends without {format}'s end-of-file marker; it is truncated{choice}")
+    return SourceError(
+        f"{where}: the file ends without {format}'s end-of-file marker; it is truncated{choice}"
+    )
 
 
 def is_bgzf(head: bytes) -> bool:

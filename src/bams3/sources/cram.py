@@ -89,7 +89,8 @@ class _Containers:
                     return False
                 self._offset = used
             else:
-                container = _parse_container(bytes(self._begun), self._major)
+                first = self._offset == self.DEFINITION
+                container = _parse_container(bytes(self._begun), self._major, of_header=first)
                 if container is None:
                     if len(self._begun) > self.MAX_HEADER:
                         raise self._error("its container's header is damaged")
@@ -114,8 +115,11 @@ class _Containers:
         return SourceError(f"{self._name}, near offset {self._offset}: {what}")
 
 
-def _parse_container(data: bytes, major: int) -> _Container | None:
-    """The header that `data` begins with; None if it has more bytes."""
+def _parse_container(data: bytes, major: int, *, of_header: bool = False) -> _Container | None:
+    """The container that `data` begins with; None if its header has more bytes.
+
+    htslib writes too small a size of the one that is `of_header`, the first, in version 2: its block is what counts.
+    """
     try:
         at = 4
         numbers = []
@@ -129,13 +133,23 @@ def _parse_container(data: bytes, major: int) -> _Container | None:
         landmarks, at = _itf8(data, at)
         for _ in range(landmarks):
             _, at = _itf8(data, at)
+        at += 4 if major >= 3 else 0  # CRC-32
+        size = int.from_bytes(data[:4], "little", signed=True)
+        if of_header:
+            size = max(size, _block_end(data, at, major) - at)
     except IndexError:
         return None
-    at += 4 if major >= 3 else 0  # CRC-32
     if at > len(data):
         return None
-    size = int.from_bytes(data[:4], "little", signed=True)
     return _Container(at, size, records, (reference, start, records) == (-1, 0x454F46, 0))
+
+
+def _block_end(data: bytes, at: int, major: int) -> int:
+    """Where a block that begins `at` ends. Raises IndexError if its header goes past the data's end."""
+    _, at = _itf8(data, at + 2)  # after method and type: id
+    size, at = _itf8(data, at)
+    _, at = _itf8(data, at)
+    return at + size + (4 if major >= 3 else 0)  # CRC-32
 
 
 def _itf8(data: bytes, at: int) -> tuple[int, int]:

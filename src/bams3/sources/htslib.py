@@ -155,6 +155,9 @@ class HtslibSource:
                 yield block
             view.check_records(records)
             self._note(view.truncated)
+        except SourceError:
+            view.heed()  # what htslib made of a record may be what is wrong with it
+            raise
         finally:
             view.close()
             self._running.discard(view)
@@ -168,7 +171,9 @@ class HtslibSource:
         file = file or self._alignments.open()
         if self._folder is None:
             return self._view([*VIEW, *self._options("-T"), "-"], file)
-        return self._view([*SORT, "-T", f"{self._folder.name}/part", *self._options("--reference"), "-"], file)
+        return self._view(
+            [*SORT, "-T", f"{self._folder.name}/part", *self._options("--reference"), "-"], file
+        )
 
     def _options(self, option: str) -> list[str]:
         return [option, self._reference] if self._reference else []
@@ -190,7 +195,7 @@ class _View:
         self.name = name
         self._feed, self._file, self._allow_truncated = feed, file, allow_truncated
         self._process = SamtoolsProcess(
-            command, name, "htslib can't read it", feed and feed.pieces(), refused=self._refused,
+            command, name, "htslib can't read it", feed.pieces() if feed else None, refused=self._refused,
             allow_truncated=allow_truncated,
         )  # fmt: skip
         self._blocks = BlockReader(self._process.stdout, name=name)
@@ -213,6 +218,10 @@ class _View:
             raise SourceError(
                 f"{self.name}: htslib read {records} records of it, but it has {self._feed.records}; it is damaged"
             )
+
+    def heed(self) -> None:
+        """Raise SourceError if htslib has said that data are lost."""
+        self._process.heed()
 
     def close(self) -> None:
         """End the process, whether or not all of its output was wanted."""

@@ -42,11 +42,13 @@ class _Extent:
 class Index:
     """A parsed BAI or CSI file. Virtual offsets are BGZF's. Raises SourceError if the file is damaged.
 
-    `file_size`: of the BAM in bytes; an index that points beyond it is refused as another file's.
+    `file_size`: of the BAM in bytes; an index that points beyond it is refused as another file's. `outdated`: it is
+    older than the BAM.
     """
 
-    def __init__(self, path: str, data: bytes, *, n_ref: int, file_size: int) -> None:
+    def __init__(self, path: str, data: bytes, *, n_ref: int, file_size: int, outdated: bool = False) -> None:
         self.path = path
+        self.outdated = outdated
         self._data = data
         self._end_voffset = file_size << 16
         self._bins_of: dict[int, list[Interval]] = {}
@@ -68,13 +70,14 @@ class Index:
             return None
         file, data = found
         written, changed = file.modified(), alignments.modified()
-        if written is not None and changed is not None and written < changed:
+        outdated = written is not None and changed is not None and written < changed
+        if outdated:
             import logging
 
             logging.getLogger(__name__).warning("The index file is older than the data file: %s", file.name)
         if data[:4] == BGZF_MAGIC:
             data = b"".join(BlockReader(io.BytesIO(data), name=file.name).pieces())
-        return cls(file.name, data, n_ref=n_ref, file_size=alignments.size())
+        return cls(file.name, data, n_ref=n_ref, file_size=alignments.size(), outdated=outdated)
 
     def _parse(self, n_ref: int) -> None:
         """Find each reference's bins; what is in them is read when asked for."""

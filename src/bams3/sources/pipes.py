@@ -10,11 +10,12 @@ class Feeder:
     """A thread that writes `parts` into `pipe`, unbuffered, and closes it.
 
     `failure`: what went wrong, known before the pipe's end is: what a reader made of a part is not taken for all.
-    That the reader wants no more is no failure.
+    `unread`: the reader ended before, which is no failure.
     """
 
     def __init__(self, pipe: Any, parts: Iterable[Any]) -> None:
         self.failure: BaseException | None = None
+        self.unread = False
         self._pipe, self._parts = pipe, parts
         self._thread = threading.Thread(target=self._feed, daemon=True)
         self._thread.start()
@@ -33,6 +34,6 @@ class Feeder:
                     while len(view):
                         view = view[self._pipe.write(view) :]
             except BrokenPipeError:
-                pass
+                self.unread = True
             except BaseException as error:
                 self.failure = error

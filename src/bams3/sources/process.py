@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from threading import Lock
 from typing import Any, BinaryIO, cast
 
 from bams3.errors import SourceError
@@ -30,6 +31,8 @@ class SamtoolsProcess:
         self._messages = Messages(allow_truncated)
         self._written = tempfile.TemporaryFile()  # noqa: SIM115
         self._heard = 0
+        self._lost: SourceError | None = None
+        self._lock = Lock()
         self._stopped = False
         self._process = subprocess.Popen(
             [*SAMTOOLS, *arguments],
@@ -56,8 +59,10 @@ class SamtoolsProcess:
             self._feeder.join()
         if self._feeder and self._feeder.failure:
             raise self._feeder.failure
-        self._heed(last=True)
+        self.heed(last=True)
         wrong = self._messages.reason() if failed else self._messages.error()
+        if not wrong and self._feeder and self._feeder.unread:
+            wrong = "there is more after what it takes for the end"
         if wrong:
             raise self._error(wrong)
         for warning in self._messages.warnings():
@@ -75,23 +80,27 @@ class SamtoolsProcess:
         try:
             for part in feed:
                 yield part
-                self._heed()
+                self.heed()
         except Exception:
             self._stopped = True
             self._process.kill()
             raise
 
-    def _heed(self, *, last: bool = False) -> None:
-        """Read what it has written since. Raises SourceError if it says that data are lost."""
-        while part := os.pread(self._written.fileno(), 1 << 16, self._heard):
-            self._heard += len(part)
-            self._refuse(self._messages.take(part))
-        if last:
-            self._refuse(self._messages.take(b"", last=True))
+    def heed(self, *, last: bool = False) -> None:
+        """Read what it has said since. Raises SourceError if it ever said that data are lost."""
+        with self._lock:
+            while not self._lost and (part := os.pread(self._written.fileno(), 1 << 16, self._heard)):
+                self._heard += len(part)
+                self._take(part)
+            if last and not self._lost:
+                self._take(b"", last=True)
+        if self._lost:
+            raise self._lost
 
-    def _refuse(self, lost: str | None) -> None:
+    def _take(self, said: bytes, *, last: bool = False) -> None:
+        lost = self._messages.take(said, last=last)
         if lost:
-            raise self._refused(lost)
+            self._lost = self._refused(lost)
 
     def _error(self, said: str) -> SourceError:
         return SourceError(f"{self._name}: {self._what}: {said}")

@@ -18,13 +18,13 @@ FIXED = 36
 
 
 class Reader(Protocol):
-    """What gives inflated bytes: `bgzf.BlockReader`, or one of those below.
-
-    `truncated`: whether it ended without the marker of its format's end, as was allowed.
-    """
+    """What gives inflated bytes: `bgzf.BlockReader`, or one of those below."""
 
     name: str
-    truncated: bool
+
+    @property
+    def truncated(self) -> bool:
+        """Whether it ended without the marker of its format's end, as was allowed."""
 
     def pieces(self, mapper: Mapper = map) -> Iterator[bytes]:
         """The bytes that are left, in pieces of about 1 MB, the first ones smaller. `mapper` inflates them."""
