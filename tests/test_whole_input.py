@@ -446,3 +446,28 @@ def test_an_eof_marker_in_the_middle_is_no_end(tmp_path: Path) -> None:
     path.write_bytes(b"".join(blocks))
     with open_source(str(path)) as source:
         assert sum(map(len, source.blocks())) == 4
+
+
+def test_what_is_written_is_what_its_name_says(
+    files: dict[str, bytes], samtools: Samtools, tmp_path: Path
+) -> None:
+    (tmp_path / "x.bam").write_bytes(files["bam"])
+    dataset = tmp_path / "d"
+    bams3.convert(tmp_path / "x.bam", dataset)
+    for name, start in {
+        "y.sam": b"@HD",
+        "y.sam.gz": EOF_MARKER[:4],
+        "y.bam": b"\x1f\x8b",
+        "y.cram": b"CRAM",
+    }.items():
+        assert run("query", "-h", dataset, "-o", tmp_path / name).returncode == 0
+        assert (tmp_path / name).read_bytes().startswith(start)
+        assert samtools("view", "--no-PG", "-h", tmp_path / name) == SAM
+    assert (tmp_path / "y.sam.gz").read_bytes().endswith(EOF_MARKER)
+    assert run("query", "-c", dataset, "-o", tmp_path / "number").stdout == ""
+    assert (tmp_path / "number").read_text() == f"{RECORDS}\n"
+    for name in ("z.sam", "z.sam.gz", "z.cram"):
+        done = run("to-bam", dataset, tmp_path / name)
+        assert done.returncode == 1
+        assert "to-bam writes BAM" in done.stderr
+        assert not (tmp_path / name).exists()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bams3.sources.header import Header
     from bams3.sources.records import RecordBlock
 
-Format = Literal["sam", "bam", "ubam", "cram"]
+Format = Literal["sam", "sam.gz", "bam", "ubam", "cram"]
 DEFAULT_LEVEL = 6
 
 
@@ -63,7 +63,7 @@ def write_alignments(
     """Write blocks of records in their order.
 
     `out`: a path, `-` for stdout, or a binary file. `with_header`: of SAM; the others always have theirs.
-    `level`: of BGZF in BAM, 0 to 9; `ubam` is stored. `pg_line`: an @PG line to add to the header.
+    `level`: of BGZF in BAM and `sam.gz`, 0 to 9; `ubam` is stored. `pg_line`: an @PG line to add to the header.
     `reference`: the FASTA file a CRAM is compressed against; without one it holds its bases itself.
     `workers`: threads that format or compress, or those that make the blocks too.
     Raises OSError if it can't be written.
@@ -76,6 +76,9 @@ def write_alignments(
             _write_cram(blocks, header, file, reference, threads)
         elif format == "sam":
             for part in _sam(blocks, header, with_header, workers):
+                file.write(part)
+        elif format == "sam.gz":
+            for part in _bgzf(_sam(blocks, header, with_header, workers), level, workers):
                 file.write(part)
         else:
             for part in _bgzf(bam_bytes(blocks, header), 0 if format == "ubam" else level, workers):
