@@ -31,10 +31,11 @@ from bams3.errors import DatasetError, FormatError, SourceError, UsageError
 from bams3.operations.cut import RowGroup, cut_row_groups
 from bams3.operations.uploads import Uploads
 from bams3.operations.workers import Workers, worker_count
+from bams3.sources import Counts as SourceCounts
 from bams3.sources import Mapper, Source
 from bams3.sources.messages import show
 from bams3.sources.records import join
-from bams3.storage import Storage, open_storage
+from bams3.storage import Storage, is_remote, open_storage
 
 KEPT_CHUNKS = 16  # of an interrupted run, whose row groups are known
 
@@ -67,11 +68,9 @@ def convert(
     with ExitStack() as stack:
         from bams3.sources.bam import open_source
 
-        opened = stack.enter_context(
-            open_source(
-                str(source), index=index, reference=reference, sort=sort, allow_truncated=allow_truncated
-            )
-        )
+        opened = stack.enter_context(open_source(
+            str(source), index=index, reference=reference, sort=sort, allow_truncated=allow_truncated,
+        ))  # fmt: skip
         plan = parts.Plan.of(opened.header, size, level)
         chosen = _chosen_windows(plan, opened, batch, windows)
         name = _part_name(plan, batch, chosen)
@@ -83,9 +82,7 @@ def convert(
         try:
             if chosen is None:
                 part = job.run(opened.blocks(pool.map))
-                part.windows = plan.windows()
-                part.truncated = opened.truncated
-                part.source_counts = _known_counts(opened)
+                _end(part, opened, plan.windows(), _known_counts(opened, index))
                 return parts.commit(storage, plan, [part])
             part = job.run(_blocks_of(opened, chosen, pool.map))
         except FileNotFoundError as error:
@@ -98,9 +95,7 @@ def convert(
             if opened.path in str(error):
                 raise
             raise SourceError(f"{opened.path}: {error}") from error
-        part.windows = list(chosen)
-        part.source_counts = _source_counts(opened)
-        part.truncated = opened.truncated
+        _end(part, opened, chosen, _by_reference(opened.counts()))
         storage.put(f"{layout.PARTS}/{name}.json", part.to_bytes())
         return None
 
@@ -213,17 +208,25 @@ def _blocks_of(source: Source, windows: Sequence[Window], mapper: Mapper) -> Ite
             yield from source.window(reference_id, start, end, mapper)
 
 
-def _known_counts(source: Source) -> dict[int, int]:
-    """What the index says of a source that was read without it: nothing of one that is truncated or damaged itself."""
+def _end(part: parts.Part, source: Source, windows: Sequence[Window], counts: dict[int, int]) -> None:
+    """Note in a part whose records are read what it is of, and what is known of its source."""
+    part.windows, part.source_counts, part.truncated = list(windows), counts, source.truncated
+
+
+def _known_counts(source: Source, index: str | None) -> dict[int, int]:
+    """What the index says of a source that was read without it: nothing if it is outdated or damaged, or would have to
+    be fetched, or if the source is truncated itself."""
+    if source.truncated or (is_remote(source.path) and index is None):
+        return {}
     try:
-        return {} if source.truncated else _source_counts(source)
+        counts = source.counts()
     except SourceError as error:
         show(str(error), "its counts are not compared")
         return {}
+    return {} if counts and counts.outdated else _by_reference(counts)
 
 
-def _source_counts(source: Any) -> dict[int, int]:
-    counts = source.counts()
+def _by_reference(counts: SourceCounts | None) -> dict[int, int]:
     if counts is None:
         return {}
     totals = {
@@ -269,7 +272,7 @@ class _Conversion:
     progress: Callable[[int], None] | None
 
     def run(self, blocks: Iterable[Any]) -> parts.Part:
-        """Write the chunks of all records in `blocks`; the part lacks only its windows."""
+        """Write the chunks of all records in `blocks`; `_end` notes the rest of the part."""
         part = parts.Part([])
         known = {window[:2] for window in self.plan.windows()}
         tasks = _tasks(cut_row_groups(blocks, self.plan.chunk_size))

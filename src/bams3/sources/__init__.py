@@ -24,6 +24,8 @@ class Counts(NamedTuple):
     """(mapped, unmapped) records of each reference."""
     unplaced: int | None
     """Records with no reference; None if the index does not say."""
+    outdated: bool = False
+    """Whether the index is older than the file."""
 
 
 class Source(Protocol):

@@ -144,11 +144,11 @@ class BamSource:
         self._alignments.will_read(spans)
 
     def counts(self) -> Counts | None:
-        # One that nothing else needs is not fetched from afar.
-        near = self._opened_index or self._index_path or not self._alignments.remote
-        index = self._find_index() if near else None
-        references = index.counts() if index and not index.outdated else None
-        return Counts(references, index.n_no_coor) if index and references is not None else None
+        index = self._find_index()
+        references = index.counts() if index else None
+        return (
+            Counts(references, index.n_no_coor, index.outdated) if index and references is not None else None
+        )
 
     def sizes(self, windows: Sequence[tuple[int, int, int]]) -> list[int]:
         index = self._find_index()
