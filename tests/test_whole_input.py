@@ -1,6 +1,7 @@
 """Input that is not whole is refused, whatever reads it; and nothing that htslib only warns of is lost."""
 
 import gzip
+import io
 import os
 import signal
 import subprocess
@@ -471,3 +472,12 @@ def test_what_is_written_is_what_its_name_says(
         assert done.returncode == 1
         assert "to-bam writes BAM" in done.stderr
         assert not (tmp_path / name).exists()
+
+
+@pytest.mark.parametrize("name", CRAMS)
+def test_the_marker_of_a_cram_is_known(files: dict[str, bytes], name: str) -> None:
+    """Before windows of it are read, which need not reach its end."""
+    data = files[name]
+    cuts = [*borders(name, data), len(data) - 1, len(data) - 40, 30, 5, 0]
+    found = [cut for cut in [*cuts, len(data)] if cut >= 5 and cram.has_marker(io.BytesIO(data[:cut]))]
+    assert found == [len(data)]
