@@ -36,8 +36,11 @@ def made_records() -> list[bytes]:
     places += [(ref, pos) for ref in range(1, len(CONTIGS)) for pos in range(0, 4900, 70)]
     places += [(-1, -1)] * 2000
     noise = [hostile.tag("XX", "Z", bytes(chance.choices(range(33, 127), k=200))) for _ in places]
+    placed, unplaced = {"flag": 0, "cigar": [(1, 0)]}, {"flag": 4}
     return [
-        hostile.record(ref=ref, pos=pos, name=b"%d" % number, tags=[noise[number]], flag=0 if ref >= 0 else 4)
+        hostile.record(
+            ref=ref, pos=pos, name=b"%d" % number, tags=[noise[number]], **(placed if ref >= 0 else unplaced)
+        )
         for number, (ref, pos) in enumerate(places)
     ]
 

@@ -32,6 +32,10 @@ def _convert(argv: list[str]) -> int:
         help="fast, default or small: level 1, 5 or 9",
     )  # fmt: skip
     options.add_argument("--sort", action="store_true", help="sort the input by coordinate first")
+    options.add_argument(
+        "--allow-truncated", action="store_true",
+        help="take a file that ends without its end-of-file marker, as it is; the dataset says so (stats)",
+    )  # fmt: skip
     existing = options.add_mutually_exclusive_group()
     existing.add_argument("--overwrite", action="store_true", help="replace DATASET: it is removed first")
     existing.add_argument("--resume", action="store_true", help="go on where an interrupted run stopped")
@@ -62,7 +66,8 @@ def _convert(argv: list[str]) -> int:
         convert(
             given.source, given.dataset, chunk_size=given.chunk_size, workers=given.workers, level=level,
             sort=given.sort, overwrite=given.overwrite, resume=given.resume, reference=given.reference,
-            index=given.index, batch=given.batch, windows=given.window, progress=progress,
+            index=given.index, batch=given.batch, windows=given.window, allow_truncated=given.allow_truncated,
+            progress=progress,
         )  # fmt: skip
     return 0
 

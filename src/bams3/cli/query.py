@@ -52,7 +52,10 @@ def _query(argv: list[str]) -> int:
     add_filters(options)
     options.add_argument("-c", "--count", action="store_true", help="print only the number of reads")
     options.add_argument(
-        "-O", "--output-fmt", choices=("sam", "bam", "ubam", "cram"), help="default: by FILE, else sam"
+        "-O",
+        "--output-fmt",
+        choices=("sam", "sam.gz", "bam", "ubam", "cram"),
+        help="default: by FILE, else sam",
     )
     options.add_argument("-o", "--output", default="-", metavar="FILE", help="default: standard output")
     options.add_argument("-h", "--with-header", action="store_true", help="SAM with its header")
@@ -80,10 +83,17 @@ def _query(argv: list[str]) -> int:
     regions = regions_of(dataset, given.regions, given.regions_file)
     record_filter = filter_of(given)
     if given.count:
-        print(query.count(dataset, regions, record_filter, workers))
-        return 0
+        number = query.count(dataset, regions, record_filter, workers)
+        if given.output == "-":
+            print(number)
+            return 0
 
-    from bams3.operations.export import write_alignments
+    from bams3.operations.export import opened, write_alignments
+
+    if given.count:
+        with opened(given.output) as file:
+            file.write(b"%d\n" % number)
+        return 0
 
     with Workers(workers) as shared, progress_beside(given.output, "read") as progress:
         blocks = [] if given.header_only else query.query(dataset, regions, record_filter, shared)
@@ -176,6 +186,8 @@ def _to_bam(argv: list[str]) -> int:
     add_workers(options, "--workers")
     add_help(options)
     given = options.parse_args(argv)
+    if given.out.endswith((".sam", ".sam.gz", ".cram")):
+        raise UsageError(f"{given.out}: to-bam writes BAM; for SAM or CRAM use bams3 query -h -o")
 
     from bams3.buffer import keep_freed_memory
     from bams3.dataset.layout import HEADER, INDEX
@@ -194,6 +206,8 @@ def _to_bam(argv: list[str]) -> int:
     return 0
 
 
-def _format_of(path: str) -> Literal["sam", "bam", "cram"]:
+def _format_of(path: str) -> Literal["sam", "sam.gz", "bam", "cram"]:
     """Of a file by its name; SAM where that does not tell, as samtools view."""
+    if path.endswith(".sam.gz"):
+        return "sam.gz"
     return "bam" if path.endswith(".bam") else "cram" if path.endswith(".cram") else "sam"

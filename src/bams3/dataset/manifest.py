@@ -137,7 +137,8 @@ class ChunkEntry(NamedTuple):
 
 
 class Manifest(NamedTuple):
-    """`_metadata.json`. `header_id` is of the BAM header (see `header_id`)."""
+    """`_metadata.json`. `header_id` is of the BAM header (see `header_id`); `truncated`: the source lacked its
+    end-of-file marker."""
 
     header_id: str
     references: list[list[Any]]
@@ -152,12 +153,15 @@ class Manifest(NamedTuple):
     index_crc32: int
     counts: Counts
     encodings: dict[str, str]
+    truncated: bool = False
     format: str = FORMAT
     version: int = VERSION
 
     def to_bytes(self) -> builtins.bytes:
         """JSON, one key a line."""
         document = {"format": FORMAT, "version": VERSION} | self._asdict() | {"counts": self.counts.to_json()}
+        if not self.truncated:
+            del document["truncated"]
         return sealed(document)
 
     @classmethod
@@ -173,6 +177,7 @@ class Manifest(NamedTuple):
                 )
             check_seal(document, data)
             document["counts"] = Counts.from_json(document["counts"])
+            document["truncated"] = is_truncated(document)
             manifest = cls(**document)
             manifest._check()
             return manifest
@@ -223,6 +228,13 @@ def check_grid(references: list[list[Any]], chunk_size: Any) -> None:
 def is_count(value: Any) -> bool:
     """Is it a number of things, as JSON gives it? An int from 0 that fits in 63 bits."""
     return type(value) is int and 0 <= value < 1 << 63
+
+
+def is_truncated(document: dict[str, Any]) -> bool:
+    """What a manifest or a part says of its source's end. Raises ValueError unless that is true or not there."""
+    if document.get("truncated", True) is not True:
+        raise ValueError(f"truncated {document['truncated']!r}")
+    return "truncated" in document
 
 
 def header_id(header: Any) -> str:

@@ -24,6 +24,7 @@ from bams3.dataset.manifest import (
     header_id,
     index_to_bytes,
     is_count,
+    is_truncated,
     sealed,
 )  # fmt: skip
 from bams3.errors import DatasetError
@@ -70,12 +71,13 @@ class Plan:
 @dataclass
 class Part:
     """Some windows of a dataset, done: those that follow each other as one. `source_counts`: by reference id, records
-    that the source's index says there are, where it says so."""
+    that the source's index says there are, where it says so. `truncated`: the source lacked its end-of-file marker."""
 
     windows: list[Window]
     chunks: list[ChunkEntry] = field(default_factory=list)
     counts: Counts = field(default_factory=Counts.zero)
     source_counts: dict[int, int] = field(default_factory=dict)
+    truncated: bool = False
 
     def to_bytes(self) -> bytes:
         """As a part file holds it: JSON."""
@@ -85,7 +87,7 @@ class Part:
             "source_counts": sorted(self.source_counts.items()),
             "chunks": self.chunks,
         }
-        return sealed(document)
+        return sealed(document | ({"truncated": True} if self.truncated else {}))
 
     @classmethod
     def from_bytes(cls, data: bytes, plan: Plan, name: str) -> "Part":
@@ -98,6 +100,7 @@ class Part:
                 [ChunkEntry(*chunk) for chunk in document["chunks"]],
                 Counts.from_json(document["counts"]),
                 dict(document["source_counts"]),
+                is_truncated(document),
             )
             part._check(len(plan.references))
             return part
@@ -209,7 +212,7 @@ def commit(storage: Storage, plan: Plan, parts: Sequence[Part]) -> Manifest:
     manifest = Manifest(
         plan.header_id, plan.references, plan.chunk_size, plan.level, records, len(chunks),
         sum(chunk.size for chunk in chunks), plan.header_bytes, plan.header_crc32, len(index), zlib.crc32(index),
-        counts, dict(ENCODINGS),
+        counts, dict(ENCODINGS), any(part.truncated for part in parts),
     )  # fmt: skip
     if not _is_plan(storage, sealed(asdict(plan))):
         raise DatasetError(f"{storage.root}: another writer has begun it anew meanwhile; wait for that one")

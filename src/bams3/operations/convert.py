@@ -31,9 +31,11 @@ from bams3.errors import DatasetError, FormatError, SourceError, UsageError
 from bams3.operations.cut import RowGroup, cut_row_groups
 from bams3.operations.uploads import Uploads
 from bams3.operations.workers import Workers, worker_count
+from bams3.sources import Counts as SourceCounts
 from bams3.sources import Mapper, Source
+from bams3.sources.messages import show
 from bams3.sources.records import join
-from bams3.storage import Storage, open_storage
+from bams3.storage import Storage, is_remote, open_storage
 
 MANY_WINDOWS = 1 << 16
 KEPT_CHUNKS = 16  # of an interrupted run, whose row groups are known
@@ -43,7 +45,7 @@ def convert(
     source: Any, dataset: Any, *, chunk_size: int | str = layout.DEFAULT_CHUNK_SIZE, workers: int | str = "auto",
     level: int = DEFAULT_LEVEL, sort: bool = False, overwrite: bool = False, resume: bool = False,
     reference: str | None = None, index: str | None = None, batch: tuple[int, int] | None = None,
-    windows: Sequence[str] = (), progress: Callable[[int], None] | None = None,
+    windows: Sequence[str] = (), allow_truncated: bool = False, progress: Callable[[int], None] | None = None,
 ) -> Manifest | None:  # fmt: skip
     """Convert `source` (path, or `-`) to the dataset `dataset` (path or URI); returns its manifest.
 
@@ -51,6 +53,7 @@ def convert(
     (region strings on chunk boundaries, `_unplaced` for reads with no position) only those windows are
     converted, through the index, to a part (returns None); `merge` completes the dataset. `sort`: sort the
     input by coordinate first. `resume`: take what an earlier, interrupted run left, after checking it.
+    `allow_truncated`: take a file that ends without its end-of-file marker; its dataset says so.
     `progress` is called with numbers of records done.
 
     Raises SourceError for input that is damaged, unsorted or can't be represented; DatasetError if the
@@ -70,10 +73,11 @@ def convert(
     size, threads = layout.parse_size(chunk_size), worker_count(workers)
     storage = open_storage(str(dataset))
     with ExitStack() as stack:
-        path = stack.enter_context(_sorted(str(source), reference)) if sort else str(source)
         from bams3.sources.bam import open_source
 
-        opened = stack.enter_context(open_source(path, index=index, reference=reference))
+        opened = stack.enter_context(open_source(
+            str(source), index=index, reference=reference, sort=sort, allow_truncated=allow_truncated,
+        ))  # fmt: skip
         plan = parts.Plan.of(opened.header, size, level)
         chosen = _chosen_windows(plan, opened, batch, windows)
         name = _part_name(plan, batch, chosen)
@@ -85,7 +89,7 @@ def convert(
         try:
             if chosen is None:
                 part = job.run(opened.blocks(pool.map))
-                part.windows = list(plan.grid.runs())
+                _end(part, opened, list(plan.grid.runs()), _known_counts(opened, index))
                 return parts.commit(storage, plan, [part])
             part = job.run(_blocks_of(opened, chosen, pool.map))
         except FileNotFoundError as error:
@@ -98,8 +102,7 @@ def convert(
             if opened.path in str(error):
                 raise
             raise SourceError(f"{opened.path}: {error}") from error
-        part.windows = chosen
-        part.source_counts = _source_counts(opened)
+        _end(part, opened, chosen, _by_reference(opened.counts()))
         storage.put(f"{layout.PARTS}/{name}.json", part.to_bytes())
         return None
 
@@ -230,21 +233,31 @@ def _blocks_of(source: Source, windows: Sequence[Window], mapper: Mapper) -> Ite
             yield from source.window(reference_id, start, end, mapper)
 
 
-def _source_counts(source: Any) -> dict[int, int]:
-    counts = source.counts()
+def _end(part: parts.Part, source: Source, windows: Sequence[Window], counts: dict[int, int]) -> None:
+    """Note in a part whose records are read what it is of, and what is known of its source."""
+    part.windows, part.source_counts, part.truncated = list(windows), counts, source.truncated
+
+
+def _known_counts(source: Source, index: str | None) -> dict[int, int]:
+    """What the index says of a source that was read without it: nothing if it is outdated or damaged, or would have to
+    be fetched, or if the source is truncated itself."""
+    if source.truncated or (is_remote(source.path) and index is None):
+        return {}
+    try:
+        counts = source.counts()
+    except SourceError as error:
+        show(str(error), "its counts are not compared")
+        return {}
+    return {} if counts and counts.outdated else _by_reference(counts)
+
+
+def _by_reference(counts: SourceCounts | None) -> dict[int, int]:
     if counts is None:
         return {}
     totals = {
         reference_id: mapped + unmapped for reference_id, (mapped, unmapped) in enumerate(counts.references)
     }
     return totals if counts.unplaced is None else totals | {UNPLACED: counts.unplaced}
-
-
-def _sorted(path: str, reference: str | None) -> Any:
-    """Context: the path of a temporary BAM of the same records, sorted by coordinate."""
-    from bams3.sources.htslib import sorted_copy
-
-    return sorted_copy(path, reference=reference)
 
 
 ChunkKey = tuple[int, int]
@@ -284,7 +297,7 @@ class _Conversion:
     progress: Callable[[int], None] | None
 
     def run(self, blocks: Iterable[Any]) -> parts.Part:
-        """Write the chunks of all records in `blocks`; the part lacks only its windows."""
+        """Write the chunks of all records in `blocks`; `_end` notes the rest of the part."""
         part = parts.Part([])
         grid = self.plan.grid
         tasks = _tasks(cut_row_groups(blocks, self.plan.chunk_size))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from bams3.sources.header import Header
     from bams3.sources.records import RecordBlock
 
-Format = Literal["sam", "bam", "ubam", "cram"]
+Format = Literal["sam", "sam.gz", "bam", "ubam", "cram"]
 DEFAULT_LEVEL = 6
 
 
@@ -65,7 +64,7 @@ def write_alignments(
     """Write blocks of records in their order.
 
     `out`: a path, `-` for stdout, or a binary file. `with_header`: of SAM; the others always have theirs.
-    `level`: of BGZF in BAM, 0 to 9; `ubam` is stored. `pg_line`: an @PG line to add to the header.
+    `level`: of BGZF in BAM and `sam.gz`, 0 to 9; `ubam` is stored. `pg_line`: an @PG line to add to the header.
     `reference`: the FASTA file a CRAM is compressed against; without one it holds its bases itself.
     `workers`: threads that format or compress, or those that make the blocks too.
     Raises OSError if it can't be written.
@@ -78,6 +77,9 @@ def write_alignments(
             _write_cram(blocks, header, file, reference, threads)
         elif format == "sam":
             for part in _sam(blocks, header, with_header, workers):
+                file.write(part)
+        elif format == "sam.gz":
+            for part in _bgzf(_sam(blocks, header, with_header, workers), level, workers):
                 file.write(part)
         else:
             for part in _bgzf(bam_bytes(blocks, header), 0 if format == "ubam" else level, workers):
@@ -214,14 +216,15 @@ def _write_cram(
     blocks: Iterable[RecordBlock], header: Header, file: BinaryIO, reference: str | None, threads: int
 ) -> None:
     """Hand the records to samtools, a process of its own, as uncompressed BAM; copy the CRAM that it writes."""
-    from bams3.sources.htslib import SamtoolsProcess, local_file
+    from bams3.sources.htslib import local_file
+    from bams3.sources.process import SamtoolsProcess
 
     options = ["-T", local_file(reference)] if reference else ["--output-fmt-option", "no_ref=1"]
     command = ["view", "-C", "--no-PG", "-@", str(threads - 1), *options, "-"]
-    samtools = SamtoolsProcess(command)
-    with feeding(samtools.stdin, bam_bytes(blocks, header)), closing(samtools):
+    alignments = bam_bytes(blocks, header)
+    with closing(SamtoolsProcess(command, "CRAM", "it can't be written", alignments)) as samtools:
         shutil.copyfileobj(samtools.stdout, file)
-        samtools.check("CRAM can't be written")
+        samtools.check()
 
 
 @contextmanager
@@ -238,32 +241,13 @@ def feeding(pipe: BinaryIO, parts: Iterable[Any]) -> Iterator[None]:
 
     The other end must be closed, or read to its end, before this ends.
     """
-    from threading import Thread
+    from bams3.sources.pipes import Feeder
 
-    failures: list[BaseException] = []
-
-    def feed() -> None:
-        if hasattr(signal, "pthread_sigmask"):  # where SIGPIPE has its default, it would end the program
-            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGPIPE})
-        try:
-            with pipe:
-                for part in parts:
-                    _write_all(pipe, part)
-        except BaseException as error:
-            failures.append(error)
-
-    thread = Thread(target=feed, daemon=True)
-    thread.start()
+    feeder = Feeder(pipe, parts)
     try:
         yield
     finally:
-        thread.join()
+        feeder.join()
         left = isinstance(sys.exc_info()[1], GeneratorExit)  # the reader has seen enough
-        if failures and not left and not isinstance(failures[0], BrokenPipeError):
-            raise failures[0]
-
-
-def _write_all(pipe: Any, part: Any) -> None:
-    view = memoryview(part)
-    while len(view):
-        view = view[pipe.write(view) :]
+        if feeder.failure and not left:
+            raise feeder.failure

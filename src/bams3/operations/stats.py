@@ -76,6 +76,8 @@ def to_json(manifest: Manifest) -> str:
         ],
         "unplaced": sum(counts.by_reference.get(UNPLACED, (0, 0))),
     }
+    if manifest.truncated:
+        document["truncated"] = True
     return json.dumps(document, indent=2) + "\n"
 
 
@@ -84,10 +86,12 @@ def summary(manifest: Manifest) -> str:
     with_reads = sum(1 for reference_id in manifest.counts.by_reference if reference_id >= 0)
     per_read = f" ({manifest.bytes / manifest.records:.1f} a read)" if manifest.records else ""
     mapped = manifest.counts.passed[6] + manifest.counts.failed[6]
+    truncated = "source      truncated: it had no end-of-file marker\n" if manifest.truncated else ""
     return (
         f"records     {manifest.records}\n"
         f"mapped      {mapped} ({_percent(mapped, manifest.records)})\n"
         f"references  {len(manifest.references)}, {with_reads} with reads\n"
         f"chunks      {manifest.chunks} of {manifest.chunk_size} bp\n"
         f"bytes       {manifest.bytes}{per_read}\n"
+        f"{truncated}"
     )

@@ -136,7 +136,8 @@ def _compare(dataset: DatasetReader, source: str, workers: int, reference: str |
     from bams3.operations.query import RecordFilter, query
     from bams3.sources.bam import open_source
 
-    with open_source(source, reference=reference) as opened:
+    allowed = dataset.manifest.truncated or None
+    with open_source(source, reference=reference, allow_truncated=allowed) as opened:
         if opened.header != dataset.header:
             yield f"{opened.path}: its header differs from the dataset's"
         ours = _records(query(dataset, None, RecordFilter(), workers))

@@ -24,6 +24,8 @@ class Counts(NamedTuple):
     """(mapped, unmapped) records of each reference."""
     unplaced: int | None
     """Records with no reference; None if the index does not say."""
+    outdated: bool = False
+    """Whether the index is older than the file."""
 
 
 class Source(Protocol):
@@ -35,6 +37,8 @@ class Source(Protocol):
 
     path: str
     header: "Header"
+    truncated: bool
+    """Whether the file, as far as it was read, turned out to lack the marker of its end, as was allowed."""
 
     def blocks(self, mapper: Mapper = map) -> Iterator["RecordBlock"]:
         """All records, in the file's order, in blocks of about 1 MB (or one record, if that is larger)."""

@@ -11,6 +11,7 @@ from bams3.sources.bgzf import MAX_BLOCK, NO_END, BlockReader, byte_span, is_bgz
 from bams3.sources.files import WINDOWS, Input, expect_again, input_at
 from bams3.sources.header import MAGIC
 from bams3.sources.index import Index
+from bams3.sources.messages import TRUNCATED, show
 from bams3.sources.records import RecordBlock, find_start
 from bams3.sources.stream import PlainReader, ReadAgain, Reader, read_header, record_blocks
 
@@ -20,52 +21,65 @@ SAM_HEADER = re.compile(rb"@[A-Za-z]{2}[\t\r\n]")
 SAM_RECORD = re.compile(rb"[^@\t\n][^\t\n]*\t\d+(\t[^\t\n]+){7}\t")
 
 
-def open_source(path: str, *, index: str | None = None, reference: str | None = None) -> Source:
+def open_source(
+    path: str, *, index: str | None = None, reference: str | None = None, sort: bool = False,
+    allow_truncated: bool | None = None,
+) -> Source:  # fmt: skip
     """Open a BAM, CRAM or SAM file at a path or URI, told apart by content; ``-`` is standard input. It is read once,
     whatever it is, unless windows are asked for.
 
     `index`: a BAI or CSI (CRAI for CRAM), otherwise looked for beside the file; needed only for windows.
-    `reference`: FASTA for CRAM. Raises SourceError if the file can't be read or is none of these.
+    `reference`: FASTA for CRAM. `sort`: the records are to be sorted by coordinate. `allow_truncated`: whether a file
+    may lack the marker of its end; None: no, and nobody can choose. Raises SourceError if the file can't be read or is
+    none of these.
     """
     if reference:
         expect_again(reference, "htslib reads it wherever it needs to")
     alignments = input_at(path)
     looked_at = ReadAgain(alignments.open())
-    kind = _kind(looked_at, alignments.name)
+    kind, packing = _kind(looked_at, alignments.name)
     looked_at.rewind()
-    file = cast(BinaryIO, looked_at)
-    if kind in ("SAM", "CRAM"):
-        from bams3.sources.htslib import HtslibSource
+    opened = cast(BinaryIO, looked_at)
+    if kind == "BAM" and not sort:
+        return BamSource(alignments, packing, opened, index=index, allow_truncated=allow_truncated)
+    from bams3.sources.cram import CramBytes
+    from bams3.sources.feeds import Feed, SamText
+    from bams3.sources.htslib import HtslibSource
 
-        if not alignments.once:
-            file.close()
-        once = file if alignments.once else None
-        return HtslibSource(alignments, kind, file=once, index=index, reference=reference)
-    return BamSource(alignments, kind, file, index=index)
+    def feed(file: BinaryIO) -> Feed:
+        reader = _inflater(packing, file, alignments.name, allow_truncated)
+        if kind == "CRAM":
+            return CramBytes(reader, allow_truncated=allow_truncated)
+        return SamText(reader) if kind == "SAM" else Feed(reader)
+
+    return HtslibSource(
+        alignments, kind, feed, opened, index=index, reference=reference, sort=sort,
+        allow_truncated=allow_truncated,
+    )  # fmt: skip
 
 
-def _kind(file: ReadAgain, name: str) -> str:
-    """``BGZF`` or ``gzip`` or ``raw``, for BAM so compressed; ``CRAM``; or ``SAM``, however compressed."""
+def _kind(file: ReadAgain, name: str) -> tuple[str, str]:
+    """BAM, CRAM or SAM; and whether that is packed as ``BGZF`` or ``gzip``, or ``raw``."""
     head = file.start(MAX_BLOCK)
     if head[:4] == b"CRAM":
-        return "CRAM"
-    kind = "BGZF" if is_bgzf(head) else "gzip" if head[:2] == b"\x1f\x8b" else "raw"
+        return "CRAM", "raw"
+    packing = "BGZF" if is_bgzf(head) else "gzip" if head[:2] == b"\x1f\x8b" else "raw"
     start = b""
-    for piece in islice(_inflater(kind, cast(BinaryIO, file), name).pieces(), LOOK_PIECES):
+    for piece in islice(_inflater(packing, cast(BinaryIO, file), name, True).pieces(), LOOK_PIECES):
         start += piece
         if start[:4] == MAGIC:
-            return kind
+            return "BAM", packing
         if len(start) >= LOOK_BYTES:
             break
     if SAM_HEADER.match(start) or SAM_RECORD.match(start):
-        return "SAM"
+        return "SAM", packing
     raise SourceError(f"{name}: {'neither BAM, CRAM nor SAM' if head else 'the file is empty'}")
 
 
-def _inflater(kind: str, file: BinaryIO, name: str) -> Reader:
-    if kind == "BGZF":
-        return BlockReader(file, name=name)
-    if kind == "gzip":
+def _inflater(packing: str, file: BinaryIO, name: str, allow_truncated: bool | None) -> Reader:
+    if packing == "BGZF":
+        return BlockReader(file, name=name, allow_truncated=allow_truncated)
+    if packing == "gzip":
         from isal.igzip import IGzipFile
 
         return PlainReader(cast(BinaryIO, IGzipFile(fileobj=file)), name)
@@ -73,19 +87,24 @@ def _inflater(kind: str, file: BinaryIO, name: str) -> Reader:
 
 
 class BamSource:
-    """A BAM file: BGZF, plain gzip or uncompressed (`kind`). See `Source`.
+    """A BAM file: BGZF, plain gzip or uncompressed (`packing`). See `Source`.
 
     `file` is what `alignments` gives, at its start.
     """
 
-    def __init__(self, alignments: Input, kind: str, file: BinaryIO, *, index: str | None = None) -> None:
+    def __init__(
+        self, alignments: Input, packing: str, file: BinaryIO, *, index: str | None = None,
+        allow_truncated: bool | None = None,
+    ) -> None:  # fmt: skip
         self.path = alignments.name
+        self.truncated = False
         self._alignments = alignments
-        self._kind = kind
+        self._packing = packing
+        self._allow_truncated = allow_truncated
         self._files = [file]
         self._index_path = index
         self._opened_index: Index | None = None
-        reader = _inflater(kind, file, self.path)
+        reader = _inflater(packing, file, self.path, allow_truncated)
         self.header, rest = read_header(reader)
         self._unread: tuple[Reader, bytes] | None = (reader, rest)
 
@@ -93,6 +112,7 @@ class BamSource:
         reader, rest = self._unread or self._reopen()
         self._unread = None
         yield from record_blocks(reader, self.header, rest, mapper)
+        self._note(reader)
 
     def window(self, reference_id: int, start: int, end: int, mapper: Mapper = map) -> Iterator[RecordBlock]:
         index = self._index()
@@ -127,7 +147,9 @@ class BamSource:
     def counts(self) -> Counts | None:
         index = self._find_index()
         references = index.counts() if index else None
-        return Counts(references, index.n_no_coor) if index and references is not None else None
+        return (
+            Counts(references, index.n_no_coor, index.outdated) if index and references is not None else None
+        )
 
     def sizes(self, windows: Sequence[tuple[int, int, int]]) -> list[int]:
         index = self._find_index()
@@ -150,8 +172,13 @@ class BamSource:
         self._files.append(file)
         return file
 
+    def _note(self, reader: Reader) -> None:
+        if reader.truncated and not self.truncated:
+            self.truncated = True
+            show(self.path, TRUNCATED)
+
     def _reopen(self) -> tuple[Reader, bytes]:
-        reader = _inflater(self._kind, self._open(), self.path)
+        reader = _inflater(self._packing, self._open(), self.path, self._allow_truncated)
         return reader, read_header(reader)[1]
 
     def _blocks_at(
@@ -160,8 +187,9 @@ class BamSource:
         """The records between two virtual offsets, or from one to the end."""
         with self._open(*byte_span(begin, end)) as file:
             try:
-                reader = BlockReader(file, begin, end, name=self.path)
+                reader = BlockReader(file, begin, end, name=self.path, allow_truncated=self._allow_truncated)
                 yield from record_blocks(reader, self.header, mapper=mapper)
+                self._note(reader)
             except SourceError as error:
                 raise SourceError(
                     f"{error}; if the BAM is sound, {index.path} is another file's index"
@@ -180,7 +208,7 @@ class BamSource:
                 )
 
     def _find_index(self) -> Index | None:
-        if self._opened_index is None and self._kind == "BGZF" and not self._alignments.once:
+        if self._opened_index is None and self._packing == "BGZF" and not self._alignments.once:
             n_ref = len(self.header.references)
             self._opened_index = Index.open(self._alignments, self._index_path, n_ref=n_ref)
         return self._opened_index
@@ -189,6 +217,6 @@ class BamSource:
         expect_again(self._alignments, WINDOWS)
         index = self._find_index()
         if index is None:
-            made = "one with samtools index" if self._kind == "BGZF" else "BGZF of it, with samtools view -b"
+            made = "one with samtools index" if self._packing == "BGZF" else "BGZF of it, with samtools view -b"
             raise SourceError(f"{self.path}: there is no index, which windows need; make {made}")
         return index

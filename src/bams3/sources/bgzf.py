@@ -50,14 +50,17 @@ class BlockReader:
 
     `file` is a binary file, seekable unless it is read from where it stands (`start_voffset` 0).
     Every block's header, CRC32 and length are checked, and that the file ends with an empty block, which
-    tells a whole file from a truncated one. SourceError names the file and the compressed offset.
-    Reads no more than a block beyond `end_voffset`.
+    tells a whole file from a truncated one; with `allow_truncated`, that is `truncated` instead. SourceError names the
+    file and the compressed offset. Reads no more than a block beyond `end_voffset`.
     """
 
     def __init__(
-        self, file: BinaryIO, start_voffset: int = 0, end_voffset: int = NO_END, *, name: str = "input"
-    ) -> None:
+        self, file: BinaryIO, start_voffset: int = 0, end_voffset: int = NO_END, *, name: str = "input",
+        allow_truncated: bool | None = None,
+    ) -> None:  # fmt: skip
         self.name = name
+        self.truncated = False
+        self._allow_truncated = allow_truncated
         self._file = file
         self._end_block, self._end_within = end_voffset >> 16, end_voffset & 0xFFFF
         self._offset = start_voffset >> 16  # of _raw in the file
@@ -181,10 +184,9 @@ class BlockReader:
             raise self._error(self._offset, "the file ends before a virtual offset")
         if len(self._raw):
             raise self._error(self._offset, "the file is truncated within a block's header")
-        if not self._last_was_empty:
-            raise self._error(
-                self._offset, "the file ends without BGZF's end-of-file marker; it is truncated"
-            )
+        self.truncated = not self._last_was_empty
+        if self.truncated and not self._allow_truncated:
+            raise no_marker(f"{self.name}, compressed offset {self._offset}", "BGZF", self._allow_truncated)
 
     def _error(self, offset: int, what: str) -> SourceError:
         return SourceError(f"{self.name}, compressed offset {offset}: {what}")
@@ -229,6 +231,17 @@ def byte_span(start_voffset: int, end_voffset: int) -> tuple[int, int]:
     A block takes 65,536 bytes at most: so much more than the last one's offset they go, if it is wanted at all.
     """
     return start_voffset >> 16, (end_voffset >> 16) + (MAX_BLOCK if end_voffset & 0xFFFF else 0)
+
+
+def no_marker(where: str, format: str, allow_truncated: bool | None) -> SourceError:
+    """Of a file that ends at a border of its format, but without the marker of its end.
+
+    `allow_truncated`: None where that can't be chosen.
+    """
+    choice = "" if allow_truncated is None else "; to take what is there, give --allow-truncated"
+    return SourceError(
+        f"{where}: the file ends without {format}'s end-of-file marker; it is truncated{choice}"
+    )
 
 
 def is_bgzf(head: bytes) -> bool:

@@ -1,57 +1,60 @@
-"""SAM and CRAM through htslib, turned into the same blocks of BAM records; and sorting.
+"""SAM and CRAM through htslib, and all that is to be sorted, turned into the same blocks of BAM records.
 
-samtools writes BAM that is not compressed into a pipe, and our own reader takes it from there.
+We read the file, see that it is whole, and pipe it into samtools, which writes BAM that is not compressed into
+another pipe; our own reader takes it from there. Windows alone are left to samtools.
 """
 
 import io
-import os
-import re
-import subprocess
-import sys
 import tempfile
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import BinaryIO, cast
+from collections.abc import Callable, Iterator, Sequence
+from typing import BinaryIO
 
 from bams3.errors import SourceError
 from bams3.inflate import whole_lines
 from bams3.sources import Counts, Mapper
-from bams3.sources.bgzf import BlockReader
+from bams3.sources.bgzf import BlockReader, no_marker
+from bams3.sources.cram import has_marker
+from bams3.sources.feeds import Feed
 from bams3.sources.files import WINDOWS, Input, LocalInput, expect_again, input_at, source_error
+from bams3.sources.messages import END_MISSING, TRUNCATED, show
+from bams3.sources.process import SamtoolsProcess
 from bams3.sources.records import RecordBlock
 from bams3.sources.stream import read_header, record_blocks
 from bams3.storage import is_remote
 
-SAMTOOLS = [sys.executable, "-m", "bams3.sources.samtools"]
-SORT_MEMORY = "192M"
-LOG_PREFIX = re.compile(r"^(\[[EW]::\w+\]|samtools \w+:) *", re.MULTILINE)
+VIEW = ["view", "-u", "-h", "--no-PG"]
+SORT = ["sort", "-u", "-O", "bam", "--no-PG", "-m", "192M", "-o", "-"]
 
 
 class HtslibSource:
-    """A SAM file, plain or compressed, or a CRAM file (`kind` says which). See `Source`.
+    """A SAM or CRAM file (`kind`), or any file to be sorted by coordinate (`sort`). See `Source`.
 
-    `file`, if given, is what can be opened only once, at its start. htslib reads local files and pipes only: what is
-    in an object store is read by us and piped into it, whole.
+    `feed` makes of the file what samtools is given; `file` is what to read first, from its start. What htslib opens
+    itself must be local: the reference, and for windows CRAM and its index.
     """
 
     def __init__(
-        self,
-        alignments: Input,
-        kind: str,
-        *,
-        file: BinaryIO | None = None,
-        index: str | None = None,
-        reference: str | None = None,
-    ) -> None:
+        self, alignments: Input, kind: str, feed: Callable[[BinaryIO], Feed], file: BinaryIO, *,
+        index: str | None = None, reference: str | None = None, sort: bool = False,
+        allow_truncated: bool | None = None,
+    ) -> None:  # fmt: skip
         self.path = alignments.name
+        self.truncated = False
         self._alignments = alignments
         self._kind = kind
+        self._feed = feed
         self._index = index and local_file(index)
         self._reference = reference and local_file(reference)
-        self._running: list[_View] = []
-        view = self._whole(file)
-        self.header, rest = read_header(view)
+        self._allow_truncated = allow_truncated
+        self._folder = tempfile.TemporaryDirectory(prefix="bams3-sort-") if sort else None
+        self._running: set[_View] = set()
+        self._marker_checked = False
+        try:
+            view = self._whole(file)
+            self.header, rest = read_header(view)
+        except BaseException:
+            self.close()
+            raise
         self._unread: tuple[_View, bytes] | None = (view, rest)
 
     def blocks(self, mapper: Mapper = map) -> Iterator[RecordBlock]:
@@ -88,6 +91,8 @@ class HtslibSource:
         for view in self._running:
             view.close()
         self._running.clear()
+        if self._folder:
+            self._folder.cleanup()
         self._alignments.close()
 
     def __enter__(self) -> "HtslibSource":
@@ -116,7 +121,7 @@ class HtslibSource:
     def _region(self, region: str | None, mapper: Mapper, *options: str) -> Iterator[RecordBlock]:
         self._check_windows()
         files = ["-X", self.path, self._index] if self._index and region else [self.path]
-        view = self._view([*options, *files, *([region] if region else [])])
+        view = self._view([*VIEW, *self._options("-T"), *options, *files, *([region] if region else [])])
         yield from self._records(view, read_header(view)[1], mapper)
 
     def _check_windows(self) -> None:
@@ -128,137 +133,105 @@ class HtslibSource:
                 f"{self.path}: CRAM can't be read by window in object storage; convert all of it at once, copy it to a "
                 "local file, or make a BAM of it (samtools view -b)"
             )
+        if not self._marker_checked:
+            with self._alignments.open() as file:
+                missing = not has_marker(file)
+            if missing and not self._allow_truncated:
+                raise no_marker(self.path, "CRAM", self._allow_truncated)
+            self._marker_checked = True
+            self._note(missing)
 
     def _records(self, view: "_View", rest: bytes, mapper: Mapper) -> Iterator[RecordBlock]:
+        records = 0
         try:
-            yield from record_blocks(view, self.header, rest, mapper)
+            for block in record_blocks(view, self.header, rest, mapper):
+                records += len(block)
+                yield block
+            view.check_records(records)
+            self._note(view.truncated)
+        except SourceError:
+            view.heed()  # what htslib made of a record may be what is wrong with it
+            raise
         finally:
             view.close()
-            self._running.remove(view)
+            self._running.discard(view)
+
+    def _note(self, truncated: bool) -> None:
+        if truncated and not self.truncated:
+            self.truncated = True
+            show(self.path, TRUNCATED)
 
     def _whole(self, file: BinaryIO | None = None) -> "_View":
-        if self._alignments.remote:
-            file = self._alignments.open()
-        return self._view(["-" if file else self.path], file=file)
+        file = file or self._alignments.open()
+        if self._folder is None:
+            return self._view([*VIEW, *self._options("-T"), "-"], file)
+        return self._view(
+            [*SORT, "-T", f"{self._folder.name}/part", *self._options("--reference"), "-"], file
+        )
 
-    def _view(self, arguments: list[str], *, file: BinaryIO | None = None) -> "_View":
-        reference = ["-T", self._reference] if self._reference else []
-        view = _View(self.path, [*reference, *arguments], file)
-        self._running.append(view)
+    def _options(self, option: str) -> list[str]:
+        return [option, self._reference] if self._reference else []
+
+    def _view(self, command: list[str], file: BinaryIO | None = None) -> "_View":
+        feed = self._feed(file) if file else None
+        view = _View(self.path, command, feed, file, self._allow_truncated)
+        self._running.add(view)
         return view
 
 
-class SamtoolsProcess:
-    """A running samtools: `stdin` (if asked for), `stdout`, and what it says. `feed`: a file to be its input."""
+class _View:
+    """A Reader of the BAM that samtools makes of `feed`, which `file` is read for, or of what its command names."""
 
     def __init__(
-        self, arguments: list[str], *, with_input: bool = True, feed: BinaryIO | None = None
-    ) -> None:
-        self._messages = tempfile.TemporaryFile()  # noqa: SIM115
-        self._process = subprocess.Popen(
-            [*SAMTOOLS, *arguments],
-            stdin=subprocess.PIPE if with_input else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=self._messages,
-        )
-        self.stdin = cast(BinaryIO, self._process.stdin)
-        self.stdout = cast(BinaryIO, self._process.stdout)
-        self._input_failure: Exception | None = None
-        if feed:
-            threading.Thread(target=self._copy, args=(feed,), daemon=True).start()
-
-    def check(self, what: str) -> None:
-        """Once its output has ended: raise SourceError if its input could not be read, or with samtools' first
-        messages if it failed."""
-        failed = self._process.wait()
-        if self._input_failure:
-            raise SourceError(str(self._input_failure)) from None
-        if failed:
-            self._messages.seek(0)
-            raise SourceError(f"{what}: {_reason(self._messages.read())}")
-
-    def close(self) -> None:
-        """End the process, whether or not all of its output was wanted."""
-        self._process.kill()
-        self._process.wait()
-        self.stdout.close()
-        self._messages.close()
-
-    def _copy(self, file: BinaryIO) -> None:
-        try:
-            with self.stdin as pipe:
-                try:
-                    while part := file.read(1 << 16):
-                        pipe.write(part)
-                except BrokenPipeError:
-                    raise
-                except (OSError, SourceError) as error:
-                    # It is known before the pipe's end is: what samtools made of a part is not taken for all.
-                    self._input_failure = error
-        except BrokenPipeError:
-            pass  # samtools ended early, and says why
-
-
-class _View:
-    """A Reader of the BAM that `samtools view` makes of a file; `file` is its standard input, if given."""
-
-    def __init__(self, name: str, arguments: list[str], file: BinaryIO | None) -> None:
+        self, name: str, command: list[str], feed: Feed | None, file: BinaryIO | None,
+        allow_truncated: bool | None,
+    ) -> None:  # fmt: skip
         self.name = name
-        command = ["view", "-u", "-h", "--no-PG", *arguments]
-        self._process = SamtoolsProcess(command, with_input=file is not None, feed=file)
+        self._feed, self._file, self._allow_truncated = feed, file, allow_truncated
+        self._process = SamtoolsProcess(
+            command, name, "htslib can't read it", feed.pieces() if feed else None, refused=self._refused,
+            allow_truncated=allow_truncated,
+        )  # fmt: skip
         self._blocks = BlockReader(self._process.stdout, name=name)
+
+    @property
+    def truncated(self) -> bool:
+        return self._process.truncated or (self._feed is not None and self._feed.truncated)
 
     def pieces(self, mapper: Mapper = map) -> Iterator[bytes]:
         try:
             yield from self._blocks.pieces(mapper)
         except SourceError:
-            self._check()  # samtools knows better why its output is cut short
+            self._process.check()  # samtools knows better why its output is cut short
             raise
-        self._check()
+        self._process.check()
+
+    def check_records(self, records: int) -> None:
+        """Raise SourceError unless `records`, which samtools gave, are as many as it was given."""
+        if self._feed and self._feed.records not in (None, records):
+            raise SourceError(
+                f"{self.name}: htslib read {records} records of it, but it has {self._feed.records}; it is damaged"
+            )
+
+    def heed(self) -> None:
+        """Raise SourceError if htslib has said that data are lost."""
+        self._process.heed()
 
     def close(self) -> None:
         """End the process, whether or not all of its output was wanted."""
         self._process.close()
+        if self._file:
+            self._file.close()
 
-    def _check(self) -> None:
-        self._process.check(f"{self.name}: htslib can't read it")
-
-
-def sort(path: str, out: str, *, reference: str | None = None, threads: int = 1) -> None:
-    """Sort alignments of any format by coordinate into a BAM file. Raises SourceError if htslib can't."""
-    options = [
-        "--no-PG",
-        "-@",
-        str(threads - 1),
-        "-m",
-        SORT_MEMORY,
-        "-l",
-        "1",
-        "-O",
-        "bam",
-        "-T",
-        f"{out}.tmp",
-    ]
-    if reference:
-        options += ["--reference", local_file(reference)]
-    alignments = input_at(path)
-    piped = alignments.open() if alignments.remote or alignments.once else None
-    arguments = ["sort", *options, "-o", out, "-" if piped else alignments.name]
-    process = SamtoolsProcess(arguments, with_input=piped is not None, feed=piped)
-    try:
-        process.check(f"{alignments.name}: samtools can't sort it")
-    finally:
-        process.close()
-        alignments.close()
-
-
-@contextmanager
-def sorted_copy(path: str, *, reference: str | None = None, threads: int = 1) -> Iterator[str]:
-    """Context: the path of a temporary BAM file with the records of `path`, sorted by coordinate."""
-    with tempfile.TemporaryDirectory(prefix="bams3-sort-") as folder:
-        out = os.path.join(folder, "sorted.bam")
-        sort(path, out, reference=reference, threads=threads)
-        yield out
+    def _refused(self, said: str) -> SourceError:
+        if END_MISSING in said:
+            return no_marker(self.name, "its format", self._allow_truncated)
+        record = self._feed.culprit(said) if self._feed else None
+        where = f"record {record}: " if record else ""
+        return SourceError(
+            f"{self.name}: {where}htslib would change or lose data ({said}); correct the file, or convert what "
+            "samtools view -b makes of it"
+        )
 
 
 def local_file(path: str) -> str:
@@ -269,9 +242,3 @@ def local_file(path: str) -> str:
         )
     expect_again(path, "htslib reads it wherever it needs to")
     return LocalInput(path).name
-
-
-def _reason(messages: bytes) -> str:
-    """One line of what samtools wrote to its standard error: the first two messages say most."""
-    lines = LOG_PREFIX.sub("", messages.decode("utf-8", "replace")).splitlines()
-    return "; ".join([line for line in lines if line][:2]) or "it crashed"

@@ -44,11 +44,13 @@ class _Extent:
 class Index:
     """A parsed BAI or CSI file. Virtual offsets are BGZF's. Raises SourceError if the file is damaged.
 
-    `file_size`: of the BAM in bytes; an index that points beyond it is refused as another file's.
+    `file_size`: of the BAM in bytes; an index that points beyond it is refused as another file's. `outdated`: it is
+    older than the BAM.
     """
 
-    def __init__(self, path: str, data: bytes, *, n_ref: int, file_size: int) -> None:
+    def __init__(self, path: str, data: bytes, *, n_ref: int, file_size: int, outdated: bool = False) -> None:
         self.path = path
+        self.outdated = outdated
         self._data = data
         self._end_voffset = file_size << 16
         self._bins_of: dict[int, list[Interval]] = {}
@@ -70,7 +72,8 @@ class Index:
             return None
         file, data = found
         written, changed = file.modified(), alignments.modified()
-        if written is not None and changed is not None and written < changed:
+        outdated = written is not None and changed is not None and written < changed
+        if outdated:
             import logging
 
             logging.getLogger(__name__).warning(
@@ -78,7 +81,7 @@ class Index:
             )
         if data[:4] == BGZF_MAGIC:
             data = _inflated(data, file.name)
-        return cls(file.name, data, n_ref=n_ref, file_size=alignments.size())
+        return cls(file.name, data, n_ref=n_ref, file_size=alignments.size(), outdated=outdated)
 
     def _parse(self, n_ref: int) -> None:
         """Find each reference's bins; what is in them is read when asked for."""

@@ -4,17 +4,25 @@ htslib keeps the interpreter's lock while it writes, so a thread could not read 
 and damaged input that crashes it crashes only this process.
 """
 
+import os
 import sys
 
 import pysam
 
+CACHE = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+
 
 def main(command: str, *arguments: str) -> str | None:
-    """Run a command; its output goes to this process's own. Returns what went wrong."""
+    """Run a command; its output goes to this process's own, and what it says to standard error. Returns what went
+    wrong."""
+    if not os.environ.get("REF_PATH"):  # or old versions ask a server, which may never answer
+        os.environ["REF_PATH"] = f"{CACHE}/hts-ref/%2s/%2s/%s"
+    run = getattr(pysam, command)
     try:
-        getattr(pysam, command)(*arguments, catch_stdout=False)
+        run(*arguments, catch_stdout=False)
     except pysam.SamtoolsError as error:
         return str(error.value).partition("stderr=")[2].strip()
+    sys.stderr.write(run.get_messages())
     return None
 
 

@@ -23,12 +23,18 @@ class Reader(Protocol):
 
     name: str
 
+    @property
+    def truncated(self) -> bool:
+        """Whether it ended without the marker of its format's end, as was allowed."""
+
     def pieces(self, mapper: Mapper = map) -> Iterator[bytes]:
         """The bytes that are left, in pieces of about 1 MB, the first ones smaller. `mapper` inflates them."""
 
 
 class PlainReader:
     """Reads a file of bytes that are not BGZF: raw, or through a file object that inflates gzip."""
+
+    truncated = False
 
     def __init__(self, file: BinaryIO, name: str) -> None:
         self.name = name

@@ -1,0 +1,39 @@
+"""A pipe that a thread writes into, while another end reads."""
+
+import signal
+import threading
+from collections.abc import Iterable
+from typing import Any
+
+
+class Feeder:
+    """A thread that writes `parts` into `pipe`, unbuffered, and closes it.
+
+    `failure`: what went wrong, known before the pipe's end is: what a reader made of a part is not taken for all.
+    `unread`: the reader ended before, which is no failure.
+    """
+
+    def __init__(self, pipe: Any, parts: Iterable[Any]) -> None:
+        self.failure: BaseException | None = None
+        self.unread = False
+        self._pipe, self._parts = pipe, parts
+        self._thread = threading.Thread(target=self._feed, daemon=True)
+        self._thread.start()
+
+    def join(self) -> None:
+        """Wait until all is written, or no more can be."""
+        self._thread.join()
+
+    def _feed(self) -> None:
+        if hasattr(signal, "pthread_sigmask"):  # where SIGPIPE has its default, it would end the program
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGPIPE})
+        with self._pipe:
+            try:
+                for part in self._parts:
+                    view = memoryview(part)
+                    while len(view):
+                        view = view[self._pipe.write(view) :]
+            except BrokenPipeError:
+                self.unread = True
+            except BaseException as error:
+                self.failure = error

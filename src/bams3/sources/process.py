@@ -1,0 +1,106 @@
+"""samtools as a process that is fed, and whose messages are heeded."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from threading import Lock
+from typing import Any, BinaryIO, cast
+
+from bams3.errors import SourceError
+from bams3.sources.messages import Messages, show
+from bams3.sources.pipes import Feeder
+
+SAMTOOLS = [sys.executable, "-m", "bams3.sources.samtools"]
+
+
+class SamtoolsProcess:
+    """A running samtools: its `stdout`, and what it says. `feed`: what a thread writes into its standard input.
+
+    Errors begin with `name` and `what`: "x.sam: htslib can't read it"; `refused` makes one of a message that data are
+    lost.
+    """
+
+    def __init__(
+        self, arguments: list[str], name: str, what: str, feed: Iterable[Any] | None = None, *,
+        refused: Callable[[str], SourceError] | None = None, allow_truncated: bool | None = None,
+    ) -> None:  # fmt: skip
+        self._name, self._what = name, what
+        self._refused = refused or self._error
+        self._messages = Messages(allow_truncated)
+        self._written = tempfile.TemporaryFile()  # noqa: SIM115
+        self._heard = 0
+        self._lost: SourceError | None = None
+        self._lock = Lock()
+        self._stopped = False
+        self._process = subprocess.Popen(
+            [*SAMTOOLS, *arguments],
+            stdin=subprocess.DEVNULL if feed is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._written,
+            bufsize=0,
+        )
+        self.stdout = cast(BinaryIO, self._process.stdout)
+        self._feeder = None if feed is None else Feeder(self._process.stdin, self._heeded(feed))
+
+    @property
+    def truncated(self) -> bool:
+        """Whether it said that the marker of its input's end is missing, as was allowed."""
+        return self._messages.truncated
+
+    def check(self) -> None:
+        """Once its output has ended: show what it warned of.
+
+        Raises what went wrong with its input, or SourceError for what it did or said.
+        """
+        failed = self._process.wait()
+        if self._feeder and (self._stopped or not failed):
+            self._feeder.join()
+        if self._feeder and self._feeder.failure:
+            raise self._feeder.failure
+        self.heed(last=True)
+        wrong = self._messages.reason() if failed else self._messages.error()
+        if not wrong and self._feeder and self._feeder.unread:
+            wrong = "there is more after what it takes for the end"
+        if wrong:
+            raise self._error(wrong)
+        for warning in self._messages.warnings():
+            show(self._name, warning)
+
+    def close(self) -> None:
+        """End the process, whether or not all of its output was wanted."""
+        self._process.kill()
+        self._process.wait()
+        self.stdout.close()
+        self._written.close()
+
+    def _heeded(self, feed: Iterable[Any]) -> Iterator[Any]:
+        """What it is fed; if that or what it says is wrong, it need not go on with what it has."""
+        try:
+            for part in feed:
+                yield part
+                self.heed()
+        except Exception:
+            self._stopped = True
+            self._process.kill()
+            raise
+
+    def heed(self, *, last: bool = False) -> None:
+        """Read what it has said since. Raises SourceError if it ever said that data are lost."""
+        with self._lock:
+            while not self._lost and (part := os.pread(self._written.fileno(), 1 << 16, self._heard)):
+                self._heard += len(part)
+                self._take(part)
+            if last and not self._lost:
+                self._take(b"", last=True)
+        if self._lost:
+            raise self._lost
+
+    def _take(self, said: bytes, *, last: bool = False) -> None:
+        lost = self._messages.take(said, last=last)
+        if lost:
+            self._lost = self._refused(lost)
+
+    def _error(self, said: str) -> SourceError:
+        return SourceError(f"{self._name}: {self._what}: {said}")

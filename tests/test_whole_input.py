@@ -1,0 +1,483 @@
+"""Input that is not whole is refused, whatever reads it; and nothing that htslib only warns of is lost."""
+
+import gzip
+import io
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from pathlib import Path
+
+import hostile
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import bams3
+from bams3.dataset.reader import DatasetReader
+from bams3.errors import Bams3Error, DatasetError, SourceError
+from bams3.operations import stats
+from bams3.operations.verify import verify
+from bams3.sources import cram
+from bams3.sources.bam import open_source
+from bams3.sources.bgzf import EOF_MARKER
+from bams3.sources.messages import LOSSY, Messages
+
+Samtools = Callable[..., bytes]
+
+RECORDS = 240
+LINES = [
+    f"r{i}\t0\tc\t{i + 1}\t60\t8M\t*\t0\t0\tACGTACGT\t{'I5?#'[i % 4] * 8}\tXY:Z:{i * i}".encode()
+    for i in range(RECORDS)
+]
+SAM = b"@HD\tVN:1.6\tSO:coordinate\n@SQ\tSN:c\tLN:1000\n" + b"".join(line + b"\n" for line in LINES)
+CRAMS = {"cram": "3.0", "v31.cram": "3.1", "v21.cram": "2.1"}
+
+
+@pytest.fixture(scope="module")
+def files(samtools: Samtools, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The same records in every format, by the ending of its name; of several blocks or containers each."""
+    folder = tmp_path_factory.mktemp("whole")
+    (folder / "x.sam").write_bytes(SAM)
+    for name, version in CRAMS.items():
+        options = f"cram,no_ref=1,seqs_per_slice=50,version={version}"
+        samtools("view", "-O", options, "--no-PG", "-o", folder / f"x.{name}", folder / "x.sam")
+    bam = gzip.decompress(samtools("view", "-b", "--no-PG", folder / "x.sam"))
+    made = {name: (folder / f"x.{name}").read_bytes() for name in CRAMS}
+    packed = {
+        "bam": hostile.bgzf(bam, 2000),
+        "sam.gz": hostile.bgzf(SAM, 2000),
+        "gzip.sam": gzip.compress(SAM),
+    }
+    return made | packed | {"sam": SAM}
+
+
+def borders(name: str, data: bytes) -> list[int]:
+    """Where a file's blocks, containers or lines end, the last one's end left out."""
+    at, found = 0, []
+    if name.endswith("cram"):
+        at = cram._Containers.DEFINITION
+        while at < len(data):
+            container = cram._parse_container(data[at : at + 256], data[4], of_header=at == 26)
+            assert container
+            at += container.header + container.size
+            found.append(at)
+    elif name == "sam":
+        found = [i + 1 for i, byte in enumerate(data) if byte == ord("\n")]
+    elif name != "gzip.sam":
+        while at < len(data):
+            at += int.from_bytes(data[at + 16 : at + 18], "little") + 1
+            found.append(at)
+    return [end for end in found if end < len(data)]
+
+
+PLACES = {
+    "before the marker": lambda name, data: borders(name, data)[-1],
+    "at a border": lambda name, data: borders(name, data)[2],
+    "after a border": lambda name, data: borders(name, data)[2] + 10,
+    "before a border": lambda name, data: borders(name, data)[2] - 3,
+    "within the marker": lambda name, data: len(data) - 5,
+}
+NAMES = ["bam", "sam.gz", *CRAMS]
+WAYS = [("path", False), ("path", True), ("pipe", True), ("pipe", False)]
+
+
+@contextmanager
+def given_by(way: str, path: Path) -> Iterator[str]:
+    """What to open: the path, or a pipe that the file comes out of."""
+    if way == "path":
+        yield str(path)
+        return
+    readable, writable = os.pipe()
+
+    def write() -> None:
+        try:
+            with open(writable, "wb") as pipe:
+                pipe.write(path.read_bytes())
+        except BrokenPipeError:
+            pass
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    yield f"/dev/fd/{readable}"
+    os.close(readable)
+    thread.join()
+
+
+def records_of(uri: Path) -> int:
+    return DatasetReader(str(uri)).manifest.records
+
+
+CASES = [
+    pytest.param(name, place, way, sort, id=f"{name} {place}, {'sorted, ' * sort}by {way}")
+    for name in NAMES
+    for place in PLACES
+    for way, sort in (WAYS if name in ("bam", "sam.gz", "cram") else WAYS[:1])
+]
+
+
+@pytest.mark.parametrize(("name", "place", "way", "sort"), CASES)
+def test_truncated_input_is_refused(
+    files: dict[str, bytes], tmp_path: Path, name: str, place: str, way: str, sort: bool,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    """With the option that helps, where one does: it takes what ends at a border, and the dataset says so."""
+    data, path, out = files[name], tmp_path / f"x.{name}", tmp_path / "d.bams3"
+    cut = PLACES[place](name, data)
+    path.write_bytes(data[:cut])
+    with given_by(way, path) as source, pytest.raises(SourceError) as caught:
+        bams3.convert(source, out, sort=sort)
+    assert str(caught.value).startswith(source)
+    assert "truncated" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not (out / "_metadata.json").exists()
+    at_border = cut in borders(name, data)
+    assert ("--allow-truncated" in str(caught.value)) == at_border
+    # A block's end may be within a record or a line: that is no whole file of any kind.
+    whole = at_border and (name.endswith("cram") or place == "before the marker")
+    with given_by(way, path) as source, nullcontext() if whole else pytest.raises(SourceError):
+        bams3.convert(source, out, sort=sort, allow_truncated=True)
+        assert [message for message in caplog.messages if source in message and "end-of-file" in message]
+    assert (out / "_metadata.json").exists() == whole
+    if whole:
+        manifest = DatasetReader(str(out)).manifest
+        assert manifest.truncated
+        assert "truncated" in stats.summary(manifest) + stats.to_json(manifest)
+        assert manifest.records == (100 if name.endswith("cram") and place == "at a border" else RECORDS)
+
+
+@pytest.mark.parametrize("name", [*NAMES, "sam", "gzip.sam"])
+def test_whole_input_is_taken(files: dict[str, bytes], tmp_path: Path, name: str) -> None:
+    """And nothing is said of it in the manifest, whatever is allowed."""
+    path = tmp_path / f"x.{name}"
+    path.write_bytes(files[name])
+    for way, sort in WAYS:
+        with given_by(way, path) as source:
+            bams3.convert(source, tmp_path / "d", sort=sort, allow_truncated=sort, overwrite=True)
+        assert records_of(tmp_path / "d") == RECORDS
+        assert b"truncated" not in (tmp_path / "d/_metadata.json").read_bytes()
+    assert not list(verify(DatasetReader(str(tmp_path / "d")), path))
+
+
+@given(name=st.sampled_from([*NAMES, "sam", "gzip.sam"]), part=st.floats(0, 1), sort=st.booleans())
+@settings(max_examples=40, deadline=None)
+def test_no_cut_gives_fewer_records(
+    files: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory, name: str, part: float, sort: bool
+) -> None:
+    """But of text that is not packed, where a line ends, which nobody can know."""
+    folder = tmp_path_factory.mktemp("cut")
+    data = files[name]
+    cut = int(part * len(data))
+    (folder / "x").write_bytes(data[:cut])
+    known = name == "sam" and data[cut - 1 : cut] == b"\n"
+    with nullcontext() if cut == len(data) or known else pytest.raises(SourceError):
+        bams3.convert(folder / "x", folder / "d", sort=sort)
+        assert records_of(folder / "d") == (data[:cut].count(b"\nr") - (not data[:cut].count(b"\nr"))
+                                            if known else RECORDS)  # fmt: skip
+
+
+def test_cuts_at_lines_and_within_tags(files: dict[str, bytes], tmp_path: Path) -> None:
+    """A line that is cut within its last tag is still a record, but not the file's."""
+    path = tmp_path / "x.sam"
+    path.write_bytes(SAM[:-3])
+    for allow in (False, True):
+        with pytest.raises(SourceError, match=r"x\.sam: the last line does not end"):
+            bams3.convert(path, tmp_path / "d", allow_truncated=allow)
+
+
+def test_parts_of_truncated_files(files: dict[str, bytes], samtools: Samtools, tmp_path: Path) -> None:
+    """Read by window, by an index that knows no more than the file: the windows at the end tell; merge keeps it."""
+    for name in ("bam", "cram"):
+        path, out = tmp_path / f"x.{name}", tmp_path / f"{name}.bams3"
+        path.write_bytes(files[name][: borders(name, files[name])[-1]])
+        try:
+            samtools("index", path)
+        except subprocess.CalledProcessError:
+            path.write_bytes(files[name])
+            samtools("index", path)
+            path.write_bytes(files[name][: borders(name, files[name])[-1]])
+        with suppress(SourceError):
+            bams3.convert(path, out, batch=(1, 2))
+        with pytest.raises(SourceError, match="--allow-truncated"):
+            bams3.convert(path, out, batch=(2, 2))
+        with pytest.raises(DatasetError):
+            bams3.merge(out)
+        for batch in (1, 2):
+            bams3.convert(path, out, batch=(batch, 2), allow_truncated=True, resume=True)
+        assert bams3.merge(out).truncated
+        assert records_of(out) == RECORDS
+
+
+def test_a_truncated_source_is_verified_against(files: dict[str, bytes], tmp_path: Path) -> None:
+    path = tmp_path / "x.cram"
+    path.write_bytes(files["cram"][: borders("cram", files["cram"])[-1]])
+    bams3.convert(path, tmp_path / "d", allow_truncated=True)
+    assert not list(verify(DatasetReader(str(tmp_path / "d")), path))
+
+
+def test_the_manifest_says_only_what_is_true(files: dict[str, bytes], tmp_path: Path) -> None:
+    from bams3.dataset.manifest import Manifest
+
+    (tmp_path / "x.bam").write_bytes(files["bam"])
+    manifest = bams3.convert(tmp_path / "x.bam", tmp_path / "d")
+    assert manifest
+    said = manifest._replace(truncated=True).to_bytes()
+    assert Manifest.from_bytes(said, "d").truncated
+    for value in (b"false", b"1", b'"true"'):
+        import zlib
+
+        text = said.rpartition(b'  "crc32": ')[0].replace(b'"truncated": true', b'"truncated": ' + value)
+        with pytest.raises(Bams3Error, match="damaged"):
+            Manifest.from_bytes(text + b'  "crc32": %d\n}\n' % zlib.crc32(text), "d")
+
+
+def changed_crams() -> list[tuple[str, Callable[[bytes], bytes]]]:
+    def without(number: int) -> Callable[[bytes], bytes]:
+        def change(data: bytes) -> bytes:
+            ends = borders("cram", data)
+            return data[: ends[number - 1]] + data[ends[number] :]
+
+        return change
+
+    def more_records(data: bytes) -> bytes:
+        """The last container of records says that it has one more, and its checksum is right."""
+        import zlib
+
+        start = borders("cram", data)[-2]
+        container = cram._parse_container(data[start : start + 256], 3)
+        assert container
+        header = bytearray(data[start : start + container.header - 4])
+        at = 4
+        for _ in range(3):
+            at = cram._itf8(header, at)[1]
+        assert header[at] == container.records < 127
+        header[at] += 1
+        seal = zlib.crc32(header).to_bytes(4, "little")
+        return data[:start] + header + seal + data[start + container.header :]
+
+    return [
+        ("a container's count", more_records),
+        ("something after the end", lambda data: data + b"x"),
+        ("another file after the end", lambda data: data + data),
+        ("a container header without end", lambda data: data[:26] + b"\xff" * 200_000),
+    ]
+
+
+@pytest.mark.parametrize(("what", "change"), changed_crams(), ids=[what for what, _ in changed_crams()])
+@pytest.mark.parametrize("sort", [False, True])
+def test_crams_whose_containers_do_not_add_up(
+    files: dict[str, bytes], tmp_path: Path, what: str, change: Callable[[bytes], bytes], sort: bool
+) -> None:
+    path = tmp_path / "x.cram"
+    path.write_bytes(change(files["cram"]))
+    with pytest.raises(SourceError, match=r"x\.cram"):
+        bams3.convert(path, tmp_path / "d", sort=sort, allow_truncated=True)
+
+
+def test_an_index_knows_how_many_records_there_are(
+    files: dict[str, bytes], samtools: Samtools, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, other = tmp_path / "x.bam", tmp_path / "y.bam"
+    path.write_bytes(files["bam"])
+    other.write_bytes(hostile.bam(b"@SQ\tSN:c\tLN:1000\n", [("c", 1000)], [hostile.record(ref=0, pos=1)]))
+    samtools("index", other)
+    index = other.with_name("y.bam.bai").rename(tmp_path / "x.bam.bai")
+    with pytest.raises(DatasetError, match="240 records of c, but the source's index says 1"):
+        bams3.convert(path, tmp_path / "d")
+    os.utime(index, (1, 1))
+    bams3.convert(path, tmp_path / "d", overwrite=True)  # one that is older knows nothing
+    index.write_bytes(index.read_bytes()[:30])
+    bams3.convert(path, tmp_path / "d", overwrite=True)  # nor one that is damaged, which is not needed
+    assert any("x.bam.bai: the index is truncated" in message for message in caplog.messages)
+
+
+def line(**fields: str) -> bytes:
+    usual = {"name": "r1", "flag": "0", "rname": "c", "pos": "5", "mapq": "60", "cigar": "4M", "rnext": "*",
+             "pnext": "0", "tlen": "0", "seq": "ACGT", "qual": "IIII"}  # fmt: skip
+    return "\t".join((usual | fields).values()).encode() + b"\n"
+
+
+HEAD = b"@SQ\tSN:c\tLN:1000\n"
+REFUSED = {
+    'unrecognized reference name "chr1"': line(rname="chr1"),
+    'unrecognized mate reference name "chr1"': line(rnext="chr1", pnext="7"),
+    "mapped query cannot have zero coordinate": line(pos="0"),
+    "mapped mate cannot have zero coordinate": line(rnext="=", pnext="0"),
+    "mapped query must have a CIGAR": line(cigar="*"),
+}
+
+
+@pytest.mark.parametrize("sort", [False, True])
+@pytest.mark.parametrize("message", REFUSED)
+def test_records_that_htslib_would_change_are_refused(tmp_path: Path, message: str, sort: bool) -> None:
+    path = tmp_path / "x.sam"
+    path.write_bytes(HEAD + line(name="r0") + REFUSED[message] + line(name="r2"))
+    with pytest.raises(SourceError) as caught:
+        bams3.convert(path, tmp_path / "d", sort=sort)
+    assert f"{path}: record r1: " in str(caught.value)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "d/_metadata.json").exists()
+
+
+SHOWN = {
+    'Duplicate entry "a" in sam header': b"@RG\tID:a\tSM:1\n@RG\tID:a\tSM:2\n" + line(),
+    "empty query name": line(name=""),
+}
+
+
+@pytest.mark.parametrize("message", SHOWN)
+def test_other_warnings_are_shown(tmp_path: Path, message: str, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "x.sam"
+    path.write_bytes(HEAD + SHOWN[message])
+    bams3.convert(path, tmp_path / "d")
+    assert f"{path}: {message}" in caplog.messages
+    assert records_of(tmp_path / "d") == 1
+
+
+WARNINGS = {
+    **{f"[W::some_function] {part} 17": "refused" for part in LOSSY},
+    "[W::hts_close] EOF marker is absent. The input is probably truncated": "refused",
+    "[W::bam_hdr_read] EOF marker is absent. The input is probably truncated": "refused",
+    "[W::sam_hdr_sanitise] Missing trailing newline on SAM header. Possibly truncated": "shown",
+    "[W::sam_hdr_link_pg] PG line with ID:a has a PP link to missing program 'b'": "shown",
+    "[W::sanitise_SQ_lines] Header @SQ length mismatch for ref c, 10 vs 20": "shown",
+    "[W::refs2id] Unable to find ref name 'c'": "shown",
+    "[W::bam_tag2cigar] r encodes a CIGAR with 1 operators at the CG tag": "shown",
+    "something that is none of htslib's": "shown",
+    "[E::cram_decode_slice_xref] Mate line out of bounds: 9 vs [0, 8]": "error",
+    "[bam_sort_core] merging from 2 files and 1 in-memory blocks...": "nothing",
+}
+
+
+@pytest.mark.parametrize("said", WARNINGS)
+def test_what_becomes_of_messages(said: str) -> None:
+    """In whatever pieces they come; what is said twice is shown once, and no more than a few are kept."""
+    messages = Messages()
+    text = said.encode() + b"\n"
+    lost = [messages.take(piece) for piece in (text[:9], text[9:] + text[:-1])] + [
+        messages.take(b"", last=True)
+    ]
+    found = {
+        "refused": any(lost), "error": messages.error() is not None, "shown": len(messages.warnings()) == 1,
+    }  # fmt: skip
+    expected = WARNINGS[said]
+    assert [what for what in ("refused", "error", "shown") if found[what]][:1] == (
+        [expected] if expected != "nothing" else []
+    )
+    for number in range(100):
+        messages.take(b"[W::f] number %d\n" % number)
+    assert len(messages.warnings()) < 12
+    assert "more messages" in messages.warnings()[-1]
+
+
+def run(*arguments: object, stdin: bytes = b"") -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "bams3", *map(str, arguments)]
+    done = subprocess.run(command, input=stdin, capture_output=True)
+    return subprocess.CompletedProcess(command, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def test_verifying_against_what_differs_says_so_and_no_more(
+    files: dict[str, bytes], samtools: Samtools, tmp_path: Path
+) -> None:
+    out = tmp_path / "d"
+    (tmp_path / "x.sam").write_bytes(SAM)
+    bams3.convert(tmp_path / "x.sam", out)
+    changed = SAM.replace(b"\nr5\t", b"\nzz\t")
+    (tmp_path / "y.sam").write_bytes(changed)
+    samtools("view", "-O", "cram,no_ref=1", "--no-PG", "-o", tmp_path / "y.cram", tmp_path / "y.sam")
+    for against in ("y.sam", "y.cram", "-"):
+        done = run("verify", "--against", tmp_path / against if against != "-" else "-", out, stdin=changed)
+        last = done.stderr.splitlines()[-1]
+        assert done.returncode == 1
+        assert last.endswith("record 6 (zz) differs from the dataset's (r5)")
+        assert against in last
+        assert "Traceback" not in done.stderr
+        assert "ignored" not in done.stderr
+        assert "BAM" not in done.stderr
+
+
+def test_a_cram_without_its_fasta_names_the_option(samtools: Samtools, tmp_path: Path) -> None:
+    fasta, path = tmp_path / "r.fa", tmp_path / "x.cram"
+    fasta.write_bytes(b">c\n" + b"ACGT" * 250 + b"\n")
+    (tmp_path / "x.sam").write_bytes(SAM)
+    samtools("view", "-C", "--no-PG", "-T", fasta, "-o", path, tmp_path / "x.sam")
+    bams3.convert(path, tmp_path / "d", reference=str(fasta))
+    fasta.unlink()
+    for arguments in (["convert", path, tmp_path / "e"], ["verify", "--against", path, tmp_path / "d"]):
+        done = run(*arguments)
+        assert done.returncode == 1
+        assert "(-T)" in done.stderr
+        assert "x.cram" in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+        assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("options", [["--sort"], []])
+def test_an_interrupt_is_one_line(tmp_path: Path, options: list[str]) -> None:
+    """While a thread waits for standard input, which goes on."""
+    command = [sys.executable, "-m", "bams3", "convert", *options, "-", str(tmp_path / "d")]
+    child = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0
+    )  # fmt: skip
+    assert child.stdin
+    assert child.stderr
+    child.stdin.write(HEAD + 5000 * line())
+    child.stdin.flush()
+    begun = Path(f"/proc/{child.pid}/task/{child.pid}/children")
+    while begun.exists() and not begun.read_text() and child.poll() is None:  # samtools
+        time.sleep(0.01)
+    os.killpg(child.pid, signal.SIGINT)
+    said = child.stderr.read().decode()
+    child.stdin.close()
+    assert child.wait(20) == 130
+    assert said == "bams3 convert: interrupted\n"
+
+
+def test_an_eof_marker_in_the_middle_is_no_end(tmp_path: Path) -> None:
+    """Files put one after another, as some tools do."""
+    raw = hostile.bam_header(HEAD, [("c", 1000)])
+    made = [hostile.record(ref=0, pos=i) for i in range(4)]
+    blocks = [hostile.bgzf(raw)[: -len(EOF_MARKER)], *(hostile.bgzf(record) for record in made)]
+    path = tmp_path / "x.bam"
+    path.write_bytes(b"".join(blocks))
+    with open_source(str(path)) as source:
+        assert sum(map(len, source.blocks())) == 4
+
+
+def test_what_is_written_is_what_its_name_says(
+    files: dict[str, bytes], samtools: Samtools, tmp_path: Path
+) -> None:
+    (tmp_path / "x.bam").write_bytes(files["bam"])
+    dataset = tmp_path / "d"
+    bams3.convert(tmp_path / "x.bam", dataset)
+    for name, start in {
+        "y.sam": b"@HD",
+        "y.sam.gz": EOF_MARKER[:4],
+        "y.bam": b"\x1f\x8b",
+        "y.cram": b"CRAM",
+    }.items():
+        assert run("query", "-h", dataset, "-o", tmp_path / name).returncode == 0
+        assert (tmp_path / name).read_bytes().startswith(start)
+        assert samtools("view", "--no-PG", "-h", tmp_path / name) == SAM
+    assert (tmp_path / "y.sam.gz").read_bytes().endswith(EOF_MARKER)
+    assert run("query", "-c", dataset, "-o", tmp_path / "number").stdout == ""
+    assert (tmp_path / "number").read_text() == f"{RECORDS}\n"
+    for name in ("z.sam", "z.sam.gz", "z.cram"):
+        done = run("to-bam", dataset, tmp_path / name)
+        assert done.returncode == 1
+        assert "to-bam writes BAM" in done.stderr
+        assert not (tmp_path / name).exists()
+
+
+@pytest.mark.parametrize("name", CRAMS)
+def test_the_marker_of_a_cram_is_known(files: dict[str, bytes], name: str) -> None:
+    """Before windows of it are read, which need not reach its end."""
+    data = files[name]
+    cuts = [*borders(name, data), len(data) - 1, len(data) - 40, 30, 5, 0]
+    found = [cut for cut in [*cuts, len(data)] if cut >= 5 and cram.has_marker(io.BytesIO(data[:cut]))]
+    assert found == [len(data)]
