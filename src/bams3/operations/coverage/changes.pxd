@@ -1,7 +1,22 @@
-# Changes of depth, put in order and summed.
+# Changes of depth far from where reads are counted; all put in order and summed.
 
 from bams3.operations.coverage.depth cimport Depth
-from bams3.operations.coverage.segments cimport Far
 
+
+cdef struct Change:
+    int position
+    int change
+
+
+cdef struct Far:
+    Change *changes   # in any order
+    size_t count
+    size_t capacity
+    long long begin   # the positions that count
+    long long stop
+    bint failed       # for want of memory
+
+
+cdef void keep_far(Far *far, long long position, int change) noexcept nogil
 cdef Depth merge(Depth changes, Far *far, long long position)
 cdef int settle(Depth changes, int before) noexcept nogil

@@ -1,13 +1,31 @@
 """Changes of depth become depth: those far from the window are put among the others, and all are summed."""
 
+from libc.stdlib cimport realloc
 from libc.string cimport memcpy
 
 from bams3.buffer cimport Buffer
 from bams3.operations.coverage.depth cimport Depth, Stretch
-from bams3.operations.coverage.segments cimport Change, Far
 
 cdef enum:
     DIGIT = 11  # bits of a position that are sorted by at once; three times make 2 ** 31
+
+
+cdef void keep_far(Far *far, long long position, int change) noexcept nogil:
+    """Keep a change. Before the first position that counts it is one there; past the last it is none."""
+    cdef size_t capacity
+    cdef Change *changes
+    position = max(position, far.begin)
+    if position >= far.stop:
+        return
+    if far.count == far.capacity:
+        capacity = 2 * far.capacity or 1024
+        changes = <Change *> realloc(far.changes, capacity * sizeof(Change))
+        if changes == NULL:
+            far.failed = True
+            return
+        far.changes, far.capacity = changes, capacity
+    far.changes[far.count] = Change(<int> position, change)
+    far.count += 1
 
 
 cdef Depth merge(Depth changes, Far *far, long long position):
@@ -29,8 +47,7 @@ cdef Depth merge(Depth changes, Far *far, long long position):
                 put_alone(merged, sorted_[k])
                 k += 1
             while k < count and sorted_[k].position - merged.start < stretches[n].end:
-                (<int *> merged.pool.data)[
-                    stretches[n].at + sorted_[k].position - merged.start - stretches[n].begin] += sorted_[k].change
+                stretches[n].values[sorted_[k].position - merged.start - stretches[n].begin] += sorted_[k].change
                 k += 1
             merged.stretches.put(&stretches[n], sizeof(Stretch))
         while k < count:
@@ -43,9 +60,8 @@ cdef int put_alone(Depth merged, Change change) except -1 nogil:
     """A change outside all stretches."""
     cdef const Stretch *last = <const Stretch *> (merged.stretches.data + merged.stretches.size) - 1
     cdef long long offset = change.position - merged.start
-    cdef int *value
     if merged.stretches.size and offset < last.end:  # at the same position as the one before
-        (<int *> merged.pool.data)[last.at + offset - last.begin] += change.change
+        last.values[offset - last.begin] += change.change
         return 0
     merged.append(offset, offset + 1)[0] = change.change
     return 0
@@ -59,7 +75,7 @@ cdef int settle(Depth changes, int before) noexcept nogil:
     cdef long long i
     changes.before = before
     for n in range(changes.stretches.size // sizeof(Stretch)):
-        values = <int *> changes.pool.data + stretches[n].at
+        values = stretches[n].values
         for i in range(stretches[n].end - stretches[n].begin):
             before += values[i]
             values[i] = before

@@ -5,6 +5,7 @@ Only stretches where it changes are stored, so that neither gaps nor long skips 
 
 from array import array
 
+from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 from bams3.buffer cimport Buffer
@@ -29,6 +30,43 @@ cdef extern from *:
     void use_huge_pages(void *data, size_t size) nogil
 
 
+cdef enum:
+    LEAST = 1 << 14  # integers of a segment
+    MOST = 1 << 23
+
+
+cdef class Pool:
+    """Integers in segments that grow with it: none is moved."""
+
+    def __cinit__(self):
+        self.segments = Buffer()
+        self.left = self.total = 0
+
+    def __dealloc__(self):
+        cdef size_t k
+        for k in range(self.segments.size // sizeof(int *)):
+            free((<int **> self.segments.data)[k])
+
+    cdef int *take(self, size_t count) except NULL nogil:
+        """So many integers, one at least."""
+        cdef size_t size
+        cdef int *taken
+        if count > self.left:
+            size = max(count, min(max(self.total // 2, <size_t> LEAST), <size_t> MOST))
+            taken = <int *> malloc(size * sizeof(int))
+            if taken == NULL:
+                with gil:
+                    raise MemoryError(f"no memory for the depth of {size} positions")
+            use_huge_pages(taken, size * sizeof(int))
+            self.segments.put(&taken, sizeof(int *))
+            self.free, self.left = taken, size
+            self.total += size
+        taken = self.free
+        self.free += count
+        self.left -= count
+        return taken
+
+
 cdef class Depth:
     """Depth of the positions ``[start, start + length)`` of one contig; 0 until it is put.
 
@@ -37,7 +75,7 @@ cdef class Depth:
 
     def __cinit__(self, long long length, *, long long start=0):
         self.start, self.length = start, length
-        self.stretches, self.pool = Buffer(), Buffer()
+        self.stretches, self.pool = Buffer(), Pool()
         if length < 0:
             raise ValueError("a length can't be negative")
 
@@ -47,18 +85,15 @@ cdef class Depth:
     cdef int *append(self, long long begin, long long end) except NULL nogil:
         """Add a stretch behind all others; returns where its depths, one at least, are to be written."""
         cdef Stretch *last = <Stretch *> (self.stretches.data + self.stretches.size) - 1
-        cdef size_t used = self.pool.size, bytes_ = <size_t> (end - begin) * sizeof(int)
+        cdef size_t count = <size_t> (end - begin)
+        cdef int *values = self.pool.take(count)
         cdef Stretch stretch
-        if used + bytes_ > self.pool.capacity:
-            self.pool.reserve(bytes_)
-            use_huge_pages(self.pool.data, self.pool.capacity)
-        if self.stretches.size and last.end == begin and last.at + last.end - last.begin == <long long> (used // sizeof(int)):
+        if self.stretches.size and last.end == begin and last.values + (last.end - last.begin) == values:
             last.end = end
         else:
-            stretch = Stretch(begin, end, <long long> (used // sizeof(int)))
+            stretch = Stretch(begin, end, values)
             self.stretches.put(&stretch, sizeof(Stretch))
-        self.pool.size += bytes_
-        return <int *> (self.pool.data + used)
+        return values
 
     cdef Part part(self, long long position, Py_ssize_t *near) noexcept nogil:
         """The positions from one on that are of one stretch, or between two.
@@ -66,7 +101,6 @@ cdef class Depth:
         ``near``: a stretch at or before the position, 0 if none is known; set to the first that ends after it.
         """
         cdef const Stretch *stretches = <const Stretch *> self.stretches.data
-        cdef const int *pool = <const int *> self.pool.data
         cdef Py_ssize_t count = self.stretches.size // sizeof(Stretch), k = near[0], step = 1
         while k + step <= count and stretches[k + step - 1].end <= position:
             k += step
@@ -77,10 +111,10 @@ cdef class Depth:
                 k += step
         near[0] = k
         if k < count and stretches[k].begin <= position:
-            return Part(stretches[k].end, pool + stretches[k].at + (position - stretches[k].begin), 0)
+            return Part(stretches[k].end, stretches[k].values + (position - stretches[k].begin), 0)
         return Part(
             stretches[k].begin if k < count else self.length, NULL,
-            pool[stretches[k - 1].at + stretches[k - 1].end - stretches[k - 1].begin - 1] if k else self.before)
+            stretches[k - 1].values[stretches[k - 1].end - stretches[k - 1].begin - 1] if k else self.before)
 
     def put(self, long long begin, const int[::1] values):
         """Set the depth from ``begin`` on, behind what was put before, and say that reads were found. The last of
@@ -100,7 +134,7 @@ cdef class Depth:
         for k in range(self.stretches.size // sizeof(Stretch)):
             stretch = (<Stretch *> self.stretches.data)[k]
             values = array("i")
-            values.frombytes((<char *> (<int *> self.pool.data + stretch.at))[:(stretch.end - stretch.begin) * sizeof(int)])
+            values.frombytes((<char *> stretch.values)[:(stretch.end - stretch.begin) * sizeof(int)])
             yield self.start + stretch.begin, values
 
     def summary(self, long long begin=0, long long stop=-1):

@@ -1,21 +1,7 @@
 # The aligned segments of reads, counted in a difference array: a window of the contig, and a list of changes that are
 # far from it. All inline and nogil.
 
-from libc.stdlib cimport realloc
-
-
-cdef struct Change:
-    int position
-    int change
-
-
-cdef struct Far:
-    Change *changes   # of depth, outside the window that reads are counted in; in any order
-    size_t count
-    size_t capacity
-    long long begin   # the positions that count
-    long long stop
-    bint failed       # for want of memory
+from bams3.operations.coverage.changes cimport Far, keep_far
 
 
 cdef struct Span:
@@ -50,29 +36,7 @@ cdef inline void bump(Span span, long long position, int change) noexcept nogil:
     if offset < <unsigned long long> span.length:
         span.values[offset] += change
     else:
-        bump_far(span, position, change)
-
-
-cdef inline void bump_far(Span span, long long position, int change) noexcept nogil:
-    """Keep a change outside the window. Before the first position that counts it is one there; past the last it is none."""
-    cdef Far *far = span.far
-    cdef size_t capacity
-    cdef Change *changes
-    position = max(position, far.begin)
-    if position >= far.stop:
-        return
-    if 0 <= position - span.start < span.length:
-        span.values[position - span.start] += change
-        return
-    if far.count == far.capacity:
-        capacity = 2 * far.capacity or 1024
-        changes = <Change *> realloc(far.changes, capacity * sizeof(Change))
-        if changes == NULL:
-            far.failed = True
-            return
-        far.changes, far.capacity = changes, capacity
-    far.changes[far.count] = Change(<int> position, change)
-    far.count += 1
+        keep_far(span.far, position, change)
 
 
 cdef inline bint next_segment(Walk *walk) noexcept nogil:

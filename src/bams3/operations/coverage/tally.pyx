@@ -11,11 +11,11 @@ from cpython cimport array
 from array import array as new_array
 
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy, memmove, memset
+from libc.string cimport memcmp, memcpy, memmove, memset
 
-from bams3.operations.coverage.changes cimport merge, settle
+from bams3.operations.coverage.changes cimport Far, merge, settle
 from bams3.operations.coverage.depth cimport Depth
-from bams3.operations.coverage.segments cimport Far, Mate, Span, add_segments, bump, uncount_overlap
+from bams3.operations.coverage.segments cimport Mate, Span, add_segments, bump, uncount_overlap
 
 from bams3.errors import FormatError
 
@@ -367,17 +367,15 @@ cdef class Tally:
         return taken
 
 
+cdef int NOTHING[BLOCK]
+memset(NOTHING, 0, sizeof(NOTHING))
+
+
 cdef inline bint empty_block(const int *values, long long size) noexcept nogil:
     """Are the values of a block, or of what there is of it, 0?"""
-    cdef int any_ = 0
-    cdef long long i
     if size >= BLOCK:
-        for i in range(BLOCK):
-            any_ |= values[i]
-    else:
-        for i in range(size):
-            any_ |= values[i]
-    return any_ == 0
+        return memcmp(values, NOTHING, BLOCK * sizeof(int)) == 0
+    return memcmp(values, NOTHING, size * sizeof(int)) == 0
 
 
 cdef inline bint counts(unsigned int flag, unsigned int none_of, unsigned int one_of) noexcept nogil:
