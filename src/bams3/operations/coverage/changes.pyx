@@ -1,13 +1,40 @@
 """Changes of depth become depth: those far from the window are put among the others, and all are summed."""
 
 from libc.stdlib cimport realloc
-from libc.string cimport memcpy
+from libc.string cimport memcmp, memcpy, memset
 
 from bams3.buffer cimport Buffer
 from bams3.operations.coverage.depth cimport Depth, Stretch
 
 cdef enum:
     DIGIT = 11  # bits of a position that are sorted by at once; three times make 2 ** 31
+
+
+cdef int NOTHING[BLOCK]
+memset(NOTHING, 0, sizeof(NOTHING))
+
+
+cdef int keep_blocks(Depth changes, long long offset, int *values, long long size) except -1 nogil:
+    """Move what is not 0 of so many values behind all other changes; it leaves zeros."""
+    cdef long long i = 0, first
+    while i < size:
+        while i < size and empty_block(values + i, size - i):
+            i += BLOCK
+        first = i
+        while i < size and not empty_block(values + i, size - i):
+            i += BLOCK
+        i = min(i, size)
+        if first < i:
+            memcpy(changes.append(offset + first, offset + i), values + first, (i - first) * sizeof(int))
+            memset(values + first, 0, (i - first) * sizeof(int))
+    return 0
+
+
+cdef inline bint empty_block(const int *values, long long size) noexcept nogil:
+    """Are the values of a block, or of what there is of it, 0?"""
+    if size >= BLOCK:
+        return memcmp(values, NOTHING, BLOCK * sizeof(int)) == 0
+    return memcmp(values, NOTHING, size * sizeof(int)) == 0
 
 
 cdef void keep_far(Far *far, long long position, int change) noexcept nogil:

@@ -11,9 +11,9 @@ from cpython cimport array
 from array import array as new_array
 
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcmp, memcpy, memmove, memset
+from libc.string cimport memcpy, memmove, memset
 
-from bams3.operations.coverage.changes cimport Far, merge, settle
+from bams3.operations.coverage.changes cimport BLOCK, Far, keep_blocks, merge, settle
 from bams3.operations.coverage.depth cimport Depth
 from bams3.operations.coverage.segments cimport Mate, Span, add_segments, bump, uncount_overlap
 
@@ -35,7 +35,6 @@ cdef enum:
     SMALL = 1 << 17         # positions that a window may have whatever it holds …
     SPARSE = 64             # … and so many more for each change of depth
     BEHIND = 1 << 16        # positions before a row group's first read that fragments are likely to begin at
-    BLOCK = 16              # positions that are kept or left out together
     MOST_WAITING = 4096     # reads that wait for their mates are searched if they are no more
 
 cdef array.array INT32 = new_array("i")
@@ -154,7 +153,7 @@ cdef class Tally:
     cdef int _pass(self, long long position) except -1:
         """Move the window on so that it begins at a position, or a few before it; what is passed is kept `behind`."""
         cdef int *values = self.window.values
-        cdef long long size = min(position - self.window.start, self.window.length), rest, i, first, offset
+        cdef long long size = min(position - self.window.start, self.window.length), rest, offset
         if size < self.window.length:
             size -= size % BLOCK
         if size <= 0:
@@ -162,17 +161,7 @@ cdef class Tally:
         offset = self.window.start - self.far.begin
         rest = self.window.length - size
         with nogil:
-            i = 0
-            while i < size:
-                while i < size and empty_block(values + i, size - i):
-                    i += BLOCK
-                first = i
-                while i < size and not empty_block(values + i, size - i):
-                    i += BLOCK
-                i = min(i, size)
-                if first < i:
-                    memcpy(self.behind.append(offset + first, offset + i), values + first, (i - first) * sizeof(int))
-                    memset(values + first, 0, (i - first) * sizeof(int))
+            keep_blocks(self.behind, offset, values, size)
             memmove(values, values + size, rest * sizeof(int))
             memset(values + max(rest, size), 0, (self.window.length - max(rest, size)) * sizeof(int))
         self.window.start += size
@@ -365,17 +354,6 @@ cdef class Tally:
         self.far.begin, self.added = position, 0
         self.window.start = max(self.window.start, position)
         return taken
-
-
-cdef int NOTHING[BLOCK]
-memset(NOTHING, 0, sizeof(NOTHING))
-
-
-cdef inline bint empty_block(const int *values, long long size) noexcept nogil:
-    """Are the values of a block, or of what there is of it, 0?"""
-    if size >= BLOCK:
-        return memcmp(values, NOTHING, BLOCK * sizeof(int)) == 0
-    return memcmp(values, NOTHING, size * sizeof(int)) == 0
 
 
 cdef inline bint counts(unsigned int flag, unsigned int none_of, unsigned int one_of) noexcept nogil:
