@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_coverage import mosdepth, ours
 
+from bams3.cli import main
 from bams3.operations.coverage.bed import BedText, levels_for
 from bams3.operations.coverage.depth import Depth
 from bams3.operations.coverage.intervals import windows
@@ -58,7 +59,8 @@ MODES = {
     "medians, fast": (["-b", "BED", "-x", "-m"], {"by": "BED", "fast_mode": True, "use_median": True}),
     "all flags": (["-F", "0"], {"exclude_flags": 0}),
 }  # fmt: skip
-BED = f"c0\t0\t{LENGTH}\tall\nc0\t5\t900\nc0\t5\t1300500\nc0\t800000\t1310000\nc0\t1400000\t1400000\nc0\t1400000\t1499990\nc1\t0\t5\n"
+BED = f"c0\t0\t{LENGTH}\tall\nc0\t5\t900\nc0\t5\t1300500\nc0\t800000\t1310000\n"
+BED += "c0\t1400000\t1400000\nc0\t1400000\t1499990\nc1\t0\t5\n"
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -79,10 +81,35 @@ def test_reads_past_the_end_are_as_if_cut_there(options, tmp_path):
     """mosdepth 0.3.3 fails."""
     contigs = (("c0", LENGTH), ("c1", 10))
     hanging = [read(5), read(1_000_000, "50M800000N50M"), read(LENGTH - 60), read(LENGTH)]
-    cut = [read(5), read(1_000_000, f"50M{LENGTH - 1_000_049}N"), read(LENGTH - 60, "61M"), read(LENGTH, "1M")]
+    cut = [
+        read(5),
+        read(1_000_000, f"50M{LENGTH - 1_000_049}N"),
+        read(LENGTH - 60, "61M"),
+        read(LENGTH, "1M"),
+    ]
     expected = ours(write_bam(tmp_path / "cut.bam", contigs, cut), tmp_path / "cut" / "out", **options)
     bam = write_bam(tmp_path / "hanging.bam", contigs, hanging)
     assert ours(bam, tmp_path / "hanging" / "out", **options) == expected
+
+
+@pytest.mark.parametrize("shape", ["central", "one N", "islands"])
+def test_parts_make_the_whole(shape, tmp_path):
+    """Depth that a skip carries over the windows of several parts; parts hold nothing of a gap."""
+    bam = write_bam(tmp_path / "gaps.bam", (("c0", LENGTH), ("c1", 10)), SHAPES[shape])
+    dataset, whole, made = (str(tmp_path / name) for name in ("gaps.bams3", "whole", "made"))
+    run_bams3("convert", bam, dataset, "--chunk-size", "256K")
+    options = ["-x", "-b", "700"]
+    run_bams3("coverage", dataset, *options, "-o", whole)
+    parts = [str(tmp_path / f"part{number}") for number in (1, 2, 3)]
+    for number, part in enumerate(parts, 1):
+        run_bams3("coverage", dataset, *options, "--batch", f"{number}/3", "-o", part)
+    run_bams3("coverage", dataset, *options, "-o", made, "--gather", *parts)
+    for name in ("per-base.bed.gz", "regions.bed.gz", "mosdepth.summary.txt", "mosdepth.global.dist.txt"):
+        assert (tmp_path / f"made.{name}").read_bytes() == (tmp_path / f"whole.{name}").read_bytes()
+
+
+def run_bams3(*arguments: str) -> None:
+    assert main(list(arguments)) == 0
 
 
 @st.composite
@@ -218,7 +245,8 @@ for number, options in enumerate((
     {"per_base": False}, {}, {"by": 50_000}, {"by": sys.argv[3], "thresholds": (1, 9)}, {"quantize": (0, 1, 4)},
     {"fast_mode": True, "by": 100_000_000, "use_median": True}, {"fragment_mode": True}, {"exclude_flags": 0},
 )):
-    write_coverage(f"{sys.argv[1]}/{number}", [("c", LONGEST)], lambda _: [groups_of(reads, 4096)], CoverageOptions(**options))
+    options = CoverageOptions(**options)
+    write_coverage(f"{sys.argv[1]}/{number}", [("c", LONGEST)], lambda _: [groups_of(reads, 4096)], options)
 """
 
 

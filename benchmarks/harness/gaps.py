@@ -30,6 +30,9 @@ MODES = {
     "--thresholds": ["-n", "--by", "BED", "-T", "1,10,30"],
     "--fast-mode": ["-n", "--fast-mode"],
 }
+COMPARED = ("-n",)
+"""Modes that mosdepth runs in too. It keeps a whole contig in all of them; tests compare the others."""
+
 OF_LENGTH = ("--by 500",)
 """Modes whose output is as long as the contig."""
 
@@ -74,8 +77,8 @@ SHAPES = {
     "20,000 deletions": Shape(lambda: _split("D", 90_000)),
     "end of 2^31 - 1": Shape(lambda: _every(STEP, LONGEST - DENSE), contigs=(("c", LONGEST),), peer=False),
     "past the end": Shape(lambda: _every(STEP, 17_000_001), contigs=(("c", 17_000_000 + DENSE - 130),), peer=False),
-    "20,000 empty contigs": Shape(
-        lambda: _every(STEP), contigs=(("c", DENSE), *((f"e{n}", 50_000) for n in range(20_000)))
+    "3,000 empty contigs": Shape(
+        lambda: _every(STEP), contigs=(("c", DENSE), *((f"e{n}", 50_000) for n in range(3_000)))
     ),
 }  # fmt: skip
 
@@ -92,7 +95,7 @@ def rows(bench: Bench) -> Iterator[Row]:
         run(bench.conversion(alignments))
         for mode, options in MODES.items():
             options = [str(bed) if option == "BED" else option for option in options]
-            ours, *theirs = _measured(bench, alignments, options, shape.peer)
+            ours, *theirs = _measured(bench, alignments, options, shape.peer and mode in COMPARED)
             plain[name, mode] = ours
             least = plain[shape.plain, mode]
             floor = Floor(

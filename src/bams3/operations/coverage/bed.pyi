@@ -10,7 +10,13 @@ class BedText:
     def take(self, multiple: int = 1) -> bytes: ...
     def add(self, start: int, end: int, rest: bytes) -> None: ...
     def add_means(
-        self, starts: array[int], ends: array[int], names: list[bytes], means: array[float], decimals: int, number: int = 0,
+        self,
+        starts: array[int],
+        ends: array[int],
+        names: list[bytes],
+        means: array[float],
+        decimals: int,
+        number: int = 0,
     ) -> int: ...
     def add_counts(
         self, starts: array[int], ends: array[int], names: list[bytes], counts: array[int], number: int = 0

@@ -76,7 +76,8 @@ def _pieces(dataset: DatasetReader, windows: Iterable[Window]) -> Iterator[list[
 
 def _identity(dataset: DatasetReader, options: CoverageOptions, read_groups: Sequence[str]) -> dict[str, Any]:
     chosen = {name: value for name, value in options._asdict().items() if name in DEPTH_OPTIONS}
-    return {"version": VERSION, "dataset": dataset.manifest.header_id, "options": chosen | {"read_groups": sorted(read_groups)}}
+    chosen["read_groups"] = sorted(read_groups)
+    return {"version": VERSION, "dataset": dataset.manifest.header_id, "options": chosen}
 
 
 class Gathered:

@@ -182,9 +182,7 @@ class _Run:
         self.thresholds = bed_file(
             bool(options.thresholds), "thresholds", f"#chrom\tstart\tend\tregion{columns}\n".encode()
         )
-        self.files = [
-            file for file in (self.per_base, self.regions, self.quantized, self.thresholds) if file
-        ]
+        self.files = [file for file in (self.per_base, self.regions, self.quantized, self.thresholds) if file]
         self.summary_file = create(".mosdepth.summary.txt")
         self.global_file = create(".mosdepth.global.dist.txt")
         self.region_file = create(".mosdepth.region.dist.txt") if self.regions else None
