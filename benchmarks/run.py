@@ -2,6 +2,7 @@
 
     python benchmarks/run.py            # with 2.4 M reads, coverage also with 10 M: 20 minutes, and 10 to simulate
     python benchmarks/run.py --scale    # how cost grows with reads, depth and read length: an hour, and one to simulate
+    python benchmarks/run.py --gaps     # coverage where most of a contig is empty; one round, 5 minutes
     python benchmarks/run.py --quick    # 200 k reads, one round, a minute; only to standard output
 
 README.md says what is measured, and how.
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from harness import convert, coverage, engines, reading, scale
+from harness import convert, coverage, engines, gaps, reading, scale
 from harness.bench import PEERS, Bench, MismatchError
 from harness.data import BENCHMARKS, DATA, art, given, simulated
 from harness.process import CommandError
@@ -103,9 +104,12 @@ def main() -> int:
     options.add_argument(
         "--scale", action="store_true", help="instead of the table: how cost grows; one round"
     )
+    options.add_argument(
+        "--gaps", action="store_true", help="instead of the table: coverage of sparse contigs; one round"
+    )
     given = options.parse_args()
     extent = QUICK if given.quick else Extent()
-    rounds = 1 if given.scale else extent.rounds
+    rounds = 1 if given.scale or given.gaps else extent.rounds
     head = machine(PEERS, rounds)
     DATA.mkdir(exist_ok=True)
     try:
@@ -118,12 +122,15 @@ def main() -> int:
                     for axis, value, row in scale.rows(bench, part)
                 ]
             else:
-                made = [(told(row), {}) for row in rows(bench, extent)]
+                measured = gaps.rows(bench) if given.gaps else rows(bench, extent)
+                made = [(told(row), {}) for row in measured]
     except (MismatchError, CommandError) as error:
         print(f"run.py: {error}", file=sys.stderr)
         return 1
     text = f"{head}\n{markdown(row for row, _ in made)}"
-    if not given.quick:
+    if given.gaps:
+        (RESULTS / f"{date.today():%Y-%m-%d}-gaps.md").write_text(f"# Coverage of sparse contigs\n\n{text}")
+    elif not given.quick:
         name = f"{date.today():%Y-%m-%d}{'-scale' * given.scale}"
         plotted = [described(row, **more) for row, more in made]
         save(name, text, "scale" if given.scale else "bench", plotted)

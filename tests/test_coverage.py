@@ -16,7 +16,7 @@ from coverage_groups import row_group, row_groups
 from bams3.errors import FormatError, UsageError
 from bams3.operations.coverage import (
     CoverageOptions,
-    depth_array,
+    depth_of,
     parse_quantize,
     parse_thresholds,
     write_coverage,
@@ -271,13 +271,13 @@ def test_regions_beyond_the_contig(hostile, tmp_path):
 
 
 @pytest.mark.parametrize("fast", [False, True])
-def test_depth_array_is_a_piece_of_the_contig(fast, hostile):
+def test_depth_of_a_part_is_a_piece_of_the_contig(fast, hostile):
     options = CoverageOptions(fast_mode=fast)
-    whole = depth_array(row_groups(hostile, 0, 7), 0, 0, CONTIGS[0][1], options)
+    whole = depth_of(row_groups(hostile, 0, 7), 0, 0, CONTIGS[0][1], options).values()
     assert len(whole) == CONTIGS[0][1]
     assert max(whole) > 5
     for start, end in ((0, 10), (100, 101), (777, 1500), (2900, 3000), (50, 50)):
-        assert depth_array(row_groups(hostile, 0, 7), 0, start, end, options) == whole[start:end]
+        assert depth_of(row_groups(hostile, 0, 7), 0, start, end, options).values() == whole[start:end]
 
 
 DAMAGE = {
@@ -297,7 +297,7 @@ def test_damaged_row_group(name, hostile):
     group = row_group(records, 0, {record.query_name for record in records})
     DAMAGE[name](group)
     with pytest.raises(FormatError):
-        depth_array([group], 0, 0, 3000)
+        depth_of([group], 0, 0, 3000)
 
 
 def test_nothing_is_left_of_a_run_that_fails(hostile, tmp_path):

@@ -73,7 +73,7 @@ def test_row_groups_out_of_order(tmp_path):
 def test_histogram_counts_every_depth(values):
     """mosdepth leaves depths below 0 out, and counts those above 400,000 as of 399,990."""
     depth, histogram = Depth(len(values) + 3), Histogram()
-    depth.fill(2, array("i", values))
+    depth.put(2, array("i", [*values, 0]))
     for begin in range(0, len(values) + 3, 7):
         histogram.add(depth, begin, min(begin + 7, len(depth)))
     counted = Counter(value if value <= 400_000 else 399_990 for value in [0, 0, 0, *values] if value >= 0)

@@ -20,7 +20,7 @@ from bams3.dataset.manifest import sealed
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import Bams3Error, DatasetError, FormatError
 from bams3.operations.convert import convert
-from bams3.operations.coverage import depth_array
+from bams3.operations.coverage import depth_of
 from bams3.operations.query import RecordFilter, query
 from bams3.operations.verify import verify
 
@@ -190,7 +190,7 @@ def use(chunk: Chunk) -> None:
         group.block()
         for name in ("NM", "ML", "RG", "zz"):
             group.tag(name)
-    depth_array(groups, chunk.footer.reference_id, 0, 300_000)
+    depth_of(groups, chunk.footer.reference_id, 0, 300_000).values()
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from bams3 import codec
 from bams3.codec import templates
 from bams3.errors import FormatError
-from bams3.operations.coverage import CoverageOptions, depth_array
+from bams3.operations.coverage import CoverageOptions, depth_of
 
 REFERENCE = 3
 Row = tuple[bytes, int, int, int, int, int, int]
@@ -231,8 +231,8 @@ def test_borders_are_enough(secondary: float, missing: float, size: int) -> None
     groups = [encode(rows[at : at + size]) for at in range(0, len(rows), size)]
     for exclude in (0, 0x100):
         options = CoverageOptions(exclude_flags=exclude)
-        whole = depth_array([encode(rows)], REFERENCE, 0, 4000, options)
-        assert depth_array(groups, REFERENCE, 0, 4000, options) == whole
+        whole = depth_of([encode(rows)], REFERENCE, 0, 4000, options).values()
+        assert depth_of(groups, REFERENCE, 0, 4000, options).values() == whole
 
 
 def test_borders_are_few() -> None:

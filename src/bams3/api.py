@@ -164,12 +164,15 @@ class Dataset:
         """
         import numpy as np
 
-        from bams3.operations.coverage import CoverageOptions, depth_array
+        from bams3.operations.coverage import CoverageOptions, depth_of
 
         window = self._window(contig, start, stop)
         options = CoverageOptions(fast_mode=fast_mode, exclude_flags=exclude_flags, min_mapq=min_mapq)
         groups = self._reader.depth_row_groups(*window)
-        return np.frombuffer(depth_array(groups, *window, options), np.int32)
+        depth = depth_of(groups, *window, options)
+        values = np.zeros(len(depth), np.int32)  # a MemoryError where there is no room; gaps take none
+        depth.copy_to(values)
+        return values
 
     def fetch(
         self, contig: str | None = None, start: int | None = None, stop: int | None = None,

@@ -14,7 +14,7 @@ from bams3.chunk.reader import Chunk
 from bams3.chunk.writer import compress_row_group
 from bams3.codec import Columns, streams
 from bams3.errors import Bams3Error
-from bams3.operations.coverage import depth_array
+from bams3.operations.coverage import depth_of
 from bams3.operations.cut import cut_row_groups
 from bams3.sources.bam import BamSource
 from bams3.sources.files import input_at
@@ -145,7 +145,7 @@ def read_chunk(data: bytes) -> None:
             group.block()
     chunk.plan(groups, cold=False)
     start = max(0, min(chunk.footer.start, 1 << 30))
-    depth_array(groups, chunk.footer.reference_id, start, start + 300_000)
+    depth_of(groups, chunk.footer.reference_id, start, start + 300_000)
 
 
 # Sources

@@ -2,12 +2,12 @@
 
 from bams3.operations.coverage.options import CoverageOptions, parse_quantize, parse_thresholds
 from bams3.operations.coverage.parts import Gathered, write_part
-from bams3.operations.coverage.write import depth_array, read_group_filter, region_values, write_coverage
+from bams3.operations.coverage.write import depth_of, read_group_filter, region_values, write_coverage
 
 __all__ = [
     "CoverageOptions",
     "Gathered",
-    "depth_array",
+    "depth_of",
     "parse_quantize",
     "parse_thresholds",
     "read_group_filter",

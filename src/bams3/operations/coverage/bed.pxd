@@ -31,6 +31,8 @@ cdef class BedText:
     cdef unsigned long long bin_begin
     cdef unsigned long long bin_end
 
+    cdef int put_line(self, long long start, long long end, bytes rest) except -1
+    cdef long long put_runs(self, const int *values, int value, long long position, long long stop) except -1 nogil
     cdef int put_run(self, long long end) except -1 nogil
     cdef int index(self, long long start, long long end, unsigned long long begin) except -1 nogil
     cdef int _end_bin(self) except -1 nogil

@@ -5,10 +5,10 @@ from array import array
 from itertools import groupby
 from operator import itemgetter
 
-from libc.string cimport memcpy, memmove
+from libc.string cimport memcmp, memcpy, memmove
 
 from bams3.buffer cimport Buffer
-from bams3.operations.coverage.depth cimport Depth
+from bams3.operations.coverage.depth cimport Depth, Part
 
 cdef enum:
     MIN_SHIFT = 14        # CSI: 2 ** 14 bases a leaf bin
@@ -159,10 +159,42 @@ cdef class BedText:
 
     def add(self, long long start, long long end, bytes rest not None):
         """A line: contig, start, end and ``rest``, which holds its own tabs."""
+        self.put_line(start, end, rest)
+
+    cdef int put_line(self, long long start, long long end, bytes rest) except -1:
         cdef size_t length = len(rest)
         cdef char *out = put_interval(self, start, end, length)
         memcpy(out, <const char *> rest, length)
-        end_line(self, out + length, start, end)
+        return end_line(self, out + length, start, end)
+
+    def add_means(self, const long long[::1] starts, const long long[::1] ends, list names, const double[::1] means,
+                  int decimals, Py_ssize_t number=0):
+        """Lines of intervals, with their names (``names`` may be empty) and means, from one on; returns where to go on."""
+        cdef bytes text = b""
+        cdef double mean = float("nan")
+        while number < starts.shape[0] and self.text.size < PIECE:
+            if means[number] != mean:
+                mean = means[number]
+                text = b"%#.*f" % (decimals, mean)
+            name = names[number] if names else None
+            self.put_line(starts[number], ends[number], b"%s\t%s" % (name, text) if name else text)
+            number += 1
+        return number
+
+    def add_counts(self, const long long[::1] starts, const long long[::1] ends, list names, const long long[::1] counts,
+                   Py_ssize_t number=0):
+        """Lines of intervals, with their names and a row of counts, from one on; returns where to go on."""
+        cdef Py_ssize_t width = counts.shape[0] // max(starts.shape[0], 1)
+        cdef const long long *row = NULL
+        cdef bytes text = b""
+        while number < starts.shape[0] and self.text.size < PIECE:
+            if row == NULL or memcmp(row, &counts[number * width], width * sizeof(long long)):
+                row = &counts[number * width]
+                text = b"".join(b"\t%d" % row[k] for k in range(width))
+            name = names[number] if names else None
+            self.put_line(starts[number], ends[number], (name or b"unknown") + text)
+            number += 1
+        return number
 
     def add_runs(self, Depth depth not None, long long position):
         """Lines for the runs of equal depth from a position of the contig on; returns where to go on.
@@ -170,18 +202,32 @@ cdef class BedText:
         ``depth`` may be a piece of the contig, which the next one follows. A run is written when it is known where
         it ends: the last one by `end_runs`.
         """
-        cdef long long start = depth.span.start, stop = start + depth.span.length
-        cdef int value = 0
-        cdef long long end
+        cdef long long start = depth.start, stop = start + depth.length
+        cdef Py_ssize_t near = 0
+        cdef Part part
         with nogil:
             while position < stop and self.text.size < PIECE:
-                end = start + run_end(depth, position - start, &value)
-                if self.run_start < 0 or value != self.run_value:
-                    if self.run_start >= 0:
-                        self.put_run(position)
-                    self.run_start, self.run_value = position, value
-                position = end
+                part = depth.part(position - start, &near)
+                position = self.put_runs(part.values, part.value, position, start + part.end)
         return position
+
+    cdef long long put_runs(self, const int *values, int value, long long position, long long stop) except -1 nogil:
+        """Lines for runs of these depths, or of one depth, to a position or until there is much text; returns where
+        to go on."""
+        cdef long long i = 0, count = stop - position
+        while i < count and self.text.size < PIECE:
+            if values != NULL:
+                value = values[i]
+            if self.run_start < 0 or value != self.run_value:
+                if self.run_start >= 0:
+                    self.put_run(position + i)
+                self.run_start, self.run_value = position + i, value
+            if values == NULL:
+                return stop
+            i += 1
+            while i < count and values[i] == value:
+                i += 1
+        return position + i
 
     def end_runs(self, long long position):
         """The line of the contig's last run, which ends there."""
@@ -206,15 +252,16 @@ cdef class BedText:
         Bin k is ``bounds[k] <= depth < bounds[k + 1]``; depths outside all bins get no line. As in mosdepth
         the contig's last base is not looked at: it shares the line of the base before it.
         """
-        cdef long long length = depth.span.length, last = max(length - 1, 1), end, further
+        cdef long long length = depth.length, last = max(length - 1, 1), end, further
         cdef int value = 0
+        cdef Py_ssize_t near = 0
         cdef Py_ssize_t number
         while position < length and self.text.size < PIECE:
             with nogil:
-                end = run_end(depth, position, &value)
+                end = run_end(depth, position, &value, &near)
                 number = bin_of(value, bounds)
                 while end < last:
-                    further = run_end(depth, end, &value)
+                    further = run_end(depth, end, &value, &near)
                     if bin_of(value, bounds) != number:
                         break
                     end = further
@@ -283,18 +330,16 @@ cdef class BedText:
         return b"".join(out)
 
 
-cdef inline long long run_end(Depth depth, long long position, int *value) noexcept nogil:
-    """Where the run of equal depth that begins at ``position`` ends; sets its depth."""
-    cdef const int *values = depth.span.values
-    cdef long long end = position
-    value[0] = 0
-    if position < depth.low:
-        end = depth.low
-    elif position < depth.high:
-        value[0] = values[position]
-    while end < depth.high and values[end] == value[0]:
-        end += 1
-    return depth.span.length if end >= depth.high and value[0] == 0 else end
+cdef inline long long run_end(Depth depth, long long position, int *value, Py_ssize_t *near) noexcept nogil:
+    """Where a run of equal depth that begins at ``position`` ends, or may go on; sets its depth."""
+    cdef Part part = depth.part(position, near)
+    cdef long long i = 1
+    value[0] = part.value if part.values == NULL else part.values[0]
+    if part.values == NULL:
+        return part.end
+    while i < part.end - position and part.values[i] == value[0]:
+        i += 1
+    return position + i
 
 
 cdef inline Py_ssize_t bin_of(int value, const long long[::1] bounds) noexcept nogil:

@@ -1,15 +1,36 @@
 # Depth of a piece of a contig.
 
-from bams3.operations.coverage.segments cimport Span
+from bams3.buffer cimport Buffer
 
 
-cdef int *zeros(long long count) noexcept nogil
-cdef void release(int *values, long long count) noexcept nogil
+cdef struct Stretch:
+    long long begin  # relative to the piece's start
+    long long end
+    int *values      # in the pool
+
+
+cdef struct Part:
+    long long end
+    const int *values  # of the positions from the one asked for to the end; NULL: all of them are `value`
+    int value
+
+
+cdef class Pool:
+    cdef Buffer segments  # pointers to them
+    cdef int *free        # in the last one
+    cdef size_t left      # integers there
+    cdef size_t total     # of all
+
+    cdef int *take(self, size_t count) except NULL nogil
 
 
 cdef class Depth:
-    cdef Span span
-    cdef long long room  # integers at span.values, if it is not NULL
+    cdef readonly long long start
     cdef readonly bint found
-    cdef long long low   # depth is 0 outside [low, high), which are relative to span.start
-    cdef long long high
+    cdef long long length
+    cdef int before        # depth where no stretch has begun yet
+    cdef Buffer stretches  # of Stretch, in order; between them depth stays what it was
+    cdef Pool pool
+
+    cdef int *append(self, long long begin, long long end) except NULL nogil
+    cdef Part part(self, long long position, Py_ssize_t *near) noexcept nogil

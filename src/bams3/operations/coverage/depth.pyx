@@ -1,109 +1,191 @@
-"""Depth of a piece of a contig, as it stands when all reads have been counted."""
+"""Depth of a piece of a contig, as it stands when all reads have been counted.
+
+Only stretches where it changes are stored, so that neither gaps nor long skips need memory or time.
+"""
 
 from array import array
 
+from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
+
+from bams3.buffer cimport Buffer
 
 cdef extern from *:
     """
-    #include <stdlib.h>
+    #include <stdint.h>
     #include <sys/mman.h>
 
     #define LARGE ((size_t) 32 << 20)  /* bytes */
+    #define PAGE ((uintptr_t) 2 << 20)
 
-    /* Zeros; many of them in huge pages, where the system has them: faults cost more than sums. */
-    static int *zeros_of(size_t bytes) {
-        void *zeros;
-        if (bytes < LARGE)
-            return (int *) calloc(bytes, 1);
-        zeros = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (zeros == MAP_FAILED)
-            return NULL;
+    /* Huge pages, where the system has them: faults cost more than sums. */
+    static void use_huge_pages(void *data, size_t bytes) {
     #ifdef MADV_HUGEPAGE
-        madvise(zeros, bytes, MADV_HUGEPAGE);
+        uintptr_t begin = ((uintptr_t) data + PAGE - 1) & ~(PAGE - 1), end = ((uintptr_t) data + bytes) & ~(PAGE - 1);
+        if (bytes >= LARGE)
+            madvise((void *) begin, end - begin, MADV_HUGEPAGE);
     #endif
-        return (int *) zeros;
-    }
-
-    static void release_of(int *values, size_t bytes) {
-        if (bytes < LARGE)
-            free(values);
-        else if (values)
-            munmap(values, bytes);
     }
     """
-    int *zeros_of(size_t size) nogil
-    void release_of(int *values, size_t size) nogil
+    void use_huge_pages(void *data, size_t size) nogil
 
 
-cdef int *zeros(long long count) noexcept nogil:
-    """So many integers, all 0, or NULL; for `release`."""
-    return zeros_of(<size_t> count * sizeof(int))
+cdef enum:
+    LEAST = 1 << 14  # integers of a segment
+    MOST = 1 << 23
 
 
-cdef void release(int *values, long long count) noexcept nogil:
-    """Free what `zeros` gave."""
-    release_of(values, <size_t> count * sizeof(int))
+cdef class Pool:
+    """Integers in segments that grow with it: none is moved."""
+
+    def __cinit__(self):
+        self.segments = Buffer()
+        self.left = self.total = 0
+
+    def __dealloc__(self):
+        cdef size_t k
+        for k in range(self.segments.size // sizeof(int *)):
+            free((<int **> self.segments.data)[k])
+
+    cdef int *take(self, size_t count) except NULL nogil:
+        """So many integers, one at least."""
+        cdef size_t size
+        cdef int *taken
+        if count > self.left:
+            size = max(count, min(max(self.total // 2, <size_t> LEAST), <size_t> MOST))
+            taken = <int *> malloc(size * sizeof(int))
+            if taken == NULL:
+                with gil:
+                    raise MemoryError(f"no memory for the depth of {size} positions")
+            use_huge_pages(taken, size * sizeof(int))
+            self.segments.put(&taken, sizeof(int *))
+            self.free, self.left = taken, size
+            self.total += size
+        taken = self.free
+        self.free += count
+        self.left -= count
+        return taken
 
 
 cdef class Depth:
-    """Depth of the positions ``[start, start + length)`` of one contig; 0 until it is filled.
+    """Depth of the positions ``[start, start + length)`` of one contig; 0 until it is put.
 
     ``found`` tells whether any read, counted or not, overlaps what has been counted so far.
     """
 
     def __cinit__(self, long long length, *, long long start=0):
-        self.span = Span(NULL, start, length)
+        self.start, self.length = start, length
+        self.stretches, self.pool = Buffer(), Pool()
         if length < 0:
             raise ValueError("a length can't be negative")
 
-    def __dealloc__(self):
-        release(self.span.values, self.room)
-
     def __len__(self):
-        return self.span.length
+        return self.length
 
-    def fill(self, long long begin, const int[::1] values):
-        """Set the depth from ``begin`` on, and say that reads were found."""
-        cdef long long offset = begin - self.span.start
-        if not 0 <= offset <= self.span.length - values.shape[0]:
-            raise ValueError(f"{values.shape[0]} depths from {begin} are not within this piece of the contig")
+    cdef int *append(self, long long begin, long long end) except NULL nogil:
+        """Add a stretch behind all others; returns where its depths, one at least, are to be written."""
+        cdef Stretch *last = <Stretch *> (self.stretches.data + self.stretches.size) - 1
+        cdef size_t count = <size_t> (end - begin)
+        cdef int *values = self.pool.take(count)
+        cdef Stretch stretch
+        if self.stretches.size and last.end == begin and last.values + (last.end - last.begin) == values:
+            last.end = end
+        else:
+            stretch = Stretch(begin, end, values)
+            self.stretches.put(&stretch, sizeof(Stretch))
+        return values
+
+    cdef Part part(self, long long position, Py_ssize_t *near) noexcept nogil:
+        """The positions from one on that are of one stretch, or between two.
+
+        ``near``: a stretch at or before the position, 0 if none is known; set to the first that ends after it.
+        """
+        cdef const Stretch *stretches = <const Stretch *> self.stretches.data
+        cdef Py_ssize_t count = self.stretches.size // sizeof(Stretch), k = near[0], step = 1
+        while k + step <= count and stretches[k + step - 1].end <= position:
+            k += step
+            step *= 2
+        while step > 1:
+            step //= 2
+            if k + step <= count and stretches[k + step - 1].end <= position:
+                k += step
+        near[0] = k
+        if k < count and stretches[k].begin <= position:
+            return Part(stretches[k].end, stretches[k].values + (position - stretches[k].begin), 0)
+        return Part(
+            stretches[k].begin if k < count else self.length, NULL,
+            stretches[k - 1].values[stretches[k - 1].end - stretches[k - 1].begin - 1] if k else self.before)
+
+    def put(self, long long begin, const int[::1] values):
+        """Set the depth from ``begin`` on, behind what was put before, and say that reads were found. The last of
+        the values holds for the positions that follow."""
+        cdef const Stretch *last = <const Stretch *> (self.stretches.data + self.stretches.size) - 1
+        cdef long long offset = begin - self.start, least = last.end if self.stretches.size else 0
+        if not least <= offset <= self.length - values.shape[0]:
+            raise ValueError(f"{values.shape[0]} depths from {begin} are not within this piece of the contig, in order")
         self.found = True
-        if values.shape[0] == 0:
-            return
-        if self.span.values == NULL:
-            self.span.values = zeros(self.span.length)
-            if self.span.values == NULL:
-                raise MemoryError(f"no memory for the depth of {self.span.length} positions")
-            self.room, self.low = self.span.length, offset
-        memcpy(self.span.values + offset, &values[0], values.shape[0] * sizeof(int))
-        self.low, self.high = min(self.low, offset), max(self.high, offset + values.shape[0])
+        if values.shape[0]:
+            memcpy(self.append(offset, offset + values.shape[0]), &values[0], values.shape[0] * sizeof(int))
+
+    def stretches_put(self):
+        """What `put` was given, or would have to be given, to make this depth: where it begins, and values."""
+        cdef Stretch stretch
+        cdef size_t k
+        for k in range(self.stretches.size // sizeof(Stretch)):
+            stretch = (<Stretch *> self.stretches.data)[k]
+            values = array("i")
+            values.frombytes((<char *> stretch.values)[:(stretch.end - stretch.begin) * sizeof(int)])
+            yield self.start + stretch.begin, values
 
     def summary(self, long long begin=0, long long stop=-1):
         """``(positions, bases, minimum, maximum)`` of the depth in ``[begin, stop)``, clipped to the contig.
 
         As in mosdepth, an interval beyond the contig has one position of depth 0 more.
         """
-        cdef int *values = self.span.values
-        cdef long long bases = 0, i
-        cdef int least = 2147483647, most = -1
-        stop = self.span.length if stop < 0 else min(stop, self.span.length + 1)
+        cdef long long bases = 0, i, end
+        cdef int least = 2147483647, most = 0
+        cdef Py_ssize_t near = 0
+        cdef Part part
+        stop = self.length if stop < 0 else min(stop, self.length + 1)
         begin = min(begin, stop)
-        cdef long long first = min(max(begin, self.low), stop), last = max(min(stop, self.high), first)
+        cdef long long position = begin
         with nogil:
-            for i in range(first, last):
-                bases += values[i]
-                least = min(least, values[i])
-                most = max(most, values[i])
-        if last - first < stop - begin:
-            least, most = min(least, 0), max(most, 0)
-        return stop - begin, bases, (least if stop > begin else None), max(most, 0)
+            while position < min(stop, self.length):
+                part = self.part(position, &near)
+                end = min(part.end, stop)
+                if part.values == NULL:
+                    bases += (end - position) * part.value
+                    least, most = min(least, part.value), max(most, part.value)
+                else:
+                    for i in range(end - position):
+                        bases += part.values[i]
+                        least = min(least, part.values[i])
+                        most = max(most, part.values[i])
+                position = end
+        if position < stop:
+            least = min(least, 0)
+        return stop - begin, bases, (least if stop > begin else None), most
+
+    def copy_to(self, int[::1] out not None):
+        """Write the depth of every position into zeros."""
+        cdef long long position = 0, i, end
+        cdef Py_ssize_t near = 0
+        cdef Part part
+        if out.shape[0] != self.length:
+            raise ValueError(f"{out.shape[0]} values are not those of {self.length} positions")
+        with nogil:
+            while position < self.length:
+                part = self.part(position, &near)
+                end = min(part.end, self.length)
+                if part.values != NULL:
+                    memcpy(&out[position], part.values, (end - position) * sizeof(int))
+                elif part.value:
+                    for i in range(position, end):
+                        out[i] = part.value
+                position = end
 
     def values(self):
         """The depth of every position, as ``array('i')``."""
-        result = array("i", bytes(4 * self.span.length))
-        cdef int[::1] out = result
-        cdef long long i
-        for i in range(self.low, self.high):
-            out[i] = self.span.values[i]
+        result = array("i", bytes(4 * self.length))
+        self.copy_to(result)
         return result

@@ -40,12 +40,15 @@ class Intervals:
         )
 
 
-def windows(length: int, size: int) -> Intervals:
-    """Consecutive windows of ``size`` bases; the last one ends where the contig does."""
-    starts = array("q", range(0, length, size))
-    ends = array("q", range(size, length + size, size))
+def windows(length: int, size: int, begin: int = 0, stop: int | None = None) -> Intervals:
+    """Consecutive windows of ``size`` bases; the last one ends where the contig does.
+
+    Those from ``begin``, the start of one, to before ``stop``, the start of another; all by default.
+    """
+    starts = array("q", range(begin, length if stop is None else min(stop, length), size))
+    ends = array("q", (start + size for start in starts))
     if ends:
-        ends[-1] = length
+        ends[-1] = min(ends[-1], length)
     return Intervals(starts, ends)
 
 

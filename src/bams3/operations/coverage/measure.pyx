@@ -10,7 +10,7 @@ from array import array
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
-from bams3.operations.coverage.depth cimport Depth
+from bams3.operations.coverage.depth cimport Depth, Part
 
 cdef enum:
     MAX_DEPTH = 400000      # deeper positions are counted as MAX_DEPTH - 10, as mosdepth does
@@ -19,42 +19,47 @@ cdef enum:
     LANES = 4
 
 
-cdef struct Piece:
-    long long positions  # of the region that exist
-    long long begin      # where depth may differ from 0
-    long long stop
-
-
-cdef Piece clip(Depth depth, long long start, long long end) noexcept nogil:
-    cdef long long stop = min(end, depth.span.length + 1)
-    cdef Piece piece
-    start = min(start, stop)
-    piece.positions = stop - start
-    piece.begin = min(max(start, depth.low), stop)
-    piece.stop = max(min(stop, depth.high), piece.begin)
-    return piece
+cdef inline long long existing(Depth depth, long long start, long long end) noexcept nogil:
+    """How many positions of a region exist."""
+    end = min(end, depth.length + 1)
+    return end - min(start, end)
 
 
 def means(Depth depth not None, const long long[::1] starts, const long long[::1] ends):
-    """Mean depth of every region, ``array('d')``; 0 for an empty one.
+    """Mean depth of every region, ``array('d')``; 0 for an empty one. The regions are in order of their starts.
 
     Summed as mosdepth sums, a quotient for each position in order, so that roundings agree.
     """
     result = array("d", bytes(8 * starts.shape[0]))
     cdef double[::1] out = result
-    cdef const int *values = depth.span.values
-    cdef double total, length
-    cdef Piece piece
-    cdef Py_ssize_t k
-    cdef long long i
+    cdef double total, length, quotient
+    cdef Part part
+    cdef Py_ssize_t k, near = 0, at
+    cdef long long i, position, stop, end
     with nogil:
         for k in range(starts.shape[0]):
-            piece = clip(depth, starts[k], ends[k])
+            position, stop = starts[k], min(ends[k], depth.length)
             total, length = 0, <double> (ends[k] - starts[k])
-            for i in range(piece.begin, piece.stop):
-                total += <double> values[i] / length
+            at = first_stretch(depth, position, &near)
+            while position < stop:
+                part = depth.part(position, &at)
+                end = min(part.end, stop)
+                if part.values != NULL:
+                    for i in range(end - position):
+                        total += <double> part.values[i] / length
+                elif part.value:
+                    quotient = <double> part.value / length
+                    for i in range(end - position):
+                        total += quotient
+                position = end
             out[k] = total
     return result
+
+
+cdef inline Py_ssize_t first_stretch(Depth depth, long long position, Py_ssize_t *near) noexcept nogil:
+    """The first stretch that ends after a position; ``near`` goes there."""
+    depth.part(position, near)
+    return near[0]
 
 
 def medians(Depth depth not None, const long long[::1] starts, const long long[::1] ends):
@@ -62,21 +67,26 @@ def medians(Depth depth not None, const long long[::1] starts, const long long[:
     result = array("d", bytes(8 * starts.shape[0]))
     cdef double[::1] out = result
     cdef long long[::1] counts = array("q", bytes(8 * (DEEPEST_MEDIAN + 1)))
-    cdef const int *values = depth.span.values
-    cdef Piece piece
-    cdef long long i, half, below
-    cdef Py_ssize_t k
+    cdef Part part
+    cdef long long i, half, below, positions, position, stop, end
+    cdef Py_ssize_t k, near = 0, at
     cdef int value, top
     with nogil:
         for k in range(starts.shape[0]):
-            piece = clip(depth, starts[k], ends[k])
-            counts[0] = piece.positions - (piece.stop - piece.begin)
+            positions = existing(depth, starts[k], ends[k])
+            position, stop = starts[k], min(ends[k], depth.length)
+            counts[0] = positions - max(stop - position, 0)
             top = 0
-            for i in range(piece.begin, piece.stop):
-                value = min(max(values[i], 0), DEEPEST_MEDIAN)
-                top = max(top, value)
-                counts[value] += 1
-            half, below, value = (piece.positions + 1) // 2, counts[0], 0
+            at = first_stretch(depth, position, &near)
+            while position < stop:
+                part = depth.part(position, &at)
+                end = min(part.end, stop)
+                for i in range(end - position if part.values != NULL else 1):
+                    value = min(max(part.values[i] if part.values != NULL else part.value, 0), DEEPEST_MEDIAN)
+                    top = max(top, value)
+                    counts[value] += 1 if part.values != NULL else end - position
+                position = end
+            half, below, value = (positions + 1) // 2, counts[0], 0
             while below < half:
                 value += 1
                 below += counts[value]
@@ -91,102 +101,136 @@ def bases_covered(Depth depth not None, const long long[::1] starts, const long 
     cdef Py_ssize_t width = thresholds.shape[0]
     result = array("q", bytes(8 * width * starts.shape[0]))
     cdef long long[::1] out = result
-    cdef const int *values = depth.span.values
-    cdef Piece piece
-    cdef long long i
-    cdef Py_ssize_t k, t
+    cdef Part part
+    cdef long long i, position, stop, end
+    cdef Py_ssize_t k, t, near = 0, at
     with nogil:
         for k in range(starts.shape[0]):
-            piece = clip(depth, starts[k], ends[k])
+            position, stop = starts[k], min(ends[k], depth.length)
             for t in range(width):
                 if thresholds[t] > 0:
                     break
-                out[k * width + t] = piece.positions - (piece.stop - piece.begin)
-            for i in range(piece.begin, piece.stop):
-                for t in range(width):
-                    if values[i] < thresholds[t]:
-                        break
-                    out[k * width + t] += 1
+                out[k * width + t] = existing(depth, starts[k], ends[k]) - max(stop - position, 0)
+            at = first_stretch(depth, position, &near)
+            while position < stop:
+                part = depth.part(position, &at)
+                end = min(part.end, stop)
+                if part.values == NULL:
+                    for t in range(width):
+                        if part.value < thresholds[t]:
+                            break
+                        out[k * width + t] += end - position
+                else:
+                    for i in range(end - position):
+                        for t in range(width):
+                            if part.values[i] < thresholds[t]:
+                                break
+                            out[k * width + t] += 1
+                position = end
     return result
 
 
 cdef class Histogram:
     """How many positions have each depth from 0 to 400,000."""
 
-    cdef long long *counts
     cdef long long shallow[LANES][SHALLOW]  # in turn: a count that was just changed can't be changed at once
+    cdef long long *deep          # of all depths from SHALLOW on; NULL: none has been seen
     cdef Py_ssize_t top
     cdef long long below, above   # positions of depths below 0, above MAX_DEPTH
     cdef long long missing        # bases of those that the counts do not tell
     cdef int least, most          # of those
+    cdef bint failed              # for want of memory
 
     def __cinit__(self):
-        self.counts = <long long *> calloc(MAX_DEPTH + 1, sizeof(long long))
         self.top = 0
         memset(self.shallow, 0, sizeof(self.shallow))
         self.least, self.most = 2147483647, 0
-        if self.counts == NULL:
-            raise MemoryError("no memory for a histogram of depths")
 
     def __dealloc__(self):
-        free(self.counts)
+        free(self.deep)
 
-    def count(self, Py_ssize_t depth):
-        """Count one position of this depth."""
-        if not 0 <= depth <= MAX_DEPTH:
-            raise ValueError(f"a depth of {depth} can't be counted")
-        self.counts[depth] += 1
-        self.top = max(self.top, depth)
+    def count_means(self, const double[::1] means, int deepest):
+        """Count each mean depth, rounded, and at most ``deepest``, as that of one position."""
+        cdef Py_ssize_t k
+        for k in range(means.shape[0]):
+            self.put(<int> min(means[k] + 0.5, <double> deepest), 1)
+        self.check()
 
     def add(self, Depth depth not None, long long begin=0, long long stop=-1):
         """Count the positions ``[begin, stop)`` of a contig, clipped as in `Depth.summary`."""
-        cdef const int *v = depth.span.values
-        cdef long long i
-        stop = depth.span.length if stop < 0 else min(stop, depth.span.length + 1)
-        begin = min(begin, stop)
-        cdef long long first = min(max(begin, depth.low), stop), last = max(min(stop, depth.high), first)
+        cdef long long position, end
+        cdef Py_ssize_t near = 0
+        cdef Part part
+        stop = depth.length if stop < 0 else min(stop, depth.length + 1)
+        position = min(begin, stop)
         with nogil:
-            self.counts[0] += stop - begin - (last - first)
-            i = first
-            while i + LANES <= last:
-                if <unsigned int> (v[i] | v[i + 1] | v[i + 2] | v[i + 3]) < SHALLOW:  # so each of them is
-                    self.shallow[0][v[i]] += 1
-                    self.shallow[1][v[i + 1]] += 1
-                    self.shallow[2][v[i + 2]] += 1
-                    self.shallow[3][v[i + 3]] += 1
+            while position < min(stop, depth.length):
+                part = depth.part(position, &near)
+                end = min(part.end, stop)
+                if part.values == NULL:
+                    self.put(part.value, end - position)
                 else:
-                    self.count_any(v[i])
-                    self.count_any(v[i + 1])
-                    self.count_any(v[i + 2])
-                    self.count_any(v[i + 3])
-                i += LANES
-            while i < last:
-                self.count_any(v[i])
-                i += 1
+                    self.put_each(part.values, end - position)
+                position = end
+            if position < stop:
+                self.put(0, stop - position)
+        self.check()
 
-    cdef void count_any(self, int value) noexcept nogil:
+    cdef void put_each(self, const int *v, long long count) noexcept nogil:
+        cdef long long i = 0
+        while i + LANES <= count:
+            if <unsigned int> (v[i] | v[i + 1] | v[i + 2] | v[i + 3]) < SHALLOW:  # so each of them is
+                self.shallow[0][v[i]] += 1
+                self.shallow[1][v[i + 1]] += 1
+                self.shallow[2][v[i + 2]] += 1
+                self.shallow[3][v[i + 3]] += 1
+            else:
+                self.put(v[i], 1)
+                self.put(v[i + 1], 1)
+                self.put(v[i + 2], 1)
+                self.put(v[i + 3], 1)
+            i += LANES
+        while i < count:
+            self.put(v[i], 1)
+            i += 1
+
+    cdef void put(self, int value, long long positions) noexcept nogil:
+        """Count positions of one depth."""
+        if <unsigned int> value < SHALLOW:
+            self.shallow[0][value] += positions
+            return
         if <unsigned int> value > MAX_DEPTH:
             self.least, self.most = min(self.least, value), max(self.most, value)
-            self.missing += value
+            self.missing += value * positions
             if value < 0:
-                self.below += 1
+                self.below += positions
                 return
-            self.above += 1
+            self.above += positions
             value = MAX_DEPTH - 10
-            self.missing -= value
-        self.counts[value] += 1
-        if value > self.top:
-            self.top = value
+            self.missing -= value * positions
+        if self.deep == NULL:
+            self.deep = <long long *> calloc(MAX_DEPTH + 1 - SHALLOW, sizeof(long long))
+            if self.deep == NULL:
+                self.failed = True
+                return
+        self.deep[value - SHALLOW] += positions
+        self.top = max(self.top, value)
+
+    cdef int check(self) except -1:
+        if self.failed:
+            raise MemoryError("no memory for a histogram of depths")
+        return 0
 
     cdef void fold(self) noexcept nogil:
-        """Add the shallow counters to ``counts``, as all that reads them needs."""
+        """Have the first of the shallow counters hold what all do, as all that reads them needs."""
         cdef Py_ssize_t lane, value
-        for lane in range(LANES):
+        for lane in range(1, LANES):
             for value in range(SHALLOW):
-                self.counts[value] += self.shallow[lane][value]
-                if self.shallow[lane][value] and value > self.top:
-                    self.top = value
-        memset(self.shallow, 0, sizeof(self.shallow))
+                self.shallow[0][value] += self.shallow[lane][value]
+        memset(&self.shallow[1], 0, sizeof(self.shallow) - sizeof(self.shallow[0]))
+        for value in range(self.top, SHALLOW):
+            if self.shallow[0][value]:
+                self.top = value
 
     def summary(self):
         """What `Depth.summary` says of the same positions."""
@@ -201,13 +245,15 @@ cdef class Histogram:
 
     def merge(self, Histogram other not None):
         """Add the counts of another."""
-        cdef Py_ssize_t i
+        cdef int i
         other.fold()
         for i in range(other.top + 1):
-            self.counts[i] += other.counts[i]
-        self.top = max(self.top, other.top)
+            if count := other.shallow[0][i] if i < SHALLOW else other.deep[i - SHALLOW]:
+                self.put(i, count)
+        self.check()
 
     def to_list(self):
         """Counts of the depths 0, 1, ... up to the deepest."""
         self.fold()
-        return [self.counts[i] for i in range(self.top + 1)]
+        shallow = [self.shallow[0][i] for i in range(min(self.top + 1, SHALLOW))]
+        return shallow + [self.deep[i - SHALLOW] for i in range(SHALLOW, self.top + 1)]

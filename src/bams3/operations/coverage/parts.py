@@ -1,10 +1,12 @@
 """Depth of some windows of a dataset in a file of its own, so that jobs can share the work, and the way back.
 
 A part is one zstd frame: a line of JSON (which dataset, which reads count, which pieces of which contigs), then the
-depth of the pieces, i32 little-endian a base.
+depth of the pieces. Of each piece: how many stretches it has; of each stretch where it begins and how many depths it
+has, all u64; the depths, i32. The last depth of a stretch holds to the next one. All is little-endian.
 """
 
 import json
+import struct
 from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,8 +17,9 @@ from bams3.dataset import layout
 from bams3.dataset.layout import Grid
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import FormatError, UsageError
+from bams3.operations.coverage.depth import Depth
 from bams3.operations.coverage.options import CoverageOptions
-from bams3.operations.coverage.write import Accept, depth_array
+from bams3.operations.coverage.write import Accept, depth_of
 from bams3.sources.files import expect_again
 from bams3.storage import is_remote, open_object
 from bams3.storage.local import open_regular
@@ -28,11 +31,13 @@ DEPTH_OPTIONS = (
 )  # fmt: skip
 
 
+VERSION = 2
+"""Of a part's layout."""
 MAX_HEAD = 1 << 28  # bytes of the first line
 
 
 class Piece(NamedTuple):
-    """Depth of [start, start + len(depth)) of a contig."""
+    """Depth of some consecutive positions of a contig; the last one holds for those that follow."""
 
     reference_id: int
     start: int
@@ -52,8 +57,16 @@ def write_part(
         stream.write(json.dumps(head).encode() + b"\n")
         for reference_id, start, end in pieces:
             groups = dataset.depth_row_groups(reference_id, start, end)
-            depth = depth_array(groups, reference_id, start, end, options, accept=accept)
-            stream.write(memoryview(depth).cast("B"))
+            _write_depth(stream, depth_of(groups, reference_id, start, end, options, accept=accept))
+
+
+def _write_depth(stream: Any, depth: Depth) -> None:
+    places = array("Q")
+    for start, values in depth.stretches_put():
+        places.extend((start, len(values)))
+    stream.write(struct.pack("<Q", len(places) // 2) + places.tobytes())
+    for _, values in depth.stretches_put():
+        stream.write(memoryview(values).cast("B"))
 
 
 def _pieces(dataset: DatasetReader, windows: Grid) -> Iterator[list[int]]:
@@ -69,7 +82,8 @@ def _pieces(dataset: DatasetReader, windows: Grid) -> Iterator[list[int]]:
 
 def _identity(dataset: DatasetReader, options: CoverageOptions, read_groups: Sequence[str]) -> dict[str, Any]:
     chosen = {name: value for name, value in options._asdict().items() if name in DEPTH_OPTIONS}
-    return {"dataset": dataset.manifest.header_id, "options": chosen | {"read_groups": sorted(read_groups)}}
+    chosen["read_groups"] = sorted(read_groups)
+    return {"version": VERSION, "dataset": dataset.manifest.header_id, "options": chosen}
 
 
 class Gathered:
@@ -131,16 +145,25 @@ class Gathered:
             for piece in head["pieces"]:
                 if len(piece) != 3 or not all(type(number) is int for number in piece):
                     raise ValueError(f"impossible piece {piece}")
-            return {key: head[key] for key in ("dataset", "options", "pieces")}
+            return {key: head[key] for key in ("version", "dataset", "options", "pieces")}
 
     def _read(self, path: str) -> Iterator[Piece]:
         with _opened(path) as stream:
             line, rest = _first_line(stream)
+            read = _Reading(stream, rest)
             for reference_id, start, end in parse_json(line)["pieces"]:
-                size = 4 * (end - start)
-                rest = _at_least(stream, rest, size)
-                yield Piece(reference_id, start, array("i", rest[:size]))
-                rest = rest[size:]
+                (count,) = struct.unpack("<Q", read(8))
+                if count > end - start:
+                    raise ValueError(f"impossible number of stretches {count}")
+                places = array("Q", read(16 * count))
+                if not count or places[0] > start:  # whatever the piece before it ended with
+                    yield Piece(reference_id, start, array("i", [0]))
+                position = start
+                for begin, length in zip(places[::2], places[1::2], strict=True):
+                    if not position <= begin < begin + length <= end:
+                        raise ValueError(f"impossible stretch of {length} from {begin}")
+                    yield Piece(reference_id, begin, array("i", read(4 * length)))
+                    position = begin + length
 
 
 @contextmanager
@@ -179,12 +202,22 @@ def _first_line(stream: Any) -> tuple[bytes, bytes]:
     return line, rest
 
 
-def _at_least(stream: Any, data: bytes, length: int) -> bytes:
-    parts, have = [data], len(data)
-    while have < length:
-        more = stream.read(min(1 << 24, length - have))
-        if not more:
-            raise EOFError("it is cut short")
-        parts.append(more)
-        have += len(more)
-    return b"".join(parts)
+class _Reading:
+    """Called with a number of bytes, it gives the next ones of a stream, of which some have been read."""
+
+    def __init__(self, stream: Any, data: bytes) -> None:
+        self._stream, self._data, self._at = stream, data, 0
+
+    def __call__(self, length: int) -> bytes:
+        if len(self._data) - self._at < length:
+            parts = [self._data[self._at :]]
+            have = len(parts[0])
+            while have < length:
+                more = self._stream.read(max(1 << 16, min(1 << 24, length - have)))
+                if not more:
+                    raise EOFError("it is cut short")
+                parts.append(more)
+                have += len(more)
+            self._data, self._at = b"".join(parts), 0
+        self._at += length
+        return self._data[self._at - length : self._at]

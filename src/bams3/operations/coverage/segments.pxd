@@ -1,9 +1,14 @@
-# The aligned segments of reads, counted in a difference array. All inline and nogil.
+# The aligned segments of reads, counted in a difference array: a window of the contig, and a list of changes that are
+# far from it. All inline and nogil.
+
+from bams3.operations.coverage.changes cimport Far, keep_far
+
 
 cdef struct Span:
     int *values
     long long start
     long long length
+    Far *far
 
 
 # Two bits for each CIGAR operation MIDNSHP=XB: 1 consumes the query, 2 the reference (htslib's table).
@@ -26,12 +31,12 @@ cdef struct Walk:
 
 
 cdef inline void bump(Span span, long long position, int change) noexcept nogil:
-    position -= span.start
-    if position < 0:
-        position = 0
-    elif position > span.length:
-        position = span.length
-    span.values[position] += change
+    """Depth changes at a position, of the window most likely."""
+    cdef unsigned long long offset = <unsigned long long> (position - span.start)
+    if offset < <unsigned long long> span.length:
+        span.values[offset] += change
+    else:
+        keep_far(span.far, position, change)
 
 
 cdef inline bint next_segment(Walk *walk) noexcept nogil:

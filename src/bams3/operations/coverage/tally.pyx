@@ -1,4 +1,8 @@
-"""Reads in, depth out: a difference array along one contig, and its running sum.
+"""Reads in, depth out: changes of depth along one contig, and their running sum.
+
+Changes are counted in a difference array, a window of the contig about as long as a row group. What lies behind the
+window is kept where depth changes, and nowhere else; so are changes far from it. Neither memory nor time grows with
+positions where nothing begins and nothing ends.
 
 Counting follows mosdepth 0.3.3 to the letter, its treatment of overlapping mates above all: see `Tally.add`.
 """
@@ -7,9 +11,10 @@ from cpython cimport array
 from array import array as new_array
 
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memmove, memset
 
-from bams3.operations.coverage.depth cimport Depth, release, zeros
+from bams3.operations.coverage.changes cimport BLOCK, Far, keep_blocks, merge, settle
+from bams3.operations.coverage.depth cimport Depth
 from bams3.operations.coverage.segments cimport Mate, Span, add_segments, bump, uncount_overlap
 
 from bams3.errors import FormatError
@@ -27,6 +32,9 @@ cdef enum:
 
 cdef enum:
     WORTH_TAKING = 1 << 16  # positions: so many fit in a core's cache
+    SMALL = 1 << 17         # positions that a window may have whatever it holds …
+    SPARSE = 64             # … and so many more for each change of depth
+    BEHIND = 1 << 16        # positions before a row group's first read that fragments are likely to begin at
     MOST_WAITING = 4096     # reads that wait for their mates are searched if they are no more
 
 cdef array.array INT32 = new_array("i")
@@ -43,10 +51,12 @@ cdef class Tally:
     are in range.
     """
 
-    cdef Span span           # positions whose depth has not been given out
-    cdef long long room      # integers at span.values
-    cdef long long low, high # depth may change within; relative to span.start
-    cdef int depth           # before the first position of the span
+    cdef Span window     # positions that reads are counted in; those before it are in `behind`
+    cdef long long room  # integers at window.values; 0 beyond the window
+    cdef Far far         # changes elsewhere; from far.begin on depth has not been given out
+    cdef Depth behind    # changes of depth from far.begin on
+    cdef int depth       # before far.begin
+    cdef long long added # changes since depth was last given out
     cdef bint found, in_pieces
     cdef int mode
     cdef unsigned int exclude_flags, include_flags
@@ -59,21 +69,22 @@ cdef class Tally:
     def __cinit__(self, long long length, *, long long start=0, int reference_id=0, str mode="bases",
                   int exclude_flags=1796, int include_flags=0, int min_mapq=0,
                   long long min_fragment=-1, long long max_fragment=-1, bint in_pieces=False):
-        self.span = Span(NULL, start, length)
+        self.far = Far(NULL, 0, 0, start, start + length, False)
+        self.window = Span(NULL, start, 0, &self.far)
         self.mode = ("bases", "spans", "fragments").index(mode)
         self.exclude_flags, self.include_flags, self.min_mapq = exclude_flags, include_flags, min_mapq
         self.min_fragment, self.max_fragment = min_fragment, max_fragment
         self.reference_id = reference_id
         self.carried = {}
-        self.low, self.high = length, 0
         self.latest = start
-        # A fragment may begin far before its read; an unmapped read ends before its CIGAR does.
-        self.in_pieces = in_pieces and self.mode != FRAGMENTS and exclude_flags & UNMAPPED
-        if length < 0:
-            raise ValueError("a length can't be negative")
+        self.in_pieces = in_pieces and self.mode != FRAGMENTS  # one may begin far before its read
+        self.behind = Depth(length, start=start)
+        if not 0 <= start <= start + length < 1LL << 31:
+            raise ValueError(f"{start}-{start + length} are no positions of a contig")
 
     def __dealloc__(self):
-        release(self.span.values, self.room)
+        free(self.window.values)
+        free(self.far.changes)
 
     def add(self, group, accept=None):
         """Count the reads of a row group (`chunk.reader.RowGroup`); only the columns needed are touched.
@@ -88,7 +99,8 @@ cdef class Tally:
         cdef Py_ssize_t n = group.records
         if n == 0:
             return
-        self._prepare(n, group.pos, group.end)
+        changes = 2 * (n if self.mode != BASES else max(n, len(group.cigar_pool)))
+        self._prepare(n, group.pos, group.end, changes)
         mask = self._mask(n, group, accept)
         if self.mode == SPANS:
             self._add_spans(n, group.pos, group.end, group.flag, mask)
@@ -96,10 +108,12 @@ cdef class Tally:
             self._add_fragments(n, group.pos, group.flag, group.next_pos, group.tlen, mask)
         else:
             self._add_reads(n, group, mask)
+        if self.far.failed:
+            raise MemoryError("no memory for the depth of a contig")
 
-    def _prepare(self, Py_ssize_t n, const int[::1] pos, const int[::1] end):
-        """Have room for these reads; note whether any overlaps, and where the last one is."""
-        cdef long long begin = self.span.start, stop = begin + self.span.length, reach = stop
+    def _prepare(self, Py_ssize_t n, const int[::1] pos, const int[::1] end, long long changes):
+        """Move the window to these reads; note whether any overlaps, and where the last one is."""
+        cdef long long begin = self.far.begin, stop = self.far.stop, first, reach
         cdef int furthest
         cdef Py_ssize_t i
         same_length(n, pos, end)
@@ -107,34 +121,52 @@ cdef class Tally:
             if pos[i] < stop and end[i] > begin:
                 self.found = True
                 break
-        if self.in_pieces:
-            if 0 < begin and pos[0] < begin:
-                raise damaged("records are not in the order of their positions")
-            furthest = end[0]
-            for i in range(n):
-                furthest = max(furthest, end[i])
-            reach = max(begin, furthest)
+        if self.in_pieces and 0 < begin and pos[0] < begin:
+            raise damaged("records are not in the order of their positions")
+        furthest = end[0]
+        for i in range(n):
+            furthest = max(furthest, end[i])
         self.latest = pos[n - 1]
-        self._grow(min(reach, stop) - begin + 1)
+        self.added += changes
+        first = min(max(pos[0] - (BEHIND if self.mode == FRAGMENTS else 0), begin), stop)
+        self._pass(first)
+        if self.window.length == 0:
+            self.window.start = max(self.window.start, first)
+        reach = min(<long long> furthest + 1, stop, self.window.start + SMALL + SPARSE * changes)
+        self._grow(reach - self.window.start)
 
-    cdef int _grow(self, long long wanted) except -1:
-        """Have room for so many integers."""
-        cdef long long room = wanted if wanted > self.span.length else min(wanted + wanted // 4, self.span.length + 1)
+    cdef int _grow(self, long long length) except -1:
+        """Have the window be as long."""
+        cdef long long room = length + length // 4
         cdef int *values
-        if wanted <= self.room:
-            return 0
-        values = zeros(room)
-        if values == NULL:
-            raise MemoryError(f"no memory for the depth of {room} positions")
-        if self.room:
-            memcpy(values, self.span.values, self.room * sizeof(int))
-        release(self.span.values, self.room)
-        self.span.values, self.room = values, room
+        if length > self.room:
+            values = <int *> calloc(room, sizeof(int))
+            if values == NULL:
+                raise MemoryError(f"no memory for the depth of {room} positions")
+            if self.window.length:
+                memcpy(values, self.window.values, self.window.length * sizeof(int))
+            free(self.window.values)
+            self.window.values, self.room = values, room
+        self.window.length = max(self.window.length, length)
         return 0
 
-    cdef Span reached(self) noexcept nogil:
-        """The part of the span that there is room for."""
-        return Span(self.span.values, self.span.start, min(self.span.length, self.room - 1))
+    cdef int _pass(self, long long position) except -1:
+        """Move the window on so that it begins at a position, or a few before it; what is passed is kept `behind`."""
+        cdef int *values = self.window.values
+        cdef long long size = min(position - self.window.start, self.window.length), rest, offset
+        if size < self.window.length:
+            size -= size % BLOCK
+        if size <= 0:
+            return 0
+        offset = self.window.start - self.far.begin
+        rest = self.window.length - size
+        with nogil:
+            keep_blocks(self.behind, offset, values, size)
+            memmove(values, values + size, rest * sizeof(int))
+            memset(values + max(rest, size), 0, (self.window.length - max(rest, size)) * sizeof(int))
+        self.window.start += size
+        self.window.length = rest
+        return 0
 
     def _mask(self, Py_ssize_t n, group, accept):
         """1 for reads that pass all filters but that of flags, 0 for the others; None if all do."""
@@ -172,9 +204,8 @@ cdef class Tally:
 
     def _add_spans(self, Py_ssize_t n, const int[::1] pos, const int[::1] end, const unsigned short[::1] flag,
                    const unsigned char[::1] mask):
-        cdef Span span = self.reached()
+        cdef Span span = self.window
         cdef unsigned int none_of = self.exclude_flags, one_of = self.include_flags
-        cdef long long low = 1LL << 62, high = -1
         cdef Py_ssize_t i
         same_length(n, flag)
         with nogil:
@@ -182,14 +213,12 @@ cdef class Tally:
                 if counts(flag[i], none_of, one_of) and (mask is None or mask[i]):
                     bump(span, pos[i], 1)
                     bump(span, end[i], -1)
-                    low, high = min(low, pos[i]), max(high, end[i])
-            self.touch(low, high)
 
     def _add_fragments(self, Py_ssize_t n, const int[::1] pos, const unsigned short[::1] flag,
                        const int[::1] next_pos, const int[::1] tlen, const unsigned char[::1] mask):
-        cdef Span span = self.reached()
+        cdef Span span = self.window
         cdef unsigned int none_of = self.exclude_flags, one_of = self.include_flags
-        cdef long long begin, end, length, low = 1LL << 62, high = -1
+        cdef long long begin, length
         cdef Py_ssize_t i
         same_length(n, flag, next_pos, tlen)
         with nogil:
@@ -200,11 +229,8 @@ cdef class Tally:
                     continue
                 length = tlen[i]
                 begin = min(pos[i], next_pos[i])
-                end = begin + (length if length >= 0 else -length)
                 bump(span, begin, 1)
-                bump(span, end, -1)
-                low, high = min(low, begin), max(high, end)
-            self.touch(low, high)
+                bump(span, begin + (length if length >= 0 else -length), -1)
 
     def _add_reads(self, Py_ssize_t n, group, const unsigned char[::1] mask):
         """Count aligned bases; ``pending[root]`` is the remembered read of a template: see `add`.
@@ -220,9 +246,8 @@ cdef class Tally:
         cdef unsigned long long operations = pool.shape[0]
         cdef array.array roots = array.clone(INT32, n, False), states = array.clone(INT32, n, True)
         cdef int[::1] root = roots, pending = states
-        cdef Span span = self.reached()
+        cdef Span span = self.window
         cdef unsigned int none_of = self.exclude_flags, one_of = self.include_flags
-        cdef long long low = 1LL << 62, high = -1
         cdef int reference = self.reference_id
         cdef int state, back, none, waits
         cdef bint good = True
@@ -254,9 +279,7 @@ cdef class Tally:
                         else:
                             earlier = remembered.mates[-state - 1]
                         uncount_overlap(span, &earlier, &later)
-                low = min(low, pos[i])
-                high = max(high, end[i], add_segments(span, cigars + start[i], count[i], pos[i]))
-            self.touch(low, high)
+                add_segments(span, cigars + start[i], count[i], pos[i])
         if not good:
             raise damaged("name chains or CIGARs point outside of it")
         self._carry(group, root, pending, held)
@@ -303,57 +326,33 @@ cdef class Tally:
                 cigar = group.cigar_pool[begin:begin + group.cigar_count[i]]
                 self.carried[hashes[k]] = (group.pos[i], group.end[i], cigar)
 
-    cdef void touch(self, long long begin, long long end) noexcept nogil:
-        """Note that depth may change in ``[begin, end]``: elsewhere nothing is summed or searched."""
-        begin = max(begin - self.span.start, 0)
-        end = min(end - self.span.start, self.span.length, self.room - 1)
-        if begin < end:
-            self.low, self.high = min(self.low, begin), max(self.high, end)
-
     def settled(self):
         """The `Depth` of the positions that no read to come can change, from where the last piece ended; or None,
-        if they are few."""
-        cdef long long position = self.latest
-        if not self.in_pieces or len(self.carried) > MOST_WAITING:
+        if they are few, or reads have brought less than there is to go through."""
+        cdef long long position = min(self.latest, self.far.stop)
+        if not self.in_pieces or len(self.carried) > MOST_WAITING or self.added < <long long> self.far.count // 4:
+            return None
+        if position - self.far.begin < WORTH_TAKING or position < self.window.start:
             return None
         # Mates of one operation each may change depth from the end of the first: see `uncount_overlap`.
-        for _, end, cigar in self.carried.values():
-            if len(cigar) == 1:
-                position = min(position, end)
-        position = min(position - self.span.start, self.span.length, self.room - 1)
-        return self._take(position) if position >= WORTH_TAKING else None
+        if any(end < position and len(cigar) == 1 for _, end, cigar in self.carried.values()):
+            return None
+        self._pass(position)
+        return self._take(min(position, self.window.start) if self.window.length else position)
 
     def finish(self):
         """The `Depth` of all positions that have not been given out."""
-        return self._take(self.span.length)
+        self._pass(self.far.stop)
+        return self._take(self.far.stop)
 
-    cdef Depth _take(self, long long length):
-        """The depth of the first positions of the span, which goes on after them."""
-        cdef Depth taken = Depth(length, start=self.span.start)
-        cdef int *values = self.span.values
-        cdef int *rest = NULL
-        cdef long long i
-        cdef int depth = self.depth
-        if values != NULL and length < self.span.length:
-            rest = zeros(self.room)
-            if rest == NULL:
-                raise MemoryError(f"no memory for the depth of {self.room} positions")
-            memcpy(rest, values + length, (self.room - length) * sizeof(int))
+    cdef Depth _take(self, long long position):
+        """The depth up to a position that the window does not begin before."""
+        cdef Depth taken = merge(self.behind, &self.far, position)
         taken.found = self.found
-        if min(self.low, length) < min(self.high, length):
-            taken.low, taken.high = min(self.low, length), min(self.high, length)
-        taken.span.values, taken.room = values, self.room
-        with nogil:
-            for i in range(taken.low, taken.high):
-                depth += values[i]
-                values[i] = depth
-        self.span = Span(rest, self.span.start + length, self.span.length - length)
-        if rest == NULL:
-            self.room = 0
-        if self.high > length:
-            self.low, self.high, self.depth = max(self.low - length, 0), self.high - length, depth
-        else:
-            self.low, self.high, self.depth = self.span.length, 0, 0
+        self.depth = settle(taken, self.depth)
+        self.behind = Depth(self.far.stop - position, start=position)
+        self.far.begin, self.added = position, 0
+        self.window.start = max(self.window.start, position)
         return taken
 
 

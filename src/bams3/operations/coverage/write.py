@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 DEEPEST_WINDOW = 999
 """Windows of a greater mean depth are counted as of this one in the regions' distribution."""
 
+WINDOWS_AT_ONCE = 1 << 14
+"""Of a contig; so many are in memory."""
+
 Accept = Callable[[Any], Any]
 Warn = Callable[[str], None]
 
@@ -61,13 +64,13 @@ def write_coverage(
             for reference_id, _, length in run.contigs:
                 depth = Depth(length)
                 for piece in pieces_of(reference_id):
-                    depth.fill(piece.start, piece.depth)
+                    depth.put(piece.start, piece.depth)
                 yield [depth]
 
         run.all_contigs(depths())
 
 
-def depth_array(
+def depth_of(
     row_groups: Iterable[Any],
     reference_id: int,
     start: int,
@@ -75,16 +78,15 @@ def depth_array(
     options: CoverageOptions | None = None,
     *,
     accept: Accept | None = None,
-) -> array:
-    """Depth of the positions ``[start, end)`` of a contig, ``array('i')``.
+) -> Depth:
+    """Depth of the positions ``[start, end)`` of a contig.
 
     ``row_groups``, in coordinate order, are all from the first with a read that overlaps to the last (a read
     that does not overlap can change what its mate counts); for whole fragments all with reads of
     any fragment that overlaps. Of the options only those count that choose and measure reads.
     """
-    tally = _tally(options or CoverageOptions(), reference_id, start, end)
-    (depth,) = _depth(tally, row_groups, accept)
-    return depth.values()
+    (depth,) = _depth(_tally(options or CoverageOptions(), reference_id, start, end), row_groups, accept)
+    return depth
 
 
 def region_values(
@@ -92,11 +94,11 @@ def region_values(
 ) -> array:
     """The mean (or median) depth of intervals of a contig of ``length``, ``array('d')``, as the regions file has it.
 
-    ``row_groups`` as for `depth_array`, of all that is from the first interval to the last.
+    ``row_groups`` as for `depth_of`, of all that is from the first interval to the last.
     """
     start = min(intervals.starts[0], length)
-    tally = _tally(options, reference_id, start, max(min(max(intervals.ends), length), start))
-    (depth,) = _depth(tally, row_groups, None)
+    end = max(min(max(intervals.ends), length), start)
+    depth = depth_of(row_groups, reference_id, start, end, options)
     begins, ends = (
         array("q", (at - start for at in bounds)) for bounds in (intervals.starts, intervals.ends)
     )
@@ -181,6 +183,7 @@ class _Run:
         self.thresholds = bed_file(
             bool(options.thresholds), "thresholds", f"#chrom\tstart\tend\tregion{columns}\n".encode()
         )
+        self.files = [file for file in (self.per_base, self.regions, self.quantized, self.thresholds) if file]
         self.summary_file = create(".mosdepth.summary.txt")
         self.global_file = create(".mosdepth.global.dist.txt")
         self.region_file = create(".mosdepth.region.dist.txt") if self.regions else None
@@ -209,18 +212,21 @@ class _Run:
     def _write_contig(self, name: str, length: int, pieces: Iterable[Depth]) -> None:
         contig = name.encode(errors="surrogateescape")
         histogram, region_histogram = Histogram(), Histogram()
+        intervals = self._intervals(name, length) if self.regions else []
         found = False
-        if self.per_base:
-            self.per_base.text.begin(contig)
-            if not length:
-                self.per_base.text.add(0, 0, b"0")
+        for file in self.files:
+            file.text.begin(contig)
+        if self.per_base and not length:
+            self.per_base.text.add(0, 0, b"0")
         position = 0
         for depth in pieces:
             found = depth.found
-            if self.regions:
-                self._write_regions(contig, depth, self._intervals(name, length), region_histogram)
+            for part in intervals:
+                self._write_regions(depth, part, region_histogram)
+            if self.regions and found and not self.by_bed:
+                self.contig_regions.add(*depth.summary())
             if self.quantized and (found or self.options.quantize[0] == 0):
-                self._write_quantized(contig, depth, self.quantized)
+                self._write_quantized(depth, self.quantized)
             histogram.add(depth)
             end = position + len(depth)
             while self.per_base and position < end:
@@ -229,58 +235,50 @@ class _Run:
             position = end
         if self.per_base:
             self.per_base.text.end_runs(length)
-        if found:
-            self._summarise(name, *histogram.summary())
-        else:  # of a contig without reads nothing is said
-            histogram = Histogram()
+        if not found:  # of a contig without reads nothing is said
+            return
+        self._summarise(name, *histogram.summary())
         self._distribute(name, histogram, region_histogram)
         self.histogram.merge(histogram)
         self.region_histogram.merge(region_histogram)
 
-    def _intervals(self, name: str, length: int) -> Intervals:
-        if self.options.window is not None:
-            return windows(length, self.options.window)
-        return self.bed.pop(name, Intervals())
+    def _intervals(self, name: str, length: int) -> Iterable[Intervals]:
+        """What regions a contig has, some at a time; at least once, be there none."""
+        if (size := self.options.window) is None:
+            return [self.bed.pop(name, Intervals())]
+        step = size * WINDOWS_AT_ONCE
+        return (windows(length, size, start, start + step) for start in range(0, max(length, 1), step))
 
-    def _write_regions(self, contig: bytes, depth: Depth, intervals: Intervals, histogram: Histogram) -> None:
+    def _write_regions(self, depth: Depth, part: Intervals, histogram: Histogram) -> None:
         assert self.regions is not None
-        decimals = self.options.decimals
-        values = measure_of(self.options)(depth, intervals.starts, intervals.ends)
-        self.regions.text.begin(contig)
-        for start, end, name, value in zip(
-            intervals.starts, intervals.ends, intervals.labels(), values, strict=True
-        ):
-            label = name + b"\t" if name else b""
-            self.regions.text.add(start, end, b"%s%#.*f" % (label, decimals, value))
+        values = measure_of(self.options)(depth, part.starts, part.ends)
+        number = 0
+        while number < len(part):
+            number = self.regions.text.add_means(
+                part.starts, part.ends, part.names, values, self.options.decimals, number
+            )
             self.regions.spill()
         if self.thresholds:
-            self._write_thresholds(contig, depth, intervals, self.thresholds)
+            self._write_thresholds(depth, part, self.thresholds)
         if depth.found and self.by_bed:
-            for start, end in zip(intervals.starts, intervals.ends, strict=True):
+            for start, end in zip(part.starts, part.ends, strict=True):
                 self.contig_regions.add(*depth.summary(start, end))
                 histogram.add(depth, start, end)
         elif depth.found:
-            self.contig_regions.add(*depth.summary())
-            for value in values:
-                histogram.count(min(int(value + 0.5), DEEPEST_WINDOW))
+            histogram.count_means(values, DEEPEST_WINDOW)
 
-    def _write_thresholds(self, contig: bytes, depth: Depth, intervals: Intervals, file: BedFile) -> None:
+    def _write_thresholds(self, depth: Depth, part: Intervals, file: BedFile) -> None:
         bounds = array("q", self.options.thresholds)
-        width = len(bounds)
-        rows = array("q", bytes(8 * width * len(intervals)))
+        rows = array("q", bytes(8 * len(bounds) * len(part)))
         if depth.found:
-            rows = bases_covered(depth, intervals.starts, intervals.ends, bounds)
-        file.text.begin(contig)
-        for number, (start, end, name) in enumerate(
-            zip(intervals.starts, intervals.ends, intervals.labels(), strict=True)
-        ):
-            counts = rows[number * width : (number + 1) * width]
-            file.text.add(start, end, b"\t".join((name or b"unknown", *(b"%d" % count for count in counts))))
+            rows = bases_covered(depth, part.starts, part.ends, bounds)
+        number = 0
+        while number < len(part):
+            number = file.text.add_counts(part.starts, part.ends, part.names, rows, number)
             file.spill()
 
-    def _write_quantized(self, contig: bytes, depth: Depth, file: BedFile) -> None:
+    def _write_quantized(self, depth: Depth, file: BedFile) -> None:
         bounds = array("q", self.options.quantize)
-        file.text.begin(contig)
         position = 0
         while position < len(depth):
             position = file.text.add_bins(depth, bounds, self.labels, position)
@@ -311,9 +309,8 @@ class _Run:
             self.summary.append(self.region_totals.line("total_region", decimals))
         self.summary_file.write("".join(self.summary).encode(errors="surrogateescape"))
         self._distribute("total", self.histogram, self.region_histogram)
-        for file in (self.per_base, self.regions, self.quantized, self.thresholds):
-            if file:
-                file.close()
+        for file in self.files:
+            file.close()
 
 
 @contextmanager
