@@ -3,6 +3,7 @@
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from itertools import accumulate, pairwise
 from typing import NamedTuple, TypeVar
 
@@ -44,6 +45,7 @@ class Window(NamedTuple):
     end: int
 
 
+@lru_cache(64)
 def encode_name(contig: str) -> str:
     """A contig's name as a path component: percent-encoding outside [A-Za-z0-9._-], and of a leading . or _.
 

@@ -245,7 +245,7 @@ def row_group_jobs(
             ends = [region.end for region in intervals]
             if ends[-1] >= references[reference_id][1]:
                 ends[-1] = _NO_END
-            groups = dataset.row_groups(reference_id, starts[0], ends[-1])
+            groups = dataset.row_groups(reference_id, starts[0], ends[-1], sorted(starts + ends))
         for group in groups:
             first, last = bisect_right(ends, group.min_pos), bisect_left(starts, group.max_end)
             if first < last and record_filter.verdict(group) is not False:
@@ -264,7 +264,8 @@ def shared_jobs(
         rows = list(of_contig)
         starts = [intervals[row][0] for row in rows]
         reached = list(accumulate((intervals[row][1] for row in rows), max))
-        for group in dataset.row_groups(reference_id, starts[0], reached[-1]):
+        borders = sorted(starts + [intervals[row][1] for row in rows])
+        for group in dataset.row_groups(reference_id, starts[0], reached[-1], borders):
             first, last = bisect_right(reached, group.min_pos), bisect_left(starts, group.max_end)
             touching = [row for row in rows[first:last] if intervals[row][1] > group.min_pos]
             if touching and record_filter.verdict(group) is not False:
