@@ -73,6 +73,10 @@ def stream(document: dict, name: str) -> list:
     return document["row_groups"][0]["streams"][name]
 
 
+def stream_items(document: dict) -> list:
+    return list(document["row_groups"][0]["streams"].items())
+
+
 def set_stream(name: str, index: int, value: object) -> Callable[[dict], None]:
     return lambda document: stream(document, name).__setitem__(index, value)
 
@@ -139,21 +143,25 @@ def test_every_command_says_it_in_one_line(dataset: Path, tmp_path: Path) -> Non
         (set_stream("pos", 2, -1), "impossible"),
         (set_stream("pos", 2, 1.5), "impossible"),
         (set_stream("pos", 1, 0), "impossible"),
-        (lambda f: f.update(reference_id=1 << 31), "impossible"),
+        (lambda f: f.update(reference_id=1 << 31), "a reference that its row groups do not mention"),
         (lambda f: f["row_groups"][0].update(records=0), "impossible"),
         (lambda f: f["row_groups"][0].update(records=1 << 40), "impossible"),
-        (lambda f: f["row_groups"][0].update(records=60_000), "stream|shorter"),
-        (lambda f: f["row_groups"][0].update(bytes=5), "no valid length"),
+        (lambda f: f["row_groups"][0].update(records=60_000), "impossible numbers of row group 0"),
+        (lambda f: f["row_groups"][0].update(records=f["row_groups"][0]["records"] + 1), "stream|shorter"),
+        (lambda f: f["row_groups"][0].update(bytes=5), "impossible numbers of row group 0"),
+        (lambda f: f["row_groups"][0].update(bytes=80_000), "no valid length"),
         (
             lambda f: f["row_groups"][0].update(bytes=f["row_groups"][0]["bytes"] - 1),
             "larger than the footer allows",
         ),
         (lambda f: f["row_groups"][0].update(bytes=f["row_groups"][0]["bytes"] + 1), "instead of"),
-        (lambda f: f["row_groups"][0].update(bytes=1 << 32), "impossible size"),
+        (lambda f: f["row_groups"][0].update(bytes=1 << 32), "impossible numbers"),
         (set_stream("mapq", 3, 1 << 31), "impossible place or length"),
-        (lambda f: f["row_groups"][0]["streams"].pop("pos"), "'pos'"),
-        (lambda f: f["row_groups"][0]["streams"].pop("qual"), "'qual'"),
-        (lambda f: f["row_groups"][0]["streams"].pop("tag.ML:BC"), "ML"),
+        (lambda f: f["row_groups"][0]["streams"].pop("pos"), "impossible place"),
+        (lambda f: f["row_groups"][0]["streams"].pop("qual"), "impossible place"),
+        (lambda f: f["row_groups"][0]["streams"].pop("tag.ML:BC"), "impossible place"),
+        (lambda f: f["row_groups"][0]["streams"].popitem(), "do not add up to its size"),
+        (lambda f: f["row_groups"][0].update(streams=dict(reversed(stream_items(f)))), "impossible place"),
         (lambda f: f.pop("row_groups"), "no sense"),
         (lambda f: f.update(row_groups=7), "no sense"),
     ],
@@ -187,10 +195,11 @@ def use(chunk: Chunk) -> None:
     """All that decodes."""
     groups = list(chunk.row_groups)
     for group in groups:
-        group.block()
         for name in ("NM", "ML", "RG", "zz"):
             group.tag(name)
     depth_of(groups, chunk.footer.reference_id, 0, 300_000).values()
+    for group in groups:
+        group.block()  # which its checksum refuses
 
 
 @pytest.mark.parametrize("seed", range(4))

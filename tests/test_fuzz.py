@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from fuzz.campaign import Campaign, attempt
 from fuzz.commands import SPOILT, Commands
+from fuzz.forged import FORGED, Forged
 from fuzz.seeds import Seeds
 from fuzz.targets import TARGETS, Target
 
@@ -46,6 +47,13 @@ def seeds() -> Seeds:
 def test_commands(commands: Commands, what: str) -> None:
     for chance in mutations():
         commands.read((what, chance.random()))
+
+
+@pytest.mark.parametrize("path", FORGED)
+def test_forged(tmp_path: Path, path: str) -> None:
+    forged = Forged(tmp_path)
+    for chance in mutations():
+        forged.read((path, chance.random()))
 
 
 @pytest.mark.parametrize("name", TARGETS)

@@ -67,7 +67,7 @@ class MemoryDataset:
             for i in range(first, last, size)
         ]
 
-    def row_groups(self, reference_id, start, end):
+    def row_groups(self, reference_id, start, end, borders=()):
         for group in self.groups:
             if group.reference_id == reference_id and group.min_pos < end and group.max_end > start:
                 yield group

@@ -4,5 +4,6 @@
     make fuzz FUZZ="--replay build/fuzz/…"  # an input that failed
 
 `mutate` changes bytes and JSON; `seeds` makes what is changed; `targets` is what reads it in process, `commands` what
-reads it as files; `campaign` runs them in worker processes, with a watchdog. Seed and number make an input again.
+reads it as files, `forged` what must not answer wrongly; `campaign` runs them in worker processes, with a watchdog.
+Seed and number make an input again.
 """

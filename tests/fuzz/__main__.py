@@ -13,6 +13,7 @@ from pathlib import Path
 import bams3
 from fuzz.campaign import Campaign, attempt
 from fuzz.commands import Commands
+from fuzz.forged import Forged
 from fuzz.seeds import Seeds
 from fuzz.targets import TARGETS
 
@@ -30,7 +31,10 @@ def main() -> int:
     options.add_argument("--replay", type=Path, help="a file of that folder: read its input again")
     given = options.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        targets = TARGETS | {"commands": Commands(Path(folder)).target}
+        places = [Path(folder) / name for name in ("commands", "forged")]
+        for place in places:
+            place.mkdir()
+        targets = TARGETS | {"commands": Commands(places[0]).target, "forged": Forged(places[1]).target}
         if given.replay:
             failure = pickle.loads(given.replay.read_bytes())
             print(failure.kind)

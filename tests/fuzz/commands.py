@@ -8,7 +8,6 @@ import random
 import shutil
 import sys
 import tempfile
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,10 +16,11 @@ from typing import Any, BinaryIO
 import hostile
 import pysam
 import zstandard
+from forge import INDEX, rewrite
 
 from bams3.cli import main
 from bams3.dataset.manifest import sealed
-from fuzz.mutate import edit_footer, lies, mutated
+from fuzz.mutate import lies, mutated
 from fuzz.targets import Target
 
 CHUNK = "d.bams3/data/chr1/000000000-000262144.chunk"
@@ -94,31 +94,19 @@ def lie_in_json(path: Path, chance: random.Random) -> None:
         path.write_text(json.dumps(document))
 
 
-def write_index(dataset: Path, entries: Any) -> None:
-    """A chunk index, with the checksum in the manifest to go with it."""
-    data = zstandard.compress(json.dumps(entries).encode())
-    (dataset / "_index/chunks.json.zst").write_bytes(data)
-    metadata = dataset / "_metadata.json"
-    manifest = json.loads(metadata.read_text()) | {"index_bytes": len(data), "index_crc32": zlib.crc32(data)}
-    manifest.pop("crc32")
-    metadata.write_bytes(sealed(manifest))
-
-
 def lie_in_index(path: Path, chance: random.Random) -> None:
-    write_index(path.parents[1], lies(json.loads(zstandard.decompress(path.read_bytes())), chance))
+    rewrite(path.parents[1], INDEX, lambda document: lies(document, chance))
 
 
 def lie_in_footer(path: Path, chance: random.Random) -> None:
-    """In a chunk's footer; the index then says so, as far as it tells anything of it."""
-    edit_footer(path, lambda document: lies(document, chance))
+    """In a chunk's footer; the index then says so, of its zones too or not."""
     dataset = path.parents[2]
-    entries = json.loads(zstandard.decompress((dataset / "_index/chunks.json.zst").read_bytes()))
-    data = path.read_bytes()
-    for entry in entries:
-        if entry[0] == str(path.relative_to(dataset)):
-            length, checksum = (int.from_bytes(data[-16 + 4 * i : -12 + 4 * i], "little") for i in (0, 1))
-            entry[4], entry[5], entry[6] = len(data), length + 16, checksum
-    write_index(dataset, entries)
+    follow = chance.random() < 0.5
+
+    def change(document: Any) -> Any:
+        return lies(document, chance)
+
+    rewrite(dataset, str(path.relative_to(dataset)), change, follow=follow)
 
 
 def lie_in_footer_of_incomplete(path: Path, chance: random.Random) -> None:

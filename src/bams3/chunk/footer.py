@@ -7,8 +7,11 @@ the magic. Everything is little-endian.
 import json
 import struct
 import zlib
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
+from bams3.chunk.zones import check_zones
 from bams3.codec import ENCODINGS, HOT_STREAMS, streams
 from bams3.errors import FormatError
 from bams3.untrusted import inflate, parse_json
@@ -18,10 +21,9 @@ TRAILER = struct.Struct("<II8s")
 FOOTER_LEVEL = 9
 MAX_FOOTER = 1 << 30  # bytes, inflated
 ZONE_MAP = ("min_pos", "max_pos", "max_end", "min_mapq", "max_mapq", "flags_any", "flags_all")
-MAX_RECORDS = 1 << 16  # in a row group
-MAX_BYTES = (1 << 25) + (1 << 31)  # of the records of a row group: one more may follow 32 MiB
 MAX_REFERENCE = 1 << 21  # bytes of a stream, besides four for each of the records
-HOT = frozenset(HOT_STREAMS)
+HOT = {name: place for place, name in enumerate(HOT_STREAMS)}
+"""Hot streams, and the order in which they stand."""
 
 
 class StreamEntry(NamedTuple):
@@ -33,14 +35,15 @@ class StreamEntry(NamedTuple):
     raw: int
     crc32: int
 
-    def is_possible(self, body: int, limit: int) -> bool:
-        """Can it be of a chunk that has `body` bytes before its footer, with at most `limit` bytes when inflated?"""
+    def is_possible(self, at: int, limit: int) -> bool:
+        """Can it be of a stream that stands at `at`, with at most `limit` bytes when inflated?"""
         _, offset, stored, raw, crc32 = self
         return (
             type(offset) is type(stored) is type(raw) is type(crc32) is int
-            and len(MAGIC) <= offset <= offset + stored <= body
-            and 0 <= raw <= limit
-            and crc32 >= 0
+            and offset == at
+            and stored > 0
+            and 0 < raw <= limit
+            and 0 <= crc32 < 1 << 32
         )
 
 
@@ -75,6 +78,16 @@ class RowGroupEntry(NamedTuple):
         return [self.records, self.bytes, *self.zone_map().values(), *stored]
 
 
+class Identity(NamedTuple):
+    """Which chunk it is: of which dataset (its `header_id`), reference (−1: reads with no position) and window."""
+
+    dataset: str
+    reference_id: int
+    start: int
+    end: int
+    level: int
+
+
 class Footer(NamedTuple):
     """All that is needed to decode a chunk with nothing else at hand.
 
@@ -96,6 +109,11 @@ class Footer(NamedTuple):
     def of_window(cls, dataset: str, reference_id: int, start: int, end: int, level: int) -> "Footer":
         """Of a chunk that has no row group yet."""
         return cls(dataset, reference_id, start, end, level, [], dict(ENCODINGS), [])
+
+    @property
+    def identity(self) -> Identity:
+        """Which chunk it is the footer of."""
+        return Identity(*self[:5])
 
     @property
     def records(self) -> int:
@@ -136,57 +154,73 @@ class Footer(NamedTuple):
 
     @classmethod
     def _from_document(cls, document: dict[str, Any]) -> "Footer":
-        for encoded, encoding in document["encodings"].items():
-            if ENCODINGS.get(encoded) != encoding:
-                raise FormatError(
-                    f"unknown encoding {encoding!r} of {encoded}; a newer bams3 may read this chunk"
-                )
+        check_encodings(document["encodings"])
         groups = []
         for group in document.pop("row_groups"):
             entries = {name: StreamEntry(*entry) for name, entry in group.pop("streams").items()}
             groups.append(RowGroupEntry(streams=entries, **group))
         return cls(row_groups=groups, **document)
 
-    def _check_identity(self, name: str) -> None:
-        """Raise FormatError unless window, references and names are of the right types."""
-        numbers = [self.reference_id, self.start, self.end, self.level]
+    def _check_values(self) -> None:
+        """Raise ValueError or TypeError unless window, references and names are of the right types, and agree."""
+        reference_id, start, end = self.reference_id, self.start, self.end
+        numbers = [reference_id, start, end, self.level]
         texts = [self.dataset]
-        try:
-            for reference, contig, length in self.references:
-                numbers += reference, length
-                texts.append(contig)
-            for group in self.row_groups:
-                numbers += [*group.zone_map().values(), *group.references]
-                texts += [
-                    *group.read_groups,
-                    *group.streams,
-                    *(entry.codec for entry in group.streams.values()),
-                ]
-            "".join(texts).encode("utf-8", "surrogateescape")
-        except (TypeError, ValueError) as error:
-            raise FormatError(f"{name}: damaged chunk: its footer makes no sense ({error})") from error
-        possible = all(type(number) is int and -1 <= number < 1 << 40 for number in numbers)
-        if not possible or self.reference_id >= 1 << 31:
-            raise FormatError(
-                f"{name}: damaged chunk: its footer has an impossible window, reference or zone map"
-            )
+        for reference, contig, length in self.references:
+            numbers += reference, length
+            texts.append(contig)
+        for group in self.row_groups:
+            numbers += [*group.references, group.crc32]
+            texts += [*group.read_groups, *group.streams, *(entry.codec for entry in group.streams.values())]
+        "".join(texts).encode("utf-8", "surrogateescape")
+        if not all(type(number) is int and -1 <= number < 1 << 32 for number in numbers):
+            raise ValueError("impossible window, reference or checksum")
+        placed = reference_id >= 0
+        if not (0 <= start < end if placed else 0 <= start == end) or self.level not in streams.LEVELS:
+            raise ValueError("impossible window or level")
+        if placed and not all(reference_id in group.references for group in self.row_groups):
+            raise ValueError("a reference that its row groups do not mention")
+        mentioned = {reference for group in self.row_groups for reference in group.references}
+        lists = [[row[0] for row in self.references], *(group.references for group in self.row_groups)]
+        lists += [group.read_groups for group in self.row_groups]
+        if not all(map(_ascends, lists)) or mentioned != set(lists[0]) or -1 in mentioned:
+            raise ValueError("references or read groups that are not those of its row groups")
 
     def check(self, body: int, name: str) -> None:
-        """Raise FormatError unless every offset, length and count is possible in a chunk of `body` stream bytes."""
-        self._check_identity(name)
+        """Raise FormatError unless all that it says is possible in a chunk of `body` bytes before it, and agrees."""
+        try:
+            self._check_values()
+            check_zones([group.zone() for group in self.row_groups], *self.identity[1:4])
+        except (TypeError, ValueError) as error:
+            raise FormatError(f"{name}: damaged chunk: its footer makes no sense ({error})") from error
+        at = [len(MAGIC)]  # of the next cold stream, and of the next hot one
+        at.append(at[0] + sum(group.zone()[-1] for group in self.row_groups))
         for number, group in enumerate(self.row_groups):
-            if (
-                not _is_count(group.records)
-                or not 0 < group.records <= MAX_RECORDS
-                or not _is_count(group.bytes)
-                or group.bytes > MAX_BYTES
-            ):
-                raise FormatError(f"{name}: row group {number} has an impossible size or record count")
             for stream, entry in group.streams.items():
-                if not entry.is_possible(body, 4 * group.bytes + MAX_REFERENCE):
+                hot = stream in HOT
+                if not entry.is_possible(at[hot], 4 * group.bytes + MAX_REFERENCE):
                     raise FormatError(
                         f"{name}: row group {number}, stream '{stream}': impossible place or length"
                     )
+                at[hot] += entry.stored
+            if not _ascends([HOT[stream] for stream in group.streams if stream in HOT]):
+                raise FormatError(f"{name}: row group {number}: its hot streams are not in order")
+        if at[True] != body:
+            raise FormatError(f"{name}: damaged chunk: its streams and its footer do not add up to its size")
+
+
+def check_encodings(encodings: Mapping[str, str]) -> None:
+    """Raise FormatError unless these are the encodings that this version knows, of every field."""
+    for field, encoding in encodings.items():
+        if ENCODINGS.get(field) != encoding:
+            raise FormatError(f"unknown encoding {encoding!r} of {field}; a newer bams3 may read it")
+    if missing := ENCODINGS.keys() - encodings.keys():
+        raise FormatError(f"damaged: no encoding of {', '.join(sorted(missing))}")
+
+
+def _ascends(values: Sequence[Any]) -> bool:
+    """Are they in order, and each there once?"""
+    return all(a < b for a, b in pairwise(values))
 
 
 def trailer_length(tail: bytes, name: str) -> int:
@@ -196,7 +230,3 @@ def trailer_length(tail: bytes, name: str) -> int:
     if tail[-8:] != MAGIC:
         raise FormatError(f"{name}: a chunk of an unknown version {tail[-2]}; a newer bams3 may read it")
     return TRAILER.unpack(tail[-TRAILER.size :])[0]
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 62

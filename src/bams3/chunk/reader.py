@@ -4,7 +4,16 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
 from typing import Any
 
-from bams3.chunk.footer import HOT, MAGIC, TRAILER, Footer, RowGroupEntry, StreamEntry, trailer_length
+from bams3.chunk.footer import (
+    HOT,
+    MAGIC,
+    TRAILER,
+    Footer,
+    Identity,
+    RowGroupEntry,
+    StreamEntry,
+    trailer_length,
+)
 from bams3.codec import Columns, streams
 from bams3.errors import FormatError
 from bams3.storage import Storage
@@ -45,22 +54,24 @@ class Chunk:
     def __init__(
         self, storage: Storage, path: str, *, size: int | None = None, footer_bytes: int = TAIL,
         footer_crc32: int | None = None, zones: list[list[int]] | None = None,
+        identity: Identity | None = None, references: Sequence[tuple[str, int]] | None = None,
     ) -> None:  # fmt: skip
-        """What the dataset's index says of the chunk (all but the first two) saves requests, and is checked.
+        """What the dataset says of the chunk (all but the first two) saves requests, and is compared with the footer.
 
-        `zones`: of each row group what `RowGroupEntry.zone` gives.
+        `zones`: of each row group what `RowGroupEntry.zone` gives; `references`: (name, length) of all by id.
         """
         self.path = path
         self.name = f"{storage.root.rstrip('/')}/{path}"
         self._storage = storage
         self._size, self._footer_bytes, self._footer_crc32 = size, footer_bytes, footer_crc32
         self._zones = zones
+        self._identity, self._references = identity, references
         self.footer_spans: list[Span] = []
 
     @property
     def again(self) -> "Callable[[], Chunk]":
         """What opens it again, in another process: it can be pickled, and has nothing of what was read."""
-        known = (self._size, self._footer_bytes, self._footer_crc32, self._zones)
+        known = (self._size, self._footer_bytes, self._footer_crc32, self._zones, self._identity)
         return partial(_reopened, self._storage.root, self.path, *known)
 
     @cached_property
@@ -101,11 +112,23 @@ class Chunk:
             )
         footer = Footer.from_bytes(tail, self.name)
         footer.check(self.size - wanted, self.name)
-        if self._zones is not None and len(self._zones) != len(footer.row_groups):
-            raise FormatError(
-                f"{self.name}: the dataset's index tells of other row groups; restore it, or convert again"
-            )
+        self._compare(footer)
         return footer
+
+    def _compare(self, footer: Footer) -> None:
+        """Raise FormatError unless a footer says what the dataset says."""
+        if self._identity not in (None, footer.identity):
+            what = "its header, window or level is not the one that the dataset tells"
+        elif self._references is not None and not all(
+            reference < len(self._references) and self._references[reference] == (name, length)
+            for reference, name, length in footer.references
+        ):
+            what = "its references are not those of the dataset"
+        elif self._zones is not None and self._zones != [group.zone() for group in footer.row_groups]:
+            what = "the dataset's index tells of other row groups"
+        else:
+            return
+        raise FormatError(f"{self.name}: {what}; restore it, or convert again")
 
     @property
     def row_groups(self) -> Iterator["RowGroup"]:
@@ -201,6 +224,20 @@ class RowGroup(Columns):
         for place in (self.hot, self.cold):
             self._stored.have(*place)
 
+    def block(self) -> Any:
+        """As in `Columns`; checked against the records' checksum."""
+        block = super().block()
+        if records_checksum(block) != self.entry.crc32:
+            raise FormatError(
+                f"{self.name}: the records are not those that were converted (checksum); "
+                "restore or convert the chunk again"
+            )
+        return block
+
+    def stream(self, name: str) -> bytes:
+        """A stream, decompressed; b"" if there is none."""
+        return self._stored[name]
+
     def stored_streams(self) -> dict[str, tuple[str, bytes, int]]:
         """The streams as they stand: name → (codec, stored bytes, raw length). Raises FormatError."""
         self.load()
@@ -264,13 +301,23 @@ class _Streams(dict[str, bytes]):
         return data
 
 
+def records_checksum(block: Any) -> int:
+    """CRC-32 of the records' bytes as BAM has them."""
+    from isal.isal_zlib import crc32
+
+    return crc32(memoryview(block.data)[block.offsets[0] : block.offsets[-1]])
+
+
 def _reopened(
-    root: str, path: str, size: int | None, footer_bytes: int, footer_crc32: int | None, zones: list[list[int]] | None
+    root: str, path: str, size: int | None, footer_bytes: int, footer_crc32: int | None,
+    zones: list[list[int]] | None, identity: Identity | None,
 ) -> Chunk:  # fmt: skip
     from bams3.storage import open_storage
 
-    storage = open_storage(root)
-    return Chunk(storage, path, size=size, footer_bytes=footer_bytes, footer_crc32=footer_crc32, zones=zones)
+    return Chunk(
+        open_storage(root), path, size=size, footer_bytes=footer_bytes, footer_crc32=footer_crc32, zones=zones,
+        identity=identity,
+    )  # fmt: skip
 
 
 def open_chunk(uri: Any) -> Chunk:

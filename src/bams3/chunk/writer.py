@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 from bams3 import codec
 from bams3.chunk.footer import HOT, MAGIC, TRAILER, Footer, RowGroupEntry, StreamEntry
-from bams3.chunk.reader import RowGroup
+from bams3.chunk.reader import RowGroup, records_checksum
 from bams3.codec import streams
 
 SPILL = 16 << 20  # bytes of the compressed hot streams of a chunk that are kept in memory
@@ -46,13 +46,6 @@ def stored_row_group(group: RowGroup) -> CompressedRowGroup:
         entry.records, entry.bytes, entry.zone_map(), entry.references, entry.read_groups, entry.crc32,
         group.stored_streams(),
     )  # fmt: skip
-
-
-def records_checksum(block: Any) -> int:
-    """CRC-32 of the records' bytes as BAM has them."""
-    from isal.isal_zlib import crc32
-
-    return crc32(memoryview(block.data)[block.offsets[0] : block.offsets[-1]])
 
 
 def write_chunk(

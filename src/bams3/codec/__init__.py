@@ -24,11 +24,11 @@ ENCODINGS = {
     "tags": "derived",
 }
 
-# Streams that counting and depth need: they stand first in a chunk. All others follow.
+# Streams that counting and depth need, in the order in which `encode` gives them: they stand last in a chunk.
 HOT_STREAMS = (
-    "pos", "pos.long", "flag", "flag.next", "flag.values", "mapq",
+    "pos", "pos.long",
     "cigar", "cigar.long", "cigar.count", "cigar.count.long", "cigar.op", "cigar.length", "cigar.length.long",
-    "link", "link.long", "border", "border.long", "border.hash",
+    "link", "link.long", "border", "border.long", "border.hash", "flag", "flag.next", "flag.values", "mapq",
     "mate", "mate.ref", "mate.ref.long", "mate.pos", "mate.pos.long",
 )  # fmt: skip
 

@@ -4,6 +4,7 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
+from functools import lru_cache
 from itertools import accumulate, pairwise
 from typing import Any, NamedTuple, TypeVar
 
@@ -45,6 +46,7 @@ class Window(NamedTuple):
     end: int
 
 
+@lru_cache(64)
 def encode_name(contig: str) -> str:
     """A contig's name as a path component: percent-encoding outside [A-Za-z0-9._-], and of a leading . or _.
 

@@ -6,10 +6,14 @@ Nothing in either depends on when, where or in how many jobs it was made.
 
 import builtins
 import json
+import re
 import zlib
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from bams3.chunk.footer import MAGIC
+from bams3.chunk.footer import MAGIC, check_encodings
+from bams3.chunk.zones import check_zones
+from bams3.codec.streams import LEVELS
 from bams3.dataset import layout
 from bams3.errors import DatasetError, FormatError
 from bams3.untrusted import inflate, parse_json
@@ -19,12 +23,6 @@ VERSION = 1
 MAX_INDEX = 1 << 30  # bytes, inflated …
 CHUNK_TEXT, ROW_GROUP_TEXT = 1 << 10, 1 << 8  # … of which each chunk, and each of its row groups, has no more
 MAX_HEADER = (1 << 31) - 1  # bytes of text, as BAM has it
-# Least and greatest of what the index holds of a row group: records, bytes, min_pos, max_pos, max_end, min_mapq …
-_POSITION, _MAPQ, _FLAGS, _BYTES = (-1, (1 << 31) - 1), (0, 255), (0, 65535), (0, 1 << 40)
-ZONE_LIMITS = (
-    (1, layout.ROW_GROUP_RECORDS), _BYTES, _POSITION, _POSITION, (-1, 1 << 32), _MAPQ, _MAPQ, _FLAGS, _FLAGS,
-    _BYTES, _BYTES,
-)  # fmt: skip
 _SEAL = b'  "crc32": '
 
 
@@ -63,6 +61,11 @@ class Counts:
             raise ValueError("impossible counts")
         if not all(type(key) is int and -1 <= key < references for key in self.by_reference):
             raise ValueError("counts of a reference that there is not")
+        if not (_agree(self.passed) and _agree(self.failed) and all(map(any, self.by_reference.values()))):
+            raise ValueError("counts that contradict each other")
+        mapped, unmapped = (sum(row[i] for row in self.by_reference.values()) for i in (0, 1))
+        if (mapped, mapped + unmapped) != tuple(self.passed[i] + self.failed[i] for i in (6, 0)):
+            raise ValueError("counts by reference that do not add up to those of all records")
 
     def to_json(self) -> dict[str, Any]:
         """As part files and the manifest hold it."""
@@ -76,7 +79,27 @@ class Counts:
     def from_json(cls, document: dict[str, Any]) -> "Counts":
         """The reverse of `to_json`."""
         by_reference = {key: [mapped, unmapped] for key, mapped, unmapped in document["by_reference"]}
-        return cls(document["passed"], document["failed"], by_reference)
+        counts = cls(document["passed"], document["failed"], by_reference)
+        if counts.to_json() != document:
+            raise ValueError("counts of a reference twice, out of order, or with other keys")
+        return counts
+
+
+def _agree(row: list[int]) -> bool:
+    """Can these be counts of the same records, in the order of `counts.FLAGSTAT`?"""
+    (total, primary, secondary, supplementary, duplicates, primary_duplicates, mapped, primary_mapped,
+     paired, read1, read2, proper, both_mapped, singletons, elsewhere, elsewhere_mapq5) = row  # fmt: skip
+    others = secondary + supplementary
+    return (
+        total == primary + others
+        and primary_duplicates <= primary
+        and 0 <= duplicates - primary_duplicates <= others
+        and primary_mapped <= primary
+        and 0 <= mapped - primary_mapped <= others
+        and max(read1, read2) <= paired <= primary
+        and max(proper, both_mapped + singletons) <= min(paired, primary_mapped)
+        and elsewhere_mapq5 <= elsewhere <= both_mapped
+    )
 
 
 class ChunkEntry(NamedTuple):
@@ -96,9 +119,14 @@ class ChunkEntry(NamedTuple):
     row_groups: list[list[int]]
 
     @property
+    def window(self) -> tuple[int, int]:
+        """Reference id and start of the window that it is of."""
+        return self.reference_id, self.start if self.reference_id >= 0 else 0
+
+    @property
     def records(self) -> int:
         """Number of records."""
-        return sum(group[0] for group in self.row_groups)
+        return sum([group[0] for group in self.row_groups])
 
     @property
     def min_pos(self) -> int:
@@ -110,30 +138,29 @@ class ChunkEntry(NamedTuple):
         """Largest end."""
         return max(group[4] for group in self.row_groups)
 
-    def check(self, references: int) -> None:
-        """Raise ValueError unless a chunk of a dataset with so many references can be like this."""
-        folders = self.path.split("/")
-        if (
-            folders[0] != layout.DATA
-            or len(folders) != 3
-            or {"", ".", ".."} & set(folders)
-            or "\0" in self.path
-        ):
-            raise ValueError(f"a chunk in the impossible place {self.path!r}")
+    def check(self, references: Sequence[Sequence[Any]], chunk_size: int) -> None:
+        """Raise ValueError unless it can be a chunk of the grid of these [name, length] of references."""
         numbers = (self.start, self.end, self.size, self.footer_bytes, self.footer_crc32)
-        if type(self.reference_id) is not int or not -1 <= self.reference_id < references:
-            raise ValueError(f"{self.path}: impossible reference {self.reference_id!r}")
-        if not all(map(is_count, numbers)) or not self.row_groups:
-            raise ValueError(f"{self.path}: impossible numbers")
-        for limits, column in zip(ZONE_LIMITS, zip(*self.row_groups, strict=True), strict=True):
-            if (
-                not {int}.issuperset(map(type, column))
-                or not limits[0] <= min(column) <= max(column) <= limits[1]
-            ):
-                raise ValueError(f"{self.path}: impossible numbers of a row group")
-        streams = sum(hot + cold for *_, hot, cold in self.row_groups)
+        if type(self.reference_id) is not int or not -1 <= self.reference_id < len(references):
+            raise ValueError(f"{self.path!r}: impossible reference {self.reference_id!r}")
+        if not all(map(is_count, numbers)):
+            raise ValueError(f"{self.path!r}: impossible numbers")
+        if self.reference_id == layout.UNPLACED:
+            end, path, known = self.start, layout.unplaced_path(self.start), True
+        else:
+            name, length = references[self.reference_id]
+            end = self.start + chunk_size
+            path = layout.chunk_path(name, self.start, end)
+            known = self.start % chunk_size == 0 and self.start < max(length, 1)
+        if not known or (self.path, self.end) != (path, end):
+            raise ValueError(f"{self.path!r}: in an impossible place, or not of the dataset's grid")
+        try:
+            check_zones(self.row_groups, self.reference_id, self.start, end)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{self.path!r}: {error}") from error
+        streams = sum([zone[9] + zone[10] for zone in self.row_groups])
         if len(MAGIC) + streams + self.footer_bytes != self.size:
-            raise ValueError(f"{self.path}: parts that do not add up to its size")
+            raise ValueError(f"{self.path!r}: parts that do not add up to its size")
 
 
 class Manifest(NamedTuple):
@@ -171,31 +198,33 @@ class Manifest(NamedTuple):
             document = parse_json(data)
             if document.get("format") != FORMAT:
                 raise DatasetError(f"{name}: not a bams3 dataset: its {layout.METADATA} is of something else")
-            if document["version"] != VERSION:
-                raise FormatError(
-                    f"{name}: a dataset of version {document['version']}; a newer bams3 can read it"
-                )
+            if type(document["version"]) is not int or document["version"] != VERSION:
+                raise FormatError(f"a dataset of version {document['version']}; a newer bams3 can read it")
             check_seal(document, data)
             document["counts"] = Counts.from_json(document["counts"])
             document["truncated"] = is_truncated(document)
             manifest = cls(**document)
             manifest._check()
             return manifest
+        except FormatError as error:
+            raise FormatError(f"{name}: {error}") from error
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise FormatError(f"{name}: damaged {layout.METADATA}: {error!r}") from error
 
     def _check(self) -> None:
-        """Raise ValueError for values that no dataset has."""
-        if not (isinstance(self.header_id, str) and isinstance(self.encodings, dict)):
-            raise ValueError("header_id or encodings of another type")
+        """Raise ValueError for values that no dataset has, or that contradict each other."""
+        check_identity(self.header_id, self.level)
+        check_encodings(self.encodings)
         check_grid(self.references, self.chunk_size)
         numbers = (
-            self.level, self.records, self.chunks, self.bytes, self.header_bytes, self.header_crc32,
-            self.index_bytes, self.index_crc32,
+            self.records, self.chunks, self.bytes, self.header_bytes, self.header_crc32, self.index_bytes,
+            self.index_crc32,
         )  # fmt: skip
         if not all(map(is_count, numbers)) or self.header_bytes > MAX_HEADER or self.index_bytes > MAX_INDEX:
             raise ValueError(f"numbers {numbers!r}")
         self.counts.check(len(self.references))
+        if self.records != self.counts.passed[0] + self.counts.failed[0]:
+            raise ValueError(f"{self.records} records, but another number was counted")
 
 
 def sealed(document: dict[str, Any]) -> bytes:
@@ -213,6 +242,14 @@ def check_seal(document: dict[str, Any], data: bytes) -> None:
         raise ValueError("its checksum is wrong")
 
 
+def check_identity(identity: Any, level: Any) -> None:
+    """Raise ValueError unless these can be the `header_id` and the level of a dataset."""
+    if not (isinstance(identity, str) and re.fullmatch(r"[0-9a-f]{32}", identity)):
+        raise ValueError(f"header_id {identity!r}")
+    if type(level) is not int or level not in LEVELS:
+        raise ValueError(f"level {level!r}")
+
+
 def check_grid(references: list[list[Any]], chunk_size: Any) -> None:
     """Raise ValueError or TypeError unless these are [name, length] of references and a chunk size."""
     for name, length in references:
@@ -221,6 +258,8 @@ def check_grid(references: list[list[Any]], chunk_size: Any) -> None:
         name.encode("utf-8", "surrogateescape")
         if {"\t", "\n", "\r", "\0"} & set(name):
             raise ValueError(f"reference {name!r}, which no line of SAM can hold")
+    if len({name for name, _ in references}) != len(references):
+        raise ValueError("two references of the same name")
     if type(chunk_size) is not int or chunk_size not in layout.CHUNK_SIZES:
         raise ValueError(f"chunk_size {chunk_size!r}")
 
@@ -258,8 +297,35 @@ def index_from_bytes(data: bytes, manifest: Manifest, name: str) -> list[ChunkEn
     most = min(MAX_INDEX, CHUNK_TEXT * (manifest.chunks + 1) + ROW_GROUP_TEXT * manifest.records)
     try:
         entries = [ChunkEntry(*entry) for entry in parse_json(inflate(data, most))]
-        for entry in entries:
-            entry.check(len(manifest.references))
+        check_chunks(entries, manifest.counts, manifest.references, manifest.chunk_size)
+        if (len(entries), sum(entry.size for entry in entries)) != (manifest.chunks, manifest.bytes):
+            raise ValueError(f"its chunks do not add up to those of {layout.METADATA}")
         return entries
     except (ValueError, TypeError, AttributeError) as error:
-        raise FormatError(f"{name}: damaged {layout.INDEX}: {error}") from error
+        raise FormatError(
+            f"{name}: damaged {layout.INDEX}, or of another dataset: {error}; restore it, or convert again"
+        ) from error
+
+
+def check_chunks(
+    chunks: Sequence[ChunkEntry], counts: Counts, references: Sequence[Sequence[Any]], chunk_size: int
+) -> None:
+    """Raise ValueError unless these are chunks of the grid in their order, none twice, with as many records of each
+    reference as were counted."""
+    records = dict.fromkeys(counts.by_reference, 0)
+    before = (0, -1)
+    for chunk in chunks:
+        chunk.check(references, chunk_size)
+        place = (chunk.reference_id & 0xFFFFFFFF, chunk.start)  # reads with no position last
+        if place <= before:
+            raise ValueError(f"{chunk.path!r}: twice, or out of order")
+        follows = before[1] + 1 if before[0] == place[0] else 0
+        if chunk.reference_id == layout.UNPLACED and chunk.start != follows:
+            raise ValueError(f"{chunk.path!r}: the chunk before it is missing")
+        before = place
+        records[chunk.reference_id] = records.get(chunk.reference_id, 0) + chunk.records
+    for reference_id, number in records.items():
+        counted = sum(counts.by_reference.get(reference_id, ()))
+        if number != counted:
+            name = references[reference_id][0] if reference_id >= 0 else "no position"
+            raise ValueError(f"{number} records of {name!r}, of which {counted} were counted")

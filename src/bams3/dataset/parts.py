@@ -19,7 +19,9 @@ from bams3.dataset.manifest import (
     ChunkEntry,
     Counts,
     Manifest,
+    check_chunks,
     check_grid,
+    check_identity,
     check_seal,
     header_id,
     index_to_bytes,
@@ -102,24 +104,32 @@ class Part:
                 dict(document["source_counts"]),
                 is_truncated(document),
             )
-            part._check(len(plan.references))
+            part._check(plan)
             return part
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise DatasetError(
                 f"{name}: damaged part file ({error}); delete it and convert its windows again"
             ) from error
 
-    def _check(self, references: int) -> None:
-        """Raise ValueError for values that no part has."""
+    def _check(self, plan: Plan) -> None:
+        """Raise ValueError for values that no part of this plan has, or that contradict each other."""
+        references = len(plan.references)
         self.counts.check(references)
         for window in self.windows:
             if not all(type(number) is int and -1 <= number < 1 << 32 for number in window):
                 raise ValueError(f"impossible windows {list(window)}")
-        for chunk in self.chunks:
-            chunk.check(references)
+        check_chunks(self.chunks, self.counts, plan.references, plan.chunk_size)
+        if not all(self._has(*chunk.window) for chunk in self.chunks):
+            raise ValueError("chunks of windows that it does not have")
         for reference_id, count in self.source_counts.items():
             if type(reference_id) is not int or not -1 <= reference_id < references or not is_count(count):
                 raise ValueError("impossible counts of the source")
+
+    def _has(self, reference_id: int, start: int) -> bool:
+        return any(
+            window.reference_id == reference_id and window.start <= start < max(window.end, 1)
+            for window in self.windows
+        )
 
 
 def write_plan(storage: Storage, plan: Plan, header_text: bytes, *, join: bool) -> None:
@@ -159,11 +169,31 @@ def _read(storage: Storage, path: str, parse: Callable[[bytes], Parsed]) -> Pars
 def read_plan(storage: Storage) -> Plan:
     """The plan of a dataset in the making. Raises DatasetError if there is none."""
     try:
-        return _read(storage, PLAN, lambda data: _parse_plan(data, storage.root))
+        plan = _read(storage, PLAN, lambda data: _parse_plan(data, storage.root))
     except FileNotFoundError:
         raise DatasetError(
             f"{storage.root}: no parts to merge; run bams3 convert --batch or --window first"
         ) from None
+    _check_header(storage, plan)
+    return plan
+
+
+def _check_header(storage: Storage, plan: Plan) -> None:
+    """Raise DatasetError unless text and references are those of the plan."""
+    from bams3.sources.header import Header
+
+    references = tuple((name, length) for name, length in plan.references)
+    try:
+        for _ in range(2):  # once more: perhaps it was damaged on its way
+            text = storage.get(layout.HEADER)
+            whole = (len(text), zlib.crc32(text)) == (plan.header_bytes, plan.header_crc32)
+            if whole and header_id(Header(text, references)) == plan.header_id:
+                return
+    except FileNotFoundError:
+        pass
+    raise DatasetError(
+        f"{storage.root}/{layout.HEADER}: missing, or not the header of {PLAN}; convert again with --overwrite"
+    )
 
 
 def _parse_plan(data: bytes, root: str) -> Plan:
@@ -171,9 +201,12 @@ def _parse_plan(data: bytes, root: str) -> Plan:
         document = parse_json(data)
         check_seal(document, data)
         plan = Plan(**document)
+        check_identity(plan.header_id, plan.level)
         check_grid(plan.references, plan.chunk_size)
+        if plan.version != VERSION or not (is_count(plan.header_bytes) and is_count(plan.header_crc32)):
+            raise ValueError("of another version, or impossible numbers")
         return plan
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, AttributeError) as error:
         raise DatasetError(f"{root}/{PLAN}: damaged ({error}); convert again with --overwrite") from error
 
 

@@ -1,17 +1,19 @@
 """Reading a dataset: manifest, header, index, and the row groups that a region touches."""
 
 import zlib
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from bams3.chunk.footer import Identity
 from bams3.chunk.reader import Chunk, RowGroup
 from bams3.dataset import layout
 from bams3.dataset.ahead import Job, Plan, fetched, plan_hot
 from bams3.dataset.layout import Grid
-from bams3.dataset.manifest import ChunkEntry, Manifest, index_from_bytes
+from bams3.dataset.manifest import ChunkEntry, Manifest, header_id, index_from_bytes
 from bams3.errors import DatasetError, FormatError
 from bams3.regions import UNPLACED_NAME
 from bams3.storage import is_remote, open_storage
@@ -41,6 +43,8 @@ class DatasetReader:
             self._begin(soon)
         try:
             self.manifest = self._read_manifest()
+            if not self.remote:  # where it costs no request, references are not believed either
+                _ = self.header
         except BaseException:
             for future in self._early.values():
                 future.cancel()
@@ -115,11 +119,18 @@ class DatasetReader:
 
     @cached_property
     def header(self) -> Any:
-        """The `sources.header.Header` of the BAM."""
+        """The `sources.header.Header` of the BAM. Raises FormatError unless text and references are those that
+        the dataset was made of."""
         from bams3.sources.header import Header
 
         text = self._document(layout.HEADER, self.manifest.header_bytes, self.manifest.header_crc32)
-        return Header(text, tuple(self.references))
+        header = Header(text, tuple(self.references))
+        if header_id(header) != self.manifest.header_id:
+            raise FormatError(
+                f"{self.uri}: {layout.HEADER} and the references of {layout.METADATA} are not the header of this "
+                "dataset (header_id); restore them, or convert again"
+            )
+        return header
 
     @cached_property
     def index(self) -> list[ChunkEntry]:
@@ -138,7 +149,10 @@ class DatasetReader:
         """The chunk that an entry of the index describes."""
         return Chunk(
             self.storage, entry.path, size=entry.size, footer_bytes=entry.footer_bytes,
-            footer_crc32=entry.footer_crc32, zones=entry.row_groups,
+            footer_crc32=entry.footer_crc32, zones=entry.row_groups, references=self.references,
+            identity=Identity(
+                self.manifest.header_id, entry.reference_id, entry.start, entry.end, self.manifest.level
+            ),
         )  # fmt: skip
 
     def chunks_of(self, reference_id: int) -> list[ChunkEntry]:
@@ -150,7 +164,7 @@ class DatasetReader:
         grid = Grid(self.references, self.manifest.chunk_size)
         sizes: Counter[int] = Counter()
         for entry in self.index:
-            place = grid.place(*_window_key(entry))
+            place = grid.place(*entry.window)
             if place is not None:
                 sizes[place] += entry.size
         windows: Grid = layout.batch(grid, sizes, number, of)  # type: ignore[assignment]
@@ -162,7 +176,7 @@ class DatasetReader:
         Every read is in exactly one batch: that of the window in which it starts.
         """
         chosen = self.windows(number, of)
-        return self.only(entry for entry in self.index if chosen.place(*_window_key(entry)) is not None)
+        return self.only(entry for entry in self.index if chosen.place(*entry.window) is not None)
 
     def only(self, entries: Iterable[ChunkEntry]) -> "DatasetReader":
         """The same dataset with only these of its chunks, in its order."""
@@ -190,14 +204,24 @@ class DatasetReader:
         braced = f"{{{name}}}" if set(name) & set(":,{}*-") else name
         return f"{braced}:{entry.start + 1}-{max(min(entry.end, length), entry.start + 1)}"
 
-    def row_groups(self, reference_id: int, start: int, end: int) -> Iterator[RowGroup]:
+    def row_groups(
+        self, reference_id: int, start: int, end: int, borders: Sequence[Sequence[int]] = ()
+    ) -> Iterator[RowGroup]:
         """Row groups with reads that may overlap [start, end), 0-based, in order.
 
-        They are found by their zone maps, so those of earlier windows that reach in are among them.
+        They are found by their zone maps, so those of earlier windows that reach in are among them. Those of windows
+        that `borders` (sequences, each ascending) cut are compared with the footer first, where that costs no request:
+        of all other windows the grid tells as much.
         """
         for entry in self.chunks_of(reference_id):
-            if entry.min_pos < end and entry.max_end > start:
-                for group in self.chunk(entry).row_groups:
+            cut = not self.remote and any(
+                bisect_right(border, entry.start) < bisect_left(border, entry.end) for border in borders
+            )
+            if cut or (entry.min_pos < end and entry.max_end > start):
+                chunk = self.chunk(entry)
+                if cut:
+                    _ = chunk.footer
+                for group in chunk.row_groups:
                     if group.min_pos < end and group.max_end > start:
                         yield group
 
@@ -253,8 +277,3 @@ class DatasetReader:
         """Row groups of the reads with no position, in order."""
         for entry in self.chunks_of(layout.UNPLACED):
             yield from self.chunk(entry).row_groups
-
-
-def _window_key(entry: ChunkEntry) -> tuple[int, int]:
-    """Reference id and start of the window that a chunk is of."""
-    return entry.reference_id, entry.start if entry.reference_id >= 0 else 0

@@ -13,12 +13,11 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from bams3.chunk.footer import Footer
-from bams3.chunk.reader import Chunk
+from bams3.chunk.reader import Chunk, records_checksum
 from bams3.chunk.reader import RowGroup as StoredRowGroup
 from bams3.chunk.writer import (
     CompressedRowGroup,
     compress_row_group,
-    records_checksum,
     stored_row_group,
     write_chunk,
 )

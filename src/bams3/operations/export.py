@@ -8,19 +8,18 @@ import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from bams3.operations.query import RecordFilter, query
 from bams3.operations.workers import Workers, in_order, watched
 from bams3.shown import shown
+from bams3.sources.header import Header
 from bams3.storage import is_remote, open_object
 
 if TYPE_CHECKING:
     from bams3.dataset.reader import DatasetReader as Dataset
     from bams3.regions import Region
-    from bams3.sources.header import Header
     from bams3.sources.records import RecordBlock
 
 Format = Literal["sam", "sam.gz", "bam", "ubam", "cram"]
@@ -70,7 +69,8 @@ def write_alignments(
     Raises OSError if it can't be written.
     """
     if pg_line is not None:
-        header = replace(header, text=_whole_lines(header.text) + pg_line.rstrip(b"\n") + b"\n")
+        text = _whole_lines(header.text) + pg_line.rstrip(b"\n") + b"\n"
+        header = Header(text, header.references)
     with opened(out) as file:
         if format == "cram":
             threads = workers.count if isinstance(workers, Workers) else workers

@@ -35,6 +35,11 @@ class Overlaps:
         """From the first start to the last end."""
         return self._starts[0], self._ordered[-1]
 
+    @property
+    def borders(self) -> tuple[array, array]:
+        """The starts, and the ends, each in order."""
+        return self._starts, self._ordered
+
     def touch(self, group: RowGroup) -> bool:
         """May a record of the row group overlap any of the regions?"""
         return bisect_left(self._starts, group.max_end) > bisect_right(self._ordered, group.min_pos)

@@ -253,7 +253,7 @@ def row_group_jobs(
         else:
             if ends[-1] >= references[reference_id][1]:
                 ends[-1] = _NO_END
-            groups = dataset.row_groups(reference_id, starts[0], ends[-1])
+            groups = dataset.row_groups(reference_id, starts[0], ends[-1], (starts, ends))
         for group in groups:
             first, last = bisect_right(ends, group.min_pos), bisect_left(starts, group.max_end)
             if first < last and record_filter.verdict(group) is not False:
@@ -277,7 +277,7 @@ def shared_jobs(
 ) -> Iterator[tuple[RowGroup, Overlaps]]:
     """The row groups that may hold wanted records, in order, each with the regions of its contig."""
     for overlaps in every:
-        for group in dataset.row_groups(overlaps.reference_id, *overlaps.span):
+        for group in dataset.row_groups(overlaps.reference_id, *overlaps.span, overlaps.borders):
             if overlaps.touch(group) and record_filter.verdict(group) is not False:
                 yield group, overlaps
 

@@ -7,15 +7,16 @@ from typing import Any
 
 from bams3.chunk.footer import MAGIC
 from bams3.chunk.reader import RowGroup
-from bams3.chunk.writer import records_checksum
-from bams3.codec.streams import decompress
+from bams3.codec import encode
 from bams3.dataset import layout
 from bams3.dataset.ahead import plan_all
 from bams3.dataset.counts import count as count_block
 from bams3.dataset.manifest import ChunkEntry, Counts
 from bams3.dataset.reader import DatasetReader
-from bams3.errors import FormatError
+from bams3.errors import FormatError, SourceError
+from bams3.operations.cut import cut_row_groups, ends_row_group
 from bams3.operations.workers import in_order
+from bams3.sources.records import walk
 
 
 def verify(
@@ -68,19 +69,19 @@ def _jobs(dataset: DatasetReader, entries: Iterable[ChunkEntry]) -> Iterator[Job
 
 
 def _check(dataset: DatasetReader, job: Job | FormatError) -> tuple[list[str], Counts]:
-    counts = Counts.zero()
+    counts, problems = Counts.zero(), []
     if isinstance(job, FormatError):
         return [str(job)], counts
-    (group, entry), problems = job, []
+    group, entry = job
     try:
         if group.number == 0:
             problems += _check_chunk(dataset, entry, group)
-        for name, (codec, stored, raw) in group.stored_streams().items():
-            decompress(name, codec, stored, raw)
-        block = group.block()
+        block, _ = walk(group.block().data, len(dataset.references))
+        problems += _check_row_group(dataset, entry, group, block)
     except FormatError as error:
         return [*problems, str(error)], counts
-    problems += _check_row_group(dataset, entry, group, block)
+    except SourceError as error:
+        return [*problems, f"{group.name}: impossible records: {error}"], counts
     passed, failed = count_block(block)
     mapped = passed[6] + failed[6]
     counts.add(Counts(passed, failed, {entry.reference_id: [mapped, len(block) - mapped]}))
@@ -88,42 +89,48 @@ def _check(dataset: DatasetReader, job: Job | FormatError) -> tuple[list[str], C
 
 
 def _check_chunk(dataset: DatasetReader, entry: ChunkEntry, first: RowGroup) -> list[str]:
-    """What is wrong with a chunk as a whole. Raises FormatError where its footer is damaged."""
+    """What is wrong with a chunk as a whole. Raises FormatError where its footer is damaged, or is not the one that
+    the dataset tells of."""
     chunk, problems = first.chunk, []
-    footer = chunk.footer
+    _ = chunk.footer
     first.load()
     if next(span for span in first.spans if span.has(0, len(MAGIC))).cut(0, len(MAGIC)) != MAGIC:
         problems.append(f"{chunk.name}: it does not begin with the magic")
-    if footer.dataset != dataset.manifest.header_id:
-        problems.append(f"{chunk.name}: of a dataset with another header")
-    if (footer.reference_id, footer.start, footer.end) != (entry.reference_id, entry.start, entry.end):
-        problems.append(f"{chunk.name}: its window is not the one that the index says")
-    if [group.zone() for group in footer.row_groups] != entry.row_groups:
-        problems.append(f"{chunk.name}: its row groups are not those that the index says")
+    following = entry.row_groups[1:]
+    if entry.reference_id == layout.UNPLACED and entry != dataset.index[-1]:
+        following.append(entry.row_groups[-1])  # as if one came behind the last
+        if len(following) != layout.UNPLACED_ROW_GROUPS:
+            problems.append(f"{chunk.name}: not of {layout.UNPLACED_ROW_GROUPS} row groups")
+    for number, (zone, after) in enumerate(zip(entry.row_groups, following, strict=False)):
+        if not ends_row_group(entry.reference_id, zone, after):
+            problems.append(f"{chunk.name}: row group {number} ends too soon")
     return problems
 
 
 def _check_row_group(dataset: DatasetReader, entry: ChunkEntry, group: RowGroup, block: Any) -> list[str]:
+    """What is wrong with a row group, of which `block` has the records: all that follows from these is made again."""
     problems = []
-    if records_checksum(block) != group.chunk.footer.row_groups[group.number].crc32:
-        problems.append(f"{group.name}: the records are not those that were converted (checksum)")
-    found = (min(group.pos), max(group.pos), max(group.end), min(group.mapq), max(group.mapq))
-    if found != (group.min_pos, group.max_pos, group.max_end, group.min_mapq, group.max_mapq):
+    told = group.entry
+    streams, zone, references, read_groups = encode(block, entry.reference_id, dataset.manifest.level)
+    if zone != told.zone_map():
         problems.append(f"{group.name}: its zone map is wrong")
-    if entry.reference_id != layout.UNPLACED:
-        if max(group.min_pos, 0) < entry.start or group.max_pos >= entry.end:
-            problems.append(f"{group.name}: reads that start outside the window [{entry.start}, {entry.end})")
-        if any(a > b for a, b in pairwise(group.pos)):
-            problems.append(f"{group.name}: records out of order")
+    if (references, read_groups) != (told.references, told.read_groups):
+        problems.append(f"{group.name}: it lists other references or read groups than its records have")
+    names = sorted(streams.keys() | told.streams.keys())
+    if wrong := [name for name in names if bytes(streams.get(name, b"")) != bytes(group.stream(name))]:
+        problems.append(
+            f"{group.name}: streams that are not those of its records: {', '.join(map(repr, wrong))}"
+        )
+    if any(a > b for a, b in pairwise(group.pos)) and entry.reference_id != layout.UNPLACED:
+        problems.append(f"{group.name}: records out of order")
+    elif len(list(cut_row_groups([block], dataset.manifest.chunk_size))) > 1:
+        problems.append(f"{group.name}: it is longer than a row group of these records")
     return problems
 
 
 def _check_layout(dataset: DatasetReader) -> Iterator[str]:
-    from bams3.dataset.manifest import header_id
-
     try:
-        if header_id(dataset.header) != dataset.manifest.header_id:
-            yield f"{dataset.uri}: {layout.HEADER} is not the header of this dataset"
+        _ = dataset.header
     except FormatError as error:
         yield str(error)
     known = {entry.path for entry in dataset.index}

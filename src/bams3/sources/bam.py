@@ -217,6 +217,8 @@ class BamSource:
         expect_again(self._alignments, WINDOWS)
         index = self._find_index()
         if index is None:
-            made = "one with samtools index" if self._packing == "BGZF" else "BGZF of it, with samtools view -b"
+            made = (
+                "one with samtools index" if self._packing == "BGZF" else "BGZF of it, with samtools view -b"
+            )
             raise SourceError(f"{self.path}: there is no index, which windows need; make {made}")
         return index

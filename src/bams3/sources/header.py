@@ -1,7 +1,6 @@
 """The header of a BAM file: its SAM text, verbatim, and its list of references."""
 
 import struct
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -12,15 +11,23 @@ INT32 = struct.Struct("<i")
 LONGEST_NAME = 1 << 16  # of a reference; every chunk with its records repeats it
 
 
-@dataclass(frozen=True)
 class Header:
     """`text`: the SAM header's bytes, any NULs at its end included; `references`: (name, length in bp) by id.
 
     Names that are not UTF-8 keep their bytes as surrogate escapes.
     """
 
-    text: bytes
-    references: tuple[tuple[str, int], ...]
+    def __init__(self, text: bytes, references: tuple[tuple[str, int], ...]) -> None:
+        self.text, self.references = text, references
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Header) and (self.text, self.references) == (other.text, other.references)
+
+    def __hash__(self) -> int:
+        return hash((self.text, self.references))
+
+    def __repr__(self) -> str:
+        return f"Header({self.text!r}, {self.references!r})"
 
     @classmethod
     def from_bam(cls, data: Any) -> "Header":

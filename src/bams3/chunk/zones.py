@@ -1,0 +1,37 @@
+"""What the row groups of a chunk can be, by their zones: those of its footer and those of the dataset's index alike.
+
+A zone is [records, bytes, min_pos, max_pos, max_end, min_mapq, max_mapq, flags_any, flags_all, hot, cold] of a row
+group; the last two are the stored bytes of its hot and of its cold streams.
+"""
+
+from collections.abc import Sequence
+from itertools import chain
+
+MAX_RECORDS = 1 << 16  # in a row group
+MAX_BYTES = (1 << 25) + (1 << 31)  # of the records of a row group: one more may follow 32 MiB
+SHORTEST_RECORD = 36  # bytes
+LAST = (1 << 31) - 1  # the end of the longest contig
+
+
+def check_zones(zones: Sequence[Sequence[int]], reference_id: int, start: int, end: int) -> None:
+    """Raise ValueError unless row groups like these can follow each other in a chunk of the window [start, end) of a
+    reference (−1: reads with no position, in any order)."""
+    if not zones or not {int}.issuperset(map(type, chain.from_iterable(zones))):
+        raise ValueError("impossible numbers of a row group")
+    placed = reference_id >= 0
+    low, limit = (start or -1, end) if placed else (-1, LAST)  # what begins at −1 is of the first window
+    for number, zone in enumerate(zones):
+        records, size, min_pos, max_pos, max_end, min_mapq, max_mapq, flags_any, flags_all, hot, cold = zone
+        if not (
+            0 < records <= MAX_RECORDS
+            and SHORTEST_RECORD * records <= size <= MAX_BYTES
+            and low <= min_pos <= max_pos < limit
+            and max_pos < max_end <= LAST
+            and 0 <= min_mapq <= max_mapq <= 255
+            and 0 <= flags_all <= flags_any <= 0xFFFF
+            and flags_all & flags_any == flags_all
+            and hot >= 0 <= cold
+        ):
+            raise ValueError(f"impossible numbers of row group {number}, or not in order")
+        if placed:
+            low = max_pos
