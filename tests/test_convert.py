@@ -185,7 +185,10 @@ def test_real_batches(real_bam: Path, real_dataset: Path, tmp_path: Path) -> Non
     ("spoil", "says"),
     [
         (lambda d: (d / "_parts/000002-of-000002.json").unlink(), "not converted yet"),
-        (lambda d: shutil.copy(d / "_parts/000002-of-000002.json", d / "_parts/copy.json"), "two parts"),
+        (
+            lambda d: shutil.copy(d / "_parts/000002-of-000002.json", d / "_parts/000009-of-000009.json"),
+            "two parts",
+        ),
         (lambda d: next(d.glob("data/chr2/*")).unlink(), "missing or incomplete"),
         (lambda d: os.truncate(next(d.glob("data/chr2/*")), 99), "missing or incomplete"),
         (lambda d: (d / "_parts/000002-of-000002.json").write_text("{"), "damaged part"),

@@ -29,11 +29,10 @@ from bams3.dataset.manifest import (
     is_truncated,
     sealed,
 )  # fmt: skip
+from bams3.dataset.own import PLAN, Own, is_former, is_part
 from bams3.errors import DatasetError
 from bams3.storage import Storage
 from bams3.untrusted import parse_json
-
-PLAN = f"{layout.PARTS}/plan.json"
 
 Parsed = TypeVar("Parsed")
 
@@ -132,12 +131,20 @@ class Part:
         )
 
 
-def write_plan(storage: Storage, plan: Plan, header_text: bytes, *, join: bool) -> None:
+def write_plan(
+    storage: Storage, plan: Plan, header_text: bytes, *, join: bool, replace: Plan | None = None
+) -> None:
     """Begin a dataset, or `join` one that was begun.
 
-    Raises DatasetError if it was begun with another plan, or may not be joined.
+    `replace`: the plan of a dataset that this one is to take the place of; it is kept until the new one is complete,
+    since it tells which chunks are of the old one. Raises DatasetError if the dataset was begun with another plan, or
+    may not be joined.
     """
     document = sealed(asdict(plan))
+    if replace not in (None, plan):
+        former = f"{layout.PARTS}/former-{replace.header_id}-{replace.chunk_size}.json"
+        storage.put(former, sealed(asdict(replace)))
+        storage.put(PLAN, document)
     try:
         storage.put_new(PLAN, document)
     except FileExistsError:
@@ -167,15 +174,20 @@ def _read(storage: Storage, path: str, parse: Callable[[bytes], Parsed]) -> Pars
 
 
 def read_plan(storage: Storage) -> Plan:
-    """The plan of a dataset in the making. Raises DatasetError if there is none."""
+    """The plan of a dataset in the making, whose header is there. Raises DatasetError if there is none."""
     try:
-        plan = _read(storage, PLAN, lambda data: _parse_plan(data, storage.root))
+        plan = stored_plan(storage)
     except FileNotFoundError:
         raise DatasetError(
             f"{storage.root}: no parts to merge; run bams3 convert --batch or --window first"
         ) from None
     _check_header(storage, plan)
     return plan
+
+
+def stored_plan(storage: Storage, path: str = PLAN) -> Plan:
+    """The plan of a dataset in the making, or one that it has replaced. Raises DatasetError where it is damaged."""
+    return _read(storage, path, lambda data: _parse_plan(data, f"{storage.root}/{path}"))
 
 
 def _check_header(storage: Storage, plan: Plan) -> None:
@@ -196,7 +208,18 @@ def _check_header(storage: Storage, plan: Plan) -> None:
     )
 
 
-def _parse_plan(data: bytes, root: str) -> Plan:
+def former_plans(storage: Storage) -> list[Plan]:
+    """The plans that the valid one has replaced: there may be chunks of theirs."""
+    return [stored_plan(storage, path) for path in storage.list(layout.PARTS) if is_former(path)]
+
+
+def delete_parts(storage: Storage) -> None:
+    """Delete what only a dataset in the making needs; the plan goes last."""
+    paths = [path for path in storage.list(layout.PARTS) if is_part(path) or is_former(path)]
+    storage.delete_all([*paths, PLAN])
+
+
+def _parse_plan(data: bytes, name: str) -> Plan:
     try:
         document = parse_json(data)
         check_seal(document, data)
@@ -207,7 +230,7 @@ def _parse_plan(data: bytes, root: str) -> Plan:
             raise ValueError("of another version, or impossible numbers")
         return plan
     except (ValueError, TypeError, AttributeError) as error:
-        raise DatasetError(f"{root}/{PLAN}: damaged ({error}); convert again with --overwrite") from error
+        raise DatasetError(f"{name}: damaged ({error})") from error
 
 
 def read_parts(storage: Storage, plan: Plan) -> list[Part]:
@@ -216,7 +239,7 @@ def read_parts(storage: Storage, plan: Plan) -> list[Part]:
     def part(path: str) -> Part:
         return _read(storage, path, lambda data: Part.from_bytes(data, plan, f"{storage.root}/{path}"))
 
-    return [part(path) for path in storage.list(layout.PARTS) if path != PLAN]
+    return [part(path) for path in storage.list(layout.PARTS) if is_part(path)]
 
 
 def commit(storage: Storage, plan: Plan, parts: Sequence[Part]) -> Manifest:
@@ -249,15 +272,15 @@ def commit(storage: Storage, plan: Plan, parts: Sequence[Part]) -> Manifest:
     )  # fmt: skip
     if not _is_plan(storage, sealed(asdict(plan))):
         raise DatasetError(f"{storage.root}: another writer has begun it anew meanwhile; wait for that one")
-    for path in there:  # left by a run that was stopped
-        storage.delete(path)
-    storage.delete_incomplete()
+    own = Own([plan, *former_plans(storage)])
+    own.delete_strays(storage, there)  # left by a run that was stopped
+    storage.delete_incomplete(own.has)
     storage.put(layout.INDEX, index)
     try:
         storage.put_new(layout.METADATA, manifest.to_bytes())
     except FileExistsError:
         raise DatasetError(f"{storage.root}: another writer has completed it meanwhile") from None
-    storage.delete_all(layout.PARTS)
+    delete_parts(storage)
     return manifest
 
 

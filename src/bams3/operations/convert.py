@@ -5,8 +5,9 @@ cuts them into row groups, and writes chunk by chunk, all in order. At most a fe
 are in memory.
 """
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
@@ -26,7 +27,18 @@ from bams3.dataset import layout, parts
 from bams3.dataset.counts import count as count_block
 from bams3.dataset.layout import UNPLACED, Window
 from bams3.dataset.manifest import ChunkEntry, Counts, Manifest
-from bams3.errors import DatasetError, FormatError, SourceError, UsageError
+from bams3.dataset.own import Own, is_part
+from bams3.dataset.place import (
+    Place,
+    beside,
+    check_joinable,
+    check_removable,
+    remove,
+    restore,
+    survey,
+    switch,
+)
+from bams3.errors import Bams3Error, DatasetError, FormatError, SourceError, UsageError
 from bams3.operations.cut import RowGroup, cut_row_groups
 from bams3.operations.uploads import Uploads
 from bams3.operations.workers import Workers, worker_count
@@ -80,11 +92,16 @@ def convert(
         plan = parts.Plan.of(opened.header, size, level)
         chosen = _chosen_windows(plan, opened, batch, windows)
         name = _part_name(plan, batch, chosen)
-        _prepare(storage, name, overwrite, resume)
-        parts.write_plan(storage, plan, opened.header.text, join=resume or name is not None)
+        there = _prepare(storage, name, overwrite, resume)
+        if overwrite and there.complete and name is None and not is_remote(storage.root):
+            beside = stack.enter_context(_successor(storage))
+            storage, there = beside, survey(beside)
+        replaced = there.plans[0] if overwrite and there.plans else None
+        parts.write_plan(storage, plan, opened.header.text, join=resume or name is not None, replace=replaced)
+        storage.delete(layout.METADATA)  # of a dataset that parts are written of again
         pool = stack.enter_context(Workers(threads))
         earlier = _Earlier(storage, plan) if resume else None
-        job = _Conversion(Uploads(storage), plan, pool, earlier, progress)
+        job = _Conversion(Uploads(storage), plan, pool, earlier, progress, there)
         try:
             if chosen is None:
                 part = job.run(opened.blocks(pool.map))
@@ -97,7 +114,8 @@ def convert(
             ) from error
         except SourceError as error:
             if name is None and not resume:
-                _remove(storage)  # it can't be gone on with, and would be in the way of another attempt
+                # It can't be gone on with, and would be in the way of another attempt.
+                remove(survey(storage))
             if opened.path in str(error):
                 raise
             raise SourceError(f"{opened.path}: {error}") from error
@@ -112,10 +130,12 @@ def merge(dataset: Any) -> Manifest:
     Raises DatasetError naming what is missing or does not add up.
     """
     storage = open_storage(str(dataset))
-    if storage.exists(layout.METADATA):
-        storage.delete_all(layout.PARTS)
+    place = survey(storage)
+    if place.complete:
+        parts.delete_parts(storage)
         return Manifest.from_bytes(storage.get(layout.METADATA), str(dataset))
     plan = parts.read_plan(storage)
+    check_joinable(place)
     return parts.commit(storage, plan, parts.read_parts(storage, plan))
 
 
@@ -125,8 +145,12 @@ def reopen(dataset: Any) -> None:
     Its chunks stay, for `resume`.
     """
     storage = open_storage(str(dataset))
+    place = survey(storage)
+    check_joinable(place)
+    if place.complete:
+        parts.write_plan(storage, place.plans[0], storage.get(layout.HEADER), join=True)
     storage.delete(layout.METADATA)
-    storage.delete_all(layout.PARTS)
+    storage.delete_all(path for path in place.objects if is_part(path))
 
 
 def _part_name(
@@ -141,38 +165,65 @@ def _part_name(
     return None
 
 
-def _prepare(storage: Storage, part: str | None, overwrite: bool, resume: bool) -> None:
-    """Refuse to write where something is, unless asked to."""
-    complete = storage.exists(layout.METADATA)
-    if complete and not overwrite:
+def _prepare(storage: Storage, part: str | None, overwrite: bool, resume: bool) -> Place:
+    """What is at a place where a dataset, or a part of one, is to be written; what stands in the way is removed, if it
+    is a dataset's and asked for. Raises DatasetError, before anything is changed, if that may not be."""
+    if not is_remote(storage.root):
+        restore(storage.root)
+    place = survey(storage)
+    if place.complete and not overwrite:
         raise DatasetError(f"{storage.root} is a complete dataset; use --overwrite to replace it")
-    if part is not None:
-        if overwrite:
-            storage.delete(f"{layout.PARTS}/{part}.json")
-        elif storage.exists(f"{layout.PARTS}/{part}.json") and not resume:
-            raise DatasetError(
-                f"{storage.root}: this part is there; use --resume or --overwrite to convert it again"
-            )
-    if overwrite and (complete or part is None):
-        _remove(storage)
-    elif part is None and not resume and any(True for _ in storage.list()):
+    if part is None and not overwrite and not resume and place.objects:
         raise DatasetError(
-            f"{storage.root} is not empty; use --overwrite to replace it, or --resume to go on with it"
+            f"{storage.root} is not empty; use --overwrite to replace a dataset that is there, or --resume to go on "
+            "with one, or choose another place"
         )
+    if part is None and overwrite:
+        check_removable(place)
+        if not place.complete or is_remote(storage.root):
+            remove(place)
+            place.objects.clear()
+        return place
+    check_joinable(place)
+    if part is None:
+        return place
+    if f"{layout.PARTS}/{part}.json" in place.objects and not (overwrite or resume):
+        raise DatasetError(
+            f"{storage.root}: this part is there; use --resume or --overwrite to convert it again"
+        )
+    if overwrite:
+        _take_back(place, part)
+    return place
 
 
-def _remove(storage: Storage) -> None:
-    """Remove a dataset, the manifest first. Raises DatasetError if there is something that is not a dataset."""
-    ours = (layout.METADATA, layout.HEADER, layout.INDEX, f"{layout.DATA}/", f"{layout.PARTS}/")
-    for path in storage.list():
-        if not path.startswith(ours):
-            raise DatasetError(
-                f"{storage.root}: not overwritten, since {path} in it is not part of a dataset"
-            )
-    storage.delete(layout.METADATA)
-    for path in (layout.PARTS, layout.DATA, "_index"):
-        storage.delete_all(path)
-    storage.delete(layout.HEADER)
+def _take_back(place: Place, part: str) -> None:
+    """Let a part be written again, whatever else of the same batches is there or is being written.
+
+    All batches may do this at the same time: none takes what another of as many has written. Parts of another number
+    of batches go.
+    """
+    _, of, count = part.rpartition("-of-")
+    place.storage.delete_all(
+        path
+        for path in place.objects
+        if is_part(path)
+        and (path == f"{layout.PARTS}/{part}.json" or (of and not path.endswith(f"{of}{count}.json")))
+    )
+
+
+@contextmanager
+def _successor(storage: Storage) -> Iterator[Storage]:
+    """Context: where to write the dataset that takes the place of another one once it is whole."""
+    new = open_storage(beside(storage.root, "new"))
+    remove(survey(new))
+    try:
+        yield new
+    except BaseException:
+        with suppress(Bams3Error, OSError):  # what went wrong is told
+            remove(survey(new))
+            os.rmdir(new.root)
+        raise
+    switch(storage.root)
 
 
 def _parse_windows(plan: parts.Plan, texts: Sequence[str]) -> list[Window]:
@@ -294,11 +345,13 @@ class _Conversion:
     workers: Workers
     earlier: "_Earlier | None"
     progress: Callable[[int], None] | None
+    there: Place
+    """What was there before."""
 
     def run(self, blocks: Iterable[Any]) -> parts.Part:
         """Write the chunks of all records in `blocks`; `_end` notes the rest of the part."""
         part = parts.Part([])
-        grid = self.plan.grid
+        grid, self.own = self.plan.grid, Own([self.plan, *self.there.plans])
         tasks = _tasks(cut_row_groups(blocks, self.plan.chunk_size))
         finished = self._counted(self.workers.map(self._compress, tasks), part.counts)
         with self.uploads:
@@ -332,6 +385,8 @@ class _Conversion:
     def _write(self, reference_id: int, start: int, groups: Iterator[CompressedRowGroup]) -> ChunkEntry:
         path = self.plan.chunk_path(reference_id, start)
         end = start + self.plan.chunk_size if reference_id != UNPLACED else start
+        if path in self.there.objects:
+            self.own.check_chunk(self.uploads.storage, path)
         footer = Footer.of_window(self.plan.header_id, reference_id, start, end, self.plan.level)
         with self.uploads.create(path) as file:
             size, footer_bytes, footer_crc32 = write_chunk(file, footer, groups, self.plan.references)

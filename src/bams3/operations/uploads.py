@@ -20,12 +20,12 @@ class Uploads:
     """
 
     def __init__(self, storage: Storage) -> None:
-        self._storage = storage
+        self.storage = storage
         self._pool: Any = None
         self._pending: deque[Future[None]] = deque()
 
     def __enter__(self) -> "Uploads":
-        if is_remote(self._storage.root):
+        if is_remote(self.storage.root):
             from concurrent.futures import ThreadPoolExecutor
 
             self._pool = ThreadPoolExecutor(PENDING, "bams3-upload")
@@ -41,7 +41,7 @@ class Uploads:
     def create(self, path: str) -> Iterator[BinaryIO]:
         """As `Storage.create`, but that the object may appear later."""
         with ExitStack() as stack:
-            yield stack.enter_context(self._storage.create(path))
+            yield stack.enter_context(self.storage.create(path))
             if self._pool:
                 self._pending.append(self._pool.submit(stack.pop_all().close))
         self._settle(PENDING)

@@ -4,7 +4,7 @@
 with "/" between components. Nothing here knows genomics. docs/object-storage.md is for users.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import BinaryIO, Protocol
 
@@ -71,12 +71,16 @@ class Storage(Protocol):
         """Remove an object, if there is one."""
         ...
 
-    def delete_incomplete(self) -> None:
-        """Remove what writers that were killed left behind."""
+    def delete_incomplete(self, of: Callable[[str], bool]) -> None:
+        """Remove what writers that were killed left of the objects whose paths `of` accepts."""
         ...
 
-    def delete_all(self, prefix: str = "") -> None:
-        """Remove all objects below a prefix."""
+    def delete_all(self, paths: Iterable[str]) -> None:
+        """Remove objects, those of them that there are, and folders that are empty then."""
+        ...
+
+    def links(self) -> Iterator[str]:
+        """Paths of the symbolic links below the root; an object store has none."""
         ...
 
 

@@ -6,6 +6,7 @@ What is configured is configured as for the AWS command line (environment, profi
 import os
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from functools import cache, lru_cache
@@ -109,8 +110,9 @@ class Connection:
         except (OSError, HTTPException):
             return ""
 
-    def abort_uploads(self, prefix: str) -> None:
-        """Abort the uploads below a prefix that were begun and not ended; obstore has no call to find them.
+    def abort_uploads(self, prefix: str, of: Callable[[str], bool]) -> None:
+        """Abort the uploads below a prefix, of keys that `of` accepts, that were begun and not ended; obstore has no
+        call to find them.
 
         A store that has no list of them, or does not let us see it, keeps them until its own rules remove them.
         """
@@ -123,7 +125,7 @@ class Connection:
             for page in client.get_paginator("list_multipart_uploads").paginate(
                 Bucket=self.place, Prefix=prefix
             ):
-                for upload in page.get("Uploads", []):
+                for upload in filter(lambda upload: of(upload["Key"]), page.get("Uploads", [])):
                     client.abort_multipart_upload(
                         Bucket=self.place, Key=upload["Key"], UploadId=upload["UploadId"]
                     )

@@ -3,14 +3,16 @@
 import errno
 import io
 import os
+import re
 import stat
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, BinaryIO
 
 from bams3.storage import LARGEST
 
 TEMPORARY = ".incomplete-"  # prefix of files that are being written
+_UNFINISHED = re.compile(rf"{re.escape(TEMPORARY)}[0-9a-f]{{12}}-(.+)")
 
 
 class _NamedFile(io.FileIO):
@@ -121,15 +123,29 @@ class LocalStorage:
         if self.exists(path):
             os.unlink(self._file(path))
 
-    def delete_incomplete(self) -> None:
+    def delete_incomplete(self, of: Callable[[str], bool]) -> None:
         for path in list(self._walk("")):
-            if os.path.basename(path).startswith(TEMPORARY):
+            folder, name = os.path.split(path)
+            if (unfinished := _UNFINISHED.fullmatch(name)) and of(os.path.join(folder, unfinished[1])):
                 os.unlink(self._file(path))
 
-    def delete_all(self, prefix: str = "") -> None:
-        import shutil
+    def delete_all(self, paths: Iterable[str]) -> None:
+        folders = set()
+        for path in list(paths):
+            with suppress(FileNotFoundError):
+                os.unlink(self._file(path))
+            folders.add(os.path.dirname(path))
+        for folder in sorted(folders, key=len, reverse=True):
+            with suppress(OSError):  # not empty
+                while folder:
+                    os.rmdir(self._file(folder))
+                    folder = os.path.dirname(folder)
 
-        shutil.rmtree(self._file(prefix) if prefix else self.root, ignore_errors=True)
+    def links(self) -> Iterator[str]:
+        for folder, folders, files in os.walk(self.root):
+            for name in sorted(folders + files):
+                if os.path.islink(path := os.path.join(folder, name)):
+                    yield os.path.relpath(path, self.root)
 
     def _walk(self, prefix: str) -> Iterator[str]:
         top = self._file(prefix) if prefix else self.root

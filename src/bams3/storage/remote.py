@@ -3,7 +3,7 @@
 import errno
 import io
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -141,7 +141,7 @@ class RemoteStorage:
         except BaseException:
             if upload.parts and not upload.abort():
                 with suppress(OSError):
-                    self._connection.abort_uploads(self._key(path))
+                    self._connection.abort_uploads(self._key(path), self._key(path).__eq__)
             raise
 
     def delete(self, path: str) -> None:
@@ -149,15 +149,21 @@ class RemoteStorage:
         with suppress(FileNotFoundError):
             self._delete([self._key(path)], path)
 
-    def delete_incomplete(self) -> None:
-        self._connection.abort_uploads(f"{self._prefix}/" if self._prefix else "")
+    def delete_incomplete(self, of: Callable[[str], bool]) -> None:
+        below = f"{self._prefix}/" if self._prefix else ""
+        self._connection.abort_uploads(below, lambda key: of(key.removeprefix(below)))
 
-    def delete_all(self, prefix: str = "") -> None:
-        self._write(prefix)
-        self._seen.clear()
-        keys = [self._key(path) for path in self.sizes(prefix)]
-        for first in range(0, len(keys), PAGE):
-            self._delete(keys[first : first + PAGE], prefix)
+    def delete_all(self, paths: Iterable[str]) -> None:
+        paths = list(paths)
+        for first in range(0, len(paths), PAGE):
+            page = paths[first : first + PAGE]
+            for path in page:
+                self._write(path)
+            with suppress(FileNotFoundError):
+                self._delete([self._key(path) for path in page], page[0])
+
+    def links(self) -> Iterator[str]:
+        return iter(())
 
     def name(self, path: str) -> str:
         """The URI of an object, to be shown."""
