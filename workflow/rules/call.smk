@@ -28,6 +28,11 @@ rule call_window:
         places=lambda wildcards: call_jobs()[int(wildcards.window) - 1],
         mpileup=lambda wildcards: config["call"]["mpileup"],
         call=lambda wildcards: config["call"]["call"],
+        known=lambda wildcards: {
+            name: config["call"][name] for name in ("mpileup", "call")
+        }
+        | known_fasta()
+        | {name: known_dataset(name) for name in samples if name not in converted},
     script:
         "../scripts/call_places.py"
 

@@ -19,6 +19,7 @@ rule read_stats:
         "../envs/bams3.yaml"
     params:
         dataset=dataset_of,
+        known=dataset_known,
     shell:
         "(bams3 stats {params.dataset:q} --flagstat > {output.flagstat:q}"
         " && bams3 stats {params.dataset:q} --idxstats > {output.idxstats:q}"
@@ -38,6 +39,7 @@ rule cohort_regions:
     params:
         by=lambda wildcards, input: input.bed or config["cohort"]["regions"],
         contigs=measured_contigs(),
+        known=lambda wildcards: known_regions(config["cohort"]["regions"]),
     script:
         "../scripts/cohort_regions.py"
 
@@ -68,6 +70,7 @@ rule measure_regions:
             config["coverage"].get("flag", 1796),
             *options("coverage", {"mapq": "-q"}),
         ],
+        known=dataset_known,
     script:
         "../scripts/measure_regions.py"
 

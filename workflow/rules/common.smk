@@ -212,6 +212,13 @@ def coverage_bed():
     return [] if by.isdecimal() or not by else copied(by)
 
 
+def known_regions(regions):
+    """What regions are known by: windows by their size, a BED file by its contents."""
+    if isinstance(regions, int) or str(regions).isdecimal():
+        return int(regions)
+    return known(regions, identity.contents)
+
+
 def coverage_by(wildcards, input):
     """The regions of coverage as command line words."""
     by = input.bed or config.get("coverage", {}).get("by")
@@ -237,33 +244,71 @@ def metadata_of(wildcards):
     return metadata(wildcards.sample)
 
 
-def source_of(wildcards):
+def known_dataset(sample):
+    """What a dataset that is given is known by: its manifest."""
+    place = samples[sample].get("dataset")
+    if place == located(result(f"<results>/datasets/{sample}.bams3")):
+        return None  # an earlier run has made it
+    return place and known(f"{place}/_metadata.json", identity.contents)
+
+
+def dataset_known(wildcards):
+    return known_dataset(wildcards.sample)
+
+
+def source_of(wildcards, input):
     """A sample's alignments, for the command line."""
     return samples[wildcards.sample]["alignments"]
 
 
 def source_files(wildcards):
-    """A sample's alignments, their index and the reference: those that Snakemake can see."""
+    """A sample's alignments and their index: those that Snakemake can see."""
     row = samples[wildcards.sample]
-    if is_local(row["alignments"]):
-        files = [row["alignments"], index_of(row), config["reference"]]
-    else:
-        files = [row["alignments"], row.get("index")]
-    return [file for path in files if path and (file := in_place(path))]
+    index = known_index(row)
+    files = [file for file in [in_place(row["alignments"])] if file]
+    if index and (file := in_place(index)):
+        files.append(ancient(file))  # its contents count, not its date
+    return files
 
 
-def convert_options(wildcards):
-    words = [
+def known_index(row):
+    """The index of a sample's alignments, if it can be told where that is before it is read."""
+    return index_of(row) if is_local(row["alignments"]) else row.get("index")
+
+
+def source_words(wildcards, input):
+    """Where else a conversion reads, as command line words: the index, and of a CRAM the reference."""
+    row = samples[wildcards.sample]
+    words = ["--index", row["index"]] if "index" in row else []
+    return words + (["-T", config["reference"]] if needs_reference(row) else [])
+
+
+def needs_reference(row):
+    """Is a sample a CRAM? What a BAM is converted to is the same whatever reference there is."""
+    return bool(config["reference"]) and identity.is_cram(row["alignments"])
+
+
+def source_known(wildcards):
+    """What a sample's alignments are known by; with their index, and of a CRAM the reference."""
+    row = samples[wildcards.sample]
+    return {
+        "alignments": known(row["alignments"], stamp_of),
+        "index": known(known_index(row), identity.ends),
+        "reference": (
+            known(config["reference"], identity.contents)
+            if needs_reference(row)
+            else None
+        ),
+    }
+
+
+def convert_options():
+    return [
         "--chunk-size",
         config["convert"]["chunk_size"],
         "--level",
         config["convert"]["level"],
     ]
-    if "index" in samples[wildcards.sample]:
-        words += ["--index", samples[wildcards.sample]["index"]]
-    if config["reference"]:
-        words += ["-T", config["reference"]]
-    return words
 
 
 def depth_memory(wildcards, attempt):

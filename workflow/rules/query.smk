@@ -26,6 +26,11 @@ rule query_batch:
             ["-L", input.bed] if input.bed else config["query"]["regions"]
         ),
         options=lambda wildcards: options("query", QUERY_FLAGS),
+        known=lambda wildcards: [
+            known_dataset(wildcards.sample),
+            known(config["query"].get("bed"), identity.contents),
+            config["query"].get("regions"),
+        ],
     shell:
         "bams3 query {params.dataset:q} {params.regions:q} --batch {params.batch} {params.options:q}"
         " --parallel {threads} -O bam -o {output:q} 2> {log:q}"

@@ -123,8 +123,10 @@ def _cells(run: list[int], chunk_size: int) -> list[Window]:
     return [Window(reference_id, start, start + chunk_size) for start in range(first, end, chunk_size)]
 
 
-def write_plan(storage: Storage, plan: Plan, header_text: bytes, *, join: bool) -> None:
-    """Begin a dataset, or `join` one that was begun.
+def write_plan(
+    storage: Storage, plan: Plan, header_text: bytes, *, join: bool, replace: bool = False
+) -> None:
+    """Begin a dataset, or `join` one that was begun, even if with another plan, which this one is to `replace`.
 
     Raises DatasetError if it was begun with another plan, or may not be joined.
     """
@@ -137,10 +139,12 @@ def write_plan(storage: Storage, plan: Plan, header_text: bytes, *, join: bool) 
                 f"{storage.root}: another writer has begun it; wait for it, or use --resume if it has ended"
             ) from None
         if not _is_plan(storage, document):
-            raise DatasetError(
-                f"{storage.root}: begun from another file or with another chunk size or level; "
-                "use the same for all parts, or --overwrite"
-            ) from None
+            if not replace:
+                raise DatasetError(
+                    f"{storage.root}: begun from another file or with another chunk size or level; "
+                    "use the same for all parts, or --overwrite"
+                ) from None
+            storage.put(PLAN, document)
     storage.put(layout.HEADER, header_text)  # whoever wrote the plan may have been stopped before this
 
 

@@ -50,6 +50,8 @@ def convert(
     (region strings on chunk boundaries, `_unplaced` for reads with no position) only those windows are
     converted, through the index, to a part (returns None); `merge` completes the dataset. `sort`: sort the
     input by coordinate first. `resume`: take what an earlier, interrupted run left, after checking it.
+    `overwrite`: remove what is there; of a part, make the dataset incomplete and write the part again, whatever
+    else of the same batches is there or is being written.
     `progress` is called with numbers of records done.
 
     Raises SourceError for input that is damaged, unsorted or can't be represented; DatasetError if the
@@ -71,9 +73,11 @@ def convert(
         chosen = _chosen_windows(plan, opened, batch, windows)
         name = _part_name(plan, batch, chosen)
         _prepare(storage, name, overwrite, resume)
-        parts.write_plan(storage, plan, opened.header.text, join=resume or name is not None)
+        again = overwrite and name is not None
+        join = resume or name is not None
+        parts.write_plan(storage, plan, opened.header.text, join=join, replace=again)
         pool = stack.enter_context(Workers(threads))
-        earlier = _Earlier(storage, plan) if resume else None
+        earlier = _Earlier(storage, plan) if resume or again else None
         job = _Conversion(Uploads(storage), plan, pool, earlier, progress)
         try:
             if chosen is None:
@@ -110,16 +114,6 @@ def merge(dataset: Any) -> Manifest:
     return parts.commit(storage, plan, parts.read_parts(storage, plan))
 
 
-def reopen(dataset: Any) -> None:
-    """Take back the commit of a dataset, if there is one, and its parts: all windows are to be converted again.
-
-    Its chunks stay, for `resume`.
-    """
-    storage = open_storage(str(dataset))
-    storage.delete(layout.METADATA)
-    storage.delete_all(layout.PARTS)
-
-
 def _part_name(
     plan: parts.Plan, batch: tuple[int, int] | None, windows: Sequence[Window] | None
 ) -> str | None:
@@ -134,22 +128,35 @@ def _part_name(
 
 def _prepare(storage: Storage, part: str | None, overwrite: bool, resume: bool) -> None:
     """Refuse to write where something is, unless asked to."""
-    complete = storage.exists(layout.METADATA)
-    if complete and not overwrite:
+    if storage.exists(layout.METADATA) and not overwrite:
         raise DatasetError(f"{storage.root} is a complete dataset; use --overwrite to replace it")
     if part is not None:
         if overwrite:
-            storage.delete(f"{layout.PARTS}/{part}.json")
+            _take_back(storage, part)
         elif storage.exists(f"{layout.PARTS}/{part}.json") and not resume:
             raise DatasetError(
                 f"{storage.root}: this part is there; use --resume or --overwrite to convert it again"
             )
-    if overwrite and (complete or part is None):
+    elif overwrite:
         _remove(storage)
-    elif part is None and not resume and any(True for _ in storage.list()):
+    elif not resume and any(True for _ in storage.list()):
         raise DatasetError(
             f"{storage.root} is not empty; use --overwrite to replace it, or --resume to go on with it"
         )
+
+
+def _take_back(storage: Storage, part: str) -> None:
+    """Make a dataset incomplete, so that a part of it can be written again. Chunks stay: rows that are the same are kept.
+
+    All batches may do this at the same time: none takes what another of as many has written. Parts of another
+    number of batches go.
+    """
+    storage.delete(layout.METADATA)
+    storage.delete(f"{layout.PARTS}/{part}.json")
+    _, of, count = part.rpartition("-of-")
+    for path in list(storage.list(layout.PARTS)) if of else []:
+        if path != parts.PLAN and not path.endswith(f"{of}{count}.json"):
+            storage.delete(path)
 
 
 def _remove(storage: Storage) -> None:

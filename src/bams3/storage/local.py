@@ -4,7 +4,7 @@ import errno
 import io
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, BinaryIO
 
 TEMPORARY = ".incomplete-"  # prefix of files that are being written
@@ -59,6 +59,10 @@ class LocalStorage:
     def size(self, path: str) -> int:
         return os.stat(self._file(path)).st_size
 
+    def stamp(self, path: str) -> tuple[int, str]:
+        found = os.stat(self._file(path))
+        return found.st_size, str(found.st_mtime_ns)
+
     def sizes(self, prefix: str = "") -> dict[str, int]:
         return {path: self.size(path) for path in self.list(prefix)}
 
@@ -98,7 +102,8 @@ class LocalStorage:
 
     def delete(self, path: str) -> None:
         if self.exists(path):
-            os.unlink(self._file(path))
+            with suppress(FileNotFoundError):  # another process was faster
+                os.unlink(self._file(path))
 
     def delete_incomplete(self) -> None:
         for path in list(self._walk("")):
