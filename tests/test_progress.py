@@ -141,6 +141,6 @@ def test_progress_is_left_alone(project: Path, commands: dict[str, str]):
     configure(project, CONFIG)
     profile = str(ROOT / "profiles" / "local")
     command = [sys.executable, "-m", "snakemake", "-s", str(SNAKEFILE), "--profile", profile]
-    for options in (["--dry-run"], ["--quiet", "progress", "--until", "begin_dataset"]):
+    for options in (["--dry-run"], ["--quiet", "progress", "--until", "convert_batch"]):
         subprocess.run([*command, *options], cwd=project, env=commands, check=True, capture_output=True)
         assert not (project / "results" / "progress.json").exists()

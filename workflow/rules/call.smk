@@ -28,11 +28,7 @@ rule call_window:
         places=lambda wildcards: call_jobs()[int(wildcards.window) - 1],
         mpileup=lambda wildcards: config["call"]["mpileup"],
         call=lambda wildcards: config["call"]["call"],
-        known=lambda wildcards: {
-            name: config["call"][name] for name in ("mpileup", "call")
-        }
-        | known_fasta()
-        | {name: known_dataset(name) for name in samples if name not in converted},
+        known=known_calls,
     script:
         "../scripts/call_places.py"
 
@@ -49,5 +45,7 @@ rule gather_calls:
         "<results>/benchmarks/gather_calls.tsv"
     conda:
         "../envs/call.yaml"
+    params:
+        known=known_calls,
     script:
         "../scripts/gather_calls.py"

@@ -37,15 +37,6 @@ def fasta(section):
     return [copied(config["reference"]), copied(f"{config['reference']}.fai")]
 
 
-def known_fasta():
-    """What the FASTA and its index are known by."""
-    path = config["reference"]
-    return {
-        "reference": known(path, identity.contents),
-        "fai": known(f"{path}.fai", identity.contents),
-    }
-
-
 def call_index():
     return ".tbi" if query_index == "bai" else ".csi"
 

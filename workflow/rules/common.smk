@@ -212,13 +212,6 @@ def coverage_bed():
     return [] if by.isdecimal() or not by else copied(by)
 
 
-def known_regions(regions):
-    """What regions are known by: windows by their size, a BED file by its contents."""
-    if isinstance(regions, int) or str(regions).isdecimal():
-        return int(regions)
-    return known(regions, identity.contents)
-
-
 def coverage_by(wildcards, input):
     """The regions of coverage as command line words."""
     by = input.bed or config.get("coverage", {}).get("by")
@@ -244,34 +237,20 @@ def metadata_of(wildcards):
     return metadata(wildcards.sample)
 
 
-def known_dataset(sample):
-    """What a dataset that is given is known by: its manifest."""
-    place = samples[sample].get("dataset")
-    if place == located(result(f"<results>/datasets/{sample}.bams3")):
-        return None  # an earlier run has made it
-    return place and known(f"{place}/_metadata.json", identity.contents)
-
-
-def dataset_known(wildcards):
-    return known_dataset(wildcards.sample)
-
-
 def source_of(wildcards, input):
     """A sample's alignments, for the command line."""
     return samples[wildcards.sample]["alignments"]
 
 
 def source_files(wildcards):
-    """A sample's alignments and their index: those that Snakemake can see."""
+    """A sample's alignments, if Snakemake can see them, and their index, if a rule makes it."""
     row = samples[wildcards.sample]
-    index = known_index(row)
-    files = [file for file in [in_place(row["alignments"])] if file]
-    if index and (file := in_place(index)):
-        files.append(ancient(file))  # its contents count, not its date
-    return files
+    index = index_told(row)
+    files = [row["alignments"], index if index and is_made(index) else None]
+    return [file for path in files if path and (file := in_place(path))]
 
 
-def known_index(row):
+def index_told(row):
     """The index of a sample's alignments, if it can be told where that is before it is read."""
     return index_of(row) if is_local(row["alignments"]) else row.get("index")
 
@@ -286,20 +265,6 @@ def source_words(wildcards, input):
 def needs_reference(row):
     """Is a sample a CRAM? What a BAM is converted to is the same whatever reference there is."""
     return bool(config["reference"]) and identity.is_cram(row["alignments"])
-
-
-def source_known(wildcards):
-    """What a sample's alignments are known by; with their index, and of a CRAM the reference."""
-    row = samples[wildcards.sample]
-    return {
-        "alignments": known(row["alignments"], stamp_of),
-        "index": known(known_index(row), identity.ends),
-        "reference": (
-            known(config["reference"], identity.contents)
-            if needs_reference(row)
-            else None
-        ),
-    }
 
 
 def convert_options():

@@ -28,7 +28,7 @@ rule convert_batch:
         batch=batch_of,
         options=convert_options(),
         words=source_words,
-        known=source_known,
+        known=known_source,
     shell:
         "bams3 convert {params.source:q} {params.dataset:q} --batch {params.batch} --overwrite"
         " --workers {threads} {params.options:q} {params.words:q} 2> {log:q}"
@@ -50,5 +50,6 @@ rule merge_parts:
         "../envs/bams3.yaml"
     params:
         dataset=dataset_of,
+        known=known_source,
     shell:
         "bams3 merge {params.dataset:q} 2> {log:q}"

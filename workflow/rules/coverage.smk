@@ -23,7 +23,7 @@ rule coverage_batch:
         dataset=dataset_of,
         batch=batch_of,
         options=coverage_options(DEPTH_SETTINGS),
-        known=dataset_known,
+        known=known_dataset,
     shell:
         "bams3 coverage {params.dataset:q} --batch {params.batch} -o {output:q} {params.options:q} 2> {log:q}"
 
@@ -51,10 +51,7 @@ rule gather_coverage:
         by=coverage_by,
         prefix=lambda wildcards, output: output[0].removesuffix(".mosdepth.summary.txt"),
         options=coverage_options(DEPTH_SETTINGS + REPORT_SETTINGS),
-        known=lambda wildcards: [
-            known_dataset(wildcards.sample),
-            known_regions(config["coverage"].get("by", 0)),
-        ],
+        known=known_coverage,
     shell:
         "bams3 coverage {params.dataset:q} {params.gather:q} -o {params.prefix:q} {params.by:q} {params.options:q}"
         " 2> {log:q}"

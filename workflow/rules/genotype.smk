@@ -21,8 +21,7 @@ rule genotype_sample:
         places=places_of,
         mpileup=lambda wildcards: f"-I {config['genotype']['mpileup']}",
         call=lambda wildcards: config["genotype"]["call"],
-        known=lambda wildcards: known_fasta()
-        | {"dataset": known_dataset(wildcards.sample)},
+        known=known_genotypes,
     script:
         "../scripts/call_places.py"
 
@@ -45,5 +44,6 @@ rule gather_genotypes:
         "../envs/call.yaml"
     params:
         loci=loci,
+        known=known_genotypes,
     script:
         "../scripts/gather_genotypes.py"

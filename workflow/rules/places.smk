@@ -1,11 +1,9 @@
 import os
-from functools import cache
 
 from snakemake.exceptions import WorkflowError
 
 from bams3.errors import Bams3Error
 from bams3.storage import open_object
-from bams3.workflow import identity
 
 
 def is_local(path):
@@ -40,31 +38,6 @@ def copied(path):
     """A small input that is named in the config: Snakemake copies it to where the job is."""
     place = located(path)
     return local(place) if is_local(place) else storage(place)
-
-
-@cache
-def known(path, by):
-    """What a file is known by, a function of `identity`: a job whose param it is runs again when the file is another.
-
-    None of a file that a rule makes, whose jobs are known to Snakemake, or that is not there; and wherever it is not
-    compared: only the process that plans does that. Snakemake compares no params that are functions of `input`, so
-    that those may say where a file is.
-    """
-    if not path or not workflow.is_main_process or is_made(path):
-        return None
-    try:
-        return by(located(path))
-    except (OSError, Bams3Error):
-        return None  # the job that reads it says why
-
-
-stamp_of = cache(identity.stamp)
-
-
-def is_made(path):
-    """Does a rule make the file, of this workflow or of one that uses it?"""
-    file = in_place(path)
-    return bool(file) and any(rule.is_producer(file) for rule in workflow.rules)
 
 
 def read_lines(path, what):

@@ -19,6 +19,6 @@ rule process_batch:
         dataset=dataset_of,
         batch=batch_of,
         section=lambda wildcards: config["process"],
-        known=dataset_known,
+        known=known_dataset,
     script:
         "../scripts/process_batch.py"

@@ -146,9 +146,9 @@ def _prepare(storage: Storage, part: str | None, overwrite: bool, resume: bool) 
 
 
 def _take_back(storage: Storage, part: str) -> None:
-    """Make a dataset incomplete, so that a part of it can be written again. Chunks stay: rows that are the same are kept.
+    """Make a dataset incomplete, so that a part of it can be written again. Its chunks stay, to be taken over.
 
-    All batches may do this at the same time: none takes what another of as many has written. Parts of another
+    All batches may do this at the same time: none removes what another of as many has written. Parts of another
     number of batches go.
     """
     storage.delete(layout.METADATA)
