@@ -24,6 +24,7 @@ def known(path, by):
         raise WorkflowError(str(error))
 
 
+@cache
 def is_made(path):
     """Does a rule make the file, of this workflow or of one that uses it?"""
     file = in_place(path)
