@@ -110,9 +110,9 @@ def test_a_run_on_a_terminal(project: Path, commands: dict[str, str], capsys: py
     assert code == 1
     lines = [text.rstrip("\r").rpartition("\x1b[K")[2] for text in said.rstrip().split("\n")]
     assert re.fullmatch(
-        r"10 of 13 jobs \(77%\), [\d.e+]+ jobs/min, 2 failed, ended after \d+ s", lines[-1]
+        r"8 of 11 jobs \(73%\), [\d.e+]+ jobs/min, 2 failed, ended after \d+ s", lines[-1]
     ), said[-500:]
-    assert re.search(r"\x1b\[K5 of 13 jobs \(38%\), .*, about \d+ s left", said)
+    assert re.search(r"\x1b\[K5 of 11 jobs \(45%\), .*, about \d+ s left", said)
 
     assert main(["progress", str(project / "results")]) == 0
     told = capsys.readouterr().out.splitlines()

@@ -1,3 +1,8 @@
+from functools import cache
+
+from snakemake.exceptions import WorkflowError
+
+from bams3.errors import Bams3Error
 from bams3.workflow import identity
 
 # What jobs are of. Snakemake compares the params of a job with those of its last run, but for params that are functions
