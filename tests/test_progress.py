@@ -109,9 +109,9 @@ def test_a_run_on_a_terminal(project: Path, commands: dict[str, str], capsys: py
     code, said = on_a_terminal(command, cwd=project, env=commands | {"TERM": "xterm"})
     assert code == 1
     lines = [text.rstrip("\r").rpartition("\x1b[K")[2] for text in said.rstrip().split("\n")]
-    assert re.fullmatch(
-        r"8 of 11 jobs \(73%\), [\d.e+]+ jobs/min, 2 failed, ended after \d+ s", lines[-1]
-    ), said[-500:]
+    assert re.fullmatch(r"8 of 11 jobs \(73%\), [\d.e+]+ jobs/min, 2 failed, ended after \d+ s", lines[-1]), (
+        said[-500:]
+    )
     assert re.search(r"\x1b\[K5 of 11 jobs \(45%\), .*, about \d+ s left", said)
 
     assert main(["progress", str(project / "results")]) == 0
