@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import hostile
@@ -336,3 +337,59 @@ def test_limits_of_the_machine(own, files, expected, tmp_path: Path, monkeypatch
 def test_python_errors_are_ours(tmp_path: Path) -> None:
     with pytest.raises(Bams3Error):
         convert(tmp_path, tmp_path / "d.bams3")
+
+
+def begun(source: Path, target: Path, count: int, **options) -> None:
+    for number in range(1, count + 1):
+        convert(source, target, batch=(number, count), overwrite=True, **options)
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        lambda source, target: convert(source, target, chunk_size="256K"),
+        lambda source, target: convert(source, target, chunk_size="256K", level=1),
+        lambda source, target: convert(source, target, chunk_size="256K", level=1, batch=(1, 2)),
+        lambda source, target: convert(source, target, chunk_size="512K", batch=(1, 3)),
+        lambda source, target: convert(source, target, chunk_size="256K", windows=["chr1"]),
+        lambda source, target: (
+            (target / "_parts").mkdir(parents=True) or (target / "_parts" / "plan.json").write_text("{")
+        ),
+    ],
+    ids=[
+        "complete",
+        "complete, other level",
+        "begun, other level",
+        "begun, other size",
+        "a window",
+        "damaged",
+    ],
+)
+def test_batches_are_converted_again_whatever_is_there(simple: Path, tmp_path: Path, before) -> None:
+    convert(simple, tmp_path / "whole.bams3", chunk_size="256K")
+    before(simple, tmp_path / "d.bams3")
+    begun(simple, tmp_path / "d.bams3", 2, chunk_size="256K")
+    no_dataset(tmp_path / "d.bams3")
+    merge(tmp_path / "d.bams3")
+    assert contents(tmp_path / "d.bams3") == contents(tmp_path / "whole.bams3")
+
+
+def test_batches_at_the_same_time_leave_each_other_alone(simple: Path, tmp_path: Path) -> None:
+    convert(simple, tmp_path / "whole.bams3", chunk_size="256K")
+    convert(simple, tmp_path / "d.bams3", chunk_size="256K", level=1)
+    options = {"chunk_size": "256K", "overwrite": True, "workers": 1}
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda n: convert(simple, tmp_path / "d.bams3", batch=(n, 4), **options), range(1, 5)))
+    merge(tmp_path / "d.bams3")
+    assert contents(tmp_path / "d.bams3") == contents(tmp_path / "whole.bams3")
+
+
+def test_a_batch_that_can_not_begin_leaves_the_dataset_whole(simple: Path, tmp_path: Path) -> None:
+    convert(simple, tmp_path / "d.bams3")
+    before = contents(tmp_path / "d.bams3")
+    bad = tmp_path / "bad.bam"
+    bad.write_bytes(simple.read_bytes()[:40])
+    for source in (bad, tmp_path / "none.bam"):
+        with pytest.raises(SourceError):
+            convert(source, tmp_path / "d.bams3", batch=(1, 2), overwrite=True)
+    assert contents(tmp_path / "d.bams3") == before

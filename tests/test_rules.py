@@ -13,7 +13,6 @@ EVERYTHING = CONFIG | OF_THE_COHORT | {"query": QUERY, "process": PROCESS, "cove
 TARGETS = {"all", "convert", "query", "coverage", "process", "cohort", "call", "genotype"}
 # Of each rule a file or directory of one of its jobs. Of a conversion, what is there before its parts are merged.
 CONVERTING = {
-    "begin_dataset": "datasets/S1.begun",
     "convert_batch": "datasets/S1.bams3/_parts/000001-of-000002.json",
     "merge_parts": "datasets/S1.bams3/_metadata.json",
 }

@@ -157,7 +157,6 @@ def test_only_what_a_new_sample_needs_runs(finished: Path, tmp_path: Path, comma
     write_sheet(project, *((name, f"{name}.bam") for name in (*SAMPLES, "S3")))
     jobs = planned(project, commands, CONFIG, "cohort")
     once = {
-        "begin_dataset": 1,
         "convert_batch": 2,
         "merge_parts": 1,
         "coverage_batch": 2,

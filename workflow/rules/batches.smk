@@ -1,18 +1,14 @@
-from bams3.storage import open_object
-
-MOST_JOBS = 10_000
-
-
 @cache
 def batches(sample):
     """The batches that a sample is handled in: `000001-of-000004`, …
 
-    They depend on the configuration and on this one sample alone: every job reads this, and looks at its own sample.
+    They depend on `convert` in the configuration and on this one sample alone: so others may come without its batches
+    being others, and every job, which reads this, looks at its own sample.
     """
     wanted = config["convert"]["chunks_per_batch"]
     if wanted == "auto":
         target = config["convert"]["gigabytes_per_batch"] * 1e9
-        count = min(-(-bytes_of(samples[sample]) // target), batches_at_most())
+        count = -(-bytes_of(samples[sample]) // target)
     else:
         count = -(-len(windows) // wanted)
     count = min(max(int(count), 1), len(windows))
@@ -24,8 +20,7 @@ def bytes_of(row):
     try:
         if "dataset" in row:
             return DatasetReader(row["dataset"]).manifest.bytes
-        place, name = open_object(row["alignments"])
-        return place.size(name)
+        return stamp_of(row["alignments"])[0]
     except Bams3Error as error:
         raise WorkflowError(f"sample {row['sample']}: {error}")
     except FileNotFoundError:
@@ -36,15 +31,6 @@ def bytes_of(row):
         raise WorkflowError(
             f"sample {row['sample']}: {row['alignments']}: {error.strerror}"
         )
-
-
-def batches_at_most():
-    """Of each sample, so that there are no more than MOST_JOBS, if that is possible."""
-    stages = 1 + sum(stage in config for stage in ("query", "coverage", "process"))
-    gathered = sum(stage in config for stage in ("query", "coverage", "genotype"))
-    of_sample = 2 + gathered + 2 * ("cohort" in config)
-    of_cohort = len(call_jobs()) + 10
-    return ((MOST_JOBS - of_cohort) // len(samples) - of_sample) // stages
 
 
 def parts_of(wildcards):

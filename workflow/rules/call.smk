@@ -28,6 +28,7 @@ rule call_window:
         places=lambda wildcards: call_jobs()[int(wildcards.window) - 1],
         mpileup=lambda wildcards: config["call"]["mpileup"],
         call=lambda wildcards: config["call"]["call"],
+        known=known_calls,
     script:
         "../scripts/call_places.py"
 
@@ -44,5 +45,7 @@ rule gather_calls:
         "<results>/benchmarks/gather_calls.tsv"
     conda:
         "../envs/call.yaml"
+    params:
+        known=known_calls,
     script:
         "../scripts/gather_calls.py"

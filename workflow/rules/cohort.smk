@@ -19,6 +19,7 @@ rule read_stats:
         "../envs/bams3.yaml"
     params:
         dataset=dataset_of,
+        known=known_dataset,
     shell:
         "(bams3 stats {params.dataset:q} --flagstat > {output.flagstat:q}"
         " && bams3 stats {params.dataset:q} --idxstats > {output.idxstats:q}"
@@ -38,6 +39,7 @@ rule cohort_regions:
     params:
         by=lambda wildcards, input: input.bed or config["cohort"]["regions"],
         contigs=measured_contigs(),
+        known=lambda wildcards: known_regions(config["cohort"]["regions"]),
     script:
         "../scripts/cohort_regions.py"
 
@@ -68,6 +70,7 @@ rule measure_regions:
             config["coverage"].get("flag", 1796),
             *options("coverage", {"mapq": "-q"}),
         ],
+        known=known_measures,
     script:
         "../scripts/measure_regions.py"
 
@@ -97,6 +100,7 @@ rule cohort_matrices:
     params:
         samples=list(samples),
         thresholds=lambda wildcards: cohort_thresholds(),
+        known=known_matrices,
     script:
         "../scripts/cohort_matrices.py"
 
@@ -126,6 +130,7 @@ rule cohort_qc:
         thresholds=lambda wildcards: cohort_thresholds(),
         limits=lambda wildcards: config["cohort"].get("limits", {}),
         sex_contigs=lambda wildcards: config["cohort"].get("sex_contigs"),
+        known=known_datasets,
     script:
         "../scripts/cohort_qc.py"
 
@@ -173,5 +178,7 @@ rule multiqc:
     localrule: True
     conda:
         "../envs/multiqc.yaml"
+    params:
+        known=known_datasets,
     script:
         "../scripts/multiqc.py"

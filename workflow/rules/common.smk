@@ -270,33 +270,43 @@ def metadata_of(wildcards):
     return metadata(wildcards.sample)
 
 
-def source_of(wildcards):
+def source_of(wildcards, input):
     """A sample's alignments, for the command line."""
     return samples[wildcards.sample]["alignments"]
 
 
 def source_files(wildcards):
-    """A sample's alignments, their index and the reference: those that Snakemake can see."""
+    """A sample's alignments, if Snakemake can see them, and their index, if a rule makes it."""
     row = samples[wildcards.sample]
-    if is_local(row["alignments"]):
-        files = [row["alignments"], index_of(row), config["reference"]]
-    else:
-        files = [row["alignments"], row.get("index")]
+    index = index_told(row)
+    files = [row["alignments"], index if index and is_made(index) else None]
     return [file for path in files if path and (file := in_place(path))]
 
 
-def convert_options(wildcards):
-    words = [
+def index_told(row):
+    """The index of a sample's alignments, if it can be told where that is before it is read."""
+    return index_of(row) if is_local(row["alignments"]) else row.get("index")
+
+
+def source_words(wildcards, input):
+    """Where else a conversion reads, as command line words: the index, and of a CRAM the reference."""
+    row = samples[wildcards.sample]
+    words = ["--index", row["index"]] if "index" in row else []
+    return words + (["-T", config["reference"]] if needs_reference(row) else [])
+
+
+def needs_reference(row):
+    """Is a sample a CRAM? What a BAM is converted to is the same whatever reference there is."""
+    return bool(config["reference"]) and identity.is_cram(row["alignments"])
+
+
+def convert_options():
+    return [
         "--chunk-size",
         config["convert"]["chunk_size"],
         "--level",
         config["convert"]["level"],
     ]
-    if "index" in samples[wildcards.sample]:
-        words += ["--index", samples[wildcards.sample]["index"]]
-    if config["reference"]:
-        words += ["-T", config["reference"]]
-    return words
 
 
 def depth_memory(wildcards, attempt):

@@ -6,31 +6,11 @@ rule convert:
         ],
 
 
-# A dataset exists if and only if its manifest does: it goes before the first of its chunks is rewritten.
-rule begin_dataset:
-    input:
-        source_files,
-    output:
-        temp(touch("<results>/datasets/{sample}.begun")),
-    log:
-        "<logs>/begin_dataset/{sample}.log",
-    benchmark:
-        "<results>/benchmarks/begin_dataset/{sample}.tsv"
-    localrule: True
-    conda:
-        "../envs/bams3.yaml"
-    params:
-        dataset=dataset_of,
-        options=convert_options,
-    script:
-        "../scripts/begin_dataset.py"
-
-
+# A dataset exists if and only if its manifest does: the first batch that is written again takes it away.
 # The part file, which is its output, goes when the parts are merged.
 rule convert_batch:
     input:
         source_files,
-        begun="<results>/datasets/{sample}.begun",
     output:
         part_file("{sample}", "{batch}"),
     log:
@@ -46,10 +26,12 @@ rule convert_batch:
         source=source_of,
         dataset=dataset_of,
         batch=batch_of,
-        options=convert_options,
+        options=convert_options(),
+        words=source_words,
+        known=known_source,
     shell:
-        "bams3 convert {params.source:q} {params.dataset:q} --batch {params.batch} --resume"
-        " --workers {threads} {params.options:q} 2> {log:q}"
+        "bams3 convert {params.source:q} {params.dataset:q} --batch {params.batch} --overwrite"
+        " --workers {threads} {params.options:q} {params.words:q} 2> {log:q}"
 
 
 rule merge_parts:
@@ -68,6 +50,6 @@ rule merge_parts:
         "../envs/bams3.yaml"
     params:
         dataset=dataset_of,
-        options=convert_options,
+        known=known_source,
     shell:
         "bams3 merge {params.dataset:q} 2> {log:q}"

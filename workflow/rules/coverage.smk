@@ -7,11 +7,12 @@ rule coverage:
         ),
 
 
+# Its depth stays: other regions are measured of it.
 rule coverage_batch:
     input:
         metadata_of,
     output:
-        temp("<results>/coverage/{sample}/{batch}.depth"),
+        "<results>/coverage/{sample}/{batch}.depth",
     log:
         "<logs>/coverage_batch/{sample}/{batch}.log",
     benchmark:
@@ -22,6 +23,7 @@ rule coverage_batch:
         dataset=dataset_of,
         batch=batch_of,
         options=coverage_options(DEPTH_SETTINGS),
+        known=known_dataset,
     shell:
         "bams3 coverage {params.dataset:q} --batch {params.batch} -o {output:q} {params.options:q} 2> {log:q}"
 
@@ -49,6 +51,7 @@ rule gather_coverage:
         by=coverage_by,
         prefix=lambda wildcards, output: output[0].removesuffix(".mosdepth.summary.txt"),
         options=coverage_options(DEPTH_SETTINGS + REPORT_SETTINGS),
+        known=known_coverage,
     shell:
         "bams3 coverage {params.dataset:q} {params.gather:q} -o {params.prefix:q} {params.by:q} {params.options:q}"
         " 2> {log:q}"

@@ -9,7 +9,7 @@ rule genotype_sample:
         metadata_of,
         reference=fasta("genotype"),
     output:
-        temp("<results>/genotype/{sample}.bcf"),
+        "<results>/genotype/{sample}.bcf",
     log:
         "<logs>/genotype_sample/{sample}.log",
     benchmark:
@@ -21,6 +21,7 @@ rule genotype_sample:
         places=places_of,
         mpileup=lambda wildcards: f"-I {config['genotype']['mpileup']}",
         call=lambda wildcards: config["genotype"]["call"],
+        known=known_genotypes,
     script:
         "../scripts/call_places.py"
 
@@ -43,5 +44,6 @@ rule gather_genotypes:
         "../envs/call.yaml"
     params:
         loci=loci,
+        known=known_genotypes,
     script:
         "../scripts/gather_genotypes.py"

@@ -18,7 +18,7 @@ rule process_batch:
     params:
         dataset=dataset_of,
         batch=batch_of,
-        command=lambda wildcards: config["process"]["command"],
-        suffix=lambda wildcards: config["process"]["suffix"],
+        section=lambda wildcards: config["process"],
+        known=known_dataset,
     script:
         "../scripts/process_batch.py"

@@ -26,6 +26,7 @@ rule query_batch:
             ["-L", input.bed] if input.bed else config["query"]["regions"]
         ),
         options=lambda wildcards: options("query", QUERY_FLAGS),
+        known=known_query,
     shell:
         "bams3 query {params.dataset:q} {params.regions:q} --batch {params.batch} {params.options:q}"
         " --parallel {threads} -O bam -o {output:q} 2> {log:q}"
@@ -43,5 +44,7 @@ rule gather_query:
         "<results>/benchmarks/gather_query/{sample}.tsv"
     conda:
         "../envs/bams3.yaml"
+    params:
+        known=known_query,
     script:
         "../scripts/gather_query.py"

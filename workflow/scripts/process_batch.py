@@ -14,9 +14,9 @@ dataset = DatasetReader(snakemake.params.dataset)
 batch = dataset.batch(*parse_fraction(snakemake.params.batch))
 with open(snakemake.log[0], "wb") as log:
     command = ChunkCommand(
-        [snakemake.params.command],
+        [snakemake.params.section["command"]],
         directory=snakemake.output[0],
-        suffix=snakemake.params.suffix,
+        suffix=snakemake.params.section["suffix"],
         sample=snakemake.wildcards.sample,
         log=log,
     )

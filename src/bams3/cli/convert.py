@@ -37,7 +37,11 @@ def _convert(argv: list[str]) -> int:
         help="take a file that ends without its end-of-file marker, as it is; the dataset says so (stats)",
     )  # fmt: skip
     existing = options.add_mutually_exclusive_group()
-    existing.add_argument("--overwrite", action="store_true", help="replace DATASET: it is removed first")
+    existing.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace DATASET: it is removed first; of a part: make it incomplete, and convert the part again",
+    )
     existing.add_argument("--resume", action="store_true", help="go on where an interrupted run stopped")
     options.add_argument("-T", "--reference", metavar="FASTA", help="reference of a CRAM")
     options.add_argument(

@@ -153,10 +153,12 @@ def write_plan(
                 f"{storage.root}: another writer has begun it; wait for it, or use --resume if it has ended"
             ) from None
         if not _is_plan(storage, document):
-            raise DatasetError(
-                f"{storage.root}: begun from another file or with another chunk size or level; "
-                "use the same for all parts, or --overwrite"
-            ) from None
+            if not replace:
+                raise DatasetError(
+                    f"{storage.root}: begun from another file or with another chunk size or level; "
+                    "use the same for all parts, or --overwrite"
+                ) from None
+            storage.put(PLAN, document)
     storage.put(layout.HEADER, header_text)  # whoever wrote the plan may have been stopped before this
 
 

@@ -15,6 +15,7 @@ from bams3.dataset.parts import Plan, stored_plan
 from bams3.errors import DatasetError, FormatError
 from bams3.storage import Storage
 
+TRIES = 5
 _FOLDERS = (f"{layout.DATA}/", f"{layout.PARTS}/", f"{layout.INDEX.partition('/')[0]}/")
 
 
@@ -41,6 +42,13 @@ class Place(NamedTuple):
 def survey(storage: Storage) -> Place:
     """What is at a place. Raises DatasetError, naming it, for a symbolic link in it, and for a manifest or a plan that
     can't be read."""
+    for _ in range(TRIES):
+        with suppress(FileNotFoundError):  # another writer has removed what was listed
+            return _survey(storage)
+    raise DatasetError(f"{storage.root}: other writers keep changing it; wait for them")
+
+
+def _survey(storage: Storage) -> Place:
     for path in storage.links():
         raise DatasetError(
             f"{storage.root}/{path}: a symbolic link, which no dataset has; remove it, or choose another place"

@@ -65,6 +65,9 @@ def convert(
     converted, through the index, to a part (returns None); `merge` completes the dataset. `sort`: sort the
     input by coordinate first. `resume`: take what an earlier, interrupted run left, after checking it.
     `allow_truncated`: take a file that ends without its end-of-file marker; its dataset says so.
+    `overwrite`: replace the dataset that is there: on a file system once the new one is whole, in an object store it
+    is removed first; of a part, make the dataset incomplete and write the part again, whatever else of the same batches
+    is there or is being written.
     `progress` is called with numbers of records done.
 
     Raises SourceError for input that is damaged, unsorted or can't be represented; DatasetError if the
@@ -94,13 +97,16 @@ def convert(
         name = _part_name(plan, batch, chosen)
         there = _prepare(storage, name, overwrite, resume)
         if overwrite and there.complete and name is None and not is_remote(storage.root):
-            beside = stack.enter_context(_successor(storage))
-            storage, there = beside, survey(beside)
-        replaced = there.plans[0] if overwrite and there.plans else None
-        parts.write_plan(storage, plan, opened.header.text, join=resume or name is not None, replace=replaced)
-        storage.delete(layout.METADATA)  # of a dataset that parts are written of again
+            storage = stack.enter_context(_successor(storage))
+            there = survey(storage)
+        again = overwrite and name is not None
+        parts.write_plan(
+            storage, plan, opened.header.text, join=resume or name is not None,
+            replace=there.plans[0] if again and there.plans else None,
+        )  # fmt: skip
+        storage.delete(layout.METADATA)  # of a dataset of which a part is written again
         pool = stack.enter_context(Workers(threads))
-        earlier = _Earlier(storage, plan) if resume else None
+        earlier = _Earlier(storage, plan) if resume or again else None
         job = _Conversion(Uploads(storage), plan, pool, earlier, progress, there)
         try:
             if chosen is None:
@@ -137,20 +143,6 @@ def merge(dataset: Any) -> Manifest:
     plan = parts.read_plan(storage)
     check_joinable(place)
     return parts.commit(storage, plan, parts.read_parts(storage, plan))
-
-
-def reopen(dataset: Any) -> None:
-    """Take back the commit of a dataset, if there is one, and its parts: all windows are to be converted again.
-
-    Its chunks stay, for `resume`.
-    """
-    storage = open_storage(str(dataset))
-    place = survey(storage)
-    check_joinable(place)
-    if place.complete:
-        parts.write_plan(storage, place.plans[0], storage.get(layout.HEADER), join=True)
-    storage.delete(layout.METADATA)
-    storage.delete_all(path for path in place.objects if is_part(path))
 
 
 def _part_name(

@@ -43,6 +43,10 @@ class Storage(Protocol):
         """Length of an object in bytes."""
         ...
 
+    def stamp(self, path: str) -> tuple[int, str]:
+        """What changes when an object is written again: its length, and its ETag or time."""
+        ...
+
     def sizes(self, prefix: str = "") -> dict[str, int]:
         """Path → length in bytes of all objects below a prefix, sorted by path."""
         ...

@@ -82,8 +82,16 @@ class LocalStorage:
     def size(self, path: str) -> int:
         return os.stat(self._file(path)).st_size
 
+    def stamp(self, path: str) -> tuple[int, str]:
+        found = os.stat(self._file(path))
+        return found.st_size, str(found.st_mtime_ns)
+
     def sizes(self, prefix: str = "") -> dict[str, int]:
-        return {path: self.size(path) for path in self.list(prefix)}
+        found = {}
+        for path in self.list(prefix):
+            with suppress(FileNotFoundError):  # another process has removed it
+                found[path] = self.size(path)
+        return found
 
     def exists(self, path: str) -> bool:
         return os.path.isfile(self._file(path))
@@ -121,7 +129,8 @@ class LocalStorage:
 
     def delete(self, path: str) -> None:
         if self.exists(path):
-            os.unlink(self._file(path))
+            with suppress(FileNotFoundError):  # another process was faster
+                os.unlink(self._file(path))
 
     def delete_incomplete(self, of: Callable[[str], bool]) -> None:
         for path in list(self._walk("")):

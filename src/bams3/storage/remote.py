@@ -82,6 +82,10 @@ class RemoteStorage:
             self._remember(path, self._head(path))
         return self._seen[path][1]
 
+    def stamp(self, path: str) -> tuple[int, str]:
+        size = self.size(path)
+        return size, self._seen[path][0]
+
     def exists(self, path: str) -> bool:
         try:
             self._head(path)

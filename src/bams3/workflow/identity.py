@@ -1,0 +1,58 @@
+"""What a file is known by, so that a job runs again when the file is another, and only then.
+
+Alignments are known by their size and date (in object storage their ETag): they are too large to be read for this.
+All else is known by its contents, wherever it is and however old.
+"""
+
+import os
+from collections.abc import Iterator
+
+from bams3.storage import is_remote, open_object
+
+BLOCK = 1 << 22
+ENDS = 1 << 15  # bytes at either end of a file
+
+
+def stamp(path: str) -> tuple[int, str]:
+    """Size, and date or ETag, of a file or an object. Raises OSError, Bams3Error."""
+    place, name = open_object(path)
+    return place.stamp(name)
+
+
+def contents(path: str) -> tuple[int, str]:
+    """Size and checksum of a file; size and ETag of an object. Raises OSError, Bams3Error."""
+    if is_remote(path):
+        return stamp(path)
+    with open(path.removeprefix("file://"), "rb", buffering=0) as file:
+        return _checked(iter(lambda: file.read(BLOCK), b""))
+
+
+def ends(path: str) -> tuple[int, str]:
+    """As `contents`, but of a large file only its size and both ends are looked at: enough to tell indexes apart."""
+    if is_remote(path):
+        return stamp(path)
+    with open(path.removeprefix("file://"), "rb", buffering=0) as file:
+        size = os.fstat(file.fileno()).st_size
+        starts = (0, max(size - ENDS, ENDS))
+        return size, _checked(os.pread(file.fileno(), ENDS, start) for start in starts)[1]
+
+
+def is_cram(path: str) -> bool:
+    """Are alignments a CRAM, of whose reads the reference is a part? One that is not there yet is known by its name."""
+    if is_remote(path):
+        return path.endswith(".cram")
+    try:
+        with open(path.removeprefix("file://"), "rb") as file:
+            return file.read(4) == b"CRAM"
+    except OSError:
+        return path.endswith(".cram")
+
+
+def _checked(blocks: Iterator[bytes]) -> tuple[int, str]:
+    from isal.isal_zlib import crc32
+
+    size = checksum = 0
+    for block in blocks:
+        size += len(block)
+        checksum = crc32(block, checksum)
+    return size, f"{checksum:08x}"

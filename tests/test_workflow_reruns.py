@@ -1,0 +1,446 @@
+"""What runs again when something is changed in a finished cohort: what depends on it, all of that, and nothing else.
+
+The cohort is finished without a job having run: its outputs are there, and Snakemake has recorded them as if it had
+made them. Dry runs are planned in this process.
+"""
+
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pysam
+import pytest
+import yaml
+from servers import script
+from workflows import ROOT, plan, pretend, pretend_failed, snakemake, write_sheet
+
+from bams3 import convert
+
+QUERY = {"bed": "query.bed", "exclude_flags": 1024}
+CONFIG = {
+    "samples": "samples.tsv",
+    "grid": "grid.fai",
+    "reference": "reference.fa",
+    "convert": {"chunk_size": "256K", "chunks_per_batch": 2},
+    "query": QUERY,
+    "coverage": {"by": "coverage.bed", "thresholds": "1,5"},
+    "process": {"command": "true", "suffix": ".txt"},
+    "cohort": {"regions": "cohort.bed", "thresholds": "1,5"},
+    "call": {},
+    "genotype": {"manifest": "loci.tsv"},
+}
+COLUMNS = "sample alignments index dataset"
+ROWS = {
+    "S1": ("S1.bam", "", ""),
+    "S2": ("S2.bam", "S2.bam.bai", ""),
+    "C3": ("C3.cram", "", ""),
+    "D4": ("", "", "D4.bams3"),
+}
+
+# Rules by what they are of. A plan is a set of `rule sample`, or `rule` where it is of all samples.
+SAMPLES = list(ROWS)
+LOCI = ["S1", "D4"]  # those with loci to genotype
+CONVERSION = ["convert_batch", "merge_parts"]
+PAGE = {"cohort_qc", "cohort_page"}
+TABLES = PAGE | {"cohort_matrices"}
+REGIONS = TABLES | {"cohort_regions"}
+CALLS = {"call_window", "gather_calls"}
+
+
+def jobs(rules: Iterable[str], *samples: str) -> set[str]:
+    return {f"{rule} {sample}" for rule in rules for sample in samples or SAMPLES}
+
+
+def reread(*samples: str) -> set[str]:
+    """All that is made of datasets."""
+    of_samples = ["query_batch", "gather_query", "process_batch", "coverage_batch", "gather_coverage"]
+    of_samples += ["read_stats", "measure_regions"]
+    found = jobs(of_samples, *samples) | TABLES | CALLS | {"multiqc"}
+    of_loci = [sample for sample in samples or SAMPLES if sample in LOCI]
+    return found | (jobs(["genotype_sample"], *of_loci) | {"gather_genotypes"} if of_loci else set())
+
+
+def converted(*samples: str) -> set[str]:
+    return jobs(CONVERSION, *samples) | reread(*samples)
+
+
+QUERIES = jobs(["query_batch", "gather_query"])
+DEPTHS = jobs(["coverage_batch", "gather_coverage", "measure_regions"]) | TABLES | {"multiqc"}
+COVERAGE = jobs(["gather_coverage"]) | PAGE | {"multiqc"}
+MEASURED = REGIONS | jobs(["measure_regions"])
+GENOTYPES = jobs(["genotype_sample"], *LOCI) | {"gather_genotypes"}
+MADE = converted("S1", "S2", "C3")
+BATCHES = MADE | reread("D4") - jobs(["read_stats", "genotype_sample"], "D4")
+
+
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Something that is called multiqc."""
+    folder = tmp_path_factory.mktemp("programs")
+    script(folder / "multiqc", "true")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+        yield
+
+
+@pytest.fixture(scope="module")
+def inputs(cohort: Path, programs: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A BAM, one with its index named, a CRAM, a dataset, and each kind of file that a configuration names."""
+    folder = Path(shutil.copytree(cohort, tmp_path_factory.mktemp("reruns") / "inputs"))
+    reference = str(folder / "reference.fa")
+    pysam.view(
+        "-C", "-T", reference, "-o", str(folder / "C3.cram"), str(folder / "S1.bam"), catch_stdout=False
+    )
+    pysam.index(str(folder / "C3.cram"))
+    convert(folder / "S1.bam", folder / "D4.bams3", chunk_size="256K")
+    shutil.copy(folder / "reference.fa.fai", folder / "grid.fai")
+    for name, first in (("query", 100), ("coverage", 200), ("cohort", 300)):
+        (folder / f"{name}.bed").write_text(f"chr1\t{first}\t90000\nchr2\t0\t50000\n")
+    (folder / "loci.tsv").write_text("S1\tchr1\t50000\nD4\tchr2\t60000\n")
+    write_rows(folder, ROWS)
+    for path in folder.rglob("*"):
+        seconds = path.stat().st_mtime - 3600
+        os.utime(path, (seconds, seconds))
+    return folder
+
+
+def write_rows(folder: Path, rows: dict[str, tuple[str, ...]]) -> None:
+    write_sheet(folder, *((name, *row) for name, row in rows.items()), columns=COLUMNS)
+
+
+def finished(inputs: Path, folder: Path, config: dict[str, Any]) -> Path:
+    """A project in which all of a configuration is done."""
+    project = Path(shutil.copytree(inputs, folder / "project"))
+    made = project / "results" / "datasets"
+    for name in ("S1", "S2", "C3"):
+        shutil.copytree(project / "D4.bams3", made / f"{name}.bams3")
+    pretend(project, config)
+    return project
+
+
+@pytest.fixture(scope="module")
+def whole(inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    project = finished(inputs, tmp_path_factory.mktemp("whole"), CONFIG)
+    assert plan(project, CONFIG) == set()
+    return project
+
+
+@pytest.fixture
+def project(whole: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(whole, tmp_path / "project", symlinks=True))
+
+
+def changed(key: str, value: Any) -> dict[str, Any]:
+    """The configuration with another value for a key, `section.key`; None: without it."""
+    section, _, name = key.rpartition(".")
+    config = {**CONFIG, section: dict(CONFIG.get(section, {}))} if section else dict(CONFIG)
+    (config[section] if section else config)[name] = value
+    if value is None:
+        del (config[section] if section else config)[name]
+    return config
+
+
+# For each key of the schema: another value, and what that plans.
+KEYS: dict[str, list[tuple[Any, set[str]]]] = {
+    "samples": [("copy of samples.tsv", set())],
+    "grid": [("header", set()), ("reference.dict", set())],
+    "reference": [("copy of reference.fa", CALLS | GENOTYPES)],
+    "pathvars": [({"results": "elsewhere"}, MADE | reread() | {"cohort_regions"}), ({"logs": "elsewhere"}, set())],
+    "convert.chunk_size": [("512K", MADE)],
+    "convert.chunks_per_batch": [(1, BATCHES)],
+    "convert.gigabytes_per_batch": [(1e-9, set())],  # chunks_per_batch is given
+    "convert.level": [(6, MADE)],
+    "convert.threads": [(7, set())],
+    "query.regions": [(["chr1:100-90000", "chr2:1-50000"], QUERIES)],
+    "query.bed": [("copy of query.bed", QUERIES)],
+    "query.require_flags": [(2, QUERIES)],
+    "query.exclude_flags": [(1796, QUERIES), (None, QUERIES)],
+    "query.min_mapq": [(20, QUERIES)],
+    "query.read_group": [("S1", QUERIES)],
+    "query.filter": [("mapq > 5", QUERIES)],
+    "coverage.by": [(1000, COVERAGE), ("copy of coverage.bed", COVERAGE)],
+    "coverage.chrom": [("chr1", DEPTHS | REGIONS)],
+    "coverage.fast_mode": [(True, DEPTHS), (False, set())],
+    "coverage.fragment_mode": [(True, DEPTHS - jobs(["coverage_batch"]))],
+    "coverage.flag": [(0, DEPTHS)],
+    "coverage.include_flag": [(2, DEPTHS)],
+    "coverage.mapq": [(20, DEPTHS)],
+    "coverage.read_groups": [("S1", DEPTHS)],
+    "coverage.min_frag_len": [(100, DEPTHS)],
+    "coverage.max_frag_len": [(900, DEPTHS)],
+    "coverage.quantize": [("0:1:4:", COVERAGE)],
+    "coverage.thresholds": [("1,6", COVERAGE), (None, COVERAGE)],
+    "coverage.no_per_base": [(True, COVERAGE), (False, set())],
+    "coverage.use_median": [(True, COVERAGE)],
+    "process.command": [("false", jobs(["process_batch"]))],
+    "process.suffix": [(".json", jobs(["process_batch"]))],
+    "cohort.regions": [(1000, MEASURED), ("copy of cohort.bed", MEASURED)],
+    "cohort.thresholds": [("1,6", TABLES | jobs(["measure_regions"])), ("1", TABLES | jobs(["measure_regions"]))],
+    "cohort.limits": [({"mean_coverage": {"min": 2}}, PAGE)],
+    "cohort.sex_contigs": [(["chr1", "chr2"], PAGE)],
+    "call.window": [(100_000, CALLS), (9_000_000, set())],
+    "call.mpileup": [("-q 20", CALLS), ("-mv", CALLS)],
+    "call.call": [("-m", CALLS)],
+    "genotype.manifest": [("copy of loci.tsv", set())],
+    "genotype.mpileup": [("-q 20", GENOTYPES)],
+    "genotype.call": [("-mA", GENOTYPES)],
+}  # fmt: skip
+
+
+def keys_of(schema: dict[str, Any], above: str = "") -> Iterator[str]:
+    for key, value in schema["properties"].items():
+        if "properties" in value:
+            yield from keys_of(value, f"{key}.")
+        else:
+            yield above + key
+
+
+def schema(name: str) -> dict[str, Any]:
+    return yaml.safe_load((ROOT / "workflow" / "schemas" / f"{name}.schema.yaml").read_text())
+
+
+def test_every_key_has_a_row() -> None:
+    assert list(KEYS) == list(keys_of(schema("config")))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "planned"), [(key, *row) for key, rows in KEYS.items() for row in rows]
+)
+def test_a_key_of_the_configuration(project: Path, key: str, value: Any, planned: set[str]) -> None:
+    if str(value).startswith("copy of "):
+        name = value.removeprefix("copy of ")
+        for path in project.glob(f"{name}*"):
+            shutil.copy(path, project / f"copy-{path.name}")
+        value = f"copy-{name}"
+    config = changed(key, value)
+    if key == "query.regions":
+        del config["query"]["bed"]
+    assert plan(project, config) == planned
+
+
+def test_settings_that_change_places(project: Path) -> None:
+    """The same words, each the other's."""
+    config = changed("call.mpileup", "-mv")
+    config["call"]["call"] = ""
+    assert plan(project, config) == CALLS
+    swapped = CONFIG | {"process": {"command": ".txt", "suffix": "true"}}
+    assert plan(project, swapped) == jobs(["process_batch"])
+
+
+def rewrite(path: Path, data: bytes, *, older: bool = False) -> None:
+    """Gives a file other bytes; `older`: with a date before its own, as `cp -p` of another file may."""
+    date = path.stat().st_mtime - 1000
+    path.write_bytes(data)
+    if older:
+        os.utime(path, (date, date))
+
+
+def another_base(data: bytes) -> bytes:
+    """A FASTA of which one base is another."""
+    return data[:5000] + (b"A" if data[5000:5001] != b"A" else b"C") + data[5001:]
+
+
+REFERENCE = converted("C3") | CALLS | GENOTYPES
+LOCUS = {"genotype_sample S2", "gather_genotypes"}
+
+# For each file that the configuration names: what is done to its bytes, and what that plans.
+FILES: dict[str, tuple[Callable[[bytes], bytes], set[str]]] = {
+    "query.bed": (lambda data: data[:-1], QUERIES),
+    "coverage.bed": (lambda data: data + b"chr2\t60000\t70000\n", COVERAGE),
+    "cohort.bed": (lambda data: data.replace(b"90000", b"80000"), MEASURED),
+    "loci.tsv": (lambda data: data + b"S2\tchr1\t77\n", LOCUS),
+    "reference.fa": (another_base, REFERENCE),
+    "reference.fa.fai": (lambda data: data.replace(b"\t6\t", b"\t7\t"), CALLS | GENOTYPES),
+    "grid.fai": (lambda data: data.replace(b"\t6\t", b"\t7\t"), set()),
+    "samples.tsv": (lambda data: b"# mine\n" + data, set()),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_contents_of_a_file(project: Path, name: str) -> None:
+    change, planned = FILES[name]
+    before = (project / name).read_bytes()
+    rewrite(project / name, change(before), older=True)
+    assert (project / name).read_bytes() != before
+    assert plan(project, CONFIG) == planned
+
+
+def test_every_file_of_the_configuration_has_a_row() -> None:
+    named = [CONFIG, *(section for section in CONFIG.values() if isinstance(section, dict))]
+    paths = {value for section in named for value in section.values() if str(value).endswith(FILE_NAMES)}
+    assert paths | {"reference.fa.fai"} == FILES.keys()
+
+
+FILE_NAMES = (".bed", ".tsv", ".fa", ".fai")
+
+
+def test_files_that_are_only_touched(project: Path) -> None:
+    """As what they are known by is their contents."""
+    for name in [*FILES, "S1.bam.bai", "S2.bam.bai", "C3.cram.crai", "D4.bams3/_metadata.json"]:
+        os.utime(project / name)
+    assert plan(project, CONFIG) == set()
+
+
+def test_a_reference_that_is_another_file_with_the_same_contents(project: Path) -> None:
+    """The header of calls names it; conversions, also of CRAMs, know its contents alone."""
+    for end in ("", ".fai"):
+        shutil.copy(project / f"reference.fa{end}", project / f"moved.fa{end}")
+    assert plan(project, CONFIG | {"reference": "moved.fa"}) == CALLS | GENOTYPES
+
+
+def replaced(name: str, other: str) -> Callable[[Path], None]:
+    return lambda project: rewrite(project / name, (project / other).read_bytes())
+
+
+def replaced_by_older(name: str, other: str) -> Callable[[Path], None]:
+    return lambda project: rewrite(project / name, (project / other).read_bytes(), older=True)
+
+
+def older_manifest(project: Path) -> None:
+    convert(project / "S2.bam", project / "other.bams3", chunk_size="256K")
+    replaced_by_older("D4.bams3/_metadata.json", "other.bams3/_metadata.json")(project)
+
+
+def other_index(project: Path) -> None:
+    data = bytearray((project / "S1.bam.bai").read_bytes())
+    data[-1] ^= 1
+    rewrite(project / "S1.bam.bai", bytes(data), older=True)
+
+
+# What is done to a file of a sample, and what that plans.
+INPUTS: dict[str, tuple[Callable[[Path], object], set[str]]] = {
+    "alignments are newer": (replaced("S1.bam", "S2.bam"), converted("S1")),
+    "alignments are older": (replaced_by_older("S1.bam", "S2.bam"), converted("S1")),
+    "alignments are touched": (lambda project: os.utime(project / "S1.bam"), converted("S1")),
+    "alignments have an earlier date": (lambda project: os.utime(project / "S1.bam", (5, 5)), converted("S1")),
+    "a CRAM is older": (lambda project: os.utime(project / "C3.cram", (5, 5)), converted("C3")),
+    "an index is another": (other_index, converted("S1")),
+    "a dataset is another": (older_manifest, reread("D4")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", INPUTS)
+def test_a_file_of_a_sample(project: Path, case: str) -> None:
+    change, planned = INPUTS[case]
+    change(project)
+    assert plan(project, CONFIG) == planned
+
+
+def copied(project: Path, name: str, *ends: str) -> str:
+    """A copy of a file, elsewhere; and of what is beside it."""
+    (project / "elsewhere").mkdir()
+    for end in ("", *ends):
+        shutil.copy(project / f"{name}{end}", project / "elsewhere")
+    return f"elsewhere/{name}"
+
+
+def copied_dataset(project: Path) -> str:
+    shutil.copytree(project / "D4.bams3", project / "elsewhere")
+    return "elsewhere"
+
+
+NAMED = TABLES | CALLS | {"multiqc"}  # what names the samples
+
+# For each column of the sheet: the sample whose cell becomes another, the cell, and what that plans.
+CELLS: dict[str, list[tuple[str, Any, set[str]]]] = {
+    "sample": [("S2", "S9", converted("S9"))],
+    "alignments": [("S1", lambda project: copied(project, "S2.bam", ".bai"), converted("S1"))],
+    "index": [
+        ("S1", "S1.bam.bai", set()),
+        ("S2", "", set()),
+        ("S2", lambda project: copied(project, "S2.bam.bai"), set()),
+        ("S2", "S1.bam.bai", converted("S2")),
+    ],
+    "dataset": [("D4", copied_dataset, reread("D4"))],
+}
+
+
+def test_every_column_has_rows() -> None:
+    assert list(CELLS) == list(schema("samples")["properties"])
+
+
+@pytest.mark.parametrize(
+    ("column", "sample", "cell", "planned"),
+    [(column, *row) for column, rows in CELLS.items() for row in rows],
+)
+def test_a_cell_of_the_sheet(project: Path, column: str, sample: str, cell: Any, planned: set[str]) -> None:
+    value = cell(project) if callable(cell) else cell
+    rows = {name: [name, *row] for name, row in ROWS.items()}
+    rows[sample][COLUMNS.split().index(column)] = value
+    write_rows(project, {name: tuple(row) for name, *row in rows.values()})
+    assert plan(project, CONFIG) == planned
+
+
+# Sheets with other rows, and what they plan.
+SHEETS: dict[str, tuple[dict[str, tuple[str, ...]], set[str]]] = {
+    "one more sample": (ROWS | {"S5": ("S2.bam", "", "")}, converted("S5")),
+    "one sample less": ({name: row for name, row in ROWS.items() if name != "S2"}, NAMED),
+    "another order": (dict(reversed(ROWS.items())), NAMED - {"multiqc"}),
+    "what was converted is a dataset": (ROWS | {"S2": ("", "", "results/datasets/S2.bams3")}, set()),
+}
+
+
+@pytest.mark.parametrize("case", SHEETS)
+def test_rows_of_the_sheet(project: Path, case: str) -> None:
+    rows, planned = SHEETS[case]
+    write_rows(project, rows)
+    assert plan(project, CONFIG) == planned
+
+
+# What a section plans that comes to a finished cohort.
+SECTIONS = {
+    "query": QUERIES,
+    "coverage": jobs(["coverage_batch", "gather_coverage"]),
+    "process": jobs(["process_batch"]),
+    "cohort": jobs(["read_stats"]) | MEASURED | {"multiqc"},
+    "call": CALLS,
+    "genotype": GENOTYPES,
+}
+
+
+def test_sections_come_one_by_one(inputs: Path, tmp_path: Path) -> None:
+    """Nothing is planned again by those that come later; nor by those that go."""
+    config = {key: value for key, value in CONFIG.items() if key not in SECTIONS and key != "reference"}
+    reference = {"reference": CONFIG["reference"]}
+    write_rows(inputs, bams := {name: ROWS[name] for name in ("S1", "S2", "D4")})
+    project = finished(inputs, tmp_path, config)
+    for section, planned in SECTIONS.items():
+        config |= {section: CONFIG[section]} | (reference if section in ("call", "genotype") else {})
+        assert plan(project, config) == {job for job in planned if job.split()[-1] not in ROWS.keys() - bams}
+        pretend(project, config)
+    for section in SECTIONS:
+        assert (
+            plan(project, {key: value for key, value in config.items() if key not in (section, "cohort")})
+            == set()
+        )
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("convert.level", 6),
+        ("query.min_mapq", 20),
+        ("coverage.mapq", 20),
+        ("cohort.regions", 1000),
+        ("call.mpileup", "-q 20"),
+        ("genotype.call", "-mA"),
+    ],
+)
+def test_jobs_that_fail_are_planned_again(project: Path, key: str, value: Any) -> None:
+    """With all that depends on them, although Snakemake records what they were of."""
+    config = changed(key, value)
+    planned = plan(project, config)
+    pretend_failed(project, config)
+    assert plan(project, config) == planned
+
+
+def test_a_run_that_fails_leaves_datasets_whole(project: Path, tmp_path: Path) -> None:
+    """And what it did not come to is not planned where the settings are as they were."""
+    script(tmp_path / "bams3", "exit 1")
+    environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    failed = snakemake(project, environment, changed("convert.level", 6), "convert")
+    assert failed.returncode != 0
+    assert len(list(project.glob("results/datasets/*/_metadata.json"))) == 3
+    assert plan(project, CONFIG) in [converted(sample) for sample in ("S1", "S2", "C3")]
