@@ -68,6 +68,7 @@ class BlockReader:
         self._raw = memoryview(b"")
         self._at = 0  # the next block, in _raw
         self._last_was_empty = False
+        self._failure: SourceError | None = None
         self._ended = start_voffset >= end_voffset
         if start_voffset:
             file.seek(self._offset)
@@ -84,7 +85,6 @@ class BlockReader:
         """Blocks by the piece; what is wrong with one is raised after those before it are given."""
         run: list[_Block] = []
         length, enough = 0, FIRST_PIECE
-        failure = None
         try:
             for block in self._blocks():
                 run.append(block)
@@ -93,11 +93,11 @@ class BlockReader:
                     yield run
                     run, length, enough = [], 0, min(2 * enough, PIECE_SIZE)
         except SourceError as error:
-            failure = error
+            self._failure = error
         if run:
             yield run
-        if failure:
-            raise failure
+        if self._failure:  # also where the call before this one took only what came before it
+            raise self._failure
 
     def _blocks(self) -> Iterator[_Block]:
         """The blocks that are left; each is stepped over before it is given."""

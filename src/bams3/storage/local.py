@@ -97,7 +97,7 @@ class LocalStorage:
         return os.path.isfile(self._file(path))
 
     def list(self, prefix: str = "") -> Iterator[str]:
-        return iter(sorted(p for p in self._walk(prefix) if not os.path.basename(p).startswith(TEMPORARY)))
+        return iter(sorted(p for p in self._walk(prefix) if not _UNFINISHED.fullmatch(os.path.basename(p))))
 
     def put(self, path: str, data: bytes) -> None:
         with self.create(path) as file:
