@@ -27,13 +27,13 @@ def bytes_of(row):
         place, name = open_object(row["alignments"])
         return place.size(name)
     except Bams3Error as error:
-        raise WorkflowError(f"sample {row['sample']}: {error}")
+        raise ConfigurationError(f"sample {row['sample']}: {error}")
     except FileNotFoundError:
-        raise WorkflowError(
+        raise ConfigurationError(
             f"sample {row['sample']}: {row['alignments']} is yet to be made; give `chunks_per_batch` a number"
         )
     except OSError as error:
-        raise WorkflowError(
+        raise ConfigurationError(
             f"sample {row['sample']}: {row['alignments']}: {error.strerror}"
         )
 
