@@ -107,7 +107,9 @@ def check_files(row):
             )
     elif is_local(row["alignments"]):
         if not is_there(row) and not is_module:
-            raise ConfigurationError(f"sample {name}: {row['alignments']}: no such file")
+            raise ConfigurationError(
+                f"sample {name}: {row['alignments']}: no such file"
+            )
         if not index_of(row):
             tried = row.get("index", f"{row['alignments']}.bai, .csi or .crai")
             raise ConfigurationError(
