@@ -12,7 +12,6 @@ import pytest
 import yaml
 from servers.fixtures import s3_client
 from snakemake.api import OutputSettings, ResourceSettings, SnakemakeApi
-from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import Quietness
 from workflows import (
     CONFIG,
@@ -30,6 +29,8 @@ from workflows import (
     snakemake,
     write_sheet,
 )
+
+from bams3.workflow.errors import ConfigurationError
 
 
 @pytest.mark.parametrize(
@@ -147,20 +148,20 @@ def loci(line: str) -> Callable[[Path], dict[str, Any]]:
             (),
             "sample S1: its contigs are not those of the grid: it has chr2 (250000 bp) for chr9 (250000 bp)",
         ),
-        ({}, (("S1", "S1.bam"), ("S1", "S2.bam")), "samples.tsv: sample S1: the name is there twice"),
-        ({}, (("S1", "S1.bam"), ("a/b", "S2.bam")), "samples.tsv: sample a/b: sample: 'a/b' does not match"),
+        ({}, (("S1", "S1.bam"), ("S1", "S2.bam")), "samples.tsv:3: sample S1: the name is there twice"),
+        (
+            {},
+            (("S1", "S1.bam"), ("a/b", "S2.bam")),
+            "samples.tsv:3: sample a/b: sample: 'a/b' does not match",
+        ),
         ({}, (("S1", "S9.bam"),), "sample S1: S9.bam: no such file"),
         (
             {},
             (("S1", "s3://b/x.cram"),),
             "sample S1: a CRAM in object storage can't be read by batches; copy",
         ),
-        ({}, (("S1", ""),), "samples.tsv: sample S1: give either alignments or an existing dataset"),
-        (
-            {},
-            (("S1", "S1.bam", "S1.bam.bai"),),
-            "samples.tsv: sample S1: Additional properties are not allowed",
-        ),
+        ({}, (("S1", ""),), "samples.tsv:2: sample S1: give either alignments or an existing dataset"),
+        ({}, (("S1", "S1.bam", "x.bai"),), "samples.tsv:2: more cells than the heading has columns"),
         (
             remove_index,
             (),
@@ -206,7 +207,10 @@ def test_an_error_is_one_clear_line(
         write_sheet(project, *rows)
     configure(project, config)
     monkeypatch.chdir(project)
-    with pytest.raises(WorkflowError) as raised, SnakemakeApi(OutputSettings(quiet={Quietness.ALL})) as api:
+    with (
+        pytest.raises(ConfigurationError) as raised,
+        SnakemakeApi(OutputSettings(quiet={Quietness.ALL})) as api,
+    ):
         api.workflow(resource_settings=ResourceSettings(cores=1), snakefile=SNAKEFILE).dag().execute_workflow(
             "dryrun"
         )
@@ -220,8 +224,8 @@ def test_the_error_is_what_the_user_sees(project: Path, commands: dict[str, str]
     failed = snakemake(project, commands, CONFIG, "--dry-run")
     shown = (failed.stdout + failed.stderr).splitlines()
     assert failed.returncode != 0
-    assert "sample S1: S9.bam: no such file" in shown
-    assert not any("Traceback" in line for line in shown)
+    assert "Error: sample S1: S9.bam: no such file" in shown
+    assert not any("Traceback" in line or 'File "' in line for line in shown)
 
 
 @pytest.fixture(scope="module")

@@ -22,13 +22,13 @@ def bytes_of(row):
             return DatasetReader(row["dataset"]).manifest.bytes
         return stamp_of(row["alignments"])[0]
     except Bams3Error as error:
-        raise WorkflowError(f"sample {row['sample']}: {error}")
+        raise ConfigurationError(f"sample {row['sample']}: {error}")
     except FileNotFoundError:
-        raise WorkflowError(
+        raise ConfigurationError(
             f"sample {row['sample']}: {row['alignments']} is yet to be made; give `chunks_per_batch` a number"
         )
     except OSError as error:
-        raise WorkflowError(
+        raise ConfigurationError(
             f"sample {row['sample']}: {row['alignments']}: {error.strerror}"
         )
 

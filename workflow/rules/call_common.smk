@@ -31,7 +31,7 @@ def fasta(section):
     if section not in config:
         return []
     if not config["reference"]:
-        raise WorkflowError(
+        raise ConfigurationError(
             f"config: {section} needs a `reference`: the FASTA of the alignments"
         )
     return [copied(config["reference"]), copied(f"{config['reference']}.fai")]
@@ -54,16 +54,12 @@ def read_loci():
             continue
         sample, contig, position, *_ = [*line.split("\t"), "", ""]
         if sample not in samples:
-            raise WorkflowError(
-                shown(
-                    f"{path}:{number}: sample {sample} is not in the sheet; add it there, or remove the line"
-                )
+            raise ConfigurationError(
+                f"{path}:{number}: sample {sample} is not in the sheet; add it there, or remove the line"
             )
         if not position.isdecimal() or not 1 <= int(position) <= lengths.get(contig, 0):
-            raise WorkflowError(
-                shown(
-                    f"{path}:{number}: {contig}:{position} is not a position of the samples' contigs, from 1"
-                )
+            raise ConfigurationError(
+                f"{path}:{number}: {contig}:{position} is not a position of the samples' contigs, from 1"
             )
         found.append((sample, contig, int(position)))
     return found

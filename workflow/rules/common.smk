@@ -1,4 +1,3 @@
-import csv
 import os
 import re
 from functools import cache
@@ -6,15 +5,15 @@ from functools import cache
 import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
-from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
 from bams3.dataset import layout
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import Bams3Error
 from bams3.operations.placeholders import line_for_bash
-from bams3.shown import shown, without_secrets
+from bams3.shown import without_secrets
 from bams3.sources.bam import open_source
+from bams3.workflow import sheet
 
 QUERY_FLAGS = {
     "require_flags": "-f",
@@ -34,6 +33,7 @@ DEPTH_SETTINGS = [
 ]
 DEPTH_SETTINGS += ["min_frag_len", "max_frag_len"]
 REPORT_SETTINGS = ["quantize", "thresholds", "no_per_base", "use_median"]
+FILES = ["alignments", "index", "dataset"]  # columns of the sheet
 LARGEST_IN_BAI = 2**29 - 1
 
 
@@ -47,7 +47,7 @@ def check(data, schema, where):
     """Raises an error, of one line, for what is wrong."""
     if fault := best_match(validator(schema).iter_errors(data)):
         place = ": ".join(map(str, [where, *fault.absolute_path]))
-        raise WorkflowError(shown(f"{place}: {fault.message}"))
+        raise ConfigurationError(f"{place}: {fault.message}")
 
 
 def refuse_secrets(value, where):
@@ -57,34 +57,32 @@ def refuse_secrets(value, where):
         for key, item in items:
             refuse_secrets(item, f"{where}: {key}")
     elif isinstance(value, str) and without_secrets(value) != value:
-        raise WorkflowError(
-            f"{shown(where)}: a secret in it (user, password or query of a URL) would be printed and kept; "
+        raise ConfigurationError(
+            f"{where}: a secret in it (user, password or query of a URL) would be printed and kept; "
             "take it out, and give credentials by the environment or a profile (docs/object-storage.md)"
         )
 
 
 def read_samples(path):
     """The sample sheet: a row (dict without empty cells) by sample name."""
-    text = read_lines(path, "`samples` in the config names the sheet")
-    lines = [line for line in text if line.strip() and not line.startswith("#")]
+    text = sheet.decoded(read(path, "`samples` in the config names the sheet"), path)
     by_name = {}
-    for row in csv.DictReader(lines, delimiter="\t", restkey="(too many columns)"):
-        row = {column: cell for column, cell in row.items() if cell}
-        where = shown(f"{path}: sample {row.get('sample', '(no name)')}")
+    for line, row in sheet.rows(text, path):
+        where = f"{path}:{line}: sample {row.get('sample', '(no name)')}"
         refuse_secrets(row, where)
         check(row, "../schemas/samples.schema.yaml", where)
         if ("alignments" in row) == ("dataset" in row):
-            raise WorkflowError(
+            raise ConfigurationError(
                 f"{where}: give either alignments or an existing dataset"
             )
         if row["sample"] in by_name:
-            raise WorkflowError(
+            raise ConfigurationError(
                 f"{where}: the name is there twice; give each a name of its own"
             )
-        files = {column: located(cell) for column, cell in row.items()}
-        by_name[row["sample"]] = files | {"sample": row["sample"]}
+        files = {column: located(row[column]) for column in FILES if column in row}
+        by_name[row["sample"]] = row | files
     if not by_name:
-        raise WorkflowError(f"{path}: no samples; add a line for each")
+        raise ConfigurationError(f"{path}: no samples; add a line for each")
     return by_name
 
 
@@ -120,26 +118,22 @@ def check_files(row):
         if is_local(row["dataset"]) and not os.path.exists(
             f"{row['dataset']}/_metadata.json"
         ):
-            raise WorkflowError(
-                shown(
-                    f"sample {name}: {row['dataset']} is not a bams3 dataset (no _metadata.json)"
-                )
+            raise ConfigurationError(
+                f"sample {name}: {row['dataset']} is not a bams3 dataset (no _metadata.json)"
             )
     elif is_local(row["alignments"]):
         if not is_there(row) and not is_module:
-            raise WorkflowError(
-                shown(f"sample {name}: {row['alignments']}: no such file")
+            raise ConfigurationError(
+                f"sample {name}: {row['alignments']}: no such file"
             )
         check_regular(row["alignments"], f"sample {name}: {row['alignments']}")
         if not index_of(row):
             tried = row.get("index", f"{row['alignments']}.bai, .csi or .crai")
-            raise WorkflowError(
-                shown(
-                    f"sample {name}: no index ({tried}); make it with: samtools index {row['alignments']}"
-                )
+            raise ConfigurationError(
+                f"sample {name}: no index ({tried}); make it with: samtools index {row['alignments']}"
             )
     elif row["alignments"].endswith(".cram"):
-        raise WorkflowError(
+        raise ConfigurationError(
             f"sample {name}: a CRAM in object storage can't be read by batches; copy it, or make a BAM of it"
         )
 
@@ -154,7 +148,7 @@ def contigs_of(row):
         ) as source:
             return list(source.header.references)
     except Bams3Error as error:
-        raise WorkflowError(f"sample {row['sample']}: {error}")
+        raise ConfigurationError(f"sample {row['sample']}: {error}")
 
 
 def read_grid(source):
@@ -163,7 +157,7 @@ def read_grid(source):
         first = next(iter(samples.values()))
         check_files(first)
         if not is_there(first):
-            raise WorkflowError(
+            raise ConfigurationError(
                 f"sample {first['sample']}: {first['alignments']} is yet to be made; give `grid` a .fai or a .dict"
             )
         return contigs_of(first)
@@ -179,7 +173,7 @@ def read_grid(source):
         ]
         return [(tag["SN"], int(tag["LN"])) for tag in tags]
     except (ValueError, KeyError):
-        raise WorkflowError(
+        raise ConfigurationError(
             f"{source}: neither a .fai nor a .dict, as `grid` in the config must be, or header"
         )
 
@@ -194,10 +188,8 @@ def check_contigs(row):
         (f"{a[0]} ({a[1]} bp) for {b[0]} ({b[1]} bp)" for a, b in pairs if a != b), None
     )
     detail = differs or f"{len(found)} contigs for {len(contigs)}"
-    raise WorkflowError(
-        shown(
-            f"sample {row['sample']}: its contigs are not those of the grid: it has {detail}"
-        )
+    raise ConfigurationError(
+        f"sample {row['sample']}: its contigs are not those of the grid: it has {detail}"
     )
 
 
@@ -206,7 +198,7 @@ def check_command():
     try:
         line_for_bash(config.get("process", {}).get("command", ""))
     except Bams3Error as error:
-        raise WorkflowError(f"config: process: command: {error}")
+        raise ConfigurationError(f"config: process: command: {error}")
 
 
 def read_windows():
@@ -215,7 +207,7 @@ def read_windows():
             layout.grid(contigs, layout.parse_size(config["convert"]["chunk_size"]))
         )
     except Bams3Error as error:
-        raise WorkflowError(f"config: convert: {error}")
+        raise ConfigurationError(f"config: convert: {error}")
 
 
 def options(section, flags):

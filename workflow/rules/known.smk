@@ -1,9 +1,8 @@
 from functools import cache
 
-from snakemake.exceptions import WorkflowError
-
 from bams3.errors import Bams3Error
 from bams3.workflow import identity
+from bams3.workflow.errors import ConfigurationError
 
 # What jobs are of. Snakemake compares the params of a job with those of its last run, but for params that are functions
 # of `input`: those may say where a file is, while `known` says what it is. A job whose input is not kept, such as a
@@ -24,9 +23,9 @@ def known(path, by):
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise WorkflowError(f"{path}: {error.strerror}")
+        raise ConfigurationError(f"{path}: {error.strerror}")
     except Bams3Error as error:
-        raise WorkflowError(str(error))
+        raise ConfigurationError(str(error))
 
 
 @cache

@@ -1,10 +1,8 @@
 import os
 
-from snakemake.exceptions import WorkflowError
-
 from bams3.errors import Bams3Error
-from bams3.shown import shown
 from bams3.storage import open_object
+from bams3.workflow.errors import ConfigurationError
 
 
 def is_local(path):
@@ -38,7 +36,7 @@ def in_place(path):
 def check_regular(path, where):
     """Raises an error for a pipe, say, which only one of the jobs could read."""
     if is_local(path) and os.path.exists(path) and not os.path.isfile(path):
-        raise WorkflowError(
+        raise ConfigurationError(
             f"{where}: not a regular file, and it is read more than once; give a file"
         )
 
@@ -50,18 +48,24 @@ def copied(path):
     return local(place) if is_local(place) else storage(place)
 
 
-def read_lines(path, what):
-    """The lines of a small text file, a path or a URI; `what` it is, for the error if it can't be read."""
+def read(path, what):
+    """The bytes of a small file, a path or a URI; `what` it is, for the error if it can't be read."""
     check_regular(path, path)
     try:
         place, name = open_object(path)
-        return place.get(name).decode().splitlines()
-    except UnicodeDecodeError:
-        raise WorkflowError(shown(f"{path}: not a text file; {what}"))
+        return place.get(name)
     except OSError as error:
-        raise WorkflowError(shown(f"{path}: {error.strerror}; {what}"))
+        raise ConfigurationError(f"{path}: {error.strerror}; {what}")
     except Bams3Error as error:
-        raise WorkflowError(str(error))
+        raise ConfigurationError(str(error))
+
+
+def read_lines(path, what):
+    """The lines of a small text file; otherwise as `read`."""
+    try:
+        return read(path, what).decode().splitlines()
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{path}: not a text file; {what}")
 
 
 modifier = workflow.modifier  # of this workflow, or of the module that it is used as

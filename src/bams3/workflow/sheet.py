@@ -1,0 +1,81 @@
+"""The sample sheet: a table of text, as people and spreadsheets write it."""
+
+import codecs
+import csv
+import re
+from collections.abc import Iterator
+
+from bams3.workflow.errors import ConfigurationError
+
+COLUMNS = ("sample", "alignments", "index", "dataset")
+"""The columns that mean something to the workflow; others are kept as they are."""
+
+_HOW = "a sheet is text with a tab between columns"
+
+
+def decoded(data: bytes, path: str) -> str:
+    """The text of a sheet, without the byte order mark that spreadsheets put first. Raises ConfigurationError."""
+    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    if data.startswith(b"PK\x03\x04"):
+        raise ConfigurationError(f"{path}: a spreadsheet's own file; save it as tab-separated text")
+    try:
+        return data.decode("utf-16" if wide else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConfigurationError(f"{path}:{line}: not UTF-8; {_HOW}, saved as UTF-8") from None
+
+
+def rows(text: str, path: str) -> Iterator[tuple[int, dict[str, str]]]:
+    """(number of the line from 1, cells by column) of each row; empty cells are left out.
+
+    Blank lines, comments (#), blanks around cells and tabs at the end of a line mean nothing. Lines end in LF, CRLF
+    or CR; a cell may stand in double quotes. Raises ConfigurationError with the line.
+    """
+    heading: list[str] = []
+    for number, line in enumerate(re.split("\r\n|\r|\n", text), 1):
+        where = f"{path}:{number}"
+        cells = _cells(line, where)
+        if next((cell for cell in cells if cell), "#").startswith("#"):
+            continue
+        if not heading:
+            _check_heading(cells, line, where)
+            heading = cells
+            continue
+        if len(cells) > len(heading) or any(
+            cell and not name for cell, name in zip(cells, heading, strict=False)
+        ):
+            raise ConfigurationError(
+                f"{where}: more cells than the heading has columns; name each column, or remove the cell"
+            )
+        yield number, {name: cell for name, cell in zip(heading, cells, strict=False) if cell}
+    if not heading:
+        raise ConfigurationError(f"{path}: no samples; write a line of column names, and one for each sample")
+
+
+def _cells(line: str, where: str) -> list[str]:
+    """The cells of a line without blanks around them; none after the last that is not empty."""
+    try:
+        cells = [cell.strip() for cell in next(csv.reader([line], delimiter="\t", strict=True), [])]
+    except csv.Error:
+        raise ConfigurationError(
+            f'{where}: a quoted cell must end on its line, before a tab; write a " within it twice'
+        ) from None
+    while cells and not cells[-1]:
+        cells.pop()
+    return cells
+
+
+def _check_heading(cells: list[str], line: str, where: str) -> None:
+    if len(cells) == 1 and "sample" in re.split("[,; ]", cells[0].lower()) and cells[0].lower() != "sample":
+        between = {",": "commas", ";": "semicolons"}.get(re.sub("[^,; ]", "", line.strip())[0], "spaces")
+        raise ConfigurationError(f"{where}: {between} between columns; {_HOW}: save it as tab-separated text")
+    for column in COLUMNS:
+        if similar := next((cell for cell in cells if cell != column and cell.lower() == column), None):
+            raise ConfigurationError(f"{where}: column {similar!r}: write it {column!r}")
+    if "sample" not in cells or not {"alignments", "dataset"} & set(cells):
+        raise ConfigurationError(
+            f"{where}: the first line must name the columns: sample, and alignments or dataset; "
+            f"it begins with {cells[0]!r}"
+        )
+    if twice := next((cell for cell in cells if cell and cells.count(cell) > 1), None):
+        raise ConfigurationError(f"{where}: two columns are called {twice!r}; give each a name of its own")

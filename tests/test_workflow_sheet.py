@@ -1,0 +1,73 @@
+"""The sample sheet as spreadsheets and people write it."""
+
+import pytest
+
+from bams3.workflow.errors import ConfigurationError
+from bams3.workflow.sheet import decoded, rows
+
+HEADING = "sample\talignments\n"
+ONE = [{"sample": "S1", "alignments": "a.bam"}]
+
+
+@pytest.mark.parametrize(
+    ("data", "lines"),
+    [
+        (b"sample\talignments\r\nS1\ta.bam\r\n", [2]),
+        (b"sample\talignments\rS1\ta.bam\r", [2]),
+        (b"\xef\xbb\xbfsample\talignments\nS1\ta.bam", [2]),
+        (b"\xef\xbb\xbf# mine\nsample\talignments\nS1\ta.bam\n", [3]),
+        ("sample\talignments\nS1\ta.bam\n".encode("utf-16"), [2]),
+        (b"sample\talignments\t\t\nS1\ta.bam\t\t\t\n\t\t\n", [2]),
+        (b'sample\talignments\n  # later\n\t# never\n \n"# no"\tx\nS1\ta.bam\n', [6]),
+        (b'"sample"\t"alignments"\n"S1"\t"a.bam"\n', [2]),
+        (b" sample \talignments\n S1\ta.bam \n", [2]),
+        (b"alignments\tsample\tindex\na.bam\tS1\n", [2]),
+    ],
+    ids=["crlf", "cr", "bom", "bom-comment", "utf-16", "tabs", "comments", "quotes", "blanks", "order"],
+)
+def test_what_is_meant_is_read(data: bytes, lines: list[int]) -> None:
+    found = list(rows(decoded(data, "s.tsv"), "s.tsv"))
+    assert ([number for number, _ in found], [row for _, row in found]) == (lines, ONE)
+
+
+def test_other_columns_are_kept() -> None:
+    text = 'sample\talignments\tsex\tnote\nS1\ta.bam\tF\t"a ""b"" c"\nS2\tb.bam\n'
+    assert [row for _, row in rows(text, "s.tsv")] == [
+        {"sample": "S1", "alignments": "a.bam", "sex": "F", "note": 'a "b" c'},
+        {"sample": "S2", "alignments": "b.bam"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"sample,alignments\nS1,a.bam\n", "s.tsv:1: commas between columns; "),
+        (b"# x\nsample;alignments\n", "s.tsv:2: semicolons between columns; "),
+        (b"sample alignments\nS1 a.bam\n", "s.tsv:1: spaces between columns; "),
+        (
+            b"S1\ta.bam\n",
+            "s.tsv:1: the first line must name the columns: sample, and alignments or dataset; it",
+        ),
+        (b"sample\nS1\n", "s.tsv:1: the first line must name the columns: "),
+        (b"Sample\talignments\n", "s.tsv:1: column 'Sample': write it 'sample'"),
+        (b"sample\talignments\tsex\tsex\n", "s.tsv:1: two columns are called 'sex'; "),
+        (b"sample\talignments\nS1\ta.bam\tF\n", "s.tsv:2: more cells than the heading has columns; "),
+        (
+            b"sample\talignments\t\tsex\nS1\ta.bam\tF\tx\n",
+            "s.tsv:2: more cells than the heading has columns; ",
+        ),
+        (b'sample\talignments\n"S1\ta.bam\nS2\tb.bam\n', "s.tsv:2: a quoted cell must end on its line"),
+        (b"sample\talignments\nS\xe9\ta.bam\n", "s.tsv:2: not UTF-8; "),
+        (b"PK\x03\x04...", "s.tsv: a spreadsheet's own file; "),
+        (b"\n# nothing\n", "s.tsv: no samples; "),
+    ],
+)
+def test_what_is_not_a_sheet_is_told_with_its_line(data: bytes, message: str) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        list(rows(decoded(data, "s.tsv"), "s.tsv"))
+    assert str(raised.value).startswith(message)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_heading_alone_has_no_rows() -> None:
+    assert list(rows(HEADING, "s.tsv")) == []
