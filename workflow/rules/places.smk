@@ -39,7 +39,9 @@ def check_regular(path, where):
     """Raises an error for a pipe, say, which only one of the jobs could read."""
     if is_local(path) and os.path.exists(path) and not os.path.isfile(path):
         raise WorkflowError(
-            f"{where}: not a regular file, and it is read more than once; give a file"
+            shown(
+                f"{where}: not a regular file, and it is read more than once; give a file"
+            )
         )
 
 
