@@ -203,9 +203,7 @@ def check_command():
 
 def read_windows():
     try:
-        return list(
-            layout.grid(contigs, layout.parse_size(config["convert"]["chunk_size"]))
-        )
+        return layout.Grid(contigs, layout.parse_size(config["convert"]["chunk_size"]))
     except Bams3Error as error:
         raise ConfigurationError(f"config: convert: {error}")
 

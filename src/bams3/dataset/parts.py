@@ -5,6 +5,7 @@ checks that the parts make a whole, and writes index and manifest: from then on 
 """
 
 import zlib
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -118,17 +119,15 @@ class Part:
             if not all(type(number) is int and -1 <= number < 1 << 32 for number in window):
                 raise ValueError(f"impossible windows {list(window)}")
         check_chunks(self.chunks, self.counts, plan.references, plan.chunk_size)
-        if not all(self._has(*chunk.window) for chunk in self.chunks):
-            raise ValueError("chunks of windows that it does not have")
+        runs = sorted(self.windows)
+        for chunk in self.chunks:
+            reference_id, start = chunk.window
+            run = runs[bisect_right(runs, (reference_id, start, 1 << 32)) - 1] if runs else None
+            if run is None or run.reference_id != reference_id or not run.start <= start < max(run.end, 1):
+                raise ValueError("chunks of windows that it does not have")
         for reference_id, count in self.source_counts.items():
             if type(reference_id) is not int or not -1 <= reference_id < references or not is_count(count):
                 raise ValueError("impossible counts of the source")
-
-    def _has(self, reference_id: int, start: int) -> bool:
-        return any(
-            window.reference_id == reference_id and window.start <= start < max(window.end, 1)
-            for window in self.windows
-        )
 
 
 def write_plan(
