@@ -25,7 +25,7 @@ from bams3.dataset.manifest import sealed
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import Bams3Error
 from bams3.operations import stats
-from bams3.operations.coverage import depth_array
+from bams3.operations.coverage import depth_of
 from bams3.operations.query import RecordFilter, count, query
 from bams3.operations.verify import verify
 from bams3.regions import parse_regions
@@ -250,7 +250,7 @@ def answer_depth(dataset: DatasetReader) -> Any:
     """Of every position that has reads; and the lengths."""
     references = range(len(dataset.references))
     return dataset.references, [
-        bytes(depth_array(list(groups), reference_id, 0, 310_000))
+        bytes(depth_of(list(groups), reference_id, 0, 310_000).values())
         for reference_id, groups in zip(references, dataset.contigs_row_groups(references), strict=True)
     ]
 
