@@ -183,9 +183,9 @@ def loci(line: str) -> Callable[[Path], dict[str, Any]]:
         (
             {},
             (("S1", "https://h/x.bam?X-Amz-Signature=s3cr3t"),),
-            "samples.tsv: sample S1: alignments: a secret in it",
+            "samples.tsv:2: sample S1: alignments: a secret in it",
         ),
-        ({}, (("s3://k:s3cr3t@b/x", "x.bam"),), "samples.tsv: sample s3://b/x: sample: a secret in it"),
+        ({}, (("s3://k:s3cr3t@b/x", "x.bam"),), "samples.tsv:2: sample s3://b/x: sample: a secret in it"),
         ({"grid": "az://b/x.fai?sig=s3cr3t"}, (), "config: grid: a secret in it"),
         ({"query": {"regions": ["chr1", "a://b:s3cr3t@c"]}}, (), "config: query: regions: 1: a secret in it"),
         ({}, (("S1", "x\x1b[2J.bam"),), "sample S1: x\\x1b[2J.bam: no such file"),
