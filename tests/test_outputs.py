@@ -4,6 +4,7 @@ import os
 import stat
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pysam
@@ -31,7 +32,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder, from now on the current one, with a BAM, its dataset and unfinished dataset, a BED file, a FASTA."""
     monkeypatch.chdir(tmp_path)
     Path("in.sam").write_text(SAM)
-    pysam.view("-b", "-o", "in.bam", "in.sam", catch_stdout=False)
+    pysam.view("-b", "--no-PG", "-o", "in.bam", "in.sam", catch_stdout=False)
     pysam.index("in.bam")
     convert("in.bam", "d.bams3")
     convert("in.bam", "parts.bams3", batch=(1, 2))
@@ -87,7 +88,7 @@ def test_nothing_is_written_into_a_dataset(
     assert files(here) == before
 
 
-@pytest.mark.parametrize("writer", set(WRITERS) - {"coverage", "map"})
+@pytest.mark.parametrize("writer", [name for name in WRITERS if name not in ("coverage", "map")])
 @pytest.mark.parametrize("out", ["d.bams3", "folder"])
 def test_directories(
     writer: str, out: str, here: Path, unlogged: None, capfd: pytest.CaptureFixture[str]
@@ -97,6 +98,9 @@ def test_directories(
     assert files(here) == before
 
 
+BED = "s.regions.bed.gz"
+TOUCH_NOTES = "touch {output}; touch $(dirname {output})/notes"
+
 FOREIGN = {
     "BAM that was converted": (["to-bam", "d.bams3", "in.bam"], "--overwrite"),
     "through a link": (["to-bam", "d.bams3", "link"], "--overwrite"),
@@ -105,13 +109,13 @@ FOREIGN = {
     "BED, counted": (["query", "-c", "d.bams3", "-L", "link_to_bed", "-o", "s.regions.bed.gz"], "an input"),
     "BED, exported": (["export", "d.bams3", "-L", "s.regions.bed.gz", "--parquet", "./s.regions.bed.gz"], "an input"),
     "BED of coverage": (["coverage", "d.bams3", "--by", "s.regions.bed.gz", "-o", "s"], "an input"),
-    "BED of a part": (["coverage", "d.bams3", "--by", "link_to_bed", "--batch", "1/1", "-o", "s.regions.bed.gz"], "an input"),
+    "BED of a part": (["coverage", "d.bams3", "-b", "link_to_bed", "--batch", "1/1", "-o", BED], "an input"),
     "FASTA": (["query", "d.bams3", "-O", "cram", "-T", "ref.fa", "-o", "ref.fa"], "an input"),
     "job log": (["map", "--joblog", "notes", "d.bams3", "--", "true"], "not a job log"),
     "job log to resume": (["map", "--resume", "--joblog", "in.bam", "d.bams3", "--", "true"], "not a job log"),
     "log of requests": (["query", "-c", "--log-requests", "in.bam", "d.bams3"], "not a log of requests"),
     "directory among the files": (["coverage", "d.bams3", "-o", "folder/b"], "a directory"),
-    "beside a chunk's file": (["map", "--output-dir", ".", "d.bams3", "--", "echo > {output}; echo > $(dirname {output})/notes"], ""),
+    "beside a chunk's file": (["map", "--output-dir", ".", "d.bams3", "--", TOUCH_NOTES], "notes: exists"),
 }  # fmt: skip
 
 
@@ -137,12 +141,12 @@ def test_existing_output(here: Path) -> None:
     with pytest.raises(UsageError, match=r"in\.bam: exists"):
         to_bam(DatasetReader("d.bams3"), "in.bam")
     before = files(here)
-    with pytest.raises(OSError, match="stopped"), opened("notes") as file:
+    with suppress(InterruptedError), opened("notes") as file:
         file.write(b"half")
-        raise OSError("stopped")
-    with pytest.raises(OSError, match="stopped"), all_or_none("s") as create:
+        raise InterruptedError
+    with suppress(InterruptedError), all_or_none("s") as create:
         create(".regions.bed.gz").write(b"half")
-        raise OSError("stopped")
+        raise InterruptedError
     assert files(here) == before
     Path("link").symlink_to("notes")
     with opened("link") as file:
@@ -192,7 +196,17 @@ def test_map_keeps_what_is_in_its_folder(here: Path) -> None:
     Path("out").mkdir()
     Path("out/c-notes").write_text("precious")
     for _ in range(2):  # the second replaces its own
-        assert main(["map", "--joblog", "log", "--output-dir", "out", "d.bams3", "--", "touch {output} {output}.x"]) == 0  # fmt: skip
+        command = [
+            "map",
+            "--joblog",
+            "log",
+            "--output-dir",
+            "out",
+            "d.bams3",
+            "--",
+            "touch {output} {output}.x",
+        ]
+        assert main(command) == 0
     stem = "c-000000000-001048576"
     assert files(Path("out")) == {"c-notes": b"precious", stem: b"", f"{stem}.x": b""}
 
