@@ -209,7 +209,7 @@ def test_a_log_that_can_not_be_written_is_told(
 ) -> None:
     assert main(["query", "-c", "--log-requests", str(tmp_path), remote]) == 1
     (line,) = capfd.readouterr().err.splitlines()
-    assert line == f"bams3 query: {tmp_path}: Is a directory; requests can't be logged there"
+    assert line == f"bams3 query: {tmp_path}: a directory; give the name of a file"
     os.environ.pop("BAMS3_LOG_REQUESTS")
 
 

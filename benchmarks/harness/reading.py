@@ -86,7 +86,7 @@ def bed_line(region: str) -> str:
 def to_bam(bench: Bench, alignments: Alignments) -> Iterator[Row]:
     """Export; what it writes is the BAM that was converted, byte for byte after decompression."""
     target, copied = bench.scratch / "exported.bam", bench.scratch / "copied.bam"
-    arguments = ["to-bam", "--level", "1", "--workers", "1", bench.dataset(alignments), target]
+    arguments = ["to-bam", "--overwrite", "--level", "1", "--workers", "1", bench.dataset(alignments), target]
     peers = {}
     if has("samtools"):
         view = ["samtools", "view", "-b", "--output-fmt-option", "level=1", "-o", copied]

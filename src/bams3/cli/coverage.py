@@ -72,8 +72,9 @@ def _coverage(given: Any) -> None:
     read_groups = given.read_groups.split(",") if given.read_groups else []
     accept = read_group_filter(read_groups) if read_groups else None
     if given.batch:
-        from bams3.operations.export import opened
+        from bams3.operations.outputs import opened, refuse_inputs
 
+        refuse_inputs(given.output, given.dataset, given.by)
         if options.fragment_mode:
             raise UsageError(
                 "--fragment-mode does not go with --batch: a fragment's reads may lie in two batches"
@@ -95,4 +96,5 @@ def _coverage(given: Any) -> None:
             options,
             accept=accept,
             pieces_of=pieces_of,
+            inputs=(given.dataset, *(given.gather or ())),
         )

@@ -45,7 +45,7 @@ def run(command: str, argv: list[str]) -> int:
     given = options.parse_args(argv)
 
     from bams3.dataset.reader import DatasetReader
-    from bams3.operations.export import opened
+    from bams3.operations.outputs import opened, refuse_inputs
     from bams3.operations.query import columns
     from bams3.operations.workers import worker_count
 
@@ -54,6 +54,7 @@ def run(command: str, argv: list[str]) -> int:
         from bams3.arrow import record_batches, write_parquet
     except ImportError:
         raise UsageError("export needs pyarrow: pip install 'bams3[arrow]'") from None
+    refuse_inputs(given.parquet, given.dataset, given.regions_file)
     dataset = DatasetReader(given.dataset)
     regions = regions_of(dataset, given.regions, given.regions_file)
     parts = columns(dataset, regions, filter_of(given), names, worker_count(given.workers))

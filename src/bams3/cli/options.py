@@ -26,10 +26,23 @@ def parser(command: str, description: str, example: str) -> argparse.ArgumentPar
 
 
 class _Parser(argparse.ArgumentParser):
-    """Shows of what was given nothing that is secret."""
+    """Shows of what was given nothing that is secret. A log of requests goes to no file of another kind."""
+
+    def parse_args(self, *given: Any, **options: Any) -> Any:
+        arguments = super().parse_args(*given, **options)
+        if log := os.environ.get("BAMS3_LOG_REQUESTS", "-").removeprefix("-"):
+            from bams3.operations.outputs import refuse_foreign
+
+            refuse_foreign(log, _is_of_requests, "a log of requests")
+        return arguments
 
     def error(self, message: str) -> NoReturn:
         super().error(shown(message))
+
+
+def _is_of_requests(line: bytes) -> bool:
+    fields = line.split(b"\t")
+    return len(fields) == 6 and fields[0].isupper() and fields[3].isdigit()
 
 
 class _Help(argparse.RawDescriptionHelpFormatter):

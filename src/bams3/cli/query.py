@@ -34,7 +34,7 @@ _COUNT_EXAMPLE = """\
 output: contig, start, end (0-based, as in the BED file), its names if it has any, and a column a dataset"""
 
 _TO_BAM_EXAMPLE = """\
-  bams3 to-bam NA12878.bams3 NA12878.bam
+  bams3 to-bam NA12878.bams3 back.bam
   bams3 to-bam NA12878.bams3 - chr20 | samtools flagstat -"""
 
 
@@ -57,7 +57,13 @@ def _query(argv: list[str]) -> int:
         choices=("sam", "sam.gz", "bam", "ubam", "cram"),
         help="default: by FILE, else sam",
     )
-    options.add_argument("-o", "--output", default="-", metavar="FILE", help="default: standard output")
+    options.add_argument(
+        "-o",
+        "--output",
+        default="-",
+        metavar="FILE",
+        help="default: standard output; the index of a FILE that is replaced is removed",
+    )
     options.add_argument("-h", "--with-header", action="store_true", help="SAM with its header")
     options.add_argument("-H", "--header-only", action="store_true", help="only the header")
     options.add_argument("-T", "--reference", metavar="FASTA", help="reference of the CRAM to write")
@@ -74,8 +80,10 @@ def _query(argv: list[str]) -> int:
     from bams3.dataset.layout import HEADER, INDEX
     from bams3.dataset.reader import DatasetReader
     from bams3.operations import query
+    from bams3.operations.outputs import opened, refuse_inputs
     from bams3.operations.workers import Workers, watched, worker_count
 
+    refuse_inputs(given.output, given.dataset, given.regions_file, given.reference)
     dataset = DatasetReader(given.dataset, soon=(INDEX,) if given.count else (INDEX, HEADER))
     if given.batch:
         dataset = dataset.batch(*given.batch)
@@ -83,17 +91,11 @@ def _query(argv: list[str]) -> int:
     regions = regions_of(dataset, given.regions, given.regions_file)
     record_filter = filter_of(given)
     if given.count:
-        number = query.count(dataset, regions, record_filter, workers)
-        if given.output == "-":
-            print(number)
-            return 0
-
-    from bams3.operations.export import opened, write_alignments
-
-    if given.count:
         with opened(given.output) as file:
-            file.write(b"%d\n" % number)
+            file.write(b"%d\n" % query.count(dataset, regions, record_filter, workers))
         return 0
+
+    from bams3.operations.export import write_alignments
 
     with Workers(workers) as shared, progress_beside(given.output, "read") as progress:
         blocks = [] if given.header_only else query.query(dataset, regions, record_filter, shared)
@@ -183,6 +185,9 @@ def _to_bam(argv: list[str]) -> int:
         help="of compression, 0 to 9 (default 6)",
     )
     options.add_argument("--pg", action="store_true", help="add an @PG line to the header")
+    options.add_argument(
+        "--overwrite", action="store_true", help="replace OUT; its index, if it has one, is removed"
+    )
     add_workers(options, "--workers")
     add_help(options)
     given = options.parse_args(argv)
@@ -200,7 +205,7 @@ def _to_bam(argv: list[str]) -> int:
     with progress_beside(given.out, "read") as progress:
         to_bam(
             dataset, given.out, regions_of(dataset, given.regions, None), level=given.level,
-            workers=worker_count(given.workers), progress=progress,
+            workers=worker_count(given.workers), overwrite=given.overwrite, progress=progress,
             pg_line=program_line(dataset.header, ["bams3", "to-bam", *argv]) if given.pg else None,
         )  # fmt: skip
     return 0

@@ -15,6 +15,7 @@ import pyarrow as pa
 from pyarrow import csv, parquet
 
 from bams3.errors import FormatError
+from bams3.operations.outputs import opened
 
 PLACE = ("contig", "start", "end", "name")
 """The columns of a matrix before those of the samples."""
@@ -97,8 +98,8 @@ def read_whole_matrix(path: str | Path) -> tuple[list[list[Any]], np.ndarray]:
 
 def write_table(stem: Path, table: pa.Table) -> None:
     """A table as `stem`.tsv and `stem`.parquet."""
-    parquet.write_table(table, f"{stem}.parquet")
-    with open(f"{stem}.tsv", "wb") as text:
+    with opened(f"{stem}.parquet") as rows, opened(f"{stem}.tsv") as text:
+        parquet.write_table(table, rows)
         text.write(_heading(table.column_names))
         csv.write_csv(table, text, _tsv())
 
@@ -137,7 +138,11 @@ def _write(stem: Path, places: list[Any], samples: list[str], file: BinaryIO, *,
         + [(sample, pa.int64() if whole else pa.float64()) for sample in samples]
     )
     step = min(ROWS_AT_ONCE, max(1, VALUES_AT_ONCE // len(samples)))
-    with open(f"{stem}.tsv", "wb") as text, parquet.ParquetWriter(f"{stem}.parquet", schema) as rows:
+    with (
+        opened(f"{stem}.tsv") as text,
+        opened(f"{stem}.parquet") as file_of_rows,
+        parquet.ParquetWriter(file_of_rows, schema) as rows,
+    ):
         text.write(_heading(schema.names))
         for start in range(0, regions, step):
             number = min(step, regions - start)

@@ -15,6 +15,7 @@ from pyarrow import parquet
 
 from bams3.cohort.matrix import PLACE, read_matrix, read_whole_matrix
 from bams3.cohort.qc import distribution
+from bams3.operations.outputs import opened
 from bams3.shown import escaped
 
 MOST_REGIONS = 1000
@@ -61,7 +62,8 @@ def write_page(
         "shares": _packed(shares),
         "depths": shares.shape[1],
     }
-    Path(path).write_text(_html(data), encoding="utf-8")
+    with opened(str(path)) as file:
+        file.write(_html(data).encode())
 
 
 def _most_variable(path: str | Path) -> tuple[list[list[Any]], np.ndarray, int]:

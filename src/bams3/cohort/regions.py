@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from bams3.errors import UsageError
 from bams3.operations.coverage.intervals import Intervals, read_bed, windows
+from bams3.operations.outputs import opened
 
 MOST_BINS = 3500
 """Of a genome: as many as a screen can show, and 1,000 samples of them fit in a page."""
@@ -65,7 +66,7 @@ _OTHER = re.compile(r"(?:chr)?(?:[XYZWM]|MT|Mt|Pt)")
 
 
 def _write(path: str, intervals: Iterable[tuple[str, Intervals]]) -> None:
-    with open(path, "wb") as file:
+    with opened(path) as file:
         for contig, found in intervals:
             file.writelines(_lines(contig, found))
 

@@ -1,11 +1,14 @@
 """Headers and indexes of remote datasets, kept on this machine's disk where `BAMS3_CACHE` names a directory.
 
 An entry is told by the dataset's URI and by the length and CRC-32 that the dataset's manifest gives, so it can't be
-out of date; the manifest itself is always read from the store. Many processes may share a directory.
+out of date; the manifest itself is always read from the store. Many processes may share a directory, and what else is
+in it stays as it is.
 """
 
 import hashlib
 import os
+import re
+import stat
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
@@ -16,6 +19,9 @@ from bams3.storage.local import open_regular
 CACHE = "BAMS3_CACHE"  # environment: a directory, made when needed
 SIZE = "BAMS3_CACHE_BYTES"  # environment: what it may hold
 DEFAULT_SIZE = 1 << 30
+
+_FOLDER = re.compile(r"[0-9a-f]{32}")  # of a dataset
+_ENTRY = re.compile(r"(\d{1,18})-[0-9a-f]{8}(\.\d+\.[0-9a-f]{8}\.tmp)?")
 
 
 class Cache:
@@ -51,7 +57,7 @@ class Cache:
     def put(self, data: bytes) -> None:
         """Keep an entry, and drop those that were used longest ago if they are too many. No error is one."""
         limit = _limit()
-        if len(data) > limit:
+        if len(data) > limit or os.path.islink(self._folder):
             return
         path = self._path(len(data), zlib.crc32(data))
         temporary = f"{path}.{os.getpid()}.{os.urandom(4).hex()}.tmp"
@@ -80,13 +86,29 @@ class Cache:
 
 
 def _entries(top: str) -> Iterator[tuple[float, int, str]]:
-    """(time of last use, length, path) of all entries of all datasets."""
-    for folder, _, names in os.walk(top):
-        for name in names:
-            path = os.path.join(folder, name)
-            with suppress(OSError):  # another process has dropped it
-                found = os.stat(path)
-                yield found.st_mtime, found.st_size, path
+    """(time of last use, length, path) of all entries of all datasets.
+
+    What else is in the directory is the user's: other names, files of another length than their name says, links.
+    """
+    for folder in _listed(top):
+        if _FOLDER.fullmatch(folder.name) and folder.is_dir(follow_symlinks=False):
+            for file in _listed(folder.path):
+                with suppress(OSError):  # another process has dropped it
+                    found = file.stat(follow_symlinks=False)
+                    if stat.S_ISREG(found.st_mode) and _is_entry(file.name, found.st_size):
+                        yield found.st_mtime, found.st_size, file.path
+
+
+def _listed(folder: str) -> list[os.DirEntry[str]]:
+    with suppress(OSError), os.scandir(folder) as found:
+        return list(found)
+    return []
+
+
+def _is_entry(name: str, length: int) -> bool:
+    """Is it an entry, or what a killed process left of one?"""
+    match = _ENTRY.fullmatch(name)
+    return match is not None and (match[2] is not None or int(match[1]) == length)
 
 
 def _limit() -> int:

@@ -11,7 +11,8 @@ from typing import Any
 
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import Bams3Error, UsageError
-from bams3.operations.export import bam_bytes, feeding, opened
+from bams3.operations.export import bam_bytes, feeding
+from bams3.operations.outputs import opened
 from bams3.operations.query import RecordFilter, query
 from bams3.regions import Region
 

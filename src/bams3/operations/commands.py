@@ -18,6 +18,7 @@ from bams3.dataset.manifest import ChunkEntry
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import Bams3Error, UsageError
 from bams3.operations.export import Format, write_alignments
+from bams3.operations.outputs import refuse_folder
 from bams3.operations.placeholders import for_a_shell, line_for_bash, mentions, variable, words_with
 from bams3.operations.workers import Workers
 from bams3.shown import shown
@@ -107,7 +108,8 @@ class ChunkCommand:
     In its words {chunk}, {region}, {sample} and {output} are replaced (see `placeholders`), and other braces stay;
     BAMS3_CHUNK and so on are in its environment. A command of one word is a line for bash. It reads what `sender`
     writes. In `directory` every chunk has a file, named after it and ending in `suffix`, that appears when the command
-    has succeeded: {output}, with what lies beside it, or else what is printed.
+    has succeeded: {output}, with what lies beside it, or else what is printed. It replaces files named after the chunk,
+    and no others.
     """
 
     def __init__(
@@ -141,6 +143,7 @@ class ChunkCommand:
         """
         ordered = self._log is None and (self._directory is None or not self._prints)
         if self._directory is not None:
+            refuse_folder(self._directory)
             os.makedirs(self._directory, exist_ok=True)
         with Workers(workers) as pool:
             try:
@@ -212,7 +215,10 @@ class ChunkCommand:
             received = os.fstat(printed.fileno()).st_size
             error = error or _why(code)
             if error is None:
-                appear()
+                try:
+                    appear()
+                except (Bams3Error, OSError) as failure:
+                    error = str(failure)
         output = None if printed.closed or printed is self._log else printed
         return Outcome(job, error, started, time.time() - started, sent, received, code, output)
 
@@ -224,10 +230,17 @@ class ChunkCommand:
             yield None, lambda: None
             return
         directory, name = os.path.split(target)
+        stem = name.removesuffix(self._suffix)
         with TemporaryDirectory(prefix=f".{name}.", dir=directory) as folder:
 
             def appear() -> None:
-                for made in sorted(os.listdir(folder), key=name.__eq__):  # the file itself last
+                every = sorted(os.listdir(folder), key=name.__eq__)  # the file itself last
+                for made in every:
+                    if not made.startswith(stem) and os.path.lexists(os.path.join(directory, made)):
+                        raise UsageError(
+                            f"{os.path.join(directory, made)}: exists, and is not named after the chunk"
+                        )
+                for made in every:
                     os.replace(os.path.join(folder, made), os.path.join(directory, made))
 
             yield os.path.join(folder, name), appear

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
-import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from itertools import count
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
+from bams3.operations.outputs import opened
 from bams3.operations.query import RecordFilter, query
 from bams3.operations.workers import Workers, in_order, watched
 from bams3.shown import shown
 from bams3.sources.header import Header
-from bams3.storage import is_remote, open_object
 
 if TYPE_CHECKING:
     from bams3.dataset.reader import DatasetReader as Dataset
@@ -24,6 +23,10 @@ if TYPE_CHECKING:
 
 Format = Literal["sam", "sam.gz", "bam", "ubam", "cram"]
 DEFAULT_LEVEL = 6
+
+_INDEXES: dict[str, tuple[str, ...]] = {
+    "sam.gz": (".csi", ".tbi", ".gzi"), "bam": (".bai", ".csi"), "ubam": (".bai", ".csi"), "cram": (".crai",),
+}  # fmt: skip
 
 
 def to_bam(
@@ -35,17 +38,19 @@ def to_bam(
     level: int = DEFAULT_LEVEL,
     workers: int = 1,
     pg_line: bytes | None = None,
+    overwrite: bool = False,
     progress: Callable[[int], Any] | None = None,
 ) -> None:
     """Write a dataset, or what overlaps regions, as BAM: header verbatim, records bit for bit.
 
-    `progress` is called with numbers of records done.
+    `progress` is called with numbers of records done. Raises UsageError if `out` exists, unless `overwrite`.
     """
     with Workers(workers) as shared:
         blocks = watched(query(dataset, regions, record_filter, shared), len, progress)
         write_alignments(
-            blocks, dataset.header, out, format="bam", level=level, workers=shared, pg_line=pg_line
-        )
+            blocks, dataset.header, out, format="bam", level=level, workers=shared, pg_line=pg_line,
+            overwrite=overwrite,
+        )  # fmt: skip
 
 
 def write_alignments(
@@ -59,6 +64,7 @@ def write_alignments(
     workers: int | Workers = 1,
     pg_line: bytes | None = None,
     reference: str | None = None,
+    overwrite: bool = True,
 ) -> None:
     """Write blocks of records in their order.
 
@@ -66,12 +72,13 @@ def write_alignments(
     `level`: of BGZF in BAM and `sam.gz`, 0 to 9; `ubam` is stored. `pg_line`: an @PG line to add to the header.
     `reference`: the FASTA file a CRAM is compressed against; without one it holds its bases itself.
     `workers`: threads that format or compress, or those that make the blocks too.
-    Raises OSError if it can't be written.
+    `overwrite`: may `out` exist? Indexes beside what is replaced are removed.
+    Raises UsageError for an `out` that may not be written, OSError if it can't be.
     """
     if pg_line is not None:
         text = _whole_lines(header.text) + pg_line.rstrip(b"\n") + b"\n"
         header = Header(text, header.references)
-    with opened(out) as file:
+    with opened(out, overwrite=overwrite, indexes=_INDEXES.get(format, ())) as file:
         if format == "cram":
             threads = workers.count if isinstance(workers, Workers) else workers
             _write_cram(blocks, header, file, reference, threads)
@@ -98,54 +105,6 @@ def program_line(header: Header, command: list[str]) -> bytes:
         fields.append(b"PP:" + known[-1])
     words = " ".join(shown(word.translate({ord("\t"): " ", ord("\n"): " "})) for word in command)
     return b"\t".join([*fields, f"VN:{__version__}".encode(), b"CL:" + words.encode()])
-
-
-@contextmanager
-def opened(out: str | BinaryIO) -> Iterator[BinaryIO]:
-    """The file to write to, at a path or URI.
-
-    A regular file is written under a temporary name beside its own, which it gets once all went well; an object appears
-    then.
-    A reader of stdout who has gone away ends the writing quietly.
-    """
-    if not isinstance(out, str):
-        yield out
-    elif is_remote(out):
-        place, name = open_object(out)
-        with place.create(name) as file:
-            yield file
-    elif out == "-":
-        with _stdout() as file:
-            yield file
-    elif os.path.exists(out) and not stat.S_ISREG(os.stat(out).st_mode):
-        with open(out, "wb") as file:
-            yield file
-    else:
-        path = os.path.realpath(out)
-        folder, name = os.path.split(path)
-        temporary = os.path.join(folder, f".{name}.{os.getpid()}.tmp")
-        try:
-            with open(temporary, "wb") as file:
-                yield file
-            os.replace(temporary, path)
-        except BaseException as error:
-            with suppress(OSError):
-                os.unlink(temporary)
-            if isinstance(error, OSError) and error.filename == temporary:
-                error.filename = out
-            raise
-
-
-@contextmanager
-def _stdout() -> Iterator[BinaryIO]:
-    try:
-        yield sys.stdout.buffer
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # What is still buffered goes nowhere, or Python would complain about it at exit.
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
 
 
 def _whole_lines(text: bytes) -> bytes:

@@ -3,21 +3,24 @@
 import os
 
 from bams3.operations.commands import Outcome
+from bams3.operations.outputs import refuse_foreign
 
 _COLUMNS = ("Seq", "Host", "Starttime", "JobRuntime", "Send", "Receive", "Exitval", "Signal", "Command")
+_HEADING = "\t".join(_COLUMNS) + "\n"
 
 
 class JobLog:
     """A file with a line for each job that ended."""
 
     def __init__(self, path: str, *, resume: bool) -> None:
-        """Begin a new log, or go on with the one that there is. Raises OSError."""
+        """Begin a new log, or go on with the one that there is. Raises OSError; UsageError for another file."""
+        refuse_foreign(path, _HEADING.encode().__eq__, "a job log")
         self._done: set[str] = set()
-        if resume and os.path.exists(path):
+        if resume and os.path.isfile(path) and os.path.getsize(path):
             self._done = self._read(path)
         else:
             with open(path, "w", encoding="utf-8", errors="surrogateescape") as file:
-                print(*_COLUMNS, sep="\t", file=file)
+                file.write(_HEADING)
         self._file = open(path, "a", encoding="utf-8", errors="surrogateescape", buffering=1)  # noqa: SIM115
 
     def __enter__(self) -> "JobLog":

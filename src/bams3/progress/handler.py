@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 import time
+from contextlib import suppress
 from typing import Any
 
 from snakemake.logging import ColorizingTextHandler, DefaultFilter, DefaultFormatter
@@ -12,8 +13,9 @@ from snakemake.settings.enums import Quietness
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from bams3.errors import Bams3Error
-from bams3.progress.run import FILE, Run, line
+from bams3.errors import Bams3Error, DatasetError
+from bams3.operations.outputs import refuse_place
+from bams3.progress.run import FILE, Run, line, read_state
 from bams3.shown import shown
 from bams3.storage import open_storage
 
@@ -92,14 +94,24 @@ class LogHandler(LogHandlerBase):
         self._stream.flush()
 
     def _write(self, state: dict[str, Any]) -> None:
+        is_first = not self._written
         self._written = state["updated"]
         data = json.dumps(state, indent=1).encode()
         for results in list(self._results):
             try:
+                if is_first:
+                    _refuse_foreign(results)
                 open_storage(results).put(FILE, data)
             except (OSError, Bams3Error) as error:
                 self._results.remove(results)
                 self._stream.write(shown(f"progress is not written to {results}: {error}") + "\n")
+
+
+def _refuse_foreign(results: str) -> None:
+    """Raises Bams3Error where a run's progress may not be written: over something else, in a dataset."""
+    refuse_place(f"{results}/{FILE}")
+    with suppress(DatasetError):  # there is none
+        read_state(results)
 
 
 class _Formatter(DefaultFormatter):

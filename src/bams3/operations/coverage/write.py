@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from bams3.errors import UsageError
@@ -16,8 +14,8 @@ from bams3.operations.coverage.measure import Histogram, bases_covered, means, m
 from bams3.operations.coverage.options import CoverageOptions, quantize_labels
 from bams3.operations.coverage.report import SUMMARY_HEADER, Totals, distribution
 from bams3.operations.coverage.tally import Tally
+from bams3.operations.outputs import all_or_none
 from bams3.shown import shown
-from bams3.storage import is_remote, open_object
 
 if TYPE_CHECKING:
     from bams3.operations.coverage.bedfile import BedFile
@@ -41,18 +39,20 @@ def write_coverage(
     accept: Accept | None = None,
     pieces_of: Callable[[int], Iterable[Any]] | None = None,
     warn: Warn | None = None,
+    inputs: Sequence[str] = (),
 ) -> None:
     """Write the files that mosdepth 0.3.3 would write for ``prefix``, all of them or none.
 
     ``references`` are all contigs (name, length); ``row_groups_of(reference_ids)`` yields for each contig that is
     wanted its row groups, with all its records in coordinate order. ``accept`` maps a row group to a byte a record
     (0: leave the record out), for filters that are not of depth, read groups above all. ``warn``
-    takes notes for the user; they go to standard error by default.
+    takes notes for the user; they go to standard error by default. ``inputs``: what else than the BED file is read.
 
-    Raises `UsageError` for an unknown contig, a BED file that is none, a prefix in no directory.
+    Raises `UsageError` for an unknown contig, a BED file that is none, a prefix in no directory or
+    in a dataset, a file to write that is an input.
     """
     options = options or CoverageOptions()
-    with _all_or_none(prefix) as create:
+    with all_or_none(prefix, [str(options.by), *inputs] if options.by else inputs) as create:
         run = _Run(create, references, options, warn or _to_stderr)
 
         def depths() -> Iterator[Iterable[Depth]]:
@@ -311,37 +311,6 @@ class _Run:
         self._distribute("total", self.histogram, self.region_histogram)
         for file in self.files:
             file.close()
-
-
-@contextmanager
-def _all_or_none(prefix: str) -> Iterator[Callable[[str], BinaryIO]]:
-    """Gives a function that creates ``prefix + suffix``: under another name, or not yet there, until all is well."""
-    if is_remote(prefix):
-        place, name = open_object(prefix)
-        with ExitStack() as objects:
-            yield lambda suffix: objects.enter_context(place.create(name + suffix))
-        return
-    directory, base = os.path.split(prefix)
-    if not os.path.isdir(directory or "."):
-        raise UsageError(f"{prefix}: there is no directory {directory} to write to")
-    names: dict[str, str] = {}
-    with ExitStack() as files:
-
-        def create(suffix: str) -> BinaryIO:
-            path = os.path.join(directory, f".{base}{suffix}.{os.getpid()}.tmp")
-            names[path] = prefix + suffix
-            return files.enter_context(open(path, "wb"))
-
-        try:
-            yield create
-            files.close()
-            for path, final in names.items():
-                os.replace(path, final)
-        except BaseException:
-            for path in names:
-                with suppress(FileNotFoundError):
-                    os.unlink(path)
-            raise
 
 
 def _to_stderr(note: str) -> None:

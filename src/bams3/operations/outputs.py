@@ -1,0 +1,278 @@
+"""Where results are written: never over an input or into a dataset; whole, or not at all.
+
+A file is written under a temporary name beside its own, which it gets once all went well; an object appears then. A
+symbolic link is followed: what it leads to is replaced, the link stays. Pipes, devices and descriptors
+(`/dev/stdout`, `/dev/fd/3`) are written to as they are.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from typing import BinaryIO
+
+from bams3.dataset.layout import DATA, INDEX, METADATA, PARTS
+from bams3.errors import UsageError
+from bams3.storage import Storage, is_remote, open_object, open_storage
+from bams3.storage.local import open_regular
+
+_DESCRIPTOR = re.compile(r"/(?:dev|proc/self)/fd/(\d+)")
+_MANIFEST = re.compile(rb'"format"\s*:\s*"bams3"')
+_MANIFEST_START = 1 << 16  # bytes of a manifest, which names its format first
+_LONGEST_LINE = 1 << 12
+
+
+@contextmanager
+def opened(out: str | BinaryIO, *, overwrite: bool = True, indexes: Sequence[str] = ()) -> Iterator[BinaryIO]:
+    """The file to write to: at a path or URI, `-` for stdout, or a file that is open already.
+
+    `overwrite`: may there be one already? `indexes`: endings of the indexes of such a file; where one is replaced,
+    those beside it are removed, since they are of what was there before.
+    A reader of stdout who has gone away ends the writing quietly.
+    Raises UsageError for a place that is not for results (see `refuse_place`), OSError where it can't be written.
+    """
+    if not isinstance(out, str):
+        yield out
+    elif out in ("-", "/dev/stdout"):
+        with _stdout() as file:
+            yield file
+    elif match := _DESCRIPTOR.fullmatch(out):
+        with os.fdopen(os.dup(int(match[1])), "wb") as file:
+            yield file
+    elif is_remote(out):
+        with _object(out, overwrite, indexes) as file:
+            yield file
+    else:
+        with _local_file(_local(out), overwrite, indexes) as file:
+            yield file
+
+
+@contextmanager
+def all_or_none(prefix: str, inputs: Sequence[str] = ()) -> Iterator[Callable[[str], BinaryIO]]:
+    """Gives a function that creates `prefix + suffix`; the files have their names when all of them are whole.
+
+    Raises UsageError for a prefix in no directory, and for a file that is one of the `inputs`, or where none may be.
+    """
+    with ExitStack() as files:
+        if is_remote(prefix):
+            place, name = open_object(prefix)
+            _refuse_dataset(_remote_dataset_around(prefix), prefix)
+
+            def create(suffix: str) -> BinaryIO:
+                refuse_inputs(prefix + suffix, *inputs)
+                return files.enter_context(place.create(name + suffix))
+
+            yield create
+            return
+        prefix = _local(prefix)
+        directory = os.path.dirname(prefix)
+        if not os.path.isdir(directory or "."):
+            raise UsageError(f"{prefix}: there is no directory {directory} to write to")
+        made: list[_Beside] = []
+
+        def create(suffix: str) -> BinaryIO:
+            path = prefix + suffix
+            refuse_inputs(path, *inputs)
+            refuse_place(path)
+            if _is_special(path):
+                return files.enter_context(open(path, "wb"))
+            made.append(files.enter_context(_Beside(path)))
+            return made[-1].file
+
+        yield create
+        for file in made:
+            file.file.close()
+        for file in made:
+            file.appear()
+
+
+def refuse_inputs(out: str, *inputs: str | None) -> None:
+    """Raise UsageError if an output is one of the inputs: the same file, or an object that is, or lies in, one."""
+    for given in inputs:
+        if out != "-" and given is not None and _is_in(out, given):
+            raise UsageError(f"{out}: an input of this command; it is not overwritten, choose another name")
+
+
+def refuse_place(path: str) -> None:
+    """Raise UsageError where no result may be: a directory, in a dataset. Raises OSError for a write-protected file."""
+    if is_remote(path):
+        _refuse_dataset(_remote_dataset_around(path), path)
+        return
+    path = _local(path)
+    if os.path.isdir(path):
+        raise UsageError(f"{path}: a directory; give the name of a file")
+    _refuse_dataset(_dataset_around(path), path)
+    if os.path.isfile(path) and not os.access(path, os.W_OK):
+        raise PermissionError(errno.EACCES, "it is write-protected", path)
+
+
+def refuse_folder(folder: str) -> None:
+    """Raise UsageError for a folder of results that is a dataset, or lies in one."""
+    _refuse_dataset(_dataset_around(os.path.join(folder, "result")), folder)
+
+
+def refuse_foreign(path: str, is_own: Callable[[bytes], bool], what: str) -> None:
+    """Raise UsageError for a log at a path where no result may be, or where a file is that begins with another line.
+
+    `what`: such a log, to be shown. A file without a line may be one.
+    """
+    refuse_place(path)
+    if os.path.isfile(path):
+        with open_regular(path) as file:
+            line = file.readline(_LONGEST_LINE)
+        if line and not is_own(line):
+            raise UsageError(f"{path}: exists, and is not {what}; choose another name")
+
+
+class _Beside:
+    """A file that is written beside the one that it is to replace; removed at the end, unless it has appeared."""
+
+    def __init__(self, path: str) -> None:
+        self._path, self._real = path, os.path.realpath(path)
+        self._temporary = os.path.join(os.path.dirname(self._real), f".bams3-{os.urandom(6).hex()}.tmp")
+
+    def __enter__(self) -> _Beside:
+        try:
+            self.file = open(self._temporary, "xb")
+        except OSError as error:
+            error.filename = self._path
+            raise
+        return self
+
+    def appear(self) -> None:
+        """Take the place that it is for."""
+        self.file.close()
+        try:
+            os.replace(self._temporary, self._real)
+        except OSError as error:
+            error.filename, error.filename2 = self._path, None
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(OSError):
+            self.file.close()
+        with suppress(OSError):
+            os.unlink(self._temporary)
+
+
+@contextmanager
+def _local_file(path: str, overwrite: bool, indexes: Sequence[str]) -> Iterator[BinaryIO]:
+    refuse_place(path)
+    if _is_special(path):
+        with open(path, "wb") as file:
+            yield file
+        return
+    exists = os.path.lexists(path)
+    if exists and not overwrite:
+        raise _existing(path)
+    with _Beside(path) as beside:
+        yield beside.file
+        beside.appear()
+    if exists:
+        for index in {*_indexes(path, indexes), *_indexes(os.path.realpath(path), indexes)}:
+            with suppress(FileNotFoundError):
+                if stat.S_ISREG(os.lstat(index).st_mode):
+                    os.unlink(index)
+
+
+@contextmanager
+def _object(uri: str, overwrite: bool, indexes: Sequence[str]) -> Iterator[BinaryIO]:
+    place, name = open_object(uri)
+    exists = False
+    with place.create(name) as file:
+        _refuse_dataset(_remote_dataset_around(uri), uri)
+        if indexes or not overwrite:
+            exists = place.exists(name)
+        if exists and not overwrite:
+            raise _existing(uri)
+        yield file
+    if exists:
+        for index in filter(place.exists, _indexes(name, indexes)):
+            place.delete(index)
+
+
+@contextmanager
+def _stdout() -> Iterator[BinaryIO]:
+    try:
+        yield sys.stdout.buffer
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # What is still buffered goes nowhere, or Python would complain about it at exit.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
+def _existing(out: str) -> UsageError:
+    return UsageError(f"{out}: exists; use --overwrite to replace it, or choose another name")
+
+
+def _indexes(path: str, endings: Sequence[str]) -> list[str]:
+    """Where htslib looks for a file's index: its name with an ending more, or in place of its own."""
+    stem = os.path.splitext(path)[0]
+    return [f"{of}{ending}" for of in (path, stem) for ending in endings]
+
+
+def _is_special(path: str) -> bool:
+    """Is it a pipe, a device, or else what is written to, not replaced?"""
+    return os.path.exists(path) and not os.path.isfile(path)
+
+
+def _local(path: str) -> str:
+    return path.removeprefix("file://")
+
+
+def _is_in(out: str, given: str) -> bool:
+    """Is an output an input, or, of objects, is it in an input's folder? (`_dataset_around` tells it of files.)"""
+    if is_remote(out) or is_remote(given):
+        if not (is_remote(out) and is_remote(given)):
+            return False
+        place, name = open_object(out)
+        return f"{place.root}/{name}/".startswith(f"{open_storage(given).root}/")
+    out, given = _local(out), _local(given)
+    return os.path.isfile(out) and os.path.exists(given) and os.path.samefile(out, given)
+
+
+def _refuse_dataset(root: str | None, path: str) -> None:
+    if root is not None:
+        raise UsageError(
+            f"{path}: lies in the dataset {root}, where only its own files are; choose another place"
+        )
+
+
+def _dataset_around(path: str) -> str | None:
+    """The dataset, complete or in the making, that a path lies in."""
+    from bams3.storage.local import LocalStorage
+
+    folder, inner = os.path.dirname(os.path.realpath(path)), ""
+    while folder != inner:
+        storage = LocalStorage(folder)
+        if _has_manifest(storage) or storage.exists(f"{PARTS}/plan.json"):
+            return folder
+        folder, inner = os.path.dirname(folder), folder
+    return None
+
+
+def _remote_dataset_around(uri: str) -> str | None:
+    """The dataset that an object would lie in, of which one request is made: for the manifest where it would be."""
+    place, _, query = uri.partition("?")
+    scheme, _, path = place.partition("://")
+    folders = path.split("/")[:-1]
+    own = [i for i, name in enumerate(folders) if name.endswith(".bams3")]
+    if own:
+        folders = folders[: own[0] + 1]
+    elif len(folders) > 1 and folders[-1] in (DATA, PARTS, os.path.dirname(INDEX)):
+        folders.pop()
+    storage = open_storage(f"{scheme}://{'/'.join(folders)}" + (f"?{query}" if query else ""))
+    return storage.root if _has_manifest(storage) else None
+
+
+def _has_manifest(storage: Storage) -> bool:
+    with suppress(OSError):
+        return bool(_MANIFEST.search(storage.get_range(METADATA, 0, _MANIFEST_START)))
+    return False
