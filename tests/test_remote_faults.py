@@ -57,7 +57,8 @@ def test_each_fault_at_each_request_of_a_command(
         """Did it go well, what it gave, what it said, and its requests, of which the `number`-th met the fault."""
         folder = tmp_path / str(number)
         folder.mkdir()
-        open_storage(place).delete_all("out.bams3")
+        storage = open_storage(place)
+        storage.delete_all(storage.list("out.bams3"))
         faults.arm(kind if number else "", at=number - 1, times=times)
         steps = ([word.format(s=place, o=folder) for word in step] for step in COMMANDS[name])
         code = next((code for code in map(main, steps) if code), 0)

@@ -44,7 +44,7 @@ ACTIONS: dict[str, tuple[Callable[[Storage], Any], Any]] = {
     "put_new": (lambda s: s.put_new("new", TEXT), None),
     "create": (create_large, None),
     "delete": (lambda s: (s.delete("data/1"), list(s.list("data"))), (None, ["data/2"])),
-    "delete_all": (lambda s: (s.delete_all("data"), list(s.list("data"))), (None, [])),
+    "delete_all": (lambda s: (s.delete_all(["data/1", "data/2"]), list(s.list("data"))), (None, [])),
 }
 WRITTEN = {"put": TEXT, "put_new": TEXT, "create": b"".join(LARGE)}
 
