@@ -212,7 +212,7 @@ def check_command():
 def read_windows():
     try:
         return list(
-            layout.grid(contigs, layout.parse_size(config["convert"]["chunk_size"]))
+            layout.Grid(contigs, layout.parse_size(config["convert"]["chunk_size"]))
         )
     except Bams3Error as error:
         raise WorkflowError(f"config: convert: {error}")
