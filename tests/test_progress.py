@@ -13,7 +13,7 @@ import pytest
 from workflows import CONFIG, ROOT, SNAKEFILE, configure
 
 from bams3.cli import main
-from bams3.progress.run import Run, line, read_state, span
+from bams3.progress.run import FILE, Run, line, read_state, span
 
 Event = tuple[Any, ...]
 PLAN = {"convert": 4, "merge": 2, "total": 6}
@@ -144,3 +144,19 @@ def test_progress_is_left_alone(project: Path, commands: dict[str, str]):
     for options in (["--dry-run"], ["--quiet", "progress", "--until", "convert_batch"]):
         subprocess.run([*command, *options], cwd=project, env=commands, check=True, capture_output=True)
         assert not (project / "results" / "progress.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("place", "said"), [("foreign", "not the progress of a run"), ("dataset", "lies in the dataset")]
+)
+def test_progress_replaces_nothing_of_others(place: str, said: str, tmp_path: Path) -> None:
+    from bams3.errors import Bams3Error
+    from bams3.progress.handler import _refuse_foreign
+
+    results = tmp_path / place
+    results.mkdir()
+    _refuse_foreign(str(results))
+    name = FILE if place == "foreign" else "_metadata.json"
+    (results / name).write_text('{"format": "bams3"}')
+    with pytest.raises(Bams3Error, match=said):
+        _refuse_foreign(str(results))
