@@ -16,7 +16,7 @@ import zstandard
 
 from bams3.chunk.footer import TRAILER
 from bams3.dataset import layout, parts
-from bams3.dataset.manifest import sealed
+from bams3.dataset.manifest import Counts, sealed
 from bams3.inflate import MAX_LINE
 
 MEMORY = 500 << 20  # beyond what the program takes before it reads anything
@@ -140,7 +140,9 @@ INDEXES = {
 @pytest.mark.parametrize("what", INDEXES)
 def test_indexes(copy: Path, what: str) -> None:
     for records in (99, 1 << 40):
-        forge(copy / "t", index=INDEXES[what], records=records, chunks=records)
+        mapped = [records, records, 0, 0, 0, 0, records, records, *[0] * 8]
+        counts = Counts(mapped, [0] * 16, {0: [records, 0]}).to_json()
+        forge(copy / "t", index=INDEXES[what], records=records, chunks=records, counts=counts)
         assert "damaged _index/chunks.json.zst" in refused("query", "-c", copy / "t", "c")
     assert "damaged _index/chunks.json.zst" in refused("verify", copy / "t")
 

@@ -11,6 +11,7 @@ from bams3.storage import is_remote
 STDIN = "-"
 WINDOWS = "windows are read wherever they lie in it"
 MAX_SMALL = 1 << 30
+PIECE = 1 << 20
 
 
 class Input(Protocol):
@@ -115,9 +116,11 @@ class LocalInput:
     def read_small(self) -> bytes:
         with open(self.name, "rb") as file:
             check_small(self.name, os.fstat(file.fileno()).st_size)
-            data = file.read(MAX_SMALL + 1)  # of a pipe the size is not known
-            check_small(self.name, len(data))
-            return data
+            data = bytearray()
+            while part := file.read(PIECE):  # of a pipe the size is not known, so no room is made for all
+                data += part
+                check_small(self.name, len(data))
+            return bytes(data)
 
     def close(self) -> None:
         """Nothing is kept open."""
