@@ -1,5 +1,7 @@
 """bams3 convert, bams3 merge."""
 
+import sys
+
 from bams3.cli.options import add_help, add_workers, fraction, parser, progress_bar
 
 _CONVERT_EXAMPLE = """\
@@ -40,7 +42,9 @@ def _convert(argv: list[str]) -> int:
     existing.add_argument(
         "--overwrite",
         action="store_true",
-        help="replace DATASET: it is removed first; of a part: make it incomplete, and convert the part again",
+        help="replace the dataset that is there: on a file system once the new one is whole (until then there are "
+        "both); in an object store it is removed first, once IN has been opened; of a part: make it incomplete, and "
+        "convert the part again",
     )
     existing.add_argument("--resume", action="store_true", help="go on where an interrupted run stopped")
     options.add_argument("-T", "--reference", metavar="FASTA", help="reference of a CRAM")
@@ -63,7 +67,14 @@ def _convert(argv: list[str]) -> int:
     from bams3.buffer import keep_freed_memory
     from bams3.codec.streams import PROFILES
     from bams3.operations.convert import convert
+    from bams3.shown import shown
+    from bams3.storage import is_remote
 
+    if given.overwrite and is_remote(given.dataset) and sys.stderr.isatty():
+        print(
+            f"bams3 convert: {shown(given.dataset)}: an old dataset is removed before the new one is whole",
+            file=sys.stderr,
+        )
     level = PROFILES[given.profile] if given.profile else given.level
     keep_freed_memory()
     with progress_bar("read") as progress:

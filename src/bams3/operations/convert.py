@@ -5,9 +5,8 @@ cuts them into row groups, and writes chunk by chunk, all in order. At most a fe
 are in memory.
 """
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
@@ -27,18 +26,10 @@ from bams3.dataset import layout, parts
 from bams3.dataset.counts import count as count_block
 from bams3.dataset.layout import UNPLACED, Window
 from bams3.dataset.manifest import ChunkEntry, Counts, Manifest
-from bams3.dataset.own import Own, is_part
-from bams3.dataset.place import (
-    Place,
-    beside,
-    check_joinable,
-    check_removable,
-    remove,
-    restore,
-    survey,
-    switch,
-)
-from bams3.errors import Bams3Error, DatasetError, FormatError, SourceError, UsageError
+from bams3.dataset.own import Own
+from bams3.dataset.place import Place, check_joinable, remove, survey
+from bams3.errors import DatasetError, FormatError, SourceError, UsageError
+from bams3.operations.begin import prepare, successor
 from bams3.operations.cut import RowGroup, cut_row_groups
 from bams3.operations.uploads import Uploads
 from bams3.operations.workers import Workers, worker_count
@@ -95,9 +86,9 @@ def convert(
         plan = parts.Plan.of(opened.header, size, level)
         chosen = _chosen_windows(plan, opened, batch, windows)
         name = _part_name(plan, batch, chosen)
-        there = _prepare(storage, name, overwrite, resume)
+        there = prepare(storage, name, overwrite, resume)
         if overwrite and there.complete and name is None and not is_remote(storage.root):
-            storage = stack.enter_context(_successor(storage))
+            storage = stack.enter_context(successor(storage))
             there = survey(storage)
         again = overwrite and name is not None
         parts.write_plan(
@@ -155,67 +146,6 @@ def _part_name(
         contig = "_unplaced" if first[0] == UNPLACED else layout.encode_name(plan.references[first[0]][0])
         return f"{contig}-{first.start:09d}"
     return None
-
-
-def _prepare(storage: Storage, part: str | None, overwrite: bool, resume: bool) -> Place:
-    """What is at a place where a dataset, or a part of one, is to be written; what stands in the way is removed, if it
-    is a dataset's and asked for. Raises DatasetError, before anything is changed, if that may not be."""
-    if not is_remote(storage.root):
-        restore(storage.root)
-    place = survey(storage)
-    if place.complete and not overwrite:
-        raise DatasetError(f"{storage.root} is a complete dataset; use --overwrite to replace it")
-    if part is None and not overwrite and not resume and place.objects:
-        raise DatasetError(
-            f"{storage.root} is not empty; use --overwrite to replace a dataset that is there, or --resume to go on "
-            "with one, or choose another place"
-        )
-    if part is None and overwrite:
-        check_removable(place)
-        if not place.complete or is_remote(storage.root):
-            remove(place)
-            place.objects.clear()
-        return place
-    check_joinable(place)
-    if part is None:
-        return place
-    if f"{layout.PARTS}/{part}.json" in place.objects and not (overwrite or resume):
-        raise DatasetError(
-            f"{storage.root}: this part is there; use --resume or --overwrite to convert it again"
-        )
-    if overwrite:
-        _take_back(place, part)
-    return place
-
-
-def _take_back(place: Place, part: str) -> None:
-    """Let a part be written again, whatever else of the same batches is there or is being written.
-
-    All batches may do this at the same time: none takes what another of as many has written. Parts of another number
-    of batches go.
-    """
-    _, of, count = part.rpartition("-of-")
-    place.storage.delete_all(
-        path
-        for path in place.objects
-        if is_part(path)
-        and (path == f"{layout.PARTS}/{part}.json" or (of and not path.endswith(f"{of}{count}.json")))
-    )
-
-
-@contextmanager
-def _successor(storage: Storage) -> Iterator[Storage]:
-    """Context: where to write the dataset that takes the place of another one once it is whole."""
-    new = open_storage(beside(storage.root, "new"))
-    remove(survey(new))
-    try:
-        yield new
-    except BaseException:
-        with suppress(Bams3Error, OSError):  # what went wrong is told
-            remove(survey(new))
-            os.rmdir(new.root)
-        raise
-    switch(storage.root)
 
 
 def _parse_windows(plan: parts.Plan, texts: Sequence[str]) -> list[Window]:

@@ -93,6 +93,8 @@ def open_storage(uri: str) -> Storage:
 
     Raises UsageError for another scheme, or where what is needed for it is not installed or not configured.
     """
+    if not str(uri):
+        raise UsageError("an empty path; give a path or a URI")
     scheme, separator, rest = str(uri).partition("://")
     if separator and scheme in ("s3", "gs", "http", "https"):
         from bams3.storage.remote import RemoteStorage
