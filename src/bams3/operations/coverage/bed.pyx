@@ -3,7 +3,6 @@
 import struct
 from array import array
 from itertools import groupby
-from operator import itemgetter
 
 from libc.string cimport memcmp, memcpy, memmove
 
@@ -316,18 +315,20 @@ cdef class BedText:
 
         names = b"".join(name + b"\0" for name in self.indexed)
         tabix = struct.pack("<7i", UCSC, 1, 2, 3, ord("#"), 0, len(names)) + names
-        out = [struct.pack("<4s3i", b"CSI\1", MIN_SHIFT, self.levels, len(tabix)), tabix,
-               struct.pack("<i", len(self.indexed))]
+        out = bytearray(struct.pack("<4s3i", b"CSI\1", MIN_SHIFT, self.levels, len(tabix)))
+        out += tabix + struct.pack("<i", len(self.indexed))
         for chunks, linear in self.indexed.values():
-            triples = sorted(zip(chunks[2::3], chunks[::3], chunks[1::3], strict=True))
-            bins = [(number, list(group)) for number, group in groupby(triples, itemgetter(0))]
-            out.append(struct.pack("<i", len(bins)))
-            for number, group in bins:
+            numbers = chunks[2::3]
+            order = sorted(range(len(numbers)), key=numbers.__getitem__)
+            out += struct.pack("<i", len(set(numbers)))
+            for number, group in groupby(order, numbers.__getitem__):
+                members = list(group)
                 reached = linear[min(first_leaf(number, self.levels), len(linear) - 1)]
-                out.append(struct.pack("<IQi", number, virtual(reached), len(group)))
-                out += (struct.pack("<QQ", virtual(begin), virtual(end)) for _, begin, end in group)
-        out.append(struct.pack("<Q", 0))
-        return b"".join(out)
+                out += struct.pack("<IQi", number, virtual(reached), len(members))
+                for k in members:
+                    out += struct.pack("<QQ", virtual(chunks[3 * k]), virtual(chunks[3 * k + 1]))
+        out += struct.pack("<Q", 0)
+        return bytes(out)
 
 
 cdef inline long long run_end(Depth depth, long long position, int *value, Py_ssize_t *near) noexcept nogil:

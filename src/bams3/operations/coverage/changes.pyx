@@ -7,7 +7,8 @@ from bams3.buffer cimport Buffer
 from bams3.operations.coverage.depth cimport Depth, Stretch
 
 cdef enum:
-    DIGIT = 11  # bits of a position that are sorted by at once; three times make 2 ** 31
+    DIGIT = 11          # bits of a position that are sorted by at once; three times make 2 ** 31
+    BRIDGE = BLOCK  # zeros that are kept with what is around them, for less than another stretch costs
 
 
 cdef int NOTHING[BLOCK]
@@ -16,17 +17,19 @@ memset(NOTHING, 0, sizeof(NOTHING))
 
 cdef int keep_blocks(Depth changes, long long offset, int *values, long long size) except -1 nogil:
     """Move what is not 0 of so many values behind all other changes; it leaves zeros."""
-    cdef long long i = 0, first
+    cdef long long i = 0, first, last
     while i < size:
         while i < size and empty_block(values + i, size - i):
             i += BLOCK
-        first = i
-        while i < size and not empty_block(values + i, size - i):
+        first = last = i
+        while i < size and i - last <= BRIDGE:
             i += BLOCK
-        i = min(i, size)
-        if first < i:
-            memcpy(changes.append(offset + first, offset + i), values + first, (i - first) * sizeof(int))
-            memset(values + first, 0, (i - first) * sizeof(int))
+            if not empty_block(values + i - BLOCK, size - i + BLOCK):
+                last = i
+        last = min(last, size)
+        if first < last:
+            memcpy(changes.append(offset + first, offset + last), values + first, (last - first) * sizeof(int))
+            memset(values + first, 0, (last - first) * sizeof(int))
     return 0
 
 

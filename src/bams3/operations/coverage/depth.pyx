@@ -102,6 +102,8 @@ cdef class Depth:
         """
         cdef const Stretch *stretches = <const Stretch *> self.stretches.data
         cdef Py_ssize_t count = self.stretches.size // sizeof(Stretch), k = near[0], step = 1
+        if k < count and stretches[k].end <= position:  # the next one, most likely
+            k += 1
         while k + step <= count and stretches[k + step - 1].end <= position:
             k += step
             step *= 2

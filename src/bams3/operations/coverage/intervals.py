@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from operator import le
 
 from bams3.errors import UsageError
 from bams3.inflate import whole_lines
+from bams3.intervals import in_order
 
 
 class Intervals:
@@ -34,9 +37,13 @@ class Intervals:
 
     def in_order(self) -> Intervals:
         """The same, sorted by start; intervals of one start keep their order."""
-        order = sorted(range(len(self)), key=self.starts.__getitem__)
+        if all(map(le, self.starts, islice(self.starts, 1, None))):
+            return self
+        none = array("q", bytes(8 * len(self)))
+        *_, order = in_order(array("i", bytes(4 * len(self))), self.starts, none)
+        starts, ends, names = self.starts, self.ends, self.names
         return Intervals(
-            (self.starts[i] for i in order), (self.ends[i] for i in order), (self.names[i] for i in order)
+            map(starts.__getitem__, order), map(ends.__getitem__, order), map(names.__getitem__, order)
         )
 
 
@@ -59,7 +66,8 @@ def read_bed(path: str, warn: Callable[[str], None]) -> dict[str, Intervals]:
     mosdepth, reading stops at an empty line; that is said too when lines follow. Raises `UsageError`
     for a file that can't be read and for bounds that are no integers, negative, or out of order.
     """
-    found: dict[str, Intervals] = {}
+    found: dict[bytes, Intervals] = {}
+    contig, intervals = None, Intervals()
     lines = _lines(path)
     for number, line in enumerate(lines, 1):
         if not line:
@@ -72,29 +80,28 @@ def read_bed(path: str, warn: Callable[[str], None]) -> dict[str, Intervals]:
         if len(columns) < 3:
             warn(f"{path}:{number}: skipped, fewer than 3 columns between tabs")
             continue
-        start, end = _bounds(columns, f"{path}:{number}")
-        intervals = found.setdefault(columns[0].decode(errors="surrogateescape"), Intervals())
+        try:
+            start, end = int(columns[1]), int(columns[2])
+        except ValueError:
+            raise UsageError(f"{path}:{number}: the columns 2 and 3 of a BED line are integers") from None
+        if not 0 <= start <= end < 2**32:
+            raise UsageError(f"{path}:{number}: {start}-{end} is not an interval (0 <= start <= end)")
+        if columns[0] != contig:
+            contig = columns[0]
+            intervals = found.setdefault(contig, Intervals())
         intervals.starts.append(start)
         intervals.ends.append(end)
         intervals.names.append(columns[3] if len(columns) > 3 else b"")
-    return {contig: intervals.in_order() for contig, intervals in found.items()}
+    return {
+        contig.decode(errors="surrogateescape"): intervals.in_order() for contig, intervals in found.items()
+    }
 
 
 def _lines(path: str) -> Iterator[bytes]:
     try:
         with open(path, "rb") as file:
             for text in whole_lines(file, lone_returns=False):
-                for line in text.removesuffix(b"\n").split(b"\n"):
-                    yield line.removesuffix(b"\r")
+                text_lines = text.removesuffix(b"\n").split(b"\n")
+                yield from (line.removesuffix(b"\r") for line in text_lines) if b"\r" in text else text_lines
     except OSError as error:
         raise UsageError(f"can't read the BED file {path}: {error}") from None
-
-
-def _bounds(columns: list[bytes], where: str) -> tuple[int, int]:
-    try:
-        start, end = int(columns[1]), int(columns[2])
-    except ValueError:
-        raise UsageError(f"{where}: the columns 2 and 3 of a BED line are integers") from None
-    if not 0 <= start <= end < 2**32:
-        raise UsageError(f"{where}: {start}-{end} is not an interval (0 <= start <= end)")
-    return start, end

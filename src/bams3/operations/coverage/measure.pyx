@@ -158,23 +158,36 @@ cdef class Histogram:
 
     def add(self, Depth depth not None, long long begin=0, long long stop=-1):
         """Count the positions ``[begin, stop)`` of a contig, clipped as in `Depth.summary`."""
-        cdef long long position, end
-        cdef Py_ssize_t near = 0
-        cdef Part part
-        stop = depth.length if stop < 0 else min(stop, depth.length + 1)
-        position = min(begin, stop)
         with nogil:
-            while position < min(stop, depth.length):
-                part = depth.part(position, &near)
-                end = min(part.end, stop)
-                if part.values == NULL:
-                    self.put(part.value, end - position)
-                else:
-                    self.put_each(part.values, end - position)
-                position = end
-            if position < stop:
-                self.put(0, stop - position)
+            self.put_interval(depth, begin, depth.length if stop < 0 else stop, 0)
         self.check()
+
+    def add_regions(self, Depth depth not None, const long long[::1] starts, const long long[::1] ends):
+        """Count the positions of every region, in order of their starts; each is clipped as in `Depth.summary`."""
+        cdef Py_ssize_t k, near = 0
+        if starts.shape[0] != ends.shape[0]:
+            raise ValueError(f"{starts.shape[0]} starts are not of {ends.shape[0]} regions")
+        with nogil:
+            for k in range(starts.shape[0]):
+                self.put_interval(depth, starts[k], ends[k], first_stretch(depth, starts[k], &near))
+        self.check()
+
+    cdef void put_interval(self, Depth depth, long long begin, long long stop, Py_ssize_t near) noexcept nogil:
+        """Count an interval; ``near`` as for `Depth.part`."""
+        cdef long long position, end
+        cdef Part part
+        stop = min(stop, depth.length + 1)
+        position = min(begin, stop)
+        while position < min(stop, depth.length):
+            part = depth.part(position, &near)
+            end = min(part.end, stop)
+            if part.values == NULL:
+                self.put(part.value, end - position)
+            else:
+                self.put_each(part.values, end - position)
+            position = end
+        if position < stop:
+            self.put(0, stop - position)
 
     cdef void put_each(self, const int *v, long long count) noexcept nogil:
         cdef long long i = 0
@@ -241,7 +254,7 @@ cdef class Histogram:
             present.remove(MAX_DEPTH - 10)
         if self.below or self.above:
             present += [self.least, self.most]
-        return sum(counts) + self.below, bases, min(present, default=None), max(0, *present)
+        return sum(counts) + self.below, bases, min(present, default=None), max([0] + present)
 
     def merge(self, Histogram other not None):
         """Add the counts of another."""

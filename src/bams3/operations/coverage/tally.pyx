@@ -13,6 +13,7 @@ from array import array as new_array
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memmove, memset
 
+from bams3.buffer cimport Buffer
 from bams3.operations.coverage.changes cimport BLOCK, Far, keep_blocks, merge, settle
 from bams3.operations.coverage.depth cimport Depth
 from bams3.operations.coverage.segments cimport Mate, Span, add_segments, bump, uncount_overlap
@@ -36,6 +37,11 @@ cdef enum:
     SPARSE = 64             # … and so many more for each change of depth
     BEHIND = 1 << 16        # positions before a row group's first read that fragments are likely to begin at
     MOST_WAITING = 4096     # reads that wait for their mates are searched if they are no more
+    APART = 64              # positions between two islands, at least
+
+cdef struct Island:  # reads that follow one another, and the position after the last
+    long long begin
+    long long end
 
 cdef array.array INT32 = new_array("i")
 
@@ -52,7 +58,8 @@ cdef class Tally:
     """
 
     cdef Span window     # positions that reads are counted in; those before it are in `behind`
-    cdef long long room  # integers at window.values; 0 beyond the window
+    cdef long long room  # integers at window.values; 0 beyond the window, and outside islands
+    cdef Buffer islands  # of Island, in order: where depth may change in the window, or beyond it
     cdef Far far         # changes elsewhere; from far.begin on depth has not been given out
     cdef Depth behind    # changes of depth from far.begin on
     cdef int depth       # before far.begin
@@ -71,6 +78,7 @@ cdef class Tally:
                   long long min_fragment=-1, long long max_fragment=-1, bint in_pieces=False):
         self.far = Far(NULL, 0, 0, start, start + length, False)
         self.window = Span(NULL, start, 0, &self.far)
+        self.islands = Buffer()
         self.mode = ("bases", "spans", "fragments").index(mode)
         self.exclude_flags, self.include_flags, self.min_mapq = exclude_flags, include_flags, min_mapq
         self.min_fragment, self.max_fragment = min_fragment, max_fragment
@@ -134,6 +142,26 @@ cdef class Tally:
             self.window.start = max(self.window.start, first)
         reach = min(<long long> furthest + 1, stop, self.window.start + SMALL + SPARSE * changes)
         self._grow(reach - self.window.start)
+        if self.mode == FRAGMENTS:
+            self._touch(self.window.start, self.window.start + self.window.length)
+            return
+        for i in range(n):
+            self._touch(pos[i], <long long> max(pos[i], end[i]) + 1)
+
+    cdef inline int _touch(self, long long begin, long long end) except -1:
+        """Note that depth may change there."""
+        cdef Island *last = <Island *> (self.islands.data + self.islands.size) - 1
+        cdef Island island
+        if self.islands.size and last.begin <= begin <= last.end + APART:
+            last.end = max(last.end, end)
+            return 0
+        while self.islands.size and begin <= last.end + APART:  # of reads out of order
+            begin, end = min(begin, last.begin), max(end, last.end)
+            self.islands.size -= sizeof(Island)
+            last -= 1
+        island = Island(begin, end)
+        self.islands.put(&island, sizeof(Island))
+        return 0
 
     cdef int _grow(self, long long length) except -1:
         """Have the window be as long."""
@@ -153,19 +181,35 @@ cdef class Tally:
     cdef int _pass(self, long long position) except -1:
         """Move the window on so that it begins at a position, or a few before it; what is passed is kept `behind`."""
         cdef int *values = self.window.values
-        cdef long long size = min(position - self.window.start, self.window.length), rest, offset
+        cdef long long size = min(position - self.window.start, self.window.length), rest
         if size < self.window.length:
             size -= size % BLOCK
         if size <= 0:
             return 0
-        offset = self.window.start - self.far.begin
         rest = self.window.length - size
         with nogil:
-            keep_blocks(self.behind, offset, values, size)
+            self._keep(size)
             memmove(values, values + size, rest * sizeof(int))
             memset(values + max(rest, size), 0, (self.window.length - max(rest, size)) * sizeof(int))
         self.window.start += size
         self.window.length = rest
+        return 0
+
+    cdef int _keep(self, long long size) except -1 nogil:
+        """Keep what so many values at the front of the window hold; they are 0 then."""
+        cdef Island *islands = <Island *> self.islands.data
+        cdef size_t count = self.islands.size // sizeof(Island), k = 0
+        cdef long long start = self.window.start, begin, end
+        while k < count and islands[k].begin < start + size:
+            begin, end = max(islands[k].begin, start), min(islands[k].end, start + size)
+            if begin < end:
+                keep_blocks(self.behind, begin - self.far.begin, self.window.values + (begin - start), end - begin)
+            if islands[k].end > start + size:
+                islands[k].begin = start + size
+                break
+            k += 1
+        memmove(islands, islands + k, (count - k) * sizeof(Island))
+        self.islands.size = (count - k) * sizeof(Island)
         return 0
 
     def _mask(self, Py_ssize_t n, group, accept):

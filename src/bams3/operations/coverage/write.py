@@ -261,9 +261,8 @@ class _Run:
         if self.thresholds:
             self._write_thresholds(depth, part, self.thresholds)
         if depth.found and self.by_bed:
-            for start, end in zip(part.starts, part.ends, strict=True):
-                self.contig_regions.add(*depth.summary(start, end))
-                histogram.add(depth, start, end)
+            histogram.add_regions(depth, part.starts, part.ends)
+            self.contig_regions.add(*histogram.summary())
         elif depth.found:
             histogram.count_means(values, DEEPEST_WINDOW)
 
