@@ -222,6 +222,23 @@ def test_lines_over_many_pieces(tmp_path, end, pack):
     assert bed_table(path).names is None
 
 
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ("x\t1\t2\tgene A exon 1\t0\t+", "gene A exon 1"),
+        ("x\t1\t2\tgene A exon 1", "gene A exon 1"),
+        ("x\t1\t2\t\t0\t+", ""),
+        ("x\t1\t2\t \t0", " "),
+        ("x 1 2 gene A", "gene"),
+        ("x\t1\t2", ""),
+    ],
+)
+def test_the_name_of_a_line_is_its_fourth_column(tmp_path, line, name):
+    path = tmp_path / "x.bed"
+    path.write_text(f"{line}\nx\t3\t4\tlast\n")
+    assert [label.decode() for label in bed_table(path, names=True).names] == [name, "last"]
+
+
 HUGE = {
     "blank lines": (gzip.compress(b"\n" * (FREE * 8)), "it inflates to more than 100 times"),
     "lines": (gzip.compress(b"chr1\t1\t2\n" * (FREE // 2)), "it inflates to more than 100 times"),

@@ -113,6 +113,8 @@ def read_header(reader: Reader) -> tuple[Header, bytes]:
         header = Header.from_bam(data)
         return header, bytes(memoryview(data)[len(header.to_bam()) :])
     except SourceError as error:
+        if reader.name in str(error):
+            raise
         raise SourceError(f"{reader.name}: {error}") from None
     except MemoryError:
         raise SourceError(f"{reader.name}: no memory for its BAM header of {needed} bytes or more") from None
