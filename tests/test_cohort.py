@@ -1,6 +1,7 @@
 """What a cohort's samples give together: regions, matrices, the table of quality, profiles."""
 
 import random
+import re
 from pathlib import Path
 
 import numpy as np
@@ -167,6 +168,37 @@ def test_quality(folder: Path) -> None:
     lines = (folder / "samples.tsv").read_text().splitlines()
     assert lines[0].split("\t") == table.column_names
     assert [line.split("\t")[0] for line in lines[1:]] == list(rows)
+
+
+def test_no_reads_is_no_pass(folder: Path, tmp_path: Path) -> None:
+    """Nor is a value that has a limit and is missing; a contig without reads has a depth of 0."""
+    kinds = ("flagstat", "stats", "summary", "dist")
+    files = {
+        f"S{i + 1:04d}": {kind: str(folder / f"S{i + 1:04d}.{kind}") for kind in kinds} for i in range(12)
+    }
+    empty = {
+        "flagstat": "0 + 0 primary\n0 + 0 primary duplicates\n0 + 0 primary mapped (N/A : N/A)\n"
+        "0 + 0 paired in sequencing\n0 + 0 properly paired (N/A : N/A)\n",
+        "summary": "chrom\tlength\tbases\tmean\tmin\tmax\ntotal\t0\t0\t0.00\t0\t0\n",
+    }
+    for kind, text in empty.items():
+        (tmp_path / kind).write_text(text)
+        files["S0001"][kind] = str(tmp_path / kind)
+    for name in ("S0006", "S0007"):  # no line of chrY; and no pair
+        lines = Path(files[name]["summary"]).read_text().splitlines(keepends=True)
+        (tmp_path / name).write_text("".join(line for line in lines if not line.startswith("chrY")))
+        files[name]["summary"] = str(tmp_path / name)
+    stats = Path(files["S0007"]["stats"]).read_text()
+    (tmp_path / "stats").write_text(re.sub(r"(oriented pairs:\t)\d+", r"\g<1>0", stats))
+    files["S0007"]["stats"] = str(tmp_path / "stats")
+    limits = {"mapped_rate": {"min": 0.5}, "insert_size_mean": {"min": 10, "max": 1000}}
+    write_qc(tmp_path / "out", files, folder / "genome.parquet", THRESHOLDS, limits=limits, contigs=NAMES)
+    rows = {row["sample"]: row for row in pq.read_table(tmp_path / "out.parquet").to_pylist()}
+    assert (rows["S0001"]["status"], rows["S0001"]["reasons"].split("; ")[:2]) == (
+        "fail", ["no reads", "mapped_rate is missing"],
+    )  # fmt: skip
+    assert rows["S0007"]["reasons"].startswith("insert_size_mean is missing")
+    assert (rows["S0006"]["y_ratio"], rows["S0006"]["status"]) == (0, "pass")
 
 
 @pytest.mark.parametrize(

@@ -133,6 +133,11 @@ def loci(line: str) -> Callable[[Path], dict[str, Any]]:
             (),
             "config: cohort: limits: 'depth' does not match",
         ),
+        (
+            {"coverage": {}, "cohort": {"limits": {"breadth_25x": {"min": 0.9}}}},
+            (),
+            "config: cohort: limits: breadth_25x: it is not measured; add 25 to `thresholds`",
+        ),
         ({"convert": {"chunk_size": "3M"}}, (), "config: convert: chunk_size: '3M' is not one of ['256K',"),
         (
             {"convert": {"chunks_per_batch": "all"}},

@@ -130,6 +130,7 @@ rule cohort_qc:
         thresholds=lambda wildcards: cohort_thresholds(),
         limits=lambda wildcards: config["cohort"].get("limits", {}),
         sex_contigs=lambda wildcards: config["cohort"].get("sex_contigs"),
+        contigs=[name for name, _ in measured_contigs()],
         known=known_datasets,
     script:
         "../scripts/cohort_qc.py"

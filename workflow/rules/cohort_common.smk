@@ -15,6 +15,20 @@ def cohort_thresholds():
     return [int(depth) for depth in config["cohort"]["thresholds"].split(",")]
 
 
+def check_limits():
+    """Raises an error for a limit of a breadth that is not measured."""
+    for name in config["cohort"].get("limits", {}):
+        depth = name.removeprefix("breadth_").removesuffix("x")
+        if (
+            depth != name
+            and depth.isdecimal()
+            and int(depth) not in cohort_thresholds()
+        ):
+            raise ConfigurationError(
+                f"config: cohort: limits: {name}: it is not measured; add {depth} to `thresholds`"
+            )
+
+
 def matrix_names():
     """The names of the matrices."""
     breadths = [f"breadth_{depth}x" for depth in sorted(cohort_thresholds())]
@@ -55,3 +69,7 @@ def cohort_results():
     )
     multiqc = ["<results>/multiqc/multiqc_report.html"] if has_multiqc() else []
     return [*tables, "<results>/cohort/report.html", *multiqc]
+
+
+if "cohort" in config:
+    check_limits()

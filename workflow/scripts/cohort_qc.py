@@ -15,4 +15,5 @@ write_qc(
     snakemake.params.thresholds,
     limits=snakemake.params.limits,
     sex_contigs=snakemake.params.sex_contigs,
+    contigs=snakemake.params.contigs,
 )

@@ -46,18 +46,20 @@ def write_qc(
     *,
     limits: Limits | None = None,
     sex_contigs: Sequence[str] | None = None,
+    contigs: Sequence[str] = (),
 ) -> None:
     """Write `stem`.tsv and `stem`.parquet.
 
     `samples`: by name, the paths of each one's `flagstat`, `stats` (samtools'), `summary` and `dist` (mosdepth's).
     `genome`: the matrix of the genome's bins. `limits`: a `min` or a `max`, or both, of columns.
     `sex_contigs`: that which both sexes have, and the other; by default X and Y, as they are usually called.
+    `contigs`: those that were measured, in case no sample has reads of one: mosdepth leaves out such.
     """
     profiles = read_profiles(genome)
     rows = []
     for sample, files in samples.items():
         flagstat, stats = _flagstat(files["flagstat"]), _samtools_stats(files["stats"])
-        covered = _coverage(files["summary"], sex_contigs)
+        covered = _coverage(files["summary"], sex_contigs, contigs)
         breadth = breadths(files["dist"], thresholds)
         rows.append({"sample": sample} | flagstat | stats | covered | breadth)
     for row, distance, components in zip(rows, profiles.distance, profiles.components, strict=True):
@@ -121,14 +123,15 @@ def _samtools_stats(path: str) -> dict[str, Any]:
         raise FormatError(f"{path}: no line {error}; is it the text of samtools stats?") from None
 
 
-def _coverage(path: str, sex_contigs: Sequence[str] | None) -> dict[str, Any]:
+def _coverage(path: str, sex_contigs: Sequence[str] | None, measured: Sequence[str]) -> dict[str, Any]:
     """Mean depth of the genome, and of the sex chromosomes by that of the autosomes, of mosdepth's summary."""
     with open(path) as file:
         lines = [line.rstrip("\n").split("\t") for line in file][1:]
     contigs = {name: (int(length), int(bases)) for name, length, bases, *_ in lines}
+    known = [*contigs, *(name for name in measured if name not in contigs)]
     mean = next((float(line[3]) for line in lines if line[0] == "total"), None)
     names = [name for name in contigs if not name.endswith("_region") and name != "total"]
-    x, y = sex_contigs or (_named(names, "X"), _named(names, "Y"))
+    x, y = sex_contigs or (_named(known, "X"), _named(known, "Y"))
     autosomes = [contigs[name] for name in names if is_autosome(name, names) and name not in (x, y)]
     length, bases = (sum(numbers) for numbers in zip((0, 0), *autosomes, strict=True))
 
@@ -150,16 +153,12 @@ def _rate(part: float, whole: float) -> float | None:
 
 
 def _judge(rows: list[dict[str, Any]], limits: Limits) -> None:
-    """Give each row its `status` (fail: beyond a limit; outlier; pass) and the reasons."""
+    """Give each row its `status` (fail: no reads, or not within a limit; outlier; pass) and the reasons."""
     deviations = {column: _deviations([row[column] for row in rows]) for column in COMPARED}
     for number, row in enumerate(rows):
-        failed = [
-            f"{column} {row[column]:g} {'<' if bound == 'min' else '>'} {limit:g}"
-            for column, bounds in limits.items()
-            if row.get(column) is not None
-            for bound, limit in bounds.items()
-            if (row[column] < limit if bound == "min" else row[column] > limit)
-        ]
+        failed = [] if row["reads"] else ["no reads"]
+        for column, bounds in limits.items():
+            failed += _beyond(column, row.get(column), bounds)
         outlying = [
             f"{column} {values[number]:+.1f} deviations"
             for column, values in deviations.items()
@@ -167,6 +166,17 @@ def _judge(rows: list[dict[str, Any]], limits: Limits) -> None:
         ]
         row["status"] = "fail" if failed else "outlier" if outlying else "pass"
         row["reasons"] = "; ".join(failed + outlying)
+
+
+def _beyond(column: str, value: float | None, bounds: Mapping[str, float]) -> list[str]:
+    """Why a value fails its limits; one that is missing can't be said to be within them."""
+    if value is None:
+        return [f"{column} is missing"]
+    return [
+        f"{column} {value:g} {'<' if bound == 'min' else '>'} {limit:g}"
+        for bound, limit in bounds.items()
+        if (value < limit if bound == "min" else value > limit)
+    ]
 
 
 def _deviations(values: Sequence[float | None]) -> np.ndarray:
