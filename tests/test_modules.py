@@ -87,4 +87,4 @@ def test_an_error_is_one_clear_line(
     failed = snakemake(lab, commands, "--dry-run")
     shown = (failed.stdout + failed.stderr).splitlines()
     assert failed.returncode != 0
-    assert any(line.startswith(message) for line in shown), shown
+    assert any(line.startswith(f"Error: {message}") for line in shown), shown

@@ -52,7 +52,10 @@ def test_the_same_as_snakemake(
     run_block(PAGE, project, with_bams3_killed(environment, commands, tmp_path, "convert"))
     assert (tmp_path / "once").is_dir()
     for folder in ("datasets", "coverage"):
-        expected = below(str(tmp_path / "other/results"), folder)
+        made = below(str(tmp_path / "other/results"), folder)
+        expected = {
+            path: data for path, data in made.items() if not path.endswith(".depth")
+        }  # what batches leave
         assert below(str(project / "results"), folder) == expected
         assert len(expected) > 10
     for sample in ("S1", "S2"):

@@ -7,6 +7,7 @@ import re
 
 # Control characters (C0, DEL, C1), line and paragraph separators, and marks that turn the direction of text.
 _CONTROL = "\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
+_CONTROLS = re.compile(f"[{_CONTROL}]")
 _HIDDEN = re.compile(f"[{_CONTROL}\ud800-\udfff]")  # and bytes that are not UTF-8
 _URL = re.compile(r"""([A-Za-z][A-Za-z0-9+.-]*://)([^\s'"<>]*)""")
 # A query that is cut off from its URL, as by a blank in the path, and the values of what is named like a secret.
@@ -28,9 +29,14 @@ def escaped(text: str) -> str:
     return text if text.isascii() and text.isprintable() else _HIDDEN.sub(_escape, text)
 
 
+def field(text: str) -> str:
+    """For a field of a table: control characters escaped; bytes that are not UTF-8 stay, as samtools has them."""
+    return text if text.isascii() and text.isprintable() else _CONTROLS.sub(_escape, text)
+
+
 def is_plain(text: str) -> bool:
     """Can it be a field of a line that programs read? Bytes that are not UTF-8 can."""
-    return not re.search(f"[{_CONTROL}]", text)
+    return not _CONTROLS.search(text)
 
 
 def _escape(found: re.Match[str]) -> str:

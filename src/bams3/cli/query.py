@@ -18,7 +18,7 @@ from bams3.cli.options import (
     regions_of,
 )
 from bams3.errors import UsageError
-from bams3.shown import escaped, shown
+from bams3.shown import field, shown
 
 _QUERY_EXAMPLE = """\
   bams3 query NA12878.bams3 chr20:1M-2M | head
@@ -149,9 +149,9 @@ def _count(argv: list[str]) -> int:
             if progress:
                 progress(1)
     print("#contig", "start", "end", *(["name"] if table.names else []), *map(shown, names), sep="\t")
-    shown_contigs = [escaped(name) for name in table.contigs]
+    shown_contigs = [field(name) for name in table.contigs]
     contigs = (shown_contigs[contig] for contig in table.contig)
-    labels = [(escaped(os.fsdecode(name)) or "." for name in table.names)] if table.names else []
+    labels = [(field(os.fsdecode(name)) or "." for name in table.names)] if table.names else []
     starts, ends, *counts = (map(str, column) for column in (table.starts, table.ends, *columns))
     rows = zip(contigs, starts, ends, *labels, *counts, strict=True)
     sys.stdout.writelines(f"{line}\n" for line in map("\t".join, rows))

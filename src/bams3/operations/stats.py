@@ -5,7 +5,7 @@ from typing import Any
 
 from bams3.dataset.layout import UNPLACED
 from bams3.dataset.manifest import Counts, Manifest
-from bams3.shown import escaped
+from bams3.shown import field
 
 # Lines of samtools flagstat (1.16), and the line that a line's percentage is of.
 _FLAGSTAT_LINES = (
@@ -50,7 +50,7 @@ def idxstats(manifest: Manifest) -> str:
     lines = []
     for reference_id, (name, length) in enumerate(manifest.references):
         mapped, unmapped = by_reference.get(reference_id, (0, 0))
-        lines.append(f"{escaped(name)}\t{length}\t{mapped}\t{unmapped}\n")
+        lines.append(f"{field(name)}\t{length}\t{mapped}\t{unmapped}\n")
     lines.append(f"*\t0\t0\t{sum(by_reference.get(UNPLACED, (0, 0)))}\n")
     return "".join(lines)
 

@@ -18,7 +18,7 @@ from bams3.errors import UsageError
 from bams3.operations.coverage import CoverageOptions, region_values
 from bams3.operations.coverage.intervals import Intervals, read_bed, windows
 from bams3.operations.query import RecordFilter, count
-from bams3.shown import escaped
+from bams3.shown import field
 
 FAR = 1 << 32
 """Beyond every interval."""
@@ -63,7 +63,7 @@ def counts(record_filter: RecordFilter) -> Mapper:
     def mapper(dataset: DatasetReader, entry: ChunkEntry) -> Mapped:
         placed = entry.reference_id != layout.UNPLACED
         name = dataset.references[entry.reference_id][0] if placed else "*"
-        yield escaped(name), count(dataset.only([entry]), None, record_filter)
+        yield field(name), count(dataset.only([entry]), None, record_filter)
 
     return mapper
 
@@ -110,8 +110,8 @@ def regions(options: CoverageOptions) -> Mapper:
             for number, (begin, stop, label, value) in enumerate(
                 zip(part.starts, part.ends, part.labels(), values, strict=True), first
             ):
-                named = [escaped(label.decode(errors="surrogateescape"))] if label else []
-                columns = [escaped(name), str(begin), str(stop), *named, f"{value:#.{options.decimals}f}"]
+                named = [field(label.decode(errors="surrogateescape"))] if label else []
+                columns = [field(name), str(begin), str(stop), *named, f"{value:#.{options.decimals}f}"]
                 yield f"{reference_id:07d}:{number:010d}", "\t".join(columns)
 
     return mapper
