@@ -97,7 +97,7 @@ def convert(
         )  # fmt: skip
         storage.delete(layout.METADATA)  # of a dataset of which a part is written again
         pool = stack.enter_context(Workers(threads))
-        earlier = _Earlier(storage, plan) if resume or again else None
+        earlier = _Earlier(storage, plan, there.objects) if resume or again else None
         job = _Conversion(Uploads(storage), plan, pool, earlier, progress, there)
         try:
             if chosen is None:
@@ -319,9 +319,9 @@ class _Conversion:
 class _Earlier:
     """What an interrupted run left of a dataset. Safe to ask from many threads."""
 
-    def __init__(self, storage: Storage, plan: parts.Plan) -> None:
-        self._storage, self._plan = storage, plan
-        self._sizes = storage.sizes(layout.DATA)
+    def __init__(self, storage: Storage, plan: parts.Plan, sizes: dict[str, int]) -> None:
+        """`sizes`: of the objects that are there, by path."""
+        self._storage, self._plan, self._sizes = storage, plan, sizes
         self._row_groups = lru_cache(KEPT_CHUNKS)(self._read_row_groups)
 
     def row_group(self, block: Any, key: ChunkKey, number: int) -> CompressedRowGroup | None:
