@@ -468,9 +468,9 @@ def test_inputs_that_give_nothing(small_sam: Path, case: str) -> None:
 NOTHING_NAMED = {
     "count": (["count", "--regions", "{bed}", "{dataset}", "{here}/none/*.bams3"], "{here}/none/*.bams3"),
     "count, a list": (["count", "--regions", "{bed}", "{dataset}", "--datasets", "{empty}"], "empty names no dataset"),
-    "count, no word": (["count", "--regions", "{bed}", "{dataset}", ""], ": : not a bams3 dataset"),
+    "count, no word": (["count", "--regions", "{bed}", "{dataset}", ""], "an empty path; give a path or a URI"),
     "chunks": (["chunks", "{dataset}", "{here}/none/*.bams3"], "{here}/none/*.bams3"),
-    "chunks, no word": (["chunks", "{dataset}", ""], ": : not a bams3 dataset"),
+    "chunks, no word": (["chunks", "{dataset}", ""], "an empty path; give a path or a URI"),
     "map": (["map", "{here}/none/*.bams3", "--", "cat"], "{here}/none/*.bams3"),
     "gather": (["coverage", "{dataset}", "-o", "{here}/x", "--gather", "{here}/none"], "{here}/none"),
     "query": (["query", "{dataset}", "c1", "c2"], "'c2'"),
