@@ -129,9 +129,9 @@ def loci(line: str) -> Callable[[Path], dict[str, Any]]:
         ),
         ({"cohort": {}}, (), "config: 'coverage' is a dependency of 'cohort'"),
         (
-            {"coverage": {}, "cohort": {"limits": {"depth": {"min": 1}}}},
+            {"coverage": {}, "cohort": {"limits": {"mean_covrage": {"min": 1}}}},
             (),
-            "config: cohort: limits: 'depth' does not match",
+            "config: cohort: limits: mean_covrage: no such column; did you mean mean_coverage?",
         ),
         (
             {"coverage": {}, "cohort": {"limits": {"breadth_25x": {"min": 0.9}}}},

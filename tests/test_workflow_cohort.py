@@ -97,16 +97,16 @@ def test_quality_equals_samtools_and_mosdepth(
         "mapq30_rate": reads30[0] / reads30[1],
         "insert_size_mean": float(stats["insert size average"]),
         "insert_size_sd": float(stats["insert size standard deviation"]),
-        "mean_coverage": float(total[3]),
+        "genome_mean_coverage": float(total[3]),
         **{
-            f"breadth_{depth}x": float(
+            f"genome_breadth_{depth}x": float(
                 next(share for name, at, share in shares if (name, at) == ("total", depth))
             )
             for depth in ("1", "2")
         },
     }
     assert {name: float(row[name]) for name in wanted} == pytest.approx(wanted, abs=1e-6)
-    assert (row["status"], row["reasons"].split(" ")[0]) == ("fail", "breadth_2x")
+    assert (row["status"], row["reasons"].split(" ")[0]) == ("fail", "target_breadth_2x")
 
 
 def test_tables_are_parquet_too(finished: Path) -> None:

@@ -68,7 +68,7 @@ def converted(*samples: str) -> set[str]:
 
 QUERIES = jobs(["query_batch", "gather_query"])
 DEPTHS = jobs(["coverage_batch", "gather_coverage", "measure_regions"]) | TABLES | {"multiqc"}
-COVERAGE = jobs(["gather_coverage"]) | PAGE | {"multiqc"}
+COVERAGE = jobs(["gather_coverage"]) | {"multiqc"}
 MEASURED = REGIONS | jobs(["measure_regions"])
 GENOTYPES = jobs(["genotype_sample"], *LOCI) | {"gather_genotypes"}
 MADE = converted("S1", "S2", "C3")
@@ -372,6 +372,26 @@ def test_a_cell_of_the_sheet(project: Path, column: str, sample: str, cell: Any,
     rows[sample][COLUMNS.split().index(column)] = value
     write_rows(project, {name: tuple(row) for name, *row in rows.values()})
     assert plan(project, CONFIG) == planned
+
+
+def test_columns_of_ones_own(project: Path) -> None:
+    """The table of quality has them, and the page; nothing else is made of them."""
+    rows = {name: list(row) for name, row in ROWS.items()}
+
+    def planned(columns: str, *cells: str) -> set[str]:
+        added = dict(zip(rows, cells, strict=False))
+        lines = ((name, *row, added.get(name, "")) for name, row in rows.items())
+        write_sheet(project, *lines, columns=f"{COLUMNS} {columns}")
+        return plan(project, CONFIG)
+
+    assert planned("sex") == PAGE
+    assert planned("sex", "F", "M") == PAGE
+    pretend(project, CONFIG)
+    assert planned("sex", "F", "M") == set()
+    assert planned("sex", "F", "F") == PAGE
+    assert planned("gender", "F", "M") == PAGE
+    write_rows(project, ROWS)
+    assert plan(project, CONFIG) == PAGE
 
 
 # Sheets with other rows, and what they plan.

@@ -32,6 +32,7 @@ rule cohort_regions:
     output:
         regions="<results>/cohort/regions.bed",
         genome="<results>/cohort/genome.bed",
+        targets=targets_bed(),
     log:
         "<logs>/cohort_regions.log",
     conda:
@@ -50,9 +51,10 @@ rule measure_regions:
         metadata_of,
         regions="<results>/cohort/regions.bed",
         genome="<results>/cohort/genome.bed",
+        targets=targets_bed(),
         parts=depths_of,
     output:
-        expand("<results>/cohort/samples/{{sample}}.{file}", file=MEASURES),
+        expand("<results>/cohort/samples/{{sample}}.{file}", file=MEASURES + depths()),
     log:
         "<logs>/measure_regions/{sample}.log",
     benchmark:
@@ -65,11 +67,9 @@ rule measure_regions:
         dataset=dataset_of,
         thresholds=lambda wildcards: config["cohort"]["thresholds"],
         options=coverage_options(DEPTH_SETTINGS),
-        reads=lambda wildcards: [
-            "-F",
-            config["coverage"].get("flag", 1796),
-            *options("coverage", {"mapq": "-q"}),
-        ],
+        flag=lambda wildcards: config["coverage"].get("flag", 1796),
+        mapq=options("coverage", {"mapq": "-q"}),
+        chrom=lambda wildcards: config["coverage"].get("chrom"),
         known=known_measures,
     script:
         "../scripts/measure_regions.py"
@@ -110,8 +110,11 @@ rule cohort_qc:
         genome="<results>/cohort/genome.parquet",
         flagstat=of_samples("<results>/stats/{sample}.flagstat"),
         stats=of_samples("<results>/stats/{sample}.stats"),
-        summary=of_samples("<results>/coverage/{sample}.mosdepth.summary.txt"),
-        dist=of_samples("<results>/coverage/{sample}.mosdepth.global.dist.txt"),
+        depths=[
+            of_samples(f"<results>/cohort/samples/{{sample}}.{file}")
+            for file in depths()
+        ],
+        targets=targets_bed(),
     output:
         tsv=report(
             "<results>/cohort/samples.tsv",
@@ -131,6 +134,8 @@ rule cohort_qc:
         limits=lambda wildcards: config["cohort"].get("limits", {}),
         sex_contigs=lambda wildcards: config["cohort"].get("sex_contigs"),
         contigs=[name for name, _ in measured_contigs()],
+        depths=[file.removesuffix(".txt") for file in depths()],
+        own=own_columns,
         known=known_datasets,
     script:
         "../scripts/cohort_qc.py"
@@ -141,7 +146,9 @@ rule cohort_page:
         samples="<results>/cohort/samples.parquet",
         genome="<results>/cohort/genome.parquet",
         mean="<results>/cohort/mean.parquet",
-        dist=of_samples("<results>/coverage/{sample}.mosdepth.global.dist.txt"),
+        dist=of_samples(
+            f"<results>/cohort/samples/{{sample}}.{'targets_' if has_targets() else ''}dist.txt"
+        ),
     output:
         report(
             "<results>/cohort/report.html",

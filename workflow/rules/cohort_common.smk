@@ -7,26 +7,14 @@ MEASURES = [
     "thresholds.bed.gz",
     "reads.tsv",
     "genome.bed.gz",
-]
+]  # what the matrices are made of
+DEPTHS = ["summary.txt", "dist.txt"]
+TARGETS = ["targets_summary.txt", "targets_dist.txt", "targets_reads.txt"]
 TABLES = ["tsv", "parquet"]
 
 
 def cohort_thresholds():
     return [int(depth) for depth in config["cohort"]["thresholds"].split(",")]
-
-
-def check_limits():
-    """Raises an error for a limit of a breadth that is not measured."""
-    for name in config["cohort"].get("limits", {}):
-        depth = name.removeprefix("breadth_").removesuffix("x")
-        if (
-            depth != name
-            and depth.isdecimal()
-            and int(depth) not in cohort_thresholds()
-        ):
-            raise ConfigurationError(
-                f"config: cohort: limits: {name}: it is not measured; add {depth} to `thresholds`"
-            )
 
 
 def matrix_names():
@@ -39,6 +27,21 @@ def cohort_bed():
     """The BED file of the cohort's regions, unless these are windows."""
     regions = config.get("cohort", {}).get("regions", 0)
     return [] if isinstance(regions, int) else copied(regions)
+
+
+def has_targets():
+    """Are the regions of the cohort those of a BED file, which the table of quality tells of?"""
+    return bool(cohort_bed())
+
+
+def targets_bed():
+    """What the targets cover, each base once."""
+    return "<results>/cohort/targets.bed" if has_targets() else []
+
+
+def depths():
+    """What is kept of a sample's measures for the table of quality."""
+    return [*DEPTHS, *(TARGETS if has_targets() else [])]
 
 
 def measured_contigs():
@@ -71,5 +74,11 @@ def cohort_results():
     return [*tables, "<results>/cohort/report.html", *multiqc]
 
 
+own_columns = {}
 if "cohort" in config:
-    check_limits()
+    quality.check_limits(
+        config["cohort"].get("limits", {}), cohort_thresholds(), has_targets()
+    )
+    own_columns = quality.own_columns(
+        sheet_text(config["samples"]), config["samples"], samples.values()
+    )

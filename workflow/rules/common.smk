@@ -13,7 +13,7 @@ from bams3.errors import Bams3Error
 from bams3.operations.placeholders import line_for_bash
 from bams3.shown import without_secrets
 from bams3.sources.bam import open_source
-from bams3.workflow import sheet
+from bams3.workflow import quality, sheet
 
 QUERY_FLAGS = {
     "require_flags": "-f",
@@ -63,9 +63,14 @@ def refuse_secrets(value, where):
         )
 
 
+@cache
+def sheet_text(path):
+    return sheet.decoded(read(path, "`samples` in the config names the sheet"), path)
+
+
 def read_samples(path):
     """The sample sheet: a row (dict without empty cells) by sample name."""
-    text = sheet.decoded(read(path, "`samples` in the config names the sheet"), path)
+    text = sheet_text(path)
     by_name = {}
     for line, row in sheet.rows(text, path):
         where = f"{path}:{line}: sample {row.get('sample', '(no name)')}"

@@ -3,17 +3,19 @@
 
 from bams3.cohort.qc import write_qc
 
-kinds = {kind: snakemake.input[kind] for kind in ("flagstat", "stats", "summary", "dist")}
-samples = {
-    sample: {kind: paths[i] for kind, paths in kinds.items()}
-    for i, sample in enumerate(snakemake.params.samples)
-}
+given, found = snakemake.params, snakemake.input
+number = len(given.samples)
+paths = [*found.flagstat, *found.stats, *found.depths]
+kinds = ["flagstat", "stats", *given.depths]
+samples = {sample: dict(zip(kinds, paths[i::number], strict=True)) for i, sample in enumerate(given.samples)}
 write_qc(
     snakemake.output.tsv.removesuffix(".tsv"),
     samples,
-    snakemake.input.genome,
-    snakemake.params.thresholds,
-    limits=snakemake.params.limits,
-    sex_contigs=snakemake.params.sex_contigs,
-    contigs=snakemake.params.contigs,
+    found.genome,
+    given.thresholds,
+    limits=given.limits,
+    sex_contigs=given.sex_contigs,
+    contigs=given.contigs,
+    targets=found.targets or None,
+    own=given.own,
 )

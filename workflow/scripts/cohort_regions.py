@@ -1,7 +1,10 @@
 # ruff: noqa: F821 - Snakemake defines `snakemake`
 """Write the regions of the cohort, and the bins of its genome."""
 
-from bams3.cohort.regions import write_bins, write_regions
+from bams3.cohort.regions import write_bins, write_regions, write_targets
 
-write_regions(snakemake.output.regions, snakemake.params.by, snakemake.params.contigs)
-write_bins(snakemake.output.genome, snakemake.params.contigs)
+made, contigs = snakemake.output, snakemake.params.contigs
+write_regions(made.regions, snakemake.params.by, contigs)
+write_bins(made.genome, contigs)
+if made.targets:
+    write_targets(made.targets, made.regions, contigs)

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from pyarrow import parquet
 
+from bams3.cohort import columns
+from bams3.cohort.depth import distribution
 from bams3.cohort.matrix import PLACE, read_matrix, read_whole_matrix
-from bams3.cohort.qc import distribution
 from bams3.operations.outputs import opened
 from bams3.shown import escaped
 
@@ -36,7 +37,7 @@ def write_page(
     """Write the page.
 
     `samples`: the table of quality; `genome`, `mean`: matrices of bins and of regions; all in Parquet.
-    `distributions`: mosdepth's distribution of each sample.
+    `distributions`: mosdepth's distribution of each sample, of targets if there are any.
     """
     table = parquet.read_table(samples)
     rows = sorted(table.to_pylist(), key=lambda row: (_ORDER[row["status"]], row["sample"]))
@@ -57,6 +58,9 @@ def write_page(
             "name": [*map(escaped, regions[3])],
         },
         "regionsOf": of,
+        "covered": "targets"
+        if columns.meant("mean_coverage", has_targets=True) in table.column_names
+        else "genome",
         "depth": _packed(depth[:, order].T),
         "means": _packed(means[:, order].T),
         "shares": _packed(shares),

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from bams3.cohort import columns
+from bams3.cohort.depth import of_genome, of_targets, rate, size_of
 from bams3.cohort.matrix import write_table
 from bams3.cohort.profiles import read_profiles
-from bams3.cohort.regions import is_autosome
 from bams3.errors import FormatError
 
 COMPARED = (
@@ -24,7 +25,7 @@ COMPARED = (
     "insert_size_mean",
     "profile_distance",
 )
-"""The columns in which a sample that differs from the others is an outlier."""
+"""The columns in which a sample that differs from the others is an outlier; `mean_coverage` is the targets, if any."""
 
 OUTLYING = 3.5
 """Robust deviations from the median, as Iglewicz and Hoaglin advise."""
@@ -47,39 +48,40 @@ def write_qc(
     limits: Limits | None = None,
     sex_contigs: Sequence[str] | None = None,
     contigs: Sequence[str] = (),
+    targets: str | Path | None = None,
+    own: Mapping[str, Sequence[str | None]] | None = None,
 ) -> None:
     """Write `stem`.tsv and `stem`.parquet.
 
-    `samples`: by name, the paths of each one's `flagstat`, `stats` (samtools'), `summary` and `dist` (mosdepth's).
+    `samples`: by name, the paths of each one's `flagstat`, `stats` (samtools'), `summary` and `dist` (mosdepth's), and
+    where there are targets of `targets_summary`, `targets_dist` (mosdepth's) and `targets_reads`.
     `genome`: the matrix of the genome's bins. `limits`: a `min` or a `max`, or both, of columns.
     `sex_contigs`: that which both sexes have, and the other; by default X and Y, as they are usually called.
     `contigs`: those that were measured, in case no sample has reads of one: mosdepth leaves out such.
+    `targets`: a BED file of intervals that do not overlap. `own`: columns of the sheet, with a cell for each sample.
     """
+    own, has_targets = own or {}, targets is not None
+    size = size_of(targets) if targets is not None else 0
     profiles = read_profiles(genome)
     rows = []
-    for sample, files in samples.items():
-        flagstat, stats = _flagstat(files["flagstat"]), _samtools_stats(files["stats"])
-        covered = _coverage(files["summary"], sex_contigs, contigs)
-        breadth = breadths(files["dist"], thresholds)
-        rows.append({"sample": sample} | flagstat | stats | covered | breadth)
-    for row, distance, components in zip(rows, profiles.distance, profiles.components, strict=True):
+    for number, (sample, files) in enumerate(samples.items()):
+        row: dict[str, Any] = {"sample": sample} | {name: cells[number] for name, cells in own.items()}
+        row |= _flagstat(files["flagstat"]) | _samtools_stats(files["stats"])
+        row |= of_genome(files, thresholds, sex_contigs, contigs, has_targets)
+        rows.append(row | (of_targets(files, size, thresholds) if has_targets else {}))
+    components = [f"pc{number + 1}" for number in range(profiles.components.shape[1])]
+    for row, distance, scores in zip(rows, profiles.distance, profiles.components, strict=True):
         row["profile_distance"] = round(float(distance), 4)
-        row |= {f"pc{i + 1}": round(float(value), 4) for i, value in enumerate(components)}
-    _judge(rows, limits or {})
-    write_table(Path(stem), pa.Table.from_pylist(rows, _schema(rows[0])))
+        row |= {name: round(float(score), 4) for name, score in zip(components, scores, strict=True)}
+    _judge(rows, limits or {}, has_targets)
+    texts = [*columns.FIRST, *own]
+    measured = [*columns.numbers(thresholds, has_targets), *components]
+    types = [(name, pa.string()) for name in texts] + [(name, _type(name)) for name in measured]
+    write_table(Path(stem), pa.Table.from_pylist(rows, pa.schema(types)))
 
 
-def breadths(path: str, thresholds: Sequence[int]) -> dict[str, float]:
-    """Share of the genome that has at least so many reads, of mosdepth's distribution."""
-    shares = distribution(path)
-    return {f"breadth_{depth}x": shares.get(depth, 0.0) for depth in sorted(thresholds)}
-
-
-def distribution(path: str) -> dict[int, float]:
-    """The lines `total` of mosdepth's distribution: depth → share of bases that are at least as deep."""
-    with open(path) as file:
-        lines = [line.split("\t") for line in file if line.startswith("total\t")]
-    return {int(depth): float(share) for _, depth, share in lines}
+def _type(column: str) -> pa.DataType:
+    return pa.int64() if column == "reads" else pa.float64()
 
 
 def _flagstat(path: str) -> dict[str, Any]:
@@ -91,9 +93,9 @@ def _flagstat(path: str) -> dict[str, Any]:
     try:
         return {
             "reads": found["primary"],
-            "mapped_rate": _rate(found["primary mapped"], found["primary"]),
-            "properly_paired_rate": _rate(found["properly paired"], found["paired in sequencing"]),
-            "duplicate_rate": _rate(found["primary duplicates"], found["primary"]),
+            "mapped_rate": rate(found["primary mapped"], found["primary"]),
+            "properly_paired_rate": rate(found["properly paired"], found["paired in sequencing"]),
+            "duplicate_rate": rate(found["primary duplicates"], found["primary"]),
         }
     except KeyError as error:
         raise FormatError(f"{path}: no line {error}; is it the text of samtools flagstat?") from None
@@ -112,8 +114,8 @@ def _samtools_stats(path: str) -> dict[str, Any]:
     try:
         pairs = numbers["inward oriented pairs"] + numbers["outward oriented pairs"]
         return {
-            "mq0_rate": _rate(numbers["reads MQ0"], numbers["reads mapped"]),
-            "mapq30_rate": _rate(
+            "mq0_rate": rate(numbers["reads MQ0"], numbers["reads mapped"]),
+            "mapq30_rate": rate(
                 sum(n for mapq, n in qualities.items() if mapq >= 30), sum(qualities.values())
             ),
             "insert_size_mean": numbers["insert size average"] if pairs else None,
@@ -123,42 +125,15 @@ def _samtools_stats(path: str) -> dict[str, Any]:
         raise FormatError(f"{path}: no line {error}; is it the text of samtools stats?") from None
 
 
-def _coverage(path: str, sex_contigs: Sequence[str] | None, measured: Sequence[str]) -> dict[str, Any]:
-    """Mean depth of the genome, and of the sex chromosomes by that of the autosomes, of mosdepth's summary."""
-    with open(path) as file:
-        lines = [line.rstrip("\n").split("\t") for line in file][1:]
-    contigs = {name: (int(length), int(bases)) for name, length, bases, *_ in lines}
-    known = [*contigs, *(name for name in measured if name not in contigs)]
-    mean = next((float(line[3]) for line in lines if line[0] == "total"), None)
-    names = [name for name in contigs if not name.endswith("_region") and name != "total"]
-    x, y = sex_contigs or (_named(known, "X"), _named(known, "Y"))
-    autosomes = [contigs[name] for name in names if is_autosome(name, names) and name not in (x, y)]
-    length, bases = (sum(numbers) for numbers in zip((0, 0), *autosomes, strict=True))
-
-    def ratio(name: str | None) -> float | None:
-        if name is None or not bases:
-            return None
-        its_length, its_bases = contigs.get(name, (1, 0))  # mosdepth says nothing of contigs without reads
-        return round(its_bases / its_length / (bases / length), 4)
-
-    return {"mean_coverage": mean, "x_ratio": ratio(x), "y_ratio": ratio(y)}
-
-
-def _named(names: Sequence[str], letter: str) -> str | None:
-    return next((name for name in names if name in (letter, f"chr{letter}")), None)
-
-
-def _rate(part: float, whole: float) -> float | None:
-    return round(part / whole, 6) if whole else None
-
-
-def _judge(rows: list[dict[str, Any]], limits: Limits) -> None:
+def _judge(rows: list[dict[str, Any]], limits: Limits, has_targets: bool) -> None:
     """Give each row its `status` (fail: no reads, or not within a limit; outlier; pass) and the reasons."""
-    deviations = {column: _deviations([row[column] for row in rows]) for column in COMPARED}
+    compared = [columns.meant(name, has_targets) for name in COMPARED]
+    deviations = {column: _deviations([row[column] for row in rows]) for column in compared}
     for number, row in enumerate(rows):
         failed = [] if row["reads"] else ["no reads"]
-        for column, bounds in limits.items():
-            failed += _beyond(column, row.get(column), bounds)
+        for name, bounds in limits.items():
+            column = columns.meant(name, has_targets)
+            failed += _beyond(column, row[column], bounds)
         outlying = [
             f"{column} {values[number]:+.1f} deviations"
             for column, values in deviations.items()
@@ -188,10 +163,3 @@ def _deviations(values: Sequence[float | None]) -> np.ndarray:
     median = np.median(known)
     deviation = max(1.4826 * np.median(np.abs(known - median)), LEAST_DEVIATION * abs(median))
     return np.nan_to_num((numbers - median) / deviation) if deviation else np.zeros(len(numbers))
-
-
-def _schema(row: Mapping[str, Any]) -> pa.Schema:
-    types = {"sample": pa.string(), "status": pa.string(), "reasons": pa.string(), "reads": pa.int64()}
-    first = ("sample", "status", "reasons")
-    names = [*first, *(name for name in row if name not in first)]
-    return pa.schema([(name, types.get(name, pa.float64())) for name in names])

@@ -1,9 +1,11 @@
 """The intervals that a cohort is measured over: its regions, and the bins that show its genome."""
 
 import re
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 
 from bams3.errors import UsageError
+from bams3.intervals import merged
 from bams3.operations.coverage.intervals import Intervals, read_bed, windows
 from bams3.operations.outputs import opened
 
@@ -33,6 +35,17 @@ def write_regions(path: str, by: str | int, contigs: Contigs) -> None:
     if not any(map(len, found.values())):
         raise UsageError(f"{by}: no regions; give a BED file with some, or the size of windows")
     _write(path, ((name, found[name]) for name, _ in contigs if name in found))
+
+
+def write_targets(path: str, regions: str, contigs: Contigs) -> None:
+    """A BED file of what regions cover: those that overlap or touch are one, and none goes beyond its contig's end."""
+    lengths = dict(contigs)
+    with opened(path) as file:
+        for contig, found in read_bed(regions, print).items():
+            ends = array("q", (min(end, lengths[contig]) for end in found.ends))
+            for start, end in zip(*merged(found.starts, ends), strict=True):
+                if start < end:
+                    file.write(f"{contig}\t{start}\t{end}\n".encode(errors="surrogateescape"))
 
 
 def write_bins(path: str, contigs: Contigs) -> None:

@@ -25,31 +25,39 @@ def decoded(data: bytes, path: str) -> str:
         raise ConfigurationError(f"{path}:{line}: not UTF-8; {_HOW}, saved as UTF-8") from None
 
 
+def heading(text: str, path: str) -> tuple[int, list[str]]:
+    """The number of the line that names the columns, and the names ("" for none). Raises ConfigurationError."""
+    for number, line, cells in _lines(text, path):
+        _check_heading(cells, line, f"{path}:{number}")
+        return number, cells
+    raise ConfigurationError(f"{path}: no samples; write a line of column names, and one for each sample")
+
+
 def rows(text: str, path: str) -> Iterator[tuple[int, dict[str, str]]]:
     """(number of the line from 1, cells by column) of each row; empty cells are left out.
 
     Blank lines, comments (#), blanks around cells and tabs at the end of a line mean nothing. Lines end in LF, CRLF
     or CR; a cell may stand in double quotes. Raises ConfigurationError with the line.
     """
-    heading: list[str] = []
-    for number, line in enumerate(re.split("\r\n|\r|\n", text), 1):
-        where = f"{path}:{number}"
-        cells = _cells(line, where)
-        if next((cell for cell in cells if cell), "#").startswith("#"):
+    first, names = heading(text, path)
+    for number, _, cells in _lines(text, path):
+        if number == first:
             continue
-        if not heading:
-            _check_heading(cells, line, where)
-            heading = cells
-            continue
-        if len(cells) > len(heading) or any(
-            cell and not name for cell, name in zip(cells, heading, strict=False)
+        if len(cells) > len(names) or any(
+            cell and not name for cell, name in zip(cells, names, strict=False)
         ):
             raise ConfigurationError(
-                f"{where}: more cells than the heading has columns; name each column, or remove the cell"
+                f"{path}:{number}: more cells than the heading has columns; name each column, or remove the cell"
             )
-        yield number, {name: cell for name, cell in zip(heading, cells, strict=False) if cell}
-    if not heading:
-        raise ConfigurationError(f"{path}: no samples; write a line of column names, and one for each sample")
+        yield number, {name: cell for name, cell in zip(names, cells, strict=False) if cell}
+
+
+def _lines(text: str, path: str) -> Iterator[tuple[int, str, list[str]]]:
+    """The lines that mean something: their number from 1, text and cells."""
+    for number, line in enumerate(re.split("\r\n|\r|\n", text), 1):
+        cells = _cells(line, f"{path}:{number}")
+        if not next((cell for cell in cells if cell), "#").startswith("#"):
+            yield number, line, cells
 
 
 def _cells(line: str, where: str) -> list[str]:
@@ -60,6 +68,8 @@ def _cells(line: str, where: str) -> list[str]:
         raise ConfigurationError(
             f'{where}: a quoted cell must end on its line, before a tab; write a " within it twice'
         ) from None
+    if any("\t" in cell for cell in cells):
+        raise ConfigurationError(f"{where}: a tab within a cell; write a blank")
     while cells and not cells[-1]:
         cells.pop()
     return cells

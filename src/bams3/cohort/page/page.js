@@ -55,6 +55,7 @@ async function start() {
   const number = data.rows.length;
   [data.depth, data.means, data.shares] = await Promise.all([data.depth, data.means, data.shares].map((text) => unpacked(text, number)));
   document.title = document.getElementById("title").textContent = data.title;
+  document.getElementById("covered").textContent = data.covered;
   const count = (status) => data.rows.filter((row) => row[1] === status).length;
   document.getElementById("summary").textContent =
     `${number.toLocaleString("en")} samples: ${count("fail")} fail, ${count("outlier")} outliers, ${count("pass")} pass`;

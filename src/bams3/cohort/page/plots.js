@@ -145,7 +145,7 @@ class Plots {
     Plotly.react("distribution", [
       ...this.band(x, this.bands.shares),
       ...this.table.chosen.map((sample, n) => this.line(sample, n, x, rows[sample], hover)),
-    ], layout({ xaxis: { title: { text: "depth" } }, yaxis: { title: { text: "share of genome" }, tickformat: ".0%", range: [0, 1.02] } }), CONFIG);
+    ], layout({ xaxis: { title: { text: "depth" } }, yaxis: { title: { text: `share of ${this.data.covered}` }, tickformat: ".0%", range: [0, 1.02] } }), CONFIG);
   }
 
   // Samples as points of two columns, a mark for each status; the chosen ones with their names.
@@ -192,7 +192,7 @@ class Plots {
   // Depth of regions, relative to the sample's mean and to the region's median: log2.
   regions() {
     if (!this.ratios) {
-      const mean = this.column.mean_coverage;
+      const mean = this.column.target_mean_coverage ?? this.column.mean_coverage;
       const scaled = this.data.means.map((row, i) => row.map((value) => value / (this.data.rows[i][mean] || 1)));
       const [, middle] = quantiles(scaled);
       this.ratios = scaled.map((row) => row.map((value, i) => middle[i] > 0.05 ? Math.max(-2, Math.min(2, Math.log2(Math.max(value, 0.01) / middle[i]))) : NaN));

@@ -1,0 +1,127 @@
+"""What mosdepth says of the depth of a sample, and of its targets, as columns of the table of quality."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bams3.cohort.columns import GENOME, TARGET, breadth
+from bams3.cohort.regions import is_autosome
+from bams3.errors import FormatError
+
+Shares = dict[int, float]
+"""Depth → share of bases that are at least as deep, of each depth from 0."""
+
+DECIMALS = 6
+"""Of the shares of targets, so that depths that a share of them reaches are exact."""
+
+
+def of_genome(
+    files: Mapping[str, str],
+    thresholds: Sequence[int],
+    sex_contigs: Sequence[str] | None,
+    measured: Sequence[str],
+    has_targets: bool,
+) -> dict[str, Any]:
+    """Mean depth and breadths of the genome, and depth of the sex chromosomes by that of the autosomes.
+
+    `files`: mosdepth's `summary`, and `dist`, its distribution.
+    """
+    lines = _summary(files["summary"])
+    contigs = {name: line for name, line in lines.items() if not name.endswith("_region") and name != "total"}
+    known = [*contigs, *(name for name in measured if name not in contigs)]
+    x, y = sex_contigs or (_named(known, "X"), _named(known, "Y"))
+    autosomes = [contigs[name] for name in contigs if is_autosome(name, contigs) and name not in (x, y)]
+    length, bases = (sum(numbers) for numbers in zip((0, 0), *(line[:2] for line in autosomes), strict=True))
+
+    def ratio(name: str | None) -> float | None:
+        if name is None or not bases:
+            return None
+        its_length, its_bases, _ = contigs.get(
+            name, (1, 0, 0)
+        )  # mosdepth says nothing of contigs without reads
+        return round(its_bases / its_length / (bases / length), 4)
+
+    prefix = GENOME if has_targets else ""
+    found: dict[str, Any] = {
+        f"{prefix}mean_coverage": lines["total"][2],
+        "x_ratio": ratio(x),
+        "y_ratio": ratio(y),
+    }
+    return found | _breadths(prefix, distribution(files["dist"]), thresholds)
+
+
+def of_targets(files: Mapping[str, str], size: int, thresholds: Sequence[int]) -> dict[str, Any]:
+    """How deep targets of so many bases are, how evenly, and how much of what was read is on them.
+
+    `files`: mosdepth's `summary` of the genome; its `targets_summary` and `targets_dist`; `targets_reads`.
+    mosdepth leaves out targets on contigs without reads; here they count, with a depth of 0.
+    """
+    told, bases, _ = _summary(files["targets_summary"])["total_region"]
+    part = told / size if size else 0.0
+    shares = {
+        depth: round(share * part, DECIMALS) for depth, share in distribution(files["targets_dist"]).items()
+    }
+    least = _reached(shares, 0.8)
+    reads, on_target = _reads(files["targets_reads"])
+    return {
+        f"{TARGET}mean_coverage": rate(bases, size, 4),
+        f"{TARGET}median_coverage": _reached(shares, 0.5),
+        **_breadths(TARGET, shares, thresholds),
+        "fold_80": rate(bases, size * least, 4),
+        "on_target_read_rate": rate(on_target, reads),
+        "on_target_base_rate": rate(bases, _summary(files["summary"])["total"][1]),
+    }
+
+
+def size_of(targets: str | Path) -> int:
+    """How many bases the intervals of a BED file have, that do not overlap."""
+    with open(targets, "rb") as file:
+        bounds = [line.split(b"\t", 3)[1:3] for line in file]
+    return sum(int(end) - int(start) for start, end in bounds)
+
+
+def distribution(path: str) -> Shares:
+    """The lines `total` of mosdepth's distribution, which leaves out depths above 300 that no base has."""
+    with open(path) as file:
+        lines = [line.split("\t") for line in file if line.startswith("total\t")]
+    told = {int(depth): float(share) for _, depth, share in lines}
+    shares, share = {}, 0.0
+    for depth in range(max(told, default=-1), -1, -1):
+        shares[depth] = share = told.get(depth, share)
+    return shares
+
+
+def rate(part: float, whole: float, digits: int = 6) -> float | None:
+    """A quotient; None where there is nothing that it could be of."""
+    return round(part / whole, digits) if whole else None
+
+
+def _breadths(prefix: str, shares: Shares, thresholds: Sequence[int]) -> dict[str, float]:
+    return {prefix + breadth(depth): shares.get(depth, 0.0) for depth in sorted(thresholds)}
+
+
+def _reached(shares: Shares, share: float) -> int:
+    """The depth that such a share of bases has, or more."""
+    return max((depth for depth, found in shares.items() if found >= share), default=0)
+
+
+def _summary(path: str) -> dict[str, tuple[int, int, float]]:
+    """Length, bases and mean depth of each line of mosdepth's summary."""
+    with open(path) as file:
+        lines = [line.rstrip("\n").split("\t") for line in file][1:]
+    return {name: (int(length), int(bases), float(mean)) for name, length, bases, mean, *_ in lines}
+
+
+def _reads(path: str) -> tuple[int, int]:
+    """Reads, and those on targets, as the workflow counts them."""
+    try:
+        reads, on_target = map(int, Path(path).read_text().split())
+    except ValueError:
+        raise FormatError(f"{path}: not two numbers of reads; remove the file, and run again") from None
+    return reads, on_target
+
+
+def _named(names: Sequence[str], letter: str) -> str | None:
+    return next((name for name in names if name in (letter, f"chr{letter}")), None)
