@@ -57,6 +57,7 @@ def test_other_columns_are_kept() -> None:
             "s.tsv:2: more cells than the heading has columns; ",
         ),
         (b'sample\talignments\n"S1\ta.bam\nS2\tb.bam\n', "s.tsv:2: a quoted cell must end on its line"),
+        (b'sample\talignments\tsex\nS1\ta.bam\t"a\tb"\n', "s.tsv:2: a tab within a cell; "),
         (b"sample\talignments\nS\xe9\ta.bam\n", "s.tsv:2: not UTF-8; "),
         (b"PK\x03\x04...", "s.tsv: a spreadsheet's own file; "),
         (b"\n# nothing\n", "s.tsv: no samples; "),

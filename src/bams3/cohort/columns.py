@@ -69,11 +69,8 @@ def fault_of_limit(name: str, thresholds: Sequence[int], has_targets: bool) -> s
         return "it is of targets; give `regions` a BED file"
     names = [*known, *(column.removeprefix(TARGET) for column in known)]
     near = get_close_matches(name, names, 1)
-    return (
-        f"no such column; did you mean {near[0]}?"
-        if near
-        else f"no such column; there are {', '.join(known)}"
-    )
+    advice = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+    return f"the table of quality has no such number; {advice}"
 
 
 _BREADTH = re.compile(r"breadth_([0-9]+)x")
