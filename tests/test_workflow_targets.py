@@ -2,6 +2,7 @@
 
 import gzip
 import re
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -157,3 +158,17 @@ def test_figures_of_mosdepth_and_samtools(
     flags = ("view", "-c", "-F", 1796 | 2048, bam)
     reads = int(samtools(*flags, "-L", targets)) / int(samtools(*flags))
     assert row["on_target_read_rate"] == pytest.approx(reads, abs=1e-6)
+
+
+def test_settings_of_coverage_count_for_reads(
+    finished: Path, tmp_path: Path, commands: dict[str, str], samtools: Callable[..., bytes]
+) -> None:
+    project = Path(shutil.copytree(finished, tmp_path / "project"))
+    (project / "x.bed").write_text(BED.splitlines(keepends=True)[0])
+    config = example() | {"coverage": {"chrom": "chrX", "mapq": 30, "flag": 0}}
+    config["cohort"]["regions"] = "x.bed"
+    made = "results/cohort/samples/thin.targets_reads.txt"
+    run(project, commands, config, made)
+    flags = ("view", "-c", "-F", 4 | 256 | 2048, "-q", 30, project / "thin.bam")
+    counts = [samtools(*flags, "chrX"), samtools(*flags, "-L", project / "x.bed")]
+    assert (project / made).read_bytes() == b"".join(counts)

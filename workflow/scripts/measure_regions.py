@@ -52,9 +52,12 @@ with open(snakemake.log[0], "w") as log, TemporaryDirectory() as work:
         shutil.move(f"{work}/{name}", f"{stem}{path}")
     table = bams3("count", given.dataset, "--regions", regions, "-F", given.flag, *given.mapq)
     if targets:
-        query = ["query", "-c", given.dataset, "-F", given.flag | NOT_MAPPED_READS, *given.mapq]
-        chrom = [f"{{{given.chrom}}}"] if given.chrom else []
-        Path(f"{stem}targets_reads.txt").write_bytes(bams3(*query, *chrom) + bams3(*query, "-L", targets))
+        which = ["-F", given.flag | NOT_MAPPED_READS, *given.mapq]
+        everywhere = [f"{{{given.chrom}}}"] if given.chrom else []
+        reads = [
+            bams3("query", "-c", given.dataset, *where, *which) for where in (everywhere, ["-L", targets])
+        ]
+        Path(f"{stem}targets_reads.txt").write_bytes(b"".join(reads))
 # Its heading names the dataset; the sample is the same wherever that is.
 heading, rows = table.split(b"\n", 1)
 places = heading.rpartition(b"\t")[0]
