@@ -61,9 +61,8 @@ def test_what_is_said_of_targets(tmp_path: Path, case: str, told: bool) -> None:
     texts = {
         "summary": f"{heading}total\t100\t{2 * sum(bases)}\t1.00\t0\t9\n",
         "targets_summary": f"{heading}total_region\t{len(bases)}\t{sum(bases)}\t{mean:.6f}\t0\t9\n",
-        "targets_dist": "".join(
-            f"total\t{level}\t{share:.6f}\n" for level, share in shares.items() if share >= 8e-5
-        ),
+        "targets_dist": "total\t900\t0.50\ntotal\t0\t1.00\n"  # a contig that is called so
+        + "".join(f"total\t{level}\t{share:.6f}\n" for level, share in shares.items() if share >= 8e-5),
         "targets_reads": "80\n20\n" if bases else "0\n0\n",
     }
     for name, text in texts.items():

@@ -25,17 +25,17 @@ OF_READS = (
 
 TARGET, GENOME = "target_", "genome_"
 
-ON_TARGET = ("fold_80", "on_target_read_rate", "on_target_base_rate")
+OF_CAPTURE = ("fold_80", "on_target_read_rate", "on_target_base_rate")
 
 
 def numbers(thresholds: Iterable[int], has_targets: bool) -> list[str]:
     """The columns that can have a limit, in their order."""
-    breadths = [breadth(depth) for depth in sorted(thresholds)]
+    breadths = [breadth(depth) for depth in sorted({*thresholds})]
     mean = "mean_coverage"
     targets = [TARGET + name for name in (mean, "median_coverage", *breadths)]
     prefix = GENOME if has_targets else ""
     genome = [prefix + mean, "x_ratio", "y_ratio", *(prefix + name for name in breadths)]
-    return [*OF_READS, *([*targets, *ON_TARGET] if has_targets else []), *genome, "profile_distance"]
+    return [*OF_READS, *([*targets, *OF_CAPTURE] if has_targets else []), *genome, "profile_distance"]
 
 
 def breadth(depth: int) -> str:

@@ -76,7 +76,7 @@ def of_targets(files: Mapping[str, str], size: int, thresholds: Sequence[int]) -
 
 
 def size_of(targets: str | Path) -> int:
-    """How many bases the intervals of a BED file have, that do not overlap."""
+    """How many bases a BED file has, whose intervals do not overlap."""
     with open(targets, "rb") as file:
         bounds = [line.split(b"\t", 3)[1:3] for line in file]
     return sum(int(end) - int(start) for start, end in bounds)
@@ -84,12 +84,19 @@ def size_of(targets: str | Path) -> int:
 
 def distribution(path: str) -> Shares:
     """The lines `total` of mosdepth's distribution, which leaves out depths above 300 that no base has."""
-    with open(path) as file:
-        lines = [line.split("\t") for line in file if line.startswith("total\t")]
-    told = {int(depth): float(share) for _, depth, share in lines}
-    shares, share = {}, 0.0
-    for depth in range(max(told, default=-1), -1, -1):
-        shares[depth] = share = told.get(depth, share)
+    told: Shares = {}
+    last = 0
+    with open(path, encoding="utf-8", errors="surrogateescape") as file:
+        for line in file:
+            if line.startswith("total\t"):
+                _, depth, share = line.split("\t")
+                if int(depth) >= last:  # what came before is of a contig of that name
+                    told = {}
+                last = int(depth)
+                told[last] = float(share)
+    shares, least = {}, 0.0
+    for level in range(max(told, default=-1), -1, -1):
+        shares[level] = least = told.get(level, least)
     return shares
 
 
@@ -108,8 +115,8 @@ def _reached(shares: Shares, share: float) -> int:
 
 
 def _summary(path: str) -> dict[str, tuple[int, int, float]]:
-    """Length, bases and mean depth of each line of mosdepth's summary."""
-    with open(path) as file:
+    """Length, bases and mean depth of each line of mosdepth's summary; the total is the last of its name."""
+    with open(path, encoding="utf-8", errors="surrogateescape") as file:
         lines = [line.rstrip("\n").split("\t") for line in file][1:]
     return {name: (int(length), int(bases), float(mean)) for name, length, bases, mean, *_ in lines}
 

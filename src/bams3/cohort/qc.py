@@ -25,7 +25,7 @@ COMPARED = (
     "insert_size_mean",
     "profile_distance",
 )
-"""The columns in which a sample that differs from the others is an outlier; `mean_coverage` is the targets, if any."""
+"""The columns in which a sample that differs from the others is an outlier; of depth, the targets' if there are any."""
 
 OUTLYING = 3.5
 """Robust deviations from the median, as Iglewicz and Hoaglin advise."""
