@@ -3,9 +3,12 @@
 from pathlib import Path
 
 import pytest
+from cohort_files import THRESHOLDS, make_cohort
+from pyarrow import parquet
 
 from bams3.cohort import columns
 from bams3.cohort.depth import of_targets, size_of
+from bams3.cohort.qc import write_qc
 from bams3.cohort.regions import write_regions, write_targets
 from bams3.workflow.errors import ConfigurationError
 from bams3.workflow.quality import check_limits, own_columns
@@ -73,6 +76,34 @@ def test_what_is_said_of_targets(tmp_path: Path, case: str, told: bool) -> None:
     assert [found.pop(name) for name in names] == pytest.approx(list(wanted), abs=1e-4)
     rates = {"on_target_read_rate": 0.25, "on_target_base_rate": 0.5}
     assert found == (rates if bases else dict.fromkeys(rates))
+
+
+def test_limits_and_outliers_are_of_the_targets(tmp_path: Path) -> None:
+    """S0003, whose genome is shallow, is as deep as the others there; S0007 is not, and S0008 not at all."""
+    files = make_cohort(tmp_path, 12, scale=1000)
+    (tmp_path / "targets.bed").write_text("chr1\t0\t100\n")
+    for number, (name, paths) in enumerate(files.items()):
+        depth = {"S0007": 40, "S0008": 2}.get(name, 100 + number % 3)
+        texts = {
+            "targets_summary": f"chrom\tlength\tbases\tmean\tmin\tmax\ntotal_region\t100\t{100 * depth}\t1.00\t0\t9\n",
+            "targets_dist": f"total\t{depth}\t1.000000\ntotal\t0\t1.000000\n",
+            "targets_reads": "1000\n700\n",
+        }
+        for kind, text in texts.items():
+            (tmp_path / f"{name}.{kind}").write_text(text)
+            paths[kind] = str(tmp_path / f"{name}.{kind}")
+    limits = {"mean_coverage": {"min": 30}, "genome_mean_coverage": {"min": 5}}
+    genome, targets = tmp_path / "genome.parquet", tmp_path / "targets.bed"
+    write_qc(tmp_path / "out", files, genome, THRESHOLDS, limits=limits, targets=targets)
+    table = parquet.read_table(tmp_path / "out.parquet")
+    rows = {row["sample"]: row for row in table.to_pylist()}
+    told = {name: (row["status"], row["reasons"].split(" -")[0]) for name, row in rows.items()}
+    assert {name: what for name, what in told.items() if what[0] != "pass"} == {
+        "S0005": ("outlier", rows["S0005"]["reasons"]),
+        "S0007": ("outlier", "target_mean_coverage"),
+        "S0008": ("fail", "target_mean_coverage 2 < 30; target_mean_coverage"),
+    }
+    assert rows["S0003"]["genome_mean_coverage"] < 20 < rows["S0003"]["target_mean_coverage"]
 
 
 NONE = "the table of quality has no such number; "
