@@ -1,5 +1,9 @@
-# ruff: noqa: F821 - Snakemake defines `snakemake`
+# ruff: noqa: E402, F821 - Snakemake defines `snakemake`; the log comes before all that can fail
 """Measure the regions of the cohort, and the bins of its genome, in one sample: what is kept of mosdepth's files."""
+
+from bams3.workflow.log import open_log
+
+log = open_log(snakemake)
 
 import shutil
 import subprocess
@@ -20,7 +24,7 @@ kept = {
     "mean.thresholds": thresholds,
     "genome.regions": genome,
 }
-with open(snakemake.log[0], "w") as log, TemporaryDirectory() as work:
+with TemporaryDirectory() as work:
     for name, words in runs.items():
         command = ["bams3", "coverage", given.dataset, *parts, "--no-per-base", *words, *given.options]
         subprocess.run([*map(str, command), "-o", f"{work}/{name}"], stderr=log, check=True)
@@ -29,6 +33,6 @@ with open(snakemake.log[0], "w") as log, TemporaryDirectory() as work:
     command = ["bams3", "count", given.dataset, "--regions", snakemake.input.regions, *given.reads]
     table = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, stderr=log, check=True).stdout
 # Its heading names the dataset; the sample is the same wherever that is.
-heading, rows = table.decode().split("\n", 1)
-places = heading.rpartition("\t")[0]
-Path(reads).write_text(f"{places}\t{snakemake.wildcards.sample}\n{rows}")
+heading, rows = table.split(b"\n", 1)
+places = heading.rpartition(b"\t")[0]
+Path(reads).write_bytes(b"%s\t%s\n%s" % (places, snakemake.wildcards.sample.encode(), rows))

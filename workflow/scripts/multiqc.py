@@ -1,12 +1,16 @@
-# ruff: noqa: F821 - Snakemake defines `snakemake`
+# ruff: noqa: E402, F821 - Snakemake defines `snakemake`; the log comes before all that can fail
 """Run MultiQC on the samples' files, which are too many for a command line."""
+
+from bams3.workflow.log import open_log
+
+log = open_log(snakemake)
 
 import subprocess
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 report = Path(snakemake.output[0])
-with open(snakemake.log[0], "w") as log, NamedTemporaryFile("w", suffix=".txt") as names:
+with NamedTemporaryFile("w", suffix=".txt") as names:
     names.write("".join(f"{path}\n" for path in snakemake.input))
     names.flush()
     command = [
