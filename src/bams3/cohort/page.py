@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from pyarrow import parquet
 
-from bams3.cohort.matrix import PLACE, read_matrix, read_whole_matrix
+from bams3.cohort.matrix import read_matrix, read_whole_matrix
 from bams3.cohort.qc import distribution
+from bams3.cohort.regions import PLACE
 from bams3.operations.outputs import opened
 from bams3.shown import escaped
 
