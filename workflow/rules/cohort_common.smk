@@ -1,5 +1,7 @@
 import shutil
 
+from bams3.cohort.regions import check_contigs
+
 STATS = ["flagstat", "idxstats", "stats"]
 MEASURES = [
     "mean.bed.gz",
@@ -27,6 +29,14 @@ def check_limits():
             raise ConfigurationError(
                 f"config: cohort: limits: {name}: it is not measured; add {depth} to `thresholds`"
             )
+
+
+def check_contig_names():
+    """Raises an error for a contig that no regions can be of."""
+    try:
+        check_contigs(contigs)
+    except Bams3Error as error:
+        raise ConfigurationError(f"config: cohort: {error}")
 
 
 def matrix_names():
@@ -73,3 +83,4 @@ def cohort_results():
 
 if "cohort" in config:
     check_limits()
+    check_contig_names()
