@@ -123,12 +123,17 @@ def test_a_matrix_has_the_bytes(measured, matrix: str) -> None:
     assert (max(values) > 0) == (matrix != "breadth_2x")
 
 
+TEXTS = ("contig", "name")
 READERS = {
     "pandas": lambda path: (
-        pandas().read_csv(path, sep="\t", quoting=3, keep_default_na=False, dtype=str).to_numpy()
+        pandas()
+        .read_csv(
+            path, sep="\t", quoting=3, keep_default_na=False, na_values=[""], dtype=dict.fromkeys(TEXTS, str)
+        )
+        .to_numpy()
     ),
     "polars": lambda path: polars.read_csv(
-        path, separator="\t", quote_char=None, infer_schema=False
+        path, separator="\t", quote_char=None, schema_overrides=dict.fromkeys(TEXTS, polars.String)
     ).iter_rows(),
     "duckdb": lambda path: duckdb.read_csv(
         path, delimiter="\t", quotechar="", escapechar="", header=True, all_varchar=True
