@@ -1,9 +1,12 @@
 """Names that others chose, of regions and of contigs, through every table that is made of them: of any bytes."""
 
 import csv
+import json
 import os
+import re
 import subprocess
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import duckdb
@@ -14,7 +17,10 @@ import pytest
 
 import bams3
 from bams3.cli import main
+from bams3.cohort import page as cohort_page
 from bams3.cohort.matrix import Measure, measures, read_matrix, write_matrices, write_table
+from bams3.cohort.page import write_page
+from bams3.cohort.qc import write_qc
 from bams3.cohort.regions import LONGEST_NAME, check_contigs, write_regions
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import UsageError
@@ -68,6 +74,7 @@ CONTIGS = [
     b"NA",
     b"1e5",
 ]
+READS = {b"total": 5}
 MADE = {"mean": "mean.regions", "median": "median.regions", "thresholds": "mean.thresholds"}
 
 
@@ -75,8 +82,12 @@ MADE = {"mean": "mean.regions", "median": "median.regions", "thresholds": "mean.
 def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[tuple[bytes, int, str]]]:
     """Where the matrices of a sample with a read on each contig are, and (contig, start, name) of the regions."""
     folder = tmp_path_factory.mktemp("names")
-    sequences = b"".join(b"@SQ\tSN:%s\tLN:9000\n" % name for name in CONTIGS)
-    reads = b"".join(b"r\t0\t%s\t101\t60\t4M\t*\t0\t0\tACGT\tIIII\n" % name for name in CONTIGS)
+    sequences = b"".join(b"@SQ\tSN:%s\tLN:200\n" % name for name in CONTIGS)
+    reads = b"".join(
+        b"r\t0\t%s\t101\t60\t4M\t*\t0\t0\tACGT\tIIII\n" % name
+        for name in CONTIGS
+        for _ in range(READS.get(name, 1))
+    )
     (folder / "x.sam").write_bytes(b"@HD\tVN:1.6\tSO:coordinate\n" + sequences + reads)
     bams3.convert(folder / "x.sam", folder / "x.bams3")
     names = [*REGIONS.values(), *(name for name, _ in ESCAPED.values()), b"", b" "]
@@ -96,6 +107,10 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[tuple
         command = [sys.executable, "-m", "bams3", "count", dataset, "--regions", bed]
         subprocess.run(command, stdout=out, check=True)
     write_matrices(folder, bed, {"S1": files}, measures((1, 2)))
+    write_matrices(folder, bed, {"S1": {"genome": files["mean"]}}, {"genome": Measure("genome")})
+    for kind, option in (("flagstat", "flagstat"), ("stats", "samtools-stats")):
+        with open(folder / kind, "w") as file, redirect_stdout(file):
+            assert main(["stats", dataset, f"--{option}"]) == 0
     expected = [name.decode(errors="surrogateescape") for name in REGIONS.values()]
     expected += [name for _, name in ESCAPED.values()]
     expected += [
@@ -120,7 +135,7 @@ def test_a_matrix_has_the_bytes(measured, matrix: str) -> None:
     assert columns[0] == [escaped(os.fsdecode(contig)) for contig, _, _ in places]
     assert columns[3] == [escaped(name) for _, _, name in places]
     assert values[:, 0].tolist() == [float(row[4]) for row in found]
-    assert (max(values) > 0) == (matrix != "breadth_2x")
+    assert max(values) > 0
 
 
 TEXTS = ("contig", "name")
@@ -156,6 +171,26 @@ def test_what_others_read(measured, tmp_path: Path, reader: str) -> None:
     found = [(row[0], row[3]) for row in READERS[reader](str(tmp_path / "x.tsv")) if row[0] != "contig"]
     assert found == [names for names in wanted if is_text(os.fsencode("".join(names)))]
     assert len(found) > 30
+
+
+def test_the_table_of_quality_and_the_page(measured) -> None:
+    folder, places = measured
+    sample = {"summary": "mean.mosdepth.summary.txt", "dist": "mean.mosdepth.global.dist.txt"}
+    sample = {
+        kind: str(folder / name)
+        for kind, name in (sample | {"flagstat": "flagstat", "stats": "stats"}).items()
+    }
+    write_qc(folder / "samples", {"S1": sample}, folder / "genome.parquet", (1, 2))
+    (row,) = pq.read_table(folder / "samples.parquet").to_pylist()
+    assert (row["reads"], row["mean_coverage"]) == (len(CONTIGS) + 4, 0.03)
+    tables = [folder / f"{name}.parquet" for name in ("samples", "genome", "mean")]
+    write_page(folder / "report.html", *tables, {"S1": sample["dist"]})
+    page = (folder / "report.html").read_text()
+    (text,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page)
+    regions = json.loads(text)["regions"]
+    long = "x" * (cohort_page.LONGEST_NAME - 1) + "…"
+    assert regions["name"] == [long if len(name) > 1000 else escaped(name) for _, _, name in places]
+    assert regions["contig"] == [escaped(os.fsdecode(contig)) for contig, _, _ in places]
 
 
 def is_text(data: bytes) -> bool:

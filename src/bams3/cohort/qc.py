@@ -77,7 +77,7 @@ def breadths(path: str, thresholds: Sequence[int]) -> dict[str, float]:
 
 def distribution(path: str) -> dict[int, float]:
     """The lines `total` of mosdepth's distribution: depth → share of bases that are at least as deep."""
-    with open(path) as file:
+    with open(path, encoding="utf-8", errors="surrogateescape") as file:
         lines = [line.split("\t") for line in file if line.startswith("total\t")]
     return {int(depth): float(share) for _, depth, share in lines}
 
@@ -125,11 +125,11 @@ def _samtools_stats(path: str) -> dict[str, Any]:
 
 def _coverage(path: str, sex_contigs: Sequence[str] | None, measured: Sequence[str]) -> dict[str, Any]:
     """Mean depth of the genome, and of the sex chromosomes by that of the autosomes, of mosdepth's summary."""
-    with open(path) as file:
+    with open(path, encoding="utf-8", errors="surrogateescape") as file:
         lines = [line.rstrip("\n").split("\t") for line in file][1:]
     contigs = {name: (int(length), int(bases)) for name, length, bases, *_ in lines}
     known = [*contigs, *(name for name in measured if name not in contigs)]
-    mean = next((float(line[3]) for line in lines if line[0] == "total"), None)
+    mean = next((float(line[3]) for line in reversed(lines) if line[0] == "total"), None)
     names = [name for name in contigs if not name.endswith("_region") and name != "total"]
     x, y = sex_contigs or (_named(known, "X"), _named(known, "Y"))
     autosomes = [contigs[name] for name in names if is_autosome(name, names) and name not in (x, y)]
