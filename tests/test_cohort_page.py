@@ -4,6 +4,8 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from cohort_files import make_cohort
 from conftest import need
@@ -187,6 +189,37 @@ def test_regions_that_differ_most_are_shown(
     ticks = page.evaluate("document.getElementById('regions').layout.xaxis.ticktext")
     assert len(ticks) == 20
     assert [tick.split(":")[0] for tick in ticks] == ["chrX"] * 5 + ["chrY"] * 15
+
+
+HOSTILE = [
+    '"', "</script><script>alert(1)</script>", "<b>x</b>", "a<br>b &lt; &amp;c", "<a href='https://x'>x</a>",
+    "%{y}<extra>", "🧬 é 中", "=1+1", "001", "$x$", "/*data*/", "\\n", "x" * 100_000,
+]  # fmt: skip
+
+
+def test_names_are_shown_as_they_are(opened: Callable, tmp_path: Path) -> None:
+    files = make_cohort(tmp_path, 3, scale=1000, regions=240_000_000)
+    means, genome = (pq.read_table(tmp_path / f"{name}.parquet") for name in ("mean", "genome"))
+    count = min(len(means), len(HOSTILE))
+    means = means[:count].set_column(3, "name", pa.array(HOSTILE[:count]))
+    contigs = dict(zip(dict.fromkeys(genome["contig"].to_pylist()), HOSTILE, strict=False))
+    renamed = [contigs.get(name, name) for name in genome["contig"].to_pylist()]
+    pq.write_table(means, tmp_path / "mean.parquet")
+    pq.write_table(genome.set_column(0, "contig", pa.array(renamed)), tmp_path / "genome.parquet")
+    distributions = {name: paths["dist"] for name, paths in files.items()}
+    tables = [tmp_path / f"{name}.parquet" for name in ("samples", "genome", "mean")]
+    write_page(tmp_path / "report.html", *tables, distributions)
+    assert (tmp_path / "report.html").stat().st_size < 8_000_000
+    page = opened(tmp_path / "report.html")
+    show(page, "genome", "regions")
+    shown = [*HOSTILE[:-1], "x" * 39 + "…"]
+    assert count == len(HOSTILE)
+    assert page.locator("#regions .xtick text").all_text_contents() == shown
+    assert page.locator("#genome .xtick text").all_text_contents()[:13] == shown
+    options = page.locator("#contig option").all_text_contents()
+    assert options[1:14] == [*HOSTILE[:-1], "x" * 199 + "…"]
+    page.select_option("#contig", index=3)
+    assert page.locator("#genome .xtitle").text_content() == "<b>x</b>, Mb"
 
 
 def test_a_thousand_samples(opened: Callable, tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ from workflows import (
     write_sheet,
 )
 
+from bams3 import convert
 from bams3.workflow.errors import ConfigurationError
 
 
@@ -110,6 +111,13 @@ def empty_dataset(directory: Path) -> None:
     )
 
 
+def contig_of_a_comment(directory: Path) -> dict[str, Any]:
+    (directory / "x.sam").write_text("@HD\tVN:1.6\tSO:coordinate\n@SQ\tSN:#1\tLN:9\n")
+    convert(directory / "x.sam", directory / "x.bams3")
+    write_sheet(directory, ("S1", "x.bams3"), columns="sample dataset")
+    return {"coverage": {}, "cohort": {}}
+
+
 def loci(line: str) -> Callable[[Path], dict[str, Any]]:
     def write(directory: Path) -> dict[str, Any]:
         (directory / "loci.tsv").write_text(line)
@@ -158,6 +166,26 @@ def loci(line: str) -> Callable[[Path], dict[str, Any]]:
             {},
             (("S1", "S1.bam"), ("a/b", "S2.bam")),
             "samples.tsv:3: sample a/b: sample: 'a/b' does not match",
+        ),
+        (
+            {},
+            (("S1", "S1.bam"), ("S1.bam", "S2.bam")),
+            "samples.tsv:3: sample S1.bam: a file of sample S1 has that name; call it otherwise",
+        ),
+        (
+            {},
+            (("S" * 201, "S1.bam"),),
+            f"samples.tsv:2: sample {'S' * 201}: sample: '{'S' * 201}' is too long",
+        ),
+        (
+            {"coverage": {}, "cohort": {}},
+            (("name", "S1.bam"),),
+            "samples.tsv:2: sample name: the matrices of the cohort have a column of that name; call it",
+        ),
+        (
+            contig_of_a_comment,
+            (),
+            "config: cohort: contig '#1': no BED file can have regions of it (of a name",
         ),
         ({}, (("S1", "S9.bam"),), "sample S1: S9.bam: no such file"),
         (

@@ -1,5 +1,6 @@
 """The workflow's joint calling, and genotyping: the same as bcftools calls of the BAMs."""
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -57,8 +58,11 @@ def test_what_fails_is_told(called: Path, tmp_path: Path, commands: dict[str, st
     chunk.unlink()
     failed = snakemake(project, commands, CALL, "--keep-going", "call")
     assert failed.returncode != 0
-    assert "call_window: from chr2:1 on it failed; see logs/call_window/000005.log" in failed.stderr
-    assert "the chunk is missing" in (project / "logs/call_window/000005.log").read_text()
+    log = "logs/call_window/000005.log"
+    told = r"call_window: from chr2:1 on it failed: .*: the chunk is missing.*; see " + log
+    for text in (failed.stderr, (project / log).read_text()):
+        assert re.search(told, text)
+        assert "Traceback" not in text
     assert not (project / "results/call/calls.vcf.gz").exists()
 
 

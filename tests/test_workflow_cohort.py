@@ -15,10 +15,14 @@ from workflows import CONFIG, SNAKEFILE, aws, below, in_storage, planned, run, w
 from bams3.storage import open_storage
 
 SAMPLES = ("S1", "S2")
-BED = "chr2\t100\t60000\tlate\nchr1\t100000\t100500\nchr1\t0\t249000\tearly\n"
+BED = 'chr2\t100\t60000\tla"te,<b>é\nchr1\t100000\t100500\nchr1\t0\t249000\tearly\n'
 COHORT = {"regions": "regions.bed", "thresholds": "1,2", "limits": {"breadth_2x": {"min": 0.9}}}
 CONFIG = CONFIG | {"coverage": {"no_per_base": True, "mapq": 10}, "cohort": COHORT}
-REGIONS = ["chr1\t0\t249000\tearly", "chr1\t100000\t100500\tchr1:100001-100500", "chr2\t100\t60000\tlate"]
+REGIONS = [
+    "chr1\t0\t249000\tearly",
+    "chr1\t100000\t100500\tchr1:100001-100500",
+    'chr2\t100\t60000\tla"te,<b>é',
+]
 MEASURES = ["mean", "median", "breadth_1x", "breadth_2x", "reads"]
 
 

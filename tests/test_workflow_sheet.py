@@ -2,7 +2,9 @@
 
 import pytest
 
+from bams3.cohort.regions import PLACE
 from bams3.workflow.errors import ConfigurationError
+from bams3.workflow.names import check_names
 from bams3.workflow.sheet import decoded, rows
 
 HEADING = "sample\talignments\n"
@@ -72,3 +74,34 @@ def test_what_is_not_a_sheet_is_told_with_its_line(data: bytes, message: str) ->
 
 def test_a_heading_alone_has_no_rows() -> None:
     assert list(rows(HEADING, "s.tsv")) == []
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ("S1.bam S1", "s.tsv:1: sample S1.bam: a file of sample S1 has that name; call it otherwise"),
+        ("S1 S1.bam.bai", "s.tsv:2: sample S1.bam.bai: a file of sample S1 "),
+        ("a.b S1 a.b.bam.csi", "s.tsv:3: sample a.b.bam.csi: a file of sample a.b "),
+        ("S1 S1.mosdepth.summary.txt", "s.tsv:2: sample S1.mosdepth.summary.txt: a file of sample S1 "),
+        ("S1 S1.per-base.bed.gz", "s.tsv:2: sample S1.per-base.bed.gz: a file of sample S1 "),
+        ("S1 S1.regions.bed.gz.csi", "s.tsv:2: sample S1.regions.bed.gz.csi: a file of sample S1 "),
+        ("S1 contig", "s.tsv:2: sample contig: the matrices of the cohort have a column of that name; "),
+        ("start", "s.tsv:1: sample start: the matrices "),
+        ("end", "s.tsv:1: sample end: the matrices "),
+        ("name", "s.tsv:1: sample name: the matrices "),
+        ("S1.bam S2.bam S2 S1.bams S1.sorted.bam Name S1.bam.x 1e5 NA", "s.tsv:2: sample S2.bam: "),
+        ("S1.bam S1.bam.bai.x S2.sorted S2 s2 S2.mosdepth Name names 1e5 NA", None),
+    ],
+)
+def test_names_that_would_be_taken_for_something_else(names: str, message: str | None) -> None:
+    lines = {name: line for line, name in enumerate(names.split(), 1)}
+    if message is None:
+        check_names(lines, "s.tsv", PLACE)
+        return
+    with pytest.raises(ConfigurationError) as raised:
+        check_names(lines, "s.tsv", PLACE)
+    assert str(raised.value).startswith(message)
+
+
+def test_columns_of_matrices_are_names_where_there_are_none() -> None:
+    check_names({"name": 1}, "s.tsv")

@@ -24,7 +24,7 @@ BED = "chrX\t55400\t56600\tone\nchr4\t23100\t23700\tx\nchrX\t56400\t57900\tanoth
 MERGED = "chrX\t55400\t57900\nchr4\t23100\t23700\n"
 SIZE = 3100
 THRESHOLDS = (1, 10, 20, 30)
-OWN = {"sex": ["F", None, "🦉"], "batch 1": ["a,b", "a,b", None], "nothing": [None] * 3}
+OWN = {"sex": ["F", None, "🦉"], "batch 1": ['a "b", <c>', "a,b", None], "nothing": [None] * 3}
 SAMPLES: dict[str, Callable[[list[str]], bool]] = {
     "whole": lambda read: True,
     "thin": lambda read: crc32(read[0].encode()) % 3 == 0,

@@ -1,5 +1,7 @@
 import shutil
 
+from bams3.cohort.regions import check_contigs
+
 STATS = ["flagstat", "idxstats", "stats"]
 MEASURES = [
     "mean.bed.gz",
@@ -15,6 +17,14 @@ TABLES = ["tsv", "parquet"]
 
 def cohort_thresholds():
     return [int(depth) for depth in config["cohort"]["thresholds"].split(",")]
+
+
+def check_contig_names():
+    """Raises an error for a contig that no regions can be of."""
+    try:
+        check_contigs(contigs)
+    except Bams3Error as error:
+        raise ConfigurationError(f"config: cohort: {error}")
 
 
 def matrix_names():
@@ -76,6 +86,7 @@ def cohort_results():
 
 own_columns = {}
 if "cohort" in config:
+    check_contig_names()
     quality.check_limits(
         config["cohort"].get("limits", {}), cohort_thresholds(), has_targets()
     )

@@ -7,6 +7,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 from snakemake.utils import validate
 
+from bams3.cohort.regions import PLACE
 from bams3.dataset import layout
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import Bams3Error
@@ -14,6 +15,7 @@ from bams3.operations.placeholders import line_for_bash
 from bams3.shown import without_secrets
 from bams3.sources.bam import open_source
 from bams3.workflow import quality, sheet
+from bams3.workflow.names import check_names
 
 QUERY_FLAGS = {
     "require_flags": "-f",
@@ -71,7 +73,7 @@ def sheet_text(path):
 def read_samples(path):
     """The sample sheet: a row (dict without empty cells) by sample name."""
     text = sheet_text(path)
-    by_name = {}
+    by_name, lines = {}, {}
     for line, row in sheet.rows(text, path):
         where = f"{path}:{line}: sample {row.get('sample', '(no name)')}"
         refuse_secrets(row, where)
@@ -86,6 +88,8 @@ def read_samples(path):
             )
         files = {column: located(row[column]) for column in FILES if column in row}
         by_name[row["sample"]] = row | files
+        lines[row["sample"]] = line
+    check_names(lines, path, PLACE if "cohort" in config else ())
     if not by_name:
         raise ConfigurationError(f"{path}: no samples; add a line for each")
     return by_name

@@ -1,5 +1,9 @@
-# ruff: noqa: F821 - Snakemake defines `snakemake`
+# ruff: noqa: E402, F821 - Snakemake defines `snakemake`; the log comes before all that can fail
 """Join what was measured in each sample."""
+
+from bams3.workflow.log import open_log
+
+open_log(snakemake)
 
 from pathlib import Path
 

@@ -1,5 +1,9 @@
-# ruff: noqa: F821 - Snakemake defines `snakemake`
+# ruff: noqa: E402, F821 - Snakemake defines `snakemake`; the log comes before all that can fail
 """Write the regions of the cohort, and the bins of its genome."""
+
+from bams3.workflow.log import open_log
+
+open_log(snakemake)
 
 from bams3.cohort.regions import write_bins, write_regions, write_targets
 

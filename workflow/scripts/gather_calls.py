@@ -1,12 +1,16 @@
-# ruff: noqa: F821 - Snakemake defines `snakemake`
+# ruff: noqa: E402, F821 - Snakemake defines `snakemake`; the log comes before all that can fail
 """Put the calls of all windows, which are in order, into one VCF, and index it."""
+
+from bams3.workflow.log import open_log
+
+log = open_log(snakemake)
 
 import subprocess
 from tempfile import NamedTemporaryFile
 
 calls = snakemake.output.calls
 kind = "-t" if snakemake.output.index.endswith(".tbi") else "-c"
-with open(snakemake.log[0], "w") as log, NamedTemporaryFile("w") as names:
+with NamedTemporaryFile("w") as names:
     names.write("".join(f"{path}\n" for path in snakemake.input))
     names.flush()
     for command in (

@@ -1,5 +1,9 @@
-# ruff: noqa: F821 - Snakemake defines `snakemake`
+# ruff: noqa: E402, F821 - Snakemake defines `snakemake`; the log comes before all that can fail
 """Measure the regions of the cohort, and the bins of its genome, in one sample: what is kept of mosdepth's files."""
+
+from bams3.workflow.log import open_log
+
+log = open_log(snakemake)
 
 import os
 import shutil
@@ -9,9 +13,8 @@ from tempfile import TemporaryDirectory
 
 from bams3.cohort.depth import DECIMALS
 
-NOT_MAPPED_READS = (
-    4 | 256 | 2048
-)  # FLAG of reads that are not mapped, and of all but a read's primary alignment
+# FLAG of reads that are not mapped, and of alignments that are not a read's primary one.
+NOT_MAPPED_READS = 4 | 256 | 2048
 
 given, regions, targets = snakemake.params, snakemake.input.regions, snakemake.input.targets
 stem = snakemake.output[0].removesuffix("mean.bed.gz")
@@ -44,7 +47,7 @@ def bams3(*words, **environment):
     return done.stdout
 
 
-with open(snakemake.log[0], "w") as log, TemporaryDirectory() as work:
+with TemporaryDirectory() as work:
     for name, words in runs.items():
         words = [*parts, "--no-per-base", *words, *given.options, "-o", f"{work}/{name}"]
         bams3("coverage", given.dataset, *words, **precision.get(name, {}))

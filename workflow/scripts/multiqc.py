@@ -1,22 +1,37 @@
-# ruff: noqa: F821 - Snakemake defines `snakemake`
+# ruff: noqa: E402, F821 - Snakemake defines `snakemake`; the log comes before all that can fail
 """Run MultiQC on the samples' files, which are too many for a command line."""
 
+from bams3.workflow.log import open_log
+
+log = open_log(snakemake)
+
+import json
 import subprocess
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import TemporaryDirectory
+
+# What MultiQC calls samples, and which files are what: it would cut names where they end like those of other tools'
+# files, and look at what is in a file, or in the midst of its name.
+SAMTOOLS = ("flagstat", "idxstats", "stats")
+MOSDEPTH = (r"mosdepth\.summary\.txt", r"mosdepth\.(global|region)\.dist\.txt")
+SETTINGS = {
+    "run_modules": ["custom_content", "samtools", "mosdepth"],
+    "sp": {f"samtools/{kind}": {"fn_re": rf".*\.{kind}$"} for kind in SAMTOOLS},
+    "fn_clean_exts": [{"type": "regex", "pattern": rf"\.({'|'.join(SAMTOOLS + MOSDEPTH)})$"}],
+    "fn_clean_trim": [],
+    "fn_clean_sample_names": True,
+    "prepend_dirs": False,
+    "sample_names_replace": None,
+    "table_sample_merge": None,
+    "log_filesize_limit": 1 << 40,
+}
 
 report = Path(snakemake.output[0])
-with open(snakemake.log[0], "w") as log, NamedTemporaryFile("w", suffix=".txt") as names:
-    names.write("".join(f"{path}\n" for path in snakemake.input))
-    names.flush()
+with TemporaryDirectory() as work:
+    Path(work, "files.txt").write_text("".join(f"{path}\n" for path in snakemake.input))
+    Path(work, "settings.yaml").write_text(json.dumps(SETTINGS))
     command = [
-        "multiqc",
-        "--force",
-        "--outdir",
-        report.parent,
-        "--filename",
-        report.name,
-        "--file-list",
-        names.name,
-    ]
+        "multiqc", "--force", "--config", f"{work}/settings.yaml", "--outdir", report.parent, "--filename", report.name,
+        "--file-list", f"{work}/files.txt",
+    ]  # fmt: skip
     subprocess.run(list(map(str, command)), stdout=log, stderr=log, check=True)

@@ -1,26 +1,28 @@
-# ruff: noqa: F821 - Snakemake defines `snakemake`
+# ruff: noqa: E402, F821 - Snakemake defines `snakemake`; the log comes before all that can fail
 """Run the command of the config on each chunk of a batch, as `bams3 map` does: a line for bash, in which {chunk} is the
 chunk's path, {region} its window (`chr1:1-1048576`; `_unplaced`), {sample} the sample's name and {output} the file.
 """
 
-import sys
+from bams3.workflow.log import open_log
+
+log = open_log(snakemake)
 
 from bams3.dataset.layout import parse_fraction
 from bams3.dataset.reader import DatasetReader
+from bams3.errors import Bams3Error
 from bams3.operations.commands import ChunkCommand, Job
-from bams3.shown import shown
 
 dataset = DatasetReader(snakemake.params.dataset)
 batch = dataset.batch(*parse_fraction(snakemake.params.batch))
-with open(snakemake.log[0], "wb") as log:
-    command = ChunkCommand(
-        [snakemake.params.section["command"]],
-        directory=snakemake.output[0],
-        suffix=snakemake.params.section["suffix"],
-        sample=snakemake.wildcards.sample,
-        log=log,
-    )
-    for outcome in command.on_each(Job(number, batch, entry) for number, entry in enumerate(batch.index, 1)):
-        if outcome.error:
-            why = f"{outcome.error}; see {snakemake.log[0]}"
-            sys.exit(shown(f"process: the command failed on {outcome.job.chunk} ({why})"))
+command = ChunkCommand(
+    [snakemake.params.section["command"]],
+    directory=snakemake.output[0],
+    suffix=snakemake.params.section["suffix"],
+    sample=snakemake.wildcards.sample,
+    log=log,
+)
+for outcome in command.on_each(Job(number, batch, entry) for number, entry in enumerate(batch.index, 1)):
+    if outcome.error:
+        raise Bams3Error(
+            f"the command failed on {outcome.job.chunk} ({outcome.error}); see {snakemake.log[0]}"
+        )

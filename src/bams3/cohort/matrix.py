@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,19 +12,21 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from pyarrow import csv, parquet
+from pyarrow import compute, csv, parquet
 
+from bams3.cohort.regions import PLACE
 from bams3.errors import FormatError
 from bams3.operations.outputs import opened
-
-PLACE = ("contig", "start", "end", "name")
-"""The columns of a matrix before those of the samples."""
+from bams3.shown import escaped, field
 
 VALUES_AT_ONCE = 1 << 22
 """Of a matrix that is being written: 32 MB …"""
 
 ROWS_AT_ONCE = 1 << 16
 """… but not more regions than these, where there are few samples."""
+
+LONGEST_LINE = 1 << 23
+"""Of a file of regions, in bytes."""
 
 _TAB_SEPARATED = csv.ParseOptions(delimiter="\t", quote_char=False)
 
@@ -97,11 +99,15 @@ def read_whole_matrix(path: str | Path) -> tuple[list[list[Any]], np.ndarray]:
 
 
 def write_table(stem: Path, table: pa.Table) -> None:
-    """A table as `stem`.tsv and `stem`.parquet."""
+    """A table as `stem`.tsv and `stem`.parquet; control characters in texts are escaped."""
+    for number, column in enumerate(table.columns):
+        if pa.types.is_string(column.type):
+            texts = [None if text is None else field(text) for text in column.to_pylist()]
+            table = table.set_column(number, table.field(number), pa.array(texts, pa.string()))
     with opened(f"{stem}.parquet") as rows, opened(f"{stem}.tsv") as text:
         parquet.write_table(table, rows)
         text.write(_heading(table.column_names))
-        csv.write_csv(table, text, _tsv())
+        text.write(_lines(column.combine_chunks() for column in table.columns))
 
 
 def _columns(path: str) -> list[Any]:
@@ -110,9 +116,9 @@ def _columns(path: str) -> list[Any]:
     if data[:2] == b"\x1f\x8b":
         data = gzip.decompress(data)
     skipped = data.count(b"\n", 0, data.find(b"\n") + 1) if data[:1] == b"#" else 0
-    text = {"f0": pa.string(), "f3": pa.string()}
-    options = csv.ConvertOptions(column_types=text, strings_can_be_null=False)
-    how = csv.ReadOptions(autogenerate_column_names=True, skip_rows=skipped)
+    names = {"f0": pa.binary(), "f3": pa.binary()}
+    options = csv.ConvertOptions(column_types=names, strings_can_be_null=False)
+    how = csv.ReadOptions(autogenerate_column_names=True, skip_rows=skipped, block_size=LONGEST_LINE)
     try:
         return csv.read_csv(io.BytesIO(data), how, _TAB_SEPARATED, options).columns
     except pa.ArrowInvalid as error:
@@ -150,15 +156,34 @@ def _write(stem: Path, places: list[Any], samples: list[str], file: BinaryIO, *,
             for sample in range(len(samples)):
                 file.seek(8 * (sample * regions + start))
                 columns.append(pa.array(np.fromfile(file, np.float64, number), from_pandas=True))
-            made = [column.cast(field.type) for column, field in zip(columns, schema, strict=True)]
-            piece = pa.table(made, schema)
-            rows.write_table(piece)
-            csv.write_csv(piece, text, _tsv())
+            columns = [
+                column if pa.types.is_string(kind) else column.cast(kind)
+                for column, kind in zip(columns, schema.types, strict=True)
+            ]
+            text.write(_lines(columns))
+            columns[0], columns[3] = _text(columns[0]), _text(columns[3])
+            rows.write_table(pa.table(columns, schema))
 
 
 def _heading(names: Sequence[str]) -> bytes:
     return ("\t".join(names) + "\n").encode()
 
 
-def _tsv() -> csv.WriteOptions:
-    return csv.WriteOptions(include_header=False, delimiter="\t", quoting_style="none")
+def _lines(columns: Iterable[Any]) -> memoryview:
+    """The rows of a table as text: a tab between values as they are, without quotes; missing ones are empty."""
+    kind = pa.large_binary()  # many long names are more than 2 GB
+    tab, end, nothing = (pa.scalar(text, kind) for text in (b"\t", b"\n", b""))
+    texts = (column if column.type == pa.binary() else column.cast(pa.large_string()) for column in columns)
+    cells = [column.cast(kind) for column in texts]
+    rows = compute.binary_join_element_wise(*cells, tab, null_handling="replace")
+    rows = compute.binary_join_element_wise(rows, end, nothing)
+    *_, data = rows.buffers()
+    return memoryview(data)[: compute.sum(compute.binary_length(rows)).as_py()]
+
+
+def _text(names: Any) -> Any:
+    """Names as text; bytes of them that are not UTF-8 are escaped."""
+    try:
+        return names.cast(pa.string())
+    except pa.ArrowInvalid:
+        return pa.array([escaped(name.decode(errors="surrogateescape")) for name in names.to_pylist()])

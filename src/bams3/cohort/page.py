@@ -15,12 +15,16 @@ from pyarrow import parquet
 
 from bams3.cohort import columns
 from bams3.cohort.depth import distribution
-from bams3.cohort.matrix import PLACE, read_matrix, read_whole_matrix
+from bams3.cohort.matrix import read_matrix, read_whole_matrix
+from bams3.cohort.regions import PLACE
 from bams3.operations.outputs import opened
 from bams3.shown import escaped
 
 MOST_REGIONS = 1000
 """Regions in the heat map: those that differ most between samples, where there are more."""
+
+LONGEST_NAME = 200
+"""Characters of the name of a region or a contig; the rest is in the tables."""
 
 _ORDER = {"fail": 0, "outlier": 1, "pass": 2}
 _PARTS = ("page.css", "page.js", "plots.js", "table.js")
@@ -50,12 +54,12 @@ def write_page(
         "title": title,
         "columns": table.column_names,
         "rows": [list(row.values()) for row in rows],
-        "bins": {"contig": [*map(escaped, bins[0])], "start": bins[1], "end": bins[2]},
+        "bins": {"contig": [*map(_name, bins[0])], "start": bins[1], "end": bins[2]},
         "regions": {
-            "contig": [*map(escaped, regions[0])],
+            "contig": [*map(_name, regions[0])],
             "start": regions[1],
             "end": regions[2],
-            "name": [*map(escaped, regions[3])],
+            "name": [*map(_name, regions[3])],
         },
         "regionsOf": of,
         "covered": "targets"
@@ -68,6 +72,10 @@ def write_page(
     }
     with opened(str(path)) as file:
         file.write(_html(data).encode())
+
+
+def _name(name: str) -> str:
+    return escaped(name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…")
 
 
 def _most_variable(path: str | Path) -> tuple[list[list[Any]], np.ndarray, int]:

@@ -8,6 +8,13 @@ from bams3.errors import UsageError
 from bams3.intervals import merged
 from bams3.operations.coverage.intervals import Intervals, read_bed, windows
 from bams3.operations.outputs import opened
+from bams3.shown import field, is_plain
+
+PLACE = ("contig", "start", "end", "name")
+"""The columns of regions: those of a matrix before those of the samples."""
+
+LONGEST_NAME = 1 << 20
+"""Of a region, in bytes."""
 
 MOST_BINS = 3500
 """Of a genome: as many as a screen can show, and 1,000 samples of them fit in a page."""
@@ -18,9 +25,11 @@ Contigs = Sequence[tuple[str, int]]
 def write_regions(path: str, by: str | int, contigs: Contigs) -> None:
     """A BED file of four columns, in the order of the contigs and of starts: `by` a BED file, or windows of so many bp.
 
-    Regions without a name get `contig:start-end` (1-based, closed). Raises UsageError for a contig that is not known,
+    Regions without a name get `contig:start-end` (1-based, closed); control characters in names are escaped, other
+    bytes stay. Raises UsageError for a contig that is not known or not fit for a BED file, for a name that is too long,
     and if there are no regions.
     """
+    check_contigs(contigs)
     if isinstance(by, int):
         found = {name: windows(length, by) for name, length in contigs}
     else:
@@ -46,6 +55,16 @@ def write_targets(path: str, regions: str, contigs: Contigs) -> None:
             for start, end in zip(*merged(found.starts, ends), strict=True):
                 if start < end:
                     file.write(f"{contig}\t{start}\t{end}\n".encode(errors="surrogateescape"))
+
+
+def check_contigs(contigs: Contigs) -> None:
+    """Raises UsageError for a contig that no line of a BED file can be of."""
+    for name, _ in contigs:
+        if name.startswith("#") or " " in name or not is_plain(name):
+            raise UsageError(
+                f"contig {name!r}: no BED file can have regions of it (of a name that begins with #, or has blanks or "
+                "control characters in it); rename it in the alignments (samtools reheader)"
+            )
 
 
 def write_bins(path: str, contigs: Contigs) -> None:
@@ -86,5 +105,11 @@ def _write(path: str, intervals: Iterable[tuple[str, Intervals]]) -> None:
 
 def _lines(contig: str, found: Intervals) -> Iterator[bytes]:
     for start, end, name in zip(found.starts, found.ends, found.labels(), strict=True):
-        label = name.decode(errors="surrogateescape") or f"{contig}:{start + 1}-{end}"
+        if len(name) > LONGEST_NAME:
+            raise UsageError(
+                f"the name of region {contig}:{start + 1}-{end} has {len(name)} bytes; {LONGEST_NAME} are possible"
+            )
+        label = field(name.decode(errors="surrogateescape"))
+        if not label.strip(" "):
+            label = f"{contig}:{start + 1}-{end}"
         yield f"{contig}\t{start}\t{end}\t{label}\n".encode(errors="surrogateescape")

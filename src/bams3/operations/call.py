@@ -73,7 +73,7 @@ def _pileup_command(work: Path, fds: Mapping[str, int], places: Iterable[Place])
     command = ["bcftools", "mpileup", "--no-version", "-Ou"]
     for option, lines in lists.items():
         file = work / f"{option[1:]}.bed"  # by this name, places count from 0
-        file.write_text("".join(f"{line}\n" for line in lines))
+        file.write_bytes("".join(f"{line}\n" for line in lines).encode(errors="surrogateescape"))
         command += [option, str(file)]
     return command
 

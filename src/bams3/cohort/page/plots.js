@@ -42,6 +42,13 @@ function median(values) {
   return sorted[sorted.length >> 1] || 0;
 }
 
+// A name in a plot, where tags, entities and formulas would be taken for markup; a long one is cut.
+function label(name) {
+  const characters = Array.from(name);
+  const text = characters.length > 40 ? `${characters.slice(0, 39).join("")}…` : name;
+  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll("$", "&#36;");
+}
+
 class Plots {
   constructor(data, table) {
     this.data = data;
@@ -117,7 +124,7 @@ class Plots {
     const place = shown.flatMap((contig) => Array.from({ length: contig.bins }, (_, i) => {
       const bin = contig.first + i;
       x.push((one ? 0 : contig.offset) + this.middle[bin]);
-      return `${contig.name}:${(this.data.bins.start[bin] + 1).toLocaleString("en")}–${this.data.bins.end[bin].toLocaleString("en")}`;
+      return `${label(contig.name)}:${(this.data.bins.start[bin] + 1).toLocaleString("en")}–${this.data.bins.end[bin].toLocaleString("en")}`;
     }));
     const part = (values) => values.subarray(from, to);
     const hover = { text: place, hovertemplate: "%{text}<br>%{y:.2f}<extra>%{fullData.name}</extra>" };
@@ -129,9 +136,9 @@ class Plots {
     const edges = one ? [] : shown.slice(1).map(({ offset }) => ({ type: "line", x0: offset, x1: offset, y0: 0, y1: 1, yref: "paper", line: { color: style("--line"), width: 1 } }));
     const total = shown.at(-1).offset + shown.at(-1).length;
     const wide = shown.filter(({ length }) => one || length > total / 60);
-    const ticks = one ? {} : { tickvals: wide.map(({ offset, length }) => offset + length / 2), ticktext: wide.map(({ name }) => name.replace(/^chr/, "")), showgrid: false };
+    const ticks = one ? {} : { tickvals: wide.map(({ offset, length }) => offset + length / 2), ticktext: wide.map(({ name }) => label(name.replace(/^chr/, ""))), showgrid: false };
     Plotly.react("genome", traces, layout({
-      xaxis: { title: { text: one ? `${one.name}, Mb` : "contig" }, ...ticks },
+      xaxis: { title: { text: one ? `${label(one.name)}, Mb` : "contig" }, ...ticks },
       yaxis: { title: { text: relative ? "depth / median" : "mean depth" }, range: [0, 1.1 * top || 1] },
       shapes: edges, hovermode: "closest", uirevision: one ? one.name : "all",
     }), CONFIG);
@@ -209,7 +216,7 @@ class Plots {
       hoverongaps: false, hoverinfo: "none",
     };
     Plotly.react("regions", [trace], layout({
-      xaxis: { tickvals: labels, ticktext: labels.map((i) => count <= 40 ? name[i] : contig[i].replace(/^chr/, "")), tickangle: count <= 40 ? "auto" : 0, showgrid: false },
+      xaxis: { tickvals: labels, ticktext: labels.map((i) => label(count <= 40 ? name[i] : contig[i].replace(/^chr/, ""))), tickangle: count <= 40 ? "auto" : 0, showgrid: false },
       yaxis: { range: [samples - 0.5, -0.5], tickvals: names, ticktext: names.map((i) => this.data.rows[i][0]), showgrid: false },
     }), CONFIG);
     const plot = document.getElementById("regions");
