@@ -9,9 +9,8 @@ from tempfile import TemporaryDirectory
 
 from bams3.cohort.depth import DECIMALS
 
-NOT_MAPPED_READS = (
-    4 | 256 | 2048
-)  # FLAG of reads that are not mapped, and of all but a read's primary alignment
+# FLAG of reads that are not mapped, and of alignments that are not a read's primary one.
+NOT_MAPPED_READS = 4 | 256 | 2048
 
 given, regions, targets = snakemake.params, snakemake.input.regions, snakemake.input.targets
 stem = snakemake.output[0].removesuffix("mean.bed.gz")
