@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 from test_coverage import mosdepth, ours
 
 from bams3.cli import main
+from bams3.dataset.reader import DatasetReader
 from bams3.operations.coverage.bed import BedText, levels_for
 from bams3.operations.coverage.depth import Depth
 from bams3.operations.coverage.intervals import windows
 from bams3.operations.coverage.measure import Histogram, bases_covered, means, medians
+from bams3.operations.coverage.parts import _pieces
 from bams3.operations.coverage.tally import Tally
 
 LENGTH = 1_500_000
@@ -106,6 +108,30 @@ def test_parts_make_the_whole(shape, tmp_path):
     run_bams3("coverage", dataset, *options, "-o", made, "--gather", *parts)
     for name in ("per-base.bed.gz", "regions.bed.gz", "mosdepth.summary.txt", "mosdepth.global.dist.txt"):
         assert (tmp_path / f"made.{name}").read_bytes() == (tmp_path / f"whole.{name}").read_bytes()
+
+
+def test_parts_have_as_many_pieces_as_chunks(tmp_path, capsys):
+    """However long contigs are; and what lacks of a whole, or is there twice, is told."""
+    long = 500_000_000
+    reads = [read(at) for at in (1, 5_000_000, 400_000_000)] + [read(long - 200, contig=2)]
+    bam = write_bam(tmp_path / "x.bam", [(f"c{i}", long) for i in range(3)], reads)
+    dataset, made = str(tmp_path / "x.bams3"), str(tmp_path / "made")
+    run_bams3("convert", bam, dataset, "--chunk-size", "256K")
+    parts = [str(tmp_path / f"part{number}") for number in (1, 2, 3)]
+    for number, part in enumerate(parts, 1):
+        run_bams3("coverage", dataset, "-n", "--batch", f"{number}/3", "-o", part)
+    opened = DatasetReader(dataset)
+    pieces = [piece for number in (1, 2, 3) for piece in _pieces(opened, opened.windows(number, 3))]
+    for contig in (0, 2):
+        mine = [piece for piece in pieces if piece[0] == contig]
+        assert [start for _, start, _ in mine] == [0, *(end for *_, end in mine[:-1])]
+        assert mine[-1][2] == long
+    assert {piece[0] for piece in pieces} == {0, 2}
+    assert len(pieces) <= 2 * 4 + 2 + 2
+    run_bams3("coverage", dataset, "-n", "-o", made, "--gather", *reversed(parts))
+    for some, says in ((parts[:2], f"-{long};"), (parts[1:], "has c0:1-"), ([*parts, parts[0]], "overlap")):
+        assert main(["coverage", dataset, "-n", "-o", made, "--gather", *some]) == 1
+        assert says in capsys.readouterr().err
 
 
 def run_bams3(*arguments: str) -> None:

@@ -264,6 +264,53 @@ def test_indexes_of_bams(copy: Path, fill: bytes) -> None:
     assert "t.bam.csi" in refused("convert", "--batch", "1/2", copy / "t.bam", copy / "x")
 
 
+BESIDE = {  # a file that is found by its name, and what looks for it
+    "t.bam.bai": ("convert --batch 1/2 {here}/t.bam {here}/x",),
+    "t.bai": ("convert --batch 1/2 {here}/t.bam {here}/x",),
+    "t.bam.csi": ("convert --batch 1/2 {here}/t.bam {here}/x",),
+    "t.csi": ("convert --batch 1/2 {here}/t.bam {here}/x",),
+    "t.cram.crai": ("convert --batch 1/2 -T {here}/r.fa {here}/t.cram {here}/x",),
+    "t.crai": ("convert --batch 1/2 -T {here}/r.fa {here}/t.cram {here}/x",),
+    "r.fa.fai": (
+        "convert -T {here}/r.fa {here}/t.cram {here}/x",
+        "verify {here}/t --against {here}/t.cram -T {here}/r.fa",
+        "query -T {here}/r.fa -o {here}/y.cram {here}/t",
+    ),
+    "r.fa.gzi": ("convert -T {here}/r.fa {here}/t.cram {here}/x",),
+}
+
+
+@pytest.mark.parametrize("what", ["pipe", "device"])
+@pytest.mark.parametrize("name", BESIDE)
+def test_what_is_beside_a_file_and_is_none(copy: Path, name: str, what: str) -> None:
+    (copy / "r.fa").write_text(f">c\n{'ACGT' * 250}\n>d\n{'ACGT' * 225}\n")
+    done("query", "-T", copy / "r.fa", "-o", copy / "t.cram", copy / "t")
+    for index in (*copy.glob("t.*ai"), copy / "r.fa.fai"):
+        index.unlink()
+    (copy / name).touch()
+    become(copy / name, what)
+    for command in BESIDE[name] if what == "pipe" else BESIDE[name][:1]:
+        message = refused(*command.format(here=copy).split())
+        assert f"{name}: neither a file nor a link to one" in message
+
+
+def test_an_index_that_is_none_need_not_be_there(copy: Path) -> None:
+    become(copy / "t.bam.bai", "pipe")
+    command = [sys.executable, "-m", "bams3", "convert", copy / "t.bam", copy / "x"]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (run.returncode, run.stderr.count("\n")) == (0, 1)
+    assert "t.bam.bai: neither a file nor a link to one" in run.stderr
+    assert done("query", "-c", copy / "x") == "99\n"
+
+
+def test_an_index_that_is_named_may_be_a_pipe(copy: Path) -> None:
+    (copy / "t.bam.bai").rename(copy / "elsewhere")
+    os.mkfifo(copy / "t.bam.bai")
+    with subprocess.Popen(["cp", copy / "elsewhere", copy / "t.bam.bai"]) as writer:
+        done("convert", "--batch", "1/1", "--index", copy / "t.bam.bai", copy / "t.bam", copy / "x")
+    assert writer.returncode == 0
+
+
 def test_a_grid_of_forty_million_windows(tmp_path: Path) -> None:
     """20,000 contigs as long as can be, and a read on one in a thousand."""
     contigs = [(f"k{i}", 2**31 - 1) for i in range(20_000)]

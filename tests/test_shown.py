@@ -2,7 +2,9 @@
 
 import json
 import re
+import subprocess
 from pathlib import Path
+from typing import Any
 
 import pysam
 import pytest
@@ -171,6 +173,32 @@ def test_no_command_tells_a_secret(
     for path in tmp_path.iterdir():
         if path.name not in ("list", "x.bam") and path.is_file():
             assert SECRET.encode() not in path.read_bytes()
+
+
+def test_no_child_is_told_a_secret(
+    dataset: Path, web_server: tuple[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every user of a machine sees the words of its processes: URLs go to none that we start."""
+    url, root = web_server
+    bam = str(dataset.with_suffix(".bam"))
+    pysam.view("-h", "--no-PG", "-o", str(root / "signed.sam"), bam, catch_stdout=False)
+    pysam.view(
+        "-C", "--output-fmt-option", "no_ref=1", "-o", str(root / "signed.cram"), bam, catch_stdout=False
+    )
+    started: list[str] = []
+
+    class Recorded(subprocess.Popen):
+        def __init__(self, words: list[str], **options: Any) -> None:
+            started.append(" ".join(words))
+            super().__init__(words, **options)
+
+    monkeypatch.setattr(subprocess, "Popen", Recorded)
+    for ending, options in (("sam", []), ("cram", []), ("sam", ["--sort"]), ("cram", ["--sort"])):
+        signed = f"{url}/signed.{ending}?X-Amz-Signature={SECRET}"
+        assert main(["convert", *options, "--overwrite", signed, str(tmp_path / "made.bams3")]) == 0
+        main(["verify", "--against", signed, str(dataset)])
+    assert len(started) == 8
+    assert not [words for words in started if SECRET in words]
 
 
 HOSTILE = "\x1b[2J\x1b]0;OWNED\x07\u202e"

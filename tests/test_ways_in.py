@@ -2,115 +2,37 @@
 
 import gzip
 import os
-import random
 import subprocess
 import threading
-import zlib
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import hostile
 import pysam
 import pytest
+from bam_blocks import (
+    HEADS,
+    bgzf_block,
+    content,
+    header_bytes,
+    open_source_of,
+    piped,
+    raw_bam,
+    records_of,
+)
 from engines import run_bams3
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from isal import isal_zlib
 from remote_datasets import files
 
 import bams3
 from bams3 import convert, merge
 from bams3.cli import main
 from bams3.dataset.reader import DatasetReader
-from bams3.errors import Bams3Error
 from bams3.operations.verify import verify
 from bams3.sources.bam import open_source
-from bams3.sources.records import RecordBlock
 from bams3.storage import open_storage
-
-CONTIGS = [("chr1", 600_000), ("chr2", 600_000)]
-HEADS = [0, 100, 3000, 5000, 70_000, 300_000]
-"""Bytes of a header's text."""
-
-
-def raw_bam(head: int = 100, records: int = 2000) -> bytes:
-    """A BAM of two contigs and none, without its compression; 500 bytes of a record hardly compress."""
-    chance = random.Random(head)
-    text = b"@HD\tVN:1.6\tSO:coordinate\n@SQ\tSN:chr1\tLN:600000\n@SQ\tSN:chr2\tLN:600000\n"
-    text += b"@CO\t" + bytes(chance.choices(b"ACGT", k=head)) + b"\n"
-    made = []
-    for number in range(records):
-        ref, pos = (number % 2, 250 * number) if number < records * 9 // 10 else (-1, -1)
-        noise = [hostile.tag("XX", "Z", bytes(chance.choices(range(33, 127), k=450)))]
-        placed = {"ref": ref, "pos": pos, "flag": 0, "cigar": [(4, 0)]} if ref >= 0 else {}
-        quality = b"\x1e" * 4
-        made.append(
-            hostile.record(name=b"%d" % number, sequence=b"ACGT", quality=quality, tags=noise, **placed)
-        )
-    return hostile.bam_header(text, CONTIGS) + b"".join(sorted(made, key=hostile.coordinate))
-
-
-def deflated(data: bytes, compressor: str, level: int) -> bytes:
-    if compressor == "isal" and len(data):
-        return isal_zlib.compress(data, min(level, 3), -15)
-    deflate = zlib.compressobj(level, zlib.DEFLATED, -15)
-    return deflate.compress(data) + deflate.flush()
-
-
-def bgzf_block(data: bytes, compressor: str = "zlib", level: int = 1, extra: bytes = b"") -> bytes:
-    """A block, with subfields of a gzip header before its own."""
-    payload = deflated(data, compressor, level)
-    if len(payload) + len(extra) > 65_500:
-        payload = deflated(data, "zlib", 0)
-    fields = len(extra) + 6
-    size = 12 + fields + len(payload) + 8
-    head = b"\x1f\x8b\x08\x04\0\0\0\0\0\xff" + fields.to_bytes(2, "little") + extra
-    head += b"BC\x02\0" + (size - 1).to_bytes(2, "little")
-    return head + payload + zlib.crc32(data).to_bytes(4, "little") + len(data).to_bytes(4, "little")
-
-
-def header_bytes(raw: bytes) -> int:
-    with open_source_of(raw) as source:
-        return len(source.header.to_bam())
-
-
-@contextmanager
-def open_source_of(data: bytes, *cuts: int) -> Iterator[Any]:
-    with piped(data, *cuts) as path, open_source(path) as source:
-        yield source
-
-
-@contextmanager
-def piped(data: bytes, *cuts: int) -> Iterator[str]:
-    """The path of a pipe that gives some bytes, written in pieces that end at `cuts`."""
-    readable, writable = os.pipe()
-
-    def write() -> None:
-        with open(writable, "wb", buffering=0) as pipe:
-            try:
-                for start, end in zip([0, *cuts], [*cuts, len(data)], strict=True):
-                    pipe.write(data[start:end])
-            except BrokenPipeError:
-                pass
-
-    writer = threading.Thread(target=write)
-    writer.start()
-    try:
-        yield f"/dev/fd/{readable}"
-    finally:
-        os.close(readable)
-        writer.join()
-
-
-def content(source: Any) -> bytes:
-    """Header and records, as uncompressed BAM."""
-    return source.header.to_bam() + records_of(source.blocks())
-
-
-def records_of(blocks: Iterable[RecordBlock]) -> bytes:
-    return b"".join(bytes(memoryview(b.data)[b.offsets[0] : b.offsets[len(b)]]) for b in blocks)
 
 
 @st.composite
@@ -431,74 +353,3 @@ def test_texts_may_come_from_pipes(
             made.append((capsys.readouterr().out, found))
     assert made[0] == made[1]
     assert any(made[0])
-
-
-# Inputs that give nothing
-
-
-def spark_uris(*paths: str, **options: str) -> list[str]:
-    import json
-
-    from bams3.spark import _uris
-
-    return _uris({"paths": json.dumps(paths)} | options)
-
-
-NOTHING: dict[str, tuple[Callable[..., object], str]] = {
-    "Spark, a pattern": (lambda d: spark_uris(d, "nothing/*.bams3"), r"nothing/\*\.bams3 matches nothing"),
-    "Spark, of datasets": (lambda d: spark_uris(d, datasets=f"{d}\nx[y]"), r"x\[y\] matches nothing"),
-    "Spark, a file: pattern": (lambda d: spark_uris(d, "file:/nothing/*"), r"/nothing/\* matches nothing"),
-    "Spark, no path": (lambda d: spark_uris(d, ""), "one of the paths is empty"),
-    "Spark, nothing": (lambda d: spark_uris(), "give .load"),
-    "query_parallel": (lambda d: bams3.query_parallel([d, "nothing.bams3"], ["c1"]), "nothing.bams3"),
-    "query_parallel, a region": (lambda d: bams3.query_parallel([d], ["c1", "c2"]), "c2"),
-    "query_parallel, none": (lambda d: bams3.query_parallel([], ["c1"]), "no dataset is given"),
-}
-
-
-@pytest.mark.parametrize("case", NOTHING)
-def test_inputs_that_give_nothing(small_sam: Path, case: str) -> None:
-    if case.startswith("Spark"):
-        pytest.importorskip("pyspark")
-    action, message = NOTHING[case]
-    with pytest.raises(Bams3Error, match=message):
-        action(str(small_sam.with_suffix(".bams3")))
-
-
-NOTHING_NAMED = {
-    "count": (["count", "--regions", "{bed}", "{dataset}", "{here}/none/*.bams3"], "{here}/none/*.bams3"),
-    "count, a list": (["count", "--regions", "{bed}", "{dataset}", "--datasets", "{empty}"], "empty names no dataset"),
-    "count, no word": (["count", "--regions", "{bed}", "{dataset}", ""], "an empty path; give a path or a URI"),
-    "chunks": (["chunks", "{dataset}", "{here}/none/*.bams3"], "{here}/none/*.bams3"),
-    "chunks, no word": (["chunks", "{dataset}", ""], "an empty path; give a path or a URI"),
-    "map": (["map", "{here}/none/*.bams3", "--", "cat"], "{here}/none/*.bams3"),
-    "gather": (["coverage", "{dataset}", "-o", "{here}/x", "--gather", "{here}/none"], "{here}/none"),
-    "query": (["query", "{dataset}", "c1", "c2"], "'c2'"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("case", NOTHING_NAMED)
-def test_named_inputs_that_give_nothing(
-    small_sam: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], case: str
-) -> None:
-    words, message = NOTHING_NAMED[case]
-    (tmp_path / "empty").write_text("\n \n")
-    (tmp_path / "x.bed").write_text("c1\t1\t3\n")
-    places = {
-        "dataset": small_sam.with_suffix(".bams3"), "here": tmp_path, "empty": tmp_path / "empty",
-        "bed": tmp_path / "x.bed",
-    }  # fmt: skip
-    assert main([word.format(**places) for word in words]) == 1
-    out, errors = capsys.readouterr()
-    assert (out, errors.count("\n")) == ("", 1)
-    assert message.format(**places) in errors
-
-
-def test_patterns_of_spark(tmp_path: Path) -> None:
-    pytest.importorskip("pyspark")
-    for name in ("b.bams3", "a.bams3", "s[1].bams3"):
-        (tmp_path / name).mkdir()
-    assert spark_uris(f"{tmp_path}/?.bams3") == [f"{tmp_path}/a.bams3", f"{tmp_path}/b.bams3"]
-    assert spark_uris(f"file:{tmp_path}/a*", f"{tmp_path}/s[1].bams3", "s3://b/*") == [
-        f"{tmp_path}/a.bams3", f"{tmp_path}/s[1].bams3", "s3://b/*"
-    ]  # fmt: skip

@@ -12,10 +12,11 @@ from bams3.inflate import whole_lines
 
 References = Sequence[tuple[str, int]]
 
-_COORDINATES = re.compile(r"([^-]*)-?([^-]*)")
-_NUMBER = re.compile(r"([0-9][0-9,]{0,24}(?:\.[0-9]{0,18})?|\.[0-9]{1,18})([kKmMgG]|[eE]\+?[0-9]{1,2})?")
+# Compiled when they are first needed: not every command is given a region.
+_COORDINATES = r"([^-]*)-?([^-]*)"
+_NUMBER = r"([0-9][0-9,]{0,24}(?:\.[0-9]{0,18})?|\.[0-9]{1,18})([kKmMgG]|[eE]\+?[0-9]{1,2})?"
 _EXPONENTS = {"k": 3, "m": 6, "g": 9}
-_CONTIG_RANGE = re.compile(r"(.*?)(?<![0-9])([0-9]{1,9})-([0-9]{1,9})", re.DOTALL)
+_CONTIG_RANGE = r"(?s)(.*?)(?<![0-9])([0-9]{1,9})-([0-9]{1,9})"
 
 
 class Region(NamedTuple):
@@ -165,7 +166,7 @@ def _parse(text: str, contigs: Mapping[str, tuple[int, int]]) -> list[Region]:
     if text == UNPLACED_NAME:
         return [UNPLACED]
     name, coordinates = _split(text, contigs)
-    if name == text and name not in contigs and (numbered := _CONTIG_RANGE.fullmatch(name)):
+    if name == text and name not in contigs and (numbered := re.fullmatch(_CONTIG_RANGE, name)):
         return [_whole(each, text, contigs) for each in _numbered_names(numbered, text)]
     whole = _whole(name, text, contigs)
     return [whole if coordinates is None else _within(whole, coordinates, text)]
@@ -206,7 +207,7 @@ def _numbered_names(match: re.Match[str], text: str) -> Iterable[str]:
 
 
 def _within(contig: Region, coordinates: str, text: str) -> Region:
-    match = _COORDINATES.fullmatch(coordinates)
+    match = re.fullmatch(_COORDINATES, coordinates)
     if not match or not _is_coordinates(coordinates):
         raise UsageError(
             f"region {text!r}: expected start-end after the contig, as in chr1:1,000-2,000 or chr1:1M-2M"
@@ -221,15 +222,15 @@ def _within(contig: Region, coordinates: str, text: str) -> Region:
 
 
 def _is_coordinates(text: str) -> bool:
-    match = _COORDINATES.fullmatch(text)
+    match = re.fullmatch(_COORDINATES, text)
     return bool(
-        match and (match[1] or match[2]) and all(not n or _NUMBER.fullmatch(n) for n in match.groups())
+        match and (match[1] or match[2]) and all(not n or re.fullmatch(_NUMBER, n) for n in match.groups())
     )
 
 
 def _position(text: str, region: str) -> int:
     """A 1-based position such as 1,000 or 1.5M."""
-    match = _NUMBER.fullmatch(text)
+    match = re.fullmatch(_NUMBER, text)
     assert match
     suffix = (match[2] or "e0").lower()
     whole, _, decimals = match[1].replace(",", "").partition(".")

@@ -7,14 +7,15 @@ import re
 
 # Control characters (C0, DEL, C1), line and paragraph separators, and marks that turn the direction of text.
 _CONTROL = "\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
-_CONTROLS = re.compile(f"[{_CONTROL}]")
-_HIDDEN = re.compile(f"[{_CONTROL}\ud800-\udfff]")  # and bytes that are not UTF-8
-_URL = re.compile(r"""([A-Za-z][A-Za-z0-9+.-]*://)([^\s'"<>]*)""")
+# Patterns are compiled when they are first needed: commands that show nothing foreign start sooner.
+_CONTROLS = f"[{_CONTROL}]"
+_HIDDEN = f"[{_CONTROL}\ud800-\udfff]"  # and bytes that are not UTF-8
+_URL = r"""([A-Za-z][A-Za-z0-9+.-]*://)([^\s'"<>]*)"""
 # A query that is cut off from its URL, as by a blank in the path, and the values of what is named like a secret.
-_QUERY = re.compile(r"""\?[^\s?'"<>]*=[^\s'"<>]*""")
-_NAMED = re.compile(
-    r"""((?:\b|[_-])(?:sig|signature|token|secret|secret_?access_?key|password|credential)=)(?!\$)[^\s&;'"<>]+""",
-    re.IGNORECASE,
+_QUERY = r"""\?[^\s?'"<>]*=[^\s'"<>]*"""
+_NAMED = (
+    r"""(?i)((?:\b|[_-])(?:sig|signature|token|secret|secret_?access_?key|password|credential)=)"""
+    r"""(?!\$)[^\s&;'"<>]+"""
 )
 
 
@@ -26,17 +27,17 @@ def shown(text: object) -> str:
 def escaped(text: str) -> str:
     r"""Control characters and the like as Python writes them: `\n`, `\x1b`, `\u202e`; the bytes that surrogates
     stand for as `\xff`."""
-    return text if text.isascii() and text.isprintable() else _HIDDEN.sub(_escape, text)
+    return text if text.isascii() and text.isprintable() else re.sub(_HIDDEN, _escape, text)
 
 
 def field(text: str) -> str:
     """For a field of a table: control characters escaped; bytes that are not UTF-8 stay, as samtools has them."""
-    return text if text.isascii() and text.isprintable() else _CONTROLS.sub(_escape, text)
+    return text if text.isascii() and text.isprintable() else re.sub(_CONTROLS, _escape, text)
 
 
 def is_plain(text: str) -> bool:
     """Can it be a field of a line that programs read? Bytes that are not UTF-8 can."""
-    return not _CONTROLS.search(text)
+    return not re.search(_CONTROLS, text)
 
 
 def _escape(found: re.Match[str]) -> str:
@@ -49,10 +50,10 @@ def _escape(found: re.Match[str]) -> str:
 def without_secrets(text: str) -> str:
     """Text in which no URL has a user, a password, or a query, and nothing that is named like a secret has a value."""
     if "://" in text:
-        text = _URL.sub(_plain, text)
+        text = re.sub(_URL, _plain, text)
         head, mark, rest = text.partition("://")
-        text = head + mark + _QUERY.sub(lambda query: _end(query[0]), rest)
-    return _NAMED.sub(r"\1…", text) if "=" in text else text
+        text = head + mark + re.sub(_QUERY, lambda query: _end(query[0]), rest)
+    return re.sub(_NAMED, r"\1…", text) if "=" in text else text
 
 
 def _plain(url: re.Match[str]) -> str:

@@ -32,7 +32,7 @@ CHUNK_SIZES = tuple(1 << shift for shift in range(18, 24))
 
 LONGEST_NAME = 200  # of a contig, as a path component
 
-_PLAIN = re.compile(r"[A-Za-z0-9._-]")
+_PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
 
 
 class Window(NamedTuple):
@@ -53,9 +53,7 @@ def encode_name(contig: str) -> str:
     File systems allow 255 bytes, so of what would have more than 200 the last ones make place for ~ and a hash.
     """
     name = contig.encode("utf-8", "surrogateescape")
-    encoded = "".join(
-        chr(byte) if _PLAIN.fullmatch(chr(byte)) else f"%{byte:02X}" for byte in name[: LONGEST_NAME + 1]
-    )
+    encoded = "".join(chr(byte) if byte in _PLAIN else f"%{byte:02X}" for byte in name[: LONGEST_NAME + 1])
     if encoded[0] in "._":
         encoded = f"%{ord(encoded[0]):02X}{encoded[1:]}"
     if len(encoded) > LONGEST_NAME:

@@ -278,9 +278,15 @@ def is_truncated(document: dict[str, Any]) -> bool:
 
 def header_id(header: Any) -> str:
     """Identifies a BAM header: the first 32 hex digits of SHA-256 of its bytes, magic to reference list."""
-    import hashlib
+    try:  # of Python itself: hashlib loads OpenSSL, which takes 4 ms
+        from _sha2 import sha256
+    except ImportError:
+        try:
+            from _sha256 import sha256  # before Python 3.12
+        except ImportError:
+            from hashlib import sha256
 
-    return hashlib.sha256(header.to_bam()).hexdigest()[:32]
+    return sha256(header.to_bam()).hexdigest()[:32]
 
 
 def index_to_bytes(entries: list[ChunkEntry]) -> bytes:

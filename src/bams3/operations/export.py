@@ -175,10 +175,10 @@ def _write_cram(
     blocks: Iterable[RecordBlock], header: Header, file: BinaryIO, reference: str | None, threads: int
 ) -> None:
     """Hand the records to samtools, a process of its own, as uncompressed BAM; copy the CRAM that it writes."""
-    from bams3.sources.htslib import local_file
+    from bams3.sources.htslib import local_reference
     from bams3.sources.process import SamtoolsProcess
 
-    options = ["-T", local_file(reference)] if reference else ["--output-fmt-option", "no_ref=1"]
+    options = ["-T", local_reference(reference)] if reference else ["--output-fmt-option", "no_ref=1"]
     command = ["view", "-C", "--no-PG", "-@", str(threads - 1), *options, "-"]
     alignments = bam_bytes(blocks, header)
     with closing(SamtoolsProcess(command, "CRAM", "it can't be written", alignments)) as samtools:

@@ -2,10 +2,9 @@
 
 import os
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
-PROC = Path("/proc")
-CGROUPS = Path("/sys/fs/cgroup")
+PROC = "/proc"
+CGROUPS = "/sys/fs/cgroup"
 
 
 def available_cores() -> int:
@@ -23,7 +22,7 @@ def available_memory() -> int | None:
     """Bytes that this process may use: what is available, within the limits of its cgroups; None if unknown."""
     found = []
     try:
-        lines = (PROC / "meminfo").read_text().splitlines()
+        lines = _text(f"{PROC}/meminfo").splitlines()
         found += [int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:")]
     except (OSError, ValueError, IndexError):
         pass
@@ -33,27 +32,32 @@ def available_memory() -> int | None:
     return min(found, default=None)
 
 
-def _cgroups(controller: str) -> Iterator[Path]:
+def _cgroups(controller: str) -> Iterator[str]:
     """The folders of the cgroups that this process is in, from its own up to the root, of either version.
 
     In a container the root is the container's own, and the path that the kernel tells may not be below it.
     """
     try:
-        lines = (PROC / "self/cgroup").read_text().splitlines()
+        lines = _text(f"{PROC}/self/cgroup").splitlines()
     except OSError:
         return
     for line in lines:
         _, controllers, path = line.split(":", 2)
         if controllers and controller not in controllers.split(","):
             continue
-        root = CGROUPS / controller if controllers else CGROUPS
-        own = root / path.strip("/")
-        yield from (folder for folder in (own, *own.parents) if folder.is_relative_to(root))
+        root = f"{CGROUPS}/{controller}" if controllers else f"{CGROUPS}"
+        names = [name for name in path.split("/") if name]
+        yield from ("/".join([root, *names[:depth]]) for depth in range(len(names), -1, -1))
 
 
-def _numbers(folder: Path, files: Iterable[str]) -> list[int] | None:
+def _numbers(folder: str, files: Iterable[str]) -> list[int] | None:
     """The numbers in some files of a folder; None where one is missing or says `max`."""
     try:
-        return [int(word) for file in files for word in (folder / file).read_text().split()]
+        return [int(word) for file in files for word in _text(f"{folder}/{file}").split()]
     except (OSError, ValueError):
         return None
+
+
+def _text(path: str) -> str:
+    with open(path) as file:
+        return file.read()

@@ -133,13 +133,24 @@ def count(
 ) -> int:
     """How many records `query` would yield. Where the zone map tells, nothing of the row group is read."""
 
+    told = 0
+
     def matching_count(job: tuple[RowGroup, Intervals]) -> int:
-        group, intervals = job
-        mask = _mask(group, intervals, record_filter, dataset)
-        return group.records if mask is None else mask.count(1)
+        mask = _mask(*job, record_filter, dataset)
+        assert mask is not None
+        return mask.count(1)
+
+    def to_look_into(jobs: Iterable[tuple[RowGroup, Intervals]]) -> Iterator[tuple[RowGroup, Intervals]]:
+        nonlocal told
+        for group, intervals in jobs:
+            if inside(group, intervals) and record_filter.verdict(group):
+                told += group.records
+            else:
+                yield group, intervals
 
     jobs = dataset.fetched(row_group_jobs(dataset, regions, record_filter), count_plan(record_filter, inside))
-    return sum(in_order(matching_count, _streams_too(dataset, jobs, record_filter.fields), workers))
+    jobs = _streams_too(dataset, jobs, record_filter.fields)
+    return sum(in_order(matching_count, to_look_into(jobs), workers)) + told
 
 
 def count_each(

@@ -48,10 +48,6 @@ class Workers:
         self._own: Any = None
 
     def __enter__(self) -> "Workers":
-        if self.count > 1 and self._pool is None:
-            from concurrent.futures import ThreadPoolExecutor
-
-            self._pool = self._own = ThreadPoolExecutor(self.count)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -67,7 +63,7 @@ class Workers:
         any number of threads. If not `ordered`, results come as they are ready, and of those that fail the first item's
         is raised.
         """
-        if self._pool is None:
+        if self.count == 1 and self._pool is None:
             return map(function, items)
         return (self._in_order if ordered else self._as_ready)(self._submit(function, items))
 
@@ -116,6 +112,10 @@ class Workers:
     ) -> Iterator["Future[Result]"]:
         try:
             for item in items:
+                if self._pool is None:  # not before there is work: many a count needs none
+                    from concurrent.futures import ThreadPoolExecutor
+
+                    self._pool = self._own = ThreadPoolExecutor(self.count)
                 yield self._pool.submit(function, item)
         except Exception as error:
             from concurrent.futures import Future

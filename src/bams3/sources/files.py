@@ -72,6 +72,16 @@ def expect_again(file: "str | Input", why: str) -> None:
         raise SourceError(f"{shown} can be read only once, and {why}; give a file")
 
 
+def expect_regular(path: str) -> None:
+    """Raises SourceError for what is found by its name, beside another file, and is a pipe or a device: whoever opens
+    it might wait for ever."""
+    file = LocalInput(path)
+    if file.once:
+        raise SourceError(
+            f"{file.name}: neither a file nor a link to one, as what is found beside others must be; remove it"
+        )
+
+
 def name_beside(path: str, ending: str, suffix: str = "") -> str:
     """The path or URI of a file of the same name with an ending, in place of `suffix` if it has that."""
     web = path.startswith(("http://", "https://"))

@@ -15,7 +15,16 @@ from bams3.sources import Counts, Mapper
 from bams3.sources.bgzf import BlockReader, no_marker
 from bams3.sources.cram import has_marker
 from bams3.sources.feeds import Feed
-from bams3.sources.files import WINDOWS, Input, LocalInput, expect_again, input_at, source_error
+from bams3.sources.files import (
+    WINDOWS,
+    Input,
+    LocalInput,
+    expect_again,
+    expect_regular,
+    input_at,
+    name_beside,
+    source_error,
+)
 from bams3.sources.messages import END_MISSING, TRUNCATED, show
 from bams3.sources.process import SamtoolsProcess
 from bams3.sources.records import RecordBlock
@@ -44,7 +53,7 @@ class HtslibSource:
         self._kind = kind
         self._feed = feed
         self._index = index and local_file(index)
-        self._reference = reference and local_file(reference)
+        self._reference = reference and local_reference(reference)
         self._allow_truncated = allow_truncated
         self._folder = tempfile.TemporaryDirectory(prefix="bams3-sort-") if sort else None
         self._running: set[_View] = set()
@@ -67,6 +76,7 @@ class HtslibSource:
         yield from self._records(view, rest, mapper)
 
     def window(self, reference_id: int, start: int, end: int, mapper: Mapper = map) -> Iterator[RecordBlock]:
+        self._check_windows()
         if start == 0 and self._lacks_positions(reference_id):
             # htslib finds these in no region of a CRAM, so all of the file is searched.
             yield from self._region(None, mapper, "-e", f"refid == {reference_id} && pos <= {end}")
@@ -104,8 +114,6 @@ class HtslibSource:
     def _lacks_positions(self, reference_id: int) -> bool:
         """Whether, by the CRAI, some records of a reference have no position: a slice begins at POS 0."""
         path = self._index or f"{self.path}.crai"
-        if self._kind != "CRAM":
-            return False
         try:
             data = input_at(path).read_small()
         except FileNotFoundError:
@@ -134,6 +142,8 @@ class HtslibSource:
                 "local file, or make a BAM of it (samtools view -b)"
             )
         if not self._marker_checked:
+            for suffix in () if self._index else ("", ".cram"):  # where htslib looks for an index
+                expect_regular(name_beside(self.path, ".crai", suffix))
             with self._alignments.open() as file:
                 missing = not has_marker(file)
             if missing and not self._allow_truncated:
@@ -232,6 +242,14 @@ class _View:
             f"{self.name}: {where}htslib would change or lose data ({said}); correct the file, or convert what "
             "samtools view -b makes of it"
         )
+
+
+def local_reference(path: str) -> str:
+    """The same of a reference, beside which htslib finds and opens indexes."""
+    name = local_file(path)
+    for ending in (".fai", ".gzi"):
+        expect_regular(name + ending)
+    return name
 
 
 def local_file(path: str) -> str:

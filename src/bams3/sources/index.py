@@ -18,7 +18,7 @@ from bams3.inflate import FREE, RATIO
 from bams3.shown import shown
 from bams3.sources.bgzf import MAGIC as BGZF_MAGIC
 from bams3.sources.bgzf import BlockReader
-from bams3.sources.files import Input, input_at, name_beside, source_error
+from bams3.sources.files import Input, expect_regular, input_at, name_beside, source_error
 
 INT32 = struct.Struct("<i")
 BIN = {"BAI": struct.Struct("<Ii"), "CSI": struct.Struct("<IQi")}
@@ -65,7 +65,11 @@ class Index:
 
         Logs one warning if it is older than the BAM.
         """
-        found = _read_first([index] if index else names_beside(alignments.path))
+        beside = [] if index else names_beside(alignments.path)
+        if not alignments.remote:
+            for name in beside:
+                expect_regular(name)
+        found = _read_first([index] if index else beside)
         if found is None and index:
             raise SourceError(f"{input_at(index).name}: there is no such index")
         if found is None:

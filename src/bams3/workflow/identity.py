@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 
 from bams3.storage import is_remote, open_object
+from bams3.storage.local import open_regular
 
 BLOCK = 1 << 22
 ENDS = 1 << 15  # bytes at either end of a file
@@ -23,7 +24,7 @@ def contents(path: str) -> tuple[int, str]:
     """Size and checksum of a file; size and ETag of an object. Raises OSError, Bams3Error."""
     if is_remote(path):
         return stamp(path)
-    with open(path.removeprefix("file://"), "rb", buffering=0) as file:
+    with open_regular(path.removeprefix("file://")) as file:
         return _checked(iter(lambda: file.read(BLOCK), b""))
 
 
@@ -31,7 +32,7 @@ def ends(path: str) -> tuple[int, str]:
     """As `contents`, but of a large file only its size and both ends are looked at: enough to tell indexes apart."""
     if is_remote(path):
         return stamp(path)
-    with open(path.removeprefix("file://"), "rb", buffering=0) as file:
+    with open_regular(path.removeprefix("file://")) as file:
         size = os.fstat(file.fileno()).st_size
         starts = (0, max(size - ENDS, ENDS))
         return size, _checked(os.pread(file.fileno(), ENDS, start) for start in starts)[1]
@@ -42,7 +43,7 @@ def is_cram(path: str) -> bool:
     if is_remote(path):
         return path.endswith(".cram")
     try:
-        with open(path.removeprefix("file://"), "rb") as file:
+        with open_regular(path.removeprefix("file://")) as file:
             return file.read(4) == b"CRAM"
     except OSError:
         return path.endswith(".cram")

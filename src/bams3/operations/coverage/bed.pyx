@@ -2,8 +2,8 @@
 
 import struct
 from array import array
-from itertools import groupby
 
+from libc.stdlib cimport qsort
 from libc.string cimport memcmp, memcpy, memmove
 
 from bams3.buffer cimport Buffer
@@ -298,37 +298,67 @@ cdef class BedText:
     def _end_contig(self):
         self._end_bin()
         if self.chunks.size:
+            qsort(self.chunks.data, self.chunks.size // sizeof(Chunk), sizeof(Chunk), &by_bin)
             chunks, linear = array("Q", bytes(self.chunks)), array("Q", bytes(self.linear))
             self.indexed[self.contig] = (chunks, linear)
         self.chunks.size = self.linear.size = 0
 
-    def csi(self, block_offsets, Py_ssize_t block_size):
+    def csi(self, const unsigned long long[::1] block_offsets not None, unsigned long long block_size):
         """The CSI index (uncompressed) of all lines, once they are all there.
 
         ``block_offsets`` are the file offsets of the BGZF blocks, of ``block_size`` bytes of text each, and
         of what follows them.
         """
+        cdef Buffer out = Buffer()
         self._end_contig()
-
-        def virtual(offset):
-            return block_offsets[offset // block_size] << 16 | offset % block_size
-
         names = b"".join(name + b"\0" for name in self.indexed)
         tabix = struct.pack("<7i", UCSC, 1, 2, 3, ord("#"), 0, len(names)) + names
-        out = bytearray(struct.pack("<4s3i", b"CSI\1", MIN_SHIFT, self.levels, len(tabix)))
-        out += tabix + struct.pack("<i", len(self.indexed))
+        head = struct.pack("<4s3i", b"CSI\1", MIN_SHIFT, self.levels, len(tabix)) + tabix
+        out.put(<const char *> head, len(head))
+        out.put_u32(len(self.indexed))
         for chunks, linear in self.indexed.values():
-            numbers = chunks[2::3]
-            order = sorted(range(len(numbers)), key=numbers.__getitem__)
-            out += struct.pack("<i", len(set(numbers)))
-            for number, group in groupby(order, numbers.__getitem__):
-                members = list(group)
-                reached = linear[min(first_leaf(number, self.levels), len(linear) - 1)]
-                out += struct.pack("<IQi", number, virtual(reached), len(members))
-                for k in members:
-                    out += struct.pack("<QQ", virtual(chunks[3 * k]), virtual(chunks[3 * k + 1]))
-        out += struct.pack("<Q", 0)
+            put_bins(out, chunks, linear, self.levels, block_offsets, block_size)
+        out.put_u64(0)
         return bytes(out)
+
+
+cdef int put_bins(Buffer out, const unsigned long long[::1] chunks, const unsigned long long[::1] linear, int levels,
+                  const unsigned long long[::1] block_offsets, unsigned long long block_size) except -1:
+    """A contig's part of the index, of its chunks, sorted by bin, as words, and the first offset of each leaf window."""
+    cdef Py_ssize_t count = chunks.shape[0] // 3, bins = 0, first = 0, stop, k
+    cdef unsigned long long number
+    for k in range(count):
+        bins += k == 0 or chunks[3 * k + 2] != chunks[3 * k - 1]
+    out.put_u32(<unsigned int> bins)
+    while first < count:
+        number = chunks[3 * first + 2]
+        stop = first + 1
+        while stop < count and chunks[3 * stop + 2] == number:
+            stop += 1
+        k = min(first_leaf(number, levels), linear.shape[0] - 1)
+        out.put_u32(<unsigned int> number)
+        out.put_u64(virtual(linear[k], block_offsets, block_size))
+        out.put_u32(<unsigned int> (stop - first))
+        for k in range(first, stop):
+            out.put_u64(virtual(chunks[3 * k], block_offsets, block_size))
+            out.put_u64(virtual(chunks[3 * k + 1], block_offsets, block_size))
+        first = stop
+    return 0
+
+
+cdef inline unsigned long long virtual(unsigned long long offset, const unsigned long long[::1] block_offsets,
+                                       unsigned long long block_size) noexcept:
+    """The virtual offset of a byte of the text."""
+    return block_offsets[<Py_ssize_t> (offset // block_size)] << 16 | offset % block_size
+
+
+cdef int by_bin(const void *a, const void *b) noexcept nogil:
+    """Order of chunks: by bin, those of one as they are in the file."""
+    cdef const Chunk *one = <const Chunk *> a
+    cdef const Chunk *other = <const Chunk *> b
+    if one.bin != other.bin:
+        return 1 if one.bin > other.bin else -1
+    return (one.begin > other.begin) - (one.begin < other.begin)
 
 
 cdef inline long long run_end(Depth depth, long long position, int *value, Py_ssize_t *near) noexcept nogil:
@@ -362,7 +392,7 @@ cdef inline unsigned int bin_number(long long leaf, long long last, int levels) 
     return <unsigned int> (((1LL << (3 * level)) - 1) // 7 + leaf)
 
 
-def first_leaf(long long number, int levels):
+cdef inline long long first_leaf(long long number, int levels) noexcept nogil:
     """The first leaf window of a bin."""
     cdef int level = 0
     while number >= ((1LL << (3 * (level + 1))) - 1) // 7:

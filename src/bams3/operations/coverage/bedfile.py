@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from typing import BinaryIO
 
 from bams3.operations.coverage.bed import BedText
@@ -20,7 +21,7 @@ class BedFile:
     def __init__(self, data: BinaryIO, index: BinaryIO, levels: int, header: bytes = b"") -> None:
         self.text = BedText(levels, header)
         self._data, self._index = data, index
-        self._offsets = [0]
+        self._offsets = array("Q", [0])
 
     def spill(self) -> None:
         """Compress and write the text if there is much of it."""

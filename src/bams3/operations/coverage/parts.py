@@ -8,7 +8,7 @@ has, all u64; the depths, i32. The last depth of a stretch holds to the next one
 import json
 import struct
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from typing import Any, BinaryIO, NamedTuple
@@ -34,6 +34,7 @@ DEPTH_OPTIONS = (
 VERSION = 2
 """Of a part's layout."""
 MAX_HEAD = 1 << 28  # bytes of the first line
+OVERLAP = "the parts to gather overlap, or are of another dataset; give each batch once"
 
 
 class Piece(NamedTuple):
@@ -70,14 +71,22 @@ def _write_depth(stream: Any, depth: Depth) -> None:
 
 
 def _pieces(dataset: DatasetReader, windows: Grid) -> Iterator[list[int]]:
-    """[reference_id, start, end] of the parts of contigs that the windows cover."""
+    """[reference_id, start, end] of the parts of contigs that the windows cover: each window that has a chunk, and what
+    is between those. So there are about as many as chunks, however long contigs are."""
     for run in windows.runs():
-        if run.reference_id == layout.UNPLACED or not dataset.chunks_of(run.reference_id):
+        chunks = dataset.chunks_of(run.reference_id)
+        if run.reference_id == layout.UNPLACED or not chunks:
             continue
-        for window in layout.cells(run, windows.chunk_size):
-            end = min(window.end, dataset.references[window.reference_id][1])
-            if end > window.start:
-                yield [window.reference_id, window.start, end]
+        limit = min(run.end, dataset.references[run.reference_id][1])
+        position = run.start
+        for chunk in chunks:
+            if position <= chunk.start < limit:
+                if position < chunk.start:
+                    yield [run.reference_id, position, chunk.start]
+                position = min(chunk.end, limit)
+                yield [run.reference_id, chunk.start, position]
+        if position < limit:
+            yield [run.reference_id, position, limit]
 
 
 def _identity(dataset: DatasetReader, options: CoverageOptions, read_groups: Sequence[str]) -> dict[str, Any]:
@@ -114,7 +123,7 @@ class Gathered:
                     )
             heads.append((head["pieces"], path))
         heads.sort()
-        self._check_whole([piece for pieces, _ in heads for piece in pieces])
+        self._check_whole(piece for pieces, _ in heads for piece in pieces)
         self._pieces = (piece for _, path in heads for piece in self._read(path))
         self._next: Piece | None = next(self._pieces, None)
 
@@ -125,17 +134,22 @@ class Gathered:
             if piece.reference_id == reference_id:
                 yield piece
 
-    def _check_whole(self, pieces: list[list[int]]) -> None:
-        grid = Grid(self._dataset.references, self._dataset.manifest.chunk_size)
-        wanted = list(_pieces(self._dataset, grid))
-        if pieces != wanted:
-            there = set(map(tuple, pieces))
-            lacking = [piece for piece in wanted if tuple(piece) not in there]
-            if not lacking:
-                raise UsageError("the parts to gather overlap; give each batch once")
-            reference_id, start, end = lacking[0]
-            where = f"{self._dataset.references[reference_id][0]}:{start + 1}-{end}"
-            raise UsageError(f"no part to gather has {where}; give the parts of all batches")
+    def _check_whole(self, pieces: Iterable[list[int]]) -> None:
+        given = iter(pieces)
+        piece = next(given, None)
+        for reference_id, (name, length) in enumerate(self._dataset.references):
+            position = 0 if self._dataset.chunks_of(reference_id) else length
+            while position < length:
+                if piece is None or piece[:2] > [reference_id, position]:
+                    end = piece[1] if piece and piece[0] == reference_id else length
+                    raise UsageError(
+                        f"no part to gather has {name}:{position + 1}-{end}; give the parts of all batches"
+                    )
+                if piece[:2] != [reference_id, position] or not position < piece[2] <= length:
+                    raise UsageError(OVERLAP)
+                position, piece = piece[2], next(given, None)
+        if piece is not None:
+            raise UsageError(OVERLAP)
 
     def _head(self, path: str) -> dict[str, Any]:
         with _opened(path) as stream:

@@ -96,3 +96,8 @@ cdef inline void uncount_overlap(Span span, Mate *first, Mate *second) noexcept 
             more_a = next_segment(&a)
         else:
             more_b = next_segment(&b)
+
+
+cdef inline bint counts(unsigned int flag, unsigned int none_of, unsigned int one_of) noexcept nogil:
+    """Does a read with this FLAG count?"""
+    return not flag & none_of and (not one_of or flag & one_of)

@@ -16,9 +16,10 @@ from libc.string cimport memcpy, memmove, memset
 from bams3.buffer cimport Buffer
 from bams3.operations.coverage.changes cimport BLOCK, Far, keep_blocks, merge, settle
 from bams3.operations.coverage.depth cimport Depth
-from bams3.operations.coverage.segments cimport Mate, Span, add_segments, bump, uncount_overlap
+from bams3.operations.coverage.held cimport Held
+from bams3.operations.coverage.segments cimport Mate, Span, add_segments, bump, counts, uncount_overlap
 
-from bams3.errors import FormatError
+from bams3.operations.coverage.damage import damaged, same_length
 
 cdef enum:
     BASES = 0
@@ -398,49 +399,3 @@ cdef class Tally:
         self.far.begin, self.added = position, 0
         self.window.start = max(self.window.start, position)
         return taken
-
-
-cdef inline bint counts(unsigned int flag, unsigned int none_of, unsigned int one_of) noexcept nogil:
-    """Does a read with this FLAG count?"""
-    return not flag & none_of and (not one_of or flag & one_of)
-
-
-cdef class Held:
-    """Reads carried over from earlier row groups, for kernels: ``mates[k]`` shows ``reads[k]``."""
-
-    cdef list reads
-    cdef Mate *mates
-
-    def __cinit__(self):
-        self.reads = []
-        self.mates = NULL
-
-    def __dealloc__(self):
-        free(self.mates)
-
-    def view(self):
-        """Fill ``mates`` from ``reads``, tuples of start, end and CIGAR (``array('I')``)."""
-        cdef const unsigned int[::1] cigar
-        cdef Py_ssize_t k
-        self.mates = <Mate *> calloc(len(self.reads) or 1, sizeof(Mate))
-        if self.mates == NULL:
-            raise MemoryError("no memory for the mates of a row group")
-        for k, (pos, end, operations) in enumerate(self.reads):
-            cigar = operations
-            self.mates[k].pos, self.mates[k].end = pos, end
-            self.mates[k].operations = <unsigned int> cigar.shape[0]
-            if cigar.shape[0]:
-                self.mates[k].cigar = &cigar[0]
-
-
-def same_length(Py_ssize_t n, *columns):
-    """Raise `FormatError` unless every column has ``n`` values."""
-    for column in columns:
-        if len(column) != n:
-            raise FormatError(
-                f"a row group of {n} records has a column of {len(column)} values: the chunk is damaged")
-
-
-def damaged(what):
-    """The error for a row group of which `what` is true."""
-    return FormatError(f"a row group's {what}: the chunk is damaged")
