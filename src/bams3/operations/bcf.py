@@ -1,0 +1,57 @@
+"""The records of a stream of uncompressed BCF, as bcftools writes it, by where they begin."""
+
+import struct
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from bams3.errors import Bams3Error
+
+_BLOCK = 1 << 18
+_MAGIC = b"BCF\2\2"
+_RECORD = struct.Struct("<IIii")  # length of what samples share, and of the rest; contig, position
+_LENGTHS = 8  # bytes of both lengths
+
+Position = tuple[int, int]
+"""(number of the contig, position from 0)."""
+
+
+class Records:
+    """`is_past`: a record was seen that is beyond what was asked for, so all that was is there."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.is_past = False
+        self._stream = stream
+
+    def within(self, start: Position, end: Position) -> Iterator[bytes]:
+        """BCF of the header, and of the records that begin from `start` on and before `end`, in pieces.
+
+        Nothing is read any more once a record begins past that. Raises Bams3Error for a stream that ends too early.
+        """
+        magic, length = struct.unpack("<5sI", self._exactly(9))
+        if magic != _MAGIC:
+            raise Bams3Error("bcftools writes no BCF")
+        yield struct.pack("<5sI", magic, length) + self._exactly(length)
+        data = b""
+        while block := self._stream.read(_BLOCK):
+            data += block
+            first = at = 0
+            while at + _RECORD.size <= len(data):
+                shared, rest, *position = _RECORD.unpack_from(data, at)
+                after = at + _LENGTHS + shared + rest
+                if tuple(position) >= end:
+                    self.is_past = True
+                    yield data[first:at]
+                    return
+                if after > len(data):
+                    break
+                at = after
+                first = at if tuple(position) < start else first
+            yield data[first:at]
+            data = data[at:]
+        if data:
+            raise Bams3Error("bcftools failed")
+
+    def _exactly(self, length: int) -> bytes:
+        if len(data := self._stream.read(length)) < length:
+            raise Bams3Error("bcftools failed")
+        return data
