@@ -1,5 +1,5 @@
-"""BAMs of samples with SNPs and indels every few hundred bp, of pairs whose mates overlap, and clips: what joint calling
-has to get right at the borders of windows.
+"""BAMs of samples with SNPs and indels every few hundred bp, of pairs whose mates overlap, and clips: what joint
+calling has to get right at the borders of windows.
 """
 
 import random
@@ -30,7 +30,7 @@ def write(directory: Path, samples: tuple[str, ...], *, depth: int = 12, seed: i
 
 def _variants(bases: str, chance: random.Random) -> Iterator[tuple[int, str]]:
     """Position → what stands there instead: another base, more of them, or none from there on (as many `-`)."""
-    at = 0
+    at = 500
     while (at := at + chance.randint(40, 300)) < len(bases) - 60:
         kind = chance.random()
         if kind < 0.5:
@@ -41,7 +41,9 @@ def _variants(bases: str, chance: random.Random) -> Iterator[tuple[int, str]]:
             yield at, bases[at] + "-" * chance.randint(1, 20)
 
 
-def _write_sample(path: Path, sample: str, reference: dict, shared: dict, depth: int, chance: random.Random) -> None:
+def _write_sample(
+    path: Path, sample: str, reference: dict, shared: dict, depth: int, chance: random.Random
+) -> None:
     header = pysam.AlignmentHeader.from_dict(
         {
             "SQ": [{"SN": name, "LN": length} for name, length in CONTIGS.items()],

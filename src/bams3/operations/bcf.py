@@ -16,16 +16,16 @@ Position = tuple[int, int]
 
 
 class Records:
-    """`is_past`: a record was seen that is beyond what was asked for, so all that was is there."""
+    """`is_done`: nothing is read any more, since a record was beyond what was asked for."""
 
     def __init__(self, stream: BinaryIO) -> None:
-        self.is_past = False
+        self.is_done = False
         self._stream = stream
 
-    def within(self, start: Position, end: Position) -> Iterator[bytes]:
+    def within(self, start: Position, end: Position, *, in_order: bool) -> Iterator[bytes]:
         """BCF of the header, and of the records that begin from `start` on and before `end`, in pieces.
 
-        Nothing is read any more once a record begins past that. Raises Bams3Error for a stream that ends too early.
+        `in_order`: there are no such after one that begins later. Raises Bams3Error for a stream that ends too early.
         """
         magic, length = struct.unpack("<5sI", self._exactly(9))
         if magic != _MAGIC:
@@ -38,14 +38,17 @@ class Records:
             while at + _RECORD.size <= len(data):
                 shared, rest, *position = _RECORD.unpack_from(data, at)
                 after = at + _LENGTHS + shared + rest
-                if tuple(position) >= end:
-                    self.is_past = True
+                is_past = tuple(position) >= end
+                if is_past and in_order:
+                    self.is_done = True
                     yield data[first:at]
                     return
                 if after > len(data):
                     break
+                if is_past or tuple(position) < start:
+                    yield data[first:at]
+                    first = after
                 at = after
-                first = at if tuple(position) < start else first
             yield data[first:at]
             data = data[at:]
         if data:

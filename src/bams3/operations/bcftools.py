@@ -28,14 +28,15 @@ class Tool(NamedTuple):
 MPILEUP = Tool(
     "mpileup",
     "Ag:f:r:R:q:Q:C:BDd:L:b:P:po:e:h:Im:F:EG:6O:xa:s:S:t:T:M:X:UW::v:",
-    "nu= lu= rf= ns= ff= ls= skip-any-unset= skip-all-unset= skip-any-set= skip-all-set= incl-flags= excl-flags= output= "
-    "open-prob= ignore-RG: ignore-rg:ignore-RG gvcf=g no-reference: no-version: threads= illumina1.3+:6 count-orphans:A "
-    "bam-list=b no-BAQ:B no-baq:B full-BAQ:D full-baq:D adjust-MQ=C adjust-mq=C max-depth=d redo-BAQ:E redo-baq:E "
-    "fasta-ref=f read-groups=G region=r regions=r regions-file=R targets=t targets-file=T min-MQ=q min-mq=q min-BQ=Q "
-    "min-bq=Q max-BQ= max-bq= delta-BQ= ignore-overlaps:x output-type=O samples=s samples-file=S annotate=a ext-prob=e "
-    "gap-frac=F indel-bias= indel-size= indels-2.0: indels-cns: no-indels-cns: tandem-qual=h skip-indels:I max-idepth=L "
-    "min-ireads=m per-sample-mF:p per-sample-mf:p platforms=P max-read-len=M config=X seed= ambig-reads= ar= "
-    "write-index:W del-bias= poly-mqual: no-poly-mqual: score-vs-ref= seqq-offset= mwu-u:U verbosity=v",
+    "nu= lu= rf= ns= ff= ls= skip-any-unset= skip-all-unset= skip-any-set= skip-all-set= incl-flags= excl-flags= "
+    "output= open-prob= ignore-RG: ignore-rg:ignore-RG gvcf=g no-reference: no-version: threads= illumina1.3+:6 "
+    "count-orphans:A bam-list=b no-BAQ:B no-baq:B full-BAQ:D full-baq:D adjust-MQ=C adjust-mq=C max-depth=d "
+    "redo-BAQ:E redo-baq:E fasta-ref=f read-groups=G region=r regions=r regions-file=R targets=t targets-file=T "
+    "min-MQ=q min-mq=q min-BQ=Q min-bq=Q max-BQ= max-bq= delta-BQ= ignore-overlaps:x output-type=O samples=s "
+    "samples-file=S annotate=a ext-prob=e gap-frac=F indel-bias= indel-size= indels-2.0: indels-cns: "
+    "no-indels-cns: tandem-qual=h skip-indels:I max-idepth=L min-ireads=m per-sample-mF:p per-sample-mf:p "
+    "platforms=P max-read-len=M config=X seed= ambig-reads= ar= write-index:W del-bias= poly-mqual: "
+    "no-poly-mqual: score-vs-ref= seqq-offset= mwu-u:U verbosity=v",
     {
         **dict.fromkeys(("f", "no-reference"), "use the key `reference`"),
         **dict.fromkeys(("b", "G", "ignore-RG"), _NOT_FOR_SAMPLES),
@@ -48,11 +49,11 @@ MPILEUP = Tool(
 CALL = Tool(
     "call",
     "h?o:O:r:R:s:S:t:T:A*NMV:vcmp:C:n:P:f:a:ig:XYF:G:W::",
-    "help:h format-fields=f annotate=a prior-freqs=F gvcf=g group-samples=G group-samples-tag= output=o output-type=O "
-    "regions=r regions-file=R regions-overlap= samples=s samples-file=S targets=t targets-file=T threads= keep-alts:A "
-    "keep-unseen-allele:* insert-missed:i skip-Ns:N keep-masked-refs:M keep-masked-ref:M skip-variants=V variants-only:v "
-    "consensus-caller:c constrain=C multiallelic-caller:m pval-threshold=p prior=P novel-rate=n ploidy= ploidy-file= "
-    "chromosome-X:X chromosome-Y:Y no-version: write-index:W verbosity=",
+    "help:h format-fields=f annotate=a prior-freqs=F gvcf=g group-samples=G group-samples-tag= output=o "
+    "output-type=O regions=r regions-file=R regions-overlap= samples=s samples-file=S targets=t targets-file=T "
+    "threads= keep-alts:A keep-unseen-allele:* insert-missed:i skip-Ns:N keep-masked-refs:M keep-masked-ref:M "
+    "skip-variants=V variants-only:v consensus-caller:c constrain=C multiallelic-caller:m pval-threshold=p "
+    "prior=P novel-rate=n ploidy= ploidy-file= chromosome-X:X chromosome-Y:Y no-version: write-index:W verbosity=",
     {
         **dict.fromkeys("rRtT", _TARGETS),
         **dict.fromkeys("oOW", _OUTPUT),
@@ -131,7 +132,9 @@ def _read(tool: Tool, words: list[str]) -> Iterator[_Word]:
         elif word.startswith("-") and len(word) > 1:
             yield from _short(tool, word, rest)
         else:
-            raise UsageError(f"{tool.name}: {word!r} is no option; remove it, or quote it with what it belongs to")
+            raise UsageError(
+                f"{tool.name}: {word!r} is no option; remove it, or quote it with what it belongs to"
+            )
 
 
 def _long(tool: Tool, word: str, rest: Iterator[str]) -> _Word:

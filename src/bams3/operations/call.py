@@ -30,6 +30,9 @@ OTHER_FILES = 100
 
 LEVEL = 2  # of compression
 AT_ONCE = 32  # datasets that are looked into at the same time
+LEAD = 1000
+"""bp before a place that are called as in it: BQBZ and MQSBZ of an indel are those that bcftools had for the last
+position where a read had another base."""
 
 
 def call_jointly(
@@ -79,7 +82,8 @@ def call_jointly(
         for sample, (_, writable) in pipes.items():
             pipe = open(writable, "wb", buffering=0)  # noqa: SIM115 (feeding closes it)
             feeds.enter_context(feeding(pipe, _bam(readers[sample], looked_at)))
-        is_done = _write(caller.stdout, file, _bounds(next(iter(readers.values())), places))
+        in_order = "i" not in chosen[1]  # sites without reads come when all others are there
+        is_done = _write(caller.stdout, file, _bounds(next(iter(readers.values())), places), in_order)
         if is_done:
             pileup.kill()
         codes = [caller.wait(), pileup.wait()]
@@ -104,7 +108,7 @@ def _around(
     around = list(places)
     contig, start, end = around[0]
     if start > 0 and is_called(contig, 0, start):
-        around[0] = (contig, _reach(readers, contig, start - 1, end)[0], end)
+        around[0] = (contig, _reach(readers, contig, max(0, start - LEAD), end)[0], end)
     contig, start, end = around[-1]
     if end < lengths[contig] and is_called(contig, end, lengths[contig]):
         reached = lengths[contig] if has_blocks else _reach(readers, contig, start, end)[1]
@@ -129,20 +133,20 @@ def _reach(readers: Sequence[DatasetReader], contig: str, start: int, end: int) 
     return start, end
 
 
-def _bounds(reader: DatasetReader, places: Sequence[Place]) -> tuple[tuple[int, int], tuple[int, int]]:
+def _bounds(reader: DatasetReader, places: Sequence[Place]) -> tuple[bcf.Position, bcf.Position]:
     """(number of the contig, position) from which on, and before which, there is what is called."""
     number = {name: i for i, (name, _) in enumerate(reader.references)}
     (first, start, _), (last, _, end) = places[0], places[-1]
     return (number[first], start), (number[last], end)
 
 
-def _write(stream: Any, file: Any, bounds: tuple[tuple[int, int], tuple[int, int]]) -> bool:
+def _write(stream: Any, file: Any, bounds: tuple[bcf.Position, bcf.Position], in_order: bool) -> bool:
     """Write the BCF of the records of a stream that begin within bounds. False if it may have ended too early."""
     with stream:
         records = bcf.Records(stream)
-        for part in bgzf(records.within(*bounds), LEVEL, 1):
+        for part in bgzf(records.within(*bounds, in_order=in_order), LEVEL, 1):
             file.write(part)
-    return records.is_past
+    return records.is_done
 
 
 def _pileup_command(work: Path, fds: Mapping[str, int], places: Iterable[Place]) -> list[str]:

@@ -37,8 +37,8 @@ _VCF = (".vcf", ".vcf.gz")
 
 
 def read_targets(data: bytes, path: str) -> list[Place]:
-    """(contig, start, end) of the targets of a file, 0-based half-open, in order in each contig; what overlaps or adjoins
-    is one.
+    """(contig, start, end) of the targets of a file, 0-based half-open, in order in each contig; what overlaps
+    or adjoins is one.
 
     A `.bed` has start and end from 0, a `.vcf` the position from 1, any other a position or start and end from 1;
     each may be gzipped. Raises UsageError for a line that is none of these.

@@ -30,7 +30,9 @@ def targets_of(section: str, data: bytes, path: str, contigs: Iterable[tuple[str
     except Bams3Error as error:
         raise ConfigurationError(f"config: {section}: targets: {error}") from None
     if not found.any_within((name, 0, length) for name, length in contigs):
-        raise ConfigurationError(f"config: {section}: targets: {path}: no target lies on the samples' contigs")
+        raise ConfigurationError(
+            f"config: {section}: targets: {path}: no target lies on the samples' contigs"
+        )
     return found
 
 
