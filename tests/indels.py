@@ -9,6 +9,7 @@ from pathlib import Path
 import pysam
 
 CONTIGS = {"chr1": 25_000, "chr2": 12_000, "chr3": 3_000}
+DESERT = range(18_500, 22_500)  # without variants, in each contig
 READ = 100
 QUALITIES = [12, 20, 25, 30, 37]
 Haplotype = list[tuple[str, int, str]]
@@ -32,6 +33,8 @@ def _variants(bases: str, chance: random.Random) -> Iterator[tuple[int, str]]:
     """Position → what stands there instead: another base, more of them, or none from there on (as many `-`)."""
     at = 500
     while (at := at + chance.randint(40, 300)) < len(bases) - 60:
+        if at in DESERT:
+            continue
         kind = chance.random()
         if kind < 0.5:
             yield at, chance.choice("ACGT".replace(bases[at], ""))

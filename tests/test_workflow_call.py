@@ -78,6 +78,7 @@ WAYS = {
     "targets": (3, "", "-m", "targets.bed"),
     "sites": (2, "", "-mA", "sites.tsv"),
     "gVCF blocks": (2, "-a DP", "-m -g 0,5,10", ""),
+    "long gVCF blocks": (1, "-a DP", "-m -g 0", ""),
     "gVCF blocks of targets": (2, "-a DP", "-m -g 0", "targets.bed"),
     "gVCF blocks of mpileup": (3, "--gvcf 0,8", "-m", ""),
     "gVCF blocks of both": (2, "-g 0,5,10", "-m --gvcf=5", ""),
@@ -188,7 +189,9 @@ def test_targets_and_files_of_options(called: Path, tmp_path: Path, commands: di
     shutil.copy(project / "reference.fa.fai", project / "my")
     (project / "my" / "t.bed").write_text("chr2\t140000\t180000\nchr1\t20000\t60000\n")
     (project / "my" / "ploidy.txt").write_text("chr1 1 40000 M 1\nchr1 1 40000 F 1\n")
-    (project / "loci.tsv").write_text("S1\tchr1\t50000\nS1\tchr1\t70000\nS2\tchr2\t90000\n")
+    with pysam.AlignmentFile(str(project / "S1.bam")) as file:
+        covered = [next(file.fetch("chr1", start)).reference_end for start in (50_000, 70_000)]
+    (project / "loci.tsv").write_text("".join(f"S1\tchr1\t{at}\n" for at in covered) + "S2\tchr2\t90000\n")
     call = "-m -g 0 --ploidy-file my/ploidy.txt"
     config = CONFIG | {
         "reference": "my/reference.fa",
