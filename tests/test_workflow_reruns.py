@@ -28,8 +28,8 @@ CONFIG = {
     "coverage": {"by": "coverage.bed", "thresholds": "1,5"},
     "process": {"command": "true", "suffix": ".txt"},
     "cohort": {"regions": "cohort.bed", "thresholds": "1,5"},
-    "call": {},
-    "genotype": {"manifest": "loci.tsv"},
+    "call": {"targets": "call.bed", "mpileup": "-S names.txt"},
+    "genotype": {"manifest": "loci.tsv", "targets": "genotype.bed", "call": "-mS sexes.txt"},
 }
 COLUMNS = "sample alignments index dataset"
 ROWS = {
@@ -98,7 +98,11 @@ def inputs(cohort: Path, programs: None, tmp_path_factory: pytest.TempPathFactor
     shutil.copy(folder / "reference.fa.fai", folder / "grid.fai")
     for name, first in (("query", 100), ("coverage", 200), ("cohort", 300)):
         (folder / f"{name}.bed").write_text(f"chr1\t{first}\t90000\nchr2\t0\t50000\n")
+    (folder / "call.bed").write_text("chr1\t400\t90000\nchr2\t0\t50000\n")
+    (folder / "genotype.bed").write_text("chr1\t0\t90000\nchr2\t0\t70000\n")
     (folder / "loci.tsv").write_text("S1\tchr1\t50000\nD4\tchr2\t60000\n")
+    (folder / "names.txt").write_text("".join(f"{name}\n" for name in ROWS))
+    (folder / "sexes.txt").write_text("".join(f"{name} F\n" for name in ROWS))
     write_rows(folder, ROWS)
     for path in folder.rglob("*"):
         seconds = path.stat().st_mtime - 3600
@@ -181,9 +185,11 @@ KEYS: dict[str, list[tuple[Any, set[str]]]] = {
     "cohort.limits": [({"mean_coverage": {"min": 2}}, PAGE)],
     "cohort.sex_contigs": [(["chr1", "chr2"], PAGE)],
     "call.window": [(100_000, CALLS), (9_000_000, set())],
-    "call.mpileup": [("-q 20", CALLS), ("-mv", CALLS)],
+    "call.targets": [("copy of call.bed", CALLS), (None, CALLS)],
+    "call.mpileup": [("-q 20", CALLS), ("-mv", CALLS), ("-S sexes.txt", CALLS)],
     "call.call": [("-m", CALLS)],
     "genotype.manifest": [("copy of loci.tsv", set())],
+    "genotype.targets": [("copy of genotype.bed", set()), ("query.bed", {"gather_genotypes"}), (None, set())],
     "genotype.mpileup": [("-q 20", GENOTYPES)],
     "genotype.call": [("-mA", GENOTYPES)],
 }  # fmt: skip
@@ -223,7 +229,7 @@ def test_a_key_of_the_configuration(project: Path, key: str, value: Any, planned
 def test_settings_that_change_places(project: Path) -> None:
     """The same words, each the other's."""
     config = changed("call.mpileup", "-mv")
-    config["call"]["call"] = ""
+    config["call"]["call"] = "-S names.txt"
     assert plan(project, config) == CALLS
     swapped = CONFIG | {"process": {"command": ".txt", "suffix": "true"}}
     assert plan(project, swapped) == jobs(["process_batch"])
@@ -250,6 +256,10 @@ FILES: dict[str, tuple[Callable[[bytes], bytes], set[str]]] = {
     "query.bed": (lambda data: data[:-1], QUERIES),
     "coverage.bed": (lambda data: data + b"chr2\t60000\t70000\n", COVERAGE),
     "cohort.bed": (lambda data: data.replace(b"90000", b"80000"), MEASURED),
+    "call.bed": (lambda data: data.replace(b"400", b"500"), CALLS),
+    "names.txt": (lambda data: data.replace(b"S2\n", b""), CALLS),
+    "genotype.bed": (lambda data: data.replace(b"70000", b"60000"), set()),
+    "sexes.txt": (lambda data: data.replace(b"F", b"M"), GENOTYPES),
     "loci.tsv": (lambda data: data + b"S2\tchr1\t77\n", LOCUS),
     "reference.fa": (another_base, REFERENCE),
     "reference.fa.fai": (lambda data: data.replace(b"\t6\t", b"\t7\t"), CALLS | GENOTYPES),
@@ -269,11 +279,12 @@ def test_contents_of_a_file(project: Path, name: str) -> None:
 
 def test_every_file_of_the_configuration_has_a_row() -> None:
     named = [CONFIG, *(section for section in CONFIG.values() if isinstance(section, dict))]
-    paths = {value for section in named for value in section.values() if str(value).endswith(FILE_NAMES)}
+    values = [str(value).split()[-1] for section in named for value in section.values() if value]
+    paths = {value for value in values if value.endswith(FILE_NAMES) and not value.startswith(".")}
     assert paths | {"reference.fa.fai"} == FILES.keys()
 
 
-FILE_NAMES = (".bed", ".tsv", ".fa", ".fai")
+FILE_NAMES = (".bed", ".tsv", ".fa", ".fai", ".txt")
 
 
 def test_files_that_are_only_touched(project: Path) -> None:
@@ -446,6 +457,7 @@ def test_sections_come_one_by_one(inputs: Path, tmp_path: Path) -> None:
         ("coverage.mapq", 20),
         ("cohort.regions", 1000),
         ("call.mpileup", "-q 20"),
+        ("call.targets", "query.bed"),
         ("genotype.call", "-mA"),
     ],
 )

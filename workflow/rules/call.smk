@@ -11,6 +11,8 @@ rule call_window:
     input:
         lambda wildcards: [metadata(sample) for sample in samples],
         reference=fasta("call"),
+        targets=targets_file("call"),
+        files=option_inputs("call"),
     output:
         temp("<results>/call/{window}.bcf"),
     log:
@@ -25,9 +27,10 @@ rule call_window:
         mem_mb=call_memory,
     params:
         datasets=lambda wildcards: {name: dataset_place(name) for name in samples},
-        places=lambda wildcards: call_jobs()[int(wildcards.window) - 1],
+        places=lambda wildcards: call_jobs()[wildcards.window],
         mpileup=lambda wildcards: config["call"]["mpileup"],
         call=lambda wildcards: config["call"]["call"],
+        files=option_files("call"),
         known=known_calls,
     script:
         "../scripts/call_places.py"
@@ -35,7 +38,7 @@ rule call_window:
 
 rule gather_calls:
     input:
-        expand("<results>/call/{window}.bcf", window=call_numbers()),
+        expand("<results>/call/{window}.bcf", window=call_jobs()),
     output:
         calls="<results>/call/calls.vcf.gz",
         index=f"<results>/call/calls.vcf.gz{call_index()}",

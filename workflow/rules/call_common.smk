@@ -1,24 +1,38 @@
+from bams3.workflow import calling
+
+
+@cache
+def targets(section):
+    """The targets of a section; None if it has none, and calls everywhere."""
+    path = config.get(section, {}).get("targets")
+    if not path:
+        return None
+    place = located(path)
+    data = read(place, f"`targets` of {section} in the config says where is called")
+    return calling.targets_of(section, data, place, contigs)
+
+
+def targets_file(section):
+    path = config.get(section, {}).get("targets")
+    return [copied(path)] if path else []
+
+
+def option_files(section):
+    """The files that the options of a section name."""
+    return calling.files(section, config[section]) if section in config else []
+
+
+def option_inputs(section):
+    """These, copied where the job is."""
+    return [copied(path) for path in option_files(section)]
+
+
 @cache
 def call_jobs():
-    """The places, (contig, start, end), of each job of joint calling: in order, and of `window` bp together at most."""
+    """The places, (contig, start, end), of each job of joint calling, by its number."""
     if "call" not in config:
-        return []
-    size = config["call"]["window"]
-    jobs, room = [], 0
-    for name, length in contigs:
-        for start in range(0, length, size):
-            end = min(start + size, length)
-            if end - start > room:
-                jobs.append([])
-                room = size
-            jobs[-1].append((name, start, end))
-            room -= end - start
-    return jobs
-
-
-def call_numbers():
-    """The jobs by number, from 1."""
-    return [f"{i + 1:06d}" for i in range(len(call_jobs()))]
+        return {}
+    return calling.jobs(contigs, config["call"]["window"], targets("call"))
 
 
 def call_memory(wildcards, attempt):
@@ -66,14 +80,21 @@ def read_loci():
 
 
 def places_of(wildcards):
-    """(contig, start, end) of each locus of a sample."""
+    """(contig, start, end) of each locus of a sample that is genotyped."""
     return sorted(
         (contig, position - 1, position)
         for contig, position in loci_by_sample[wildcards.sample]
     )
 
 
+def is_genotyped(contig, position):
+    """Does a locus lie in a target, where there are any?"""
+    found = targets("genotype")
+    return found is None or found.any_within([(contig, position - 1, position)])
+
+
 loci = read_loci()
 loci_by_sample = {}
 for sample, *locus in loci:
-    loci_by_sample.setdefault(sample, []).append(locus)
+    if is_genotyped(*locus):
+        loci_by_sample.setdefault(sample, []).append(locus)

@@ -8,6 +8,7 @@ rule genotype_sample:
     input:
         metadata_of,
         reference=fasta("genotype"),
+        files=option_inputs("genotype"),
     output:
         "<results>/genotype/{sample}.bcf",
     log:
@@ -19,8 +20,10 @@ rule genotype_sample:
     params:
         datasets=lambda wildcards: {wildcards.sample: dataset_of(wildcards)},
         places=places_of,
+        targets=places_of,
         mpileup=lambda wildcards: f"-I {config['genotype']['mpileup']}",
         call=lambda wildcards: config["genotype"]["call"],
+        files=option_files("genotype"),
         known=known_genotypes,
     script:
         "../scripts/call_places.py"

@@ -103,16 +103,23 @@ def known_matrices(wildcards):
 
 
 def known_calls(wildcards):
-    words = {name: config["call"][name] for name in ("mpileup", "call")}
-    return words | known_fasta() | {"datasets": known_datasets(wildcards)}
+    targets = known(config["call"].get("targets"), identity.contents)
+    found = {"datasets": known_datasets(wildcards), "targets": targets}
+    return known_options("call") | known_fasta() | found
 
 
 def known_genotypes(wildcards):
     """Of one sample, or of all that have loci."""
     names = [wildcards.sample] if "sample" in wildcards.keys() else loci_by_sample
-    words = {name: config["genotype"][name] for name in ("mpileup", "call")}
     datasets = {name: known_manifest(name) for name in names}
-    return words | known_fasta() | {"datasets": datasets}
+    return known_options("genotype") | known_fasta() | {"datasets": datasets}
+
+
+def known_options(section):
+    """The options of bcftools, and the files that these name."""
+    words = {name: config[section][name] for name in ("mpileup", "call")}
+    files = {path: known(path, identity.contents) for path in option_files(section)}
+    return words | {"files": files}
 
 
 def known_fasta():

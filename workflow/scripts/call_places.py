@@ -5,14 +5,20 @@ from bams3.workflow.log import open_log
 
 log = open_log(snakemake)
 
+from pathlib import Path
+
 from bams3.errors import Bams3Error
 from bams3.operations.call import call_jointly
+from bams3.operations.targets import read_targets
 
 given = snakemake.params
+paths = list(snakemake.input.get("targets", []))  # a file of targets, or none
 try:
+    targets = read_targets(Path(paths[0]).read_bytes(), paths[0]) if paths else given.get("targets")
     call_jointly(
         given.datasets, given.places, snakemake.input.reference[0], snakemake.output[0], log,
-        mpileup=given.mpileup, call=given.call,
+        targets=targets, mpileup=given.mpileup, call=given.call,
+        files=dict(zip(given.files, snakemake.input.files, strict=True)),
     )  # fmt: skip
 except (Bams3Error, OSError) as error:
     contig, start, _ = given.places[0]

@@ -86,10 +86,10 @@ def write_alignments(
             for part in _sam(blocks, header, with_header, workers):
                 file.write(part)
         elif format == "sam.gz":
-            for part in _bgzf(_sam(blocks, header, with_header, workers), level, workers):
+            for part in bgzf(_sam(blocks, header, with_header, workers), level, workers):
                 file.write(part)
         else:
-            for part in _bgzf(bam_bytes(blocks, header), 0 if format == "ubam" else level, workers):
+            for part in bgzf(bam_bytes(blocks, header), 0 if format == "ubam" else level, workers):
                 file.write(part)
 
 
@@ -140,7 +140,7 @@ def bam_bytes(blocks: Iterable[RecordBlock], header: Header) -> Iterator[Any]:
         yield memoryview(block.data)[block.offsets[0] : block.offsets[-1]]
 
 
-def _bgzf(parts: Iterable[Any], level: int, workers: int | Workers) -> Iterator[bytes]:
+def bgzf(parts: Iterable[Any], level: int, workers: int | Workers) -> Iterator[bytes]:
     """BGZF of the bytes of `parts`, whose bounds it ignores."""
     from bams3.sources.bgzf import EOF_MARKER, MAX_INPUT, compress_block
 

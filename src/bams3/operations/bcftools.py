@@ -1,0 +1,179 @@
+"""The options of `bcftools mpileup` and `bcftools call` that a user may add: read as bcftools does, by getopt_long."""
+
+import shlex
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
+
+from bams3.errors import UsageError
+
+_NOT_FOR_SAMPLES = "the samples and their names are those of the sheet"
+_TARGETS = "use the key `targets`, which says where is called"
+_OUTPUT = "what is written is chosen here; remove it"
+_ONE_CORE = "a job has one core; use a smaller `window` for more jobs at a time"
+
+
+class Tool(NamedTuple):
+    """`short`: its options of one letter, as getopt has them. `long`: the others, with what they are the same as after
+    an `=` if they take a value, a `:` if they take none; themselves where nothing follows.
+    `refused`: those that are chosen elsewhere, and what to do. `files`: those that name a file.
+    """
+
+    name: str
+    short: str
+    long: str
+    refused: Mapping[str, str]
+    files: frozenset[str]
+
+
+MPILEUP = Tool(
+    "mpileup",
+    "Ag:f:r:R:q:Q:C:BDd:L:b:P:po:e:h:Im:F:EG:6O:xa:s:S:t:T:M:X:UW::v:",
+    "nu= lu= rf= ns= ff= ls= skip-any-unset= skip-all-unset= skip-any-set= skip-all-set= incl-flags= excl-flags= "
+    "output= open-prob= ignore-RG: ignore-rg:ignore-RG gvcf=g no-reference: no-version: threads= illumina1.3+:6 "
+    "count-orphans:A bam-list=b no-BAQ:B no-baq:B full-BAQ:D full-baq:D adjust-MQ=C adjust-mq=C max-depth=d "
+    "redo-BAQ:E redo-baq:E fasta-ref=f read-groups=G region=r regions=r regions-file=R targets=t targets-file=T "
+    "min-MQ=q min-mq=q min-BQ=Q min-bq=Q max-BQ= max-bq= delta-BQ= ignore-overlaps:x output-type=O samples=s "
+    "samples-file=S annotate=a ext-prob=e gap-frac=F indel-bias= indel-size= indels-2.0: indels-cns: "
+    "no-indels-cns: tandem-qual=h skip-indels:I max-idepth=L min-ireads=m per-sample-mF:p per-sample-mf:p "
+    "platforms=P max-read-len=M config=X seed= ambig-reads= ar= write-index:W del-bias= poly-mqual: "
+    "no-poly-mqual: score-vs-ref= seqq-offset= mwu-u:U verbosity=v",
+    {
+        **dict.fromkeys(("f", "no-reference"), "use the key `reference`"),
+        **dict.fromkeys(("b", "G", "ignore-RG"), _NOT_FOR_SAMPLES),
+        **dict.fromkeys("rRtT", _TARGETS),
+        **dict.fromkeys(("o", "output", "O", "W"), _OUTPUT),
+        "threads": _ONE_CORE,
+    },
+    frozenset("S"),
+)
+CALL = Tool(
+    "call",
+    "h?o:O:r:R:s:S:t:T:A*NMV:vcmp:C:n:P:f:a:ig:XYF:G:W::",
+    "help:h format-fields=f annotate=a prior-freqs=F gvcf=g group-samples=G group-samples-tag= output=o "
+    "output-type=O regions=r regions-file=R regions-overlap= samples=s samples-file=S targets=t targets-file=T "
+    "threads= keep-alts:A keep-unseen-allele:* insert-missed:i skip-Ns:N keep-masked-refs:M keep-masked-ref:M "
+    "skip-variants=V variants-only:v consensus-caller:c constrain=C multiallelic-caller:m pval-threshold=p "
+    "prior=P novel-rate=n ploidy= ploidy-file= chromosome-X:X chromosome-Y:Y no-version: write-index:W verbosity=",
+    {
+        **dict.fromkeys("rRtT", _TARGETS),
+        **dict.fromkeys("oOW", _OUTPUT),
+        "threads": _ONE_CORE,
+    },
+    frozenset(("G", "S", "T", "ploidy-file")),
+)
+
+
+class _Word(NamedTuple):
+    """An option as it was written, by its own name, and its value, if it has one."""
+
+    text: str
+    option: str
+    value: str | None = None
+
+
+class Options(NamedTuple):
+    """Options that were given to a tool."""
+
+    tool: Tool
+    given: tuple[_Word, ...]
+
+    def __contains__(self, option: object) -> bool:
+        return any(word.option == option for word in self.given)
+
+    def files(self) -> list[str]:
+        """The files that the options name, each once."""
+        return list(dict.fromkeys(path for word in self.given if (path := self._file(word))))
+
+    def words(self, place: Callable[[str], str] = str) -> Iterator[str]:
+        """The options as words, with each file where `place` says that it is."""
+        for text, option, value in self.given:
+            path = self._file(_Word(text, option, value))
+            if value is None:
+                yield text
+            elif path:
+                kept = value[: len(value) - len(path)]
+                yield from (text, kept + place(path))
+            else:
+                yield from (text, value)
+
+    def _file(self, word: _Word) -> str:
+        """The file that an option names: without the `^` of those that leave out what is in it."""
+        if word.option not in self.tool.files or word.value in (None, "-"):
+            return ""
+        return word.value.removeprefix("^")  # type: ignore[union-attr]
+
+
+def options(tool: Tool, text: str) -> Options:
+    """The options of a text as a shell has them. Raises UsageError for those that are chosen elsewhere."""
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise UsageError(f"{tool.name}: {text!r}: {error}") from None
+    found = Options(tool, tuple(_read(tool, words)))
+    for word in found.given:
+        if word.option in tool.refused and not _is_free(found, word):
+            raise UsageError(f"{tool.name}: {word.text}: {tool.refused[word.option]}")
+    return found
+
+
+def _is_free(found: Options, word: _Word) -> bool:
+    """`-o INT` of mpileup is another option; the alleles that calls are constrained to come with -T."""
+    if found.tool is MPILEUP:
+        return word.option == "o" and (word.value or "").isdecimal()
+    alleles = any(option == "C" and (value or "").lower() == "alleles" for _, option, value in found.given)
+    return word.option == "T" and alleles
+
+
+def _read(tool: Tool, words: list[str]) -> Iterator[_Word]:
+    rest = iter(words)
+    for word in rest:
+        if word.startswith("--") and len(word) > 2:
+            yield _long(tool, word, rest)
+        elif word.startswith("-") and len(word) > 1:
+            yield from _short(tool, word, rest)
+        else:
+            raise UsageError(
+                f"{tool.name}: {word!r} is no option; remove it, or quote it with what it belongs to"
+            )
+
+
+def _long(tool: Tool, word: str, rest: Iterator[str]) -> _Word:
+    """An option of a long name, of which the first letters are enough where no other begins so."""
+    name, has_value, value = word[2:].partition("=")
+    names = _long_names(tool)
+    alike = {names[name]} if name in names else {names[full] for full in names if full.startswith(name)}
+    if len(alike) > 1:
+        raise UsageError(f"{tool.name}: --{name} may be several options; write its name in full")
+    option, takes_value = alike.pop() if alike else (name, False)
+    if has_value and takes_value:
+        return _Word(f"--{name}", option, value)
+    return _Word(word, option, _value(tool, f"--{name}", rest) if takes_value else None)
+
+
+def _long_names(tool: Tool) -> dict[str, tuple[str, bool]]:
+    """Long name → the option's own name, and whether it takes a value."""
+    found = {}
+    for entry in tool.long.split():
+        at = min(place for place in (entry.find("="), entry.find(":")) if place >= 0)
+        found[entry[:at]] = (entry[at + 1 :] or entry[:at], entry[at] == "=")
+    return found
+
+
+def _short(tool: Tool, word: str, rest: Iterator[str]) -> Iterator[_Word]:
+    """The options of one letter that stand in a word, of which the last may have its value there, or after it."""
+    for at, letter in enumerate(word[1:], 2):
+        place = tool.short.find(letter)
+        after = tool.short[place + 1 : place + 3] if place >= 0 and letter != ":" else ""
+        if after == "::":
+            yield _Word(f"-{word[at - 1 :]}", letter)
+            return
+        if after.startswith(":"):
+            yield _Word(f"-{letter}", letter, word[at:] or _value(tool, f"-{letter}", rest))
+            return
+        yield _Word(f"-{letter}", letter)
+
+
+def _value(tool: Tool, option: str, rest: Iterator[str]) -> str:
+    if (value := next(rest, None)) is None:
+        raise UsageError(f"{tool.name}: {option} needs a value")
+    return value

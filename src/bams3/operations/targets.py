@@ -1,0 +1,87 @@
+"""Files of targets, read as bcftools reads them: what the columns are, it knows by the name."""
+
+import gzip
+import zlib
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from operator import itemgetter
+
+from bams3.errors import UsageError
+
+Place = tuple[str, int, int]
+
+
+class Targets:
+    """Places by where they lie: (contig, start, end), of each contig in order and without overlaps."""
+
+    def __init__(self, places: Iterable[Place]) -> None:
+        self._by_contig: dict[str, list[Place]] = {}
+        for place in places:
+            self._by_contig.setdefault(place[0], []).append(place)
+
+    def within(self, contig: str, start: int, end: int) -> Iterator[Place]:
+        """What of them lies within another place."""
+        places = self._by_contig.get(contig, [])
+        for at in range(bisect_right(places, start, key=itemgetter(2)), len(places)):
+            _, first, last = places[at]
+            if first >= end:
+                return
+            yield contig, max(start, first), min(end, last)
+
+    def any_within(self, places: Iterable[Place]) -> bool:
+        return any(True for place in places for _ in self.within(*place))
+
+
+_BED = (".bed", ".bed.gz")
+_VCF = (".vcf", ".vcf.gz")
+
+
+def read_targets(data: bytes, path: str) -> list[Place]:
+    """(contig, start, end) of the targets of a file, 0-based half-open, in order in each contig; what overlaps
+    or adjoins is one.
+
+    A `.bed` has start and end from 0, a `.vcf` the position from 1, any other a position or start and end from 1;
+    each may be gzipped. Raises UsageError for a line that is none of these.
+    """
+    if data[:2] == b"\x1f\x8b":
+        try:
+            data = gzip.decompress(data)
+        except (OSError, EOFError, zlib.error) as error:
+            raise UsageError(f"{path}: {error}") from None
+    found: dict[bytes, list[tuple[int, int]]] = {}
+    for number, line in enumerate(data.splitlines(), 1):
+        if not line.strip() or line.startswith((b"#", b"track ", b"browser ")):
+            continue
+        contig, start, end = _target(line.split(), path, number)
+        if start < end:
+            found.setdefault(contig, []).append((start, end))
+    return [
+        (contig.decode(errors="surrogateescape"), start, end)
+        for contig, intervals in found.items()
+        for start, end in _united(sorted(intervals))
+    ]
+
+
+def _target(cells: list[bytes], path: str, number: int) -> tuple[bytes, int, int]:
+    is_bed = path.endswith(_BED)
+    last = cells[2] if len(cells) > 2 and not path.endswith(_VCF) else cells[1] if len(cells) > 1 else b""
+    if not is_bed and not last.isdigit():
+        last = cells[1] if len(cells) > 1 else b""
+    try:
+        start, end = int(cells[1]) - (not is_bed), int(last)
+    except (ValueError, IndexError):
+        start, end = -1, 0
+    if not 0 <= start <= end or (is_bed and len(cells) < 3):
+        columns = "contig, start and end from 0" if is_bed else "contig and position from 1, and maybe an end"
+        raise UsageError(f"{path}:{number}: no target; a line has {columns}")
+    return cells[0], start, end
+
+
+def _united(intervals: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    united: list[tuple[int, int]] = []
+    for start, end in intervals:
+        if united and start <= united[-1][1]:
+            united[-1] = (united[-1][0], max(end, united[-1][1]))
+        else:
+            united.append((start, end))
+    return united
