@@ -17,7 +17,8 @@ import pytest
 import yaml
 from servers import script
 from snakemake.api import OutputSettings, ResourceSettings, SnakemakeApi
-from snakemake.settings.types import DAGSettings, Quietness
+from snakemake.exceptions import format_exception_to_string
+from snakemake.settings.types import ConfigSettings, DAGSettings, Quietness
 
 from bams3.storage import open_storage
 
@@ -163,6 +164,26 @@ def pretend_failed(directory: Path, config: dict[str, Any]) -> None:
                 asyncio.run(dag.workflow.persistence.finished(job))
                 for file in job.output:
                     Path(file).unlink(missing_ok=True)
+
+
+def refusal(directory: Path, config: str | None, *files: str) -> str:
+    """What Snakemake prints of a configuration (None: no file) and further files with which it can't plan."""
+    (directory / "config").mkdir(exist_ok=True)
+    (directory / "config" / "config.yaml").unlink(missing_ok=True)
+    if config is not None:
+        (directory / "config" / "config.yaml").write_text(config)
+    settings = ConfigSettings(configfiles=[directory / file for file in files])
+    with chdir(directory), SnakemakeApi(OutputSettings(quiet={Quietness.ALL})) as api:
+        flow = api.workflow(
+            resource_settings=ResourceSettings(cores=1), config_settings=settings, snakefile=SNAKEFILE
+        )
+        try:
+            flow.dag().execute_workflow("dryrun")
+        except Exception as error:
+            return format_exception_to_string(
+                error, flow._workflow.linemaps if flow._workflow_store else None
+            )
+    return ""
 
 
 def _execute(directory: Path, executor: str, **options: Any) -> Any:
