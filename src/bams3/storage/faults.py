@@ -8,6 +8,7 @@ import errno
 import re
 
 from bams3.shown import shown
+from bams3.storage.environment import NO_SIGN_REQUEST
 
 _STATUS = re.compile(r"non-2xx status code: (\d{3})")
 _CODE = re.compile(r"<Code>([^<]{1,100})</Code>")
@@ -105,7 +106,7 @@ class RequestError(Exception):
         if self.status in (401, 403):
             what = (
                 f"access refused ({self.said or self.status}); check the credentials and what they allow, "
-                "or read a public bucket with --no-sign-request"
+                f"or read a public bucket with {NO_SIGN_REQUEST}=1"
             )
             return PermissionError(errno.EACCES, what, name)
         if self.region is not None:
