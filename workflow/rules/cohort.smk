@@ -93,8 +93,6 @@ rule cohort_matrices:
         "<logs>/cohort_matrices.log",
     benchmark:
         "<results>/benchmarks/cohort_matrices.tsv"
-    group:
-        "cohort"  # on a cluster, one job
     conda:
         "../envs/cohort.yaml"
     params:
@@ -121,8 +119,6 @@ rule cohort_qc:
         parquet="<results>/cohort/samples.parquet",
     log:
         "<logs>/cohort_qc.log",
-    group:
-        "cohort"  # on a cluster, one job
     conda:
         "../envs/cohort.yaml"
     params:
@@ -150,8 +146,6 @@ rule cohort_page:
         ),
     log:
         "<logs>/cohort_page.log",
-    group:
-        "cohort"  # on a cluster, one job
     conda:
         "../envs/cohort.yaml"
     params:
