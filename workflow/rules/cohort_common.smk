@@ -1,5 +1,7 @@
 import shutil
 
+from bams3.extras import need
+
 STATS = ["flagstat", "idxstats", "stats"]
 MEASURES = [
     "mean.bed.gz",
@@ -71,5 +73,16 @@ def cohort_results():
     return [*tables, "<results>/cohort/report.html", *multiqc]
 
 
+def check_packages():
+    """Raises an error where the page can't be made: what it needs is not here, where its job runs."""
+    if workflow.is_main_process and not workflow.deployment_settings.deployment_method:
+        try:
+            for package in ("pyarrow", "plotly"):
+                need(package, "config: cohort")
+        except Bams3Error as error:
+            raise ConfigurationError(error)
+
+
 if "cohort" in config:
     check_limits()
+    check_packages()

@@ -15,6 +15,7 @@ from threading import Lock
 from typing import Any
 
 from bams3.errors import UsageError
+from bams3.extras import need
 from bams3.storage import environment
 
 CONNECT_TIMEOUT = 5.0  # seconds
@@ -48,11 +49,10 @@ class Connection:
 
     def __init__(self, scheme: str, place: str) -> None:
         """`place`: a bucket, or the URL of a web server. Raises UsageError for what is missing to connect."""
-        try:
-            from obstore import store
-            from obstore.exceptions import BaseError
-        except ImportError:
-            raise UsageError(_missing(scheme, "obstore")) from None
+        need("obstore", f"{scheme}://")
+        from obstore import store
+        from obstore.exceptions import BaseError
+
         self.scheme, self.place = scheme, place
         self._moving = Lock()
         self._s3 = _S3Settings() if scheme == "s3" else None
@@ -150,13 +150,12 @@ class _S3Settings:
 
     def _ask_boto3(self) -> None:
         """The session's chain: environment, profile, single sign-on, role, container, instance."""
-        try:
-            import botocore.session
-            from botocore.configprovider import ConfiguredEndpointProvider
-            from botocore.exceptions import BotoCoreError
-            from obstore.auth.boto3 import Boto3CredentialProvider
-        except ImportError:
-            raise UsageError(_missing("s3", "boto3")) from None
+        need("boto3", "s3://")
+        import botocore.session
+        from botocore.configprovider import ConfiguredEndpointProvider
+        from botocore.exceptions import BotoCoreError
+        from obstore.auth.boto3 import Boto3CredentialProvider
+
         try:
             session = botocore.session.Session()
             if not self.endpoint:
@@ -175,12 +174,11 @@ class _S3Settings:
 
     def client(self) -> Any:
         """boto3's client with these settings."""
-        try:
-            import boto3.session
-            from botocore import UNSIGNED
-            from botocore.config import Config
-        except ImportError:
-            raise UsageError(_missing("s3", "boto3")) from None
+        need("boto3", "s3://")
+        import boto3.session
+        from botocore import UNSIGNED
+        from botocore.config import Config
+
         config = Config(
             s3={"addressing_style": "path"} if self.endpoint else {},
             signature_version=UNSIGNED if environment.anonymous() else None,
@@ -228,10 +226,6 @@ def _connect(scheme: str, place: str, settings: tuple[str | None, ...]) -> Conne
 def _has_profiles() -> bool:
     """Is there a file of profiles, which may name an endpoint or a region?"""
     return os.path.exists(os.path.expanduser(os.environ.get("AWS_CONFIG_FILE") or "~/.aws/config"))
-
-
-def _missing(scheme: str, package: str) -> str:
-    return f"{scheme}:// needs the package {package}; install it with: pip install 'bams3[remote]'"
 
 
 def _client(endpoint: str) -> Any:
