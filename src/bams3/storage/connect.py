@@ -139,10 +139,9 @@ class _S3Settings:
         self.endpoint, self.region = environment.endpoint(), environment.region()
         self.request_payer = environment.requester_pays()
         self.credentials: dict[str, Any] = {}
-        keys = environment.keys()
         if environment.anonymous():
             self.credentials = {"skip_signature": True}
-        elif {*environment.KEYS[:2]} <= keys.keys() and not _has_profiles():
+        elif {*environment.KEYS[:2]} <= (keys := environment.keys()).keys() and not _has_profiles():
             self.credentials = {key.lower()[4:]: value for key, value in keys.items()}
         else:
             self._ask_boto3()
