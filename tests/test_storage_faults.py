@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from servers.faults import KINDS, PASSING, Faults
+from servers.faults import ANSWERS, KINDS, PASSING, Faults
 
 from bams3.storage import Storage, open_storage
 from bams3.storage.remote import PART
@@ -120,6 +120,52 @@ def test_what_can_not_pass_is_not_tried_again(
     with pytest.raises(error, match=message):
         storage.get_range("old", 0, 5)
     assert len(faults.disarm()) == 1
+
+
+LOG_IN = "access refused (400 {}: why); log in again"
+REFUSED = "access refused ({}: why); check the credentials and what they allow, or read a public bucket with BAMS3_NO"
+
+# What a store says, by status and code: the error, whatever is done.
+SAID = [
+    (400, "ExpiredToken", PermissionError, LOG_IN.format("ExpiredToken")),
+    (400, "TokenRefreshRequired", PermissionError, LOG_IN.format("TokenRefreshRequired")),
+    (400, "InvalidToken", PermissionError, REFUSED.format("400 InvalidToken")),
+    (403, "InvalidAccessKeyId", PermissionError, REFUSED.format("403 InvalidAccessKeyId")),
+    (403, "SignatureDoesNotMatch", PermissionError, REFUSED.format("403 SignatureDoesNotMatch")),
+    (403, "RequestTimeTooSkewed", PermissionError, "access refused (403 RequestTimeTooSkewed: why); set this"),
+    (401, "Unauthorized", PermissionError, REFUSED.format("401 Unauthorized")),
+    (404, "NoSuchBucket", OSError, "no such bucket (404 NoSuchBucket: why); check its name and the endpoint"),
+    (400, "InvalidBucketName", OSError, "the store failed (400 InvalidBucketName: why)"),
+    (405, "MethodNotAllowed", OSError, "the store failed (405 MethodNotAllowed: why)"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("status", "code", "error", "message"), SAID)
+def test_what_the_store_says_is_told(
+    storage: Storage,
+    faults: Faults,
+    monkeypatch: pytest.MonkeyPatch,
+    status: int,
+    code: str,
+    error: type[OSError],
+    message: str,
+) -> None:
+    body = f"<Error><Code>{code}</Code><Message>why</Message></Error>".encode()
+    monkeypatch.setitem(ANSWERS, code, (status, [], body))
+    silent = (
+        ("size", "exists") if status != 400 else ()
+    )  # an answer to HEAD has no body; of 400 it asks for the reason
+    tried = [(name, 0) for name in ACTIONS if name not in silent]
+    if code == "ExpiredToken":  # also at a part, and at the end of an upload
+        tried += [("create", 1), ("create", 3)]
+    for name, number in tried:
+        fresh = open_storage(storage.root)
+        faults.arm(code, at=number, times=99)
+        with pytest.raises(error) as raised:
+            ACTIONS[name][0](fresh)
+        faults.disarm()
+        assert str(raised.value.strerror).startswith(message), name
+        assert "\n" not in str(raised.value)
 
 
 def test_another_etag_on_reading_on(storage: Storage, faults: Faults) -> None:

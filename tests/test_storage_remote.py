@@ -333,7 +333,7 @@ def test_refuses(
 def test_missing_packages_are_named() -> None:
     code = "import sys; sys.modules['obstore'] = None; from bams3.storage import open_storage; open_storage('s3://b/x')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert "needs the package obstore; install it with: pip install 'bams3[remote]'" in done.stderr
+    assert "s3:// needs obstore: pip install 'bams3[remote]'" in done.stderr
 
 
 def test_local_paths_import_nothing() -> None:

@@ -151,7 +151,8 @@ KEYS: dict[str, list[tuple[Any, set[str]]]] = {
     "samples": [("copy of samples.tsv", set())],
     "grid": [("header", set()), ("reference.dict", set())],
     "reference": [("copy of reference.fa", CALLS | GENOTYPES)],
-    "pathvars": [({"results": "elsewhere"}, MADE | reread() | {"cohort_regions"}), ({"logs": "elsewhere"}, set())],
+    "pathvars.results": [("elsewhere", MADE | reread() | {"cohort_regions"})],
+    "pathvars.logs": [("elsewhere", set())],
     "convert.chunk_size": [("512K", MADE)],
     "convert.chunks_per_batch": [(1, BATCHES)],
     "convert.gigabytes_per_batch": [(1e-9, set())],  # chunks_per_batch is given

@@ -17,7 +17,9 @@ import pytest
 import yaml
 from servers import script
 from snakemake.api import OutputSettings, ResourceSettings, SnakemakeApi
-from snakemake.settings.types import DAGSettings, Quietness
+from snakemake.exceptions import format_exception_to_string
+from snakemake.resources import Resources
+from snakemake.settings.types import ConfigSettings, DAGSettings, Quietness
 
 from bams3.storage import open_storage
 
@@ -138,6 +140,31 @@ def plan(directory: Path, config: dict[str, Any]) -> set[str]:
     return {f"{rule} {sample}".rstrip() for rule, sample in named if "_" in rule or rule == "multiqc"}
 
 
+def asked(directory: Path, config: dict[str, Any], profile: str) -> dict[str, dict[str, Any]]:
+    """What each job of a run on a profile would ask a cluster for, by rule; of a group, as one job."""
+    given = yaml.safe_load((ROOT / "profiles" / profile / "config.yaml").read_text())
+
+    def parsed(settings: dict[str, Any] | list[str]) -> Resources:
+        words = (
+            settings
+            if isinstance(settings, list)
+            else [f"{name}={value}" for name, value in settings.items()]
+        )
+        return Resources.parse(words, allow_expressions=True)
+
+    resources = ResourceSettings(
+        cores=1,
+        default_resources=parsed(given["default-resources"]),
+        overwrite_resources={
+            rule: parsed(settings) for rule, settings in given.get("set-resources", {}).items()
+        },
+    )
+    configure(directory, config)
+    dag = _execute(directory, "dryrun", resources)
+    jobs = [job for job in dag._finished if "_" in job.rule.name]
+    return {job.rule.name: dict((dag.get_job_group(job) or job).resources.items()) for job in jobs}
+
+
 def pretend(directory: Path, config: dict[str, Any]) -> None:
     """Finish a run without running it: its outputs are empty unless they are there, and recorded as made."""
     configure(directory, config)
@@ -165,12 +192,34 @@ def pretend_failed(directory: Path, config: dict[str, Any]) -> None:
                     Path(file).unlink(missing_ok=True)
 
 
-def _execute(directory: Path, executor: str, **options: Any) -> Any:
+def refusal(directory: Path, config: str | None, *files: str) -> str:
+    """What Snakemake prints of a configuration (None: no file) and further files with which it can't plan."""
+    (directory / "config").mkdir(exist_ok=True)
+    (directory / "config" / "config.yaml").unlink(missing_ok=True)
+    if config is not None:
+        (directory / "config" / "config.yaml").write_text(config)
+    settings = ConfigSettings(configfiles=[directory / file for file in files])
+    with chdir(directory), SnakemakeApi(OutputSettings(quiet={Quietness.ALL})) as api:
+        flow = api.workflow(
+            resource_settings=ResourceSettings(cores=1), config_settings=settings, snakefile=SNAKEFILE
+        )
+        try:
+            flow.dag().execute_workflow("dryrun")
+        except Exception as error:
+            return format_exception_to_string(
+                error, flow._workflow.linemaps if flow._workflow_store else None
+            )
+    return ""
+
+
+def _execute(
+    directory: Path, executor: str, resources: ResourceSettings | None = None, **options: Any
+) -> Any:
     """Run the workflow in this process; its DAG."""
     with chdir(directory), SnakemakeApi(OutputSettings(quiet={Quietness.ALL})) as api:
         logging.disable()
         try:
-            flow = api.workflow(resource_settings=ResourceSettings(cores=1), snakefile=SNAKEFILE)
+            flow = api.workflow(resource_settings=resources or ResourceSettings(cores=1), snakefile=SNAKEFILE)
             flow.dag(dag_settings=DAGSettings(**options)).execute_workflow(executor)
             return flow._workflow.dag
         finally:

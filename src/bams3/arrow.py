@@ -10,6 +10,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from bams3.errors import UsageError
+from bams3.extras import need
 from bams3.table import DTYPES, alike, array
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def record_batches(
 
     Without a `schema` it is that of `schema_of`, by the first row group.
     """
+    need("pyarrow", "to_batches")
     import pyarrow as pa
 
     coming = iter(parts)

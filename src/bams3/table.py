@@ -39,6 +39,9 @@ class Table(dict[str, Any]):
 
         Numbers are not copied. Raises UsageError where a tag's values are of types that do not go into one column.
         """
+        from bams3.extras import need
+
+        need("pyarrow", "to_arrow")
         import pyarrow
 
         from bams3.arrow import column

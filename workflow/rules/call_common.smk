@@ -48,7 +48,11 @@ def fasta(section):
         raise ConfigurationError(
             f"config: {section} needs a `reference`: the FASTA of the alignments"
         )
-    return [copied(config["reference"]), copied(f"{config['reference']}.fai")]
+    path = config["reference"]
+    return [
+        copied(path),
+        copied(f"{path}.fai", advice=f"make it: samtools faidx {path}"),
+    ]
 
 
 def call_index():

@@ -93,8 +93,6 @@ rule cohort_matrices:
         "<logs>/cohort_matrices.log",
     benchmark:
         "<results>/benchmarks/cohort_matrices.tsv"
-    group:
-        "cohort"  # on a cluster, one job
     conda:
         "../envs/cohort.yaml"
     params:
@@ -124,8 +122,6 @@ rule cohort_qc:
         parquet="<results>/cohort/samples.parquet",
     log:
         "<logs>/cohort_qc.log",
-    group:
-        "cohort"  # on a cluster, one job
     conda:
         "../envs/cohort.yaml"
     params:
@@ -157,8 +153,6 @@ rule cohort_page:
         ),
     log:
         "<logs>/cohort_page.log",
-    group:
-        "cohort"  # on a cluster, one job
     conda:
         "../envs/cohort.yaml"
     params:

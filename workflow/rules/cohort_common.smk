@@ -1,6 +1,7 @@
 import shutil
 
 from bams3.cohort.regions import check_contigs
+from bams3.extras import need
 
 STATS = ["flagstat", "idxstats", "stats"]
 MEASURES = [
@@ -84,8 +85,19 @@ def cohort_results():
     return [*tables, "<results>/cohort/report.html", *multiqc]
 
 
+def check_packages():
+    """Raises an error where the page can't be made: what it needs is not here, where its job runs."""
+    if workflow.is_main_process and not workflow.deployment_settings.deployment_method:
+        try:
+            for package in ("pyarrow", "plotly"):
+                need(package, "config: cohort")
+        except Bams3Error as error:
+            raise ConfigurationError(error)
+
+
 own_columns = {}
 if "cohort" in config:
+    check_packages()
     check_contig_names()
     quality.check_limits(
         config["cohort"].get("limits", {}), cohort_thresholds(), has_targets()

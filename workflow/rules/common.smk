@@ -2,9 +2,6 @@ import os
 import re
 from functools import cache
 
-import yaml
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import best_match
 from snakemake.utils import validate
 
 from bams3.cohort.regions import PLACE
@@ -14,7 +11,7 @@ from bams3.errors import Bams3Error
 from bams3.operations.placeholders import line_for_bash
 from bams3.shown import without_secrets
 from bams3.sources.bam import open_source
-from bams3.workflow import quality, sheet
+from bams3.workflow import configuration, quality, sheet
 from bams3.workflow.names import check_names
 
 QUERY_FLAGS = {
@@ -40,32 +37,6 @@ LARGEST_IN_BAI = 2**29 - 1
 
 
 @cache
-def validator(schema):
-    with open(workflow.source_path(schema)) as file:
-        return Draft202012Validator(yaml.safe_load(file))
-
-
-def check(data, schema, where):
-    """Raises an error, of one line, for what is wrong."""
-    if fault := best_match(validator(schema).iter_errors(data)):
-        place = ": ".join(map(str, [where, *fault.absolute_path]))
-        raise ConfigurationError(f"{place}: {fault.message}")
-
-
-def refuse_secrets(value, where):
-    """Raises an error for a secret in a setting: Snakemake prints settings of jobs, and keeps them."""
-    if isinstance(value, (dict, list)):
-        items = value.items() if isinstance(value, dict) else enumerate(value)
-        for key, item in items:
-            refuse_secrets(item, f"{where}: {key}")
-    elif isinstance(value, str) and without_secrets(value) != value:
-        raise ConfigurationError(
-            f"{where}: a secret in it (user, password or query of a URL) would be printed and kept; "
-            "take it out, and give credentials by the environment or a profile (docs/object-storage.md)"
-        )
-
-
-@cache
 def sheet_text(path):
     return sheet.decoded(read(path, "`samples` in the config names the sheet"), path)
 
@@ -73,11 +44,13 @@ def sheet_text(path):
 def read_samples(path):
     """The sample sheet: a row (dict without empty cells) by sample name."""
     text = sheet_text(path)
+    columns = configuration.schema(
+        workflow.source_path("../schemas/samples.schema.yaml")
+    )
     by_name, lines = {}, {}
     for line, row in sheet.rows(text, path):
         where = f"{path}:{line}: sample {row.get('sample', '(no name)')}"
-        refuse_secrets(row, where)
-        check(row, "../schemas/samples.schema.yaml", where)
+        configuration.check(row, columns, where)
         if ("alignments" in row) == ("dataset" in row):
             raise ConfigurationError(
                 f"{where}: give either alignments or an existing dataset"
@@ -141,10 +114,14 @@ def check_files(row):
             raise ConfigurationError(
                 f"sample {name}: no index ({tried}); make it with: samtools index {row['alignments']}"
             )
+        if needs_reference(row):
+            check_there(config["reference"], f"config: {config['reference']}")
     elif row["alignments"].endswith(".cram"):
         raise ConfigurationError(
             f"sample {name}: a CRAM in object storage can't be read by batches; copy it, or make a BAM of it"
         )
+    if "index" in row:
+        check_there(row["index"], f"sample {name}: {row['index']}")
 
 
 def contigs_of(row):
@@ -333,9 +310,10 @@ def coverage_files():
     ]
 
 
-refuse_secrets(dict(config), "config")
-check(config, "../schemas/config.schema.yaml", "config")
+configuration.fill_sections(config, schema)
+configuration.check(config, schema, "config")
 validate(config, "../schemas/config.schema.yaml")  # fills in the defaults
+configuration.check_coverage(config.get("coverage", {}))
 check_command()
 is_module = not modifier.is_main_snakefile()
 samples = read_samples(config["samples"])

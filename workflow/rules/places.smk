@@ -41,10 +41,21 @@ def check_regular(path, where):
         )
 
 
-def copied(path):
+def check_there(path, where, advice="check how it is written"):
+    """Raises an error for a file that jobs could not read. Of a module, another rule may make it."""
+    check_regular(located(path), where)
+    if not workflow.is_main_process or not modifier.is_main_snakefile():
+        return
+    if not known(path, stamp_of):
+        raise ConfigurationError(f"{where}: no such file; {advice}")
+    if is_local(located(path)) and not os.access(located(path), os.R_OK):
+        raise ConfigurationError(f"{where}: it can't be read; change its permissions")
+
+
+def copied(path, **advice):
     """A small input that is named in the config: Snakemake copies it to where the job is."""
     place = located(path)
-    check_regular(place, f"config: {path}")
+    check_there(path, f"config: {path}", **advice)
     return local(place) if is_local(place) else storage(place)
 
 

@@ -148,14 +148,13 @@ def _mapped(given: Any, words: list[str]) -> int:
 
 def _arrow(fields: list[str]) -> Any:
     """Sends the columns of a chunk as an Arrow stream."""
+    from bams3.extras import need
     from bams3.lone_chunk import Chunk
     from bams3.table import checked_fields
 
     names = checked_fields(fields)
-    try:
-        import pyarrow.ipc
-    except ImportError:
-        raise UsageError("--input-fmt arrow needs pyarrow: pip install 'bams3[arrow]'") from None
+    need("pyarrow", "--input-fmt arrow")
+    import pyarrow.ipc
 
     def send(job: Any, pipe: Any) -> None:
         table = Chunk(job.dataset.chunk(job.entry)).to_arrow(names)

@@ -10,7 +10,6 @@ from bams3.cli.options import (
     progress_beside,
     regions_of,
 )
-from bams3.errors import UsageError
 from bams3.table import RECORD_FIELDS, checked_fields
 
 _EXAMPLE = """\
@@ -44,16 +43,16 @@ def run(command: str, argv: list[str]) -> int:
     add_help(options)
     given = options.parse_args(argv)
 
+    from bams3.extras import need
+
+    need("pyarrow", "export")
+    from bams3.arrow import record_batches, write_parquet
     from bams3.dataset.reader import DatasetReader
     from bams3.operations.outputs import opened, refuse_inputs
     from bams3.operations.query import columns
     from bams3.operations.workers import worker_count
 
     names = checked_fields(given.fields.split(","))
-    try:
-        from bams3.arrow import record_batches, write_parquet
-    except ImportError:
-        raise UsageError("export needs pyarrow: pip install 'bams3[arrow]'") from None
     refuse_inputs(given.parquet, given.dataset, given.regions_file)
     dataset = DatasetReader(given.dataset)
     regions = regions_of(dataset, given.regions, given.regions_file)

@@ -113,6 +113,6 @@ def _is_entry(name: str, length: int) -> bool:
 
 def _limit() -> int:
     text = os.environ.get(SIZE) or str(DEFAULT_SIZE)
-    if not text.isdigit():
+    if not re.fullmatch("[0-9]{1,18}", text):
         raise UsageError(f"{SIZE}={text}: give a number of bytes")
     return int(text)

@@ -15,12 +15,9 @@ from threading import Lock
 from typing import Any
 
 from bams3.errors import UsageError
+from bams3.extras import need
+from bams3.storage import environment
 
-NO_SIGN_REQUEST = "BAMS3_NO_SIGN_REQUEST"  # environment: anonymous requests
-REQUEST_PAYER = "AWS_REQUEST_PAYER"  # environment: "requester"
-TIMEOUT = "BAMS3_TIMEOUT"  # environment: seconds without a byte after which a request has failed
-
-DEFAULT_TIMEOUT = 30.0
 CONNECT_TIMEOUT = 5.0  # seconds
 LONGEST_REQUEST = 20  # timeouts
 CREDENTIALS_KEPT = timedelta(minutes=5)  # botocore renews temporary ones ten minutes before they end
@@ -29,13 +26,14 @@ UPLOAD_RETRIES = 9
 
 _ONCE: Any = {"max_retries": 0}
 _REPEATED: Any = {"max_retries": UPLOAD_RETRIES, "retry_timeout": timedelta(minutes=3)}
-_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+
+GOOGLE_ENDPOINT, GOOGLE_CREDENTIALS = "GOOGLE_BASE_URL", "GOOGLE_APPLICATION_CREDENTIALS"
 
 # Changes in any of these make another connection.
 _SETTINGS = (
-    NO_SIGN_REQUEST, REQUEST_PAYER, TIMEOUT, *_KEYS, "AWS_PROFILE", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE",
-    "AWS_CA_BUNDLE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_REGION", "AWS_DEFAULT_REGION", "GOOGLE_BASE_URL",
-    "GOOGLE_APPLICATION_CREDENTIALS",
+    environment.NO_SIGN_REQUEST, environment.REQUEST_PAYER, environment.TIMEOUT, environment.CERTIFICATES,
+    *environment.KEYS, *environment.ENDPOINTS, *environment.REGIONS, *environment.PROXIES, "AWS_PROFILE",
+    "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", GOOGLE_ENDPOINT, GOOGLE_CREDENTIALS,
 )  # fmt: skip
 
 
@@ -51,11 +49,10 @@ class Connection:
 
     def __init__(self, scheme: str, place: str) -> None:
         """`place`: a bucket, or the URL of a web server. Raises UsageError for what is missing to connect."""
-        try:
-            from obstore import store
-            from obstore.exceptions import BaseError
-        except ImportError:
-            raise UsageError(_missing(scheme, "obstore")) from None
+        need("obstore", f"{scheme}://")
+        from obstore import store
+        from obstore.exceptions import BaseError
+
         self.scheme, self.place = scheme, place
         self._moving = Lock()
         self._s3 = _S3Settings() if scheme == "s3" else None
@@ -63,14 +60,17 @@ class Connection:
             if self._s3:
                 self._connect_s3(self._s3)
             elif scheme == "gs":
-                options: Any = {"skip_signature": True} if anonymous() else {}
-                options["client_options"] = _client(os.environ.get("GOOGLE_BASE_URL", ""))
+                options: Any = {"skip_signature": True} if environment.anonymous() else {}
+                base = os.environ.get(GOOGLE_ENDPOINT, "")
+                options["client_options"] = _client(base and environment.checked_url(GOOGLE_ENDPOINT, base))
                 self.store = store.GCSStore(place, retry_config=_ONCE, **options)
                 self.uploads = store.GCSStore(place, retry_config=_REPEATED, **options)
             else:
                 self.store = store.HTTPStore(place, client_options=_client(place), retry_config=_ONCE)
         except (ValueError, BaseError) as error:
-            raise UsageError(f"{scheme}://: {str(error).splitlines()[0]}") from None
+            said, path = str(error).splitlines()[0], os.environ.get(GOOGLE_CREDENTIALS)
+            named = f"{GOOGLE_CREDENTIALS}={path}" if path and scheme == "gs" else f"{scheme}://"
+            raise UsageError(f"{named}: {said}") from None
 
     def _connect_s3(self, settings: "_S3Settings") -> None:
         from obstore.store import S3Store
@@ -136,34 +136,31 @@ class _S3Settings:
     obstore), `request_payer`."""
 
     def __init__(self) -> None:
-        environment = os.environ
-        self.endpoint = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL") or ""
-        self.region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or ""
-        self.request_payer = environment.get(REQUEST_PAYER, "").lower() in ("requester", "true")
+        self.endpoint, self.region = environment.endpoint(), environment.region()
+        self.request_payer = environment.requester_pays()
         self.credentials: dict[str, Any] = {}
-        if anonymous():
+        if environment.anonymous():
             self.credentials = {"skip_signature": True}
-        elif environment.get(_KEYS[0]) and environment.get(_KEYS[1]) and not _has_profiles():
-            self.credentials = {key.lower()[4:]: environment[key] for key in _KEYS if environment.get(key)}
+        elif {*environment.KEYS[:2]} <= (keys := environment.keys()).keys() and not _has_profiles():
+            self.credentials = {key.lower()[4:]: value for key, value in keys.items()}
         else:
             self._ask_boto3()
-        self.endpoint = self.endpoint.rstrip("/")
         self.region = self.region or DEFAULT_REGION
 
     def _ask_boto3(self) -> None:
         """The session's chain: environment, profile, single sign-on, role, container, instance."""
-        try:
-            import botocore.session
-            from botocore.configprovider import ConfiguredEndpointProvider
-            from botocore.exceptions import BotoCoreError
-            from obstore.auth.boto3 import Boto3CredentialProvider
-        except ImportError:
-            raise UsageError(_missing("s3", "boto3")) from None
+        need("boto3", "s3://")
+        import botocore.session
+        from botocore.configprovider import ConfiguredEndpointProvider
+        from botocore.exceptions import BotoCoreError
+        from obstore.auth.boto3 import Boto3CredentialProvider
+
         try:
             session = botocore.session.Session()
             if not self.endpoint:
                 profile = session.get_scoped_config()
-                self.endpoint = ConfiguredEndpointProvider(session.full_config, profile, "s3").provide() or ""
+                named = ConfiguredEndpointProvider(session.full_config, profile, "s3").provide()
+                self.endpoint = environment.checked_url("endpoint_url of the profile", named) if named else ""
             self.region = self.region or session.get_config_variable("region") or ""
             self.credentials = {"credential_provider": Boto3CredentialProvider(session, ttl=CREDENTIALS_KEPT)}
         except BotoCoreError as error:
@@ -171,23 +168,22 @@ class _S3Settings:
         except ValueError:  # there are none
             raise UsageError(
                 "s3://: no AWS credentials were found (environment, profile, role); configure some, "
-                "or read a public bucket with --no-sign-request"
+                f"or read a public bucket with {environment.NO_SIGN_REQUEST}=1"
             ) from None
 
     def client(self) -> Any:
         """boto3's client with these settings."""
-        try:
-            import boto3.session
-            from botocore import UNSIGNED
-            from botocore.config import Config
-        except ImportError:
-            raise UsageError(_missing("s3", "boto3")) from None
+        need("boto3", "s3://")
+        import boto3.session
+        from botocore import UNSIGNED
+        from botocore.config import Config
+
         config = Config(
             s3={"addressing_style": "path"} if self.endpoint else {},
-            signature_version=UNSIGNED if anonymous() else None,
+            signature_version=UNSIGNED if environment.anonymous() else None,
             retries={"mode": "standard", "total_max_attempts": UPLOAD_RETRIES + 1},
-            connect_timeout=min(CONNECT_TIMEOUT, _timeout()),
-            read_timeout=_timeout(),
+            connect_timeout=min(CONNECT_TIMEOUT, environment.timeout()),
+            read_timeout=environment.timeout(),
         )
         return boto3.session.Session().client(
             "s3", endpoint_url=self.endpoint or None, region_name=self.region, config=config
@@ -226,25 +222,17 @@ def _connect(scheme: str, place: str, settings: tuple[str | None, ...]) -> Conne
     return Connection(scheme, place)
 
 
-def anonymous() -> bool:
-    """Are requests not to be signed?"""
-    return os.environ.get(NO_SIGN_REQUEST, "").lower() not in ("", "0", "false", "no")
-
-
 def _has_profiles() -> bool:
     """Is there a file of profiles, which may name an endpoint or a region?"""
     return os.path.exists(os.path.expanduser(os.environ.get("AWS_CONFIG_FILE") or "~/.aws/config"))
-
-
-def _missing(scheme: str, package: str) -> str:
-    return f"{scheme}:// needs the package {package}; install it with: pip install 'bams3[remote]'"
 
 
 def _client(endpoint: str) -> Any:
     """obstore's options of an HTTP client."""
     from bams3 import __version__
 
-    seconds = _timeout()
+    environment.check_proxies()
+    seconds = environment.timeout()
     options: dict[str, Any] = {
         "allow_http": endpoint.startswith("http://"),
         "connect_timeout": timedelta(seconds=min(CONNECT_TIMEOUT, seconds)),
@@ -252,23 +240,6 @@ def _client(endpoint: str) -> Any:
         "timeout": timedelta(seconds=LONGEST_REQUEST * seconds),
         "user_agent": f"bams3/{__version__}",
     }
-    if bundle := os.environ.get("AWS_CA_BUNDLE"):
-        try:
-            with open(bundle, "rb") as file:
-                options["root_certificate"] = file.read()
-        except OSError as error:
-            raise UsageError(
-                f"AWS_CA_BUNDLE={bundle}: {error.strerror}; name a file of certificates"
-            ) from None
+    if data := environment.certificates():
+        options["root_certificate"] = data
     return options
-
-
-def _timeout() -> float:
-    text = os.environ.get(TIMEOUT) or str(DEFAULT_TIMEOUT)
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0
-    if not 0 < seconds < 86400:
-        raise UsageError(f"{TIMEOUT}={text}: give seconds, more than 0")
-    return seconds

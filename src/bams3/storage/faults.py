@@ -8,6 +8,7 @@ import errno
 import re
 
 from bams3.shown import shown
+from bams3.storage.environment import NO_SIGN_REQUEST
 
 _STATUS = re.compile(r"non-2xx status code: (\d{3})")
 _CODE = re.compile(r"<Code>([^<]{1,100})</Code>")
@@ -24,6 +25,8 @@ SLOW_DOWN = frozenset({429, 503})
 PASSING_CODES = frozenset(
     {"RequestTimeout", "SlowDown", "InternalError", "ConditionalRequestConflict", "OperationAborted"}
 )
+RENEWED_CODES = frozenset({"ExpiredToken", "TokenRefreshRequired"})
+KEY_CODES = frozenset({"InvalidToken", "InvalidAccessKeyId", "InvalidSecurity"})
 REGION_CODES = frozenset(
     {"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"}
 )
@@ -96,16 +99,20 @@ class RequestError(Exception):
             )
         if self.status == 404:
             return FileNotFoundError(errno.ENOENT, "no such object", name)
-        if "SSO" in self.said or "expired" in self.said.lower():
+        if "SSO" in self.said or "expired" in self.said.lower() or self.code in RENEWED_CODES:
             what = (
                 f"access refused ({self.said}); log in again (with single sign-on: aws sso login), "
                 "or set new credentials"
             )
             return PermissionError(errno.EACCES, what, name)
-        if self.status in (401, 403):
+        if self.code == "RequestTimeTooSkewed":
+            return PermissionError(
+                errno.EACCES, f"access refused ({self.said}); set this machine's clock", name
+            )
+        if self.status in (401, 403) or self.code in KEY_CODES:
             what = (
                 f"access refused ({self.said or self.status}); check the credentials and what they allow, "
-                "or read a public bucket with --no-sign-request"
+                f"or read a public bucket with {NO_SIGN_REQUEST}=1"
             )
             return PermissionError(errno.EACCES, what, name)
         if self.region is not None:

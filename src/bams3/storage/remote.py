@@ -2,6 +2,7 @@
 
 import errno
 import io
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -53,6 +54,8 @@ class RemoteStorage:
                     f"{uri}: keys in a URI are not used, since others would see them; give {scheme}://bucket/path, "
                     "and credentials by the environment or a profile (docs/object-storage.md)"
                 )
+            if place and not re.fullmatch("[A-Za-z0-9._-]+", place):
+                raise UsageError(f"{uri}: a bucket's name is of letters, digits, ., _ and -")
         if not place or not self._shown.removesuffix("/").partition("://")[2]:
             raise UsageError(
                 f"{uri}: give {scheme}://bucket/path" if scheme in ("s3", "gs") else f"{scheme}://: not a URL"

@@ -17,6 +17,7 @@ from typing import TypeVar
 
 from bams3.errors import UsageError
 from bams3.shown import shown
+from bams3.storage.environment import number
 from bams3.storage.faults import RequestError
 
 Result = TypeVar("Result")
@@ -100,7 +101,7 @@ def limiter() -> Limiter:
     global _limiter
     with _lock:
         if _limiter is None:
-            _limiter = Limiter(_number(LIMIT, DEFAULT_LIMIT))
+            _limiter = Limiter(number(LIMIT, DEFAULT_LIMIT))
         return _limiter
 
 
@@ -118,7 +119,7 @@ def perform(
     `key` is the object's URI as it may be shown, `span` the range of bytes asked for, `sent` the bytes of the
     body. Raises RequestError.
     """
-    attempts, gate = _number(ATTEMPTS, DEFAULT_ATTEMPTS), limiter()
+    attempts, gate = number(ATTEMPTS, DEFAULT_ATTEMPTS), limiter()
     for attempt in count(1):
         with gate.turn() as begun:
             started = time.perf_counter()
@@ -167,12 +168,3 @@ def note(
             os.close(file)
     except OSError as error:  # not to be taken for what the store said
         raise UsageError(f"{where}: {error.strerror}; requests can't be logged there") from None
-
-
-def _number(variable: str, default: int) -> int:
-    text = os.environ.get(variable, "")
-    if not text:
-        return default
-    if not text.isdigit() or not int(text):
-        raise UsageError(f"{variable}={text}: give a whole number from 1")
-    return int(text)

@@ -1,0 +1,126 @@
+"""What the environment says of object stores. What is wrong raises UsageError with the variable and what to give it:
+obstore panics at much of that, and tells of the rest without the variable."""
+
+import os
+import re
+
+from bams3.errors import UsageError
+
+NO_SIGN_REQUEST = "BAMS3_NO_SIGN_REQUEST"  # anonymous requests
+REQUEST_PAYER = "AWS_REQUEST_PAYER"  # "requester"
+TIMEOUT = "BAMS3_TIMEOUT"  # seconds without a byte after which a request has failed
+CERTIFICATES = "AWS_CA_BUNDLE"  # a file
+KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
+PROXIES = ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
+
+DEFAULT_TIMEOUT = 30.0
+LARGEST_NUMBER = 1000
+
+_HOST = r"(?:\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?"
+_URL = re.compile(rf"(?P<scheme>https?)://(?P<rest>{_HOST}(?:/[^\s?#@]*)?)", re.IGNORECASE | re.ASCII)
+_PROXY = re.compile(rf"(?:(?:https?|socks[45][ah]?)://)?(?:[^\s@/]*@)?{_HOST}/?", re.IGNORECASE | re.ASCII)
+
+
+def endpoint() -> str:
+    """The URL of the S3 to be used; "" where the environment names none."""
+    name = next(filter(os.environ.get, ENDPOINTS), "")
+    return checked_url(name, os.environ[name]) if name else ""
+
+
+def checked_url(name: str, text: str) -> str:
+    """A URL of a server without a slash at its end; `name`: who says so."""
+    found = _URL.fullmatch(text)
+    if found and _is_port(found["port"]):
+        return f"{found['scheme'].lower()}://{found['rest'].rstrip('/')}"
+    said = "" if {"@", "?"} & set(text) else f"={text}"  # no password
+    advice = "give http:// or https://, a host (IPv6 in brackets) and, if need be, a port: http://host:9000"
+    if _URL.fullmatch(f"http://{text}"):
+        advice = f"it has no scheme; write https://{text}, or http://{text}"
+    raise UsageError(f"{name}{said}: not the URL of a server; {advice}")
+
+
+def region() -> str:
+    """The region; "" where the environment names none."""
+    name = next(filter(os.environ.get, REGIONS), "")
+    if name and not re.fullmatch(r"[A-Za-z0-9._-]+", os.environ[name]):
+        raise UsageError(f"{name}={os.environ[name]}: not the name of a region; give one such as us-east-1")
+    return os.environ[name] if name else ""
+
+
+def keys() -> dict[str, str]:
+    """The keys that there are, by variable."""
+    found = {name: os.environ[name] for name in KEYS if os.environ.get(name)}
+    for name, value in found.items():
+        if not re.fullmatch("[!-~]+", value):
+            raise UsageError(
+                f"{name}: a blank, the end of a line, or another character that no key has; set it again"
+            )
+    return found
+
+
+def check_proxies() -> None:
+    """Raises UsageError for a proxy that would be left out without a word."""
+    for name in filter(os.environ.get, PROXIES):
+        found = _PROXY.fullmatch(os.environ[name])
+        if not found or not _is_port(found["port"]):
+            raise UsageError(
+                f"{name}: not the URL of a proxy; give one such as http://host:3128, or unset it"
+            )
+
+
+def certificates() -> bytes | None:
+    """Those of the file that stands for the system's."""
+    path = os.environ.get(CERTIFICATES)
+    if not path:
+        return None
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+    except OSError as error:
+        raise UsageError(f"{CERTIFICATES}={path}: {error.strerror}; name a file of certificates") from None
+    if b"-----BEGIN CERTIFICATE-----" not in data:
+        raise UsageError(f"{CERTIFICATES}={path}: no certificates in it; name a file that has some, in PEM")
+    return data
+
+
+def anonymous() -> bool:
+    """Are requests not to be signed?"""
+    return _flag(NO_SIGN_REQUEST, {"1", "true", "yes", "on"}, "1")
+
+
+def requester_pays() -> bool:
+    return _flag(REQUEST_PAYER, {"requester", "true"}, "requester")
+
+
+def timeout() -> float:
+    """Seconds without a byte after which a request has failed."""
+    text = os.environ.get(TIMEOUT) or str(DEFAULT_TIMEOUT)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0
+    if not 0 < seconds < 86400:
+        raise UsageError(f"{TIMEOUT}={text}: give seconds, more than 0")
+    return seconds
+
+
+def number(name: str, default: int) -> int:
+    text = os.environ.get(name, "")
+    if not text:
+        return default
+    if not re.fullmatch("0*[1-9][0-9]{0,3}", text) or int(text) > LARGEST_NUMBER:
+        raise UsageError(f"{name}={text}: give a whole number from 1 to {LARGEST_NUMBER}")
+    return int(text)
+
+
+def _flag(name: str, yes: set[str], advice: str) -> bool:
+    text = os.environ.get(name, "").lower()
+    if text not in yes | {"", "0", "false", "no", "off"}:
+        raise UsageError(f"{name}={text}: give {advice}, or unset it")
+    return text in yes
+
+
+def _is_port(text: str | None) -> bool:
+    return text is None or 0 < int(text) < 65536

@@ -1,0 +1,227 @@
+"""Each extra by itself: the wheel in an environment that has what the extra asks for and nothing else, where it does
+what it promises; and what is said where it is missing.
+
+The environments are made of what is installed here: nothing is fetched. `make dist` installs the wheel by pip.
+"""
+
+import importlib
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+import venv
+import zipfile
+from collections.abc import Callable, Iterator
+from importlib.metadata import Distribution, PathDistribution, distribution
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from servers import script
+from workflows import ROOT, refusal
+
+import bams3
+from bams3 import extras
+from bams3.cli import main
+from bams3.errors import Bams3Error
+from bams3.storage import connect
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PLUGINS = "from snakemake_interface_{0}_plugins.registry import {1}PluginRegistry as R; assert R().is_installed('{2}')"
+
+# What is run for each extra, by bash, beside S1.bam, S1.bams3 and a clone; "": without any.
+PROMISES = {
+    "": "bams3 convert S1.bam new.bams3 && bams3 query -c new.bams3 && bams3 coverage new.bams3 -o depth",
+    "arrow": "bams3 export S1.bams3 --parquet x.parquet && bams3 map --input-fmt arrow S1.bams3 -- wc -c",
+    "cohort": "python -c 'import bams3.cohort.page, bams3.cohort.qc, plotly.offline as o; o.get_plotlyjs()'",
+    "remote": "bams3 convert S1.bam $BUCKET/S1.bams3 && bams3 query -c $BUCKET/S1.bams3",
+    "spark": "python clone/examples/spark/count.py S1.bams3",
+    "workflow": (
+        "snakemake -s clone/workflow/Snakefile --cores 2 --quiet --dry-run cohort"
+        " && snakemake -s clone/workflow/Snakefile --profile clone/profiles/local --quiet rules host"
+        " && snakemake -s clone/workflow/Snakefile --cores 1 cohort --report report.zip && test -s report.zip"
+        f' && python -c "{PLUGINS.format("storage", "Storage", "s3")}"'
+    ),
+    "slurm": f'python -c "{PLUGINS.format("executor", "Executor", "slurm")}" && snakemake --version',
+    "aws-batch": (
+        f'python -c "{PLUGINS.format("executor", "Executor", "aws-batch")}"'
+        " && bams3 convert S1.bam $BUCKET/S2.bams3"
+    ),
+}  # fmt: skip
+CONFIG = "samples: S1.tsv\ncoverage: {by: 100000, no_per_base: true}\ncohort: {regions: 100000}\n"
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wheel of this tree, with the kernels that are built here."""
+    folder = tmp_path_factory.mktemp("wheel")
+    library = folder / "lib"
+
+    def build(*commands: object) -> None:
+        words = [
+            sys.executable,
+            "-c",
+            "from setuptools import setup; setup()",
+            "--quiet",
+            *map(str, commands),
+        ]
+        subprocess.run(words, cwd=ROOT, check=True, capture_output=True)
+
+    egg = ("egg_info", "--egg-base", folder)
+    build(*egg, "build_py", "--build-lib", library)
+    source = Path(bams3.__file__).parent
+    for kernel in source.rglob("*.so"):
+        shutil.copy(kernel, library / "bams3" / kernel.relative_to(source))
+    wheel = ("bdist_wheel", "--skip-build", "--dist-dir", folder, "--bdist-dir", folder / "bdist")
+    build(*egg, "build", "--build-lib", library, *wheel)
+    (made,) = folder.glob("*.whl")
+    return made
+
+
+def closure(own: Distribution, extra: str) -> Iterator[Distribution]:
+    """All that pip would install for an extra of a distribution."""
+    asked = [Requirement(f"bams3[{extra}]" if extra else "bams3")]
+    seen: dict[str, set[str]] = {}
+    while asked:
+        wanted = asked.pop()
+        name = canonicalize_name(wanted.name)
+        if name in seen and wanted.extras <= seen[name]:
+            continue
+        found = own if name == "bams3" else distribution(name)
+        if name not in seen:
+            yield found
+        seen[name] = extras = seen.get(name, set()) | wanted.extras
+        for each in map(Requirement, found.requires or []):
+            if each.marker is None or any(each.marker.evaluate({"extra": one}) for one in {"", *extras}):
+                asked.append(each)
+
+
+def environment(folder: Path, wheel: Path, extra: str) -> dict[str, str]:
+    """Makes a virtual environment with the wheel and what an extra of it asks for; the environment of its commands."""
+    venv.create(folder, symlinks=True)
+    (packages,) = folder.glob("lib/python*/site-packages")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(packages)
+    (metadata,) = packages.glob("bams3-*.dist-info")
+    for each in closure(PathDistribution(metadata), extra):
+        for file in each.files or [] if each.name != "bams3" else []:
+            if ".." in file.parts or file.suffix == ".pyc":
+                continue
+            (packages / file).parent.mkdir(parents=True, exist_ok=True)
+            if not (packages / file).exists():
+                (packages / file).symlink_to(Path(str(each.locate_file(file))))
+        for command in each.entry_points.select(group="console_scripts"):
+            code = f"import sys; from {command.module} import {command.attr} as run; sys.exit(run())"
+            script(folder / "bin" / command.name, f"exec '{folder}/bin/python' -c '{code}' \"$@\"")
+    kept = {name: os.environ[name] for name in os.environ if name.startswith("AWS_") or name == "JAVA_HOME"}
+    return kept | {"PATH": f"{folder}/bin:/usr/bin:/bin", "HOME": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+@pytest.fixture(scope="module")
+def clone(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with what is in git, a sample, and its dataset."""
+    folder = tmp_path_factory.mktemp("fresh")
+    for part in ("workflow", "profiles", "examples"):
+        shutil.copytree(ROOT / part, folder / "clone" / part, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("S1.bam", "S1.bam.bai"):
+        shutil.copy(cohort / name, folder)
+    (folder / "S1.tsv").write_text("sample\talignments\nS1\tS1.bam\n")
+    (folder / "config").mkdir()
+    (folder / "config" / "config.yaml").write_text(CONFIG)
+    bams3.convert(folder / "S1.bam", folder / "S1.bams3")
+    return folder
+
+
+def test_every_extra_has_a_promise() -> None:
+    assert PROMISES.keys() == {"", *PROJECT["optional-dependencies"]} - {"test"}
+
+
+@pytest.mark.parametrize("extra", PROMISES)
+def test_an_extra_by_itself(
+    wheel: Path, clone: Path, tmp_path: Path, request: pytest.FixtureRequest, extra: str
+) -> None:
+    project = Path(shutil.copytree(clone, tmp_path / "project"))
+    bucket = request.getfixturevalue("bucket") if "$BUCKET" in PROMISES[extra] else ""
+    alone = environment(tmp_path / "environment", wheel, extra) | {"BUCKET": bucket}
+    done = subprocess.run(
+        ["bash", "-c", PROMISES[extra]], cwd=project, env=alone, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def dataset(clone: Path) -> str:
+    return str(clone / "S1.bams3")
+
+
+def arrow_of(dataset: str) -> object:
+    return bams3.open(dataset).to_batches(fields=["pos"])
+
+
+def table_of(dataset: str) -> object:
+    return bams3.open(dataset).query(fields=["pos"]).to_arrow()
+
+
+def spark_of(dataset: str) -> object:
+    sys.modules.pop("bams3.spark", None)
+    return importlib.import_module("bams3.spark")
+
+
+# What is done without a package, and what is said.
+MISSING: list[tuple[str, list[str] | Callable[[str], object], str]] = [
+    ("pyarrow", ["export", "{}", "--parquet", "{}.parquet"], "export needs pyarrow: pip install 'bams3[arrow]'"),
+    ("pyarrow", ["map", "--input-fmt", "arrow", "{}", "--", "cat"],
+     "--input-fmt arrow needs pyarrow: pip install 'bams3[arrow]'"),
+    ("pyarrow", arrow_of, "to_batches needs pyarrow: pip install 'bams3[arrow]'"),
+    ("pyarrow", table_of, "to_arrow needs pyarrow: pip install 'bams3[arrow]'"),
+    ("pyspark", spark_of, "bams3.spark needs pyspark: pip install 'bams3[spark]'"),
+    ("obstore", ["query", "-c", "s3://bucket/x"], "s3:// needs obstore: pip install 'bams3[remote]'"),
+    ("obstore", ["query", "-c", "https://host/x"], "https:// needs obstore: pip install 'bams3[remote]'"),
+    ("boto3", ["query", "-c", "s3://bucket/x"], "s3:// needs boto3: pip install 'bams3[remote]'"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("package", "action", "message"), MISSING)
+def test_an_extra_that_is_missing_is_named(
+    dataset: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    package: str,
+    action: list[str] | Callable[[str], object],
+    message: str,
+) -> None:
+    for name in [name for name in sys.modules if name.split(".")[0] == package]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.setattr("bams3.storage.connect._connect", unremembered)
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID", raising=False)  # so that boto3 is asked for keys
+    if callable(action):
+        with pytest.raises(Bams3Error) as raised:
+            action(dataset)
+        assert str(raised.value) == message
+    else:
+        assert main([word.format(dataset) for word in action]) == 1
+        assert capfd.readouterr().err == f"bams3 {action[0]}: {message}\n"
+
+
+def unremembered(scheme: str, place: str, settings: object) -> object:
+    """A connection that is not remembered."""
+    return connect.Connection(scheme, place)
+
+
+def test_a_cohort_without_its_extra_is_refused_before_it_starts(
+    clone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "plotly", None)
+    assert refusal(clone, CONFIG) == ("Error: config: cohort needs plotly: pip install 'bams3[cohort]'")
+
+
+def test_every_package_of_an_extra_is_tried() -> None:
+    named = {"plotly"} | {package for package, *_ in MISSING}
+    assert named == extras.EXTRAS.keys()
+    for package, extra in extras.EXTRAS.items():
+        asked = PROJECT["optional-dependencies"][extra]
+        assert package in {Requirement(each).name for each in asked}

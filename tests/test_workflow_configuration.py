@@ -1,0 +1,250 @@
+"""The configuration as people write it: what is meant is done; else one line says where it is wrong and what to do."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from workflows import ROOT, configure, refusal, snakemake
+
+from bams3.workflow.configuration import check, schema
+
+ONE = "samples: samples.tsv\n"
+SCHEMA = yaml.safe_load((ROOT / "workflow" / "schemas" / "config.schema.yaml").read_text())
+SECTIONS = [key for key, value in SCHEMA["properties"].items() if value["type"] == "object"]
+
+
+@pytest.fixture(scope="module")
+def lab(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cohort of which nothing is run."""
+    return Path(shutil.copytree(cohort, tmp_path_factory.mktemp("lab") / "project"))
+
+
+# What a section with nothing behind its name needs; "": it means {}.
+EMPTY = {
+    "pathvars": "",
+    "convert": "",
+    "query": "config: query: give `regions` or `bed`",
+    "coverage": "",
+    "process": "config: process: `command` is missing; give it",
+    "cohort": "",
+    "call": "",
+    "genotype": "config: genotype: `manifest` is missing; give it",
+}
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_a_section_with_nothing_behind_its_name(lab: Path, section: str) -> None:
+    text = f"{ONE}reference: reference.fa\n{section}:\n" + ("coverage:\n" if section == "cohort" else "")
+    assert refusal(lab, text) == (f"Error: {EMPTY[section]}" if EMPTY[section] else "")
+
+
+def test_a_section_of_a_section_with_nothing_behind_its_name(lab: Path) -> None:
+    assert refusal(lab, f"{ONE}coverage:\ncohort:\n  limits:\n") == ""
+
+
+REFUSED = [
+    # files
+    (None, "config/config.yaml: no such file; write it "),
+    ("", "config/config.yaml: nothing in it; write `key: value` lines"),
+    ("# later\n", "config/config.yaml: nothing in it; "),
+    ("- samples: samples.tsv\n", "config/config.yaml: no keys in it; "),
+    ("samples.tsv\n", "config/config.yaml: no keys in it; "),
+    ("[]", "config/config.yaml: no keys in it; "),
+    (f"{ONE}grid: a: b\n", "config/config.yaml:2: not YAML: mapping values are not allowed here; "),
+    (f"{ONE}coverage:\n\tby: 5\n", r"config/config.yaml:3: not YAML: found character '\t' that"),
+    (f"{ONE}query: {{regions: [a}}\n", "config/config.yaml:2: not YAML: "),
+    (f"{ONE}grid: *x\n", "config/config.yaml:2: not YAML: found undefined alias"),
+    (f"{ONE}query: &a {{regions: *a}}\n", "config/config.yaml:2: an alias (*) within what it stands for"),
+    (f"__use_yte__: true\n{ONE}?x: 1\n", "config/config.yaml: Error processing template"),
+    # a key that is there twice
+    (f"{ONE}call:\ngrid: a\ncall: {{}}\n", "config/config.yaml:4: call is there twice, first in line 2; keep one"),
+    (f"{ONE}coverage: {{by: 1, by: 2}}\n", "config/config.yaml:2: by is there twice, first in line 2; "),
+    (f"{ONE}cohort:\n  limits:\n    reads: {{}}\n    reads: {{}}\n", "config/config.yaml:5: reads is there twice"),
+    ('{"samples": "a", "samples": "b"}', "config/config.yaml: samples is there twice; keep one"),
+    # unknown keys
+    (f"{ONE}covrage: {{}}\n", "config: covrage: no such key; did you mean `coverage`?"),
+    (f"{ONE}xyz: 1\n", "config: xyz: no such key; there are: samples, grid, "),
+    (f"{ONE}1: 2\n", "config: 1: no such key; there are: samples, "),
+    (f"{ONE}null: 2\n", "config: None: no such key; there are: samples, "),
+    (f"{ONE}coverage: {{fast-mode: true}}\n", "config: coverage: fast-mode: no such key; did you mean `fast_mode`?"),
+    (f"{ONE}pathvars: {{result: x}}\n", "config: pathvars: result: no such key; did you mean `results`?"),
+    (
+        f"{ONE}coverage: {{}}\ncohort: {{limits: {{mean_coverge: {{min: 1}}}}}}\n",
+        "config: cohort: limits: mean_coverge: no such key; did you mean `mean_coverage`?",
+    ),
+    (f"{ONE}coverage: {{}}\ncohort: {{limits: {{reads: {{mim: 1}}}}}}\n",
+     "config: cohort: limits: reads: mim: no such key; did you mean `min`?"),
+    (f"{ONE}coverage: {{}}\ncohort: {{limits: {{1: {{}}}}}}\n", "config: cohort: limits: 1: no such key; "),
+    # other kinds of values
+    ("grid: header\n", "config: `samples` is missing; give it"),
+    ("samples:\n", "config: samples: nothing behind it; give text, or leave it out"),
+    ("samples: ''\n", "config: samples: '' "),
+    ("samples: [samples.tsv]\n", "config: samples: a list where there must be text"),
+    (f"{ONE}grid:\n", "config: grid: nothing behind it; give text, or leave it out"),
+    (f"{ONE}reference: {{a: b}}\n", "config: reference: keys where there must be text"),
+    (f"{ONE}query: [chr1]\n", "config: query: a list where there must be keys, each with a value"),
+    (f"{ONE}query: {{regions: chr1}}\n", "config: query: regions: 'chr1': give a list"),
+    (f"{ONE}query: {{regions: [1]}}\n", "config: query: regions: 0: 1: give text; text stands in quotes"),
+    (f"{ONE}query: {{regions: [1:10]}}\n", "config: query: regions: 0: 70: give text; text stands in quotes"),
+    (f"{ONE}query: {{regions: [a], bed: b}}\n", "config: query: give `regions` or `bed`, not both"),
+    (f"{ONE}query: {{regions:}}\n", "config: query: regions: nothing behind it; give a list, or leave it out"),
+    (f"{ONE}coverage: true\n", "config: coverage: true: give keys, each with a value"),
+    (f"{ONE}coverage: {{chrom: 1}}\n", "config: coverage: chrom: 1: give text; text stands in quotes"),
+    (f"{ONE}coverage: {{chrom: no}}\n", "config: coverage: chrom: false: give text; text stands in quotes"),
+    (f"{ONE}coverage: {{chrom: 2026-01-01}}\n", 'config: coverage: chrom: "2026-01-01": give text; text stands'),
+    (f"{ONE}coverage: {{by: 1.5}}\n", "config: coverage: by: 1.5: give text or a whole number; "),
+    (f"{ONE}coverage: {{by: ''}}\n", "config: coverage: by: '' does not fit: the size of a window from 1, or"),
+    (f"{ONE}coverage: {{by: 0}}\n", "config: coverage: by: 0 does not fit: the size of a window from 1, or a BED"),
+    (f"{ONE}coverage: {{by: true}}\n", "config: coverage: by: true: give text or a whole number; "),
+    (f"{ONE}coverage: {{flag: '1796'}}\n", "config: coverage: flag: '1796': give a whole number"),
+    (f"{ONE}coverage: {{flag: 70000}}\n", "config: coverage: flag: 70000 is greater than the maximum of 65535"),
+    (f"{ONE}coverage: {{no_per_base: 1}}\n", "config: coverage: no_per_base: 1: give true or false"),
+    (f"{ONE}coverage: {{thresholds: '1'}}\n", "config: coverage: thresholds needs `by`; give it too"),
+    (f"{ONE}cohort:\n", "config: cohort needs `coverage`; give it too"),
+    (f"{ONE}coverage:\ncohort: {{thresholds: 1;2}}\n",
+     "config: cohort: thresholds: '1;2' does not fit: depths with commas between, such as 1,10,20"),
+    (f"{ONE}coverage:\ncohort: {{sex_contigs: [a]}}\n", "config: cohort: sex_contigs: ['a'] does not fit: two contigs"),
+    (f"{ONE}coverage:\ncohort: {{limits: {{reads: 5}}}}\n", "config: cohort: limits: reads: 5: give keys, each "),
+    (f"{ONE}coverage:\ncohort: {{limits: {{reads: {{min: .nan}}}}}}\n",
+     "config: cohort: limits: reads: min: NaN: give a number"),
+    (f"{ONE}convert: {{gigabytes_per_batch: .inf}}\n", "config: convert: gigabytes_per_batch: Infinity: give a number"),
+    (f"{ONE}convert: {{level: 10}}\n", "config: convert: level: 10 is greater than the maximum of 9"),
+    (f"{ONE}convert: {{level: 5.0}}\n", "config: convert: level: 5.0: give a whole number"),
+    (f"{ONE}call: {{window: 1e6}}\n", "config: call: window: '1e6': give a whole number"),
+    (f"{ONE}call: {{window: 1.0e+6}}\n", "config: call: window: 1000000.0: give a whole number"),
+    (f"{ONE}pathvars: {{results: 1}}\n", "config: pathvars: results: 1: give text; text stands in quotes"),
+    (f"{ONE}pathvars: x\n", "config: pathvars: 'x': give keys, each with a value"),
+    # settings that contradict each other
+    (f"{ONE}coverage: {{by: '0'}}\n", "config: coverage: --by 0: a window has at least one base"),
+    (f"{ONE}coverage: {{fast_mode: true, fragment_mode: true}}\n", "config: coverage: --fast-mode and --fragment-mode"),
+    (f"{ONE}coverage: {{min_frag_len: 9, max_frag_len: 8}}\n", "config: coverage: --max-frag-len 8 is lower than"),
+    (f"{ONE}coverage: {{quantize: '0;1'}}\n", "config: coverage: --quantize '0;1' is not a list of integers"),
+    (f"{ONE}coverage: {{by: 9, thresholds: 1;2}}\n", "config: coverage: --thresholds '1;2' is not a list of"),
+    # files that are named
+    ("samples: no.tsv\n", "no.tsv: No such file or directory; `samples` in the config names the sheet"),
+    ("samples: config\n", "config: not a regular file, "),
+    ("samples: s3://bucket/no.tsv\n", "s3://bucket/no.tsv: the store failed (Connection refused); "),
+    ("samples: empty.tsv\n", "empty.tsv: no samples; "),
+    ("samples: S1.bam\n", "S1.bam:1: not UTF-8; "),
+    (f"{ONE}grid: config\n", "config: not a regular file, "),
+    (f"{ONE}coverage: {{by: no.bed}}\n", "config: no.bed: no such file; check how it is written"),
+    (f"{ONE}query: {{bed: no.bed}}\n", "config: no.bed: no such file; "),
+    (f"{ONE}query: {{bed: config}}\n", "config: config: not a regular file, "),
+    (f"{ONE}query: {{bed: 's3://bucket/no.bed'}}\n", "s3://bucket/no.bed: the store failed (Connection refused)"),
+    (f"{ONE}call:\nreference: no.fa\n", "config: no.fa: no such file; "),
+    (f"{ONE}call:\nreference: plain.fa\n", "config: plain.fa.fai: no such file; make it: samtools faidx plain.fa"),
+    (f"{ONE}call:\nreference: config\n", "config: config: not a regular file, "),
+    (f"{ONE}coverage:\ncohort: {{regions: no.bed}}\n", "config: no.bed: no such file; "),
+    (f"{ONE}genotype: {{manifest: no.tsv}}\n", "no.tsv: No such file or directory; `manifest` in the config"),
+    (f"{ONE}genotype: {{manifest: config}}\n", "config: not a regular file, "),
+    ("samples: index.tsv\n", "sample S1: config: not a regular file, "),
+    ("samples: remote.tsv\n", "s3://bucket/x.bai: the store failed (Connection refused)"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "message"), REFUSED)
+def test_what_is_wrong_is_one_line(
+    lab: Path, monkeypatch: pytest.MonkeyPatch, text: str | None, message: str
+) -> None:
+    for name, value in {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_MAX_ATTEMPTS": "1"}.items():
+        monkeypatch.setenv(name, value)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "x")
+    (lab / "empty.tsv").touch()
+    (lab / "plain.fa").touch()
+    (lab / "index.tsv").write_text("sample\talignments\tindex\nS1\tS1.bam\tconfig\n")
+    (lab / "remote.tsv").write_text("sample\talignments\tindex\nS1\tS1.bam\ts3://bucket/x.bai\n")
+    said = refusal(lab, text)
+    assert said.startswith(f"Error: {message}")
+    assert "\n" not in said
+
+
+def test_a_file_that_can_not_be_read(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.access", lambda path, mode: not str(path).endswith(".bed"))
+    (lab / "closed.bed").touch()
+    assert refusal(lab, f"{ONE}query: {{bed: closed.bed}}\n") == (
+        "Error: config: closed.bed: it can't be read; change its permissions"
+    )
+
+
+@pytest.mark.parametrize(
+    "text", [json.dumps({"samples": "samples.tsv", "coverage": {}}), '{\n\t"samples":\t"samples.tsv"\n}',
+             f"{ONE}x-shared: &a {{by: 5}}\n".replace("x-shared", "coverage"),
+             f"__use_yte__: true\n{ONE}coverage:\n  by: ?2 * 250\n",
+             f"\ufeff{ONE}", f"{ONE}coverage: {{<<: {{by: 5}}, no_per_base: true}}\n"]
+)  # fmt: skip
+def test_what_is_meant_is_planned(lab: Path, text: str) -> None:
+    assert refusal(lab, text) == ""
+
+
+def test_examples_of_limits_are_limits() -> None:
+    names = SCHEMA["properties"]["cohort"]["properties"]["limits"]["propertyNames"]["examples"]
+    limits = {name: {"min": 0} for name in names}
+    check(
+        {"samples": "x", "coverage": {}, "cohort": {"limits": limits}},
+        schema(str(ROOT / "workflow" / "schemas" / "config.schema.yaml")),
+        "config",
+    )
+
+
+SHIPPED = f"{ONE}grid: header\nconvert: {{level: 5}}\ncoverage: {{by: 500, no_per_base: true}}\n"
+
+# Further files: what is said of settings that config/config.yaml alone has.
+MERGED = [
+    (SHIPPED, ["samples: samples.tsv\n"], "coverage"),
+    (SHIPPED, ["samples: samples.tsv\nquery: {regions: [chr1]}\n"], "coverage"),
+    (SHIPPED, ["samples: samples.tsv\ncoverage: {thresholds: '1'}\n"], "coverage: by, coverage: no_per_base"),
+    (SHIPPED, ["samples: samples.tsv\ncoverage: {by: 9, no_per_base: false}\n"], ""),
+    (SHIPPED, ["samples: samples.tsv\ncoverage:\n"], ""),
+    (SHIPPED, ["coverage:\n"], "samples"),
+    (SHIPPED, ["coverage: {by: 5}\n", "samples: samples.tsv\n"], "coverage: no_per_base"),
+    (SHIPPED.replace("5}", "6}", 1), ["samples: samples.tsv\ncoverage:\n"], "convert: level"),
+    (f"{ONE}call:\n", ["samples: samples.tsv\nreference: reference.fa\n"], "call"),
+    (ONE, ["samples: samples.tsv\ncall:\nreference: reference.fa\n"], ""),
+    (None, ["samples: samples.tsv\n"], ""),
+    (SHIPPED, [], ""),
+    (SHIPPED, [None], ""),
+]
+
+
+@pytest.mark.parametrize(("text", "files", "alone"), MERGED)
+def test_settings_of_the_shipped_file_alone_are_told(
+    lab: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    text: str | None,
+    files: list[str | None],
+    alone: str,
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("bams3.workflow.configuration.logger.warning", said.append)
+    names = []
+    for number, given in enumerate(files):
+        names.append("config/config.yaml" if given is None else f"mine{number}.yaml")
+        if given is not None:
+            (lab / names[-1]).write_text(given)
+    assert refusal(lab, text, *names) == ""
+    assert said == (
+        [
+            f"{names[-1]} is merged with config/config.yaml, which alone has: {alone}; take out there what is "
+            "not wanted, or add --replace-workflow-config"
+        ]
+        if alone
+        else []
+    )
+
+
+def test_the_command_line_says_it_once_and_does_as_it_advises(lab: Path, commands: dict[str, str]) -> None:
+    (lab / "mine.yaml").write_text(ONE)
+    config = {"samples": "none.tsv", "coverage": {}}
+    configure(lab, config)
+    arguments = ("--dry-run", "--quiet", "host", "--configfile", "mine.yaml")
+    ran = snakemake(lab, commands, config, *arguments)
+    assert ran.returncode == 0, ran.stderr
+    assert (ran.stdout + ran.stderr).count("is merged with config/config.yaml") == 1
+    assert "gather_coverage" in ran.stdout + ran.stderr
+    ran = snakemake(lab, commands, config, *arguments, "--replace-workflow-config")
+    assert ran.returncode == 0, ran.stderr
+    assert "is merged with" not in ran.stdout + ran.stderr
+    assert "gather_coverage" not in ran.stdout + ran.stderr
