@@ -79,7 +79,8 @@ def test_what_is_told(
 SAMPLES = [
     "NA1", "NA1.sorted", "NA1.dedup", "NA1.bam", "NA1.flagstat", "NA1.stats", "NA1.idxstats", "NA1.mosdepth",
     "NA1.mosdepth.summary.txt", "NA1_R1", "NA1_R2", "A.fastq.gz_fastqc", "idxstat1", "x_idxstats_y",
-    "multiqc_data", "x_mqc", "x.png", "x.bam.gz", "name.gz", "total", "SAMPLE", "sample", "Sample.1", "S1",
+    "multiqc_data", "x_mqc", "x_mqc.txt", "preseq_real_counts", "x.png", "x.bam.gz", "name.gz",
+    "total", "SAMPLE", "sample", "Sample.1", "S1",
     "s1", "S1.", "S1-", "S1_", "S1.r", "001", "1", "1e5", "1.0", "0x10", "1_000", "12.30", "1..2",
     "2024-01-01", "NA", "nan", "null", "none", "None", "true", "True", "inf",
 ]  # fmt: skip
