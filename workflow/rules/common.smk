@@ -9,7 +9,6 @@ from bams3.dataset import layout
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import Bams3Error
 from bams3.operations.placeholders import line_for_bash
-from bams3.shown import without_secrets
 from bams3.sources.bam import open_source
 from bams3.workflow import configuration, quality, sheet
 from bams3.workflow.names import check_names
