@@ -45,7 +45,7 @@ def facts(about: About, columns: Sequence[str], regions: int, samples: int) -> l
     elif about.regions:
         told.append(("Targets", f"{regions:,} of {_file(str(about.regions))}"))
     if about.thresholds:
-        told.append(("Breadths", "at " + ", ".join(f"{depth}×" for depth in sorted(about.thresholds))))
+        told.append(("Breadths", "at " + ", ".join(f"{depth}×" for depth in sorted({*about.thresholds}))))
     limits = [_limit(name, bounds, columns) for name, bounds in about.limits.items()]
     told.append(("Limits", "; ".join(limits) or "none"))
     far = f"beyond {OUTLYING} robust deviations from the median"

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from bams3.cohort.columns import FIRST, GENOME, ON_TARGET, TARGET
+from bams3.cohort.columns import FIRST, GENOME, OF_CAPTURE, TARGET
 
 
 class Heading(NamedTuple):
@@ -62,7 +62,7 @@ def ordered(names: Sequence[str], own: Sequence[str]) -> list[str]:
     )
     first = [name for name in deep if _split(name)[0] == _split(deep[0])[0]]
     others = [name for name in rest if name not in deep]
-    around = [name for name in others if name in ON_TARGET]
+    around = [name for name in others if name in OF_CAPTURE]
     others = [name for name in others if name not in around]
     return ["sample", "status", *own, *first, "reasons", *around, *deep[len(first) :], *others]
 
