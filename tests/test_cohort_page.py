@@ -322,10 +322,10 @@ def test_why_there_are_no_components(opened: Callable, tmp_path: Path, samples: 
     assert page.inner_text("#components") == hint
 
 
-BOXES = """(place) => Object.fromEntries(["modebar", "legend", "nsewdrag", "colorbar", "xtick", "ytick", "xtitle"].map((name) => [
-  name, [...document.querySelectorAll(`#${place} .${name}`)].map((found) => found.getBoundingClientRect())
+BOXES = """(place) => Object.fromEntries(
+  ["modebar", "legend", "nsewdrag", "colorbar", "xtick", "ytick", "xtitle"].map((name) => [name, [...document.querySelectorAll(`#${place} .${name}`)].map((found) => found.getBoundingClientRect())
     .filter(({ width }) => width).map(({ left, right, top, bottom }) => [left, right, top, bottom]),
-]))"""
+  ]))"""
 
 
 def overlap(one: list[float], other: list[float]) -> bool:
