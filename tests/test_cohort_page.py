@@ -322,10 +322,12 @@ def test_why_there_are_no_components(opened: Callable, tmp_path: Path, samples: 
     assert page.inner_text("#components") == hint
 
 
-BOXES = """(place) => Object.fromEntries(
-  ["modebar", "legend", "nsewdrag", "colorbar", "xtick", "ytick", "xtitle"].map((name) => [name, [...document.querySelectorAll(`#${place} .${name}`)].map((found) => found.getBoundingClientRect())
-    .filter(({ width }) => width).map(({ left, right, top, bottom }) => [left, right, top, bottom]),
-  ]))"""
+BOXES = """(place) => {
+  const boxes = (name) => [...document.querySelectorAll(`#${place} .${name}`)].map((of) => of.getBoundingClientRect());
+  const kinds = ["modebar", "legend", "nsewdrag", "colorbar", "xtick", "ytick", "xtitle"];
+  return Object.fromEntries(kinds.map((name) => [name, boxes(name).filter(({ width }) => width).map(
+    ({ left, right, top, bottom }) => [left, right, top, bottom])]));
+}"""
 
 
 def overlap(one: list[float], other: list[float]) -> bool:
