@@ -338,6 +338,11 @@ def overlap(one: list[float], other: list[float]) -> bool:
 def test_layout(opened: Callable, small: Path) -> None:
     """Nothing covers anything, is wider than the window, or empty."""
     page = opened(small)
+    show(page, "genome")
+    buttons = page.locator("#genome .modebar-btn").all()
+    assert [button.get_attribute("data-title").split()[0] for button in buttons] == [
+        "Download", "Zoom", "Pan", "Zoom", "Zoom", "Reset",
+    ]  # fmt: skip
     for sample in range(5, 9):  # eight at once
         page.click(f"#samples tbody tr:nth-child({sample})")
     for width in (1400, 1000, 400):

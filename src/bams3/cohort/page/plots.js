@@ -1,6 +1,8 @@
 // The plots. Each is drawn when it first comes into view, and again when what it shows changes.
 
-const CONFIG = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
+const CONFIG = { // nothing of a cohort is sent to anyone: plotly's button to share a chart would
+  responsive: true, displaylogo: false, showSendToCloud: false, plotlyServerURL: "", modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
+};
 const TOOLS = 34; // pixels above a plot, for its tool bar; the legend is below
 const SYMBOLS = { fail: "x", outlier: "diamond", pass: "circle" };
 
