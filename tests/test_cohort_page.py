@@ -10,7 +10,10 @@ import pytest
 from cohort_files import make_cohort
 from conftest import need
 
+from bams3 import __version__
 from bams3.cohort import page as cohort_page
+from bams3.cohort.about import About, facts
+from bams3.cohort.headings import heading, ordered
 from bams3.cohort.page import write_page
 
 if os.environ.get("CI"):
@@ -21,13 +24,30 @@ else:
 PLOTS = ("genome", "distribution", "components", "regions", "sex")
 
 
+ABOUT = About(
+    title="<b>Hearts</b> & more",
+    reference="s3://lab/GRCh38.fa",
+    grid="grids/GRCh38.dict",
+    contigs=[("chr1", 2_000_000), ("chr2", 500_000)],
+    regions=4_000_000,
+    thresholds=(30, 20),
+    limits={"mean_coverage": {"min": 20, "max": 60.5}, "breadth_20x": {"min": 0.95}, "reads": {"min": 2e7}},
+    multiqc="../multiqc/multiqc_report.html",
+)
+
+
 def page_of(folder: Path, samples: int, **options: int) -> Path:
     files = make_cohort(folder, samples, **options)
-    distributions = {name: paths["dist"] for name, paths in files.items()}
-    path = folder / "report.html"
-    write_page(
-        path, folder / "samples.parquet", folder / "genome.parquet", folder / "mean.parquet", distributions
-    )
+    return written(folder, list(files))
+
+
+def written(folder: Path, samples: list[str]) -> Path:
+    """The page of what is in the folder."""
+    path = folder / "cohort" / "report.html"
+    path.parent.mkdir(exist_ok=True)
+    tables = [folder / f"{name}.parquet" for name in ("samples", "genome", "mean")]
+    write_page(path, *tables, {name: str(folder / f"{name}.dist") for name in samples}, ABOUT)
+    os.utime(path, (0, 1e9))
     return path
 
 
@@ -119,7 +139,7 @@ def test_choosing_sorting_finding(opened: Callable, small: Path) -> None:
     for order in ("descending", "ascending"):
         depth.click()
         assert depth.get_attribute("aria-sort") == order
-        values = list(map(float, column(page, 12)))
+        values = list(map(float, column(page, 3)))
         assert values == sorted(values, reverse=order == "descending")
         assert len(set(values)) > 5
     page.fill("#find", "distance")
@@ -156,6 +176,197 @@ def test_colours_follow_the_button(opened: Callable, small: Path) -> None:
     assert page.evaluate(colour) != before
 
 
+WINDOWS = [
+    "sample",
+    "status",
+    "reasons",
+    "sex",
+    "reads",
+    "mean_coverage",
+    "x_ratio",
+    "breadth_1x",
+    "breadth_10x",
+    "pc1",
+]
+TARGETS = [
+    "sample", "status", "reasons", "sex", "batch", "reads", "genome_mean_coverage", "genome_breadth_1x", "fold_80",
+    "target_breadth_1x", "target_mean_coverage", "target_median_coverage", "on_target_read_rate", "pc1",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("columns", "own", "wanted"),
+    [
+        (
+            WINDOWS,
+            ["sex"],
+            "sample status sex mean_coverage breadth_1x breadth_10x reasons reads x_ratio pc1",
+        ),
+        (
+            TARGETS,
+            ["sex", "batch"],
+            "sample status sex batch target_mean_coverage target_median_coverage target_breadth_1x reasons fold_80 "
+            "on_target_read_rate genome_mean_coverage genome_breadth_1x reads pc1",
+        ),
+        (["sample", "status", "reasons", "reads"], [], "sample status reasons reads"),
+    ],
+)
+def test_order_of_columns(columns: list[str], own: list[str], wanted: str) -> None:
+    assert ordered(columns, own) == wanted.split()
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("mean_coverage", ("Mean coverage", "×")),
+        ("target_median_coverage", ("Target median coverage", "×")),
+        ("genome_breadth_20x", ("Genome breadth ≥ 20×", "%")),
+        ("duplicate_rate", ("Duplicates", "%")),
+        ("insert_size_sd", ("Insert size, SD", "bp")),
+        ("pc12", ("Component 12", "")),
+        ("target_reads", None),
+        ("batch", None),
+    ],
+)
+def test_headings(name: str, wanted: tuple[str, str] | None) -> None:
+    found = heading(name)
+    assert (found and tuple(found[:2])) == wanted
+
+
+def test_table_begins_with_coverage(opened: Callable, small: Path, tmp_path: Path) -> None:
+    folder = small.parents[1]
+    for file in [*folder.glob("*.dist"), *folder.glob("*.parquet")]:
+        (tmp_path / file.name).symlink_to(file)
+    table = pq.read_table(folder / "samples.parquet")
+    names = table["sample"].to_pylist()
+    cells = pa.array(["<i>A</i>", None] * (len(names) // 2), pa.string())
+    (tmp_path / "samples.parquet").unlink()
+    pq.write_table(table.add_column(3, "<u>batch</u>_1", cells), tmp_path / "samples.parquet")
+    page = opened(written(tmp_path, names))
+    page.set_viewport_size({"width": 1400, "height": 900})
+    buttons = page.locator("#samples th button")
+    titles = [button.get_attribute("title") for button in buttons.all()]
+    breadths = [f"breadth_{depth}x" for depth in (1, 10, 20, 30)]
+    assert titles[:8] == ["sample", "status", "<u>batch</u>_1", "mean_coverage", *breadths]
+    assert titles[8] == "reasons"
+    assert buttons.nth(2).text_content() == "<u>batch</u>_1"
+    assert buttons.nth(4).text_content() == "Breadth ≥ 1× %"
+    assert set(column(page, 3)) == {"<i>A</i>", "\u2013"}
+    assert buttons.nth(8).bounding_box()["x"] + 200 < 1300
+    assert "mean coverage 1" in column(page, 9)[0]
+    assert column(page, 5)[0] == "100.00"
+
+
+def told(page) -> dict[str, str]:
+    return dict(zip(page.locator("dt").all_inner_texts(), page.locator("dd").all_inner_texts(), strict=True))
+
+
+def test_head(opened: Callable, small: Path) -> None:
+    page = opened(small)
+    assert page.inner_text("h1") == page.title() == ABOUT.title
+    found = told(page)
+    assert found.pop("File of").startswith("2001-09-0")
+    assert found == {
+        "Contigs": "2 of 2,500,000 bp, as in GRCh38.dict",
+        "Reference": "GRCh38.fa",
+        "Regions": "784 windows of 4,000,000 bp",
+        "Breadths": "at 20×, 30×",
+        "Limits": "Mean coverage: at least 20×, at most 60.5×; Breadth ≥ 20×: at least 95 %; "
+        "Reads: at least 20,000,000",
+        "Outliers": "beyond 3.5 robust deviations from the median",
+        "Made by": f"bams3 {__version__}",
+        "See also": "MultiQC's report",
+    }
+    link = page.locator("dd a")
+    assert link.get_attribute("href") == ABOUT.multiqc
+    alone = small.with_name("alone.html")
+    alone.write_bytes(small.read_bytes())
+    assert opened(alone).locator("dd a").count() == 0
+
+
+@pytest.mark.parametrize(
+    ("about", "wanted"),
+    [
+        (About(), {"Limits": "none", "Outliers": "told of 8 samples or more"}),
+        (About(regions="s3://lab/exome.bed"), {"Targets": "1,234 of exome.bed"}),
+        (About(regions="5000"), {"Regions": "1,234 windows of 5,000 bp"}),
+        (About(contigs=[("chr<7>", 9)]), {"Contigs": "chr<7> of 9 bp, as in the alignments"}),
+        (About(reference="a\nb.fa"), {"Reference": "a\\nb.fa"}),
+        (About(limits={"breadth_5x": {"max": 0.07}}), {"Limits": "Target breadth ≥ 5×: at most 7 %"}),
+    ],
+)
+def test_facts(about: About, wanted: dict[str, str]) -> None:
+    found = dict(facts(about, ["target_breadth_5x"], 1234, 7))
+    assert wanted.items() <= found.items()
+
+
+@pytest.mark.parametrize(
+    ("samples", "hint"),
+    [
+        (2, "Two components take three samples at least; these are two."),
+        (
+            5,
+            "Two components take two bins of the autosomes at least that the median sample covers; there are fewer.",
+        ),
+    ],
+)
+def test_why_there_are_no_components(opened: Callable, tmp_path: Path, samples: int, hint: str) -> None:
+    names = list(make_cohort(tmp_path, samples, scale=100_000, regions=100_000_000))
+    table = pq.read_table(tmp_path / "samples.parquet")
+    assert ("pc2" in table.column_names) == (samples > 2)
+    kept = [name for name in table.column_names if name not in ("pc2", "pc3")]
+    pq.write_table(table.select(kept), tmp_path / "samples.parquet")
+    page = opened(written(tmp_path, names))
+    page.locator("#components").scroll_into_view_if_needed()
+    page.wait_for_function("document.getElementById('components').textContent")
+    assert page.inner_text("#components") == hint
+
+
+BOXES = """(place) => {
+  const boxes = (name) => [...document.querySelectorAll(`#${place} .${name}`)].map((of) => of.getBoundingClientRect());
+  const kinds = ["modebar", "legend", "nsewdrag", "colorbar", "xtick", "ytick", "xtitle"];
+  return Object.fromEntries(kinds.map((name) => [name, boxes(name).filter(({ width }) => width).map(
+    ({ left, right, top, bottom }) => [left, right, top, bottom])]));
+}"""
+
+
+def overlap(one: list[float], other: list[float]) -> bool:
+    left, right, top, bottom = one
+    return left < other[1] and other[0] < right and top < other[3] and other[2] < bottom
+
+
+def test_layout(opened: Callable, small: Path) -> None:
+    """Nothing covers anything, is wider than the window, or empty."""
+    page = opened(small)
+    show(page, "genome")
+    buttons = page.locator("#genome .modebar-btn").all()
+    assert [button.get_attribute("data-title").split()[0] for button in buttons] == [
+        "Download", "Zoom", "Pan", "Zoom", "Zoom", "Reset",
+    ]  # fmt: skip
+    for sample in range(5, 9):  # eight at once
+        page.click(f"#samples tbody tr:nth-child({sample})")
+    for width in (1400, 1000, 400):
+        page.set_viewport_size({"width": width, "height": 900})
+        show(page, *PLOTS)
+        page.wait_for_timeout(500)
+        for plot in PLOTS:
+            boxes = page.evaluate(BOXES, plot)
+            (tools,), legends, (inside,) = boxes["modebar"], boxes["legend"], boxes["nsewdrag"]
+            ticks = [*boxes["xtick"], *boxes["ytick"], *boxes["xtitle"]]
+            assert len(legends) == (plot != "regions")
+            assert len(ticks) > 3
+            covered = [*legends, inside, *boxes["colorbar"], *ticks]
+            assert not any(overlap(tools, box) for box in covered), (plot, width)
+            assert not any(overlap(legend, box) for legend in legends for box in ticks), (plot, width)
+            assert inside[3] - inside[2] > 120, (plot, width)
+        wide, high, end = page.evaluate(
+            "[document.documentElement.scrollWidth, document.documentElement.scrollHeight,"
+            " document.querySelector('main').lastElementChild.getBoundingClientRect().bottom + scrollY]"
+        )
+        assert wide == width
+        assert high - end < 40
+
+
 @pytest.mark.parametrize("name", ["samples", "genome", "regions", "distribution"])
 def test_tables_are_downloaded(opened: Callable, small: Path, name: str) -> None:
     page = opened(small)
@@ -167,7 +378,7 @@ def test_tables_are_downloaded(opened: Callable, small: Path, name: str) -> None
         assert rows[0][:2] == ["depth", "S0003"]
         return
     file = {"regions": "mean"}.get(name, name)
-    wanted = [line.split("\t") for line in (small.parent / f"{file}.tsv").read_text().splitlines()]
+    wanted = [line.split("\t") for line in (small.parents[1] / f"{file}.tsv").read_text().splitlines()]
     if name == "samples":
         assert sorted(rows[1:])[0][:4] == sorted(wanted[1:])[0][:4]
         assert len(rows) == len(wanted) == 13
@@ -206,11 +417,9 @@ def test_names_are_shown_as_they_are(opened: Callable, tmp_path: Path) -> None:
     renamed = [contigs.get(name, name) for name in genome["contig"].to_pylist()]
     pq.write_table(means, tmp_path / "mean.parquet")
     pq.write_table(genome.set_column(0, "contig", pa.array(renamed)), tmp_path / "genome.parquet")
-    distributions = {name: paths["dist"] for name, paths in files.items()}
-    tables = [tmp_path / f"{name}.parquet" for name in ("samples", "genome", "mean")]
-    write_page(tmp_path / "report.html", *tables, distributions)
-    assert (tmp_path / "report.html").stat().st_size < 8_000_000
-    page = opened(tmp_path / "report.html")
+    path = written(tmp_path, list(files))
+    assert path.stat().st_size < 8_000_000
+    page = opened(path)
     show(page, "genome", "regions")
     shown = [*HOSTILE[:-1], "x" * 39 + "…"]
     assert count == len(HOSTILE)
@@ -224,7 +433,7 @@ def test_names_are_shown_as_they_are(opened: Callable, tmp_path: Path) -> None:
 
 def test_a_thousand_samples(opened: Callable, tmp_path: Path) -> None:
     path = page_of(tmp_path, 1000)
-    assert path.stat().st_size < 20_000_000
+    assert path.stat().st_size < 13_000_000
     page = opened(path)
     assert len(column(page, 1)) == 50
     show(page, *PLOTS)

@@ -181,6 +181,7 @@ KEYS: dict[str, list[tuple[Any, set[str]]]] = {
     "coverage.use_median": [(True, COVERAGE)],
     "process.command": [("false", jobs(["process_batch"]))],
     "process.suffix": [(".json", jobs(["process_batch"]))],
+    "cohort.title": [("Mine", {"cohort_page"}), ("Cohort", set())],
     "cohort.regions": [(1000, MEASURED), ("copy of cohort.bed", MEASURED)],
     "cohort.thresholds": [("1,6", TABLES | jobs(["measure_regions"])), ("1", TABLES | jobs(["measure_regions"]))],
     "cohort.limits": [({"mean_coverage": {"min": 2}}, PAGE)],

@@ -157,6 +157,8 @@ rule cohort_page:
         "../envs/cohort.yaml"
     params:
         samples=list(samples),
+        title=lambda wildcards: config["cohort"]["title"],
+        about=lambda wildcards, input: page_about(),
     script:
         "../scripts/cohort_page.py"
 

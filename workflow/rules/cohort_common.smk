@@ -73,6 +73,19 @@ def has_multiqc():
     )
 
 
+def page_about():
+    """What the page says of the cohort. What of this changes what it shows is known by the jobs that made its input."""
+    return {
+        "reference": config["reference"],
+        "grid": config["grid"],
+        "contigs": measured_contigs(),
+        "regions": config["cohort"]["regions"],
+        "thresholds": cohort_thresholds(),
+        "limits": config["cohort"].get("limits", {}),
+        "multiqc": "../multiqc/multiqc_report.html" if has_multiqc() else "",
+    }
+
+
 def cohort_results():
     if "cohort" not in config:
         return []

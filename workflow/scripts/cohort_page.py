@@ -5,8 +5,10 @@ from bams3.workflow.log import open_log
 
 open_log(snakemake)
 
+from bams3.cohort.about import About
 from bams3.cohort.page import write_page
 
-given = snakemake.input
-distributions = dict(zip(snakemake.params.samples, given.dist, strict=True))
-write_page(snakemake.output[0], given.samples, given.genome, given.mean, distributions)
+given, params = snakemake.input, snakemake.params
+distributions = dict(zip(params.samples, given.dist, strict=True))
+about = About(params.title, **params.about)
+write_page(snakemake.output[0], given.samples, given.genome, given.mean, distributions, about)

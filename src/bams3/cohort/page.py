@@ -11,14 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from pyarrow import parquet
 
-from bams3.cohort import columns
+from bams3.cohort.about import About, facts
+from bams3.cohort.columns import FIRST, meant
 from bams3.cohort.depth import distribution
+from bams3.cohort.headings import Heading, heading, ordered
 from bams3.cohort.matrix import read_matrix, read_whole_matrix
 from bams3.cohort.regions import PLACE
 from bams3.operations.outputs import opened
-from bams3.shown import escaped
+from bams3.shown import escaped, shown
 
 MOST_REGIONS = 1000
 """Regions in the heat map: those that differ most between samples, where there are more."""
@@ -36,13 +39,14 @@ def write_page(
     genome: str | Path,
     mean: str | Path,
     distributions: Mapping[str, str],
-    title: str = "Cohort",
+    about: About | None = None,
 ) -> None:
-    """Write the page.
+    """Write the page. It says nothing of the time or the place: it is the same wherever it is made.
 
     `samples`: the table of quality; `genome`, `mean`: matrices of bins and of regions; all in Parquet.
     `distributions`: mosdepth's distribution of each sample, of targets if there are any.
     """
+    about = about or About()
     table = parquet.read_table(samples)
     rows = sorted(table.to_pylist(), key=lambda row: (_ORDER[row["status"]], row["sample"]))
     names = [row["sample"] for row in rows]
@@ -50,10 +54,14 @@ def write_page(
     bins, depth = read_whole_matrix(genome)
     regions, means, of = _most_variable(mean)
     shares = _distributions([distributions[name] for name in names])
+    has_targets = meant("mean_coverage", has_targets=True) in table.column_names
     data = {
-        "title": title,
+        "title": shown(about.title),
+        "facts": facts(about, table.column_names, of, len(rows)),
+        "multiqc": about.multiqc,
         "columns": table.column_names,
         "rows": [list(row.values()) for row in rows],
+        "headings": _headings(table),
         "bins": {"contig": [*map(_name, bins[0])], "start": bins[1], "end": bins[2]},
         "regions": {
             "contig": [*map(_name, regions[0])],
@@ -62,9 +70,7 @@ def write_page(
             "name": [*map(_name, regions[3])],
         },
         "regionsOf": of,
-        "covered": "targets"
-        if columns.meant("mean_coverage", has_targets=True) in table.column_names
-        else "genome",
+        "covered": "targets" if has_targets else "genome",
         "depth": _packed(depth[:, order].T),
         "means": _packed(means[:, order].T),
         "shares": _packed(shares),
@@ -76,6 +82,27 @@ def write_page(
 
 def _name(name: str) -> str:
     return escaped(name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…")
+
+
+def _headings(table: pa.Table) -> list[dict[str, Any]]:
+    """The columns in the order in which they are shown: where each is in the table, and its heading (None: text)."""
+    texts = [field.name for field in table.schema if not _is_number(field.type)]
+    own = [name for name in texts if name not in FIRST]
+    made = []
+    for name in ordered(table.column_names, own):
+        is_text = name in texts
+        text, unit, decimals = (None if is_text else heading(name)) or Heading(name, "", 4)
+        if name in FIRST:
+            text = name.title()
+        number = table.column_names.index(name)
+        made.append(
+            {"column": number, "text": shown(text), "unit": unit, "decimals": None if is_text else decimals}
+        )
+    return made
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return pa.types.is_integer(kind) or pa.types.is_floating(kind)
 
 
 def _most_variable(path: str | Path) -> tuple[list[list[Any]], np.ndarray, int]:

@@ -50,15 +50,46 @@ function chooseTheme(name, plots) {
   plots?.draw();
 }
 
+// The head: what the page is of, when its file was written, and MultiQC's report, if that is beside it.
+function tell(data) {
+  document.title = document.getElementById("title").textContent = data.title;
+  for (const place of document.querySelectorAll(".covered")) place.textContent = data.covered;
+  const count = (status) => data.rows.filter((row) => row[1] === status).length;
+  const number = data.rows.length;
+  document.getElementById("summary").textContent = `${number.toLocaleString("en")} ${number === 1 ? "sample" : "samples"}: ` +
+    `${count("fail")} fail, ${count("outlier")} outliers, ${count("pass")} pass`;
+  const facts = [...data.facts];
+  const written = writtenAt();
+  if (written) facts.push(["File of", written]);
+  if (data.multiqc && location.pathname.endsWith("/cohort/report.html")) {
+    const link = document.createElement("a");
+    link.href = data.multiqc;
+    link.textContent = "MultiQC's report";
+    facts.push(["See also", link]);
+  }
+  document.getElementById("facts").replaceChildren(...facts.map(([term, value]) => {
+    const [pair, name, text] = ["div", "dt", "dd"].map((tag) => document.createElement(tag));
+    name.textContent = term;
+    text.append(value);
+    pair.append(name, text);
+    return pair;
+  }));
+}
+
+// The date of the file, which the page itself does not have: it would differ wherever it is made. A browser that is
+// not told of one gives the time it is now.
+function writtenAt() {
+  const date = new Date(document.lastModified);
+  if (!/^(file|https?):/.test(location.protocol) || Number.isNaN(+date) || Date.now() - date < 2000) return null;
+  const two = (number) => String(number).padStart(2, "0");
+  return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} ${two(date.getHours())}:${two(date.getMinutes())}`;
+}
+
 async function start() {
   const data = JSON.parse(document.getElementById("data").textContent);
   const number = data.rows.length;
   [data.depth, data.means, data.shares] = await Promise.all([data.depth, data.means, data.shares].map((text) => unpacked(text, number)));
-  document.title = document.getElementById("title").textContent = data.title;
-  document.getElementById("covered").textContent = data.covered;
-  const count = (status) => data.rows.filter((row) => row[1] === status).length;
-  document.getElementById("summary").textContent =
-    `${number.toLocaleString("en")} samples: ${count("fail")} fail, ${count("outlier")} outliers, ${count("pass")} pass`;
+  tell(data);
   chooseTheme(matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
   if (!data.rows.some((row) => row[data.columns.indexOf("x_ratio")] !== null)) document.getElementById("sex-section").hidden = true;
   let plots;

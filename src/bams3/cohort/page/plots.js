@@ -1,6 +1,9 @@
 // The plots. Each is drawn when it first comes into view, and again when what it shows changes.
 
-const CONFIG = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
+const CONFIG = { // nothing of a cohort is sent to anyone: plotly's button to share a chart would
+  responsive: true, displaylogo: false, showSendToCloud: false, plotlyServerURL: "", modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
+};
+const TOOLS = 34; // pixels above a plot, for its tool bar; the legend is below
 const SYMBOLS = { fail: "x", outlier: "diamond", pass: "circle" };
 
 function style(name) {
@@ -11,7 +14,8 @@ function layout(more) {
   const axis = { gridcolor: style("--line"), zerolinecolor: style("--line"), linecolor: style("--line"), automargin: true };
   const made = {
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: style("--text"), family: "system-ui, sans-serif" },
-    margin: { l: 60, r: 20, t: 10, b: 50 }, legend: { orientation: "h", y: 1.12, x: 0, traceorder: "normal" }, hovermode: "closest",
+    margin: { l: 60, r: 20, t: TOOLS, b: 50 }, hovermode: "closest", modebar: { bgcolor: "rgba(0,0,0,0)", color: style("--faint"), activecolor: style("--text") },
+    legend: { orientation: "h", yref: "container", y: 0, yanchor: "bottom", x: 0, traceorder: "normal", itemsizing: "constant" },
     hoverlabel: { bgcolor: style("--back"), bordercolor: style("--line"), font: { color: style("--text") } },
     ...more,
   };
@@ -35,6 +39,11 @@ function quantiles(rows) {
 // Those of ascending numbers that are so far apart.
 function spaced(numbers, distance) {
   return numbers.reduce((kept, number) => kept.length && number - kept.at(-1) < distance ? kept : [...kept, number], []);
+}
+
+// Of the width of a plot, what a slanted label of its axis takes.
+function share(plot) {
+  return 18 / Math.max(document.getElementById(plot).clientWidth - 80, 100);
 }
 
 function median(values) {
@@ -68,6 +77,13 @@ class Plots {
       }
     }, { rootMargin: "200px" });
     document.querySelectorAll(".plot").forEach((plot) => seen.observe(plot));
+    let width = innerWidth, waiting;
+    addEventListener("resize", () => { // how many labels an axis has room for
+      if (width === innerWidth) return;
+      width = innerWidth;
+      clearTimeout(waiting);
+      waiting = setTimeout(() => this.draw("genome", "regions"), 200);
+    });
   }
 
   draw(...names) {
@@ -97,7 +113,7 @@ class Plots {
   }
 
   line(sample, n, x, y, more = {}) {
-    return { type: "scatter", mode: "lines", name: this.data.rows[sample][0], x, y, line: { color: colours()[n], width: 1.6 }, ...more };
+    return { type: "scatter", mode: "lines", name: label(this.data.rows[sample][0]), x, y, line: { color: colours()[n], width: 1.6 }, ...more };
   }
 
   band(x, [low, middle, high], more = {}) {
@@ -106,7 +122,7 @@ class Plots {
     return [
       { ...none, y: low, line: { width: 0 }, showlegend: false },
       { ...none, y: high, line: { width: 0 }, fill: "tonexty", fillcolor: fill, name: "middle 90 %" },
-      { ...none, y: middle, line: { color: style("--faint"), width: 1.4, dash: "dot" }, name: "median of samples" },
+      { ...none, y: middle, line: { color: style("--faint"), width: 1.4, dash: "dot" }, name: "median" },
     ];
   }
 
@@ -135,10 +151,11 @@ class Plots {
     const top = Math.max(...[...this.table.chosen.map((s) => rows[s]), this.bands[key][2]].map((row) => part(row).slice().sort().at(-Math.ceil((to - from) / 200))));
     const edges = one ? [] : shown.slice(1).map(({ offset }) => ({ type: "line", x0: offset, x1: offset, y0: 0, y1: 1, yref: "paper", line: { color: style("--line"), width: 1 } }));
     const total = shown.at(-1).offset + shown.at(-1).length;
-    const wide = shown.filter(({ length }) => one || length > total / 60);
-    const ticks = one ? {} : { tickvals: wide.map(({ offset, length }) => offset + length / 2), ticktext: wide.map(({ name }) => label(name.replace(/^chr/, ""))), showgrid: false };
+    const middles = spaced(shown.map(({ offset, length }) => offset + length / 2), total * share("genome"));
+    const named = shown.filter(({ offset, length }) => middles.includes(offset + length / 2));
+    const ticks = one ? {} : { tickvals: middles, ticktext: named.map(({ name }) => label(name)), tickangle: -45, showgrid: false, range: [0, total] };
     Plotly.react("genome", traces, layout({
-      xaxis: { title: { text: one ? `${label(one.name)}, Mb` : "contig" }, ...ticks },
+      xaxis: one ? { title: { text: `${label(one.name)}, Mb` } } : ticks,
       yaxis: { title: { text: relative ? "depth / median" : "mean depth" }, range: [0, 1.1 * top || 1] },
       shapes: edges, hovermode: "closest", uirevision: one ? one.name : "all",
     }), CONFIG);
@@ -164,14 +181,14 @@ class Plots {
       const members = usable.filter((i) => rows[i][1] === status);
       return {
         type: "scatter", mode: "markers", name: status, customdata: members, x: members.map((i) => rows[i][a]), y: members.map((i) => rows[i][b]),
-        text: members.map((i) => rows[i][0]), hovertemplate: "%{text}<br>%{x}, %{y}<extra>%{fullData.name}</extra>",
+        text: members.map((i) => label(rows[i][0])), hovertemplate: "%{text}<br>%{x}, %{y}<extra>%{fullData.name}</extra>",
         marker: { color: style(`--${status}`), symbol: SYMBOLS[status], size: status === "pass" ? 6 : 9, opacity: 0.8 },
       };
     });
     const chosen = this.table.chosen.filter((i) => usable.includes(i));
     traces.push({
       type: "scatter", mode: "markers+text", showlegend: false, hoverinfo: "skip", x: chosen.map((i) => rows[i][a]), y: chosen.map((i) => rows[i][b]),
-      text: chosen.map((i) => rows[i][0]), textposition: "top center", cliponaxis: false,
+      text: chosen.map((i) => label(rows[i][0])), textposition: "top center", cliponaxis: false,
       marker: { color: "rgba(0,0,0,0)", size: 13, line: { width: 2, color: chosen.map((i) => colours()[this.table.chosen.indexOf(i)]) } },
     });
     Plotly.react(place, traces, layout({ xaxis: { title: { text: titles[0] } }, yaxis: { title: { text: titles[1] } } }), CONFIG);
@@ -188,8 +205,12 @@ class Plots {
   }
 
   components() {
-    if (this.column.pc2 === undefined) document.getElementById("components").textContent = "Three samples at least have two components.";
-    else this.points("components", "pc1", "pc2", ["first component", "second component"]);
+    if (this.column.pc2 !== undefined) return this.points("components", "pc1", "pc2", ["first component", "second component"]);
+    const place = document.getElementById("components"), number = this.data.rows.length;
+    place.classList.add("empty");
+    place.textContent = number < 3
+      ? `Two components take three samples at least; ${number === 1 ? "this is one" : "these are two"}.`
+      : "Two components take two bins of the autosomes at least that the median sample covers; there are fewer.";
   }
 
   sex() {
@@ -205,10 +226,13 @@ class Plots {
       this.ratios = scaled.map((row) => row.map((value, i) => middle[i] > 0.05 ? Math.max(-2, Math.min(2, Math.log2(Math.max(value, 0.01) / middle[i]))) : NaN));
     }
     const { contig, start, end, name } = this.data.regions;
-    const count = name.length, samples = Math.min(this.data.rows.length, Number(document.getElementById("most").value));
+    const count = name.length, number = { unit: "", decimals: 2 }, samples = Math.min(this.data.rows.length, Number(document.getElementById("most").value));
     const centre = theme() === "dark" ? "#20272f" : "#f7f7f7";
-    const labels = count <= 40 ? name.map((_, i) => i) : spaced(contig.map((_, i) => i).filter((i) => contig[i] !== contig[i - 1]), count / 50);
-    const names = samples <= 60 ? Array.from({ length: samples }, (_, i) => i) : spaced(this.table.chosen.toSorted((a, b) => a - b), samples / 40);
+    const plot = document.getElementById("regions");
+    plot.style.height = `${Math.min(Math.max(300, 150 + 13 * samples), 800)}px`;
+    const all = Array.from({ length: count }, (_, i) => i);
+    const labels = spaced(count <= 40 ? all : all.filter((i) => contig[i] !== contig[i - 1]), count * share("regions"));
+    const names = samples <= 50 ? Array.from({ length: samples }, (_, i) => i) : spaced(this.table.chosen.toSorted((a, b) => a - b), samples / 50);
     const trace = {
       type: "heatmap", z: this.ratios.slice(0, samples), zmin: -2, zmax: 2, zsmooth: count * samples > 50000 ? "fast" : false,
       colorscale: [[0, "#0a6ebd"], [0.35, theme() === "dark" ? "#2d5f8a" : "#9ecae8"], [0.5, centre], [0.65, theme() === "dark" ? "#8a5a24" : "#f5bd80"], [1, "#e06c00"]],
@@ -216,10 +240,9 @@ class Plots {
       hoverongaps: false, hoverinfo: "none",
     };
     Plotly.react("regions", [trace], layout({
-      xaxis: { tickvals: labels, ticktext: labels.map((i) => label(count <= 40 ? name[i] : contig[i].replace(/^chr/, ""))), tickangle: count <= 40 ? "auto" : 0, showgrid: false },
-      yaxis: { range: [samples - 0.5, -0.5], tickvals: names, ticktext: names.map((i) => this.data.rows[i][0]), showgrid: false },
+      xaxis: { tickvals: labels, ticktext: labels.map((i) => label(count <= 40 ? name[i] : contig[i])), tickangle: -45, showgrid: false },
+      yaxis: { range: [samples - 0.5, -0.5], tickvals: names, ticktext: names.map((i) => label(this.data.rows[i][0])), showgrid: false },
     }), CONFIG);
-    const plot = document.getElementById("regions");
     const hint = document.getElementById("regions-hint");
     const many = this.data.regionsOf > count ? `the ${count} of ${this.data.regionsOf.toLocaleString("en")} regions that differ most; ` : "";
     const about = `Depth relative to each sample's mean and each region's median: ${many}failing samples are on top, then outliers. A click shows the sample.`;
@@ -227,7 +250,7 @@ class Plots {
     plot.removeAllListeners("plotly_hover");
     plot.on("plotly_hover", ({ points: [{ x, y }] }) => {
       const place = `${contig[x]}:${(start[x] + 1).toLocaleString("en")}–${end[x].toLocaleString("en")}`;
-      hint.textContent = `${this.data.rows[y][0]}, ${name[x]} (${place}): depth ${shown(this.data.means[y][x])}, log2 ratio ${this.ratios[y][x].toFixed(2)}`;
+      hint.textContent = `${this.data.rows[y][0]}, ${name[x]} (${place}): depth ${shown(this.data.means[y][x], number)}, log2 ratio ${this.ratios[y][x].toFixed(2)}`;
     });
     plot.removeAllListeners("plotly_unhover");
     plot.on("plotly_unhover", () => { hint.textContent = about; });

@@ -5,12 +5,16 @@ const PALETTE = { // Okabe and Ito's, for every kind of sight; its yellow and bl
   dark: ["#56b4e9", "#e69f00", "#33c79b", "#e99bc6", "#f0e442", "#ff7f3f", "#5e9dff", "#ffffff"],
 };
 const MOST_CHOSEN = PALETTE.light.length;
+const [STATUS, REASONS] = [1, 2]; // columns
 const FIRST = 50; // rows, until more are asked for: a table of 1,000 takes a browser a second
 
-function shown(value) {
+// A value as it is shown under a heading; formats are kept, since it takes a browser long to make one.
+const FORMATS = new Map();
+function shown(value, { unit, decimals }) {
   if (value === null) return "–";
-  if (typeof value !== "number" || Number.isInteger(value)) return typeof value === "number" ? value.toLocaleString("en") : value;
-  return Math.abs(value) < 10 ? value.toFixed(4).replace(/0{1,2}$/, "") : value.toFixed(1);
+  if (typeof value !== "number") return value;
+  if (!FORMATS.has(decimals)) FORMATS.set(decimals, new Intl.NumberFormat("en", { minimumFractionDigits: decimals, maximumFractionDigits: decimals }));
+  return FORMATS.get(decimals).format(unit === "%" ? 100 * value : value);
 }
 
 class SampleTable {
@@ -21,6 +25,8 @@ class SampleTable {
     this.chosen = this.order.slice(0, 4);
     this.made = new Map(); // rows of the table, by sample
     this.most = FIRST;
+    const texts = data.headings.filter(({ decimals }) => decimals === null).map(({ column }) => column);
+    this.words = data.rows.map((row) => texts.map((column) => row[column] ?? "").join("\n").replaceAll("_", " ").toLowerCase());
     this.head = document.querySelector("#samples thead");
     this.body = document.querySelector("#samples tbody");
     this.find = document.getElementById("find");
@@ -34,8 +40,8 @@ class SampleTable {
 
   // The rows in order that have what is looked for; the first of them, until more are asked for.
   show() {
-    const wanted = this.find.value.toLowerCase();
-    const found = this.order.filter((i) => this.data.rows[i].slice(0, 3).join(" ").toLowerCase().includes(wanted));
+    const wanted = this.find.value.trim().replaceAll("_", " ").toLowerCase();
+    const found = this.order.filter((i) => this.words[i].includes(wanted));
     this.body.replaceChildren(...found.slice(0, this.most).map((i) => this.row(i)));
     this.more.hidden = found.length <= this.most;
     this.more.textContent = `All ${found.length.toLocaleString("en")}`;
@@ -44,28 +50,43 @@ class SampleTable {
 
   makeHead() {
     const row = this.head.insertRow();
-    this.data.columns.forEach((name, column) => {
+    for (const { column, text, unit, decimals } of this.data.headings) {
       const cell = document.createElement("th");
-      cell.textContent = name.replaceAll("_", " ");
+      const button = document.createElement("button");
+      button.type = "button";
+      button.textContent = text;
+      if (unit) {
+        const name = document.createElement("span");
+        name.className = "unit";
+        name.textContent = ` ${unit}`;
+        button.append(name);
+      }
+      button.title = this.data.columns[column];
+      button.addEventListener("click", () => this.sort(column));
       cell.scope = "col";
-      cell.tabIndex = 0;
-      cell.className = column < 3 ? "text" : "";
-      cell.addEventListener("click", () => this.sort(column));
-      cell.addEventListener("keydown", (event) => { if (event.key === "Enter") this.sort(column); });
+      cell.dataset.column = column;
+      if (decimals === null) cell.className = "text";
+      cell.append(button);
       row.append(cell);
-    });
+    }
   }
 
   row(sample) {
     if (!this.made.has(sample)) {
       const row = document.createElement("tr");
       row.tabIndex = 0;
-      this.data.rows[sample].forEach((value, column) => {
+      for (const heading of this.data.headings) {
+        const { column, decimals } = heading;
         const cell = row.insertCell();
-        cell.textContent = shown(value);
-        if (column < 3) cell.className = ["text", `text ${value}`, "text reasons"][column];
-        if (column === 2) cell.title = value;
-      });
+        const value = this.data.rows[sample][column];
+        cell.textContent = column === REASONS ? value.replaceAll("_", " ") : shown(value, heading);
+        if (decimals === null) {
+          cell.className = "text";
+          if (column !== REASONS && value !== null) cell.title = value;
+        }
+        if (column === STATUS) cell.classList.add(value);
+        if (column === REASONS) cell.classList.add("reasons");
+      }
       row.addEventListener("click", () => this.toggle(sample));
       row.addEventListener("keydown", (event) => { if (event.key === "Enter") this.toggle(sample); });
       this.made.set(sample, row);
@@ -99,7 +120,8 @@ class SampleTable {
   }
 
   sort(column) {
-    const up = this.sorted?.column === column ? !this.sorted.up : column < 3;
+    const isText = this.data.headings.find((heading) => heading.column === column).decimals === null;
+    const up = this.sorted?.column === column ? !this.sorted.up : isText;
     this.sorted = { column, up };
     const key = (i) => this.data.rows[i][column];
     this.order.sort((a, b) => {
@@ -107,8 +129,8 @@ class SampleTable {
       if (x === null || y === null) return (x === null) - (y === null);
       return (x < y ? -1 : x > y ? 1 : 0) * (up ? 1 : -1);
     });
-    [...this.head.rows[0].cells].forEach((cell, i) => {
-      if (i === column) cell.setAttribute("aria-sort", up ? "ascending" : "descending");
+    [...this.head.rows[0].cells].forEach((cell) => {
+      if (Number(cell.dataset.column) === column) cell.setAttribute("aria-sort", up ? "ascending" : "descending");
       else cell.removeAttribute("aria-sort");
     });
     this.show();
