@@ -15,8 +15,9 @@ TEXT = (Path(__file__).parents[1] / "docs/format.md").read_text().split("## Test
 
 def rows(heading: str) -> list[list[str]]:
     """The cells of the table that follows a heading."""
-    table = TEXT.split(f"**{heading}.**")[1].split("|---")[1].split("\n\n")[0]
-    return [[cell.strip(" `") for cell in line.split("|")[1:-1]] for line in table.splitlines()[1:]]
+    table = TEXT.split(f"**{heading}.**")[1].split("\n\n**")[0]
+    lines = [line for line in table.splitlines() if line.startswith("|")]
+    return [[cell.strip(" `") for cell in line.split("|")[1:-1]] for line in lines[2:]]
 
 
 def test_range_coder() -> None:
