@@ -140,8 +140,8 @@ def sam_tags(data: bytes, skip_cg: bool) -> list[bytes]:
                 out.append(tag + b":B:" + ",".join([subtype, *numbers]).encode())
         else:
             at = start + SIZES[kind]
-            value = unpack(KINDS[kind], data[start:at])[0] if kind != "A" else b""
-            text = data[start:at].decode() if kind == "A" else number_text(value)
+            raw = data[start:at]
+            text = raw.decode() if kind == "A" else number_text(unpack(KINDS[kind], raw)[0])
             out.append(tag + f":{kind if kind in 'Af' else 'i'}:{text}".encode())
     return out
 
