@@ -1,0 +1,103 @@
+"""docs/format.md, "Dataset" and "Chunk": files, checksums, and where streams are."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import zstandard
+
+from reader.entropy import inflate
+
+MAGIC = bytes.fromhex("42414d533300010a")
+
+
+class RowGroup(NamedTuple):
+    """A row group: refID of its records, its object in the footer, its streams."""
+
+    reference_id: int
+    entry: dict[str, Any]
+    streams: dict[str, bytes]
+
+
+def unzstd(data: bytes) -> bytes:
+    return zstandard.ZstdDecompressor().decompress(data)
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    text = (folder / "_metadata.json").read_bytes()
+    body, last = text[: text.rindex(b'"crc32"')], text[text.rindex(b'"crc32"') :]
+    body = body[: body.rindex(b"\n") + 1]
+    manifest: dict[str, Any] = json.loads(text)
+    assert manifest["format"] == "bams3"
+    assert manifest["version"] == 1
+    assert zlib.crc32(body) == manifest["crc32"], last
+    return manifest
+
+
+def path_component(name: str) -> str:
+    """A contig's name as a component of a path."""
+    raw = name.encode("utf-8", "surrogateescape")
+    plain = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
+    out = "".join(
+        chr(byte) if byte in plain and not (at == 0 and byte in b"._") else f"%{byte:02X}"
+        for at, byte in enumerate(raw)
+    )
+    return out if len(out) <= 200 else f"{out[:167]}~{hashlib.sha256(raw).hexdigest()[:32]}"
+
+
+def read_chunk(data: bytes) -> tuple[dict[str, Any], list[RowGroup]]:
+    """The footer of a chunk and its row groups."""
+    length, crc = struct.unpack_from("<II", data, len(data) - 16)
+    stored = data[-16 - length : -16]
+    assert data[:8] == data[-8:] == MAGIC
+    assert zlib.crc32(stored) == crc
+    footer: dict[str, Any] = json.loads(unzstd(stored))
+    groups = []
+    for entry in footer["row_groups"]:
+        streams = {}
+        for name, (codec, offset, size, raw, checksum) in entry["streams"].items():
+            part = data[offset : offset + size]
+            assert zlib.crc32(part) == checksum
+            streams[name] = inflate(codec, part, raw)
+        groups.append(RowGroup(footer["reference_id"], entry, streams))
+    return footer, groups
+
+
+def read_dataset(folder: Path) -> tuple[dict[str, Any], bytes, Iterator[RowGroup]]:
+    """The manifest, the header's text, and all row groups in the order of the BAM."""
+    manifest = read_manifest(folder)
+    header = (folder / "_header.sam").read_bytes()
+    stored = (folder / "_index/chunks.json.zst").read_bytes()
+    assert (len(header), zlib.crc32(header)) == (manifest["header_bytes"], manifest["header_crc32"])
+    assert (len(stored), zlib.crc32(stored)) == (manifest["index_bytes"], manifest["index_crc32"])
+    bam = b"BAM\1" + struct.pack("<I", len(header)) + header + struct.pack("<I", len(manifest["references"]))
+    for name, length in manifest["references"]:
+        raw = name.encode("utf-8", "surrogateescape") + b"\0"
+        bam += struct.pack("<I", len(raw)) + raw + struct.pack("<I", length)
+    assert hashlib.sha256(bam).hexdigest()[:32] == manifest["header_id"]
+    return manifest, header, _row_groups(folder, manifest, json.loads(unzstd(stored)))
+
+
+def _row_groups(folder: Path, manifest: dict[str, Any], index: list[Any]) -> Iterator[RowGroup]:
+    piece = 0
+    for path, reference_id, start, end, size, footer_bytes, footer_crc32, _ in index:
+        if reference_id < 0:
+            assert path == f"data/_unplaced/{piece:06d}.chunk"
+            assert (start, end) == (piece, piece)
+            piece += 1
+        else:
+            contig = path_component(manifest["references"][reference_id][0])
+            assert path == f"data/{contig}/{start:09d}-{end:09d}.chunk"
+        data = (folder / path).read_bytes()
+        length, crc = struct.unpack_from("<II", data, len(data) - 16)
+        assert (len(data), length + 16, crc) == (size, footer_bytes, footer_crc32)
+        footer, groups = read_chunk(data)
+        assert (footer["reference_id"], footer["start"], footer["end"]) == (reference_id, start, end)
+        assert footer["dataset"] == manifest["header_id"]
+        yield from groups

@@ -1,0 +1,108 @@
+"""docs/format.md, "Order of decoding": from row groups to BAM records and SAM text."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from reader import columns
+from reader.bases import Sequences, qualities
+from reader.columns import REFERENCE, span
+from reader.container import RowGroup, read_dataset
+from reader.integers import short_integers, unpack
+from reader.tags import Derived, cigar_text, packed, sam_tags, tags
+
+
+class Records:
+    """The records of a row group, by column."""
+
+    def __init__(self, group: RowGroup) -> None:
+        streams = group.streams
+        self.ref = group.reference_id
+        self.pos = columns.positions(streams)
+        self.cigar = columns.cigars(streams)
+        self.placeholders = set(unpack("I", streams.get("cigar.placeholder", b"")))
+        self.link = columns.links(streams)
+        self.flag = columns.flags(streams, self.link)
+        self.mapq = streams["mapq"]
+        spans = [0 if f & 0x4 else span(c, REFERENCE) for c, f in zip(self.cigar, self.flag, strict=True)]
+        self.end = [p + (length or 1) for p, length in zip(self.pos, spans, strict=True)]
+        self.bin = columns.bins(streams, self.pos, self.end)
+        mates = columns.Mates(streams, self.ref, self.pos, self.end, self.cigar, self.link, self.flag)
+        self.mate = mates.fields
+        self.name = columns.names(streams, self.link)
+        self.sequences = Sequences(streams, self.pos, self.cigar)
+        self.qual = qualities(streams, self.sequences.l_seq, self.flag)
+        derived = Derived(self.sequences, self.mapq, self.qual, mates.partner)
+        self.tags = tags(streams, self.cigar, derived)
+        self.borders = self._borders(streams)
+
+    def _borders(self, streams: dict[str, bytes]) -> list[tuple[int, int]]:
+        """Index and name hash of the border records."""
+        at, out = 0, []
+        hashes = unpack("Q", streams.get("border.hash", b""))
+        for distance, name_hash in zip(short_integers(streams, "border"), hashes, strict=True):
+            at += distance
+            out.append((at, name_hash))
+        return out
+
+    def bam(self, i: int) -> bytes:
+        """The BAM record, its block_size included."""
+        l_seq, cigar = self.sequences.l_seq[i], self.cigar[i]
+        if i in self.placeholders:
+            cigar = [(4, l_seq), (3, span(cigar, REFERENCE))]
+        body = struct.pack(
+            "<iiBBHHHiiii",
+            self.ref,
+            self.pos[i],
+            len(self.name[i]) + 1,
+            self.mapq[i],
+            self.bin[i],
+            len(cigar),
+            self.flag[i],
+            l_seq,
+            *self.mate[i],
+        )
+        body += self.name[i] + b"\0" + struct.pack(f"<{len(cigar)}I", *packed(cigar))
+        body += self.sequences.packed(i) + self.qual[i] + self.tags[i]
+        return struct.pack("<I", len(body)) + body
+
+    def sam(self, i: int, references: list[str]) -> bytes:
+        """The line of SAM."""
+        next_ref, next_pos, tlen = self.mate[i]
+        qual = self.qual[i]
+        fields: list[str | int] = [
+            self.flag[i],
+            references[self.ref] if self.ref >= 0 else "*",
+            self.pos[i] + 1,
+            self.mapq[i],
+            cigar_text(self.cigar[i]) or "*",
+            "*" if next_ref < 0 else "=" if next_ref == self.ref else references[next_ref],
+            next_pos + 1,
+            tlen,
+            "".join("=ACMGRSVTWYHKDBN"[base] for base in self.sequences.bases[i]) or "*",
+            "*" if not qual or qual[0] == 255 else bytes(q + 33 for q in qual).decode(),
+        ]
+        line = [self.name[i], *(str(field).encode() for field in fields)]
+        return b"\t".join(line + sam_tags(self.tags[i], i in self.placeholders)) + b"\n"
+
+
+def read_records(folder: Path) -> Iterator[tuple[RowGroup, Records]]:
+    """The row groups of a dataset, decoded; their BAM bytes have the checksums that the footers say."""
+    for group in read_dataset(folder)[2]:
+        records = Records(group)
+        bam = b"".join(map(records.bam, range(group.entry["records"])))
+        assert (len(bam), zlib.crc32(bam)) == (group.entry["bytes"], group.entry["crc32"])
+        yield group, records
+
+
+def read_sam(folder: Path) -> bytes:
+    """A dataset as SAM text."""
+    manifest, header, _ = read_dataset(folder)
+    references = [name for name, _ in manifest["references"]]
+    lines = [
+        records.sam(i, references) for _, records in read_records(folder) for i in range(len(records.pos))
+    ]
+    return header + b"".join(lines)

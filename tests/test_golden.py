@@ -1,0 +1,64 @@
+"""The golden datasets of format version 1: later versions read them, and so does a reader of docs/format.md alone.
+
+Never write them again: they are what version 1 wrote. `records` was made of SAM, with level 9 and windows of 256K.
+`edges` was made of BAM, with level 5; it has unusual bins and paddings, a CIGAR of 66,000 operations, and 300 FLAGs.
+"""
+
+import gzip
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import DATA
+from reader.integers import name_hash
+from reader.records import read_records, read_sam
+
+from bams3.dataset.reader import DatasetReader
+from bams3.operations.verify import verify
+
+GOLDEN = DATA / "golden"
+NAMES = ("records", "edges")
+
+
+def expected(name: str) -> bytes:
+    return gzip.decompress((GOLDEN / f"{name}.sam.gz").read_bytes())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_this_version_reads_them(name: str) -> None:
+    command = [sys.executable, "-m", "bams3", "query", "-h", str(GOLDEN / f"{name}.bams3")]
+    assert subprocess.run(command, capture_output=True, check=True).stdout == expected(name)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_verify_passes(name: str) -> None:
+    assert list(verify(DatasetReader(GOLDEN / f"{name}.bams3"))) == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_document_alone_reads_them(name: str) -> None:
+    """Every record has its checksum, which covers what SAM text does not show, and the text is that of samtools."""
+    assert read_sam(GOLDEN / f"{name}.bams3") == expected(name)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_borders_are_those_of_their_names(name: str) -> None:
+    for _, records in read_records(GOLDEN / f"{name}.bams3"):
+        assert all(name_hash(records.name[at]) == value for at, value in records.borders)
+
+
+def test_they_use_every_codec() -> None:
+    used = {
+        entry[0]
+        for name in NAMES
+        for group, _ in read_records(GOLDEN / f"{name}.bams3")
+        for entry in group.entry["streams"].values()
+    }
+    assert used == {"raw", "constant", "zstd", "rans0", "rans1", "planes"}
+
+
+def test_the_reader_imports_nothing_of_the_package() -> None:
+    for module in (Path(__file__).parent / "reader").glob("*.py"):
+        assert "import bams3" not in module.read_text()
+        assert "from bams3" not in module.read_text()
