@@ -16,8 +16,8 @@ Contigs = Sequence[tuple[str, int]]
 def write_regions(path: str, by: str | int, contigs: Contigs) -> None:
     """A BED file of four columns, in the order of the contigs and of starts: `by` a BED file, or windows of so many bp.
 
-    Regions without a name get `contig:start-end` (1-based, closed). Raises UsageError for a contig that is not known,
-    and if there are no regions.
+    Regions without a name get `contig:start-end` (1-based, closed); those of other contigs are left out. Raises
+    UsageError if there are no regions.
     """
     if isinstance(by, int):
         found = {name: windows(length, by) for name, length in contigs}
@@ -26,12 +26,10 @@ def write_regions(path: str, by: str | int, contigs: Contigs) -> None:
         found = read_bed(by, notes.append)
         for note in notes:
             raise UsageError(f"{note}; remove the line, or mend it")
-        for name in found.keys() - dict(contigs).keys():
-            raise UsageError(
-                f"{by}: contig {name} is not one of the samples'; remove its lines, or rename it"
-            )
-    if not any(map(len, found.values())):
-        raise UsageError(f"{by}: no regions; give a BED file with some, or the size of windows")
+    if not any(len(found.get(name, ())) for name, _ in contigs):
+        raise UsageError(
+            f"{by}: no regions of the contigs that are measured; give a BED file with some, or the size of windows"
+        )
     _write(path, ((name, found[name]) for name, _ in contigs if name in found))
 
 
