@@ -120,6 +120,25 @@ def test_ploidies(text: str, error: str, warning: str) -> None:
     assert list(map(says, found, (error, warning))) == [True, True]
 
 
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        ("-mv", None),
+        ("--ploidy GRCh37 -m", None),
+        ("-m --ploidy-file 'a b.txt' -v", "a b.txt"),
+        ("--ploidy-f=a.txt", "a.txt"),
+    ],
+)
+def test_options_that_name_a_file_of_ploidies(options: str, found: str | None) -> None:
+    assert agreement.ploidy_file(options, "config: call") == found
+
+
+@pytest.mark.parametrize("options", ["--ploidy-file", "-m 'x"])
+def test_options_that_are_broken(options: str) -> None:
+    error, _ = told(lambda _: agreement.ploidy_file(options, "config: call"))
+    assert error.startswith("config: call: ")
+
+
 def test_read_groups() -> None:
     header = b"@HD\tVN:1.6\n@RG\tSM:ID:x\tID:a\r\n@RG\tID:b\n@CO\tID:c\n"
     assert agreement.read_groups(header) == {"a", "b"}
@@ -289,6 +308,8 @@ CASES: list[tuple[Any, dict[str, Any], str | None]] = [
     (write("reference.fa.fai", "chr1\n"), CALLING, "reference.fa.fai:1: not a line of a .fai; "),
     (write("reference.dict", "@SQ\tSN:chr1\tLN:5\n"), CALLING, "reference.dict: chr1 has 5 bp, and 500000 in the"),
     (write("reference.dict", "@SQ\tSN:chr1\n"), CALLING, "reference.dict: a header line has no SN or no valid LN"),
+    (write("x.txt", "1 1 5 M 1\n"), CALLING | {"call": {"call": "--ploidy-file x.txt"}}, "config: call: call: x.txt"),
+    (write("x.txt", "chr1 1 5 M 1\n"), CALLING | {"call": {"call": "-mv --ploidy-file=x.txt"}}, None),
     (None, OF_THE_COHORT | COVERAGE, None),
 ]  # fmt: skip
 

@@ -51,10 +51,19 @@ def check_measured(section, key, strict):
     where = f"config: {section}: {key}"
     if path.isdecimal():
         return
-    if (data := stored(path, f"{where} is windows of so many bp, or a BED file")) is not None:
+    if (
+        data := stored(path, f"{where} is windows of so many bp, or a BED file")
+    ) is not None:
         agreement.check_coverage_bed(
             data, path, contigs, where, logger.warning, only=only, strict=strict
         )
+
+
+def check_ploidies(section):
+    where = f"config: {section}: call"
+    path = agreement.ploidy_file(config[section]["call"], where)
+    if path and (data := stored(path, f"{where} names it")) is not None:
+        agreement.check_ploidy(data, path, contigs, where, logger.warning)
 
 
 def check_reference(path):
@@ -72,7 +81,7 @@ def check_reference(path):
             reference.check_index(fasta, index)
     for place in reference.dictionaries(path):
         if is_local(located(place)) and os.path.isfile(located(place)):
-            header = reference.read_dictionary(stored(place, "") or b"", place)
+            header = reference.read_dictionary(read(located(place), ""), place)
             reference.check_lengths(place, header.references, contigs, needed)
             return place, reference.checksums(header.text)
     return None, {}
@@ -108,6 +117,9 @@ def check_config():
             contigs,
             "config: cohort: sex_contigs",
         )
+    for section in ("call", "genotype"):
+        if section in config:
+            check_ploidies(section)
 
 
 def check_samples():

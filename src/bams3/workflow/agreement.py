@@ -4,6 +4,8 @@ All of it is known before anything runs. What can't be meant raises Configuratio
 """
 
 import io
+import shlex
+from argparse import ArgumentError, ArgumentParser
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -100,6 +102,18 @@ def check_intervals(intervals: Iterable[Interval], contigs: Contigs, where: str,
         warn(
             f"{where}: {unknown} intervals are not used, of contigs that the samples do not have: {some(others)}"
         )
+
+
+def ploidy_file(options: str, where: str) -> str | None:
+    """The file of ploidies that options of bcftools call name."""
+    words = ArgumentParser(add_help=False, exit_on_error=False)
+    words.add_argument("--ploidy")
+    words.add_argument("--ploidy-file")
+    try:
+        found: str | None = words.parse_known_args(shlex.split(options))[0].ploidy_file
+    except (ValueError, ArgumentError) as error:
+        raise ConfigurationError(f"{where}: {options!r}: {error}") from None
+    return found
 
 
 def check_ploidy(data: bytes, path: str, contigs: Contigs, where: str, warn: Warn) -> None:
