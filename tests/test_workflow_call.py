@@ -174,15 +174,15 @@ def test_targets_as_bcftools_reads_them(name: str, text: str, packed: bool) -> N
         ("x.bed", "chr1\tfrom\tto\n", "start and end from 0"),
         ("x.tsv", "chr1\t0\n", "x.tsv:1: no target; a line has contig and position from 1"),
         ("x.tsv", "chr1\n", "x.tsv:1: no target"),
-        ("x.bed", "1\t0\t5\n", "x.bed: no target lies on the samples' contigs"),
-        ("x.bed", "chr1\t900\t950\n", "x.bed: no target lies on the samples' contigs"),
-        ("x.bed", "", "x.bed: no target lies on the samples' contigs"),
+        ("x.bed", "1\t0\t5\n", "x.bed: none of its contigs is one of the samples"),
+        ("x.bed", "chr1\t890\t950\n", "x.bed: chr1 890 950: chr1 has 900 bp"),
+        ("x.bed", "", "x.bed: no intervals in it"),
         ("x.bed.gz", "\x1f\x8bno", "x.bed.gz: "),
     ],
 )
 def test_targets_that_are_none(name: str, text: str, message: str) -> None:
     with pytest.raises(ConfigurationError, match=f"config: call: targets: .*{message}"):
-        calling.targets_of("call", text.encode("latin-1"), name, [("chr1", 900)])
+        calling.targets_of("call", text.encode("latin-1"), name, [("chr1", 900)], print)
 
 
 def test_targets_and_files_of_options(called: Path, tmp_path: Path, commands: dict[str, str]) -> None:

@@ -1,13 +1,20 @@
 """Text files that may be gzipped, in pieces: read once, from beginning to end, and never held as a whole."""
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import BinaryIO
+
+Opener = Callable[[str], BinaryIO]
 
 PIECE = 1 << 20
 MAX_LINE = 1 << 24  # bytes
 FREE = 16 << 20  # bytes that any file may inflate to …
 RATIO = 100  # … and so many times its size, which no list of intervals comes near
+
+
+def of_disk(path: str) -> BinaryIO:
+    """A file, open to be read."""
+    return open(path, "rb")
 
 
 class _Counted:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from bams3 import intervals
 from bams3.errors import UsageError
-from bams3.inflate import whole_lines
+from bams3.inflate import Opener, of_disk, whole_lines
 
 References = Sequence[tuple[str, int]]
 
@@ -134,15 +134,15 @@ def read_bed(path: str | PathLike[str], references: References) -> RegionTable:
     return RegionTable(*intervals.placed(table.contig, table.starts, table.ends, ids, lengths))
 
 
-def bed_table(path: str | PathLike[str], *, names: bool = False) -> BedTable:
+def bed_table(path: str | PathLike[str], *, names: bool = False, opener: Opener = of_disk) -> BedTable:
     """The intervals of a BED file (plain or gzip), as samtools reads it; their names too if they are wanted.
 
     Lines of blanks, comments, `track` and `browser` are skipped. A contig and one number is one base, counted
-    from 1. The file is read once, from beginning to end. Raises UsageError.
+    from 1. The file is read once, from beginning to end; `opener` opens it. Raises UsageError.
     """
     reader = intervals.BedReader(names)
     try:
-        with open(fspath(path), "rb") as file:
+        with opener(fspath(path)) as file:
             for text in whole_lines(file):
                 if not reader.feed(text):
                     raise UsageError(

@@ -75,12 +75,3 @@ def batch_of(wildcards):
     """`i/n`, as the command line takes a batch."""
     number, count = wildcards.batch.split("-of-")
     return f"{int(number)}/{int(count)}"
-
-
-# Jobs on other machines read this file too: only the process that plans looks at all samples.
-if workflow.is_main_process:
-    for row in samples.values():
-        check_files(row)
-        if is_there(row):
-            check_contigs(row)
-        batches(row["sample"])

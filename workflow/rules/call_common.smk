@@ -1,3 +1,5 @@
+from snakemake.logging import logger
+
 from bams3.workflow import calling
 
 
@@ -9,7 +11,8 @@ def targets(section):
         return None
     place = located(path)
     data = read(place, f"`targets` of {section} in the config says where is called")
-    return calling.targets_of(section, data, place, contigs)
+    warn = logger.warning if workflow.is_main_process else (lambda _: None)
+    return calling.targets_of(section, data, place, contigs, warn)
 
 
 def targets_file(section):

@@ -10,7 +10,8 @@ from bams3.dataset.reader import DatasetReader
 from bams3.errors import Bams3Error
 from bams3.operations.placeholders import line_for_bash
 from bams3.sources.bam import open_source
-from bams3.workflow import configuration, quality, sheet
+from bams3.sources.header import Header
+from bams3.workflow import configuration, quality, reference, sheet
 from bams3.workflow.names import check_names
 
 QUERY_FLAGS = {
@@ -123,15 +124,18 @@ def check_files(row):
         check_there(row["index"], f"sample {name}: {row['index']}")
 
 
-def contigs_of(row):
-    """[(name, length)] of a sample's contigs, from its header or its dataset's manifest."""
+def header_of(row, with_text=False):
+    """A sample's header: that of its alignments; of a dataset the contigs of its manifest, and the text if wanted."""
     try:
         if "dataset" in row:
-            return DatasetReader(row["dataset"]).references
+            dataset = DatasetReader(row["dataset"])
+            return (
+                dataset.header if with_text else Header(b"", tuple(dataset.references))
+            )
         with open_source(
             row["alignments"], reference=config["reference"] or None
         ) as source:
-            return list(source.header.references)
+            return source.header
     except Bams3Error as error:
         raise ConfigurationError(f"sample {row['sample']}: {error}")
 
@@ -145,28 +149,23 @@ def read_grid(source):
             raise ConfigurationError(
                 f"sample {first['sample']}: {first['alignments']} is yet to be made; give `grid` a .fai or a .dict"
             )
-        return contigs_of(first)
-    lines = read_lines(source, "`grid` in the config is a .fai, a .dict, or header")
-    rows = [line.split("\t") for line in lines]
+        return list(header_of(first).references)
+    data = read(source, "`grid` in the config is a .fai, a .dict, or header")
     try:
-        if not source.endswith(".dict"):
-            return [(name, int(length)) for name, length, *_ in rows]
-        tags = [
-            dict(tag.split(":", 1) for tag in row[1:])
-            for row in rows
-            if row[0] == "@SQ"
+        if source.endswith(".dict"):
+            return list(reference.read_dictionary(data, source).references)
+        return [
+            (entry.name, entry.length) for entry in reference.read_fai(data, source)
         ]
-        return [(tag["SN"], int(tag["LN"])) for tag in tags]
-    except (ValueError, KeyError):
+    except ConfigurationError:
         raise ConfigurationError(
             f"{source}: neither a .fai nor a .dict, as `grid` in the config must be, or header"
         )
 
 
-def check_contigs(row):
+def check_contigs(row, found):
     """Raises an error if a sample's contigs aren't those of the grid."""
-    found = contigs_of(row)
-    if found == contigs:
+    if list(found) == contigs:
         return
     pairs = list(zip(found, contigs))
     differs = next(

@@ -26,8 +26,8 @@ def write_regions(path: str, by: str | int, contigs: Contigs) -> None:
     """A BED file of four columns, in the order of the contigs and of starts: `by` a BED file, or windows of so many bp.
 
     Regions without a name get `contig:start-end` (1-based, closed); control characters in names are escaped, other
-    bytes stay. Raises UsageError for a contig that is not known or not fit for a BED file, for a name that is too long,
-    and if there are no regions.
+    bytes stay; those of other contigs are left out. Raises UsageError for a contig that is not fit for a BED file, for
+    a name that is too long, and if there are no regions.
     """
     check_contigs(contigs)
     if isinstance(by, int):
@@ -37,12 +37,10 @@ def write_regions(path: str, by: str | int, contigs: Contigs) -> None:
         found = read_bed(by, notes.append)
         for note in notes:
             raise UsageError(f"{note}; remove the line, or mend it")
-        for name in found.keys() - dict(contigs).keys():
-            raise UsageError(
-                f"{by}: contig {name} is not one of the samples'; remove its lines, or rename it"
-            )
-    if not any(map(len, found.values())):
-        raise UsageError(f"{by}: no regions; give a BED file with some, or the size of windows")
+    if not any(len(found.get(name, ())) for name, _ in contigs):
+        raise UsageError(
+            f"{by}: no regions of the contigs that are measured; give a BED file with some, or the size of windows"
+        )
     _write(path, ((name, found[name]) for name, _ in contigs if name in found))
 
 

@@ -80,6 +80,10 @@ class Options(NamedTuple):
     def __contains__(self, option: object) -> bool:
         return any(word.option == option for word in self.given)
 
+    def file(self, option: str) -> str:
+        """The file that an option names last; "" without one."""
+        return next((self._file(word) for word in reversed(self.given) if word.option == option), "")
+
     def files(self) -> list[str]:
         """The files that the options name, each once."""
         return list(dict.fromkeys(path for word in self.given if (path := self._file(word))))

@@ -6,7 +6,9 @@ from typing import Any
 from bams3.errors import Bams3Error
 from bams3.operations.bcftools import CALL, MPILEUP, options
 from bams3.operations.targets import Place, Targets, read_targets
+from bams3.workflow.agreement import Warn, check_intervals
 from bams3.workflow.errors import ConfigurationError
+from bams3.workflow.reference import Contigs
 
 TOOLS = (MPILEUP, CALL)
 
@@ -23,17 +25,23 @@ def files(section: str, settings: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def targets_of(section: str, data: bytes, path: str, contigs: Iterable[tuple[str, int]]) -> Targets:
-    """The targets of a section. Raises ConfigurationError if none lies on the samples' contigs."""
+def ploidy_file(section: str, settings: Mapping[str, Any]) -> str:
+    """The file of ploidies that the options of call name; "" without one."""
     try:
-        found = Targets(read_targets(data, path))
+        return options(CALL, settings["call"]).file("ploidy-file")
     except Bams3Error as error:
-        raise ConfigurationError(f"config: {section}: targets: {error}") from None
-    if not found.any_within((name, 0, length) for name, length in contigs):
-        raise ConfigurationError(
-            f"config: {section}: targets: {path}: no target lies on the samples' contigs"
-        )
-    return found
+        raise ConfigurationError(f"config: {section}: {error}") from None
+
+
+def targets_of(section: str, data: bytes, path: str, contigs: Contigs, warn: Warn) -> Targets:
+    """The targets of a section. Raises ConfigurationError for those that the samples' contigs can't have."""
+    where = f"config: {section}: targets"
+    try:
+        found = read_targets(data, path)
+    except Bams3Error as error:
+        raise ConfigurationError(f"{where}: {error}") from None
+    check_intervals(found, contigs, f"{where}: {path}", warn)
+    return Targets(found)
 
 
 def jobs(

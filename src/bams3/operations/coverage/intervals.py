@@ -8,7 +8,7 @@ from itertools import islice
 from operator import le
 
 from bams3.errors import UsageError
-from bams3.inflate import whole_lines
+from bams3.inflate import Opener, of_disk, whole_lines
 from bams3.intervals import in_order
 
 
@@ -59,16 +59,17 @@ def windows(length: int, size: int, begin: int = 0, stop: int | None = None) -> 
     return Intervals(starts, ends)
 
 
-def read_bed(path: str, warn: Callable[[str], None]) -> dict[str, Intervals]:
+def read_bed(path: str, warn: Callable[[str], None], opener: Opener = of_disk) -> dict[str, Intervals]:
     """Intervals of a BED file (plain or gzipped) by contig, sorted by start, as mosdepth reads it.
 
     Comment and ``track`` lines are skipped; so are lines of fewer than three columns, with a warning. Like
-    mosdepth, reading stops at an empty line; that is said too when lines follow. Raises `UsageError`
-    for a file that can't be read and for bounds that are no integers, negative, or out of order.
+    mosdepth, reading stops at an empty line; that is said too when lines follow. ``opener`` opens the
+    file. Raises `UsageError` for a file that can't be read and for bounds that are no integers, negative,
+    or out of order.
     """
     found: dict[bytes, Intervals] = {}
     contig, intervals = None, Intervals()
-    lines = _lines(path)
+    lines = _lines(path, opener)
     for number, line in enumerate(lines, 1):
         if not line:
             if any(lines):
@@ -97,9 +98,9 @@ def read_bed(path: str, warn: Callable[[str], None]) -> dict[str, Intervals]:
     }
 
 
-def _lines(path: str) -> Iterator[bytes]:
+def _lines(path: str, opener: Opener) -> Iterator[bytes]:
     try:
-        with open(path, "rb") as file:
+        with opener(path) as file:
             for text in whole_lines(file, lone_returns=False):
                 text_lines = text.removesuffix(b"\n").split(b"\n")
                 yield from (line.removesuffix(b"\r") for line in text_lines) if b"\r" in text else text_lines

@@ -1,0 +1,322 @@
+"""What must agree with the samples is compared before anything runs: FASTA, BED files, regions, read groups …"""
+
+import gzip
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pysam
+import pytest
+from workflows import CONFIG, OF_THE_COHORT, plan
+
+from bams3 import convert
+from bams3.workflow import agreement, reference
+from bams3.workflow.errors import ConfigurationError
+
+CONTIGS = [("chr1", 1000), ("chr2", 500), ("HLA-A*01:01", 90)]
+ALL = [name for name, _ in CONTIGS]
+BEYOND = "chr2 10 501: chr2 has 500 bp in the samples; "
+
+
+def told(check: Callable[[Callable[[str], None]], None]) -> tuple[str, str]:
+    """The error of a check, and its one warning; "" for none."""
+    warnings: list[str] = []
+    error = ""
+    try:
+        check(warnings.append)
+    except ConfigurationError as raised:
+        error = str(raised)
+    assert "\n" not in error
+    assert len(warnings) < 2
+    return error, "".join(warnings)
+
+
+def says(found: str, expected: str) -> bool:
+    """Is what is expected in it, or nothing where nothing is?"""
+    return expected in found if expected else not found
+
+
+BEDS = [
+    ("chr1\t0\t1000\nchr2\t10\t500\tx\n", "", ""),
+    ("track name=x\n#c\nchr1\t1000\t1000\n", "", ""),
+    ("1\t0\t10\n2\t0\t10\n", "none of its contigs is one of the samples': it has 1, 2, they have chr1, chr2, ", ""),
+    ("1\t0\t10\n", "(chr1 for 1)", ""),
+    ("", "no intervals in it", ""),
+    ("#chr1\t0\t10\n", "no intervals in it", ""),
+    ("chr2\t10\t501\n", BEYOND, ""),
+    ("x\t0\t9\nchr2\t10\t501\n", BEYOND, ""),
+    ("chr1\t0\t10\nchr9\t5\t9\n8\t5\t9\n8\t6\t9\n", "", "3 intervals are not used, of contigs that the samples do not"),
+    ("chr1\t0\t10\na\t5\t9\nb\t5\t9\nc\t6\t9\nd\t6\t9\n", "", "not have: a, b, c and 1 more"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
+@pytest.mark.parametrize("check", [agreement.check_query_bed, agreement.check_coverage_bed])
+@pytest.mark.parametrize(("text", "error", "warning"), BEDS)
+def test_a_bed_file(check: Any, packed: bool, text: str, error: str, warning: str) -> None:
+    data = gzip.compress(text.encode()) if packed else text.encode()
+    found = told(lambda warn: check(data, "x.bed", CONTIGS, "config: key", warn))
+    assert list(map(says, found, (error, warning))) == [True, True]
+    assert all(not text or text.startswith("config: key: x.bed: ") for text in found)
+
+
+@pytest.mark.parametrize(
+    ("text", "of_query", "of_coverage"),
+    [
+        (
+            "chr1\t0\t9\nchr1\t9\t5\n",
+            "x.bed, line 2: expected contig, start and end",
+            "x.bed:2: 9-5 is not an",
+        ),
+        ("chr1\t0\t9\nchr1\tfive\t9\n", "x.bed, line 2: ", "x.bed:2: the columns 2 and 3 of a BED line"),
+        ("chr1\t0\t9\nchr1\t-3\t9\n", "x.bed, line 2: ", "x.bed:2: -3-9 is not an interval"),
+    ],
+)
+def test_a_line_that_is_no_interval(text: str, of_query: str, of_coverage: str) -> None:
+    for check, message in (
+        (agreement.check_query_bed, of_query),
+        (agreement.check_coverage_bed, of_coverage),
+    ):
+        found, _ = told(lambda warn, check=check: check(text.encode(), "x.bed", CONTIGS, "config: k", warn))
+        assert message in found
+
+
+def test_lines_that_are_left_out_of_coverage() -> None:
+    data = b"chr1\t0\t9\nchr1 9 12\nchr2\t4\n"
+    note = "config: k: x.bed:2: skipped, fewer than 3 columns between tabs"
+    for strict, expected in (
+        (False, ("", f"{note}, and 1 more lines like it")),
+        (True, (f"{note}; remove the line, or mend it", "")),
+    ):
+        assert expected == told(
+            lambda warn, strict=strict: agreement.check_coverage_bed(
+                data, "x.bed", CONTIGS, "config: k", warn, strict=strict
+            )
+        )
+    only = told(
+        lambda warn: agreement.check_coverage_bed(
+            b"chr1\t0\t9\n", "x.bed", CONTIGS, "config: k", warn, only="chr2"
+        )
+    )
+    assert "no interval of chr2" in only[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "warning"),
+    [
+        ("chr2 1 500 M 1\n* * * M 2\n", "", ""),
+        ("*  * *  M 1\n", "", ""),
+        ("chr2 1 99999 M 1\n", "", ""),  # as bcftools' own have it
+        ("2 1 500 M 1\n", "x.txt: none of its contigs is one of the samples': it has 2, they have ", ""),
+        ("chr2 1 500 M 1\n2 1 500 M 1\n", "", "contigs that the samples do not have: 2"),
+        ("# x\nchr2 1 500 M\n", "x.txt:2: expected contig, from, to", ""),
+        ("chr2 a 500 M 1\n", "x.txt:1: expected contig, from, to", ""),
+        ("chr2 9 5 M 1\n", "x.txt:1: from and to are counted from 1", ""),
+    ],
+)
+def test_ploidies(text: str, error: str, warning: str) -> None:
+    found = told(lambda warn: agreement.check_ploidy(text.encode(), "x.txt", CONTIGS, "config: call", warn))
+    assert list(map(says, found, (error, warning))) == [True, True]
+
+
+def test_read_groups() -> None:
+    header = b"@HD\tVN:1.6\n@RG\tSM:ID:x\tID:a\r\n@RG\tID:b\n@CO\tID:c\n"
+    assert agreement.read_groups(header) == {"a", "b"}
+    groups = {"S1": {"a", "b"}, "S2": {"c"}}
+    for wanted, error, warning in (
+        (["a", "c"], "", ""),
+        (["a"], "", "1 of 2 samples have no read group of a: S2"),
+        (["a", "d"], "no sample has a read group 'd'; they have a, b, c", ""),
+    ):
+        found = told(lambda warn, wanted=wanted: agreement.check_read_groups(wanted, groups, "config", warn))
+        assert list(map(says, found, (error, warning))) == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("sequences", "needed", "error"),
+    [
+        (CONTIGS, ALL, ""),
+        ([*reversed(CONTIGS), ("decoy", 7)], ALL, ""),
+        (CONTIGS[:1], ALL[:1], ""),
+        (CONTIGS[:1], [], ""),
+        (CONTIGS[:1], ALL, "are not in it: chr2, HLA-A*01:01; give"),
+        ([("1", 1000), ("2", 500)], ALL, "are not in it: chr1, chr2, HLA-A*01:01, it has 1, 2; give"),
+        ([("1", 1000), ("2", 500)], [], "are not in it: chr1, chr2, HLA-A*01:01, it has 1, 2; give"),
+        ([("chr2", 499), ("chr1", 1000)], [], "chr2 has 499 bp, and 500 in the samples: another build; give"),
+        ([], [], "are not in it: chr1"),
+    ],
+)
+def test_names_and_lengths_of_a_fasta(sequences: list, needed: list[str], error: str) -> None:
+    found, _ = told(lambda _: reference.check_lengths("x.fa.fai", sequences, CONTIGS, needed))
+    assert says(found, error)
+
+
+def test_checksums_of_a_dictionary() -> None:
+    found = reference.checksums(b"@HD\tVN:1.6\n@SQ\tSN:a\tLN:5\tM5:AB\r\n@SQ\tLN:5\tSN:b\n@SQ\tM5:cd\tSN:c\n")
+    assert found == {"a": "ab", "c": "cd"}
+    for of_sample, error in (
+        ({"a": "ab", "b": "x"}, ""),
+        ({}, ""),
+        ({"c": "ce"}, "the sequence of c is another"),
+    ):
+        told_error, _ = told(lambda _, own=of_sample: reference.check_checksums("x.dict", found, "S1", own))
+        assert says(told_error, error)
+
+
+FASTA = ">a first\nACGTA\nCGTAC\nGT\n>b\nACGTACG\n>c\nACGTA\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "is_of_it"),
+    [
+        (FASTA, True),
+        (FASTA.rstrip(), True),
+        (FASTA + "\n", True),
+        (FASTA.replace("\n", "\r\n"), True),
+        (FASTA.lower(), True),
+        (FASTA.replace(">b", ">d"), False),
+        (FASTA.replace("first", "1st"), False),
+        (FASTA.replace("GT\n>b", "GTA\n>b"), False),
+        (FASTA + "C\n", False),
+        (FASTA[:-3], False),
+        (">a first\nACGTA\n", False),
+        ("", False),
+    ],
+)
+def test_an_index_is_that_of_its_fasta(tmp_path: Path, text: str, is_of_it: bool) -> None:
+    path = str(tmp_path / "x.fa")
+    Path(path).write_text(FASTA.replace("\n", "\r\n") if "\r" in text else FASTA, newline="")
+    pysam.faidx(path)
+    index = reference.read_fai(Path(f"{path}.fai").read_bytes(), f"{path}.fai")
+    assert [(entry.name, entry.length) for entry in index] == [("a", 12), ("b", 7), ("c", 5)]
+    Path(path).write_text(text, newline="")
+    error, _ = told(lambda _: reference.check_index(path, index))
+    assert says(error, "" if is_of_it else f"make it again with: samtools faidx {path}")
+
+
+# In the workflow: what is written, the configuration, and how the error begins; None: it can be planned.
+COVERAGE = {"coverage": {}}
+CALLING = {"reference": "reference.fa", "call": {}}
+
+
+def write(name: str, text: str) -> Callable[[Path], None]:
+    return lambda folder: (folder / name).write_text(text) and None
+
+
+def renamed(folder: Path) -> None:
+    """A FASTA of contigs without chr."""
+    text = (folder / "reference.fa").read_text().replace(">chr", ">")
+    (folder / "other.fa").write_text(text)
+    pysam.faidx(str(folder / "other.fa"))
+
+
+def another(folder: Path) -> None:
+    """A FASTA with a dictionary, and a sample of other sequences."""
+    shutil.copy(folder / "reference.fa", folder / "other.fa")
+    pysam.faidx(str(folder / "other.fa"))
+    pysam.dict("-o", str(folder / "other.dict"), str(folder / "other.fa"), catch_stdout=False)
+    with pysam.AlignmentFile(str(folder / "S1.bam")) as bam:
+        header = bam.header.to_dict()
+    for line in header["SQ"]:
+        line["M5"] = f"{0:032}"
+    with pysam.AlignmentFile(str(folder / "x.bam"), "wb", header=header):
+        pass  # without reads
+    pysam.index(str(folder / "x.bam"))
+    (folder / "samples.tsv").write_text("sample\talignments\nS1\tx.bam\n")
+
+
+def stale(folder: Path) -> None:
+    text = (folder / "reference.fa").read_text()
+    (folder / "reference.fa").write_text(text.replace(">chr2", ">chr2 and its name"))
+
+
+def remove_fai(folder: Path) -> None:
+    (folder / "reference.fa.fai").unlink()
+
+
+def of_cram(folder: Path) -> None:
+    arguments = (
+        "-C",
+        "-T",
+        str(folder / "reference.fa"),
+        "-o",
+        str(folder / "S.cram"),
+        str(folder / "S1.bam"),
+    )
+    pysam.view(*arguments, catch_stdout=False)
+    pysam.index(str(folder / "S.cram"))
+    (folder / "samples.tsv").write_text("sample\talignments\nS1\tS.cram\n")
+    renamed(folder)
+
+
+def datasets(folder: Path) -> None:
+    convert(folder / "S1.bam", folder / "D.bams3", chunk_size="256K")
+    (folder / "samples.tsv").write_text("sample\tdataset\nS1\tD.bams3\n")
+
+
+OTHER = write("x.bed", "1\t0\t5000\tg\n")
+CASES: list[tuple[Any, dict[str, Any], str | None]] = [
+    (None, {"query": {"regions": ["chr9"]}}, "config: query: regions: unknown contig 'chr9'"),
+    (None, {"query": {"regions": ["chr1", "1:5-9"]}}, "config: query: regions: unknown contig '1' (region "),
+    (None, {"query": {"regions": ["chr1:500-100"]}}, "config: query: regions: region 'chr1:500-100': the start"),
+    (None, {"query": {"regions": ["chr1:600000-"]}}, "config: query: regions: region 'chr1:600000-': the start"),
+    (None, {"query": {"regions": ["chr1"], "filter": "mapq >"}}, "config: query: filter: "),
+    (None, {"query": {"regions": ["chr1"], "filter": "mapqq > 5"}}, "config: query: filter: "),
+    (None, {"query": {"regions": ["chr1"], "read_group": "x"}}, "config: query: read_group: no sample has"),
+    (None, {"query": {"regions": ["*"], "read_group": "S1"}}, None),
+    (None, {"coverage": {"read_groups": "S1,x"}}, "config: coverage: read_groups: no sample has a read group 'x'"),
+    (datasets, {"coverage": {"read_groups": "S2"}}, "config: coverage: read_groups: no sample has a read group 'S2'"),
+    (datasets, {"coverage": {"read_groups": "S1"}}, None),
+    (None, {"coverage": {"chrom": "chr20"}}, "config: coverage: chrom: chr20 is no contig of the samples"),
+    (None, {"coverage": {"chrom": "1"}}, "config: coverage: chrom: 1 is no contig of the samples, which have"),
+    (OTHER, {"query": {"bed": "x.bed"}}, "config: query: bed: x.bed: none of its contigs is one of the samples'"),
+    (None, {"query": {"bed": "x.bed"}}, "x.bed: no such file; config: query: bed"),
+    (OTHER, {"coverage": {"by": "x.bed"}}, "config: coverage: by: x.bed: none of its contigs is one of the samples'"),
+    (OTHER, COVERAGE | {"cohort": {"regions": "x.bed"}}, "config: cohort: regions: x.bed: none of its contigs"),
+    (write("x.bed", "chr1\t0\t5\nchr7\t0\t5\n"), COVERAGE | {"cohort": {"regions": "x.bed"}}, None),
+    (write("x.bed", "chr1\t0\n"), COVERAGE | {"cohort": {"regions": "x.bed"}}, "config: cohort: regions: x.bed:1: "),
+    (write("x.bed", "chr1\t0\t9\n"), {"coverage": {"by": "x.bed", "chrom": "chr2"}}, "config: coverage: by: x.bed: "),
+    (None, COVERAGE | {"cohort": {"sex_contigs": ["chr1", "chrY"]}}, "config: cohort: sex_contigs: chrY is no contig"),
+    (None, {"coverage": {"by": 1000}}, None),
+    (renamed, CALLING | {"reference": "other.fa"}, "other.fa.fai: contigs of the samples are not in it: chr1, chr2"),
+    (renamed, {"reference": "other.fa", "query": {"regions": ["chr1"]}}, None),
+    (of_cram, {"reference": "other.fa"}, "other.fa.fai: contigs of the samples are not in it: chr1, chr2, it"),
+    (of_cram, {"reference": "reference.fa"}, None),
+    (another, CALLING | {"reference": "other.fa"}, "other.dict: sample S1: the sequence of chr1 is another one: "),
+    (stale, CALLING, "reference.fa.fai: chr2 is not where it says: reference.fa has changed since; "),
+    (remove_fai, CALLING, "reference.fa.fai: no such file; make it with: samtools faidx reference.fa"),
+    (write("reference.fa.fai", "chr1\n"), CALLING, "reference.fa.fai:1: not a line of a .fai; "),
+    (write("reference.dict", "@SQ\tSN:chr1\tLN:5\n"), CALLING, "reference.dict: chr1 has 5 bp, and 500000 in the"),
+    (write("reference.dict", "@SQ\tSN:chr1\n"), CALLING, "reference.dict: a header line has no SN or no valid LN"),
+    (write("x.txt", "1 1 5 M 1\n"), CALLING | {"call": {"call": "--ploidy-file x.txt"}}, "config: call: call: x.txt"),
+    (write("x.txt", "chr1 1 5 M 1\n"), CALLING | {"call": {"call": "-mv --ploidy-file=x.txt"}}, None),
+    (None, OF_THE_COHORT | COVERAGE, None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "config", "message"), CASES)
+def test_planning_compares(project: Path, change: Any, config: dict[str, Any], message: str | None) -> None:
+    if change:
+        change(project)
+    if message is None:
+        assert plan(project, CONFIG | config)
+        return
+    with pytest.raises(ConfigurationError) as raised:
+        plan(project, CONFIG | config)
+    assert str(raised.value).startswith(message)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_header_is_read_once(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However much of it is compared: cohorts are large."""
+    from bams3.sources import bam
+
+    shutil.copy(project / "reference.fa.fai", project / "grid.fai")
+    opened: list[str] = []
+    open_source = bam.open_source
+    monkeypatch.setattr(
+        bam, "open_source", lambda path, **words: opened.append(path) or open_source(path, **words)
+    )
+    plan(project, CONFIG | OF_THE_COHORT | {"coverage": {"read_groups": "S1,S2"}, "grid": "grid.fai"})
+    assert opened == ["S1.bam", "S2.bam"]
