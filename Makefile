@@ -11,8 +11,8 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
-KERNELS = $(shell find src -name '*.pyx' -o -name '*.pxd')
-SOURCES = $(shell find src -name '*.py')
+KERNELS = $(shell find bams3 -name '*.pyx' -o -name '*.pxd')
+SOURCES = $(shell find bams3 -name '*.py')
 CORES  ?= $(shell nproc)
 
 INSTALLED = $(VENV)/.installed
@@ -31,7 +31,7 @@ $(INSTALLED): pyproject.toml setup.py $(KERNELS)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --config-settings editable_mode=compat --editable '.[test,workflow]'
-	$(BIN)/python -m compileall -q src
+	$(BIN)/python -m compileall -q bams3
 	@touch $@
 
 $(PLOTTERS): $(INSTALLED)
@@ -91,5 +91,5 @@ dist: $(INSTALLED)
 	cd build && dist-venv/bin/bams3 --version && dist-venv/bin/python -c 'import bams3; bams3.open, bams3.convert'
 
 clean:
-	rm -rf $(VENV) build dist $(DEMO) src/*.egg-info
-	find src -name '*.so' -delete
+	rm -rf $(VENV) build dist $(DEMO) bams3/*.egg-info
+	find bams3 -name '*.so' -delete

@@ -9,7 +9,7 @@ from pathlib import Path
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-SOURCES = "src"
+SOURCES = "bams3"
 checked = os.environ.get("BAMS3_BOUNDS_CHECKS") == "1"
 
 extensions = [

@@ -9,10 +9,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import hostile
-from isal import isal_zlib
-
+from bams3.bam.records import RecordBlock
 from bams3.sources.bam import open_source
-from bams3.sources.records import RecordBlock
+from isal import isal_zlib
 
 CONTIGS = [("chr1", 600_000), ("chr2", 600_000)]
 HEADS = [0, 100, 3000, 5000, 70_000, 300_000]

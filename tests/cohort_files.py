@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-
 from bams3.cohort.matrix import Measure, write_matrices
 from bams3.cohort.qc import write_qc
 from bams3.cohort.regions import write_bins, write_regions

@@ -18,17 +18,16 @@ from typing import Any
 
 import hostile
 import zstandard
-from fuzz.mutate import with_footer
-
+from bams3.bam.regions import parse_regions
 from bams3.chunk.footer import HOT, MAGIC, TRAILER
+from bams3.coverage import depth_of
 from bams3.dataset.manifest import sealed
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import Bams3Error
 from bams3.operations import stats
-from bams3.operations.coverage import depth_of
-from bams3.operations.query import RecordFilter, count, query
 from bams3.operations.verify import verify
-from bams3.regions import parse_regions
+from bams3.select.query import RecordFilter, count, query
+from fuzz.mutate import with_footer
 
 MANIFEST, HEADER, INDEX = "_metadata.json", "_header.sam", "_index/chunks.json.zst"
 HUGE = 1 << 40

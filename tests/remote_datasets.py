@@ -8,7 +8,6 @@ from typing import Any
 import hostile
 import pysam
 import pytest
-
 from bams3.cli import main
 from bams3.operations.convert import convert
 from bams3.storage import open_storage

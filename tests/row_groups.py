@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import hostile
+from bams3.bam.records import RecordBlock
 
 from bams3 import codec
-from bams3.sources.records import RecordBlock
 
 
 class Streams(dict):

@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 import pysam
 import pytest
+from bams3.api import dataset as api
+from bams3.api.table import DTYPES
+from bams3.errors import Bams3Error, DatasetError, FormatError, UsageError
+from bams3.select.fields import FilterColumns
 
 import bams3
-from bams3 import api
-from bams3.errors import Bams3Error, DatasetError, FormatError, UsageError
-from bams3.operations.fields import FilterColumns
-from bams3.table import DTYPES
 
 Query = dict[str, Any]
 

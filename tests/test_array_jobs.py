@@ -10,13 +10,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from bams3.storage import open_storage
 from conftest import need
 from engines import commands_of, coverage_files, killed_where
 from servers.batch import IMAGE, Batch, batch
 from servers.slurm import Slurm
 from workflows import ROOT
-
-from bams3.storage import open_storage
 
 BATCH = ROOT / "examples/aws-batch-array"
 
@@ -69,9 +68,9 @@ def aws(commands: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> I
     folder = tmp_path_factory.mktemp("aws")
     killed_where('[ "${AWS_BATCH_JOB_ARRAY_INDEX:-}$AWS_BATCH_JOB_ATTEMPT" = 21 ]', folder / "bin", commands)
     own = Path(commands["PATH"].partition(":")[0])
-    show = [Path(sys.prefix), ROOT / "src", own, folder / "bin"]
+    show = [Path(sys.prefix), ROOT / "bams3", own, folder / "bin"]
     path = f"{folder / 'bin'}:{Path(sys.executable).parent}"
-    with batch(folder, path, [ROOT], show, {"PYTHONPATH": str(ROOT / "src")}) as started:
+    with batch(folder, path, [ROOT], show, {"PYTHONPATH": str(ROOT / "bams3")}) as started:
         yield started
 
 

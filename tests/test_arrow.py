@@ -9,13 +9,13 @@ import pyarrow
 import pyarrow.parquet
 import pysam
 import pytest
+from bams3.api.arrow import record_batches, schema_of
+from bams3.api.table import DTYPES
+from bams3.cli import main
+from bams3.errors import UsageError
 from engines import commands_of, run_block
 
 import bams3
-from bams3.arrow import record_batches, schema_of
-from bams3.cli import main
-from bams3.errors import UsageError
-from bams3.table import DTYPES
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +118,7 @@ def test_a_tag_of_another_type(first: object, later: object):
 
 
 def test_export(engine_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("bams3.arrow.ROWS_OF_PARQUET", 5000)
+    monkeypatch.setattr("bams3.api.arrow.ROWS_OF_PARQUET", 5000)
     out = tmp_path / "x.parquet"
     command = [
         "export",

@@ -10,12 +10,11 @@ from pathlib import Path
 import hostile
 import pysam
 import pytest
-from hypothesis import given, settings
-
+from bams3.bam.records import RecordBlock
 from bams3.errors import SourceError
 from bams3.sources.bam import open_source
 from bams3.sources.bgzf import PIECE_SIZE
-from bams3.sources.records import RecordBlock
+from hypothesis import given, settings
 
 Samtools = Callable[..., bytes]
 

@@ -7,7 +7,6 @@ import struct
 
 import hostile
 import pytest
-
 from bams3.errors import SourceError
 from bams3.sources.bgzf import (
     EOF_MARKER,

@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from remote_datasets import asked
-
 from bams3.dataset import cache
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import Bams3Error
+from remote_datasets import asked
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pysam
 import pytest
+from bams3.errors import Bams3Error
+from bams3.operations.call import call_jointly
 from conftest import need
 from workflows import CONFIG, planned, write_sheet
 
 from bams3 import convert
-from bams3.errors import Bams3Error
-from bams3.operations.call import call_jointly
 
 PLACES = [("chr1", 20_000, 24_000), ("chr2", 20_000, 22_000)]
 

@@ -3,7 +3,6 @@ files are found where bcftools takes them from.
 """
 
 import pytest
-
 from bams3.errors import UsageError
 from bams3.operations.bcftools import CALL, MPILEUP, Tool, options
 from bams3.operations.call import call_jointly

@@ -12,12 +12,12 @@ from typing import Any
 
 import pysam
 import pytest
+from bams3.cli import COMMANDS, main
+from bams3.cli.options import FLAG_NAMES, flag_bits
 from conftest import DATA
 from engines import BAMS3
 
 import bams3
-from bams3.cli import COMMANDS, main
-from bams3.cli.options import FLAG_NAMES, flag_bits
 
 BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
 REAL = DATA / "illumina_chr22_NA12878.bam"

@@ -7,14 +7,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from cohort_files import HUMAN, LIMITS, NAMES, THRESHOLDS, make_cohort
-
 from bams3.cohort import matrix
 from bams3.cohort.matrix import Measure, measures, read_matrix, write_matrices
 from bams3.cohort.profiles import profiles
 from bams3.cohort.qc import write_qc
 from bams3.cohort.regions import MOST_BINS, bin_size, is_autosome, write_bins, write_regions
 from bams3.errors import FormatError, UsageError
+from cohort_files import HUMAN, LIMITS, NAMES, THRESHOLDS, make_cohort
 
 CONTIGS = [("b", 250), ("a", 100)]
 NO_REGIONS = (

@@ -14,8 +14,6 @@ import polars
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-
-import bams3
 from bams3.cli import main
 from bams3.cohort import page as cohort_page
 from bams3.cohort.matrix import Measure, measures, read_matrix, write_matrices, write_table
@@ -25,6 +23,8 @@ from bams3.cohort.regions import LONGEST_NAME, check_contigs, write_regions
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import UsageError
 from bams3.shown import escaped
+
+import bams3
 
 REGIONS = {
     "quote": b'exon "5\'"',

@@ -7,14 +7,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from cohort_files import make_cohort
-from conftest import need
-
-from bams3 import __version__
+from bams3._version import __version__
 from bams3.cohort import page as cohort_page
 from bams3.cohort.about import About, facts
 from bams3.cohort.headings import heading, ordered
 from bams3.cohort.page import write_page
+from cohort_files import make_cohort
+from conftest import need
 
 if os.environ.get("CI"):
     import playwright.sync_api as playwright

@@ -3,15 +3,14 @@
 from pathlib import Path
 
 import pytest
-from cohort_files import THRESHOLDS, make_cohort
-from pyarrow import parquet
-
 from bams3.cohort import columns
 from bams3.cohort.depth import of_targets, size_of
 from bams3.cohort.qc import write_qc
 from bams3.cohort.regions import write_regions, write_targets
 from bams3.workflow.errors import ConfigurationError
 from bams3.workflow.quality import check_limits, own_columns
+from cohort_files import THRESHOLDS, make_cohort
+from pyarrow import parquet
 
 CONTIGS = [("b", 250), ("a", 100), ("c", 50)]
 

@@ -14,17 +14,16 @@ from pathlib import Path
 import hostile
 import pysam
 import pytest
-from conftest import DATA
-from engines import run_bams3 as run
-from test_roundtrip import contents
-
 from bams3.chunk import writer
 from bams3.dataset.manifest import sealed
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import Bams3Error, DatasetError, SourceError, UsageError
-from bams3.operations import limits, workers
 from bams3.operations.convert import convert, merge
-from bams3.operations.workers import worker_count
+from bams3.parallel import limits, workers
+from bams3.parallel.workers import worker_count
+from conftest import DATA
+from engines import run_bams3 as run
+from test_roundtrip import contents
 
 
 def fails(result: subprocess.CompletedProcess[str]) -> str:

@@ -9,18 +9,17 @@ from pathlib import Path
 
 import pysam
 import pytest
-from conftest import need
-from coverage_bams import CONTIGS, hostile_bam, sparse_bam, write_bam
-from coverage_groups import row_group, row_groups
-
-from bams3.errors import FormatError, UsageError
-from bams3.operations.coverage import (
+from bams3.coverage import (
     CoverageOptions,
     depth_of,
     parse_quantize,
     parse_thresholds,
     write_coverage,
 )
+from bams3.errors import FormatError, UsageError
+from conftest import need
+from coverage_bams import CONTIGS, hostile_bam, sparse_bam, write_bam
+from coverage_groups import row_group, row_groups
 
 GROUP_SIZES = (1, 7, 1000)
 
@@ -351,7 +350,7 @@ def test_bad_bed(line, tmp_path):
 def test_starts_quickly(tmp_path):
     """A run without per-base depth loads neither numpy nor pysam."""
     program = (
-        "import sys; from bams3.operations.coverage import write_coverage, CoverageOptions;"
+        "import sys; from bams3.coverage import write_coverage, CoverageOptions;"
         "write_coverage(sys.argv[1], [('a', 9)], lambda contigs: [()] * len(contigs), CoverageOptions(per_base=False));"
         "assert not {'numpy', 'pysam'} & set(sys.modules)"
     )

@@ -8,19 +8,18 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from bams3.cli import main
+from bams3.coverage.bed import BedText, levels_for
+from bams3.coverage.depth import Depth
+from bams3.coverage.intervals import windows
+from bams3.coverage.measure import Histogram, bases_covered, means, medians
+from bams3.coverage.parts import _pieces
+from bams3.coverage.tally import Tally
+from bams3.dataset.reader import DatasetReader
 from coverage_bams import write_bam
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_coverage import mosdepth, ours
-
-from bams3.cli import main
-from bams3.dataset.reader import DatasetReader
-from bams3.operations.coverage.bed import BedText, levels_for
-from bams3.operations.coverage.depth import Depth
-from bams3.operations.coverage.intervals import windows
-from bams3.operations.coverage.measure import Histogram, bases_covered, means, medians
-from bams3.operations.coverage.parts import _pieces
-from bams3.operations.coverage.tally import Tally
 
 LENGTH = 1_500_000
 LONGEST = 2**31 - 1
@@ -252,10 +251,10 @@ MEMORY = """
 import resource, sys
 from array import array
 from types import SimpleNamespace
-from bams3.operations.coverage import CoverageOptions, write_coverage
-from bams3.operations.coverage.bedfile import BedFile
-from bams3.operations.coverage.depth import Depth
-from bams3.operations.coverage.measure import Histogram
+from bams3.coverage import CoverageOptions, write_coverage
+from bams3.coverage.bedfile import BedFile
+from bams3.coverage.depth import Depth
+from bams3.coverage.measure import Histogram
 sys.path.insert(0, sys.argv[2])
 from test_coverage_gaps import LONGEST, groups_of
 reads = [(5, 30, 20_000_000, 30, 0), *((40_000_000 + 1250 * i, 50, 0, 50, 300) for i in range(4000)),

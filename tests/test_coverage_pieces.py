@@ -4,16 +4,15 @@ from array import array
 from collections import Counter
 
 import pytest
+from bams3.coverage.depth import Depth
+from bams3.coverage.measure import Histogram
+from bams3.coverage.tally import Tally
+from bams3.errors import FormatError
 from coverage_bams import scattered_bam
 from coverage_groups import row_groups
 from hypothesis import given
 from hypothesis import strategies as st
 from test_coverage import mosdepth, ours
-
-from bams3.errors import FormatError
-from bams3.operations.coverage.depth import Depth
-from bams3.operations.coverage.measure import Histogram
-from bams3.operations.coverage.tally import Tally
 
 LENGTH = 1_200_000
 MODES = {

@@ -4,12 +4,11 @@ from itertools import pairwise
 
 import hostile
 import pytest
+from bams3.bam.records import RecordBlock, join, walk
+from bams3.dataset import layout
+from bams3.operations.row_groups import cut_row_groups
 from hypothesis import given
 from hypothesis import strategies as st
-
-from bams3.dataset import layout
-from bams3.operations.cut import cut_row_groups
-from bams3.sources.records import RecordBlock, join, walk
 
 CHUNK_SIZE = 1 << 20
 W = 1 << 17

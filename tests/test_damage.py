@@ -11,18 +11,17 @@ from pathlib import Path
 
 import hostile
 import pytest
-from fuzz.mutate import edit_footer, mutated
-from test_convert import fails, run
-
 from bams3.chunk.footer import MAGIC, Footer
 from bams3.chunk.reader import Chunk, open_chunk
+from bams3.coverage import depth_of
 from bams3.dataset.manifest import sealed
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import Bams3Error, DatasetError, FormatError
 from bams3.operations.convert import convert
-from bams3.operations.coverage import depth_of
-from bams3.operations.query import RecordFilter, query
 from bams3.operations.verify import verify
+from bams3.select.query import RecordFilter, query
+from fuzz.mutate import edit_footer, mutated
+from test_convert import fails, run
 
 MUTATIONS = 300
 

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-import bams3
 from bams3.cli import main
 from bams3.errors import Bams3Error
+
+import bams3
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def spark_uris(*paths: str, **options: str) -> list[str]:
     import json
 
-    from bams3.spark import _uris
+    from bams3.api.spark import _uris
 
     return _uris({"paths": json.dumps(paths)} | options)
 

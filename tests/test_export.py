@@ -9,13 +9,12 @@ from pathlib import Path
 
 import hostile
 import pytest
+from bams3.bam.header import Header
+from bams3.bam.records import walk
+from bams3.bam.regions import Region
+from bams3.output.alignments import program_line, to_bam, write_alignments
 from test_query import MemoryDataset, samtools
 from test_sam import REAL, read_bam
-
-from bams3.operations.export import program_line, to_bam, write_alignments
-from bams3.regions import Region
-from bams3.sources.header import Header
-from bams3.sources.records import walk
 
 HEADER = Header(b"@HD\tVN:1.6\n@SQ\tSN:c\tLN:5000\n", (("c", 5000),))
 READS = [

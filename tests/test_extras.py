@@ -17,6 +17,9 @@ from importlib.metadata import Distribution, PathDistribution, distribution
 from pathlib import Path
 
 import pytest
+from bams3.cli import main
+from bams3.errors import Bams3Error
+from bams3.storage import connect
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from servers import script
@@ -24,9 +27,6 @@ from workflows import ROOT, refusal
 
 import bams3
 from bams3 import extras
-from bams3.cli import main
-from bams3.errors import Bams3Error
-from bams3.storage import connect
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 PLUGINS = "from snakemake_interface_{0}_plugins.registry import {1}PluginRegistry as R; assert R().is_installed('{2}')"

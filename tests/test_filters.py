@@ -9,11 +9,10 @@ from typing import NamedTuple
 import numpy as np
 import pysam
 import pytest
-from conftest import need, real_bams
-
 from bams3.errors import UsageError
-from bams3.operations.filters import Expression
-from bams3.operations.filters.ere import compile_ere
+from bams3.select.filters import Expression
+from bams3.select.filters.ere import compile_ere
+from conftest import need, real_bams
 
 REAL = real_bams()
 HEADER = {

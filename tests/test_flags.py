@@ -5,11 +5,10 @@ from types import SimpleNamespace
 
 import hostile
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from bams3.codec import flags
 from bams3.errors import FormatError
+from hypothesis import given
+from hypothesis import strategies as st
 
 Links = list[int]  # index of the previous record of the name, or -1
 

@@ -12,6 +12,16 @@ import forge
 import hostile
 import pysam
 import pytest
+from bams3.bam.regions import parse_regions
+from bams3.chunk.reader import open_chunk
+from bams3.chunk.writer import compress_row_group, write_chunk
+from bams3.chunk.zones import check_zones
+from bams3.dataset.manifest import Counts
+from bams3.dataset.reader import DatasetReader
+from bams3.errors import Bams3Error, FormatError
+from bams3.operations.convert import convert, merge
+from bams3.operations.verify import verify
+from bams3.select.query import RecordFilter, count, count_each
 from forge import (
     COUNTS,
     HEADER,
@@ -25,17 +35,6 @@ from forge import (
     lies,
     rewrite,
 )
-
-from bams3.chunk.reader import open_chunk
-from bams3.chunk.writer import compress_row_group, write_chunk
-from bams3.chunk.zones import check_zones
-from bams3.dataset.manifest import Counts
-from bams3.dataset.reader import DatasetReader
-from bams3.errors import Bams3Error, FormatError
-from bams3.operations.convert import convert, merge
-from bams3.operations.query import RecordFilter, count, count_each
-from bams3.operations.verify import verify
-from bams3.regions import parse_regions
 
 FIRST, SECOND = "data/chr1/000000000-000262144.chunk", "data/chr1/000262144-000524288.chunk"
 UNPLACED = "data/_unplaced/000000.chunk"

@@ -3,12 +3,11 @@
 import re
 from pathlib import Path
 
+from bams3.codec.rans import decode
 from reader.container import read_chunk
 from reader.entropy import RangeDecoder, rans
 from reader.integers import name_hash
 from reader.records import Records
-
-from bams3.codec.rans import decode
 
 TEXT = (Path(__file__).parents[1] / "docs/format.md").read_text().split("## Test vectors")[1]
 

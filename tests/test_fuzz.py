@@ -10,13 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from bams3.errors import FormatError
 from fuzz.campaign import Campaign, attempt
 from fuzz.commands import SPOILT, Commands
 from fuzz.forged import FORGED, Forged
 from fuzz.seeds import Seeds
 from fuzz.targets import TARGETS, Target
-
-from bams3.errors import FormatError
 
 LEAST = 25  # mutations of each kind of file, however slow the machine
 CHECKED_INPUTS = 3000

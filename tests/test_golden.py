@@ -10,12 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from bams3.dataset.reader import DatasetReader
+from bams3.operations.verify import verify
 from conftest import DATA
 from reader.integers import name_hash
 from reader.records import read_records, read_sam
-
-from bams3.dataset.reader import DatasetReader
-from bams3.operations.verify import verify
 
 GOLDEN = DATA / "golden"
 NAMES = ("records", "edges")

@@ -29,7 +29,7 @@ def cluster(commands: dict[str, str], tmp_path_factory: pytest.TempPathFactory) 
     killed_where(
         f'[[ "$*" == *"--batch 2/4"* || "$*" == "mapper count"* ]] && {first}', folder / "of-tasks", commands
     )
-    tasks = {"PATH": f"{folder / 'of-tasks'}:{commands['PATH']}", "PYTHONPATH": str(ROOT / "src")}
+    tasks = {"PATH": f"{folder / 'of-tasks'}:{commands['PATH']}", "PYTHONPATH": str(ROOT / "bams3")}
     with hadoop(folder / "cluster", tasks) as programs:
         yield commands | {"PATH": f"{programs}:{commands['PATH']}", "FOLDER": str(folder)}
 

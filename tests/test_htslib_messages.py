@@ -8,11 +8,11 @@ import time
 from pathlib import Path
 
 import pytest
+from bams3.errors import SourceError
+from bams3.sources.messages import LOSSY, Messages
 from test_whole_input import HEAD, SAM, Samtools, records_of, run
 
 import bams3
-from bams3.errors import SourceError
-from bams3.sources.messages import LOSSY, Messages
 
 
 def line(**fields: str) -> bytes:

@@ -10,13 +10,12 @@ from pathlib import Path
 import hostile
 import pysam
 import pytest
-from hypothesis import given, settings
-
+from bams3.bam.records import RecordBlock
 from bams3.errors import SourceError
 from bams3.sources.bam import open_source
 from bams3.sources.files import input_at
 from bams3.sources.index import Index
-from bams3.sources.records import RecordBlock
+from hypothesis import given, settings
 
 KINDS = ["bai", "csi"]
 LAST = 2**31 - 1

@@ -3,11 +3,10 @@
 from itertools import combinations_with_replacement, pairwise
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from bams3.dataset import layout
 from bams3.errors import UsageError
+from hypothesis import given
+from hypothesis import strategies as st
 
 SIZES = st.lists(st.one_of(st.just(0), st.integers(-9, 100), st.integers(0, 1 << 63)), max_size=30)
 

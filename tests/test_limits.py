@@ -13,7 +13,6 @@ from pathlib import Path
 import hostile
 import pytest
 import zstandard
-
 from bams3.chunk.footer import TRAILER
 from bams3.dataset import layout, parts
 from bams3.dataset.manifest import Counts, sealed

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bams3.api import dataset as api
 from engines import run_bams3 as run
 
 import bams3
-from bams3 import api
 
 
 @pytest.fixture(scope="module")

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pysam
 import pytest
+from bams3.api import dataset as api
 from engines import BAMS3
 from engines import run_bams3 as run
 
 import bams3
-from bams3 import api
 
 
 @pytest.fixture(scope="module")

@@ -8,13 +8,13 @@ from types import SimpleNamespace
 
 import hostile
 import pytest
+from bams3.codec import templates
+from bams3.coverage import CoverageOptions, depth_of
+from bams3.errors import FormatError
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bams3 import codec
-from bams3.codec import templates
-from bams3.errors import FormatError
-from bams3.operations.coverage import CoverageOptions, depth_of
 
 REFERENCE = 3
 Row = tuple[bytes, int, int, int, int, int, int]

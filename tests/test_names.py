@@ -9,11 +9,10 @@ from types import SimpleNamespace
 
 import hostile
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from bams3.codec import names
 from bams3.errors import FormatError
+from hypothesis import given
+from hypothesis import strategies as st
 
 MANY = 400
 MUTATIONS = 3000

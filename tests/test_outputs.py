@@ -9,17 +9,16 @@ from pathlib import Path
 
 import pysam
 import pytest
-from remote_datasets import files
-
 from bams3.cli import main
 from bams3.cohort.regions import write_bins
 from bams3.dataset import cache
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import UsageError
 from bams3.operations.convert import convert
-from bams3.operations.export import to_bam
-from bams3.operations.outputs import all_or_none, opened, refuse_place
+from bams3.output.alignments import to_bam
+from bams3.output.files import all_or_none, opened, refuse_place
 from bams3.storage import open_storage
+from remote_datasets import files
 
 CHUNK = "data/c/000000000-001048576.chunk"
 SAM = "@HD\tVN:1.6\tSO:coordinate\n@SQ\tSN:c\tLN:3000\n" + "".join(

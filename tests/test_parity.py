@@ -10,10 +10,10 @@ from pathlib import Path
 import hostile
 import pysam
 import pytest
+from bams3.cli import main
 from conftest import need
 
 from bams3 import convert
-from bams3.cli import main
 
 Samtools = Callable[..., bytes]
 

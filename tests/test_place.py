@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from engines import run_bams3 as run
-from test_convert import fails
-
 from bams3.chunk.footer import MAGIC
 from bams3.dataset.place import beside
 from bams3.errors import Bams3Error, DatasetError
 from bams3.operations.convert import convert, merge
 from bams3.storage import Storage, open_storage
+from engines import run_bams3 as run
+from test_convert import fails
 
 PRECIOUS = b"of somebody"
 # Where a file of somebody may be. The last has the path of a chunk of the dataset.

@@ -7,15 +7,15 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from bams3.errors import UsageError
+from bams3.operations import placeholders
+from bams3.operations.placeholders import for_a_shell, line_for_bash, words_with
 from engines import run_bams3 as run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from workflows import ROOT
 
 import bams3
-from bams3.errors import UsageError
-from bams3.operations import placeholders
-from bams3.operations.placeholders import for_a_shell, line_for_bash, words_with
 
 MAKE = "touch${IFS}MADE"
 CONTIGS = [

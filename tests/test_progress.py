@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from workflows import CONFIG, ROOT, SNAKEFILE, configure
-
 from bams3.cli import main
 from bams3.progress.run import FILE, Run, line, read_state, span
+from workflows import CONFIG, ROOT, SNAKEFILE, configure
 
 Event = tuple[Any, ...]
 PLAN = {"convert": 4, "merge": 2, "total": 6}

@@ -4,22 +4,22 @@ import random
 
 import hostile
 import pytest
+from bams3.bam.header import Header
+from bams3.bam.records import split_windows, walk
+from bams3.bam.regions import UNPLACED, Region, merge_regions, parse_regions
+from bams3.dataset.reader import DatasetReader
+from bams3.errors import UsageError
+from bams3.operations.convert import convert
+from bams3.output.sam import ReferenceNames, format_sam
+from bams3.parallel.workers import in_order
+from bams3.select.fields import FilterColumns
+from bams3.select.filters import Expression
+from bams3.select.query import RecordFilter, columns, count, count_each, query
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_sam import REAL, read_bam, samtools
 
 from bams3 import codec
-from bams3.dataset.reader import DatasetReader
-from bams3.errors import UsageError
-from bams3.operations.convert import convert
-from bams3.operations.fields import FilterColumns
-from bams3.operations.filters import Expression
-from bams3.operations.query import RecordFilter, columns, count, count_each, query
-from bams3.operations.sam import ReferenceNames, format_sam
-from bams3.operations.workers import in_order
-from bams3.regions import UNPLACED, Region, merge_regions, parse_regions
-from bams3.sources.header import Header
-from bams3.sources.records import split_windows, walk
 
 ALL = RecordFilter()
 

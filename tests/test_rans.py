@@ -4,11 +4,10 @@ import random
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from bams3.codec.rans import Model, decode, encode
 from bams3.errors import FormatError
+from hypothesis import given
+from hypothesis import strategies as st
 
 ORDERS = (0, 1)
 RNG = np.random.default_rng(1)

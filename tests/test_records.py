@@ -6,12 +6,11 @@ from array import array
 
 import hostile
 import pytest
+from bams3.bam.header import Header, bytes_needed
+from bams3.bam.records import RecordBlock, check_order, find_start, join, split_windows, walk
+from bams3.errors import SourceError
 from hypothesis import given
 from hypothesis import strategies as st
-
-from bams3.errors import SourceError
-from bams3.sources.header import Header, bytes_needed
-from bams3.sources.records import RecordBlock, check_order, find_start, join, split_windows, walk
 
 LAST = 2**31 - 1
 

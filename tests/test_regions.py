@@ -8,11 +8,10 @@ from itertools import pairwise
 
 import pysam
 import pytest
-from conftest import need
-
+from bams3.bam.regions import UNPLACED, BedTable, Region, bed_table, merge_regions, parse_regions, read_bed
 from bams3.errors import UsageError
 from bams3.inflate import FREE, MAX_LINE, PIECE
-from bams3.regions import UNPLACED, BedTable, Region, bed_table, merge_regions, parse_regions, read_bed
+from conftest import need
 
 REFERENCES = [
     ("chr1", 3_000_000),

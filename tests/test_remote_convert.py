@@ -9,16 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from remote_datasets import asked, files
-from servers.faults import PASSING, Faults
-from servers.fixtures import s3_client
-
 from bams3.dataset import parts
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import Bams3Error, DatasetError
 from bams3.operations.convert import convert, merge
 from bams3.operations.verify import verify
 from bams3.storage import open_storage
+from remote_datasets import asked, files
+from servers.faults import PASSING, Faults
+from servers.fixtures import s3_client
 
 FAULTS = (*(kind for kind in PASSING if kind != "stall"), "corrupt", "whole", "etag", "403", "501")
 

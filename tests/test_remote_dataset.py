@@ -12,19 +12,20 @@ from pathlib import Path
 import hostile
 import pysam
 import pytest
+from bams3.chunk.reader import Span
+from bams3.cli import main
+from bams3.dataset import prefetch
+from bams3.dataset.reader import DatasetReader
+from bams3.errors import FormatError
+from bams3.operations import cost
+from bams3.operations.verify import verify
+from bams3.select import query
+from bams3.storage import open_storage
 from conftest import need
 from remote_datasets import READS, REGION, asked, files, printed
 from servers.faults import Faults, Request
 
 import bams3
-from bams3.chunk.reader import Span
-from bams3.cli import main
-from bams3.dataset import ahead
-from bams3.dataset.reader import DatasetReader
-from bams3.errors import FormatError
-from bams3.operations import cost, query
-from bams3.operations.verify import verify
-from bams3.storage import open_storage
 
 EVERYTHING = query.RecordFilter()
 
@@ -297,7 +298,7 @@ def test_price() -> None:
 
 def test_what_is_fetched_ahead_is_bounded(remote: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """And comes in order; an error stands where its job does; leaving ends it."""
-    monkeypatch.setattr(ahead, "BYTES_AHEAD", 1)
+    monkeypatch.setattr(prefetch, "BYTES_AHEAD", 1)
     dataset = DatasetReader(remote)
     begun: list[int] = []
     fetch = Span.fetch
@@ -307,7 +308,7 @@ def test_what_is_fetched_ahead_is_bounded(remote: str, monkeypatch: pytest.Monke
         return fetch(span)
 
     monkeypatch.setattr(Span, "fetch", counted)
-    jobs = dataset.fetched(query.row_group_jobs(dataset, None, EVERYTHING), ahead.plan_all)
+    jobs = dataset.fetched(query.row_group_jobs(dataset, None, EVERYTHING), prefetch.plan_all)
     first = next(jobs)[0]
     time.sleep(0.2)
     assert sum(begun) < dataset.index[0].size + 1
@@ -315,7 +316,7 @@ def test_what_is_fetched_ahead_is_bounded(remote: str, monkeypatch: pytest.Monke
         zone[2] for entry in dataset.index for zone in entry.row_groups
     ]
     open_storage(remote).delete(dataset.index[1].path)
-    jobs = DatasetReader(remote).fetched(query.row_group_jobs(dataset, None, EVERYTHING), ahead.plan_all)
+    jobs = DatasetReader(remote).fetched(query.row_group_jobs(dataset, None, EVERYTHING), prefetch.plan_all)
     groups = len(dataset.index[0].row_groups)
     assert all(next(jobs) for _ in range(groups))
     with pytest.raises(FormatError, match="the chunk is missing"):

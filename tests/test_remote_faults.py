@@ -4,14 +4,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from remote_datasets import REGION, files
-from servers.faults import PASSING, Faults
-
-import bams3
 from bams3.cli import main
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import DatasetError, FormatError
 from bams3.storage import open_storage
+from remote_datasets import REGION, files
+from servers.faults import PASSING, Faults
+
+import bams3
 
 CONVERT = ["--chunk-size", "512K", "-@2", "{s}/in.bam", "{s}/out.bams3"]
 

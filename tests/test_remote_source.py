@@ -7,13 +7,7 @@ from pathlib import Path
 import hostile
 import pysam
 import pytest
-from engines import run_bams3
-from hypothesis import given
-from hypothesis import strategies as st
-from servers.faults import KINDS, PASSING, Faults
-from servers.fixtures import s3_client
-
-from bams3 import convert, merge
+from bams3.bam.records import RecordBlock
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import Bams3Error, SourceError, UsageError
 from bams3.operations.verify import verify
@@ -22,7 +16,13 @@ from bams3.sources.bam import open_source
 from bams3.sources.bgzf import byte_span
 from bams3.sources.files import input_at
 from bams3.sources.index import Index
-from bams3.sources.records import RecordBlock
+from engines import run_bams3
+from hypothesis import given
+from hypothesis import strategies as st
+from servers.faults import KINDS, PASSING, Faults
+from servers.fixtures import s3_client
+
+from bams3 import convert, merge
 
 SLACK = 128 << 10
 CONTIGS = [("big", 3 << 20), *((f"decoy{i}", 5000) for i in range(60))]

@@ -8,12 +8,11 @@ from pathlib import Path
 
 import hostile
 import pytest
-from hypothesis import given, settings
-
 from bams3.dataset.reader import DatasetReader
 from bams3.operations.convert import convert
-from bams3.operations.export import to_bam
 from bams3.operations.verify import verify
+from bams3.output.alignments import to_bam
+from hypothesis import given, settings
 
 
 def inflated(path: Path) -> bytes:

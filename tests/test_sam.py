@@ -9,14 +9,13 @@ from pathlib import Path
 
 import hostile
 import pytest
+from bams3.bam.header import Header
+from bams3.bam.records import RecordBlock, walk
+from bams3.errors import FormatError
+from bams3.output.sam import ReferenceNames, format_sam
 from conftest import need, real_bams
 from hostile import tag
 from hypothesis import given, settings
-
-from bams3.errors import FormatError
-from bams3.operations.sam import ReferenceNames, format_sam
-from bams3.sources.header import Header
-from bams3.sources.records import RecordBlock, walk
 
 REAL = real_bams()
 HEADER = (

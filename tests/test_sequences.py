@@ -5,11 +5,10 @@ from collections.abc import Callable
 
 import hostile
 import pytest
+from bams3.errors import FormatError
 from hypothesis import given
 from hypothesis import strategies as st
 from row_groups import aligned_reads, columns, decoded, encode
-
-from bams3.errors import FormatError
 
 SEQUENCE = b"ACGTTGCAGGATTACAGATTACCAGGTTAACC"
 

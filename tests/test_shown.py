@@ -8,14 +8,14 @@ from typing import Any
 
 import pysam
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
-import bams3
 from bams3.cli import main
 from bams3.errors import Bams3Error
 from bams3.shown import escaped, is_plain, shown, without_secrets
 from bams3.storage.faults import RequestError
+from hypothesis import given
+from hypothesis import strategies as st
+
+import bams3
 
 CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """All but a line's end."""

@@ -32,16 +32,15 @@ def page(engine_dataset: Path, commands: dict[str, str], tmp_path_factory: pytes
 @pytest.fixture(scope="module")
 def spark(page: Path, commands: dict[str, str]) -> Iterator[Any]:
     """A session whose Python workers have the environment of jobs."""
-    from pyspark.sql import SparkSession
-
     import bams3.spark
+    from pyspark.sql import SparkSession
 
     os.environ["PYSPARK_PYTHON"] = sys.executable
     session = (
         SparkSession.builder.master("local[2]")
         .config("spark.ui.enabled", "false")
         .config("spark.driver.host", "127.0.0.1")
-        .config("spark.executorEnv.PYTHONPATH", str(ROOT / "src"))
+        .config("spark.executorEnv.PYTHONPATH", str(ROOT / "bams3"))
         .getOrCreate()
     )
     bams3.spark.register(session)

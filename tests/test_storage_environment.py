@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
 from bams3.errors import UsageError
 from bams3.storage import environment, open_storage
 

@@ -5,11 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from servers.faults import ANSWERS, KINDS, PASSING, Faults
-
 from bams3.storage import Storage, open_storage
 from bams3.storage.remote import PART
 from bams3.storage.requests import limiter
+from servers.faults import ANSWERS, KINDS, PASSING, Faults
 
 TEXT = bytes(range(256)) * 40
 LARGE = [bytes(PART), b"x" * 100]

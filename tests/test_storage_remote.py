@@ -11,16 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bams3.errors import UsageError
+from bams3.storage import Storage, open_object, open_storage, ranges
+from bams3.storage.remote import PART, RemoteStorage
+from bams3.storage.requests import Limiter, totals
 from engines import run_bams3
 from hypothesis import given
 from hypothesis import strategies as st
 from servers.faults import Faults
 from servers.fixtures import s3_client
-
-from bams3.errors import UsageError
-from bams3.storage import Storage, open_object, open_storage, ranges
-from bams3.storage.remote import PART, RemoteStorage
-from bams3.storage.requests import Limiter, totals
 
 TEXT = bytes(range(256)) * 4
 NAMES = [

@@ -6,14 +6,13 @@ from array import array
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from test_rans import RangeDecoder
-
 from bams3.codec import qualities, quality_model
 from bams3.codec.rans import decode, encode
 from bams3.codec.streams import LEVELS, MAX_RAW_LENGTH, PROFILES, compress, decompress, deflate
 from bams3.errors import FormatError
+from hypothesis import given
+from hypothesis import strategies as st
+from test_rans import RangeDecoder
 
 RNG = np.random.default_rng(2)
 

@@ -2,11 +2,10 @@
 
 import hostile
 import pytest
+from bams3.errors import FormatError
 from hypothesis import given
 from hypothesis import strategies as st
 from row_groups import aligned_reads, columns, decoded, derived, encode
-
-from bams3.errors import FormatError
 
 BASES = b"ACGTACGTACGTACGTACGTACGTACGTAC"
 

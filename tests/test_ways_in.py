@@ -21,6 +21,11 @@ from bam_blocks import (
     raw_bam,
     records_of,
 )
+from bams3.cli import main
+from bams3.dataset.reader import DatasetReader
+from bams3.operations.verify import verify
+from bams3.sources.bam import open_source
+from bams3.storage import open_storage
 from engines import run_bams3
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -28,11 +33,6 @@ from remote_datasets import files
 
 import bams3
 from bams3 import convert, merge
-from bams3.cli import main
-from bams3.dataset.reader import DatasetReader
-from bams3.operations.verify import verify
-from bams3.sources.bam import open_source
-from bams3.storage import open_storage
 
 
 @st.composite

@@ -12,10 +12,6 @@ from pathlib import Path
 
 import hostile
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-import bams3
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import Bams3Error, DatasetError, SourceError
 from bams3.operations import stats
@@ -23,6 +19,10 @@ from bams3.operations.verify import verify
 from bams3.sources import cram
 from bams3.sources.bam import open_source
 from bams3.sources.bgzf import EOF_MARKER
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import bams3
 
 Samtools = Callable[..., bytes]
 

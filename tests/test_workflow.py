@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+from bams3.workflow.errors import ConfigurationError
 from servers.fixtures import s3_client
 from snakemake.api import OutputSettings, ResourceSettings, SnakemakeApi
 from snakemake.settings.types import Quietness
@@ -31,7 +32,6 @@ from workflows import (
 )
 
 from bams3 import convert
-from bams3.workflow.errors import ConfigurationError
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,11 @@ from typing import Any
 
 import pysam
 import pytest
+from bams3.workflow import agreement, reference
+from bams3.workflow.errors import ConfigurationError
 from workflows import CONFIG, OF_THE_COHORT, plan
 
 from bams3 import convert
-from bams3.workflow import agreement, reference
-from bams3.workflow.errors import ConfigurationError
 
 CONTIGS = [("chr1", 1000), ("chr2", 500), ("HLA-A*01:01", 90)]
 ALL = [name for name, _ in CONTIGS]

@@ -9,14 +9,14 @@ from pathlib import Path
 import indels
 import pysam
 import pytest
-from conftest import need
-from workflows import CONFIG, planned, run, snakemake
-
-from bams3 import convert
 from bams3.operations.call import call_jointly
 from bams3.operations.targets import Targets, read_targets
 from bams3.workflow import calling
 from bams3.workflow.errors import ConfigurationError
+from conftest import need
+from workflows import CONFIG, planned, run, snakemake
+
+from bams3 import convert
 
 CALL = CONFIG | {
     "reference": "reference.fa",

@@ -9,10 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from bams3.storage import open_storage
 from conftest import need
 from workflows import CONFIG, SNAKEFILE, aws, below, in_storage, planned, run, write_sheet
-
-from bams3.storage import open_storage
 
 SAMPLES = ("S1", "S2")
 BED = 'chr2\t100\t60000\tla"te,<b>é\nchr1\t100000\t100500\nchr1\t0\t249000\tearly\n'

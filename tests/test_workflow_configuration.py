@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from workflows import ROOT, configure, refusal, snakemake
-
 from bams3.workflow.configuration import check, schema
+from workflows import ROOT, configure, refusal, snakemake
 
 ONE = "samples: samples.tsv\n"
 SCHEMA = yaml.safe_load((ROOT / "workflow" / "schemas" / "config.schema.yaml").read_text())

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from bams3.storage import open_storage
 from workflows import (
     CONFIG,
     CONVERTS,
@@ -26,8 +27,6 @@ from workflows import (
     snakemake,
     write_sheet,
 )
-
-from bams3.storage import open_storage
 
 EVERYTHING = CONFIG | {
     "query": {"bed": "beds/query.bed", "exclude_flags": 1024, "filter": QUERY["filter"]},

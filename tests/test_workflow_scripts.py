@@ -11,13 +11,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from bams3.cli import main
+from bams3.errors import FormatError
+from bams3.workflow.log import open_log
 from conftest import need
 from workflows import ROOT
 
 import bams3
-from bams3.cli import main
-from bams3.errors import FormatError
-from bams3.workflow.log import open_log
 
 SCRIPTS = sorted((ROOT / "workflow" / "scripts").glob("*.py"))
 

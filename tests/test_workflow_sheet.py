@@ -1,7 +1,6 @@
 """The sample sheet as spreadsheets and people write it."""
 
 import pytest
-
 from bams3.cohort.regions import PLACE
 from bams3.workflow.errors import ConfigurationError
 from bams3.workflow.names import check_names

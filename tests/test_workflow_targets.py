@@ -13,10 +13,9 @@ from zlib import crc32
 import pysam
 import pytest
 import yaml
+from bams3.cohort.columns import numbers
 from conftest import DATA, need
 from workflows import ROOT, run
-
-from bams3.cohort.columns import numbers
 
 ORIGINS = {"chr4": 115_900_000, "chr12": 71_500_000, "chrX": 101_000_000}
 LENGTH = 1_000_000

@@ -15,13 +15,12 @@ from typing import Any
 
 import pytest
 import yaml
+from bams3.storage import open_storage
 from servers import script
 from snakemake.api import OutputSettings, ResourceSettings, SnakemakeApi
 from snakemake.exceptions import format_exception_to_string
 from snakemake.resources import Resources
 from snakemake.settings.types import ConfigSettings, DAGSettings, Quietness
-
-from bams3.storage import open_storage
 
 ROOT = Path(__file__).parent.parent
 SNAKEFILE = ROOT / "workflow" / "Snakefile"
@@ -82,7 +81,7 @@ def job_environment(directory: Path) -> dict[str, str]:
     code = "import sys; from bams3.cli import main; sys.exit(main())"
     script(directory / "bams3", f"exec '{sys.executable}' -c '{code}' \"$@\"")
     path = os.pathsep.join([str(directory), str(Path(sys.executable).parent), os.environ["PATH"]])
-    return os.environ | {"PATH": path, "PYTHONPATH": str(ROOT / "src")}
+    return os.environ | {"PATH": path, "PYTHONPATH": str(ROOT / "bams3")}
 
 
 def checkout(folder: Path, config: dict[str, Any]) -> Path:

@@ -14,8 +14,9 @@ import sys
 import time
 from pathlib import Path
 
-import bams3
 from bams3.dataset.reader import DatasetReader
+
+import bams3
 
 
 def count(path: str, *regions: str) -> dict:

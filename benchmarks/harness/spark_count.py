@@ -11,12 +11,11 @@ import sys
 import time
 from collections import Counter
 
+import bams3.spark
 import pysam
 from bytes_read import Counter as BytesRead
 from pyspark.sql import SparkSession
 from pyspark.sql.types import StructType
-
-import bams3.spark
 
 SCHEMA = "rname string, mapq int"
 

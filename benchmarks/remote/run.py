@@ -115,9 +115,9 @@ def coverage(url: str, prefix: str) -> float:
 
 def download(url: str) -> float:
     """Bytes a second of fetching every row group, in order, without decoding."""
-    from bams3.dataset.ahead import plan_all
+    from bams3.dataset.prefetch import plan_all
     from bams3.dataset.reader import DatasetReader
-    from bams3.operations.query import RecordFilter, row_group_jobs
+    from bams3.select.query import RecordFilter, row_group_jobs
 
     start = time.perf_counter()
     dataset = DatasetReader(url)
@@ -179,8 +179,8 @@ Line = tuple[str, str, str]
 
 def rows(url: str, folder: Path, regions: list[str]) -> Iterator[Line]:
     """All lines of the table."""
+    from bams3.bam.regions import parse_regions
     from bams3.dataset.reader import DatasetReader
-    from bams3.regions import parse_regions
 
     here = DatasetReader(folder / "www/deep.bams3")
     (region,) = parse_regions(regions[:1], here.references)

@@ -5,9 +5,8 @@ spark-submit count.py DATASET...
 
 import sys
 
-from pyspark.sql import SparkSession
-
 import bams3.spark
+from pyspark.sql import SparkSession
 
 spark = SparkSession.builder.getOrCreate()
 bams3.spark.register(spark)

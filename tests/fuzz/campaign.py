@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bams3.errors import Bams3Error
+
 from fuzz.seeds import Seeds
 from fuzz.targets import Target
 

@@ -16,10 +16,10 @@ from typing import Any, BinaryIO
 import hostile
 import pysam
 import zstandard
-from forge import INDEX, rewrite
-
 from bams3.cli import main
 from bams3.dataset.manifest import sealed
+from forge import INDEX, rewrite
+
 from fuzz.mutate import lies, mutated
 from fuzz.targets import Target
 

@@ -9,8 +9,8 @@ import tempfile
 from pathlib import Path
 
 import forge
-
 from bams3.operations.convert import convert
+
 from fuzz.mutate import lies
 from fuzz.targets import Target
 

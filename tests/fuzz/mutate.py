@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import zstandard
-
 from bams3.chunk.footer import MAGIC, TRAILER
 
 BYTES = (0, 1, 2, 127, 128, 254, 255)

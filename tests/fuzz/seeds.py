@@ -15,11 +15,10 @@ from typing import Any
 import hostile
 import hypothesis
 import pysam
-
+from bams3.bam.header import Header
+from bams3.bam.records import walk
 from bams3.chunk.reader import open_chunk
 from bams3.operations.convert import convert
-from bams3.sources.header import Header
-from bams3.sources.records import walk
 
 DATA = Path(__file__).parent.parent / "data"
 LEVELS = (1, 5, 9)

@@ -10,16 +10,17 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from bams3.bam.records import join
 from bams3.chunk.reader import Chunk
 from bams3.chunk.writer import compress_row_group
 from bams3.codec import Columns, streams
+from bams3.coverage import depth_of
 from bams3.errors import Bams3Error
-from bams3.operations.coverage import depth_of
-from bams3.operations.cut import cut_row_groups
+from bams3.operations.row_groups import cut_row_groups
 from bams3.sources.bam import BamSource
 from bams3.sources.files import input_at
 from bams3.sources.index import Index
-from bams3.sources.records import join
+
 from fuzz.mutate import lies, mutated, with_footer
 from fuzz.seeds import LEVELS, Seeds
 

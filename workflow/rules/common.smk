@@ -10,7 +10,7 @@ from bams3.dataset.reader import DatasetReader
 from bams3.errors import Bams3Error
 from bams3.operations.placeholders import line_for_bash
 from bams3.sources.bam import open_source
-from bams3.sources.header import Header
+from bams3.bam.header import Header
 from bams3.workflow import configuration, quality, reference, sheet
 from bams3.workflow.names import check_names
 

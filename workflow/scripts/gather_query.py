@@ -6,7 +6,6 @@ from bams3.workflow.log import open_log
 open_log(snakemake)
 
 import pysam
-
 from bams3.errors import Bams3Error
 
 reads, index = str(snakemake.output.reads), str(snakemake.output.index)

@@ -10,7 +10,7 @@ log = open_log(snakemake)
 from bams3.dataset.layout import parse_fraction
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import Bams3Error
-from bams3.operations.commands import ChunkCommand, Job
+from bams3.operations.map_command import ChunkCommand, Job
 
 dataset = DatasetReader(snakemake.params.dataset)
 batch = dataset.batch(*parse_fraction(snakemake.params.batch))

@@ -1,0 +1,48 @@
+"""bams3: alignments as independent, columnar, per-window chunks.
+
+>>> import bams3
+>>> dataset = bams3.open("NA12878.bams3")
+>>> depth = dataset.coverage("chr20", 0, 1_000_000)
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from bams3._version import __version__
+
+__all__ = [
+    "Bams3Error",
+    "Chunk",
+    "Dataset",
+    "__version__",
+    "convert",
+    "merge",
+    "open",
+    "query_parallel",
+    "read_chunk",
+]
+
+if TYPE_CHECKING:
+    from bams3.api.chunk import Chunk, read_chunk
+    from bams3.api.dataset import Dataset, open, query_parallel
+    from bams3.errors import Bams3Error
+    from bams3.operations.convert import convert, merge
+
+_HOMES = {
+    "Bams3Error": "bams3.errors",
+    "Chunk": "bams3.api.chunk",
+    "Dataset": "bams3.api.dataset",
+    "convert": "bams3.operations.convert",
+    "merge": "bams3.operations.convert",
+    "open": "bams3.api.dataset",
+    "query_parallel": "bams3.api.dataset",
+    "read_chunk": "bams3.api.chunk",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for, and no more: start-up is a feature."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'bams3' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,1 @@
+"""The Python interface: datasets, one chunk with nothing else at hand, columns for NumPy, Arrow and Spark."""

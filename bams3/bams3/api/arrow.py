@@ -1,0 +1,114 @@
+"""Columns of records as Arrow has them: record batches of one schema, a row group each.
+
+It needs pyarrow: the extra `arrow`. Numbers are not copied, text is. The fields are those of `bams3.api.table`:
+positions are 0-based, ends exclusive.
+"""
+
+import builtins
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from bams3.api.table import DTYPES, alike, array
+from bams3.errors import UsageError
+from bams3.extras import need
+
+if TYPE_CHECKING:
+    import pyarrow
+
+# Types of the tags that the SAM tags specification has: integers, texts (A, Z, H), and arrays by their elements.
+_INTEGERS = "AM AS CM CP FI H0 H1 H2 HI IH MN MQ NH NM OP PQ SM TC UQ"
+_TEXTS = "BC BQ BZ CB CC CO CQ CR CS CT CY E2 FS LB MC MD MI OA OC OQ OX PG PT PU Q2 QT QX R2 RG RX SA TS U2"
+_ARRAYS = {"CG": "uint32", "FZ": "uint16", "ML": "uint8"}
+ROWS_OF_PARQUET = 1 << 17
+"""Of a row group in Parquet, at least: several of ours."""
+
+
+def schema_of(fields: Sequence[str], parts: Iterable[Mapping[str, Any]] = ()) -> "pyarrow.Schema":
+    """Names and types of columns. A tag that the specification of tags does not know has the type of its values in
+    `parts`, columns of row groups, or is text where these have none."""
+    import pyarrow as pa
+
+    types: dict[str, Any] = {}
+    for name in fields:
+        tag = name[1:3] if name[0] == "[" else ""
+        if name in DTYPES:
+            types[name] = pa.string() if DTYPES[name] == "O" else pa.from_numpy_dtype(DTYPES[name])
+        elif tag in _ARRAYS:
+            types[name] = pa.list_(getattr(pa, _ARRAYS[tag])())
+        elif tag in _INTEGERS or tag in _TEXTS:
+            types[name] = pa.int64() if tag in _INTEGERS else pa.string()
+        else:
+            found = [column(name, array(name, part[name])) for part in parts]
+            known = [values.type for values in found if values.type != pa.null()]
+            types[name] = known[0] if known else pa.string()
+    return pa.schema(types.items())
+
+
+def column(name: str, values: Any, type: "pyarrow.DataType | None" = None) -> "pyarrow.Array":
+    """A numpy array of `bams3.api.table` as an Arrow array, None as null.
+
+    Raises UsageError where values don't go into one column, or not into one of this type.
+    """
+    import pyarrow as pa
+
+    if type is not None and values.dtype == object and pa.types.is_primitive(type):
+        other = float if pa.types.is_integer(type) else int
+        if other in set(map(builtins.type, values)):  # Arrow would cut floats, and widen integers
+            raise UsageError(f"{name} does not fit an Arrow column: it has integers and floats")
+    try:
+        return pa.array(alike(values), type)
+    except (pa.ArrowException, OverflowError, TypeError) as error:
+        raise UsageError(f"{name} does not fit an Arrow column: {error}") from error
+
+
+def record_batches(
+    parts: Iterable[Mapping[str, Any]], fields: Sequence[str], schema: "pyarrow.Schema | None" = None
+) -> "pyarrow.RecordBatchReader":
+    """The columns `fields` of row groups as a stream of record batches, made while it is read.
+
+    Without a `schema` it is that of `schema_of`, by the first row group.
+    """
+    need("pyarrow", "to_batches")
+    import pyarrow as pa
+
+    coming = iter(parts)
+    if schema is None:
+        first = next(coming, None)
+        schema = schema_of(fields, [] if first is None else [first])
+        coming = coming if first is None else chain([first], coming)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for part in coming:
+            arrays = [
+                column(name, array(name, part[name]), kind)
+                for name, kind in zip(fields, schema.types, strict=True)
+            ]
+            yield pa.record_batch(arrays, schema=schema)
+
+    return pa.RecordBatchReader.from_batches(schema, batches())
+
+
+def write_parquet(batches: "pyarrow.RecordBatchReader", out: BinaryIO, progress: Any = None) -> None:
+    """Write a stream of record batches as a Parquet file, whose row groups have at least ROWS_OF_PARQUET rows.
+
+    `progress` is called with numbers of rows.
+    """
+    import pyarrow as pa
+    from pyarrow.parquet import ParquetWriter
+
+    with ParquetWriter(out, batches.schema, compression="zstd") as writer:
+        waiting: list[pa.RecordBatch] = []
+
+        def write() -> None:
+            writer.write_table(pa.Table.from_batches(waiting, batches.schema))
+            waiting.clear()
+
+        for batch in batches:
+            waiting.append(batch)
+            if sum(each.num_rows for each in waiting) >= ROWS_OF_PARQUET:
+                write()
+            if progress:
+                progress(batch.num_rows)
+        if waiting:
+            write()

@@ -1,0 +1,122 @@
+"""One chunk of the Python interface, with nothing else at hand: `read_chunk`, `Chunk`."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from bams3.api.table import Table, checked_fields, table
+from bams3.chunk.reader import Chunk as StoredChunk
+from bams3.chunk.reader import open_chunk
+from bams3.select.fields import FilterColumns
+
+if TYPE_CHECKING:
+    import pyarrow
+    import pysam
+
+    from bams3.bam.header import Header
+    from bams3.bam.records import RecordBlock
+    from bams3.chunk.footer import Footer
+
+Uri = str | os.PathLike[str]
+DEFAULT_FIELDS = ("qname", "flag", "rname", "pos", "endpos", "mapq", "cigar")
+
+
+def read_chunk(path: Uri) -> "Chunk":
+    """Open one chunk, with nothing else at hand. Raises FormatError if it is missing or damaged."""
+    chunk = open_chunk(path)
+    _ = chunk.footer
+    return Chunk(chunk)
+
+
+class Chunk:
+    """One chunk, read alone: `read_chunk` makes it, and `Dataset.map`.
+
+    Nothing is read before it is asked for. FormatError is raised where the chunk is missing or damaged.
+    """
+
+    def __init__(self, chunk: "StoredChunk | Callable[[], StoredChunk]") -> None:
+        """`chunk`, or what opens it when it is needed."""
+        self._given = chunk
+
+    @cached_property
+    def _chunk(self) -> StoredChunk:
+        return self._given if isinstance(self._given, StoredChunk) else self._given()
+
+    def __repr__(self) -> str:
+        return f"<bams3.Chunk {self.path}: {self.records} records of {self.contig or 'no contig'}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Chunk, (self._given.again if isinstance(self._given, StoredChunk) else self._given,)
+
+    @property
+    def path(self) -> str:
+        """Its path or URI, for `read_chunk`."""
+        return self._chunk.name
+
+    @property
+    def _footer(self) -> "Footer":
+        return self._chunk.footer
+
+    @property
+    def contig(self) -> str | None:
+        """The contig of all records; None: they have no position."""
+        names = {reference: name for reference, name, _ in self._footer.references}
+        return names.get(self._footer.reference_id)
+
+    @property
+    def window(self) -> tuple[int, int]:
+        """All records start in [start, end), 0-based."""
+        return self._footer.start, self._footer.end
+
+    @property
+    def records(self) -> int:
+        """Number of records."""
+        return self._footer.records
+
+    @cached_property
+    def _header(self) -> "Header":
+        """A header of the references that the records mention, each at its id; the others have made-up names."""
+        from bams3.bam.header import Header
+
+        known = {reference: (name, length) for reference, name, length in self._footer.references}
+        last = max(known, default=-1)
+        return Header(b"", tuple(known.get(i, (f"unknown_{i}", 0)) for i in range(last + 1)))
+
+    def query(self, fields: str | Sequence[str] = DEFAULT_FIELDS) -> Table:
+        """Columns of the records; `fields` as in `Dataset.query`, but a chunk knows of no library."""
+        names = checked_fields(fields)
+        return table(self._columns(names), names)
+
+    def to_arrow(self, fields: str | Sequence[str] = DEFAULT_FIELDS) -> "pyarrow.Table":
+        """The same as an Arrow table, a batch a row group; numbers are not copied (needs pyarrow)."""
+        from bams3.api.arrow import record_batches, schema_of
+
+        names = checked_fields(fields)
+        parts = list(self._columns(names))
+        return record_batches(parts, names, schema_of(names, parts)).read_all()
+
+    def _columns(self, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+        for group in self._chunk.row_groups:
+            found = FilterColumns(group, lambda: self._header)
+            yield {name: found[name] for name in names}
+
+    def fetch(self) -> Iterator["pysam.AlignedSegment"]:
+        """The records in order. Their header has the references that they mention, and nothing else."""
+        return segments((group.block() for group in self._chunk.row_groups), self._header)
+
+
+def segments(blocks: Iterator["RecordBlock"], header: "Header") -> Iterator["pysam.AlignedSegment"]:
+    """Records as pysam has them: through a pipe, as uncompressed BAM."""
+    import pysam
+
+    from bams3.output.alignments import bam_bytes, piped
+
+    # Blocks are closed last, when the thread that takes them has ended: that ends the threads which make them.
+    with (
+        closing(blocks),  # type: ignore[type-var]
+        piped(bam_bytes(blocks, header)) as pipe,
+        pysam.AlignmentFile(pipe, "rb", check_sq=False) as alignments,
+    ):
+        yield from alignments

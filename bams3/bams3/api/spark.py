@@ -1,0 +1,169 @@
+"""Datasets as DataFrames of Apache Spark: a data source in Python (pyspark 4.1 or later; the extra `spark`).
+
+>>> bams3.api.spark.register(spark)
+>>> spark.read.format("bams3").load("NA12878.bams3").where("mapq >= 30").groupBy("rname").count()
+
+A partition is a shard: a run of consecutive chunks. Filters go to the chunks by the option `filter`: those that Spark
+would push down it keeps for later queries of the same DataFrame, with wrong results. Columns are those of the schema:
+Spark tells a source in Python of no others, so give one of what is asked for. Options:
+
+- `datasets`: more paths or URIs, separated by newlines
+- `fields`: instead of a schema, names as in `Dataset.query` and `sample`, separated by commas
+- `filter`: an expression in samtools' filter language
+- `shards`: number of partitions, by default 16
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from bams3.api.table import RECORD_FIELDS, array, checked_fields
+from bams3.errors import UsageError
+from bams3.extras import need
+
+try:
+    from pyspark.sql.datasource import DataSource, DataSourceReader, InputPartition
+    from pyspark.sql.types import StructType
+except ImportError:
+    need("pyspark", "bams3.api.spark")
+    raise
+
+if TYPE_CHECKING:
+    import pyarrow
+
+    from bams3.dataset.reader import DatasetReader
+
+OPTIONS = {"path", "paths", "datasets", "fields", "filter", "shards"}
+SHARDS = 16
+
+
+def register(spark: Any) -> None:
+    """Have a SparkSession read the format `bams3`."""
+    spark.dataSource.register(Bams3DataSource)
+
+
+class Bams3DataSource(DataSource):
+    """The format `bams3`. Wrong options raise UsageError."""
+
+    @classmethod
+    def name(cls) -> str:
+        """Of the format."""
+        return "bams3"
+
+    def schema(self) -> StructType:
+        """Of the option `fields`, by default those of SAM, `endpos`, and `sample`: the dataset's name."""
+        import pyarrow as pa
+        from pyspark.sql.pandas.types import from_arrow_schema
+
+        from bams3.api.arrow import schema_of
+
+        given = self.options.get("fields")
+        names = given.split(",") if given else ["sample", *RECORD_FIELDS]
+        stored = schema_of(checked_fields([name for name in names if name != "sample"]))
+        types = {field.name: _signed(field.type) for field in stored} | {"sample": pa.string()}
+        return from_arrow_schema(pa.schema([(name, types[name]) for name in names]))
+
+    def reader(self, schema: StructType) -> "Bams3Reader":
+        """Of the columns of a schema, whose types Arrow can cast to."""
+        return Bams3Reader(schema, dict(self.options))
+
+
+class Shard(InputPartition):
+    """The `number`-th of `of` runs of chunks."""
+
+    def __init__(self, number: int, of: int) -> None:
+        self.number, self.of = number, of
+
+
+class Bams3Reader(DataSourceReader):
+    """Reads shards; it is pickled to where they are read."""
+
+    def __init__(self, schema: StructType, options: dict[str, str]) -> None:
+        if unknown := {name.lower() for name in options} - OPTIONS:
+            raise UsageError(f"unknown option {min(unknown)!r}: the options are {', '.join(sorted(OPTIONS))}")
+        self._schema = schema
+        self._names = checked_fields([name for name in schema.names if name != "sample"])
+        self._read = self._names or (
+            "flag",
+        )  # of nothing to read, something that tells the number of records
+        self._uris = _uris(options)
+        self._shards = _number(options.get("shards", str(SHARDS)))
+        self._filter = options.get("filter")
+
+    def partitions(self) -> Sequence[InputPartition]:
+        """A shard each."""
+        from bams3.dataset.shards import shards
+        from bams3.select.query import open_each
+
+        of = len(shards(open_each(self._uris), self._shards)) or 1
+        return [Shard(number, of) for number in range(1, of + 1)]
+
+    def read(self, partition: InputPartition) -> Iterator["pyarrow.RecordBatch"]:
+        """The record batches of a shard, one for each of its row groups that have a record."""
+        from itertools import groupby
+
+        from bams3.dataset.shards import shard
+        from bams3.select.filters import Expression
+        from bams3.select.query import RecordFilter, columns, open_each
+
+        assert isinstance(partition, Shard)
+        expression = None if self._filter is None else Expression(self._filter)
+        chunks = shard(open_each(self._uris), partition.number, partition.of)
+        for dataset, run in groupby(chunks, key=lambda chunk: chunk[0]):
+            part = dataset.only(entry for _, entry in run)
+            for group in columns(part, None, RecordFilter(expression=expression), self._read):
+                yield self._batch(dataset, group)
+
+    def _batch(self, dataset: "DatasetReader", group: dict[str, Any]) -> "pyarrow.RecordBatch":
+        import pyarrow as pa
+        from pyspark.sql.pandas.types import to_arrow_schema
+
+        from bams3.api.arrow import column
+
+        rows = len(group[self._read[0]])
+        arrays = {name: column(name, array(name, group[name])) for name in self._names}
+        arrays["sample"] = pa.repeat(dataset.name, rows)
+        schema = to_arrow_schema(self._schema)
+        try:
+            made = [arrays[field.name].cast(field.type) for field in schema]
+        except pa.ArrowException as error:
+            raise UsageError(f"a column does not fit the schema: {error}") from error
+        return pa.record_batch(made, schema=schema)
+
+
+def _uris(options: dict[str, str]) -> list[str]:
+    """The datasets, in order; patterns of local paths are filled in. Raises UsageError for one that matches nothing."""
+    given = [*json.loads(options.get("paths", "[]")), *([options["path"]] if "path" in options else [])]
+    given += filter(None, options.get("datasets", "").split("\n"))
+    if not all(given):
+        raise UsageError("no dataset: one of the paths is empty")
+    if not given:
+        raise UsageError("no dataset: give .load(path)")
+    return [uri for pattern in given for uri in _matching(pattern.removeprefix("file:"))]
+
+
+def _matching(pattern: str) -> list[str]:
+    from glob import glob, has_magic
+    from os.path import exists
+
+    if "://" in pattern or not has_magic(pattern) or exists(pattern):
+        return [pattern]
+    found = sorted(glob(pattern))
+    if not found:
+        raise UsageError(f"no dataset: {pattern} matches nothing")
+    return found
+
+
+def _number(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise UsageError(f"shards {text!r}: give a number from 1")
+    return int(text)
+
+
+def _signed(kind: "pyarrow.DataType") -> "pyarrow.DataType":
+    """The type that Spark has for one of ours: it knows no unsigned integers."""
+    import pyarrow as pa
+
+    if pa.types.is_list(kind):
+        return pa.list_(_signed(kind.value_type))
+    return {pa.uint8(): pa.int16(), pa.uint16(): pa.int32(), pa.uint32(): pa.int64()}.get(kind, kind)

@@ -1,0 +1,448 @@
+"""Walk over BAM records in memory and check every byte that a length, a count or a reader depends on."""
+
+from cpython cimport array
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from libc.stdint cimport INT32_MAX, int32_t, int64_t, uint8_t, uint32_t
+from libc.string cimport memchr, memcpy
+
+from bams3.bam.fields cimport load_i32, load_u16, load_u32
+
+import array
+
+from bams3.errors import SourceError
+
+cdef enum:
+    FIXED = 32  # bytes of a record's fixed part, after block_size
+
+cdef array.array INT64 = array.array("q")
+
+
+cdef class RecordBlock:
+    """Whole BAM records in memory, validated by `walk`; record i is ``data[offsets[i]:offsets[i + 1]]``.
+
+    ``data`` is bytes-like; ``offsets`` is ``array('q')`` of n + 1 byte offsets into it. A slice is a
+    block of the same data: no record is copied.
+    """
+
+    cdef readonly object data
+    cdef readonly array.array offsets
+
+    def __init__(self, data, array.array offsets not None):
+        if offsets.ob_descr.typecode != b"q" or len(offsets) == 0:
+            raise ValueError("offsets must be an array('q') with one entry more than there are records")
+        self.data = data
+        self.offsets = offsets
+
+    def __len__(self):
+        return len(self.offsets) - 1
+
+    def __getitem__(self, records):
+        if not isinstance(records, slice):
+            raise TypeError("a RecordBlock is sliced, not indexed")
+        first, last, step = records.indices(len(self))
+        if step != 1:
+            raise ValueError("a RecordBlock is sliced in steps of 1")
+        return RecordBlock(self.data, self.offsets[first : max(first, last) + 1])
+
+    def __reduce__(self):
+        start, end = self.offsets[0], self.offsets[len(self)]
+        data = bytes(memoryview(self.data)[start:end])
+        return RecordBlock, (data, array.array("q", [offset - start for offset in self.offsets]))
+
+    def __repr__(self):
+        return f"RecordBlock({len(self)} records)"
+
+
+# What can be wrong with a record. INCOMPLETE is none of it: the buffer ends before the record does.
+cdef enum Fault:
+    NONE = 0
+    INCOMPLETE
+    BLOCK_SIZE
+    LENGTHS
+    NAME
+    REFERENCE
+    NEXT_REFERENCE
+    POSITION
+    NEXT_POSITION
+    CIGAR_OPERATION
+    CIGAR_LENGTH
+    ALIGNMENT_END
+    TAG_ID
+    TAG_TYPE
+    TAG_LENGTH
+
+MESSAGES = {
+    BLOCK_SIZE: "block_size is {block_size}, and 32 to 2147483647 is possible",
+    LENGTHS: "the lengths of its name, CIGAR and sequence disagree with its block_size of {block_size}",
+    NAME: "its name is not NUL-terminated or has a NUL inside",
+    REFERENCE: "its reference id {ref_id} is not in the header, which has {n_ref} references",
+    NEXT_REFERENCE: "its mate's reference id {next_ref_id} is not in the header, which has {n_ref} references",
+    POSITION: "its position {pos} is not between -1 and 2147483646",
+    NEXT_POSITION: "its mate's position {next_pos} is not between -1 and 2147483646",
+    CIGAR_OPERATION: "its CIGAR has an operation that is not one of MIDNSHP=X",
+    CIGAR_LENGTH: "its CIGAR and its sequence differ in length",
+    ALIGNMENT_END: "its alignment ends beyond position 2147483647",
+    TAG_ID: "a tag's name is not a letter and a letter or digit",
+    TAG_TYPE: "a tag's type is not one of A c C s S i I f Z H B, or a B array's of c C s S i I f",
+    TAG_LENGTH: "its tags do not end where the record does (block_size {block_size})",
+}
+
+# Bytes of a value of each tag type: 0 where there is no such type.
+cdef uint8_t VALUE_SIZE[256]
+# 1: a letter; 2: a digit.
+cdef uint8_t CHARACTER[256]
+
+
+cdef void fill_tables() noexcept:
+    for kind, size in zip(b"AcCsSiIf", (1, 1, 1, 2, 2, 4, 4, 4), strict=True):
+        VALUE_SIZE[<uint8_t> kind] = size
+    for character in range(256):
+        CHARACTER[<int> character] = 1 if chr(character).isalpha() and character < 128 else 0
+    for character in b"0123456789":
+        CHARACTER[<int> character] = 2
+
+fill_tables()
+
+
+cdef inline const uint8_t *terminator(const uint8_t *p, const uint8_t *end) noexcept nogil:
+    """The first NUL in [p, end), or `end`; most strings in tags are a few bytes."""
+    cdef const uint8_t *near = p + 16 if end - p > 16 else end
+    while p < near:
+        if p[0] == 0:
+            return p
+        p += 1
+    p = <const uint8_t *> memchr(p, 0, end - p)
+    return end if p == NULL else p
+
+
+cdef inline Fault check_cigar(const uint8_t *record, const uint8_t *cigar, int64_t count) noexcept nogil:
+    """Operations 0 to 8; of a mapped read, as many bases as the sequence has, and an end that fits in an int32."""
+    cdef int64_t i, bases = 0, end = load_i32(record + 8), l_seq = load_i32(record + 20)
+    cdef bint mapped = not load_u16(record + 18) & 4
+    cdef uint32_t packed, worst = 0
+    for i in range(count):
+        packed = load_u32(cigar + 4 * i)
+        if packed & 15 > worst:
+            worst = packed & 15
+        bases += (packed >> 4) * (0x193 >> (packed & 15) & 1)  # bits 0 1 4 7 8: M I S = X
+        end += (packed >> 4) * (0x18D >> (packed & 15) & 1)  # bits 0 2 3 7 8: M D N = X
+    if worst > 8:
+        return CIGAR_OPERATION
+    if mapped and count and l_seq and bases != l_seq:
+        return CIGAR_LENGTH
+    return ALIGNMENT_END if mapped and end > INT32_MAX else NONE
+
+
+cdef Fault check_tags(
+    const uint8_t *p, const uint8_t *end, const uint8_t *available, const uint8_t **cg_tag
+) noexcept nogil:
+    """Check the tags in [p, end), of which those before `available` are in memory; `cg_tag`: the first CG tag."""
+    cdef const uint8_t *value
+    cdef uint8_t kind
+    cdef int64_t size
+    while p < end:
+        if end - p < 4:
+            return TAG_LENGTH
+        if available - p < 4:
+            return INCOMPLETE
+        if CHARACTER[p[0]] != 1 or CHARACTER[p[1]] == 0:
+            return TAG_ID
+        if p[0] == c"C" and p[1] == c"G" and cg_tag[0] == NULL:
+            cg_tag[0] = p
+        kind = p[2]
+        value = p + 3
+        size = VALUE_SIZE[kind]
+        if size == 0:
+            if kind == c"Z" or kind == c"H":
+                p = terminator(value, available)
+                if p == available:
+                    return TAG_LENGTH if available == end else INCOMPLETE
+                p += 1
+                continue
+            if kind != c"B":
+                return TAG_TYPE
+            if end - value < 5:
+                return TAG_LENGTH
+            if available - value < 5:
+                return INCOMPLETE
+            size = VALUE_SIZE[value[0]]
+            if size == 0 or value[0] == c"A":
+                return TAG_TYPE
+            size = 5 + size * <int64_t> load_u32(value + 1)
+        if size > end - value:
+            return TAG_LENGTH
+        p = value + size
+        if p > available:
+            return INCOMPLETE
+    return NONE
+
+
+cdef inline bint replaces_cigar(const uint8_t *cg_tag, const uint8_t *record, const uint8_t *cigar) noexcept nogil:
+    """htslib's rule (bam_tag2cigar) for a CG tag, already checked, that holds the record's real CIGAR."""
+    cdef uint32_t count = load_u16(record + 16)
+    cdef uint32_t first, real_count
+    if count == 0 or load_i32(record + 4) < 0 or load_i32(record + 8) < 0:
+        return False
+    if cg_tag[2] != c"B" or not (cg_tag[3] == c"I" or cg_tag[3] == c"i"):
+        return False
+    first = load_u32(cigar)
+    real_count = load_u32(cg_tag + 4)
+    return first & 15 == 4 and first >> 4 == load_u32(record + 20) and count <= real_count < (1 << 29)
+
+
+cdef Fault check_record(const uint8_t *p, int64_t available, int64_t n_ref) noexcept nogil:
+    """Check the record at `p`, of which `available` bytes are in memory; a fault may be found before all are."""
+    cdef int64_t block_size, name, count, l_seq, tags
+    cdef int32_t pos
+    cdef const uint8_t *cg_tag = NULL
+    cdef const uint8_t *cigar
+    cdef const uint8_t *end
+    cdef const uint8_t *nul
+    cdef Fault fault
+    if available < 4:
+        return INCOMPLETE
+    block_size = load_u32(p)
+    if block_size < FIXED or block_size > INT32_MAX:
+        return BLOCK_SIZE
+    if available < 4 + FIXED:
+        return INCOMPLETE
+    name = p[12]
+    count = load_u16(p + 16)
+    l_seq = load_i32(p + 20)
+    tags = FIXED + name + 4 * count + (l_seq + 1) // 2 + l_seq
+    if name == 0 or l_seq < 0 or tags > block_size:
+        return LENGTHS
+    pos = load_i32(p + 8)
+    if load_i32(p + 4) < -1 or load_i32(p + 4) >= n_ref:
+        return REFERENCE
+    if load_i32(p + 24) < -1 or load_i32(p + 24) >= n_ref:
+        return NEXT_REFERENCE
+    if pos < -1 or pos == INT32_MAX:
+        return POSITION
+    if load_i32(p + 28) < -1 or load_i32(p + 28) == INT32_MAX:
+        return NEXT_POSITION
+    if available < 4 + tags:
+        return INCOMPLETE
+    nul = <const uint8_t *> memchr(p + 4 + FIXED, 0, name)
+    if nul != p + 4 + FIXED + name - 1:
+        return NAME
+    cigar = p + 4 + FIXED + name
+    fault = check_cigar(p, cigar, count)
+    if fault != NONE:
+        return fault
+    end = p + 4 + block_size
+    fault = check_tags(p + 4 + tags, end, end if available >= 4 + block_size else p + available, &cg_tag)
+    if fault == NONE and cg_tag != NULL and replaces_cigar(cg_tag, p, cigar):
+        fault = check_cigar(p, cg_tag + 8, load_u32(cg_tag + 4))
+    if fault == NONE and available < 4 + block_size:
+        return INCOMPLETE
+    return fault
+
+
+cdef Fault scan(
+    const uint8_t *data, int64_t start, int64_t size, int64_t n_ref, int64_t *offsets, int64_t *count
+) noexcept nogil:
+    """Fill `offsets` with where each whole record begins, and the end of the last; the fault that ended the scan."""
+    cdef int64_t at = start, n = 0
+    cdef Fault fault = INCOMPLETE
+    offsets[0] = at
+    while at < size:
+        fault = check_record(data + at, size - at, n_ref)
+        if fault != NONE:
+            break
+        at += 4 + <int64_t> load_u32(data + at)
+        n += 1
+        offsets[n] = at
+    count[0] = n
+    return fault if at < size else NONE
+
+
+def walk(data, int64_t n_ref, int64_t start=0, int64_t first_record=0):
+    """Find and validate the consecutive BAM records in `data` from byte `start` on.
+
+    `data` (bytes-like) may end in the middle of a record. `n_ref` is the number of references of the
+    header; `first_record` is how many records of the file come before, for messages.
+
+    Returns `(block, used)`: a RecordBlock of the whole records, and the number of bytes that they take.
+    Raises SourceError, naming the record by its 1-based number and its name, for the first one in which
+    any length, count, id, CIGAR operation or tag is not as the BAM specification has it. As in htslib a
+    mapped read's CIGAR and sequence, if it has both, are of the same length. Beyond that an alignment
+    must end by position 2^31 - 1, so that ends fit in the int32 that positions have.
+    """
+    cdef const uint8_t[::1] view = data
+    cdef int64_t size = view.shape[0]
+    cdef int64_t count = 0
+    cdef array.array offsets
+    cdef int64_t *out
+    cdef Fault fault = NONE
+    if start < 0 or start > size:
+        raise ValueError(f"start {start} is outside a buffer of {size} bytes")
+    # The smallest record has 37 bytes: room for as many as there can be, cut to size afterwards.
+    offsets = array.clone(INT64, (size - start) // (4 + FIXED + 1) + 1, zero=False)
+    out = <int64_t *> offsets.data.as_longlongs
+    out[0] = start
+    if start < size:
+        with nogil:
+            fault = scan(&view[0], start, size, n_ref, out, &count)
+    if fault != NONE and fault != INCOMPLETE:
+        raise SourceError(describe(view, out[count], fault, n_ref, first_record + count + 1))
+    array.resize(offsets, count + 1)
+    return RecordBlock(data, offsets), offsets.data.as_longlongs[count] - start
+
+
+cdef str describe(const uint8_t[::1] view, int64_t at, Fault fault, int64_t n_ref, int64_t number):
+    """What is wrong with the record at byte `at`: one line, with the record's number and, if readable, name."""
+    cdef const uint8_t *p = &view[at]
+    cdef int64_t available = view.shape[0] - at
+    values = {"block_size": load_i32(p), "n_ref": n_ref}
+    if available >= 4 + FIXED:
+        values |= {"ref_id": load_i32(p + 4), "pos": load_i32(p + 8), "next_ref_id": load_i32(p + 24), "next_pos": load_i32(p + 28)}
+    return f"{label(p, available, number)}: {MESSAGES[fault].format(**values)}; the file is damaged"
+
+
+cdef str label(const uint8_t *p, int64_t available, int64_t number):
+    """``record 12 (the name)``; without the name where it can't be read."""
+    cdef int64_t length = 0
+    if available >= 4 + FIXED and load_i32(p) >= FIXED:
+        length = min(<int64_t> p[12] - 1, available - 4 - FIXED, <int64_t> load_i32(p) - FIXED)
+    if length <= 0:
+        return f"record {number}"
+    name = (<const char *> p)[4 + FIXED : 4 + FIXED + length].split(b"\0")[0]
+    return f"record {number} ({name.decode('ascii', 'backslashreplace')})" if name else f"record {number}"
+
+
+cdef int64_t first_unsorted(
+    const uint8_t *data, const int64_t *offsets, int64_t count, int32_t *last_ref, int32_t *last_pos
+) noexcept nogil:
+    """The first record out of order, or `count`; leaves the place of the last record in order."""
+    cdef int64_t i
+    cdef uint32_t ref, before = <uint32_t> last_ref[0]
+    cdef int32_t pos, pos_before = last_pos[0]
+    for i in range(count):
+        ref = load_u32(data + offsets[i] + 4)  # unsigned: -1 comes last
+        pos = load_i32(data + offsets[i] + 8)
+        if ref < before or (ref == before and pos < pos_before and ref != <uint32_t> -1):
+            count = i
+            break
+        before = ref
+        pos_before = pos
+    last_ref[0] = <int32_t> before
+    last_pos[0] = pos_before
+    return count
+
+
+def check_order(
+    RecordBlock block not None, int32_t last_ref=0, int32_t last_pos=-1, int64_t first_record=0, references=()
+):
+    """Check that records are sorted by coordinate, as htslib wants them for an index.
+
+    That is: by reference id, -1 last, then by 0-based position (-1 first); among records with no
+    reference positions don't matter. `(last_ref, last_pos)` is the record before the block, `(0, -1)`
+    before the first; returns that of the block's last record. For messages: `first_record`, the number of
+    records before the block, and `references`, the header's. Raises SourceError naming the first record
+    out of order.
+    """
+    cdef const uint8_t[::1] data = block.data
+    cdef const int64_t[::1] offsets = block.offsets
+    cdef int64_t count = offsets.shape[0] - 1, bad, at
+    if count == 0:
+        return last_ref, last_pos
+    with nogil:
+        bad = first_unsorted(&data[0], &offsets[0], count, &last_ref, &last_pos)
+    if bad == count:
+        return last_ref, last_pos
+    at = offsets[bad]
+    who = label(&data[at], data.shape[0] - at, first_record + bad + 1)
+    raise SourceError(
+        f"not sorted by coordinate: {who} is at {place(load_i32(&data[at + 4]), load_i32(&data[at + 8]), references)}, "
+        f"after one at {place(last_ref, last_pos, references)}; give --sort, or sort it first with samtools sort"
+    )
+
+
+cdef str place(int32_t ref, int32_t pos, references):
+    """A 1-based position, as samtools would write it."""
+    if ref < 0:
+        return "no reference"
+    return f"{references[ref][0] if ref < len(references) else f'reference {ref}'}:{<int64_t> pos + 1}"
+
+
+cdef inline int64_t window_of(int32_t ref, int32_t pos, int shift) noexcept nogil:
+    return 0 if ref < 0 or pos < 0 else pos >> shift
+
+
+cdef int64_t end_of_run(
+    const uint8_t *data, const int64_t *offsets, int64_t first, int64_t count, int shift
+) noexcept nogil:
+    """The first record after `first` that has another reference or window, or `count`."""
+    cdef int32_t ref = load_i32(data + offsets[first] + 4)
+    cdef int64_t window = window_of(ref, load_i32(data + offsets[first] + 8), shift)
+    cdef int64_t i = first + 1
+    while i < count:
+        if load_i32(data + offsets[i] + 4) != ref or window_of(ref, load_i32(data + offsets[i] + 8), shift) != window:
+            break
+        i += 1
+    return i
+
+
+def split_windows(RecordBlock block not None, int shift):
+    """Cut a block into runs of records that start in the same window of 2^shift bp.
+
+    Returns a list of `(first, last, ref_id, window_index)`: records [first, last) have reference id
+    `ref_id` and start in window `window_index`, which is [index << shift, (index + 1) << shift), 0-based.
+    A position of -1 counts as 0; records with no reference (-1) are in window 0, whatever their position.
+    """
+    cdef const uint8_t[::1] data = block.data
+    cdef const int64_t[::1] offsets = block.offsets
+    cdef int64_t count = offsets.shape[0] - 1, first = 0, last
+    cdef int32_t ref
+    if not 0 <= shift <= 31:
+        raise ValueError(f"a window of 2^{shift} bp is not possible")
+    runs = []
+    while first < count:
+        with nogil:
+            last = end_of_run(&data[0], &offsets[0], first, count, shift)
+        ref = load_i32(&data[offsets[first] + 4])
+        runs.append((first, last, ref, window_of(ref, load_i32(&data[offsets[first] + 8]), shift)))
+        first = last
+    return runs
+
+
+def join(blocks):
+    """One block of the records of several, copied, in their order."""
+    cdef array.array offsets = array.clone(INT64, sum(map(len, blocks)) + 1, zero=False)
+    cdef int64_t size = sum([block.offsets[len(block)] - block.offsets[0] for block in blocks])
+    cdef bytes joined = PyBytes_FromStringAndSize(NULL, size)
+    cdef uint8_t *data = <uint8_t *> <char *> joined
+    cdef int64_t *out = <int64_t *> offsets.data.as_longlongs
+    cdef const uint8_t[::1] piece
+    cdef const int64_t[::1] source
+    cdef int64_t i, shift
+    out[0] = 0
+    for block in blocks:
+        source = (<RecordBlock?> block).offsets
+        if source.shape[0] < 2:
+            continue
+        piece = block.data
+        with nogil:
+            memcpy(data + out[0], &piece[source[0]], source[source.shape[0] - 1] - source[0])
+            shift = out[0] - source[0]
+            for i in range(1, source.shape[0]):
+                out[i] = source[i] + shift
+            out += source.shape[0] - 1
+    return RecordBlock(joined, offsets)
+
+
+def find_start(RecordBlock block not None, int32_t ref_id, int64_t pos):
+    """The first record at or after (ref_id, pos) in a block that is in order, as an index; its length if none is."""
+    cdef const uint8_t[::1] data = block.data
+    cdef const int64_t[::1] offsets = block.offsets
+    cdef int64_t low = 0, high = offsets.shape[0] - 1, middle
+    cdef uint32_t ref
+    while low < high:
+        middle = (low + high) // 2
+        ref = load_u32(&data[offsets[middle] + 4])
+        if ref < <uint32_t> ref_id or (ref == <uint32_t> ref_id and load_i32(&data[offsets[middle] + 8]) < pos):
+            low = middle + 1
+        else:
+            high = middle
+    return low

@@ -1,0 +1,243 @@
+"""Region strings and BED files: what a user writes, as 0-based half-open intervals."""
+
+import re
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from os import PathLike, fspath
+from typing import Any, NamedTuple
+
+from bams3.bam import intervals
+from bams3.errors import UsageError
+from bams3.inflate import Opener, of_disk, whole_lines
+
+References = Sequence[tuple[str, int]]
+
+# Compiled when they are first needed: not every command is given a region.
+_COORDINATES = r"([^-]*)-?([^-]*)"
+_NUMBER = r"([0-9][0-9,]{0,24}(?:\.[0-9]{0,18})?|\.[0-9]{1,18})([kKmMgG]|[eE]\+?[0-9]{1,2})?"
+_EXPONENTS = {"k": 3, "m": 6, "g": 9}
+_CONTIG_RANGE = r"(?s)(.*?)(?<![0-9])([0-9]{1,9})-([0-9]{1,9})"
+
+
+class Region(NamedTuple):
+    """The interval [start, end) of a reference, 0-based.
+
+    `start` is -1 where records with a contig but no position (POS 0) are asked for as well.
+    """
+
+    reference_id: int
+    start: int
+    end: int
+
+
+UNPLACED = Region(-1, -1, 0)
+"""The records of no contig (reference id -1), whatever their position."""
+UNPLACED_NAME = "_unplaced"
+"""UNPLACED as a region string."""
+
+
+def parse_regions(texts: Iterable[str], references: References) -> list[Region]:
+    """Regions of `texts`, in their order, unmerged; `references` are names and lengths (bp) of the contigs.
+
+    Besides samtools' forms (`chr1`, `chr1:1,000-2,000`, `chr1:1.5M-2M`, `chr1:100-`, `chr1:-200`, `chr1:100`
+    which runs to the contig's end, `{HLA-A*01:01}:1-5`): `chr1-22` is a run of numbered contigs, `*` every
+    contig, `.` every record, `_unplaced` those of no contig. An end past the contig's is clipped. Raises UsageError.
+    """
+    contigs = _by_name(references)
+    return [region for text in texts for region in _parse(text, contigs)]
+
+
+class RegionTable(Sequence[Region]):
+    """Regions by the million: as columns, arrays of their `reference_ids` (int32), `starts` and `ends` (int64)."""
+
+    def __init__(self, reference_ids: array, starts: array, ends: array) -> None:
+        self.reference_ids, self.starts, self.ends = reference_ids, starts, ends
+
+    @classmethod
+    def of(cls, regions: Iterable[Region]) -> "RegionTable":
+        """Of any regions."""
+        if isinstance(regions, RegionTable):
+            return regions
+        table = cls(array("i"), array("q"), array("q"))
+        for reference_id, start, end in regions:
+            table.reference_ids.append(reference_id)
+            table.starts.append(start)
+            table.ends.append(end)
+        return table
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def __getitem__(self, row: Any) -> Any:
+        if isinstance(row, slice):
+            return RegionTable(self.reference_ids[row], self.starts[row], self.ends[row])
+        return Region(self.reference_ids[row], self.starts[row], self.ends[row])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    def by_reference(self) -> Iterator[tuple[int, array, array, array]]:
+        """Of each reference (-1 last) its id, and of its regions, sorted, the starts, the ends, and which they are."""
+        ids, starts, ends, rows = intervals.in_order(self.reference_ids, self.starts, self.ends)
+        for reference_id, first, last in intervals.by_reference(ids):
+            yield reference_id, starts[first:last], ends[first:last], rows[first:last]
+
+    def merged(self) -> Iterator[tuple[int, array, array]]:
+        """Of each reference (-1 last) its id, and sorted starts and ends, those that overlap or touch made one."""
+        for reference_id, starts, ends, _ in self.by_reference():
+            yield reference_id, *intervals.merged(starts, ends)
+
+
+def merge_regions(regions: Iterable[Region]) -> list[Region]:
+    """Regions sorted by (reference id, start), overlapping and adjacent ones made one; UNPLACED last."""
+    return [
+        Region(reference_id, start, end)
+        for reference_id, starts, ends in RegionTable.of(regions).merged()
+        for start, end in zip(starts, ends, strict=True)
+    ]
+
+
+class BedTable(NamedTuple):
+    """The intervals of a BED file in its order, 0-based half-open, as columns.
+
+    `contigs`: the names; of each interval `contig` (which of them; int32), `starts`, `ends` (int64), and its fourth
+    word, b"" for none; `names` is None if no interval has one.
+    """
+
+    contigs: list[str]
+    contig: array
+    starts: array
+    ends: array
+    names: list[bytes] | None
+
+    def regions(self, references: References) -> RegionTable:
+        """A region for each interval, ends clipped to the contig. Raises UsageError for a contig that there is not."""
+        contigs = _by_name(references)
+        known = [_whole(name, name, contigs) for name in self.contigs]
+        ids = array("i", (known[contig].reference_id for contig in self.contig))
+        ends = array(
+            "q", (min(end, known[contig].end) for contig, end in zip(self.contig, self.ends, strict=True))
+        )
+        return RegionTable(ids, self.starts, ends)
+
+
+def read_bed(path: str | PathLike[str], references: References) -> RegionTable:
+    """Intervals of a BED file, in its order, unmerged, as `samtools view -L` takes them.
+
+    Those on other contigs are ignored, ends clipped to the contig. An interval of no bases is kept: it
+    selects the reads that span the point. Raises UsageError.
+    """
+    table = bed_table(path)
+    contigs = _by_name(references)
+    found = [contigs.get(name, (-1, 0)) for name in table.contigs]
+    ids, lengths = array("i", (i for i, _ in found)), array("q", (length for _, length in found))
+    return RegionTable(*intervals.placed(table.contig, table.starts, table.ends, ids, lengths))
+
+
+def bed_table(path: str | PathLike[str], *, names: bool = False, opener: Opener = of_disk) -> BedTable:
+    """The intervals of a BED file (plain or gzip), as samtools reads it; their names too if they are wanted.
+
+    Lines of blanks, comments, `track` and `browser` are skipped. A contig and one number is one base, counted
+    from 1. The file is read once, from beginning to end; `opener` opens it. Raises UsageError.
+    """
+    reader = intervals.BedReader(names)
+    try:
+        with opener(fspath(path)) as file:
+            for text in whole_lines(file):
+                if not reader.feed(text):
+                    raise UsageError(
+                        f"BED file {path}, line {reader.lines}: expected contig, start and end (0 <= start <= end)"
+                    )
+    except OSError as error:
+        raise UsageError(f"cannot read BED file {path}: {error.strerror or error}") from None
+    return BedTable(reader.contigs, *reader.columns(), reader.names())
+
+
+def _by_name(references: References) -> dict[str, tuple[int, int]]:
+    """Id and length of each contig."""
+    return {name: (reference_id, length) for reference_id, (name, length) in enumerate(references)}
+
+
+def _parse(text: str, contigs: Mapping[str, tuple[int, int]]) -> list[Region]:
+    if text == "*":
+        return [Region(reference_id, 0, length) for reference_id, length in contigs.values()]
+    if text == ".":
+        return [*(Region(reference_id, -1, length) for reference_id, length in contigs.values()), UNPLACED]
+    if text == UNPLACED_NAME:
+        return [UNPLACED]
+    name, coordinates = _split(text, contigs)
+    if name == text and name not in contigs and (numbered := re.fullmatch(_CONTIG_RANGE, name)):
+        return [_whole(each, text, contigs) for each in _numbered_names(numbered, text)]
+    whole = _whole(name, text, contigs)
+    return [whole if coordinates is None else _within(whole, coordinates, text)]
+
+
+def _split(text: str, contigs: Mapping[str, tuple[int, int]]) -> tuple[str, str | None]:
+    """The contig's name, and what follows its colon; the contigs decide which colon that is, as in htslib."""
+    if text.startswith("{"):
+        name, brace, rest = text[1:].rpartition("}")
+        if not brace or not (rest == "" or rest.startswith(":")):
+            raise UsageError(f"region {text!r}: expected {{contig}} or {{contig}}:start-end")
+        return name, rest[1:] if rest else None
+    name, colon, rest = text.rpartition(":")
+    if text not in contigs:
+        return (name, rest) if colon else (text, None)
+    if name in contigs and _is_coordinates(rest):
+        raise UsageError(f"region {text!r} is ambiguous: write {{{text}}} or {{{name}}}:{rest}")
+    return text, None
+
+
+def _whole(name: str, text: str, contigs: Mapping[str, tuple[int, int]]) -> Region:
+    if name not in contigs:
+        similar = [other for other in (f"chr{name}", name.removeprefix("chr")) if other in contigs]
+        hint = f"; did you mean {similar[0]!r}?" if similar else ""
+        where = "" if name == text else f" (region {text!r})"
+        raise UsageError(f"unknown contig {name!r}{where}{hint}")
+    reference_id, length = contigs[name]
+    return Region(reference_id, 0, length)
+
+
+def _numbered_names(match: re.Match[str], text: str) -> Iterable[str]:
+    """Names of a run such as chr1-22; a leading zero in the first keeps the width (scaffold08-11)."""
+    prefix, first, last = match.groups()
+    if int(first) > int(last):
+        raise UsageError(f"region {text!r}: the first contig's number is above the last's")
+    width = len(first) if first.startswith("0") else 0
+    return (f"{prefix}{number:0{width}d}" for number in range(int(first), int(last) + 1))
+
+
+def _within(contig: Region, coordinates: str, text: str) -> Region:
+    match = re.fullmatch(_COORDINATES, coordinates)
+    if not match or not _is_coordinates(coordinates):
+        raise UsageError(
+            f"region {text!r}: expected start-end after the contig, as in chr1:1,000-2,000 or chr1:1M-2M"
+        )
+    first = _position(match[1], text) if match[1] else 1
+    last = _position(match[2], text) if match[2] else max(contig.end, first)
+    if first > last:
+        raise UsageError(f"region {text!r}: the start is past the end")
+    if first > contig.end:
+        raise UsageError(f"region {text!r}: the start is past the end of the contig ({contig.end} bp)")
+    return Region(contig.reference_id, first - 1, min(last, contig.end))
+
+
+def _is_coordinates(text: str) -> bool:
+    match = re.fullmatch(_COORDINATES, text)
+    return bool(
+        match and (match[1] or match[2]) and all(not n or re.fullmatch(_NUMBER, n) for n in match.groups())
+    )
+
+
+def _position(text: str, region: str) -> int:
+    """A 1-based position such as 1,000 or 1.5M."""
+    match = re.fullmatch(_NUMBER, text)
+    assert match
+    suffix = (match[2] or "e0").lower()
+    whole, _, decimals = match[1].replace(",", "").partition(".")
+    exponent = (_EXPONENTS.get(suffix) or int(suffix[1:])) - len(decimals)
+    number, remainder = divmod(int(whole + decimals) * 10 ** max(exponent, 0), 10 ** max(-exponent, 0))
+    if remainder:
+        raise UsageError(f"region {region!r}: {text} is not a whole number of bases")
+    if number < 1:
+        raise UsageError(f"region {region!r}: positions are counted from 1")
+    return number

@@ -1,0 +1,68 @@
+"""bams3 cost."""
+
+from typing import Any
+
+from bams3.cli.options import add_filters, add_help, filter_of, parser
+from bams3.errors import UsageError
+
+_EXAMPLE = """\
+  bams3 cost NA12878.bams3 query chr20:1M-2M
+  bams3 cost NA12878.bams3 count -L exons.bed -q 30
+  bams3 cost --per-gb 0 NA12878.bams3 coverage   # within the region of the store
+count REGION… is query -c, count -L BED is count --regions BED.
+output: requests, bytes received, US dollars
+read are manifest and index, and for count -r and -e the footers of chunks"""
+
+
+def run(command: str, argv: list[str]) -> int:
+    """Run the command; returns the exit code."""
+    from bams3.operations import cost
+
+    options = parser(command, "What an operation on a dataset in an object store would ask of it.", _EXAMPLE)
+    options.add_argument("dataset", metavar="DATASET")
+    options.add_argument("operation", metavar="OPERATION", choices=("query", "count", "coverage"))
+    options.add_argument(
+        "regions", metavar="REGION", nargs="*", help="of coverage: contigs; default: everything"
+    )
+    options.add_argument("-L", "--regions-file", metavar="BED", help="regions of a BED file")
+    add_filters(options)
+    options.add_argument(
+        "--per-million-requests", type=float, default=cost.PER_MILLION_REQUESTS, metavar="USD",
+        help="price of a million requests (default %(default)s)",
+    )  # fmt: skip
+    options.add_argument(
+        "--per-gb",
+        type=float,
+        default=cost.PER_GB,
+        metavar="USD",
+        help="price of 10^9 bytes (default %(default)s)",
+    )
+    add_help(options)
+    given = options.parse_intermixed_args(argv)
+    found = _cost(given)
+    price = found.usd(given.per_million_requests, given.per_gb)
+    print(f"requests\t{found.requests}\nbytes\t{found.bytes}\nUSD\t{price:.6f}")
+    return 0
+
+
+def _cost(given: Any) -> Any:
+    from bams3.bam.regions import parse_regions, read_bed
+    from bams3.dataset.reader import DatasetReader
+    from bams3.operations.cost import count_cost, count_each_cost, coverage_cost, query_cost
+
+    if given.regions and given.regions_file:
+        raise UsageError("give regions or -L, not both")
+    dataset = DatasetReader(given.dataset)
+    if given.operation == "coverage":
+        ids = {name: reference_id for reference_id, (name, _) in enumerate(dataset.references)}
+        if given.regions_file or not ids.keys() >= set(given.regions):
+            raise UsageError("of coverage give whole contigs of the dataset, or none for all")
+        return coverage_cost(dataset, [ids[name] for name in given.regions] or ids.values())
+    record_filter = filter_of(given)
+    intervals = read_bed(given.regions_file, dataset.references) if given.regions_file else None
+    regions = parse_regions(given.regions, dataset.references) if given.regions else intervals
+    if given.operation == "query":
+        return query_cost(dataset, regions, record_filter)
+    if intervals is not None:
+        return count_each_cost(dataset, intervals, record_filter)
+    return count_cost(dataset, regions, record_filter)

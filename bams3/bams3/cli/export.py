@@ -1,0 +1,62 @@
+"""bams3 export."""
+
+from bams3.api.table import RECORD_FIELDS, checked_fields
+from bams3.cli.options import (
+    add_filters,
+    add_help,
+    add_regions,
+    add_workers,
+    filter_of,
+    parser,
+    progress_beside,
+    regions_of,
+)
+
+_EXAMPLE = """\
+  bams3 export --parquet reads.parquet NA12878.bams3
+  bams3 export --parquet chr20.parquet --fields rname,pos,mapq,[NM] -q 30 NA12878.bams3 chr20
+fields: those of SAM; endpos qlen rlen ncigar sclen hclen refid mrefid library; tags as [NM]. Positions are 0-based,
+ends exclusive; docs/engines/arrow.md has the types"""
+
+
+def run(command: str, argv: list[str]) -> int:
+    """Run the command; returns the exit code."""
+    options = parser(
+        command, "Columns of the reads that overlap regions and pass filters, as Parquet.", _EXAMPLE
+    )
+    options.add_argument("dataset", metavar="DATASET")
+    add_regions(options)
+    options.add_argument(
+        "--parquet",
+        required=True,
+        metavar="FILE",
+        help="the file to write, a path or URI; - is standard output",
+    )
+    options.add_argument(
+        "--fields",
+        default=",".join(RECORD_FIELDS),
+        metavar="NAME,…",
+        help="columns (default: those of SAM, and endpos)",
+    )
+    add_filters(options)
+    add_workers(options, "--parallel", "--workers")
+    add_help(options)
+    given = options.parse_args(argv)
+
+    from bams3.extras import need
+
+    need("pyarrow", "export")
+    from bams3.api.arrow import record_batches, write_parquet
+    from bams3.dataset.reader import DatasetReader
+    from bams3.output.files import opened, refuse_inputs
+    from bams3.parallel.workers import worker_count
+    from bams3.select.query import columns
+
+    names = checked_fields(given.fields.split(","))
+    refuse_inputs(given.parquet, given.dataset, given.regions_file)
+    dataset = DatasetReader(given.dataset)
+    regions = regions_of(dataset, given.regions, given.regions_file)
+    parts = columns(dataset, regions, filter_of(given), names, worker_count(given.workers))
+    with progress_beside(given.parquet, "read") as progress, opened(given.parquet) as file:
+        write_parquet(record_batches(parts, names), file, progress)
+    return 0

@@ -1,0 +1,105 @@
+"""bams3 stats, inspect, verify."""
+
+import sys
+
+from bams3.cli.options import add_help, add_workers, parser, progress_bar
+from bams3.shown import shown
+
+
+def run(command: str, argv: list[str]) -> int:
+    """Run the command; returns the exit code."""
+    return {"stats": _stats, "inspect": _inspect, "verify": _verify}[command](argv)
+
+
+def _stats(argv: list[str]) -> int:
+    options = parser(
+        "stats",
+        "Counts of a dataset, from its manifest alone (--samtools-stats reads it).",
+        "  bams3 stats --flagstat NA12878.bams3",
+    )
+    options.add_argument("dataset", metavar="DATASET")
+    form = options.add_mutually_exclusive_group()
+    form.add_argument("--flagstat", action="store_true", help="as samtools flagstat prints them")
+    form.add_argument("--idxstats", action="store_true", help="as samtools idxstats prints them")
+    form.add_argument(
+        "--samtools-stats",
+        action="store_true",
+        help="as samtools stats prints them: what FLAGs, mapping qualities and insert sizes tell",
+    )
+    form.add_argument("--json", action="store_true", help="everything, as JSON")
+    add_workers(options, "--workers")
+    add_help(options)
+    given = options.parse_args(argv)
+
+    from bams3.dataset.reader import DatasetReader
+    from bams3.operations import stats
+
+    if given.samtools_stats:
+        from bams3.operations.samtools_stats import samtools_stats
+        from bams3.parallel.workers import worker_count
+
+        dataset = DatasetReader(given.dataset)
+        with progress_bar("read", dataset.manifest.records) as progress:
+            text = samtools_stats(dataset, worker_count(given.workers), progress)
+        sys.stdout.write(text)
+        return 0
+    manifest = DatasetReader(given.dataset, soon=()).manifest
+    if given.flagstat:
+        text = stats.flagstat(manifest.counts)
+    elif given.idxstats:
+        text = stats.idxstats(manifest)
+    else:
+        text = stats.to_json(manifest) if given.json else stats.summary(manifest)
+    sys.stdout.write(text)
+    return 0
+
+
+def _inspect(argv: list[str]) -> int:
+    options = parser(
+        "inspect",
+        "What is in one chunk file.",
+        "  bams3 inspect NA12878.bams3/data/chr20/001048576-002097152.chunk",
+    )
+    options.add_argument("chunk", metavar="CHUNK")
+    options.add_argument("--json", action="store_true", help="the whole footer")
+    add_help(options)
+    given = options.parse_args(argv)
+
+    from bams3.operations import inspect
+
+    sys.stdout.write(inspect.to_json(given.chunk) if given.json else inspect.summary(given.chunk))
+    return 0
+
+
+def _verify(argv: list[str]) -> int:
+    options = parser(
+        "verify", "Check every checksum, count and window of a dataset.",
+        "  bams3 verify --against NA12878.bam NA12878.bams3",
+    )  # fmt: skip
+    options.add_argument("dataset", metavar="DATASET")
+    options.add_argument("--against", metavar="BAM", help="compare every record with this file's")
+    options.add_argument("-T", "--reference", metavar="FASTA", help="reference, if that is a CRAM")
+    add_workers(options, "--workers")
+    add_help(options)
+    given = options.parse_args(argv)
+
+    from bams3.dataset.reader import DatasetReader
+    from bams3.operations.verify import verify
+    from bams3.parallel.workers import worker_count
+
+    dataset = DatasetReader(given.dataset)
+    problems = 0
+    with progress_bar("read", dataset.manifest.records) as progress:
+        for problem in verify(
+            dataset,
+            given.against,
+            workers=worker_count(given.workers),
+            reference=given.reference,
+            progress=progress,
+        ):
+            print(shown(f"bams3 verify: {problem}"), file=sys.stderr)
+            problems += 1
+    if not problems:
+        manifest = dataset.manifest
+        print(f"{shown(dataset.uri)}: {manifest.records} records in {manifest.chunks} chunks, all well")
+    return 1 if problems else 0

@@ -1,0 +1,218 @@
+"""bams3 query, bams3 count, bams3 to-bam."""
+
+import os
+import sys
+from contextlib import nullcontext
+from typing import Literal
+
+from bams3.cli.options import (
+    add_filters,
+    add_help,
+    add_regions,
+    add_workers,
+    filter_of,
+    fraction,
+    parser,
+    progress_bar,
+    progress_beside,
+    regions_of,
+)
+from bams3.errors import UsageError
+from bams3.shown import field, shown
+
+_QUERY_EXAMPLE = """\
+  bams3 query NA12878.bams3 chr20:1M-2M | head
+  bams3 query -c -q 30 --filter '!flag.dup && [NM] < 3' NA12878.bams3 chr20 chr21
+  bams3 query -O bam NA12878.bams3 -L exons.bed | bcftools mpileup -f ref.fa -
+
+regions: chr1, chr1:1,000,000-2,000,000, chr1:1M-2M, chr1-22 (a range of contigs), '*' (every contig),
+. (everything), _unplaced (reads with no position), {HLA-A*01:01}:1-5; 1-based, both ends included"""
+
+_COUNT_EXAMPLE = """\
+  bams3 count --regions exons.bed NA12878.bams3 NA12891.bams3
+  ls -d cohort/*.bams3 | bams3 count --regions exons.bed -q 30 -F DUP --datasets -
+output: contig, start, end (0-based, as in the BED file), its names if it has any, and a column a dataset"""
+
+_TO_BAM_EXAMPLE = """\
+  bams3 to-bam NA12878.bams3 back.bam
+  bams3 to-bam NA12878.bams3 - chr20 | samtools flagstat -"""
+
+
+def run(command: str, argv: list[str]) -> int:
+    """Run the command; returns the exit code."""
+    return {"query": _query, "count": _count, "to-bam": _to_bam}[command](argv)
+
+
+def _query(argv: list[str]) -> int:
+    options = parser(
+        "query", "Reads that overlap regions and pass filters; flags as in samtools view.", _QUERY_EXAMPLE
+    )
+    options.add_argument("dataset", metavar="DATASET")
+    add_regions(options)
+    add_filters(options)
+    options.add_argument("-c", "--count", action="store_true", help="print only the number of reads")
+    options.add_argument(
+        "-O",
+        "--output-fmt",
+        choices=("sam", "sam.gz", "bam", "ubam", "cram"),
+        help="default: by FILE, else sam",
+    )
+    options.add_argument(
+        "-o",
+        "--output",
+        default="-",
+        metavar="FILE",
+        help="default: standard output; the index of a FILE that is replaced is removed",
+    )
+    options.add_argument("-h", "--with-header", action="store_true", help="SAM with its header")
+    options.add_argument("-H", "--header-only", action="store_true", help="only the header")
+    options.add_argument("-T", "--reference", metavar="FASTA", help="reference of the CRAM to write")
+    options.add_argument(
+        "--batch",
+        type=fraction,
+        metavar="i/n|array/n",
+        help="only reads that start in the i-th of n equal runs of windows",
+    )
+    add_workers(options, "--parallel", "--workers")
+    add_help(options)
+    given = options.parse_args(argv)
+
+    from bams3.dataset.layout import HEADER, INDEX
+    from bams3.dataset.reader import DatasetReader
+    from bams3.output.files import opened, refuse_inputs
+    from bams3.parallel.workers import Workers, watched, worker_count
+    from bams3.select import query
+
+    refuse_inputs(given.output, given.dataset, given.regions_file, given.reference)
+    dataset = DatasetReader(given.dataset, soon=(INDEX,) if given.count else (INDEX, HEADER))
+    if given.batch:
+        dataset = dataset.batch(*given.batch)
+    workers = worker_count(given.workers)
+    regions = regions_of(dataset, given.regions, given.regions_file)
+    record_filter = filter_of(given)
+    if given.count:
+        with opened(given.output) as file:
+            file.write(b"%d\n" % query.count(dataset, regions, record_filter, workers))
+        return 0
+
+    from bams3.output.alignments import write_alignments
+
+    with Workers(workers) as shared, progress_beside(given.output, "read") as progress:
+        blocks = [] if given.header_only else query.query(dataset, regions, record_filter, shared)
+        write_alignments(
+            watched(blocks, len, progress), dataset.header, given.output,
+            format=given.output_fmt or _format_of(given.output), workers=shared, reference=given.reference,
+            with_header=given.with_header or given.header_only,
+        )  # fmt: skip
+    return 0
+
+
+def _count(argv: list[str]) -> int:
+    options = parser(
+        "count",
+        "Number of reads that overlap each interval of a BED file, in each of many datasets.",
+        _COUNT_EXAMPLE,
+    )
+    options.add_argument("datasets", metavar="DATASET", nargs="*")
+    options.add_argument("--regions", required=True, metavar="BED", help="intervals, plain or gzipped")
+    options.add_argument(
+        "--datasets",
+        dest="list",
+        metavar="LIST",
+        help="a file that names datasets, one a line; - is standard input",
+    )
+    add_filters(options)
+    add_workers(options, "--parallel", "--workers")
+    add_help(options)
+    given = options.parse_args(argv)
+
+    from bams3.bam.regions import bed_table
+    from bams3.parallel.workers import worker_count
+    from bams3.select.query import count_each, open_each
+
+    workers = worker_count(given.workers)
+    table = bed_table(given.regions, names=True)
+    names = [*given.datasets, *(_listed(given.list) if given.list else ())]
+    if not names:
+        raise UsageError("no dataset: give some, or --datasets with a file that names them")
+    datasets = open_each(names)
+    record_filter = filter_of(given)
+    columns = []
+    with progress_bar("dataset", len(datasets)) as progress:
+        while datasets:  # the index of only one is in memory
+            dataset = datasets.pop(0)
+            try:
+                regions = table.regions(dataset.references)
+            except UsageError as error:
+                raise UsageError(f"{dataset.uri}: {error}") from error
+            columns.append(count_each(dataset, regions, record_filter, workers))
+            if progress:
+                progress(1)
+    print("#contig", "start", "end", *(["name"] if table.names else []), *map(shown, names), sep="\t")
+    shown_contigs = [field(name) for name in table.contigs]
+    contigs = (shown_contigs[contig] for contig in table.contig)
+    labels = [(field(os.fsdecode(name)) or "." for name in table.names)] if table.names else []
+    starts, ends, *counts = (map(str, column) for column in (table.starts, table.ends, *columns))
+    rows = zip(contigs, starts, ends, *labels, *counts, strict=True)
+    sys.stdout.writelines(f"{line}\n" for line in map("\t".join, rows))
+    return 0
+
+
+def _listed(path: str) -> list[str]:
+    """The names in a file (or standard input), one a line. Raises UsageError if it has none."""
+    with nullcontext(sys.stdin.buffer) if path == "-" else open(path, "rb") as file:
+        names = [os.fsdecode(name) for name in map(bytes.strip, file.read().splitlines()) if name]
+    if not names:
+        raise UsageError(f"{'standard input' if path == '-' else path} names no dataset")
+    return names
+
+
+def _to_bam(argv: list[str]) -> int:
+    options = parser(
+        "to-bam",
+        "Write a dataset, or what overlaps regions, as BAM: every record bit for bit.",
+        _TO_BAM_EXAMPLE,
+    )
+    options.add_argument("dataset", metavar="DATASET")
+    options.add_argument("out", metavar="OUT", help="the BAM to write; - is standard output")
+    options.add_argument("regions", metavar="REGION", nargs="*", help="default: everything")
+    options.add_argument(
+        "--level",
+        type=int,
+        default=6,
+        choices=range(10),
+        metavar="N",
+        help="of compression, 0 to 9 (default 6)",
+    )
+    options.add_argument("--pg", action="store_true", help="add an @PG line to the header")
+    options.add_argument(
+        "--overwrite", action="store_true", help="replace OUT; its index, if it has one, is removed"
+    )
+    add_workers(options, "--workers")
+    add_help(options)
+    given = options.parse_args(argv)
+    if given.out.endswith((".sam", ".sam.gz", ".cram")):
+        raise UsageError(f"{given.out}: to-bam writes BAM; for SAM or CRAM use bams3 query -h -o")
+
+    from bams3.buffer import keep_freed_memory
+    from bams3.dataset.layout import HEADER, INDEX
+    from bams3.dataset.reader import DatasetReader
+    from bams3.output.alignments import program_line, to_bam
+    from bams3.parallel.workers import worker_count
+
+    keep_freed_memory()
+    dataset = DatasetReader(given.dataset, soon=(INDEX, HEADER))
+    with progress_beside(given.out, "read") as progress:
+        to_bam(
+            dataset, given.out, regions_of(dataset, given.regions, None), level=given.level,
+            workers=worker_count(given.workers), overwrite=given.overwrite, progress=progress,
+            pg_line=program_line(dataset.header, ["bams3", "to-bam", *argv]) if given.pg else None,
+        )  # fmt: skip
+    return 0
+
+
+def _format_of(path: str) -> Literal["sam", "sam.gz", "bam", "cram"]:
+    """Of a file by its name; SAM where that does not tell, as samtools view."""
+    if path.endswith(".sam.gz"):
+        return "sam.gz"
+    return "bam" if path.endswith(".bam") else "cram" if path.endswith(".cram") else "sam"

@@ -1,0 +1,295 @@
+"""CIGAR.
+
+Every distinct CIGAR of the row group is stored once, in order of first appearance: its number of
+operations (``cigar.count``, short integers), the operations (``cigar.op``, a byte each) and their
+lengths (``cigar.length``, short integers). ``cigar`` holds, as short integers, 0 for a record that
+brings the next new CIGAR, or k for one that has the k-th.
+
+A CIGAR of more than 65,535 operations stands in BAM as the placeholder ``<l_seq>S<span>N`` with the
+operations in the tag CG:B,I (SAM specification, 4.2.2). Such records, listed in
+``cigar.placeholder`` (u32 record indices), have the real operations here; ``tags`` leaves CG out.
+"""
+
+from cpython cimport array
+from array import array as new_array
+
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcmp, memcpy, memset
+
+from bams3.buffer cimport Buffer
+from bams3.codec.primitives cimport Cursor, get_short, open_cursor, put_short
+from bams3.bam.fields cimport (
+    QUERY, REFERENCE, find_tag, load_u32, record_cigar, record_cigar_count, record_flag, record_l_seq, record_pos,
+    record_ref,
+)
+
+from bams3.errors import FormatError, SourceError
+
+cdef array.array INT32 = new_array("i")
+cdef array.array UINT32 = new_array("I")
+
+cdef enum:
+    UNMAPPED = 4
+    SOFT_CLIP = 4
+    REF_SKIP = 3
+    MAX_OPERATIONS = 1 << 28
+
+
+cdef inline void spans(const uint8_t *operations, int64_t count, int64_t *query, int64_t *reference) noexcept nogil:
+    """Bases of the read and of the reference that a CIGAR covers."""
+    cdef int64_t k
+    cdef uint32_t operation
+    query[0] = reference[0] = 0
+    for k in range(count):
+        operation = load_u32(operations + 4 * k)
+        if (QUERY >> (operation & 15)) & 1:
+            query[0] += operation >> 4
+        if (REFERENCE >> (operation & 15)) & 1:
+            reference[0] += operation >> 4
+
+
+cdef inline const uint8_t *find_cg(const uint8_t *r) noexcept nogil:
+    """The first tag CG of a record, if it is B,I (its count field); else NULL."""
+    cdef const uint8_t *tag = find_tag(r, b"C", b"G")
+    return tag + 4 if tag != NULL and tag[2] == b"B" and tag[3] == b"I" else NULL
+
+
+cdef bint resolve(const uint8_t *r, const uint8_t **operations, int64_t *count) noexcept nogil:
+    """A record's real CIGAR; True where it stands in the tag CG and the record has the exact placeholder."""
+    cdef const uint8_t *tag
+    cdef int64_t query = 0, reference = 0, k
+    operations[0] = record_cigar(r)
+    count[0] = record_cigar_count(r)
+    if count[0] != 2 or load_u32(operations[0]) != ((<uint32_t> record_l_seq(r) << 4) | SOFT_CLIP):
+        return False
+    if load_u32(operations[0] + 4) & 15 != REF_SKIP or record_l_seq(r) >= 1 << 28:
+        return False
+    tag = find_cg(r)
+    if tag == NULL or load_u32(tag) < 2 or record_ref(r) < 0 or record_pos(r) < 0:  # as htslib's bam_tag2cigar
+        return False
+    for k in range(load_u32(tag)):
+        if load_u32(tag + 4 + 4 * k) & 15 > 8:
+            return False
+    spans(tag + 4, load_u32(tag), &query, &reference)
+    if load_u32(operations[0] + 4) >> 4 != reference:
+        return False
+    count[0] = load_u32(tag)
+    operations[0] = tag + 4
+    return True
+
+
+cdef inline uint64_t hash_operations(const uint8_t *operations, int64_t count) noexcept nogil:
+    cdef uint64_t h = <uint64_t> count
+    cdef int64_t k
+    for k in range(count):
+        h = (h ^ load_u32(operations + 4 * k)) * <uint64_t> 0xFF51AFD7ED558CCD
+        h ^= h >> 32
+    return h
+
+
+cdef struct Entry:
+    uint64_t hash
+    const uint8_t *operations
+    int64_t count
+    int64_t query
+    int64_t reference
+
+
+cdef class Encoder:
+    """Encodes the CIGARs of a block and keeps what other fields need of them.
+
+    Attributes: ``streams``; ``end`` array('i') as htslib's bam_endpos; ``query_length`` array('i'), the
+    bases that the CIGAR says the read has; ``placeholders`` array('I'), record indices.
+    """
+
+    cdef readonly dict streams
+    cdef readonly array.array end, query_length, placeholders
+
+    def __init__(self, block):
+        cdef const uint8_t[::1] data = block.data
+        cdef const int64_t[::1] offsets = block.offsets
+        cdef Py_ssize_t n = offsets.shape[0] - 1
+        cdef Buffer index = Buffer(n), index_long = Buffer(width=4), count = Buffer(), count_long = Buffer(width=4)
+        cdef Buffer op = Buffer(), length = Buffer(), length_long = Buffer(width=4), placeholder = Buffer(width=4)
+        self.end = array.clone(INT32, n, False)
+        self.query_length = array.clone(INT32, n, False)
+        cdef int32_t[::1] end = self.end, query_length = self.query_length
+        cdef Py_ssize_t slots = 16, i, slot, known = 0, k, bad = -1
+        while slots < 2 * n:
+            slots *= 2
+        cdef int32_t *table = <int32_t *> malloc(slots * sizeof(int32_t))
+        cdef Entry *entries = <Entry *> malloc((n + 1) * sizeof(Entry))
+        cdef Entry entry
+        cdef Entry *found
+        cdef uint32_t operation
+        cdef const uint8_t *r
+        if table == NULL or entries == NULL:
+            free(table)
+            free(entries)
+            raise MemoryError("no memory for the CIGARs of a row group")
+        memset(table, 255, slots * sizeof(int32_t))
+        try:
+            with nogil:
+                for i in range(n):
+                    r = &data[offsets[i]]
+                    if resolve(r, &entry.operations, &entry.count):
+                        placeholder.put_u32(<uint32_t> i)
+                    entry.hash = hash_operations(entry.operations, entry.count)
+                    slot = entry.hash & (slots - 1)
+                    while True:
+                        if table[slot] < 0:
+                            spans(entry.operations, entry.count, &entry.query, &entry.reference)
+                            table[slot] = <int32_t> known
+                            entries[known] = entry
+                            found = &entries[known]
+                            known += 1
+                            put_short(index, index_long, 0)
+                            put_short(count, count_long, <uint32_t> entry.count)
+                            for k in range(entry.count):
+                                operation = load_u32(entry.operations + 4 * k)
+                                op.put_u8(operation & 15)
+                                put_short(length, length_long, operation >> 4)
+                            break
+                        found = &entries[table[slot]]
+                        if (
+                            found.hash == entry.hash and found.count == entry.count
+                            and memcmp(found.operations, entry.operations, 4 * entry.count) == 0
+                        ):
+                            put_short(index, index_long, <uint32_t> table[slot] + 1)
+                            break
+                        slot = (slot + 1) & (slots - 1)
+                    if found.query > 0x7FFFFFFF or record_pos(r) + found.reference > 0x7FFFFFFF:
+                        bad = i
+                        break
+                    query_length[i] = <int32_t> found.query
+                    end[i] = endpos(record_pos(r), record_flag(r), found.reference)
+        finally:
+            free(table)
+            free(entries)
+        if bad >= 0:
+            raise SourceError(f"record {bad + 1} of the row group: its CIGAR reaches past position 2^31 - 1")
+        self.placeholders = array.clone(UINT32, placeholder.size // 4, False)
+        if placeholder.size:
+            memcpy(self.placeholders.data.as_voidptr, placeholder.data, placeholder.size)
+        self.streams = {
+            "cigar": index, "cigar.long": index_long, "cigar.count": count, "cigar.count.long": count_long,
+            "cigar.op": op, "cigar.length": length, "cigar.length.long": length_long,
+            "cigar.placeholder": placeholder,
+        }
+
+
+cdef inline int32_t endpos(int32_t pos, uint16_t flag, int64_t reference) noexcept nogil:
+    """htslib's bam_endpos: an unmapped read, or a CIGAR of no reference bases, covers one base."""
+    if flag & UNMAPPED or reference == 0:
+        return pos + 1 if pos < 0x7FFFFFFF else pos
+    return <int32_t> (pos + reference)
+
+
+cdef class Cigars:
+    """The CIGARs of a row group.
+
+    ``start``, ``count``: array('I'), shape (n,); ``pool``: array('I') of BAM operations; ``query_length``,
+    ``reference_length``: array('i'), shape (n,). Record i has ``pool[start[i]:start[i] + count[i]]``.
+    """
+
+    cdef readonly array.array start, count, pool, query_length, reference_length
+
+    def __init__(self, streams, Py_ssize_t n):
+        """Raises FormatError where the streams do not agree with each other or with n."""
+        cdef const uint8_t[::1] op = streams["cigar.op"]
+        self.start = array.clone(UINT32, n, False)
+        self.count = array.clone(UINT32, n, False)
+        self.query_length = array.clone(INT32, n, False)
+        self.reference_length = array.clone(INT32, n, False)
+        if op.shape[0] >= MAX_OPERATIONS:
+            raise FormatError("stream 'cigar.op' is longer than any row group's")
+        self.pool = array.clone(UINT32, op.shape[0], False)
+        cdef uint32_t[::1] start = self.start, count = self.count, pool = self.pool
+        cdef int32_t[::1] query_length = self.query_length, reference_length = self.reference_length
+        cdef Cursor index, index_long, counts, counts_long, length, length_long
+        open_cursor(&index, streams["cigar"])
+        open_cursor(&index_long, streams["cigar.long"])
+        open_cursor(&counts, streams["cigar.count"])
+        open_cursor(&counts_long, streams["cigar.count.long"])
+        open_cursor(&length, streams["cigar.length"])
+        open_cursor(&length_long, streams["cigar.length.long"])
+        cdef Py_ssize_t i, k, used = 0, known = 0, total = op.shape[0]
+        cdef int32_t *first = <int32_t *> malloc((n + 1) * sizeof(int32_t))
+        cdef uint32_t code = 0, operations = 0, size = 0
+        cdef int64_t query, reference
+        cdef bint whole = True
+        if first == NULL:
+            raise MemoryError("no memory for the CIGARs of a row group")
+        with nogil:
+            for i in range(n):
+                if not get_short(&index, &index_long, &code) or code > known:
+                    whole = False
+                    break
+                if code:
+                    k = first[code - 1]
+                    start[i] = start[k]
+                    count[i] = count[k]
+                    query_length[i] = query_length[k]
+                    reference_length[i] = reference_length[k]
+                    continue
+                if not get_short(&counts, &counts_long, &operations) or operations > total - used:
+                    whole = False
+                    break
+                first[known] = <int32_t> i
+                known += 1
+                start[i] = <uint32_t> used
+                count[i] = operations
+                query = reference = 0
+                for k in range(operations):
+                    if not get_short(&length, &length_long, &size) or size >= 1 << 28 or op[used] > 8:
+                        whole = False
+                        break
+                    pool[used] = (size << 4) | op[used]
+                    if (QUERY >> op[used]) & 1:
+                        query += size
+                    if (REFERENCE >> op[used]) & 1:
+                        reference += size
+                    used += 1
+                if not whole or query > 0x7FFFFFFF or reference > 0x7FFFFFFF:
+                    whole = False
+                    break
+                query_length[i] = <int32_t> query
+                reference_length[i] = <int32_t> reference
+        free(first)
+        if not whole:
+            raise FormatError("the 'cigar' streams do not fit each other or the row group's record count")
+
+    def ends(self, const int32_t[::1] pos, const uint16_t[::1] flag):
+        """End of every record, array('i'): htslib's bam_endpos."""
+        cdef Py_ssize_t n = pos.shape[0], i
+        cdef array.array ends = array.clone(INT32, n, False)
+        cdef int32_t[::1] out = ends
+        cdef const int32_t[::1] reference_length = self.reference_length
+        cdef bint whole = True
+        with nogil:
+            for i in range(n):
+                if <int64_t> pos[i] + reference_length[i] > 0x7FFFFFFF:
+                    whole = False
+                    break
+                out[i] = endpos(pos[i], flag[i], reference_length[i])
+        if not whole:
+            raise FormatError(f"record {i + 1} of the row group reaches past position 2^31 - 1")
+        return ends
+
+
+def decode_placeholders(const uint8_t[::1] stream, Py_ssize_t n):
+    """Ascending indices of the records whose CIGAR stands in CG: array('I')."""
+    cdef Py_ssize_t count = stream.shape[0] // 4, k
+    cdef array.array indices = array.clone(UINT32, count, False)
+    cdef uint32_t[::1] out = indices
+    cdef int64_t previous = -1
+    if stream.shape[0] % 4:
+        raise FormatError("stream 'cigar.placeholder' does not hold whole integers")
+    for k in range(count):
+        out[k] = load_u32(&stream[4 * k])
+        if out[k] >= n or out[k] <= previous:
+            raise FormatError(f"stream 'cigar.placeholder' names record {out[k]} of {n} or is not ascending")
+        previous = out[k]
+    return indices
+

@@ -1,0 +1,239 @@
+"""Tags whose values follow from other fields, and are not stored where they do.
+
+MD:Z, NM: of an aligned read (see ``reference``) that lies within the reference's window. MD is as samtools calmd
+writes it: matching bases are counted, mismatched ones and, behind ^, deleted ones are those of the
+reference; a mismatch is where the bases differ. NM is the number of mismatches, inserted and deleted bases.
+MC:Z, MQ, ms: CIGAR (not ``*``), MAPQ, and the sum of the qualities ≥ 15, of the record's partner (see ``mates``).
+NM, MQ and ms may have any integer type that holds the value.
+"""
+
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
+from libc.stdlib cimport free, malloc
+
+from bams3.buffer cimport Buffer
+from bams3.codec.bases cimport PADDING, expand, first_difference, longest_of
+from bams3.codec.mates cimport find_partners
+from bams3.codec.reference cimport Reference, is_aligned
+from bams3.bam.fields cimport DELETION, INSERTION, MATCHES, QUERY, REFERENCE, record_qual, record_seq
+
+cdef enum:
+    MD = 0x444D
+    MC = 0x434D
+    NM = 0x4D4E
+    MQ = 0x514D
+    MS = 0x736D
+    GOOD_QUALITY = 15
+    NUMBER = 12  # bytes that a number and an operation take at most
+
+cdef extern from *:
+    """
+    static const char BAMS3_BASES[] = "=ACMGRSVTWYHKDBN";
+    static const char BAMS3_OPERATIONS[] = "MIDNSHP=X???????";
+    """
+    const char *BASES "BAMS3_BASES"
+    const char *OPERATIONS "BAMS3_OPERATIONS"
+
+
+cdef inline uint8_t *put_number(uint8_t *out, uint32_t value) noexcept nogil:
+    cdef uint8_t[10] digits
+    cdef int count = 0
+    while True:
+        digits[count] = 48 + value % 10
+        value //= 10
+        count += 1
+        if not value:
+            break
+    while count:
+        count -= 1
+        out[0] = digits[count]
+        out += 1
+    return out
+
+
+cdef int put_integer(Buffer out, uint8_t kind, int64_t value) except -1 nogil:
+    """Append a value of a tag's type; returns 0, and appends nothing, if the type can't hold it."""
+    cdef int width
+    cdef int64_t low = 0, high
+    if kind == b"c" or kind == b"C":
+        width = 1
+    elif kind == b"s" or kind == b"S":
+        width = 2
+    else:
+        width = 4
+    high = (<int64_t> 1 << 8 * width) - 1
+    if kind == b"c" or kind == b"s" or kind == b"i":
+        low = -(high // 2) - 1
+        high = high // 2
+    if not low <= value <= high:
+        return 0
+    out.put(&value, width)
+    return 1
+
+
+cdef inline int64_t sum_of_good(const uint8_t *qual, int64_t count) noexcept nogil:
+    cdef int64_t total = 0
+    cdef uint32_t part, value, i, length  # narrow, so that compilers make vectors of it
+    while count > 0:
+        length = <uint32_t> min(count, <int64_t> 1 << 20)
+        part = 0
+        for i in range(length):
+            value = qual[i]
+            part += value & -<uint32_t> (value >= GOOD_QUALITY)
+        total += part
+        qual += length
+        count -= length
+    return total
+
+
+cdef class Derived:
+    """What the records of a row group, by column, tell of their tags."""
+
+    def __cinit__(self):
+        self.seqs = self.quals = NULL
+
+    def __dealloc__(self):
+        free(self.seqs)
+        free(self.quals)
+
+    def __init__(self, Reference reference not None, pos, flag, mapq, l_seq, cigars, previous):
+        """`reference` of `pos`, `l_seq` and `cigars`; shapes (n,). Then `of_block` or `of_columns` gives SEQ and QUAL."""
+        self.reference = reference
+        self.pos, self.l_seq, self.mapq = pos, l_seq, mapq
+        self.query_length, self.reference_length = cigars.query_length, cigars.reference_length
+        self.first, self.count, self.pool = cigars.start, cigars.count, cigars.pool
+        self.partner = find_partners(previous, flag)
+        self.records = self.pos.shape[0]
+        self.measured = -1
+        self.md = Buffer()
+        self.bases = Buffer(longest_of(self.l_seq) + PADDING)
+        self.seqs = <const uint8_t **> malloc((self.records + 1) * sizeof(uint8_t *))
+        self.quals = <const uint8_t **> malloc((self.records + 1) * sizeof(uint8_t *))
+        if self.seqs == NULL or self.quals == NULL:
+            raise MemoryError("no memory for the tags of a row group")
+
+    def of_block(self, block):
+        """SEQ and QUAL are those of a block's records. Returns itself."""
+        cdef const uint8_t[::1] data = block.data
+        cdef const int64_t[::1] offsets = block.offsets
+        cdef Py_ssize_t i
+        for i in range(self.records):
+            self.seqs[i] = record_seq(&data[offsets[i]])
+            self.quals[i] = record_qual(&data[offsets[i]])
+        self.held = block.data
+        return self
+
+    def of_columns(self, seq, qual):
+        """SEQ and QUAL are columns: back to back, as long as l_seq says. Returns itself."""
+        cdef const uint8_t[::1] seqs = seq, quals = qual
+        cdef const uint8_t *next_seq = &seqs[0] if seqs.shape[0] else NULL
+        cdef const uint8_t *next_qual = &quals[0] if quals.shape[0] else NULL
+        cdef Py_ssize_t i
+        cdef int64_t bases = 0, packed = 0
+        for i in range(self.records):
+            packed += (<int64_t> self.l_seq[i] + 1) // 2
+            bases += self.l_seq[i]
+        if packed > seqs.shape[0] or bases > quals.shape[0]:
+            raise ValueError("the columns are shorter than the records' lengths say")
+        for i in range(self.records):
+            self.seqs[i] = next_seq
+            self.quals[i] = next_qual
+            next_seq += (<int64_t> self.l_seq[i] + 1) // 2
+            next_qual += self.l_seq[i]
+        self.held = (seq, qual)
+        return self
+
+    cdef int put(self, uint32_t key, Py_ssize_t record, Buffer out) except -1 nogil:
+        """Append the value of the tag ``key`` (id, type) of a record; returns 0, and appends nothing, if it has none."""
+        cdef uint32_t name = key & 0xFFFF
+        cdef uint8_t kind = <uint8_t> (key >> 16 & 0x7F)
+        cdef int32_t mate
+        if name == MD or name == NM:
+            if not self.measure(record):
+                return 0
+            if name == NM:
+                return put_integer(out, kind, self.nm)
+            out.put(self.md.data, self.md.size)
+            return 1
+        mate = self.partner[record]
+        if mate < 0:
+            return 0
+        if name == MQ:
+            return put_integer(out, kind, self.mapq[mate])
+        if name == MC:
+            return self.put_cigar(mate, out)
+        return put_integer(out, kind, sum_of_good(self.quals[mate], self.l_seq[mate]))
+
+    cdef int put_cigar(self, Py_ssize_t record, Buffer out) except -1 nogil:
+        cdef uint32_t k, operation
+        cdef uint8_t *p
+        if not self.count[record]:
+            return 0
+        out.reserve(<size_t> NUMBER * self.count[record] + 1)
+        p = out.data + out.size
+        for k in range(self.count[record]):
+            operation = self.pool[self.first[record] + k]
+            p = put_number(p, operation >> 4)
+            p[0] = OPERATIONS[operation & 15]
+            p += 1
+        p[0] = 0
+        out.size = p + 1 - out.data
+        return 1
+
+    cdef int measure(self, Py_ssize_t i) except -1 nogil:
+        """MD and NM of record i to ``md`` and ``nm``; returns whether it has any."""
+        cdef const uint8_t *window = self.reference.bases
+        cdef const uint8_t *bases = self.bases.data
+        cdef int64_t at, length, k, start = 0, matched = 0
+        cdef uint32_t j, operation
+        cdef uint8_t *p
+        if self.measured == i:
+            return self.known
+        self.measured = i
+        self.known = (
+            is_aligned(self.pos[i], self.l_seq[i], self.query_length[i])
+            and self.reference.spans(self.pos[i], self.reference_length[i])
+        )
+        if not self.known:
+            return 0
+        at = self.pos[i] - self.reference.start
+        self.nm = 0
+        self.md.size = 0
+        self.md.reserve(2 * <size_t> self.l_seq[i] + self.reference_length[i] + NUMBER * (<size_t> self.count[i] + 2))
+        p = self.md.data
+        expand(self.seqs[i], self.l_seq[i], self.bases.data)
+        for j in range(self.count[i]):
+            operation = self.pool[self.first[i] + j] & 15
+            length = self.pool[self.first[i] + j] >> 4
+            if (MATCHES >> operation) & 1:
+                k = 0
+                while True:
+                    matched -= k
+                    k = first_difference(window + at, bases + start, k, length)
+                    matched += k
+                    if k == length:
+                        break
+                    p = put_number(p, <uint32_t> matched)
+                    p[0] = BASES[window[at + k] & 15]
+                    p += 1
+                    self.nm += 1
+                    matched = 0
+                    k += 1
+            elif operation == DELETION:
+                p = put_number(p, <uint32_t> matched)
+                matched = 0
+                p[0] = b"^"
+                p += 1
+                for k in range(length):
+                    p[0] = BASES[window[at + k] & 15]
+                    p += 1
+                self.nm += length
+            elif operation == INSERTION:
+                self.nm += length
+            if (REFERENCE >> operation) & 1:
+                at += length
+            if (QUERY >> operation) & 1:
+                start += length
+        p = put_number(p, <uint32_t> matched)
+        p[0] = 0
+        self.md.size = p + 1 - self.md.data
+        return 1

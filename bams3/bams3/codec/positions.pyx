@@ -1,0 +1,99 @@
+"""POS and bin.
+
+``pos``: difference to the previous record's POS (the first: to 0), zigzag, short integers.
+``bin``: (record index, bin) as u32 pairs, for records whose bin is not ``reg2bin(pos, end)``.
+"""
+
+from cpython cimport array
+from array import array as new_array
+
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
+
+from bams3.buffer cimport Buffer
+from bams3.codec.primitives cimport (
+    Cursor, difference, get_short, open_cursor, put_short, total, unzigzag, zigzag,
+)
+from bams3.bam.fields cimport load_u32, record_bin, record_pos
+
+from bams3.errors import FormatError
+
+cdef array.array INT32 = new_array("i")
+cdef array.array UINT16 = new_array("H")
+
+
+cdef inline uint16_t reg2bin(int64_t start, int64_t end) noexcept nogil:
+    """The smallest bin that holds [start, end): SAM specification, 5.3."""
+    end -= 1
+    if start >> 14 == end >> 14:
+        return <uint16_t> (((1 << 15) - 1) // 7 + (start >> 14))
+    if start >> 17 == end >> 17:
+        return <uint16_t> (((1 << 12) - 1) // 7 + (start >> 17))
+    if start >> 20 == end >> 20:
+        return <uint16_t> (((1 << 9) - 1) // 7 + (start >> 20))
+    if start >> 23 == end >> 23:
+        return <uint16_t> (((1 << 6) - 1) // 7 + (start >> 23))
+    if start >> 26 == end >> 26:
+        return <uint16_t> (((1 << 3) - 1) // 7 + (start >> 26))
+    return 0
+
+
+def encode(block, const int32_t[::1] end):
+    """Streams of POS and bin of a block; ``end`` as ``cigars`` computes it, shape (n,)."""
+    cdef const uint8_t[::1] data = block.data
+    cdef const int64_t[::1] offsets = block.offsets
+    cdef Py_ssize_t n = offsets.shape[0] - 1, i
+    cdef Buffer pos = Buffer(n), escaped = Buffer(width=4), bins = Buffer(width=8)
+    cdef const uint8_t *r
+    cdef int32_t previous = 0, here
+    with nogil:
+        for i in range(n):
+            r = &data[offsets[i]]
+            here = record_pos(r)
+            put_short(pos, escaped, zigzag(difference(here, previous)))
+            previous = here
+            if record_bin(r) != reg2bin(here, end[i]):
+                bins.put_u32(<uint32_t> i)
+                bins.put_u32(record_bin(r))
+    return {"pos": pos, "pos.long": escaped, "bin": bins}
+
+
+def decode(const uint8_t[::1] stream, const uint8_t[::1] escaped, Py_ssize_t n):
+    """POS of n records: array('i'), 0-based."""
+    cdef array.array pos = array.clone(INT32, n, False)
+    cdef int32_t[::1] out = pos
+    cdef Cursor main, longs
+    cdef Py_ssize_t i
+    cdef int32_t here = 0
+    cdef uint32_t value = 0
+    cdef bint whole = True
+    open_cursor(&main, stream)
+    open_cursor(&longs, escaped)
+    with nogil:
+        for i in range(n):
+            if not get_short(&main, &longs, &value):
+                whole = False
+                break
+            here = total(here, unzigzag(value))
+            out[i] = here
+    if not whole:
+        raise FormatError("stream 'pos' is shorter than the row group's record count")
+    return pos
+
+
+def decode_bins(const uint8_t[::1] stream, const int32_t[::1] pos, const int32_t[::1] end):
+    """bin of every record: array('H')."""
+    cdef Py_ssize_t n = pos.shape[0], i
+    cdef array.array bins = array.clone(UINT16, n, False)
+    cdef uint16_t[::1] out = bins
+    cdef uint32_t index
+    with nogil:
+        for i in range(n):
+            out[i] = reg2bin(pos[i], end[i])
+    if stream.shape[0] % 8:
+        raise FormatError("stream 'bin' does not hold whole (index, bin) pairs")
+    for i in range(0, stream.shape[0], 8):
+        index = load_u32(&stream[i])
+        if index >= n:
+            raise FormatError(f"stream 'bin' names record {index} of {n}")
+        out[index] = <uint16_t> load_u32(&stream[i + 4])
+    return bins

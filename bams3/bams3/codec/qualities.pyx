@@ -1,0 +1,162 @@
+"""QUAL.
+
+``qual``: the qualities of all records, back to back (missing ones are 0xFF, as in BAM). Where the
+row group has 16 distinct values or fewer, ``qual.values`` lists them in ascending order and ``qual``
+holds indices of 1, 2 or 4 bits each (the fewest that do), the first in the lowest bits.
+
+Or ``qual.model`` has them as ``quality_model`` codes them, and ``qual.values`` the distinct values, at most 64.
+"""
+
+from cpython cimport array
+from array import array as new_array
+
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memcpy, memset
+
+from bams3.buffer cimport Buffer
+from bams3.bam.fields cimport record_flag, record_l_seq, record_qual
+
+from bams3.codec import quality_model, rans
+from bams3.errors import FormatError
+
+cdef array.array INT32 = new_array("i"), UINT16 = new_array("H")
+
+cdef enum:
+    PACKED_VALUES = 16
+    MODEL_VALUES = 64
+    MODEL_LEVEL = 7  # from which the model is tried
+
+
+cdef inline int bits_for(int values) noexcept nogil:
+    return 1 if values <= 2 else 2 if values <= 4 else 4
+
+
+cdef Buffer pack(Buffer qual, const uint8_t *index_of, int bits):
+    """The qualities' indices, of ``bits`` bits each, ``8 // bits`` a byte."""
+    cdef Buffer packed = Buffer(qual.size * bits // 8 + 1)
+    cdef size_t whole = qual.size * bits // 8, i
+    cdef const uint8_t *q = qual.data
+    cdef uint8_t *out = packed.data
+    cdef int k, left = <int> (qual.size - whole * 8 // bits)
+    with nogil:
+        packed.size = (qual.size * bits + 7) // 8
+        if bits == 4:
+            for i in range(whole):
+                out[i] = index_of[q[2 * i]] | index_of[q[2 * i + 1]] << 4
+        elif bits == 2:
+            for i in range(whole):
+                out[i] = (
+                    index_of[q[4 * i]] | index_of[q[4 * i + 1]] << 2 | index_of[q[4 * i + 2]] << 4
+                    | index_of[q[4 * i + 3]] << 6
+                )
+        else:
+            for i in range(whole):
+                out[i] = 0
+                for k in range(8):
+                    out[i] |= index_of[q[8 * i + k]] << k
+        if left:
+            out[whole] = 0
+            for k in range(left):
+                out[whole] |= index_of[q[whole * 8 // bits + k]] << (bits * k)
+    return packed
+
+
+def encode(block, int level):
+    """Streams of QUAL of a block, at a level from 1 to 9."""
+    cdef const uint8_t[::1] data = block.data
+    cdef const int64_t[::1] offsets = block.offsets
+    cdef Py_ssize_t n = offsets.shape[0] - 1, i
+    cdef Buffer qual = Buffer(152 * n), values = Buffer()
+    cdef array.array l_seq = array.clone(INT32, n, False), flag = array.clone(UINT16, n, False)
+    cdef int32_t[::1] lengths = l_seq
+    cdef uint16_t[::1] flags = flag
+    cdef uint8_t seen[256]
+    cdef uint8_t index_of[256]
+    cdef const uint8_t *r
+    cdef size_t k
+    memset(seen, 0, 256)
+    with nogil:
+        for i in range(n):
+            r = &data[offsets[i]]
+            qual.put(record_qual(r), record_l_seq(r))
+            lengths[i] = record_l_seq(r)
+            flags[i] = record_flag(r)
+        for k in range(qual.size):
+            seen[qual.data[k]] = 1
+    for k in range(256):
+        if seen[k]:
+            index_of[k] = <uint8_t> values.size
+            values.put_u8(<uint8_t> k)
+    if 0 < values.size <= PACKED_VALUES:
+        streams = {"qual": pack(qual, index_of, bits_for(<int> values.size)), "qual.values": values}
+    else:
+        streams = {"qual": qual}
+    if level >= MODEL_LEVEL and 1 < values.size <= MODEL_VALUES:
+        size = min(rans.Model(streams["qual"], order).size for order in (0, 1))
+        modelled = quality_model.encode(indices(qual, index_of), <int> values.size, l_seq, flag)
+        if len(modelled) < size:
+            return {"qual.model": modelled, "qual.values": values}
+    return streams
+
+
+cdef Buffer indices(Buffer qual, const uint8_t *index_of):
+    cdef Buffer out = Buffer(qual.size)
+    cdef size_t k
+    out.size = qual.size
+    with nogil:
+        for k in range(qual.size):
+            out.data[k] = index_of[qual.data[k]]
+    return out
+
+
+def decode(streams, const int32_t[::1] l_seq, const uint16_t[::1] flag):
+    """The qualities of all records, of these lengths and flags, back to back: bytes-like."""
+    cdef int64_t count = 0
+    cdef Py_ssize_t i
+    if len(streams["qual.model"]):
+        return quality_model.decode(streams["qual.model"], streams["qual.values"], l_seq, flag)
+    for i in range(l_seq.shape[0]):
+        count += l_seq[i]
+    return unpack(streams["qual"], streams["qual.values"], count)
+
+
+cdef Buffer unpack(const uint8_t[::1] stream, const uint8_t[::1] values, int64_t count):
+    """``count`` values from their indices."""
+    cdef int known = <int> values.shape[0], bits, each, part, index, k
+    cdef Buffer qual
+    cdef int64_t i
+    cdef uint64_t words[256]  # the values of every byte
+    cdef uint8_t *table = <uint8_t *> words
+    cdef uint8_t mask
+    cdef const uint8_t *source = &stream[0] if stream.shape[0] else NULL
+    if known > PACKED_VALUES:
+        raise FormatError("stream 'qual.values' has more than 16 values")
+    bits = bits_for(known) if known else 8
+    if stream.shape[0] != (count * bits + 7) // 8:
+        raise FormatError("stream 'qual' does not fit the lengths of the row group's reads")
+    qual = Buffer(count + 8)
+    qual.size = count
+    if not known:
+        if count:
+            memcpy(qual.data, source, count)
+        return qual
+    mask = <uint8_t> ((1 << bits) - 1)
+    each = 8 // bits
+    for k in range(256):
+        for part in range(each):
+            index = (k >> (part * bits)) & mask
+            table[k * each + part] = values[index] if index < known else values[0]
+    with nogil:
+        if each == 2:
+            for i in range(count // 2):
+                (<uint16_t *> qual.data)[i] = (<uint16_t *> table)[source[i]]
+        elif each == 4:
+            for i in range(count // 4):
+                (<uint32_t *> qual.data)[i] = (<uint32_t *> table)[source[i]]
+        else:
+            for i in range(count // 8):
+                (<uint64_t *> qual.data)[i] = words[source[i]]
+        if count % each:
+            i = count // each
+            memcpy(qual.data + i * each, table + source[i] * each, count % each)
+    return qual

@@ -1,0 +1,349 @@
+"""rANS: entropy coding of bytes, each by itself (order 0) or after the byte before it (order 1).
+
+Range asymmetric numeral systems (Duda, arXiv:1311.2540) over interleaved lanes with 16-bit renormalisation (Giesen,
+arXiv:1402.3392), frequencies of 10 to 12 bits that are coded adaptively. docs/format.md, "rANS", specifies the bytes.
+"""
+
+from libc.math cimport log2
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memcpy, memmove, memset
+
+from bams3.buffer cimport Buffer
+from bams3.codec.frequencies cimport (
+    EMPTY, TableModel, bit_length, code_alphabet, code_row, code_scale, normalise, open_table,
+)
+from bams3.codec.range_coder cimport (
+    RangeDecoder, RangeEncoder, close_encoder, code_number, is_used_up, open_decoder, open_encoder,
+)
+from bams3.bam.fields cimport load_u16, load_u32
+
+from bams3.errors import FormatError
+
+cdef extern from "bams3/codec/rans_kernels.h" nogil:
+    ctypedef struct Shape "RansShape":
+        int lanes, order, bits, shift
+        uint8_t first
+    void rans_init()
+    int rans_has_tiles()
+    uint8_t *rans_encode_lanes(
+        const uint8_t *data, size_t n, const uint32_t *table, const Shape *shape, int tiles, uint32_t *states, uint8_t *at
+    )
+    int rans_decode_lanes(
+        uint8_t *data, size_t n, const uint32_t *table, const Shape *shape, int tiles, uint32_t *states, const uint8_t *at,
+        const uint8_t *end
+    )
+
+cdef enum:
+    MIN_BITS = 10
+    MAX_BITS = 12
+    MAX_LANES = 32
+
+cdef double WORTH = 1.003  # what 12 bits must gain, since their tables fill the caches, to be taken for order 1
+cdef float cost_of[(1 << MAX_BITS) + 1]  # bits: log2 of a frequency
+cdef int tiles = 0
+
+
+cdef int lanes_for(size_t length) noexcept nogil:
+    return 1 if length < 1 << 10 else 4 if length < 1 << 14 else MAX_LANES
+
+
+cdef void count_pairs(const uint8_t *data, size_t n, const Shape *shape, uint32_t *counts) noexcept nogil:
+    """How often each symbol follows each: counts[context << shift | symbol]; two halves at a time, since the same
+    counter twice in a row is slow."""
+    cdef size_t size = <size_t> 1 << (2 * shape.shift), k, i, half = n // 2
+    cdef int shift = shape.shift, lane
+    cdef uint32_t *second = counts + size
+    cdef size_t steps = n // shape.lanes
+    for i in range(1, half):
+        counts[<uint32_t> data[i - 1] << shift | data[i]] += 1
+        second[<uint32_t> data[half + i - 1] << shift | data[half + i]] += 1
+    for i in range(max(2 * half, <size_t> 1), n):
+        second[<uint32_t> data[i - 1] << shift | data[i]] += 1
+    if half:
+        counts[<uint32_t> data[half - 1] << shift | data[half]] += 1
+    for k in range(size):
+        counts[k] += second[k]
+    counts[<uint32_t> shape.first << shift | data[0]] += 1
+    for lane in range(1, shape.lanes):
+        i = lane * steps
+        counts[<uint32_t> data[i - 1] << shift | data[i]] -= 1
+        counts[<uint32_t> shape.first << shift | data[i]] += 1
+
+
+cdef void count_bytes(const uint8_t *data, size_t n, uint32_t *counts) noexcept nogil:
+    cdef uint32_t some[4][256]
+    cdef size_t i, quarter = n // 4
+    cdef int k
+    memset(some, 0, sizeof(some))
+    for i in range(quarter):
+        some[0][data[i]] += 1
+        some[1][data[quarter + i]] += 1
+        some[2][data[2 * quarter + i]] += 1
+        some[3][data[3 * quarter + i]] += 1
+    for i in range(4 * quarter, n):
+        some[0][data[i]] += 1
+    for k in range(256):
+        counts[k] = some[0][k] + some[1][k] + some[2][k] + some[3][k]
+
+
+cdef double row_cost(const uint32_t *counts, const uint16_t *row, const uint8_t *symbols, int count, int scale) noexcept nogil:
+    """Bits that the symbols of a context take."""
+    cdef double cost = 0
+    cdef int k
+    for k in range(count):
+        if counts[symbols[k]]:
+            cost += counts[symbols[k]] * (scale - cost_of[row[symbols[k]]])
+    return cost
+
+
+cdef class Model:
+    """How often which bytes occur in some data: what `encode` needs, and what it will give.
+
+    ``size``: bytes that ``encode()`` returns, to within a few; ``count``: how many different bytes occur.
+    """
+
+    cdef const uint8_t[::1] data
+    cdef Shape shape
+    cdef uint8_t symbols[256]
+    cdef uint8_t scales[256]
+    cdef readonly int count
+    cdef uint32_t *counts
+    cdef uint16_t *rows
+    cdef Buffer table
+    cdef readonly double size
+
+    def __cinit__(self):
+        self.counts = NULL
+        self.rows = NULL
+
+    def __dealloc__(self):
+        free(self.counts)
+        free(self.rows)
+
+    def __init__(self, const uint8_t[::1] data, int order):
+        """``data`` has at least one byte; ``order`` is 0 or 1."""
+        cdef size_t n = data.shape[0], i, size
+        cdef uint8_t highest = 0, lowest = 255
+        cdef double coded
+        self.data = data
+        self.shape.lanes = lanes_for(n)
+        self.shape.order = order
+        for i in range(n):
+            highest = max(highest, data[i])
+            lowest = min(lowest, data[i])
+        self.shape.shift = 8 if order == 0 else bit_length(highest)
+        self.shape.first = lowest
+        size = <size_t> 1 << 2 * self.shape.shift if order else 256
+        self.counts = <uint32_t *> calloc(2 * size, sizeof(uint32_t))
+        self.rows = <uint16_t *> calloc(size, sizeof(uint16_t))
+        if self.counts == NULL or self.rows == NULL:
+            raise MemoryError("no memory to count symbols")
+        self.table = Buffer()
+        with nogil:
+            if order:
+                count_pairs(&data[0], n, &self.shape, self.counts)
+            else:
+                count_bytes(&data[0], n, self.counts)
+            self.find_symbols(highest)
+            coded = self.fit(MAX_BITS)
+            if order and self.fit(MIN_BITS) > WORTH * coded:
+                self.fit(MAX_BITS)
+            self.put_table()
+        self.size = 2 + self.table.size + coded + 3.5 * self.shape.lanes
+
+    cdef int find_symbols(self, int highest) noexcept nogil:
+        cdef int symbol, k, seen
+        cdef int rows = highest + 1 if self.shape.order else 1
+        for symbol in range(highest + 1):
+            seen = symbol == self.shape.first
+            for k in range(rows):
+                seen |= self.counts[k << self.shape.shift | symbol] != 0
+            if seen:
+                self.symbols[self.count] = <uint8_t> symbol
+                self.count += 1
+        return 0
+
+    cdef double fit(self, int bits) noexcept nogil:
+        """Find frequencies for every context, each with the precision that its count deserves; bytes that they give."""
+        cdef int r, k, kinds, scale
+        cdef uint32_t context
+        cdef uint64_t total
+        cdef double cost = 0
+        self.shape.bits = bits
+        for r in range(self.count if self.shape.order else 1):
+            context = <uint32_t> self.symbols[r] << self.shape.shift if self.shape.order else 0
+            total = 0
+            kinds = 0
+            for k in range(self.count):
+                total += self.counts[context | self.symbols[k]]
+                kinds += self.counts[context | self.symbols[k]] != 0
+            if total == 0:
+                self.scales[r] = EMPTY
+                continue
+            scale = min(bits, max(bit_length(kinds - 1), bit_length(<uint32_t> min(total, <uint64_t> 65535)) - 2, 0))
+            self.scales[r] = <uint8_t> scale
+            normalise(self.counts + context, self.symbols, self.count, total, scale, self.rows + context)
+            cost += row_cost(self.counts + context, self.rows + context, self.symbols, self.count, scale)
+        return cost / 8
+
+    cdef int put_table(self) except -1 nogil:
+        cdef TableModel model
+        cdef RangeEncoder coder
+        self.table.reserve(1024)
+        open_encoder(&coder, self.table.data)
+        open_table(&model)
+        code_number(&coder, 2, self.shape.bits - MIN_BITS)
+        code_alphabet(&coder, &model, self.symbols, self.count)
+        self.table.size = coder.at - self.table.data
+        cdef int r, previous = -1
+        cdef uint32_t context, before = 0
+        for r in range(self.count if self.shape.order else 1):
+            self.table.reserve(64 * 256)
+            coder.at = self.table.data + self.table.size
+            code_scale(&coder, &model, self.scales[r])
+            if self.scales[r] != EMPTY:
+                context = <uint32_t> self.symbols[r] << self.shape.shift if self.shape.order else 0
+                code_row(
+                    &coder, &model, self.symbols, self.count, self.rows + context, self.scales[r],
+                    self.rows + before if previous >= 0 else NULL, self.scales[previous] if previous >= 0 else 0,
+                    not self.shape.order,
+                )
+                previous = r
+                before = context
+            self.table.size = coder.at - self.table.data
+        self.table.reserve(8)
+        coder.at = self.table.data + self.table.size
+        close_encoder(&coder)
+        self.table.size = coder.at - self.table.data
+        return 0
+
+    def encode(self):
+        """The data, coded: a Buffer."""
+        cdef size_t n = self.data.shape[0], length, entries = (self.symbols[self.count - 1] + 1) << self.shape.shift
+        cdef Buffer out = Buffer(self.table.size + 2 * n + 4 * self.shape.lanes + 64)
+        cdef uint32_t states[MAX_LANES]
+        cdef uint32_t *table = <uint32_t *> malloc((entries if self.shape.order else 256) * sizeof(uint32_t))
+        cdef uint8_t *end
+        cdef uint8_t *at
+        cdef int r, k
+        cdef uint32_t context, start, frequency
+        if table == NULL:
+            raise MemoryError("no memory for a table of frequencies")
+        out.put_u16(<uint16_t> self.table.size)
+        out.put(self.table.data, self.table.size)
+        with nogil:
+            for r in range(self.count if self.shape.order else 1):
+                context = <uint32_t> self.symbols[r] << self.shape.shift if self.shape.order else 0
+                start = 0
+                for k in range(self.count):
+                    frequency = <uint32_t> self.rows[context | self.symbols[k]] << (self.shape.bits - self.scales[r])
+                    table[context | self.symbols[k]] = start << 16 | frequency
+                    start += frequency
+            end = out.data + out.capacity
+            at = rans_encode_lanes(&self.data[0], n, table, &self.shape, tiles, states, end)
+            out.put(states, 4 * self.shape.lanes)
+            length = end - at
+            memmove(out.data + out.size, at, length)
+            out.size += length
+        free(table)
+        return out
+
+
+def encode(data, int order):
+    """``data`` (bytes-like, not empty), coded with order 0 or 1: a Buffer."""
+    return Model(data, order).encode()
+
+
+cdef uint32_t *read_table(RangeDecoder *coder, Shape *shape) except? NULL nogil:
+    """The decoder's table, to be freed by the caller; NULL where the stored one makes no sense. Fills in the shape."""
+    cdef TableModel model
+    cdef uint8_t symbols[256]
+    cdef uint16_t rows[2][256]
+    cdef int count, r, k, scale, above_scale = 0, now = 0, above = -1
+    cdef uint32_t *table
+    cdef uint32_t *entry
+    cdef uint32_t frequency, i, highest
+    open_table(&model)
+    shape.bits = MIN_BITS + <int> code_number(coder, 2, 0)
+    count = code_alphabet(coder, &model, symbols, 0)
+    if shape.bits > MAX_BITS or count == 0:
+        return NULL
+    shape.first = symbols[0]
+    highest = symbols[count - 1] if shape.order else 0
+    table = <uint32_t *> calloc((highest + 1) << shape.bits, sizeof(uint32_t))
+    if table == NULL:
+        with gil:
+            raise MemoryError("no memory for a table of frequencies")
+    for r in range(count if shape.order else 1):
+        scale = code_scale(coder, &model, 0)
+        if scale == EMPTY:
+            continue
+        if scale > shape.bits or not code_row(
+            coder, &model, symbols, count, rows[now], scale, NULL if above < 0 else rows[above], above_scale,
+            not shape.order,
+        ):
+            free(table)
+            return NULL
+        entry = table + (<size_t> symbols[r] << shape.bits if shape.order else 0)
+        for k in range(count):
+            frequency = <uint32_t> rows[now][symbols[k]] << (shape.bits - scale)
+            for i in range(frequency):
+                entry[i] = (frequency - 1) << 20 | i << 8 | symbols[k]
+            entry += frequency
+        above = now
+        above_scale = scale
+        now ^= 1
+    if not is_used_up(coder):
+        free(table)
+        return NULL
+    return table
+
+
+def decode(const uint8_t[::1] stored, size_t raw_length, int order):
+    """``raw_length`` bytes that `encode` coded with this order: a Buffer. Raises FormatError where ``stored`` is not
+    what an encoder writes."""
+    cdef size_t size = stored.shape[0], at
+    cdef RangeDecoder coder
+    cdef Shape shape
+    cdef uint32_t states[MAX_LANES]
+    cdef uint32_t *table
+    cdef Buffer out
+    cdef int whole
+    shape.order = order
+    shape.shift = 0
+    shape.lanes = lanes_for(raw_length)
+    at = 2 + load_u16(&stored[0]) if size >= 2 else 2
+    if raw_length == 0 or size < at + 4 * shape.lanes:
+        raise FormatError("rANS data is cut short")
+    open_decoder(&coder, &stored[2], &stored[0] + at)
+    with nogil:
+        table = read_table(&coder, &shape)
+    if table == NULL:
+        raise FormatError("rANS data has a damaged table of frequencies")
+    try:
+        out = Buffer(raw_length)
+        memcpy(states, &stored[at], 4 * shape.lanes)
+        with nogil:
+            whole = rans_decode_lanes(
+                out.data, raw_length, table, &shape, tiles, states, &stored[0] + at + 4 * shape.lanes, &stored[0] + size
+            )
+    finally:
+        free(table)
+    if not whole:
+        raise FormatError("rANS data does not decode to the length that it should have")
+    out.size = raw_length
+    return out
+
+
+cdef int prepare() except -1:
+    global tiles
+    cdef int k
+    rans_init()
+    tiles = rans_has_tiles()
+    for k in range(1, (1 << MAX_BITS) + 1):
+        cost_of[k] = log2(k)
+    return 0
+
+
+prepare()

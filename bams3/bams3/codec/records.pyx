@@ -1,0 +1,120 @@
+"""Columns back to BAM records."""
+
+from cpython cimport array
+from array import array as new_array
+
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
+from libc.string cimport memcpy
+
+from bams3.buffer cimport Buffer
+from bams3.codec.tags cimport Tags
+
+from bams3.errors import FormatError
+from bams3.bam.records import RecordBlock
+
+cdef array.array INT64 = new_array("q")
+
+cdef enum:
+    MAX_RESERVED = 1 << 26  # bytes taken on the word of a footer
+    FIXED = 36  # bytes before the name, block_size included
+    SOFT_CLIP = 4
+    REF_SKIP = 3
+
+
+cdef inline void store(uint8_t *p, int32_t value) noexcept nogil:
+    memcpy(p, &value, 4)
+
+
+cdef inline void store_u16(uint8_t *p, uint16_t value) noexcept nogil:
+    memcpy(p, &value, 2)
+
+
+def assemble(
+    int64_t total_size, int32_t reference_id, const int32_t[::1] pos, const uint8_t[::1] mapq, const uint16_t[::1] bins,
+    const uint16_t[::1] flag, const int32_t[::1] l_seq, const int32_t[::1] next_ref,
+    const int32_t[::1] next_pos, const int32_t[::1] tlen, names, cigars, const uint32_t[::1] placeholders,
+    const uint8_t[::1] seq, const uint8_t[::1] qual, Tags tags,
+):
+    """RecordBlock of the n records of a row group; the columns are those of the fields' ``decode``.
+
+    ``total_size``: of the records in bytes. Raises FormatError where the columns do not add up to it.
+    """
+    cdef const uint8_t[::1] name = names[0]
+    cdef const int64_t[::1] name_offset = names[1]
+    cdef const uint32_t[::1] start = cigars.start, count = cigars.count, pool = cigars.pool
+    cdef const int32_t[::1] reference_length = cigars.reference_length
+    cdef Py_ssize_t n = pos.shape[0], i, marked = 0
+    cdef Buffer out = Buffer(min(total_size, MAX_RESERVED))
+    cdef array.array offsets_array = array.clone(INT64, n + 1, False)
+    cdef int64_t[::1] offsets = offsets_array
+    cdef int64_t seq_at = 0, qual_at = 0, seq_size, size
+    cdef uint32_t name_size, operations, stand_in[2]
+    cdef const uint32_t *on_disk
+    cdef const uint32_t *real
+    cdef uint8_t *r
+    cdef int problem = 0
+    with nogil:
+        for i in range(n):
+            offsets[i] = <int64_t> out.size
+            name_size = <uint32_t> (name_offset[i + 1] - name_offset[i])
+            operations = count[i]
+            real = on_disk = &pool[start[i]] if operations else NULL
+            if marked < placeholders.shape[0] and placeholders[marked] == i:
+                marked += 1
+                if l_seq[i] >= 1 << 28 or reference_length[i] >= 1 << 28:
+                    problem = 1
+                    break
+                stand_in[0] = <uint32_t> l_seq[i] << 4 | SOFT_CLIP
+                stand_in[1] = <uint32_t> reference_length[i] << 4 | REF_SKIP
+                on_disk = stand_in
+                operations = 2
+            elif operations > 65535:
+                problem = 1
+                break
+            else:
+                real = NULL
+            seq_size = (<int64_t> l_seq[i] + 1) // 2
+            if seq_size > seq.shape[0] - seq_at or l_seq[i] > qual.shape[0] - qual_at:
+                problem = 2
+                break
+            out.reserve(FIXED + name_size + 1 + 4 * <size_t> operations + seq_size + l_seq[i])
+            r = out.data + out.size
+            store(r + 4, reference_id)
+            store(r + 8, pos[i])
+            r[12] = <uint8_t> (name_size + 1)
+            r[13] = mapq[i]
+            store_u16(r + 14, bins[i])
+            store_u16(r + 16, <uint16_t> operations)
+            store_u16(r + 18, flag[i])
+            store(r + 20, l_seq[i])
+            store(r + 24, next_ref[i])
+            store(r + 28, next_pos[i])
+            store(r + 32, tlen[i])
+            r += FIXED
+            if name_size:
+                memcpy(r, &name[name_offset[i]], name_size)
+            r[name_size] = 0
+            r += name_size + 1
+            if operations:
+                memcpy(r, on_disk, 4 * operations)
+                r += 4 * operations
+            if l_seq[i]:
+                memcpy(r, &seq[seq_at], seq_size)
+                memcpy(r + seq_size, &qual[qual_at], l_seq[i])
+                r += seq_size + l_seq[i]
+                seq_at += seq_size
+                qual_at += l_seq[i]
+            out.size = r - out.data
+            tags.put(out, i, real, count[i])
+            size = <int64_t> out.size - offsets[i] - 4
+            if size > 0x7FFFFFFF or <int64_t> out.size > total_size:
+                problem = 3
+                break
+            store(out.data + offsets[i], <int32_t> size)
+        offsets[n] = <int64_t> out.size
+    if problem:
+        what = ["", "its CIGAR has too many operations", "the bases or qualities end", "it is larger than the footer allows"]
+        raise FormatError(f"record {i + 1} of the row group can't be rebuilt: {what[problem]}")
+    if <int64_t> out.size != total_size:
+        raise FormatError(f"the records have {out.size} bytes instead of the {total_size} that the footer says")
+    return RecordBlock(out, offsets_array)

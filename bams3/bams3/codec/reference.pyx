@@ -1,0 +1,331 @@
+"""The reference, as far as the reads of a row group tell.
+
+Reads are stored by how they differ from it, so nothing outside the row group is needed. It covers the positions to
+which an operation M, =, X or D of an *aligned* read (one whose CIGAR is as long as its SEQ, with POS ≥ 0)
+refers, within a window from the first aligned read's POS to the last end, of at most 2^22 positions. Where
+reads have the tag MD the bases are those of the reference that they were aligned to; elsewhere what most reads
+say. Any bases would do: they decide the size of what is stored, not what is read back.
+
+Streams: ``reference``, the bases of the covered positions in order (see ``bases``).
+"""
+
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memcpy, memset
+
+from bams3.codec.bases cimport (
+    PADDING, BaseReader, BaseWriter, expand, first_difference, from_two_bits, longest_of, two_bits,
+)
+from bams3.bam.fields cimport DELETION, MATCHES, QUERY, REFERENCE, find_tag, record_seq
+
+from bams3.errors import FormatError
+
+cdef enum:
+    MAX_LENGTH = 1 << 22
+    UNKNOWN = 255  # covered, and no read tells the base
+    ADENINE = 1
+    UNTOLD = 15    # N
+
+cdef extern from *:
+    """
+    static const char BAMS3_LETTERS[] = "=ACMGRSVTWYHKDBN";
+    """
+    const char *LETTERS "BAMS3_LETTERS"
+
+cdef uint8_t BASE_OF[256]
+
+
+cdef void fill_table() noexcept:
+    cdef int i
+    memset(BASE_OF, UNTOLD, 256)
+    for i in range(16):
+        BASE_OF[<uint8_t> LETTERS[i]] = <uint8_t> i
+
+fill_table()
+
+
+cdef inline const uint8_t *find_md(const uint8_t *r) noexcept nogil:
+    """The text of a record's first tag MD, if it is Z; else NULL."""
+    cdef const uint8_t *tag = find_tag(r, b"M", b"D")
+    return tag + 3 if tag != NULL and tag[2] == b"Z" else NULL
+
+
+cdef inline const uint8_t *number(const uint8_t *p, int64_t *value) noexcept nogil:
+    """The decimal number at p (0 where there is none), and what follows it."""
+    value[0] = 0
+    while 48 <= p[0] <= 57:
+        if value[0] < MAX_LENGTH:
+            value[0] = 10 * value[0] + p[0] - 48
+        p += 1
+    return p
+
+
+cdef class Reference:
+    """The bases (4-bit codes) of the positions [``start``, ``start + length``)."""
+
+    def __cinit__(self):
+        self.bases = NULL
+        self.start = self.length = 0
+
+    def __dealloc__(self):
+        free(self.bases)
+
+    @staticmethod
+    def of_block(block, pos, l_seq, cigars):
+        """The reference that the records of a block make. ``pos``, ``l_seq``: array('i'); ``cigars``: their Cigars."""
+        cdef Reference reference = Reference()
+        reference.open(pos, l_seq, cigars)
+        reference.fill(block, pos, l_seq, cigars)
+        return reference
+
+    @staticmethod
+    def of_streams(streams, pos, l_seq, cigars):
+        """The reference that `streams` hold. Raises FormatError where they do not fit the reads."""
+        cdef Reference reference = Reference()
+        reference.open(pos, l_seq, cigars)
+        reference.read(streams)
+        return reference
+
+    cdef bint spans(self, int64_t pos, int64_t length) noexcept nogil:
+        """Is [pos, pos + length) within the window?"""
+        return pos >= self.start and pos + length <= self.start + self.length
+
+    cdef int open(self, pos_, l_seq_, cigars) except -1:
+        """Make the window, all covered positions UNKNOWN."""
+        cdef const int32_t[::1] pos = pos_, l_seq = l_seq_
+        cdef const int32_t[::1] query_length = cigars.query_length, reference_length = cigars.reference_length
+        cdef const uint32_t[::1] first = cigars.start, count = cigars.count, pool = cigars.pool
+        cdef int64_t low = 1LL << 40, high = 0, at, length
+        cdef Py_ssize_t n = pos.shape[0], i
+        cdef uint32_t k, operation
+        with nogil:
+            for i in range(n):
+                if is_aligned(pos[i], l_seq[i], query_length[i]):
+                    low, high = min(low, <int64_t> pos[i]), max(high, <int64_t> pos[i] + reference_length[i])
+        self.start = min(low, high)
+        self.length = min(high - self.start, <int64_t> MAX_LENGTH)
+        self.bases = <uint8_t *> calloc(self.length + PADDING, 1)
+        if self.bases == NULL:
+            raise MemoryError("no memory for the reference of a row group")
+        with nogil:
+            for i in range(n):
+                if not is_aligned(pos[i], l_seq[i], query_length[i]):
+                    continue
+                at = pos[i] - self.start
+                for k in range(count[i]):
+                    operation = pool[first[i] + k]
+                    length = operation >> 4
+                    if at >= self.length:
+                        break
+                    if ((MATCHES >> (operation & 15)) & 1) or operation & 15 == DELETION:
+                        memset(self.bases + at, UNKNOWN, min(length, self.length - at))
+                    if (REFERENCE >> (operation & 15)) & 1:
+                        at += length
+        return 0
+
+    cdef int fill(self, block, pos_, l_seq_, cigars) except -1:
+        """Find the bases of the covered positions: those that the first read tells, but for what most others deny."""
+        cdef const uint8_t[::1] data = block.data
+        cdef const int64_t[::1] offsets = block.offsets
+        cdef const int32_t[::1] pos = pos_, l_seq = l_seq_, query_length = cigars.query_length
+        cdef const uint32_t[::1] first = cigars.start, count = cigars.count, pool = cigars.pool
+        cdef Py_ssize_t n = pos.shape[0], i
+        cdef Teller teller = Teller(n, longest_of(l_seq), self.length)
+        cdef int64_t told, with_md = 0, without_md = 0
+        cdef int32_t *change = NULL    # of the depth at a position
+        cdef uint16_t *against = NULL  # how many reads tell A, C, G, T there, and the first told something else
+        cdef bint by_md, disputed = False
+        with nogil:
+            for i in range(n):
+                teller.md[i] = NULL
+                if is_aligned(pos[i], l_seq[i], query_length[i]):
+                    teller.md[i] = find_md(&data[offsets[i]])
+                    with_md += teller.md[i] != NULL
+                    without_md += teller.md[i] == NULL
+            by_md = with_md > 0
+            for i in range(n):
+                if is_aligned(pos[i], l_seq[i], query_length[i]) and (teller.md[i] != NULL) == by_md:
+                    teller.tell(self, pos[i], &pool[first[i]], count[i], record_seq(&data[offsets[i]]), l_seq[i], i)
+                    disputed |= teller.merge(self, pos[i], &pool[first[i]], count[i], by_md, NULL, NULL)
+        if disputed:
+            change = <int32_t *> calloc(self.length + 1, sizeof(int32_t))
+            against = <uint16_t *> calloc(4 * (self.length + 1), sizeof(uint16_t))
+            if change == NULL or against == NULL:
+                free(change)
+                free(against)
+                raise MemoryError("no memory for the reference of a row group")
+            with nogil:
+                for i in range(n):
+                    if is_aligned(pos[i], l_seq[i], query_length[i]) and (teller.md[i] != NULL) == by_md:
+                        teller.tell(
+                            self, pos[i], &pool[first[i]], count[i], record_seq(&data[offsets[i]]), l_seq[i], i
+                        )
+                        teller.merge(self, pos[i], &pool[first[i]], count[i], by_md, change, against)
+                elect(self, change, against)
+            free(change)
+            free(against)
+        with nogil:
+            for i in range(n if by_md and without_md else 0):
+                if is_aligned(pos[i], l_seq[i], query_length[i]) and teller.md[i] == NULL:
+                    teller.tell(self, pos[i], &pool[first[i]], count[i], record_seq(&data[offsets[i]]), l_seq[i], i)
+                    teller.merge(self, pos[i], &pool[first[i]], count[i], False, NULL, NULL)
+        return 0
+
+    def to_streams(self):
+        """Name → bytes-like."""
+        cdef BaseWriter writer = BaseWriter()
+        cdef int64_t i
+        with nogil:
+            for i in range(self.length):
+                if self.bases[i] == UNKNOWN:
+                    self.bases[i] = ADENINE
+                if self.bases[i]:
+                    writer.put(self.bases[i])
+        return writer.streams("reference")
+
+    cdef int read(self, streams) except -1:
+        cdef BaseReader reader = BaseReader(streams, "reference")
+        cdef int64_t i
+        cdef bint whole = True
+        with nogil:
+            for i in range(self.length):
+                if self.bases[i] and not (reader.get(&self.bases[i]) and self.bases[i]):
+                    whole = False
+                    break
+        if not whole or not reader.ended():
+            raise FormatError("stream 'reference' does not fit the row group's reads")
+        return 0
+
+
+cdef class Teller:
+    """What one read tells of the reference: the bases at the positions of its operations M, =, X and D, in order."""
+
+    cdef const uint8_t **md  # of every record: its MD, or NULL
+    cdef uint8_t *bases      # of the read
+    cdef uint8_t *told       # UNKNOWN where it tells nothing
+    cdef int64_t longest, length
+
+    def __cinit__(self, Py_ssize_t records, int64_t longest, int64_t length):
+        """`longest`: bases of a read; `length`: of the window."""
+        self.md = <const uint8_t **> malloc((records + 1) * sizeof(uint8_t *))
+        self.bases = <uint8_t *> malloc(longest + PADDING)
+        self.told = <uint8_t *> malloc(longest + length + PADDING)
+        if self.md == NULL or self.bases == NULL or self.told == NULL:
+            raise MemoryError("no memory for the longest read of a row group")
+
+    def __dealloc__(self):
+        free(self.md)
+        free(self.bases)
+        free(self.told)
+
+    cdef void tell(
+        self, Reference reference, int64_t pos, const uint32_t *cigar, uint32_t count, const uint8_t *seq,
+        int64_t l_seq, Py_ssize_t record
+    ) noexcept nogil:
+        """Fill ``told`` from the record's MD, or from its bases where it has none."""
+        cdef const uint8_t *md = self.md[record]
+        cdef const uint8_t *bases = self.bases
+        cdef uint8_t *out = self.told
+        cdef int64_t same = 1LL << 40, at = pos - reference.start, length, step
+        cdef uint32_t j, operation
+        expand(seq, l_seq, self.bases)
+        if md != NULL:
+            md = number(md, &same)
+        for j in range(count):
+            operation = cigar[j] & 15
+            length = cigar[j] >> 4
+            if at >= reference.length:
+                return
+            if (MATCHES >> operation) & 1:
+                at += length
+                while length:
+                    step = min(same, length)
+                    if step:
+                        memcpy(out, bases, step)
+                        same -= step
+                    elif md[0] > 64:
+                        step = 1
+                        out[0] = told_base(md[0])
+                        md = number(md + 1, &same)
+                    else:  # not the MD of this CIGAR
+                        step = length
+                        memset(out, UNKNOWN, step)
+                    out += step
+                    bases += step
+                    length -= step
+            elif operation == DELETION:
+                length = min(length, reference.length - at)
+                at += cigar[j] >> 4
+                if md != NULL and same == 0 and md[0] == b"^":
+                    md += 1
+                    while length and md[0] > 64:
+                        out[0] = told_base(md[0])
+                        out += 1
+                        md += 1
+                        length -= 1
+                    md = number(md, &same)
+                memset(out, UNKNOWN, length)
+                out += length
+            else:
+                if (REFERENCE >> operation) & 1:
+                    at += length
+                if (QUERY >> operation) & 1:
+                    bases += length
+
+    cdef bint merge(
+        self, Reference reference, int64_t pos, const uint32_t *cigar, uint32_t count, bint by_md, int32_t *change,
+        uint16_t *against
+    ) noexcept nogil:
+        """Put what was told into the reference, where nobody did before; with ``change`` and ``against`` count it there.
+
+        Returns whether something else had been told before.
+        """
+        cdef const uint8_t *told = self.told
+        cdef int64_t at = pos - reference.start, length, inside, k
+        cdef uint32_t j, operation
+        cdef uint8_t *window
+        cdef int code
+        cdef bint disputed = False
+        for j in range(count):
+            operation = cigar[j] & 15
+            length = cigar[j] >> 4
+            if at >= reference.length:
+                break
+            if ((MATCHES >> operation) & 1) or operation == DELETION:
+                window = reference.bases + at
+                inside = min(length, reference.length - at)
+                k = first_difference(window, told, 0, inside)
+                while k < inside:
+                    if window[k] == UNKNOWN:
+                        if told[k] and (by_md or two_bits(told[k]) < 4):
+                            window[k] = told[k]
+                    elif told[k] != UNKNOWN:
+                        code = two_bits(told[k])
+                        disputed = True
+                        if against != NULL and code < 4 and against[4 * (at + k) + code] < 65535:
+                            against[4 * (at + k) + code] += 1
+                    k = first_difference(window, told, k + 1, inside)
+                if change != NULL:
+                    change[at] += 1
+                    change[at + inside] -= 1
+                told += inside if operation == DELETION else length
+            if (REFERENCE >> operation) & 1:
+                at += length
+        return disputed
+
+
+cdef void elect(Reference reference, const int32_t *change, const uint16_t *against) noexcept nogil:
+    """Where more than half of the reads tell one base, and the first told another, take theirs."""
+    cdef int64_t at, depth = 0
+    cdef int code
+    for at in range(reference.length):
+        depth += change[at]
+        for code in range(4):
+            if 2 * <int64_t> against[4 * at + code] > depth:
+                reference.bases[at] = from_two_bits(<uint8_t> code)
+
+
+cdef inline uint8_t told_base(uint8_t letter) noexcept nogil:
+    """The base of a letter of MD; never 0, which is for positions that are not covered."""
+    cdef uint8_t base = BASE_OF[letter]
+    return base if base else UNTOLD

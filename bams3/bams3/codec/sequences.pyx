@@ -1,0 +1,263 @@
+"""SEQ and its length.
+
+``seq.length``: l_seq less the bases that the CIGAR says the read has, zigzag, short integers.
+
+The bases of an aligned read (see ``reference``) are those of the reference where its CIGAR says M, = or X, but for
+*mismatches*: their number in ``seq.mismatches`` (short integers); for each the number of bases of the read between
+it and the one before (the first: the read's start) in ``seq.mismatch`` (short integers), and in
+``seq.substitute`` a byte: 1 to 3, the code of the base less that of the reference, modulo 4, where both are of
+A C G T (codes 0 to 3); else 4 + the base. All other bases (inserted, clipped, of reads that are not aligned, outside
+the reference's window) stand in ``seq.literal`` (see ``bases``), read by read.
+
+``seq.pad``: (record index, low half of the last byte) as u32 pairs, of records of odd length in which it is not 0.
+"""
+
+from cpython cimport array
+from array import array as new_array
+
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy
+
+from bams3.buffer cimport Buffer
+from bams3.codec.bases cimport (
+    PADDING, BaseReader, BaseWriter, expand, first_difference, from_two_bits, longest_of, pack, two_bits,
+)
+from bams3.codec.primitives cimport (
+    Cursor, difference, get_short, open_cursor, put_short, total, unzigzag, zigzag,
+)
+from bams3.codec.reference cimport Reference, is_aligned
+from bams3.bam.fields cimport MATCHES, QUERY, REFERENCE, load_u32, record_l_seq, record_seq
+
+from bams3.errors import FormatError
+
+cdef array.array INT32 = new_array("i")
+cdef array.array INT64 = new_array("q")
+
+cdef enum:
+    OTHER = 4  # from here on a substitute is the base itself
+
+
+def encode_lengths(block, const int32_t[::1] query_length):
+    """Streams of l_seq of a block; ``query_length`` as ``cigars`` has it, shape (n,)."""
+    cdef const uint8_t[::1] data = block.data
+    cdef const int64_t[::1] offsets = block.offsets
+    cdef Py_ssize_t n = offsets.shape[0] - 1, i
+    cdef Buffer length = Buffer(n), length_long = Buffer(width=4)
+    with nogil:
+        for i in range(n):
+            put_short(length, length_long, zigzag(difference(record_l_seq(&data[offsets[i]]), query_length[i])))
+    return {"seq.length": length, "seq.length.long": length_long}
+
+
+def decode_lengths(const uint8_t[::1] stream, const uint8_t[::1] escaped, const int32_t[::1] query_length, int64_t limit):
+    """l_seq of every record: array('i'), each ≥ 0, all together at most ``limit``."""
+    cdef Py_ssize_t n = query_length.shape[0], i
+    cdef array.array lengths = array.clone(INT32, n, False)
+    cdef int32_t[::1] out = lengths
+    cdef Cursor main, longs
+    cdef uint32_t value = 0
+    cdef int64_t bases = 0
+    cdef bint whole = True
+    open_cursor(&main, stream)
+    open_cursor(&longs, escaped)
+    with nogil:
+        for i in range(n):
+            if not get_short(&main, &longs, &value):
+                whole = False
+                break
+            out[i] = total(query_length[i], unzigzag(value))
+            bases += out[i]
+            if out[i] < 0 or bases > limit:
+                whole = False
+                break
+    if not whole:
+        raise FormatError(f"stream 'seq.length' has no valid length for record {i + 1} of the row group")
+    return lengths
+
+
+cdef class Differences:
+    """Where the reads differ from the reference, going out or coming in."""
+
+    cdef Buffer counts, counts_long, gaps, gaps_long, substitutes
+    cdef BaseWriter literals
+
+    def __cinit__(self):
+        self.counts, self.counts_long, self.gaps, self.gaps_long = Buffer(), Buffer(width=4), Buffer(), Buffer(width=4)
+        self.substitutes = Buffer()
+        self.literals = BaseWriter()
+
+    cdef int put(
+        self, Reference reference, int64_t at, const uint32_t *cigar, uint32_t count, const uint8_t *bases
+    ) except -1 nogil:
+        """One aligned read; ``at``: of its POS in the window."""
+        cdef uint32_t j, operation, found = 0
+        cdef int64_t length, inside, k, start = 0, last = 0
+        cdef const uint8_t *window = reference.bases
+        for j in range(count):
+            operation = cigar[j] & 15
+            length = cigar[j] >> 4
+            if (MATCHES >> operation) & 1:
+                inside = max(min(length, reference.length - at), 0)
+                k = first_difference(window + at, bases + start, 0, inside)
+                while k < inside:
+                    put_short(self.gaps, self.gaps_long, <uint32_t> (start + k - last))
+                    last = start + k + 1
+                    self.substitutes.put_u8(substitute(window[at + k], bases[start + k]))
+                    found += 1
+                    k = first_difference(window + at, bases + start, k + 1, inside)
+                for k in range(inside, length):
+                    self.literals.put(bases[start + k])
+            elif (QUERY >> operation) & 1:
+                for k in range(length):
+                    self.literals.put(bases[start + k])
+            if (REFERENCE >> operation) & 1:
+                at += length
+            if (QUERY >> operation) & 1:
+                start += length
+        return put_short(self.counts, self.counts_long, found)
+
+    cdef dict streams(self):
+        return {
+            "seq.mismatches": self.counts, "seq.mismatches.long": self.counts_long, "seq.mismatch": self.gaps,
+            "seq.mismatch.long": self.gaps_long, "seq.substitute": self.substitutes,
+        } | self.literals.streams("seq.literal")
+
+
+cdef inline uint8_t substitute(uint8_t reference, uint8_t base) noexcept nogil:
+    if two_bits(reference) < 4 and two_bits(base) < 4:
+        return (two_bits(base) - two_bits(reference)) & 3
+    return OTHER + base
+
+
+def encode(block, const int32_t[::1] pos, l_seq_, cigars, Reference reference not None):
+    """Streams of SEQ of a block. ``l_seq``: array('i'); ``cigars``, ``reference``: theirs."""
+    cdef const uint8_t[::1] data = block.data
+    cdef const int64_t[::1] offsets = block.offsets
+    cdef const int32_t[::1] l_seq = l_seq_, query_length = cigars.query_length
+    cdef const uint32_t[::1] first = cigars.start, count = cigars.count, pool = cigars.pool
+    cdef Py_ssize_t n = pos.shape[0], i
+    cdef int64_t longest = longest_of(l_seq), k
+    cdef Differences differences = Differences()
+    cdef Buffer pad = Buffer(width=4)
+    cdef uint8_t *bases = <uint8_t *> malloc(longest + PADDING)
+    if bases == NULL:
+        raise MemoryError("no memory for the longest read of a row group")
+    try:
+        with nogil:
+            for i in range(n):
+                expand(record_seq(&data[offsets[i]]), l_seq[i], bases)
+                if l_seq[i] & 1 and bases[l_seq[i]]:
+                    pad.put_u32(<uint32_t> i)
+                    pad.put_u32(bases[l_seq[i]])
+                if is_aligned(pos[i], l_seq[i], query_length[i]):
+                    differences.put(reference, pos[i] - reference.start, &pool[first[i]], count[i], bases)
+                else:
+                    for k in range(l_seq[i]):
+                        differences.literals.put(bases[k])
+    finally:
+        free(bases)
+    return differences.streams() | {"seq.pad": pad}
+
+
+cdef struct Mismatches:
+    Cursor counts, counts_long, gaps, gaps_long, substitutes
+
+
+cdef bint get_aligned(
+    Reference reference, int64_t at, const uint32_t *cigar, uint32_t count, int64_t l_seq, Mismatches *mismatches,
+    BaseReader literals, uint8_t *bases
+) noexcept nogil:
+    """The bases of the next aligned read; False where the streams do not have them."""
+    cdef uint32_t j, operation, left = 0, gap = 0
+    cdef int64_t length, inside, k, start = 0, last = 0
+    if not get_short(&mismatches.counts, &mismatches.counts_long, &left):
+        return False
+    for j in range(count):
+        operation = cigar[j] & 15
+        length = cigar[j] >> 4
+        if (MATCHES >> operation) & 1:
+            inside = max(min(length, reference.length - at), 0)
+            if inside:
+                memcpy(bases + start, reference.bases + at, inside)
+            for k in range(inside, length):
+                if not literals.get(&bases[start + k]):
+                    return False
+        elif (QUERY >> operation) & 1:
+            for k in range(length):
+                if not literals.get(&bases[start + k]):
+                    return False
+        if (REFERENCE >> operation) & 1:
+            at += length
+        if (QUERY >> operation) & 1:
+            start += length
+    while left:
+        if not get_short(&mismatches.gaps, &mismatches.gaps_long, &gap):
+            return False
+        last += gap
+        if last >= l_seq or mismatches.substitutes.at >= mismatches.substitutes.end:
+            return False
+        gap = mismatches.substitutes.at[0]
+        mismatches.substitutes.at += 1
+        if gap >= OTHER:
+            bases[last] = (gap - OTHER) & 15
+        elif two_bits(bases[last]) < 4:
+            bases[last] = from_two_bits(two_bits(bases[last]) + <uint8_t> gap)
+        else:
+            return False
+        last += 1
+        left -= 1
+    return True
+
+
+def decode(streams, const int32_t[::1] pos, l_seq_, cigars, Reference reference not None):
+    """SEQs as BAM packs them, back to back (bytes-like), and array('q') of n + 1 offsets into them."""
+    cdef const int32_t[::1] l_seq = l_seq_, query_length = cigars.query_length
+    cdef const uint32_t[::1] first = cigars.start, count = cigars.count, pool = cigars.pool
+    cdef Py_ssize_t n = pos.shape[0], i, at
+    cdef int64_t longest = longest_of(l_seq), k
+    cdef BaseReader literals = BaseReader(streams, "seq.literal")
+    cdef Mismatches mismatches
+    cdef array.array offsets_array = array.clone(INT64, n + 1, False)
+    cdef int64_t[::1] offsets = offsets_array
+    cdef const uint8_t[::1] pad = streams["seq.pad"]
+    cdef bint whole = True
+    open_cursor(&mismatches.counts, streams["seq.mismatches"])
+    open_cursor(&mismatches.counts_long, streams["seq.mismatches.long"])
+    open_cursor(&mismatches.gaps, streams["seq.mismatch"])
+    open_cursor(&mismatches.gaps_long, streams["seq.mismatch.long"])
+    open_cursor(&mismatches.substitutes, streams["seq.substitute"])
+    offsets[0] = 0
+    for i in range(n):
+        offsets[i + 1] = offsets[i] + (<int64_t> l_seq[i] + 1) // 2
+    cdef Buffer packed = Buffer(offsets[n])
+    packed.size = offsets[n]
+    cdef uint8_t *bases = <uint8_t *> malloc(longest + PADDING)
+    if bases == NULL:
+        raise MemoryError("no memory for the longest read of a row group")
+    with nogil:
+        for i in range(n):
+            if is_aligned(pos[i], l_seq[i], query_length[i]):
+                whole = get_aligned(
+                    reference, pos[i] - reference.start, &pool[first[i]], count[i], l_seq[i], &mismatches, literals,
+                    bases,
+                )
+            else:
+                for k in range(l_seq[i]):
+                    whole = whole and literals.get(&bases[k])
+            if not whole:
+                break
+            pack(bases, l_seq[i], packed.data + offsets[i])
+    free(bases)
+    if not whole:
+        raise FormatError(f"the 'seq' streams have no valid bases for record {i + 1} of the row group")
+    if not literals.ended():
+        raise FormatError("stream 'seq.literal' does not fit the lengths of the row group's reads")
+    if pad.shape[0] % 8:
+        raise FormatError("stream 'seq.pad' does not hold whole (index, pad) pairs")
+    for at in range(0, pad.shape[0], 8):
+        k = load_u32(&pad[at])
+        if k >= n or not l_seq[k] & 1 or load_u32(&pad[at + 4]) > 15:
+            raise FormatError(f"stream 'seq.pad' has an impossible pad for record {k + 1} of the row group")
+        packed.data[offsets[k + 1] - 1] |= <uint8_t> load_u32(&pad[at + 4])
+    return packed, offsets_array

@@ -1,0 +1,299 @@
+"""Tags of a block to streams: what they hold stands in ``tags``."""
+
+from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport free, realloc
+from libc.string cimport memcmp, memset, strlen
+
+from bams3.buffer cimport Buffer, Bytes, append
+from bams3.codec.derived cimport DERIVED, Derived, is_derivable
+from bams3.codec.primitives cimport put_short
+from bams3.codec.tags cimport CG, CIGAR_KEY, KEY, key_kind, key_width, next_tag
+from bams3.bam.fields cimport load_u32, record_end, record_tags
+
+from bams3.codec.tags import stream_name
+from bams3.errors import SourceError
+
+cdef enum:
+    MAX_TAGS = 65535
+    SLOTS = 512       # of the table of a dictionary's texts
+    MAX_WORDS = 255   # in a dictionary
+
+
+cdef struct Column:
+    # The values of one tag and type.
+    uint32_t key
+    Bytes values
+    Bytes counts  # B: number of elements of every array
+    int64_t used  # number of values
+
+
+cdef struct Layout:
+    uint64_t hash
+    size_t start  # of its keys and columns, in units of entries
+    uint32_t count
+
+
+cdef struct Tag:
+    const uint8_t *value
+    int64_t length
+
+
+cdef inline uint64_t mix(uint64_t h, uint64_t word) noexcept nogil:
+    h = (h ^ word) * <uint64_t> 0xFF51AFD7ED558CCD
+    return h ^ (h >> 32)
+
+
+cdef class Encoder:
+    """Takes the tags of a block apart; `streams` has the result."""
+
+    cdef readonly dict streams
+    cdef Column *columns
+    cdef size_t known_columns
+    cdef Bytes layouts          # Layout each
+    cdef Bytes keys, numbers    # of all layouts: the keys (uint32_t); their columns (int32_t; -1: no values)
+    cdef Bytes key, tag         # of the record at hand: uint32_t and Tag each
+    cdef int32_t *table         # hash table of layouts
+    cdef size_t slots
+    cdef Derived derived
+    cdef Buffer scratch
+
+    def __cinit__(self):
+        self.columns = NULL
+        self.table = NULL
+        memset(&self.layouts, 0, sizeof(Bytes))
+        memset(&self.keys, 0, sizeof(Bytes))
+        memset(&self.numbers, 0, sizeof(Bytes))
+        memset(&self.key, 0, sizeof(Bytes))
+        memset(&self.tag, 0, sizeof(Bytes))
+
+    def __dealloc__(self):
+        cdef size_t k
+        for k in range(self.known_columns):
+            free(self.columns[k].values.data)
+            free(self.columns[k].counts.data)
+        free(self.columns)
+        free(self.table)
+        for data in (<size_t> self.layouts.data, <size_t> self.keys.data, <size_t> self.numbers.data,
+                     <size_t> self.key.data, <size_t> self.tag.data):
+            free(<void *> <size_t> data)
+
+    def __init__(self, block, const uint32_t[::1] placeholders, Derived derived not None):
+        """`placeholders`: ascending indices of the records whose CIGAR stands in CG; `derived`: of the block.
+        Raises SourceError for a record of more than 65,535 tags."""
+        cdef const uint8_t[::1] data = block.data
+        cdef const int64_t[::1] offsets = block.offsets
+        cdef Py_ssize_t n = offsets.shape[0] - 1, i, marked = 0
+        cdef Buffer layout = Buffer(n), layout_long = Buffer(width=4)
+        cdef size_t known
+        cdef int64_t number = -1
+        cdef bint placeholder
+        self.derived = derived
+        self.scratch = Buffer()
+        self.grow_table(64)
+        with nogil:
+            for i in range(n):
+                placeholder = marked < placeholders.shape[0] and placeholders[marked] == i
+                marked += placeholder
+                self.read_keys(&data[offsets[i]], i, placeholder)
+                if self.key.size > KEY * MAX_TAGS:
+                    break
+                known = self.layouts.size // sizeof(Layout)
+                number = self.find_layout(number)
+                put_short(layout, layout_long, <uint32_t> number + 1 if <size_t> number < known else 0)
+                self.put_values(&(<Layout *> self.layouts.data)[number])
+        if self.key.size > KEY * MAX_TAGS:
+            raise SourceError(
+                f"record {i + 1} of the row group has {self.key.size // KEY} tags; at most {MAX_TAGS} can be kept"
+            )
+        self.streams = {
+            "tag.layout": layout, "tag.layout.long": layout_long, "tag.layouts": self.definitions(),
+        } | self.values()
+
+    cdef int read_keys(self, const uint8_t *r, Py_ssize_t record, bint placeholder) except -1 nogil:
+        """The layout of a record into `key`, its values' places into `tag`."""
+        cdef const uint8_t *p = record_tags(r)
+        cdef const uint8_t *end = record_end(r)
+        cdef Tag tag
+        cdef uint32_t key
+        self.key.size = self.tag.size = 0
+        while p < end:
+            key = next_tag(p, &tag.value, &tag.length, &p)
+            if placeholder and key & 0xFFFF == CG:
+                key = CIGAR_KEY
+                placeholder = False
+            elif is_derivable(key) and self.is_derived(key, record, &tag):
+                key |= DERIVED
+            append(&self.key, &key, sizeof(key))
+            append(&self.tag, &tag, sizeof(tag))
+        return 0
+
+    cdef int is_derived(self, uint32_t key, Py_ssize_t record, const Tag *tag) except -1 nogil:
+        self.scratch.size = 0
+        return (
+            self.derived.put(key, record, self.scratch) and <int64_t> self.scratch.size == tag.length
+            and memcmp(self.scratch.data, tag.value, tag.length) == 0
+        )
+
+    cdef int grow_table(self, size_t slots) except -1 nogil:
+        cdef Layout *layouts = <Layout *> self.layouts.data
+        cdef size_t k, slot
+        cdef int32_t *table = <int32_t *> realloc(self.table, slots * sizeof(int32_t))
+        if table == NULL:
+            with gil:
+                raise MemoryError("no memory for the tags of a row group")
+        self.table = table
+        self.slots = slots
+        memset(table, 255, slots * sizeof(int32_t))
+        for k in range(self.layouts.size // sizeof(Layout)):
+            slot = layouts[k].hash & (slots - 1)
+            while table[slot] >= 0:
+                slot = (slot + 1) & (slots - 1)
+            table[slot] = <int32_t> k
+        return 0
+
+    cdef bint is_layout(self, const Layout *layout) noexcept nogil:
+        """Is it that of the record at hand?"""
+        return (
+            self.key.size == KEY * layout.count
+            and memcmp(self.key.data, self.keys.data + KEY * layout.start, self.key.size) == 0
+        )
+
+    cdef int64_t find_layout(self, int64_t previous) except -1 nogil:
+        """Number of the layout of the record at hand, which is new if there was no such number before.
+
+        ``previous``: that of the record before, which most have again.
+        """
+        cdef const Layout *layouts = <const Layout *> self.layouts.data
+        cdef uint64_t h = self.key.size
+        cdef size_t k, slot
+        cdef Layout layout
+        if previous >= 0 and self.is_layout(&layouts[previous]):
+            return previous
+        for k in range(self.key.size // KEY):
+            h = mix(h, load_u32(self.key.data + KEY * k))
+        slot = h & (self.slots - 1)
+        while self.table[slot] >= 0:
+            if layouts[self.table[slot]].hash == h and self.is_layout(&layouts[self.table[slot]]):
+                return self.table[slot]
+            slot = (slot + 1) & (self.slots - 1)
+        layout.hash = h
+        layout.start = self.keys.size // KEY
+        layout.count = <uint32_t> (self.key.size // KEY)
+        k = self.layouts.size // sizeof(Layout)
+        self.table[slot] = <int32_t> k
+        append(&self.keys, self.key.data, self.key.size)
+        self.number_columns()
+        append(&self.layouts, &layout, sizeof(layout))
+        if 2 * k > self.slots:
+            self.grow_table(4 * self.slots)
+        return <int64_t> k
+
+    cdef int number_columns(self) except -1 nogil:
+        """Give every tag of the new layout in `key` its column."""
+        cdef size_t k
+        cdef uint32_t key
+        cdef int32_t number, none = -1
+        cdef Column *columns
+        for k in range(self.key.size // KEY):
+            key = load_u32(self.key.data + KEY * k)
+            if key == CIGAR_KEY or key & DERIVED:
+                append(&self.numbers, &none, sizeof(int32_t))
+                continue
+            number = 0
+            while number < <int32_t> self.known_columns and self.columns[number].key != key:
+                number += 1
+            if number == <int32_t> self.known_columns:
+                columns = <Column *> realloc(self.columns, (number + 1) * sizeof(Column))
+                if columns == NULL:
+                    with gil:
+                        raise MemoryError("no memory for the tags of a row group")
+                self.columns = columns
+                memset(&columns[number], 0, sizeof(Column))
+                columns[number].key = key
+                self.known_columns += 1
+            append(&self.numbers, &number, sizeof(int32_t))
+        return 0
+
+    cdef int put_values(self, const Layout *layout) except -1 nogil:
+        """Put the values of the record at hand into their columns."""
+        cdef const int32_t *numbers = <const int32_t *> self.numbers.data + layout.start
+        cdef const Tag *tags = <const Tag *> self.tag.data
+        cdef Column *column
+        cdef uint32_t k
+        for k in range(layout.count):
+            if numbers[k] < 0:
+                continue
+            column = &self.columns[numbers[k]]
+            if key_kind(column.key) == b"B":
+                append(&column.counts, tags[k].value - 4, 4)
+            append(&column.values, tags[k].value, tags[k].length)
+            column.used += 1
+        return 0
+
+    cdef Buffer definitions(self):
+        """The stream of layouts."""
+        cdef Buffer out = Buffer()
+        cdef const Layout *layouts = <const Layout *> self.layouts.data
+        cdef size_t k
+        for k in range(self.layouts.size // sizeof(Layout)):
+            out.put_u16(<uint16_t> layouts[k].count)
+            out.put(self.keys.data + KEY * layouts[k].start, KEY * layouts[k].count)
+        return out
+
+    cdef dict values(self):
+        """The streams of the columns."""
+        cdef dict streams = {}
+        cdef Column *column
+        cdef size_t k
+        cdef Buffer words, indices
+        for k in range(self.known_columns):
+            column = &self.columns[k]
+            name = stream_name(column.key)
+            if key_kind(column.key) == b"B":
+                streams[name + ".count"] = Buffer.taking(&column.counts, 4)
+            elif not key_width(column.key):
+                words, indices = Buffer(), Buffer()
+                if to_words(column, words, indices):
+                    streams[name] = indices
+                    streams[name + ".values"] = words
+                    continue
+            streams[name] = Buffer.taking(&column.values, max(1, key_width(column.key)))
+        return streams
+
+
+cdef int to_words(const Column *column, Buffer words, Buffer indices) except -1 nogil:
+    """Texts as a dictionary: each different one into ``words``, and for every value the index of its own.
+
+    Returns 0 where there are too many different ones.
+    """
+    cdef const uint8_t *p = column.values.data
+    cdef const uint8_t *end = p + column.values.size
+    cdef const uint8_t *word[256]
+    cdef size_t word_length[256]
+    cdef int16_t table[SLOTS]
+    cdef int64_t most = min(<int64_t> MAX_WORDS, column.used // 2)
+    cdef int64_t known = 0, last = -1
+    cdef size_t length, k
+    cdef uint64_t h
+    memset(table, 255, sizeof(table))
+    while p < end:
+        length = strlen(<const char *> p) + 1
+        if last < 0 or word_length[last] != length or memcmp(word[last], p, length):
+            h = length
+            for k in range(length):
+                h = mix(h, p[k])
+            k = h & (SLOTS - 1)
+            while table[k] >= 0 and (word_length[table[k]] != length or memcmp(word[table[k]], p, length)):
+                k = (k + 1) & (SLOTS - 1)
+            if table[k] < 0:
+                if known == most:
+                    return 0
+                table[k] = <int16_t> known
+                word[known] = p
+                word_length[known] = length
+                known += 1
+                words.put(p, length)
+            last = table[k]
+        indices.put_u8(<uint8_t> last)
+        p += length
+    return 1

@@ -1,0 +1,73 @@
+from cpython cimport array
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
+from libc.string cimport strlen
+
+from bams3.buffer cimport Buffer
+from bams3.codec.derived cimport Derived
+from bams3.bam.fields cimport load_u32, tag_width
+
+cdef enum:
+    KEY = 4  # bytes of a layout entry
+    CG = 0x4743  # "CG", little-endian
+    CIGAR_KEY = 0x2A424743  # "CGB*"
+
+
+cdef inline uint32_t next_tag(
+    const uint8_t *p, const uint8_t **value, int64_t *length, const uint8_t **after
+) noexcept nogil:
+    """Key (id, type, subtype) of the tag at p in a validated record, its value, and where the next starts."""
+    cdef uint32_t key = p[0] | <uint32_t> p[1] << 8 | <uint32_t> p[2] << 16
+    cdef int width = tag_width(p[2])
+    if width:
+        value[0] = p + 3
+        length[0] = width
+    elif p[2] == b"B":
+        key |= <uint32_t> p[3] << 24
+        value[0] = p + 8
+        length[0] = <int64_t> load_u32(p + 4) * tag_width(p[3])
+    else:
+        value[0] = p + 3
+        length[0] = <int64_t> strlen(<const char *> p + 3) + 1
+    after[0] = value[0] + length[0]
+    return key
+
+
+cdef inline uint8_t key_kind(uint32_t key) noexcept nogil:
+    """The type of a tag."""
+    return <uint8_t> (key >> 16 & 0x7F)
+
+
+cdef inline int key_width(uint32_t key) noexcept nogil:
+    """Bytes of a value or of an array's element; 0 for text."""
+    return tag_width(<uint8_t> (key >> 24) if key_kind(key) == b"B" else key_kind(key))
+
+
+cdef struct Source:
+    # Where the values of one tag are read from.
+    uint32_t key
+    int width               # bytes of a value or of an array element; 0: text
+    const uint8_t *at       # next text, next array
+    const uint8_t *end
+    const uint8_t *counts
+    int64_t values          # number of fixed-width values, of arrays, of indices
+    int64_t used
+    const uint8_t *words    # a dictionary's texts, and where each begins; NULL: there is none
+    uint32_t *word_start
+    uint32_t known
+
+
+cdef class Tags:
+    cdef object held                  # keeps the streams alive
+    cdef Source *sources
+    cdef Py_ssize_t source_count
+    cdef readonly list names          # stream name of every source
+    cdef uint32_t *layouts            # source of every tag of every layout
+    cdef uint32_t *layout_start       # first entry of every layout, and the end of the last
+    cdef readonly array.array layout  # of every record
+    cdef Derived derived
+
+    cdef list read_layouts(self, const uint8_t[::1] definitions)
+    cdef int open_sources(self, streams, name, derive) except -1
+    cdef int open_words(self, Source *source, held, stream) except -1
+    cdef int put(self, Buffer out, Py_ssize_t record, const uint32_t *cigar, uint32_t operations) except -1 nogil
+    cdef int put_value(self, Buffer out, Source *source, Py_ssize_t record) except -1 nogil

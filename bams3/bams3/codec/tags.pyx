@@ -1,0 +1,297 @@
+"""Optional fields (tags).
+
+A record's *layout* is the list of its tags' ids and types, in order. Every distinct layout is stored
+once, in order of first appearance, in ``tag.layouts``: u16 number of tags, then four bytes a tag (id,
+type, subtype or 0). ``tag.layout`` holds, as short integers, 0 for a record that brings the next new
+layout, or k for one that has the k-th.
+
+A type with bit 7 set says that the value is derived (see ``derived``) and has no stream. The other values are split
+by id, type and subtype into a stream ``tag.XX:T`` each, in the order of the records: A c C s S i I f as
+little-endian integers; Z and H with their NUL, or, where there is a stream ``tag.XX:T.values`` of at most 255
+distinct texts with their NUL, as indices into those, a byte each; B as its elements, with the number of
+elements of each array in ``tag.XX:Bt.count`` (u32).
+
+The layout entry ``CG B *`` stands for the CIGAR of a record listed in ``cigar.placeholder`` (see
+``cigars``) and has no stream.
+"""
+
+from cpython cimport array
+from array import array as new_array
+
+from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memchr, memset, strlen
+
+from bams3.buffer cimport Buffer
+from bams3.codec.derived cimport DERIVED, Derived, is_derivable
+from bams3.codec.primitives cimport Cursor, get_short, open_cursor
+from bams3.bam.fields cimport load_u16, load_u32
+
+from bams3.errors import FormatError
+
+cdef array.array UINT32 = new_array("I")
+
+
+cdef inline bint is_cigar(uint32_t key) noexcept nogil:
+    return key == CIGAR_KEY
+
+
+def stream_name(uint32_t key):
+    """Name of the stream of a tag: ``tag.NM:C``, ``tag.ML:BC``."""
+    return "tag." + bytes([key & 255, key >> 8 & 255]).decode("latin-1") + ":" + bytes(
+        [b for b in (key_kind(key), key >> 24) if b]
+    ).decode("latin-1")
+
+
+def texts(streams, name):
+    """The distinct values of a tag of type Z, ``tag.XX:Z``, among a row group's streams: set of bytes."""
+    words = streams.get(name + ".values") or streams.get(name) or b""
+    return set(bytes(words).split(b"\0")[:-1])
+
+
+cdef class Tags:
+    """The tags of a row group: to be put behind their records, or the values of one.
+
+    ``Tags(streams, n, derive)`` opens all, ``Tags(streams, n, derive, name)`` those called ``name`` and no other
+    stream. ``derive()`` gives the records' `Derived`, if it is needed. Raises FormatError where the streams do not
+    agree with each other or with n.
+    """
+
+    def __cinit__(self):
+        self.sources = NULL
+        self.source_count = 0
+        self.layouts = NULL
+        self.layout_start = NULL
+
+    def __dealloc__(self):
+        cdef Py_ssize_t k
+        for k in range(self.source_count):
+            free(self.sources[k].word_start)
+        free(self.sources)
+        free(self.layouts)
+        free(self.layout_start)
+
+    def __init__(self, streams, Py_ssize_t n, derive, name=None):
+        cdef const uint8_t[::1] definitions = streams["tag.layouts"]
+        self.held = []
+        self.names = []
+        cdef list starts = self.read_layouts(definitions)
+        self.open_sources(streams, name, derive)
+        self.layout = array.clone(UINT32, n, False)
+        cdef uint32_t[::1] layout = self.layout
+        cdef Cursor main, longs
+        cdef uint32_t code = 0
+        cdef Py_ssize_t i, fresh = 0, known = len(starts) - 1
+        open_cursor(&main, streams["tag.layout"])
+        open_cursor(&longs, streams["tag.layout.long"])
+        for i in range(n):
+            if not get_short(&main, &longs, &code) or code > fresh or (code == 0 and fresh == known):
+                raise FormatError(f"stream 'tag.layout' has no valid layout for record {i + 1} of the row group")
+            if code == 0:
+                fresh += 1
+                code = <uint32_t> fresh
+            layout[i] = code - 1
+
+    cdef list read_layouts(self, const uint8_t[::1] definitions):
+        """Fill ``layouts``, ``layout_start`` and the keys of ``sources``."""
+        cdef Py_ssize_t at = 0, size = definitions.shape[0], count, k, entries = 0
+        cdef uint32_t key
+        cdef dict known = {}
+        cdef list starts = [0]
+        self.layouts = <uint32_t *> malloc(size + 4)
+        self.sources = <Source *> malloc((size // KEY + 1) * sizeof(Source))
+        if self.layouts == NULL or self.sources == NULL:
+            raise MemoryError("no memory for the tags of a row group")
+        memset(self.sources, 0, (size // KEY + 1) * sizeof(Source))
+        while at < size:
+            if size - at < 2 or size - at - 2 < KEY * load_u16(&definitions[at]):
+                raise FormatError("stream 'tag.layouts' ends in the middle of a layout")
+            count = load_u16(&definitions[at])
+            at += 2
+            for k in range(count):
+                key = load_u32(&definitions[at])
+                at += KEY
+                if key not in known:
+                    known[key] = self.source_count
+                    self.sources[self.source_count].key = key
+                    self.source_count += 1
+                    self.names.append(stream_name(key))
+                self.layouts[entries] = <uint32_t> known[key]
+                entries += 1
+            starts.append(entries)
+        self.layout_start = <uint32_t *> malloc(len(starts) * sizeof(uint32_t))
+        if self.layout_start == NULL:
+            raise MemoryError("no memory for the tags of a row group")
+        for k in range(len(starts)):
+            self.layout_start[k] = <uint32_t> starts[k]
+        return starts
+
+    cdef int open_sources(self, streams, name, derive) except -1:
+        cdef Source *source
+        cdef Py_ssize_t k
+        cdef int kind
+        cdef const uint8_t[::1] values, counts
+        for k in range(len(self.names)):
+            source = &self.sources[k]
+            kind = key_kind(source.key)
+            source.width = key_width(source.key)
+            if is_cigar(source.key) or (name is not None and self.names[k][4:6] != name):
+                continue
+            if source.key & DERIVED:
+                if not is_derivable(source.key):
+                    raise FormatError(f"stream 'tag.layouts' has a tag that can't be derived: {self.names[k][4:]}")
+                if self.derived is None:
+                    self.derived = derive()
+                continue
+            if source.width == 0 and (kind != b"Z" and kind != b"H"):
+                raise FormatError(f"stream 'tag.layouts' has a tag of unknown type: {self.names[k][4:]}")
+            held = streams[self.names[k]]
+            values = held
+            self.held.append(held)
+            source.at = &values[0] if values.shape[0] else NULL
+            source.end = source.at + values.shape[0]
+            if kind == b"B":
+                held = streams[self.names[k] + ".count"]
+                counts = held
+                self.held.append(held)
+                source.counts = &counts[0] if counts.shape[0] else NULL
+                source.values = counts.shape[0] // 4
+            elif source.width:
+                source.values = values.shape[0] // source.width
+                if values.shape[0] % source.width:
+                    raise FormatError(f"stream '{self.names[k]}' does not hold whole values")
+            else:
+                source.values = values.shape[0]
+                self.open_words(source, streams[self.names[k] + ".values"], self.names[k])
+        return 0
+
+    cdef int open_words(self, Source *source, held, stream) except -1:
+        """Find the texts of a dictionary, if there is one."""
+        cdef const uint8_t[::1] words = held
+        cdef uint32_t at = 0
+        if not words.shape[0]:
+            return 0
+        self.held.append(held)
+        if words[words.shape[0] - 1] or words.shape[0] > 1 << 30:
+            raise FormatError(f"stream '{stream}.values' does not end with a whole text")
+        source.words = &words[0]
+        source.word_start = <uint32_t *> malloc(256 * sizeof(uint32_t))
+        if source.word_start == NULL:
+            raise MemoryError("no memory for the tags of a row group")
+        while at < words.shape[0]:
+            if source.known == 255:
+                raise FormatError(f"stream '{stream}.values' has more than 255 texts")
+            source.word_start[source.known] = at
+            source.known += 1
+            at += <uint32_t> strlen(<const char *> &words[at]) + 1
+        return 0
+
+    cdef int put(self, Buffer out, Py_ssize_t record, const uint32_t *cigar, uint32_t operations) except -1 nogil:
+        """Append the tags of the next record. ``cigar``: what a tag CG stands for, NULL if it can't."""
+        cdef uint32_t k, layout = self.layout.data.as_uints[record]
+        cdef bint whole = True
+        for k in range(self.layout_start[layout], self.layout_start[layout + 1]):
+            if is_cigar(self.sources[self.layouts[k]].key):
+                whole = cigar != NULL
+                if whole:
+                    out.put(b"CGBI", 4)
+                    out.put_u32(operations)
+                    out.put(cigar, 4 * <size_t> operations)
+            else:
+                whole = self.put_value(out, &self.sources[self.layouts[k]], record)
+            if not whole:
+                with gil:
+                    raise FormatError(
+                        f"stream '{self.names[self.layouts[k]]}' has no value for record {record + 1} of the row group"
+                    )
+        return 0
+
+    cdef int put_value(self, Buffer out, Source *source, Py_ssize_t record) except -1 nogil:
+        """Append one tag with its next value; returns 0 where the stream has none left."""
+        cdef int kind = key_kind(source.key)
+        cdef uint32_t key = source.key & ~<uint32_t> DERIVED
+        cdef const uint8_t *nul
+        cdef int64_t length
+        if source.key & DERIVED:
+            out.put(&key, 3)
+            return self.derived.put(key, record, out)
+        if kind == b"B":
+            if source.used == source.values:
+                return 0
+            length = <int64_t> load_u32(source.counts + 4 * source.used) * source.width
+            if length > source.end - source.at:
+                return 0
+            out.put(&key, 4)
+            out.put(source.counts + 4 * source.used, 4)
+            source.used += 1
+        elif source.width:
+            if source.used == source.values:
+                return 0
+            length = source.width
+            out.put(&key, 3)
+            source.used += 1
+        elif source.words != NULL:
+            if source.at == source.end or source.at[0] >= source.known:
+                return 0
+            nul = source.words + source.word_start[source.at[0]]
+            source.at += 1
+            out.put(&key, 3)
+            out.put(nul, strlen(<const char *> nul) + 1)
+            return 1
+        else:
+            nul = NULL
+            if source.at < source.end:
+                nul = <const uint8_t *> memchr(source.at, 0, source.end - source.at)
+            if nul == NULL:
+                return 0
+            length = nul + 1 - source.at
+            out.put(&key, 3)
+        out.put(source.at, length)
+        source.at += length
+        return 1
+
+    def values(self, str name):
+        """The value of the first tag ``name`` of every record: int, float, str, bytes (an array: its subtype, number of
+        elements and elements, as BAM has them), or None where there is no such tag. List of length n."""
+        cdef Buffer tag = Buffer()
+        cdef uint32_t k, layout
+        cdef Py_ssize_t i
+        found = []
+        for i in range(len(self.layout)):
+            value = None
+            layout = self.layout.data.as_uints[i]
+            for k in range(self.layout_start[layout], self.layout_start[layout + 1]):
+                if self.names[self.layouts[k]][4:6] != name or is_cigar(self.sources[self.layouts[k]].key):
+                    continue
+                tag.size = 0
+                if not self.put_value(tag, &self.sources[self.layouts[k]], i):
+                    raise FormatError(f"stream '{self.names[self.layouts[k]]}' has no value for record {i + 1}")
+                if value is None:
+                    value = parse_value(tag)
+            found.append(value)
+        return found
+
+
+cdef object parse_value(Buffer tag):
+    """Python's form of the one tag in a buffer."""
+    cdef int kind = tag.data[2]
+    cdef const uint8_t *value = tag.data + 3
+    if kind == b"Z" or kind == b"H":
+        return (<char *> value)[:tag.size - 4].decode("utf-8", "surrogateescape")
+    if kind == b"A":
+        return chr(value[0])
+    if kind == b"c":
+        return <int8_t> value[0]
+    if kind == b"C":
+        return value[0]
+    if kind == b"s":
+        return <int16_t> load_u16(value)
+    if kind == b"S":
+        return load_u16(value)
+    if kind == b"i":
+        return <int32_t> load_u32(value)
+    if kind == b"I":
+        return load_u32(value)
+    if kind == b"f":
+        return (<float *> value)[0]
+    return (<char *> value)[:tag.size - 3]

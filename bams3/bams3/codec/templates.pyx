@@ -1,0 +1,205 @@
+"""Templates: which records of a row group have the same name.
+
+``link``: distance to the previous record of the row group with the same name, 0 where there is
+none; short integers. ``border`` (distances from the border before, the first: from record 0; short
+integers) and ``border.hash`` (u64, one each): records whose template may have records in other row
+groups, and the hash of its name, so that depth can join mates across row groups without reading names.
+"""
+
+from cpython cimport array
+from array import array as new_array
+
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memcmp, memcpy, memset
+
+from bams3.buffer cimport Buffer
+from bams3.codec.primitives cimport Cursor, get_short, open_cursor, put_short
+from bams3.bam.fields cimport (
+    record_flag, record_name, record_name_length, record_next_pos, record_next_ref, record_pos,
+    record_ref,
+)
+
+from bams3.errors import FormatError
+
+cdef array.array INT32 = new_array("i")
+cdef array.array UINT32 = new_array("I")
+cdef array.array UINT64 = new_array("Q")
+
+cdef enum:
+    PROPER_PAIR = 2
+    SUPPLEMENTARY = 0x800
+    NEAR = 1024  # bases from the first record of the row group in which every first mate is a border
+
+
+cdef inline uint64_t hash_name(const uint8_t *name, int length) noexcept nogil:
+    """64-bit hash of a name (without its NUL): docs/format.md, "Name hash"."""
+    cdef uint64_t h = <uint64_t> 0x9E3779B97F4A7C15 ^ <uint64_t> length
+    cdef uint64_t word
+    while length > 0:
+        word = 0
+        memcpy(&word, name, 8 if length > 8 else length)
+        h = (h ^ word) * <uint64_t> 0xFF51AFD7ED558CCD
+        h ^= h >> 32
+        name += 8
+        length -= 8
+    h *= <uint64_t> 0xC4CEB9FE1A85EC53
+    return h ^ (h >> 29)
+
+
+cdef inline bint is_mate(const uint8_t *r) noexcept nogil:
+    """Is it a record that overlap correction looks at: of a proper pair, and not supplementary?"""
+    return record_flag(r) & (PROPER_PAIR | SUPPLEMENTARY) == PROPER_PAIR
+
+
+cdef bint may_cross(
+    const uint8_t *r, bint first, bint last, int64_t low, int64_t high, int32_t end
+) noexcept nogil:
+    """Can this mate overlap with one of another row group, as mosdepth looks for it?
+
+    ``first``/``last``: it is the first/last mate of its name here; ``low``, ``high``: POS of the first and the last
+    record here. Where the mate's position says that it is elsewhere, others of the name here do not matter: a filter
+    may leave them out (secondary alignments above all).
+    """
+    cdef bint together = record_next_ref(r) == record_ref(r)
+    cdef int32_t pos = record_pos(r), next_pos = record_next_pos(r)
+    if together and pos <= next_pos < end and (last or next_pos >= high):
+        return True
+    if together and next_pos <= low:
+        return True
+    return first and (pos < low + NEAR or not together)
+
+
+cdef void find_borders(
+    const uint8_t[::1] data, const int64_t[::1] offsets, const int32_t[::1] previous, const int32_t[::1] end,
+    uint8_t *is_border,
+) noexcept nogil:
+    """Set ``is_border[i]`` to 1 for the records whose template may have mates in other row groups.
+
+    ``is_border`` (all 0 at first) meanwhile notes which records are mates (not 0), the first (2) and last (4) of their name.
+    """
+    cdef Py_ssize_t n = previous.shape[0], i
+    cdef int64_t low = record_pos(&data[offsets[0]]), high = record_pos(&data[offsets[n - 1]])
+    cdef int32_t j
+    for i in range(n):
+        if not is_mate(&data[offsets[i]]):
+            continue
+        j = previous[i]
+        while j >= 0 and not is_border[j]:
+            j = previous[j]
+        is_border[i] = 6
+        if j >= 0:
+            is_border[i] = 4
+            is_border[j] &= 2
+            is_border[j] |= 8
+    for i in range(n):
+        is_border[i] = is_border[i] != 0 and may_cross(
+            &data[offsets[i]], is_border[i] & 2, is_border[i] & 4, low, high, end[i]
+        )
+
+
+def encode(block, const int32_t[::1] end):
+    """Streams of a block, and ``previous``: array('i'), the index of the previous record of the name or -1."""
+    cdef const uint8_t[::1] data = block.data
+    cdef const int64_t[::1] offsets = block.offsets
+    cdef Py_ssize_t n = offsets.shape[0] - 1, i, slots = 16, slot, last = 0
+    cdef Buffer link = Buffer(n), link_long = Buffer(width=4), border = Buffer(), border_long = Buffer(width=4)
+    cdef Buffer border_hash = Buffer(width=8)
+    cdef array.array previous_array = array.clone(INT32, n, False)
+    cdef int32_t[::1] previous = previous_array
+    while slots < 2 * n:
+        slots *= 2
+    cdef int32_t *table = <int32_t *> malloc(slots * sizeof(int32_t))
+    cdef uint64_t *hashes = <uint64_t *> malloc((n + 1) * sizeof(uint64_t))
+    cdef uint8_t *is_border = <uint8_t *> calloc(n + 1, 1)
+    cdef const uint8_t *r
+    cdef const uint8_t *other
+    cdef int length
+    if table == NULL or hashes == NULL or is_border == NULL:
+        free(table)
+        free(hashes)
+        free(is_border)
+        raise MemoryError("no memory for the names of a row group")
+    memset(table, 255, slots * sizeof(int32_t))
+    try:
+        with nogil:
+            for i in range(n):
+                r = &data[offsets[i]]
+                length = record_name_length(r) - 1
+                hashes[i] = hash_name(record_name(r), length)
+                slot = hashes[i] & (slots - 1)
+                previous[i] = -1
+                while table[slot] >= 0:
+                    other = &data[offsets[table[slot]]]
+                    if (
+                        hashes[table[slot]] == hashes[i] and record_name_length(other) == length + 1
+                        and memcmp(record_name(other), record_name(r), length) == 0
+                    ):
+                        previous[i] = table[slot]
+                        break
+                    slot = (slot + 1) & (slots - 1)
+                table[slot] = <int32_t> i
+                put_short(link, link_long, <uint32_t> (i - previous[i]) if previous[i] >= 0 else 0)
+            if n and record_ref(&data[offsets[0]]) >= 0:
+                find_borders(data, offsets, previous, end, is_border)
+            for i in range(n):
+                if is_border[i]:
+                    put_short(border, border_long, <uint32_t> (i - last))
+                    last = i
+                    border_hash.put_u64(hashes[i])
+    finally:
+        free(table)
+        free(hashes)
+        free(is_border)
+    streams = {
+        "link": link, "link.long": link_long, "border": border, "border.long": border_long, "border.hash": border_hash,
+    }
+    return streams, previous_array
+
+
+def decode(const uint8_t[::1] stream, const uint8_t[::1] escaped, Py_ssize_t n):
+    """``previous`` of n records: array('i'), the index of the previous record of the name or -1."""
+    cdef array.array previous = array.clone(INT32, n, False)
+    cdef int32_t[::1] out = previous
+    cdef Cursor main, longs
+    cdef Py_ssize_t i
+    cdef uint32_t distance = 0
+    cdef bint whole = True
+    open_cursor(&main, stream)
+    open_cursor(&longs, escaped)
+    with nogil:
+        for i in range(n):
+            if not get_short(&main, &longs, &distance) or distance > i:
+                whole = False
+                break
+            out[i] = <int32_t> (i - distance) if distance else -1
+    if not whole:
+        raise FormatError("stream 'link' does not fit the row group's record count")
+    return previous
+
+
+def decode_borders(const uint8_t[::1] stream, const uint8_t[::1] escaped, const uint8_t[::1] hashes, Py_ssize_t n):
+    """(array('I') record indices, array('Q') name hashes) of the border records of n."""
+    cdef Py_ssize_t count = hashes.shape[0] // 8, k
+    cdef array.array index = array.clone(UINT32, count, False)
+    cdef array.array name_hash = array.clone(UINT64, count, False)
+    cdef uint32_t[::1] out = index
+    cdef Cursor main, longs
+    cdef uint32_t distance = 0
+    cdef uint64_t at = 0
+    cdef bint whole = True
+    open_cursor(&main, stream)
+    open_cursor(&longs, escaped)
+    with nogil:
+        for k in range(count):
+            whole = get_short(&main, &longs, &distance) and (distance > 0 or k == 0)
+            at += distance
+            if not whole or at >= <uint64_t> n:
+                whole = False
+                break
+            out[k] = <uint32_t> at
+    if not whole or hashes.shape[0] % 8 or main.at < main.end or longs.at < longs.end:
+        raise FormatError("the 'border' streams do not fit each other or the row group's record count")
+    if count:
+        memcpy(name_hash.data.as_voidptr, &hashes[0], 8 * count)
+    return index, name_hash

@@ -1,0 +1,154 @@
+"""One interactive HTML page of a cohort, with all that it needs inside: data, plotly.js, styles."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import parquet
+
+from bams3.cohort.about import About, facts
+from bams3.cohort.columns import FIRST, meant
+from bams3.cohort.depth import distribution
+from bams3.cohort.headings import Heading, heading, ordered
+from bams3.cohort.matrix import read_matrix, read_whole_matrix
+from bams3.cohort.regions import PLACE
+from bams3.output.files import opened
+from bams3.shown import escaped, shown
+
+MOST_REGIONS = 1000
+"""Regions in the heat map: those that differ most between samples, where there are more."""
+
+LONGEST_NAME = 200
+"""Characters of the name of a region or a contig; the rest is in the tables."""
+
+_ORDER = {"fail": 0, "outlier": 1, "pass": 2}
+_PARTS = ("page.css", "page.js", "plots.js", "table.js")
+
+
+def write_page(
+    path: str | Path,
+    samples: str | Path,
+    genome: str | Path,
+    mean: str | Path,
+    distributions: Mapping[str, str],
+    about: About | None = None,
+) -> None:
+    """Write the page. It says nothing of the time or the place: it is the same wherever it is made.
+
+    `samples`: the table of quality; `genome`, `mean`: matrices of bins and of regions; all in Parquet.
+    `distributions`: mosdepth's distribution of each sample, of targets if there are any.
+    """
+    about = about or About()
+    table = parquet.read_table(samples)
+    rows = sorted(table.to_pylist(), key=lambda row: (_ORDER[row["status"]], row["sample"]))
+    names = [row["sample"] for row in rows]
+    order = [table["sample"].to_pylist().index(name) for name in names]
+    bins, depth = read_whole_matrix(genome)
+    regions, means, of = _most_variable(mean)
+    shares = _distributions([distributions[name] for name in names])
+    has_targets = meant("mean_coverage", has_targets=True) in table.column_names
+    data = {
+        "title": shown(about.title),
+        "facts": facts(about, table.column_names, of, len(rows)),
+        "multiqc": about.multiqc,
+        "columns": table.column_names,
+        "rows": [list(row.values()) for row in rows],
+        "headings": _headings(table),
+        "bins": {"contig": [*map(_name, bins[0])], "start": bins[1], "end": bins[2]},
+        "regions": {
+            "contig": [*map(_name, regions[0])],
+            "start": regions[1],
+            "end": regions[2],
+            "name": [*map(_name, regions[3])],
+        },
+        "regionsOf": of,
+        "covered": "targets" if has_targets else "genome",
+        "depth": _packed(depth[:, order].T),
+        "means": _packed(means[:, order].T),
+        "shares": _packed(shares),
+        "depths": shares.shape[1],
+    }
+    with opened(str(path)) as file:
+        file.write(_html(data).encode())
+
+
+def _name(name: str) -> str:
+    return escaped(name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…")
+
+
+def _headings(table: pa.Table) -> list[dict[str, Any]]:
+    """The columns in the order in which they are shown: where each is in the table, and its heading (None: text)."""
+    texts = [field.name for field in table.schema if not _is_number(field.type)]
+    own = [name for name in texts if name not in FIRST]
+    made = []
+    for name in ordered(table.column_names, own):
+        is_text = name in texts
+        text, unit, decimals = (None if is_text else heading(name)) or Heading(name, "", 4)
+        if name in FIRST:
+            text = name.title()
+        number = table.column_names.index(name)
+        made.append(
+            {"column": number, "text": shown(text), "unit": unit, "decimals": None if is_text else decimals}
+        )
+    return made
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return pa.types.is_integer(kind) or pa.types.is_floating(kind)
+
+
+def _most_variable(path: str | Path) -> tuple[list[list[Any]], np.ndarray, int]:
+    """Of a matrix the `MOST_REGIONS` rows that differ most between samples, in order; and of how many they are."""
+    places: list[list[Any]] = [[] for _ in PLACE]
+    values = np.empty((0, len(parquet.read_schema(path)) - len(PLACE)))
+    count = 0
+    for found, block in read_matrix(path):
+        count += len(block)
+        places = [have + more for have, more in zip(places, found, strict=True)]
+        values = np.concatenate([values, block])
+        if len(values) > MOST_REGIONS:
+            spread = values.std(axis=1) / (values.mean(axis=1) + 1)
+            kept = np.sort(np.argsort(-spread, kind="stable")[:MOST_REGIONS])
+            values, places = values[kept], [[column[i] for i in kept] for column in places]
+    return places, values, count
+
+
+def _distributions(paths: list[str]) -> np.ndarray:
+    """Share of bases of at least each depth (samples, depths), up to where the deepest sample has hardly any."""
+    found = [distribution(path) for path in paths]
+    deepest = max((depth for shares in found for depth, share in shares.items() if share >= 0.01), default=0)
+    matrix = np.zeros((len(found), deepest + 2))
+    for row, shares in zip(matrix, found, strict=True):
+        for depth, share in shares.items():
+            if depth < len(row):
+                row[depth] = share
+    return matrix
+
+
+def _packed(values: np.ndarray) -> str:
+    """Half-precision floats (four digits), row after row, gzipped, in base64."""
+    halves = np.minimum(values, 65504).astype("<f2").tobytes()
+    return base64.b64encode(gzip.compress(halves, 6, mtime=0)).decode()
+
+
+def _html(data: dict[str, Any]) -> str:
+    from plotly.offline import get_plotlyjs
+
+    folder = files("bams3.cohort") / "page"
+    page = (folder / "page.html").read_text(encoding="utf-8")
+    text = json.dumps(data, separators=(",", ":"), ensure_ascii=False, allow_nan=False).replace(
+        "<", "\\u003c"
+    )
+    parts = {name: (folder / name).read_text(encoding="utf-8") for name in _PARTS}
+    for name, part in {**parts, "plotly.js": get_plotlyjs(), "data": text}.items():
+        before, after = page.split(f"/*{name}*/")
+        page = before + part + after
+    return page

@@ -1,0 +1,408 @@
+"""Text of BED files: runs of equal depth, of one depth bin, or any other line; and its CSI index."""
+
+import struct
+from array import array
+
+from libc.stdlib cimport qsort
+from libc.string cimport memcmp, memcpy, memmove
+
+from bams3.buffer cimport Buffer
+from bams3.coverage.depth cimport Depth, Part
+
+cdef enum:
+    MIN_SHIFT = 14        # CSI: 2 ** 14 bases a leaf bin
+    NO_BIN = 0xFFFFFFFF
+    PIECE = 1 << 20       # kernels return to have the text written once it is this long
+    DIGITS = 16           # of a number, at most
+    SHORT = 16            # names of contigs of fewer bytes are copied in one go
+
+cdef struct Chunk:
+    unsigned long long begin
+    unsigned long long end
+    unsigned long long bin
+
+cdef enum:
+    UCSC = 0x10000        # tabix preset: 0-based, half-open
+
+
+cdef extern from *:
+    int zeros "__builtin_ctzll"(unsigned long long value) nogil
+
+
+cdef unsigned long long ZEROS = 0x3030303030303030
+cdef unsigned long long PAIRS[100]  # "00" to "99", the first digit lowest
+for _number in range(100):
+    PAIRS[_number] = ord("0") + _number // 10 | ord("0") + _number % 10 << 8
+
+
+cdef inline unsigned long long eight_digits(unsigned long long value) noexcept nogil:
+    """The eight decimal digits of a number below 10 ** 8, one a byte, the first one lowest: halves, pairs, digits
+    are split side by side in one word."""
+    cdef unsigned long long halves = value // 10000 | (value % 10000) << 32
+    cdef unsigned long long hundreds = (halves * 10486 >> 20) & <unsigned long long> 0x7F0000007F
+    cdef unsigned long long pairs = hundreds | (halves - 100 * hundreds) << 16
+    cdef unsigned long long tens = (pairs * 103 >> 10) & <unsigned long long> 0xF000F000F000F
+    return tens | (pairs - 10 * tens) << 8
+
+
+cdef inline Number decimal(unsigned long long value) noexcept nogil:
+    """The digits of a number below 10 ** 16."""
+    cdef Number number
+    cdef unsigned long long text
+    number.hundredth = value % 100
+    number.head = number.head_length = number.skip = 0
+    if value >= 100000000:
+        text = eight_digits(value // 100000000)
+        number.skip = zeros(text | 1ULL << 56) >> 3
+        number.head = (text | ZEROS) >> (8 * number.skip)
+        number.head_length = 8 - number.skip
+        number.skip = 0
+    text = eight_digits(value % 100000000)
+    if not number.head_length:
+        number.skip = zeros(text | 1ULL << 56) >> 3
+    number.low = text | ZEROS
+    return number
+
+
+cdef inline bint advance(Number *number, unsigned long long by) noexcept nogil:
+    """Add to a number if only its last two digits change; False if more than them does."""
+    if number.hundredth + by >= 100 or number.skip == 7:
+        return False
+    number.hundredth += by
+    number.low = number.low & <unsigned long long> 0xFFFFFFFFFFFF | PAIRS[number.hundredth] << 48
+    return True
+
+
+cdef inline char *put_number(char *out, const Number *number) noexcept nogil:
+    """Write the digits; returns the end. There must be room for DIGITS of them."""
+    cdef unsigned long long text = number.low >> (8 * number.skip)
+    memcpy(out, &number.head, 8)
+    out += number.head_length
+    memcpy(out, &text, 8)
+    return out + 8 - number.skip
+
+
+cdef inline char *put_interval(BedText self, long long start, long long end, size_t more) except NULL nogil:
+    """Begin a line: contig, start, end; returns where to write the rest, for which there are ``more`` bytes."""
+    cdef size_t size = self.prefix_length + SHORT + 2 * DIGITS + more + 3
+    cdef char *out
+    if self.text.size + size > self.text.capacity:
+        self.text.reserve(size)
+    out = <char *> self.text.data + self.text.size
+    memcpy(out, self.prefix, SHORT)
+    if self.prefix_length > SHORT:
+        memcpy(out, self.prefix, self.prefix_length)
+    # Most lines begin where the one before ended, and end a few bases on.
+    if start != self.last_end:
+        self.last = decimal(<unsigned long long> start)
+    out = put_number(out + self.prefix_length, &self.last)
+    out[0] = 9
+    if not advance(&self.last, <unsigned long long> (end - start)):
+        self.last = decimal(<unsigned long long> end)
+    self.last_end = end
+    out = put_number(out + 1, &self.last)
+    out[0] = 9
+    return out + 1
+
+
+cdef inline int end_line(BedText self, char *out, long long start, long long end) except -1 nogil:
+    """End the line whose last byte is before ``out``, and index it."""
+    cdef unsigned long long begin = self.flushed + self.text.size
+    out[0] = 10
+    self.text.size = <size_t> (out + 1 - <char *> self.text.data)
+    if start >> MIN_SHIFT == self.leaf and max(end - 1, start) >> MIN_SHIFT == self.leaf:
+        self.bin_end = self.flushed + self.text.size  # in the bin of the line before, the smallest there is
+        return 0
+    return self.index(start, end, begin)
+
+
+cdef class BedText:
+    """BED lines in file order, indexed as they come.
+
+    ``levels`` of the index must cover the longest contig (`levels_for`). Per contig: `begin`, then lines
+    in order of start (`add`; `add_runs`, `end_runs`; `add_bins`). The owner writes out ``bytes(text)`` and calls
+    `flush`, as often as it likes; offsets in the index are those of the uncompressed text.
+    """
+
+    def __cinit__(self, int levels, bytes header=b""):
+        self.text = Buffer(PIECE + 65536)
+        self.flushed = 0
+        self.levels = levels
+        self.indexed = {}
+        self.chunks, self.linear = Buffer(), Buffer()
+        self.bin = NO_BIN
+        self.last_end = self.run_start = -1
+        self.begin(b"")
+        if header:
+            self.text.put(<const char *> header, len(header))
+
+    def begin(self, bytes contig not None):
+        """Start the lines of a contig."""
+        self._end_contig()
+        self.contig, self.column = contig, contig + b"\t" + bytes(SHORT)
+        self.prefix, self.prefix_length = self.column, len(contig) + 1
+
+    def take(self, size_t multiple=1):
+        """The text since the last call, as bytes: as much of it as is a multiple of so many bytes."""
+        cdef size_t size = self.text.size - self.text.size % multiple
+        taken = (<char *> self.text.data)[:size]
+        self.text.size -= size
+        memmove(self.text.data, self.text.data + size, self.text.size)
+        self.flushed += size
+        return taken
+
+    @property
+    def pending(self):
+        """Bytes of text that have not been taken."""
+        return self.text.size
+
+    def add(self, long long start, long long end, bytes rest not None):
+        """A line: contig, start, end and ``rest``, which holds its own tabs."""
+        self.put_line(start, end, rest)
+
+    cdef int put_line(self, long long start, long long end, bytes rest) except -1:
+        cdef size_t length = len(rest)
+        cdef char *out = put_interval(self, start, end, length)
+        memcpy(out, <const char *> rest, length)
+        return end_line(self, out + length, start, end)
+
+    def add_means(self, const long long[::1] starts, const long long[::1] ends, list names, const double[::1] means,
+                  int decimals, Py_ssize_t number=0):
+        """Lines of intervals, with their names (``names`` may be empty) and means, from one on; returns where to go on."""
+        cdef bytes text = b""
+        cdef double mean = float("nan")
+        while number < starts.shape[0] and self.text.size < PIECE:
+            if means[number] != mean:
+                mean = means[number]
+                text = b"%#.*f" % (decimals, mean)
+            name = names[number] if names else None
+            self.put_line(starts[number], ends[number], b"%s\t%s" % (name, text) if name else text)
+            number += 1
+        return number
+
+    def add_counts(self, const long long[::1] starts, const long long[::1] ends, list names, const long long[::1] counts,
+                   Py_ssize_t number=0):
+        """Lines of intervals, with their names and a row of counts, from one on; returns where to go on."""
+        cdef Py_ssize_t width = counts.shape[0] // max(starts.shape[0], 1)
+        cdef const long long *row = NULL
+        cdef bytes text = b""
+        while number < starts.shape[0] and self.text.size < PIECE:
+            if row == NULL or memcmp(row, &counts[number * width], width * sizeof(long long)):
+                row = &counts[number * width]
+                text = b"".join(b"\t%d" % row[k] for k in range(width))
+            name = names[number] if names else None
+            self.put_line(starts[number], ends[number], (name or b"unknown") + text)
+            number += 1
+        return number
+
+    def add_runs(self, Depth depth not None, long long position):
+        """Lines for the runs of equal depth from a position of the contig on; returns where to go on.
+
+        ``depth`` may be a piece of the contig, which the next one follows. A run is written when it is known where
+        it ends: the last one by `end_runs`.
+        """
+        cdef long long start = depth.start, stop = start + depth.length
+        cdef Py_ssize_t near = 0
+        cdef Part part
+        with nogil:
+            while position < stop and self.text.size < PIECE:
+                part = depth.part(position - start, &near)
+                position = self.put_runs(part.values, part.value, position, start + part.end)
+        return position
+
+    cdef long long put_runs(self, const int *values, int value, long long position, long long stop) except -1 nogil:
+        """Lines for runs of these depths, or of one depth, to a position or until there is much text; returns where
+        to go on."""
+        cdef long long i = 0, count = stop - position
+        while i < count and self.text.size < PIECE:
+            if values != NULL:
+                value = values[i]
+            if self.run_start < 0 or value != self.run_value:
+                if self.run_start >= 0:
+                    self.put_run(position + i)
+                self.run_start, self.run_value = position + i, value
+            if values == NULL:
+                return stop
+            i += 1
+            while i < count and values[i] == value:
+                i += 1
+        return position + i
+
+    def end_runs(self, long long position):
+        """The line of the contig's last run, which ends there."""
+        if self.run_start >= 0:
+            self.put_run(position)
+        self.run_start = -1
+
+    cdef int put_run(self, long long end) except -1 nogil:
+        cdef char *out = put_interval(self, self.run_start, end, DIGITS)
+        cdef Number number
+        if 10 <= self.run_value < 100:
+            memcpy(out, &PAIRS[self.run_value], 2)
+            out += 2
+        else:
+            number = decimal(<unsigned long long> max(self.run_value, 0))
+            out = put_number(out, &number)
+        return end_line(self, out, self.run_start, end)
+
+    def add_bins(self, Depth depth not None, const long long[::1] bounds, list labels, long long position=0):
+        """Lines for the runs within one depth bin from ``position`` on; returns where to go on.
+
+        Bin k is ``bounds[k] <= depth < bounds[k + 1]``; depths outside all bins get no line. As in mosdepth
+        the contig's last base is not looked at: it shares the line of the base before it.
+        """
+        cdef long long length = depth.length, last = max(length - 1, 1), end, further
+        cdef int value = 0
+        cdef Py_ssize_t near = 0
+        cdef Py_ssize_t number
+        while position < length and self.text.size < PIECE:
+            with nogil:
+                end = run_end(depth, position, &value, &near)
+                number = bin_of(value, bounds)
+                while end < last:
+                    further = run_end(depth, end, &value, &near)
+                    if bin_of(value, bounds) != number:
+                        break
+                    end = further
+            if end >= last:
+                end = length
+            if number >= 0:
+                self.add(position, end, labels[number])
+            position = end
+        return position
+
+    cdef int index(self, long long start, long long end, unsigned long long begin) except -1 nogil:
+        """Enter the line that was just put: its bin, and the first line to reach each leaf window."""
+        cdef long long leaf = start >> MIN_SHIFT, last = (max(end, start + 1) - 1) >> MIN_SHIFT
+        cdef long long most = (1LL << (3 * self.levels)) - 1
+        cdef unsigned int number
+        leaf, last = min(leaf, most), min(last, most)
+        while self.linear.size >> 3 <= <size_t> last:
+            self.linear.put_u64(begin)
+        number = bin_number(leaf, last, self.levels)
+        if number != self.bin:
+            self._end_bin()
+            self.bin, self.bin_begin = number, begin
+            self.leaf = leaf if leaf == last else -1
+        self.bin_end = self.flushed + self.text.size
+        return 0
+
+    cdef int _end_bin(self) except -1 nogil:
+        cdef Chunk chunk
+        if self.bin != NO_BIN:
+            chunk = Chunk(self.bin_begin, self.bin_end, self.bin)
+            self.chunks.put(&chunk, sizeof(Chunk))
+        self.bin, self.leaf = NO_BIN, -1
+        return 0
+
+    def _end_contig(self):
+        self._end_bin()
+        if self.chunks.size:
+            qsort(self.chunks.data, self.chunks.size // sizeof(Chunk), sizeof(Chunk), &by_bin)
+            chunks, linear = array("Q", bytes(self.chunks)), array("Q", bytes(self.linear))
+            self.indexed[self.contig] = (chunks, linear)
+        self.chunks.size = self.linear.size = 0
+
+    def csi(self, const unsigned long long[::1] block_offsets not None, unsigned long long block_size):
+        """The CSI index (uncompressed) of all lines, once they are all there.
+
+        ``block_offsets`` are the file offsets of the BGZF blocks, of ``block_size`` bytes of text each, and
+        of what follows them.
+        """
+        cdef Buffer out = Buffer()
+        self._end_contig()
+        names = b"".join(name + b"\0" for name in self.indexed)
+        tabix = struct.pack("<7i", UCSC, 1, 2, 3, ord("#"), 0, len(names)) + names
+        head = struct.pack("<4s3i", b"CSI\1", MIN_SHIFT, self.levels, len(tabix)) + tabix
+        out.put(<const char *> head, len(head))
+        out.put_u32(len(self.indexed))
+        for chunks, linear in self.indexed.values():
+            put_bins(out, chunks, linear, self.levels, block_offsets, block_size)
+        out.put_u64(0)
+        return bytes(out)
+
+
+cdef int put_bins(Buffer out, const unsigned long long[::1] chunks, const unsigned long long[::1] linear, int levels,
+                  const unsigned long long[::1] block_offsets, unsigned long long block_size) except -1:
+    """A contig's part of the index, of its chunks, sorted by bin, as words, and the first offset of each leaf window."""
+    cdef Py_ssize_t count = chunks.shape[0] // 3, bins = 0, first = 0, stop, k
+    cdef unsigned long long number
+    for k in range(count):
+        bins += k == 0 or chunks[3 * k + 2] != chunks[3 * k - 1]
+    out.put_u32(<unsigned int> bins)
+    while first < count:
+        number = chunks[3 * first + 2]
+        stop = first + 1
+        while stop < count and chunks[3 * stop + 2] == number:
+            stop += 1
+        k = min(first_leaf(number, levels), linear.shape[0] - 1)
+        out.put_u32(<unsigned int> number)
+        out.put_u64(virtual(linear[k], block_offsets, block_size))
+        out.put_u32(<unsigned int> (stop - first))
+        for k in range(first, stop):
+            out.put_u64(virtual(chunks[3 * k], block_offsets, block_size))
+            out.put_u64(virtual(chunks[3 * k + 1], block_offsets, block_size))
+        first = stop
+    return 0
+
+
+cdef inline unsigned long long virtual(unsigned long long offset, const unsigned long long[::1] block_offsets,
+                                       unsigned long long block_size) noexcept:
+    """The virtual offset of a byte of the text."""
+    return block_offsets[<Py_ssize_t> (offset // block_size)] << 16 | offset % block_size
+
+
+cdef int by_bin(const void *a, const void *b) noexcept nogil:
+    """Order of chunks: by bin, those of one as they are in the file."""
+    cdef const Chunk *one = <const Chunk *> a
+    cdef const Chunk *other = <const Chunk *> b
+    if one.bin != other.bin:
+        return 1 if one.bin > other.bin else -1
+    return (one.begin > other.begin) - (one.begin < other.begin)
+
+
+cdef inline long long run_end(Depth depth, long long position, int *value, Py_ssize_t *near) noexcept nogil:
+    """Where a run of equal depth that begins at ``position`` ends, or may go on; sets its depth."""
+    cdef Part part = depth.part(position, near)
+    cdef long long i = 1
+    value[0] = part.value if part.values == NULL else part.values[0]
+    if part.values == NULL:
+        return part.end
+    while i < part.end - position and part.values[i] == value[0]:
+        i += 1
+    return position + i
+
+
+cdef inline Py_ssize_t bin_of(int value, const long long[::1] bounds) noexcept nogil:
+    """The first bin that begins at this depth, or else the last that begins below; -1 outside all bins."""
+    cdef Py_ssize_t k, last = bounds.shape[0] - 1
+    for k in range(last):
+        if bounds[k] >= value:
+            return k if bounds[k] == value else k - 1
+    return last - 1 if value < bounds[last] else -1
+
+
+cdef inline unsigned int bin_number(long long leaf, long long last, int levels) noexcept nogil:
+    """The number of the smallest bin that holds both leaf windows."""
+    cdef int level = levels
+    while leaf != last:
+        leaf >>= 3
+        last >>= 3
+        level -= 1
+    return <unsigned int> (((1LL << (3 * level)) - 1) // 7 + leaf)
+
+
+cdef inline long long first_leaf(long long number, int levels) noexcept nogil:
+    """The first leaf window of a bin."""
+    cdef int level = 0
+    while number >= ((1LL << (3 * (level + 1))) - 1) // 7:
+        level += 1
+    return (number - ((1LL << (3 * level)) - 1) // 7) << (3 * (levels - level))
+
+
+def levels_for(long long length):
+    """How many levels of bins an index of positions below ``length`` needs."""
+    levels = 0
+    while length > 1 << (MIN_SHIFT + 3 * levels):
+        levels += 1
+    return levels

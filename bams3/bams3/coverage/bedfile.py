@@ -1,0 +1,43 @@
+"""BED files as mosdepth writes them: bgzipped, with a CSI index beside them."""
+
+from __future__ import annotations
+
+from array import array
+from typing import BinaryIO
+
+from bams3.coverage.bed import BedText
+from bams3.sources.bgzf import EOF_MARKER, MAX_INPUT, BlockWriter, compress_block
+
+LEVEL = 1
+PIECE = 1 << 20
+
+
+class BedFile:
+    """A BED file being written to two open binary files; add lines to ``text``, in order of position.
+
+    ``levels`` is of the index: see `bed.levels_for`.
+    """
+
+    def __init__(self, data: BinaryIO, index: BinaryIO, levels: int, header: bytes = b"") -> None:
+        self.text = BedText(levels, header)
+        self._data, self._index = data, index
+        self._offsets = array("Q", [0])
+
+    def spill(self) -> None:
+        """Compress and write the text if there is much of it."""
+        if self.text.pending >= PIECE:
+            self._write(self.text.take(MAX_INPUT))
+
+    def close(self) -> None:
+        """Write what is left and the index; the files stay open."""
+        self._write(self.text.take())
+        self._data.write(EOF_MARKER)
+        with BlockWriter(self._index, LEVEL) as writer:
+            writer.write(self.text.csi(self._offsets, MAX_INPUT))
+
+    def _write(self, text: bytes) -> None:
+        view = memoryview(text)
+        for start in range(0, len(text), MAX_INPUT):
+            block = compress_block(view[start : start + MAX_INPUT], LEVEL)
+            self._data.write(block)
+            self._offsets.append(self._offsets[-1] + len(block))

@@ -1,0 +1,30 @@
+"""Reads that one row group leaves to the next: their mates may still come."""
+
+from libc.stdlib cimport calloc, free
+
+from bams3.coverage.segments cimport Mate
+
+
+cdef class Held:
+    """Reads carried over from earlier row groups, for kernels: ``mates[k]`` shows ``reads[k]``."""
+
+    def __cinit__(self):
+        self.reads = []
+        self.mates = NULL
+
+    def __dealloc__(self):
+        free(self.mates)
+
+    def view(self):
+        """Fill ``mates`` from ``reads``, tuples of start, end and CIGAR (``array('I')``)."""
+        cdef const unsigned int[::1] cigar
+        cdef Py_ssize_t k
+        self.mates = <Mate *> calloc(len(self.reads) or 1, sizeof(Mate))
+        if self.mates == NULL:
+            raise MemoryError("no memory for the mates of a row group")
+        for k, (pos, end, operations) in enumerate(self.reads):
+            cigar = operations
+            self.mates[k].pos, self.mates[k].end = pos, end
+            self.mates[k].operations = <unsigned int> cigar.shape[0]
+            if cigar.shape[0]:
+                self.mates[k].cigar = &cigar[0]

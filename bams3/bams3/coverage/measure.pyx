@@ -1,0 +1,272 @@
+"""How often each depth occurs; of regions the mean, the median, the bases at or above thresholds.
+
+Regions are given as ``array('q')`` of starts and of ends. What lies beyond the contig counts as mosdepth
+counts it: the first base after the end has depth 0, all others do not exist, but the mean is over the
+region's full length.
+"""
+
+from array import array
+
+from libc.stdlib cimport calloc, free
+from libc.string cimport memset
+
+from bams3.coverage.depth cimport Depth, Part
+
+cdef enum:
+    MAX_DEPTH = 400000      # deeper positions are counted as MAX_DEPTH - 10, as mosdepth does
+    DEEPEST_MEDIAN = 65535  # medians are not told apart above this
+    SHALLOW = 512           # a power of two; depths below are counted in LANES sets of counters, small enough for the cache
+    LANES = 4
+
+
+cdef inline long long existing(Depth depth, long long start, long long end) noexcept nogil:
+    """How many positions of a region exist."""
+    end = min(end, depth.length + 1)
+    return end - min(start, end)
+
+
+def means(Depth depth not None, const long long[::1] starts, const long long[::1] ends):
+    """Mean depth of every region, ``array('d')``; 0 for an empty one. The regions are in order of their starts.
+
+    Summed as mosdepth sums, a quotient for each position in order, so that roundings agree.
+    """
+    result = array("d", bytes(8 * starts.shape[0]))
+    cdef double[::1] out = result
+    cdef double total, length, quotient
+    cdef Part part
+    cdef Py_ssize_t k, near = 0, at
+    cdef long long i, position, stop, end
+    with nogil:
+        for k in range(starts.shape[0]):
+            position, stop = starts[k], min(ends[k], depth.length)
+            total, length = 0, <double> (ends[k] - starts[k])
+            at = first_stretch(depth, position, &near)
+            while position < stop:
+                part = depth.part(position, &at)
+                end = min(part.end, stop)
+                if part.values != NULL:
+                    for i in range(end - position):
+                        total += <double> part.values[i] / length
+                elif part.value:
+                    quotient = <double> part.value / length
+                    for i in range(end - position):
+                        total += quotient
+                position = end
+            out[k] = total
+    return result
+
+
+cdef inline Py_ssize_t first_stretch(Depth depth, long long position, Py_ssize_t *near) noexcept nogil:
+    """The first stretch that ends after a position; ``near`` goes there."""
+    depth.part(position, near)
+    return near[0]
+
+
+def medians(Depth depth not None, const long long[::1] starts, const long long[::1] ends):
+    """Median depth of every region (the lower one of two), ``array('d')``; 0 for an empty one."""
+    result = array("d", bytes(8 * starts.shape[0]))
+    cdef double[::1] out = result
+    cdef long long[::1] counts = array("q", bytes(8 * (DEEPEST_MEDIAN + 1)))
+    cdef Part part
+    cdef long long i, half, below, positions, position, stop, end
+    cdef Py_ssize_t k, near = 0, at
+    cdef int value, top
+    with nogil:
+        for k in range(starts.shape[0]):
+            positions = existing(depth, starts[k], ends[k])
+            position, stop = starts[k], min(ends[k], depth.length)
+            counts[0] = positions - max(stop - position, 0)
+            top = 0
+            at = first_stretch(depth, position, &near)
+            while position < stop:
+                part = depth.part(position, &at)
+                end = min(part.end, stop)
+                for i in range(end - position if part.values != NULL else 1):
+                    value = min(max(part.values[i] if part.values != NULL else part.value, 0), DEEPEST_MEDIAN)
+                    top = max(top, value)
+                    counts[value] += 1 if part.values != NULL else end - position
+                position = end
+            half, below, value = (positions + 1) // 2, counts[0], 0
+            while below < half:
+                value += 1
+                below += counts[value]
+            out[k] = value
+            memset(&counts[0], 0, (top + 1) * sizeof(long long))
+    return result
+
+
+def bases_covered(Depth depth not None, const long long[::1] starts, const long long[::1] ends,
+                  const long long[::1] thresholds):
+    """Positions of depth >= each of the sorted ``thresholds``, ``array('q')``, a row for each region."""
+    cdef Py_ssize_t width = thresholds.shape[0]
+    result = array("q", bytes(8 * width * starts.shape[0]))
+    cdef long long[::1] out = result
+    cdef Part part
+    cdef long long i, position, stop, end
+    cdef Py_ssize_t k, t, near = 0, at
+    with nogil:
+        for k in range(starts.shape[0]):
+            position, stop = starts[k], min(ends[k], depth.length)
+            for t in range(width):
+                if thresholds[t] > 0:
+                    break
+                out[k * width + t] = existing(depth, starts[k], ends[k]) - max(stop - position, 0)
+            at = first_stretch(depth, position, &near)
+            while position < stop:
+                part = depth.part(position, &at)
+                end = min(part.end, stop)
+                if part.values == NULL:
+                    for t in range(width):
+                        if part.value < thresholds[t]:
+                            break
+                        out[k * width + t] += end - position
+                else:
+                    for i in range(end - position):
+                        for t in range(width):
+                            if part.values[i] < thresholds[t]:
+                                break
+                            out[k * width + t] += 1
+                position = end
+    return result
+
+
+cdef class Histogram:
+    """How many positions have each depth from 0 to 400,000."""
+
+    cdef long long shallow[LANES][SHALLOW]  # in turn: a count that was just changed can't be changed at once
+    cdef long long *deep          # of all depths from SHALLOW on; NULL: none has been seen
+    cdef Py_ssize_t top
+    cdef long long below, above   # positions of depths below 0, above MAX_DEPTH
+    cdef long long missing        # bases of those that the counts do not tell
+    cdef int least, most          # of those
+    cdef bint failed              # for want of memory
+
+    def __cinit__(self):
+        self.top = 0
+        memset(self.shallow, 0, sizeof(self.shallow))
+        self.least, self.most = 2147483647, 0
+
+    def __dealloc__(self):
+        free(self.deep)
+
+    def count_means(self, const double[::1] means, int deepest):
+        """Count each mean depth, rounded, and at most ``deepest``, as that of one position."""
+        cdef Py_ssize_t k
+        for k in range(means.shape[0]):
+            self.put(<int> min(means[k] + 0.5, <double> deepest), 1)
+        self.check()
+
+    def add(self, Depth depth not None, long long begin=0, long long stop=-1):
+        """Count the positions ``[begin, stop)`` of a contig, clipped as in `Depth.summary`."""
+        with nogil:
+            self.put_interval(depth, begin, depth.length if stop < 0 else stop, 0)
+        self.check()
+
+    def add_regions(self, Depth depth not None, const long long[::1] starts, const long long[::1] ends):
+        """Count the positions of every region, in order of their starts; each is clipped as in `Depth.summary`."""
+        cdef Py_ssize_t k, near = 0
+        if starts.shape[0] != ends.shape[0]:
+            raise ValueError(f"{starts.shape[0]} starts are not of {ends.shape[0]} regions")
+        with nogil:
+            for k in range(starts.shape[0]):
+                self.put_interval(depth, starts[k], ends[k], first_stretch(depth, starts[k], &near))
+        self.check()
+
+    cdef void put_interval(self, Depth depth, long long begin, long long stop, Py_ssize_t near) noexcept nogil:
+        """Count an interval; ``near`` as for `Depth.part`."""
+        cdef long long position, end
+        cdef Part part
+        stop = min(stop, depth.length + 1)
+        position = min(begin, stop)
+        while position < min(stop, depth.length):
+            part = depth.part(position, &near)
+            end = min(part.end, stop)
+            if part.values == NULL:
+                self.put(part.value, end - position)
+            else:
+                self.put_each(part.values, end - position)
+            position = end
+        if position < stop:
+            self.put(0, stop - position)
+
+    cdef void put_each(self, const int *v, long long count) noexcept nogil:
+        cdef long long i = 0
+        while i + LANES <= count:
+            if <unsigned int> (v[i] | v[i + 1] | v[i + 2] | v[i + 3]) < SHALLOW:  # so each of them is
+                self.shallow[0][v[i]] += 1
+                self.shallow[1][v[i + 1]] += 1
+                self.shallow[2][v[i + 2]] += 1
+                self.shallow[3][v[i + 3]] += 1
+            else:
+                self.put(v[i], 1)
+                self.put(v[i + 1], 1)
+                self.put(v[i + 2], 1)
+                self.put(v[i + 3], 1)
+            i += LANES
+        while i < count:
+            self.put(v[i], 1)
+            i += 1
+
+    cdef void put(self, int value, long long positions) noexcept nogil:
+        """Count positions of one depth."""
+        if <unsigned int> value < SHALLOW:
+            self.shallow[0][value] += positions
+            return
+        if <unsigned int> value > MAX_DEPTH:
+            self.least, self.most = min(self.least, value), max(self.most, value)
+            self.missing += value * positions
+            if value < 0:
+                self.below += positions
+                return
+            self.above += positions
+            value = MAX_DEPTH - 10
+            self.missing -= value * positions
+        if self.deep == NULL:
+            self.deep = <long long *> calloc(MAX_DEPTH + 1 - SHALLOW, sizeof(long long))
+            if self.deep == NULL:
+                self.failed = True
+                return
+        self.deep[value - SHALLOW] += positions
+        self.top = max(self.top, value)
+
+    cdef int check(self) except -1:
+        if self.failed:
+            raise MemoryError("no memory for a histogram of depths")
+        return 0
+
+    cdef void fold(self) noexcept nogil:
+        """Have the first of the shallow counters hold what all do, as all that reads them needs."""
+        cdef Py_ssize_t lane, value
+        for lane in range(1, LANES):
+            for value in range(SHALLOW):
+                self.shallow[0][value] += self.shallow[lane][value]
+        memset(&self.shallow[1], 0, sizeof(self.shallow) - sizeof(self.shallow[0]))
+        for value in range(self.top, SHALLOW):
+            if self.shallow[0][value]:
+                self.top = value
+
+    def summary(self):
+        """What `Depth.summary` says of the same positions."""
+        counts = self.to_list()
+        present = [depth for depth, count in enumerate(counts) if count]
+        bases = sum(depth * counts[depth] for depth in present) + self.missing
+        if self.above and counts[MAX_DEPTH - 10] == self.above:
+            present.remove(MAX_DEPTH - 10)
+        if self.below or self.above:
+            present += [self.least, self.most]
+        return sum(counts) + self.below, bases, min(present, default=None), max([0] + present)
+
+    def merge(self, Histogram other not None):
+        """Add the counts of another."""
+        cdef int i
+        other.fold()
+        for i in range(other.top + 1):
+            if count := other.shallow[0][i] if i < SHALLOW else other.deep[i - SHALLOW]:
+                self.put(i, count)
+        self.check()
+
+    def to_list(self):
+        """Counts of the depths 0, 1, ... up to the deepest."""
+        self.fold()
+        shallow = [self.shallow[0][i] for i in range(min(self.top + 1, SHALLOW))]
+        return shallow + [self.deep[i - SHALLOW] for i in range(SHALLOW, self.top + 1)]

@@ -1,0 +1,237 @@
+"""Depth of some windows of a dataset in a file of its own, so that jobs can share the work, and the way back.
+
+A part is one zstd frame: a line of JSON (which dataset, which reads count, which pieces of which contigs), then the
+depth of the pieces. Of each piece: how many stretches it has; of each stretch where it begins and how many depths it
+has, all u64; the depths, i32. The last depth of a stretch holds to the next one. All is little-endian.
+"""
+
+import json
+import struct
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from io import BytesIO
+from typing import Any, BinaryIO, NamedTuple
+
+from bams3.coverage.depth import Depth
+from bams3.coverage.options import CoverageOptions
+from bams3.coverage.write import Accept, depth_of
+from bams3.dataset import layout
+from bams3.dataset.layout import Grid
+from bams3.dataset.reader import DatasetReader
+from bams3.errors import FormatError, UsageError
+from bams3.sources.files import expect_again
+from bams3.storage import is_remote, open_object
+from bams3.storage.local import open_regular
+from bams3.untrusted import parse_json
+
+# Options that choose which reads count and how; parts must agree on them with the run that gathers them.
+DEPTH_OPTIONS = (
+    "exclude_flags", "include_flags", "min_mapq", "min_fragment", "max_fragment", "fast_mode", "fragment_mode",
+)  # fmt: skip
+
+
+VERSION = 2
+"""Of a part's layout."""
+MAX_HEAD = 1 << 28  # bytes of the first line
+OVERLAP = "the parts to gather overlap, or are of another dataset; give each batch once"
+
+
+class Piece(NamedTuple):
+    """Depth of some consecutive positions of a contig; the last one holds for those that follow."""
+
+    reference_id: int
+    start: int
+    depth: array
+
+
+def write_part(
+    file: BinaryIO, dataset: DatasetReader, windows: Grid, options: CoverageOptions,
+    read_groups: Sequence[str] = (), accept: Accept | None = None,
+) -> None:  # fmt: skip
+    """Write the depth of `windows` of a dataset. Contigs without reads are left out."""
+    import zstandard
+
+    pieces = list(_pieces(dataset, windows))
+    head = _identity(dataset, options, read_groups) | {"pieces": pieces}
+    with zstandard.ZstdCompressor(level=1).stream_writer(file, closefd=False) as stream:
+        stream.write(json.dumps(head).encode() + b"\n")
+        for reference_id, start, end in pieces:
+            groups = dataset.depth_row_groups(reference_id, start, end)
+            _write_depth(stream, depth_of(groups, reference_id, start, end, options, accept=accept))
+
+
+def _write_depth(stream: Any, depth: Depth) -> None:
+    places = array("Q")
+    for start, values in depth.stretches_put():
+        places.extend((start, len(values)))
+    stream.write(struct.pack("<Q", len(places) // 2) + places.tobytes())
+    for _, values in depth.stretches_put():
+        stream.write(memoryview(values).cast("B"))
+
+
+def _pieces(dataset: DatasetReader, windows: Grid) -> Iterator[list[int]]:
+    """[reference_id, start, end] of the parts of contigs that the windows cover: each window that has a chunk, and what
+    is between those. So there are about as many as chunks, however long contigs are."""
+    for run in windows.runs():
+        chunks = dataset.chunks_of(run.reference_id)
+        if run.reference_id == layout.UNPLACED or not chunks:
+            continue
+        limit = min(run.end, dataset.references[run.reference_id][1])
+        position = run.start
+        for chunk in chunks:
+            if position <= chunk.start < limit:
+                if position < chunk.start:
+                    yield [run.reference_id, position, chunk.start]
+                position = min(chunk.end, limit)
+                yield [run.reference_id, chunk.start, position]
+        if position < limit:
+            yield [run.reference_id, position, limit]
+
+
+def _identity(dataset: DatasetReader, options: CoverageOptions, read_groups: Sequence[str]) -> dict[str, Any]:
+    chosen = {name: value for name, value in options._asdict().items() if name in DEPTH_OPTIONS}
+    chosen["read_groups"] = sorted(read_groups)
+    return {"version": VERSION, "dataset": dataset.manifest.header_id, "options": chosen}
+
+
+class Gathered:
+    """The depth in some part files that make a whole: called with reference ids in ascending order, it yields the
+    pieces of each. Only one piece is in memory at a time.
+
+    Raises FormatError where a file is damaged; UsageError where one is of another dataset or of other options, or
+    the parts are not a whole.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[str],
+        dataset: DatasetReader,
+        options: CoverageOptions,
+        read_groups: Sequence[str] = (),
+    ) -> None:
+        self._dataset = dataset
+        identity = _identity(dataset, options, read_groups)
+        heads = []
+        for path in paths:
+            expect_again(path, "a part is looked at before it is taken")
+            head = self._head(path)
+            for key, value in identity.items():
+                if head[key] != value:
+                    raise UsageError(
+                        f"{path}: made with other {key}; give --gather the options of its --batch runs"
+                    )
+            heads.append((head["pieces"], path))
+        heads.sort()
+        self._check_whole(piece for pieces, _ in heads for piece in pieces)
+        self._pieces = (piece for _, path in heads for piece in self._read(path))
+        self._next: Piece | None = next(self._pieces, None)
+
+    def __call__(self, reference_id: int) -> Iterator[Piece]:
+        """The pieces of a contig; those of contigs that were passed over are skipped."""
+        while self._next is not None and self._next.reference_id <= reference_id:
+            piece, self._next = self._next, next(self._pieces, None)
+            if piece.reference_id == reference_id:
+                yield piece
+
+    def _check_whole(self, pieces: Iterable[list[int]]) -> None:
+        given = iter(pieces)
+        piece = next(given, None)
+        for reference_id, (name, length) in enumerate(self._dataset.references):
+            position = 0 if self._dataset.chunks_of(reference_id) else length
+            while position < length:
+                if piece is None or piece[:2] > [reference_id, position]:
+                    end = piece[1] if piece and piece[0] == reference_id else length
+                    raise UsageError(
+                        f"no part to gather has {name}:{position + 1}-{end}; give the parts of all batches"
+                    )
+                if piece[:2] != [reference_id, position] or not position < piece[2] <= length:
+                    raise UsageError(OVERLAP)
+                position, piece = piece[2], next(given, None)
+        if piece is not None:
+            raise UsageError(OVERLAP)
+
+    def _head(self, path: str) -> dict[str, Any]:
+        with _opened(path) as stream:
+            head = parse_json(_first_line(stream)[0])
+            if not isinstance(head["pieces"], list):
+                raise ValueError("no list of pieces")
+            for piece in head["pieces"]:
+                if len(piece) != 3 or not all(type(number) is int for number in piece):
+                    raise ValueError(f"impossible piece {piece}")
+            return {key: head[key] for key in ("version", "dataset", "options", "pieces")}
+
+    def _read(self, path: str) -> Iterator[Piece]:
+        with _opened(path) as stream:
+            line, rest = _first_line(stream)
+            read = _Reading(stream, rest)
+            for reference_id, start, end in parse_json(line)["pieces"]:
+                (count,) = struct.unpack("<Q", read(8))
+                if count > end - start:
+                    raise ValueError(f"impossible number of stretches {count}")
+                places = array("Q", read(16 * count))
+                if not count or places[0] > start:  # whatever the piece before it ended with
+                    yield Piece(reference_id, start, array("i", [0]))
+                position = start
+                for begin, length in zip(places[::2], places[1::2], strict=True):
+                    if not position <= begin < begin + length <= end:
+                        raise ValueError(f"impossible stretch of {length} from {begin}")
+                    yield Piece(reference_id, begin, array("i", read(4 * length)))
+                    position = begin + length
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[Any]:
+    """The inflated stream of a part file; what is wrong with it becomes FormatError."""
+    import zstandard
+
+    try:
+        with _file(path) as file, zstandard.ZstdDecompressor().stream_reader(file) as stream:
+            yield stream
+    except (ValueError, KeyError, TypeError, EOFError, zstandard.ZstdError) as error:
+        raise FormatError(
+            f"{path}: not a part of coverage, or damaged ({error}); run its --batch again"
+        ) from error
+
+
+def _file(path: str) -> BinaryIO:
+    if not is_remote(path):
+        return open_regular(path)
+    place, name = open_object(path)
+    return BytesIO(place.get(name))
+
+
+def _first_line(stream: Any) -> tuple[bytes, bytes]:
+    parts: list[bytes] = []
+    size = 0
+    while not parts or b"\n" not in parts[-1]:
+        more = stream.read(1 << 16)
+        size += len(more)
+        if not more:
+            raise EOFError("it ends in its first line")
+        if size > MAX_HEAD:
+            raise ValueError("its first line has no end")
+        parts.append(more)
+    line, _, rest = b"".join(parts).partition(b"\n")
+    return line, rest
+
+
+class _Reading:
+    """Called with a number of bytes, it gives the next ones of a stream, of which some have been read."""
+
+    def __init__(self, stream: Any, data: bytes) -> None:
+        self._stream, self._data, self._at = stream, data, 0
+
+    def __call__(self, length: int) -> bytes:
+        if len(self._data) - self._at < length:
+            parts = [self._data[self._at :]]
+            have = len(parts[0])
+            while have < length:
+                more = self._stream.read(max(1 << 16, min(1 << 24, length - have)))
+                if not more:
+                    raise EOFError("it is cut short")
+                parts.append(more)
+                have += len(more)
+            self._data, self._at = b"".join(parts), 0
+        self._at += length
+        return self._data[self._at - length : self._at]

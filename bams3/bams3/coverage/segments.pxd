@@ -1,0 +1,103 @@
+# The aligned segments of reads, counted in a difference array: a window of the contig, and a list of changes that are
+# far from it. All inline and nogil.
+
+from bams3.coverage.changes cimport Far, keep_far
+
+
+cdef struct Span:
+    int *values
+    long long start
+    long long length
+    Far *far
+
+
+# Two bits for each CIGAR operation MIDNSHP=XB: 1 consumes the query, 2 the reference (htslib's table).
+cdef enum:
+    CONSUMES = 0x3C1A7
+
+
+cdef struct Mate:
+    long long pos
+    long long end
+    const unsigned int *cigar
+    unsigned int operations
+
+
+cdef struct Walk:
+    const unsigned int *cigar
+    unsigned int left
+    long long begin
+    long long end
+
+
+cdef inline void bump(Span span, long long position, int change) noexcept nogil:
+    """Depth changes at a position, of the window most likely."""
+    cdef unsigned long long offset = <unsigned long long> (position - span.start)
+    if offset < <unsigned long long> span.length:
+        span.values[offset] += change
+    else:
+        keep_far(span.far, position, change)
+
+
+cdef inline bint next_segment(Walk *walk) noexcept nogil:
+    """Move to the next operation that aligns bases to the reference; False after the last."""
+    cdef unsigned int operation, consumes
+    while walk.left:
+        operation = walk.cigar[0]
+        consumes = (CONSUMES >> ((operation & 15) << 1)) & 3
+        walk.cigar += 1
+        walk.left -= 1
+        if consumes & 2:
+            walk.begin = walk.end
+            walk.end += operation >> 4
+            if consumes & 1:
+                return True
+    return False
+
+
+cdef inline long long add_segments(Span span, const unsigned int *cigar, unsigned int operations,
+                                   long long pos) noexcept nogil:
+    """Count the aligned bases of a read; returns the end of the last of them (``pos`` if there are none)."""
+    cdef Walk walk
+    cdef long long end = pos
+    if operations == 1 and cigar[0] & 15 == 0:
+        end = pos + (cigar[0] >> 4)
+        bump(span, pos, 1)
+        bump(span, end, -1)
+        return end
+    walk = Walk(cigar, operations, pos, pos)
+    while next_segment(&walk):
+        bump(span, walk.begin, 1)
+        bump(span, walk.end, -1)
+        end = walk.end
+    return end
+
+
+cdef inline void uncount_overlap(Span span, Mate *first, Mate *second) noexcept nogil:
+    """Take away what two mates both cover: ``first`` came first, ``second`` is the record at hand.
+
+    Mates of one CIGAR operation each are taken to overlap from the start of the second to the end of the
+    first, even where the second ends before that: mosdepth's shortcut.
+    """
+    cdef Walk a, b
+    cdef bint more_a, more_b
+    if first.operations == 1 and second.operations == 1:
+        bump(span, second.pos, -1)
+        bump(span, first.end, 1)
+        return
+    a = Walk(first.cigar, first.operations, first.pos, first.pos)
+    b = Walk(second.cigar, second.operations, second.pos, second.pos)
+    more_a, more_b = next_segment(&a), next_segment(&b)
+    while more_a and more_b:
+        if a.begin < b.end and b.begin < a.end:
+            bump(span, max(a.begin, b.begin), -1)
+            bump(span, min(a.end, b.end), 1)
+        if a.end < b.end:
+            more_a = next_segment(&a)
+        else:
+            more_b = next_segment(&b)
+
+
+cdef inline bint counts(unsigned int flag, unsigned int none_of, unsigned int one_of) noexcept nogil:
+    """Does a read with this FLAG count?"""
+    return not flag & none_of and (not one_of or flag & one_of)

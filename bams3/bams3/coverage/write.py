@@ -1,0 +1,316 @@
+"""A coverage run: depth of one contig after another, written to mosdepth's files."""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from bams3.coverage.depth import Depth
+from bams3.coverage.intervals import Intervals, read_bed, windows
+from bams3.coverage.measure import Histogram, bases_covered, means, medians
+from bams3.coverage.options import CoverageOptions, quantize_labels
+from bams3.coverage.report import SUMMARY_HEADER, Totals, distribution
+from bams3.coverage.tally import Tally
+from bams3.errors import UsageError
+from bams3.output.files import all_or_none
+from bams3.shown import shown
+
+if TYPE_CHECKING:
+    from bams3.coverage.bedfile import BedFile
+
+DEEPEST_WINDOW = 999
+"""Windows of a greater mean depth are counted as of this one in the regions' distribution."""
+
+WINDOWS_AT_ONCE = 1 << 14
+"""Of a contig; so many are in memory."""
+
+Accept = Callable[[Any], Any]
+Warn = Callable[[str], None]
+
+
+def write_coverage(
+    prefix: str,
+    references: Sequence[tuple[str, int]],
+    row_groups_of: Callable[[Sequence[int]], Iterable[Iterable[Any]]],
+    options: CoverageOptions | None = None,
+    *,
+    accept: Accept | None = None,
+    pieces_of: Callable[[int], Iterable[Any]] | None = None,
+    warn: Warn | None = None,
+    inputs: Sequence[str] = (),
+) -> None:
+    """Write the files that mosdepth 0.3.3 would write for ``prefix``, all of them or none.
+
+    ``references`` are all contigs (name, length); ``row_groups_of(reference_ids)`` yields for each contig that is
+    wanted its row groups, with all its records in coordinate order. ``accept`` maps a row group to a byte a record
+    (0: leave the record out), for filters that are not of depth, read groups above all. ``warn``
+    takes notes for the user; they go to standard error by default. ``inputs``: what else than the BED file is read.
+
+    Raises `UsageError` for an unknown contig, a BED file that is none, a prefix in no directory or
+    in a dataset, a file to write that is an input.
+    """
+    options = options or CoverageOptions()
+    with all_or_none(prefix, [str(options.by), *inputs] if options.by else inputs) as create:
+        run = _Run(create, references, options, warn or _to_stderr)
+
+        def depths() -> Iterator[Iterable[Depth]]:
+            if pieces_of is None:
+                every_group = row_groups_of([reference_id for reference_id, _, _ in run.contigs])
+                for (reference_id, _, length), groups in zip(run.contigs, every_group, strict=True):
+                    yield _depth(_tally(run.options, reference_id, 0, length, run.in_pieces), groups, accept)
+                return
+            for reference_id, _, length in run.contigs:
+                depth = Depth(length)
+                for piece in pieces_of(reference_id):
+                    depth.put(piece.start, piece.depth)
+                yield [depth]
+
+        run.all_contigs(depths())
+
+
+def depth_of(
+    row_groups: Iterable[Any],
+    reference_id: int,
+    start: int,
+    end: int,
+    options: CoverageOptions | None = None,
+    *,
+    accept: Accept | None = None,
+) -> Depth:
+    """Depth of the positions ``[start, end)`` of a contig.
+
+    ``row_groups``, in coordinate order, are all from the first with a read that overlaps to the last (a read
+    that does not overlap can change what its mate counts); for whole fragments all with reads of
+    any fragment that overlaps. Of the options only those count that choose and measure reads.
+    """
+    (depth,) = _depth(_tally(options or CoverageOptions(), reference_id, start, end), row_groups, accept)
+    return depth
+
+
+def region_values(
+    row_groups: Iterable[Any], reference_id: int, length: int, intervals: Intervals, options: CoverageOptions
+) -> array:
+    """The mean (or median) depth of intervals of a contig of ``length``, ``array('d')``, as the regions file has it.
+
+    ``row_groups`` as for `depth_of`, of all that is from the first interval to the last.
+    """
+    start = min(intervals.starts[0], length)
+    end = max(min(max(intervals.ends), length), start)
+    depth = depth_of(row_groups, reference_id, start, end, options)
+    begins, ends = (
+        array("q", (at - start for at in bounds)) for bounds in (intervals.starts, intervals.ends)
+    )
+    return measure_of(options)(depth, begins, ends)
+
+
+def measure_of(options: CoverageOptions) -> Callable[[Depth, array, array], array]:
+    """What the regions file tells of the depth of intervals."""
+    return medians if options.use_median else means
+
+
+def _tally(
+    options: CoverageOptions, reference_id: int, start: int, end: int, in_pieces: bool = False
+) -> Tally:
+    return Tally(
+        end - start,
+        start=start,
+        reference_id=reference_id,
+        mode="fragments" if options.fragment_mode else "spans" if options.fast_mode else "bases",
+        exclude_flags=options.exclude_flags,
+        include_flags=options.include_flags,
+        min_mapq=options.min_mapq,
+        min_fragment=options.min_fragment,
+        max_fragment=options.max_fragment,
+        in_pieces=in_pieces,
+    )
+
+
+def _depth(tally: Tally, row_groups: Iterable[Any], accept: Accept | None) -> Iterator[Depth]:
+    """The depth that row groups make, in one piece or several."""
+    for group in row_groups:
+        tally.add(group, accept(group) if accept else None)
+        if (piece := tally.settled()) is not None:
+            yield piece
+    yield tally.finish()
+
+
+def read_group_filter(names: Iterable[str]) -> Accept:
+    """`accept` for reads of some read groups (tag RG); those without one are left out."""
+    chosen = frozenset(names)
+    return lambda group: bytes(name in chosen for name in group.tag("RG"))
+
+
+class _Run:
+    """The state of a coverage run: open files, totals so far."""
+
+    def __init__(
+        self,
+        create: Callable[[str], BinaryIO],
+        references: Sequence[tuple[str, int]],
+        options: CoverageOptions,
+        warn: Warn,
+    ) -> None:
+        self.options, self.warn = options, warn
+        self.contigs = [(i, *contig) for i, contig in enumerate(references)]
+        if options.chrom is not None:
+            self.contigs = [contig for contig in self.contigs if contig[1] == options.chrom]
+            if not self.contigs:
+                raise UsageError(f"contig {options.chrom!r} is not in the header; -c takes one whole contig")
+        self.by_bed = options.by is not None and options.window is None
+        self.bed = read_bed(str(options.by), warn) if self.by_bed else {}
+        if self.by_bed and not (options.per_base or options.thresholds or options.quantize):  # only regions
+            self.contigs = [contig for contig in self.contigs if contig[1] in self.bed]
+        self.labels = [label.encode() for label in quantize_labels(options.quantize)]
+
+        longest = max((length for _, length in references), default=0)
+        furthest = max((max(intervals.ends) for intervals in self.bed.values()), default=0)
+
+        def bed_file(wanted: bool, name: str, header: bytes = b"") -> BedFile | None:
+            if not wanted:
+                return None
+            from bams3.coverage.bed import levels_for
+            from bams3.coverage.bedfile import BedFile
+
+            levels = levels_for(max(longest, furthest))
+            return BedFile(create(f".{name}.bed.gz"), create(f".{name}.bed.gz.csi"), levels, header)
+
+        columns = "".join(f"\t{threshold}X" for threshold in options.thresholds)
+        self.per_base = bed_file(options.per_base, "per-base")
+        self.regions = bed_file(options.by is not None, "regions")
+        self.quantized = bed_file(bool(options.quantize), "quantized")
+        self.thresholds = bed_file(
+            bool(options.thresholds), "thresholds", f"#chrom\tstart\tend\tregion{columns}\n".encode()
+        )
+        self.files = [file for file in (self.per_base, self.regions, self.quantized, self.thresholds) if file]
+        self.summary_file = create(".mosdepth.summary.txt")
+        self.global_file = create(".mosdepth.global.dist.txt")
+        self.region_file = create(".mosdepth.region.dist.txt") if self.regions else None
+
+        self.summary = [SUMMARY_HEADER]
+        self.totals, self.region_totals = Totals(), Totals()
+        self.contig_regions = Totals()
+        self.histogram, self.region_histogram = Histogram(), Histogram()
+
+    @property
+    def in_pieces(self) -> bool:
+        """Can depth come in pieces? Regions and bins are looked for in all of a contig."""
+        return not (self.regions or self.quantized)
+
+    def all_contigs(self, depths: Iterable[Iterable[Depth]]) -> None:
+        """Measure and write every contig, then the totals; `depths`: of each the pieces of its depth."""
+        for (_, name, length), pieces in zip(self.contigs, depths, strict=True):
+            self._write_contig(name, length, pieces)
+        if self.options.chrom is None:
+            for name, intervals in self.bed.items():
+                self.warn(
+                    f"{self.options.by}: contig {name} of {len(intervals)} regions is not in the header"
+                )
+        self._write_totals()
+
+    def _write_contig(self, name: str, length: int, pieces: Iterable[Depth]) -> None:
+        contig = name.encode(errors="surrogateescape")
+        histogram, region_histogram = Histogram(), Histogram()
+        intervals = self._intervals(name, length) if self.regions else []
+        found = False
+        for file in self.files:
+            file.text.begin(contig)
+        if self.per_base and not length:
+            self.per_base.text.add(0, 0, b"0")
+        position = 0
+        for depth in pieces:
+            found = depth.found
+            for part in intervals:
+                self._write_regions(depth, part, region_histogram)
+            if self.regions and found and not self.by_bed:
+                self.contig_regions.add(*depth.summary())
+            if self.quantized and (found or self.options.quantize[0] == 0):
+                self._write_quantized(depth, self.quantized)
+            histogram.add(depth)
+            end = position + len(depth)
+            while self.per_base and position < end:
+                position = self.per_base.text.add_runs(depth, position)
+                self.per_base.spill()
+            position = end
+        if self.per_base:
+            self.per_base.text.end_runs(length)
+        if not found:  # of a contig without reads nothing is said
+            return
+        self._summarise(name, *histogram.summary())
+        self._distribute(name, histogram, region_histogram)
+        self.histogram.merge(histogram)
+        self.region_histogram.merge(region_histogram)
+
+    def _intervals(self, name: str, length: int) -> Iterable[Intervals]:
+        """What regions a contig has, some at a time; at least once, be there none."""
+        if (size := self.options.window) is None:
+            return [self.bed.pop(name, Intervals())]
+        step = size * WINDOWS_AT_ONCE
+        return (windows(length, size, start, start + step) for start in range(0, max(length, 1), step))
+
+    def _write_regions(self, depth: Depth, part: Intervals, histogram: Histogram) -> None:
+        assert self.regions is not None
+        values = measure_of(self.options)(depth, part.starts, part.ends)
+        number = 0
+        while number < len(part):
+            number = self.regions.text.add_means(
+                part.starts, part.ends, part.names, values, self.options.decimals, number
+            )
+            self.regions.spill()
+        if self.thresholds:
+            self._write_thresholds(depth, part, self.thresholds)
+        if depth.found and self.by_bed:
+            histogram.add_regions(depth, part.starts, part.ends)
+            self.contig_regions.add(*histogram.summary())
+        elif depth.found:
+            histogram.count_means(values, DEEPEST_WINDOW)
+
+    def _write_thresholds(self, depth: Depth, part: Intervals, file: BedFile) -> None:
+        bounds = array("q", self.options.thresholds)
+        rows = array("q", bytes(8 * len(bounds) * len(part)))
+        if depth.found:
+            rows = bases_covered(depth, part.starts, part.ends, bounds)
+        number = 0
+        while number < len(part):
+            number = file.text.add_counts(part.starts, part.ends, part.names, rows, number)
+            file.spill()
+
+    def _write_quantized(self, depth: Depth, file: BedFile) -> None:
+        bounds = array("q", self.options.quantize)
+        position = 0
+        while position < len(depth):
+            position = file.text.add_bins(depth, bounds, self.labels, position)
+            file.spill()
+
+    def _summarise(self, name: str, positions: int, bases: int, least: int | None, most: int) -> None:
+        decimals = self.options.decimals
+        contig = Totals(least=None)
+        contig.add(positions, bases, least, most)
+        self.totals.merge(contig)
+        self.summary.append(contig.line(name, decimals))
+        if self.regions:
+            self.region_totals.merge(self.contig_regions)
+            self.summary.append(self.contig_regions.line(f"{name}_region", decimals))
+            self.contig_regions = Totals(least=None)
+
+    def _distribute(self, name: str, histogram: Histogram, region_histogram: Histogram) -> None:
+        decimals = self.options.decimals
+        self.global_file.write(distribution(name, histogram, decimals).encode(errors="surrogateescape"))
+        if self.region_file:
+            text = distribution(name, region_histogram, decimals)
+            self.region_file.write(text.encode(errors="surrogateescape"))
+
+    def _write_totals(self) -> None:
+        decimals = self.options.decimals
+        self.summary.append(self.totals.line("total", decimals))
+        if self.regions:
+            self.summary.append(self.region_totals.line("total_region", decimals))
+        self.summary_file.write("".join(self.summary).encode(errors="surrogateescape"))
+        self._distribute("total", self.histogram, self.region_histogram)
+        for file in self.files:
+            file.close()
+
+
+def _to_stderr(note: str) -> None:
+    print(shown(f"bams3: {note}"), file=sys.stderr)

@@ -1,0 +1,339 @@
+"""Writing a dataset in pieces: a plan, parts, a commit.
+
+Any process may write the chunks of any windows and leave a part file that lists them. `commit`
+checks that the parts make a whole, and writes index and manifest: from then on the dataset exists.
+"""
+
+import zlib
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from itertools import chain, islice
+from typing import Any, TypeVar
+
+from bams3.codec import ENCODINGS
+from bams3.dataset import layout
+from bams3.dataset.layout import Grid, Window
+from bams3.dataset.manifest import (
+    VERSION,
+    ChunkEntry,
+    Counts,
+    Manifest,
+    check_chunks,
+    check_grid,
+    check_identity,
+    check_seal,
+    header_id,
+    index_to_bytes,
+    is_count,
+    is_truncated,
+    sealed,
+)  # fmt: skip
+from bams3.dataset.own import PLAN, Own, is_former, is_part
+from bams3.errors import DatasetError
+from bams3.storage import Storage
+from bams3.untrusted import parse_json
+
+Parsed = TypeVar("Parsed")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What all parts of a dataset have in common."""
+
+    header_id: str
+    references: list[list[Any]]
+    chunk_size: int
+    level: int
+    header_bytes: int
+    header_crc32: int
+    version: int = VERSION
+
+    @classmethod
+    def of(cls, header: Any, chunk_size: int, level: int) -> "Plan":
+        """The plan for a source with this Header."""
+        return cls(
+            header_id(header), [list(reference) for reference in header.references], chunk_size, level,
+            len(header.text), zlib.crc32(header.text),
+        )  # fmt: skip
+
+    @cached_property
+    def grid(self) -> Grid:
+        """The windows."""
+        return Grid([(name, length) for name, length in self.references], self.chunk_size)
+
+    def chunk_path(self, reference_id: int, start: int) -> str:
+        """Path of the chunk of a window, or (reference id −1) of the `start`-th of reads with no position."""
+        if reference_id == layout.UNPLACED:
+            return layout.unplaced_path(start)
+        return layout.chunk_path(self.references[reference_id][0], start, start + self.chunk_size)
+
+
+@dataclass
+class Part:
+    """Some windows of a dataset, done: those that follow each other as one. `source_counts`: by reference id, records
+    that the source's index says there are, where it says so. `truncated`: the source lacked its end-of-file marker."""
+
+    windows: list[Window]
+    chunks: list[ChunkEntry] = field(default_factory=list)
+    counts: Counts = field(default_factory=Counts.zero)
+    source_counts: dict[int, int] = field(default_factory=dict)
+    truncated: bool = False
+
+    def to_bytes(self) -> bytes:
+        """As a part file holds it: JSON."""
+        document = {
+            "windows": self.windows,
+            "counts": self.counts.to_json(),
+            "source_counts": sorted(self.source_counts.items()),
+            "chunks": self.chunks,
+        }
+        return sealed(document | ({"truncated": True} if self.truncated else {}))
+
+    @classmethod
+    def from_bytes(cls, data: bytes, plan: Plan, name: str) -> "Part":
+        """Parse a part file. Raises DatasetError where it is damaged."""
+        try:
+            document = parse_json(data)
+            check_seal(document, data)
+            part = cls(
+                [Window(*run) for run in document["windows"]],
+                [ChunkEntry(*chunk) for chunk in document["chunks"]],
+                Counts.from_json(document["counts"]),
+                dict(document["source_counts"]),
+                is_truncated(document),
+            )
+            part._check(plan)
+            return part
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise DatasetError(
+                f"{name}: damaged part file ({error}); delete it and convert its windows again"
+            ) from error
+
+    def _check(self, plan: Plan) -> None:
+        """Raise ValueError for values that no part of this plan has, or that contradict each other."""
+        references = len(plan.references)
+        self.counts.check(references)
+        for window in self.windows:
+            if not all(type(number) is int and -1 <= number < 1 << 32 for number in window):
+                raise ValueError(f"impossible windows {list(window)}")
+        check_chunks(self.chunks, self.counts, plan.references, plan.chunk_size)
+        runs = sorted(self.windows)
+        for chunk in self.chunks:
+            reference_id, start = chunk.window
+            run = runs[bisect_right(runs, (reference_id, start, 1 << 32)) - 1] if runs else None
+            if run is None or run.reference_id != reference_id or not run.start <= start < max(run.end, 1):
+                raise ValueError("chunks of windows that it does not have")
+        for reference_id, count in self.source_counts.items():
+            if type(reference_id) is not int or not -1 <= reference_id < references or not is_count(count):
+                raise ValueError("impossible counts of the source")
+
+
+def write_plan(
+    storage: Storage, plan: Plan, header_text: bytes, *, join: bool, replace: Plan | None = None
+) -> None:
+    """Begin a dataset, or `join` one that was begun.
+
+    `replace`: the plan of a dataset that this one is to take the place of; it is kept until the new one is complete,
+    since it tells which chunks are of the old one. Raises DatasetError if the dataset was begun with another plan, or
+    may not be joined.
+    """
+    document = sealed(asdict(plan))
+    if replace not in (None, plan):
+        former = f"{layout.PARTS}/former-{replace.header_id}-{replace.chunk_size}.json"
+        storage.put(former, sealed(asdict(replace)))
+        storage.put(PLAN, document)
+    try:
+        storage.put_new(PLAN, document)
+    except FileExistsError:
+        if not join:
+            raise DatasetError(
+                f"{storage.root}: another writer has begun it; wait for it, or use --resume if it has ended"
+            ) from None
+        if not _is_plan(storage, document):
+            if not replace:
+                raise DatasetError(
+                    f"{storage.root}: begun from another file or with another chunk size or level; "
+                    "use the same for all parts, or --overwrite"
+                ) from None
+            storage.put(PLAN, document)
+    storage.put(layout.HEADER, header_text)  # whoever wrote the plan may have been stopped before this
+
+
+def _is_plan(storage: Storage, document: bytes) -> bool:
+    """Is a document the plan that is there? One that differs is read once more: perhaps it was cut on its way."""
+    return any(storage.get(PLAN) == document for _ in range(2))
+
+
+def _read(storage: Storage, path: str, parse: Callable[[bytes], Parsed]) -> Parsed:
+    """What an object holds. One that is damaged is read once more: perhaps it was so on its way."""
+    try:
+        return parse(storage.get(path))
+    except DatasetError:
+        return parse(storage.get(path))
+
+
+def read_plan(storage: Storage) -> Plan:
+    """The plan of a dataset in the making, whose header is there. Raises DatasetError if there is none."""
+    try:
+        plan = stored_plan(storage)
+    except FileNotFoundError:
+        raise DatasetError(
+            f"{storage.root}: no parts to merge; run bams3 convert --batch or --window first"
+        ) from None
+    _check_header(storage, plan)
+    return plan
+
+
+def stored_plan(storage: Storage, path: str = PLAN) -> Plan:
+    """The plan of a dataset in the making, or one that it has replaced. Raises DatasetError where it is damaged."""
+    return _read(storage, path, lambda data: _parse_plan(data, f"{storage.root}/{path}"))
+
+
+def _check_header(storage: Storage, plan: Plan) -> None:
+    """Raise DatasetError unless text and references are those of the plan."""
+    from bams3.bam.header import Header
+
+    references = tuple((name, length) for name, length in plan.references)
+    try:
+        for _ in range(2):  # once more: perhaps it was damaged on its way
+            text = storage.get(layout.HEADER)
+            whole = (len(text), zlib.crc32(text)) == (plan.header_bytes, plan.header_crc32)
+            if whole and header_id(Header(text, references)) == plan.header_id:
+                return
+    except FileNotFoundError:
+        pass
+    raise DatasetError(
+        f"{storage.root}/{layout.HEADER}: missing, or not the header of {PLAN}; convert again with --overwrite"
+    )
+
+
+def former_plans(storage: Storage) -> list[Plan]:
+    """The plans that the valid one has replaced: there may be chunks of theirs."""
+    return [stored_plan(storage, path) for path in storage.list(layout.PARTS) if is_former(path)]
+
+
+def delete_parts(storage: Storage) -> None:
+    """Delete what only a dataset in the making needs; the plan goes last."""
+    paths = [path for path in storage.list(layout.PARTS) if is_part(path) or is_former(path)]
+    storage.delete_all([*paths, PLAN])
+
+
+def _parse_plan(data: bytes, name: str) -> Plan:
+    try:
+        document = parse_json(data)
+        check_seal(document, data)
+        plan = Plan(**document)
+        check_identity(plan.header_id, plan.level)
+        check_grid(plan.references, plan.chunk_size)
+        if plan.version != VERSION or not (is_count(plan.header_bytes) and is_count(plan.header_crc32)):
+            raise ValueError("of another version, or impossible numbers")
+        return plan
+    except (ValueError, TypeError, AttributeError) as error:
+        raise DatasetError(f"{name}: damaged ({error})") from error
+
+
+def read_parts(storage: Storage, plan: Plan) -> list[Part]:
+    """All parts that are there."""
+
+    def part(path: str) -> Part:
+        return _read(storage, path, lambda data: Part.from_bytes(data, plan, f"{storage.root}/{path}"))
+
+    return [part(path) for path in storage.list(layout.PARTS) if is_part(path)]
+
+
+def commit(storage: Storage, plan: Plan, parts: Sequence[Part]) -> Manifest:
+    """Check that the parts make a whole dataset, and make it exist.
+
+    Raises DatasetError naming what is missing, twice there, or does not add up.
+    """
+    _check_windows(storage, plan, parts)
+    chunks = _ordered(chunk for part in parts for chunk in part.chunks)
+    there = storage.sizes(layout.DATA)
+    for chunk in chunks:
+        if there.pop(chunk.path, None) != chunk.size:
+            raise DatasetError(
+                f"{storage.root}/{chunk.path}: missing or incomplete; convert its window again"
+            )
+    counts = Counts.zero()
+    for part in parts:
+        counts.add(part.counts)
+    records = sum(chunk.records for chunk in chunks)
+    if records != counts.passed[0] + counts.failed[0]:
+        raise DatasetError(
+            f"{storage.root}: the chunks hold {records} records, the parts counted another number"
+        )
+    _check_source_counts(storage, plan, parts, counts)
+    index = index_to_bytes(chunks)
+    manifest = Manifest(
+        plan.header_id, plan.references, plan.chunk_size, plan.level, records, len(chunks),
+        sum(chunk.size for chunk in chunks), plan.header_bytes, plan.header_crc32, len(index), zlib.crc32(index),
+        counts, dict(ENCODINGS), any(part.truncated for part in parts),
+    )  # fmt: skip
+    if not _is_plan(storage, sealed(asdict(plan))):
+        raise DatasetError(f"{storage.root}: another writer has begun it anew meanwhile; wait for that one")
+    own = Own([plan, *former_plans(storage)])
+    own.delete_strays(storage, there)  # left by a run that was stopped
+    storage.delete_incomplete(own.has)
+    storage.put(layout.INDEX, index)
+    try:
+        storage.put_new(layout.METADATA, manifest.to_bytes())
+    except FileExistsError:
+        raise DatasetError(f"{storage.root}: another writer has completed it meanwhile") from None
+    delete_parts(storage)
+    return manifest
+
+
+def _ordered(chunks: Iterable[ChunkEntry]) -> list[ChunkEntry]:
+    """In the order of the BAM: by reference, reads with no position last."""
+    return sorted(chunks, key=lambda chunk: (chunk.reference_id & 0xFFFFFFFF, chunk.start))
+
+
+def _check_windows(storage: Storage, plan: Plan, parts: Sequence[Part]) -> None:
+    done = sorted(
+        (window for part in parts for window in part.windows), key=lambda w: (w[0] & 0xFFFFFFFF, w[1], w[2])
+    )
+    places = []  # of each the first window in the grid, and the last
+    for window in done:
+        unplaced = window.reference_id == layout.UNPLACED
+        first = plan.grid.place(window.reference_id, window.start)
+        last = first if unplaced else plan.grid.place(window.reference_id, window.end - plan.chunk_size)
+        if first is None or last is None or last < first or (unplaced and window[1:] != (0, 0)):
+            raise DatasetError(f"{storage.root}: window {_show(plan, window)} is not of this dataset's grid")
+        places.append((first, last))
+    missing = []
+    place = 0  # of the first window that no part was seen to have
+    for (first, last), window in zip(places, done, strict=True):
+        if first < place:
+            raise DatasetError(
+                f"{storage.root}: window {_show(plan, window)} is in two parts; delete one in _parts/"
+            )
+        missing.append(plan.grid[place:first])
+        place = last + 1
+    missing.append(plan.grid[place:])
+    if number := sum(map(len, missing)):
+        shown = ", ".join(_show(plan, window) for window in islice(chain(*missing), 3))
+        raise DatasetError(
+            f"{storage.root}: {number} windows are not converted yet ({shown}{', …' if number > 3 else ''}); "
+            "run bams3 convert with the --batch or --window that covers them"
+        )
+
+
+def _check_source_counts(storage: Storage, plan: Plan, parts: Sequence[Part], counts: Counts) -> None:
+    for part in parts:
+        for reference_id, expected in part.source_counts.items():
+            found = sum(counts.by_reference.get(reference_id, [0, 0]))
+            if found != expected:
+                where = plan.references[reference_id][0] if reference_id >= 0 else "no position"
+                raise DatasetError(
+                    f"{storage.root}: {found} records of {where}, but the source's index says {expected}; "
+                    "is the index older than the file? Index it again and convert with --overwrite"
+                )
+
+
+def _show(plan: Plan, window: Window) -> str:
+    if window.reference_id == layout.UNPLACED:
+        return "of reads with no position"
+    name = plan.references[window.reference_id][0] if window.reference_id < len(plan.references) else "?"
+    return f"{name}:{window.start + 1}-{window.end}"

@@ -1,0 +1,279 @@
+"""Reading a dataset: manifest, header, index, and the row groups that a region touches."""
+
+import zlib
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from bams3.bam.regions import UNPLACED_NAME
+from bams3.chunk.footer import Identity
+from bams3.chunk.reader import Chunk, RowGroup
+from bams3.dataset import layout
+from bams3.dataset.layout import Grid
+from bams3.dataset.manifest import ChunkEntry, Manifest, header_id, index_from_bytes
+from bams3.dataset.prefetch import Job, Plan, fetched, plan_hot
+from bams3.errors import DatasetError, FormatError
+from bams3.storage import is_remote, open_storage
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from bams3.dataset.cache import Cache
+
+
+class DatasetReader:
+    """A committed dataset. `uri`, to be shown: without secrets; `manifest`, and its length; `remote`: in an object
+    store?"""
+
+    def __init__(self, uri: Any, *, soon: Sequence[str] = (layout.INDEX,)) -> None:
+        """Reads the manifest only; of a remote dataset what is needed `soon` (INDEX, HEADER) at the same time.
+
+        Raises DatasetError if there is no dataset, FormatError if it is damaged.
+        """
+        given = str(uri).rstrip("/")
+        self.storage = open_storage(given)
+        self.remote = is_remote(given)
+        self.uri = self.storage.root if self.remote else given
+        self._cache: Cache | None = None
+        self._early: dict[str, Future[bytes]] = {}
+        if self.remote:
+            self._begin(soon)
+        try:
+            self.manifest = self._read_manifest()
+            if not self.remote:  # where it costs no request, references are not believed either
+                _ = self.header
+        except BaseException:
+            for future in self._early.values():
+                future.cancel()
+            raise
+
+    def _begin(self, soon: Sequence[str]) -> None:
+        """Ask for what will be needed, unless it may be in the cache."""
+        from bams3.dataset.cache import Cache
+        from bams3.storage.ranges import pool
+
+        self._cache = Cache.of(self.storage.root)
+        if not (self._cache and self._cache.knows):
+            self._early = {path: pool().submit(self.storage.get, path) for path in soon}
+
+    def _read_manifest(self) -> Manifest:
+        try:
+            data = self.storage.get(layout.METADATA)
+            self.manifest_bytes = len(data)
+            try:
+                return Manifest.from_bytes(data, self.uri)
+            except FormatError:
+                if not self.remote:
+                    raise
+                return Manifest.from_bytes(self.storage.get(layout.METADATA), self.uri)
+        except (FileNotFoundError, NotADirectoryError):
+            raise DatasetError(f"{self.uri}: {self._why_not()}") from None
+
+    def _document(self, path: str, length: int, crc32: int) -> bytes:
+        """The index or the header, of which the manifest tells length and checksum."""
+
+        def right(data: bytes | None) -> bool:
+            return data is not None and (len(data), zlib.crc32(data)) == (length, crc32)
+
+        kept = self._cache.get(length, crc32) if self._cache else None
+        if kept is not None:
+            return kept
+        early = self._early.pop(path, None)
+        try:
+            if early:
+                data = early.result()
+            elif self.remote:
+                data = self.storage.get(path)
+            else:
+                data = self.storage.get_range(path, 0, length + 1)
+            if self.remote and not right(data):  # damaged on its way
+                data = self.storage.get(path)
+        except FileNotFoundError:
+            raise FormatError(f"{self.uri}: {path} is missing; restore it, or convert again") from None
+        if not right(data):
+            raise FormatError(
+                f"{self.uri}: {path} is damaged, or of another dataset; convert again, or restore it"
+            )
+        if self._cache:
+            self._cache.put(data)
+        return data
+
+    def _why_not(self) -> str:
+        try:
+            if self.storage.exists(layout.HEADER):
+                return (
+                    f"an incomplete dataset (no {layout.METADATA}); "
+                    "finish it with bams3 convert --resume, or bams3 merge"
+                )
+        except OSError:  # that there is none is enough to be told
+            pass
+        return f"not a bams3 dataset (no {layout.METADATA}); give the directory that bams3 convert wrote"
+
+    @cached_property
+    def references(self) -> list[tuple[str, int]]:
+        """(name, length) of every contig, by reference id."""
+        return [(name, length) for name, length in self.manifest.references]
+
+    @cached_property
+    def header(self) -> Any:
+        """The `sources.header.Header` of the BAM. Raises FormatError unless text and references are those that
+        the dataset was made of."""
+        from bams3.bam.header import Header
+
+        text = self._document(layout.HEADER, self.manifest.header_bytes, self.manifest.header_crc32)
+        header = Header(text, tuple(self.references))
+        if header_id(header) != self.manifest.header_id:
+            raise FormatError(
+                f"{self.uri}: {layout.HEADER} and the references of {layout.METADATA} are not the header of this "
+                "dataset (header_id); restore them, or convert again"
+            )
+        return header
+
+    @cached_property
+    def index(self) -> list[ChunkEntry]:
+        """All chunks in the order of the BAM."""
+        data = self._document(layout.INDEX, self.manifest.index_bytes, self.manifest.index_crc32)
+        return index_from_bytes(data, self.manifest, self.uri)
+
+    @cached_property
+    def _by_reference(self) -> dict[int, list[ChunkEntry]]:
+        chunks: dict[int, list[ChunkEntry]] = {}
+        for entry in self.index:
+            chunks.setdefault(entry.reference_id, []).append(entry)
+        return chunks
+
+    def chunk(self, entry: ChunkEntry) -> Chunk:
+        """The chunk that an entry of the index describes."""
+        return Chunk(
+            self.storage, entry.path, size=entry.size, footer_bytes=entry.footer_bytes,
+            footer_crc32=entry.footer_crc32, zones=entry.row_groups, references=self.references,
+            identity=Identity(
+                self.manifest.header_id, entry.reference_id, entry.start, entry.end, self.manifest.level
+            ),
+        )  # fmt: skip
+
+    def chunks_of(self, reference_id: int) -> list[ChunkEntry]:
+        """The chunks of a reference (−1: reads with no position), in order."""
+        return self._by_reference.get(reference_id, [])
+
+    def windows(self, number: int, of: int) -> Grid:
+        """The `number`-th (from 1) of `of` runs of consecutive windows of the grid, of about equal bytes."""
+        grid = Grid(self.references, self.manifest.chunk_size)
+        sizes: Counter[int] = Counter()
+        for entry in self.index:
+            place = grid.place(*entry.window)
+            if place is not None:
+                sizes[place] += entry.size
+        windows: Grid = layout.batch(grid, sizes, number, of)  # type: ignore[assignment]
+        return windows
+
+    def batch(self, number: int, of: int) -> "DatasetReader":
+        """The same dataset with only the chunks of `windows(number, of)`.
+
+        Every read is in exactly one batch: that of the window in which it starts.
+        """
+        chosen = self.windows(number, of)
+        return self.only(entry for entry in self.index if chosen.place(*entry.window) is not None)
+
+    def only(self, entries: Iterable[ChunkEntry]) -> "DatasetReader":
+        """The same dataset with only these of its chunks, in its order."""
+        from copy import copy
+
+        part = copy(self)
+        part.__dict__.pop("_by_reference", None)
+        part.index = list(entries)
+        return part
+
+    @property
+    def name(self) -> str:
+        """The last part of its path or URI, without `.bams3`: by custom the sample's name."""
+        return self.uri.rpartition("/")[2].removesuffix(".bams3")
+
+    def chunk_uri(self, entry: ChunkEntry) -> str:
+        """Where a chunk is; it can be read with nothing else at hand."""
+        return f"{self.uri}/{entry.path}"
+
+    def region(self, entry: ChunkEntry) -> str:
+        """A chunk's window as a region string (1-based, closed); `_unplaced` for reads with no position."""
+        if entry.reference_id == layout.UNPLACED:
+            return UNPLACED_NAME
+        name, length = self.references[entry.reference_id]
+        braced = f"{{{name}}}" if set(name) & set(":,{}*-") else name
+        return f"{braced}:{entry.start + 1}-{max(min(entry.end, length), entry.start + 1)}"
+
+    def row_groups(
+        self, reference_id: int, start: int, end: int, borders: Sequence[Sequence[int]] = ()
+    ) -> Iterator[RowGroup]:
+        """Row groups with reads that may overlap [start, end), 0-based, in order.
+
+        They are found by their zone maps, so those of earlier windows that reach in are among them. Those of windows
+        that `borders` (sequences, each ascending) cut are compared with the footer first, where that costs no request:
+        of all other windows the grid tells as much.
+        """
+        for entry in self.chunks_of(reference_id):
+            cut = not self.remote and any(
+                bisect_right(border, entry.start) < bisect_left(border, entry.end) for border in borders
+            )
+            if cut or (entry.min_pos < end and entry.max_end > start):
+                chunk = self.chunk(entry)
+                if cut:
+                    _ = chunk.footer
+                for group in chunk.row_groups:
+                    if group.min_pos < end and group.max_end > start:
+                        yield group
+
+    def depth_row_groups(self, reference_id: int, start: int, end: int) -> Iterator[RowGroup]:
+        """Row groups from the first to the last with reads that may overlap [start, end), and all between them.
+
+        Those between have no read there, but may have the mate that a read's overlap is told by.
+        """
+        return (
+            group
+            for (group,) in self.fetched(zip(self._from_first_to_last(reference_id, start, end)), plan_hot)
+        )
+
+    def _from_first_to_last(self, reference_id: int, start: int, end: int) -> Iterator[RowGroup]:
+        waiting: list[RowGroup] = []
+        found = False
+        for entry in self.chunks_of(reference_id):
+            if entry.min_pos >= end:
+                break
+            for group in self.chunk(entry).row_groups if found or entry.max_end > start else ():
+                found = found or (group.min_pos < end and group.max_end > start)
+                if found:
+                    waiting.append(group)
+                if group.min_pos < end and group.max_end > start:
+                    yield from waiting
+                    waiting.clear()
+
+    def contigs_row_groups(self, reference_ids: Sequence[int]) -> Iterator[Iterator[RowGroup]]:
+        """All row groups of each reference, in order; the streams for depth of a chunk come in one request.
+
+        Those of one reference are to be taken to their end before those of the next.
+        """
+        chosen = [self.chunks_of(reference_id) for reference_id in reference_ids]
+        jobs = self.fetched(self._hot_jobs(entry for entries in chosen for entry in entries), plan_hot)
+        groups = (group for (group,) in jobs)
+        for entries in chosen:
+            yield islice(groups, sum(len(entry.row_groups) for entry in entries))
+
+    def _hot_jobs(self, entries: Iterable[ChunkEntry]) -> Iterator[tuple[RowGroup]]:
+        for entry in entries:
+            jobs = list(zip(self.chunk(entry).row_groups))
+            if not self.remote:
+                plan_hot(jobs)
+            yield from jobs
+
+    def fetched(self, jobs: Iterable[Job], plan: Plan[Job]) -> Iterator[Job]:
+        """Jobs, tuples that begin with a row group, as they come; of a remote dataset planned and fetched ahead."""
+        if not self.remote:
+            return iter(jobs)
+        return fetched(jobs, plan)
+
+    def unplaced_row_groups(self) -> Iterator[RowGroup]:
+        """Row groups of the reads with no position, in order."""
+        for entry in self.chunks_of(layout.UNPLACED):
+            yield from self.chunk(entry).row_groups

@@ -1,0 +1,1 @@
+"""One module per command, and what serves a single one of them."""

@@ -1,0 +1,185 @@
+"""Variants of some places in many datasets, called jointly by bcftools, which reads each dataset through a pipe.
+
+What bcftools calls at a position depends on more than the reads that lie there: qualities of bases are recalibrated
+once for each read, where bcftools first comes to indels within it, and those of mates that overlap are made one. So
+around a place it looks also at what the reads at its borders reach, and they with their mates; what it calls there is
+left out. A gVCF block belongs to the place that it begins in, so one may need reads far beyond that.
+"""
+
+import os
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from bams3.bam.regions import Region
+from bams3.dataset.reader import DatasetReader
+from bams3.errors import Bams3Error, UsageError
+from bams3.operations import bcf
+from bams3.operations.bcftools import CALL, MPILEUP, Options, options
+from bams3.operations.targets import Place, Targets
+from bams3.output.alignments import bam_bytes, bgzf, feeding
+from bams3.output.files import opened
+from bams3.parallel.workers import in_order
+from bams3.select.query import RecordFilter, columns, open_each, query
+
+OTHER_FILES = 100
+"""That a process has open besides its pipes."""
+
+LEVEL = 2  # of compression
+AT_ONCE = 32  # datasets that are looked into at the same time
+LEAD = 1000
+"""bp before a place that are called as in it: BQBZ and MQSBZ of an indel are those that bcftools had for the last
+position where a read had another base."""
+
+
+def call_jointly(
+    datasets: Mapping[str, str], places: Sequence[Place], reference: str, out: str, log: Any, *,
+    targets: Sequence[Place] | None = None, mpileup: str = "", call: str = "", files: Mapping[str, str] | None = None,
+) -> None:  # fmt: skip
+    """Write the BCF of `bcftools mpileup | bcftools call` of all datasets (sample → path or URI) to `out`: what begins
+    in the places.
+
+    `places`, `targets`: (contig, start, end), 0-based half-open, in order. With `targets`, it is the BCF of
+    `bcftools mpileup -T targets`. `reference`: a FASTA with its `.fai`. Samples have the names given, whatever their
+    read groups say. `mpileup`, `call`: more options of each, as a shell has them; `files`: where files are that these
+    name, if it is elsewhere. `log`: an open file for what bcftools says. A thread feeds each dataset's pipe, so that
+    memory is what all have decoded at a time: some 10 to 25 MB each.
+
+    Raises UsageError for options that are chosen here, and where that many pipes can't be open; Bams3Error where a
+    dataset is damaged or bcftools fails.
+    """
+    chosen = options(MPILEUP, mpileup), options(CALL, call)
+    _allow_files(2 * len(datasets) + OTHER_FILES)
+    readers = dict(zip(datasets, open_each(datasets.values()), strict=True))
+    called = None if targets is None else Targets(targets)
+    looked_at = _around(list(readers.values()), places, called, has_blocks=_has_blocks(*chosen))
+    if called is not None:
+        looked_at = [found for place in looked_at for found in called.within(*place)]
+    # What bcftools is told of the reference stands in its header: a name, wherever that is.
+    folder, fasta = os.path.split(os.path.abspath(reference))
+
+    def words(given: Options) -> list[str]:
+        return list(given.words(lambda path: os.path.abspath((files or {}).get(path, path))))
+
+    with opened(out) as file, TemporaryDirectory() as work, ExitStack() as feeds:
+        pipes = {sample: os.pipe() for sample in datasets}
+        readable = [read for read, _ in pipes.values()]
+        fds = dict(zip(datasets, readable, strict=True))
+        pileup = subprocess.Popen(
+            [*_pileup_command(Path(work), fds, looked_at), "-f", fasta, *words(chosen[0])],
+            cwd=folder, stdout=subprocess.PIPE, stderr=log, pass_fds=readable,
+        )  # fmt: skip
+        caller = subprocess.Popen(
+            ["bcftools", "call", "--no-version", "-Ou", *words(chosen[1])],
+            stdin=pileup.stdout, stdout=subprocess.PIPE, stderr=log,
+        )  # fmt: skip
+        pileup.stdout.close()  # type: ignore[union-attr]
+        for read in readable:
+            os.close(read)
+        for sample, (_, writable) in pipes.items():
+            pipe = open(writable, "wb", buffering=0)  # noqa: SIM115 (feeding closes it)
+            feeds.enter_context(feeding(pipe, _bam(readers[sample], looked_at)))
+        in_order = "i" not in chosen[1]  # sites without reads come when all others are there
+        is_done = _write(caller.stdout, file, _bounds(next(iter(readers.values())), places), in_order)
+        if is_done:
+            pileup.kill()
+        codes = [caller.wait(), pileup.wait()]
+        feeds.close()
+        if any(codes) and not is_done:
+            raise Bams3Error("bcftools failed")
+
+
+def _has_blocks(mpileup: Options, call: Options) -> bool:
+    return "g" in call or ("g" in mpileup and "v" not in call)
+
+
+def _around(
+    readers: Sequence[DatasetReader], places: Sequence[Place], called: Targets | None, *, has_blocks: bool
+) -> list[Place]:  # fmt: skip
+    """The places with what bcftools has to look at around the first and the last."""
+    lengths = dict(readers[0].references)
+
+    def is_called(*place: Any) -> bool:
+        return called is None or called.any_within([place])
+
+    around = list(places)
+    contig, start, end = around[0]
+    if start > 0 and is_called(contig, 0, start):
+        around[0] = (contig, _reach(readers, contig, max(0, start - LEAD), end)[0], end)
+    contig, start, end = around[-1]
+    if end < lengths[contig] and is_called(contig, end, lengths[contig]):
+        reached = lengths[contig] if has_blocks else _reach(readers, contig, start, end)[1]
+        around[-1] = (contig, start, min(reached, lengths[contig]))
+    return around
+
+
+def _reach(readers: Sequence[DatasetReader], contig: str, start: int, end: int) -> tuple[int, int]:
+    """From where to where the reads reach that lie at either end of a place, and those that lie at their ends."""
+    reference_id = [name for name, _ in readers[0].references].index(contig)
+
+    def reads(reader: DatasetReader) -> tuple[int, int]:
+        ends = [Region(reference_id, at, at + 1) for at in sorted({start, end - 1})]
+        found = list(columns(reader, ends, RecordFilter(), ("pos", "endpos")))
+        first = min((int(table["pos"].min()) for table in found), default=start)
+        return first, max((int(table["endpos"].max()) for table in found), default=end)
+
+    for _ in range(2):
+        reached = list(in_order(reads, readers, min(AT_ONCE, len(readers))))
+        start = max(0, min(start, *(first for first, _ in reached)))
+        end = max(end, *(last for _, last in reached))
+    return start, end
+
+
+def _bounds(reader: DatasetReader, places: Sequence[Place]) -> tuple[bcf.Position, bcf.Position]:
+    """(number of the contig, position) from which on, and before which, there is what is called."""
+    number = {name: i for i, (name, _) in enumerate(reader.references)}
+    (first, start, _), (last, _, end) = places[0], places[-1]
+    return (number[first], start), (number[last], end)
+
+
+def _write(stream: Any, file: Any, bounds: tuple[bcf.Position, bcf.Position], in_order: bool) -> bool:
+    """Write the BCF of the records of a stream that begin within bounds. False if it may have ended too early."""
+    with stream:
+        records = bcf.Records(stream)
+        for part in bgzf(records.within(*bounds, in_order=in_order), LEVEL, 1):
+            file.write(part)
+    return records.is_done
+
+
+def _pileup_command(work: Path, fds: Mapping[str, int], places: Iterable[Place]) -> list[str]:
+    """`bcftools mpileup` of what comes through the file descriptors of the samples; `work`: where its lists are."""
+    path_of = {sample: f"/dev/fd/{fd}" for sample, fd in fds.items()}
+    lists = {
+        "-T": [f"{contig}\t{start}\t{end}" for contig, start, end in places],
+        "-G": [f"{group}\t{path}\t{sample}" for sample, path in path_of.items() for group in "*?"],
+        "-b": path_of.values(),
+    }
+    command = ["bcftools", "mpileup", "--no-version", "-Ou"]
+    for option, lines in lists.items():
+        file = work / f"{option[1:]}.bed"  # by this name, places count from 0
+        file.write_bytes("".join(f"{line}\n" for line in lines).encode(errors="surrogateescape"))
+        command += [option, str(file)]
+    return command
+
+
+def _bam(dataset: DatasetReader, places: Iterable[Place]) -> Iterable[Any]:
+    """A dataset's reads that overlap the places, as BAM before compression."""
+    ids = {name: i for i, (name, _) in enumerate(dataset.references)}
+    regions = [Region(ids[contig], start, end) for contig, start, end in places]
+    yield from bam_bytes(query(dataset, regions, RecordFilter()), dataset.header)
+
+
+def _allow_files(number: int) -> None:
+    """Raise the limit of open files as far as is needed. Raises UsageError where it can't be."""
+    import resource
+
+    soft, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most != resource.RLIM_INFINITY and number > most:
+        raise UsageError(
+            f"{number} files would have to be open, but the limit is {most}; raise it (ulimit -Hn)"
+        )
+    if soft != resource.RLIM_INFINITY and number > soft:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (number, most))

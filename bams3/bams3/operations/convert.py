@@ -1,0 +1,351 @@
+"""Convert alignments (BAM, CRAM, SAM; a file or standard input) to a dataset.
+
+Worker threads inflate the source and encode and compress row groups; the main thread finds the records,
+cuts them into row groups, and writes chunk by chunk, all in order. At most a few row groups per worker
+are in memory.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import groupby
+from typing import Any, NamedTuple
+
+from bams3.bam.records import join
+from bams3.chunk.footer import Footer
+from bams3.chunk.reader import Chunk, records_checksum
+from bams3.chunk.reader import RowGroup as StoredRowGroup
+from bams3.chunk.writer import (
+    CompressedRowGroup,
+    compress_row_group,
+    stored_row_group,
+    write_chunk,
+)
+from bams3.codec.streams import DEFAULT_LEVEL, LEVELS
+from bams3.dataset import layout, parts
+from bams3.dataset.counts import count as count_block
+from bams3.dataset.layout import UNPLACED, Window
+from bams3.dataset.manifest import ChunkEntry, Counts, Manifest
+from bams3.dataset.own import Own
+from bams3.dataset.place import Place, check_joinable, remove, survey
+from bams3.errors import DatasetError, FormatError, SourceError, UsageError
+from bams3.operations.begin import prepare, successor
+from bams3.operations.row_groups import RowGroup, cut_row_groups
+from bams3.parallel.uploads import Uploads
+from bams3.parallel.workers import Workers, worker_count
+from bams3.sources.inputs import Counts as SourceCounts
+from bams3.sources.inputs import Mapper, Source
+from bams3.sources.messages import show
+from bams3.storage import Storage, is_remote, open_storage
+
+MANY_WINDOWS = 1 << 16
+KEPT_CHUNKS = 16  # of an interrupted run, whose row groups are known
+
+
+def convert(
+    source: Any, dataset: Any, *, chunk_size: int | str = layout.DEFAULT_CHUNK_SIZE, workers: int | str = "auto",
+    level: int = DEFAULT_LEVEL, sort: bool = False, overwrite: bool = False, resume: bool = False,
+    reference: str | None = None, index: str | None = None, batch: tuple[int, int] | None = None,
+    windows: Sequence[str] = (), allow_truncated: bool = False, progress: Callable[[int], None] | None = None,
+) -> Manifest | None:  # fmt: skip
+    """Convert `source` (path, or `-`) to the dataset `dataset` (path or URI); returns its manifest.
+
+    With `batch` (i, n: the i-th of n runs of windows of about equal bytes, by the source's index) or `windows`
+    (region strings on chunk boundaries, `_unplaced` for reads with no position) only those windows are
+    converted, through the index, to a part (returns None); `merge` completes the dataset. `sort`: sort the
+    input by coordinate first. `resume`: take what an earlier, interrupted run left, after checking it.
+    `allow_truncated`: take a file that ends without its end-of-file marker; its dataset says so.
+    `overwrite`: replace the dataset that is there: on a file system once the new one is whole, in an object store it
+    is removed first; of a part, make the dataset incomplete and write the part again, whatever else of the same batches
+    is there or is being written.
+    `progress` is called with numbers of records done.
+
+    Raises SourceError for input that is damaged, unsorted or can't be represented; DatasetError if the
+    dataset exists (unless `overwrite`); UsageError for options that do not fit. No error leaves anything
+    that opens as a dataset.
+    """
+    if batch and windows:
+        raise UsageError("give --batch or --window, not both")
+    if batch or windows:
+        from bams3.sources.files import WINDOWS, expect_again
+
+        if sort:
+            raise UsageError("--sort does not go with --batch and --window: what is sorted has no index")
+        expect_again(str(source), WINDOWS)
+    if level not in LEVELS:
+        raise UsageError(f"level {level}: choose one from {LEVELS[0]} (fast) to {LEVELS[-1]} (small)")
+    size, threads = layout.parse_size(chunk_size), worker_count(workers)
+    storage = open_storage(str(dataset))
+    with ExitStack() as stack:
+        from bams3.sources.bam import open_source
+
+        opened = stack.enter_context(open_source(
+            str(source), index=index, reference=reference, sort=sort, allow_truncated=allow_truncated,
+        ))  # fmt: skip
+        plan = parts.Plan.of(opened.header, size, level)
+        chosen = _chosen_windows(plan, opened, batch, windows)
+        name = _part_name(plan, batch, chosen)
+        there = prepare(storage, name, overwrite, resume)
+        if overwrite and there.complete and name is None and not is_remote(storage.root):
+            storage = stack.enter_context(successor(storage))
+            there = survey(storage)
+        again = overwrite and name is not None
+        parts.write_plan(
+            storage, plan, opened.header.text, join=resume or name is not None,
+            replace=there.plans[0] if again and there.plans else None,
+        )  # fmt: skip
+        storage.delete(layout.METADATA)  # of a dataset of which a part is written again
+        pool = stack.enter_context(Workers(threads))
+        earlier = _Earlier(storage, plan, there.objects) if resume or again else None
+        job = _Conversion(Uploads(storage), plan, pool, earlier, progress, there)
+        try:
+            if chosen is None:
+                part = job.run(opened.blocks(pool.map))
+                _end(part, opened, list(plan.grid.runs()), _known_counts(opened, index))
+                return parts.commit(storage, plan, [part])
+            part = job.run(_blocks_of(opened, chosen, pool.map))
+        except FileNotFoundError as error:
+            raise DatasetError(
+                f"{storage.root}: {error.filename} was removed while the dataset was written"
+            ) from error
+        except SourceError as error:
+            if name is None and not resume:
+                # It can't be gone on with, and would be in the way of another attempt.
+                remove(survey(storage))
+            if opened.path in str(error):
+                raise
+            raise SourceError(f"{opened.path}: {error}") from error
+        _end(part, opened, chosen, _by_reference(opened.counts()))
+        storage.put(f"{layout.PARTS}/{name}.json", part.to_bytes())
+        return None
+
+
+def merge(dataset: Any) -> Manifest:
+    """Complete a dataset of which all parts are there; a dataset that is complete stays as it is.
+
+    Raises DatasetError naming what is missing or does not add up.
+    """
+    storage = open_storage(str(dataset))
+    place = survey(storage)
+    if place.complete:
+        parts.delete_parts(storage)
+        return Manifest.from_bytes(storage.get(layout.METADATA), str(dataset))
+    plan = parts.read_plan(storage)
+    check_joinable(place)
+    return parts.commit(storage, plan, parts.read_parts(storage, plan))
+
+
+def _part_name(
+    plan: parts.Plan, batch: tuple[int, int] | None, windows: Sequence[Window] | None
+) -> str | None:
+    if batch:
+        return f"{batch[0]:06d}-of-{batch[1]:06d}"
+    if windows:
+        first = windows[0]
+        contig = "_unplaced" if first[0] == UNPLACED else layout.encode_name(plan.references[first[0]][0])
+        return f"{contig}-{first.start:09d}"
+    return None
+
+
+def _parse_windows(plan: parts.Plan, texts: Sequence[str]) -> list[Window]:
+    """The windows that the regions cover, those that follow each other as one. Raises UsageError for regions off the
+    grid's boundaries."""
+    from bams3.bam.regions import Region, merge_regions, parse_regions
+
+    wanted: list[Window] = []
+    references = [(name, length) for name, length in plan.references]
+    for text in texts:
+        for region in parse_regions([text], references):
+            if region.reference_id == UNPLACED:
+                wanted.append(Window(UNPLACED, 0, 0))
+                continue
+            length, first = references[region.reference_id][1], max(region.start, 0)
+            if first % plan.chunk_size or (region.end % plan.chunk_size and region.end != length):
+                raise UsageError(f"window {text}: it must begin and end at multiples of {plan.chunk_size} bp")
+            count = max(-(-(region.end - first) // plan.chunk_size), 1)
+            wanted.append(Window(region.reference_id, first, first + count * plan.chunk_size))
+    return [Window(*region) for region in merge_regions(map(Region._make, wanted))]
+
+
+def _chosen_windows(
+    plan: parts.Plan, source: Source, batch: tuple[int, int] | None, windows: Sequence[str]
+) -> list[Window] | None:
+    """The windows of a batch, or those that are named; those that follow each other are one."""
+    if batch:
+        chosen = layout.batch(plan.grid, _sizes(plan.grid, source), *batch)
+        return list(chosen.runs())  # type: ignore[attr-defined]
+    return _parse_windows(plan, windows) if windows else None
+
+
+def _sizes(grid: layout.Grid, source: Source) -> layout.Sizes:
+    """About how many bytes of the source the windows have. Of very many most have none: contigs are asked about first,
+    and then ever smaller pieces of those that have some."""
+    if len(grid) <= MANY_WINDOWS:
+        return source.sizes(grid)
+    pieces = list(grid.contigs())
+    while True:
+        sizes = zip(pieces, source.sizes(list(map(grid.run, pieces))), strict=True)
+        sized = [(piece, size) for piece, size in sizes if size]
+        if all(len(piece) == 1 for piece, _ in sized):
+            return {piece[0]: size for piece, size in sized}
+        pieces = []
+        for piece, _ in sized:
+            step = -(-len(piece) // 64)
+            pieces += (piece[at : at + step] for at in range(0, len(piece), step))
+
+
+def _blocks_of(source: Source, windows: Sequence[Window], mapper: Mapper) -> Iterator[Any]:
+    """Blocks of the reads of some windows, in order, through the source's index."""
+    source.will_read(windows)
+    for reference_id, start, end in windows:
+        if reference_id == UNPLACED:
+            yield from source.unplaced(mapper)
+        else:
+            yield from source.window(reference_id, start, end, mapper)
+
+
+def _end(part: parts.Part, source: Source, windows: Sequence[Window], counts: dict[int, int]) -> None:
+    """Note in a part whose records are read what it is of, and what is known of its source."""
+    part.windows, part.source_counts, part.truncated = list(windows), counts, source.truncated
+
+
+def _known_counts(source: Source, index: str | None) -> dict[int, int]:
+    """What the index says of a source that was read without it: nothing if it is outdated or damaged, or would have to
+    be fetched, or if the source is truncated itself."""
+    if source.truncated or (is_remote(source.path) and index is None):
+        return {}
+    try:
+        counts = source.counts()
+    except SourceError as error:
+        show(str(error), "its counts are not compared")
+        return {}
+    return {} if counts and counts.outdated else _by_reference(counts)
+
+
+def _by_reference(counts: SourceCounts | None) -> dict[int, int]:
+    if counts is None:
+        return {}
+    totals = {
+        reference_id: mapped + unmapped for reference_id, (mapped, unmapped) in enumerate(counts.references)
+    }
+    return totals if counts.unplaced is None else totals | {UNPLACED: counts.unplaced}
+
+
+ChunkKey = tuple[int, int]
+"""Reference id and start of a chunk's window; (UNPLACED, number) for reads with no position."""
+
+
+class _Task(NamedTuple):
+    """The records of the `number`-th row group of a chunk, to be encoded."""
+
+    key: ChunkKey
+    number: int
+    pieces: list[Any]
+
+
+class _Result(NamedTuple):
+    key: ChunkKey
+    group: CompressedRowGroup
+    counts: Counts
+
+
+def _tasks(row_groups: Iterable[RowGroup]) -> Iterator[_Task]:
+    for (reference_id, start), of_window in groupby(row_groups, key=lambda g: (g.reference_id, g.start)):
+        for number, group in enumerate(of_window):
+            if reference_id == UNPLACED:
+                start, number = divmod(number, layout.UNPLACED_ROW_GROUPS)
+            yield _Task((reference_id, start), number, group.pieces)
+
+
+@dataclass
+class _Conversion:
+    """One run: blocks in, chunks out."""
+
+    uploads: Uploads
+    plan: parts.Plan
+    workers: Workers
+    earlier: "_Earlier | None"
+    progress: Callable[[int], None] | None
+    there: Place
+    """What was there before."""
+
+    def run(self, blocks: Iterable[Any]) -> parts.Part:
+        """Write the chunks of all records in `blocks`; `_end` notes the rest of the part."""
+        part = parts.Part([])
+        grid, self.own = self.plan.grid, Own([self.plan, *self.there.plans])
+        tasks = _tasks(cut_row_groups(blocks, self.plan.chunk_size))
+        finished = self._counted(self.workers.map(self._compress, tasks), part.counts)
+        with self.uploads:
+            for key, items in groupby(finished, key=lambda item: item[0]):
+                if key[0] != UNPLACED and grid.place(*key) is None:
+                    name, length = self.plan.references[key[0]]
+                    raise SourceError(
+                        f"a record starts far past the end of {name}, {length} bp by the header; correct either"
+                    )
+                part.chunks.append(self._write(key[0], key[1], (group for _, group in items)))
+        return part
+
+    def _counted(
+        self, results: Iterable["_Result"], counts: Counts
+    ) -> Iterator[tuple[ChunkKey, CompressedRowGroup]]:
+        for key, group, counted in results:
+            counts.add(counted)
+            if self.progress:
+                self.progress(group.records)
+            yield key, group
+
+    def _compress(self, task: "_Task") -> "_Result":
+        block = join(task.pieces)
+        task.pieces.clear()  # what they are pieces of is not needed any more
+        passed, failed = count_block(block)
+        records, mapped = len(block), passed[6] + failed[6]
+        counts = Counts(passed, failed, {task.key[0]: [mapped, records - mapped]})
+        group = self.earlier.row_group(block, task.key, task.number) if self.earlier else None
+        return _Result(task.key, group or compress_row_group(block, task.key[0], self.plan.level), counts)
+
+    def _write(self, reference_id: int, start: int, groups: Iterator[CompressedRowGroup]) -> ChunkEntry:
+        path = self.plan.chunk_path(reference_id, start)
+        end = start + self.plan.chunk_size if reference_id != UNPLACED else start
+        if path in self.there.objects:
+            self.own.check_chunk(self.uploads.storage, path)
+        footer = Footer.of_window(self.plan.header_id, reference_id, start, end, self.plan.level)
+        with self.uploads.create(path) as file:
+            size, footer_bytes, footer_crc32 = write_chunk(file, footer, groups, self.plan.references)
+        zones = [group.zone() for group in footer.row_groups]
+        return ChunkEntry(path, reference_id, start, end, size, footer_bytes, footer_crc32, zones)
+
+
+class _Earlier:
+    """What an interrupted run left of a dataset. Safe to ask from many threads."""
+
+    def __init__(self, storage: Storage, plan: parts.Plan, sizes: dict[str, int]) -> None:
+        """`sizes`: of the objects that are there, by path."""
+        self._storage, self._plan, self._sizes = storage, plan, sizes
+        self._row_groups = lru_cache(KEPT_CHUNKS)(self._read_row_groups)
+
+    def row_group(self, block: Any, key: ChunkKey, number: int) -> CompressedRowGroup | None:
+        """The row group as it was written, if it was and the records are the same."""
+        try:
+            groups = self._row_groups(self._plan.chunk_path(*key))
+            if number >= len(groups):
+                return None
+            entry = groups[number].entry
+            if entry.records != len(block) or entry.crc32 != records_checksum(block):
+                return None
+            stored = stored_row_group(groups[number])
+            groups[number].spans.clear()  # bytes that are not needed any more
+            return stored
+        except FormatError:
+            return None
+
+    def _read_row_groups(self, path: str) -> list[StoredRowGroup]:
+        """The row groups of a chunk, if it may be of this dataset."""
+        if path not in self._sizes:
+            return []
+        chunk = Chunk(self._storage, path, size=self._sizes[path])
+        footer = chunk.footer
+        if footer.level != self._plan.level or footer.dataset != self._plan.header_id:
+            return []
+        mentioned = (reference for group in footer.row_groups for reference in group.references)
+        return list(chunk.row_groups) if max(mentioned, default=0) < len(self._plan.references) else []

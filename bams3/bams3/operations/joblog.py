@@ -1,0 +1,53 @@
+"""The log of `bams3 map`, with the columns of GNU parallel's --joblog."""
+
+import os
+
+from bams3.operations.map_command import Outcome
+from bams3.output.files import refuse_foreign
+
+_COLUMNS = ("Seq", "Host", "Starttime", "JobRuntime", "Send", "Receive", "Exitval", "Signal", "Command")
+_HEADING = "\t".join(_COLUMNS) + "\n"
+
+
+class JobLog:
+    """A file with a line for each job that ended."""
+
+    def __init__(self, path: str, *, resume: bool) -> None:
+        """Begin a new log, or go on with the one that there is. Raises OSError; UsageError for another file."""
+        refuse_foreign(path, _HEADING.encode().__eq__, "a job log")
+        self._done: set[str] = set()
+        if resume and os.path.isfile(path) and os.path.getsize(path):
+            self._done = self._read(path)
+        else:
+            with open(path, "w", encoding="utf-8", errors="surrogateescape") as file:
+                file.write(_HEADING)
+        self._file = open(path, "a", encoding="utf-8", errors="surrogateescape", buffering=1)  # noqa: SIM115
+
+    def __enter__(self) -> "JobLog":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    @staticmethod
+    def _read(path: str) -> set[str]:
+        """The commands that succeeded; what a killed run left of a line is cut off."""
+        with open(path, "r+b") as file:
+            data = file.read()
+            whole = data[: data.rfind(b"\n") + 1]
+            file.truncate(len(whole))
+        rows = [line.split("\t", 8) for line in whole.decode("utf-8", "surrogateescape").split("\n")]
+        last = {row[8]: row[6:8] for row in rows if len(row) == 9}
+        return {command for command, ended in last.items() if ended == ["0", "0"]}
+
+    def has(self, command: str, file: str | None) -> bool:
+        """Did a command succeed in an earlier run, and is the file that it wrote, if it wrote one, still there?"""
+        return command in self._done and (file is None or os.path.exists(file))
+
+    def write(self, outcome: Outcome, command: str) -> None:
+        """Note how a job ended."""
+        code = outcome.code or int(outcome.error is not None)
+        times = f"{outcome.started:.3f}", f"{outcome.seconds:10.3f}"
+        ended = max(code, 0), max(-code, 0)
+        row = (outcome.job.number, ":", *times, outcome.sent, outcome.received, *ended, command)
+        print(*row, sep="\t", file=self._file)

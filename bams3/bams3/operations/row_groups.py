@@ -1,0 +1,74 @@
+"""Where records are cut into row groups: a function of the records alone, never of where blocks begin."""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from bams3.bam.records import split_windows
+from bams3.dataset import layout
+
+
+class RowGroup:
+    """Records of one row group in the making: `pieces` are RecordBlocks, `start` is that of its chunk's window
+    (0 for reads with no position)."""
+
+    def __init__(self, reference_id: int, start: int) -> None:
+        self.reference_id = reference_id
+        self.start = start
+        self.records = 0
+        self.size = 0
+        self.pieces: list[Any] = []
+
+    @property
+    def is_full(self) -> bool:
+        return self.records == layout.ROW_GROUP_RECORDS or self.size >= layout.ROW_GROUP_BYTES
+
+    def take(self, block: Any, first: int, last: int) -> int:
+        """Take as many of the block's records [first, last) as there is room for, at least one; their end."""
+        last = min(last, first + layout.ROW_GROUP_RECORDS - self.records)
+        limit = block.offsets[first] + layout.ROW_GROUP_BYTES - self.size
+        last = max(first + 1, min(last, bisect_left(block.offsets, limit, first, last)))
+        self.pieces.append(block[first:last])
+        self.records += last - first
+        self.size += block.offsets[last] - block.offsets[first]
+        return last
+
+
+def cut_row_groups(blocks: Iterable[Any], chunk_size: int) -> Iterator[RowGroup]:
+    """The row groups of RecordBlocks in order; docs/format.md, "Row groups", has the rule.
+
+    A row group ends with its chunk, where it is full, and where a window of 2^17 bp ends unless it is small.
+    """
+    group: RowGroup | None = None
+    group_window = 0
+    for block in blocks:
+        for first, last, reference_id, window in split_windows(block, layout.ROW_GROUP_SHIFT):
+            start = (window << layout.ROW_GROUP_SHIFT) // chunk_size * chunk_size
+            if group and (
+                (group.reference_id, group.start) != (reference_id, start)
+                or (window != group_window and group.records >= layout.SMALL_ROW_GROUP)
+            ):
+                yield group
+                group = None
+            group_window = window
+            while first < last:
+                group = group or RowGroup(reference_id, start)
+                first = group.take(block, first, last)
+                if group.is_full:
+                    yield group
+                    group = None
+    if group:
+        yield group
+
+
+def ends_row_group(reference_id: int, zone: Sequence[int], after: Sequence[int]) -> bool:
+    """Does a row group end where another follows in the same chunk? Both as zones (see `chunk.zones`)."""
+    records, size, _, max_pos, *_ = zone
+    windows = (max(max_pos, 0) >> layout.ROW_GROUP_SHIFT, max(after[2], 0) >> layout.ROW_GROUP_SHIFT)
+    return (
+        records == layout.ROW_GROUP_RECORDS
+        or size >= layout.ROW_GROUP_BYTES
+        or (
+            reference_id != layout.UNPLACED and records >= layout.SMALL_ROW_GROUP and windows[0] != windows[1]
+        )
+    )

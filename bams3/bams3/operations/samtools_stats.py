@@ -1,0 +1,163 @@
+"""What `samtools stats` tells of FLAGs, mapping qualities and insert sizes: its sections SN, IS and MAPQ.
+
+No sequences and qualities are read for it: numbers that need those have no lines.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bams3.parallel.workers import in_order, watched
+from bams3.select.query import RecordFilter, row_group_jobs, streams_plan
+
+if TYPE_CHECKING:
+    from bams3.chunk.reader import RowGroup
+    from bams3.dataset.reader import DatasetReader
+
+PAIRED, PROPER, UNMAPPED, MATE_UNMAPPED, REVERSE, MATE_REVERSE = 0x1, 0x2, 0x4, 0x8, 0x10, 0x20
+READ1, READ2, SECONDARY, QC_FAILED, DUPLICATE, SUPPLEMENTARY = 0x40, 0x80, 0x100, 0x200, 0x400, 0x800
+
+# samtools' limits: insert sizes beyond the first are counted as that; mean and deviation leave out the largest.
+LARGEST_INSERT = 8000
+MAIN_BULK = 0.99
+
+_COLUMNS = ("tlen", "l_seq")  # besides the hot ones
+
+# samtools' remarks on lines of SN.
+_REMARKS = {
+    "raw total sequences": "excluding supplementary and secondary reads",
+    "is sorted": "sorted by coordinate",
+    "reads mapped and paired": "paired-end technology bit set + both mates mapped",
+    "reads properly paired": "proper-pair bit set",
+    "reads paired": "paired-end technology bit set",
+    "reads duplicated": "PCR or optical duplicate bit set",
+    "reads MQ0": "mapped and MQ=0",
+}
+
+
+def samtools_stats(
+    dataset: DatasetReader, workers: int = 1, progress: Callable[[int], Any] | None = None
+) -> str:
+    """The text; `workers` threads count row groups, of which `progress` is told the records."""
+    counts: dict[str, int] = dict.fromkeys(_count_flags(*[np.empty(0, np.int64)] * 4), 0)
+    mapping_qualities = np.zeros(256, np.int64)
+    inserts = np.zeros((3, LARGEST_INSERT + 1), np.int64)
+    jobs = dataset.fetched(row_group_jobs(dataset, None, RecordFilter()), streams_plan(_COLUMNS))
+    groups = watched((job[0] for job in jobs), lambda group: group.records, progress)
+    for found, qualities, sizes in in_order(_count, groups, workers):
+        for name, number in found.items():
+            counts[name] += number
+        mapping_qualities += qualities
+        inserts += sizes
+    return _text(counts, mapping_qualities, inserts // 2)  # both reads of each pair were counted
+
+
+def _count(group: RowGroup) -> tuple[dict[str, int], np.ndarray, np.ndarray]:
+    """Of a row group: numbers by their names in SN, reads by mapping quality, reads by orientation and insert."""
+    flag, mapq = np.asarray(group.flag, np.int64), np.asarray(group.mapq, np.int64)
+    has_bases = np.asarray(group.l_seq) > 0
+    elsewhere = np.asarray(group.next_ref) != group.reference_id
+    counted = has_bases & (flag & (UNMAPPED | SECONDARY | SUPPLEMENTARY | QC_FAILED | DUPLICATE) == 0)
+    qualities = np.bincount(mapq[counted], minlength=256)
+    return (
+        _count_flags(flag, mapq, has_bases, elsewhere),
+        qualities,
+        _inserts(group, flag, has_bases, elsewhere),
+    )
+
+
+def _count_flags(
+    flag: np.ndarray, mapq: np.ndarray, has_bases: np.ndarray, elsewhere: np.ndarray
+) -> dict[str, int]:
+    """Numbers by their names in SN; those that samtools makes of others are not among them."""
+    has_bases, elsewhere = has_bases.astype(bool), elsewhere.astype(bool)
+    secondary = flag & SECONDARY != 0
+    read = has_bases & (flag & (SECONDARY | SUPPLEMENTARY) == 0)
+    mapped = read & (flag & UNMAPPED == 0)
+    both = mapped & (flag & (PAIRED | MATE_UNMAPPED) == PAIRED)
+    end = np.where(flag & PAIRED, flag & (READ1 | READ2), READ1)
+    chosen = {
+        "sequences": read,
+        "1st fragments": read & (end == READ1),
+        "last fragments": read & (end == READ2),
+        "reads mapped": mapped,
+        "reads mapped and paired": both,
+        "reads unmapped": read & (flag & UNMAPPED != 0),
+        "reads properly paired": both & (flag & PROPER != 0),
+        "reads paired": read & (flag & PAIRED != 0),
+        "reads duplicated": has_bases & ~secondary & (flag & DUPLICATE != 0),
+        "reads MQ0": mapped & (mapq == 0),
+        "reads QC failed": read & (flag & QC_FAILED != 0),
+        "non-primary alignments": secondary,
+        "supplementary alignments": ~secondary & (flag & SUPPLEMENTARY != 0),
+        "pairs on different chromosomes": both & elsewhere,
+    }
+    return {name: int(np.count_nonzero(mask)) for name, mask in chosen.items()}
+
+
+def _inserts(group: RowGroup, flag: np.ndarray, has_bases: np.ndarray, elsewhere: np.ndarray) -> np.ndarray:
+    """Reads of pairs by orientation (inward, outward, other) and insert size."""
+    unwanted = SECONDARY | SUPPLEMENTARY | UNMAPPED | MATE_UNMAPPED
+    size = np.minimum(np.abs(np.asarray(group.tlen, np.int64)), LARGEST_INSERT)
+    chosen = has_bases & (flag & (unwanted | PAIRED) == PAIRED) & ((size > 0) | ~elsewhere)
+    flag, size = flag[chosen], size[chosen]
+    ahead = np.sign(np.asarray(group.next_pos, np.int64) - np.asarray(group.pos, np.int64))[chosen]
+    forward = np.where(flag & REVERSE, -1, 1)
+    mate_forward = np.where(flag & MATE_REVERSE, -1, 1)
+    # Of two that start at one base the first read is the one ahead, as in samtools before 1.22.
+    ahead = np.where(ahead, ahead, np.where(flag & READ1, 1, -1))
+    outward = ahead * forward < 0
+    orientation = np.where(forward == mate_forward, 2, outward)
+    cells = np.bincount(orientation * (LARGEST_INSERT + 1) + size, minlength=3 * (LARGEST_INSERT + 1))
+    return cells.reshape(3, -1)
+
+
+def _text(counts: dict[str, int], mapping_qualities: np.ndarray, inserts: np.ndarray) -> str:
+    pairs = inserts.sum(0)
+    bulk, mean, deviation = _main_bulk(pairs)
+    inward, outward, other = (int(number) for number in inserts.sum(1))
+    sequences = counts["sequences"]
+    divided = counts.pop("pairs on different chromosomes") // 2
+    proper = 100 * counts["reads properly paired"] / sequences if sequences else 0
+    lines: dict[str, int | str] = {
+        "raw total sequences": sequences,
+        "filtered sequences": 0,
+        "sequences": sequences,
+        "is sorted": 1,
+        **counts,
+        "insert size average": f"{mean:.1f}",
+        "insert size standard deviation": f"{deviation:.1f}",
+        "inward oriented pairs": inward,
+        "outward oriented pairs": outward,
+        "pairs with other orientation": other,
+        "pairs on different chromosomes": divided,
+        "percentage of properly paired reads (%)": f"{proper:.1f}",
+    }
+    text = ["# This file was produced by samtools stats' definitions in bams3 stats --samtools-stats\n"]
+    for name, value in lines.items():
+        remark = f"\t# {_REMARKS[name]}" if name in _REMARKS else ""
+        text.append(f"SN\t{name}:\t{value}{remark}\n")
+    for size in range(bulk):
+        text.append("IS\t" + "\t".join(map(str, (size, pairs[size], *inserts[:, size]))) + "\n")
+    for quality in np.flatnonzero(mapping_qualities):
+        text.append(f"MAPQ\t{quality}\t{mapping_qualities[quality]}\n")
+    return "".join(text)
+
+
+def _main_bulk(pairs: np.ndarray) -> tuple[int, float, float]:
+    """The number of insert sizes from 0 on that hold the main bulk of the pairs, and its mean and deviation."""
+    total = int(pairs.sum())
+    if not total:
+        return 0, 0.0, 0.0
+    reached = np.cumsum(pairs)
+    # The first size with which more than the share is reached, or the last that a pair has.
+    bulk = int(np.argmax(reached / total > MAIN_BULK)) + 1
+    number = int(reached[bulk - 1])
+    sizes = np.arange(bulk)
+    mean = float((sizes * pairs[:bulk]).sum()) / number
+    spread = (pairs[1:bulk] * (sizes[1:] - mean) ** 2).sum() / number
+    return bulk, mean, math.sqrt(spread)

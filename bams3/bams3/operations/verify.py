@@ -1,0 +1,173 @@
+"""Is a dataset whole and right? Every checksum, count and window; and, against its source, every record."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise, zip_longest
+from typing import Any
+
+from bams3.bam.records import walk
+from bams3.chunk.footer import MAGIC
+from bams3.chunk.reader import RowGroup
+from bams3.codec import encode
+from bams3.dataset import layout
+from bams3.dataset.counts import count as count_block
+from bams3.dataset.manifest import ChunkEntry, Counts
+from bams3.dataset.prefetch import plan_all
+from bams3.dataset.reader import DatasetReader
+from bams3.errors import FormatError, SourceError
+from bams3.operations.row_groups import cut_row_groups, ends_row_group
+from bams3.parallel.workers import in_order
+
+
+def verify(
+    dataset: DatasetReader, against: Any = None, *, workers: int = 1, reference: str | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Iterator[str]:  # fmt: skip
+    """What is wrong, a line each; nothing if all is well. `against`: the source, to compare every record with.
+
+    Raises FormatError where the dataset can't be read at all.
+    """
+    total, last = Counts.zero(), None
+    for problems, counts in in_order(lambda job: _check(dataset, job), _arriving(dataset), workers):
+        for problem in problems:
+            if problem != last:  # a footer that can't be read is the matter of all its row groups
+                yield problem
+            last = problem
+        total.add(counts)
+        if progress:
+            progress(counts.passed[0] + counts.failed[0])
+    if last is None and total != dataset.manifest.counts:
+        yield f"{dataset.uri}: the records' counts are not those of {layout.METADATA}"
+    yield from _check_layout(dataset)
+    if against is not None:
+        yield from _compare(dataset, str(against), workers, reference)
+
+
+Job = tuple[RowGroup, ChunkEntry]
+
+
+def _arriving(dataset: DatasetReader) -> Iterator[Job | FormatError]:
+    """All row groups, of a remote dataset fetched ahead; in place of those that can't be fetched, why not."""
+    left = deque(dataset.index)
+    while left:
+        try:
+            for group, entry in dataset.fetched(_jobs(dataset, list(left)), plan_all):
+                yield group, entry
+                if group.number == len(entry.row_groups) - 1:
+                    left.popleft()
+        except FormatError as error:
+            yield error
+            left.popleft()
+
+
+def _jobs(dataset: DatasetReader, entries: Iterable[ChunkEntry]) -> Iterator[Job]:
+    for entry in entries:
+        for group in dataset.chunk(entry).row_groups:
+            if group.number == 0:
+                group.cold = (0, sum(group.cold))  # from the magic on
+            yield group, entry
+
+
+def _check(dataset: DatasetReader, job: Job | FormatError) -> tuple[list[str], Counts]:
+    counts, problems = Counts.zero(), []
+    if isinstance(job, FormatError):
+        return [str(job)], counts
+    group, entry = job
+    try:
+        if group.number == 0:
+            problems += _check_chunk(dataset, entry, group)
+        block, _ = walk(group.block().data, len(dataset.references))
+        problems += _check_row_group(dataset, entry, group, block)
+    except FormatError as error:
+        return [*problems, str(error)], counts
+    except SourceError as error:
+        return [*problems, f"{group.name}: impossible records: {error}"], counts
+    passed, failed = count_block(block)
+    mapped = passed[6] + failed[6]
+    counts.add(Counts(passed, failed, {entry.reference_id: [mapped, len(block) - mapped]}))
+    return problems, counts
+
+
+def _check_chunk(dataset: DatasetReader, entry: ChunkEntry, first: RowGroup) -> list[str]:
+    """What is wrong with a chunk as a whole. Raises FormatError where its footer is damaged, or is not the one that
+    the dataset tells of."""
+    chunk, problems = first.chunk, []
+    _ = chunk.footer
+    first.load()
+    if next(span for span in first.spans if span.has(0, len(MAGIC))).cut(0, len(MAGIC)) != MAGIC:
+        problems.append(f"{chunk.name}: it does not begin with the magic")
+    following = entry.row_groups[1:]
+    if entry.reference_id == layout.UNPLACED and entry != dataset.index[-1]:
+        following.append(entry.row_groups[-1])  # as if one came behind the last
+        if len(following) != layout.UNPLACED_ROW_GROUPS:
+            problems.append(f"{chunk.name}: not of {layout.UNPLACED_ROW_GROUPS} row groups")
+    for number, (zone, after) in enumerate(zip(entry.row_groups, following, strict=False)):
+        if not ends_row_group(entry.reference_id, zone, after):
+            problems.append(f"{chunk.name}: row group {number} ends too soon")
+    return problems
+
+
+def _check_row_group(dataset: DatasetReader, entry: ChunkEntry, group: RowGroup, block: Any) -> list[str]:
+    """What is wrong with a row group, of which `block` has the records: all that follows from these is made again."""
+    problems = []
+    told = group.entry
+    streams, zone, references, read_groups = encode(block, entry.reference_id, dataset.manifest.level)
+    if zone != told.zone_map():
+        problems.append(f"{group.name}: its zone map is wrong")
+    if (references, read_groups) != (told.references, told.read_groups):
+        problems.append(f"{group.name}: it lists other references or read groups than its records have")
+    names = sorted(streams.keys() | told.streams.keys())
+    if wrong := [name for name in names if bytes(streams.get(name, b"")) != bytes(group.stream(name))]:
+        problems.append(
+            f"{group.name}: streams that are not those of its records: {', '.join(map(repr, wrong))}"
+        )
+    if any(a > b for a, b in pairwise(group.pos)) and entry.reference_id != layout.UNPLACED:
+        problems.append(f"{group.name}: records out of order")
+    elif len(list(cut_row_groups([block], dataset.manifest.chunk_size))) > 1:
+        problems.append(f"{group.name}: it is longer than a row group of these records")
+    return problems
+
+
+def _check_layout(dataset: DatasetReader) -> Iterator[str]:
+    try:
+        _ = dataset.header
+    except FormatError as error:
+        yield str(error)
+    known = {entry.path for entry in dataset.index}
+    for path in dataset.storage.list(layout.DATA):
+        if path not in known:
+            yield f"{dataset.uri}/{path}: not in the index; delete it"
+
+
+def _compare(dataset: DatasetReader, source: str, workers: int, reference: str | None) -> Iterator[str]:
+    from bams3.select.query import RecordFilter, query
+    from bams3.sources.bam import open_source
+
+    allowed = dataset.manifest.truncated or None
+    with open_source(source, reference=reference, allow_truncated=allowed) as opened:
+        if opened.header != dataset.header:
+            yield f"{opened.path}: its header differs from the dataset's"
+        ours = _records(query(dataset, None, RecordFilter(), workers))
+        theirs = _records(opened.blocks())
+        for number, (mine, other) in enumerate(zip_longest(ours, theirs), 1):
+            if mine != other:
+                yield _difference(opened.path, number, mine, other)
+                return
+
+
+def _records(blocks: Iterable[Any]) -> Iterator[bytes]:
+    for block in blocks:
+        view, offsets = memoryview(block.data), block.offsets
+        for start, end in pairwise(offsets):
+            yield bytes(view[start:end])
+
+
+def _difference(source: str, number: int, mine: bytes | None, other: bytes | None) -> str:
+    def name(record: bytes) -> str:
+        return record[36 : 35 + record[12]].decode("utf-8", "backslashreplace")
+
+    if other is None:
+        return f"{source}: has only {number - 1} records; the dataset goes on"
+    if mine is None:
+        return f"{source}: record {number} ({name(other)}) is not in the dataset, which has {number - 1}"
+    return f"{source}: record {number} ({name(other)}) differs from the dataset's ({name(mine)})"

@@ -1,0 +1,150 @@
+"""How many threads, and work shared among them in order."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from bams3.errors import UsageError
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+WORKER_MEMORY = 256 << 20
+"""Bytes that a worker needs: a few row groups, before and after encoding."""
+
+
+def worker_count(workers: int | str) -> int:
+    """A number of workers, or `auto` for as many as there are cores and memory for. Raises UsageError for
+    anything else."""
+    if workers == "auto":
+        from bams3.parallel.limits import available_cores, available_memory
+
+        cores, memory = available_cores(), available_memory()
+        return cores if memory is None else max(1, min(cores, memory // WORKER_MEMORY))
+    try:
+        number = int(workers)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise UsageError(f"workers {workers!r}: give a number from 1, or auto")
+    return number
+
+
+class Workers:
+    """`count` threads that tasks of every kind share; with one, all is done in the calling thread.
+
+    Or somebody else's `executor`, which is only asked for `submit`, and its futures for `result`, `cancel` and
+    `add_done_callback`; `count` is then how many tasks it runs at once.
+    """
+
+    def __init__(self, count: int, executor: Any = None) -> None:
+        self.count = count
+        self._pool = executor
+        self._own: Any = None
+
+    def __enter__(self) -> "Workers":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._own:
+            self._own.shutdown(cancel_futures=True)
+
+    def map(
+        self, function: Callable[[Item], Result], items: Iterable[Item], /, *, ordered: bool = True
+    ) -> Iterator[Result]:
+        """As the built-in: results in the order of `items`, of which only a few are taken ahead.
+
+        What fails, be it an item or a result, is raised where it stands in that order: the same error for
+        any number of threads. If not `ordered`, results come as they are ready, and of those that fail the first item's
+        is raised.
+        """
+        if self.count == 1 and self._pool is None:
+            return map(function, items)
+        return (self._in_order if ordered else self._as_ready)(self._submit(function, items))
+
+    def _in_order(self, futures: Iterable["Future[Result]"]) -> Iterator[Result]:
+        ahead: deque[Future[Result]] = deque()
+        try:
+            for future in futures:
+                ahead.append(future)
+                if len(ahead) > 2 * self.count:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            for future in ahead:
+                future.cancel()
+
+    def _as_ready(self, futures: Iterable["Future[Result]"]) -> Iterator[Result]:
+        from queue import SimpleQueue
+
+        ahead: dict[int, Future[Result]] = {}
+        ready: SimpleQueue[int] = SimpleQueue()
+
+        def next_result() -> Result:
+            number = ready.get()
+            try:
+                return ahead.pop(number).result()
+            except Exception:
+                for earlier in sorted(ahead.keys() & range(number)):
+                    ahead.pop(earlier).result()
+                raise
+
+        try:
+            for number, future in enumerate(futures):
+                ahead[number] = future
+                future.add_done_callback(partial(_put, ready, number))
+                if len(ahead) > 2 * self.count:
+                    yield next_result()
+            while ahead:
+                yield next_result()
+        finally:
+            for future in ahead.values():
+                future.cancel()
+
+    def _submit(
+        self, function: Callable[[Item], Result], items: Iterable[Item]
+    ) -> Iterator["Future[Result]"]:
+        try:
+            for item in items:
+                if self._pool is None:  # not before there is work: many a count needs none
+                    from concurrent.futures import ThreadPoolExecutor
+
+                    self._pool = self._own = ThreadPoolExecutor(self.count)
+                yield self._pool.submit(function, item)
+        except Exception as error:
+            from concurrent.futures import Future
+
+            failed: Future[Result] = Future()
+            failed.set_exception(error)
+            yield failed
+
+
+def _put(queue: Any, number: int, _: Any) -> None:
+    queue.put(number)
+
+
+def in_order(
+    function: Callable[[Item], Result], items: Iterable[Item], workers: int | Workers
+) -> Iterator[Result]:
+    """`Workers.map`, by workers that are shared with other work, or by so many of its own."""
+    if isinstance(workers, Workers):
+        yield from workers.map(function, items)
+    else:
+        with Workers(workers) as own:
+            yield from own.map(function, items)
+
+
+def watched(
+    items: Iterable[Item], size: Callable[[Item], int], progress: Callable[[int], Any] | None
+) -> Iterator[Item]:
+    """`items` as they come, the size of each reported to `progress`."""
+    for item in items:
+        yield item
+        if progress:
+            progress(size(item))

@@ -1,0 +1,150 @@
+"""Which records of a row group are wanted: kernels over its columns, and the copying of what they select.
+
+A mask is a bytearray with 1 for each record that is still wanted and 0 for the others. Each kernel clears
+what its own column rules out, so that only the columns a query needs are ever decoded.
+"""
+
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t
+
+from bams3.buffer cimport Buffer
+
+from array import array
+
+from bams3.bam.records import RecordBlock
+
+
+cdef int same_length(Py_ssize_t mask, Py_ssize_t column) except -1:
+    if mask != column:
+        raise ValueError(f"a mask of {mask} records does not fit a column of {column}")
+    return 0
+
+
+cdef Py_ssize_t first_above(const int64_t[::1] values, int64_t least) noexcept nogil:
+    """The first of sorted values that is ``least`` or more."""
+    cdef Py_ssize_t low = 0, high = values.shape[0], middle
+    while low < high:
+        middle = (low + high) >> 1
+        if values[middle] < least:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+def keep_overlapping(uint8_t[::1] mask not None, const int32_t[::1] pos not None,
+                     const int32_t[::1] end not None, const int64_t[::1] starts not None,
+                     const int64_t[::1] ends not None):
+    """Clear the records that overlap none of some intervals: as samtools view, pos < end of one and end > its start.
+
+    ``pos``, ``end``: int32, 0-based half-open. ``starts``, ``ends`` of the intervals: sorted, disjoint.
+    """
+    cdef Py_ssize_t count = starts.shape[0]
+    cdef Py_ssize_t i, at = 0
+    same_length(mask.shape[0], pos.shape[0])
+    same_length(mask.shape[0], end.shape[0])
+    same_length(count, ends.shape[0])
+    with nogil:
+        for i in range(mask.shape[0]):
+            if i > 0 and pos[i] < pos[i - 1]:
+                at = first_above(ends, <int64_t> pos[i] + 1)
+            while at < count and ends[at] <= pos[i]:
+                at += 1
+            if at == count or starts[at] >= end[i]:
+                mask[i] = 0
+
+
+def spread(const uint8_t[::1] mask not None, const int32_t[::1] pos not None, const int32_t[::1] end not None,
+           const int64_t[::1] starts not None, const int64_t[::1] ends not None,
+           int64_t[::1] begun not None, int64_t[::1] ended not None):
+    """Count the records that ``mask`` keeps by the first interval that they may overlap, and the first past them.
+
+    ``ends``, sorted: ``begun[k]`` counts records of which k is the first that lies past pos. ``starts``, sorted:
+    ``ended[k]`` counts those of which k is the first at or past their end. ``begun`` and ``ended`` have one more.
+    """
+    cdef Py_ssize_t i
+    same_length(mask.shape[0], pos.shape[0])
+    same_length(mask.shape[0], end.shape[0])
+    same_length(begun.shape[0], ends.shape[0] + 1)
+    same_length(ended.shape[0], starts.shape[0] + 1)
+    with nogil:
+        for i in range(mask.shape[0]):
+            if mask[i]:
+                begun[first_above(ends, <int64_t> pos[i] + 1)] += 1
+                ended[first_above(starts, max(<int64_t> end[i], <int64_t> pos[i] + 1))] += 1
+
+
+def add_to(int64_t[::1] totals not None, Py_ssize_t at, const int64_t[::1] numbers not None):
+    """Add numbers to those of ``totals`` from ``at`` on."""
+    cdef Py_ssize_t i
+    if at < 0 or at + numbers.shape[0] > totals.shape[0]:
+        raise ValueError("numbers that do not fit")
+    for i in range(numbers.shape[0]):
+        totals[at + i] += numbers[i]
+
+
+def overlaps(const int64_t[::1] ends not None, const int64_t[::1] ordered not None,
+             int64_t[::1] begun not None, int64_t[::1] ended not None,
+             const int64_t[::1] rows not None, int64_t[::1] out not None):
+    """How many records overlap each interval: those that begin before its end, but for those that end by its start.
+
+    ``ends`` in the order of the starts, and ``ordered`` in their own; ``begun``, ``ended`` as `spread` counts them, which
+    are summed up here. The i-th interval's number is put at ``out[rows[i]]``.
+    """
+    cdef Py_ssize_t i
+    same_length(begun.shape[0], ends.shape[0] + 1)
+    same_length(ended.shape[0], ends.shape[0] + 1)
+    same_length(ordered.shape[0], ends.shape[0])
+    same_length(rows.shape[0], ends.shape[0])
+    for i in range(1, begun.shape[0]):
+        begun[i] += begun[i - 1]
+        ended[i] += ended[i - 1]
+    for i in range(ends.shape[0]):
+        if not 0 <= rows[i] < out.shape[0]:
+            raise ValueError("a row that there is not")
+        out[rows[i]] = begun[first_above(ordered, ends[i])] - ended[i]
+
+
+def keep_flags(uint8_t[::1] mask not None, const uint16_t[::1] flag not None, int require, int exclude):
+    """Clear the records that lack a bit of ``require`` or have one of ``exclude``."""
+    cdef Py_ssize_t i
+    same_length(mask.shape[0], flag.shape[0])
+    with nogil:
+        for i in range(mask.shape[0]):
+            mask[i] &= (flag[i] & require) == require and (flag[i] & exclude) == 0
+
+
+def keep_mapq(uint8_t[::1] mask not None, const uint8_t[::1] mapq not None, int minimum):
+    """Clear the records whose mapping quality is below ``minimum``."""
+    cdef Py_ssize_t i
+    same_length(mask.shape[0], mapq.shape[0])
+    with nogil:
+        for i in range(mask.shape[0]):
+            mask[i] &= mapq[i] >= minimum
+
+
+def gather(block, const uint8_t[::1] mask not None):
+    """A `RecordBlock` of the records that ``mask`` keeps, in order, copied."""
+    cdef const int64_t[::1] offsets = block.offsets
+    cdef const uint8_t[::1] data = block.data
+    cdef Py_ssize_t count = mask.shape[0]
+    cdef Py_ssize_t i, kept = 0
+    cdef int64_t length, total = 0
+    cdef int64_t[::1] new_offsets
+    cdef Buffer out
+    same_length(count, offsets.shape[0] - 1)
+    for i in range(count):
+        if mask[i]:
+            kept += 1
+            total += offsets[i + 1] - offsets[i]
+    chosen = array("q", bytes(8 * (kept + 1)))
+    new_offsets = chosen
+    out = Buffer(total)
+    kept = 0
+    with nogil:
+        for i in range(count):
+            if mask[i]:
+                length = offsets[i + 1] - offsets[i]
+                out.put(&data[offsets[i]], length)
+                kept += 1
+                new_offsets[kept] = new_offsets[kept - 1] + length
+    return RecordBlock(out, chosen)

@@ -1,0 +1,316 @@
+"""The records of a dataset that overlap regions and pass filters, or only their number."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import compress
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from bams3.bam.regions import UNPLACED, Region, RegionTable
+from bams3.dataset.prefetch import Job, Plan, plan_all, plan_hot
+from bams3.errors import UsageError
+from bams3.parallel.workers import Workers, in_order
+from bams3.select.fields import HEADER_FIELDS, FilterColumns, streams_of
+from bams3.select.kernels import gather, keep_flags, keep_mapq, keep_overlapping
+from bams3.storage import is_remote
+
+if TYPE_CHECKING:
+    from bams3.bam.records import RecordBlock
+    from bams3.chunk.reader import RowGroup, Span
+    from bams3.dataset.reader import DatasetReader as Dataset
+    from bams3.select.filters import Expression
+    from bams3.select.overlaps import Counted, Overlaps
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Intervals = tuple[array, array]
+"""Starts and ends, sorted and disjoint, 0-based half-open."""
+
+_NO_END = 2**31
+"""Past every position: a region up to its contig's end takes the reads beyond it too, as in samtools."""
+
+
+REMOTE_AT_ONCE = 32
+"""Datasets that are opened at the same time."""
+
+
+class RecordFilter(NamedTuple):
+    """What a record must be, wherever it lies; the options of `samtools view`.
+
+    `require`, `exclude`: flag bits, all of which or none of which a record has (-f, -F). `min_mapq`: -q.
+    `read_group`: -r; records without an RG tag pass, as in samtools. `expression`: -e.
+    """
+
+    require: int = 0
+    exclude: int = 0
+    min_mapq: int = 0
+    read_group: str | None = None
+    expression: Expression | None = None
+
+    def verdict(self, group: RowGroup) -> bool | None:
+        """By the zone map: True if every record of a row group passes, False if none can, None if unknown."""
+        if (
+            group.flags_any & self.require != self.require
+            or group.flags_all & self.exclude
+            or group.max_mapq < self.min_mapq
+            or (self.expression is not None and not self.expression.may_match(group))
+        ):
+            return False
+        looks_inside = (
+            self.read_group is not None
+            or self.expression is not None
+            or group.flags_all & self.require != self.require
+            or group.flags_any & self.exclude
+            or group.min_mapq < self.min_mapq
+        )
+        return None if looks_inside else True
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """The fields of `FilterColumns` that `apply` reads."""
+        fields = self.expression.fields if self.expression else ()
+        return frozenset(fields) | ({"[RG]"} if self.read_group is not None else set())
+
+    def apply(self, mask: bytearray, group: RowGroup, dataset: Dataset) -> None:
+        """Clear the entries of `mask` (n,) whose records do not pass. Decodes only the columns it needs."""
+        if self.require or self.exclude:
+            keep_flags(mask, group.flag, self.require, self.exclude)
+        if self.min_mapq:
+            keep_mapq(mask, group.mapq, self.min_mapq)
+        if self.read_group is not None and 1 in mask:
+            for i, value in enumerate(group.tag("RG")):
+                if value is not None and value != self.read_group:
+                    mask[i] = 0
+        if self.expression is not None and 1 in mask:
+            import numpy as np
+
+            passes = self.expression.evaluate(FilterColumns(group, lambda: dataset.header), group.records)
+            np.frombuffer(mask, np.uint8)[:] &= passes
+
+
+def open_each(datasets: Iterable[Any]) -> list[Dataset]:
+    """Open those datasets that are given as paths or URIs, many at the same time; only their manifests are read."""
+    from bams3.dataset.reader import DatasetReader
+
+    def opened(given: Any) -> Dataset:
+        return given if isinstance(given, DatasetReader) else DatasetReader(given, soon=())
+
+    given = [*datasets]
+    if not given:
+        raise UsageError("no dataset is given")
+    return list(in_order(opened, given, REMOTE_AT_ONCE if any(map(is_remote, given)) else 1))
+
+
+def query(
+    dataset: Dataset,
+    regions: Iterable[Region] | None,
+    record_filter: RecordFilter,
+    workers: int | Workers = 1,
+) -> Iterator[RecordBlock]:
+    """Blocks of the records that overlap any of `regions` (all records if None) and pass the filter.
+
+    Each record comes once, in the dataset's order. Row groups are decoded by `workers` threads, a few ahead.
+    """
+
+    def matching_records(job: tuple[RowGroup, Intervals]) -> RecordBlock | None:
+        group, intervals = job
+        mask = _mask(group, intervals, record_filter, dataset)
+        if mask is not None and 1 not in mask:
+            return None
+        group.load()
+        return group.block() if mask is None else gather(group.block(), mask)
+
+    jobs = dataset.fetched(row_group_jobs(dataset, regions, record_filter), plan_all)
+    for block in in_order(matching_records, jobs, workers):
+        if block is not None:
+            yield block
+
+
+def count(
+    dataset: Dataset, regions: Iterable[Region] | None, record_filter: RecordFilter, workers: int = 1
+) -> int:
+    """How many records `query` would yield. Where the zone map tells, nothing of the row group is read."""
+
+    told = 0
+
+    def matching_count(job: tuple[RowGroup, Intervals]) -> int:
+        mask = _mask(*job, record_filter, dataset)
+        assert mask is not None
+        return mask.count(1)
+
+    def to_look_into(jobs: Iterable[tuple[RowGroup, Intervals]]) -> Iterator[tuple[RowGroup, Intervals]]:
+        nonlocal told
+        for group, intervals in jobs:
+            if inside(group, intervals) and record_filter.verdict(group):
+                told += group.records
+            else:
+                yield group, intervals
+
+    jobs = dataset.fetched(row_group_jobs(dataset, regions, record_filter), count_plan(record_filter, inside))
+    jobs = _streams_too(dataset, jobs, record_filter.fields)
+    return sum(in_order(matching_count, to_look_into(jobs), workers)) + told
+
+
+def count_each(
+    dataset: Dataset, regions: Sequence[Region], record_filter: RecordFilter, workers: int = 1
+) -> array:
+    """How many records overlap each of `regions` by itself and pass the filter: as `count` of one after the other.
+
+    A row group is decoded once for all regions that end within it, by one of `workers` threads.
+    """
+
+    def counted(job: tuple[RowGroup, Overlaps]) -> tuple[Overlaps, Counted]:
+        group, overlaps = job
+        mask = bytearray(b"\1") * group.records
+        if not record_filter.verdict(group):
+            record_filter.apply(mask, group, dataset)
+        return overlaps, overlaps.count(group, mask)
+
+    every = shared_regions(dataset, regions)
+    plan = count_plan(record_filter, lambda group, overlaps: overlaps.alike(group))
+    jobs = dataset.fetched(shared_jobs(dataset, every, record_filter), plan)
+    for overlaps, numbers in in_order(counted, _streams_too(dataset, jobs, record_filter.fields), workers):
+        overlaps.add(numbers)
+    totals = array("q", bytes(8)) * len(regions)
+    for overlaps in every:
+        overlaps.put(totals)
+    return totals
+
+
+def count_plan(record_filter: RecordFilter, alike: Callable[[RowGroup, Any], bool]) -> Plan[Any]:
+    """The requests for hot streams that `count` and `count_each` make for their jobs, which end with intervals.
+
+    None are made for row groups all of whose records pass, by the zone map, and overlap the same of the intervals.
+    """
+
+    def is_open(group: RowGroup, intervals: Any) -> bool:
+        return not record_filter.verdict(group) or not alike(group, intervals)
+
+    return lambda jobs: plan_hot([job for job in jobs if is_open(*job)])
+
+
+def columns(
+    dataset: Dataset,
+    regions: Iterable[Region] | None,
+    record_filter: RecordFilter,
+    fields: Iterable[str],
+    workers: int = 1,
+) -> Iterator[dict[str, Any]]:
+    """What `query` yields, as columns: of each row group the `fields` of `FilterColumns` (tags as `[NM]`).
+
+    Numbers are numpy arrays, text and tags are lists. Only the columns asked for, and those that the
+    filter needs, are read. Raises UsageError for an unknown field.
+    """
+    fields = tuple(fields)
+    needed = record_filter.fields | frozenset(fields)
+
+    def matching_columns(job: tuple[RowGroup, Intervals]) -> dict[str, Any] | None:
+        group, intervals = job
+        mask = _mask(group, intervals, record_filter, dataset)
+        table = FilterColumns(group, lambda: dataset.header)
+        if mask is None:
+            return {field: table[field] for field in fields}
+        return {field: _chosen(table[field], mask) for field in fields} if 1 in mask else None
+
+    jobs = _streams_too(
+        dataset, dataset.fetched(row_group_jobs(dataset, regions, record_filter), plan_hot), needed
+    )
+    for table in in_order(matching_columns, jobs, workers):
+        if table is not None:
+            yield table
+
+
+def _chosen(column: Any, mask: bytearray) -> Any:
+    """The values of a column, a list or a numpy array, that `mask` keeps."""
+    if isinstance(column, list):
+        return list(compress(column, mask))
+    import numpy as np
+
+    return column[np.frombuffer(mask, np.bool_)]
+
+
+def _streams_too(dataset: Dataset, jobs: Iterator[Job], fields: Iterable[str]) -> Iterator[Job]:
+    """Jobs, of a remote dataset those with hot streams fetched; what else the fields need is fetched too."""
+    if HEADER_FIELDS.intersection(fields):
+        _ = dataset.header  # once, before many threads ask for it
+    return dataset.fetched(jobs, streams_plan(fields)) if streams_of(fields) else jobs
+
+
+def streams_plan(fields: Iterable[str]) -> Plan[Any]:
+    """The requests for the other streams that fields need, of jobs whose hot streams are fetched, or would be."""
+    names = streams_of(fields)
+
+    def plan(jobs: list[Any]) -> list[Span]:
+        groups = [job[0] for job in jobs if job[0].spans]
+        return groups[0].chunk.plan_streams(groups, lambda name: name.startswith(names)) if groups else []
+
+    return plan
+
+
+def row_group_jobs(
+    dataset: Dataset, regions: Iterable[Region] | None, record_filter: RecordFilter
+) -> Iterator[tuple[RowGroup, Intervals]]:
+    """The row groups that may hold wanted records, in order, each with the intervals that touch it."""
+    references = dataset.references
+    if regions is None:
+        everywhere = [Region(i, -1, length) for i, (_, length) in enumerate(references)]
+        regions = [*everywhere, UNPLACED]
+    for reference_id, starts, ends in RegionTable.of(regions).merged():
+        if reference_id < 0:
+            groups = dataset.unplaced_row_groups()
+            starts, ends = array("q", [-1]), array("q", [_NO_END])
+        else:
+            if ends[-1] >= references[reference_id][1]:
+                ends[-1] = _NO_END
+            groups = dataset.row_groups(reference_id, starts[0], ends[-1], (starts, ends))
+        for group in groups:
+            first, last = bisect_right(ends, group.min_pos), bisect_left(starts, group.max_end)
+            if first < last and record_filter.verdict(group) is not False:
+                yield group, (starts[first:last], ends[first:last])
+
+
+def shared_regions(dataset: Dataset, regions: Iterable[Region]) -> list[Overlaps]:
+    """The regions of each contig, to be counted one by one."""
+    from bams3.select.overlaps import Overlaps
+
+    found = []
+    for reference_id, starts, ends, rows in RegionTable.of(regions).by_reference():
+        length = dataset.references[reference_id][1]
+        ends = array("q", (end if end < length else _NO_END for end in ends))
+        found.append(Overlaps(reference_id, starts, ends, rows))
+    return found
+
+
+def shared_jobs(
+    dataset: Dataset, every: Iterable[Overlaps], record_filter: RecordFilter
+) -> Iterator[tuple[RowGroup, Overlaps]]:
+    """The row groups that may hold wanted records, in order, each with the regions of its contig."""
+    for overlaps in every:
+        for group in dataset.row_groups(overlaps.reference_id, *overlaps.span, overlaps.borders):
+            if overlaps.touch(group) and record_filter.verdict(group) is not False:
+                yield group, overlaps
+
+
+def inside(group: RowGroup, intervals: Intervals) -> bool:
+    """Do all records of a row group start in one of the intervals?"""
+    starts, ends = intervals
+    last = bisect_right(starts, group.min_pos) - 1
+    return last >= 0 and group.max_pos < ends[last]
+
+
+def _mask(
+    group: RowGroup, intervals: Intervals, record_filter: RecordFilter, dataset: Dataset
+) -> bytearray | None:
+    """1 for each record (n,) that overlaps one of the intervals and passes the filter; None if all do."""
+    is_inside = inside(group, intervals)
+    passes = record_filter.verdict(group)
+    if is_inside and passes:
+        return None
+    mask = bytearray(b"\1") * group.records
+    if not is_inside:
+        keep_overlapping(mask, group.pos, group.end, *intervals)
+    if not passes and 1 in mask:
+        record_filter.apply(mask, group, dataset)
+    return mask

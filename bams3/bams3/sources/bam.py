@@ -1,0 +1,224 @@
+"""Open alignments whatever their format, and read BAM."""
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import BinaryIO, cast
+
+from bams3.bam.header import MAGIC
+from bams3.bam.records import RecordBlock, find_start
+from bams3.errors import SourceError
+from bams3.sources.bgzf import MAX_BLOCK, NO_END, BlockReader, byte_span, is_bgzf
+from bams3.sources.files import WINDOWS, Input, expect_again, input_at
+from bams3.sources.index import Index
+from bams3.sources.inputs import Counts, Mapper, Source
+from bams3.sources.messages import TRUNCATED, show
+from bams3.sources.stream import PlainReader, ReadAgain, Reader, read_header, record_blocks
+
+LOOK_BYTES, LOOK_PIECES = 4096, 64
+"""What tells a SAM file without a header; and how far it is looked for, among blocks that hold little or nothing."""
+SAM_HEADER = re.compile(rb"@[A-Za-z]{2}[\t\r\n]")
+SAM_RECORD = re.compile(rb"[^@\t\n][^\t\n]*\t\d+(\t[^\t\n]+){7}\t")
+
+
+def open_source(
+    path: str, *, index: str | None = None, reference: str | None = None, sort: bool = False,
+    allow_truncated: bool | None = None,
+) -> Source:  # fmt: skip
+    """Open a BAM, CRAM or SAM file at a path or URI, told apart by content; ``-`` is standard input. It is read once,
+    whatever it is, unless windows are asked for.
+
+    `index`: a BAI or CSI (CRAI for CRAM), otherwise looked for beside the file; needed only for windows.
+    `reference`: FASTA for CRAM. `sort`: the records are to be sorted by coordinate. `allow_truncated`: whether a file
+    may lack the marker of its end; None: no, and nobody can choose. Raises SourceError if the file can't be read or is
+    none of these.
+    """
+    if reference:
+        expect_again(reference, "htslib reads it wherever it needs to")
+    alignments = input_at(path)
+    looked_at = ReadAgain(alignments.open())
+    kind, packing = _kind(looked_at, alignments.name)
+    looked_at.rewind()
+    opened = cast(BinaryIO, looked_at)
+    if kind == "BAM" and not sort:
+        return BamSource(alignments, packing, opened, index=index, allow_truncated=allow_truncated)
+    from bams3.sources.cram import CramBytes
+    from bams3.sources.feeds import Feed, SamText
+    from bams3.sources.htslib import HtslibSource
+
+    def feed(file: BinaryIO) -> Feed:
+        reader = _inflater(packing, file, alignments.name, allow_truncated)
+        if kind == "CRAM":
+            return CramBytes(reader, allow_truncated=allow_truncated)
+        return SamText(reader) if kind == "SAM" else Feed(reader)
+
+    return HtslibSource(
+        alignments, kind, feed, opened, index=index, reference=reference, sort=sort,
+        allow_truncated=allow_truncated,
+    )  # fmt: skip
+
+
+def _kind(file: ReadAgain, name: str) -> tuple[str, str]:
+    """BAM, CRAM or SAM; and whether that is packed as ``BGZF`` or ``gzip``, or ``raw``."""
+    head = file.start(MAX_BLOCK)
+    if head[:4] == b"CRAM":
+        return "CRAM", "raw"
+    packing = "BGZF" if is_bgzf(head) else "gzip" if head[:2] == b"\x1f\x8b" else "raw"
+    start = b""
+    for piece in islice(_inflater(packing, cast(BinaryIO, file), name, True).pieces(), LOOK_PIECES):
+        start += piece
+        if start[:4] == MAGIC:
+            return "BAM", packing
+        if len(start) >= LOOK_BYTES:
+            break
+    if SAM_HEADER.match(start) or SAM_RECORD.match(start):
+        return "SAM", packing
+    raise SourceError(f"{name}: {'neither BAM, CRAM nor SAM' if head else 'the file is empty'}")
+
+
+def _inflater(packing: str, file: BinaryIO, name: str, allow_truncated: bool | None) -> Reader:
+    if packing == "BGZF":
+        return BlockReader(file, name=name, allow_truncated=allow_truncated)
+    if packing == "gzip":
+        from isal.igzip import IGzipFile
+
+        return PlainReader(cast(BinaryIO, IGzipFile(fileobj=file)), name)
+    return PlainReader(file, name)
+
+
+class BamSource:
+    """A BAM file: BGZF, plain gzip or uncompressed (`packing`). See `Source`.
+
+    `file` is what `alignments` gives, at its start.
+    """
+
+    def __init__(
+        self, alignments: Input, packing: str, file: BinaryIO, *, index: str | None = None,
+        allow_truncated: bool | None = None,
+    ) -> None:  # fmt: skip
+        self.path = alignments.name
+        self.truncated = False
+        self._alignments = alignments
+        self._packing = packing
+        self._allow_truncated = allow_truncated
+        self._files = [file]
+        self._index_path = index
+        self._opened_index: Index | None = None
+        reader = _inflater(packing, file, self.path, allow_truncated)
+        self.header, rest = read_header(reader)
+        self._unread: tuple[Reader, bytes] | None = (reader, rest)
+
+    def blocks(self, mapper: Mapper = map) -> Iterator[RecordBlock]:
+        reader, rest = self._unread or self._reopen()
+        self._unread = None
+        yield from record_blocks(reader, self.header, rest, mapper)
+        self._note(reader)
+
+    def window(self, reference_id: int, start: int, end: int, mapper: Mapper = map) -> Iterator[RecordBlock]:
+        index = self._index()
+        first_pos = start if start > 0 else -1
+        for begin_voffset, end_voffset in index.chunks_for(reference_id, start, end):
+            for block in self._blocks_at(index, mapper, begin_voffset, end_voffset):
+                self._expect_reference(block, reference_id, index)
+                last = find_start(block, reference_id, end)
+                wanted = block[find_start(block, reference_id, first_pos) : last]
+                if len(wanted):
+                    yield wanted
+                if last < len(block):
+                    return
+
+    def unplaced(self, mapper: Mapper = map) -> Iterator[RecordBlock]:
+        index = self._index()
+        offset = index.unplaced_offset()
+        for block in self.blocks(mapper) if offset is None else self._blocks_at(index, mapper, offset):
+            self._expect_reference(block, -1, index)
+            yield block
+
+    def will_read(self, windows: Sequence[tuple[int, int, int]]) -> None:
+        index = self._index()
+        spans: list[tuple[int, int]] = []
+        for reference_id, start, end in windows:
+            if reference_id >= 0:
+                spans += (byte_span(*chunk) for chunk in index.chunks_for(reference_id, start, end))
+            elif offset := index.unplaced_offset():
+                spans.append(byte_span(offset, NO_END))
+        self._alignments.will_read(spans)
+
+    def counts(self) -> Counts | None:
+        index = self._find_index()
+        references = index.counts() if index else None
+        return (
+            Counts(references, index.n_no_coor, index.outdated) if index and references is not None else None
+        )
+
+    def sizes(self, windows: Sequence[tuple[int, int, int]]) -> list[int]:
+        index = self._find_index()
+        return index.sizes(windows) if index else [0] * len(windows)
+
+    def close(self) -> None:
+        for file in self._files:
+            file.close()
+        self._alignments.close()
+
+    def __enter__(self) -> "BamSource":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _open(self, start: int = 0, end: int | None = None) -> BinaryIO:
+        expect_again(self._alignments, "it is needed once more")
+        file = self._alignments.open(start, end)
+        self._files.append(file)
+        return file
+
+    def _note(self, reader: Reader) -> None:
+        if reader.truncated and not self.truncated:
+            self.truncated = True
+            show(self.path, TRUNCATED)
+
+    def _reopen(self) -> tuple[Reader, bytes]:
+        reader = _inflater(self._packing, self._open(), self.path, self._allow_truncated)
+        return reader, read_header(reader)[1]
+
+    def _blocks_at(
+        self, index: Index, mapper: Mapper, begin: int, end: int = NO_END
+    ) -> Iterator[RecordBlock]:
+        """The records between two virtual offsets, or from one to the end."""
+        with self._open(*byte_span(begin, end)) as file:
+            try:
+                reader = BlockReader(file, begin, end, name=self.path, allow_truncated=self._allow_truncated)
+                yield from record_blocks(reader, self.header, mapper=mapper)
+                self._note(reader)
+            except SourceError as error:
+                raise SourceError(
+                    f"{error}; if the BAM is sound, {index.path} is another file's index"
+                ) from None
+            finally:
+                self._files.remove(file)
+
+    def _expect_reference(self, block: RecordBlock, reference_id: int, index: Index) -> None:
+        """All records of a stretch that the index gives for a reference are of that reference."""
+        for record in (0, len(block) - 1):
+            at = block.offsets[record] + 4
+            if int.from_bytes(memoryview(block.data)[at : at + 4], "little", signed=True) != reference_id:
+                raise SourceError(
+                    f"{index.path}: not the index of {self.path}, whose records are elsewhere; "
+                    "make it again with samtools index"
+                )
+
+    def _find_index(self) -> Index | None:
+        if self._opened_index is None and self._packing == "BGZF" and not self._alignments.once:
+            n_ref = len(self.header.references)
+            self._opened_index = Index.open(self._alignments, self._index_path, n_ref=n_ref)
+        return self._opened_index
+
+    def _index(self) -> Index:
+        expect_again(self._alignments, WINDOWS)
+        index = self._find_index()
+        if index is None:
+            made = (
+                "one with samtools index" if self._packing == "BGZF" else "BGZF of it, with samtools view -b"
+            )
+            raise SourceError(f"{self.path}: there is no index, which windows need; make {made}")
+        return index

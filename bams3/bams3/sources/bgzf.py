@@ -1,0 +1,285 @@
+"""BGZF, the blocked gzip of BAM files: reading from any virtual offset, and writing.
+
+A virtual offset is `compressed offset of a block << 16 | offset within the inflated block`.
+"""
+
+import struct
+import zlib
+from collections.abc import Iterator
+from typing import Any, BinaryIO, NamedTuple
+
+from isal import isal_zlib
+
+from bams3.errors import SourceError
+from bams3.sources.inputs import Mapper
+
+MAX_INPUT = 65280
+"""Bytes of data in a block at most, as bgzip has it; even stored they fit in a block of 65,536 bytes."""
+MAX_BLOCK = 1 << 16
+"""Bytes of a block at most, deflated or inflated."""
+EOF_MARKER = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
+MAGIC = b"\x1f\x8b\x08\x04"
+USUAL_EXTRA = b"\x06\x00BC\x02\x00"
+
+PLAIN_GZIP = "plain gzip there, not a BGZF block; the file is damaged, or samtools view -b makes it BGZF"
+NOTHING_KNOWN = "no BGZF block there; the file is damaged or not BGZF"
+READ_SIZE = 1 << 20
+FIRST_PIECE, PIECE_SIZE = 1 << 12, 1 << 20
+PIECE_BLOCKS = 1 << 12
+"""Blocks of a piece at most: however little they hold, each takes memory of its own."""
+NO_END = 1 << 64
+
+U16 = struct.Struct("<H")
+FOOTER = struct.Struct("<II")
+
+
+class _Block(NamedTuple):
+    """A block that is not inflated yet."""
+
+    offset: int
+    """Of the block in the file."""
+    deflated: memoryview
+    crc32: int
+    length: int
+    wanted: slice
+    """Of the inflated bytes."""
+
+
+class BlockReader:
+    """Inflates a BGZF file from one virtual offset to another, or to its end.
+
+    `file` is a binary file, seekable unless it is read from where it stands (`start_voffset` 0).
+    Every block's header, CRC32 and length are checked, and that the file ends with an empty block, which
+    tells a whole file from a truncated one; with `allow_truncated`, that is `truncated` instead. SourceError names the
+    file and the compressed offset. Reads no more than a block beyond `end_voffset`.
+    """
+
+    def __init__(
+        self, file: BinaryIO, start_voffset: int = 0, end_voffset: int = NO_END, *, name: str = "input",
+        allow_truncated: bool | None = None,
+    ) -> None:  # fmt: skip
+        self.name = name
+        self.truncated = False
+        self._allow_truncated = allow_truncated
+        self._file = file
+        self._end_block, self._end_within = end_voffset >> 16, end_voffset & 0xFFFF
+        self._offset = start_voffset >> 16  # of _raw in the file
+        self._skip = start_voffset & 0xFFFF
+        self._raw = memoryview(b"")
+        self._at = 0  # the next block, in _raw
+        self._last_was_empty = False
+        self._failure: SourceError | None = None
+        self._ended = start_voffset >= end_voffset
+        if start_voffset:
+            file.seek(self._offset)
+
+    def pieces(self, mapper: Mapper = map) -> Iterator[bytes]:
+        """The inflated bytes that are left, in pieces of about 1 MB, the first ones smaller.
+
+        `mapper` inflates them. With the built-in map nothing is read before it is asked for, so that another
+        call goes on after the piece that was taken last.
+        """
+        return mapper(self._inflate, self._runs())
+
+    def _runs(self) -> Iterator[list[_Block]]:
+        """Blocks by the piece; what is wrong with one is raised after those before it are given."""
+        run: list[_Block] = []
+        length, enough = 0, FIRST_PIECE
+        try:
+            for block in self._blocks():
+                run.append(block)
+                length += block.length
+                if length >= enough or len(run) >= PIECE_BLOCKS:
+                    yield run
+                    run, length, enough = [], 0, min(2 * enough, PIECE_SIZE)
+        except SourceError as error:
+            self._failure = error
+        if run:
+            yield run
+        if self._failure:  # also where the call before this one took only what came before it
+            raise self._failure
+
+    def _blocks(self) -> Iterator[_Block]:
+        """The blocks that are left; each is stepped over before it is given."""
+        while not self._ended:
+            offset = self._offset + self._at
+            if offset > self._end_block or (offset == self._end_block and self._end_within == 0):
+                self._ended = True
+            elif not self._fill(18):
+                self._finish()
+            else:
+                yield self._next_block(offset)
+
+    def _next_block(self, offset: int) -> _Block:
+        """Check the header and footer of the block at `_at`, and step over it."""
+        raw, at = self._raw, self._at
+        if raw[at : at + 4] != MAGIC:
+            raise self._error(offset, PLAIN_GZIP if raw[at : at + 2] == MAGIC[:2] else NOTHING_KNOWN)
+        header, size = self._header_and_size(offset)
+        if size < header + 8:
+            raise self._error(offset, "the BGZF block is too short for what it holds")
+        if not self._fill(size):
+            raise self._error(offset, "the file is truncated within the block")
+        raw, at = self._raw, self._at
+        crc32, length = FOOTER.unpack_from(raw, at + size - 8)
+        if length > MAX_BLOCK:
+            raise self._error(offset, f"the BGZF block claims to hold {length} bytes")
+        end = length
+        if offset == self._end_block:
+            self._ended, end = True, self._end_within
+        if not self._skip <= length >= end:
+            raise self._error(offset, "the block is shorter than a virtual offset says")
+        wanted, self._skip = slice(self._skip, end), 0
+        self._at = at + size
+        self._last_was_empty = not length
+        return _Block(offset, raw[at + header : at + size - 8], crc32, length, wanted)
+
+    def _inflate(self, run: list[_Block]) -> bytes:
+        """The bytes of some blocks."""
+        parts = []
+        for offset, deflated, crc32, length, wanted in run:
+            try:
+                data = isal_zlib.decompress(deflated, -15, length or 1)
+            except isal_zlib.error as error:  # type: ignore[misc]
+                raise self._error(offset, f"the block can't be inflated ({error})") from None
+            if len(data) != length or isal_zlib.crc32(data) != crc32:
+                raise self._error(offset, "the block's CRC32 or length does not match its data")
+            parts.append(data[wanted])  # a slice of all bytes is no copy
+        return b"".join(parts)
+
+    def _header_and_size(self, offset: int) -> tuple[int, int]:
+        """The lengths of the block's header and of the whole block."""
+        raw, at = self._raw, self._at
+        if raw[at + 10 : at + 16] == USUAL_EXTRA:
+            return 18, U16.unpack_from(raw, at + 16)[0] + 1
+        header = 12 + U16.unpack_from(raw, at + 10)[0]
+        if not self._fill(header):
+            raise self._error(offset, "the file is truncated within the block")
+        size = _block_size(bytes(self._raw[self._at + 12 : self._at + header]))
+        if size is None:
+            raise self._error(offset, PLAIN_GZIP)
+        return header, size
+
+    def _fill(self, size: int) -> bool:
+        """Have `size` bytes of the file from `_at` on in `_raw`; False if the file has no more so many."""
+        if len(self._raw) - self._at >= size:
+            return True
+        parts = [bytes(self._raw[self._at :])]
+        have = len(parts[0])
+        self._offset += self._at
+        while have < size:
+            wanted = min(READ_SIZE, self._end_block + MAX_BLOCK - self._offset - have)
+            part = self._file.read(max(wanted, size - have))
+            if not part:
+                break
+            parts.append(part)
+            have += len(part)
+        self._raw, self._at = memoryview(b"".join(parts)), 0
+        return have >= size
+
+    def _finish(self) -> None:
+        """At the end of the file: nothing may be missing."""
+        self._ended = True
+        if self._end_block != NO_END >> 16:
+            raise self._error(self._offset, "the file ends before a virtual offset")
+        if len(self._raw):
+            raise self._error(self._offset, "the file is truncated within a block's header")
+        self.truncated = not self._last_was_empty
+        if self.truncated and not self._allow_truncated:
+            raise no_marker(f"{self.name}, compressed offset {self._offset}", "BGZF", self._allow_truncated)
+
+    def _error(self, offset: int, what: str) -> SourceError:
+        return SourceError(f"{self.name}, compressed offset {offset}: {what}")
+
+
+class BlockWriter:
+    """Writes BGZF blocks to a binary file; `close` ends them and leaves the file itself open."""
+
+    def __init__(self, file: BinaryIO, level: int = 6) -> None:
+        self._file = file
+        self._level = level
+        self._pending = bytearray()
+
+    def write(self, data: Any) -> None:
+        """Append bytes."""
+        self._pending += data
+        whole = len(self._pending) - len(self._pending) % MAX_INPUT
+        if whole:
+            with memoryview(self._pending) as view:
+                for start in range(0, whole, MAX_INPUT):
+                    self._file.write(compress_block(view[start : start + MAX_INPUT], self._level))
+            del self._pending[:whole]
+
+    def close(self) -> None:
+        """Write what is pending and the end-of-file marker."""
+        if self._pending:
+            self._file.write(compress_block(self._pending, self._level))
+            self._pending.clear()
+        self._file.write(EOF_MARKER)
+
+    def __enter__(self) -> "BlockWriter":
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None:
+            self.close()
+
+
+def byte_span(start_voffset: int, end_voffset: int) -> tuple[int, int]:
+    """The bytes [start, end) of a file that hold what is between two virtual offsets.
+
+    A block takes 65,536 bytes at most: so much more than the last one's offset they go, if it is wanted at all.
+    """
+    return start_voffset >> 16, (end_voffset >> 16) + (MAX_BLOCK if end_voffset & 0xFFFF else 0)
+
+
+def no_marker(where: str, format: str, allow_truncated: bool | None) -> SourceError:
+    """Of a file that ends at a border of its format, but without the marker of its end.
+
+    `allow_truncated`: None where that can't be chosen.
+    """
+    choice = "" if allow_truncated is None else "; to take what is there, give --allow-truncated"
+    return SourceError(
+        f"{where}: the file ends without {format}'s end-of-file marker; it is truncated{choice}"
+    )
+
+
+def is_bgzf(head: bytes) -> bool:
+    """Whether a file that begins with `head` (64 KB, or all of it) is BGZF, and not plain gzip or else."""
+    return (
+        head[:4] == MAGIC
+        and len(head) >= 12
+        and _block_size(head[12 : 12 + U16.unpack_from(head, 10)[0]]) is not None
+    )
+
+
+def _block_size(extra: bytes) -> int | None:
+    """The size of a block in bytes, from the BC subfield wherever it is in a gzip header's extra field."""
+    field = 0
+    while field + 4 <= len(extra):
+        if extra[field : field + 4] == b"BC\x02\x00" and field + 6 <= len(extra):
+            size: int = U16.unpack_from(extra, field + 4)[0] + 1
+            return size
+        field += 4 + U16.unpack_from(extra, field + 2)[0]
+    return None
+
+
+def compress_block(data: Any, level: int) -> bytes:
+    """One BGZF block of at most `MAX_INPUT` bytes. Level 0 stores, 1 to 3 are ISA-L's, 4 to 9 zlib's."""
+    if len(data) > MAX_INPUT:
+        raise ValueError(f"a BGZF block holds at most {MAX_INPUT} bytes, not {len(data)}")
+    deflated = _deflate(data, level)
+    if len(deflated) > len(data) + 5:
+        deflated = _deflate(data, 0)
+    size = U16.pack(18 + len(deflated) + 8 - 1)
+    footer = FOOTER.pack(isal_zlib.crc32(data), len(data))
+    return b"".join((EOF_MARKER[:16], size, deflated, footer))
+
+
+def _deflate(data: Any, level: int) -> bytes:
+    if level == 0:
+        return b"".join((b"\x01", U16.pack(len(data)), U16.pack(len(data) ^ 0xFFFF), data))
+    if level <= 3:
+        deflated: bytes = isal_zlib.compress(data, level, -15)
+        return deflated
+    return zlib.compress(data, level, -15)

@@ -1,0 +1,170 @@
+"""The containers of a CRAM file: is it whole, and how many records has it?"""
+
+from collections.abc import Iterator
+from typing import BinaryIO, NamedTuple
+
+from bams3.errors import SourceError
+from bams3.sources.bgzf import no_marker
+from bams3.sources.feeds import Feed
+from bams3.sources.inputs import Mapper
+from bams3.sources.stream import Reader
+
+MARKERS = {2: 30, 3: 38}
+"""By major version, how many bytes the container has that marks the end. Other versions are left to htslib."""
+
+
+class CramBytes(Feed):
+    """A CRAM file as it is, whose containers must be whole."""
+
+    def __init__(self, reader: Reader, *, allow_truncated: bool | None = None) -> None:
+        super().__init__(reader)
+        self._allow_truncated = allow_truncated
+
+    def pieces(self, mapper: Mapper = map) -> Iterator[bytes]:
+        containers: _Containers | None = _Containers(self.name)
+        for piece in super().pieces(mapper):
+            if containers and not containers.go_on(piece):
+                containers = None
+            yield piece
+        if containers:
+            self.records = containers.records
+            self.truncated = not containers.end_whole()
+            if self.truncated and not self._allow_truncated:
+                raise no_marker(self.name, "CRAM", self._allow_truncated)
+
+
+def has_marker(file: BinaryIO) -> bool:
+    """Whether a file that seeks ends as a whole CRAM does."""
+    major = file.read(_Containers.DEFINITION)[4:5]
+    size = MARKERS.get(major[0]) if major else None
+    if size is None:
+        return True
+    file.seek(max(_Containers.DEFINITION, file.seek(0, 2) - size))
+    container = _parse_container(file.read(size), major[0])
+    return bool(container and container.is_end and container.header + container.size == size)
+
+
+class _Container(NamedTuple):
+    """What a container's header says. `header`: how many bytes that has; `size`: how many come after it."""
+
+    header: int
+    size: int
+    records: int
+    is_end: bool
+
+
+class _Containers:
+    """Steps over the containers of a CRAM file that comes in pieces."""
+
+    DEFINITION = 26
+    """Bytes of the file before the first container: magic, version, id."""
+    MAX_HEADER = 1 << 16
+    STEP = 256
+
+    def __init__(self, name: str) -> None:
+        self.records = 0
+        self._name = name
+        self._major = 0
+        self._offset = 0  # of the container in the file
+        self._begun = bytearray()  # of a container's header, or the file's definition
+        self._skip = 0
+        self._at_end = False
+
+    def go_on(self, piece: bytes) -> bool:
+        """Step over the containers in the next piece; False if this version is not known."""
+        at = 0
+        while at < len(piece):
+            if self._skip:
+                step = min(self._skip, len(piece) - at)
+                self._skip -= step
+                at += step
+                continue
+            self._begun += piece[at : at + self.STEP]
+            at = min(at + self.STEP, len(piece))
+            if not self._major:
+                if len(self._begun) < self.DEFINITION:
+                    continue
+                self._major, used = self._begun[4], self.DEFINITION
+                if self._major not in MARKERS:
+                    return False
+                self._offset = used
+            else:
+                first = self._offset == self.DEFINITION
+                container = _parse_container(bytes(self._begun), self._major, of_header=first)
+                if container is None:
+                    if len(self._begun) > self.MAX_HEADER:
+                        raise self._error("its container's header is damaged")
+                    continue
+                if container.size < 0 or container.records < 0:
+                    raise self._error("its container's header is damaged")
+                used, self._skip = container.header, container.size
+                self.records += container.records
+                self._at_end = container.is_end
+                self._offset += used + container.size
+            at -= len(self._begun) - used
+            self._begun.clear()
+        return True
+
+    def end_whole(self) -> bool:
+        """Whether the last container is the one that marks the end. Raises SourceError if it is cut."""
+        if self._skip or self._begun:
+            raise self._error("the file is truncated within a container")
+        return self._at_end
+
+    def _error(self, what: str) -> SourceError:
+        return SourceError(f"{self._name}, near offset {self._offset}: {what}")
+
+
+def _parse_container(data: bytes, major: int, *, of_header: bool = False) -> _Container | None:
+    """The container that `data` begins with; None if its header has more bytes.
+
+    htslib writes too small a size of the one that is `of_header`, the first, in version 2: its block is what counts.
+    """
+    try:
+        at = 4
+        numbers = []
+        for _ in range(4):  # reference, start, span, records
+            number, at = _itf8(data, at)
+            numbers.append(number)
+        reference, start, _, records = numbers
+        at = _after_ltf8(data, at) if major >= 3 else _itf8(data, at)[1]  # records before it
+        at = _after_ltf8(data, at)  # bases
+        _, at = _itf8(data, at)  # blocks
+        landmarks, at = _itf8(data, at)
+        for _ in range(landmarks):
+            _, at = _itf8(data, at)
+        at += 4 if major >= 3 else 0  # CRC-32
+        size = int.from_bytes(data[:4], "little", signed=True)
+        if of_header:
+            size = max(size, _block_end(data, at, major) - at)
+    except IndexError:
+        return None
+    if at > len(data):
+        return None
+    return _Container(at, size, records, (reference, start, records) == (-1, 0x454F46, 0))
+
+
+def _block_end(data: bytes, at: int, major: int) -> int:
+    """Where a block that begins `at` ends. Raises IndexError if its header goes past the data's end."""
+    _, at = _itf8(data, at + 2)  # after method and type: id
+    size, at = _itf8(data, at)
+    _, at = _itf8(data, at)
+    return at + size + (4 if major >= 3 else 0)  # CRC-32
+
+
+def _itf8(data: bytes, at: int) -> tuple[int, int]:
+    """A number of 32 bits, and where it ends. Raises IndexError past the data's end."""
+    first = data[at]
+    more = 0 if first < 0x80 else 1 if first < 0xC0 else 2 if first < 0xE0 else 3 if first < 0xF0 else 4
+    end = at + 1 + more
+    value = (first & 0xFF >> more + 1) if more < 4 else first & 0x0F
+    for byte in (data[i] for i in range(at + 1, end)):
+        value = value << 8 | byte
+    if more == 4:  # of the last byte only four bits count
+        value = value >> 8 << 4 | data[end - 1] & 0x0F
+    return value - (1 << 32) if value >= 1 << 31 else value, end
+
+
+def _after_ltf8(data: bytes, at: int) -> int:
+    """Where a number of 64 bits ends."""
+    return at + 1 + (8 - (data[at] ^ 0xFF).bit_length())

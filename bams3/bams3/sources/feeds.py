@@ -1,0 +1,91 @@
+"""What samtools is given to read: seen on its way to be whole, and its records counted."""
+
+import re
+from collections import deque
+from collections.abc import Callable, Iterator
+
+from bams3.errors import SourceError
+from bams3.sources.inputs import Mapper
+from bams3.sources.stream import Reader
+
+KEPT_PIECES = 3  # samtools is less behind what it is given
+
+Fields = list[bytes]
+CHANGED: tuple[tuple[str, Callable[[Fields, bytes], bool]], ...] = (
+    ("unrecognized reference name", lambda fields, name: fields[2] == name),
+    ("unrecognized mate reference name", lambda fields, name: fields[6] == name),
+    ("query cannot have zero coordinate", lambda fields, _: fields[2] != b"*" and fields[3] == b"0"),
+    ("mate cannot have zero coordinate", lambda fields, _: fields[6] != b"*" and fields[7] == b"0"),
+    ("query must have a CIGAR", lambda fields, _: fields[5] == b"*" and not _is_unmapped(fields[1])),
+)
+"""What htslib says of a line of SAM that it changes (part of it; a name may stand in it), and which lines those are."""
+
+
+def _is_unmapped(flag: bytes) -> bool:
+    return flag.isdigit() and bool(int(flag) & 4)
+
+
+class Feed:
+    """A Reader of what samtools is to read: of inflated BAM, here.
+
+    `records`: how many it gave, known at its end; None if it can't tell.
+    """
+
+    records: int | None = None
+    truncated = False
+
+    def __init__(self, reader: Reader) -> None:
+        self.name = reader.name
+        self._reader = reader
+
+    def pieces(self, mapper: Mapper = map) -> Iterator[bytes]:
+        yield from self._reader.pieces(mapper)
+        self.truncated = self._reader.truncated
+
+    def culprit(self, message: str) -> str | None:
+        """The name of the record that a message of htslib's is of, if that can be told."""
+        return None
+
+
+class SamText(Feed):
+    """The text of a SAM file, whose last line must be whole."""
+
+    records: int
+
+    def __init__(self, reader: Reader) -> None:
+        super().__init__(reader)
+        self.records = 0
+        self._in_header = self._at_start = True  # of a line
+        self._last: deque[bytes] = deque(maxlen=KEPT_PIECES)
+
+    def pieces(self, mapper: Mapper = map) -> Iterator[bytes]:
+        for piece in super().pieces(mapper):
+            self._count(piece)
+            self._last.append(piece)
+            yield piece
+        if not self._at_start:
+            raise SourceError(
+                f"{self.name}: the last line does not end; the file is truncated, or, if it is whole, lacks a newline"
+            )
+
+    def _count(self, piece: bytes) -> None:
+        at = 0
+        while self._in_header and at < len(piece):
+            if self._at_start and piece[at : at + 1] != b"@":
+                self._in_header = False
+                break
+            end = piece.find(b"\n", at)
+            self._at_start, at = end >= 0, end + 1 or len(piece)
+        if at < len(piece):
+            self.records += piece.count(b"\n", at)
+            self._at_start = piece.endswith(b"\n")
+
+    def culprit(self, message: str) -> str | None:
+        named = re.search(r'name "(.*?)";', message)
+        name = named[1].encode() if named else b""
+        is_it = next((is_it for part, is_it in CHANGED if part in message), None)
+        for line in b"".join(self._last).split(b"\n") if is_it else ():
+            fields = line.split(b"\t")
+            if is_it and len(fields) > 10 and is_it(fields, name):
+                return fields[0].decode("utf-8", "backslashreplace")
+        return None

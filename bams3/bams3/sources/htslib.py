@@ -1,0 +1,262 @@
+"""SAM and CRAM through htslib, and all that is to be sorted, turned into the same blocks of BAM records.
+
+We read the file, see that it is whole, and pipe it into samtools, which writes BAM that is not compressed into
+another pipe; our own reader takes it from there. Windows alone are left to samtools.
+"""
+
+import io
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from typing import BinaryIO
+
+from bams3.bam.records import RecordBlock
+from bams3.errors import SourceError
+from bams3.inflate import whole_lines
+from bams3.sources.bgzf import BlockReader, no_marker
+from bams3.sources.cram import has_marker
+from bams3.sources.feeds import Feed
+from bams3.sources.files import (
+    WINDOWS,
+    Input,
+    LocalInput,
+    expect_again,
+    expect_regular,
+    input_at,
+    name_beside,
+    source_error,
+)
+from bams3.sources.inputs import Counts, Mapper
+from bams3.sources.messages import END_MISSING, TRUNCATED, show
+from bams3.sources.process import SamtoolsProcess
+from bams3.sources.stream import read_header, record_blocks
+from bams3.storage import is_remote
+
+VIEW = ["view", "-u", "-h", "--no-PG"]
+SORT = ["sort", "-u", "-O", "bam", "--no-PG", "-m", "192M", "-o", "-"]
+
+
+class HtslibSource:
+    """A SAM or CRAM file (`kind`), or any file to be sorted by coordinate (`sort`). See `Source`.
+
+    `feed` makes of the file what samtools is given; `file` is what to read first, from its start. What htslib opens
+    itself must be local: the reference, and for windows CRAM and its index.
+    """
+
+    def __init__(
+        self, alignments: Input, kind: str, feed: Callable[[BinaryIO], Feed], file: BinaryIO, *,
+        index: str | None = None, reference: str | None = None, sort: bool = False,
+        allow_truncated: bool | None = None,
+    ) -> None:  # fmt: skip
+        self.path = alignments.name
+        self.truncated = False
+        self._alignments = alignments
+        self._kind = kind
+        self._feed = feed
+        self._index = index and local_file(index)
+        self._reference = reference and local_reference(reference)
+        self._allow_truncated = allow_truncated
+        self._folder = tempfile.TemporaryDirectory(prefix="bams3-sort-") if sort else None
+        self._running: set[_View] = set()
+        self._marker_checked = False
+        try:
+            view = self._whole(file)
+            self.header, rest = read_header(view)
+        except BaseException:
+            self.close()
+            raise
+        self._unread: tuple[_View, bytes] | None = (view, rest)
+
+    def blocks(self, mapper: Mapper = map) -> Iterator[RecordBlock]:
+        if self._unread:
+            (view, rest), self._unread = self._unread, None
+        else:
+            expect_again(self._alignments, "it is needed once more")
+            view = self._whole()
+            rest = read_header(view)[1]
+        yield from self._records(view, rest, mapper)
+
+    def window(self, reference_id: int, start: int, end: int, mapper: Mapper = map) -> Iterator[RecordBlock]:
+        self._check_windows()
+        if start == 0 and self._lacks_positions(reference_id):
+            # htslib finds these in no region of a CRAM, so all of the file is searched.
+            yield from self._region(None, mapper, "-e", f"refid == {reference_id} && pos <= {end}")
+        else:
+            # The region is what overlaps; of that, what starts in the window.
+            region = f"{{{self.header.references[reference_id][0]}}}:{start + 1}-{end}"
+            yield from self._region(region, mapper, "-e", f"pos > {start} && pos <= {end}")
+
+    def unplaced(self, mapper: Mapper = map) -> Iterator[RecordBlock]:
+        yield from self._region("*", mapper)
+
+    def will_read(self, windows: Sequence[tuple[int, int, int]]) -> None:
+        self._check_windows()
+
+    def counts(self) -> Counts | None:
+        return None  # CRAI does not count records
+
+    def sizes(self, windows: Sequence[tuple[int, int, int]]) -> list[int]:
+        return [0] * len(windows)
+
+    def close(self) -> None:
+        for view in self._running:
+            view.close()
+        self._running.clear()
+        if self._folder:
+            self._folder.cleanup()
+        self._alignments.close()
+
+    def __enter__(self) -> "HtslibSource":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _lacks_positions(self, reference_id: int) -> bool:
+        """Whether, by the CRAI, some records of a reference have no position: a slice begins at POS 0."""
+        path = self._index or f"{self.path}.crai"
+        try:
+            data = input_at(path).read_small()
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise source_error(error) from None
+        try:
+            lines = (line for text in whole_lines(io.BytesIO(data)) for line in text.splitlines())
+            return [b"%d" % reference_id, b"0"] in (line.split(b"\t", 2)[:2] for line in lines)
+        except OSError as error:
+            raise SourceError(f"{path}: {error}; make it again with samtools index") from None
+
+    def _region(self, region: str | None, mapper: Mapper, *options: str) -> Iterator[RecordBlock]:
+        self._check_windows()
+        files = ["-X", self.path, self._index] if self._index and region else [self.path]
+        view = self._view([*VIEW, *self._options("-T"), *options, *files, *([region] if region else [])])
+        yield from self._records(view, read_header(view)[1], mapper)
+
+    def _check_windows(self) -> None:
+        expect_again(self._alignments, WINDOWS)
+        if self._kind != "CRAM":
+            raise SourceError(f"{self.path}: SAM can't be read by window; give a BAM or CRAM file")
+        if self._alignments.remote:
+            raise SourceError(
+                f"{self.path}: CRAM can't be read by window in object storage; convert all of it at once, copy it to a "
+                "local file, or make a BAM of it (samtools view -b)"
+            )
+        if not self._marker_checked:
+            for suffix in () if self._index else ("", ".cram"):  # where htslib looks for an index
+                expect_regular(name_beside(self.path, ".crai", suffix))
+            with self._alignments.open() as file:
+                missing = not has_marker(file)
+            if missing and not self._allow_truncated:
+                raise no_marker(self.path, "CRAM", self._allow_truncated)
+            self._marker_checked = True
+            self._note(missing)
+
+    def _records(self, view: "_View", rest: bytes, mapper: Mapper) -> Iterator[RecordBlock]:
+        records = 0
+        try:
+            for block in record_blocks(view, self.header, rest, mapper):
+                records += len(block)
+                yield block
+            view.check_records(records)
+            self._note(view.truncated)
+        except SourceError:
+            view.heed()  # what htslib made of a record may be what is wrong with it
+            raise
+        finally:
+            view.close()
+            self._running.discard(view)
+
+    def _note(self, truncated: bool) -> None:
+        if truncated and not self.truncated:
+            self.truncated = True
+            show(self.path, TRUNCATED)
+
+    def _whole(self, file: BinaryIO | None = None) -> "_View":
+        file = file or self._alignments.open()
+        if self._folder is None:
+            return self._view([*VIEW, *self._options("-T"), "-"], file)
+        return self._view(
+            [*SORT, "-T", f"{self._folder.name}/part", *self._options("--reference"), "-"], file
+        )
+
+    def _options(self, option: str) -> list[str]:
+        return [option, self._reference] if self._reference else []
+
+    def _view(self, command: list[str], file: BinaryIO | None = None) -> "_View":
+        feed = self._feed(file) if file else None
+        view = _View(self.path, command, feed, file, self._allow_truncated)
+        self._running.add(view)
+        return view
+
+
+class _View:
+    """A Reader of the BAM that samtools makes of `feed`, which `file` is read for, or of what its command names."""
+
+    def __init__(
+        self, name: str, command: list[str], feed: Feed | None, file: BinaryIO | None,
+        allow_truncated: bool | None,
+    ) -> None:  # fmt: skip
+        self.name = name
+        self._feed, self._file, self._allow_truncated = feed, file, allow_truncated
+        self._process = SamtoolsProcess(
+            command, name, "htslib can't read it", feed.pieces() if feed else None, refused=self._refused,
+            allow_truncated=allow_truncated,
+        )  # fmt: skip
+        self._blocks = BlockReader(self._process.stdout, name=name)
+
+    @property
+    def truncated(self) -> bool:
+        return self._process.truncated or (self._feed is not None and self._feed.truncated)
+
+    def pieces(self, mapper: Mapper = map) -> Iterator[bytes]:
+        try:
+            yield from self._blocks.pieces(mapper)
+        except SourceError:
+            self._process.check()  # samtools knows better why its output is cut short
+            raise
+        self._process.check()
+
+    def check_records(self, records: int) -> None:
+        """Raise SourceError unless `records`, which samtools gave, are as many as it was given."""
+        if self._feed and self._feed.records not in (None, records):
+            raise SourceError(
+                f"{self.name}: htslib read {records} records of it, but it has {self._feed.records}; it is damaged"
+            )
+
+    def heed(self) -> None:
+        """Raise SourceError if htslib has said that data are lost."""
+        self._process.heed()
+
+    def close(self) -> None:
+        """End the process, whether or not all of its output was wanted."""
+        self._process.close()
+        if self._file:
+            self._file.close()
+
+    def _refused(self, said: str) -> SourceError:
+        if END_MISSING in said:
+            return no_marker(self.name, "its format", self._allow_truncated)
+        record = self._feed.culprit(said) if self._feed else None
+        where = f"record {record}: " if record else ""
+        return SourceError(
+            f"{self.name}: {where}htslib would change or lose data ({said}); correct the file, or convert what "
+            "samtools view -b makes of it"
+        )
+
+
+def local_reference(path: str) -> str:
+    """The same of a reference, beside which htslib finds and opens indexes."""
+    name = local_file(path)
+    for ending in (".fai", ".gzi"):
+        expect_regular(name + ending)
+    return name
+
+
+def local_file(path: str) -> str:
+    """The path of a reference or an index for htslib, which opens it itself. Raises SourceError if it can't."""
+    if is_remote(path):
+        raise SourceError(
+            f"{input_at(path).name}: htslib is given local files only; copy it, and give the copy"
+        )
+    expect_again(path, "htslib reads it wherever it needs to")
+    return LocalInput(path).name

@@ -1,0 +1,76 @@
+"""What a source of alignments gives, whatever its format is."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from bams3.bam.header import Header
+    from bams3.bam.records import RecordBlock
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Mapper(Protocol):
+    """The built-in map, or what does the same by several threads: results in the order of the items."""
+
+    def __call__(self, function: Callable[[Item], Result], items: Iterable[Item], /) -> Iterator[Result]: ...
+
+
+class Counts(NamedTuple):
+    """How many records an index says there are."""
+
+    references: list[tuple[int, int]]
+    """(mapped, unmapped) records of each reference."""
+    unplaced: int | None
+    """Records with no reference; None if the index does not say."""
+    outdated: bool = False
+    """Whether the index is older than the file."""
+
+
+class Source(Protocol):
+    """Alignments sorted by coordinate; `bams3.sources.bam.open_source` opens one.
+
+    Every block's records are validated and in order; SourceError, with the file's name, if they are not.
+    `mapper` inflates what needs inflating.
+    """
+
+    path: str
+    header: "Header"
+    truncated: bool
+    """Whether the file, as far as it was read, turned out to lack the marker of its end, as was allowed."""
+
+    def blocks(self, mapper: Mapper = map) -> Iterator["RecordBlock"]:
+        """All records, in the file's order, in blocks of about 1 MB (or one record, if that is larger)."""
+
+    def window(
+        self, reference_id: int, start: int, end: int, mapper: Mapper = map
+    ) -> Iterator["RecordBlock"]:
+        """The records that start in [start, end), 0-based, found through the index.
+
+        Records with a reference but no position (POS 0 in SAM) belong to the window that starts at 0.
+        Raises SourceError if there is no index, or it is another file's.
+        """
+
+    def unplaced(self, mapper: Mapper = map) -> Iterator["RecordBlock"]:
+        """The records with no reference, found through the index."""
+
+    def will_read(self, windows: Sequence[tuple[int, int, int]]) -> None:
+        """The windows (reference id, start, end) that will be asked for next, in this order: a file in an object
+        store may fetch ahead. A reference id of -1 stands for the records with none. Raises SourceError as `window`
+        does."""
+
+    def counts(self) -> Counts | None:
+        """What the index says; None without an index or where it does not say."""
+
+    def sizes(self, windows: Sequence[tuple[int, int, int]]) -> list[int]:
+        """About how many bytes of the file each window has, by the index; all 0 where that does not tell.
+
+        `windows`: (reference id, start, end), 0-based; a reference id of -1 stands for the records with none.
+        """
+
+    def close(self) -> None: ...
+
+    def __enter__(self) -> "Source": ...
+
+    def __exit__(self, *_: object) -> None: ...

@@ -1,0 +1,245 @@
+"""Connections to object stores: where a bucket is, and with which credentials.
+
+What is configured is configured as for the AWS command line (environment, profiles); see docs/object-storage.md.
+"""
+
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+from functools import cache, lru_cache
+from http.client import HTTPException
+from threading import Lock
+from typing import Any
+
+from bams3.errors import UsageError
+from bams3.extras import need
+from bams3.storage import environment
+
+CONNECT_TIMEOUT = 5.0  # seconds
+LONGEST_REQUEST = 20  # timeouts
+CREDENTIALS_KEPT = timedelta(minutes=5)  # botocore renews temporary ones ten minutes before they end
+DEFAULT_REGION = "us-east-1"
+UPLOAD_RETRIES = 9
+
+_ONCE: Any = {"max_retries": 0}
+_REPEATED: Any = {"max_retries": UPLOAD_RETRIES, "retry_timeout": timedelta(minutes=3)}
+
+GOOGLE_ENDPOINT, GOOGLE_CREDENTIALS = "GOOGLE_BASE_URL", "GOOGLE_APPLICATION_CREDENTIALS"
+
+# Changes in any of these make another connection.
+_SETTINGS = (
+    environment.NO_SIGN_REQUEST, environment.REQUEST_PAYER, environment.TIMEOUT, environment.CERTIFICATES,
+    *environment.KEYS, *environment.ENDPOINTS, *environment.REGIONS, *environment.PROXIES, "AWS_PROFILE",
+    "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", GOOGLE_ENDPOINT, GOOGLE_CREDENTIALS,
+)  # fmt: skip
+
+
+class Connection:
+    """A bucket, or a web server, and the credentials for it.
+
+    `store` and `uploads` are obstore's stores of it. The first makes every request once, since `requests.perform`
+    repeats them; the second repeats parts of uploads by itself, since obstore makes many requests of one call there.
+    """
+
+    store: Any
+    uploads: Any = None
+
+    def __init__(self, scheme: str, place: str) -> None:
+        """`place`: a bucket, or the URL of a web server. Raises UsageError for what is missing to connect."""
+        need("obstore", f"{scheme}://")
+        from obstore import store
+        from obstore.exceptions import BaseError
+
+        self.scheme, self.place = scheme, place
+        self._moving = Lock()
+        self._s3 = _S3Settings() if scheme == "s3" else None
+        try:
+            if self._s3:
+                self._connect_s3(self._s3)
+            elif scheme == "gs":
+                options: Any = {"skip_signature": True} if environment.anonymous() else {}
+                base = os.environ.get(GOOGLE_ENDPOINT, "")
+                options["client_options"] = _client(base and environment.checked_url(GOOGLE_ENDPOINT, base))
+                self.store = store.GCSStore(place, retry_config=_ONCE, **options)
+                self.uploads = store.GCSStore(place, retry_config=_REPEATED, **options)
+            else:
+                self.store = store.HTTPStore(place, client_options=_client(place), retry_config=_ONCE)
+        except (ValueError, BaseError) as error:
+            said, path = str(error).splitlines()[0], os.environ.get(GOOGLE_CREDENTIALS)
+            named = f"{GOOGLE_CREDENTIALS}={path}" if path and scheme == "gs" else f"{scheme}://"
+            raise UsageError(f"{named}: {said}") from None
+
+    def _connect_s3(self, settings: "_S3Settings") -> None:
+        from obstore.store import S3Store
+
+        options = settings.credentials | {"region": settings.region, "request_payer": settings.request_payer}
+        if settings.endpoint:
+            options["endpoint"] = settings.endpoint
+        elif "." not in self.place:  # AWS itself; its certificate stands for one label of a name
+            options["virtual_hosted_style_request"] = True
+        options["client_options"] = _client(settings.endpoint)
+        self.store = S3Store(self.place, retry_config=_ONCE, **options)
+        self.uploads = S3Store(self.place, retry_config=_REPEATED, **options)
+
+    def move(self, region: str, store: Any) -> bool:
+        """Go to the region that the bucket is in ("": ask where), since `store` was told so. False if we are there."""
+        if self._s3 is None:
+            return False
+        with self._moving:
+            if store is not self.store:  # another request was told the same, and we are there
+                return True
+            region = region or self._region_of_bucket(self._s3.endpoint)
+            if region in ("", self._s3.region):
+                return False
+            self._s3.region = region
+            self._connect_s3(self._s3)
+            return True
+
+    def _region_of_bucket(self, endpoint: str) -> str:
+        """The region of the bucket, as S3 says to everyone who asks for its head; "" if it does not."""
+        url = f"{endpoint or 'https://s3.amazonaws.com'}/{self.place}"
+        opener, request = urllib.request.build_opener(_NoRedirect), urllib.request.Request(url, method="HEAD")
+        try:
+            with opener.open(request, timeout=CONNECT_TIMEOUT) as answer:
+                return str(answer.headers.get("x-amz-bucket-region", ""))
+        except urllib.error.HTTPError as error:
+            return str(error.headers.get("x-amz-bucket-region", ""))
+        except (OSError, HTTPException):
+            return ""
+
+    def abort_uploads(self, prefix: str, of: Callable[[str], bool]) -> None:
+        """Abort the uploads below a prefix, of keys that `of` accepts, that were begun and not ended; obstore has no
+        call to find them.
+
+        A store that has no list of them, or does not let us see it, keeps them until its own rules remove them.
+        """
+        if self._s3 is None:
+            return
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        with suppress(ClientError, BotoCoreError):
+            client = self._s3.client()
+            for page in client.get_paginator("list_multipart_uploads").paginate(
+                Bucket=self.place, Prefix=prefix
+            ):
+                for upload in filter(lambda upload: of(upload["Key"]), page.get("Uploads", [])):
+                    client.abort_multipart_upload(
+                        Bucket=self.place, Key=upload["Key"], UploadId=upload["UploadId"]
+                    )
+
+
+class _S3Settings:
+    """What the environment, or else the profile, says of S3: `region`, `endpoint` ("": AWS), `credentials` (options of
+    obstore), `request_payer`."""
+
+    def __init__(self) -> None:
+        self.endpoint, self.region = environment.endpoint(), environment.region()
+        self.request_payer = environment.requester_pays()
+        self.credentials: dict[str, Any] = {}
+        if environment.anonymous():
+            self.credentials = {"skip_signature": True}
+        elif {*environment.KEYS[:2]} <= (keys := environment.keys()).keys() and not _has_profiles():
+            self.credentials = {key.lower()[4:]: value for key, value in keys.items()}
+        else:
+            self._ask_boto3()
+        self.region = self.region or DEFAULT_REGION
+
+    def _ask_boto3(self) -> None:
+        """The session's chain: environment, profile, single sign-on, role, container, instance."""
+        need("boto3", "s3://")
+        import botocore.session
+        from botocore.configprovider import ConfiguredEndpointProvider
+        from botocore.exceptions import BotoCoreError
+        from obstore.auth.boto3 import Boto3CredentialProvider
+
+        try:
+            session = botocore.session.Session()
+            if not self.endpoint:
+                profile = session.get_scoped_config()
+                named = ConfiguredEndpointProvider(session.full_config, profile, "s3").provide()
+                self.endpoint = environment.checked_url("endpoint_url of the profile", named) if named else ""
+            self.region = self.region or session.get_config_variable("region") or ""
+            self.credentials = {"credential_provider": Boto3CredentialProvider(session, ttl=CREDENTIALS_KEPT)}
+        except BotoCoreError as error:
+            raise UsageError(f"s3://: {error}") from None
+        except ValueError:  # there are none
+            raise UsageError(
+                "s3://: no AWS credentials were found (environment, profile, role); configure some, "
+                f"or read a public bucket with {environment.NO_SIGN_REQUEST}=1"
+            ) from None
+
+    def client(self) -> Any:
+        """boto3's client with these settings."""
+        need("boto3", "s3://")
+        import boto3.session
+        from botocore import UNSIGNED
+        from botocore.config import Config
+
+        config = Config(
+            s3={"addressing_style": "path"} if self.endpoint else {},
+            signature_version=UNSIGNED if environment.anonymous() else None,
+            retries={"mode": "standard", "total_max_attempts": UPLOAD_RETRIES + 1},
+            connect_timeout=min(CONNECT_TIMEOUT, environment.timeout()),
+            read_timeout=environment.timeout(),
+        )
+        return boto3.session.Session().client(
+            "s3", endpoint_url=self.endpoint or None, region_name=self.region, config=config
+        )
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A redirection is an answer: its headers name the region."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+def connect(scheme: str, place: str) -> Connection:
+    """The connection to a bucket or web server, one for all who ask with the same settings.
+
+    Raises UsageError in a process that was forked from one with connections: its requests would wait for ever, for
+    threads that it has not.
+    """
+    if _connected_process() != os.getpid():
+        raise UsageError(
+            f"{scheme}://{place}: a forked process can't go on with its parent's connections; start processes with "
+            'multiprocessing.get_context("spawn"), as in ProcessPoolExecutor(mp_context=…)'
+        )
+    return _connect(scheme, place, tuple(os.environ.get(name) for name in _SETTINGS))
+
+
+@cache
+def _connected_process() -> int:
+    """The process that first asked for a connection, here or, before it forked, in its parent."""
+    return os.getpid()
+
+
+@lru_cache(maxsize=64)
+def _connect(scheme: str, place: str, settings: tuple[str | None, ...]) -> Connection:
+    return Connection(scheme, place)
+
+
+def _has_profiles() -> bool:
+    """Is there a file of profiles, which may name an endpoint or a region?"""
+    return os.path.exists(os.path.expanduser(os.environ.get("AWS_CONFIG_FILE") or "~/.aws/config"))
+
+
+def _client(endpoint: str) -> Any:
+    """obstore's options of an HTTP client."""
+    from bams3._version import __version__
+
+    environment.check_proxies()
+    seconds = environment.timeout()
+    options: dict[str, Any] = {
+        "allow_http": endpoint.startswith("http://"),
+        "connect_timeout": timedelta(seconds=min(CONNECT_TIMEOUT, seconds)),
+        "read_timeout": timedelta(seconds=seconds),
+        "timeout": timedelta(seconds=LONGEST_REQUEST * seconds),
+        "user_agent": f"bams3/{__version__}",
+    }
+    if data := environment.certificates():
+        options["root_certificate"] = data
+    return options

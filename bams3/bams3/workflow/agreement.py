@@ -1,0 +1,177 @@
+"""Whether what a configuration names fits the samples: their contigs and their read groups.
+
+All of it is known before anything runs. What can't be meant raises ConfigurationError; what may be is warned about.
+"""
+
+import io
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from bams3.errors import Bams3Error
+from bams3.workflow.errors import ConfigurationError
+from bams3.workflow.reference import Contigs, some
+
+Warn = Callable[[str], None]
+Interval = tuple[str, int, int]
+
+
+def check_regions(texts: Iterable[str], contigs: Contigs, where: str) -> None:
+    """Region strings: how they are written, and of which contigs they are."""
+    from bams3.bam.regions import parse_regions
+
+    with _told(where):
+        parse_regions(texts, contigs)
+
+
+def check_filter(text: str, where: str) -> None:
+    """A filter expression."""
+    from bams3.select.filters import Expression
+
+    with _told(where):
+        Expression(text)
+
+
+def check_contigs(names: Iterable[str], contigs: Contigs, where: str) -> None:
+    """Names of contigs, each of which the samples must have."""
+    known = dict(contigs)
+    for name in names:
+        if name not in known:
+            raise ConfigurationError(
+                f"{where}: {name} is no contig of the samples, which have {some(known)}{_like(name, known)}"
+            )
+
+
+def check_query_bed(data: bytes, path: str, contigs: Contigs, where: str, warn: Warn) -> None:
+    """A BED file, as `bams3 query` reads it."""
+    from bams3.bam.regions import bed_table
+
+    with _told(where):
+        table = bed_table(path, opener=lambda _: io.BytesIO(data))
+    names = (table.contigs[contig] for contig in table.contig)
+    check_intervals(zip(names, table.starts, table.ends, strict=True), contigs, f"{where}: {path}", warn)
+
+
+def check_coverage_bed(
+    data: bytes, path: str, contigs: Contigs, where: str, warn: Warn, *, only: str | None = None, strict: bool = False
+) -> None:  # fmt: skip
+    """A BED file, as `bams3 coverage` reads it: with `strict` none of its lines may be left out; `only` on a contig."""
+    from bams3.coverage.intervals import read_bed
+
+    notes: list[str] = []
+    with _told(where):
+        found = read_bed(path, notes.append, lambda _: io.BytesIO(data))
+    if notes and strict:
+        raise ConfigurationError(f"{where}: {notes[0]}; remove the line, or mend it")
+    if notes:
+        warn(
+            f"{where}: {notes[0]}" + (f", and {len(notes) - 1} more lines like it" if len(notes) > 1 else "")
+        )
+    intervals = (
+        (name, start, end)
+        for name, of_contig in found.items()
+        for start, end in zip(of_contig.starts, of_contig.ends, strict=True)
+    )
+    check_intervals(intervals, contigs, f"{where}: {path}", warn)
+    if only and only not in found:
+        raise ConfigurationError(
+            f"{where}: {path}: no interval of {only}, the only contig that is measured (`chrom`)"
+        )
+
+
+def check_intervals(intervals: Iterable[Interval], contigs: Contigs, where: str, warn: Warn) -> None:
+    """Intervals, 0-based half-open, of a file: some must be of the samples' contigs, and all of these within them."""
+    lengths = dict(contigs)
+    seen: dict[str, None] = {}
+    unknown = 0
+    for contig, start, end in intervals:
+        if contig not in seen:
+            seen[contig] = None
+        length = lengths.get(contig, -1)
+        if length < 0:
+            unknown += 1
+        elif end > length:
+            raise ConfigurationError(
+                f"{where}: {contig} {start} {end}: {contig} has {length} bp in the samples; "
+                "mend the line, or give the file of their build"
+            )
+    if not seen:
+        raise ConfigurationError(f"{where}: no intervals in it; give a file with some")
+    if others := _others(seen, lengths, where):
+        warn(
+            f"{where}: {unknown} intervals are not used, of contigs that the samples do not have: {some(others)}"
+        )
+
+
+def check_ploidy(data: bytes, path: str, contigs: Contigs, where: str, warn: Warn) -> None:
+    """Ploidies for bcftools call: contig, from, to (from 1), sex, ploidy; `*` is what there is no line of."""
+    names: dict[str, None] = {}
+    for number, line in enumerate(data.splitlines(), 1):
+        words = line.split()
+        if not words or words[0].startswith(b"#"):
+            continue
+        bounds = words[1:3]
+        is_default = words[0] == b"*"
+        if len(words) < 5 or not words[4].isdigit() or not (is_default or all(map(bytes.isdigit, bounds))):
+            raise ConfigurationError(
+                f"{where}: {path}:{number}: expected contig, from, to (from 1), sex and ploidy, with blanks between"
+            )
+        if not is_default:
+            names[words[0].decode(errors="surrogateescape")] = None
+            if not 1 <= int(bounds[0]) <= int(bounds[1]):
+                raise ConfigurationError(
+                    f"{where}: {path}:{number}: from and to are counted from 1, and from is the lower"
+                )
+    if others := _others(names, dict(contigs), f"{where}: {path}"):
+        warn(f"{where}: {path}: lines are not used, of contigs that the samples do not have: {some(others)}")
+
+
+def read_groups(header: bytes) -> set[str]:
+    """The ids of the read groups of a header."""
+    return {
+        tag[3:].decode(errors="surrogateescape")
+        for line in header.split(b"\n")
+        if line.startswith(b"@RG\t")
+        for tag in line.rstrip(b"\r\0").split(b"\t")
+        if tag.startswith(b"ID:")
+    }
+
+
+def check_read_groups(wanted: Sequence[str], groups: Mapping[str, set[str]], where: str, warn: Warn) -> None:
+    """Read groups that are chosen, against those of the samples: each must be one of some sample."""
+    known = set().union(*groups.values())
+    for name in wanted:
+        if name not in known:
+            has = f"they have {some(sorted(known))}" if known else "they have none"
+            raise ConfigurationError(f"{where}: no sample has a read group {name!r}; {has}")
+    without = [sample for sample, own in groups.items() if own.isdisjoint(wanted)]
+    if without:
+        warn(
+            f"{where}: {len(without)} of {len(groups)} samples have no read group of {some(wanted)}: {some(without)}"
+        )
+
+
+def _others(names: Iterable[str], known: Mapping[str, int], where: str) -> list[str]:
+    """Those of a file's contigs that are not known. Raises ConfigurationError if all are."""
+    names = list(names)
+    others = [name for name in names if name not in known]
+    if others and len(others) == len(names):
+        raise ConfigurationError(
+            f"{where}: none of its contigs is one of the samples': it has {some(others)}, they have {some(known)}"
+            f"{_like(others[0], known)}; give a file with their names"
+        )
+    return others
+
+
+def _like(name: str, known: Iterable[str]) -> str:
+    """A hint where names differ by `chr`."""
+    other = name.removeprefix("chr") if name.startswith("chr") else f"chr{name}"
+    return f" ({other} for {name})" if other in known else ""
+
+
+@contextmanager
+def _told(where: str) -> Iterator[None]:
+    """What goes wrong within is told of a key of the configuration."""
+    try:
+        yield
+    except Bams3Error as error:
+        raise ConfigurationError(f"{where}: {error}") from None

@@ -1,0 +1,260 @@
+"""The configuration: what its files say, before Snakemake merges them, and whether that fits the schema."""
+
+import copy
+import difflib
+import json
+import math
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator, ValidationError
+from jsonschema.exceptions import relevance
+from jsonschema.validators import extend
+from snakemake.common.configfile import load_configfile
+from snakemake.logging import logger
+from snakemake.utils import update_config
+
+from bams3.errors import UsageError
+from bams3.shown import without_secrets
+from bams3.workflow.errors import ConfigurationError
+
+FILE = "config/config.yaml"
+"""Where the Snakefile has its configuration, which others are merged with."""
+
+_KINDS = {
+    "string": "text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "array": "a list",
+    "object": "keys, each with a value",
+}
+
+
+@cache
+def schema(path: str) -> dict[str, Any]:
+    """A schema of the workflow."""
+    return dict(yaml.safe_load(Path(path).read_text()))
+
+
+def check(data: Any, schema: dict[str, Any], where: str) -> None:
+    """Raises ConfigurationError for a secret in some data, and for what is not as a schema has it."""
+    refuse_secrets(data, where)
+    if fault := max(_Validator(schema).iter_errors(data), key=relevance, default=None):
+        raise ConfigurationError(": ".join(map(str, [where, *fault.absolute_path, _told(fault)])))
+
+
+def refuse_secrets(value: Any, where: str) -> None:
+    """Raises ConfigurationError for a secret in a setting: Snakemake prints settings of jobs, and keeps them."""
+    if isinstance(value, Mapping | list):
+        items = value.items() if isinstance(value, Mapping) else enumerate(value)
+        for key, item in items:
+            refuse_secrets(item, f"{where}: {key}")
+    elif isinstance(value, str) and without_secrets(value) != value:
+        raise ConfigurationError(
+            f"{where}: a secret in it (user, password or query of a URL) would be printed and kept; "
+            "take it out, and give credentials by the environment or a profile (docs/object-storage.md)"
+        )
+
+
+def fill_sections(data: Any, schema: dict[str, Any]) -> None:
+    """Makes a section with nothing behind its name, which YAML reads as null, one without settings."""
+    for key, below in schema.get("properties", {}).items():
+        if not isinstance(data, dict) or key not in data or below.get("type") != "object":
+            continue
+        if data[key] is None:
+            data[key] = {}
+        fill_sections(data[key], below)
+
+
+def check_files(workflow: Any, schema: dict[str, Any]) -> None:
+    """Looks at the configuration before Snakemake makes it of `FILE` and of what the command line gives.
+
+    Raises ConfigurationError; says so where settings are in `FILE` alone, although another file is given.
+    """
+    if workflow.modifier.skip_configfile:  # a module's, which is given
+        return
+    settings = workflow.config_settings
+    for path in settings.configfiles:
+        read(str(path))
+    found: dict[str, Any] = {}
+    if Path(FILE).exists() or not settings.configfiles:
+        found = read(FILE)
+    if settings.replace_workflow_config and settings.overwrite_config:
+        found = {}
+    fill_sections(found, schema)
+    if workflow.is_main_process and workflow.modifier.is_main_snakefile():
+        _tell_merged(found, settings, schema)
+    update_config(found, copy.deepcopy(settings.overwrite_config))
+    fill_sections(found, schema)
+    check(found, schema, "config")
+
+
+def _tell_merged(found: dict[str, Any], settings: Any, schema: dict[str, Any]) -> None:
+    """Says which settings are in `FILE` alone."""
+    others = [path for path in settings.configfiles if path.resolve() != Path(FILE).resolve()]
+    if others and (alone := list(_alone(found, settings.overwrite_config, schema))):
+        logger.warning(
+            f"{others[-1].name} is merged with {FILE}, which alone has: {', '.join(alone)}; "
+            f"take out there what is not wanted, or add --replace-workflow-config"
+        )
+
+
+def check_coverage(section: Mapping[str, Any]) -> None:
+    """Raises ConfigurationError for settings of coverage that `bams3 coverage` would refuse."""
+    from bams3.coverage.options import CoverageOptions, parse_quantize, parse_thresholds
+
+    names = {"by": "by", "fast_mode": "fast_mode", "fragment_mode": "fragment_mode"}
+    names |= {"min_frag_len": "min_fragment", "max_frag_len": "max_fragment"}
+    try:
+        parse_quantize(section.get("quantize", "0"))
+        thresholds = parse_thresholds(section["thresholds"]) if "thresholds" in section else ()
+        given = {names[key]: value for key, value in section.items() if key in names}
+        CoverageOptions(**given, thresholds=thresholds)
+    except UsageError as error:
+        raise ConfigurationError(f"config: coverage: {error}") from None
+
+
+def read(path: str) -> dict[str, Any]:
+    """A file of configuration, as Snakemake reads it. Raises ConfigurationError."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigurationError(
+            f"{path}: no such file; write it (config/README.md), or name another with --configfile"
+        ) from None
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{path}: not UTF-8; save it as text in UTF-8") from None
+    except OSError as error:
+        raise ConfigurationError(f"{path}: {error.strerror}") from None
+    try:
+        found = json.loads(text, object_pairs_hook=lambda pairs: _once(pairs, path))
+    except ValueError:
+        found = _read_yaml(text, path)
+    if not isinstance(found, dict):
+        what = "nothing in it" if found is None else "no keys in it"
+        raise ConfigurationError(f"{path}: {what}; write `key: value` lines (config/README.md)")
+    return found
+
+
+def _alone(data: Mapping[str, Any], given: Mapping[str, Any], schema: dict[str, Any]) -> Iterator[str]:
+    """The settings, other than the defaults, that are in `data` and are not given."""
+    for key, value in data.items():
+        below = schema.get("properties", {}).get(key, {})
+        default = below.get("default")
+        other = given.get(key, default)
+        if isinstance(value, Mapping) and isinstance(other, Mapping):
+            yield from (f"{key}: {name}" for name in _alone(value, other, below))
+        elif key not in given and value != default:
+            yield str(key)
+
+
+def _read_yaml(text: str, path: str) -> Any:
+    try:
+        if node := yaml.compose(text, yaml.SafeLoader):
+            _check_node(node, path, ())
+        return load_configfile(path) if isinstance(node, yaml.MappingNode) else yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ConfigurationError(
+            f"{path}:{line}: not YAML: {error.problem}; indent with blanks, and put text with a colon in quotes"
+        ) from None
+    except ConfigurationError:
+        raise
+    except Exception as error:  # also of a template, which Snakemake fills in
+        raise ConfigurationError(f"{path}: {str(error).splitlines()[0]}") from None
+
+
+def _check_node(node: yaml.Node, path: str, above: tuple[yaml.Node, ...]) -> None:
+    """Raises ConfigurationError for a key that is there twice, of which YAML takes the last."""
+    if any(node is one for one in above):
+        raise ConfigurationError(f"{path}:{node.start_mark.line + 1}: an alias (*) within what it stands for")
+    above = (*above, node)
+    if isinstance(node, yaml.MappingNode):
+        lines: dict[tuple[str, str], int] = {}
+        for key, value in node.value:
+            line = key.start_mark.line + 1
+            name = (key.tag, str(key.value))
+            if name in lines:
+                raise ConfigurationError(
+                    f"{path}:{line}: {key.value} is there twice, first in line {lines[name]}; keep one"
+                )
+            lines[name] = line
+            _check_node(value, path, above)
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            _check_node(item, path, above)
+
+
+def _once(pairs: list[tuple[str, Any]], path: str) -> dict[str, Any]:
+    """The object of JSON with these members. Raises ConfigurationError for a name that is there twice."""
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ConfigurationError(f"{path}: {key} is there twice; keep one")
+        found[key] = value
+    return found
+
+
+def _is_integer(_: Any, value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(_: Any, value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+_TYPES = Draft202012Validator.TYPE_CHECKER.redefine_many({"integer": _is_integer, "number": _is_number})
+_Validator = extend(Draft202012Validator, type_checker=_TYPES)
+
+
+def _told(fault: ValidationError) -> str:
+    """What is wrong and what to do, of a key that is told before it."""
+    value, rule = fault.instance, fault.validator_value
+    if "propertyNames" in fault.absolute_schema_path:
+        return _unknown(value, fault.schema.get("examples", []))
+    match fault.validator:
+        case "type":
+            return _told_type(value, [rule] if isinstance(rule, str) else rule)
+        case "additionalProperties":
+            known = fault.schema["properties"]
+            return _unknown(next(key for key in value if key not in known), list(known))
+        case "required":
+            return f"`{next(key for key in rule if key not in value)}` is missing; give it"
+        case "oneOf":
+            keys = " or ".join(f"`{key}`" for branch in rule for key in branch["required"])
+            return f"give {keys}" + ("" if fault.context else ", not both")
+        case "dependentRequired":
+            key, needed = next(
+                (key, name)
+                for key, names in rule.items()
+                if key in value
+                for name in names
+                if name not in value
+            )
+            return f"{key} needs `{needed}`; give it too"
+        case "enum":
+            return f"{value!r}: give one of {', '.join(map(str, rule))}"
+    if "description" in fault.schema:
+        return f"{value!r} does not fit: {fault.schema['description']}"
+    return fault.message
+
+
+def _told_type(value: Any, kinds: list[str]) -> str:
+    wanted = " or ".join(_KINDS[kind] for kind in kinds)
+    if value is None:
+        return f"nothing behind it; give {wanted}, or leave it out"
+    if isinstance(value, list | dict):
+        return f"{'a list' if isinstance(value, list) else 'keys'} where there must be {wanted}"
+    text = repr(value) if isinstance(value, str) else json.dumps(value, default=str)
+    advice = "; text stands in quotes" if "string" in kinds else ""
+    return f"{text}: give {wanted}{advice}"
+
+
+def _unknown(key: Any, known: list[str]) -> str:
+    similar = difflib.get_close_matches(str(key), known, 1)
+    advice = f"did you mean `{similar[0]}`?" if similar else f"there are: {', '.join(known)}"
+    return f"{key}: no such key; {advice}"

@@ -1,0 +1,139 @@
+"""Whether a FASTA is that of the samples: its index and its dictionary are compared with their contigs."""
+
+import os
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+from bams3.bam.header import Header
+from bams3.errors import Bams3Error
+from bams3.workflow.errors import ConfigurationError
+
+Contigs = Sequence[tuple[str, int]]
+
+NAMED = 3  # of many, in a message
+LOOK = 4096  # bytes before a sequence, in which its name is
+_OTHER = "give the FASTA that the reads were aligned to"
+
+
+class Entry(NamedTuple):
+    """A line of a .fai: where a sequence is in its FASTA, and how long its lines are, in bases and in bytes."""
+
+    name: str
+    length: int
+    offset: int = 0
+    bases: int = 0
+    width: int = 0
+
+
+def read_fai(data: bytes, path: str) -> list[Entry]:
+    """The lines of a .fai, of which names and lengths are enough. Raises ConfigurationError."""
+    found = []
+    for line_number, line in enumerate(data.splitlines(), 1):
+        name, *numbers = line.split(b"\t")[:5]
+        if not numbers or not all(number.isdigit() and len(number) < 19 for number in numbers):
+            raise ConfigurationError(
+                f"{path}:{line_number}: not a line of a .fai; make it with: samtools faidx"
+            )
+        found.append(Entry(name.decode(errors="surrogateescape"), *map(int, numbers)))
+    return found
+
+
+def read_dictionary(data: bytes, path: str) -> Header:
+    """A .dict, which is a header of SAM. Raises ConfigurationError."""
+    try:
+        return Header.from_text(data)
+    except Bams3Error as error:
+        raise ConfigurationError(f"{path}: {error}; make it with: samtools dict") from None
+
+
+def dictionaries(fasta: str) -> list[str]:
+    """Where the dictionary of a FASTA may be."""
+    stem, dot, end = fasta.removesuffix(".gz").rpartition(".")
+    beside = [f"{stem}.dict"] if dot and "/" not in end else []
+    return [*beside, f"{fasta}.dict"]
+
+
+def checksums(header: bytes) -> Mapping[str, str]:
+    """M5 of the contigs of a header that has it: the MD5 of the sequence."""
+    lines = (line for line in header.split(b"\n") if line.startswith(b"@SQ\t") and b"\tM5:" in line)
+    return _checksums(b"\n".join(lines))
+
+
+@lru_cache(maxsize=8)  # the samples of a cohort have the same lines
+def _checksums(lines: bytes) -> Mapping[str, str]:
+    found = {}
+    for line in lines.split(b"\n") if lines else ():
+        tags = dict(tag.partition(b":")[::2] for tag in line.rstrip(b"\r\0").split(b"\t"))
+        name = tags.get(b"SN", b"").decode(errors="surrogateescape")
+        found[name] = tags[b"M5"].decode(errors="replace").lower()
+    return found
+
+
+def check_lengths(
+    path: str, found: Iterable[tuple[str, int]], contigs: Contigs, needed: Collection[str]
+) -> None:
+    """Raises ConfigurationError if a FASTA's sequences, which `path` lists, are not the contigs, in any order.
+
+    It may have others; of the contigs it needs to have at least one, and all that are `needed`.
+    """
+    lengths = dict(found)
+    for name, length in contigs:
+        if lengths.get(name, length) != length:
+            raise ConfigurationError(
+                f"{path}: {name} has {lengths[name]} bp, and {length} in the samples: another build; {_OTHER}"
+            )
+    lacking = [name for name, _ in contigs if name not in lengths and name in needed]
+    if lacking or not any(name in lengths for name, _ in contigs):
+        lacking = lacking or [name for name, _ in contigs]
+        known = dict(contigs)
+        others = [name for name in lengths if name not in known]
+        has = f", it has {some(others)}" if others else ""
+        raise ConfigurationError(
+            f"{path}: contigs of the samples are not in it: {some(lacking)}{has}; {_OTHER}"
+        )
+
+
+def check_checksums(path: str, found: Mapping[str, str], sample: str, of_sample: Mapping[str, str]) -> None:
+    """Raises ConfigurationError for a contig that has one M5 in the dictionary of a FASTA, and another in a sample."""
+    for name, checksum in of_sample.items():
+        if found.get(name, checksum) != checksum:
+            raise ConfigurationError(
+                f"{path}: sample {sample}: the sequence of {name} is another one: its M5 is {found[name]} there, "
+                f"{checksum} in the sample; {_OTHER}, or make the dictionary again (samtools dict)"
+            )
+
+
+def check_index(fasta: str, index: Iterable[Entry]) -> None:
+    """Raises ConfigurationError if the .fai of a FASTA, which is not compressed, is that of another one."""
+    with open(fasta, "rb", buffering=0) as file:
+        number = file.fileno()
+        if os.pread(number, 2, 0) == b"\x1f\x8b":
+            return
+        for sequence in index:
+            if not _is_at(number, sequence):
+                raise ConfigurationError(
+                    f"{fasta}.fai: {sequence.name} is not where it says: {fasta} has changed since; "
+                    f"make it again with: samtools faidx {fasta}"
+                )
+
+
+def _is_at(file: int, sequence: Entry) -> bool:
+    """Does the line before a sequence name it, and does the next one begin, or the file end, after it?"""
+    _, length, offset, bases, width = sequence
+    begin = max(offset - LOOK, 0)
+    before = os.pread(file, offset - begin, begin)
+    line = before.rstrip(b"\r\n").rpartition(b"\n")[2]
+    if line.startswith(b">") and line[1:].split()[:1] != [sequence.name.encode(errors="surrogateescape")]:
+        return False
+    if not before.endswith(b"\n") or (begin == 0 and not line.startswith(b">")):
+        return False
+    end = offset + ((length - 1) // bases * width + (length - 1) % bases + 1 if bases and length else 0)
+    last = os.pread(file, 1, max(end - 1, offset))
+    return bool(last or not length) and os.pread(file, 3, end).strip()[:1] in (b"", b">")
+
+
+def some(names: Collection[str]) -> str:
+    """The first of some names, and how many others there are."""
+    first = ", ".join(list(names)[:NAMED])
+    return first if len(names) <= NAMED else f"{first} and {len(names) - NAMED} more"

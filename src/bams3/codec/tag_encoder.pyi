@@ -1,9 +1,0 @@
-from array import array
-from typing import Any
-
-from bams3.codec.derived import Derived
-from bams3.sources.records import RecordBlock
-
-class Encoder:
-    streams: dict[str, Any]
-    def __init__(self, block: RecordBlock, placeholders: array[int], derived: Derived) -> None: ...

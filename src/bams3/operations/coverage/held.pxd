@@ -1,8 +1,0 @@
-# Reads that one row group leaves to the next.
-
-from bams3.operations.coverage.segments cimport Mate
-
-
-cdef class Held:
-    cdef list reads
-    cdef Mate *mates
