@@ -18,9 +18,9 @@ import numpy as np
 import pysam
 import pytest
 from bams3.api import dataset as api
-from bams3.api.table import DTYPES
 from bams3.errors import Bams3Error, DatasetError, FormatError, UsageError
 from bams3.select.fields import FilterColumns
+from bams3.select.schema import SCHEMA, dtype_of
 
 import bams3
 
@@ -250,7 +250,7 @@ def libraries(record: pysam.AlignedSegment) -> dict[str, str]:
     return {group["ID"]: group.get("LB", "") for group in record.header.to_dict().get("RG", [])}
 
 
-FIELDS = sorted(DTYPES)
+FIELDS = sorted(SCHEMA)
 
 
 def check_columns(bam: pysam.AlignmentFile, dataset: api.Dataset) -> None:
@@ -278,7 +278,7 @@ def test_every_field_is_a_column() -> None:
 def test_types_of_columns_do_not_depend_on_the_records(odd_dataset: api.Dataset, regions: Any) -> None:
     table = odd_dataset.query(regions, [*FIELDS, "[NM]"])
     types = {name: column.dtype for name, column in table.items()}
-    assert types == {name: np.dtype(DTYPES.get(name, "O")) for name in [*FIELDS, "[NM]"]}
+    assert types == {name: np.dtype(dtype_of(name)) for name in [*FIELDS, "[NM]"]}
     assert table.records == (8 if regions is None else 0)
 
 

@@ -10,9 +10,9 @@ import pyarrow.parquet
 import pysam
 import pytest
 from bams3.api.arrow import record_batches, schema_of
-from bams3.api.table import DTYPES
 from bams3.cli import main
 from bams3.errors import UsageError
+from bams3.select.schema import SCHEMA
 from engines import commands_of, run_block
 
 import bams3
@@ -49,7 +49,7 @@ def test_types_are_those_of_the_page():
         fields = names.strip("|` ").replace("`", "").split()
         kinds = types.strip().split(", ")
         told |= dict(zip(fields, kinds * (len(fields) // len(kinds)), strict=True))
-    assert told == {field.name: str(field.type) for field in schema_of(list(DTYPES))}
+    assert told == {field.name: str(field.type) for field in schema_of(list(SCHEMA))}
 
 
 def _page() -> str:
@@ -59,7 +59,7 @@ def _page() -> str:
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_stream_has_what_a_query_has(engine_dataset: Path, workers: int):
     dataset = bams3.open(engine_dataset)
-    fields = [*DTYPES, "[NM]", "[RG]", "[MD]"]
+    fields = [*SCHEMA, "[NM]", "[RG]", "[MD]"]
     options = {"filter": "[NM] > 0 || mapq < 20", "exclude_flags": 0x400}
     stream = dataset.to_batches(["chr1:1-600000", "chr2"], fields, workers=workers, **options)
     found = stream.read_all()

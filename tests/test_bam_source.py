@@ -287,7 +287,7 @@ def test_damage_behind_the_first_records_is_found(tmp_path: Path, real_bam: Path
 
 
 def test_pysam_reads_what_the_block_writer_writes(real_bam: Path, tmp_path: Path) -> None:
-    from bams3.sources.bgzf import BlockWriter
+    from bams3.output.bgzf import BlockWriter
 
     path = tmp_path / "x.bam"
     with path.open("wb") as file, BlockWriter(file, 1) as writer:

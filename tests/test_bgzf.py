@@ -8,15 +8,8 @@ import struct
 import hostile
 import pytest
 from bams3.errors import SourceError
-from bams3.sources.bgzf import (
-    EOF_MARKER,
-    MAX_INPUT,
-    PIECE_SIZE,
-    BlockReader,
-    BlockWriter,
-    compress_block,
-    is_bgzf,
-)
+from bams3.output.bgzf import MAX_INPUT, BlockWriter, compress_block
+from bams3.sources.bgzf import EOF_MARKER, PIECE_SIZE, BlockReader, is_bgzf
 
 RANDOM = random.Random(1)
 DATA = bytes(RANDOM.choices(b"ACGT", k=300_000)) + RANDOM.randbytes(200_000) + bytes(100_000)

@@ -529,7 +529,7 @@ def test_bytes_of_a_pattern(byte):
 
 def test_parsing_and_zones_need_no_numpy():
     program = (
-        "import sys; from types import SimpleNamespace as Zone; from bams3.operations import filters\n"
+        "import sys; from types import SimpleNamespace as Zone; from bams3.select import filters\n"
         "filters.Expression('mapq > 3').may_match(Zone(min_mapq=0, max_mapq=0))\n"
         "sys.exit('numpy' in sys.modules)"
     )

@@ -1,6 +1,6 @@
 """Columns of records as Arrow has them: record batches of one schema, a row group each.
 
-It needs pyarrow: the extra `arrow`. Numbers are not copied, text is. The fields are those of `bams3.api.table`:
+It needs pyarrow: the extra `arrow`. Numbers are not copied, text is. The fields are those of `bams3.select.schema`:
 positions are 0-based, ends exclusive.
 """
 
@@ -9,11 +9,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from bams3.api.table import DTYPES, alike, array
+from bams3.api.columns import array
 from bams3.errors import UsageError
 from bams3.extras import need
+from bams3.select.schema import SCHEMA, tag_of
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow
 
 # Types of the tags that the SAM tags specification has: integers, texts (A, Z, H), and arrays by their elements.
@@ -31,9 +33,10 @@ def schema_of(fields: Sequence[str], parts: Iterable[Mapping[str, Any]] = ()) ->
 
     types: dict[str, Any] = {}
     for name in fields:
-        tag = name[1:3] if name[0] == "[" else ""
-        if name in DTYPES:
-            types[name] = pa.string() if DTYPES[name] == "O" else pa.from_numpy_dtype(DTYPES[name])
+        tag = tag_of(name) or ""
+        if name in SCHEMA:
+            field = SCHEMA[name]
+            types[name] = pa.string() if field.is_text else pa.from_numpy_dtype(field.dtype)
         elif tag in _ARRAYS:
             types[name] = pa.list_(getattr(pa, _ARRAYS[tag])())
         elif tag in _INTEGERS or tag in _TEXTS:
@@ -46,7 +49,7 @@ def schema_of(fields: Sequence[str], parts: Iterable[Mapping[str, Any]] = ()) ->
 
 
 def column(name: str, values: Any, type: "pyarrow.DataType | None" = None) -> "pyarrow.Array":
-    """A numpy array of `bams3.api.table` as an Arrow array, None as null.
+    """A column of `bams3.api.columns` as an Arrow array, None as null.
 
     Raises UsageError where values don't go into one column, or not into one of this type.
     """
@@ -57,7 +60,7 @@ def column(name: str, values: Any, type: "pyarrow.DataType | None" = None) -> "p
         if other in set(map(builtins.type, values)):  # Arrow would cut floats, and widen integers
             raise UsageError(f"{name} does not fit an Arrow column: it has integers and floats")
     try:
-        return pa.array(alike(values), type)
+        return pa.array(_alike(values), type)
     except (pa.ArrowException, OverflowError, TypeError) as error:
         raise UsageError(f"{name} does not fit an Arrow column: {error}") from error
 
@@ -112,3 +115,16 @@ def write_parquet(batches: "pyarrow.RecordBatchReader", out: BinaryIO, progress:
                 progress(batch.num_rows)
         if waiting:
             write()
+
+
+def _alike(column: "np.ndarray") -> Any:
+    """The column; the arrays in it brought to one dtype, for each record's writer chose the narrowest."""
+    import numpy as np
+
+    dtypes = (
+        {value.dtype for value in column if isinstance(value, np.ndarray)} if column.dtype == object else ()
+    )
+    if len(dtypes) < 2:
+        return column
+    common = np.result_type(*dtypes)
+    return [value.astype(common) if isinstance(value, np.ndarray) else value for value in column]

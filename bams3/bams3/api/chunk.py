@@ -6,10 +6,11 @@ from contextlib import closing
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from bams3.api.table import Table, checked_fields, table
+from bams3.api.table import Table, table
 from bams3.chunk.reader import Chunk as StoredChunk
 from bams3.chunk.reader import open_chunk
 from bams3.select.fields import FilterColumns
+from bams3.select.schema import checked_fields
 
 if TYPE_CHECKING:
     import pyarrow

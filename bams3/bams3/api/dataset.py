@@ -11,7 +11,7 @@ from operator import index
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 from bams3.api.chunk import DEFAULT_FIELDS, Chunk, Uri, segments
-from bams3.api.table import Table, checked_fields, table
+from bams3.api.table import Table, table
 from bams3.bam.regions import UNPLACED, Region, parse_regions
 from bams3.dataset.reader import DatasetReader
 from bams3.dataset.shards import shard as shard_of
@@ -19,6 +19,7 @@ from bams3.errors import UsageError
 from bams3.parallel.workers import Workers as Pool
 from bams3.parallel.workers import in_order, worker_count
 from bams3.select.query import RecordFilter, columns, count, open_each, query
+from bams3.select.schema import checked_fields
 
 if TYPE_CHECKING:
     import numpy as np

@@ -17,15 +17,16 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from bams3.api.table import RECORD_FIELDS, array, checked_fields
+from bams3.api.columns import array
 from bams3.errors import UsageError
 from bams3.extras import need
+from bams3.select.schema import RECORD_FIELDS, checked_fields
 
 try:
     from pyspark.sql.datasource import DataSource, DataSourceReader, InputPartition
     from pyspark.sql.types import StructType
 except ImportError:
-    need("pyspark", "bams3.api.spark")
+    need("pyspark", "bams3.spark")
     raise
 
 if TYPE_CHECKING:

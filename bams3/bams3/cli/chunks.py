@@ -65,7 +65,7 @@ def _chunks(argv: list[str]) -> int:
 
 
 def _map(argv: list[str]) -> int:
-    from bams3.api.table import RECORD_FIELDS
+    from bams3.select.schema import RECORD_FIELDS
 
     of_sam = ",".join(name for name in RECORD_FIELDS if name != "endpos")
     options = parser("map", "Run a command once for each chunk, whose records it reads.", _MAP_EXAMPLE)
@@ -149,8 +149,8 @@ def _mapped(given: Any, words: list[str]) -> int:
 def _arrow(fields: list[str]) -> Any:
     """Sends the columns of a chunk as an Arrow stream."""
     from bams3.api.chunk import Chunk
-    from bams3.api.table import checked_fields
     from bams3.extras import need
+    from bams3.select.schema import checked_fields
 
     names = checked_fields(fields)
     need("pyarrow", "--input-fmt arrow")

@@ -1,6 +1,5 @@
 """bams3 export."""
 
-from bams3.api.table import RECORD_FIELDS, checked_fields
 from bams3.cli.options import (
     add_filters,
     add_help,
@@ -11,12 +10,13 @@ from bams3.cli.options import (
     progress_beside,
     regions_of,
 )
+from bams3.select.schema import RECORD_FIELDS, SCHEMA, checked_fields
 
-_EXAMPLE = """\
+_EXAMPLE = f"""\
   bams3 export --parquet reads.parquet NA12878.bams3
   bams3 export --parquet chr20.parquet --fields rname,pos,mapq,[NM] -q 30 NA12878.bams3 chr20
-fields: those of SAM; endpos qlen rlen ncigar sclen hclen refid mrefid library; tags as [NM]. Positions are 0-based,
-ends exclusive; docs/engines/arrow.md has the types"""
+fields: {" ".join(SCHEMA)};
+tags as [NM]. Positions are 0-based, ends exclusive; docs/engines/arrow.md has the types"""
 
 
 def run(command: str, argv: list[str]) -> int:

@@ -6,7 +6,8 @@ from array import array
 from typing import BinaryIO
 
 from bams3.coverage.bed import BedText
-from bams3.sources.bgzf import EOF_MARKER, MAX_INPUT, BlockWriter, compress_block
+from bams3.output.bgzf import MAX_INPUT, BlockWriter, compress_block
+from bams3.sources.bgzf import EOF_MARKER
 
 LEVEL = 1
 PIECE = 1 << 20

@@ -11,7 +11,6 @@ from typing import Any
 from bams3.bam.regions import Region
 from bams3.dataset.prefetch import Plan, plan_all, plan_hot
 from bams3.dataset.reader import DatasetReader
-from bams3.select.fields import HEADER_FIELDS
 from bams3.select.query import (
     RecordFilter,
     count_plan,
@@ -21,6 +20,7 @@ from bams3.select.query import (
     shared_regions,
     streams_plan,
 )
+from bams3.select.schema import HEADER_FIELDS
 
 PER_MILLION_REQUESTS = 0.40  # USD for GETs: S3 Standard in us-east-1, 2026 …
 PER_GB = 0.09  # … and for 10^9 bytes that leave AWS; within a region they are free

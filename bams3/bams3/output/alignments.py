@@ -142,7 +142,8 @@ def bam_bytes(blocks: Iterable[RecordBlock], header: Header) -> Iterator[Any]:
 
 def bgzf(parts: Iterable[Any], level: int, workers: int | Workers) -> Iterator[bytes]:
     """BGZF of the bytes of `parts`, whose bounds it ignores."""
-    from bams3.sources.bgzf import EOF_MARKER, MAX_INPUT, compress_block
+    from bams3.output.bgzf import MAX_INPUT, compress_block
+    from bams3.sources.bgzf import EOF_MARKER
 
     def compress(batch: list[memoryview]) -> bytes:
         view = batch[0] if len(batch) == 1 else memoryview(b"".join(batch))

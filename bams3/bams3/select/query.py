@@ -12,8 +12,9 @@ from bams3.bam.regions import UNPLACED, Region, RegionTable
 from bams3.dataset.prefetch import Job, Plan, plan_all, plan_hot
 from bams3.errors import UsageError
 from bams3.parallel.workers import Workers, in_order
-from bams3.select.fields import HEADER_FIELDS, FilterColumns, streams_of
+from bams3.select.fields import FilterColumns
 from bams3.select.kernels import gather, keep_flags, keep_mapq, keep_overlapping
+from bams3.select.schema import HEADER_FIELDS, streams_of
 from bams3.storage import is_remote
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from bams3.bam.header import MAGIC
 from bams3.bam.records import RecordBlock, find_start
 from bams3.errors import SourceError
 from bams3.sources.bgzf import MAX_BLOCK, NO_END, BlockReader, byte_span, is_bgzf
-from bams3.sources.files import WINDOWS, Input, expect_again, input_at
+from bams3.sources.files import WINDOWS, expect_again, input_at
 from bams3.sources.index import Index
-from bams3.sources.inputs import Counts, Mapper, Source
+from bams3.sources.inputs import Counts, Input, Mapper, Source
 from bams3.sources.messages import TRUNCATED, show
 from bams3.sources.stream import PlainReader, ReadAgain, Reader, read_header, record_blocks
 

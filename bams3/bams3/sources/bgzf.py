@@ -1,20 +1,17 @@
-"""BGZF, the blocked gzip of BAM files: reading from any virtual offset, and writing.
+"""BGZF, the blocked gzip of BAM files: reading from any virtual offset.
 
 A virtual offset is `compressed offset of a block << 16 | offset within the inflated block`.
 """
 
 import struct
-import zlib
 from collections.abc import Iterator
-from typing import Any, BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from isal import isal_zlib
 
 from bams3.errors import SourceError
 from bams3.sources.inputs import Mapper
 
-MAX_INPUT = 65280
-"""Bytes of data in a block at most, as bgzip has it; even stored they fit in a block of 65,536 bytes."""
 MAX_BLOCK = 1 << 16
 """Bytes of a block at most, deflated or inflated."""
 EOF_MARKER = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
@@ -192,39 +189,6 @@ class BlockReader:
         return SourceError(f"{self.name}, compressed offset {offset}: {what}")
 
 
-class BlockWriter:
-    """Writes BGZF blocks to a binary file; `close` ends them and leaves the file itself open."""
-
-    def __init__(self, file: BinaryIO, level: int = 6) -> None:
-        self._file = file
-        self._level = level
-        self._pending = bytearray()
-
-    def write(self, data: Any) -> None:
-        """Append bytes."""
-        self._pending += data
-        whole = len(self._pending) - len(self._pending) % MAX_INPUT
-        if whole:
-            with memoryview(self._pending) as view:
-                for start in range(0, whole, MAX_INPUT):
-                    self._file.write(compress_block(view[start : start + MAX_INPUT], self._level))
-            del self._pending[:whole]
-
-    def close(self) -> None:
-        """Write what is pending and the end-of-file marker."""
-        if self._pending:
-            self._file.write(compress_block(self._pending, self._level))
-            self._pending.clear()
-        self._file.write(EOF_MARKER)
-
-    def __enter__(self) -> "BlockWriter":
-        return self
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        if kind is None:
-            self.close()
-
-
 def byte_span(start_voffset: int, end_voffset: int) -> tuple[int, int]:
     """The bytes [start, end) of a file that hold what is between two virtual offsets.
 
@@ -262,24 +226,3 @@ def _block_size(extra: bytes) -> int | None:
             return size
         field += 4 + U16.unpack_from(extra, field + 2)[0]
     return None
-
-
-def compress_block(data: Any, level: int) -> bytes:
-    """One BGZF block of at most `MAX_INPUT` bytes. Level 0 stores, 1 to 3 are ISA-L's, 4 to 9 zlib's."""
-    if len(data) > MAX_INPUT:
-        raise ValueError(f"a BGZF block holds at most {MAX_INPUT} bytes, not {len(data)}")
-    deflated = _deflate(data, level)
-    if len(deflated) > len(data) + 5:
-        deflated = _deflate(data, 0)
-    size = U16.pack(18 + len(deflated) + 8 - 1)
-    footer = FOOTER.pack(isal_zlib.crc32(data), len(data))
-    return b"".join((EOF_MARKER[:16], size, deflated, footer))
-
-
-def _deflate(data: Any, level: int) -> bytes:
-    if level == 0:
-        return b"".join((b"\x01", U16.pack(len(data)), U16.pack(len(data) ^ 0xFFFF), data))
-    if level <= 3:
-        deflated: bytes = isal_zlib.compress(data, level, -15)
-        return deflated
-    return zlib.compress(data, level, -15)

@@ -3,53 +3,15 @@
 import os
 import stat
 from collections.abc import Sequence
-from typing import BinaryIO, Protocol, cast
+from typing import BinaryIO, cast
 
 from bams3.errors import SourceError
+from bams3.sources.inputs import Input, check_small, source_error
 from bams3.storage import is_remote
 
 STDIN = "-"
 WINDOWS = "windows are read wherever they lie in it"
-MAX_SMALL = 1 << 30
 PIECE = 1 << 20
-
-
-class Input(Protocol):
-    """A file to read, as often as wanted unless `once`; `input_at` gives one."""
-
-    path: str
-    """As it was given: a URI may hold what is secret."""
-    name: str
-    """To be shown: a path, or a URI without user, password and query."""
-    remote: bool
-    once: bool
-    """Whether it can be opened only once: a pipe, say."""
-
-    def open(self, start: int = 0, end: int | None = None) -> BinaryIO:
-        """The file from byte `start` on; nothing from `end` on will be asked for. Raises SourceError.
-
-        The object given reads and seeks, and raises SourceError for what the storage can't do. A read may give
-        less than was asked for; nothing only at the end.
-        """
-        ...
-
-    def will_read(self, spans: Sequence[tuple[int, int]]) -> None:
-        """The bytes [start, end) that will be asked for next, in this order: they may be fetched ahead."""
-        ...
-
-    def size(self) -> int:
-        """In bytes. Raises SourceError."""
-        ...
-
-    def modified(self) -> float | None:
-        """Time of last change, in seconds since the epoch; None where that is the time of a copy."""
-        ...
-
-    def read_small(self) -> bytes:
-        """All bytes of a small file, such as an index. Raises OSError, and SourceError above MAX_SMALL."""
-        ...
-
-    def close(self) -> None: ...
 
 
 def input_at(path: str) -> Input:
@@ -87,11 +49,6 @@ def name_beside(path: str, ending: str, suffix: str = "") -> str:
     web = path.startswith(("http://", "https://"))
     place, mark, query = path.partition("?") if web else (path, "", "")
     return place.removesuffix(suffix) + ending + mark + query
-
-
-def source_error(error: OSError) -> SourceError:
-    """The same error, as the sources raise it."""
-    return SourceError(f"{error.filename}: {error.strerror}")
 
 
 class LocalInput:
@@ -156,9 +113,3 @@ def _place(path: str) -> tuple[str, bool]:
         real = os.path.realpath(path)
         return (real, False) if os.path.exists(real) else (path, True)
     return path, False
-
-
-def check_small(name: str, size: int) -> None:
-    """Raises SourceError if a file of `size` bytes is too large to be read at once."""
-    if size > MAX_SMALL:
-        raise SourceError(f"{name}: it is larger than {MAX_SMALL >> 20} MiB, which no index is")

@@ -15,17 +15,8 @@ from bams3.inflate import whole_lines
 from bams3.sources.bgzf import BlockReader, no_marker
 from bams3.sources.cram import has_marker
 from bams3.sources.feeds import Feed
-from bams3.sources.files import (
-    WINDOWS,
-    Input,
-    LocalInput,
-    expect_again,
-    expect_regular,
-    input_at,
-    name_beside,
-    source_error,
-)
-from bams3.sources.inputs import Counts, Mapper
+from bams3.sources.files import WINDOWS, LocalInput, expect_again, expect_regular, input_at, name_beside
+from bams3.sources.inputs import Counts, Input, Mapper, source_error
 from bams3.sources.messages import END_MISSING, TRUNCATED, show
 from bams3.sources.process import SamtoolsProcess
 from bams3.sources.stream import read_header, record_blocks

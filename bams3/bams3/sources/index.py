@@ -18,7 +18,8 @@ from bams3.inflate import FREE, RATIO
 from bams3.shown import shown
 from bams3.sources.bgzf import MAGIC as BGZF_MAGIC
 from bams3.sources.bgzf import BlockReader
-from bams3.sources.files import Input, expect_regular, input_at, name_beside, source_error
+from bams3.sources.files import expect_regular, input_at, name_beside
+from bams3.sources.inputs import Input, source_error
 
 INT32 = struct.Struct("<i")
 BIN = {"BAI": struct.Struct("<Ii"), "CSI": struct.Struct("<IQi")}

@@ -1,7 +1,9 @@
-"""What a source of alignments gives, whatever its format is."""
+"""What sources of alignments give, whatever their format is, and what they read: protocols, and the errors of all."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol, TypeVar
+
+from bams3.errors import SourceError
 
 if TYPE_CHECKING:
     from bams3.bam.header import Header
@@ -9,6 +11,8 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+MAX_SMALL = 1 << 30
+"""Bytes of a file that is read at once, at most."""
 
 
 class Mapper(Protocol):
@@ -74,3 +78,52 @@ class Source(Protocol):
     def __enter__(self) -> "Source": ...
 
     def __exit__(self, *_: object) -> None: ...
+
+
+class Input(Protocol):
+    """A file to read, as often as wanted unless `once`; `input_at` gives one."""
+
+    path: str
+    """As it was given: a URI may hold what is secret."""
+    name: str
+    """To be shown: a path, or a URI without user, password and query."""
+    remote: bool
+    once: bool
+    """Whether it can be opened only once: a pipe, say."""
+
+    def open(self, start: int = 0, end: int | None = None) -> BinaryIO:
+        """The file from byte `start` on; nothing from `end` on will be asked for. Raises SourceError.
+
+        The object given reads and seeks, and raises SourceError for what the storage can't do. A read may give
+        less than was asked for; nothing only at the end.
+        """
+        ...
+
+    def will_read(self, spans: Sequence[tuple[int, int]]) -> None:
+        """The bytes [start, end) that will be asked for next, in this order: they may be fetched ahead."""
+        ...
+
+    def size(self) -> int:
+        """In bytes. Raises SourceError."""
+        ...
+
+    def modified(self) -> float | None:
+        """Time of last change, in seconds since the epoch; None where that is the time of a copy."""
+        ...
+
+    def read_small(self) -> bytes:
+        """All bytes of a small file, such as an index. Raises OSError, and SourceError above MAX_SMALL."""
+        ...
+
+    def close(self) -> None: ...
+
+
+def source_error(error: OSError) -> SourceError:
+    """The same error, as the sources raise it."""
+    return SourceError(f"{error.filename}: {error.strerror}")
+
+
+def check_small(name: str, size: int) -> None:
+    """Raises SourceError if a file of `size` bytes is too large to be read at once."""
+    if size > MAX_SMALL:
+        raise SourceError(f"{name}: it is larger than {MAX_SMALL >> 20} MiB, which no index is")

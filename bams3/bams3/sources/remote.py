@@ -8,7 +8,7 @@ from itertools import islice
 from typing import BinaryIO, cast
 
 from bams3.errors import UsageError
-from bams3.sources.files import MAX_SMALL, check_small, source_error
+from bams3.sources.inputs import MAX_SMALL, check_small, source_error
 from bams3.storage import open_object
 from bams3.storage.ranges import pool
 

@@ -9,26 +9,10 @@ from typing import NamedTuple, NoReturn, TypeAlias
 
 from bams3.errors import UsageError
 from bams3.select.filters.ere import Pattern, compile_ere
+from bams3.select.schema import SCHEMA
 
-# Fields that hold integers, and fields that hold text.
-NUMBERS = frozenset(
-    (
-        "endpos",
-        "flag",
-        "hclen",
-        "mapq",
-        "mpos",
-        "mrefid",
-        "ncigar",
-        "pos",
-        "qlen",
-        "refid",
-        "rlen",
-        "sclen",
-        "tlen",
-    )
-)
-TEXTS = frozenset(("cigar", "library", "mrname", "qname", "qual", "rname", "seq"))
+NUMBERS = frozenset(name for name, field in SCHEMA.items() if not field.is_text)
+TEXTS = frozenset(name for name, field in SCHEMA.items() if field.is_text)
 SYNONYMS = {"pnext": "mpos", "rnext": "mrname"}
 FLAGS = {
     "paired": 0x1,

@@ -1,0 +1,33 @@
+"""Values of row groups as numpy has them: a column of a table."""
+
+from typing import TYPE_CHECKING, Any
+
+from bams3.select.schema import dtype_of
+
+if TYPE_CHECKING:
+    import numpy as np
+
+_ARRAY_DTYPES = {"c": "i1", "C": "u1", "s": "<i2", "S": "<u2", "i": "<i4", "I": "<u4", "f": "<f4"}
+_QUAL_TEXT = {quality: quality + 33 for quality in range(256 - 33)}
+
+
+def array(name: str, values: Any) -> "np.ndarray":
+    """The values of a field in a row group as `Table` has them: texts as SAM has them, array tags as arrays."""
+    import numpy as np
+
+    if (dtype := dtype_of(name)) != "O":
+        return np.asarray(values, dtype)
+    if name == "seq":
+        values = [text or "*" for text in values]
+    elif name == "qual":
+        values = [text.translate(_QUAL_TEXT) if text and text[0] != "\xff" else "*" for text in values]
+    elif name[0] == "[":
+        values = [_elements(value) if isinstance(value, bytes) else value for value in values]
+    return np.fromiter(values, object, len(values))
+
+
+def _elements(value: bytes) -> "np.ndarray":
+    """The elements of an array tag; `value` as BAM has it: subtype, number, elements."""
+    import numpy as np
+
+    return np.frombuffer(value[5:], _ARRAY_DTYPES[chr(value[0])])

@@ -1,0 +1,170 @@
+"""The fields of records, told once: what expressions, tables, Arrow, the command line and the API know of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from bams3.errors import UsageError
+
+if TYPE_CHECKING:
+    from bams3.bam.header import Header
+    from bams3.chunk.reader import RowGroup
+
+Item = TypeVar("Item")
+
+
+class Field(NamedTuple):
+    """A field of records."""
+
+    dtype: str
+    """numpy's, of the column in a table; "O": text."""
+    of_group: Callable[[RowGroup], Any]
+    """Its values in a row group: integers, or lists of str as filter expressions see text, a character a byte."""
+    column: str = ""
+    """The column of `codec` that the values are made of; "": hot streams, which every query has."""
+    is_text: bool = False
+    of_header: Callable[[Any, Header], Any] | None = None
+    """Makes the values of those of `of_group` and the header."""
+
+    def values(self, group: RowGroup, header: Callable[[], Header]) -> Any:
+        """The values in a row group; `header` is called only where it is needed."""
+        found = self.of_group(group)
+        return self.of_header(found, header()) if self.of_header else found
+
+
+def _text(data: Any) -> str:
+    """A character a byte, as filter expressions see text."""
+    return str(data, "latin-1")
+
+
+def _reference_names(reference_ids: Iterable[int], header: Header) -> list[str]:
+    names = [_text(name.encode("utf-8", "surrogateescape")) for name, _ in header.references]
+    return [names[i] if i >= 0 else "*" for i in reference_ids]
+
+
+def _reference(group: RowGroup) -> list[int]:
+    return [group.reference_id] * group.records
+
+
+def _names(group: RowGroup) -> list[str]:
+    data, offsets = group.names
+    text = _text(data)
+    return [text[offsets[i] : offsets[i + 1]] for i in range(group.records)]
+
+
+def _cigars(group: RowGroup, of_operations: Callable[[list[int]], Item]) -> list[Item]:
+    """A value of each record's CIGAR operations (packed as in BAM), made once for those who share them."""
+    pool = group.cigar_pool
+    made: dict[tuple[int, int], Item] = {}
+    for key in set(zip(group.cigar_start, group.cigar_count, strict=True)):
+        made[key] = of_operations(pool[key[0] : key[0] + key[1]].tolist())
+    return [made[key] for key in zip(group.cigar_start, group.cigar_count, strict=True)]
+
+
+def _cigar_text(operations: list[int]) -> str:
+    return "".join(f"{op >> 4}{'MIDNSHP=XB??????'[op & 15]}" for op in operations) or "*"
+
+
+def _bases(operations: list[int], kinds: str) -> int:
+    """Length of the operations of these kinds: MIS=X consume the read, MDN=X the reference."""
+    return sum(op >> 4 for op in operations if "MIDNSHP=X"[op & 15] in kinds)
+
+
+def _soft_clipped(operations: list[int]) -> int:
+    """Bases soft-clipped at the ends, inside a hard clip or not."""
+    kinds = [op & 15 for op in operations]
+    inner = slice(kinds[:1] == [5], len(kinds) - (kinds[1:][-1:] == [5]))
+    ends = operations[inner]
+    return sum(op >> 4 for op in [*ends[:1], *ends[1:][-1:]] if op & 15 == 4)
+
+
+def _hard_clipped(operations: list[int]) -> int:
+    return sum(op >> 4 for op in [*operations[:1], *operations[1:][-1:]] if op & 15 == 5)
+
+
+def _libraries(read_groups: list[Any], header: Header) -> list[str]:
+    """LB of each read group's line, "" without one."""
+    libraries: dict[Any, str] = {}
+    for line in header.text.rstrip(b"\0").split(b"\n"):
+        if line.startswith(b"@RG\t"):
+            fields = dict(field.partition(":")[::2] for field in _text(line).split("\t")[1:])
+            libraries.setdefault(fields.get("ID"), fields.get("LB", ""))
+    return [libraries.get(name, "") for name in read_groups]
+
+
+def _sequences(group: RowGroup) -> list[str]:
+    text = bytes(group.seq).hex().translate(_LETTERS)
+    starts = accumulate((length + length % 2 for length in group.l_seq), initial=0)
+    return [text[start : start + length] for start, length in zip(starts, group.l_seq, strict=False)]
+
+
+def _qualities(group: RowGroup) -> list[str]:
+    text = _text(group.qual)
+    starts = accumulate(group.l_seq, initial=0)
+    return [text[start : start + length] for start, length in zip(starts, group.l_seq, strict=False)]
+
+
+_LETTERS = str.maketrans("0123456789abcdef", "=ACMGRSVTWYHKDBN")
+
+SCHEMA: dict[str, Field] = {
+    "qname": Field("O", _names, "names", is_text=True),
+    "flag": Field("u2", lambda group: group.flag),
+    "rname": Field("O", _reference, is_text=True, of_header=_reference_names),
+    "pos": Field("i4", lambda group: group.pos),
+    "endpos": Field("i4", lambda group: group.end),
+    "mapq": Field("u1", lambda group: group.mapq),
+    "cigar": Field("O", lambda group: _cigars(group, _cigar_text), is_text=True),
+    "mrname": Field("O", lambda group: group.next_ref, is_text=True, of_header=_reference_names),
+    "mpos": Field("i4", lambda group: group.next_pos),
+    "tlen": Field("i4", lambda group: group.tlen, "tlen"),
+    "seq": Field("O", _sequences, "seq", is_text=True),
+    "qual": Field("O", _qualities, "qual", is_text=True),
+    "ncigar": Field("u4", lambda group: group.cigar_count),
+    "qlen": Field("i8", lambda group: _cigars(group, lambda operations: _bases(operations, "MIS=X"))),
+    "rlen": Field("i8", lambda group: _cigars(group, lambda operations: _bases(operations, "MDN=X"))),
+    "refid": Field("i8", _reference),
+    "mrefid": Field("i4", lambda group: group.next_ref),
+    "library": Field("O", lambda group: group.tag("RG"), "[RG]", is_text=True, of_header=_libraries),
+    "sclen": Field("i8", lambda group: _cigars(group, _soft_clipped)),
+    "hclen": Field("i8", lambda group: _cigars(group, _hard_clipped)),
+}
+"""By name, in the order in which they are told. Tags, as `[NM]`, are fields too."""
+
+RECORD_FIELDS = tuple(SCHEMA)[:12]
+"""Those that a record of SAM has, and `endpos`."""
+HEADER_FIELDS = frozenset(name for name, field in SCHEMA.items() if field.of_header)
+"""Those that the header tells something of."""
+
+
+def dtype_of(name: str) -> str:
+    """numpy's dtype of a field's column; that of a tag is "O"."""
+    return SCHEMA[name].dtype if name in SCHEMA else "O"
+
+
+def tag_of(name: str) -> str | None:
+    """The tag that a field such as `[NM]` names; None for other names."""
+    return name[1:3] if len(name) == 4 and name[0] == "[" and name[3] == "]" else None
+
+
+def unknown(name: str) -> UsageError:
+    """The error for a field that there is not."""
+    return UsageError(f"unknown field {name!r}: the fields are {' '.join(SCHEMA)} and tags as [NM]")
+
+
+def checked_fields(fields: str | Sequence[str]) -> tuple[str, ...]:
+    """The names of fields, each once. Raises UsageError for one that there is not."""
+    names = (fields,) if isinstance(fields, str) else tuple(dict.fromkeys(fields))
+    for name in names:
+        if name not in SCHEMA and not tag_of(name):
+            raise unknown(name)
+    return names
+
+
+def streams_of(fields: Iterable[str]) -> tuple[str, ...]:
+    """Beginnings of the names of the streams, hot ones left out, that the fields need."""
+    from bams3.codec import cold_streams
+
+    columns = {SCHEMA[name].column if name in SCHEMA else name for name in fields} - {""}
+    return tuple({stream for column in columns for stream in cold_streams(column)})
