@@ -12,8 +12,9 @@ from typing import Any
 
 import pysam
 import pytest
+from bams3.bam.flags import NAMES as FLAG_NAMES
 from bams3.cli import COMMANDS, main
-from bams3.cli.options import FLAG_NAMES, flag_bits
+from bams3.cli.options import flag_bits
 from conftest import DATA
 from engines import BAMS3
 

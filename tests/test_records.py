@@ -1,17 +1,23 @@
 """Walking over records, checking their order, cutting them at windows."""
 
 import pickle
+import re
 import struct
 from array import array
+from pathlib import Path
 
 import hostile
 import pytest
+from bams3.bam.flags import NAMES
 from bams3.bam.header import Header, bytes_needed
 from bams3.bam.records import RecordBlock, check_order, find_start, join, split_windows, walk
 from bams3.errors import SourceError
 from hypothesis import given
 from hypothesis import strategies as st
 
+import bams3
+
+PACKAGE = Path(bams3.__file__).parent
 LAST = 2**31 - 1
 
 
@@ -183,3 +189,11 @@ def test_names_of_references_are_unique_and_keep_their_bytes() -> None:
     assert Header.from_bam(raw).to_bam() == raw
     with pytest.raises(SourceError, match="two references with the name 'b'"):
         Header.from_bam(raw.replace(b"\xff", b"b"))
+
+
+def test_kernels_know_the_same_flags() -> None:
+    told = re.findall(
+        r"^    ([A-Z0-9_]+) = (0x[0-9a-f]+)$", (PACKAGE / "bam" / "fields.pxd").read_text(), re.MULTILINE
+    )
+    assert {name: int(bit, 16) for name, bit in told} == NAMES
+    assert list(NAMES.values()) == [1 << i for i in range(12)]

@@ -4,10 +4,37 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
 from libc.string cimport memcpy
 
 
-# CIGAR operations, MIDNSHP=X, and sets of them as bits.
+# FLAG bits, by samtools' names: those of bam/flags.py.
+cdef enum:
+    PAIRED = 0x1
+    PROPER_PAIR = 0x2
+    UNMAP = 0x4
+    MUNMAP = 0x8
+    REVERSE = 0x10
+    MREVERSE = 0x20
+    READ1 = 0x40
+    READ2 = 0x80
+    SECONDARY = 0x100
+    QCFAIL = 0x200
+    DUP = 0x400
+    SUPPLEMENTARY = 0x800
+
+
+cdef extern from *:
+    """
+    static const char BAMS3_BASES[] = "=ACMGRSVTWYHKDBN";
+    static const char BAMS3_OPERATIONS[] = "MIDNSHP=XB??????";
+    """
+    const char *BASE_LETTERS "BAMS3_BASES"  # by code
+    const char *CIGAR_LETTERS "BAMS3_OPERATIONS"
+
+
+# CIGAR operations, and sets of them as bits.
 cdef enum:
     INSERTION = 1
     DELETION = 2
+    REF_SKIP = 3
+    SOFT_CLIP = 4
     QUERY = 0b110010011      # those that take bases of the read
     REFERENCE = 0b110001101  # those that take positions of the reference
     MATCHES = 0b110000001    # those that take both

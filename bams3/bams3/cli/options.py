@@ -7,14 +7,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any, NoReturn
 
+from bams3.bam.flags import NAMES
 from bams3.errors import UsageError
 from bams3.shown import shown
-
-# samtools' names of the FLAG bits.
-FLAG_NAMES = (
-    "PAIRED", "PROPER_PAIR", "UNMAP", "MUNMAP", "REVERSE", "MREVERSE", "READ1", "READ2", "SECONDARY", "QCFAIL", "DUP",
-    "SUPPLEMENTARY",
-)  # fmt: skip
 
 
 def parser(command: str, description: str, example: str) -> argparse.ArgumentParser:
@@ -226,11 +221,9 @@ def flag_bits(text: str) -> int:
         return bits
     bits = 0
     for name in text.upper().split(","):
-        if name not in FLAG_NAMES:
-            raise argparse.ArgumentTypeError(
-                f"{name!r} is not a flag; give a number or {', '.join(FLAG_NAMES)}"
-            )
-        bits |= 1 << FLAG_NAMES.index(name)
+        if name not in NAMES:
+            raise argparse.ArgumentTypeError(f"{name!r} is not a flag; give a number or {', '.join(NAMES)}")
+        bits |= NAMES[name]
     return bits
 
 

@@ -19,6 +19,7 @@ from libc.string cimport memcmp, memcpy, memset
 
 from bams3.buffer cimport Buffer
 from bams3.codec.primitives cimport Cursor, get_short, open_cursor, put_short
+from bams3.bam.fields cimport REF_SKIP, SOFT_CLIP, UNMAP
 from bams3.bam.fields cimport (
     QUERY, REFERENCE, find_tag, load_u32, record_cigar, record_cigar_count, record_flag, record_l_seq, record_pos,
     record_ref,
@@ -30,9 +31,6 @@ cdef array.array INT32 = new_array("i")
 cdef array.array UINT32 = new_array("I")
 
 cdef enum:
-    UNMAPPED = 4
-    SOFT_CLIP = 4
-    REF_SKIP = 3
     MAX_OPERATIONS = 1 << 28
 
 
@@ -181,7 +179,7 @@ cdef class Encoder:
 
 cdef inline int32_t endpos(int32_t pos, uint16_t flag, int64_t reference) noexcept nogil:
     """htslib's bam_endpos: an unmapped read, or a CIGAR of no reference bases, covers one base."""
-    if flag & UNMAPPED or reference == 0:
+    if flag & UNMAP or reference == 0:
         return pos + 1 if pos < 0x7FFFFFFF else pos
     return <int32_t> (pos + reference)
 

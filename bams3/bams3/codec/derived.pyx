@@ -14,7 +14,8 @@ from bams3.buffer cimport Buffer
 from bams3.codec.bases cimport PADDING, expand, first_difference, longest_of
 from bams3.codec.mates cimport find_partners
 from bams3.codec.reference cimport Reference, is_aligned
-from bams3.bam.fields cimport DELETION, INSERTION, MATCHES, QUERY, REFERENCE, record_qual, record_seq
+from bams3.bam.fields cimport BASE_LETTERS, CIGAR_LETTERS, DELETION, INSERTION, MATCHES, QUERY, REFERENCE
+from bams3.bam.fields cimport record_qual, record_seq
 
 cdef enum:
     MD = 0x444D
@@ -24,15 +25,6 @@ cdef enum:
     MS = 0x736D
     GOOD_QUALITY = 15
     NUMBER = 12  # bytes that a number and an operation take at most
-
-cdef extern from *:
-    """
-    static const char BAMS3_BASES[] = "=ACMGRSVTWYHKDBN";
-    static const char BAMS3_OPERATIONS[] = "MIDNSHP=X???????";
-    """
-    const char *BASES "BAMS3_BASES"
-    const char *OPERATIONS "BAMS3_OPERATIONS"
-
 
 cdef inline uint8_t *put_number(uint8_t *out, uint32_t value) noexcept nogil:
     cdef uint8_t[10] digits
@@ -173,7 +165,7 @@ cdef class Derived:
         for k in range(self.count[record]):
             operation = self.pool[self.first[record] + k]
             p = put_number(p, operation >> 4)
-            p[0] = OPERATIONS[operation & 15]
+            p[0] = CIGAR_LETTERS[operation & 15]
             p += 1
         p[0] = 0
         out.size = p + 1 - out.data
@@ -213,7 +205,7 @@ cdef class Derived:
                     if k == length:
                         break
                     p = put_number(p, <uint32_t> matched)
-                    p[0] = BASES[window[at + k] & 15]
+                    p[0] = BASE_LETTERS[window[at + k] & 15]
                     p += 1
                     self.nm += 1
                     matched = 0
@@ -224,7 +216,7 @@ cdef class Derived:
                 p[0] = b"^"
                 p += 1
                 for k in range(length):
-                    p[0] = BASES[window[at + k] & 15]
+                    p[0] = BASE_LETTERS[window[at + k] & 15]
                     p += 1
                 self.nm += length
             elif operation == INSERTION:

@@ -33,6 +33,7 @@ from bams3.buffer cimport Buffer
 from bams3.codec.primitives cimport (
     Cursor, difference, get_short, open_cursor, put_short, total, unzigzag, zigzag,
 )
+from bams3.bam.fields cimport MREVERSE, MUNMAP, PAIRED, READ1, READ2, REVERSE, UNMAP
 from bams3.bam.fields cimport record_next_pos, record_next_ref, record_tlen
 
 from bams3.errors import FormatError
@@ -40,12 +41,6 @@ from bams3.errors import FormatError
 cdef array.array INT32 = new_array("i")
 
 cdef enum:
-    PAIRED = 1
-    REVERSE = 0x10
-    MATE_REVERSE = 0x20
-    UNMAPPED = 0xC  # the read, or its mate
-    READ1 = 0x40
-    READ2 = 0x80
     EXPLICIT = 0
     OUTER_READ1 = 1
     OUTER_READ2 = 2
@@ -133,11 +128,11 @@ cdef inline int32_t expected_length(
     cdef int64_t other_pos = mate_pos, other_end = <int64_t> mate_pos + query_length[i]
     if not flag & PAIRED:
         return <int32_t> (<int64_t> end[i] - pos[i])
-    if not together or flag & UNMAPPED:
+    if not together or flag & (UNMAP | MUNMAP):
         return 0
     if partner >= 0:
         other_pos, other_end = pos[partner], end[partner]
-    return <int32_t> five_prime(pos[i], end[i], other_pos, other_end, flag, REVERSE if flag & MATE_REVERSE else 0)
+    return <int32_t> five_prime(pos[i], end[i], other_pos, other_end, flag, REVERSE if flag & MREVERSE else 0)
 
 
 def encode(

@@ -14,6 +14,7 @@ from libc.string cimport memset
 
 from bams3.buffer cimport Buffer
 from bams3.codec.primitives cimport total
+from bams3.bam.fields cimport READ2, REVERSE
 from bams3.codec.range_coder cimport (
     RangeCoder, RangeDecoder, RangeEncoder, close_encoder, code_split, is_used_up, open_decoder, open_encoder,
 )
@@ -28,8 +29,6 @@ cdef enum:
     STEADY = 255  # a prediction moves by 1/(n + 1.6) of the way after n bits; n goes no further
     ONE = 1 << 22  # a probability of 1 in a prediction
     DOMAIN = 11 << 8  # of stretched probabilities, which are in 1/256
-    REVERSE = 0x10
-    READ2 = 0x80
 
 # A prediction: probability of a 0, in 1/2^22, times 1024, plus how many bits it has seen.
 cdef uint32_t NEW = (ONE // 2) << 10

@@ -15,6 +15,7 @@ from libc.string cimport memcmp, memcpy, memset
 
 from bams3.buffer cimport Buffer
 from bams3.codec.primitives cimport Cursor, get_short, open_cursor, put_short
+from bams3.bam.fields cimport PROPER_PAIR, SUPPLEMENTARY
 from bams3.bam.fields cimport (
     record_flag, record_name, record_name_length, record_next_pos, record_next_ref, record_pos,
     record_ref,
@@ -27,8 +28,6 @@ cdef array.array UINT32 = new_array("I")
 cdef array.array UINT64 = new_array("Q")
 
 cdef enum:
-    PROPER_PAIR = 2
-    SUPPLEMENTARY = 0x800
     NEAR = 1024  # bases from the first record of the row group in which every first mate is a border
 
 

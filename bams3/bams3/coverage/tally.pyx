@@ -13,6 +13,7 @@ from array import array as new_array
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memmove, memset
 
+from bams3.bam.fields cimport PROPER_PAIR, READ2, SUPPLEMENTARY
 from bams3.buffer cimport Buffer
 from bams3.coverage.changes cimport BLOCK, Far, keep_blocks, merge, settle
 from bams3.coverage.depth cimport Depth
@@ -25,12 +26,6 @@ cdef enum:
     BASES = 0
     SPANS = 1
     FRAGMENTS = 2
-
-cdef enum:
-    UNMAPPED = 4
-    PROPER_PAIR = 2
-    READ2 = 128
-    SUPPLEMENTARY = 2048
 
 cdef enum:
     WORTH_TAKING = 1 << 16  # positions: so many fit in a core's cache

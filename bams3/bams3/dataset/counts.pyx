@@ -3,6 +3,7 @@
 from libc.stdint cimport int64_t, uint8_t, uint16_t
 from libc.string cimport memset
 
+from bams3.bam.fields cimport DUP, MUNMAP, PAIRED, PROPER_PAIR, QCFAIL, READ1, READ2, SECONDARY, SUPPLEMENTARY, UNMAP
 from bams3.bam.fields cimport record_flag, record_mapq, record_next_ref, record_ref
 
 # samtools' names (flagstat -O json), in its order.
@@ -14,10 +15,10 @@ FLAGSTAT = (
 )
 
 cdef enum:
-    TOTAL, PRIMARY, SECONDARY, SUPPLEMENTARY, DUPLICATES, PRIMARY_DUPLICATES, MAPPED
-    PRIMARY_MAPPED, PAIRED, READ1, READ2, PROPER
-    BOTH_MAPPED, SINGLETONS, OTHER_CHR
-    OTHER_CHR_MAPQ5
+    N_TOTAL, N_PRIMARY, N_SECONDARY, N_SUPPLEMENTARY, N_DUP, N_PRIMARY_DUP, N_MAPPED
+    N_PRIMARY_MAPPED, N_PAIRED, N_READ1, N_READ2, N_PROPER_PAIR
+    N_BOTH_MAPPED, N_SINGLETONS, N_OTHER_CHR
+    N_OTHER_CHR_MAPQ5
     COUNTERS
 
 
@@ -35,32 +36,32 @@ def count(block):
         for i in range(offsets.shape[0] - 1):
             r = &data[offsets[i]]
             flag = record_flag(r)
-            c = &counters[(flag >> 9) & 1][0]
-            c[TOTAL] += 1
-            c[MAPPED] += not flag & 4
-            c[DUPLICATES] += (flag & 0x400) != 0
-            if flag & 0x100:
-                c[SECONDARY] += 1
-            elif flag & 0x800:
-                c[SUPPLEMENTARY] += 1
+            c = &counters[(flag & QCFAIL) != 0][0]
+            c[N_TOTAL] += 1
+            c[N_MAPPED] += not flag & UNMAP
+            c[N_DUP] += (flag & DUP) != 0
+            if flag & SECONDARY:
+                c[N_SECONDARY] += 1
+            elif flag & SUPPLEMENTARY:
+                c[N_SUPPLEMENTARY] += 1
             else:
                 count_primary(c, r, flag)
     return [counters[0][i] for i in range(COUNTERS)], [counters[1][i] for i in range(COUNTERS)]
 
 
 cdef inline void count_primary(int64_t *c, const uint8_t *r, uint16_t flag) noexcept nogil:
-    c[PRIMARY] += 1
-    c[PRIMARY_MAPPED] += not flag & 4
-    c[PRIMARY_DUPLICATES] += (flag & 0x400) != 0
-    if not flag & 1:
+    c[N_PRIMARY] += 1
+    c[N_PRIMARY_MAPPED] += not flag & UNMAP
+    c[N_PRIMARY_DUP] += (flag & DUP) != 0
+    if not flag & PAIRED:
         return
-    c[PAIRED] += 1
-    c[PROPER] += flag & 6 == 2
-    c[READ1] += (flag & 0x40) != 0
-    c[READ2] += (flag & 0x80) != 0
-    c[SINGLETONS] += flag & 12 == 8
-    if flag & 12 == 0:
-        c[BOTH_MAPPED] += 1
+    c[N_PAIRED] += 1
+    c[N_PROPER_PAIR] += flag & (PROPER_PAIR | UNMAP) == PROPER_PAIR
+    c[N_READ1] += (flag & READ1) != 0
+    c[N_READ2] += (flag & READ2) != 0
+    c[N_SINGLETONS] += flag & (UNMAP | MUNMAP) == MUNMAP
+    if flag & (UNMAP | MUNMAP) == 0:
+        c[N_BOTH_MAPPED] += 1
         if record_next_ref(r) != record_ref(r):
-            c[OTHER_CHR] += 1
-            c[OTHER_CHR_MAPQ5] += record_mapq(r) >= 5
+            c[N_OTHER_CHR] += 1
+            c[N_OTHER_CHR_MAPQ5] += record_mapq(r) >= 5

@@ -11,6 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bams3.bam.flags import (
+    DUP,
+    MREVERSE,
+    MUNMAP,
+    PAIRED,
+    PROPER_PAIR,
+    QCFAIL,
+    READ1,
+    READ2,
+    REVERSE,
+    SECONDARY,
+    SUPPLEMENTARY,
+    UNMAP,
+)
 from bams3.parallel.workers import in_order, watched
 from bams3.select.query import RecordFilter, row_group_jobs, streams_plan
 
@@ -18,8 +32,6 @@ if TYPE_CHECKING:
     from bams3.chunk.reader import RowGroup
     from bams3.dataset.reader import DatasetReader
 
-PAIRED, PROPER, UNMAPPED, MATE_UNMAPPED, REVERSE, MATE_REVERSE = 0x1, 0x2, 0x4, 0x8, 0x10, 0x20
-READ1, READ2, SECONDARY, QC_FAILED, DUPLICATE, SUPPLEMENTARY = 0x40, 0x80, 0x100, 0x200, 0x400, 0x800
 
 # samtools' limits: insert sizes beyond the first are counted as that; mean and deviation leave out the largest.
 LARGEST_INSERT = 8000
@@ -61,7 +73,7 @@ def _count(group: RowGroup) -> tuple[dict[str, int], np.ndarray, np.ndarray]:
     flag, mapq = np.asarray(group.flag, np.int64), np.asarray(group.mapq, np.int64)
     has_bases = np.asarray(group.l_seq) > 0
     elsewhere = np.asarray(group.next_ref) != group.reference_id
-    counted = has_bases & (flag & (UNMAPPED | SECONDARY | SUPPLEMENTARY | QC_FAILED | DUPLICATE) == 0)
+    counted = has_bases & (flag & (UNMAP | SECONDARY | SUPPLEMENTARY | QCFAIL | DUP) == 0)
     qualities = np.bincount(mapq[counted], minlength=256)
     return (
         _count_flags(flag, mapq, has_bases, elsewhere),
@@ -77,8 +89,8 @@ def _count_flags(
     has_bases, elsewhere = has_bases.astype(bool), elsewhere.astype(bool)
     secondary = flag & SECONDARY != 0
     read = has_bases & (flag & (SECONDARY | SUPPLEMENTARY) == 0)
-    mapped = read & (flag & UNMAPPED == 0)
-    both = mapped & (flag & (PAIRED | MATE_UNMAPPED) == PAIRED)
+    mapped = read & (flag & UNMAP == 0)
+    both = mapped & (flag & (PAIRED | MUNMAP) == PAIRED)
     end = np.where(flag & PAIRED, flag & (READ1 | READ2), READ1)
     chosen = {
         "sequences": read,
@@ -86,12 +98,12 @@ def _count_flags(
         "last fragments": read & (end == READ2),
         "reads mapped": mapped,
         "reads mapped and paired": both,
-        "reads unmapped": read & (flag & UNMAPPED != 0),
-        "reads properly paired": both & (flag & PROPER != 0),
+        "reads unmapped": read & (flag & UNMAP != 0),
+        "reads properly paired": both & (flag & PROPER_PAIR != 0),
         "reads paired": read & (flag & PAIRED != 0),
-        "reads duplicated": has_bases & ~secondary & (flag & DUPLICATE != 0),
+        "reads duplicated": has_bases & ~secondary & (flag & DUP != 0),
         "reads MQ0": mapped & (mapq == 0),
-        "reads QC failed": read & (flag & QC_FAILED != 0),
+        "reads QC failed": read & (flag & QCFAIL != 0),
         "non-primary alignments": secondary,
         "supplementary alignments": ~secondary & (flag & SUPPLEMENTARY != 0),
         "pairs on different chromosomes": both & elsewhere,
@@ -101,13 +113,13 @@ def _count_flags(
 
 def _inserts(group: RowGroup, flag: np.ndarray, has_bases: np.ndarray, elsewhere: np.ndarray) -> np.ndarray:
     """Reads of pairs by orientation (inward, outward, other) and insert size."""
-    unwanted = SECONDARY | SUPPLEMENTARY | UNMAPPED | MATE_UNMAPPED
+    unwanted = SECONDARY | SUPPLEMENTARY | UNMAP | MUNMAP
     size = np.minimum(np.abs(np.asarray(group.tlen, np.int64)), LARGEST_INSERT)
     chosen = has_bases & (flag & (unwanted | PAIRED) == PAIRED) & ((size > 0) | ~elsewhere)
     flag, size = flag[chosen], size[chosen]
     ahead = np.sign(np.asarray(group.next_pos, np.int64) - np.asarray(group.pos, np.int64))[chosen]
     forward = np.where(flag & REVERSE, -1, 1)
-    mate_forward = np.where(flag & MATE_REVERSE, -1, 1)
+    mate_forward = np.where(flag & MREVERSE, -1, 1)
     # Of two that start at one base the first read is the one ahead, as in samtools before 1.22.
     ahead = np.where(ahead, ahead, np.where(flag & READ1, 1, -1))
     outward = ahead * forward < 0

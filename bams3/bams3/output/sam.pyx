@@ -9,6 +9,7 @@ from libc.stdio cimport snprintf
 from libc.string cimport memchr, memcpy
 
 from bams3.buffer cimport Buffer
+from bams3.bam.fields cimport BASE_LETTERS, CIGAR_LETTERS
 from bams3.bam.fields cimport (
     load_i32, load_u16, load_u32, record_cigar, record_cigar_count, record_end, record_flag, record_l_seq,
     record_mapq, record_name, record_name_length, record_next_pos, record_next_ref, record_pos,
@@ -25,22 +26,18 @@ cdef enum:
 
 cdef char BASES[512]        # two bases of each byte of SEQ
 cdef char DIGITS[200]       # 00 01 .. 99
-cdef char CIGAR_LETTERS[16]
 cdef double HALF_FROM[10]   # decades of a B:f value, and half of its sixth digit in units of 1e-10
 cdef uint64_t HALF[10]
 
 
 cdef void fill_tables():
     cdef int i
-    letters = b"=ACMGRSVTWYHKDBN"
     for i in range(256):
-        BASES[2 * i] = letters[i >> 4]
-        BASES[2 * i + 1] = letters[i & 15]
+        BASES[2 * i] = BASE_LETTERS[i >> 4]
+        BASES[2 * i + 1] = BASE_LETTERS[i & 15]
     for i in range(100):
         DIGITS[2 * i] = 48 + i // 10
         DIGITS[2 * i + 1] = 48 + i % 10
-    for i in range(16):
-        CIGAR_LETTERS[i] = b"MIDNSHP=XB??????"[i]
     HALF_FROM[:] = [1e-3, 1e-2, 1e-1, 1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6]
     HALF[:] = [5, 50, 500, 5000, 50000, 500000, 5000000, 50000000, 500000000, 5000000000]
 

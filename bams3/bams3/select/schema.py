@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from bams3.bam import cigar
 from bams3.errors import UsageError
 
 if TYPE_CHECKING:
@@ -64,12 +65,12 @@ def _cigars(group: RowGroup, of_operations: Callable[[list[int]], Item]) -> list
 
 
 def _cigar_text(operations: list[int]) -> str:
-    return "".join(f"{op >> 4}{'MIDNSHP=XB??????'[op & 15]}" for op in operations) or "*"
+    return "".join(f"{op >> 4}{cigar.LETTERS[op & 15]}" for op in operations) or "*"
 
 
 def _bases(operations: list[int], kinds: str) -> int:
-    """Length of the operations of these kinds: MIS=X consume the read, MDN=X the reference."""
-    return sum(op >> 4 for op in operations if "MIDNSHP=X"[op & 15] in kinds)
+    """Length of the operations of these kinds."""
+    return sum(op >> 4 for op in operations if cigar.LETTERS[op & 15] in kinds)
 
 
 def _soft_clipped(operations: list[int]) -> int:
@@ -122,8 +123,10 @@ SCHEMA: dict[str, Field] = {
     "seq": Field("O", _sequences, "seq", is_text=True),
     "qual": Field("O", _qualities, "qual", is_text=True),
     "ncigar": Field("u4", lambda group: group.cigar_count),
-    "qlen": Field("i8", lambda group: _cigars(group, lambda operations: _bases(operations, "MIS=X"))),
-    "rlen": Field("i8", lambda group: _cigars(group, lambda operations: _bases(operations, "MDN=X"))),
+    "qlen": Field("i8", lambda group: _cigars(group, lambda operations: _bases(operations, cigar.OF_QUERY))),
+    "rlen": Field(
+        "i8", lambda group: _cigars(group, lambda operations: _bases(operations, cigar.OF_REFERENCE))
+    ),
     "refid": Field("i8", _reference),
     "mrefid": Field("i4", lambda group: group.next_ref),
     "library": Field("O", lambda group: group.tag("RG"), "[RG]", is_text=True, of_header=_libraries),

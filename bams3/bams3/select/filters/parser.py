@@ -7,6 +7,7 @@ comparisons bind to the right and below the bit operators.
 import re
 from typing import NamedTuple, NoReturn, TypeAlias
 
+from bams3.bam import flags
 from bams3.errors import UsageError
 from bams3.select.filters.ere import Pattern, compile_ere
 from bams3.select.schema import SCHEMA
@@ -14,21 +15,7 @@ from bams3.select.schema import SCHEMA
 NUMBERS = frozenset(name for name, field in SCHEMA.items() if not field.is_text)
 TEXTS = frozenset(name for name, field in SCHEMA.items() if field.is_text)
 SYNONYMS = {"pnext": "mpos", "rnext": "mrname"}
-FLAGS = {
-    "paired": 0x1,
-    "proper_pair": 0x2,
-    "unmap": 0x4,
-    "munmap": 0x8,
-    "reverse": 0x10,
-    "mreverse": 0x20,
-    "read1": 0x40,
-    "read2": 0x80,
-    "secondary": 0x100,
-    "qcfail": 0x200,
-    "dup": 0x400,
-    "duplicate": 0x400,
-    "supplementary": 0x800,
-}
+FLAGS = {name.lower(): bit for name, bit in flags.NAMES.items()} | {"duplicate": flags.DUP}
 FUNCTIONS = {
     "avg": 1,
     "default": 2,
