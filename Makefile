@@ -16,6 +16,7 @@ SOURCES = $(shell find bams3 -name '*.py')
 CORES  ?= $(shell nproc)
 
 INSTALLED = $(VENV)/.installed
+TESTED    = $(VENV)/.tested
 LINTERS   = $(VENV)/.linters
 PLOTTERS  = $(VENV)/.plotters
 CHECKED   = build/checked/.built
@@ -30,11 +31,15 @@ $(INSTALLED): pyproject.toml setup.py $(KERNELS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "bams3 needs Python 3.11 or later; set PYTHON=")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --config-settings editable_mode=compat --editable '.[test,workflow]'
+	$(BIN)/python -m pip install --quiet --config-settings editable_mode=compat --editable '.[workflow]'
 	$(BIN)/python -m compileall -q bams3
 	@touch $@
 
-$(PLOTTERS): $(INSTALLED)
+$(TESTED): $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --config-settings editable_mode=compat --editable '.[test,workflow]'
+	@touch $@
+
+$(PLOTTERS): $(TESTED)
 	@$(BIN)/python -m pip install --quiet --group bench
 	@touch $@
 
@@ -43,7 +48,7 @@ $(LINTERS): $(INSTALLED)
 	@touch $@
 
 # The same kernels with every index checked, for tests with malformed input.
-$(CHECKED): $(INSTALLED) $(SOURCES)
+$(CHECKED): $(TESTED) $(SOURCES)
 	BAMS3_BOUNDS_CHECKS=1 $(BIN)/python setup.py --quiet build --build-lib build/checked --build-temp build/checked-objects
 	@touch $@
 
@@ -62,7 +67,7 @@ demo: $(COHORT)
 	@cd $(DEMO)/results && ls -d datasets/* query/*.bam coverage/*.txt coverage/*.gz process/* cohort/*.*
 
 # Those of clusters wait: one more at a time than there are cores.
-test: $(INSTALLED) $(CHECKED)
+test: $(TESTED) $(CHECKED)
 	$(RUN) python -m pytest -n $$(($(CORES) + 1)) $(TESTS)
 
 fuzz: $(CHECKED)

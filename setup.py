@@ -11,6 +11,7 @@ from setuptools import Extension, setup
 
 SOURCES = "bams3"
 checked = os.environ.get("BAMS3_BOUNDS_CHECKS") == "1"
+cores = os.cpu_count() or 1
 
 extensions = [
     Extension(
@@ -28,7 +29,7 @@ setup(
         extensions,
         build_dir="build/cython-checked" if checked else "build/cython",
         include_path=[SOURCES],
-        nthreads=os.cpu_count() or 1,
+        nthreads=cores,
         compiler_directives={
             "language_level": 3,
             "boundscheck": checked,
@@ -37,5 +38,6 @@ setup(
             "cdivision": True,
             "freethreading_compatible": False,
         },
-    )
+    ),
+    options={"build_ext": {"parallel": cores}},
 )
