@@ -4,6 +4,7 @@
 # make fuzz    a million mutations of all that is read, on the bounds-checked build
 # make bench   the table and the plot of benchmarks/README.md
 # make bench-scale  how cost grows with reads, depth and read length
+# make docs    the site of the documentation, in build/site
 # make dist    sdist and wheel, installed and tried in an empty environment
 #
 # Each does all set-up that it needs: a virtual environment in .venv with the package built into it.
@@ -23,7 +24,7 @@ CHECKED   = build/checked/.built
 DEMO      = demo
 COHORT    = $(DEMO)/data/samples.tsv
 
-.PHONY: demo test fuzz lint bench bench-scale dist setup clean
+.PHONY: demo test fuzz lint bench bench-scale docs dist setup clean
 
 setup: $(INSTALLED)
 
@@ -86,6 +87,10 @@ bench: $(PLOTTERS)
 
 bench-scale: $(PLOTTERS)
 	$(BIN)/python benchmarks/run.py --scale
+
+docs: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --group docs
+	$(BIN)/mkdocs build --quiet
 
 dist: $(INSTALLED)
 	rm -rf dist build/dist-venv
