@@ -142,7 +142,8 @@ class Dataset:
 
         from bams3.operations.stats import to_json
 
-        return json.loads(to_json(self._reader.manifest))
+        told: dict[str, Any] = json.loads(to_json(self._reader.manifest))
+        return told
 
     def count(
         self, contig: str | None = None, start: int | None = None, stop: int | None = None,

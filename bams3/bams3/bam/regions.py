@@ -1,5 +1,7 @@
 """Region strings and BED files: what a user writes, as 0-based half-open intervals."""
 
+from __future__ import annotations
+
 import re
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -50,11 +52,11 @@ def parse_regions(texts: Iterable[str], references: References) -> list[Region]:
 class RegionTable(Sequence[Region]):
     """Regions by the million: as columns, arrays of their `reference_ids` (int32), `starts` and `ends` (int64)."""
 
-    def __init__(self, reference_ids: array, starts: array, ends: array) -> None:
+    def __init__(self, reference_ids: array[int], starts: array[int], ends: array[int]) -> None:
         self.reference_ids, self.starts, self.ends = reference_ids, starts, ends
 
     @classmethod
-    def of(cls, regions: Iterable[Region]) -> "RegionTable":
+    def of(cls, regions: Iterable[Region]) -> RegionTable:
         """Of any regions."""
         if isinstance(regions, RegionTable):
             return regions
@@ -76,13 +78,13 @@ class RegionTable(Sequence[Region]):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and list(self) == list(other)
 
-    def by_reference(self) -> Iterator[tuple[int, array, array, array]]:
+    def by_reference(self) -> Iterator[tuple[int, array[int], array[int], array[int]]]:
         """Of each reference (-1 last) its id, and of its regions, sorted, the starts, the ends, and which they are."""
         ids, starts, ends, rows = intervals.in_order(self.reference_ids, self.starts, self.ends)
         for reference_id, first, last in intervals.by_reference(ids):
             yield reference_id, starts[first:last], ends[first:last], rows[first:last]
 
-    def merged(self) -> Iterator[tuple[int, array, array]]:
+    def merged(self) -> Iterator[tuple[int, array[int], array[int]]]:
         """Of each reference (-1 last) its id, and sorted starts and ends, those that overlap or touch made one."""
         for reference_id, starts, ends, _ in self.by_reference():
             yield reference_id, *intervals.merged(starts, ends)
@@ -105,9 +107,9 @@ class BedTable(NamedTuple):
     """
 
     contigs: list[str]
-    contig: array
-    starts: array
-    ends: array
+    contig: array[int]
+    starts: array[int]
+    ends: array[int]
     names: list[bytes] | None
 
     def regions(self, references: References) -> RegionTable:
@@ -235,6 +237,7 @@ def _position(text: str, region: str) -> int:
     suffix = (match[2] or "e0").lower()
     whole, _, decimals = match[1].replace(",", "").partition(".")
     exponent = (_EXPONENTS.get(suffix) or int(suffix[1:])) - len(decimals)
+    number: int
     number, remainder = divmod(int(whole + decimals) * 10 ** max(exponent, 0), 10 ** max(-exponent, 0))
     if remainder:
         raise UsageError(f"region {region!r}: {text} is not a whole number of bases")

@@ -229,4 +229,5 @@ def trailer_length(tail: bytes, name: str) -> int:
         raise FormatError(f"{name}: not a bams3 chunk, or cut short; restore or convert it again")
     if tail[-8:] != MAGIC:
         raise FormatError(f"{name}: a chunk of an unknown version {tail[-2]}; a newer bams3 may read it")
-    return TRAILER.unpack(tail[-TRAILER.size :])[0]
+    size: int = TRAILER.unpack(tail[-TRAILER.size :])[0]
+    return size

@@ -294,7 +294,7 @@ class _Streams(dict[str, bytes]):
             return b""
         stored = self.bytes_of(name, entry)
         try:
-            data = streams.decompress(name, entry.codec, stored, entry.raw)
+            data: bytes = streams.decompress(name, entry.codec, stored, entry.raw)
         except FormatError as error:
             raise FormatError(f"{self._where}: {error}") from error
         self[name] = data

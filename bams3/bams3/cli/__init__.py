@@ -92,7 +92,8 @@ def _run(arguments: list[str]) -> int:
 
     module = import_module(f"bams3.cli.{COMMANDS[arguments[0]][0]}")
     try:
-        return module.run(arguments[0], arguments[1:])
+        code: int = module.run(arguments[0], arguments[1:])
+        return code
     except SystemExit as stop:  # argparse: after --help, or a wrong option
         return int(stop.code or 0)
 

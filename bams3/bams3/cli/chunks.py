@@ -3,6 +3,7 @@
 import shutil
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
@@ -115,14 +116,18 @@ def _mapped(given: Any, words: list[str]) -> int:
     from bams3.parallel.workers import worker_count
 
     workers = worker_count(given.workers)
-    sender = {
+    senders: dict[str, Callable[[], Any]] = {
         "sam": lambda: alignments("sam", with_header=not given.no_header),
         "bam": lambda: alignments("ubam"),  # a pipe needs no compression
         "arrow": lambda: _arrow(given.fields.split(",")),
         "none": lambda: None,
-    }[given.input_fmt]()
+    }
     command = ChunkCommand(
-        words, sender=sender, directory=given.output_dir, suffix=given.suffix, retries=given.retries
+        words,
+        sender=senders[given.input_fmt](),
+        directory=given.output_dir,
+        suffix=given.suffix,
+        retries=given.retries,
     )
     dataset = DatasetReader(given.dataset, soon=(INDEX, HEADER))
     jobs = [Job(number, *chunk) for number, chunk in enumerate(shard_of([dataset], given), 1)]

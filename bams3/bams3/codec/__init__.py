@@ -4,12 +4,17 @@
 first asked for. What each stream holds stands at the top of its field's module.
 """
 
+from __future__ import annotations
+
 from array import array
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from bams3.codec import cigars, flags, mates, positions, templates
+from bams3.codec.cigars import Cigars
 from bams3.errors import FormatError
+
+Value = TypeVar("Value")
 
 # The encoding of every field, written into each chunk's footer. A reader refuses those it does not know.
 ENCODINGS = {
@@ -96,26 +101,27 @@ def encode(
     return {name: stream for name, stream in streams.items() if len(stream)}, zone, references, read_groups
 
 
-class _Column:
+class _Column(Generic[Value]):
     """A column, decoded at first use; an error in it says where the row group is.
 
     Unlike functools.cached_property (Python 3.11) it takes no lock, so row groups decode side by side.
     """
 
-    def __init__(self, decode: Callable[[Any], Any]) -> None:
+    def __init__(self, decode: Callable[[Any], Value]) -> None:
         self._decode = decode
         self._name = decode.__name__
         self.__doc__ = decode.__doc__
 
-    def __get__(self, instance: Any, owner: Any = None) -> Any:
+    def __get__(self, instance: Any, owner: Any = None) -> Value:
         if instance is None:
-            return self
+            return self  # type: ignore[return-value]
         try:
-            column = instance.__dict__[self._name] = self._decode(instance)
+            column = self._decode(instance)
         except FormatError as error:
             if str(error).startswith(instance.name):
                 raise
             raise FormatError(f"{instance.name}: {error}") from error
+        instance.__dict__[self._name] = column
         return column
 
 
@@ -137,84 +143,84 @@ class Columns:
         self.size = size
 
     @_Column
-    def pos(self) -> array:
+    def pos(self) -> array[int]:
         """POS, array('i')."""
         return positions.decode(self._streams["pos"], self._streams["pos.long"], self.records)
 
     @_Column
-    def flag(self) -> array:
+    def flag(self) -> array[int]:
         """FLAG, array('H')."""
         streams = self._streams
         return flags.decode(streams["flag"], streams["flag.next"], streams["flag.values"], self.previous)
 
     @_Column
-    def mapq(self) -> array:
+    def mapq(self) -> array[int]:
         """MAPQ, array('B')."""
         return flags.decode_mapq(self._streams["mapq"], self.records)
 
     @_Column
-    def cigars(self) -> Any:
-        """The `codec.cigars.Cigars` of the records."""
-        return cigars.Cigars(self._streams, self.records)
+    def cigars(self) -> Cigars:
+        """The CIGARs of the records."""
+        return Cigars(self._streams, self.records)
 
     @property
-    def cigar_start(self) -> array:
+    def cigar_start(self) -> array[int]:
         """Index of each record's first operation in `cigar_pool`, array('I')."""
         return self.cigars.start
 
     @property
-    def cigar_count(self) -> array:
+    def cigar_count(self) -> array[int]:
         """Number of each record's operations, array('I')."""
         return self.cigars.count
 
     @property
-    def cigar_pool(self) -> array:
+    def cigar_pool(self) -> array[int]:
         """Operations as BAM packs them (length << 4 | op), array('I')."""
         return self.cigars.pool
 
     @_Column
-    def end(self) -> array:
+    def end(self) -> array[int]:
         """End on the reference as htslib's bam_endpos, array('i')."""
         return self.cigars.ends(self.pos, self.flag)
 
     @_Column
-    def previous(self) -> array:
+    def previous(self) -> array[int]:
         """Index of the previous record here with the same name, or -1, array('i')."""
         return templates.decode(self._streams["link"], self._streams["link.long"], self.records)
 
     @_Column
-    def _borders(self) -> tuple[array, array]:
+    def _borders(self) -> tuple[array[int], array[int]]:
         streams = self._streams
         return templates.decode_borders(
             streams["border"], streams["border.long"], streams["border.hash"], self.records
         )
 
     @property
-    def border_index(self) -> array:
+    def border_index(self) -> array[int]:
         """Records whose template may have records in other row groups, array('I'), ascending."""
         return self._borders[0]
 
     @property
-    def border_hash(self) -> array:
+    def border_hash(self) -> array[int]:
         """64-bit hash of the name of each of `border_index`, array('Q')."""
         return self._borders[1]
 
     @_Column
-    def _mates(self) -> Any:
+    def _mates(self) -> mates.Mates:
         return mates.Mates(self._streams, self.reference_id, self.pos, self.flag, self.previous)
 
     @property
-    def next_ref(self) -> array:
+    def next_ref(self) -> array[int]:
         """Reference id of RNEXT, array('i')."""
         return self._mates.next_ref
 
     @property
-    def next_pos(self) -> array:
+    def next_pos(self) -> array[int]:
         """PNEXT, array('i')."""
         return self._mates.next_pos
 
     @_Column
-    def tlen(self) -> array:
+    def tlen(self) -> array[int]:
         """TLEN, array('i')."""
         streams = self._streams
         return self._mates.template_lengths(
@@ -223,14 +229,14 @@ class Columns:
         )  # fmt: skip
 
     @_Column
-    def names(self) -> tuple[Any, array]:
+    def names(self) -> tuple[Any, array[int]]:
         """QNAMEs without NUL, back to back, and array('q') of records + 1 offsets."""
         from bams3.codec import names
 
         return names.decode(self._streams, self.previous)
 
     @_Column
-    def l_seq(self) -> array:
+    def l_seq(self) -> array[int]:
         """Length of SEQ, array('i')."""
         from bams3.codec import sequences
 
@@ -246,7 +252,7 @@ class Columns:
         return Reference.of_streams(self._streams, self.pos, self.l_seq, self.cigars)
 
     @_Column
-    def _sequences(self) -> tuple[Any, array]:
+    def _sequences(self) -> tuple[Any, array[int]]:
         from bams3.codec import sequences
 
         return sequences.decode(self._streams, self.pos, self.l_seq, self.cigars, self._reference)

@@ -176,7 +176,7 @@ def _inflate(stored: bytes, raw_length: int) -> bytes:
 
 def _compressor(level: int) -> zstandard.ZstdCompressor:
     """This thread's compressor of a level: contexts are costly to make and not to be shared."""
-    compressors = _local.__dict__.setdefault("compressors", {})
+    compressors: dict[int, zstandard.ZstdCompressor] = _local.__dict__.setdefault("compressors", {})
     if level not in compressors:
         compressors[level] = zstandard.ZstdCompressor(level=level)
     return compressors[level]
@@ -185,4 +185,5 @@ def _compressor(level: int) -> zstandard.ZstdCompressor:
 def _decompressor() -> zstandard.ZstdDecompressor:
     if not hasattr(_local, "decompressor"):
         _local.decompressor = zstandard.ZstdDecompressor()
-    return _local.decompressor
+    decompressor: zstandard.ZstdDecompressor = _local.decompressor
+    return decompressor

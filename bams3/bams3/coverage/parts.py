@@ -5,6 +5,8 @@ depth of the pieces. Of each piece: how many stretches it has; of each stretch w
 has, all u64; the depths, i32. The last depth of a stretch holds to the next one. All is little-endian.
 """
 
+from __future__ import annotations
+
 import json
 import struct
 from array import array
@@ -42,7 +44,7 @@ class Piece(NamedTuple):
 
     reference_id: int
     start: int
-    depth: array
+    depth: array[int]
 
 
 def write_part(

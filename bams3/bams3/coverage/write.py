@@ -91,7 +91,7 @@ def depth_of(
 
 def region_values(
     row_groups: Iterable[Any], reference_id: int, length: int, intervals: Intervals, options: CoverageOptions
-) -> array:
+) -> array[float]:
     """The mean (or median) depth of intervals of a contig of ``length``, ``array('d')``, as the regions file has it.
 
     ``row_groups`` as for `depth_of`, of all that is from the first interval to the last.
@@ -105,7 +105,7 @@ def region_values(
     return measure_of(options)(depth, begins, ends)
 
 
-def measure_of(options: CoverageOptions) -> Callable[[Depth, array, array], array]:
+def measure_of(options: CoverageOptions) -> Callable[[Depth, array[int], array[int]], array[float]]:
     """What the regions file tells of the depth of intervals."""
     return medians if options.use_median else means
 

@@ -132,7 +132,8 @@ class Grid(Sequence[Window]):
 
     def run(self, places: range) -> Window:
         """Windows of one contig as one."""
-        return self[places[0]]._replace(end=self[places[-1]].end)
+        first: Window = self[places[0]]
+        return first._replace(end=self[places[-1]].end)
 
     def runs(self) -> Iterator[Window]:
         """The same windows, those of each contig as one."""

@@ -138,7 +138,7 @@ def read_state(results: str) -> dict[str, Any]:
             f"{results}: no {FILE}; a run of the workflow with `--logger bams3`, as in its profiles, writes one"
         ) from None
     try:
-        state = json.loads(data)
+        state: dict[str, Any] = json.loads(data)
         line(state)
         return state
     except (ValueError, KeyError, TypeError) as error:

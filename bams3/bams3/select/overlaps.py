@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from bams3.bam.intervals import sorted_column
 from bams3.select.kernels import add_to, overlaps, spread
@@ -12,7 +12,7 @@ from bams3.select.kernels import add_to, overlaps, spread
 if TYPE_CHECKING:
     from bams3.chunk.reader import RowGroup
 
-Counted = tuple[int, array, int, array]
+Counted: TypeAlias = "tuple[int, array[int], int, array[int]]"
 """What a row group adds: from which end on to the records that begin before it; from which start on to those that end
 by it."""
 
@@ -23,7 +23,7 @@ class Overlaps:
     A record overlaps the regions whose ends lie past its start, but for those that start at or past its end.
     """
 
-    def __init__(self, reference_id: int, starts: array, ends: array, rows: array) -> None:
+    def __init__(self, reference_id: int, starts: array[int], ends: array[int], rows: array[int]) -> None:
         """`starts`, in order, and `ends` of the regions; `rows`: where their numbers go."""
         self.reference_id = reference_id
         self._starts, self._ends, self._rows = starts, ends, rows
@@ -36,7 +36,7 @@ class Overlaps:
         return self._starts[0], self._ordered[-1]
 
     @property
-    def borders(self) -> tuple[array, array]:
+    def borders(self) -> tuple[array[int], array[int]]:
         """The starts, and the ends, each in order."""
         return self._starts, self._ordered
 
@@ -67,7 +67,7 @@ class Overlaps:
         add_to(self._begun, begins, begun)
         add_to(self._ended, ends, ended)
 
-    def put(self, numbers: array) -> None:
+    def put(self, numbers: array[int]) -> None:
         """Put each region's number into its row, once all are added."""
         overlaps(self._ends, self._ordered, self._begun, self._ended, self._rows, numbers)
 
@@ -81,5 +81,5 @@ class Overlaps:
         )  # fmt: skip
 
 
-def _zeros(n: int) -> array:
+def _zeros(n: int) -> array[int]:
     return array("q", bytes(8)) * n

@@ -6,7 +6,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import compress
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 from bams3.bam.regions import UNPLACED, Region, RegionTable
 from bams3.dataset.prefetch import Job, Plan, plan_all, plan_hot
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-Intervals = tuple[array, array]
+Intervals: TypeAlias = "tuple[array[int], array[int]]"
 """Starts and ends, sorted and disjoint, 0-based half-open."""
 
 _NO_END = 2**31
@@ -156,7 +156,7 @@ def count(
 
 def count_each(
     dataset: Dataset, regions: Sequence[Region], record_filter: RecordFilter, workers: int = 1
-) -> array:
+) -> array[int]:
     """How many records overlap each of `regions` by itself and pass the filter: as `count` of one after the other.
 
     A row group is decoded once for all regions that end within it, by one of `workers` threads.

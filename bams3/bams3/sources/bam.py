@@ -82,7 +82,7 @@ def _inflater(packing: str, file: BinaryIO, name: str, allow_truncated: bool | N
     if packing == "gzip":
         from isal.igzip import IGzipFile
 
-        return PlainReader(cast(BinaryIO, IGzipFile(fileobj=file)), name)
+        return PlainReader(cast(BinaryIO, IGzipFile(fileobj=file)), name)  # type: ignore[no-untyped-call]
     return PlainReader(file, name)
 
 

@@ -20,7 +20,7 @@ def main(command: str, *arguments: str) -> str | None:
     run = getattr(pysam, command)
     try:
         run(*arguments, catch_stdout=False)
-    except pysam.SamtoolsError as error:
+    except pysam.utils.SamtoolsError as error:
         return str(error.value).partition("stderr=")[2].strip()
     sys.stderr.write(run.get_messages())
     return None

@@ -191,12 +191,14 @@ class RemoteStorage:
         """A request to the store, if need be to the region where the bucket is. Raises RequestError."""
         store = self._connection.store
         try:
-            return perform(method, self.name(path), lambda: request(store), **options)
+            found: Result = perform(method, self.name(path), lambda: request(store), **options)
+            return found
         except RequestError as fault:
             if fault.region is None or not self._connection.move(fault.region, store):
                 raise
         moved = self._connection.store
-        return perform(method, self.name(path), lambda: request(moved), **options)
+        found = perform(method, self.name(path), lambda: request(moved), **options)
+        return found
 
     def _read(self, path: str, span: tuple[int, int] | None) -> memoryview:
         """The bytes of an object from a first one to before another; without `span` all of them."""

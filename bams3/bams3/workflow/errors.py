@@ -12,6 +12,6 @@ class ConfigurationError(CliException):
         super().__init__(shown(message))
 
     @property
-    def __traceback__(self) -> None:  # type: ignore[override]
+    def __traceback__(self) -> None:
         """None: what a user has to change stands in the message, not in the workflow's code."""
         return None

@@ -49,7 +49,8 @@ class Value(NamedTuple):
 
     @property
     def truth(self) -> Bools:
-        return self.true | (self.exists & (self.is_text | (self.number != 0)))
+        truth: Bools = self.true | (self.exists & (self.is_text | (self.number != 0)))
+        return truth
 
 
 def evaluate(node: Node, columns: Columns, n: int) -> NDArray[np.bool_]:
