@@ -120,13 +120,15 @@ def _columns(path: str) -> list[Any]:
     options = csv.ConvertOptions(column_types=names, strings_can_be_null=False)
     how = csv.ReadOptions(autogenerate_column_names=True, skip_rows=skipped, block_size=LONGEST_LINE)
     try:
-        return csv.read_csv(io.BytesIO(data), how, _TAB_SEPARATED, options).columns
+        columns: list[Any] = csv.read_csv(io.BytesIO(data), how, _TAB_SEPARATED, options).columns
+        return columns
     except pa.ArrowInvalid as error:
         raise FormatError(f"{path}: not a table of regions ({error}); make it again") from None
 
 
 def _integers(column: Any) -> np.ndarray:
-    return column.to_numpy().astype(np.int64)
+    numbers: np.ndarray = column.to_numpy().astype(np.int64)
+    return numbers
 
 
 def _check(path: str, found: list[Any], places: list[Any], sample: str) -> None:

@@ -102,7 +102,7 @@ def _headings(table: pa.Table) -> list[dict[str, Any]]:
 
 
 def _is_number(kind: pa.DataType) -> bool:
-    return pa.types.is_integer(kind) or pa.types.is_floating(kind)
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
 
 
 def _most_variable(path: str | Path) -> tuple[list[list[Any]], np.ndarray, int]:

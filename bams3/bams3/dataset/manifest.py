@@ -286,7 +286,8 @@ def header_id(header: Any) -> str:
         except ImportError:
             from hashlib import sha256
 
-    return sha256(header.to_bam()).hexdigest()[:32]
+    digest: str = sha256(header.to_bam()).hexdigest()
+    return digest[:32]
 
 
 def index_to_bytes(entries: list[ChunkEntry]) -> bytes:

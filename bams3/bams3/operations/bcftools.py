@@ -77,7 +77,7 @@ class Options(NamedTuple):
     tool: Tool
     given: tuple[_Word, ...]
 
-    def __contains__(self, option: object) -> bool:
+    def has(self, option: str) -> bool:
         return any(word.option == option for word in self.given)
 
     def file(self, option: str) -> str:
@@ -104,7 +104,7 @@ class Options(NamedTuple):
         """The file that an option names: without the `^` of those that leave out what is in it."""
         if word.option not in self.tool.files or word.value in (None, "-"):
             return ""
-        return word.value.removeprefix("^")  # type: ignore[union-attr]
+        return word.value.removeprefix("^")
 
 
 def options(tool: Tool, text: str) -> Options:

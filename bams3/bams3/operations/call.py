@@ -82,7 +82,7 @@ def call_jointly(
         for sample, (_, writable) in pipes.items():
             pipe = open(writable, "wb", buffering=0)  # noqa: SIM115 (feeding closes it)
             feeds.enter_context(feeding(pipe, _bam(readers[sample], looked_at)))
-        in_order = "i" not in chosen[1]  # sites without reads come when all others are there
+        in_order = not chosen[1].has("i")  # sites without reads come when all others are there
         is_done = _write(caller.stdout, file, _bounds(next(iter(readers.values())), places), in_order)
         if is_done:
             pileup.kill()
@@ -93,7 +93,7 @@ def call_jointly(
 
 
 def _has_blocks(mpileup: Options, call: Options) -> bool:
-    return "g" in call or ("g" in mpileup and "v" not in call)
+    return call.has("g") or (mpileup.has("g") and not call.has("v"))
 
 
 def _around(

@@ -240,7 +240,7 @@ def _told(fault: ValidationError) -> str:
             return f"{value!r}: give one of {', '.join(map(str, rule))}"
     if "description" in fault.schema:
         return f"{value!r} does not fit: {fault.schema['description']}"
-    return fault.message
+    return str(fault.message)
 
 
 def _told_type(value: Any, kinds: list[str]) -> str:
