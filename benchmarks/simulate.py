@@ -172,14 +172,14 @@ def main(arguments: Sequence[str]) -> None:
     if arguments[:1] == ["cohort"]:
         options = parser(" cohort", 5, "3M", "novaseq")
         options.add_argument("--samples", type=int, default=3)
-        given = vars(options.parse_args(arguments[1:]))
-        print(cohort(given.pop("path"), **given))
+        args = vars(options.parse_args(arguments[1:]))
+        print(cohort(args.pop("path"), **args))
     else:
         options = parser("", 30, "5M", "hiseq")
         options.add_argument("--reads", type=int, help="instead of --depth")
         options.add_argument("--sample", default="SIM1")
-        given = vars(options.parse_args(arguments))
-        print(simulate(given.pop("path"), **given))
+        args = vars(options.parse_args(arguments))
+        print(simulate(args.pop("path"), **args))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from bams3.dataset.reader import DatasetReader
 from bams3.errors import UsageError
 from bams3.operations.convert import convert
 from bams3.output.alignments import to_bam
-from bams3.output.files import all_or_none, opened, refuse_place
+from bams3.output.files import all_or_none, open_output, refuse_place
 from bams3.storage import open_storage
 from remote_datasets import files
 
@@ -140,7 +140,7 @@ def test_existing_output(here: Path) -> None:
     with pytest.raises(UsageError, match=r"in\.bam: exists"):
         to_bam(DatasetReader("d.bams3"), "in.bam")
     before = files(here)
-    with suppress(InterruptedError), opened("notes") as file:
+    with suppress(InterruptedError), open_output("notes") as file:
         file.write(b"half")
         raise InterruptedError
     with suppress(InterruptedError), all_or_none("s") as create:
@@ -148,12 +148,12 @@ def test_existing_output(here: Path) -> None:
         raise InterruptedError
     assert files(here) == before
     Path("link").symlink_to("notes")
-    with opened("link") as file:
+    with open_output("link") as file:
         file.write(b"new")
     assert (Path("link").is_symlink(), Path("notes").read_text()) == (True, "new")
     os.chmod("notes", 0o444)
     if not os.access("notes", os.W_OK):  # root may write everywhere
-        with pytest.raises(PermissionError), opened("notes"):
+        with pytest.raises(PermissionError), open_output("notes"):
             pass
 
 

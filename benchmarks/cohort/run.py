@@ -115,10 +115,10 @@ def same_results(cohort: Path, work: Path, environment: dict[str, str]) -> list[
     (work / "cluster").mkdir()
     with slurm(work / "cluster") as started:
         waits = ["--slurm-init-seconds-before-status-checks", "5"]
-        given = environment | started.environment
-        ran = snakemake(configured(cluster, CONFIG), given, *on_profile("slurm"), *waits)
+        args = environment | started.environment
+        ran = snakemake(configured(cluster, CONFIG), args, *on_profile("slurm"), *waits)
         submitted = len(started.finished())
-        bare = bare_job(work / "bare", given, waits)
+        bare = bare_job(work / "bare", args, waits)
     same = below(str(cluster), "results") == wanted
     more = (ran.machine - used.machine) / submitted
     rows += [

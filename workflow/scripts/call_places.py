@@ -11,15 +11,15 @@ from bams3.errors import Bams3Error
 from bams3.operations.call import call_jointly
 from bams3.operations.targets import read_targets
 
-given = snakemake.params
+params = snakemake.params
 paths = list(snakemake.input.get("targets", []))  # a file of targets, or none
 try:
-    targets = read_targets(Path(paths[0]).read_bytes(), paths[0]) if paths else given.get("targets")
+    targets = read_targets(Path(paths[0]).read_bytes(), paths[0]) if paths else params.get("targets")
     call_jointly(
-        given.datasets, given.places, snakemake.input.reference[0], snakemake.output[0], log,
-        targets=targets, mpileup=given.mpileup, call=given.call,
-        files=dict(zip(given.files, snakemake.input.files, strict=True)),
+        params.datasets, params.places, snakemake.input.reference[0], snakemake.output[0], log,
+        targets=targets, mpileup=params.mpileup, call=params.call,
+        files=dict(zip(params.files, snakemake.input.files, strict=True)),
     )  # fmt: skip
 except (Bams3Error, OSError) as error:
-    contig, start, _ = given.places[0]
+    contig, start, _ = params.places[0]
     raise Bams3Error(f"from {contig}:{start + 1} on it failed: {error}; see {snakemake.log[0]}") from None

@@ -7,19 +7,19 @@ open_log(snakemake)
 
 from bams3.cohort.qc import write_qc
 
-given, found = snakemake.params, snakemake.input
-number = len(given.samples)
+params, found = snakemake.params, snakemake.input
+number = len(params.samples)
 paths = [*found.flagstat, *found.stats, *found.depths]
-kinds = ["flagstat", "stats", *given.depths]
-samples = {sample: dict(zip(kinds, paths[i::number], strict=True)) for i, sample in enumerate(given.samples)}
+kinds = ["flagstat", "stats", *params.depths]
+samples = {sample: dict(zip(kinds, paths[i::number], strict=True)) for i, sample in enumerate(params.samples)}
 write_qc(
     snakemake.output.tsv.removesuffix(".tsv"),
     samples,
     found.genome,
-    given.thresholds,
-    limits=given.limits,
-    sex_contigs=given.sex_contigs,
-    contigs=given.contigs,
+    params.thresholds,
+    limits=params.limits,
+    sex_contigs=params.sex_contigs,
+    contigs=params.contigs,
     targets=found.targets or None,
-    own=given.own,
+    own=params.own,
 )

@@ -16,11 +16,11 @@ from bams3.cohort.depth import DECIMALS
 # FLAG of reads that are not mapped, and of alignments that are not a read's primary one.
 NOT_MAPPED_READS = 4 | 256 | 2048
 
-given, regions, targets = snakemake.params, snakemake.input.regions, snakemake.input.targets
+params, regions, targets = snakemake.params, snakemake.input.regions, snakemake.input.targets
 stem = snakemake.output[0].removesuffix("mean.bed.gz")
 parts = ["--gather", *snakemake.input.parts] if snakemake.input.parts else []
 runs = {
-    "mean": ["--by", regions, "--thresholds", given.thresholds],  # all contigs, for the sake of thresholds
+    "mean": ["--by", regions, "--thresholds", params.thresholds],  # all contigs, for the sake of thresholds
     "median": ["--by", regions, "--use-median"],
     "genome": ["--by", snakemake.input.genome],
 }
@@ -49,16 +49,16 @@ def bams3(*words, **environment):
 
 with TemporaryDirectory() as work:
     for name, words in runs.items():
-        words = [*parts, "--no-per-base", *words, *given.options, "-o", f"{work}/{name}"]
-        bams3("coverage", given.dataset, *words, **precision.get(name, {}))
+        words = [*parts, "--no-per-base", *words, *params.options, "-o", f"{work}/{name}"]
+        bams3("coverage", params.dataset, *words, **precision.get(name, {}))
     for name, path in kept.items():
         shutil.move(f"{work}/{name}", f"{stem}{path}")
-    table = bams3("count", given.dataset, "--regions", regions, "-F", given.flag, *given.mapq)
+    table = bams3("count", params.dataset, "--regions", regions, "-F", params.flag, *params.mapq)
     if targets:
-        which = ["-F", given.flag | NOT_MAPPED_READS, *given.mapq]
-        everywhere = [f"{{{given.chrom}}}"] if given.chrom else []
+        which = ["-F", params.flag | NOT_MAPPED_READS, *params.mapq]
+        everywhere = [f"{{{params.chrom}}}"] if params.chrom else []
         reads = [
-            bams3("query", "-c", given.dataset, *where, *which) for where in (everywhere, ["-L", targets])
+            bams3("query", "-c", params.dataset, *where, *which) for where in (everywhere, ["-L", targets])
         ]
         Path(f"{stem}targets_reads.txt").write_bytes(b"".join(reads))
 # Its heading names the dataset; the sample is the same wherever that is.

@@ -40,11 +40,11 @@ def _chunks(argv: list[str]) -> int:
         "--format", choices=_CHUNK_FORMATS, default="tsv", help="uri, region, json, or all in columns (tsv, default)"
     )  # fmt: skip
     add_help(options)
-    given = options.parse_args(argv)
+    args = options.parse_args(argv)
 
     from bams3.dataset.reader import DatasetReader
 
-    chunks = shard_of([DatasetReader(name) for name in given.datasets], given)
+    chunks = shard_of([DatasetReader(name) for name in args.datasets], args)
     described = [
         {
             "uri": dataset.chunk_uri(entry), "region": dataset.region(entry), "records": entry.records,
@@ -52,13 +52,13 @@ def _chunks(argv: list[str]) -> int:
         }
         for dataset, entry in chunks
     ]  # fmt: skip
-    if given.format == "json":
+    if args.format == "json":
         import json
 
         print("[", ",\n ".join(map(json.dumps, described)), "]", sep="")
         return 0
     for chunk in described:
-        row = [*chunk.values()] if given.format == "tsv" else [chunk[given.format]]
+        row = [*chunk.values()] if args.format == "tsv" else [chunk[args.format]]
         if not all(is_plain(str(field)) for field in row):
             raise UsageError(f"{chunk['uri']}: no line can hold this name; list chunks with --format json")
         print(*row, sep="\t")
@@ -97,45 +97,45 @@ def _map(argv: list[str]) -> int:
     add_workers(options, "--parallel", "--workers")
     add_help(options)
     end = argv.index("--") if "--" in argv else len(argv)
-    given = options.parse_args(argv[:end])
+    args = options.parse_args(argv[:end])
     if not argv[end + 1 :]:
         options.error("give a command after --")
-    if given.resume and not given.joblog:
+    if args.resume and not args.joblog:
         raise UsageError("--resume needs --joblog FILE, which tells what is done")
-    if given.retries < 0:
-        raise UsageError(f"--retries {given.retries}: give a number from 0")
+    if args.retries < 0:
+        raise UsageError(f"--retries {args.retries}: give a number from 0")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # that too is to end the commands
-    return _mapped(given, argv[end + 1 :])
+    return _mapped(args, argv[end + 1 :])
 
 
-def _mapped(given: Any, words: list[str]) -> int:
+def _mapped(args: Any, words: list[str]) -> int:
     from bams3.dataset.layout import HEADER, INDEX
     from bams3.dataset.reader import DatasetReader
     from bams3.operations.joblog import JobLog
     from bams3.operations.map_command import ChunkCommand, Job, Outcome, alignments
     from bams3.parallel.workers import worker_count
 
-    workers = worker_count(given.workers)
+    workers = worker_count(args.workers)
     senders: dict[str, Callable[[], Any]] = {
-        "sam": lambda: alignments("sam", with_header=not given.no_header),
+        "sam": lambda: alignments("sam", with_header=not args.no_header),
         "bam": lambda: alignments("ubam"),  # a pipe needs no compression
-        "arrow": lambda: _arrow(given.fields.split(",")),
+        "arrow": lambda: _arrow(args.fields.split(",")),
         "none": lambda: None,
     }
     command = ChunkCommand(
         words,
-        sender=senders[given.input_fmt](),
-        directory=given.output_dir,
-        suffix=given.suffix,
-        retries=given.retries,
+        sender=senders[args.input_fmt](),
+        directory=args.output_dir,
+        suffix=args.suffix,
+        retries=args.retries,
     )
-    dataset = DatasetReader(given.dataset, soon=(INDEX, HEADER))
-    jobs = [Job(number, *chunk) for number, chunk in enumerate(shard_of([dataset], given), 1)]
+    dataset = DatasetReader(args.dataset, prefetch=(INDEX, HEADER))
+    jobs = [Job(number, *chunk) for number, chunk in enumerate(shard_of([dataset], args), 1)]
     failed: list[Outcome] = []
-    with JobLog(given.joblog, resume=given.resume) if given.joblog else nullcontext() as log:
+    with JobLog(args.joblog, resume=args.resume) if args.joblog else nullcontext() as log:
         if log:
             jobs = [job for job in jobs if not log.has(command.line_of(job), command.file_of(job))]
-        with progress_beside(given.output_dir or "-", "chunk", len(jobs)) as progress:
+        with progress_beside(args.output_dir or "-", "chunk", len(jobs)) as progress:
             for outcome in command.on_each(jobs, workers):
                 if outcome.error is not None:
                     failed.append(outcome)

@@ -62,7 +62,7 @@ def _convert(argv: list[str]) -> int:
         help="only these windows (on chunk boundaries; _unplaced: reads with no position), to a part",
     )  # fmt: skip
     add_help(options)
-    given = options.parse_args(argv)
+    args = options.parse_args(argv)
 
     from bams3.buffer import keep_freed_memory
     from bams3.codec.streams import PROFILES
@@ -70,18 +70,18 @@ def _convert(argv: list[str]) -> int:
     from bams3.shown import shown
     from bams3.storage import is_remote
 
-    if given.overwrite and is_remote(given.dataset) and sys.stderr.isatty():
+    if args.overwrite and is_remote(args.dataset) and sys.stderr.isatty():
         print(
-            f"bams3 convert: {shown(given.dataset)}: an old dataset is removed before the new one is whole",
+            f"bams3 convert: {shown(args.dataset)}: an old dataset is removed before the new one is whole",
             file=sys.stderr,
         )
-    level = PROFILES[given.profile] if given.profile else given.level
+    level = PROFILES[args.profile] if args.profile else args.level
     keep_freed_memory()
     with progress_bar("read") as progress:
         convert(
-            given.source, given.dataset, chunk_size=given.chunk_size, workers=given.workers, level=level,
-            sort=given.sort, overwrite=given.overwrite, resume=given.resume, reference=given.reference,
-            index=given.index, batch=given.batch, windows=given.window, allow_truncated=given.allow_truncated,
+            args.source, args.dataset, chunk_size=args.chunk_size, workers=args.workers, level=level,
+            sort=args.sort, overwrite=args.overwrite, resume=args.resume, reference=args.reference,
+            index=args.index, batch=args.batch, windows=args.window, allow_truncated=args.allow_truncated,
             progress=progress,
         )  # fmt: skip
     return 0
@@ -95,9 +95,9 @@ def _merge(argv: list[str]) -> int:
     )
     options.add_argument("dataset", metavar="DATASET")
     add_help(options)
-    given = options.parse_args(argv)
+    args = options.parse_args(argv)
 
     from bams3.operations.convert import merge
 
-    merge(given.dataset)
+    merge(args.dataset)
     return 0

@@ -38,30 +38,30 @@ def run(command: str, argv: list[str]) -> int:
         help="price of 10^9 bytes (default %(default)s)",
     )
     add_help(options)
-    given = options.parse_intermixed_args(argv)
-    found = _cost(given)
-    price = found.usd(given.per_million_requests, given.per_gb)
+    args = options.parse_intermixed_args(argv)
+    found = _cost(args)
+    price = found.usd(args.per_million_requests, args.per_gb)
     print(f"requests\t{found.requests}\nbytes\t{found.bytes}\nUSD\t{price:.6f}")
     return 0
 
 
-def _cost(given: Any) -> Any:
+def _cost(args: Any) -> Any:
     from bams3.bam.regions import parse_regions, read_bed
     from bams3.dataset.reader import DatasetReader
     from bams3.operations.cost import count_cost, count_each_cost, coverage_cost, query_cost
 
-    if given.regions and given.regions_file:
+    if args.regions and args.regions_file:
         raise UsageError("give regions or -L, not both")
-    dataset = DatasetReader(given.dataset)
-    if given.operation == "coverage":
+    dataset = DatasetReader(args.dataset)
+    if args.operation == "coverage":
         ids = {name: reference_id for reference_id, (name, _) in enumerate(dataset.references)}
-        if given.regions_file or not ids.keys() >= set(given.regions):
+        if args.regions_file or not ids.keys() >= set(args.regions):
             raise UsageError("of coverage give whole contigs of the dataset, or none for all")
-        return coverage_cost(dataset, [ids[name] for name in given.regions] or ids.values())
-    record_filter = filter_of(given)
-    intervals = read_bed(given.regions_file, dataset.references) if given.regions_file else None
-    regions = parse_regions(given.regions, dataset.references) if given.regions else intervals
-    if given.operation == "query":
+        return coverage_cost(dataset, [ids[name] for name in args.regions] or ids.values())
+    record_filter = filter_of(args)
+    intervals = read_bed(args.regions_file, dataset.references) if args.regions_file else None
+    regions = parse_regions(args.regions, dataset.references) if args.regions else intervals
+    if args.operation == "query":
         return query_cost(dataset, regions, record_filter)
     if intervals is not None:
         return count_each_cost(dataset, intervals, record_filter)

@@ -44,12 +44,12 @@ def run(command: str, argv: list[str]) -> int:
     )
     share.add_argument("--gather", nargs="+", metavar="PART", help="take depth from the parts of all batches")
     add_help(options)
-    given = options.parse_args(argv)
-    _coverage(given)
+    args = options.parse_args(argv)
+    _coverage(args)
     return 0
 
 
-def _coverage(given: Any) -> None:
+def _coverage(args: Any) -> None:
     from bams3.buffer import keep_freed_memory
     from bams3.coverage import (
         CoverageOptions,
@@ -63,31 +63,31 @@ def _coverage(given: Any) -> None:
     from bams3.dataset.reader import DatasetReader
 
     keep_freed_memory()
-    dataset = DatasetReader(given.dataset)
+    dataset = DatasetReader(args.dataset)
     options = CoverageOptions(
-        **depth_of(given), chrom=given.chrom, fragment_mode=given.fragment_mode, per_base=not given.no_per_base,
-        quantize=parse_quantize(given.quantize) if given.quantize else (),
-        thresholds=parse_thresholds(given.thresholds) if given.thresholds else (),
+        **depth_of(args), chrom=args.chrom, fragment_mode=args.fragment_mode, per_base=not args.no_per_base,
+        quantize=parse_quantize(args.quantize) if args.quantize else (),
+        thresholds=parse_thresholds(args.thresholds) if args.thresholds else (),
     )  # fmt: skip
-    read_groups = given.read_groups.split(",") if given.read_groups else []
+    read_groups = args.read_groups.split(",") if args.read_groups else []
     accept = read_group_filter(read_groups) if read_groups else None
-    if given.batch:
-        from bams3.output.files import opened, refuse_inputs
+    if args.batch:
+        from bams3.output.files import open_output, refuse_inputs
 
-        refuse_inputs(given.output, given.dataset, given.by)
+        refuse_inputs(args.output, args.dataset, args.by)
         if options.fragment_mode:
             raise UsageError(
                 "--fragment-mode does not go with --batch: a fragment's reads may lie in two batches"
             )
-        with opened(given.output) as file:
-            write_part(file, dataset, dataset.windows(*given.batch), options, read_groups, accept)
+        with open_output(args.output) as file:
+            write_part(file, dataset, dataset.windows(*args.batch), options, read_groups, accept)
         return
-    pieces_of = Gathered(given.gather, dataset, options, read_groups) if given.gather else None
+    pieces_of = Gathered(args.gather, dataset, options, read_groups) if args.gather else None
     from bams3.parallel.workers import watched
 
     with progress_bar("read", dataset.manifest.records) as progress:
         write_coverage(
-            given.output,
+            args.output,
             dataset.references,
             lambda contigs: (
                 watched(groups, lambda group: group.records, progress)
@@ -96,5 +96,5 @@ def _coverage(given: Any) -> None:
             options,
             accept=accept,
             pieces_of=pieces_of,
-            inputs=(given.dataset, *(given.gather or ())),
+            inputs=(args.dataset, *(args.gather or ())),
         )

@@ -41,22 +41,22 @@ def run(command: str, argv: list[str]) -> int:
     add_filters(options)
     add_workers(options, "--parallel", "--workers")
     add_help(options)
-    given = options.parse_args(argv)
+    args = options.parse_args(argv)
 
     from bams3.extras import need
 
     need("pyarrow", "export")
     from bams3.api.arrow import record_batches, write_parquet
     from bams3.dataset.reader import DatasetReader
-    from bams3.output.files import opened, refuse_inputs
+    from bams3.output.files import open_output, refuse_inputs
     from bams3.parallel.workers import worker_count
     from bams3.select.query import columns
 
-    names = checked_fields(given.fields.split(","))
-    refuse_inputs(given.parquet, given.dataset, given.regions_file)
-    dataset = DatasetReader(given.dataset)
-    regions = regions_of(dataset, given.regions, given.regions_file)
-    parts = columns(dataset, regions, filter_of(given), names, worker_count(given.workers))
-    with progress_beside(given.parquet, "read") as progress, opened(given.parquet) as file:
+    names = checked_fields(args.fields.split(","))
+    refuse_inputs(args.parquet, args.dataset, args.regions_file)
+    dataset = DatasetReader(args.dataset)
+    regions = regions_of(dataset, args.regions, args.regions_file)
+    parts = columns(dataset, regions, filter_of(args), names, worker_count(args.workers))
+    with progress_beside(args.parquet, "read") as progress, open_output(args.parquet) as file:
         write_parquet(record_batches(parts, names), file, progress)
     return 0

@@ -62,25 +62,25 @@ def _count(argv: list[str]) -> Any:
     options = parser("mapper count", "Number of reads of each contig.", _COUNT_EXAMPLE)
     add_filters(options)
     add_help(options)
-    given = options.parse_args(argv)
+    args = options.parse_args(argv)
 
     from bams3.operations.hadoop import counts
 
-    return counts(filter_of(given))
+    return counts(filter_of(args))
 
 
 def _coverage(argv: list[str]) -> Any:
     options = parser("mapper coverage", "Mean depth of regions, equal to mosdepth's.", _COVERAGE_EXAMPLE)
     add_depth(options)
     add_help(options)
-    given = options.parse_args(argv)
-    if given.by is None:
+    args = options.parse_args(argv)
+    if args.by is None:
         options.error("give --by BED|N")
 
     from bams3.coverage import CoverageOptions
     from bams3.operations.hadoop import regions
 
-    return regions(CoverageOptions(**depth_of(given)))
+    return regions(CoverageOptions(**depth_of(args)))
 
 
 _MAPPERS: dict[str, Callable[[list[str]], Any]] = {"count": _count, "coverage": _coverage}

@@ -29,27 +29,27 @@ def _stats(argv: list[str]) -> int:
     form.add_argument("--json", action="store_true", help="everything, as JSON")
     add_workers(options, "--workers")
     add_help(options)
-    given = options.parse_args(argv)
+    args = options.parse_args(argv)
 
     from bams3.dataset.reader import DatasetReader
     from bams3.operations import stats
 
-    if given.samtools_stats:
+    if args.samtools_stats:
         from bams3.operations.samtools_stats import samtools_stats
         from bams3.parallel.workers import worker_count
 
-        dataset = DatasetReader(given.dataset)
+        dataset = DatasetReader(args.dataset)
         with progress_bar("read", dataset.manifest.records) as progress:
-            text = samtools_stats(dataset, worker_count(given.workers), progress)
+            text = samtools_stats(dataset, worker_count(args.workers), progress)
         sys.stdout.write(text)
         return 0
-    manifest = DatasetReader(given.dataset, soon=()).manifest
-    if given.flagstat:
+    manifest = DatasetReader(args.dataset, prefetch=()).manifest
+    if args.flagstat:
         text = stats.flagstat(manifest.counts)
-    elif given.idxstats:
+    elif args.idxstats:
         text = stats.idxstats(manifest)
     else:
-        text = stats.to_json(manifest) if given.json else stats.summary(manifest)
+        text = stats.to_json(manifest) if args.json else stats.summary(manifest)
     sys.stdout.write(text)
     return 0
 
@@ -63,11 +63,11 @@ def _inspect(argv: list[str]) -> int:
     options.add_argument("chunk", metavar="CHUNK")
     options.add_argument("--json", action="store_true", help="the whole footer")
     add_help(options)
-    given = options.parse_args(argv)
+    args = options.parse_args(argv)
 
     from bams3.operations import inspect
 
-    sys.stdout.write(inspect.to_json(given.chunk) if given.json else inspect.summary(given.chunk))
+    sys.stdout.write(inspect.to_json(args.chunk) if args.json else inspect.summary(args.chunk))
     return 0
 
 
@@ -81,20 +81,20 @@ def _verify(argv: list[str]) -> int:
     options.add_argument("-T", "--reference", metavar="FASTA", help="reference, if that is a CRAM")
     add_workers(options, "--workers")
     add_help(options)
-    given = options.parse_args(argv)
+    args = options.parse_args(argv)
 
     from bams3.dataset.reader import DatasetReader
     from bams3.operations.verify import verify
     from bams3.parallel.workers import worker_count
 
-    dataset = DatasetReader(given.dataset)
+    dataset = DatasetReader(args.dataset)
     problems = 0
     with progress_bar("read", dataset.manifest.records) as progress:
         for problem in verify(
             dataset,
-            given.against,
-            workers=worker_count(given.workers),
-            reference=given.reference,
+            args.against,
+            workers=worker_count(args.workers),
+            reference=args.reference,
             progress=progress,
         ):
             print(shown(f"bams3 verify: {problem}"), file=sys.stderr)

@@ -48,9 +48,9 @@ class _Help(argparse.RawDescriptionHelpFormatter):
 
 
 def _columns() -> int:
-    given = os.environ.get("COLUMNS", "")
-    if given.isdecimal() and int(given):
-        return int(given)
+    args = os.environ.get("COLUMNS", "")
+    if args.isdecimal() and int(args):
+        return int(args)
     try:
         return os.get_terminal_size().columns or 80
     except OSError:
@@ -112,12 +112,12 @@ def add_shard(arguments: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def shard_of(datasets: Iterable[Any], given: Any) -> Any:
+def shard_of(datasets: Iterable[Any], args: Any) -> Any:
     """The chunks of the datasets that the options of `add_shard` choose."""
     from bams3.dataset.shards import shard
 
-    number, of = given.shard
-    return shard(datasets, number, of, given.balance)
+    number, of = args.shard
+    return shard(datasets, number, of, args.balance)
 
 
 def add_filters(arguments: argparse.ArgumentParser) -> None:
@@ -135,12 +135,12 @@ def add_filters(arguments: argparse.ArgumentParser) -> None:
     arguments.add_argument("-e", "--filter", "--expr", metavar="EXPR", help="samtools' filter expression")
 
 
-def filter_of(given: Any) -> Any:
+def filter_of(args: Any) -> Any:
     """The `RecordFilter` of the options of `add_filters`."""
     from bams3.select.query import RecordFilter
 
     return RecordFilter(
-        given.require_flags, given.exclude_flags, given.min_MQ, given.read_group, _expression(given.filter)
+        args.require_flags, args.exclude_flags, args.min_MQ, args.read_group, _expression(args.filter)
     )
 
 
@@ -178,12 +178,12 @@ def add_depth(arguments: argparse.ArgumentParser) -> None:
     )
 
 
-def depth_of(given: Any) -> dict[str, Any]:
+def depth_of(args: Any) -> dict[str, Any]:
     """What `CoverageOptions` is told by the options of `add_depth`."""
     return {
-        "by": given.by, "exclude_flags": given.flag, "include_flags": given.include_flag, "min_mapq": given.mapq,
-        "min_fragment": given.min_frag_len, "max_fragment": given.max_frag_len, "fast_mode": given.fast_mode,
-        "use_median": given.use_median,
+        "by": args.by, "exclude_flags": args.flag, "include_flags": args.include_flag, "min_mapq": args.mapq,
+        "min_fragment": args.min_frag_len, "max_fragment": args.max_frag_len, "fast_mode": args.fast_mode,
+        "use_median": args.use_median,
     }  # fmt: skip
 
 

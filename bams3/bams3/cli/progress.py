@@ -18,12 +18,12 @@ def run(command: str, argv: list[str]) -> int:
     options.add_argument("results", metavar="RESULTS", help="the folder, or its URI")
     options.add_argument("--json", action="store_true", help="everything, as JSON")
     add_help(options)
-    given = options.parse_args(argv)
+    args = options.parse_args(argv)
 
     from bams3.progress.run import line, read_state, span
 
-    state = read_state(given.results)
-    if given.json:
+    state = read_state(args.results)
+    if args.json:
         json.dump(state, sys.stdout, indent=1)
         print()
         return 0

@@ -75,34 +75,34 @@ def _query(argv: list[str]) -> int:
     )
     add_workers(options, "--parallel", "--workers")
     add_help(options)
-    given = options.parse_args(argv)
+    args = options.parse_args(argv)
 
     from bams3.dataset.layout import HEADER, INDEX
     from bams3.dataset.reader import DatasetReader
-    from bams3.output.files import opened, refuse_inputs
+    from bams3.output.files import open_output, refuse_inputs
     from bams3.parallel.workers import Workers, watched, worker_count
     from bams3.select import query
 
-    refuse_inputs(given.output, given.dataset, given.regions_file, given.reference)
-    dataset = DatasetReader(given.dataset, soon=(INDEX,) if given.count else (INDEX, HEADER))
-    if given.batch:
-        dataset = dataset.batch(*given.batch)
-    workers = worker_count(given.workers)
-    regions = regions_of(dataset, given.regions, given.regions_file)
-    record_filter = filter_of(given)
-    if given.count:
-        with opened(given.output) as file:
+    refuse_inputs(args.output, args.dataset, args.regions_file, args.reference)
+    dataset = DatasetReader(args.dataset, prefetch=(INDEX,) if args.count else (INDEX, HEADER))
+    if args.batch:
+        dataset = dataset.batch(*args.batch)
+    workers = worker_count(args.workers)
+    regions = regions_of(dataset, args.regions, args.regions_file)
+    record_filter = filter_of(args)
+    if args.count:
+        with open_output(args.output) as file:
             file.write(b"%d\n" % query.count(dataset, regions, record_filter, workers))
         return 0
 
     from bams3.output.alignments import write_alignments
 
-    with Workers(workers) as shared, progress_beside(given.output, "read") as progress:
-        blocks = [] if given.header_only else query.query(dataset, regions, record_filter, shared)
+    with Workers(workers) as shared, progress_beside(args.output, "read") as progress:
+        blocks = [] if args.header_only else query.query(dataset, regions, record_filter, shared)
         write_alignments(
-            watched(blocks, len, progress), dataset.header, given.output,
-            format=given.output_fmt or _format_of(given.output), workers=shared, reference=given.reference,
-            with_header=given.with_header or given.header_only,
+            watched(blocks, len, progress), dataset.header, args.output,
+            format=args.output_fmt or _format_of(args.output), workers=shared, reference=args.reference,
+            with_header=args.with_header or args.header_only,
         )  # fmt: skip
     return 0
 
@@ -124,19 +124,19 @@ def _count(argv: list[str]) -> int:
     add_filters(options)
     add_workers(options, "--parallel", "--workers")
     add_help(options)
-    given = options.parse_args(argv)
+    args = options.parse_args(argv)
 
     from bams3.bam.regions import bed_table
     from bams3.parallel.workers import worker_count
     from bams3.select.query import count_each, open_each
 
-    workers = worker_count(given.workers)
-    table = bed_table(given.regions, names=True)
-    names = [*given.datasets, *(_listed(given.list) if given.list else ())]
+    workers = worker_count(args.workers)
+    table = bed_table(args.regions, names=True)
+    names = [*args.datasets, *(_listed(args.list) if args.list else ())]
     if not names:
         raise UsageError("no dataset: give some, or --datasets with a file that names them")
     datasets = open_each(names)
-    record_filter = filter_of(given)
+    record_filter = filter_of(args)
     columns = []
     with progress_bar("dataset", len(datasets)) as progress:
         while datasets:  # the index of only one is in memory
@@ -190,9 +190,9 @@ def _to_bam(argv: list[str]) -> int:
     )
     add_workers(options, "--workers")
     add_help(options)
-    given = options.parse_args(argv)
-    if given.out.endswith((".sam", ".sam.gz", ".cram")):
-        raise UsageError(f"{given.out}: to-bam writes BAM; for SAM or CRAM use bams3 query -h -o")
+    args = options.parse_args(argv)
+    if args.out.endswith((".sam", ".sam.gz", ".cram")):
+        raise UsageError(f"{args.out}: to-bam writes BAM; for SAM or CRAM use bams3 query -h -o")
 
     from bams3.buffer import keep_freed_memory
     from bams3.dataset.layout import HEADER, INDEX
@@ -201,12 +201,12 @@ def _to_bam(argv: list[str]) -> int:
     from bams3.parallel.workers import worker_count
 
     keep_freed_memory()
-    dataset = DatasetReader(given.dataset, soon=(INDEX, HEADER))
-    with progress_beside(given.out, "read") as progress:
+    dataset = DatasetReader(args.dataset, prefetch=(INDEX, HEADER))
+    with progress_beside(args.out, "read") as progress:
         to_bam(
-            dataset, given.out, regions_of(dataset, given.regions, None), level=given.level,
-            workers=worker_count(given.workers), overwrite=given.overwrite, progress=progress,
-            pg_line=program_line(dataset.header, ["bams3", "to-bam", *argv]) if given.pg else None,
+            dataset, args.out, regions_of(dataset, args.regions, None), level=args.level,
+            workers=worker_count(args.workers), overwrite=args.overwrite, progress=progress,
+            pg_line=program_line(dataset.header, ["bams3", "to-bam", *argv]) if args.pg else None,
         )  # fmt: skip
     return 0
 

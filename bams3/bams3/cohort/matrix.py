@@ -16,7 +16,7 @@ from pyarrow import compute, csv, parquet
 
 from bams3.cohort.regions import PLACE
 from bams3.errors import FormatError
-from bams3.output.files import opened
+from bams3.output.files import open_output
 from bams3.shown import escaped, field
 
 VALUES_AT_ONCE = 1 << 22
@@ -104,7 +104,7 @@ def write_table(stem: Path, table: pa.Table) -> None:
         if pa.types.is_string(column.type):
             texts = [None if text is None else field(text) for text in column.to_pylist()]
             table = table.set_column(number, table.field(number), pa.array(texts, pa.string()))
-    with opened(f"{stem}.parquet") as rows, opened(f"{stem}.tsv") as text:
+    with open_output(f"{stem}.parquet") as rows, open_output(f"{stem}.tsv") as text:
         parquet.write_table(table, rows)
         text.write(_heading(table.column_names))
         text.write(_lines(column.combine_chunks() for column in table.columns))
@@ -147,8 +147,8 @@ def _write(stem: Path, places: list[Any], samples: list[str], file: BinaryIO, *,
     )
     step = min(ROWS_AT_ONCE, max(1, VALUES_AT_ONCE // len(samples)))
     with (
-        opened(f"{stem}.tsv") as text,
-        opened(f"{stem}.parquet") as file_of_rows,
+        open_output(f"{stem}.tsv") as text,
+        open_output(f"{stem}.parquet") as file_of_rows,
         parquet.ParquetWriter(file_of_rows, schema) as rows,
     ):
         text.write(_heading(schema.names))

@@ -20,7 +20,7 @@ from bams3.cohort.depth import distribution
 from bams3.cohort.headings import Heading, heading, ordered
 from bams3.cohort.matrix import read_matrix, read_whole_matrix
 from bams3.cohort.regions import PLACE
-from bams3.output.files import opened
+from bams3.output.files import open_output
 from bams3.shown import escaped, shown
 
 MOST_REGIONS = 1000
@@ -76,7 +76,7 @@ def write_page(
         "shares": _packed(shares),
         "depths": shares.shape[1],
     }
-    with opened(str(path)) as file:
+    with open_output(str(path)) as file:
         file.write(_html(data).encode())
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from bams3.bam.intervals import merged
 from bams3.coverage.intervals import Intervals, read_bed, windows
 from bams3.errors import UsageError
-from bams3.output.files import opened
+from bams3.output.files import open_output
 from bams3.shown import field, is_plain
 
 PLACE = ("contig", "start", "end", "name")
@@ -47,7 +47,7 @@ def write_regions(path: str, by: str | int, contigs: Contigs) -> None:
 def write_targets(path: str, regions: str, contigs: Contigs) -> None:
     """A BED file of what regions cover: those that overlap or touch are one, and none goes beyond its contig's end."""
     lengths = dict(contigs)
-    with opened(path) as file:
+    with open_output(path) as file:
         for contig, found in read_bed(regions, print).items():
             ends = array("q", (min(end, lengths[contig]) for end in found.ends))
             for start, end in zip(*merged(found.starts, ends), strict=True):
@@ -96,7 +96,7 @@ _OTHER = re.compile(r"(?:chr)?(?:[XYZWM]|MT|Mt|Pt)")
 
 
 def _write(path: str, intervals: Iterable[tuple[str, Intervals]]) -> None:
-    with opened(path) as file:
+    with open_output(path) as file:
         for contig, found in intervals:
             file.writelines(_lines(contig, found))
 

@@ -28,8 +28,8 @@ class DatasetReader:
     """A committed dataset. `uri`, to be shown: without secrets; `manifest`, and its length; `remote`: in an object
     store?"""
 
-    def __init__(self, uri: Any, *, soon: Sequence[str] = (layout.INDEX,)) -> None:
-        """Reads the manifest only; of a remote dataset what is needed `soon` (INDEX, HEADER) at the same time.
+    def __init__(self, uri: Any, *, prefetch: Sequence[str] = (layout.INDEX,)) -> None:
+        """Reads the manifest only; `prefetch`: what else of a remote dataset to fetch at the same time (INDEX, HEADER).
 
         Raises DatasetError if there is no dataset, FormatError if it is damaged.
         """
@@ -40,7 +40,7 @@ class DatasetReader:
         self._cache: Cache | None = None
         self._early: dict[str, Future[bytes]] = {}
         if self.remote:
-            self._begin(soon)
+            self._begin(prefetch)
         try:
             self.manifest = self._read_manifest()
             if not self.remote:  # where it costs no request, references are not believed either
@@ -50,14 +50,14 @@ class DatasetReader:
                 future.cancel()
             raise
 
-    def _begin(self, soon: Sequence[str]) -> None:
+    def _begin(self, prefetch: Sequence[str]) -> None:
         """Ask for what will be needed, unless it may be in the cache."""
         from bams3.dataset.cache import Cache
         from bams3.storage.ranges import pool
 
         self._cache = Cache.of(self.storage.root)
         if not (self._cache and self._cache.knows):
-            self._early = {path: pool().submit(self.storage.get, path) for path in soon}
+            self._early = {path: pool().submit(self.storage.get, path) for path in prefetch}
 
     def _read_manifest(self) -> Manifest:
         try:

@@ -21,7 +21,7 @@ from bams3.operations import bcf
 from bams3.operations.bcftools import CALL, MPILEUP, Options, options
 from bams3.operations.targets import Place, Targets
 from bams3.output.alignments import bam_bytes, bgzf, feeding
-from bams3.output.files import opened
+from bams3.output.files import open_output
 from bams3.parallel.workers import in_order
 from bams3.select.query import RecordFilter, columns, open_each, query
 
@@ -64,7 +64,7 @@ def call_jointly(
     def words(given: Options) -> list[str]:
         return list(given.words(lambda path: os.path.abspath((files or {}).get(path, path))))
 
-    with opened(out) as file, TemporaryDirectory() as work, ExitStack() as feeds:
+    with open_output(out) as file, TemporaryDirectory() as work, ExitStack() as feeds:
         pipes = {sample: os.pipe() for sample in datasets}
         readable = [read for read, _ in pipes.values()]
         fds = dict(zip(datasets, readable, strict=True))

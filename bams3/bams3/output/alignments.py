@@ -11,7 +11,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from bams3.bam.header import Header
-from bams3.output.files import opened
+from bams3.output.files import open_output
 from bams3.parallel.workers import Workers, in_order, watched
 from bams3.select.query import RecordFilter, query
 from bams3.shown import shown
@@ -78,7 +78,7 @@ def write_alignments(
     if pg_line is not None:
         text = _whole_lines(header.text) + pg_line.rstrip(b"\n") + b"\n"
         header = Header(text, header.references)
-    with opened(out, overwrite=overwrite, indexes=_INDEXES.get(format, ())) as file:
+    with open_output(out, overwrite=overwrite, indexes=_INDEXES.get(format, ())) as file:
         if format == "cram":
             threads = workers.count if isinstance(workers, Workers) else workers
             _write_cram(blocks, header, file, reference, threads)

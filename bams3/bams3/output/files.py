@@ -28,7 +28,9 @@ _LONGEST_LINE = 1 << 12
 
 
 @contextmanager
-def opened(out: str | BinaryIO, *, overwrite: bool = True, indexes: Sequence[str] = ()) -> Iterator[BinaryIO]:
+def open_output(
+    out: str | BinaryIO, *, overwrite: bool = True, indexes: Sequence[str] = ()
+) -> Iterator[BinaryIO]:
     """The file to write to: at a path or URI, `-` for stdout, or a file that is open already.
 
     `overwrite`: may there be one already? `indexes`: endings of the indexes of such a file; where one is replaced,

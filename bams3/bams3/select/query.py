@@ -96,7 +96,7 @@ def open_each(datasets: Iterable[Any]) -> list[Dataset]:
     from bams3.dataset.reader import DatasetReader
 
     def opened(given: Any) -> Dataset:
-        return given if isinstance(given, DatasetReader) else DatasetReader(given, soon=())
+        return given if isinstance(given, DatasetReader) else DatasetReader(given, prefetch=())
 
     given = [*datasets]
     if not given:
