@@ -86,7 +86,6 @@ def test_the_scripts_of_the_page(
     _, _, *scripts = commands_of("spark.md")
     killed = f'[[ "$*" == *"--batch 1/4"* ]] && mkdir {tmp_path}/once 2> /dev/null'
     killed_where(killed, tmp_path / "bin", commands)
-    (page / "out").mkdir(exist_ok=True)
     own = {"PATH": f"{tmp_path / 'bin'}:{commands['PATH']}", "PYSPARK_PYTHON": sys.executable}
     done = subprocess.run(
         ["bash", "-ec", scripts[number]], cwd=page, env=commands | own, capture_output=True, text=True
