@@ -8,7 +8,7 @@ from typing import Any
 
 import pysam
 import pytest
-from bams3.workflow import agreement, reference
+from bams3.workflow import agreement, reference, samples
 from bams3.workflow.errors import ConfigurationError
 from workflows import CONFIG, OF_THE_COHORT, plan
 
@@ -310,13 +310,11 @@ def test_planning_compares(project: Path, change: Any, config: dict[str, Any], m
 
 def test_a_header_is_read_once(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However much of it is compared: cohorts are large."""
-    from bams3.sources import bam
-
     shutil.copy(project / "reference.fa.fai", project / "grid.fai")
     opened: list[str] = []
-    open_source = bam.open_source
+    open_source = samples.open_source
     monkeypatch.setattr(
-        bam, "open_source", lambda path, **words: opened.append(path) or open_source(path, **words)
+        samples, "open_source", lambda path, **words: opened.append(path) or open_source(path, **words)
     )
     plan(project, CONFIG | OF_THE_COHORT | {"coverage": {"read_groups": "S1,S2"}, "grid": "grid.fai"})
     assert opened == ["S1.bam", "S2.bam"]
