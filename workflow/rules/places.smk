@@ -1,4 +1,3 @@
-from bams3.workflow import internals
 from bams3.workflow.places import Places, read, read_lines
 
 places = Places(internals.run_of(workflow), storage)

@@ -5,7 +5,7 @@ before 10, the plugin before 0.4) follow from this module: check it with a new v
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from snakemake.common.configfile import load_configfile
@@ -57,9 +57,9 @@ def run_of(workflow: Any) -> Run:
 class ConfigFiles:
     """What the command line gives of a configuration."""
 
-    configfiles: list[Any]
-    overwrite_config: dict[str, Any]
-    replaces: bool
+    configfiles: list[Any] = field(default_factory=list)
+    overwrite_config: dict[str, Any] = field(default_factory=dict)
+    replaces: bool = False
     """Is the workflow's own file left out?"""
 
 
