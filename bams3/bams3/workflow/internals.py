@@ -9,8 +9,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from snakemake.common.configfile import load_configfile
+from snakemake.exceptions import CliException
+from snakemake.logging import ColorizingTextHandler, DefaultFilter, DefaultFormatter
+from snakemake.settings.enums import Quietness
 
-__all__ = ["ConfigFiles", "Run", "config_files", "load_configfile", "log_handlers", "patch_s3", "run_of"]
+__all__ = [
+    "CliException", "ColorizingTextHandler", "ConfigFiles", "DefaultFilter", "DefaultFormatter", "Quietness", "Run",
+    "config_files", "load_configfile", "log_handlers", "patch_s3", "run_of",
+]  # fmt: skip
 
 
 def _nothing_made(_: Any) -> bool:
