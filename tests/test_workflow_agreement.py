@@ -8,8 +8,10 @@ from typing import Any
 
 import pysam
 import pytest
-from bams3.workflow import agreement, reference
+from bams3.workflow import agreement, checks, reference, samples
 from bams3.workflow.errors import ConfigurationError
+from bams3.workflow.internals import Run
+from bams3.workflow.places import Places
 from workflows import CONFIG, OF_THE_COHORT, plan
 
 from bams3 import convert
@@ -256,18 +258,13 @@ def datasets(folder: Path) -> None:
 
 
 OTHER = write("x.bed", "1\t0\t5000\tg\n")
-CASES: list[tuple[Any, dict[str, Any], str | None]] = [
+SECTIONS: list[tuple[Any, dict[str, Any], str | None]] = [
     (None, {"query": {"regions": ["chr9"]}}, "config: query: regions: unknown contig 'chr9'"),
     (None, {"query": {"regions": ["chr1", "1:5-9"]}}, "config: query: regions: unknown contig '1' (region "),
     (None, {"query": {"regions": ["chr1:500-100"]}}, "config: query: regions: region 'chr1:500-100': the start"),
     (None, {"query": {"regions": ["chr1:600000-"]}}, "config: query: regions: region 'chr1:600000-': the start"),
     (None, {"query": {"regions": ["chr1"], "filter": "mapq >"}}, "config: query: filter: "),
     (None, {"query": {"regions": ["chr1"], "filter": "mapqq > 5"}}, "config: query: filter: "),
-    (None, {"query": {"regions": ["chr1"], "read_group": "x"}}, "config: query: read_group: no sample has"),
-    (None, {"query": {"regions": ["*"], "read_group": "S1"}}, None),
-    (None, {"coverage": {"read_groups": "S1,x"}}, "config: coverage: read_groups: no sample has a read group 'x'"),
-    (datasets, {"coverage": {"read_groups": "S2"}}, "config: coverage: read_groups: no sample has a read group 'S2'"),
-    (datasets, {"coverage": {"read_groups": "S1"}}, None),
     (None, {"coverage": {"chrom": "chr20"}}, "config: coverage: chrom: chr20 is no contig of the samples"),
     (None, {"coverage": {"chrom": "1"}}, "config: coverage: chrom: 1 is no contig of the samples, which have"),
     (OTHER, {"query": {"bed": "x.bed"}}, "config: query: bed: x.bed: none of its contigs is one of the samples'"),
@@ -279,6 +276,29 @@ CASES: list[tuple[Any, dict[str, Any], str | None]] = [
     (write("x.bed", "chr1\t0\t9\n"), {"coverage": {"by": "x.bed", "chrom": "chr2"}}, "config: coverage: by: x.bed: "),
     (None, COVERAGE | {"cohort": {"sex_contigs": ["chr1", "chrY"]}}, "config: cohort: sex_contigs: chrY is no contig"),
     (None, {"coverage": {"by": 1000}}, None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "config", "message"), SECTIONS)
+def test_sections_are_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Any, config: dict[str, Any], message: str | None
+) -> None:
+    if change:
+        change(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    contigs = [("chr1", 500_000), ("chr2", 250_000)]
+    error, _ = told(lambda warn: checks.check_config(config, contigs, Places(Run()), warn))
+    assert error.startswith(message) if message else not error
+
+
+# The same through Snakemake, and of the samples.
+CASES: list[tuple[Any, dict[str, Any], str | None]] = [
+    SECTIONS[0],
+    (None, {"query": {"regions": ["chr1"], "read_group": "x"}}, "config: query: read_group: no sample has"),
+    (None, {"query": {"regions": ["*"], "read_group": "S1"}}, None),
+    (None, {"coverage": {"read_groups": "S1,x"}}, "config: coverage: read_groups: no sample has a read group 'x'"),
+    (datasets, {"coverage": {"read_groups": "S2"}}, "config: coverage: read_groups: no sample has a read group 'S2'"),
+    (datasets, {"coverage": {"read_groups": "S1"}}, None),
     (renamed, CALLING | {"reference": "other.fa"}, "other.fa.fai: contigs of the samples are not in it: chr1, chr2"),
     (renamed, {"reference": "other.fa", "query": {"regions": ["chr1"]}}, None),
     (of_cram, {"reference": "other.fa"}, "other.fa.fai: contigs of the samples are not in it: chr1, chr2, it"),
@@ -310,13 +330,11 @@ def test_planning_compares(project: Path, change: Any, config: dict[str, Any], m
 
 def test_a_header_is_read_once(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However much of it is compared: cohorts are large."""
-    from bams3.sources import bam
-
     shutil.copy(project / "reference.fa.fai", project / "grid.fai")
     opened: list[str] = []
-    open_source = bam.open_source
+    open_source = samples.open_source
     monkeypatch.setattr(
-        bam, "open_source", lambda path, **words: opened.append(path) or open_source(path, **words)
+        samples, "open_source", lambda path, **words: opened.append(path) or open_source(path, **words)
     )
     plan(project, CONFIG | OF_THE_COHORT | {"coverage": {"read_groups": "S1,S2"}, "grid": "grid.fai"})
     assert opened == ["S1.bam", "S2.bam"]

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from bams3.workflow.configuration import check, schema
+from bams3.workflow.configuration import FILE, check_coverage, check_files, read
+from bams3.workflow.errors import ConfigurationError
+from bams3.workflow.internals import ConfigFiles, Run
 from workflows import ROOT, configure, refusal, snakemake
 
 ONE = "samples: samples.tsv\n"
@@ -69,10 +71,6 @@ REFUSED = [
     (f"{ONE}null: 2\n", "config: None: no such key; there are: samples, "),
     (f"{ONE}coverage: {{fast-mode: true}}\n", "config: coverage: fast-mode: no such key; did you mean `fast_mode`?"),
     (f"{ONE}pathvars: {{result: x}}\n", "config: pathvars: result: no such key; did you mean `results`?"),
-    (
-        f"{ONE}coverage: {{}}\ncohort: {{limits: {{mean_coverge: {{min: 1}}}}}}\n",
-        "config: cohort: limits: mean_coverge: no such key; did you mean `mean_coverage`?",
-    ),
     (f"{ONE}coverage: {{}}\ncohort: {{limits: {{reads: {{mim: 1}}}}}}\n",
      "config: cohort: limits: reads: mim: no such key; did you mean `min`?"),
     (f"{ONE}coverage: {{}}\ncohort: {{limits: {{1: {{}}}}}}\n", "config: cohort: limits: 1: no such key; "),
@@ -121,21 +119,46 @@ REFUSED = [
     (f"{ONE}coverage: {{min_frag_len: 9, max_frag_len: 8}}\n", "config: coverage: --max-frag-len 8 is lower than"),
     (f"{ONE}coverage: {{quantize: '0;1'}}\n", "config: coverage: --quantize '0;1' is not a list of integers"),
     (f"{ONE}coverage: {{by: 9, thresholds: 1;2}}\n", "config: coverage: --thresholds '1;2' is not a list of"),
-    # files that are named
+]  # fmt: skip
+
+
+def check_all() -> None:
+    check_files(ConfigFiles(), Run(), SCHEMA)
+    check_coverage(read(FILE)["coverage"])
+
+
+@pytest.mark.parametrize(("text", "message"), REFUSED)
+def test_what_is_wrong_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None, message: str
+) -> None:
+    (tmp_path / "config").mkdir()
+    if text is not None:
+        (tmp_path / FILE).write_text(text)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigurationError) as raised:
+        check_all()
+    assert str(raised.value).startswith(message)
+    assert "\n" not in str(raised.value)
+
+
+# The same through Snakemake, and of files that are named.
+NAMED = [
+    *REFUSED[:: len(REFUSED) // 5],
+    (f"{ONE}coverage: {{quantize: '0;1'}}\n", "config: coverage: --quantize '0;1' is not a list of integers"),
     ("samples: no.tsv\n", "no.tsv: No such file or directory; `samples` in the config names the sheet"),
     ("samples: config\n", "config: not a regular file, "),
     ("samples: s3://bucket/no.tsv\n", "s3://bucket/no.tsv: the store failed (Connection refused); "),
     ("samples: empty.tsv\n", "empty.tsv: no samples; "),
     ("samples: S1.bam\n", "S1.bam:1: not UTF-8; "),
     (f"{ONE}grid: config\n", "config: not a regular file, "),
-    (f"{ONE}coverage: {{by: no.bed}}\n", "config: no.bed: no such file; check how it is written"),
-    (f"{ONE}query: {{bed: no.bed}}\n", "config: no.bed: no such file; "),
+    (f"{ONE}coverage: {{by: no.bed}}\n", "no.bed: no such file; config: coverage: by is windows of so many bp, or"),
+    (f"{ONE}query: {{bed: no.bed}}\n", "no.bed: no such file; config: query: bed has regions"),
     (f"{ONE}query: {{bed: config}}\n", "config: config: not a regular file, "),
     (f"{ONE}query: {{bed: 's3://bucket/no.bed'}}\n", "s3://bucket/no.bed: the store failed (Connection refused)"),
-    (f"{ONE}call:\nreference: no.fa\n", "config: no.fa: no such file; "),
-    (f"{ONE}call:\nreference: plain.fa\n", "config: plain.fa.fai: no such file; make it: samtools faidx plain.fa"),
-    (f"{ONE}call:\nreference: config\n", "config: config: not a regular file, "),
-    (f"{ONE}coverage:\ncohort: {{regions: no.bed}}\n", "config: no.bed: no such file; "),
+    (f"{ONE}call:\nreference: no.fa\n", "no.fa.fai: no such file; make it with: samtools faidx no.fa"),
+    (f"{ONE}call:\nreference: plain.fa\n", "plain.fa.fai: no such file; make it with: samtools faidx plain.fa"),
+    (f"{ONE}call:\nreference: config\n", "config.fai: no such file; make it with: "),
+    (f"{ONE}coverage:\ncohort: {{regions: no.bed}}\n", "no.bed: no such file; config: cohort: regions is "),
     (f"{ONE}genotype: {{manifest: no.tsv}}\n", "no.tsv: No such file or directory; `manifest` in the config"),
     (f"{ONE}genotype: {{manifest: config}}\n", "config: not a regular file, "),
     ("samples: index.tsv\n", "sample S1: config: not a regular file, "),
@@ -143,8 +166,8 @@ REFUSED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("text", "message"), REFUSED)
-def test_what_is_wrong_is_one_line(
+@pytest.mark.parametrize(("text", "message"), NAMED)
+def test_what_snakemake_says_is_one_line(
     lab: Path, monkeypatch: pytest.MonkeyPatch, text: str | None, message: str
 ) -> None:
     for name, value in {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_MAX_ATTEMPTS": "1"}.items():
@@ -176,16 +199,6 @@ def test_a_file_that_can_not_be_read(lab: Path, monkeypatch: pytest.MonkeyPatch)
 )  # fmt: skip
 def test_what_is_meant_is_planned(lab: Path, text: str) -> None:
     assert refusal(lab, text) == ""
-
-
-def test_examples_of_limits_are_limits() -> None:
-    names = SCHEMA["properties"]["cohort"]["properties"]["limits"]["propertyNames"]["examples"]
-    limits = {name: {"min": 0} for name in names}
-    check(
-        {"samples": "x", "coverage": {}, "cohort": {"limits": limits}},
-        schema(str(ROOT / "workflow" / "schemas" / "config.schema.yaml")),
-        "config",
-    )
 
 
 SHIPPED = f"{ONE}grid: header\nconvert: {{level: 5}}\ncoverage: {{by: 500, no_per_base: true}}\n"

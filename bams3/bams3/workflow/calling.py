@@ -8,6 +8,7 @@ from bams3.operations.bcftools import CALL, MPILEUP, options
 from bams3.operations.targets import Place, Targets, read_targets
 from bams3.workflow.agreement import Warn, check_intervals
 from bams3.workflow.errors import ConfigurationError
+from bams3.workflow.places import Places, read
 from bams3.workflow.reference import Contigs
 
 TOOLS = (MPILEUP, CALL)
@@ -31,6 +32,31 @@ def ploidy_file(section: str, settings: Mapping[str, Any]) -> str:
         return options(CALL, settings["call"]).file("ploidy-file")
     except Bams3Error as error:
         raise ConfigurationError(f"config: {section}: {error}") from None
+
+
+def fasta(section: str, config: Mapping[str, Any], places: Places) -> list[Any]:
+    """The FASTA of the config and its index, copied where the job of a section is; none without the section."""
+    if section not in config:
+        return []
+    path = config["reference"]
+    if not path:
+        raise ConfigurationError(f"config: {section} needs a `reference`: the FASTA of the alignments")
+    return [
+        places.copied(path),
+        places.copied(f"{path}.fai", advice=f"make it: samtools faidx {path}"),
+    ]
+
+
+def read_targets_of(
+    section: str, settings: Mapping[str, Any], contigs: Contigs, places: Places, warn: Warn
+) -> Targets | None:  # fmt: skip
+    """The targets of a section; None if it has none, and calls everywhere."""
+    path = settings.get("targets")
+    if not path:
+        return None
+    place = places.located(path)
+    data = read(place, f"`targets` of {section} in the config says where is called")
+    return targets_of(section, data, place, contigs, warn)
 
 
 def targets_of(section: str, data: bytes, path: str, contigs: Contigs, warn: Warn) -> Targets:

@@ -13,12 +13,12 @@ import yaml
 from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.exceptions import relevance
 from jsonschema.validators import extend
-from snakemake.common.configfile import load_configfile
 from snakemake.logging import logger
 from snakemake.utils import update_config
 
 from bams3.errors import UsageError
 from bams3.shown import without_secrets
+from bams3.workflow import internals
 from bams3.workflow.errors import ConfigurationError
 
 FILE = "config/config.yaml"
@@ -70,33 +70,32 @@ def fill_sections(data: Any, schema: dict[str, Any]) -> None:
         fill_sections(data[key], below)
 
 
-def check_files(workflow: Any, schema: dict[str, Any]) -> None:
+def check_files(given: internals.ConfigFiles | None, run: internals.Run, schema: dict[str, Any]) -> None:
     """Looks at the configuration before Snakemake makes it of `FILE` and of what the command line gives.
 
     Raises ConfigurationError; says so where settings are in `FILE` alone, although another file is given.
     """
-    if workflow.modifier.skip_configfile:  # a module's, which is given
+    if given is None:  # a module's, which the workflow that uses it gives
         return
-    settings = workflow.config_settings
-    for path in settings.configfiles:
+    for path in given.configfiles:
         read(str(path))
     found: dict[str, Any] = {}
-    if Path(FILE).exists() or not settings.configfiles:
+    if Path(FILE).exists() or not given.configfiles:
         found = read(FILE)
-    if settings.replace_workflow_config and settings.overwrite_config:
+    if given.replaces and given.overwrite_config:
         found = {}
     fill_sections(found, schema)
-    if workflow.is_main_process and workflow.modifier.is_main_snakefile():
-        _tell_merged(found, settings, schema)
-    update_config(found, copy.deepcopy(settings.overwrite_config))
+    if run.plans and not run.is_module:
+        _tell_merged(found, given, schema)
+    update_config(found, copy.deepcopy(given.overwrite_config))
     fill_sections(found, schema)
     check(found, schema, "config")
 
 
-def _tell_merged(found: dict[str, Any], settings: Any, schema: dict[str, Any]) -> None:
+def _tell_merged(found: dict[str, Any], given: internals.ConfigFiles, schema: dict[str, Any]) -> None:
     """Says which settings are in `FILE` alone."""
-    others = [path for path in settings.configfiles if path.resolve() != Path(FILE).resolve()]
-    if others and (alone := list(_alone(found, settings.overwrite_config, schema))):
+    others = [path for path in given.configfiles if path.resolve() != Path(FILE).resolve()]
+    if others and (alone := list(_alone(found, given.overwrite_config, schema))):
         logger.warning(
             f"{others[-1].name} is merged with {FILE}, which alone has: {', '.join(alone)}; "
             f"take out there what is not wanted, or add --replace-workflow-config"
@@ -156,7 +155,7 @@ def _read_yaml(text: str, path: str) -> Any:
     try:
         if node := yaml.compose(text, yaml.SafeLoader):
             _check_node(node, path, ())
-        return load_configfile(path) if isinstance(node, yaml.MappingNode) else yaml.safe_load(text)
+        return internals.load_configfile(path) if isinstance(node, yaml.MappingNode) else yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigurationError(
