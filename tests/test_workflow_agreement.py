@@ -330,11 +330,11 @@ def test_planning_compares(project: Path, change: Any, config: dict[str, Any], m
 
 def test_a_header_is_read_once(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However much of it is compared: cohorts are large."""
-    shutil.copy(project / "reference.fa.fai", project / "grid.fai")
+    shutil.copy(project / "reference.fa.fai", project / "contigs.fai")
     opened: list[str] = []
     open_source = samples.open_source
     monkeypatch.setattr(
         samples, "open_source", lambda path, **words: opened.append(path) or open_source(path, **words)
     )
-    plan(project, CONFIG | OF_THE_COHORT | {"coverage": {"read_groups": "S1,S2"}, "grid": "grid.fai"})
+    plan(project, CONFIG | OF_THE_COHORT | {"coverage": {"read_groups": "S1,S2"}, "contigs": "contigs.fai"})
     assert opened == ["S1.bam", "S2.bam"]
