@@ -73,7 +73,8 @@ REFUSED = [
     (f"{ONE}pathvars: {{result: x}}\n", "config: pathvars: result: no such key; did you mean `results`?"),
     (f"{ONE}coverage: {{}}\ncohort: {{limits: {{reads: {{mim: 1}}}}}}\n",
      "config: cohort: limits: reads: mim: no such key; did you mean `min`?"),
-    (f"{ONE}coverage: {{}}\ncohort: {{limits: {{1: {{}}}}}}\n", "config: cohort: limits: 1: no such key; "),
+    (f"{ONE}coverage: {{}}\ncohort: {{limits: {{1: {{}}}}}}\n",
+     "config: cohort: limits: 1: give text; text stands in quotes"),
     # other kinds of values
     ("contigs: header\n", "config: `samples` is missing; give it"),
     ("samples:\n", "config: samples: nothing behind it; give text, or leave it out"),

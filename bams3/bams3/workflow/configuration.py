@@ -254,7 +254,7 @@ def _told(fault: ValidationError) -> str:
     """What is wrong and what to do, of a key that is told before it."""
     value, rule = fault.instance, fault.validator_value
     if "propertyNames" in fault.absolute_schema_path:
-        return _unknown(value, fault.schema.get("examples", []))
+        return _told_type(value, ["string"])
     match fault.validator:
         case "type":
             return _told_type(value, [rule] if isinstance(rule, str) else rule)
