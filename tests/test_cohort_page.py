@@ -124,6 +124,31 @@ def test_failing_samples_come_first(opened: Callable, small: Path, scheme: str) 
     assert page.evaluate("document.getElementById('regions').data[0].z.length") == 12
 
 
+def test_a_value_beyond_its_limit_is_marked_in_its_cell(opened: Callable, small: Path) -> None:
+    page = opened(small)
+    cells = page.evaluate(
+        """[...document.querySelectorAll("#samples tbody td.fail, #samples tbody td.outlier")].map((cell) => [
+          cell.parentNode.cells[0].textContent,
+          document.querySelector("#samples thead tr").cells[cell.cellIndex].textContent,
+          cell.className,
+          cell.title,
+          cell.parentNode.querySelector(".reasons").textContent,
+        ])"""
+    )
+    marked = {(sample, heading): rest for sample, heading, *rest in cells if heading != "Status"}
+    kind, title, reasons = marked["S0003", "Mean coverage ×"]
+    assert kind == "fail"
+    assert title.endswith(" < 20")
+    assert reasons.startswith(title)
+    kind, title, reasons = marked["S0005", "Profile distance"]
+    assert kind == "outlier"
+    assert title.endswith(" deviations")
+    assert title in reasons
+    assert {sample for sample, _ in marked} == {"S0003", "S0005"}
+    page.click("#samples tbody tr:nth-child(2)")
+    assert page.locator("[aria-selected]").count() == page.locator("[role=grid] [aria-selected]").count() == 0
+
+
 def test_choosing_sorting_finding(opened: Callable, small: Path) -> None:
     page = opened(small)
     show(page, "genome")

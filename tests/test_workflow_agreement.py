@@ -127,7 +127,7 @@ def test_ploidies(text: str, error: str, warning: str) -> None:
     ("mpileup", "call", "text", "error", "warning"),
     [
         ("", "-S x.txt", "S1\n\n#x\n S2 F\n", "", ""),
-        ("", "--samples-file=x.txt", "s1 F\nS3\n", "call: x.txt: none of its names is a sample of the sheet: it has s", ""),
+        ("", "--samples-file=x.txt", "s1 F\nS3\n", "x.txt: none of its names is a sample of the sheet: it has s1,", ""),
         ("", "-S x.txt", "", "call: x.txt: none of its names is a sample of the sheet: it has none, the sheet", ""),
         ("", "-S x.txt", "S1 F\r\nS3\r\n", "", "x.txt: names are not used, of samples that are not in the sheet: S3"),
         ("", "-S x.txt", "S\udcff\nS1\n", "", "not in the sheet: S\udcff"),
