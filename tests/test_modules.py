@@ -68,6 +68,11 @@ def test_the_lab_workflow(lab: Path, commands: dict[str, str]):
             "sample S1: aligned/S1.bam is yet to be made; give `contigs` a .fai or a",
         ),
         (
+            "  contigs: reference.fa.fai.*",
+            "  grid: nowhere.fai",
+            "nowhere.fai: No such file or directory; `contigs` in the config",
+        ),
+        (
             "chunks_per_batch: 2",
             "level: 5",
             "sample S1: aligned/S1.bam is yet to be made; give `chunks_per_batch` a",
