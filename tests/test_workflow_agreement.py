@@ -346,7 +346,7 @@ def test_sections_are_compared(
         change(tmp_path)
     monkeypatch.chdir(tmp_path)
     contigs = [("chr1", 500_000), ("chr2", 250_000)]
-    error, _ = told(lambda warn: checks.check_config(config, contigs, Places(Run()), warn))
+    error, _ = told(lambda warn: checks.check_config(config, ["S1", "S2"], contigs, Places(Run()), warn))
     assert error.startswith(message) if message else not error
 
 
