@@ -43,12 +43,12 @@ from bams3 import convert
             CONVERTS | {"convert_batch": 8},
         ),
         (
-            {"query": QUERY, "grid": "reference.dict"},
+            {"query": QUERY, "contigs": "reference.dict"},
             "query",
             CONVERTS | {"query_batch": 4, "gather_query": 2},
         ),
         (
-            {"coverage": {}, "grid": "reference.fa.fai"},
+            {"coverage": {}, "contigs": "reference.fa.fai"},
             "all",
             CONVERTS | {"coverage_batch": 4, "gather_coverage": 2},
         ),
@@ -78,9 +78,9 @@ def test_batches_are_sized_by_bytes(
     assert (jobs["convert_batch"], jobs["coverage_batch"]) == (batches, batches)
 
 
-def foreign_grid(directory: Path) -> dict[str, str]:
+def foreign_contigs(directory: Path) -> dict[str, str]:
     (directory / "other.fai").write_text("chr1\t500000\t6\t60\t61\nchr9\t250000\t6\t60\t61\n")
-    return {"grid": "other.fai"}
+    return {"contigs": "other.fai"}
 
 
 def pipe_of(name: str) -> Callable[[Path], Any]:
@@ -139,11 +139,11 @@ def loci(line: str) -> Callable[[Path], dict[str, Any]]:
         ),
         ({"query": {"regions": []}}, (), "config: query: regions: [] should be non-empty"),
         ({"samples": "none.tsv"}, (), "none.tsv: No such file or directory; `samples` in the config names"),
-        ({"grid": "none.fai"}, (), "none.fai: No such file or directory; `grid` in the config"),
+        ({"contigs": "none.fai"}, (), "none.fai: No such file or directory; `contigs` in the config"),
         (
-            foreign_grid,
+            foreign_contigs,
             (),
-            "sample S1: its contigs are not those of the grid: it has chr2 (250000 bp) for chr9 (250000 bp)",
+            "sample S1: its contigs are not those of `contigs`: it has chr2 (250000 bp) for chr9 (250000 bp)",
         ),
         (
             {"coverage": {}, "cohort": {}},
@@ -173,7 +173,7 @@ def loci(line: str) -> Callable[[Path], dict[str, Any]]:
             "samples.tsv:2: sample S1: alignments: a secret in it",
         ),
         ({}, (("s3://k:s3cr3t@b/x", "x.bam"),), "samples.tsv:2: sample s3://b/x: sample: a secret in it"),
-        ({"grid": "az://b/x.fai?sig=s3cr3t"}, (), "config: grid: a secret in it"),
+        ({"contigs": "az://b/x.fai?sig=s3cr3t"}, (), "config: contigs: a secret in it"),
         ({"query": {"regions": ["chr1", "a://b:s3cr3t@c"]}}, (), "config: query: regions: 1: a secret in it"),
         (
             {"process": {"command": "echo '{region}'"}},

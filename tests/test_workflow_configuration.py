@@ -53,33 +53,34 @@ REFUSED = [
     ("- samples: samples.tsv\n", "config/config.yaml: no keys in it; "),
     ("samples.tsv\n", "config/config.yaml: no keys in it; "),
     ("[]", "config/config.yaml: no keys in it; "),
-    (f"{ONE}grid: a: b\n", "config/config.yaml:2: not YAML: mapping values are not allowed here; "),
+    (f"{ONE}contigs: a: b\n", "config/config.yaml:2: not YAML: mapping values are not allowed here; "),
     (f"{ONE}coverage:\n\tby: 5\n", r"config/config.yaml:3: not YAML: found character '\t' that"),
     (f"{ONE}query: {{regions: [a}}\n", "config/config.yaml:2: not YAML: "),
-    (f"{ONE}grid: *x\n", "config/config.yaml:2: not YAML: found undefined alias"),
+    (f"{ONE}contigs: *x\n", "config/config.yaml:2: not YAML: found undefined alias"),
     (f"{ONE}query: &a {{regions: *a}}\n", "config/config.yaml:2: an alias (*) within what it stands for"),
     (f"__use_yte__: true\n{ONE}?x: 1\n", "config/config.yaml: Error processing template"),
     # a key that is there twice
-    (f"{ONE}call:\ngrid: a\ncall: {{}}\n", "config/config.yaml:4: call is there twice, first in line 2; keep one"),
+    (f"{ONE}call:\ncontigs: a\ncall: {{}}\n", "config/config.yaml:4: call is there twice, first in line 2; keep one"),
     (f"{ONE}coverage: {{by: 1, by: 2}}\n", "config/config.yaml:2: by is there twice, first in line 2; "),
     (f"{ONE}cohort:\n  limits:\n    reads: {{}}\n    reads: {{}}\n", "config/config.yaml:5: reads is there twice"),
     ('{"samples": "a", "samples": "b"}', "config/config.yaml: samples is there twice; keep one"),
     # unknown keys
     (f"{ONE}covrage: {{}}\n", "config: covrage: no such key; did you mean `coverage`?"),
-    (f"{ONE}xyz: 1\n", "config: xyz: no such key; there are: samples, grid, "),
+    (f"{ONE}xyz: 1\n", "config: xyz: no such key; there are: samples, contigs, "),
     (f"{ONE}1: 2\n", "config: 1: no such key; there are: samples, "),
     (f"{ONE}null: 2\n", "config: None: no such key; there are: samples, "),
     (f"{ONE}coverage: {{fast-mode: true}}\n", "config: coverage: fast-mode: no such key; did you mean `fast_mode`?"),
     (f"{ONE}pathvars: {{result: x}}\n", "config: pathvars: result: no such key; did you mean `results`?"),
     (f"{ONE}coverage: {{}}\ncohort: {{limits: {{reads: {{mim: 1}}}}}}\n",
      "config: cohort: limits: reads: mim: no such key; did you mean `min`?"),
-    (f"{ONE}coverage: {{}}\ncohort: {{limits: {{1: {{}}}}}}\n", "config: cohort: limits: 1: no such key; "),
+    (f"{ONE}coverage: {{}}\ncohort: {{limits: {{1: {{}}}}}}\n",
+     "config: cohort: limits: 1: give text; text stands in quotes"),
     # other kinds of values
-    ("grid: header\n", "config: `samples` is missing; give it"),
+    ("contigs: header\n", "config: `samples` is missing; give it"),
     ("samples:\n", "config: samples: nothing behind it; give text, or leave it out"),
     ("samples: ''\n", "config: samples: '' "),
     ("samples: [samples.tsv]\n", "config: samples: a list where there must be text"),
-    (f"{ONE}grid:\n", "config: grid: nothing behind it; give text, or leave it out"),
+    (f"{ONE}contigs:\n", "config: contigs: nothing behind it; give text, or leave it out"),
     (f"{ONE}reference: {{a: b}}\n", "config: reference: keys where there must be text"),
     (f"{ONE}query: [chr1]\n", "config: query: a list where there must be keys, each with a value"),
     (f"{ONE}query: {{regions: chr1}}\n", "config: query: regions: 'chr1': give a list"),
@@ -150,7 +151,7 @@ NAMED = [
     ("samples: s3://bucket/no.tsv\n", "s3://bucket/no.tsv: the store failed (Connection refused); "),
     ("samples: empty.tsv\n", "empty.tsv: no samples; "),
     ("samples: S1.bam\n", "S1.bam:1: not UTF-8; "),
-    (f"{ONE}grid: config\n", "config: not a regular file, "),
+    (f"{ONE}contigs: config\n", "config: not a regular file, "),
     (f"{ONE}coverage: {{by: no.bed}}\n", "no.bed: no such file; config: coverage: by is windows of so many bp, or"),
     (f"{ONE}query: {{bed: no.bed}}\n", "no.bed: no such file; config: query: bed has regions"),
     (f"{ONE}query: {{bed: config}}\n", "config: config: not a regular file, "),
@@ -201,7 +202,7 @@ def test_what_is_meant_is_planned(lab: Path, text: str) -> None:
     assert refusal(lab, text) == ""
 
 
-SHIPPED = f"{ONE}grid: header\nconvert: {{level: 5}}\ncoverage: {{by: 500, no_per_base: true}}\n"
+SHIPPED = f"{ONE}contigs: header\nconvert: {{level: 5}}\ncoverage: {{by: 500, no_per_base: true}}\n"
 
 # Further files: what is said of settings that config/config.yaml alone has.
 MERGED = [
@@ -245,6 +246,35 @@ def test_settings_of_the_shipped_file_alone_are_told(
         if alone
         else []
     )
+
+
+OLD_NAME = "config: `grid` is the old name of `contigs`; rename the key"
+BOTH_NAMES = "Error: config: `grid` is the old name of `contigs`, and both are there; remove `grid`"
+
+# A key with its old name, in config/config.yaml and in a further file: what ends the plan, and whether it is told of.
+RENAMED = [
+    (f"{ONE}grid: header\n", "", "", True),
+    (f"{ONE}grid: no.fai\n", "", "Error: no.fai: ", True),
+    (f"{ONE}contigs: no.fai\n", "", "Error: no.fai: ", False),
+    (f"{ONE}grid: header\ncontigs: header\n", "", BOTH_NAMES, False),
+    (f"{ONE}grid: header\ncontigs: header\n", "grid: header\n", BOTH_NAMES, False),
+    (ONE, "grid: header\ncontigs: header\n", BOTH_NAMES, False),
+    (f"{ONE}grid: no.fai\n", "contigs: header\n", "", True),
+    (f"{ONE}contigs: no.fai\n", "grid: header\n", "", True),
+    (f"{ONE}grid: no.fai\n", "grid: header\n", "", True),
+    (f"{ONE}grid:\n", "", "Error: config: contigs: nothing behind it; ", True),
+]
+
+
+@pytest.mark.parametrize(("text", "other", "message", "is_told"), RENAMED)
+def test_a_key_that_has_another_name_now(
+    lab: Path, monkeypatch: pytest.MonkeyPatch, text: str, other: str, message: str, is_told: bool
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("bams3.workflow.configuration.logger.warning", said.append)
+    (lab / "other.yaml").write_text(other)
+    assert refusal(lab, text, *(["other.yaml"] if other else [])).startswith(message)
+    assert [line for line in said if "is merged with" not in line] == [OLD_NAME] * is_told
 
 
 def test_the_command_line_says_it_once_and_does_as_it_advises(lab: Path, commands: dict[str, str]) -> None:

@@ -153,7 +153,7 @@ def test_an_index(
     ],
 )
 def test_contigs_of_a_sample(found: list[tuple[str, int]], message: str) -> None:
-    begin = "sample S1: its contigs are not those of the grid: "
+    begin = "sample S1: its contigs are not those of `contigs`: "
     said = error_of(lambda: contigs.check_contigs({"sample": "S1"}, found, CONTIGS))
     assert said == (begin + message if message else "")
 
@@ -166,15 +166,15 @@ def test_contigs_of_a_sample(found: list[tuple[str, int]], message: str) -> None
         (
             "x.tsv",
             "sample\talignments\n",
-            "x.tsv: neither a .fai nor a .dict, as `grid` in the config must be",
+            "x.tsv: neither a .fai nor a .dict, as `contigs` in the config must be",
         ),
         ("x.dict", "@SQ\tSN:chr1\n", "x.dict: neither a .fai nor a .dict"),
         (
             "x.fai",
             None,
-            "x.fai: No such file or directory; `grid` in the config is a .fai, a .dict, or header",
+            "x.fai: No such file or directory; `contigs` in the config is a .fai, a .dict, or header",
         ),
-        ("header", None, "sample S1: a.bam is yet to be made; give `grid` a .fai or a .dict"),
+        ("header", None, "sample S1: a.bam is yet to be made; give `contigs` a .fai or a .dict"),
     ],
 )
 def test_contigs_of_all_samples(
@@ -333,7 +333,7 @@ def test_a_file_that_is_not_there_is_told_unless_a_rule_may_make_it(
     assert error_of(lambda: Places(Run()).stored("pipe", "")).startswith("config: pipe: not a regular file")
     assert error_of(lambda: places.read("y", "it is Y")) == "y: No such file or directory; it is Y"
     Path("x").write_bytes(b"\xff")
-    assert error_of(lambda: places.read_lines("x", "it is X")) == "x: not a text file; it is X"
+    assert places.read_lines("x", "it is X") == [Path("x").read_bytes().decode(errors="surrogateescape")]
 
 
 def test_the_stage_of_the_cohort() -> None:

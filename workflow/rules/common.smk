@@ -92,7 +92,7 @@ samples = read_samples(
     reserved=PLACE if "cohort" in config else (),
 )
 contigs = read_contigs(
-    config["grid"], next(iter(samples.values())), config["reference"], places
+    config["contigs"], next(iter(samples.values())), config["reference"], places
 )
 windows = windows_of(contigs, config["convert"]["chunk_size"])
 converted = [name for name, row in samples.items() if "dataset" not in row]

@@ -88,6 +88,17 @@ class Options(NamedTuple):
         """The files that the options name, each once."""
         return list(dict.fromkeys(path for word in self.given if (path := self._file(word))))
 
+    def chosen_samples(self) -> Iterator[tuple[str, list[str], bool]]:
+        """How the options choose samples: a file of names ("" for none), the names themselves, and whether it is all
+        others that are wanted (`^`).
+        """
+        for word in self.given:
+            if word.option == "S":
+                yield self._file(word), [], (word.value or "").startswith("^")
+            elif word.option == "s":
+                names = (word.value or "").removeprefix("^").split(",")
+                yield "", names, (word.value or "").startswith("^")
+
     def words(self, place: Callable[[str], str] = str) -> Iterator[str]:
         """The options as words, with each file where `place` says that it is."""
         for text, option, value in self.given:

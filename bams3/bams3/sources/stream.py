@@ -111,7 +111,7 @@ def read_header(reader: Reader) -> tuple[Header, bytes]:
             if needed > LONGEST_HEADER:
                 raise SourceError(f"the BAM header takes at least {needed} bytes, which none does")
         header = Header.from_bam(data)
-        return header, bytes(memoryview(data)[len(header.to_bam()) :])
+        return header, bytes(memoryview(data)[needed:])
     except SourceError as error:
         if reader.name in str(error):
             raise

@@ -4,7 +4,7 @@ All of it is known before anything runs. What can't be meant raises Configuratio
 """
 
 import io
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from bams3.errors import Bams3Error
@@ -148,6 +148,32 @@ def check_read_groups(wanted: Sequence[str], groups: Mapping[str, set[str]], whe
         warn(
             f"{where}: {len(without)} of {len(groups)} samples have no read group of {some(wanted)}: {some(without)}"
         )
+
+
+def read_names(data: bytes) -> list[tuple[str, str]]:
+    """The names of samples in a file for bcftools, each with what follows it: a new name, a sex, a ploidy, or "".
+
+    In a file of families (PED) the names of a line are those of a child and of its parents.
+    """
+    lines = [line.decode(errors="surrogateescape").split() for line in data.splitlines()]
+    lines = [words for words in lines if words and not words[0].startswith("#")]
+    if lines and all(len(words) > 4 for words in lines):
+        return [(name, "") for words in lines for name in words[1:4] if name != "0"]
+    return [(words[0], "".join(words[1:2])) for words in lines]
+
+
+def check_names(names: Iterable[str], samples: Collection[str], where: str, warn: Warn) -> None:
+    """Names of samples that are chosen: some must be those of the sheet."""
+    names = list(dict.fromkeys(names))
+    others = [name for name in names if name not in samples]
+    if len(others) == len(names):
+        has = f"it has {some(others)}" if others else "it has none"
+        raise ConfigurationError(
+            f"{where}: none of its names is a sample of the sheet: {has}, the sheet has {some(samples)}; "
+            "give names of the sheet"
+        )
+    if others:
+        warn(f"{where}: names are not used, of samples that are not in the sheet: {some(others)}")
 
 
 def _others(names: Iterable[str], known: Mapping[str, int], where: str) -> list[str]:

@@ -5,20 +5,22 @@ is read once.
 """
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from bams3.workflow import agreement, calling, reference
 from bams3.workflow.agreement import Warn
 from bams3.workflow.contigs import check_contigs
 from bams3.workflow.options import bed_of
-from bams3.workflow.places import Places, is_local, read
+from bams3.workflow.places import Places, is_local
 from bams3.workflow.reference import Contigs
 from bams3.workflow.samples import Row, check_files, header_of, is_there, needs_reference
 
 
-def check_config(config: Mapping[str, Any], contigs: Contigs, places: Places, warn: Warn) -> None:
-    """What the sections of a configuration say of contigs, and the files that they name."""
+def check_config(
+    config: Mapping[str, Any], samples: Collection[str], contigs: Contigs, places: Places, warn: Warn
+) -> None:  # fmt: skip
+    """What the sections of a configuration say of contigs and of samples, and the files that they name."""
     if "query" in config:
         _check_query(config["query"], contigs, places, warn)
     if "coverage" in config:
@@ -29,7 +31,7 @@ def check_config(config: Mapping[str, Any], contigs: Contigs, places: Places, wa
         agreement.check_contigs(names, contigs, "config: cohort: sex_contigs")
     for section in ("call", "genotype"):
         if section in config:
-            _check_ploidies(config, section, contigs, places, warn)
+            calling.check_options(section, config[section], samples, contigs, places, warn)
 
 
 def check_samples(
@@ -86,15 +88,6 @@ def _check_measured(
         agreement.check_coverage_bed(data, path, contigs, where, warn, only=only, strict=strict)
 
 
-def _check_ploidies(
-    config: Mapping[str, Any], section: str, contigs: Contigs, places: Places, warn: Warn
-) -> None:  # fmt: skip
-    where = f"config: {section}: call"
-    path = calling.ploidy_file(section, config[section])
-    if path and (data := places.stored(path, f"{where} names it")) is not None:
-        agreement.check_ploidy(data, path, contigs, where, warn)
-
-
 def _check_reference(
     path: str, contigs: Contigs, needed: set[str], places: Places
 ) -> tuple[str | None, Mapping[str, str]]:  # fmt: skip
@@ -107,9 +100,8 @@ def _check_reference(
         if is_local(fasta) and os.path.exists(fasta):
             reference.check_index(fasta, index)
     for place in reference.dictionaries(path):
-        located = places.located(place)
-        if is_local(located) and os.path.isfile(located):
-            header = reference.read_dictionary(read(located, ""), place)
+        if (data := places.stored_if_there(place)) is not None:
+            header = reference.read_dictionary(data, place)
             reference.check_lengths(place, header.references, contigs, needed)
             return place, reference.checksums(header.text)
     return None, {}

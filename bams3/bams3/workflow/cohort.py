@@ -57,7 +57,7 @@ def about(config: Mapping[str, Any], measured: Contigs, with_multiqc: bool) -> d
     settings = config["cohort"]
     return {
         "reference": config["reference"],
-        "grid": config["grid"],
+        "contigs_from": config["contigs"],
         "contigs": measured,
         "regions": settings["regions"],
         "thresholds": thresholds_of(settings),

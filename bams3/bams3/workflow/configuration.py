@@ -4,7 +4,7 @@ import copy
 import difflib
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,9 @@ from bams3.workflow.errors import ConfigurationError
 
 FILE = "config/config.yaml"
 """Where the Snakefile has its configuration, which others are merged with."""
+
+_RENAMED = {"grid": "contigs"}
+"""Keys that had another name in earlier versions, and what they are called now."""
 
 _KINDS = {
     "string": "text",
@@ -70,13 +73,40 @@ def fill_sections(data: Any, schema: dict[str, Any]) -> None:
         fill_sections(data[key], below)
 
 
+def rename_keys(data: Any, overwriting: Any = ()) -> list[str]:
+    """Gives the settings that have an old name their new one; the old names that were there.
+
+    `overwriting`: the keys of the command line, which come before others. Raises ConfigurationError for both names.
+    """
+    found = [old for old in _RENAMED if isinstance(data, dict) and old in data]
+    for old in found:
+        new = _RENAMED[old]
+        if new in data and (old in overwriting) == (new in overwriting):
+            raise ConfigurationError(
+                f"config: `{old}` is the old name of `{new}`, and both are there; remove `{old}`"
+            )
+        value = data.pop(old)
+        if new not in data or old in overwriting:
+            data[new] = value
+    return found
+
+
+def rename_merged(config: dict[str, Any], given: internals.ConfigFiles | None, run: internals.Run) -> None:
+    """Gives settings with an old name their new one after Snakemake has merged the configuration."""
+    renamed = rename_keys(config, given.overwrite_config if given else {})
+    if given is None:
+        _tell_renamed(renamed, run)
+
+
 def check_files(given: internals.ConfigFiles | None, run: internals.Run, schema: dict[str, Any]) -> None:
     """Looks at the configuration before Snakemake makes it of `FILE` and of what the command line gives.
 
-    Raises ConfigurationError; says so where settings are in `FILE` alone, although another file is given.
+    Raises ConfigurationError; says so where settings are in `FILE` alone, although another file is given, and where
+    a key has an old name.
     """
     if given is None:  # a module's, which the workflow that uses it gives
         return
+    overwriting = copy.deepcopy(given.overwrite_config)
     for path in given.configfiles:
         read(str(path))
     found: dict[str, Any] = {}
@@ -84,18 +114,28 @@ def check_files(given: internals.ConfigFiles | None, run: internals.Run, schema:
         found = read(FILE)
     if given.replaces and given.overwrite_config:
         found = {}
+    _tell_renamed([*rename_keys(found), *rename_keys(overwriting)], run)
     fill_sections(found, schema)
     if run.plans and not run.is_module:
-        _tell_merged(found, given, schema)
-    update_config(found, copy.deepcopy(given.overwrite_config))
+        _tell_merged(found, overwriting, given.configfiles, schema)
+    update_config(found, overwriting)
     fill_sections(found, schema)
     check(found, schema, "config")
 
 
-def _tell_merged(found: dict[str, Any], given: internals.ConfigFiles, schema: dict[str, Any]) -> None:
+def _tell_renamed(names: list[str], run: internals.Run) -> None:
+    """Says what keys with an old name are called now."""
+    if run.plans:
+        for old in dict.fromkeys(names):
+            logger.warning(f"config: `{old}` is the old name of `{_RENAMED[old]}`; rename the key")
+
+
+def _tell_merged(
+    found: dict[str, Any], overwriting: dict[str, Any], files: Sequence[Path], schema: dict[str, Any]
+) -> None:  # fmt: skip
     """Says which settings are in `FILE` alone."""
-    others = [path for path in given.configfiles if path.resolve() != Path(FILE).resolve()]
-    if others and (alone := list(_alone(found, given.overwrite_config, schema))):
+    others = [path for path in files if path.resolve() != Path(FILE).resolve()]
+    if others and (alone := list(_alone(found, overwriting, schema))):
         logger.warning(
             f"{others[-1].name} is merged with {FILE}, which alone has: {', '.join(alone)}; "
             f"take out there what is not wanted, or add --replace-workflow-config"
@@ -214,7 +254,7 @@ def _told(fault: ValidationError) -> str:
     """What is wrong and what to do, of a key that is told before it."""
     value, rule = fault.instance, fault.validator_value
     if "propertyNames" in fault.absolute_schema_path:
-        return _unknown(value, fault.schema.get("examples", []))
+        return _told_type(value, ["string"])
     match fault.validator:
         case "type":
             return _told_type(value, [rule] if isinstance(rule, str) else rule)

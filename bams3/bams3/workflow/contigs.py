@@ -20,29 +20,29 @@ def read_contigs(source: str, first: Row, fasta: str, places: Places) -> list[tu
         check_files(first, fasta, places)
         if not is_there(first):
             raise ConfigurationError(
-                f"sample {first['sample']}: {first['alignments']} is yet to be made; give `grid` a .fai or a .dict"
+                f"sample {first['sample']}: {first['alignments']} is yet to be made; give `contigs` a .fai or a .dict"
             )
         return list(header_of(first, fasta).references)
-    data = read(source, "`grid` in the config is a .fai, a .dict, or header")
+    data = read(source, "`contigs` in the config is a .fai, a .dict, or header")
     try:
         if source.endswith(".dict"):
             return list(reference.read_dictionary(data, source).references)
         return [(entry.name, entry.length) for entry in reference.read_fai(data, source)]
     except ConfigurationError:
         raise ConfigurationError(
-            f"{source}: neither a .fai nor a .dict, as `grid` in the config must be, or header"
+            f"{source}: neither a .fai nor a .dict, as `contigs` in the config must be, or header"
         ) from None
 
 
 def check_contigs(row: Row, found: Sequence[tuple[str, int]], contigs: Contigs) -> None:
-    """Raises ConfigurationError if a sample's contigs aren't those of the grid."""
+    """Raises ConfigurationError if a sample's contigs aren't those of the cohort."""
     if list(found) == list(contigs):
         return
     pairs = zip(found, contigs, strict=False)
     differs = next((f"{a[0]} ({a[1]} bp) for {b[0]} ({b[1]} bp)" for a, b in pairs if a != b), None)
     detail = differs or f"{len(found)} contigs for {len(contigs)}"
     raise ConfigurationError(
-        f"sample {row['sample']}: its contigs are not those of the grid: it has {detail}"
+        f"sample {row['sample']}: its contigs are not those of `contigs`: it has {detail}"
     )
 
 

@@ -1,5 +1,6 @@
 """Where files are: for bams3, which reads and writes them in place, and for Snakemake, which looks at them."""
 
+import codecs
 import os
 from collections.abc import Callable
 from functools import cache
@@ -99,6 +100,17 @@ class Places:
                 raise ConfigurationError(error) from None
             return None
 
+    def stored_if_there(self, path: str) -> bytes | None:
+        """The bytes of a small file that may be there; None if it isn't, and where only Snakemake can read it."""
+        place = self.located(path)
+        if is_local(place):
+            return read(place, "it is not needed") if os.path.isfile(place) else None
+        try:
+            objects, name = open_object(place)
+            return objects.get(name)
+        except (OSError, Bams3Error):
+            return None
+
     def _known(self, path: str | None, by: Callable[[str], Identity]) -> Identity | None:
         if not path or not self.run.plans or self.is_made(path):
             return None
@@ -140,8 +152,6 @@ def read(path: str, what: str) -> bytes:
 
 
 def read_lines(path: str, what: str) -> list[str]:
-    """The lines of a small text file; otherwise as `read`."""
-    try:
-        return read(path, what).decode().splitlines()
-    except UnicodeDecodeError:
-        raise ConfigurationError(f"{path}: not a text file; {what}") from None
+    """The lines of a small text file, in which bytes that are not UTF-8 are kept; otherwise as `read`."""
+    data = read(path, what).removeprefix(codecs.BOM_UTF8)
+    return [line.decode(errors="surrogateescape") for line in data.splitlines()]
