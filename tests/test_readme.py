@@ -1,8 +1,8 @@
 """README.md and docs/commands.md: each command as it stands there, in an empty folder, in an environment that has what
 the page installs and nothing else.
 
-A block of `text` is what the block before it prints; a block without one prints nothing. Numbers of seconds, of
-minutes and of jobs a minute may differ. `<!-- run by tests/test_x.py -->` stands before a block that another test runs.
+A block of `text` is what the block before it prints; a block without one prints nothing. Seconds, minutes
+and jobs a minute may differ. `<!-- run by tests/test_x.py -->` stands before a block that another test runs.
 """
 
 import os
@@ -27,7 +27,7 @@ BLOCK = re.compile(
 INSTALLS = re.compile(
     r"^(?:mkdir try.*|git clone.*|python3 -m venv.*|pip install '?\./bams3(?:\[(.*)\])?'?)$", re.MULTILINE
 )
-VARIES = re.compile(r"\b\d[\d.]*(?= (?:s|min|jobs/min)\b)")
+VARIES = re.compile(r"\b\d\S* (?:s|min|jobs/min)(?!\w)")
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]*)(?:#([^)\s]*))?\)")
 
 
