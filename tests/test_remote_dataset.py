@@ -71,12 +71,12 @@ def test_columns_and_depth_from_python(local: Path, remote: str) -> None:
     assert all((mine[field] == theirs[field]).all() for field in fields)
 
 
-def test_the_pipe_of_the_readme(remote: str, source: Path, tmp_path: Path) -> None:
+def test_the_pipe_of_the_page(remote: str, source: Path, tmp_path: Path) -> None:
     """A region in S3 into bcftools, as it stands there, gives what samtools' region of the BAM gives."""
     need("bcftools")
     need("samtools")
-    readme = (Path(__file__).parent.parent / "README.md").read_text()
-    (line,) = (line for line in readme.splitlines() if "s3://" in line and "bcftools" in line)
+    page = (Path(__file__).parent.parent / "docs" / "commands.md").read_text()
+    (line,) = (line for line in page.splitlines() if "s3://" in line and "bcftools" in line)
     line = line.replace("NA12878.bams3", "d.bams3").replace("s3://bucket/d.bams3", remote)
     ours = line.replace("bams3 query", f"{sys.executable} -m bams3 query").replace(
         "chr20:1M-2M", "chr1:300001-302000"
