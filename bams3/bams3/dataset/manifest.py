@@ -9,10 +9,12 @@ import json
 import re
 import zlib
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from bams3.chunk.footer import MAGIC, check_encodings
 from bams3.chunk.zones import check_zones
+from bams3.codec import ZoneMap
 from bams3.codec.streams import LEVELS
 from bams3.dataset import layout
 from bams3.errors import DatasetError, FormatError
@@ -24,6 +26,9 @@ MAX_INDEX = 1 << 30  # bytes, inflated …
 CHUNK_TEXT, ROW_GROUP_TEXT = 1 << 10, 1 << 8  # … of which each chunk, and each of its row groups, has no more
 MAX_HEADER = (1 << 31) - 1  # bytes of text, as BAM has it
 _SEAL = b'  "crc32": '
+_RECORDS, _MIN_POS, _MAX_END, _HOT, _COLD = (
+    itemgetter(ZoneMap._fields.index(name)) for name in ("records", "min_pos", "max_end", "hot", "cold")
+)
 
 
 class Counts:
@@ -103,11 +108,8 @@ def _agree(row: list[int]) -> bool:
 
 
 class ChunkEntry(NamedTuple):
-    """What the index holds of a chunk: where it is, and the zone maps of its row groups.
-
-    `row_groups` are [records, bytes, min_pos, max_pos, max_end, min_mapq, max_mapq, flags_any, flags_all, hot, cold];
-    the last two are the stored bytes of the hot and the cold streams.
-    """
+    """What the index holds of a chunk: where it is, and of each row group the values of its `ZoneMap`, of which `zones`
+    are made where they are needed, since an index has many."""
 
     path: str
     reference_id: int
@@ -116,7 +118,12 @@ class ChunkEntry(NamedTuple):
     size: int
     footer_bytes: int
     footer_crc32: int
-    row_groups: list[list[int]]
+    row_groups: Sequence[Sequence[int]]
+
+    @property
+    def zones(self) -> list[ZoneMap]:
+        """The zone maps of its row groups, in order."""
+        return list(map(ZoneMap._make, self.row_groups))
 
     @property
     def window(self) -> tuple[int, int]:
@@ -126,17 +133,19 @@ class ChunkEntry(NamedTuple):
     @property
     def records(self) -> int:
         """Number of records."""
-        return sum([group[0] for group in self.row_groups])
+        return sum(map(_RECORDS, self.row_groups))
 
     @property
     def min_pos(self) -> int:
         """Smallest POS, 0-based."""
-        return min(group[2] for group in self.row_groups)
+        smallest: int = min(map(_MIN_POS, self.row_groups))
+        return smallest
 
     @property
     def max_end(self) -> int:
         """Largest end."""
-        return max(group[4] for group in self.row_groups)
+        largest: int = max(map(_MAX_END, self.row_groups))
+        return largest
 
     def check(self, references: Sequence[Sequence[Any]], chunk_size: int) -> None:
         """Raise ValueError unless it can be a chunk of the grid of these [name, length] of references."""
@@ -158,7 +167,7 @@ class ChunkEntry(NamedTuple):
             check_zones(self.row_groups, self.reference_id, self.start, end)
         except (ValueError, TypeError) as error:
             raise ValueError(f"{self.path!r}: {error}") from error
-        streams = sum([zone[9] + zone[10] for zone in self.row_groups])
+        streams = sum(map(_HOT, self.row_groups)) + sum(map(_COLD, self.row_groups))
         if len(MAGIC) + streams + self.footer_bytes != self.size:
             raise ValueError(f"{self.path!r}: parts that do not add up to its size")
 

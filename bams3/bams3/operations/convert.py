@@ -292,7 +292,7 @@ class _Conversion:
         for key, group, counted in results:
             counts.add(counted)
             if self.progress:
-                self.progress(group.records)
+                self.progress(group.zone.records)
             yield key, group
 
     def _compress(self, task: "_Task") -> "_Result":
@@ -312,8 +312,7 @@ class _Conversion:
         footer = Footer.of_window(self.plan.header_id, reference_id, start, end, self.plan.level)
         with self.uploads.create(path) as file:
             size, footer_bytes, footer_crc32 = write_chunk(file, footer, groups, self.plan.references)
-        zones = [group.zone() for group in footer.row_groups]
-        return ChunkEntry(path, reference_id, start, end, size, footer_bytes, footer_crc32, zones)
+        return ChunkEntry(path, reference_id, start, end, size, footer_bytes, footer_crc32, footer.zones)
 
 
 class _Earlier:
@@ -331,7 +330,7 @@ class _Earlier:
             if number >= len(groups):
                 return None
             entry = groups[number].entry
-            if entry.records != len(block) or entry.crc32 != records_checksum(block):
+            if entry.zone.records != len(block) or entry.crc32 != records_checksum(block):
                 return None
             stored = stored_row_group(groups[number])
             groups[number].spans.clear()  # bytes that are not needed any more
