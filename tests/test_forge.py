@@ -195,7 +195,7 @@ def test_row_groups_that_end_too_soon(dataset: Path) -> None:
     footer, block = group.chunk.footer, group.block()
     halves = [compress_row_group(half, 0, footer.level) for half in (block[:7], block[7:])]
     with (dataset / FIRST).open("wb") as file:
-        write_chunk(file, footer._replace(row_groups=[]), halves, [list(pair) for pair in hostile.CONTIGS])
+        write_chunk(file, FIRST, footer.identity, halves, [list(pair) for pair in hostile.CONTIGS])
     rewrite(dataset, FIRST, lambda _: None, follow=True)
     problems = list(verify(DatasetReader(dataset)))
     assert ["ends too soon" in problem for problem in problems] == [True]

@@ -138,12 +138,9 @@ class Dataset:
     @cached_property
     def stats(self) -> dict[str, Any]:
         """Counts from the manifest: `records`, `flagstat`, `references` (mapped, unmapped), `unplaced` …"""
-        import json
+        from bams3.operations.stats import as_dict
 
-        from bams3.operations.stats import to_json
-
-        told: dict[str, Any] = json.loads(to_json(self._reader.manifest))
-        return told
+        return as_dict(self._reader.manifest)
 
     def count(
         self, contig: str | None = None, start: int | None = None, stop: int | None = None,

@@ -100,11 +100,6 @@ class Footer(NamedTuple):
     encodings: dict[str, str]
     row_groups: list[RowGroupEntry]
 
-    @classmethod
-    def of_window(cls, dataset: str, reference_id: int, start: int, end: int, level: int) -> "Footer":
-        """Of a chunk that has no row group yet."""
-        return cls(dataset, reference_id, start, end, level, [], dict(ENCODINGS), [])
-
     @property
     def identity(self) -> Identity:
         """Which chunk it is the footer of."""

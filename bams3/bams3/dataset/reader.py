@@ -9,11 +9,12 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from bams3.bam.regions import UNPLACED_NAME
+from bams3.chunk.entry import ChunkEntry
 from bams3.chunk.footer import Identity
 from bams3.chunk.reader import Chunk, RowGroup
 from bams3.dataset import layout
 from bams3.dataset.layout import Grid
-from bams3.dataset.manifest import ChunkEntry, Manifest, header_id, index_from_bytes
+from bams3.dataset.manifest import Manifest, header_id, index_from_bytes
 from bams3.dataset.prefetch import Job, Plan, fetched, plan_hot
 from bams3.errors import DatasetError, FormatError
 from bams3.storage import is_remote, open_storage

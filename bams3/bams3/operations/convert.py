@@ -13,7 +13,8 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from bams3.bam.records import join
-from bams3.chunk.footer import Footer
+from bams3.chunk.entry import ChunkEntry
+from bams3.chunk.footer import Identity
 from bams3.chunk.reader import Chunk, records_checksum
 from bams3.chunk.reader import RowGroup as StoredRowGroup
 from bams3.chunk.writer import (
@@ -24,9 +25,8 @@ from bams3.chunk.writer import (
 )
 from bams3.codec.streams import DEFAULT_LEVEL, LEVELS
 from bams3.dataset import layout, parts
-from bams3.dataset.counts import count as count_block
 from bams3.dataset.layout import UNPLACED, Window
-from bams3.dataset.manifest import ChunkEntry, Counts, Manifest
+from bams3.dataset.manifest import Counts, Manifest
 from bams3.dataset.own import Own
 from bams3.dataset.place import Place, check_joinable, remove, survey
 from bams3.errors import DatasetError, FormatError, SourceError, UsageError
@@ -298,9 +298,7 @@ class _Conversion:
     def _compress(self, task: "_Task") -> "_Result":
         block = join(task.pieces)
         task.pieces.clear()  # what they are pieces of is not needed any more
-        passed, failed = count_block(block)
-        records, mapped = len(block), passed[6] + failed[6]
-        counts = Counts(passed, failed, {task.key[0]: [mapped, records - mapped]})
+        counts = Counts.of_block(block, task.key[0])
         group = self.earlier.row_group(block, task.key, task.number) if self.earlier else None
         return _Result(task.key, group or compress_row_group(block, task.key[0], self.plan.level), counts)
 
@@ -309,10 +307,9 @@ class _Conversion:
         end = start + self.plan.chunk_size if reference_id != UNPLACED else start
         if path in self.there.objects:
             self.own.check_chunk(self.uploads.storage, path)
-        footer = Footer.of_window(self.plan.header_id, reference_id, start, end, self.plan.level)
+        identity = Identity(self.plan.header_id, reference_id, start, end, self.plan.level)
         with self.uploads.create(path) as file:
-            size, footer_bytes, footer_crc32 = write_chunk(file, footer, groups, self.plan.references)
-        return ChunkEntry(path, reference_id, start, end, size, footer_bytes, footer_crc32, footer.zones)
+            return write_chunk(file, path, identity, groups, self.plan.references)
 
 
 class _Earlier:

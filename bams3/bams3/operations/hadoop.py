@@ -10,11 +10,11 @@ from itertools import chain, groupby, islice
 from operator import itemgetter
 from typing import Any
 
+from bams3.chunk.entry import ChunkEntry
 from bams3.chunk.reader import Chunk
 from bams3.coverage import CoverageOptions, region_values
 from bams3.coverage.intervals import Intervals, read_bed, windows
 from bams3.dataset import layout
-from bams3.dataset.manifest import ChunkEntry
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import UsageError
 from bams3.select.query import RecordFilter, count

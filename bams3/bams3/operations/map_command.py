@@ -15,7 +15,7 @@ from threading import Lock
 from typing import IO, Any, BinaryIO, NamedTuple
 
 from bams3.bam.records import RecordBlock
-from bams3.dataset.manifest import ChunkEntry
+from bams3.chunk.entry import ChunkEntry
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import Bams3Error, UsageError
 from bams3.operations.placeholders import for_a_shell, line_for_bash, mentions, variable, words_with

@@ -6,12 +6,12 @@ from itertools import pairwise, zip_longest
 from typing import Any
 
 from bams3.bam.records import walk
+from bams3.chunk.entry import ChunkEntry
 from bams3.chunk.footer import MAGIC
 from bams3.chunk.reader import RowGroup
 from bams3.codec import encode
 from bams3.dataset import layout
-from bams3.dataset.counts import count as count_block
-from bams3.dataset.manifest import ChunkEntry, Counts
+from bams3.dataset.manifest import Counts
 from bams3.dataset.prefetch import plan_all
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import FormatError, SourceError
@@ -82,10 +82,7 @@ def _check(dataset: DatasetReader, job: Job | FormatError) -> tuple[list[str], C
         return [*problems, str(error)], counts
     except SourceError as error:
         return [*problems, f"{group.name}: impossible records: {error}"], counts
-    passed, failed = count_block(block)
-    mapped = passed[6] + failed[6]
-    counts.add(Counts(passed, failed, {entry.reference_id: [mapped, len(block) - mapped]}))
-    return problems, counts
+    return problems, Counts.of_block(block, entry.reference_id)
 
 
 def _check_chunk(dataset: DatasetReader, entry: ChunkEntry, first: RowGroup) -> list[str]:
