@@ -17,7 +17,7 @@ from bams3.chunk.footer import (
 from bams3.codec import Columns, ZoneMap, streams
 from bams3.errors import FormatError
 from bams3.storage import Storage
-from bams3.storage.ranges import merge
+from bams3.storage.ranges import merge_ranges
 
 TAIL = 1 << 16  # bytes read from the end of a chunk of which nothing is known
 
@@ -163,7 +163,7 @@ class Chunk:
     def _spans(self, wanted: Sequence[tuple[Range, list[Span]]]) -> list[Span]:
         """Spans for ranges; each is added to the lists of those whose range it has."""
         spans = []
-        for run in merge([place for place, _ in wanted]):
+        for run in merge_ranges([place for place, _ in wanted]):
             span = Span(self, run.start, run.end - run.start)
             spans.append(span)
             for member in run.members:

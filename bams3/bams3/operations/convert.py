@@ -15,8 +15,7 @@ from typing import Any, NamedTuple
 from bams3.bam.records import join
 from bams3.chunk.entry import ChunkEntry
 from bams3.chunk.footer import Identity
-from bams3.chunk.reader import Chunk, records_checksum
-from bams3.chunk.reader import RowGroup as StoredRowGroup
+from bams3.chunk.reader import Chunk, RowGroup, records_checksum
 from bams3.chunk.writer import (
     CompressedRowGroup,
     compress_row_group,
@@ -31,11 +30,10 @@ from bams3.dataset.own import Own
 from bams3.dataset.place import Place, check_joinable, remove, survey
 from bams3.errors import DatasetError, FormatError, SourceError, UsageError
 from bams3.operations.begin import prepare, successor
-from bams3.operations.row_groups import RowGroup, cut_row_groups
+from bams3.operations.row_groups import UncodedRowGroup, cut_row_groups
 from bams3.parallel.uploads import Uploads
 from bams3.parallel.workers import Workers, worker_count
-from bams3.sources.inputs import Counts as SourceCounts
-from bams3.sources.inputs import Mapper, Source
+from bams3.sources.inputs import IndexCounts, Mapper, Source
 from bams3.sources.messages import show
 from bams3.storage import Storage, is_remote, open_storage
 
@@ -223,7 +221,7 @@ def _known_counts(source: Source, index: str | None) -> dict[int, int]:
     return {} if counts and counts.outdated else _by_reference(counts)
 
 
-def _by_reference(counts: SourceCounts | None) -> dict[int, int]:
+def _by_reference(counts: IndexCounts | None) -> dict[int, int]:
     if counts is None:
         return {}
     totals = {
@@ -250,7 +248,7 @@ class _Result(NamedTuple):
     counts: Counts
 
 
-def _tasks(row_groups: Iterable[RowGroup]) -> Iterator[_Task]:
+def _tasks(row_groups: Iterable[UncodedRowGroup]) -> Iterator[_Task]:
     for (reference_id, start), of_window in groupby(row_groups, key=lambda g: (g.reference_id, g.start)):
         for number, group in enumerate(of_window):
             if reference_id == UNPLACED:
@@ -335,7 +333,7 @@ class _Earlier:
         except FormatError:
             return None
 
-    def _read_row_groups(self, path: str) -> list[StoredRowGroup]:
+    def _read_row_groups(self, path: str) -> list[RowGroup]:
         """The row groups of a chunk, if it may be of this dataset."""
         if path not in self._sizes:
             return []

@@ -9,7 +9,7 @@ from bams3.codec import ZoneMap
 from bams3.dataset import layout
 
 
-class RowGroup:
+class UncodedRowGroup:
     """Records of one row group in the making: `pieces` are RecordBlocks, `start` is that of its chunk's window
     (0 for reads with no position)."""
 
@@ -35,12 +35,12 @@ class RowGroup:
         return last
 
 
-def cut_row_groups(blocks: Iterable[Any], chunk_size: int) -> Iterator[RowGroup]:
+def cut_row_groups(blocks: Iterable[Any], chunk_size: int) -> Iterator[UncodedRowGroup]:
     """The row groups of RecordBlocks in order; docs/format.md, "Row groups", has the rule.
 
     A row group ends with its chunk, where it is full, and where a window of 2^17 bp ends unless it is small.
     """
-    group: RowGroup | None = None
+    group: UncodedRowGroup | None = None
     group_window = 0
     for block in blocks:
         for first, last, reference_id, window in split_windows(block, layout.ROW_GROUP_SHIFT):
@@ -53,7 +53,7 @@ def cut_row_groups(blocks: Iterable[Any], chunk_size: int) -> Iterator[RowGroup]
                 group = None
             group_window = window
             while first < last:
-                group = group or RowGroup(reference_id, start)
+                group = group or UncodedRowGroup(reference_id, start)
                 first = group.take(block, first, last)
                 if group.is_full:
                     yield group
