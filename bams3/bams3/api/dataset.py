@@ -221,7 +221,8 @@ class Dataset:
 
     def query_parallel(
         self, regions: Iterable[RegionLike], workers: WorkerCount = "auto",
-        fields: str | Sequence[str] = DEFAULT_FIELDS, *, filter: str | None = None, require_flags: int = 0, exclude_flags: int = 0, min_mapq: int = 0,
+        fields: str | Sequence[str] = DEFAULT_FIELDS, *, filter: str | None = None, require_flags: int = 0,
+        exclude_flags: int = 0, min_mapq: int = 0,
     ) -> Iterator[Table]:  # fmt: skip
         """`query` of each region by itself, by `workers` threads: tables in the order of the regions.
 
