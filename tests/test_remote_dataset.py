@@ -312,7 +312,7 @@ def test_what_is_fetched_ahead_is_bounded(remote: str, monkeypatch: pytest.Monke
     first = next(jobs)[0]
     time.sleep(0.2)
     assert sum(begun) < dataset.index[0].size + 1
-    assert [first.min_pos, *(group.min_pos for group, _ in jobs)] == [
+    assert [first.zone.min_pos, *(group.zone.min_pos for group, _ in jobs)] == [
         zone[2] for entry in dataset.index for zone in entry.row_groups
     ]
     open_storage(remote).delete(dataset.index[1].path)

@@ -16,8 +16,7 @@ from bams3.bam.regions import UNPLACED, Region, parse_regions
 from bams3.dataset.reader import DatasetReader
 from bams3.dataset.shards import shard as shard_of
 from bams3.errors import UsageError
-from bams3.parallel.workers import Workers as Pool
-from bams3.parallel.workers import in_order, worker_count
+from bams3.parallel.workers import Workers, in_order, worker_count
 from bams3.select.query import RecordFilter, columns, count, open_each, query
 from bams3.select.schema import checked_fields
 
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
 
 RegionLike = str | tuple[str, int | None, int | None]
-Workers = int | Literal["auto"]
+WorkerCount = int | Literal["auto"]
 Result = TypeVar("Result")
 
 
@@ -38,7 +37,7 @@ def open(uri: Uri) -> "Dataset":
 
 
 def query_parallel(
-    datasets: "Iterable[Dataset | Uri]", regions: Iterable[RegionLike], workers: Workers = "auto",
+    datasets: "Iterable[Dataset | Uri]", regions: Iterable[RegionLike], workers: WorkerCount = "auto",
     fields: str | Sequence[str] = DEFAULT_FIELDS, *, filter: str | None = None, require_flags: int = 0,
     exclude_flags: int = 0, min_mapq: int = 0,
 ) -> Iterator[Table]:  # fmt: skip
@@ -138,17 +137,14 @@ class Dataset:
     @cached_property
     def stats(self) -> dict[str, Any]:
         """Counts from the manifest: `records`, `flagstat`, `references` (mapped, unmapped), `unplaced` …"""
-        import json
+        from bams3.operations.stats import as_dict
 
-        from bams3.operations.stats import to_json
-
-        told: dict[str, Any] = json.loads(to_json(self._reader.manifest))
-        return told
+        return as_dict(self._reader.manifest)
 
     def count(
         self, contig: str | None = None, start: int | None = None, stop: int | None = None,
         region: str | None = None, *, until_eof: bool = False, filter: str | None = None, require_flags: int = 0,
-        exclude_flags: int = 0, min_mapq: int = 0, workers: Workers = 1,
+        exclude_flags: int = 0, min_mapq: int = 0, workers: WorkerCount = 1,
     ) -> int:  # fmt: skip
         """Number of records that `fetch` would give; where the index tells it, nothing else is read."""
         chosen = self._chosen(contig, start, stop, region, until_eof)
@@ -179,7 +175,7 @@ class Dataset:
     def fetch(
         self, contig: str | None = None, start: int | None = None, stop: int | None = None,
         region: str | None = None, *, until_eof: bool = False, filter: str | None = None, require_flags: int = 0,
-        exclude_flags: int = 0, min_mapq: int = 0, workers: Workers = 1,
+        exclude_flags: int = 0, min_mapq: int = 0, workers: WorkerCount = 1,
     ) -> Iterator["pysam.AlignedSegment"]:  # fmt: skip
         """Records that overlap a region, in order; by default those of all contigs, and with `until_eof` also
         those with no position, as pysam.
@@ -193,7 +189,7 @@ class Dataset:
     def query(
         self, regions: RegionLike | Iterable[RegionLike] | None = None, fields: str | Sequence[str] = DEFAULT_FIELDS,
         *, filter: str | None = None, require_flags: int = 0, exclude_flags: int = 0, min_mapq: int = 0,
-        workers: Workers = 1,
+        workers: WorkerCount = 1,
     ) -> Table:  # fmt: skip
         """Columns of the records that overlap any of `regions` (default: every record), each record once.
 
@@ -210,7 +206,7 @@ class Dataset:
     def to_batches(
         self, regions: RegionLike | Iterable[RegionLike] | None = None, fields: str | Sequence[str] = DEFAULT_FIELDS,
         *, filter: str | None = None, require_flags: int = 0, exclude_flags: int = 0, min_mapq: int = 0,
-        workers: Workers = 1,
+        workers: WorkerCount = 1,
     ) -> "pyarrow.RecordBatchReader":  # fmt: skip
         """The same as a stream of Arrow record batches, read and decoded while it is consumed: in bounded memory.
 
@@ -224,8 +220,9 @@ class Dataset:
         return record_batches(columns(self._reader, chosen, record_filter, names, _threads(workers)), names)
 
     def query_parallel(
-        self, regions: Iterable[RegionLike], workers: Workers = "auto", fields: str | Sequence[str] = DEFAULT_FIELDS,
-        *, filter: str | None = None, require_flags: int = 0, exclude_flags: int = 0, min_mapq: int = 0,
+        self, regions: Iterable[RegionLike], workers: WorkerCount = "auto",
+        fields: str | Sequence[str] = DEFAULT_FIELDS, *, filter: str | None = None, require_flags: int = 0,
+        exclude_flags: int = 0, min_mapq: int = 0,
     ) -> Iterator[Table]:  # fmt: skip
         """`query` of each region by itself, by `workers` threads: tables in the order of the regions.
 
@@ -237,7 +234,7 @@ class Dataset:
         )  # fmt: skip
 
     def map(
-        self, function: "Callable[[Chunk], Result]", *, workers: Workers = "auto", executor: Any = None,
+        self, function: "Callable[[Chunk], Result]", *, workers: WorkerCount = "auto", executor: Any = None,
         ordered: bool = True, shard: tuple[int, int] = (1, 1),
     ) -> Iterator[Result]:  # fmt: skip
         """What `function` makes of each chunk, in order, or as it is ready; a few chunks are begun ahead.
@@ -247,7 +244,7 @@ class Dataset:
         needs it; a pickled chunk is only where it is. `shard`: (i, n), the i-th of n runs of chunks of like bytes.
         The error of the first chunk that fails is raised.
         """
-        pool = Pool(_threads(workers), executor)
+        pool = Workers(_threads(workers), executor)
         chunks = (Chunk(reader.chunk(entry)) for reader, entry in shard_of([self._reader], *shard))
 
         def results() -> Iterator[Result]:
@@ -309,7 +306,7 @@ def _filter(text: str | None, require: int, exclude: int, min_mapq: int) -> Reco
     return RecordFilter(require, exclude, min_mapq, None, Expression(text))
 
 
-def _threads(workers: Workers) -> int:
+def _threads(workers: WorkerCount) -> int:
     if workers == 1:
         return 1
     return worker_count(workers)

@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from bams3.chunk.zones import check_zones
-from bams3.codec import ENCODINGS, HOT_STREAMS, streams
+from bams3.codec import ENCODINGS, HOT_STREAMS, ZoneMap, streams
 from bams3.errors import FormatError
 from bams3.untrusted import inflate, parse_json
 
@@ -20,7 +20,7 @@ MAGIC = b"BAMS3\x00\x01\n"  # the last byte but one is the version of the contai
 TRAILER = struct.Struct("<II8s")
 FOOTER_LEVEL = 9
 MAX_FOOTER = 1 << 30  # bytes, inflated
-ZONE_MAP = ("min_pos", "max_pos", "max_end", "min_mapq", "max_mapq", "flags_any", "flags_all")
+ZONE_FIELDS = ZoneMap._fields[:-2]  # those that a footer holds
 MAX_REFERENCE = 1 << 21  # bytes of a stream, besides four for each of the records
 HOT = {name: place for place, name in enumerate(HOT_STREAMS)}
 """Hot streams, and the order in which they stand."""
@@ -48,34 +48,29 @@ class StreamEntry(NamedTuple):
 
 
 class RowGroupEntry(NamedTuple):
-    """One row group: its zone map (0-based positions), the references and read groups that its records mention,
-    size and CRC-32 of their BAM bytes, its streams."""
+    """One row group: its zone map, the references and read groups that its records mention, the CRC-32 of their BAM
+    bytes, its streams."""
 
-    records: int
-    bytes: int
-    min_pos: int
-    max_pos: int
-    max_end: int
-    min_mapq: int
-    max_mapq: int
-    flags_any: int
-    flags_all: int
+    zone: ZoneMap
     references: list[int]
     read_groups: list[str]
     crc32: int
     streams: dict[str, StreamEntry]
 
-    def zone_map(self) -> dict[str, int]:
-        """The zone map alone, by name."""
-        return {name: getattr(self, name) for name in ZONE_MAP}
-
-    def zone(self) -> list[int]:
-        """Records, bytes, zone map, and stored bytes of the hot and of the cold streams: what the dataset's index
-        holds of it."""
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> "RowGroupEntry":
+        """As a footer holds it. Raises KeyError, TypeError."""
+        entries = {name: StreamEntry(*entry) for name, entry in document.pop("streams").items()}
+        told = [document.pop(name) for name in ZONE_FIELDS]
         stored = [0, 0]
-        for name, entry in self.streams.items():
+        for name, entry in entries.items():
             stored[name not in HOT] += entry.stored
-        return [self.records, self.bytes, *self.zone_map().values(), *stored]
+        return cls(ZoneMap(*told, *stored), streams=entries, **document)
+
+    def to_json(self) -> dict[str, Any]:
+        """The reverse of `from_json`."""
+        document = self._asdict()
+        return dict(zip(ZONE_FIELDS, document.pop("zone"), strict=False)) | document
 
 
 class Identity(NamedTuple):
@@ -105,24 +100,24 @@ class Footer(NamedTuple):
     encodings: dict[str, str]
     row_groups: list[RowGroupEntry]
 
-    @classmethod
-    def of_window(cls, dataset: str, reference_id: int, start: int, end: int, level: int) -> "Footer":
-        """Of a chunk that has no row group yet."""
-        return cls(dataset, reference_id, start, end, level, [], dict(ENCODINGS), [])
-
     @property
     def identity(self) -> Identity:
         """Which chunk it is the footer of."""
         return Identity(*self[:5])
 
     @property
+    def zones(self) -> list[ZoneMap]:
+        """The zone maps of its row groups, in order."""
+        return [group.zone for group in self.row_groups]
+
+    @property
     def records(self) -> int:
         """Number of records in the chunk."""
-        return sum(group.records for group in self.row_groups)
+        return sum(group.zone.records for group in self.row_groups)
 
     def to_bytes(self) -> bytes:
         """Footer and trailer, as they end a chunk."""
-        document = self._asdict() | {"row_groups": [group._asdict() for group in self.row_groups]}
+        document = self._asdict() | {"row_groups": [group.to_json() for group in self.row_groups]}
         text = json.dumps(document, separators=(",", ":")).encode()
         stored = streams.deflate(text, FOOTER_LEVEL)
         if len(stored) >= len(text):  # only compressed footers are written: a reader has one case
@@ -155,10 +150,7 @@ class Footer(NamedTuple):
     @classmethod
     def _from_document(cls, document: dict[str, Any]) -> "Footer":
         check_encodings(document["encodings"])
-        groups = []
-        for group in document.pop("row_groups"):
-            entries = {name: StreamEntry(*entry) for name, entry in group.pop("streams").items()}
-            groups.append(RowGroupEntry(streams=entries, **group))
+        groups = [RowGroupEntry.from_json(group) for group in document.pop("row_groups")]
         return cls(row_groups=groups, **document)
 
     def _check_values(self) -> None:
@@ -190,15 +182,15 @@ class Footer(NamedTuple):
         """Raise FormatError unless all that it says is possible in a chunk of `body` bytes before it, and agrees."""
         try:
             self._check_values()
-            check_zones([group.zone() for group in self.row_groups], *self.identity[1:4])
+            check_zones(self.zones, *self.identity[1:4])
         except (TypeError, ValueError) as error:
             raise FormatError(f"{name}: damaged chunk: its footer makes no sense ({error})") from error
         at = [len(MAGIC)]  # of the next cold stream, and of the next hot one
-        at.append(at[0] + sum(group.zone()[-1] for group in self.row_groups))
+        at.append(at[0] + sum(zone.cold for zone in self.zones))
         for number, group in enumerate(self.row_groups):
             for stream, entry in group.streams.items():
                 hot = stream in HOT
-                if not entry.is_possible(at[hot], 4 * group.bytes + MAX_REFERENCE):
+                if not entry.is_possible(at[hot], 4 * group.zone.bytes + MAX_REFERENCE):
                     raise FormatError(
                         f"{name}: row group {number}, stream '{stream}': impossible place or length"
                     )

@@ -5,7 +5,6 @@ Only the module of the command that is called is imported: start-up is a feature
 
 import gc
 import io
-import os
 import sys
 from collections.abc import Sequence
 
@@ -99,13 +98,9 @@ def _run(arguments: list[str]) -> int:
 
 
 def _drop_output() -> None:
-    """Let what stdout holds go nowhere if it can't be written, or Python would fail once more at its end."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
+    from bams3.output.files import drop_output
+
+    drop_output()
 
 
 def _fail(command: str, message: str, code: int = 1) -> int:

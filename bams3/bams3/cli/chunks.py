@@ -112,7 +112,7 @@ def _mapped(args: Any, words: list[str]) -> int:
     from bams3.dataset.layout import HEADER, INDEX
     from bams3.dataset.reader import DatasetReader
     from bams3.operations.joblog import JobLog
-    from bams3.operations.map_command import ChunkCommand, Job, Outcome, alignments
+    from bams3.operations.map_command import ChunkCommand, ChunkJob, Outcome, alignments
     from bams3.parallel.workers import worker_count
 
     workers = worker_count(args.workers)
@@ -130,7 +130,7 @@ def _mapped(args: Any, words: list[str]) -> int:
         retries=args.retries,
     )
     dataset = DatasetReader(args.dataset, prefetch=(INDEX, HEADER))
-    jobs = [Job(number, *chunk) for number, chunk in enumerate(shard_of([dataset], args), 1)]
+    jobs = [ChunkJob(number, *chunk) for number, chunk in enumerate(shard_of([dataset], args), 1)]
     failed: list[Outcome] = []
     with JobLog(args.joblog, resume=args.resume) if args.joblog else nullcontext() as log:
         if log:

@@ -59,7 +59,7 @@ def windows(length: int, size: int, begin: int = 0, stop: int | None = None) -> 
     return Intervals(starts, ends)
 
 
-def read_bed(path: str, warn: Callable[[str], None], opener: Opener = of_disk) -> dict[str, Intervals]:
+def read_intervals(path: str, warn: Callable[[str], None], opener: Opener = of_disk) -> dict[str, Intervals]:
     """Intervals of a BED file (plain or gzipped) by contig, sorted by start, as mosdepth reads it.
 
     Comment and ``track`` lines are skipped; so are lines of fewer than three columns, with a warning. Like

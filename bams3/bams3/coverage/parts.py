@@ -39,7 +39,7 @@ MAX_HEAD = 1 << 28  # bytes of the first line
 OVERLAP = "the parts to gather overlap, or are of another dataset; give each batch once"
 
 
-class Piece(NamedTuple):
+class DepthPiece(NamedTuple):
     """Depth of some consecutive positions of a contig; the last one holds for those that follow."""
 
     reference_id: int
@@ -127,9 +127,9 @@ class Gathered:
         heads.sort()
         self._check_whole(piece for pieces, _ in heads for piece in pieces)
         self._pieces = (piece for _, path in heads for piece in self._read(path))
-        self._next: Piece | None = next(self._pieces, None)
+        self._next: DepthPiece | None = next(self._pieces, None)
 
-    def __call__(self, reference_id: int) -> Iterator[Piece]:
+    def __call__(self, reference_id: int) -> Iterator[DepthPiece]:
         """The pieces of a contig; those of contigs that were passed over are skipped."""
         while self._next is not None and self._next.reference_id <= reference_id:
             piece, self._next = self._next, next(self._pieces, None)
@@ -163,7 +163,7 @@ class Gathered:
                     raise ValueError(f"impossible piece {piece}")
             return {key: head[key] for key in ("version", "dataset", "options", "pieces")}
 
-    def _read(self, path: str) -> Iterator[Piece]:
+    def _read(self, path: str) -> Iterator[DepthPiece]:
         with _opened(path) as stream:
             line, rest = _first_line(stream)
             read = _Reading(stream, rest)
@@ -173,12 +173,12 @@ class Gathered:
                     raise ValueError(f"impossible number of stretches {count}")
                 places = array("Q", read(16 * count))
                 if not count or places[0] > start:  # whatever the piece before it ended with
-                    yield Piece(reference_id, start, array("i", [0]))
+                    yield DepthPiece(reference_id, start, array("i", [0]))
                 position = start
                 for begin, length in zip(places[::2], places[1::2], strict=True):
                     if not position <= begin < begin + length <= end:
                         raise ValueError(f"impossible stretch of {length} from {begin}")
-                    yield Piece(reference_id, begin, array("i", read(4 * length)))
+                    yield DepthPiece(reference_id, begin, array("i", read(4 * length)))
                     position = begin + length
 
 

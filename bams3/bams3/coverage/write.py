@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from bams3.coverage.depth import Depth
-from bams3.coverage.intervals import Intervals, read_bed, windows
+from bams3.coverage.intervals import Intervals, read_intervals, windows
 from bams3.coverage.measure import Histogram, bases_covered, means, medians
 from bams3.coverage.options import CoverageOptions, quantize_labels
 from bams3.coverage.report import SUMMARY_HEADER, Totals, distribution
@@ -159,7 +159,7 @@ class _Run:
             if not self.contigs:
                 raise UsageError(f"contig {options.chrom!r} is not in the header; -c takes one whole contig")
         self.by_bed = options.by is not None and options.window is None
-        self.bed = read_bed(str(options.by), warn) if self.by_bed else {}
+        self.bed = read_intervals(str(options.by), warn) if self.by_bed else {}
         if self.by_bed and not (options.per_base or options.thresholds or options.quantize):  # only regions
             self.contigs = [contig for contig in self.contigs if contig[1] in self.bed]
         self.labels = [label.encode() for label in quantize_labels(options.quantize)]

@@ -13,9 +13,9 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from bams3.bam.records import join
-from bams3.chunk.footer import Footer
-from bams3.chunk.reader import Chunk, records_checksum
-from bams3.chunk.reader import RowGroup as StoredRowGroup
+from bams3.chunk.entry import ChunkEntry
+from bams3.chunk.footer import Identity
+from bams3.chunk.reader import Chunk, RowGroup, records_checksum
 from bams3.chunk.writer import (
     CompressedRowGroup,
     compress_row_group,
@@ -24,18 +24,16 @@ from bams3.chunk.writer import (
 )
 from bams3.codec.streams import DEFAULT_LEVEL, LEVELS
 from bams3.dataset import layout, parts
-from bams3.dataset.counts import count as count_block
 from bams3.dataset.layout import UNPLACED, Window
-from bams3.dataset.manifest import ChunkEntry, Counts, Manifest
+from bams3.dataset.manifest import Counts, Manifest
 from bams3.dataset.own import Own
 from bams3.dataset.place import Place, check_joinable, remove, survey
 from bams3.errors import DatasetError, FormatError, SourceError, UsageError
 from bams3.operations.begin import prepare, successor
-from bams3.operations.row_groups import RowGroup, cut_row_groups
+from bams3.operations.row_groups import UncodedRowGroup, cut_row_groups
 from bams3.parallel.uploads import Uploads
 from bams3.parallel.workers import Workers, worker_count
-from bams3.sources.inputs import Counts as SourceCounts
-from bams3.sources.inputs import Mapper, Source
+from bams3.sources.inputs import IndexCounts, Mapper, Source
 from bams3.sources.messages import show
 from bams3.storage import Storage, is_remote, open_storage
 
@@ -223,7 +221,7 @@ def _known_counts(source: Source, index: str | None) -> dict[int, int]:
     return {} if counts and counts.outdated else _by_reference(counts)
 
 
-def _by_reference(counts: SourceCounts | None) -> dict[int, int]:
+def _by_reference(counts: IndexCounts | None) -> dict[int, int]:
     if counts is None:
         return {}
     totals = {
@@ -250,7 +248,7 @@ class _Result(NamedTuple):
     counts: Counts
 
 
-def _tasks(row_groups: Iterable[RowGroup]) -> Iterator[_Task]:
+def _tasks(row_groups: Iterable[UncodedRowGroup]) -> Iterator[_Task]:
     for (reference_id, start), of_window in groupby(row_groups, key=lambda g: (g.reference_id, g.start)):
         for number, group in enumerate(of_window):
             if reference_id == UNPLACED:
@@ -292,15 +290,13 @@ class _Conversion:
         for key, group, counted in results:
             counts.add(counted)
             if self.progress:
-                self.progress(group.records)
+                self.progress(group.zone.records)
             yield key, group
 
     def _compress(self, task: "_Task") -> "_Result":
         block = join(task.pieces)
         task.pieces.clear()  # what they are pieces of is not needed any more
-        passed, failed = count_block(block)
-        records, mapped = len(block), passed[6] + failed[6]
-        counts = Counts(passed, failed, {task.key[0]: [mapped, records - mapped]})
+        counts = Counts.of_block(block, task.key[0])
         group = self.earlier.row_group(block, task.key, task.number) if self.earlier else None
         return _Result(task.key, group or compress_row_group(block, task.key[0], self.plan.level), counts)
 
@@ -309,11 +305,9 @@ class _Conversion:
         end = start + self.plan.chunk_size if reference_id != UNPLACED else start
         if path in self.there.objects:
             self.own.check_chunk(self.uploads.storage, path)
-        footer = Footer.of_window(self.plan.header_id, reference_id, start, end, self.plan.level)
+        identity = Identity(self.plan.header_id, reference_id, start, end, self.plan.level)
         with self.uploads.create(path) as file:
-            size, footer_bytes, footer_crc32 = write_chunk(file, footer, groups, self.plan.references)
-        zones = [group.zone() for group in footer.row_groups]
-        return ChunkEntry(path, reference_id, start, end, size, footer_bytes, footer_crc32, zones)
+            return write_chunk(file, path, identity, groups, self.plan.references)
 
 
 class _Earlier:
@@ -331,7 +325,7 @@ class _Earlier:
             if number >= len(groups):
                 return None
             entry = groups[number].entry
-            if entry.records != len(block) or entry.crc32 != records_checksum(block):
+            if entry.zone.records != len(block) or entry.crc32 != records_checksum(block):
                 return None
             stored = stored_row_group(groups[number])
             groups[number].spans.clear()  # bytes that are not needed any more
@@ -339,7 +333,7 @@ class _Earlier:
         except FormatError:
             return None
 
-    def _read_row_groups(self, path: str) -> list[StoredRowGroup]:
+    def _read_row_groups(self, path: str) -> list[RowGroup]:
         """The row groups of a chunk, if it may be of this dataset."""
         if path not in self._sizes:
             return []

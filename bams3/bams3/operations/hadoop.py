@@ -10,11 +10,11 @@ from itertools import chain, groupby, islice
 from operator import itemgetter
 from typing import Any
 
+from bams3.chunk.entry import ChunkEntry
 from bams3.chunk.reader import Chunk
 from bams3.coverage import CoverageOptions, region_values
-from bams3.coverage.intervals import Intervals, read_bed, windows
+from bams3.coverage.intervals import Intervals, read_intervals, windows
 from bams3.dataset import layout
-from bams3.dataset.manifest import ChunkEntry
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import UsageError
 from bams3.select.query import RecordFilter, count
@@ -24,10 +24,10 @@ FAR = 1 << 32
 """Beyond every interval."""
 
 Mapped = Iterator[tuple[str, int | float | str]]
-Mapper = Callable[[DatasetReader, ChunkEntry], Mapped]
+ChunkMapper = Callable[[DatasetReader, ChunkEntry], Mapped]
 
 
-def mapped(lines: Iterable[str], mapper: Mapper) -> Iterator[str]:
+def mapped(lines: Iterable[str], mapper: ChunkMapper) -> Iterator[str]:
     """What a mapper makes of the chunks whose URIs are the lines, as lines. What is before a tab (Hadoop puts a number
     there) is no part of a URI.
 
@@ -57,7 +57,7 @@ def _chunk(dataset_of: Callable[[str], Any], uri: str) -> tuple[DatasetReader, C
         raise UsageError(f"{uri}: {root} has no such chunk; bams3 chunks --format uri lists them") from None
 
 
-def counts(record_filter: RecordFilter) -> Mapper:
+def counts(record_filter: RecordFilter) -> ChunkMapper:
     """Contig, or `*` → number of records that pass a filter."""
 
     def mapper(dataset: DatasetReader, entry: ChunkEntry) -> Mapped:
@@ -68,7 +68,7 @@ def counts(record_filter: RecordFilter) -> Mapper:
     return mapper
 
 
-def own(function: Callable[[Chunk], Mapping[str, int | float]]) -> Mapper:
+def own(function: Callable[[Chunk], Mapping[str, int | float]]) -> ChunkMapper:
     """What a function of a user's makes of a chunk: keys → numbers."""
 
     def mapper(dataset: DatasetReader, entry: ChunkEntry) -> Mapped:
@@ -85,13 +85,13 @@ def own(function: Callable[[Chunk], Mapping[str, int | float]]) -> Mapper:
     return mapper
 
 
-def regions(options: CoverageOptions) -> Mapper:
+def regions(options: CoverageOptions) -> ChunkMapper:
     """Mean depth of the windows or BED intervals that begin from a chunk's start on and before the next chunk's: each
     belongs to one chunk, and what its depth needs of others is read from these.
 
     Keys sort as the genome does; values are lines of mosdepth's regions file.
     """
-    bed = read_bed(str(options.by), lambda _: None) if options.window is None else {}
+    bed = read_intervals(str(options.by), lambda _: None) if options.window is None else {}
 
     @cache
     def intervals_of(name: str, length: int) -> Intervals:

@@ -12,7 +12,7 @@ def to_json(uri: Any) -> str:
     """The whole footer as JSON. Raises FormatError."""
     footer = open_chunk(uri).footer
     groups = [
-        group._asdict() | {"streams": {name: entry._asdict() for name, entry in group.streams.items()}}
+        group.to_json() | {"streams": {name: entry._asdict() for name, entry in group.streams.items()}}
         for group in footer.row_groups
     ]
     document = footer._asdict() | {"row_groups": groups}
@@ -33,7 +33,7 @@ def summary(uri: Any) -> str:
     lines = [
         f"window      {window}",
         f"records     {footer.records}",
-        f"bytes       {chunk.size} ({sum(group.zone()[-2] for group in footer.row_groups)} for counting and depth)",
+        f"bytes       {chunk.size} ({sum(zone.hot for zone in footer.zones)} for counting and depth)",
         f"dataset     {footer.dataset}",
         f"references  {' '.join(names[reference] for reference in sorted(names)) or '-'}",
         f"read groups {' '.join(read_groups) or '-'}",
@@ -41,10 +41,10 @@ def summary(uri: Any) -> str:
         "",
         "row group  records  first       last        furthest    mapq    ",
     ]
-    for number, group in enumerate(footer.row_groups):
+    for number, zone in enumerate(footer.zones):
         lines.append(
-            f"{number:<10} {group.records:<8} {group.min_pos + 1:<11} {group.max_pos + 1:<11} {group.max_end:<11} "
-            f"{group.min_mapq}-{group.max_mapq}"
+            f"{number:<10} {zone.records:<8} {zone.min_pos + 1:<11} {zone.max_pos + 1:<11} {zone.max_end:<11} "
+            f"{zone.min_mapq}-{zone.max_mapq}"
         )
     stored, raw = Counter[str](), Counter[str]()
     codecs: dict[str, set[str]] = {}

@@ -15,7 +15,7 @@ from threading import Lock
 from typing import IO, Any, BinaryIO, NamedTuple
 
 from bams3.bam.records import RecordBlock
-from bams3.dataset.manifest import ChunkEntry
+from bams3.chunk.entry import ChunkEntry
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import Bams3Error, UsageError
 from bams3.operations.placeholders import for_a_shell, line_for_bash, mentions, variable, words_with
@@ -28,7 +28,7 @@ GRACE = 5.0
 """Seconds that commands have to end by themselves when they are told to."""
 
 
-class Job(NamedTuple):
+class ChunkJob(NamedTuple):
     """A chunk to run a command on; `number`: from 1."""
 
     number: int
@@ -49,7 +49,7 @@ class Outcome(NamedTuple):
     not in the job's file: to be read and closed.
     """
 
-    job: Job
+    job: ChunkJob
     error: str | None
     started: float
     seconds: float
@@ -83,20 +83,20 @@ class Input:
         return True
 
 
-Sender = Callable[[Job, Input], None]
+Sender = Callable[[ChunkJob, Input], None]
 """Writes the records of a job's chunk."""
 
 
 def alignments(format: Format, *, with_header: bool = True) -> Sender:
     """Records as a format of `write_alignments`."""
 
-    def records(job: Job, pipe: Input) -> Iterator[RecordBlock]:
+    def records(job: ChunkJob, pipe: Input) -> Iterator[RecordBlock]:
         if pipe.is_read():  # many commands read nothing: nothing is decoded for them
             for group in job.dataset.chunk(job.entry).row_groups:
                 group.load()
                 yield group.block()
 
-    def send(job: Job, pipe: Any) -> None:
+    def send(job: ChunkJob, pipe: Any) -> None:
         write_alignments(records(job, pipe), job.dataset.header, pipe, format=format, with_header=with_header)
 
     return send
@@ -136,7 +136,7 @@ class ChunkCommand:
         self._stopped = False
         self._lock = Lock()
 
-    def on_each(self, jobs: Iterable[Job], workers: int = 1) -> Iterator[Outcome]:
+    def on_each(self, jobs: Iterable[ChunkJob], workers: int = 1) -> Iterator[Outcome]:
         """Run it for so many jobs at once. Outcomes come in order if they have an output, otherwise as they are ready.
 
         Leaving the iterator ends the commands that run.
@@ -151,14 +151,14 @@ class ChunkCommand:
             finally:
                 self._stop()
 
-    def file_of(self, job: Job) -> str | None:
+    def file_of(self, job: ChunkJob) -> str | None:
         """The file of a job in the directory."""
         if self._directory is None:
             return None
         name = "-".join(job.entry.path.removesuffix(".chunk").split("/")[1:])
         return os.path.join(self._directory, f"{name}{self._suffix}")
 
-    def line_of(self, job: Job) -> str:
+    def line_of(self, job: ChunkJob) -> str:
         """What is run for a job: a line for a shell, which ends with the chunk as a comment."""
         values = self._values(job, self.file_of(job))
         words = self._command
@@ -166,7 +166,7 @@ class ChunkCommand:
             words = self._words(values)
         return f"{for_a_shell(words, _variables(values))} # {shown(job.chunk)}"
 
-    def _values(self, job: Job, output: str | None) -> dict[str, str]:
+    def _values(self, job: ChunkJob, output: str | None) -> dict[str, str]:
         """Of the placeholders; none of a file can be taken for an option."""
         values = {
             "chunk": _no_option(job.chunk), "region": job.dataset.region(job.entry),
@@ -184,7 +184,7 @@ class ChunkCommand:
             raise UsageError(f"{values['region']}: no command can be told a name with a NUL in it")
         return self._command if self._is_line else words_with(values, self._command)
 
-    def _run(self, job: Job) -> Outcome:
+    def _run(self, job: ChunkJob) -> Outcome:
         for _ in range(self._retries):
             outcome = self._try(job)
             if outcome.error is None:
@@ -193,7 +193,7 @@ class ChunkCommand:
                 outcome.output.close()
         return self._try(job)
 
-    def _try(self, job: Job) -> Outcome:
+    def _try(self, job: ChunkJob) -> Outcome:
         started = time.time()
         with self._appearing(job) as (path, appear), ExitStack() as files:
             values = self._values(job, path)
@@ -223,7 +223,7 @@ class ChunkCommand:
         return Outcome(job, error, started, time.time() - started, sent, received, code, output)
 
     @contextmanager
-    def _appearing(self, job: Job) -> Iterator[tuple[str | None, Any]]:
+    def _appearing(self, job: ChunkJob) -> Iterator[tuple[str | None, Any]]:
         """Where the job's file is to be written, and what to call when it is whole."""
         target = self.file_of(job)
         if target is None:
@@ -261,7 +261,7 @@ class ChunkCommand:
         yield child
         self._running.discard(child)  # not after an exception: it may run on, and is to be stopped
 
-    def _send(self, job: Job, child: "subprocess.Popen[bytes]") -> int:
+    def _send(self, job: ChunkJob, child: "subprocess.Popen[bytes]") -> int:
         """Write the records; the number of bytes."""
         if self._sender is None or child.stdin is None:
             return 0

@@ -55,8 +55,8 @@ def idxstats(manifest: Manifest) -> str:
     return "".join(lines)
 
 
-def to_json(manifest: Manifest) -> str:
-    """Everything that the manifest counts, as JSON; the names of flagstat are those of its JSON output."""
+def as_dict(manifest: Manifest) -> dict[str, Any]:
+    """Everything that the manifest counts; the names of flagstat are those of its JSON output."""
     from bams3.dataset.counts import FLAGSTAT
 
     counts = manifest.counts
@@ -78,7 +78,12 @@ def to_json(manifest: Manifest) -> str:
     }
     if manifest.truncated:
         document["truncated"] = True
-    return json.dumps(document, indent=2) + "\n"
+    return document
+
+
+def to_json(manifest: Manifest) -> str:
+    """The same as JSON."""
+    return json.dumps(as_dict(manifest), indent=2) + "\n"
 
 
 def summary(manifest: Manifest) -> str:

@@ -204,7 +204,14 @@ def _stdout() -> Iterator[BinaryIO]:
         yield sys.stdout.buffer
         sys.stdout.flush()
     except BrokenPipeError:
-        # What is still buffered goes nowhere, or Python would complain about it at exit.
+        drop_output()
+
+
+def drop_output() -> None:
+    """Let what stdout holds go nowhere if it can't be written, or Python would fail once more at its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)

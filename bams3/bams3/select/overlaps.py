@@ -42,7 +42,7 @@ class Overlaps:
 
     def touch(self, group: RowGroup) -> bool:
         """May a record of the row group overlap any of the regions?"""
-        return bisect_left(self._starts, group.max_end) > bisect_right(self._ordered, group.min_pos)
+        return bisect_left(self._starts, group.zone.max_end) > bisect_right(self._ordered, group.zone.min_pos)
 
     def alike(self, group: RowGroup) -> bool:
         """Do all records of the row group overlap the same regions?"""
@@ -73,11 +73,11 @@ class Overlaps:
 
     def _range(self, group: RowGroup) -> tuple[int, int, int, int]:
         """Which of the ends, and which of the starts, lie within the row group."""
-        begins = bisect_right(self._ordered, group.min_pos)
-        ends = bisect_left(self._starts, group.min_pos + 1)
+        begins = bisect_right(self._ordered, group.zone.min_pos)
+        ends = bisect_left(self._starts, group.zone.min_pos + 1)
         return (
-            begins, max(begins, bisect_right(self._ordered, group.max_pos)),
-            ends, max(ends, bisect_left(self._starts, group.max_end)),
+            begins, max(begins, bisect_right(self._ordered, group.zone.max_pos)),
+            ends, max(ends, bisect_left(self._starts, group.zone.max_end)),
         )  # fmt: skip
 
 

@@ -53,18 +53,18 @@ class RecordFilter(NamedTuple):
     def verdict(self, group: RowGroup) -> bool | None:
         """By the zone map: True if every record of a row group passes, False if none can, None if unknown."""
         if (
-            group.flags_any & self.require != self.require
-            or group.flags_all & self.exclude
-            or group.max_mapq < self.min_mapq
-            or (self.expression is not None and not self.expression.may_match(group))
+            group.zone.flags_any & self.require != self.require
+            or group.zone.flags_all & self.exclude
+            or group.zone.max_mapq < self.min_mapq
+            or (self.expression is not None and not self.expression.may_match(group.zone))
         ):
             return False
         looks_inside = (
             self.read_group is not None
             or self.expression is not None
-            or group.flags_all & self.require != self.require
-            or group.flags_any & self.exclude
-            or group.min_mapq < self.min_mapq
+            or group.zone.flags_all & self.require != self.require
+            or group.zone.flags_any & self.exclude
+            or group.zone.min_mapq < self.min_mapq
         )
         return None if looks_inside else True
 
@@ -267,7 +267,7 @@ def row_group_jobs(
                 ends[-1] = _NO_END
             groups = dataset.row_groups(reference_id, starts[0], ends[-1], (starts, ends))
         for group in groups:
-            first, last = bisect_right(ends, group.min_pos), bisect_left(starts, group.max_end)
+            first, last = bisect_right(ends, group.zone.min_pos), bisect_left(starts, group.zone.max_end)
             if first < last and record_filter.verdict(group) is not False:
                 yield group, (starts[first:last], ends[first:last])
 
@@ -297,8 +297,8 @@ def shared_jobs(
 def inside(group: RowGroup, intervals: Intervals) -> bool:
     """Do all records of a row group start in one of the intervals?"""
     starts, ends = intervals
-    last = bisect_right(starts, group.min_pos) - 1
-    return last >= 0 and group.max_pos < ends[last]
+    last = bisect_right(starts, group.zone.min_pos) - 1
+    return last >= 0 and group.zone.max_pos < ends[last]
 
 
 def _mask(

@@ -21,7 +21,7 @@ class Mapper(Protocol):
     def __call__(self, function: Callable[[Item], Result], items: Iterable[Item], /) -> Iterator[Result]: ...
 
 
-class Counts(NamedTuple):
+class IndexCounts(NamedTuple):
     """How many records an index says there are."""
 
     references: list[tuple[int, int]]
@@ -64,7 +64,7 @@ class Source(Protocol):
         store may fetch ahead. A reference id of -1 stands for the records with none. Raises SourceError as `window`
         does."""
 
-    def counts(self) -> Counts | None:
+    def counts(self) -> IndexCounts | None:
         """What the index says; None without an index or where it does not say."""
 
     def sizes(self, windows: Sequence[tuple[int, int, int]]) -> list[int]:

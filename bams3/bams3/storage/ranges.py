@@ -19,7 +19,7 @@ class Run(NamedTuple):
     members: list[int]
 
 
-def merge(ranges: Sequence[tuple[int, int]]) -> list[Run]:
+def merge_ranges(ranges: Sequence[tuple[int, int]]) -> list[Run]:
     """The requests for ranges (start, length): those at most GAP apart together, up to MERGED bytes.
 
     A longer range is one request all the same; empty ranges are in none.
@@ -43,7 +43,7 @@ def fetch(
     fetch_range: Callable[[int, int], memoryview], ranges: Sequence[tuple[int, int]]
 ) -> list[memoryview]:
     """The bytes of every range, by `fetch_range(start, end)` of the merged ones, in parallel."""
-    runs = merge(ranges)
+    runs = merge_ranges(ranges)
     found = [memoryview(b"")] * len(ranges)
 
     def fetch_run(run: Run) -> memoryview:

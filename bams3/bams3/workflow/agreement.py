@@ -55,11 +55,11 @@ def check_coverage_bed(
     data: bytes, path: str, contigs: Contigs, where: str, warn: Warn, *, only: str | None = None, strict: bool = False
 ) -> None:  # fmt: skip
     """A BED file, as `bams3 coverage` reads it: with `strict` none of its lines may be left out; `only` on a contig."""
-    from bams3.coverage.intervals import read_bed
+    from bams3.coverage.intervals import read_intervals
 
     notes: list[str] = []
     with _told(where):
-        found = read_bed(path, notes.append, lambda _: io.BytesIO(data))
+        found = read_intervals(path, notes.append, lambda _: io.BytesIO(data))
     if notes and strict:
         raise ConfigurationError(f"{where}: {notes[0]}; remove the line, or mend it")
     if notes:
