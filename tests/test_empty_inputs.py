@@ -50,7 +50,7 @@ def test_inputs_that_give_nothing(dataset: Path, case: str) -> None:
 
 NOTHING_NAMED = {
     "count": (["count", "--regions", "{bed}", "{dataset}", "{here}/none/*.bams3"], "{here}/none/*.bams3"),
-    "count, a list": (["count", "--regions", "{bed}", "{dataset}", "--datasets", "{empty}"], "empty names no dataset"),
+    "count, a list": (["count", "--regions", "{bed}", "{dataset}", "--datasets", "{empty}"], "empty lists no datasets"),
     "count, no word": (["count", "--regions", "{bed}", "{dataset}", ""], "an empty path; give a path or a URI"),
     "chunks": (["chunks", "{dataset}", "{here}/none/*.bams3"], "{here}/none/*.bams3"),
     "chunks, no word": (["chunks", "{dataset}", ""], "an empty path; give a path or a URI"),
