@@ -103,7 +103,5 @@ def _verify(argv: list[str]) -> int:
             problems += 1
     if not problems:
         manifest = dataset.manifest
-        print(
-            f"{shown(dataset.uri)}: {manifest.records} records in {manifest.chunks} chunks; no problems found"
-        )
+        print(f"{shown(dataset.uri)}: {manifest.records} records in {manifest.chunks} chunks, all well")
     return 1 if problems else 0
