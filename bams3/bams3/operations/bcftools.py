@@ -123,7 +123,7 @@ def options(tool: Tool, text: str) -> Options:
 
 
 def _is_free(found: Options, word: _Word) -> bool:
-    """Tell whether an option that is usually refused is allowed: `-o INT` of mpileup (an open-gap probability), and
+    """Tell whether an option that is usually refused is allowed: `-o INT` of mpileup (gap-open probability), and
     `-T` of call with `-C alleles`."""
     if found.tool is MPILEUP:
         return word.option == "o" and (word.value or "").isdecimal()

@@ -179,7 +179,7 @@ class ChunkCommand:
         """Return the words to execute. Raises UsageError."""
         if self._names_sample and values["sample"].startswith("-"):
             raise UsageError(
-                f"sample {values['sample']}: the name would be taken for an option; use the variable BAMS3_SAMPLE instead"
+                f"sample {values['sample']}: the name would be taken for an option; use the variable BAMS3_SAMPLE"
             )
         if any("\0" in value for value in values.values()):
             raise UsageError(f"{values['region']}: a name that contains a NUL can't be passed to a command")

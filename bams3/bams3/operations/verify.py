@@ -100,7 +100,7 @@ def _check_chunk(dataset: DatasetReader, entry: ChunkEntry, first: RowGroup) -> 
     if entry.reference_id == layout.UNPLACED and entry != dataset.index[-1]:
         following.append(entry.row_groups[-1])  # check the last one as if another followed
         if len(following) != layout.UNPLACED_ROW_GROUPS:
-            problems.append(f"{chunk.name}: it has not {layout.UNPLACED_ROW_GROUPS} row groups")
+            problems.append(f"{chunk.name}: it should have {layout.UNPLACED_ROW_GROUPS} row groups")
     for number, (zone, after) in enumerate(zip(entry.row_groups, following, strict=False)):
         if not ends_row_group(entry.reference_id, zone, after):
             problems.append(f"{chunk.name}: row group {number} ends too early")
