@@ -17,7 +17,7 @@ SECOND_OF_FOUR = {
 }
 NO_TASK = {
     "no array": ({}, "this is not an array job"),
-    "jobs that are no arrays": ({"LSB_JOBINDEX": "0", "SGE_TASK_ID": "undefined"}, "not a task"),
+    "jobs that are no arrays": ({"LSB_JOBINDEX": "0", "SGE_TASK_ID": "undefined"}, "not an array job"),
     "another size": ({"AWS_BATCH_JOB_ARRAY_INDEX": "1", "AWS_BATCH_JOB_ARRAY_SIZE": "8"}, "the AWS Batch array has 8"),
     "one task again": (
         {"SLURM_ARRAY_TASK_ID": "2", "SLURM_ARRAY_TASK_MIN": "2", "SLURM_ARRAY_TASK_COUNT": "1"}, "has 1 tasks",

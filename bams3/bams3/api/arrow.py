@@ -121,7 +121,7 @@ def write_parquet(batches: "pyarrow.RecordBatchReader", out: BinaryIO, progress:
 
 
 def _alike(column: "np.ndarray") -> Any:
-    """Return the column with its arrays converted to a common dtype: SAM writers choose the narrowest one per record."""
+    """Return the column with its arrays in one dtype: SAM writers choose the narrowest type for each record."""
     import numpy as np
 
     dtypes = (

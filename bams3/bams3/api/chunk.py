@@ -140,7 +140,7 @@ class Chunk:
             yield {name: found[name] for name in names}
 
     def fetch(self) -> Iterator["pysam.AlignedSegment"]:
-        """Yield the records in order, as pysam.AlignedSegment; their header only has the references that they mention."""
+        """Yield the records in order; their header only has the references that the records mention."""
         return segments((group.block() for group in self._chunk.row_groups), self._header)
 
 

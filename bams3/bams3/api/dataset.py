@@ -46,10 +46,8 @@ def open(uri: Uri) -> "Dataset":
 
     Raises
     ------
-    DatasetError
-        If there is no complete dataset.
-    FormatError
-        If the dataset is damaged.
+    DatasetError, FormatError
+        If there is no complete dataset; if it is damaged.
     """
     return Dataset(DatasetReader(uri))
 
@@ -61,8 +59,7 @@ def query_parallel(
 ) -> Iterator[Table]:  # fmt: skip
     """Query each region separately in each of many datasets, with `workers` threads.
 
-    All datasets are opened, and all regions looked up in each, before the first query, so that errors are raised at
-    once.
+    All datasets are opened and all regions looked up before the first query, so that errors are raised at once.
 
     Parameters
     ----------
@@ -84,10 +81,8 @@ def query_parallel(
 
     Raises
     ------
-    DatasetError
-        If a dataset does not exist.
-    UsageError
-        If a region, a field or the filter is invalid.
+    DatasetError, UsageError
+        If a dataset does not exist; if a region, a field or the filter is invalid.
     """
     names = checked_fields(fields)
     record_filter = _filter(filter, require_flags, exclude_flags, min_mapq)
@@ -209,12 +204,9 @@ class Dataset:
         contig, start, stop
             0-based half-open interval, by default the whole contig; a `stop` past its end is clipped.
         fast_mode
-            Count reads from start to end, with deletions and skips, and overlapping mates twice. By default, a base
-            that both mates of a pair cover counts once.
-        exclude_flags
-            Exclude reads with any of these FLAG bits.
-        min_mapq
-            Minimum mapping quality.
+            Count reads from start to end, with deletions and skips, and bases that both mates cover twice, not once.
+        exclude_flags, min_mapq
+            Exclude reads with any of these FLAG bits, or with a lower mapping quality.
 
         Returns
         -------
@@ -274,10 +266,7 @@ class Dataset:
         Table
             One array per field, shape (records,).
 
-        Raises
-        ------
-        UsageError
-            If a field, a region or the filter is invalid.
+        Raises UsageError if a field, a region or the filter is invalid.
         """
         names = checked_fields(fields)
         chosen = None if regions is None else self._regions(regions)

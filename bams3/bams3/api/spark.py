@@ -53,7 +53,7 @@ class Bams3DataSource(DataSource):
         return "bams3"
 
     def schema(self) -> StructType:
-        """Return the schema of the option `fields`; by default `sample` (the dataset's name), SAM's fields and `endpos`."""
+        """Return the schema of the option `fields`; default: `sample` (the dataset's name), SAM's fields, `endpos`."""
         import pyarrow as pa
         from pyspark.sql.pandas.types import from_arrow_schema
 

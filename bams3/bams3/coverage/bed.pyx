@@ -168,7 +168,7 @@ cdef class BedText:
 
     def add_means(self, const long long[::1] starts, const long long[::1] ends, list names, const double[::1] means,
                   int decimals, Py_ssize_t number=0):
-        """Add lines of intervals with names (``names`` may be empty) and means, from ``number``; return the next number."""
+        """Add lines of intervals with their names, if any, and means, from ``number``; return the next number."""
         cdef bytes text = b""
         cdef double mean = float("nan")
         while number < starts.shape[0] and self.text.size < PIECE:
@@ -375,7 +375,7 @@ cdef inline long long run_end(Depth depth, long long position, int *value, Py_ss
 
 
 cdef inline Py_ssize_t bin_of(int value, const long long[::1] bounds) noexcept nogil:
-    """Return the first bin that begins at this depth, or else the last one that begins below it; -1 outside all bins."""
+    """Return the first bin that begins at this depth, or else the last one below it; -1 outside all bins."""
     cdef Py_ssize_t k, last = bounds.shape[0] - 1
     for k in range(last):
         if bounds[k] >= value:

@@ -124,7 +124,7 @@ cdef class Depth:
         cdef const Stretch *last = <const Stretch *> (self.stretches.data + self.stretches.size) - 1
         cdef long long offset = begin - self.start, least = last.end if self.stretches.size else 0
         if not least <= offset <= self.length - values.shape[0]:
-            raise ValueError(f"{values.shape[0]} depths from {begin} lie outside this piece of the contig, or are out of order")
+            raise ValueError(f"{values.shape[0]} depths from {begin} lie outside this piece, or are out of order")
         self.found = True
         if values.shape[0]:
             memcpy(self.append(offset, offset + values.shape[0]), &values[0], values.shape[0] * sizeof(int))

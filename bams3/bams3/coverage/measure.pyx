@@ -14,7 +14,7 @@ from bams3.coverage.depth cimport Depth, Part
 cdef enum:
     MAX_DEPTH = 400000      # deeper positions are counted as MAX_DEPTH - 10, as mosdepth does
     DEEPEST_MEDIAN = 65535  # greater medians are reported as this
-    SHALLOW = 512           # a power of two; smaller depths are counted in LANES sets of counters that fit into the cache
+    SHALLOW = 512           # a power of two; smaller depths are counted in LANES sets of counters, which fit the cache
     LANES = 4
 
 

@@ -1,5 +1,5 @@
-# Counting of the aligned segments of reads in a difference array: a window of the contig, and a list of changes far from
-# it. All functions are inline and nogil.
+# Counting of the aligned segments of reads in a difference array: a window of the contig, and a list of changes far
+# from it. All functions are inline and nogil.
 
 from bams3.coverage.changes cimport Far, keep_far
 

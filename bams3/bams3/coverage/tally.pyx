@@ -175,7 +175,7 @@ cdef class Tally:
         return 0
 
     cdef int _pass(self, long long position) except -1:
-        """Move the window forward to begin at, or a few positions before, a position; keep what it passes in `behind`."""
+        """Move the window forward to a position, or a few before it; keep the changes that it passes in `behind`."""
         cdef int *values = self.window.values
         cdef long long size = min(position - self.window.start, self.window.length), rest
         if size < self.window.length:

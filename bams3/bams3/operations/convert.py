@@ -50,7 +50,7 @@ def convert(
 ) -> Manifest | None:  # fmt: skip
     """Convert alignments to a dataset, or to a part of one.
 
-    If an error is raised, nothing is left that opens as a dataset, except an old one that was to be replaced.
+    After an error, nothing new opens as a dataset.
 
     Parameters
     ----------
@@ -67,9 +67,9 @@ def convert(
     sort
         Sort the input by coordinate first.
     overwrite
-        Replace an existing dataset: on a file system once the new one is complete; in an object store the old one is
-        removed first. For a part: make the dataset incomplete and write the part again; other parts of the same
-        batches are kept, and may be written at the same time.
+        Replace an existing dataset: on a file system once the new one is complete; in an object store the old one
+        is removed first. A part makes the dataset incomplete and is written again; other parts of the same batches
+        are kept, and may be written at the same time.
     resume
         Reuse the row groups that an interrupted run left, after checking them.
     reference
@@ -198,10 +198,8 @@ def _part_name(
 
 
 def _parse_windows(plan: parts.Plan, texts: Sequence[str]) -> list[Window]:
-    """Return the windows that the regions cover; adjacent ones are merged.
-
-    Raises UsageError for regions that are not on chunk boundaries.
-    """
+    """Return the windows that the regions cover; adjacent ones are merged. Raises UsageError for regions that are not
+    on chunk boundaries."""
     from bams3.bam.regions import Region, merge_regions, parse_regions
 
     wanted: list[Window] = []
@@ -230,11 +228,8 @@ def _chosen_windows(
 
 
 def _sizes(grid: layout.Grid, source: Source) -> layout.Sizes:
-    """Estimate how many bytes of the source fall into each window.
-
-    If there are very many windows, most are empty: whole contigs are measured first, then ever smaller pieces of
-    those that have data.
-    """
+    """Estimate how many bytes of the source fall into each window. If there are very many windows, most are empty:
+    whole contigs are measured first, then ever smaller pieces of those that have data."""
     if len(grid) <= MANY_WINDOWS:
         return source.sizes(grid)
     pieces = list(grid.contigs())
@@ -265,10 +260,8 @@ def _end(part: parts.Part, source: Source, windows: Sequence[Window], counts: di
 
 
 def _known_counts(source: Source, index: str | None) -> dict[int, int]:
-    """Return the record counts from the index of a source that was read without it.
-
-    Empty if the index is outdated or damaged or would have to be fetched, or if the source is truncated.
-    """
+    """Return the record counts from the index of a source that was read without it; empty if the index is outdated,
+    damaged or remote, or the source is truncated."""
     if source.truncated or (is_remote(source.path) and index is None):
         return {}
     try:

@@ -34,7 +34,7 @@ cdef Py_ssize_t first_above(const int64_t[::1] values, int64_t least) noexcept n
 def keep_overlapping(uint8_t[::1] mask not None, const int32_t[::1] pos not None,
                      const int32_t[::1] end not None, const int64_t[::1] starts not None,
                      const int64_t[::1] ends not None):
-    """Clear the records that overlap none of the intervals; as in samtools view, pos < interval end and end > its start.
+    """Clear the records that overlap no interval; as in samtools view, overlap is pos < its end and end > its start.
 
     ``pos``, ``end``: int32, 0-based half-open. ``starts``, ``ends`` of the intervals: sorted, disjoint.
     """

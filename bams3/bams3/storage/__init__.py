@@ -33,7 +33,7 @@ class Storage(Protocol):
         ...
 
     def get_ranges(self, path: str, ranges: Sequence[tuple[int, int]]) -> Sequence[memoryview]:
-        """Return the bytes of many ranges (start, length) of one object, in the given order; shorter at the object's end.
+        """Return the bytes of many ranges (start, length) of one object, in order; shorter at the object's end.
 
         The results are read-only views of the fetched data, without copies: use this to read large amounts.
         """
@@ -64,7 +64,7 @@ class Storage(Protocol):
         ...
 
     def put_new(self, path: str, data: bytes) -> None:
-        """Write an object that must not exist yet: of several writers, one succeeds and the others get FileExistsError."""
+        """Write an object that must not exist yet: one of several writers succeeds, the others get FileExistsError."""
         ...
 
     def create(self, path: str) -> AbstractContextManager[BinaryIO]:

@@ -119,7 +119,7 @@ class RequestError(Exception):
             what = f"the bucket is in another region ({self.said}); set AWS_REGION"
             return OSError(errno.EREMOTE, what, name)
         if self.kind == "whole":
-            what = "the server does not support range requests (200 instead of 206); use another server, or copy the dataset"
+            what = "the server ignores range requests (200 instead of 206); use another server, or copy the dataset"
             return OSError(errno.ENOTSUP, what, name)
         tried = f", {self.attempts} attempts" if self.attempts > 1 else ""
         advice = "; try again later" if self.passing else ""

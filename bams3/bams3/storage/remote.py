@@ -51,7 +51,7 @@ class RemoteStorage:
             self._shown = f"{scheme}://{place}/"
             if {"@", ":"} & set(place):
                 raise UsageError(
-                    f"{uri}: credentials in a URI are not accepted, since others could see them; give {scheme}://bucket/path, "
+                    f"{uri}: credentials in a URI are refused, as others could see them; give {scheme}://bucket/path, "
                     "and set credentials in the environment or a profile (docs/object-storage.md)"
                 )
             if place and not re.fullmatch("[A-Za-z0-9._-]+", place):

@@ -49,7 +49,7 @@ class Limiter:
 
     @contextmanager
     def turn(self) -> Iterator[int]:
-        """Context manager: wait until a request may be made, and count it as in flight; yield `begun` of `slow_down`."""
+        """Context manager: wait for a free slot, and count a request as in flight; yield `begun` of `slow_down`."""
         with self._free:
             self._free.wait_for(lambda: self._in_flight < max(1, int(self.limit)))
             self._in_flight += 1
