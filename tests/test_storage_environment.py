@@ -127,7 +127,10 @@ SETTINGS = [
     ("https_proxy", "::", f": {NO_PROXY}"),
     ("ALL_PROXY", "ht tp", f": {NO_PROXY}"),
     ("all_proxy", "http://", f": {NO_PROXY}"),
-    *(("BAMS3_TIMEOUT", text, f"={text}: give a number of seconds greater than 0") for text in ("x", "0", "-1", "nan", "inf", "²")),
+    *(
+        ("BAMS3_TIMEOUT", text, f"={text}: give a number of seconds greater than 0")
+        for text in ("x", "0", "-1", "nan", "inf", "²")
+    ),
     ("BAMS3_TIMEOUT", "0.5", ""),
     *((name, text, f"={text}: {NO_NUMBER}") for name in ("BAMS3_MAX_REQUESTS", "AWS_MAX_ATTEMPTS")
       for text in ("x", "0", "-1", " 5", "1.5", "²", "٣", "1001", "9" * 5000)),
