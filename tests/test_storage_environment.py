@@ -141,7 +141,7 @@ SETTINGS = [
     ("AWS_REQUEST_PAYER", "me", "=me: give requester, or unset it"),
     ("BAMS3_LOG_REQUESTS", "/", "/: Is a directory; choose another file for the log of requests"),
     ("AWS_CA_BUNDLE", "/none", "=/none: No such file or directory; give a file of certificates"),
-    ("AWS_CA_BUNDLE", "/etc/passwd", "=/etc/passwd: the file contains no certificates; give a file of certificates in PEM format"),
+    ("AWS_CA_BUNDLE", "/etc/passwd", "=/etc/passwd: the file contains no certificates; give a file of certificates"),
 ]  # fmt: skip
 
 
