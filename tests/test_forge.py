@@ -198,7 +198,7 @@ def test_row_groups_that_end_too_soon(dataset: Path) -> None:
         write_chunk(file, FIRST, footer.identity, halves, [list(pair) for pair in hostile.CONTIGS])
     rewrite(dataset, FIRST, lambda _: None, follow=True)
     problems = list(verify(DatasetReader(dataset)))
-    assert ["ends too soon" in problem for problem in problems] == [True]
+    assert ["ends too early" in problem for problem in problems] == [True]
 
 
 def test_files_of_another_dataset(dataset: Path, folder: Path, tmp_path: Path) -> None:

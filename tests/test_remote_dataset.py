@@ -224,8 +224,8 @@ def test_a_log_that_can_not_be_written_is_told(
         ),
         ("{}/none", {}, "{}/none: not a bams3 dataset (no _metadata.json); give the directory"),
         ("https://[x/d", {}, "https://: not a URL (Invalid IPv6 URL)"),
-        ("{}/d", {"AWS_CA_BUNDLE": "/none"}, "AWS_CA_BUNDLE=/none: No such file or directory; name a file"),
-        ("{}/d", {"BAMS3_TIMEOUT": "soon"}, "BAMS3_TIMEOUT=soon: give seconds, more than 0"),
+        ("{}/d", {"AWS_CA_BUNDLE": "/none"}, "AWS_CA_BUNDLE=/none: No such file or directory; give a file"),
+        ("{}/d", {"BAMS3_TIMEOUT": "soon"}, "BAMS3_TIMEOUT=soon: give a number of seconds greater than 0"),
     ],
 )
 def test_what_can_not_be_opened_is_one_line(

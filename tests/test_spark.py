@@ -154,7 +154,7 @@ def test_the_option_filter_and_a_frame_used_again(read: Callable[..., Any], page
     ("schema", "options", "message"),
     [
         ("rname string", {"chunks": "3"}, "unknown option 'chunks'"),
-        ("rname string", {"shards": "none"}, "shards 'none': give a number from 1"),
+        ("rname string", {"shards": "none"}, "shards 'none': give a positive number"),
         ("nope string", {}, "unknown field 'nope'"),
         ("", {"fields": "rname,nope"}, "unknown field 'nope'"),
         ("qname int", {}, "a column does not fit the schema"),

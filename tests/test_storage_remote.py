@@ -232,7 +232,7 @@ def test_web_server(web_server: tuple[str, Path], tmp_path: Path) -> None:
     for action, error in [
         (lambda: storage.get("x"), "no such object"),
         (lambda: storage.put("x", b""), "not written"),
-        (lambda: list(storage.list()), "do not list"),
+        (lambda: list(storage.list()), "can't list"),
     ]:
         with pytest.raises(OSError, match=error) as raised:
             action()

@@ -72,7 +72,7 @@ def test_a_bed_file(check: Any, packed: bool, text: str, error: str, warning: st
             "x.bed, line 2: expected contig, start and end",
             "x.bed:2: 9-5 is not an",
         ),
-        ("chr1\t0\t9\nchr1\tfive\t9\n", "x.bed, line 2: ", "x.bed:2: the columns 2 and 3 of a BED line"),
+        ("chr1\t0\t9\nchr1\tfive\t9\n", "x.bed, line 2: ", "x.bed:2: columns 2 and 3 of a BED line"),
         ("chr1\t0\t9\nchr1\t-3\t9\n", "x.bed, line 2: ", "x.bed:2: -3-9 is not an interval"),
     ],
 )
@@ -87,7 +87,7 @@ def test_a_line_that_is_no_interval(text: str, of_query: str, of_coverage: str) 
 
 def test_lines_that_are_left_out_of_coverage() -> None:
     data = b"chr1\t0\t9\nchr1 9 12\nchr2\t4\n"
-    note = "config: k: x.bed:2: skipped, fewer than 3 columns between tabs"
+    note = "config: k: x.bed:2: line skipped; it has fewer than 3 tab-separated columns"
     for strict, expected in (
         (False, ("", f"{note}, and 1 more lines like it")),
         (True, (f"{note}; remove the line, or mend it", "")),

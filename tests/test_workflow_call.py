@@ -171,8 +171,8 @@ def test_targets_as_bcftools_reads_them(name: str, text: str, packed: bool) -> N
     [
         ("x.bed", "chr1\t5\n", "x.bed:1: no target"),
         ("x.bed", "chr1\t0\t5\nchr1\t9\t5\n", "x.bed:2: no target"),
-        ("x.bed", "chr1\tfrom\tto\n", "start and end from 0"),
-        ("x.tsv", "chr1\t0\n", "x.tsv:1: no target; a line has contig and position from 1"),
+        ("x.bed", "chr1\tfrom\tto\n", "start and end (0-based)"),
+        ("x.tsv", "chr1\t0\n", "x.tsv:1: not a target; a line must have contig, position (1-based)"),
         ("x.tsv", "chr1\n", "x.tsv:1: no target"),
         ("x.bed", "1\t0\t5\n", "x.bed: none of its contigs is one of the samples"),
         ("x.bed", "chr1\t890\t950\n", "x.bed: chr1 890 950: chr1 has 900 bp"),

@@ -115,7 +115,7 @@ REFUSED = [
     (f"{ONE}pathvars: {{results: 1}}\n", "config: pathvars: results: 1: give text; text stands in quotes"),
     (f"{ONE}pathvars: x\n", "config: pathvars: 'x': give keys, each with a value"),
     # settings that contradict each other
-    (f"{ONE}coverage: {{by: '0'}}\n", "config: coverage: --by 0: a window has at least one base"),
+    (f"{ONE}coverage: {{by: '0'}}\n", "config: coverage: --by 0: a window must have at least one base"),
     (f"{ONE}coverage: {{fast_mode: true, fragment_mode: true}}\n", "config: coverage: --fast-mode and --fragment-mode"),
     (f"{ONE}coverage: {{min_frag_len: 9, max_frag_len: 8}}\n", "config: coverage: --max-frag-len 8 is lower than"),
     (f"{ONE}coverage: {{quantize: '0;1'}}\n", "config: coverage: --quantize '0;1' is not a list of integers"),

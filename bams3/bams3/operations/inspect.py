@@ -1,4 +1,4 @@
-"""What is in one chunk, from its footer."""
+"""A description of one chunk, read from its footer."""
 
 import json
 from collections import Counter
@@ -9,7 +9,7 @@ from bams3.shown import escaped
 
 
 def to_json(uri: Any) -> str:
-    """The whole footer as JSON. Raises FormatError."""
+    """Return the whole footer as JSON. Raises FormatError."""
     footer = open_chunk(uri).footer
     groups = [
         group.to_json() | {"streams": {name: entry._asdict() for name, entry in group.streams.items()}}
@@ -20,7 +20,7 @@ def to_json(uri: Any) -> str:
 
 
 def summary(uri: Any) -> str:
-    """Window, row groups, and the size of every stream, for people. Raises FormatError."""
+    """Describe window, row groups and stream sizes as text for people. Raises FormatError."""
     chunk = open_chunk(uri)
     footer = chunk.footer
     names = {reference: name for reference, name, _ in footer.references}

@@ -1,4 +1,4 @@
-"""Where records are cut into row groups: a function of the records alone, never of where blocks begin."""
+"""Cutting records into row groups. The cuts depend on the records alone, never on how they arrive in blocks."""
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
@@ -10,8 +10,8 @@ from bams3.dataset import layout
 
 
 class UncodedRowGroup:
-    """Records of one row group in the making: `pieces` are RecordBlocks, `start` is that of its chunk's window
-    (0 for reads with no position)."""
+    """A row group under construction: `pieces` are its RecordBlocks, `start` is the start of its chunk's window
+    (0 for reads without a position)."""
 
     def __init__(self, reference_id: int, start: int) -> None:
         self.reference_id = reference_id
@@ -25,7 +25,7 @@ class UncodedRowGroup:
         return self.records == layout.ROW_GROUP_RECORDS or self.size >= layout.ROW_GROUP_BYTES
 
     def take(self, block: Any, first: int, last: int) -> int:
-        """Take as many of the block's records [first, last) as there is room for, at least one; their end."""
+        """Take as many of the block's records [first, last) as fit, at least one; return their end."""
         last = min(last, first + layout.ROW_GROUP_RECORDS - self.records)
         limit = block.offsets[first] + layout.ROW_GROUP_BYTES - self.size
         last = max(first + 1, min(last, bisect_left(block.offsets, limit, first, last)))
@@ -36,9 +36,9 @@ class UncodedRowGroup:
 
 
 def cut_row_groups(blocks: Iterable[Any], chunk_size: int) -> Iterator[UncodedRowGroup]:
-    """The row groups of RecordBlocks in order; docs/format.md, "Row groups", has the rule.
+    """Yield the row groups of RecordBlocks in order; docs/format.md, "Row groups", defines the rule.
 
-    A row group ends with its chunk, where it is full, and where a window of 2^17 bp ends unless it is small.
+    A row group ends where its chunk ends, where it is full, and at the end of a window of 2^17 bp unless it is small.
     """
     group: UncodedRowGroup | None = None
     group_window = 0
@@ -63,7 +63,7 @@ def cut_row_groups(blocks: Iterable[Any], chunk_size: int) -> Iterator[UncodedRo
 
 
 def ends_row_group(reference_id: int, zone: ZoneMap, after: ZoneMap) -> bool:
-    """Does a row group end where another follows in the same chunk?"""
+    """Tell whether a row group may end where the next one of its chunk begins; both are zone maps."""
     windows = (
         max(zone.max_pos, 0) >> layout.ROW_GROUP_SHIFT,
         max(after.min_pos, 0) >> layout.ROW_GROUP_SHIFT,
