@@ -1,6 +1,7 @@
 """The scripts of the workflow's rules: what ends one stands in its log and on standard error; names of samples."""
 
 import json
+import re
 import runpy
 import shutil
 import subprocess
@@ -51,7 +52,12 @@ def test_every_script_tells_what_ends_it(log: Path, capsys: pytest.CaptureFixtur
     assert text.startswith("a_rule: ")
     assert text.endswith(" is damaged\\x1b\n")
     assert text.count("\n") == 1
-    assert script.read_text().split("import ")[1].startswith("open_log\n\n")  # before what may be missing
+    before = script.read_text().partition("open_log(snakemake)")[0]  # of what may be missing
+    assert set(re.findall(r"^(?:from|import) (\S+)", before, re.MULTILINE)) <= {
+        "os",
+        "sys",
+        "bams3.workflow.log",
+    }
 
 
 @pytest.mark.parametrize(

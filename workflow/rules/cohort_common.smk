@@ -1,5 +1,7 @@
 import shutil
 
+from snakemake.settings.types import DeploymentMethod
+
 from bams3.cohort.regions import check_contigs
 from bams3.extras import need
 
@@ -68,9 +70,8 @@ def of_samples(path):
 
 def has_multiqc():
     """Can MultiQC be run: is it installed here, where it runs, or will Snakemake install it?"""
-    return bool(
-        shutil.which("multiqc") or workflow.deployment_settings.deployment_method
-    )
+    installs = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
+    return installs or shutil.which("multiqc") is not None
 
 
 def page_about():
@@ -99,8 +100,8 @@ def cohort_results():
 
 
 def check_packages():
-    """Raises an error where the page can't be made: what it needs is not here, where its job runs."""
-    if workflow.is_main_process and not workflow.deployment_settings.deployment_method:
+    """Raises an error where the page can't be made: what it needs is not here."""
+    if workflow.is_main_process:
         try:
             for package in ("pyarrow", "plotly"):
                 need(package, "config: cohort")

@@ -185,6 +185,21 @@ def check_command():
         raise ConfigurationError(f"config: process: command: {error}")
 
 
+def process_environment(wildcards):
+    """The conda environment of the command of `process`, if the config names one."""
+    path = config["process"].get("environment")
+    return os.path.abspath(path) if path else None
+
+
+def check_environment():
+    """Raises an error where the conda environment of the command of `process` is not there."""
+    path = config.get("process", {}).get("environment")
+    if path and workflow.is_main_process and not os.path.isfile(path):
+        raise ConfigurationError(
+            f"config: process: environment: {path}: no such file; give a conda environment file (.yaml)"
+        )
+
+
 def read_windows():
     try:
         return layout.Grid(contigs, layout.parse_size(config["convert"]["chunk_size"]))
@@ -313,6 +328,7 @@ configuration.check(config, schema, "config")
 validate(config, "../schemas/config.schema.yaml")  # fills in the defaults
 configuration.check_coverage(config.get("coverage", {}))
 check_command()
+check_environment()
 is_module = not modifier.is_main_snakefile()
 samples = read_samples(config["samples"])
 contigs = read_grid(config["grid"])

@@ -79,6 +79,10 @@ def read_lines(path, what):
         raise ConfigurationError(f"{path}: not a text file; {what}")
 
 
+def snakemakes_own(wildcards):
+    """The environment of rules that need bams3 alone: that in which Snakemake runs. None is made for them."""
+
+
 modifier = workflow.modifier  # of this workflow, or of the module that it is used as
 storage_provider = workflow.storage_settings.default_storage_provider
 prefix = (workflow.storage_settings.default_storage_prefix or "").rstrip("/")
