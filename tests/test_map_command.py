@@ -2,11 +2,11 @@
 
 import os
 import re
-import select
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -256,19 +256,16 @@ def test_a_command_may_read_a_part(dataset: api.Dataset) -> None:
 @pytest.fixture
 def waiting(dataset: api.Dataset, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], list[int]]]:
     """A run whose commands wait for ever in a process of their own, and these processes' ids."""
-    os.mkfifo(tmp_path / "begun")
-    begun = os.fdopen(os.open(tmp_path / "begun", os.O_RDWR), "rb", buffering=0)
-    command = "echo begun; (echo $BASHPID > begun; exec tail -f /dev/null) | cat"
+    command = "echo begun; (echo $BASHPID > {sample}.$$; exec sleep 1000) | cat"
     words = ["map", "--parallel", "2", "--output-dir", "out", "--joblog", "log", dataset.uri, "--", command]
     child = subprocess.Popen(
         [*BAMS3, *words], cwd=tmp_path, stderr=subprocess.PIPE,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
-    pids = []
-    with begun:
-        while len(pids) < 2:
-            assert select.select([begun], [], [], 60)[0], "no command has begun"
-            pids += map(int, begun.read(100).split())
+    while len(begun := [path for path in tmp_path.glob("S1.*") if path.read_text()]) < 2:
+        assert child.poll() is None
+        time.sleep(0.01)
+    pids = [int(path.read_text()) for path in begun]
     yield child, pids
     child.kill()
     for pid in pids:

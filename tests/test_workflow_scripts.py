@@ -60,6 +60,19 @@ def test_every_script_tells_what_ends_it(log: Path, capsys: pytest.CaptureFixtur
     }
 
 
+def test_every_rule_writes_its_log() -> None:
+    """A rule that runs something has a log; a command sends its errors there, a script opens it."""
+    found = []
+    for file in (ROOT / "workflow" / "rules").glob("*.smk"):
+        for rule in re.split(r"^rule ", file.read_text(), flags=re.MULTILINE)[1:]:
+            body = re.split(r"^(?=\S)", rule.partition("\n")[2], flags=re.MULTILINE)[0]
+            if kind := re.search(r"^    (shell|script):$", body, re.MULTILINE):
+                found.append(rule.partition(":")[0])
+                assert "\n    log:\n" in f"\n{body}", found[-1]
+                assert kind[1] == "script" or body.rstrip().endswith('2> {log:q}"'), found[-1]
+    assert len(found) >= 18
+
+
 @pytest.mark.parametrize(
     ("error", "first", "last"),
     [
