@@ -105,12 +105,6 @@ def test_coverage_on_slurm(
     assert sorted(job["JobState"] for job in jobs) == ["COMPLETED"] * 5 + ["FAILED"]
 
 
-def test_tasks_have_the_environment_of_snakemakes_jobs() -> None:
-    """Modules are copied as they stand, so it is there twice."""
-    modules = ROOT / "integrations/nextflow/modules/bams3"
-    assert (modules / "environment.yml").read_text() == (ROOT / "workflow/envs/bams3.yaml").read_text()
-
-
 @pytest.fixture
 def started(here: Path, environment: dict[str, str]) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs the workflow with options."""

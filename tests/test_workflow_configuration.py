@@ -152,6 +152,8 @@ NAMED = [
     ("samples: empty.tsv\n", "empty.tsv: no samples; "),
     ("samples: S1.bam\n", "S1.bam:1: not UTF-8; "),
     (f"{ONE}contigs: config\n", "config: not a regular file, "),
+    (f"{ONE}process: {{command: a, environment: no.yaml}}\n", "config: process: environment: no.yaml: no such file; "),
+    (f"{ONE}process: {{command: a, environment: base}}\n", "config: process: environment: 'base' does not fit: a con"),
     (f"{ONE}coverage: {{by: no.bed}}\n", "no.bed: no such file; config: coverage: by is windows of so many bp, or"),
     (f"{ONE}query: {{bed: no.bed}}\n", "no.bed: no such file; config: query: bed has regions"),
     (f"{ONE}query: {{bed: config}}\n", "config: config: not a regular file, "),

@@ -101,6 +101,7 @@ def inputs(cohort: Path, programs: None, tmp_path_factory: pytest.TempPathFactor
     (folder / "call.bed").write_text("chr1\t400\t90000\nchr2\t0\t50000\n")
     (folder / "genotype.bed").write_text("chr1\t0\t90000\nchr2\t0\t70000\n")
     (folder / "loci.tsv").write_text("S1\tchr1\t50000\nD4\tchr2\t60000\n")
+    (folder / "tools.yaml").write_text("dependencies: [bcftools]\n")
     (folder / "names.txt").write_text("".join(f"{name}\n" for name in ROWS))
     (folder / "sexes.txt").write_text("".join(f"{name} F\n" for name in ROWS))
     write_rows(folder, ROWS)
@@ -181,6 +182,7 @@ KEYS: dict[str, list[tuple[Any, set[str]]]] = {
     "coverage.use_median": [(True, COVERAGE)],
     "process.command": [("false", jobs(["process_batch"]))],
     "process.suffix": [(".json", jobs(["process_batch"]))],
+    "process.environment": [("copy of tools.yaml", set())],  # Snakemake itself compares environments that it makes
     "cohort.title": [("Mine", {"cohort_page"}), ("Cohort", set())],
     "cohort.regions": [(1000, MEASURED), ("copy of cohort.bed", MEASURED)],
     "cohort.thresholds": [("1,6", TABLES | jobs(["measure_regions"])), ("1", TABLES | jobs(["measure_regions"]))],

@@ -1,6 +1,7 @@
 """The scripts of the workflow's rules: what ends one stands in its log and on standard error; names of samples."""
 
 import json
+import re
 import runpy
 import shutil
 import subprocess
@@ -51,7 +52,25 @@ def test_every_script_tells_what_ends_it(log: Path, capsys: pytest.CaptureFixtur
     assert text.startswith("a_rule: ")
     assert text.endswith(" is damaged\\x1b\n")
     assert text.count("\n") == 1
-    assert script.read_text().split("import ")[1].startswith("open_log\n\n")  # before what may be missing
+    before = script.read_text().partition("open_log(snakemake)")[0]  # of what may be missing
+    assert set(re.findall(r"^(?:from|import) (\S+)", before, re.MULTILINE)) <= {
+        "os",
+        "sys",
+        "bams3.workflow.log",
+    }
+
+
+def test_every_rule_writes_its_log() -> None:
+    """A rule that runs something has a log; a command sends its errors there, a script opens it."""
+    found = []
+    for file in (ROOT / "workflow" / "rules").glob("*.smk"):
+        for rule in re.split(r"^rule ", file.read_text(), flags=re.MULTILINE)[1:]:
+            body = re.split(r"^(?=\S)", rule.partition("\n")[2], flags=re.MULTILINE)[0]
+            if kind := re.search(r"^    (shell|script):$", body, re.MULTILINE):
+                found.append(rule.partition(":")[0])
+                assert "\n    log:\n" in f"\n{body}", found[-1]
+                assert kind[1] == "script" or body.rstrip().endswith('2> {log:q}"'), found[-1]
+    assert len(found) >= 18
 
 
 @pytest.mark.parametrize(

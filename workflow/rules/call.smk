@@ -22,7 +22,7 @@ rule call_window:
     wildcard_constraints:
         window=r"\d{6}",
     conda:
-        "../envs/call.yaml"
+        "../envs/bcftools.yaml"
     resources:
         mem_mb=call_memory,
     params:
@@ -49,7 +49,7 @@ rule gather_calls:
     benchmark:
         "<results>/benchmarks/gather_calls.tsv"
     conda:
-        "../envs/call.yaml"
+        "../envs/bcftools.yaml"
     params:
         known=known_calls,
     script:

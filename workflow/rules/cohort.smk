@@ -16,7 +16,7 @@ rule read_stats:
     benchmark:
         "<results>/benchmarks/read_stats/{sample}.tsv"
     conda:
-        "../envs/bams3.yaml"
+        snakemakes_own
     params:
         dataset=dataset_of,
         known=known_dataset,
@@ -36,7 +36,7 @@ rule cohort_regions:
     log:
         "<logs>/cohort_regions.log",
     conda:
-        "../envs/cohort.yaml"
+        snakemakes_own
     params:
         by=lambda wildcards, input: input.bed or config["cohort"]["regions"],
         contigs=measured_contigs(),
@@ -60,7 +60,7 @@ rule measure_regions:
     benchmark:
         "<results>/benchmarks/measure_regions/{sample}.tsv"
     conda:
-        "../envs/bams3.yaml"
+        snakemakes_own
     resources:
         mem_mb=depth_memory,
     params:
@@ -94,7 +94,7 @@ rule cohort_matrices:
     benchmark:
         "<results>/benchmarks/cohort_matrices.tsv"
     conda:
-        "../envs/cohort.yaml"
+        snakemakes_own
     params:
         samples=list(samples),
         thresholds=lambda wildcards: cohort_thresholds(),
@@ -123,7 +123,7 @@ rule cohort_qc:
     log:
         "<logs>/cohort_qc.log",
     conda:
-        "../envs/cohort.yaml"
+        snakemakes_own
     params:
         samples=list(samples),
         thresholds=lambda wildcards: cohort_thresholds(),
@@ -154,7 +154,7 @@ rule cohort_page:
     log:
         "<logs>/cohort_page.log",
     conda:
-        "../envs/cohort.yaml"
+        snakemakes_own
     params:
         samples=list(samples),
         title=lambda wildcards: config["cohort"]["title"],

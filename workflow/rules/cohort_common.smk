@@ -54,7 +54,7 @@ def cohort_results():
 
 own_columns = {}
 if "cohort" in config:
-    if places.run.plans and not places.run.installs:
+    if places.run.plans:
         cohort.check_packages()
     cohort.check_contig_names(contigs)
     limits = config["cohort"].get("limits", {})

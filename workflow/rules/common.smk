@@ -1,3 +1,4 @@
+import os
 import re
 from functools import cache
 
@@ -14,6 +15,12 @@ from bams3.workflow.samples import (
     read_samples,
     source_files,
 )
+
+
+def process_environment(wildcards):
+    """The conda environment of the command of `process`, if the config names one."""
+    path = config["process"].get("environment")
+    return os.path.abspath(path) if path else None
 
 
 def query_bed():
@@ -80,6 +87,7 @@ configuration.check(config, schema, "config")
 validate(config, "../schemas/config.schema.yaml")  # fills in the defaults
 configuration.check_coverage(config.get("coverage", {}))
 options.check_command(config.get("process", {}))
+options.check_environment(config.get("process", {}), places.run)
 sheet_text = sheet.decoded(
     read(config["samples"], "`samples` in the config names the sheet"),
     config["samples"],

@@ -18,7 +18,7 @@ rule convert_batch:
     benchmark:
         "<results>/benchmarks/convert_batch/{sample}/{batch}.tsv"
     conda:
-        "../envs/bams3.yaml"
+        snakemakes_own
     threads: config["convert"]["threads"]
     resources:
         mem_mb=lambda wildcards, attempt, threads: (400 + 300 * threads) * attempt,
@@ -47,7 +47,7 @@ rule merge_parts:
     wildcard_constraints:
         sample="|".join(map(re.escape, converted)) or "(?!)",
     conda:
-        "../envs/bams3.yaml"
+        snakemakes_own
     params:
         dataset=dataset_of,
         known=known_source,

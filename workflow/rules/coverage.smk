@@ -18,7 +18,7 @@ rule coverage_batch:
     benchmark:
         "<results>/benchmarks/coverage_batch/{sample}/{batch}.tsv"
     conda:
-        "../envs/bams3.yaml"
+        snakemakes_own
     params:
         dataset=dataset_of,
         batch=batch_of,
@@ -40,7 +40,7 @@ rule gather_coverage:
     benchmark:
         "<results>/benchmarks/gather_coverage/{sample}.tsv"
     conda:
-        "../envs/bams3.yaml"
+        snakemakes_own
     resources:
         mem_mb=depth_memory,
     params:

@@ -16,7 +16,7 @@ rule genotype_sample:
     benchmark:
         "<results>/benchmarks/genotype_sample/{sample}.tsv"
     conda:
-        "../envs/call.yaml"
+        "../envs/bcftools.yaml"
     params:
         datasets=lambda wildcards: {wildcards.sample: dataset_of(wildcards)},
         places=places_of,
@@ -44,7 +44,7 @@ rule gather_genotypes:
     log:
         "<logs>/gather_genotypes.log",
     conda:
-        "../envs/call.yaml"
+        "../envs/bcftools.yaml"
     params:
         loci=loci,
         known=known_genotypes,

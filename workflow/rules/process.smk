@@ -14,11 +14,12 @@ rule process_batch:
     benchmark:
         "<results>/benchmarks/process_batch/{sample}/{batch}.tsv"
     conda:
-        "../envs/bams3.yaml"
+        process_environment
     params:
         dataset=dataset_of,
         batch=batch_of,
-        section=lambda wildcards: config["process"],
+        command=lambda wildcards: config["process"]["command"],
+        suffix=lambda wildcards: config["process"]["suffix"],
         known=known_dataset,
     script:
         "../scripts/process_batch.py"

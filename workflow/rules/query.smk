@@ -18,7 +18,7 @@ rule query_batch:
     benchmark:
         "<results>/benchmarks/query_batch/{sample}/{batch}.tsv"
     conda:
-        "../envs/bams3.yaml"
+        snakemakes_own
     params:
         dataset=dataset_of,
         batch=batch_of,
@@ -43,7 +43,7 @@ rule gather_query:
     benchmark:
         "<results>/benchmarks/gather_query/{sample}.tsv"
     conda:
-        "../envs/bams3.yaml"
+        snakemakes_own
     params:
         known=known_query,
     script:

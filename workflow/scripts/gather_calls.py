@@ -1,6 +1,14 @@
 # ruff: noqa: E402, F821 - Snakemake defines `snakemake`; the log comes before all that can fail
 """Put the calls of all windows, which are in order, into one VCF, and index it."""
 
+import os
+import sys
+
+if (
+    python := os.environ.pop("BAMS3_PYTHON", sys.executable)
+) != sys.executable:  # that of a conda environment
+    os.execv(python, [python, *sys.argv])
+
 from bams3.workflow.log import open_log
 
 log = open_log(snakemake)

@@ -3,6 +3,14 @@
 chunk's path, {region} its window (`chr1:1-1048576`; `_unplaced`), {sample} the sample's name and {output} the file.
 """
 
+import os
+import sys
+
+if (
+    python := os.environ.pop("BAMS3_PYTHON", sys.executable)
+) != sys.executable:  # that of a conda environment
+    os.execv(python, [python, *sys.argv])
+
 from bams3.workflow.log import open_log
 
 log = open_log(snakemake)
@@ -12,12 +20,14 @@ from bams3.dataset.reader import DatasetReader
 from bams3.errors import Bams3Error
 from bams3.operations.map_command import ChunkCommand, ChunkJob
 
+# What the command calls is looked for in its environment first, and then beside this Python, where bams3 is.
+os.environ["PATH"] += os.pathsep + os.path.dirname(sys.executable)
 dataset = DatasetReader(snakemake.params.dataset)
 batch = dataset.batch(*parse_fraction(snakemake.params.batch))
 command = ChunkCommand(
-    [snakemake.params.section["command"]],
+    [snakemake.params.command],
     directory=snakemake.output[0],
-    suffix=snakemake.params.section["suffix"],
+    suffix=snakemake.params.suffix,
     sample=snakemake.wildcards.sample,
     log=log,
 )

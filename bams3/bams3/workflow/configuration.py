@@ -277,7 +277,7 @@ def _told(fault: ValidationError) -> str:
             return f"{key} needs `{needed}`; give it too"
         case "enum":
             return f"{value!r}: give one of {', '.join(map(str, rule))}"
-    if "description" in fault.schema:
+    if "description" in fault.schema and fault.schema.get("type") not in ("integer", "number"):
         return f"{value!r} does not fit: {fault.schema['description']}"
     return str(fault.message)
 

@@ -12,6 +12,7 @@ from snakemake.common.configfile import load_configfile
 from snakemake.exceptions import CliException
 from snakemake.logging import ColorizingTextHandler, DefaultFilter, DefaultFormatter
 from snakemake.settings.enums import Quietness
+from snakemake.settings.types import DeploymentMethod
 
 __all__ = [
     "CliException", "ColorizingTextHandler", "ConfigFiles", "DefaultFilter", "DefaultFormatter", "Quietness", "Run",
@@ -34,7 +35,7 @@ class Run:
     plans: bool = True
     """Is this the process that plans, and not one of a job?"""
     installs: bool = False
-    """Does Snakemake install what jobs need?"""
+    """Does Snakemake install what jobs need (with conda)?"""
     provider: str = ""
     """The default storage: its provider, and its prefix without a slash at the end; "" without one."""
     prefix: str = ""
@@ -51,7 +52,7 @@ def run_of(workflow: Any) -> Run:
     return Run(
         is_module=not modifier.is_main_snakefile(),
         plans=workflow.is_main_process,
-        installs=bool(workflow.deployment_settings.deployment_method),
+        installs=DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method,
         provider=settings.default_storage_provider or "",
         prefix=(settings.default_storage_prefix or "").rstrip("/"),
         result=lambda path: modifier.path_modifier.replace_prefix(modifier.pathvars.apply(path)),

@@ -1,11 +1,13 @@
 """Settings as words of a command line, and the files that a command writes with them."""
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
 from bams3.errors import Bams3Error
 from bams3.operations.placeholders import line_for_bash
 from bams3.workflow.errors import ConfigurationError
+from bams3.workflow.internals import Run
 from bams3.workflow.samples import Row, needs_reference
 
 QUERY_FLAGS = {
@@ -78,3 +80,12 @@ def check_command(settings: Mapping[str, Any]) -> None:
         line_for_bash(settings.get("command", ""))
     except Bams3Error as error:
         raise ConfigurationError(f"config: process: command: {error}") from None
+
+
+def check_environment(settings: Mapping[str, Any], run: Run) -> None:
+    """Raise ConfigurationError if the conda environment file of `process` does not exist."""
+    path = settings.get("environment")
+    if path and run.plans and not os.path.isfile(path):
+        raise ConfigurationError(
+            f"config: process: environment: {path}: no such file; give a conda environment file (.yaml)"
+        )

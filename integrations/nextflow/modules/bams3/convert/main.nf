@@ -2,8 +2,6 @@ process BAMS3_CONVERT {
     tag "${meta.id}"
     label 'process_medium'
 
-    conda "${moduleDir}/../environment.yml"
-
     input:
     tuple val(meta), path(alignments), path(index)
     path fasta

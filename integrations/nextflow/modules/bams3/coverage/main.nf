@@ -2,8 +2,6 @@ process BAMS3_COVERAGE {
     tag "${meta.id}"
     label 'process_single'
 
-    conda "${moduleDir}/../environment.yml"
-
     input:
     tuple val(meta), path(dataset), path(parts)
     path bed

@@ -2,8 +2,6 @@ process BAMS3_COVERAGEBATCH {
     tag "${meta.id} ${batch}"
     label 'process_single'
 
-    conda "${moduleDir}/../environment.yml"
-
     input:
     tuple val(meta), path(dataset), val(batch)
     path bed

@@ -2,8 +2,6 @@ process BAMS3_PROCESSCHUNK {
     tag "${meta.id} ${meta.region.replaceAll(/\p{Cntrl}/, '?')}"
     label 'process_single'
 
-    conda "${moduleDir}/../environment.yml"
-
     input:
     tuple val(meta), path(chunk)
     val command

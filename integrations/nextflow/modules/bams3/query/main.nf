@@ -2,8 +2,6 @@ process BAMS3_QUERY {
     tag "${meta.id}"
     label 'process_medium'
 
-    conda "${moduleDir}/../environment.yml"
-
     input:
     tuple val(meta), path(dataset)
     val regions
