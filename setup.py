@@ -19,7 +19,7 @@ extensions = [
         [str(path)],
         include_dirs=[SOURCES],
         depends=[str(header) for header in path.parent.glob("*.h")],
-        define_macros=[("CYTHON_CLINE_IN_TRACEBACK", "0")],  # a quarter of the time to compile
+        define_macros=[("CYTHON_CLINE_IN_TRACEBACK", "0")],  # less C to compile
         extra_compile_args=["-O1", "-g"] if checked else ["-O3", "-g0"],
     )
     for path in sorted(Path(SOURCES).rglob("*.pyx"))
