@@ -129,7 +129,7 @@ BROKEN = {
         f"offset {len(BLOCK)}: the file is truncated within the block",
     ),
     "bad magic": (b"\x1f\x8c\x08\x04" + BLOCK[4:], "no BGZF block"),
-    "then plain gzip": (BLOCK + gzip.compress(b"x"), f"offset {len(BLOCK)}: plain gzip there"),
+    "then plain gzip": (BLOCK + gzip.compress(b"x"), f"offset {len(BLOCK)}: plain gzip instead"),
     "plain gzip": (BLOCK[:12] + b"XX" + BLOCK[14:] + EOF_MARKER, "plain gzip"),
     "size too small": (BLOCK[:16] + b"\x10\0" + BLOCK[18:] + EOF_MARKER, "too short"),
     "bad CRC": (BLOCK[:-8] + bytes(4) + BLOCK[-4:] + EOF_MARKER, "CRC32"),

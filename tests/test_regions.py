@@ -87,7 +87,7 @@ def test_region(text, expected):
         ("1:5-6", "'1' .region '1:5-6'.; did you mean 'chr1'"),
         ("chr7", "did you mean '7'"),
         ("chr2-4", "unknown contig 'chr4' .region 'chr2-4'"),
-        ("chr3-2", "above the last's"),
+        ("chr3-2", "greater than the last's"),
         ("chr3:5-9", "ambiguous: write {chr3:5-9} or {chr3}:5-9"),
         ("HLA-A*01:01:01:", "expected start-end|unknown contig"),
         ("chr2:2001-", "past the end of the contig .2000 bp"),

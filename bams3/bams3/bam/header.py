@@ -8,9 +8,7 @@ from bams3.errors import SourceError, UsageError
 
 MAGIC = b"BAM\1"
 INT32 = struct.Struct("<i")
-LONGEST_NAME = (
-    1 << 16
-)  # bytes of a reference name; every chunk with records on that reference repeats the name
+LONGEST_NAME = 1 << 16  # bytes of a reference name; every chunk with records on it repeats the name
 
 
 class Header:

@@ -116,7 +116,7 @@ cdef inline const uint8_t *terminator(const uint8_t *p, const uint8_t *end) noex
 
 
 cdef inline Fault check_cigar(const uint8_t *record, const uint8_t *cigar, int64_t count) noexcept nogil:
-    """Check that operations are 0 to 8 and, for a mapped read, that the CIGAR matches the sequence and ends in int32."""
+    """Check that operations are 0 to 8 and that a mapped read's CIGAR fits the sequence and ends in int32."""
     cdef int64_t i, bases = 0, end = load_i32(record + 8), l_seq = load_i32(record + 20)
     cdef bint mapped = not load_u16(record + 18) & 4
     cdef uint32_t packed, worst = 0
@@ -242,7 +242,7 @@ cdef Fault check_record(const uint8_t *p, int64_t available, int64_t n_ref) noex
 cdef Fault scan(
     const uint8_t *data, int64_t start, int64_t size, int64_t n_ref, int64_t *offsets, int64_t *count
 ) noexcept nogil:
-    """Fill `offsets` with the start of each whole record and the end of the last; return the fault that ended the scan."""
+    """Fill `offsets` with the start of each whole record and the end of the last; return the fault that ended it."""
     cdef int64_t at = start, n = 0
     cdef Fault fault = INCOMPLETE
     offsets[0] = at
@@ -291,7 +291,7 @@ def walk(data, int64_t n_ref, int64_t start=0, int64_t first_record=0):
 
 
 cdef str describe(const uint8_t[::1] view, int64_t at, Fault fault, int64_t n_ref, int64_t number):
-    """Describe the fault of the record at byte `at` in one line, with the record's number and, if readable, its name."""
+    """Describe the fault of the record at byte `at` in one line, with the record's number and name, if readable."""
     cdef const uint8_t *p = &view[at]
     cdef int64_t available = view.shape[0] - at
     values = {"block_size": load_i32(p), "n_ref": n_ref}

@@ -12,12 +12,12 @@ from bams3.chunk.footer import HOT, MAGIC, TRAILER, Footer, RowGroupEntry, Strea
 from bams3.chunk.reader import RowGroup, records_checksum
 from bams3.codec import streams
 
-SPILL = 16 << 20  # bytes of the compressed hot streams of a chunk that are kept in memory
+SPILL = 16 << 20  # bytes of a chunk's compressed hot streams that are kept in memory
 
 
 @dataclass
 class CompressedRowGroup:
-    """A row group ready to be written: `streams` is name → (codec, stored bytes, raw length)."""
+    """A row group ready to be written: `streams` maps name → (codec, stored bytes, raw length)."""
 
     records: int
     bytes: int
@@ -29,7 +29,7 @@ class CompressedRowGroup:
 
 
 def compress_row_group(block: Any, reference_id: int, level: int) -> CompressedRowGroup:
-    """Encode and compress a RecordBlock. Runs without the GIL for most of its time."""
+    """Encode and compress a RecordBlock. Most of the work runs without the GIL."""
     encoded, zone, references, read_groups = codec.encode(block, reference_id, level)
     compressed = {}
     for name, stream in encoded.items():
@@ -40,7 +40,7 @@ def compress_row_group(block: Any, reference_id: int, level: int) -> CompressedR
 
 
 def stored_row_group(group: RowGroup) -> CompressedRowGroup:
-    """A row group of a chunk as it stands there. Raises FormatError where it is damaged."""
+    """A row group of an existing chunk, as it is stored there. Raises FormatError if it is damaged."""
     entry = group.chunk.footer.row_groups[group.number]
     return CompressedRowGroup(
         entry.records, entry.bytes, entry.zone_map(), entry.references, entry.read_groups, entry.crc32,
@@ -54,11 +54,11 @@ def write_chunk(
     row_groups: Iterable[CompressedRowGroup],
     references: Sequence[Sequence[Any]],
 ) -> tuple[int, int, int]:
-    """Write a chunk whose footer's identity is filled in; returns (size of the chunk in bytes, of its footer with
-    the trailer, CRC-32 of the stored footer). `references` are the [name, length] of the dataset.
+    """Write a chunk whose footer has its identity filled in; returns (size of the chunk in bytes, size of its footer
+    including the trailer, CRC-32 of the stored footer). `references` are the [name, length] of the dataset.
 
-    Cold streams are written as they come. The hot ones of all row groups follow behind the last, contiguous; until
-    then they are kept aside: in memory, past `SPILL` bytes in a temporary file.
+    Cold streams are written as they come. The hot streams of all row groups follow after the last one, contiguously;
+    until then they are held in memory, or beyond `SPILL` bytes in a temporary file.
     """
     placed: list[tuple[RowGroupEntry, str, str, int, int, int]] = []
     at = file.write(MAGIC)
