@@ -227,7 +227,7 @@ def test_an_index_that_gives_the_records_of_another_reference_is_refused(small: 
 
 @pytest.mark.parametrize("data", BROKEN.values(), ids=BROKEN)
 def test_damaged_indexes_are_refused(data: bytes) -> None:
-    with pytest.raises(SourceError, match=r"^x\.bai: .*make it again with samtools index$"):
+    with pytest.raises(SourceError, match=r"^x\.bai: .*recreate it with samtools index$"):
         Index("x.bai", data, n_ref=1, file_size=1000).chunks_for(0, 0, 1000)
 
 

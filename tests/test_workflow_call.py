@@ -174,9 +174,9 @@ def test_targets_as_bcftools_reads_them(name: str, text: str, packed: bool) -> N
         ("x.bed", "chr1\tfrom\tto\n", "start and end from 0"),
         ("x.tsv", "chr1\t0\n", "x.tsv:1: no target; a line has contig and position from 1"),
         ("x.tsv", "chr1\n", "x.tsv:1: no target"),
-        ("x.bed", "1\t0\t5\n", "x.bed: none of its contigs is one of the samples"),
+        ("x.bed", "1\t0\t5\n", "x.bed: the samples have none of its contigs"),
         ("x.bed", "chr1\t890\t950\n", "x.bed: chr1 890 950: chr1 has 900 bp"),
-        ("x.bed", "", "x.bed: no intervals in it"),
+        ("x.bed", "", "x.bed: no intervals"),
         ("x.bed.gz", "\x1f\x8bno", "x.bed.gz: "),
     ],
 )

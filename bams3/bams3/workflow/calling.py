@@ -1,4 +1,4 @@
-"""What joint calling and genotyping are asked for: windows, targets, options for bcftools."""
+"""The settings of joint calling and genotyping: windows, targets, options for bcftools."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -14,9 +14,9 @@ TOOLS = (MPILEUP, CALL)
 
 
 def files(section: str, settings: Mapping[str, Any]) -> list[str]:
-    """The files that the options of a section name, each once.
+    """The files that a section's options name, without duplicates.
 
-    Raises ConfigurationError for options that the workflow chooses itself.
+    Raises ConfigurationError for options that the workflow sets itself.
     """
     try:
         found = [path for tool in TOOLS for path in options(tool, settings[tool.name]).files()]
@@ -26,7 +26,7 @@ def files(section: str, settings: Mapping[str, Any]) -> list[str]:
 
 
 def ploidy_file(section: str, settings: Mapping[str, Any]) -> str:
-    """The file of ploidies that the options of call name; "" without one."""
+    """The ploidy file that a section's call options name; "" if there is none."""
     try:
         return options(CALL, settings["call"]).file("ploidy-file")
     except Bams3Error as error:
@@ -34,7 +34,7 @@ def ploidy_file(section: str, settings: Mapping[str, Any]) -> str:
 
 
 def targets_of(section: str, data: bytes, path: str, contigs: Contigs, warn: Warn) -> Targets:
-    """The targets of a section. Raises ConfigurationError for those that the samples' contigs can't have."""
+    """The targets of a section. Raises ConfigurationError if they do not fit the samples' contigs."""
     where = f"config: {section}: targets"
     try:
         found = read_targets(data, path)
@@ -47,8 +47,8 @@ def targets_of(section: str, data: bytes, path: str, contigs: Contigs, warn: War
 def jobs(
     contigs: Iterable[tuple[str, int]], size: int, called: Targets | None
 ) -> dict[str, list[Place]]:  # fmt: skip
-    """The jobs of joint calling that have targets: number → the places, (contig, start, end), in order, of `size` bp
-    together at most. The number of a job is the same whatever the targets are.
+    """The jobs of joint calling that have targets: number → ordered list of (contig, start, end), 0-based, of at most
+    `size` bp in total. The number of a job does not depend on the targets.
     """
     found: list[list[Place]] = []
     room = 0
