@@ -2,8 +2,8 @@ from snakemake.logging import logger
 
 from bams3.workflow import agreement, reference
 
-# What a configuration names is compared with the samples before the first job. Jobs on other machines read this file
-# too: only the process that plans looks at all samples, each of whose headers is read once.
+# The files and names in the configuration are compared with the samples before the first job. Jobs on other machines
+# parse this file too, but only the planning process looks at all samples; it reads each header once.
 
 
 def stored(path, what):

@@ -10,7 +10,7 @@ MEASURES = [
     "thresholds.bed.gz",
     "reads.tsv",
     "genome.bed.gz",
-]  # what the matrices are made of
+]  # inputs of the matrices
 DEPTHS = ["summary.txt", "dist.txt"]
 TARGETS = ["targets_summary.txt", "targets_dist.txt", "targets_reads.txt"]
 TABLES = ["tsv", "parquet"]

@@ -4,11 +4,11 @@ from bams3.errors import Bams3Error
 from bams3.workflow import identity
 from bams3.workflow.errors import ConfigurationError
 
-# What jobs are of. Snakemake compares the params of a job with those of its last run, but for params that are functions
-# of `input`: those may say where a file is, while `known` says what it is. A job whose input is not kept, such as a
-# part, knows what that was made of: of a job that fails, Snakemake forgets what it was of before.
+# What identifies a job's inputs. Snakemake compares a job's params with those of its last run, except params that are
+# functions of `input`: those may say where a file is, while `known` says which file it is. A job whose input is not
+# kept, such as a part, records what that input was made from: for a failed job, Snakemake forgets its earlier params.
 
-stamp_of = cache(identity.stamp)  # of alignments, whose size is asked for too
+stamp_of = cache(identity.stamp)  # of alignments; their size is needed elsewhere, too
 
 
 @cache

@@ -79,7 +79,7 @@ def read_lines(path, what):
         raise ConfigurationError(f"{path}: not a text file; {what}")
 
 
-modifier = workflow.modifier  # of this workflow, or of the module that it is used as
+modifier = workflow.modifier  # of this workflow, or of the module as which it is used
 storage_provider = workflow.storage_settings.default_storage_provider
 prefix = (workflow.storage_settings.default_storage_prefix or "").rstrip("/")
 
