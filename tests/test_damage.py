@@ -154,7 +154,7 @@ def test_every_command_says_it_in_one_line(dataset: Path, tmp_path: Path) -> Non
         (lambda f: f["row_groups"][0].update(bytes=80_000), "no valid length"),
         (
             lambda f: f["row_groups"][0].update(bytes=f["row_groups"][0]["bytes"] - 1),
-            "larger than the footer allows",
+            "exceeds the size in the footer",
         ),
         (lambda f: f["row_groups"][0].update(bytes=f["row_groups"][0]["bytes"] + 1), "instead of"),
         (lambda f: f["row_groups"][0].update(bytes=1 << 32), "invalid numbers"),

@@ -312,9 +312,9 @@ cdef str label(const uint8_t *p, int64_t available, int64_t number):
 
 
 cdef int64_t first_unsorted(
-    """The first record out of order, or `count`; leaves the position of the last record in order."""
+    const uint8_t *data, const int64_t *offsets, int64_t count, int32_t *last_ref, int32_t *last_pos
 ) noexcept nogil:
-    """The first record out of order, or `count`; leaves the place of the last record in order."""
+    """The first record out of order, or `count`; leaves the position of the last record in order."""
     cdef int64_t i
     cdef uint32_t ref, before = <uint32_t> last_ref[0]
     cdef int32_t pos, pos_before = last_pos[0]

@@ -1,11 +1,11 @@
-"""Zone map: what a row group's records have in common, so that readers can skip it."""
+"""Zone map: properties shared by the records of a row group, which let readers skip it."""
 
 from libc.stdint cimport int32_t, uint8_t, uint16_t
 
 
 def zone_map(const int32_t[::1] pos, const int32_t[::1] end, const uint16_t[::1] flag, const uint8_t[::1] mapq):
-    """Extremes of the columns of n ≥ 1 records: `min_pos`, `max_pos`, `max_end`, `min_mapq`, `max_mapq`, and FLAG
-    bits set in any (`flags_any`) and in all (`flags_all`)."""
+    """Extremes of the columns of n ≥ 1 records: `min_pos`, `max_pos`, `max_end`, `min_mapq`, `max_mapq`, and the FLAG
+    bits set in any record (`flags_any`) and in all (`flags_all`)."""
     cdef int32_t min_pos = pos[0], max_pos = pos[0], max_end = end[0]
     cdef uint8_t min_mapq = mapq[0], max_mapq = mapq[0]
     cdef uint16_t flags_any = 0, flags_all = 0xFFFF
