@@ -24,7 +24,7 @@ def lab(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 EMPTY = {
     "pathvars": "",
     "convert": "",
-    "query": "config: query: give `regions` or `bed`",
+    "query": "config: query: set `regions` or `bed`",
     "coverage": "",
     "process": "config: process: `command` is missing; add it",
     "cohort": "",
