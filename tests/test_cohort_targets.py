@@ -129,7 +129,7 @@ MEANT = NONE + "did you mean {}?"
         ("Mean_Coverage", MEANT.format("mean_coverage"), MEANT.format("mean_coverage")),
         ("duplicates_rate", MEANT.format("duplicate_rate"), MEANT.format("duplicate_rate")),
         ("sample", NONE, NONE),
-        ("?", NONE + "there are reads, mapped_rate, ", NONE + "there are reads, mapped_rate, "),
+        ("?", NONE + "choose one of reads, mapped_rate, ", NONE + "choose one of reads, mapped_rate, "),
     ],
 )
 def test_limits(name: str, windows: str | None, targets: str | None) -> None:
