@@ -9,7 +9,7 @@ from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File
 
 ROOT = Path(__file__).parents[1]
-LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([^)#\s]+)(#[^)\s]*)?\)")
+LINK = re.compile(r"\[([^\]]*)\]\(([^)#\s]+)(#[^)\s]*)?\)")  # of images, too
 
 
 def on_files(files: Any, config: Any) -> Any:
@@ -32,7 +32,7 @@ def on_page_markdown(text: str, page: Any, config: Any, files: Any) -> str:
             raise PluginError(f"{page.file.src_uri}: {target} is not there")
         if path == "README.md":
             return f"[{words}]({posixpath.relpath('index.md', page.file.src_uri + '/..')}{anchor})"
-        if path.startswith("docs/") and path.endswith(".md"):
+        if path.startswith("docs/") and path.endswith((".md", ".svg")):
             return f"[{words}]({posixpath.relpath(path, folder or '.').removeprefix('docs/')}{anchor})"
         repository = config.repo_url
         return f"[{words}]({repository}/blob/main/{path}{anchor})" if repository else words

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from engines import engine_coverage, engine_dataset  # noqa: F401
+from environments import wheel  # noqa: F401
 from hypothesis import HealthCheck, settings
 from remote_datasets import local, remote, small, source  # noqa: F401
 from servers.fixtures import (  # noqa: F401

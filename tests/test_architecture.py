@@ -76,6 +76,28 @@ def test_modules_do_not_import_each_other_in_circles() -> None:
         pytest.fail(" → ".join(error.args[1]))
 
 
+# What Snakemake documents, or has as an interface of its plugins; all else stands in workflow.internals.
+SNAKEMAKE = re.compile(r"snakemake\.(utils\.\w+|logging\.logger|io\.local)|snakemake_interface_\w+\..*")
+INTERNALS = re.compile(r"\bworkflow\.(?!source_path\b|rst\b)[a-z_]+|getattr\(workflow")
+
+
+def test_internals_of_snakemake_are_used_in_one_module() -> None:
+    used = [
+        f"{name}: {node.module}.{alias.name}"
+        for name, path in modules().items()
+        if path.suffix == ".py" and name != "workflow/internals.py"
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("snakemake")
+        for alias in node.names
+        if not SNAKEMAKE.fullmatch(f"{node.module}.{alias.name}")
+    ]
+    for path in (ROOT / "workflow").rglob("*"):
+        if path.name == "Snakefile" or path.suffix == ".smk":
+            code = re.sub(r"#.*|bams3\.workflow", "", path.read_text())
+            used += [f"{path.name}: {found[0]}" for found in INTERNALS.finditer(code)]
+    assert not used
+
+
 def test_the_source_root_never_shadows_the_installed_package() -> None:
     assert not (ROOT / "bams3" / "__init__.py").exists()
     code = "import bams3; print(bams3.__file__)"

@@ -16,17 +16,17 @@ SECOND_OF_FOUR = {
     "SLURM below others": {"LSB_JOBINDEX": "0", "SGE_TASK_ID": "undefined", "PBS_ARRAY_INDEX": "2"},
 }
 NO_TASK = {
-    "no array": ({}, "not a task of an array job"),
-    "jobs that are no arrays": ({"LSB_JOBINDEX": "0", "SGE_TASK_ID": "undefined"}, "not a task"),
-    "another size": ({"AWS_BATCH_JOB_ARRAY_INDEX": "1", "AWS_BATCH_JOB_ARRAY_SIZE": "8"}, "AWS Batch's array has 8"),
+    "no array": ({}, "this is not an array job"),
+    "jobs that are no arrays": ({"LSB_JOBINDEX": "0", "SGE_TASK_ID": "undefined"}, "not an array job"),
+    "another size": ({"AWS_BATCH_JOB_ARRAY_INDEX": "1", "AWS_BATCH_JOB_ARRAY_SIZE": "8"}, "the AWS Batch array has 8"),
     "one task again": (
         {"SLURM_ARRAY_TASK_ID": "2", "SLURM_ARRAY_TASK_MIN": "2", "SLURM_ARRAY_TASK_COUNT": "1"}, "has 1 tasks",
     ),
     "steps": (
         {"SLURM_ARRAY_TASK_ID": "6", "SLURM_ARRAY_TASK_MIN": "0", "SLURM_ARRAY_TASK_COUNT": "4"}, "is 6, not one of 4",
     ),
-    "past the end": ({"PBS_ARRAY_INDEX": "5"}, "is 5, not one of 4 from 1"),
-    "before the first": ({"PBS_ARRAY_INDEX": "0"}, "is 0, not one of 4 from 1"),
+    "past the end": ({"PBS_ARRAY_INDEX": "5"}, "is 5, but must be one of 4 numbers from 1"),
+    "before the first": ({"PBS_ARRAY_INDEX": "0"}, "is 0, but must be one of 4 numbers from 1"),
     "no first": ({"SLURM_ARRAY_TASK_ID": "2"}, "SLURM_ARRAY_TASK_ID is 2"),
     "no number": ({"PBS_ARRAY_INDEX": "x"}, "is x"),
 }  # fmt: skip

@@ -135,7 +135,7 @@ BROKEN = {
     "bad CRC": (BLOCK[:-8] + bytes(4) + BLOCK[-4:] + EOF_MARKER, "CRC32"),
     "bad length": (BLOCK[:-4] + struct.pack("<I", 499) + EOF_MARKER, "CRC32 or length"),
     "length out of bounds": (BLOCK[:-4] + struct.pack("<I", 65537) + EOF_MARKER, "65537 bytes"),
-    "bad deflate": (BLOCK[:18] + b"\xff" * 5 + BLOCK[23:] + EOF_MARKER, "can't be inflated"),
+    "bad deflate": (BLOCK[:18] + b"\xff" * 5 + BLOCK[23:] + EOF_MARKER, "cannot be inflated"),
     "extra field past the end": (BLOCK[:10] + b"\xff\xff" + BLOCK[12:], "truncated"),
 }
 

@@ -60,7 +60,7 @@ def test_more_samples_than_files_at_first(dataset: Path, cohort: Path, tmp_path:
 
 def test_more_samples_than_files(dataset: Path, cohort: Path, tmp_path: Path):
     said = limited(tmp_path, dataset, cohort / "reference.fa", 300, 400)
-    assert said == "700 files would have to be open, but the limit is 400; raise it (ulimit -Hn)\n"
+    assert said == "700 files must be open at once, but the limit is 400; raise it (ulimit -Hn)\n"
     assert not (tmp_path / "calls.bcf").exists()
 
 

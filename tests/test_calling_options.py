@@ -9,7 +9,7 @@ from bams3.operations.call import call_jointly
 from bams3.workflow import calling
 from bams3.workflow.errors import ConfigurationError
 
-TARGETS, OUTPUT, SAMPLES, REFERENCE = "`targets`", "what is written", "those of the sheet", "`reference`"
+TARGETS, OUTPUT, SAMPLES, REFERENCE = "`targets`", "chooses the output", "sample sheet", "`reference`"
 
 # Of each tool: how an option may be written, what the error calls it, and what else it says.
 REFUSED: dict[str, list[tuple[str, str, str]]] = {

@@ -183,7 +183,7 @@ FAILURES = {
     "count of no regions": (["count", "--regions", "{here}/none.bed", "{dataset}"], "none.bed"),
     "count of no list": (["count", "--regions", "{here}/a.bed", "--datasets", "{here}/none"], "{here}/none: No such"),
     "map in no dataset": (["map", "{here}", "--", "cat"], "{here}: not a"),
-    "no such command": (["map", "{dataset}", "--", "nothing-that-runs", "-"], "nothing-that-runs: there is no"),
+    "no such command": (["map", "{dataset}", "--", "nothing-that-runs", "-"], "nothing-that-runs: command not found"),
     "output of map": (["map", "{dataset}", "--", "tee", "{{output}}"], "--output-dir"),
     "resume of what": (["map", "--resume", "{dataset}", "--", "cat"], "--joblog"),
     "fields": (["map", "--input-fmt", "arrow", "--fields", "pos,depth", "{dataset}", "--", "cat"], "'depth'"),

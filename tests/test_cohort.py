@@ -51,7 +51,10 @@ def test_regions(tmp_path: Path, by: int | str, lines: list[str]) -> None:
     [
         ("c\t1\t2\n", NO_REGIONS),
         ("", NO_REGIONS),
-        ("a\t1\n", "in.bed:1: skipped, fewer than 3 columns between tabs; remove the line or fix it"),
+        (
+            "a\t1\n",
+            "in.bed:1: line skipped; it has fewer than 3 tab-separated columns; remove the line or fix it",
+        ),
     ],
 )
 def test_regions_that_are_refused(

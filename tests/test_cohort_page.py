@@ -26,7 +26,7 @@ PLOTS = ("genome", "distribution", "components", "regions", "sex")
 ABOUT = About(
     title="<b>Hearts</b> & more",
     reference="s3://lab/GRCh38.fa",
-    grid="grids/GRCh38.dict",
+    contigs_from="contigs/GRCh38.dict",
     contigs=[("chr1", 2_000_000), ("chr2", 500_000)],
     regions=4_000_000,
     thresholds=(30, 20),
@@ -122,6 +122,31 @@ def test_failing_samples_come_first(opened: Callable, small: Path, scheme: str) 
     show(page, *PLOTS)
     assert lines(page, "genome") == lines(page, "distribution") == ["S0003", "S0005", "S0001", "S0002"]
     assert page.evaluate("document.getElementById('regions').data[0].z.length") == 12
+
+
+def test_a_value_beyond_its_limit_is_marked_in_its_cell(opened: Callable, small: Path) -> None:
+    page = opened(small)
+    cells = page.evaluate(
+        """[...document.querySelectorAll("#samples tbody td.fail, #samples tbody td.outlier")].map((cell) => [
+          cell.parentNode.cells[0].textContent,
+          document.querySelector("#samples thead tr").cells[cell.cellIndex].textContent,
+          cell.className,
+          cell.title,
+          cell.parentNode.querySelector(".reasons").textContent,
+        ])"""
+    )
+    marked = {(sample, heading): rest for sample, heading, *rest in cells if heading != "Status"}
+    kind, title, reasons = marked["S0003", "Mean coverage ×"]
+    assert kind == "fail"
+    assert title.endswith(" < 20")
+    assert reasons.startswith(title)
+    kind, title, reasons = marked["S0005", "Profile distance"]
+    assert kind == "outlier"
+    assert title.endswith(" deviations")
+    assert title in reasons
+    assert {sample for sample, _ in marked} == {"S0003", "S0005"}
+    page.click("#samples tbody tr:nth-child(2)")
+    assert page.locator("[aria-selected]").count() == page.locator("[role=grid] [aria-selected]").count() == 0
 
 
 def test_choosing_sorting_finding(opened: Callable, small: Path) -> None:

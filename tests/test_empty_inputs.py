@@ -35,7 +35,7 @@ NOTHING: dict[str, tuple[Callable[..., object], str]] = {
     "Spark, nothing": (lambda d: spark_uris(), "give .load"),
     "query_parallel": (lambda d: bams3.query_parallel([d, "nothing.bams3"], ["c1"]), "nothing.bams3"),
     "query_parallel, a region": (lambda d: bams3.query_parallel([d], ["c1", "c2"]), "c2"),
-    "query_parallel, none": (lambda d: bams3.query_parallel([], ["c1"]), "no dataset is given"),
+    "query_parallel, none": (lambda d: bams3.query_parallel([], ["c1"]), "no datasets; give at least one"),
 }
 
 
@@ -50,10 +50,10 @@ def test_inputs_that_give_nothing(dataset: Path, case: str) -> None:
 
 NOTHING_NAMED = {
     "count": (["count", "--regions", "{bed}", "{dataset}", "{here}/none/*.bams3"], "{here}/none/*.bams3"),
-    "count, a list": (["count", "--regions", "{bed}", "{dataset}", "--datasets", "{empty}"], "empty names no dataset"),
-    "count, no word": (["count", "--regions", "{bed}", "{dataset}", ""], "an empty path; give a path or a URI"),
+    "count, a list": (["count", "--regions", "{bed}", "{dataset}", "--datasets", "{empty}"], "empty lists no datasets"),
+    "count, no word": (["count", "--regions", "{bed}", "{dataset}", ""], "the path is empty; give a path or a URI"),
     "chunks": (["chunks", "{dataset}", "{here}/none/*.bams3"], "{here}/none/*.bams3"),
-    "chunks, no word": (["chunks", "{dataset}", ""], "an empty path; give a path or a URI"),
+    "chunks, no word": (["chunks", "{dataset}", ""], "the path is empty; give a path or a URI"),
     "map": (["map", "{here}/none/*.bams3", "--", "cat"], "{here}/none/*.bams3"),
     "gather": (["coverage", "{dataset}", "-o", "{here}/x", "--gather", "{here}/none"], "{here}/none"),
     "query": (["query", "{dataset}", "c1", "c2"], "'c2'"),

@@ -66,9 +66,8 @@ def test_coverage(
 
 
 def test_conversion(here: Path, commands: dict[str, str]) -> None:
-    (here / "NA12878.bams3").unlink()
     run(commands_of("shell.md", "Conversion")[0], here, commands)
-    verify = "bams3 verify --against NA12878.bam NA12878.bams3"
+    verify = "bams3 verify --against NA12878.bam converted.bams3"
     assert "40303 records" in run(verify, here, commands)
 
 

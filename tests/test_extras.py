@@ -1,28 +1,20 @@
 """Each extra by itself: the wheel in an environment that has what the extra asks for and nothing else, where it does
-what it promises; and what is said where it is missing.
-
-The environments are made of what is installed here: nothing is fetched. `make dist` installs the wheel by pip.
-"""
+what it promises; and what is said where it is missing."""
 
 import importlib
-import os
 import shutil
 import subprocess
 import sys
 import tomllib
-import venv
-import zipfile
-from collections.abc import Callable, Iterator
-from importlib.metadata import Distribution, PathDistribution, distribution
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from bams3.cli import main
 from bams3.errors import Bams3Error
 from bams3.storage import connect
+from environments import environment
 from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
-from servers import script
 from workflows import ROOT, refusal
 
 import bams3
@@ -51,72 +43,6 @@ PROMISES = {
     ),
 }  # fmt: skip
 CONFIG = "samples: S1.tsv\ncoverage: {by: 100000, no_per_base: true}\ncohort: {regions: 100000}\n"
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A wheel of this tree, with the kernels that are built here."""
-    folder = tmp_path_factory.mktemp("wheel")
-    library = folder / "lib"
-
-    def build(*commands: object) -> None:
-        words = [
-            sys.executable,
-            "-c",
-            "from setuptools import setup; setup()",
-            "--quiet",
-            *map(str, commands),
-        ]
-        subprocess.run(words, cwd=ROOT, check=True, capture_output=True)
-
-    egg = ("egg_info", "--egg-base", folder)
-    build(*egg, "build_py", "--build-lib", library)
-    source = Path(bams3.__file__).parent
-    for kernel in source.rglob("*.so"):
-        shutil.copy(kernel, library / "bams3" / kernel.relative_to(source))
-    wheel = ("bdist_wheel", "--skip-build", "--dist-dir", folder, "--bdist-dir", folder / "bdist")
-    build(*egg, "build", "--build-lib", library, *wheel)
-    (made,) = folder.glob("*.whl")
-    return made
-
-
-def closure(own: Distribution, extra: str) -> Iterator[Distribution]:
-    """All that pip would install for an extra of a distribution."""
-    asked = [Requirement(f"bams3[{extra}]" if extra else "bams3")]
-    seen: dict[str, set[str]] = {}
-    while asked:
-        wanted = asked.pop()
-        name = canonicalize_name(wanted.name)
-        if name in seen and wanted.extras <= seen[name]:
-            continue
-        found = own if name == "bams3" else distribution(name)
-        if name not in seen:
-            yield found
-        seen[name] = extras = seen.get(name, set()) | wanted.extras
-        for each in map(Requirement, found.requires or []):
-            if each.marker is None or any(each.marker.evaluate({"extra": one}) for one in {"", *extras}):
-                asked.append(each)
-
-
-def environment(folder: Path, wheel: Path, extra: str) -> dict[str, str]:
-    """Makes a virtual environment with the wheel and what an extra of it asks for; the environment of its commands."""
-    venv.create(folder, symlinks=True)
-    (packages,) = folder.glob("lib/python*/site-packages")
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(packages)
-    (metadata,) = packages.glob("bams3-*.dist-info")
-    for each in closure(PathDistribution(metadata), extra):
-        for file in each.files or [] if each.name != "bams3" else []:
-            if ".." in file.parts or file.suffix == ".pyc":
-                continue
-            (packages / file).parent.mkdir(parents=True, exist_ok=True)
-            if not (packages / file).exists():
-                (packages / file).symlink_to(Path(str(each.locate_file(file))))
-        for command in each.entry_points.select(group="console_scripts"):
-            code = f"import sys; from {command.module} import {command.attr} as run; sys.exit(run())"
-            script(folder / "bin" / command.name, f"exec '{folder}/bin/python' -c '{code}' \"$@\"")
-    kept = {name: os.environ[name] for name in os.environ if name.startswith("AWS_") or name == "JAVA_HOME"}
-    return kept | {"PATH": f"{folder}/bin:/usr/bin:/bin", "HOME": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 @pytest.fixture(scope="module")

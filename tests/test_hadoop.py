@@ -67,7 +67,6 @@ def test_regions(cluster: dict[str, str], here: Path, engine_coverage: dict[str,
 
 def test_coverage(cluster: dict[str, str], here: Path, engine_coverage: dict[str, bytes]) -> None:
     """With a task that is killed once."""
-    (here / "out").mkdir()
     run_block(FILES, here, cluster)
     found = {name.replace("NA12878", "S1"): data for name, data in coverage_files(here / "out").items()}
     assert found == engine_coverage

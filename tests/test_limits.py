@@ -196,7 +196,7 @@ def test_parts_of_coverage(copy: Path) -> None:
         zstandard.compress(b'{"pieces": ' + DEEP + b"\n"),
     ):
         (copy / "part").write_bytes(data)
-        assert "part: not a part of coverage" in refused(
+        assert "part: not a coverage part" in refused(
             "coverage", copy / "t", "-n", "-o", copy / "o", "--gather", copy / "part"
         )
 

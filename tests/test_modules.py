@@ -63,9 +63,14 @@ def test_the_lab_workflow(lab: Path, commands: dict[str, str]):
     ("before", "after", "message"),
     [
         (
-            "  grid: reference.fa.fai.*",
+            "  contigs: reference.fa.fai.*",
             "",
-            "sample S1: aligned/S1.bam is yet to be made; give `grid` a .fai or a",
+            "sample S1: aligned/S1.bam is yet to be made; give `contigs` a .fai or a",
+        ),
+        (
+            "  contigs: reference.fa.fai.*",
+            "  grid: nowhere.fai",
+            "nowhere.fai: No such file or directory; `contigs` in the config",
         ),
         (
             "chunks_per_batch: 2",

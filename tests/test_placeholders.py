@@ -94,7 +94,7 @@ def test_no_name_is_code(hostile: Path, tmp_path: Path, words: list[str]) -> Non
         assert not files_of(tmp_path), done.stderr
         assert "Traceback" not in done.stderr
         if done.returncode and not done.stdout:
-            assert re.search(r"BAMS3_\w+|exit code|no such command", done.stderr), done.stderr
+            assert re.search(r"BAMS3_\w+|exit code|command not found", done.stderr), done.stderr
 
 
 @pytest.mark.parametrize(

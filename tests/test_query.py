@@ -41,11 +41,8 @@ class MemoryGroup(codec.Columns):
 
     def __init__(self, block, reference_id):
         streams, zone, *_ = codec.encode(block, reference_id, 5)
-        size = block.offsets[-1] - block.offsets[0]
-        super().__init__(Streams(streams), len(block), size)
-        self.reference_id = reference_id
-        for name, value in zone.items():
-            setattr(self, name, value)
+        super().__init__(Streams(streams), zone.records, zone.bytes)
+        self.reference_id, self.zone = reference_id, zone
 
     def load(self):
         pass
@@ -69,7 +66,7 @@ class MemoryDataset:
 
     def row_groups(self, reference_id, start, end, borders=()):
         for group in self.groups:
-            if group.reference_id == reference_id and group.min_pos < end and group.max_end > start:
+            if group.reference_id == reference_id and group.zone.min_pos < end and group.zone.max_end > start:
                 yield group
 
     def fetched(self, jobs, plan):

@@ -71,12 +71,12 @@ def test_columns_and_depth_from_python(local: Path, remote: str) -> None:
     assert all((mine[field] == theirs[field]).all() for field in fields)
 
 
-def test_the_pipe_of_the_readme(remote: str, source: Path, tmp_path: Path) -> None:
+def test_the_pipe_of_the_page(remote: str, source: Path, tmp_path: Path) -> None:
     """A region in S3 into bcftools, as it stands there, gives what samtools' region of the BAM gives."""
     need("bcftools")
     need("samtools")
-    readme = (Path(__file__).parent.parent / "README.md").read_text()
-    (line,) = (line for line in readme.splitlines() if "s3://" in line and "bcftools" in line)
+    page = (Path(__file__).parent.parent / "docs" / "commands.md").read_text()
+    (line,) = (line for line in page.splitlines() if "s3://" in line and "bcftools" in line)
     line = line.replace("NA12878.bams3", "d.bams3").replace("s3://bucket/d.bams3", remote)
     ours = line.replace("bams3 query", f"{sys.executable} -m bams3 query").replace(
         "chr20:1M-2M", "chr1:300001-302000"
@@ -224,8 +224,8 @@ def test_a_log_that_can_not_be_written_is_told(
         ),
         ("{}/none", {}, "{}/none: not a bams3 dataset (no _metadata.json); give the directory"),
         ("https://[x/d", {}, "https://: not a URL (Invalid IPv6 URL)"),
-        ("{}/d", {"AWS_CA_BUNDLE": "/none"}, "AWS_CA_BUNDLE=/none: No such file or directory; name a file"),
-        ("{}/d", {"BAMS3_TIMEOUT": "soon"}, "BAMS3_TIMEOUT=soon: give seconds, more than 0"),
+        ("{}/d", {"AWS_CA_BUNDLE": "/none"}, "AWS_CA_BUNDLE=/none: No such file or directory; give a file"),
+        ("{}/d", {"BAMS3_TIMEOUT": "soon"}, "BAMS3_TIMEOUT=soon: give a number of seconds greater than 0"),
     ],
 )
 def test_what_can_not_be_opened_is_one_line(
@@ -312,7 +312,7 @@ def test_what_is_fetched_ahead_is_bounded(remote: str, monkeypatch: pytest.Monke
     first = next(jobs)[0]
     time.sleep(0.2)
     assert sum(begun) < dataset.index[0].size + 1
-    assert [first.min_pos, *(group.min_pos for group, _ in jobs)] == [
+    assert [first.zone.min_pos, *(group.zone.min_pos for group, _ in jobs)] == [
         zone[2] for entry in dataset.index for zone in entry.row_groups
     ]
     open_storage(remote).delete(dataset.index[1].path)

@@ -86,7 +86,6 @@ def test_the_scripts_of_the_page(
     _, _, *scripts = commands_of("spark.md")
     killed = f'[[ "$*" == *"--batch 1/4"* ]] && mkdir {tmp_path}/once 2> /dev/null'
     killed_where(killed, tmp_path / "bin", commands)
-    (page / "out").mkdir(exist_ok=True)
     own = {"PATH": f"{tmp_path / 'bin'}:{commands['PATH']}", "PYSPARK_PYTHON": sys.executable}
     done = subprocess.run(
         ["bash", "-ec", scripts[number]], cwd=page, env=commands | own, capture_output=True, text=True
@@ -155,7 +154,7 @@ def test_the_option_filter_and_a_frame_used_again(read: Callable[..., Any], page
     ("schema", "options", "message"),
     [
         ("rname string", {"chunks": "3"}, "unknown option 'chunks'"),
-        ("rname string", {"shards": "none"}, "shards 'none': give a number from 1"),
+        ("rname string", {"shards": "none"}, "shards 'none': give a positive number"),
         ("nope string", {}, "unknown field 'nope'"),
         ("", {"fields": "rname,nope"}, "unknown field 'nope'"),
         ("qname int", {}, "a column does not fit the schema"),

@@ -12,10 +12,10 @@ pytest.importorskip("obstore")
 
 HERE = "http://127.0.0.1:9"
 NOT_A_URL = (
-    "not the URL of a server; give http:// or https://, a host (IPv6 in brackets) and, if need be, a port"
+    "not the URL of a server; give http:// or https://, a host (IPv6 in brackets) and, if needed, a port"
 )
 NO_SCHEME = "not the URL of a server; it has no scheme; write https://"
-NO_KEY = "a blank, the end of a line, or another character that no key has; set it again"
+NO_KEY = "the value contains a blank, a newline or another invalid character; set it again"
 NO_NUMBER = "give a whole number from 1 to 1000"
 NO_PROXY = "not the URL of a proxy; give one such as http://host:3128, or unset it"
 
@@ -127,7 +127,10 @@ SETTINGS = [
     ("https_proxy", "::", f": {NO_PROXY}"),
     ("ALL_PROXY", "ht tp", f": {NO_PROXY}"),
     ("all_proxy", "http://", f": {NO_PROXY}"),
-    *(("BAMS3_TIMEOUT", text, f"={text}: give seconds, more than 0") for text in ("x", "0", "-1", "nan", "inf", "²")),
+    *(
+        ("BAMS3_TIMEOUT", text, f"={text}: give a number of seconds greater than 0")
+        for text in ("x", "0", "-1", "nan", "inf", "²")
+    ),
     ("BAMS3_TIMEOUT", "0.5", ""),
     *((name, text, f"={text}: {NO_NUMBER}") for name in ("BAMS3_MAX_REQUESTS", "AWS_MAX_ATTEMPTS")
       for text in ("x", "0", "-1", " 5", "1.5", "²", "٣", "1001", "9" * 5000)),
@@ -136,9 +139,9 @@ SETTINGS = [
     ("BAMS3_NO_SIGN_REQUEST", "maybe", "=maybe: give 1, or unset it"),
     ("BAMS3_NO_SIGN_REQUEST", "2", "=2: give 1, or unset it"),
     ("AWS_REQUEST_PAYER", "me", "=me: give requester, or unset it"),
-    ("BAMS3_LOG_REQUESTS", "/", "/: Is a directory; requests can't be logged there"),
-    ("AWS_CA_BUNDLE", "/none", "=/none: No such file or directory; name a file of certificates"),
-    ("AWS_CA_BUNDLE", "/etc/passwd", "=/etc/passwd: no certificates in it; name a file that has some, in PEM"),
+    ("BAMS3_LOG_REQUESTS", "/", "/: Is a directory; choose another file for the log of requests"),
+    ("AWS_CA_BUNDLE", "/none", "=/none: No such file or directory; give a file of certificates"),
+    ("AWS_CA_BUNDLE", "/etc/passwd", "=/etc/passwd: the file contains no certificates; give a file of certificates"),
 ]  # fmt: skip
 
 
@@ -169,7 +172,9 @@ def test_every_variable_is_tried() -> None:
 
 @pytest.mark.parametrize("uri", ["s3://b b/x", "s3://b\n/x", "gs://b?x=s3cr3t/x", "s3://bé/x", "gs://b%20/x"])
 def test_a_bucket_that_can_be_none(uri: str) -> None:
-    with pytest.raises(UsageError, match=r"a bucket's name is of letters, digits, \., _ and -") as raised:
+    with pytest.raises(
+        UsageError, match=r"a bucket's name may only contain letters, digits, '\.', '_' and '-'"
+    ) as raised:
         open_storage(uri)
     assert "s3cr3t" not in str(raised.value)
 

@@ -108,7 +108,7 @@ def test_a_fault_that_stays_is_one_clear_error(
     ("kind", "error", "message"),
     [
         ("403", PermissionError, "access refused .403 AccessDenied: Access Denied.; check the credentials"),
-        ("whole", OSError, "does not serve ranges of bytes .200 instead of 206."),
+        ("whole", OSError, "ignores range requests .200 instead of 206."),
         ("501", OSError, "the store failed .501 NotImplemented: Not implemented."),
     ],
 )
@@ -122,7 +122,7 @@ def test_what_can_not_pass_is_not_tried_again(
 
 
 LOG_IN = "access refused (400 {}: why); log in again"
-REFUSED = "access refused ({}: why); check the credentials and what they allow, or read a public bucket with BAMS3_NO"
+REFUSED = "access refused ({}: why); check the credentials and their permissions, or read a public bucket with BAMS3_NO"
 
 # What a store says, by status and code: the error, whatever is done.
 SAID = [

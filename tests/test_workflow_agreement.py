@@ -8,8 +8,11 @@ from typing import Any
 
 import pysam
 import pytest
-from bams3.workflow import agreement, reference
+from bams3.workflow import agreement, calling, checks, reference, samples
 from bams3.workflow.errors import ConfigurationError
+from bams3.workflow.genotyping import read_loci
+from bams3.workflow.internals import Run
+from bams3.workflow.places import Places, read_lines
 from workflows import CONFIG, OF_THE_COHORT, plan
 
 from bams3 import convert
@@ -69,7 +72,7 @@ def test_a_bed_file(check: Any, packed: bool, text: str, error: str, warning: st
             "x.bed, line 2: expected contig, start and end",
             "x.bed:2: 9-5 is not an",
         ),
-        ("chr1\t0\t9\nchr1\tfive\t9\n", "x.bed, line 2: ", "x.bed:2: the columns 2 and 3 of a BED line"),
+        ("chr1\t0\t9\nchr1\tfive\t9\n", "x.bed, line 2: ", "x.bed:2: columns 2 and 3 of a BED line"),
         ("chr1\t0\t9\nchr1\t-3\t9\n", "x.bed, line 2: ", "x.bed:2: -3-9 is not an interval"),
     ],
 )
@@ -84,7 +87,7 @@ def test_a_line_that_is_no_interval(text: str, of_query: str, of_coverage: str) 
 
 def test_lines_that_are_left_out_of_coverage() -> None:
     data = b"chr1\t0\t9\nchr1 9 12\nchr2\t4\n"
-    note = "config: k: x.bed:2: skipped, fewer than 3 columns between tabs"
+    note = "config: k: x.bed:2: line skipped; it has fewer than 3 tab-separated columns"
     for strict, expected in (
         (False, ("", f"{note}, and 1 more lines like it")),
         (True, (f"{note}; remove the line or fix it", "")),
@@ -118,6 +121,64 @@ def test_lines_that_are_left_out_of_coverage() -> None:
 def test_ploidies(text: str, error: str, warning: str) -> None:
     found = told(lambda warn: agreement.check_ploidy(text.encode(), "x.txt", CONTIGS, "config: call", warn))
     assert list(map(says, found, (error, warning))) == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("mpileup", "call", "text", "error", "warning"),
+    [
+        ("", "-S x.txt", "S1\n\n#x\n S2 F\n", "", ""),
+        ("", "--samples-file=x.txt", "s1 F\nS3\n", "x.txt: none of its names is a sample of the sheet: it has s1,", ""),
+        ("", "-S x.txt", "", "call: x.txt: none of its names is a sample of the sheet: it has none, the sheet", ""),
+        ("", "-S x.txt", "S1 F\r\nS3\r\n", "", "x.txt: names are not used, of samples that are not in the sheet: S3"),
+        ("", "-S x.txt", "S\udcff\nS1\n", "", "not in the sheet: S\udcff"),
+        ("", "-S x.txt", "f S1 S2 0 1\n", "", ""),
+        ("", "-S x.txt", "S1 a b 0 1\n", "it has a, b, the sheet has S1, S2; give", ""),
+        ("", "-S ^x.txt", "S9\n", "it has S9, the sheet", ""),
+        ("", "-s S1,S2", "", "", ""),
+        ("", "-s S8,S9", "", "call: its list of samples: none of its names is a sample of the sheet: it has S8, ", ""),
+        ("-s ^S2,S9", "", "", "", "mpileup: its list of samples: names are not used, of samples that are not in the"),
+        ("-S x.txt", "", "S9\n", "mpileup: x.txt: none of its names", ""),
+        ("-S x.txt", "-s A", "S1 A\n", "", ""),
+        ("-S x.txt", "-s S1", "S1 A\n", "it has S1, the sheet has A; give", ""),
+        ("-s ^S1", "-s S1", "", "it has S1, the sheet has S2; give", ""),
+        ("", "-m -C alleles -T x.txt", "chr1\t5\tA,C\n", "", ""),
+        ("", "-m -C alleles -T x.txt", "1\t5\tA,C\n", "call: x.txt: the samples have none of its contigs", ""),
+        ("", "-m -C alleles -T x.txt", "1\t5\tA,C\nchr1\t5\tA,C\n", "", "1 intervals are ignored"),
+        ("", "-m -C alleles -T x.txt", "chr1\t1001\tA,C\n", "chr1 has 1000 bp in the samples", ""),
+        ("", "-m -C alleles -T x.txt", "chr1\tA,C\n", "call: x.txt:1: no target; a line has contig and position", ""),
+        ("", "-T x.txt", "", "config: call: call: -T: use the key `targets`", ""),
+    ],
+)  # fmt: skip
+def test_what_the_options_of_bcftools_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mpileup: str, call: str, text: str, error: str, warning: str
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    Path("x.txt").write_bytes(text.encode(errors="surrogateescape"))
+    settings = {"mpileup": mpileup, "call": call}
+    found = told(
+        lambda warn: calling.check_options("call", settings, ["S1", "S2"], CONTIGS, Places(Run()), warn)
+    )
+    assert list(map(says, found, (error, warning))) == [True, True]
+    assert all(not text or text.startswith("config: call: ") for text in found)
+
+
+def test_a_dictionary_that_may_be_there(tmp_path: Path) -> None:
+    (tmp_path / "x.dict").write_bytes(b"@SQ\tSN:\xff\tLN:5\n")
+    places = Places(Run())
+    for path in (f"{tmp_path}/x.dict", f"file://{tmp_path}/x.dict"):
+        header = reference.read_dictionary(places.stored_if_there(path) or b"", path)
+        assert header.references == (("\udcff", 5),)
+        assert places.stored_if_there(f"{path}.dict") is None
+    assert places.stored_if_there(str(tmp_path)) is None
+
+
+def test_names_that_are_not_utf_8(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(b"\xff\t5\t1\t5\t6\n")
+    assert reference.read_fai(path.read_bytes(), "x") == [reference.Entry("\udcff", 5, 1, 5, 6)]
+    path.write_bytes(b"\xef\xbb\xbfS1\tchr\x85\xff\t5\r\nS1\tchr\x85\xff\t3\n")
+    loci = read_loci(read_lines(str(path), ""), "x", ["S1"], [("chr\udc85\udcff", 5)])
+    assert loci == [("S1", "chr\udc85\udcff", position) for position in (5, 3)]
 
 
 def test_read_groups() -> None:
@@ -268,18 +329,13 @@ def datasets(folder: Path) -> None:
 
 
 OTHER = write("x.bed", "1\t0\t5000\tg\n")
-CASES: list[tuple[Any, dict[str, Any], str | None]] = [
+SECTIONS: list[tuple[Any, dict[str, Any], str | None]] = [
     (None, {"query": {"regions": ["chr9"]}}, "config: query: regions: unknown contig 'chr9'"),
     (None, {"query": {"regions": ["chr1", "1:5-9"]}}, "config: query: regions: unknown contig '1' (region "),
     (None, {"query": {"regions": ["chr1:500-100"]}}, "config: query: regions: region 'chr1:500-100': the start"),
     (None, {"query": {"regions": ["chr1:600000-"]}}, "config: query: regions: region 'chr1:600000-': the start"),
     (None, {"query": {"regions": ["chr1"], "filter": "mapq >"}}, "config: query: filter: "),
     (None, {"query": {"regions": ["chr1"], "filter": "mapqq > 5"}}, "config: query: filter: "),
-    (None, {"query": {"regions": ["chr1"], "read_group": "x"}}, "config: query: read_group: no sample has"),
-    (None, {"query": {"regions": ["*"], "read_group": "S1"}}, None),
-    (None, {"coverage": {"read_groups": "S1,x"}}, "config: coverage: read_groups: no sample has a read group 'x'"),
-    (datasets, {"coverage": {"read_groups": "S2"}}, "config: coverage: read_groups: no sample has a read group 'S2'"),
-    (datasets, {"coverage": {"read_groups": "S1"}}, None),
     (None, {"coverage": {"chrom": "chr20"}}, "config: coverage: chrom: the samples have no contig chr20"),
     (None, {"coverage": {"chrom": "1"}}, "config: coverage: chrom: the samples have no contig 1; they have"),
     (OTHER, {"query": {"bed": "x.bed"}}, "config: query: bed: x.bed: the samples have none of its contigs"),
@@ -291,11 +347,34 @@ CASES: list[tuple[Any, dict[str, Any], str | None]] = [
     (write("x.bed", "chr1\t0\t9\n"), {"coverage": {"by": "x.bed", "chrom": "chr2"}}, "config: coverage: by: x.bed: "),
     (None, COVERAGE | {"cohort": {"sex_contigs": ["chr1", "chrY"]}}, "sex_contigs: the samples have no contig chrY"),
     (None, {"coverage": {"by": 1000}}, None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "config", "message"), SECTIONS)
+def test_sections_are_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Any, config: dict[str, Any], message: str | None
+) -> None:
+    if change:
+        change(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    contigs = [("chr1", 500_000), ("chr2", 250_000)]
+    error, _ = told(lambda warn: checks.check_config(config, ["S1", "S2"], contigs, Places(Run()), warn))
+    assert error.startswith(message) if message else not error
+
+
+# The same through Snakemake, and of the samples.
+CASES: list[tuple[Any, dict[str, Any], str | None]] = [
+    SECTIONS[0],
+    (None, {"query": {"regions": ["chr1"], "read_group": "x"}}, "config: query: read_group: no sample has"),
+    (None, {"query": {"regions": ["*"], "read_group": "S1"}}, None),
+    (None, {"coverage": {"read_groups": "S1,x"}}, "config: coverage: read_groups: no sample has a read group 'x'"),
+    (datasets, {"coverage": {"read_groups": "S2"}}, "config: coverage: read_groups: no sample has a read group 'S2'"),
+    (datasets, {"coverage": {"read_groups": "S1"}}, None),
     (renamed, CALLING | {"reference": "other.fa"}, "other.fa.fai: does not list these contigs of the samples: "),
     (renamed, {"reference": "other.fa", "query": {"regions": ["chr1"]}}, None),
     (of_cram, {"reference": "other.fa"}, "other.fa.fai: does not list these contigs of the samples: chr1, chr2, it"),
     (of_cram, {"reference": "reference.fa"}, None),
-    (another, CALLING | {"reference": "other.fa"}, "other.dict: sample S1: the sequence of chr1 is another one: "),
+    (another, CALLING | {"reference": "other.fa"}, "other.dict: sample S1: the sequence of chr1 differs: "),
     (stale, CALLING, "reference.fa.fai: chr2 is not at its offset: reference.fa has changed since; "),
     (remove_fai, CALLING, "reference.fa.fai: no such file; make it with: samtools faidx reference.fa"),
     (write("reference.fa.fai", "chr1\n"), CALLING, "reference.fa.fai:1: invalid line in a .fai; "),
@@ -322,13 +401,11 @@ def test_planning_compares(project: Path, change: Any, config: dict[str, Any], m
 
 def test_a_header_is_read_once(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However much of it is compared: cohorts are large."""
-    from bams3.sources import bam
-
-    shutil.copy(project / "reference.fa.fai", project / "grid.fai")
+    shutil.copy(project / "reference.fa.fai", project / "contigs.fai")
     opened: list[str] = []
-    open_source = bam.open_source
+    open_source = samples.open_source
     monkeypatch.setattr(
-        bam, "open_source", lambda path, **words: opened.append(path) or open_source(path, **words)
+        samples, "open_source", lambda path, **words: opened.append(path) or open_source(path, **words)
     )
-    plan(project, CONFIG | OF_THE_COHORT | {"coverage": {"read_groups": "S1,S2"}, "grid": "grid.fai"})
+    plan(project, CONFIG | OF_THE_COHORT | {"coverage": {"read_groups": "S1,S2"}, "contigs": "contigs.fai"})
     assert opened == ["S1.bam", "S2.bam"]

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from bams3.workflow.configuration import check, schema
+from bams3.workflow.configuration import FILE, check_coverage, check_files, read
+from bams3.workflow.errors import ConfigurationError
+from bams3.workflow.internals import ConfigFiles, Run
 from workflows import ROOT, configure, refusal, snakemake
 
 ONE = "samples: samples.tsv\n"
@@ -51,37 +53,34 @@ REFUSED = [
     ("- samples: samples.tsv\n", "config/config.yaml: the file has no keys; "),
     ("samples.tsv\n", "config/config.yaml: the file has no keys; "),
     ("[]", "config/config.yaml: the file has no keys; "),
-    (f"{ONE}grid: a: b\n", "config/config.yaml:2: not YAML: mapping values are not allowed here; "),
+    (f"{ONE}contigs: a: b\n", "config/config.yaml:2: not YAML: mapping values are not allowed here; "),
     (f"{ONE}coverage:\n\tby: 5\n", r"config/config.yaml:3: not YAML: found character '\t' that"),
     (f"{ONE}query: {{regions: [a}}\n", "config/config.yaml:2: not YAML: "),
-    (f"{ONE}grid: *x\n", "config/config.yaml:2: not YAML: found undefined alias"),
+    (f"{ONE}contigs: *x\n", "config/config.yaml:2: not YAML: found undefined alias"),
     (f"{ONE}query: &a {{regions: *a}}\n", "config/config.yaml:2: an alias (*) within the node that it refers to"),
     (f"__use_yte__: true\n{ONE}?x: 1\n", "config/config.yaml: Error processing template"),
     # a key that is there twice
-    (f"{ONE}call:\ngrid: a\ncall: {{}}\n", "config/config.yaml:4: duplicate key call, first in line 2; keep one"),
+    (f"{ONE}call:\ncontigs: a\ncall: {{}}\n", "config/config.yaml:4: duplicate key call, first in line 2; keep one"),
     (f"{ONE}coverage: {{by: 1, by: 2}}\n", "config/config.yaml:2: duplicate key by, first in line 2; "),
     (f"{ONE}cohort:\n  limits:\n    reads: {{}}\n    reads: {{}}\n", "config/config.yaml:5: duplicate key reads"),
     ('{"samples": "a", "samples": "b"}', "config/config.yaml: duplicate key samples; keep one"),
     # unknown keys
     (f"{ONE}covrage: {{}}\n", "config: covrage: unknown key; did you mean `coverage`?"),
-    (f"{ONE}xyz: 1\n", "config: xyz: unknown key; known keys: samples, grid, "),
+    (f"{ONE}xyz: 1\n", "config: xyz: unknown key; known keys: samples, contigs, "),
     (f"{ONE}1: 2\n", "config: 1: unknown key; known keys: samples, "),
     (f"{ONE}null: 2\n", "config: None: unknown key; known keys: samples, "),
     (f"{ONE}coverage: {{fast-mode: true}}\n", "config: coverage: fast-mode: unknown key; did you mean `fast_mode`?"),
     (f"{ONE}pathvars: {{result: x}}\n", "config: pathvars: result: unknown key; did you mean `results`?"),
-    (
-        f"{ONE}coverage: {{}}\ncohort: {{limits: {{mean_coverge: {{min: 1}}}}}}\n",
-        "config: cohort: limits: mean_coverge: unknown key; did you mean `mean_coverage`?",
-    ),
     (f"{ONE}coverage: {{}}\ncohort: {{limits: {{reads: {{mim: 1}}}}}}\n",
      "config: cohort: limits: reads: mim: unknown key; did you mean `min`?"),
-    (f"{ONE}coverage: {{}}\ncohort: {{limits: {{1: {{}}}}}}\n", "config: cohort: limits: 1: unknown key; "),
+    (f"{ONE}coverage: {{}}\ncohort: {{limits: {{1: {{}}}}}}\n",
+     "config: cohort: limits: 1: use text; quote text"),
     # other kinds of values
-    ("grid: header\n", "config: `samples` is missing; add it"),
+    ("contigs: header\n", "config: `samples` is missing; add it"),
     ("samples:\n", "config: samples: no value; give text, or remove the key"),
     ("samples: ''\n", "config: samples: '' "),
     ("samples: [samples.tsv]\n", "config: samples: a list instead of text"),
-    (f"{ONE}grid:\n", "config: grid: no value; give text, or remove the key"),
+    (f"{ONE}contigs:\n", "config: contigs: no value; give text, or remove the key"),
     (f"{ONE}reference: {{a: b}}\n", "config: reference: a mapping instead of text"),
     (f"{ONE}query: [chr1]\n", "config: query: a list instead of a mapping of keys to values"),
     (f"{ONE}query: {{regions: chr1}}\n", "config: query: regions: 'chr1': use a list"),
@@ -116,26 +115,51 @@ REFUSED = [
     (f"{ONE}pathvars: {{results: 1}}\n", "config: pathvars: results: 1: use text; quote text"),
     (f"{ONE}pathvars: x\n", "config: pathvars: 'x': use a mapping of keys to values"),
     # settings that contradict each other
-    (f"{ONE}coverage: {{by: '0'}}\n", "config: coverage: --by 0: a window has at least one base"),
+    (f"{ONE}coverage: {{by: '0'}}\n", "config: coverage: --by 0: a window must have at least one base"),
     (f"{ONE}coverage: {{fast_mode: true, fragment_mode: true}}\n", "config: coverage: --fast-mode and --fragment-mode"),
     (f"{ONE}coverage: {{min_frag_len: 9, max_frag_len: 8}}\n", "config: coverage: --max-frag-len 8 is lower than"),
     (f"{ONE}coverage: {{quantize: '0;1'}}\n", "config: coverage: --quantize '0;1' is not a list of integers"),
     (f"{ONE}coverage: {{by: 9, thresholds: 1;2}}\n", "config: coverage: --thresholds '1;2' is not a list of"),
-    # files that are named
+]  # fmt: skip
+
+
+def check_all() -> None:
+    check_files(ConfigFiles(), Run(), SCHEMA)
+    check_coverage(read(FILE)["coverage"])
+
+
+@pytest.mark.parametrize(("text", "message"), REFUSED)
+def test_what_is_wrong_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None, message: str
+) -> None:
+    (tmp_path / "config").mkdir()
+    if text is not None:
+        (tmp_path / FILE).write_text(text)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigurationError) as raised:
+        check_all()
+    assert str(raised.value).startswith(message)
+    assert "\n" not in str(raised.value)
+
+
+# The same through Snakemake, and of files that are named.
+NAMED = [
+    *REFUSED[:: len(REFUSED) // 5],
+    (f"{ONE}coverage: {{quantize: '0;1'}}\n", "config: coverage: --quantize '0;1' is not a list of integers"),
     ("samples: no.tsv\n", "no.tsv: No such file or directory; `samples` in the config names the sheet"),
     ("samples: config\n", "config: not a regular file, "),
     ("samples: s3://bucket/no.tsv\n", "s3://bucket/no.tsv: the store failed (Connection refused); "),
     ("samples: empty.tsv\n", "empty.tsv: no samples; "),
     ("samples: S1.bam\n", "S1.bam:1: not UTF-8; "),
-    (f"{ONE}grid: config\n", "config: not a regular file, "),
-    (f"{ONE}coverage: {{by: no.bed}}\n", "config: no.bed: no such file; check how it is written"),
-    (f"{ONE}query: {{bed: no.bed}}\n", "config: no.bed: no such file; "),
+    (f"{ONE}contigs: config\n", "config: not a regular file, "),
+    (f"{ONE}coverage: {{by: no.bed}}\n", "no.bed: no such file; config: coverage: by is windows of so many bp, or"),
+    (f"{ONE}query: {{bed: no.bed}}\n", "no.bed: no such file; config: query: bed has regions"),
     (f"{ONE}query: {{bed: config}}\n", "config: config: not a regular file, "),
     (f"{ONE}query: {{bed: 's3://bucket/no.bed'}}\n", "s3://bucket/no.bed: the store failed (Connection refused)"),
-    (f"{ONE}call:\nreference: no.fa\n", "config: no.fa: no such file; "),
-    (f"{ONE}call:\nreference: plain.fa\n", "config: plain.fa.fai: no such file; make it: samtools faidx plain.fa"),
-    (f"{ONE}call:\nreference: config\n", "config: config: not a regular file, "),
-    (f"{ONE}coverage:\ncohort: {{regions: no.bed}}\n", "config: no.bed: no such file; "),
+    (f"{ONE}call:\nreference: no.fa\n", "no.fa.fai: no such file; make it with: samtools faidx no.fa"),
+    (f"{ONE}call:\nreference: plain.fa\n", "plain.fa.fai: no such file; make it with: samtools faidx plain.fa"),
+    (f"{ONE}call:\nreference: config\n", "config.fai: no such file; make it with: "),
+    (f"{ONE}coverage:\ncohort: {{regions: no.bed}}\n", "no.bed: no such file; config: cohort: regions is "),
     (f"{ONE}genotype: {{manifest: no.tsv}}\n", "no.tsv: No such file or directory; `manifest` in the config"),
     (f"{ONE}genotype: {{manifest: config}}\n", "config: not a regular file, "),
     ("samples: index.tsv\n", "sample S1: config: not a regular file, "),
@@ -143,8 +167,8 @@ REFUSED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("text", "message"), REFUSED)
-def test_what_is_wrong_is_one_line(
+@pytest.mark.parametrize(("text", "message"), NAMED)
+def test_what_snakemake_says_is_one_line(
     lab: Path, monkeypatch: pytest.MonkeyPatch, text: str | None, message: str
 ) -> None:
     for name, value in {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_MAX_ATTEMPTS": "1"}.items():
@@ -178,17 +202,7 @@ def test_what_is_meant_is_planned(lab: Path, text: str) -> None:
     assert refusal(lab, text) == ""
 
 
-def test_examples_of_limits_are_limits() -> None:
-    names = SCHEMA["properties"]["cohort"]["properties"]["limits"]["propertyNames"]["examples"]
-    limits = {name: {"min": 0} for name in names}
-    check(
-        {"samples": "x", "coverage": {}, "cohort": {"limits": limits}},
-        schema(str(ROOT / "workflow" / "schemas" / "config.schema.yaml")),
-        "config",
-    )
-
-
-SHIPPED = f"{ONE}grid: header\nconvert: {{level: 5}}\ncoverage: {{by: 500, no_per_base: true}}\n"
+SHIPPED = f"{ONE}contigs: header\nconvert: {{level: 5}}\ncoverage: {{by: 500, no_per_base: true}}\n"
 
 # Further files: what is said of settings that config/config.yaml alone has.
 MERGED = [
@@ -232,6 +246,35 @@ def test_settings_of_the_shipped_file_alone_are_told(
         if alone
         else []
     )
+
+
+OLD_NAME = "config: `grid` is the old name of `contigs`; rename the key"
+BOTH_NAMES = "Error: config: `grid` is the old name of `contigs`, and both are set; remove `grid`"
+
+# A key with its old name, in config/config.yaml and in a further file: what ends the plan, and whether it is told of.
+RENAMED = [
+    (f"{ONE}grid: header\n", "", "", True),
+    (f"{ONE}grid: no.fai\n", "", "Error: no.fai: ", True),
+    (f"{ONE}contigs: no.fai\n", "", "Error: no.fai: ", False),
+    (f"{ONE}grid: header\ncontigs: header\n", "", BOTH_NAMES, False),
+    (f"{ONE}grid: header\ncontigs: header\n", "grid: header\n", BOTH_NAMES, False),
+    (ONE, "grid: header\ncontigs: header\n", BOTH_NAMES, False),
+    (f"{ONE}grid: no.fai\n", "contigs: header\n", "", True),
+    (f"{ONE}contigs: no.fai\n", "grid: header\n", "", True),
+    (f"{ONE}grid: no.fai\n", "grid: header\n", "", True),
+    (f"{ONE}grid:\n", "", "Error: config: contigs: no value; ", True),
+]
+
+
+@pytest.mark.parametrize(("text", "other", "message", "is_told"), RENAMED)
+def test_a_key_that_has_another_name_now(
+    lab: Path, monkeypatch: pytest.MonkeyPatch, text: str, other: str, message: str, is_told: bool
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("bams3.workflow.configuration.logger.warning", said.append)
+    (lab / "other.yaml").write_text(other)
+    assert refusal(lab, text, *(["other.yaml"] if other else [])).startswith(message)
+    assert [line for line in said if "is merged with" not in line] == [OLD_NAME] * is_told
 
 
 def test_the_command_line_says_it_once_and_does_as_it_advises(lab: Path, commands: dict[str, str]) -> None:

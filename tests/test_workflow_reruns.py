@@ -21,7 +21,7 @@ from bams3 import convert
 QUERY = {"bed": "query.bed", "exclude_flags": 1024}
 CONFIG = {
     "samples": "samples.tsv",
-    "grid": "grid.fai",
+    "contigs": "contigs.fai",
     "reference": "reference.fa",
     "convert": {"chunk_size": "256K", "chunks_per_batch": 2},
     "query": QUERY,
@@ -95,7 +95,7 @@ def inputs(cohort: Path, programs: None, tmp_path_factory: pytest.TempPathFactor
     )
     pysam.index(str(folder / "C3.cram"))
     convert(folder / "S1.bam", folder / "D4.bams3", chunk_size="256K")
-    shutil.copy(folder / "reference.fa.fai", folder / "grid.fai")
+    shutil.copy(folder / "reference.fa.fai", folder / "contigs.fai")
     for name, first in (("query", 100), ("coverage", 200), ("cohort", 300)):
         (folder / f"{name}.bed").write_text(f"chr1\t{first}\t90000\nchr2\t0\t50000\n")
     (folder / "call.bed").write_text("chr1\t400\t90000\nchr2\t0\t50000\n")
@@ -149,7 +149,7 @@ def changed(key: str, value: Any) -> dict[str, Any]:
 # For each key of the schema: another value, and what that plans.
 KEYS: dict[str, list[tuple[Any, set[str]]]] = {
     "samples": [("copy of samples.tsv", set())],
-    "grid": [("header", set()), ("reference.dict", set())],
+    "contigs": [("header", set()), ("reference.dict", set())],
     "reference": [("copy of reference.fa", CALLS | GENOTYPES)],
     "pathvars.results": [("elsewhere", MADE | reread() | {"cohort_regions"})],
     "pathvars.logs": [("elsewhere", set())],
@@ -228,6 +228,14 @@ def test_a_key_of_the_configuration(project: Path, key: str, value: Any, planned
     assert plan(project, config) == planned
 
 
+def test_a_key_that_has_another_name_now(project: Path) -> None:
+    """What is finished is finished whatever the key was called then."""
+    renamed = {("grid" if key == "contigs" else key): value for key, value in CONFIG.items()}
+    assert plan(project, renamed) == set()
+    pretend(project, renamed)
+    assert plan(project, CONFIG) == set()
+
+
 def test_settings_that_change_places(project: Path) -> None:
     """The same words, each the other's."""
     config = changed("call.mpileup", "-mv")
@@ -265,7 +273,7 @@ FILES: dict[str, tuple[Callable[[bytes], bytes], set[str]]] = {
     "loci.tsv": (lambda data: data + b"S2\tchr1\t77\n", LOCUS),
     "reference.fa": (another_base, REFERENCE),
     "reference.fa.fai": (lambda data: data[:-1], CALLS | GENOTYPES),  # an offset that is wrong is refused
-    "grid.fai": (lambda data: data.replace(b"\t6\t", b"\t7\t"), set()),
+    "contigs.fai": (lambda data: data.replace(b"\t6\t", b"\t7\t"), set()),
     "samples.tsv": (lambda data: b"# mine\n" + data, set()),
 }
 

@@ -1,4 +1,4 @@
-"""bams3: alignments as independent, columnar, per-window chunks.
+"""bams3 stores alignments as independent columnar chunks, one per genomic window.
 
 >>> import bams3
 >>> dataset = bams3.open("NA12878.bams3")
@@ -40,7 +40,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is asked for, and no more: start-up is a feature."""
+    """Import a public name when it is first used, to keep start-up fast."""
     if name not in _HOMES:
         raise AttributeError(f"module 'bams3' has no attribute {name!r}")
     from importlib import import_module

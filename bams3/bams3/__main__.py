@@ -1,4 +1,4 @@
-"""`python -m bams3` is the command line."""
+"""Run the command line: `python -m bams3`."""
 
 import sys
 

@@ -1,3 +1,3 @@
-"""The version, which pyproject.toml reads too."""
+"""The version of the package; pyproject.toml reads it too."""
 
 __version__ = "0.1.0"

@@ -4,7 +4,7 @@ from libc.stdlib cimport realloc
 from libc.string cimport memcpy
 
 
-# The same for arrays of buffers: a plain struct, zeroed at first, that `Buffer.taking` makes a Buffer of.
+# The same as a plain struct, for arrays of buffers. It must start zeroed; `Buffer.taking` turns it into a Buffer.
 cdef struct Bytes:
     unsigned char *data
     size_t size
@@ -19,7 +19,7 @@ cdef inline int append(Bytes *bytes_, const void *source, size_t length) except 
         data = <unsigned char *> realloc(bytes_.data, capacity)
         if data == NULL:
             with gil:
-                raise MemoryError(f"no memory for a buffer of {capacity} bytes")
+                raise MemoryError(f"not enough memory for a buffer of {capacity} bytes")
         bytes_.data = data
         bytes_.capacity = capacity
     if length:

@@ -1,4 +1,4 @@
-"""A growable byte buffer for nogil kernels; exposes the buffer protocol, so that no copy is made."""
+"""A growable byte buffer for nogil kernels; it supports the buffer protocol, so its bytes need no copying."""
 
 from cpython.buffer cimport PyBuffer_FillInfo
 from libc.stdlib cimport free, realloc
@@ -20,13 +20,13 @@ cdef extern from *:
 
 
 def keep_freed_memory():
-    """Have malloc keep what a row group frees for the next one, for a command that goes through many: to give pages
-    back and to get new ones costs a third of a coverage run, and more than filling them."""
+    """Make malloc keep freed memory, for commands that process many row groups: returning pages to the system and
+    getting new ones would take a third of the time of a coverage run, more than filling them."""
     keep()
 
 
 cdef class Buffer:
-    """Bytes that grow at the end.
+    """A byte buffer that grows at its end.
 
     Kernels append with ``put*`` (nogil); Python reads it as any bytes-like object. While a view of
     it is held it can't grow. ``width``: bytes of each of the little-endian integers that it holds.
@@ -70,7 +70,7 @@ cdef class Buffer:
             return 0
         if self.exports:
             with gil:
-                raise BufferError("a buffer can't grow while a view of it is held")
+                raise BufferError("a buffer can't grow while a view of it exists")
         capacity = self.capacity + self.capacity // 2
         if capacity < wanted:
             capacity = wanted
@@ -79,7 +79,7 @@ cdef class Buffer:
         data = <unsigned char *> realloc(self.data, capacity)
         if data == NULL:
             with gil:
-                raise MemoryError(f"no memory for a buffer of {capacity} bytes")
+                raise MemoryError(f"not enough memory for a buffer of {capacity} bytes")
         self.data = data
         self.capacity = capacity
         return 0
@@ -110,7 +110,7 @@ cdef class Buffer:
 
     @staticmethod
     cdef Buffer taking(Bytes *bytes_, int width):
-        """A Buffer of what a struct holds, which is empty afterwards."""
+        """Return a Buffer that takes over the bytes of a struct, which is empty afterwards."""
         cdef Buffer buffer = Buffer(width=width)
         buffer.data, buffer.size, buffer.capacity = bytes_.data, bytes_.size, bytes_.capacity
         bytes_.data = NULL

@@ -1,12 +1,12 @@
-"""What can go wrong, in five classes. Every message is one line: what is wrong, where, what to do."""
+"""The five classes of errors. Every message is one line that says what is wrong, where, and what to do."""
 
 from bams3.shown import shown
 
 
 class Bams3Error(Exception):
-    """Base of all errors that a user can cause or meet; the command line prints it without a traceback.
+    """Base class of all errors that a user can cause or encounter.
 
-    Its text is as `shown` has it, whoever prints it.
+    The command line prints them without a traceback. `str` passes the text through `shown`.
     """
 
     def __str__(self) -> str:
@@ -14,16 +14,16 @@ class Bams3Error(Exception):
 
 
 class SourceError(Bams3Error):
-    """An input file (BAM, CRAM, SAM, index) is damaged, unsorted, or not what it says."""
+    """An input file (BAM, CRAM, SAM, index) is damaged, unsorted, or not of the format it claims to be."""
 
 
 class FormatError(Bams3Error):
-    """A chunk, an index or a manifest is damaged or of an unknown version or encoding."""
+    """A chunk, an index or a manifest is damaged, or has an unknown version or encoding."""
 
 
 class DatasetError(Bams3Error):
-    """A dataset exists, does not exist, is incomplete, or does not match what is asked of it."""
+    """A dataset exists already, does not exist, is incomplete, or does not match the request."""
 
 
 class UsageError(Bams3Error):
-    """A region, a filter expression or an option is not valid."""
+    """A region, a filter expression or an option is invalid."""

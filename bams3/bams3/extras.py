@@ -1,15 +1,15 @@
-"""Packages that only some of what bams3 does needs: the extras of its installation."""
+"""Optional dependencies: the packages that only some features need, and the extras that install them."""
 
 from importlib import import_module
 
 from bams3.errors import UsageError
 
 EXTRAS = {"boto3": "remote", "obstore": "remote", "plotly": "cohort", "pyarrow": "arrow", "pyspark": "spark"}
-"""The extra that brings a package."""
+"""Package → the extra that installs it."""
 
 
 def need(package: str, what: str) -> None:
-    """Raises UsageError where a package is not installed; `what` needs it."""
+    """Raise UsageError if a package that the feature `what` needs is not installed."""
     try:
         import_module(package)
     except ImportError:

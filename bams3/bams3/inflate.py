@@ -1,4 +1,4 @@
-"""Text files that may be gzipped, in pieces: read once, from beginning to end, and never held as a whole."""
+"""Streaming of text files, plain or gzipped: they are read once, in pieces, and never held in memory as a whole."""
 
 import zlib
 from collections.abc import Callable, Iterator
@@ -8,17 +8,17 @@ Opener = Callable[[str], BinaryIO]
 
 PIECE = 1 << 20
 MAX_LINE = 1 << 24  # bytes
-FREE = 16 << 20  # bytes that any file may inflate to …
-RATIO = 100  # … and so many times its size, which no list of intervals comes near
+FREE = 16 << 20  # bytes to which any file may inflate; beyond that …
+RATIO = 100  # … at most this many times its size, far more than any list of intervals reaches
 
 
 def of_disk(path: str) -> BinaryIO:
-    """A file, open to be read."""
+    """Open a local file for reading."""
     return open(path, "rb")
 
 
 class _Counted:
-    """What is read of a file, its first bytes put back, and how much that was."""
+    """A file whose first bytes have been put back; counts the bytes read."""
 
     def __init__(self, head: bytes, file: BinaryIO) -> None:
         self._head, self._file = head, file
@@ -35,7 +35,10 @@ class _Counted:
 
 
 def pieces(file: BinaryIO) -> Iterator[bytes]:
-    """The bytes of an open file, inflated if it is gzip. Raises OSError, also where they inflate to too much."""
+    """Yield the bytes of an open file, inflated if it is gzipped.
+
+    Raises OSError if the file can't be read, is damaged, or inflates to too much.
+    """
     head = file.read(2)
     source = _Counted(head, file)
     if head != b"\x1f\x8b":
@@ -50,16 +53,19 @@ def pieces(file: BinaryIO) -> Iterator[bytes]:
             while piece := stream.read(PIECE):
                 inflated += len(piece)
                 if inflated > FREE and inflated > RATIO * source.count:
-                    raise OSError(f"it inflates to more than {RATIO} times its size; inflate it first")
+                    raise OSError(
+                        f"the file inflates to more than {RATIO} times its size; decompress it first"
+                    )
                 yield piece
     except (EOFError, zlib.error) as error:
         raise OSError(str(error)) from None
 
 
 def whole_lines(file: BinaryIO, *, lone_returns: bool = True) -> Iterator[bytes]:
-    """The bytes in pieces that end where a line does, but for the last. Raises OSError.
+    """Yield the bytes of a file in pieces of whole lines; the last piece may lack its end of line.
 
-    Lines end with a newline, and with `lone_returns` with a carriage return too.
+    A newline ends a line; with `lone_returns`, so does a lone carriage return. Raises OSError like `pieces`, and
+    if a line is longer than MAX_LINE bytes.
     """
     rest = b""
     for piece in pieces(file):

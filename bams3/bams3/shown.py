@@ -1,17 +1,17 @@
-"""How text that others wrote is shown: nothing in it controls a terminal or begins a line, and nothing secret is left.
+"""Safe display of foreign text: it can't control the terminal or start a new line, and secrets are removed.
 
-Names, paths, versions, header lines and messages of programs and stores are such text.
+Foreign text includes names, paths, versions, header lines, and the messages of programs and object stores.
 """
 
 import re
 
-# Control characters (C0, DEL, C1), line and paragraph separators, and marks that turn the direction of text.
+# Control characters (C0, DEL, C1), line and paragraph separators, and marks that change the direction of text.
 _CONTROL = "\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
-# Patterns are compiled when they are first needed: commands that show nothing foreign start sooner.
+# Patterns are compiled on first use: commands that show no foreign text start sooner.
 _CONTROLS = f"[{_CONTROL}]"
 _HIDDEN = f"[{_CONTROL}\ud800-\udfff]"  # and bytes that are not UTF-8
 _URL = r"""([A-Za-z][A-Za-z0-9+.-]*://)([^\s'"<>]*)"""
-# A query that is cut off from its URL, as by a blank in the path, and the values of what is named like a secret.
+# A query separated from its URL (by a blank in the path, for example), and values whose names suggest a secret.
 _QUERY = r"""\?[^\s?'"<>]*=[^\s'"<>]*"""
 _NAMED = (
     r"""(?i)((?:\b|[_-])(?:sig|signature|token|secret|secret_?access_?key|password|credential)=)"""
@@ -20,23 +20,23 @@ _NAMED = (
 
 
 def shown(text: object) -> str:
-    """For people, in one line: without secrets, and with what could be hidden in it escaped."""
+    """Make text safe to show to a person: one line, without secrets, with invisible characters escaped."""
     return escaped(without_secrets(str(text)))
 
 
 def escaped(text: str) -> str:
-    r"""Control characters and the like as Python writes them: `\n`, `\x1b`, `\u202e`; the bytes that surrogates
-    stand for as `\xff`."""
+    r"""Escape control and direction characters as Python does (`\n`, `\x1b`, `\u202e`), and surrogate escapes as
+    the bytes they represent (`\xff`)."""
     return text if text.isascii() and text.isprintable() else re.sub(_HIDDEN, _escape, text)
 
 
 def field(text: str) -> str:
-    """For a field of a table: control characters escaped; bytes that are not UTF-8 stay, as samtools has them."""
+    """Make text safe for a field of a table: control characters are escaped; non-UTF-8 bytes stay, as in samtools."""
     return text if text.isascii() and text.isprintable() else re.sub(_CONTROLS, _escape, text)
 
 
 def is_plain(text: str) -> bool:
-    """Can it be a field of a line that programs read? Bytes that are not UTF-8 can."""
+    """Tell whether text can be a field of a line that programs read; non-UTF-8 bytes are allowed."""
     return not re.search(_CONTROLS, text)
 
 
@@ -48,7 +48,7 @@ def _escape(found: re.Match[str]) -> str:
 
 
 def without_secrets(text: str) -> str:
-    """Text in which no URL has a user, a password, or a query, and nothing that is named like a secret has a value."""
+    """Remove user, password and query from URLs, and the values of variables whose names suggest a secret."""
     if "://" in text:
         text = re.sub(_URL, _plain, text)
         head, mark, rest = text.partition("://")
@@ -62,11 +62,11 @@ def _plain(url: re.Match[str]) -> str:
     server, slash, path = place.partition("/")
     _, at, host = server.rpartition("@")
     port = r"(:\d*)?" if scheme.lower().startswith("http") else ""
-    if not at and "@" in path and not re.fullmatch(f"[^:]*{port}", server):  # a password has the slash
+    if not at and "@" in path and not re.fullmatch(f"[^:]*{port}", server):  # the password contains a slash
         host, slash, path = path.rpartition("@")[2].partition("/")
     return f"{scheme}{host}{slash}{path}{_end(rest) if query else ''}"
 
 
 def _end(url: str) -> str:
-    """What follows a URL in a sentence."""
+    """Return the punctuation that follows a URL in a sentence."""
     return url[len(url.rstrip("]:;,.!)}")) :]

@@ -1,4 +1,4 @@
-"""The data source of Spark: `import bams3.spark; bams3.spark.register(spark)`."""
+"""The data source for Apache Spark: `import bams3.spark; bams3.spark.register(spark)`."""
 
 from bams3.api.spark import register
 

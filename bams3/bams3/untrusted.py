@@ -1,33 +1,33 @@
-"""Documents that others wrote, parsed within bounds: whatever is wrong with one is a ValueError."""
+"""Bounded parsing of untrusted documents: any problem with one raises ValueError."""
 
 import json
 from typing import Any
 
-FREE = 16 << 20  # bytes that any document may inflate to …
-RATIO = 200  # … and so many times its size, which is beyond what chunks and datasets hold
+FREE = 16 << 20  # bytes to which any document may inflate; on top of that …
+RATIO = 200  # … this many times its size, more than the documents of chunks and datasets need
 
 
 def parse_json(data: bytes) -> Any:
-    """The value of a JSON document. Raises ValueError, also where it is nested too deep or too large for the memory."""
+    """Parse a JSON document. Raises ValueError if it is invalid, nested too deeply, or too large for memory."""
     try:
         return json.loads(data)
     except RecursionError:
-        raise ValueError("it is nested too deep") from None
+        raise ValueError("it is nested too deeply") from None
     except MemoryError:
-        raise ValueError(f"no memory for its {len(data)} bytes") from None
+        raise ValueError(f"not enough memory for its {len(data)} bytes") from None
 
 
 def inflate(stored: bytes, most: int) -> bytes:
-    """What one zstd frame holds: `most` bytes, and no more than its size allows. Raises ValueError."""
+    """Decompress one zstd frame of at most `most` bytes, and at most FREE + RATIO times its size. Raises ValueError."""
     import zstandard
 
     most = min(most, FREE + RATIO * len(stored))
     try:
         size = zstandard.frame_content_size(stored)
         if not 0 <= size <= most:
-            raise ValueError(f"it says that it inflates to {size} bytes")
+            raise ValueError(f"its declared decompressed size is {size} bytes")
         return zstandard.ZstdDecompressor().decompress(stored)
     except MemoryError:
-        raise ValueError(f"no memory for {size} bytes") from None
+        raise ValueError(f"not enough memory for {size} bytes") from None
     except zstandard.ZstdError as error:
-        raise ValueError(f"it can't be inflated ({error})") from None
+        raise ValueError(f"it can't be decompressed ({error})") from None

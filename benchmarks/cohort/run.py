@@ -191,7 +191,7 @@ def planning(work: Path, environment: dict[str, str], samples: int) -> Row:
     directory = work / "planning"
     header_only(directory / "x.bam", [*GRCH38, *SMALL_CONTIGS])
     sheet(directory, {f"S{i}": "x.bam" for i in range(samples)})
-    config = CONFIG | {"convert": {"chunks_per_batch": 1600}, "grid": "header"}
+    config = CONFIG | {"convert": {"chunks_per_batch": 1600}, "contigs": "header"}
     used = snakemake(configured(directory, config), environment, *on_profile("local"), "--dry-run")
     return Row(f"dry run of {samples} genomes", f"{used.wall:.0f} s, {used.peak:.0f} MB", "60 s, 2,000 MB")
 

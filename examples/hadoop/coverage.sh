@@ -10,6 +10,8 @@ here=$(dirname "$0") dataset=$1 prefix=$2 tasks=$3
 work=bams3-coverage-$(date +%s)-$$ # in Hadoop's file system
 coverage=(bams3 coverage "$dataset" "${@:4}")
 
+bams3 chunks "$dataset" > /dev/null # a dataset that cannot be read is one line here, and pages of Hadoop's later
+[[ $prefix == *://* ]] || mkdir -p "$(dirname "$prefix")"
 hadoop fs -mkdir "$work"
 seq -f "%.0f/$tasks" "$tasks" | hadoop fs -put - "$work/tasks.txt"
 mapred streaming -D mapreduce.job.reduces=0 -D mapreduce.input.lineinputformat.linespermap=1 \

@@ -1,13 +1,15 @@
-"""Coverage of a dataset by tasks of Spark: mosdepth's files. Needs pyspark: pip install 'bams3[spark]'.
+"""Coverage of a dataset by tasks of Spark: mosdepth's files. Needs the extra `spark` (docs/engines/spark.md).
 
 spark-submit coverage.py DATASET PREFIX TASKS [OPTION of bams3 coverage ...]
 
-Each task measures one batch of windows into a file, which appears whole or not at all: one that fails and is tried
-again, or runs twice, changes nothing. PREFIX is on a file system that all see, or a URI.
+Each task measures one batch of windows into a file that appears whole or not at all, so a task that fails and runs
+again, or runs twice, changes nothing. PREFIX is a path that all machines see, or a URI.
 """
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 from pyspark.sql import SparkSession
 
@@ -17,11 +19,20 @@ command = ["bams3", "coverage", dataset, *options]
 
 def measure(number: int) -> str:
     part = f"{prefix}.{number}-of-{tasks}.depth"
-    subprocess.run([*command, "--batch", f"{number}/{tasks}", "-o", part], check=True)
+    words = [*command, "--batch", f"{number}/{tasks}", "-o", part]
+    done = subprocess.run(words, stderr=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise RuntimeError(done.stderr or f"bams3 coverage: exit code {done.returncode}")
     return part
 
 
+if "://" not in prefix:
+    Path(prefix).parent.mkdir(parents=True, exist_ok=True)
 spark = SparkSession.builder.getOrCreate()
-numbers = spark.sparkContext.parallelize(range(1, int(tasks) + 1), int(tasks))
-parts = numbers.map(measure).collect()
+spark.sparkContext.setLogLevel("OFF")  # it would show each failure as hundreds of lines
+try:
+    parts = spark.sparkContext.parallelize(range(1, int(tasks) + 1), int(tasks)).map(measure).collect()
+except Exception as error:
+    reason = re.search("RuntimeError: (bams3 .*)", str(error))
+    sys.exit(reason[1] if reason else str(error))
 subprocess.run([*command, "-o", prefix, "--gather", *parts], check=True)

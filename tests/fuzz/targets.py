@@ -170,7 +170,7 @@ def read_bam(data: bytes) -> None:
             name: streams.decompress(name, codec, stored, length)
             for name, (codec, stored, length) in group.streams.items()
         }
-        columns = Columns(Streams(raw), len(block), group.bytes)
+        columns = Columns(Streams(raw), len(block), group.zone.bytes)
         columns.reference_id = cut.reference_id
         again = columns.block()
         if bytes(again.data) != bytes(memoryview(block.data)[block.offsets[0] : block.offsets[-1]]):

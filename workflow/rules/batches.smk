@@ -1,46 +1,18 @@
+from bams3.workflow.batches import batch_words, batches_of, part_in_place
+
+
 @cache
 def batches(sample):
-    """The batches that a sample is handled in: `000001-of-000004`, …
-
-    They depend on `convert` in the configuration and on this one sample alone: so others may come without its batches
-    being others, and every job, which reads this, looks at its own sample.
-    """
-    wanted = config["convert"]["chunks_per_batch"]
-    if wanted == "auto":
-        target = config["convert"]["gigabytes_per_batch"] * 1e9
-        count = -(-bytes_of(samples[sample]) // target)
-    else:
-        count = -(-len(windows) // wanted)
-    count = min(max(int(count), 1), len(windows))
-    return [f"{i + 1:06d}-of-{count:06d}" for i in range(count)]
+    return batches_of(samples[sample], config["convert"], len(windows), places)
 
 
-def bytes_of(row):
-    """How large a sample is: its file of alignments, or the chunks of its dataset."""
-    try:
-        if "dataset" in row:
-            return DatasetReader(row["dataset"]).manifest.bytes
-        return stamp_of(row["alignments"])[0]
-    except Bams3Error as error:
-        raise ConfigurationError(f"sample {row['sample']}: {error}")
-    except FileNotFoundError:
-        raise ConfigurationError(
-            f"sample {row['sample']}: {row['alignments']} is yet to be made; give `chunks_per_batch` a number"
-        )
-    except OSError as error:
-        raise ConfigurationError(
-            f"sample {row['sample']}: {row['alignments']}: {error.strerror}"
-        )
+def part_file(sample, batch):
+    return part_in_place(sample, batch, places)
 
 
 def parts_of(wildcards):
     """What the batches of a sample leave in its dataset while it is converted."""
     return [part_file(wildcards.sample, batch) for batch in batches(wildcards.sample)]
-
-
-def part_file(sample, batch):
-    """As `bams3 convert --batch` names it."""
-    return in_place(result(f"<results>/datasets/{sample}.bams3/_parts/{batch}.json"))
 
 
 def queries_of(wildcards):
@@ -53,12 +25,11 @@ def queries_of(wildcards):
 
 def depths_of(wildcards):
     """None for whole fragments, whose reads may lie in two batches: one job measures those."""
-    if config.get("coverage", {}).get("fragment_mode"):
-        return []
+    whole = config.get("coverage", {}).get("fragment_mode")
     return expand(
         "<results>/coverage/{sample}/{batch}.depth",
         sample=wildcards.sample,
-        batch=batches(wildcards.sample),
+        batch=[] if whole else batches(wildcards.sample),
     )
 
 
@@ -72,6 +43,4 @@ def processed(wildcards):
 
 
 def batch_of(wildcards):
-    """`i/n`, as the command line takes a batch."""
-    number, count = wildcards.batch.split("-of-")
-    return f"{int(number)}/{int(count)}"
+    return batch_words(wildcards.batch)

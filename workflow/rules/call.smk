@@ -9,7 +9,7 @@ rule call:
 # One window of the genome, or several small contigs, in all samples: reads stream from each dataset into one bcftools.
 rule call_window:
     input:
-        lambda wildcards: [metadata(sample) for sample in samples],
+        lambda wildcards: [metadata_file(row, places) for row in samples.values()],
         reference=fasta("call"),
         targets=targets_file("call"),
         files=option_inputs("call"),
@@ -26,7 +26,9 @@ rule call_window:
     resources:
         mem_mb=call_memory,
     params:
-        datasets=lambda wildcards: {name: dataset_place(name) for name in samples},
+        datasets=lambda wildcards: {
+            name: dataset_place(row, places) for name, row in samples.items()
+        },
         places=lambda wildcards: call_jobs()[wildcards.window],
         mpileup=lambda wildcards: config["call"]["mpileup"],
         call=lambda wildcards: config["call"]["call"],

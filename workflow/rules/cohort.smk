@@ -40,7 +40,7 @@ rule cohort_regions:
     params:
         by=lambda wildcards, input: input.bed or config["cohort"]["regions"],
         contigs=measured_contigs(),
-        known=lambda wildcards: known_regions(config["cohort"]["regions"]),
+        known=known_regions,
     script:
         "../scripts/cohort_regions.py"
 
@@ -68,7 +68,7 @@ rule measure_regions:
         thresholds=lambda wildcards: config["cohort"]["thresholds"],
         options=coverage_options(DEPTH_SETTINGS),
         flag=lambda wildcards: config["coverage"].get("flag", 1796),
-        mapq=options("coverage", {"mapq": "-q"}),
+        mapq=options.words_of(config.get("coverage", {}), {"mapq": "-q"}),
         chrom=lambda wildcards: config["coverage"].get("chrom"),
         known=known_measures,
     script:

@@ -1,7 +1,7 @@
 rule convert:
     input:
         [
-            in_place(result(f"<results>/datasets/{sample}.bams3/_metadata.json"))
+            places.result_in_place(f"<results>/datasets/{sample}.bams3/_metadata.json")
             for sample in converted
         ],
 
@@ -10,7 +10,7 @@ rule convert:
 # The part file, which is the rule's output, is deleted when the parts are merged.
 rule convert_batch:
     input:
-        source_files,
+        sources_of,
     output:
         part_file("{sample}", "{batch}"),
     log:
@@ -38,7 +38,7 @@ rule merge_parts:
     input:
         parts_of,
     output:
-        in_place(result("<results>/datasets/{sample}.bams3/_metadata.json")),
+        places.result_in_place("<results>/datasets/{sample}.bams3/_metadata.json"),
     log:
         "<logs>/merge_parts/{sample}.log",
     benchmark:

@@ -25,7 +25,7 @@ rule query_batch:
         regions=lambda wildcards, input: (
             ["-L", input.bed] if input.bed else config["query"]["regions"]
         ),
-        options=lambda wildcards: options("query", QUERY_FLAGS),
+        options=lambda wildcards: query_options(),
         known=known_query,
     shell:
         "bams3 query {params.dataset:q} {params.regions:q} --batch {params.batch} {params.options:q}"

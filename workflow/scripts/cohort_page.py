@@ -8,7 +8,7 @@ open_log(snakemake)
 from bams3.cohort.about import About
 from bams3.cohort.page import write_page
 
-params, params = snakemake.input, snakemake.params
-distributions = dict(zip(params.samples, params.dist, strict=True))
+inputs, params = snakemake.input, snakemake.params
+distributions = dict(zip(params.samples, inputs.dist, strict=True))
 about = About(params.title, **params.about)
-write_page(snakemake.output[0], params.samples, params.genome, params.mean, distributions, about)
+write_page(snakemake.output[0], inputs.samples, inputs.genome, inputs.mean, distributions, about)

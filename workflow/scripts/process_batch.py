@@ -10,7 +10,7 @@ log = open_log(snakemake)
 from bams3.dataset.layout import parse_fraction
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import Bams3Error
-from bams3.operations.map_command import ChunkCommand, Job
+from bams3.operations.map_command import ChunkCommand, ChunkJob
 
 dataset = DatasetReader(snakemake.params.dataset)
 batch = dataset.batch(*parse_fraction(snakemake.params.batch))
@@ -21,7 +21,7 @@ command = ChunkCommand(
     sample=snakemake.wildcards.sample,
     log=log,
 )
-for outcome in command.on_each(Job(number, batch, entry) for number, entry in enumerate(batch.index, 1)):
+for outcome in command.on_each(ChunkJob(number, batch, entry) for number, entry in enumerate(batch.index, 1)):
     if outcome.error:
         raise Bams3Error(
             f"the command failed on {outcome.job.chunk} ({outcome.error}); see {snakemake.log[0]}"

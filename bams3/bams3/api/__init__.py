@@ -1,1 +1,1 @@
-"""The Python interface: datasets, one chunk with nothing else at hand, columns for NumPy, Arrow and Spark."""
+"""The Python interface: datasets, stand-alone chunks, and columns for NumPy, Arrow and Spark."""

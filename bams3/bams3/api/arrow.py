@@ -1,6 +1,6 @@
-"""Columns of records as Arrow has them: record batches of one schema, a row group each.
+"""Columns of records as Arrow record batches: one batch per row group, all with the same schema.
 
-It needs pyarrow: the extra `arrow`. Numbers are not copied, text is. The fields are those of `bams3.select.schema`:
+Requires pyarrow (the extra `arrow`). Numbers are not copied; text is. The fields are those of `bams3.select.schema`;
 positions are 0-based, ends exclusive.
 """
 
@@ -18,17 +18,20 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow
 
-# Types of the tags that the SAM tags specification has: integers, texts (A, Z, H), and arrays by their elements.
+# Types of the tags in the SAM tags specification: integers, text (A, Z, H), and arrays with their element types.
 _INTEGERS = "AM AS CM CP FI H0 H1 H2 HI IH MN MQ NH NM OP PQ SM TC UQ"
 _TEXTS = "BC BQ BZ CB CC CO CQ CR CS CT CY E2 FS LB MC MD MI OA OC OQ OX PG PT PU Q2 QT QX R2 RG RX SA TS U2"
 _ARRAYS = {"CG": "uint32", "FZ": "uint16", "ML": "uint8"}
 ROWS_OF_PARQUET = 1 << 17
-"""Of a row group in Parquet, at least: several of ours."""
+"""Minimum number of rows in a Parquet row group, which holds several row groups of a dataset."""
 
 
 def schema_of(fields: Sequence[str], parts: Iterable[Mapping[str, Any]] = ()) -> "pyarrow.Schema":
-    """Names and types of columns. A tag that the specification of tags does not know has the type of its values in
-    `parts`, columns of row groups, or is text where these have none."""
+    """Return the Arrow schema of columns.
+
+    A tag that is not in the SAM tags specification gets the type of its values in `parts` (columns of row groups), or
+    text if there are none.
+    """
     import pyarrow as pa
 
     types: dict[str, Any] = {}
@@ -49,15 +52,15 @@ def schema_of(fields: Sequence[str], parts: Iterable[Mapping[str, Any]] = ()) ->
 
 
 def column(name: str, values: Any, type: "pyarrow.DataType | None" = None) -> "pyarrow.Array":
-    """A column of `bams3.api.columns` as an Arrow array, None as null.
+    """Convert a column of `bams3.api.columns` to an Arrow array; None becomes null.
 
-    Raises UsageError where values don't go into one column, or not into one of this type.
+    Raises UsageError if the values do not fit into one column, or not into one of this type.
     """
     import pyarrow as pa
 
     if type is not None and values.dtype == object and pa.types.is_primitive(type):
         other = float if pa.types.is_integer(type) else int
-        if other in set(map(builtins.type, values)):  # Arrow would cut floats, and widen integers
+        if other in set(map(builtins.type, values)):  # Arrow would truncate floats or widen integers
             raise UsageError(f"{name} does not fit an Arrow column: it has integers and floats")
     try:
         return pa.array(_alike(values), type)
@@ -68,9 +71,9 @@ def column(name: str, values: Any, type: "pyarrow.DataType | None" = None) -> "p
 def record_batches(
     parts: Iterable[Mapping[str, Any]], fields: Sequence[str], schema: "pyarrow.Schema | None" = None
 ) -> "pyarrow.RecordBatchReader":
-    """The columns `fields` of row groups as a stream of record batches, made while it is read.
+    """Return the columns `fields` of row groups as a stream of record batches, which are made as they are read.
 
-    Without a `schema` it is that of `schema_of`, by the first row group.
+    Without a `schema`, it is the one that `schema_of` derives from the first row group.
     """
     need("pyarrow", "to_batches")
     import pyarrow as pa
@@ -93,9 +96,9 @@ def record_batches(
 
 
 def write_parquet(batches: "pyarrow.RecordBatchReader", out: BinaryIO, progress: Any = None) -> None:
-    """Write a stream of record batches as a Parquet file, whose row groups have at least ROWS_OF_PARQUET rows.
+    """Write a stream of record batches to a Parquet file with row groups of at least ROWS_OF_PARQUET rows.
 
-    `progress` is called with numbers of rows.
+    `progress` is called with the number of rows of each batch.
     """
     import pyarrow as pa
     from pyarrow.parquet import ParquetWriter
@@ -118,7 +121,7 @@ def write_parquet(batches: "pyarrow.RecordBatchReader", out: BinaryIO, progress:
 
 
 def _alike(column: "np.ndarray") -> Any:
-    """The column; the arrays in it brought to one dtype, for each record's writer chose the narrowest."""
+    """Return the column with its arrays in one dtype: SAM writers choose the narrowest type for each record."""
     import numpy as np
 
     dtypes = (

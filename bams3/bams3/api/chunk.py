@@ -1,4 +1,4 @@
-"""One chunk of the Python interface, with nothing else at hand: `read_chunk`, `Chunk`."""
+"""Reading of stand-alone chunks: `read_chunk`, `Chunk`."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -25,20 +25,35 @@ DEFAULT_FIELDS = ("qname", "flag", "rname", "pos", "endpos", "mapq", "cigar")
 
 
 def read_chunk(path: Uri) -> "Chunk":
-    """Open one chunk, with nothing else at hand. Raises FormatError if it is missing or damaged."""
+    """Open one chunk; no other file of the dataset is needed.
+
+    Parameters
+    ----------
+    path
+        Path or URI of the chunk file.
+
+    Returns
+    -------
+    Chunk
+
+    Raises
+    ------
+    FormatError
+        If the chunk is missing or damaged.
+    """
     chunk = open_chunk(path)
     _ = chunk.footer
     return Chunk(chunk)
 
 
 class Chunk:
-    """One chunk, read alone: `read_chunk` makes it, and `Dataset.map`.
+    """One chunk, independent of its dataset; `read_chunk` and `Dataset.map` create it.
 
-    Nothing is read before it is asked for. FormatError is raised where the chunk is missing or damaged.
+    Data is read when it is first used. Methods raise FormatError if the chunk is missing or damaged.
     """
 
     def __init__(self, chunk: "StoredChunk | Callable[[], StoredChunk]") -> None:
-        """`chunk`, or what opens it when it is needed."""
+        """`chunk`: a stored chunk, or a function that opens it when it is needed."""
         self._given = chunk
 
     @cached_property
@@ -53,7 +68,7 @@ class Chunk:
 
     @property
     def path(self) -> str:
-        """Its path or URI, for `read_chunk`."""
+        """Path or URI of the chunk, for `read_chunk`."""
         return self._chunk.name
 
     @property
@@ -62,13 +77,13 @@ class Chunk:
 
     @property
     def contig(self) -> str | None:
-        """The contig of all records; None: they have no position."""
+        """The contig of all records; None if they have no position."""
         names = {reference: name for reference, name, _ in self._footer.references}
         return names.get(self._footer.reference_id)
 
     @property
     def window(self) -> tuple[int, int]:
-        """All records start in [start, end), 0-based."""
+        """The window (start, end), 0-based half-open, in which all records start."""
         return self._footer.start, self._footer.end
 
     @property
@@ -78,7 +93,7 @@ class Chunk:
 
     @cached_property
     def _header(self) -> "Header":
-        """A header of the references that the records mention, each at its id; the others have made-up names."""
+        """A header with the references that the records mention, at their ids; the others get placeholder names."""
         from bams3.bam.header import Header
 
         known = {reference: (name, length) for reference, name, length in self._footer.references}
@@ -86,12 +101,33 @@ class Chunk:
         return Header(b"", tuple(known.get(i, (f"unknown_{i}", 0)) for i in range(last + 1)))
 
     def query(self, fields: str | Sequence[str] = DEFAULT_FIELDS) -> Table:
-        """Columns of the records; `fields` as in `Dataset.query`, but a chunk knows of no library."""
+        """Return columns of the records.
+
+        Parameters
+        ----------
+        fields
+            Names of columns, as in `Dataset.query`; `library` is "" since a chunk has no @RG lines.
+
+        Returns
+        -------
+        Table
+        """
         names = checked_fields(fields)
         return table(self._columns(names), names)
 
     def to_arrow(self, fields: str | Sequence[str] = DEFAULT_FIELDS) -> "pyarrow.Table":
-        """The same as an Arrow table, a batch a row group; numbers are not copied (needs pyarrow)."""
+        """Return columns of the records as an Arrow table, with one batch per row group (requires pyarrow).
+
+        Parameters
+        ----------
+        fields
+            Names of columns, as in `Dataset.query`.
+
+        Returns
+        -------
+        pyarrow.Table
+            Numbers are not copied.
+        """
         from bams3.api.arrow import record_batches, schema_of
 
         names = checked_fields(fields)
@@ -104,17 +140,17 @@ class Chunk:
             yield {name: found[name] for name in names}
 
     def fetch(self) -> Iterator["pysam.AlignedSegment"]:
-        """The records in order. Their header has the references that they mention, and nothing else."""
+        """Yield the records in order; their header only has the references that the records mention."""
         return segments((group.block() for group in self._chunk.row_groups), self._header)
 
 
 def segments(blocks: Iterator["RecordBlock"], header: "Header") -> Iterator["pysam.AlignedSegment"]:
-    """Records as pysam has them: through a pipe, as uncompressed BAM."""
+    """Yield records as pysam.AlignedSegment; they are passed to pysam through a pipe, as uncompressed BAM."""
     import pysam
 
     from bams3.output.alignments import bam_bytes, piped
 
-    # Blocks are closed last, when the thread that takes them has ended: that ends the threads which make them.
+    # Blocks are closed last, after the thread that consumes them has ended; this ends the threads that produce them.
     with (
         closing(blocks),  # type: ignore[type-var]
         piped(bam_bytes(blocks, header)) as pipe,

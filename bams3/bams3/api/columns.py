@@ -1,4 +1,4 @@
-"""Values of row groups as numpy has them: a column of a table."""
+"""Conversion of the values of row groups to numpy arrays, the columns of a table."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ _QUAL_TEXT = {quality: quality + 33 for quality in range(256 - 33)}
 
 
 def array(name: str, values: Any) -> "np.ndarray":
-    """The values of a field in a row group as `Table` has them: texts as SAM has them, array tags as arrays."""
+    """Return the values of a field in a row group as a column of `Table`: text as in SAM, array tags as arrays."""
     import numpy as np
 
     if (dtype := dtype_of(name)) != "O":
@@ -27,7 +27,7 @@ def array(name: str, values: Any) -> "np.ndarray":
 
 
 def _elements(value: bytes) -> "np.ndarray":
-    """The elements of an array tag; `value` as BAM has it: subtype, number, elements."""
+    """Return the elements of an array tag; `value` is as in BAM: subtype, count, elements."""
     import numpy as np
 
     return np.frombuffer(value[5:], _ARRAY_DTYPES[chr(value[0])])

@@ -1,8 +1,8 @@
-"""The Python interface: `bams3.open`, `Dataset`, `query_parallel` (`read_chunk`: bams3.api.chunk).
+"""The Python interface: `bams3.open`, `Dataset`, `query_parallel` (`read_chunk`: see bams3.api.chunk).
 
-Positions are 0-based, ends exclusive; only region strings ("chr1:1-100") are 1-based and closed, as in
-samtools. `fetch`, `count` and `header` behave as pysam's. A `Dataset` may be used by several threads at once.
-What a caller can do wrong, or a damaged file, raises a subclass of `bams3.Bams3Error`.
+Positions are 0-based, ends exclusive; only region strings ("chr1:1-100") are 1-based and closed, as in samtools.
+`fetch`, `count` and `header` behave like those of pysam. Several threads may use a `Dataset` at once. Invalid
+arguments and damaged files raise subclasses of `bams3.Bams3Error`.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,8 +16,7 @@ from bams3.bam.regions import UNPLACED, Region, parse_regions
 from bams3.dataset.reader import DatasetReader
 from bams3.dataset.shards import shard as shard_of
 from bams3.errors import UsageError
-from bams3.parallel.workers import Workers as Pool
-from bams3.parallel.workers import in_order, worker_count
+from bams3.parallel.workers import Workers, in_order, worker_count
 from bams3.select.query import RecordFilter, columns, count, open_each, query
 from bams3.select.schema import checked_fields
 
@@ -28,24 +27,61 @@ if TYPE_CHECKING:
 
 
 RegionLike = str | tuple[str, int | None, int | None]
-Workers = int | Literal["auto"]
+WorkerCount = int | Literal["auto"]
 Result = TypeVar("Result")
 
 
 def open(uri: Uri) -> "Dataset":
-    """Open a dataset at a path or URI. Raises DatasetError if there is none, FormatError if it is damaged."""
+    """Open a dataset.
+
+    Parameters
+    ----------
+    uri
+        Path or URI of the dataset.
+
+    Returns
+    -------
+    Dataset
+
+    Raises
+    ------
+    DatasetError, FormatError
+        If there is no complete dataset; if it is damaged.
+    """
     return Dataset(DatasetReader(uri))
 
 
 def query_parallel(
-    datasets: "Iterable[Dataset | Uri]", regions: Iterable[RegionLike], workers: Workers = "auto",
+    datasets: "Iterable[Dataset | Uri]", regions: Iterable[RegionLike], workers: WorkerCount = "auto",
     fields: str | Sequence[str] = DEFAULT_FIELDS, *, filter: str | None = None, require_flags: int = 0,
     exclude_flags: int = 0, min_mapq: int = 0,
 ) -> Iterator[Table]:  # fmt: skip
-    """`Dataset.query` of each region by itself in each of many datasets, by `workers` threads.
+    """Query each region separately in each of many datasets, with `workers` threads.
 
-    The tables come in the order of `itertools.product(datasets, regions)`, and their `records` are counts. All datasets
-    are opened before, and regions looked up in each, so that what is missing is told at once.
+    All datasets are opened and all regions looked up before the first query, so that errors are raised at once.
+
+    Parameters
+    ----------
+    datasets
+        Datasets, or paths or URIs of datasets.
+    regions
+        Region strings, or (contig, start, stop), 0-based half-open.
+    workers
+        Number of threads, or "auto" for all available cores.
+    fields
+        Names of columns, as in `Dataset.query`.
+    filter, require_flags, exclude_flags, min_mapq
+        Conditions on records: see `Dataset`.
+
+    Returns
+    -------
+    Iterator of Table
+        In the order of `itertools.product(datasets, regions)`; `Table.records` is the number of records.
+
+    Raises
+    ------
+    DatasetError, UsageError
+        If a dataset does not exist; if a region, a field or the filter is invalid.
     """
     names = checked_fields(fields)
     record_filter = _filter(filter, require_flags, exclude_flags, min_mapq)
@@ -56,14 +92,15 @@ def query_parallel(
     def one(job: tuple[DatasetReader, list[Region]]) -> Table:
         return table(columns(*job, record_filter, names), names)
 
-    jobs.reverse()  # and taken off, so that a dataset whose jobs are done is let go
+    jobs.reverse()  # and popped, so that a dataset is released once its jobs are done
     return in_order(one, (jobs.pop() for _ in range(len(jobs))), _threads(workers))
 
 
 class ChunkInfo(NamedTuple):
-    """Where a chunk is and what it holds: reads of `contig` (None: no position) that start in [start, end).
+    """Location and contents of a chunk.
 
-    `path` is for `read_chunk`; `bytes` is the size of the chunk.
+    `path`: path or URI, for `read_chunk`. `contig`, `start`, `end`: its records start in [start, end), 0-based, of
+    this contig (None: they have no position). `records`: number of records. `bytes`: size of the chunk.
     """
 
     path: str
@@ -75,19 +112,19 @@ class ChunkInfo(NamedTuple):
 
 
 class Dataset:
-    """A committed dataset; `bams3.open` makes it.
+    """A complete dataset; `bams3.open` returns it.
 
-    The methods that choose records share these parameters:
+    The methods that select records share these parameters:
 
-    - `contig`, `start`, `stop`: records that overlap [start, stop) of a contig, 0-based; by default from its
-      first to its last base, and a `stop` past that is clipped. None overlaps an interval of no bases.
-      The contig "*" is the records with no position. `region` instead is a string, 1-based and closed.
-    - `filter`: an expression in samtools' filter language; `require_flags` and `exclude_flags`: FLAG bits
-      that must all be set, or all be clear (samtools' -f and -F); `min_mapq`: least mapping quality (-q).
-    - `workers`: threads that read and decode; "auto" for all available cores.
+    - `contig`, `start`, `stop`: select the records that overlap [start, stop) of a contig, 0-based. The default is the
+      whole contig; a `stop` past its end is clipped. No record overlaps an empty interval. The contig "*" selects the
+      records without a position. `region`: a region string, 1-based and closed, instead of these three.
+    - `filter`: an expression in samtools' filter language. `require_flags`, `exclude_flags`: FLAG bits that must all
+      be set, or all be clear (samtools' -f and -F). `min_mapq`: minimum mapping quality (-q).
+    - `workers`: number of threads that read and decode; "auto" for all available cores.
 
-    UsageError is raised for an unknown contig, a start past the stop or past the contig's end, and an
-    expression that is not valid, FormatError where the dataset is damaged.
+    They raise UsageError for an unknown contig, for a start past the stop or past the contig's end, and for an invalid
+    expression; FormatError if the dataset is damaged.
     """
 
     def __init__(self, reader: DatasetReader) -> None:
@@ -101,12 +138,12 @@ class Dataset:
 
     @property
     def uri(self) -> str:
-        """The path or URI that was given to `open`, without user, password and query."""
+        """The path or URI passed to `open`, without user, password and query."""
         return self._reader.uri
 
     @cached_property
     def header(self) -> "pysam.AlignmentHeader":
-        """The header, as pysam has it."""
+        """The header as a pysam.AlignmentHeader."""
         from pysam import AlignmentHeader
 
         from bams3.output.alignments import sam_header
@@ -137,20 +174,17 @@ class Dataset:
 
     @cached_property
     def stats(self) -> dict[str, Any]:
-        """Counts from the manifest: `records`, `flagstat`, `references` (mapped, unmapped), `unplaced` …"""
-        import json
+        """Counts from the manifest: `records`, `flagstat`, `references` (mapped, unmapped), `unplaced` and others."""
+        from bams3.operations.stats import as_dict
 
-        from bams3.operations.stats import to_json
-
-        told: dict[str, Any] = json.loads(to_json(self._reader.manifest))
-        return told
+        return as_dict(self._reader.manifest)
 
     def count(
         self, contig: str | None = None, start: int | None = None, stop: int | None = None,
         region: str | None = None, *, until_eof: bool = False, filter: str | None = None, require_flags: int = 0,
-        exclude_flags: int = 0, min_mapq: int = 0, workers: Workers = 1,
+        exclude_flags: int = 0, min_mapq: int = 0, workers: WorkerCount = 1,
     ) -> int:  # fmt: skip
-        """Number of records that `fetch` would give; where the index tells it, nothing else is read."""
+        """Return the number of records that `fetch` would yield; row groups that the index decides are not read."""
         chosen = self._chosen(contig, start, stop, region, until_eof)
         record_filter = _filter(filter, require_flags, exclude_flags, min_mapq)
         return count(self._reader, chosen, record_filter, _threads(workers))
@@ -159,10 +193,21 @@ class Dataset:
         self, contig: str, start: int | None = None, stop: int | None = None, *, fast_mode: bool = False,
         exclude_flags: int = 1796, min_mapq: int = 0,
     ) -> "np.ndarray":  # fmt: skip
-        """Depth of [start, stop) of a contig, as mosdepth counts it: int32, shape (stop - start,).
+        """Return the depth of [start, stop) of a contig, as mosdepth counts it.
 
-        Bases where both mates of a pair lie count once, unless `fast_mode`, which also counts deletions and
-        skips. A `stop` past the contig's end is clipped, and the array with it.
+        Parameters
+        ----------
+        contig, start, stop
+            0-based half-open interval, by default the whole contig; a `stop` past its end is clipped.
+        fast_mode
+            Count reads from start to end, with deletions and skips, and bases that both mates cover twice, not once.
+        exclude_flags, min_mapq
+            Exclude reads with any of these FLAG bits, or with a lower mapping quality.
+
+        Returns
+        -------
+        numpy.ndarray
+            int32, shape (stop - start,), after clipping.
         """
         import numpy as np
 
@@ -172,19 +217,21 @@ class Dataset:
         options = CoverageOptions(fast_mode=fast_mode, exclude_flags=exclude_flags, min_mapq=min_mapq)
         groups = self._reader.depth_row_groups(*window)
         depth = depth_of(groups, *window, options)
-        values = np.zeros(len(depth), np.int32)  # a MemoryError where there is no room; gaps take none
+        values = np.zeros(
+            len(depth), np.int32
+        )  # raises MemoryError if there is no room; untouched gaps take none
         depth.copy_to(values)
         return values
 
     def fetch(
         self, contig: str | None = None, start: int | None = None, stop: int | None = None,
         region: str | None = None, *, until_eof: bool = False, filter: str | None = None, require_flags: int = 0,
-        exclude_flags: int = 0, min_mapq: int = 0, workers: Workers = 1,
+        exclude_flags: int = 0, min_mapq: int = 0, workers: WorkerCount = 1,
     ) -> Iterator["pysam.AlignedSegment"]:  # fmt: skip
-        """Records that overlap a region, in order; by default those of all contigs, and with `until_eof` also
-        those with no position, as pysam.
+        """Yield the records that overlap a region, in order, as pysam.AlignedSegment.
 
-        They are decoded while the caller goes through them, a little ahead; leaving the iterator ends that.
+        As in pysam, the default is the records of all contigs; with `until_eof`, also those without a position.
+        Records are decoded during iteration, slightly ahead; closing the iterator stops this.
         """
         chosen = self._chosen(contig, start, stop, region, until_eof)
         record_filter = _filter(filter, require_flags, exclude_flags, min_mapq)
@@ -193,14 +240,29 @@ class Dataset:
     def query(
         self, regions: RegionLike | Iterable[RegionLike] | None = None, fields: str | Sequence[str] = DEFAULT_FIELDS,
         *, filter: str | None = None, require_flags: int = 0, exclude_flags: int = 0, min_mapq: int = 0,
-        workers: Workers = 1,
+        workers: WorkerCount = 1,
     ) -> Table:  # fmt: skip
-        """Columns of the records that overlap any of `regions` (default: every record), each record once.
+        """Return columns of the records that overlap any of `regions`, each record once.
 
-        `regions`: strings, or (contig, start, stop), 0-based. `fields`: qname flag rname pos endpos mapq cigar
-        mrname mpos tlen seq qual, ncigar (operations), qlen rlen (bases of the CIGAR on the read and the
-        reference), sclen hclen (bases clipped), refid mrefid library, and tags as "[NM]"; only what they need is
-        read. pos and mpos are 0-based, -1 if missing; endpos is exclusive. Raises UsageError for an unknown field.
+        Parameters
+        ----------
+        regions
+            Region strings, or (contig, start, stop), 0-based half-open; one or many. Default: every record.
+        fields
+            Names of columns; only the streams that they need are read. `qname`, `flag`, `rname`, `pos`, `endpos`,
+            `mapq`, `cigar`, `mrname`, `mpos`, `tlen`, `seq`, `qual`; `ncigar` (number of CIGAR operations), `qlen` and
+            `rlen` (bases of the CIGAR on the read and on the reference), `sclen` and `hclen` (soft- and hard-clipped
+            bases), `refid`, `mrefid`, `library`; and tags as "[NM]". `pos` and `mpos` are 0-based, -1 if missing;
+            `endpos` is exclusive.
+        filter, require_flags, exclude_flags, min_mapq, workers
+            See `Dataset`.
+
+        Returns
+        -------
+        Table
+            One array per field, shape (records,).
+
+        Raises UsageError if a field, a region or the filter is invalid.
         """
         names = checked_fields(fields)
         chosen = None if regions is None else self._regions(regions)
@@ -210,11 +272,12 @@ class Dataset:
     def to_batches(
         self, regions: RegionLike | Iterable[RegionLike] | None = None, fields: str | Sequence[str] = DEFAULT_FIELDS,
         *, filter: str | None = None, require_flags: int = 0, exclude_flags: int = 0, min_mapq: int = 0,
-        workers: Workers = 1,
+        workers: WorkerCount = 1,
     ) -> "pyarrow.RecordBatchReader":  # fmt: skip
-        """The same as a stream of Arrow record batches, read and decoded while it is consumed: in bounded memory.
+        """Return the columns of `query` as a stream of Arrow record batches (requires pyarrow: the extra `arrow`).
 
-        Types are those of docs/engines/arrow.md (needs pyarrow: the extra `arrow`).
+        Batches are read and decoded as the stream is consumed, in bounded memory. The parameters are those of `query`;
+        docs/engines/arrow.md lists the types.
         """
         from bams3.api.arrow import record_batches
 
@@ -224,12 +287,13 @@ class Dataset:
         return record_batches(columns(self._reader, chosen, record_filter, names, _threads(workers)), names)
 
     def query_parallel(
-        self, regions: Iterable[RegionLike], workers: Workers = "auto", fields: str | Sequence[str] = DEFAULT_FIELDS,
-        *, filter: str | None = None, require_flags: int = 0, exclude_flags: int = 0, min_mapq: int = 0,
+        self, regions: Iterable[RegionLike], workers: WorkerCount = "auto",
+        fields: str | Sequence[str] = DEFAULT_FIELDS, *, filter: str | None = None, require_flags: int = 0,
+        exclude_flags: int = 0, min_mapq: int = 0,
     ) -> Iterator[Table]:  # fmt: skip
-        """`query` of each region by itself, by `workers` threads: tables in the order of the regions.
+        """Query each region separately, with `workers` threads; yield tables in the order of the regions.
 
-        A record that overlaps two regions is in the tables of both.
+        A record that overlaps two regions is in both tables. The parameters are those of `query`.
         """
         return query_parallel(
             [self], regions, workers, fields, filter=filter, require_flags=require_flags,
@@ -237,17 +301,31 @@ class Dataset:
         )  # fmt: skip
 
     def map(
-        self, function: "Callable[[Chunk], Result]", *, workers: Workers = "auto", executor: Any = None,
+        self, function: "Callable[[Chunk], Result]", *, workers: WorkerCount = "auto", executor: Any = None,
         ordered: bool = True, shard: tuple[int, int] = (1, 1),
     ) -> Iterator[Result]:  # fmt: skip
-        """What `function` makes of each chunk, in order, or as it is ready; a few chunks are begun ahead.
+        """Apply a function to each chunk and yield the results; a few chunks are started in advance.
 
-        They are run by `workers` threads, or by an `executor` that runs so many at once: of concurrent.futures, Dask's
-        Client, or what else has `submit` and gives such futures. Function, chunks and results are pickled where that
-        needs it; a pickled chunk is only where it is. `shard`: (i, n), the i-th of n runs of chunks of like bytes.
-        The error of the first chunk that fails is raised.
+        Parameters
+        ----------
+        function
+            Called with a `Chunk`. With an executor that uses processes, function and results must be picklable; a
+            chunk is pickled as its location.
+        workers
+            Number of threads, or of tasks that the executor runs at once; "auto" for all available cores.
+        executor
+            A concurrent.futures executor, a Dask Client, or any object with `submit` that returns such futures.
+        ordered
+            Yield results in the order of the chunks; otherwise as soon as they are ready.
+        shard
+            (i, n): only the i-th of n runs of consecutive chunks, which have about equal bytes.
+
+        Raises
+        ------
+        Exception
+            The error of the first chunk that fails.
         """
-        pool = Pool(_threads(workers), executor)
+        pool = Workers(_threads(workers), executor)
         chunks = (Chunk(reader.chunk(entry)) for reader, entry in shard_of([self._reader], *shard))
 
         def results() -> Iterator[Result]:
@@ -259,12 +337,14 @@ class Dataset:
     def _chosen(
         self, contig: str | None, start: int | None, stop: int | None, region: str | None, until_eof: bool
     ) -> list[Region] | None:
-        """What the parameters of `fetch` choose; None for everything."""
+        """Return the regions that the parameters of `fetch` select; None for everything."""
         if contig is None and (start is not None or stop is not None):
             raise UsageError("start and stop need a contig")
         if region is not None:
             if contig is not None:
-                raise UsageError(f"give a contig or a region, not both ({contig!r}, {region!r})")
+                raise UsageError(
+                    f"contig and region cannot be combined ({contig!r}, {region!r}); give one of them"
+                )
             return parse_regions([region], self._references)
         if contig is not None:
             return self._regions((contig, start, stop))
@@ -296,7 +376,7 @@ class Dataset:
 
 
 def _each(regions: RegionLike | Iterable[RegionLike]) -> Iterable[RegionLike]:
-    """The regions, of which one may stand alone: a string, or a tuple of contig, start, stop."""
+    """Return the regions as an iterable; a single string or (contig, start, stop) is accepted too."""
     alone = isinstance(regions, tuple) and len(regions) == 3 and not isinstance(regions[1], str | tuple)
     return [regions] if isinstance(regions, str) or alone else regions  # type: ignore[list-item, return-value]
 
@@ -309,7 +389,7 @@ def _filter(text: str | None, require: int, exclude: int, min_mapq: int) -> Reco
     return RecordFilter(require, exclude, min_mapq, None, Expression(text))
 
 
-def _threads(workers: Workers) -> int:
+def _threads(workers: WorkerCount) -> int:
     if workers == 1:
         return 1
     return worker_count(workers)

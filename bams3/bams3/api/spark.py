@@ -1,16 +1,17 @@
-"""Datasets as DataFrames of Apache Spark: a data source in Python (pyspark 4.1 or later; the extra `spark`).
+"""Datasets as Apache Spark DataFrames: a Python data source (pyspark 4.1 or later; the extra `spark`).
 
 >>> bams3.api.spark.register(spark)
 >>> spark.read.format("bams3").load("NA12878.bams3").where("mapq >= 30").groupBy("rname").count()
 
-A partition is a shard: a run of consecutive chunks. Filters go to the chunks by the option `filter`: those that Spark
-would push down it keeps for later queries of the same DataFrame, with wrong results. Columns are those of the schema:
-Spark tells a source in Python of no others, so give one of what is asked for. Options:
+A partition is a shard, a run of consecutive chunks. To filter records while chunks are read, use the option `filter`:
+filter pushdown is not supported, because Spark would reuse pushed filters for later queries of the same DataFrame, with
+wrong results. All columns of the schema are read, since Spark does not tell a Python data source which ones a query
+needs; so give a schema of the columns that you need. Options:
 
 - `datasets`: more paths or URIs, separated by newlines
-- `fields`: instead of a schema, names as in `Dataset.query` and `sample`, separated by commas
+- `fields`: instead of a schema, comma-separated names as in `Dataset.query`, and `sample`
 - `filter`: an expression in samtools' filter language
-- `shards`: number of partitions, by default 16
+- `shards`: number of partitions (default: 16)
 """
 
 import json
@@ -39,20 +40,20 @@ SHARDS = 16
 
 
 def register(spark: Any) -> None:
-    """Have a SparkSession read the format `bams3`."""
+    """Register the format `bams3` with a SparkSession."""
     spark.dataSource.register(Bams3DataSource)
 
 
 class Bams3DataSource(DataSource):
-    """The format `bams3`. Wrong options raise UsageError."""
+    """The data source of the format `bams3`. Invalid options raise UsageError."""
 
     @classmethod
     def name(cls) -> str:
-        """Of the format."""
+        """Return the name of the format."""
         return "bams3"
 
     def schema(self) -> StructType:
-        """Of the option `fields`, by default those of SAM, `endpos`, and `sample`: the dataset's name."""
+        """Return the schema of the option `fields`; default: `sample` (the dataset's name), SAM's fields, `endpos`."""
         import pyarrow as pa
         from pyspark.sql.pandas.types import from_arrow_schema
 
@@ -65,34 +66,32 @@ class Bams3DataSource(DataSource):
         return from_arrow_schema(pa.schema([(name, types[name]) for name in names]))
 
     def reader(self, schema: StructType) -> "Bams3Reader":
-        """Of the columns of a schema, whose types Arrow can cast to."""
+        """Return a reader for the columns of a schema; Arrow must be able to cast to its types."""
         return Bams3Reader(schema, dict(self.options))
 
 
 class Shard(InputPartition):
-    """The `number`-th of `of` runs of chunks."""
+    """Shard `number` of `of`, a run of consecutive chunks; numbers begin at 1."""
 
     def __init__(self, number: int, of: int) -> None:
         self.number, self.of = number, of
 
 
 class Bams3Reader(DataSourceReader):
-    """Reads shards; it is pickled to where they are read."""
+    """Reads shards; Spark pickles it and sends it to the executors."""
 
     def __init__(self, schema: StructType, options: dict[str, str]) -> None:
         if unknown := {name.lower() for name in options} - OPTIONS:
             raise UsageError(f"unknown option {min(unknown)!r}: the options are {', '.join(sorted(OPTIONS))}")
         self._schema = schema
         self._names = checked_fields([name for name in schema.names if name != "sample"])
-        self._read = self._names or (
-            "flag",
-        )  # of nothing to read, something that tells the number of records
+        self._read = self._names or ("flag",)  # without columns, read one to get the number of records
         self._uris = _uris(options)
         self._shards = _number(options.get("shards", str(SHARDS)))
         self._filter = options.get("filter")
 
     def partitions(self) -> Sequence[InputPartition]:
-        """A shard each."""
+        """Return one partition per shard."""
         from bams3.dataset.shards import shards
         from bams3.select.query import open_each
 
@@ -100,7 +99,7 @@ class Bams3Reader(DataSourceReader):
         return [Shard(number, of) for number in range(1, of + 1)]
 
     def read(self, partition: InputPartition) -> Iterator["pyarrow.RecordBatch"]:
-        """The record batches of a shard, one for each of its row groups that have a record."""
+        """Yield the record batches of a shard, one for each row group with matching records."""
         from itertools import groupby
 
         from bams3.dataset.shards import shard
@@ -133,7 +132,7 @@ class Bams3Reader(DataSourceReader):
 
 
 def _uris(options: dict[str, str]) -> list[str]:
-    """The datasets, in order; patterns of local paths are filled in. Raises UsageError for one that matches nothing."""
+    """Return the datasets in order; patterns of local paths are expanded. Raises UsageError if one matches nothing."""
     given = [*json.loads(options.get("paths", "[]")), *([options["path"]] if "path" in options else [])]
     given += filter(None, options.get("datasets", "").split("\n"))
     if not all(given):
@@ -157,12 +156,12 @@ def _matching(pattern: str) -> list[str]:
 
 def _number(text: str) -> int:
     if not text.isdecimal() or not int(text):
-        raise UsageError(f"shards {text!r}: give a number from 1")
+        raise UsageError(f"shards {text!r}: give a positive number")
     return int(text)
 
 
 def _signed(kind: "pyarrow.DataType") -> "pyarrow.DataType":
-    """The type that Spark has for one of ours: it knows no unsigned integers."""
+    """Return the Spark-compatible type for an Arrow type: Spark has no unsigned integers."""
     import pyarrow as pa
 
     if pa.types.is_list(kind):

@@ -1,4 +1,4 @@
-"""What `query` of the Python interface gives: columns of records, as numpy and Arrow have them."""
+"""The result of `query` in the Python interface: columns of records, as numpy arrays or as an Arrow table."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 
 
 class Table(dict[str, Any]):
-    """Columns by name: numpy arrays, shape (records,). A pandas.DataFrame can be made of it as it stands.
+    """Columns by name: numpy arrays of shape (records,). `pandas.DataFrame(table)` works directly.
 
-    Numbers have integer dtypes that do not depend on the records. Text is str in arrays of dtype object, as
-    SAM writes it: `*` for what is missing. Tags are in arrays of dtype object too: int, float, str, a numpy
-    array for an array, or None where a record lacks the tag.
+    Numbers have integer dtypes that do not depend on the records. Text is str in arrays of dtype object, as in SAM,
+    with `*` for missing values. Tags are in arrays of dtype object too: int, float, str, a numpy array for an array
+    tag, or None if a record lacks the tag.
     """
 
     @property
@@ -24,9 +24,17 @@ class Table(dict[str, Any]):
         return len(next(iter(self.values()), ()))
 
     def to_arrow(self) -> "pyarrow.Table":
-        """As a pyarrow.Table, None as null (needs pyarrow: the extra `arrow`).
+        """Convert to a pyarrow.Table; None becomes null (requires pyarrow: the extra `arrow`).
 
-        Numbers are not copied. Raises UsageError where a tag's values are of types that do not go into one column.
+        Returns
+        -------
+        pyarrow.Table
+            Numbers are not copied.
+
+        Raises
+        ------
+        UsageError
+            If the values of a tag have types that do not fit into one column.
         """
         from bams3.extras import need
 
@@ -42,7 +50,7 @@ class Table(dict[str, Any]):
 
 
 def table(parts: Iterable[Mapping[str, Any]], fields: Sequence[str]) -> Table:
-    """The columns `fields` of row groups, one after the other; `parts` are of each its columns by name."""
+    """Concatenate the columns `fields` of row groups; `parts` are the columns by name of each row group."""
     import numpy as np
 
     pieces = {name: [np.empty(0, dtype_of(name))] for name in fields}

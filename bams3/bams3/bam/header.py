@@ -1,7 +1,7 @@
 """The header of a BAM file: its SAM text, verbatim, and its list of references."""
 
 import struct
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from bams3.errors import SourceError, UsageError
@@ -40,19 +40,7 @@ class Header:
         if bytes(view[:4]) != MAGIC:
             raise SourceError("not a BAM file: it does not start with the BAM magic")
         text = _take(view, 8, _length(view, 4, "the header text"), "the header text")
-        at = 8 + len(text)
-        count = _length(view, at, "the reference list")
-        at += 4
-        references = []
-        for reference_id in range(count):
-            what = f"reference {reference_id}"
-            name = _take(view, at + 4, _length(view, at, what), what)
-            if name.find(b"\0") != len(name) - 1 or len(name) < 2:
-                raise SourceError(f"the name of {what} in the BAM header is empty or not NUL-terminated")
-            at += 4 + len(name)
-            references.append((name[:-1].decode("utf-8", "surrogateescape"), _length(view, at, what)))
-            at += 4
-        return cls(text, _unique(references))
+        return cls(text, _references(bytes(view[8 + len(text) : bytes_needed(data)])))
 
     @classmethod
     def from_text(cls, text: bytes) -> "Header":
@@ -101,7 +89,7 @@ def bytes_needed(data: Any) -> int:
     if size < at or at < 12:
         return max(at, 12)
     for _ in range(_peek(data, at - 4)):
-        length = _peek(data, at)
+        length = INT32.unpack_from(data, at)[0] if at + 4 <= size else 0
         at += 8 + length
         if size < at or length < 0:
             return at if length >= 0 else size
@@ -110,6 +98,23 @@ def bytes_needed(data: Any) -> int:
 
 def _peek(data: Any, at: int) -> int:
     return INT32.unpack_from(data, at)[0] if at + 4 <= len(data) else 0
+
+
+@lru_cache(maxsize=1)  # the samples of a cohort have the same ones
+def _references(data: bytes) -> tuple[tuple[str, int], ...]:
+    """The references of a list as a BAM file has it."""
+    view = memoryview(data)
+    at = 4
+    references = []
+    for reference_id in range(_length(view, 0, "the reference list")):
+        what = f"reference {reference_id}"
+        name = _take(view, at + 4, _length(view, at, what), what)
+        if name.find(b"\0") != len(name) - 1 or len(name) < 2:
+            raise SourceError(f"the name of {what} in the BAM header is empty or not NUL-terminated")
+        at += 4 + len(name)
+        references.append((name[:-1].decode("utf-8", "surrogateescape"), _length(view, at, what)))
+        at += 4
+    return _unique(references)
 
 
 def _length(view: memoryview, at: int, what: str) -> int:
@@ -131,7 +136,7 @@ def _take(view: memoryview, at: int, length: int, what: str) -> bytes:
 def _unique(references: list[tuple[str, int]]) -> tuple[tuple[str, int], ...]:
     seen = set()
     for name, _ in references:
-        if {"\t", "\n", "\r"} & set(name):
+        if "\t" in name or "\n" in name or "\r" in name:
             raise SourceError(f"the header has a reference named {name!r}, which SAM cannot represent")
         if len(name) > LONGEST_NAME:
             raise SourceError(

@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from bams3.chunk.zones import check_zones
-from bams3.codec import ENCODINGS, HOT_STREAMS, streams
+from bams3.codec import ENCODINGS, HOT_STREAMS, ZoneMap, streams
 from bams3.errors import FormatError
 from bams3.untrusted import inflate, parse_json
 
@@ -20,7 +20,7 @@ MAGIC = b"BAMS3\x00\x01\n"  # the second-to-last byte is the version of the cont
 TRAILER = struct.Struct("<II8s")
 FOOTER_LEVEL = 9
 MAX_FOOTER = 1 << 30  # bytes, inflated
-ZONE_MAP = ("min_pos", "max_pos", "max_end", "min_mapq", "max_mapq", "flags_any", "flags_all")
+ZONE_FIELDS = ZoneMap._fields[:-2]  # the fields stored in a footer
 MAX_REFERENCE = 1 << 21  # bytes of the reference stream, in addition to four per record
 HOT = {name: place for place, name in enumerate(HOT_STREAMS)}
 """Hot streams, in the order in which they are stored."""
@@ -48,34 +48,29 @@ class StreamEntry(NamedTuple):
 
 
 class RowGroupEntry(NamedTuple):
-    """One row group: its zone map (0-based positions), the references and read groups that its records mention,
-    the size and CRC-32 of its records in BAM encoding, and its streams."""
+    """One row group: its zone map, the references and read groups that its records mention, the CRC-32 of its records
+    in BAM encoding, and its streams."""
 
-    records: int
-    bytes: int
-    min_pos: int
-    max_pos: int
-    max_end: int
-    min_mapq: int
-    max_mapq: int
-    flags_any: int
-    flags_all: int
+    zone: ZoneMap
     references: list[int]
     read_groups: list[str]
     crc32: int
     streams: dict[str, StreamEntry]
 
-    def zone_map(self) -> dict[str, int]:
-        """The zone map alone, as a dict by name."""
-        return {name: getattr(self, name) for name in ZONE_MAP}
-
-    def zone(self) -> list[int]:
-        """Records, bytes, zone map, and stored bytes of the hot and the cold streams, as the dataset's index
-        holds them."""
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> "RowGroupEntry":
+        """Parse an entry of a footer. Raises KeyError, TypeError."""
+        entries = {name: StreamEntry(*entry) for name, entry in document.pop("streams").items()}
+        told = [document.pop(name) for name in ZONE_FIELDS]
         stored = [0, 0]
-        for name, entry in self.streams.items():
+        for name, entry in entries.items():
             stored[name not in HOT] += entry.stored
-        return [self.records, self.bytes, *self.zone_map().values(), *stored]
+        return cls(ZoneMap(*told, *stored), streams=entries, **document)
+
+    def to_json(self) -> dict[str, Any]:
+        """The inverse of `from_json`."""
+        document = self._asdict()
+        return dict(zip(ZONE_FIELDS, document.pop("zone"), strict=False)) | document
 
 
 class Identity(NamedTuple):
@@ -105,24 +100,24 @@ class Footer(NamedTuple):
     encodings: dict[str, str]
     row_groups: list[RowGroupEntry]
 
-    @classmethod
-    def of_window(cls, dataset: str, reference_id: int, start: int, end: int, level: int) -> "Footer":
-        """The footer of a chunk without row groups."""
-        return cls(dataset, reference_id, start, end, level, [], dict(ENCODINGS), [])
-
     @property
     def identity(self) -> Identity:
         """The identity of the chunk."""
         return Identity(*self[:5])
 
     @property
+    def zones(self) -> list[ZoneMap]:
+        """The zone maps of its row groups, in order."""
+        return [group.zone for group in self.row_groups]
+
+    @property
     def records(self) -> int:
         """Number of records in the chunk."""
-        return sum(group.records for group in self.row_groups)
+        return sum(group.zone.records for group in self.row_groups)
 
     def to_bytes(self) -> bytes:
         """The footer and the trailer, as at the end of a chunk."""
-        document = self._asdict() | {"row_groups": [group._asdict() for group in self.row_groups]}
+        document = self._asdict() | {"row_groups": [group.to_json() for group in self.row_groups]}
         text = json.dumps(document, separators=(",", ":")).encode()
         stored = streams.deflate(text, FOOTER_LEVEL)
         if len(stored) >= len(text):  # footers are always compressed, so a reader has one case
@@ -157,10 +152,7 @@ class Footer(NamedTuple):
     @classmethod
     def _from_document(cls, document: dict[str, Any]) -> "Footer":
         check_encodings(document["encodings"])
-        groups = []
-        for group in document.pop("row_groups"):
-            entries = {name: StreamEntry(*entry) for name, entry in group.pop("streams").items()}
-            groups.append(RowGroupEntry(streams=entries, **group))
+        groups = [RowGroupEntry.from_json(group) for group in document.pop("row_groups")]
         return cls(row_groups=groups, **document)
 
     def _check_values(self) -> None:
@@ -192,17 +184,17 @@ class Footer(NamedTuple):
         """Raise FormatError unless the footer is consistent and possible for a chunk with `body` bytes before it."""
         try:
             self._check_values()
-            check_zones([group.zone() for group in self.row_groups], *self.identity[1:4])
+            check_zones(self.zones, *self.identity[1:4])
         except (TypeError, ValueError) as error:
             raise FormatError(
                 f"{name}: damaged chunk: invalid footer ({error}); restore it or convert it again"
             ) from error
         at = [len(MAGIC)]  # offset of the next cold stream, and of the next hot one
-        at.append(at[0] + sum(group.zone()[-1] for group in self.row_groups))
+        at.append(at[0] + sum(zone.cold for zone in self.zones))
         for number, group in enumerate(self.row_groups):
             for stream, entry in group.streams.items():
                 hot = stream in HOT
-                if not entry.is_possible(at[hot], 4 * group.bytes + MAX_REFERENCE):
+                if not entry.is_possible(at[hot], 4 * group.zone.bytes + MAX_REFERENCE):
                     raise FormatError(
                         f"{name}: row group {number}, stream '{stream}': invalid offset or length; "
                         "restore the chunk or convert it again"

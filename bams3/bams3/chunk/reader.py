@@ -14,10 +14,10 @@ from bams3.chunk.footer import (
     StreamEntry,
     trailer_length,
 )
-from bams3.codec import Columns, streams
+from bams3.codec import Columns, ZoneMap, streams
 from bams3.errors import FormatError
 from bams3.storage import Storage
-from bams3.storage.ranges import merge
+from bams3.storage.ranges import merge_ranges
 
 TAIL = 1 << 16  # bytes read from the end of a chunk that the index does not describe
 
@@ -53,12 +53,12 @@ class Chunk:
 
     def __init__(
         self, storage: Storage, path: str, *, size: int | None = None, footer_bytes: int = TAIL,
-        footer_crc32: int | None = None, zones: list[list[int]] | None = None,
+        footer_crc32: int | None = None, zones: list[ZoneMap] | None = None,
         identity: Identity | None = None, references: Sequence[tuple[str, int]] | None = None,
     ) -> None:  # fmt: skip
         """All but the first two parameters come from the dataset: they save requests, and the footer must match them.
 
-        `zones`: for each row group the value of `RowGroupEntry.zone`; `references`: (name, length) of all by id.
+        `zones`: the zone maps of its row groups; `references`: (name, length) of all by id.
         """
         self.path = path
         self.name = f"{storage.root.rstrip('/')}/{path}"
@@ -124,7 +124,7 @@ class Chunk:
             for reference, name, length in footer.references
         ):
             what = "its references differ from the dataset's"
-        elif self._zones is not None and self._zones != [group.zone() for group in footer.row_groups]:
+        elif self._zones is not None and self._zones != footer.zones:
             what = "its row groups differ from those in the dataset's index"
         else:
             return
@@ -133,13 +133,12 @@ class Chunk:
     @property
     def row_groups(self) -> Iterator["RowGroup"]:
         """The row groups, in order."""
-        zones = self._zones if self._zones is not None else [group.zone() for group in self.footer.row_groups]
+        zones = self._zones if self._zones is not None else self.footer.zones
         cold_at = len(MAGIC)
-        hot_at = cold_at + sum(zone[-1] for zone in zones)
+        hot_at = cold_at + sum(zone.cold for zone in zones)
         for number, zone in enumerate(zones):
-            hot, cold = zone[-2:]
-            yield RowGroup(self, number, zone, (hot_at, hot), (cold_at, cold))
-            hot_at, cold_at = hot_at + hot, cold_at + cold
+            yield RowGroup(self, number, zone, (hot_at, zone.hot), (cold_at, zone.cold))
+            hot_at, cold_at = hot_at + zone.hot, cold_at + zone.cold
 
     def plan(self, groups: Sequence["RowGroup"], *, cold: bool) -> list[Span]:
         """The requests for the hot streams of some row groups (with `cold`, for all their streams) and for the footer.
@@ -164,7 +163,7 @@ class Chunk:
     def _spans(self, wanted: Sequence[tuple[Range, list[Span]]]) -> list[Span]:
         """Merge ranges into spans, and append each span to the lists of the ranges it covers."""
         spans = []
-        for run in merge([place for place, _ in wanted]):
+        for run in merge_ranges([place for place, _ in wanted]):
             span = Span(self, run.start, run.end - run.start)
             spans.append(span)
             for member in run.members:
@@ -193,21 +192,18 @@ class Chunk:
 
 
 class RowGroup(Columns):
-    """A row group of a chunk: its zone map at once, its columns on demand.
+    """A row group of a chunk: its zone map (`zone`) at once, its columns on demand.
 
     `hot`, `cold`: where its streams are. `spans`: those that were fetched, or will be.
     """
 
-    def __init__(self, chunk: Chunk, number: int, zone: list[int], hot: Range, cold: Range) -> None:
-        """`zone` as returned by `RowGroupEntry.zone`."""
-        records, size, self.min_pos, self.max_pos, self.max_end = zone[:5]
-        self.min_mapq, self.max_mapq, self.flags_any, self.flags_all = zone[5:9]
-        self.chunk, self.number = chunk, number
+    def __init__(self, chunk: Chunk, number: int, zone: ZoneMap, hot: Range, cold: Range) -> None:
+        self.chunk, self.number, self.zone = chunk, number, zone
         self.hot, self.cold = hot, cold
         self.name = f"{chunk.name}, row group {number}"
         self._stored = _Streams(chunk, number, self.name, hot)
         self.spans = self._stored.spans
-        super().__init__(self._stored, records, size)
+        super().__init__(self._stored, zone.records, zone.bytes)
 
     @property
     def reference_id(self) -> int:  # type: ignore[override]
@@ -310,7 +306,7 @@ def records_checksum(block: Any) -> int:
 
 def _reopened(
     root: str, path: str, size: int | None, footer_bytes: int, footer_crc32: int | None,
-    zones: list[list[int]] | None, identity: Identity | None,
+    zones: list[ZoneMap] | None, identity: Identity | None,
 ) -> Chunk:  # fmt: skip
     from bams3.storage import open_storage
 

@@ -1,8 +1,4 @@
-"""Limits on the row groups of a chunk, checked on zones from its footer and from the dataset's index alike.
-
-A zone is [records, bytes, min_pos, max_pos, max_end, min_mapq, max_mapq, flags_any, flags_all, hot, cold] of a row
-group; the last two are the stored bytes of its hot and its cold streams.
-"""
+"""Limits on the row groups of a chunk, checked on zone maps from its footer and from the dataset's index alike."""
 
 from collections.abc import Sequence
 from itertools import chain
@@ -14,8 +10,8 @@ LAST = (1 << 31) - 1  # the end of the longest contig
 
 
 def check_zones(zones: Sequence[Sequence[int]], reference_id: int, start: int, end: int) -> None:
-    """Raise ValueError unless row groups with these zones can follow each other in a chunk of the window [start, end),
-    0-based, of a reference (−1: reads with no position, in any order)."""
+    """Raise ValueError unless row groups with these zone maps (or tuples of their values) can follow each other in a
+    chunk of the window [start, end), 0-based, of a reference (−1: reads with no position, in any order)."""
     if not zones or not {int}.issuperset(map(type, chain.from_iterable(zones))):
         raise ValueError("invalid numbers in a row group")
     placed = reference_id >= 0

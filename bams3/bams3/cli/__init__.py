@@ -1,60 +1,59 @@
-"""The command line: thin; each command's options stand in the module of its group.
+"""The command line: a thin layer. Each module defines the options of one command, or of a few related ones.
 
-Only the module of the command that is called is imported: start-up is a feature.
+Only the module of the requested command is imported, to keep start-up fast.
 """
 
 import gc
 import io
-import os
 import sys
 from collections.abc import Sequence
 
 from bams3.errors import Bams3Error
 from bams3.shown import shown
 
-# Command → (module, what it does); the order is that of --help.
+# Command → (module, description), in the order of --help.
 COMMANDS = {
-    "convert": ("convert", "BAM, CRAM or SAM to a dataset (or, with --batch, to a part of one)"),
-    "merge": ("convert", "complete a dataset whose parts are all there"),
-    "query": ("query", "reads of regions that pass filters: SAM, BAM, CRAM, or their number"),
-    "count": ("query", "reads of every region of a BED file, in many datasets: a table"),
-    "coverage": ("coverage", "depth, with mosdepth's options and files"),
-    "cost": ("cost", "requests, bytes and price of an operation on a remote dataset"),
-    "stats": ("info", "counts of a dataset, as samtools flagstat and idxstats"),
-    "to-bam": ("query", "a dataset, or regions of it, as BAM: every record bit for bit"),
-    "export": ("export", "columns of a dataset, or of regions of it, as Parquet"),
-    "chunks": ("chunks", "list the chunks of a dataset, or a shard of them"),
-    "map": ("chunks", "a command of yours on each chunk, whose records it reads"),
-    "mapper": ("hadoop", "keys and numbers of chunks whose URIs it reads (Hadoop streaming)"),
-    "reducer": ("hadoop", "sums of the numbers of each key"),
-    "inspect": ("info", "what is in one chunk file"),
-    "progress": ("progress", "how far a run of the workflow is"),
-    "verify": ("info", "check every checksum and count; or every record, against its BAM"),
+    "convert": ("convert", "convert BAM, CRAM or SAM to a dataset (with --batch: one part of it)"),
+    "merge": ("convert", "complete a dataset that was converted in parts"),
+    "query": ("query", "extract or count reads by region and filter; write SAM, BAM or CRAM"),
+    "count": ("query", "count reads per BED interval in many datasets; print a table"),
+    "coverage": ("coverage", "compute depth, with mosdepth's options and output files"),
+    "cost": ("cost", "estimate requests, bytes and price of an operation on a remote dataset"),
+    "stats": ("info", "print statistics, as samtools flagstat and idxstats do"),
+    "to-bam": ("query", "convert a dataset, or regions of it, back to BAM, bit for bit"),
+    "export": ("export", "export columns of a dataset, or of regions of it, to Parquet"),
+    "chunks": ("chunks", "list the chunks of a dataset, or one shard of them"),
+    "map": ("chunks", "run a command on every chunk, with the chunk's records as its input"),
+    "mapper": ("hadoop", "Hadoop-streaming mapper: read chunk URIs, write keys and numbers"),
+    "reducer": ("hadoop", "Hadoop-streaming reducer: sum the numbers of each key"),
+    "inspect": ("info", "describe the contents of one chunk file"),
+    "progress": ("progress", "show the progress of a workflow run"),
+    "verify": ("info", "check every checksum and count, or compare every record with the BAM"),
 }
 
 _HELP = """\
 usage: bams3 COMMAND …
-Alignments as independent, columnar, per-window chunks.
+Store alignments as independent columnar chunks, one per genomic window.
 
 {commands}
 
-bams3 COMMAND --help explains one. For example:
+Run bams3 COMMAND --help for the options of a command. For example:
   bams3 convert NA12878.bam NA12878.bams3
   bams3 query NA12878.bams3 chr20:1M-2M | head
 """
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit code. What a user can cause is one line on stderr, not a traceback."""
+    """Run a command and return its exit code. A user's mistake prints one line on stderr, not a traceback."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if isinstance(sys.stdout, io.TextIOWrapper):  # names of contigs are bytes, whatever the locale
+    if isinstance(sys.stdout, io.TextIOWrapper):  # contig names are bytes, whatever the locale
         sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
-    gc.set_threshold(100_000, 50, 50)  # a footer is many small objects, and no cycles
+    gc.set_threshold(100_000, 50, 50)  # a footer consists of many small objects without cycles
     command = f" {arguments[0]}" if arguments and arguments[0] in COMMANDS else ""
     try:
         code = _run(arguments)
         sys.stdout.flush()
-        gc.freeze()  # all goes with the process: its end need not look for cycles
+        gc.freeze()  # the process is about to end: skip the final search for cycles
         return code
     except Bams3Error as error:
         return _fail(command, str(error))
@@ -87,25 +86,21 @@ def _run(arguments: list[str]) -> int:
         print(f"bams3 {__version__}")
         return 0
     if arguments[0] not in COMMANDS:
-        return _fail("", f"{arguments[0]!r} is not a command; see bams3 --help", 2)
+        return _fail("", f"{arguments[0]!r} is not a command; run bams3 --help for the list", 2)
     from importlib import import_module
 
     module = import_module(f"bams3.cli.{COMMANDS[arguments[0]][0]}")
     try:
         code: int = module.run(arguments[0], arguments[1:])
         return code
-    except SystemExit as stop:  # argparse: after --help, or a wrong option
+    except SystemExit as stop:  # raised by argparse after --help or an invalid option
         return int(stop.code or 0)
 
 
 def _drop_output() -> None:
-    """Let what stdout holds go nowhere if it can't be written, or Python would fail once more at its end."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
+    from bams3.output.files import drop_output
+
+    drop_output()
 
 
 def _fail(command: str, message: str, code: int = 1) -> int:

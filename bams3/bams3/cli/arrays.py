@@ -1,4 +1,4 @@
-"""The number of this task of an array job, as schedulers tell it."""
+"""The number of the current task in a scheduler's array job, read from the environment."""
 
 import os
 from typing import NamedTuple
@@ -7,8 +7,11 @@ from bams3.errors import UsageError
 
 
 class _Scheduler(NamedTuple):
-    """Environment variables: `number` of the task, `size` of the array. `first`: the array's first number, or a
-    variable; `alone`: the number of a job that is not of an array."""
+    """Environment variables that a scheduler sets in array jobs.
+
+    `number` holds the task's number and `size` the number of tasks. `first` is the array's first number, or the
+    variable that holds it. `alone` is the value of `number` in a job that is not part of an array.
+    """
 
     name: str
     number: str
@@ -27,17 +30,17 @@ _SCHEDULERS = (
 
 
 def task_number(tasks: int) -> int:
-    """Which task of an array job of `tasks` this process runs in, from 1.
+    """Return the number, from 1, of the task of an array job of `tasks` tasks that this process runs in.
 
-    Raises UsageError where it runs in none, or where the array has not that many: a task that is submitted again
-    alone must not be taken for the first.
+    Raises UsageError outside an array job, and if the array has a different number of tasks: a task that is
+    resubmitted alone must not be mistaken for the first one.
     """
     for scheduler in _SCHEDULERS:
         given = os.environ.get(scheduler.number, "")
         if given not in ("", scheduler.alone):
             return _number(scheduler, given, tasks)
     names = ", ".join(scheduler.number for scheduler in _SCHEDULERS)
-    raise UsageError(f"array/{tasks}: not a task of an array job (none of {names} is set); give i/{tasks}")
+    raise UsageError(f"array/{tasks}: this is not an array job (none of {names} is set); give i/{tasks}")
 
 
 def _number(scheduler: _Scheduler, given: str, tasks: int) -> int:
@@ -45,9 +48,11 @@ def _number(scheduler: _Scheduler, given: str, tasks: int) -> int:
     size = os.environ.get(scheduler.size, "")
     if size and size != str(tasks):
         raise UsageError(
-            f"array/{tasks}: {name}'s array has {size} tasks; submit {tasks}, or give i/{tasks} for one alone"
+            f"array/{tasks}: the {name} array has {size} tasks; submit {tasks}, or give i/{tasks} to run one task"
         )
     first = os.environ.get(scheduler.first, scheduler.first)
     if not (given.isdecimal() and first.isdecimal() and 0 <= int(given) - int(first) < tasks):
-        raise UsageError(f"array/{tasks}: {scheduler.number} is {given}, not one of {tasks} from {first} on")
+        raise UsageError(
+            f"array/{tasks}: {scheduler.number} is {given}, but must be one of {tasks} numbers from {first}"
+        )
     return int(given) - int(first) + 1

@@ -15,16 +15,17 @@ _CHUNKS_EXAMPLE = """\
   bams3 chunks NA12878.bams3
   bams3 chunks --format uri *.bams3 | parallel bams3 inspect
   bams3 chunks --shard 3/16 --format uri NA12878.bams3
-output: URI, region (bams3 query takes it), records and bytes of each chunk, tab-separated"""
+output: URI, region (as bams3 query accepts it), number of records and bytes of each chunk, tab-separated"""
 _CHUNK_FORMATS = ("uri", "region", "tsv", "json")
 
 _MAP_EXAMPLE = """\
   bams3 map NA12878.bams3 -- samtools view -c -f 4 -
   bams3 map --output-dir out --suffix .bcf NA12878.bams3 -- 'bcftools mpileup -f ref.fa - | bcftools call -mv -Ob'
   bams3 map --input-fmt none --output-dir out --joblog log --resume NA12878.bams3 -- ./count.py {chunk}
-{chunk}, {region}, {sample} are replaced, and {output} by the chunk's file in DIR (without it, that has what is
-printed); BAMS3_CHUNK, BAMS3_REGION, BAMS3_SAMPLE and BAMS3_OUTPUT are in the environment. One word is a line for bash:
-placeholders there have no quotes around them; within quotes write "$BAMS3_REGION" instead"""
+placeholders: {chunk}, {region} and {sample} are replaced by the chunk's values, and {output} by the path of the
+chunk's file in DIR. A command without {output} writes that file through its standard output. The environment has the
+same values in BAMS3_CHUNK, BAMS3_REGION, BAMS3_SAMPLE and BAMS3_OUTPUT. A command given as a single word is run by
+bash; write its placeholders without quotes, or use "$BAMS3_REGION" where quotes are needed"""
 
 
 def run(command: str, argv: list[str]) -> int:
@@ -33,11 +34,12 @@ def run(command: str, argv: list[str]) -> int:
 
 
 def _chunks(argv: list[str]) -> int:
-    options = parser("chunks", "List the chunks of datasets, or a shard of them.", _CHUNKS_EXAMPLE)
+    options = parser("chunks", "List the chunks of datasets, or one shard of them.", _CHUNKS_EXAMPLE)
     options.add_argument("datasets", metavar="DATASET", nargs="+")
     add_shard(options)
     options.add_argument(
-        "--format", choices=_CHUNK_FORMATS, default="tsv", help="uri, region, json, or all in columns (tsv, default)"
+        "--format", choices=_CHUNK_FORMATS, default="tsv",
+        help="print only URIs (uri) or regions (region), or all columns (tsv, default; json)",
     )  # fmt: skip
     add_help(options)
     args = options.parse_args(argv)
@@ -60,7 +62,9 @@ def _chunks(argv: list[str]) -> int:
     for chunk in described:
         row = [*chunk.values()] if args.format == "tsv" else [chunk[args.format]]
         if not all(is_plain(str(field)) for field in row):
-            raise UsageError(f"{chunk['uri']}: no line can hold this name; list chunks with --format json")
+            raise UsageError(
+                f"{chunk['uri']}: the name contains control characters; list chunks with --format json"
+            )
         print(*row, sep="\t")
     return 0
 
@@ -69,29 +73,34 @@ def _map(argv: list[str]) -> int:
     from bams3.select.schema import RECORD_FIELDS
 
     of_sam = ",".join(name for name in RECORD_FIELDS if name != "endpos")
-    options = parser("map", "Run a command once for each chunk, whose records it reads.", _MAP_EXAMPLE)
+    options = parser(
+        "map", "Run a command once per chunk, with the chunk's records on its standard input.", _MAP_EXAMPLE
+    )
     options.usage = "bams3 map [OPTION …] DATASET -- COMMAND [ARGUMENT …]"
     options.add_argument("dataset", metavar="DATASET")
     options.add_argument(
         "--input-fmt", choices=("sam", "bam", "arrow", "none"), default="sam",
-        help="of the records on standard input: SAM (default), BAM, an Arrow stream, or nothing",
+        help="format of the records on standard input: SAM (default), BAM, an Arrow stream, or none at all",
     )  # fmt: skip
     options.add_argument(
-        "--fields", default=of_sam, metavar="NAME,…", help="columns of Arrow, also tags as [NM] (default: SAM's)"
+        "--fields", default=of_sam, metavar="NAME,…",
+        help="columns of the Arrow stream, with tags as [NM] (default: SAM's columns)",
     )  # fmt: skip
-    options.add_argument("--no-header", action="store_true", help="SAM without its header")
+    options.add_argument("--no-header", action="store_true", help="send SAM without its header")
     options.add_argument(
-        "--output-dir", metavar="DIR", help="a file for each chunk; default: all in order on standard output"
+        "--output-dir",
+        metavar="DIR",
+        help="write one file per chunk to DIR (default: all output, in order, to standard output)",
     )
-    options.add_argument("--suffix", default="", metavar="TEXT", help="ending of the names of these files")
+    options.add_argument("--suffix", default="", metavar="TEXT", help="suffix of the file names")
     options.add_argument(
-        "--retries", type=int, default=0, metavar="N", help="run a command that fails N times more"
+        "--retries", type=int, default=0, metavar="N", help="run a failed command up to N more times"
     )
     options.add_argument(
-        "--joblog", metavar="FILE", help="a line for each command, as GNU parallel writes it"
+        "--joblog", metavar="FILE", help="log every command to FILE, in the format of GNU parallel"
     )
     options.add_argument(
-        "--resume", action="store_true", help="leave out the chunks that the log says are done"
+        "--resume", action="store_true", help="skip the chunks that the job log records as done"
     )
     add_shard(options)
     add_workers(options, "--parallel", "--workers")
@@ -101,10 +110,10 @@ def _map(argv: list[str]) -> int:
     if not argv[end + 1 :]:
         options.error("give a command after --")
     if args.resume and not args.joblog:
-        raise UsageError("--resume needs --joblog FILE, which tells what is done")
+        raise UsageError("--resume needs --joblog FILE, which records the chunks that are done")
     if args.retries < 0:
-        raise UsageError(f"--retries {args.retries}: give a number from 0")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # that too is to end the commands
+        raise UsageError(f"--retries {args.retries}: give 0 or a positive number")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM must end the commands too
     return _mapped(args, argv[end + 1 :])
 
 
@@ -112,7 +121,7 @@ def _mapped(args: Any, words: list[str]) -> int:
     from bams3.dataset.layout import HEADER, INDEX
     from bams3.dataset.reader import DatasetReader
     from bams3.operations.joblog import JobLog
-    from bams3.operations.map_command import ChunkCommand, Job, Outcome, alignments
+    from bams3.operations.map_command import ChunkCommand, ChunkJob, Outcome, alignments
     from bams3.parallel.workers import worker_count
 
     workers = worker_count(args.workers)
@@ -130,7 +139,7 @@ def _mapped(args: Any, words: list[str]) -> int:
         retries=args.retries,
     )
     dataset = DatasetReader(args.dataset, prefetch=(INDEX, HEADER))
-    jobs = [Job(number, *chunk) for number, chunk in enumerate(shard_of([dataset], args), 1)]
+    jobs = [ChunkJob(number, *chunk) for number, chunk in enumerate(shard_of([dataset], args), 1)]
     failed: list[Outcome] = []
     with JobLog(args.joblog, resume=args.resume) if args.joblog else nullcontext() as log:
         if log:
@@ -152,7 +161,7 @@ def _mapped(args: Any, words: list[str]) -> int:
 
 
 def _arrow(fields: list[str]) -> Any:
-    """Sends the columns of a chunk as an Arrow stream."""
+    """Return a sender that writes the columns of a chunk as an Arrow stream."""
     from bams3.api.chunk import Chunk
     from bams3.extras import need
     from bams3.select.schema import checked_fields
@@ -170,7 +179,7 @@ def _arrow(fields: list[str]) -> Any:
 
 
 def _hand_on(outcome: Any) -> None:
-    """Print what a command printed, if it succeeded."""
+    """Copy a command's output to standard output if the command succeeded."""
     if outcome.output:
         with outcome.output as printed:
             if outcome.error is None:

@@ -22,44 +22,56 @@ def _convert(argv: list[str]) -> int:
         metavar="IN",
         help="BAM, CRAM or SAM, sorted by coordinate: a path or URI, a pipe, or - for standard input",
     )
-    options.add_argument("dataset", metavar="DATASET", help="the directory to write, by custom NAME.bams3")
     options.add_argument(
-        "--chunk-size", default="1M", metavar="SIZE", help="256K, 512K, 1M (default), 2M, 4M or 8M bp"
+        "dataset", metavar="DATASET", help="the dataset (a directory) to write; usually named NAME.bams3"
+    )
+    options.add_argument(
+        "--chunk-size",
+        default="1M",
+        metavar="SIZE",
+        help="window size in bp: 256K, 512K, 1M (default), 2M, 4M or 8M",
     )
     add_workers(options, "--workers")
     effort = options.add_mutually_exclusive_group()
-    effort.add_argument("--level", type=int, default=5, metavar="N", help="1 (fast) to 9 (small); default 5")
+    effort.add_argument(
+        "--level",
+        type=int,
+        default=5,
+        metavar="N",
+        help="compression level, 1 (fast) to 9 (small); default 5",
+    )
     effort.add_argument(
         "--profile", choices=("fast", "default", "small"), metavar="NAME",
-        help="fast, default or small: level 1, 5 or 9",
+        help="fast, default or small: shorthand for level 1, 5 or 9",
     )  # fmt: skip
     options.add_argument("--sort", action="store_true", help="sort the input by coordinate first")
     options.add_argument(
         "--allow-truncated", action="store_true",
-        help="take a file that ends without its end-of-file marker, as it is; the dataset says so (stats)",
+        help="accept a file without an end-of-file marker as it is; bams3 stats reports the dataset as truncated",
     )  # fmt: skip
     existing = options.add_mutually_exclusive_group()
     existing.add_argument(
         "--overwrite",
         action="store_true",
-        help="replace the dataset that is there: on a file system once the new one is whole (until then there are "
-        "both); in an object store it is removed first, once IN has been opened; of a part: make it incomplete, and "
-        "convert the part again",
+        help="replace an existing dataset. On a file system, the old one is removed once the new one is complete, so "
+        "both need space; in an object store, the old one is removed as soon as IN has been opened. With --batch or "
+        "--window: convert that part again; the dataset is incomplete until the next bams3 merge",
     )
-    existing.add_argument("--resume", action="store_true", help="go on where an interrupted run stopped")
-    options.add_argument("-T", "--reference", metavar="FASTA", help="reference of a CRAM")
+    existing.add_argument("--resume", action="store_true", help="continue an interrupted conversion")
+    options.add_argument("-T", "--reference", metavar="FASTA", help="reference of a CRAM input")
     options.add_argument(
-        "--index", metavar="FILE", help="BAI, CSI or CRAI of IN (path or URI), if it is not beside it"
+        "--index", metavar="FILE", help="BAI, CSI or CRAI index of IN (path or URI), if it is not next to IN"
     )
     options.add_argument(
         "--batch",
         type=fraction,
         metavar="i/n|array/n",
-        help="only the i-th of n equal runs of windows, to a part",
+        help="convert batch i of n, or the array job's batch; finish with bams3 merge",
     )
     options.add_argument(
         "--window", action="append", default=[], metavar="REGION",
-        help="only these windows (on chunk boundaries; _unplaced: reads with no position), to a part",
+        help="convert only this region, on chunk boundaries (_unplaced: reads without a position); can be repeated; "
+        "finish with bams3 merge",
     )  # fmt: skip
     add_help(options)
     args = options.parse_args(argv)
@@ -72,7 +84,7 @@ def _convert(argv: list[str]) -> int:
 
     if args.overwrite and is_remote(args.dataset) and sys.stderr.isatty():
         print(
-            f"bams3 convert: {shown(args.dataset)}: an old dataset is removed before the new one is whole",
+            f"bams3 convert: {shown(args.dataset)}: an existing dataset will be removed before the new one is complete",
             file=sys.stderr,
         )
     level = PROFILES[args.profile] if args.profile else args.level
@@ -90,7 +102,7 @@ def _convert(argv: list[str]) -> int:
 def _merge(argv: list[str]) -> int:
     options = parser(
         "merge",
-        "Complete a dataset whose parts (convert --batch, --window) are all there.",
+        "Complete a dataset once all of its parts (convert --batch, --window) have been written.",
         "  bams3 merge NA12878.bams3",
     )
     options.add_argument("dataset", metavar="DATASET")

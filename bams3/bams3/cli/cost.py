@@ -8,34 +8,41 @@ from bams3.errors import UsageError
 _EXAMPLE = """\
   bams3 cost NA12878.bams3 query chr20:1M-2M
   bams3 cost NA12878.bams3 count -L exons.bed -q 30
-  bams3 cost --per-gb 0 NA12878.bams3 coverage   # within the region of the store
-count REGION… is query -c, count -L BED is count --regions BED.
+  bams3 cost --per-gb 0 NA12878.bams3 coverage   # within the store's region
+count REGION… estimates bams3 query -c; count -L BED estimates bams3 count --regions BED.
 output: requests, bytes received, US dollars
-read are manifest and index, and for count -r and -e the footers of chunks"""
+The estimate reads the manifest and the index, and for count with -r or -e the footers of chunks."""
 
 
 def run(command: str, argv: list[str]) -> int:
     """Run the command; returns the exit code."""
     from bams3.operations import cost
 
-    options = parser(command, "What an operation on a dataset in an object store would ask of it.", _EXAMPLE)
+    options = parser(
+        command,
+        "Estimate the requests, bytes and price of an operation on a dataset in an object store.",
+        _EXAMPLE,
+    )
     options.add_argument("dataset", metavar="DATASET")
     options.add_argument("operation", metavar="OPERATION", choices=("query", "count", "coverage"))
     options.add_argument(
-        "regions", metavar="REGION", nargs="*", help="of coverage: contigs; default: everything"
+        "regions",
+        metavar="REGION",
+        nargs="*",
+        help="regions (for coverage: whole contigs); default: everything",
     )
-    options.add_argument("-L", "--regions-file", metavar="BED", help="regions of a BED file")
+    options.add_argument("-L", "--regions-file", metavar="BED", help="regions from a BED file")
     add_filters(options)
     options.add_argument(
         "--per-million-requests", type=float, default=cost.PER_MILLION_REQUESTS, metavar="USD",
-        help="price of a million requests (default %(default)s)",
+        help="price per million requests (default %(default)s)",
     )  # fmt: skip
     options.add_argument(
         "--per-gb",
         type=float,
         default=cost.PER_GB,
         metavar="USD",
-        help="price of 10^9 bytes (default %(default)s)",
+        help="price per 10^9 bytes (default %(default)s)",
     )
     add_help(options)
     args = options.parse_intermixed_args(argv)
@@ -51,12 +58,14 @@ def _cost(args: Any) -> Any:
     from bams3.operations.cost import count_cost, count_each_cost, coverage_cost, query_cost
 
     if args.regions and args.regions_file:
-        raise UsageError("give regions or -L, not both")
+        raise UsageError("regions and -L cannot be combined; give one of them")
     dataset = DatasetReader(args.dataset)
     if args.operation == "coverage":
         ids = {name: reference_id for reference_id, (name, _) in enumerate(dataset.references)}
         if args.regions_file or not ids.keys() >= set(args.regions):
-            raise UsageError("of coverage give whole contigs of the dataset, or none for all")
+            raise UsageError(
+                "coverage takes names of whole contigs of the dataset; give none for all contigs"
+            )
         return coverage_cost(dataset, [ids[name] for name in args.regions] or ids.values())
     record_filter = filter_of(args)
     intervals = read_bed(args.regions_file, dataset.references) if args.regions_file else None

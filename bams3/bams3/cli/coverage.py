@@ -7,42 +7,46 @@ from bams3.errors import UsageError
 
 _EXAMPLE = """\
   bams3 coverage NA12878.bams3 -o out/NA12878                  # per base
-  bams3 coverage NA12878.bams3 -n --by 500 -o out/NA12878      # means of windows of 500 bp
+  bams3 coverage NA12878.bams3 -n --by 500 -o out/NA12878      # mean of every 500-bp window
   bams3 coverage NA12878.bams3 -n --by exome.bed --thresholds 1,10,30 -o out/NA12878
 files: PREFIX.per-base.bed.gz, .regions.bed.gz, .quantized.bed.gz, .thresholds.bed.gz, .mosdepth.summary.txt,
-.mosdepth.global.dist.txt, .mosdepth.region.dist.txt; all as mosdepth 0.3.3 writes them"""
+.mosdepth.global.dist.txt, .mosdepth.region.dist.txt; all identical to those of mosdepth 0.3.3"""
 
 
 def run(command: str, argv: list[str]) -> int:
     """Run the command; returns the exit code."""
-    options = parser(command, "Depth of coverage, with mosdepth's options and files.", _EXAMPLE)
+    options = parser(
+        command, "Compute depth of coverage, with mosdepth's options and output files.", _EXAMPLE
+    )
     options.add_argument("dataset", metavar="DATASET")
     options.add_argument(
         "-o",
         "--output",
         required=True,
         metavar="PREFIX",
-        help="of the files to write (a part's name with --batch)",
+        help="prefix of the output files (with --batch: the name of the part file)",
     )
-    options.add_argument("-c", "--chrom", metavar="NAME", help="only this contig")
-    options.add_argument("-n", "--no-per-base", action="store_true", help="do not write depth per base")
+    options.add_argument("-c", "--chrom", metavar="NAME", help="process only this contig")
+    options.add_argument("-n", "--no-per-base", action="store_true", help="do not write per-base depth")
     add_depth(options)
-    options.add_argument("-a", "--fragment-mode", action="store_true", help="whole fragments of proper pairs")
     options.add_argument(
-        "-q", "--quantize", metavar="SEGMENTS", help="write depth in bins, for example 0:1:4:100:"
+        "-a", "--fragment-mode", action="store_true", help="count whole fragments of proper pairs"
     )
     options.add_argument(
-        "-T", "--thresholds", metavar="N,…", help="bases of each region covered by at least N reads"
+        "-q", "--quantize", metavar="SEGMENTS", help="write depth quantized into bins, such as 0:1:4:100:"
     )
-    options.add_argument("-R", "--read-groups", metavar="ID,…", help="only these read groups")
+    options.add_argument(
+        "-T", "--thresholds", metavar="N,…", help="write the number of bases per region with depth N or more"
+    )
+    options.add_argument("-R", "--read-groups", metavar="ID,…", help="count only reads of these read groups")
     share = options.add_mutually_exclusive_group()
     share.add_argument(
         "--batch",
         type=fraction,
         metavar="i/n|array/n",
-        help="write depth of the i-th of n equal runs of windows, to a part",
+        help="write the depth of batch i of n to a part file; finish with --gather",
     )
-    share.add_argument("--gather", nargs="+", metavar="PART", help="take depth from the parts of all batches")
+    share.add_argument("--gather", nargs="+", metavar="PART", help="combine the part files of all batches")
     add_help(options)
     args = options.parse_args(argv)
     _coverage(args)
@@ -77,7 +81,7 @@ def _coverage(args: Any) -> None:
         refuse_inputs(args.output, args.dataset, args.by)
         if options.fragment_mode:
             raise UsageError(
-                "--fragment-mode does not go with --batch: a fragment's reads may lie in two batches"
+                "--fragment-mode and --batch cannot be combined: the reads of a fragment may lie in two batches"
             )
         with open_output(args.output) as file:
             write_part(file, dataset, dataset.windows(*args.batch), options, read_groups, accept)

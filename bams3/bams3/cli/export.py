@@ -16,13 +16,13 @@ _EXAMPLE = f"""\
   bams3 export --parquet reads.parquet NA12878.bams3
   bams3 export --parquet chr20.parquet --fields rname,pos,mapq,[NM] -q 30 NA12878.bams3 chr20
 fields: {" ".join(SCHEMA)};
-tags as [NM]. Positions are 0-based, ends exclusive; docs/engines/arrow.md has the types"""
+tags as [NM]. Positions are 0-based, ends exclusive. docs/engines/arrow.md lists the types"""
 
 
 def run(command: str, argv: list[str]) -> int:
     """Run the command; returns the exit code."""
     options = parser(
-        command, "Columns of the reads that overlap regions and pass filters, as Parquet.", _EXAMPLE
+        command, "Export columns of the reads that overlap regions and pass filters to Parquet.", _EXAMPLE
     )
     options.add_argument("dataset", metavar="DATASET")
     add_regions(options)
@@ -30,13 +30,13 @@ def run(command: str, argv: list[str]) -> int:
         "--parquet",
         required=True,
         metavar="FILE",
-        help="the file to write, a path or URI; - is standard output",
+        help="the file to write: a path, a URI, or - for standard output",
     )
     options.add_argument(
         "--fields",
         default=",".join(RECORD_FIELDS),
         metavar="NAME,…",
-        help="columns (default: those of SAM, and endpos)",
+        help="columns (default: SAM's columns and endpos)",
     )
     add_filters(options)
     add_workers(options, "--parallel", "--workers")

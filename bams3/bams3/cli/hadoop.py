@@ -13,14 +13,15 @@ usage: bams3 mapper count [OPTION …]
        bams3 mapper coverage --by BED|N [OPTION …]
        bams3 mapper MODULE:FUNCTION
 
-Read URIs of chunks, write lines of a key, a tab and a number.
+Hadoop-streaming mapper: read chunk URIs from standard input, write lines of a key, a tab and a number.
 
-  count            reads of each contig that pass filters
-  coverage         mean depth of regions: after the key, lines of mosdepth's regions file
-  MODULE:FUNCTION  what FUNCTION(chunk) of a module of yours, here or installed, makes of a bams3.Chunk: a mapping
+  count            count the reads of each contig that pass filters
+  coverage         compute the mean depth of regions; each value is a line of mosdepth's regions file
+  MODULE:FUNCTION  call FUNCTION(chunk) with a bams3.Chunk; it returns a mapping of keys to numbers. MODULE is in the
+                   current directory or installed
 
 options:
-  --help           show this and exit; after count or coverage, their options
+  --help           show this help and exit; count --help and coverage --help list their options
 
 example:
   bams3 chunks --format uri NA12878.bams3 | bams3 mapper count -q 30 | sort | bams3 reducer
@@ -29,10 +30,10 @@ example:
 _COUNT_EXAMPLE = "  bams3 mapper count -q 30 -F DUP < chunks.txt"
 _COVERAGE_EXAMPLE = """\
   bams3 mapper coverage --by 500 < chunks.txt
-a region belongs to the chunk where it begins, and keys sort as the genome does"""
+A region belongs to the chunk in which it begins. Keys sort in genome order."""
 _REDUCER_EXAMPLE = """\
   sort counts.txt | bams3 reducer
-lines that are alike before their last tab have to follow each other"""
+Lines with the same key (everything before the last tab) must be adjacent, as after sort."""
 
 
 def run(command: str, argv: list[str]) -> int:
@@ -59,7 +60,7 @@ def _mapper(argv: list[str], lines: Iterable[str]) -> Iterator[str] | list[str]:
 
 
 def _count(argv: list[str]) -> Any:
-    options = parser("mapper count", "Number of reads of each contig.", _COUNT_EXAMPLE)
+    options = parser("mapper count", "Count the reads of each contig.", _COUNT_EXAMPLE)
     add_filters(options)
     add_help(options)
     args = options.parse_args(argv)
@@ -70,7 +71,9 @@ def _count(argv: list[str]) -> Any:
 
 
 def _coverage(argv: list[str]) -> Any:
-    options = parser("mapper coverage", "Mean depth of regions, equal to mosdepth's.", _COVERAGE_EXAMPLE)
+    options = parser(
+        "mapper coverage", "Compute the mean depth of regions, identical to mosdepth's.", _COVERAGE_EXAMPLE
+    )
     add_depth(options)
     add_help(options)
     args = options.parse_args(argv)
@@ -87,7 +90,7 @@ _MAPPERS: dict[str, Callable[[list[str]], Any]] = {"count": _count, "coverage": 
 
 
 def _own(what: str) -> Any:
-    """A mapper of a function of a module, which is looked for here first."""
+    """Return a mapper that calls a function of a module; the current directory is searched first."""
     from importlib import import_module
 
     module, _, function = what.partition(":")
@@ -95,7 +98,9 @@ def _own(what: str) -> Any:
     try:
         found = getattr(import_module(module), function)
     except (ImportError, AttributeError, ValueError) as error:
-        raise UsageError(f"{what}: {error}; give MODULE:FUNCTION, of a module here or installed") from None
+        raise UsageError(
+            f"{what}: {error}; give MODULE:FUNCTION, with a module in this directory or installed"
+        ) from None
 
     from bams3.api.chunk import Chunk
     from bams3.operations.hadoop import own
@@ -104,7 +109,11 @@ def _own(what: str) -> Any:
 
 
 def _reducer(argv: list[str], lines: Iterable[str]) -> Iterator[str]:
-    options = parser("reducer", "Sum the numbers of lines of a key, a tab and a number.", _REDUCER_EXAMPLE)
+    options = parser(
+        "reducer",
+        "Hadoop-streaming reducer: read lines of a key, a tab and a number; sum the numbers of each key.",
+        _REDUCER_EXAMPLE,
+    )
     add_help(options)
     options.parse_args(argv)
 

@@ -14,19 +14,19 @@ def run(command: str, argv: list[str]) -> int:
 def _stats(argv: list[str]) -> int:
     options = parser(
         "stats",
-        "Counts of a dataset, from its manifest alone (--samtools-stats reads it).",
+        "Print a dataset's statistics from its manifest alone; only --samtools-stats reads the records.",
         "  bams3 stats --flagstat NA12878.bams3",
     )
     options.add_argument("dataset", metavar="DATASET")
     form = options.add_mutually_exclusive_group()
-    form.add_argument("--flagstat", action="store_true", help="as samtools flagstat prints them")
-    form.add_argument("--idxstats", action="store_true", help="as samtools idxstats prints them")
+    form.add_argument("--flagstat", action="store_true", help="print the output of samtools flagstat")
+    form.add_argument("--idxstats", action="store_true", help="print the output of samtools idxstats")
     form.add_argument(
         "--samtools-stats",
         action="store_true",
-        help="as samtools stats prints them: what FLAGs, mapping qualities and insert sizes tell",
+        help="print the sections of samtools stats on FLAGs, mapping qualities and insert sizes",
     )
-    form.add_argument("--json", action="store_true", help="everything, as JSON")
+    form.add_argument("--json", action="store_true", help="print all counts as JSON")
     add_workers(options, "--workers")
     add_help(options)
     args = options.parse_args(argv)
@@ -57,11 +57,11 @@ def _stats(argv: list[str]) -> int:
 def _inspect(argv: list[str]) -> int:
     options = parser(
         "inspect",
-        "What is in one chunk file.",
+        "Describe the contents of one chunk file.",
         "  bams3 inspect NA12878.bams3/data/chr20/001048576-002097152.chunk",
     )
     options.add_argument("chunk", metavar="CHUNK")
-    options.add_argument("--json", action="store_true", help="the whole footer")
+    options.add_argument("--json", action="store_true", help="print the whole footer as JSON")
     add_help(options)
     args = options.parse_args(argv)
 
@@ -77,8 +77,10 @@ def _verify(argv: list[str]) -> int:
         "  bams3 verify --against NA12878.bam NA12878.bams3",
     )  # fmt: skip
     options.add_argument("dataset", metavar="DATASET")
-    options.add_argument("--against", metavar="BAM", help="compare every record with this file's")
-    options.add_argument("-T", "--reference", metavar="FASTA", help="reference, if that is a CRAM")
+    options.add_argument(
+        "--against", metavar="BAM", help="compare every record with this BAM, CRAM or SAM file"
+    )
+    options.add_argument("-T", "--reference", metavar="FASTA", help="reference of a CRAM given to --against")
     add_workers(options, "--workers")
     add_help(options)
     args = options.parse_args(argv)

@@ -1,4 +1,4 @@
-"""Options that several commands share, and how their values are read."""
+"""Options that several commands share, and the parsing of their values."""
 
 import argparse
 import os
@@ -13,7 +13,7 @@ from bams3.shown import shown
 
 
 def parser(command: str, description: str, example: str) -> argparse.ArgumentParser:
-    """A parser whose help ends with an example; `-h` is left to the commands."""
+    """Return a parser whose help ends with an example; commands may define `-h` themselves."""
     return _Parser(
         f"bams3 {command}", description=description, epilog=f"example:\n{example}", add_help=False, allow_abbrev=False,
         formatter_class=_Help,
@@ -21,7 +21,7 @@ def parser(command: str, description: str, example: str) -> argparse.ArgumentPar
 
 
 class _Parser(argparse.ArgumentParser):
-    """Shows of what was given nothing that is secret. A log of requests goes to no file of another kind."""
+    """A parser whose errors hide secrets, and which refuses to append the request log to another kind of file."""
 
     def parse_args(self, *given: Any, **options: Any) -> Any:
         arguments = super().parse_args(*given, **options)
@@ -41,7 +41,7 @@ def _is_of_requests(line: bytes) -> bool:
 
 
 class _Help(argparse.RawDescriptionHelpFormatter):
-    """Told its width: argparse would import shutil for it, in every run, which takes longer than a query's work."""
+    """Sets the width itself: argparse would import shutil for it in every run, which takes longer than a query."""
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, width=_columns() - 2)
@@ -58,7 +58,7 @@ def _columns() -> int:
 
 
 class _SetEnvironment(argparse.Action):
-    """An option that is an environment variable by another name, so that child processes have it too."""
+    """An option that sets an environment variable, so that child processes inherit it."""
 
     def __init__(self, *names: Any, variable: str, **options: Any) -> None:
         super().__init__(*names, **options)
@@ -69,51 +69,51 @@ class _SetEnvironment(argparse.Action):
 
 
 def add_help(arguments: argparse.ArgumentParser) -> None:
-    """The options for object storage, and `--help`, last in the list."""
+    """Add the options for object storage and, as the last one, `--help`."""
     remote = arguments.add_argument_group("object storage (docs/object-storage.md)")
     remote.add_argument(
         "--no-sign-request", action=_SetEnvironment, variable="BAMS3_NO_SIGN_REQUEST", nargs=0, const="1",
-        help="read public buckets, without credentials",
+        help="read public buckets without credentials",
     )  # fmt: skip
     remote.add_argument(
         "--request-payer", action=_SetEnvironment, variable="AWS_REQUEST_PAYER", choices=["requester"],
-        help="pay for requests to a bucket whose owner does not",
+        help="agree to pay for requests to a requester-pays bucket",
     )  # fmt: skip
     remote.add_argument(
         "--log-requests", action=_SetEnvironment, variable="BAMS3_LOG_REQUESTS", metavar="FILE",
-        help="append to a file (-: standard error) method, key, range, bytes, milliseconds, status of each request",
+        help="append method, key, range, bytes, milliseconds and status of each request to FILE (-: standard error)",
     )  # fmt: skip
-    arguments.add_argument("--help", action="help", help="show this and exit")
+    arguments.add_argument("--help", action="help", help="show this help and exit")
 
 
 def add_workers(arguments: argparse.ArgumentParser, *names: str) -> None:
-    """`--workers N|auto`, with other names for it."""
+    """Add the option for the number of workers, under these names and `-@`."""
     arguments.add_argument(
         *names,
         "-@",
         dest="workers",
         default="auto",
         metavar="N|auto",
-        help="threads (auto: all available cores)",
+        help="number of threads (auto, the default: all available cores)",
     )
 
 
 def add_shard(arguments: argparse.ArgumentParser) -> None:
-    """The options that choose a run of chunks; `shard_of` reads them."""
+    """Add the options that select a run of consecutive chunks; `shard_of` evaluates them."""
     from bams3.dataset.shards import BALANCES
 
     arguments.add_argument(
         "--shard", type=fraction, default=(1, 1), metavar="i/n|array/n",
-        help="only the i-th of n runs of consecutive chunks; array/n: i is this array job's task",
+        help="select shard i of n, a run of consecutive chunks; array/n takes i from the array job",
     )  # fmt: skip
     arguments.add_argument(
         "--balance", choices=BALANCES, default="bytes",
-        help="what shards have equally much of: bytes (default), reads, or bp of the genome (length)",
+        help="quantity to balance shards by: bytes (default), reads, or bp of the genome (length)",
     )  # fmt: skip
 
 
 def shard_of(datasets: Iterable[Any], args: Any) -> Any:
-    """The chunks of the datasets that the options of `add_shard` choose."""
+    """Return the chunks that the options of `add_shard` select."""
     from bams3.dataset.shards import shard
 
     number, of = args.shard
@@ -121,22 +121,40 @@ def shard_of(datasets: Iterable[Any], args: Any) -> Any:
 
 
 def add_filters(arguments: argparse.ArgumentParser) -> None:
-    """The options that choose reads, as in samtools view; `filter_of` reads them."""
+    """Add the options that select reads, as in samtools view; `filter_of` evaluates them."""
     arguments.add_argument(
-        "-f", "--require-flags", type=flag_bits, default=0, metavar="FLAG", help="with all of these bits"
+        "-f",
+        "--require-flags",
+        type=flag_bits,
+        default=0,
+        metavar="FLAG",
+        help="only reads with all of these FLAG bits",
     )
     arguments.add_argument(
-        "-F", "--exclude-flags", type=flag_bits, default=0, metavar="FLAG", help="with none of these"
+        "-F",
+        "--exclude-flags",
+        type=flag_bits,
+        default=0,
+        metavar="FLAG",
+        help="only reads with none of these FLAG bits",
     )
     arguments.add_argument(
-        "-q", "--min-MQ", type=int, default=0, metavar="N", help="mapping quality of at least N"
+        "-q", "--min-MQ", type=int, default=0, metavar="N", help="only reads with MAPQ N or more"
     )
-    arguments.add_argument("-r", "--read-group", metavar="ID", help="of this read group")
-    arguments.add_argument("-e", "--filter", "--expr", metavar="EXPR", help="samtools' filter expression")
+    arguments.add_argument(
+        "-r", "--read-group", metavar="ID", help="only reads of this read group, or without one"
+    )
+    arguments.add_argument(
+        "-e",
+        "--filter",
+        "--expr",
+        metavar="EXPR",
+        help="only reads that match this samtools filter expression",
+    )
 
 
 def filter_of(args: Any) -> Any:
-    """The `RecordFilter` of the options of `add_filters`."""
+    """Return the `RecordFilter` that the options of `add_filters` describe."""
     from bams3.select.query import RecordFilter
 
     return RecordFilter(
@@ -153,33 +171,45 @@ def _expression(text: str | None) -> Any:
 
 
 def add_depth(arguments: argparse.ArgumentParser) -> None:
-    """mosdepth's options for depth of regions; `depth_of` reads them."""
-    arguments.add_argument("-b", "--by", metavar="BED|N", help="regions of a BED file, or windows of N bp")
+    """Add mosdepth's options for the depth of regions; `depth_of` evaluates them."""
     arguments.add_argument(
-        "-F", "--flag", type=flag_bits, default=1796, metavar="FLAG", help="without these bits (default 1796)"
+        "-b", "--by", metavar="BED|N", help="summarize the regions of a BED file, or windows of N bp"
     )
     arguments.add_argument(
-        "-i", "--include-flag", type=flag_bits, default=0, metavar="FLAG", help="with any of these bits"
+        "-F",
+        "--flag",
+        type=flag_bits,
+        default=1796,
+        metavar="FLAG",
+        help="exclude reads with any of these FLAG bits (default 1796)",
     )
     arguments.add_argument(
-        "-x", "--fast-mode", action="store_true", help="reads from start to end; mates that overlap count twice"
+        "-i",
+        "--include-flag",
+        type=flag_bits,
+        default=0,
+        metavar="FLAG",
+        help="count only reads with any of these FLAG bits",
+    )
+    arguments.add_argument(
+        "-x", "--fast-mode", action="store_true", help="ignore CIGAR operations and count overlapping mates twice"
     )  # fmt: skip
     arguments.add_argument(
-        "-Q", "--mapq", type=int, default=0, metavar="N", help="mapping quality of at least N"
+        "-Q", "--mapq", type=int, default=0, metavar="N", help="count only reads with MAPQ N or more"
     )
     arguments.add_argument(
-        "-l", "--min-frag-len", type=int, default=-1, metavar="N", help="fragments of at least N bp"
+        "-l", "--min-frag-len", type=int, default=-1, metavar="N", help="minimum fragment length in bp"
     )
     arguments.add_argument(
-        "-u", "--max-frag-len", type=int, default=-1, metavar="N", help="fragments of at most N bp"
+        "-u", "--max-frag-len", type=int, default=-1, metavar="N", help="maximum fragment length in bp"
     )
     arguments.add_argument(
-        "-m", "--use-median", action="store_true", help="medians of regions instead of means"
+        "-m", "--use-median", action="store_true", help="write the median of each region instead of the mean"
     )
 
 
 def depth_of(args: Any) -> dict[str, Any]:
-    """What `CoverageOptions` is told by the options of `add_depth`."""
+    """Return the arguments of `CoverageOptions` that the options of `add_depth` set."""
     return {
         "by": args.by, "exclude_flags": args.flag, "include_flags": args.include_flag, "min_mapq": args.mapq,
         "min_fragment": args.min_frag_len, "max_fragment": args.max_frag_len, "fast_mode": args.fast_mode,
@@ -188,15 +218,15 @@ def depth_of(args: Any) -> dict[str, Any]:
 
 
 def add_regions(arguments: argparse.ArgumentParser) -> None:
-    """Regions as words, or of a BED file; `regions_of` reads them."""
-    arguments.add_argument("regions", metavar="REGION", nargs="*", help="default: everything")
+    """Add the arguments for regions and for a BED file of regions; `regions_of` evaluates them."""
+    arguments.add_argument("regions", metavar="REGION", nargs="*", help="regions (default: everything)")
     arguments.add_argument(
-        "-L", "--regions-file", metavar="BED", help="reads that overlap the intervals of a BED file"
+        "-L", "--regions-file", metavar="BED", help="only reads that overlap the intervals of a BED file"
     )
 
 
 def regions_of(dataset: Any, texts: list[str], bed: str | None) -> Any:
-    """Regions of the command line and of a BED file; None for everything."""
+    """Parse the regions of the command line or of a BED file; None means everything."""
     from bams3.bam.regions import parse_regions, read_bed
 
     if not texts and bed is None:
@@ -206,29 +236,31 @@ def regions_of(dataset: Any, texts: list[str], bed: str | None) -> Any:
     intervals = read_bed(bed, dataset.references)
     if not texts:
         return intervals
-    raise UsageError("give regions or -L, not both")
+    raise UsageError("regions and -L cannot be combined; give one of them")
 
 
 def flag_bits(text: str) -> int:
-    """FLAG bits as samtools reads them: a number (decimal, 0x, 0 for octal), or names: `UNMAP,DUP`."""
+    """Parse FLAG bits as samtools does: a number (decimal, 0x…, octal 0…) or names such as `UNMAP,DUP`."""
     try:
         bits = int(text, 8 if text.isdigit() and text.startswith("0") else 0)
     except ValueError:
         pass
     else:
         if not 0 <= bits < 1 << 16:
-            raise argparse.ArgumentTypeError(f"{text} is not a set of flags: they have 16 bits")
+            raise argparse.ArgumentTypeError(f"{text} is not a FLAG: it must be from 0 to 0xffff")
         return bits
     bits = 0
     for name in text.upper().split(","):
         if name not in NAMES:
-            raise argparse.ArgumentTypeError(f"{name!r} is not a flag; give a number or {', '.join(NAMES)}")
+            raise argparse.ArgumentTypeError(
+                f"{name!r} is not the name of a FLAG bit; give a number or names from {', '.join(NAMES)}"
+            )
         bits |= NAMES[name]
     return bits
 
 
 def fraction(text: str) -> tuple[int, int]:
-    """`i/n` → (i, n), 1 ≤ i ≤ n; `array/n`: i is the number of this task of an array job."""
+    """Parse `i/n` to (i, n), 1 ≤ i ≤ n; for `array/n`, i is the number of this task in its array job."""
     from bams3.dataset.layout import parse_fraction
 
     if text.startswith("array/"):
@@ -236,7 +268,9 @@ def fraction(text: str) -> tuple[int, int]:
 
         tasks = text.removeprefix("array/")
         if not tasks.isdecimal() or not int(tasks):
-            raise argparse.ArgumentTypeError(f"{text!r}: give array/N with the array's size, such as array/8")
+            raise argparse.ArgumentTypeError(
+                f"{text!r}: give array/N, where N is the size of the array, such as array/8"
+            )
         return task_number(int(tasks)), int(tasks)
     try:
         return parse_fraction(text)
@@ -246,7 +280,7 @@ def fraction(text: str) -> tuple[int, int]:
 
 @contextmanager
 def progress_bar(unit: str, total: int | None = None) -> Iterator[Callable[[int], Any] | None]:
-    """Where to report progress: a bar on a terminal, from the third second on; None in a pipe."""
+    """Yield a function that advances a progress bar (shown after two seconds), or None without a terminal."""
     if not sys.stderr.isatty():
         yield None
         return
@@ -257,5 +291,5 @@ def progress_bar(unit: str, total: int | None = None) -> Iterator[Callable[[int]
 
 
 def progress_beside(output: str, unit: str, total: int | None = None) -> Any:
-    """A progress bar, unless what is written goes to the same terminal (`output`: a path, or -)."""
+    """Return a progress bar, unless `output` (a path, or -) goes to the terminal too."""
     return nullcontext() if output == "-" and sys.stdout.isatty() else progress_bar(unit, total)

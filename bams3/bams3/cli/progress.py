@@ -12,11 +12,11 @@ from bams3.shown import shown
 def run(command: str, argv: list[str]) -> int:
     """Run the command; returns the exit code."""
     options = parser(
-        command, "How far the workflow's run is that fills a folder of results.",
+        command, "Show the progress of the workflow run that writes to a folder of results.",
         "  bams3 progress results\n  watch bams3 progress s3://bucket/cohort/results",
     )  # fmt: skip
-    options.add_argument("results", metavar="RESULTS", help="the folder, or its URI")
-    options.add_argument("--json", action="store_true", help="everything, as JSON")
+    options.add_argument("results", metavar="RESULTS", help="the workflow's results folder, or its URI")
+    options.add_argument("--json", action="store_true", help="print the whole state as JSON")
     add_help(options)
     args = options.parse_args(argv)
 
@@ -38,7 +38,7 @@ def run(command: str, argv: list[str]) -> int:
 
 
 def _print_rules(state: dict[str, Any]) -> None:
-    """A row a rule that has jobs; seconds are those of a job that is done, on average."""
+    """Print a row for each rule that has jobs; the seconds are the mean of its finished jobs."""
     print("rule", "jobs", "done", "running", "seconds", sep="\t")
     for rule, of in state["rules"].items():
         mean = f"{of['seconds'] / of['done']:.1f}" if of["done"] else "."

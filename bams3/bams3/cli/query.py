@@ -25,13 +25,14 @@ _QUERY_EXAMPLE = """\
   bams3 query -c -q 30 --filter '!flag.dup && [NM] < 3' NA12878.bams3 chr20 chr21
   bams3 query -O bam NA12878.bams3 -L exons.bed | bcftools mpileup -f ref.fa -
 
-regions: chr1, chr1:1,000,000-2,000,000, chr1:1M-2M, chr1-22 (a range of contigs), '*' (every contig),
-. (everything), _unplaced (reads with no position), {HLA-A*01:01}:1-5; 1-based, both ends included"""
+regions: chr1, chr1:1,000,000-2,000,000, chr1:1M-2M, chr1-22 (a range of contigs), '*' (all contigs),
+. (everything), _unplaced (reads without a position), {HLA-A*01:01}:1-5. Positions are 1-based, ends inclusive."""
 
 _COUNT_EXAMPLE = """\
   bams3 count --regions exons.bed NA12878.bams3 NA12891.bams3
   ls -d cohort/*.bams3 | bams3 count --regions exons.bed -q 30 -F DUP --datasets -
-output: contig, start, end (0-based, as in the BED file), its names if it has any, and a column a dataset"""
+output: contig, start and end (0-based, as in the BED file), the name if the BED file has any, and one column of
+counts per dataset"""
 
 _TO_BAM_EXAMPLE = """\
   bams3 to-bam NA12878.bams3 back.bam
@@ -45,7 +46,9 @@ def run(command: str, argv: list[str]) -> int:
 
 def _query(argv: list[str]) -> int:
     options = parser(
-        "query", "Reads that overlap regions and pass filters; flags as in samtools view.", _QUERY_EXAMPLE
+        "query",
+        "Extract the reads that overlap regions and pass filters, with samtools view's options.",
+        _QUERY_EXAMPLE,
     )
     options.add_argument("dataset", metavar="DATASET")
     add_regions(options)
@@ -55,23 +58,23 @@ def _query(argv: list[str]) -> int:
         "-O",
         "--output-fmt",
         choices=("sam", "sam.gz", "bam", "ubam", "cram"),
-        help="default: by FILE, else sam",
+        help="output format (default: by the name of FILE, otherwise sam)",
     )
     options.add_argument(
         "-o",
         "--output",
         default="-",
         metavar="FILE",
-        help="default: standard output; the index of a FILE that is replaced is removed",
+        help="output file (default: standard output); if FILE exists, it is replaced and its index removed",
     )
-    options.add_argument("-h", "--with-header", action="store_true", help="SAM with its header")
-    options.add_argument("-H", "--header-only", action="store_true", help="only the header")
-    options.add_argument("-T", "--reference", metavar="FASTA", help="reference of the CRAM to write")
+    options.add_argument("-h", "--with-header", action="store_true", help="include the header in SAM")
+    options.add_argument("-H", "--header-only", action="store_true", help="print only the header")
+    options.add_argument("-T", "--reference", metavar="FASTA", help="reference of the CRAM output")
     options.add_argument(
         "--batch",
         type=fraction,
         metavar="i/n|array/n",
-        help="only reads that start in the i-th of n equal runs of windows",
+        help="only reads that start in batch i of n; array/n takes i from the array job",
     )
     add_workers(options, "--parallel", "--workers")
     add_help(options)
@@ -110,16 +113,18 @@ def _query(argv: list[str]) -> int:
 def _count(argv: list[str]) -> int:
     options = parser(
         "count",
-        "Number of reads that overlap each interval of a BED file, in each of many datasets.",
+        "Count the reads that overlap each interval of a BED file, in one or many datasets.",
         _COUNT_EXAMPLE,
     )
     options.add_argument("datasets", metavar="DATASET", nargs="*")
-    options.add_argument("--regions", required=True, metavar="BED", help="intervals, plain or gzipped")
+    options.add_argument(
+        "--regions", required=True, metavar="BED", help="BED file of intervals, plain or gzipped"
+    )
     options.add_argument(
         "--datasets",
         dest="list",
         metavar="LIST",
-        help="a file that names datasets, one a line; - is standard input",
+        help="file that lists datasets, one per line; - is standard input",
     )
     add_filters(options)
     add_workers(options, "--parallel", "--workers")
@@ -134,12 +139,12 @@ def _count(argv: list[str]) -> int:
     table = bed_table(args.regions, names=True)
     names = [*args.datasets, *(_listed(args.list) if args.list else ())]
     if not names:
-        raise UsageError("no dataset: give some, or --datasets with a file that names them")
+        raise UsageError("no datasets: give at least one, or --datasets with a file that lists them")
     datasets = open_each(names)
     record_filter = filter_of(args)
     columns = []
     with progress_bar("dataset", len(datasets)) as progress:
-        while datasets:  # the index of only one is in memory
+        while datasets:  # only one index at a time is in memory
             dataset = datasets.pop(0)
             try:
                 regions = table.regions(dataset.references)
@@ -159,34 +164,34 @@ def _count(argv: list[str]) -> int:
 
 
 def _listed(path: str) -> list[str]:
-    """The names in a file (or standard input), one a line. Raises UsageError if it has none."""
+    """Read names, one per line, from a file or standard input. Raises UsageError if there are none."""
     with nullcontext(sys.stdin.buffer) if path == "-" else open(path, "rb") as file:
         names = [os.fsdecode(name) for name in map(bytes.strip, file.read().splitlines()) if name]
     if not names:
-        raise UsageError(f"{'standard input' if path == '-' else path} names no dataset")
+        raise UsageError(f"{'standard input' if path == '-' else path} lists no datasets")
     return names
 
 
 def _to_bam(argv: list[str]) -> int:
     options = parser(
         "to-bam",
-        "Write a dataset, or what overlaps regions, as BAM: every record bit for bit.",
+        "Convert a dataset, or the reads that overlap regions of it, back to BAM, bit for bit.",
         _TO_BAM_EXAMPLE,
     )
     options.add_argument("dataset", metavar="DATASET")
     options.add_argument("out", metavar="OUT", help="the BAM to write; - is standard output")
-    options.add_argument("regions", metavar="REGION", nargs="*", help="default: everything")
+    options.add_argument("regions", metavar="REGION", nargs="*", help="regions (default: everything)")
     options.add_argument(
         "--level",
         type=int,
         default=6,
         choices=range(10),
         metavar="N",
-        help="of compression, 0 to 9 (default 6)",
+        help="compression level, 0 to 9 (default 6)",
     )
     options.add_argument("--pg", action="store_true", help="add an @PG line to the header")
     options.add_argument(
-        "--overwrite", action="store_true", help="replace OUT; its index, if it has one, is removed"
+        "--overwrite", action="store_true", help="replace OUT if it exists, and remove its index"
     )
     add_workers(options, "--workers")
     add_help(options)
@@ -212,7 +217,7 @@ def _to_bam(argv: list[str]) -> int:
 
 
 def _format_of(path: str) -> Literal["sam", "sam.gz", "bam", "cram"]:
-    """Of a file by its name; SAM where that does not tell, as samtools view."""
+    """Infer the format from a file's name; SAM by default, as in samtools view."""
     if path.endswith(".sam.gz"):
         return "sam.gz"
     return "bam" if path.endswith(".bam") else "cram" if path.endswith(".cram") else "sam"

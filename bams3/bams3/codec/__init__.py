@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Mapping
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from bams3.codec import cigars, flags, mates, positions, templates
 from bams3.codec.cigars import Cigars
@@ -54,20 +54,39 @@ def cold_streams(column: str) -> tuple[str, ...]:
     return ("tag.layout", f"tag.{tag}:", *derived)
 
 
-def encode(
-    block: Any, reference_id: int, level: int
-) -> tuple[dict[str, Any], dict[str, int], list[int], list[str]]:
+class ZoneMap(NamedTuple):
+    """What is known about a row group before any of its streams is read, so that readers can skip it. The dataset's
+    index holds all of it; a chunk's footer omits `hot` and `cold`, which follow from its streams.
+
+    `bytes`: size of the records in BAM encoding. Positions are 0-based, ends exclusive. `flags_any`: bits set in any
+    record; `flags_all`: bits set in all. `hot`, `cold`: stored bytes of the hot and of the other streams; 0 before
+    they are compressed.
+    """
+
+    records: int
+    bytes: int
+    min_pos: int
+    max_pos: int
+    max_end: int
+    min_mapq: int
+    max_mapq: int
+    flags_any: int
+    flags_all: int
+    hot: int = 0
+    cold: int = 0
+
+
+def encode(block: Any, reference_id: int, level: int) -> tuple[dict[str, Any], ZoneMap, list[int], list[str]]:
     """Returns streams (name → bytes-like; empty ones omitted), zone map, and the reference ids and read groups used.
 
-    `block`: a RecordBlock whose records all have RNAME `reference_id`; `level`: 1 (fast) to 9 (small). The zone
-    map has `min_pos`, `max_pos`, `max_end`, `min_mapq`, `max_mapq`, `flags_any` (bits set in any record) and
-    `flags_all` (bits set in all). Raises SourceError for records that cannot be represented.
+    `block`: a RecordBlock whose records all have RNAME `reference_id`; `level`: 1 (fast) to 9 (small).
+    Raises SourceError for records that cannot be represented.
     """
     from bams3.codec import names, qualities, sequences, tags
     from bams3.codec.derived import Derived
     from bams3.codec.reference import Reference
     from bams3.codec.tag_encoder import Encoder as TagEncoder
-    from bams3.codec.zones import zone_map
+    from bams3.codec.zones import extremes
 
     count = len(block)
     cigar = cigars.Encoder(block)
@@ -94,7 +113,8 @@ def encode(
     streams |= qualities.encode(block, level)
     derived = Derived(reference, pos, flag, streams["mapq"], l_seq, operations, previous).of_block(block)
     streams |= TagEncoder(block, cigar.placeholders, derived).streams
-    zone = zone_map(pos, cigar.end, flag, streams["mapq"])
+    size = block.offsets[-1] - block.offsets[0]
+    zone = ZoneMap(count, size, *extremes(pos, cigar.end, flag, streams["mapq"]))
     read_groups = sorted(
         name.decode("utf-8", "surrogateescape") for name in tags.texts(streams, "tag.RG:Z") if name
     )

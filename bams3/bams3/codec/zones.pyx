@@ -1,11 +1,11 @@
-"""Zone map: properties shared by the records of a row group, which let readers skip it."""
+"""The extremes of a row group's columns, for its zone map."""
 
 from libc.stdint cimport int32_t, uint8_t, uint16_t
 
 
-def zone_map(const int32_t[::1] pos, const int32_t[::1] end, const uint16_t[::1] flag, const uint8_t[::1] mapq):
-    """Extremes of the columns of n ≥ 1 records: `min_pos`, `max_pos`, `max_end`, `min_mapq`, `max_mapq`, and the FLAG
-    bits set in any record (`flags_any`) and in all (`flags_all`)."""
+def extremes(const int32_t[::1] pos, const int32_t[::1] end, const uint16_t[::1] flag, const uint8_t[::1] mapq):
+    """`min_pos`, `max_pos`, `max_end`, `min_mapq`, `max_mapq`, `flags_any` and `flags_all` (see `codec.ZoneMap`) of
+    n ≥ 1 records."""
     cdef int32_t min_pos = pos[0], max_pos = pos[0], max_end = end[0]
     cdef uint8_t min_mapq = mapq[0], max_mapq = mapq[0]
     cdef uint16_t flags_any = 0, flags_all = 0xFFFF
@@ -19,7 +19,4 @@ def zone_map(const int32_t[::1] pos, const int32_t[::1] end, const uint16_t[::1]
             max_mapq = max(max_mapq, mapq[i])
             flags_any |= flag[i]
             flags_all &= flag[i]
-    return {
-        "min_pos": min_pos, "max_pos": max_pos, "max_end": max_end,
-        "min_mapq": min_mapq, "max_mapq": max_mapq, "flags_any": flags_any, "flags_all": flags_all,
-    }
+    return min_pos, max_pos, max_end, min_mapq, max_mapq, flags_any, flags_all

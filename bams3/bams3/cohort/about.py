@@ -17,8 +17,8 @@ class About(NamedTuple):
     title: str = "Cohort"
     reference: str = ""
     """A FASTA file."""
-    grid: str = "header"
-    """A .fai or .dict file, or `header`."""
+    contigs_from: str = "header"
+    """The source of the contigs: a .fai or .dict file, or `header`."""
     contigs: Sequence[tuple[str, int]] = ()
     """The contigs that are measured, with their lengths (bp)."""
     regions: str | int = ""
@@ -36,7 +36,7 @@ def facts(about: About, columns: Sequence[str], regions: int, samples: int) -> l
         length = sum(length for _, length in about.contigs)
         number = len(about.contigs)
         named = shown(about.contigs[0][0]) if number == 1 else f"{number:,}"
-        where = "in the alignments" if about.grid == "header" else f"in {_file(about.grid)}"
+        where = "in the alignments" if about.contigs_from == "header" else f"in {_file(about.contigs_from)}"
         told.append(("Contigs", f"{named} of {length:,} bp, as {where}"))
     if about.reference:
         told.append(("Reference", _file(about.reference)))

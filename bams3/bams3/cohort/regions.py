@@ -5,7 +5,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 
 from bams3.bam.intervals import merged
-from bams3.coverage.intervals import Intervals, read_bed, windows
+from bams3.coverage.intervals import Intervals, read_intervals, windows
 from bams3.errors import UsageError
 from bams3.output.files import open_output
 from bams3.shown import field, is_plain
@@ -34,7 +34,7 @@ def write_regions(path: str, by: str | int, contigs: Contigs) -> None:
         found = {name: windows(length, by) for name, length in contigs}
     else:
         notes: list[str] = []
-        found = read_bed(by, notes.append)
+        found = read_intervals(by, notes.append)
         for note in notes:
             raise UsageError(f"{note}; remove the line or fix it")
     if not any(len(found.get(name, ())) for name, _ in contigs):
@@ -48,7 +48,7 @@ def write_targets(path: str, regions: str, contigs: Contigs) -> None:
     """Write a BED file of the bases that regions cover: overlapping or adjacent ones are merged, ends are clipped."""
     lengths = dict(contigs)
     with open_output(path) as file:
-        for contig, found in read_bed(regions, print).items():
+        for contig, found in read_intervals(regions, print).items():
             ends = array("q", (min(end, lengths[contig]) for end in found.ends))
             for start, end in zip(*merged(found.starts, ends), strict=True):
                 if start < end:

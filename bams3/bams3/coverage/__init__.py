@@ -1,4 +1,4 @@
-"""Depth of coverage, equal to mosdepth's."""
+"""Depth of coverage, identical to mosdepth's."""
 
 from bams3.coverage.options import CoverageOptions, parse_quantize, parse_thresholds
 from bams3.coverage.parts import Gathered, write_part

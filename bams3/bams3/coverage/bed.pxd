@@ -1,13 +1,13 @@
-# Lines of a BED file in the making, with the index of where they are.
+# Lines of a BED file under construction, and their index.
 
 from bams3.buffer cimport Buffer
 
 
 cdef struct Number:
-    unsigned long long head      # digits above the last eight, the first one lowest
-    unsigned long long low       # the last eight, zeros in front included
+    unsigned long long head      # digits before the last eight, the first one in the lowest byte
+    unsigned long long low       # the last eight digits, with leading zeros
     unsigned int head_length
-    unsigned int skip            # of the last eight, how many are zeros in front
+    unsigned int skip            # number of leading zeros among the last eight digits
     unsigned long long hundredth # the number modulo 100
 
 

@@ -1,4 +1,4 @@
-"""Text of BED files: runs of equal depth, of one depth bin, or any other line; and its CSI index."""
+"""Text of BED files (runs of equal depth, runs within one depth bin, and other lines), and their CSI index."""
 
 import struct
 from array import array
@@ -10,11 +10,11 @@ from bams3.buffer cimport Buffer
 from bams3.coverage.depth cimport Depth, Part
 
 cdef enum:
-    MIN_SHIFT = 14        # CSI: 2 ** 14 bases a leaf bin
+    MIN_SHIFT = 14        # CSI: 2 ** 14 bases per leaf bin
     NO_BIN = 0xFFFFFFFF
-    PIECE = 1 << 20       # kernels return to have the text written once it is this long
-    DIGITS = 16           # of a number, at most
-    SHORT = 16            # names of contigs of fewer bytes are copied in one go
+    PIECE = 1 << 20       # kernels return once the text is this long, so that it can be written
+    DIGITS = 16           # maximum digits of a number
+    SHORT = 16            # shorter contig names are copied in one step
 
 cdef struct Chunk:
     unsigned long long begin
@@ -30,14 +30,14 @@ cdef extern from *:
 
 
 cdef unsigned long long ZEROS = 0x3030303030303030
-cdef unsigned long long PAIRS[100]  # "00" to "99", the first digit lowest
+cdef unsigned long long PAIRS[100]  # "00" to "99", the first digit in the lowest byte
 for _number in range(100):
     PAIRS[_number] = ord("0") + _number // 10 | ord("0") + _number % 10 << 8
 
 
 cdef inline unsigned long long eight_digits(unsigned long long value) noexcept nogil:
-    """The eight decimal digits of a number below 10 ** 8, one a byte, the first one lowest: halves, pairs, digits
-    are split side by side in one word."""
+    """Return the eight decimal digits of a number below 10 ** 8, one per byte, the first in the lowest byte; halves,
+    pairs and digits are split in parallel within one word."""
     cdef unsigned long long halves = value // 10000 | (value % 10000) << 32
     cdef unsigned long long hundreds = (halves * 10486 >> 20) & <unsigned long long> 0x7F0000007F
     cdef unsigned long long pairs = hundreds | (halves - 100 * hundreds) << 16
@@ -46,7 +46,7 @@ cdef inline unsigned long long eight_digits(unsigned long long value) noexcept n
 
 
 cdef inline Number decimal(unsigned long long value) noexcept nogil:
-    """The digits of a number below 10 ** 16."""
+    """Return the digits of a number below 10 ** 16."""
     cdef Number number
     cdef unsigned long long text
     number.hundredth = value % 100
@@ -65,7 +65,7 @@ cdef inline Number decimal(unsigned long long value) noexcept nogil:
 
 
 cdef inline bint advance(Number *number, unsigned long long by) noexcept nogil:
-    """Add to a number if only its last two digits change; False if more than them does."""
+    """Add to a number if only its last two digits change; otherwise return False."""
     if number.hundredth + by >= 100 or number.skip == 7:
         return False
     number.hundredth += by
@@ -74,7 +74,7 @@ cdef inline bint advance(Number *number, unsigned long long by) noexcept nogil:
 
 
 cdef inline char *put_number(char *out, const Number *number) noexcept nogil:
-    """Write the digits; returns the end. There must be room for DIGITS of them."""
+    """Write the digits and return the end. There must be room for DIGITS of them."""
     cdef unsigned long long text = number.low >> (8 * number.skip)
     memcpy(out, &number.head, 8)
     out += number.head_length
@@ -83,7 +83,7 @@ cdef inline char *put_number(char *out, const Number *number) noexcept nogil:
 
 
 cdef inline char *put_interval(BedText self, long long start, long long end, size_t more) except NULL nogil:
-    """Begin a line: contig, start, end; returns where to write the rest, for which there are ``more`` bytes."""
+    """Write contig, start and end of a line; return where to write the rest, for which ``more`` bytes are reserved."""
     cdef size_t size = self.prefix_length + SHORT + 2 * DIGITS + more + 3
     cdef char *out
     if self.text.size + size > self.text.capacity:
@@ -92,7 +92,7 @@ cdef inline char *put_interval(BedText self, long long start, long long end, siz
     memcpy(out, self.prefix, SHORT)
     if self.prefix_length > SHORT:
         memcpy(out, self.prefix, self.prefix_length)
-    # Most lines begin where the one before ended, and end a few bases on.
+    # Most lines begin where the previous one ended, and end a few bases later.
     if start != self.last_end:
         self.last = decimal(<unsigned long long> start)
     out = put_number(out + self.prefix_length, &self.last)
@@ -111,17 +111,17 @@ cdef inline int end_line(BedText self, char *out, long long start, long long end
     out[0] = 10
     self.text.size = <size_t> (out + 1 - <char *> self.text.data)
     if start >> MIN_SHIFT == self.leaf and max(end - 1, start) >> MIN_SHIFT == self.leaf:
-        self.bin_end = self.flushed + self.text.size  # in the bin of the line before, the smallest there is
+        self.bin_end = self.flushed + self.text.size  # in the same bin as the previous line, the smallest one
         return 0
     return self.index(start, end, begin)
 
 
 cdef class BedText:
-    """BED lines in file order, indexed as they come.
+    """BED lines in file order, indexed as they are added.
 
-    ``levels`` of the index must cover the longest contig (`levels_for`). Per contig: `begin`, then lines
-    in order of start (`add`; `add_runs`, `end_runs`; `add_bins`). The owner writes out ``bytes(text)`` and calls
-    `flush`, as often as it likes; offsets in the index are those of the uncompressed text.
+    The index's ``levels`` must cover the longest contig (`levels_for`). For each contig, call `begin`, then add lines
+    in order of start (`add`; `add_runs` and `end_runs`; `add_bins`). The owner calls `take` and writes the text as
+    often as it likes; the index keeps offsets in the uncompressed text.
     """
 
     def __cinit__(self, int levels, bytes header=b""):
@@ -143,7 +143,7 @@ cdef class BedText:
         self.prefix, self.prefix_length = self.column, len(contig) + 1
 
     def take(self, size_t multiple=1):
-        """The text since the last call, as bytes: as much of it as is a multiple of so many bytes."""
+        """Return and remove the pending text, as bytes: the largest multiple of ``multiple`` bytes."""
         cdef size_t size = self.text.size - self.text.size % multiple
         taken = (<char *> self.text.data)[:size]
         self.text.size -= size
@@ -153,11 +153,11 @@ cdef class BedText:
 
     @property
     def pending(self):
-        """Bytes of text that have not been taken."""
+        """Number of bytes of text that have not been taken."""
         return self.text.size
 
     def add(self, long long start, long long end, bytes rest not None):
-        """A line: contig, start, end and ``rest``, which holds its own tabs."""
+        """Add a line of contig, start, end and ``rest``, which contains its own tabs."""
         self.put_line(start, end, rest)
 
     cdef int put_line(self, long long start, long long end, bytes rest) except -1:
@@ -168,7 +168,7 @@ cdef class BedText:
 
     def add_means(self, const long long[::1] starts, const long long[::1] ends, list names, const double[::1] means,
                   int decimals, Py_ssize_t number=0):
-        """Lines of intervals, with their names (``names`` may be empty) and means, from one on; returns where to go on."""
+        """Add lines of intervals with their names, if any, and means, from ``number``; return the next number."""
         cdef bytes text = b""
         cdef double mean = float("nan")
         while number < starts.shape[0] and self.text.size < PIECE:
@@ -182,7 +182,7 @@ cdef class BedText:
 
     def add_counts(self, const long long[::1] starts, const long long[::1] ends, list names, const long long[::1] counts,
                    Py_ssize_t number=0):
-        """Lines of intervals, with their names and a row of counts, from one on; returns where to go on."""
+        """Add lines of intervals with names and a row of counts each, from ``number``; return the next number."""
         cdef Py_ssize_t width = counts.shape[0] // max(starts.shape[0], 1)
         cdef const long long *row = NULL
         cdef bytes text = b""
@@ -196,10 +196,10 @@ cdef class BedText:
         return number
 
     def add_runs(self, Depth depth not None, long long position):
-        """Lines for the runs of equal depth from a position of the contig on; returns where to go on.
+        """Add lines for the runs of equal depth from a position of the contig; return the next position.
 
-        ``depth`` may be a piece of the contig, which the next one follows. A run is written when it is known where
-        it ends: the last one by `end_runs`.
+        ``depth`` may be one of several consecutive pieces of the contig. A run is written once its end is known: the
+        last one by `end_runs`.
         """
         cdef long long start = depth.start, stop = start + depth.length
         cdef Py_ssize_t near = 0
@@ -211,8 +211,8 @@ cdef class BedText:
         return position
 
     cdef long long put_runs(self, const int *values, int value, long long position, long long stop) except -1 nogil:
-        """Lines for runs of these depths, or of one depth, to a position or until there is much text; returns where
-        to go on."""
+        """Add lines for runs of these depths, or of one depth, up to ``stop`` or until PIECE bytes are pending; return
+        the next position."""
         cdef long long i = 0, count = stop - position
         while i < count and self.text.size < PIECE:
             if values != NULL:
@@ -229,7 +229,7 @@ cdef class BedText:
         return position + i
 
     def end_runs(self, long long position):
-        """The line of the contig's last run, which ends there."""
+        """Add the line of the contig's last run, which ends at ``position``."""
         if self.run_start >= 0:
             self.put_run(position)
         self.run_start = -1
@@ -246,10 +246,10 @@ cdef class BedText:
         return end_line(self, out, self.run_start, end)
 
     def add_bins(self, Depth depth not None, const long long[::1] bounds, list labels, long long position=0):
-        """Lines for the runs within one depth bin from ``position`` on; returns where to go on.
+        """Add lines for the runs within one depth bin from ``position``; return the next position.
 
-        Bin k is ``bounds[k] <= depth < bounds[k + 1]``; depths outside all bins get no line. As in mosdepth
-        the contig's last base is not looked at: it shares the line of the base before it.
+        Bin k is ``bounds[k] <= depth < bounds[k + 1]``; depths outside all bins get no line. As in mosdepth,
+        the contig's last base is ignored: it shares the line of the base before it.
         """
         cdef long long length = depth.length, last = max(length - 1, 1), end, further
         cdef int value = 0
@@ -272,7 +272,7 @@ cdef class BedText:
         return position
 
     cdef int index(self, long long start, long long end, unsigned long long begin) except -1 nogil:
-        """Enter the line that was just put: its bin, and the first line to reach each leaf window."""
+        """Index the line that was just added: its bin, and the first line that reaches each leaf window."""
         cdef long long leaf = start >> MIN_SHIFT, last = (max(end, start + 1) - 1) >> MIN_SHIFT
         cdef long long most = (1LL << (3 * self.levels)) - 1
         cdef unsigned int number
@@ -304,10 +304,10 @@ cdef class BedText:
         self.chunks.size = self.linear.size = 0
 
     def csi(self, const unsigned long long[::1] block_offsets not None, unsigned long long block_size):
-        """The CSI index (uncompressed) of all lines, once they are all there.
+        """Return the CSI index (uncompressed) of all lines, once all have been added.
 
-        ``block_offsets`` are the file offsets of the BGZF blocks, of ``block_size`` bytes of text each, and
-        of what follows them.
+        ``block_offsets`` are the file offsets of the BGZF blocks, each of ``block_size`` bytes of text, and of the
+        end of the last one.
         """
         cdef Buffer out = Buffer()
         self._end_contig()
@@ -324,7 +324,8 @@ cdef class BedText:
 
 cdef int put_bins(Buffer out, const unsigned long long[::1] chunks, const unsigned long long[::1] linear, int levels,
                   const unsigned long long[::1] block_offsets, unsigned long long block_size) except -1:
-    """A contig's part of the index, of its chunks, sorted by bin, as words, and the first offset of each leaf window."""
+    """Write a contig's part of the index, from its chunks (as words, sorted by bin) and the first offset of each leaf
+    window."""
     cdef Py_ssize_t count = chunks.shape[0] // 3, bins = 0, first = 0, stop, k
     cdef unsigned long long number
     for k in range(count):
@@ -348,12 +349,12 @@ cdef int put_bins(Buffer out, const unsigned long long[::1] chunks, const unsign
 
 cdef inline unsigned long long virtual(unsigned long long offset, const unsigned long long[::1] block_offsets,
                                        unsigned long long block_size) noexcept:
-    """The virtual offset of a byte of the text."""
+    """Return the BGZF virtual offset of a byte of the text."""
     return block_offsets[<Py_ssize_t> (offset // block_size)] << 16 | offset % block_size
 
 
 cdef int by_bin(const void *a, const void *b) noexcept nogil:
-    """Order of chunks: by bin, those of one as they are in the file."""
+    """Compare chunks by bin, and within a bin by file order."""
     cdef const Chunk *one = <const Chunk *> a
     cdef const Chunk *other = <const Chunk *> b
     if one.bin != other.bin:
@@ -362,7 +363,7 @@ cdef int by_bin(const void *a, const void *b) noexcept nogil:
 
 
 cdef inline long long run_end(Depth depth, long long position, int *value, Py_ssize_t *near) noexcept nogil:
-    """Where a run of equal depth that begins at ``position`` ends, or may go on; sets its depth."""
+    """Return where a run of equal depth that begins at ``position`` ends, or may continue; set its depth."""
     cdef Part part = depth.part(position, near)
     cdef long long i = 1
     value[0] = part.value if part.values == NULL else part.values[0]
@@ -374,7 +375,7 @@ cdef inline long long run_end(Depth depth, long long position, int *value, Py_ss
 
 
 cdef inline Py_ssize_t bin_of(int value, const long long[::1] bounds) noexcept nogil:
-    """The first bin that begins at this depth, or else the last that begins below; -1 outside all bins."""
+    """Return the first bin that begins at this depth, or else the last one below it; -1 outside all bins."""
     cdef Py_ssize_t k, last = bounds.shape[0] - 1
     for k in range(last):
         if bounds[k] >= value:
@@ -383,7 +384,7 @@ cdef inline Py_ssize_t bin_of(int value, const long long[::1] bounds) noexcept n
 
 
 cdef inline unsigned int bin_number(long long leaf, long long last, int levels) noexcept nogil:
-    """The number of the smallest bin that holds both leaf windows."""
+    """Return the number of the smallest bin that contains both leaf windows."""
     cdef int level = levels
     while leaf != last:
         leaf >>= 3
@@ -393,7 +394,7 @@ cdef inline unsigned int bin_number(long long leaf, long long last, int levels) 
 
 
 cdef inline long long first_leaf(long long number, int levels) noexcept nogil:
-    """The first leaf window of a bin."""
+    """Return the first leaf window of a bin."""
     cdef int level = 0
     while number >= ((1LL << (3 * (level + 1))) - 1) // 7:
         level += 1
@@ -401,7 +402,7 @@ cdef inline long long first_leaf(long long number, int levels) noexcept nogil:
 
 
 def levels_for(long long length):
-    """How many levels of bins an index of positions below ``length`` needs."""
+    """Return how many levels of bins an index of positions below ``length`` needs."""
     levels = 0
     while length > 1 << (MIN_SHIFT + 3 * levels):
         levels += 1

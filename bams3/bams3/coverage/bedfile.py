@@ -1,4 +1,4 @@
-"""BED files as mosdepth writes them: bgzipped, with a CSI index beside them."""
+"""Writing of BED files as mosdepth does: compressed with BGZF, with a CSI index next to them."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ PIECE = 1 << 20
 
 
 class BedFile:
-    """A BED file being written to two open binary files; add lines to ``text``, in order of position.
+    """Writes a BED file and its index to two open binary files; add lines to ``text`` in order of position.
 
-    ``levels`` is of the index: see `bed.levels_for`.
+    ``levels``: number of levels of the index (see `bed.levels_for`).
     """
 
     def __init__(self, data: BinaryIO, index: BinaryIO, levels: int, header: bytes = b"") -> None:
@@ -25,12 +25,12 @@ class BedFile:
         self._offsets = array("Q", [0])
 
     def spill(self) -> None:
-        """Compress and write the text if there is much of it."""
+        """Compress and write the pending text if it is long enough."""
         if self.text.pending >= PIECE:
             self._write(self.text.take(MAX_INPUT))
 
     def close(self) -> None:
-        """Write what is left and the index; the files stay open."""
+        """Write the remaining text and the index; the files stay open."""
         self._write(self.text.take())
         self._data.write(EOF_MARKER)
         with BlockWriter(self._index, LEVEL) as writer:

@@ -1,10 +1,10 @@
-# Changes of depth far from where reads are counted; all put in order and summed.
+# Changes of depth far from the window in which reads are counted: they are sorted and summed with the others.
 
 from bams3.coverage.depth cimport Depth
 
 
 cdef enum:
-    BLOCK = 16  # positions that are kept or left out together
+    BLOCK = 16  # positions that are kept or dropped together
 
 
 cdef struct Change:
@@ -16,9 +16,9 @@ cdef struct Far:
     Change *changes   # in any order
     size_t count
     size_t capacity
-    long long begin   # the positions that count
+    long long begin   # changes count in [begin, stop)
     long long stop
-    bint failed       # for want of memory
+    bint failed       # out of memory
 
 
 cdef int keep_blocks(Depth changes, long long offset, int *values, long long size) except -1 nogil

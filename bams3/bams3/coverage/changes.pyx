@@ -1,4 +1,4 @@
-"""Changes of depth become depth: those far from the window are put among the others, and all are summed."""
+"""Conversion of changes of depth to depth: changes far from the window are merged with the others and summed."""
 
 from libc.stdlib cimport realloc
 from libc.string cimport memcmp, memcpy, memset
@@ -7,8 +7,8 @@ from bams3.buffer cimport Buffer
 from bams3.coverage.depth cimport Depth, Stretch
 
 cdef enum:
-    DIGIT = 11          # bits of a position that are sorted by at once; three times make 2 ** 31
-    BRIDGE = BLOCK  # zeros that are kept with what is around them, for less than another stretch costs
+    DIGIT = 11          # bits of a position per pass of the radix sort; three passes cover 2 ** 31
+    BRIDGE = BLOCK  # up to this many zeros are stored within a stretch, since a new stretch would cost more
 
 
 cdef int NOTHING[BLOCK]
@@ -16,7 +16,7 @@ memset(NOTHING, 0, sizeof(NOTHING))
 
 
 cdef int keep_blocks(Depth changes, long long offset, int *values, long long size) except -1 nogil:
-    """Move what is not 0 of so many values behind all other changes; it leaves zeros."""
+    """Append the nonzero values to the changes, and set them to 0."""
     cdef long long i = 0, first, last
     while i < size:
         while i < size and empty_block(values + i, size - i):
@@ -34,14 +34,14 @@ cdef int keep_blocks(Depth changes, long long offset, int *values, long long siz
 
 
 cdef inline bint empty_block(const int *values, long long size) noexcept nogil:
-    """Are the values of a block, or of what there is of it, 0?"""
+    """Tell whether all values of a block, which may be shorter at the end, are 0."""
     if size >= BLOCK:
         return memcmp(values, NOTHING, BLOCK * sizeof(int)) == 0
     return memcmp(values, NOTHING, size * sizeof(int)) == 0
 
 
 cdef void keep_far(Far *far, long long position, int change) noexcept nogil:
-    """Keep a change. Before the first position that counts it is one there; past the last it is none."""
+    """Keep a change. One before ``far.begin`` is moved there; one at or past ``far.stop`` is dropped."""
     cdef size_t capacity
     cdef Change *changes
     position = max(position, far.begin)
@@ -59,7 +59,7 @@ cdef void keep_far(Far *far, long long position, int change) noexcept nogil:
 
 
 cdef Depth merge(Depth changes, Far *far, long long position):
-    """The changes before a position, with those of ``far``, which loses them."""
+    """Return the changes before a position, merged with those of ``far``, which are removed from it."""
     cdef size_t count = part_before(far, position), k = 0, n
     cdef Depth merged = Depth(position - changes.start, start=changes.start)
     cdef const Stretch *stretches = <const Stretch *> changes.stretches.data
@@ -87,10 +87,10 @@ cdef Depth merge(Depth changes, Far *far, long long position):
 
 
 cdef int put_alone(Depth merged, Change change) except -1 nogil:
-    """A change outside all stretches."""
+    """Add a change outside all stretches."""
     cdef const Stretch *last = <const Stretch *> (merged.stretches.data + merged.stretches.size) - 1
     cdef long long offset = change.position - merged.start
-    if merged.stretches.size and offset < last.end:  # at the same position as the one before
+    if merged.stretches.size and offset < last.end:  # at the same position as the previous one
         last.values[offset - last.begin] += change.change
         return 0
     merged.append(offset, offset + 1)[0] = change.change
@@ -98,7 +98,7 @@ cdef int put_alone(Depth merged, Change change) except -1 nogil:
 
 
 cdef int settle(Depth changes, int before) noexcept nogil:
-    """Have changes be the depth that they make, with the one before them; returns the last one."""
+    """Replace changes by the depth that results from them and the depth ``before``; return the last depth."""
     cdef const Stretch *stretches = <const Stretch *> changes.stretches.data
     cdef int *values
     cdef size_t n
@@ -113,7 +113,7 @@ cdef int settle(Depth changes, int before) noexcept nogil:
 
 
 cdef size_t part_before(Far *far, long long position) noexcept nogil:
-    """How many changes are before a position: they are put behind the others, and counted no more."""
+    """Move the changes before a position behind the others, remove them from ``far.count``, and return their number."""
     cdef size_t i = 0, end = far.count
     cdef Change change
     while i < end:
@@ -129,7 +129,7 @@ cdef size_t part_before(Far *far, long long position) noexcept nogil:
 
 
 cdef Buffer ascending(const Change *changes, size_t count):
-    """The changes in order of their positions: sorted by the lowest digit, then the next, then the highest."""
+    """Return the changes sorted by position (a radix sort from the lowest digit to the highest)."""
     cdef Buffer ordered = Buffer(count * sizeof(Change)), other = Buffer(count * sizeof(Change))
     cdef size_t starts[1 << DIGIT]
     cdef size_t i, before, number

@@ -1,4 +1,4 @@
-"""What tells that a row group is damaged, where depth is counted."""
+"""Errors for row groups that prove damaged while depth is counted."""
 
 from typing import Any
 
@@ -15,5 +15,5 @@ def same_length(n: int, *columns: Any) -> None:
 
 
 def damaged(what: str) -> FormatError:
-    """The error for a row group of which `what` is true."""
+    """Return the error for a damaged row group; `what` completes "a row group's …"."""
     return FormatError(f"a row group's {what}: the chunk is damaged")

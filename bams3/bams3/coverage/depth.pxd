@@ -1,4 +1,4 @@
-# Depth of a piece of a contig.
+# Depth of a piece of a contig, stored as stretches.
 
 from bams3.buffer cimport Buffer
 
@@ -11,15 +11,15 @@ cdef struct Stretch:
 
 cdef struct Part:
     long long end
-    const int *values  # of the positions from the one asked for to the end; NULL: all of them are `value`
+    const int *values  # depths from the requested position to the end; NULL: all of them are `value`
     int value
 
 
 cdef class Pool:
-    cdef Buffer segments  # pointers to them
-    cdef int *free        # in the last one
-    cdef size_t left      # integers there
-    cdef size_t total     # of all
+    cdef Buffer segments  # pointers to the segments
+    cdef int *free        # first free integer of the last segment
+    cdef size_t left      # number of free integers there
+    cdef size_t total     # number of integers in all segments
 
     cdef int *take(self, size_t count) except NULL nogil
 
@@ -28,8 +28,8 @@ cdef class Depth:
     cdef readonly long long start
     cdef readonly bint found
     cdef long long length
-    cdef int before        # depth where no stretch has begun yet
-    cdef Buffer stretches  # of Stretch, in order; between them depth stays what it was
+    cdef int before        # depth before the first stretch
+    cdef Buffer stretches  # Stretch structs in order; between two, depth stays the last value of the first
     cdef Pool pool
 
     cdef int *append(self, long long begin, long long end) except NULL nogil

@@ -1,6 +1,6 @@
-"""Depth of a piece of a contig, as it stands when all reads have been counted.
+"""Depth of a piece of a contig, after all reads have been counted.
 
-Only stretches where it changes are stored, so that neither gaps nor long skips need memory or time.
+Only the stretches where depth changes are stored, so that gaps and long skips need neither memory nor time.
 """
 
 from array import array
@@ -31,12 +31,12 @@ cdef extern from *:
 
 
 cdef enum:
-    LEAST = 1 << 14  # integers of a segment
+    LEAST = 1 << 14  # minimum and maximum number of integers in a segment
     MOST = 1 << 23
 
 
 cdef class Pool:
-    """Integers in segments that grow with it: none is moved."""
+    """A pool of integers in segments of growing size; integers never move."""
 
     def __cinit__(self):
         self.segments = Buffer()
@@ -48,7 +48,7 @@ cdef class Pool:
             free((<int **> self.segments.data)[k])
 
     cdef int *take(self, size_t count) except NULL nogil:
-        """So many integers, one at least."""
+        """Return room for ``count`` integers, at least one."""
         cdef size_t size
         cdef int *taken
         if count > self.left:
@@ -68,9 +68,9 @@ cdef class Pool:
 
 
 cdef class Depth:
-    """Depth of the positions ``[start, start + length)`` of one contig; 0 until it is put.
+    """Depth of the positions ``[start, start + length)`` of one contig; 0 where nothing has been `put`.
 
-    ``found`` tells whether any read, counted or not, overlaps what has been counted so far.
+    ``found`` tells whether any read, counted or not, overlaps the positions counted so far.
     """
 
     def __cinit__(self, long long length, *, long long start=0):
@@ -83,7 +83,7 @@ cdef class Depth:
         return self.length
 
     cdef int *append(self, long long begin, long long end) except NULL nogil:
-        """Add a stretch behind all others; returns where its depths, one at least, are to be written."""
+        """Append a stretch and return where to write its depths; it has at least one."""
         cdef Stretch *last = <Stretch *> (self.stretches.data + self.stretches.size) - 1
         cdef size_t count = <size_t> (end - begin)
         cdef int *values = self.pool.take(count)
@@ -96,13 +96,13 @@ cdef class Depth:
         return values
 
     cdef Part part(self, long long position, Py_ssize_t *near) noexcept nogil:
-        """The positions from one on that are of one stretch, or between two.
+        """Return the positions from ``position`` to the end of its stretch, or of the gap between two stretches.
 
-        ``near``: a stretch at or before the position, 0 if none is known; set to the first that ends after it.
+        ``near``: index of a stretch at or before the position, 0 if unknown; set to the first one that ends after it.
         """
         cdef const Stretch *stretches = <const Stretch *> self.stretches.data
         cdef Py_ssize_t count = self.stretches.size // sizeof(Stretch), k = near[0], step = 1
-        if k < count and stretches[k].end <= position:  # the next one, most likely
+        if k < count and stretches[k].end <= position:  # most likely the next one
             k += 1
         while k + step <= count and stretches[k + step - 1].end <= position:
             k += step
@@ -119,18 +119,18 @@ cdef class Depth:
             stretches[k - 1].values[stretches[k - 1].end - stretches[k - 1].begin - 1] if k else self.before)
 
     def put(self, long long begin, const int[::1] values):
-        """Set the depth from ``begin`` on, behind what was put before, and say that reads were found. The last of
-        the values holds for the positions that follow."""
+        """Set the depth from ``begin``, which must lie past everything put before, and set ``found``. The last value
+        applies to all positions that follow."""
         cdef const Stretch *last = <const Stretch *> (self.stretches.data + self.stretches.size) - 1
         cdef long long offset = begin - self.start, least = last.end if self.stretches.size else 0
         if not least <= offset <= self.length - values.shape[0]:
-            raise ValueError(f"{values.shape[0]} depths from {begin} are not within this piece of the contig, in order")
+            raise ValueError(f"{values.shape[0]} depths from {begin} lie outside this piece, or are out of order")
         self.found = True
         if values.shape[0]:
             memcpy(self.append(offset, offset + values.shape[0]), &values[0], values.shape[0] * sizeof(int))
 
     def stretches_put(self):
-        """What `put` was given, or would have to be given, to make this depth: where it begins, and values."""
+        """Yield the arguments, start and values, of the calls of `put` that would make this depth."""
         cdef Stretch stretch
         cdef size_t k
         for k in range(self.stretches.size // sizeof(Stretch)):
@@ -140,9 +140,9 @@ cdef class Depth:
             yield self.start + stretch.begin, values
 
     def summary(self, long long begin=0, long long stop=-1):
-        """``(positions, bases, minimum, maximum)`` of the depth in ``[begin, stop)``, clipped to the contig.
+        """Return ``(positions, bases, minimum, maximum)`` of the depth in ``[begin, stop)``, clipped to the contig.
 
-        As in mosdepth, an interval beyond the contig has one position of depth 0 more.
+        As in mosdepth, an interval that extends past the contig has one additional position of depth 0.
         """
         cdef long long bases = 0, i, end
         cdef int least = 2147483647, most = 0
@@ -169,12 +169,12 @@ cdef class Depth:
         return stop - begin, bases, (least if stop > begin else None), most
 
     def copy_to(self, int[::1] out not None):
-        """Write the depth of every position into zeros."""
+        """Write the depth of every position to ``out``, which must be all zeros."""
         cdef long long position = 0, i, end
         cdef Py_ssize_t near = 0
         cdef Part part
         if out.shape[0] != self.length:
-            raise ValueError(f"{out.shape[0]} values are not those of {self.length} positions")
+            raise ValueError(f"{out.shape[0]} values do not match {self.length} positions")
         with nogil:
             while position < self.length:
                 part = self.part(position, &near)
@@ -187,7 +187,7 @@ cdef class Depth:
                 position = end
 
     def values(self):
-        """The depth of every position, as ``array('i')``."""
+        """Return the depth of every position, as ``array('i')``."""
         result = array("i", bytes(4 * self.length))
         self.copy_to(result)
         return result

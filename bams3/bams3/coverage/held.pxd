@@ -1,4 +1,4 @@
-# Reads that one row group leaves to the next.
+# Reads that are carried over from one row group to the next.
 
 from bams3.coverage.segments cimport Mate
 

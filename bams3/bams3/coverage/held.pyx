@@ -1,4 +1,4 @@
-"""Reads that one row group leaves to the next: their mates may still come."""
+"""Reads that are carried over from one row group to the next, because their mates may still come."""
 
 from libc.stdlib cimport calloc, free
 
@@ -6,7 +6,7 @@ from bams3.coverage.segments cimport Mate
 
 
 cdef class Held:
-    """Reads carried over from earlier row groups, for kernels: ``mates[k]`` shows ``reads[k]``."""
+    """Reads carried over from earlier row groups, for kernels: ``mates[k]`` is a view of ``reads[k]``."""
 
     def __cinit__(self):
         self.reads = []

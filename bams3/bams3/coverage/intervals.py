@@ -1,4 +1,4 @@
-"""The intervals that depth is summarised over: equal windows, or the lines of a BED file."""
+"""The intervals over which depth is summarized: windows of equal size, or the lines of a BED file."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from bams3.inflate import Opener, of_disk, whole_lines
 
 
 class Intervals:
-    """Intervals of one contig in order of their starts, 0-based half-open.
+    """Intervals of one contig, 0-based half-open, sorted by start.
 
-    ``starts`` and ``ends`` are ``array('q')``; ``names`` is empty, or holds a name (``b""``: none) for each.
+    ``starts`` and ``ends`` are ``array('q')``; ``names`` is empty, or has a name (``b""``: none) for each interval.
     """
 
     __slots__ = ("ends", "names", "starts")
@@ -29,14 +29,14 @@ class Intervals:
         return len(self.starts)
 
     def labels(self) -> list[bytes]:
-        """The names, ``b""`` for intervals that have none."""
+        """Return the names, with ``b""`` for intervals without one."""
         return self.names or [b""] * len(self)
 
     def __getitem__(self, part: slice) -> Intervals:
         return Intervals(self.starts[part], self.ends[part], self.names[part])
 
     def in_order(self) -> Intervals:
-        """The same, sorted by start; intervals of one start keep their order."""
+        """Return the intervals stably sorted by start."""
         if all(map(le, self.starts, islice(self.starts, 1, None))):
             return self
         none = array("q", bytes(8 * len(self)))
@@ -48,9 +48,9 @@ class Intervals:
 
 
 def windows(length: int, size: int, begin: int = 0, stop: int | None = None) -> Intervals:
-    """Consecutive windows of ``size`` bases; the last one ends where the contig does.
+    """Return consecutive windows of ``size`` bases; the last window of a contig ends at the contig's end.
 
-    Those from ``begin``, the start of one, to before ``stop``, the start of another; all by default.
+    ``begin`` and ``stop``, both starts of windows, select the windows that start in [begin, stop); all by default.
     """
     starts = array("q", range(begin, length if stop is None else min(stop, length), size))
     ends = array("q", (start + size for start in starts))
@@ -59,13 +59,12 @@ def windows(length: int, size: int, begin: int = 0, stop: int | None = None) -> 
     return Intervals(starts, ends)
 
 
-def read_bed(path: str, warn: Callable[[str], None], opener: Opener = of_disk) -> dict[str, Intervals]:
-    """Intervals of a BED file (plain or gzipped) by contig, sorted by start, as mosdepth reads it.
+def read_intervals(path: str, warn: Callable[[str], None], opener: Opener = of_disk) -> dict[str, Intervals]:
+    """Read the intervals of a BED file (plain or gzipped) as mosdepth does: contig → intervals, sorted by start.
 
-    Comment and ``track`` lines are skipped; so are lines of fewer than three columns, with a warning. Like
-    mosdepth, reading stops at an empty line; that is said too when lines follow. ``opener`` opens the
-    file. Raises `UsageError` for a file that can't be read and for bounds that are no integers, negative,
-    or out of order.
+    Comment and ``track`` lines are skipped; so are lines with fewer than three columns, with a warning. As in
+    mosdepth, an empty line ends the file; there is a warning if lines follow it. ``opener`` opens the file. Raises
+    `UsageError` if the file can't be read, or if a start or end is not an integer, negative, or out of order.
     """
     found: dict[bytes, Intervals] = {}
     contig, intervals = None, Intervals()
@@ -73,18 +72,20 @@ def read_bed(path: str, warn: Callable[[str], None], opener: Opener = of_disk) -
     for number, line in enumerate(lines, 1):
         if not line:
             if any(lines):
-                warn(f"{path}:{number}: the empty line ends the intervals; the lines after it are not used")
+                warn(
+                    f"{path}:{number}: an empty line ends the file, as in mosdepth; the lines after it are ignored"
+                )
             break
         if line.startswith((b"#", b"track ")):
             continue
         columns = line.strip().split(b"\t", 5)
         if len(columns) < 3:
-            warn(f"{path}:{number}: skipped, fewer than 3 columns between tabs")
+            warn(f"{path}:{number}: line skipped; it has fewer than 3 tab-separated columns")
             continue
         try:
             start, end = int(columns[1]), int(columns[2])
         except ValueError:
-            raise UsageError(f"{path}:{number}: the columns 2 and 3 of a BED line are integers") from None
+            raise UsageError(f"{path}:{number}: columns 2 and 3 of a BED line must be integers") from None
         if not 0 <= start <= end < 2**32:
             raise UsageError(f"{path}:{number}: {start}-{end} is not an interval (0 <= start <= end)")
         if columns[0] != contig:

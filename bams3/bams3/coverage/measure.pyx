@@ -1,8 +1,7 @@
-"""How often each depth occurs; of regions the mean, the median, the bases at or above thresholds.
+"""Histograms of depth; and the mean, the median, and the bases at or above thresholds of regions.
 
-Regions are given as ``array('q')`` of starts and of ends. What lies beyond the contig counts as mosdepth
-counts it: the first base after the end has depth 0, all others do not exist, but the mean is over the
-region's full length.
+Regions are given as ``array('q')`` of starts and of ends. As in mosdepth, the first base past the end of the contig
+has depth 0 and later ones do not exist, but the mean is over the region's full length.
 """
 
 from array import array
@@ -14,21 +13,21 @@ from bams3.coverage.depth cimport Depth, Part
 
 cdef enum:
     MAX_DEPTH = 400000      # deeper positions are counted as MAX_DEPTH - 10, as mosdepth does
-    DEEPEST_MEDIAN = 65535  # medians are not told apart above this
-    SHALLOW = 512           # a power of two; depths below are counted in LANES sets of counters, small enough for the cache
+    DEEPEST_MEDIAN = 65535  # greater medians are reported as this
+    SHALLOW = 512           # a power of two; smaller depths are counted in LANES sets of counters, which fit the cache
     LANES = 4
 
 
 cdef inline long long existing(Depth depth, long long start, long long end) noexcept nogil:
-    """How many positions of a region exist."""
+    """Return how many positions of a region exist."""
     end = min(end, depth.length + 1)
     return end - min(start, end)
 
 
 def means(Depth depth not None, const long long[::1] starts, const long long[::1] ends):
-    """Mean depth of every region, ``array('d')``; 0 for an empty one. The regions are in order of their starts.
+    """Return the mean depth of every region, ``array('d')``; 0 for an empty one. Regions must be sorted by start.
 
-    Summed as mosdepth sums, a quotient for each position in order, so that roundings agree.
+    The sum is over one quotient per position, in order, as in mosdepth, so that rounding is the same.
     """
     result = array("d", bytes(8 * starts.shape[0]))
     cdef double[::1] out = result
@@ -57,13 +56,13 @@ def means(Depth depth not None, const long long[::1] starts, const long long[::1
 
 
 cdef inline Py_ssize_t first_stretch(Depth depth, long long position, Py_ssize_t *near) noexcept nogil:
-    """The first stretch that ends after a position; ``near`` goes there."""
+    """Return the first stretch that ends after a position; ``near`` is set to it."""
     depth.part(position, near)
     return near[0]
 
 
 def medians(Depth depth not None, const long long[::1] starts, const long long[::1] ends):
-    """Median depth of every region (the lower one of two), ``array('d')``; 0 for an empty one."""
+    """Return the median depth of every region (the lower one of two), ``array('d')``; 0 for an empty one."""
     result = array("d", bytes(8 * starts.shape[0]))
     cdef double[::1] out = result
     cdef long long[::1] counts = array("q", bytes(8 * (DEEPEST_MEDIAN + 1)))
@@ -97,7 +96,7 @@ def medians(Depth depth not None, const long long[::1] starts, const long long[:
 
 def bases_covered(Depth depth not None, const long long[::1] starts, const long long[::1] ends,
                   const long long[::1] thresholds):
-    """Positions of depth >= each of the sorted ``thresholds``, ``array('q')``, a row for each region."""
+    """Count the positions with depth >= each of the sorted ``thresholds``: ``array('q')``, one row per region."""
     cdef Py_ssize_t width = thresholds.shape[0]
     result = array("q", bytes(8 * width * starts.shape[0]))
     cdef long long[::1] out = result
@@ -131,15 +130,15 @@ def bases_covered(Depth depth not None, const long long[::1] starts, const long 
 
 
 cdef class Histogram:
-    """How many positions have each depth from 0 to 400,000."""
+    """The number of positions with each depth from 0 to 400,000."""
 
-    cdef long long shallow[LANES][SHALLOW]  # in turn: a count that was just changed can't be changed at once
-    cdef long long *deep          # of all depths from SHALLOW on; NULL: none has been seen
+    cdef long long shallow[LANES][SHALLOW]  # used in turn: updating the same counter twice in a row would stall
+    cdef long long *deep          # counts of depths >= SHALLOW; NULL: none so far
     cdef Py_ssize_t top
     cdef long long below, above   # positions of depths below 0, above MAX_DEPTH
-    cdef long long missing        # bases of those that the counts do not tell
-    cdef int least, most          # of those
-    cdef bint failed              # for want of memory
+    cdef long long missing        # bases of those positions that the counts do not include
+    cdef int least, most          # their minimum and maximum depth
+    cdef bint failed              # out of memory
 
     def __cinit__(self):
         self.top = 0
@@ -150,7 +149,7 @@ cdef class Histogram:
         free(self.deep)
 
     def count_means(self, const double[::1] means, int deepest):
-        """Count each mean depth, rounded, and at most ``deepest``, as that of one position."""
+        """Count each mean depth, rounded and limited to ``deepest``, as the depth of one position."""
         cdef Py_ssize_t k
         for k in range(means.shape[0]):
             self.put(<int> min(means[k] + 0.5, <double> deepest), 1)
@@ -163,10 +162,10 @@ cdef class Histogram:
         self.check()
 
     def add_regions(self, Depth depth not None, const long long[::1] starts, const long long[::1] ends):
-        """Count the positions of every region, in order of their starts; each is clipped as in `Depth.summary`."""
+        """Count the positions of every region, sorted by start; each is clipped as in `Depth.summary`."""
         cdef Py_ssize_t k, near = 0
         if starts.shape[0] != ends.shape[0]:
-            raise ValueError(f"{starts.shape[0]} starts are not of {ends.shape[0]} regions")
+            raise ValueError(f"{starts.shape[0]} starts do not match {ends.shape[0]} ends")
         with nogil:
             for k in range(starts.shape[0]):
                 self.put_interval(depth, starts[k], ends[k], first_stretch(depth, starts[k], &near))
@@ -192,7 +191,7 @@ cdef class Histogram:
     cdef void put_each(self, const int *v, long long count) noexcept nogil:
         cdef long long i = 0
         while i + LANES <= count:
-            if <unsigned int> (v[i] | v[i + 1] | v[i + 2] | v[i + 3]) < SHALLOW:  # so each of them is
+            if <unsigned int> (v[i] | v[i + 1] | v[i + 2] | v[i + 3]) < SHALLOW:  # all four are shallow
                 self.shallow[0][v[i]] += 1
                 self.shallow[1][v[i + 1]] += 1
                 self.shallow[2][v[i + 2]] += 1
@@ -235,7 +234,7 @@ cdef class Histogram:
         return 0
 
     cdef void fold(self) noexcept nogil:
-        """Have the first of the shallow counters hold what all do, as all that reads them needs."""
+        """Sum the sets of shallow counters into the first one, which all readers use."""
         cdef Py_ssize_t lane, value
         for lane in range(1, LANES):
             for value in range(SHALLOW):
@@ -246,7 +245,7 @@ cdef class Histogram:
                 self.top = value
 
     def summary(self):
-        """What `Depth.summary` says of the same positions."""
+        """Return what `Depth.summary` returns for the same positions."""
         counts = self.to_list()
         present = [depth for depth, count in enumerate(counts) if count]
         bases = sum(depth * counts[depth] for depth in present) + self.missing
@@ -257,7 +256,7 @@ cdef class Histogram:
         return sum(counts) + self.below, bases, min(present, default=None), max([0] + present)
 
     def merge(self, Histogram other not None):
-        """Add the counts of another."""
+        """Add the counts of another histogram."""
         cdef int i
         other.fold()
         for i in range(other.top + 1):
@@ -266,7 +265,7 @@ cdef class Histogram:
         self.check()
 
     def to_list(self):
-        """Counts of the depths 0, 1, ... up to the deepest."""
+        """Return the counts of the depths 0, 1, …, up to the deepest."""
         self.fold()
         shallow = [self.shallow[0][i] for i in range(min(self.top + 1, SHALLOW))]
         return shallow + [self.deep[i - SHALLOW] for i in range(SHALLOW, self.top + 1)]

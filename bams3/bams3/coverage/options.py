@@ -1,4 +1,4 @@
-"""What a coverage run is asked to do; the defaults and the argument forms are mosdepth's."""
+"""Options of a coverage run; defaults and forms of arguments are those of mosdepth."""
 
 import os
 from itertools import pairwise
@@ -27,52 +27,51 @@ class _Options(NamedTuple):
 
 
 class CoverageOptions(_Options):
-    """Which reads count, how, and which files are written.
+    """The reads that count, how they count, and the files to write.
 
-    ``by`` is a window size in bases (int, or a string of digits) or the path of a BED file. ``quantize``
-    holds the sorted bounds of the depth bins (see `parse_quantize`), ``thresholds`` the depths whose
-    covered bases are counted in every region. Fragment lengths are ``abs(TLEN)``, both bounds inclusive;
-    a negative maximum means no maximum. ``precision`` is the number of decimals
-    (None: ``MOSDEPTH_PRECISION``, or 2).
+    ``by`` is a window size in bases (int, or a string of digits) or the path of a BED file. ``quantize`` holds the
+    sorted bounds of the depth bins (see `parse_quantize`); ``thresholds`` holds the depths for which the bases of
+    every region with at least that depth are counted. Fragment lengths are ``abs(TLEN)``, both bounds inclusive;
+    a negative maximum means no maximum. ``precision`` is the number of decimals (None: ``MOSDEPTH_PRECISION``, or 2).
 
-    Raises `UsageError` where options contradict each other.
+    Raises `UsageError` if options contradict each other.
     """
 
     __slots__ = ()
 
     def __new__(cls, **options: Any) -> "CoverageOptions":
-        """Of the options that are given; the others have their defaults."""
+        """Create the options; those that are not given have their defaults."""
         self = super().__new__(cls, **options)
         self._check()
         return self
 
     def _check(self) -> None:
         if self.fast_mode and self.fragment_mode:
-            raise UsageError("--fast-mode and --fragment-mode exclude each other: give one of them")
+            raise UsageError("--fast-mode and --fragment-mode cannot be combined; give one of them")
         if 0 <= self.max_fragment < self.min_fragment:
             raise UsageError(
                 f"--max-frag-len {self.max_fragment} is lower than --min-frag-len {self.min_fragment}"
             )
         if self.thresholds and self.by is None:
-            raise UsageError("--thresholds counts bases of regions: give --by as well")
+            raise UsageError("--thresholds counts bases per region; give --by as well")
         if self.window is not None and self.window < 1:
-            raise UsageError(f"--by {self.by}: a window has at least one base")
+            raise UsageError(f"--by {self.by}: a window must have at least one base")
 
     @property
     def window(self) -> int | None:
-        """The window size if ``by`` is one, else None."""
+        """The window size if ``by`` is a size, else None."""
         if isinstance(self.by, int):
             return self.by
         return int(self.by) if self.by is not None and self.by.isdecimal() else None
 
     @property
     def decimals(self) -> int:
-        """How many decimals means and proportions are written with."""
+        """The number of decimals of means and proportions."""
         return default_precision() if self.precision is None else self.precision
 
 
 def default_precision() -> int:
-    """``MOSDEPTH_PRECISION`` of the environment; 2 if that is unset or no number from 0 to 32."""
+    """Return ``MOSDEPTH_PRECISION`` from the environment; 2 if it is unset or not a number from 0 to 32."""
     try:
         value = int(os.environ.get("MOSDEPTH_PRECISION", ""))
     except ValueError:
@@ -81,9 +80,9 @@ def default_precision() -> int:
 
 
 def parse_quantize(text: str) -> tuple[int, ...]:
-    """Bounds of depth bins: ``"0:1:4:"`` is 0 to 1, 1 to 4 and 4 to infinity; a lone ``"4"`` is ``":4:"``.
+    """Parse bounds of depth bins: ``"0:1:4:"`` means 0 to 1, 1 to 4 and 4 to infinity; ``"4"`` means ``":4:"``.
 
-    Raises `UsageError` for anything that is not integers between colons.
+    Raises `UsageError` for anything but integers separated by colons.
     """
     spelled = text if ":" in text else f":{text}:"
     if spelled.startswith(":"):
@@ -94,12 +93,12 @@ def parse_quantize(text: str) -> tuple[int, ...]:
 
 
 def parse_thresholds(text: str) -> tuple[int, ...]:
-    """Depths between commas, sorted: ``"20,1,10"`` is 1, 10, 20. Raises `UsageError` for anything else."""
+    """Parse comma-separated depths and sort them: ``"20,1,10"`` → 1, 10, 20. Raises `UsageError` for anything else."""
     return tuple(sorted(_integers(text.split(","), "--thresholds", text)))
 
 
 def quantize_labels(bounds: tuple[int, ...]) -> list[str]:
-    """The label of every bin: ``MOSDEPTH_Q<i>`` of the environment, or ``"low:high"`` (``"low:inf"``)."""
+    """Return the label of each bin: ``MOSDEPTH_Q<i>`` from the environment, or ``"low:high"`` (``"low:inf"``)."""
     labels = []
     for number, (low, high) in enumerate(pairwise(bounds)):
         label = f"{low}:{'inf' if high == UNBOUNDED else high}"
@@ -113,5 +112,5 @@ def _integers(parts: list[str], option: str, text: str) -> list[int]:
     except ValueError:
         raise UsageError(f"{option} {text!r} is not a list of integers") from None
     if not all(-UNBOUNDED <= value <= UNBOUNDED for value in values):
-        raise UsageError(f"{option} {text!r}: a depth there is beyond 64 bits")
+        raise UsageError(f"{option} {text!r}: a depth exceeds 64 bits")
     return values

@@ -1,8 +1,8 @@
-"""Depth of some windows of a dataset in a file of its own, so that jobs can share the work, and the way back.
+"""Part files: the depth of some windows of a dataset, so that several jobs can share the work; and their gathering.
 
-A part is one zstd frame: a line of JSON (which dataset, which reads count, which pieces of which contigs), then the
-depth of the pieces. Of each piece: how many stretches it has; of each stretch where it begins and how many depths it
-has, all u64; the depths, i32. The last depth of a stretch holds to the next one. All is little-endian.
+A part is one zstd frame: a line of JSON (the dataset, the options that select reads, the pieces of contigs), then the
+depth of each piece: the number of stretches (u64); the start and the number of depths of each stretch (u64 each); the
+depths (i32). The last depth of a stretch applies up to the next stretch. All integers are little-endian.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ from bams3.storage import is_remote, open_object
 from bams3.storage.local import open_regular
 from bams3.untrusted import parse_json
 
-# Options that choose which reads count and how; parts must agree on them with the run that gathers them.
+# Options that determine which reads count, and how; parts and the run that gathers them must agree on these.
 DEPTH_OPTIONS = (
     "exclude_flags", "include_flags", "min_mapq", "min_fragment", "max_fragment", "fast_mode", "fragment_mode",
 )  # fmt: skip
 
 
 VERSION = 2
-"""Of a part's layout."""
-MAX_HEAD = 1 << 28  # bytes of the first line
-OVERLAP = "the parts to gather overlap, or are of another dataset; give each batch once"
+"""Version of the layout of part files."""
+MAX_HEAD = 1 << 28  # maximum bytes of the first line
+OVERLAP = "the parts to gather overlap or belong to another dataset; give each batch once"
 
 
-class Piece(NamedTuple):
-    """Depth of some consecutive positions of a contig; the last one holds for those that follow."""
+class DepthPiece(NamedTuple):
+    """Depth of consecutive positions of a contig, from `start`; the last value applies to the positions after it."""
 
     reference_id: int
     start: int
@@ -51,7 +51,7 @@ def write_part(
     file: BinaryIO, dataset: DatasetReader, windows: Grid, options: CoverageOptions,
     read_groups: Sequence[str] = (), accept: Accept | None = None,
 ) -> None:  # fmt: skip
-    """Write the depth of `windows` of a dataset. Contigs without reads are left out."""
+    """Write the depth of `windows` of a dataset to a part file. Contigs without reads are left out."""
     import zstandard
 
     pieces = list(_pieces(dataset, windows))
@@ -73,8 +73,10 @@ def _write_depth(stream: Any, depth: Depth) -> None:
 
 
 def _pieces(dataset: DatasetReader, windows: Grid) -> Iterator[list[int]]:
-    """[reference_id, start, end] of the parts of contigs that the windows cover: each window that has a chunk, and what
-    is between those. So there are about as many as chunks, however long contigs are."""
+    """Yield [reference_id, start, end] of each window that has a chunk, and of each gap between such windows.
+
+    So the number of pieces is about the number of chunks, however long the contigs are.
+    """
     for run in windows.runs():
         chunks = dataset.chunks_of(run.reference_id)
         if run.reference_id == layout.UNPLACED or not chunks:
@@ -98,11 +100,11 @@ def _identity(dataset: DatasetReader, options: CoverageOptions, read_groups: Seq
 
 
 class Gathered:
-    """The depth in some part files that make a whole: called with reference ids in ascending order, it yields the
-    pieces of each. Only one piece is in memory at a time.
+    """The depth in a complete set of part files: called with reference ids in ascending order, it yields the pieces of
+    each contig. Only one piece is in memory at a time.
 
-    Raises FormatError where a file is damaged; UsageError where one is of another dataset or of other options, or
-    the parts are not a whole.
+    Raises FormatError if a file is damaged; UsageError if a file has another dataset or other options, or if the
+    parts are incomplete or overlap.
     """
 
     def __init__(
@@ -116,21 +118,21 @@ class Gathered:
         identity = _identity(dataset, options, read_groups)
         heads = []
         for path in paths:
-            expect_again(path, "a part is looked at before it is taken")
+            expect_again(path, "a part file is read twice")
             head = self._head(path)
             for key, value in identity.items():
                 if head[key] != value:
                     raise UsageError(
-                        f"{path}: made with other {key}; give --gather the options of its --batch runs"
+                        f"{path}: made with a different {key}; use the same options for --gather and --batch"
                     )
             heads.append((head["pieces"], path))
         heads.sort()
         self._check_whole(piece for pieces, _ in heads for piece in pieces)
         self._pieces = (piece for _, path in heads for piece in self._read(path))
-        self._next: Piece | None = next(self._pieces, None)
+        self._next: DepthPiece | None = next(self._pieces, None)
 
-    def __call__(self, reference_id: int) -> Iterator[Piece]:
-        """The pieces of a contig; those of contigs that were passed over are skipped."""
+    def __call__(self, reference_id: int) -> Iterator[DepthPiece]:
+        """Yield the pieces of a contig, and drop those of earlier contigs that were not requested."""
         while self._next is not None and self._next.reference_id <= reference_id:
             piece, self._next = self._next, next(self._pieces, None)
             if piece.reference_id == reference_id:
@@ -145,7 +147,7 @@ class Gathered:
                 if piece is None or piece[:2] > [reference_id, position]:
                     end = piece[1] if piece and piece[0] == reference_id else length
                     raise UsageError(
-                        f"no part to gather has {name}:{position + 1}-{end}; give the parts of all batches"
+                        f"no part to gather covers {name}:{position + 1}-{end}; give the parts of all batches"
                     )
                 if piece[:2] != [reference_id, position] or not position < piece[2] <= length:
                     raise UsageError(OVERLAP)
@@ -157,34 +159,34 @@ class Gathered:
         with _opened(path) as stream:
             head = parse_json(_first_line(stream)[0])
             if not isinstance(head["pieces"], list):
-                raise ValueError("no list of pieces")
+                raise ValueError("the list of pieces is missing")
             for piece in head["pieces"]:
                 if len(piece) != 3 or not all(type(number) is int for number in piece):
-                    raise ValueError(f"impossible piece {piece}")
+                    raise ValueError(f"invalid piece {piece}")
             return {key: head[key] for key in ("version", "dataset", "options", "pieces")}
 
-    def _read(self, path: str) -> Iterator[Piece]:
+    def _read(self, path: str) -> Iterator[DepthPiece]:
         with _opened(path) as stream:
             line, rest = _first_line(stream)
             read = _Reading(stream, rest)
             for reference_id, start, end in parse_json(line)["pieces"]:
                 (count,) = struct.unpack("<Q", read(8))
                 if count > end - start:
-                    raise ValueError(f"impossible number of stretches {count}")
+                    raise ValueError(f"invalid number of stretches {count}")
                 places = array("Q", read(16 * count))
-                if not count or places[0] > start:  # whatever the piece before it ended with
-                    yield Piece(reference_id, start, array("i", [0]))
+                if not count or places[0] > start:  # do not continue the depth of the previous piece
+                    yield DepthPiece(reference_id, start, array("i", [0]))
                 position = start
                 for begin, length in zip(places[::2], places[1::2], strict=True):
                     if not position <= begin < begin + length <= end:
-                        raise ValueError(f"impossible stretch of {length} from {begin}")
-                    yield Piece(reference_id, begin, array("i", read(4 * length)))
+                        raise ValueError(f"invalid stretch of {length} depths at {begin}")
+                    yield DepthPiece(reference_id, begin, array("i", read(4 * length)))
                     position = begin + length
 
 
 @contextmanager
 def _opened(path: str) -> Iterator[Any]:
-    """The inflated stream of a part file; what is wrong with it becomes FormatError."""
+    """Context manager: yield the decompressed stream of a part file; errors in its contents become FormatError."""
     import zstandard
 
     try:
@@ -192,7 +194,7 @@ def _opened(path: str) -> Iterator[Any]:
             yield stream
     except (ValueError, KeyError, TypeError, EOFError, zstandard.ZstdError) as error:
         raise FormatError(
-            f"{path}: not a part of coverage, or damaged ({error}); run its --batch again"
+            f"{path}: not a coverage part, or damaged ({error}); run its --batch again"
         ) from error
 
 
@@ -210,16 +212,16 @@ def _first_line(stream: Any) -> tuple[bytes, bytes]:
         more = stream.read(1 << 16)
         size += len(more)
         if not more:
-            raise EOFError("it ends in its first line")
+            raise EOFError("the first line is incomplete")
         if size > MAX_HEAD:
-            raise ValueError("its first line has no end")
+            raise ValueError("the first line is too long")
         parts.append(more)
     line, _, rest = b"".join(parts).partition(b"\n")
     return line, rest
 
 
 class _Reading:
-    """Called with a number of bytes, it gives the next ones of a stream, of which some have been read."""
+    """Called with a number of bytes, it returns the next ones of a stream; `data` was read from it before."""
 
     def __init__(self, stream: Any, data: bytes) -> None:
         self._stream, self._data, self._at = stream, data, 0
@@ -231,7 +233,7 @@ class _Reading:
             while have < length:
                 more = self._stream.read(max(1 << 16, min(1 << 24, length - have)))
                 if not more:
-                    raise EOFError("it is cut short")
+                    raise EOFError("the file is truncated")
                 parts.append(more)
                 have += len(more)
             self._data, self._at = b"".join(parts), 0

@@ -1,4 +1,4 @@
-"""mosdepth's two text reports: the summary of contigs and the distribution of depth."""
+"""mosdepth's two text reports: the summary per contig and the distribution of depth."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from bams3.coverage.measure import Histogram
 SUMMARY_HEADER = "chrom\tlength\tbases\tmean\tmin\tmax\n"
 
 ALWAYS_SHOWN = 300
-"""Depths up to this have a line each even if no position has them."""
+"""Depths up to this one have a line even if no position has them."""
 
 LEAST_SHOWN = 8e-5
-"""Proportions below this have no line."""
+"""Proportions below this one have no line."""
 
 
 class Totals:
-    """Sums over contigs or regions. ``least`` None: no position yet.
+    """Sums over contigs or regions. ``least`` is None before the first position.
 
-    mosdepth 0.3.3 starts its genome-wide totals, and those of the first contig's regions, with a minimum
-    of 0; hence the default.
+    The default is 0 because mosdepth 0.3.3 starts its genome-wide totals, and those of the first contig's regions,
+    with a minimum of 0.
     """
 
     __slots__ = ("bases", "least", "most", "positions")
@@ -26,7 +26,7 @@ class Totals:
         self.positions, self.bases, self.least, self.most = 0, 0, least, 0
 
     def add(self, positions: int, bases: int, least: int | None, most: int) -> None:
-        """Add what `Depth.summary` returned."""
+        """Add a result of `Depth.summary`."""
         self.positions += positions
         self.bases += bases
         if least is not None:
@@ -34,11 +34,11 @@ class Totals:
         self.most = max(self.most, most)
 
     def merge(self, other: Totals) -> None:
-        """Add the totals of another."""
+        """Add other totals."""
         self.add(other.positions, other.bases, other.least, other.most)
 
     def line(self, name: str, decimals: int) -> str:
-        """A line of the summary."""
+        """Return a line of the summary."""
         mean = self.bases / self.positions if self.positions else 0.0
         return (
             f"{name}\t{self.positions}\t{self.bases}\t{mean:#.{decimals}f}\t{self.least or 0}\t{self.most}\n"
@@ -46,7 +46,7 @@ class Totals:
 
 
 def distribution(name: str, histogram: Histogram, decimals: int) -> str:
-    """Lines, deepest first: name, depth, proportion of positions of at least that depth."""
+    """Return the lines of a distribution, deepest first: name, depth, proportion of positions with at least it."""
     counts = histogram.to_list()
     positions = sum(counts)
     lines = []

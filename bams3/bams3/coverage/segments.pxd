@@ -1,5 +1,5 @@
-# The aligned segments of reads, counted in a difference array: a window of the contig, and a list of changes that are
-# far from it. All inline and nogil.
+# Counting of the aligned segments of reads in a difference array: a window of the contig, and a list of changes far
+# from it. All functions are inline and nogil.
 
 from bams3.coverage.changes cimport Far, keep_far
 
@@ -31,7 +31,7 @@ cdef struct Walk:
 
 
 cdef inline void bump(Span span, long long position, int change) noexcept nogil:
-    """Depth changes at a position, of the window most likely."""
+    """Record a change of depth at a position, which most likely lies in the window."""
     cdef unsigned long long offset = <unsigned long long> (position - span.start)
     if offset < <unsigned long long> span.length:
         span.values[offset] += change
@@ -57,7 +57,7 @@ cdef inline bint next_segment(Walk *walk) noexcept nogil:
 
 cdef inline long long add_segments(Span span, const unsigned int *cigar, unsigned int operations,
                                    long long pos) noexcept nogil:
-    """Count the aligned bases of a read; returns the end of the last of them (``pos`` if there are none)."""
+    """Count the aligned bases of a read; return the end of the last one (``pos`` if there are none)."""
     cdef Walk walk
     cdef long long end = pos
     if operations == 1 and cigar[0] & 15 == 0:
@@ -74,10 +74,10 @@ cdef inline long long add_segments(Span span, const unsigned int *cigar, unsigne
 
 
 cdef inline void uncount_overlap(Span span, Mate *first, Mate *second) noexcept nogil:
-    """Take away what two mates both cover: ``first`` came first, ``second`` is the record at hand.
+    """Subtract the bases that both mates cover; ``first`` came earlier, ``second`` is the current record.
 
-    Mates of one CIGAR operation each are taken to overlap from the start of the second to the end of the
-    first, even where the second ends before that: mosdepth's shortcut.
+    Mates with one CIGAR operation each are taken to overlap from the start of the second to the end of the first, even
+    if the second ends before that; this is mosdepth's shortcut.
     """
     cdef Walk a, b
     cdef bint more_a, more_b
@@ -99,5 +99,5 @@ cdef inline void uncount_overlap(Span span, Mate *first, Mate *second) noexcept 
 
 
 cdef inline bint counts(unsigned int flag, unsigned int none_of, unsigned int one_of) noexcept nogil:
-    """Does a read with this FLAG count?"""
+    """Tell whether a read with this FLAG counts."""
     return not flag & none_of and (not one_of or flag & one_of)

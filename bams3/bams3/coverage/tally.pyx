@@ -1,10 +1,10 @@
-"""Reads in, depth out: changes of depth along one contig, and their running sum.
+"""Counting of reads: changes of depth along one contig, and their running sum.
 
-Changes are counted in a difference array, a window of the contig about as long as a row group. What lies behind the
-window is kept where depth changes, and nowhere else; so are changes far from it. Neither memory nor time grows with
-positions where nothing begins and nothing ends.
+Changes are counted in a difference array, a window of the contig about as long as a row group. Behind the window, and
+far from it, only the positions where depth changes are kept. So neither memory nor time grows with the number of
+positions where no read begins or ends.
 
-Counting follows mosdepth 0.3.3 to the letter, its treatment of overlapping mates above all: see `Tally.add`.
+Counting follows mosdepth 0.3.3 exactly, including its treatment of overlapping mates: see `Tally.add`.
 """
 
 from cpython cimport array
@@ -28,14 +28,14 @@ cdef enum:
     FRAGMENTS = 2
 
 cdef enum:
-    WORTH_TAKING = 1 << 16  # positions: so many fit in a core's cache
-    SMALL = 1 << 17         # positions that a window may have whatever it holds …
-    SPARSE = 64             # … and so many more for each change of depth
-    BEHIND = 1 << 16        # positions before a row group's first read that fragments are likely to begin at
-    MOST_WAITING = 4096     # reads that wait for their mates are searched if they are no more
-    APART = 64              # positions between two islands, at least
+    WORTH_TAKING = 1 << 16  # minimum positions to hand out at a time; they fit into a core's cache
+    SMALL = 1 << 17         # positions that a window may have in any case, plus …
+    SPARSE = 64             # … this many for each change of depth
+    BEHIND = 1 << 16        # positions before a row group's first read at which fragments are likely to begin
+    MOST_WAITING = 4096     # the reads that wait for mates are only searched if they are at most this many
+    APART = 64              # minimum distance in positions between two islands
 
-cdef struct Island:  # reads that follow one another, and the position after the last
+cdef struct Island:  # the span of reads that lie close together
     long long begin
     long long end
 
@@ -45,21 +45,21 @@ cdef array.array INT32 = new_array("i")
 cdef class Tally:
     """Counts reads over the positions ``[start, start + length)`` of one contig.
 
-    ``add`` row groups in coordinate order; ``finish`` gives the `Depth`. Or, with ``in_pieces``, ask after each
-    row group for what is ``settled``, so that only a window of the contig is ever in memory; ``finish`` then gives the rest.
+    ``add`` row groups in coordinate order; ``finish`` returns the `Depth`. With ``in_pieces``, call ``settled`` after
+    each row group, so that only a window of the contig is in memory; ``finish`` then returns the rest.
     ``mode`` is ``"bases"`` (aligned bases, overlapping mates once), ``"spans"`` (mosdepth's fast mode: start to end
     with deletions and skips, mates not corrected) or ``"fragments"`` (whole fragments of proper pairs). A read counts
-    if no bit of ``exclude_flags`` is set, one of ``include_flags`` is (0: any read), and mapping quality and ``abs(TLEN)``
-    are in range.
+    if no bit of ``exclude_flags`` and at least one of ``include_flags`` (0: no condition) is set, and its mapping
+    quality and ``abs(TLEN)`` are in range.
     """
 
-    cdef Span window     # positions that reads are counted in; those before it are in `behind`
-    cdef long long room  # integers at window.values; 0 beyond the window, and outside islands
-    cdef Buffer islands  # of Island, in order: where depth may change in the window, or beyond it
-    cdef Far far         # changes elsewhere; from far.begin on depth has not been given out
-    cdef Depth behind    # changes of depth from far.begin on
-    cdef int depth       # before far.begin
-    cdef long long added # changes since depth was last given out
+    cdef Span window     # the positions in which reads are counted; those before it are in `behind`
+    cdef long long room  # integers allocated at window.values; they are 0 past the window and outside islands
+    cdef Buffer islands  # Island structs in order: where depth may change in the window or past it
+    cdef Far far         # changes elsewhere; depth from far.begin has not been handed out yet
+    cdef Depth behind    # changes of depth from far.begin to the window
+    cdef int depth       # depth before far.begin
+    cdef long long added # changes since depth was last handed out
     cdef bint found, in_pieces
     cdef int mode
     cdef unsigned int exclude_flags, include_flags
@@ -81,23 +81,23 @@ cdef class Tally:
         self.reference_id = reference_id
         self.carried = {}
         self.latest = start
-        self.in_pieces = in_pieces and self.mode != FRAGMENTS  # one may begin far before its read
+        self.in_pieces = in_pieces and self.mode != FRAGMENTS  # a fragment may begin far before its read
         self.behind = Depth(length, start=start)
         if not 0 <= start <= start + length < 1LL << 31:
-            raise ValueError(f"{start}-{start + length} are no positions of a contig")
+            raise ValueError(f"{start}-{start + length} is not a valid range of positions")
 
     def __dealloc__(self):
         free(self.window.values)
         free(self.far.changes)
 
     def add(self, group, accept=None):
-        """Count the reads of a row group (`chunk.reader.RowGroup`); only the columns needed are touched.
+        """Count the reads of a row group (`chunk.reader.RowGroup`); only the needed columns are decoded.
 
-        ``accept`` (a byte for each record, 0: leave out) is a further filter. Overlapping mates are told
-        by name, as mosdepth does: a read of a proper pair that reaches its mate's start is remembered under
-        its name; the next of that name which does not is corrected against it, and the name forgotten.
-        A name is the chain of ``previous`` within the row group; between row groups it is ``border_hash``,
-        which at least one record of every template found in several row groups must have in each of them.
+        ``accept`` (one byte per record, 0: leave out) is an additional filter. As in mosdepth, overlapping mates are
+        found by name: a read of a proper pair that reaches its mate's start is remembered under its name; the next
+        read of that name that does not reach its mate is corrected against it, and the name is forgotten. Within a
+        row group, the chain of ``previous`` identifies a name; between row groups it is ``border_hash``, which at
+        least one record of a template must have in every row group that has records of that template.
         Raises `FormatError` if columns contradict each other.
         """
         cdef Py_ssize_t n = group.records
@@ -116,7 +116,7 @@ cdef class Tally:
             raise MemoryError("no memory for the depth of a contig")
 
     def _prepare(self, Py_ssize_t n, const int[::1] pos, const int[::1] end, long long changes):
-        """Move the window to these reads; note whether any overlaps, and where the last one is."""
+        """Move the window to these reads; record whether any of them overlaps, and where the last one starts."""
         cdef long long begin = self.far.begin, stop = self.far.stop, first, reach
         cdef int furthest
         cdef Py_ssize_t i
@@ -145,13 +145,13 @@ cdef class Tally:
             self._touch(pos[i], <long long> max(pos[i], end[i]) + 1)
 
     cdef inline int _touch(self, long long begin, long long end) except -1:
-        """Note that depth may change there."""
+        """Record that depth may change in an interval."""
         cdef Island *last = <Island *> (self.islands.data + self.islands.size) - 1
         cdef Island island
         if self.islands.size and last.begin <= begin <= last.end + APART:
             last.end = max(last.end, end)
             return 0
-        while self.islands.size and begin <= last.end + APART:  # of reads out of order
+        while self.islands.size and begin <= last.end + APART:  # when reads are out of order
             begin, end = min(begin, last.begin), max(end, last.end)
             self.islands.size -= sizeof(Island)
             last -= 1
@@ -160,7 +160,7 @@ cdef class Tally:
         return 0
 
     cdef int _grow(self, long long length) except -1:
-        """Have the window be as long."""
+        """Extend the window to a length."""
         cdef long long room = length + length // 4
         cdef int *values
         if length > self.room:
@@ -175,7 +175,7 @@ cdef class Tally:
         return 0
 
     cdef int _pass(self, long long position) except -1:
-        """Move the window on so that it begins at a position, or a few before it; what is passed is kept `behind`."""
+        """Move the window forward to a position, or a few before it; keep the changes that it passes in `behind`."""
         cdef int *values = self.window.values
         cdef long long size = min(position - self.window.start, self.window.length), rest
         if size < self.window.length:
@@ -192,7 +192,7 @@ cdef class Tally:
         return 0
 
     cdef int _keep(self, long long size) except -1 nogil:
-        """Keep what so many values at the front of the window hold; they are 0 then."""
+        """Move the first values of the window to `behind`, and set them to 0."""
         cdef Island *islands = <Island *> self.islands.data
         cdef size_t count = self.islands.size // sizeof(Island), k = 0
         cdef long long start = self.window.start, begin, end
@@ -209,7 +209,7 @@ cdef class Tally:
         return 0
 
     def _mask(self, Py_ssize_t n, group, accept):
-        """1 for reads that pass all filters but that of flags, 0 for the others; None if all do."""
+        """Return a mask with 1 for reads that pass all filters except FLAG, 0 for the others; None if all pass."""
         cdef const unsigned char[::1] mapq = None, accepted = accept
         cdef const int[::1] tlen = None
         cdef bint by_length = self.min_fragment > 0 or self.max_fragment >= 0
@@ -273,7 +273,7 @@ cdef class Tally:
                 bump(span, begin + (length if length >= 0 else -length), -1)
 
     def _add_reads(self, Py_ssize_t n, group, const unsigned char[::1] mask):
-        """Count aligned bases; ``pending[root]`` is the remembered read of a template: see `add`.
+        """Count aligned bases; ``pending[root]`` is the remembered read of a template (see `add`).
 
         0: none; k > 0: record k - 1 of this row group; k < 0: ``held[-k - 1]``, from an earlier one.
         """
@@ -325,7 +325,7 @@ cdef class Tally:
         self._carry(group, root, pending, held)
 
     def _resume(self, group, const int[::1] previous, int[::1] pending):
-        """Give the templates of this row group the reads that earlier row groups remember of them."""
+        """Pass the reads remembered from earlier row groups to the templates of this row group."""
         cdef Held held = Held()
         cdef const unsigned int[::1] index
         cdef const unsigned long long[::1] hashes
@@ -348,7 +348,7 @@ cdef class Tally:
         return held
 
     def _carry(self, group, const int[::1] root, const int[::1] pending, Held held):
-        """Remember, for later row groups, what is still pending in templates that may go on there."""
+        """Remember, for later row groups, the pending reads of templates that may continue there."""
         cdef const unsigned int[::1] index = group.border_index
         cdef const unsigned long long[::1] hashes = group.border_hash
         cdef Py_ssize_t k
@@ -367,26 +367,28 @@ cdef class Tally:
                 self.carried[hashes[k]] = (group.pos[i], group.end[i], cigar)
 
     def settled(self):
-        """The `Depth` of the positions that no read to come can change, from where the last piece ended; or None,
-        if they are few, or reads have brought less than there is to go through."""
+        """Return the `Depth` of the positions, from the end of the last piece, that no later read can change.
+
+        None if there are few such positions, or too few new changes to make the scan worthwhile.
+        """
         cdef long long position = min(self.latest, self.far.stop)
         if not self.in_pieces or len(self.carried) > MOST_WAITING or self.added < <long long> self.far.count // 4:
             return None
         if position - self.far.begin < WORTH_TAKING or position < self.window.start:
             return None
-        # Mates of one operation each may change depth from the end of the first: see `uncount_overlap`.
+        # Mates with one operation each may change depth from the end of the first one: see `uncount_overlap`.
         if any(end < position and len(cigar) == 1 for _, end, cigar in self.carried.values()):
             return None
         self._pass(position)
         return self._take(min(position, self.window.start) if self.window.length else position)
 
     def finish(self):
-        """The `Depth` of all positions that have not been given out."""
+        """Return the `Depth` of all positions that have not been handed out yet."""
         self._pass(self.far.stop)
         return self._take(self.far.stop)
 
     cdef Depth _take(self, long long position):
-        """The depth up to a position that the window does not begin before."""
+        """Return the depth up to a position, which must not be past the start of the window."""
         cdef Depth taken = merge(self.behind, &self.far, position)
         taken.found = self.found
         self.depth = settle(taken, self.depth)

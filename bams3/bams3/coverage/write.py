@@ -1,4 +1,4 @@
-"""A coverage run: depth of one contig after another, written to mosdepth's files."""
+"""A coverage run: compute the depth of one contig after another, and write mosdepth's files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from bams3.coverage.depth import Depth
-from bams3.coverage.intervals import Intervals, read_bed, windows
+from bams3.coverage.intervals import Intervals, read_intervals, windows
 from bams3.coverage.measure import Histogram, bases_covered, means, medians
 from bams3.coverage.options import CoverageOptions, quantize_labels
 from bams3.coverage.report import SUMMARY_HEADER, Totals, distribution
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from bams3.coverage.bedfile import BedFile
 
 DEEPEST_WINDOW = 999
-"""Windows of a greater mean depth are counted as of this one in the regions' distribution."""
+"""Windows with a greater mean depth count as this depth in the distribution of regions."""
 
 WINDOWS_AT_ONCE = 1 << 14
-"""Of a contig; so many are in memory."""
+"""Number of windows of a contig that are in memory at a time."""
 
 Accept = Callable[[Any], Any]
 Warn = Callable[[str], None]
@@ -43,13 +43,14 @@ def write_coverage(
 ) -> None:
     """Write the files that mosdepth 0.3.3 would write for ``prefix``, all of them or none.
 
-    ``references`` are all contigs (name, length); ``row_groups_of(reference_ids)`` yields for each contig that is
-    wanted its row groups, with all its records in coordinate order. ``accept`` maps a row group to a byte a record
-    (0: leave the record out), for filters that are not of depth, read groups above all. ``warn``
-    takes notes for the user; they go to standard error by default. ``inputs``: what else than the BED file is read.
+    ``references`` are all contigs (name, length). ``row_groups_of(reference_ids)`` yields, for each of these contigs,
+    its row groups with all its records in coordinate order. ``accept`` maps a row group to one byte per record
+    (0: leave the record out), for filters beyond mosdepth's own, such as read groups. ``pieces_of(reference_id)``
+    yields a contig's depth from part files instead. ``warn`` receives messages for the user; by default they go to
+    standard error. ``inputs``: inputs besides the BED file, which no output may overwrite.
 
-    Raises `UsageError` for an unknown contig, a BED file that is none, a prefix in no directory or
-    in a dataset, a file to write that is an input.
+    Raises `UsageError` for an unknown contig, an invalid BED file, a prefix in a missing directory or in a dataset,
+    and an output that is an input.
     """
     options = options or CoverageOptions()
     with all_or_none(prefix, [str(options.by), *inputs] if options.by else inputs) as create:
@@ -79,11 +80,11 @@ def depth_of(
     *,
     accept: Accept | None = None,
 ) -> Depth:
-    """Depth of the positions ``[start, end)`` of a contig.
+    """Return the depth of the positions ``[start, end)`` of a contig.
 
-    ``row_groups``, in coordinate order, are all from the first with a read that overlaps to the last (a read
-    that does not overlap can change what its mate counts); for whole fragments all with reads of
-    any fragment that overlaps. Of the options only those count that choose and measure reads.
+    ``row_groups``, in coordinate order, are all row groups from the first to the last one with a read that overlaps
+    (a read that does not overlap can still change how its mate counts); in fragment mode, all that have reads of an
+    overlapping fragment. Only the options that select reads and determine how they count are used.
     """
     (depth,) = _depth(_tally(options or CoverageOptions(), reference_id, start, end), row_groups, accept)
     return depth
@@ -92,9 +93,9 @@ def depth_of(
 def region_values(
     row_groups: Iterable[Any], reference_id: int, length: int, intervals: Intervals, options: CoverageOptions
 ) -> array[float]:
-    """The mean (or median) depth of intervals of a contig of ``length``, ``array('d')``, as the regions file has it.
+    """Return the mean (or median) depth of intervals of a contig of ``length`` bp, ``array('d')``, as in mosdepth.
 
-    ``row_groups`` as for `depth_of`, of all that is from the first interval to the last.
+    ``row_groups``: as for `depth_of`, for the span from the first interval to the last.
     """
     start = min(intervals.starts[0], length)
     end = max(min(max(intervals.ends), length), start)
@@ -106,7 +107,7 @@ def region_values(
 
 
 def measure_of(options: CoverageOptions) -> Callable[[Depth, array[int], array[int]], array[float]]:
-    """What the regions file tells of the depth of intervals."""
+    """Return the function that computes the values of the regions file: means or medians."""
     return medians if options.use_median else means
 
 
@@ -128,7 +129,7 @@ def _tally(
 
 
 def _depth(tally: Tally, row_groups: Iterable[Any], accept: Accept | None) -> Iterator[Depth]:
-    """The depth that row groups make, in one piece or several."""
+    """Yield the depth of row groups, in one or several pieces."""
     for group in row_groups:
         tally.add(group, accept(group) if accept else None)
         if (piece := tally.settled()) is not None:
@@ -137,13 +138,13 @@ def _depth(tally: Tally, row_groups: Iterable[Any], accept: Accept | None) -> It
 
 
 def read_group_filter(names: Iterable[str]) -> Accept:
-    """`accept` for reads of some read groups (tag RG); those without one are left out."""
+    """Return an `accept` function for reads of some read groups (tag RG); reads without the tag are left out."""
     chosen = frozenset(names)
     return lambda group: bytes(name in chosen for name in group.tag("RG"))
 
 
 class _Run:
-    """The state of a coverage run: open files, totals so far."""
+    """The state of a coverage run: its open files and the totals so far."""
 
     def __init__(
         self,
@@ -159,7 +160,7 @@ class _Run:
             if not self.contigs:
                 raise UsageError(f"contig {options.chrom!r} is not in the header; -c takes one whole contig")
         self.by_bed = options.by is not None and options.window is None
-        self.bed = read_bed(str(options.by), warn) if self.by_bed else {}
+        self.bed = read_intervals(str(options.by), warn) if self.by_bed else {}
         if self.by_bed and not (options.per_base or options.thresholds or options.quantize):  # only regions
             self.contigs = [contig for contig in self.contigs if contig[1] in self.bed]
         self.labels = [label.encode() for label in quantize_labels(options.quantize)]
@@ -195,18 +196,16 @@ class _Run:
 
     @property
     def in_pieces(self) -> bool:
-        """Can depth come in pieces? Regions and bins are looked for in all of a contig."""
+        """Whether depth may come in pieces: regions and quantized bins need a whole contig at once."""
         return not (self.regions or self.quantized)
 
     def all_contigs(self, depths: Iterable[Iterable[Depth]]) -> None:
-        """Measure and write every contig, then the totals; `depths`: of each the pieces of its depth."""
+        """Measure and write every contig, then the totals; `depths` yields the pieces of depth of each contig."""
         for (_, name, length), pieces in zip(self.contigs, depths, strict=True):
             self._write_contig(name, length, pieces)
         if self.options.chrom is None:
             for name, intervals in self.bed.items():
-                self.warn(
-                    f"{self.options.by}: contig {name} of {len(intervals)} regions is not in the header"
-                )
+                self.warn(f"{self.options.by}: contig {name} ({len(intervals)} regions) is not in the header")
         self._write_totals()
 
     def _write_contig(self, name: str, length: int, pieces: Iterable[Depth]) -> None:
@@ -235,7 +234,7 @@ class _Run:
             position = end
         if self.per_base:
             self.per_base.text.end_runs(length)
-        if not found:  # of a contig without reads nothing is said
+        if not found:  # contigs without reads are not reported
             return
         self._summarise(name, *histogram.summary())
         self._distribute(name, histogram, region_histogram)
@@ -243,7 +242,7 @@ class _Run:
         self.region_histogram.merge(region_histogram)
 
     def _intervals(self, name: str, length: int) -> Iterable[Intervals]:
-        """What regions a contig has, some at a time; at least once, be there none."""
+        """Yield the regions of a contig, some at a time; at least one, possibly empty, group."""
         if (size := self.options.window) is None:
             return [self.bed.pop(name, Intervals())]
         step = size * WINDOWS_AT_ONCE

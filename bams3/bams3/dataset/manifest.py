@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from bams3.chunk.entry import ChunkEntry
 from bams3.chunk.footer import MAGIC, check_encodings
 from bams3.chunk.zones import check_zones
 from bams3.codec.streams import LEVELS
@@ -40,6 +41,15 @@ class Counts:
     def zero(cls) -> "Counts":
         """Counts of no records."""
         return cls([0] * 16, [0] * 16, {})
+
+    @classmethod
+    def of_block(cls, block: Any, reference_id: int) -> "Counts":
+        """Of the records of a RecordBlock, all of one reference."""
+        from bams3.dataset.counts import count
+
+        passed, failed = count(block)
+        mapped = passed[6] + failed[6]
+        return cls(passed, failed, {reference_id: [mapped, len(block) - mapped]})
 
     def add(self, other: "Counts") -> None:
         """Add the counts of `other`."""
@@ -100,67 +110,6 @@ def _agree(row: list[int]) -> bool:
         and max(proper, both_mapped + singletons) <= min(paired, primary_mapped)
         and elsewhere_mapq5 <= elsewhere <= both_mapped
     )
-
-
-class ChunkEntry(NamedTuple):
-    """The index entry of a chunk: its location, and the zone maps of its row groups.
-
-    `row_groups` are [records, bytes, min_pos, max_pos, max_end, min_mapq, max_mapq, flags_any, flags_all, hot, cold];
-    the last two are the stored bytes of the hot and the cold streams.
-    """
-
-    path: str
-    reference_id: int
-    start: int
-    end: int
-    size: int
-    footer_bytes: int
-    footer_crc32: int
-    row_groups: list[list[int]]
-
-    @property
-    def window(self) -> tuple[int, int]:
-        """Reference id and start (0-based) of its window."""
-        return self.reference_id, self.start if self.reference_id >= 0 else 0
-
-    @property
-    def records(self) -> int:
-        """Number of records."""
-        return sum([group[0] for group in self.row_groups])
-
-    @property
-    def min_pos(self) -> int:
-        """Smallest POS, 0-based."""
-        return min(group[2] for group in self.row_groups)
-
-    @property
-    def max_end(self) -> int:
-        """Largest end, exclusive."""
-        return max(group[4] for group in self.row_groups)
-
-    def check(self, references: Sequence[Sequence[Any]], chunk_size: int) -> None:
-        """Raise ValueError unless it is a valid chunk of the grid over these [name, length] of references."""
-        numbers = (self.start, self.end, self.size, self.footer_bytes, self.footer_crc32)
-        if type(self.reference_id) is not int or not -1 <= self.reference_id < len(references):
-            raise ValueError(f"{self.path!r}: invalid reference {self.reference_id!r}")
-        if not all(map(is_count, numbers)):
-            raise ValueError(f"{self.path!r}: invalid numbers")
-        if self.reference_id == layout.UNPLACED:
-            end, path, known = self.start, layout.unplaced_path(self.start), True
-        else:
-            name, length = references[self.reference_id]
-            end = self.start + chunk_size
-            path = layout.chunk_path(name, self.start, end)
-            known = self.start % chunk_size == 0 and self.start < max(length, 1)
-        if not known or (self.path, self.end) != (path, end):
-            raise ValueError(f"{self.path!r}: at an invalid position, or not on the dataset's grid")
-        try:
-            check_zones(self.row_groups, self.reference_id, self.start, end)
-        except (ValueError, TypeError) as error:
-            raise ValueError(f"{self.path!r}: {error}") from error
-        streams = sum([zone[9] + zone[10] for zone in self.row_groups])
-        if len(MAGIC) + streams + self.footer_bytes != self.size:
-            raise ValueError(f"{self.path!r}: its streams and footer do not add up to its size")
 
 
 class Manifest(NamedTuple):
@@ -316,6 +265,30 @@ def index_from_bytes(data: bytes, manifest: Manifest, name: str) -> list[ChunkEn
         ) from error
 
 
+def _check_chunk(chunk: ChunkEntry, references: Sequence[Sequence[Any]], chunk_size: int) -> None:
+    """Raise ValueError unless it is a valid chunk of the grid over these [name, length] of references."""
+    numbers = (chunk.start, chunk.end, chunk.size, chunk.footer_bytes, chunk.footer_crc32)
+    if type(chunk.reference_id) is not int or not -1 <= chunk.reference_id < len(references):
+        raise ValueError(f"{chunk.path!r}: invalid reference {chunk.reference_id!r}")
+    if not all(map(is_count, numbers)):
+        raise ValueError(f"{chunk.path!r}: invalid numbers")
+    if chunk.reference_id == layout.UNPLACED:
+        end, path, known = chunk.start, layout.unplaced_path(chunk.start), True
+    else:
+        name, length = references[chunk.reference_id]
+        end = chunk.start + chunk_size
+        path = layout.chunk_path(name, chunk.start, end)
+        known = chunk.start % chunk_size == 0 and chunk.start < max(length, 1)
+    if not known or (chunk.path, chunk.end) != (path, end):
+        raise ValueError(f"{chunk.path!r}: at an invalid position, or not on the dataset's grid")
+    try:
+        check_zones(chunk.row_groups, chunk.reference_id, chunk.start, end)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{chunk.path!r}: {error}") from error
+    if len(MAGIC) + chunk.streams + chunk.footer_bytes != chunk.size:
+        raise ValueError(f"{chunk.path!r}: its streams and footer do not add up to its size")
+
+
 def check_chunks(
     chunks: Sequence[ChunkEntry], counts: Counts, references: Sequence[Sequence[Any]], chunk_size: int
 ) -> None:
@@ -324,7 +297,7 @@ def check_chunks(
     records = dict.fromkeys(counts.by_reference, 0)
     before = (0, -1)
     for chunk in chunks:
-        chunk.check(references, chunk_size)
+        _check_chunk(chunk, references, chunk_size)
         place = (chunk.reference_id & 0xFFFFFFFF, chunk.start)  # reads with no position sort last
         if place <= before:
             raise ValueError(f"{chunk.path!r}: duplicated, or out of order")

@@ -12,12 +12,12 @@ from functools import cached_property
 from itertools import chain, islice
 from typing import Any, TypeVar
 
+from bams3.chunk.entry import ChunkEntry
 from bams3.codec import ENCODINGS
 from bams3.dataset import layout
 from bams3.dataset.layout import Grid, Window
 from bams3.dataset.manifest import (
     VERSION,
-    ChunkEntry,
     Counts,
     Manifest,
     check_chunks,

@@ -9,11 +9,12 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from bams3.bam.regions import UNPLACED_NAME
+from bams3.chunk.entry import ChunkEntry
 from bams3.chunk.footer import Identity
 from bams3.chunk.reader import Chunk, RowGroup
 from bams3.dataset import layout
 from bams3.dataset.layout import Grid
-from bams3.dataset.manifest import ChunkEntry, Manifest, header_id, index_from_bytes
+from bams3.dataset.manifest import Manifest, header_id, index_from_bytes
 from bams3.dataset.prefetch import Job, Plan, fetched, plan_hot
 from bams3.errors import DatasetError, FormatError
 from bams3.storage import is_remote, open_storage
@@ -149,7 +150,7 @@ class DatasetReader:
         """The chunk that an index entry describes."""
         return Chunk(
             self.storage, entry.path, size=entry.size, footer_bytes=entry.footer_bytes,
-            footer_crc32=entry.footer_crc32, zones=entry.row_groups, references=self.references,
+            footer_crc32=entry.footer_crc32, zones=entry.zones, references=self.references,
             identity=Identity(
                 self.manifest.header_id, entry.reference_id, entry.start, entry.end, self.manifest.level
             ),
@@ -222,7 +223,7 @@ class DatasetReader:
                 if cut:
                     _ = chunk.footer
                 for group in chunk.row_groups:
-                    if group.min_pos < end and group.max_end > start:
+                    if group.zone.min_pos < end and group.zone.max_end > start:
                         yield group
 
     def depth_row_groups(self, reference_id: int, start: int, end: int) -> Iterator[RowGroup]:
@@ -242,10 +243,10 @@ class DatasetReader:
             if entry.min_pos >= end:
                 break
             for group in self.chunk(entry).row_groups if found or entry.max_end > start else ():
-                found = found or (group.min_pos < end and group.max_end > start)
+                found = found or (group.zone.min_pos < end and group.zone.max_end > start)
                 if found:
                     waiting.append(group)
-                if group.min_pos < end and group.max_end > start:
+                if group.zone.min_pos < end and group.zone.max_end > start:
                     yield from waiting
                     waiting.clear()
 

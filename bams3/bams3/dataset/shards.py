@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
+from bams3.chunk.entry import ChunkEntry
 from bams3.dataset import layout
-from bams3.dataset.manifest import ChunkEntry
 from bams3.dataset.reader import DatasetReader
 
 Chunks = Sequence[tuple[DatasetReader, ChunkEntry]]

@@ -1,4 +1,4 @@
-"""The records of a stream of uncompressed BCF, as bcftools writes it, by where they begin."""
+"""Selection of records by position from a stream of uncompressed BCF, as bcftools writes it."""
 
 import struct
 from collections.abc import Iterator
@@ -8,28 +8,29 @@ from bams3.errors import Bams3Error
 
 _BLOCK = 1 << 18
 _MAGIC = b"BCF\2\2"
-_RECORD = struct.Struct("<IIii")  # length of what samples share, and of the rest; contig, position
-_LENGTHS = 8  # bytes of both lengths
+_RECORD = struct.Struct("<IIii")  # l_shared, l_indiv, CHROM, POS
+_LENGTHS = 8  # bytes of l_shared and l_indiv
 
 Position = tuple[int, int]
-"""(number of the contig, position from 0)."""
+"""(index of the contig, 0-based position)."""
 
 
 class Records:
-    """`is_done`: nothing is read any more, since a record was beyond what was asked for."""
+    """A reader of BCF records. `is_done`: reading stopped early, at a record past the requested end."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self.is_done = False
         self._stream = stream
 
     def within(self, start: Position, end: Position, *, in_order: bool) -> Iterator[bytes]:
-        """BCF of the header, and of the records that begin from `start` on and before `end`, in pieces.
+        """Yield, in pieces, the BCF header and the records that begin in [start, end).
 
-        `in_order`: there are no such after one that begins later. Raises Bams3Error for a stream that ends too early.
+        `in_order`: the records are sorted, so reading stops at the first one past `end`. Raises Bams3Error if the
+        stream ends too early.
         """
         magic, length = struct.unpack("<5sI", self._exactly(9))
         if magic != _MAGIC:
-            raise Bams3Error("bcftools writes no BCF")
+            raise Bams3Error("the output of bcftools is not BCF")
         yield struct.pack("<5sI", magic, length) + self._exactly(length)
         data = b""
         while block := self._stream.read(_BLOCK):

@@ -1,4 +1,4 @@
-"""The options of `bcftools mpileup` and `bcftools call` that a user may add: read as bcftools does, by getopt_long."""
+"""The options of `bcftools mpileup` and `bcftools call` that users may add, parsed like bcftools (getopt_long)."""
 
 import shlex
 from collections.abc import Callable, Iterator, Mapping
@@ -6,16 +6,18 @@ from typing import NamedTuple
 
 from bams3.errors import UsageError
 
-_NOT_FOR_SAMPLES = "the samples and their names are those of the sheet"
-_TARGETS = "use the key `targets`, which says where is called"
-_OUTPUT = "what is written is chosen here; remove it"
-_ONE_CORE = "a job has one core; use a smaller `window` for more jobs at a time"
+_NOT_FOR_SAMPLES = "the sample sheet defines the samples and their names; remove the option"
+_TARGETS = "use the key `targets` to choose where variants are called"
+_OUTPUT = "the workflow chooses the output; remove the option"
+_ONE_CORE = "a job has one core; use a smaller `window` to run more jobs in parallel"
 
 
 class Tool(NamedTuple):
-    """`short`: its options of one letter, as getopt has them. `long`: the others, with what they are the same as after
-    an `=` if they take a value, a `:` if they take none; themselves where nothing follows.
-    `refused`: those that are chosen elsewhere, and what to do. `files`: those that name a file.
+    """A bcftools command and its options.
+
+    `short`: the one-letter options, as a getopt string. `long`: the long options, each followed by `=` if it takes a
+    value and by `:` if not, and then by the short option it is a synonym of, if any. `refused`: option → advice, for
+    options that users can't set here. `files`: the options whose value is a file.
     """
 
     name: str
@@ -64,7 +66,7 @@ CALL = Tool(
 
 
 class _Word(NamedTuple):
-    """An option as it was written, by its own name, and its value, if it has one."""
+    """An option: the text as written, its canonical name, and its value, if any."""
 
     text: str
     option: str
@@ -72,7 +74,7 @@ class _Word(NamedTuple):
 
 
 class Options(NamedTuple):
-    """Options that were given to a tool."""
+    """The options given to a tool."""
 
     tool: Tool
     given: tuple[_Word, ...]
@@ -81,15 +83,26 @@ class Options(NamedTuple):
         return any(word.option == option for word in self.given)
 
     def file(self, option: str) -> str:
-        """The file that an option names last; "" without one."""
+        """Return the file that the last occurrence of an option names; "" without one."""
         return next((self._file(word) for word in reversed(self.given) if word.option == option), "")
 
     def files(self) -> list[str]:
-        """The files that the options name, each once."""
+        """Return the files that the options name, without duplicates."""
         return list(dict.fromkeys(path for word in self.given if (path := self._file(word))))
 
+    def chosen_samples(self) -> Iterator[tuple[str, list[str], bool]]:
+        """How the options choose samples: a file of names ("" for none), the names themselves, and whether it is all
+        others that are wanted (`^`).
+        """
+        for word in self.given:
+            if word.option == "S":
+                yield self._file(word), [], (word.value or "").startswith("^")
+            elif word.option == "s":
+                names = (word.value or "").removeprefix("^").split(",")
+                yield "", names, (word.value or "").startswith("^")
+
     def words(self, place: Callable[[str], str] = str) -> Iterator[str]:
-        """The options as words, with each file where `place` says that it is."""
+        """Yield the options as words; `place` maps each file name to the path to use."""
         for text, option, value in self.given:
             path = self._file(_Word(text, option, value))
             if value is None:
@@ -101,14 +114,14 @@ class Options(NamedTuple):
                 yield from (text, value)
 
     def _file(self, word: _Word) -> str:
-        """The file that an option names: without the `^` of those that leave out what is in it."""
+        """Return the file that an option names, without the `^` that excludes the file's entries; "" if none."""
         if word.option not in self.tool.files or word.value in (None, "-"):
             return ""
         return word.value.removeprefix("^")
 
 
 def options(tool: Tool, text: str) -> Options:
-    """The options of a text as a shell has them. Raises UsageError for those that are chosen elsewhere."""
+    """Parse options written as in a shell. Raises UsageError for invalid options and for those that are refused."""
     try:
         words = shlex.split(text)
     except ValueError as error:
@@ -121,7 +134,8 @@ def options(tool: Tool, text: str) -> Options:
 
 
 def _is_free(found: Options, word: _Word) -> bool:
-    """`-o INT` of mpileup is another option; the alleles that calls are constrained to come with -T."""
+    """Tell whether an option that is usually refused is allowed: `-o INT` of mpileup (gap-open probability), and
+    `-T` of call with `-C alleles`."""
     if found.tool is MPILEUP:
         return word.option == "o" and (word.value or "").isdecimal()
     alleles = any(option == "C" and (value or "").lower() == "alleles" for _, option, value in found.given)
@@ -137,17 +151,17 @@ def _read(tool: Tool, words: list[str]) -> Iterator[_Word]:
             yield from _short(tool, word, rest)
         else:
             raise UsageError(
-                f"{tool.name}: {word!r} is no option; remove it, or quote it with what it belongs to"
+                f"{tool.name}: {word!r} is not an option; remove it, or quote it together with its option's value"
             )
 
 
 def _long(tool: Tool, word: str, rest: Iterator[str]) -> _Word:
-    """An option of a long name, of which the first letters are enough where no other begins so."""
+    """Parse a long option, which may be abbreviated as long as it is unambiguous."""
     name, has_value, value = word[2:].partition("=")
     names = _long_names(tool)
     alike = {names[name]} if name in names else {names[full] for full in names if full.startswith(name)}
     if len(alike) > 1:
-        raise UsageError(f"{tool.name}: --{name} may be several options; write its name in full")
+        raise UsageError(f"{tool.name}: --{name} is ambiguous; write the option's name in full")
     option, takes_value = alike.pop() if alike else (name, False)
     if has_value and takes_value:
         return _Word(f"--{name}", option, value)
@@ -155,7 +169,7 @@ def _long(tool: Tool, word: str, rest: Iterator[str]) -> _Word:
 
 
 def _long_names(tool: Tool) -> dict[str, tuple[str, bool]]:
-    """Long name → the option's own name, and whether it takes a value."""
+    """Map each long name to the option's canonical name and whether it takes a value."""
     found = {}
     for entry in tool.long.split():
         at = min(place for place in (entry.find("="), entry.find(":")) if place >= 0)
@@ -164,7 +178,7 @@ def _long_names(tool: Tool) -> dict[str, tuple[str, bool]]:
 
 
 def _short(tool: Tool, word: str, rest: Iterator[str]) -> Iterator[_Word]:
-    """The options of one letter that stand in a word, of which the last may have its value there, or after it."""
+    """Parse a word of one-letter options; the value of the last one may follow in the same or the next word."""
     for at, letter in enumerate(word[1:], 2):
         place = tool.short.find(letter)
         after = tool.short[place + 1 : place + 3] if place >= 0 and letter != ":" else ""

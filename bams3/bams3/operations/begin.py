@@ -1,4 +1,4 @@
-"""Beginning a conversion: what is in the way is refused, or makes room if it is a dataset and that is asked for."""
+"""Prepare the destination of a conversion: refuse foreign files, and remove an old dataset if the user asked for it."""
 
 import os
 from collections.abc import Iterator
@@ -21,8 +21,11 @@ from bams3.storage import Storage, is_remote, open_storage
 
 
 def prepare(storage: Storage, part: str | None, overwrite: bool, resume: bool) -> Place:
-    """What is at a place where a dataset, or a part of one, is to be written; what stands in the way is removed, if it
-    is a dataset's and asked for. Raises DatasetError, before anything is changed, if that may not be."""
+    """Prepare a place for a dataset, or for a part of one, and return what is there.
+
+    With `overwrite`, the files of an existing dataset are removed. Raises DatasetError, before anything changes, if
+    the place holds something that may not be replaced or continued.
+    """
     if not is_remote(storage.root):
         restore(storage.root)
     place = survey(storage)
@@ -30,8 +33,8 @@ def prepare(storage: Storage, part: str | None, overwrite: bool, resume: bool) -
         raise DatasetError(f"{storage.root} is a complete dataset; use --overwrite to replace it")
     if part is None and not overwrite and not resume and place.objects:
         raise DatasetError(
-            f"{storage.root} is not empty; use --overwrite to replace a dataset that is there, or --resume to go on "
-            "with one, or choose another place"
+            f"{storage.root} is not empty; use --overwrite to replace an existing dataset, --resume to continue an "
+            "interrupted conversion, or choose another place"
         )
     if part is None and overwrite:
         check_removable(place)
@@ -44,7 +47,7 @@ def prepare(storage: Storage, part: str | None, overwrite: bool, resume: bool) -
         return place
     if f"{layout.PARTS}/{part}.json" in place.objects and not (overwrite or resume):
         raise DatasetError(
-            f"{storage.root}: this part is there; use --resume or --overwrite to convert it again"
+            f"{storage.root}: this part exists; use --resume or --overwrite to convert it again"
         )
     if overwrite:
         _take_back(place, part)
@@ -52,10 +55,9 @@ def prepare(storage: Storage, part: str | None, overwrite: bool, resume: bool) -
 
 
 def _take_back(place: Place, part: str) -> None:
-    """Let a part be written again, whatever else of the same batches is there or is being written.
+    """Remove what blocks a part from being written again: its own record, and parts of another number of batches.
 
-    All batches may do this at the same time: none takes what another of as many has written. Parts of another number
-    of batches go.
+    All batches may do this at the same time, since none removes what another batch of the same number has written.
     """
     _, of, count = part.rpartition("-of-")
     place.storage.delete_all(
@@ -68,13 +70,13 @@ def _take_back(place: Place, part: str) -> None:
 
 @contextmanager
 def successor(storage: Storage) -> Iterator[Storage]:
-    """Context: where to write the dataset that takes the place of another one once it is whole."""
+    """Context manager: yield a place for a new dataset that replaces the existing one once it is complete."""
     new = open_storage(beside(storage.root, "new"))
     remove(survey(new))
     try:
         yield new
     except BaseException:
-        with suppress(Bams3Error, OSError):  # what went wrong is told
+        with suppress(Bams3Error, OSError):  # the original error is the one to report
             remove(survey(new))
             os.rmdir(new.root)
         raise

@@ -1,9 +1,9 @@
-"""Variants of some places in many datasets, called jointly by bcftools, which reads each dataset through a pipe.
+"""Joint variant calling with bcftools at some places in many datasets; bcftools reads each dataset through a pipe.
 
-What bcftools calls at a position depends on more than the reads that lie there: qualities of bases are recalibrated
-once for each read, where bcftools first comes to indels within it, and those of mates that overlap are made one. So
-around a place it looks also at what the reads at its borders reach, and they with their mates; what it calls there is
-left out. A gVCF block belongs to the place that it begins in, so one may need reads far beyond that.
+A call depends on more than the reads at its position: bcftools recalibrates the base qualities of a read once, at the
+first indel that it meets within the read, and merges the qualities of overlapping mates. So bcftools is also given
+what lies under the reads at the borders of a place, and under the reads that overlap those; calls outside the place
+are dropped. A gVCF block belongs to the place in which it begins, so it may need reads far beyond that place.
 """
 
 import os
@@ -26,30 +26,40 @@ from bams3.parallel.workers import in_order
 from bams3.select.query import RecordFilter, columns, open_each, query
 
 OTHER_FILES = 100
-"""That a process has open besides its pipes."""
+"""Number of files that a process may have open besides its pipes."""
 
-LEVEL = 2  # of compression
-AT_ONCE = 32  # datasets that are looked into at the same time
+LEVEL = 2  # BGZF compression level
+AT_ONCE = 32  # datasets that are searched at the same time
 LEAD = 1000
-"""bp before a place that are called as in it: BQBZ and MQSBZ of an indel are those that bcftools had for the last
-position where a read had another base."""
+"""bp before a place that bcftools processes too: it takes BQBZ and MQSBZ of an indel from the last position with a
+mismatch."""
 
 
 def call_jointly(
     datasets: Mapping[str, str], places: Sequence[Place], reference: str, out: str, log: Any, *,
     targets: Sequence[Place] | None = None, mpileup: str = "", call: str = "", files: Mapping[str, str] | None = None,
 ) -> None:  # fmt: skip
-    """Write the BCF of `bcftools mpileup | bcftools call` of all datasets (sample → path or URI) to `out`: what begins
-    in the places.
+    """Run `bcftools mpileup | bcftools call` on all datasets, and write the records that begin in the places to `out`.
 
-    `places`, `targets`: (contig, start, end), 0-based half-open, in order. With `targets`, it is the BCF of
-    `bcftools mpileup -T targets`. `reference`: a FASTA with its `.fai`. Samples have the names given, whatever their
-    read groups say. `mpileup`, `call`: more options of each, as a shell has them; `files`: where files are that these
-    name, if it is elsewhere. `log`: an open file for what bcftools says. A thread feeds each dataset's pipe, so that
-    memory is what all have decoded at a time: some 10 to 25 MB each.
+    One thread per dataset feeds its pipe and holds 10 to 25 MB of decoded records.
 
-    Raises UsageError for options that are chosen here, and where that many pipes can't be open; Bams3Error where a
-    dataset is damaged or bcftools fails.
+    Parameters
+    ----------
+    datasets : sample name → path or URI; these names replace those of the read groups.
+    places : (contig, start, end), 0-based half-open, in order.
+    reference : path of a FASTA file with its `.fai`.
+    out : path or URI of the BCF to write.
+    log : open file for the messages of bcftools.
+    targets : like `places`; the result is then that of `bcftools mpileup -T targets`.
+    mpileup, call : additional options of either command, quoted as in a shell.
+    files : file named in these options → its actual path, where they differ.
+
+    Raises
+    ------
+    UsageError
+        If an option may not be set, or the limit of open files is too low.
+    Bams3Error
+        If a dataset is damaged or bcftools fails.
     """
     chosen = options(MPILEUP, mpileup), options(CALL, call)
     _allow_files(2 * len(datasets) + OTHER_FILES)
@@ -58,7 +68,7 @@ def call_jointly(
     looked_at = _around(list(readers.values()), places, called, has_blocks=_has_blocks(*chosen))
     if called is not None:
         looked_at = [found for place in looked_at for found in called.within(*place)]
-    # What bcftools is told of the reference stands in its header: a name, wherever that is.
+    # bcftools writes the reference's path into its header: run it in that folder, so that this is the bare file name.
     folder, fasta = os.path.split(os.path.abspath(reference))
 
     def words(given: Options) -> list[str]:
@@ -82,7 +92,7 @@ def call_jointly(
         for sample, (_, writable) in pipes.items():
             pipe = open(writable, "wb", buffering=0)  # noqa: SIM115 (feeding closes it)
             feeds.enter_context(feeding(pipe, _bam(readers[sample], looked_at)))
-        in_order = not chosen[1].has("i")  # sites without reads come when all others are there
+        in_order = not chosen[1].has("i")  # with -i, sites without reads come after all others
         is_done = _write(caller.stdout, file, _bounds(next(iter(readers.values())), places), in_order)
         if is_done:
             pileup.kill()
@@ -99,7 +109,7 @@ def _has_blocks(mpileup: Options, call: Options) -> bool:
 def _around(
     readers: Sequence[DatasetReader], places: Sequence[Place], called: Targets | None, *, has_blocks: bool
 ) -> list[Place]:  # fmt: skip
-    """The places with what bcftools has to look at around the first and the last."""
+    """Extend the first and the last place by what bcftools must see around them."""
     lengths = dict(readers[0].references)
 
     def is_called(*place: Any) -> bool:
@@ -117,7 +127,7 @@ def _around(
 
 
 def _reach(readers: Sequence[DatasetReader], contig: str, start: int, end: int) -> tuple[int, int]:
-    """From where to where the reads reach that lie at either end of a place, and those that lie at their ends."""
+    """Return the span of the reads at either end of a place, and of the reads at the ends of those."""
     reference_id = [name for name, _ in readers[0].references].index(contig)
 
     def reads(reader: DatasetReader) -> tuple[int, int]:
@@ -134,14 +144,14 @@ def _reach(readers: Sequence[DatasetReader], contig: str, start: int, end: int) 
 
 
 def _bounds(reader: DatasetReader, places: Sequence[Place]) -> tuple[bcf.Position, bcf.Position]:
-    """(number of the contig, position) from which on, and before which, there is what is called."""
+    """Return the first position of the places and the end of the last one, each as (contig index, position)."""
     number = {name: i for i, (name, _) in enumerate(reader.references)}
     (first, start, _), (last, _, end) = places[0], places[-1]
     return (number[first], start), (number[last], end)
 
 
 def _write(stream: Any, file: Any, bounds: tuple[bcf.Position, bcf.Position], in_order: bool) -> bool:
-    """Write the BCF of the records of a stream that begin within bounds. False if it may have ended too early."""
+    """Write the records of a stream that begin within bounds; return True if reading stopped early, past the bounds."""
     with stream:
         records = bcf.Records(stream)
         for part in bgzf(records.within(*bounds, in_order=in_order), LEVEL, 1):
@@ -150,7 +160,7 @@ def _write(stream: Any, file: Any, bounds: tuple[bcf.Position, bcf.Position], in
 
 
 def _pileup_command(work: Path, fds: Mapping[str, int], places: Iterable[Place]) -> list[str]:
-    """`bcftools mpileup` of what comes through the file descriptors of the samples; `work`: where its lists are."""
+    """Return the `bcftools mpileup` command that reads the samples' file descriptors; its lists are put into `work`."""
     path_of = {sample: f"/dev/fd/{fd}" for sample, fd in fds.items()}
     lists = {
         "-T": [f"{contig}\t{start}\t{end}" for contig, start, end in places],
@@ -159,27 +169,27 @@ def _pileup_command(work: Path, fds: Mapping[str, int], places: Iterable[Place])
     }
     command = ["bcftools", "mpileup", "--no-version", "-Ou"]
     for option, lines in lists.items():
-        file = work / f"{option[1:]}.bed"  # by this name, places count from 0
+        file = work / f"{option[1:]}.bed"  # the extension .bed makes positions 0-based
         file.write_bytes("".join(f"{line}\n" for line in lines).encode(errors="surrogateescape"))
         command += [option, str(file)]
     return command
 
 
 def _bam(dataset: DatasetReader, places: Iterable[Place]) -> Iterable[Any]:
-    """A dataset's reads that overlap the places, as BAM before compression."""
+    """Yield the reads of a dataset that overlap the places, as uncompressed BAM."""
     ids = {name: i for i, (name, _) in enumerate(dataset.references)}
     regions = [Region(ids[contig], start, end) for contig, start, end in places]
     yield from bam_bytes(query(dataset, regions, RecordFilter()), dataset.header)
 
 
 def _allow_files(number: int) -> None:
-    """Raise the limit of open files as far as is needed. Raises UsageError where it can't be."""
+    """Raise the soft limit of open files to `number`. Raises UsageError if the hard limit is lower."""
     import resource
 
     soft, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     if most != resource.RLIM_INFINITY and number > most:
         raise UsageError(
-            f"{number} files would have to be open, but the limit is {most}; raise it (ulimit -Hn)"
+            f"{number} files must be open at once, but the limit is {most}; raise it (ulimit -Hn)"
         )
     if soft != resource.RLIM_INFINITY and number > soft:
         resource.setrlimit(resource.RLIMIT_NOFILE, (number, most))

@@ -1,8 +1,7 @@
 """Convert alignments (BAM, CRAM, SAM; a file or standard input) to a dataset.
 
-Worker threads inflate the source and encode and compress row groups; the main thread finds the records,
-cuts them into row groups, and writes chunk by chunk, all in order. At most a few row groups per worker
-are in memory.
+Worker threads inflate the source, and encode and compress row groups. The main thread finds the records, cuts them
+into row groups, and writes one chunk after another in order. At most a few row groups per worker are in memory.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,9 +12,9 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from bams3.bam.records import join
-from bams3.chunk.footer import Footer
-from bams3.chunk.reader import Chunk, records_checksum
-from bams3.chunk.reader import RowGroup as StoredRowGroup
+from bams3.chunk.entry import ChunkEntry
+from bams3.chunk.footer import Identity
+from bams3.chunk.reader import Chunk, RowGroup, records_checksum
 from bams3.chunk.writer import (
     CompressedRowGroup,
     compress_row_group,
@@ -24,23 +23,21 @@ from bams3.chunk.writer import (
 )
 from bams3.codec.streams import DEFAULT_LEVEL, LEVELS
 from bams3.dataset import layout, parts
-from bams3.dataset.counts import count as count_block
 from bams3.dataset.layout import UNPLACED, Window
-from bams3.dataset.manifest import ChunkEntry, Counts, Manifest
+from bams3.dataset.manifest import Counts, Manifest
 from bams3.dataset.own import Own
 from bams3.dataset.place import Place, check_joinable, remove, survey
 from bams3.errors import DatasetError, FormatError, SourceError, UsageError
 from bams3.operations.begin import prepare, successor
-from bams3.operations.row_groups import RowGroup, cut_row_groups
+from bams3.operations.row_groups import UncodedRowGroup, cut_row_groups
 from bams3.parallel.uploads import Uploads
 from bams3.parallel.workers import Workers, worker_count
-from bams3.sources.inputs import Counts as SourceCounts
-from bams3.sources.inputs import Mapper, Source
+from bams3.sources.inputs import IndexCounts, Mapper, Source
 from bams3.sources.messages import show
 from bams3.storage import Storage, is_remote, open_storage
 
 MANY_WINDOWS = 1 << 16
-KEPT_CHUNKS = 16  # of an interrupted run, whose row groups are known
+KEPT_CHUNKS = 16  # chunks of an interrupted run whose footers are cached
 
 
 def convert(
@@ -49,29 +46,66 @@ def convert(
     reference: str | None = None, index: str | None = None, batch: tuple[int, int] | None = None,
     windows: Sequence[str] = (), allow_truncated: bool = False, progress: Callable[[int], None] | None = None,
 ) -> Manifest | None:  # fmt: skip
-    """Convert `source` (path, or `-`) to the dataset `dataset` (path or URI); returns its manifest.
+    """Convert alignments to a dataset, or to a part of one.
 
-    With `batch` (i, n: the i-th of n runs of windows of about equal bytes, by the source's index) or `windows`
-    (region strings on chunk boundaries, `_unplaced` for reads with no position) only those windows are
-    converted, through the index, to a part (returns None); `merge` completes the dataset. `sort`: sort the
-    input by coordinate first. `resume`: take what an earlier, interrupted run left, after checking it.
-    `allow_truncated`: take a file that ends without its end-of-file marker; its dataset says so.
-    `overwrite`: replace the dataset that is there: on a file system once the new one is whole, in an object store it
-    is removed first; of a part, make the dataset incomplete and write the part again, whatever else of the same batches
-    is there or is being written.
-    `progress` is called with numbers of records done.
+    After an error, nothing new opens as a dataset.
 
-    Raises SourceError for input that is damaged, unsorted or can't be represented; DatasetError if the
-    dataset exists (unless `overwrite`); UsageError for options that do not fit. No error leaves anything
-    that opens as a dataset.
+    Parameters
+    ----------
+    source
+        BAM, CRAM or SAM, sorted by coordinate: a path or URI, or `-` for standard input.
+    dataset
+        Path or URI of the dataset to write.
+    chunk_size
+        Length of a window in bp: an integer, or a string such as "1M".
+    workers
+        Number of threads, or "auto" for all available cores.
+    level
+        Compression level, 1 (fast) to 9 (small).
+    sort
+        Sort the input by coordinate first.
+    overwrite
+        Replace an existing dataset: on a file system once the new one is complete; in an object store the old one
+        is removed first. A part makes the dataset incomplete and is written again; other parts of the same batches
+        are kept, and may be written at the same time.
+    resume
+        Reuse the row groups that an interrupted run left, after checking them.
+    reference
+        FASTA file of a CRAM source.
+    index
+        BAI, CSI or CRAI of the source (path or URI), if it is not next to the source.
+    batch
+        (i, n): convert only the i-th of n runs of windows, which have about equal bytes by the source's index.
+        Writes a part; `merge` completes the dataset.
+    windows
+        Regions on chunk boundaries (`_unplaced`: reads without a position): convert only these, through the
+        source's index. Writes a part; `merge` completes the dataset.
+    allow_truncated
+        Accept a source without an end-of-file marker; the manifest then records that the source was truncated.
+    progress
+        Called with the number of records done since the last call.
+
+    Returns
+    -------
+    Manifest or None
+        The manifest of the dataset; None for a part.
+
+    Raises
+    ------
+    SourceError
+        If the source is damaged, unsorted, or can't be represented.
+    DatasetError
+        If the dataset exists, unless `overwrite` or `resume` allows it.
+    UsageError
+        If options are invalid or contradict each other.
     """
     if batch and windows:
-        raise UsageError("give --batch or --window, not both")
+        raise UsageError("--batch and --window cannot be combined; give one of them")
     if batch or windows:
         from bams3.sources.files import WINDOWS, expect_again
 
         if sort:
-            raise UsageError("--sort does not go with --batch and --window: what is sorted has no index")
+            raise UsageError("--sort cannot be combined with --batch or --window: sorted input has no index")
         expect_again(str(source), WINDOWS)
     if level not in LEVELS:
         raise UsageError(f"level {level}: choose one from {LEVELS[0]} (fast) to {LEVELS[-1]} (small)")
@@ -95,7 +129,7 @@ def convert(
             storage, plan, opened.header.text, join=resume or name is not None,
             replace=there.plans[0] if again and there.plans else None,
         )  # fmt: skip
-        storage.delete(layout.METADATA)  # of a dataset of which a part is written again
+        storage.delete(layout.METADATA)  # the dataset is incomplete while a part is written again
         pool = stack.enter_context(Workers(threads))
         earlier = _Earlier(storage, plan, there.objects) if resume or again else None
         job = _Conversion(Uploads(storage), plan, pool, earlier, progress, there)
@@ -111,7 +145,7 @@ def convert(
             ) from error
         except SourceError as error:
             if name is None and not resume:
-                # It can't be gone on with, and would be in the way of another attempt.
+                # The conversion can't be resumed, and its files would block another attempt.
                 remove(survey(storage))
             if opened.path in str(error):
                 raise
@@ -122,9 +156,22 @@ def convert(
 
 
 def merge(dataset: Any) -> Manifest:
-    """Complete a dataset of which all parts are there; a dataset that is complete stays as it is.
+    """Complete a dataset that was converted in parts; a complete dataset is left unchanged.
 
-    Raises DatasetError naming what is missing or does not add up.
+    Parameters
+    ----------
+    dataset
+        Path or URI of the dataset.
+
+    Returns
+    -------
+    Manifest
+        The manifest of the dataset.
+
+    Raises
+    ------
+    DatasetError
+        If parts are missing or inconsistent; the message names them.
     """
     storage = open_storage(str(dataset))
     place = survey(storage)
@@ -149,8 +196,8 @@ def _part_name(
 
 
 def _parse_windows(plan: parts.Plan, texts: Sequence[str]) -> list[Window]:
-    """The windows that the regions cover, those that follow each other as one. Raises UsageError for regions off the
-    grid's boundaries."""
+    """Return the windows that the regions cover; adjacent ones are merged. Raises UsageError for regions that are not
+    on chunk boundaries."""
     from bams3.bam.regions import Region, merge_regions, parse_regions
 
     wanted: list[Window] = []
@@ -171,7 +218,7 @@ def _parse_windows(plan: parts.Plan, texts: Sequence[str]) -> list[Window]:
 def _chosen_windows(
     plan: parts.Plan, source: Source, batch: tuple[int, int] | None, windows: Sequence[str]
 ) -> list[Window] | None:
-    """The windows of a batch, or those that are named; those that follow each other are one."""
+    """Return the windows of a batch, or the requested ones; adjacent ones are merged. None means all windows."""
     if batch:
         chosen = layout.batch(plan.grid, _sizes(plan.grid, source), *batch)
         return list(chosen.runs())  # type: ignore[attr-defined]
@@ -179,8 +226,8 @@ def _chosen_windows(
 
 
 def _sizes(grid: layout.Grid, source: Source) -> layout.Sizes:
-    """About how many bytes of the source the windows have. Of very many most have none: contigs are asked about first,
-    and then ever smaller pieces of those that have some."""
+    """Estimate how many bytes of the source fall into each window. If there are very many windows, most are empty:
+    whole contigs are measured first, then ever smaller pieces of those that have data."""
     if len(grid) <= MANY_WINDOWS:
         return source.sizes(grid)
     pieces = list(grid.contigs())
@@ -196,7 +243,7 @@ def _sizes(grid: layout.Grid, source: Source) -> layout.Sizes:
 
 
 def _blocks_of(source: Source, windows: Sequence[Window], mapper: Mapper) -> Iterator[Any]:
-    """Blocks of the reads of some windows, in order, through the source's index."""
+    """Yield blocks of the reads of some windows, in order, through the source's index."""
     source.will_read(windows)
     for reference_id, start, end in windows:
         if reference_id == UNPLACED:
@@ -206,13 +253,13 @@ def _blocks_of(source: Source, windows: Sequence[Window], mapper: Mapper) -> Ite
 
 
 def _end(part: parts.Part, source: Source, windows: Sequence[Window], counts: dict[int, int]) -> None:
-    """Note in a part whose records are read what it is of, and what is known of its source."""
+    """Complete a part once its records have been read: its windows, and what is known of its source."""
     part.windows, part.source_counts, part.truncated = list(windows), counts, source.truncated
 
 
 def _known_counts(source: Source, index: str | None) -> dict[int, int]:
-    """What the index says of a source that was read without it: nothing if it is outdated or damaged, or would have to
-    be fetched, or if the source is truncated itself."""
+    """Return the record counts from the index of a source that was read without it; empty if the index is outdated,
+    damaged or remote, or the source is truncated."""
     if source.truncated or (is_remote(source.path) and index is None):
         return {}
     try:
@@ -223,7 +270,7 @@ def _known_counts(source: Source, index: str | None) -> dict[int, int]:
     return {} if counts and counts.outdated else _by_reference(counts)
 
 
-def _by_reference(counts: SourceCounts | None) -> dict[int, int]:
+def _by_reference(counts: IndexCounts | None) -> dict[int, int]:
     if counts is None:
         return {}
     totals = {
@@ -233,11 +280,11 @@ def _by_reference(counts: SourceCounts | None) -> dict[int, int]:
 
 
 ChunkKey = tuple[int, int]
-"""Reference id and start of a chunk's window; (UNPLACED, number) for reads with no position."""
+"""Reference id and start of a chunk's window; (UNPLACED, number) for reads without a position."""
 
 
 class _Task(NamedTuple):
-    """The records of the `number`-th row group of a chunk, to be encoded."""
+    """The records of row group `number` of a chunk, to be encoded."""
 
     key: ChunkKey
     number: int
@@ -250,7 +297,7 @@ class _Result(NamedTuple):
     counts: Counts
 
 
-def _tasks(row_groups: Iterable[RowGroup]) -> Iterator[_Task]:
+def _tasks(row_groups: Iterable[UncodedRowGroup]) -> Iterator[_Task]:
     for (reference_id, start), of_window in groupby(row_groups, key=lambda g: (g.reference_id, g.start)):
         for number, group in enumerate(of_window):
             if reference_id == UNPLACED:
@@ -260,7 +307,7 @@ def _tasks(row_groups: Iterable[RowGroup]) -> Iterator[_Task]:
 
 @dataclass
 class _Conversion:
-    """One run: blocks in, chunks out."""
+    """One conversion: it takes blocks of records and writes chunks."""
 
     uploads: Uploads
     plan: parts.Plan
@@ -268,10 +315,10 @@ class _Conversion:
     earlier: "_Earlier | None"
     progress: Callable[[int], None] | None
     there: Place
-    """What was there before."""
+    """What the destination held before."""
 
     def run(self, blocks: Iterable[Any]) -> parts.Part:
-        """Write the chunks of all records in `blocks`; `_end` notes the rest of the part."""
+        """Write the chunks of all records in `blocks`; `_end` completes the part that is returned."""
         part = parts.Part([])
         grid, self.own = self.plan.grid, Own([self.plan, *self.there.plans])
         tasks = _tasks(cut_row_groups(blocks, self.plan.chunk_size))
@@ -281,7 +328,7 @@ class _Conversion:
                 if key[0] != UNPLACED and grid.place(*key) is None:
                     name, length = self.plan.references[key[0]]
                     raise SourceError(
-                        f"a record starts far past the end of {name}, {length} bp by the header; correct either"
+                        f"a record starts far past the end of {name}, which has {length} bp by the header; fix either"
                     )
                 part.chunks.append(self._write(key[0], key[1], (group for _, group in items)))
         return part
@@ -292,15 +339,13 @@ class _Conversion:
         for key, group, counted in results:
             counts.add(counted)
             if self.progress:
-                self.progress(group.records)
+                self.progress(group.zone.records)
             yield key, group
 
     def _compress(self, task: "_Task") -> "_Result":
         block = join(task.pieces)
-        task.pieces.clear()  # what they are pieces of is not needed any more
-        passed, failed = count_block(block)
-        records, mapped = len(block), passed[6] + failed[6]
-        counts = Counts(passed, failed, {task.key[0]: [mapped, records - mapped]})
+        task.pieces.clear()  # release the blocks that they are slices of
+        counts = Counts.of_block(block, task.key[0])
         group = self.earlier.row_group(block, task.key, task.number) if self.earlier else None
         return _Result(task.key, group or compress_row_group(block, task.key[0], self.plan.level), counts)
 
@@ -309,38 +354,36 @@ class _Conversion:
         end = start + self.plan.chunk_size if reference_id != UNPLACED else start
         if path in self.there.objects:
             self.own.check_chunk(self.uploads.storage, path)
-        footer = Footer.of_window(self.plan.header_id, reference_id, start, end, self.plan.level)
+        identity = Identity(self.plan.header_id, reference_id, start, end, self.plan.level)
         with self.uploads.create(path) as file:
-            size, footer_bytes, footer_crc32 = write_chunk(file, footer, groups, self.plan.references)
-        zones = [group.zone() for group in footer.row_groups]
-        return ChunkEntry(path, reference_id, start, end, size, footer_bytes, footer_crc32, zones)
+            return write_chunk(file, path, identity, groups, self.plan.references)
 
 
 class _Earlier:
-    """What an interrupted run left of a dataset. Safe to ask from many threads."""
+    """The chunks that an interrupted run left. Thread-safe."""
 
     def __init__(self, storage: Storage, plan: parts.Plan, sizes: dict[str, int]) -> None:
-        """`sizes`: of the objects that are there, by path."""
+        """`sizes`: path → length in bytes of the existing objects."""
         self._storage, self._plan, self._sizes = storage, plan, sizes
         self._row_groups = lru_cache(KEPT_CHUNKS)(self._read_row_groups)
 
     def row_group(self, block: Any, key: ChunkKey, number: int) -> CompressedRowGroup | None:
-        """The row group as it was written, if it was and the records are the same."""
+        """Return the stored row group if it holds the same records, else None."""
         try:
             groups = self._row_groups(self._plan.chunk_path(*key))
             if number >= len(groups):
                 return None
             entry = groups[number].entry
-            if entry.records != len(block) or entry.crc32 != records_checksum(block):
+            if entry.zone.records != len(block) or entry.crc32 != records_checksum(block):
                 return None
             stored = stored_row_group(groups[number])
-            groups[number].spans.clear()  # bytes that are not needed any more
+            groups[number].spans.clear()  # release the fetched bytes
             return stored
         except FormatError:
             return None
 
-    def _read_row_groups(self, path: str) -> list[StoredRowGroup]:
-        """The row groups of a chunk, if it may be of this dataset."""
+    def _read_row_groups(self, path: str) -> list[RowGroup]:
+        """Return the row groups of a chunk; none if the chunk can't belong to this dataset."""
         if path not in self._sizes:
             return []
         chunk = Chunk(self._storage, path, size=self._sizes[path])

@@ -1,6 +1,6 @@
-"""What an operation on a remote dataset asks of its store, told from the index.
+"""Estimates of the requests and bytes of an operation on a remote dataset, computed from its index.
 
-Of chunks at most the footers are read: where a filter needs names, tags, bases or qualities.
+Chunks are not read, except their footers where a filter needs names, tags, bases or qualities.
 """
 
 from collections.abc import Iterable, Sequence
@@ -22,42 +22,42 @@ from bams3.select.query import (
 )
 from bams3.select.schema import HEADER_FIELDS
 
-PER_MILLION_REQUESTS = 0.40  # USD for GETs: S3 Standard in us-east-1, 2026 …
-PER_GB = 0.09  # … and for 10^9 bytes that leave AWS; within a region they are free
+PER_MILLION_REQUESTS = 0.40  # USD per million GETs: S3 Standard in us-east-1, 2026
+PER_GB = 0.09  # USD per 10^9 bytes that leave AWS; within a region they are free
 
 
 @dataclass
 class Cost:
-    """Requests, and bytes received; repetitions after faults come on top, and a cache (BAMS3_CACHE) saves some."""
+    """Requests and bytes received, without retries and without the savings of a cache (BAMS3_CACHE)."""
 
     requests: int
     bytes: int
 
     def usd(self, per_million_requests: float, per_gb: float) -> float:
-        """The price."""
+        """Return the price in USD."""
         return self.requests * per_million_requests / 1e6 + self.bytes * per_gb / 1e9
 
 
 def query_cost(dataset: DatasetReader, regions: Iterable[Region] | None, record_filter: RecordFilter) -> Cost:
-    """Of the records of regions (None: all)."""
+    """Return the cost of `query` for these regions (None: all records)."""
     return _cost(dataset, row_group_jobs(dataset, regions, record_filter), [plan_all], header=True)
 
 
 def count_cost(dataset: DatasetReader, regions: Iterable[Region] | None, record_filter: RecordFilter) -> Cost:
-    """Of the number of records in regions."""
+    """Return the cost of `count` for these regions (None: all records)."""
     jobs, plan = row_group_jobs(dataset, regions, record_filter), count_plan(record_filter, inside)
     return _count_cost(dataset, jobs, plan, record_filter)
 
 
 def count_each_cost(dataset: DatasetReader, regions: Sequence[Region], record_filter: RecordFilter) -> Cost:
-    """Of the number of records in each of some regions."""
+    """Return the cost of `count_each` for these regions."""
     jobs = shared_jobs(dataset, shared_regions(dataset, regions), record_filter)
     plan = count_plan(record_filter, lambda group, overlaps: overlaps.alike(group))
     return _count_cost(dataset, jobs, plan, record_filter)
 
 
 def coverage_cost(dataset: DatasetReader, reference_ids: Iterable[int]) -> Cost:
-    """Of the depth of whole contigs."""
+    """Return the cost of the depth of whole contigs."""
     entries = (entry for reference_id in reference_ids for entry in dataset.chunks_of(reference_id))
     jobs = ((group,) for entry in entries for group in dataset.chunk(entry).row_groups)
     return _cost(dataset, jobs, [plan_hot])
@@ -73,7 +73,7 @@ def _count_cost(
 def _cost(
     dataset: DatasetReader, jobs: Iterable[tuple[Any, ...]], plans: Sequence[Plan[Any]], header: bool = False
 ) -> Cost:
-    """Of the spans that jobs need by one plan after another, and of opening the dataset."""
+    """Return the cost of opening the dataset and of fetching the spans that each plan needs for the jobs."""
     manifest = dataset.manifest
     opening = [dataset.manifest_bytes, manifest.index_bytes, *([manifest.header_bytes] if header else [])]
     cost = Cost(len(opening), sum(opening))
@@ -83,5 +83,5 @@ def _cost(
             spans = plan(together)
             cost.requests += len(spans)
             cost.bytes += sum(span.length for span in spans)
-            chunk.footer_spans.clear()  # who needs the footer next reads it alone, not with what is near it
+            chunk.footer_spans.clear()  # the next plan needs a request of its own for the footer
     return cost

@@ -1,6 +1,6 @@
-"""Chunks by URI, and lines of a key, a tab and a number for them: what Hadoop streaming calls a mapper and a reducer.
+"""Hadoop-streaming mapper and reducer: chunk URIs in; lines of a key, a tab and a number out.
 
-Whatever sorts lines by key between the two will do: `bams3 mapper … | sort | bams3 reducer`.
+Anything that sorts lines by key may stand between the two: `bams3 mapper … | sort | bams3 reducer`.
 """
 
 from bisect import bisect_left, bisect_right
@@ -10,28 +10,28 @@ from itertools import chain, groupby, islice
 from operator import itemgetter
 from typing import Any
 
+from bams3.chunk.entry import ChunkEntry
 from bams3.chunk.reader import Chunk
 from bams3.coverage import CoverageOptions, region_values
-from bams3.coverage.intervals import Intervals, read_bed, windows
+from bams3.coverage.intervals import Intervals, read_intervals, windows
 from bams3.dataset import layout
-from bams3.dataset.manifest import ChunkEntry
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import UsageError
 from bams3.select.query import RecordFilter, count
 from bams3.shown import field
 
 FAR = 1 << 32
-"""Beyond every interval."""
+"""A position past every interval."""
 
 Mapped = Iterator[tuple[str, int | float | str]]
-Mapper = Callable[[DatasetReader, ChunkEntry], Mapped]
+ChunkMapper = Callable[[DatasetReader, ChunkEntry], Mapped]
 
 
-def mapped(lines: Iterable[str], mapper: Mapper) -> Iterator[str]:
-    """What a mapper makes of the chunks whose URIs are the lines, as lines. What is before a tab (Hadoop puts a number
-    there) is no part of a URI.
+def mapped(lines: Iterable[str], mapper: ChunkMapper) -> Iterator[str]:
+    """Apply a mapper to the chunks whose URIs are the lines; yield lines of a key, a tab and a number.
 
-    Raises UsageError for a URI that is not of a chunk, or a key that can't be one.
+    Text before a tab (Hadoop puts a number there) is ignored. Raises UsageError for a URI that does not name a chunk,
+    and for an invalid key or value.
     """
     dataset_of = lru_cache(16)(_dataset)
     for line in lines:
@@ -57,8 +57,8 @@ def _chunk(dataset_of: Callable[[str], Any], uri: str) -> tuple[DatasetReader, C
         raise UsageError(f"{uri}: {root} has no such chunk; bams3 chunks --format uri lists them") from None
 
 
-def counts(record_filter: RecordFilter) -> Mapper:
-    """Contig, or `*` → number of records that pass a filter."""
+def counts(record_filter: RecordFilter) -> ChunkMapper:
+    """Return a mapper from contig (`*`: no position) to the number of records that pass a filter."""
 
     def mapper(dataset: DatasetReader, entry: ChunkEntry) -> Mapped:
         placed = entry.reference_id != layout.UNPLACED
@@ -68,30 +68,31 @@ def counts(record_filter: RecordFilter) -> Mapper:
     return mapper
 
 
-def own(function: Callable[[Chunk], Mapping[str, int | float]]) -> Mapper:
-    """What a function of a user's makes of a chunk: keys → numbers."""
+def own(function: Callable[[Chunk], Mapping[str, int | float]]) -> ChunkMapper:
+    """Return a mapper that calls a user's function, which returns a mapping of keys to numbers for a chunk."""
 
     def mapper(dataset: DatasetReader, entry: ChunkEntry) -> Mapped:
         made = function(dataset.chunk(entry))
         if not isinstance(made, Mapping):
-            raise UsageError(f"{made!r}: the function gives no mapping of keys to numbers")
+            raise UsageError(f"{made!r}: the function must return a mapping of keys to numbers")
         for key, number in made.items():
             if "\t" in str(key) or "\n" in str(key) or not isinstance(number, int | float):
                 raise UsageError(
-                    f"{key!r} → {number!r}: a key has no tabs and newlines, and its value is a number"
+                    f"{key!r} → {number!r}: a key must not contain tabs or newlines, and its value must be a number"
                 )
             yield key, number
 
     return mapper
 
 
-def regions(options: CoverageOptions) -> Mapper:
-    """Mean depth of the windows or BED intervals that begin from a chunk's start on and before the next chunk's: each
-    belongs to one chunk, and what its depth needs of others is read from these.
+def regions(options: CoverageOptions) -> ChunkMapper:
+    """Return a mapper for the mean depth of windows or BED intervals.
 
-    Keys sort as the genome does; values are lines of mosdepth's regions file.
+    A chunk has the intervals that begin at or after its start and before the start of the next chunk, so that each
+    interval belongs to one chunk; reads from other chunks are fetched as needed. Keys sort in genome order; values
+    are lines of mosdepth's regions file.
     """
-    bed = read_bed(str(options.by), lambda _: None) if options.window is None else {}
+    bed = read_intervals(str(options.by), lambda _: None) if options.window is None else {}
 
     @cache
     def intervals_of(name: str, length: int) -> Intervals:
@@ -118,8 +119,9 @@ def regions(options: CoverageOptions) -> Mapper:
 
 
 def _share(dataset: DatasetReader, entry: ChunkEntry) -> Iterator[tuple[int, int, int]]:
-    """From a chunk's window to the next chunk's, and for the first chunk from the genome's start, by windows of the
-    grid: reference id, start, end. What is beyond a contig's end is of its last window."""
+    """Yield the windows (reference id, start, end) from a chunk's start, or for the first chunk from the start of the
+    genome, to the start of the next chunk. The last window of a contig has no end, so that it takes whatever lies
+    past the contig's end."""
     end_of_genome = (len(dataset.references), 0)
 
     def place(chunk: ChunkEntry) -> tuple[int, int]:
@@ -136,9 +138,9 @@ def _share(dataset: DatasetReader, entry: ChunkEntry) -> Iterator[tuple[int, int
 
 
 def summed(lines: Iterable[str]) -> Iterator[str]:
-    """Lines that are alike but for the number after their last tab, and follow each other, become one with the sum.
+    """Merge adjacent lines with the same key (everything before the last tab) into one line with the sum.
 
-    A line that is alone is left as it is. Raises UsageError where there is no number.
+    A line with a key of its own stays unchanged. Raises UsageError for a line without a number.
     """
     for key, alike in groupby(map(_parted, lines), key=itemgetter(0)):
         first, *second = islice(alike, 2)
@@ -149,7 +151,9 @@ def summed(lines: Iterable[str]) -> Iterator[str]:
 def _parted(line: str) -> tuple[str, str]:
     key, tab, value = line.rstrip("\n").rpartition("\t")
     if not tab:
-        raise UsageError(f"{line.rstrip()!r} is not a key, a tab and a number, as bams3 mapper writes them")
+        raise UsageError(
+            f"{line.rstrip()!r} is not a key, a tab and a number; give the output of bams3 mapper, sorted"
+        )
     _number(value)
     return key, value
 

@@ -1,4 +1,4 @@
-"""What is in one chunk, from its footer."""
+"""A description of one chunk, read from its footer."""
 
 import json
 from collections import Counter
@@ -9,10 +9,10 @@ from bams3.shown import escaped
 
 
 def to_json(uri: Any) -> str:
-    """The whole footer as JSON. Raises FormatError."""
+    """Return the whole footer as JSON. Raises FormatError."""
     footer = open_chunk(uri).footer
     groups = [
-        group._asdict() | {"streams": {name: entry._asdict() for name, entry in group.streams.items()}}
+        group.to_json() | {"streams": {name: entry._asdict() for name, entry in group.streams.items()}}
         for group in footer.row_groups
     ]
     document = footer._asdict() | {"row_groups": groups}
@@ -20,7 +20,7 @@ def to_json(uri: Any) -> str:
 
 
 def summary(uri: Any) -> str:
-    """Window, row groups, and the size of every stream, for people. Raises FormatError."""
+    """Describe window, row groups and stream sizes as text for people. Raises FormatError."""
     chunk = open_chunk(uri)
     footer = chunk.footer
     names = {reference: name for reference, name, _ in footer.references}
@@ -33,7 +33,7 @@ def summary(uri: Any) -> str:
     lines = [
         f"window      {window}",
         f"records     {footer.records}",
-        f"bytes       {chunk.size} ({sum(group.zone()[-2] for group in footer.row_groups)} for counting and depth)",
+        f"bytes       {chunk.size} ({sum(zone.hot for zone in footer.zones)} for counting and depth)",
         f"dataset     {footer.dataset}",
         f"references  {' '.join(names[reference] for reference in sorted(names)) or '-'}",
         f"read groups {' '.join(read_groups) or '-'}",
@@ -41,10 +41,10 @@ def summary(uri: Any) -> str:
         "",
         "row group  records  first       last        furthest    mapq    ",
     ]
-    for number, group in enumerate(footer.row_groups):
+    for number, zone in enumerate(footer.zones):
         lines.append(
-            f"{number:<10} {group.records:<8} {group.min_pos + 1:<11} {group.max_pos + 1:<11} {group.max_end:<11} "
-            f"{group.min_mapq}-{group.max_mapq}"
+            f"{number:<10} {zone.records:<8} {zone.min_pos + 1:<11} {zone.max_pos + 1:<11} {zone.max_end:<11} "
+            f"{zone.min_mapq}-{zone.max_mapq}"
         )
     stored, raw = Counter[str](), Counter[str]()
     codecs: dict[str, set[str]] = {}

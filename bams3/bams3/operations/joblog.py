@@ -1,4 +1,4 @@
-"""The log of `bams3 map`, with the columns of GNU parallel's --joblog."""
+"""The job log of `bams3 map`, in the format of GNU parallel's --joblog."""
 
 import os
 
@@ -10,10 +10,13 @@ _HEADING = "\t".join(_COLUMNS) + "\n"
 
 
 class JobLog:
-    """A file with a line for each job that ended."""
+    """A file with one line per finished job."""
 
     def __init__(self, path: str, *, resume: bool) -> None:
-        """Begin a new log, or go on with the one that there is. Raises OSError; UsageError for another file."""
+        """Begin a new log or, with `resume`, continue an existing one.
+
+        Raises OSError; UsageError if the file exists and is not a job log.
+        """
         refuse_foreign(path, _HEADING.encode().__eq__, "a job log")
         self._done: set[str] = set()
         if resume and os.path.isfile(path) and os.path.getsize(path):
@@ -31,7 +34,7 @@ class JobLog:
 
     @staticmethod
     def _read(path: str) -> set[str]:
-        """The commands that succeeded; what a killed run left of a line is cut off."""
+        """Return the commands that succeeded; an incomplete last line, left by a killed run, is removed."""
         with open(path, "r+b") as file:
             data = file.read()
             whole = data[: data.rfind(b"\n") + 1]
@@ -41,11 +44,11 @@ class JobLog:
         return {command for command, ended in last.items() if ended == ["0", "0"]}
 
     def has(self, command: str, file: str | None) -> bool:
-        """Did a command succeed in an earlier run, and is the file that it wrote, if it wrote one, still there?"""
+        """Tell whether a command succeeded in an earlier run and its output file, if any, still exists."""
         return command in self._done and (file is None or os.path.exists(file))
 
     def write(self, outcome: Outcome, command: str) -> None:
-        """Note how a job ended."""
+        """Log the outcome of a job."""
         code = outcome.code or int(outcome.error is not None)
         times = f"{outcome.started:.3f}", f"{outcome.seconds:10.3f}"
         ended = max(code, 0), max(-code, 0)

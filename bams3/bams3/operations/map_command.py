@@ -1,4 +1,4 @@
-"""A user's command on each chunk, which reads its records; what it writes is in a file for each, or handed back."""
+"""Run a user's command on each chunk, with the chunk's records as input; its output is a file or is handed back."""
 
 import fcntl
 import os
@@ -15,7 +15,7 @@ from threading import Lock
 from typing import IO, Any, BinaryIO, NamedTuple
 
 from bams3.bam.records import RecordBlock
-from bams3.dataset.manifest import ChunkEntry
+from bams3.chunk.entry import ChunkEntry
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import Bams3Error, UsageError
 from bams3.operations.placeholders import for_a_shell, line_for_bash, mentions, variable, words_with
@@ -25,10 +25,10 @@ from bams3.parallel.workers import Workers
 from bams3.shown import shown
 
 GRACE = 5.0
-"""Seconds that commands have to end by themselves when they are told to."""
+"""Seconds that commands have to exit after SIGTERM, before SIGKILL."""
 
 
-class Job(NamedTuple):
+class ChunkJob(NamedTuple):
     """A chunk to run a command on; `number`: from 1."""
 
     number: int
@@ -37,19 +37,19 @@ class Job(NamedTuple):
 
     @property
     def chunk(self) -> str:
-        """Its path or URI."""
+        """Path or URI of the chunk."""
         return self.dataset.chunk_uri(self.entry)
 
 
 class Outcome(NamedTuple):
-    """How the last try of a job ended.
+    """The outcome of a job's last attempt.
 
-    `error`: why it failed; `started`: Unix time; `seconds`: how long it took; `sent`, `received`: bytes on standard
-    input and output; `code`: its exit code, or minus the signal that ended it; `output`: what it printed, if that is
-    not in the job's file: to be read and closed.
+    `error`: why it failed, or None; `started`: Unix time; `seconds`: how long it took; `sent`, `received`: bytes on
+    standard input and output; `code`: exit code, or minus the signal that ended it; `output`: the command's standard
+    output, unless it went to the job's file; the receiver reads and closes it.
     """
 
-    job: Job
+    job: ChunkJob
     error: str | None
     started: float
     seconds: float
@@ -60,19 +60,19 @@ class Outcome(NamedTuple):
 
 
 class Input:
-    """The standard input of a command, which it need not read. `bytes`: that were written."""
+    """The standard input of a command, which need not read it. `bytes`: number of bytes written."""
 
     def __init__(self, child: "subprocess.Popen[bytes]", pipe: IO[bytes]) -> None:
         self._child, self._pipe, self.bytes = child, pipe, 0
         self.closed = False
 
     def write(self, data: Any) -> None:
-        """Raises BrokenPipeError where the command reads no more."""
+        """Write data. Raises BrokenPipeError if the command has stopped reading."""
         self._pipe.write(data)
         self.bytes += memoryview(data).nbytes
 
     def is_read(self) -> bool:
-        """Wait until the command has read what was written; False if it ended before."""
+        """Wait until the command has read everything written so far; False if it exited first."""
         self._pipe.flush()
         pause = 0.0005
         while int.from_bytes(fcntl.ioctl(self._pipe, termios.FIONREAD, bytes(4)), sys.byteorder):
@@ -83,41 +83,41 @@ class Input:
         return True
 
 
-Sender = Callable[[Job, Input], None]
+Sender = Callable[[ChunkJob, Input], None]
 """Writes the records of a job's chunk."""
 
 
 def alignments(format: Format, *, with_header: bool = True) -> Sender:
-    """Records as a format of `write_alignments`."""
+    """Return a sender of records in a format of `write_alignments`."""
 
-    def records(job: Job, pipe: Input) -> Iterator[RecordBlock]:
-        if pipe.is_read():  # many commands read nothing: nothing is decoded for them
+    def records(job: ChunkJob, pipe: Input) -> Iterator[RecordBlock]:
+        if pipe.is_read():  # many commands read no input: decode nothing for them
             for group in job.dataset.chunk(job.entry).row_groups:
                 group.load()
                 yield group.block()
 
-    def send(job: Job, pipe: Any) -> None:
+    def send(job: ChunkJob, pipe: Any) -> None:
         write_alignments(records(job, pipe), job.dataset.header, pipe, format=format, with_header=with_header)
 
     return send
 
 
 class ChunkCommand:
-    """A command that is run on chunks, each time in a process group of its own.
+    """A command that is run on chunks, each time in a new process group.
 
-    In its words {chunk}, {region}, {sample} and {output} are replaced (see `placeholders`), and other braces stay;
-    BAMS3_CHUNK and so on are in its environment. A command of one word is a line for bash. It reads what `sender`
-    writes. In `directory` every chunk has a file, named after it and ending in `suffix`, that appears when the command
-    has succeeded: {output}, with what lies beside it, or else what is printed. It replaces files named after the chunk,
-    and no others.
+    The placeholders {chunk}, {region}, {sample} and {output} in its words are replaced (see `placeholders`); other
+    braces stay. The environment has the same values in BAMS3_CHUNK, and so on. A command of one word is run by bash.
+    The command reads what `sender` writes. In `directory`, every chunk gets a file that is named after it and ends in
+    `suffix`: {output}, together with the files next to it, or else the command's standard output. Files appear only
+    when the command has succeeded, and replace only files named after the chunk.
     """
 
     def __init__(
         self, command: Sequence[str], *, sender: Sender | None = None, directory: str | None = None,
         suffix: str = "", sample: str | None = None, retries: int = 0, log: BinaryIO | None = None,
     ) -> None:  # fmt: skip
-        """`sample`: in place of the dataset's name; `retries`: tries after the first; `log`: gets what commands say, on
-        standard error or, unless that is the chunk's file, standard output. Raises UsageError.
+        """`sample`: replaces the dataset's name; `retries`: attempts after the first one; `log`: receives the standard
+        error of the commands, and their standard output unless it goes to the chunk's file. Raises UsageError.
         """
         self._is_line = len(command) == 1
         self._command = (
@@ -126,9 +126,9 @@ class ChunkCommand:
         self._prints = not mentions(command, "output")
         self._names_sample = any("{sample}" in word for word in command)
         if not self._prints and directory is None:
-            raise UsageError("{output}: give a directory for what commands write (--output-dir)")
+            raise UsageError("{output}: give a directory for the files that commands write (--output-dir)")
         if shutil.which(self._command[0]) is None:
-            raise UsageError(f"{self._command[0]}: there is no such command")
+            raise UsageError(f"{self._command[0]}: command not found")
         self._sender = sender
         self._directory, self._suffix, self._sample = directory, suffix, sample
         self._retries, self._log = retries, log
@@ -136,10 +136,11 @@ class ChunkCommand:
         self._stopped = False
         self._lock = Lock()
 
-    def on_each(self, jobs: Iterable[Job], workers: int = 1) -> Iterator[Outcome]:
-        """Run it for so many jobs at once. Outcomes come in order if they have an output, otherwise as they are ready.
+    def on_each(self, jobs: Iterable[ChunkJob], workers: int = 1) -> Iterator[Outcome]:
+        """Run the command for each job, with up to `workers` at once.
 
-        Leaving the iterator ends the commands that run.
+        Outcomes with an `output` come in order, others as soon as they are ready. Closing the iterator ends the
+        running commands.
         """
         ordered = self._log is None and (self._directory is None or not self._prints)
         if self._directory is not None:
@@ -151,23 +152,23 @@ class ChunkCommand:
             finally:
                 self._stop()
 
-    def file_of(self, job: Job) -> str | None:
-        """The file of a job in the directory."""
+    def file_of(self, job: ChunkJob) -> str | None:
+        """Return the path of a job's file in the directory; None without a directory."""
         if self._directory is None:
             return None
         name = "-".join(job.entry.path.removesuffix(".chunk").split("/")[1:])
         return os.path.join(self._directory, f"{name}{self._suffix}")
 
-    def line_of(self, job: Job) -> str:
-        """What is run for a job: a line for a shell, which ends with the chunk as a comment."""
+    def line_of(self, job: ChunkJob) -> str:
+        """Return the command of a job as a line for a shell, which ends with the chunk as a comment."""
         values = self._values(job, self.file_of(job))
         words = self._command
-        with suppress(UsageError):  # what is refused stands there as it was given
+        with suppress(UsageError):  # a refused command is shown as the user gave it
             words = self._words(values)
         return f"{for_a_shell(words, _variables(values))} # {shown(job.chunk)}"
 
-    def _values(self, job: Job, output: str | None) -> dict[str, str]:
-        """Of the placeholders; none of a file can be taken for an option."""
+    def _values(self, job: ChunkJob, output: str | None) -> dict[str, str]:
+        """Return the values of the placeholders; no path among them can be mistaken for an option."""
         values = {
             "chunk": _no_option(job.chunk), "region": job.dataset.region(job.entry),
             "sample": self._sample or job.dataset.name,
@@ -175,16 +176,16 @@ class ChunkCommand:
         return values if output is None else values | {"output": _no_option(output)}
 
     def _words(self, values: Mapping[str, str]) -> Sequence[str]:
-        """The words to execute. Raises UsageError."""
+        """Return the words to execute. Raises UsageError."""
         if self._names_sample and values["sample"].startswith("-"):
             raise UsageError(
-                f"sample {values['sample']}: it would be taken for an option; give the variable BAMS3_SAMPLE its place"
+                f"sample {values['sample']}: the name would be taken for an option; use the variable BAMS3_SAMPLE"
             )
         if any("\0" in value for value in values.values()):
-            raise UsageError(f"{values['region']}: no command can be told a name with a NUL in it")
+            raise UsageError(f"{values['region']}: a name that contains a NUL can't be passed to a command")
         return self._command if self._is_line else words_with(values, self._command)
 
-    def _run(self, job: Job) -> Outcome:
+    def _run(self, job: ChunkJob) -> Outcome:
         for _ in range(self._retries):
             outcome = self._try(job)
             if outcome.error is None:
@@ -193,7 +194,7 @@ class ChunkCommand:
                 outcome.output.close()
         return self._try(job)
 
-    def _try(self, job: Job) -> Outcome:
+    def _try(self, job: ChunkJob) -> Outcome:
         started = time.time()
         with self._appearing(job) as (path, appear), ExitStack() as files:
             values = self._values(job, path)
@@ -223,8 +224,8 @@ class ChunkCommand:
         return Outcome(job, error, started, time.time() - started, sent, received, code, output)
 
     @contextmanager
-    def _appearing(self, job: Job) -> Iterator[tuple[str | None, Any]]:
-        """Where the job's file is to be written, and what to call when it is whole."""
+    def _appearing(self, job: ChunkJob) -> Iterator[tuple[str | None, Any]]:
+        """Yield the temporary path of the job's file, and a function that moves it into place."""
         target = self.file_of(job)
         if target is None:
             yield None, lambda: None
@@ -238,7 +239,7 @@ class ChunkCommand:
                 for made in every:
                     if not made.startswith(stem) and os.path.lexists(os.path.join(directory, made)):
                         raise UsageError(
-                            f"{os.path.join(directory, made)}: exists, and is not named after the chunk"
+                            f"{os.path.join(directory, made)}: exists, and its name does not begin with the chunk's"
                         )
                 for made in every:
                     os.replace(os.path.join(folder, made), os.path.join(directory, made))
@@ -259,10 +260,10 @@ class ChunkCommand:
             )
             self._running.add(child)
         yield child
-        self._running.discard(child)  # not after an exception: it may run on, and is to be stopped
+        self._running.discard(child)  # after an exception it may still run: `_stop` ends it
 
-    def _send(self, job: Job, child: "subprocess.Popen[bytes]") -> int:
-        """Write the records; the number of bytes."""
+    def _send(self, job: ChunkJob, child: "subprocess.Popen[bytes]") -> int:
+        """Write the records to the command; return the number of bytes."""
         if self._sender is None or child.stdin is None:
             return 0
         pipe = Input(child, child.stdin)
@@ -271,7 +272,7 @@ class ChunkCommand:
         return pipe.bytes
 
     def _stop(self) -> None:
-        """End the commands that run, and those that they started."""
+        """End the running commands and their child processes."""
         with self._lock:
             self._stopped = True
         running = list(self._running)
@@ -286,17 +287,17 @@ class ChunkCommand:
 
 
 def _variables(values: Mapping[str, str]) -> dict[str, str]:
-    """The values as environment variables."""
+    """Return the values as environment variables."""
     return {variable(name): value for name, value in values.items()}
 
 
 def _no_option(path: str) -> str:
-    """The same file, by a path that no command takes for an option."""
+    """Return a path of the same file that no command can mistake for an option."""
     return f"./{path}" if path.startswith("-") else path
 
 
 def _why(code: int) -> str | None:
-    """Why a command failed, if it did."""
+    """Return why a command failed; None if it succeeded."""
     if code < 0:
         return f"ended by signal {-code}"
     return f"exit code {code}" if code else None

@@ -1,8 +1,8 @@
-"""What stands for {chunk}, {region}, {sample} and {output} in a user's command: no name of a contig or a file is code.
+"""Substitution of {chunk}, {region}, {sample} and {output} in a user's command: no contig or file name runs as code.
 
-All are environment variables of the command. In a line for bash such a variable takes the placeholder's place, where
-bash reads it as one word; elsewhere the line is refused. Other commands get values as words of their own, and within
-a longer word only values that no program takes for more than text.
+The values are also environment variables of the command. In a line for bash, a placeholder becomes such a variable
+where bash reads it as one word; elsewhere the line is refused. In other commands, a placeholder that is a whole word
+becomes the value; within a longer word, only values that every program reads as plain text are allowed.
 """
 
 import re
@@ -14,9 +14,10 @@ from bams3.shown import escaped, without_secrets
 
 PLACEHOLDER = re.compile(r"\{(chunk|region|sample|output)\}")
 SAFE = re.compile(r"[\w.:,+%/=][\w.:,+%/=-]*")
-"""Text that means itself to every shell, and within the quotes of every language."""
+"""Text that is literal in every shell, and within the quotes of every language."""
 
-# What bash does not read word by word. Where only a parser of bash could tell the end, that is the line's end.
+# Constructs that bash does not read word by word. If only a full parser could find the end of one, it extends to the
+# end of the line.
 QUOTED = "(?s)" + "|".join(
     (
         r"\\(?:\{\w+\}|.)",
@@ -36,8 +37,8 @@ QUOTED = "(?s)" + "|".join(
     )
 )
 _WORD = r"""(?:'[^']*'|"(?:\\.|[^"\\])*"|\\.|[^\s'"\\;&|()<>])"""
-# What ends before a word that the command takes for a program's text: after an interpreter's -c or -e; in the script
-# of sed; and all words of commands that make one line for a shell of them, or evaluate names.
+# Text after which a command evaluates the next word as code: after -c or -e of an interpreter; in the script of sed;
+# and for all words of commands that join them into a line for a shell, or evaluate names.
 EVALUATED = (
     r"""(?s)(?:^|[\s;&|(/'"])(?:"""
     r"(?:(?:ba|da|z|k|mk|fi|c|tc)?sh|[gmn]?awk|perl|python[\d.]*|ruby|node|Rscript|lua)"
@@ -52,18 +53,20 @@ _EVALUATED = re.compile(EVALUATED)
 
 
 def variable(name: str) -> str:
-    """The environment variable that has a placeholder's value."""
+    """Return the name of the environment variable that holds a placeholder's value."""
     return f"BAMS3_{name.upper()}"
 
 
 def mentions(command: Sequence[str], name: str) -> bool:
-    """Does a command say where a placeholder's value goes?"""
+    """Tell whether a command uses a placeholder or its variable."""
     return any(f"{{{name}}}" in word or variable(name) in word for word in command)
 
 
 def line_for_bash(line: str) -> str:
-    """A line with variables for placeholders. Raises UsageError for one where bash would not read one word, or where
-    that word is a program's text."""
+    """Replace the placeholders of a line for bash by variables.
+
+    Raises UsageError for a placeholder that bash would not read as one word, or that would be evaluated as code.
+    """
 
     def put(token: re.Match[str]) -> str:
         within = PLACEHOLDER.search(token[0])
@@ -73,16 +76,18 @@ def line_for_bash(line: str) -> str:
         if token[1] and not _EVALUATED.search(line[: token.start()]):
             return f'"${variable(name)}"'
         raise UsageError(
-            f"{{{name}}} stands in quotes, in a comment, or in the text of another program: "
-            f'write {{{name}}} as a word without quotes, or take the variable "${variable(name)}"'
+            f"{{{name}}} stands in quotes, in a comment, or in the code of another program: "
+            f'write {{{name}}} as a word without quotes, or use the variable "${variable(name)}"'
         )
 
     return _TOKEN.sub(put, line)
 
 
 def words_with(values: Mapping[str, str], command: Sequence[str]) -> list[str]:
-    """A command's words with values for placeholders. Raises UsageError for one that would be an option, or might be
-    code where it stands."""
+    """Replace the placeholders in a command's words by their values.
+
+    Raises UsageError for a value that might be read as code where it stands.
+    """
 
     def checked(found: re.Match[str]) -> str:
         name, value = found[1], values[found[1]]
@@ -90,7 +95,7 @@ def words_with(values: Mapping[str, str], command: Sequence[str]) -> list[str]:
             return value
         raise UsageError(
             f"{{{name}}} is {value!r}, which a program may take for code within {found.string!r}: "
-            f"make {{{name}}} a word of its own, or take the variable {variable(name)}"
+            f"make {{{name}}} a separate word, or use the variable {variable(name)}"
         )
 
     made: list[str] = []
@@ -104,7 +109,7 @@ def words_with(values: Mapping[str, str], command: Sequence[str]) -> list[str]:
 
 
 def for_a_shell(words: Sequence[str], environment: Mapping[str, str]) -> str:
-    """A command as one line for a shell, without what is secret in it."""
+    """Return a command as one line for a shell, without secrets."""
     variables = [f"{name}={_quoted(value)}" for name, value in environment.items()]
     return without_secrets(" ".join([*variables, *map(_quoted, words)]))
 

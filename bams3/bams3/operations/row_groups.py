@@ -1,16 +1,17 @@
-"""Where records are cut into row groups: a function of the records alone, never of where blocks begin."""
+"""Cutting records into row groups. The cuts depend on the records alone, never on how they arrive in blocks."""
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from bams3.bam.records import split_windows
+from bams3.codec import ZoneMap
 from bams3.dataset import layout
 
 
-class RowGroup:
-    """Records of one row group in the making: `pieces` are RecordBlocks, `start` is that of its chunk's window
-    (0 for reads with no position)."""
+class UncodedRowGroup:
+    """A row group under construction: `pieces` are its RecordBlocks, `start` is the start of its chunk's window
+    (0 for reads without a position)."""
 
     def __init__(self, reference_id: int, start: int) -> None:
         self.reference_id = reference_id
@@ -24,7 +25,7 @@ class RowGroup:
         return self.records == layout.ROW_GROUP_RECORDS or self.size >= layout.ROW_GROUP_BYTES
 
     def take(self, block: Any, first: int, last: int) -> int:
-        """Take as many of the block's records [first, last) as there is room for, at least one; their end."""
+        """Take as many of the block's records [first, last) as fit, at least one; return their end."""
         last = min(last, first + layout.ROW_GROUP_RECORDS - self.records)
         limit = block.offsets[first] + layout.ROW_GROUP_BYTES - self.size
         last = max(first + 1, min(last, bisect_left(block.offsets, limit, first, last)))
@@ -34,12 +35,12 @@ class RowGroup:
         return last
 
 
-def cut_row_groups(blocks: Iterable[Any], chunk_size: int) -> Iterator[RowGroup]:
-    """The row groups of RecordBlocks in order; docs/format.md, "Row groups", has the rule.
+def cut_row_groups(blocks: Iterable[Any], chunk_size: int) -> Iterator[UncodedRowGroup]:
+    """Yield the row groups of RecordBlocks in order; docs/format.md, "Row groups", defines the rule.
 
-    A row group ends with its chunk, where it is full, and where a window of 2^17 bp ends unless it is small.
+    A row group ends where its chunk ends, where it is full, and at the end of a window of 2^17 bp unless it is small.
     """
-    group: RowGroup | None = None
+    group: UncodedRowGroup | None = None
     group_window = 0
     for block in blocks:
         for first, last, reference_id, window in split_windows(block, layout.ROW_GROUP_SHIFT):
@@ -52,7 +53,7 @@ def cut_row_groups(blocks: Iterable[Any], chunk_size: int) -> Iterator[RowGroup]
                 group = None
             group_window = window
             while first < last:
-                group = group or RowGroup(reference_id, start)
+                group = group or UncodedRowGroup(reference_id, start)
                 first = group.take(block, first, last)
                 if group.is_full:
                     yield group
@@ -61,14 +62,18 @@ def cut_row_groups(blocks: Iterable[Any], chunk_size: int) -> Iterator[RowGroup]
         yield group
 
 
-def ends_row_group(reference_id: int, zone: Sequence[int], after: Sequence[int]) -> bool:
-    """Does a row group end where another follows in the same chunk? Both as zones (see `chunk.zones`)."""
-    records, size, _, max_pos, *_ = zone
-    windows = (max(max_pos, 0) >> layout.ROW_GROUP_SHIFT, max(after[2], 0) >> layout.ROW_GROUP_SHIFT)
+def ends_row_group(reference_id: int, zone: ZoneMap, after: ZoneMap) -> bool:
+    """Tell whether a row group may end where the next one of its chunk begins; both are zone maps."""
+    windows = (
+        max(zone.max_pos, 0) >> layout.ROW_GROUP_SHIFT,
+        max(after.min_pos, 0) >> layout.ROW_GROUP_SHIFT,
+    )
     return (
-        records == layout.ROW_GROUP_RECORDS
-        or size >= layout.ROW_GROUP_BYTES
+        zone.records == layout.ROW_GROUP_RECORDS
+        or zone.bytes >= layout.ROW_GROUP_BYTES
         or (
-            reference_id != layout.UNPLACED and records >= layout.SMALL_ROW_GROUP and windows[0] != windows[1]
+            reference_id != layout.UNPLACED
+            and zone.records >= layout.SMALL_ROW_GROUP
+            and windows[0] != windows[1]
         )
     )

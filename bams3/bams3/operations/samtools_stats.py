@@ -1,6 +1,6 @@
-"""What `samtools stats` tells of FLAGs, mapping qualities and insert sizes: its sections SN, IS and MAPQ.
+"""The sections SN, IS and MAPQ of `samtools stats`: FLAGs, mapping qualities and insert sizes.
 
-No sequences and qualities are read for it: numbers that need those have no lines.
+Sequences and base qualities are not read, so the numbers that need them are left out.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ if TYPE_CHECKING:
     from bams3.dataset.reader import DatasetReader
 
 
-# samtools' limits: insert sizes beyond the first are counted as that; mean and deviation leave out the largest.
+# samtools' limits: larger inserts are counted as LARGEST_INSERT; mean and deviation are over the MAIN_BULK of pairs.
 LARGEST_INSERT = 8000
 MAIN_BULK = 0.99
 
-_COLUMNS = ("tlen", "l_seq")  # besides the hot ones
+_COLUMNS = ("tlen", "l_seq")  # columns needed besides the hot ones
 
-# samtools' remarks on lines of SN.
+# samtools' comments on lines of SN.
 _REMARKS = {
     "raw total sequences": "excluding supplementary and secondary reads",
     "is sorted": "sorted by coordinate",
@@ -54,7 +54,7 @@ _REMARKS = {
 def samtools_stats(
     dataset: DatasetReader, workers: int = 1, progress: Callable[[int], Any] | None = None
 ) -> str:
-    """The text; `workers` threads count row groups, of which `progress` is told the records."""
+    """Return the text; `workers` threads count row groups, and `progress` is called with their numbers of records."""
     counts: dict[str, int] = dict.fromkeys(_count_flags(*[np.empty(0, np.int64)] * 4), 0)
     mapping_qualities = np.zeros(256, np.int64)
     inserts = np.zeros((3, LARGEST_INSERT + 1), np.int64)
@@ -69,7 +69,7 @@ def samtools_stats(
 
 
 def _count(group: RowGroup) -> tuple[dict[str, int], np.ndarray, np.ndarray]:
-    """Of a row group: numbers by their names in SN, reads by mapping quality, reads by orientation and insert."""
+    """Count a row group: numbers by name in SN, reads by mapping quality, and reads by orientation and insert size."""
     flag, mapq = np.asarray(group.flag, np.int64), np.asarray(group.mapq, np.int64)
     has_bases = np.asarray(group.l_seq) > 0
     elsewhere = np.asarray(group.next_ref) != group.reference_id
@@ -85,7 +85,7 @@ def _count(group: RowGroup) -> tuple[dict[str, int], np.ndarray, np.ndarray]:
 def _count_flags(
     flag: np.ndarray, mapq: np.ndarray, has_bases: np.ndarray, elsewhere: np.ndarray
 ) -> dict[str, int]:
-    """Numbers by their names in SN; those that samtools makes of others are not among them."""
+    """Return the numbers by name in SN, without those that are derived from others."""
     has_bases, elsewhere = has_bases.astype(bool), elsewhere.astype(bool)
     secondary = flag & SECONDARY != 0
     read = has_bases & (flag & (SECONDARY | SUPPLEMENTARY) == 0)
@@ -112,7 +112,7 @@ def _count_flags(
 
 
 def _inserts(group: RowGroup, flag: np.ndarray, has_bases: np.ndarray, elsewhere: np.ndarray) -> np.ndarray:
-    """Reads of pairs by orientation (inward, outward, other) and insert size."""
+    """Count reads of pairs by orientation (inward, outward, other) and insert size: shape (3, LARGEST_INSERT + 1)."""
     unwanted = SECONDARY | SUPPLEMENTARY | UNMAP | MUNMAP
     size = np.minimum(np.abs(np.asarray(group.tlen, np.int64)), LARGEST_INSERT)
     chosen = has_bases & (flag & (unwanted | PAIRED) == PAIRED) & ((size > 0) | ~elsewhere)
@@ -120,7 +120,7 @@ def _inserts(group: RowGroup, flag: np.ndarray, has_bases: np.ndarray, elsewhere
     ahead = np.sign(np.asarray(group.next_pos, np.int64) - np.asarray(group.pos, np.int64))[chosen]
     forward = np.where(flag & REVERSE, -1, 1)
     mate_forward = np.where(flag & MREVERSE, -1, 1)
-    # Of two that start at one base the first read is the one ahead, as in samtools before 1.22.
+    # If both start at the same base, read 1 is taken to be ahead, as in samtools before 1.22.
     ahead = np.where(ahead, ahead, np.where(flag & READ1, 1, -1))
     outward = ahead * forward < 0
     orientation = np.where(forward == mate_forward, 2, outward)
@@ -161,12 +161,12 @@ def _text(counts: dict[str, int], mapping_qualities: np.ndarray, inserts: np.nda
 
 
 def _main_bulk(pairs: np.ndarray) -> tuple[int, float, float]:
-    """The number of insert sizes from 0 on that hold the main bulk of the pairs, and its mean and deviation."""
+    """Return how many insert sizes, from 0, hold the main bulk of the pairs; and the mean and deviation over these."""
     total = int(pairs.sum())
     if not total:
         return 0, 0.0, 0.0
     reached = np.cumsum(pairs)
-    # The first size with which more than the share is reached, or the last that a pair has.
+    # The first size at which the cumulative share exceeds MAIN_BULK.
     bulk = int(np.argmax(reached / total > MAIN_BULK)) + 1
     number = int(reached[bulk - 1])
     sizes = np.arange(bulk)

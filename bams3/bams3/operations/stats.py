@@ -1,4 +1,4 @@
-"""Counts of a dataset from its manifest alone, as samtools flagstat and idxstats print them."""
+"""Statistics of a dataset from its manifest alone, in the formats of samtools flagstat and idxstats, and others."""
 
 import json
 from typing import Any
@@ -7,7 +7,7 @@ from bams3.dataset.layout import UNPLACED
 from bams3.dataset.manifest import Counts, Manifest
 from bams3.shown import field
 
-# Lines of samtools flagstat (1.16), and the line that a line's percentage is of.
+# Lines of samtools flagstat (1.16), each with the number of the line that its percentage refers to.
 _FLAGSTAT_LINES = (
     ("in total (QC-passed reads + QC-failed reads)", None),
     ("primary", None),
@@ -29,7 +29,7 @@ _FLAGSTAT_LINES = (
 
 
 def flagstat(counts: Counts) -> str:
-    """The text of `samtools flagstat`."""
+    """Return the text of `samtools flagstat`."""
     lines = []
     for number, (label, whole) in enumerate(_FLAGSTAT_LINES):
         passed, failed = counts.passed[number], counts.failed[number]
@@ -45,7 +45,7 @@ def _percent(part: int, whole: int) -> str:
 
 
 def idxstats(manifest: Manifest) -> str:
-    """The text of `samtools idxstats`: name, length, mapped and unmapped records of every reference."""
+    """Return the text of `samtools idxstats`: name, length, mapped and unmapped records of every reference."""
     by_reference = manifest.counts.by_reference
     lines = []
     for reference_id, (name, length) in enumerate(manifest.references):
@@ -55,8 +55,8 @@ def idxstats(manifest: Manifest) -> str:
     return "".join(lines)
 
 
-def to_json(manifest: Manifest) -> str:
-    """Everything that the manifest counts, as JSON; the names of flagstat are those of its JSON output."""
+def as_dict(manifest: Manifest) -> dict[str, Any]:
+    """Return all counts of the manifest as JSON; the names are those of flagstat's JSON output."""
     from bams3.dataset.counts import FLAGSTAT
 
     counts = manifest.counts
@@ -78,11 +78,16 @@ def to_json(manifest: Manifest) -> str:
     }
     if manifest.truncated:
         document["truncated"] = True
-    return json.dumps(document, indent=2) + "\n"
+    return document
+
+
+def to_json(manifest: Manifest) -> str:
+    """The same as JSON."""
+    return json.dumps(as_dict(manifest), indent=2) + "\n"
 
 
 def summary(manifest: Manifest) -> str:
-    """A few lines for people."""
+    """Return a short summary as text for people."""
     with_reads = sum(1 for reference_id in manifest.counts.by_reference if reference_id >= 0)
     per_read = f" ({manifest.bytes / manifest.records:.1f} a read)" if manifest.records else ""
     mapped = manifest.counts.passed[6] + manifest.counts.failed[6]

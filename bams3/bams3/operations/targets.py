@@ -1,4 +1,4 @@
-"""Files of targets, read as bcftools reads them: what the columns are, it knows by the name."""
+"""Files of targets, read as by bcftools: the file's name determines the meaning of its columns."""
 
 import gzip
 import zlib
@@ -12,7 +12,7 @@ Place = tuple[str, int, int]
 
 
 class Targets:
-    """Places by where they lie: (contig, start, end), of each contig in order and without overlaps."""
+    """Places, (contig, start, end), searchable by position; those of a contig are sorted and do not overlap."""
 
     def __init__(self, places: Iterable[Place]) -> None:
         self._by_contig: dict[str, list[Place]] = {}
@@ -20,7 +20,7 @@ class Targets:
             self._by_contig.setdefault(place[0], []).append(place)
 
     def within(self, contig: str, start: int, end: int) -> Iterator[Place]:
-        """What of them lies within another place."""
+        """Yield the places clipped to [start, end) of a contig."""
         places = self._by_contig.get(contig, [])
         for at in range(bisect_right(places, start, key=itemgetter(2)), len(places)):
             _, first, last = places[at]
@@ -37,11 +37,11 @@ _VCF = (".vcf", ".vcf.gz")
 
 
 def read_targets(data: bytes, path: str) -> list[Place]:
-    """(contig, start, end) of the targets of a file, 0-based half-open, in order in each contig; what overlaps
-    or adjoins is one.
+    """Return the targets of a file as (contig, start, end), 0-based half-open, sorted within each contig.
 
-    A `.bed` has start and end from 0, a `.vcf` the position from 1, any other a position or start and end from 1;
-    each may be gzipped. Raises UsageError for a line that is none of these.
+    Overlapping and adjacent targets are merged. A `.bed` file has 0-based, half-open intervals; a `.vcf` has 1-based
+    positions; any other file has 1-based positions or closed intervals. Each may be gzipped. Raises UsageError for a
+    malformed line.
     """
     if data[:2] == b"\x1f\x8b":
         try:
@@ -72,8 +72,12 @@ def _target(cells: list[bytes], path: str, number: int) -> tuple[bytes, int, int
     except (ValueError, IndexError):
         start, end = -1, 0
     if not 0 <= start <= end or (is_bed and len(cells) < 3):
-        columns = "contig, start and end from 0" if is_bed else "contig and position from 1, and maybe an end"
-        raise UsageError(f"{path}:{number}: no target; a line has {columns}")
+        columns = (
+            "contig, start and end (0-based)"
+            if is_bed
+            else "contig, position (1-based), and optionally an end"
+        )
+        raise UsageError(f"{path}:{number}: not a target; a line must have {columns}")
     return cells[0], start, end
 
 

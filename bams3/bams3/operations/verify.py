@@ -1,4 +1,4 @@
-"""Is a dataset whole and right? Every checksum, count and window; and, against its source, every record."""
+"""Verification of a dataset: every checksum, count and window; and every record, if its source is given."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -6,12 +6,12 @@ from itertools import pairwise, zip_longest
 from typing import Any
 
 from bams3.bam.records import walk
+from bams3.chunk.entry import ChunkEntry
 from bams3.chunk.footer import MAGIC
 from bams3.chunk.reader import RowGroup
 from bams3.codec import encode
 from bams3.dataset import layout
-from bams3.dataset.counts import count as count_block
-from bams3.dataset.manifest import ChunkEntry, Counts
+from bams3.dataset.manifest import Counts
 from bams3.dataset.prefetch import plan_all
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import FormatError, SourceError
@@ -23,21 +23,21 @@ def verify(
     dataset: DatasetReader, against: Any = None, *, workers: int = 1, reference: str | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Iterator[str]:  # fmt: skip
-    """What is wrong, a line each; nothing if all is well. `against`: the source, to compare every record with.
+    """Yield one line per problem; none if all is well. `against`: a source to compare every record with.
 
-    Raises FormatError where the dataset can't be read at all.
+    Raises FormatError if the dataset can't be read at all.
     """
     total, last = Counts.zero(), None
     for problems, counts in in_order(lambda job: _check(dataset, job), _arriving(dataset), workers):
         for problem in problems:
-            if problem != last:  # a footer that can't be read is the matter of all its row groups
+            if problem != last:  # an unreadable footer is reported by each of its row groups
                 yield problem
             last = problem
         total.add(counts)
         if progress:
             progress(counts.passed[0] + counts.failed[0])
     if last is None and total != dataset.manifest.counts:
-        yield f"{dataset.uri}: the records' counts are not those of {layout.METADATA}"
+        yield f"{dataset.uri}: the counts in {layout.METADATA} do not match the records"
     yield from _check_layout(dataset)
     if against is not None:
         yield from _compare(dataset, str(against), workers, reference)
@@ -47,7 +47,7 @@ Job = tuple[RowGroup, ChunkEntry]
 
 
 def _arriving(dataset: DatasetReader) -> Iterator[Job | FormatError]:
-    """All row groups, of a remote dataset fetched ahead; in place of those that can't be fetched, why not."""
+    """Yield all row groups, prefetched if the dataset is remote; an error replaces a chunk that can't be fetched."""
     left = deque(dataset.index)
     while left:
         try:
@@ -64,7 +64,7 @@ def _jobs(dataset: DatasetReader, entries: Iterable[ChunkEntry]) -> Iterator[Job
     for entry in entries:
         for group in dataset.chunk(entry).row_groups:
             if group.number == 0:
-                group.cold = (0, sum(group.cold))  # from the magic on
+                group.cold = (0, sum(group.cold))  # beginning with the magic
             yield group, entry
 
 
@@ -81,50 +81,45 @@ def _check(dataset: DatasetReader, job: Job | FormatError) -> tuple[list[str], C
     except FormatError as error:
         return [*problems, str(error)], counts
     except SourceError as error:
-        return [*problems, f"{group.name}: impossible records: {error}"], counts
-    passed, failed = count_block(block)
-    mapped = passed[6] + failed[6]
-    counts.add(Counts(passed, failed, {entry.reference_id: [mapped, len(block) - mapped]}))
-    return problems, counts
+        return [*problems, f"{group.name}: invalid records: {error}"], counts
+    return problems, Counts.of_block(block, entry.reference_id)
 
 
 def _check_chunk(dataset: DatasetReader, entry: ChunkEntry, first: RowGroup) -> list[str]:
-    """What is wrong with a chunk as a whole. Raises FormatError where its footer is damaged, or is not the one that
-    the dataset tells of."""
+    """Return the problems of a chunk as a whole. Raises FormatError if its footer is damaged or does not match the
+    index."""
     chunk, problems = first.chunk, []
     _ = chunk.footer
     first.load()
     if next(span for span in first.spans if span.has(0, len(MAGIC))).cut(0, len(MAGIC)) != MAGIC:
-        problems.append(f"{chunk.name}: it does not begin with the magic")
-    following = entry.row_groups[1:]
+        problems.append(f"{chunk.name}: the magic number at the start is missing")
+    following = entry.zones[1:]
     if entry.reference_id == layout.UNPLACED and entry != dataset.index[-1]:
-        following.append(entry.row_groups[-1])  # as if one came behind the last
+        following.append(entry.zones[-1])  # check the last one as if another followed
         if len(following) != layout.UNPLACED_ROW_GROUPS:
-            problems.append(f"{chunk.name}: not of {layout.UNPLACED_ROW_GROUPS} row groups")
-    for number, (zone, after) in enumerate(zip(entry.row_groups, following, strict=False)):
+            problems.append(f"{chunk.name}: it should have {layout.UNPLACED_ROW_GROUPS} row groups")
+    for number, (zone, after) in enumerate(zip(entry.zones, following, strict=False)):
         if not ends_row_group(entry.reference_id, zone, after):
-            problems.append(f"{chunk.name}: row group {number} ends too soon")
+            problems.append(f"{chunk.name}: row group {number} ends too early")
     return problems
 
 
 def _check_row_group(dataset: DatasetReader, entry: ChunkEntry, group: RowGroup, block: Any) -> list[str]:
-    """What is wrong with a row group, of which `block` has the records: all that follows from these is made again."""
+    """Return the problems of a row group, found by encoding its records, `block`, again and comparing the results."""
     problems = []
     told = group.entry
     streams, zone, references, read_groups = encode(block, entry.reference_id, dataset.manifest.level)
-    if zone != told.zone_map():
+    if zone != told.zone._replace(hot=0, cold=0):  # those of the streams are checked with the footer
         problems.append(f"{group.name}: its zone map is wrong")
     if (references, read_groups) != (told.references, told.read_groups):
-        problems.append(f"{group.name}: it lists other references or read groups than its records have")
+        problems.append(f"{group.name}: its lists of references or read groups do not match its records")
     names = sorted(streams.keys() | told.streams.keys())
     if wrong := [name for name in names if bytes(streams.get(name, b"")) != bytes(group.stream(name))]:
-        problems.append(
-            f"{group.name}: streams that are not those of its records: {', '.join(map(repr, wrong))}"
-        )
+        problems.append(f"{group.name}: streams that do not match its records: {', '.join(map(repr, wrong))}")
     if any(a > b for a, b in pairwise(group.pos)) and entry.reference_id != layout.UNPLACED:
-        problems.append(f"{group.name}: records out of order")
+        problems.append(f"{group.name}: records are out of order")
     elif len(list(cut_row_groups([block], dataset.manifest.chunk_size))) > 1:
-        problems.append(f"{group.name}: it is longer than a row group of these records")
+        problems.append(f"{group.name}: it is longer than a row group may be")
     return problems
 
 
@@ -167,7 +162,7 @@ def _difference(source: str, number: int, mine: bytes | None, other: bytes | Non
         return record[36 : 35 + record[12]].decode("utf-8", "backslashreplace")
 
     if other is None:
-        return f"{source}: has only {number - 1} records; the dataset goes on"
+        return f"{source}: has only {number - 1} records; the dataset has more"
     if mine is None:
         return f"{source}: record {number} ({name(other)}) is not in the dataset, which has {number - 1}"
     return f"{source}: record {number} ({name(other)}) differs from the dataset's ({name(mine)})"

@@ -1,1 +1,1 @@
-"""Alignments and text going out: SAM, BAM and CRAM, and files that are written whole or not at all."""
+"""Output of alignments and text: SAM, BAM and CRAM, in files that are written completely or not at all."""

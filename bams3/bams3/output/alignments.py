@@ -1,4 +1,4 @@
-"""Records as SAM, BAM or CRAM: to a file, which appears whole or not at all, or to stdout."""
+"""Write records as SAM, BAM or CRAM, to standard output or to a file that appears complete or not at all."""
 
 from __future__ import annotations
 
@@ -41,9 +41,10 @@ def to_bam(
     overwrite: bool = False,
     progress: Callable[[int], Any] | None = None,
 ) -> None:
-    """Write a dataset, or what overlaps regions, as BAM: header verbatim, records bit for bit.
+    """Write a dataset, or the records that overlap regions, as BAM: the header verbatim, the records bit for bit.
 
-    `progress` is called with numbers of records done. Raises UsageError if `out` exists, unless `overwrite`.
+    `progress` is called with the number of records done since the last call. Raises UsageError if `out` exists,
+    unless `overwrite`.
     """
     with Workers(workers) as shared:
         blocks = watched(query(dataset, regions, record_filter, shared), len, progress)
@@ -66,13 +67,13 @@ def write_alignments(
     reference: str | None = None,
     overwrite: bool = True,
 ) -> None:
-    """Write blocks of records in their order.
+    """Write blocks of records in order.
 
-    `out`: a path, `-` for stdout, or a binary file. `with_header`: of SAM; the others always have theirs.
-    `level`: of BGZF in BAM and `sam.gz`, 0 to 9; `ubam` is stored. `pg_line`: an @PG line to add to the header.
-    `reference`: the FASTA file a CRAM is compressed against; without one it holds its bases itself.
-    `workers`: threads that format or compress, or those that make the blocks too.
-    `overwrite`: may `out` exist? Indexes beside what is replaced are removed.
+    `out`: a path, `-` for stdout, or a binary file. `with_header`: include the header in SAM; the other formats always
+    have it. `level`: BGZF level of `bam` and `sam.gz`, 0 to 9; `ubam` is uncompressed. `pg_line`: an @PG line to add
+    to the header. `reference`: the FASTA file that a CRAM is compressed against; without one it embeds its bases.
+    `workers`: number of threads that format or compress, or a pool shared with the producer of the blocks.
+    `overwrite`: replace `out` if it exists, and remove its indexes.
     Raises UsageError for an `out` that may not be written, OSError if it can't be.
     """
     if pg_line is not None:
@@ -94,7 +95,7 @@ def write_alignments(
 
 
 def program_line(header: Header, command: list[str]) -> bytes:
-    """An @PG line for a command (its words), with an ID of its own, after the last program of the header."""
+    """Return an @PG line for a command (a list of words), with a unique ID and the header's last program as PP."""
     from bams3._version import __version__
 
     lines = [line for line in _whole_lines(header.text).split(b"\n") if line.startswith(b"@PG\t")]
@@ -108,13 +109,13 @@ def program_line(header: Header, command: list[str]) -> bytes:
 
 
 def _whole_lines(text: bytes) -> bytes:
-    """Header text without NULs at its end, and with a newline there."""
+    """Return header text without trailing NULs, and with a final newline."""
     text = text.rstrip(b"\0")
     return text if text.endswith(b"\n") or not text else text + b"\n"
 
 
 def sam_header(header: Header) -> bytes:
-    """The header as SAM: its text, and @SQ lines for its references where the text has none."""
+    """Return the header as SAM: its text, plus @SQ lines for its references if the text has none."""
     text = _whole_lines(header.text)
     if b"\n@SQ\t" in b"\n" + text:
         return text
@@ -134,14 +135,14 @@ def _sam(
 
 
 def bam_bytes(blocks: Iterable[RecordBlock], header: Header) -> Iterator[Any]:
-    """The bytes of a BAM file before compression."""
+    """Yield the bytes of a BAM file before compression."""
     yield header.to_bam()
     for block in blocks:
         yield memoryview(block.data)[block.offsets[0] : block.offsets[-1]]
 
 
 def bgzf(parts: Iterable[Any], level: int, workers: int | Workers) -> Iterator[bytes]:
-    """BGZF of the bytes of `parts`, whose bounds it ignores."""
+    """Yield BGZF of the concatenated `parts`, ending with the end-of-file marker."""
     from bams3.output.bgzf import MAX_INPUT, compress_block
     from bams3.sources.bgzf import EOF_MARKER
 
@@ -156,7 +157,7 @@ def bgzf(parts: Iterable[Any], level: int, workers: int | Workers) -> Iterator[b
 
 
 def _batches(parts: Iterable[Any], size: int) -> Iterator[list[memoryview]]:
-    """The bytes of `parts`, `size` of them at a time, where they lie; the last batch may be shorter."""
+    """Yield the bytes of `parts` in batches of `size` bytes, as views, not copies; the last batch may be shorter."""
     batch: list[memoryview] = []
     room = size
     for part in parts:
@@ -175,7 +176,7 @@ def _batches(parts: Iterable[Any], size: int) -> Iterator[list[memoryview]]:
 def _write_cram(
     blocks: Iterable[RecordBlock], header: Header, file: BinaryIO, reference: str | None, threads: int
 ) -> None:
-    """Hand the records to samtools, a process of its own, as uncompressed BAM; copy the CRAM that it writes."""
+    """Pipe the records as uncompressed BAM through a samtools process, and copy the CRAM that it writes."""
     from bams3.sources.htslib import local_reference
     from bams3.sources.process import SamtoolsProcess
 
@@ -189,7 +190,7 @@ def _write_cram(
 
 @contextmanager
 def piped(parts: Iterable[Any]) -> Iterator[BinaryIO]:
-    """The reading end of a pipe that a thread writes `parts` into; what fails there is raised here."""
+    """Yield the reading end of a pipe into which a thread writes `parts`; the thread's errors are raised here."""
     readable, writable = os.pipe()
     with feeding(open(writable, "wb", buffering=0), parts), open(readable, "rb") as pipe:
         yield pipe
@@ -197,9 +198,9 @@ def piped(parts: Iterable[Any]) -> Iterator[BinaryIO]:
 
 @contextmanager
 def feeding(pipe: BinaryIO, parts: Iterable[Any]) -> Iterator[None]:
-    """A thread writes `parts` into `pipe`, and closes it; what fails there is raised here.
+    """Write `parts` to `pipe` in a thread, and close it; the thread's errors are raised here.
 
-    The other end must be closed, or read to its end, before this ends.
+    The other end of the pipe must be closed, or read to its end, before the context exits.
     """
     from bams3.sources.pipes import Feeder
 

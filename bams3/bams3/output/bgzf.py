@@ -1,4 +1,4 @@
-"""BGZF, the blocked gzip of BAM files and of indexed text: writing."""
+"""Writing of BGZF, the blocked gzip format of BAM files and of indexed text."""
 
 import zlib
 from typing import Any, BinaryIO
@@ -8,11 +8,11 @@ from isal import isal_zlib
 from bams3.sources.bgzf import EOF_MARKER, FOOTER, U16
 
 MAX_INPUT = 65280
-"""Bytes of data in a block at most, as bgzip has it; even stored they fit in a block of 65,536 bytes."""
+"""Maximum bytes of data in a block, as in bgzip; even uncompressed they fit in a block of 65,536 bytes."""
 
 
 class BlockWriter:
-    """Writes BGZF blocks to a binary file; `close` ends them and leaves the file itself open."""
+    """Writes BGZF blocks to a binary file; `close` writes the last ones and leaves the file itself open."""
 
     def __init__(self, file: BinaryIO, level: int = 6) -> None:
         self._file = file
@@ -30,7 +30,7 @@ class BlockWriter:
             del self._pending[:whole]
 
     def close(self) -> None:
-        """Write what is pending and the end-of-file marker."""
+        """Write the pending bytes and the end-of-file marker."""
         if self._pending:
             self._file.write(compress_block(self._pending, self._level))
             self._pending.clear()
@@ -45,7 +45,7 @@ class BlockWriter:
 
 
 def compress_block(data: Any, level: int) -> bytes:
-    """One BGZF block of at most `MAX_INPUT` bytes. Level 0 stores, 1 to 3 are ISA-L's, 4 to 9 zlib's."""
+    """Compress at most `MAX_INPUT` bytes to one BGZF block. Level 0 stores; 1 to 3 use ISA-L, 4 to 9 zlib."""
     if len(data) > MAX_INPUT:
         raise ValueError(f"a BGZF block holds at most {MAX_INPUT} bytes, not {len(data)}")
     deflated = _deflate(data, level)

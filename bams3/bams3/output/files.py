@@ -1,8 +1,8 @@
-"""Where results are written: never over an input or into a dataset; whole, or not at all.
+"""Writing of results: never over an input or into a dataset, and completely or not at all.
 
-A file is written under a temporary name beside its own, which it gets once all went well; an object appears then. A
-symbolic link is followed: what it leads to is replaced, the link stays. Pipes, devices and descriptors
-(`/dev/stdout`, `/dev/fd/3`) are written to as they are.
+A file is written under a temporary name in the same directory, and renamed on success; an object appears on success.
+Symbolic links are followed: the target is replaced, the link stays. Pipes, devices and descriptors (`/dev/stdout`,
+`/dev/fd/3`) are written directly.
 """
 
 from __future__ import annotations
@@ -31,12 +31,11 @@ _LONGEST_LINE = 1 << 12
 def open_output(
     out: str | BinaryIO, *, overwrite: bool = True, indexes: Sequence[str] = ()
 ) -> Iterator[BinaryIO]:
-    """The file to write to: at a path or URI, `-` for stdout, or a file that is open already.
+    """Context manager: yield the file to write to. `out` is a path or URI, `-` for stdout, or an open file.
 
-    `overwrite`: may there be one already? `indexes`: endings of the indexes of such a file; where one is replaced,
-    those beside it are removed, since they are of what was there before.
-    A reader of stdout who has gone away ends the writing quietly.
-    Raises UsageError for a place that is not for results (see `refuse_place`), OSError where it can't be written.
+    `overwrite`: allow replacing an existing file. `indexes`: suffixes of the index files of such a file; if one is
+    replaced, its old indexes are removed. If the reader of stdout has gone away, writing ends silently.
+    Raises UsageError for a place where no result may be written (see `refuse_place`), OSError if writing fails.
     """
     if not isinstance(out, str):
         yield out
@@ -56,9 +55,10 @@ def open_output(
 
 @contextmanager
 def all_or_none(prefix: str, inputs: Sequence[str] = ()) -> Iterator[Callable[[str], BinaryIO]]:
-    """Gives a function that creates `prefix + suffix`; the files have their names when all of them are whole.
+    """Context manager: yield a function that creates `prefix + suffix`; the files appear once all are complete.
 
-    Raises UsageError for a prefix in no directory, and for a file that is one of the `inputs`, or where none may be.
+    Raises UsageError if the directory of the prefix does not exist, if a file is one of the `inputs`, or if no result
+    may be written there.
     """
     with ExitStack() as files:
         if is_remote(prefix):
@@ -74,7 +74,7 @@ def all_or_none(prefix: str, inputs: Sequence[str] = ()) -> Iterator[Callable[[s
         prefix = _local(prefix)
         directory = os.path.dirname(prefix)
         if not os.path.isdir(directory or "."):
-            raise UsageError(f"{prefix}: there is no directory {directory} to write to")
+            raise UsageError(f"{prefix}: the directory {directory} does not exist; create it first")
         made: list[_Beside] = []
 
         def create(suffix: str) -> BinaryIO:
@@ -94,34 +94,37 @@ def all_or_none(prefix: str, inputs: Sequence[str] = ()) -> Iterator[Callable[[s
 
 
 def refuse_inputs(out: str, *inputs: str | None) -> None:
-    """Raise UsageError if an output is one of the inputs: the same file, or an object that is, or lies in, one."""
+    """Raise UsageError if an output is one of the inputs, or an object in one of them."""
     for given in inputs:
         if out != "-" and given is not None and _is_in(out, given):
-            raise UsageError(f"{out}: an input of this command; it is not overwritten, choose another name")
+            raise UsageError(
+                f"{out}: this is an input of the command and must not be overwritten; choose another name"
+            )
 
 
 def refuse_place(path: str) -> None:
-    """Raise UsageError where no result may be: a directory, in a dataset. Raises OSError for a write-protected file."""
+    """Raise UsageError if `path` is a directory or lies in a dataset; OSError if it is a write-protected file."""
     if is_remote(path):
         _refuse_dataset(_remote_dataset_around(path), path)
         return
     path = _local(path)
     if os.path.isdir(path):
-        raise UsageError(f"{path}: a directory; give the name of a file")
+        raise UsageError(f"{path}: this is a directory; give the name of a file")
     _refuse_dataset(_dataset_around(path), path)
     if os.path.isfile(path) and not os.access(path, os.W_OK):
         raise PermissionError(errno.EACCES, "it is write-protected", path)
 
 
 def refuse_folder(folder: str) -> None:
-    """Raise UsageError for a folder of results that is a dataset, or lies in one."""
+    """Raise UsageError if a folder for results is a dataset or lies in one."""
     _refuse_dataset(_dataset_around(os.path.join(folder, "result")), folder)
 
 
 def refuse_foreign(path: str, is_own: Callable[[bytes], bool], what: str) -> None:
-    """Raise UsageError for a log at a path where no result may be, or where a file is that begins with another line.
+    """Raise UsageError if a log may not be written to `path`, for example because a file of another kind exists there.
 
-    `what`: such a log, to be shown. A file without a line may be one.
+    `is_own` tells from the first line whether a file is such a log; an empty file is accepted. `what` names the kind
+    of log in the message.
     """
     refuse_place(path)
     if os.path.isfile(path):
@@ -132,7 +135,7 @@ def refuse_foreign(path: str, is_own: Callable[[bytes], bool], what: str) -> Non
 
 
 class _Beside:
-    """A file that is written beside the one that it is to replace; removed at the end, unless it has appeared."""
+    """A temporary file next to the one that it replaces; it is removed at the end unless `appear` was called."""
 
     def __init__(self, path: str) -> None:
         self._path, self._real = path, os.path.realpath(path)
@@ -147,7 +150,7 @@ class _Beside:
         return self
 
     def appear(self) -> None:
-        """Take the place that it is for."""
+        """Move the file into place."""
         self.file.close()
         try:
             os.replace(self._temporary, self._real)
@@ -204,7 +207,14 @@ def _stdout() -> Iterator[BinaryIO]:
         yield sys.stdout.buffer
         sys.stdout.flush()
     except BrokenPipeError:
-        # What is still buffered goes nowhere, or Python would complain about it at exit.
+        drop_output()
+
+
+def drop_output() -> None:
+    """Discard buffered output that can't be written; otherwise Python would fail once more at exit."""
+    try:
+        sys.stdout.flush()
+    except OSError:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)
@@ -215,13 +225,13 @@ def _existing(out: str) -> UsageError:
 
 
 def _indexes(path: str, endings: Sequence[str]) -> list[str]:
-    """Where htslib looks for a file's index: its name with an ending more, or in place of its own."""
+    """Return the paths where htslib looks for a file's index: the suffix is appended, or replaces the file's own."""
     stem = os.path.splitext(path)[0]
     return [f"{of}{ending}" for of in (path, stem) for ending in endings]
 
 
 def _is_special(path: str) -> bool:
-    """Is it a pipe, a device, or else what is written to, not replaced?"""
+    """Tell whether `path` is a pipe, a device or the like, which is written to and not replaced."""
     return os.path.exists(path) and not os.path.isfile(path)
 
 
@@ -230,7 +240,7 @@ def _local(path: str) -> str:
 
 
 def _is_in(out: str, given: str) -> bool:
-    """Is an output an input, or, of objects, is it in an input's folder? (`_dataset_around` tells it of files.)"""
+    """Tell whether an output is an input or, for objects, lies in an input's folder (files: `_dataset_around`)."""
     if is_remote(out) or is_remote(given):
         if not (is_remote(out) and is_remote(given)):
             return False
@@ -243,12 +253,12 @@ def _is_in(out: str, given: str) -> bool:
 def _refuse_dataset(root: str | None, path: str) -> None:
     if root is not None:
         raise UsageError(
-            f"{path}: lies in the dataset {root}, where only its own files are; choose another place"
+            f"{path}: lies in the dataset {root}, which must not contain other files; choose another place"
         )
 
 
 def _dataset_around(path: str) -> str | None:
-    """The dataset, complete or in the making, that a path lies in."""
+    """Return the dataset, complete or incomplete, that a path lies in; None if there is none."""
     from bams3.storage.local import LocalStorage
 
     folder, inner = os.path.dirname(os.path.realpath(path)), ""
@@ -261,7 +271,7 @@ def _dataset_around(path: str) -> str | None:
 
 
 def _remote_dataset_around(uri: str) -> str | None:
-    """The dataset that an object would lie in, of which one request is made: for the manifest where it would be."""
+    """Return the dataset that an object would lie in, found by one request for the most likely manifest; else None."""
     place, _, query = uri.partition("?")
     scheme, _, path = place.partition("://")
     folders = path.split("/")[:-1]

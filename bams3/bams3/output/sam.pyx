@@ -1,4 +1,4 @@
-"""SAM text of BAM records: byte for byte what `samtools view` 1.16 prints.
+"""SAM text of BAM records, byte for byte what `samtools view` 1.16 prints.
 
 Every record's text has a bound that follows from its size, so room is reserved once a record and
 the fields are written through a bare pointer. What is read from the record is checked against its end.
@@ -21,12 +21,12 @@ from array import array
 from bams3.errors import FormatError
 
 cdef enum:
-    TEXT_PER_BYTE = 5   # at worst: an array of type c, a byte to ",-128"
-    FIXED_TEXT = 192    # numbers of the fixed fields, tabs, "*" for what is missing
+    TEXT_PER_BYTE = 5   # the worst case is an array of type c, where a byte becomes ",-128"
+    FIXED_TEXT = 192    # numbers of the fixed fields, tabs, "*" for missing values
 
 cdef char BASES[512]        # two bases of each byte of SEQ
 cdef char DIGITS[200]       # 00 01 .. 99
-cdef double HALF_FROM[10]   # decades of a B:f value, and half of its sixth digit in units of 1e-10
+cdef double HALF_FROM[10]   # lower bounds of the decades of a B:f value; HALF: half its sixth digit, in 1e-10
 cdef uint64_t HALF[10]
 
 
@@ -48,7 +48,7 @@ fill_tables()
 cdef class ReferenceNames:
     """The names of a header's references, packed for `format_sam`.
 
-    ``names``: in the order of the header, as str (surrogate escapes stand for bytes outside UTF-8).
+    ``names``: in the order of the header, as str (surrogate escapes represent non-UTF-8 bytes).
     """
 
     cdef bytes packed
@@ -74,7 +74,7 @@ cdef class ReferenceNames:
 
 
 cdef inline int64_t name_length(ReferenceNames names, int32_t reference) noexcept nogil:
-    """Bytes of a reference's name; 1 (for ``*``) where there is none; -1 if the header lacks it."""
+    """Return the length of a reference's name in bytes; 1 (for ``*``) without one; -1 if the header lacks it."""
     if reference == -1:
         return 1
     if reference < 0 or reference >= names.count:
@@ -115,7 +115,7 @@ cdef inline uint8_t *put_signed(uint8_t *out, int64_t value) noexcept nogil:
 
 
 cdef uint8_t *put_float(uint8_t *out, const uint8_t *source, bint exact) noexcept nogil:
-    """``%g`` of a 32-bit float. ``exact`` rounds ties as C does; htslib rounds them up within arrays.
+    """Write a 32-bit float as ``%g``. ``exact`` rounds ties as C does; htslib rounds them up within arrays.
 
     A float times 10^10 is exact in a double, so its sixth digit and the rest follow from integers.
     """
@@ -140,7 +140,7 @@ cdef uint8_t *put_float(uint8_t *out, const uint8_t *source, bint exact) noexcep
 
 
 cdef inline uint8_t *put_decimal(uint8_t *out, uint64_t scaled) noexcept nogil:
-    """``scaled`` / 10^10 without trailing zeros."""
+    """Write ``scaled`` / 10^10 without trailing zeros."""
     cdef uint64_t fraction = scaled % 10000000000ULL
     cdef int places = 10
     cdef int i
@@ -193,7 +193,7 @@ cdef uint8_t *put_qualities(uint8_t *out, const uint8_t *qual, size_t length) no
 
 
 cdef inline uint8_t *put_number(uint8_t *out, uint8_t kind, const uint8_t *value, bint exact) noexcept nogil:
-    """A value of a tag of type c C s S i I f."""
+    """Write the value of a tag of type c, C, s, S, i, I or f."""
     if kind == b"C":
         return put_unsigned(out, value[0])
     if kind == b"c":
@@ -210,7 +210,7 @@ cdef inline uint8_t *put_number(uint8_t *out, uint8_t kind, const uint8_t *value
 
 
 cdef const uint8_t *tag_after(const uint8_t *tag, const uint8_t *end) noexcept nogil:
-    """The first byte after a tag (id, type, value), or NULL if it does not fit before ``end``."""
+    """Return the first byte after a tag (id, type, value), or NULL if the tag does not fit before ``end``."""
     cdef const uint8_t *value = tag + 3
     cdef size_t left
     cdef int width
@@ -232,7 +232,7 @@ cdef const uint8_t *tag_after(const uint8_t *tag, const uint8_t *end) noexcept n
 
 
 cdef uint8_t *put_tag(uint8_t *out, const uint8_t *tag, const uint8_t *after) noexcept nogil:
-    """A tag that `tag_after` has measured, with the tab before it."""
+    """Write a tag that `tag_after` has measured, with a tab before it."""
     cdef uint8_t kind = tag[2]
     cdef const uint8_t *value = tag + 3
     cdef int width
@@ -255,7 +255,7 @@ cdef uint8_t *put_tag(uint8_t *out, const uint8_t *tag, const uint8_t *after) no
 
 
 cdef const uint8_t *long_cigar(const uint8_t *record) noexcept nogil:
-    """The CG tag that holds the record's real CIGAR, or NULL (htslib's rule, SAM specification 4.2.2)."""
+    """Return the CG tag that holds the record's real CIGAR, or NULL (htslib's rule, SAM specification 4.2.2)."""
     cdef const uint8_t *tag = record_tags(record)
     cdef const uint8_t *end = record_end(record)
     cdef const uint8_t *after
@@ -279,7 +279,7 @@ cdef const uint8_t *long_cigar(const uint8_t *record) noexcept nogil:
 
 
 cdef bint fits(const uint8_t *record, int64_t available) noexcept nogil:
-    """Whether the lengths in a record agree with each other and with the bytes there are."""
+    """Tell whether the lengths in a record agree with each other and with the available bytes."""
     cdef int64_t l_seq
     if available < 36 or <int64_t> load_u32(record) + 4 != available:
         return False
@@ -291,7 +291,8 @@ cdef bint fits(const uint8_t *record, int64_t available) noexcept nogil:
 
 
 cdef uint8_t *put_record(uint8_t *out, const uint8_t *record, ReferenceNames names) noexcept nogil:
-    """A line of SAM, or NULL if a tag does not fit. The caller has checked `fits` and the references."""
+    """Write a line of SAM; return its end, or NULL if a tag does not fit. The caller has checked `fits` and the
+    references."""
     cdef const uint8_t *end = record_end(record)
     cdef const uint8_t *tag = record_tags(record)
     cdef const uint8_t *after
@@ -328,7 +329,7 @@ cdef uint8_t *put_record(uint8_t *out, const uint8_t *record, ReferenceNames nam
 
 
 cdef int format_record(Buffer out, const uint8_t *record, int64_t length, ReferenceNames names) except -1 nogil:
-    """Append a record's line to ``out``; 1 if the record is not valid."""
+    """Append a record's line to ``out``; return 1 if the record is invalid."""
     cdef int64_t ref_length, next_length
     cdef uint8_t *end
     if not fits(record, length):
@@ -346,10 +347,10 @@ cdef int format_record(Buffer out, const uint8_t *record, int64_t length, Refere
 
 
 def format_sam(block, ReferenceNames names, Buffer out=None):
-    """SAM lines of a `RecordBlock`, appended to ``out`` (a new Buffer if None), which is returned.
+    """Append the SAM lines of a `RecordBlock` to ``out`` (a new Buffer if None), and return it.
 
-    Long CIGARs are taken from their CG tag, which is not printed, as samtools does.
-    FormatError where a record is not valid or names a reference that the header lacks.
+    As in samtools, long CIGARs are taken from the CG tag, which is not printed. Raises FormatError for an invalid
+    record, or one whose reference the header lacks.
     """
     cdef const int64_t[::1] offsets = block.offsets
     cdef const uint8_t[::1] data = block.data
@@ -371,5 +372,5 @@ def format_sam(block, ReferenceNames names, Buffer out=None):
                 break
     if bad:
         raise FormatError(f"record {i + 1} of {count} in a block can't be written as SAM: its lengths, "
-                          f"tags or references are not valid; verify the dataset")
+                          f"tags or references are invalid; check the dataset with bams3 verify")
     return out

@@ -1,1 +1,1 @@
-"""Many at once: threads and executors, what a machine has of cores and memory, uploads."""
+"""Parallel work: threads and executors, the available cores and memory, uploads."""

@@ -1,4 +1,4 @@
-"""What this process may use of its machine: cores and memory."""
+"""The cores and the memory that this process may use."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -8,10 +8,10 @@ CGROUPS = "/sys/fs/cgroup"
 
 
 def available_cores() -> int:
-    """Cores that this process may use: of its affinity, as many as the quota of its cgroups allows."""
+    """Return the number of cores that this process may use, limited by its affinity and its cgroups' CPU quotas."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     for folder in _cgroups("cpu"):
-        for files in (("cpu.max",), ("cpu.cfs_quota_us", "cpu.cfs_period_us")):  # of version 2, of version 1
+        for files in (("cpu.max",), ("cpu.cfs_quota_us", "cpu.cfs_period_us")):  # cgroup version 2, version 1
             quota, period = _numbers(folder, files) or (-1, 1)
             if quota > 0 < period:
                 cores = min(cores, quota // period)
@@ -19,7 +19,7 @@ def available_cores() -> int:
 
 
 def available_memory() -> int | None:
-    """Bytes that this process may use: what is available, within the limits of its cgroups; None if unknown."""
+    """Return the bytes that this process may use: available memory, limited by its cgroups; None if unknown."""
     found = []
     try:
         lines = _text(f"{PROC}/meminfo").splitlines()
@@ -33,9 +33,9 @@ def available_memory() -> int | None:
 
 
 def _cgroups(controller: str) -> Iterator[str]:
-    """The folders of the cgroups that this process is in, from its own up to the root, of either version.
+    """Yield the folders of the cgroups (version 1 and 2) of this process, from its own up to the root.
 
-    In a container the root is the container's own, and the path that the kernel tells may not be below it.
+    In a container, the root is that of the container, and the path that the kernel reports may not exist below it.
     """
     try:
         lines = _text(f"{PROC}/self/cgroup").splitlines()
@@ -51,7 +51,7 @@ def _cgroups(controller: str) -> Iterator[str]:
 
 
 def _numbers(folder: str, files: Iterable[str]) -> list[int] | None:
-    """The numbers in some files of a folder; None where one is missing or says `max`."""
+    """Return the numbers in some files of a folder; None if one is missing or contains `max`."""
     try:
         return [int(word) for file in files for word in _text(f"{folder}/{file}").split()]
     except (OSError, ValueError):

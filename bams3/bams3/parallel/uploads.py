@@ -1,4 +1,4 @@
-"""Writing many objects to a store: each is completed while the next ones are written."""
+"""Writing of many objects to a store: one upload is completed while the next objects are written."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -10,13 +10,13 @@ from bams3.storage import Storage, is_remote
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-PENDING = 8  # objects that are written, but not there yet
+PENDING = 8  # objects that are written, but whose upload is not complete
 
 
 class Uploads:
-    """Objects of a storage. All are there when the block ends without an exception.
+    """A writer of objects to a storage; all are complete when the context exits without an exception.
 
-    What went wrong with one is raised by the next calls, or at the end. Files of this machine are completed at once.
+    The error of an upload is raised by a later call, or at the end. Local files are completed immediately.
     """
 
     def __init__(self, storage: Storage) -> None:
@@ -39,7 +39,7 @@ class Uploads:
 
     @contextmanager
     def create(self, path: str) -> Iterator[BinaryIO]:
-        """As `Storage.create`, but that the object may appear later."""
+        """Like `Storage.create`, but the object may appear later."""
         with ExitStack() as stack:
             yield stack.enter_context(self.storage.create(path))
             if self._pool:

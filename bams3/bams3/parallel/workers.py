@@ -1,4 +1,4 @@
-"""How many threads, and work shared among them in order."""
+"""Worker threads: their number, and ordered parallel mapping."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -15,12 +15,14 @@ Result = TypeVar("Result")
 
 
 WORKER_MEMORY = 256 << 20
-"""Bytes that a worker needs: a few row groups, before and after encoding."""
+"""Bytes that a worker needs for a few row groups, before and after encoding."""
 
 
 def worker_count(workers: int | str) -> int:
-    """A number of workers, or `auto` for as many as there are cores and memory for. Raises UsageError for
-    anything else."""
+    """Parse a number of workers; `auto` means as many as the cores and the memory allow.
+
+    Raises UsageError for anything else.
+    """
     if workers == "auto":
         from bams3.parallel.limits import available_cores, available_memory
 
@@ -31,15 +33,15 @@ def worker_count(workers: int | str) -> int:
     except ValueError:
         number = 0
     if number < 1:
-        raise UsageError(f"workers {workers!r}: give a number from 1, or auto")
+        raise UsageError(f"workers {workers!r}: give a positive number, or auto")
     return number
 
 
 class Workers:
-    """`count` threads that tasks of every kind share; with one, all is done in the calling thread.
+    """A pool of `count` threads for tasks of any kind; with one, everything runs in the calling thread.
 
-    Or somebody else's `executor`, which is only asked for `submit`, and its futures for `result`, `cancel` and
-    `add_done_callback`; `count` is then how many tasks it runs at once.
+    With an `executor`, tasks run there instead, and `count` is the number of tasks that it runs at once. It must have
+    `submit`, and its futures must have `result`, `cancel` and `add_done_callback`.
     """
 
     def __init__(self, count: int, executor: Any = None) -> None:
@@ -57,11 +59,11 @@ class Workers:
     def map(
         self, function: Callable[[Item], Result], items: Iterable[Item], /, *, ordered: bool = True
     ) -> Iterator[Result]:
-        """As the built-in: results in the order of `items`, of which only a few are taken ahead.
+        """Like the built-in `map`: yield results in the order of `items`, of which only a few are taken in advance.
 
-        What fails, be it an item or a result, is raised where it stands in that order: the same error for
-        any number of threads. If not `ordered`, results come as they are ready, and of those that fail the first item's
-        is raised.
+        An error, of an item or of a result, is raised at its place in that order, so that it is the same for any
+        number of threads. If not `ordered`, results come as soon as they are ready, and if several items fail, the
+        error of the first one is raised.
         """
         if self.count == 1 and self._pool is None:
             return map(function, items)
@@ -112,7 +114,7 @@ class Workers:
     ) -> Iterator["Future[Result]"]:
         try:
             for item in items:
-                if self._pool is None:  # not before there is work: many a count needs none
+                if self._pool is None:  # not before there is work: many counts need no threads
                     from concurrent.futures import ThreadPoolExecutor
 
                     self._pool = self._own = ThreadPoolExecutor(self.count)
@@ -132,7 +134,7 @@ def _put(queue: Any, number: int, _: Any) -> None:
 def in_order(
     function: Callable[[Item], Result], items: Iterable[Item], workers: int | Workers
 ) -> Iterator[Result]:
-    """`Workers.map`, by workers that are shared with other work, or by so many of its own."""
+    """`Workers.map` with a shared pool of workers, or with a new one of `workers` threads."""
     if isinstance(workers, Workers):
         yield from workers.map(function, items)
     else:
@@ -143,7 +145,7 @@ def in_order(
 def watched(
     items: Iterable[Item], size: Callable[[Item], int], progress: Callable[[int], Any] | None
 ) -> Iterator[Item]:
-    """`items` as they come, the size of each reported to `progress`."""
+    """Yield `items`, and report the size of each to `progress`."""
     for item in items:
         yield item
         if progress:

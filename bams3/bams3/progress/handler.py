@@ -8,8 +8,6 @@ import time
 from contextlib import suppress
 from typing import Any
 
-from snakemake.logging import ColorizingTextHandler, DefaultFilter, DefaultFormatter
-from snakemake.settings.enums import Quietness
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
@@ -18,6 +16,7 @@ from bams3.output.files import refuse_place
 from bams3.progress.run import FILE, Run, line, read_state
 from bams3.shown import shown
 from bams3.storage import open_storage
+from bams3.workflow.internals import ColorizingTextHandler, DefaultFilter, DefaultFormatter, Quietness
 
 SECONDS_BETWEEN_WRITES = 5
 CLEAR_LINE = "\r\x1b[K"

@@ -1,4 +1,4 @@
-"""The fields of records by name, as filter expressions and the Python interface ask for them."""
+"""Access to the fields of records by name, for filter expressions and the Python interface."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 class FilterColumns(Mapping[str, Any]):
-    """The fields of a row group as `Expression.evaluate` wants them, each decoded when first asked for.
+    """The fields of a row group for `Expression.evaluate`, each decoded on first use.
 
-    `header` is called for the HEADER_FIELDS only. Raises UsageError for an unknown field.
+    `header` is only called for HEADER_FIELDS. Raises UsageError for an unknown field.
     """
 
     def __init__(self, group: RowGroup, header: Callable[[], Header]) -> None:

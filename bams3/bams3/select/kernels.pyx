@@ -1,7 +1,7 @@
-"""Which records of a row group are wanted: kernels over its columns, and the copying of what they select.
+"""Selection of records in a row group: kernels over its columns, and the copying of selected records.
 
-A mask is a bytearray with 1 for each record that is still wanted and 0 for the others. Each kernel clears
-what its own column rules out, so that only the columns a query needs are ever decoded.
+A mask is a bytearray with 1 for each record that is still selected and 0 for the others. Each kernel clears
+the records that its column rules out, so that only the columns that a query needs are decoded.
 """
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t
@@ -20,7 +20,7 @@ cdef int same_length(Py_ssize_t mask, Py_ssize_t column) except -1:
 
 
 cdef Py_ssize_t first_above(const int64_t[::1] values, int64_t least) noexcept nogil:
-    """The first of sorted values that is ``least`` or more."""
+    """Return the index of the first of sorted values that is ``least`` or more."""
     cdef Py_ssize_t low = 0, high = values.shape[0], middle
     while low < high:
         middle = (low + high) >> 1
@@ -34,7 +34,7 @@ cdef Py_ssize_t first_above(const int64_t[::1] values, int64_t least) noexcept n
 def keep_overlapping(uint8_t[::1] mask not None, const int32_t[::1] pos not None,
                      const int32_t[::1] end not None, const int64_t[::1] starts not None,
                      const int64_t[::1] ends not None):
-    """Clear the records that overlap none of some intervals: as samtools view, pos < end of one and end > its start.
+    """Clear the records that overlap no interval; as in samtools view, overlap is pos < its end and end > its start.
 
     ``pos``, ``end``: int32, 0-based half-open. ``starts``, ``ends`` of the intervals: sorted, disjoint.
     """
@@ -56,10 +56,11 @@ def keep_overlapping(uint8_t[::1] mask not None, const int32_t[::1] pos not None
 def spread(const uint8_t[::1] mask not None, const int32_t[::1] pos not None, const int32_t[::1] end not None,
            const int64_t[::1] starts not None, const int64_t[::1] ends not None,
            int64_t[::1] begun not None, int64_t[::1] ended not None):
-    """Count the records that ``mask`` keeps by the first interval that they may overlap, and the first past them.
+    """Count the records that ``mask`` keeps by the first interval that they may overlap, and the first one past them.
 
-    ``ends``, sorted: ``begun[k]`` counts records of which k is the first that lies past pos. ``starts``, sorted:
-    ``ended[k]`` counts those of which k is the first at or past their end. ``begun`` and ``ended`` have one more.
+    ``ends`` and ``starts`` are sorted. ``begun[k]`` counts the records for which k is the first of ``ends`` past pos;
+    ``ended[k]`` counts those for which k is the first of ``starts`` at or past their end. ``begun`` and ``ended`` have
+    one element more than ``ends`` and ``starts``.
     """
     cdef Py_ssize_t i
     same_length(mask.shape[0], pos.shape[0])
@@ -74,10 +75,10 @@ def spread(const uint8_t[::1] mask not None, const int32_t[::1] pos not None, co
 
 
 def add_to(int64_t[::1] totals not None, Py_ssize_t at, const int64_t[::1] numbers not None):
-    """Add numbers to those of ``totals`` from ``at`` on."""
+    """Add ``numbers`` to ``totals[at:]``."""
     cdef Py_ssize_t i
     if at < 0 or at + numbers.shape[0] > totals.shape[0]:
-        raise ValueError("numbers that do not fit")
+        raise ValueError("the numbers do not fit into the totals")
     for i in range(numbers.shape[0]):
         totals[at + i] += numbers[i]
 
@@ -85,10 +86,11 @@ def add_to(int64_t[::1] totals not None, Py_ssize_t at, const int64_t[::1] numbe
 def overlaps(const int64_t[::1] ends not None, const int64_t[::1] ordered not None,
              int64_t[::1] begun not None, int64_t[::1] ended not None,
              const int64_t[::1] rows not None, int64_t[::1] out not None):
-    """How many records overlap each interval: those that begin before its end, but for those that end by its start.
+    """Count the records that overlap each interval: those that begin before its end, minus those that end by its start.
 
-    ``ends`` in the order of the starts, and ``ordered`` in their own; ``begun``, ``ended`` as `spread` counts them, which
-    are summed up here. The i-th interval's number is put at ``out[rows[i]]``.
+    ``ends`` are in the order of the intervals' starts; ``ordered`` are the same, sorted. ``begun`` and ``ended`` are
+    counts of `spread`; this function replaces them by their running sums. The number of interval i is written to
+    ``out[rows[i]]``.
     """
     cdef Py_ssize_t i
     same_length(begun.shape[0], ends.shape[0] + 1)
@@ -100,12 +102,12 @@ def overlaps(const int64_t[::1] ends not None, const int64_t[::1] ordered not No
         ended[i] += ended[i - 1]
     for i in range(ends.shape[0]):
         if not 0 <= rows[i] < out.shape[0]:
-            raise ValueError("a row that there is not")
+            raise ValueError("a row number is out of range")
         out[rows[i]] = begun[first_above(ordered, ends[i])] - ended[i]
 
 
 def keep_flags(uint8_t[::1] mask not None, const uint16_t[::1] flag not None, int require, int exclude):
-    """Clear the records that lack a bit of ``require`` or have one of ``exclude``."""
+    """Clear the records that lack a bit of ``require`` or have a bit of ``exclude``."""
     cdef Py_ssize_t i
     same_length(mask.shape[0], flag.shape[0])
     with nogil:
@@ -123,7 +125,7 @@ def keep_mapq(uint8_t[::1] mask not None, const uint8_t[::1] mapq not None, int 
 
 
 def gather(block, const uint8_t[::1] mask not None):
-    """A `RecordBlock` of the records that ``mask`` keeps, in order, copied."""
+    """Return a `RecordBlock` with copies of the records that ``mask`` keeps, in order."""
     cdef const int64_t[::1] offsets = block.offsets
     cdef const uint8_t[::1] data = block.data
     cdef Py_ssize_t count = mask.shape[0]

@@ -1,4 +1,4 @@
-"""How many records overlap each of many regions of a contig, whichever way those lie: in time linear in both."""
+"""Number of records that overlap each of many regions of a contig, which may overlap each other, in linear time."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
     from bams3.chunk.reader import RowGroup
 
 Counted: TypeAlias = "tuple[int, array[int], int, array[int]]"
-"""What a row group adds: from which end on to the records that begin before it; from which start on to those that end
-by it."""
+"""What a row group adds: the index of the first affected end, and the records that begin before that end and each of
+the next ones; the index of the first affected start, and the records that end at or before each."""
 
 
 class Overlaps:
     """Regions of one contig, and the records counted so far.
 
-    A record overlaps the regions whose ends lie past its start, but for those that start at or past its end.
+    A record overlaps the regions whose end lies past its start, except those that start at or past its end.
     """
 
     def __init__(self, reference_id: int, starts: array[int], ends: array[int], rows: array[int]) -> None:
-        """`starts`, in order, and `ends` of the regions; `rows`: where their numbers go."""
+        """`starts` (sorted) and `ends` of the regions; `rows`: the row of each region in the result."""
         self.reference_id = reference_id
         self._starts, self._ends, self._rows = starts, ends, rows
         self._ordered = sorted_column(ends)
@@ -32,25 +32,25 @@ class Overlaps:
 
     @property
     def span(self) -> tuple[int, int]:
-        """From the first start to the last end."""
+        """The first start and the last end."""
         return self._starts[0], self._ordered[-1]
 
     @property
     def borders(self) -> tuple[array[int], array[int]]:
-        """The starts, and the ends, each in order."""
+        """The starts and the ends, each sorted."""
         return self._starts, self._ordered
 
     def touch(self, group: RowGroup) -> bool:
-        """May a record of the row group overlap any of the regions?"""
-        return bisect_left(self._starts, group.max_end) > bisect_right(self._ordered, group.min_pos)
+        """Tell whether a record of the row group may overlap any of the regions."""
+        return bisect_left(self._starts, group.zone.max_end) > bisect_right(self._ordered, group.zone.min_pos)
 
     def alike(self, group: RowGroup) -> bool:
-        """Do all records of the row group overlap the same regions?"""
+        """Tell whether all records of the row group overlap the same regions."""
         begins, past_begins, ends, past_ends = self._range(group)
         return begins == past_begins and ends == past_ends
 
     def count(self, group: RowGroup, mask: bytearray) -> Counted:
-        """Count the records of a row group that `mask` keeps; any thread may."""
+        """Count the records of a row group that `mask` keeps. Thread-safe."""
         begins, past_begins, ends, past_ends = self._range(group)
         begun, ended = _zeros(past_begins - begins + 1), _zeros(past_ends - ends + 1)
         if len(begun) == len(ended) == 1:
@@ -62,22 +62,22 @@ class Overlaps:
         return begins, begun, ends, ended
 
     def add(self, counted: Counted) -> None:
-        """Add what `count` gave."""
+        """Add a result of `count`."""
         begins, begun, ends, ended = counted
         add_to(self._begun, begins, begun)
         add_to(self._ended, ends, ended)
 
     def put(self, numbers: array[int]) -> None:
-        """Put each region's number into its row, once all are added."""
+        """Write the number of each region to its row, once all counts are added."""
         overlaps(self._ends, self._ordered, self._begun, self._ended, self._rows, numbers)
 
     def _range(self, group: RowGroup) -> tuple[int, int, int, int]:
-        """Which of the ends, and which of the starts, lie within the row group."""
-        begins = bisect_right(self._ordered, group.min_pos)
-        ends = bisect_left(self._starts, group.min_pos + 1)
+        """Return the index ranges of the ends, and of the starts, that lie within the row group."""
+        begins = bisect_right(self._ordered, group.zone.min_pos)
+        ends = bisect_left(self._starts, group.zone.min_pos + 1)
         return (
-            begins, max(begins, bisect_right(self._ordered, group.max_pos)),
-            ends, max(ends, bisect_left(self._starts, group.max_end)),
+            begins, max(begins, bisect_right(self._ordered, group.zone.max_pos)),
+            ends, max(ends, bisect_left(self._starts, group.zone.max_end)),
         )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The records of a dataset that overlap regions and pass filters, or only their number."""
+"""Extraction and counting of the records of a dataset that overlap regions and pass filters."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ Intervals: TypeAlias = "tuple[array[int], array[int]]"
 """Starts and ends, sorted and disjoint, 0-based half-open."""
 
 _NO_END = 2**31
-"""Past every position: a region up to its contig's end takes the reads beyond it too, as in samtools."""
+"""Past every position: as in samtools, a region up to its contig's end includes reads beyond that end."""
 
 
 REMOTE_AT_ONCE = 32
-"""Datasets that are opened at the same time."""
+"""Number of remote datasets that are opened at the same time."""
 
 
 class RecordFilter(NamedTuple):
-    """What a record must be, wherever it lies; the options of `samtools view`.
+    """Conditions on records other than their position; they match the options of `samtools view`.
 
-    `require`, `exclude`: flag bits, all of which or none of which a record has (-f, -F). `min_mapq`: -q.
-    `read_group`: -r; records without an RG tag pass, as in samtools. `expression`: -e.
+    `require`, `exclude`: FLAG bits that must all be set, or all be clear (-f, -F). `min_mapq`: least mapping quality
+    (-q). `read_group`: -r; records without an RG tag pass, as in samtools. `expression`: -e.
     """
 
     require: int = 0
@@ -51,31 +51,31 @@ class RecordFilter(NamedTuple):
     expression: Expression | None = None
 
     def verdict(self, group: RowGroup) -> bool | None:
-        """By the zone map: True if every record of a row group passes, False if none can, None if unknown."""
+        """Decide by the zone map: True if all records of a row group pass, False if none can, None if unknown."""
         if (
-            group.flags_any & self.require != self.require
-            or group.flags_all & self.exclude
-            or group.max_mapq < self.min_mapq
-            or (self.expression is not None and not self.expression.may_match(group))
+            group.zone.flags_any & self.require != self.require
+            or group.zone.flags_all & self.exclude
+            or group.zone.max_mapq < self.min_mapq
+            or (self.expression is not None and not self.expression.may_match(group.zone))
         ):
             return False
         looks_inside = (
             self.read_group is not None
             or self.expression is not None
-            or group.flags_all & self.require != self.require
-            or group.flags_any & self.exclude
-            or group.min_mapq < self.min_mapq
+            or group.zone.flags_all & self.require != self.require
+            or group.zone.flags_any & self.exclude
+            or group.zone.min_mapq < self.min_mapq
         )
         return None if looks_inside else True
 
     @property
     def fields(self) -> frozenset[str]:
-        """The fields of `FilterColumns` that `apply` reads."""
+        """Names of the fields of `FilterColumns` that `apply` reads."""
         fields = self.expression.fields if self.expression else ()
         return frozenset(fields) | ({"[RG]"} if self.read_group is not None else set())
 
     def apply(self, mask: bytearray, group: RowGroup, dataset: Dataset) -> None:
-        """Clear the entries of `mask` (n,) whose records do not pass. Decodes only the columns it needs."""
+        """Clear the entries of `mask`, shape (n,), whose records do not pass. Decodes only the columns it needs."""
         if self.require or self.exclude:
             keep_flags(mask, group.flag, self.require, self.exclude)
         if self.min_mapq:
@@ -92,7 +92,7 @@ class RecordFilter(NamedTuple):
 
 
 def open_each(datasets: Iterable[Any]) -> list[Dataset]:
-    """Open those datasets that are given as paths or URIs, many at the same time; only their manifests are read."""
+    """Open the datasets that are given as paths or URIs, many at a time; only their manifests are read."""
     from bams3.dataset.reader import DatasetReader
 
     def opened(given: Any) -> Dataset:
@@ -100,7 +100,7 @@ def open_each(datasets: Iterable[Any]) -> list[Dataset]:
 
     given = [*datasets]
     if not given:
-        raise UsageError("no dataset is given")
+        raise UsageError("no datasets; give at least one path or URI")
     return list(in_order(opened, given, REMOTE_AT_ONCE if any(map(is_remote, given)) else 1))
 
 
@@ -110,9 +110,9 @@ def query(
     record_filter: RecordFilter,
     workers: int | Workers = 1,
 ) -> Iterator[RecordBlock]:
-    """Blocks of the records that overlap any of `regions` (all records if None) and pass the filter.
+    """Yield blocks of the records that overlap any of `regions` (all records if None) and pass the filter.
 
-    Each record comes once, in the dataset's order. Row groups are decoded by `workers` threads, a few ahead.
+    Each record comes once, in the dataset's order. `workers` threads decode row groups, a few in advance.
     """
 
     def matching_records(job: tuple[RowGroup, Intervals]) -> RecordBlock | None:
@@ -132,7 +132,7 @@ def query(
 def count(
     dataset: Dataset, regions: Iterable[Region] | None, record_filter: RecordFilter, workers: int = 1
 ) -> int:
-    """How many records `query` would yield. Where the zone map tells, nothing of the row group is read."""
+    """Return the number of records that `query` would yield. Row groups that the zone map decides are not read."""
 
     told = 0
 
@@ -157,9 +157,10 @@ def count(
 def count_each(
     dataset: Dataset, regions: Sequence[Region], record_filter: RecordFilter, workers: int = 1
 ) -> array[int]:
-    """How many records overlap each of `regions` by itself and pass the filter: as `count` of one after the other.
+    """Count, for each of `regions` separately, the records that overlap it and pass the filter.
 
-    A row group is decoded once for all regions that end within it, by one of `workers` threads.
+    Returns an array('q') of len(regions): the same numbers as `count` of each region, but a row group is decoded only
+    once for all regions, by one of `workers` threads.
     """
 
     def counted(job: tuple[RowGroup, Overlaps]) -> tuple[Overlaps, Counted]:
@@ -181,9 +182,9 @@ def count_each(
 
 
 def count_plan(record_filter: RecordFilter, alike: Callable[[RowGroup, Any], bool]) -> Plan[Any]:
-    """The requests for hot streams that `count` and `count_each` make for their jobs, which end with intervals.
+    """Return the plan by which `count` and `count_each` fetch the hot streams of their jobs (row group, intervals).
 
-    None are made for row groups all of whose records pass, by the zone map, and overlap the same of the intervals.
+    It skips row groups whose records, by the zone map, all pass and all overlap the same intervals (`alike`).
     """
 
     def is_open(group: RowGroup, intervals: Any) -> bool:
@@ -199,10 +200,10 @@ def columns(
     fields: Iterable[str],
     workers: int = 1,
 ) -> Iterator[dict[str, Any]]:
-    """What `query` yields, as columns: of each row group the `fields` of `FilterColumns` (tags as `[NM]`).
+    """Yield the records of `query` as columns: for each row group, a dict of the `fields` (tags as `[NM]`).
 
-    Numbers are numpy arrays, text and tags are lists. Only the columns asked for, and those that the
-    filter needs, are read. Raises UsageError for an unknown field.
+    Numbers are numpy arrays; text and tags are lists. Only the requested columns and those that the filter needs are
+    read. Raises UsageError for an unknown field.
     """
     fields = tuple(fields)
     needed = record_filter.fields | frozenset(fields)
@@ -224,7 +225,7 @@ def columns(
 
 
 def _chosen(column: Any, mask: bytearray) -> Any:
-    """The values of a column, a list or a numpy array, that `mask` keeps."""
+    """Select the values of a column, a list or a numpy array, that `mask` keeps."""
     if isinstance(column, list):
         return list(compress(column, mask))
     import numpy as np
@@ -233,14 +234,14 @@ def _chosen(column: Any, mask: bytearray) -> Any:
 
 
 def _streams_too(dataset: Dataset, jobs: Iterator[Job], fields: Iterable[str]) -> Iterator[Job]:
-    """Jobs, of a remote dataset those with hot streams fetched; what else the fields need is fetched too."""
+    """Fetch, for jobs whose hot streams are already fetched, the other streams that the fields need."""
     if HEADER_FIELDS.intersection(fields):
-        _ = dataset.header  # once, before many threads ask for it
+        _ = dataset.header  # read it once, before many threads need it
     return dataset.fetched(jobs, streams_plan(fields)) if streams_of(fields) else jobs
 
 
 def streams_plan(fields: Iterable[str]) -> Plan[Any]:
-    """The requests for the other streams that fields need, of jobs whose hot streams are fetched, or would be."""
+    """Return the plan that fetches the streams, other than hot ones, that fields need for the jobs."""
     names = streams_of(fields)
 
     def plan(jobs: list[Any]) -> list[Span]:
@@ -253,7 +254,7 @@ def streams_plan(fields: Iterable[str]) -> Plan[Any]:
 def row_group_jobs(
     dataset: Dataset, regions: Iterable[Region] | None, record_filter: RecordFilter
 ) -> Iterator[tuple[RowGroup, Intervals]]:
-    """The row groups that may hold wanted records, in order, each with the intervals that touch it."""
+    """Yield the row groups that may hold matching records, in order, each with the intervals that overlap it."""
     references = dataset.references
     if regions is None:
         everywhere = [Region(i, -1, length) for i, (_, length) in enumerate(references)]
@@ -267,13 +268,13 @@ def row_group_jobs(
                 ends[-1] = _NO_END
             groups = dataset.row_groups(reference_id, starts[0], ends[-1], (starts, ends))
         for group in groups:
-            first, last = bisect_right(ends, group.min_pos), bisect_left(starts, group.max_end)
+            first, last = bisect_right(ends, group.zone.min_pos), bisect_left(starts, group.zone.max_end)
             if first < last and record_filter.verdict(group) is not False:
                 yield group, (starts[first:last], ends[first:last])
 
 
 def shared_regions(dataset: Dataset, regions: Iterable[Region]) -> list[Overlaps]:
-    """The regions of each contig, to be counted one by one."""
+    """Return the regions of each contig, for counting each region separately."""
     from bams3.select.overlaps import Overlaps
 
     found = []
@@ -287,7 +288,7 @@ def shared_regions(dataset: Dataset, regions: Iterable[Region]) -> list[Overlaps
 def shared_jobs(
     dataset: Dataset, every: Iterable[Overlaps], record_filter: RecordFilter
 ) -> Iterator[tuple[RowGroup, Overlaps]]:
-    """The row groups that may hold wanted records, in order, each with the regions of its contig."""
+    """Yield the row groups that may hold matching records, in order, each with the regions of its contig."""
     for overlaps in every:
         for group in dataset.row_groups(overlaps.reference_id, *overlaps.span, overlaps.borders):
             if overlaps.touch(group) and record_filter.verdict(group) is not False:
@@ -295,16 +296,16 @@ def shared_jobs(
 
 
 def inside(group: RowGroup, intervals: Intervals) -> bool:
-    """Do all records of a row group start in one of the intervals?"""
+    """Tell whether all records of a row group start in the same interval."""
     starts, ends = intervals
-    last = bisect_right(starts, group.min_pos) - 1
-    return last >= 0 and group.max_pos < ends[last]
+    last = bisect_right(starts, group.zone.min_pos) - 1
+    return last >= 0 and group.zone.max_pos < ends[last]
 
 
 def _mask(
     group: RowGroup, intervals: Intervals, record_filter: RecordFilter, dataset: Dataset
 ) -> bytearray | None:
-    """1 for each record (n,) that overlaps one of the intervals and passes the filter; None if all do."""
+    """Return a mask, shape (n,), with 1 for records that overlap an interval and pass the filter; None if all do."""
     is_inside = inside(group, intervals)
     passes = record_filter.verdict(group)
     if is_inside and passes:

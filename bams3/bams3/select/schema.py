@@ -1,4 +1,4 @@
-"""The fields of records, told once: what expressions, tables, Arrow, the command line and the API know of them."""
+"""The schema of record fields: filter expressions, tables, Arrow, the command line and the API all use this one."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ class Field(NamedTuple):
     """A field of records."""
 
     dtype: str
-    """numpy's, of the column in a table; "O": text."""
+    """numpy dtype of the column in a table; "O": text."""
     of_group: Callable[[RowGroup], Any]
-    """Its values in a row group: integers, or lists of str as filter expressions see text, a character a byte."""
+    """Returns the values of a row group: integers, or a list of str with one character per byte (latin-1)."""
     column: str = ""
-    """The column of `codec` that the values are made of; "": hot streams, which every query has."""
+    """The column of `codec` that the values are derived from; "": hot streams, which every query has."""
     is_text: bool = False
     of_header: Callable[[Any, Header], Any] | None = None
-    """Makes the values of those of `of_group` and the header."""
+    """Computes the values from those of `of_group` and the header."""
 
     def values(self, group: RowGroup, header: Callable[[], Header]) -> Any:
-        """The values in a row group; `header` is called only where it is needed."""
+        """Return the values of a row group; `header` is called only if it is needed."""
         found = self.of_group(group)
         return self.of_header(found, header()) if self.of_header else found
 
 
 def _text(data: Any) -> str:
-    """A character a byte, as filter expressions see text."""
+    """Decode text with one character per byte, as filter expressions see it."""
     return str(data, "latin-1")
 
 
@@ -56,7 +56,7 @@ def _names(group: RowGroup) -> list[str]:
 
 
 def _cigars(group: RowGroup, of_operations: Callable[[list[int]], Item]) -> list[Item]:
-    """A value of each record's CIGAR operations (packed as in BAM), made once for those who share them."""
+    """Apply a function to each record's CIGAR operations (packed as in BAM), once per distinct CIGAR."""
     pool = group.cigar_pool
     made: dict[tuple[int, int], Item] = {}
     for key in set(zip(group.cigar_start, group.cigar_count, strict=True)):
@@ -69,12 +69,12 @@ def _cigar_text(operations: list[int]) -> str:
 
 
 def _bases(operations: list[int], kinds: str) -> int:
-    """Length of the operations of these kinds."""
+    """Sum the lengths of the operations of these kinds."""
     return sum(op >> 4 for op in operations if cigar.LETTERS[op & 15] in kinds)
 
 
 def _soft_clipped(operations: list[int]) -> int:
-    """Bases soft-clipped at the ends, inside a hard clip or not."""
+    """Count the bases soft-clipped at the ends, with or without a hard clip outside."""
     kinds = [op & 15 for op in operations]
     inner = slice(kinds[:1] == [5], len(kinds) - (kinds[1:][-1:] == [5]))
     ends = operations[inner]
@@ -86,7 +86,7 @@ def _hard_clipped(operations: list[int]) -> int:
 
 
 def _libraries(read_groups: list[Any], header: Header) -> list[str]:
-    """LB of each read group's line, "" without one."""
+    """Return the LB of each read group's @RG line, or "" without one."""
     libraries: dict[Any, str] = {}
     for line in header.text.rstrip(b"\0").split(b"\n"):
         if line.startswith(b"@RG\t"):
@@ -133,31 +133,31 @@ SCHEMA: dict[str, Field] = {
     "sclen": Field("i8", lambda group: _cigars(group, _soft_clipped)),
     "hclen": Field("i8", lambda group: _cigars(group, _hard_clipped)),
 }
-"""By name, in the order in which they are told. Tags, as `[NM]`, are fields too."""
+"""Name → field, in the order of help and messages. Tags, as `[NM]`, are fields too."""
 
 RECORD_FIELDS = tuple(SCHEMA)[:12]
-"""Those that a record of SAM has, and `endpos`."""
+"""The fields of a SAM record, and `endpos`."""
 HEADER_FIELDS = frozenset(name for name, field in SCHEMA.items() if field.of_header)
-"""Those that the header tells something of."""
+"""The fields whose values need the header."""
 
 
 def dtype_of(name: str) -> str:
-    """numpy's dtype of a field's column; that of a tag is "O"."""
+    """Return the numpy dtype of a field's column; "O" for a tag."""
     return SCHEMA[name].dtype if name in SCHEMA else "O"
 
 
 def tag_of(name: str) -> str | None:
-    """The tag that a field such as `[NM]` names; None for other names."""
+    """Return the tag that a field such as `[NM]` names; None for other names."""
     return name[1:3] if len(name) == 4 and name[0] == "[" and name[3] == "]" else None
 
 
 def unknown(name: str) -> UsageError:
-    """The error for a field that there is not."""
+    """Return the error for an unknown field."""
     return UsageError(f"unknown field {name!r}: the fields are {' '.join(SCHEMA)} and tags as [NM]")
 
 
 def checked_fields(fields: str | Sequence[str]) -> tuple[str, ...]:
-    """The names of fields, each once. Raises UsageError for one that there is not."""
+    """Return the names of fields, without duplicates. Raises UsageError for an unknown field."""
     names = (fields,) if isinstance(fields, str) else tuple(dict.fromkeys(fields))
     for name in names:
         if name not in SCHEMA and not tag_of(name):
@@ -166,7 +166,7 @@ def checked_fields(fields: str | Sequence[str]) -> tuple[str, ...]:
 
 
 def streams_of(fields: Iterable[str]) -> tuple[str, ...]:
-    """Beginnings of the names of the streams, hot ones left out, that the fields need."""
+    """Return the name prefixes of the streams, other than hot ones, that the fields need."""
     from bams3.codec import cold_streams
 
     columns = {SCHEMA[name].column if name in SCHEMA else name for name in fields} - {""}

@@ -11,7 +11,7 @@ from bams3.errors import SourceError
 from bams3.sources.bgzf import MAX_BLOCK, NO_END, BlockReader, byte_span, is_bgzf
 from bams3.sources.files import WINDOWS, expect_again, input_at
 from bams3.sources.index import Index
-from bams3.sources.inputs import Counts, Input, Mapper, Source
+from bams3.sources.inputs import IndexCounts, Input, Mapper, Source
 from bams3.sources.messages import TRUNCATED, show
 from bams3.sources.stream import PlainReader, ReadAgain, Reader, read_header, record_blocks
 
@@ -144,11 +144,13 @@ class BamSource:
                 spans.append(byte_span(offset, NO_END))
         self._alignments.will_read(spans)
 
-    def counts(self) -> Counts | None:
+    def counts(self) -> IndexCounts | None:
         index = self._find_index()
         references = index.counts() if index else None
         return (
-            Counts(references, index.n_no_coor, index.outdated) if index and references is not None else None
+            IndexCounts(references, index.n_no_coor, index.outdated)
+            if index and references is not None
+            else None
         )
 
     def sizes(self, windows: Sequence[tuple[int, int, int]]) -> list[int]:

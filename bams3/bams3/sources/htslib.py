@@ -16,7 +16,7 @@ from bams3.sources.bgzf import BlockReader, no_marker
 from bams3.sources.cram import has_marker
 from bams3.sources.feeds import Feed
 from bams3.sources.files import WINDOWS, LocalInput, expect_again, expect_regular, input_at, name_beside
-from bams3.sources.inputs import Counts, Input, Mapper, source_error
+from bams3.sources.inputs import IndexCounts, Input, Mapper, source_error
 from bams3.sources.messages import END_MISSING, TRUNCATED, show
 from bams3.sources.process import SamtoolsProcess
 from bams3.sources.stream import read_header, record_blocks
@@ -82,7 +82,7 @@ class HtslibSource:
     def will_read(self, windows: Sequence[tuple[int, int, int]]) -> None:
         self._check_windows()
 
-    def counts(self) -> Counts | None:
+    def counts(self) -> IndexCounts | None:
         return None  # CRAI does not count records
 
     def sizes(self, windows: Sequence[tuple[int, int, int]]) -> list[int]:

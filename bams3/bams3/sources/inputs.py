@@ -21,7 +21,7 @@ class Mapper(Protocol):
     def __call__(self, function: Callable[[Item], Result], items: Iterable[Item], /) -> Iterator[Result]: ...
 
 
-class Counts(NamedTuple):
+class IndexCounts(NamedTuple):
     """Numbers of records according to an index."""
 
     references: list[tuple[int, int]]
@@ -64,7 +64,7 @@ class Source(Protocol):
         object store can prefetch them. Reference id -1 stands for the records without a reference. Raises SourceError
         as `window` does."""
 
-    def counts(self) -> Counts | None:
+    def counts(self) -> IndexCounts | None:
         """Record counts from the index; None without an index, or if it does not store them."""
 
     def sizes(self, windows: Sequence[tuple[int, int, int]]) -> list[int]:

@@ -113,7 +113,7 @@ def read_header(reader: Reader) -> tuple[Header, bytes]:
                     f"the BAM header claims to take at least {needed} bytes; the file is damaged"
                 )
         header = Header.from_bam(data)
-        return header, bytes(memoryview(data)[len(header.to_bam()) :])
+        return header, bytes(memoryview(data)[needed:])
     except SourceError as error:
         if reader.name in str(error):
             raise

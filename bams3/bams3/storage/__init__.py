@@ -1,7 +1,7 @@
-"""Bytes at a URI: read, read ranges, write whole or not at all, list, delete.
+"""Access to objects at a URI: read, read ranges, write atomically, list, delete.
 
-`open_storage(uri)` gives a `Storage` rooted at a dataset (or any prefix); its paths are relative,
-with "/" between components. Nothing here knows genomics. docs/object-storage.md is for users.
+`open_storage(uri)` returns a `Storage` rooted at a dataset (or any prefix); its paths are relative, with "/" between
+components. Nothing here depends on genomics. Users find a guide in docs/object-storage.md.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -10,91 +10,91 @@ from typing import BinaryIO, Protocol
 
 from bams3.errors import UsageError
 
-LARGEST = 1 << 30  # bytes of an object that is read whole
+LARGEST = 1 << 30  # maximum bytes of an object that is read as a whole
 
 
 class Storage(Protocol):
-    """What a place for objects can do; safe to call from many threads.
+    """The operations of a place that holds objects. Thread-safe.
 
-    A missing object raises FileNotFoundError, a refusal PermissionError, any other failure OSError; each with
-    `filename` (a path or URI, without secrets) and one line in `strerror`. Nothing is kept of what was read, so
-    reading again, as one does where a checksum does not match, fetches again.
+    A missing object raises FileNotFoundError, denied access PermissionError, any other failure OSError; each has
+    `filename` (a path or URI, without secrets) and one line in `strerror`. Data is not cached, so reading again, for
+    example after a checksum mismatch, fetches again.
     """
 
     root: str
-    """The place, to be shown: a path, or a URI without user, password and query."""
+    """The place, for messages: a path, or a URI without user, password and query."""
 
     def get(self, path: str) -> bytes:
-        """All bytes of an object. Raises OSError if those are more than LARGEST."""
+        """Return all bytes of an object. Raises OSError if there are more than LARGEST."""
         ...
 
     def get_range(self, path: str, start: int, length: int) -> bytes:
-        """`length` bytes from offset `start`, fewer where the object ends before."""
+        """Return `length` bytes from offset `start`, or fewer if the object ends before."""
         ...
 
     def get_ranges(self, path: str, ranges: Sequence[tuple[int, int]]) -> Sequence[memoryview]:
-        """The bytes of many (start, length) of one object, in the order given; each shorter where the object ends.
+        """Return the bytes of many ranges (start, length) of one object, in order; shorter at the object's end.
 
-        They are views of what was fetched, read-only and not copied: the way to read much.
+        The results are read-only views of the fetched data, without copies: use this to read large amounts.
         """
         ...
 
     def size(self, path: str) -> int:
-        """Length of an object in bytes."""
+        """Return the length of an object in bytes."""
         ...
 
     def stamp(self, path: str) -> tuple[int, str]:
-        """What changes when an object is written again: its length, and its ETag or time."""
+        """Return values that change when an object is rewritten: its length, and its ETag or modification time."""
         ...
 
     def sizes(self, prefix: str = "") -> dict[str, int]:
-        """Path → length in bytes of all objects below a prefix, sorted by path."""
+        """Return path → length in bytes of all objects below a prefix, sorted by path."""
         ...
 
     def exists(self, path: str) -> bool:
-        """Is there such an object?"""
+        """Tell whether an object exists."""
         ...
 
     def list(self, prefix: str = "") -> Iterator[str]:
-        """Paths of all objects below a prefix, sorted."""
+        """Yield the paths of all objects below a prefix, sorted."""
         ...
 
     def put(self, path: str, data: bytes) -> None:
-        """Write an object: it appears whole or not at all."""
+        """Write an object atomically."""
         ...
 
     def put_new(self, path: str, data: bytes) -> None:
-        """Write an object that must not exist yet: of many writers one succeeds, others get FileExistsError."""
+        """Write an object that must not exist yet: one of several writers succeeds, the others get FileExistsError."""
         ...
 
     def create(self, path: str) -> AbstractContextManager[BinaryIO]:
-        """A file to write an object into: it appears whole when the block ends without an exception."""
+        """Context manager: yield a file to write; the object appears when the context exits without an exception."""
         ...
 
     def delete(self, path: str) -> None:
-        """Remove an object, if there is one."""
+        """Remove an object if it exists."""
         ...
 
     def delete_incomplete(self, of: Callable[[str], bool]) -> None:
-        """Remove what writers that were killed left of the objects whose paths `of` accepts."""
+        """Remove what killed writers left of objects whose paths `of` accepts."""
         ...
 
     def delete_all(self, paths: Iterable[str]) -> None:
-        """Remove objects, those of them that there are, and folders that are empty then."""
+        """Remove the objects that exist among `paths`, and folders that become empty."""
         ...
 
     def links(self) -> Iterator[str]:
-        """Paths of the symbolic links below the root; an object store has none."""
+        """Yield the paths of symbolic links below the root; an object store has none."""
         ...
 
 
 def open_storage(uri: str) -> Storage:
-    """The storage behind a URI: s3://, gs://, http(s):// (read-only), file:// or a local path.
+    """Return the storage for a URI: s3://, gs://, http(s):// (read-only), file:// or a local path.
 
-    Raises UsageError for another scheme, or where what is needed for it is not installed or not configured.
+    Raises UsageError for any other scheme, and if the scheme needs a package or a setting that is missing.
     """
     if not str(uri):
-        raise UsageError("an empty path; give a path or a URI")
+        raise UsageError("the path is empty; give a path or a URI")
     scheme, separator, rest = str(uri).partition("://")
     if separator and scheme in ("s3", "gs", "http", "https"):
         from bams3.storage.remote import RemoteStorage
@@ -108,7 +108,7 @@ def open_storage(uri: str) -> Storage:
 
 
 def open_object(uri: str) -> tuple[Storage, str]:
-    """The storage that an object's URI lies in, and the object's path there."""
+    """Return the storage that contains an object's URI, and the object's path within it."""
     place, mark, query = (
         str(uri).partition("?") if str(uri).startswith(("http://", "https://")) else (str(uri), "", "")
     )
@@ -117,5 +117,5 @@ def open_object(uri: str) -> tuple[Storage, str]:
 
 
 def is_remote(uri: str) -> bool:
-    """Does the URI name something that is not a file of this machine?"""
+    """Tell whether a URI refers to something other than a local file."""
     return "://" in str(uri) and not str(uri).startswith("file://")

@@ -1,6 +1,6 @@
-"""Connections to object stores: where a bucket is, and with which credentials.
+"""Connections to object stores: endpoint, region and credentials of a bucket.
 
-What is configured is configured as for the AWS command line (environment, profiles); see docs/object-storage.md.
+The configuration is that of the AWS command line (environment, profiles); see docs/object-storage.md.
 """
 
 import os
@@ -19,8 +19,10 @@ from bams3.extras import need
 from bams3.storage import environment
 
 CONNECT_TIMEOUT = 5.0  # seconds
-LONGEST_REQUEST = 20  # timeouts
-CREDENTIALS_KEPT = timedelta(minutes=5)  # botocore renews temporary ones ten minutes before they end
+LONGEST_REQUEST = 20  # maximum duration of a request, as a multiple of the timeout
+CREDENTIALS_KEPT = timedelta(
+    minutes=5
+)  # botocore renews temporary credentials ten minutes before they expire
 DEFAULT_REGION = "us-east-1"
 UPLOAD_RETRIES = 9
 
@@ -29,7 +31,7 @@ _REPEATED: Any = {"max_retries": UPLOAD_RETRIES, "retry_timeout": timedelta(minu
 
 GOOGLE_ENDPOINT, GOOGLE_CREDENTIALS = "GOOGLE_BASE_URL", "GOOGLE_APPLICATION_CREDENTIALS"
 
-# Changes in any of these make another connection.
+# A change of any of these variables leads to a new connection.
 _SETTINGS = (
     environment.NO_SIGN_REQUEST, environment.REQUEST_PAYER, environment.TIMEOUT, environment.CERTIFICATES,
     *environment.KEYS, *environment.ENDPOINTS, *environment.REGIONS, *environment.PROXIES, "AWS_PROFILE",
@@ -38,17 +40,17 @@ _SETTINGS = (
 
 
 class Connection:
-    """A bucket, or a web server, and the credentials for it.
+    """A bucket or a web server, and the credentials for it.
 
-    `store` and `uploads` are obstore's stores of it. The first makes every request once, since `requests.perform`
-    repeats them; the second repeats parts of uploads by itself, since obstore makes many requests of one call there.
+    `store` and `uploads` are its obstore stores. The first one makes every request once, since `requests.perform`
+    repeats requests; the second one retries parts of uploads itself, since one call of obstore makes many requests.
     """
 
     store: Any
     uploads: Any = None
 
     def __init__(self, scheme: str, place: str) -> None:
-        """`place`: a bucket, or the URL of a web server. Raises UsageError for what is missing to connect."""
+        """`place`: a bucket, or the URL of a web server. Raises UsageError if packages or settings are missing."""
         need("obstore", f"{scheme}://")
         from obstore import store
         from obstore.exceptions import BaseError
@@ -78,18 +80,21 @@ class Connection:
         options = settings.credentials | {"region": settings.region, "request_payer": settings.request_payer}
         if settings.endpoint:
             options["endpoint"] = settings.endpoint
-        elif "." not in self.place:  # AWS itself; its certificate stands for one label of a name
+        elif "." not in self.place:  # AWS itself; its wildcard certificate covers names without dots
             options["virtual_hosted_style_request"] = True
         options["client_options"] = _client(settings.endpoint)
         self.store = S3Store(self.place, retry_config=_ONCE, **options)
         self.uploads = S3Store(self.place, retry_config=_REPEATED, **options)
 
     def move(self, region: str, store: Any) -> bool:
-        """Go to the region that the bucket is in ("": ask where), since `store` was told so. False if we are there."""
+        """Connect to the bucket's region ("": ask for it) after a request through `store` was redirected.
+
+        Returns False if the connection is already to that region.
+        """
         if self._s3 is None:
             return False
         with self._moving:
-            if store is not self.store:  # another request was told the same, and we are there
+            if store is not self.store:  # another request has already moved the connection
                 return True
             region = region or self._region_of_bucket(self._s3.endpoint)
             if region in ("", self._s3.region):
@@ -99,7 +104,7 @@ class Connection:
             return True
 
     def _region_of_bucket(self, endpoint: str) -> str:
-        """The region of the bucket, as S3 says to everyone who asks for its head; "" if it does not."""
+        """Ask S3 for the bucket's region by an anonymous HEAD request; "" if it does not answer."""
         url = f"{endpoint or 'https://s3.amazonaws.com'}/{self.place}"
         opener, request = urllib.request.build_opener(_NoRedirect), urllib.request.Request(url, method="HEAD")
         try:
@@ -111,10 +116,9 @@ class Connection:
             return ""
 
     def abort_uploads(self, prefix: str, of: Callable[[str], bool]) -> None:
-        """Abort the uploads below a prefix, of keys that `of` accepts, that were begun and not ended; obstore has no
-        call to find them.
+        """Abort incomplete uploads below a prefix, of keys that `of` accepts; obstore has no call to list them.
 
-        A store that has no list of them, or does not let us see it, keeps them until its own rules remove them.
+        If the store can't list uploads or denies access to the list, they remain until its lifecycle rules remove them.
         """
         if self._s3 is None:
             return
@@ -132,7 +136,7 @@ class Connection:
 
 
 class _S3Settings:
-    """What the environment, or else the profile, says of S3: `region`, `endpoint` ("": AWS), `credentials` (options of
+    """S3 settings from the environment or else the profile: `region`, `endpoint` ("": AWS), `credentials` (options of
     obstore), `request_payer`."""
 
     def __init__(self) -> None:
@@ -148,7 +152,7 @@ class _S3Settings:
         self.region = self.region or DEFAULT_REGION
 
     def _ask_boto3(self) -> None:
-        """The session's chain: environment, profile, single sign-on, role, container, instance."""
+        """Use boto3's chain of credentials: environment, profile, single sign-on, role, container, instance."""
         need("boto3", "s3://")
         import botocore.session
         from botocore.configprovider import ConfiguredEndpointProvider
@@ -165,14 +169,14 @@ class _S3Settings:
             self.credentials = {"credential_provider": Boto3CredentialProvider(session, ttl=CREDENTIALS_KEPT)}
         except BotoCoreError as error:
             raise UsageError(f"s3://: {error}") from None
-        except ValueError:  # there are none
+        except ValueError:  # no credentials
             raise UsageError(
                 "s3://: no AWS credentials were found (environment, profile, role); configure some, "
                 f"or read a public bucket with {environment.NO_SIGN_REQUEST}=1"
             ) from None
 
     def client(self) -> Any:
-        """boto3's client with these settings."""
+        """Return a boto3 client with these settings."""
         need("boto3", "s3://")
         import boto3.session
         from botocore import UNSIGNED
@@ -191,21 +195,21 @@ class _S3Settings:
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A redirection is an answer: its headers name the region."""
+    """Does not follow redirects, since their headers name the region."""
 
     def redirect_request(self, *_: Any) -> None:
         return None
 
 
 def connect(scheme: str, place: str) -> Connection:
-    """The connection to a bucket or web server, one for all who ask with the same settings.
+    """Return the connection to a bucket or web server; it is shared by all callers with the same settings.
 
-    Raises UsageError in a process that was forked from one with connections: its requests would wait for ever, for
-    threads that it has not.
+    Raises UsageError in a process that was forked from a process with connections: requests would hang, because
+    threads do not survive a fork.
     """
     if _connected_process() != os.getpid():
         raise UsageError(
-            f"{scheme}://{place}: a forked process can't go on with its parent's connections; start processes with "
+            f"{scheme}://{place}: a forked process can't use its parent's connections; start processes with "
             'multiprocessing.get_context("spawn"), as in ProcessPoolExecutor(mp_context=…)'
         )
     return _connect(scheme, place, tuple(os.environ.get(name) for name in _SETTINGS))
@@ -213,7 +217,7 @@ def connect(scheme: str, place: str) -> Connection:
 
 @cache
 def _connected_process() -> int:
-    """The process that first asked for a connection, here or, before it forked, in its parent."""
+    """Return the id of the first process that asked for a connection: this one, or the parent that it forked from."""
     return os.getpid()
 
 
@@ -223,12 +227,12 @@ def _connect(scheme: str, place: str, settings: tuple[str | None, ...]) -> Conne
 
 
 def _has_profiles() -> bool:
-    """Is there a file of profiles, which may name an endpoint or a region?"""
+    """Tell whether an AWS config file exists, which may set an endpoint or a region."""
     return os.path.exists(os.path.expanduser(os.environ.get("AWS_CONFIG_FILE") or "~/.aws/config"))
 
 
 def _client(endpoint: str) -> Any:
-    """obstore's options of an HTTP client."""
+    """Return obstore's options for an HTTP client."""
     from bams3._version import __version__
 
     environment.check_proxies()

@@ -1,5 +1,7 @@
-"""What the environment says of object stores. What is wrong raises UsageError with the variable and what to give it:
-obstore panics at much of that, and tells of the rest without the variable."""
+"""Settings for object stores from environment variables.
+
+Invalid values raise UsageError, which names the variable and a valid value: obstore would panic, or not name it.
+"""
 
 import os
 import re
@@ -8,7 +10,7 @@ from bams3.errors import UsageError
 
 NO_SIGN_REQUEST = "BAMS3_NO_SIGN_REQUEST"  # anonymous requests
 REQUEST_PAYER = "AWS_REQUEST_PAYER"  # "requester"
-TIMEOUT = "BAMS3_TIMEOUT"  # seconds without a byte after which a request has failed
+TIMEOUT = "BAMS3_TIMEOUT"  # seconds without data after which a request fails
 CERTIFICATES = "AWS_CA_BUNDLE"  # a file
 KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
@@ -24,25 +26,25 @@ _PROXY = re.compile(rf"(?:(?:https?|socks[45][ah]?)://)?(?:[^\s@/]*@)?{_HOST}/?"
 
 
 def endpoint() -> str:
-    """The URL of the S3 to be used; "" where the environment names none."""
+    """Return the URL of the S3 endpoint; "" if the environment names none."""
     name = next(filter(os.environ.get, ENDPOINTS), "")
     return checked_url(name, os.environ[name]) if name else ""
 
 
 def checked_url(name: str, text: str) -> str:
-    """A URL of a server without a slash at its end; `name`: who says so."""
+    """Check the URL of a server and strip its trailing slash; `name` is the setting that it comes from."""
     found = _URL.fullmatch(text)
     if found and _is_port(found["port"]):
         return f"{found['scheme'].lower()}://{found['rest'].rstrip('/')}"
-    said = "" if {"@", "?"} & set(text) else f"={text}"  # no password
-    advice = "give http:// or https://, a host (IPv6 in brackets) and, if need be, a port: http://host:9000"
+    said = "" if {"@", "?"} & set(text) else f"={text}"  # do not show passwords
+    advice = "give http:// or https://, a host (IPv6 in brackets) and, if needed, a port: http://host:9000"
     if _URL.fullmatch(f"http://{text}"):
         advice = f"it has no scheme; write https://{text}, or http://{text}"
     raise UsageError(f"{name}{said}: not the URL of a server; {advice}")
 
 
 def region() -> str:
-    """The region; "" where the environment names none."""
+    """Return the region; "" if the environment names none."""
     name = next(filter(os.environ.get, REGIONS), "")
     if name and not re.fullmatch(r"[A-Za-z0-9._-]+", os.environ[name]):
         raise UsageError(f"{name}={os.environ[name]}: not the name of a region; give one such as us-east-1")
@@ -50,18 +52,18 @@ def region() -> str:
 
 
 def keys() -> dict[str, str]:
-    """The keys that there are, by variable."""
+    """Return the access keys that are set, by variable."""
     found = {name: os.environ[name] for name in KEYS if os.environ.get(name)}
     for name, value in found.items():
         if not re.fullmatch("[!-~]+", value):
             raise UsageError(
-                f"{name}: a blank, the end of a line, or another character that no key has; set it again"
+                f"{name}: the value contains a blank, a newline or another invalid character; set it again"
             )
     return found
 
 
 def check_proxies() -> None:
-    """Raises UsageError for a proxy that would be left out without a word."""
+    """Raise UsageError for an invalid proxy, which obstore would silently ignore."""
     for name in filter(os.environ.get, PROXIES):
         found = _PROXY.fullmatch(os.environ[name])
         if not found or not _is_port(found["port"]):
@@ -71,7 +73,7 @@ def check_proxies() -> None:
 
 
 def certificates() -> bytes | None:
-    """Those of the file that stands for the system's."""
+    """Return the certificates of the file that replaces those of the system; None if it is not set."""
     path = os.environ.get(CERTIFICATES)
     if not path:
         return None
@@ -79,14 +81,18 @@ def certificates() -> bytes | None:
         with open(path, "rb") as file:
             data = file.read()
     except OSError as error:
-        raise UsageError(f"{CERTIFICATES}={path}: {error.strerror}; name a file of certificates") from None
+        raise UsageError(
+            f"{CERTIFICATES}={path}: {error.strerror}; give a file of certificates in PEM format"
+        ) from None
     if b"-----BEGIN CERTIFICATE-----" not in data:
-        raise UsageError(f"{CERTIFICATES}={path}: no certificates in it; name a file that has some, in PEM")
+        raise UsageError(
+            f"{CERTIFICATES}={path}: the file contains no certificates; give a file of certificates in PEM format"
+        )
     return data
 
 
 def anonymous() -> bool:
-    """Are requests not to be signed?"""
+    """Tell whether requests are anonymous (not signed)."""
     return _flag(NO_SIGN_REQUEST, {"1", "true", "yes", "on"}, "1")
 
 
@@ -95,14 +101,14 @@ def requester_pays() -> bool:
 
 
 def timeout() -> float:
-    """Seconds without a byte after which a request has failed."""
+    """Return the seconds without data after which a request fails."""
     text = os.environ.get(TIMEOUT) or str(DEFAULT_TIMEOUT)
     try:
         seconds = float(text)
     except ValueError:
         seconds = 0
     if not 0 < seconds < 86400:
-        raise UsageError(f"{TIMEOUT}={text}: give seconds, more than 0")
+        raise UsageError(f"{TIMEOUT}={text}: give a number of seconds greater than 0")
     return seconds
 
 

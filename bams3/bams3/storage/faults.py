@@ -1,7 +1,7 @@
-"""What goes wrong with a request to an object store, and how it is told.
+"""Failures of requests to object stores, and their messages.
 
-obstore gives the store's answer as text: "… non-2xx status code: 503 Service Unavailable: <Error>…". Of it the status
-and the store's own code and message are taken, and shown without what is secret.
+obstore reports the store's response as text: "… non-2xx status code: 503 Service Unavailable: <Error>…". The status
+and the store's own code and message are extracted from it, and shown without secrets.
 """
 
 import errno
@@ -16,7 +16,7 @@ _MESSAGE = re.compile(r"<Message>([^<]{1,300})</Message>")
 _REGION = re.compile(r"<Region>([a-z0-9-]{1,40})</Region>")
 _PROVIDER = re.compile(r"credential provider: (.{1,300})")
 _CAUSE = re.compile(r'(?:message|error): "([^"]{1,100})"')
-# Answers that are not whole. Swift's to one of two writers at the same time has no ETag.
+# Incomplete responses. The response of Swift to one of two simultaneous writers has no ETag.
 _BROKEN = re.compile(r"HTTP error|body error|Got invalid|Requested \d+\.\.\d+, got|ETag Header missing")
 
 REDIRECTIONS = frozenset({301, 307, 308})
@@ -33,11 +33,11 @@ REGION_CODES = frozenset(
 
 
 class RequestError(Exception):
-    """Why a request failed.
+    """The reason why a request failed.
 
-    `status` of HTTP, or None where there was no whole answer; `kind`: a word for the log; `said`: the store's
-    code and message; `passing`: may another attempt go well? `region`: where the bucket is, if that is known to
-    be the matter ("" where the store did not say).
+    `status`: HTTP status, or None without a complete response; `kind`: a word for the log; `said`: the store's code
+    and message; `passing`: whether another attempt may succeed; `region`: the bucket's region if the request went to
+    the wrong one ("" if the store did not name it), else None.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class RequestError(Exception):
 
     @classmethod
     def of(cls, error: Exception) -> "RequestError":
-        """What is behind an exception of obstore. Raises other exceptions as they are."""
+        """Convert an exception of obstore. Other exceptions are raised unchanged."""
         from obstore.exceptions import BaseError
 
         if isinstance(error, RequestError):
@@ -62,12 +62,12 @@ class RequestError(Exception):
         text, _, details = str(error).partition("\n\nDebug source:")
         if match := _STATUS.search(text):
             return cls._of_answer(int(match[1]), text)
-        if "error response:" in text:  # an error in an answer that began well
+        if "error response:" in text:  # an error within a response of status 200
             return cls._of_answer(200, text)
         if "redirect without LOCATION" in text:
             return cls._of_answer(301, text)
         if "non-partial response" in text:
-            return cls("whole", "it answers requests for ranges with the whole object", status=200)
+            return cls("whole", "the server answers range requests with the whole object", status=200)
         if "credential" in text:
             cause = "".join(_PROVIDER.findall(text)[:1])
             found = ": ".join(filter(None, ["no valid credentials were found", cause]))
@@ -92,8 +92,8 @@ class RequestError(Exception):
         return error
 
     def error(self, name: str) -> OSError:
-        """As the exception that a caller of a `Storage` meets; `name` is the object's URI, without secrets."""
-        if self.code == "NoSuchBucket":  # more than that an object is missing
+        """Return the exception that callers of a `Storage` get; `name` is the object's URI, without secrets."""
+        if self.code == "NoSuchBucket":  # not just a missing object
             return OSError(
                 errno.ENODEV, f"no such bucket ({self.said}); check its name and the endpoint", name
             )
@@ -111,7 +111,7 @@ class RequestError(Exception):
             )
         if self.status in (401, 403) or self.code in KEY_CODES:
             what = (
-                f"access refused ({self.said or self.status}); check the credentials and what they allow, "
+                f"access refused ({self.said or self.status}); check the credentials and their permissions, "
                 f"or read a public bucket with {NO_SIGN_REQUEST}=1"
             )
             return PermissionError(errno.EACCES, what, name)
@@ -119,7 +119,7 @@ class RequestError(Exception):
             what = f"the bucket is in another region ({self.said}); set AWS_REGION"
             return OSError(errno.EREMOTE, what, name)
         if self.kind == "whole":
-            what = "the server does not serve ranges of bytes (200 instead of 206); use another server, or copy it"
+            what = "the server ignores range requests (200 instead of 206); use another server, or copy the dataset"
             return OSError(errno.ENOTSUP, what, name)
         tried = f", {self.attempts} attempts" if self.attempts > 1 else ""
         advice = "; try again later" if self.passing else ""
@@ -127,5 +127,5 @@ class RequestError(Exception):
 
 
 def replaced(name: str) -> OSError:
-    """The error for an object that is not any more what it was when it was read first."""
+    """Return the error for an object that has changed since it was first read."""
     return OSError(errno.ESTALE, "the object was replaced while it was read; open it again", name)

@@ -1,4 +1,4 @@
-"""Objects as files below a directory."""
+"""Storage of objects as files below a local directory."""
 
 import errno
 import io
@@ -16,7 +16,7 @@ _UNFINISHED = re.compile(rf"{re.escape(TEMPORARY)}[0-9a-f]{{12}}-(.+)")
 
 
 class _NamedFile(io.FileIO):
-    """A file whose write errors say which object could not be written."""
+    """A file whose write errors name the object that could not be written."""
 
     def __init__(self, path: str, target: str) -> None:
         super().__init__(path, "wb")
@@ -31,20 +31,20 @@ class _NamedFile(io.FileIO):
 
 
 def _appear_new(temporary: str, target: str) -> None:
-    """Give a file its place, if that is free."""
+    """Move a file into place if nothing is there."""
     try:
         os.link(temporary, target)
         return
     except OSError as error:
         if error.errno != errno.EEXIST and not os.path.exists(target):
-            # A file system without hard links: of two writers at once both may win.
+            # A file system without hard links: two simultaneous writers may both succeed.
             os.replace(temporary, target)
             return
     raise FileExistsError(errno.EEXIST, "another writer has made it", target)
 
 
 def open_regular(path: str) -> BinaryIO:
-    """Open a file to read. Raises OSError for what is none: a pipe or a device would keep its reader for ever."""
+    """Open a regular file for reading. Raises OSError for anything else: reading a pipe or a device might never end."""
     file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     mode = os.fstat(file).st_mode
     if not stat.S_ISREG(mode):
@@ -54,12 +54,12 @@ def open_regular(path: str) -> BinaryIO:
 
 
 def _pread(file: BinaryIO, start: int, length: int) -> bytes:
-    """Room is made only for bytes that the file has."""
+    """Read a range; memory is only allocated for bytes that the file has."""
     return os.pread(file.fileno(), max(min(length, os.fstat(file.fileno()).st_size - start), 0), start)
 
 
 class LocalStorage:
-    """`Storage` in a local directory, which is made when the first object is written."""
+    """`Storage` in a local directory, which is created when the first object is written."""
 
     def __init__(self, root: str) -> None:
         self.root = root.rstrip("/") or "/"
@@ -112,7 +112,7 @@ class LocalStorage:
 
     @contextmanager
     def _create(self, path: str, appear: Callable[[str, str], None]) -> Iterator[BinaryIO]:
-        """A temporary file to write into, which `appear` then gives its place."""
+        """Context manager: yield a temporary file, which `appear` then moves into place."""
         target = self._file(path)
         folder, name = os.path.split(target)
         os.makedirs(folder, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Many ranges of an object in few requests."""
+"""Fetching many ranges of an object with few requests."""
 
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
-GAP = 1 << 17  # bytes between two ranges that are fetched rather than asked for in two requests
-MERGED = 8 << 20  # bytes that near ranges are merged up to
+GAP = 1 << 17  # maximum bytes between two ranges that one request fetches
+MERGED = 8 << 20  # maximum bytes of a request for several ranges
 
 
 class Run(NamedTuple):
-    """Ranges that one request fetches: `start`, `end`, and which they are."""
+    """A request for one or more ranges: `start` and `end` in bytes, and the indices of the ranges."""
 
     start: int
     end: int
     members: list[int]
 
 
-def merge(ranges: Sequence[tuple[int, int]]) -> list[Run]:
-    """The requests for ranges (start, length): those at most GAP apart together, up to MERGED bytes.
+def merge_ranges(ranges: Sequence[tuple[int, int]]) -> list[Run]:
+    """Merge ranges (start, length) that are at most GAP bytes apart into requests of up to MERGED bytes.
 
-    A longer range is one request all the same; empty ranges are in none.
+    A longer range is still one request; empty ranges need none.
     """
     runs: list[Run] = []
     for member in sorted(range(len(ranges)), key=ranges.__getitem__):
@@ -42,8 +42,8 @@ def merge(ranges: Sequence[tuple[int, int]]) -> list[Run]:
 def fetch(
     fetch_range: Callable[[int, int], memoryview], ranges: Sequence[tuple[int, int]]
 ) -> list[memoryview]:
-    """The bytes of every range, by `fetch_range(start, end)` of the merged ones, in parallel."""
-    runs = merge(ranges)
+    """Return the bytes of every range; `fetch_range(start, end)` fetches the merged ones in parallel."""
+    runs = merge_ranges(ranges)
     found = [memoryview(b"")] * len(ranges)
 
     def fetch_run(run: Run) -> memoryview:
@@ -59,7 +59,7 @@ def fetch(
 
 @cache
 def pool() -> "ThreadPoolExecutor":
-    """Threads that wait for answers. Only for single requests: what waits for others in here could wait forever."""
+    """Return the threads that wait for responses. A task must not wait for another task here: it could deadlock."""
     from concurrent.futures import ThreadPoolExecutor
 
     from bams3.storage.requests import limiter

@@ -1,4 +1,4 @@
-"""Objects in S3, in Google Cloud Storage, or on a web server (to read only), through obstore."""
+"""Storage of objects in S3, in Google Cloud Storage, or on a web server (read-only), through obstore."""
 
 import errno
 import io
@@ -18,19 +18,19 @@ from bams3.storage.requests import note, perform
 
 Result = TypeVar("Result")
 
-PART = 8 << 20  # bytes of a part of an upload; an object of fewer is one request
+PART = 8 << 20  # bytes of a part of an upload; a smaller object is one request
 PARTS_IN_FLIGHT = 4
-PAGE = 1000  # objects of a listing, or to delete, in a request
+PAGE = 1000  # objects per request to list or delete
 
 Identity = tuple[str, int]
-"""What an object is told by: its ETag (or, where there is none, when it was changed), and its length."""
+"""What identifies a version of an object: its ETag (or else its modification time), and its length."""
 
 
 class RemoteStorage:
     """`Storage` at a URI s3://bucket/prefix, gs://bucket/prefix or http(s)://host/prefix.
 
-    An object is remembered by its ETag and length when it is read first (and when it is read whole); a range that is
-    read later from another object of that name raises OSError, until this storage has written or deleted it.
+    The ETag and length of an object are remembered when it is first read, and again whenever it is read as a whole.
+    Reading a range raises OSError if the object has been replaced since, unless this storage wrote or deleted it.
     """
 
     def __init__(self, uri: str) -> None:
@@ -51,11 +51,11 @@ class RemoteStorage:
             self._shown = f"{scheme}://{place}/"
             if {"@", ":"} & set(place):
                 raise UsageError(
-                    f"{uri}: keys in a URI are not used, since others would see them; give {scheme}://bucket/path, "
-                    "and credentials by the environment or a profile (docs/object-storage.md)"
+                    f"{uri}: credentials in a URI are refused, as others could see them; give {scheme}://bucket/path, "
+                    "and set credentials in the environment or a profile (docs/object-storage.md)"
                 )
             if place and not re.fullmatch("[A-Za-z0-9._-]+", place):
-                raise UsageError(f"{uri}: a bucket's name is of letters, digits, ., _ and -")
+                raise UsageError(f"{uri}: a bucket's name may only contain letters, digits, '.', '_' and '-'")
         if not place or not self._shown.removesuffix("/").partition("://")[2]:
             raise UsageError(
                 f"{uri}: give {scheme}://bucket/path" if scheme in ("s3", "gs") else f"{scheme}://: not a URL"
@@ -126,11 +126,11 @@ class RemoteStorage:
         except RequestError as fault:
             if fault.status not in (409, 412, 501):
                 raise fault.error(self.name(path)) from None
-            # Of attempts before the last one, one may have written the object though its answer was lost.
+            # An earlier attempt may have written the object although its response was lost.
             if fault.status != 501 and fault.attempts > 1 and self._holds(path, data):
                 return
             unconditional = fault.status == 501
-        # A store without conditional writes: what is there is seen, but of two writers at once both may win.
+        # A store without conditional writes: existing objects are found, but two simultaneous writers may both succeed.
         if not unconditional or self.exists(path):
             raise FileExistsError(errno.EEXIST, "another writer has made it", self.name(path))
         self.put(path, data)
@@ -173,22 +173,24 @@ class RemoteStorage:
         return iter(())
 
     def name(self, path: str) -> str:
-        """The URI of an object, to be shown."""
+        """Return the URI of an object, for messages."""
         return self._shown + self._key(path)
 
     def _key(self, path: str) -> str:
         return "/".join(filter(None, (self._prefix, path)))
 
     def _write(self, path: str) -> None:
-        """Forget what was read, before it changes. Raises OSError on a web server, which only reads."""
+        """Forget an object's identity before a write. Raises OSError for a web server, which is read-only."""
         if not self._writable:
             raise OSError(
-                errno.EROFS, "web servers are read, not written; give s3://, gs:// or a path", self.name(path)
+                errno.EROFS,
+                "a web server can only be read from; give s3://, gs:// or a local path",
+                self.name(path),
             )
         self._seen.pop(path, None)
 
     def _perform(self, method: str, path: str, request: Callable[[Any], Result], **options: Any) -> Result:
-        """A request to the store, if need be to the region where the bucket is. Raises RequestError."""
+        """Make a request to the store, and once more if the bucket is in another region. Raises RequestError."""
         store = self._connection.store
         try:
             found: Result = perform(method, self.name(path), lambda: request(store), **options)
@@ -201,7 +203,7 @@ class RemoteStorage:
         return found
 
     def _read(self, path: str, span: tuple[int, int] | None) -> memoryview:
-        """The bytes of an object from a first one to before another; without `span` all of them."""
+        """Return the bytes [start, end) of an object; all of them without `span`."""
         import obstore
 
         if span and span[0] >= span[1]:
@@ -234,7 +236,7 @@ class RemoteStorage:
         return data
 
     def _remember(self, path: str, meta: Any) -> None:
-        """Raises OSError if the object is another one than before."""
+        """Remember the identity of an object. Raises OSError if it has been replaced."""
         identity = (meta["e_tag"] or str(meta["last_modified"]), meta["size"])
         if self._seen.setdefault(path, identity) != identity:
             raise replaced(self.name(path))
@@ -245,17 +247,17 @@ class RemoteStorage:
         try:
             return self._perform("HEAD", path, lambda store: obstore.head(store, self._key(path)))
         except RequestError as fault:
-            if fault.status == 400:  # why, an answer without a body can't say
+            if fault.status == 400:  # a HEAD response has no body: a GET gets the reason
                 self._read(path, (0, 1))
             raise fault.error(self.name(path)) from None
 
     def _page(self, prefix: str, after: str | None) -> Sequence[Any]:
-        """What is below a prefix, in order, after a key: up to PAGE objects."""
+        """List up to PAGE objects below a prefix, in order, after a key."""
         import obstore
 
         if not self._writable:
             raise OSError(
-                errno.ENOTSUP, "web servers do not list what they have; use s3:// or gs://", self.name(prefix)
+                errno.ENOTSUP, "a web server can't list objects; use s3:// or gs://", self.name(prefix)
             )
 
         def request(store: Any) -> Sequence[Any]:
@@ -290,7 +292,7 @@ class RemoteStorage:
 
 
 class _Upload(io.RawIOBase):
-    """An object that is sent in parts while it is written, once there are PART bytes of it."""
+    """A file whose data is uploaded in parts of PART bytes while it is written."""
 
     def __init__(self, connection: Connection, key: str, name: str) -> None:
         super().__init__()
@@ -310,18 +312,18 @@ class _Upload(io.RawIOBase):
         return len(data)
 
     def rest(self) -> bytearray:
-        """What has not been sent, to be sent otherwise."""
+        """The data that has not been sent; a short object is sent as one request instead."""
         return self._buffer
 
     def finish(self) -> None:
-        """Send the rest, and make the object appear. Raises OSError."""
+        """Send the remaining data and complete the upload. Raises OSError."""
         if self._buffer:
             self._send(len(self._buffer))
         self._try(lambda: self._writer.close())
         note("POST", self._name, "", 0, 0, self._begun, 200)
 
     def abort(self) -> bool:
-        """Leave nothing; False if that could not be done."""
+        """Abort the upload; False if that failed."""
         try:
             self._writer.__exit__(KeyboardInterrupt, None, None)
         except Exception:

@@ -1,7 +1,7 @@
-"""Requests to an object store: how many at once, when again, and what was asked.
+"""Requests to object stores: concurrency limit, retries, log and totals.
 
-Each request goes through `perform`, which waits for its turn, repeats it after a fault that may pass, and notes
-it in the log and the totals.
+Every request goes through `perform`, which waits for its turn, retries after transient failures, and records the
+request in the log and the totals.
 """
 
 import os
@@ -22,22 +22,22 @@ from bams3.storage.faults import RequestError
 
 Result = TypeVar("Result")
 
-LOG = "BAMS3_LOG_REQUESTS"  # environment: a file to append a line a request to; "-" is standard error
-LIMIT = "BAMS3_MAX_REQUESTS"  # environment: requests in flight, at most
-ATTEMPTS = "AWS_MAX_ATTEMPTS"  # environment: how often a request is made, at most
+LOG = "BAMS3_LOG_REQUESTS"  # environment variable: a file to append one line per request to; "-": standard error
+LIMIT = "BAMS3_MAX_REQUESTS"  # environment variable: maximum number of requests in flight
+ATTEMPTS = "AWS_MAX_ATTEMPTS"  # environment variable: maximum number of attempts per request
 
 DEFAULT_LIMIT = 50
 DEFAULT_ATTEMPTS = 10
-FIRST_PAUSE = 0.1  # seconds: the mean pause before the first repetition is half of it, and doubles …
-LONGEST_PAUSE = 10.0  # … up to half of this
+FIRST_PAUSE = 0.1  # seconds: the pause before the first retry is random up to this; the bound doubles …
+LONGEST_PAUSE = 10.0  # … up to this
 
 
 class Limiter:
-    """Lets at most `limit` requests through at once, process-wide.
+    """Allows at most `limit` requests at once in this process.
 
-    The limit is halved when a store says that there are too many, at most once for all that were in flight then,
-    and grows by one for about `limit` requests that succeed, up to `most` (additive increase, multiplicative
-    decrease, as TCP has it: Chiu and Jain 1989).
+    The limit is halved when a store reports too many requests (once for all requests that were in flight then), and
+    grows by one for about `limit` successful requests, up to `most`: additive increase, multiplicative decrease, as
+    in TCP (Chiu and Jain 1989).
     """
 
     def __init__(self, most: int) -> None:
@@ -49,7 +49,7 @@ class Limiter:
 
     @contextmanager
     def turn(self) -> Iterator[int]:
-        """Wait until a request may be made, and count it as in flight; gives what `slow_down` is to be told."""
+        """Context manager: wait for a free slot, and count a request as in flight; yield `begun` of `slow_down`."""
         with self._free:
             self._free.wait_for(lambda: self._in_flight < max(1, int(self.limit)))
             self._in_flight += 1
@@ -62,14 +62,14 @@ class Limiter:
                 self._free.notify()
 
     def slow_down(self, begun: int) -> None:
-        """A request that began after `begun` halvings met a store that has too many."""
+        """Record that the store refused, as one too many, a request that began after `begun` halvings."""
         with self._free:
             if begun == self._halvings:
                 self._halvings += 1
                 self.limit = max(1.0, self.limit / 2)
 
     def succeeded(self) -> None:
-        """A request went well."""
+        """Record that a request succeeded."""
         if self.limit < self.most:
             with self._free:
                 self.limit = min(float(self.most), self.limit + 1 / self.limit)
@@ -78,7 +78,7 @@ class Limiter:
 
 @dataclass
 class Totals:
-    """What this process has asked of object stores: requests (repetitions included), bytes of bodies."""
+    """Totals of this process: requests to object stores (including retries), and bytes of bodies."""
 
     requests: int = 0
     received: int = 0
@@ -91,13 +91,13 @@ _limiter: Limiter | None = None
 
 
 def totals() -> Totals:
-    """What has been asked so far."""
+    """Return a copy of the totals so far."""
     with _lock:
         return replace(_totals)
 
 
 def limiter() -> Limiter:
-    """The limiter of this process."""
+    """Return the limiter of this process."""
     global _limiter
     with _lock:
         if _limiter is None:
@@ -114,10 +114,10 @@ def perform(
     sent: int = 0,
     received: Callable[[Result], int] = lambda _: 0,
 ) -> Result:
-    """Make a request, again where a fault may pass, and return what it gives.
+    """Make a request, retry it after transient failures, and return its result.
 
-    `key` is the object's URI as it may be shown, `span` the range of bytes asked for, `sent` the bytes of the
-    body. Raises RequestError.
+    `key`: the object's URI, for messages; `span`: the requested range of bytes; `sent`: the number of bytes of the
+    body; `received`: returns the number of bytes received in a result. Raises RequestError.
     """
     attempts, gate = number(ATTEMPTS, DEFAULT_ATTEMPTS), limiter()
     for attempt in count(1):
@@ -145,7 +145,7 @@ def perform(
 def note(
     method: str, key: str, span: str, received: int, sent: int, started: float, status: int | str
 ) -> None:
-    """Count a request, and log it where that was asked for: method, key, range, bytes, milliseconds, status."""
+    """Count a request and, if enabled, log its method, key, range, bytes, milliseconds and status."""
     with _lock:
         _totals.requests += 1
         _totals.received += received
@@ -163,8 +163,10 @@ def note(
     try:
         file = os.open(where, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
         try:
-            os.write(file, data)  # one call a line, so that those of many threads and processes do not mix
+            os.write(
+                file, data
+            )  # one call per line, so that lines of several threads and processes do not mix
         finally:
             os.close(file)
-    except OSError as error:  # not to be taken for what the store said
-        raise UsageError(f"{where}: {error.strerror}; requests can't be logged there") from None
+    except OSError as error:  # must not be mistaken for an error of the store
+        raise UsageError(f"{where}: {error.strerror}; choose another file for the log of requests") from None

@@ -4,7 +4,7 @@ All checks are made before anything runs. Definite mistakes raise ConfigurationE
 """
 
 import io
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from bams3.errors import Bams3Error
@@ -55,11 +55,11 @@ def check_coverage_bed(
     data: bytes, path: str, contigs: Contigs, where: str, warn: Warn, *, only: str | None = None, strict: bool = False
 ) -> None:  # fmt: skip
     """Check a BED file for `bams3 coverage`: with `strict` no line may be skipped; `only`: the only contig measured."""
-    from bams3.coverage.intervals import read_bed
+    from bams3.coverage.intervals import read_intervals
 
     notes: list[str] = []
     with _told(where):
-        found = read_bed(path, notes.append, lambda _: io.BytesIO(data))
+        found = read_intervals(path, notes.append, lambda _: io.BytesIO(data))
     if notes and strict:
         raise ConfigurationError(f"{where}: {notes[0]}; remove the line or fix it")
     if notes:
@@ -149,6 +149,32 @@ def check_read_groups(wanted: Sequence[str], groups: Mapping[str, set[str]], whe
             f"{where}: {len(without)} of {len(groups)} samples have none of the read groups {some(wanted)}: "
             f"{some(without)}"
         )
+
+
+def read_names(data: bytes) -> list[tuple[str, str]]:
+    """The names of samples in a file for bcftools, each with what follows it: a new name, a sex, a ploidy, or "".
+
+    In a file of families (PED) the names of a line are those of a child and of its parents.
+    """
+    lines = [line.decode(errors="surrogateescape").split() for line in data.splitlines()]
+    lines = [words for words in lines if words and not words[0].startswith("#")]
+    if lines and all(len(words) > 4 for words in lines):
+        return [(name, "") for words in lines for name in words[1:4] if name != "0"]
+    return [(words[0], "".join(words[1:2])) for words in lines]
+
+
+def check_names(names: Iterable[str], samples: Collection[str], where: str, warn: Warn) -> None:
+    """Names of samples that are chosen: some must be those of the sheet."""
+    names = list(dict.fromkeys(names))
+    others = [name for name in names if name not in samples]
+    if len(others) == len(names):
+        has = f"it has {some(others)}" if others else "it has none"
+        raise ConfigurationError(
+            f"{where}: none of its names is a sample of the sheet: {has}, the sheet has {some(samples)}; "
+            "give names of the sheet"
+        )
+    if others:
+        warn(f"{where}: names are not used, of samples that are not in the sheet: {some(others)}")
 
 
 def _others(names: Iterable[str], known: Mapping[str, int], where: str) -> list[str]:

@@ -1,13 +1,15 @@
 """The settings of joint calling and genotyping: windows, targets, options for bcftools."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from bams3.errors import Bams3Error
-from bams3.operations.bcftools import CALL, MPILEUP, options
+from bams3.operations.bcftools import CALL, MPILEUP, Options, Tool, options
 from bams3.operations.targets import Place, Targets, read_targets
-from bams3.workflow.agreement import Warn, check_intervals
+from bams3.workflow import agreement
+from bams3.workflow.agreement import Warn
 from bams3.workflow.errors import ConfigurationError
+from bams3.workflow.places import Places, read
 from bams3.workflow.reference import Contigs
 
 TOOLS = (MPILEUP, CALL)
@@ -18,30 +20,96 @@ def files(section: str, settings: Mapping[str, Any]) -> list[str]:
 
     Raises ConfigurationError for options that the workflow sets itself.
     """
-    try:
-        found = [path for tool in TOOLS for path in options(tool, settings[tool.name]).files()]
-    except Bams3Error as error:
-        raise ConfigurationError(f"config: {section}: {error}") from None
+    found = [path for tool in TOOLS for path in _given(tool, section, settings).files()]
     return list(dict.fromkeys(found))
 
 
-def ploidy_file(section: str, settings: Mapping[str, Any]) -> str:
-    """The ploidy file that a section's call options name; "" if there is none."""
+def _given(tool: Tool, section: str, settings: Mapping[str, Any]) -> Options:
     try:
-        return options(CALL, settings["call"]).file("ploidy-file")
+        return options(tool, settings[tool.name])
     except Bams3Error as error:
         raise ConfigurationError(f"config: {section}: {error}") from None
+
+
+def check_options(
+    section: str, settings: Mapping[str, Any], samples: Collection[str], contigs: Contigs, places: Places, warn: Warn
+) -> None:  # fmt: skip
+    """What the options of a section name: ploidies, sites with alleles, and samples.
+
+    Raises ConfigurationError for a file that has nothing of the samples.
+    """
+    where = f"config: {section}: call"
+    given = _given(CALL, section, settings)
+    path = given.file("ploidy-file")
+    if path and (data := places.stored(path, f"{where} names it")) is not None:
+        agreement.check_ploidy(data, path, contigs, where, warn)
+    path = given.file("T")
+    if path and (data := places.stored(path, f"{where} names it")) is not None:
+        read_checked(data, path, contigs, where, warn)
+    known = list(samples)
+    for tool in TOOLS:
+        given = _given(tool, section, settings)
+        known = _check_samples(given, known, places, f"config: {section}: {tool.name}", warn)
+
+
+def _check_samples(given: Options, samples: list[str], places: Places, where: str, warn: Warn) -> list[str]:
+    """The samples that a tool chooses, by the names that it gives them."""
+    found: dict[str, str] = {}
+    for path, names, is_excluded in given.chosen_samples():
+        pairs = [(name, "") for name in names]
+        if path:
+            if (data := places.stored(path, f"{where} names it")) is None:
+                return samples
+            pairs = agreement.read_names(data)
+        agreement.check_names(
+            (name for name, _ in pairs), samples, f"{where}: {path or 'its list of samples'}", warn
+        )
+        chosen = dict(pairs)
+        if is_excluded:
+            found |= {name: name for name in samples if name not in chosen}
+        else:
+            found |= {name: chosen[name] or name for name in samples if name in chosen}
+    return list(found.values()) or samples
+
+
+def fasta(section: str, config: Mapping[str, Any], places: Places) -> list[Any]:
+    """The FASTA of the config and its index, copied where the job of a section is; none without the section."""
+    if section not in config:
+        return []
+    path = config["reference"]
+    if not path:
+        raise ConfigurationError(f"config: {section} needs a `reference`: the FASTA of the alignments")
+    return [
+        places.copied(path),
+        places.copied(f"{path}.fai", advice=f"make it: samtools faidx {path}"),
+    ]
+
+
+def read_targets_of(
+    section: str, settings: Mapping[str, Any], contigs: Contigs, places: Places, warn: Warn
+) -> Targets | None:  # fmt: skip
+    """The targets of a section; None if it has none, and calls everywhere."""
+    path = settings.get("targets")
+    if not path:
+        return None
+    place = places.located(path)
+    data = read(place, f"`targets` of {section} in the config says where is called")
+    return targets_of(section, data, place, contigs, warn)
 
 
 def targets_of(section: str, data: bytes, path: str, contigs: Contigs, warn: Warn) -> Targets:
     """The targets of a section. Raises ConfigurationError if they do not fit the samples' contigs."""
-    where = f"config: {section}: targets"
+    return Targets(read_checked(data, path, contigs, f"config: {section}: targets", warn))
+
+
+def read_checked(data: bytes, path: str, contigs: Contigs, where: str, warn: Warn) -> list[Place]:
+    """The targets in a file. Raises ConfigurationError if they do not fit the samples' contigs."""
     try:
         found = read_targets(data, path)
     except Bams3Error as error:
         raise ConfigurationError(f"{where}: {error}") from None
-    check_intervals(found, contigs, f"{where}: {path}", warn)
-    return Targets(found)
+    agreement.check_intervals(found, contigs, f"{where}: {path}", warn)
+    return found
 
 
 def jobs(

@@ -4,7 +4,7 @@ import copy
 import difflib
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,16 +13,19 @@ import yaml
 from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.exceptions import relevance
 from jsonschema.validators import extend
-from snakemake.common.configfile import load_configfile
 from snakemake.logging import logger
 from snakemake.utils import update_config
 
 from bams3.errors import UsageError
 from bams3.shown import without_secrets
+from bams3.workflow import internals
 from bams3.workflow.errors import ConfigurationError
 
 FILE = "config/config.yaml"
 """The Snakefile's own configuration file, with which others are merged."""
+
+_RENAMED = {"grid": "contigs"}
+"""Keys that had another name in earlier versions, and what they are called now."""
 
 _KINDS = {
     "string": "text",
@@ -70,33 +73,69 @@ def fill_sections(data: Any, schema: dict[str, Any]) -> None:
         fill_sections(data[key], below)
 
 
-def check_files(workflow: Any, schema: dict[str, Any]) -> None:
+def rename_keys(data: Any, overwriting: Any = ()) -> list[str]:
+    """Rename settings with an old name; returns the old names that were found.
+
+    `overwriting`: the keys from the command line, which take precedence. Raises ConfigurationError if both are set.
+    """
+    found = [old for old in _RENAMED if isinstance(data, dict) and old in data]
+    for old in found:
+        new = _RENAMED[old]
+        if new in data and (old in overwriting) == (new in overwriting):
+            raise ConfigurationError(
+                f"config: `{old}` is the old name of `{new}`, and both are set; remove `{old}`"
+            )
+        value = data.pop(old)
+        if new not in data or old in overwriting:
+            data[new] = value
+    return found
+
+
+def rename_merged(config: dict[str, Any], given: internals.ConfigFiles | None, run: internals.Run) -> None:
+    """Rename settings with an old name after Snakemake has merged the configuration."""
+    renamed = rename_keys(config, given.overwrite_config if given else {})
+    if given is None:
+        _tell_renamed(renamed, run)
+
+
+def check_files(given: internals.ConfigFiles | None, run: internals.Run, schema: dict[str, Any]) -> None:
     """Check the configuration before Snakemake assembles it from `FILE` and the command line.
 
-    Raises ConfigurationError; warns if settings come from `FILE` alone although another file is given.
+    Raises ConfigurationError; warns if settings come from `FILE` alone although another file is given, and about
+    keys with an old name.
     """
-    if workflow.modifier.skip_configfile:  # included as a module, which has its own configuration
+    if given is None:  # included as a module, whose configuration comes from the workflow that uses it
         return
-    settings = workflow.config_settings
-    for path in settings.configfiles:
+    overwriting = copy.deepcopy(given.overwrite_config)
+    for path in given.configfiles:
         read(str(path))
     found: dict[str, Any] = {}
-    if Path(FILE).exists() or not settings.configfiles:
+    if Path(FILE).exists() or not given.configfiles:
         found = read(FILE)
-    if settings.replace_workflow_config and settings.overwrite_config:
+    if given.replaces and given.overwrite_config:
         found = {}
+    _tell_renamed([*rename_keys(found), *rename_keys(overwriting)], run)
     fill_sections(found, schema)
-    if workflow.is_main_process and workflow.modifier.is_main_snakefile():
-        _tell_merged(found, settings, schema)
-    update_config(found, copy.deepcopy(settings.overwrite_config))
+    if run.plans and not run.is_module:
+        _tell_merged(found, overwriting, given.configfiles, schema)
+    update_config(found, overwriting)
     fill_sections(found, schema)
     check(found, schema, "config")
 
 
-def _tell_merged(found: dict[str, Any], settings: Any, schema: dict[str, Any]) -> None:
+def _tell_renamed(names: list[str], run: internals.Run) -> None:
+    """Warn about keys with an old name."""
+    if run.plans:
+        for old in dict.fromkeys(names):
+            logger.warning(f"config: `{old}` is the old name of `{_RENAMED[old]}`; rename the key")
+
+
+def _tell_merged(
+    found: dict[str, Any], overwriting: dict[str, Any], files: Sequence[Path], schema: dict[str, Any]
+) -> None:  # fmt: skip
     """Warn about settings that come from `FILE` alone."""
-    others = [path for path in settings.configfiles if path.resolve() != Path(FILE).resolve()]
-    if others and (alone := list(_alone(found, settings.overwrite_config, schema))):
+    others = [path for path in files if path.resolve() != Path(FILE).resolve()]
+    if others and (alone := list(_alone(found, overwriting, schema))):
         logger.warning(
             f"{others[-1].name} is merged with {FILE}, which alone sets: {', '.join(alone)}; "
             f"remove unwanted settings there, or use --replace-workflow-config"
@@ -156,7 +195,7 @@ def _read_yaml(text: str, path: str) -> Any:
     try:
         if node := yaml.compose(text, yaml.SafeLoader):
             _check_node(node, path, ())
-        return load_configfile(path) if isinstance(node, yaml.MappingNode) else yaml.safe_load(text)
+        return internals.load_configfile(path) if isinstance(node, yaml.MappingNode) else yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigurationError(
@@ -217,7 +256,7 @@ def _told(fault: ValidationError) -> str:
     """What is wrong and what to do; the message is prefixed with the key."""
     value, rule = fault.instance, fault.validator_value
     if "propertyNames" in fault.absolute_schema_path:
-        return _unknown(value, fault.schema.get("examples", []))
+        return _told_type(value, ["string"])
     match fault.validator:
         case "type":
             return _told_type(value, [rule] if isinstance(rule, str) else rule)

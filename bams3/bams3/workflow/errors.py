@@ -1,8 +1,7 @@
 """Errors in a sheet, a configuration or the files that they name."""
 
-from snakemake.exceptions import CliException
-
 from bams3.shown import shown
+from bams3.workflow.internals import CliException
 
 
 class ConfigurationError(CliException):

@@ -75,6 +75,7 @@ class SampleTable {
     if (!this.made.has(sample)) {
       const row = document.createElement("tr");
       row.tabIndex = 0;
+      const reasons = this.reasons(sample);
       for (const heading of this.data.headings) {
         const { column, decimals } = heading;
         const cell = row.insertCell();
@@ -83,6 +84,11 @@ class SampleTable {
         if (decimals === null) {
           cell.className = "text";
           if (column !== REASONS && value !== null) cell.title = value;
+        }
+        const reason = reasons.get(this.data.columns[column]);
+        if (reason) {
+          cell.classList.add(reason.endsWith(" deviations") ? "outlier" : "fail");
+          cell.title = reason.replaceAll("_", " ");
         }
         if (column === STATUS) cell.classList.add(value);
         if (column === REASONS) cell.classList.add("reasons");
@@ -94,6 +100,16 @@ class SampleTable {
     return this.made.get(sample);
   }
 
+  // Why values of a sample are beyond their limits or far from the others', by the name of their column.
+  reasons(sample) {
+    const found = new Map();
+    for (const reason of this.data.rows[sample][REASONS].split("; ")) {
+      const name = reason.split(" ")[0];
+      if (!found.has(name)) found.set(name, reason); // what fails stands before what is outlying
+    }
+    return found;
+  }
+
   toggle(sample) {
     this.chosen = this.chosen.includes(sample)
       ? this.chosen.filter((i) => i !== sample)
@@ -103,9 +119,7 @@ class SampleTable {
 
   mark() {
     this.made.forEach((row, sample) => {
-      const picked = this.chosen.includes(sample);
-      row.classList.toggle("picked", picked);
-      row.setAttribute("aria-selected", picked);
+      row.classList.toggle("picked", this.chosen.includes(sample));
     });
     const names = this.chosen.map((i, n) => {
       const swatch = document.createElement("span");

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from bams3.codec import ZoneMap
 from bams3.select.filters import zones
 from bams3.select.filters.parser import parse
 
@@ -41,6 +42,6 @@ class Expression:
 
         return evaluate(self._node, columns, n)
 
-    def may_match(self, zone: zones.Zone) -> bool:
+    def may_match(self, zone: ZoneMap) -> bool:
         """False only if no record of a row group can match, judged by its zone map."""
         return zones.may_match(self._node, zone)

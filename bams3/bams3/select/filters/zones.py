@@ -4,29 +4,10 @@ Each part of an expression is bounded; what cannot be bounded is unknown, and un
 """
 
 from math import inf
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
+from bams3.codec import ZoneMap
 from bams3.select.filters.parser import Binary, Field, Node, Number, Unary
-
-
-class Zone(Protocol):
-    """What is known of the records of a row group; positions are 0-based starts."""
-
-    @property
-    def min_mapq(self) -> int: ...
-    @property
-    def max_mapq(self) -> int: ...
-    @property
-    def min_pos(self) -> int: ...
-    @property
-    def max_pos(self) -> int: ...
-    @property
-    def flags_any(self) -> int:
-        """Bits set in at least one record."""
-
-    @property
-    def flags_all(self) -> int:
-        """Bits set in all records."""
 
 
 class Bounds(NamedTuple):
@@ -57,13 +38,13 @@ UNKNOWN: Bounds | None = None
 EITHER = Bounds(0, 1)
 
 
-def may_match(node: Node, zone: Zone) -> bool:
+def may_match(node: Node, zone: ZoneMap) -> bool:
     """False only where no record of the zone can match."""
     bounds = _bounds(node, zone)
     return bounds is None or not bounds.never_true
 
 
-def _bounds(node: Node, zone: Zone) -> Bounds | None:
+def _bounds(node: Node, zone: ZoneMap) -> Bounds | None:
     chain = []  # a long `a || b || c …` leans left: walk it, rather than recurse
     while isinstance(node, Binary):
         chain.append(node)
@@ -74,7 +55,7 @@ def _bounds(node: Node, zone: Zone) -> Bounds | None:
     return bounds
 
 
-def _operand(node: Node, zone: Zone) -> Bounds | None:
+def _operand(node: Node, zone: ZoneMap) -> Bounds | None:
     if isinstance(node, Number):
         return _constant(node.value)
     if isinstance(node, Field):
@@ -92,7 +73,7 @@ def _constant(value: float) -> Bounds | None:
     return Bounds(value, value)
 
 
-def _field(name: str, zone: Zone) -> Bounds | None:
+def _field(name: str, zone: ZoneMap) -> Bounds | None:
     if name == "mapq":
         return Bounds(zone.min_mapq, zone.max_mapq)
     if name == "flag":

@@ -1,0 +1,58 @@
+"""What is known about a chunk without reading it: its entry in the dataset's index."""
+
+from collections.abc import Sequence
+from operator import itemgetter
+from typing import NamedTuple
+
+from bams3.codec import ZoneMap
+
+_RECORDS, _MIN_POS, _MAX_END, _HOT, _COLD = (
+    itemgetter(ZoneMap._fields.index(name)) for name in ("records", "min_pos", "max_end", "hot", "cold")
+)
+
+
+class ChunkEntry(NamedTuple):
+    """The index entry of a chunk: its location, and for each row group the values of its `ZoneMap`. An index has many
+    row groups, so `zones` builds the zone maps on demand."""
+
+    path: str
+    reference_id: int
+    start: int
+    end: int
+    size: int
+    footer_bytes: int
+    footer_crc32: int
+    row_groups: Sequence[Sequence[int]]
+
+    @property
+    def zones(self) -> list[ZoneMap]:
+        """The zone maps of its row groups, in order."""
+        return list(map(ZoneMap._make, self.row_groups))
+
+    @property
+    def window(self) -> tuple[int, int]:
+        """Reference id and start (0-based) of its window."""
+        return self.reference_id, self.start if self.reference_id >= 0 else 0
+
+    @property
+    def records(self) -> int:
+        """Number of records."""
+        return sum(map(_RECORDS, self.row_groups))
+
+    @property
+    def min_pos(self) -> int:
+        """Smallest POS, 0-based."""
+        smallest: int = min(map(_MIN_POS, self.row_groups))
+        return smallest
+
+    @property
+    def max_end(self) -> int:
+        """Largest end, exclusive."""
+        largest: int = max(map(_MAX_END, self.row_groups))
+        return largest
+
+    @property
+    def streams(self) -> int:
+        """Stored bytes of its streams."""
+        stored: int = sum(map(_HOT, self.row_groups)) + sum(map(_COLD, self.row_groups))
+        return stored

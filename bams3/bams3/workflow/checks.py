@@ -1,0 +1,126 @@
+"""What a configuration names is compared with the samples before the first job.
+
+Jobs on other machines read the Snakefile too: only the process that plans looks at all samples, each of whose headers
+is read once.
+"""
+
+import os
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from bams3.workflow import agreement, calling, reference
+from bams3.workflow.agreement import Warn
+from bams3.workflow.contigs import check_contigs
+from bams3.workflow.options import bed_of
+from bams3.workflow.places import Places, is_local
+from bams3.workflow.reference import Contigs
+from bams3.workflow.samples import Row, check_files, header_of, is_there, needs_reference
+
+
+def check_config(
+    config: Mapping[str, Any], samples: Collection[str], contigs: Contigs, places: Places, warn: Warn
+) -> None:  # fmt: skip
+    """What the sections of a configuration say of contigs and of samples, and the files that they name."""
+    if "query" in config:
+        _check_query(config["query"], contigs, places, warn)
+    if "coverage" in config:
+        _check_measured(config, "coverage", "by", contigs, places, warn, strict=False)
+    if "cohort" in config:
+        _check_measured(config, "cohort", "regions", contigs, places, warn, strict=True)
+        names = config["cohort"].get("sex_contigs", [])
+        agreement.check_contigs(names, contigs, "config: cohort: sex_contigs")
+    for section in ("call", "genotype"):
+        if section in config:
+            calling.check_options(section, config[section], samples, contigs, places, warn)
+
+
+def check_samples(
+    config: Mapping[str, Any], samples: Mapping[str, Row], contigs: Contigs, called: Iterable[str], places: Places,
+    warn: Warn,
+) -> None:  # fmt: skip
+    """Every sample: its files, its contigs, its sequences, its read groups. `called`: the contigs that variants are
+    called on, or loci are genotyped.
+    """
+    place: str | None = None
+    sequences: Mapping[str, str] = {}
+    if _uses_reference(config, samples.values()):
+        place, sequences = _check_reference(config["reference"], contigs, set(called), places)
+    chosen = {where: groups for where, groups in _chosen_groups(config).items() if groups}
+    groups = {}
+    for name, row in samples.items():
+        check_files(row, config["reference"], places)
+        if is_there(row):
+            header = header_of(row, config["reference"], with_text=bool(sequences or chosen))
+            check_contigs(row, header.references, contigs)
+            if place and sequences:
+                own = reference.checksums(header.text)
+                reference.check_checksums(place, sequences, name, own)
+            if chosen:
+                groups[name] = agreement.read_groups(header.text)
+    if len(groups) == len(samples):
+        for where, wanted in chosen.items():
+            agreement.check_read_groups(wanted, groups, where, warn)
+
+
+def _check_query(settings: Mapping[str, Any], contigs: Contigs, places: Places, warn: Warn) -> None:
+    if "bed" in settings:
+        where = "config: query: bed"
+        if (data := places.stored(settings["bed"], f"{where} has regions")) is not None:
+            agreement.check_query_bed(data, settings["bed"], contigs, where, warn)
+    else:
+        agreement.check_regions(settings["regions"], contigs, "config: query: regions")
+    if "filter" in settings:
+        agreement.check_filter(settings["filter"], "config: query: filter")
+
+
+def _check_measured(
+    config: Mapping[str, Any], section: str, key: str, contigs: Contigs, places: Places, warn: Warn, *, strict: bool
+) -> None:  # fmt: skip
+    """The BED file over which depth is measured, unless these are windows, and the one contig, if it is only one."""
+    only = config["coverage"].get("chrom")
+    if only is not None:
+        agreement.check_contigs([only], contigs, "config: coverage: chrom")
+    where = f"config: {section}: {key}"
+    path = bed_of(config[section].get(key))
+    if not path:
+        return
+    if (data := places.stored(path, f"{where} is windows of so many bp, or a BED file")) is not None:
+        agreement.check_coverage_bed(data, path, contigs, where, warn, only=only, strict=strict)
+
+
+def _check_reference(
+    path: str, contigs: Contigs, needed: set[str], places: Places
+) -> tuple[str | None, Mapping[str, str]]:  # fmt: skip
+    """The FASTA's index and dictionary; M5 of its sequences, of those that the dictionary tells."""
+    fai = f"{path}.fai"
+    if (data := places.stored(fai, f"make it with: samtools faidx {path}")) is not None:
+        index = reference.read_fai(data, fai)
+        reference.check_lengths(fai, [(entry.name, entry.length) for entry in index], contigs, needed)
+        fasta = places.located(path)
+        if is_local(fasta) and os.path.exists(fasta):
+            reference.check_index(fasta, index)
+    for place in reference.dictionaries(path):
+        if (data := places.stored_if_there(place)) is not None:
+            header = reference.read_dictionary(data, place)
+            reference.check_lengths(place, header.references, contigs, needed)
+            return place, reference.checksums(header.text)
+    return None, {}
+
+
+def _uses_reference(config: Mapping[str, Any], rows: Iterable[Row]) -> bool:
+    path = config["reference"]
+    return bool(path) and (
+        "call" in config
+        or "genotype" in config
+        or any(needs_reference(row, path) for row in rows if "dataset" not in row)
+    )
+
+
+def _chosen_groups(config: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The read groups that a section chooses, by where it says so."""
+    query_group = config.get("query", {}).get("read_group")
+    groups = config.get("coverage", {}).get("read_groups")
+    return {
+        "config: query: read_group": [query_group] if query_group else [],
+        "config: coverage: read_groups": groups.split(",") if groups else [],
+    }

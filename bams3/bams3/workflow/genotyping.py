@@ -1,0 +1,40 @@
+"""The loci that are genotyped: what the manifest lists, and which of it lies in targets."""
+
+from collections.abc import Collection, Iterable
+
+from bams3.operations.targets import Place, Targets
+from bams3.workflow.errors import ConfigurationError
+from bams3.workflow.reference import Contigs
+
+Locus = tuple[str, str, int]
+"""Sample, contig, and position from 1."""
+
+
+def read_loci(lines: Iterable[str], path: str, samples: Collection[str], contigs: Contigs) -> list[Locus]:
+    """The locus of each line of a manifest."""
+    lengths = dict(contigs)
+    found = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or line.startswith(("#", "sample\t")):
+            continue
+        sample, contig, position, *_ = [*line.split("\t"), "", ""]
+        if sample not in samples:
+            raise ConfigurationError(
+                f"{path}:{number}: sample {sample} is not in the sheet; add it there, or remove the line"
+            )
+        if not position.isdecimal() or not 1 <= int(position) <= lengths.get(contig, 0):
+            raise ConfigurationError(
+                f"{path}:{number}: {contig}:{position} is not a position of the samples' contigs, from 1"
+            )
+        found.append((sample, contig, int(position)))
+    return found
+
+
+def places_by_sample(loci: Iterable[Locus], targets: Targets | None) -> dict[str, list[Place]]:
+    """(contig, start, end) of the loci of each sample that lie in a target, where there are any."""
+    found: dict[str, list[Place]] = {}
+    for sample, contig, position in loci:
+        place = (contig, position - 1, position)
+        if targets is None or targets.any_within([place]):
+            found.setdefault(sample, []).append(place)
+    return {sample: sorted(places) for sample, places in found.items()}

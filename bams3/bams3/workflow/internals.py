@@ -1,0 +1,94 @@
+"""What the workflow uses of Snakemake and its S3 plugin that neither documents: all of it stands here.
+
+Checked with Snakemake 9.27.1 and snakemake-storage-plugin-s3 0.3.6. The upper bounds in pyproject.toml (Snakemake
+before 10, the plugin before 0.4) follow from this module: check it with a new version, then raise the bound.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from snakemake.common.configfile import load_configfile
+from snakemake.exceptions import CliException
+from snakemake.logging import ColorizingTextHandler, DefaultFilter, DefaultFormatter
+from snakemake.settings.enums import Quietness
+
+__all__ = [
+    "CliException", "ColorizingTextHandler", "ConfigFiles", "DefaultFilter", "DefaultFormatter", "Quietness", "Run",
+    "config_files", "load_configfile", "log_handlers", "patch_s3", "run_of",
+]  # fmt: skip
+
+
+def _nothing_made(_: Any) -> bool:
+    return False
+
+
+@dataclass(frozen=True)
+class Run:
+    """What Snakemake knows of the run that a Snakefile is read for. The defaults are those of a plain run: of this
+    workflow by itself, on files.
+    """
+
+    is_module: bool = False
+    """Is the workflow used by another one?"""
+    plans: bool = True
+    """Is this the process that plans, and not one of a job?"""
+    installs: bool = False
+    """Does Snakemake install what jobs need?"""
+    provider: str = ""
+    """The default storage: its provider, and its prefix without a slash at the end; "" without one."""
+    prefix: str = ""
+    result: Callable[[str], str] = str
+    """Where a result is, as Snakemake does it: pathvars filled in, and below the prefix of a module."""
+    makes: Callable[[Any], bool] = _nothing_made
+    """Does a rule make a file, of this workflow or of one that uses it?"""
+
+
+def run_of(workflow: Any) -> Run:
+    """The run of what Snakemake calls `workflow` in a Snakefile, while it reads that."""
+    modifier = workflow.modifier  # of this workflow, or of the module that it is used as
+    settings = workflow.storage_settings
+    return Run(
+        is_module=not modifier.is_main_snakefile(),
+        plans=workflow.is_main_process,
+        installs=bool(workflow.deployment_settings.deployment_method),
+        provider=settings.default_storage_provider or "",
+        prefix=(settings.default_storage_prefix or "").rstrip("/"),
+        result=lambda path: modifier.path_modifier.replace_prefix(modifier.pathvars.apply(path)),
+        makes=lambda file: any(rule.is_producer(file) for rule in workflow.rules),
+    )
+
+
+@dataclass(frozen=True)
+class ConfigFiles:
+    """What the command line gives of a configuration."""
+
+    configfiles: list[Any] = field(default_factory=list)
+    overwrite_config: dict[str, Any] = field(default_factory=dict)
+    replaces: bool = False
+    """Is the workflow's own file left out?"""
+
+
+def config_files(workflow: Any) -> ConfigFiles | None:
+    """None of a module, whose configuration is given by the workflow that uses it."""
+    if workflow.modifier.skip_configfile:
+        return None
+    settings = workflow.config_settings
+    return ConfigFiles(
+        list(settings.configfiles), settings.overwrite_config, settings.replace_workflow_config
+    )
+
+
+def log_handlers(workflow: Any, kind: type) -> Iterator[Any]:
+    """Those of a kind among the plugins that take Snakemake's log."""
+    return (handler for handler in workflow.logger_manager.get_log_handlers() if isinstance(handler, kind))
+
+
+def patch_s3() -> None:
+    """Makes the S3 plugin look for objects whenever it is asked for a folder.
+
+    The plugin's own answer remembers that it was none before a job on another machine made it.
+    """
+    from snakemake_storage_plugin_s3 import StorageObject
+
+    StorageObject.is_dir = lambda stored: any(stored.get_subkeys())

@@ -1,0 +1,144 @@
+"""The samples: the rows of the sheet, the files of each, and whether these are there."""
+
+import os
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from bams3.bam.header import Header
+from bams3.dataset.reader import DatasetReader
+from bams3.errors import Bams3Error
+from bams3.sources.bam import open_source
+from bams3.workflow import configuration, identity, sheet
+from bams3.workflow.errors import ConfigurationError
+from bams3.workflow.names import check_names
+from bams3.workflow.places import Places, check_regular, is_local
+
+FILES = ["alignments", "index", "dataset"]  # columns of the sheet
+
+Row = Mapping[str, str]
+"""A row of the sheet without its empty cells, with the places of its files."""
+
+
+def read_samples(
+    text: str, path: str, columns: dict[str, Any], places: Places, reserved: Collection[str]
+) -> dict[str, Row]:
+    """The rows of a sheet by sample name. `columns`: its schema; `reserved`: what no sample may be called."""
+    by_name: dict[str, Row] = {}
+    lines: dict[str, int] = {}
+    for line, row in sheet.rows(text, path):
+        where = f"{path}:{line}: sample {row.get('sample', '(no name)')}"
+        configuration.check(row, columns, where)
+        if ("alignments" in row) == ("dataset" in row):
+            raise ConfigurationError(f"{where}: give either alignments or an existing dataset")
+        if row["sample"] in by_name:
+            raise ConfigurationError(f"{where}: the name is there twice; give each a name of its own")
+        files = {column: places.located(row[column]) for column in FILES if column in row}
+        by_name[row["sample"]] = row | files
+        lines[row["sample"]] = line
+    check_names(lines, path, reserved)
+    if not by_name:
+        raise ConfigurationError(f"{path}: no samples; add a line for each")
+    return by_name
+
+
+def is_there(row: Row) -> bool:
+    """False for alignments that a workflow that uses this one has yet to make."""
+    path = row.get("alignments")
+    return not path or not is_local(path) or os.path.exists(path)
+
+
+def index_of(row: Row, is_module: bool) -> str | None:
+    """The index of a sample's alignments: the one given, or beside the file; None if it isn't there.
+
+    What is in object storage, or may be made before it is needed, is not looked for.
+    """
+    alignments = row["alignments"]
+    stem = alignments.rsplit(".", 1)[0]
+    beside = [f"{name}{suffix}" for suffix in (".bai", ".csi", ".crai") for name in (alignments, stem)]
+    candidates = [row["index"]] if "index" in row else beside
+    return next(
+        (path for path in candidates if not is_local(path) or os.path.exists(path)),
+        candidates[0] if is_module else None,
+    )
+
+
+def index_told(row: Row, is_module: bool) -> str | None:
+    """The index of a sample's alignments, if it can be told where that is before it is read."""
+    return index_of(row, is_module) if is_local(row["alignments"]) else row.get("index")
+
+
+def check_files(row: Row, reference: str, places: Places) -> None:
+    """Raises ConfigurationError if a sample's file, its index or its dataset is not there."""
+    name = row["sample"]
+    if "dataset" in row:
+        if is_local(row["dataset"]) and not os.path.exists(f"{row['dataset']}/_metadata.json"):
+            raise ConfigurationError(
+                f"sample {name}: {row['dataset']} is not a bams3 dataset (no _metadata.json)"
+            )
+    elif is_local(row["alignments"]):
+        if not is_there(row) and not places.run.is_module:
+            raise ConfigurationError(f"sample {name}: {row['alignments']}: no such file")
+        check_regular(row["alignments"], f"sample {name}: {row['alignments']}")
+        if not index_of(row, places.run.is_module):
+            tried = row.get("index", f"{row['alignments']}.bai, .csi or .crai")
+            raise ConfigurationError(
+                f"sample {name}: no index ({tried}); make it with: samtools index {row['alignments']}"
+            )
+        if needs_reference(row, reference):
+            places.check_there(reference, f"config: {reference}")
+    elif row["alignments"].endswith(".cram"):
+        raise ConfigurationError(
+            f"sample {name}: a CRAM in object storage can't be read by batches; copy it, or make a BAM of it"
+        )
+    if "index" in row:
+        places.check_there(row["index"], f"sample {name}: {row['index']}")
+
+
+def needs_reference(row: Row, reference: str) -> bool:
+    """Is a sample a CRAM? What a BAM is converted to is the same whatever reference there is."""
+    return bool(reference) and identity.is_cram(row["alignments"])
+
+
+def header_of(row: Row, reference: str, with_text: bool = False) -> Header:
+    """A sample's header: that of its alignments; of a dataset the contigs of its manifest, and the text if wanted."""
+    try:
+        if "dataset" in row:
+            dataset = DatasetReader(row["dataset"])
+            return dataset.header if with_text else Header(b"", tuple(dataset.references))
+        with open_source(row["alignments"], reference=reference or None) as source:
+            return source.header
+    except Bams3Error as error:
+        raise ConfigurationError(f"sample {row['sample']}: {error}") from None
+
+
+def bytes_of(row: Row, places: Places) -> int:
+    """How large a sample is: its file of alignments, or the chunks of its dataset."""
+    try:
+        if "dataset" in row:
+            return DatasetReader(row["dataset"]).manifest.bytes
+        return places.stamp(row["alignments"])[0]
+    except Bams3Error as error:
+        raise ConfigurationError(f"sample {row['sample']}: {error}") from None
+    except FileNotFoundError:
+        raise ConfigurationError(
+            f"sample {row['sample']}: {row['alignments']} is yet to be made; give `chunks_per_batch` a number"
+        ) from None
+    except OSError as error:
+        raise ConfigurationError(f"sample {row['sample']}: {row['alignments']}: {error.strerror}") from None
+
+
+def dataset_place(row: Row, places: Places) -> str:
+    """Where a sample's dataset is: the one given, or the one that this workflow makes."""
+    return row.get("dataset", places.result(f"<results>/datasets/{row['sample']}.bams3"))
+
+
+def metadata_file(row: Row, places: Places) -> Any:
+    """The file that says that a dataset is complete, if Snakemake can see it."""
+    return places.in_place(f"{dataset_place(row, places)}/_metadata.json")
+
+
+def source_files(row: Row, places: Places) -> list[Any]:
+    """A sample's alignments, if Snakemake can see them, and their index, if a rule makes it."""
+    index = index_told(row, places.run.is_module)
+    files = [row["alignments"], index if index and places.is_made(index) else None]
+    return [file for path in files if path and (file := places.in_place(path))]
