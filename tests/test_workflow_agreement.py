@@ -44,13 +44,13 @@ BEDS = [
     ("chr1\t0\t1000\nchr2\t10\t500\tx\n", "", ""),
     ("track name=x\n#c\nchr1\t1000\t1000\n", "", ""),
     ("1\t0\t10\n2\t0\t10\n", "the samples have none of its contigs: it has 1, 2, they have chr1, chr2, ", ""),
-    ("1\t0\t10\n", "(chr1 for 1)", ""),
+    ("1\t0\t10\n", "(chr1 instead of 1)", ""),
     ("", "no intervals", ""),
     ("#chr1\t0\t10\n", "no intervals", ""),
     ("chr2\t10\t501\n", BEYOND, ""),
     ("x\t0\t9\nchr2\t10\t501\n", BEYOND, ""),
     ("chr1\t0\t10\nchr9\t5\t9\n8\t5\t9\n8\t6\t9\n", "", "3 intervals are ignored because the samples lack"),
-    ("chr1\t0\t10\na\t5\t9\nb\t5\t9\nc\t6\t9\nd\t6\t9\n", "", "not have: a, b, c and 1 more"),
+    ("chr1\t0\t10\na\t5\t9\nb\t5\t9\nc\t6\t9\nd\t6\t9\n", "", "lack their contigs: a, b, c and 1 more"),
 ]  # fmt: skip
 
 
@@ -341,11 +341,11 @@ SECTIONS: list[tuple[Any, dict[str, Any], str | None]] = [
     (OTHER, {"query": {"bed": "x.bed"}}, "config: query: bed: x.bed: the samples have none of its contigs"),
     (None, {"query": {"bed": "x.bed"}}, "x.bed: no such file; config: query: bed"),
     (OTHER, {"coverage": {"by": "x.bed"}}, "config: coverage: by: x.bed: the samples have none of its contigs"),
-    (OTHER, COVERAGE | {"cohort": {"regions": "x.bed"}}, "config: cohort: regions: x.bed: none of its contigs"),
+    (OTHER, COVERAGE | {"cohort": {"regions": "x.bed"}}, "config: cohort: regions: x.bed: the samples have none of its contigs"),
     (write("x.bed", "chr1\t0\t5\nchr7\t0\t5\n"), COVERAGE | {"cohort": {"regions": "x.bed"}}, None),
     (write("x.bed", "chr1\t0\n"), COVERAGE | {"cohort": {"regions": "x.bed"}}, "config: cohort: regions: x.bed:1: "),
     (write("x.bed", "chr1\t0\t9\n"), {"coverage": {"by": "x.bed", "chrom": "chr2"}}, "config: coverage: by: x.bed: "),
-    (None, COVERAGE | {"cohort": {"sex_contigs": ["chr1", "chrY"]}}, "sex_contigs: the samples have no contig chrY"),
+    (None, COVERAGE | {"cohort": {"sex_contigs": ["chr1", "chrY"]}}, "config: cohort: sex_contigs: the samples have no"),
     (None, {"coverage": {"by": 1000}}, None),
 ]  # fmt: skip
 

@@ -41,8 +41,8 @@ def read(text: str, reserved: tuple[str, ...] = (), run: Run | None = None) -> d
     ("rows", "message"),
     [
         ("S1\ta.bam\nS1\tb.bam\n", "s.tsv:3: sample S1: the name is there twice; give each a name of its own"),
-        ("S1\ta.bam\na/b\tb.bam\n", "s.tsv:3: sample a/b: sample: 'a/b' does not fit: a name of letters"),
-        (f"{'S' * 201}\ta.bam\n", f"s.tsv:2: sample {'S' * 201}: sample: '{'S' * 201}' does not fit: a name"),
+        ("S1\ta.bam\na/b\tb.bam\n", "s.tsv:3: sample a/b: sample: 'a/b' does not fit: a unique name of letters"),
+        (f"{'S' * 201}\ta.bam\n", f"s.tsv:2: sample {'S' * 201}: sample: '{'S' * 201}' does not fit: a unique name"),
         ("S1\ta.bam\nS1.bam\tb.bam\n", "s.tsv:3: sample S1.bam: a file of sample S1 has that name"),
         ("name\ta.bam\n", "s.tsv:2: sample name: the matrices of the cohort have a column with that name"),
         ("S1\n", "s.tsv:2: sample S1: give either alignments or an existing dataset"),
