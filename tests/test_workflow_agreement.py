@@ -145,7 +145,7 @@ def test_ploidies(text: str, error: str, warning: str) -> None:
         ("", "-m -C alleles -T x.txt", "1\t5\tA,C\n", "call: x.txt: the samples have none of its contigs", ""),
         ("", "-m -C alleles -T x.txt", "1\t5\tA,C\nchr1\t5\tA,C\n", "", "1 intervals are ignored"),
         ("", "-m -C alleles -T x.txt", "chr1\t1001\tA,C\n", "chr1 has 1000 bp in the samples", ""),
-        ("", "-m -C alleles -T x.txt", "chr1\tA,C\n", "call: x.txt:1: no target; a line has contig and position", ""),
+        ("", "-m -C alleles -T x.txt", "chr1\tA,C\n", "call: x.txt:1: not a target; a line must have contig", ""),
         ("", "-T x.txt", "", "config: call: call: -T: use the key `targets`", ""),
     ],
 )  # fmt: skip
@@ -231,7 +231,7 @@ def test_checksums_of_a_dictionary() -> None:
     for of_sample, error in (
         ({"a": "ab", "b": "x"}, ""),
         ({}, ""),
-        ({"c": "ce"}, "the sequence of c is another"),
+        ({"c": "ce"}, "the sequence of c differs"),
     ):
         told_error, _ = told(lambda _, own=of_sample: reference.check_checksums("x.dict", found, "S1", own))
         assert says(told_error, error)
@@ -341,11 +341,13 @@ SECTIONS: list[tuple[Any, dict[str, Any], str | None]] = [
     (OTHER, {"query": {"bed": "x.bed"}}, "config: query: bed: x.bed: the samples have none of its contigs"),
     (None, {"query": {"bed": "x.bed"}}, "x.bed: no such file; config: query: bed"),
     (OTHER, {"coverage": {"by": "x.bed"}}, "config: coverage: by: x.bed: the samples have none of its contigs"),
-    (OTHER, COVERAGE | {"cohort": {"regions": "x.bed"}}, "config: cohort: regions: x.bed: the samples have none of its contigs"),
+    (OTHER, COVERAGE | {"cohort": {"regions": "x.bed"}},
+     "config: cohort: regions: x.bed: the samples have none of its contigs"),
     (write("x.bed", "chr1\t0\t5\nchr7\t0\t5\n"), COVERAGE | {"cohort": {"regions": "x.bed"}}, None),
     (write("x.bed", "chr1\t0\n"), COVERAGE | {"cohort": {"regions": "x.bed"}}, "config: cohort: regions: x.bed:1: "),
     (write("x.bed", "chr1\t0\t9\n"), {"coverage": {"by": "x.bed", "chrom": "chr2"}}, "config: coverage: by: x.bed: "),
-    (None, COVERAGE | {"cohort": {"sex_contigs": ["chr1", "chrY"]}}, "config: cohort: sex_contigs: the samples have no"),
+    (None, COVERAGE | {"cohort": {"sex_contigs": ["chr1", "chrY"]}},
+     "config: cohort: sex_contigs: the samples have no contig chrY"),
     (None, {"coverage": {"by": 1000}}, None),
 ]  # fmt: skip
 
