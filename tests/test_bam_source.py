@@ -135,7 +135,7 @@ def test_cram_with_a_reference(samtools: Samtools, tmp_path: Path) -> None:
         assert [sum(map(len, source.window(*window))) for window in WINDOWS] == [1, 1, 1, 1]
         assert sum(map(len, source.unplaced())) == 2
     Path(fasta).unlink()
-    with pytest.raises(SourceError, match=r"x\.cram: htslib can't read it: .*ref\.fa"):
+    with pytest.raises(SourceError, match=r"x\.cram: htslib cannot read it: .*ref\.fa"):
         content(cram, reference=fasta)
 
 
@@ -209,7 +209,7 @@ OTHERS = {
     "a gzipped text": (gzip.compress(b"hello\n"), "neither BAM, CRAM nor SAM"),
     "a cut CRAM": (b"CRAM\3\0" + bytes(30), "near offset 26: the file is truncated within a container"),
     "SAM with a bad CIGAR": (sam("r", "0", "a", "1", "9", "3M", "*", "0", "0", "A", "*"), "different length"),
-    "SAM with too few fields": (sam("r", "0", "a"), "htslib can't read it"),
+    "SAM with too few fields": (sam("r", "0", "a"), "htslib cannot read it"),
     "SAM out of order": (
         sam("r", "0", "a", "9", "9", "1M", "*", "0", "0", "A", "*") + b"q\t0\ta\t8\t9\t1M\t*\t0\t0\tA\t*\n",
         "not sorted by coordinate: record 2 (q) is at a:8, after one at a:9; give --sort",

@@ -17,7 +17,7 @@ from cohort_files import HUMAN, LIMITS, NAMES, THRESHOLDS, make_cohort
 
 CONTIGS = [("b", 250), ("a", 100)]
 NO_REGIONS = (
-    "in.bed: no regions of the contigs that are measured; give a BED file with some, or the size of windows"
+    "in.bed: no regions on the contigs that are measured; use a BED file that has some, or a window size"
 )
 HUMAN_CONTIGS = [*zip(NAMES, HUMAN, strict=True), ("chrM", 16569), ("chrUn_1", 5000)]
 
@@ -53,7 +53,7 @@ def test_regions(tmp_path: Path, by: int | str, lines: list[str]) -> None:
         ("", NO_REGIONS),
         (
             "a\t1\n",
-            "in.bed:1: line skipped; it has fewer than 3 tab-separated columns; remove the line, or mend it",
+            "in.bed:1: line skipped; it has fewer than 3 tab-separated columns; remove the line or fix it",
         ),
     ],
 )

@@ -215,7 +215,7 @@ def test_a_table_of_any_texts(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["#1", "a b", "a\x1bb", "\u202ea"])
 def test_contigs_that_no_bed_file_can_have(name: str) -> None:
-    with pytest.raises(UsageError, match=r"no BED file can have regions of it .*; rename it"):
+    with pytest.raises(UsageError, match=r"its name cannot be used in a BED file .*; rename it"):
         check_contigs([("chr1", 5), (name, 5)])
 
 

@@ -116,7 +116,7 @@ def column(page, number: int) -> list[str]:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_failing_samples_come_first(opened: Callable, small: Path, scheme: str) -> None:
     page = opened(small, scheme)
-    assert page.inner_text("#summary") == "12 samples: 1 fail, 1 outliers, 10 pass"
+    assert page.inner_text("#summary") == "12 samples: 1 failed, 1 outlier, 10 passed"
     assert column(page, 1)[:3] == ["S0003", "S0005", "S0001"]
     assert column(page, 2) == ["fail", "outlier", *["pass"] * 10]
     show(page, *PLOTS)
@@ -311,8 +311,8 @@ def test_head(opened: Callable, small: Path) -> None:
 @pytest.mark.parametrize(
     ("about", "wanted"),
     [
-        (About(), {"Limits": "none", "Outliers": "told of 8 samples or more"}),
-        (About(regions="s3://lab/exome.bed"), {"Targets": "1,234 of exome.bed"}),
+        (About(), {"Limits": "none", "Outliers": "needs 8 samples or more"}),
+        (About(regions="s3://lab/exome.bed"), {"Targets": "1,234 in exome.bed"}),
         (About(regions="5000"), {"Regions": "1,234 windows of 5,000 bp"}),
         (About(contigs=[("chr<7>", 9)]), {"Contigs": "chr<7> of 9 bp, as in the alignments"}),
         (About(reference="a\nb.fa"), {"Reference": "a\\nb.fa"}),
@@ -327,10 +327,10 @@ def test_facts(about: About, wanted: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     ("samples", "hint"),
     [
-        (2, "Two components take three samples at least; these are two."),
+        (2, "Two components need at least three samples; there are only two."),
         (
             5,
-            "Two components take two bins of the autosomes at least that the median sample covers; there are fewer.",
+            "Two components need at least two autosomal bins that the median sample covers; there are fewer.",
         ),
     ],
 )

@@ -105,7 +105,7 @@ def test_limits_and_outliers_are_of_the_targets(tmp_path: Path) -> None:
     assert rows["S0003"]["genome_mean_coverage"] < 20 < rows["S0003"]["target_mean_coverage"]
 
 
-NONE = "the table of quality has no such number; "
+NONE = "the QC table has no such column; "
 MEANT = NONE + "did you mean {}?"
 
 
@@ -116,20 +116,20 @@ MEANT = NONE + "did you mean {}?"
         ("breadth_20x", None, None),
         ("mapped_rate", None, None),
         ("y_ratio", None, None),
-        ("median_coverage", "it is of targets; give", None),
-        ("target_breadth_20x", "it is of targets; give", None),
-        ("fold_80", "it is of targets; give", None),
-        ("on_target_read_rate", "it is of targets; give", None),
-        ("genome_mean_coverage", "without targets it is called mean_coverage", None),
+        ("median_coverage", "this is a measure of targets; set", None),
+        ("target_breadth_20x", "this is a measure of targets; set", None),
+        ("fold_80", "this is a measure of targets; set", None),
+        ("on_target_read_rate", "this is a measure of targets; set", None),
+        ("genome_mean_coverage", "without targets, the column is called mean_coverage", None),
         ("genome_median_coverage", NONE, NONE),
-        ("breadth_25x", "it is not measured; add 25 to", "it is not measured; add 25 to"),
-        ("genome_breadth_25x", "it is not measured; add 25 to", "it is not measured; add 25 to"),
+        ("breadth_25x", "not measured; add 25 to", "not measured; add 25 to"),
+        ("genome_breadth_25x", "not measured; add 25 to", "not measured; add 25 to"),
         ("breadth_020x", MEANT.format("breadth_20x"), MEANT.format("breadth_20x")),
         ("mean_covrage", MEANT.format("mean_coverage"), MEANT.format("mean_coverage")),
         ("Mean_Coverage", MEANT.format("mean_coverage"), MEANT.format("mean_coverage")),
         ("duplicates_rate", MEANT.format("duplicate_rate"), MEANT.format("duplicate_rate")),
         ("sample", NONE, NONE),
-        ("?", NONE + "there are reads, mapped_rate, ", NONE + "there are reads, mapped_rate, "),
+        ("?", NONE + "choose one of reads, mapped_rate, ", NONE + "choose one of reads, mapped_rate, "),
     ],
 )
 def test_limits(name: str, windows: str | None, targets: str | None) -> None:

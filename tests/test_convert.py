@@ -183,7 +183,7 @@ def test_real_batches(real_bam: Path, real_dataset: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
-        (lambda d: (d / "_parts/000002-of-000002.json").unlink(), "not converted yet"),
+        (lambda d: (d / "_parts/000002-of-000002.json").unlink(), "not been converted yet"),
         (
             lambda d: shutil.copy(d / "_parts/000002-of-000002.json", d / "_parts/000009-of-000009.json"),
             "two parts",

@@ -332,5 +332,5 @@ def test_a_false_zone_map_where_a_region_ends(dataset: Path, place: int, value: 
     reader = DatasetReader(dataset)
     assert reader.index[0].row_groups[0][place] == value
     for answer in (count, count_each):
-        with pytest.raises(FormatError, match="the dataset's index tells of other row groups"):
+        with pytest.raises(FormatError, match="row groups differ from those in the dataset's index"):
             answer(reader, regions, RecordFilter())

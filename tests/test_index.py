@@ -162,7 +162,7 @@ def test_an_older_index_only_warns(small: Path, caplog: pytest.LogCaptureFixture
 
 
 def test_an_index_of_a_file_with_other_references_is_refused(small: Path) -> None:
-    with pytest.raises(SourceError, match="3 references and the BAM 4"):
+    with pytest.raises(SourceError, match="3 references, the BAM 4"):
         Index.open(input_at(str(small)), None, n_ref=4)
 
 
@@ -184,7 +184,7 @@ def test_an_index_of_another_file_is_refused(small: Path, tmp_path: Path, fields
     made = [hostile.record(ref=0, pos=pos, **fields(pos)) for pos in range(0, 900_000, 100)]
     other.write_bytes(hostile.bam(b"", CONTIGS, made, block=4000))
     shutil.copy(small.with_name("x.bam.bai"), f"{other}.bai")
-    with pytest.raises(SourceError, match=r"another file's index|not the index of"):
+    with pytest.raises(SourceError, match=r"the index of another file|not the index of"):
         all_windows(other)
 
 
@@ -227,7 +227,7 @@ def test_an_index_that_gives_the_records_of_another_reference_is_refused(small: 
 
 @pytest.mark.parametrize("data", BROKEN.values(), ids=BROKEN)
 def test_damaged_indexes_are_refused(data: bytes) -> None:
-    with pytest.raises(SourceError, match=r"^x\.bai: .*make it again with samtools index$"):
+    with pytest.raises(SourceError, match=r"^x\.bai: .*recreate it with samtools index$"):
         Index("x.bai", data, n_ref=1, file_size=1000).chunks_for(0, 0, 1000)
 
 

@@ -186,7 +186,7 @@ def test_a_window_of_a_part_is_no_list_of_its_cells(copy: Path) -> None:
     document = json.loads(part.read_bytes())
     document.pop("crc32")
     part.write_bytes(sealed(document | {"windows": [[0, 0, (1 << 32) - 1]] * 100_000}))
-    assert "is not of this dataset's grid" in refused("merge", copy / "begun")
+    assert "is not on this dataset's grid" in refused("merge", copy / "begun")
 
 
 def test_parts_of_coverage(copy: Path) -> None:
@@ -231,12 +231,12 @@ def header(text: int, references: int, name: int = 2) -> bytes:
 
 ZEROS = hostile.bgzf_block(bytes(65280)) * 20_000
 BAMS = {
-    "text of 2 GiB": (hostile.bgzf(header(2**31 - 1, 0)), "takes at least"),
+    "text of 2 GiB": (hostile.bgzf(header(2**31 - 1, 0)), "claims to take at least"),
     "two thousand million references": (hostile.bgzf(header(0, 2**31 - 1)), "ends within"),
-    "a name of 2 GiB": (hostile.bgzf(header(0, 1, 2**31 - 1)), "takes at least"),
+    "a name of 2 GiB": (hostile.bgzf(header(0, 1, 2**31 - 1)), "claims to take at least"),
     "text of 2 GiB, all there": (
         hostile.bgzf_block(header(2**31 - 1, 0)) + hostile.bgzf_block(bytes(65280)) * 20_000,
-        "takes at least",
+        "claims to take at least",
     ),
     "a name of 10 MB": (
         hostile.bgzf(hostile.bam_header(b"", [("x" * 10_000_000, 1000)])),
@@ -290,7 +290,7 @@ def test_what_is_beside_a_file_and_is_none(copy: Path, name: str, what: str) -> 
     become(copy / name, what)
     for command in BESIDE[name] if what == "pipe" else BESIDE[name][:1]:
         message = refused(*command.format(here=copy).split())
-        assert f"{name}: neither a file nor a link to one" in message
+        assert f"{name}: found beside another file, but neither a regular file nor a link to one" in message
 
 
 def test_an_index_that_is_none_need_not_be_there(copy: Path) -> None:
@@ -298,7 +298,7 @@ def test_an_index_that_is_none_need_not_be_there(copy: Path) -> None:
     command = [sys.executable, "-m", "bams3", "convert", copy / "t.bam", copy / "x"]
     run = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert (run.returncode, run.stderr.count("\n")) == (0, 1)
-    assert "t.bam.bai: neither a file nor a link to one" in run.stderr
+    assert "t.bam.bai: found beside another file, but neither a regular file nor a link to one" in run.stderr
     assert done("query", "-c", copy / "x") == "99\n"
 
 
@@ -330,7 +330,7 @@ def test_a_grid_of_forty_million_windows(tmp_path: Path) -> None:
             tmp_path / "x.bam",
             tmp_path / "parts",
         )
-    assert "windows are not converted yet (k" in refused("merge", tmp_path / "parts")
+    assert "windows have not been converted yet (k" in refused("merge", tmp_path / "parts")
     done("convert", "--chunk-size", "256K", "--batch", "2/3", tmp_path / "x.bam", tmp_path / "parts")
     done("merge", tmp_path / "parts")
     assert (tmp_path / "parts" / layout.METADATA).read_bytes() == (

@@ -67,9 +67,9 @@ def test_spans_of_time(seconds: float, text: str):
     ("content", "message"),
     [
         (None, "no progress.json; a run of the workflow with `--logger bams3`"),
-        (b"\x00", "not the progress of a run"),
-        (b"[]", "not the progress of a run"),
-        (b'{"jobs": 1}', "not the progress of a run"),
+        (b"\x00", "not a progress file"),
+        (b"[]", "not a progress file"),
+        (b'{"jobs": 1}', "not a progress file"),
     ],
 )
 def test_what_is_not_progress(
@@ -146,7 +146,7 @@ def test_progress_is_left_alone(project: Path, commands: dict[str, str]):
 
 
 @pytest.mark.parametrize(
-    ("place", "said"), [("foreign", "not the progress of a run"), ("dataset", "lies in the dataset")]
+    ("place", "said"), [("foreign", "not a progress file"), ("dataset", "lies in the dataset")]
 )
 def test_progress_replaces_nothing_of_others(place: str, said: str, tmp_path: Path) -> None:
     from bams3.errors import Bams3Error

@@ -187,7 +187,7 @@ def test_headers_of_sam_text() -> None:
 def test_names_of_references_are_unique_and_keep_their_bytes() -> None:
     raw = b"BAM\1" + struct.pack("<iiI2sii2si", 0, 2, 2, b"\xff\0", 5, 2, b"b\0", 6)
     assert Header.from_bam(raw).to_bam() == raw
-    with pytest.raises(SourceError, match="two references with the name 'b'"):
+    with pytest.raises(SourceError, match="two references named 'b'"):
         Header.from_bam(raw.replace(b"\xff", b"b"))
 
 

@@ -104,7 +104,7 @@ def test_two_that_commit(small: Path, bucket: str, monkeypatch: pytest.MonkeyPat
             merge(target)
 
     monkeypatch.setattr(storage, "put", commit_between)
-    with pytest.raises(DatasetError, match="another writer has completed it"):
+    with pytest.raises(DatasetError, match="another process has completed it"):
         merge(target)
     assert objects(target) == files(small.with_suffix(".bams3"))
 
@@ -117,7 +117,7 @@ def test_another_that_begins_anew(small: Path, bucket: str) -> None:
     plan = parts.read_plan(storage)
     done = parts.read_parts(storage, plan)
     storage.put(parts.PLAN, storage.get(parts.PLAN) + b" ")
-    with pytest.raises(DatasetError, match="another writer has begun it anew"):
+    with pytest.raises(DatasetError, match="another process has restarted it"):
         parts.commit(storage, plan, done)
     with pytest.raises(DatasetError):
         DatasetReader(target)

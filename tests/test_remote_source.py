@@ -240,8 +240,8 @@ def test_index_is_found_or_given(
 @pytest.mark.parametrize(
     ("kind", "given", "message"),
     [
-        ("", None, r"/in/x\.bam: there is no index, which windows need"),
-        ("", "no.bai", r"/in/no\.bai: there is no such index"),
+        ("", None, r"/in/x\.bam: reading by window needs an index"),
+        ("", "no.bai", r"/in/no\.bai: no such index"),
         ("403", None, r"/in/x\.bam\.bai: access refused"),
         ("403", "no.bai", r"/in/no\.bai: access refused"),
     ],
@@ -328,9 +328,9 @@ def test_sam_and_cram_are_read_whole(
     with open_source(uri) as source, open_source(str(path)) as local:
         expected = records(local.blocks())
         assert (records(source.blocks()), records(source.blocks())) == (expected, expected)
-        with pytest.raises(SourceError, match="can't be read by window"):
+        with pytest.raises(SourceError, match="cannot be read by window"):
             list(source.window(0, 0, 10))
-        with pytest.raises(SourceError, match="can't be read by window"):
+        with pytest.raises(SourceError, match="cannot be read by window"):
             source.will_read([(0, 0, 10)])
     # A part of a file is not taken for all of it.
     for number in (0, 1, 2):
@@ -351,7 +351,7 @@ def test_htslib_is_given_no_uri(
         {"index": f"{bucket}/x.crai"},
         {"sort": True, "reference": f"{bucket}/ref.fa"},
     ):
-        with pytest.raises(SourceError, match="htslib is given local files only"):
+        with pytest.raises(SourceError, match="htslib reads only local files"):
             convert(path, tmp_path / "x.bams3", **options)
 
 

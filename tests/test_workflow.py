@@ -114,28 +114,28 @@ def loci(line: str) -> Callable[[Path], dict[str, Any]]:
 @pytest.mark.parametrize(
     ("change", "rows", "message"),
     [
-        ({"convrt": {}}, (), "config: convrt: no such key; did you mean `convert`?"),
+        ({"convrt": {}}, (), "config: convrt: unknown key; did you mean `convert`?"),
         (
             {"coverage": {"fast": True}},
             (),
-            "config: coverage: fast: no such key; did you mean `fast_mode`?",
+            "config: coverage: fast: unknown key; did you mean `fast_mode`?",
         ),
-        ({"cohort": {}}, (), "config: cohort needs `coverage`; give it too"),
+        ({"cohort": {}}, (), "config: cohort requires `coverage`; set it too"),
         (
             {"coverage": {}, "cohort": {"limits": {"mean_covrage": {"min": 1}}}},
             (),
-            "config: cohort: limits: mean_covrage: the table of quality has no such number; did you mean mean",
+            "config: cohort: limits: mean_covrage: the QC table has no such column; did you mean mean",
         ),
         (
             {"coverage": {}, "cohort": {"limits": {"breadth_25x": {"min": 0.9}}}},
             (),
-            "config: cohort: limits: breadth_25x: it is not measured; add 25 to `thresholds`",
+            "config: cohort: limits: breadth_25x: not measured; add 25 to `thresholds`",
         ),
-        ({"convert": {"chunk_size": "3M"}}, (), "config: convert: chunk_size: '3M': give one of 256K, 512K,"),
+        ({"convert": {"chunk_size": "3M"}}, (), "config: convert: chunk_size: '3M': use one of 256K, 512K,"),
         (
             {"convert": {"chunks_per_batch": "all"}},
             (),
-            "config: convert: chunks_per_batch: 'all' does not fit: a number from 1, or auto",
+            "config: convert: chunks_per_batch: 'all' does not fit: a whole number from 1, or auto",
         ),
         ({"query": {"regions": []}}, (), "config: query: regions: [] should be non-empty"),
         ({"samples": "none.tsv"}, (), "none.tsv: No such file or directory; `samples` in the config names"),
@@ -148,12 +148,12 @@ def loci(line: str) -> Callable[[Path], dict[str, Any]]:
         (
             {"coverage": {}, "cohort": {}},
             (("name", "S1.bam"),),
-            "samples.tsv:2: sample name: the matrices of the cohort have a column of that name; call it",
+            "samples.tsv:2: sample name: the matrices of the cohort have a column with that name; rename",
         ),
         (
             contig_of_a_comment,
             (),
-            "config: cohort: contig '#1': no BED file can have regions of it (of a name",
+            "config: cohort: contig '#1': its name cannot be used in a BED file (it starts",
         ),
         ({}, (("S1", "S9.bam"),), "sample S1: S9.bam: no such file"),
         (pipe_of("S2.bam"), (), "sample S2: S2.bam: not a regular file, and it is read more than once"),
@@ -170,11 +170,15 @@ def loci(line: str) -> Callable[[Path], dict[str, Any]]:
         (
             {},
             (("S1", "https://h/x.bam?X-Amz-Signature=s3cr3t"),),
-            "samples.tsv:2: sample S1: alignments: a secret in it",
+            "samples.tsv:2: sample S1: alignments: contains a secret",
         ),
-        ({}, (("s3://k:s3cr3t@b/x", "x.bam"),), "samples.tsv:2: sample s3://b/x: sample: a secret in it"),
-        ({"contigs": "az://b/x.fai?sig=s3cr3t"}, (), "config: contigs: a secret in it"),
-        ({"query": {"regions": ["chr1", "a://b:s3cr3t@c"]}}, (), "config: query: regions: 1: a secret in it"),
+        ({}, (("s3://k:s3cr3t@b/x", "x.bam"),), "samples.tsv:2: sample s3://b/x: sample: contains a secret"),
+        ({"contigs": "az://b/x.fai?sig=s3cr3t"}, (), "config: contigs: contains a secret"),
+        (
+            {"query": {"regions": ["chr1", "a://b:s3cr3t@c"]}},
+            (),
+            "config: query: regions: 1: contains a secret",
+        ),
         (
             {"process": {"command": "echo '{region}'"}},
             (),

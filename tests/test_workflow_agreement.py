@@ -43,14 +43,14 @@ def says(found: str, expected: str) -> bool:
 BEDS = [
     ("chr1\t0\t1000\nchr2\t10\t500\tx\n", "", ""),
     ("track name=x\n#c\nchr1\t1000\t1000\n", "", ""),
-    ("1\t0\t10\n2\t0\t10\n", "none of its contigs is one of the samples': it has 1, 2, they have chr1, chr2, ", ""),
-    ("1\t0\t10\n", "(chr1 for 1)", ""),
-    ("", "no intervals in it", ""),
-    ("#chr1\t0\t10\n", "no intervals in it", ""),
+    ("1\t0\t10\n2\t0\t10\n", "the samples have none of its contigs: it has 1, 2, they have chr1, chr2, ", ""),
+    ("1\t0\t10\n", "(chr1 instead of 1)", ""),
+    ("", "no intervals", ""),
+    ("#chr1\t0\t10\n", "no intervals", ""),
     ("chr2\t10\t501\n", BEYOND, ""),
     ("x\t0\t9\nchr2\t10\t501\n", BEYOND, ""),
-    ("chr1\t0\t10\nchr9\t5\t9\n8\t5\t9\n8\t6\t9\n", "", "3 intervals are not used, of contigs that the samples do not"),
-    ("chr1\t0\t10\na\t5\t9\nb\t5\t9\nc\t6\t9\nd\t6\t9\n", "", "not have: a, b, c and 1 more"),
+    ("chr1\t0\t10\nchr9\t5\t9\n8\t5\t9\n8\t6\t9\n", "", "3 intervals are ignored because the samples lack"),
+    ("chr1\t0\t10\na\t5\t9\nb\t5\t9\nc\t6\t9\nd\t6\t9\n", "", "lack their contigs: a, b, c and 1 more"),
 ]  # fmt: skip
 
 
@@ -90,7 +90,7 @@ def test_lines_that_are_left_out_of_coverage() -> None:
     note = "config: k: x.bed:2: line skipped; it has fewer than 3 tab-separated columns"
     for strict, expected in (
         (False, ("", f"{note}, and 1 more lines like it")),
-        (True, (f"{note}; remove the line, or mend it", "")),
+        (True, (f"{note}; remove the line or fix it", "")),
     ):
         assert expected == told(
             lambda warn, strict=strict: agreement.check_coverage_bed(
@@ -111,11 +111,11 @@ def test_lines_that_are_left_out_of_coverage() -> None:
         ("chr2 1 500 M 1\n* * * M 2\n", "", ""),
         ("*  * *  M 1\n", "", ""),
         ("chr2 1 99999 M 1\n", "", ""),  # as bcftools' own have it
-        ("2 1 500 M 1\n", "x.txt: none of its contigs is one of the samples': it has 2, they have ", ""),
-        ("chr2 1 500 M 1\n2 1 500 M 1\n", "", "contigs that the samples do not have: 2"),
+        ("2 1 500 M 1\n", "x.txt: the samples have none of its contigs: it has 2, they have ", ""),
+        ("chr2 1 500 M 1\n2 1 500 M 1\n", "", "because the samples lack their contigs: 2"),
         ("# x\nchr2 1 500 M\n", "x.txt:2: expected contig, from, to", ""),
         ("chr2 a 500 M 1\n", "x.txt:1: expected contig, from, to", ""),
-        ("chr2 9 5 M 1\n", "x.txt:1: from and to are counted from 1", ""),
+        ("chr2 9 5 M 1\n", "x.txt:1: from and to are 1-based", ""),
     ],
 )
 def test_ploidies(text: str, error: str, warning: str) -> None:
@@ -142,10 +142,10 @@ def test_ploidies(text: str, error: str, warning: str) -> None:
         ("-S x.txt", "-s S1", "S1 A\n", "it has S1, the sheet has A; give", ""),
         ("-s ^S1", "-s S1", "", "it has S1, the sheet has S2; give", ""),
         ("", "-m -C alleles -T x.txt", "chr1\t5\tA,C\n", "", ""),
-        ("", "-m -C alleles -T x.txt", "1\t5\tA,C\n", "call: x.txt: none of its contigs is one of the samples'", ""),
-        ("", "-m -C alleles -T x.txt", "1\t5\tA,C\nchr1\t5\tA,C\n", "", "1 intervals are not used"),
+        ("", "-m -C alleles -T x.txt", "1\t5\tA,C\n", "call: x.txt: the samples have none of its contigs", ""),
+        ("", "-m -C alleles -T x.txt", "1\t5\tA,C\nchr1\t5\tA,C\n", "", "1 intervals are ignored"),
         ("", "-m -C alleles -T x.txt", "chr1\t1001\tA,C\n", "chr1 has 1000 bp in the samples", ""),
-        ("", "-m -C alleles -T x.txt", "chr1\tA,C\n", "call: x.txt:1: no target; a line has contig and position", ""),
+        ("", "-m -C alleles -T x.txt", "chr1\tA,C\n", "call: x.txt:1: not a target; a line must have contig", ""),
         ("", "-T x.txt", "", "config: call: call: -T: use the key `targets`", ""),
     ],
 )  # fmt: skip
@@ -187,7 +187,7 @@ def test_read_groups() -> None:
     groups = {"S1": {"a", "b"}, "S2": {"c"}}
     for wanted, error, warning in (
         (["a", "c"], "", ""),
-        (["a"], "", "1 of 2 samples have no read group of a: S2"),
+        (["a"], "", "1 of 2 samples have none of the read groups a: S2"),
         (["a", "d"], "no sample has a read group 'd'; they have a, b, c", ""),
     ):
         found = told(lambda warn, wanted=wanted: agreement.check_read_groups(wanted, groups, "config", warn))
@@ -201,11 +201,23 @@ def test_read_groups() -> None:
         ([*reversed(CONTIGS), ("decoy", 7)], ALL, ""),
         (CONTIGS[:1], ALL[:1], ""),
         (CONTIGS[:1], [], ""),
-        (CONTIGS[:1], ALL, "are not in it: chr2, HLA-A*01:01; give"),
-        ([("1", 1000), ("2", 500)], ALL, "are not in it: chr1, chr2, HLA-A*01:01, it has 1, 2; give"),
-        ([("1", 1000), ("2", 500)], [], "are not in it: chr1, chr2, HLA-A*01:01, it has 1, 2; give"),
-        ([("chr2", 499), ("chr1", 1000)], [], "chr2 has 499 bp, and 500 in the samples: another build; give"),
-        ([], [], "are not in it: chr1"),
+        (CONTIGS[:1], ALL, "does not list these contigs of the samples: chr2, HLA-A*01:01; use"),
+        (
+            [("1", 1000), ("2", 500)],
+            ALL,
+            "does not list these contigs of the samples: chr1, chr2, HLA-A*01:01, it has 1, 2; use",
+        ),
+        (
+            [("1", 1000), ("2", 500)],
+            [],
+            "does not list these contigs of the samples: chr1, chr2, HLA-A*01:01, it has 1, 2; use",
+        ),
+        (
+            [("chr2", 499), ("chr1", 1000)],
+            [],
+            "chr2 has 499 bp, and 500 in the samples: another genome build; use",
+        ),
+        ([], [], "does not list these contigs of the samples: chr1"),
     ],
 )
 def test_names_and_lengths_of_a_fasta(sequences: list, needed: list[str], error: str) -> None:
@@ -219,7 +231,7 @@ def test_checksums_of_a_dictionary() -> None:
     for of_sample, error in (
         ({"a": "ab", "b": "x"}, ""),
         ({}, ""),
-        ({"c": "ce"}, "the sequence of c is another"),
+        ({"c": "ce"}, "the sequence of c differs"),
     ):
         told_error, _ = told(lambda _, own=of_sample: reference.check_checksums("x.dict", found, "S1", own))
         assert says(told_error, error)
@@ -253,7 +265,7 @@ def test_an_index_is_that_of_its_fasta(tmp_path: Path, text: str, is_of_it: bool
     assert [(entry.name, entry.length) for entry in index] == [("a", 12), ("b", 7), ("c", 5)]
     Path(path).write_text(text, newline="")
     error, _ = told(lambda _: reference.check_index(path, index))
-    assert says(error, "" if is_of_it else f"make it again with: samtools faidx {path}")
+    assert says(error, "" if is_of_it else f"recreate the index with: samtools faidx {path}")
 
 
 # In the workflow: what is written, the configuration, and how the error begins; None: it can be planned.
@@ -324,16 +336,18 @@ SECTIONS: list[tuple[Any, dict[str, Any], str | None]] = [
     (None, {"query": {"regions": ["chr1:600000-"]}}, "config: query: regions: region 'chr1:600000-': the start"),
     (None, {"query": {"regions": ["chr1"], "filter": "mapq >"}}, "config: query: filter: "),
     (None, {"query": {"regions": ["chr1"], "filter": "mapqq > 5"}}, "config: query: filter: "),
-    (None, {"coverage": {"chrom": "chr20"}}, "config: coverage: chrom: chr20 is no contig of the samples"),
-    (None, {"coverage": {"chrom": "1"}}, "config: coverage: chrom: 1 is no contig of the samples, which have"),
-    (OTHER, {"query": {"bed": "x.bed"}}, "config: query: bed: x.bed: none of its contigs is one of the samples'"),
+    (None, {"coverage": {"chrom": "chr20"}}, "config: coverage: chrom: the samples have no contig chr20"),
+    (None, {"coverage": {"chrom": "1"}}, "config: coverage: chrom: the samples have no contig 1; they have"),
+    (OTHER, {"query": {"bed": "x.bed"}}, "config: query: bed: x.bed: the samples have none of its contigs"),
     (None, {"query": {"bed": "x.bed"}}, "x.bed: no such file; config: query: bed"),
-    (OTHER, {"coverage": {"by": "x.bed"}}, "config: coverage: by: x.bed: none of its contigs is one of the samples'"),
-    (OTHER, COVERAGE | {"cohort": {"regions": "x.bed"}}, "config: cohort: regions: x.bed: none of its contigs"),
+    (OTHER, {"coverage": {"by": "x.bed"}}, "config: coverage: by: x.bed: the samples have none of its contigs"),
+    (OTHER, COVERAGE | {"cohort": {"regions": "x.bed"}},
+     "config: cohort: regions: x.bed: the samples have none of its contigs"),
     (write("x.bed", "chr1\t0\t5\nchr7\t0\t5\n"), COVERAGE | {"cohort": {"regions": "x.bed"}}, None),
     (write("x.bed", "chr1\t0\n"), COVERAGE | {"cohort": {"regions": "x.bed"}}, "config: cohort: regions: x.bed:1: "),
     (write("x.bed", "chr1\t0\t9\n"), {"coverage": {"by": "x.bed", "chrom": "chr2"}}, "config: coverage: by: x.bed: "),
-    (None, COVERAGE | {"cohort": {"sex_contigs": ["chr1", "chrY"]}}, "config: cohort: sex_contigs: chrY is no contig"),
+    (None, COVERAGE | {"cohort": {"sex_contigs": ["chr1", "chrY"]}},
+     "config: cohort: sex_contigs: the samples have no contig chrY"),
     (None, {"coverage": {"by": 1000}}, None),
 ]  # fmt: skip
 
@@ -358,14 +372,14 @@ CASES: list[tuple[Any, dict[str, Any], str | None]] = [
     (None, {"coverage": {"read_groups": "S1,x"}}, "config: coverage: read_groups: no sample has a read group 'x'"),
     (datasets, {"coverage": {"read_groups": "S2"}}, "config: coverage: read_groups: no sample has a read group 'S2'"),
     (datasets, {"coverage": {"read_groups": "S1"}}, None),
-    (renamed, CALLING | {"reference": "other.fa"}, "other.fa.fai: contigs of the samples are not in it: chr1, chr2"),
+    (renamed, CALLING | {"reference": "other.fa"}, "other.fa.fai: does not list these contigs of the samples: "),
     (renamed, {"reference": "other.fa", "query": {"regions": ["chr1"]}}, None),
-    (of_cram, {"reference": "other.fa"}, "other.fa.fai: contigs of the samples are not in it: chr1, chr2, it"),
+    (of_cram, {"reference": "other.fa"}, "other.fa.fai: does not list these contigs of the samples: chr1, chr2, it"),
     (of_cram, {"reference": "reference.fa"}, None),
-    (another, CALLING | {"reference": "other.fa"}, "other.dict: sample S1: the sequence of chr1 is another one: "),
-    (stale, CALLING, "reference.fa.fai: chr2 is not where it says: reference.fa has changed since; "),
+    (another, CALLING | {"reference": "other.fa"}, "other.dict: sample S1: the sequence of chr1 differs: "),
+    (stale, CALLING, "reference.fa.fai: chr2 is not at its offset: reference.fa has changed since; "),
     (remove_fai, CALLING, "reference.fa.fai: no such file; make it with: samtools faidx reference.fa"),
-    (write("reference.fa.fai", "chr1\n"), CALLING, "reference.fa.fai:1: not a line of a .fai; "),
+    (write("reference.fa.fai", "chr1\n"), CALLING, "reference.fa.fai:1: invalid line in a .fai; "),
     (write("reference.dict", "@SQ\tSN:chr1\tLN:5\n"), CALLING, "reference.dict: chr1 has 5 bp, and 500000 in the"),
     (write("reference.dict", "@SQ\tSN:chr1\n"), CALLING, "reference.dict: a header line has no SN or no valid LN"),
     (write("x.txt", "1 1 5 M 1\n"), CALLING | {"call": {"call": "--ploidy-file x.txt"}}, "config: call: call: x.txt"),

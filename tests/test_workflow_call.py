@@ -64,7 +64,7 @@ def test_what_fails_is_told(called: Path, tmp_path: Path, commands: dict[str, st
     failed = snakemake(project, commands, CALL, "--keep-going", "call")
     assert failed.returncode != 0
     log = "logs/call_window/000005.log"
-    told = r"call_window: from chr2:1 on it failed: .*: the chunk is missing.*; see " + log
+    told = r"call_window: calling failed from chr2:1 on: .*: the chunk is missing.*; see " + log
     for text in (failed.stderr, (project / log).read_text()):
         assert re.search(told, text)
         assert "Traceback" not in text
@@ -174,9 +174,9 @@ def test_targets_as_bcftools_reads_them(name: str, text: str, packed: bool) -> N
         ("x.bed", "chr1\tfrom\tto\n", "start and end (0-based)"),
         ("x.tsv", "chr1\t0\n", "x.tsv:1: not a target; a line must have contig, position (1-based)"),
         ("x.tsv", "chr1\n", "x.tsv:1: no target"),
-        ("x.bed", "1\t0\t5\n", "x.bed: none of its contigs is one of the samples"),
+        ("x.bed", "1\t0\t5\n", "x.bed: the samples have none of its contigs"),
         ("x.bed", "chr1\t890\t950\n", "x.bed: chr1 890 950: chr1 has 900 bp"),
-        ("x.bed", "", "x.bed: no intervals in it"),
+        ("x.bed", "", "x.bed: no intervals"),
         ("x.bed.gz", "\x1f\x8bno", "x.bed.gz: "),
     ],
 )

@@ -179,8 +179,8 @@ def test_the_report_needs_no_network(finished: Path, commands: dict[str, str], t
     done = subprocess.run(report, cwd=finished, env=commands, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     text = (tmp_path / "report.html").read_text()
-    assert "what the samples give together" in text
-    assert "coverage along the genome, depth, likeness of coverage" in text
+    assert "and summaries of the cohort" in text
+    assert "coverage along the genome, depth, similarity of coverage" in text
     assert "A row for each sample" in text
 
 

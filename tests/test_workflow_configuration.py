@@ -26,12 +26,12 @@ def lab(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 EMPTY = {
     "pathvars": "",
     "convert": "",
-    "query": "config: query: give `regions` or `bed`",
+    "query": "config: query: set `regions` or `bed`",
     "coverage": "",
-    "process": "config: process: `command` is missing; give it",
+    "process": "config: process: `command` is missing; add it",
     "cohort": "",
     "call": "",
-    "genotype": "config: genotype: `manifest` is missing; give it",
+    "genotype": "config: genotype: `manifest` is missing; add it",
 }
 
 
@@ -47,73 +47,73 @@ def test_a_section_of_a_section_with_nothing_behind_its_name(lab: Path) -> None:
 
 REFUSED = [
     # files
-    (None, "config/config.yaml: no such file; write it "),
-    ("", "config/config.yaml: nothing in it; write `key: value` lines"),
-    ("# later\n", "config/config.yaml: nothing in it; "),
-    ("- samples: samples.tsv\n", "config/config.yaml: no keys in it; "),
-    ("samples.tsv\n", "config/config.yaml: no keys in it; "),
-    ("[]", "config/config.yaml: no keys in it; "),
+    (None, "config/config.yaml: no such file; create it "),
+    ("", "config/config.yaml: the file is empty; write `key: value` lines"),
+    ("# later\n", "config/config.yaml: the file is empty; "),
+    ("- samples: samples.tsv\n", "config/config.yaml: the file has no keys; "),
+    ("samples.tsv\n", "config/config.yaml: the file has no keys; "),
+    ("[]", "config/config.yaml: the file has no keys; "),
     (f"{ONE}contigs: a: b\n", "config/config.yaml:2: not YAML: mapping values are not allowed here; "),
     (f"{ONE}coverage:\n\tby: 5\n", r"config/config.yaml:3: not YAML: found character '\t' that"),
     (f"{ONE}query: {{regions: [a}}\n", "config/config.yaml:2: not YAML: "),
     (f"{ONE}contigs: *x\n", "config/config.yaml:2: not YAML: found undefined alias"),
-    (f"{ONE}query: &a {{regions: *a}}\n", "config/config.yaml:2: an alias (*) within what it stands for"),
+    (f"{ONE}query: &a {{regions: *a}}\n", "config/config.yaml:2: an alias (*) within the node that it refers to"),
     (f"__use_yte__: true\n{ONE}?x: 1\n", "config/config.yaml: Error processing template"),
     # a key that is there twice
-    (f"{ONE}call:\ncontigs: a\ncall: {{}}\n", "config/config.yaml:4: call is there twice, first in line 2; keep one"),
-    (f"{ONE}coverage: {{by: 1, by: 2}}\n", "config/config.yaml:2: by is there twice, first in line 2; "),
-    (f"{ONE}cohort:\n  limits:\n    reads: {{}}\n    reads: {{}}\n", "config/config.yaml:5: reads is there twice"),
-    ('{"samples": "a", "samples": "b"}', "config/config.yaml: samples is there twice; keep one"),
+    (f"{ONE}call:\ncontigs: a\ncall: {{}}\n", "config/config.yaml:4: duplicate key call, first in line 2; keep one"),
+    (f"{ONE}coverage: {{by: 1, by: 2}}\n", "config/config.yaml:2: duplicate key by, first in line 2; "),
+    (f"{ONE}cohort:\n  limits:\n    reads: {{}}\n    reads: {{}}\n", "config/config.yaml:5: duplicate key reads"),
+    ('{"samples": "a", "samples": "b"}', "config/config.yaml: duplicate key samples; keep one"),
     # unknown keys
-    (f"{ONE}covrage: {{}}\n", "config: covrage: no such key; did you mean `coverage`?"),
-    (f"{ONE}xyz: 1\n", "config: xyz: no such key; there are: samples, contigs, "),
-    (f"{ONE}1: 2\n", "config: 1: no such key; there are: samples, "),
-    (f"{ONE}null: 2\n", "config: None: no such key; there are: samples, "),
-    (f"{ONE}coverage: {{fast-mode: true}}\n", "config: coverage: fast-mode: no such key; did you mean `fast_mode`?"),
-    (f"{ONE}pathvars: {{result: x}}\n", "config: pathvars: result: no such key; did you mean `results`?"),
+    (f"{ONE}covrage: {{}}\n", "config: covrage: unknown key; did you mean `coverage`?"),
+    (f"{ONE}xyz: 1\n", "config: xyz: unknown key; known keys: samples, contigs, "),
+    (f"{ONE}1: 2\n", "config: 1: unknown key; known keys: samples, "),
+    (f"{ONE}null: 2\n", "config: None: unknown key; known keys: samples, "),
+    (f"{ONE}coverage: {{fast-mode: true}}\n", "config: coverage: fast-mode: unknown key; did you mean `fast_mode`?"),
+    (f"{ONE}pathvars: {{result: x}}\n", "config: pathvars: result: unknown key; did you mean `results`?"),
     (f"{ONE}coverage: {{}}\ncohort: {{limits: {{reads: {{mim: 1}}}}}}\n",
-     "config: cohort: limits: reads: mim: no such key; did you mean `min`?"),
+     "config: cohort: limits: reads: mim: unknown key; did you mean `min`?"),
     (f"{ONE}coverage: {{}}\ncohort: {{limits: {{1: {{}}}}}}\n",
-     "config: cohort: limits: 1: give text; text stands in quotes"),
+     "config: cohort: limits: 1: use text; quote text"),
     # other kinds of values
-    ("contigs: header\n", "config: `samples` is missing; give it"),
-    ("samples:\n", "config: samples: nothing behind it; give text, or leave it out"),
+    ("contigs: header\n", "config: `samples` is missing; add it"),
+    ("samples:\n", "config: samples: no value; give text, or remove the key"),
     ("samples: ''\n", "config: samples: '' "),
-    ("samples: [samples.tsv]\n", "config: samples: a list where there must be text"),
-    (f"{ONE}contigs:\n", "config: contigs: nothing behind it; give text, or leave it out"),
-    (f"{ONE}reference: {{a: b}}\n", "config: reference: keys where there must be text"),
-    (f"{ONE}query: [chr1]\n", "config: query: a list where there must be keys, each with a value"),
-    (f"{ONE}query: {{regions: chr1}}\n", "config: query: regions: 'chr1': give a list"),
-    (f"{ONE}query: {{regions: [1]}}\n", "config: query: regions: 0: 1: give text; text stands in quotes"),
-    (f"{ONE}query: {{regions: [1:10]}}\n", "config: query: regions: 0: 70: give text; text stands in quotes"),
-    (f"{ONE}query: {{regions: [a], bed: b}}\n", "config: query: give `regions` or `bed`, not both"),
-    (f"{ONE}query: {{regions:}}\n", "config: query: regions: nothing behind it; give a list, or leave it out"),
-    (f"{ONE}coverage: true\n", "config: coverage: true: give keys, each with a value"),
-    (f"{ONE}coverage: {{chrom: 1}}\n", "config: coverage: chrom: 1: give text; text stands in quotes"),
-    (f"{ONE}coverage: {{chrom: no}}\n", "config: coverage: chrom: false: give text; text stands in quotes"),
-    (f"{ONE}coverage: {{chrom: 2026-01-01}}\n", 'config: coverage: chrom: "2026-01-01": give text; text stands'),
-    (f"{ONE}coverage: {{by: 1.5}}\n", "config: coverage: by: 1.5: give text or a whole number; "),
-    (f"{ONE}coverage: {{by: ''}}\n", "config: coverage: by: '' does not fit: the size of a window from 1, or"),
-    (f"{ONE}coverage: {{by: 0}}\n", "config: coverage: by: 0 does not fit: the size of a window from 1, or a BED"),
-    (f"{ONE}coverage: {{by: true}}\n", "config: coverage: by: true: give text or a whole number; "),
-    (f"{ONE}coverage: {{flag: '1796'}}\n", "config: coverage: flag: '1796': give a whole number"),
+    ("samples: [samples.tsv]\n", "config: samples: a list instead of text"),
+    (f"{ONE}contigs:\n", "config: contigs: no value; give text, or remove the key"),
+    (f"{ONE}reference: {{a: b}}\n", "config: reference: a mapping instead of text"),
+    (f"{ONE}query: [chr1]\n", "config: query: a list instead of a mapping of keys to values"),
+    (f"{ONE}query: {{regions: chr1}}\n", "config: query: regions: 'chr1': use a list"),
+    (f"{ONE}query: {{regions: [1]}}\n", "config: query: regions: 0: 1: use text; quote text"),
+    (f"{ONE}query: {{regions: [1:10]}}\n", "config: query: regions: 0: 70: use text; quote text"),
+    (f"{ONE}query: {{regions: [a], bed: b}}\n", "config: query: set `regions` or `bed`, not both"),
+    (f"{ONE}query: {{regions:}}\n", "config: query: regions: no value; give a list, or remove the key"),
+    (f"{ONE}coverage: true\n", "config: coverage: true: use a mapping of keys to values"),
+    (f"{ONE}coverage: {{chrom: 1}}\n", "config: coverage: chrom: 1: use text; quote text"),
+    (f"{ONE}coverage: {{chrom: no}}\n", "config: coverage: chrom: false: use text; quote text"),
+    (f"{ONE}coverage: {{chrom: 2026-01-01}}\n", 'config: coverage: chrom: "2026-01-01": use text; quote text'),
+    (f"{ONE}coverage: {{by: 1.5}}\n", "config: coverage: by: 1.5: use text or a whole number; "),
+    (f"{ONE}coverage: {{by: ''}}\n", "config: coverage: by: '' does not fit: a window size in bp, from 1, or"),
+    (f"{ONE}coverage: {{by: 0}}\n", "config: coverage: by: 0 does not fit: a window size in bp, from 1, or a BED"),
+    (f"{ONE}coverage: {{by: true}}\n", "config: coverage: by: true: use text or a whole number; "),
+    (f"{ONE}coverage: {{flag: '1796'}}\n", "config: coverage: flag: '1796': use a whole number"),
     (f"{ONE}coverage: {{flag: 70000}}\n", "config: coverage: flag: 70000 is greater than the maximum of 65535"),
-    (f"{ONE}coverage: {{no_per_base: 1}}\n", "config: coverage: no_per_base: 1: give true or false"),
-    (f"{ONE}coverage: {{thresholds: '1'}}\n", "config: coverage: thresholds needs `by`; give it too"),
-    (f"{ONE}cohort:\n", "config: cohort needs `coverage`; give it too"),
+    (f"{ONE}coverage: {{no_per_base: 1}}\n", "config: coverage: no_per_base: 1: use true or false"),
+    (f"{ONE}coverage: {{thresholds: '1'}}\n", "config: coverage: thresholds requires `by`; set it too"),
+    (f"{ONE}cohort:\n", "config: cohort requires `coverage`; set it too"),
     (f"{ONE}coverage:\ncohort: {{thresholds: 1;2}}\n",
-     "config: cohort: thresholds: '1;2' does not fit: depths with commas between, such as 1,10,20"),
+     "config: cohort: thresholds: '1;2' does not fit: comma-separated depths, such as 1,10,20"),
     (f"{ONE}coverage:\ncohort: {{sex_contigs: [a]}}\n", "config: cohort: sex_contigs: ['a'] does not fit: two contigs"),
-    (f"{ONE}coverage:\ncohort: {{limits: {{reads: 5}}}}\n", "config: cohort: limits: reads: 5: give keys, each "),
+    (f"{ONE}coverage:\ncohort: {{limits: {{reads: 5}}}}\n", "config: cohort: limits: reads: 5: use a mapping of keys "),
     (f"{ONE}coverage:\ncohort: {{limits: {{reads: {{min: .nan}}}}}}\n",
-     "config: cohort: limits: reads: min: NaN: give a number"),
-    (f"{ONE}convert: {{gigabytes_per_batch: .inf}}\n", "config: convert: gigabytes_per_batch: Infinity: give a number"),
+     "config: cohort: limits: reads: min: NaN: use a number"),
+    (f"{ONE}convert: {{gigabytes_per_batch: .inf}}\n", "config: convert: gigabytes_per_batch: Infinity: use a number"),
     (f"{ONE}convert: {{level: 10}}\n", "config: convert: level: 10 is greater than the maximum of 9"),
-    (f"{ONE}convert: {{level: 5.0}}\n", "config: convert: level: 5.0: give a whole number"),
-    (f"{ONE}call: {{window: 1e6}}\n", "config: call: window: '1e6': give a whole number"),
-    (f"{ONE}call: {{window: 1.0e+6}}\n", "config: call: window: 1000000.0: give a whole number"),
-    (f"{ONE}pathvars: {{results: 1}}\n", "config: pathvars: results: 1: give text; text stands in quotes"),
-    (f"{ONE}pathvars: x\n", "config: pathvars: 'x': give keys, each with a value"),
+    (f"{ONE}convert: {{level: 5.0}}\n", "config: convert: level: 5.0: use a whole number"),
+    (f"{ONE}call: {{window: 1e6}}\n", "config: call: window: '1e6': use a whole number"),
+    (f"{ONE}call: {{window: 1.0e+6}}\n", "config: call: window: 1000000.0: use a whole number"),
+    (f"{ONE}pathvars: {{results: 1}}\n", "config: pathvars: results: 1: use text; quote text"),
+    (f"{ONE}pathvars: x\n", "config: pathvars: 'x': use a mapping of keys to values"),
     # settings that contradict each other
     (f"{ONE}coverage: {{by: '0'}}\n", "config: coverage: --by 0: a window must have at least one base"),
     (f"{ONE}coverage: {{fast_mode: true, fragment_mode: true}}\n", "config: coverage: --fast-mode and --fragment-mode"),
@@ -242,8 +242,8 @@ def test_settings_of_the_shipped_file_alone_are_told(
     assert refusal(lab, text, *names) == ""
     assert said == (
         [
-            f"{names[-1]} is merged with config/config.yaml, which alone has: {alone}; take out there what is "
-            "not wanted, or add --replace-workflow-config"
+            f"{names[-1]} is merged with config/config.yaml, which alone sets: {alone}; remove unwanted settings "
+            "there, or use --replace-workflow-config"
         ]
         if alone
         else []
@@ -251,7 +251,7 @@ def test_settings_of_the_shipped_file_alone_are_told(
 
 
 OLD_NAME = "config: `grid` is the old name of `contigs`; rename the key"
-BOTH_NAMES = "Error: config: `grid` is the old name of `contigs`, and both are there; remove `grid`"
+BOTH_NAMES = "Error: config: `grid` is the old name of `contigs`, and both are set; remove `grid`"
 
 # A key with its old name, in config/config.yaml and in a further file: what ends the plan, and whether it is told of.
 RENAMED = [
@@ -264,7 +264,7 @@ RENAMED = [
     (f"{ONE}grid: no.fai\n", "contigs: header\n", "", True),
     (f"{ONE}contigs: no.fai\n", "grid: header\n", "", True),
     (f"{ONE}grid: no.fai\n", "grid: header\n", "", True),
-    (f"{ONE}grid:\n", "", "Error: config: contigs: nothing behind it; ", True),
+    (f"{ONE}grid:\n", "", "Error: config: contigs: no value; ", True),
 ]
 
 

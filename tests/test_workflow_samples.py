@@ -41,15 +41,15 @@ def read(text: str, reserved: tuple[str, ...] = (), run: Run | None = None) -> d
     ("rows", "message"),
     [
         ("S1\ta.bam\nS1\tb.bam\n", "s.tsv:3: sample S1: the name is there twice; give each a name of its own"),
-        ("S1\ta.bam\na/b\tb.bam\n", "s.tsv:3: sample a/b: sample: 'a/b' does not fit: a name of letters"),
-        (f"{'S' * 201}\ta.bam\n", f"s.tsv:2: sample {'S' * 201}: sample: '{'S' * 201}' does not fit: a name"),
+        ("S1\ta.bam\na/b\tb.bam\n", "s.tsv:3: sample a/b: sample: 'a/b' does not fit: a unique name of letters"),
+        (f"{'S' * 201}\ta.bam\n", f"s.tsv:2: sample {'S' * 201}: sample: '{'S' * 201}' does not fit: a unique name"),
         ("S1\ta.bam\nS1.bam\tb.bam\n", "s.tsv:3: sample S1.bam: a file of sample S1 has that name"),
-        ("name\ta.bam\n", "s.tsv:2: sample name: the matrices of the cohort have a column of that name"),
+        ("name\ta.bam\n", "s.tsv:2: sample name: the matrices of the cohort have a column with that name"),
         ("S1\n", "s.tsv:2: sample S1: give either alignments or an existing dataset"),
         ("S1\ta.bam\t\td.bams3\n", "s.tsv:2: sample S1: give either alignments or an existing dataset"),
-        ("\ta.bam\n", "s.tsv:2: sample (no name): `sample` is missing; give it"),
-        ("S1\ta.bam\tx\t\ty\n", "s.tsv:2: more cells than the heading has columns"),
-        ("S1\thttps://h/x.bam?X-Amz-Signature=s\n", "s.tsv:2: sample S1: alignments: a secret in it"),
+        ("\ta.bam\n", "s.tsv:2: sample (no name): `sample` is missing; add it"),
+        ("S1\ta.bam\tx\t\ty\n", "s.tsv:2: more cells than column names"),
+        ("S1\thttps://h/x.bam?X-Amz-Signature=s\n", "s.tsv:2: sample S1: alignments: contains a secret"),
         ("", "s.tsv: no samples; add a line for each"),
         ("S1\ta.bam\nS2\t\t\td.bams3\n", ""),
     ],
@@ -351,4 +351,4 @@ def test_the_stage_of_the_cohort() -> None:
     assert found[-1] == "<results>/cohort/report.html"
     assert cohort.results(settings, with_multiqc=True) == [*found, "<results>/multiqc/multiqc_report.html"]
     said = error_of(lambda: cohort.check_contig_names([("#1", 9)]))
-    assert said.startswith("config: cohort: contig '#1': no BED file can have regions of it")
+    assert said.startswith("config: cohort: contig '#1': its name cannot be used in a BED file")

@@ -3,7 +3,7 @@ rule cohort:
         cohort_results(),
 
 
-# What samtools would say of the sample's BAM.
+# What samtools would report for the sample's BAM.
 rule read_stats:
     input:
         metadata_of,
@@ -45,7 +45,7 @@ rule cohort_regions:
         "../scripts/cohort_regions.py"
 
 
-# Depth and reads of the regions; depth of the genome's bins. The depth is that of the stage coverage.
+# Depth and read counts of the regions; depth of the genome's bins. Depth is as in the stage coverage.
 rule measure_regions:
     input:
         metadata_of,

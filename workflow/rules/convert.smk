@@ -6,8 +6,8 @@ rule convert:
         ],
 
 
-# A dataset exists if and only if its manifest does: the first batch that is written again takes it away.
-# The part file, which is its output, goes when the parts are merged.
+# A dataset exists if and only if its manifest does: the first batch that is rewritten deletes the manifest.
+# The part file, which is the rule's output, is deleted when the parts are merged.
 rule convert_batch:
     input:
         sources_of,
@@ -43,7 +43,7 @@ rule merge_parts:
         "<logs>/merge_parts/{sample}.log",
     benchmark:
         "<results>/benchmarks/merge_parts/{sample}.tsv"
-    # A dataset that was given is not made, even where an earlier run made it.
+    # An existing dataset is not created, even if an earlier run created it.
     wildcard_constraints:
         sample="|".join(map(re.escape, converted)) or "(?!)",
     conda:

@@ -7,7 +7,7 @@ rule coverage:
         ),
 
 
-# Its depth stays: other regions are measured of it.
+# The depth is kept, so that other regions can be measured later.
 rule coverage_batch:
     input:
         metadata_of,

@@ -3,7 +3,7 @@ rule process:
         processed,
 
 
-# The command of the config, once for each chunk of the batch.
+# The configured command, once for each chunk of the batch.
 rule process_batch:
     input:
         metadata_of,

@@ -1,5 +1,5 @@
 # ruff: noqa: E402, F821 - Snakemake defines `snakemake`; the log comes before all that can fail
-"""Call variants of some places jointly."""
+"""Call variants jointly at some places of the genome."""
 
 import os
 import sys
@@ -30,4 +30,4 @@ try:
     )  # fmt: skip
 except (Bams3Error, OSError) as error:
     contig, start, _ = params.places[0]
-    raise Bams3Error(f"from {contig}:{start + 1} on it failed: {error}; see {snakemake.log[0]}") from None
+    raise Bams3Error(f"calling failed from {contig}:{start + 1} on: {error}; see {snakemake.log[0]}") from None

@@ -1,5 +1,5 @@
 # ruff: noqa: E402, F821 - Snakemake defines `snakemake`; the log comes before all that can fail
-"""Join what was measured in each sample."""
+"""Join the measurements of all samples into matrices."""
 
 from bams3.workflow.log import open_log
 

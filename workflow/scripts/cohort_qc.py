@@ -1,5 +1,5 @@
 # ruff: noqa: E402, F821 - Snakemake defines `snakemake`; the log comes before all that can fail
-"""Write the table of quality."""
+"""Write the QC table."""
 
 from bams3.workflow.log import open_log
 

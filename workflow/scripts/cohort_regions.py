@@ -1,5 +1,5 @@
 # ruff: noqa: E402, F821 - Snakemake defines `snakemake`; the log comes before all that can fail
-"""Write the regions of the cohort, and the bins of its genome."""
+"""Write the regions of the cohort, and the bins of the genome."""
 
 from bams3.workflow.log import open_log
 

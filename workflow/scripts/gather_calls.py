@@ -1,5 +1,5 @@
 # ruff: noqa: E402, F821 - Snakemake defines `snakemake`; the log comes before all that can fail
-"""Put the calls of all windows, which are in order, into one VCF, and index it."""
+"""Concatenate the calls of all windows, which are in order, into one VCF, and index it."""
 
 import os
 import sys

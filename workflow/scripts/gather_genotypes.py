@@ -1,5 +1,5 @@
 # ruff: noqa: E402, F821 - Snakemake defines `snakemake`; the log comes before all that can fail
-"""Write the genotypes of the manifest's loci, in its order, as a table."""
+"""Write the genotypes at the manifest's loci, in manifest order, as a table."""
 
 import os
 import sys

@@ -1,5 +1,5 @@
 # ruff: noqa: E402, F821 - Snakemake defines `snakemake`; the log comes before all that can fail
-"""Put the batches of a query, which are in order, into one BAM file, and index it."""
+"""Concatenate the batches of a query, which are in order, into one BAM file, and index it."""
 
 from bams3.workflow.log import open_log
 

@@ -1,5 +1,5 @@
 # ruff: noqa: E402, F821 - Snakemake defines `snakemake`; the log comes before all that can fail
-"""Measure the regions of the cohort, and the bins of its genome, in one sample: what is kept of mosdepth's files."""
+"""Measure the regions of the cohort and the bins of the genome in one sample, keeping some of mosdepth's files."""
 
 from bams3.workflow.log import open_log
 
@@ -13,14 +13,14 @@ from tempfile import TemporaryDirectory
 
 from bams3.cohort.depth import DECIMALS
 
-# FLAG of reads that are not mapped, and of alignments that are not a read's primary one.
+# FLAG bits of unmapped reads, and of alignments that are not primary.
 NOT_MAPPED_READS = 4 | 256 | 2048
 
 params, regions, targets = snakemake.params, snakemake.input.regions, snakemake.input.targets
 stem = snakemake.output[0].removesuffix("mean.bed.gz")
 parts = ["--gather", *snakemake.input.parts] if snakemake.input.parts else []
 runs = {
-    "mean": ["--by", regions, "--thresholds", params.thresholds],  # all contigs, for the sake of thresholds
+    "mean": ["--by", regions, "--thresholds", params.thresholds],  # all contigs, because of the thresholds
     "median": ["--by", regions, "--use-median"],
     "genome": ["--by", snakemake.input.genome],
 }
@@ -61,7 +61,7 @@ with TemporaryDirectory() as work:
             bams3("query", "-c", params.dataset, *where, *which) for where in (everywhere, ["-L", targets])
         ]
         Path(f"{stem}targets_reads.txt").write_bytes(b"".join(reads))
-# Its heading names the dataset; the sample is the same wherever that is.
+# Replace the heading, which names the dataset's path, by one with the sample's name.
 heading, rows = table.split(b"\n", 1)
 places = heading.rpartition(b"\t")[0]
 Path(f"{stem}reads.tsv").write_bytes(b"%s\t%s\n%s" % (places, snakemake.wildcards.sample.encode(), rows))

@@ -18,8 +18,8 @@ import subprocess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-# What MultiQC calls samples, and which files are what: it would cut names where they end like those of other tools'
-# files, and look at what is in a file, or in the midst of its name.
+# Sample names and file types for MultiQC: by default it would trim names that end like other tools' files, and
+# detect types from a file's contents or from the middle of its name.
 SAMTOOLS = ("flagstat", "idxstats", "stats")
 MOSDEPTH = (r"mosdepth\.summary\.txt", r"mosdepth\.(global|region)\.dist\.txt")
 SETTINGS = {

@@ -1,5 +1,5 @@
 # ruff: noqa: E402, F821 - Snakemake defines `snakemake`; the log comes before all that can fail
-"""Run the command of the config on each chunk of a batch, as `bams3 map` does: a line for bash, in which {chunk} is the
+"""Run the configured command on each chunk of a batch, as `bams3 map` does: a line for bash in which {chunk} is the
 chunk's path, {region} its window (`chr1:1-1048576`; `_unplaced`), {sample} the sample's name and {output} the file.
 """
 

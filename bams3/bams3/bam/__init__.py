@@ -1,1 +1,1 @@
-"""What BAM is: the walk over records and their validation, headers, regions and BED intervals."""
+"""What BAM is: the walk over records and their validation, headers, region strings and BED intervals."""

@@ -1,7 +1,7 @@
-"""CIGAR operations (SAM specification, 1.4.6): their letters, by BAM's codes, and what they take."""
+"""CIGAR operations (SAM specification, 1.4.6): their letters, indexed by BAM code, and what they consume."""
 
 LETTERS = "MIDNSHP=XB??????"
 OF_QUERY = "MIS=X"
-"""Those that take bases of the read."""
+"""Operations that consume bases of the read."""
 OF_REFERENCE = "MDN=X"
-"""Those that take positions of the reference."""
+"""Operations that consume positions of the reference."""

@@ -1,10 +1,10 @@
-# The fields of a BAM record (SAM specification, 4.2), read where it lies. Everything here is inline and nogil.
+# The fields of a BAM record (SAM specification, 4.2), read in place. Everything here is inline and nogil.
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
 from libc.string cimport memcpy
 
 
-# FLAG bits, by samtools' names: those of bam/flags.py.
+# FLAG bits under samtools' names; the same bits as in bam/flags.py.
 cdef enum:
     PAIRED = 0x1
     PROPER_PAIR = 0x2
@@ -29,15 +29,15 @@ cdef extern from *:
     const char *CIGAR_LETTERS "BAMS3_OPERATIONS"
 
 
-# CIGAR operations, and sets of them as bits.
+# CIGAR operations, and sets of operations as bit masks.
 cdef enum:
     INSERTION = 1
     DELETION = 2
     REF_SKIP = 3
     SOFT_CLIP = 4
-    QUERY = 0b110010011      # those that take bases of the read
-    REFERENCE = 0b110001101  # those that take positions of the reference
-    MATCHES = 0b110000001    # those that take both
+    QUERY = 0b110010011      # operations that consume bases of the read
+    REFERENCE = 0b110001101  # operations that consume positions of the reference
+    MATCHES = 0b110000001    # operations that consume both
 
 
 cdef inline uint16_t load_u16(const uint8_t *p) noexcept nogil:
@@ -58,7 +58,7 @@ cdef inline int32_t load_i32(const uint8_t *p) noexcept nogil:
     return value
 
 
-# Of a record in a validated block; `r` points to its block_size.
+# Fields of a record in a validated block; `r` points to the record's block_size.
 cdef inline int32_t record_ref(const uint8_t *r) noexcept nogil: return load_i32(r + 4)
 cdef inline int32_t record_pos(const uint8_t *r) noexcept nogil: return load_i32(r + 8)
 cdef inline uint8_t record_name_length(const uint8_t *r) noexcept nogil: return r[12]
@@ -83,7 +83,7 @@ cdef inline const uint8_t *record_end(const uint8_t *r) noexcept nogil:
 
 
 cdef inline int tag_width(uint8_t kind) noexcept nogil:
-    """Bytes of one value of a tag type or B subtype; 0 for Z, H and B."""
+    """Bytes per value of a tag type or B-array subtype; 0 for Z, H and B."""
     if kind == b"A" or kind == b"c" or kind == b"C":
         return 1
     if kind == b"s" or kind == b"S":
@@ -94,7 +94,7 @@ cdef inline int tag_width(uint8_t kind) noexcept nogil:
 
 
 cdef inline const uint8_t *find_tag(const uint8_t *r, uint8_t first, uint8_t second) noexcept nogil:
-    """The first tag of a validated record with the id ``first``, ``second`` (points to the id), or NULL."""
+    """The first tag named ``first``, ``second`` in a validated record (a pointer to the tag's name), or NULL."""
     cdef const uint8_t *p = record_tags(r)
     cdef const uint8_t *end = record_end(r)
     cdef int width

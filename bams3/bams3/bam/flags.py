@@ -1,4 +1,4 @@
-"""The FLAG bits (SAM specification, 1.4.2) by samtools' names."""
+"""The FLAG bits (SAM specification, 1.4.2) under samtools' names."""
 
 PAIRED = 0x1
 PROPER_PAIR = 0x2
@@ -14,4 +14,4 @@ DUP = 0x400
 SUPPLEMENTARY = 0x800
 
 NAMES = {name: bit for name, bit in globals().items() if name.isupper()}
-"""By name, from the lowest."""
+"""FLAG bits by name, lowest bit first."""

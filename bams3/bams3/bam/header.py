@@ -8,13 +8,13 @@ from bams3.errors import SourceError, UsageError
 
 MAGIC = b"BAM\1"
 INT32 = struct.Struct("<i")
-LONGEST_NAME = 1 << 16  # of a reference; every chunk with its records repeats it
+LONGEST_NAME = 1 << 16  # bytes of a reference name; every chunk with records on it repeats the name
 
 
 class Header:
-    """`text`: the SAM header's bytes, any NULs at its end included; `references`: (name, length in bp) by id.
+    """`text`: the bytes of the SAM header, including any NULs at its end; `references`: (name, length in bp) by id.
 
-    Names that are not UTF-8 keep their bytes as surrogate escapes.
+    Bytes of a name that are not UTF-8 are kept as surrogate escapes.
     """
 
     def __init__(self, text: bytes, references: tuple[tuple[str, int], ...]) -> None:
@@ -31,20 +31,20 @@ class Header:
 
     @classmethod
     def from_bam(cls, data: Any) -> "Header":
-        """Parse a bytes-like object that begins with a BAM file's magic and holds the whole header.
+        """Parse a bytes-like object that starts with the BAM magic and holds the whole header.
 
-        Bytes that follow are ignored; `len(header.to_bam())` is where they begin. Raises SourceError
-        if a length is impossible or beyond the data, or a name is empty, unterminated or not unique.
+        Bytes after the header are ignored; `len(header.to_bam())` is the offset of the first. Raises SourceError if a
+        length is impossible or runs past the data, or if a name is empty, unterminated or not unique.
         """
         view = memoryview(data)
         if bytes(view[:4]) != MAGIC:
-            raise SourceError("not a BAM file: it does not begin with the BAM magic")
+            raise SourceError("not a BAM file: it does not start with the BAM magic")
         text = _take(view, 8, _length(view, 4, "the header text"), "the header text")
         return cls(text, _references(bytes(view[8 + len(text) : bytes_needed(data)])))
 
     @classmethod
     def from_text(cls, text: bytes) -> "Header":
-        """A header with the references of the text's @SQ lines. Raises SourceError if one has no SN or LN."""
+        """Build a header whose references are the text's @SQ lines. Raises SourceError if a line has no SN or LN."""
         references = []
         for line in text.split(b"\n"):
             if line.startswith(b"@SQ\t"):
@@ -59,7 +59,7 @@ class Header:
         return cls(text, _unique(references))
 
     def to_bam(self) -> bytes:
-        """The header as a BAM file has it: magic, text and reference list; the inverse of `from_bam`."""
+        """Encode the header as in a BAM file: magic, text and reference list; the inverse of `from_bam`."""
         parts = [MAGIC, INT32.pack(len(self.text)), self.text, INT32.pack(len(self.references))]
         for name, length in self.references:
             encoded = name.encode("utf-8", "surrogateescape") + b"\0"
@@ -67,11 +67,11 @@ class Header:
         return b"".join(parts)
 
     def reference_id(self, name: str) -> int:
-        """The 0-based place of a reference in the list. Raises UsageError if it is not there."""
+        """Return the 0-based index of a reference in the list. Raises UsageError if the header does not have it."""
         try:
             return self._ids[name]
         except KeyError:
-            raise UsageError(f"there is no reference {name!r} in the header") from None
+            raise UsageError(f"the header has no reference {name!r}") from None
 
     @cached_property
     def _ids(self) -> dict[str, int]:
@@ -79,10 +79,10 @@ class Header:
 
 
 def bytes_needed(data: Any) -> int:
-    """How many bytes the BAM header at the start of `data` takes.
+    """Return how many bytes the BAM header at the start of `data` takes.
 
-    More than `len(data)` if it is not all there: then at least so many are needed to know more.
-    Impossible lengths are left for `Header.from_bam` to report.
+    If the header is incomplete, the result is greater than `len(data)`: at least that many bytes are needed to know
+    more. Impossible lengths are left for `Header.from_bam` to report.
     """
     size = len(data)
     at = 12 + _peek(data, 4)
@@ -118,7 +118,7 @@ def _references(data: bytes) -> tuple[tuple[str, int], ...]:
 
 
 def _length(view: memoryview, at: int, what: str) -> int:
-    """The non-negative length at byte `at`."""
+    """The non-negative length stored at byte `at`."""
     if at + 4 > len(view):
         raise SourceError(f"the BAM header ends within {what}; the file is truncated")
     length: int = INT32.unpack_from(view, at)[0]
@@ -137,13 +137,13 @@ def _unique(references: list[tuple[str, int]]) -> tuple[tuple[str, int], ...]:
     seen = set()
     for name, _ in references:
         if "\t" in name or "\n" in name or "\r" in name:
-            raise SourceError(f"the header has a reference named {name!r}, which no line of SAM can hold")
+            raise SourceError(f"the header has a reference named {name!r}, which SAM cannot represent")
         if len(name) > LONGEST_NAME:
             raise SourceError(
-                f"the header has a reference with a name of {len(name)} characters ({name[:20]!r}…); "
-                f"{LONGEST_NAME} are possible: give it a shorter one"
+                f"the header has a reference name of {len(name)} characters ({name[:20]!r}…); "
+                f"the limit is {LONGEST_NAME}: use a shorter name"
             )
         if name in seen:
-            raise SourceError(f"the header has two references with the name {name!r}")
+            raise SourceError(f"the header has two references named {name!r}")
         seen.add(name)
     return tuple(references)

@@ -1,6 +1,6 @@
-"""Intervals by the million: read from the lines of a BED file, put in order, merged.
+"""Kernels for millions of intervals: parse the lines of a BED file, sort, merge.
 
-A column is an ``array``: ids of references in 'i', positions in 'q'. Positions are 0-based half-open.
+A column is an ``array``: reference ids have type code 'i', positions 'q'. Positions are 0-based half-open.
 """
 
 from libc.stdint cimport int32_t, int64_t, uint32_t
@@ -22,7 +22,7 @@ cdef struct Field:
 
 
 cdef struct Row:
-    uint32_t reference_id  # so that -1 is last
+    uint32_t reference_id  # unsigned, so that -1 sorts last
     int64_t start, end, row
 
 
@@ -35,7 +35,7 @@ cdef inline bint is_digit(unsigned char c) noexcept nogil:
 
 
 cdef int split(const unsigned char *line, Py_ssize_t length, Field *fields) noexcept nogil:
-    """The first words of a line; returns how many."""
+    """Split off the first words of a line; return how many there are."""
     cdef Py_ssize_t at = 0, start
     cdef int count = 0
     while count < FIELDS:
@@ -52,7 +52,7 @@ cdef int split(const unsigned char *line, Py_ssize_t length, Field *fields) noex
 
 
 cdef int64_t number(const Field *field) noexcept nogil:
-    """The number that a word is; -1 where it is none, or has too many digits."""
+    """The value of a word; -1 if it is not a number or has too many digits."""
     cdef int64_t value = 0
     cdef Py_ssize_t i
     if field.length > MAX_DIGITS:
@@ -65,7 +65,7 @@ cdef int64_t number(const Field *field) noexcept nogil:
 
 
 cdef bint interval(const Field *fields, int count, int64_t *start, int64_t *end) noexcept nogil:
-    """Set the interval of a line's words; False where they are none. A contig and one number is one base from 1."""
+    """Parse the interval of a line; False if it has none. A contig and one number mean a single 1-based position."""
     if count < 2:
         return False
     start[0] = number(&fields[1])
@@ -78,7 +78,7 @@ cdef bint interval(const Field *fields, int count, int64_t *start, int64_t *end)
 
 
 cdef Field label(const unsigned char *line, Py_ssize_t length, const Field *fields, int count) noexcept nogil:
-    """The name on a line: its fourth column between tabs, blanks and all; without tabs its fourth word."""
+    """The name on a line: the fourth tab-separated column, including blanks; without tabs, the fourth word."""
     cdef Field found
     cdef Py_ssize_t at, start = 0
     cdef int tabs = 0
@@ -101,9 +101,9 @@ cdef Field label(const unsigned char *line, Py_ssize_t length, const Field *fiel
 
 
 cdef class BedReader:
-    """The intervals of a BED file, as samtools reads it, from pieces of its text.
+    """Parses the intervals of a BED file as samtools does, from pieces of its text.
 
-    ``contigs``: the names, each once; ``lines``: how many were read. With ``names`` those of the lines are kept.
+    ``contigs``: each contig name once; ``lines``: lines read so far. With ``names``, the intervals' names are kept.
     """
 
     cdef readonly list contigs
@@ -123,19 +123,19 @@ cdef class BedReader:
         self.lines = 0
 
     def columns(self):
-        """Of each interval the place of its contig in ``contigs``, start and end."""
+        """Columns of the intervals: the index of the contig in ``contigs``, start and end."""
         return tuple(
             _column(code, buffer)
             for code, buffer in (("i", self.contig), ("q", self.start), ("q", self.end))
         )
 
     def names(self):
-        """The name of each interval, b"" for none; None if no interval has one."""
+        """The name of each interval, b"" if it has none; None if no interval has a name."""
         return self.labels if self.named else None
 
     def feed(self, const unsigned char[::1] text not None):
-        """Read lines, the last of which ends with the text. Returns False at one that is not an interval, nor to be
-        skipped: it is number ``lines``."""
+        """Parse lines; the text must end at the end of a line. Returns False at a line that is neither an interval nor
+        skipped; its number is ``lines``."""
         cdef Py_ssize_t at = 0, end, size = text.shape[0]
         while at < size:
             end = at
@@ -185,10 +185,10 @@ def _column(code, buffer):
 
 def placed(const int32_t[::1] contigs not None, const int64_t[::1] starts not None,
            const int64_t[::1] ends not None, const int32_t[::1] ids not None, const int64_t[::1] lengths not None):
-    """Intervals as columns of reference id, start and end, which is clipped to the contig.
+    """Convert intervals to columns of reference id, start and end; ends are clipped to the contig's length.
 
-    ``contigs``: which contig each is of; of each contig ``ids`` and ``lengths``. Those of contigs without a reference
-    (-1), and those that start past their contig's end, are left out.
+    ``contigs``: the contig index of each interval; ``ids`` and ``lengths`` are given per contig. Intervals on contigs
+    without a reference (-1), and those that start past their contig's end, are dropped.
     """
     cdef Py_ssize_t i
     cdef int32_t contig
@@ -215,14 +215,14 @@ cdef int compare(const void *a, const void *b) noexcept nogil:
 
 
 def in_order(const int32_t[::1] ids not None, const int64_t[::1] starts not None, const int64_t[::1] ends not None):
-    """The columns sorted by reference (-1 last), start and end, and which row each was: (ids, starts, ends, rows)."""
+    """Sort the columns by reference (-1 last), start and end; return (ids, starts, ends, original row numbers)."""
     cdef Py_ssize_t i, n = ids.shape[0]
     cdef Row *rows = <Row *> malloc(<size_t> max(n, 1) * sizeof(Row))
     cdef bint ordered = True
     cdef int32_t[::1] out_ids
     cdef int64_t[::1] out_starts, out_ends, out_rows
     if rows == NULL:
-        raise MemoryError(f"no memory for {n} intervals")
+        raise MemoryError(f"not enough memory for {n} intervals")
     try:
         for i in range(n):
             rows[i] = Row(<uint32_t> ids[i], starts[i], ends[i], i)
@@ -265,7 +265,7 @@ cdef int compare_numbers(const void *a, const void *b) noexcept nogil:
 
 
 def by_reference(const int32_t[::1] ids not None):
-    """[(reference id, first, last)] of the runs of equal ids."""
+    """Runs of equal ids, as a list of (reference id, first, last); `last` is exclusive."""
     cdef Py_ssize_t i, first = 0
     runs = []
     for i in range(1, ids.shape[0] + 1):
@@ -276,7 +276,7 @@ def by_reference(const int32_t[::1] ids not None):
 
 
 def merged(const int64_t[::1] starts not None, const int64_t[::1] ends not None):
-    """Intervals of one reference in order of start, overlapping and adjacent ones made one: (starts, ends)."""
+    """Merge overlapping and adjacent intervals of one reference, given in order of start: (starts, ends)."""
     cdef Py_ssize_t i
     cdef int64_t start = 0, end = 0
     cdef Buffer out_starts = Buffer(width=8), out_ends = Buffer(width=8)

@@ -1,4 +1,4 @@
-"""Walk over BAM records in memory and check every byte that a length, a count or a reader depends on."""
+"""Walk over BAM records in memory, checking every byte that a length, a count or a reader depends on."""
 
 from cpython cimport array
 from cpython.bytes cimport PyBytes_FromStringAndSize
@@ -12,7 +12,7 @@ import array
 from bams3.errors import SourceError
 
 cdef enum:
-    FIXED = 32  # bytes of a record's fixed part, after block_size
+    FIXED = 32  # bytes of the fixed part of a record, after block_size
 
 cdef array.array INT64 = array.array("q")
 
@@ -20,8 +20,8 @@ cdef array.array INT64 = array.array("q")
 cdef class RecordBlock:
     """Whole BAM records in memory, validated by `walk`; record i is ``data[offsets[i]:offsets[i + 1]]``.
 
-    ``data`` is bytes-like; ``offsets`` is ``array('q')`` of n + 1 byte offsets into it. A slice is a
-    block of the same data: no record is copied.
+    ``data`` is bytes-like; ``offsets`` is an ``array('q')`` of n + 1 byte offsets into it. A slice is a
+    block over the same data: no record is copied.
     """
 
     cdef readonly object data
@@ -29,7 +29,7 @@ cdef class RecordBlock:
 
     def __init__(self, data, array.array offsets not None):
         if offsets.ob_descr.typecode != b"q" or len(offsets) == 0:
-            raise ValueError("offsets must be an array('q') with one entry more than there are records")
+            raise ValueError("offsets must be an array('q') with one more entry than there are records")
         self.data = data
         self.offsets = offsets
 
@@ -38,10 +38,10 @@ cdef class RecordBlock:
 
     def __getitem__(self, records):
         if not isinstance(records, slice):
-            raise TypeError("a RecordBlock is sliced, not indexed")
+            raise TypeError("a RecordBlock can be sliced, not indexed")
         first, last, step = records.indices(len(self))
         if step != 1:
-            raise ValueError("a RecordBlock is sliced in steps of 1")
+            raise ValueError("a RecordBlock can only be sliced in steps of 1")
         return RecordBlock(self.data, self.offsets[first : max(first, last) + 1])
 
     def __reduce__(self):
@@ -53,7 +53,7 @@ cdef class RecordBlock:
         return f"RecordBlock({len(self)} records)"
 
 
-# What can be wrong with a record. INCOMPLETE is none of it: the buffer ends before the record does.
+# What can be wrong with a record. INCOMPLETE is not a fault: the buffer ends before the record does.
 cdef enum Fault:
     NONE = 0
     INCOMPLETE
@@ -72,22 +72,22 @@ cdef enum Fault:
     TAG_LENGTH
 
 MESSAGES = {
-    BLOCK_SIZE: "block_size is {block_size}, and 32 to 2147483647 is possible",
+    BLOCK_SIZE: "block_size is {block_size}; it must be between 32 and 2147483647",
     LENGTHS: "the lengths of its name, CIGAR and sequence disagree with its block_size of {block_size}",
     NAME: "its name is not NUL-terminated or has a NUL inside",
     REFERENCE: "its reference id {ref_id} is not in the header, which has {n_ref} references",
     NEXT_REFERENCE: "its mate's reference id {next_ref_id} is not in the header, which has {n_ref} references",
     POSITION: "its position {pos} is not between -1 and 2147483646",
     NEXT_POSITION: "its mate's position {next_pos} is not between -1 and 2147483646",
-    CIGAR_OPERATION: "its CIGAR has an operation that is not one of MIDNSHP=X",
+    CIGAR_OPERATION: "its CIGAR has an operation other than MIDNSHP=X",
     CIGAR_LENGTH: "its CIGAR and its sequence differ in length",
     ALIGNMENT_END: "its alignment ends beyond position 2147483647",
-    TAG_ID: "a tag's name is not a letter and a letter or digit",
-    TAG_TYPE: "a tag's type is not one of A c C s S i I f Z H B, or a B array's of c C s S i I f",
+    TAG_ID: "a tag's name is not a letter followed by a letter or digit",
+    TAG_TYPE: "a tag's type is not one of A c C s S i I f Z H B, or a B array's subtype is not one of c C s S i I f",
     TAG_LENGTH: "its tags do not end where the record does (block_size {block_size})",
 }
 
-# Bytes of a value of each tag type: 0 where there is no such type.
+# Bytes of a value of each tag type; 0 if the type does not exist.
 cdef uint8_t VALUE_SIZE[256]
 # 1: a letter; 2: a digit.
 cdef uint8_t CHARACTER[256]
@@ -105,7 +105,7 @@ fill_tables()
 
 
 cdef inline const uint8_t *terminator(const uint8_t *p, const uint8_t *end) noexcept nogil:
-    """The first NUL in [p, end), or `end`; most strings in tags are a few bytes."""
+    """The first NUL in [p, end), or `end`; most strings in tags are only a few bytes long."""
     cdef const uint8_t *near = p + 16 if end - p > 16 else end
     while p < near:
         if p[0] == 0:
@@ -116,7 +116,7 @@ cdef inline const uint8_t *terminator(const uint8_t *p, const uint8_t *end) noex
 
 
 cdef inline Fault check_cigar(const uint8_t *record, const uint8_t *cigar, int64_t count) noexcept nogil:
-    """Operations 0 to 8; of a mapped read, as many bases as the sequence has, and an end that fits in an int32."""
+    """Check that operations are 0 to 8 and that a mapped read's CIGAR fits the sequence and ends in int32."""
     cdef int64_t i, bases = 0, end = load_i32(record + 8), l_seq = load_i32(record + 20)
     cdef bint mapped = not load_u16(record + 18) & 4
     cdef uint32_t packed, worst = 0
@@ -136,7 +136,7 @@ cdef inline Fault check_cigar(const uint8_t *record, const uint8_t *cigar, int64
 cdef Fault check_tags(
     const uint8_t *p, const uint8_t *end, const uint8_t *available, const uint8_t **cg_tag
 ) noexcept nogil:
-    """Check the tags in [p, end), of which those before `available` are in memory; `cg_tag`: the first CG tag."""
+    """Check the tags in [p, end); bytes before `available` are in memory. `cg_tag` is set to the first CG tag."""
     cdef const uint8_t *value
     cdef uint8_t kind
     cdef int64_t size
@@ -178,7 +178,7 @@ cdef Fault check_tags(
 
 
 cdef inline bint replaces_cigar(const uint8_t *cg_tag, const uint8_t *record, const uint8_t *cigar) noexcept nogil:
-    """htslib's rule (bam_tag2cigar) for a CG tag, already checked, that holds the record's real CIGAR."""
+    """htslib's rule (bam_tag2cigar) for whether a CG tag, already checked, holds the record's real CIGAR."""
     cdef uint32_t count = load_u16(record + 16)
     cdef uint32_t first, real_count
     if count == 0 or load_i32(record + 4) < 0 or load_i32(record + 8) < 0:
@@ -191,7 +191,7 @@ cdef inline bint replaces_cigar(const uint8_t *cg_tag, const uint8_t *record, co
 
 
 cdef Fault check_record(const uint8_t *p, int64_t available, int64_t n_ref) noexcept nogil:
-    """Check the record at `p`, of which `available` bytes are in memory; a fault may be found before all are."""
+    """Check the record at `p`; `available` bytes of it are in memory. A fault may be found before all of it is."""
     cdef int64_t block_size, name, count, l_seq, tags
     cdef int32_t pos
     cdef const uint8_t *cg_tag = NULL
@@ -242,7 +242,7 @@ cdef Fault check_record(const uint8_t *p, int64_t available, int64_t n_ref) noex
 cdef Fault scan(
     const uint8_t *data, int64_t start, int64_t size, int64_t n_ref, int64_t *offsets, int64_t *count
 ) noexcept nogil:
-    """Fill `offsets` with where each whole record begins, and the end of the last; the fault that ended the scan."""
+    """Fill `offsets` with the start of each whole record and the end of the last; return the fault that ended it."""
     cdef int64_t at = start, n = 0
     cdef Fault fault = INCOMPLETE
     offsets[0] = at
@@ -258,16 +258,16 @@ cdef Fault scan(
 
 
 def walk(data, int64_t n_ref, int64_t start=0, int64_t first_record=0):
-    """Find and validate the consecutive BAM records in `data` from byte `start` on.
+    """Find and validate the consecutive BAM records in `data`, starting at byte `start`.
 
-    `data` (bytes-like) may end in the middle of a record. `n_ref` is the number of references of the
-    header; `first_record` is how many records of the file come before, for messages.
+    `data` (bytes-like) may end in the middle of a record. `n_ref` is the number of references in the
+    header; `first_record` is the number of records before `data` in the file, for messages.
 
     Returns `(block, used)`: a RecordBlock of the whole records, and the number of bytes that they take.
-    Raises SourceError, naming the record by its 1-based number and its name, for the first one in which
-    any length, count, id, CIGAR operation or tag is not as the BAM specification has it. As in htslib a
-    mapped read's CIGAR and sequence, if it has both, are of the same length. Beyond that an alignment
-    must end by position 2^31 - 1, so that ends fit in the int32 that positions have.
+    Raises SourceError, with the record's 1-based number and its name, for the first record in which
+    a length, count, id, CIGAR operation or tag violates the BAM specification. As in htslib, the CIGAR and
+    the sequence of a mapped read, if it has both, must have the same length. In addition, an alignment
+    must end at or before position 2^31 - 1, so that ends fit in an int32, as positions do.
     """
     cdef const uint8_t[::1] view = data
     cdef int64_t size = view.shape[0]
@@ -277,7 +277,7 @@ def walk(data, int64_t n_ref, int64_t start=0, int64_t first_record=0):
     cdef Fault fault = NONE
     if start < 0 or start > size:
         raise ValueError(f"start {start} is outside a buffer of {size} bytes")
-    # The smallest record has 37 bytes: room for as many as there can be, cut to size afterwards.
+    # The smallest record takes 37 bytes: allocate for the largest possible number of records, then shrink.
     offsets = array.clone(INT64, (size - start) // (4 + FIXED + 1) + 1, zero=False)
     out = <int64_t *> offsets.data.as_longlongs
     out[0] = start
@@ -291,7 +291,7 @@ def walk(data, int64_t n_ref, int64_t start=0, int64_t first_record=0):
 
 
 cdef str describe(const uint8_t[::1] view, int64_t at, Fault fault, int64_t n_ref, int64_t number):
-    """What is wrong with the record at byte `at`: one line, with the record's number and, if readable, name."""
+    """Describe the fault of the record at byte `at` in one line, with the record's number and name, if readable."""
     cdef const uint8_t *p = &view[at]
     cdef int64_t available = view.shape[0] - at
     values = {"block_size": load_i32(p), "n_ref": n_ref}
@@ -301,7 +301,7 @@ cdef str describe(const uint8_t[::1] view, int64_t at, Fault fault, int64_t n_re
 
 
 cdef str label(const uint8_t *p, int64_t available, int64_t number):
-    """``record 12 (the name)``; without the name where it can't be read."""
+    """``record 12 (the name)``, or without the name if it cannot be read."""
     cdef int64_t length = 0
     if available >= 4 + FIXED and load_i32(p) >= FIXED:
         length = min(<int64_t> p[12] - 1, available - 4 - FIXED, <int64_t> load_i32(p) - FIXED)
@@ -314,7 +314,7 @@ cdef str label(const uint8_t *p, int64_t available, int64_t number):
 cdef int64_t first_unsorted(
     const uint8_t *data, const int64_t *offsets, int64_t count, int32_t *last_ref, int32_t *last_pos
 ) noexcept nogil:
-    """The first record out of order, or `count`; leaves the place of the last record in order."""
+    """The first record out of order, or `count`; leaves the position of the last record in order."""
     cdef int64_t i
     cdef uint32_t ref, before = <uint32_t> last_ref[0]
     cdef int32_t pos, pos_before = last_pos[0]
@@ -334,13 +334,13 @@ cdef int64_t first_unsorted(
 def check_order(
     RecordBlock block not None, int32_t last_ref=0, int32_t last_pos=-1, int64_t first_record=0, references=()
 ):
-    """Check that records are sorted by coordinate, as htslib wants them for an index.
+    """Check that records are sorted by coordinate, as htslib requires for an index.
 
-    That is: by reference id, -1 last, then by 0-based position (-1 first); among records with no
-    reference positions don't matter. `(last_ref, last_pos)` is the record before the block, `(0, -1)`
-    before the first; returns that of the block's last record. For messages: `first_record`, the number of
-    records before the block, and `references`, the header's. Raises SourceError naming the first record
-    out of order.
+    The order is by reference id (-1 last), then by 0-based position (-1 first); positions of records without
+    a reference do not matter. `(last_ref, last_pos)` is the position of the record before the block, `(0, -1)` if there
+    is none; the function returns that of the block's last record. For messages: `first_record`, the number of records
+    before the block, and `references`, those of the header. Raises SourceError with the first record that is out of
+    order.
     """
     cdef const uint8_t[::1] data = block.data
     cdef const int64_t[::1] offsets = block.offsets
@@ -355,12 +355,12 @@ def check_order(
     who = label(&data[at], data.shape[0] - at, first_record + bad + 1)
     raise SourceError(
         f"not sorted by coordinate: {who} is at {place(load_i32(&data[at + 4]), load_i32(&data[at + 8]), references)}, "
-        f"after one at {place(last_ref, last_pos, references)}; give --sort, or sort it first with samtools sort"
+        f"after one at {place(last_ref, last_pos, references)}; use --sort, or sort it first with samtools sort"
     )
 
 
 cdef str place(int32_t ref, int32_t pos, references):
-    """A 1-based position, as samtools would write it."""
+    """A 1-based position in samtools' notation."""
     if ref < 0:
         return "no reference"
     return f"{references[ref][0] if ref < len(references) else f'reference {ref}'}:{<int64_t> pos + 1}"
@@ -373,7 +373,7 @@ cdef inline int64_t window_of(int32_t ref, int32_t pos, int shift) noexcept nogi
 cdef int64_t end_of_run(
     const uint8_t *data, const int64_t *offsets, int64_t first, int64_t count, int shift
 ) noexcept nogil:
-    """The first record after `first` that has another reference or window, or `count`."""
+    """The first record after `first` with another reference or window, or `count`."""
     cdef int32_t ref = load_i32(data + offsets[first] + 4)
     cdef int64_t window = window_of(ref, load_i32(data + offsets[first] + 8), shift)
     cdef int64_t i = first + 1
@@ -387,9 +387,9 @@ cdef int64_t end_of_run(
 def split_windows(RecordBlock block not None, int shift):
     """Cut a block into runs of records that start in the same window of 2^shift bp.
 
-    Returns a list of `(first, last, ref_id, window_index)`: records [first, last) have reference id
+    Returns a list of `(first, last, ref_id, window_index)`: records [first, last) have the reference id
     `ref_id` and start in window `window_index`, which is [index << shift, (index + 1) << shift), 0-based.
-    A position of -1 counts as 0; records with no reference (-1) are in window 0, whatever their position.
+    A position of -1 counts as 0; records without a reference (-1) are in window 0, whatever their position.
     """
     cdef const uint8_t[::1] data = block.data
     cdef const int64_t[::1] offsets = block.offsets
@@ -408,7 +408,7 @@ def split_windows(RecordBlock block not None, int shift):
 
 
 def join(blocks):
-    """One block of the records of several, copied, in their order."""
+    """Copy the records of several blocks, in order, into one block."""
     cdef array.array offsets = array.clone(INT64, sum(map(len, blocks)) + 1, zero=False)
     cdef int64_t size = sum([block.offsets[len(block)] - block.offsets[0] for block in blocks])
     cdef bytes joined = PyBytes_FromStringAndSize(NULL, size)
@@ -433,7 +433,7 @@ def join(blocks):
 
 
 def find_start(RecordBlock block not None, int32_t ref_id, int64_t pos):
-    """The first record at or after (ref_id, pos) in a block that is in order, as an index; its length if none is."""
+    """Index of the first record at or after (ref_id, pos) in a sorted block; the block's length if there is none."""
     cdef const uint8_t[::1] data = block.data
     cdef const int64_t[::1] offsets = block.offsets
     cdef int64_t low = 0, high = offsets.shape[0] - 1, middle

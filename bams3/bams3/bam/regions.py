@@ -1,4 +1,4 @@
-"""Region strings and BED files: what a user writes, as 0-based half-open intervals."""
+"""Region strings and BED files: user input, as 0-based half-open intervals."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bams3.inflate import Opener, of_disk, whole_lines
 
 References = Sequence[tuple[str, int]]
 
-# Compiled when they are first needed: not every command is given a region.
+# Compiled on first use: not every command is given a region.
 _COORDINATES = r"([^-]*)-?([^-]*)"
 _NUMBER = r"([0-9][0-9,]{0,24}(?:\.[0-9]{0,18})?|\.[0-9]{1,18})([kKmMgG]|[eE]\+?[0-9]{1,2})?"
 _EXPONENTS = {"k": 3, "m": 6, "g": 9}
@@ -24,7 +24,7 @@ _CONTIG_RANGE = r"(?s)(.*?)(?<![0-9])([0-9]{1,9})-([0-9]{1,9})"
 class Region(NamedTuple):
     """The interval [start, end) of a reference, 0-based.
 
-    `start` is -1 where records with a contig but no position (POS 0) are asked for as well.
+    `start` is -1 if records with a contig but no position (POS 0) are requested as well.
     """
 
     reference_id: int
@@ -33,31 +33,32 @@ class Region(NamedTuple):
 
 
 UNPLACED = Region(-1, -1, 0)
-"""The records of no contig (reference id -1), whatever their position."""
+"""Records without a contig (reference id -1), whatever their position."""
 UNPLACED_NAME = "_unplaced"
-"""UNPLACED as a region string."""
+"""The region string for UNPLACED."""
 
 
 def parse_regions(texts: Iterable[str], references: References) -> list[Region]:
-    """Regions of `texts`, in their order, unmerged; `references` are names and lengths (bp) of the contigs.
+    """Parse region strings; the result keeps their order and is not merged. `references`: names and lengths (bp).
 
-    Besides samtools' forms (`chr1`, `chr1:1,000-2,000`, `chr1:1.5M-2M`, `chr1:100-`, `chr1:-200`, `chr1:100`
-    which runs to the contig's end, `{HLA-A*01:01}:1-5`): `chr1-22` is a run of numbered contigs, `*` every
-    contig, `.` every record, `_unplaced` those of no contig. An end past the contig's is clipped. Raises UsageError.
+    Accepts samtools' forms (`chr1`, `chr1:1,000-2,000`, `chr1:1.5M-2M`, `chr1:100-`, `chr1:-200`, `chr1:100`
+    which runs to the contig's end, `{HLA-A*01:01}:1-5`) and, in addition, `chr1-22` for a run of numbered contigs, `*`
+    for all contigs, `.` for all records, `_unplaced` for records without a contig. Ends past the end of the contig are
+    clipped. Raises UsageError.
     """
     contigs = _by_name(references)
     return [region for text in texts for region in _parse(text, contigs)]
 
 
 class RegionTable(Sequence[Region]):
-    """Regions by the million: as columns, arrays of their `reference_ids` (int32), `starts` and `ends` (int64)."""
+    """Millions of regions as columns: arrays of their `reference_ids` (int32), `starts` and `ends` (int64)."""
 
     def __init__(self, reference_ids: array[int], starts: array[int], ends: array[int]) -> None:
         self.reference_ids, self.starts, self.ends = reference_ids, starts, ends
 
     @classmethod
     def of(cls, regions: Iterable[Region]) -> RegionTable:
-        """Of any regions."""
+        """Build the table from any regions."""
         if isinstance(regions, RegionTable):
             return regions
         table = cls(array("i"), array("q"), array("q"))
@@ -79,19 +80,19 @@ class RegionTable(Sequence[Region]):
         return isinstance(other, Sequence) and list(self) == list(other)
 
     def by_reference(self) -> Iterator[tuple[int, array[int], array[int], array[int]]]:
-        """Of each reference (-1 last) its id, and of its regions, sorted, the starts, the ends, and which they are."""
+        """For each reference (-1 last): its id, and the starts, ends and row numbers of its regions, sorted."""
         ids, starts, ends, rows = intervals.in_order(self.reference_ids, self.starts, self.ends)
         for reference_id, first, last in intervals.by_reference(ids):
             yield reference_id, starts[first:last], ends[first:last], rows[first:last]
 
     def merged(self) -> Iterator[tuple[int, array[int], array[int]]]:
-        """Of each reference (-1 last) its id, and sorted starts and ends, those that overlap or touch made one."""
+        """For each reference (-1 last): its id, and sorted starts and ends; overlapping or adjacent ones are merged."""
         for reference_id, starts, ends, _ in self.by_reference():
             yield reference_id, *intervals.merged(starts, ends)
 
 
 def merge_regions(regions: Iterable[Region]) -> list[Region]:
-    """Regions sorted by (reference id, start), overlapping and adjacent ones made one; UNPLACED last."""
+    """Sort regions by (reference id, start) and merge overlapping and adjacent ones; UNPLACED comes last."""
     return [
         Region(reference_id, start, end)
         for reference_id, starts, ends in RegionTable.of(regions).merged()
@@ -100,10 +101,10 @@ def merge_regions(regions: Iterable[Region]) -> list[Region]:
 
 
 class BedTable(NamedTuple):
-    """The intervals of a BED file in its order, 0-based half-open, as columns.
+    """The intervals of a BED file in file order, 0-based half-open, as columns.
 
-    `contigs`: the names; of each interval `contig` (which of them; int32), `starts`, `ends` (int64), and its fourth
-    word, b"" for none; `names` is None if no interval has one.
+    `contigs`: the contig names. Per interval: `contig` (index into `contigs`; int32), `starts`, `ends` (int64), and in
+    `names` the fourth column, b"" if there is none; `names` is None if no interval has one.
     """
 
     contigs: list[str]
@@ -113,7 +114,7 @@ class BedTable(NamedTuple):
     names: list[bytes] | None
 
     def regions(self, references: References) -> RegionTable:
-        """A region for each interval, ends clipped to the contig. Raises UsageError for a contig that there is not."""
+        """A region for each interval; ends are clipped to the contig. Raises UsageError for an unknown contig."""
         contigs = _by_name(references)
         known = [_whole(name, name, contigs) for name in self.contigs]
         ids = array("i", (known[contig].reference_id for contig in self.contig))
@@ -124,9 +125,9 @@ class BedTable(NamedTuple):
 
 
 def read_bed(path: str | PathLike[str], references: References) -> RegionTable:
-    """Intervals of a BED file, in its order, unmerged, as `samtools view -L` takes them.
+    """Read the intervals of a BED file in file order, unmerged, as `samtools view -L` does.
 
-    Those on other contigs are ignored, ends clipped to the contig. An interval of no bases is kept: it
+    Intervals on other contigs are ignored; ends are clipped to the contig. An empty interval is kept: it
     selects the reads that span the point. Raises UsageError.
     """
     table = bed_table(path)
@@ -137,10 +138,10 @@ def read_bed(path: str | PathLike[str], references: References) -> RegionTable:
 
 
 def bed_table(path: str | PathLike[str], *, names: bool = False, opener: Opener = of_disk) -> BedTable:
-    """The intervals of a BED file (plain or gzip), as samtools reads it; their names too if they are wanted.
+    """Read the intervals of a BED file (plain or gzip) as samtools does, with their names if `names` is true.
 
-    Lines of blanks, comments, `track` and `browser` are skipped. A contig and one number is one base, counted
-    from 1. The file is read once, from beginning to end; `opener` opens it. Raises UsageError.
+    Blank lines, comments, `track` and `browser` lines are skipped. A contig and one number mean a single 1-based
+    position. The file is read once, from beginning to end; `opener` opens it. Raises UsageError.
     """
     reader = intervals.BedReader(names)
     try:
@@ -156,7 +157,7 @@ def bed_table(path: str | PathLike[str], *, names: bool = False, opener: Opener 
 
 
 def _by_name(references: References) -> dict[str, tuple[int, int]]:
-    """Id and length of each contig."""
+    """Map each contig name to its id and length."""
     return {name: (reference_id, length) for reference_id, (name, length) in enumerate(references)}
 
 
@@ -175,7 +176,7 @@ def _parse(text: str, contigs: Mapping[str, tuple[int, int]]) -> list[Region]:
 
 
 def _split(text: str, contigs: Mapping[str, tuple[int, int]]) -> tuple[str, str | None]:
-    """The contig's name, and what follows its colon; the contigs decide which colon that is, as in htslib."""
+    """Split into the contig's name and the text after its colon; the contigs decide which colon, as in htslib."""
     if text.startswith("{"):
         name, brace, rest = text[1:].rpartition("}")
         if not brace or not (rest == "" or rest.startswith(":")):
@@ -200,10 +201,10 @@ def _whole(name: str, text: str, contigs: Mapping[str, tuple[int, int]]) -> Regi
 
 
 def _numbered_names(match: re.Match[str], text: str) -> Iterable[str]:
-    """Names of a run such as chr1-22; a leading zero in the first keeps the width (scaffold08-11)."""
+    """Names in a run such as chr1-22; a leading zero in the first number keeps the width (scaffold08-11)."""
     prefix, first, last = match.groups()
     if int(first) > int(last):
-        raise UsageError(f"region {text!r}: the first contig's number is above the last's")
+        raise UsageError(f"region {text!r}: the first contig's number is greater than the last's")
     width = len(first) if first.startswith("0") else 0
     return (f"{prefix}{number:0{width}d}" for number in range(int(first), int(last) + 1))
 
@@ -231,7 +232,7 @@ def _is_coordinates(text: str) -> bool:
 
 
 def _position(text: str, region: str) -> int:
-    """A 1-based position such as 1,000 or 1.5M."""
+    """Parse a 1-based position such as 1,000 or 1.5M."""
     match = re.fullmatch(_NUMBER, text)
     assert match
     suffix = (match[2] or "e0").lower()
@@ -242,5 +243,5 @@ def _position(text: str, region: str) -> int:
     if remainder:
         raise UsageError(f"region {region!r}: {text} is not a whole number of bases")
     if number < 1:
-        raise UsageError(f"region {region!r}: positions are counted from 1")
+        raise UsageError(f"region {region!r}: positions start at 1")
     return number

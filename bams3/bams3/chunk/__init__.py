@@ -1,1 +1,1 @@
-"""The container of one window's records: streams, row groups, footer, checksums."""
+"""The container for one window's records: streams, row groups, footer, checksums."""

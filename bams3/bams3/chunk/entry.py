@@ -1,4 +1,4 @@
-"""What is known of a chunk without reading it: a line of the dataset's index."""
+"""What is known about a chunk without reading it: its entry in the dataset's index."""
 
 from collections.abc import Sequence
 from operator import itemgetter
@@ -12,8 +12,8 @@ _RECORDS, _MIN_POS, _MAX_END, _HOT, _COLD = (
 
 
 class ChunkEntry(NamedTuple):
-    """What the index holds of a chunk: where it is, and of each row group the values of its `ZoneMap`, of which `zones`
-    are made where they are needed, since an index has many."""
+    """The index entry of a chunk: its location, and for each row group the values of its `ZoneMap`. An index has many
+    row groups, so `zones` builds the zone maps on demand."""
 
     path: str
     reference_id: int
@@ -31,7 +31,7 @@ class ChunkEntry(NamedTuple):
 
     @property
     def window(self) -> tuple[int, int]:
-        """Reference id and start of the window that it is of."""
+        """Reference id and start (0-based) of its window."""
         return self.reference_id, self.start if self.reference_id >= 0 else 0
 
     @property
@@ -47,7 +47,7 @@ class ChunkEntry(NamedTuple):
 
     @property
     def max_end(self) -> int:
-        """Largest end."""
+        """Largest end, exclusive."""
         largest: int = max(map(_MAX_END, self.row_groups))
         return largest
 

@@ -1,7 +1,7 @@
-"""The footer of a chunk: what is in it and where. docs/format.md, "Chunk", specifies the bytes.
+"""The footer of a chunk: its contents and their locations. docs/format.md, "Chunk", specifies the bytes.
 
-A chunk ends with: the footer (JSON, zstd), its stored length (u32), CRC-32 of the stored footer (u32),
-the magic. Everything is little-endian.
+A chunk ends with the footer (JSON, zstd), its stored length (u32), the CRC-32 of the stored footer (u32), and
+the magic. All integers are little-endian.
 """
 
 import json
@@ -16,18 +16,18 @@ from bams3.codec import ENCODINGS, HOT_STREAMS, ZoneMap, streams
 from bams3.errors import FormatError
 from bams3.untrusted import inflate, parse_json
 
-MAGIC = b"BAMS3\x00\x01\n"  # the last byte but one is the version of the container
+MAGIC = b"BAMS3\x00\x01\n"  # the second-to-last byte is the version of the container
 TRAILER = struct.Struct("<II8s")
 FOOTER_LEVEL = 9
 MAX_FOOTER = 1 << 30  # bytes, inflated
-ZONE_FIELDS = ZoneMap._fields[:-2]  # those that a footer holds
-MAX_REFERENCE = 1 << 21  # bytes of a stream, besides four for each of the records
+ZONE_FIELDS = ZoneMap._fields[:-2]  # the fields stored in a footer
+MAX_REFERENCE = 1 << 21  # bytes of the reference stream, in addition to four per record
 HOT = {name: place for place, name in enumerate(HOT_STREAMS)}
-"""Hot streams, and the order in which they stand."""
+"""Hot streams, in the order in which they are stored."""
 
 
 class StreamEntry(NamedTuple):
-    """Where a stream's bytes are and what they are: `offset` from the chunk's start, lengths in bytes."""
+    """Location and encoding of a stream: `offset` from the start of the chunk; lengths in bytes."""
 
     codec: str
     offset: int
@@ -36,7 +36,7 @@ class StreamEntry(NamedTuple):
     crc32: int
 
     def is_possible(self, at: int, limit: int) -> bool:
-        """Can it be of a stream that stands at `at`, with at most `limit` bytes when inflated?"""
+        """Whether the entry is valid for a stream at offset `at` that inflates to at most `limit` bytes."""
         _, offset, stored, raw, crc32 = self
         return (
             type(offset) is type(stored) is type(raw) is type(crc32) is int
@@ -48,8 +48,8 @@ class StreamEntry(NamedTuple):
 
 
 class RowGroupEntry(NamedTuple):
-    """One row group: its zone map, the references and read groups that its records mention, the CRC-32 of their BAM
-    bytes, its streams."""
+    """One row group: its zone map, the references and read groups that its records mention, the CRC-32 of its records
+    in BAM encoding, and its streams."""
 
     zone: ZoneMap
     references: list[int]
@@ -59,7 +59,7 @@ class RowGroupEntry(NamedTuple):
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> "RowGroupEntry":
-        """As a footer holds it. Raises KeyError, TypeError."""
+        """Parse an entry of a footer. Raises KeyError, TypeError."""
         entries = {name: StreamEntry(*entry) for name, entry in document.pop("streams").items()}
         told = [document.pop(name) for name in ZONE_FIELDS]
         stored = [0, 0]
@@ -68,13 +68,13 @@ class RowGroupEntry(NamedTuple):
         return cls(ZoneMap(*told, *stored), streams=entries, **document)
 
     def to_json(self) -> dict[str, Any]:
-        """The reverse of `from_json`."""
+        """The inverse of `from_json`."""
         document = self._asdict()
         return dict(zip(ZONE_FIELDS, document.pop("zone"), strict=False)) | document
 
 
 class Identity(NamedTuple):
-    """Which chunk it is: of which dataset (its `header_id`), reference (−1: reads with no position) and window."""
+    """What identifies a chunk: its dataset (`header_id`), reference (−1: reads with no position) and window."""
 
     dataset: str
     reference_id: int
@@ -84,11 +84,11 @@ class Identity(NamedTuple):
 
 
 class Footer(NamedTuple):
-    """All that is needed to decode a chunk with nothing else at hand.
+    """Everything that is needed to decode a chunk on its own.
 
-    `reference_id` (−1: reads with no position) and the window [`start`, `end`) say where its reads start;
-    `references` are [id, name, length] of every reference that its records mention; `dataset` identifies
-    the BAM header that those ids belong to.
+    `reference_id` (−1: reads with no position) and the window [`start`, `end`), 0-based, say where its reads start;
+    `references` lists [id, name, length] of every reference that its records mention; `dataset` identifies
+    the BAM header that defines those ids.
     """
 
     dataset: str
@@ -102,7 +102,7 @@ class Footer(NamedTuple):
 
     @property
     def identity(self) -> Identity:
-        """Which chunk it is the footer of."""
+        """The identity of the chunk."""
         return Identity(*self[:5])
 
     @property
@@ -116,36 +116,38 @@ class Footer(NamedTuple):
         return sum(group.zone.records for group in self.row_groups)
 
     def to_bytes(self) -> bytes:
-        """Footer and trailer, as they end a chunk."""
+        """The footer and the trailer, as at the end of a chunk."""
         document = self._asdict() | {"row_groups": [group.to_json() for group in self.row_groups]}
         text = json.dumps(document, separators=(",", ":")).encode()
         stored = streams.deflate(text, FOOTER_LEVEL)
-        if len(stored) >= len(text):  # only compressed footers are written: a reader has one case
-            raise FormatError("a chunk's footer did not compress")
+        if len(stored) >= len(text):  # footers are always compressed, so a reader has one case
+            raise FormatError("the footer of a chunk did not compress")
         return stored + TRAILER.pack(len(stored), zlib.crc32(stored), MAGIC)
 
     @classmethod
     def from_bytes(cls, tail: bytes, name: str) -> "Footer":
-        """Parse the end of a chunk: `tail` has at least the footer and the trailer. `name` is for messages.
+        """Parse the end of a chunk: `tail` holds at least the footer and the trailer; `name` is for messages.
 
-        Raises FormatError where the bytes are damaged, or of an unknown version or encoding.
+        Raises FormatError if the bytes are damaged, or of an unknown version or encoding.
         """
         stored_length = trailer_length(tail, name)
         if stored_length + TRAILER.size > len(tail):
             raise FormatError(
-                f"{name}: damaged chunk: its footer is longer than the chunk; restore or convert it again"
+                f"{name}: damaged chunk: its footer is longer than the chunk; restore it or convert it again"
             )
         stored = tail[-TRAILER.size - stored_length : -TRAILER.size]
         if zlib.crc32(stored) != TRAILER.unpack(tail[-TRAILER.size :])[1]:
             raise FormatError(
-                f"{name}: damaged chunk: the footer's checksum is wrong; restore or convert it again"
+                f"{name}: damaged chunk: the footer's checksum is wrong; restore it or convert it again"
             )
         try:
             return cls._from_document(parse_json(inflate(stored, MAX_FOOTER)))
         except FormatError as error:
             raise FormatError(f"{name}: {error}") from error
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise FormatError(f"{name}: damaged chunk: its footer makes no sense ({error})") from error
+            raise FormatError(
+                f"{name}: damaged chunk: invalid footer ({error}); restore it or convert it again"
+            ) from error
 
     @classmethod
     def _from_document(cls, document: dict[str, Any]) -> "Footer":
@@ -154,7 +156,7 @@ class Footer(NamedTuple):
         return cls(row_groups=groups, **document)
 
     def _check_values(self) -> None:
-        """Raise ValueError or TypeError unless window, references and names are of the right types, and agree."""
+        """Raise ValueError or TypeError unless window, references and names have valid types and are consistent."""
         reference_id, start, end = self.reference_id, self.start, self.end
         numbers = [reference_id, start, end, self.level]
         texts = [self.dataset]
@@ -166,60 +168,73 @@ class Footer(NamedTuple):
             texts += [*group.read_groups, *group.streams, *(entry.codec for entry in group.streams.values())]
         "".join(texts).encode("utf-8", "surrogateescape")
         if not all(type(number) is int and -1 <= number < 1 << 32 for number in numbers):
-            raise ValueError("impossible window, reference or checksum")
+            raise ValueError("invalid window, reference or checksum")
         placed = reference_id >= 0
         if not (0 <= start < end if placed else 0 <= start == end) or self.level not in streams.LEVELS:
-            raise ValueError("impossible window or level")
+            raise ValueError("invalid window or level")
         if placed and not all(reference_id in group.references for group in self.row_groups):
-            raise ValueError("a reference that its row groups do not mention")
+            raise ValueError("a reference that no row group mentions")
         mentioned = {reference for group in self.row_groups for reference in group.references}
         lists = [[row[0] for row in self.references], *(group.references for group in self.row_groups)]
         lists += [group.read_groups for group in self.row_groups]
         if not all(map(_ascends, lists)) or mentioned != set(lists[0]) or -1 in mentioned:
-            raise ValueError("references or read groups that are not those of its row groups")
+            raise ValueError("references or read groups differ from those of its row groups")
 
     def check(self, body: int, name: str) -> None:
-        """Raise FormatError unless all that it says is possible in a chunk of `body` bytes before it, and agrees."""
+        """Raise FormatError unless the footer is consistent and possible for a chunk with `body` bytes before it."""
         try:
             self._check_values()
             check_zones(self.zones, *self.identity[1:4])
         except (TypeError, ValueError) as error:
-            raise FormatError(f"{name}: damaged chunk: its footer makes no sense ({error})") from error
-        at = [len(MAGIC)]  # of the next cold stream, and of the next hot one
+            raise FormatError(
+                f"{name}: damaged chunk: invalid footer ({error}); restore it or convert it again"
+            ) from error
+        at = [len(MAGIC)]  # offset of the next cold stream, and of the next hot one
         at.append(at[0] + sum(zone.cold for zone in self.zones))
         for number, group in enumerate(self.row_groups):
             for stream, entry in group.streams.items():
                 hot = stream in HOT
                 if not entry.is_possible(at[hot], 4 * group.zone.bytes + MAX_REFERENCE):
                     raise FormatError(
-                        f"{name}: row group {number}, stream '{stream}': impossible place or length"
+                        f"{name}: row group {number}, stream '{stream}': invalid offset or length; "
+                        "restore the chunk or convert it again"
                     )
                 at[hot] += entry.stored
             if not _ascends([HOT[stream] for stream in group.streams if stream in HOT]):
-                raise FormatError(f"{name}: row group {number}: its hot streams are not in order")
+                raise FormatError(
+                    f"{name}: row group {number}: its hot streams are out of order; "
+                    "restore the chunk or convert it again"
+                )
         if at[True] != body:
-            raise FormatError(f"{name}: damaged chunk: its streams and its footer do not add up to its size")
+            raise FormatError(
+                f"{name}: damaged chunk: its streams and footer do not add up to its size; "
+                "restore it or convert it again"
+            )
 
 
 def check_encodings(encodings: Mapping[str, str]) -> None:
-    """Raise FormatError unless these are the encodings that this version knows, of every field."""
+    """Raise FormatError unless every field has an encoding that this version knows."""
     for field, encoding in encodings.items():
         if ENCODINGS.get(field) != encoding:
-            raise FormatError(f"unknown encoding {encoding!r} of {field}; a newer bams3 may read it")
+            raise FormatError(
+                f"unknown encoding {encoding!r} of {field}; update bams3: a newer version may read it"
+            )
     if missing := ENCODINGS.keys() - encodings.keys():
-        raise FormatError(f"damaged: no encoding of {', '.join(sorted(missing))}")
+        raise FormatError(f"damaged: no encoding for {', '.join(sorted(missing))}")
 
 
 def _ascends(values: Sequence[Any]) -> bool:
-    """Are they in order, and each there once?"""
+    """Whether the values are strictly ascending."""
     return all(a < b for a, b in pairwise(values))
 
 
 def trailer_length(tail: bytes, name: str) -> int:
-    """Stored length of the footer of a chunk that ends with `tail`."""
+    """The stored length of the footer of a chunk that ends with `tail`."""
     if len(tail) < TRAILER.size + len(MAGIC) or tail[-8:-3] != MAGIC[:5]:
-        raise FormatError(f"{name}: not a bams3 chunk, or cut short; restore or convert it again")
+        raise FormatError(f"{name}: not a bams3 chunk, or truncated; restore it or convert it again")
     if tail[-8:] != MAGIC:
-        raise FormatError(f"{name}: a chunk of an unknown version {tail[-2]}; a newer bams3 may read it")
+        raise FormatError(
+            f"{name}: unknown chunk version {tail[-2]}; update bams3: a newer version may read it"
+        )
     size: int = TRAILER.unpack(tail[-TRAILER.size :])[0]
     return size

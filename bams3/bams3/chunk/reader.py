@@ -1,4 +1,4 @@
-"""Reading a chunk: `Chunk` knows where everything is, `RowGroup` decodes what it is asked for."""
+"""Reading a chunk: `Chunk` knows where everything is, `RowGroup` decodes columns on demand."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
@@ -19,14 +19,14 @@ from bams3.errors import FormatError
 from bams3.storage import Storage
 from bams3.storage.ranges import merge_ranges
 
-TAIL = 1 << 16  # bytes read from the end of a chunk of which nothing is known
+TAIL = 1 << 16  # bytes read from the end of a chunk that the index does not describe
 
 Range = tuple[int, int]
-"""Start in the chunk, and length, in bytes."""
+"""Offset in the chunk, and length, in bytes."""
 
 
 class Span:
-    """`length` bytes of a chunk from `start` on: what one request gets. Fetched when first needed, or before."""
+    """`length` bytes of a chunk at offset `start`: the result of one request, made on first use or earlier."""
 
     def __init__(self, chunk: "Chunk", start: int, length: int) -> None:
         self.start, self.length = start, length
@@ -34,13 +34,13 @@ class Span:
         self._data: memoryview | None = None
 
     def fetch(self) -> memoryview:
-        """The bytes. Raises FormatError if the chunk is missing or ends before."""
+        """The bytes. Raises FormatError if the chunk is missing or too short."""
         if self._data is None:
             self._data = self._chunk.view(self.start, self.length)
         return self._data
 
     def has(self, start: int, length: int) -> bool:
-        """Are these bytes of the chunk in it?"""
+        """Whether the span contains these bytes of the chunk."""
         return self.start <= start and start + length <= self.start + self.length
 
     def cut(self, start: int, length: int) -> bytes:
@@ -49,14 +49,14 @@ class Span:
 
 
 class Chunk:
-    """One chunk of a storage: `path`, `name` (for messages); its footer is read when it is first needed."""
+    """One chunk in a storage: `path`, `name` (for messages). Its footer is read on first use."""
 
     def __init__(
         self, storage: Storage, path: str, *, size: int | None = None, footer_bytes: int = TAIL,
         footer_crc32: int | None = None, zones: list[ZoneMap] | None = None,
         identity: Identity | None = None, references: Sequence[tuple[str, int]] | None = None,
     ) -> None:  # fmt: skip
-        """What the dataset says of the chunk (all but the first two) saves requests, and is compared with the footer.
+        """All but the first two parameters come from the dataset: they save requests, and the footer must match them.
 
         `zones`: the zone maps of its row groups; `references`: (name, length) of all by id.
         """
@@ -70,7 +70,7 @@ class Chunk:
 
     @property
     def again(self) -> "Callable[[], Chunk]":
-        """What opens it again, in another process: it can be pickled, and has nothing of what was read."""
+        """A picklable function that opens the chunk again in another process, without any data that was read."""
         known = (self._size, self._footer_bytes, self._footer_crc32, self._zones, self._identity)
         return partial(_reopened, self._storage.root, self.path, *known)
 
@@ -86,13 +86,13 @@ class Chunk:
 
     @cached_property
     def footer(self) -> Footer:
-        """Raises FormatError if the chunk is missing, damaged, or not the one that the index describes."""
+        """The footer. Raises FormatError if the chunk is missing, damaged, or not the one that the index describes."""
         start, length = self._footer_range
         held = next((span for span in self.footer_spans if span.has(start, length)), None)
         tail = held.cut(start, length) if held else self.read(start, length)
         try:
             footer = self._parsed(tail)
-        except FormatError:  # perhaps it was damaged on its way
+        except FormatError:  # perhaps it was damaged in transfer
             footer = self._parsed(self.read(start, length))
         self.footer_spans.clear()
         return footer
@@ -108,7 +108,7 @@ class Chunk:
             tail = self.read(self.size - wanted, wanted)
         if self._footer_crc32 not in (None, TRAILER.unpack(tail[-TRAILER.size :])[1]):
             raise FormatError(
-                f"{self.name}: not the chunk that the dataset's index describes: of another dataset?"
+                f"{self.name}: not the chunk that the dataset's index describes; does it belong to another dataset?"
             )
         footer = Footer.from_bytes(tail, self.name)
         footer.check(self.size - wanted, self.name)
@@ -116,19 +116,19 @@ class Chunk:
         return footer
 
     def _compare(self, footer: Footer) -> None:
-        """Raise FormatError unless a footer says what the dataset says."""
+        """Raise FormatError unless a footer agrees with the dataset."""
         if self._identity not in (None, footer.identity):
-            what = "its header, window or level is not the one that the dataset tells"
+            what = "its header, window or level differs from the dataset's"
         elif self._references is not None and not all(
             reference < len(self._references) and self._references[reference] == (name, length)
             for reference, name, length in footer.references
         ):
-            what = "its references are not those of the dataset"
+            what = "its references differ from the dataset's"
         elif self._zones is not None and self._zones != footer.zones:
-            what = "the dataset's index tells of other row groups"
+            what = "its row groups differ from those in the dataset's index"
         else:
             return
-        raise FormatError(f"{self.name}: {what}; restore it, or convert again")
+        raise FormatError(f"{self.name}: {what}; restore it or convert it again")
 
     @property
     def row_groups(self) -> Iterator["RowGroup"]:
@@ -141,9 +141,9 @@ class Chunk:
             hot_at, cold_at = hot_at + zone.hot, cold_at + zone.cold
 
     def plan(self, groups: Sequence["RowGroup"], *, cold: bool) -> list[Span]:
-        """The requests for the hot streams of some row groups, with `cold` for all, and for the footer.
+        """The requests for the hot streams of some row groups (with `cold`, for all their streams) and for the footer.
 
-        Near ranges are merged. Nothing is fetched yet; the row groups take their bytes from the spans.
+        Nearby ranges are merged. Nothing is fetched yet; the row groups will take their bytes from the spans.
         """
         known = "footer" in self.__dict__ or self.footer_spans
         wanted = [] if known else [(self._footer_range, self.footer_spans)]
@@ -152,7 +152,7 @@ class Chunk:
         return self._spans(wanted)
 
     def plan_streams(self, groups: Sequence["RowGroup"], wanted: Callable[[str], bool]) -> list[Span]:
-        """As `plan`, the requests for the streams, by name, that are in none of the row groups' spans yet."""
+        """Like `plan`, the requests for streams, chosen by name, that no span of the row groups covers yet."""
         found: list[tuple[Range, list[Span]]] = []
         for group in groups:
             for name, (_, start, length, *_rest) in group.entry.streams.items():
@@ -161,7 +161,7 @@ class Chunk:
         return self._spans(found)
 
     def _spans(self, wanted: Sequence[tuple[Range, list[Span]]]) -> list[Span]:
-        """Spans for ranges; each is added to the lists of those whose range it has."""
+        """Merge ranges into spans, and append each span to the lists of the ranges it covers."""
         spans = []
         for run in merge_ranges([place for place, _ in wanted]):
             span = Span(self, run.start, run.end - run.start)
@@ -172,18 +172,18 @@ class Chunk:
         return spans
 
     def read(self, start: int, length: int) -> bytes:
-        """`length` bytes from `start` on. Raises FormatError if the chunk is missing or ends before."""
+        """Read `length` bytes at offset `start`. Raises FormatError if the chunk is missing or too short."""
         return bytes(self.view(start, length))
 
     def view(self, start: int, length: int) -> memoryview:
-        """The same, not copied."""
+        """Like `read`, without a copy."""
         try:
             (data,) = self._storage.get_ranges(self.path, [(start, length)])
         except FileNotFoundError:
             raise self._missing() from None
         if len(data) != length:
             raise FormatError(
-                f"{self.name}: cut short, or of another dataset: {len(data)} bytes instead of {length} at {start}"
+                f"{self.name}: truncated, or of another dataset: {len(data)} bytes instead of {length} at {start}"
             )
         return data
 
@@ -192,9 +192,9 @@ class Chunk:
 
 
 class RowGroup(Columns):
-    """A row group of a chunk: its zone map (`zone`) at once, its columns when they are asked for.
+    """A row group of a chunk: its zone map (`zone`) at once, its columns on demand.
 
-    `hot`, `cold`: where its streams lie. `spans`: what was fetched of them, or is to be.
+    `hot`, `cold`: where its streams are. `spans`: those that were fetched, or will be.
     """
 
     def __init__(self, chunk: Chunk, number: int, zone: ZoneMap, hot: Range, cold: Range) -> None:
@@ -207,26 +207,26 @@ class RowGroup(Columns):
 
     @property
     def reference_id(self) -> int:  # type: ignore[override]
-        """Of every record; −1: no position."""
+        """The reference id of every record; −1: no position."""
         return self.chunk.footer.reference_id
 
     @property
     def entry(self) -> RowGroupEntry:
-        """What the chunk's footer says of it."""
+        """Its entry in the chunk's footer."""
         return self._stored.entry
 
     def load(self) -> None:
-        """Have all streams fetched, in two requests."""
+        """Fetch all streams, in two requests."""
         for place in (self.hot, self.cold):
             self._stored.have(*place)
 
     def block(self) -> Any:
-        """As in `Columns`; checked against the records' checksum."""
+        """Like `Columns.block`, and checked against the records' checksum."""
         block = super().block()
         if records_checksum(block) != self.entry.crc32:
             raise FormatError(
-                f"{self.name}: the records are not those that were converted (checksum); "
-                "restore or convert the chunk again"
+                f"{self.name}: the records differ from those that were converted (checksum); "
+                "restore the chunk or convert it again"
             )
         return block
 
@@ -235,7 +235,7 @@ class RowGroup(Columns):
         return self._stored[name]
 
     def stored_streams(self) -> dict[str, tuple[str, bytes, int]]:
-        """The streams as they stand: name → (codec, stored bytes, raw length). Raises FormatError."""
+        """The streams as stored: name → (codec, stored bytes, raw length). Raises FormatError."""
         self.load()
         return {
             name: (entry.codec, self._stored.bytes_of(name, entry), entry.raw)
@@ -244,7 +244,7 @@ class RowGroup(Columns):
 
 
 class _Streams(dict[str, bytes]):
-    """Streams of one row group: fetched, checked and decompressed at first use; b"" for those it has not."""
+    """Streams of one row group: fetched, checked and decompressed on first use; b"" for absent streams."""
 
     def __init__(self, chunk: Chunk, number: int, where: str, hot: Range) -> None:
         self._chunk, self._number, self._where, self._hot = chunk, number, where, hot
@@ -258,7 +258,7 @@ class _Streams(dict[str, bytes]):
             raise FormatError(f"{self._chunk.name}: it has fewer row groups than the index says") from None
 
     def have(self, start: int, length: int) -> None:
-        """Have these bytes of the chunk in one of the spans."""
+        """Make sure that one of the spans contains these bytes of the chunk."""
         if self._holder(start, length) is None:
             self.spans.append(Span(self._chunk, start, length))
 
@@ -269,7 +269,7 @@ class _Streams(dict[str, bytes]):
         return None
 
     def bytes_of(self, name: str, entry: StreamEntry) -> bytes:
-        """The stored bytes of a stream. Raises FormatError where they are damaged, also when read once more."""
+        """The stored bytes of a stream. Raises FormatError if they are damaged, even when read a second time."""
         _, start, length, _, crc32 = entry
         held = self._holder(start, length)
         if held is None and name in HOT:
@@ -280,7 +280,7 @@ class _Streams(dict[str, bytes]):
             stored = self._chunk.read(start, length)
             if streams.checksum(stored) != crc32:
                 raise FormatError(
-                    f"{self._where}: stream '{name}' is damaged (checksum); restore or convert the chunk again"
+                    f"{self._where}: stream '{name}' is damaged (checksum); restore the chunk or convert it again"
                 )
         return stored
 
@@ -298,7 +298,7 @@ class _Streams(dict[str, bytes]):
 
 
 def records_checksum(block: Any) -> int:
-    """CRC-32 of the records' bytes as BAM has them."""
+    """CRC-32 of the records in BAM encoding."""
     from isal.isal_zlib import crc32
 
     return crc32(memoryview(block.data)[block.offsets[0] : block.offsets[-1]])
@@ -317,7 +317,7 @@ def _reopened(
 
 
 def open_chunk(uri: Any) -> Chunk:
-    """A lone chunk at a path or URI, with nothing else at hand. Raises FormatError, UsageError."""
+    """Open a single chunk at a path or URI, without its dataset. Raises FormatError, UsageError."""
     from bams3.storage import open_object
 
     return Chunk(*open_object(str(uri)))

@@ -12,12 +12,12 @@ from bams3.chunk.footer import HOT, MAGIC, TRAILER, Footer, Identity, RowGroupEn
 from bams3.chunk.reader import RowGroup, records_checksum
 from bams3.codec import ENCODINGS, ZoneMap, streams
 
-SPILL = 16 << 20  # bytes of the compressed hot streams of a chunk that are kept in memory
+SPILL = 16 << 20  # bytes of a chunk's compressed hot streams that are kept in memory
 
 
 @dataclass
 class CompressedRowGroup:
-    """A row group ready to be written: `streams` is name → (codec, stored bytes, raw length)."""
+    """A row group ready to be written: `streams` maps name → (codec, stored bytes, raw length)."""
 
     zone: ZoneMap
     references: list[int]
@@ -27,7 +27,7 @@ class CompressedRowGroup:
 
 
 def compress_row_group(block: Any, reference_id: int, level: int) -> CompressedRowGroup:
-    """Encode and compress a RecordBlock. Runs without the GIL for most of its time."""
+    """Encode and compress a RecordBlock. Most of the work runs without the GIL."""
     encoded, zone, references, read_groups = codec.encode(block, reference_id, level)
     compressed, size = {}, [0, 0]
     for name, stream in encoded.items():
@@ -39,7 +39,7 @@ def compress_row_group(block: Any, reference_id: int, level: int) -> CompressedR
 
 
 def stored_row_group(group: RowGroup) -> CompressedRowGroup:
-    """A row group of a chunk as it stands there. Raises FormatError where it is damaged."""
+    """A row group of an existing chunk, as it is stored there. Raises FormatError if it is damaged."""
     entry = group.chunk.footer.row_groups[group.number]
     return CompressedRowGroup(
         entry.zone, entry.references, entry.read_groups, entry.crc32, group.stored_streams()
@@ -53,10 +53,10 @@ def write_chunk(
     row_groups: Iterable[CompressedRowGroup],
     references: Sequence[Sequence[Any]],
 ) -> ChunkEntry:
-    """Write a chunk; returns what the index holds of it. `references` are the [name, length] of the dataset.
+    """Write a chunk; returns its index entry. `references` are the [name, length] of the dataset.
 
-    Cold streams are written as they come. The hot ones of all row groups follow behind the last, contiguous; until
-    then they are kept aside: in memory, past `SPILL` bytes in a temporary file.
+    Cold streams are written as they come. The hot streams of all row groups follow after the last one, contiguously;
+    until then they are held in memory, or beyond `SPILL` bytes in a temporary file.
     """
     entries: list[RowGroupEntry] = []
     placed: list[tuple[RowGroupEntry, str, str, int, int, int]] = []

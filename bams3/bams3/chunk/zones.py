@@ -1,21 +1,21 @@
-"""What the row groups of a chunk can be, by their zone maps: those of its footer and of the dataset's index alike."""
+"""Limits on the row groups of a chunk, checked on zone maps from its footer and from the dataset's index alike."""
 
 from collections.abc import Sequence
 from itertools import chain
 
 MAX_RECORDS = 1 << 16  # in a row group
-MAX_BYTES = (1 << 25) + (1 << 31)  # of the records of a row group: one more may follow 32 MiB
+MAX_BYTES = (1 << 25) + (1 << 31)  # bytes of the records of a row group: one more record may exceed 32 MiB
 SHORTEST_RECORD = 36  # bytes
 LAST = (1 << 31) - 1  # the end of the longest contig
 
 
 def check_zones(zones: Sequence[Sequence[int]], reference_id: int, start: int, end: int) -> None:
-    """Raise ValueError unless row groups of these zone maps (or the values of them) can follow each other in a chunk
-    of the window [start, end) of a reference (−1: reads with no position, in any order)."""
+    """Raise ValueError unless row groups with these zone maps (or tuples of their values) can follow each other in a
+    chunk of the window [start, end), 0-based, of a reference (−1: reads with no position, in any order)."""
     if not zones or not {int}.issuperset(map(type, chain.from_iterable(zones))):
-        raise ValueError("impossible numbers of a row group")
+        raise ValueError("invalid numbers in a row group")
     placed = reference_id >= 0
-    low, limit = (start or -1, end) if placed else (-1, LAST)  # what begins at −1 is of the first window
+    low, limit = (start or -1, end) if placed else (-1, LAST)  # records at −1 belong to the first window
     for number, zone in enumerate(zones):
         records, size, min_pos, max_pos, max_end, min_mapq, max_mapq, flags_any, flags_all, hot, cold = zone
         if not (
@@ -28,6 +28,6 @@ def check_zones(zones: Sequence[Sequence[int]], reference_id: int, start: int, e
             and flags_all & flags_any == flags_all
             and hot >= 0 <= cold
         ):
-            raise ValueError(f"impossible numbers of row group {number}, or not in order")
+            raise ValueError(f"invalid numbers in row group {number}, or out of order")
         if placed:
             low = max_pos

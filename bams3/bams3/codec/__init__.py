@@ -1,7 +1,7 @@
-"""Records ↔ named streams: one module per BAM field, and the stream codecs.
+"""Conversion of records to named streams and back: one module per BAM field, and the stream codecs.
 
-`encode` turns a block of records into streams; `Columns` turns streams back, each column when it is
-first asked for. What each stream holds stands at the top of its field's module.
+`encode` turns a block of records into streams; `Columns` turns streams back into columns, each on first
+use. The docstring of each field's module describes its streams.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from bams3.errors import FormatError
 
 Value = TypeVar("Value")
 
-# The encoding of every field, written into each chunk's footer. A reader refuses those it does not know.
+# The encoding of every field, written into each chunk's footer. A reader refuses unknown encodings.
 ENCODINGS = {
     "positions": "delta",
     "flags": "mirror",
@@ -29,7 +29,7 @@ ENCODINGS = {
     "tags": "derived",
 }
 
-# Streams that counting and depth need, in the order in which `encode` gives them: they stand last in a chunk.
+# Streams that counting and depth need, in the order in which `encode` yields them: they come last in a chunk.
 HOT_STREAMS = (
     "pos", "pos.long",
     "cigar", "cigar.long", "cigar.count", "cigar.count.long", "cigar.op", "cigar.length", "cigar.length.long",
@@ -46,7 +46,7 @@ _DERIVED_TAGS = ("MC", "MD", "MQ", "NM", "ms")
 
 
 def cold_streams(column: str) -> tuple[str, ...]:
-    """Beginnings of the names of the streams, hot ones left out, that a column of `Columns` needs; `[NM]`: a tag."""
+    """Prefixes of the names of the cold streams that a column of `Columns` needs; `[NM]` stands for a tag."""
     if column[0] != "[":
         return _COLD_STREAMS.get(column, ())
     tag = column[1:3]
@@ -55,12 +55,12 @@ def cold_streams(column: str) -> tuple[str, ...]:
 
 
 class ZoneMap(NamedTuple):
-    """What is known of a row group before any of its streams is read, so that readers can skip it. The dataset's index
-    holds it as it is; a chunk's footer without `hot` and `cold`, which follow from its streams.
+    """What is known about a row group before any of its streams is read, so that readers can skip it. The dataset's
+    index holds all of it; a chunk's footer omits `hot` and `cold`, which follow from its streams.
 
-    `bytes`: of the records, as BAM has them. Positions are 0-based, ends exclusive. `flags_any`: bits set in any
-    record; `flags_all`: in all. `hot`, `cold`: stored bytes of the hot and of the other streams; 0 before they are
-    compressed.
+    `bytes`: size of the records in BAM encoding. Positions are 0-based, ends exclusive. `flags_any`: bits set in any
+    record; `flags_all`: bits set in all. `hot`, `cold`: stored bytes of the hot and of the other streams; 0 before
+    they are compressed.
     """
 
     records: int
@@ -77,10 +77,10 @@ class ZoneMap(NamedTuple):
 
 
 def encode(block: Any, reference_id: int, level: int) -> tuple[dict[str, Any], ZoneMap, list[int], list[str]]:
-    """Streams (name → bytes-like; empty ones left out), zone map, and mentioned reference ids and read groups.
+    """Returns streams (name → bytes-like; empty ones omitted), zone map, and the reference ids and read groups used.
 
     `block`: a RecordBlock whose records all have RNAME `reference_id`; `level`: 1 (fast) to 9 (small).
-    Raises SourceError for what can't be represented.
+    Raises SourceError for records that cannot be represented.
     """
     from bams3.codec import names, qualities, sequences, tags
     from bams3.codec.derived import Derived
@@ -122,9 +122,9 @@ def encode(block: Any, reference_id: int, level: int) -> tuple[dict[str, Any], Z
 
 
 class _Column(Generic[Value]):
-    """A column, decoded at first use; an error in it says where the row group is.
+    """A column, decoded on first use; its errors name the row group.
 
-    Unlike functools.cached_property (Python 3.11) it takes no lock, so row groups decode side by side.
+    Unlike functools.cached_property (Python 3.11) it takes no lock, so row groups are decoded in parallel.
     """
 
     def __init__(self, decode: Callable[[Any], Value]) -> None:
@@ -146,18 +146,18 @@ class _Column(Generic[Value]):
 
 
 class Columns:
-    """The records of one row group by column, each decoded when it is first asked for.
+    """The records of one row group by column, each decoded on first use.
 
-    Columns are `array.array` or bytes-like, shape (records,) unless said. Positions are 0-based,
-    ends exclusive. Every attribute raises FormatError where the streams do not fit each other.
+    Columns are `array.array` or bytes-like, of shape (records,) unless stated otherwise. Positions are 0-based,
+    ends exclusive. Every attribute raises FormatError if the streams are inconsistent.
     """
 
     name = "row group"  # for messages
-    reference_id: int  # of every record; −1: no position
+    reference_id: int  # reference id of every record; −1: no position
 
     def __init__(self, streams: Mapping[str, Any], records: int, size: int) -> None:
-        """`streams`: name → bytes-like, and b"" for a stream that the row group does not have; `size`: of the
-        records in bytes, as BAM has them."""
+        """`streams`: name → bytes-like, b"" for a stream that the row group lacks; `size`: total size of the
+        records in bytes, in BAM encoding."""
         self._streams = streams
         self.records = records
         self.size = size
@@ -180,7 +180,7 @@ class Columns:
 
     @_Column
     def cigars(self) -> Cigars:
-        """The CIGARs of the records."""
+        """The CIGARs of the records, decoded."""
         return Cigars(self._streams, self.records)
 
     @property
@@ -190,22 +190,22 @@ class Columns:
 
     @property
     def cigar_count(self) -> array[int]:
-        """Number of each record's operations, array('I')."""
+        """Number of operations of each record, array('I')."""
         return self.cigars.count
 
     @property
     def cigar_pool(self) -> array[int]:
-        """Operations as BAM packs them (length << 4 | op), array('I')."""
+        """Operations in BAM encoding (length << 4 | op), array('I')."""
         return self.cigars.pool
 
     @_Column
     def end(self) -> array[int]:
-        """End on the reference as htslib's bam_endpos, array('i')."""
+        """End on the reference (exclusive) as in htslib's bam_endpos, array('i')."""
         return self.cigars.ends(self.pos, self.flag)
 
     @_Column
     def previous(self) -> array[int]:
-        """Index of the previous record here with the same name, or -1, array('i')."""
+        """Index of the previous record in the row group with the same name, or -1, array('i')."""
         return templates.decode(self._streams["link"], self._streams["link.long"], self.records)
 
     @_Column
@@ -217,12 +217,12 @@ class Columns:
 
     @property
     def border_index(self) -> array[int]:
-        """Records whose template may have records in other row groups, array('I'), ascending."""
+        """Indices of records whose template may have records in other row groups, array('I'), ascending."""
         return self._borders[0]
 
     @property
     def border_hash(self) -> array[int]:
-        """64-bit hash of the name of each of `border_index`, array('Q')."""
+        """64-bit hash of the name of each record in `border_index`, array('Q')."""
         return self._borders[1]
 
     @_Column
@@ -250,7 +250,7 @@ class Columns:
 
     @_Column
     def names(self) -> tuple[Any, array[int]]:
-        """QNAMEs without NUL, back to back, and array('q') of records + 1 offsets."""
+        """QNAMEs without NUL, concatenated, and array('q') of records + 1 offsets."""
         from bams3.codec import names
 
         return names.decode(self._streams, self.previous)
@@ -279,18 +279,18 @@ class Columns:
 
     @property
     def seq(self) -> Any:
-        """SEQs as BAM packs them, back to back, (l_seq + 1) // 2 bytes each."""
+        """SEQs in BAM encoding, concatenated, (l_seq + 1) // 2 bytes each."""
         return self._sequences[0]
 
     @_Column
     def qual(self) -> Any:
-        """QUALs as BAM has them, back to back, l_seq bytes each."""
+        """QUALs in BAM encoding, concatenated, l_seq bytes each."""
         from bams3.codec import qualities
 
         return qualities.decode(self._streams, self.l_seq, self.flag)
 
     def tag(self, name: str) -> list[Any]:
-        """Values of the tag `name`: int, float, str, bytes for an array (as BAM has it), None where there is none."""
+        """Values of the tag `name`: int, float, str, or bytes (an array in BAM encoding); None if there is none."""
         from bams3.codec import tags
 
         return tags.Tags(self._streams, self.records, self._derive, name).values(name)
@@ -304,7 +304,7 @@ class Columns:
         return derived.of_columns(self.seq, self.qual)
 
     def block(self) -> Any:
-        """The records as a RecordBlock, bit for bit those that were encoded."""
+        """The records as a RecordBlock, bit-identical to those that were encoded."""
         return self._block
 
     @_Column

@@ -1,4 +1,5 @@
-# Bases as SEQ has them: 4-bit codes, "=ACMGRSVTWYHKDBN". Everything here is inline and nogil, but for the 2-bit streams at the end.
+# Bases as 4-bit codes, as in SEQ: "=ACMGRSVTWYHKDBN". All of it is inline and nogil,
+# except the 2-bit streams at the end.
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
@@ -14,7 +15,7 @@ cdef extern from *:
     int trailing_zeros "__builtin_ctzll" (uint64_t value) nogil
 
 cdef enum:
-    PADDING = 8  # bytes behind expanded bases that `first_difference` may read
+    PADDING = 8  # bytes after expanded bases that `first_difference` may read
 
 
 cdef inline uint8_t two_bits(uint8_t base) noexcept nogil:
@@ -27,7 +28,7 @@ cdef inline uint8_t from_two_bits(uint8_t code) noexcept nogil:
 
 
 cdef inline void expand(const uint8_t *packed, int64_t count, uint8_t *bases) noexcept nogil:
-    """Packed bases, two a byte, to one a byte; may write one more than ``count``."""
+    """Unpack bases, two per byte, to one per byte; may write one more than ``count``."""
     cdef int64_t i
     for i in range((count + 1) // 2):
         bases[2 * i] = packed[i] >> 4
@@ -35,7 +36,7 @@ cdef inline void expand(const uint8_t *packed, int64_t count, uint8_t *bases) no
 
 
 cdef inline void pack(const uint8_t *bases, int64_t count, uint8_t *packed) noexcept nogil:
-    """The reverse of `expand`; the low half of the last byte of an odd count is 0."""
+    """The inverse of `expand`; the low half of the last byte of an odd count is 0."""
     cdef int64_t i
     for i in range(count // 2):
         packed[i] = <uint8_t> (bases[2 * i] << 4 | bases[2 * i + 1])
@@ -44,7 +45,7 @@ cdef inline void pack(const uint8_t *bases, int64_t count, uint8_t *packed) noex
 
 
 cdef inline int64_t longest_of(const int32_t[::1] l_seq) noexcept nogil:
-    """The most bases of any read; 0 of no reads."""
+    """The largest number of bases of any read; 0 if there are no reads."""
     cdef int32_t most = 0
     cdef Py_ssize_t i
     for i in range(l_seq.shape[0]):
@@ -53,7 +54,7 @@ cdef inline int64_t longest_of(const int32_t[::1] l_seq) noexcept nogil:
 
 
 cdef inline int64_t first_difference(const uint8_t *a, const uint8_t *b, int64_t at, int64_t end) noexcept nogil:
-    """The first index in [at, end) at which two arrays differ, or ``end``. Both are readable for PADDING bytes more."""
+    """The first index in [at, end) at which two arrays differ, or ``end``. Both need PADDING more readable bytes."""
     cdef uint64_t left = 0, right = 0
     while at < end:
         memcpy(&left, a + at, 8)
@@ -65,7 +66,7 @@ cdef inline int64_t first_difference(const uint8_t *a, const uint8_t *b, int64_t
     return end
 
 
-# A sequence of bases as streams: two bits each, and those that are not A, C, G or T aside.
+# A sequence of bases as streams: A, C, G and T take two bits each; other bases are listed separately.
 
 cdef class BaseWriter:
     cdef Buffer packed, other, other_long, base

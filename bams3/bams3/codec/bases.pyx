@@ -1,8 +1,8 @@
 """A sequence of bases as streams.
 
-``NAME``: A C G T as 0 to 3, two bits each, the first in the lowest bits of a byte; the last byte is filled with
-zeros. Bases that are none of these stand there as 0 and are listed: how many bases lie between
-each and the one listed before it in ``NAME.other`` (short integers), the base itself in ``NAME.base`` (a byte).
+``NAME``: A C G T as 0 to 3, two bits each, starting at the lowest bits of a byte; the last byte is padded with
+zeros. Any other base is stored there as 0 and listed: the number of bases between it and the previously
+listed one in ``NAME.other`` (short integers), and the base itself in ``NAME.base`` (one byte).
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t
@@ -12,7 +12,7 @@ from bams3.codec.primitives cimport get_short, open_cursor, put_short
 
 
 cdef class BaseWriter:
-    """Takes one base after the other."""
+    """Accepts one base after another."""
 
     def __cinit__(self):
         self.packed, self.other, self.other_long, self.base = Buffer(), Buffer(), Buffer(width=4), Buffer()
@@ -34,7 +34,7 @@ cdef class BaseWriter:
         return 0
 
     cdef dict streams(self, name):
-        """The streams; nothing can be put afterwards."""
+        """The streams; no more bases can be added afterwards."""
         self.packed.put(&self.pending, ((self.count & 31) + 3) // 4)
         return {
             name: self.packed, f"{name}.other": self.other, f"{name}.other.long": self.other_long,
@@ -43,7 +43,7 @@ cdef class BaseWriter:
 
 
 cdef class BaseReader:
-    """Gives one base after the other."""
+    """Returns one base after another."""
 
     def __init__(self, streams, name):
         cdef const uint8_t[::1] packed = streams[name]
@@ -58,18 +58,18 @@ cdef class BaseReader:
         self.skip_to_other()
 
     cdef void skip_to_other(self) noexcept nogil:
-        """Find where the next base is that is listed; past all of them where there is none."""
+        """Find the position of the next listed base; past all bases if there is none."""
         cdef uint32_t gap = 0
         if self.other.at == self.other.end:
             self.next_other = self.size
             return
         if not get_short(&self.other, &self.other_long, &gap) or self.base.at >= self.base.end:
-            self.size = 0  # the lists do not fit each other: no base is given any more
+            self.size = 0  # the lists are inconsistent: no more bases are returned
             return
         self.next_other += gap
 
     cdef int get(self, uint8_t *base) noexcept nogil:
-        """The next base; 0 where there is none, else 1."""
+        """The next base; returns 0 if there is none, otherwise 1."""
         if self.at >= self.size:
             return 0
         base[0] = from_two_bits(self.packed[self.at >> 2] >> (2 * (self.at & 3)))
@@ -82,5 +82,5 @@ cdef class BaseReader:
         return 1
 
     cdef bint ended(self) noexcept nogil:
-        """Has every base been given, but for what fills the last byte?"""
+        """Whether every base has been read, except the padding of the last byte."""
         return self.at <= self.size <= self.at + 3 and self.other.at == self.other.end and self.base.at == self.base.end

@@ -1,13 +1,13 @@
 """CIGAR.
 
 Every distinct CIGAR of the row group is stored once, in order of first appearance: its number of
-operations (``cigar.count``, short integers), the operations (``cigar.op``, a byte each) and their
-lengths (``cigar.length``, short integers). ``cigar`` holds, as short integers, 0 for a record that
-brings the next new CIGAR, or k for one that has the k-th.
+operations (``cigar.count``, short integers), the operations (``cigar.op``, one byte each) and their
+lengths (``cigar.length``, short integers). ``cigar`` holds, as short integers, 0 for a record with the
+next new CIGAR, or k for a record with the k-th CIGAR.
 
-A CIGAR of more than 65,535 operations stands in BAM as the placeholder ``<l_seq>S<span>N`` with the
-operations in the tag CG:B,I (SAM specification, 4.2.2). Such records, listed in
-``cigar.placeholder`` (u32 record indices), have the real operations here; ``tags`` leaves CG out.
+BAM represents a CIGAR of more than 65,535 operations by the placeholder ``<l_seq>S<span>N``, with the
+operations in the tag CG:B,I (SAM specification, 4.2.2). For such records, listed in
+``cigar.placeholder`` (u32 record indices), the real operations are stored here; ``tags`` omits CG.
 """
 
 from cpython cimport array
@@ -35,7 +35,7 @@ cdef enum:
 
 
 cdef inline void spans(const uint8_t *operations, int64_t count, int64_t *query, int64_t *reference) noexcept nogil:
-    """Bases of the read and of the reference that a CIGAR covers."""
+    """Bases of the read and of the reference that a CIGAR consumes."""
     cdef int64_t k
     cdef uint32_t operation
     query[0] = reference[0] = 0
@@ -48,13 +48,13 @@ cdef inline void spans(const uint8_t *operations, int64_t count, int64_t *query,
 
 
 cdef inline const uint8_t *find_cg(const uint8_t *r) noexcept nogil:
-    """The first tag CG of a record, if it is B,I (its count field); else NULL."""
+    """The first CG tag of a record (its count field), if it is B,I; otherwise NULL."""
     cdef const uint8_t *tag = find_tag(r, b"C", b"G")
     return tag + 4 if tag != NULL and tag[2] == b"B" and tag[3] == b"I" else NULL
 
 
 cdef bint resolve(const uint8_t *r, const uint8_t **operations, int64_t *count) noexcept nogil:
-    """A record's real CIGAR; True where it stands in the tag CG and the record has the exact placeholder."""
+    """A record's real CIGAR; returns True if it is in the CG tag and the record has the exact placeholder."""
     cdef const uint8_t *tag
     cdef int64_t query = 0, reference = 0, k
     operations[0] = record_cigar(r)
@@ -64,7 +64,7 @@ cdef bint resolve(const uint8_t *r, const uint8_t **operations, int64_t *count) 
     if load_u32(operations[0] + 4) & 15 != REF_SKIP or record_l_seq(r) >= 1 << 28:
         return False
     tag = find_cg(r)
-    if tag == NULL or load_u32(tag) < 2 or record_ref(r) < 0 or record_pos(r) < 0:  # as htslib's bam_tag2cigar
+    if tag == NULL or load_u32(tag) < 2 or record_ref(r) < 0 or record_pos(r) < 0:  # as in htslib's bam_tag2cigar
         return False
     for k in range(load_u32(tag)):
         if load_u32(tag + 4 + 4 * k) & 15 > 8:
@@ -95,10 +95,10 @@ cdef struct Entry:
 
 
 cdef class Encoder:
-    """Encodes the CIGARs of a block and keeps what other fields need of them.
+    """Encodes the CIGARs of a block and keeps what other fields need.
 
-    Attributes: ``streams``; ``end`` array('i') as htslib's bam_endpos; ``query_length`` array('i'), the
-    bases that the CIGAR says the read has; ``placeholders`` array('I'), record indices.
+    Attributes: ``streams``; ``end`` array('i') as in htslib's bam_endpos; ``query_length`` array('i'), the
+    number of read bases according to the CIGAR; ``placeholders`` array('I'), record indices.
     """
 
     cdef readonly dict streams
@@ -125,7 +125,7 @@ cdef class Encoder:
         if table == NULL or entries == NULL:
             free(table)
             free(entries)
-            raise MemoryError("no memory for the CIGARs of a row group")
+            raise MemoryError("not enough memory for the CIGARs of a row group")
         memset(table, 255, slots * sizeof(int32_t))
         try:
             with nogil:
@@ -166,7 +166,7 @@ cdef class Encoder:
             free(table)
             free(entries)
         if bad >= 0:
-            raise SourceError(f"record {bad + 1} of the row group: its CIGAR reaches past position 2^31 - 1")
+            raise SourceError(f"record {bad + 1} of the row group: its CIGAR extends past position 2^31 - 1")
         self.placeholders = array.clone(UINT32, placeholder.size // 4, False)
         if placeholder.size:
             memcpy(self.placeholders.data.as_voidptr, placeholder.data, placeholder.size)
@@ -178,7 +178,7 @@ cdef class Encoder:
 
 
 cdef inline int32_t endpos(int32_t pos, uint16_t flag, int64_t reference) noexcept nogil:
-    """htslib's bam_endpos: an unmapped read, or a CIGAR of no reference bases, covers one base."""
+    """htslib's bam_endpos: an unmapped read, or a CIGAR that consumes no reference bases, covers one base."""
     if flag & UNMAP or reference == 0:
         return pos + 1 if pos < 0x7FFFFFFF else pos
     return <int32_t> (pos + reference)
@@ -194,14 +194,14 @@ cdef class Cigars:
     cdef readonly array.array start, count, pool, query_length, reference_length
 
     def __init__(self, streams, Py_ssize_t n):
-        """Raises FormatError where the streams do not agree with each other or with n."""
+        """Raises FormatError if the streams disagree with each other or with n."""
         cdef const uint8_t[::1] op = streams["cigar.op"]
         self.start = array.clone(UINT32, n, False)
         self.count = array.clone(UINT32, n, False)
         self.query_length = array.clone(INT32, n, False)
         self.reference_length = array.clone(INT32, n, False)
         if op.shape[0] >= MAX_OPERATIONS:
-            raise FormatError("stream 'cigar.op' is longer than any row group's")
+            raise FormatError("stream 'cigar.op' is too long")
         self.pool = array.clone(UINT32, op.shape[0], False)
         cdef uint32_t[::1] start = self.start, count = self.count, pool = self.pool
         cdef int32_t[::1] query_length = self.query_length, reference_length = self.reference_length
@@ -218,7 +218,7 @@ cdef class Cigars:
         cdef int64_t query, reference
         cdef bint whole = True
         if first == NULL:
-            raise MemoryError("no memory for the CIGARs of a row group")
+            raise MemoryError("not enough memory for the CIGARs of a row group")
         with nogil:
             for i in range(n):
                 if not get_short(&index, &index_long, &code) or code > known:
@@ -256,10 +256,10 @@ cdef class Cigars:
                 reference_length[i] = <int32_t> reference
         free(first)
         if not whole:
-            raise FormatError("the 'cigar' streams do not fit each other or the row group's record count")
+            raise FormatError("the 'cigar' streams are inconsistent or do not match the row group's record count")
 
     def ends(self, const int32_t[::1] pos, const uint16_t[::1] flag):
-        """End of every record, array('i'): htslib's bam_endpos."""
+        """End of every record (exclusive), array('i'): htslib's bam_endpos."""
         cdef Py_ssize_t n = pos.shape[0], i
         cdef array.array ends = array.clone(INT32, n, False)
         cdef int32_t[::1] out = ends
@@ -272,12 +272,12 @@ cdef class Cigars:
                     break
                 out[i] = endpos(pos[i], flag[i], reference_length[i])
         if not whole:
-            raise FormatError(f"record {i + 1} of the row group reaches past position 2^31 - 1")
+            raise FormatError(f"record {i + 1} of the row group extends past position 2^31 - 1")
         return ends
 
 
 def decode_placeholders(const uint8_t[::1] stream, Py_ssize_t n):
-    """Ascending indices of the records whose CIGAR stands in CG: array('I')."""
+    """Ascending indices of the records whose CIGAR is in CG: array('I')."""
     cdef Py_ssize_t count = stream.shape[0] // 4, k
     cdef array.array indices = array.clone(UINT32, count, False)
     cdef uint32_t[::1] out = indices

@@ -1,4 +1,4 @@
-# Columns of non-negative integers that are the numbers of names: each stored in the way that suits it.
+# Columns of non-negative integers, the numeric parts of names, each stored in the way that suits it.
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 from libc.string cimport memcpy
@@ -12,11 +12,11 @@ cdef enum:
     DIFFERENCES = 16
     INDICES = 32
     MOST_DISTINCT = 256
-    REPEATS = 8        # of a value that make it worth a place in a list
+    REPEATS = 8        # occurrences of a value that make it worth listing
     HASH = 2654435761  # a prime near 2^32 divided by the golden ratio
 
 cdef struct Distinct:  # up to MOST_DISTINCT distinct values in order of first appearance
-    int count          # MOST_DISTINCT + 1: there are more
+    int count          # MOST_DISTINCT + 1 if there are more
     uint32_t value[MOST_DISTINCT]
     uint16_t table[2 * MOST_DISTINCT]  # hash table: index + 1, or 0
 
@@ -24,7 +24,7 @@ cdef struct Column:
     const uint8_t *at
     const uint8_t *end
     int coding
-    const uint8_t *distinct  # the values that indices name
+    const uint8_t *distinct  # the values that the indices refer to
     uint32_t count
     uint32_t previous
 
@@ -33,7 +33,7 @@ cdef Py_ssize_t open_column(Column *column, const uint8_t[::1] head, Py_ssize_t 
 
 
 cdef inline int find(Distinct *seen, uint32_t value) noexcept nogil:
-    """Index of a value among the distinct ones, which it joins if there is room; else -1."""
+    """Index of a value among the distinct ones, adding it if there is room; otherwise -1."""
     cdef uint32_t at = (value * <uint32_t> HASH) >> 23
     if seen.count > MOST_DISTINCT:
         return -1
@@ -50,7 +50,7 @@ cdef inline int find(Distinct *seen, uint32_t value) noexcept nogil:
 
 
 cdef inline bint next_value(Column *column, uint32_t *value) noexcept nogil:
-    """Read a column's next value; False where there is none."""
+    """Read a column's next value; False if there is none."""
     cdef int width = column.coding & WIDTH
     if column.end - column.at < width:
         return False

@@ -1,8 +1,8 @@
 """Columns of numbers.
 
-How the values of a column stand in its stream is told by its *coding*, u8: the width of the integers in bytes (1 to
-4); + 16 where they are zigzag differences to the value before (the first: to 0); + 32 where they are indices of
-distinct values, which follow the coding: u8 their number - 1, then u32 each.
+The encoding of the values in a column's stream is given by its *coding*, u8: the width of the integers in bytes (1 to
+4); + 16 if they are zigzag differences to the previous value (the first: to 0); + 32 if they are indices of
+distinct values, which follow the coding: u8 their number - 1, then a u32 each.
 """
 
 from libc.stdint cimport uint8_t, uint32_t
@@ -55,9 +55,9 @@ cdef int put_column(uint32_t *values, uint32_t n, Buffer head, Buffer out) excep
 
 
 cdef Py_ssize_t open_column(Column *column, const uint8_t[::1] head, Py_ssize_t at, const uint8_t[::1] stream):
-    """Prepare to read a column whose coding is at ``head[at]``; returns where ``head`` goes on, or -1 if it is broken.
+    """Prepare to read a column whose coding is at ``head[at]``; returns the offset after it, or -1 if it is invalid.
 
-    ``column`` points into both, which must outlive it.
+    ``column`` points into both arguments, which must outlive it.
     """
     cdef int width
     if at >= head.shape[0]:

@@ -10,7 +10,7 @@ cdef enum:
 
 
 cdef inline bint is_derivable(uint32_t key) noexcept nogil:
-    """Can the value of a tag of this id and type be worked out?"""
+    """Whether the value of a tag with this name and type can be derived."""
     cdef uint32_t name = key & 0xFFFF
     cdef uint8_t kind = <uint8_t> (key >> 16 & 0x7F)
     if name == 0x444D or name == 0x434D:  # MD, MC
@@ -23,14 +23,14 @@ cdef inline bint is_derivable(uint32_t key) noexcept nogil:
 cdef class Derived:
     cdef Reference reference
     cdef object held                 # keeps alive what the pointers point to
-    cdef const uint8_t **seqs        # of every record: SEQ, QUAL, as BAM has them
+    cdef const uint8_t **seqs        # SEQ and QUAL of every record, in BAM encoding
     cdef const uint8_t **quals
     cdef const int32_t[::1] pos, l_seq, query_length, reference_length, partner
     cdef const uint8_t[::1] mapq
     cdef const uint32_t[::1] first, count, pool
     cdef Py_ssize_t records
-    cdef Py_ssize_t measured         # the record that md, nm are of
-    cdef bint known                  # whether it has any
+    cdef Py_ssize_t measured         # the record that md and nm belong to
+    cdef bint known                  # whether it has MD and NM
     cdef Buffer md
     cdef int64_t nm
     cdef Buffer bases

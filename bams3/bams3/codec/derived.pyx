@@ -1,10 +1,10 @@
-"""Tags whose values follow from other fields, and are not stored where they do.
+"""Tags whose values follow from other fields and are not stored if they do.
 
-MD:Z, NM: of an aligned read (see ``reference``) that lies within the reference's window. MD is as samtools calmd
-writes it: matching bases are counted, mismatched ones and, behind ^, deleted ones are those of the
-reference; a mismatch is where the bases differ. NM is the number of mismatches, inserted and deleted bases.
+MD:Z, NM: of an aligned read (see ``reference``) that lies within the reference's window. MD is as written by samtools
+calmd: matching bases are counted; mismatched bases and, after ^, deleted bases are those of the
+reference; a mismatch is where the bases differ. NM is the number of mismatched, inserted and deleted bases.
 MC:Z, MQ, ms: CIGAR (not ``*``), MAPQ, and the sum of the qualities ≥ 15, of the record's partner (see ``mates``).
-NM, MQ and ms may have any integer type that holds the value.
+NM, MQ and ms may have any integer type that can hold the value.
 """
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
@@ -43,7 +43,7 @@ cdef inline uint8_t *put_number(uint8_t *out, uint32_t value) noexcept nogil:
 
 
 cdef int put_integer(Buffer out, uint8_t kind, int64_t value) except -1 nogil:
-    """Append a value of a tag's type; returns 0, and appends nothing, if the type can't hold it."""
+    """Append a value of a tag's type; returns 0, and appends nothing, if the type cannot hold it."""
     cdef int width
     cdef int64_t low = 0, high
     if kind == b"c" or kind == b"C":
@@ -64,7 +64,7 @@ cdef int put_integer(Buffer out, uint8_t kind, int64_t value) except -1 nogil:
 
 cdef inline int64_t sum_of_good(const uint8_t *qual, int64_t count) noexcept nogil:
     cdef int64_t total = 0
-    cdef uint32_t part, value, i, length  # narrow, so that compilers make vectors of it
+    cdef uint32_t part, value, i, length  # narrow, so that compilers vectorize the loop
     while count > 0:
         length = <uint32_t> min(count, <int64_t> 1 << 20)
         part = 0
@@ -78,7 +78,7 @@ cdef inline int64_t sum_of_good(const uint8_t *qual, int64_t count) noexcept nog
 
 
 cdef class Derived:
-    """What the records of a row group, by column, tell of their tags."""
+    """Derives tags from the columns of a row group."""
 
     def __cinit__(self):
         self.seqs = self.quals = NULL
@@ -88,7 +88,7 @@ cdef class Derived:
         free(self.quals)
 
     def __init__(self, Reference reference not None, pos, flag, mapq, l_seq, cigars, previous):
-        """`reference` of `pos`, `l_seq` and `cigars`; shapes (n,). Then `of_block` or `of_columns` gives SEQ and QUAL."""
+        """`reference`: made from `pos`, `l_seq` and `cigars`; shapes (n,). `of_block` or `of_columns` adds the rest."""
         self.reference = reference
         self.pos, self.l_seq, self.mapq = pos, l_seq, mapq
         self.query_length, self.reference_length = cigars.query_length, cigars.reference_length
@@ -101,10 +101,10 @@ cdef class Derived:
         self.seqs = <const uint8_t **> malloc((self.records + 1) * sizeof(uint8_t *))
         self.quals = <const uint8_t **> malloc((self.records + 1) * sizeof(uint8_t *))
         if self.seqs == NULL or self.quals == NULL:
-            raise MemoryError("no memory for the tags of a row group")
+            raise MemoryError("not enough memory for the tags of a row group")
 
     def of_block(self, block):
-        """SEQ and QUAL are those of a block's records. Returns itself."""
+        """Take SEQ and QUAL from the records of a block. Returns self."""
         cdef const uint8_t[::1] data = block.data
         cdef const int64_t[::1] offsets = block.offsets
         cdef Py_ssize_t i
@@ -115,7 +115,7 @@ cdef class Derived:
         return self
 
     def of_columns(self, seq, qual):
-        """SEQ and QUAL are columns: back to back, as long as l_seq says. Returns itself."""
+        """Take SEQ and QUAL from columns: concatenated, with lengths l_seq. Returns self."""
         cdef const uint8_t[::1] seqs = seq, quals = qual
         cdef const uint8_t *next_seq = &seqs[0] if seqs.shape[0] else NULL
         cdef const uint8_t *next_qual = &quals[0] if quals.shape[0] else NULL
@@ -125,7 +125,7 @@ cdef class Derived:
             packed += (<int64_t> self.l_seq[i] + 1) // 2
             bases += self.l_seq[i]
         if packed > seqs.shape[0] or bases > quals.shape[0]:
-            raise ValueError("the columns are shorter than the records' lengths say")
+            raise ValueError("the columns are shorter than the sum of l_seq")
         for i in range(self.records):
             self.seqs[i] = next_seq
             self.quals[i] = next_qual
@@ -135,7 +135,7 @@ cdef class Derived:
         return self
 
     cdef int put(self, uint32_t key, Py_ssize_t record, Buffer out) except -1 nogil:
-        """Append the value of the tag ``key`` (id, type) of a record; returns 0, and appends nothing, if it has none."""
+        """Append the value of a record's tag ``key`` (id, type); returns 0, and appends nothing, if it has none."""
         cdef uint32_t name = key & 0xFFFF
         cdef uint8_t kind = <uint8_t> (key >> 16 & 0x7F)
         cdef int32_t mate
@@ -172,7 +172,7 @@ cdef class Derived:
         return 1
 
     cdef int measure(self, Py_ssize_t i) except -1 nogil:
-        """MD and NM of record i to ``md`` and ``nm``; returns whether it has any."""
+        """Compute MD and NM of record i into ``md`` and ``nm``; returns whether it has them."""
         cdef const uint8_t *window = self.reference.bases
         cdef const uint8_t *bases = self.bases.data
         cdef int64_t at, length, k, start = 0, matched = 0

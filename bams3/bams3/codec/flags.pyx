@@ -1,10 +1,10 @@
 """FLAG and MAPQ.
 
-``flag.values``: the distinct FLAGs, u16, in order of first appearance; FLAGs are u8 indices of them. ``flag`` holds those
-of the records that are the first of their name in the row group. The others', in ``flag.next``, follow mostly from
-the FLAG of the previous record of the name (see ``templates``): 0, that one as its mate has it (`mirrored`);
-k, the FLAG k - 1. With more than 255 distinct FLAGs ``flag`` holds them all as u16, and
-there are no other streams. ``mapq``: one byte a record.
+``flag.values``: the distinct FLAGs, u16, in order of first appearance; FLAGs are u8 indices into them. ``flag`` holds
+the FLAGs of the records that are the first of their name in the row group. Those of the others, in ``flag.next``,
+mostly follow from the FLAG of the previous record of the name (see ``templates``): 0 means that FLAG as seen from the mate
+(`mirrored`); k means FLAG k - 1. With more than 255 distinct FLAGs ``flag`` holds all of them as u16, and
+there are no other streams. ``mapq``: one byte per record.
 """
 
 from cpython cimport array
@@ -23,17 +23,17 @@ cdef array.array UINT8 = new_array("B")
 
 
 cdef enum:
-    MOST = 255      # distinct FLAGs that have indices
-    UNKNOWN = 255   # an index that none has
+    MOST = 255      # distinct FLAGs that can have indices
+    UNKNOWN = 255   # an index that no FLAG has
 
 
 cdef inline uint16_t mirrored(uint16_t flag) noexcept nogil:
-    """The FLAG with what it says of the read and of its mate exchanged: which is unmapped, reverse, READ1 or READ2."""
+    """The FLAG with the bits of read and mate swapped: unmapped, reverse, READ1 and READ2."""
     return (flag & ~0xFC) | (flag & 0x54) << 1 | (flag & 0xA8) >> 1
 
 
 def encode(block, const int32_t[::1] previous):
-    """Streams of FLAG and MAPQ of a block; ``previous`` as `templates.encode` gives it, shape (n,)."""
+    """Streams of FLAG and MAPQ of a block; ``previous`` as returned by `templates.encode`, shape (n,)."""
     cdef const uint8_t[::1] data = block.data
     cdef const int64_t[::1] offsets = block.offsets
     cdef Py_ssize_t n = offsets.shape[0] - 1, i
@@ -72,7 +72,7 @@ def encode(block, const int32_t[::1] previous):
 def decode(
     const uint8_t[::1] first, const uint8_t[::1] following, const uint8_t[::1] values, const int32_t[::1] previous
 ):
-    """FLAG of every record: array('H'). The streams 'flag', 'flag.next' and 'flag.values'."""
+    """FLAG of every record: array('H'). Arguments: the streams 'flag', 'flag.next' and 'flag.values'."""
     cdef Py_ssize_t n = previous.shape[0], known = values.shape[0] // 2, i, k, firsts = 0, a = 0, b = 0
     cdef array.array flags = array.clone(UINT16, n, False)
     cdef array.array indices_array = array.clone(UINT8, n, False)
@@ -89,7 +89,7 @@ def decode(
         first.shape[0] != (firsts if known else 2 * n) or following.shape[0] != (n - firsts if known else 0)
         or known > MOST or values.shape[0] % 2
     ):
-        raise FormatError("the 'flag' streams do not fit the row group's record count")
+        raise FormatError("the 'flag' streams do not match the row group's record count")
     if n == 0:
         return flags
     if not known:
@@ -105,7 +105,7 @@ def decode(
                 break
     with nogil:
         for i in range(n):
-            # Whether a record is the first of its name is hard to predict: no branch.
+            # Whether a record is the first of its name is hard to predict, so there is no branch.
             none = previous[i] >> 31  # -1 or 0
             step = following[min(b, n - firsts - 1)] if n > firsts else 0
             index = step - 1 if step else expected[indices[previous[i] & ~none]]
@@ -116,7 +116,7 @@ def decode(
             indices[i] = index
             out[i] = table[index]
     if highest >= known:
-        raise FormatError(f"the 'flag' streams name value {highest} of {known}")
+        raise FormatError(f"the 'flag' streams refer to value {highest} of {known}")
     return flags
 
 
@@ -125,7 +125,7 @@ def decode_mapq(const uint8_t[::1] stream, Py_ssize_t n):
     cdef array.array mapq = array.clone(UINT8, n, False)
     cdef uint8_t[::1] out = mapq
     if stream.shape[0] != n:
-        raise FormatError("stream 'mapq' does not fit the row group's record count")
+        raise FormatError("stream 'mapq' does not match the row group's record count")
     if n:
         memcpy(&out[0], &stream[0], n)
     return mapq

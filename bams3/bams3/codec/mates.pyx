@@ -1,7 +1,7 @@
 """RNEXT, PNEXT and TLEN.
 
 ``mate`` holds a rule for each record (one byte); ``mate.ref``, ``mate.pos`` and ``mate.tlen`` (short integers,
-zigzag) hold what the rule does not give. A record's partner is the record of the other end of its
+zigzag) hold what the rule does not determine. A record's partner is the record of the other end of its
 template in the same row group (both primary, paired, one READ1 and one READ2).
 
 ====  ===================================  =====================================
@@ -17,11 +17,11 @@ rule  RNEXT, PNEXT                         TLEN
 7     the partner's RNAME, POS             ``mate.tlen``
 ====  ===================================  =====================================
 
-``mate.ref`` is the difference to the record's own reference. ``mate.pos``, where RNEXT is RNAME, is the difference
-to where the mate is expected: at the partner's POS, or the record's own if it has none, plus a shift, which
-is 0 until a record with rule 0 and RNEXT = RNAME has a partner, and from then on the last such PNEXT less its partner's POS:
-reads cut out of a longer reference still tell where their mates were on that. Elsewhere it is PNEXT.
-``mate.tlen`` is the difference to `expected_length`.
+``mate.ref`` is the difference to the record's own reference. ``mate.pos``, if RNEXT equals RNAME, is the difference
+to the expected position of the mate: the partner's POS, or the record's own if it has no partner, plus a shift. The
+shift is 0 until a record with rule 0 and RNEXT = RNAME has a partner, and from then on the last such PNEXT minus its
+partner's POS, so that reads cut out of a longer reference still encode their mates' positions well. Otherwise
+``mate.pos`` is PNEXT. ``mate.tlen`` is the difference to `expected_length`.
 """
 
 from cpython cimport array
@@ -52,7 +52,7 @@ cdef enum:
 
 
 cdef inline bint fits(uint16_t flag, uint16_t other) noexcept nogil:
-    """Can these be the FLAGs of partners: both primary and paired, one READ1, the other READ2?"""
+    """Whether these can be the FLAGs of partners: both primary and paired, one READ1, the other READ2."""
     return (flag & 0x901 == PAIRED) & (other & 0x901 == PAIRED) & ((flag ^ other) & 0xC0 == 0xC0)
 
 
@@ -65,7 +65,7 @@ cdef array.array find_partners(const int32_t[::1] previous, const uint16_t[::1] 
     cdef int steps
     with nogil:
         for i in range(n):
-            # The previous record of the name, nearly always. Whether there is one is hard to predict: no branch.
+            # Nearly always the previous record of the name. Whether there is one is hard to predict: no branch.
             j = previous[i]
             at = j & ~(j >> 31)
             partner[i] = -1
@@ -120,10 +120,11 @@ cdef inline int32_t expected_length(
     Py_ssize_t i, int32_t partner, bint together, int32_t mate_pos, const int32_t[::1] pos, const int32_t[::1] end,
     const int32_t[::1] query_length, uint16_t flag,
 ) noexcept nogil:
-    """TLEN where no rule gives it; ``together``: are both ends on the same reference?
+    """TLEN if no rule gives it; ``together``: whether both ends are on the same reference.
 
-    0 unless both ends are mapped there; else from 5' end to 5' end as in rule 3. A mate that is not the ``partner``
-    (-1: none) begins at ``mate_pos`` and is taken to be as long as this read. The length of an unpaired read is its own.
+    It is 0 unless both ends are mapped there; otherwise the distance between the 5' ends as in rule 3. A mate other
+    than ``partner`` (-1: none) starts at ``mate_pos`` and is assumed to be as long as this read. An unpaired read has
+    its own length.
     """
     cdef int64_t other_pos = mate_pos, other_end = <int64_t> mate_pos + query_length[i]
     if not flag & PAIRED:
@@ -139,8 +140,8 @@ def encode(
     block, int32_t reference_id, const int32_t[::1] pos, const int32_t[::1] end, const int32_t[::1] query_length,
     const uint16_t[::1] flag, const int32_t[::1] previous,
 ):
-    """Streams of the mate fields of a block, all of whose records have RNAME ``reference_id``; and the sorted ids
-    of the references that RNAME and RNEXT mention."""
+    """Streams of the mate fields of a block whose records all have RNAME ``reference_id``; and the sorted ids
+    of the references in RNAME and RNEXT."""
     cdef const uint8_t[::1] data = block.data
     cdef const int64_t[::1] offsets = block.offsets
     cdef Py_ssize_t n = pos.shape[0], i
@@ -210,7 +211,7 @@ cdef class Mates:
         cdef const uint8_t[::1] rules = streams["mate"]
         cdef Py_ssize_t n = pos.shape[0], i
         if rules.shape[0] != n:
-            raise FormatError("stream 'mate' does not fit the row group's record count")
+            raise FormatError("stream 'mate' does not match the row group's record count")
         self.reference_id = reference_id
         self.rules = streams["mate"]
         self.partners = find_partners(previous, flag)
@@ -256,9 +257,9 @@ cdef class Mates:
                     whole = False
                     break
         if not whole:
-            raise FormatError(f"the 'mate' streams have no valid rule or place for record {i + 1} of the row group")
+            raise FormatError(f"the 'mate' streams have no valid rule or position for record {i + 1} of the row group")
         if ref.at < ref.end or ref_long.at < ref_long.end or place.at < place.end or place_long.at < place_long.end:
-            raise FormatError("the 'mate' streams have more places than the row group has records")
+            raise FormatError("the 'mate' streams have more positions than the row group has records")
 
     def template_lengths(
         self, const uint8_t[::1] stream, const uint8_t[::1] escaped, const int32_t[::1] pos, const int32_t[::1] end,
@@ -296,5 +297,5 @@ cdef class Mates:
                         rules[i], pos[i], end[i], pos[j], end[j], flag[i], flag[j]
                     )
         if not whole or main.at < main.end or longs.at < longs.end:
-            raise FormatError("stream 'mate.tlen' does not fit the row group's record count")
+            raise FormatError("stream 'mate.tlen' does not match the row group's record count")
         return lengths

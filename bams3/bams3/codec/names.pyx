@@ -1,14 +1,14 @@
 """QNAME of the records that are the first of their name in the row group.
 
-The others take theirs from the record that ``link`` (see ``templates``) leads to. A name is a *pattern* and
-the values of the pattern's *slots* (see ``patterns``). ``name.pattern``, u8: 0 for a name that stands as it is,
-ended by NUL, in ``name``; k for one of the k-th pattern; left out where all names have the only pattern, or there
-is none. The j-th slot of a pattern takes its value from the *column* ``name.<j>``, which all patterns share.
+The other records get their names by following ``link`` (see ``templates``). A name is a *pattern* plus
+the values of the pattern's *slots* (see ``patterns``). ``name.pattern``, u8: 0 for a name stored verbatim,
+terminated by NUL, in ``name``; k for a name with the k-th pattern; omitted if all names have the only pattern, or if
+there are no patterns. The j-th slot of every pattern takes its value from the *column* ``name.<j>``.
 
-``name.patterns``: u8 number of columns; the coding of each (see ``columns``); then the patterns, each ended by NUL.
+``name.patterns``: u8 number of columns; the coding of each (see ``columns``); then the patterns, each NUL-terminated.
 
-Slots that take few values become part of the pattern, so that of Illumina's names tile and coordinates remain.
-That patterns of tokens repeat is the idea of CRAM 3.1's name tokeniser.
+Slots that take few values become part of the pattern, so that only tile and coordinates remain of Illumina names.
+The idea that patterns of tokens repeat is from CRAM 3.1's name tokeniser.
 """
 
 from cpython cimport array
@@ -33,13 +33,13 @@ cdef array.array INT64 = new_array("q")
 cdef enum:
     MOST_SHAPES = 64
     MOST_PATTERNS = 255
-    MOST_FOLDED = 64    # patterns that the slots of a shape may make
-    PATIENCE = 256      # names without a shape, if they are most, after which no more are cut
+    MOST_FOLDED = 64    # patterns that the slots of a shape may expand to
+    PATIENCE = 256      # names without a shape, if they are the majority, after which parsing stops
     STREAM_COST = 16    # bytes that a stream costs, and
-    NAME_GAIN = 3       # bytes that a pattern saves a name (measured)
+    NAME_GAIN = 3       # bytes that a pattern saves per name (measured)
 
 
-cdef struct Shape:  # names that differ in the values of slots
+cdef struct Shape:  # names that differ only in the values of slots
     uint8_t text[LONGEST_NAME]
     int length
     int slots
@@ -49,11 +49,11 @@ cdef struct Shape:  # names that differ in the values of slots
 
 cdef struct Pattern:
     int shape
-    uint32_t values[MOST_SLOTS]  # of the slots that are folded; else 0
+    uint32_t values[MOST_SLOTS]  # of the slots that are folded; otherwise 0
 
 
 cdef class Names:
-    """The first names of a block, cut into patterns and values."""
+    """The first names of a block, parsed into patterns and values."""
 
     cdef const uint8_t[::1] data
     cdef const int64_t[::1] offsets
@@ -71,7 +71,7 @@ cdef class Names:
         self.columns, self.texts = Buffer(), Buffer()
 
     cdef int cut_all(self) except -1 nogil:
-        """Give names shapes and values, until it is plain that most have none in common."""
+        """Parse names into shapes and values, until it is clear that most have no shape in common."""
         cdef Py_ssize_t i
         cdef const uint8_t *r
         for i in range(self.previous.shape[0]):
@@ -110,7 +110,7 @@ cdef class Names:
         return self.shape_of.put_u8(s)
 
     cdef void fold(self) noexcept nogil:
-        """Choose the slots that become part of the pattern: of few values, and not too many together."""
+        """Choose the slots that become part of the pattern: those with few values, and not too many combinations."""
         cdef Shape *shape = <Shape *> self.shapes.data
         cdef int s, k, product, kept
         for s in range(self.shape_count):
@@ -127,7 +127,7 @@ cdef class Names:
             self.column_count = max(self.column_count, kept)
 
     cdef int assign(self) except -1 nogil:
-        """Give names patterns and columns their values."""
+        """Assign patterns to names, and values to columns."""
         cdef Py_ssize_t i, at = 0
         cdef const uint8_t *r
         cdef const uint32_t *value = <const uint32_t *> self.values.data
@@ -161,7 +161,7 @@ cdef class Names:
         return 0
 
     cdef int pattern(self, int s, const Shape *shape, const uint32_t *value) except -1 nogil:
-        """The number of a name's pattern, which may be a new one; 0 if there are too many."""
+        """The number of a name's pattern, which may be new; 0 if there are too many."""
         cdef Pattern wanted
         cdef Pattern *patterns = <Pattern *> self.patterns.data
         cdef uint32_t at = s * <uint32_t> HASH
@@ -198,7 +198,7 @@ cdef class Names:
         return self.texts.put_u8(0)
 
     cdef bint pay(self) noexcept nogil:
-        """Are patterns estimated to be smaller than the names as they stand?"""
+        """Whether patterns are estimated to be smaller than verbatim names."""
         cdef int64_t gain = NAME_GAIN * self.matched
         return gain > STREAM_COST * (self.column_count + 2) + <int64_t> self.texts.size // 2
 
@@ -250,12 +250,12 @@ cdef struct Piece:           # of a pattern: text, then a slot (0: none, the pat
 
 
 cdef class Patterns:
-    """``name.patterns`` and the columns, checked."""
+    """``name.patterns`` and the columns, validated."""
 
     cdef Column columns[MOST_SLOTS]
     cdef int column_count, pattern_count
     cdef Buffer pieces
-    cdef Py_ssize_t first[MOST_PATTERNS]  # piece of each pattern
+    cdef Py_ssize_t first[MOST_PATTERNS]  # first piece of each pattern
     cdef object held
 
     def __init__(self, streams):
@@ -274,11 +274,11 @@ cdef class Patterns:
             self.held.append(column)
             at = open_column(&self.columns[c], head, at, column)
             if at < 0:
-                raise damaged(f"has no valid coding of column {c}")
+                raise damaged(f"has no valid coding for column {c}")
         self.compile(head, at)
 
     cdef int compile(self, const uint8_t[::1] head, Py_ssize_t at) except -1:
-        """Cut the patterns, from ``at`` on, into pieces."""
+        """Parse the patterns at ``head[at]`` into pieces."""
         cdef Piece piece
         cdef const uint8_t *text = &head[0]
         cdef Py_ssize_t start
@@ -295,17 +295,17 @@ cdef class Patterns:
                 while at < head.shape[0] and head[at] >= FIRST_LITERAL:
                     at += 1
                 if at == head.shape[0] or at - start > LONGEST_NAME:
-                    raise damaged("has a pattern without end")
+                    raise damaged("has an unterminated pattern")
                 piece.length, piece.slot, piece.column = text + at - piece.text, head[at], column
                 if piece.slot and (not is_slot(piece.slot) or column == self.column_count):
-                    raise damaged("has a pattern with a slot that is none")
+                    raise damaged("has a pattern with an invalid slot")
                 self.pieces.put(&piece, sizeof(Piece))
                 column += 1
                 at += 1
         return 0
 
     cdef bint put(self, uint8_t pattern, Buffer names) except -1 nogil:
-        """Append a name to ``names``; False where the streams have none."""
+        """Append a name to ``names``; returns False if the streams have none."""
         cdef const Piece *piece = <const Piece *> self.pieces.data
         cdef size_t start = names.size
         cdef uint32_t value = 0
@@ -325,7 +325,7 @@ cdef class Patterns:
         return names.size - start <= LONGEST_NAME
 
     cdef bint ended(self) noexcept nogil:
-        """Have all columns been read to their ends?"""
+        """Whether all columns have been read to their ends."""
         cdef int c
         for c in range(self.column_count):
             if self.columns[c].at < self.columns[c].end:
@@ -338,7 +338,7 @@ def damaged(what):
 
 
 def decode(streams, const int32_t[::1] previous):
-    """Names of all records, without NUL, back to back; and array('q') of n + 1 offsets into them."""
+    """Names of all records, without NUL, concatenated; and array('q') of n + 1 offsets into them."""
     cdef const uint8_t[::1] plain = streams["name"], pattern_of = streams["name.pattern"]
     cdef Patterns patterns = Patterns(streams)
     cdef Py_ssize_t n = previous.shape[0], i, used = 0

@@ -1,20 +1,20 @@
-# Names as patterns and values: how a name is cut, and put together again. Everything here is inline and nogil.
+# Names as patterns and values: how a name is parsed and reassembled. Everything here is inline and nogil.
 #
-# In a pattern a byte below 32 is a slot: NUMBER, a decimal number without leading zeros; 2 to 9, one of that
-# many digits; BASES + k, k bases. All else stands for itself. Long runs of digits or bases are several slots.
+# In a pattern, a byte below 32 is a slot: NUMBER, a decimal number without leading zeros; 2 to 9, a number with that
+# many digits; BASES + k, k bases. Other bytes stand for themselves. Long runs of digits or bases are several slots.
 
 from libc.stdint cimport uint8_t, uint32_t
 
 cdef enum:
     NUMBER = 1
     MOST_DIGITS = 9     # of a slot, and
-    MOST_BASES = 12     # so that the values fit into u32
+    MOST_BASES = 12     # so that the values fit in a u32
     BASES = 16
-    FEWEST_BASES = 4    # of a run that is taken for bases rather than for a word
+    FEWEST_BASES = 4    # in a run that counts as bases rather than as a word
     FIRST_LITERAL = 32
-    MOST_SLOTS = 16     # of a name that is cut
+    MOST_SLOTS = 16     # in a name that is parsed
     LONGEST_NAME = 254  # bytes, without NUL
-    LONGEST_VALUE = 12  # bytes of the text of a slot
+    LONGEST_VALUE = 12  # bytes of a slot's text
 
 
 cdef inline bint is_digit(uint8_t c) noexcept nogil:
@@ -82,7 +82,7 @@ cdef inline int cut_name(const uint8_t *name, int length, uint8_t *pattern, uint
 
 
 cdef inline bint run_starts(const uint8_t *name, int at) noexcept nogil:
-    """Is this digit the first of its run?"""
+    """Whether this digit is the first of its run."""
     return at == 0 or not is_digit(name[at - 1])
 
 

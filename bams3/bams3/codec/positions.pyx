@@ -22,7 +22,7 @@ cdef array.array UINT16 = new_array("H")
 
 
 cdef inline uint16_t reg2bin(int64_t start, int64_t end) noexcept nogil:
-    """The smallest bin that holds [start, end): SAM specification, 5.3."""
+    """The smallest bin that contains [start, end): SAM specification, 5.3."""
     end -= 1
     if start >> 14 == end >> 14:
         return <uint16_t> (((1 << 15) - 1) // 7 + (start >> 14))
@@ -38,7 +38,7 @@ cdef inline uint16_t reg2bin(int64_t start, int64_t end) noexcept nogil:
 
 
 def encode(block, const int32_t[::1] end):
-    """Streams of POS and bin of a block; ``end`` as ``cigars`` computes it, shape (n,)."""
+    """Streams of POS and bin of a block; ``end`` as computed by ``cigars``, shape (n,)."""
     cdef const uint8_t[::1] data = block.data
     cdef const int64_t[::1] offsets = block.offsets
     cdef Py_ssize_t n = offsets.shape[0] - 1, i
@@ -94,6 +94,6 @@ def decode_bins(const uint8_t[::1] stream, const int32_t[::1] pos, const int32_t
     for i in range(0, stream.shape[0], 8):
         index = load_u32(&stream[i])
         if index >= n:
-            raise FormatError(f"stream 'bin' names record {index} of {n}")
+            raise FormatError(f"stream 'bin' refers to record {index} of {n}")
         out[index] = <uint16_t> load_u32(&stream[i + 4])
     return bins

@@ -1,6 +1,6 @@
 # The integer coding that streams share. Everything here is inline and nogil.
 #
-# "Short integers": a stream of one byte a value; 255 says that the value is the next 32-bit
+# "Short integers": a stream with one byte per value; 255 means that the value is the next 32-bit
 # integer of the companion stream, whose name ends in ".long".
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
@@ -40,7 +40,7 @@ cdef struct Cursor:
 
 
 cdef inline bint get_short(Cursor *main, Cursor *escaped, uint32_t *value) noexcept nogil:
-    """False where a stream ends too early."""
+    """False if a stream ends too early."""
     if main.at >= main.end:
         return False
     value[0] = main.at[0]

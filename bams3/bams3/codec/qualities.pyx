@@ -1,10 +1,11 @@
 """QUAL.
 
-``qual``: the qualities of all records, back to back (missing ones are 0xFF, as in BAM). Where the
+``qual``: the qualities of all records, concatenated (missing ones are 0xFF, as in BAM). If the
 row group has 16 distinct values or fewer, ``qual.values`` lists them in ascending order and ``qual``
-holds indices of 1, 2 or 4 bits each (the fewest that do), the first in the lowest bits.
+holds indices of 1, 2 or 4 bits each (the fewest that suffice), starting at the lowest bits.
 
-Or ``qual.model`` has them as ``quality_model`` codes them, and ``qual.values`` the distinct values, at most 64.
+Alternatively, ``qual.model`` holds them coded by ``quality_model``, and ``qual.values`` the distinct values (at most
+64).
 """
 
 from cpython cimport array
@@ -24,7 +25,7 @@ cdef array.array INT32 = new_array("i"), UINT16 = new_array("H")
 cdef enum:
     PACKED_VALUES = 16
     MODEL_VALUES = 64
-    MODEL_LEVEL = 7  # from which the model is tried
+    MODEL_LEVEL = 7  # lowest level that tries the model
 
 
 cdef inline int bits_for(int values) noexcept nogil:
@@ -32,7 +33,7 @@ cdef inline int bits_for(int values) noexcept nogil:
 
 
 cdef Buffer pack(Buffer qual, const uint8_t *index_of, int bits):
-    """The qualities' indices, of ``bits`` bits each, ``8 // bits`` a byte."""
+    """The indices of the qualities, ``bits`` bits each, ``8 // bits`` per byte."""
     cdef Buffer packed = Buffer(qual.size * bits // 8 + 1)
     cdef size_t whole = qual.size * bits // 8, i
     cdef const uint8_t *q = qual.data
@@ -110,7 +111,7 @@ cdef Buffer indices(Buffer qual, const uint8_t *index_of):
 
 
 def decode(streams, const int32_t[::1] l_seq, const uint16_t[::1] flag):
-    """The qualities of all records, of these lengths and flags, back to back: bytes-like."""
+    """The qualities of all records, given their lengths and flags, concatenated: bytes-like."""
     cdef int64_t count = 0
     cdef Py_ssize_t i
     if len(streams["qual.model"]):
@@ -121,11 +122,11 @@ def decode(streams, const int32_t[::1] l_seq, const uint16_t[::1] flag):
 
 
 cdef Buffer unpack(const uint8_t[::1] stream, const uint8_t[::1] values, int64_t count):
-    """``count`` values from their indices."""
+    """Unpack ``count`` values from their indices."""
     cdef int known = <int> values.shape[0], bits, each, part, index, k
     cdef Buffer qual
     cdef int64_t i
-    cdef uint64_t words[256]  # the values of every byte
+    cdef uint64_t words[256]  # the values in every possible byte
     cdef uint8_t *table = <uint8_t *> words
     cdef uint8_t mask
     cdef const uint8_t *source = &stream[0] if stream.shape[0] else NULL
@@ -133,7 +134,7 @@ cdef Buffer unpack(const uint8_t[::1] stream, const uint8_t[::1] values, int64_t
         raise FormatError("stream 'qual.values' has more than 16 values")
     bits = bits_for(known) if known else 8
     if stream.shape[0] != (count * bits + 7) // 8:
-        raise FormatError("stream 'qual' does not fit the lengths of the row group's reads")
+        raise FormatError("stream 'qual' does not match the lengths of the row group's reads")
     qual = Buffer(count + 8)
     qual.size = count
     if not known:

@@ -1,10 +1,10 @@
-"""Qualities by a context model: smaller than rANS, and many times slower.
+"""Qualities coded by a context model: smaller than rANS, and many times slower.
 
-Each quality, in the order in which the bases were sequenced, is a path through a binary search tree, bit by bit. Three
-adaptive predictions of a bit, each for another context (the two qualities before; the cycle and which read of the
-pair; the qualities before and how much they changed so far), are mixed in the logistic domain with weights that
-learn (Mahoney, Adaptive weighing of context models for lossless data compression, 2005), and the bit goes to the range
-coder. docs/format.md, "Quality model", specifies it. All arithmetic is of integers, so that it is the same everywhere.
+Each quality, in sequencing order, is a path through a binary search tree, bit by bit. Three
+adaptive predictions of a bit, each in another context (the two previous qualities; the cycle and which read of the
+pair; the previous qualities and how much they have changed so far), are mixed in the logistic domain with adaptive
+weights (Mahoney, Adaptive weighing of context models for lossless data compression, 2005), and the bit goes to the
+range coder. docs/format.md, "Quality model", specifies it. All arithmetic is on integers, so results are the same everywhere.
 """
 
 from libc.math cimport exp, lround, log
@@ -26,31 +26,31 @@ cdef enum:
     INPUTS = 3
     CYCLES = 256
     CHANGES = 8
-    STEADY = 255  # a prediction moves by 1/(n + 1.6) of the way after n bits; n goes no further
+    STEADY = 255  # after n bits a prediction moves by 1/(n + 1.6) of the way; n stops here
     ONE = 1 << 22  # a probability of 1 in a prediction
-    DOMAIN = 11 << 8  # of stretched probabilities, which are in 1/256
+    DOMAIN = 11 << 8  # range of stretched probabilities, in units of 1/256
 
-# A prediction: probability of a 0, in 1/2^22, times 1024, plus how many bits it has seen.
+# A prediction: the probability of a 0, in units of 1/2^22, times 1024, plus the number of bits it has seen.
 cdef uint32_t NEW = (ONE // 2) << 10
 cdef int32_t EQUAL_WEIGHT = 26214  # 0.4, in 1/65536
 
-cdef int32_t stretched[4096]  # ln(p / (1 - p)), by p in 1/4096
+cdef int32_t stretched[4096]  # ln(p / (1 - p)), by p in units of 1/4096
 cdef uint16_t squashed[2 * DOMAIN + 1]  # its inverse, in 1/65536
 cdef int32_t step_of[STEADY + 1]  # in 1/65536
 
 
 cdef struct Model:
     int values, root, depth
-    # An inner node is the least index on its right. What follows it, left and right; 0: the index node - 1, or node.
+    # An inner node is the smallest index on its right. Its children, left and right; 0: the leaf node - 1, or node.
     uint8_t below[MAX_VALUES][2]
     uint32_t *predictions[INPUTS]
-    int32_t *weights  # by quality before, node and input
+    int32_t *weights  # by previous quality, node and input
 
 
 cdef int plant(Model *model, uint8_t *splits, int *used, int low, int high, int depth, const size_t *up_to) noexcept nogil:
-    """The tree of the indices [low, high): its root, 0 for a leaf, -1 where ``splits``, its nodes root first, make no
-    tree. Where there are counts (``up_to`` each index), half of what is counted goes to each side and ``splits`` is
-    written."""
+    """Build the tree of the indices [low, high): returns its root, 0 for a leaf, -1 if ``splits``, its nodes in
+    preorder, is not a tree. If there are counts (``up_to`` each index), half of the count goes to each side and
+    ``splits`` is written."""
     cdef int node, left, right
     model.depth = max(model.depth, depth)
     if high - low < 2:
@@ -77,7 +77,7 @@ cdef int plant(Model *model, uint8_t *splits, int *used, int low, int high, int 
 
 
 cdef int open_model(Model *model, int values) except -1 nogil:
-    """Fresh predictions; the tree is planted already."""
+    """Initialize the predictions; the tree has been built already."""
     cdef size_t sizes[INPUTS], k, entries = 0
     cdef int i
     model.values = values
@@ -91,7 +91,7 @@ cdef int open_model(Model *model, int values) except -1 nogil:
     if model.predictions[0] == NULL or model.weights == NULL:
         close_model(model)
         with gil:
-            raise MemoryError("no memory for a model of qualities")
+            raise MemoryError("not enough memory for the quality model")
     for k in range(entries):
         model.predictions[0][k] = NEW
     for k in range(values * values * INPUTS):
@@ -117,7 +117,7 @@ cdef inline void learn(uint32_t *prediction, int bit) noexcept nogil:
 cdef inline int code_mixed(
     RangeCoder *coder, uint32_t *a, uint32_t *b, uint32_t *c, int32_t *weights, int bit
 ) noexcept nogil:
-    """A bit, predicted by three."""
+    """Code a bit, predicted by three predictions."""
     cdef int32_t sa = stretched[a[0] >> 20], sb = stretched[b[0] >> 20], sc = stretched[c[0] >> 20]
     cdef int64_t sum = <int64_t> weights[0] * sa + <int64_t> weights[1] * sb + <int64_t> weights[2] * sc
     cdef int32_t mixed = <int32_t> (max(min(sum >> 16, <int64_t> DOMAIN), -<int64_t> DOMAIN))
@@ -134,7 +134,7 @@ cdef inline int code_mixed(
 
 
 cdef inline void code_read(RangeCoder *coder, Model *model, uint8_t *quality, int64_t length, uint16_t flag) noexcept nogil:
-    """The indices of the qualities of a read, coded, or decoded in place."""
+    """Code the indices of a read's qualities, or decode them in place."""
     cdef int before = 0, second = 0, third = 0, changes = 0, symbol, change, node, bit
     cdef int values = model.values
     cdef int64_t i, step = 1
@@ -174,7 +174,7 @@ cdef inline void code_read(RangeCoder *coder, Model *model, uint8_t *quality, in
 
 
 def encode(Buffer symbols, int values, const int32_t[::1] l_seq, const uint16_t[::1] flag):
-    """The qualities, as indices below ``values`` (2 to 64), of reads of these lengths, coded: a Buffer."""
+    """Code the qualities of reads of these lengths, given as indices below ``values`` (2 to 64): a Buffer."""
     cdef Buffer out = Buffer(symbols.size // 2 + 64)
     cdef RangeEncoder coder
     cdef Model model
@@ -209,8 +209,8 @@ def encode(Buffer symbols, int values, const int32_t[::1] l_seq, const uint16_t[
 
 
 def decode(const uint8_t[::1] stored, const uint8_t[::1] values, const int32_t[::1] l_seq, const uint16_t[::1] flag):
-    """Qualities of reads of these lengths, back to back: a Buffer. ``values``: what the indices stand for. Raises
-    FormatError where ``stored`` is not what an encoder writes."""
+    """Decode the qualities of reads of these lengths, concatenated: a Buffer. ``values``: the values of the indices.
+    Raises FormatError if ``stored`` is not the output of an encoder."""
     cdef int count = <int> values.shape[0], used = 0
     cdef Buffer qual, splits = Buffer(MAX_VALUES)
     cdef RangeDecoder coder
@@ -219,12 +219,12 @@ def decode(const uint8_t[::1] stored, const uint8_t[::1] values, const int32_t[:
     cdef size_t size = 0, k
     cdef uint8_t *at
     if not 1 < count <= MAX_VALUES or stored.shape[0] < count:
-        raise FormatError("stream 'qual.model' is too short for the values in 'qual.values', or they are too many")
+        raise FormatError("stream 'qual.model' is too short for the values in 'qual.values', or there are too many")
     splits.put(&stored[0], count - 1)
     model.depth = 0
     model.root = plant(&model, splits.data, &used, 0, count, 0, NULL)
     if model.root < 0:
-        raise FormatError("stream 'qual.model' does not begin with a tree of the values in 'qual.values'")
+        raise FormatError("stream 'qual.model' does not start with a tree of the values in 'qual.values'")
     for i in range(l_seq.shape[0]):
         size += l_seq[i]
     qual = Buffer(size)
@@ -241,7 +241,7 @@ def decode(const uint8_t[::1] stored, const uint8_t[::1] values, const int32_t[:
         finally:
             close_model(&model)
     if not is_used_up(&coder):
-        raise FormatError("stream 'qual.model' does not fit the lengths of the row group's reads")
+        raise FormatError("stream 'qual.model' does not match the lengths of the row group's reads")
     qual.size = size
     for k in range(size):
         qual.data[k] = values[qual.data[k]]

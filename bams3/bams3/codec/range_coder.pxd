@@ -1,7 +1,7 @@
 # An adaptive binary range coder (docs/format.md, "Range coder"). Everything here is inline and nogil.
 #
-# One function codes a bit in both directions, so that what a model does is written once: `code_bit` of an encoder
-# writes `bit`, that of a decoder does not look at it; both return the bit. Adaptive probabilities are of a 0, in 1/65536.
+# One function codes a bit in both directions, so that each model is written once: `code_bit` of an encoder
+# writes `bit`, that of a decoder ignores it; both return the bit. Adaptive probabilities are those of a 0, in 1/65536.
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 
@@ -19,7 +19,7 @@ cdef struct RangeDecoder:
     uint32_t width
     const uint8_t *at
     const uint8_t *end
-    uint32_t missing  # bytes read past the end: they are 0
+    uint32_t missing  # bytes read past the end, which are 0
 
 
 ctypedef fused RangeCoder:
@@ -47,7 +47,7 @@ cdef inline void carry(RangeEncoder *coder) noexcept nogil:
 
 
 cdef inline void close_encoder(RangeEncoder *coder) noexcept nogil:
-    """One byte more: the interval is wide enough to hold a number that goes on with zeros only."""
+    """Write the final byte: the interval is wide enough to contain a number that continues with zeros only."""
     cdef uint32_t value = (coder.low + (FEW - 1)) & ~<uint32_t> (FEW - 1)
     if value < coder.low:
         carry(coder)
@@ -77,12 +77,12 @@ cdef inline void open_decoder(RangeDecoder *coder, const uint8_t *start, const u
 
 
 cdef inline bint is_used_up(RangeDecoder *coder) noexcept nogil:
-    """Has the decoder read what an encoder wrote, to the end and no further?"""
+    """Whether the decoder has read exactly what an encoder wrote."""
     return coder.at == coder.end and coder.missing == 3
 
 
 cdef inline int code_split(RangeCoder *coder, uint32_t zero, int bit) noexcept nogil:
-    """A bit of which ``zero`` of the interval's width says 0. (Without branches on the bit: no one can predict it.)"""
+    """Code a bit; ``zero`` of the interval's width means 0. (There is no branch on the bit, which is unpredictable.)"""
     cdef uint32_t ones
     if RangeCoder is RangeDecoder:
         bit = coder.code >= zero
@@ -106,7 +106,7 @@ cdef inline int code_split(RangeCoder *coder, uint32_t zero, int bit) noexcept n
 
 
 cdef inline int code_bit(RangeCoder *coder, uint16_t *probability, int rate, int bit) noexcept nogil:
-    """A bit with an adaptive probability, which it moves by 1/2^rate of the way."""
+    """Code a bit with an adaptive probability, which moves by 1/2^rate of the way towards it."""
     bit = code_split(coder, (coder.width >> 16) * probability[0], bit)
     if bit:
         probability[0] -= probability[0] >> rate
@@ -116,7 +116,7 @@ cdef inline int code_bit(RangeCoder *coder, uint16_t *probability, int rate, int
 
 
 cdef inline uint32_t code_number(RangeCoder *coder, int bits, uint32_t value) noexcept nogil:
-    """A number of ``bits`` bits, highest first, all values as likely."""
+    """Code a number of ``bits`` bits, highest first, with all values equally likely."""
     cdef uint32_t coded = 0
     while bits:
         bits -= 1
@@ -125,7 +125,7 @@ cdef inline uint32_t code_number(RangeCoder *coder, int bits, uint32_t value) no
 
 
 cdef inline uint32_t code_tree(RangeCoder *coder, uint16_t *tree, int bits, int rate, uint32_t value) noexcept nogil:
-    """A number of ``bits`` bits, highest first, each with a probability for what came before it: ``tree`` has 2^bits."""
+    """Code a number of ``bits`` bits, highest first, each in the context of those before; ``tree`` has 2^bits."""
     cdef uint32_t node = 1
     cdef int k
     for k in range(bits - 1, -1, -1):

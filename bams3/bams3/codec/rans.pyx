@@ -1,4 +1,4 @@
-"""rANS: entropy coding of bytes, each by itself (order 0) or after the byte before it (order 1).
+"""rANS: entropy coding of bytes, independently (order 0) or in the context of the previous byte (order 1).
 
 Range asymmetric numeral systems (Duda, arXiv:1311.2540) over interleaved lanes with 16-bit renormalisation (Giesen,
 arXiv:1402.3392), frequencies of 10 to 12 bits that are coded adaptively. docs/format.md, "rANS", specifies the bytes.
@@ -39,7 +39,7 @@ cdef enum:
     MAX_BITS = 12
     MAX_LANES = 32
 
-cdef double WORTH = 1.003  # what 12 bits must gain, since their tables fill the caches, to be taken for order 1
+cdef double WORTH = 1.003  # 12 bits must save this factor for order 1, because their tables fill the caches
 cdef float cost_of[(1 << MAX_BITS) + 1]  # bits: log2 of a frequency
 cdef int tiles = 0
 
@@ -49,8 +49,8 @@ cdef int lanes_for(size_t length) noexcept nogil:
 
 
 cdef void count_pairs(const uint8_t *data, size_t n, const Shape *shape, uint32_t *counts) noexcept nogil:
-    """How often each symbol follows each: counts[context << shift | symbol]; two halves at a time, since the same
-    counter twice in a row is slow."""
+    """Count how often each symbol follows each: counts[context << shift | symbol]. The two halves of the data are
+    counted at the same time, because incrementing the same counter twice in a row is slow."""
     cdef size_t size = <size_t> 1 << (2 * shape.shift), k, i, half = n // 2
     cdef int shift = shape.shift, lane
     cdef uint32_t *second = counts + size
@@ -88,7 +88,7 @@ cdef void count_bytes(const uint8_t *data, size_t n, uint32_t *counts) noexcept 
 
 
 cdef double row_cost(const uint32_t *counts, const uint16_t *row, const uint8_t *symbols, int count, int scale) noexcept nogil:
-    """Bits that the symbols of a context take."""
+    """Number of bits that the symbols of a context take."""
     cdef double cost = 0
     cdef int k
     for k in range(count):
@@ -98,9 +98,9 @@ cdef double row_cost(const uint32_t *counts, const uint16_t *row, const uint8_t 
 
 
 cdef class Model:
-    """How often which bytes occur in some data: what `encode` needs, and what it will give.
+    """Frequencies of the bytes in some data: what `encode` needs, and an estimate of its result.
 
-    ``size``: bytes that ``encode()`` returns, to within a few; ``count``: how many different bytes occur.
+    ``size``: number of bytes that ``encode()`` returns, to within a few; ``count``: number of distinct bytes.
     """
 
     cdef const uint8_t[::1] data
@@ -122,7 +122,7 @@ cdef class Model:
         free(self.rows)
 
     def __init__(self, const uint8_t[::1] data, int order):
-        """``data`` has at least one byte; ``order`` is 0 or 1."""
+        """``data``: at least one byte; ``order``: 0 or 1."""
         cdef size_t n = data.shape[0], i, size
         cdef uint8_t highest = 0, lowest = 255
         cdef double coded
@@ -138,7 +138,7 @@ cdef class Model:
         self.counts = <uint32_t *> calloc(2 * size, sizeof(uint32_t))
         self.rows = <uint16_t *> calloc(size, sizeof(uint16_t))
         if self.counts == NULL or self.rows == NULL:
-            raise MemoryError("no memory to count symbols")
+            raise MemoryError("not enough memory to count symbols")
         self.table = Buffer()
         with nogil:
             if order:
@@ -165,7 +165,7 @@ cdef class Model:
         return 0
 
     cdef double fit(self, int bits) noexcept nogil:
-        """Find frequencies for every context, each with the precision that its count deserves; bytes that they give."""
+        """Choose frequencies for every context, with a precision that suits its count; returns the resulting bytes."""
         cdef int r, k, kinds, scale
         cdef uint32_t context
         cdef uint64_t total
@@ -219,7 +219,7 @@ cdef class Model:
         return 0
 
     def encode(self):
-        """The data, coded: a Buffer."""
+        """The coded data: a Buffer."""
         cdef size_t n = self.data.shape[0], length, entries = (self.symbols[self.count - 1] + 1) << self.shape.shift
         cdef Buffer out = Buffer(self.table.size + 2 * n + 4 * self.shape.lanes + 64)
         cdef uint32_t states[MAX_LANES]
@@ -229,7 +229,7 @@ cdef class Model:
         cdef int r, k
         cdef uint32_t context, start, frequency
         if table == NULL:
-            raise MemoryError("no memory for a table of frequencies")
+            raise MemoryError("not enough memory for a frequency table")
         out.put_u16(<uint16_t> self.table.size)
         out.put(self.table.data, self.table.size)
         with nogil:
@@ -251,12 +251,12 @@ cdef class Model:
 
 
 def encode(data, int order):
-    """``data`` (bytes-like, not empty), coded with order 0 or 1: a Buffer."""
+    """Code ``data`` (bytes-like, not empty) with order 0 or 1: a Buffer."""
     return Model(data, order).encode()
 
 
 cdef uint32_t *read_table(RangeDecoder *coder, Shape *shape) except? NULL nogil:
-    """The decoder's table, to be freed by the caller; NULL where the stored one makes no sense. Fills in the shape."""
+    """The decoder's table, to be freed by the caller; NULL if the stored one is invalid. Fills in the shape."""
     cdef TableModel model
     cdef uint8_t symbols[256]
     cdef uint16_t rows[2][256]
@@ -274,7 +274,7 @@ cdef uint32_t *read_table(RangeDecoder *coder, Shape *shape) except? NULL nogil:
     table = <uint32_t *> calloc((highest + 1) << shape.bits, sizeof(uint32_t))
     if table == NULL:
         with gil:
-            raise MemoryError("no memory for a table of frequencies")
+            raise MemoryError("not enough memory for a frequency table")
     for r in range(count if shape.order else 1):
         scale = code_scale(coder, &model, 0)
         if scale == EMPTY:
@@ -301,8 +301,8 @@ cdef uint32_t *read_table(RangeDecoder *coder, Shape *shape) except? NULL nogil:
 
 
 def decode(const uint8_t[::1] stored, size_t raw_length, int order):
-    """``raw_length`` bytes that `encode` coded with this order: a Buffer. Raises FormatError where ``stored`` is not
-    what an encoder writes."""
+    """Decode ``raw_length`` bytes that `encode` coded with this order: a Buffer. Raises FormatError if ``stored`` is
+    not the output of an encoder."""
     cdef size_t size = stored.shape[0], at
     cdef RangeDecoder coder
     cdef Shape shape
@@ -315,12 +315,12 @@ def decode(const uint8_t[::1] stored, size_t raw_length, int order):
     shape.lanes = lanes_for(raw_length)
     at = 2 + load_u16(&stored[0]) if size >= 2 else 2
     if raw_length == 0 or size < at + 4 * shape.lanes:
-        raise FormatError("rANS data is cut short")
+        raise FormatError("rANS data are truncated")
     open_decoder(&coder, &stored[2], &stored[0] + at)
     with nogil:
         table = read_table(&coder, &shape)
     if table == NULL:
-        raise FormatError("rANS data has a damaged table of frequencies")
+        raise FormatError("rANS data have a damaged frequency table")
     try:
         out = Buffer(raw_length)
         memcpy(states, &stored[at], 4 * shape.lanes)
@@ -331,7 +331,7 @@ def decode(const uint8_t[::1] stored, size_t raw_length, int order):
     finally:
         free(table)
     if not whole:
-        raise FormatError("rANS data does not decode to the length that it should have")
+        raise FormatError("rANS data do not decode to the expected length")
     out.size = raw_length
     return out
 

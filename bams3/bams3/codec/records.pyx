@@ -1,4 +1,4 @@
-"""Columns back to BAM records."""
+"""Assembles columns into BAM records."""
 
 from cpython cimport array
 from array import array as new_array
@@ -15,8 +15,8 @@ from bams3.bam.records import RecordBlock
 cdef array.array INT64 = new_array("q")
 
 cdef enum:
-    MAX_RESERVED = 1 << 26  # bytes taken on the word of a footer
-    FIXED = 36  # bytes before the name, block_size included
+    MAX_RESERVED = 1 << 26  # bytes allocated on the basis of a footer alone
+    FIXED = 36  # bytes before the name, including block_size
     SOFT_CLIP = 4
     REF_SKIP = 3
 
@@ -35,9 +35,9 @@ def assemble(
     const int32_t[::1] next_pos, const int32_t[::1] tlen, names, cigars, const uint32_t[::1] placeholders,
     const uint8_t[::1] seq, const uint8_t[::1] qual, Tags tags,
 ):
-    """RecordBlock of the n records of a row group; the columns are those of the fields' ``decode``.
+    """RecordBlock of the n records of a row group; the columns are those returned by the fields' ``decode``.
 
-    ``total_size``: of the records in bytes. Raises FormatError where the columns do not add up to it.
+    ``total_size``: size of the records in bytes. Raises FormatError if the columns do not add up to it.
     """
     cdef const uint8_t[::1] name = names[0]
     cdef const int64_t[::1] name_offset = names[1]
@@ -113,8 +113,8 @@ def assemble(
             store(out.data + offsets[i], <int32_t> size)
         offsets[n] = <int64_t> out.size
     if problem:
-        what = ["", "its CIGAR has too many operations", "the bases or qualities end", "it is larger than the footer allows"]
-        raise FormatError(f"record {i + 1} of the row group can't be rebuilt: {what[problem]}")
+        what = ["", "its CIGAR has too many operations", "too few bases or qualities", "it exceeds the size in the footer"]
+        raise FormatError(f"record {i + 1} of the row group cannot be rebuilt: {what[problem]}")
     if <int64_t> out.size != total_size:
-        raise FormatError(f"the records have {out.size} bytes instead of the {total_size} that the footer says")
+        raise FormatError(f"the records have {out.size} bytes instead of the {total_size} given in the footer")
     return RecordBlock(out, offsets_array)

@@ -1,7 +1,7 @@
 from libc.stdint cimport int64_t, uint8_t
 
 cdef class Reference:
-    cdef uint8_t *bases            # of every position of the window; 0 where no read says anything
+    cdef uint8_t *bases            # of every position of the window; 0 where no read gives a base
     cdef readonly int64_t start, length
 
     cdef int open(self, pos, l_seq, cigars) except -1
@@ -11,5 +11,5 @@ cdef class Reference:
 
 
 cdef inline bint is_aligned(int64_t pos, int64_t l_seq, int64_t query_length) noexcept nogil:
-    """Does the CIGAR say where the bases of a read lie?"""
+    """Whether the CIGAR determines the positions of a read's bases."""
     return pos >= 0 and l_seq > 0 and l_seq == query_length

@@ -1,10 +1,10 @@
-"""The reference, as far as the reads of a row group tell.
+"""The reference, as far as the reads of a row group reveal it.
 
-Reads are stored by how they differ from it, so nothing outside the row group is needed. It covers the positions to
-which an operation M, =, X or D of an *aligned* read (one whose CIGAR is as long as its SEQ, with POS ≥ 0)
-refers, within a window from the first aligned read's POS to the last end, of at most 2^22 positions. Where
-reads have the tag MD the bases are those of the reference that they were aligned to; elsewhere what most reads
-say. Any bases would do: they decide the size of what is stored, not what is read back.
+Reads are stored as differences from it, so nothing outside the row group is needed. It covers the positions
+consumed by an operation M, =, X or D of an *aligned* read (one whose CIGAR is as long as its SEQ, with POS ≥ 0),
+within a window from the first aligned read's POS to the last end, of at most 2^22 positions. If
+reads have the MD tag, the bases are those of the reference that they were aligned to; otherwise those that most
+reads have. Any bases would do: they affect the size of what is stored, not what is read back.
 
 Streams: ``reference``, the bases of the covered positions in order (see ``bases``).
 """
@@ -22,7 +22,7 @@ from bams3.errors import FormatError
 
 cdef enum:
     MAX_LENGTH = 1 << 22
-    UNKNOWN = 255  # covered, and no read tells the base
+    UNKNOWN = 255  # covered, but no read gives the base
     ADENINE = 1
     UNTOLD = 15    # N
 
@@ -45,13 +45,13 @@ fill_table()
 
 
 cdef inline const uint8_t *find_md(const uint8_t *r) noexcept nogil:
-    """The text of a record's first tag MD, if it is Z; else NULL."""
+    """The text of a record's first MD tag, if it is Z; otherwise NULL."""
     cdef const uint8_t *tag = find_tag(r, b"M", b"D")
     return tag + 3 if tag != NULL and tag[2] == b"Z" else NULL
 
 
 cdef inline const uint8_t *number(const uint8_t *p, int64_t *value) noexcept nogil:
-    """The decimal number at p (0 where there is none), and what follows it."""
+    """The decimal number at p (0 if there is none), and the position after it."""
     value[0] = 0
     while 48 <= p[0] <= 57:
         if value[0] < MAX_LENGTH:
@@ -72,7 +72,7 @@ cdef class Reference:
 
     @staticmethod
     def of_block(block, pos, l_seq, cigars):
-        """The reference that the records of a block make. ``pos``, ``l_seq``: array('i'); ``cigars``: their Cigars."""
+        """The reference made from the records of a block. ``pos``, ``l_seq``: array('i'); ``cigars``: their Cigars."""
         cdef Reference reference = Reference()
         reference.open(pos, l_seq, cigars)
         reference.fill(block, pos, l_seq, cigars)
@@ -80,18 +80,18 @@ cdef class Reference:
 
     @staticmethod
     def of_streams(streams, pos, l_seq, cigars):
-        """The reference that `streams` hold. Raises FormatError where they do not fit the reads."""
+        """The reference in `streams`. Raises FormatError if they do not match the reads."""
         cdef Reference reference = Reference()
         reference.open(pos, l_seq, cigars)
         reference.read(streams)
         return reference
 
     cdef bint spans(self, int64_t pos, int64_t length) noexcept nogil:
-        """Is [pos, pos + length) within the window?"""
+        """Whether [pos, pos + length) is within the window."""
         return pos >= self.start and pos + length <= self.start + self.length
 
     cdef int open(self, pos_, l_seq_, cigars) except -1:
-        """Make the window, all covered positions UNKNOWN."""
+        """Allocate the window, with all covered positions UNKNOWN."""
         cdef const int32_t[::1] pos = pos_, l_seq = l_seq_
         cdef const int32_t[::1] query_length = cigars.query_length, reference_length = cigars.reference_length
         cdef const uint32_t[::1] first = cigars.start, count = cigars.count, pool = cigars.pool
@@ -106,7 +106,7 @@ cdef class Reference:
         self.length = min(high - self.start, <int64_t> MAX_LENGTH)
         self.bases = <uint8_t *> calloc(self.length + PADDING, 1)
         if self.bases == NULL:
-            raise MemoryError("no memory for the reference of a row group")
+            raise MemoryError("not enough memory for the reference of a row group")
         with nogil:
             for i in range(n):
                 if not is_aligned(pos[i], l_seq[i], query_length[i]):
@@ -124,7 +124,7 @@ cdef class Reference:
         return 0
 
     cdef int fill(self, block, pos_, l_seq_, cigars) except -1:
-        """Find the bases of the covered positions: those that the first read tells, but for what most others deny."""
+        """Find the bases of the covered positions: those given by the first read, unless most other reads differ."""
         cdef const uint8_t[::1] data = block.data
         cdef const int64_t[::1] offsets = block.offsets
         cdef const int32_t[::1] pos = pos_, l_seq = l_seq_, query_length = cigars.query_length
@@ -133,7 +133,7 @@ cdef class Reference:
         cdef Teller teller = Teller(n, longest_of(l_seq), self.length)
         cdef int64_t told, with_md = 0, without_md = 0
         cdef int32_t *change = NULL    # of the depth at a position
-        cdef uint16_t *against = NULL  # how many reads tell A, C, G, T there, and the first told something else
+        cdef uint16_t *against = NULL  # number of reads with A, C, G, T there, if the first had another base
         cdef bint by_md, disputed = False
         with nogil:
             for i in range(n):
@@ -153,7 +153,7 @@ cdef class Reference:
             if change == NULL or against == NULL:
                 free(change)
                 free(against)
-                raise MemoryError("no memory for the reference of a row group")
+                raise MemoryError("not enough memory for the reference of a row group")
             with nogil:
                 for i in range(n):
                     if is_aligned(pos[i], l_seq[i], query_length[i]) and (teller.md[i] != NULL) == by_md:
@@ -193,25 +193,25 @@ cdef class Reference:
                     whole = False
                     break
         if not whole or not reader.ended():
-            raise FormatError("stream 'reference' does not fit the row group's reads")
+            raise FormatError("stream 'reference' does not match the row group's reads")
         return 0
 
 
 cdef class Teller:
-    """What one read tells of the reference: the bases at the positions of its operations M, =, X and D, in order."""
+    """The reference according to one read: the bases at the positions of its operations M, =, X and D, in order."""
 
-    cdef const uint8_t **md  # of every record: its MD, or NULL
+    cdef const uint8_t **md  # MD of every record, or NULL
     cdef uint8_t *bases      # of the read
-    cdef uint8_t *told       # UNKNOWN where it tells nothing
+    cdef uint8_t *told       # UNKNOWN where the read gives no base
     cdef int64_t longest, length
 
     def __cinit__(self, Py_ssize_t records, int64_t longest, int64_t length):
-        """`longest`: bases of a read; `length`: of the window."""
+        """`longest`: bases of the longest read; `length`: positions in the window."""
         self.md = <const uint8_t **> malloc((records + 1) * sizeof(uint8_t *))
         self.bases = <uint8_t *> malloc(longest + PADDING)
         self.told = <uint8_t *> malloc(longest + length + PADDING)
         if self.md == NULL or self.bases == NULL or self.told == NULL:
-            raise MemoryError("no memory for the longest read of a row group")
+            raise MemoryError("not enough memory for the longest read of a row group")
 
     def __dealloc__(self):
         free(self.md)
@@ -222,7 +222,7 @@ cdef class Teller:
         self, Reference reference, int64_t pos, const uint32_t *cigar, uint32_t count, const uint8_t *seq,
         int64_t l_seq, Py_ssize_t record
     ) noexcept nogil:
-        """Fill ``told`` from the record's MD, or from its bases where it has none."""
+        """Fill ``told`` from the record's MD or, if it has none, from its bases."""
         cdef const uint8_t *md = self.md[record]
         cdef const uint8_t *bases = self.bases
         cdef uint8_t *out = self.told
@@ -247,7 +247,7 @@ cdef class Teller:
                         step = 1
                         out[0] = told_base(md[0])
                         md = number(md + 1, &same)
-                    else:  # not the MD of this CIGAR
+                    else:  # this MD does not match the CIGAR
                         step = length
                         memset(out, UNKNOWN, step)
                     out += step
@@ -276,9 +276,9 @@ cdef class Teller:
         self, Reference reference, int64_t pos, const uint32_t *cigar, uint32_t count, bint by_md, int32_t *change,
         uint16_t *against
     ) noexcept nogil:
-        """Put what was told into the reference, where nobody did before; with ``change`` and ``against`` count it there.
+        """Put the bases into the reference where it has none; with ``change`` and ``against``, count them as well.
 
-        Returns whether something else had been told before.
+        Returns whether the reference had a different base.
         """
         cdef const uint8_t *told = self.told
         cdef int64_t at = pos - reference.start, length, inside, k
@@ -315,7 +315,7 @@ cdef class Teller:
 
 
 cdef void elect(Reference reference, const int32_t *change, const uint16_t *against) noexcept nogil:
-    """Where more than half of the reads tell one base, and the first told another, take theirs."""
+    """Where more than half of the reads agree on a base that differs from the first read's, use theirs."""
     cdef int64_t at, depth = 0
     cdef int code
     for at in range(reference.length):
@@ -326,6 +326,6 @@ cdef void elect(Reference reference, const int32_t *change, const uint16_t *agai
 
 
 cdef inline uint8_t told_base(uint8_t letter) noexcept nogil:
-    """The base of a letter of MD; never 0, which is for positions that are not covered."""
+    """The base of a letter in MD; never 0, which marks positions that are not covered."""
     cdef uint8_t base = BASE_OF[letter]
     return base if base else UNTOLD

@@ -1,15 +1,15 @@
 """SEQ and its length.
 
-``seq.length``: l_seq less the bases that the CIGAR says the read has, zigzag, short integers.
+``seq.length``: l_seq minus the number of read bases according to the CIGAR, zigzag, short integers.
 
-The bases of an aligned read (see ``reference``) are those of the reference where its CIGAR says M, = or X, but for
-*mismatches*: their number in ``seq.mismatches`` (short integers); for each the number of bases of the read between
-it and the one before (the first: the read's start) in ``seq.mismatch`` (short integers), and in
-``seq.substitute`` a byte: 1 to 3, the code of the base less that of the reference, modulo 4, where both are of
-A C G T (codes 0 to 3); else 4 + the base. All other bases (inserted, clipped, of reads that are not aligned, outside
-the reference's window) stand in ``seq.literal`` (see ``bases``), read by read.
+The bases of an aligned read (see ``reference``) at operations M, = and X are those of the reference, except
+*mismatches*: their number in ``seq.mismatches`` (short integers); for each, the number of read bases between
+it and the previous one (the first: the start of the read) in ``seq.mismatch`` (short integers), and in
+``seq.substitute`` one byte: 1 to 3, the code of the base minus that of the reference, modulo 4, if both are
+A C G T (codes 0 to 3); otherwise 4 + the base. All other bases (inserted, clipped, of unaligned reads, outside
+the reference's window) are in ``seq.literal`` (see ``bases``), read by read.
 
-``seq.pad``: (record index, low half of the last byte) as u32 pairs, of records of odd length in which it is not 0.
+``seq.pad``: (record index, low half of the last byte) as u32 pairs, for records of odd length in which it is not 0.
 """
 
 from cpython cimport array
@@ -35,11 +35,11 @@ cdef array.array INT32 = new_array("i")
 cdef array.array INT64 = new_array("q")
 
 cdef enum:
-    OTHER = 4  # from here on a substitute is the base itself
+    OTHER = 4  # substitutes from here on are the base itself
 
 
 def encode_lengths(block, const int32_t[::1] query_length):
-    """Streams of l_seq of a block; ``query_length`` as ``cigars`` has it, shape (n,)."""
+    """Streams of l_seq of a block; ``query_length`` as computed by ``cigars``, shape (n,)."""
     cdef const uint8_t[::1] data = block.data
     cdef const int64_t[::1] offsets = block.offsets
     cdef Py_ssize_t n = offsets.shape[0] - 1, i
@@ -51,7 +51,7 @@ def encode_lengths(block, const int32_t[::1] query_length):
 
 
 def decode_lengths(const uint8_t[::1] stream, const uint8_t[::1] escaped, const int32_t[::1] query_length, int64_t limit):
-    """l_seq of every record: array('i'), each ≥ 0, all together at most ``limit``."""
+    """l_seq of every record: array('i'), each ≥ 0, in total at most ``limit``."""
     cdef Py_ssize_t n = query_length.shape[0], i
     cdef array.array lengths = array.clone(INT32, n, False)
     cdef int32_t[::1] out = lengths
@@ -77,7 +77,7 @@ def decode_lengths(const uint8_t[::1] stream, const uint8_t[::1] escaped, const 
 
 
 cdef class Differences:
-    """Where the reads differ from the reference, going out or coming in."""
+    """The differences between reads and reference, written or read."""
 
     cdef Buffer counts, counts_long, gaps, gaps_long, substitutes
     cdef BaseWriter literals
@@ -90,7 +90,7 @@ cdef class Differences:
     cdef int put(
         self, Reference reference, int64_t at, const uint32_t *cigar, uint32_t count, const uint8_t *bases
     ) except -1 nogil:
-        """One aligned read; ``at``: of its POS in the window."""
+        """Write one aligned read; ``at``: index of its POS in the window."""
         cdef uint32_t j, operation, found = 0
         cdef int64_t length, inside, k, start = 0, last = 0
         cdef const uint8_t *window = reference.bases
@@ -131,7 +131,7 @@ cdef inline uint8_t substitute(uint8_t reference, uint8_t base) noexcept nogil:
 
 
 def encode(block, const int32_t[::1] pos, l_seq_, cigars, Reference reference not None):
-    """Streams of SEQ of a block. ``l_seq``: array('i'); ``cigars``, ``reference``: theirs."""
+    """Streams of SEQ of a block. ``l_seq``: array('i'); ``cigars``, ``reference``: those of the block."""
     cdef const uint8_t[::1] data = block.data
     cdef const int64_t[::1] offsets = block.offsets
     cdef const int32_t[::1] l_seq = l_seq_, query_length = cigars.query_length
@@ -142,7 +142,7 @@ def encode(block, const int32_t[::1] pos, l_seq_, cigars, Reference reference no
     cdef Buffer pad = Buffer(width=4)
     cdef uint8_t *bases = <uint8_t *> malloc(longest + PADDING)
     if bases == NULL:
-        raise MemoryError("no memory for the longest read of a row group")
+        raise MemoryError("not enough memory for the longest read of a row group")
     try:
         with nogil:
             for i in range(n):
@@ -168,7 +168,7 @@ cdef bint get_aligned(
     Reference reference, int64_t at, const uint32_t *cigar, uint32_t count, int64_t l_seq, Mismatches *mismatches,
     BaseReader literals, uint8_t *bases
 ) noexcept nogil:
-    """The bases of the next aligned read; False where the streams do not have them."""
+    """Read the bases of the next aligned read; returns False if the streams lack them."""
     cdef uint32_t j, operation, left = 0, gap = 0
     cdef int64_t length, inside, k, start = 0, last = 0
     if not get_short(&mismatches.counts, &mismatches.counts_long, &left):
@@ -211,7 +211,7 @@ cdef bint get_aligned(
 
 
 def decode(streams, const int32_t[::1] pos, l_seq_, cigars, Reference reference not None):
-    """SEQs as BAM packs them, back to back (bytes-like), and array('q') of n + 1 offsets into them."""
+    """SEQs in BAM encoding, concatenated (bytes-like), and array('q') of n + 1 offsets into them."""
     cdef const int32_t[::1] l_seq = l_seq_, query_length = cigars.query_length
     cdef const uint32_t[::1] first = cigars.start, count = cigars.count, pool = cigars.pool
     cdef Py_ssize_t n = pos.shape[0], i, at
@@ -234,7 +234,7 @@ def decode(streams, const int32_t[::1] pos, l_seq_, cigars, Reference reference 
     packed.size = offsets[n]
     cdef uint8_t *bases = <uint8_t *> malloc(longest + PADDING)
     if bases == NULL:
-        raise MemoryError("no memory for the longest read of a row group")
+        raise MemoryError("not enough memory for the longest read of a row group")
     with nogil:
         for i in range(n):
             if is_aligned(pos[i], l_seq[i], query_length[i]):
@@ -252,12 +252,12 @@ def decode(streams, const int32_t[::1] pos, l_seq_, cigars, Reference reference 
     if not whole:
         raise FormatError(f"the 'seq' streams have no valid bases for record {i + 1} of the row group")
     if not literals.ended():
-        raise FormatError("stream 'seq.literal' does not fit the lengths of the row group's reads")
+        raise FormatError("stream 'seq.literal' does not match the lengths of the row group's reads")
     if pad.shape[0] % 8:
         raise FormatError("stream 'seq.pad' does not hold whole (index, pad) pairs")
     for at in range(0, pad.shape[0], 8):
         k = load_u32(&pad[at])
         if k >= n or not l_seq[k] & 1 or load_u32(&pad[at + 4]) > 15:
-            raise FormatError(f"stream 'seq.pad' has an impossible pad for record {k + 1} of the row group")
+            raise FormatError(f"stream 'seq.pad' has an invalid pad for record {k + 1} of the row group")
         packed.data[offsets[k + 1] - 1] |= <uint8_t> load_u32(&pad[at + 4])
     return packed, offsets_array

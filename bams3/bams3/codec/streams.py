@@ -1,4 +1,4 @@
-"""Stream codecs: how the bytes of one stream are compressed. Each stream has the smallest that its level tries."""
+"""Stream codecs: how the bytes of a stream are compressed. The smallest result that the level tries is used."""
 
 import threading
 import zlib
@@ -14,22 +14,22 @@ CONSTANT = "constant"
 ZSTD = "zstd"
 RANS = ("rans0", "rans1")  # by order
 PLANES = "planes"
-CODECS = (RAW, CONSTANT, ZSTD, *RANS)  # of a plane, by the number that stands for them
+CODECS = (RAW, CONSTANT, ZSTD, *RANS)  # codecs of a plane, by their number
 
 LEVELS = range(1, 10)
 PROFILES = {"fast": 1, "default": 5, "small": 9}
 DEFAULT_LEVEL = PROFILES["default"]
-MAX_RAW_LENGTH = 1 << 32  # bytes; no stream of a row group is larger
+MAX_RAW_LENGTH = 1 << 32  # bytes; no stream of a row group is longer
 MAX_WIDTH = 8  # bytes of an integer
 
-CONTEXT = 2  # bytes that each context of order 1 must save: a decoder makes a table for it
-TINY = 48  # bytes of a stream that is left as it is
-SAMPLE = 1 << 15  # bytes of a stream, at most, that tell whether zstd is worth its time
+CONTEXT = 2  # bytes that each context of order 1 must save, since a decoder builds a table for it
+TINY = 48  # bytes of a stream up to which it is not compressed
+SAMPLE = 1 << 15  # maximum bytes of a stream from which it is decided whether zstd is worthwhile
 
 
 class _Effort(NamedTuple):
-    """What a level tries: the level of zstd (2 to 4 lose to 1 here); rANS of order 1 for streams of at least so many
-    bytes, of which there are at most so many possible pairs to each. Of qualities, `codec.qualities` says more."""
+    """What a level tries: the level of zstd (2 to 4 are worse than 1 here); rANS of order 1 for streams of at least
+    this length, and with at least this many bytes per possible pair. `codec.qualities` decides about qualities."""
 
     zstd: int
     order1: int
@@ -52,7 +52,7 @@ _local = threading.local()
 
 
 def compress(data: Any, level: int) -> tuple[str, bytes]:
-    """(codec, stored bytes) of a stream: bytes-like; integers of several bytes have their `width`, as `Buffer`."""
+    """Returns (codec, stored bytes) of a stream, bytes-like; multi-byte integers have a `width`, as in `Buffer`."""
     width = getattr(data, "width", 1)
     plain = bytes(data)
     if width == 1 or len(plain) < TINY:
@@ -70,27 +70,27 @@ def compress(data: Any, level: int) -> tuple[str, bytes]:
 
 
 def decompress(name: str, codec: str, stored: bytes, raw_length: int) -> Any:
-    """The bytes of the stream `name`, bytes-like. Raises FormatError if they are not `raw_length` long or the codec is
-    unknown."""
+    """Decompress the stream `name`; bytes-like. Raises FormatError if the result is not `raw_length` long or the
+    codec is unknown."""
     if not 0 < raw_length <= MAX_RAW_LENGTH:
-        raise FormatError(f"stream '{name}' has the impossible length {raw_length}")
+        raise FormatError(f"stream '{name}' has an invalid length of {raw_length}")
     try:
         if codec == PLANES:
             return _join_planes(stored, raw_length)
         return _decompress_bytes(codec, stored, raw_length)
     except MemoryError as error:
-        raise FormatError(f"stream '{name}': no memory for {raw_length} bytes") from error
+        raise FormatError(f"stream '{name}': not enough memory for {raw_length} bytes") from error
     except FormatError as error:
         raise FormatError(f"stream '{name}': {error}") from error
 
 
 def checksum(stored: bytes) -> int:
-    """CRC-32 (as zlib, gzip) of a stream's stored bytes."""
+    """CRC-32 (as in zlib and gzip) of a stream's stored bytes."""
     return zlib.crc32(stored)
 
 
 def deflate(data: bytes, level: int) -> bytes:
-    """One zstd frame, with content size."""
+    """Compress to one zstd frame, with content size."""
     return _compressor(level).compress(data)
 
 
@@ -114,7 +114,7 @@ def _compress_bytes(data: bytes, level: int) -> tuple[str, bytes]:
 
 
 def _deflated(data: bytes, size: int, level: int) -> bytes:
-    """What zstd makes of the data; the data itself where a look at a part says that it won't be less than `size`."""
+    """Compress with zstd; returns the data unchanged if a sample suggests that the result is not below `size`."""
     start = max(0, len(data) - SAMPLE) // 2
     sample = data[start : start + SAMPLE]
     goal = size / len(data) * len(sample)
@@ -131,20 +131,20 @@ def _deflated(data: bytes, size: int, level: int) -> bytes:
 def _join_planes(stored: bytes, raw_length: int) -> bytearray:
     width = stored[0] if stored else 0
     if not 1 < width <= MAX_WIDTH or raw_length % width:
-        raise FormatError("its planes do not fit its length")
+        raise FormatError("its planes do not match its length")
     data = bytearray(raw_length)
     at = 1
     for plane in range(width):
         number, length = stored[at : at + 1], int.from_bytes(stored[at + 1 : at + 5], "little")
         at += 5
         if at + length > len(stored) or number[0] >= len(CODECS):
-            raise FormatError("its planes are cut short")
+            raise FormatError("its planes are truncated")
         data[plane::width] = _decompress_bytes(
             CODECS[number[0]], stored[at : at + length], raw_length // width
         )
         at += length
     if at != len(stored):
-        raise FormatError("there are bytes behind its planes")
+        raise FormatError("there are extra bytes after its planes")
     return data
 
 
@@ -158,9 +158,9 @@ def _decompress_bytes(codec: str, stored: bytes, raw_length: int) -> Any:
     elif codec in RANS:
         data = rans.decode(stored, raw_length, RANS.index(codec))
     else:
-        raise FormatError(f"unknown codec {codec!r}; a newer bams3 may read it")
+        raise FormatError(f"unknown codec {codec!r}; update bams3: a newer version may read it")
     if len(data) != raw_length:
-        raise FormatError(f"{len(data)} bytes instead of the {raw_length} that the footer says")
+        raise FormatError(f"{len(data)} bytes instead of the {raw_length} given in the footer")
     return data
 
 
@@ -168,14 +168,14 @@ def _inflate(stored: bytes, raw_length: int) -> bytes:
     try:
         size = zstandard.frame_content_size(stored)
         if size != raw_length:
-            raise FormatError(f"it inflates to {size} bytes, not to the {raw_length} that the footer says")
+            raise FormatError(f"it inflates to {size} bytes instead of the {raw_length} given in the footer")
         return _decompressor().decompress(stored)
     except zstandard.ZstdError as error:
-        raise FormatError(f"it can't be inflated: {error}") from error
+        raise FormatError(f"it cannot be inflated: {error}") from error
 
 
 def _compressor(level: int) -> zstandard.ZstdCompressor:
-    """This thread's compressor of a level: contexts are costly to make and not to be shared."""
+    """This thread's compressor for a level: contexts are costly to create and must not be shared."""
     compressors: dict[int, zstandard.ZstdCompressor] = _local.__dict__.setdefault("compressors", {})
     if level not in compressors:
         compressors[level] = zstandard.ZstdCompressor(level=level)

@@ -1,4 +1,4 @@
-"""Tags of a block to streams: what they hold stands in ``tags``."""
+"""Encodes the tags of a block to streams; ``tags`` describes the streams."""
 
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, realloc
@@ -15,7 +15,7 @@ from bams3.errors import SourceError
 
 cdef enum:
     MAX_TAGS = 65535
-    SLOTS = 512       # of the table of a dictionary's texts
+    SLOTS = 512       # in the hash table of a dictionary's texts
     MAX_WORDS = 255   # in a dictionary
 
 
@@ -23,7 +23,7 @@ cdef struct Column:
     # The values of one tag and type.
     uint32_t key
     Bytes values
-    Bytes counts  # B: number of elements of every array
+    Bytes counts  # B: number of elements of each array
     int64_t used  # number of values
 
 
@@ -44,14 +44,14 @@ cdef inline uint64_t mix(uint64_t h, uint64_t word) noexcept nogil:
 
 
 cdef class Encoder:
-    """Takes the tags of a block apart; `streams` has the result."""
+    """Splits the tags of a block by name and type; `streams` has the result."""
 
     cdef readonly dict streams
     cdef Column *columns
     cdef size_t known_columns
-    cdef Bytes layouts          # Layout each
+    cdef Bytes layouts          # one Layout each
     cdef Bytes keys, numbers    # of all layouts: the keys (uint32_t); their columns (int32_t; -1: no values)
-    cdef Bytes key, tag         # of the record at hand: uint32_t and Tag each
+    cdef Bytes key, tag         # of the current record: uint32_t and Tag each
     cdef int32_t *table         # hash table of layouts
     cdef size_t slots
     cdef Derived derived
@@ -78,8 +78,8 @@ cdef class Encoder:
             free(<void *> <size_t> data)
 
     def __init__(self, block, const uint32_t[::1] placeholders, Derived derived not None):
-        """`placeholders`: ascending indices of the records whose CIGAR stands in CG; `derived`: of the block.
-        Raises SourceError for a record of more than 65,535 tags."""
+        """`placeholders`: ascending indices of the records whose CIGAR is in CG; `derived`: that of the block.
+        Raises SourceError for a record with more than 65,535 tags."""
         cdef const uint8_t[::1] data = block.data
         cdef const int64_t[::1] offsets = block.offsets
         cdef Py_ssize_t n = offsets.shape[0] - 1, i, marked = 0
@@ -103,14 +103,14 @@ cdef class Encoder:
                 self.put_values(&(<Layout *> self.layouts.data)[number])
         if self.key.size > KEY * MAX_TAGS:
             raise SourceError(
-                f"record {i + 1} of the row group has {self.key.size // KEY} tags; at most {MAX_TAGS} can be kept"
+                f"record {i + 1} of the row group has {self.key.size // KEY} tags; the limit is {MAX_TAGS}"
             )
         self.streams = {
             "tag.layout": layout, "tag.layout.long": layout_long, "tag.layouts": self.definitions(),
         } | self.values()
 
     cdef int read_keys(self, const uint8_t *r, Py_ssize_t record, bint placeholder) except -1 nogil:
-        """The layout of a record into `key`, its values' places into `tag`."""
+        """Read the layout of a record into `key`, and the locations of its values into `tag`."""
         cdef const uint8_t *p = record_tags(r)
         cdef const uint8_t *end = record_end(r)
         cdef Tag tag
@@ -140,7 +140,7 @@ cdef class Encoder:
         cdef int32_t *table = <int32_t *> realloc(self.table, slots * sizeof(int32_t))
         if table == NULL:
             with gil:
-                raise MemoryError("no memory for the tags of a row group")
+                raise MemoryError("not enough memory for the tags of a row group")
         self.table = table
         self.slots = slots
         memset(table, 255, slots * sizeof(int32_t))
@@ -152,16 +152,16 @@ cdef class Encoder:
         return 0
 
     cdef bint is_layout(self, const Layout *layout) noexcept nogil:
-        """Is it that of the record at hand?"""
+        """Whether it is the layout of the current record."""
         return (
             self.key.size == KEY * layout.count
             and memcmp(self.key.data, self.keys.data + KEY * layout.start, self.key.size) == 0
         )
 
     cdef int64_t find_layout(self, int64_t previous) except -1 nogil:
-        """Number of the layout of the record at hand, which is new if there was no such number before.
+        """Number of the layout of the current record, which is added if it is new.
 
-        ``previous``: that of the record before, which most have again.
+        ``previous``: the layout of the previous record, which most records share.
         """
         cdef const Layout *layouts = <const Layout *> self.layouts.data
         cdef uint64_t h = self.key.size
@@ -189,7 +189,7 @@ cdef class Encoder:
         return <int64_t> k
 
     cdef int number_columns(self) except -1 nogil:
-        """Give every tag of the new layout in `key` its column."""
+        """Assign a column to every tag of the new layout in `key`."""
         cdef size_t k
         cdef uint32_t key
         cdef int32_t number, none = -1
@@ -206,7 +206,7 @@ cdef class Encoder:
                 columns = <Column *> realloc(self.columns, (number + 1) * sizeof(Column))
                 if columns == NULL:
                     with gil:
-                        raise MemoryError("no memory for the tags of a row group")
+                        raise MemoryError("not enough memory for the tags of a row group")
                 self.columns = columns
                 memset(&columns[number], 0, sizeof(Column))
                 columns[number].key = key
@@ -215,7 +215,7 @@ cdef class Encoder:
         return 0
 
     cdef int put_values(self, const Layout *layout) except -1 nogil:
-        """Put the values of the record at hand into their columns."""
+        """Append the values of the current record to their columns."""
         cdef const int32_t *numbers = <const int32_t *> self.numbers.data + layout.start
         cdef const Tag *tags = <const Tag *> self.tag.data
         cdef Column *column
@@ -231,7 +231,7 @@ cdef class Encoder:
         return 0
 
     cdef Buffer definitions(self):
-        """The stream of layouts."""
+        """The stream that defines the layouts."""
         cdef Buffer out = Buffer()
         cdef const Layout *layouts = <const Layout *> self.layouts.data
         cdef size_t k
@@ -262,9 +262,9 @@ cdef class Encoder:
 
 
 cdef int to_words(const Column *column, Buffer words, Buffer indices) except -1 nogil:
-    """Texts as a dictionary: each different one into ``words``, and for every value the index of its own.
+    """Encode texts with a dictionary: distinct ones go to ``words``, the index of each value's text to ``indices``.
 
-    Returns 0 where there are too many different ones.
+    Returns 0 if there are too many distinct texts.
     """
     cdef const uint8_t *p = column.values.data
     cdef const uint8_t *end = p + column.values.size

@@ -15,7 +15,7 @@ cdef enum:
 cdef inline uint32_t next_tag(
     const uint8_t *p, const uint8_t **value, int64_t *length, const uint8_t **after
 ) noexcept nogil:
-    """Key (id, type, subtype) of the tag at p in a validated record, its value, and where the next starts."""
+    """Key (id, type, subtype) of the tag at p in a validated record, its value, and the start of the next tag."""
     cdef uint32_t key = p[0] | <uint32_t> p[1] << 8 | <uint32_t> p[2] << 16
     cdef int width = tag_width(p[2])
     if width:
@@ -33,17 +33,17 @@ cdef inline uint32_t next_tag(
 
 
 cdef inline uint8_t key_kind(uint32_t key) noexcept nogil:
-    """The type of a tag."""
+    """The type of a tag, from its key."""
     return <uint8_t> (key >> 16 & 0x7F)
 
 
 cdef inline int key_width(uint32_t key) noexcept nogil:
-    """Bytes of a value or of an array's element; 0 for text."""
+    """Bytes of a value or of an array element; 0 for text."""
     return tag_width(<uint8_t> (key >> 24) if key_kind(key) == b"B" else key_kind(key))
 
 
 cdef struct Source:
-    # Where the values of one tag are read from.
+    # The source of one tag's values.
     uint32_t key
     int width               # bytes of a value or of an array element; 0: text
     const uint8_t *at       # next text, next array
@@ -51,7 +51,7 @@ cdef struct Source:
     const uint8_t *counts
     int64_t values          # number of fixed-width values, of arrays, of indices
     int64_t used
-    const uint8_t *words    # a dictionary's texts, and where each begins; NULL: there is none
+    const uint8_t *words    # a dictionary's texts, and the start of each; NULL: there is none
     uint32_t *word_start
     uint32_t known
 
@@ -63,7 +63,7 @@ cdef class Tags:
     cdef readonly list names          # stream name of every source
     cdef uint32_t *layouts            # source of every tag of every layout
     cdef uint32_t *layout_start       # first entry of every layout, and the end of the last
-    cdef readonly array.array layout  # of every record
+    cdef readonly array.array layout  # layout of every record
     cdef Derived derived
 
     cdef list read_layouts(self, const uint8_t[::1] definitions)

@@ -1,14 +1,14 @@
 """Optional fields (tags).
 
-A record's *layout* is the list of its tags' ids and types, in order. Every distinct layout is stored
-once, in order of first appearance, in ``tag.layouts``: u16 number of tags, then four bytes a tag (id,
-type, subtype or 0). ``tag.layout`` holds, as short integers, 0 for a record that brings the next new
-layout, or k for one that has the k-th.
+A record's *layout* is the ordered list of its tags' ids and types. Every distinct layout is stored
+once, in order of first appearance, in ``tag.layouts``: u16 number of tags, then four bytes per tag (id,
+type, subtype or 0). ``tag.layout`` holds, as short integers, 0 for a record with the next new
+layout, or k for a record with the k-th layout.
 
-A type with bit 7 set says that the value is derived (see ``derived``) and has no stream. The other values are split
-by id, type and subtype into a stream ``tag.XX:T`` each, in the order of the records: A c C s S i I f as
-little-endian integers; Z and H with their NUL, or, where there is a stream ``tag.XX:T.values`` of at most 255
-distinct texts with their NUL, as indices into those, a byte each; B as its elements, with the number of
+A type with bit 7 set means that the value is derived (see ``derived``) and has no stream. The other values are split
+by id, type and subtype into streams ``tag.XX:T``, in record order: A c C s S i I f as
+little-endian integers; Z and H with their NUL or, if there is a stream ``tag.XX:T.values`` of at most 255
+distinct texts with their NUL, as indices into it, one byte each; B as its elements, with the number of
 elements of each array in ``tag.XX:Bt.count`` (u32).
 
 The layout entry ``CG B *`` stands for the CIGAR of a record listed in ``cigar.placeholder`` (see
@@ -37,24 +37,24 @@ cdef inline bint is_cigar(uint32_t key) noexcept nogil:
 
 
 def stream_name(uint32_t key):
-    """Name of the stream of a tag: ``tag.NM:C``, ``tag.ML:BC``."""
+    """Name of a tag's stream: ``tag.NM:C``, ``tag.ML:BC``."""
     return "tag." + bytes([key & 255, key >> 8 & 255]).decode("latin-1") + ":" + bytes(
         [b for b in (key_kind(key), key >> 24) if b]
     ).decode("latin-1")
 
 
 def texts(streams, name):
-    """The distinct values of a tag of type Z, ``tag.XX:Z``, among a row group's streams: set of bytes."""
+    """The distinct values of a Z tag's stream, ``tag.XX:Z``, among a row group's streams: set of bytes."""
     words = streams.get(name + ".values") or streams.get(name) or b""
     return set(bytes(words).split(b"\0")[:-1])
 
 
 cdef class Tags:
-    """The tags of a row group: to be put behind their records, or the values of one.
+    """The tags of a row group: appended to their records, or the values of one tag.
 
-    ``Tags(streams, n, derive)`` opens all, ``Tags(streams, n, derive, name)`` those called ``name`` and no other
-    stream. ``derive()`` gives the records' `Derived`, if it is needed. Raises FormatError where the streams do not
-    agree with each other or with n.
+    ``Tags(streams, n, derive)`` opens all streams, ``Tags(streams, n, derive, name)`` only those of the tag ``name``.
+    ``derive()`` returns the records' `Derived`, if it is needed. Raises FormatError if the streams disagree with
+    each other or with n.
     """
 
     def __cinit__(self):
@@ -101,7 +101,7 @@ cdef class Tags:
         self.layouts = <uint32_t *> malloc(size + 4)
         self.sources = <Source *> malloc((size // KEY + 1) * sizeof(Source))
         if self.layouts == NULL or self.sources == NULL:
-            raise MemoryError("no memory for the tags of a row group")
+            raise MemoryError("not enough memory for the tags of a row group")
         memset(self.sources, 0, (size // KEY + 1) * sizeof(Source))
         while at < size:
             if size - at < 2 or size - at - 2 < KEY * load_u16(&definitions[at]):
@@ -121,7 +121,7 @@ cdef class Tags:
             starts.append(entries)
         self.layout_start = <uint32_t *> malloc(len(starts) * sizeof(uint32_t))
         if self.layout_start == NULL:
-            raise MemoryError("no memory for the tags of a row group")
+            raise MemoryError("not enough memory for the tags of a row group")
         for k in range(len(starts)):
             self.layout_start[k] = <uint32_t> starts[k]
         return starts
@@ -139,7 +139,7 @@ cdef class Tags:
                 continue
             if source.key & DERIVED:
                 if not is_derivable(source.key):
-                    raise FormatError(f"stream 'tag.layouts' has a tag that can't be derived: {self.names[k][4:]}")
+                    raise FormatError(f"stream 'tag.layouts' has a tag that cannot be derived: {self.names[k][4:]}")
                 if self.derived is None:
                     self.derived = derive()
                 continue
@@ -166,18 +166,18 @@ cdef class Tags:
         return 0
 
     cdef int open_words(self, Source *source, held, stream) except -1:
-        """Find the texts of a dictionary, if there is one."""
+        """Locate the texts of a dictionary, if there is one."""
         cdef const uint8_t[::1] words = held
         cdef uint32_t at = 0
         if not words.shape[0]:
             return 0
         self.held.append(held)
         if words[words.shape[0] - 1] or words.shape[0] > 1 << 30:
-            raise FormatError(f"stream '{stream}.values' does not end with a whole text")
+            raise FormatError(f"stream '{stream}.values' does not end with a complete text")
         source.words = &words[0]
         source.word_start = <uint32_t *> malloc(256 * sizeof(uint32_t))
         if source.word_start == NULL:
-            raise MemoryError("no memory for the tags of a row group")
+            raise MemoryError("not enough memory for the tags of a row group")
         while at < words.shape[0]:
             if source.known == 255:
                 raise FormatError(f"stream '{stream}.values' has more than 255 texts")
@@ -187,7 +187,7 @@ cdef class Tags:
         return 0
 
     cdef int put(self, Buffer out, Py_ssize_t record, const uint32_t *cigar, uint32_t operations) except -1 nogil:
-        """Append the tags of the next record. ``cigar``: what a tag CG stands for, NULL if it can't."""
+        """Append the tags of the next record. ``cigar``: the real CIGAR for a CG tag, NULL if there is none."""
         cdef uint32_t k, layout = self.layout.data.as_uints[record]
         cdef bint whole = True
         for k in range(self.layout_start[layout], self.layout_start[layout + 1]):
@@ -207,7 +207,7 @@ cdef class Tags:
         return 0
 
     cdef int put_value(self, Buffer out, Source *source, Py_ssize_t record) except -1 nogil:
-        """Append one tag with its next value; returns 0 where the stream has none left."""
+        """Append one tag with its next value; returns 0 if the stream has no more values."""
         cdef int kind = key_kind(source.key)
         cdef uint32_t key = source.key & ~<uint32_t> DERIVED
         cdef const uint8_t *nul
@@ -252,7 +252,7 @@ cdef class Tags:
 
     def values(self, str name):
         """The value of the first tag ``name`` of every record: int, float, str, bytes (an array: its subtype, number of
-        elements and elements, as BAM has them), or None where there is no such tag. List of length n."""
+        elements and elements, in BAM encoding), or None if there is no such tag. List of length n."""
         cdef Buffer tag = Buffer()
         cdef uint32_t k, layout
         cdef Py_ssize_t i
@@ -273,7 +273,7 @@ cdef class Tags:
 
 
 cdef object parse_value(Buffer tag):
-    """Python's form of the one tag in a buffer."""
+    """The Python value of the single tag in a buffer."""
     cdef int kind = tag.data[2]
     cdef const uint8_t *value = tag.data + 3
     if kind == b"Z" or kind == b"H":

@@ -1,9 +1,9 @@
 """Templates: which records of a row group have the same name.
 
-``link``: distance to the previous record of the row group with the same name, 0 where there is
-none; short integers. ``border`` (distances from the border before, the first: from record 0; short
+``link``: distance to the previous record of the row group with the same name, 0 if there is
+none; short integers. ``border`` (distance from the previous border, the first from record 0; short
 integers) and ``border.hash`` (u64, one each): records whose template may have records in other row
-groups, and the hash of its name, so that depth can join mates across row groups without reading names.
+groups, and the hash of their name, so that depth can join mates across row groups without reading names.
 """
 
 from cpython cimport array
@@ -28,7 +28,7 @@ cdef array.array UINT32 = new_array("I")
 cdef array.array UINT64 = new_array("Q")
 
 cdef enum:
-    NEAR = 1024  # bases from the first record of the row group in which every first mate is a border
+    NEAR = 1024  # bases from the first record of the row group within which every first mate is a border
 
 
 cdef inline uint64_t hash_name(const uint8_t *name, int length) noexcept nogil:
@@ -47,18 +47,18 @@ cdef inline uint64_t hash_name(const uint8_t *name, int length) noexcept nogil:
 
 
 cdef inline bint is_mate(const uint8_t *r) noexcept nogil:
-    """Is it a record that overlap correction looks at: of a proper pair, and not supplementary?"""
+    """Whether overlap correction looks at the record: it is in a proper pair, and not supplementary."""
     return record_flag(r) & (PROPER_PAIR | SUPPLEMENTARY) == PROPER_PAIR
 
 
 cdef bint may_cross(
     const uint8_t *r, bint first, bint last, int64_t low, int64_t high, int32_t end
 ) noexcept nogil:
-    """Can this mate overlap with one of another row group, as mosdepth looks for it?
+    """Whether this mate can overlap with one in another row group, according to mosdepth's rules.
 
     ``first``/``last``: it is the first/last mate of its name here; ``low``, ``high``: POS of the first and the last
-    record here. Where the mate's position says that it is elsewhere, others of the name here do not matter: a filter
-    may leave them out (secondary alignments above all).
+    record here. If PNEXT says that the mate is elsewhere, other records of the name here do not matter: a filter
+    may drop them (in particular secondary alignments).
     """
     cdef bint together = record_next_ref(r) == record_ref(r)
     cdef int32_t pos = record_pos(r), next_pos = record_next_pos(r)
@@ -75,7 +75,7 @@ cdef void find_borders(
 ) noexcept nogil:
     """Set ``is_border[i]`` to 1 for the records whose template may have mates in other row groups.
 
-    ``is_border`` (all 0 at first) meanwhile notes which records are mates (not 0), the first (2) and last (4) of their name.
+    Meanwhile ``is_border`` (initially 0) marks records that are mates (not 0), the first (2) and last (4) of a name.
     """
     cdef Py_ssize_t n = previous.shape[0], i
     cdef int64_t low = record_pos(&data[offsets[0]]), high = record_pos(&data[offsets[n - 1]])
@@ -98,7 +98,7 @@ cdef void find_borders(
 
 
 def encode(block, const int32_t[::1] end):
-    """Streams of a block, and ``previous``: array('i'), the index of the previous record of the name or -1."""
+    """Streams of a block, and ``previous``: array('i'), the index of the previous record of the name, or -1."""
     cdef const uint8_t[::1] data = block.data
     cdef const int64_t[::1] offsets = block.offsets
     cdef Py_ssize_t n = offsets.shape[0] - 1, i, slots = 16, slot, last = 0
@@ -118,7 +118,7 @@ def encode(block, const int32_t[::1] end):
         free(table)
         free(hashes)
         free(is_border)
-        raise MemoryError("no memory for the names of a row group")
+        raise MemoryError("not enough memory for the names of a row group")
     memset(table, 255, slots * sizeof(int32_t))
     try:
         with nogil:
@@ -157,7 +157,7 @@ def encode(block, const int32_t[::1] end):
 
 
 def decode(const uint8_t[::1] stream, const uint8_t[::1] escaped, Py_ssize_t n):
-    """``previous`` of n records: array('i'), the index of the previous record of the name or -1."""
+    """``previous`` of n records: array('i'), the index of the previous record of the name, or -1."""
     cdef array.array previous = array.clone(INT32, n, False)
     cdef int32_t[::1] out = previous
     cdef Cursor main, longs
@@ -173,7 +173,7 @@ def decode(const uint8_t[::1] stream, const uint8_t[::1] escaped, Py_ssize_t n):
                 break
             out[i] = <int32_t> (i - distance) if distance else -1
     if not whole:
-        raise FormatError("stream 'link' does not fit the row group's record count")
+        raise FormatError("stream 'link' does not match the row group's record count")
     return previous
 
 
@@ -198,7 +198,7 @@ def decode_borders(const uint8_t[::1] stream, const uint8_t[::1] escaped, const 
                 break
             out[k] = <uint32_t> at
     if not whole or hashes.shape[0] % 8 or main.at < main.end or longs.at < longs.end:
-        raise FormatError("the 'border' streams do not fit each other or the row group's record count")
+        raise FormatError("the 'border' streams are inconsistent or do not match the row group's record count")
     if count:
         memcpy(name_hash.data.as_voidptr, &hashes[0], 8 * count)
     return index, name_hash

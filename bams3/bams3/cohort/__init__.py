@@ -1,5 +1,5 @@
-"""What a cohort's samples give together: matrices of regions, a table of quality, an interactive page.
+"""Results of a cohort of samples: matrices of regions, a QC table, an interactive page.
 
-Made of the files that each sample has (mosdepth's, samtools'), so this room knows nothing of datasets. It needs the
-extra `cohort`.
+They are computed from each sample's text files (from mosdepth and samtools), so this package knows nothing of
+datasets. It needs the extra `cohort`.
 """

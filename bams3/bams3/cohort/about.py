@@ -1,4 +1,4 @@
-"""What the head of a cohort's page says of it: of what it was made, and how its samples were judged."""
+"""The facts at the top of a cohort's page: what it was computed from, and how its samples were judged."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -12,25 +12,25 @@ from bams3.shown import shown
 
 
 class About(NamedTuple):
-    """What the head of the page says of the cohort. Paths are told by their names."""
+    """What the top of the page says about the cohort. Paths are shown by their file names."""
 
     title: str = "Cohort"
     reference: str = ""
-    """A FASTA."""
+    """A FASTA file."""
     contigs_from: str = "header"
-    """Where the contigs are taken from: a .fai or a .dict, or `header`."""
+    """The source of the contigs: a .fai or .dict file, or `header`."""
     contigs: Sequence[tuple[str, int]] = ()
-    """Those that are measured, and their lengths."""
+    """The contigs that are measured, with their lengths (bp)."""
     regions: str | int = ""
-    """A BED file, or the size of windows."""
+    """A BED file, or the size of windows (bp)."""
     thresholds: Sequence[int] = ()
     limits: Limits = MappingProxyType({})
     multiqc: str = ""
-    """Where MultiQC's report is, as seen from the page."""
+    """Path of MultiQC's report, relative to the page."""
 
 
 def facts(about: About, columns: Sequence[str], regions: int, samples: int) -> list[tuple[str, str]]:
-    """What the head of the page says: a word, and what it is."""
+    """The facts as pairs of label and text."""
     told = []
     if about.contigs:
         length = sum(length for _, length in about.contigs)
@@ -43,13 +43,13 @@ def facts(about: About, columns: Sequence[str], regions: int, samples: int) -> l
     if str(about.regions).isdecimal():
         told.append(("Regions", f"{regions:,} windows of {int(about.regions):,} bp"))
     elif about.regions:
-        told.append(("Targets", f"{regions:,} of {_file(str(about.regions))}"))
+        told.append(("Targets", f"{regions:,} in {_file(str(about.regions))}"))
     if about.thresholds:
         told.append(("Breadths", "at " + ", ".join(f"{depth}×" for depth in sorted({*about.thresholds}))))
     limits = [_limit(name, bounds, columns) for name, bounds in about.limits.items()]
     told.append(("Limits", "; ".join(limits) or "none"))
     far = f"beyond {OUTLYING} robust deviations from the median"
-    told.append(("Outliers", far if samples >= LEAST_SAMPLES else f"told of {LEAST_SAMPLES} samples or more"))
+    told.append(("Outliers", far if samples >= LEAST_SAMPLES else f"needs {LEAST_SAMPLES} samples or more"))
     return [*told, ("Made by", f"bams3 {__version__}")]
 
 

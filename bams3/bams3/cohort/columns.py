@@ -1,8 +1,8 @@
-"""The columns of the table of quality: what each is called, with targets and without.
+"""The columns of the QC table: their names, with targets and without.
 
-Targets are the regions of a BED file. Where a cohort has some, depth is told of them and of the genome, and each column
-says of which; where it has none, depth is the genome's. Nothing of what makes the table is imported here, so that a
-workflow can be planned where that is not installed.
+Targets are the regions of a BED file. In a cohort with targets, depth is reported for the targets and for the genome,
+and the name of each column says for which; without targets, depth is that of the genome. Nothing that computes the
+table is imported here, so a workflow can be planned where those packages are not installed.
 """
 
 import re
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 FIRST = ("sample", "status", "reasons")
-"""These are followed by the columns of the sheet that are the user's own."""
+"""These are followed by the user's own columns from the sheet."""
 
 OF_READS = (
     "reads",
@@ -29,7 +29,7 @@ OF_CAPTURE = ("fold_80", "on_target_read_rate", "on_target_base_rate")
 
 
 def numbers(thresholds: Iterable[int], has_targets: bool) -> list[str]:
-    """The columns that can have a limit, in their order."""
+    """The columns that can have a limit, in order."""
     breadths = [breadth(depth) for depth in sorted({*thresholds})]
     mean = "mean_coverage"
     targets = [TARGET + name for name in (mean, "median_coverage", *breadths)]
@@ -39,38 +39,38 @@ def numbers(thresholds: Iterable[int], has_targets: bool) -> list[str]:
 
 
 def breadth(depth: int) -> str:
-    """The share of bases that are at least so deep, without what it is of."""
+    """Name of the column with the share of bases at or above a depth, without the prefix for targets or genome."""
     return f"breadth_{depth}x"
 
 
 def meant(name: str, has_targets: bool) -> str:
-    """The column that a name in `limits` means: of depth, if it does not say of what, the targets' if there are any."""
+    """The column that a name in `limits` refers to: a name of depth without a prefix means the targets, if any."""
     return TARGET + name if has_targets and _DEPTH.fullmatch(name) else name
 
 
 def is_taken(name: str) -> bool:
-    """Is that the name of a column of any table of quality? One of the user's own can't have it."""
+    """Whether a QC table can have a column with this name, so that the user's columns cannot."""
     plain = name.removeprefix(TARGET).removeprefix(GENOME)
     return bool(_DEPTH.fullmatch(plain) or _COMPONENT.fullmatch(name)) or name in _NAMES
 
 
 def fault_of_limit(name: str, thresholds: Sequence[int], has_targets: bool) -> str | None:
-    """Why no column has that limit, and what to do; None if one has."""
+    """Why no column can have that limit, and what to do; None if a column can."""
     known = numbers(thresholds, has_targets)
     if meant(name, has_targets) in known:
         return None
     deep = _BREADTH.fullmatch(name.removeprefix(TARGET).removeprefix(GENOME))
     if deep and int(deep[1]) not in thresholds:
-        return f"it is not measured; add {int(deep[1])} to `thresholds`"
-    if meant(name, True) in numbers(thresholds, True):  # if there were targets
+        return f"not measured; add {int(deep[1])} to `thresholds`"
+    if meant(name, True) in numbers(thresholds, True):  # it would exist with targets
         plain = name.removeprefix(GENOME)
         if plain in known:
-            return f"without targets it is called {plain}"
-        return "it is of targets; give `regions` a BED file"
+            return f"without targets, the column is called {plain}"
+        return "this is a measure of targets; set `regions` to a BED file"
     names = [*known, *(column.removeprefix(TARGET) for column in known)]
     near = get_close_matches(name, names, 1)
-    advice = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
-    return f"the table of quality has no such number; {advice}"
+    advice = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(known)}"
+    return f"the QC table has no such column; {advice}"
 
 
 _BREADTH = re.compile(r"breadth_([0-9]+)x")

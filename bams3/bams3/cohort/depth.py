@@ -1,4 +1,4 @@
-"""What mosdepth says of the depth of a sample, and of its targets, as columns of the table of quality."""
+"""Depth of a sample and of its targets, from mosdepth's output, as columns of the QC table."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from bams3.cohort.regions import is_autosome
 from bams3.errors import FormatError
 
 Shares = dict[int, float]
-"""Depth → share of bases that are at least as deep, of each depth from 0."""
+"""Share of bases at or above each depth; the index is the depth, from 0."""
 
 DECIMALS = 6
-"""Of the shares of targets, so that depths that a share of them reaches are exact."""
+"""Number of digits to which shares of targets are rounded, so that the depths at which they are reached are exact."""
 
 
 def of_genome(
@@ -24,9 +24,9 @@ def of_genome(
     measured: Sequence[str],
     has_targets: bool,
 ) -> dict[str, Any]:
-    """Mean depth and breadths of the genome, and depth of the sex chromosomes by that of the autosomes.
+    """Mean depth and breadths of the genome, and the depth of the sex chromosomes relative to the autosomes.
 
-    `files`: mosdepth's `summary`, and `dist`, its distribution.
+    `files`: mosdepth's `summary`, and `dist`, its global distribution.
     """
     lines = _summary(files["summary"])
     contigs = {name: line for name, line in lines.items() if not name.endswith("_region") and name != "total"}
@@ -40,7 +40,7 @@ def of_genome(
             return None
         its_length, its_bases, _ = contigs.get(
             name, (1, 0, 0)
-        )  # mosdepth says nothing of contigs without reads
+        )  # mosdepth does not list contigs without reads
         return round(its_bases / its_length / (bases / length), 4)
 
     prefix = GENOME if has_targets else ""
@@ -53,10 +53,10 @@ def of_genome(
 
 
 def of_targets(files: Mapping[str, str], size: int, thresholds: Sequence[int]) -> dict[str, Any]:
-    """How deep targets of so many bases are, how evenly, and how much of what was read is on them.
+    """Depth and evenness on targets of `size` bases, and the share of the reads and bases that are on target.
 
     `files`: mosdepth's `summary` of the genome; its `targets_summary` and `targets_dist`; `targets_reads`.
-    mosdepth leaves out targets on contigs without reads; here they count, with a depth of 0.
+    mosdepth does not list targets on contigs without reads; here they count, with a depth of 0.
     """
     told, bases, _ = _summary(files["targets_summary"])["total_region"]
     part = told / size if size else 0.0
@@ -76,21 +76,21 @@ def of_targets(files: Mapping[str, str], size: int, thresholds: Sequence[int]) -
 
 
 def size_of(targets: str | Path) -> int:
-    """How many bases a BED file has, whose intervals do not overlap."""
+    """Number of bases in a BED file whose intervals do not overlap."""
     with open(targets, "rb") as file:
         bounds = [line.split(b"\t", 3)[1:3] for line in file]
     return sum(int(end) - int(start) for start, end in bounds)
 
 
 def distribution(path: str) -> Shares:
-    """The lines `total` of mosdepth's distribution, which leaves out depths above 300 that no base has."""
+    """The `total` lines of mosdepth's distribution, which omits depths above 300 that no base has."""
     told: Shares = {}
     last = 0
     with open(path, encoding="utf-8", errors="surrogateescape") as file:
         for line in file:
             if line.startswith("total\t"):
                 _, depth, share = line.split("\t")
-                if int(depth) >= last:  # what came before is of a contig of that name
+                if int(depth) >= last:  # the lines so far belong to a contig named total
                     told = {}
                 last = int(depth)
                 told[last] = float(share)
@@ -101,7 +101,7 @@ def distribution(path: str) -> Shares:
 
 
 def rate(part: float, whole: float, digits: int = 6) -> float | None:
-    """A quotient; None where there is nothing that it could be of."""
+    """A quotient, rounded; None if the denominator is 0."""
     return round(part / whole, digits) if whole else None
 
 
@@ -110,23 +110,23 @@ def _breadths(prefix: str, shares: Shares, thresholds: Sequence[int]) -> dict[st
 
 
 def _reached(shares: Shares, share: float) -> int:
-    """The depth that such a share of bases has, or more."""
+    """The largest depth that this share of the bases reaches."""
     return max((depth for depth, found in shares.items() if found >= share), default=0)
 
 
 def _summary(path: str) -> dict[str, tuple[int, int, float]]:
-    """Length, bases and mean depth of each line of mosdepth's summary; the total is the last of its name."""
+    """Length, bases and mean depth in each line of mosdepth's summary; the last line named total counts."""
     with open(path, encoding="utf-8", errors="surrogateescape") as file:
         lines = [line.rstrip("\n").split("\t") for line in file][1:]
     return {name: (int(length), int(bases), float(mean)) for name, length, bases, mean, *_ in lines}
 
 
 def _reads(path: str) -> tuple[int, int]:
-    """Reads, and those on targets, as the workflow counts them."""
+    """Numbers of reads, and of reads on targets, as counted by the workflow."""
     try:
         reads, on_target = map(int, Path(path).read_text().split())
     except ValueError:
-        raise FormatError(f"{path}: not two numbers of reads; remove the file, and run again") from None
+        raise FormatError(f"{path}: expected two numbers of reads; delete the file and run again") from None
     return reads, on_target
 
 

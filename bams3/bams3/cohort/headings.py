@@ -1,4 +1,4 @@
-"""The columns of the table of quality as people read them: in which order, under which headings, in which units."""
+"""How the columns of the QC table are shown: their order, headings and units."""
 
 import re
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from bams3.cohort.columns import FIRST, GENOME, OF_CAPTURE, TARGET
 
 
 class Heading(NamedTuple):
-    """Of a column: what it is called, its unit (% of a share; empty: none), and the decimals that are shown."""
+    """Text, unit (% for a share; empty: none) and number of decimals of a column."""
 
     text: str
     unit: str
@@ -38,7 +38,7 @@ _WORDS = {
 
 
 def heading(name: str) -> Heading | None:
-    """Of a number of the table; None of a name that no such column has."""
+    """The heading of a numeric column; None if there is no such column."""
     if component := _COMPONENT.fullmatch(name):
         return Heading(f"Component {component[1]}", "", 4)
     of, plain = _split(name)
@@ -52,7 +52,7 @@ def heading(name: str) -> Heading | None:
 
 
 def ordered(names: Sequence[str], own: Sequence[str]) -> list[str]:
-    """Sample and status, the user's own columns, depth of the targets or else of the genome, reasons, and the others.
+    """Order columns: sample, status, the user's own, depth of the targets or else of the genome, reasons, the others.
 
     `own`: those of `names` that are the user's.
     """
@@ -71,7 +71,7 @@ _PLACES = (TARGET, "", GENOME)
 
 
 def _split(name: str) -> tuple[str, str]:
-    """What a column is of, targets or genome, if it says so, and its name without that."""
+    """Split a column's name into its prefix (targets or genome), if any, and the rest."""
     of = next((prefix for prefix in (TARGET, GENOME) if name.startswith(prefix)), "")
     return of, name.removeprefix(of)
 

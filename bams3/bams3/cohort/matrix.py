@@ -1,4 +1,4 @@
-"""Matrices of regions by samples, as TSV and Parquet; memory grows neither with the regions nor with the samples."""
+"""Matrices of regions by samples, as TSV and Parquet; memory use does not grow with the regions or the samples."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from bams3.output.files import open_output
 from bams3.shown import escaped, field
 
 VALUES_AT_ONCE = 1 << 22
-"""Of a matrix that is being written: 32 MB …"""
+"""Size of a block of a matrix while it is written: 32 MB …"""
 
 ROWS_AT_ONCE = 1 << 16
-"""… but not more regions than these, where there are few samples."""
+"""… but at most this many regions, if there are few samples."""
 
 LONGEST_LINE = 1 << 23
-"""Of a file of regions, in bytes."""
+"""Size in bytes of a block read from a file of regions."""
 
 _TAB_SEPARATED = csv.ParseOptions(delimiter="\t", quote_char=False)
 
 
 class Measure(NamedTuple):
-    """Where the values of a matrix stand: in a column, from 0 (−1: the last), of a file of each sample.
+    """The values of a matrix: a column, counted from 0 (−1: the last), of one of each sample's files.
 
-    `share`: they are bases, and the matrix has their share of the region's length.
+    `share`: the values are bases, and the matrix holds them as a share of the region's length.
     """
 
     file: str
@@ -43,7 +43,7 @@ class Measure(NamedTuple):
 
 
 def measures(thresholds: Sequence[int]) -> dict[str, Measure]:
-    """The matrices of a cohort by name, of the files `mean`, `median`, `thresholds` (mosdepth's) and `reads`."""
+    """The matrices of a cohort by name, from the files `mean`, `median`, `thresholds` (mosdepth's) and `reads`."""
     breadth = {
         f"breadth_{depth}x": Measure("thresholds", 4 + number, share=True)
         for number, depth in enumerate(sorted(thresholds))
@@ -59,8 +59,8 @@ def write_matrices(
 ) -> None:
     """Write `folder`/NAME.tsv and NAME.parquet for each of the `wanted` matrices; missing values are empty.
 
-    `regions`: a BED file of four columns. `samples`: by name, the paths of each one's files, whose lines are
-    the regions in order. Raises FormatError for a file that has others.
+    `regions`: a BED file with four columns. `samples`: by name, the paths of each sample's files, whose lines are
+    the regions in order. Raises FormatError if a file has other regions.
     """
     places = _columns(str(regions))
     lengths = _integers(places[2]) - _integers(places[1])
@@ -71,7 +71,7 @@ def write_matrices(
             for name, measure in wanted.items():
                 path = files[measure.file]
                 if measure.file not in read:
-                    read = {measure.file: _columns(path)}  # the columns of one file are in memory
+                    read = {measure.file: _columns(path)}  # one file's columns are in memory
                     _check(path, read[measure.file], places, sample)
                 values = read[measure.file][measure.column].to_numpy().astype(np.float64)
                 if measure.share:
@@ -83,7 +83,7 @@ def write_matrices(
 
 
 def read_matrix(path: str | Path) -> Iterator[tuple[list[list[Any]], np.ndarray]]:
-    """A matrix of Parquet in pieces: the columns of `PLACE`, and values (float64; regions, samples)."""
+    """Read a Parquet matrix in pieces: the columns of `PLACE`, and values (float64, shape (regions, samples))."""
     file = parquet.ParquetFile(path)
     for number in range(file.num_row_groups):
         table = file.read_row_group(number)
@@ -92,14 +92,14 @@ def read_matrix(path: str | Path) -> Iterator[tuple[list[list[Any]], np.ndarray]
 
 
 def read_whole_matrix(path: str | Path) -> tuple[list[list[Any]], np.ndarray]:
-    """As `read_matrix`, in one piece."""
+    """Like `read_matrix`, in one piece."""
     pieces = list(read_matrix(path))
     places = [[value for piece, _ in pieces for value in piece[i]] for i in range(len(PLACE))]
     return places, np.concatenate([values for _, values in pieces])
 
 
 def write_table(stem: Path, table: pa.Table) -> None:
-    """A table as `stem`.tsv and `stem`.parquet; control characters in texts are escaped."""
+    """Write a table to `stem`.tsv and `stem`.parquet; control characters in text are escaped."""
     for number, column in enumerate(table.columns):
         if pa.types.is_string(column.type):
             texts = [None if text is None else field(text) for text in column.to_pylist()]
@@ -123,7 +123,9 @@ def _columns(path: str) -> list[Any]:
         columns: list[Any] = csv.read_csv(io.BytesIO(data), how, _TAB_SEPARATED, options).columns
         return columns
     except pa.ArrowInvalid as error:
-        raise FormatError(f"{path}: not a table of regions ({error}); make it again") from None
+        raise FormatError(
+            f"{path}: not a table of regions ({error}); delete the file and run again"
+        ) from None
 
 
 def _integers(column: Any) -> np.ndarray:
@@ -134,12 +136,12 @@ def _integers(column: Any) -> np.ndarray:
 def _check(path: str, found: list[Any], places: list[Any], sample: str) -> None:
     if found[:3] != places[:3]:
         raise FormatError(
-            f"{path}: sample {sample} was measured over other regions; remove the file, and run again"
+            f"{path}: sample {sample} was measured over other regions; delete the file and run again"
         )
 
 
 def _write(stem: Path, places: list[Any], samples: list[str], file: BinaryIO, *, whole: bool) -> None:
-    """The matrix whose values stand in `file`, one sample after the other."""
+    """Write the matrix whose values are in `file`, one sample after another."""
     regions = len(places[0])
     schema = pa.schema(
         [("contig", pa.string()), ("start", pa.int64()), ("end", pa.int64()), ("name", pa.string())]
@@ -172,8 +174,8 @@ def _heading(names: Sequence[str]) -> bytes:
 
 
 def _lines(columns: Iterable[Any]) -> memoryview:
-    """The rows of a table as text: a tab between values as they are, without quotes; missing ones are empty."""
-    kind = pa.large_binary()  # many long names are more than 2 GB
+    """The rows of a table as tab-separated text, without quoting; missing values are empty."""
+    kind = pa.large_binary()  # many long names exceed 2 GB
     tab, end, nothing = (pa.scalar(text, kind) for text in (b"\t", b"\n", b""))
     texts = (column if column.type == pa.binary() else column.cast(pa.large_string()) for column in columns)
     cells = [column.cast(kind) for column in texts]
@@ -184,7 +186,7 @@ def _lines(columns: Iterable[Any]) -> memoryview:
 
 
 def _text(names: Any) -> Any:
-    """Names as text; bytes of them that are not UTF-8 are escaped."""
+    """Names as text; bytes that are not UTF-8 are escaped."""
     try:
         return names.cast(pa.string())
     except pa.ArrowInvalid:

@@ -1,4 +1,4 @@
-"""One interactive HTML page of a cohort, with all that it needs inside: data, plotly.js, styles."""
+"""A self-contained interactive HTML page for a cohort: data, plotly.js and styles are embedded."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from bams3.output.files import open_output
 from bams3.shown import escaped, shown
 
 MOST_REGIONS = 1000
-"""Regions in the heat map: those that differ most between samples, where there are more."""
+"""Maximum number of regions in the heat map; if there are more, those that vary most between samples are shown."""
 
 LONGEST_NAME = 200
-"""Characters of the name of a region or a contig; the rest is in the tables."""
+"""Maximum characters shown of the name of a region or a contig; the tables hold the full name."""
 
 _ORDER = {"fail": 0, "outlier": 1, "pass": 2}
 _PARTS = ("page.css", "page.js", "plots.js", "table.js")
@@ -41,10 +41,10 @@ def write_page(
     distributions: Mapping[str, str],
     about: About | None = None,
 ) -> None:
-    """Write the page. It says nothing of the time or the place: it is the same wherever it is made.
+    """Write the page. It is reproducible: nothing in it depends on the time or the place.
 
-    `samples`: the table of quality; `genome`, `mean`: matrices of bins and of regions; all in Parquet.
-    `distributions`: mosdepth's distribution of each sample, of targets if there are any.
+    `samples`: the QC table; `genome`, `mean`: matrices of bins and of regions; all in Parquet.
+    `distributions`: each sample's depth distribution from mosdepth, of the targets if there are any.
     """
     about = about or About()
     table = parquet.read_table(samples)
@@ -85,7 +85,7 @@ def _name(name: str) -> str:
 
 
 def _headings(table: pa.Table) -> list[dict[str, Any]]:
-    """The columns in the order in which they are shown: where each is in the table, and its heading (None: text)."""
+    """The columns in display order: index in the table, and heading (None: text)."""
     texts = [field.name for field in table.schema if not _is_number(field.type)]
     own = [name for name in texts if name not in FIRST]
     made = []
@@ -106,7 +106,7 @@ def _is_number(kind: pa.DataType) -> bool:
 
 
 def _most_variable(path: str | Path) -> tuple[list[list[Any]], np.ndarray, int]:
-    """Of a matrix the `MOST_REGIONS` rows that differ most between samples, in order; and of how many they are."""
+    """The `MOST_REGIONS` rows of a matrix that vary most between samples, in order; and its total number of rows."""
     places: list[list[Any]] = [[] for _ in PLACE]
     values = np.empty((0, len(parquet.read_schema(path)) - len(PLACE)))
     count = 0
@@ -122,7 +122,7 @@ def _most_variable(path: str | Path) -> tuple[list[list[Any]], np.ndarray, int]:
 
 
 def _distributions(paths: list[str]) -> np.ndarray:
-    """Share of bases of at least each depth (samples, depths), up to where the deepest sample has hardly any."""
+    """Share of bases at or above each depth (shape (samples, depths)), up to a depth that few bases of any reach."""
     found = [distribution(path) for path in paths]
     deepest = max((depth for shares in found for depth, share in shares.items() if share >= 0.01), default=0)
     matrix = np.zeros((len(found), deepest + 2))
@@ -134,7 +134,7 @@ def _distributions(paths: list[str]) -> np.ndarray:
 
 
 def _packed(values: np.ndarray) -> str:
-    """Half-precision floats (four digits), row after row, gzipped, in base64."""
+    """Half-precision floats (about four digits), row by row, gzipped, in base64."""
     halves = np.minimum(values, 65504).astype("<f2").tobytes()
     return base64.b64encode(gzip.compress(halves, 6, mtime=0)).decode()
 

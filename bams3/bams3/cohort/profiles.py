@@ -1,4 +1,4 @@
-"""How alike the samples' coverage of the genome is: normalised profiles, their principal components, distances."""
+"""Similarity of the samples' coverage of the genome: normalised profiles, principal components, distances."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -11,18 +11,18 @@ from bams3.cohort.regions import is_autosome
 COMPONENTS = 3
 
 LEAST_COVERED = 0.25
-"""Bins that the median sample covers less than that, of its mean, are of no use: gaps, repeats."""
+"""Bins in which the median sample has less than this share of its mean depth are ignored: gaps, repeats."""
 
 
 class Profiles(NamedTuple):
-    """`components`: (samples, up to COMPONENTS). `distance`: of each sample from the median profile (RMS)."""
+    """`components`: shape (samples, up to COMPONENTS). `distance` of each sample from the median profile (RMS)."""
 
     components: np.ndarray
     distance: np.ndarray
 
 
 def read_profiles(genome: str | Path) -> Profiles:
-    """Of the matrix of a genome's bins: log2 depth of its autosomes, relative to each sample's median."""
+    """Compute profiles from the matrix of genome bins: log2 depth on autosomes, relative to each sample's median."""
     (contigs, *_), values = read_whole_matrix(genome)
     known = set(contigs)
     autosomal = {name for name in known if is_autosome(name, known)}
@@ -30,7 +30,7 @@ def read_profiles(genome: str | Path) -> Profiles:
 
 
 def profiles(depth: np.ndarray) -> Profiles:
-    """Of depths of bins (bins, samples)."""
+    """Compute profiles from depths, shape (bins, samples)."""
     samples = depth.shape[1]
     middle = np.median(depth, axis=0) if len(depth) else np.zeros(samples)
     relative = depth / np.where(middle > 0, middle, 1)
@@ -46,6 +46,6 @@ def profiles(depth: np.ndarray) -> Profiles:
         return Profiles(np.zeros((samples, 0)), distance)
     _, size, axes = np.linalg.svd(logs - logs.mean(axis=1, keepdims=True), full_matrices=False)
     scores = axes[:number].T * size[:number] / np.sqrt(len(logs))
-    # The sign of a component is arbitrary: that of its greatest score is made positive, so that runs agree.
+    # The sign of a component is arbitrary: its largest score is made positive, so that runs agree.
     greatest = scores[np.abs(scores).argmax(axis=0), range(number)]
     return Profiles(scores * np.where(greatest < 0, -1, 1), distance)

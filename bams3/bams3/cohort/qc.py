@@ -1,4 +1,4 @@
-"""The table of quality: a row a sample, what samtools and mosdepth say of it, and how it differs from the others."""
+"""The QC table: a row per sample, from samtools and mosdepth, and how it differs from the others."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ COMPARED = (
     "insert_size_mean",
     "profile_distance",
 )
-"""The columns in which a sample that differs from the others is an outlier; of depth, the targets' if there are any."""
+"""Columns that can make a sample an outlier; depth is that of the targets, if there are any."""
 
 OUTLYING = 3.5
-"""Robust deviations from the median, as Iglewicz and Hoaglin advise."""
+"""Threshold in robust deviations from the median, as recommended by Iglewicz and Hoaglin."""
 
 LEAST_DEVIATION = 0.01
-"""Of the median: in a cohort of samples that are nearly equal, less than that is not a deviation."""
+"""Relative to the median: smaller differences are not deviations, even if the samples are nearly equal."""
 
 LEAST_SAMPLES = 8
-"""In fewer, none is an outlier: the median says little."""
+"""In smaller cohorts no sample is an outlier, because the median says little."""
 
 Limits = Mapping[str, Mapping[str, float]]
 
@@ -53,12 +53,12 @@ def write_qc(
 ) -> None:
     """Write `stem`.tsv and `stem`.parquet.
 
-    `samples`: by name, the paths of each one's `flagstat`, `stats` (samtools'), `summary` and `dist` (mosdepth's), and
-    where there are targets of `targets_summary`, `targets_dist` (mosdepth's) and `targets_reads`.
-    `genome`: the matrix of the genome's bins. `limits`: a `min` or a `max`, or both, of columns.
-    `sex_contigs`: that which both sexes have, and the other; by default X and Y, as they are usually called.
-    `contigs`: those that were measured, in case no sample has reads of one: mosdepth leaves out such.
-    `targets`: a BED file of intervals that do not overlap. `own`: columns of the sheet, with a cell for each sample.
+    `samples`: by name, the paths of each sample's `flagstat` and `stats` (samtools), `summary` and `dist` (mosdepth),
+    and with targets also `targets_summary`, `targets_dist` (mosdepth) and `targets_reads`.
+    `genome`: the matrix of the genome's bins. `limits`: a `min`, a `max` or both for a column.
+    `sex_contigs`: the contig that both sexes have, then the other; by default X and Y under their usual names.
+    `contigs`: the measured contigs, in case no sample has reads on one: mosdepth does not list such contigs.
+    `targets`: a BED file of non-overlapping intervals. `own`: columns of the sheet, with a cell for each sample.
     """
     own, has_targets = own or {}, targets is not None
     size = size_of(targets) if targets is not None else 0
@@ -98,7 +98,7 @@ def _flagstat(path: str) -> dict[str, Any]:
             "duplicate_rate": rate(found["primary duplicates"], found["primary"]),
         }
     except KeyError as error:
-        raise FormatError(f"{path}: no line {error}; is it the text of samtools flagstat?") from None
+        raise FormatError(f"{path}: no line {error}; is it the text output of samtools flagstat?") from None
 
 
 def _samtools_stats(path: str) -> dict[str, Any]:
@@ -122,11 +122,11 @@ def _samtools_stats(path: str) -> dict[str, Any]:
             "insert_size_sd": numbers["insert size standard deviation"] if pairs else None,
         }
     except KeyError as error:
-        raise FormatError(f"{path}: no line {error}; is it the text of samtools stats?") from None
+        raise FormatError(f"{path}: no line {error}; is it the text output of samtools stats?") from None
 
 
 def _judge(rows: list[dict[str, Any]], limits: Limits, has_targets: bool) -> None:
-    """Give each row its `status` (fail: no reads, or not within a limit; outlier; pass) and the reasons."""
+    """Set each row's `status` (fail: no reads, or outside a limit; outlier; pass) and the reasons."""
     compared = [columns.meant(name, has_targets) for name in COMPARED]
     deviations = {column: _deviations([row[column] for row in rows]) for column in compared}
     for number, row in enumerate(rows):
@@ -144,7 +144,7 @@ def _judge(rows: list[dict[str, Any]], limits: Limits, has_targets: bool) -> Non
 
 
 def _beyond(column: str, value: float | None, bounds: Mapping[str, float]) -> list[str]:
-    """Why a value fails its limits; one that is missing can't be said to be within them."""
+    """Why a value fails its limits; a missing value fails, since it cannot be within them."""
     if value is None:
         return [f"{column} is missing"]
     return [
@@ -155,7 +155,7 @@ def _beyond(column: str, value: float | None, bounds: Mapping[str, float]) -> li
 
 
 def _deviations(values: Sequence[float | None]) -> np.ndarray:
-    """Robust z-scores: from the median, in deviations estimated by the median absolute one; 0: missing."""
+    """Robust z-scores: distance from the median in units estimated from the median absolute deviation; 0: missing."""
     numbers = np.array([math.nan if value is None else value for value in values], float)
     known = numbers[~np.isnan(numbers)]
     if len(known) < LEAST_SAMPLES:

@@ -1,4 +1,4 @@
-"""The intervals that a cohort is measured over: its regions, and the bins that show its genome."""
+"""The intervals over which a cohort is measured: its regions, and bins for the profile of the genome."""
 
 import re
 from array import array
@@ -11,23 +11,23 @@ from bams3.output.files import open_output
 from bams3.shown import field, is_plain
 
 PLACE = ("contig", "start", "end", "name")
-"""The columns of regions: those of a matrix before those of the samples."""
+"""The columns that describe regions; in a matrix they come before those of the samples."""
 
 LONGEST_NAME = 1 << 20
-"""Of a region, in bytes."""
+"""Maximum length in bytes of the name of a region."""
 
 MOST_BINS = 3500
-"""Of a genome: as many as a screen can show, and 1,000 samples of them fit in a page."""
+"""Maximum number of bins of a genome: as many as a screen can show, and 1,000 samples with them fit in a page."""
 
 Contigs = Sequence[tuple[str, int]]
 
 
 def write_regions(path: str, by: str | int, contigs: Contigs) -> None:
-    """A BED file of four columns, in the order of the contigs and of starts: `by` a BED file, or windows of so many bp.
+    """Write a BED file with four columns, ordered by contig and start: from `by`, a BED file or a window size in bp.
 
-    Regions without a name get `contig:start-end` (1-based, closed); control characters in names are escaped, other
-    bytes stay; those of other contigs are left out. Raises UsageError for a contig that is not fit for a BED file, for
-    a name that is too long, and if there are no regions.
+    Regions without a name are named `contig:start-end` (1-based, closed); control characters in names are escaped,
+    other bytes are kept; regions on other contigs are dropped. Raises UsageError if a contig cannot be represented in a
+    BED file, if a name is too long, or if there are no regions.
     """
     check_contigs(contigs)
     if isinstance(by, int):
@@ -36,16 +36,16 @@ def write_regions(path: str, by: str | int, contigs: Contigs) -> None:
         notes: list[str] = []
         found = read_intervals(by, notes.append)
         for note in notes:
-            raise UsageError(f"{note}; remove the line, or mend it")
+            raise UsageError(f"{note}; remove the line or fix it")
     if not any(len(found.get(name, ())) for name, _ in contigs):
         raise UsageError(
-            f"{by}: no regions of the contigs that are measured; give a BED file with some, or the size of windows"
+            f"{by}: no regions on the contigs that are measured; use a BED file that has some, or a window size"
         )
     _write(path, ((name, found[name]) for name, _ in contigs if name in found))
 
 
 def write_targets(path: str, regions: str, contigs: Contigs) -> None:
-    """A BED file of what regions cover: those that overlap or touch are one, and none goes beyond its contig's end."""
+    """Write a BED file of the bases that regions cover: overlapping or adjacent ones are merged, ends are clipped."""
     lengths = dict(contigs)
     with open_output(path) as file:
         for contig, found in read_intervals(regions, print).items():
@@ -56,17 +56,17 @@ def write_targets(path: str, regions: str, contigs: Contigs) -> None:
 
 
 def check_contigs(contigs: Contigs) -> None:
-    """Raises UsageError for a contig that no line of a BED file can be of."""
+    """Raise UsageError if a contig's name cannot be represented in a BED file."""
     for name, _ in contigs:
         if name.startswith("#") or " " in name or not is_plain(name):
             raise UsageError(
-                f"contig {name!r}: no BED file can have regions of it (of a name that begins with #, or has blanks or "
-                "control characters in it); rename it in the alignments (samtools reheader)"
+                f"contig {name!r}: its name cannot be used in a BED file (it starts with #, or contains spaces or "
+                "control characters); rename it in the alignments (samtools reheader)"
             )
 
 
 def write_bins(path: str, contigs: Contigs) -> None:
-    """A BED file of at most `MOST_BINS` equal bins, of the longest contigs, each at least a quarter of one."""
+    """Write a BED file of at most `MOST_BINS` equal bins on the longest contigs: those of at least a quarter bin."""
     size = bin_size(sum(length for _, length in contigs))
     shown: dict[str, int] = {}
     for name, length in sorted(contigs, key=lambda contig: -contig[1]):
@@ -77,7 +77,7 @@ def write_bins(path: str, contigs: Contigs) -> None:
 
 
 def bin_size(length: int) -> int:
-    """The least of 1, 2, 5, 10, 20 … by which a length is no more than `MOST_BINS` bins."""
+    """The smallest of 1, 2, 5, 10, 20 … that divides a length into at most `MOST_BINS` bins."""
     size = 1
     while length > MOST_BINS * size:
         size = size * 5 // 2 if str(size)[0] == "2" else size * 2
@@ -85,7 +85,7 @@ def bin_size(length: int) -> int:
 
 
 def is_autosome(contig: str, contigs: Iterable[str]) -> bool:
-    """Is a contig one of the numbered chromosomes, or, where none has a number, not X, Y, Z, W or of an organelle?"""
+    """Whether a contig is a numbered chromosome or, if no contig has a number, not X, Y, Z, W or from an organelle."""
     if any(map(_NUMBERED.fullmatch, contigs)):
         return bool(_NUMBERED.fullmatch(contig))
     return not _OTHER.fullmatch(contig)
@@ -105,7 +105,7 @@ def _lines(contig: str, found: Intervals) -> Iterator[bytes]:
     for start, end, name in zip(found.starts, found.ends, found.labels(), strict=True):
         if len(name) > LONGEST_NAME:
             raise UsageError(
-                f"the name of region {contig}:{start + 1}-{end} has {len(name)} bytes; {LONGEST_NAME} are possible"
+                f"the name of region {contig}:{start + 1}-{end} has {len(name)} bytes; the limit is {LONGEST_NAME}"
             )
         label = field(name.decode(errors="surrogateescape"))
         if not label.strip(" "):

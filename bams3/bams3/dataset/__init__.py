@@ -1,1 +1,1 @@
-"""The dataset: its layout, manifest, index of chunks, parts and commit, and opening it."""
+"""The dataset: its layout, manifest, index of chunks, parts and commit, and how to open it."""

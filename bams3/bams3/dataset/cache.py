@@ -1,8 +1,8 @@
-"""Headers and indexes of remote datasets, kept on this machine's disk where `BAMS3_CACHE` names a directory.
+"""Headers and indexes of remote datasets, cached on the local disk if `BAMS3_CACHE` names a directory.
 
-An entry is told by the dataset's URI and by the length and CRC-32 that the dataset's manifest gives, so it can't be
-out of date; the manifest itself is always read from the store. Many processes may share a directory, and what else is
-in it stays as it is.
+An entry is identified by the dataset's URI and by the length and CRC-32 in the dataset's manifest, so it cannot be
+out of date; the manifest itself is always read from the store. Many processes may share a directory; other files in
+it are left alone.
 """
 
 import hashlib
@@ -16,11 +16,11 @@ from contextlib import suppress
 from bams3.errors import UsageError
 from bams3.storage.local import open_regular
 
-CACHE = "BAMS3_CACHE"  # environment: a directory, made when needed
-SIZE = "BAMS3_CACHE_BYTES"  # environment: what it may hold
+CACHE = "BAMS3_CACHE"  # environment variable: a directory, created if needed
+SIZE = "BAMS3_CACHE_BYTES"  # environment variable: its maximum size in bytes
 DEFAULT_SIZE = 1 << 30
 
-_FOLDER = re.compile(r"[0-9a-f]{32}")  # of a dataset
+_FOLDER = re.compile(r"[0-9a-f]{32}")  # the folder of a dataset
 _ENTRY = re.compile(r"(\d{1,18})-[0-9a-f]{8}(\.\d+\.[0-9a-f]{8}\.tmp)?")
 
 
@@ -28,34 +28,34 @@ class Cache:
     """The entries of one dataset."""
 
     def __init__(self, folder: str, uri: str) -> None:
-        """`uri` without secrets."""
+        """`uri`: without secrets."""
         self._top = folder
         self._folder = os.path.join(folder, hashlib.sha256(os.fsencode(uri)).hexdigest()[:32])
 
     @classmethod
     def of(cls, uri: str) -> "Cache | None":
-        """The cache of a dataset, if there is to be one."""
+        """The cache of a dataset; None if no cache is configured."""
         folder = os.environ.get(CACHE)
         return cls(folder, uri) if folder else None
 
     @property
     def knows(self) -> bool:
-        """Is there any entry, of this or of an earlier state of the dataset?"""
+        """Whether there is any entry, of the current or an earlier state of the dataset."""
         return os.path.isdir(self._folder)
 
     def get(self, length: int, crc32: int) -> bytes | None:
-        """An entry; None where it is missing or damaged."""
+        """An entry; None if it is missing or damaged."""
         path = self._path(length, crc32)
         try:
             with open_regular(path) as file:
                 data = file.read(length + 1)
-            os.utime(path)  # used lately
+            os.utime(path)  # marks it as recently used
         except OSError:
             return None
         return data if (len(data), zlib.crc32(data)) == (length, crc32) else None
 
     def put(self, data: bytes) -> None:
-        """Keep an entry, and drop those that were used longest ago if they are too many. No error is one."""
+        """Store an entry, and drop the least recently used ones beyond the size limit. Errors are ignored."""
         limit = _limit()
         if len(data) > limit or os.path.islink(self._folder):
             return
@@ -88,7 +88,7 @@ class Cache:
 def _entries(top: str) -> Iterator[tuple[float, int, str]]:
     """(time of last use, length, path) of all entries of all datasets.
 
-    What else is in the directory is the user's: other names, files of another length than their name says, links.
+    Other files in the directory are the user's: other names, lengths that differ from the name's, links.
     """
     for folder in _listed(top):
         if _FOLDER.fullmatch(folder.name) and folder.is_dir(follow_symlinks=False):
@@ -106,7 +106,7 @@ def _listed(folder: str) -> list[os.DirEntry[str]]:
 
 
 def _is_entry(name: str, length: int) -> bool:
-    """Is it an entry, or what a killed process left of one?"""
+    """Whether it is an entry, or what a killed process left of one."""
     match = _ENTRY.fullmatch(name)
     return match is not None and (match[2] is not None or int(match[1]) == length)
 

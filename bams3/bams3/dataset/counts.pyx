@@ -1,4 +1,4 @@
-"""Counts of records as samtools flagstat and idxstats make them, so that a manifest can answer for a file."""
+"""Record counts like those of samtools flagstat and idxstats, so that a manifest can answer for a file."""
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t
 from libc.string cimport memset
@@ -6,7 +6,7 @@ from libc.string cimport memset
 from bams3.bam.fields cimport DUP, MUNMAP, PAIRED, PROPER_PAIR, QCFAIL, READ1, READ2, SECONDARY, SUPPLEMENTARY, UNMAP
 from bams3.bam.fields cimport record_flag, record_mapq, record_next_ref, record_ref
 
-# samtools' names (flagstat -O json), in its order.
+# samtools' names (flagstat -O json), in samtools' order.
 FLAGSTAT = (
     "total", "primary", "secondary", "supplementary", "duplicates", "primary duplicates", "mapped",
     "primary mapped", "paired in sequencing", "read1", "read2", "properly paired",

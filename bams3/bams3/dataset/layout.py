@@ -22,15 +22,15 @@ UNPLACED = -1  # reference id of reads with no position
 UNPLACED_FOLDER = "_unplaced"
 
 ROW_GROUP_SHIFT = 17  # row groups end where windows of 2^17 bp do …
-SMALL_ROW_GROUP = 1 << 12  # … unless they have fewer records, and are …
-ROW_GROUP_RECORDS = 1 << 16  # … of at most so many records …
-ROW_GROUP_BYTES = 32 << 20  # … and, but for a last one that is longer, bytes of BAM records
-UNPLACED_ROW_GROUPS = 8  # of a chunk of reads with no position
+SMALL_ROW_GROUP = 1 << 12  # … unless they have fewer records than this; they have …
+ROW_GROUP_RECORDS = 1 << 16  # … at most this many records …
+ROW_GROUP_BYTES = 32 << 20  # … and at most this many bytes of BAM records, unless the last record is longer
+UNPLACED_ROW_GROUPS = 8  # row groups in a chunk of reads with no position
 
 DEFAULT_CHUNK_SIZE = 1 << 20
 CHUNK_SIZES = tuple(1 << shift for shift in range(18, 24))
 
-LONGEST_NAME = 200  # of a contig, as a path component
+LONGEST_NAME = 200  # characters of a contig's name as a path component
 
 _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
 
@@ -48,9 +48,9 @@ class Window(NamedTuple):
 
 @lru_cache(64)
 def encode_name(contig: str) -> str:
-    """A contig's name as a path component: percent-encoding outside [A-Za-z0-9._-], and of a leading . or _.
+    """Encode a contig's name as a path component: percent-encode bytes outside [A-Za-z0-9._-], and a leading . or _.
 
-    File systems allow 255 bytes, so of what would have more than 200 the last ones make place for ~ and a hash.
+    File systems allow 255 bytes, so if the result exceeds 200, its end is replaced by ~ and a hash.
     """
     name = contig.encode("utf-8", "surrogateescape")
     encoded = "".join(chr(byte) if byte in _PLAIN else f"%{byte:02X}" for byte in name[: LONGEST_NAME + 1])
@@ -75,11 +75,11 @@ def unplaced_path(number: int) -> str:
 
 
 class Grid(Sequence[Window]):
-    """Windows of a genome that follow each other, made as they are asked for: there may be tens of millions of them.
+    """Consecutive windows of a genome, created on demand: there may be tens of millions of them.
 
-    A contig has at least one window (a read may start anywhere, even in a contig of length 0), and
-    reads that start past a contig's end belong to the window that their start falls in all the same.
-    That of the reads with no position is the last.
+    A contig has at least one window (a read may start anywhere, even on a contig of length 0), and
+    reads that start past a contig's end still belong to the window that contains their start.
+    The window of the reads with no position is the last.
     """
 
     def __init__(self, references: Sequence[tuple[str, int]], chunk_size: int) -> None:
@@ -87,8 +87,8 @@ class Grid(Sequence[Window]):
         counts = (max(-(-length // chunk_size), 1) for _, length in references)
         self._before = list(
             accumulate(counts, initial=0)
-        )  # of each reference, the windows of those before it
-        self._part = range(self._before[-1] + 1)  # which of the windows these are
+        )  # for each reference, the number of windows before its first
+        self._part = range(self._before[-1] + 1)  # which windows of the genome these are
 
     def __len__(self) -> int:
         return len(self._part)
@@ -110,7 +110,7 @@ class Grid(Sequence[Window]):
             yield from cells(run, self.chunk_size)
 
     def place(self, reference_id: int, start: int) -> int | None:
-        """Where the window that begins at a position of a reference is; None if it is not among these."""
+        """The index of the window that starts at a position of a reference; None if it is not among these."""
         if reference_id == UNPLACED:
             number = self._before[-1]
         elif not 0 <= reference_id < len(self._before) - 1 or start < 0 or start % self.chunk_size:
@@ -122,7 +122,7 @@ class Grid(Sequence[Window]):
         return number - self._part.start if number in self._part else None
 
     def contigs(self) -> Iterator[range]:
-        """Of each contig (and of the reads with no position) the places of its windows among these."""
+        """For each contig (and for the reads with no position), the indices of its windows among these."""
         number, stop = self._part.start, self._part.stop
         while number < stop:
             reference_id = bisect_right(self._before, number)
@@ -131,17 +131,17 @@ class Grid(Sequence[Window]):
             number = end
 
     def run(self, places: range) -> Window:
-        """Windows of one contig as one."""
+        """Join windows of one contig into one."""
         first: Window = self[places[0]]
         return first._replace(end=self[places[-1]].end)
 
     def runs(self) -> Iterator[Window]:
-        """The same windows, those of each contig as one."""
+        """The same windows, with those of each contig joined into one."""
         return map(self.run, self.contigs())
 
 
 def cells(run: Window, chunk_size: int) -> Iterator[Window]:
-    """The windows of a run."""
+    """The windows that make up a run."""
     if run.reference_id == UNPLACED:
         yield run
         return
@@ -150,30 +150,30 @@ def cells(run: Window, chunk_size: int) -> Iterator[Window]:
 
 
 Sizes = Sequence[int] | Mapping[int, int]
-"""Bytes of each item, or what else is shared out; a mapping has only those of some, by place."""
+"""Bytes (or another weight) of each item; a mapping holds only some items, by index."""
 
 
 def batch(items: Sequence[Item], sizes: Sizes, number: int, of: int) -> Sequence[Item]:
-    """The `number`-th (from 1) of the runs of `split`; empty if there are fewer than that."""
+    """The `number`-th (from 1) of the runs of `split`; empty if there are fewer runs."""
     if not 1 <= number <= of:
-        raise UsageError(f"batch {number}/{of}: give i/n with 1 ≤ i ≤ n")
+        raise UsageError(f"batch {number}/{of}: use i/n with 1 ≤ i ≤ n")
     borders = _borders(_Sums(sizes, len(items)), min(of, len(items)))
     return items[borders[number - 1] : borders[number]] if number < len(borders) else items[:0]
 
 
 def split(items: Sequence[Item], sizes: Sizes, of: int) -> list[Sequence[Item]]:
-    """Windows or chunks as `of` runs, of which the largest is as small as it can be; none is empty, so there are no
-    more of them than items.
+    """Split windows or chunks into `of` runs so that the largest run is as small as possible. No run is empty, so there
+    are at most as many as items.
 
-    A size less than 0, as a damaged index may have it, is 0. If all are 0, each counts the same. The result depends on
-    the arguments alone.
+    Negative sizes, as in a damaged index, count as 0. If all sizes are 0, every item counts the same. The result
+    depends on the arguments alone.
     """
     borders = _borders(_Sums(sizes, len(items)), min(of, len(items)))
     return [items[start:end] for start, end in pairwise(borders)]
 
 
 class _Sums:
-    """The sum of sizes before each of `count` items, and in all, told from those items alone that have a size."""
+    """Prefix sums of the sizes of `count` items, computed only from the items that have a size."""
 
     def __init__(self, sizes: Sizes, count: int) -> None:
         pairs = sorted(sizes.items()) if isinstance(sizes, Mapping) else enumerate(sizes)
@@ -187,27 +187,27 @@ class _Sums:
         self.total = self._sums[-1]
 
     def before(self, item: int) -> int:
-        """The sum of the sizes before an item."""
+        """The sum of the sizes of the items before an item."""
         return self._sums[bisect_left(self._places, item)]
 
     def first(self, least: int) -> int:
-        """The first item that has so much before it."""
+        """The first item with at least this sum before it."""
         sized = bisect_left(self._sums, least)
         return self._places[sized - 1] + 1 if sized else 0
 
     def last(self, most: int) -> int:
-        """The last item that has no more than that before it."""
+        """The last item with at most this sum before it."""
         sized = bisect_right(self._sums, most) - 1
         return self._places[sized] if sized < len(self._places) else self.count
 
 
 def _borders(sums: _Sums, of: int) -> list[int]:
-    """Where each of `of` runs begins, and where the last ends; there are at least as many items.
+    """The start of each of `of` runs and the end of the last; there are at least as many items as runs.
 
-    Of all ways to have the smallest largest run this is one whose runs are each near the mean of what is left.
+    Of the solutions with the smallest largest run, this is one in which each run is close to the mean of the rest.
     """
     most = _smallest_largest(sums, of)
-    # Of each run, from the last, where it may end at the soonest for those after it to suffice.
+    # For each run, starting with the last, the earliest end that leaves the runs after it small enough.
     soonest = [sums.count]
     while len(soonest) < of:
         soonest.append(sums.first(sums.before(soonest[-1]) - most))
@@ -225,7 +225,7 @@ def _borders(sums: _Sums, of: int) -> list[int]:
 
 
 def _smallest_largest(sums: _Sums, of: int) -> int:
-    """The size of the largest of `of` runs where that is smallest."""
+    """The smallest possible size of the largest of `of` runs."""
 
     def suffices(most: int) -> bool:
         done = 0
@@ -248,12 +248,12 @@ def parse_fraction(text: str, what: str = "batch") -> tuple[int, int]:
     """`i/n` → (i, n), 1 ≤ i ≤ n."""
     match = re.fullmatch(r"(\d+)/(\d+)", text)
     if not match or not 1 <= int(match[1]) <= int(match[2]):
-        raise UsageError(f"{what} {text!r}: give i/n with 1 ≤ i ≤ n, for example 1/8")
+        raise UsageError(f"{what} {text!r}: use i/n with 1 ≤ i ≤ n, for example 1/8")
     return int(match[1]), int(match[2])
 
 
 def parse_size(text: str | int) -> int:
-    """A chunk size: bases, or with K or M for 2^10 or 2^20. Raises UsageError unless it is one of CHUNK_SIZES."""
+    """Parse a chunk size in bases; K and M mean 2^10 and 2^20. Raises UsageError unless it is one of CHUNK_SIZES."""
     match = re.fullmatch(r"(\d+)([kKmM]?)", str(text))
     size = int(match[1]) << {"": 0, "k": 10, "m": 20}[match[2].lower()] if match else 0
     if size not in CHUNK_SIZES:

@@ -1,7 +1,7 @@
-"""What a dataset says of itself: the manifest (`_metadata.json`), and the index of its chunks.
+"""What a dataset says about itself: the manifest (`_metadata.json`) and the index of its chunks.
 
-docs/format.md specifies both. The manifest is written last: a dataset exists if and only if it does.
-Nothing in either depends on when, where or in how many jobs it was made.
+docs/format.md specifies both. The manifest is written last: the dataset exists if and only if the manifest does.
+Nothing in either depends on when, where or in how many jobs it was created.
 """
 
 import builtins
@@ -22,13 +22,13 @@ from bams3.untrusted import inflate, parse_json
 FORMAT = "bams3"
 VERSION = 1
 MAX_INDEX = 1 << 30  # bytes, inflated …
-CHUNK_TEXT, ROW_GROUP_TEXT = 1 << 10, 1 << 8  # … of which each chunk, and each of its row groups, has no more
-MAX_HEADER = (1 << 31) - 1  # bytes of text, as BAM has it
+CHUNK_TEXT, ROW_GROUP_TEXT = 1 << 10, 1 << 8  # … of which a chunk and a row group take at most these
+MAX_HEADER = (1 << 31) - 1  # bytes of text, as in BAM
 _SEAL = b'  "crc32": '
 
 
 class Counts:
-    """Numbers of records: `passed` and `failed` (QC) as `counts.FLAGSTAT` orders them; by reference id
+    """Numbers of records: `passed` and `failed` (QC) in the order of `counts.FLAGSTAT`; by reference id
     (−1: no position) [mapped, unmapped] as samtools idxstats counts them."""
 
     def __init__(self, passed: list[int], failed: list[int], by_reference: dict[int, list[int]]) -> None:
@@ -39,7 +39,7 @@ class Counts:
 
     @classmethod
     def zero(cls) -> "Counts":
-        """Of no records."""
+        """Counts of no records."""
         return cls([0] * 16, [0] * 16, {})
 
     @classmethod
@@ -52,7 +52,7 @@ class Counts:
         return cls(passed, failed, {reference_id: [mapped, len(block) - mapped]})
 
     def add(self, other: "Counts") -> None:
-        """Count the records of `other` too."""
+        """Add the counts of `other`."""
         self.passed = [a + b for a, b in zip(self.passed, other.passed, strict=True)]
         self.failed = [a + b for a, b in zip(self.failed, other.failed, strict=True)]
         for reference_id, (mapped, unmapped) in other.by_reference.items():
@@ -61,24 +61,24 @@ class Counts:
             here[1] += unmapped
 
     def check(self, references: int) -> None:
-        """Raise ValueError unless these can be counts of the records of a header with so many references."""
+        """Raise ValueError unless these are possible counts for records with a header of so many references."""
         rows = [self.passed, self.failed, *self.by_reference.values()]
         if (
             len(self.passed) != 16
             or len(self.failed) != 16
             or not all(is_count(n) for row in rows for n in row)
         ):
-            raise ValueError("impossible counts")
+            raise ValueError("invalid counts")
         if not all(type(key) is int and -1 <= key < references for key in self.by_reference):
-            raise ValueError("counts of a reference that there is not")
+            raise ValueError("counts of an unknown reference")
         if not (_agree(self.passed) and _agree(self.failed) and all(map(any, self.by_reference.values()))):
             raise ValueError("counts that contradict each other")
         mapped, unmapped = (sum(row[i] for row in self.by_reference.values()) for i in (0, 1))
         if (mapped, mapped + unmapped) != tuple(self.passed[i] + self.failed[i] for i in (6, 0)):
-            raise ValueError("counts by reference that do not add up to those of all records")
+            raise ValueError("counts by reference that do not add up to the total")
 
     def to_json(self) -> dict[str, Any]:
-        """As part files and the manifest hold it."""
+        """As in part files and the manifest."""
         return {
             "passed": self.passed,
             "failed": self.failed,
@@ -87,16 +87,16 @@ class Counts:
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> "Counts":
-        """The reverse of `to_json`."""
+        """The inverse of `to_json`."""
         by_reference = {key: [mapped, unmapped] for key, mapped, unmapped in document["by_reference"]}
         counts = cls(document["passed"], document["failed"], by_reference)
         if counts.to_json() != document:
-            raise ValueError("counts of a reference twice, out of order, or with other keys")
+            raise ValueError("counts of a reference that are duplicated, out of order, or have other keys")
         return counts
 
 
 def _agree(row: list[int]) -> bool:
-    """Can these be counts of the same records, in the order of `counts.FLAGSTAT`?"""
+    """Whether these can be counts of the same records, in the order of `counts.FLAGSTAT`."""
     (total, primary, secondary, supplementary, duplicates, primary_duplicates, mapped, primary_mapped,
      paired, read1, read2, proper, both_mapped, singletons, elsewhere, elsewhere_mapq5) = row  # fmt: skip
     others = secondary + supplementary
@@ -113,7 +113,7 @@ def _agree(row: list[int]) -> bool:
 
 
 class Manifest(NamedTuple):
-    """`_metadata.json`. `header_id` is of the BAM header (see `header_id`); `truncated`: the source lacked its
+    """`_metadata.json`. `header_id` identifies the BAM header (see `header_id`); `truncated`: the source lacked its
     end-of-file marker."""
 
     header_id: str
@@ -142,13 +142,15 @@ class Manifest(NamedTuple):
 
     @classmethod
     def from_bytes(cls, data: builtins.bytes, name: str) -> "Manifest":
-        """Parse. Raises FormatError for a newer version or damage, DatasetError if it is not a dataset's."""
+        """Parse. Raises FormatError if damaged or of a newer version, DatasetError if it is not from a dataset."""
         try:
             document = parse_json(data)
             if document.get("format") != FORMAT:
-                raise DatasetError(f"{name}: not a bams3 dataset: its {layout.METADATA} is of something else")
+                raise DatasetError(f"{name}: not a bams3 dataset: its {layout.METADATA} has another format")
             if type(document["version"]) is not int or document["version"] != VERSION:
-                raise FormatError(f"a dataset of version {document['version']}; a newer bams3 can read it")
+                raise FormatError(
+                    f"dataset version {document['version']} is not supported; update bams3 to read it"
+                )
             check_seal(document, data)
             document["counts"] = Counts.from_json(document["counts"])
             document["truncated"] = is_truncated(document)
@@ -161,7 +163,7 @@ class Manifest(NamedTuple):
             raise FormatError(f"{name}: damaged {layout.METADATA}: {error!r}") from error
 
     def _check(self) -> None:
-        """Raise ValueError for values that no dataset has, or that contradict each other."""
+        """Raise ValueError for invalid or contradictory values."""
         check_identity(self.header_id, self.level)
         check_encodings(self.encodings)
         check_grid(self.references, self.chunk_size)
@@ -170,14 +172,14 @@ class Manifest(NamedTuple):
             self.index_crc32,
         )  # fmt: skip
         if not all(map(is_count, numbers)) or self.header_bytes > MAX_HEADER or self.index_bytes > MAX_INDEX:
-            raise ValueError(f"numbers {numbers!r}")
+            raise ValueError(f"invalid numbers {numbers!r}")
         self.counts.check(len(self.references))
         if self.records != self.counts.passed[0] + self.counts.failed[0]:
-            raise ValueError(f"{self.records} records, but another number was counted")
+            raise ValueError(f"{self.records} records, but its counts add up to another number")
 
 
 def sealed(document: dict[str, Any]) -> bytes:
-    """JSON, one key a line; the last is CRC-32 of all bytes before its line."""
+    """JSON, one key a line; the last key is the CRC-32 of all bytes before its line."""
     lines = (
         f"  {json.dumps(key)}: {json.dumps(value, separators=(',', ':'))}" for key, value in document.items()
     )
@@ -186,48 +188,48 @@ def sealed(document: dict[str, Any]) -> bytes:
 
 
 def check_seal(document: dict[str, Any], data: bytes) -> None:
-    """Take the checksum of `sealed` out of a document, `data` before it was parsed. Raises ValueError."""
+    """Remove and check the checksum of a `sealed` document; `data` are its bytes. Raises ValueError."""
     if document.pop("crc32", None) != zlib.crc32(data.rpartition(_SEAL)[0]):
         raise ValueError("its checksum is wrong")
 
 
 def check_identity(identity: Any, level: Any) -> None:
-    """Raise ValueError unless these can be the `header_id` and the level of a dataset."""
+    """Raise ValueError unless these are a valid `header_id` and level."""
     if not (isinstance(identity, str) and re.fullmatch(r"[0-9a-f]{32}", identity)):
-        raise ValueError(f"header_id {identity!r}")
+        raise ValueError(f"invalid header_id {identity!r}")
     if type(level) is not int or level not in LEVELS:
-        raise ValueError(f"level {level!r}")
+        raise ValueError(f"invalid level {level!r}")
 
 
 def check_grid(references: list[list[Any]], chunk_size: Any) -> None:
-    """Raise ValueError or TypeError unless these are [name, length] of references and a chunk size."""
+    """Raise ValueError or TypeError unless these are valid [name, length] of references and a valid chunk size."""
     for name, length in references:
         if not (isinstance(name, str) and name and is_count(length) and length < 1 << 31):
-            raise ValueError(f"reference {name!r} of length {length!r}")
+            raise ValueError(f"invalid reference {name!r} of length {length!r}")
         name.encode("utf-8", "surrogateescape")
         if {"\t", "\n", "\r", "\0"} & set(name):
-            raise ValueError(f"reference {name!r}, which no line of SAM can hold")
+            raise ValueError(f"reference name {name!r} cannot be represented in SAM")
     if len({name for name, _ in references}) != len(references):
-        raise ValueError("two references of the same name")
+        raise ValueError("two references with the same name")
     if type(chunk_size) is not int or chunk_size not in layout.CHUNK_SIZES:
-        raise ValueError(f"chunk_size {chunk_size!r}")
+        raise ValueError(f"invalid chunk_size {chunk_size!r}")
 
 
 def is_count(value: Any) -> bool:
-    """Is it a number of things, as JSON gives it? An int from 0 that fits in 63 bits."""
+    """Whether it is a valid count in JSON: an int from 0 that fits in 63 bits."""
     return type(value) is int and 0 <= value < 1 << 63
 
 
 def is_truncated(document: dict[str, Any]) -> bool:
-    """What a manifest or a part says of its source's end. Raises ValueError unless that is true or not there."""
+    """The `truncated` flag of a manifest or a part. Raises ValueError unless it is true or absent."""
     if document.get("truncated", True) is not True:
-        raise ValueError(f"truncated {document['truncated']!r}")
+        raise ValueError(f"invalid truncated {document['truncated']!r}")
     return "truncated" in document
 
 
 def header_id(header: Any) -> str:
-    """Identifies a BAM header: the first 32 hex digits of SHA-256 of its bytes, magic to reference list."""
-    try:  # of Python itself: hashlib loads OpenSSL, which takes 4 ms
+    """Identifies a BAM header: the first 32 hex digits of the SHA-256 of its bytes, magic to reference list."""
+    try:  # the built-in module: hashlib loads OpenSSL, which takes 4 ms
         from _sha2 import sha256
     except ImportError:
         try:
@@ -240,7 +242,7 @@ def header_id(header: Any) -> str:
 
 
 def index_to_bytes(entries: list[ChunkEntry]) -> bytes:
-    """The chunk index: zstd-compressed JSON, one chunk a line."""
+    """Encode the chunk index: zstd-compressed JSON, one chunk a line."""
     import zstandard
 
     lines = ",\n".join(json.dumps(entry, separators=(",", ":")) for entry in entries)
@@ -248,28 +250,28 @@ def index_to_bytes(entries: list[ChunkEntry]) -> bytes:
 
 
 def index_from_bytes(data: bytes, manifest: Manifest, name: str) -> list[ChunkEntry]:
-    """Parse the chunk index, whose checksum is right. Raises FormatError where it makes no sense."""
-    # Each chunk has a row group, and each row group a record.
+    """Parse the chunk index, whose checksum has been verified. Raises FormatError if it is invalid."""
+    # Every chunk has at least one row group, and every row group at least one record.
     most = min(MAX_INDEX, CHUNK_TEXT * (manifest.chunks + 1) + ROW_GROUP_TEXT * manifest.records)
     try:
         entries = [ChunkEntry(*entry) for entry in parse_json(inflate(data, most))]
         check_chunks(entries, manifest.counts, manifest.references, manifest.chunk_size)
         if (len(entries), sum(entry.size for entry in entries)) != (manifest.chunks, manifest.bytes):
-            raise ValueError(f"its chunks do not add up to those of {layout.METADATA}")
+            raise ValueError(f"its chunks do not add up to the totals in {layout.METADATA}")
         return entries
     except (ValueError, TypeError, AttributeError) as error:
         raise FormatError(
-            f"{name}: damaged {layout.INDEX}, or of another dataset: {error}; restore it, or convert again"
+            f"{name}: damaged {layout.INDEX}, or of another dataset: {error}; restore it or convert again"
         ) from error
 
 
 def _check_chunk(chunk: ChunkEntry, references: Sequence[Sequence[Any]], chunk_size: int) -> None:
-    """Raise ValueError unless it can be a chunk of the grid of these [name, length] of references."""
+    """Raise ValueError unless it is a valid chunk of the grid over these [name, length] of references."""
     numbers = (chunk.start, chunk.end, chunk.size, chunk.footer_bytes, chunk.footer_crc32)
     if type(chunk.reference_id) is not int or not -1 <= chunk.reference_id < len(references):
-        raise ValueError(f"{chunk.path!r}: impossible reference {chunk.reference_id!r}")
+        raise ValueError(f"{chunk.path!r}: invalid reference {chunk.reference_id!r}")
     if not all(map(is_count, numbers)):
-        raise ValueError(f"{chunk.path!r}: impossible numbers")
+        raise ValueError(f"{chunk.path!r}: invalid numbers")
     if chunk.reference_id == layout.UNPLACED:
         end, path, known = chunk.start, layout.unplaced_path(chunk.start), True
     else:
@@ -278,27 +280,27 @@ def _check_chunk(chunk: ChunkEntry, references: Sequence[Sequence[Any]], chunk_s
         path = layout.chunk_path(name, chunk.start, end)
         known = chunk.start % chunk_size == 0 and chunk.start < max(length, 1)
     if not known or (chunk.path, chunk.end) != (path, end):
-        raise ValueError(f"{chunk.path!r}: in an impossible place, or not of the dataset's grid")
+        raise ValueError(f"{chunk.path!r}: at an invalid position, or not on the dataset's grid")
     try:
         check_zones(chunk.row_groups, chunk.reference_id, chunk.start, end)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{chunk.path!r}: {error}") from error
     if len(MAGIC) + chunk.streams + chunk.footer_bytes != chunk.size:
-        raise ValueError(f"{chunk.path!r}: parts that do not add up to its size")
+        raise ValueError(f"{chunk.path!r}: its streams and footer do not add up to its size")
 
 
 def check_chunks(
     chunks: Sequence[ChunkEntry], counts: Counts, references: Sequence[Sequence[Any]], chunk_size: int
 ) -> None:
-    """Raise ValueError unless these are chunks of the grid in their order, none twice, with as many records of each
-    reference as were counted."""
+    """Raise ValueError unless these are chunks of the grid, in order, without duplicates, and with as many records of
+    each reference as the counts say."""
     records = dict.fromkeys(counts.by_reference, 0)
     before = (0, -1)
     for chunk in chunks:
         _check_chunk(chunk, references, chunk_size)
-        place = (chunk.reference_id & 0xFFFFFFFF, chunk.start)  # reads with no position last
+        place = (chunk.reference_id & 0xFFFFFFFF, chunk.start)  # reads with no position sort last
         if place <= before:
-            raise ValueError(f"{chunk.path!r}: twice, or out of order")
+            raise ValueError(f"{chunk.path!r}: duplicated, or out of order")
         follows = before[1] + 1 if before[0] == place[0] else 0
         if chunk.reference_id == layout.UNPLACED and chunk.start != follows:
             raise ValueError(f"{chunk.path!r}: the chunk before it is missing")
@@ -308,4 +310,4 @@ def check_chunks(
         counted = sum(counts.by_reference.get(reference_id, ()))
         if number != counted:
             name = references[reference_id][0] if reference_id >= 0 else "no position"
-            raise ValueError(f"{number} records of {name!r}, of which {counted} were counted")
+            raise ValueError(f"{number} records of {name!r}, but the counts say {counted}")

@@ -1,4 +1,4 @@
-"""What is a dataset's own: the paths that the grid of its plan gives, and there only chunks that say so."""
+"""What belongs to a dataset: the paths on its plan's grid, and there only chunks that name the dataset."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -16,21 +16,21 @@ _UNPLACED = re.compile(rf"{layout.DATA}/{layout.UNPLACED_FOLDER}/[0-9]{{6,}}\.ch
 _PART = re.compile(rf"{layout.PARTS}/([0-9]{{6,}}-of-[0-9]{{6,}}|[^/]+-[0-9]{{9,}})\.json")
 _FORMER = re.compile(rf"{layout.PARTS}/former-[0-9a-f]{{32}}-[0-9]+\.json")
 _ROOT = (layout.METADATA, layout.HEADER, layout.INDEX, PLAN)
-READERS = 16  # that look at chunks at a time
+READERS = 16  # that read chunks at the same time
 
 
 def is_part(path: str) -> bool:
-    """Is it the path of a part file?"""
+    """Whether it is the path of a part file."""
     return bool(_PART.fullmatch(path))
 
 
 def is_former(path: str) -> bool:
-    """Is it the path of a plan that another one has replaced?"""
+    """Whether it is the path of a plan that has been replaced."""
     return bool(_FORMER.fullmatch(path))
 
 
 class Own:
-    """What belongs to a dataset by its plans: the one that is valid, and those it has replaced."""
+    """Decides what belongs to a dataset, by its plans: the valid one, and those it has replaced."""
 
     def __init__(self, plans: Sequence[Any]) -> None:
         self.header_ids = {plan.header_id for plan in plans}
@@ -40,11 +40,11 @@ class Own:
         ]
 
     def has(self, path: str) -> bool:
-        """May an object at this path be the dataset's?"""
+        """Whether an object at this path may belong to the dataset."""
         return path in _ROOT or is_part(path) or is_former(path) or self.has_chunk(path)
 
     def has_chunk(self, path: str) -> bool:
-        """Is it the path of a chunk of the dataset?"""
+        """Whether it is the path of a chunk of the dataset."""
         found = _CHUNK.fullmatch(path)
         if not found:
             return bool(_UNPLACED.fullmatch(path))
@@ -55,7 +55,7 @@ class Own:
         )
 
     def not_chunks(self, storage: Storage, paths: Iterable[str]) -> list[str]:
-        """Of paths of chunks those where something else is than a chunk of the dataset."""
+        """Those of the paths of chunks that hold anything other than a chunk of the dataset."""
         chunks = [path for path in paths if self.has_chunk(path)]
         if not chunks:
             return []
@@ -66,25 +66,25 @@ class Own:
             return [path for path, is_chunk in zip(chunks, known, strict=True) if not is_chunk]
 
     def check_chunk(self, storage: Storage, path: str) -> None:
-        """Raise DatasetError if what is at the path of a chunk is not the dataset's, so that it is not overwritten."""
+        """Raise DatasetError if the object at a chunk's path does not belong to the dataset, lest it be overwritten."""
         if not self._is_chunk(storage, path):
             raise DatasetError(
-                f"{storage.root}/{path}: not overwritten, since it is not a chunk of this dataset; move it away"
+                f"{storage.root}/{path}: not overwritten because it is not a chunk of this dataset; move it elsewhere"
             )
 
     def delete_strays(self, storage: Storage, strays: Iterable[str]) -> None:
-        """Delete chunks that a run that was stopped has left. Raises DatasetError, before anything is deleted, naming
-        what is not a chunk of the dataset."""
+        """Delete chunks that an interrupted run left. Raises DatasetError, before deleting anything, with the path of
+        an object that is not a chunk of the dataset."""
         strays = list(strays)
         foreign = [path for path in strays if not self.has_chunk(path)] or self.not_chunks(storage, strays)
         if foreign:
             raise DatasetError(
-                f"{storage.root}/{foreign[0]}: not a chunk of this dataset; move it away, and merge again"
+                f"{storage.root}/{foreign[0]}: not a chunk of this dataset; move it elsewhere and merge again"
             )
         storage.delete_all(strays)
 
     def _is_chunk(self, storage: Storage, path: str) -> bool:
-        """Is an object a chunk of the dataset, or one that is damaged, or has gone?"""
+        """Whether an object is a chunk of the dataset, a damaged chunk, or has disappeared."""
         from bams3.chunk.reader import Chunk
 
         try:

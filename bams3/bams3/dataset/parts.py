@@ -1,7 +1,7 @@
 """Writing a dataset in pieces: a plan, parts, a commit.
 
-Any process may write the chunks of any windows and leave a part file that lists them. `commit`
-checks that the parts make a whole, and writes index and manifest: from then on the dataset exists.
+Any process may write the chunks of any windows and a part file that lists them. `commit`
+checks that the parts are complete and writes the index and the manifest: from then on the dataset exists.
 """
 
 import zlib
@@ -64,7 +64,7 @@ class Plan:
         return Grid([(name, length) for name, length in self.references], self.chunk_size)
 
     def chunk_path(self, reference_id: int, start: int) -> str:
-        """Path of the chunk of a window, or (reference id −1) of the `start`-th of reads with no position."""
+        """Path of the chunk of a window, or (reference id −1) of chunk number `start` of the reads with no position."""
         if reference_id == layout.UNPLACED:
             return layout.unplaced_path(start)
         return layout.chunk_path(self.references[reference_id][0], start, start + self.chunk_size)
@@ -72,8 +72,8 @@ class Plan:
 
 @dataclass
 class Part:
-    """Some windows of a dataset, done: those that follow each other as one. `source_counts`: by reference id, records
-    that the source's index says there are, where it says so. `truncated`: the source lacked its end-of-file marker."""
+    """Converted windows of a dataset; consecutive windows are joined. `source_counts`: by reference id, the number of
+    records according to the source's index, if it says. `truncated`: the source lacked its end-of-file marker."""
 
     windows: list[Window]
     chunks: list[ChunkEntry] = field(default_factory=list)
@@ -82,7 +82,7 @@ class Part:
     truncated: bool = False
 
     def to_bytes(self) -> bytes:
-        """As a part file holds it: JSON."""
+        """Encode as a part file: JSON."""
         document = {
             "windows": self.windows,
             "counts": self.counts.to_json(),
@@ -93,7 +93,7 @@ class Part:
 
     @classmethod
     def from_bytes(cls, data: bytes, plan: Plan, name: str) -> "Part":
-        """Parse a part file. Raises DatasetError where it is damaged."""
+        """Parse a part file. Raises DatasetError if it is damaged."""
         try:
             document = parse_json(data)
             check_seal(document, data)
@@ -112,32 +112,32 @@ class Part:
             ) from error
 
     def _check(self, plan: Plan) -> None:
-        """Raise ValueError for values that no part of this plan has, or that contradict each other."""
+        """Raise ValueError for values that are contradictory or invalid under this plan."""
         references = len(plan.references)
         self.counts.check(references)
         for window in self.windows:
             if not all(type(number) is int and -1 <= number < 1 << 32 for number in window):
-                raise ValueError(f"impossible windows {list(window)}")
+                raise ValueError(f"invalid windows {list(window)}")
         check_chunks(self.chunks, self.counts, plan.references, plan.chunk_size)
         runs = sorted(self.windows)
         for chunk in self.chunks:
             reference_id, start = chunk.window
             run = runs[bisect_right(runs, (reference_id, start, 1 << 32)) - 1] if runs else None
             if run is None or run.reference_id != reference_id or not run.start <= start < max(run.end, 1):
-                raise ValueError("chunks of windows that it does not have")
+                raise ValueError("chunks outside its windows")
         for reference_id, count in self.source_counts.items():
             if type(reference_id) is not int or not -1 <= reference_id < references or not is_count(count):
-                raise ValueError("impossible counts of the source")
+                raise ValueError("invalid counts of the source")
 
 
 def write_plan(
     storage: Storage, plan: Plan, header_text: bytes, *, join: bool, replace: Plan | None = None
 ) -> None:
-    """Begin a dataset, or `join` one that was begun.
+    """Begin a dataset, or `join` one that has been begun.
 
-    `replace`: the plan of a dataset that this one is to take the place of; it is kept until the new one is complete,
-    since it tells which chunks are of the old one. Raises DatasetError if the dataset was begun with another plan, or
-    may not be joined.
+    `replace`: the plan of a dataset that the new one replaces; it is kept until the new one is complete,
+    because it tells which chunks belong to the old one. Raises DatasetError if the dataset was begun with another plan,
+    or must not be joined.
     """
     document = sealed(asdict(plan))
     if replace not in (None, plan):
@@ -149,7 +149,7 @@ def write_plan(
     except FileExistsError:
         if not join:
             raise DatasetError(
-                f"{storage.root}: another writer has begun it; wait for it, or use --resume if it has ended"
+                f"{storage.root}: another process has begun writing it; wait for it, or use --resume if it has ended"
             ) from None
         if not _is_plan(storage, document):
             if not replace:
@@ -158,16 +158,16 @@ def write_plan(
                     "use the same for all parts, or --overwrite"
                 ) from None
             storage.put(PLAN, document)
-    storage.put(layout.HEADER, header_text)  # whoever wrote the plan may have been stopped before this
+    storage.put(layout.HEADER, header_text)  # whoever wrote the plan may have been interrupted before this
 
 
 def _is_plan(storage: Storage, document: bytes) -> bool:
-    """Is a document the plan that is there? One that differs is read once more: perhaps it was cut on its way."""
+    """Whether a document is the stored plan. If they differ, the plan is read again: it may have been truncated."""
     return any(storage.get(PLAN) == document for _ in range(2))
 
 
 def _read(storage: Storage, path: str, parse: Callable[[bytes], Parsed]) -> Parsed:
-    """What an object holds. One that is damaged is read once more: perhaps it was so on its way."""
+    """Parse an object. If it is damaged, it is read again: it may have been damaged in transfer."""
     try:
         return parse(storage.get(path))
     except DatasetError:
@@ -175,7 +175,7 @@ def _read(storage: Storage, path: str, parse: Callable[[bytes], Parsed]) -> Pars
 
 
 def read_plan(storage: Storage) -> Plan:
-    """The plan of a dataset in the making, whose header is there. Raises DatasetError if there is none."""
+    """The plan of an unfinished dataset, with its header verified. Raises DatasetError if there is none."""
     try:
         plan = stored_plan(storage)
     except FileNotFoundError:
@@ -187,17 +187,17 @@ def read_plan(storage: Storage) -> Plan:
 
 
 def stored_plan(storage: Storage, path: str = PLAN) -> Plan:
-    """The plan of a dataset in the making, or one that it has replaced. Raises DatasetError where it is damaged."""
+    """The plan of an unfinished dataset, or one that it has replaced. Raises DatasetError if it is damaged."""
     return _read(storage, path, lambda data: _parse_plan(data, f"{storage.root}/{path}"))
 
 
 def _check_header(storage: Storage, plan: Plan) -> None:
-    """Raise DatasetError unless text and references are those of the plan."""
+    """Raise DatasetError unless the stored header has the text and references of the plan."""
     from bams3.bam.header import Header
 
     references = tuple((name, length) for name, length in plan.references)
     try:
-        for _ in range(2):  # once more: perhaps it was damaged on its way
+        for _ in range(2):  # again: it may have been damaged in transfer
             text = storage.get(layout.HEADER)
             whole = (len(text), zlib.crc32(text)) == (plan.header_bytes, plan.header_crc32)
             if whole and header_id(Header(text, references)) == plan.header_id:
@@ -210,12 +210,12 @@ def _check_header(storage: Storage, plan: Plan) -> None:
 
 
 def former_plans(storage: Storage) -> list[Plan]:
-    """The plans that the valid one has replaced: there may be chunks of theirs."""
+    """The plans that the valid one has replaced; some of their chunks may still exist."""
     return [stored_plan(storage, path) for path in storage.list(layout.PARTS) if is_former(path)]
 
 
 def delete_parts(storage: Storage) -> None:
-    """Delete what only a dataset in the making needs; the plan goes last."""
+    """Delete what only an unfinished dataset needs, the plan last."""
     paths = [path for path in storage.list(layout.PARTS) if is_part(path) or is_former(path)]
     storage.delete_all([*paths, PLAN])
 
@@ -228,14 +228,14 @@ def _parse_plan(data: bytes, name: str) -> Plan:
         check_identity(plan.header_id, plan.level)
         check_grid(plan.references, plan.chunk_size)
         if plan.version != VERSION or not (is_count(plan.header_bytes) and is_count(plan.header_crc32)):
-            raise ValueError("of another version, or impossible numbers")
+            raise ValueError("another version, or invalid numbers")
         return plan
     except (ValueError, TypeError, AttributeError) as error:
         raise DatasetError(f"{name}: damaged ({error})") from error
 
 
 def read_parts(storage: Storage, plan: Plan) -> list[Part]:
-    """All parts that are there."""
+    """All existing parts."""
 
     def part(path: str) -> Part:
         return _read(storage, path, lambda data: Part.from_bytes(data, plan, f"{storage.root}/{path}"))
@@ -244,9 +244,9 @@ def read_parts(storage: Storage, plan: Plan) -> list[Part]:
 
 
 def commit(storage: Storage, plan: Plan, parts: Sequence[Part]) -> Manifest:
-    """Check that the parts make a whole dataset, and make it exist.
+    """Check that the parts form a complete dataset, and bring it into existence.
 
-    Raises DatasetError naming what is missing, twice there, or does not add up.
+    Raises DatasetError that says what is missing, duplicated or does not add up.
     """
     _check_windows(storage, plan, parts)
     chunks = _ordered(chunk for part in parts for chunk in part.chunks)
@@ -262,7 +262,8 @@ def commit(storage: Storage, plan: Plan, parts: Sequence[Part]) -> Manifest:
     records = sum(chunk.records for chunk in chunks)
     if records != counts.passed[0] + counts.failed[0]:
         raise DatasetError(
-            f"{storage.root}: the chunks hold {records} records, the parts counted another number"
+            f"{storage.root}: the chunks hold {records} records, but the parts counted another number; "
+            "convert again with --overwrite"
         )
     _check_source_counts(storage, plan, parts, counts)
     index = index_to_bytes(chunks)
@@ -272,21 +273,23 @@ def commit(storage: Storage, plan: Plan, parts: Sequence[Part]) -> Manifest:
         counts, dict(ENCODINGS), any(part.truncated for part in parts),
     )  # fmt: skip
     if not _is_plan(storage, sealed(asdict(plan))):
-        raise DatasetError(f"{storage.root}: another writer has begun it anew meanwhile; wait for that one")
+        raise DatasetError(
+            f"{storage.root}: another process has restarted it in the meantime; wait for that process"
+        )
     own = Own([plan, *former_plans(storage)])
-    own.delete_strays(storage, there)  # left by a run that was stopped
+    own.delete_strays(storage, there)  # left by an interrupted run
     storage.delete_incomplete(own.has)
     storage.put(layout.INDEX, index)
     try:
         storage.put_new(layout.METADATA, manifest.to_bytes())
     except FileExistsError:
-        raise DatasetError(f"{storage.root}: another writer has completed it meanwhile") from None
+        raise DatasetError(f"{storage.root}: another process has completed it in the meantime") from None
     delete_parts(storage)
     return manifest
 
 
 def _ordered(chunks: Iterable[ChunkEntry]) -> list[ChunkEntry]:
-    """In the order of the BAM: by reference, reads with no position last."""
+    """Sort in BAM order: by reference, with reads with no position last."""
     return sorted(chunks, key=lambda chunk: (chunk.reference_id & 0xFFFFFFFF, chunk.start))
 
 
@@ -294,20 +297,20 @@ def _check_windows(storage: Storage, plan: Plan, parts: Sequence[Part]) -> None:
     done = sorted(
         (window for part in parts for window in part.windows), key=lambda w: (w[0] & 0xFFFFFFFF, w[1], w[2])
     )
-    places = []  # of each the first window in the grid, and the last
+    places = []  # for each part, its first and last window in the grid
     for window in done:
         unplaced = window.reference_id == layout.UNPLACED
         first = plan.grid.place(window.reference_id, window.start)
         last = first if unplaced else plan.grid.place(window.reference_id, window.end - plan.chunk_size)
         if first is None or last is None or last < first or (unplaced and window[1:] != (0, 0)):
-            raise DatasetError(f"{storage.root}: window {_show(plan, window)} is not of this dataset's grid")
+            raise DatasetError(f"{storage.root}: window {_show(plan, window)} is not on this dataset's grid")
         places.append((first, last))
     missing = []
-    place = 0  # of the first window that no part was seen to have
+    place = 0  # index of the first window that no part has covered so far
     for (first, last), window in zip(places, done, strict=True):
         if first < place:
             raise DatasetError(
-                f"{storage.root}: window {_show(plan, window)} is in two parts; delete one in _parts/"
+                f"{storage.root}: window {_show(plan, window)} is in two parts; delete one of them in _parts/"
             )
         missing.append(plan.grid[place:first])
         place = last + 1
@@ -315,7 +318,7 @@ def _check_windows(storage: Storage, plan: Plan, parts: Sequence[Part]) -> None:
     if number := sum(map(len, missing)):
         shown = ", ".join(_show(plan, window) for window in islice(chain(*missing), 3))
         raise DatasetError(
-            f"{storage.root}: {number} windows are not converted yet ({shown}{', …' if number > 3 else ''}); "
+            f"{storage.root}: {number} windows have not been converted yet ({shown}{', …' if number > 3 else ''}); "
             "run bams3 convert with the --batch or --window that covers them"
         )
 
@@ -328,7 +331,7 @@ def _check_source_counts(storage: Storage, plan: Plan, parts: Sequence[Part], co
                 where = plan.references[reference_id][0] if reference_id >= 0 else "no position"
                 raise DatasetError(
                     f"{storage.root}: {found} records of {where}, but the source's index says {expected}; "
-                    "is the index older than the file? Index it again and convert with --overwrite"
+                    "is the index older than the file? Index the file again and convert with --overwrite"
                 )
 
 

@@ -1,6 +1,6 @@
-"""Whose a place is: of what is below a dataset's root, only what is the dataset's own is replaced or deleted.
+"""What is at a dataset's root: only objects that belong to the dataset are ever replaced or deleted.
 
-All else is foreign: it is never touched, and where a dataset would be written it is a refusal that names it.
+Everything else is foreign: it is never touched, and if a dataset is to be written there, an error names it.
 """
 
 import os
@@ -20,8 +20,8 @@ _FOLDERS = (f"{layout.DATA}/", f"{layout.PARTS}/", f"{layout.INDEX.partition('/'
 
 
 class Place(NamedTuple):
-    """What is at the root of a storage: `objects` (path → bytes), the `plans` of the dataset that they are of (the
-    valid one first; none: there is no dataset), and whether that is `complete`."""
+    """What is at the root of a storage: `objects` (path → bytes), the `plans` of the dataset they belong to (the
+    valid one first; no plans: no dataset), and whether the dataset is `complete`."""
 
     storage: Storage
     objects: dict[str, int]
@@ -30,28 +30,28 @@ class Place(NamedTuple):
 
     @property
     def own(self) -> Own:
-        """What is the dataset's own."""
+        """Decides which objects belong to the dataset."""
         return Own(self.plans)
 
     def foreign(self) -> list[str]:
-        """The paths that are not the dataset's."""
+        """The paths that do not belong to the dataset."""
         own = self.own
         return [path for path in self.objects if not (self.plans and own.has(path))]
 
 
 def survey(storage: Storage) -> Place:
-    """What is at a place. Raises DatasetError, naming it, for a symbolic link in it, and for a manifest or a plan that
-    can't be read."""
+    """Look at what is at a place. Raises DatasetError, naming the object, for a symbolic link, and for a manifest or a
+    plan that cannot be read."""
     for _ in range(TRIES):
-        with suppress(FileNotFoundError):  # another writer has removed what was listed
+        with suppress(FileNotFoundError):  # another process has removed what was listed
             return _survey(storage)
-    raise DatasetError(f"{storage.root}: other writers keep changing it; wait for them")
+    raise DatasetError(f"{storage.root}: other processes keep changing it; wait for them")
 
 
 def _survey(storage: Storage) -> Place:
     for path in storage.links():
         raise DatasetError(
-            f"{storage.root}/{path}: a symbolic link, which no dataset has; remove it, or choose another place"
+            f"{storage.root}/{path}: a symbolic link; datasets have none; remove it or choose another path"
         )
     objects = storage.sizes()
     plans = []
@@ -63,14 +63,14 @@ def _survey(storage: Storage) -> Place:
         plans += [stored_plan(storage, path) for path in objects if is_former(path)]
     except (FormatError, DatasetError) as error:
         raise DatasetError(
-            f"{error}; nothing is written, since what is there may be somebody's: remove it yourself, or choose "
-            "another place"
+            f"{error}; nothing has been written, because the existing files may belong to someone else: "
+            "remove them, or choose another path"
         ) from None
     return Place(storage, objects, plans, layout.METADATA in objects)
 
 
 def plan_of(manifest: Manifest) -> Plan:
-    """The plan that a dataset was made by."""
+    """The plan by which a dataset was written."""
     return Plan(
         manifest.header_id, manifest.references, manifest.chunk_size, manifest.level, manifest.header_bytes,
         manifest.header_crc32,
@@ -78,30 +78,30 @@ def plan_of(manifest: Manifest) -> Plan:
 
 
 def check_joinable(place: Place) -> None:
-    """Raise DatasetError unless a dataset may be begun or gone on with: the place is empty, or holds one, and in that
-    one's folders nothing that is foreign."""
+    """Raise DatasetError unless a dataset may be begun or continued: the place is empty, or holds one whose folders
+    contain nothing foreign."""
     foreign = place.foreign()
     if place.plans:
         foreign = [path for path in foreign if path.startswith(_FOLDERS)]
     if foreign:
         raise DatasetError(
-            f"{place.storage.root}: nothing is written, since {foreign[0]}, which is no dataset's, is there; move it "
-            "away, or choose another place"
+            f"{place.storage.root}: nothing has been written, because {foreign[0]} does not belong to a dataset; "
+            "move it elsewhere, or choose another path"
         )
 
 
 def check_removable(place: Place) -> None:
-    """Raise DatasetError, naming it, if there is anything that is not of a dataset."""
+    """Raise DatasetError, naming it, if anything does not belong to a dataset."""
     if foreign := place.foreign() or place.own.not_chunks(place.storage, place.objects):
         raise DatasetError(
-            f"{place.storage.root}: not overwritten, since {foreign[0]} in it is not part of a dataset; move it away, "
-            "or choose another place"
+            f"{place.storage.root}: not overwritten, because {foreign[0]} in it does not belong to a dataset; "
+            "move it elsewhere, or choose another path"
         )
 
 
 def remove(place: Place) -> None:
-    """Remove a dataset, the manifest first. Raises DatasetError, before anything is removed, if there is something that
-    is not its own. Stopped in between, it can be removed again: the plan goes last."""
+    """Remove a dataset, the manifest first. Raises DatasetError, before removing anything, if something does not
+    belong to it. If it is interrupted, it can be run again: the plan goes last."""
     check_removable(place)
     if not place.plans:
         return
@@ -114,15 +114,15 @@ def remove(place: Place) -> None:
 
 
 def beside(root: str, role: str) -> str:
-    """A path for a dataset's successor (`new`) or predecessor (`old`) beside it, where a rename takes no time."""
+    """A path for a dataset's successor (`new`) or predecessor (`old`) next to it, so that a rename is instantaneous."""
     folder, name = os.path.split(os.path.realpath(root))
     return os.path.join(folder, f".{name}.{role}")
 
 
 def switch(root: str) -> None:
-    """Put the dataset that was written `beside` a root in its place, and remove the one that was there.
+    """Put the dataset that was written `beside` a root in its place, and remove the previous one.
 
-    Of the two renames a kill may leave only the first: `restore` undoes it.
+    A kill may leave only the first of the two renames done: `restore` undoes it.
     """
     place, old = os.path.realpath(root), beside(root, "old")
     os.rename(place, old)
@@ -135,7 +135,7 @@ def switch(root: str) -> None:
 
 
 def restore(root: str) -> None:
-    """What a run that was killed while it switched datasets has left: the old one goes back to its place, or away."""
+    """Clean up after a run that was killed while switching datasets: move the old one back, or remove it."""
     old = beside(root, "old")
     if not os.path.isdir(old):
         return
@@ -150,5 +150,5 @@ def _clear(folder: str) -> None:
     from bams3.storage import open_storage
 
     remove(survey(open_storage(folder)))
-    with suppress(OSError):  # there are empty folders of somebody's
+    with suppress(OSError):  # empty folders that belong to the user
         os.rmdir(folder)

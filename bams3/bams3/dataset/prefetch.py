@@ -1,7 +1,7 @@
-"""Fetching ahead: the requests for what is to be decoded next are in flight while something is decoded.
+"""Fetching ahead: while something is decoded, requests for what comes next are in flight.
 
-What is decoded are jobs: tuples that begin with a row group. What is requested for them is told chunk by chunk by a
-plan, which gives the row groups their spans. The same plans, not carried out, tell what an operation costs.
+The work is a sequence of jobs: tuples that begin with a row group. Chunk by chunk, a plan makes the requests for
+them and gives the row groups their spans. The same plans, not carried out, tell what an operation costs.
 """
 
 from collections import deque
@@ -19,7 +19,7 @@ Plan = Callable[[list[Job]], list[Span]]
 """Makes the requests for some jobs of one chunk, and returns them."""
 
 JOBS_AHEAD = 128
-BYTES_AHEAD = 64 << 20  # that are fetched, or on their way, and not yet taken
+BYTES_AHEAD = 64 << 20  # fetched or in flight, and not yet consumed
 
 
 def plan_hot(jobs: list[Any]) -> list[Span]:
@@ -37,7 +37,7 @@ def _plan(jobs: list[Any], cold: bool) -> list[Span]:
 
 
 def planned(jobs: Iterable[Job], plan: Plan[Job]) -> Iterator[tuple[Job, list[Span]]]:
-    """Jobs, each with the spans that it is the first to need."""
+    """Yield jobs, each with the spans that it is the first to need."""
     for chunk, of_chunk in groupby(jobs, key=lambda job: job[0].chunk):
         together = list(of_chunk)
         spans = plan(together)
@@ -48,9 +48,9 @@ def planned(jobs: Iterable[Job], plan: Plan[Job]) -> Iterator[tuple[Job, list[Sp
 
 
 def fetched(jobs: Iterable[Job], plan: Plan[Job]) -> Iterator[Job]:
-    """Jobs in their order, each when its spans are there; those of the next ones are fetched meanwhile.
+    """Yield jobs in order, each as soon as its spans have arrived, while those of the next ones are being fetched.
 
-    Raises what a request raises where its job stands in the order.
+    An error in a request is raised at the job's position in the order.
     """
     from bams3.storage.ranges import pool
 
@@ -73,7 +73,7 @@ def fetched(jobs: Iterable[Job], plan: Plan[Job]) -> Iterator[Job]:
 
 
 def _arrived(ahead: "deque[tuple[Job, int, list[Future[memoryview]]]]") -> Job:
-    """The first job, when it has all that it needs."""
+    """The first job, once everything it needs has arrived."""
     job, _, futures = ahead.popleft()
     for future in futures:
         future.result()

@@ -1,4 +1,4 @@
-"""Reading a dataset: manifest, header, index, and the row groups that a region touches."""
+"""Reading a dataset: manifest, header, index, and the row groups that overlap a region."""
 
 import zlib
 from bisect import bisect_left, bisect_right
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 
 class DatasetReader:
-    """A committed dataset. `uri`, to be shown: without secrets; `manifest`, and its length; `remote`: in an object
-    store?"""
+    """A committed dataset. `uri`, for display: without secrets; `manifest`, and its length; `remote`: whether it is
+    in an object store."""
 
     def __init__(self, uri: Any, *, prefetch: Sequence[str] = (layout.INDEX,)) -> None:
-        """Reads the manifest only; `prefetch`: what else of a remote dataset to fetch at the same time (INDEX, HEADER).
+        """Read the manifest only; `prefetch`: other documents (INDEX, HEADER) to fetch at once if it is remote.
 
         Raises DatasetError if there is no dataset, FormatError if it is damaged.
         """
@@ -44,7 +44,7 @@ class DatasetReader:
             self._begin(prefetch)
         try:
             self.manifest = self._read_manifest()
-            if not self.remote:  # where it costs no request, references are not believed either
+            if not self.remote:  # where it costs no request, the references are checked, too
                 _ = self.header
         except BaseException:
             for future in self._early.values():
@@ -52,7 +52,7 @@ class DatasetReader:
             raise
 
     def _begin(self, prefetch: Sequence[str]) -> None:
-        """Ask for what will be needed, unless it may be in the cache."""
+        """Request what will be needed, unless it may be cached."""
         from bams3.dataset.cache import Cache
         from bams3.storage.ranges import pool
 
@@ -74,7 +74,7 @@ class DatasetReader:
             raise DatasetError(f"{self.uri}: {self._why_not()}") from None
 
     def _document(self, path: str, length: int, crc32: int) -> bytes:
-        """The index or the header, of which the manifest tells length and checksum."""
+        """The index or the header; its length and checksum are given by the manifest."""
 
         def right(data: bytes | None) -> bool:
             return data is not None and (len(data), zlib.crc32(data)) == (length, crc32)
@@ -90,13 +90,13 @@ class DatasetReader:
                 data = self.storage.get(path)
             else:
                 data = self.storage.get_range(path, 0, length + 1)
-            if self.remote and not right(data):  # damaged on its way
+            if self.remote and not right(data):  # damaged in transfer
                 data = self.storage.get(path)
         except FileNotFoundError:
-            raise FormatError(f"{self.uri}: {path} is missing; restore it, or convert again") from None
+            raise FormatError(f"{self.uri}: {path} is missing; restore it or convert again") from None
         if not right(data):
             raise FormatError(
-                f"{self.uri}: {path} is damaged, or of another dataset; convert again, or restore it"
+                f"{self.uri}: {path} is damaged, or belongs to another dataset; restore it or convert again"
             )
         if self._cache:
             self._cache.put(data)
@@ -109,7 +109,7 @@ class DatasetReader:
                     f"an incomplete dataset (no {layout.METADATA}); "
                     "finish it with bams3 convert --resume, or bams3 merge"
                 )
-        except OSError:  # that there is none is enough to be told
+        except OSError:  # it is enough to say that there is none
             pass
         return f"not a bams3 dataset (no {layout.METADATA}); give the directory that bams3 convert wrote"
 
@@ -120,22 +120,22 @@ class DatasetReader:
 
     @cached_property
     def header(self) -> Any:
-        """The `sources.header.Header` of the BAM. Raises FormatError unless text and references are those that
-        the dataset was made of."""
+        """The `bam.header.Header` of the BAM. Raises FormatError unless its text and references are those that
+        the dataset was made from."""
         from bams3.bam.header import Header
 
         text = self._document(layout.HEADER, self.manifest.header_bytes, self.manifest.header_crc32)
         header = Header(text, tuple(self.references))
         if header_id(header) != self.manifest.header_id:
             raise FormatError(
-                f"{self.uri}: {layout.HEADER} and the references of {layout.METADATA} are not the header of this "
-                "dataset (header_id); restore them, or convert again"
+                f"{self.uri}: {layout.HEADER} and the references in {layout.METADATA} do not match the dataset's "
+                "header (header_id); restore them or convert again"
             )
         return header
 
     @cached_property
     def index(self) -> list[ChunkEntry]:
-        """All chunks in the order of the BAM."""
+        """All chunks in BAM order."""
         data = self._document(layout.INDEX, self.manifest.index_bytes, self.manifest.index_crc32)
         return index_from_bytes(data, self.manifest, self.uri)
 
@@ -147,7 +147,7 @@ class DatasetReader:
         return chunks
 
     def chunk(self, entry: ChunkEntry) -> Chunk:
-        """The chunk that an entry of the index describes."""
+        """The chunk that an index entry describes."""
         return Chunk(
             self.storage, entry.path, size=entry.size, footer_bytes=entry.footer_bytes,
             footer_crc32=entry.footer_crc32, zones=entry.zones, references=self.references,
@@ -161,7 +161,7 @@ class DatasetReader:
         return self._by_reference.get(reference_id, [])
 
     def windows(self, number: int, of: int) -> Grid:
-        """The `number`-th (from 1) of `of` runs of consecutive windows of the grid, of about equal bytes."""
+        """The `number`-th (from 1) of `of` runs of consecutive windows of the grid, about equal in bytes."""
         grid = Grid(self.references, self.manifest.chunk_size)
         sizes: Counter[int] = Counter()
         for entry in self.index:
@@ -172,7 +172,7 @@ class DatasetReader:
         return windows
 
     def batch(self, number: int, of: int) -> "DatasetReader":
-        """The same dataset with only the chunks of `windows(number, of)`.
+        """The same dataset restricted to the chunks of `windows(number, of)`.
 
         Every read is in exactly one batch: that of the window in which it starts.
         """
@@ -180,7 +180,7 @@ class DatasetReader:
         return self.only(entry for entry in self.index if chosen.place(*entry.window) is not None)
 
     def only(self, entries: Iterable[ChunkEntry]) -> "DatasetReader":
-        """The same dataset with only these of its chunks, in its order."""
+        """The same dataset restricted to these chunks, in its order."""
         from copy import copy
 
         part = copy(self)
@@ -190,11 +190,11 @@ class DatasetReader:
 
     @property
     def name(self) -> str:
-        """The last part of its path or URI, without `.bams3`: by custom the sample's name."""
+        """The last component of its path or URI, without `.bams3`: by convention the sample's name."""
         return self.uri.rpartition("/")[2].removesuffix(".bams3")
 
     def chunk_uri(self, entry: ChunkEntry) -> str:
-        """Where a chunk is; it can be read with nothing else at hand."""
+        """The URI of a chunk, which can be read on its own."""
         return f"{self.uri}/{entry.path}"
 
     def region(self, entry: ChunkEntry) -> str:
@@ -210,9 +210,9 @@ class DatasetReader:
     ) -> Iterator[RowGroup]:
         """Row groups with reads that may overlap [start, end), 0-based, in order.
 
-        They are found by their zone maps, so those of earlier windows that reach in are among them. Those of windows
-        that `borders` (sequences, each ascending) cut are compared with the footer first, where that costs no request:
-        of all other windows the grid tells as much.
+        They are found by their zone maps, so row groups of earlier windows that reach into the interval are included.
+        If one of `borders` (ascending sequences) cuts a window, its row groups are first compared with the footer,
+        unless that costs a request; for all other windows the grid says as much.
         """
         for entry in self.chunks_of(reference_id):
             cut = not self.remote and any(
@@ -227,9 +227,9 @@ class DatasetReader:
                         yield group
 
     def depth_row_groups(self, reference_id: int, start: int, end: int) -> Iterator[RowGroup]:
-        """Row groups from the first to the last with reads that may overlap [start, end), and all between them.
+        """All row groups from the first to the last with reads that may overlap [start, end), 0-based.
 
-        Those between have no read there, but may have the mate that a read's overlap is told by.
+        Those in between have no read there, but may hold a mate, from which a read's overlap is computed.
         """
         return (
             group
@@ -251,9 +251,9 @@ class DatasetReader:
                     waiting.clear()
 
     def contigs_row_groups(self, reference_ids: Sequence[int]) -> Iterator[Iterator[RowGroup]]:
-        """All row groups of each reference, in order; the streams for depth of a chunk come in one request.
+        """All row groups of each reference, in order; the hot streams of a chunk come in one request.
 
-        Those of one reference are to be taken to their end before those of the next.
+        The row groups of one reference must be consumed before those of the next.
         """
         chosen = [self.chunks_of(reference_id) for reference_id in reference_ids]
         jobs = self.fetched(self._hot_jobs(entry for entries in chosen for entry in entries), plan_hot)
@@ -269,7 +269,7 @@ class DatasetReader:
             yield from jobs
 
     def fetched(self, jobs: Iterable[Job], plan: Plan[Job]) -> Iterator[Job]:
-        """Jobs, tuples that begin with a row group, as they come; of a remote dataset planned and fetched ahead."""
+        """Yield jobs (tuples that begin with a row group) in order; for a remote dataset, plan and prefetch them."""
         if not self.remote:
             return iter(jobs)
         return fetched(jobs, plan)

@@ -1,4 +1,4 @@
-"""Shards: runs of consecutive chunks, of one dataset or of many, that are about equally large."""
+"""Shards: runs of consecutive chunks, of one dataset or several, of about equal size."""
 
 from collections.abc import Callable, Iterable, Sequence
 
@@ -16,7 +16,7 @@ def _length(dataset: DatasetReader, entry: ChunkEntry) -> int:
     return max(min(entry.end, dataset.references[entry.reference_id][1]) - entry.start, 0)
 
 
-# What shards have about equally much of.
+# The quantities by which shards can be balanced.
 BALANCES: dict[str, Callable[[DatasetReader, ChunkEntry], int]] = {
     "bytes": lambda _, entry: entry.size,
     "reads": lambda _, entry: entry.records,
@@ -25,16 +25,16 @@ BALANCES: dict[str, Callable[[DatasetReader, ChunkEntry], int]] = {
 
 
 def shards(datasets: Iterable[DatasetReader], of: int, balance: str = "bytes") -> list[Chunks]:
-    """The chunks of some datasets, in order, as `of` runs of which the largest, by BALANCES, is as small as it can be.
+    """Split the chunks of some datasets, in order, into `of` runs; the largest, by BALANCES, is as small as possible.
 
-    They depend on the datasets' indexes alone, so they are the same everywhere. None is empty: there are no more of
-    them than chunks.
+    The result depends on the datasets' indexes alone, so it is the same everywhere. No run is empty, so there are at
+    most as many as chunks.
     """
     return layout.split(*_weighed(datasets, balance), of)
 
 
 def shard(datasets: Iterable[DatasetReader], number: int, of: int, balance: str = "bytes") -> Chunks:
-    """The `number`-th (from 1) of `shards`; empty if there are fewer than that. Raises UsageError."""
+    """The `number`-th (from 1) of `shards`; empty if there are fewer. Raises UsageError."""
     return layout.batch(*_weighed(datasets, balance), number, of)
 
 

@@ -1,1 +1,1 @@
-"""How far a run of the workflow is: told while it runs, on one line, and to others who ask (`bams3 progress`)."""
+"""Progress of a run of the workflow: one line while it runs, and a file that `bams3 progress` reads."""

@@ -1,4 +1,4 @@
-"""Snakemake's log, in which progress is that of the whole run; it is written where others can read it, too."""
+"""Snakemake's log, with the progress of the whole run, which is also written to a file that others can read."""
 
 import json
 import logging
@@ -23,18 +23,18 @@ CLEAR_LINE = "\r\x1b[K"
 
 
 class LogHandler(LogHandlerBase):
-    """Shows what Snakemake's own handler would, and on a terminal one line below it that is always there."""
+    """Shows what Snakemake's own handler would, and on a terminal a status line that always stays below it."""
 
     writes_to_stream = True
     writes_to_file = False
-    has_filter = True  # of its own: what is not shown is counted all the same
+    has_filter = True  # applied here: messages that are not shown still count
     has_formatter = True
     needs_rulegraph = False
 
     def __post_init__(self) -> None:
         given = self.common_settings
         quiet = set(given.quiet or ())
-        # Snakemake tells what jobs it has finished unless it is to be quiet about it.
+        # Snakemake reports finished jobs unless it is told to be quiet about them.
         self._tells = not given.dryrun and Quietness.PROGRESS not in quiet
         self._run = Run(time.time())
         self._stream = sys.stdout if given.stdout else sys.stderr
@@ -51,22 +51,22 @@ class LogHandler(LogHandlerBase):
         self._ended = False
 
     def write_to(self, results: str) -> None:
-        """Write progress into this folder of results, a path or URI."""
+        """Write progress to this folder of results, a path or URI."""
         if self._tells:
             self._results.append(results)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Count what a message tells, and show it."""
+        """Count the events of a message, and show it."""
         try:
             count(self._run, record)
             self._show(record)
             if self._run.planned and time.time() > self._written + SECONDS_BETWEEN_WRITES:
                 self._write(self._state())
-        except Exception:  # or the thread that takes messages would end
+        except Exception:  # otherwise the thread that handles messages would end
             self.handleError(record)
 
     def close(self) -> None:
-        """The run has ended, well or not; logging says so more than once."""
+        """End of the run, successful or not; logging may call this more than once."""
         if self._run.planned and not self._ended:
             self._ended = True
             state = self._state()
@@ -88,7 +88,7 @@ class LogHandler(LogHandlerBase):
         if shown and getattr(record, "event", None) != LogEvent.PROGRESS:
             self._log.emit(record)
         if self._run.planned:
-            width = os.get_terminal_size(self._stream.fileno()).columns or 80  # 0: not known
+            width = os.get_terminal_size(self._stream.fileno()).columns or 80  # 0: unknown
             self._stream.write(line(self._state())[: width - 1])
         self._stream.flush()
 
@@ -103,11 +103,11 @@ class LogHandler(LogHandlerBase):
                 open_storage(results).put(FILE, data)
             except (OSError, Bams3Error) as error:
                 self._results.remove(results)
-                self._stream.write(shown(f"progress is not written to {results}: {error}") + "\n")
+                self._stream.write(shown(f"cannot write progress to {results}: {error}") + "\n")
 
 
 def _refuse_foreign(results: str) -> None:
-    """Raises Bams3Error where a run's progress may not be written: over something else, in a dataset."""
+    """Raise Bams3Error if progress must not be written there: over an unrelated file, or inside a dataset."""
     refuse_place(f"{results}/{FILE}")
     with suppress(DatasetError):  # there is none
         read_state(results)
@@ -121,12 +121,12 @@ class _Formatter(DefaultFormatter):
 
 
 def count(run: Run, record: logging.LogRecord) -> None:
-    """Tell the run what a message of Snakemake says of its jobs."""
+    """Update the run from a Snakemake message about its jobs."""
     said: Any = record
     match getattr(record, "event", None):
         case LogEvent.RUN_INFO:
             run.plan(said.stats)
-        case LogEvent.JOB_INFO:  # said when it starts; of the jobs of a group, too
+        case LogEvent.JOB_INFO:  # sent when a job starts; also for each job of a group
             run.start(said.jobid, said.rule_name, dict(said.wildcards), record.created)
         case LogEvent.JOB_FINISHED:
             run.finish(said.job_id, record.created)

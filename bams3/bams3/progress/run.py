@@ -8,11 +8,11 @@ from bams3.errors import DatasetError, FormatError
 from bams3.storage import open_storage
 
 FILE = "progress.json"
-"""In the folder of results."""
+"""File name in the folder of results."""
 
 
 class Failure(NamedTuple):
-    """A job that failed and was not tried again since; `logs` are its log files."""
+    """A job that failed and has not been retried since; `logs` are its log files."""
 
     rule: str
     wildcards: dict[str, str]
@@ -26,22 +26,22 @@ class _Running(NamedTuple):
 
 
 class Run:
-    """Told of what happens to jobs (by Snakemake's ids), at times in seconds; tells how far the run is."""
+    """Records events of jobs (with Snakemake's ids) at times in seconds, and reports the progress of the run."""
 
     def __init__(self, started: float) -> None:
         self.started = started
         self.planned: dict[str, int] = {}
         self._done: Counter[str] = Counter()
-        self._seconds: defaultdict[str, float] = defaultdict(float)  # that these took, together
+        self._seconds: defaultdict[str, float] = defaultdict(float)  # total time of those jobs
         self._running: dict[int, _Running] = {}
         self._failed: dict[int, Failure] = {}
 
     def plan(self, jobs: dict[str, int]) -> None:
-        """How many jobs of each rule there are to do."""
+        """Set the number of jobs to do, by rule."""
         self.planned = {rule: count for rule, count in jobs.items() if rule != "total"}
 
     def start(self, job: int, rule: str, wildcards: dict[str, str], now: float) -> None:
-        """A job was started, or handed to a cluster; perhaps once more."""
+        """A job was started, or submitted to a cluster; possibly again."""
         self._running[job] = _Running(rule, wildcards, now)
         self._failed.pop(job, None)
 
@@ -57,7 +57,7 @@ class Run:
         self._failed[job] = Failure(rule, running.wildcards if running else {}, logs)
 
     def state(self, now: float, *, ended: bool = False) -> dict[str, Any]:
-        """All of it at a time, as JSON can have it."""
+        """The whole state at a time, for JSON."""
         running = Counter(job.rule for job in self._running.values())
         rules = {
             rule: {
@@ -81,8 +81,9 @@ class Run:
         }
 
     def _left(self, now: float) -> float | None:
-        """Seconds until the end: the work of the jobs that are left, by what a job of each rule has taken so far
-        (of a rule with none done: what any has), divided by how many ran at a time. None before one is done."""
+        """Seconds until the end: the expected work of the remaining jobs, from the mean duration of finished jobs of
+        the rule (of all rules, if none of that rule has finished), divided by the mean number of parallel jobs.
+        None until a job has finished."""
         if not self._done:
             return None
         worked = sum(self._seconds.values())
@@ -97,7 +98,7 @@ class Run:
 
 
 def line(state: dict[str, Any]) -> str:
-    """How much is done, how fast, and the time left, in one line."""
+    """Jobs done, rate and time left, in one line."""
     jobs, done = state["jobs"], state["done"]
     words = [f"{done} of {jobs} jobs ({done / max(jobs, 1):.0%})"]
     elapsed = state["updated"] - state["started"]
@@ -115,7 +116,7 @@ def line(state: dict[str, Any]) -> str:
 
 
 def span(seconds: float) -> str:
-    """A time span as people say it: `45 s`, `12 min`, `3 h 20 min`, `2 d 4 h`."""
+    """A time span in human-readable form: `45 s`, `12 min`, `3 h 20 min`, `2 d 4 h`."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -127,19 +128,19 @@ def span(seconds: float) -> str:
 
 
 def read_state(results: str) -> dict[str, Any]:
-    """What the last run said of itself in a folder of results, a path or URI.
+    """Read the state of the last run from a folder of results, a path or URI.
 
-    Raises DatasetError if none has, FormatError if it can't be read.
+    Raises DatasetError if there is none, FormatError if it is invalid.
     """
     try:
         data = open_storage(results).get(FILE)
     except FileNotFoundError:
         raise DatasetError(
-            f"{results}: no {FILE}; a run of the workflow with `--logger bams3`, as in its profiles, writes one"
+            f"{results}: no {FILE}; run the workflow with `--logger bams3`, as its profiles do, to write one"
         ) from None
     try:
         state: dict[str, Any] = json.loads(data)
         line(state)
         return state
     except (ValueError, KeyError, TypeError) as error:
-        raise FormatError(f"{results}/{FILE}: not the progress of a run ({error!r})") from None
+        raise FormatError(f"{results}/{FILE}: not a progress file ({error!r})") from None

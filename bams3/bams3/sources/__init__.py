@@ -1,1 +1,1 @@
-"""Alignments coming in: whatever a file is, it gives the header and blocks of validated BAM records."""
+"""Alignments coming in: whatever the format, a source gives the header and blocks of validated BAM records."""

@@ -1,4 +1,4 @@
-"""Open alignments whatever their format, and read BAM."""
+"""Opening alignments of any format, and reading BAM."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ from bams3.sources.messages import TRUNCATED, show
 from bams3.sources.stream import PlainReader, ReadAgain, Reader, read_header, record_blocks
 
 LOOK_BYTES, LOOK_PIECES = 4096, 64
-"""What tells a SAM file without a header; and how far it is looked for, among blocks that hold little or nothing."""
+"""What identifies a SAM file without a header, and how far to look for it among blocks that hold little or nothing."""
 SAM_HEADER = re.compile(rb"@[A-Za-z]{2}[\t\r\n]")
 SAM_RECORD = re.compile(rb"[^@\t\n][^\t\n]*\t\d+(\t[^\t\n]+){7}\t")
 
@@ -25,13 +25,13 @@ def open_source(
     path: str, *, index: str | None = None, reference: str | None = None, sort: bool = False,
     allow_truncated: bool | None = None,
 ) -> Source:  # fmt: skip
-    """Open a BAM, CRAM or SAM file at a path or URI, told apart by content; ``-`` is standard input. It is read once,
-    whatever it is, unless windows are asked for.
+    """Open a BAM, CRAM or SAM file at a path or URI; the format is detected from the content; ``-`` is standard input.
+    The file is read once, whatever its format, unless windows are requested.
 
-    `index`: a BAI or CSI (CRAI for CRAM), otherwise looked for beside the file; needed only for windows.
-    `reference`: FASTA for CRAM. `sort`: the records are to be sorted by coordinate. `allow_truncated`: whether a file
-    may lack the marker of its end; None: no, and nobody can choose. Raises SourceError if the file can't be read or is
-    none of these.
+    `index`: a BAI or CSI (CRAI for CRAM); by default it is looked for beside the file; only windows need it.
+    `reference`: FASTA for CRAM. `sort`: sort the records by coordinate. `allow_truncated`: whether to accept a file
+    without an end-of-file marker; None means no, and that the caller offers no such option. Raises SourceError if the
+    file cannot be read or has none of these formats.
     """
     if reference:
         expect_again(reference, "htslib reads it wherever it needs to")
@@ -59,7 +59,7 @@ def open_source(
 
 
 def _kind(file: ReadAgain, name: str) -> tuple[str, str]:
-    """BAM, CRAM or SAM; and whether that is packed as ``BGZF`` or ``gzip``, or ``raw``."""
+    """The format (BAM, CRAM or SAM), and its compression: ``BGZF``, ``gzip`` or ``raw``."""
     head = file.start(MAX_BLOCK)
     if head[:4] == b"CRAM":
         return "CRAM", "raw"
@@ -89,7 +89,7 @@ def _inflater(packing: str, file: BinaryIO, name: str, allow_truncated: bool | N
 class BamSource:
     """A BAM file: BGZF, plain gzip or uncompressed (`packing`). See `Source`.
 
-    `file` is what `alignments` gives, at its start.
+    `file` is what `alignments` opens, at its start.
     """
 
     def __init__(
@@ -186,7 +186,7 @@ class BamSource:
     def _blocks_at(
         self, index: Index, mapper: Mapper, begin: int, end: int = NO_END
     ) -> Iterator[RecordBlock]:
-        """The records between two virtual offsets, or from one to the end."""
+        """The records between two virtual offsets, or from one offset to the end."""
         with self._open(*byte_span(begin, end)) as file:
             try:
                 reader = BlockReader(file, begin, end, name=self.path, allow_truncated=self._allow_truncated)
@@ -194,19 +194,19 @@ class BamSource:
                 self._note(reader)
             except SourceError as error:
                 raise SourceError(
-                    f"{error}; if the BAM is sound, {index.path} is another file's index"
+                    f"{error}; if the BAM is intact, {index.path} is the index of another file"
                 ) from None
             finally:
                 self._files.remove(file)
 
     def _expect_reference(self, block: RecordBlock, reference_id: int, index: Index) -> None:
-        """All records of a stretch that the index gives for a reference are of that reference."""
+        """Check that all records in a range that the index gives for a reference are on that reference."""
         for record in (0, len(block) - 1):
             at = block.offsets[record] + 4
             if int.from_bytes(memoryview(block.data)[at : at + 4], "little", signed=True) != reference_id:
                 raise SourceError(
-                    f"{index.path}: not the index of {self.path}, whose records are elsewhere; "
-                    "make it again with samtools index"
+                    f"{index.path}: not the index of {self.path}: its offsets do not match the records; "
+                    "recreate it with samtools index"
                 )
 
     def _find_index(self) -> Index | None:
@@ -220,7 +220,9 @@ class BamSource:
         index = self._find_index()
         if index is None:
             made = (
-                "one with samtools index" if self._packing == "BGZF" else "BGZF of it, with samtools view -b"
+                "create one with samtools index"
+                if self._packing == "BGZF"
+                else "compress the file as BGZF with samtools view -b"
             )
-            raise SourceError(f"{self.path}: there is no index, which windows need; make {made}")
+            raise SourceError(f"{self.path}: reading by window needs an index; {made}")
         return index

@@ -13,17 +13,19 @@ from bams3.errors import SourceError
 from bams3.sources.inputs import Mapper
 
 MAX_BLOCK = 1 << 16
-"""Bytes of a block at most, deflated or inflated."""
+"""Maximum size of a block in bytes, both compressed and inflated."""
 EOF_MARKER = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 MAGIC = b"\x1f\x8b\x08\x04"
 USUAL_EXTRA = b"\x06\x00BC\x02\x00"
 
-PLAIN_GZIP = "plain gzip there, not a BGZF block; the file is damaged, or samtools view -b makes it BGZF"
-NOTHING_KNOWN = "no BGZF block there; the file is damaged or not BGZF"
+PLAIN_GZIP = (
+    "plain gzip instead of a BGZF block; the file is damaged, or convert it to BGZF with samtools view -b"
+)
+NOTHING_KNOWN = "no BGZF block here; the file is damaged or not BGZF"
 READ_SIZE = 1 << 20
 FIRST_PIECE, PIECE_SIZE = 1 << 12, 1 << 20
 PIECE_BLOCKS = 1 << 12
-"""Blocks of a piece at most: however little they hold, each takes memory of its own."""
+"""Maximum number of blocks in a piece: every block takes memory, however little it holds."""
 NO_END = 1 << 64
 
 U16 = struct.Struct("<H")
@@ -31,24 +33,24 @@ FOOTER = struct.Struct("<II")
 
 
 class _Block(NamedTuple):
-    """A block that is not inflated yet."""
+    """A block that has not been inflated yet."""
 
     offset: int
-    """Of the block in the file."""
+    """The block's offset and size in the file."""
     deflated: memoryview
     crc32: int
     length: int
     wanted: slice
-    """Of the inflated bytes."""
+    """The block's inflated bytes."""
 
 
 class BlockReader:
-    """Inflates a BGZF file from one virtual offset to another, or to its end.
+    """Inflates a BGZF file from one virtual offset to another, or to the end of the file.
 
-    `file` is a binary file, seekable unless it is read from where it stands (`start_voffset` 0).
-    Every block's header, CRC32 and length are checked, and that the file ends with an empty block, which
-    tells a whole file from a truncated one; with `allow_truncated`, that is `truncated` instead. SourceError names the
-    file and the compressed offset. Reads no more than a block beyond `end_voffset`.
+    `file` is a binary file; it must be seekable unless reading starts at its current position (`start_voffset` 0).
+    The header, CRC32 and length of every block are checked, and so is the empty block at the end of the file, which
+    tells a whole file from a truncated one; with `allow_truncated`, its absence sets `truncated` instead. SourceError
+    names the file and the compressed offset. Reads at most one block beyond `end_voffset`.
     """
 
     def __init__(
@@ -63,7 +65,7 @@ class BlockReader:
         self._offset = start_voffset >> 16  # of _raw in the file
         self._skip = start_voffset & 0xFFFF
         self._raw = memoryview(b"")
-        self._at = 0  # the next block, in _raw
+        self._at = 0  # of the next block in _raw
         self._last_was_empty = False
         self._failure: SourceError | None = None
         self._ended = start_voffset >= end_voffset
@@ -71,15 +73,15 @@ class BlockReader:
             file.seek(self._offset)
 
     def pieces(self, mapper: Mapper = map) -> Iterator[bytes]:
-        """The inflated bytes that are left, in pieces of about 1 MB, the first ones smaller.
+        """The remaining inflated bytes, in pieces of about 1 MB; the first pieces are smaller.
 
-        `mapper` inflates them. With the built-in map nothing is read before it is asked for, so that another
-        call goes on after the piece that was taken last.
+        `mapper` inflates them. With the built-in map nothing is read before it is requested, so that another
+        call continues after the piece that was taken last.
         """
         return mapper(self._inflate, self._runs())
 
     def _runs(self) -> Iterator[list[_Block]]:
-        """Blocks by the piece; what is wrong with one is raised after those before it are given."""
+        """Blocks grouped into pieces; an error in a block is raised after the blocks before it have been yielded."""
         run: list[_Block] = []
         length, enough = 0, FIRST_PIECE
         try:
@@ -93,11 +95,11 @@ class BlockReader:
             self._failure = error
         if run:
             yield run
-        if self._failure:  # also where the call before this one took only what came before it
+        if self._failure:  # also if the previous call took only what came before it
             raise self._failure
 
     def _blocks(self) -> Iterator[_Block]:
-        """The blocks that are left; each is stepped over before it is given."""
+        """The remaining blocks; each is passed before it is yielded."""
         while not self._ended:
             offset = self._offset + self._at
             if offset > self._end_block or (offset == self._end_block and self._end_within == 0):
@@ -108,13 +110,13 @@ class BlockReader:
                 yield self._next_block(offset)
 
     def _next_block(self, offset: int) -> _Block:
-        """Check the header and footer of the block at `_at`, and step over it."""
+        """Check the header and footer of the block at `_at`, and move past it."""
         raw, at = self._raw, self._at
         if raw[at : at + 4] != MAGIC:
             raise self._error(offset, PLAIN_GZIP if raw[at : at + 2] == MAGIC[:2] else NOTHING_KNOWN)
         header, size = self._header_and_size(offset)
         if size < header + 8:
-            raise self._error(offset, "the BGZF block is too short for what it holds")
+            raise self._error(offset, "the BGZF block is shorter than its header and footer")
         if not self._fill(size):
             raise self._error(offset, "the file is truncated within the block")
         raw, at = self._raw, self._at
@@ -125,27 +127,27 @@ class BlockReader:
         if offset == self._end_block:
             self._ended, end = True, self._end_within
         if not self._skip <= length >= end:
-            raise self._error(offset, "the block is shorter than a virtual offset says")
+            raise self._error(offset, "a virtual offset points past the end of the block")
         wanted, self._skip = slice(self._skip, end), 0
         self._at = at + size
         self._last_was_empty = not length
         return _Block(offset, raw[at + header : at + size - 8], crc32, length, wanted)
 
     def _inflate(self, run: list[_Block]) -> bytes:
-        """The bytes of some blocks."""
+        """The inflated bytes of some blocks."""
         parts = []
         for offset, deflated, crc32, length, wanted in run:
             try:
                 data = isal_zlib.decompress(deflated, -15, length or 1)
             except isal_zlib.error as error:  # type: ignore[misc]
-                raise self._error(offset, f"the block can't be inflated ({error})") from None
+                raise self._error(offset, f"the block cannot be inflated ({error})") from None
             if len(data) != length or isal_zlib.crc32(data) != crc32:
                 raise self._error(offset, "the block's CRC32 or length does not match its data")
-            parts.append(data[wanted])  # a slice of all bytes is no copy
+            parts.append(data[wanted])  # slicing all bytes makes no copy
         return b"".join(parts)
 
     def _header_and_size(self, offset: int) -> tuple[int, int]:
-        """The lengths of the block's header and of the whole block."""
+        """The length of the block's header, and of the whole block."""
         raw, at = self._raw, self._at
         if raw[at + 10 : at + 16] == USUAL_EXTRA:
             return 18, U16.unpack_from(raw, at + 16)[0] + 1
@@ -158,7 +160,7 @@ class BlockReader:
         return header, size
 
     def _fill(self, size: int) -> bool:
-        """Have `size` bytes of the file from `_at` on in `_raw`; False if the file has no more so many."""
+        """Make `size` bytes of the file, from `_at` on, available in `_raw`; False if the file has fewer."""
         if len(self._raw) - self._at >= size:
             return True
         parts = [bytes(self._raw[self._at :])]
@@ -175,7 +177,7 @@ class BlockReader:
         return have >= size
 
     def _finish(self) -> None:
-        """At the end of the file: nothing may be missing."""
+        """Check, at the end of the file, that nothing is missing."""
         self._ended = True
         if self._end_block != NO_END >> 16:
             raise self._error(self._offset, "the file ends before a virtual offset")
@@ -190,26 +192,26 @@ class BlockReader:
 
 
 def byte_span(start_voffset: int, end_voffset: int) -> tuple[int, int]:
-    """The bytes [start, end) of a file that hold what is between two virtual offsets.
+    """The bytes [start, end) of a file that hold the data between two virtual offsets.
 
-    A block takes 65,536 bytes at most: so much more than the last one's offset they go, if it is wanted at all.
+    A block takes at most 65,536 bytes; the span extends that far past the offset of the last block, if that is needed.
     """
     return start_voffset >> 16, (end_voffset >> 16) + (MAX_BLOCK if end_voffset & 0xFFFF else 0)
 
 
 def no_marker(where: str, format: str, allow_truncated: bool | None) -> SourceError:
-    """Of a file that ends at a border of its format, but without the marker of its end.
+    """The error for a file that ends on a block boundary but without an end-of-file marker.
 
-    `allow_truncated`: None where that can't be chosen.
+    `allow_truncated` is None if the caller offers no such option.
     """
-    choice = "" if allow_truncated is None else "; to take what is there, give --allow-truncated"
+    choice = "" if allow_truncated is None else "; use --allow-truncated to convert the records it has"
     return SourceError(
         f"{where}: the file ends without {format}'s end-of-file marker; it is truncated{choice}"
     )
 
 
 def is_bgzf(head: bytes) -> bool:
-    """Whether a file that begins with `head` (64 KB, or all of it) is BGZF, and not plain gzip or else."""
+    """Whether a file that starts with `head` (64 KB, or the whole file) is BGZF, not plain gzip or anything else."""
     return (
         head[:4] == MAGIC
         and len(head) >= 12
@@ -218,7 +220,7 @@ def is_bgzf(head: bytes) -> bool:
 
 
 def _block_size(extra: bytes) -> int | None:
-    """The size of a block in bytes, from the BC subfield wherever it is in a gzip header's extra field."""
+    """The size of a block in bytes, from the BC subfield, which may be anywhere in a gzip header's extra field."""
     field = 0
     while field + 4 <= len(extra):
         if extra[field : field + 4] == b"BC\x02\x00" and field + 6 <= len(extra):

@@ -1,4 +1,4 @@
-"""The containers of a CRAM file: is it whole, and how many records has it?"""
+"""The containers of a CRAM file: checks that the file is whole, and counts its records."""
 
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
@@ -10,11 +10,11 @@ from bams3.sources.inputs import Mapper
 from bams3.sources.stream import Reader
 
 MARKERS = {2: 30, 3: 38}
-"""By major version, how many bytes the container has that marks the end. Other versions are left to htslib."""
+"""Length in bytes of the end-of-file container, by major version. htslib handles other versions."""
 
 
 class CramBytes(Feed):
-    """A CRAM file as it is, whose containers must be whole."""
+    """A CRAM file, passed on unchanged, whose containers must be whole."""
 
     def __init__(self, reader: Reader, *, allow_truncated: bool | None = None) -> None:
         super().__init__(reader)
@@ -34,7 +34,7 @@ class CramBytes(Feed):
 
 
 def has_marker(file: BinaryIO) -> bool:
-    """Whether a file that seeks ends as a whole CRAM does."""
+    """Whether a seekable file ends with CRAM's end-of-file container."""
     major = file.read(_Containers.DEFINITION)[4:5]
     size = MARKERS.get(major[0]) if major else None
     if size is None:
@@ -45,7 +45,7 @@ def has_marker(file: BinaryIO) -> bool:
 
 
 class _Container(NamedTuple):
-    """What a container's header says. `header`: how many bytes that has; `size`: how many come after it."""
+    """The header of a container. `header`: its length in bytes; `size`: the number of bytes that follow it."""
 
     header: int
     size: int
@@ -54,10 +54,10 @@ class _Container(NamedTuple):
 
 
 class _Containers:
-    """Steps over the containers of a CRAM file that comes in pieces."""
+    """Steps over the containers of a CRAM file that arrives in pieces."""
 
     DEFINITION = 26
-    """Bytes of the file before the first container: magic, version, id."""
+    """Bytes of the file before the first container: magic, version, file id."""
     MAX_HEADER = 1 << 16
     STEP = 256
 
@@ -66,12 +66,12 @@ class _Containers:
         self._name = name
         self._major = 0
         self._offset = 0  # of the container in the file
-        self._begun = bytearray()  # of a container's header, or the file's definition
+        self._begun = bytearray()  # start of a container's header, or of the file definition
         self._skip = 0
         self._at_end = False
 
     def go_on(self, piece: bytes) -> bool:
-        """Step over the containers in the next piece; False if this version is not known."""
+        """Step over the containers in the next piece; returns False if this version is unknown."""
         at = 0
         while at < len(piece):
             if self._skip:
@@ -93,10 +93,10 @@ class _Containers:
                 container = _parse_container(bytes(self._begun), self._major, of_header=first)
                 if container is None:
                     if len(self._begun) > self.MAX_HEADER:
-                        raise self._error("its container's header is damaged")
+                        raise self._error("a container header is damaged")
                     continue
                 if container.size < 0 or container.records < 0:
-                    raise self._error("its container's header is damaged")
+                    raise self._error("a container header is damaged")
                 used, self._skip = container.header, container.size
                 self.records += container.records
                 self._at_end = container.is_end
@@ -106,7 +106,7 @@ class _Containers:
         return True
 
     def end_whole(self) -> bool:
-        """Whether the last container is the one that marks the end. Raises SourceError if it is cut."""
+        """Whether the last container is the end-of-file container. Raises SourceError if a container is truncated."""
         if self._skip or self._begun:
             raise self._error("the file is truncated within a container")
         return self._at_end
@@ -116,9 +116,9 @@ class _Containers:
 
 
 def _parse_container(data: bytes, major: int, *, of_header: bool = False) -> _Container | None:
-    """The container that `data` begins with; None if its header has more bytes.
+    """Parse the container at the start of `data`; None if its header continues past the data.
 
-    htslib writes too small a size of the one that is `of_header`, the first, in version 2: its block is what counts.
+    For the first container (`of_header`), htslib writes too small a size in version 2: the size of its block counts.
     """
     try:
         at = 4
@@ -127,7 +127,7 @@ def _parse_container(data: bytes, major: int, *, of_header: bool = False) -> _Co
             number, at = _itf8(data, at)
             numbers.append(number)
         reference, start, _, records = numbers
-        at = _after_ltf8(data, at) if major >= 3 else _itf8(data, at)[1]  # records before it
+        at = _after_ltf8(data, at) if major >= 3 else _itf8(data, at)[1]  # record counter
         at = _after_ltf8(data, at)  # bases
         _, at = _itf8(data, at)  # blocks
         landmarks, at = _itf8(data, at)
@@ -145,26 +145,26 @@ def _parse_container(data: bytes, major: int, *, of_header: bool = False) -> _Co
 
 
 def _block_end(data: bytes, at: int, major: int) -> int:
-    """Where a block that begins `at` ends. Raises IndexError if its header goes past the data's end."""
-    _, at = _itf8(data, at + 2)  # after method and type: id
+    """The end of a block that starts at `at`. Raises IndexError if its header runs past the end of the data."""
+    _, at = _itf8(data, at + 2)  # skip method and type; then id
     size, at = _itf8(data, at)
     _, at = _itf8(data, at)
     return at + size + (4 if major >= 3 else 0)  # CRC-32
 
 
 def _itf8(data: bytes, at: int) -> tuple[int, int]:
-    """A number of 32 bits, and where it ends. Raises IndexError past the data's end."""
+    """A 32-bit number and the offset of its end. Raises IndexError past the end of the data."""
     first = data[at]
     more = 0 if first < 0x80 else 1 if first < 0xC0 else 2 if first < 0xE0 else 3 if first < 0xF0 else 4
     end = at + 1 + more
     value = (first & 0xFF >> more + 1) if more < 4 else first & 0x0F
     for byte in (data[i] for i in range(at + 1, end)):
         value = value << 8 | byte
-    if more == 4:  # of the last byte only four bits count
+    if more == 4:  # only four bits of the last byte count
         value = value >> 8 << 4 | data[end - 1] & 0x0F
     return value - (1 << 32) if value >= 1 << 31 else value, end
 
 
 def _after_ltf8(data: bytes, at: int) -> int:
-    """Where a number of 64 bits ends."""
+    """The offset of the end of a 64-bit number."""
     return at + 1 + (8 - (data[at] ^ 0xFF).bit_length())

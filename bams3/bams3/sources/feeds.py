@@ -1,4 +1,4 @@
-"""What samtools is given to read: seen on its way to be whole, and its records counted."""
+"""Input for samtools: checked for completeness on its way, with its records counted."""
 
 import re
 from collections import deque
@@ -8,7 +8,7 @@ from bams3.errors import SourceError
 from bams3.sources.inputs import Mapper
 from bams3.sources.stream import Reader
 
-KEPT_PIECES = 3  # samtools is less behind what it is given
+KEPT_PIECES = 3  # samtools lags behind its input by less than this
 
 Fields = list[bytes]
 CHANGED: tuple[tuple[str, Callable[[Fields, bytes], bool]], ...] = (
@@ -18,7 +18,7 @@ CHANGED: tuple[tuple[str, Callable[[Fields, bytes], bool]], ...] = (
     ("mate cannot have zero coordinate", lambda fields, _: fields[6] != b"*" and fields[7] == b"0"),
     ("query must have a CIGAR", lambda fields, _: fields[5] == b"*" and not _is_unmapped(fields[1])),
 )
-"""What htslib says of a line of SAM that it changes (part of it; a name may stand in it), and which lines those are."""
+"""Parts of htslib's warnings about SAM lines that it changes (with a name, perhaps), and tests for those lines."""
 
 
 def _is_unmapped(flag: bytes) -> bool:
@@ -26,9 +26,9 @@ def _is_unmapped(flag: bytes) -> bool:
 
 
 class Feed:
-    """A Reader of what samtools is to read: of inflated BAM, here.
+    """A Reader of the input for samtools; this class passes on inflated BAM.
 
-    `records`: how many it gave, known at its end; None if it can't tell.
+    `records`: the number of records passed on, known at the end; None if it cannot be determined.
     """
 
     records: int | None = None
@@ -43,12 +43,12 @@ class Feed:
         self.truncated = self._reader.truncated
 
     def culprit(self, message: str) -> str | None:
-        """The name of the record that a message of htslib's is of, if that can be told."""
+        """The name of the record that a message of htslib refers to, if it can be determined."""
         return None
 
 
 class SamText(Feed):
-    """The text of a SAM file, whose last line must be whole."""
+    """The text of a SAM file, whose last line must be complete."""
 
     records: int
 
@@ -65,7 +65,7 @@ class SamText(Feed):
             yield piece
         if not self._at_start:
             raise SourceError(
-                f"{self.name}: the last line does not end; the file is truncated, or, if it is whole, lacks a newline"
+                f"{self.name}: the last line has no newline; it is truncated, or complete but for a newline"
             )
 
     def _count(self, piece: bytes) -> None:

@@ -1,4 +1,4 @@
-"""How the sources get at their files: local ones, standard input, and objects in a store."""
+"""How the sources access files: local files, standard input, and objects in a store."""
 
 import os
 import stat
@@ -10,12 +10,12 @@ from bams3.sources.inputs import Input, check_small, source_error
 from bams3.storage import is_remote
 
 STDIN = "-"
-WINDOWS = "windows are read wherever they lie in it"
+WINDOWS = "windows are read from anywhere in it"
 PIECE = 1 << 20
 
 
 def input_at(path: str) -> Input:
-    """The file at a path or a URI; `-` is standard input. Raises UsageError for a URI that is not supported."""
+    """The file at a path or URI; `-` is standard input. Raises UsageError for an unsupported URI."""
     if not is_remote(path):
         return LocalInput(path)
     from bams3.sources.remote import RemoteInput
@@ -24,35 +24,35 @@ def input_at(path: str) -> Input:
 
 
 def expect_again(file: "str | Input", why: str) -> None:
-    """Raises SourceError for what can be opened only once, without waiting for it. `why` that is not enough."""
+    """Raise SourceError, without waiting, if a file can be opened only once; `why` says why that is not enough."""
     if isinstance(file, str):
         if is_remote(file):
             return
         file = LocalInput(file)
     if file.once:
         shown = "standard input" if file.name == STDIN else file.name
-        raise SourceError(f"{shown} can be read only once, and {why}; give a file")
+        raise SourceError(f"{shown} can be read only once, and {why}; use a regular file")
 
 
 def expect_regular(path: str) -> None:
-    """Raises SourceError for what is found by its name, beside another file, and is a pipe or a device: whoever opens
-    it might wait for ever."""
+    """Raise SourceError if a file that was found by name, beside another file, is a pipe or device: opening it might
+    block forever."""
     file = LocalInput(path)
     if file.once:
         raise SourceError(
-            f"{file.name}: neither a file nor a link to one, as what is found beside others must be; remove it"
+            f"{file.name}: found beside another file, but neither a regular file nor a link to one; remove it"
         )
 
 
 def name_beside(path: str, ending: str, suffix: str = "") -> str:
-    """The path or URI of a file of the same name with an ending, in place of `suffix` if it has that."""
+    """The path or URI of a file with the same name plus an ending, which replaces `suffix` if the name has it."""
     web = path.startswith(("http://", "https://"))
     place, mark, query = path.partition("?") if web else (path, "", "")
     return place.removesuffix(suffix) + ending + mark + query
 
 
 class LocalInput:
-    """A file of this machine. See `Input`."""
+    """A local file. See `Input`."""
 
     remote = False
 
@@ -72,7 +72,7 @@ class LocalInput:
         return cast(BinaryIO, file)
 
     def will_read(self, spans: Sequence[tuple[int, int]]) -> None:
-        """Nothing: the system reads ahead."""
+        """Do nothing: the operating system reads ahead."""
 
     def size(self) -> int:
         return self._stat().st_size
@@ -84,13 +84,13 @@ class LocalInput:
         with open(self.name, "rb") as file:
             check_small(self.name, os.fstat(file.fileno()).st_size)
             data = bytearray()
-            while part := file.read(PIECE):  # of a pipe the size is not known, so no room is made for all
+            while part := file.read(PIECE):  # the size of a pipe is unknown, so nothing is preallocated
                 data += part
                 check_small(self.name, len(data))
             return bytes(data)
 
     def close(self) -> None:
-        """Nothing is kept open."""
+        """Do nothing: no file is kept open."""
 
     def _stat(self) -> os.stat_result:
         try:
@@ -100,16 +100,16 @@ class LocalInput:
 
 
 def _place(path: str) -> tuple[str, bool]:
-    """The name by which other processes, too, find a file, and whether it can be opened only once."""
+    """A name by which other processes, too, find the file, and whether it can be opened only once."""
     if path == STDIN:
         return path, True
     try:
         kind = os.stat(path).st_mode
     except OSError:
-        return path, False  # opening it tells what is wrong
+        return path, False  # opening it reports the error
     if not stat.S_ISREG(kind):
         return path, not stat.S_ISDIR(kind)
-    if path.startswith(("/dev/", "/proc/")):  # a descriptor: those of another process are not ours
+    if path.startswith(("/dev/", "/proc/")):  # a descriptor: other processes have their own
         real = os.path.realpath(path)
         return (real, False) if os.path.exists(real) else (path, True)
     return path, False

@@ -1,7 +1,7 @@
-"""SAM and CRAM through htslib, and all that is to be sorted, turned into the same blocks of BAM records.
+"""SAM, CRAM and everything that must be sorted: converted by htslib to the same blocks of BAM records.
 
-We read the file, see that it is whole, and pipe it into samtools, which writes BAM that is not compressed into
-another pipe; our own reader takes it from there. Windows alone are left to samtools.
+We read the file, check that it is whole, and pipe it into samtools, which writes uncompressed BAM into
+another pipe; our own reader takes it from there. Only reading by window is left to samtools.
 """
 
 import io
@@ -27,10 +27,10 @@ SORT = ["sort", "-u", "-O", "bam", "--no-PG", "-m", "192M", "-o", "-"]
 
 
 class HtslibSource:
-    """A SAM or CRAM file (`kind`), or any file to be sorted by coordinate (`sort`). See `Source`.
+    """A SAM or CRAM file (`kind`), or any file that must be sorted by coordinate (`sort`). See `Source`.
 
-    `feed` makes of the file what samtools is given; `file` is what to read first, from its start. What htslib opens
-    itself must be local: the reference, and for windows CRAM and its index.
+    `feed` converts the file to the input of samtools; `file` is read first, from its start. Files that htslib opens
+    itself must be local: the reference and, for windows, the CRAM and its index.
     """
 
     def __init__(
@@ -69,10 +69,10 @@ class HtslibSource:
     def window(self, reference_id: int, start: int, end: int, mapper: Mapper = map) -> Iterator[RecordBlock]:
         self._check_windows()
         if start == 0 and self._lacks_positions(reference_id):
-            # htslib finds these in no region of a CRAM, so all of the file is searched.
+            # htslib finds these in no region of a CRAM, so the whole file is searched.
             yield from self._region(None, mapper, "-e", f"refid == {reference_id} && pos <= {end}")
         else:
-            # The region is what overlaps; of that, what starts in the window.
+            # The region gives the reads that overlap; the filter keeps those that start in the window.
             region = f"{{{self.header.references[reference_id][0]}}}:{start + 1}-{end}"
             yield from self._region(region, mapper, "-e", f"pos > {start} && pos <= {end}")
 
@@ -103,7 +103,7 @@ class HtslibSource:
         self.close()
 
     def _lacks_positions(self, reference_id: int) -> bool:
-        """Whether, by the CRAI, some records of a reference have no position: a slice begins at POS 0."""
+        """Whether the CRAI says that some records of a reference have no position: a slice starts at POS 0."""
         path = self._index or f"{self.path}.crai"
         try:
             data = input_at(path).read_small()
@@ -115,7 +115,7 @@ class HtslibSource:
             lines = (line for text in whole_lines(io.BytesIO(data)) for line in text.splitlines())
             return [b"%d" % reference_id, b"0"] in (line.split(b"\t", 2)[:2] for line in lines)
         except OSError as error:
-            raise SourceError(f"{path}: {error}; make it again with samtools index") from None
+            raise SourceError(f"{path}: {error}; recreate it with samtools index") from None
 
     def _region(self, region: str | None, mapper: Mapper, *options: str) -> Iterator[RecordBlock]:
         self._check_windows()
@@ -126,11 +126,11 @@ class HtslibSource:
     def _check_windows(self) -> None:
         expect_again(self._alignments, WINDOWS)
         if self._kind != "CRAM":
-            raise SourceError(f"{self.path}: SAM can't be read by window; give a BAM or CRAM file")
+            raise SourceError(f"{self.path}: SAM cannot be read by window; use a BAM or CRAM file")
         if self._alignments.remote:
             raise SourceError(
-                f"{self.path}: CRAM can't be read by window in object storage; convert all of it at once, copy it to a "
-                "local file, or make a BAM of it (samtools view -b)"
+                f"{self.path}: CRAM in object storage cannot be read by window; convert all of it at once, copy it to "
+                "a local file, or convert it to BAM (samtools view -b)"
             )
         if not self._marker_checked:
             for suffix in () if self._index else ("", ".cram"):  # where htslib looks for an index
@@ -151,7 +151,7 @@ class HtslibSource:
             view.check_records(records)
             self._note(view.truncated)
         except SourceError:
-            view.heed()  # what htslib made of a record may be what is wrong with it
+            view.heed()  # a warning about a record may explain the error in its bytes
             raise
         finally:
             view.close()
@@ -181,7 +181,7 @@ class HtslibSource:
 
 
 class _View:
-    """A Reader of the BAM that samtools makes of `feed`, which `file` is read for, or of what its command names."""
+    """A Reader of the BAM that samtools makes from `feed` (which reads `file`) or from a file in its command."""
 
     def __init__(
         self, name: str, command: list[str], feed: Feed | None, file: BinaryIO | None,
@@ -190,7 +190,7 @@ class _View:
         self.name = name
         self._feed, self._file, self._allow_truncated = feed, file, allow_truncated
         self._process = SamtoolsProcess(
-            command, name, "htslib can't read it", feed.pieces() if feed else None, refused=self._refused,
+            command, name, "htslib cannot read it", feed.pieces() if feed else None, refused=self._refused,
             allow_truncated=allow_truncated,
         )  # fmt: skip
         self._blocks = BlockReader(self._process.stdout, name=name)
@@ -203,23 +203,23 @@ class _View:
         try:
             yield from self._blocks.pieces(mapper)
         except SourceError:
-            self._process.check()  # samtools knows better why its output is cut short
+            self._process.check()  # samtools knows better why its output is truncated
             raise
         self._process.check()
 
     def check_records(self, records: int) -> None:
-        """Raise SourceError unless `records`, which samtools gave, are as many as it was given."""
+        """Raise SourceError unless samtools wrote as many records (`records`) as it was given."""
         if self._feed and self._feed.records not in (None, records):
             raise SourceError(
-                f"{self.name}: htslib read {records} records of it, but it has {self._feed.records}; it is damaged"
+                f"{self.name}: htslib read {records} records, but the file has {self._feed.records}; it is damaged"
             )
 
     def heed(self) -> None:
-        """Raise SourceError if htslib has said that data are lost."""
+        """Raise SourceError if htslib has reported that data are lost."""
         self._process.heed()
 
     def close(self) -> None:
-        """End the process, whether or not all of its output was wanted."""
+        """End the process, whether or not all of its output has been read."""
         self._process.close()
         if self._file:
             self._file.close()
@@ -230,13 +230,13 @@ class _View:
         record = self._feed.culprit(said) if self._feed else None
         where = f"record {record}: " if record else ""
         return SourceError(
-            f"{self.name}: {where}htslib would change or lose data ({said}); correct the file, or convert what "
-            "samtools view -b makes of it"
+            f"{self.name}: {where}htslib would change or lose data ({said}); correct the file, or convert the output "
+            "of samtools view -b instead"
         )
 
 
 def local_reference(path: str) -> str:
-    """The same of a reference, beside which htslib finds and opens indexes."""
+    """Like `local_file`, for a reference; htslib finds and opens indexes beside it."""
     name = local_file(path)
     for ending in (".fai", ".gzi"):
         expect_regular(name + ending)
@@ -244,10 +244,10 @@ def local_reference(path: str) -> str:
 
 
 def local_file(path: str) -> str:
-    """The path of a reference or an index for htslib, which opens it itself. Raises SourceError if it can't."""
+    """The path of a reference or an index that htslib opens itself. Raises SourceError if it is not local."""
     if is_remote(path):
         raise SourceError(
-            f"{input_at(path).name}: htslib is given local files only; copy it, and give the copy"
+            f"{input_at(path).name}: htslib reads only local files; download it and use the copy"
         )
     expect_again(path, "htslib reads it wherever it needs to")
     return LocalInput(path).name

@@ -1,8 +1,8 @@
-"""BAI and CSI: where in a BAM file the records of a window are.
+"""BAI and CSI: where the records of a window are in a BAM file.
 
-A file in coordinate order has the records that start in a window in one stretch. Every bin of the index
-covers an interval and lists where the records within it are, so the bins that end before the window and
-those that begin after it bound that stretch from both sides; the bins between are not needed.
+In a coordinate-sorted file, the records that start in a window are contiguous. Every bin of the index
+covers an interval and lists the locations of the records within it, so the bins that end before the window and
+those that start after it bound that range on both sides; the bins in between are not needed.
 """
 
 import io
@@ -23,30 +23,30 @@ from bams3.sources.inputs import Input, source_error
 
 INT32 = struct.Struct("<i")
 BIN = {"BAI": struct.Struct("<Ii"), "CSI": struct.Struct("<IQi")}
-"""A bin's number, CSI's loffset (unused), and its number of chunks."""
+"""Number of a bin, CSI's loffset (unused), and its number of chunks."""
 CHUNK_BYTES = 16
-BEYOND = "the index points beyond the end of the BAM; it is another file's, or the BAM is truncated"
+BEYOND = "the index points beyond the end of the BAM; it belongs to another file, or the BAM is truncated"
 
 Interval = tuple[int, int, int, int]
-"""A bin: its 0-based half-open interval; the virtual offsets of its first record and its last one's end."""
+"""A bin: its 0-based half-open interval; the virtual offsets of its first record and of the end of its last record."""
 
 
 @dataclass(frozen=True)
 class _Extent:
-    """A part of the index file that holds the bins of one reference: bytes [start, end)."""
+    """The part of an index file that holds the bins of one reference: bytes [start, end)."""
 
     start: int
     end: int
     bins: int
     metadata: tuple[int, int, int, int] | None
-    """Virtual offsets of its first record and of the end of its last; how many are mapped and unmapped."""
+    """Virtual offsets of the first record and of the end of the last; numbers of mapped and unmapped records."""
 
 
 class Index:
-    """A parsed BAI or CSI file. Virtual offsets are BGZF's. Raises SourceError if the file is damaged.
+    """A parsed BAI or CSI file, with BGZF virtual offsets. Raises SourceError if the file is damaged.
 
-    `file_size`: of the BAM in bytes; an index that points beyond it is refused as another file's. `outdated`: it is
-    older than the BAM.
+    `file_size`: size of the BAM in bytes; an index that points beyond it is refused. `outdated`: the index is older
+    than the BAM.
     """
 
     def __init__(self, path: str, data: bytes, *, n_ref: int, file_size: int, outdated: bool = False) -> None:
@@ -58,13 +58,13 @@ class Index:
         try:
             self._parse(n_ref)
         except struct.error:
-            raise SourceError(f"{path}: the index is truncated; make it again with samtools index") from None
+            raise SourceError(f"{path}: the index is truncated; recreate it with samtools index") from None
 
     @classmethod
     def open(cls, alignments: Input, index: str | None, *, n_ref: int) -> "Index | None":
-        """The index given (a path or URI), or the one beside a BAM file; None if there is none.
+        """Open the given index (a path or URI), or the one beside a BAM file; None if there is none.
 
-        Logs one warning if it is older than the BAM.
+        Logs one warning if the index is older than the BAM.
         """
         beside = [] if index else names_beside(alignments.path)
         if not alignments.remote:
@@ -72,7 +72,7 @@ class Index:
                 expect_regular(name)
         found = _read_first([index] if index else beside)
         if found is None and index:
-            raise SourceError(f"{input_at(index).name}: there is no such index")
+            raise SourceError(f"{input_at(index).name}: no such index")
         if found is None:
             return None
         file, data = found
@@ -89,7 +89,7 @@ class Index:
         return cls(file.name, data, n_ref=n_ref, file_size=alignments.size(), outdated=outdated)
 
     def _parse(self, n_ref: int) -> None:
-        """Find each reference's bins; what is in them is read when asked for."""
+        """Locate each reference's bins; their contents are read on demand."""
         data = self._data
         if data[:4] == b"BAI\1":
             self._kind, self._min_shift, self._depth, at = "BAI", 14, 5, 4
@@ -98,12 +98,14 @@ class Index:
             self._min_shift, self._depth, aux = struct.unpack_from("<3i", data, 4)
             at = 16 + aux
             if not 0 < self._min_shift < 32 or not 0 <= self._depth <= 9 or aux < 0:
-                raise self._error("the index has impossible bin sizes")
+                raise self._error("the index has invalid bin sizes")
         else:
             raise self._error("not a BAI or CSI index")
         count = self._count(at)
         if count != n_ref:
-            raise self._error(f"the index has {count} references and the BAM {n_ref}; it is another file's")
+            raise self._error(
+                f"the index has {count} references, the BAM {n_ref}; it belongs to another file"
+            )
         at += 4
         self._pseudo_bin = _first_bin(self._depth + 1) + 1
         self._extents = []
@@ -118,7 +120,7 @@ class Index:
         self.n_no_coor: int | None = struct.unpack_from("<Q", data, at)[0] if at + 8 <= len(data) else None
 
     def _skip_bins(self, start: int, bins: int) -> _Extent:
-        """Step over a reference's bins."""
+        """Skip the bins of a reference."""
         unpack, header = BIN[self._kind].unpack_from, BIN[self._kind].size
         data, at, pseudo_bin, metadata = self._data, start, self._pseudo_bin, None
         for _ in range(bins):
@@ -158,7 +160,7 @@ class Index:
             if number == self._pseudo_bin or not chunks:
                 continue
             if number > self._pseudo_bin - 2:
-                raise self._error(f"the index has a bin {number}, which is not possible")
+                raise self._error(f"the index has an invalid bin number {number}")
             first, end = min(offsets[::2]), max(offsets[1::2])
             if end > self._end_voffset:
                 raise self._error(BEYOND)
@@ -166,9 +168,9 @@ class Index:
         return bins
 
     def _interval(self, number: int) -> tuple[int, int]:
-        """The 0-based half-open interval within which the records of a bin lie."""
+        """The 0-based half-open interval of a bin; its records lie within it."""
         if number == _first_bin(self._depth) - 1:
-            # htslib puts records with a reference but no position (POS 0 in SAM) here.
+            # htslib assigns records with a reference but no position (POS 0 in SAM) to this bin.
             return -1, 1 << 62
         level = 0
         while number >= _first_bin(level + 1):
@@ -178,10 +180,10 @@ class Index:
         return start, start + size
 
     def chunks_for(self, reference_id: int, start: int, end: int) -> list[tuple[int, int]]:
-        """Virtual offsets [begin, end) that together hold every record that starts in [start, end), 0-based.
+        """Virtual offset ranges [begin, end) that together hold every record that starts in [start, end), 0-based.
 
-        Records that start elsewhere may be among them, at either end. Records with a reference but no
-        position count as starting at 0. An empty list: there are none.
+        Either end may include records that start elsewhere. Records with a reference but no
+        position count as starting at 0. The list is empty if there are no records.
         """
         bins = self._bins(reference_id)
         around = [(first, last) for begins, ends, first, last in bins if begins < end and ends > start]
@@ -194,9 +196,9 @@ class Index:
         return [(first, last)] if first < last else []
 
     def sizes(self, windows: Sequence[tuple[int, int, int]]) -> list[int]:
-        """About how many bytes of the BAM file each window (reference id, start, end), 0-based, has.
+        """Approximate size in the BAM file, in bytes, of each window (reference id, start, end), 0-based.
 
-        Those between the first records of the bins that begin at its two ends or after.
+        It is the distance between the first records of the bins that start at, or next after, the window's two ends.
         """
         found = []
         for reference_id, of_reference in groupby(windows, key=lambda window: window[0]):
@@ -218,13 +220,13 @@ class Index:
         return found
 
     def counts(self) -> list[tuple[int, int]] | None:
-        """(mapped, unmapped) records of each reference; None if the index does not have them."""
+        """(mapped, unmapped) records of each reference; None if the index does not store them."""
         if any(extent.bins and not extent.metadata for extent in self._extents):
             return None
         return [extent.metadata[2:] if extent.metadata else (0, 0) for extent in self._extents]
 
     def unplaced_offset(self) -> int | None:
-        """Where the records with no reference begin: a virtual offset; None if no others come before them."""
+        """The virtual offset at which records without a reference start; None if no other records precede them."""
         ends = []
         for reference_id, extent in enumerate(self._extents):
             if extent.metadata:
@@ -234,34 +236,34 @@ class Index:
         return max(ends, default=None)
 
     def _error(self, what: str) -> SourceError:
-        return SourceError(f"{self.path}: {what}; make it again with samtools index")
+        return SourceError(f"{self.path}: {what}; recreate it with samtools index")
 
 
 def _inflated(data: bytes, name: str) -> bytes:
-    """A CSI file, without its compression."""
+    """The decompressed contents of a CSI file."""
     pieces, size = [], 0
     for piece in BlockReader(io.BytesIO(data), name=name).pieces():
         size += len(piece)
         if size > FREE and size > RATIO * len(data):
-            raise SourceError(f"{name}: it inflates to more than {RATIO} times its size, which no index does")
+            raise SourceError(f"{name}: it inflates to more than {RATIO} times its size; not an index")
         pieces.append(piece)
     return b"".join(pieces)
 
 
 def _first_bin(level: int) -> int:
-    """The number of the first bin of a level; level 0 is the one bin that covers all."""
+    """Number of the first bin of a level; level 0 is the single bin that covers everything."""
     return ((1 << 3 * level) - 1) // 7
 
 
 def names_beside(alignments: str) -> list[str]:
-    """Where the index of a BAM file may be: x.bam.bai, x.bai, x.bam.csi or x.csi."""
+    """Where to look for the index of a BAM file: x.bam.bai, x.bai, x.bam.csi and x.csi."""
     endings, suffixes = (".bai", ".csi"), ("", ".bam")
     names = (name_beside(alignments, ending, suffix) for ending in endings for suffix in suffixes)
     return list(dict.fromkeys(names))
 
 
 def _read_first(paths: Sequence[str]) -> tuple[Input, bytes] | None:
-    """The first file that is there, and its bytes: reading is the only look. Raises SourceError."""
+    """The first file that exists, and its bytes. Reading is the only test of existence. Raises SourceError."""
     refused: OSError | None = None
     for path in paths:
         file = input_at(path)
@@ -270,7 +272,7 @@ def _read_first(paths: Sequence[str]) -> tuple[Input, bytes] | None:
         except FileNotFoundError:
             continue
         except PermissionError as error:
-            # S3 says so of what is not there, too, to those who may not list what is.
+            # S3 also says this of missing objects if the caller may not list the bucket.
             refused = refused or error
         except OSError as error:
             raise source_error(error) from None

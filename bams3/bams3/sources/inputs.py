@@ -1,4 +1,4 @@
-"""What sources of alignments give, whatever their format is, and what they read: protocols, and the errors of all."""
+"""Protocols of the sources of alignments, whatever their format, and of the files they read; errors common to all."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol, TypeVar
@@ -12,22 +12,22 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 MAX_SMALL = 1 << 30
-"""Bytes of a file that is read at once, at most."""
+"""Maximum size in bytes of a file that is read in one go."""
 
 
 class Mapper(Protocol):
-    """The built-in map, or what does the same by several threads: results in the order of the items."""
+    """The built-in map, or a multithreaded equivalent; results come in the order of the items."""
 
     def __call__(self, function: Callable[[Item], Result], items: Iterable[Item], /) -> Iterator[Result]: ...
 
 
 class IndexCounts(NamedTuple):
-    """How many records an index says there are."""
+    """Numbers of records according to an index."""
 
     references: list[tuple[int, int]]
     """(mapped, unmapped) records of each reference."""
     unplaced: int | None
-    """Records with no reference; None if the index does not say."""
+    """Records without a reference; None if the index does not say."""
     outdated: bool = False
     """Whether the index is older than the file."""
 
@@ -35,42 +35,42 @@ class IndexCounts(NamedTuple):
 class Source(Protocol):
     """Alignments sorted by coordinate; `bams3.sources.bam.open_source` opens one.
 
-    Every block's records are validated and in order; SourceError, with the file's name, if they are not.
-    `mapper` inflates what needs inflating.
+    The records of every block are validated and sorted; otherwise SourceError is raised, with the file's name.
+    `mapper` inflates compressed data.
     """
 
     path: str
     header: "Header"
     truncated: bool
-    """Whether the file, as far as it was read, turned out to lack the marker of its end, as was allowed."""
+    """Whether, as far as it was read, the file lacks an end-of-file marker (only if that is allowed)."""
 
     def blocks(self, mapper: Mapper = map) -> Iterator["RecordBlock"]:
-        """All records, in the file's order, in blocks of about 1 MB (or one record, if that is larger)."""
+        """All records in file order, in blocks of about 1 MB (or of one record, if it is larger)."""
 
     def window(
         self, reference_id: int, start: int, end: int, mapper: Mapper = map
     ) -> Iterator["RecordBlock"]:
-        """The records that start in [start, end), 0-based, found through the index.
+        """The records that start in [start, end), 0-based, located by the index.
 
         Records with a reference but no position (POS 0 in SAM) belong to the window that starts at 0.
-        Raises SourceError if there is no index, or it is another file's.
+        Raises SourceError if there is no index, or if it belongs to another file.
         """
 
     def unplaced(self, mapper: Mapper = map) -> Iterator["RecordBlock"]:
-        """The records with no reference, found through the index."""
+        """The records without a reference, located by the index."""
 
     def will_read(self, windows: Sequence[tuple[int, int, int]]) -> None:
-        """The windows (reference id, start, end) that will be asked for next, in this order: a file in an object
-        store may fetch ahead. A reference id of -1 stands for the records with none. Raises SourceError as `window`
-        does."""
+        """Announce the windows (reference id, start, end) that will be read next, in this order, so that a file in an
+        object store can prefetch them. Reference id -1 stands for the records without a reference. Raises SourceError
+        as `window` does."""
 
     def counts(self) -> IndexCounts | None:
-        """What the index says; None without an index or where it does not say."""
+        """Record counts from the index; None without an index, or if it does not store them."""
 
     def sizes(self, windows: Sequence[tuple[int, int, int]]) -> list[int]:
-        """About how many bytes of the file each window has, by the index; all 0 where that does not tell.
+        """Approximate size of each window in the file, in bytes, from the index; all 0 if the index does not tell.
 
-        `windows`: (reference id, start, end), 0-based; a reference id of -1 stands for the records with none.
+        `windows`: (reference id, start, end), 0-based; reference id -1 stands for the records without a reference.
         """
 
     def close(self) -> None: ...
@@ -81,49 +81,49 @@ class Source(Protocol):
 
 
 class Input(Protocol):
-    """A file to read, as often as wanted unless `once`; `input_at` gives one."""
+    """A file that can be read any number of times unless `once`; `input_at` returns one."""
 
     path: str
-    """As it was given: a URI may hold what is secret."""
+    """As the user gave it: a URI may contain secrets."""
     name: str
-    """To be shown: a path, or a URI without user, password and query."""
+    """For display: a path, or a URI without user, password and query."""
     remote: bool
     once: bool
-    """Whether it can be opened only once: a pipe, say."""
+    """Whether it can be opened only once, as a pipe."""
 
     def open(self, start: int = 0, end: int | None = None) -> BinaryIO:
-        """The file from byte `start` on; nothing from `end` on will be asked for. Raises SourceError.
+        """Open the file at byte `start`; the caller will not request bytes from `end` on. Raises SourceError.
 
-        The object given reads and seeks, and raises SourceError for what the storage can't do. A read may give
-        less than was asked for; nothing only at the end.
+        The returned object can read and seek, and raises SourceError for storage errors. A read may return
+        fewer bytes than requested, but none only at the end.
         """
         ...
 
     def will_read(self, spans: Sequence[tuple[int, int]]) -> None:
-        """The bytes [start, end) that will be asked for next, in this order: they may be fetched ahead."""
+        """Announce the byte ranges [start, end) that will be read next, in this order, so they can be prefetched."""
         ...
 
     def size(self) -> int:
-        """In bytes. Raises SourceError."""
+        """Size in bytes. Raises SourceError."""
         ...
 
     def modified(self) -> float | None:
-        """Time of last change, in seconds since the epoch; None where that is the time of a copy."""
+        """Modification time, in seconds since the epoch; None if that would be the time of a copy."""
         ...
 
     def read_small(self) -> bytes:
-        """All bytes of a small file, such as an index. Raises OSError, and SourceError above MAX_SMALL."""
+        """All bytes of a small file, such as an index. Raises OSError, or SourceError above MAX_SMALL."""
         ...
 
     def close(self) -> None: ...
 
 
 def source_error(error: OSError) -> SourceError:
-    """The same error, as the sources raise it."""
+    """Convert an OSError to the SourceError that the sources raise."""
     return SourceError(f"{error.filename}: {error.strerror}")
 
 
 def check_small(name: str, size: int) -> None:
-    """Raises SourceError if a file of `size` bytes is too large to be read at once."""
+    """Raise SourceError if a file of `size` bytes is too large to be read in one go."""
     if size > MAX_SMALL:
-        raise SourceError(f"{name}: it is larger than {MAX_SMALL >> 20} MiB, which no index is")
+        raise SourceError(f"{name}: larger than {MAX_SMALL >> 20} MiB; not an index")

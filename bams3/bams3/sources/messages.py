@@ -1,8 +1,8 @@
-"""What htslib says on standard error: what of it means that data are lost, and what is only to be shown."""
+"""htslib's messages on standard error: which of them mean that data are lost, and which are only shown."""
 
 import re
 
-TRUNCATED = "the file ends without its end-of-file marker; what is there is taken"
+TRUNCATED = "the file ends without an end-of-file marker; the records it has are converted"
 END_MISSING = "EOF marker is absent"
 LOSSY = (
     # sam.c, hts.c: records and headers
@@ -19,37 +19,37 @@ LOSSY = (
     "Slice starts before base 1",
     "Slice ends beyond reference end",
 )
-"""Of what htslib only warns of, that after which it goes on with other data than the file's."""
+"""Warnings after which htslib goes on with data that differ from the file's."""
 PROGRESS = "[bam_sort_core]"
 PREFIX = re.compile(r"^(\[[A-Z]::\w+\]|samtools \w+:) *")
 OF_INPUT = re.compile(r' (from )?"-"\.?')
 OF_REFERENCE = re.compile(r'[Rr]eference (file|"|not found)|(fetch|find|populate|No|load) reference')
 MOST = 10
-"""Messages that differ, of which no more are kept."""
+"""Maximum number of distinct messages that are kept."""
 
 
 def show(name: str, said: str) -> None:
-    """Warn of a file, whose data are taken nevertheless."""
+    """Log a warning about a file whose data are used nevertheless."""
     import logging
 
     logging.getLogger(__name__).warning("%s: %s", name, said)
 
 
 class Messages:
-    """The lines that samtools writes, as they come; each of them once.
+    """The lines that samtools writes, in order; each distinct line is kept once.
 
-    `truncated`: one said that the marker of a file's end is missing, which `allow_truncated` accepts.
+    `truncated`: a line said that the end-of-file marker is missing, which `allow_truncated` accepts.
     """
 
     def __init__(self, allow_truncated: bool | None = None) -> None:
         self.truncated = False
         self._allow_truncated = allow_truncated
         self._rest = b""
-        self._said: dict[str, str] = {}  # what → W(arning), E(rror), or nothing of either
+        self._said: dict[str, str] = {}  # message → its level: W(arning), E(rror), or empty
         self._more = 0
 
     def take(self, data: bytes, *, last: bool = False) -> str | None:
-        """Take what came next. What says that data are lost, if something in it does."""
+        """Process the next output. Returns a message that says that data are lost, if there is one."""
         lines = (self._rest + data).split(b"\n")
         self._rest = b"" if last else lines.pop()
         lost = None
@@ -71,18 +71,18 @@ class Messages:
         return text if END_MISSING in text or any(part in text for part in LOSSY) else None
 
     def warnings(self) -> list[str]:
-        """What is to be shown when all went well."""
+        """Messages to show after success."""
         more = [f"{self._more} more messages"] if self._more else []
         return [text for text, kind in self._said.items() if kind != "E"] + more
 
     def error(self) -> str | None:
-        """What is said to be wrong, first."""
+        """The first error message."""
         return next((text for text, kind in self._said.items() if kind == "E"), None)
 
     def reason(self) -> str:
-        """One line of why samtools failed: the first two messages say most, and warnings little."""
+        """One line on why samtools failed: the first two messages say the most; errors go before warnings."""
         wrong = [text for text, kind in self._said.items() if kind != "W" or text.startswith("Parse error")]
         reason = "; ".join((wrong or list(self._said))[:2]) or "it crashed"
         if any(OF_REFERENCE.search(text) for text in self._said):
-            reason += "; give the FASTA that the CRAM was made with (-T)"
+            reason += "; give the FASTA that the CRAM was written with (-T)"
         return reason

@@ -1,4 +1,4 @@
-"""A pipe that a thread writes into, while another end reads."""
+"""A pipe that a thread writes to while the other end reads."""
 
 import signal
 import threading
@@ -9,8 +9,8 @@ from typing import Any
 class Feeder:
     """A thread that writes `parts` into `pipe`, unbuffered, and closes it.
 
-    `failure`: what went wrong, known before the pipe's end is: what a reader made of a part is not taken for all.
-    `unread`: the reader ended before, which is no failure.
+    `failure`: the writer's error, set before the pipe is closed, so that a reader does not take a part for the whole.
+    `unread`: the reader stopped early, which is not a failure.
     """
 
     def __init__(self, pipe: Any, parts: Iterable[Any]) -> None:
@@ -21,11 +21,11 @@ class Feeder:
         self._thread.start()
 
     def join(self) -> None:
-        """Wait until all is written, or no more can be."""
+        """Wait until everything is written, or nothing more can be."""
         self._thread.join()
 
     def _feed(self) -> None:
-        if hasattr(signal, "pthread_sigmask"):  # where SIGPIPE has its default, it would end the program
+        if hasattr(signal, "pthread_sigmask"):  # with its default action, SIGPIPE would end the program
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGPIPE})
         with self._pipe:
             try:

@@ -1,4 +1,4 @@
-"""samtools as a process that is fed, and whose messages are heeded."""
+"""samtools as a child process with an input feed, whose messages are watched."""
 
 import os
 import subprocess
@@ -16,10 +16,10 @@ SAMTOOLS = [sys.executable, "-m", "bams3.sources.samtools"]
 
 
 class SamtoolsProcess:
-    """A running samtools: its `stdout`, and what it says. `feed`: what a thread writes into its standard input.
+    """A running samtools: its `stdout` and its messages. `feed`: data that a thread writes to its standard input.
 
-    Errors begin with `name` and `what`: "x.sam: htslib can't read it"; `refused` makes one of a message that data are
-    lost.
+    Errors start with `name` and `what`: "x.sam: htslib cannot read it"; `refused` makes an error from a message that
+    says that data are lost.
     """
 
     def __init__(
@@ -46,13 +46,13 @@ class SamtoolsProcess:
 
     @property
     def truncated(self) -> bool:
-        """Whether it said that the marker of its input's end is missing, as was allowed."""
+        """Whether samtools reported that its input lacks the end-of-file marker, and that is allowed."""
         return self._messages.truncated
 
     def check(self) -> None:
-        """Once its output has ended: show what it warned of.
+        """Call at the end of its output: show its warnings.
 
-        Raises what went wrong with its input, or SourceError for what it did or said.
+        Raises the error of its input, or SourceError for its exit code or its messages.
         """
         failed = self._process.wait()
         if self._feeder and (self._stopped or not failed):
@@ -62,21 +62,21 @@ class SamtoolsProcess:
         self.heed(last=True)
         wrong = self._messages.reason() if failed else self._messages.error()
         if not wrong and self._feeder and self._feeder.unread:
-            wrong = "there is more after what it takes for the end"
+            wrong = "data follow the end that samtools recognizes"
         if wrong:
             raise self._error(wrong)
         for warning in self._messages.warnings():
             show(self._name, warning)
 
     def close(self) -> None:
-        """End the process, whether or not all of its output was wanted."""
+        """End the process, whether or not all of its output has been read."""
         self._process.kill()
         self._process.wait()
         self.stdout.close()
         self._written.close()
 
     def _heeded(self, feed: Iterable[Any]) -> Iterator[Any]:
-        """What it is fed; if that or what it says is wrong, it need not go on with what it has."""
+        """The feed, which stops as soon as it fails or samtools reports that data are lost."""
         try:
             for part in feed:
                 yield part
@@ -87,7 +87,7 @@ class SamtoolsProcess:
             raise
 
     def heed(self, *, last: bool = False) -> None:
-        """Read what it has said since. Raises SourceError if it ever said that data are lost."""
+        """Read its messages since the last call. Raises SourceError if it has ever reported that data are lost."""
         with self._lock:
             while not self._lost and (part := os.pread(self._written.fileno(), 1 << 16, self._heard)):
                 self._heard += len(part)

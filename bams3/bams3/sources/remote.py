@@ -1,4 +1,4 @@
-"""Alignments in an object store, read in place: ranges with an end, several in flight, and none that is not wanted."""
+"""Alignments in an object store, read in place: bounded ranges, several in flight, and only what is needed."""
 
 import io
 from collections import deque
@@ -13,15 +13,15 @@ from bams3.storage import open_object
 from bams3.storage.ranges import pool
 
 FIRST = 1 << 16
-"""Bytes of the first request for a file that is read from its start: a BAM's header, most often."""
+"""Size in bytes of the first request for a file that is read from its start: usually a BAM header."""
 PIECE = 4 << 20
-"""Bytes of a request, at most: what takes longer to come than to be asked for."""
+"""Maximum size of a request in bytes: the transfer takes longer than the latency."""
 DEPTH = 8
-"""Pieces that are in flight or wait to be read, at most. At 50 ms a request they bring 390 MB/s, which eight
-converting threads take; four pieces bring 230."""
+"""Maximum number of pieces in flight or waiting to be read. At 50 ms per request they sustain 390 MB/s, which eight
+converting threads consume; four pieces sustain 230."""
 KEPT = 2
-"""Pieces that are kept once read: the block at the end of a window is often the first of the next one, and may
-lie in two."""
+"""Number of pieces that are kept after they are read: the block at the end of a window is often the first of the
+next one, and may span two pieces."""
 
 Span = tuple[int, int]
 
@@ -29,7 +29,7 @@ Span = tuple[int, int]
 class RemoteInput:
     """An object at a URI. See `Input`.
 
-    The object must be the same for as long as this is used: if another has its name, that is an error.
+    The object must not change while this is in use: if the name refers to another object, that is an error.
     """
 
     remote = True
@@ -38,7 +38,7 @@ class RemoteInput:
     def __init__(self, uri: str) -> None:
         scheme, _, rest = uri.partition("://")
         if not rest.partition("?")[0].partition("/")[2]:
-            raise UsageError(f"{uri}: not a file; give {scheme}://…/NAME.bam")
+            raise UsageError(f"{uri}: not a file; use {scheme}://…/NAME.bam")
         self.path = uri
         self._storage, self._key = open_object(uri)
         self.name = f"{self._storage.root}/{self._key}"
@@ -91,10 +91,10 @@ class RemoteInput:
 
 
 class _ReadAhead:
-    """Fetches the pieces of a plan, in order, some before they are asked for.
+    """Fetches the pieces of a plan in order, some of them before they are requested.
 
-    What is not of the plan, or was read long ago, is fetched when it is asked for, and no more than that. So it is
-    after `close` too.
+    Data outside the plan, or read long ago, are fetched on request, and no more than requested; after `close`, all
+    data are.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class _ReadAhead:
         return any(start <= position < end for start, end in self.spans)
 
     def read(self, position: int, size: int) -> bytes:
-        """Up to `size` bytes from a position on; none only at the object's end."""
+        """Read up to `size` bytes from a position on; returns none only at the end of the object."""
         self._top_up()
         for start, piece in self._kept:
             if start <= position < start + len(piece):
@@ -131,21 +131,21 @@ class _ReadAhead:
         return bytes(self._fetch(position, end)) if position < end else b""
 
     def close(self) -> None:
-        """Fetch nothing more ahead."""
+        """Stop fetching ahead."""
         self._plan = iter(())
         for _, future in self._flying:
             future.cancel()
         self._flying.clear()
 
     def _top_up(self) -> bool:
-        """Have as many pieces in flight as may be; False if there are none any more."""
+        """Put as many pieces in flight as allowed; returns False if none are left."""
         for span in islice(self._plan, self._depth - len(self._flying)):
             self._flying.append((span, pool().submit(self._fetch, *span)))
         return bool(self._flying)
 
 
 class _Cursor(io.RawIOBase):
-    """A file object over a read-ahead, which it may share with others."""
+    """A file object over a read-ahead, which it may share with other cursors."""
 
     def __init__(self, ahead: _ReadAhead, position: int) -> None:
         self._ahead, self._position = ahead, position
@@ -159,7 +159,7 @@ class _Cursor(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         if whence != io.SEEK_SET:
-            raise io.UnsupportedOperation("only from the start")
+            raise io.UnsupportedOperation("only seeking from the start is supported")
         self._position = offset
         return offset
 
@@ -174,8 +174,8 @@ class _Cursor(io.RawIOBase):
 
 
 def _growing(size: Callable[[], int]) -> Iterator[Span]:
-    """The pieces of an object from its start on, small ones first, since it may be only the start that is wanted."""
-    yield 0, FIRST  # its answer tells the size
+    """The pieces of an object from its start on, small ones first, since only the start may be needed."""
+    yield 0, FIRST  # the response tells the size of the object
     start, length = FIRST, 2 * FIRST
     while start < size():
         yield start, min(start + length, size())
@@ -183,7 +183,7 @@ def _growing(size: Callable[[], int]) -> Iterator[Span]:
 
 
 def _merged(spans: Sequence[Span]) -> list[Span]:
-    """Spans in order, those that touch or overlap the one before as one."""
+    """Spans in order; a span that touches or overlaps the previous one is merged into it."""
     found: list[Span] = []
     for start, end in spans:
         if found and found[-1][0] <= start <= found[-1][1]:

@@ -1,7 +1,7 @@
-"""The samtools that pysam brings, as a process of its own: `python -m bams3.sources.samtools COMMAND …`.
+"""pysam's samtools in a process of its own: `python -m bams3.sources.samtools COMMAND …`.
 
-htslib keeps the interpreter's lock while it writes, so a thread could not read what it writes to a pipe;
-and damaged input that crashes it crashes only this process.
+htslib holds the interpreter's lock while it writes, so a thread in the same process could not read its output from a
+pipe; and damaged input that crashes it crashes only this process.
 """
 
 import os
@@ -13,9 +13,9 @@ CACHE = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
 
 
 def main(command: str, *arguments: str) -> str | None:
-    """Run a command; its output goes to this process's own, and what it says to standard error. Returns what went
-    wrong."""
-    if not os.environ.get("REF_PATH"):  # or old versions ask a server, which may never answer
+    """Run a command; its output goes to standard output, its messages to standard error. Returns an error message if
+    it failed."""
+    if not os.environ.get("REF_PATH"):  # otherwise old versions query a server, which may never answer
         os.environ["REF_PATH"] = f"{CACHE}/hts-ref/%2s/%2s/%s"
     run = getattr(pysam, command)
     try:

@@ -1,4 +1,4 @@
-"""From a stream of inflated BAM bytes to its header and blocks of records."""
+"""From a stream of inflated BAM bytes to the header and blocks of records."""
 
 import io
 from collections.abc import Iterator
@@ -15,24 +15,24 @@ from bams3.sources.inputs import Mapper
 
 LONGEST_HEADER = 1 << 30  # bytes of text and references
 FIXED = 36
-"""Bytes of a record before its name, block_size included."""
+"""Bytes of a record before its name, including block_size."""
 
 
 class Reader(Protocol):
-    """What gives inflated bytes: `bgzf.BlockReader`, or one of those below."""
+    """Anything that yields inflated bytes: `bgzf.BlockReader`, or one of the classes below."""
 
     name: str
 
     @property
     def truncated(self) -> bool:
-        """Whether it ended without the marker of its format's end, as was allowed."""
+        """Whether it ended without its format's end-of-file marker (only if that is allowed)."""
 
     def pieces(self, mapper: Mapper = map) -> Iterator[bytes]:
-        """The bytes that are left, in pieces of about 1 MB, the first ones smaller. `mapper` inflates them."""
+        """The remaining bytes, in pieces of about 1 MB; the first pieces are smaller. `mapper` inflates them."""
 
 
 class PlainReader:
-    """Reads a file of bytes that are not BGZF: raw, or through a file object that inflates gzip."""
+    """Reads a file that is not BGZF: raw bytes, or a file object that inflates gzip."""
 
     truncated = False
 
@@ -51,9 +51,9 @@ class PlainReader:
 
 
 class ReadAgain(io.RawIOBase):
-    """A binary file whose start can be read for a look, and then again, though the file itself is read once.
+    """A binary file whose start can be read twice although the file itself is read once.
 
-    What is read before `rewind` is kept, and given again after it. It can't seek.
+    Everything read before `rewind` is kept and returned again after it. It cannot seek.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -63,7 +63,7 @@ class ReadAgain(io.RawIOBase):
         self._again = b""
 
     def start(self, size: int) -> bytes:
-        """The first bytes: `size`, or all that there are. Nothing has been read before."""
+        """The first `size` bytes, or all bytes if there are fewer. Must be the first read."""
         head = b""
         while len(head) < size and (part := self._file.read(size - len(head))):
             head += part
@@ -71,7 +71,7 @@ class ReadAgain(io.RawIOBase):
         return head
 
     def rewind(self) -> None:
-        """From now on read from the start, and keep nothing."""
+        """Restart from the beginning, and stop keeping what is read."""
         self._again = b"".join([*self._seen, self._again])
         self._looking = False
         self._seen.clear()
@@ -101,7 +101,7 @@ class ReadAgain(io.RawIOBase):
 
 
 def read_header(reader: Reader) -> tuple[Header, bytes]:
-    """The BAM header at the start of a stream, and the bytes after it that were read with it."""
+    """Read the BAM header at the start of a stream; also returns the bytes after it that were read along with it."""
     data, needed = bytearray(), 0
     try:
         for piece in reader.pieces():
@@ -109,7 +109,9 @@ def read_header(reader: Reader) -> tuple[Header, bytes]:
             if len(data) >= needed and len(data) >= (needed := bytes_needed(data)):
                 break
             if needed > LONGEST_HEADER:
-                raise SourceError(f"the BAM header takes at least {needed} bytes, which none does")
+                raise SourceError(
+                    f"the BAM header claims to take at least {needed} bytes; the file is damaged"
+                )
         header = Header.from_bam(data)
         return header, bytes(memoryview(data)[needed:])
     except SourceError as error:
@@ -117,21 +119,23 @@ def read_header(reader: Reader) -> tuple[Header, bytes]:
             raise
         raise SourceError(f"{reader.name}: {error}") from None
     except MemoryError:
-        raise SourceError(f"{reader.name}: no memory for its BAM header of {needed} bytes or more") from None
+        raise SourceError(
+            f"{reader.name}: not enough memory for its BAM header of {needed} bytes or more"
+        ) from None
 
 
 def record_blocks(
     reader: Reader, header: Header, rest: bytes = b"", mapper: Mapper = map
 ) -> Iterator[RecordBlock]:
-    """Blocks of the records in `rest` and all that the reader gives after it, each validated and in order.
+    """Blocks of the records in `rest` and in everything the reader yields after it, each validated and sorted.
 
-    A block has the whole records of a piece, where they lie; a record that goes over from one piece to
-    the next is copied to a block of its own.
+    A block holds the whole records of a piece, in place; a record that continues in the next piece is copied
+    to a block of its own.
     """
     count, place = 0, (0, -1)
 
     def validated(data: Any, start: int = 0) -> tuple[RecordBlock, int]:
-        """The whole records from `start` on, and where they end."""
+        """The whole records from `start` on, and the offset of their end."""
         nonlocal count, place
         try:
             block, used = walk(data, len(header.references), start, count)
@@ -141,7 +145,7 @@ def record_blocks(
         count += len(block)
         return block, start + used
 
-    begun = bytearray()  # a record that goes on in the next piece
+    begun = bytearray()  # the start of a record that continues in the next piece
     for piece in chain([rest], reader.pieces(mapper)):
         start = 0
         while begun and start < len(piece):
@@ -164,7 +168,7 @@ def record_blocks(
 
 
 def _missing(begun: bytearray) -> int:
-    """How much a record lacks: of its fixed part, once that is there of all of it."""
+    """How many bytes a record lacks; until its fixed part is complete, how many that lacks."""
     if len(begun) < FIXED:
         return FIXED - len(begun)
     return max(4 + int.from_bytes(begun[:4], "little") - len(begun), 0)

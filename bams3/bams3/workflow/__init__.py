@@ -1,1 +1,1 @@
-"""The logic behind the Snakemake rules: what the sheet and the configuration say, and whether it fits together."""
+"""The logic behind the Snakemake rules: reads the sheet and the configuration, and checks that they are consistent."""

@@ -1,6 +1,6 @@
-"""Whether what a configuration names fits the samples: their contigs and their read groups.
+"""Checks that the files and names in a configuration fit the samples: their contigs and their read groups.
 
-All of it is known before anything runs. What can't be meant raises ConfigurationError; what may be is warned about.
+All checks are made before anything runs. Definite mistakes raise ConfigurationError; possible ones give a warning.
 """
 
 import io
@@ -16,7 +16,7 @@ Interval = tuple[str, int, int]
 
 
 def check_regions(texts: Iterable[str], contigs: Contigs, where: str) -> None:
-    """Region strings: how they are written, and of which contigs they are."""
+    """Check region strings: their syntax and their contigs."""
     from bams3.bam.regions import parse_regions
 
     with _told(where):
@@ -24,7 +24,7 @@ def check_regions(texts: Iterable[str], contigs: Contigs, where: str) -> None:
 
 
 def check_filter(text: str, where: str) -> None:
-    """A filter expression."""
+    """Check a filter expression."""
     from bams3.select.filters import Expression
 
     with _told(where):
@@ -32,17 +32,17 @@ def check_filter(text: str, where: str) -> None:
 
 
 def check_contigs(names: Iterable[str], contigs: Contigs, where: str) -> None:
-    """Names of contigs, each of which the samples must have."""
+    """Check that the samples have each of these contigs."""
     known = dict(contigs)
     for name in names:
         if name not in known:
             raise ConfigurationError(
-                f"{where}: {name} is no contig of the samples, which have {some(known)}{_like(name, known)}"
+                f"{where}: the samples have no contig {name}; they have {some(known)}{_like(name, known)}"
             )
 
 
 def check_query_bed(data: bytes, path: str, contigs: Contigs, where: str, warn: Warn) -> None:
-    """A BED file, as `bams3 query` reads it."""
+    """Check a BED file for `bams3 query`."""
     from bams3.bam.regions import bed_table
 
     with _told(where):
@@ -54,14 +54,14 @@ def check_query_bed(data: bytes, path: str, contigs: Contigs, where: str, warn: 
 def check_coverage_bed(
     data: bytes, path: str, contigs: Contigs, where: str, warn: Warn, *, only: str | None = None, strict: bool = False
 ) -> None:  # fmt: skip
-    """A BED file, as `bams3 coverage` reads it: with `strict` none of its lines may be left out; `only` on a contig."""
+    """Check a BED file for `bams3 coverage`: with `strict` no line may be skipped; `only`: the only contig measured."""
     from bams3.coverage.intervals import read_intervals
 
     notes: list[str] = []
     with _told(where):
         found = read_intervals(path, notes.append, lambda _: io.BytesIO(data))
     if notes and strict:
-        raise ConfigurationError(f"{where}: {notes[0]}; remove the line, or mend it")
+        raise ConfigurationError(f"{where}: {notes[0]}; remove the line or fix it")
     if notes:
         warn(
             f"{where}: {notes[0]}" + (f", and {len(notes) - 1} more lines like it" if len(notes) > 1 else "")
@@ -79,7 +79,7 @@ def check_coverage_bed(
 
 
 def check_intervals(intervals: Iterable[Interval], contigs: Contigs, where: str, warn: Warn) -> None:
-    """Intervals, 0-based half-open, of a file: some must be of the samples' contigs, and all of these within them."""
+    """Check a file's intervals (0-based half-open): some must be on the samples' contigs, and those within them."""
     lengths = dict(contigs)
     seen: dict[str, None] = {}
     unknown = 0
@@ -92,18 +92,18 @@ def check_intervals(intervals: Iterable[Interval], contigs: Contigs, where: str,
         elif end > length:
             raise ConfigurationError(
                 f"{where}: {contig} {start} {end}: {contig} has {length} bp in the samples; "
-                "mend the line, or give the file of their build"
+                "fix the line, or use the file for their genome build"
             )
     if not seen:
-        raise ConfigurationError(f"{where}: no intervals in it; give a file with some")
+        raise ConfigurationError(f"{where}: no intervals; use a file that has some")
     if others := _others(seen, lengths, where):
         warn(
-            f"{where}: {unknown} intervals are not used, of contigs that the samples do not have: {some(others)}"
+            f"{where}: {unknown} intervals are ignored because the samples lack their contigs: {some(others)}"
         )
 
 
 def check_ploidy(data: bytes, path: str, contigs: Contigs, where: str, warn: Warn) -> None:
-    """Ploidies for bcftools call: contig, from, to (from 1), sex, ploidy; `*` is what there is no line of."""
+    """Check ploidies for bcftools call: contig, from, to (1-based), sex, ploidy; `*` stands for all other contigs."""
     names: dict[str, None] = {}
     for number, line in enumerate(data.splitlines(), 1):
         words = line.split()
@@ -113,20 +113,20 @@ def check_ploidy(data: bytes, path: str, contigs: Contigs, where: str, warn: War
         is_default = words[0] == b"*"
         if len(words) < 5 or not words[4].isdigit() or not (is_default or all(map(bytes.isdigit, bounds))):
             raise ConfigurationError(
-                f"{where}: {path}:{number}: expected contig, from, to (from 1), sex and ploidy, with blanks between"
+                f"{where}: {path}:{number}: expected contig, from, to (1-based), sex and ploidy, separated by spaces"
             )
         if not is_default:
             names[words[0].decode(errors="surrogateescape")] = None
             if not 1 <= int(bounds[0]) <= int(bounds[1]):
                 raise ConfigurationError(
-                    f"{where}: {path}:{number}: from and to are counted from 1, and from is the lower"
+                    f"{where}: {path}:{number}: from and to are 1-based, and from must not exceed to"
                 )
     if others := _others(names, dict(contigs), f"{where}: {path}"):
-        warn(f"{where}: {path}: lines are not used, of contigs that the samples do not have: {some(others)}")
+        warn(f"{where}: {path}: lines are ignored because the samples lack their contigs: {some(others)}")
 
 
 def read_groups(header: bytes) -> set[str]:
-    """The ids of the read groups of a header."""
+    """The read group ids in a header."""
     return {
         tag[3:].decode(errors="surrogateescape")
         for line in header.split(b"\n")
@@ -137,7 +137,7 @@ def read_groups(header: bytes) -> set[str]:
 
 
 def check_read_groups(wanted: Sequence[str], groups: Mapping[str, set[str]], where: str, warn: Warn) -> None:
-    """Read groups that are chosen, against those of the samples: each must be one of some sample."""
+    """Check the chosen read groups against those of the samples: each must be in some sample."""
     known = set().union(*groups.values())
     for name in wanted:
         if name not in known:
@@ -146,7 +146,8 @@ def check_read_groups(wanted: Sequence[str], groups: Mapping[str, set[str]], whe
     without = [sample for sample, own in groups.items() if own.isdisjoint(wanted)]
     if without:
         warn(
-            f"{where}: {len(without)} of {len(groups)} samples have no read group of {some(wanted)}: {some(without)}"
+            f"{where}: {len(without)} of {len(groups)} samples have none of the read groups {some(wanted)}: "
+            f"{some(without)}"
         )
 
 
@@ -177,26 +178,26 @@ def check_names(names: Iterable[str], samples: Collection[str], where: str, warn
 
 
 def _others(names: Iterable[str], known: Mapping[str, int], where: str) -> list[str]:
-    """Those of a file's contigs that are not known. Raises ConfigurationError if all are."""
+    """The contigs of a file that are unknown. Raises ConfigurationError if all of them are."""
     names = list(names)
     others = [name for name in names if name not in known]
     if others and len(others) == len(names):
         raise ConfigurationError(
-            f"{where}: none of its contigs is one of the samples': it has {some(others)}, they have {some(known)}"
-            f"{_like(others[0], known)}; give a file with their names"
+            f"{where}: the samples have none of its contigs: it has {some(others)}, they have {some(known)}"
+            f"{_like(others[0], known)}; use a file with their names"
         )
     return others
 
 
 def _like(name: str, known: Iterable[str]) -> str:
-    """A hint where names differ by `chr`."""
+    """A hint for names that differ by the prefix `chr`."""
     other = name.removeprefix("chr") if name.startswith("chr") else f"chr{name}"
-    return f" ({other} for {name})" if other in known else ""
+    return f" ({other} instead of {name})" if other in known else ""
 
 
 @contextmanager
 def _told(where: str) -> Iterator[None]:
-    """What goes wrong within is told of a key of the configuration."""
+    """Prefix errors raised within with a key of the configuration."""
     try:
         yield
     except Bams3Error as error:

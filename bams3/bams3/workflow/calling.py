@@ -1,4 +1,4 @@
-"""What joint calling and genotyping are asked for: windows, targets, options for bcftools."""
+"""The settings of joint calling and genotyping: windows, targets, options for bcftools."""
 
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
@@ -16,9 +16,9 @@ TOOLS = (MPILEUP, CALL)
 
 
 def files(section: str, settings: Mapping[str, Any]) -> list[str]:
-    """The files that the options of a section name, each once.
+    """The files that a section's options name, without duplicates.
 
-    Raises ConfigurationError for options that the workflow chooses itself.
+    Raises ConfigurationError for options that the workflow sets itself.
     """
     found = [path for tool in TOOLS for path in _given(tool, section, settings).files()]
     return list(dict.fromkeys(found))
@@ -98,12 +98,12 @@ def read_targets_of(
 
 
 def targets_of(section: str, data: bytes, path: str, contigs: Contigs, warn: Warn) -> Targets:
-    """The targets of a section. Raises ConfigurationError for those that the samples' contigs can't have."""
+    """The targets of a section. Raises ConfigurationError if they do not fit the samples' contigs."""
     return Targets(read_checked(data, path, contigs, f"config: {section}: targets", warn))
 
 
 def read_checked(data: bytes, path: str, contigs: Contigs, where: str, warn: Warn) -> list[Place]:
-    """The targets of a file. Raises ConfigurationError for those that the samples' contigs can't have."""
+    """The targets in a file. Raises ConfigurationError if they do not fit the samples' contigs."""
     try:
         found = read_targets(data, path)
     except Bams3Error as error:
@@ -115,8 +115,8 @@ def read_checked(data: bytes, path: str, contigs: Contigs, where: str, warn: War
 def jobs(
     contigs: Iterable[tuple[str, int]], size: int, called: Targets | None
 ) -> dict[str, list[Place]]:  # fmt: skip
-    """The jobs of joint calling that have targets: number → the places, (contig, start, end), in order, of `size` bp
-    together at most. The number of a job is the same whatever the targets are.
+    """The jobs of joint calling that have targets: number → ordered list of (contig, start, end), 0-based, of at most
+    `size` bp in total. The number of a job does not depend on the targets.
     """
     found: list[list[Place]] = []
     room = 0

@@ -1,4 +1,4 @@
-"""The configuration: what its files say, before Snakemake merges them, and whether that fits the schema."""
+"""The configuration: what its files say, before Snakemake merges them, and whether they fit the schema."""
 
 import copy
 import difflib
@@ -22,7 +22,7 @@ from bams3.workflow import internals
 from bams3.workflow.errors import ConfigurationError
 
 FILE = "config/config.yaml"
-"""Where the Snakefile has its configuration, which others are merged with."""
+"""The Snakefile's own configuration file, with which others are merged."""
 
 _RENAMED = {"grid": "contigs"}
 """Keys that had another name in earlier versions, and what they are called now."""
@@ -33,38 +33,38 @@ _KINDS = {
     "number": "a number",
     "boolean": "true or false",
     "array": "a list",
-    "object": "keys, each with a value",
+    "object": "a mapping of keys to values",
 }
 
 
 @cache
 def schema(path: str) -> dict[str, Any]:
-    """A schema of the workflow."""
+    """Load a schema of the workflow."""
     return dict(yaml.safe_load(Path(path).read_text()))
 
 
 def check(data: Any, schema: dict[str, Any], where: str) -> None:
-    """Raises ConfigurationError for a secret in some data, and for what is not as a schema has it."""
+    """Raise ConfigurationError for a secret in the data, or for data that do not fit a schema."""
     refuse_secrets(data, where)
     if fault := max(_Validator(schema).iter_errors(data), key=relevance, default=None):
         raise ConfigurationError(": ".join(map(str, [where, *fault.absolute_path, _told(fault)])))
 
 
 def refuse_secrets(value: Any, where: str) -> None:
-    """Raises ConfigurationError for a secret in a setting: Snakemake prints settings of jobs, and keeps them."""
+    """Raise ConfigurationError for a secret in a setting: Snakemake prints and stores the settings of jobs."""
     if isinstance(value, Mapping | list):
         items = value.items() if isinstance(value, Mapping) else enumerate(value)
         for key, item in items:
             refuse_secrets(item, f"{where}: {key}")
     elif isinstance(value, str) and without_secrets(value) != value:
         raise ConfigurationError(
-            f"{where}: a secret in it (user, password or query of a URL) would be printed and kept; "
-            "take it out, and give credentials by the environment or a profile (docs/object-storage.md)"
+            f"{where}: contains a secret (user, password or query of a URL), which would be printed and stored; "
+            "remove it, and give credentials in the environment or a profile (docs/object-storage.md)"
         )
 
 
 def fill_sections(data: Any, schema: dict[str, Any]) -> None:
-    """Makes a section with nothing behind its name, which YAML reads as null, one without settings."""
+    """Replace a section without content, which YAML reads as null, by an empty one."""
     for key, below in schema.get("properties", {}).items():
         if not isinstance(data, dict) or key not in data or below.get("type") != "object":
             continue
@@ -74,16 +74,16 @@ def fill_sections(data: Any, schema: dict[str, Any]) -> None:
 
 
 def rename_keys(data: Any, overwriting: Any = ()) -> list[str]:
-    """Gives the settings that have an old name their new one; the old names that were there.
+    """Rename settings with an old name; returns the old names that were found.
 
-    `overwriting`: the keys of the command line, which come before others. Raises ConfigurationError for both names.
+    `overwriting`: the keys from the command line, which take precedence. Raises ConfigurationError if both are set.
     """
     found = [old for old in _RENAMED if isinstance(data, dict) and old in data]
     for old in found:
         new = _RENAMED[old]
         if new in data and (old in overwriting) == (new in overwriting):
             raise ConfigurationError(
-                f"config: `{old}` is the old name of `{new}`, and both are there; remove `{old}`"
+                f"config: `{old}` is the old name of `{new}`, and both are set; remove `{old}`"
             )
         value = data.pop(old)
         if new not in data or old in overwriting:
@@ -92,19 +92,19 @@ def rename_keys(data: Any, overwriting: Any = ()) -> list[str]:
 
 
 def rename_merged(config: dict[str, Any], given: internals.ConfigFiles | None, run: internals.Run) -> None:
-    """Gives settings with an old name their new one after Snakemake has merged the configuration."""
+    """Rename settings with an old name after Snakemake has merged the configuration."""
     renamed = rename_keys(config, given.overwrite_config if given else {})
     if given is None:
         _tell_renamed(renamed, run)
 
 
 def check_files(given: internals.ConfigFiles | None, run: internals.Run, schema: dict[str, Any]) -> None:
-    """Looks at the configuration before Snakemake makes it of `FILE` and of what the command line gives.
+    """Check the configuration before Snakemake assembles it from `FILE` and the command line.
 
-    Raises ConfigurationError; says so where settings are in `FILE` alone, although another file is given, and where
-    a key has an old name.
+    Raises ConfigurationError; warns if settings come from `FILE` alone although another file is given, and about
+    keys with an old name.
     """
-    if given is None:  # a module's, which the workflow that uses it gives
+    if given is None:  # included as a module, whose configuration comes from the workflow that uses it
         return
     overwriting = copy.deepcopy(given.overwrite_config)
     for path in given.configfiles:
@@ -124,7 +124,7 @@ def check_files(given: internals.ConfigFiles | None, run: internals.Run, schema:
 
 
 def _tell_renamed(names: list[str], run: internals.Run) -> None:
-    """Says what keys with an old name are called now."""
+    """Warn about keys with an old name."""
     if run.plans:
         for old in dict.fromkeys(names):
             logger.warning(f"config: `{old}` is the old name of `{_RENAMED[old]}`; rename the key")
@@ -133,17 +133,17 @@ def _tell_renamed(names: list[str], run: internals.Run) -> None:
 def _tell_merged(
     found: dict[str, Any], overwriting: dict[str, Any], files: Sequence[Path], schema: dict[str, Any]
 ) -> None:  # fmt: skip
-    """Says which settings are in `FILE` alone."""
+    """Warn about settings that come from `FILE` alone."""
     others = [path for path in files if path.resolve() != Path(FILE).resolve()]
     if others and (alone := list(_alone(found, overwriting, schema))):
         logger.warning(
-            f"{others[-1].name} is merged with {FILE}, which alone has: {', '.join(alone)}; "
-            f"take out there what is not wanted, or add --replace-workflow-config"
+            f"{others[-1].name} is merged with {FILE}, which alone sets: {', '.join(alone)}; "
+            f"remove unwanted settings there, or use --replace-workflow-config"
         )
 
 
 def check_coverage(section: Mapping[str, Any]) -> None:
-    """Raises ConfigurationError for settings of coverage that `bams3 coverage` would refuse."""
+    """Raise ConfigurationError for settings of coverage that `bams3 coverage` would refuse."""
     from bams3.coverage.options import CoverageOptions, parse_quantize, parse_thresholds
 
     names = {"by": "by", "fast_mode": "fast_mode", "fragment_mode": "fragment_mode"}
@@ -158,15 +158,15 @@ def check_coverage(section: Mapping[str, Any]) -> None:
 
 
 def read(path: str) -> dict[str, Any]:
-    """A file of configuration, as Snakemake reads it. Raises ConfigurationError."""
+    """Read a configuration file as Snakemake does. Raises ConfigurationError."""
     try:
         text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigurationError(
-            f"{path}: no such file; write it (config/README.md), or name another with --configfile"
+            f"{path}: no such file; create it (config/README.md), or use another with --configfile"
         ) from None
     except UnicodeDecodeError:
-        raise ConfigurationError(f"{path}: not UTF-8; save it as text in UTF-8") from None
+        raise ConfigurationError(f"{path}: not UTF-8; save it as UTF-8 text") from None
     except OSError as error:
         raise ConfigurationError(f"{path}: {error.strerror}") from None
     try:
@@ -174,13 +174,13 @@ def read(path: str) -> dict[str, Any]:
     except ValueError:
         found = _read_yaml(text, path)
     if not isinstance(found, dict):
-        what = "nothing in it" if found is None else "no keys in it"
+        what = "the file is empty" if found is None else "the file has no keys"
         raise ConfigurationError(f"{path}: {what}; write `key: value` lines (config/README.md)")
     return found
 
 
 def _alone(data: Mapping[str, Any], given: Mapping[str, Any], schema: dict[str, Any]) -> Iterator[str]:
-    """The settings, other than the defaults, that are in `data` and are not given."""
+    """The settings in `data` that are not defaults and not in `given`."""
     for key, value in data.items():
         below = schema.get("properties", {}).get(key, {})
         default = below.get("default")
@@ -199,18 +199,20 @@ def _read_yaml(text: str, path: str) -> Any:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigurationError(
-            f"{path}:{line}: not YAML: {error.problem}; indent with blanks, and put text with a colon in quotes"
+            f"{path}:{line}: not YAML: {error.problem}; indent with spaces, and quote text that contains a colon"
         ) from None
     except ConfigurationError:
         raise
-    except Exception as error:  # also of a template, which Snakemake fills in
+    except Exception as error:  # includes errors in a template, which Snakemake expands
         raise ConfigurationError(f"{path}: {str(error).splitlines()[0]}") from None
 
 
 def _check_node(node: yaml.Node, path: str, above: tuple[yaml.Node, ...]) -> None:
-    """Raises ConfigurationError for a key that is there twice, of which YAML takes the last."""
+    """Raise ConfigurationError for a duplicate key, of which YAML would silently use the last."""
     if any(node is one for one in above):
-        raise ConfigurationError(f"{path}:{node.start_mark.line + 1}: an alias (*) within what it stands for")
+        raise ConfigurationError(
+            f"{path}:{node.start_mark.line + 1}: an alias (*) within the node that it refers to"
+        )
     above = (*above, node)
     if isinstance(node, yaml.MappingNode):
         lines: dict[tuple[str, str], int] = {}
@@ -219,7 +221,7 @@ def _check_node(node: yaml.Node, path: str, above: tuple[yaml.Node, ...]) -> Non
             name = (key.tag, str(key.value))
             if name in lines:
                 raise ConfigurationError(
-                    f"{path}:{line}: {key.value} is there twice, first in line {lines[name]}; keep one"
+                    f"{path}:{line}: duplicate key {key.value}, first in line {lines[name]}; keep one"
                 )
             lines[name] = line
             _check_node(value, path, above)
@@ -229,11 +231,11 @@ def _check_node(node: yaml.Node, path: str, above: tuple[yaml.Node, ...]) -> Non
 
 
 def _once(pairs: list[tuple[str, Any]], path: str) -> dict[str, Any]:
-    """The object of JSON with these members. Raises ConfigurationError for a name that is there twice."""
+    """Build a JSON object from its members. Raises ConfigurationError for a duplicate name."""
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found:
-            raise ConfigurationError(f"{path}: {key} is there twice; keep one")
+            raise ConfigurationError(f"{path}: duplicate key {key}; keep one")
         found[key] = value
     return found
 
@@ -251,7 +253,7 @@ _Validator = extend(Draft202012Validator, type_checker=_TYPES)
 
 
 def _told(fault: ValidationError) -> str:
-    """What is wrong and what to do, of a key that is told before it."""
+    """What is wrong and what to do; the message is prefixed with the key."""
     value, rule = fault.instance, fault.validator_value
     if "propertyNames" in fault.absolute_schema_path:
         return _told_type(value, ["string"])
@@ -262,10 +264,10 @@ def _told(fault: ValidationError) -> str:
             known = fault.schema["properties"]
             return _unknown(next(key for key in value if key not in known), list(known))
         case "required":
-            return f"`{next(key for key in rule if key not in value)}` is missing; give it"
+            return f"`{next(key for key in rule if key not in value)}` is missing; add it"
         case "oneOf":
             keys = " or ".join(f"`{key}`" for branch in rule for key in branch["required"])
-            return f"give {keys}" + ("" if fault.context else ", not both")
+            return f"set {keys}" + ("" if fault.context else ", not both")
         case "dependentRequired":
             key, needed = next(
                 (key, name)
@@ -274,9 +276,9 @@ def _told(fault: ValidationError) -> str:
                 for name in names
                 if name not in value
             )
-            return f"{key} needs `{needed}`; give it too"
+            return f"{key} requires `{needed}`; set it too"
         case "enum":
-            return f"{value!r}: give one of {', '.join(map(str, rule))}"
+            return f"{value!r}: use one of {', '.join(map(str, rule))}"
     if "description" in fault.schema and fault.schema.get("type") not in ("integer", "number"):
         return f"{value!r} does not fit: {fault.schema['description']}"
     return str(fault.message)
@@ -285,15 +287,15 @@ def _told(fault: ValidationError) -> str:
 def _told_type(value: Any, kinds: list[str]) -> str:
     wanted = " or ".join(_KINDS[kind] for kind in kinds)
     if value is None:
-        return f"nothing behind it; give {wanted}, or leave it out"
+        return f"no value; give {wanted}, or remove the key"
     if isinstance(value, list | dict):
-        return f"{'a list' if isinstance(value, list) else 'keys'} where there must be {wanted}"
+        return f"{'a list' if isinstance(value, list) else 'a mapping'} instead of {wanted}"
     text = repr(value) if isinstance(value, str) else json.dumps(value, default=str)
-    advice = "; text stands in quotes" if "string" in kinds else ""
-    return f"{text}: give {wanted}{advice}"
+    advice = "; quote text" if "string" in kinds else ""
+    return f"{text}: use {wanted}{advice}"
 
 
 def _unknown(key: Any, known: list[str]) -> str:
     similar = difflib.get_close_matches(str(key), known, 1)
-    advice = f"did you mean `{similar[0]}`?" if similar else f"there are: {', '.join(known)}"
-    return f"{key}: no such key; {advice}"
+    advice = f"did you mean `{similar[0]}`?" if similar else f"known keys: {', '.join(known)}"
+    return f"{key}: unknown key; {advice}"

@@ -1,7 +1,7 @@
-"""What a file is known by, so that a job runs again when the file is another, and only then.
+"""What identifies a file, so that a job is rerun if and only if the file has changed.
 
-Alignments are known by their size and date (in object storage their ETag): they are too large to be read for this.
-All else is known by its contents, wherever it is and however old.
+Alignments are identified by size and modification time (ETag in object storage): they are too large to be read.
+All other files are identified by their contents, wherever they are and however old.
 """
 
 import os
@@ -11,11 +11,11 @@ from bams3.storage import is_remote, open_object
 from bams3.storage.local import open_regular
 
 BLOCK = 1 << 22
-ENDS = 1 << 15  # bytes at either end of a file
+ENDS = 1 << 15  # bytes at each end of a file
 
 
 def stamp(path: str) -> tuple[int, str]:
-    """Size, and date or ETag, of a file or an object. Raises OSError, Bams3Error."""
+    """Size, and modification time or ETag, of a file or an object. Raises OSError, Bams3Error."""
     place, name = open_object(path)
     return place.stamp(name)
 
@@ -29,7 +29,7 @@ def contents(path: str) -> tuple[int, str]:
 
 
 def ends(path: str) -> tuple[int, str]:
-    """As `contents`, but of a large file only its size and both ends are looked at: enough to tell indexes apart."""
+    """Like `contents`, but of a large file only the size and both ends are used: enough to tell indexes apart."""
     if is_remote(path):
         return stamp(path)
     with open_regular(path.removeprefix("file://")) as file:
@@ -39,7 +39,7 @@ def ends(path: str) -> tuple[int, str]:
 
 
 def is_cram(path: str) -> bool:
-    """Are alignments a CRAM, of whose reads the reference is a part? One that is not there yet is known by its name."""
+    """Whether alignments are CRAM, whose reads depend on the reference. A missing file is judged by its name."""
     if is_remote(path):
         return path.endswith(".cram")
     try:

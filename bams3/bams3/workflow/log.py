@@ -1,4 +1,4 @@
-"""The log of a rule's script: what ends the script stands in it, as well as on standard error."""
+"""The log of a rule's script: an error that ends the script is written to it as well as to standard error."""
 
 import subprocess
 import sys
@@ -11,12 +11,12 @@ from bams3.shown import escaped, shown
 
 
 def open_log(job: Any) -> BinaryIO:
-    """The log of a job, for what its programs say too; `job`: what Snakemake calls `snakemake` in a script.
+    """Open the log of a job, for the output of its programs too; `job` is Snakemake's `snakemake` object.
 
-    From now on an exception that ends the script is told in the log: in one line if it is of a file, of an input or
-    of a program, with its traceback otherwise.
+    From now on an exception that ends the script is written to the log: in one line if it concerns a file, an input or
+    a program, otherwise with its traceback.
     """
-    log = open(job.log[0], "wb", buffering=0)  # noqa: SIM115 (it is open until the script ends)
+    log = open(job.log[0], "wb", buffering=0)  # noqa: SIM115 (it stays open until the script ends)
 
     def tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         if isinstance(error, subprocess.CalledProcessError):

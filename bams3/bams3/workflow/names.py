@@ -1,27 +1,27 @@
-"""Names of samples that would be taken for something else."""
+"""Sample names that would conflict with other names."""
 
 import re
 from collections.abc import Collection, Mapping
 
 from bams3.workflow.errors import ConfigurationError
 
-# What the files of a sample that lie beside folders of samples end in.
+# Endings of a sample's files that are next to the folders of samples.
 _ENDING = re.compile(r"\.bam(\.bai|\.csi)?|\.mosdepth\.[a-z.]+\.txt|\.[a-z-]+\.bed\.gz(\.csi)?")
 
 
 def check_names(lines: Mapping[str, int], path: str, columns: Collection[str] = ()) -> None:
-    """Raises ConfigurationError for a sample that is called as a file of another one, or as a column of the matrices.
+    """Raise ConfigurationError for a sample named like a file of another sample, or like a column of the matrices.
 
-    `lines`: where each sample stands in the sheet at `path`; `columns`: those of the matrices that are not of samples.
+    `lines`: the line of each sample in the sheet at `path`; `columns`: the columns of the matrices other than samples.
     """
     for name, line in lines.items():
         where = f"{path}:{line}: sample {name}"
         if name in columns:
             raise ConfigurationError(
-                f"{where}: the matrices of the cohort have a column of that name; call it otherwise"
+                f"{where}: the matrices of the cohort have a column with that name; rename the sample"
             )
         for dot in (found.start() for found in re.finditer(r"\.", name)):
             if name[:dot] in lines and _ENDING.fullmatch(name, dot):
                 raise ConfigurationError(
-                    f"{where}: a file of sample {name[:dot]} has that name; call it otherwise"
+                    f"{where}: a file of sample {name[:dot]} has that name; rename the sample"
                 )

@@ -1,4 +1,4 @@
-"""What the configuration and the sheet say of the table of quality, and whether it can have that."""
+"""Checks of what the configuration and the sheet say about the QC table."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -8,22 +8,22 @@ from bams3.workflow.errors import ConfigurationError
 
 
 def check_limits(names: Iterable[str], thresholds: Sequence[int], has_targets: bool) -> None:
-    """Raises ConfigurationError for a limit of what no sample will have."""
+    """Raise ConfigurationError for a limit on a column that the table will not have."""
     for name in names:
         if fault := columns.fault_of_limit(name, thresholds, has_targets):
             raise ConfigurationError(f"config: cohort: limits: {name}: {fault}")
 
 
 def own_columns(text: str, path: str, samples: Iterable[Mapping[str, str]]) -> dict[str, list[str | None]]:
-    """The columns of the sheet that the table of quality has too, with a cell for each sample (None: empty).
+    """The columns of the sheet that are added to the QC table, a cell per sample (None: empty).
 
-    Raises ConfigurationError for a name that the table has already.
+    Raises ConfigurationError for a name that the table already has.
     """
     line, heading = sheet.heading(text, path)
     own = [name for name in heading if name and name not in sheet.COLUMNS]
     for name in own:
         if columns.is_taken(name):
             raise ConfigurationError(
-                f"{path}:{line}: column {name!r}: the table of quality has one of that name; call yours otherwise"
+                f"{path}:{line}: column {name!r}: the QC table has a column with that name; rename yours"
             )
     return {name: [row.get(name) for row in samples] for name in own}

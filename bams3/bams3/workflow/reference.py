@@ -1,4 +1,4 @@
-"""Whether a FASTA is that of the samples: its index and its dictionary are compared with their contigs."""
+"""Checks that a FASTA is the samples' reference, by comparing its index and dictionary with their contigs."""
 
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -11,13 +11,13 @@ from bams3.workflow.errors import ConfigurationError
 
 Contigs = Sequence[tuple[str, int]]
 
-NAMED = 3  # of many, in a message
-LOOK = 4096  # bytes before a sequence, in which its name is
-_OTHER = "give the FASTA that the reads were aligned to"
+NAMED = 3  # names shown in a message
+LOOK = 4096  # bytes before a sequence that contain its name
+_OTHER = "use the FASTA that the reads were aligned to"
 
 
 class Entry(NamedTuple):
-    """A line of a .fai: where a sequence is in its FASTA, and how long its lines are, in bases and in bytes."""
+    """A line of a .fai: the offset of a sequence in its FASTA, and the length of its lines in bases and bytes."""
 
     name: str
     length: int
@@ -27,24 +27,24 @@ class Entry(NamedTuple):
 
 
 def read_fai(data: bytes, path: str) -> list[Entry]:
-    """The lines of a .fai, of which names and lengths are enough. Raises ConfigurationError."""
+    """The lines of a .fai; names and lengths alone are accepted. Raises ConfigurationError."""
     found = []
     for line_number, line in enumerate(data.splitlines(), 1):
         name, *numbers = line.split(b"\t")[:5]
         if not numbers or not all(number.isdigit() and len(number) < 19 for number in numbers):
             raise ConfigurationError(
-                f"{path}:{line_number}: not a line of a .fai; make it with: samtools faidx"
+                f"{path}:{line_number}: invalid line in a .fai; create the file with: samtools faidx"
             )
         found.append(Entry(name.decode(errors="surrogateescape"), *map(int, numbers)))
     return found
 
 
 def read_dictionary(data: bytes, path: str) -> Header:
-    """A .dict, which is a header of SAM. Raises ConfigurationError."""
+    """Read a .dict, which is a SAM header. Raises ConfigurationError."""
     try:
         return Header.from_text(data)
     except Bams3Error as error:
-        raise ConfigurationError(f"{path}: {error}; make it with: samtools dict") from None
+        raise ConfigurationError(f"{path}: {error}; create the file with: samtools dict") from None
 
 
 def dictionaries(fasta: str) -> list[str]:
@@ -55,7 +55,7 @@ def dictionaries(fasta: str) -> list[str]:
 
 
 def checksums(header: bytes) -> Mapping[str, str]:
-    """M5 of the contigs of a header that has it: the MD5 of the sequence."""
+    """M5 of the contigs in a header, where present: the MD5 of the sequence."""
     lines = b"\n" + header
     first, last = lines.find(b"\n@SQ\t"), lines.rfind(b"\n@SQ\t")
     end = lines.find(b"\n", last + 1)
@@ -77,15 +77,15 @@ def _checksums(lines: bytes) -> Mapping[str, str]:
 def check_lengths(
     path: str, found: Iterable[tuple[str, int]], contigs: Contigs, needed: Collection[str]
 ) -> None:
-    """Raises ConfigurationError if a FASTA's sequences, which `path` lists, are not the contigs, in any order.
+    """Raise ConfigurationError if the sequences listed in `path` do not match the contigs; the order is irrelevant.
 
-    It may have others; of the contigs it needs to have at least one, and all that are `needed`.
+    It may list others; it must list at least one of the contigs, and all that are `needed`.
     """
     lengths = dict(found)
     for name, length in contigs:
         if lengths.get(name, length) != length:
             raise ConfigurationError(
-                f"{path}: {name} has {lengths[name]} bp, and {length} in the samples: another build; {_OTHER}"
+                f"{path}: {name} has {lengths[name]} bp, and {length} in the samples: another genome build; {_OTHER}"
             )
     lacking = [name for name, _ in contigs if name not in lengths and name in needed]
     if lacking or not any(name in lengths for name, _ in contigs):
@@ -94,22 +94,22 @@ def check_lengths(
         others = [name for name in lengths if name not in known]
         has = f", it has {some(others)}" if others else ""
         raise ConfigurationError(
-            f"{path}: contigs of the samples are not in it: {some(lacking)}{has}; {_OTHER}"
+            f"{path}: does not list these contigs of the samples: {some(lacking)}{has}; {_OTHER}"
         )
 
 
 def check_checksums(path: str, found: Mapping[str, str], sample: str, of_sample: Mapping[str, str]) -> None:
-    """Raises ConfigurationError for a contig that has one M5 in the dictionary of a FASTA, and another in a sample."""
+    """Raise ConfigurationError for a contig whose M5 differs between a FASTA's dictionary and a sample."""
     for name, checksum in of_sample.items():
         if found.get(name, checksum) != checksum:
             raise ConfigurationError(
-                f"{path}: sample {sample}: the sequence of {name} is another one: its M5 is {found[name]} there, "
-                f"{checksum} in the sample; {_OTHER}, or make the dictionary again (samtools dict)"
+                f"{path}: sample {sample}: the sequence of {name} differs: its M5 is {found[name]} here, "
+                f"{checksum} in the sample; {_OTHER}, or recreate the dictionary (samtools dict)"
             )
 
 
 def check_index(fasta: str, index: Iterable[Entry]) -> None:
-    """Raises ConfigurationError if the .fai of a FASTA, which is not compressed, is that of another one."""
+    """Raise ConfigurationError if the .fai of an uncompressed FASTA belongs to another file."""
     with open(fasta, "rb", buffering=0) as file:
         number = file.fileno()
         if os.pread(number, 2, 0) == b"\x1f\x8b":
@@ -117,13 +117,13 @@ def check_index(fasta: str, index: Iterable[Entry]) -> None:
         for sequence in index:
             if not _is_at(number, sequence):
                 raise ConfigurationError(
-                    f"{fasta}.fai: {sequence.name} is not where it says: {fasta} has changed since; "
-                    f"make it again with: samtools faidx {fasta}"
+                    f"{fasta}.fai: {sequence.name} is not at its offset: {fasta} has changed since; "
+                    f"recreate the index with: samtools faidx {fasta}"
                 )
 
 
 def _is_at(file: int, sequence: Entry) -> bool:
-    """Does the line before a sequence name it, and does the next one begin, or the file end, after it?"""
+    """Whether the line before the offset names the sequence, and the next one (or the end of file) follows it."""
     _, length, offset, bases, width = sequence
     begin = max(offset - LOOK, 0)
     before = os.pread(file, offset - begin, begin)
@@ -138,6 +138,6 @@ def _is_at(file: int, sequence: Entry) -> bool:
 
 
 def some(names: Collection[str]) -> str:
-    """The first of some names, and how many others there are."""
+    """The first few names, and how many more there are."""
     first = ", ".join(list(names)[:NAMED])
     return first if len(names) <= NAMED else f"{first} and {len(names) - NAMED} more"

@@ -1,4 +1,4 @@
-"""The sample sheet: a table of text, as people and spreadsheets write it."""
+"""The sample sheet: a text table, as people and spreadsheets write it."""
 
 import codecs
 import csv
@@ -8,16 +8,16 @@ from collections.abc import Iterator
 from bams3.workflow.errors import ConfigurationError
 
 COLUMNS = ("sample", "alignments", "index", "dataset")
-"""The columns that mean something to the workflow; others are kept as they are."""
+"""The columns that the workflow uses; all others are kept unchanged."""
 
-_HOW = "a sheet is text with a tab between columns"
+_HOW = "a sheet is text with tabs between columns"
 
 
 def decoded(data: bytes, path: str) -> str:
-    """The text of a sheet, without the byte order mark that spreadsheets put first. Raises ConfigurationError."""
+    """Decode a sheet, without the byte order mark that spreadsheets write. Raises ConfigurationError."""
     wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     if data.startswith(b"PK\x03\x04"):
-        raise ConfigurationError(f"{path}: a spreadsheet's own file; save it as tab-separated text")
+        raise ConfigurationError(f"{path}: a spreadsheet file; save it as tab-separated text")
     try:
         return data.decode("utf-16" if wide else "utf-8-sig")
     except UnicodeDecodeError as error:
@@ -26,18 +26,18 @@ def decoded(data: bytes, path: str) -> str:
 
 
 def heading(text: str, path: str) -> tuple[int, list[str]]:
-    """The number of the line that names the columns, and the names ("" for none). Raises ConfigurationError."""
+    """The number of the heading line, and its column names ("" for none). Raises ConfigurationError."""
     for number, line, cells in _lines(text, path):
         _check_heading(cells, line, f"{path}:{number}")
         return number, cells
-    raise ConfigurationError(f"{path}: no samples; write a line of column names, and one for each sample")
+    raise ConfigurationError(f"{path}: no samples; write a line of column names, then a line for each sample")
 
 
 def rows(text: str, path: str) -> Iterator[tuple[int, dict[str, str]]]:
-    """(number of the line from 1, cells by column) of each row; empty cells are left out.
+    """(line number from 1, cells by column) of each row; empty cells are omitted.
 
-    Blank lines, comments (#), blanks around cells and tabs at the end of a line mean nothing. Lines end in LF, CRLF
-    or CR; a cell may stand in double quotes. Raises ConfigurationError with the line.
+    Blank lines, comments (#), spaces around cells and tabs at the end of a line are ignored. Lines end in LF, CRLF
+    or CR; a cell may be in double quotes. Raises ConfigurationError with the line number.
     """
     first, names = heading(text, path)
     for number, _, cells in _lines(text, path):
@@ -47,13 +47,13 @@ def rows(text: str, path: str) -> Iterator[tuple[int, dict[str, str]]]:
             cell and not name for cell, name in zip(cells, names, strict=False)
         ):
             raise ConfigurationError(
-                f"{path}:{number}: more cells than the heading has columns; name each column, or remove the cell"
+                f"{path}:{number}: more cells than column names; name each column, or remove the cell"
             )
         yield number, {name: cell for name, cell in zip(names, cells, strict=False) if cell}
 
 
 def _lines(text: str, path: str) -> Iterator[tuple[int, str, list[str]]]:
-    """The lines that mean something: their number from 1, text and cells."""
+    """Lines with content: their number from 1, text and cells."""
     for number, line in enumerate(re.split("\r\n|\r|\n", text), 1):
         cells = _cells(line, f"{path}:{number}")
         if not next((cell for cell in cells if cell), "#").startswith("#"):
@@ -61,15 +61,15 @@ def _lines(text: str, path: str) -> Iterator[tuple[int, str, list[str]]]:
 
 
 def _cells(line: str, where: str) -> list[str]:
-    """The cells of a line without blanks around them; none after the last that is not empty."""
+    """The cells of a line, without surrounding spaces or empty cells at the end."""
     try:
         cells = [cell.strip() for cell in next(csv.reader([line], delimiter="\t", strict=True), [])]
     except csv.Error:
         raise ConfigurationError(
-            f'{where}: a quoted cell must end on its line, before a tab; write a " within it twice'
+            f'{where}: a quoted cell must end on the same line, before a tab; double a " inside it'
         ) from None
     if any("\t" in cell for cell in cells):
-        raise ConfigurationError(f"{where}: a tab within a cell; write a blank")
+        raise ConfigurationError(f"{where}: a tab within a cell; use a space")
     while cells and not cells[-1]:
         cells.pop()
     return cells
@@ -81,11 +81,11 @@ def _check_heading(cells: list[str], line: str, where: str) -> None:
         raise ConfigurationError(f"{where}: {between} between columns; {_HOW}: save it as tab-separated text")
     for column in COLUMNS:
         if similar := next((cell for cell in cells if cell != column and cell.lower() == column), None):
-            raise ConfigurationError(f"{where}: column {similar!r}: write it {column!r}")
+            raise ConfigurationError(f"{where}: column {similar!r}: spell it {column!r}")
     if "sample" not in cells or not {"alignments", "dataset"} & set(cells):
         raise ConfigurationError(
             f"{where}: the first line must name the columns: sample, and alignments or dataset; "
-            f"it begins with {cells[0]!r}"
+            f"it starts with {cells[0]!r}"
         )
     if twice := next((cell for cell in cells if cell and cells.count(cell) > 1), None):
-        raise ConfigurationError(f"{where}: two columns are called {twice!r}; give each a name of its own")
+        raise ConfigurationError(f"{where}: two columns are named {twice!r}; rename one")

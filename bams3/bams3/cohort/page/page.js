@@ -1,6 +1,6 @@
-// Start: unpack the data, make table and plots, theme, downloads.
+// Start-up: unpack the data, build table and plots, theme, downloads.
 
-// Rows of a matrix that was packed as half-precision floats, gzipped, in base64.
+// Rows of a matrix that is packed as half-precision floats, gzipped, in base64.
 async function unpacked(text, rows) {
   const { body } = await fetch(`data:application/gzip;base64,${text}`);
   const halves = new Uint16Array(await new Response(body.pipeThrough(new DecompressionStream("gzip"))).arrayBuffer());
@@ -10,7 +10,7 @@ async function unpacked(text, rows) {
   return Array.from({ length: rows }, (_, i) => values.subarray(i * width, (i + 1) * width));
 }
 
-// The value of each half-precision float that is not negative.
+// The value of each non-negative half-precision float.
 const HALVES = Float32Array.from({ length: 0x7c00 }, (_, half) => {
   const [exponent, fraction] = [half >> 10, half & 0x3ff];
   return exponent ? 2 ** (exponent - 15) * (1 + fraction / 1024) : fraction * 2 ** -24;
@@ -50,14 +50,14 @@ function chooseTheme(name, plots) {
   plots?.draw();
 }
 
-// The head: what the page is of, when its file was written, and MultiQC's report, if that is beside it.
+// The top of the page: facts about the cohort, the date of the file, and MultiQC's report if it is next to the page.
 function tell(data) {
   document.title = document.getElementById("title").textContent = data.title;
   for (const place of document.querySelectorAll(".covered")) place.textContent = data.covered;
   const count = (status) => data.rows.filter((row) => row[1] === status).length;
   const number = data.rows.length;
   document.getElementById("summary").textContent = `${number.toLocaleString("en")} ${number === 1 ? "sample" : "samples"}: ` +
-    `${count("fail")} fail, ${count("outlier")} outliers, ${count("pass")} pass`;
+    `${count("fail")} failed, ${count("outlier")} ${count("outlier") === 1 ? "outlier" : "outliers"}, ${count("pass")} passed`;
   const facts = [...data.facts];
   const written = writtenAt();
   if (written) facts.push(["File of", written]);
@@ -76,8 +76,8 @@ function tell(data) {
   }));
 }
 
-// The date of the file, which the page itself does not have: it would differ wherever it is made. A browser that is
-// not told of one gives the time it is now.
+// The date of the file. The page itself does not contain it, since it would differ between runs. A browser that does
+// not know the date gives the current time.
 function writtenAt() {
   const date = new Date(document.lastModified);
   if (!/^(file|https?):/.test(location.protocol) || Number.isNaN(+date) || Date.now() - date < 2000) return null;

@@ -1,9 +1,9 @@
-// The plots. Each is drawn when it first comes into view, and again when what it shows changes.
+// The plots. Each is drawn when it first comes into view, and again when its contents change.
 
-const CONFIG = { // nothing of a cohort is sent to anyone: plotly's button to share a chart would
+const CONFIG = { // no data may leave the page: plotly's button to share a chart would send them
   responsive: true, displaylogo: false, showSendToCloud: false, plotlyServerURL: "", modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
 };
-const TOOLS = 34; // pixels above a plot, for its tool bar; the legend is below
+const TOOLS = 34; // pixels above a plot, for its toolbar; the legend is below
 const SYMBOLS = { fail: "x", outlier: "diamond", pass: "circle" };
 
 function style(name) {
@@ -36,12 +36,12 @@ function quantiles(rows) {
   return found;
 }
 
-// Those of ascending numbers that are so far apart.
+// A subset of ascending numbers with at least this distance between neighbours.
 function spaced(numbers, distance) {
   return numbers.reduce((kept, number) => kept.length && number - kept.at(-1) < distance ? kept : [...kept, number], []);
 }
 
-// Of the width of a plot, what a slanted label of its axis takes.
+// The part of a plot's width that a slanted axis label takes.
 function share(plot) {
   return 18 / Math.max(document.getElementById(plot).clientWidth - 80, 100);
 }
@@ -51,7 +51,7 @@ function median(values) {
   return sorted[sorted.length >> 1] || 0;
 }
 
-// A name in a plot, where tags, entities and formulas would be taken for markup; a long one is cut.
+// A name in a plot, where tags, entities and formulas would be taken for markup; long names are shortened.
 function label(name) {
   const characters = Array.from(name);
   const text = characters.length > 40 ? `${characters.slice(0, 39).join("")}…` : name;
@@ -78,7 +78,7 @@ class Plots {
     }, { rootMargin: "200px" });
     document.querySelectorAll(".plot").forEach((plot) => seen.observe(plot));
     let width = innerWidth, waiting;
-    addEventListener("resize", () => { // how many labels an axis has room for
+    addEventListener("resize", () => { // changes how many labels fit on an axis
       if (width === innerWidth) return;
       width = innerWidth;
       clearTimeout(waiting);
@@ -90,7 +90,7 @@ class Plots {
     for (const name of names.length ? names : Object.keys(this.drawers)) if (this.visible.has(name)) this.drawers[name]();
   }
 
-  // Where each bin is drawn: megabases, contig after contig.
+  // Where each bin is drawn: in megabases, contig after contig.
   placeBins() {
     const { contig, start, end } = this.data.bins;
     this.contigs = [];
@@ -172,7 +172,7 @@ class Plots {
     ], layout({ xaxis: { title: { text: "depth" } }, yaxis: { title: { text: `share of ${this.data.covered}` }, tickformat: ".0%", range: [0, 1.02] } }), CONFIG);
   }
 
-  // Samples as points of two columns, a mark for each status; the chosen ones with their names.
+  // Samples as points in two columns, with a marker for each status; selected samples are labelled.
   points(place, across, up, titles) {
     const [a, b] = [this.column[across], this.column[up]];
     const rows = this.data.rows;
@@ -209,15 +209,15 @@ class Plots {
     const place = document.getElementById("components"), number = this.data.rows.length;
     place.classList.add("empty");
     place.textContent = number < 3
-      ? `Two components take three samples at least; ${number === 1 ? "this is one" : "these are two"}.`
-      : "Two components take two bins of the autosomes at least that the median sample covers; there are fewer.";
+      ? `Two components need at least three samples; there ${number === 1 ? "is only one" : "are only two"}.`
+      : "Two components need at least two autosomal bins that the median sample covers; there are fewer.";
   }
 
   sex() {
     this.points("sex", "x_ratio", "y_ratio", ["first sex chromosome (X) / autosomes", "second (Y) / autosomes"]);
   }
 
-  // Depth of regions, relative to the sample's mean and to the region's median: log2.
+  // Depth of regions relative to the sample's mean and to the region's median: log2.
   regions() {
     if (!this.ratios) {
       const mean = this.column.target_mean_coverage ?? this.column.mean_coverage;
@@ -244,8 +244,8 @@ class Plots {
       yaxis: { range: [samples - 0.5, -0.5], tickvals: names, ticktext: names.map((i) => label(this.data.rows[i][0])), showgrid: false },
     }), CONFIG);
     const hint = document.getElementById("regions-hint");
-    const many = this.data.regionsOf > count ? `the ${count} of ${this.data.regionsOf.toLocaleString("en")} regions that differ most; ` : "";
-    const about = `Depth relative to each sample's mean and each region's median: ${many}failing samples are on top, then outliers. A click shows the sample.`;
+    const many = this.data.regionsOf > count ? `the ${count} of ${this.data.regionsOf.toLocaleString("en")} regions that vary most; ` : "";
+    const about = `Depth relative to each sample's mean and each region's median: ${many}failing samples are on top, then outliers. Click to show a sample.`;
     hint.textContent = about;
     plot.removeAllListeners("plotly_hover");
     plot.on("plotly_hover", ({ points: [{ x, y }] }) => {

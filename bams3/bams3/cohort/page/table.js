@@ -1,14 +1,14 @@
-// The table of samples: its rows, sorting, finding, choosing.
+// The table of samples: rows, sorting, search, selection.
 
-const PALETTE = { // Okabe and Ito's, for every kind of sight; its yellow and black where they can be seen
+const PALETTE = { // Okabe and Ito's, safe for colour blindness; yellow and black only where they are visible
   light: ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a6a00", "#000000"],
   dark: ["#56b4e9", "#e69f00", "#33c79b", "#e99bc6", "#f0e442", "#ff7f3f", "#5e9dff", "#ffffff"],
 };
 const MOST_CHOSEN = PALETTE.light.length;
 const [STATUS, REASONS] = [1, 2]; // columns
-const FIRST = 50; // rows, until more are asked for: a table of 1,000 takes a browser a second
+const FIRST = 50; // rows shown at first: a table of 1,000 takes a browser a second
 
-// A value as it is shown under a heading; formats are kept, since it takes a browser long to make one.
+// A value as shown under a heading; number formats are cached because browsers are slow to create them.
 const FORMATS = new Map();
 function shown(value, { unit, decimals }) {
   if (value === null) return "–";
@@ -23,7 +23,7 @@ class SampleTable {
     this.changed = changed;
     this.order = data.rows.map((_, i) => i);
     this.chosen = this.order.slice(0, 4);
-    this.made = new Map(); // rows of the table, by sample
+    this.made = new Map(); // table rows by sample
     this.most = FIRST;
     const texts = data.headings.filter(({ decimals }) => decimals === null).map(({ column }) => column);
     this.words = data.rows.map((row) => texts.map((column) => row[column] ?? "").join("\n").replaceAll("_", " ").toLowerCase());
@@ -38,13 +38,13 @@ class SampleTable {
     this.show();
   }
 
-  // The rows in order that have what is looked for; the first of them, until more are asked for.
+  // The rows, in order, that match the search; only the first of them until more are requested.
   show() {
     const wanted = this.find.value.trim().replaceAll("_", " ").toLowerCase();
     const found = this.order.filter((i) => this.words[i].includes(wanted));
     this.body.replaceChildren(...found.slice(0, this.most).map((i) => this.row(i)));
     this.more.hidden = found.length <= this.most;
-    this.more.textContent = `All ${found.length.toLocaleString("en")}`;
+    this.more.textContent = `Show all ${found.length.toLocaleString("en")}`;
     this.mark();
   }
 
