@@ -30,4 +30,6 @@ try:
     )  # fmt: skip
 except (Bams3Error, OSError) as error:
     contig, start, _ = params.places[0]
-    raise Bams3Error(f"calling failed from {contig}:{start + 1} on: {error}; see {snakemake.log[0]}") from None
+    raise Bams3Error(
+        f"calling failed from {contig}:{start + 1} on: {error}; see {snakemake.log[0]}"
+    ) from None
