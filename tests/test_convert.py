@@ -21,17 +21,9 @@ from bams3.operations.convert import convert, merge
 from bams3.parallel import limits, workers
 from bams3.parallel.workers import worker_count
 from conftest import DATA
+from conversions import fails
 from engines import run_bams3 as run
-from test_roundtrip import contents
-
-
-def fails(result: subprocess.CompletedProcess[str]) -> str:
-    """The one line of an error."""
-    assert result.returncode not in (0, -signal.SIGSEGV), result
-    lines = result.stderr.splitlines()
-    assert len(lines) == 1, result.stderr
-    assert lines[0].startswith("bams3 "), lines
-    return lines[0]
+from listings import contents
 
 
 def no_dataset(path: Path) -> None:

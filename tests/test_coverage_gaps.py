@@ -17,9 +17,9 @@ from bams3.coverage.parts import _pieces
 from bams3.coverage.tally import Tally
 from bams3.dataset.reader import DatasetReader
 from coverage_bams import write_bam
+from depths import mosdepth, ours
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_coverage import mosdepth, ours
 
 LENGTH = 1_500_000
 LONGEST = 2**31 - 1

@@ -10,9 +10,9 @@ from bams3.coverage.tally import Tally
 from bams3.errors import FormatError
 from coverage_bams import scattered_bam
 from coverage_groups import row_groups
+from depths import mosdepth, ours
 from hypothesis import given
 from hypothesis import strategies as st
-from test_coverage import mosdepth, ours
 
 LENGTH = 1_200_000
 MODES = {

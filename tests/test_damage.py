@@ -20,8 +20,9 @@ from bams3.errors import Bams3Error, DatasetError, FormatError
 from bams3.operations.convert import convert
 from bams3.operations.verify import verify
 from bams3.select.query import RecordFilter, query
+from conversions import fails
+from engines import run_bams3 as run
 from fuzz.mutate import edit_footer, mutated
-from test_convert import fails, run
 
 MUTATIONS = 300
 

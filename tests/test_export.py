@@ -13,8 +13,8 @@ from bams3.bam.header import Header
 from bams3.bam.records import walk
 from bams3.bam.regions import Region
 from bams3.output.alignments import program_line, to_bam, write_alignments
-from test_query import MemoryDataset, samtools
-from test_sam import REAL, read_bam
+from memory_dataset import MemoryDataset
+from sam_files import REAL, read_bam, samtools
 
 HEADER = Header(b"@HD\tVN:1.6\n@SQ\tSN:c\tLN:5000\n", (("c", 5000),))
 READS = [

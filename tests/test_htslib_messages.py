@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from bams3.errors import SourceError
 from bams3.sources.messages import LOSSY, Messages
-from test_whole_input import HEAD, SAM, Samtools, records_of, run
+from small_inputs import HEAD, SAM, Samtools, records_of, run
 
 import bams3
 

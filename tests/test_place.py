@@ -16,8 +16,8 @@ from bams3.dataset.place import beside
 from bams3.errors import Bams3Error, DatasetError
 from bams3.operations.convert import convert, merge
 from bams3.storage import Storage, open_storage
+from conversions import fails
 from engines import run_bams3 as run
-from test_convert import fails
 
 PRECIOUS = b"of somebody"
 # Where a file of somebody may be. The last has the path of a chunk of the dataset.

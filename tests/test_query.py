@@ -5,7 +5,7 @@ import random
 import hostile
 import pytest
 from bams3.bam.header import Header
-from bams3.bam.records import split_windows, walk
+from bams3.bam.records import walk
 from bams3.bam.regions import UNPLACED, Region, merge_regions, parse_regions
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import UsageError
@@ -17,63 +17,10 @@ from bams3.select.filters import Expression
 from bams3.select.query import RecordFilter, columns, count, count_each, query
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_sam import REAL, read_bam, samtools
-
-from bams3 import codec
+from memory_dataset import MemoryDataset, MemoryGroup
+from sam_files import REAL, read_bam, samtools
 
 ALL = RecordFilter()
-
-
-class Streams(dict):
-    """Streams of a row group; remembers which were asked for."""
-
-    def __init__(self, streams):
-        super().__init__(streams)
-        self.used = set()
-
-    def __getitem__(self, name):
-        self.used.add(name)
-        return self.get(name, b"")
-
-
-class MemoryGroup(codec.Columns):
-    """A row group that was never written to a chunk."""
-
-    def __init__(self, block, reference_id):
-        streams, zone, *_ = codec.encode(block, reference_id, 5)
-        super().__init__(Streams(streams), zone.records, zone.bytes)
-        self.reference_id, self.zone = reference_id, zone
-
-    def load(self):
-        pass
-
-    @property
-    def used(self):
-        return self._streams.used
-
-
-class MemoryDataset:
-    """The records of a BAM file in row groups of `size`."""
-
-    def __init__(self, header, block, size):
-        self.header = header
-        self.references = header.references
-        self.groups = [
-            MemoryGroup(block[i : min(i + size, last)], reference_id)
-            for first, last, reference_id, _ in split_windows(block, 30)
-            for i in range(first, last, size)
-        ]
-
-    def row_groups(self, reference_id, start, end, borders=()):
-        for group in self.groups:
-            if group.reference_id == reference_id and group.zone.min_pos < end and group.zone.max_end > start:
-                yield group
-
-    def fetched(self, jobs, plan):
-        return iter(jobs)
-
-    def unplaced_row_groups(self):
-        return (group for group in self.groups if group.reference_id < 0)
 
 
 def sam(dataset, blocks):

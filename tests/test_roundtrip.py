@@ -13,6 +13,7 @@ from bams3.operations.convert import convert
 from bams3.operations.verify import verify
 from bams3.output.alignments import to_bam
 from hypothesis import given, settings
+from listings import contents
 
 
 def inflated(path: Path) -> bytes:
@@ -105,12 +106,6 @@ def test_sam_and_standard_input(tmp_path: Path, samtools, real_bam: Path) -> Non
         ).stdout
         == again
     )
-
-
-def contents(dataset: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(dataset)): path.read_bytes() for path in dataset.rglob("*") if path.is_file()
-    }
 
 
 def test_nothing_depends_on_workers_or_blocks(tmp_path: Path) -> None:

@@ -1,45 +1,23 @@
 """SAM text against `samtools view`: real files, and records that are odd but valid."""
 
-import gzip
 import random
 import struct
-import subprocess
 from array import array
 from pathlib import Path
 
 import hostile
 import pytest
-from bams3.bam.header import Header
 from bams3.bam.records import RecordBlock, walk
 from bams3.errors import FormatError
 from bams3.output.sam import ReferenceNames, format_sam
-from conftest import need, real_bams
 from hostile import tag
 from hypothesis import given, settings
+from sam_files import REAL, read_bam, samtools
 
-REAL = real_bams()
 HEADER = (
     b"@SQ\tSN:c1\tLN:1000000\n@SQ\tSN:HLA-A*01:01\tLN:2147483647\n",
     [("c1", 1000000), ("HLA-A*01:01", 2147483647)],
 )
-
-
-def samtools(*arguments, **options) -> bytes:
-    """What samtools prints."""
-    need("samtools")
-    return subprocess.run(
-        ["samtools", *map(str, arguments)], check=True, capture_output=True, **options
-    ).stdout
-
-
-def read_bam(path) -> tuple[Header, RecordBlock]:
-    """A whole BAM file, by gzip: independent of the project's own BGZF reader."""
-    data = gzip.decompress(Path(path).read_bytes())
-    header = Header.from_bam(data)
-    start = len(header.to_bam())
-    block, used = walk(data, len(header.references), start)
-    assert start + used == len(data)
-    return header, block
 
 
 def read(**fields) -> bytes:

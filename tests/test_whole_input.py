@@ -4,7 +4,6 @@ import gzip
 import io
 import os
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -21,25 +20,11 @@ from bams3.sources.bam import open_source
 from bams3.sources.bgzf import EOF_MARKER
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_inputs import HEAD, RECORDS, SAM, Samtools, records_of, run
 
 import bams3
 
-Samtools = Callable[..., bytes]
-
-RECORDS = 240
-LINES = [
-    f"r{i}\t0\tc\t{i + 1}\t60\t8M\t*\t0\t0\tACGTACGT\t{'I5?#'[i % 4] * 8}\tXY:Z:{i * i}".encode()
-    for i in range(RECORDS)
-]
-SAM = b"@HD\tVN:1.6\tSO:coordinate\n@SQ\tSN:c\tLN:1000\n" + b"".join(line + b"\n" for line in LINES)
-HEAD = b"@SQ\tSN:c\tLN:1000\n"
 CRAMS = {"cram": "3.0", "v31.cram": "3.1", "v21.cram": "2.1"}
-
-
-def run(*arguments: object, stdin: bytes = b"") -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "bams3", *map(str, arguments)]
-    done = subprocess.run(command, input=stdin, capture_output=True)
-    return subprocess.CompletedProcess(command, done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
 @pytest.fixture(scope="module")
@@ -110,10 +95,6 @@ def given_by(way: str, path: Path) -> Iterator[str]:
     yield f"/dev/fd/{readable}"
     os.close(readable)
     thread.join()
-
-
-def records_of(uri: Path) -> int:
-    return DatasetReader(str(uri)).manifest.records
 
 
 CASES = [
