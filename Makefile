@@ -72,7 +72,7 @@ test: $(TESTED) $(CHECKED)
 	$(RUN) python -m pytest -n $$(($(CORES) + 1)) $(TESTS)
 
 fuzz: $(CHECKED)
-	cd tests && PYTHONPATH=$(CURDIR)/build/checked $(CURDIR)/$(BIN)/python -m fuzz $(FUZZ)
+	cd tests && PYTHONPATH=$(CURDIR)/build/checked:$(CURDIR)/tests/support $(CURDIR)/$(BIN)/python -m fuzz $(FUZZ)
 
 lint: $(LINTERS) $(COHORT)
 	$(BIN)/ruff check .

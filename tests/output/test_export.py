@@ -199,4 +199,4 @@ def test_a_reader_of_stdout_who_leaves_ends_it_quietly(format):
 
 def environment():
     here = Path(__file__).parent
-    return os.environ | {"PYTHONPATH": f"{here}{os.pathsep}{here.parent}"}
+    return os.environ | {"PYTHONPATH": os.pathsep.join([str(here), *sys.path])}

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from servers import script
 
-PAGES = Path(__file__).parent.parent / "docs" / "engines"
+PAGES = Path(__file__).parents[2] / "docs" / "engines"
 BAMS3 = [sys.executable, "-m", "bams3"]
 COVERAGE = ["--by", "1000", "--thresholds", "1,5", "--quantize", "0:1:4:"]
 

@@ -53,7 +53,7 @@ def test_types_are_those_of_the_page():
 
 
 def _page() -> str:
-    return (Path(__file__).parent.parent / "docs/engines/arrow.md").read_text()
+    return (Path(__file__).parents[2] / "docs/engines/arrow.md").read_text()
 
 
 @pytest.mark.parametrize("workers", [1, 2])

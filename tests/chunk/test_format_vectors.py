@@ -9,7 +9,7 @@ from reader.entropy import RangeDecoder, rans
 from reader.integers import name_hash
 from reader.records import Records
 
-TEXT = (Path(__file__).parents[1] / "docs/format.md").read_text().split("## Test vectors")[1]
+TEXT = (Path(__file__).parents[2] / "docs/format.md").read_text().split("## Test vectors")[1]
 
 
 def rows(heading: str) -> list[list[str]]:

@@ -12,7 +12,7 @@ from conftest import DATA
 
 import bams3
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 BAM = DATA / "illumina_wgs_NA12878.bam"
 CONTIG = "chr4"
 

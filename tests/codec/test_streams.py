@@ -12,7 +12,7 @@ from bams3.codec.streams import LEVELS, MAX_RAW_LENGTH, PROFILES, compress, deco
 from bams3.errors import FormatError
 from hypothesis import given
 from hypothesis import strategies as st
-from test_rans import RangeDecoder
+from reader.entropy import RangeDecoder
 
 RNG = np.random.default_rng(2)
 

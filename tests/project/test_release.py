@@ -11,7 +11,7 @@ import yaml
 import bams3
 
 jinja2 = pytest.importorskip("jinja2")
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 CONDA_NAMES = {"isal": "python-isal"}
 
 

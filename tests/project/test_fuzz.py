@@ -16,6 +16,7 @@ from fuzz.forged import FORGED, Forged
 from fuzz.seeds import Seeds
 from fuzz.targets import TARGETS, Target
 
+TESTS = Path(__file__).parents[1]
 MUTATIONS = 30  # of each kind of file
 CHECKED_INPUTS = 3000
 
@@ -110,8 +111,9 @@ def test_the_checked_build(request: pytest.FixtureRequest, tmp_path: Path) -> No
         )
     options = ["--inputs", str(CHECKED_INPUTS), "--hostile-bams", "20", "--failures", str(tmp_path)]
     result = subprocess.run(
-        [sys.executable, "-m", "fuzz", *options], env=os.environ | {"PYTHONPATH": str(checked)},
-        cwd=Path(__file__).parent, capture_output=True, text=True,
+        [sys.executable, "-m", "fuzz", *options],
+        env=os.environ | {"PYTHONPATH": f"{checked}{os.pathsep}{TESTS / 'support'}"}, cwd=TESTS,
+        capture_output=True, text=True,
     )  # fmt: skip
     assert result.returncode == 0, result.stdout + result.stderr
     assert str(checked) in result.stdout

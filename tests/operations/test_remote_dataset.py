@@ -76,7 +76,7 @@ def test_the_pipe_of_the_page(remote: str, source: Path, tmp_path: Path) -> None
     """A region in S3 into bcftools, as it stands there, gives what samtools' region of the BAM gives."""
     need("bcftools")
     need("samtools")
-    page = (Path(__file__).parent.parent / "docs" / "commands.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "commands.md").read_text()
     (line,) = (line for line in page.splitlines() if "s3://" in line and "bcftools" in line)
     line = line.replace("NA12878.bams3", "d.bams3").replace("s3://bucket/d.bams3", remote)
     ours = line.replace("bams3 query", f"{sys.executable} -m bams3 query").replace(

@@ -22,7 +22,7 @@ from snakemake.exceptions import format_exception_to_string
 from snakemake.resources import Resources
 from snakemake.settings.types import ConfigSettings, DAGSettings, Quietness
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SNAKEFILE = ROOT / "workflow" / "Snakefile"
 WINDOWS = {"chunk_size": "256K", "chunks_per_batch": 2}
 CONFIG = {"samples": "samples.tsv", "convert": WINDOWS}
