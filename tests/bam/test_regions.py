@@ -239,8 +239,8 @@ def test_the_name_of_a_line_is_its_fourth_column(tmp_path, line, name):
 
 
 HUGE = {
-    "blank lines": (gzip.compress(b"\n" * (FREE * 8)), "it inflates to more than 100 times"),
-    "lines": (gzip.compress(b"chr1\t1\t2\n" * (FREE // 2)), "it inflates to more than 100 times"),
+    "blank lines": (gzip.compress(b"\n" * (FREE * 8)), "the file inflates to more than 100 times"),
+    "lines": (gzip.compress(b"chr1\t1\t2\n" * (FREE // 2)), "the file inflates to more than 100 times"),
     "one line": (bytes(MAX_LINE * 2), "a line is longer than 16 MiB"),
 }
 

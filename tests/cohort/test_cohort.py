@@ -209,11 +209,11 @@ def test_no_reads_is_no_pass(folder: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("kind", "text", "message"),
     [
-        ("flagstat", "nothing\n", "no line 'primary'; is it the text of samtools flagstat?"),
+        ("flagstat", "nothing\n", "no line 'primary'; is it the text output of samtools flagstat?"),
         (
             "stats",
             "SN\treads mapped:\t1\n",
-            "no line 'inward oriented pairs'; is it the text of samtools stats?",
+            "no line 'inward oriented pairs'; is it the text output of samtools stats?",
         ),
     ],
 )

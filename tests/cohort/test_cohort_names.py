@@ -222,7 +222,7 @@ def test_contigs_that_no_bed_file_can_have(name: str) -> None:
 def test_a_name_that_is_too_long(tmp_path: Path) -> None:
     (tmp_path / "in.bed").write_bytes(b"a\t0\t5\t%s\n" % (b"x" * (LONGEST_NAME + 1)))
     with pytest.raises(
-        UsageError, match=r"^the name of region a:1-5 has 1048577 bytes; 1048576 are possible$"
+        UsageError, match=r"^the name of region a:1-5 has 1048577 bytes; the limit is 1048576$"
     ):
         write_regions(str(tmp_path / "out.bed"), str(tmp_path / "in.bed"), [("a", 9)])
 

@@ -130,7 +130,7 @@ def test_parts_have_as_many_pieces_as_chunks(tmp_path, capsys):
     assert {piece[0] for piece in pieces} == {0, 2}
     assert len(pieces) <= 2 * 4 + 2 + 2
     run_bams3("coverage", dataset, "-n", "-o", made, "--gather", *reversed(parts))
-    for some, says in ((parts[:2], f"-{long};"), (parts[1:], "has c0:1-"), ([*parts, parts[0]], "overlap")):
+    for some, says in ((parts[:2], f"-{long};"), (parts[1:], "covers c0:1-"), ([*parts, parts[0]], "overlap")):
         assert main(["coverage", dataset, "-n", "-o", made, "--gather", *some]) == 1
         assert says in capsys.readouterr().err
 
@@ -296,5 +296,5 @@ def test_copy_into_zeros():
     assert out[1_000_000] == 3
     assert (out[1_000_001:1_500_000] == 4).all()
     assert out.sum() == 3 + 4 * 499_999
-    with pytest.raises(ValueError, match="in order"):
+    with pytest.raises(ValueError, match="out of order"):
         depth.put(1_000_001, array("i", [1]))

@@ -18,7 +18,7 @@ COMMANDS = {
     "query": ("query", "extract or count reads by region and filter; write SAM, BAM or CRAM"),
     "count": ("query", "count reads per BED interval in many datasets; print a table"),
     "coverage": ("coverage", "compute depth, with mosdepth's options and output files"),
-    "cost": ("cost", "estimate requests, bytes and price of an operation on a remote dataset"),
+    "cost": ("cost", "estimate requests, bytes and price of an operation"),
     "stats": ("info", "print statistics, as samtools flagstat and idxstats do"),
     "to-bam": ("query", "convert a dataset, or regions of it, back to BAM, bit for bit"),
     "export": ("export", "export columns of a dataset, or of regions of it, to Parquet"),
