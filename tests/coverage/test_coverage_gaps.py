@@ -130,7 +130,11 @@ def test_parts_have_as_many_pieces_as_chunks(tmp_path, capsys):
     assert {piece[0] for piece in pieces} == {0, 2}
     assert len(pieces) <= 2 * 4 + 2 + 2
     run_bams3("coverage", dataset, "-n", "-o", made, "--gather", *reversed(parts))
-    for some, says in ((parts[:2], f"-{long};"), (parts[1:], "covers c0:1-"), ([*parts, parts[0]], "overlap")):
+    for some, says in (
+        (parts[:2], f"-{long};"),
+        (parts[1:], "covers c0:1-"),
+        ([*parts, parts[0]], "overlap"),
+    ):
         assert main(["coverage", dataset, "-n", "-o", made, "--gather", *some]) == 1
         assert says in capsys.readouterr().err
 

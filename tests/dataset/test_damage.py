@@ -144,7 +144,7 @@ def test_every_command_says_it_in_one_line(dataset: Path, tmp_path: Path) -> Non
         (set_stream("pos", 3, 1 << 60), "invalid offset or length"),
         (set_stream("pos", 1, 1 << 40), "invalid offset or length"),
         (set_stream("pos", 2, -1), "invalid offset or length"),
-        (set_stream("pos", 2, 1.5), "invalid offset or length"),
+        (set_stream("pos", 2, 1.5), "invalid numbers in a row group"),
         (set_stream("pos", 1, 0), "invalid offset or length"),
         (lambda f: f.update(reference_id=1 << 31), "a reference that no row group mentions"),
         (lambda f: f["row_groups"][0].update(records=0), "invalid numbers"),

@@ -104,7 +104,9 @@ def test_small_contigs_share_a_job(
     with pysam.AlignmentFile(project / "x.bam", "wb", header=header):
         pass
     pysam.index(str(project / "x.bam"))
+    (project / "x.fa").write_text("".join(f">c{i}\n{'A' * length}\n" for i, length in enumerate(lengths)))
+    pysam.faidx(str(project / "x.fa"))
     write_sheet(project, ("X", "x.bam"))
-    config = CONFIG | {"reference": "reference.fa", "call": {"window": window}}
+    config = CONFIG | {"reference": "x.fa", "call": {"window": window}}
     found = planned(project, commands, config, "call")
     assert (found["call_window"], found["gather_calls"]) == (jobs, 1)

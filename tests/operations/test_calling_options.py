@@ -46,8 +46,8 @@ REFUSED: dict[str, list[tuple[str, str, str]]] = {
         ("--read-groups groups", "--read-groups", SAMPLES),
         ("--ignore-RG", "--ignore-RG", SAMPLES),
         ("--threads 4", "--threads", "one core"),
-        ("-a AD other.bam", "other.bam", "is no option"),
-        ("-q 20 -- other.bam", "other.bam", "is no option"),
+        ("-a AD other.bam", "other.bam", "is not an option"),
+        ("-q 20 -- other.bam", "other.bam", "is not an option"),
         ("-q 20 -- -T x.bed", "-T", TARGETS),
         ("-q", "-q", "needs a value"),
         ("-a 'AD", "AD", "quotation"),
@@ -67,7 +67,7 @@ REFUSED: dict[str, list[tuple[str, str, str]]] = {
         ("-mv -r chr1", "-r", TARGETS),
         ("-mv --regions-file x", "--regions-file", TARGETS),
         ("-mv --threads=2", "--threads", "one core"),
-        ("-mv x.bcf", "x.bcf", "is no option"),
+        ("-mv x.bcf", "x.bcf", "is not an option"),
     ],
 }  # fmt: skip
 CASES = [(tool, *row) for tool, rows in REFUSED.items() for row in rows]

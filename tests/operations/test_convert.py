@@ -106,7 +106,7 @@ def test_unsorted_input_names_the_record_and_sort(tmp_path: Path) -> None:
         (["--chunk-size", "3M"], "256K"),
         (["--workers", "0"], "workers"),
         (["--level", "99"], "level"),
-        (["--batch", "1/2", "--window", "chr1"], "not both"),
+        (["--batch", "1/2", "--window", "chr1"], "cannot be combined"),
         (["--window", "chr1:5-1000000"], "multiples of"),
         (["--window", "chr9"], "chr9"),
     ],
