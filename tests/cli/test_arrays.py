@@ -23,7 +23,8 @@ NO_TASK = {
         {"SLURM_ARRAY_TASK_ID": "2", "SLURM_ARRAY_TASK_MIN": "2", "SLURM_ARRAY_TASK_COUNT": "1"}, "has 1 tasks",
     ),
     "steps": (
-        {"SLURM_ARRAY_TASK_ID": "6", "SLURM_ARRAY_TASK_MIN": "0", "SLURM_ARRAY_TASK_COUNT": "4"}, "is 6, but must be one of 4",
+        {"SLURM_ARRAY_TASK_ID": "6", "SLURM_ARRAY_TASK_MIN": "0", "SLURM_ARRAY_TASK_COUNT": "4"},
+        "is 6, but must be one of 4",
     ),
     "past the end": ({"PBS_ARRAY_INDEX": "5"}, "is 5, but must be one of 4 numbers from 1"),
     "before the first": ({"PBS_ARRAY_INDEX": "0"}, "is 0, but must be one of 4 numbers from 1"),
