@@ -30,7 +30,7 @@ START = (
 def refused(*words: object) -> str:
     """What a command says on standard error: one line."""
     run = subprocess.run(
-        [sys.executable, "-c", START, *map(str, words)], capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", START, *map(str, words)], capture_output=True, text=True, timeout=600
     )
     assert run.returncode in (1, 2), (run.returncode, run.stdout[:200], run.stderr)
     assert run.stderr.count("\n") == 1, run.stderr
@@ -42,7 +42,7 @@ def refused(*words: object) -> str:
 def done(*words: object) -> str:
     """What a command says on standard output."""
     run = subprocess.run(
-        [sys.executable, "-c", START, *map(str, words)], capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", START, *map(str, words)], capture_output=True, text=True, timeout=600
     )
     assert (run.returncode, run.stderr) == (0, "")
     return run.stdout
@@ -296,7 +296,7 @@ def test_what_is_beside_a_file_and_is_none(copy: Path, name: str, what: str) -> 
 def test_an_index_that_is_none_need_not_be_there(copy: Path) -> None:
     become(copy / "t.bam.bai", "pipe")
     command = [sys.executable, "-m", "bams3", "convert", copy / "t.bam", copy / "x"]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    run = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert (run.returncode, run.stderr.count("\n")) == (0, 1)
     assert "t.bam.bai: found beside another file, but neither a regular file nor a link to one" in run.stderr
     assert done("query", "-c", copy / "x") == "99\n"

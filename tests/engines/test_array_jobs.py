@@ -21,7 +21,7 @@ BATCH = ROOT / "examples/aws-batch-array"
 
 
 def waited(done: Callable[[], bool], what: Callable[[], str]) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while not done():
         assert time.monotonic() < deadline, what()
         time.sleep(0.1)

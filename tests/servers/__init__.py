@@ -49,7 +49,7 @@ def process(command: Sequence[object], log: Path) -> Iterator[subprocess.Popen[b
 @contextmanager
 def answering(url: str, log: Path, *children: subprocess.Popen[bytes]) -> Iterator[str]:
     """Waits until a server answers."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while True:
         try:
             urllib.request.urlopen(url, timeout=5).close()

@@ -94,7 +94,7 @@ def hadoop(folder: Path, tasks: dict[str, str]) -> Iterator[Path]:
 
 
 def _await(child: "subprocess.Popen[bytes]", details: Path, log: Path) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while not details.exists():
         if child.poll() is not None or time.monotonic() > deadline:
             raise RuntimeError(f"Hadoop does not start: {log.read_text()[-2000:]}")

@@ -138,7 +138,7 @@ def slurm(folder: Path, nodes: int = 3, cpus: int = 4, memory: int = 4000) -> It
 
 def _await(cluster: Slurm, nodes: int) -> None:
     """Waits until all nodes are idle."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while True:
         try:
             if len(set(cluster("sinfo", "-h", "-N", "-t", "idle", "-o", "%N").split())) == nodes:

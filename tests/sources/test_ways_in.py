@@ -243,7 +243,7 @@ SHELL = {
 
 def shell(line: str, commands: dict[str, str], **places: object) -> None:
     done = subprocess.run(
-        ["bash", "-c", line.format(**places)], env=commands, capture_output=True, text=True, timeout=60
+        ["bash", "-c", line.format(**places)], env=commands, capture_output=True, text=True, timeout=600
     )
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -317,7 +317,7 @@ def test_what_is_needed_again_is_refused_before_it_is_waited_for(
     cram.write_bytes(pysam.view("-C", "--output-fmt-option", "no_ref=1", str(small_sam), raw=True))
     dataset = small_sam.with_suffix(".bams3")
     places = {"pipe": pipe, "out": out, "sam": small_sam, "dataset": dataset, "cram": cram}
-    done = run_bams3(*(word.format(**places) for word in AGAIN[case]), stdin=subprocess.DEVNULL, timeout=60)
+    done = run_bams3(*(word.format(**places) for word in AGAIN[case]), stdin=subprocess.DEVNULL, timeout=600)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
     name = "standard input" if "-" in AGAIN[case] else str(pipe)
     assert f"{name} can be read only once, and " in done.stderr
