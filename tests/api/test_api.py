@@ -399,7 +399,7 @@ ERRORS: dict[str, tuple[Callable[[api.Dataset], Any], type[Bams3Error], str]] = 
     "start < 0": (lambda d: d.count("a", -1, 10), UsageError, "from -1 to 10"),
     "start past the end": (lambda d: d.coverage("b:1-5", 101), UsageError, "start 101 is past the end"),
     "start without contig": (lambda d: d.fetch(start=5), UsageError, "need a contig"),
-    "contig and region": (lambda d: d.count("a", region="a:1-5"), UsageError, "not both"),
+    "contig and region": (lambda d: d.count("a", region="a:1-5"), UsageError, "cannot be combined"),
     "coverage of no contig": (lambda d: d.coverage("*"), UsageError, r"\*"),
     "unknown field": (lambda d: d.query(fields=["pos", "depth"]), UsageError, "'depth'.*qname"),
     "unknown field, nothing read": (lambda d: d.query([], ["depth"]), UsageError, "depth"),

@@ -140,7 +140,7 @@ def test_leaving_map_early_ends_its_threads(dataset: api.Dataset, ordered: bool)
 
 @pytest.mark.parametrize("shard", [(0, 1), (3, 2)])
 def test_shards_that_there_are_not(dataset: api.Dataset, shard: tuple[int, int]) -> None:
-    with pytest.raises(bams3.Bams3Error, match="give i/n"):
+    with pytest.raises(bams3.Bams3Error, match="use i/n"):
         dataset.map(names_of, shard=shard)
 
 

@@ -66,7 +66,7 @@ def test_spans_of_time(seconds: float, text: str):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "no progress.json; a run of the workflow with `--logger bams3`"),
+        (None, "no progress.json; run the workflow with `--logger bams3`"),
         (b"\x00", "not a progress file"),
         (b"[]", "not a progress file"),
         (b'{"jobs": 1}', "not a progress file"),

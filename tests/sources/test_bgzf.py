@@ -131,7 +131,7 @@ BROKEN = {
     "bad magic": (b"\x1f\x8c\x08\x04" + BLOCK[4:], "no BGZF block"),
     "then plain gzip": (BLOCK + gzip.compress(b"x"), f"offset {len(BLOCK)}: plain gzip instead"),
     "plain gzip": (BLOCK[:12] + b"XX" + BLOCK[14:] + EOF_MARKER, "plain gzip"),
-    "size too small": (BLOCK[:16] + b"\x10\0" + BLOCK[18:] + EOF_MARKER, "too short"),
+    "size too small": (BLOCK[:16] + b"\x10\0" + BLOCK[18:] + EOF_MARKER, "shorter than its header"),
     "bad CRC": (BLOCK[:-8] + bytes(4) + BLOCK[-4:] + EOF_MARKER, "CRC32"),
     "bad length": (BLOCK[:-4] + struct.pack("<I", 499) + EOF_MARKER, "CRC32 or length"),
     "length out of bounds": (BLOCK[:-4] + struct.pack("<I", 65537) + EOF_MARKER, "65537 bytes"),
