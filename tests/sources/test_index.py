@@ -147,7 +147,7 @@ def test_without_an_index_windows_are_refused(small: Path) -> None:
     small.with_name("x.bam.bai").unlink()
     with open_source(str(small)) as source:
         assert source.counts() is None
-        with pytest.raises(SourceError, match=r"no index, .* samtools index"):
+        with pytest.raises(SourceError, match=r"needs an index; .* samtools index"):
             list(source.window(0, 0, 10))
 
 

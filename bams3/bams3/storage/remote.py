@@ -184,7 +184,7 @@ class RemoteStorage:
         if not self._writable:
             raise OSError(
                 errno.EROFS,
-                "a web server can only be read from; give s3://, gs:// or a local path",
+                "a web server is read-only; use s3://, gs:// or a local path",
                 self.name(path),
             )
         self._seen.pop(path, None)
