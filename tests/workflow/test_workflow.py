@@ -137,7 +137,7 @@ def loci(line: str) -> Callable[[Path], dict[str, Any]]:
             (),
             "config: convert: chunks_per_batch: 'all' does not fit: a whole number from 1, or auto",
         ),
-        ({"query": {"regions": []}}, (), "config: query: regions: [] should be non-empty"),
+        ({"query": {"regions": []}}, (), "config: query: regions: [] does not fit: regions such as"),
         ({"samples": "none.tsv"}, (), "none.tsv: No such file or directory; `samples` in the config names"),
         ({"contigs": "none.fai"}, (), "none.fai: No such file or directory; `contigs` in the config"),
         (
