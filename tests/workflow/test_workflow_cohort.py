@@ -181,7 +181,7 @@ def test_the_report_needs_no_network(finished: Path, commands: dict[str, str], t
     text = (tmp_path / "report.html").read_text()
     assert "and summaries of the cohort" in text
     assert "coverage along the genome, depth, similarity of coverage" in text
-    assert "A row for each sample" in text
+    assert "A row per sample" in text
 
 
 def test_the_same_in_object_storage(

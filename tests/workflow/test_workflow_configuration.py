@@ -155,7 +155,7 @@ NAMED = [
     (f"{ONE}process: {{command: a, environment: no.yaml}}\n", "config: process: environment: no.yaml: no such file; "),
     (f"{ONE}process: {{command: a, environment: base}}\n", "config: process: environment: 'base' does not fit: a con"),
     (f"{ONE}coverage: {{by: no.bed}}\n", "no.bed: no such file; config: coverage: by is windows of so many bp, or"),
-    (f"{ONE}query: {{bed: no.bed}}\n", "no.bed: no such file; config: query: bed has regions"),
+    (f"{ONE}query: {{bed: no.bed}}\n", "no.bed: no such file; config: query: bed names it"),
     (f"{ONE}query: {{bed: config}}\n", "config: config: not a regular file, "),
     (f"{ONE}query: {{bed: 's3://bucket/no.bed'}}\n", "s3://bucket/no.bed: the store failed (Connection refused)"),
     (f"{ONE}call:\nreference: no.fa\n", "no.fa.fai: no such file; make it with: samtools faidx no.fa"),
@@ -188,7 +188,7 @@ def test_what_snakemake_says_is_one_line(
 
 def test_a_file_that_can_not_be_read(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.access", lambda path, mode: not str(path).endswith(".bed"))
-    (lab / "closed.bed").touch()
+    (lab / "closed.bed").write_text("chr1\t0\t5\n")
     assert refusal(lab, f"{ONE}query: {{bed: closed.bed}}\n") == (
         "Error: config: closed.bed: it can't be read; change its permissions"
     )

@@ -96,7 +96,7 @@ def test_everything_in_object_storage(
     [
         ("samples.tsv", "{}/samples.tsv: no such object; `samples` in the config names the sheet"),
         ("S1.bam", "sample S1: {}/S1.bam: no such object"),
-        ("beds/query.bed", "Missing input files for rule query_batch:"),
+        ("beds/query.bed", "beds/query.bed: no such file; config: query: bed names it"),
     ],
 )
 def test_what_is_missing_is_one_clear_line(

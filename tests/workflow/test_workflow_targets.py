@@ -33,7 +33,7 @@ SAMPLES: dict[str, Callable[[list[str]], bool]] = {
 
 def example() -> dict[str, Any]:
     page = (ROOT / "docs" / "configuration.md").read_text()
-    (text,) = re.findall(r"^## Exomes.*?^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    (text,) = re.findall(r"^## Exomes: coverage.*?^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     return yaml.safe_load(text)
 
 

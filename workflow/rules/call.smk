@@ -30,8 +30,9 @@ rule call_window:
             name: dataset_place(row, places) for name, row in samples.items()
         },
         places=lambda wildcards: call_jobs()[wildcards.window],
-        mpileup=lambda wildcards: config["call"]["mpileup"],
-        call=lambda wildcards: config["call"]["call"],
+        options=lambda wildcards: {
+            name: config["call"][name] for name in ("mpileup", "call")
+        },
         files=option_files("call"),
         known=known_calls,
     script:

@@ -21,8 +21,10 @@ rule genotype_sample:
         datasets=lambda wildcards: {wildcards.sample: dataset_of(wildcards)},
         places=places_of,
         targets=places_of,
-        mpileup=lambda wildcards: f"-I {config['genotype']['mpileup']}",
-        call=lambda wildcards: config["genotype"]["call"],
+        options=lambda wildcards: {
+            "mpileup": f"-I {config['genotype']['mpileup']}",
+            "call": config["genotype"]["call"],
+        },
         files=option_files("genotype"),
         known=known_genotypes,
     script:

@@ -18,8 +18,10 @@ rule process_batch:
     params:
         dataset=dataset_of,
         batch=batch_of,
-        command=lambda wildcards: config["process"]["command"],
-        suffix=lambda wildcards: config["process"]["suffix"],
+        # Named: Snakemake compares the values of all params as one sorted list.
+        settings=lambda wildcards: {
+            name: config["process"][name] for name in ("command", "suffix")
+        },
         known=known_dataset,
     script:
         "../scripts/process_batch.py"

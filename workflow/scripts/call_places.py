@@ -25,7 +25,7 @@ try:
     targets = read_targets(Path(paths[0]).read_bytes(), paths[0]) if paths else params.get("targets")
     call_jointly(
         params.datasets, params.places, snakemake.input.reference[0], snakemake.output[0], log,
-        targets=targets, mpileup=params.mpileup, call=params.call,
+        targets=targets, **params.options,
         files=dict(zip(params.files, snakemake.input.files, strict=True)),
     )  # fmt: skip
 except (Bams3Error, OSError) as error:

@@ -25,9 +25,9 @@ os.environ["PATH"] += os.pathsep + os.path.dirname(sys.executable)
 dataset = DatasetReader(snakemake.params.dataset)
 batch = dataset.batch(*parse_fraction(snakemake.params.batch))
 command = ChunkCommand(
-    [snakemake.params.command],
+    [snakemake.params.settings["command"]],
     directory=snakemake.output[0],
-    suffix=snakemake.params.suffix,
+    suffix=snakemake.params.settings["suffix"],
     sample=snakemake.wildcards.sample,
     log=log,
 )

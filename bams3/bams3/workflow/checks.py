@@ -65,7 +65,7 @@ def check_samples(
 def _check_query(settings: Mapping[str, Any], contigs: Contigs, places: Places, warn: Warn) -> None:
     if "bed" in settings:
         where = "config: query: bed"
-        if (data := places.stored(settings["bed"], f"{where} has regions")) is not None:
+        if (data := places.stored(settings["bed"], f"{where} names it")) is not None:
             agreement.check_query_bed(data, settings["bed"], contigs, where, warn)
     else:
         agreement.check_regions(settings["regions"], contigs, "config: query: regions")
