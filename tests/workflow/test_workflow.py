@@ -20,7 +20,6 @@ from workflows import (
     COVERAGE,
     PROCESS,
     QUERY,
-    ROOT,
     SNAKEFILE,
     WINDOWS,
     configure,
