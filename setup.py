@@ -10,6 +10,7 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 
 SOURCES = "bams3"
+SHARED = "bams3._memoryviews"  # Cython's own code for memoryviews, compiled once instead of in each kernel
 checked = os.environ.get("BAMS3_BOUNDS_CHECKS") == "1"
 cores = os.cpu_count() or 1
 
@@ -24,12 +25,14 @@ extensions = [
     )
     for path in sorted(Path(SOURCES).rglob("*.pyx"))
 ]
+extensions.append(Extension(SHARED, [], extra_compile_args=["-O1", "-g0"]))
 
 setup(
     ext_modules=cythonize(
         extensions,
         build_dir="build/cython-checked" if checked else "build/cython",
         include_path=[SOURCES],
+        shared_utility_qualified_name=SHARED,
         nthreads=cores,
         compiler_directives={
             "language_level": 3,

@@ -22,8 +22,8 @@ cdef enum:
 
 cdef extern from *:
     """
-    static const char BAMS3_BASES[] = "=ACMGRSVTWYHKDBN";
-    static const char BAMS3_OPERATIONS[] = "MIDNSHP=XB??????";
+    #define BAMS3_BASES "=ACMGRSVTWYHKDBN"
+    #define BAMS3_OPERATIONS "MIDNSHP=XB??????"
     """
     const char *BASE_LETTERS "BAMS3_BASES"  # by code
     const char *CIGAR_LETTERS "BAMS3_OPERATIONS"

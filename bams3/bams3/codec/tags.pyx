@@ -46,7 +46,9 @@ def stream_name(uint32_t key):
 def texts(streams, name):
     """The distinct values of a Z tag's stream, ``tag.XX:Z``, among a row group's streams: set of bytes."""
     words = streams.get(name + ".values") or streams.get(name) or b""
-    return set(bytes(words).split(b"\0")[:-1])
+    values = bytes(words).split(b"\0")
+    values.pop()  # each value ends in a zero
+    return set(values)
 
 
 cdef class Tags:
