@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from bams3.errors import UsageError
+from bams3.storage.beside import FileBeside
 from bams3.storage.local import open_regular
 
 CACHE = "BAMS3_CACHE"  # environment variable: a directory, created if needed
@@ -60,16 +61,12 @@ class Cache:
         if len(data) > limit or os.path.islink(self._folder):
             return
         path = self._path(len(data), zlib.crc32(data))
-        temporary = f"{path}.{os.getpid()}.{os.urandom(4).hex()}.tmp"
+        temporary = f"{os.path.basename(path)}.{os.getpid()}.{os.urandom(4).hex()}.tmp"
         with suppress(OSError):
             os.makedirs(self._folder, exist_ok=True)
-            try:
-                with open(temporary, "xb") as file:
-                    file.write(data)
-                os.replace(temporary, path)
-            finally:
-                with suppress(FileNotFoundError):
-                    os.unlink(temporary)
+            with FileBeside(path, temporary) as beside:
+                beside.file.write(data)
+                beside.appear()
             self._shrink(limit)
 
     def _path(self, length: int, crc32: int) -> str:

@@ -19,6 +19,7 @@ from typing import BinaryIO
 from bams3.dataset.layout import DATA, INDEX, METADATA, PARTS
 from bams3.errors import UsageError
 from bams3.storage import Storage, is_remote, open_object, open_storage
+from bams3.storage.beside import FileBeside
 from bams3.storage.local import open_regular
 
 _DESCRIPTOR = re.compile(r"/(?:dev|proc/self)/fd/(\d+)")
@@ -75,7 +76,7 @@ def all_or_none(prefix: str, inputs: Sequence[str] = ()) -> Iterator[Callable[[s
         directory = os.path.dirname(prefix)
         if not os.path.isdir(directory or "."):
             raise UsageError(f"{prefix}: the directory {directory} does not exist; create it first")
-        made: list[_Beside] = []
+        made: list[FileBeside] = []
 
         def create(suffix: str) -> BinaryIO:
             path = prefix + suffix
@@ -83,7 +84,7 @@ def all_or_none(prefix: str, inputs: Sequence[str] = ()) -> Iterator[Callable[[s
             refuse_place(path)
             if _is_special(path):
                 return files.enter_context(open(path, "wb"))
-            made.append(files.enter_context(_Beside(path)))
+            made.append(files.enter_context(_beside(path)))
             return made[-1].file
 
         yield create
@@ -134,35 +135,9 @@ def refuse_foreign(path: str, is_own: Callable[[bytes], bool], what: str) -> Non
             raise UsageError(f"{path}: exists, and is not {what}; choose another name")
 
 
-class _Beside:
-    """A temporary file next to the one that it replaces; it is removed at the end unless `appear` was called."""
-
-    def __init__(self, path: str) -> None:
-        self._path, self._real = path, os.path.realpath(path)
-        self._temporary = os.path.join(os.path.dirname(self._real), f".bams3-{os.urandom(6).hex()}.tmp")
-
-    def __enter__(self) -> _Beside:
-        try:
-            self.file = open(self._temporary, "xb")
-        except OSError as error:
-            error.filename = self._path
-            raise
-        return self
-
-    def appear(self) -> None:
-        """Move the file into place."""
-        self.file.close()
-        try:
-            os.replace(self._temporary, self._real)
-        except OSError as error:
-            error.filename, error.filename2 = self._path, None
-            raise
-
-    def __exit__(self, *_: object) -> None:
-        with suppress(OSError):
-            self.file.close()
-        with suppress(OSError):
-            os.unlink(self._temporary)
+def _beside(path: str) -> FileBeside:
+    """The file that a path leads to, written next to it."""
+    return FileBeside(os.path.realpath(path), f".bams3-{os.urandom(6).hex()}.tmp", path)
 
 
 @contextmanager
@@ -175,7 +150,7 @@ def _local_file(path: str, overwrite: bool, indexes: Sequence[str]) -> Iterator[
     exists = os.path.lexists(path)
     if exists and not overwrite:
         raise _existing(path)
-    with _Beside(path) as beside:
+    with _beside(path) as beside:
         yield beside.file
         beside.appear()
     if exists:

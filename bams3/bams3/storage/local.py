@@ -1,33 +1,18 @@
 """Storage of objects as files below a local directory."""
 
 import errno
-import io
 import os
 import re
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from bams3.storage import LARGEST
+from bams3.storage.beside import FileBeside
 
 TEMPORARY = ".incomplete-"  # prefix of files that are being written
 _UNFINISHED = re.compile(rf"{re.escape(TEMPORARY)}[0-9a-f]{{12}}-(.+)")
-
-
-class _NamedFile(io.FileIO):
-    """A file whose write errors name the object that could not be written."""
-
-    def __init__(self, path: str, target: str) -> None:
-        super().__init__(path, "wb")
-        self._target = target
-
-    def write(self, data: Any) -> int:
-        try:
-            return super().write(data)
-        except OSError as error:
-            error.filename = self._target
-            raise
 
 
 def _appear_new(temporary: str, target: str) -> None:
@@ -116,16 +101,9 @@ class LocalStorage:
         target = self._file(path)
         folder, name = os.path.split(target)
         os.makedirs(folder, exist_ok=True)
-        temporary = os.path.join(folder, f"{TEMPORARY}{os.urandom(6).hex()}-{name}")
-        try:
-            with io.BufferedWriter(_NamedFile(temporary, target)) as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            appear(temporary, target)
-        finally:
-            if os.path.exists(temporary):
-                os.unlink(temporary)
+        with FileBeside(target, f"{TEMPORARY}{os.urandom(6).hex()}-{name}") as beside:
+            yield beside.file
+            beside.appear(appear, sync=True)
 
     def delete(self, path: str) -> None:
         if self.exists(path):
