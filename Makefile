@@ -1,5 +1,6 @@
 # make demo    a small simulated cohort through the whole workflow
 # make test    every test (release build, and hostile input on the bounds-checked build)
+# make catalog  the shipped workflow on .test/config, with Snakemake's report, as a workflow catalog would run it
 # make lint    ruff, mypy, snakefmt, snakemake --lint
 # make fuzz    a million mutations of all that is read, on the bounds-checked build
 # make bench   the table and the plot of benchmarks/README.md
@@ -24,7 +25,7 @@ CHECKED   = build/checked/.built
 DEMO      = demo
 COHORT    = $(DEMO)/data/samples.tsv
 
-.PHONY: demo test fuzz lint bench bench-scale docs dist setup clean
+.PHONY: demo test catalog fuzz lint bench bench-scale docs dist setup clean
 
 setup: $(INSTALLED)
 
@@ -70,6 +71,11 @@ demo: $(COHORT)
 # Those of clusters wait: one more at a time than there are cores.
 test: $(TESTED) $(CHECKED)
 	$(RUN) python -m pytest -n $$(($(CORES) + 1)) $(TESTS)
+
+catalog: $(INSTALLED)
+	rm -rf .test/results
+	$(RUN) snakemake --directory .test --profile profiles/local --quiet rules host
+	$(RUN) snakemake --directory .test --profile profiles/local --quiet all --report results/report.html
 
 fuzz: $(CHECKED)
 	cd tests && PYTHONPATH=$(CURDIR)/build/checked:$(CURDIR)/tests/support $(CURDIR)/$(BIN)/python -m fuzz $(FUZZ)
