@@ -1,4 +1,4 @@
-"""What a cohort's samples give together: regions, matrices, the table of quality, profiles."""
+"""What a cohort's samples give together: regions, matrices, the QC table, profiles."""
 
 import random
 import re

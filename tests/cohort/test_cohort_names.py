@@ -201,7 +201,7 @@ def is_text(data: bytes) -> bool:
 
 
 def test_a_table_of_any_texts(tmp_path: Path) -> None:
-    """As those of the sheet: in the table of quality."""
+    """As those of the sheet: in the QC table."""
     texts = ['"x"', "a,b", "a\tb\nc", "=1", "", None, "🧬", "NA", "001"]
     write_table(
         tmp_path / "x", pa.table({"sample": ["S"] * len(texts), 'the "own"': texts, "n": [1, None] * 4 + [2]})

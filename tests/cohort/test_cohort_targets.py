@@ -1,4 +1,4 @@
-"""Targets in the table of quality: what they cover, what is said of them, what columns and limits are called."""
+"""Targets in the QC table: what they cover, what is said of them, what columns and limits are called."""
 
 from pathlib import Path
 

@@ -398,7 +398,7 @@ def test_a_cell_of_the_sheet(project: Path, column: str, sample: str, cell: Any,
 
 
 def test_columns_of_ones_own(project: Path) -> None:
-    """The table of quality has them, and the page; nothing else is made of them."""
+    """The QC table has them, and the page; nothing else is made of them."""
     rows = {name: list(row) for name, row in ROWS.items()}
 
     def planned(columns: str, *cells: str) -> set[str]:

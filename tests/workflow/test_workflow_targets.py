@@ -1,4 +1,4 @@
-"""An exome as docs/configuration.md has it, of real reads: the table of quality tells of the targets."""
+"""An exome as docs/configuration.md has it, of real reads: the QC table tells of the targets."""
 
 import gzip
 import re
@@ -50,7 +50,7 @@ def real_reads() -> Iterator[list[str]]:
 
 @pytest.fixture(scope="module")
 def finished(commands: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project in which the table of quality is made of real reads: all, a third of them, those of one contig."""
+    """A project in which the QC table is made of real reads: all, a third of them, those of one contig."""
     project = tmp_path_factory.mktemp("exome")
     lines = [[f"@SQ\tSN:{contig}\tLN:{LENGTH}"] for contig in ORIGINS]
     reads = list(real_reads())

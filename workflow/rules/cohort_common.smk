@@ -18,7 +18,7 @@ def cohort_bed():
 
 
 def has_targets():
-    """Are the regions of the cohort those of a BED file, which the table of quality tells of?"""
+    """Are the regions of the cohort those of a BED file, which the QC table tells of?"""
     return bool(cohort.bed_of(config.get("cohort", {})))
 
 

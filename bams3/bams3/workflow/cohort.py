@@ -35,7 +35,7 @@ def matrix_names(thresholds: Iterable[int]) -> list[str]:
 
 
 def depth_files(has_targets: bool) -> list[str]:
-    """What is kept of a sample's measures for the table of quality."""
+    """What is kept of a sample's measures for the QC table."""
     return [*DEPTHS, *(TARGETS if has_targets else [])]
 
 
