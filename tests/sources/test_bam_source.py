@@ -217,6 +217,14 @@ OTHERS = {
 }
 
 
+def test_an_error_of_a_header_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if its name is a part of the message."""
+    monkeypatch.chdir(tmp_path)
+    Path("a").write_bytes(b"BAM\1\0\0")
+    with pytest.raises(SourceError, match=r"^a: the BAM header ends within the header text"):
+        open_source("a")
+
+
 @pytest.mark.parametrize(("data", "message"), OTHERS.values(), ids=OTHERS)
 def test_what_can_not_be_read_is_refused_in_one_line(
     tmp_path: Path, data: bytes | None, message: str

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import chain
 from typing import Any, BinaryIO, Protocol
 
@@ -106,22 +107,28 @@ def read_header(reader: Reader) -> tuple[Header, bytes]:
     try:
         for piece in reader.pieces():
             data += piece
-            if len(data) >= needed and len(data) >= (needed := bytes_needed(data)):
-                break
-            if needed > LONGEST_HEADER:
-                raise SourceError(
-                    f"the BAM header claims to take at least {needed} bytes; the file is damaged"
-                )
-        header = Header.from_bam(data)
-        return header, bytes(memoryview(data)[needed:])
-    except SourceError as error:
-        if reader.name in str(error):
-            raise
-        raise SourceError(f"{reader.name}: {error}") from None
+            with _naming(reader):
+                if len(data) >= needed and len(data) >= (needed := bytes_needed(data)):
+                    break
+                if needed > LONGEST_HEADER:
+                    raise SourceError(
+                        f"the BAM header claims to take at least {needed} bytes; the file is damaged"
+                    )
+        with _naming(reader):
+            return Header.from_bam(data), bytes(memoryview(data)[needed:])
     except MemoryError:
         raise SourceError(
             f"{reader.name}: not enough memory for its BAM header of {needed} bytes or more"
         ) from None
+
+
+@contextmanager
+def _naming(reader: Reader) -> Iterator[None]:
+    """Errors about a header name the file that it is of; those of the reader itself do so already."""
+    try:
+        yield
+    except SourceError as error:
+        raise SourceError(f"{reader.name}: {error}") from None
 
 
 def record_blocks(
