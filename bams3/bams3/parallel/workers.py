@@ -78,9 +78,11 @@ class Workers:
                     yield ahead.popleft().result()
             while ahead:
                 yield ahead.popleft().result()
-        finally:
+        finally:  # an error's traceback holds this frame: it must not hold the error, nor what was read
             for future in ahead:
                 future.cancel()
+            ahead.clear()
+            future = None  # type: ignore[assignment]
 
     def _as_ready(self, futures: Iterable["Future[Result]"]) -> Iterator[Result]:
         from queue import SimpleQueue
@@ -105,13 +107,16 @@ class Workers:
                     yield next_result()
             while ahead:
                 yield next_result()
-        finally:
+        finally:  # as in `_in_order`
             for future in ahead.values():
                 future.cancel()
+            ahead.clear()
+            future = None  # type: ignore[assignment]
 
     def _submit(
         self, function: Callable[[Item], Result], items: Iterable[Item]
     ) -> Iterator["Future[Result]"]:
+        failed: list[Future[Result]] = []
         try:
             for item in items:
                 if self._pool is None:  # not before there is work: many counts need no threads
@@ -120,11 +125,17 @@ class Workers:
                     self._pool = self._own = ThreadPoolExecutor(self.count)
                 yield self._pool.submit(function, item)
         except Exception as error:
-            from concurrent.futures import Future
+            failed.append(_failed(error))
+        while failed:
+            yield failed.pop()
 
-            failed: Future[Result] = Future()
-            failed.set_exception(error)
-            yield failed
+
+def _failed(error: Exception) -> "Future[Any]":
+    from concurrent.futures import Future
+
+    future: Future[Any] = Future()
+    future.set_exception(error)
+    return future
 
 
 def _put(queue: Any, number: int, _: Any) -> None:

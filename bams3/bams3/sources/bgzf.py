@@ -96,7 +96,11 @@ class BlockReader:
         if run:
             yield run
         if self._failure:  # also if the previous call took only what came before it
-            raise self._failure
+            failure, self._failure = self._failure, None
+            try:
+                raise failure
+            finally:
+                del failure  # whose traceback holds this frame
 
     def _blocks(self) -> Iterator[_Block]:
         """The remaining blocks; each is passed before it is yielded."""
