@@ -30,6 +30,7 @@ rule call_window:
             name: dataset_place(row, places) for name, row in samples.items()
         },
         places=lambda wildcards: call_jobs()[wildcards.window],
+        # One mapping, since Snakemake compares the values of params without their names.
         options=lambda wildcards: {
             name: config["call"][name] for name in ("mpileup", "call")
         },

@@ -21,6 +21,7 @@ rule genotype_sample:
         datasets=lambda wildcards: {wildcards.sample: dataset_of(wildcards)},
         places=places_of,
         targets=places_of,
+        # One mapping, since Snakemake compares the values of params without their names.
         options=lambda wildcards: {
             "mpileup": f"-I {config['genotype']['mpileup']}",
             "call": config["genotype"]["call"],

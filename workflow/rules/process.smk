@@ -18,7 +18,7 @@ rule process_batch:
     params:
         dataset=dataset_of,
         batch=batch_of,
-        # Named: Snakemake compares the values of all params as one sorted list.
+        # One mapping, since Snakemake compares the values of params without their names.
         settings=lambda wildcards: {
             name: config["process"][name] for name in ("command", "suffix")
         },
