@@ -12,7 +12,7 @@ from pathlib import Path
 import hostile
 import pytest
 from bams3.chunk.footer import MAGIC, Footer
-from bams3.chunk.reader import Chunk, open_chunk
+from bams3.chunk.reader import ChunkReader, open_chunk
 from bams3.coverage import depth_of
 from bams3.dataset.manifest import sealed
 from bams3.dataset.reader import DatasetReader
@@ -194,7 +194,7 @@ def test_verify_against_names_the_record(dataset: Path, original: Path, tmp_path
     assert "record 1 (other) differs" in problem
 
 
-def use(chunk: Chunk) -> None:
+def use(chunk: ChunkReader) -> None:
     """All that decodes."""
     groups = list(chunk.row_groups)
     for group in groups:

@@ -88,8 +88,8 @@ def test_a_grid_is_its_windows(lengths: list[int], first: int, last: int) -> Non
     whole = layout.Grid([(f"c{length}", length) for length in lengths], size)
     grid, cells = whole[first:last], cells[first:last]
     assert list(grid) == [grid[place] for place in range(len(grid))] == cells
-    assert [grid.place(*cell[:2]) for cell in cells] == list(range(len(cells)))
+    assert [grid.index_of(*cell[:2]) for cell in cells] == list(range(len(cells)))
     assert [cell for run in grid.runs() for cell in layout.cells(run, size)] == cells
     assert len(list(grid.runs())) == len({cell.reference_id for cell in cells})
     for outside in ((len(lengths), 0), (0, 1), (0, -size), (0, 4 * size), (-2, 0)):
-        assert grid.place(*outside) is None
+        assert grid.index_of(*outside) is None

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bams3.bam.records import join
-from bams3.chunk.reader import Chunk
+from bams3.chunk.reader import ChunkReader
 from bams3.chunk.writer import compress_row_group
 from bams3.codec import Columns, streams
 from bams3.coverage import depth_of
@@ -139,7 +139,7 @@ def changed_chunk(seeds: Seeds, chance: random.Random) -> bytes:
 
 def read_chunk(data: bytes) -> None:
     """Its records and its depth."""
-    chunk = Chunk(Memory(data), "chunk")  # type: ignore[arg-type]
+    chunk = ChunkReader(Memory(data), "chunk")  # type: ignore[arg-type]
     groups = list(chunk.row_groups)
     for group in groups:
         with suppress(Bams3Error):

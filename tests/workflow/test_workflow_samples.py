@@ -285,9 +285,9 @@ def test_loci(line: str, message: str) -> None:
     if not message:
         assert found == [("S1", "chr1", 1000), ("S1", "chr2", 7), ("S1", "chr1", 3)]
         in_order = {"S1": [("chr1", 2, 3), ("chr1", 999, 1000), ("chr2", 6, 7)]}
-        assert genotyping.places_by_sample(found, None) == in_order
-        assert genotyping.places_by_sample(found, Targets([("chr2", 0, 7)])) == {"S1": [("chr2", 6, 7)]}
-        assert genotyping.places_by_sample(found, Targets([("chr2", 7, 8)])) == {}
+        assert genotyping.intervals_by_sample(found, None) == in_order
+        assert genotyping.intervals_by_sample(found, Targets([("chr2", 0, 7)])) == {"S1": [("chr2", 6, 7)]}
+        assert genotyping.intervals_by_sample(found, Targets([("chr2", 7, 8)])) == {}
 
 
 def test_what_a_file_is_known_by(tmp_path: Path) -> None:

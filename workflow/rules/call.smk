@@ -29,7 +29,7 @@ rule call_window:
         datasets=lambda wildcards: {
             name: dataset_place(row, places) for name, row in samples.items()
         },
-        places=lambda wildcards: call_jobs()[wildcards.window],
+        intervals=lambda wildcards: call_jobs()[wildcards.window],
         # One mapping, since Snakemake compares the values of params without their names.
         options=lambda wildcards: {
             name: config["call"][name] for name in ("mpileup", "call")
@@ -37,7 +37,7 @@ rule call_window:
         files=option_files("call"),
         known=known_calls,
     script:
-        "../scripts/call_places.py"
+        "../scripts/call_intervals.py"
 
 
 rule gather_calls:

@@ -1,5 +1,5 @@
 from bams3.workflow import calling
-from bams3.workflow.genotyping import places_by_sample, read_loci
+from bams3.workflow.genotyping import intervals_by_sample, read_loci
 
 
 @cache
@@ -45,7 +45,7 @@ def call_index():
     return ".tbi" if query_index == "bai" else ".csi"
 
 
-def places_of(wildcards):
+def intervals_of(wildcards):
     """(contig, start, end) of each locus of a sample that is genotyped."""
     return loci_by_sample[wildcards.sample]
 
@@ -55,7 +55,7 @@ if "genotype" in config:
     manifest = config["genotype"]["manifest"]
     lines = read_lines(manifest, "`manifest` in the config has loci to genotype")
     loci = read_loci(lines, manifest, samples, contigs)
-loci_by_sample = places_by_sample(loci, targets("genotype"))
+loci_by_sample = intervals_by_sample(loci, targets("genotype"))
 called = {contig for _, contig, _ in loci}
 if "call" in config:
     called |= {name for name, _ in contigs}

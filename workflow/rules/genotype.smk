@@ -19,8 +19,8 @@ rule genotype_sample:
         "../envs/bcftools.yaml"
     params:
         datasets=lambda wildcards: {wildcards.sample: dataset_of(wildcards)},
-        places=places_of,
-        targets=places_of,
+        intervals=intervals_of,
+        targets=intervals_of,
         # One mapping, since Snakemake compares the values of params without their names.
         options=lambda wildcards: {
             "mpileup": f"-I {config['genotype']['mpileup']}",
@@ -29,7 +29,7 @@ rule genotype_sample:
         files=option_files("genotype"),
         known=known_genotypes,
     script:
-        "../scripts/call_places.py"
+        "../scripts/call_intervals.py"
 
 
 rule gather_genotypes:

@@ -7,8 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from bams3.api.table import Table, table
-from bams3.chunk.reader import Chunk as StoredChunk
-from bams3.chunk.reader import open_chunk
+from bams3.chunk.reader import ChunkReader, open_chunk
 from bams3.select.fields import FilterColumns
 from bams3.select.schema import checked_fields
 
@@ -52,19 +51,19 @@ class Chunk:
     Data is read when it is first used. Methods raise FormatError if the chunk is missing or damaged.
     """
 
-    def __init__(self, chunk: "StoredChunk | Callable[[], StoredChunk]") -> None:
+    def __init__(self, chunk: "ChunkReader | Callable[[], ChunkReader]") -> None:
         """`chunk`: a stored chunk, or a function that opens it when it is needed."""
         self._given = chunk
 
     @cached_property
-    def _chunk(self) -> StoredChunk:
-        return self._given if isinstance(self._given, StoredChunk) else self._given()
+    def _chunk(self) -> ChunkReader:
+        return self._given if isinstance(self._given, ChunkReader) else self._given()
 
     def __repr__(self) -> str:
         return f"<bams3.Chunk {self.path}: {self.records} records of {self.contig or 'no contig'}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Chunk, (self._given.again if isinstance(self._given, StoredChunk) else self._given,)
+        return Chunk, (self._given.again if isinstance(self._given, ChunkReader) else self._given,)
 
     @property
     def path(self) -> str:

@@ -1,4 +1,4 @@
-"""Reading a chunk: `Chunk` knows where everything is, `RowGroup` decodes columns on demand."""
+"""Reading a chunk: `ChunkReader` knows where everything is, `RowGroup` decodes columns on demand."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
@@ -28,7 +28,7 @@ Range = tuple[int, int]
 class Span:
     """`length` bytes of a chunk at offset `start`: the result of one request, made on first use or earlier."""
 
-    def __init__(self, chunk: "Chunk", start: int, length: int) -> None:
+    def __init__(self, chunk: "ChunkReader", start: int, length: int) -> None:
         self.start, self.length = start, length
         self._chunk = chunk
         self._data: memoryview | None = None
@@ -48,7 +48,7 @@ class Span:
         return bytes(self.fetch()[start - self.start : start - self.start + length])
 
 
-class Chunk:
+class ChunkReader:
     """One chunk in a storage: `path`, `name` (for messages). Its footer is read on first use."""
 
     def __init__(
@@ -69,7 +69,7 @@ class Chunk:
         self.footer_spans: list[Span] = []
 
     @property
-    def again(self) -> "Callable[[], Chunk]":
+    def again(self) -> "Callable[[], ChunkReader]":
         """A picklable function that opens the chunk again in another process, without any data that was read."""
         known = (self._size, self._footer_bytes, self._footer_crc32, self._zones, self._identity)
         return partial(_reopened, self._storage.root, self.path, *known)
@@ -197,7 +197,7 @@ class RowGroup(Columns):
     `hot`, `cold`: where its streams are. `spans`: those that were fetched, or will be.
     """
 
-    def __init__(self, chunk: Chunk, number: int, zone: ZoneMap, hot: Range, cold: Range) -> None:
+    def __init__(self, chunk: ChunkReader, number: int, zone: ZoneMap, hot: Range, cold: Range) -> None:
         self.chunk, self.number, self.zone = chunk, number, zone
         self.hot, self.cold = hot, cold
         self.name = f"{chunk.name}, row group {number}"
@@ -246,7 +246,7 @@ class RowGroup(Columns):
 class _Streams(dict[str, bytes]):
     """Streams of one row group: fetched, checked and decompressed on first use; b"" for absent streams."""
 
-    def __init__(self, chunk: Chunk, number: int, where: str, hot: Range) -> None:
+    def __init__(self, chunk: ChunkReader, number: int, where: str, hot: Range) -> None:
         self._chunk, self._number, self._where, self._hot = chunk, number, where, hot
         self.spans: list[Span] = []
 
@@ -307,17 +307,17 @@ def records_checksum(block: Any) -> int:
 def _reopened(
     root: str, path: str, size: int | None, footer_bytes: int, footer_crc32: int | None,
     zones: list[ZoneMap] | None, identity: Identity | None,
-) -> Chunk:  # fmt: skip
+) -> ChunkReader:  # fmt: skip
     from bams3.storage import open_storage
 
-    return Chunk(
+    return ChunkReader(
         open_storage(root), path, size=size, footer_bytes=footer_bytes, footer_crc32=footer_crc32, zones=zones,
         identity=identity,
     )  # fmt: skip
 
 
-def open_chunk(uri: Any) -> Chunk:
+def open_chunk(uri: Any) -> ChunkReader:
     """Open a single chunk at a path or URI, without its dataset. Raises FormatError, UsageError."""
     from bams3.storage import open_object
 
-    return Chunk(*open_object(str(uri)))
+    return ChunkReader(*open_object(str(uri)))

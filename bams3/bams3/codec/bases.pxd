@@ -5,7 +5,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from bams3.buffer cimport Buffer
-from bams3.codec.primitives cimport Cursor
+from bams3.codec.primitives cimport Cursor, ShortCursor
 
 cdef extern from *:
     """
@@ -81,7 +81,8 @@ cdef class BaseReader:
     cdef object held
     cdef const uint8_t *packed
     cdef int64_t size, at, next_other
-    cdef Cursor other, other_long, base
+    cdef ShortCursor other
+    cdef Cursor base
 
     cdef int get(self, uint8_t *base) noexcept nogil
     cdef bint ended(self) noexcept nogil

@@ -8,7 +8,7 @@ listed one in ``NAME.other`` (short integers), and the base itself in ``NAME.bas
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 
 from bams3.buffer cimport Buffer
-from bams3.codec.primitives cimport get_short, open_cursor, put_short
+from bams3.codec.primitives cimport get_short, open_cursor, open_short, put_short
 
 
 cdef class BaseWriter:
@@ -51,8 +51,7 @@ cdef class BaseReader:
         self.packed = &packed[0] if packed.shape[0] else NULL
         self.size = 4 * packed.shape[0]
         self.at = 0
-        open_cursor(&self.other, self.held[1])
-        open_cursor(&self.other_long, self.held[2])
+        open_short(&self.other, self.held[1], self.held[2])
         open_cursor(&self.base, self.held[3])
         self.next_other = 0
         self.skip_to_other()
@@ -60,10 +59,10 @@ cdef class BaseReader:
     cdef void skip_to_other(self) noexcept nogil:
         """Find the position of the next listed base; past all bases if there is none."""
         cdef uint32_t gap = 0
-        if self.other.at == self.other.end:
+        if self.other.main.at == self.other.main.end:
             self.next_other = self.size
             return
-        if not get_short(&self.other, &self.other_long, &gap) or self.base.at >= self.base.end:
+        if not get_short(&self.other, &gap) or self.base.at >= self.base.end:
             self.size = 0  # the lists are inconsistent: no more bases are returned
             return
         self.next_other += gap
@@ -83,4 +82,4 @@ cdef class BaseReader:
 
     cdef bint ended(self) noexcept nogil:
         """Whether every base has been read, except the padding of the last byte."""
-        return self.at <= self.size <= self.at + 3 and self.other.at == self.other.end and self.base.at == self.base.end
+        return self.at <= self.size <= self.at + 3 and self.other.main.at == self.other.main.end and self.base.at == self.base.end

@@ -15,10 +15,10 @@ from array import array as new_array
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcmp, memcpy, memset
+from libc.string cimport memcmp, memcpy
 
 from bams3.buffer cimport Buffer
-from bams3.codec.primitives cimport Cursor, get_short, open_cursor, put_short
+from bams3.codec.primitives cimport ShortCursor, get_short, new_table, open_short, put_short
 from bams3.bam.fields cimport REF_SKIP, SOFT_CLIP, UNMAP
 from bams3.bam.fields cimport (
     QUERY, REFERENCE, find_tag, load_u32, record_cigar, record_cigar_count, record_flag, record_l_seq, record_pos,
@@ -113,10 +113,9 @@ cdef class Encoder:
         self.end = array.clone(INT32, n, False)
         self.query_length = array.clone(INT32, n, False)
         cdef int32_t[::1] end = self.end, query_length = self.query_length
-        cdef Py_ssize_t slots = 16, i, slot, known = 0, k, bad = -1
-        while slots < 2 * n:
-            slots *= 2
-        cdef int32_t *table = <int32_t *> malloc(slots * sizeof(int32_t))
+        cdef Py_ssize_t i, known = 0, k, bad = -1
+        cdef size_t slots, slot
+        cdef int32_t *table = new_table(n, &slots)
         cdef Entry *entries = <Entry *> malloc((n + 1) * sizeof(Entry))
         cdef Entry entry
         cdef Entry *found
@@ -126,7 +125,6 @@ cdef class Encoder:
             free(table)
             free(entries)
             raise MemoryError("not enough memory for the CIGARs of a row group")
-        memset(table, 255, slots * sizeof(int32_t))
         try:
             with nogil:
                 for i in range(n):
@@ -205,13 +203,10 @@ cdef class Cigars:
         self.pool = array.clone(UINT32, op.shape[0], False)
         cdef uint32_t[::1] start = self.start, count = self.count, pool = self.pool
         cdef int32_t[::1] query_length = self.query_length, reference_length = self.reference_length
-        cdef Cursor index, index_long, counts, counts_long, length, length_long
-        open_cursor(&index, streams["cigar"])
-        open_cursor(&index_long, streams["cigar.long"])
-        open_cursor(&counts, streams["cigar.count"])
-        open_cursor(&counts_long, streams["cigar.count.long"])
-        open_cursor(&length, streams["cigar.length"])
-        open_cursor(&length_long, streams["cigar.length.long"])
+        cdef ShortCursor index, counts, length
+        open_short(&index, streams["cigar"], streams["cigar.long"])
+        open_short(&counts, streams["cigar.count"], streams["cigar.count.long"])
+        open_short(&length, streams["cigar.length"], streams["cigar.length.long"])
         cdef Py_ssize_t i, k, used = 0, known = 0, total = op.shape[0]
         cdef int32_t *first = <int32_t *> malloc((n + 1) * sizeof(int32_t))
         cdef uint32_t code = 0, operations = 0, size = 0
@@ -221,7 +216,7 @@ cdef class Cigars:
             raise MemoryError("not enough memory for the CIGARs of a row group")
         with nogil:
             for i in range(n):
-                if not get_short(&index, &index_long, &code) or code > known:
+                if not get_short(&index, &code) or code > known:
                     whole = False
                     break
                 if code:
@@ -231,7 +226,7 @@ cdef class Cigars:
                     query_length[i] = query_length[k]
                     reference_length[i] = reference_length[k]
                     continue
-                if not get_short(&counts, &counts_long, &operations) or operations > total - used:
+                if not get_short(&counts, &operations) or operations > total - used:
                     whole = False
                     break
                 first[known] = <int32_t> i
@@ -240,7 +235,7 @@ cdef class Cigars:
                 count[i] = operations
                 query = reference = 0
                 for k in range(operations):
-                    if not get_short(&length, &length_long, &size) or size >= 1 << 28 or op[used] > 8:
+                    if not get_short(&length, &size) or size >= 1 << 28 or op[used] > 8:
                         whole = False
                         break
                     pool[used] = (size << 4) | op[used]

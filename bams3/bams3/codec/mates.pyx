@@ -31,7 +31,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
 
 from bams3.buffer cimport Buffer
 from bams3.codec.primitives cimport (
-    Cursor, difference, get_short, open_cursor, put_short, total, unzigzag, zigzag,
+    ShortCursor, difference, get_short, has_more, open_short, put_short, total, unzigzag, zigzag,
 )
 from bams3.bam.fields cimport MREVERSE, MUNMAP, PAIRED, READ1, READ2, REVERSE, UNMAP
 from bams3.bam.fields cimport record_next_pos, record_next_ref, record_tlen
@@ -219,25 +219,23 @@ cdef class Mates:
         self.next_pos = array.clone(INT32, n, False)
         cdef int32_t[::1] next_ref = self.next_ref, next_pos = self.next_pos
         cdef const int32_t[::1] partner = self.partners
-        cdef Cursor ref, ref_long, place, place_long
+        cdef ShortCursor ref, place
         cdef bint whole = True
         cdef int32_t j, shift = 0
         cdef uint32_t stored = 0
         cdef int rule
-        open_cursor(&ref, streams["mate.ref"])
-        open_cursor(&ref_long, streams["mate.ref.long"])
-        open_cursor(&place, streams["mate.pos"])
-        open_cursor(&place_long, streams["mate.pos.long"])
+        open_short(&ref, streams["mate.ref"], streams["mate.ref.long"])
+        open_short(&place, streams["mate.pos"], streams["mate.pos.long"])
         with nogil:
             for i in range(n):
                 rule = rules[i]
                 j = partner[i]
                 if rule == EXPLICIT:
-                    if not get_short(&ref, &ref_long, &stored):
+                    if not get_short(&ref, &stored):
                         whole = False
                         break
                     next_ref[i] = total(reference_id, unzigzag(stored))
-                    if not get_short(&place, &place_long, &stored):
+                    if not get_short(&place, &stored):
                         whole = False
                         break
                     next_pos[i] = unzigzag(stored)
@@ -258,7 +256,7 @@ cdef class Mates:
                     break
         if not whole:
             raise FormatError(f"the 'mate' streams have no valid rule or position for record {i + 1} of the row group")
-        if ref.at < ref.end or ref_long.at < ref_long.end or place.at < place.end or place_long.at < place_long.end:
+        if has_more(&ref) or has_more(&place):
             raise FormatError("the 'mate' streams have more positions than the row group has records")
 
     def template_lengths(
@@ -271,12 +269,11 @@ cdef class Mates:
         cdef Py_ssize_t n = pos.shape[0], i
         cdef array.array lengths = array.clone(INT32, n, False)
         cdef int32_t[::1] out = lengths
-        cdef Cursor main, longs
+        cdef ShortCursor cursor
         cdef int32_t j, shift = 0
         cdef uint32_t stored = 0
         cdef bint whole = True, together
-        open_cursor(&main, stream)
-        open_cursor(&longs, escaped)
+        open_short(&cursor, stream, escaped)
         with nogil:
             for i in range(n):
                 j = partner[i]
@@ -284,7 +281,7 @@ cdef class Mates:
                     together = next_ref[i] == self.reference_id
                     if rules[i] == EXPLICIT and together and j >= 0:
                         shift = difference(next_pos[i], pos[j])
-                    if not get_short(&main, &longs, &stored):
+                    if not get_short(&cursor, &stored):
                         whole = False
                         break
                     out[i] = total(unzigzag(stored), expected_length(
@@ -296,6 +293,6 @@ cdef class Mates:
                     out[i] = <int32_t> template_length(
                         rules[i], pos[i], end[i], pos[j], end[j], flag[i], flag[j]
                     )
-        if not whole or main.at < main.end or longs.at < longs.end:
+        if not whole or has_more(&cursor):
             raise FormatError("stream 'mate.tlen' does not match the row group's record count")
         return lengths

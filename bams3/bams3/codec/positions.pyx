@@ -11,7 +11,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
 
 from bams3.buffer cimport Buffer
 from bams3.codec.primitives cimport (
-    Cursor, difference, get_short, open_cursor, put_short, total, unzigzag, zigzag,
+    ShortCursor, difference, get_short, open_short, put_short, total, unzigzag, zigzag,
 )
 from bams3.bam.fields cimport load_u32, record_bin, record_pos
 
@@ -61,16 +61,15 @@ def decode(const uint8_t[::1] stream, const uint8_t[::1] escaped, Py_ssize_t n):
     """POS of n records: array('i'), 0-based."""
     cdef array.array pos = array.clone(INT32, n, False)
     cdef int32_t[::1] out = pos
-    cdef Cursor main, longs
+    cdef ShortCursor cursor
     cdef Py_ssize_t i
     cdef int32_t here = 0
     cdef uint32_t value = 0
     cdef bint whole = True
-    open_cursor(&main, stream)
-    open_cursor(&longs, escaped)
+    open_short(&cursor, stream, escaped)
     with nogil:
         for i in range(n):
-            if not get_short(&main, &longs, &value):
+            if not get_short(&cursor, &value):
                 whole = False
                 break
             here = total(here, unzigzag(value))

@@ -3,7 +3,9 @@
 # "Short integers": a stream with one byte per value; 255 means that the value is the next 32-bit
 # integer of the companion stream, whose name ends in ".long".
 
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, uint8_t, uint32_t
+from libc.stdlib cimport malloc
+from libc.string cimport memset
 
 from bams3.buffer cimport Buffer
 from bams3.bam.fields cimport load_u32
@@ -39,21 +41,48 @@ cdef struct Cursor:
     const uint8_t *end
 
 
-cdef inline bint get_short(Cursor *main, Cursor *escaped, uint32_t *value) noexcept nogil:
-    """False if a stream ends too early."""
-    if main.at >= main.end:
-        return False
-    value[0] = main.at[0]
-    main.at += 1
-    if value[0] == 255:
-        if escaped.end - escaped.at < 4:
-            return False
-        value[0] = load_u32(escaped.at)
-        escaped.at += 4
-    return True
+cdef struct ShortCursor:
+    Cursor main, escaped
 
 
 cdef inline int open_cursor(Cursor *cursor, const uint8_t[::1] stream) except -1:
     cursor.at = &stream[0] if stream.shape[0] else NULL
     cursor.end = cursor.at + stream.shape[0]
     return 0
+
+
+cdef inline int open_short(ShortCursor *cursor, const uint8_t[::1] stream, const uint8_t[::1] escaped) except -1:
+    open_cursor(&cursor.main, stream)
+    return open_cursor(&cursor.escaped, escaped)
+
+
+cdef inline bint get_short(ShortCursor *cursor, uint32_t *value) noexcept nogil:
+    """Read the next short integer; False if a stream ends too early."""
+    if cursor.main.at >= cursor.main.end:
+        return False
+    value[0] = cursor.main.at[0]
+    cursor.main.at += 1
+    if value[0] == 255:
+        if cursor.escaped.end - cursor.escaped.at < 4:
+            return False
+        value[0] = load_u32(cursor.escaped.at)
+        cursor.escaped.at += 4
+    return True
+
+
+cdef inline bint has_more(const ShortCursor *cursor) noexcept nogil:
+    return cursor.main.at < cursor.main.end or cursor.escaped.at < cursor.escaped.end
+
+
+cdef inline int32_t *new_table(size_t entries, size_t *slots) noexcept nogil:
+    """Allocate a hash table of indices with at least two slots per entry, all -1; NULL if there is no memory.
+
+    ``slots``: set to the number of slots, a power of 2.
+    """
+    slots[0] = 16
+    while slots[0] < 2 * entries:
+        slots[0] *= 2
+    cdef int32_t *table = <int32_t *> malloc(slots[0] * sizeof(int32_t))
+    if table != NULL:
+        memset(table, 255, slots[0] * sizeof(int32_t))
+    return table

@@ -24,7 +24,7 @@ from bams3.codec.bases cimport (
     PADDING, BaseReader, BaseWriter, expand, first_difference, from_two_bits, longest_of, pack, two_bits,
 )
 from bams3.codec.primitives cimport (
-    Cursor, difference, get_short, open_cursor, put_short, total, unzigzag, zigzag,
+    Cursor, ShortCursor, difference, get_short, open_cursor, open_short, put_short, total, unzigzag, zigzag,
 )
 from bams3.codec.reference cimport Reference, is_aligned
 from bams3.bam.fields cimport MATCHES, QUERY, REFERENCE, load_u32, record_l_seq, record_seq
@@ -55,15 +55,14 @@ def decode_lengths(const uint8_t[::1] stream, const uint8_t[::1] escaped, const 
     cdef Py_ssize_t n = query_length.shape[0], i
     cdef array.array lengths = array.clone(INT32, n, False)
     cdef int32_t[::1] out = lengths
-    cdef Cursor main, longs
+    cdef ShortCursor cursor
     cdef uint32_t value = 0
     cdef int64_t bases = 0
     cdef bint whole = True
-    open_cursor(&main, stream)
-    open_cursor(&longs, escaped)
+    open_short(&cursor, stream, escaped)
     with nogil:
         for i in range(n):
-            if not get_short(&main, &longs, &value):
+            if not get_short(&cursor, &value):
                 whole = False
                 break
             out[i] = total(query_length[i], unzigzag(value))
@@ -161,7 +160,8 @@ def encode(block, const int32_t[::1] pos, l_seq_, cigars, Reference reference no
 
 
 cdef struct Mismatches:
-    Cursor counts, counts_long, gaps, gaps_long, substitutes
+    ShortCursor counts, gaps
+    Cursor substitutes
 
 
 cdef bint get_aligned(
@@ -171,7 +171,7 @@ cdef bint get_aligned(
     """Read the bases of the next aligned read; returns False if the streams lack them."""
     cdef uint32_t j, operation, left = 0, gap = 0
     cdef int64_t length, inside, k, start = 0, last = 0
-    if not get_short(&mismatches.counts, &mismatches.counts_long, &left):
+    if not get_short(&mismatches.counts, &left):
         return False
     for j in range(count):
         operation = cigar[j] & 15
@@ -192,7 +192,7 @@ cdef bint get_aligned(
         if (QUERY >> operation) & 1:
             start += length
     while left:
-        if not get_short(&mismatches.gaps, &mismatches.gaps_long, &gap):
+        if not get_short(&mismatches.gaps, &gap):
             return False
         last += gap
         if last >= l_seq or mismatches.substitutes.at >= mismatches.substitutes.end:
@@ -222,10 +222,8 @@ def decode(streams, const int32_t[::1] pos, l_seq_, cigars, Reference reference 
     cdef int64_t[::1] offsets = offsets_array
     cdef const uint8_t[::1] pad = streams["seq.pad"]
     cdef bint whole = True
-    open_cursor(&mismatches.counts, streams["seq.mismatches"])
-    open_cursor(&mismatches.counts_long, streams["seq.mismatches.long"])
-    open_cursor(&mismatches.gaps, streams["seq.mismatch"])
-    open_cursor(&mismatches.gaps_long, streams["seq.mismatch.long"])
+    open_short(&mismatches.counts, streams["seq.mismatches"], streams["seq.mismatches.long"])
+    open_short(&mismatches.gaps, streams["seq.mismatch"], streams["seq.mismatch.long"])
     open_cursor(&mismatches.substitutes, streams["seq.substitute"])
     offsets[0] = 0
     for i in range(n):

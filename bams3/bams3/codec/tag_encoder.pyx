@@ -6,7 +6,7 @@ from libc.string cimport memcmp, memset, strlen
 
 from bams3.buffer cimport Buffer, Bytes, append
 from bams3.codec.derived cimport DERIVED, Derived, is_derivable
-from bams3.codec.primitives cimport put_short
+from bams3.codec.primitives cimport new_table, put_short
 from bams3.codec.tags cimport CG, CIGAR_KEY, KEY, key_kind, key_width, next_tag
 from bams3.bam.fields cimport load_u32, record_end, record_tags
 
@@ -89,7 +89,7 @@ cdef class Encoder:
         cdef bint placeholder
         self.derived = derived
         self.scratch = Buffer()
-        self.grow_table(64)
+        self.grow_table(32)
         with nogil:
             for i in range(n):
                 placeholder = marked < placeholders.shape[0] and placeholders[marked] == i
@@ -134,16 +134,17 @@ cdef class Encoder:
             and memcmp(self.scratch.data, tag.value, tag.length) == 0
         )
 
-    cdef int grow_table(self, size_t slots) except -1 nogil:
+    cdef int grow_table(self, size_t entries) except -1 nogil:
+        """Make room for a number of layouts."""
         cdef Layout *layouts = <Layout *> self.layouts.data
-        cdef size_t k, slot
-        cdef int32_t *table = <int32_t *> realloc(self.table, slots * sizeof(int32_t))
+        cdef size_t k, slot, slots
+        cdef int32_t *table = new_table(entries, &slots)
         if table == NULL:
             with gil:
                 raise MemoryError("not enough memory for the tags of a row group")
+        free(self.table)
         self.table = table
         self.slots = slots
-        memset(table, 255, slots * sizeof(int32_t))
         for k in range(self.layouts.size // sizeof(Layout)):
             slot = layouts[k].hash & (slots - 1)
             while table[slot] >= 0:
@@ -185,7 +186,7 @@ cdef class Encoder:
         self.number_columns()
         append(&self.layouts, &layout, sizeof(layout))
         if 2 * k > self.slots:
-            self.grow_table(4 * self.slots)
+            self.grow_table(2 * self.slots)
         return <int64_t> k
 
     cdef int number_columns(self) except -1 nogil:

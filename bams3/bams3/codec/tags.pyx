@@ -24,7 +24,7 @@ from libc.string cimport memchr, memset, strlen
 
 from bams3.buffer cimport Buffer
 from bams3.codec.derived cimport DERIVED, Derived, is_derivable
-from bams3.codec.primitives cimport Cursor, get_short, open_cursor
+from bams3.codec.primitives cimport ShortCursor, get_short, open_short
 from bams3.bam.fields cimport load_u16, load_u32
 
 from bams3.errors import FormatError
@@ -81,13 +81,12 @@ cdef class Tags:
         self.open_sources(streams, name, derive)
         self.layout = array.clone(UINT32, n, False)
         cdef uint32_t[::1] layout = self.layout
-        cdef Cursor main, longs
+        cdef ShortCursor cursor
         cdef uint32_t code = 0
         cdef Py_ssize_t i, fresh = 0, known = len(starts) - 1
-        open_cursor(&main, streams["tag.layout"])
-        open_cursor(&longs, streams["tag.layout.long"])
+        open_short(&cursor, streams["tag.layout"], streams["tag.layout.long"])
         for i in range(n):
-            if not get_short(&main, &longs, &code) or code > fresh or (code == 0 and fresh == known):
+            if not get_short(&cursor, &code) or code > fresh or (code == 0 and fresh == known):
                 raise FormatError(f"stream 'tag.layout' has no valid layout for record {i + 1} of the row group")
             if code == 0:
                 fresh += 1

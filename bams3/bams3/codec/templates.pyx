@@ -11,10 +11,10 @@ from array import array as new_array
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
-from libc.string cimport memcmp, memcpy, memset
+from libc.string cimport memcmp, memcpy
 
 from bams3.buffer cimport Buffer
-from bams3.codec.primitives cimport Cursor, get_short, open_cursor, put_short
+from bams3.codec.primitives cimport ShortCursor, get_short, has_more, new_table, open_short, put_short
 from bams3.bam.fields cimport PROPER_PAIR, SUPPLEMENTARY
 from bams3.bam.fields cimport (
     record_flag, record_name, record_name_length, record_next_pos, record_next_ref, record_pos,
@@ -101,14 +101,13 @@ def encode(block, const int32_t[::1] end):
     """Streams of a block, and ``previous``: array('i'), the index of the previous record of the name, or -1."""
     cdef const uint8_t[::1] data = block.data
     cdef const int64_t[::1] offsets = block.offsets
-    cdef Py_ssize_t n = offsets.shape[0] - 1, i, slots = 16, slot, last = 0
+    cdef Py_ssize_t n = offsets.shape[0] - 1, i, last = 0
     cdef Buffer link = Buffer(n), link_long = Buffer(width=4), border = Buffer(), border_long = Buffer(width=4)
     cdef Buffer border_hash = Buffer(width=8)
     cdef array.array previous_array = array.clone(INT32, n, False)
     cdef int32_t[::1] previous = previous_array
-    while slots < 2 * n:
-        slots *= 2
-    cdef int32_t *table = <int32_t *> malloc(slots * sizeof(int32_t))
+    cdef size_t slots, slot
+    cdef int32_t *table = new_table(n, &slots)
     cdef uint64_t *hashes = <uint64_t *> malloc((n + 1) * sizeof(uint64_t))
     cdef uint8_t *is_border = <uint8_t *> calloc(n + 1, 1)
     cdef const uint8_t *r
@@ -119,7 +118,6 @@ def encode(block, const int32_t[::1] end):
         free(hashes)
         free(is_border)
         raise MemoryError("not enough memory for the names of a row group")
-    memset(table, 255, slots * sizeof(int32_t))
     try:
         with nogil:
             for i in range(n):
@@ -160,15 +158,14 @@ def decode(const uint8_t[::1] stream, const uint8_t[::1] escaped, Py_ssize_t n):
     """``previous`` of n records: array('i'), the index of the previous record of the name, or -1."""
     cdef array.array previous = array.clone(INT32, n, False)
     cdef int32_t[::1] out = previous
-    cdef Cursor main, longs
+    cdef ShortCursor cursor
     cdef Py_ssize_t i
     cdef uint32_t distance = 0
     cdef bint whole = True
-    open_cursor(&main, stream)
-    open_cursor(&longs, escaped)
+    open_short(&cursor, stream, escaped)
     with nogil:
         for i in range(n):
-            if not get_short(&main, &longs, &distance) or distance > i:
+            if not get_short(&cursor, &distance) or distance > i:
                 whole = False
                 break
             out[i] = <int32_t> (i - distance) if distance else -1
@@ -183,21 +180,20 @@ def decode_borders(const uint8_t[::1] stream, const uint8_t[::1] escaped, const 
     cdef array.array index = array.clone(UINT32, count, False)
     cdef array.array name_hash = array.clone(UINT64, count, False)
     cdef uint32_t[::1] out = index
-    cdef Cursor main, longs
+    cdef ShortCursor cursor
     cdef uint32_t distance = 0
     cdef uint64_t at = 0
     cdef bint whole = True
-    open_cursor(&main, stream)
-    open_cursor(&longs, escaped)
+    open_short(&cursor, stream, escaped)
     with nogil:
         for k in range(count):
-            whole = get_short(&main, &longs, &distance) and (distance > 0 or k == 0)
+            whole = get_short(&cursor, &distance) and (distance > 0 or k == 0)
             at += distance
             if not whole or at >= <uint64_t> n:
                 whole = False
                 break
             out[k] = <uint32_t> at
-    if not whole or hashes.shape[0] % 8 or main.at < main.end or longs.at < longs.end:
+    if not whole or hashes.shape[0] % 8 or has_more(&cursor):
         raise FormatError("the 'border' streams are inconsistent or do not match the row group's record count")
     if count:
         memcpy(name_hash.data.as_voidptr, &hashes[0], 8 * count)

@@ -16,7 +16,7 @@ cdef enum:
     DIGITS = 16           # maximum digits of a number
     SHORT = 16            # shorter contig names are copied in one step
 
-cdef struct Chunk:
+cdef struct IndexChunk:
     unsigned long long begin
     unsigned long long end
     unsigned long long bin
@@ -288,17 +288,17 @@ cdef class BedText:
         return 0
 
     cdef int _end_bin(self) except -1 nogil:
-        cdef Chunk chunk
+        cdef IndexChunk chunk
         if self.bin != NO_BIN:
-            chunk = Chunk(self.bin_begin, self.bin_end, self.bin)
-            self.chunks.put(&chunk, sizeof(Chunk))
+            chunk = IndexChunk(self.bin_begin, self.bin_end, self.bin)
+            self.chunks.put(&chunk, sizeof(IndexChunk))
         self.bin, self.leaf = NO_BIN, -1
         return 0
 
     def _end_contig(self):
         self._end_bin()
         if self.chunks.size:
-            qsort(self.chunks.data, self.chunks.size // sizeof(Chunk), sizeof(Chunk), &by_bin)
+            qsort(self.chunks.data, self.chunks.size // sizeof(IndexChunk), sizeof(IndexChunk), &by_bin)
             chunks, linear = array("Q", bytes(self.chunks)), array("Q", bytes(self.linear))
             self.indexed[self.contig] = (chunks, linear)
         self.chunks.size = self.linear.size = 0
@@ -355,8 +355,8 @@ cdef inline unsigned long long virtual(unsigned long long offset, const unsigned
 
 cdef int by_bin(const void *a, const void *b) noexcept nogil:
     """Compare chunks by bin, and within a bin by file order."""
-    cdef const Chunk *one = <const Chunk *> a
-    cdef const Chunk *other = <const Chunk *> b
+    cdef const IndexChunk *one = <const IndexChunk *> a
+    cdef const IndexChunk *other = <const IndexChunk *> b
     if one.bin != other.bin:
         return 1 if one.bin > other.bin else -1
     return (one.begin > other.begin) - (one.begin < other.begin)

@@ -18,7 +18,7 @@ from bams3.buffer cimport Buffer
 from bams3.coverage.changes cimport BLOCK, Far, keep_blocks, merge, settle
 from bams3.coverage.depth cimport Depth
 from bams3.coverage.held cimport Held
-from bams3.coverage.segments cimport Mate, Span, add_segments, bump, counts, uncount_overlap
+from bams3.coverage.segments cimport Mate, DepthWindow, add_segments, bump, counts, uncount_overlap
 
 from bams3.coverage.damage import damaged, same_length
 
@@ -53,7 +53,7 @@ cdef class Tally:
     quality and ``abs(TLEN)`` are in range.
     """
 
-    cdef Span window     # the positions in which reads are counted; those before it are in `behind`
+    cdef DepthWindow window     # the positions in which reads are counted; those before it are in `behind`
     cdef long long room  # integers allocated at window.values; they are 0 past the window and outside islands
     cdef Buffer islands  # Island structs in order: where depth may change in the window or past it
     cdef Far far         # changes elsewhere; depth from far.begin has not been handed out yet
@@ -73,7 +73,7 @@ cdef class Tally:
                   int exclude_flags=1796, int include_flags=0, int min_mapq=0,
                   long long min_fragment=-1, long long max_fragment=-1, bint in_pieces=False):
         self.far = Far(NULL, 0, 0, start, start + length, False)
-        self.window = Span(NULL, start, 0, &self.far)
+        self.window = DepthWindow(NULL, start, 0, &self.far)
         self.islands = Buffer()
         self.mode = ("bases", "spans", "fragments").index(mode)
         self.exclude_flags, self.include_flags, self.min_mapq = exclude_flags, include_flags, min_mapq
@@ -244,7 +244,7 @@ cdef class Tally:
 
     def _add_spans(self, Py_ssize_t n, const int[::1] pos, const int[::1] end, const unsigned short[::1] flag,
                    const unsigned char[::1] mask):
-        cdef Span span = self.window
+        cdef DepthWindow span = self.window
         cdef unsigned int none_of = self.exclude_flags, one_of = self.include_flags
         cdef Py_ssize_t i
         same_length(n, flag)
@@ -256,7 +256,7 @@ cdef class Tally:
 
     def _add_fragments(self, Py_ssize_t n, const int[::1] pos, const unsigned short[::1] flag,
                        const int[::1] next_pos, const int[::1] tlen, const unsigned char[::1] mask):
-        cdef Span span = self.window
+        cdef DepthWindow span = self.window
         cdef unsigned int none_of = self.exclude_flags, one_of = self.include_flags
         cdef long long begin, length
         cdef Py_ssize_t i
@@ -286,7 +286,7 @@ cdef class Tally:
         cdef unsigned long long operations = pool.shape[0]
         cdef array.array roots = array.clone(INT32, n, False), states = array.clone(INT32, n, True)
         cdef int[::1] root = roots, pending = states
-        cdef Span span = self.window
+        cdef DepthWindow span = self.window
         cdef unsigned int none_of = self.exclude_flags, one_of = self.include_flags
         cdef int reference = self.reference_id
         cdef int state, back, none, waits

@@ -86,8 +86,10 @@ def depth_of(
     (a read that does not overlap can still change how its mate counts); in fragment mode, all that have reads of an
     overlapping fragment. Only the options that select reads and determine how they count are used.
     """
-    (depth,) = _depth(_tally(options or CoverageOptions(), reference_id, start, end), row_groups, accept)
-    return depth
+    tally = _tally(options or CoverageOptions(), reference_id, start, end)
+    for group in row_groups:
+        tally.add(group, accept(group) if accept else None)
+    return tally.finish()
 
 
 def region_values(

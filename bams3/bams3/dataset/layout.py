@@ -109,7 +109,7 @@ class Grid(Sequence[Window]):
         for run in self.runs():
             yield from cells(run, self.chunk_size)
 
-    def place(self, reference_id: int, start: int) -> int | None:
+    def index_of(self, reference_id: int, start: int) -> int | None:
         """The index of the window that starts at a position of a reference; None if it is not among these."""
         if reference_id == UNPLACED:
             number = self._before[-1]

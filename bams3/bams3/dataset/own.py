@@ -85,11 +85,11 @@ class Own:
 
     def _is_chunk(self, storage: Storage, path: str) -> bool:
         """Whether an object is a chunk of the dataset, a damaged chunk, or has disappeared."""
-        from bams3.chunk.reader import Chunk
+        from bams3.chunk.reader import ChunkReader
 
         try:
             if storage.get_range(path, 0, len(MAGIC)) != MAGIC:
                 return False
-            return Chunk(storage, path).footer.dataset in self.header_ids
+            return ChunkReader(storage, path).footer.dataset in self.header_ids
         except (FormatError, FileNotFoundError):
             return True

@@ -300,8 +300,8 @@ def _check_windows(storage: Storage, plan: Plan, parts: Sequence[Part]) -> None:
     places = []  # for each part, its first and last window in the grid
     for window in done:
         unplaced = window.reference_id == layout.UNPLACED
-        first = plan.grid.place(window.reference_id, window.start)
-        last = first if unplaced else plan.grid.place(window.reference_id, window.end - plan.chunk_size)
+        first = plan.grid.index_of(window.reference_id, window.start)
+        last = first if unplaced else plan.grid.index_of(window.reference_id, window.end - plan.chunk_size)
         if first is None or last is None or last < first or (unplaced and window[1:] != (0, 0)):
             raise DatasetError(f"{storage.root}: window {_show(plan, window)} is not on this dataset's grid")
         places.append((first, last))

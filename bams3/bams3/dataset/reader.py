@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from bams3.bam.regions import UNPLACED_NAME
 from bams3.chunk.entry import ChunkEntry
 from bams3.chunk.footer import Identity
-from bams3.chunk.reader import Chunk, RowGroup
+from bams3.chunk.reader import ChunkReader, RowGroup
 from bams3.dataset import layout
 from bams3.dataset.layout import Grid
 from bams3.dataset.manifest import Manifest, header_id, index_from_bytes
@@ -146,9 +146,9 @@ class DatasetReader:
             chunks.setdefault(entry.reference_id, []).append(entry)
         return chunks
 
-    def chunk(self, entry: ChunkEntry) -> Chunk:
+    def chunk(self, entry: ChunkEntry) -> ChunkReader:
         """The chunk that an index entry describes."""
-        return Chunk(
+        return ChunkReader(
             self.storage, entry.path, size=entry.size, footer_bytes=entry.footer_bytes,
             footer_crc32=entry.footer_crc32, zones=entry.zones, references=self.references,
             identity=Identity(
@@ -165,7 +165,7 @@ class DatasetReader:
         grid = Grid(self.references, self.manifest.chunk_size)
         sizes: Counter[int] = Counter()
         for entry in self.index:
-            place = grid.place(*entry.window)
+            place = grid.index_of(*entry.window)
             if place is not None:
                 sizes[place] += entry.size
         windows: Grid = layout.batch(grid, sizes, number, of)  # type: ignore[assignment]
@@ -177,7 +177,7 @@ class DatasetReader:
         Every read is in exactly one batch: that of the window in which it starts.
         """
         chosen = self.windows(number, of)
-        return self.only(entry for entry in self.index if chosen.place(*entry.window) is not None)
+        return self.only(entry for entry in self.index if chosen.index(*entry.window) is not None)
 
     def only(self, entries: Iterable[ChunkEntry]) -> "DatasetReader":
         """The same dataset restricted to these chunks, in its order."""

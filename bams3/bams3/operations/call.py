@@ -1,4 +1,4 @@
-"""Joint variant calling with bcftools at some places in many datasets; bcftools reads each dataset through a pipe.
+"""Joint variant calling with bcftools at some intervals in many datasets; bcftools reads each dataset through a pipe.
 
 A call depends on more than the reads at its position: bcftools recalibrates the base qualities of a read once, at the
 first indel that it meets within the read, and merges the qualities of overlapping mates. So bcftools is also given
@@ -19,7 +19,7 @@ from bams3.dataset.reader import DatasetReader
 from bams3.errors import Bams3Error, UsageError
 from bams3.operations import bcf
 from bams3.operations.bcftools import CALL, MPILEUP, Options, options
-from bams3.operations.targets import Place, Targets
+from bams3.operations.targets import Interval, Targets
 from bams3.output.alignments import bam_bytes, bgzf, feeding
 from bams3.output.files import open_output
 from bams3.parallel.workers import in_order
@@ -36,21 +36,22 @@ mismatch."""
 
 
 def call_jointly(
-    datasets: Mapping[str, str], places: Sequence[Place], reference: str, out: str, log: Any, *,
-    targets: Sequence[Place] | None = None, mpileup: str = "", call: str = "", files: Mapping[str, str] | None = None,
+    datasets: Mapping[str, str], intervals: Sequence[Interval], reference: str, out: str, log: Any, *,
+    targets: Sequence[Interval] | None = None, mpileup: str = "", call: str = "",
+    files: Mapping[str, str] | None = None,
 ) -> None:  # fmt: skip
-    """Run `bcftools mpileup | bcftools call` on all datasets, and write the records that begin in the places to `out`.
+    """Run `bcftools mpileup | bcftools call` on all datasets; write the records that begin in the intervals to `out`.
 
     One thread per dataset feeds its pipe and holds 10 to 25 MB of decoded records.
 
     Parameters
     ----------
     datasets : sample name → path or URI; these names replace those of the read groups.
-    places : (contig, start, end), 0-based half-open, in order.
+    intervals : (contig, start, end), 0-based half-open, in order.
     reference : path of a FASTA file with its `.fai`.
     out : path or URI of the BCF to write.
     log : open file for the messages of bcftools.
-    targets : like `places`; the result is then that of `bcftools mpileup -T targets`.
+    targets : like `intervals`; the result is then that of `bcftools mpileup -T targets`.
     mpileup, call : additional options of either command, quoted as in a shell.
     files : file named in these options → its actual path, where they differ.
 
@@ -65,7 +66,7 @@ def call_jointly(
     _allow_files(2 * len(datasets) + OTHER_FILES)
     readers = dict(zip(datasets, open_each(datasets.values()), strict=True))
     called = None if targets is None else Targets(targets)
-    looked_at = _around(list(readers.values()), places, called, has_blocks=_has_blocks(*chosen))
+    looked_at = _around(list(readers.values()), intervals, called, has_blocks=_has_blocks(*chosen))
     if called is not None:
         looked_at = [found for place in looked_at for found in called.within(*place)]
     # bcftools writes the reference's path into its header: run it in that folder, so that this is the bare file name.
@@ -93,7 +94,7 @@ def call_jointly(
             pipe = open(writable, "wb", buffering=0)  # noqa: SIM115 (feeding closes it)
             feeds.enter_context(feeding(pipe, _bam(readers[sample], looked_at)))
         in_order = not chosen[1].has("i")  # with -i, sites without reads come after all others
-        is_done = _write(caller.stdout, file, _bounds(next(iter(readers.values())), places), in_order)
+        is_done = _write(caller.stdout, file, _bounds(next(iter(readers.values())), intervals), in_order)
         if is_done:
             pileup.kill()
         codes = [caller.wait(), pileup.wait()]
@@ -107,15 +108,15 @@ def _has_blocks(mpileup: Options, call: Options) -> bool:
 
 
 def _around(
-    readers: Sequence[DatasetReader], places: Sequence[Place], called: Targets | None, *, has_blocks: bool
-) -> list[Place]:  # fmt: skip
+    readers: Sequence[DatasetReader], intervals: Sequence[Interval], called: Targets | None, *, has_blocks: bool
+) -> list[Interval]:  # fmt: skip
     """Extend the first and the last place by what bcftools must see around them."""
     lengths = dict(readers[0].references)
 
     def is_called(*place: Any) -> bool:
         return called is None or called.any_within([place])
 
-    around = list(places)
+    around = list(intervals)
     contig, start, end = around[0]
     if start > 0 and is_called(contig, 0, start):
         around[0] = (contig, _reach(readers, contig, max(0, start - LEAD), end)[0], end)
@@ -143,10 +144,10 @@ def _reach(readers: Sequence[DatasetReader], contig: str, start: int, end: int) 
     return start, end
 
 
-def _bounds(reader: DatasetReader, places: Sequence[Place]) -> tuple[bcf.Position, bcf.Position]:
-    """Return the first position of the places and the end of the last one, each as (contig index, position)."""
+def _bounds(reader: DatasetReader, intervals: Sequence[Interval]) -> tuple[bcf.Position, bcf.Position]:
+    """Return the first position of the intervals and the end of the last one, each as (contig index, position)."""
     number = {name: i for i, (name, _) in enumerate(reader.references)}
-    (first, start, _), (last, _, end) = places[0], places[-1]
+    (first, start, _), (last, _, end) = intervals[0], intervals[-1]
     return (number[first], start), (number[last], end)
 
 
@@ -159,11 +160,11 @@ def _write(stream: Any, file: Any, bounds: tuple[bcf.Position, bcf.Position], in
     return records.is_done
 
 
-def _pileup_command(work: Path, fds: Mapping[str, int], places: Iterable[Place]) -> list[str]:
+def _pileup_command(work: Path, fds: Mapping[str, int], intervals: Iterable[Interval]) -> list[str]:
     """Return the `bcftools mpileup` command that reads the samples' file descriptors; its lists are put into `work`."""
     path_of = {sample: f"/dev/fd/{fd}" for sample, fd in fds.items()}
     lists = {
-        "-T": [f"{contig}\t{start}\t{end}" for contig, start, end in places],
+        "-T": [f"{contig}\t{start}\t{end}" for contig, start, end in intervals],
         "-G": [f"{group}\t{path}\t{sample}" for sample, path in path_of.items() for group in "*?"],
         "-b": path_of.values(),
     }
@@ -175,10 +176,10 @@ def _pileup_command(work: Path, fds: Mapping[str, int], places: Iterable[Place])
     return command
 
 
-def _bam(dataset: DatasetReader, places: Iterable[Place]) -> Iterable[Any]:
-    """Yield the reads of a dataset that overlap the places, as uncompressed BAM."""
+def _bam(dataset: DatasetReader, intervals: Iterable[Interval]) -> Iterable[Any]:
+    """Yield the reads of a dataset that overlap the intervals, as uncompressed BAM."""
     ids = {name: i for i, (name, _) in enumerate(dataset.references)}
-    regions = [Region(ids[contig], start, end) for contig, start, end in places]
+    regions = [Region(ids[contig], start, end) for contig, start, end in intervals]
     yield from bam_bytes(query(dataset, regions, RecordFilter()), dataset.header)
 
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from bams3.bam.records import join
 from bams3.chunk.entry import ChunkEntry
 from bams3.chunk.footer import Identity
-from bams3.chunk.reader import Chunk, RowGroup, records_checksum
+from bams3.chunk.reader import ChunkReader, RowGroup, records_checksum
 from bams3.chunk.writer import (
     CompressedRowGroup,
     compress_row_group,
@@ -23,10 +23,10 @@ from bams3.chunk.writer import (
 )
 from bams3.codec.streams import DEFAULT_LEVEL, LEVELS
 from bams3.dataset import layout, parts
+from bams3.dataset.destination import Destination, check_joinable, remove, survey
 from bams3.dataset.layout import UNPLACED, Window
 from bams3.dataset.manifest import Counts, Manifest
 from bams3.dataset.own import Own
-from bams3.dataset.place import Place, check_joinable, remove, survey
 from bams3.errors import DatasetError, FormatError, SourceError, UsageError
 from bams3.operations.begin import prepare, successor
 from bams3.operations.row_groups import UncodedRowGroup, cut_row_groups
@@ -174,12 +174,12 @@ def merge(dataset: Any) -> Manifest:
         If parts are missing or inconsistent; the message names them.
     """
     storage = open_storage(str(dataset))
-    place = survey(storage)
-    if place.complete:
+    destination = survey(storage)
+    if destination.complete:
         parts.delete_parts(storage)
         return Manifest.from_bytes(storage.get(layout.METADATA), str(dataset))
     plan = parts.read_plan(storage)
-    check_joinable(place)
+    check_joinable(destination)
     return parts.commit(storage, plan, parts.read_parts(storage, plan))
 
 
@@ -314,7 +314,7 @@ class _Conversion:
     workers: Workers
     earlier: "_Earlier | None"
     progress: Callable[[int], None] | None
-    there: Place
+    there: Destination
     """What the destination held before."""
 
     def run(self, blocks: Iterable[Any]) -> parts.Part:
@@ -325,7 +325,7 @@ class _Conversion:
         finished = self._counted(self.workers.map(self._compress, tasks), part.counts)
         with self.uploads:
             for key, items in groupby(finished, key=lambda item: item[0]):
-                if key[0] != UNPLACED and grid.place(*key) is None:
+                if key[0] != UNPLACED and grid.index_of(*key) is None:
                     name, length = self.plan.references[key[0]]
                     raise SourceError(
                         f"a record starts far past the end of {name}, which has {length} bp by the header; fix either"
@@ -386,7 +386,7 @@ class _Earlier:
         """Return the row groups of a chunk; none if the chunk can't belong to this dataset."""
         if path not in self._sizes:
             return []
-        chunk = Chunk(self._storage, path, size=self._sizes[path])
+        chunk = ChunkReader(self._storage, path, size=self._sizes[path])
         footer = chunk.footer
         if footer.level != self._plan.level or footer.dataset != self._plan.header_id:
             return []

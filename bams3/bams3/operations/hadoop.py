@@ -11,7 +11,7 @@ from operator import itemgetter
 from typing import Any
 
 from bams3.chunk.entry import ChunkEntry
-from bams3.chunk.reader import Chunk
+from bams3.chunk.reader import ChunkReader
 from bams3.coverage import CoverageOptions, region_values
 from bams3.coverage.intervals import Intervals, read_intervals, windows
 from bams3.dataset import layout
@@ -68,7 +68,7 @@ def counts(record_filter: RecordFilter) -> ChunkMapper:
     return mapper
 
 
-def own(function: Callable[[Chunk], Mapping[str, int | float]]) -> ChunkMapper:
+def own(function: Callable[[ChunkReader], Mapping[str, int | float]]) -> ChunkMapper:
     """Return a mapper that calls a user's function, which returns a mapping of keys to numbers for a chunk."""
 
     def mapper(dataset: DatasetReader, entry: ChunkEntry) -> Mapped:

@@ -8,35 +8,35 @@ from operator import itemgetter
 
 from bams3.errors import UsageError
 
-Place = tuple[str, int, int]
+Interval = tuple[str, int, int]
 
 
 class Targets:
-    """Places, (contig, start, end), searchable by position; those of a contig are sorted and do not overlap."""
+    """Intervals, (contig, start, end), searchable by position; those of a contig are sorted and do not overlap."""
 
-    def __init__(self, places: Iterable[Place]) -> None:
-        self._by_contig: dict[str, list[Place]] = {}
-        for place in places:
-            self._by_contig.setdefault(place[0], []).append(place)
+    def __init__(self, intervals: Iterable[Interval]) -> None:
+        self._by_contig: dict[str, list[Interval]] = {}
+        for interval in intervals:
+            self._by_contig.setdefault(interval[0], []).append(interval)
 
-    def within(self, contig: str, start: int, end: int) -> Iterator[Place]:
-        """Yield the places clipped to [start, end) of a contig."""
-        places = self._by_contig.get(contig, [])
-        for at in range(bisect_right(places, start, key=itemgetter(2)), len(places)):
-            _, first, last = places[at]
+    def within(self, contig: str, start: int, end: int) -> Iterator[Interval]:
+        """Yield the intervals clipped to [start, end) of a contig."""
+        intervals = self._by_contig.get(contig, [])
+        for at in range(bisect_right(intervals, start, key=itemgetter(2)), len(intervals)):
+            _, first, last = intervals[at]
             if first >= end:
                 return
             yield contig, max(start, first), min(end, last)
 
-    def any_within(self, places: Iterable[Place]) -> bool:
-        return any(True for place in places for _ in self.within(*place))
+    def any_within(self, intervals: Iterable[Interval]) -> bool:
+        return any(True for interval in intervals for _ in self.within(*interval))
 
 
 _BED = (".bed", ".bed.gz")
 _VCF = (".vcf", ".vcf.gz")
 
 
-def read_targets(data: bytes, path: str) -> list[Place]:
+def read_targets(data: bytes, path: str) -> list[Interval]:
     """Return the targets of a file as (contig, start, end), 0-based half-open, sorted within each contig.
 
     Overlapping and adjacent targets are merged. A `.bed` file has 0-based, half-open intervals; a `.vcf` has 1-based

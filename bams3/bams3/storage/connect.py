@@ -49,13 +49,13 @@ class Connection:
     store: Any
     uploads: Any = None
 
-    def __init__(self, scheme: str, place: str) -> None:
-        """`place`: a bucket, or the URL of a web server. Raises UsageError if packages or settings are missing."""
+    def __init__(self, scheme: str, authority: str) -> None:
+        """`authority`: a bucket, or the URL of a web server. Raises UsageError if packages or settings are missing."""
         need("obstore", f"{scheme}://")
         from obstore import store
         from obstore.exceptions import BaseError
 
-        self.scheme, self.place = scheme, place
+        self.scheme, self.authority = scheme, authority
         self._moving = Lock()
         self._s3 = _S3Settings() if scheme == "s3" else None
         try:
@@ -65,10 +65,10 @@ class Connection:
                 options: Any = {"skip_signature": True} if environment.anonymous() else {}
                 base = os.environ.get(GOOGLE_ENDPOINT, "")
                 options["client_options"] = _client(base and environment.checked_url(GOOGLE_ENDPOINT, base))
-                self.store = store.GCSStore(place, retry_config=_ONCE, **options)
-                self.uploads = store.GCSStore(place, retry_config=_REPEATED, **options)
+                self.store = store.GCSStore(authority, retry_config=_ONCE, **options)
+                self.uploads = store.GCSStore(authority, retry_config=_REPEATED, **options)
             else:
-                self.store = store.HTTPStore(place, client_options=_client(place), retry_config=_ONCE)
+                self.store = store.HTTPStore(authority, client_options=_client(authority), retry_config=_ONCE)
         except (ValueError, BaseError) as error:
             said, path = str(error).splitlines()[0], os.environ.get(GOOGLE_CREDENTIALS)
             named = f"{GOOGLE_CREDENTIALS}={path}" if path and scheme == "gs" else f"{scheme}://"
@@ -80,11 +80,11 @@ class Connection:
         options = settings.credentials | {"region": settings.region, "request_payer": settings.request_payer}
         if settings.endpoint:
             options["endpoint"] = settings.endpoint
-        elif "." not in self.place:  # AWS itself; its wildcard certificate covers names without dots
+        elif "." not in self.authority:  # AWS itself; its wildcard certificate covers names without dots
             options["virtual_hosted_style_request"] = True
         options["client_options"] = _client(settings.endpoint)
-        self.store = S3Store(self.place, retry_config=_ONCE, **options)
-        self.uploads = S3Store(self.place, retry_config=_REPEATED, **options)
+        self.store = S3Store(self.authority, retry_config=_ONCE, **options)
+        self.uploads = S3Store(self.authority, retry_config=_REPEATED, **options)
 
     def move(self, region: str, store: Any) -> bool:
         """Connect to the bucket's region ("": ask for it) after a request through `store` was redirected.
@@ -105,7 +105,7 @@ class Connection:
 
     def _region_of_bucket(self, endpoint: str) -> str:
         """Ask S3 for the bucket's region by an anonymous HEAD request; "" if it does not answer."""
-        url = f"{endpoint or 'https://s3.amazonaws.com'}/{self.place}"
+        url = f"{endpoint or 'https://s3.amazonaws.com'}/{self.authority}"
         opener, request = urllib.request.build_opener(_NoRedirect), urllib.request.Request(url, method="HEAD")
         try:
             with opener.open(request, timeout=CONNECT_TIMEOUT) as answer:
@@ -127,11 +127,11 @@ class Connection:
         with suppress(ClientError, BotoCoreError):
             client = self._s3.client()
             for page in client.get_paginator("list_multipart_uploads").paginate(
-                Bucket=self.place, Prefix=prefix
+                Bucket=self.authority, Prefix=prefix
             ):
                 for upload in filter(lambda upload: of(upload["Key"]), page.get("Uploads", [])):
                     client.abort_multipart_upload(
-                        Bucket=self.place, Key=upload["Key"], UploadId=upload["UploadId"]
+                        Bucket=self.authority, Key=upload["Key"], UploadId=upload["UploadId"]
                     )
 
 
@@ -201,7 +201,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
-def connect(scheme: str, place: str) -> Connection:
+def connect(scheme: str, authority: str) -> Connection:
     """Return the connection to a bucket or web server; it is shared by all callers with the same settings.
 
     Raises UsageError in a process that was forked from a process with connections: requests would hang, because
@@ -209,10 +209,10 @@ def connect(scheme: str, place: str) -> Connection:
     """
     if _connected_process() != os.getpid():
         raise UsageError(
-            f"{scheme}://{place}: a forked process can't use its parent's connections; start processes with "
+            f"{scheme}://{authority}: a forked process can't use its parent's connections; start processes with "
             'multiprocessing.get_context("spawn"), as in ProcessPoolExecutor(mp_context=…)'
         )
-    return _connect(scheme, place, tuple(os.environ.get(name) for name in _SETTINGS))
+    return _connect(scheme, authority, tuple(os.environ.get(name) for name in _SETTINGS))
 
 
 @cache
@@ -222,8 +222,8 @@ def _connected_process() -> int:
 
 
 @lru_cache(maxsize=64)
-def _connect(scheme: str, place: str, settings: tuple[str | None, ...]) -> Connection:
-    return Connection(scheme, place)
+def _connect(scheme: str, authority: str, settings: tuple[str | None, ...]) -> Connection:
+    return Connection(scheme, authority)
 
 
 def _has_profiles() -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 
 from bams3.errors import Bams3Error
 from bams3.operations.bcftools import CALL, MPILEUP, Options, Tool, options
-from bams3.operations.targets import Place, Targets, read_targets
+from bams3.operations.targets import Interval, Targets, read_targets
 from bams3.workflow import agreement
 from bams3.workflow.agreement import Warn
 from bams3.workflow.errors import ConfigurationError
@@ -102,7 +102,7 @@ def targets_of(section: str, data: bytes, path: str, contigs: Contigs, warn: War
     return Targets(read_checked(data, path, contigs, f"config: {section}: targets", warn))
 
 
-def read_checked(data: bytes, path: str, contigs: Contigs, where: str, warn: Warn) -> list[Place]:
+def read_checked(data: bytes, path: str, contigs: Contigs, where: str, warn: Warn) -> list[Interval]:
     """The targets in a file. Raises ConfigurationError if they do not fit the samples' contigs."""
     try:
         found = read_targets(data, path)
@@ -114,11 +114,11 @@ def read_checked(data: bytes, path: str, contigs: Contigs, where: str, warn: War
 
 def jobs(
     contigs: Iterable[tuple[str, int]], size: int, called: Targets | None
-) -> dict[str, list[Place]]:  # fmt: skip
+) -> dict[str, list[Interval]]:  # fmt: skip
     """The jobs of joint calling that have targets: number → ordered list of (contig, start, end), 0-based, of at most
     `size` bp in total. The number of a job does not depend on the targets.
     """
-    found: list[list[Place]] = []
+    found: list[list[Interval]] = []
     room = 0
     for name, length in contigs:
         for start in range(0, length, size):

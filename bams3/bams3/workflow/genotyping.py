@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable
 
-from bams3.operations.targets import Place, Targets
+from bams3.operations.targets import Interval, Targets
 from bams3.workflow.errors import ConfigurationError
 from bams3.workflow.reference import Contigs
 
@@ -30,9 +30,9 @@ def read_loci(lines: Iterable[str], path: str, samples: Collection[str], contigs
     return found
 
 
-def places_by_sample(loci: Iterable[Locus], targets: Targets | None) -> dict[str, list[Place]]:
+def intervals_by_sample(loci: Iterable[Locus], targets: Targets | None) -> dict[str, list[Interval]]:
     """(contig, start, end) of the loci of each sample that lie in a target, where there are any."""
-    found: dict[str, list[Place]] = {}
+    found: dict[str, list[Interval]] = {}
     for sample, contig, position in loci:
         place = (contig, position - 1, position)
         if targets is None or targets.any_within([place]):

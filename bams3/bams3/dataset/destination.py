@@ -19,7 +19,7 @@ TRIES = 5
 _FOLDERS = (f"{layout.DATA}/", f"{layout.PARTS}/", f"{layout.INDEX.partition('/')[0]}/")
 
 
-class Place(NamedTuple):
+class Destination(NamedTuple):
     """What is at the root of a storage: `objects` (path → bytes), the `plans` of the dataset they belong to (the
     valid one first; no plans: no dataset), and whether the dataset is `complete`."""
 
@@ -39,16 +39,16 @@ class Place(NamedTuple):
         return [path for path in self.objects if not (self.plans and own.has(path))]
 
 
-def survey(storage: Storage) -> Place:
-    """Look at what is at a place. Raises DatasetError, naming the object, for a symbolic link, and for a manifest or a
-    plan that cannot be read."""
+def survey(storage: Storage) -> Destination:
+    """Look at what is at a destination. Raises DatasetError, naming the object, for a symbolic link, and for a manifest
+    or a plan that cannot be read."""
     for _ in range(TRIES):
         with suppress(FileNotFoundError):  # another process has removed what was listed
             return _survey(storage)
     raise DatasetError(f"{storage.root}: other processes keep changing it; wait for them")
 
 
-def _survey(storage: Storage) -> Place:
+def _survey(storage: Storage) -> Destination:
     for path in storage.links():
         raise DatasetError(
             f"{storage.root}/{path}: a symbolic link; datasets have none; remove it or choose another path"
@@ -66,7 +66,7 @@ def _survey(storage: Storage) -> Place:
             f"{error}; nothing has been written, because the existing files may belong to someone else: "
             "remove them, or choose another path"
         ) from None
-    return Place(storage, objects, plans, layout.METADATA in objects)
+    return Destination(storage, objects, plans, layout.METADATA in objects)
 
 
 def plan_of(manifest: Manifest) -> Plan:
@@ -77,40 +77,44 @@ def plan_of(manifest: Manifest) -> Plan:
     )  # fmt: skip
 
 
-def check_joinable(place: Place) -> None:
-    """Raise DatasetError unless a dataset may be begun or continued: the place is empty, or holds one whose folders
-    contain nothing foreign."""
-    foreign = place.foreign()
-    if place.plans:
+def check_joinable(destination: Destination) -> None:
+    """Raise DatasetError unless a dataset may be begun or continued: the destination is empty, or holds one whose
+    folders contain nothing foreign."""
+    foreign = destination.foreign()
+    if destination.plans:
         foreign = [path for path in foreign if path.startswith(_FOLDERS)]
     if foreign:
         raise DatasetError(
-            f"{place.storage.root}: nothing has been written, because {foreign[0]} does not belong to a dataset; "
+            f"{destination.storage.root}: nothing has been written, because {foreign[0]} does not belong to a dataset; "
             "move it elsewhere, or choose another path"
         )
 
 
-def check_removable(place: Place) -> None:
+def check_removable(destination: Destination) -> None:
     """Raise DatasetError, naming it, if anything does not belong to a dataset."""
-    if foreign := place.foreign() or place.own.not_chunks(place.storage, place.objects):
+    if foreign := destination.foreign() or destination.own.not_chunks(
+        destination.storage, destination.objects
+    ):
         raise DatasetError(
-            f"{place.storage.root}: not overwritten, because {foreign[0]} in it does not belong to a dataset; "
+            f"{destination.storage.root}: not overwritten, because {foreign[0]} in it does not belong to a dataset; "
             "move it elsewhere, or choose another path"
         )
 
 
-def remove(place: Place) -> None:
+def remove(destination: Destination) -> None:
     """Remove a dataset, the manifest first. Raises DatasetError, before removing anything, if something does not
     belong to it. If it is interrupted, it can be run again: the plan goes last."""
-    check_removable(place)
-    if not place.plans:
+    check_removable(destination)
+    if not destination.plans:
         return
-    if PLAN not in place.objects:
-        place.storage.put(PLAN, sealed(asdict(place.plans[0])))
-    place.storage.delete(layout.METADATA)
-    place.storage.delete_all(path for path in place.objects if path not in (layout.METADATA, PLAN))
-    place.storage.delete_incomplete(place.own.has)
-    place.storage.delete_all([PLAN])
+    if PLAN not in destination.objects:
+        destination.storage.put(PLAN, sealed(asdict(destination.plans[0])))
+    destination.storage.delete(layout.METADATA)
+    destination.storage.delete_all(
+        path for path in destination.objects if path not in (layout.METADATA, PLAN)
+    )
+    destination.storage.delete_incomplete(destination.own.has)
+    destination.storage.delete_all([PLAN])
 
 
 def beside(root: str, role: str) -> str:
@@ -124,12 +128,12 @@ def switch(root: str) -> None:
 
     A kill may leave only the first of the two renames done: `restore` undoes it.
     """
-    place, old = os.path.realpath(root), beside(root, "old")
-    os.rename(place, old)
+    destination, old = os.path.realpath(root), beside(root, "old")
+    os.rename(destination, old)
     try:
-        os.rename(beside(root, "new"), place)
+        os.rename(beside(root, "new"), destination)
     except BaseException:
-        os.rename(old, place)
+        os.rename(old, destination)
         raise
     _clear(old)
 

@@ -24,12 +24,12 @@ paths = list(snakemake.input.get("targets", []))  # a file of targets, or none
 try:
     targets = read_targets(Path(paths[0]).read_bytes(), paths[0]) if paths else params.get("targets")
     call_jointly(
-        params.datasets, params.places, snakemake.input.reference[0], snakemake.output[0], log,
+        params.datasets, params.intervals, snakemake.input.reference[0], snakemake.output[0], log,
         targets=targets, **params.options,
         files=dict(zip(params.files, snakemake.input.files, strict=True)),
     )  # fmt: skip
 except (Bams3Error, OSError) as error:
-    contig, start, _ = params.places[0]
+    contig, start, _ = params.intervals[0]
     raise Bams3Error(
         f"calling failed from {contig}:{start + 1} on: {error}; see {snakemake.log[0]}"
     ) from None

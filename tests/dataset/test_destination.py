@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from bams3.chunk.footer import MAGIC
-from bams3.dataset.place import beside
+from bams3.dataset.destination import beside
 from bams3.errors import Bams3Error, DatasetError
 from bams3.operations.convert import convert, merge
 from bams3.storage import Storage, open_storage
