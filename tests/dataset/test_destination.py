@@ -197,7 +197,7 @@ def test_an_old_dataset_outlives_a_source_that_fails(source: Path, tmp_path: Pat
 
 _KILLED = """
 import os, signal, sys
-from bams3.dataset import place
+from bams3.dataset import destination
 from bams3.operations import convert
 kill = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 if sys.argv[3] == "write":
@@ -206,7 +206,7 @@ elif sys.argv[3] == "rename":
     rename = os.rename
     os.rename = lambda old, new: rename(old, new) if new.endswith(".old") else kill()
 else:
-    place._clear = kill
+    destination._clear = kill
 convert.convert(sys.argv[1], sys.argv[2], overwrite=True, level=1)
 """
 

@@ -177,7 +177,7 @@ class DatasetReader:
         Every read is in exactly one batch: that of the window in which it starts.
         """
         chosen = self.windows(number, of)
-        return self.only(entry for entry in self.index if chosen.index(*entry.window) is not None)
+        return self.only(entry for entry in self.index if chosen.index_of(*entry.window) is not None)
 
     def only(self, entries: Iterable[ChunkEntry]) -> "DatasetReader":
         """The same dataset restricted to these chunks, in its order."""
