@@ -2,34 +2,35 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
+from bams3.api.alignments import Alignments
 from bams3.api.table import Table, table
 from bams3.chunk.reader import ChunkReader, open_chunk
+from bams3.dataset.loose import LooseChunks
+from bams3.errors import UsageError
 from bams3.select.fields import FilterColumns
 from bams3.select.schema import checked_fields
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow
     import pysam
 
-    from bams3.bam.header import Header
-    from bams3.bam.records import RecordBlock
     from bams3.chunk.footer import Footer
 
 Uri = str | os.PathLike[str]
 DEFAULT_FIELDS = ("qname", "flag", "rname", "pos", "endpos", "mapq", "cigar")
 
 
-def read_chunk(path: Uri) -> "Chunk":
+def read_chunk(source: "Uri | bytes | BinaryIO") -> "Chunk":
     """Open one chunk; no other file of the dataset is needed.
 
     Parameters
     ----------
-    path
-        Path or URI of the chunk file.
+    source
+        Path or URI of the chunk; "-" for standard input; its bytes; or an open binary file, which is read to its end.
 
     Returns
     -------
@@ -40,7 +41,7 @@ def read_chunk(path: Uri) -> "Chunk":
     FormatError
         If the chunk is missing or damaged.
     """
-    chunk = open_chunk(path)
+    chunk = open_chunk(source)
     _ = chunk.footer
     return Chunk(chunk)
 
@@ -91,13 +92,59 @@ class Chunk:
         return self._footer.records
 
     @cached_property
-    def _header(self) -> "Header":
-        """A header with the references that the records mention, at their ids; the others get placeholder names."""
-        from bams3.bam.header import Header
+    def _part(self) -> LooseChunks:
+        return LooseChunks([self._chunk])
 
-        known = {reference: (name, length) for reference, name, length in self._footer.references}
-        last = max(known, default=-1)
-        return Header(b"", tuple(known.get(i, (f"unknown_{i}", 0)) for i in range(last + 1)))
+    @cached_property
+    def _alignments(self) -> Alignments:
+        return Alignments(self._part)
+
+    @property
+    def header(self) -> "pysam.AlignmentHeader":
+        """The header as a pysam.AlignmentHeader; if the dataset's is large beside the chunk, only the lines needed."""
+        return self._alignments.header
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """Names of the contigs in `header`."""
+        return self._alignments.references
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """Lengths of the contigs in `header`, in bp."""
+        return self._alignments.lengths
+
+    def count(self, *args: Any, **options: Any) -> int:
+        """Return the number of records; the parameters are those of `Dataset.count`, by default all records."""
+        return self._alignments.count(*args, **({"until_eof": not args} | options))
+
+    def coverage(
+        self, contig: str | None = None, start: int | None = None, stop: int | None = None, **options: Any
+    ) -> "np.ndarray":
+        """Return the depth that the chunk's records give [start, stop) of a contig.
+
+        Parameters
+        ----------
+        contig, start, stop
+            0-based half-open interval; by default the chunk's window, up to the end of the contig.
+        options
+            Those of `Dataset.coverage`.
+
+        Returns
+        -------
+        numpy.ndarray
+            int32, shape (stop - start,), after clipping. Reads of earlier chunks that reach into the interval are not
+            counted.
+
+        Raises UsageError for an unknown contig, or without one if the records have no position.
+        """
+        if contig is None:
+            if self.contig is None:
+                raise UsageError(f"{self.path}: its records have no position, so they have no depth")
+            contig = self.contig
+            start = self.window[0] if start is None else start
+            stop = self.window[1] if stop is None else stop
+        return self._alignments.coverage(contig, start, stop, **options)
 
     def query(self, fields: str | Sequence[str] = DEFAULT_FIELDS) -> Table:
         """Return columns of the records.
@@ -105,7 +152,7 @@ class Chunk:
         Parameters
         ----------
         fields
-            Names of columns, as in `Dataset.query`; `library` is "" since a chunk has no @RG lines.
+            Names of columns, as in `Dataset.query`; `refid` and `mrefid` are those of the dataset.
 
         Returns
         -------
@@ -134,25 +181,11 @@ class Chunk:
         return record_batches(parts, names, schema_of(names, parts)).read_all()
 
     def _columns(self, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+        header = self._part.header  # before the first row group: it may number the references
         for group in self._chunk.row_groups:
-            found = FilterColumns(group, lambda: self._header)
+            found = FilterColumns(group, lambda: header)
             yield {name: found[name] for name in names}
 
-    def fetch(self) -> Iterator["pysam.AlignedSegment"]:
-        """Yield the records in order; their header only has the references that the records mention."""
-        return segments((group.block() for group in self._chunk.row_groups), self._header)
-
-
-def segments(blocks: Iterator["RecordBlock"], header: "Header") -> Iterator["pysam.AlignedSegment"]:
-    """Yield records as pysam.AlignedSegment; they are passed to pysam through a pipe, as uncompressed BAM."""
-    import pysam
-
-    from bams3.output.alignments import bam_bytes, piped
-
-    # Blocks are closed last, after the thread that consumes them has ended; this ends the threads that produce them.
-    with (
-        closing(blocks),  # type: ignore[type-var]
-        piped(bam_bytes(blocks, header)) as pipe,
-        pysam.AlignmentFile(pipe, "rb", check_sq=False) as alignments,
-    ):
-        yield from alignments
+    def fetch(self, *args: Any, **options: Any) -> Iterator["pysam.AlignedSegment"]:
+        """Yield the records in order; the parameters are those of `Dataset.fetch`, by default all records."""
+        return self._alignments.fetch(*args, **({"until_eof": not args} | options))

@@ -92,23 +92,24 @@ class Bams3Reader(DataSourceReader):
 
     def partitions(self) -> Sequence[InputPartition]:
         """Return one partition per shard."""
+        from bams3.dataset.opening import open_readers
         from bams3.dataset.shards import shards
-        from bams3.select.query import open_each
 
-        of = len(shards(open_each(self._uris), self._shards)) or 1
+        of = len(shards(open_readers(self._uris, prefetch=()), self._shards)) or 1
         return [Shard(number, of) for number in range(1, of + 1)]
 
     def read(self, partition: InputPartition) -> Iterator["pyarrow.RecordBatch"]:
         """Yield the record batches of a shard, one for each row group with matching records."""
         from itertools import groupby
 
+        from bams3.dataset.opening import open_readers
         from bams3.dataset.shards import shard
         from bams3.select.filters import Expression
-        from bams3.select.query import RecordFilter, columns, open_each
+        from bams3.select.query import RecordFilter, columns
 
         assert isinstance(partition, Shard)
         expression = None if self._filter is None else Expression(self._filter)
-        chunks = shard(open_each(self._uris), partition.number, partition.of)
+        chunks = shard(open_readers(self._uris, prefetch=()), partition.number, partition.of)
         for dataset, run in groupby(chunks, key=lambda chunk: chunk[0]):
             part = dataset.only(entry for _, entry in run)
             for group in columns(part, None, RecordFilter(expression=expression), self._read):

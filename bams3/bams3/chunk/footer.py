@@ -88,7 +88,8 @@ class Footer(NamedTuple):
 
     `reference_id` (−1: reads with no position) and the window [`start`, `end`), 0-based, say where its reads start;
     `references` lists [id, name, length] of every reference that its records mention; `dataset` identifies
-    the BAM header that defines those ids.
+    the BAM header that defines those ids. `header`: SAM header lines that the records need (see `chunk.header`); None
+    in chunks of early versions.
     """
 
     dataset: str
@@ -99,6 +100,7 @@ class Footer(NamedTuple):
     references: list[list[Any]]
     encodings: dict[str, str]
     row_groups: list[RowGroupEntry]
+    header: str | None = None
 
     @property
     def identity(self) -> Identity:
@@ -118,6 +120,8 @@ class Footer(NamedTuple):
     def to_bytes(self) -> bytes:
         """The footer and the trailer, as at the end of a chunk."""
         document = self._asdict() | {"row_groups": [group.to_json() for group in self.row_groups]}
+        if self.header is None:
+            del document["header"]
         text = json.dumps(document, separators=(",", ":")).encode()
         stored = streams.deflate(text, FOOTER_LEVEL)
         if len(stored) >= len(text):  # footers are always compressed, so a reader has one case
@@ -159,7 +163,7 @@ class Footer(NamedTuple):
         """Raise ValueError or TypeError unless window, references and names have valid types and are consistent."""
         reference_id, start, end = self.reference_id, self.start, self.end
         numbers = [reference_id, start, end, self.level]
-        texts = [self.dataset]
+        texts = [self.dataset, self.header or ""]
         for reference, contig, length in self.references:
             numbers += reference, length
             texts.append(contig)

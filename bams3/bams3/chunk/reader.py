@@ -1,5 +1,8 @@
 """Reading a chunk: `ChunkReader` knows where everything is, `RowGroup` decodes columns on demand."""
 
+from __future__ import annotations
+
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
 from typing import Any
@@ -14,9 +17,10 @@ from bams3.chunk.footer import (
     StreamEntry,
     trailer_length,
 )
-from bams3.codec import Columns, ZoneMap, streams
+from bams3.codec import Columns, ZoneMap, streams, text_values
 from bams3.errors import FormatError
 from bams3.storage import Storage
+from bams3.storage.memory import MemoryObject
 from bams3.storage.ranges import merge_ranges
 
 TAIL = 1 << 16  # bytes read from the end of a chunk that the index does not describe
@@ -28,7 +32,7 @@ Range = tuple[int, int]
 class Span:
     """`length` bytes of a chunk at offset `start`: the result of one request, made on first use or earlier."""
 
-    def __init__(self, chunk: "ChunkReader", start: int, length: int) -> None:
+    def __init__(self, chunk: ChunkReader, start: int, length: int) -> None:
         self.start, self.length = start, length
         self._chunk = chunk
         self._data: memoryview | None = None
@@ -49,10 +53,15 @@ class Span:
 
 
 class ChunkReader:
-    """One chunk in a storage: `path`, `name` (for messages). Its footer is read on first use."""
+    """One chunk in a storage: `path`, `name` (for messages). Its footer is read on first use.
+
+    `numbers`: if not None, maps the reference ids that the chunk stores to those that its row groups give.
+    """
+
+    numbers: dict[int, int] | None = None
 
     def __init__(
-        self, storage: Storage, path: str, *, size: int | None = None, footer_bytes: int = TAIL,
+        self, storage: Storage | MemoryObject, path: str, *, size: int | None = None, footer_bytes: int = TAIL,
         footer_crc32: int | None = None, zones: list[ZoneMap] | None = None,
         identity: Identity | None = None, references: Sequence[tuple[str, int]] | None = None,
     ) -> None:  # fmt: skip
@@ -61,7 +70,7 @@ class ChunkReader:
         `zones`: the zone maps of its row groups; `references`: (name, length) of all by id.
         """
         self.path = path
-        self.name = f"{storage.root.rstrip('/')}/{path}"
+        self.name = f"{storage.root.rstrip('/')}/{path}" if path else storage.root
         self._storage = storage
         self._size, self._footer_bytes, self._footer_crc32 = size, footer_bytes, footer_crc32
         self._zones = zones
@@ -69,7 +78,7 @@ class ChunkReader:
         self.footer_spans: list[Span] = []
 
     @property
-    def again(self) -> "Callable[[], ChunkReader]":
+    def again(self) -> Callable[[], ChunkReader]:
         """A picklable function that opens the chunk again in another process, without any data that was read."""
         known = (self._size, self._footer_bytes, self._footer_crc32, self._zones, self._identity)
         return partial(_reopened, self._storage.root, self.path, *known)
@@ -131,7 +140,7 @@ class ChunkReader:
         raise FormatError(f"{self.name}: {what}; restore it or convert it again")
 
     @property
-    def row_groups(self) -> Iterator["RowGroup"]:
+    def row_groups(self) -> Iterator[RowGroup]:
         """The row groups, in order."""
         zones = self._zones if self._zones is not None else self.footer.zones
         cold_at = len(MAGIC)
@@ -140,7 +149,7 @@ class ChunkReader:
             yield RowGroup(self, number, zone, (hot_at, zone.hot), (cold_at, zone.cold))
             hot_at, cold_at = hot_at + zone.hot, cold_at + zone.cold
 
-    def plan(self, groups: Sequence["RowGroup"], *, cold: bool) -> list[Span]:
+    def plan(self, groups: Sequence[RowGroup], *, cold: bool) -> list[Span]:
         """The requests for the hot streams of some row groups (with `cold`, for all their streams) and for the footer.
 
         Nearby ranges are merged. Nothing is fetched yet; the row groups will take their bytes from the spans.
@@ -151,7 +160,7 @@ class ChunkReader:
             wanted += [(place, group.spans) for place in ((group.hot, group.cold) if cold else (group.hot,))]
         return self._spans(wanted)
 
-    def plan_streams(self, groups: Sequence["RowGroup"], wanted: Callable[[str], bool]) -> list[Span]:
+    def plan_streams(self, groups: Sequence[RowGroup], wanted: Callable[[str], bool]) -> list[Span]:
         """Like `plan`, the requests for streams, chosen by name, that no span of the row groups covers yet."""
         found: list[tuple[Range, list[Span]]] = []
         for group in groups:
@@ -208,7 +217,35 @@ class RowGroup(Columns):
     @property
     def reference_id(self) -> int:  # type: ignore[override]
         """The reference id of every record; −1: no position."""
+        stored, numbers = self.stored_reference_id, self.chunk.numbers
+        return stored if numbers is None or stored < 0 else numbers[stored]
+
+    @property
+    def stored_reference_id(self) -> int:
+        """The reference id in the dataset that the chunk was written for."""
         return self.chunk.footer.reference_id
+
+    @property
+    def next_ref(self) -> array[int]:
+        """Reference id of RNEXT, array('i')."""
+        if self.chunk.numbers is None:
+            return super().next_ref
+        return self._renumbered(self.stored_next_ref)
+
+    @property
+    def stored_next_ref(self) -> array[int]:
+        """Reference id of RNEXT in the dataset that the chunk was written for, array('i')."""
+        return super().next_ref
+
+    def _renumbered(self, reference_ids: array[int]) -> array[int]:
+        numbers = {-1: -1} | (self.chunk.numbers or {})
+        try:
+            return array("i", map(numbers.__getitem__, reference_ids))
+        except KeyError as error:
+            raise FormatError(
+                f"{self.name}: a record mentions reference {error}, which the footer does not list; "
+                "restore the chunk or convert it again"
+            ) from None
 
     @property
     def entry(self) -> RowGroupEntry:
@@ -222,6 +259,15 @@ class RowGroup(Columns):
 
     def block(self) -> Any:
         """Like `Columns.block`, and checked against the records' checksum."""
+        block = self.stored_block()
+        if self.chunk.numbers is None:
+            return block
+        from bams3.codec.records import renumbered
+
+        return renumbered(block, self.reference_id, self.next_ref)
+
+    def stored_block(self) -> Any:
+        """The records as they were encoded, even if `block` gives them other reference ids."""
         block = super().block()
         if records_checksum(block) != self.entry.crc32:
             raise FormatError(
@@ -229,6 +275,11 @@ class RowGroup(Columns):
                 "restore the chunk or convert it again"
             )
         return block
+
+    def text_values(self, tag: str) -> list[str]:
+        """The distinct values of a tag of type Z, sorted, without ""."""
+        name = f"tag.{tag}:Z"
+        return text_values({each: self.stream(each) for each in (name, f"{name}.values")}, tag)
 
     def stream(self, name: str) -> bytes:
         """A stream, decompressed; b"" if there is none."""
@@ -316,8 +367,15 @@ def _reopened(
     )  # fmt: skip
 
 
-def open_chunk(uri: Any) -> ChunkReader:
-    """Open a single chunk at a path or URI, without its dataset. Raises FormatError, UsageError."""
-    from bams3.storage import open_object
+def open_chunk(source: Any) -> ChunkReader:
+    """Open a chunk without its dataset: at a path or URI, from standard input (`-`) or a pipe, from bytes, or from an
+    open binary file. Raises FormatError, UsageError."""
+    from bams3.storage import is_remote, memory, open_object
 
-    return ChunkReader(*open_object(str(uri)))
+    if isinstance(source, bytes | bytearray | memoryview):
+        return ChunkReader(memory.MemoryObject("chunk in memory", source), "")
+    if hasattr(source, "read"):
+        return ChunkReader(memory.of_file(source, str(getattr(source, "name", "chunk"))), "")
+    if not is_remote(source) and memory.is_stream(str(source)):
+        return ChunkReader(memory.read_stream(str(source)), "")
+    return ChunkReader(*open_object(str(source)))

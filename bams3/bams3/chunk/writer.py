@@ -2,13 +2,15 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from bams3 import codec
+from bams3.bam.header import Header
 from bams3.chunk.entry import ChunkEntry
 from bams3.chunk.footer import HOT, MAGIC, TRAILER, Footer, Identity, RowGroupEntry, StreamEntry
+from bams3.chunk.header import header_text
 from bams3.chunk.reader import RowGroup, records_checksum
 from bams3.codec import ENCODINGS, ZoneMap, streams
 
@@ -17,11 +19,13 @@ SPILL = 16 << 20  # bytes of a chunk's compressed hot streams that are kept in m
 
 @dataclass
 class CompressedRowGroup:
-    """A row group ready to be written: `streams` maps name → (codec, stored bytes, raw length)."""
+    """A row group ready to be written: `streams` maps name → (codec, stored bytes, raw length); `programs`: the values
+    of the records' PG tags."""
 
     zone: ZoneMap
     references: list[int]
     read_groups: list[str]
+    programs: list[str]
     crc32: int
     streams: dict[str, tuple[str, bytes, int]]
 
@@ -35,15 +39,17 @@ def compress_row_group(block: Any, reference_id: int, level: int) -> CompressedR
         compressed[name] = (coding, stored, len(stream))
         size[name not in HOT] += len(stored)
     zone = zone._replace(hot=size[0], cold=size[1])
-    return CompressedRowGroup(zone, references, read_groups, records_checksum(block), compressed)
+    programs = codec.text_values(encoded, "PG")
+    return CompressedRowGroup(zone, references, read_groups, programs, records_checksum(block), compressed)
 
 
 def stored_row_group(group: RowGroup) -> CompressedRowGroup:
     """A row group of an existing chunk, as it is stored there. Raises FormatError if it is damaged."""
     entry = group.chunk.footer.row_groups[group.number]
     return CompressedRowGroup(
-        entry.zone, entry.references, entry.read_groups, entry.crc32, group.stored_streams()
-    )
+        entry.zone, entry.references, entry.read_groups, group.text_values("PG"), entry.crc32,
+        group.stored_streams(),
+    )  # fmt: skip
 
 
 def write_chunk(
@@ -51,20 +57,22 @@ def write_chunk(
     path: str,
     identity: Identity,
     row_groups: Iterable[CompressedRowGroup],
-    references: Sequence[Sequence[Any]],
+    header: Header,
 ) -> ChunkEntry:
-    """Write a chunk; returns its index entry. `references` are the [name, length] of the dataset.
+    """Write a chunk; returns its index entry. `header` is the dataset's.
 
     Cold streams are written as they come. The hot streams of all row groups follow after the last one, contiguously;
     until then they are held in memory, or beyond `SPILL` bytes in a temporary file.
     """
     entries: list[RowGroupEntry] = []
+    programs: set[str] = set()
     placed: list[tuple[RowGroupEntry, str, str, int, int, int]] = []
     at = file.write(MAGIC)
     with tempfile.SpooledTemporaryFile(SPILL) as hot:
         for group in row_groups:
             entry = RowGroupEntry(group.zone, group.references, group.read_groups, group.crc32, {})
             entries.append(entry)
+            programs.update(group.programs)
             for name, (coding, stored, raw) in group.streams.items():
                 crc32 = streams.checksum(stored)
                 if name in HOT:
@@ -80,8 +88,12 @@ def write_chunk(
         hot.seek(0)
         shutil.copyfileobj(hot, file, 1 << 20)
     mentioned = sorted({reference for entry in entries for reference in entry.references})
-    named = [[reference, *references[reference]] for reference in mentioned]
-    footer = Footer(*identity, named, dict(ENCODINGS), entries)
+    named = [[reference, *header.references[reference]] for reference in mentioned]
+    read_groups = {name for entry in entries for name in entry.read_groups}
+    text = header_text(header, mentioned, read_groups, programs, at)
+    footer = Footer(
+        *identity, named, dict(ENCODINGS), entries, header=text.decode("utf-8", "surrogateescape")
+    )
     ending = footer.to_bytes()
     file.write(ending)
     footer_crc32 = TRAILER.unpack(ending[-TRAILER.size :])[1]

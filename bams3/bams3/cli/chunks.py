@@ -44,9 +44,9 @@ def _chunks(argv: list[str]) -> int:
     add_help(options)
     args = options.parse_args(argv)
 
-    from bams3.dataset.reader import DatasetReader
+    from bams3.dataset.opening import open_readers
 
-    chunks = shard_of([DatasetReader(name) for name in args.datasets], args)
+    chunks = shard_of(open_readers(args.datasets), args)
     described = [
         {
             "uri": dataset.chunk_uri(entry), "region": dataset.region(entry), "records": entry.records,
@@ -76,8 +76,8 @@ def _map(argv: list[str]) -> int:
     options = parser(
         "map", "Run a command once per chunk, with the chunk's records on its standard input.", _MAP_EXAMPLE
     )
-    options.usage = "bams3 map [OPTION …] DATASET -- COMMAND [ARGUMENT …]"
-    options.add_argument("dataset", metavar="DATASET")
+    options.usage = "bams3 map [OPTION …] DATASET … -- COMMAND [ARGUMENT …]"
+    options.add_argument("datasets", metavar="DATASET", nargs="+", help="datasets, or chunks")
     options.add_argument(
         "--input-fmt", choices=("sam", "bam", "arrow", "none"), default="sam",
         help="format of the records on standard input: SAM (default), BAM, an Arrow stream, or none at all",
@@ -119,7 +119,7 @@ def _map(argv: list[str]) -> int:
 
 def _mapped(args: Any, words: list[str]) -> int:
     from bams3.dataset.layout import HEADER, INDEX
-    from bams3.dataset.reader import DatasetReader
+    from bams3.dataset.opening import open_readers
     from bams3.operations.joblog import JobLog
     from bams3.operations.map_command import ChunkCommand, ChunkJob, Outcome, alignments
     from bams3.parallel.workers import worker_count
@@ -138,8 +138,8 @@ def _mapped(args: Any, words: list[str]) -> int:
         suffix=args.suffix,
         retries=args.retries,
     )
-    dataset = DatasetReader(args.dataset, prefetch=(INDEX, HEADER))
-    jobs = [ChunkJob(number, *chunk) for number, chunk in enumerate(shard_of([dataset], args), 1)]
+    datasets = open_readers(args.datasets, prefetch=(INDEX, HEADER))
+    jobs = [ChunkJob(number, *chunk) for number, chunk in enumerate(shard_of(datasets, args), 1)]
     failed: list[Outcome] = []
     with JobLog(args.joblog, resume=args.resume) if args.joblog else nullcontext() as log:
         if log:

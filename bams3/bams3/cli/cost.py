@@ -13,9 +13,12 @@ count REGION… estimates bams3 query -c; count -L BED estimates bams3 count --r
 output: requests, bytes received, US dollars
 The estimate reads the manifest and the index, and for count with -r or -e the footers of chunks."""
 
+_OPERATIONS = ("query", "count", "coverage")
+
 
 def run(command: str, argv: list[str]) -> int:
     """Run the command; returns the exit code."""
+    from bams3.dataset.opening import inputs_of
     from bams3.operations import cost
 
     options = parser(
@@ -24,7 +27,7 @@ def run(command: str, argv: list[str]) -> int:
         _EXAMPLE,
     )
     options.add_argument("dataset", metavar="DATASET")
-    options.add_argument("operation", metavar="OPERATION", choices=("query", "count", "coverage"))
+    options.add_argument("operation", metavar="OPERATION", help="query, count or coverage")
     options.add_argument(
         "regions",
         metavar="REGION",
@@ -46,6 +49,10 @@ def run(command: str, argv: list[str]) -> int:
     )
     add_help(options)
     args = options.parse_intermixed_args(argv)
+    inputs, words = inputs_of([args.dataset, args.operation, *args.regions])
+    if not words or words[0] not in _OPERATIONS:
+        options.error(f"OPERATION is one of {', '.join(_OPERATIONS)}")
+    args.dataset, args.operation, args.regions = inputs, words[0], words[1:]
     found = _cost(args)
     price = found.usd(args.per_million_requests, args.per_gb)
     print(f"requests\t{found.requests}\nbytes\t{found.bytes}\nUSD\t{price:.6f}")
@@ -54,12 +61,12 @@ def run(command: str, argv: list[str]) -> int:
 
 def _cost(args: Any) -> Any:
     from bams3.bam.regions import parse_regions, read_bed
-    from bams3.dataset.reader import DatasetReader
+    from bams3.dataset.opening import open_reader
     from bams3.operations.cost import count_cost, count_each_cost, coverage_cost, query_cost
 
     if args.regions and args.regions_file:
         raise UsageError("regions and -L cannot be combined; give one of them")
-    dataset = DatasetReader(args.dataset)
+    dataset = open_reader(args.dataset)
     if args.operation == "coverage":
         ids = {name: reference_id for reference_id, (name, _) in enumerate(dataset.references)}
         if args.regions_file or not ids.keys() >= set(args.regions):

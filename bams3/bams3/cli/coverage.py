@@ -18,7 +18,7 @@ def run(command: str, argv: list[str]) -> int:
     options = parser(
         command, "Compute depth of coverage, with mosdepth's options and output files.", _EXAMPLE
     )
-    options.add_argument("dataset", metavar="DATASET")
+    options.add_argument("dataset", metavar="DATASET", nargs="+", help="a dataset, or chunks of one")
     options.add_argument(
         "-o",
         "--output",
@@ -64,10 +64,10 @@ def _coverage(args: Any) -> None:
         write_coverage,
         write_part,
     )
-    from bams3.dataset.reader import DatasetReader
+    from bams3.dataset.opening import open_reader
 
     keep_freed_memory()
-    dataset = DatasetReader(args.dataset)
+    dataset = open_reader(args.dataset)
     options = CoverageOptions(
         **depth_of(args), chrom=args.chrom, fragment_mode=args.fragment_mode, per_base=not args.no_per_base,
         quantize=parse_quantize(args.quantize) if args.quantize else (),
@@ -78,7 +78,7 @@ def _coverage(args: Any) -> None:
     if args.batch:
         from bams3.output.files import open_output, refuse_inputs
 
-        refuse_inputs(args.output, args.dataset, args.by)
+        refuse_inputs(args.output, *args.dataset, args.by)
         if options.fragment_mode:
             raise UsageError(
                 "--fragment-mode and --batch cannot be combined: the reads of a fragment may lie in two batches"
@@ -100,5 +100,5 @@ def _coverage(args: Any) -> None:
             options,
             accept=accept,
             pieces_of=pieces_of,
-            inputs=(args.dataset, *(args.gather or ())),
+            inputs=(*args.dataset, *(args.gather or ())),
         )

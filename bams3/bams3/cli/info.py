@@ -1,6 +1,7 @@
 """bams3 stats, inspect, verify."""
 
 import sys
+from typing import Any
 
 from bams3.cli.options import add_help, add_workers, parser, progress_bar
 from bams3.shown import shown
@@ -17,7 +18,7 @@ def _stats(argv: list[str]) -> int:
         "Print a dataset's statistics from its manifest alone; only --samtools-stats reads the records.",
         "  bams3 stats --flagstat NA12878.bams3",
     )
-    options.add_argument("dataset", metavar="DATASET")
+    options.add_argument("dataset", metavar="DATASET", nargs="+", help="a dataset, or chunks of one")
     form = options.add_mutually_exclusive_group()
     form.add_argument("--flagstat", action="store_true", help="print the output of samtools flagstat")
     form.add_argument("--idxstats", action="store_true", help="print the output of samtools idxstats")
@@ -31,25 +32,25 @@ def _stats(argv: list[str]) -> int:
     add_help(options)
     args = options.parse_args(argv)
 
-    from bams3.dataset.reader import DatasetReader
+    from bams3.dataset.opening import open_reader
     from bams3.operations import stats
 
     if args.samtools_stats:
         from bams3.operations.samtools_stats import samtools_stats
         from bams3.parallel.workers import worker_count
 
-        dataset = DatasetReader(args.dataset)
+        dataset = open_reader(args.dataset)
         with progress_bar("read", dataset.manifest.records) as progress:
             text = samtools_stats(dataset, worker_count(args.workers), progress)
         sys.stdout.write(text)
         return 0
-    manifest = DatasetReader(args.dataset, prefetch=()).manifest
+    dataset = open_reader(args.dataset, prefetch=())
     if args.flagstat:
-        text = stats.flagstat(manifest.counts)
+        text = stats.flagstat(dataset.counts)
     elif args.idxstats:
-        text = stats.idxstats(manifest)
+        text = stats.idxstats(dataset)
     else:
-        text = stats.to_json(manifest) if args.json else stats.summary(manifest)
+        text = stats.to_json(dataset) if args.json else stats.summary(dataset)
     sys.stdout.write(text)
     return 0
 
@@ -57,17 +58,18 @@ def _stats(argv: list[str]) -> int:
 def _inspect(argv: list[str]) -> int:
     options = parser(
         "inspect",
-        "Describe the contents of one chunk file.",
+        "Describe the contents of chunk files.",
         "  bams3 inspect NA12878.bams3/data/chr20/001048576-002097152.chunk",
     )
-    options.add_argument("chunk", metavar="CHUNK")
+    options.add_argument("chunks", metavar="CHUNK", nargs="+")
     options.add_argument("--json", action="store_true", help="print the whole footer as JSON")
     add_help(options)
     args = options.parse_args(argv)
 
     from bams3.operations import inspect
 
-    sys.stdout.write(inspect.to_json(args.chunk) if args.json else inspect.summary(args.chunk))
+    for chunk in args.chunks:
+        sys.stdout.write(inspect.to_json(chunk) if args.json else inspect.summary(chunk))
     return 0
 
 
@@ -76,7 +78,7 @@ def _verify(argv: list[str]) -> int:
         "verify", "Check every checksum, count and window of a dataset.",
         "  bams3 verify --against NA12878.bam NA12878.bams3",
     )  # fmt: skip
-    options.add_argument("dataset", metavar="DATASET")
+    options.add_argument("datasets", metavar="DATASET", nargs="+", help="datasets, or chunks")
     options.add_argument(
         "--against", metavar="BAM", help="compare every record with this BAM, CRAM or SAM file"
     )
@@ -85,11 +87,16 @@ def _verify(argv: list[str]) -> int:
     add_help(options)
     args = options.parse_args(argv)
 
-    from bams3.dataset.reader import DatasetReader
+    from bams3.dataset.opening import open_readers
+
+    return max([_verified(dataset, args) for dataset in open_readers(args.datasets)])
+
+
+def _verified(dataset: Any, args: Any) -> int:
+    """Verify one dataset; return the exit code."""
     from bams3.operations.verify import verify
     from bams3.parallel.workers import worker_count
 
-    dataset = DatasetReader(args.dataset)
     problems = 0
     with progress_bar("read", dataset.manifest.records) as progress:
         for problem in verify(
@@ -101,6 +108,12 @@ def _verify(argv: list[str]) -> int:
         ):
             print(shown(f"bams3 verify: {problem}"), file=sys.stderr)
             problems += 1
+    if foreign := dataset.foreign():
+        count = "1 file" if len(foreign) == 1 else f"{len(foreign)} files, the first of them"
+        print(
+            shown(f"bams3 verify: note: {dataset.uri}: not in the index: {count} {foreign[0]}"),
+            file=sys.stderr,
+        )
     if not problems:
         manifest = dataset.manifest
         print(f"{shown(dataset.uri)}: {manifest.records} records in {manifest.chunks} chunks, all well")

@@ -81,13 +81,14 @@ def _query(argv: list[str]) -> int:
     args = options.parse_args(argv)
 
     from bams3.dataset.layout import HEADER, INDEX
-    from bams3.dataset.reader import DatasetReader
+    from bams3.dataset.opening import inputs_of, open_reader
     from bams3.output.files import open_output, refuse_inputs
     from bams3.parallel.workers import Workers, watched, worker_count
     from bams3.select import query
 
-    refuse_inputs(args.output, args.dataset, args.regions_file, args.reference)
-    dataset = DatasetReader(args.dataset, prefetch=(INDEX,) if args.count else (INDEX, HEADER))
+    inputs, args.regions = inputs_of([args.dataset, *args.regions])
+    refuse_inputs(args.output, *inputs, args.regions_file, args.reference)
+    dataset = open_reader(inputs, prefetch=(INDEX,) if args.count else (INDEX, HEADER))
     if args.batch:
         dataset = dataset.batch(*args.batch)
     workers = worker_count(args.workers)
@@ -132,15 +133,16 @@ def _count(argv: list[str]) -> int:
     args = options.parse_args(argv)
 
     from bams3.bam.regions import bed_table
+    from bams3.dataset.opening import open_readers
     from bams3.parallel.workers import worker_count
-    from bams3.select.query import count_each, open_each
+    from bams3.select.query import count_each
 
     workers = worker_count(args.workers)
     table = bed_table(args.regions, names=True)
     names = [*args.datasets, *(_listed(args.list) if args.list else ())]
     if not names:
         raise UsageError("no datasets: give at least one, or --datasets with a file that lists them")
-    datasets = open_each(names)
+    datasets = open_readers(names, prefetch=())
     record_filter = filter_of(args)
     columns = []
     with progress_bar("dataset", len(datasets)) as progress:
@@ -196,17 +198,20 @@ def _to_bam(argv: list[str]) -> int:
     add_workers(options, "--workers")
     add_help(options)
     args = options.parse_args(argv)
-    if args.out.endswith((".sam", ".sam.gz", ".cram")):
-        raise UsageError(f"{args.out}: to-bam writes BAM; for SAM or CRAM use bams3 query -h -o")
-
     from bams3.buffer import keep_freed_memory
     from bams3.dataset.layout import HEADER, INDEX
-    from bams3.dataset.reader import DatasetReader
+    from bams3.dataset.opening import inputs_of, open_reader
     from bams3.output.alignments import program_line, to_bam
     from bams3.parallel.workers import worker_count
 
     keep_freed_memory()
-    dataset = DatasetReader(args.dataset, prefetch=(INDEX, HEADER))
+    inputs, words = inputs_of([args.dataset, args.out, *args.regions])
+    if not words:
+        options.error("give the BAM to write after the chunks")
+    args.out, *args.regions = words
+    if args.out.endswith((".sam", ".sam.gz", ".cram")):
+        raise UsageError(f"{args.out}: to-bam writes BAM; for SAM or CRAM use bams3 query -h -o")
+    dataset = open_reader(inputs, prefetch=(INDEX, HEADER))
     with progress_beside(args.out, "read") as progress:
         to_bam(
             dataset, args.out, regions_of(dataset, args.regions, None), level=args.level,

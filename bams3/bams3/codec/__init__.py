@@ -82,7 +82,7 @@ def encode(block: Any, reference_id: int, level: int) -> tuple[dict[str, Any], Z
     `block`: a RecordBlock whose records all have RNAME `reference_id`; `level`: 1 (fast) to 9 (small).
     Raises SourceError for records that cannot be represented.
     """
-    from bams3.codec import names, qualities, sequences, tags
+    from bams3.codec import names, qualities, sequences
     from bams3.codec.derived import Derived
     from bams3.codec.reference import Reference
     from bams3.codec.tag_encoder import Encoder as TagEncoder
@@ -115,10 +115,16 @@ def encode(block: Any, reference_id: int, level: int) -> tuple[dict[str, Any], Z
     streams |= TagEncoder(block, cigar.placeholders, derived).streams
     size = block.offsets[-1] - block.offsets[0]
     zone = ZoneMap(count, size, *extremes(pos, cigar.end, flag, streams["mapq"]))
-    read_groups = sorted(
-        name.decode("utf-8", "surrogateescape") for name in tags.texts(streams, "tag.RG:Z") if name
-    )
+    read_groups = text_values(streams, "RG")
     return {name: stream for name, stream in streams.items() if len(stream)}, zone, references, read_groups
+
+
+def text_values(streams: Mapping[str, Any], tag: str) -> list[str]:
+    """The distinct values of a tag of type Z, sorted, without "". `streams`: name → bytes-like."""
+    from bams3.codec import tags
+
+    found = tags.texts(streams, f"tag.{tag}:Z")
+    return sorted(value.decode("utf-8", "surrogateescape") for value in found if value)
 
 
 class _Column(Generic[Value]):
@@ -154,6 +160,11 @@ class Columns:
 
     name = "row group"  # for messages
     reference_id: int  # reference id of every record; −1: no position
+
+    @property
+    def stored_reference_id(self) -> int:
+        """The reference id that the streams refer to."""
+        return self.reference_id
 
     def __init__(self, streams: Mapping[str, Any], records: int, size: int) -> None:
         """`streams`: name → bytes-like, b"" for a stream that the row group lacks; `size`: total size of the
@@ -227,7 +238,7 @@ class Columns:
 
     @_Column
     def _mates(self) -> mates.Mates:
-        return mates.Mates(self._streams, self.reference_id, self.pos, self.flag, self.previous)
+        return mates.Mates(self._streams, self.stored_reference_id, self.pos, self.flag, self.previous)
 
     @property
     def next_ref(self) -> array[int]:
@@ -315,7 +326,7 @@ class Columns:
         bins = positions.decode_bins(streams["bin"], self.pos, self.end)
         placeholders = cigars.decode_placeholders(streams["cigar.placeholder"], self.records)
         return records.assemble(
-            self.size, self.reference_id, self.pos, self.mapq, bins, self.flag, self.l_seq, self.next_ref,
-            self.next_pos, self.tlen, self.names, self.cigars, placeholders, self.seq, self.qual,
-            tags.Tags(streams, self.records, self._derive),
+            self.size, self.stored_reference_id, self.pos, self.mapq, bins, self.flag, self.l_seq,
+            self._mates.next_ref, self._mates.next_pos, self.tlen, self.names, self.cigars, placeholders, self.seq,
+            self.qual, tags.Tags(streams, self.records, self._derive),
         )  # fmt: skip

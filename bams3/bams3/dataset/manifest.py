@@ -265,7 +265,7 @@ def index_from_bytes(data: bytes, manifest: Manifest, name: str) -> list[ChunkEn
         ) from error
 
 
-def _check_chunk(chunk: ChunkEntry, references: Sequence[Sequence[Any]], chunk_size: int) -> None:
+def check_chunk(chunk: ChunkEntry, references: Sequence[Sequence[Any]], chunk_size: int) -> None:
     """Raise ValueError unless it is a valid chunk of the grid over these [name, length] of references."""
     numbers = (chunk.start, chunk.end, chunk.size, chunk.footer_bytes, chunk.footer_crc32)
     if type(chunk.reference_id) is not int or not -1 <= chunk.reference_id < len(references):
@@ -297,7 +297,7 @@ def check_chunks(
     records = dict.fromkeys(counts.by_reference, 0)
     before = (0, -1)
     for chunk in chunks:
-        _check_chunk(chunk, references, chunk_size)
+        check_chunk(chunk, references, chunk_size)
         place = (chunk.reference_id & 0xFFFFFFFF, chunk.start)  # reads with no position sort last
         if place <= before:
             raise ValueError(f"{chunk.path!r}: duplicated, or out of order")

@@ -14,7 +14,7 @@ from bams3.chunk.footer import Identity
 from bams3.chunk.reader import ChunkReader, RowGroup
 from bams3.dataset import layout
 from bams3.dataset.layout import Grid
-from bams3.dataset.manifest import Manifest, header_id, index_from_bytes
+from bams3.dataset.manifest import Counts, Manifest, header_id, index_from_bytes
 from bams3.dataset.prefetch import Job, Plan, fetched, plan_hot
 from bams3.errors import DatasetError, FormatError
 from bams3.storage import is_remote, open_storage
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 class DatasetReader:
     """A committed dataset. `uri`, for display: without secrets; `manifest`, and its length; `remote`: whether it is
-    in an object store."""
+    in an object store; `is_whole`: whether it is all of a dataset."""
+
+    is_whole = True
 
     def __init__(self, uri: Any, *, prefetch: Sequence[str] = (layout.INDEX,)) -> None:
         """Read the manifest only; `prefetch`: other documents (INDEX, HEADER) to fetch at once if it is remote.
@@ -132,6 +134,21 @@ class DatasetReader:
                 "header (header_id); restore them or convert again"
             )
         return header
+
+    @property
+    def counts(self) -> Counts:
+        """Numbers of records by FLAG and by reference."""
+        return self.manifest.counts
+
+    def opening(self, header: bool) -> list[int]:
+        """Bytes of each request that opens the dataset; with `header`, also of that for the header."""
+        found = [self.manifest_bytes, self.manifest.index_bytes]
+        return [*found, self.manifest.header_bytes] if header else found
+
+    def foreign(self) -> list[str]:
+        """Paths below `data/` that are not in the index."""
+        known = {entry.path for entry in self.index}
+        return [path for path in self.storage.list(layout.DATA) if path not in known]
 
     @cached_property
     def index(self) -> list[ChunkEntry]:

@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from bams3.bam.regions import Region
+from bams3.dataset.opening import open_readers
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import Bams3Error, UsageError
 from bams3.operations import bcf
@@ -23,7 +24,7 @@ from bams3.operations.targets import Interval, Targets
 from bams3.output.alignments import bam_bytes, bgzf, feeding
 from bams3.output.files import open_output
 from bams3.parallel.workers import in_order
-from bams3.select.query import RecordFilter, columns, open_each, query
+from bams3.select.query import RecordFilter, columns, query
 
 OTHER_FILES = 100
 """Number of files that a process may have open besides its pipes."""
@@ -64,7 +65,7 @@ def call_jointly(
     """
     chosen = options(MPILEUP, mpileup), options(CALL, call)
     _allow_files(2 * len(datasets) + OTHER_FILES)
-    readers = dict(zip(datasets, open_each(datasets.values()), strict=True))
+    readers = dict(zip(datasets, open_readers(datasets.values(), prefetch=()), strict=True))
     called = None if targets is None else Targets(targets)
     looked_at = _around(list(readers.values()), intervals, called, has_blocks=_has_blocks(*chosen))
     if called is not None:

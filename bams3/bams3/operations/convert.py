@@ -11,6 +11,7 @@ from functools import lru_cache
 from itertools import groupby
 from typing import Any, NamedTuple
 
+from bams3.bam.header import Header
 from bams3.bam.records import join
 from bams3.chunk.entry import ChunkEntry
 from bams3.chunk.footer import Identity
@@ -132,7 +133,7 @@ def convert(
         storage.delete(layout.METADATA)  # the dataset is incomplete while a part is written again
         pool = stack.enter_context(Workers(threads))
         earlier = _Earlier(storage, plan, there.objects) if resume or again else None
-        job = _Conversion(Uploads(storage), plan, pool, earlier, progress, there)
+        job = _Conversion(Uploads(storage), plan, opened.header, pool, earlier, progress, there)
         try:
             if chosen is None:
                 part = job.run(opened.blocks(pool.map))
@@ -311,6 +312,7 @@ class _Conversion:
 
     uploads: Uploads
     plan: parts.Plan
+    header: Header
     workers: Workers
     earlier: "_Earlier | None"
     progress: Callable[[int], None] | None
@@ -356,7 +358,7 @@ class _Conversion:
             self.own.check_chunk(self.uploads.storage, path)
         identity = Identity(self.plan.header_id, reference_id, start, end, self.plan.level)
         with self.uploads.create(path) as file:
-            return write_chunk(file, path, identity, groups, self.plan.references)
+            return write_chunk(file, path, identity, groups, self.header)
 
 
 class _Earlier:

@@ -74,8 +74,7 @@ def _cost(
     dataset: DatasetReader, jobs: Iterable[tuple[Any, ...]], plans: Sequence[Plan[Any]], header: bool = False
 ) -> Cost:
     """Return the cost of opening the dataset and of fetching the spans that each plan needs for the jobs."""
-    manifest = dataset.manifest
-    opening = [dataset.manifest_bytes, manifest.index_bytes, *([manifest.header_bytes] if header else [])]
+    opening = dataset.opening(header)
     cost = Cost(len(opening), sum(opening))
     for chunk, of_chunk in groupby(jobs, key=lambda job: job[0].chunk):
         together = list(of_chunk)

@@ -11,10 +11,11 @@ from operator import itemgetter
 from typing import Any
 
 from bams3.chunk.entry import ChunkEntry
-from bams3.chunk.reader import ChunkReader
+from bams3.chunk.reader import ChunkReader, open_chunk
 from bams3.coverage import CoverageOptions, region_values
 from bams3.coverage.intervals import Intervals, read_intervals, windows
 from bams3.dataset import layout
+from bams3.dataset.loose import LooseChunks
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import UsageError
 from bams3.select.query import RecordFilter, count
@@ -49,7 +50,8 @@ def _dataset(uri: str) -> tuple[DatasetReader, dict[str, ChunkEntry]]:
 def _chunk(dataset_of: Callable[[str], Any], uri: str) -> tuple[DatasetReader, ChunkEntry]:
     root, folder, name = uri.rpartition(f"/{layout.DATA}/")
     if not folder:
-        raise UsageError(f"{uri}: not the URI of a chunk; bams3 chunks --format uri lists them")
+        alone = LooseChunks([open_chunk(uri)])
+        return alone, alone.index[0]
     dataset, entries = dataset_of(root)
     try:
         return dataset, entries[f"{layout.DATA}/{name}"]

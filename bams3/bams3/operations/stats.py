@@ -1,10 +1,11 @@
-"""Statistics of a dataset from its manifest alone, in the formats of samtools flagstat and idxstats, and others."""
+"""Statistics of a dataset from its counts alone, in the formats of samtools flagstat and idxstats, and others."""
 
 import json
 from typing import Any
 
 from bams3.dataset.layout import UNPLACED
-from bams3.dataset.manifest import Counts, Manifest
+from bams3.dataset.manifest import Counts
+from bams3.dataset.reader import DatasetReader
 from bams3.shown import field
 
 # Lines of samtools flagstat (1.16), each with the number of the line that its percentage refers to.
@@ -44,22 +45,22 @@ def _percent(part: int, whole: int) -> str:
     return f"{100 * part / whole:.2f}%" if whole else "N/A"
 
 
-def idxstats(manifest: Manifest) -> str:
+def idxstats(dataset: DatasetReader) -> str:
     """Return the text of `samtools idxstats`: name, length, mapped and unmapped records of every reference."""
-    by_reference = manifest.counts.by_reference
+    by_reference = dataset.counts.by_reference
     lines = []
-    for reference_id, (name, length) in enumerate(manifest.references):
+    for reference_id, (name, length) in enumerate(dataset.references):
         mapped, unmapped = by_reference.get(reference_id, (0, 0))
         lines.append(f"{field(name)}\t{length}\t{mapped}\t{unmapped}\n")
     lines.append(f"*\t0\t0\t{sum(by_reference.get(UNPLACED, (0, 0)))}\n")
     return "".join(lines)
 
 
-def as_dict(manifest: Manifest) -> dict[str, Any]:
-    """Return all counts of the manifest as JSON; the names are those of flagstat's JSON output."""
+def as_dict(dataset: DatasetReader) -> dict[str, Any]:
+    """Return all counts of a dataset as JSON; the names are those of flagstat's JSON output."""
     from bams3.dataset.counts import FLAGSTAT
 
-    counts = manifest.counts
+    manifest, counts = dataset.manifest, dataset.counts
     document: dict[str, Any] = {
         "records": manifest.records,
         "chunks": manifest.chunks,
@@ -71,7 +72,7 @@ def as_dict(manifest: Manifest) -> dict[str, Any]:
         },
         "references": [
             {"name": name, "length": length, "mapped": mapped, "unmapped": unmapped}
-            for reference_id, (name, length) in enumerate(manifest.references)
+            for reference_id, (name, length) in enumerate(dataset.references)
             for mapped, unmapped in [counts.by_reference.get(reference_id, (0, 0))]
         ],
         "unplaced": sum(counts.by_reference.get(UNPLACED, (0, 0))),
@@ -81,16 +82,17 @@ def as_dict(manifest: Manifest) -> dict[str, Any]:
     return document
 
 
-def to_json(manifest: Manifest) -> str:
+def to_json(dataset: DatasetReader) -> str:
     """The same as JSON."""
-    return json.dumps(as_dict(manifest), indent=2) + "\n"
+    return json.dumps(as_dict(dataset), indent=2) + "\n"
 
 
-def summary(manifest: Manifest) -> str:
+def summary(dataset: DatasetReader) -> str:
     """Return a short summary as text for people."""
-    with_reads = sum(1 for reference_id in manifest.counts.by_reference if reference_id >= 0)
+    manifest, counts = dataset.manifest, dataset.counts
+    with_reads = sum(1 for reference_id in counts.by_reference if reference_id >= 0)
     per_read = f" ({manifest.bytes / manifest.records:.1f} a read)" if manifest.records else ""
-    mapped = manifest.counts.passed[6] + manifest.counts.failed[6]
+    mapped = counts.passed[6] + counts.failed[6]
     truncated = "source      truncated: it had no end-of-file marker\n" if manifest.truncated else ""
     return (
         f"records     {manifest.records}\n"

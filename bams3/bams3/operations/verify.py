@@ -8,13 +8,14 @@ from typing import Any
 from bams3.bam.records import walk
 from bams3.chunk.entry import ChunkEntry
 from bams3.chunk.footer import MAGIC
-from bams3.chunk.reader import RowGroup
+from bams3.chunk.header import header_text
+from bams3.chunk.reader import ChunkReader, RowGroup
 from bams3.codec import encode
 from bams3.dataset import layout
 from bams3.dataset.manifest import Counts
 from bams3.dataset.prefetch import plan_all
 from bams3.dataset.reader import DatasetReader
-from bams3.errors import FormatError, SourceError
+from bams3.errors import FormatError, SourceError, UsageError
 from bams3.operations.row_groups import cut_row_groups, ends_row_group
 from bams3.parallel.workers import in_order
 
@@ -36,7 +37,7 @@ def verify(
         total.add(counts)
         if progress:
             progress(counts.passed[0] + counts.failed[0])
-    if last is None and total != dataset.manifest.counts:
+    if last is None and dataset.is_whole and total != dataset.counts:
         yield f"{dataset.uri}: the counts in {layout.METADATA} do not match the records"
     yield from _check_layout(dataset)
     if against is not None:
@@ -76,13 +77,37 @@ def _check(dataset: DatasetReader, job: Job | FormatError) -> tuple[list[str], C
     try:
         if group.number == 0:
             problems += _check_chunk(dataset, entry, group)
-        block, _ = walk(group.block().data, len(dataset.references))
+        block, _ = walk(group.stored_block().data, _references_of(dataset, group))
         problems += _check_row_group(dataset, entry, group, block)
     except FormatError as error:
         return [*problems, str(error)], counts
     except SourceError as error:
         return [*problems, f"{group.name}: invalid records: {error}"], counts
-    return problems, Counts.of_block(block, entry.reference_id)
+    return problems, Counts.of_block(block, group.stored_reference_id)
+
+
+def _references_of(dataset: DatasetReader, group: RowGroup) -> int:
+    """Return the number of references that the stored ids of a row group refer to, as far as it is known."""
+    if dataset.is_whole:
+        return len(dataset.references)
+    return 1 + max((reference for reference, _, _ in group.chunk.footer.references), default=-1)
+
+
+def _check_header(dataset: DatasetReader, chunk: ChunkReader) -> Iterator[str]:
+    """Yield a problem if the header lines in a chunk's footer are not those that the dataset's header gives it."""
+    footer = chunk.footer
+    if footer.header is None or not dataset.is_whole:
+        return
+    groups = list(chunk.row_groups)
+    expected = header_text(
+        dataset.header,
+        [reference for reference, _, _ in footer.references],
+        {name for group in footer.row_groups for name in group.read_groups},
+        {name for group in groups for name in group.text_values("PG")},
+        len(MAGIC) + sum(zone.hot + zone.cold for zone in footer.zones),
+    )
+    if footer.header.encode("utf-8", "surrogateescape") != expected:
+        yield f"{chunk.name}: its header lines do not match the dataset's header"
 
 
 def _check_chunk(dataset: DatasetReader, entry: ChunkEntry, first: RowGroup) -> list[str]:
@@ -93,8 +118,9 @@ def _check_chunk(dataset: DatasetReader, entry: ChunkEntry, first: RowGroup) -> 
     first.load()
     if next(span for span in first.spans if span.has(0, len(MAGIC))).cut(0, len(MAGIC)) != MAGIC:
         problems.append(f"{chunk.name}: the magic number at the start is missing")
+    problems += _check_header(dataset, chunk)
     following = entry.zones[1:]
-    if entry.reference_id == layout.UNPLACED and entry != dataset.index[-1]:
+    if entry.reference_id == layout.UNPLACED and entry != dataset.index[-1] and dataset.is_whole:
         following.append(entry.zones[-1])  # check the last one as if another followed
         if len(following) != layout.UNPLACED_ROW_GROUPS:
             problems.append(f"{chunk.name}: it should have {layout.UNPLACED_ROW_GROUPS} row groups")
@@ -108,7 +134,7 @@ def _check_row_group(dataset: DatasetReader, entry: ChunkEntry, group: RowGroup,
     """Return the problems of a row group, found by encoding its records, `block`, again and comparing the results."""
     problems = []
     told = group.entry
-    streams, zone, references, read_groups = encode(block, entry.reference_id, dataset.manifest.level)
+    streams, zone, references, read_groups = encode(block, group.stored_reference_id, dataset.manifest.level)
     if zone != told.zone._replace(hot=0, cold=0):  # those of the streams are checked with the footer
         problems.append(f"{group.name}: its zone map is wrong")
     if (references, read_groups) != (told.references, told.read_groups):
@@ -128,16 +154,14 @@ def _check_layout(dataset: DatasetReader) -> Iterator[str]:
         _ = dataset.header
     except FormatError as error:
         yield str(error)
-    known = {entry.path for entry in dataset.index}
-    for path in dataset.storage.list(layout.DATA):
-        if path not in known:
-            yield f"{dataset.uri}/{path}: not in the index; delete it"
 
 
 def _compare(dataset: DatasetReader, source: str, workers: int, reference: str | None) -> Iterator[str]:
     from bams3.select.query import RecordFilter, query
     from bams3.sources.bam import open_source
 
+    if not dataset.is_whole:
+        raise UsageError(f"{dataset.uri}: a chunk can't be compared with a whole source; give the dataset")
     allowed = dataset.manifest.truncated or None
     with open_source(source, reference=reference, allow_truncated=allowed) as opened:
         if opened.header != dataset.header:

@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 from bams3.bam.regions import UNPLACED, Region, RegionTable
 from bams3.dataset.prefetch import Job, Plan, plan_all, plan_hot
-from bams3.errors import UsageError
 from bams3.parallel.workers import Workers, in_order
 from bams3.select.fields import FilterColumns
 from bams3.select.kernels import gather, keep_flags, keep_mapq, keep_overlapping
 from bams3.select.schema import HEADER_FIELDS, streams_of
-from bams3.storage import is_remote
 
 if TYPE_CHECKING:
     from bams3.bam.records import RecordBlock
@@ -31,10 +29,6 @@ Intervals: TypeAlias = "tuple[array[int], array[int]]"
 
 _NO_END = 2**31
 """Past every position: as in samtools, a region up to its contig's end includes reads beyond that end."""
-
-
-REMOTE_AT_ONCE = 32
-"""Number of remote datasets that are opened at the same time."""
 
 
 class RecordFilter(NamedTuple):
@@ -89,19 +83,6 @@ class RecordFilter(NamedTuple):
 
             passes = self.expression.evaluate(FilterColumns(group, lambda: dataset.header), group.records)
             np.frombuffer(mask, np.uint8)[:] &= passes
-
-
-def open_each(datasets: Iterable[Any]) -> list[Dataset]:
-    """Open the datasets that are given as paths or URIs, many at a time; only their manifests are read."""
-    from bams3.dataset.reader import DatasetReader
-
-    def opened(given: Any) -> Dataset:
-        return given if isinstance(given, DatasetReader) else DatasetReader(given, prefetch=())
-
-    given = [*datasets]
-    if not given:
-        raise UsageError("no datasets; give at least one path or URI")
-    return list(in_order(opened, given, REMOTE_AT_ONCE if any(map(is_remote, given)) else 1))
 
 
 def query(

@@ -127,8 +127,8 @@ SCHEMA: dict[str, Field] = {
     "rlen": Field(
         "i8", lambda group: _cigars(group, lambda operations: _bases(operations, cigar.OF_REFERENCE))
     ),
-    "refid": Field("i8", _reference),
-    "mrefid": Field("i4", lambda group: group.next_ref),
+    "refid": Field("i8", lambda group: [group.stored_reference_id] * group.records),
+    "mrefid": Field("i4", lambda group: group.stored_next_ref),
     "library": Field("O", lambda group: group.tag("RG"), "[RG]", is_text=True, of_header=_libraries),
     "sclen": Field("i8", lambda group: _cigars(group, _soft_clipped)),
     "hclen": Field("i8", lambda group: _cigars(group, _hard_clipped)),

@@ -1,0 +1,185 @@
+"""Chunks without their dataset: they are read as the part of it that they are.
+
+Everything comes from the chunks' footers. A dataset is recognised by its `header_id`, so chunks can be copied anywhere,
+renamed, and sent through pipes.
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+
+from bams3.bam.header import Header
+from bams3.chunk.entry import ChunkEntry
+from bams3.chunk.footer import MAGIC
+from bams3.chunk.header import joined
+from bams3.chunk.reader import TAIL, ChunkReader
+from bams3.dataset import layout
+from bams3.dataset.manifest import Counts, Manifest, check_chunk, header_id
+from bams3.dataset.reader import DatasetReader
+from bams3.errors import FormatError, SourceError, UsageError
+from bams3.storage import is_remote
+
+
+class LooseChunks(DatasetReader):
+    """Some chunks of one dataset, read without it: a part of the dataset, as `DatasetReader.only` returns it.
+
+    If one of the chunks has the whole header, the header and the reference ids are those of the dataset. Otherwise only
+    those contigs are known that the chunks' records mention; reference ids count these.
+    """
+
+    is_whole = False
+
+    def __init__(self, chunks: Sequence[ChunkReader]) -> None:
+        """Raises FormatError if a chunk is damaged, UsageError unless they are different chunks of one dataset."""
+        first = chunks[0]
+        self.uri = first.name
+        self.remote = any(is_remote(chunk.name) for chunk in chunks)
+        self._check(chunks)
+        whole = self._whole_header(chunks)
+        if whole is None:
+            self._renumber(chunks)
+        else:
+            self.header = whole
+            self._compare(chunks)
+        entries = []
+        self._chunks: dict[str, ChunkReader] = {}
+        for chunk in chunks:
+            entry = self._entry(chunk)
+            if entry.path in self._chunks:
+                raise UsageError(
+                    f"{chunk.name}: the same window as {self._chunks[entry.path].name}; "
+                    "give each chunk once, and those of one dataset at a time"
+                )
+            self._chunks[entry.path] = chunk
+            entries.append(entry)
+        self.index = sorted(entries, key=lambda entry: (entry.reference_id & 0xFFFFFFFF, entry.start))
+        self.manifest = self._manifest()
+
+    def _check(self, chunks: Sequence[ChunkReader]) -> None:
+        """Check that the chunks are of one dataset, and set its window size."""
+        first = chunks[0]
+        sizes = {}
+        for chunk in chunks:
+            footer = chunk.footer
+            if footer.dataset != first.footer.dataset:
+                raise UsageError(
+                    f"{chunk.name}: of another dataset than {first.name} (their headers differ); "
+                    "give the chunks of one dataset at a time"
+                )
+            if footer.reference_id != layout.UNPLACED:
+                sizes[footer.end - footer.start] = chunk.name
+        if len(sizes) > 1:
+            raise UsageError(
+                f"{' and '.join(sizes.values())}: chunks of different sizes; give those of one dataset at a time"
+            )
+        self._chunk_size = next(iter(sizes), layout.DEFAULT_CHUNK_SIZE)
+
+    @staticmethod
+    def _whole_header(chunks: Sequence[ChunkReader]) -> Header | None:
+        for text, chunk in {chunk.footer.header: chunk for chunk in chunks}.items():
+            try:
+                header = Header.from_text(_bytes(text or ""))
+            except SourceError:
+                continue
+            if header_id(header) == chunk.footer.dataset:
+                return header
+        return None
+
+    def _compare(self, chunks: Sequence[ChunkReader]) -> None:
+        """Raise FormatError unless the chunks' references are those of the header."""
+        references = self.header.references
+        for chunk in chunks:
+            for reference, name, length in chunk.footer.references:
+                if reference >= len(references) or references[reference] != (name, length):
+                    raise FormatError(
+                        f"{chunk.name}: its references differ from its header; restore it or convert it again"
+                    )
+
+    def _renumber(self, chunks: Sequence[ChunkReader]) -> None:
+        """Number the references that the chunks mention from 0, and build the header from what the chunks have."""
+        known: dict[int, tuple[str, int]] = {}
+        for chunk in chunks:
+            for reference, name, length in chunk.footer.references:
+                if known.setdefault(reference, (name, length)) != (name, length):
+                    raise FormatError(
+                        f"{chunk.name}: reference {reference} is another one than in the other chunks; "
+                        "give the chunks of one dataset at a time"
+                    )
+        numbers = {reference: number for number, reference in enumerate(sorted(known))}
+        if any(number != reference for reference, number in numbers.items()):
+            for chunk in chunks:
+                chunk.numbers = numbers
+        self.header = joined(
+            (_bytes(chunk.footer.header or "") for chunk in chunks),
+            (known[reference] for reference in numbers),
+        )
+
+    def _entry(self, chunk: ChunkReader) -> ChunkEntry:
+        footer = chunk.footer
+        reference_id = footer.reference_id
+        if reference_id == layout.UNPLACED:
+            path = layout.unplaced_path(footer.start)
+        else:
+            reference_id = reference_id if chunk.numbers is None else chunk.numbers[reference_id]
+            path = layout.chunk_path(self.header.references[reference_id][0], footer.start, footer.end)
+        streams = sum(zone.hot + zone.cold for zone in footer.zones)
+        ending = chunk.size - streams - len(MAGIC)
+        entry = ChunkEntry(path, reference_id, footer.start, footer.end, chunk.size, ending, 0, footer.zones)
+        try:
+            check_chunk(entry, self.header.references, self._chunk_size)
+        except ValueError as error:
+            raise FormatError(f"{chunk.name}: {error}; restore it or convert it again") from None
+        return entry
+
+    @cached_property
+    def references(self) -> list[tuple[str, int]]:
+        """(name, length) of every contig that is known, by reference id."""
+        return list(self.header.references)
+
+    def _manifest(self) -> Manifest:
+        """A manifest of these chunks. The records have to be read to count them by FLAG: see `counts`."""
+        footer = self._chunks[self.index[0].path].footer
+        return Manifest(
+            footer.dataset, [list(reference) for reference in self.references], self._chunk_size, footer.level,
+            sum(entry.records for entry in self.index), len(self.index), sum(entry.size for entry in self.index),
+            len(self.header.text), 0, 0, 0, Counts.zero(), footer.encodings,
+        )  # fmt: skip
+
+    @property
+    def counts(self) -> Counts:
+        """The counts of the records, which are read for it."""
+        return self._counted
+
+    @cached_property
+    def _counted(self) -> Counts:
+        total = Counts.zero()
+        for entry in self.index:
+            for group in self.chunk(entry).row_groups:
+                total.add(Counts.of_block(group.block(), entry.reference_id))
+        return total
+
+    def opening(self, header: bool) -> list[int]:
+        """Bytes of each request that opens the chunks."""
+        return [min(TAIL, entry.size) for entry in self.index]
+
+    def chunk(self, entry: ChunkEntry) -> ChunkReader:
+        """The chunk that an index entry describes."""
+        return self._chunks[entry.path]
+
+    def chunk_uri(self, entry: ChunkEntry) -> str:
+        """The path or URI that was given for the chunk."""
+        return self._chunks[entry.path].name
+
+    def foreign(self) -> list[str]:
+        """Nothing is known of other files."""
+        return []
+
+    @property
+    def name(self) -> str:
+        """The name of the dataset if the first chunk lies in one, otherwise the chunk's own, without its suffix."""
+        dataset, data, _ = self.uri.rpartition(f"/{layout.DATA}/")
+        given = dataset if data else self.uri.removesuffix(".chunk")
+        return given.rpartition("/")[2].removesuffix(".bams3")
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")

@@ -1,0 +1,110 @@
+"""Opening what stands in place of a dataset: a dataset, or chunks without one."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from bams3.chunk.footer import MAGIC
+from bams3.chunk.reader import ChunkReader, open_chunk
+from bams3.dataset import layout
+from bams3.dataset.loose import LooseChunks
+from bams3.dataset.reader import DatasetReader
+from bams3.errors import DatasetError, UsageError
+from bams3.storage import is_remote, open_object
+from bams3.storage.memory import is_stream
+
+
+def open_reader(names: Any, *, prefetch: Sequence[str] = (layout.INDEX,)) -> DatasetReader:
+    """Open a dataset, or one or several chunks of a dataset, by path or URI; `-` is a chunk on standard input.
+
+    `prefetch`: as for `DatasetReader`. Raises UsageError if these are several datasets, DatasetError if there is none,
+    FormatError if something is damaged.
+    """
+    readers = open_readers([names] if isinstance(names, str | os.PathLike) else names, prefetch=prefetch)
+    if len(readers) > 1:
+        raise UsageError(
+            f"{readers[1].uri}: of another dataset than {readers[0].uri}; give one dataset, or chunks of one"
+        )
+    return readers[0]
+
+
+def open_readers(names: Iterable[Any], *, prefetch: Sequence[str] = (layout.INDEX,)) -> list[DatasetReader]:
+    """Open datasets and chunks; the chunks of one dataset are read as a part of it. In the order of the names.
+
+    Raises as `open_reader` does.
+    """
+    given = [*names]
+    if not given:
+        raise UsageError("no datasets; give at least one path or URI")
+    if len(given) > 1 and any(map(is_remote, given)):
+        from bams3.storage.ranges import pool
+
+        return list(_grouped(list(pool().map(lambda name: _opened(name, prefetch), given))))
+    return list(_grouped([_opened(name, prefetch) for name in given]))
+
+
+def _grouped(opened: Sequence[DatasetReader | ChunkReader]) -> Iterator[DatasetReader]:
+    """Yield the datasets, and the chunks of each dataset together, where the first of them stands."""
+    loose: dict[tuple[str, str], list[ChunkReader]] = {}
+    for each in opened:
+        if isinstance(each, ChunkReader):
+            loose.setdefault(_dataset_of(each), []).append(each)
+    for each in opened:
+        if isinstance(each, DatasetReader):
+            yield each
+        elif chunks := loose.pop(_dataset_of(each), None):
+            yield LooseChunks(chunks)
+
+
+def _dataset_of(chunk: ChunkReader) -> tuple[str, str]:
+    """The id of a chunk's dataset, and the folder of the dataset if the chunk still lies in one: several may have the
+    same header."""
+    root, data, _ = chunk.name.rpartition(f"/{layout.DATA}/")
+    return chunk.footer.dataset, root if data else ""
+
+
+def _opened(name: Any, prefetch: Sequence[str]) -> DatasetReader | ChunkReader:
+    if isinstance(name, DatasetReader):
+        return name
+    if not is_remote(name):
+        path = str(name).removeprefix("file://")
+        is_chunk = is_stream(path) or os.path.isfile(path)
+        return _chunk(open_chunk(name)) if is_chunk else DatasetReader(name, prefetch=prefetch)
+    if str(name).partition("?")[0].endswith(".chunk"):
+        return _chunk(open_chunk(name))
+    try:
+        return DatasetReader(name, prefetch=prefetch)
+    except DatasetError:
+        storage, path = open_object(str(name))
+        if not storage.exists(path):
+            raise
+        return _chunk(ChunkReader(storage, path))
+
+
+def _chunk(chunk: ChunkReader) -> ChunkReader:
+    """Read the footer of a chunk."""
+    _ = chunk.footer
+    return chunk
+
+
+def inputs_of(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Split the positional arguments of a command, DATASET … or CHUNK …, and what follows, such as regions.
+
+    If the first one is a chunk, further chunks may follow: files that begin as chunks do, streams and URIs.
+    """
+    count = 1
+    if is_remote(words[0]) or _is_chunk(words[0]):
+        while count < len(words) and (is_remote(words[count]) or _is_chunk(words[count])):
+            count += 1
+    return list(words[:count]), list(words[count:])
+
+
+def _is_chunk(word: str) -> bool:
+    path = word.removeprefix("file://")
+    if is_stream(path):
+        return True
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(MAGIC)) == MAGIC
+    except (OSError, ValueError):
+        return False

@@ -1,0 +1,56 @@
+"""One object that is held in memory: bytes, or what came through a pipe."""
+
+import errno
+import os
+import stat
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from bams3.storage import LARGEST
+
+STANDARD_INPUT = ("-", "/dev/stdin")
+
+
+class MemoryObject:
+    """The part of `Storage` that reads, for one object; every path is its path."""
+
+    def __init__(self, name: str, data: bytes | bytearray | memoryview) -> None:
+        """`name`: for messages."""
+        self.root, self._data = name, memoryview(data)
+
+    def get_range(self, path: str, start: int, length: int) -> bytes:
+        return bytes(self._data[start : start + length])
+
+    def get_ranges(self, path: str, ranges: Sequence[tuple[int, int]]) -> Sequence[memoryview]:
+        return [self._data[start : start + length] for start, length in ranges]
+
+    def size(self, path: str) -> int:
+        return len(self._data)
+
+
+def is_stream(path: str) -> bool:
+    """Tell whether a local path can be read only once, from its beginning: standard input, a pipe or a device."""
+    if path in STANDARD_INPUT:
+        return True
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def read_stream(path: str) -> MemoryObject:
+    """Read a stream (see `is_stream`) to its end. Raises OSError if it has more than LARGEST bytes."""
+    if path in STANDARD_INPUT:
+        return of_file(sys.stdin.buffer, "/dev/stdin")
+    with open(path, "rb") as file:
+        return of_file(file, path)
+
+
+def of_file(file: Any, name: str) -> MemoryObject:
+    """Read an open binary file to its end. Raises OSError if it has more than LARGEST bytes."""
+    data = file.read(LARGEST + 1)
+    if len(data) > LARGEST:
+        raise OSError(errno.EFBIG, f"more than {LARGEST} bytes, which is larger than it can be", name)
+    return MemoryObject(name, data)
