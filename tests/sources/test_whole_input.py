@@ -129,9 +129,10 @@ def test_truncated_input_is_refused(
         assert [message for message in caplog.messages if source in message and "end-of-file" in message]
     assert (out / "_metadata.json").exists() == whole
     if whole:
-        manifest = DatasetReader(str(out)).manifest
+        dataset = DatasetReader(str(out))
+        manifest = dataset.manifest
         assert manifest.truncated
-        assert "truncated" in stats.summary(manifest) + stats.to_json(manifest)
+        assert "truncated" in stats.summary(dataset) + stats.to_json(dataset)
         assert manifest.records == (100 if name.endswith("cram") and place == "at a border" else RECORDS)
 
 

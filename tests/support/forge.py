@@ -260,7 +260,7 @@ def answer_batches(dataset: DatasetReader) -> int:
 
 def answer_stats(dataset: DatasetReader) -> str:
     """What the manifest says twice: not how many records have which FLAG, nor what the index adds up to."""
-    return stats.idxstats(dataset.manifest) + stats.summary(dataset.manifest).partition("references")[0]
+    return stats.idxstats(dataset) + stats.summary(dataset).partition("references")[0]
 
 
 COUNTS = {

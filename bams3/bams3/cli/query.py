@@ -143,6 +143,7 @@ def _count(argv: list[str]) -> int:
     if not names:
         raise UsageError("no datasets: give at least one, or --datasets with a file that lists them")
     datasets = open_readers(names, prefetch=())
+    names = [dataset.uri for dataset in datasets]
     record_filter = filter_of(args)
     columns = []
     with progress_bar("dataset", len(datasets)) as progress:
