@@ -15,6 +15,7 @@ from bams3.shown import shown
 COMMANDS = {
     "convert": ("convert", "convert BAM, CRAM or SAM to a dataset (with --batch: one part of it)"),
     "merge": ("convert", "complete a dataset that was converted in parts"),
+    "repair": ("info", "rebuild the index, manifest and header of a dataset from its chunks"),
     "query": ("query", "extract or count reads by region and filter; write SAM, BAM or CRAM"),
     "count": ("query", "count reads per BED interval in many datasets; print a table"),
     "coverage": ("coverage", "compute depth, with mosdepth's options and output files"),

@@ -1,4 +1,4 @@
-"""bams3 stats, inspect, verify."""
+"""bams3 stats, inspect, verify, repair."""
 
 import sys
 from typing import Any
@@ -9,7 +9,7 @@ from bams3.shown import shown
 
 def run(command: str, argv: list[str]) -> int:
     """Run the command; returns the exit code."""
-    return {"stats": _stats, "inspect": _inspect, "verify": _verify}[command](argv)
+    return {"stats": _stats, "inspect": _inspect, "verify": _verify, "repair": _repair}[command](argv)
 
 
 def _stats(argv: list[str]) -> int:
@@ -118,3 +118,31 @@ def _verified(dataset: Any, args: Any) -> int:
         manifest = dataset.manifest
         print(f"{shown(dataset.uri)}: {manifest.records} records in {manifest.chunks} chunks, all well")
     return 1 if problems else 0
+
+
+def _repair(argv: list[str]) -> int:
+    options = parser(
+        "repair",
+        "Rebuild the index, the manifest and the header of a dataset from its chunks, if they are missing or damaged.",
+        "  bams3 repair NA12878.bams3\n  bams3 repair --header NA12878.bam NA12878.bams3",
+    )
+    options.add_argument("dataset", metavar="DATASET", help="the directory that holds data/, or its URI")
+    options.add_argument(
+        "--header", metavar="BAM", help="take the header from the source; chunks may not have all of it"
+    )
+    add_workers(options, "--workers")
+    add_help(options)
+    args = options.parse_args(argv)
+
+    from bams3.operations.repair import repair
+    from bams3.parallel.workers import worker_count
+
+    with progress_bar("read") as progress:
+        manifest, rebuilt, unknown = repair(
+            args.dataset, header=args.header, workers=worker_count(args.workers), progress=progress
+        )
+    for what in unknown if rebuilt else ():
+        print(shown(f"bams3 repair: note: not known: {what}"), file=sys.stderr)
+    done = f"rebuilt {', '.join(rebuilt)}" if rebuilt else "nothing to repair"
+    print(f"{shown(args.dataset)}: {manifest.records} records in {manifest.chunks} chunks; {done}")
+    return 0

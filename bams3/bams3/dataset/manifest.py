@@ -21,6 +21,7 @@ from bams3.untrusted import inflate, parse_json
 
 FORMAT = "bams3"
 VERSION = 1
+FLAGS = ("truncated", "partial_header")  # keys of a manifest that are true or absent
 MAX_INDEX = 1 << 30  # bytes, inflated …
 CHUNK_TEXT, ROW_GROUP_TEXT = 1 << 10, 1 << 8  # … of which a chunk and a row group take at most these
 MAX_HEADER = (1 << 31) - 1  # bytes of text, as in BAM
@@ -114,7 +115,7 @@ def _agree(row: list[int]) -> bool:
 
 class Manifest(NamedTuple):
     """`_metadata.json`. `header_id` identifies the BAM header (see `header_id`); `truncated`: the source lacked its
-    end-of-file marker."""
+    end-of-file marker; `partial_header`: the header was rebuilt from chunks, which do not have all of it."""
 
     header_id: str
     references: list[list[Any]]
@@ -130,14 +131,16 @@ class Manifest(NamedTuple):
     counts: Counts
     encodings: dict[str, str]
     truncated: bool = False
+    partial_header: bool = False
     format: str = FORMAT
     version: int = VERSION
 
     def to_bytes(self) -> builtins.bytes:
         """JSON, one key a line."""
         document = {"format": FORMAT, "version": VERSION} | self._asdict() | {"counts": self.counts.to_json()}
-        if not self.truncated:
-            del document["truncated"]
+        for flag in FLAGS:
+            if not document[flag]:
+                del document[flag]
         return sealed(document)
 
     @classmethod
@@ -153,7 +156,7 @@ class Manifest(NamedTuple):
                 )
             check_seal(document, data)
             document["counts"] = Counts.from_json(document["counts"])
-            document["truncated"] = is_truncated(document)
+            document |= {flag: is_set(document, flag) for flag in FLAGS}
             manifest = cls(**document)
             manifest._check()
             return manifest
@@ -220,11 +223,11 @@ def is_count(value: Any) -> bool:
     return type(value) is int and 0 <= value < 1 << 63
 
 
-def is_truncated(document: dict[str, Any]) -> bool:
-    """The `truncated` flag of a manifest or a part. Raises ValueError unless it is true or absent."""
-    if document.get("truncated", True) is not True:
-        raise ValueError(f"invalid truncated {document['truncated']!r}")
-    return "truncated" in document
+def is_set(document: dict[str, Any], flag: str) -> bool:
+    """A flag of a manifest or a part. Raises ValueError unless it is true or absent."""
+    if document.get(flag, True) is not True:
+        raise ValueError(f"invalid {flag} {document[flag]!r}")
+    return flag in document
 
 
 def header_id(header: Any) -> str:

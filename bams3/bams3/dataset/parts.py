@@ -27,7 +27,7 @@ from bams3.dataset.manifest import (
     header_id,
     index_to_bytes,
     is_count,
-    is_truncated,
+    is_set,
     sealed,
 )  # fmt: skip
 from bams3.dataset.own import PLAN, Own, is_former, is_part
@@ -102,7 +102,7 @@ class Part:
                 [ChunkEntry(*chunk) for chunk in document["chunks"]],
                 Counts.from_json(document["counts"]),
                 dict(document["source_counts"]),
-                is_truncated(document),
+                is_set(document, "truncated"),
             )
             part._check(plan)
             return part

@@ -4,6 +4,7 @@ import zlib
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from bams3.chunk.reader import ChunkReader, RowGroup
 from bams3.dataset import layout
 from bams3.dataset.layout import Grid
 from bams3.dataset.manifest import Counts, Manifest, header_id, index_from_bytes
+from bams3.dataset.own import PLAN
 from bams3.dataset.prefetch import Job, Plan, fetched, plan_hot
 from bams3.errors import DatasetError, FormatError
 from bams3.storage import is_remote, open_storage
@@ -105,14 +107,14 @@ class DatasetReader:
         return data
 
     def _why_not(self) -> str:
-        try:
-            if self.storage.exists(layout.HEADER):
+        with suppress(OSError):  # it is enough to say that there is none
+            if self.storage.exists(PLAN):
                 return (
                     f"an incomplete dataset (no {layout.METADATA}); "
                     "finish it with bams3 convert --resume, or bams3 merge"
                 )
-        except OSError:  # it is enough to say that there is none
-            pass
+            if next(iter(self.storage.list(layout.DATA)), None) is not None:
+                return f"no {layout.METADATA}; if the dataset was complete, bams3 repair rebuilds it from the chunks"
         return f"not a bams3 dataset (no {layout.METADATA}); give the directory that bams3 convert wrote"
 
     @cached_property
@@ -128,7 +130,7 @@ class DatasetReader:
 
         text = self._document(layout.HEADER, self.manifest.header_bytes, self.manifest.header_crc32)
         header = Header(text, tuple(self.references))
-        if header_id(header) != self.manifest.header_id:
+        if not self.manifest.partial_header and header_id(header) != self.manifest.header_id:
             raise FormatError(
                 f"{self.uri}: {layout.HEADER} and the references in {layout.METADATA} do not match the dataset's "
                 "header (header_id); restore them or convert again"

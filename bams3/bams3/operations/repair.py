@@ -1,0 +1,253 @@
+"""Repair of a dataset: its index, manifest and header are rebuilt from its chunks."""
+
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
+
+from bams3.bam.header import Header
+from bams3.chunk.entry import ChunkEntry
+from bams3.chunk.footer import MAGIC, TRAILER, Footer
+from bams3.chunk.header import joined
+from bams3.chunk.reader import ChunkReader
+from bams3.codec import ENCODINGS
+from bams3.dataset import layout
+from bams3.dataset.manifest import Counts, Manifest, check_chunks, header_id, index_to_bytes
+from bams3.dataset.own import PLAN
+from bams3.errors import DatasetError, FormatError, SourceError
+from bams3.parallel.workers import Workers
+from bams3.storage import Storage, open_storage
+
+MOST_REFERENCES = 1 << 24
+"""A chunk that mentions a larger reference id is not repaired: every reference takes a place in the manifest."""
+
+
+class Repaired(NamedTuple):
+    """The manifest of a repaired dataset; `rebuilt`: the documents that were written; `unknown`: what the chunks could
+    not tell, one sentence each."""
+
+    manifest: Manifest
+    rebuilt: list[str]
+    unknown: list[str]
+
+
+def repair(
+    dataset: Any, *, header: Any = None, workers: int = 1, progress: Callable[[int], Any] | None = None
+) -> Repaired:
+    """Rebuild the index, the manifest and the header of a dataset from its chunks, if they are missing or damaged.
+
+    Every record is read, checked and counted. Nothing is deleted, and nothing is written unless the chunks belong
+    together. What is intact stays, and confirms the rest.
+
+    Parameters
+    ----------
+    dataset
+        Path or URI of the dataset.
+    header
+        Path of a SAM or BAM file with the dataset's header, for the case that the chunks do not have all of it.
+    workers
+        Number of threads.
+    progress
+        Called with the number of records read since the last call.
+
+    Raises
+    ------
+    DatasetError, FormatError
+        If there are no chunks, if they are of several datasets or damaged, if a chunk is missing, or if the conversion
+        has not been completed.
+    """
+    storage = open_storage(str(dataset))
+    if storage.exists(PLAN):
+        raise DatasetError(
+            f"{storage.root}: its conversion was interrupted; finish it with bams3 convert --resume, or bams3 merge"
+        )
+    sizes = storage.sizes()
+    intact = _manifest_of(storage) if layout.METADATA in sizes else None
+    chunks = list(_chunks(storage, sizes))
+    if not chunks:
+        raise DatasetError(
+            f"{storage.root}: there are no chunks below {layout.DATA}/; give the dataset's directory"
+        )
+    _check_together(chunks, intact)
+    found, unknown = _header(storage, chunks, intact, header)
+    references = [list(reference) for reference in found.references]
+    entries = _ordered(_entry(chunk, references) for chunk in chunks)
+    counts = _counts(entries, {chunk.path: chunk for chunk in chunks}, workers, progress)
+    index = index_to_bytes(entries)
+    size = _chunk_size(chunks)
+    first = chunks[0].footer
+    manifest = Manifest(
+        first.dataset, references, size, first.level, sum(entry.records for entry in entries), len(entries),
+        sum(entry.size for entry in entries), len(found.text), zlib.crc32(found.text), len(index), zlib.crc32(index),
+        counts, dict(ENCODINGS), partial_header=header_id(found) != first.dataset,
+    )  # fmt: skip
+    if intact is not None:
+        if (intact.records, intact.chunks, intact.index_crc32) != (
+            manifest.records, manifest.chunks, manifest.index_crc32,
+        ):  # fmt: skip
+            raise DatasetError(
+                f"{storage.root}: {layout.METADATA} says {intact.chunks} chunks with {intact.records} records, but "
+                f"there are {manifest.chunks} with {manifest.records}; restore the missing chunks, or remove "
+                f"{layout.METADATA} to accept what is there"
+            )
+        manifest = intact._replace(
+            header_bytes=manifest.header_bytes, header_crc32=manifest.header_crc32,
+            partial_header=manifest.partial_header,
+        )  # fmt: skip
+    else:
+        try:
+            check_chunks(entries, counts, references, size)
+        except ValueError as error:
+            raise DatasetError(f"{storage.root}: {error}; restore what is missing") from None
+        unknown += [
+            "whether there were more chunks: compare the number of records with that of the source",
+            "whether the source had its end-of-file marker",
+        ]
+    return Repaired(manifest, _written(storage, found.text, index, manifest), unknown)
+
+
+def _manifest_of(storage: Storage) -> Manifest | None:
+    """Return the manifest, if it is intact."""
+    try:
+        return Manifest.from_bytes(storage.get(layout.METADATA), storage.root)
+    except FormatError:
+        return None
+
+
+def _chunks(storage: Storage, sizes: dict[str, int]) -> Iterator[ChunkReader]:
+    """Yield the chunks below `data/`. Raises FormatError for a damaged one; other files are left out."""
+    for path, size in sizes.items():
+        if path.startswith(f"{layout.DATA}/") and path.endswith(".chunk"):
+            if storage.get_range(path, 0, len(MAGIC)) != MAGIC:
+                raise FormatError(
+                    f"{storage.root}/{path}: not a bams3 chunk; restore it, or move it elsewhere"
+                )
+            yield ChunkReader(storage, path, size=size)
+
+
+def _check_together(chunks: list[ChunkReader], intact: Manifest | None) -> None:
+    """Raise DatasetError unless all chunks are of one dataset, and of that of the manifest if there is one."""
+    first = chunks[0]
+    for chunk in chunks:
+        footer = chunk.footer
+        if (footer.dataset, footer.level) != (first.footer.dataset, first.footer.level):
+            raise DatasetError(
+                f"{chunk.name}: of another dataset than {first.name}; move one of them elsewhere"
+            )
+    if intact is not None and intact.header_id != first.footer.dataset:
+        raise DatasetError(
+            f"{first.name}: of another dataset than {layout.METADATA}; move one of them elsewhere"
+        )
+
+
+def _chunk_size(chunks: Iterable[ChunkReader]) -> int:
+    """Return the size of the windows, which `check_chunks` compares with every chunk."""
+    for chunk in chunks:
+        if chunk.footer.reference_id != layout.UNPLACED:
+            return chunk.footer.end - chunk.footer.start
+    return layout.DEFAULT_CHUNK_SIZE
+
+
+def _header(
+    storage: Storage, chunks: list[ChunkReader], intact: Manifest | None, given: Any
+) -> tuple[Header, list[str]]:
+    """Return the header, and what is not known of it. Raises DatasetError if the given header is another one."""
+    wanted = chunks[0].footer.dataset
+    if given is not None:
+        from bams3.sources.bam import open_source
+
+        with open_source(str(given)) as source:
+            if header_id(source.header) != wanted:
+                raise DatasetError(
+                    f"{given}: its header is not that of the dataset; give the file it was made from"
+                )
+            return source.header, []
+    references = tuple((name, length) for name, length in intact.references) if intact else None
+    for text in _texts(storage, chunks):
+        try:
+            header = Header(text, references) if references is not None else Header.from_text(text)
+        except SourceError:
+            continue
+        if header_id(header) == wanted:
+            return header, []
+    known = {
+        reference: (name, length) for chunk in chunks for reference, name, length in chunk.footer.references
+    }
+    if max(known, default=-1) >= MOST_REFERENCES:
+        raise DatasetError(
+            f"{storage.root}: its chunks mention reference {max(known)}; give the header with --header"
+        )
+    if references is None:
+        references = tuple(known.get(i, (f"unknown_{i}", 0)) for i in range(max(known, default=-1) + 1))
+    lines = (_bytes(chunk.footer) for chunk in chunks)
+    return joined(lines, references), [
+        "the whole header: the chunks have the lines that their records need; with --header and the source, "
+        "bams3 repair restores it"
+    ]
+
+
+def _texts(storage: Storage, chunks: list[ChunkReader]) -> Iterator[bytes]:
+    """Yield what may be the text of the whole header."""
+    if storage.exists(layout.HEADER):
+        yield storage.get(layout.HEADER)
+    yield from dict.fromkeys(_bytes(chunk.footer) for chunk in chunks)
+
+
+def _bytes(footer: Footer) -> bytes:
+    return (footer.header or "").encode("utf-8", "surrogateescape")
+
+
+def _entry(chunk: ChunkReader, references: list[list[Any]]) -> ChunkEntry:
+    footer = chunk.footer
+    for reference, name, length in footer.references:
+        if reference >= len(references) or references[reference] != [name, length]:
+            raise FormatError(
+                f"{chunk.name}: its references differ from the header; restore it or convert it again"
+            )
+    streams = sum(zone.hot + zone.cold for zone in footer.zones)
+    ending = chunk.size - len(MAGIC) - streams
+    crc32 = TRAILER.unpack(chunk.read(chunk.size - TRAILER.size, TRAILER.size))[1]
+    return ChunkEntry(
+        chunk.path, footer.reference_id, footer.start, footer.end, chunk.size, ending, crc32, footer.zones
+    )
+
+
+def _ordered(entries: Iterable[ChunkEntry]) -> list[ChunkEntry]:
+    return sorted(entries, key=lambda entry: (entry.reference_id & 0xFFFFFFFF, entry.start))
+
+
+def _counts(
+    entries: list[ChunkEntry],
+    chunks: dict[str, ChunkReader],
+    workers: int,
+    progress: Callable[[int], Any] | None,
+) -> Counts:
+    """Read and count the records of all chunks. Raises FormatError if they differ from those that were converted."""
+
+    def counted(entry: ChunkEntry) -> Counts:
+        total = Counts.zero()
+        for group in chunks[entry.path].row_groups:
+            group.load()
+            total.add(Counts.of_block(group.block(), entry.reference_id))
+        return total
+
+    total = Counts.zero()
+    with Workers(workers) as pool:
+        for counts in pool.map(counted, entries):
+            total.add(counts)
+            if progress:
+                progress(counts.passed[0] + counts.failed[0])
+    return total
+
+
+def _written(storage: Storage, header: bytes, index: bytes, manifest: Manifest) -> list[str]:
+    """Write the documents that are missing or differ, the manifest last; return their paths."""
+    rebuilt = []
+    for path, data in (
+        (layout.HEADER, header),
+        (layout.INDEX, index),
+        (layout.METADATA, manifest.to_bytes()),
+    ):
+        if not (storage.exists(path) and storage.get(path) == data):
+            storage.put(path, data)
+            rebuilt.append(path)
+    return rebuilt
