@@ -136,8 +136,10 @@ def test_footers(dataset: Path, path: str, kinds: tuple[str, ...], readers: tupl
     trial = Trial(dataset, **{name: (COUNTS | OTHERS)[name] for name in readers})
     forged = lies(forge.read(dataset, path))
     chosen = (
-        (what, lie) for what, lie in forged if not kinds or "streams." not in what or what.endswith(kinds)
-    )
+        (what, lie)
+        for what, lie in forged
+        if (not kinds or "streams." not in what or what.endswith(kinds)) and what != "header dropped"
+    )  # without a header, it is a chunk of an early version
     assert tried(trial, path, chosen) == {}
 
 

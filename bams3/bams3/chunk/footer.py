@@ -157,13 +157,15 @@ class Footer(NamedTuple):
     def _from_document(cls, document: dict[str, Any]) -> "Footer":
         check_encodings(document["encodings"])
         groups = [RowGroupEntry.from_json(group) for group in document.pop("row_groups")]
+        if document.get("header", "") is None:
+            raise ValueError("a header that is null")
         return cls(row_groups=groups, **document)
 
     def _check_values(self) -> None:
         """Raise ValueError or TypeError unless window, references and names have valid types and are consistent."""
         reference_id, start, end = self.reference_id, self.start, self.end
         numbers = [reference_id, start, end, self.level]
-        texts = [self.dataset, self.header or ""]
+        texts = [self.dataset, *([] if self.header is None else [self.header])]
         for reference, contig, length in self.references:
             numbers += reference, length
             texts.append(contig)
