@@ -295,10 +295,10 @@ SPAN = {"min_pos": 300_000, "max_pos": 300_010, "max_end": 300_500}
 def test_zones(window: tuple[int, int, int], groups: list[dict[str, Any]], possible: bool) -> None:
     zones = [ZoneMap(**(ZONE | group)) for group in groups]
     if possible:
-        check_zones(zones, *window)
+        check_zones(zones, *window, 1 << 20)
         return
     with pytest.raises(ValueError, match="row group"):
-        check_zones(zones, *window)
+        check_zones(zones, *window, 1 << 20)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 CHUNK_SIZE = 1 << 20
 W = 1 << 17
+LENGTHS = [1 << 24, 9 * W]
 
 
 def records_at(*places: tuple[int, int]) -> RecordBlock:
@@ -26,6 +27,7 @@ RUNS = {
         [(0, 0, 4096), (0, 0, 4097), (0, 0, 4097), (0, 0, 5)],
     ),
     "65,536 at most": ([(0, 0, 65_536 * 2 + 7), (0, W, 5)], [(0, 0, 65_536), (0, 0, 65_536), (0, 0, 12)]),
+    "past the end of a contig": ([(1, 8 * W, 9), (1, 30 * W, 5), (1, 99 * W, 5)], [(1, 8, 19)]),
     "no position": ([(0, -1, 5), (0, 9, 5), (-1, -1, 5), (-1, W, 5)], [(0, 0, 10), (-1, 0, 10)]),
 }  # fmt: skip
 
@@ -35,10 +37,14 @@ RUNS = {
 def test_cuts(runs: list, expected: list, step: int) -> None:
     block = records_at(*((ref, pos) for ref, pos, count in runs for _ in range(count)))
     pieces = [block[i : i + step] for i in range(0, len(block), step)]
-    groups = list(cut_row_groups(pieces, CHUNK_SIZE))
+    groups = list(cut_row_groups(pieces, CHUNK_SIZE, LENGTHS))
     assert [(group.reference_id, group.start // W, group.records) for group in groups] == expected
     joined = join([piece for group in groups for piece in group.pieces])
     assert bytes(joined.data) == bytes(block.data)
+
+
+CONTIGS = [100, 40]
+"""Lengths; with windows of 32, the last ones start at 96 and at 32."""
 
 
 def cuts_by_the_rule(places: list[tuple[int, int]], sizes: list[int]) -> list[int]:
@@ -51,7 +57,8 @@ def cuts_by_the_rule(places: list[tuple[int, int]], sizes: list[int]) -> list[in
             last_ref, last_pos = places[group[-1]]
             last_window = max(last_pos, 0) // 8 if ref >= 0 else 0
             full = len(group) == 5 or sum(sizes[k] for k in group) >= 400
-            other_chunk = (last_ref, last_window // 4) != (ref, window // 4)
+            most = (CONTIGS[ref] - 1) // 32 if ref >= 0 else 0
+            other_chunk = (last_ref, min(last_window // 4, most)) != (ref, min(window // 4, most))
             if full or other_chunk or (window != last_window and len(group) >= 3):
                 group = []
         if not group:
@@ -79,6 +86,6 @@ def test_cuts_are_those_of_the_rule_wherever_blocks_begin(rows: list, bounds: li
         patch.setattr(layout, "ROW_GROUP_BYTES", 400)
         patch.setattr(layout, "SMALL_ROW_GROUP", 3)
         pieces = [block[a:b] for a, b in pairwise(bounds)]
-        groups = list(cut_row_groups(pieces, 32))
+        groups = list(cut_row_groups(pieces, 32, CONTIGS))
     assert [group.records for group in groups] == cuts_by_the_rule(places, list(map(len, made)))
     assert [len(join(group.pieces)) for group in groups] == [group.records for group in groups]

@@ -232,8 +232,8 @@ def tag_values() -> st.SearchStrategy[tuple[str, Any]]:
 
 @functools.cache
 def tag_lists() -> st.SearchStrategy[list[bytes]]:
-    """Any order, any types for a name, the same name twice."""
-    name = st.sampled_from(COMMON_TAGS)
+    """Any order, any types for a name, the same name twice, names that SAM does not allow but htslib reads."""
+    name = st.sampled_from(COMMON_TAGS) | st.sampled_from(["A!", "1X", "..", "\x01\x7f", ":Z"])
     return st.lists(st.builds(lambda name, pair: tag(name, *pair), name, tag_values()), max_size=5)
 
 

@@ -67,7 +67,6 @@ cdef enum Fault:
     CIGAR_OPERATION
     CIGAR_LENGTH
     ALIGNMENT_END
-    TAG_ID
     TAG_TYPE
     TAG_LENGTH
 
@@ -82,24 +81,17 @@ MESSAGES = {
     CIGAR_OPERATION: "its CIGAR has an operation other than MIDNSHP=X",
     CIGAR_LENGTH: "its CIGAR and its sequence differ in length",
     ALIGNMENT_END: "its alignment ends beyond position 2147483647",
-    TAG_ID: "a tag's name is not a letter followed by a letter or digit",
     TAG_TYPE: "a tag's type is not one of A c C s S i I f Z H B, or a B array's subtype is not one of c C s S i I f",
     TAG_LENGTH: "its tags do not end where the record does (block_size {block_size})",
 }
 
 # Bytes of a value of each tag type; 0 if the type does not exist.
 cdef uint8_t VALUE_SIZE[256]
-# 1: a letter; 2: a digit.
-cdef uint8_t CHARACTER[256]
 
 
 cdef void fill_tables() noexcept:
     for kind, size in zip(b"AcCsSiIf", (1, 1, 1, 2, 2, 4, 4, 4), strict=True):
         VALUE_SIZE[<uint8_t> kind] = size
-    for character in range(256):
-        CHARACTER[<int> character] = 1 if chr(character).isalpha() and character < 128 else 0
-    for character in b"0123456789":
-        CHARACTER[<int> character] = 2
 
 fill_tables()
 
@@ -145,8 +137,6 @@ cdef Fault check_tags(
             return TAG_LENGTH
         if available - p < 4:
             return INCOMPLETE
-        if CHARACTER[p[0]] != 1 or CHARACTER[p[1]] == 0:
-            return TAG_ID
         if p[0] == c"C" and p[1] == c"G" and cg_tag[0] == NULL:
             cg_tag[0] = p
         kind = p[2]
@@ -265,8 +255,8 @@ def walk(data, int64_t n_ref, int64_t start=0, int64_t first_record=0):
 
     Returns `(block, used)`: a RecordBlock of the whole records, and the number of bytes that they take.
     Raises SourceError, with the record's 1-based number and its name, for the first record in which
-    a length, count, id, CIGAR operation or tag violates the BAM specification. As in htslib, the CIGAR and
-    the sequence of a mapped read, if it has both, must have the same length. In addition, an alignment
+    a length, count, id, CIGAR operation or tag violates the BAM specification. As in htslib, the name of a tag may be
+    any two bytes; the CIGAR and the sequence of a mapped read, if it has both, must have the same length. In addition, an alignment
     must end at or before position 2^31 - 1, so that ends fit in an int32, as positions do.
     """
     cdef const uint8_t[::1] view = data

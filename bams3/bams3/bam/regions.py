@@ -32,6 +32,8 @@ class Region(NamedTuple):
     end: int
 
 
+LAST = 2**31 - 1
+"""Past every position."""
 UNPLACED = Region(-1, -1, 0)
 """Records without a contig (reference id -1), whatever their position."""
 UNPLACED_NAME = "_unplaced"
@@ -43,8 +45,9 @@ def parse_regions(texts: Iterable[str], references: References) -> list[Region]:
 
     Accepts samtools' forms (`chr1`, `chr1:1,000-2,000`, `chr1:1.5M-2M`, `chr1:100-`, `chr1:-200`, `chr1:100`
     which runs to the contig's end, `{HLA-A*01:01}:1-5`) and, in addition, `chr1-22` for a run of numbered contigs, `*`
-    for all contigs, `.` for all records, `_unplaced` for records without a contig. Ends past the end of the contig are
-    clipped. Raises UsageError.
+    for all contigs, `.` for all records, `_unplaced` for records without a contig. As in samtools, position 0 is the
+    start. An end past the end of the contig is clipped. A start past it is accepted, with a warning, since damaged
+    alignments can begin there. Raises UsageError.
     """
     contigs = _by_name(references)
     return [region for text in texts for region in _parse(text, contigs)]
@@ -215,13 +218,18 @@ def _within(contig: Region, coordinates: str, text: str) -> Region:
         raise UsageError(
             f"region {text!r}: expected start-end after the contig, as in chr1:1,000-2,000 or chr1:1M-2M"
         )
-    first = _position(match[1], text) if match[1] else 1
-    last = _position(match[2], text) if match[2] else max(contig.end, first)
-    if first > last:
+    first = max(_position(match[1], text), 1) if match[1] else 1
+    last = _position(match[2], text) if match[2] else None
+    if last is not None and first > last:
         raise UsageError(f"region {text!r}: the start is past the end")
     if first > contig.end:
-        raise UsageError(f"region {text!r}: the start is past the end of the contig ({contig.end} bp)")
-    return Region(contig.reference_id, first - 1, min(last, contig.end))
+        import logging
+
+        logging.getLogger(__name__).warning(
+            "region %s: past the end of the contig, which has %d bp", text, contig.end
+        )
+        return Region(contig.reference_id, min(first, LAST) - 1, LAST if last is None else min(last, LAST))
+    return Region(contig.reference_id, first - 1, contig.end if last is None else min(last, contig.end))
 
 
 def _is_coordinates(text: str) -> bool:
@@ -242,6 +250,4 @@ def _position(text: str, region: str) -> int:
     number, remainder = divmod(int(whole + decimals) * 10 ** max(exponent, 0), 10 ** max(-exponent, 0))
     if remainder:
         raise UsageError(f"region {region!r}: {text} is not a whole number of bases")
-    if number < 1:
-        raise UsageError(f"region {region!r}: positions start at 1")
     return number

@@ -190,7 +190,8 @@ class Footer(NamedTuple):
         """Raise FormatError unless the footer is consistent and possible for a chunk with `body` bytes before it."""
         try:
             self._check_values()
-            check_zones(self.zones, *self.identity[1:4])
+            lengths = {reference: length for reference, _, length in self.references}
+            check_zones(self.zones, *self.identity[1:4], lengths.get(self.reference_id, 0))
         except (TypeError, ValueError) as error:
             raise FormatError(
                 f"{name}: damaged chunk: invalid footer ({error}); restore it or convert it again"

@@ -9,13 +9,15 @@ SHORTEST_RECORD = 36  # bytes
 LAST = (1 << 31) - 1  # the end of the longest contig
 
 
-def check_zones(zones: Sequence[Sequence[int]], reference_id: int, start: int, end: int) -> None:
+def check_zones(zones: Sequence[Sequence[int]], reference_id: int, start: int, end: int, length: int) -> None:
     """Raise ValueError unless row groups with these zone maps (or tuples of their values) can follow each other in a
-    chunk of the window [start, end), 0-based, of a reference (−1: reads with no position, in any order)."""
+    chunk of the window [start, end), 0-based, of a reference of `length` bp (−1: reads with no position, in any order).
+    """
     if not zones or not {int}.issuperset(map(type, chain.from_iterable(zones))):
         raise ValueError("invalid numbers in a row group")
     placed = reference_id >= 0
-    low, limit = (start or -1, end) if placed else (-1, LAST)  # records at −1 belong to the first window
+    low = start or -1 if placed else -1  # records at −1 belong to the first window …
+    limit = end if placed and end < length else LAST  # … and those past a contig's end to the last
     for number, zone in enumerate(zones):
         records, size, min_pos, max_pos, max_end, min_mapq, max_mapq, flags_any, flags_all, hot, cold = zone
         if not (

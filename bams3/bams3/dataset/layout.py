@@ -36,7 +36,7 @@ _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456
 
 
 class Window(NamedTuple):
-    """One cell of the grid: reads of `reference_id` that start in [start, end), 0-based.
+    """One cell of the grid: reads of `reference_id` that start in [start, end), 0-based; in the last one, or later.
 
     Reads with no position are one window: (UNPLACED, 0, 0).
     """
@@ -78,7 +78,7 @@ class Grid(Sequence[Window]):
     """Consecutive windows of a genome, created on demand: there may be tens of millions of them.
 
     A contig has at least one window (a read may start anywhere, even on a contig of length 0), and
-    reads that start past a contig's end still belong to the window that contains their start.
+    reads that start past a contig's end belong to its last window.
     The window of the reads with no position is the last.
     """
 
@@ -138,6 +138,11 @@ class Grid(Sequence[Window]):
     def runs(self) -> Iterator[Window]:
         """The same windows, with those of each contig joined into one."""
         return map(self.run, self.contigs())
+
+
+def last_window(length: int, chunk_size: int) -> int:
+    """The start of the last window of a contig; it holds all reads that start there or later."""
+    return (max(-(-length // chunk_size), 1) - 1) * chunk_size
 
 
 def cells(run: Window, chunk_size: int) -> Iterator[Window]:

@@ -276,7 +276,7 @@ def check_chunk(chunk: ChunkEntry, references: Sequence[Sequence[Any]], chunk_si
     if not all(map(is_count, numbers)):
         raise ValueError(f"{chunk.path!r}: invalid numbers")
     if chunk.reference_id == layout.UNPLACED:
-        end, path, known = chunk.start, layout.unplaced_path(chunk.start), True
+        length, end, path, known = 0, chunk.start, layout.unplaced_path(chunk.start), True
     else:
         name, length = references[chunk.reference_id]
         end = chunk.start + chunk_size
@@ -285,7 +285,7 @@ def check_chunk(chunk: ChunkEntry, references: Sequence[Sequence[Any]], chunk_si
     if not known or (chunk.path, chunk.end) != (path, end):
         raise ValueError(f"{chunk.path!r}: at an invalid position, or not on the dataset's grid")
     try:
-        check_zones(chunk.row_groups, chunk.reference_id, chunk.start, end)
+        check_zones(chunk.row_groups, chunk.reference_id, chunk.start, end, length)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{chunk.path!r}: {error}") from error
     if len(MAGIC) + chunk.streams + chunk.footer_bytes != chunk.size:

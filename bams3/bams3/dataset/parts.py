@@ -63,6 +63,11 @@ class Plan:
         """The windows."""
         return Grid([(name, length) for name, length in self.references], self.chunk_size)
 
+    @cached_property
+    def lengths(self) -> list[int]:
+        """The length of every contig in bp, by reference id."""
+        return [length for _, length in self.references]
+
     def chunk_path(self, reference_id: int, start: int) -> str:
         """Path of the chunk of a window, or (reference id −1) of chunk number `start` of the reads with no position."""
         if reference_id == layout.UNPLACED:

@@ -22,6 +22,7 @@ from bams3.chunk.writer import (
     stored_row_group,
     write_chunk,
 )
+from bams3.chunk.zones import LAST
 from bams3.codec.streams import DEFAULT_LEVEL, LEVELS
 from bams3.dataset import layout, parts
 from bams3.dataset.destination import Destination, check_joinable, remove, survey
@@ -139,7 +140,7 @@ def convert(
                 part = job.run(opened.blocks(pool.map))
                 _end(part, opened, list(plan.grid.runs()), _known_counts(opened, index))
                 return parts.commit(storage, plan, [part])
-            part = job.run(_blocks_of(opened, chosen, pool.map))
+            part = job.run(_blocks_of(opened, [_to_the_end(plan, window) for window in chosen], pool.map))
         except FileNotFoundError as error:
             raise DatasetError(
                 f"{storage.root}: {error.filename} was removed while the dataset was written"
@@ -209,6 +210,8 @@ def _parse_windows(plan: parts.Plan, texts: Sequence[str]) -> list[Window]:
                 wanted.append(Window(UNPLACED, 0, 0))
                 continue
             length, first = references[region.reference_id][1], max(region.start, 0)
+            if first and first >= length:
+                raise UsageError(f"window {text}: past the end of the contig, which has {length} bp")
             if first % plan.chunk_size or (region.end % plan.chunk_size and region.end != length):
                 raise UsageError(f"window {text}: it must begin and end at multiples of {plan.chunk_size} bp")
             count = max(-(-(region.end - first) // plan.chunk_size), 1)
@@ -251,6 +254,13 @@ def _blocks_of(source: Source, windows: Sequence[Window], mapper: Mapper) -> Ite
             yield from source.unplaced(mapper)
         else:
             yield from source.window(reference_id, start, end, mapper)
+
+
+def _to_the_end(plan: parts.Plan, window: Window) -> Window:
+    """Extend the last window of a contig to all positions: it holds the reads past the contig's end, too."""
+    if window.reference_id == UNPLACED or window.end < plan.lengths[window.reference_id]:
+        return window
+    return window._replace(end=LAST)
 
 
 def _end(part: parts.Part, source: Source, windows: Sequence[Window], counts: dict[int, int]) -> None:
@@ -322,16 +332,11 @@ class _Conversion:
     def run(self, blocks: Iterable[Any]) -> parts.Part:
         """Write the chunks of all records in `blocks`; `_end` completes the part that is returned."""
         part = parts.Part([])
-        grid, self.own = self.plan.grid, Own([self.plan, *self.there.plans])
-        tasks = _tasks(cut_row_groups(blocks, self.plan.chunk_size))
+        self.own = Own([self.plan, *self.there.plans])
+        tasks = _tasks(cut_row_groups(blocks, self.plan.chunk_size, self.plan.lengths))
         finished = self._counted(self.workers.map(self._compress, tasks), part.counts)
         with self.uploads:
             for key, items in groupby(finished, key=lambda item: item[0]):
-                if key[0] != UNPLACED and grid.index_of(*key) is None:
-                    name, length = self.plan.references[key[0]]
-                    raise SourceError(
-                        f"a record starts far past the end of {name}, which has {length} bp by the header; fix either"
-                    )
                 part.chunks.append(self._write(key[0], key[1], (group for _, group in items)))
         return part
 

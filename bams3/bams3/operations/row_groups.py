@@ -1,7 +1,7 @@
 """Cutting records into row groups. The cuts depend on the records alone, never on how they arrive in blocks."""
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from bams3.bam.records import split_windows
@@ -35,16 +35,23 @@ class UncodedRowGroup:
         return last
 
 
-def cut_row_groups(blocks: Iterable[Any], chunk_size: int) -> Iterator[UncodedRowGroup]:
-    """Yield the row groups of RecordBlocks in order; docs/format.md, "Row groups", defines the rule.
+def cut_row_groups(
+    blocks: Iterable[Any], chunk_size: int, lengths: Sequence[int] | Mapping[int, int]
+) -> Iterator[UncodedRowGroup]:
+    """Yield the row groups of RecordBlocks in order; docs/format.md, "Row groups", defines the rule. `lengths`: of the
+    contigs, by reference id.
 
     A row group ends where its chunk ends, where it is full, and at the end of a window of 2^17 bp unless it is small.
     """
     group: UncodedRowGroup | None = None
     group_window = 0
+    last_of = (layout.UNPLACED, 0)  # a reference id, and the start of its last window
     for block in blocks:
         for first, last, reference_id, window in split_windows(block, layout.ROW_GROUP_SHIFT):
             start = (window << layout.ROW_GROUP_SHIFT) // chunk_size * chunk_size
+            if start and (reference_id != last_of[0] or start > last_of[1]):
+                last_of = reference_id, layout.last_window(lengths[reference_id], chunk_size)
+                start = min(start, last_of[1])
             if group and (
                 (group.reference_id, group.start) != (reference_id, start)
                 or (window != group_window and group.records >= layout.SMALL_ROW_GROUP)

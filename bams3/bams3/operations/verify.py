@@ -144,9 +144,15 @@ def _check_row_group(dataset: DatasetReader, entry: ChunkEntry, group: RowGroup,
         problems.append(f"{group.name}: streams that do not match its records: {', '.join(map(repr, wrong))}")
     if any(a > b for a, b in pairwise(group.pos)) and entry.reference_id != layout.UNPLACED:
         problems.append(f"{group.name}: records are out of order")
-    elif len(list(cut_row_groups([block], dataset.manifest.chunk_size))) > 1:
+    elif len(list(_cut_again(dataset, group, block))) > 1:
         problems.append(f"{group.name}: it is longer than a row group may be")
     return problems
+
+
+def _cut_again(dataset: DatasetReader, group: RowGroup, block: Any) -> Iterator[Any]:
+    """Yield the row groups into which a row group's records would be cut."""
+    lengths = {reference: length for reference, _, length in group.chunk.footer.references}
+    return cut_row_groups([block], dataset.manifest.chunk_size, lengths)
 
 
 def _check_layout(dataset: DatasetReader) -> Iterator[str]:

@@ -245,7 +245,7 @@ def row_group_jobs(
             groups = dataset.unplaced_row_groups()
             starts, ends = array("q", [-1]), array("q", [_NO_END])
         else:
-            if ends[-1] >= references[reference_id][1]:
+            if ends[-1] == references[reference_id][1]:
                 ends[-1] = _NO_END
             groups = dataset.row_groups(reference_id, starts[0], ends[-1], (starts, ends))
         for group in groups:
@@ -261,7 +261,7 @@ def shared_regions(dataset: Dataset, regions: Iterable[Region]) -> list[Overlaps
     found = []
     for reference_id, starts, ends, rows in RegionTable.of(regions).by_reference():
         length = dataset.references[reference_id][1]
-        ends = array("q", (end if end < length else _NO_END for end in ends))
+        ends = array("q", (end if end != length else _NO_END for end in ends))
         found.append(Overlaps(reference_id, starts, ends, rows))
     return found
 
