@@ -1,4 +1,4 @@
-"""Reads that start past the end of their contig, as hts-specs' cigar.warn1 has them: kept, and found as samtools does."""
+"""Reads that start past their contig's end, as hts-specs' cigar.warn1 has them: kept, and found as samtools does."""
 
 from pathlib import Path
 
@@ -45,7 +45,7 @@ def test_they_come_back(bam: Path, tmp_path: Path, ways: str) -> None:
         source.write_text(pysam.samtools.view("-h", "--no-PG", str(bam)))
     options = {
         "batches": [{"batch": (i, 3)} for i in (1, 2, 3)],
-        "windows": [{"windows": ["chr1:1-524288"]}, {"windows": ["chr1:524289-1000000", "chr2"]}, {"windows": ["_unplaced"]}],
+        "windows": [{"windows": each} for each in (["chr1:1-524288"], ["chr1:524289-1000000", "chr2"], ["_unplaced"])],
     }.get(ways, [{}])  # fmt: skip
     for each in options:
         convert(source, dataset, chunk_size="256K", **each)
