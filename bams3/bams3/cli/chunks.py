@@ -103,7 +103,7 @@ def _map(argv: list[str]) -> int:
         "--resume", action="store_true", help="skip the chunks that the job log records as done"
     )
     add_shard(options)
-    add_workers(options, "--parallel", "--workers")
+    add_workers(options)
     add_help(options)
     end = argv.index("--") if "--" in argv else len(argv)
     args = options.parse_args(argv[:end])

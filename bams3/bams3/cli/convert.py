@@ -31,7 +31,7 @@ def _convert(argv: list[str]) -> int:
         metavar="SIZE",
         help="window size in bp: 256K, 512K, 1M (default), 2M, 4M or 8M",
     )
-    add_workers(options, "--workers")
+    add_workers(options)
     effort = options.add_mutually_exclusive_group()
     effort.add_argument(
         "--level",

@@ -39,7 +39,7 @@ def run(command: str, argv: list[str]) -> int:
         help="columns (default: SAM's columns and endpos)",
     )
     add_filters(options)
-    add_workers(options, "--parallel", "--workers")
+    add_workers(options)
     add_help(options)
     args = options.parse_args(argv)
 

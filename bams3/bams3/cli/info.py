@@ -28,7 +28,7 @@ def _stats(argv: list[str]) -> int:
         help="print the sections of samtools stats on FLAGs, mapping qualities and insert sizes",
     )
     form.add_argument("--json", action="store_true", help="print all counts as JSON")
-    add_workers(options, "--workers")
+    add_workers(options)
     add_help(options)
     args = options.parse_args(argv)
 
@@ -83,7 +83,7 @@ def _verify(argv: list[str]) -> int:
         "--against", metavar="BAM", help="compare every record with this BAM, CRAM or SAM file"
     )
     options.add_argument("-T", "--reference", metavar="FASTA", help="reference of a CRAM given to --against")
-    add_workers(options, "--workers")
+    add_workers(options)
     add_help(options)
     args = options.parse_args(argv)
 
@@ -130,7 +130,7 @@ def _repair(argv: list[str]) -> int:
     options.add_argument(
         "--header", metavar="BAM", help="take the header from the source; chunks may not have all of it"
     )
-    add_workers(options, "--workers")
+    add_workers(options)
     add_help(options)
     args = options.parse_args(argv)
 

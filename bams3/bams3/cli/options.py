@@ -86,10 +86,12 @@ def add_help(arguments: argparse.ArgumentParser) -> None:
     arguments.add_argument("--help", action="help", help="show this help and exit")
 
 
-def add_workers(arguments: argparse.ArgumentParser, *names: str) -> None:
-    """Add the option for the number of workers, under these names and `-@`."""
+def add_workers(arguments: argparse.ArgumentParser) -> None:
+    """Add the option for the number of workers."""
     arguments.add_argument(
-        *names,
+        "--workers",
+        "--parallel",
+        "--threads",
         "-@",
         dest="workers",
         default="auto",

@@ -3,7 +3,7 @@
 import os
 import sys
 from contextlib import nullcontext
-from typing import Literal
+from typing import Any, Literal
 
 from bams3.cli.options import (
     add_filters,
@@ -17,6 +17,7 @@ from bams3.cli.options import (
     progress_beside,
     regions_of,
 )
+from bams3.cli.view import add_view_options, passed_on
 from bams3.errors import UsageError
 from bams3.shown import field, shown
 
@@ -38,6 +39,9 @@ _TO_BAM_EXAMPLE = """\
   bams3 to-bam NA12878.bams3 back.bam
   bams3 to-bam NA12878.bams3 - chr20 | samtools flagstat -"""
 
+_INDEXED = {"bam": ("-c",), "ubam": ("-c",), "cram": ()}
+"""Formats that can be indexed, with options of samtools index."""
+
 
 def run(command: str, argv: list[str]) -> int:
     """Run the command; returns the exit code."""
@@ -57,9 +61,23 @@ def _query(argv: list[str]) -> int:
     options.add_argument(
         "-O",
         "--output-fmt",
+        type=str.lower,
         choices=("sam", "sam.gz", "bam", "ubam", "cram"),
         help="output format (default: by the name of FILE, otherwise sam)",
     )
+    for letter, name, title in (
+        ("-b", "bam", "BAM"),
+        ("-u", "ubam", "uncompressed BAM"),
+        ("-C", "cram", "CRAM"),
+    ):
+        options.add_argument(
+            letter,
+            dest="output_fmt",
+            action="store_const",
+            const=name,
+            help=f"write {title}: short for -O {name}",
+        )
+    options.add_argument("-1", "--fast", action="store_true", help="compress BAM fast")
     options.add_argument(
         "-o",
         "--output",
@@ -71,12 +89,16 @@ def _query(argv: list[str]) -> int:
     options.add_argument("-H", "--header-only", action="store_true", help="print only the header")
     options.add_argument("-T", "--reference", metavar="FASTA", help="reference of the CRAM output")
     options.add_argument(
+        "--write-index", action="store_true", help="index FILE, too: .csi for BAM, .crai for CRAM"
+    )
+    add_view_options(options)
+    options.add_argument(
         "--batch",
         type=fraction,
         metavar="i/n|array/n",
         help="only reads that start in batch i of n; array/n takes i from the array job",
     )
-    add_workers(options, "--parallel", "--workers")
+    add_workers(options)
     add_help(options)
     args = options.parse_args(argv)
 
@@ -85,6 +107,7 @@ def _query(argv: list[str]) -> int:
     from bams3.output.files import open_output, refuse_inputs
     from bams3.parallel.workers import Workers, watched, worker_count
     from bams3.select import query
+    from bams3.select.query import RecordFilter
 
     inputs, args.regions = inputs_of([args.dataset, *args.regions])
     refuse_inputs(args.output, *inputs, args.regions_file, args.reference)
@@ -92,22 +115,41 @@ def _query(argv: list[str]) -> int:
     if args.batch:
         dataset = dataset.batch(*args.batch)
     workers = worker_count(args.workers)
-    regions = regions_of(dataset, args.regions, args.regions_file)
-    record_filter = filter_of(args)
-    if args.count:
+    words = passed_on(args)
+    bed = args.regions_file
+    if args.regions and bed is not None:  # reads that overlap both
+        words, bed = [*words, "-L", bed], None
+    regions = regions_of(dataset, args.regions, bed)
+    record_filter = RecordFilter() if "-p" in words else filter_of(args)
+    output_format = args.output_fmt or ("bam" if args.fast else _format_of(args.output))
+    if args.write_index and (args.output == "-" or output_format not in _INDEXED or args.count):
+        raise UsageError("--write-index needs -o FILE and the format BAM or CRAM")
+    if args.count and not words:
         with open_output(args.output) as file:
             file.write(b"%d\n" % query.count(dataset, regions, record_filter, workers))
         return 0
 
-    from bams3.output.alignments import write_alignments
+    from bams3.output.alignments import DEFAULT_LEVEL, write_alignments
+    from bams3.output.view import viewed
 
     with Workers(workers) as shared, progress_beside(args.output, "read") as progress:
-        blocks = [] if args.header_only else query.query(dataset, regions, record_filter, shared)
+        blocks: Any = [] if args.header_only else query.query(dataset, regions, record_filter, shared)
+        blocks = watched(blocks, len, progress)
+        if words:
+            blocks = viewed(blocks, dataset.header, words)
+        if args.count:
+            number = sum(map(len, blocks))
+            with open_output(args.output) as file:
+                file.write(b"%d\n" % number)
+            return 0
         write_alignments(
-            watched(blocks, len, progress), dataset.header, args.output,
-            format=args.output_fmt or _format_of(args.output), workers=shared, reference=args.reference,
-            with_header=args.with_header or args.header_only,
+            blocks, dataset.header, args.output, format=output_format, workers=shared, reference=args.reference,
+            with_header=args.with_header or args.header_only, level=1 if args.fast else DEFAULT_LEVEL,
         )  # fmt: skip
+    if args.write_index:
+        import pysam
+
+        pysam.index(*_INDEXED[output_format], args.output)
     return 0
 
 
@@ -128,7 +170,7 @@ def _count(argv: list[str]) -> int:
         help="file that lists datasets, one per line; - is standard input",
     )
     add_filters(options)
-    add_workers(options, "--parallel", "--workers")
+    add_workers(options)
     add_help(options)
     args = options.parse_args(argv)
 
@@ -196,7 +238,7 @@ def _to_bam(argv: list[str]) -> int:
     options.add_argument(
         "--overwrite", action="store_true", help="replace OUT if it exists, and remove its index"
     )
-    add_workers(options, "--workers")
+    add_workers(options)
     add_help(options)
     args = options.parse_args(argv)
     from bams3.buffer import keep_freed_memory

@@ -1,0 +1,72 @@
+"""The options of samtools view that bams3 query passes on to samtools, accepts without effect, or explains."""
+
+import argparse
+from typing import Any
+
+from bams3.errors import UsageError
+
+# Names, metavar (None: a flag without a value), description. All but the first name are synonyms.
+PASSED: tuple[tuple[tuple[str, ...], str | None, str], ...] = (
+    (("-G", "--exclude-all-flags"), "FLAG", "leave out reads with all of these FLAG bits"),
+    (("--rf", "--incl-flags", "--include-flags"), "FLAG", "only reads with any of these FLAG bits"),
+    (("-m", "--min-qlen"), "N", "only reads whose CIGAR covers N bases of the read or more"),
+    (("-l", "--library"), "NAME", "only reads of this library"),
+    (("-R", "--read-group-file"), "FILE", "only reads of the read groups that FILE lists"),
+    (("-N", "--qname-file"), "FILE", "only reads whose names FILE lists; ^FILE: only the others"),
+    (("-d", "--tag"), "TAG[:VAL]", "only reads with this tag, and with this value if one is given"),
+    (("-D", "--tag-file"), "TAG:FILE", "only reads with a value of the tag that FILE lists"),
+    (("-s",), "SEED.FRAC", "keep a fraction of the templates; the integer part is the seed"),
+    (("--subsample",), "FRAC", "keep a fraction of the templates"),
+    (("--subsample-seed",), "N", "seed of --subsample"),
+    (("-x", "--remove-tag"), "TAG,…", "remove tags; ^TAG,…: all others"),
+    (("--keep-tag",), "TAG,…", "keep only these tags"),
+    (("--add-flags",), "FLAG", "set FLAG bits"),
+    (("--remove-flags",), "FLAG", "clear FLAG bits"),
+    (("-p", "--unmap"), None, "mark reads that do not pass the filters as unmapped, instead of leaving them out"),
+    (("-z", "--sanitize"), "WHAT,…", "repair contradictions, as samtools does"),
+)  # fmt: skip
+_IGNORED = ("-S", "-M", "--use-index", "--no-PG")
+_EXPLAINED = {
+    "-P": "mates can lie anywhere; list the names of the reads, and give the list to -N",
+    "--fetch-pairs": "mates can lie anywhere; list the names of the reads, and give the list to -N",
+    "-U": "run a second query for them, with the opposite filter: -e '!(…)'",
+    "--unoutput": "run a second query for them, with the opposite filter: -e '!(…)'",
+}
+
+
+class _Explain(argparse.Action):
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        raise UsageError(f"{option_string} is not supported: {_EXPLAINED[str(option_string)]}")
+
+
+def add_view_options(arguments: argparse.ArgumentParser) -> None:
+    """Add the options; `passed_on` evaluates them."""
+    group = arguments.add_argument_group("as in samtools view, and done by it")
+    for names, metavar, description in PASSED:
+        if metavar is None:
+            group.add_argument(*names, dest=names[0], action="store_true", help=description)
+        else:
+            group.add_argument(*names, dest=names[0], metavar=metavar, help=description)
+    for name in _IGNORED:
+        arguments.add_argument(name, action="store_true", help=argparse.SUPPRESS)
+    for name in _EXPLAINED:
+        arguments.add_argument(name, action=_Explain, nargs="?", help=argparse.SUPPRESS)
+
+
+def passed_on(args: Any) -> list[str]:
+    """Return the options to pass on, as words.
+
+    With `-p`, what becomes of a read depends on all filters, so those of `add_filters` are passed on, too.
+    """
+    chosen = []
+    if getattr(args, "-p"):
+        chosen += ["-f", str(args.require_flags), "-F", str(args.exclude_flags), "-q", str(args.min_MQ)]
+        chosen += ["-r", args.read_group] if args.read_group is not None else []
+        chosen += ["-e", args.filter] if args.filter is not None else []
+    for (name, *_), metavar, _ in PASSED:
+        value = getattr(args, name)
+        if name == "-p" and args.count:  # then only reads that pass are counted
+            continue
+        if value is not None and value is not False:
+            chosen += [name] if metavar is None else [name, value]
+    return chosen

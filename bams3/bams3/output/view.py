@@ -1,0 +1,36 @@
+"""Options of `samtools view` that bams3 leaves to samtools: the records pass through it on their way out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from bams3.errors import SourceError
+from bams3.output.alignments import bam_bytes
+
+if TYPE_CHECKING:
+    from bams3.bam.header import Header
+    from bams3.bam.records import RecordBlock
+
+
+def viewed(blocks: Iterable[RecordBlock], header: Header, options: Sequence[str]) -> Iterator[RecordBlock]:
+    """Yield what `samtools view` with these options makes of records, in order; `header` stays as it is.
+
+    Raises SourceError with samtools' message if it fails.
+    """
+    from bams3.sources.bgzf import BlockReader
+    from bams3.sources.process import SamtoolsProcess
+    from bams3.sources.stream import read_header, record_blocks
+
+    command = ["view", "-u", "--no-PG", *options, "-"]
+    with closing(
+        SamtoolsProcess(command, "samtools view", "it failed", bam_bytes(blocks, header))
+    ) as process:
+        reader = BlockReader(process.stdout, name="samtools view")
+        try:
+            yield from record_blocks(reader, header, read_header(reader)[1])
+        except SourceError:
+            process.check()  # samtools knows better why its output is truncated
+            raise
+        process.check()
