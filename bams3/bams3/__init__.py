@@ -15,6 +15,7 @@ __all__ = [
     "Dataset",
     "__version__",
     "convert",
+    "count_parallel",
     "merge",
     "open",
     "query_parallel",
@@ -23,7 +24,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from bams3.api.chunk import Chunk, read_chunk
-    from bams3.api.dataset import Dataset, open, query_parallel
+    from bams3.api.dataset import Dataset, count_parallel, open, query_parallel
     from bams3.errors import Bams3Error
     from bams3.operations.convert import convert, merge
 
@@ -32,6 +33,7 @@ _HOMES = {
     "Chunk": "bams3.api.chunk",
     "Dataset": "bams3.api.dataset",
     "convert": "bams3.operations.convert",
+    "count_parallel": "bams3.api.dataset",
     "merge": "bams3.operations.convert",
     "open": "bams3.api.dataset",
     "query_parallel": "bams3.api.dataset",

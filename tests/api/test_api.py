@@ -3,6 +3,7 @@
 import gzip
 import inspect
 import os
+import pickle
 import random
 import shutil
 import signal
@@ -588,3 +589,21 @@ def test_public_names_are_typed_and_documented(name: str, thing: Any) -> None:
         assert signature.return_annotation is not signature.empty
         for parameter in list(signature.parameters.values()):
             assert parameter.name == "self" or parameter.annotation is not parameter.empty, parameter
+
+
+def test_counts_in_parallel(odd_dataset: api.Dataset) -> None:
+    regions = ["a", ("a", 5, 900), "{b:1-5}", ("*", None, None)]
+    count = odd_dataset.count
+    alone = [count(region="a"), count("a", 5, 900), count("b:1-5"), count("*")]
+    for workers in (1, 3):
+        assert list(bams3.count_parallel([odd_dataset, odd_dataset.uri], regions, workers)) == 2 * alone
+    assert any(alone)
+
+
+def test_no_columns_are_still_records(odd_dataset: api.Dataset) -> None:
+    """The number of records is known, and survives pickling."""
+    (without,) = odd_dataset.query_parallel(["a"], fields=[])
+    assert without.records == odd_dataset.count("a") == odd_dataset.query("a", []).records > 0
+    table = odd_dataset.query("a", ["pos"])
+    for each in (without, table):
+        assert pickle.loads(pickle.dumps(each)).records == each.records == len(table["pos"])

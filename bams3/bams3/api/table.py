@@ -18,10 +18,16 @@ class Table(dict[str, Any]):
     tag, or None if a record lacks the tag.
     """
 
-    @property
-    def records(self) -> int:
-        """Number of records: the length of every column."""
-        return len(next(iter(self.values()), ()))
+    records: int
+    """Number of records: the length of every column."""
+
+    def __init__(self, columns: Iterable[tuple[str, Any]], records: int | None = None) -> None:
+        """Make a table of columns; `records` is for one without columns."""
+        super().__init__(columns)
+        self.records = len(next(iter(self.values()))) if records is None else records
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Table, (list(self.items()), self.records)
 
     def to_arrow(self) -> "pyarrow.Table":
         """Convert to a pyarrow.Table; None becomes null (requires pyarrow: the extra `arrow`).

@@ -32,6 +32,22 @@ COMMANDS = {
     "verify": ("info", "check every checksum and count, or compare every record with the BAM"),
 }
 
+ALIASES = {"view": "query", "query-stream": "query", "mosdepth": "coverage"}
+"""Other names of commands that people know."""
+INSTEAD = {
+    "process": "bams3 map NA12878.bams3 -- COMMAND",
+    "flagstat": "bams3 stats --flagstat NA12878.bams3",
+    "idxstats": "bams3 stats --idxstats NA12878.bams3",
+    "depth": "bams3 coverage -o PREFIX NA12878.bams3",
+    "sort": "bams3 convert --sort in.bam NA12878.bams3",
+    "index": "bams3 convert in.bam NA12878.bams3 (a dataset has its index)",
+    "ls": "bams3 chunks NA12878.bams3",
+    "list": "bams3 chunks NA12878.bams3",
+    "cat": "bams3 to-bam NA12878.bams3 -",
+    "info": "bams3 stats NA12878.bams3",
+}
+"""What people may look for, and what does it here."""
+
 _HELP = """\
 usage: bams3 COMMAND …
 Store alignments as independent columnar chunks, one per genomic window.
@@ -86,8 +102,9 @@ def _run(arguments: list[str]) -> int:
 
         print(f"bams3 {__version__}")
         return 0
+    arguments[0] = ALIASES.get(arguments[0], arguments[0])
     if arguments[0] not in COMMANDS:
-        return _fail("", f"{arguments[0]!r} is not a command; run bams3 --help for the list", 2)
+        return _fail("", _unknown(arguments[0]), 2)
     from importlib import import_module
 
     module = import_module(f"bams3.cli.{COMMANDS[arguments[0]][0]}")
@@ -96,6 +113,16 @@ def _run(arguments: list[str]) -> int:
         return code
     except SystemExit as stop:  # raised by argparse after --help or an invalid option
         return int(stop.code or 0)
+
+
+def _unknown(command: str) -> str:
+    if command in INSTEAD:
+        return f"{command!r} is not a command; instead: {INSTEAD[command]}"
+    from difflib import get_close_matches
+
+    near = get_close_matches(command, [*COMMANDS, *ALIASES], 1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"{command!r} is not a command; {hint}run bams3 --help for the list"
 
 
 def _drop_output() -> None:

@@ -22,12 +22,14 @@ def run(command: str, argv: list[str]) -> int:
     options.add_argument(
         "-o",
         "--output",
-        required=True,
         metavar="PREFIX",
-        help="prefix of the output files (with --batch: the name of the part file)",
+        help="prefix of the output files (with --batch: the name of the part file); as in mosdepth, it may also stand "
+        "before DATASET",
     )
     options.add_argument("-c", "--chrom", metavar="NAME", help="process only this contig")
     options.add_argument("-n", "--no-per-base", action="store_true", help="do not write per-base depth")
+    options.add_argument("-t", "--threads", metavar="N", help="accepted as in mosdepth, without effect")
+    options.add_argument("-f", "--fasta", metavar="FASTA", help="accepted as in mosdepth, without effect")
     add_depth(options)
     options.add_argument(
         "-a", "--fragment-mode", action="store_true", help="count whole fragments of proper pairs"
@@ -49,6 +51,10 @@ def run(command: str, argv: list[str]) -> int:
     share.add_argument("--gather", nargs="+", metavar="PART", help="combine the part files of all batches")
     add_help(options)
     args = options.parse_args(argv)
+    if args.output is None and len(args.dataset) > 1:
+        args.output = args.dataset.pop(0)
+    if args.output is None:
+        options.error("give the prefix of the output files: -o PREFIX")
     _coverage(args)
     return 0
 

@@ -28,6 +28,13 @@ def _stats(argv: list[str]) -> int:
         help="print the sections of samtools stats on FLAGs, mapping qualities and insert sizes",
     )
     form.add_argument("--json", action="store_true", help="print all counts as JSON")
+    form.add_argument(
+        "-O",
+        "--output-fmt",
+        type=str.lower,
+        choices=("default", "json"),
+        help="as in samtools flagstat: json",
+    )
     add_workers(options)
     add_help(options)
     args = options.parse_args(argv)
@@ -50,7 +57,7 @@ def _stats(argv: list[str]) -> int:
     elif args.idxstats:
         text = stats.idxstats(dataset)
     else:
-        text = stats.to_json(dataset) if args.json else stats.summary(dataset)
+        text = stats.to_json(dataset) if args.json or args.output_fmt == "json" else stats.summary(dataset)
     sys.stdout.write(text)
     return 0
 

@@ -20,16 +20,37 @@ def parser(command: str, description: str, example: str) -> argparse.ArgumentPar
     )  # fmt: skip
 
 
+INSTEAD = {
+    "--s3-select": "bams3 reads only the columns that it needs, without S3 Select; leave it out",
+    "--region": "give regions after the dataset: DATASET chr20:1M-2M",
+    "--output-format": "use -O, such as -O bam",
+}
+"""Options that people may look for, and what does it here."""
+
+
 class _Parser(argparse.ArgumentParser):
     """A parser whose errors hide secrets, and which refuses to append the request log to another kind of file."""
 
     def parse_args(self, *given: Any, **options: Any) -> Any:
-        arguments = super().parse_args(*given, **options)
+        arguments, unknown = self.parse_known_args(*given, **options)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{self._hint(unknown[0])}")
         if log := os.environ.get("BAMS3_LOG_REQUESTS", "-").removeprefix("-"):
             from bams3.output.files import refuse_foreign
 
             refuse_foreign(log, _is_of_requests, "a log of requests")
         return arguments
+
+    def _hint(self, word: str) -> str:
+        name = word.partition("=")[0]
+        if name in INSTEAD:
+            return f" ({INSTEAD[name]})"
+        if not name.startswith("--"):
+            return ""
+        from difflib import get_close_matches
+
+        near = get_close_matches(name, self._option_string_actions, 1)
+        return f" (did you mean {near[0]}?)" if near else ""
 
     def error(self, message: str) -> NoReturn:
         super().error(shown(message))
@@ -83,7 +104,8 @@ def add_help(arguments: argparse.ArgumentParser) -> None:
         "--log-requests", action=_SetEnvironment, variable="BAMS3_LOG_REQUESTS", metavar="FILE",
         help="append method, key, range, bytes, milliseconds and status of each request to FILE (-: standard error)",
     )  # fmt: skip
-    arguments.add_argument("--help", action="help", help="show this help and exit")
+    short = () if "-h" in arguments._option_string_actions else ("-h",)
+    arguments.add_argument(*short, "--help", action="help", help="show this help and exit")
 
 
 def add_workers(arguments: argparse.ArgumentParser) -> None:
