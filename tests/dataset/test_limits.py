@@ -85,7 +85,6 @@ READ = {  # part of a dataset, and what reads it
         "to-bam {t} -",
         "verify {t}",
         "coverage -n {t} -o {here}/o",
-        "inspect {t}/" + CHUNK,
     ),
     parts.PLAN: ("merge {begun}",),
     "_parts/000001-of-000002.json": ("merge {begun}",),

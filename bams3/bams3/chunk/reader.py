@@ -232,11 +232,6 @@ class RowGroup(Columns):
             return super().next_ref
         return self._renumbered(self.stored_next_ref)
 
-    @property
-    def stored_next_ref(self) -> array[int]:
-        """Reference id of RNEXT in the dataset that the chunk was written for, array('i')."""
-        return super().next_ref
-
     def _renumbered(self, reference_ids: array[int]) -> array[int]:
         numbers = {-1: -1} | (self.chunk.numbers or {})
         try:

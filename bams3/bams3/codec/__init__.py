@@ -246,6 +246,11 @@ class Columns:
         return self._mates.next_ref
 
     @property
+    def stored_next_ref(self) -> array[int]:
+        """Reference id of RNEXT as the streams have it, array('i')."""
+        return self._mates.next_ref
+
+    @property
     def next_pos(self) -> array[int]:
         """PNEXT, array('i')."""
         return self._mates.next_pos
@@ -327,6 +332,6 @@ class Columns:
         placeholders = cigars.decode_placeholders(streams["cigar.placeholder"], self.records)
         return records.assemble(
             self.size, self.stored_reference_id, self.pos, self.mapq, bins, self.flag, self.l_seq,
-            self._mates.next_ref, self._mates.next_pos, self.tlen, self.names, self.cigars, placeholders, self.seq,
+            self.stored_next_ref, self.next_pos, self.tlen, self.names, self.cigars, placeholders, self.seq,
             self.qual, tags.Tags(streams, self.records, self._derive),
         )  # fmt: skip

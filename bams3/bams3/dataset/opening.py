@@ -90,16 +90,19 @@ def _chunk(chunk: ChunkReader) -> ChunkReader:
 def inputs_of(words: Sequence[str]) -> tuple[list[str], list[str]]:
     """Split the positional arguments of a command, DATASET … or CHUNK …, and what follows, such as regions.
 
-    If the first one is a chunk, further chunks may follow: files that begin as chunks do, streams and URIs.
+    If the first one is a chunk, further chunks may follow: files that begin as chunks do, streams, and URIs that end in
+    `.chunk`.
     """
     count = 1
-    if is_remote(words[0]) or _is_chunk(words[0]):
-        while count < len(words) and (is_remote(words[count]) or _is_chunk(words[count])):
+    if _is_chunk(words[0]):
+        while count < len(words) and _is_chunk(words[count]):
             count += 1
     return list(words[:count]), list(words[count:])
 
 
 def _is_chunk(word: str) -> bool:
+    if is_remote(word):
+        return word.partition("?")[0].endswith(".chunk")
     path = word.removeprefix("file://")
     if is_stream(path):
         return True

@@ -49,6 +49,8 @@ def _dataset(uri: str) -> tuple[DatasetReader, dict[str, ChunkEntry]]:
 
 def _chunk(dataset_of: Callable[[str], Any], uri: str) -> tuple[DatasetReader, ChunkEntry]:
     root, folder, name = uri.rpartition(f"/{layout.DATA}/")
+    if not folder and not uri.endswith(".chunk"):
+        raise UsageError(f"{uri}: not the URI of a chunk; bams3 chunks --format uri lists them")
     if not folder:
         alone = LooseChunks([open_chunk(uri)])
         return alone, alone.index[0]
