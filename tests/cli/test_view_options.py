@@ -100,6 +100,14 @@ def test_what_is_refused(folder: Path, capfd: pytest.CaptureFixture[str], option
     assert REFUSED[options] in said[-1]
 
 
+@pytest.mark.parametrize("option", ["-N", "-L"])
+def test_files_may_be_pipes_of_the_shell(folder: Path, option: str) -> None:
+    name = {"-N": "names", "-L": "x.bed"}[option]
+    line = f"bams3 query -c {option} <(cat {name}) d.bams3 {REGION}"
+    done = subprocess.run(["bash", "-c", line], cwd=folder, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == (pysam.samtools.view("-c", option, name, BAM, REGION), "")
+
+
 def test_a_reader_may_leave_early(folder: Path) -> None:
     done = subprocess.run(
         ["bash", "-c", "set -o pipefail; bams3 query -x NM d.bams3 | head -n 1"],
