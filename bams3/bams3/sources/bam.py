@@ -1,5 +1,6 @@
 """Opening alignments of any format, and reading BAM."""
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -8,6 +9,7 @@ from typing import BinaryIO, cast
 from bams3.bam.header import MAGIC
 from bams3.bam.records import RecordBlock, find_start
 from bams3.errors import SourceError
+from bams3.sources import legacy
 from bams3.sources.bgzf import MAX_BLOCK, NO_END, BlockReader, byte_span, is_bgzf
 from bams3.sources.files import WINDOWS, expect_again, input_at
 from bams3.sources.index import Index
@@ -30,9 +32,14 @@ def open_source(
 
     `index`: a BAI or CSI (CRAI for CRAM); by default it is looked for beside the file; only windows need it.
     `reference`: FASTA for CRAM. `sort`: sort the records by coordinate. `allow_truncated`: whether to accept a file
-    without an end-of-file marker; None means no, and that the caller offers no such option. Raises SourceError if the
-    file cannot be read or has none of these formats.
+    without an end-of-file marker; None means no, and that the caller offers no such option. A dataset of the earlier
+    BAMS3 writers is a source, too (`legacy`). Raises SourceError if the file cannot be read or has none of these
+    formats.
     """
+    if os.path.isdir(path) and legacy.is_legacy(path):
+        from bams3.sources.htslib import HtslibSource
+
+        return cast(Source, legacy.opened(path, HtslibSource))
     if reference:
         expect_again(reference, "htslib reads it wherever it needs to")
     alignments = input_at(path)

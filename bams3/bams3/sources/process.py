@@ -40,7 +40,9 @@ class SamtoolsProcess:
             stdout=subprocess.PIPE,
             stderr=self._written,
             bufsize=0,
-            close_fds=not any("/dev/fd/" in word for word in arguments),  # the shell's <(…), which it must inherit
+            close_fds=not any(
+                "/dev/fd/" in word for word in arguments
+            ),  # the shell's <(…), which it must inherit
         )
         self.stdout = cast(BinaryIO, self._process.stdout)
         self._feeder = None if feed is None else Feeder(self._process.stdin, self._heeded(feed))
