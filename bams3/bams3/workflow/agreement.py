@@ -16,11 +16,18 @@ Interval = tuple[str, int, int]
 
 
 def check_regions(texts: Iterable[str], contigs: Contigs, where: str) -> None:
-    """Check region strings: their syntax and their contigs."""
+    """Check region strings: their syntax, their contigs, and that they begin within them."""
     from bams3.bam.regions import parse_regions
+    from bams3.errors import UsageError
 
     with _told(where):
-        parse_regions(texts, contigs)
+        for text in texts:
+            for region in parse_regions([text], contigs):
+                length = contigs[region.reference_id][1] if region.reference_id >= 0 else 0
+                if region.reference_id >= 0 and region.start > max(length - 1, 0):
+                    raise UsageError(
+                        f"region {text!r}: the start is past the end of the contig ({length} bp)"
+                    )
 
 
 def check_filter(text: str, where: str) -> None:
