@@ -14,6 +14,7 @@ import pysam
 import pytest
 from bams3.bam.header import Header
 from bams3.bam.regions import parse_regions
+from bams3.chunk.header import HeaderLines
 from bams3.chunk.reader import open_chunk
 from bams3.chunk.writer import compress_row_group, write_chunk
 from bams3.chunk.zones import check_zones
@@ -198,7 +199,9 @@ def test_row_groups_that_end_too_soon(dataset: Path) -> None:
     footer, block = group.chunk.footer, group.block()
     halves = [compress_row_group(half, 0, footer.level) for half in (block[:7], block[7:])]
     with (dataset / FIRST).open("wb") as file:
-        write_chunk(file, FIRST, footer.identity, halves, Header(hostile.TEXT, tuple(hostile.CONTIGS)))
+        write_chunk(
+            file, FIRST, footer.identity, halves, HeaderLines(Header(hostile.TEXT, tuple(hostile.CONTIGS)))
+        )
     rewrite(dataset, FIRST, lambda _: None, follow=True)
     problems = list(verify(DatasetReader(dataset)))
     assert ["ends too early" in problem for problem in problems] == [True]

@@ -135,6 +135,17 @@ def test_the_whole_header_if_it_is_small(
     assert loose.header == Header(TEXT, tuple(CONTIGS)) == opened.header
 
 
+def test_a_header_is_prepared_once(dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not for each chunk: with a chunk for each of 100,000 contigs, that would take hours."""
+    read: list[bytes] = []
+    by_kind = chunk_header._by_kind
+    monkeypatch.setattr(chunk_header, "_by_kind", lambda text: read.append(text) or by_kind(text))
+    convert(dataset.parent / "in.bam", tmp_path / "d.bams3", chunk_size="256K")
+    assert read == [TEXT]
+    assert not list(verify(DatasetReader(str(tmp_path / "d.bams3"))))
+    assert read == [TEXT] * 2
+
+
 def test_a_header_text_without_references(tmp_path: Path) -> None:
     """BAM's own list of references counts."""
     (tmp_path / "in.bam").write_bytes(hostile.bam(b"", CONTIGS, [hostile.good(3, 5), hostile.good(4, 5)]))

@@ -256,8 +256,8 @@ def walk(data, int64_t n_ref, int64_t start=0, int64_t first_record=0):
     Returns `(block, used)`: a RecordBlock of the whole records, and the number of bytes that they take.
     Raises SourceError, with the record's 1-based number and its name, for the first record in which
     a length, count, id, CIGAR operation or tag violates the BAM specification. As in htslib, the name of a tag may be
-    any two bytes; the CIGAR and the sequence of a mapped read, if it has both, must have the same length. In addition, an alignment
-    must end at or before position 2^31 - 1, so that ends fit in an int32, as positions do.
+    any two bytes; the CIGAR and the sequence of a mapped read, if it has both, must have the same length. In
+    addition, an alignment must end at or before position 2^31 - 1, so that ends fit in an int32, as positions do.
     """
     cdef const uint8_t[::1] view = data
     cdef int64_t size = view.shape[0]

@@ -35,6 +35,11 @@ class ChunkEntry(NamedTuple):
         return self.reference_id, self.start if self.reference_id >= 0 else 0
 
     @property
+    def order(self) -> tuple[int, int]:
+        """Sorts entries in the order of the BAM: by reference, with reads with no position last."""
+        return self.reference_id & 0xFFFFFFFF, self.start
+
+    @property
     def records(self) -> int:
         """Number of records."""
         return sum(map(_RECORDS, self.row_groups))

@@ -103,6 +103,11 @@ class Footer(NamedTuple):
     header: str | None = None
 
     @property
+    def header_text(self) -> bytes:
+        """`header` as bytes; empty if there is none."""
+        return (self.header or "").encode("utf-8", "surrogateescape")
+
+    @property
     def identity(self) -> Identity:
         """The identity of the chunk."""
         return Identity(*self[:5])

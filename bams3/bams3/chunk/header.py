@@ -6,7 +6,7 @@ programs in their PG tags with the programs before those. docs/format.md, "Heade
 """
 
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cached_property
 
 from bams3.bam.header import Header
 from bams3.errors import SourceError
@@ -17,59 +17,65 @@ LEVEL = 9
 _KINDS = (b"@HD", b"@SQ", b"@RG", b"@PG", b"@CO")
 
 
-def header_text(
-    header: Header, references: Iterable[int], read_groups: Iterable[str], programs: Iterable[str], size: int
-) -> bytes:
-    """Return the header text for a chunk whose streams take `size` bytes and whose records mention these references
-    (by id), read groups and programs."""
-    text, whole = _of_dataset(header)
-    if whole and whole * SHARE <= size:
-        return text
-    lines = _lines(text)
-    by_name = {_field(line, b"SN"): line for line in lines[b"@SQ"]}
-    kept = lines[b"@HD"][:1]
-    for reference in references:
-        name, length = header.references[reference]
-        encoded = name.encode("utf-8", "surrogateescape")
-        kept.append(by_name.get(encoded) or b"@SQ\tSN:%s\tLN:%d" % (encoded, length))
-    wanted = {name.encode("utf-8", "surrogateescape") for name in read_groups}
-    kept += [line for line in lines[b"@RG"] if _field(line, b"ID") in wanted]
-    kept += _chain(lines[b"@PG"], {name.encode("utf-8", "surrogateescape") for name in programs})
-    return b"".join(line + b"\n" for line in kept)
+class HeaderLines:
+    """The header of a dataset, prepared once, of which every chunk keeps what it needs."""
+
+    def __init__(self, header: Header) -> None:
+        """`header`: the dataset's."""
+        self.references = header.references
+        self._text, self._compressed = _whole(header)
+
+    @cached_property
+    def _lines(self) -> dict[bytes, list[bytes]]:
+        return _by_kind(self._text)
+
+    @cached_property
+    def _contigs(self) -> dict[bytes | None, bytes]:
+        return _by_name(self._lines[b"@SQ"])
+
+    def kept(
+        self, references: Iterable[int], read_groups: Iterable[str], programs: Iterable[str], size: int
+    ) -> bytes:
+        """Return the header text for a chunk whose streams take `size` bytes and whose records mention these references
+        (by id), read groups and programs; `programs` is not looked at if the whole header is kept."""
+        if self._compressed is not None and self._compressed * SHARE <= size:
+            return self._text
+        kept = self._lines[b"@HD"][:1]
+        kept += [_contig(self._contigs, *self.references[reference]) for reference in references]
+        wanted = set(map(_bytes, read_groups))
+        kept += [line for line in self._lines[b"@RG"] if _field(line, b"ID") in wanted]
+        kept += _chain(self._lines[b"@PG"], set(map(_bytes, programs)))
+        return _joined(kept)
 
 
 def joined(texts: Iterable[bytes], references: Iterable[tuple[str, int]]) -> Header:
     """Return the header of several chunks of a dataset: these references, and every line of the chunks' texts once."""
     known = tuple(references)
     found: dict[bytes, dict[bytes, None]] = {kind: {} for kind in _KINDS}
-    for text in texts:
-        for kind, lines in _lines(text).items():
+    for text in dict.fromkeys(texts):
+        for kind, lines in _by_kind(text).items():
             found[kind] |= dict.fromkeys(lines)
-    by_name = {_field(line, b"SN"): line for line in found[b"@SQ"]}
+    contigs = _by_name(found[b"@SQ"])
     kept = [*found[b"@HD"]][:1]
-    for name, length in known:
-        encoded = name.encode("utf-8", "surrogateescape")
-        kept.append(by_name.get(encoded) or b"@SQ\tSN:%s\tLN:%d" % (encoded, length))
+    kept += [_contig(contigs, name, length) for name, length in known]
     kept += [*found[b"@RG"], *found[b"@PG"], *found[b"@CO"]]
-    return Header(b"".join(line + b"\n" for line in kept), known)
+    return Header(_joined(kept), known)
 
 
-@lru_cache(maxsize=4)
-def _of_dataset(header: Header) -> tuple[bytes, int]:
-    """The text of a dataset's header, and its compressed size; 0 if the text does not name all references."""
+def _whole(header: Header) -> tuple[bytes, int | None]:
+    """The text of a header, and its compressed size; None if the text is not enough to restore the header."""
     import zstandard
 
     text = header.text.rstrip(b"\0")
     try:
-        if Header.from_text(text).references != header.references or text != header.text:
-            return text, 0
+        if text != header.text or Header.from_text(text).references != header.references:
+            return text, None
     except SourceError:
-        return text, 0
+        return text, None
     return text, len(zstandard.ZstdCompressor(level=LEVEL).compress(text))
 
 
-@lru_cache(maxsize=4)
-def _lines(text: bytes) -> dict[bytes, list[bytes]]:
+def _by_kind(text: bytes) -> dict[bytes, list[bytes]]:
     """Lines by kind, without line ends; lines of another kind are left out."""
     found: dict[bytes, list[bytes]] = {kind: [] for kind in _KINDS}
     for line in text.split(b"\n"):
@@ -77,6 +83,24 @@ def _lines(text: bytes) -> dict[bytes, list[bytes]]:
         if line[:3] in found and line[3:4] == b"\t":
             found[line[:3]].append(line)
     return found
+
+
+def _by_name(lines: Iterable[bytes]) -> dict[bytes | None, bytes]:
+    return {_field(line, b"SN"): line for line in lines}
+
+
+def _contig(lines: dict[bytes | None, bytes], name: str, length: int) -> bytes:
+    """The @SQ line of a contig; if there is none, one that has its name and length."""
+    encoded = _bytes(name)
+    return lines.get(encoded) or b"@SQ\tSN:%s\tLN:%d" % (encoded, length)
+
+
+def _joined(lines: Iterable[bytes]) -> bytes:
+    return b"".join(line + b"\n" for line in lines)
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
 
 
 def _field(line: bytes, tag: bytes) -> bytes | None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
 from typing import Any
 
+from bams3.chunk.entry import ChunkEntry
 from bams3.chunk.footer import (
     HOT,
     MAGIC,
@@ -106,6 +107,28 @@ class ChunkReader:
         self.footer_spans.clear()
         return footer
 
+    def entry(self, path: str, reference_id: int) -> ChunkEntry:
+        """Its entry in the index of a dataset in which it has this path and reference id, from its footer."""
+        footer = self.footer
+        ending = self.size - len(MAGIC) - sum(zone.hot + zone.cold for zone in footer.zones)
+        return ChunkEntry(
+            path, reference_id, footer.start, footer.end, self.size, ending, self._found_crc32, footer.zones
+        )
+
+    def check_references(self, references: Sequence[tuple[str, int]]) -> None:
+        """Raise FormatError unless the footer's references are those of the header, (name, length) by id."""
+        if not self._are_of(self.footer, references):
+            raise FormatError(
+                f"{self.name}: its references differ from the header; restore it or convert it again"
+            )
+
+    @staticmethod
+    def _are_of(footer: Footer, references: Sequence[tuple[str, int]]) -> bool:
+        return all(
+            reference < len(references) and references[reference] == (name, length)
+            for reference, name, length in footer.references
+        )
+
     @property
     def _footer_range(self) -> Range:
         length = min(self._footer_bytes, self.size)
@@ -115,7 +138,8 @@ class ChunkReader:
         wanted = trailer_length(tail, self.name) + TRAILER.size
         if len(tail) < wanted <= self.size:
             tail = self.read(self.size - wanted, wanted)
-        if self._footer_crc32 not in (None, TRAILER.unpack(tail[-TRAILER.size :])[1]):
+        self._found_crc32: int = TRAILER.unpack(tail[-TRAILER.size :])[1]
+        if self._footer_crc32 not in (None, self._found_crc32):
             raise FormatError(
                 f"{self.name}: not the chunk that the dataset's index describes; does it belong to another dataset?"
             )
@@ -128,10 +152,7 @@ class ChunkReader:
         """Raise FormatError unless a footer agrees with the dataset."""
         if self._identity not in (None, footer.identity):
             what = "its header, window or level differs from the dataset's"
-        elif self._references is not None and not all(
-            reference < len(self._references) and self._references[reference] == (name, length)
-            for reference, name, length in footer.references
-        ):
+        elif self._references is not None and not self._are_of(footer, self._references):
             what = "its references differ from the dataset's"
         elif self._zones is not None and self._zones != footer.zones:
             what = "its row groups differ from those in the dataset's index"

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from bams3 import codec
-from bams3.bam.header import Header
 from bams3.chunk.entry import ChunkEntry
 from bams3.chunk.footer import HOT, MAGIC, TRAILER, Footer, Identity, RowGroupEntry, StreamEntry
-from bams3.chunk.header import header_text
+from bams3.chunk.header import HeaderLines
 from bams3.chunk.reader import RowGroup, records_checksum
 from bams3.codec import ENCODINGS, ZoneMap, streams
 
@@ -57,9 +56,9 @@ def write_chunk(
     path: str,
     identity: Identity,
     row_groups: Iterable[CompressedRowGroup],
-    header: Header,
+    header: HeaderLines,
 ) -> ChunkEntry:
-    """Write a chunk; returns its index entry. `header` is the dataset's.
+    """Write a chunk; returns its index entry. `header`: the dataset's.
 
     Cold streams are written as they come. The hot streams of all row groups follow after the last one, contiguously;
     until then they are held in memory, or beyond `SPILL` bytes in a temporary file.
@@ -90,7 +89,7 @@ def write_chunk(
     mentioned = sorted({reference for entry in entries for reference in entry.references})
     named = [[reference, *header.references[reference]] for reference in mentioned]
     read_groups = {name for entry in entries for name in entry.read_groups}
-    text = header_text(header, mentioned, read_groups, programs, at)
+    text = header.kept(mentioned, read_groups, programs, at)
     footer = Footer(
         *identity, named, dict(ENCODINGS), entries, header=text.decode("utf-8", "surrogateescape")
     )

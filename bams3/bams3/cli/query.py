@@ -100,11 +100,15 @@ def _query(argv: list[str]) -> int:
     )
     add_workers(options)
     add_help(options)
-    args = options.parse_args(argv)
+    _queried(options.parse_args(argv))
+    return 0
 
+
+def _queried(args: Any) -> None:
+    """Carry out `bams3 query`."""
     from bams3.dataset.layout import HEADER, INDEX
     from bams3.dataset.opening import inputs_of, open_reader
-    from bams3.output.files import open_output, refuse_inputs
+    from bams3.output.files import refuse_inputs
     from bams3.parallel.workers import Workers, watched, worker_count
     from bams3.select import query
     from bams3.select.query import RecordFilter
@@ -125,23 +129,21 @@ def _query(argv: list[str]) -> int:
     if args.write_index and (args.output == "-" or output_format not in _INDEXED or args.count):
         raise UsageError("--write-index needs -o FILE and the format BAM or CRAM")
     if args.count and not words:
-        with open_output(args.output) as file:
-            file.write(b"%d\n" % query.count(dataset, regions, record_filter, workers))
-        return 0
+        _write_number(query.count(dataset, regions, record_filter, workers), args.output)
+        return
 
     from bams3.output.alignments import DEFAULT_LEVEL, write_alignments
-    from bams3.output.view import viewed
 
     with Workers(workers) as shared, progress_beside(args.output, "read") as progress:
         blocks: Any = [] if args.header_only else query.query(dataset, regions, record_filter, shared)
         blocks = watched(blocks, len, progress)
         if words:
+            from bams3.output.view import viewed
+
             blocks = viewed(blocks, dataset.header, words)
         if args.count:
-            number = sum(map(len, blocks))
-            with open_output(args.output) as file:
-                file.write(b"%d\n" % number)
-            return 0
+            _write_number(sum(map(len, blocks)), args.output)
+            return
         write_alignments(
             blocks, dataset.header, args.output, format=output_format, workers=shared, reference=args.reference,
             with_header=args.with_header or args.header_only, level=1 if args.fast else DEFAULT_LEVEL,
@@ -150,7 +152,13 @@ def _query(argv: list[str]) -> int:
         import pysam
 
         pysam.index(*_INDEXED[output_format], args.output)
-    return 0
+
+
+def _write_number(number: int, out: str) -> None:
+    from bams3.output.files import open_output
+
+    with open_output(out) as file:
+        file.write(b"%d\n" % number)
 
 
 def _count(argv: list[str]) -> int:

@@ -6,10 +6,10 @@ renamed, and sent through pipes.
 
 from collections.abc import Sequence
 from functools import cached_property
+from operator import attrgetter
 
 from bams3.bam.header import Header
 from bams3.chunk.entry import ChunkEntry
-from bams3.chunk.footer import MAGIC
 from bams3.chunk.header import joined
 from bams3.chunk.reader import TAIL, ChunkReader
 from bams3.dataset import layout
@@ -39,7 +39,8 @@ class LooseChunks(DatasetReader):
             self._renumber(chunks)
         else:
             self.header = whole
-            self._compare(chunks)
+            for chunk in chunks:
+                chunk.check_references(whole.references)
         entries = []
         self._chunks: dict[str, ChunkReader] = {}
         for chunk in chunks:
@@ -51,7 +52,7 @@ class LooseChunks(DatasetReader):
                 )
             self._chunks[entry.path] = chunk
             entries.append(entry)
-        self.index = sorted(entries, key=lambda entry: (entry.reference_id & 0xFFFFFFFF, entry.start))
+        self.index = sorted(entries, key=attrgetter("order"))
         self.manifest = self._manifest()
 
     def _check(self, chunks: Sequence[ChunkReader]) -> None:
@@ -75,24 +76,14 @@ class LooseChunks(DatasetReader):
 
     @staticmethod
     def _whole_header(chunks: Sequence[ChunkReader]) -> Header | None:
-        for text, chunk in {chunk.footer.header: chunk for chunk in chunks}.items():
+        for text, chunk in {chunk.footer.header_text: chunk for chunk in chunks}.items():
             try:
-                header = Header.from_text(_bytes(text or ""))
+                header = Header.from_text(text)
             except SourceError:
                 continue
             if header_id(header) == chunk.footer.dataset:
                 return header
         return None
-
-    def _compare(self, chunks: Sequence[ChunkReader]) -> None:
-        """Raise FormatError unless the chunks' references are those of the header."""
-        references = self.header.references
-        for chunk in chunks:
-            for reference, name, length in chunk.footer.references:
-                if reference >= len(references) or references[reference] != (name, length):
-                    raise FormatError(
-                        f"{chunk.name}: its references differ from its header; restore it or convert it again"
-                    )
 
     def _renumber(self, chunks: Sequence[ChunkReader]) -> None:
         """Number the references that the chunks mention from 0, and build the header from what the chunks have."""
@@ -109,7 +100,7 @@ class LooseChunks(DatasetReader):
             for chunk in chunks:
                 chunk.numbers = numbers
         self.header = joined(
-            (_bytes(chunk.footer.header or "") for chunk in chunks),
+            (chunk.footer.header_text for chunk in chunks),
             (known[reference] for reference in numbers),
         )
 
@@ -121,9 +112,7 @@ class LooseChunks(DatasetReader):
         else:
             reference_id = reference_id if chunk.numbers is None else chunk.numbers[reference_id]
             path = layout.chunk_path(self.header.references[reference_id][0], footer.start, footer.end)
-        streams = sum(zone.hot + zone.cold for zone in footer.zones)
-        ending = chunk.size - streams - len(MAGIC)
-        entry = ChunkEntry(path, reference_id, footer.start, footer.end, chunk.size, ending, 0, footer.zones)
+        entry = chunk.entry(path, reference_id)
         try:
             check_chunk(entry, self.header.references, self._chunk_size)
         except ValueError as error:
@@ -153,8 +142,7 @@ class LooseChunks(DatasetReader):
     def _counted(self) -> Counts:
         total = Counts.zero()
         for entry in self.index:
-            for group in self.chunk(entry).row_groups:
-                total.add(Counts.of_block(group.block(), entry.reference_id))
+            total.add(Counts.of_chunk(self.chunk(entry), entry.reference_id))
         return total
 
     def opening(self, header: bool) -> list[int]:
@@ -179,7 +167,3 @@ class LooseChunks(DatasetReader):
         dataset, data, _ = self.uri.rpartition(f"/{layout.DATA}/")
         given = dataset if data else self.uri.removesuffix(".chunk")
         return given.rpartition("/")[2].removesuffix(".bams3")
-
-
-def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogateescape")

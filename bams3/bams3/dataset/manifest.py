@@ -52,6 +52,15 @@ class Counts:
         mapped = passed[6] + failed[6]
         return cls(passed, failed, {reference_id: [mapped, len(block) - mapped]})
 
+    @classmethod
+    def of_chunk(cls, chunk: Any, reference_id: int) -> "Counts":
+        """Of the records of a `ChunkReader`, which are read and checked. Raises FormatError."""
+        total = cls.zero()
+        for group in chunk.row_groups:
+            group.load()
+            total.add(cls.of_block(group.stored_block(), reference_id))
+        return total
+
     def add(self, other: "Counts") -> None:
         """Add the counts of `other`."""
         self.passed = [a + b for a, b in zip(self.passed, other.passed, strict=True)]
@@ -301,7 +310,7 @@ def check_chunks(
     before = (0, -1)
     for chunk in chunks:
         check_chunk(chunk, references, chunk_size)
-        place = (chunk.reference_id & 0xFFFFFFFF, chunk.start)  # reads with no position sort last
+        place = chunk.order
         if place <= before:
             raise ValueError(f"{chunk.path!r}: duplicated, or out of order")
         follows = before[1] + 1 if before[0] == place[0] else 0

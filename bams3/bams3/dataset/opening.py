@@ -7,7 +7,6 @@ from typing import Any
 from bams3.chunk.footer import MAGIC
 from bams3.chunk.reader import ChunkReader, open_chunk
 from bams3.dataset import layout
-from bams3.dataset.loose import LooseChunks
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import DatasetError, UsageError
 from bams3.storage import is_remote, open_object
@@ -49,6 +48,11 @@ def _grouped(opened: Sequence[DatasetReader | ChunkReader]) -> Iterator[DatasetR
     for each in opened:
         if isinstance(each, ChunkReader):
             loose.setdefault(_dataset_of(each), []).append(each)
+    if not loose:
+        yield from (each for each in opened if isinstance(each, DatasetReader))
+        return
+    from bams3.dataset.loose import LooseChunks
+
     for each in opened:
         if isinstance(each, DatasetReader):
             yield each

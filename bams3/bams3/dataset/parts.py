@@ -6,10 +6,11 @@ checks that the parts are complete and writes the index and the manifest: from t
 
 import zlib
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from itertools import chain, islice
+from operator import attrgetter
 from typing import Any, TypeVar
 
 from bams3.chunk.entry import ChunkEntry
@@ -254,7 +255,7 @@ def commit(storage: Storage, plan: Plan, parts: Sequence[Part]) -> Manifest:
     Raises DatasetError that says what is missing, duplicated or does not add up.
     """
     _check_windows(storage, plan, parts)
-    chunks = _ordered(chunk for part in parts for chunk in part.chunks)
+    chunks = sorted((chunk for part in parts for chunk in part.chunks), key=attrgetter("order"))
     there = storage.sizes(layout.DATA)
     for chunk in chunks:
         if there.pop(chunk.path, None) != chunk.size:
@@ -291,11 +292,6 @@ def commit(storage: Storage, plan: Plan, parts: Sequence[Part]) -> Manifest:
         raise DatasetError(f"{storage.root}: another process has completed it in the meantime") from None
     delete_parts(storage)
     return manifest
-
-
-def _ordered(chunks: Iterable[ChunkEntry]) -> list[ChunkEntry]:
-    """Sort in BAM order: by reference, with reads with no position last."""
-    return sorted(chunks, key=lambda chunk: (chunk.reference_id & 0xFFFFFFFF, chunk.start))
 
 
 def _check_windows(storage: Storage, plan: Plan, parts: Sequence[Part]) -> None:

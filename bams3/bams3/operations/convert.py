@@ -11,10 +11,10 @@ from functools import lru_cache
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from bams3.bam.header import Header
 from bams3.bam.records import join
 from bams3.chunk.entry import ChunkEntry
 from bams3.chunk.footer import Identity
+from bams3.chunk.header import HeaderLines
 from bams3.chunk.reader import ChunkReader, RowGroup, records_checksum
 from bams3.chunk.writer import (
     CompressedRowGroup,
@@ -22,7 +22,6 @@ from bams3.chunk.writer import (
     stored_row_group,
     write_chunk,
 )
-from bams3.chunk.zones import LAST
 from bams3.codec.streams import DEFAULT_LEVEL, LEVELS
 from bams3.dataset import layout, parts
 from bams3.dataset.destination import Destination, check_joinable, remove, survey
@@ -32,13 +31,13 @@ from bams3.dataset.own import Own
 from bams3.errors import DatasetError, FormatError, SourceError, UsageError
 from bams3.operations.begin import prepare, successor
 from bams3.operations.row_groups import UncodedRowGroup, cut_row_groups
+from bams3.operations.windows import blocks_of, chosen_windows, part_name, to_the_end
 from bams3.parallel.uploads import Uploads
 from bams3.parallel.workers import Workers, worker_count
-from bams3.sources.inputs import IndexCounts, Mapper, Source
+from bams3.sources.inputs import IndexCounts, Source
 from bams3.sources.messages import show
 from bams3.storage import Storage, is_remote, open_storage
 
-MANY_WINDOWS = 1 << 16
 KEPT_CHUNKS = 16  # chunks of an interrupted run whose footers are cached
 
 
@@ -120,8 +119,8 @@ def convert(
             str(source), index=index, reference=reference, sort=sort, allow_truncated=allow_truncated,
         ))  # fmt: skip
         plan = parts.Plan.of(opened.header, size, level)
-        chosen = _chosen_windows(plan, opened, batch, windows)
-        name = _part_name(plan, batch, chosen)
+        chosen = chosen_windows(plan, opened, batch, windows)
+        name = part_name(plan, batch, chosen)
         there = prepare(storage, name, overwrite, resume)
         if overwrite and there.complete and name is None and not is_remote(storage.root):
             storage = stack.enter_context(successor(storage))
@@ -134,13 +133,13 @@ def convert(
         storage.delete(layout.METADATA)  # the dataset is incomplete while a part is written again
         pool = stack.enter_context(Workers(threads))
         earlier = _Earlier(storage, plan, there.objects) if resume or again else None
-        job = _Conversion(Uploads(storage), plan, opened.header, pool, earlier, progress, there)
+        job = _Conversion(Uploads(storage), plan, HeaderLines(opened.header), pool, earlier, progress, there)
         try:
             if chosen is None:
                 part = job.run(opened.blocks(pool.map))
                 _end(part, opened, list(plan.grid.runs()), _known_counts(opened, index))
                 return parts.commit(storage, plan, [part])
-            part = job.run(_blocks_of(opened, [_to_the_end(plan, window) for window in chosen], pool.map))
+            part = job.run(blocks_of(opened, [to_the_end(plan, window) for window in chosen], pool.map))
         except FileNotFoundError as error:
             raise DatasetError(
                 f"{storage.root}: {error.filename} was removed while the dataset was written"
@@ -183,84 +182,6 @@ def merge(dataset: Any) -> Manifest:
     plan = parts.read_plan(storage)
     check_joinable(destination)
     return parts.commit(storage, plan, parts.read_parts(storage, plan))
-
-
-def _part_name(
-    plan: parts.Plan, batch: tuple[int, int] | None, windows: Sequence[Window] | None
-) -> str | None:
-    if batch:
-        return f"{batch[0]:06d}-of-{batch[1]:06d}"
-    if windows:
-        first = windows[0]
-        contig = "_unplaced" if first[0] == UNPLACED else layout.encode_name(plan.references[first[0]][0])
-        return f"{contig}-{first.start:09d}"
-    return None
-
-
-def _parse_windows(plan: parts.Plan, texts: Sequence[str]) -> list[Window]:
-    """Return the windows that the regions cover; adjacent ones are merged. Raises UsageError for regions that are not
-    on chunk boundaries."""
-    from bams3.bam.regions import Region, merge_regions, parse_regions
-
-    wanted: list[Window] = []
-    references = [(name, length) for name, length in plan.references]
-    for text in texts:
-        for region in parse_regions([text], references):
-            if region.reference_id == UNPLACED:
-                wanted.append(Window(UNPLACED, 0, 0))
-                continue
-            length, first = references[region.reference_id][1], max(region.start, 0)
-            if first and first >= length:
-                raise UsageError(f"window {text}: past the end of the contig, which has {length} bp")
-            if first % plan.chunk_size or (region.end % plan.chunk_size and region.end != length):
-                raise UsageError(f"window {text}: it must begin and end at multiples of {plan.chunk_size} bp")
-            count = max(-(-(region.end - first) // plan.chunk_size), 1)
-            wanted.append(Window(region.reference_id, first, first + count * plan.chunk_size))
-    return [Window(*region) for region in merge_regions(map(Region._make, wanted))]
-
-
-def _chosen_windows(
-    plan: parts.Plan, source: Source, batch: tuple[int, int] | None, windows: Sequence[str]
-) -> list[Window] | None:
-    """Return the windows of a batch, or the requested ones; adjacent ones are merged. None means all windows."""
-    if batch:
-        chosen = layout.batch(plan.grid, _sizes(plan.grid, source), *batch)
-        return list(chosen.runs())  # type: ignore[attr-defined]
-    return _parse_windows(plan, windows) if windows else None
-
-
-def _sizes(grid: layout.Grid, source: Source) -> layout.Sizes:
-    """Estimate how many bytes of the source fall into each window. If there are very many windows, most are empty:
-    whole contigs are measured first, then ever smaller pieces of those that have data."""
-    if len(grid) <= MANY_WINDOWS:
-        return source.sizes(grid)
-    pieces = list(grid.contigs())
-    while True:
-        sizes = zip(pieces, source.sizes(list(map(grid.run, pieces))), strict=True)
-        sized = [(piece, size) for piece, size in sizes if size]
-        if all(len(piece) == 1 for piece, _ in sized):
-            return {piece[0]: size for piece, size in sized}
-        pieces = []
-        for piece, _ in sized:
-            step = -(-len(piece) // 64)
-            pieces += (piece[at : at + step] for at in range(0, len(piece), step))
-
-
-def _blocks_of(source: Source, windows: Sequence[Window], mapper: Mapper) -> Iterator[Any]:
-    """Yield blocks of the reads of some windows, in order, through the source's index."""
-    source.will_read(windows)
-    for reference_id, start, end in windows:
-        if reference_id == UNPLACED:
-            yield from source.unplaced(mapper)
-        else:
-            yield from source.window(reference_id, start, end, mapper)
-
-
-def _to_the_end(plan: parts.Plan, window: Window) -> Window:
-    """Extend the last window of a contig to all positions: it holds the reads past the contig's end, too."""
-    if window.reference_id == UNPLACED or window.end < plan.lengths[window.reference_id]:
-        return window
-    return window._replace(end=LAST)
 
 
 def _end(part: parts.Part, source: Source, windows: Sequence[Window], counts: dict[int, int]) -> None:
@@ -322,7 +243,7 @@ class _Conversion:
 
     uploads: Uploads
     plan: parts.Plan
-    header: Header
+    header: HeaderLines
     workers: Workers
     earlier: "_Earlier | None"
     progress: Callable[[int], None] | None

@@ -2,11 +2,12 @@
 
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from bams3.bam.header import Header
 from bams3.chunk.entry import ChunkEntry
-from bams3.chunk.footer import MAGIC, TRAILER, Footer
+from bams3.chunk.footer import MAGIC
 from bams3.chunk.header import joined
 from bams3.chunk.reader import ChunkReader
 from bams3.codec import ENCODINGS
@@ -70,7 +71,11 @@ def repair(
     _check_together(chunks, intact)
     found, unknown = _header(storage, chunks, intact, header)
     references = [list(reference) for reference in found.references]
-    entries = _ordered(_entry(chunk, references) for chunk in chunks)
+    for chunk in chunks:
+        chunk.check_references(found.references)
+    entries = sorted(
+        (chunk.entry(chunk.path, chunk.footer.reference_id) for chunk in chunks), key=attrgetter("order")
+    )
     counts = _counts(entries, {chunk.path: chunk for chunk in chunks}, workers, progress)
     index = index_to_bytes(entries)
     size = _chunk_size(chunks)
@@ -178,8 +183,7 @@ def _header(
         )
     if references is None:
         references = tuple(known.get(i, (f"unknown_{i}", 0)) for i in range(max(known, default=-1) + 1))
-    lines = (_bytes(chunk.footer) for chunk in chunks)
-    return joined(lines, references), [
+    return joined((chunk.footer.header_text for chunk in chunks), references), [
         "the whole header: the chunks have the lines that their records need; with --header and the source, "
         "bams3 repair restores it"
     ]
@@ -189,30 +193,7 @@ def _texts(storage: Storage, chunks: list[ChunkReader]) -> Iterator[bytes]:
     """Yield what may be the text of the whole header."""
     if storage.exists(layout.HEADER):
         yield storage.get(layout.HEADER)
-    yield from dict.fromkeys(_bytes(chunk.footer) for chunk in chunks)
-
-
-def _bytes(footer: Footer) -> bytes:
-    return (footer.header or "").encode("utf-8", "surrogateescape")
-
-
-def _entry(chunk: ChunkReader, references: list[list[Any]]) -> ChunkEntry:
-    footer = chunk.footer
-    for reference, name, length in footer.references:
-        if reference >= len(references) or references[reference] != [name, length]:
-            raise FormatError(
-                f"{chunk.name}: its references differ from the header; restore it or convert it again"
-            )
-    streams = sum(zone.hot + zone.cold for zone in footer.zones)
-    ending = chunk.size - len(MAGIC) - streams
-    crc32 = TRAILER.unpack(chunk.read(chunk.size - TRAILER.size, TRAILER.size))[1]
-    return ChunkEntry(
-        chunk.path, footer.reference_id, footer.start, footer.end, chunk.size, ending, crc32, footer.zones
-    )
-
-
-def _ordered(entries: Iterable[ChunkEntry]) -> list[ChunkEntry]:
-    return sorted(entries, key=lambda entry: (entry.reference_id & 0xFFFFFFFF, entry.start))
+    yield from dict.fromkeys(chunk.footer.header_text for chunk in chunks)
 
 
 def _counts(
@@ -223,16 +204,11 @@ def _counts(
 ) -> Counts:
     """Read and count the records of all chunks. Raises FormatError if they differ from those that were converted."""
 
-    def counted(entry: ChunkEntry) -> Counts:
-        total = Counts.zero()
-        for group in chunks[entry.path].row_groups:
-            group.load()
-            total.add(Counts.of_block(group.block(), entry.reference_id))
-        return total
-
     total = Counts.zero()
     with Workers(workers) as pool:
-        for counts in pool.map(counted, entries):
+        for counts in pool.map(
+            lambda entry: Counts.of_chunk(chunks[entry.path], entry.reference_id), entries
+        ):
             total.add(counts)
             if progress:
                 progress(counts.passed[0] + counts.failed[0])

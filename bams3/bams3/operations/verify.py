@@ -2,13 +2,14 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from itertools import pairwise, zip_longest
 from typing import Any
 
 from bams3.bam.records import walk
 from bams3.chunk.entry import ChunkEntry
 from bams3.chunk.footer import MAGIC
-from bams3.chunk.header import header_text
+from bams3.chunk.header import HeaderLines
 from bams3.chunk.reader import ChunkReader, RowGroup
 from bams3.codec import encode
 from bams3.dataset import layout
@@ -29,7 +30,8 @@ def verify(
     Raises FormatError if the dataset can't be read at all.
     """
     total, last = Counts.zero(), None
-    for problems, counts in in_order(lambda job: _check(dataset, job), _arriving(dataset), workers):
+    lines = cache(lambda: HeaderLines(dataset.header))  # once, and only if it is needed
+    for problems, counts in in_order(lambda job: _check(dataset, job, lines), _arriving(dataset), workers):
         for problem in problems:
             if problem != last:  # an unreadable footer is reported by each of its row groups
                 yield problem
@@ -69,14 +71,16 @@ def _jobs(dataset: DatasetReader, entries: Iterable[ChunkEntry]) -> Iterator[Job
             yield group, entry
 
 
-def _check(dataset: DatasetReader, job: Job | FormatError) -> tuple[list[str], Counts]:
+def _check(
+    dataset: DatasetReader, job: Job | FormatError, lines: Callable[[], HeaderLines]
+) -> tuple[list[str], Counts]:
     counts, problems = Counts.zero(), []
     if isinstance(job, FormatError):
         return [str(job)], counts
     group, entry = job
     try:
         if group.number == 0:
-            problems += _check_chunk(dataset, entry, group)
+            problems += _check_chunk(dataset, entry, group, lines)
         block, _ = walk(group.stored_block().data, _references_of(dataset, group))
         problems += _check_row_group(dataset, entry, group, block)
     except FormatError as error:
@@ -93,24 +97,26 @@ def _references_of(dataset: DatasetReader, group: RowGroup) -> int:
     return 1 + max((reference for reference, _, _ in group.chunk.footer.references), default=-1)
 
 
-def _check_header(dataset: DatasetReader, chunk: ChunkReader) -> Iterator[str]:
+def _check_header(
+    dataset: DatasetReader, chunk: ChunkReader, lines: Callable[[], HeaderLines]
+) -> Iterator[str]:
     """Yield a problem if the header lines in a chunk's footer are not those that the dataset's header gives it."""
     footer = chunk.footer
     if footer.header is None or not dataset.is_whole:
         return
-    groups = list(chunk.row_groups)
-    expected = header_text(
-        dataset.header,
+    expected = lines().kept(
         [reference for reference, _, _ in footer.references],
         {name for group in footer.row_groups for name in group.read_groups},
-        {name for group in groups for name in group.text_values("PG")},
+        (name for group in chunk.row_groups for name in group.text_values("PG")),
         len(MAGIC) + sum(zone.hot + zone.cold for zone in footer.zones),
     )
-    if footer.header.encode("utf-8", "surrogateescape") != expected:
+    if footer.header_text != expected:
         yield f"{chunk.name}: its header lines do not match the dataset's header"
 
 
-def _check_chunk(dataset: DatasetReader, entry: ChunkEntry, first: RowGroup) -> list[str]:
+def _check_chunk(
+    dataset: DatasetReader, entry: ChunkEntry, first: RowGroup, lines: Callable[[], HeaderLines]
+) -> list[str]:
     """Return the problems of a chunk as a whole. Raises FormatError if its footer is damaged or does not match the
     index."""
     chunk, problems = first.chunk, []
@@ -118,7 +124,7 @@ def _check_chunk(dataset: DatasetReader, entry: ChunkEntry, first: RowGroup) -> 
     first.load()
     if next(span for span in first.spans if span.has(0, len(MAGIC))).cut(0, len(MAGIC)) != MAGIC:
         problems.append(f"{chunk.name}: the magic number at the start is missing")
-    problems += _check_header(dataset, chunk)
+    problems += _check_header(dataset, chunk, lines)
     following = entry.zones[1:]
     if entry.reference_id == layout.UNPLACED and entry != dataset.index[-1] and dataset.is_whole:
         following.append(entry.zones[-1])  # check the last one as if another followed

@@ -9,7 +9,6 @@ from typing import BinaryIO, cast
 from bams3.bam.header import MAGIC
 from bams3.bam.records import RecordBlock, find_start
 from bams3.errors import SourceError
-from bams3.sources import legacy
 from bams3.sources.bgzf import MAX_BLOCK, NO_END, BlockReader, byte_span, is_bgzf
 from bams3.sources.files import WINDOWS, expect_again, input_at
 from bams3.sources.index import Index
@@ -36,10 +35,11 @@ def open_source(
     BAMS3 writers is a source, too (`legacy`). Raises SourceError if the file cannot be read or has none of these
     formats.
     """
-    if os.path.isdir(path) and legacy.is_legacy(path):
-        from bams3.sources.htslib import HtslibSource
+    if os.path.isdir(path):
+        from bams3.sources.legacy import is_legacy, open_legacy
 
-        return cast(Source, legacy.opened(path, HtslibSource))
+        if is_legacy(path):
+            return open_legacy(path)
     if reference:
         expect_again(reference, "htslib reads it wherever it needs to")
     alignments = input_at(path)

@@ -10,11 +10,14 @@ import io
 import json
 import os
 import struct
-from collections.abc import Callable, Iterator
-from typing import Any, BinaryIO, NamedTuple
+from collections.abc import Iterator
+from typing import Any, BinaryIO, NamedTuple, cast
 
 from bams3.errors import SourceError
-from bams3.sources.inputs import Mapper
+from bams3.sources.feeds import Feed
+from bams3.sources.htslib import HtslibSource
+from bams3.sources.inputs import Input, Mapper
+from bams3.sources.messages import show
 from bams3.untrusted import parse_json
 
 LARGEST = 1 << 31
@@ -141,10 +144,10 @@ class LegacyDataset:
         return found
 
 
-class LegacyText:
-    """A `Feed` of the SAM text of an old dataset."""
+class LegacyText(Feed):
+    """The SAM text of an old dataset."""
 
-    truncated = False
+    records: int
 
     def __init__(self, dataset: LegacyDataset) -> None:
         self.name, self.records = dataset.name, 0
@@ -181,10 +184,6 @@ class LegacyText:
         if any(set(field) & {"\t", "\n", "\r", "\0"} for field in fields):
             raise SourceError(f"{where}: a field has a character that SAM cannot have")
         return "\t".join(fields) + "\n"
-
-    def culprit(self, message: str) -> str | None:
-        """Messages of htslib are about no record in particular."""
-        return None
 
 
 def _position(read: Alignment) -> tuple[int, int]:
@@ -312,14 +311,15 @@ def _binary_tags(data: bytes, count: int) -> list[tuple[str, str]] | None:
     return None if data else found
 
 
-def opened(path: str, source: Callable[..., Any]) -> Any:
-    """Open an old dataset as a source; `source` is `HtslibSource`."""
-    from bams3.sources.messages import show
-
+def open_legacy(path: str) -> HtslibSource:
+    """Open an old dataset as a source of SAM text. Raises SourceError if its metadata are damaged."""
     dataset = LegacyDataset(path)
     show(
         dataset.name,
         f"a BAMS3 dataset of version {dataset.version}: mates (RNEXT, PNEXT, TLEN), the types of tags and some header "
         "lines were never kept; they are missing or set as far as SAM defines them",
     )
-    return source(dataset, "SAM", lambda _: LegacyText(dataset), dataset.open(), allow_truncated=True)
+    alignments = cast(Input, dataset)  # as far as a source needs it that is read as a whole
+    return HtslibSource(
+        alignments, "SAM", lambda _: LegacyText(dataset), dataset.open(), allow_truncated=True
+    )

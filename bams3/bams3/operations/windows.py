@@ -1,0 +1,92 @@
+"""The windows that a conversion covers: those of a batch, or those that the user names; and their reads."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from bams3.chunk.zones import LAST
+from bams3.dataset import layout, parts
+from bams3.dataset.layout import UNPLACED, Window
+from bams3.errors import UsageError
+from bams3.sources.inputs import Mapper, Source
+
+MANY_WINDOWS = 1 << 16
+"""With more windows than this, the sizes of contigs are asked for before those of windows."""
+
+
+def part_name(
+    plan: parts.Plan, batch: tuple[int, int] | None, windows: Sequence[Window] | None
+) -> str | None:
+    """Return the name of the part that a conversion of these windows leaves; None if it is of the whole source."""
+    if batch:
+        return f"{batch[0]:06d}-of-{batch[1]:06d}"
+    if windows:
+        first = windows[0]
+        contig = "_unplaced" if first[0] == UNPLACED else layout.encode_name(plan.references[first[0]][0])
+        return f"{contig}-{first.start:09d}"
+    return None
+
+
+def _parse_windows(plan: parts.Plan, texts: Sequence[str]) -> list[Window]:
+    """Return the windows that the regions cover; adjacent ones are merged. Raises UsageError for regions that are not
+    on chunk boundaries."""
+    from bams3.bam.regions import Region, merge_regions, parse_regions
+
+    wanted: list[Window] = []
+    references = [(name, length) for name, length in plan.references]
+    for text in texts:
+        for region in parse_regions([text], references):
+            if region.reference_id == UNPLACED:
+                wanted.append(Window(UNPLACED, 0, 0))
+                continue
+            length, first = references[region.reference_id][1], max(region.start, 0)
+            if first and first >= length:
+                raise UsageError(f"window {text}: past the end of the contig, which has {length} bp")
+            if first % plan.chunk_size or (region.end % plan.chunk_size and region.end != length):
+                raise UsageError(f"window {text}: it must begin and end at multiples of {plan.chunk_size} bp")
+            count = max(-(-(region.end - first) // plan.chunk_size), 1)
+            wanted.append(Window(region.reference_id, first, first + count * plan.chunk_size))
+    return [Window(*region) for region in merge_regions(map(Region._make, wanted))]
+
+
+def chosen_windows(
+    plan: parts.Plan, source: Source, batch: tuple[int, int] | None, windows: Sequence[str]
+) -> list[Window] | None:
+    """Return the windows of a batch, or the requested ones; adjacent ones are merged. None means all windows."""
+    if batch:
+        chosen = layout.batch(plan.grid, _sizes(plan.grid, source), *batch)
+        return list(chosen.runs())  # type: ignore[attr-defined]
+    return _parse_windows(plan, windows) if windows else None
+
+
+def _sizes(grid: layout.Grid, source: Source) -> layout.Sizes:
+    """Estimate how many bytes of the source fall into each window. If there are very many windows, most are empty:
+    whole contigs are measured first, then ever smaller pieces of those that have data."""
+    if len(grid) <= MANY_WINDOWS:
+        return source.sizes(grid)
+    pieces = list(grid.contigs())
+    while True:
+        sizes = zip(pieces, source.sizes(list(map(grid.run, pieces))), strict=True)
+        sized = [(piece, size) for piece, size in sizes if size]
+        if all(len(piece) == 1 for piece, _ in sized):
+            return {piece[0]: size for piece, size in sized}
+        pieces = []
+        for piece, _ in sized:
+            step = -(-len(piece) // 64)
+            pieces += (piece[at : at + step] for at in range(0, len(piece), step))
+
+
+def blocks_of(source: Source, windows: Sequence[Window], mapper: Mapper) -> Iterator[Any]:
+    """Yield blocks of the reads of some windows, in order, through the source's index."""
+    source.will_read(windows)
+    for reference_id, start, end in windows:
+        if reference_id == UNPLACED:
+            yield from source.unplaced(mapper)
+        else:
+            yield from source.window(reference_id, start, end, mapper)
+
+
+def to_the_end(plan: parts.Plan, window: Window) -> Window:
+    """Extend the last window of a contig to all positions: it holds the reads past the contig's end, too."""
+    if window.reference_id == UNPLACED or window.end < plan.lengths[window.reference_id]:
+        return window
+    return window._replace(end=LAST)
