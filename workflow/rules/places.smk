@@ -9,3 +9,5 @@ def snakemakes_own(wildcards):
 
 if places.run.provider == "s3":
     internals.patch_s3()
+
+internals.patch_cancel()

@@ -1,9 +1,11 @@
 """What the workflow uses of Snakemake and its S3 plugin that neither documents: all of it stands here.
 
-Checked with Snakemake 9.27.1 and snakemake-storage-plugin-s3 0.3.6. The upper bounds in pyproject.toml (Snakemake
-before 10, the plugin before 0.4) follow from this module: check it with a new version, then raise the bound.
+Checked with Snakemake 9.27.1, snakemake-interface-executor-plugins 9.4.0 and snakemake-storage-plugin-s3 0.3.6. The
+upper bounds in pyproject.toml (Snakemake and the interface before 10, the plugin before 0.4) follow from this module:
+check it with a new version, then raise the bound.
 """
 
+import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,10 +15,12 @@ from snakemake.exceptions import CliException
 from snakemake.logging import ColorizingTextHandler, DefaultFilter, DefaultFormatter
 from snakemake.settings.enums import Quietness
 from snakemake.settings.types import DeploymentMethod
+from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 
 __all__ = [
     "CliException", "ColorizingTextHandler", "ConfigFiles", "DefaultFilter", "DefaultFormatter", "Quietness", "Run",
-    "config_files", "load_configfile", "log_handlers", "patch_s3", "run_of",
+    "config_files", "load_configfile", "log_handlers",
+    "patch_cancel", "patch_s3", "run_of",
 ]  # fmt: skip
 
 
@@ -93,3 +97,31 @@ def patch_s3() -> None:
     from snakemake_storage_plugin_s3 import StorageObject
 
     StorageObject.is_dir = lambda stored: any(stored.get_subkeys())
+
+
+def patch_cancel() -> None:
+    """Makes an interrupted run cancel every job that it has on a cluster, and end soon after.
+
+    While Snakemake asks a cluster about its jobs, its own list of them is empty. An interruption at that moment
+    would leave all of them running.
+    """
+    RemoteExecutor.cancel = _cancel
+    RemoteExecutor.sleep = _sleep
+
+
+def _cancel(executor: RemoteExecutor) -> None:
+    with executor.lock:
+        listed = list(executor.active_jobs)
+    executor.cancel_jobs(listed)
+    executor.shutdown()  # ends the check in progress, which lists its jobs again
+    held = {id(job) for job in listed}
+    if left := [job for job in executor.active_jobs if id(job) not in held]:
+        executor.cancel_jobs(left)
+
+
+async def _sleep(executor: RemoteExecutor) -> None:
+    """Waits for the time of the next check, or until the run ends."""
+    left = executor.next_seconds_between_status_checks
+    while executor.wait and left > 0:
+        await asyncio.sleep(min(left, 1))
+        left -= 1
