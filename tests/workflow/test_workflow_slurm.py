@@ -99,10 +99,11 @@ class Cohort:
             self.child.wait(900)
         assert self.child.poll() == code, self._log.read_text()
 
-    def wait_until(self, reached: Callable[[], bool]) -> None:
+    def wait_until(self, reached: Callable[[], bool], code: int | None = None) -> None:
+        """Waits while Snakemake runs, or for what follows its end with a code."""
         deadline = time.monotonic() + 600
         while not reached():
-            assert self.child.poll() is None, self._log.read_text()
+            assert self.child.poll() == code, self._log.read_text()
             assert time.monotonic() < deadline, self._log.read_text()
             time.sleep(0.1)
 
@@ -216,7 +217,7 @@ def test_snakemake_is_interrupted_and_killed(on_slurm: Cohort, results: dict[str
     on_slurm.start(CONFIG)
     on_slurm.wait_until(lambda: set(on_slurm.running()) == CONVERTS)
     on_slurm.interrupt()
-    assert on_slurm.cluster("squeue", "-h", "-t", "PENDING,RUNNING") == ""
+    on_slurm.wait_until(lambda: not on_slurm.cluster("squeue", "-h", "-t", "PENDING,RUNNING"), code=1)
 
     on_slurm.held.write_text("convert.*S2\n")
     on_slurm.start(CONFIG)
