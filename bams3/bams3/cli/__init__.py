@@ -61,16 +61,22 @@ Run bams3 COMMAND --help for the options of a command. For example:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit code. A user's mistake prints one line on stderr, not a traceback."""
+    """Run a command and return its exit code. A user's mistake prints one line on stderr, not a traceback.
+
+    `argv`: the words of the command; by default those of the process, which ends with it.
+    """
+    whole_process = argv is None
     arguments = list(sys.argv[1:] if argv is None else argv)
     if isinstance(sys.stdout, io.TextIOWrapper):  # contig names are bytes, whatever the locale
         sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
-    gc.set_threshold(100_000, 50, 50)  # a footer consists of many small objects without cycles
+    if whole_process:
+        gc.set_threshold(100_000, 50, 50)  # a footer consists of many small objects without cycles
     command = f" {arguments[0]}" if arguments and arguments[0] in COMMANDS else ""
     try:
         code = _run(arguments)
         sys.stdout.flush()
-        gc.freeze()  # the process is about to end: skip the final search for cycles
+        if whole_process:
+            gc.freeze()  # skip the final search for cycles
         return code
     except Bams3Error as error:
         return _fail(command, str(error))
