@@ -17,7 +17,9 @@ def test_runs_are_a_partition(sizes: list[int], of: int) -> None:
     runs = layout.split(windows, sizes, of)
     assert [window for run in runs for window in run] == windows
     assert all(runs)
-    assert len(runs) == min(of, len(windows))
+    with_size = sum(size > 0 for size in sizes) or len(windows)
+    assert len(runs) == min(of, with_size)
+    assert all(any(sizes[window] > 0 for window in run) for run in runs) or with_size == len(windows)
     batches = [layout.batch(windows, sizes, number, of) for number in range(1, of + 1)]
     assert batches == runs + [[]] * (of - len(runs))
     assert layout.batch(windows, sizes, 1 << 40, 1 << 40) == []
@@ -48,8 +50,8 @@ BATCHES = [
     ([5, 5, 5, 5], [[0, 1], [2, 3]]),
     ([9, 1, 1, 1, 6], [[0], [1, 2, 3, 4]]),
     ([0, 0, 0, 0, 0], [[0], [1, 2], [3, 4]]),
-    ([0, 0, 7, 0, 0, 0], [[0, 1], [2], [3, 4, 5]]),
-    ([100, 0, 0], [[0], [1], [2]]),
+    ([0, 0, 7, 0, 0, 0], [[0, 1, 2, 3, 4, 5], [], []]),
+    ([100, 0, 0, 1], [[0, 1, 2], [3], []]),
     ([8, 10, 7, 17], [[0], [1, 2], [3]]),
     ([3, 3, 3, 1, 1, 1], [[0], [1], [2, 3, 4, 5]]),
     ([1, 1, 1, 1, 1, 1, 1, 8], [[0, 1, 2, 3, 4], [5, 6], [7]]),

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bams3.dataset.layout import Grid
 from bams3.operations.targets import Targets
 from bams3.workflow import batches, cohort, configuration, contigs, genotyping, options, places, samples
 from bams3.workflow.errors import ConfigurationError
@@ -16,6 +17,8 @@ CONTIGS = [("chr1", 1000), ("chr2", 500)]
 COLUMNS = configuration.schema(str(ROOT / "workflow" / "schemas" / "samples.schema.yaml"))
 MODULE = Run(is_module=True)
 JOB = Run(plans=False)
+FOUR = Grid([("chr1", 3 << 18)], 1 << 18)
+"""Four windows."""
 STORED = Run(provider="s3", prefix="s3://b/x")
 
 
@@ -217,7 +220,7 @@ def test_batches_are_sized_by_bytes(tmp_path: Path, size: int, settings: dict[st
         file.truncate(size)
     row = {"sample": "S1", "alignments": str(tmp_path / "a.bam")}
     found = batches.batches_of(
-        row, {"chunks_per_batch": "auto", "gigabytes_per_batch": 0.004} | settings, 4, Places(Run())
+        row, {"chunks_per_batch": "auto", "gigabytes_per_batch": 0.004} | settings, FOUR, Places(Run())
     )
     assert found == [f"{number:06d}-of-{count:06d}" for number in range(1, count + 1)]
     assert [batches.batch_words(batch) for batch in found][-1] == f"{count}/{count}"
@@ -226,7 +229,7 @@ def test_batches_are_sized_by_bytes(tmp_path: Path, size: int, settings: dict[st
 def test_a_sample_that_is_yet_to_be_made_has_no_bytes() -> None:
     row = {"sample": "S1", "alignments": "none.bam"}
     settings = {"chunks_per_batch": "auto", "gigabytes_per_batch": 1}
-    said = error_of(lambda: batches.batches_of(row, settings, 4, Places(MODULE)))
+    said = error_of(lambda: batches.batches_of(row, settings, FOUR, Places(MODULE)))
     assert said == "sample S1: none.bam is yet to be made; give `chunks_per_batch` a number"
 
 

@@ -1,9 +1,21 @@
-from bams3.workflow.batches import batch_words, batches_of, part_in_place
+from bams3.workflow.batches import (
+    batch_words,
+    batches_of,
+    count_touched,
+    part_in_place,
+    query_batches_of,
+)
 
 
 @cache
 def batches(sample):
-    return batches_of(samples[sample], config["convert"], len(windows), places)
+    return batches_of(samples[sample], config["convert"], windows, places)
+
+
+@cache
+def windows_of_query():
+    """How many windows the regions of the query overlap."""
+    return count_touched(config["query"], contigs, windows, places)
 
 
 def part_file(sample, batch):
@@ -19,7 +31,9 @@ def queries_of(wildcards):
     return expand(
         "<results>/query/{sample}/{batch}.bam",
         sample=wildcards.sample,
-        batch=batches(wildcards.sample),
+        batch=query_batches_of(
+            batches(wildcards.sample), config["convert"], windows_of_query()
+        ),
     )
 
 

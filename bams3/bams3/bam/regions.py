@@ -127,13 +127,13 @@ class BedTable(NamedTuple):
         return RegionTable(ids, self.starts, ends)
 
 
-def read_bed(path: str | PathLike[str], references: References) -> RegionTable:
+def read_bed(path: str | PathLike[str], references: References, *, opener: Opener = of_disk) -> RegionTable:
     """Read the intervals of a BED file in file order, unmerged, as `samtools view -L` does.
 
     Intervals on other contigs are ignored; ends are clipped to the contig. An empty interval is kept: it
     selects the reads that span the point. Raises UsageError.
     """
-    table = bed_table(path)
+    table = bed_table(path, opener=opener)
     contigs = _by_name(references)
     found = [contigs.get(name, (-1, 0)) for name in table.contigs]
     ids, lengths = array("i", (i for i, _ in found)), array("q", (length for _, length in found))

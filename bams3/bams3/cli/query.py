@@ -96,7 +96,7 @@ def _query(argv: list[str]) -> int:
         "--batch",
         type=fraction,
         metavar="i/n|array/n",
-        help="only reads that start in batch i of n; array/n takes i from the array job",
+        help="only batch i of n of the chunks that are read, about equal in bytes; array/n takes i from the array job",
     )
     add_workers(options)
     add_help(options)
@@ -116,8 +116,6 @@ def _queried(args: Any) -> None:
     inputs, args.regions = inputs_of([args.dataset, *args.regions])
     refuse_inputs(args.output, *inputs, args.regions_file, args.reference)
     dataset = open_reader(inputs, prefetch=(INDEX,) if args.count else (INDEX, HEADER))
-    if args.batch:
-        dataset = dataset.batch(*args.batch)
     workers = worker_count(args.workers)
     words = passed_on(args)
     bed = args.regions_file
@@ -125,6 +123,8 @@ def _queried(args: Any) -> None:
         words, bed = [*words, "-L", bed], None
     regions = regions_of(dataset, args.regions, bed)
     record_filter = RecordFilter() if "-p" in words else filter_of(args)
+    if args.batch:
+        dataset = query.batch(dataset, regions, record_filter, *args.batch)
     output_format = args.output_fmt or ("bam" if args.fast else _format_of(args.output))
     if args.write_index and (args.output == "-" or output_format not in _INDEXED or args.count):
         raise UsageError("--write-index needs -o FILE and the format BAM or CRAM")

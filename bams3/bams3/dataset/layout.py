@@ -162,85 +162,69 @@ def batch(items: Sequence[Item], sizes: Sizes, number: int, of: int) -> Sequence
     """The `number`-th (from 1) of the runs of `split`; empty if there are fewer runs."""
     if not 1 <= number <= of:
         raise UsageError(f"batch {number}/{of}: use i/n with 1 ≤ i ≤ n")
-    borders = _borders(_Sums(sizes, len(items)), min(of, len(items)))
+    borders = _borders(sizes, len(items), of)
     return items[borders[number - 1] : borders[number]] if number < len(borders) else items[:0]
 
 
 def split(items: Sequence[Item], sizes: Sizes, of: int) -> list[Sequence[Item]]:
-    """Split windows or chunks into `of` runs so that the largest run is as small as possible. No run is empty, so there
-    are at most as many as items.
+    """Split windows or chunks into `of` runs so that the largest run is as small as possible. Each run has an item of
+    some size, so there are at most as many runs as such items.
 
     Negative sizes, as in a damaged index, count as 0. If all sizes are 0, every item counts the same. The result
     depends on the arguments alone.
     """
-    borders = _borders(_Sums(sizes, len(items)), min(of, len(items)))
-    return [items[start:end] for start, end in pairwise(borders)]
+    return [items[start:end] for start, end in pairwise(_borders(sizes, len(items), of))]
 
 
-class _Sums:
-    """Prefix sums of the sizes of `count` items, computed only from the items that have a size."""
-
-    def __init__(self, sizes: Sizes, count: int) -> None:
-        pairs = sorted(sizes.items()) if isinstance(sizes, Mapping) else enumerate(sizes)
-        sized = [(place, size) for place, size in pairs if size > 0]
-        self.count = count
-        self._places: Sequence[int] = [place for place, _ in sized] or range(count)
-        self._sums: Sequence[int] = (
-            list(accumulate((size for _, size in sized), initial=0)) if sized else range(count + 1)
-        )
-        self.largest = max((size for _, size in sized), default=min(count, 1))
-        self.total = self._sums[-1]
-
-    def before(self, item: int) -> int:
-        """The sum of the sizes of the items before an item."""
-        return self._sums[bisect_left(self._places, item)]
-
-    def first(self, least: int) -> int:
-        """The first item with at least this sum before it."""
-        sized = bisect_left(self._sums, least)
-        return self._places[sized - 1] + 1 if sized else 0
-
-    def last(self, most: int) -> int:
-        """The last item with at most this sum before it."""
-        sized = bisect_right(self._sums, most) - 1
-        return self._places[sized] if sized < len(self._places) else self.count
+def _borders(sizes: Sizes, count: int, of: int) -> list[int]:
+    """The start of each run of `split`, and the end of the last. A run begins with an item of some size, but for the
+    first, which begins with the first item."""
+    pairs = sorted(sizes.items()) if isinstance(sizes, Mapping) else enumerate(sizes)
+    sized = [(place, size) for place, size in pairs if size > 0]
+    places: Sequence[int] = [place for place, _ in sized] or range(count)
+    sums = list(accumulate((size for _, size in sized), initial=0)) if sized else range(count + 1)
+    if not places:
+        return [0]
+    _, *starts = _starts(sums, min(of, len(places)))
+    return [0, *(places[start] for start in starts), count]
 
 
-def _borders(sums: _Sums, of: int) -> list[int]:
-    """The start of each of `of` runs and the end of the last; there are at least as many items as runs.
+def _starts(sums: Sequence[int], of: int) -> list[int]:
+    """The first item of each of `of` runs of at least as many items, whose sizes have these prefix sums.
 
     Of the solutions with the smallest largest run, this is one in which each run is close to the mean of the rest.
     """
+    count, total = len(sums) - 1, sums[-1]
     most = _smallest_largest(sums, of)
-    # For each run, starting with the last, the earliest end that leaves the runs after it small enough.
-    soonest = [sums.count]
+    # For each run, starting with the last, the earliest start that leaves it and the runs after it small enough.
+    soonest = [bisect_left(sums, total - most)]
     while len(soonest) < of:
-        soonest.append(sums.first(sums.before(soonest[-1]) - most))
-    borders = [0]
-    for later in reversed(range(of)):
-        start = borders[-1]
-        done = sums.before(start)
-        aim = done + (sums.total - done) // (later + 1)
-        end = sums.first(aim)
-        if end and aim - sums.before(end - 1) < sums.before(end) - aim:
+        soonest.append(bisect_left(sums, sums[soonest[-1]] - most))
+    starts = [0]
+    for later in reversed(range(1, of)):
+        done = sums[starts[-1]]
+        aim = done + (total - done) // (later + 1)
+        end = bisect_left(sums, aim)
+        if end and aim - sums[end - 1] < sums[end] - aim:
             end -= 1
-        end = min(end, sums.last(done + most), sums.count - later)
-        borders.append(max(end, soonest[later], start + 1))
-    return borders
+        end = min(end, bisect_right(sums, done + most) - 1, count - later)
+        starts.append(max(end, soonest[later - 1], starts[-1] + 1))
+    return starts
 
 
-def _smallest_largest(sums: _Sums, of: int) -> int:
+def _smallest_largest(sums: Sequence[int], of: int) -> int:
     """The smallest possible size of the largest of `of` runs."""
 
     def suffices(most: int) -> bool:
         done = 0
         for _ in range(of):
-            done = sums.before(sums.last(done + most))
-            if done == sums.total:
+            done = sums[bisect_right(sums, done + most) - 1]
+            if done == sums[-1]:
                 return True
         return False
 
-    low, high = max(sums.largest, -(-sums.total // max(of, 1))), sums.total
+    largest = max(end - start for start, end in pairwise(sums))
+    low, high = max(largest, -(-sums[-1] // of)), sums[-1]
     if suffices(low):
         return low
     while low < high:

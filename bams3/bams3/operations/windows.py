@@ -53,14 +53,14 @@ def chosen_windows(
 ) -> list[Window] | None:
     """Return the windows of a batch, or the requested ones; adjacent ones are merged. None means all windows."""
     if batch:
-        chosen = layout.batch(plan.grid, _sizes(plan.grid, source), *batch)
+        chosen = layout.batch(plan.grid, sizes_of(plan.grid, source), *batch)
         return list(chosen.runs())  # type: ignore[attr-defined]
     return _parse_windows(plan, windows) if windows else None
 
 
-def _sizes(grid: layout.Grid, source: Source) -> layout.Sizes:
-    """Estimate how many bytes of the source fall into each window. If there are very many windows, most are empty:
-    whole contigs are measured first, then ever smaller pieces of those that have data."""
+def sizes_of(grid: layout.Grid, source: Source) -> layout.Sizes:
+    """Estimate by the index how many bytes of the source fall into each window. If there are very many windows, most
+    are empty: whole contigs are measured first, then ever smaller pieces of those that have data."""
     if len(grid) <= MANY_WINDOWS:
         return source.sizes(grid)
     pieces = list(grid.contigs())

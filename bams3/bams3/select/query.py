@@ -9,6 +9,7 @@ from itertools import compress
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 from bams3.bam.regions import UNPLACED, Region, RegionTable
+from bams3.dataset import layout
 from bams3.dataset.prefetch import Job, Plan, plan_all, plan_hot
 from bams3.parallel.workers import Workers, in_order
 from bams3.select.fields import FilterColumns
@@ -108,6 +109,16 @@ def query(
     for block in in_order(matching_records, jobs, workers):
         if block is not None:
             yield block
+
+
+def batch(
+    dataset: Dataset, regions: Iterable[Region] | None, record_filter: RecordFilter, number: int, of: int
+) -> Dataset:
+    """Return the dataset restricted to the `number`-th (from 1) of `of` runs of the chunks that a query reads, about
+    equal in bytes. Every record that `query` yields is in exactly one batch."""
+    read = {group.chunk.path for group, _ in row_group_jobs(dataset, regions, record_filter)}
+    chunks = [entry for entry in dataset.index if entry.path in read]
+    return dataset.only(layout.batch(chunks, [entry.size for entry in chunks], number, of))
 
 
 def count(

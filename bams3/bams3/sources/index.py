@@ -198,14 +198,14 @@ class Index:
     def sizes(self, windows: Sequence[tuple[int, int, int]]) -> list[int]:
         """Approximate size in the BAM file, in bytes, of each window (reference id, start, end), 0-based.
 
-        It is the distance between the first records of the bins that start at, or next after, the window's two ends.
+        It is the distance between the first records of the bins that start at, or next after, the window's two ends;
+        at least 1 for a window with records.
         """
         found = []
         for reference_id, of_reference in groupby(windows, key=lambda window: window[0]):
             if reference_id < 0:
-                found += [
-                    (self._end_voffset >> 16) - ((self.unplaced_offset() or 0) >> 16) for _ in of_reference
-                ]
+                unplaced = (self._end_voffset >> 16) - ((self.unplaced_offset() or 0) >> 16)
+                found += [0 if self.n_no_coor == 0 else unplaced for _ in of_reference]
                 continue
             bins = sorted(self._bins(reference_id), reverse=True)
             begins = [-bin[0] for bin in bins]
@@ -216,7 +216,7 @@ class Index:
                     firsts[at - 1] if (at := bisect_right(begins, -place)) else end
                     for place in (start or -1, stop)
                 )
-                found.append((high >> 16) - (low >> 16))
+                found.append(max((high >> 16) - (low >> 16), int(high > low)))
         return found
 
     def counts(self) -> list[tuple[int, int]] | None:
