@@ -1,27 +1,21 @@
 """The Python interface, on real data against pysam and `bams3 coverage`; what it imports, leaves behind and refuses."""
 
 import gzip
-import inspect
 import os
 import pickle
 import random
 import shutil
-import signal
-import subprocess
-import sys
-import threading
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pysam
 import pytest
+from alignments import busiest, everything, texts
 from bams3.api import dataset as api
 from bams3.errors import Bams3Error, DatasetError, FormatError, UsageError
-from bams3.select.fields import FilterColumns
-from bams3.select.schema import SCHEMA, dtype_of
+from odd_records import write_odd
 
 import bams3
 
@@ -41,45 +35,12 @@ def dataset(real_dataset: Path) -> api.Dataset:
 
 @pytest.fixture(scope="module")
 def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A BAM of what real ones lack, beside its dataset `odd.bams3`: array tags, missing fields, unplaced reads."""
-    header = pysam.AlignmentHeader.from_dict(
-        {"HD": {"VN": "1.6"}, "SQ": [{"SN": "a", "LN": 3_000_000}, {"SN": "b:1-5", "LN": 100}]}
-    )
-    records = [
-        "r1\t65\ta\t11\t60\t5M\tb:1-5\t3\t0\tACGTN\tIIII!\tNM:i:1\tBA:B:c,-1,2\tMX:i:5",
-        "r2\t0\ta\t21\t30\t2S3M1H\t*\t0\t0\tACGTA\t*\tBA:B:c,3,4\tXF:f:0.5\tMX:Z:text",
-        "r3\t0\ta\t21\t0\t4M\t*\t0\t0\t*\t*\tBA:B:S,65535\tNM:i:300",
-        "r4\t4\ta\t31\t0\t*\t*\t0\t0\tAC\tI~\tEM:B:f",
-        "r5\t16\ta\t2000001\t9\t3M\t=\t11\t-9\tGGG\tABC",
-        "r6\t129\tb:1-5\t3\t7\t2M\ta\t11\t0\tAC\tII",
-        "r7\t4\t*\t0\t0\t*\t*\t0\t0\tACG\tIII",
-        "r8\t4\t*\t0\t0\t*\t*\t0\t0\tTTT\tIII",
-    ]
-    path = tmp_path_factory.mktemp("odd") / "odd.bam"
-    with pysam.AlignmentFile(path, "wb", header=header) as file:
-        for text in records:
-            file.write(pysam.AlignedSegment.fromstring(text, header))
-    pysam.index(str(path))
-    bams3.convert(path, path.with_suffix(".bams3"))
-    return path
+    return write_odd(tmp_path_factory.mktemp("odd"))
 
 
 @pytest.fixture
 def odd_dataset(odd: Path) -> api.Dataset:
     return bams3.open(odd.with_suffix(".bams3"))
-
-
-def everything(bam: pysam.AlignmentFile) -> list[pysam.AlignedSegment]:
-    bam.reset()  # pysam goes on from where it is
-    return list(bam)
-
-
-def texts(records: Iterable[pysam.AlignedSegment]) -> list[str]:
-    return [record.to_string() for record in records]
-
-
-def busiest(bam: pysam.AlignmentFile) -> str:
-    return max(bam.get_index_statistics(), key=lambda contig: contig.mapped).contig
 
 
 def some_queries(bam: pysam.AlignmentFile) -> list[Query]:
@@ -225,130 +186,6 @@ def test_coverage_at_the_edges(odd_dataset: api.Dataset) -> None:
     assert odd_dataset.coverage("a", 9, 10).tolist() == [0]
 
 
-def pysam_column(name: str) -> Callable[[pysam.AlignedSegment], Any]:
-    """What pysam has for a field of `query`."""
-    of: dict[str, Callable[[pysam.AlignedSegment], Any]] = {
-        "qname": lambda r: r.query_name, "flag": lambda r: r.flag, "rname": lambda r: r.reference_name or "*",
-        "pos": lambda r: r.reference_start, "mapq": lambda r: r.mapping_quality, "refid": lambda r: r.reference_id,
-        "endpos": lambda r: max(r.reference_end or 0, r.reference_start + 1), "cigar": lambda r: r.cigarstring or "*",
-        "mrname": lambda r: r.next_reference_name or "*", "mpos": lambda r: r.next_reference_start,
-        "mrefid": lambda r: r.next_reference_id, "tlen": lambda r: r.template_length,
-        "seq": lambda r: r.query_sequence or "*", "qual": lambda r: r.qual or "*",
-        "ncigar": lambda r: len(r.cigartuples or ()), "rlen": lambda r: bases(r, 0, 2, 3, 7, 8),
-        "qlen": lambda r: r.infer_query_length() or 0,
-        "sclen": lambda r: bases(r, 4),
-        "hclen": lambda r: bases(r, 5),
-        "library": lambda r: libraries(r).get(r.get_tag("RG") if r.has_tag("RG") else "", ""),
-    }  # fmt: skip
-    return of[name]
-
-
-def bases(record: pysam.AlignedSegment, *operations: int) -> int:
-    return sum(length for operation, length in record.cigartuples or () if operation in operations)
-
-
-def libraries(record: pysam.AlignedSegment) -> dict[str, str]:
-    return {group["ID"]: group.get("LB", "") for group in record.header.to_dict().get("RG", [])}
-
-
-FIELDS = sorted(SCHEMA)
-
-
-def check_columns(bam: pysam.AlignmentFile, dataset: api.Dataset) -> None:
-    table = dataset.query(fields=FIELDS)
-    records = everything(bam)
-    assert table.records == len(records)
-    for name in FIELDS:
-        assert table[name].tolist() == [pysam_column(name)(record) for record in records], name
-
-
-def test_columns_are_what_pysam_has(bam: pysam.AlignmentFile, dataset: api.Dataset) -> None:
-    check_columns(bam, dataset)
-
-
-def test_columns_of_odd_records(odd: Path, odd_dataset: api.Dataset) -> None:
-    with pysam.AlignmentFile(odd) as bam:
-        check_columns(bam, odd_dataset)
-
-
-def test_every_field_is_a_column() -> None:
-    assert set(FilterColumns(None, None)) == set(FIELDS)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("regions", [None, "a:1-1", []])
-def test_types_of_columns_do_not_depend_on_the_records(odd_dataset: api.Dataset, regions: Any) -> None:
-    table = odd_dataset.query(regions, [*FIELDS, "[NM]"])
-    types = {name: column.dtype for name, column in table.items()}
-    assert types == {name: np.dtype(dtype_of(name)) for name in [*FIELDS, "[NM]"]}
-    assert table.records == (8 if regions is None else 0)
-
-
-def test_tags(bam: pysam.AlignmentFile, dataset: api.Dataset) -> None:
-    records = everything(bam)
-    names = sorted({name for record in records[:200] for name, _ in record.get_tags()})
-    assert names
-    table = dataset.query(fields=[f"[{name}]" for name in names])
-    for name in names:
-        expected = [record.get_tag(name) if record.has_tag(name) else None for record in records]
-        for value, tag in zip(table[f"[{name}]"], expected, strict=True):
-            if isinstance(value, np.ndarray):
-                assert value.tolist() == list(tag)
-            else:
-                assert value == tag
-
-
-def test_array_tags(odd_dataset: api.Dataset) -> None:
-    table = odd_dataset.query("a:1-100", ["[BA]", "[EM]", "[XF]", "[ZZ]"])
-    arrays = [(value.dtype.str, value.tolist()) for value in table["[BA]"][:3]]
-    assert arrays == [("|i1", [-1, 2]), ("|i1", [3, 4]), ("<u2", [65535])]
-    assert [None if value is None else value.size for value in table["[EM]"]] == [None, None, None, 0]
-    assert table["[XF]"].tolist() == [None, 0.5, None, None]
-    assert table["[ZZ]"].tolist() == [None] * 4
-
-
-def test_regions_of_a_query(odd_dataset: api.Dataset) -> None:
-    def names(regions: Any) -> str:
-        return "".join(odd_dataset.query(regions, "qname")["qname"]).replace("r", "")
-
-    table: list[tuple[Any, str]] = [
-        (None, "12345678"), ("*", "123456"), (".", "12345678"), ("a:11-11", "1"), (("a", 10, 11), "1"),
-        (("a", None, 21), "123"), (("*", None, None), "78"), (["a:11", "a:1-20"], "12345"),
-        ([("a", np.int64(2_000_000), None), "{b:1-5}", ("a", 10, 11)], "156"), ([], ""),
-        (("a:11-11", "a:21-21"), "123"),
-        ((region for region in ("a:11-11",)), "1"), (("{b:1-5}", "a:11-11", "a:31-31"), "146"),
-    ]  # fmt: skip
-    for regions, expected in table:
-        assert names(regions) == expected, regions
-
-
-def test_a_field_asked_for_twice_is_one_column(odd_dataset: api.Dataset) -> None:
-    assert {name: len(column) for name, column in odd_dataset.query(fields=["pos", "pos"]).items()} == {
-        "pos": 8
-    }
-
-
-def test_to_arrow(dataset: api.Dataset) -> None:
-    import pyarrow
-
-    table = dataset.query(fields=[*FIELDS, "[NM]"])
-    arrow = table.to_arrow()
-    assert arrow.num_rows == table.records
-    assert arrow.schema.field("pos").type == pyarrow.int32()
-    assert arrow.schema.field("qname").type == pyarrow.string()
-    for name in [*FIELDS, "[NM]"]:
-        assert arrow[name].to_pylist() == table[name].tolist(), name
-
-
-def test_to_arrow_of_odd_records(odd_dataset: api.Dataset) -> None:
-    arrow = odd_dataset.query(("a", 10, 21), ["[NM]", "[BA]", "qual"]).to_arrow()
-    assert arrow["[NM]"].to_pylist() == [1, None, 300]
-    assert arrow["[BA]"].to_pylist()[0] == [-1, 2]
-    assert arrow["qual"].to_pylist() == ["IIII!", "*", "*"]
-    assert odd_dataset.query([], ["pos", "qname"]).to_arrow().num_rows == 0
-    with pytest.raises(UsageError, match="MX"):
-        odd_dataset.query(fields=["[MX]"]).to_arrow()
-
-
 @pytest.mark.parametrize("workers", [1, 2, 5, "auto"])
 def test_query_parallel_is_query_of_each_region(
     bam: pysam.AlignmentFile, dataset: api.Dataset, workers: Any
@@ -423,172 +260,6 @@ def test_errors_are_raised_at_the_call_in_one_line(odd_dataset: api.Dataset, cas
         call(odd_dataset)
     assert isinstance(raised.value, bams3.Bams3Error)
     assert "\n" not in str(raised.value)
-
-
-@pytest.fixture
-def damaged(real_dataset: Path, tmp_path: Path) -> api.Dataset:
-    """A dataset whose chunks have a flipped byte in the middle."""
-    copy = shutil.copytree(real_dataset, tmp_path / "damaged.bams3")
-    for chunk in bams3.open(copy).chunks:
-        data = bytearray(Path(chunk.path).read_bytes())
-        data[len(data) // 2] ^= 1
-        Path(chunk.path).write_bytes(data)
-    return bams3.open(copy)
-
-
-@pytest.mark.parametrize("workers", [1, 3])
-def test_damage_met_while_fetching_is_raised(damaged: api.Dataset, workers: int) -> None:
-    with pytest.raises(FormatError, match="damaged"):
-        list(damaged.fetch(until_eof=True, workers=workers))
-
-
-def test_damage_past_the_last_record_wanted_is_no_error(odd: Path, tmp_path: Path) -> None:
-    copy = bams3.open(shutil.copytree(odd.with_suffix(".bams3"), tmp_path / "copy.bams3"))
-    os.truncate(copy.chunks[1].path, 10)
-    threads = set(threading.enumerate())
-    records = copy.fetch()
-    assert next(records).query_name == "r1"
-    for feeding in set(threading.enumerate()) - threads:
-        feeding.join()  # it has met the damage
-    records.close()  # type: ignore[attr-defined]
-
-
-def open_files() -> set[str]:
-    return {
-        f"{fd} {os.readlink(f'/proc/self/fd/{fd}')}" for fd in os.listdir("/proc/self/fd") if readable(fd)
-    }
-
-
-def readable(fd: str) -> bool:
-    return os.path.islink(f"/proc/self/fd/{fd}")
-
-
-@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="open files are counted by Linux's /proc")
-@pytest.mark.parametrize("workers", [1, 3])
-@pytest.mark.parametrize("how", ["break", "close", "error", "drop", "not started", "all"])
-def test_leaving_fetch_early_leaves_nothing_behind(dataset: api.Dataset, workers: int, how: str) -> None:
-    threads, files = set(threading.enumerate()), open_files()
-    records = dataset.fetch(until_eof=True, workers=workers)
-    if how == "break":
-        for _ in records:
-            break
-    elif how == "error":
-        with pytest.raises(ZeroDivisionError):
-            [1 / 0 for _ in records]
-    elif how == "all":
-        assert sum(1 for _ in records) == dataset.stats["records"]
-    elif how != "not started":
-        next(records)
-        if how == "close":
-            records.close()  # type: ignore[attr-defined]
-    del records
-    assert set(threading.enumerate()) == threads
-    assert open_files() - files == set()
-
-
-@pytest.mark.parametrize("workers", [1, 3])
-def test_leaving_early_does_not_end_a_program_that_dies_of_sigpipe(
-    dataset: api.Dataset, workers: int
-) -> None:
-    """As those do that print into `head` without a traceback."""
-    if not hasattr(signal, "SIGPIPE"):
-        pytest.skip("no SIGPIPE on this platform")
-    code = (
-        "import bams3, signal, sys\nsignal.signal(signal.SIGPIPE, signal.SIG_DFL)\n"
-        "next(bams3.open(sys.argv[1]).fetch(until_eof=True, workers=int(sys.argv[2])))"
-    )
-    done = subprocess.run([sys.executable, "-c", code, dataset.uri, str(workers)], capture_output=True)
-    assert (done.returncode, done.stderr) == (0, b"")
-
-
-def test_records_outlive_the_iterator(dataset: api.Dataset, bam: pysam.AlignmentFile) -> None:
-    first = next(dataset.fetch())
-    expected = next(bam.fetch())
-    assert (first.to_string(), first.reference_name) == (expected.to_string(), expected.reference_name)
-
-
-def test_two_iterators_side_by_side(dataset: api.Dataset) -> None:
-    pairs = zip(dataset.fetch(), dataset.fetch(), strict=True)
-    assert all(one.to_string() == other.to_string() for one, other in pairs)
-
-
-def test_one_dataset_in_several_threads(bam: pysam.AlignmentFile, dataset: api.Dataset) -> None:
-    contig = busiest(bam)
-    starts = [record.reference_start for record in bam.fetch(contig)]
-    starts = random.Random(4).choices(starts, k=16)
-
-    def work(start: int) -> tuple[list[str], int, list[int], list[int]]:
-        window = contig, start, start + 500
-        return (
-            texts(dataset.fetch(*window)),
-            dataset.count(*window),
-            dataset.coverage(*window).tolist(),
-            dataset.query([window], ["mapq"])["mapq"].tolist(),
-        )
-
-    with ThreadPoolExecutor(4) as pool:
-        together = list(pool.map(work, starts))
-    assert together == [work(start) for start in starts]
-
-
-# What is imported is asked in a process of its own.
-
-
-def imported(code: str, *arguments: object) -> set[str]:
-    """Which slow modules a program has loaded in the end."""
-    program = f"import sys\n{code}\nprint(*sys.modules, file=sys.stderr)"
-    done = subprocess.run(
-        [sys.executable, "-c", program, *map(str, arguments)], capture_output=True, text=True, check=True
-    )
-    return {"numpy", "pysam", "zstandard", "pyarrow"} & set(done.stderr.split())
-
-
-def test_importing_loads_nothing_slow() -> None:
-    assert imported("import bams3") == set()
-    assert imported("import bams3; bams3.open, bams3.read_chunk") <= {"zstandard"}
-
-
-@pytest.mark.parametrize(
-    "command",
-    [
-        ["stats"],
-        ["stats", "--flagstat"],
-        ["coverage", "-n", "-o"],
-        ["query", "-c"],
-        ["query", "-c", "-q", "9", "-F", "DUP"],
-    ],
-    ids=" ".join,
-)
-def test_light_commands_load_neither_numpy_nor_pysam(odd: Path, tmp_path: Path, command: list[str]) -> None:
-    prefix = [tmp_path / "x"] if command[-1] == "-o" else []
-    code = "from bams3.cli import main\nassert main(sys.argv[1:]) == 0"
-    loaded = imported(code, *command, *prefix, odd.with_suffix(".bams3"))
-    assert not loaded & {"numpy", "pysam"}, loaded
-
-
-def public_functions() -> Iterator[tuple[str, Any]]:
-    for name in bams3.__all__:
-        thing = getattr(bams3, name)
-        if inspect.isfunction(thing):
-            yield name, thing
-    for kind in (api.Dataset, api.Chunk, api.Table, api.ChunkInfo):
-        yield kind.__name__, kind
-        for name, member in vars(kind).items():
-            function = getattr(member, "fget", getattr(member, "func", member))
-            if not name.startswith("_") and inspect.isfunction(function):
-                yield f"{kind.__name__}.{name}", function
-
-
-@pytest.mark.parametrize(
-    ("name", "thing"), [*public_functions()], ids=lambda value: value if isinstance(value, str) else ""
-)
-def test_public_names_are_typed_and_documented(name: str, thing: Any) -> None:
-    assert thing.__doc__
-    if inspect.isfunction(thing):
-        signature = inspect.signature(thing)
-        assert signature.return_annotation is not signature.empty
-        for parameter in list(signature.parameters.values()):
-            assert parameter.name == "self" or parameter.annotation is not parameter.empty, parameter
 
 
 def test_counts_in_parallel(odd_dataset: api.Dataset) -> None:

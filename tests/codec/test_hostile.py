@@ -7,6 +7,7 @@ import hostile
 import pysam
 import pytest
 from hypothesis import HealthCheck, Phase, assume, find, given, settings
+from malformed import malformed
 
 # Broken, yet samtools 1.16 prints them without an error.
 LENIENT = {
@@ -129,7 +130,7 @@ def test_a_cigar_beyond_65535_operations_is_read_whole(tmp_path: Path):
     assert read.cigartuples == [(operation, length) for length, operation in operations]
 
 
-@pytest.mark.parametrize(("what", "data"), [pytest.param(*case, id=case[0]) for case in hostile.malformed()])
+@pytest.mark.parametrize(("what", "data"), [pytest.param(*case, id=case[0]) for case in malformed()])
 def test_samtools_refuses_a_broken_file(what: str, data: bytes, tmp_path: Path):
     path = tmp_path / "broken.bam"
     path.write_bytes(data)

@@ -24,6 +24,7 @@ from conftest import DATA
 from conversions import fails
 from engines import run_bams3 as run
 from listings import contents
+from malformed import malformed
 
 
 def no_dataset(path: Path) -> None:
@@ -44,7 +45,7 @@ def simple(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("what", "data"), hostile.malformed(), ids=lambda value: value if isinstance(value, str) else ""
+    ("what", "data"), malformed(), ids=lambda value: value if isinstance(value, str) else ""
 )
 def test_malformed_input_is_refused(what: str, data: bytes, tmp_path: Path) -> None:
     path = tmp_path / "bad.bam"

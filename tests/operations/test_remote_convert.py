@@ -33,7 +33,9 @@ def test_each_fault_at_each_request_of_a_conversion(
 ) -> None:
     """The whole dataset, or an error and nothing that opens; what is left can be gone on with, or replaced."""
     expected = files(small.with_suffix(".bams3"))
-    for number in range(99):
+    # A fault that passes is met below the conversion, whatever the request is for: each kind of these at a third.
+    step = 3 if kind in PASSING else 1
+    for number in range(FAULTS.index(kind) % step, 99, step):
         target, error = f"{bucket}/{kind}{number}.bams3", None
         faults.arm(kind, at=number)
         try:

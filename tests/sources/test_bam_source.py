@@ -15,6 +15,7 @@ from bams3.errors import SourceError
 from bams3.sources.bam import open_source
 from bams3.sources.bgzf import PIECE_SIZE
 from hypothesis import given, settings
+from malformed import malformed
 
 Samtools = Callable[..., bytes]
 
@@ -189,7 +190,7 @@ def test_blocks_are_of_bounded_size(tmp_path: Path) -> None:
         assert sum(map(len, source.blocks())) == 15_000  # and once more
 
 
-@pytest.mark.parametrize(("what", "data"), hostile.malformed(), ids=[what for what, _ in hostile.malformed()])
+@pytest.mark.parametrize(("what", "data"), malformed(), ids=[what for what, _ in malformed()])
 def test_malformed_files_are_refused_in_one_line(tmp_path: Path, what: str, data: bytes) -> None:
     path = tmp_path / "x.bam"
     path.write_bytes(data)

@@ -1,6 +1,5 @@
 """Alignments in object storage: the same as from local files, no byte too many, and right or refused whatever fails."""
 
-import random
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -17,32 +16,13 @@ from bams3.sources.bgzf import byte_span
 from bams3.sources.files import input_at
 from bams3.sources.index import Index
 from engines import run_bams3
-from hypothesis import given
-from hypothesis import strategies as st
+from remote_bams import CONTIGS, index_of, made_records, upload
 from servers.faults import KINDS, PASSING, Faults
-from servers.fixtures import s3_client
 
 from bams3 import convert, merge
 
 SLACK = 128 << 10
-CONTIGS = [("big", 3 << 20), *((f"decoy{i}", 5000) for i in range(60))]
 WINDOWS = ["big:1-1048576", "big:1048577-2097152", "big:2097153-3145728"]
-
-
-def made_records() -> list[bytes]:
-    """Of some 200 bytes that hardly compress: 3 MB on "big", 14 KB on each other contig, many with no position."""
-    chance = random.Random(4)
-    places = [(0, pos) for pos in range(0, 3 << 20, 200)]
-    places += [(ref, pos) for ref in range(1, len(CONTIGS)) for pos in range(0, 4900, 70)]
-    places += [(-1, -1)] * 2000
-    noise = [hostile.tag("XX", "Z", bytes(chance.choices(range(33, 127), k=200))) for _ in places]
-    placed, unplaced = {"flag": 0, "cigar": [(1, 0)]}, {"flag": 4}
-    return [
-        hostile.record(
-            ref=ref, pos=pos, name=b"%d" % number, tags=[noise[number]], **(placed if ref >= 0 else unplaced)
-        )
-        for number, (ref, pos) in enumerate(places)
-    ]
 
 
 @pytest.fixture(scope="module")
@@ -65,17 +45,6 @@ def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The log of requests."""
     monkeypatch.setenv("BAMS3_LOG_REQUESTS", str(tmp_path / "requests"))
     return tmp_path / "requests"
-
-
-def upload(bucket: str, *files: Path, name: str = "") -> str:
-    """The URI of the first of the files, once all are in a bucket."""
-    for path in files:
-        s3_client().put_object(Bucket=bucket[5:], Key=f"in/{name or path.name}", Body=path.read_bytes())
-    return f"{bucket}/in/{name or files[0].name}"
-
-
-def index_of(path: Path) -> Path:
-    return path.with_name(f"{path.name}.bai")
 
 
 @pytest.fixture
@@ -398,45 +367,3 @@ def test_command_line(uri: str, bucket: str, tmp_path: Path) -> None:
     done = run_bams3("convert", uri.replace("x.bam", "y.bam"), tmp_path / "y.bams3")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "y.bam: no such object" in done.stderr
-
-
-@given(
-    cuts=st.lists(st.integers(0, 3000), max_size=8),
-    reads=st.lists(st.tuples(st.integers(0, 3100), st.integers(1, 500)), max_size=20),
-    piece=st.integers(1, 700),
-)
-def test_any_read_gives_what_is_there(
-    cuts: list[int], reads: list[tuple[int, int]], piece: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whatever was said to be read and whatever is read then, in order or not."""
-    monkeypatch.setattr(remote, "PIECE", piece)
-    data = random.Random(1).randbytes(3000)
-    ends = sorted(cuts)
-    spans = list(zip(ends[::2], ends[1::2], strict=False))
-    asked: list[tuple[int, int]] = []
-
-    def fetch(start: int, end: int) -> memoryview:
-        assert 0 <= start < end <= len(data)
-        asked.append((start, end))
-        return memoryview(data)[start:end]
-
-    def ahead() -> remote._ReadAhead:
-        return remote._ReadAhead(
-            fetch, lambda: len(data), remote._pieces(remote._merged(spans)), remote.DEPTH
-        )
-
-    in_order = ahead()
-    for start, end in spans:
-        at = start
-        while at < end:
-            found = in_order.read(at, end - at)
-            assert found
-            assert found == data[at : at + len(found)]
-            at += len(found)
-    assert sorted(asked) == sorted(remote._pieces(remote._merged(spans)))  # each once, and nothing else
-    in_disorder = ahead()
-    for start, size in reads:
-        found = in_disorder.read(start, size)
-        assert len(found) <= size
-        assert bool(found) == (start < len(data))
-        assert found == data[start : start + len(found)]

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import chdir
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 import yaml
 from bams3.storage import open_storage
+from bams3.workflow.errors import ConfigurationError
 from servers import script
 from snakemake.api import OutputSettings, ResourceSettings, SnakemakeApi
 from snakemake.exceptions import format_exception_to_string
@@ -254,3 +256,16 @@ def in_storage(prefix: str) -> list[str]:
 def aws() -> dict[str, str]:
     """What the environment says of S3."""
     return {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+
+
+def told(check: Callable[[Callable[[str], None]], None]) -> tuple[str, str]:
+    """The error of a check, and its one warning; "" for none."""
+    warnings: list[str] = []
+    error = ""
+    try:
+        check(warnings.append)
+    except ConfigurationError as raised:
+        error = str(raised)
+    assert "\n" not in error
+    assert len(warnings) < 2
+    return error, "".join(warnings)

@@ -1,14 +1,7 @@
 # Lines of a BED file under construction, and their index.
 
 from bams3.buffer cimport Buffer
-
-
-cdef struct Number:
-    unsigned long long head      # digits before the last eight, the first one in the lowest byte
-    unsigned long long low       # the last eight digits, with leading zeros
-    unsigned int head_length
-    unsigned int skip            # number of leading zeros among the last eight digits
-    unsigned long long hundredth # the number modulo 100
+from bams3.coverage.digits cimport Number
 
 
 cdef class BedText:

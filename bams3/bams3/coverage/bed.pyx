@@ -8,12 +8,12 @@ from libc.string cimport memcmp, memcpy, memmove
 
 from bams3.buffer cimport Buffer
 from bams3.coverage.depth cimport Depth, Part
+from bams3.coverage.digits cimport DIGITS, Number, advance, decimal, put_number, two_digits
 
 cdef enum:
     MIN_SHIFT = 14        # CSI: 2 ** 14 bases per leaf bin
     NO_BIN = 0xFFFFFFFF
     PIECE = 1 << 20       # kernels return once the text is this long, so that it can be written
-    DIGITS = 16           # maximum digits of a number
     SHORT = 16            # shorter contig names are copied in one step
 
 cdef struct IndexChunk:
@@ -23,63 +23,6 @@ cdef struct IndexChunk:
 
 cdef enum:
     UCSC = 0x10000        # tabix preset: 0-based, half-open
-
-
-cdef extern from *:
-    int zeros "__builtin_ctzll"(unsigned long long value) nogil
-
-
-cdef unsigned long long ZEROS = 0x3030303030303030
-cdef unsigned long long PAIRS[100]  # "00" to "99", the first digit in the lowest byte
-for _number in range(100):
-    PAIRS[_number] = ord("0") + _number // 10 | ord("0") + _number % 10 << 8
-
-
-cdef inline unsigned long long eight_digits(unsigned long long value) noexcept nogil:
-    """Return the eight decimal digits of a number below 10 ** 8, one per byte, the first in the lowest byte; halves,
-    pairs and digits are split in parallel within one word."""
-    cdef unsigned long long halves = value // 10000 | (value % 10000) << 32
-    cdef unsigned long long hundreds = (halves * 10486 >> 20) & <unsigned long long> 0x7F0000007F
-    cdef unsigned long long pairs = hundreds | (halves - 100 * hundreds) << 16
-    cdef unsigned long long tens = (pairs * 103 >> 10) & <unsigned long long> 0xF000F000F000F
-    return tens | (pairs - 10 * tens) << 8
-
-
-cdef inline Number decimal(unsigned long long value) noexcept nogil:
-    """Return the digits of a number below 10 ** 16."""
-    cdef Number number
-    cdef unsigned long long text
-    number.hundredth = value % 100
-    number.head = number.head_length = number.skip = 0
-    if value >= 100000000:
-        text = eight_digits(value // 100000000)
-        number.skip = zeros(text | 1ULL << 56) >> 3
-        number.head = (text | ZEROS) >> (8 * number.skip)
-        number.head_length = 8 - number.skip
-        number.skip = 0
-    text = eight_digits(value % 100000000)
-    if not number.head_length:
-        number.skip = zeros(text | 1ULL << 56) >> 3
-    number.low = text | ZEROS
-    return number
-
-
-cdef inline bint advance(Number *number, unsigned long long by) noexcept nogil:
-    """Add to a number if only its last two digits change; otherwise return False."""
-    if number.hundredth + by >= 100 or number.skip == 7:
-        return False
-    number.hundredth += by
-    number.low = number.low & <unsigned long long> 0xFFFFFFFFFFFF | PAIRS[number.hundredth] << 48
-    return True
-
-
-cdef inline char *put_number(char *out, const Number *number) noexcept nogil:
-    """Write the digits and return the end. There must be room for DIGITS of them."""
-    cdef unsigned long long text = number.low >> (8 * number.skip)
-    memcpy(out, &number.head, 8)
-    out += number.head_length
-    memcpy(out, &text, 8)
-    return out + 8 - number.skip
 
 
 cdef inline char *put_interval(BedText self, long long start, long long end, size_t more) except NULL nogil:
@@ -237,8 +180,10 @@ cdef class BedText:
     cdef int put_run(self, long long end) except -1 nogil:
         cdef char *out = put_interval(self, self.run_start, end, DIGITS)
         cdef Number number
+        cdef unsigned long long pair
         if 10 <= self.run_value < 100:
-            memcpy(out, &PAIRS[self.run_value], 2)
+            pair = two_digits(<unsigned long long> self.run_value)
+            memcpy(out, &pair, 2)
             out += 2
         else:
             number = decimal(<unsigned long long> max(self.run_value, 0))
