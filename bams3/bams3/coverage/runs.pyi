@@ -1,0 +1,22 @@
+from array import array
+from typing import Any
+
+class Runs:
+    records: int
+    reference_id: int
+    starts: array[int]
+    ends: array[int]
+
+def counted(
+    group: Any,
+    mask: bytearray,
+    *,
+    spans: bool = False,
+    deletions: bool = False,
+    min_quality: int = 0,
+    clip: array[int] | None = None,
+    begin: int = 0,
+    reach: int = 0,
+) -> Runs: ...
+def keep_long(mask: bytearray, group: Any, minimum: int, *, soft_clips: bool) -> None: ...
+def qualities(group: Any, mask: bytearray, min_quality: int, begin: int, stop: int) -> tuple[int, int]: ...
