@@ -136,7 +136,7 @@ def scattered_bam(path: Path, seed: int, late: int) -> str:
     return write_bam(path, (("far", 1_200_000), ("none", 100_000)), records)
 
 
-def pileup_bam(path: Path, seed: int, *, templates: int = 1200) -> str:
+def pileup_bam(path: Path, seed: int, *, templates: int = 700) -> str:
     """A BAM of reads with bases, for what a pileup counts: mates on both sides of the borders of row groups, names that
     go on on another contig, reads past a contig's end, without aligned bases, or unmapped among the others."""
     chance = random.Random(seed)
@@ -164,7 +164,7 @@ def pileup_bam(path: Path, seed: int, *, templates: int = 1200) -> str:
             )
             records.append((contigs_of[i], line, starts[i]))
     odd = (
-        (0, 0, 150, "50I"), (0, 0, 150, "10M"), (0, 4, 151, "*"), (0, 4, 155, "30M"), (0, 0, 156, "40D"),
+        (0, 0, 150, "50I"), (0, 0, 150, "10M"), (0, 4, 151, "*"), (0, 4, 155, "30M"), (0, 0, 156, "5S40D"),
         (0, 0, 269_990, "50M"), (0, 0, 270_200, "10M5D10M"), (2, 0, 1, "5S20M"),
         (2, 0, 9, "3H4S20M2S"), (3, 0, 100, "50M"), (3, 1024, 110, "10M"), (4, 4, 7, "*"), (2, 0, 30, "5D10M5D"),
     )  # fmt: skip
@@ -179,11 +179,8 @@ def _with_bases(
 ) -> str:
     """A SAM line with as many bases as the CIGAR has."""
     length = sum(int(n) for n, operation in re.findall(r"(\d+)(.)", cigar) if operation in "MIS=X") or 5
-    if cigar == "40D":
-        bases = qualities = "*"
-    else:
-        bases = "".join(chance.choice("ACGT") for _ in range(length))
-        qualities = "".join(chr(33 + chance.choice((2, 12, 13, 20, 37))) for _ in range(length))
-        qualities = chance.choice((qualities, qualities, qualities, "*"))
+    bases = "".join(chance.choice("ACGT") for _ in range(length))
+    qualities = "".join(chr(33 + chance.choice((2, 12, 13, 20, 37))) for _ in range(length))
+    qualities = chance.choice((qualities, qualities, qualities, "*"))
     mapq = chance.choice((0, 7, 30, 60))
     return f"{name}\t{flag}\t{contig}\t{start}\t{mapq}\t{cigar}\t=\t{mate}\t0\t{bases}\t{qualities}"

@@ -20,6 +20,11 @@ COMMANDS = {
     "count": ("query", "count reads per BED interval in many datasets; print a table"),
     "coverage": ("coverage", "compute depth, with mosdepth's options and output files"),
     "depth": ("depth", "print the depth at each position, as samtools depth does"),
+    "bedcov": ("depth", "sum the depth over the intervals of a BED file, as samtools bedcov does"),
+    "coverage-table": (
+        "depth",
+        "print a line per contig: coverage, depth, qualities, as samtools coverage does",
+    ),
     "cost": ("cost", "estimate requests, bytes and price of an operation"),
     "stats": ("info", "print statistics, as samtools flagstat and idxstats do"),
     "to-bam": ("query", "convert a dataset, or regions of it, back to BAM, bit for bit"),

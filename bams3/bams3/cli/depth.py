@@ -1,9 +1,10 @@
-"""bams3 depth."""
+"""bams3 depth, bedcov, coverage-table."""
 
 import argparse
 from typing import Any
 
 from bams3.cli.options import add_help, add_workers, explain, flag_bits, listed, parser
+from bams3.errors import UsageError
 
 DEFAULT_EXCLUDED = 1796
 """FLAG bits of reads that samtools does not count: UNMAP, SECONDARY, QCFAIL, DUP."""
@@ -13,10 +14,23 @@ _DEPTH_EXAMPLE = """\
   bams3 depth -a -q 13 -Q 20 -b exons.bed NA12878.bams3 NA12891.bams3 > depth.tsv
 output: that of samtools depth: contig, position (from 1), and the depth in each dataset"""
 
+_BEDCOV_EXAMPLE = """\
+  bams3 bedcov exons.bed NA12878.bams3 NA12891.bams3
+  bams3 bedcov -j -d 10 -c -Q 20 exons.bed NA12878.bams3
+output: that of samtools bedcov: the lines of the BED file, and the sum of the depths in each dataset"""
+
+_TABLE_EXAMPLE = """\
+  bams3 coverage-table NA12878.bams3
+  bams3 coverage-table -q 20 -Q 13 -r chr20:1M-2M NA12878.bams3
+output: that of samtools coverage: contig, start and end (from 1), number of reads, covered positions and their
+percentage, mean depth, mean quality of bases, mean mapping quality"""
+
+_HISTOGRAM = "it prints the table; for a histogram: bams3 query -u DATASET | samtools coverage -m -"
+
 
 def run(command: str, argv: list[str]) -> int:
     """Run the command; returns the exit code."""
-    return {"depth": _depth}[command](argv)
+    return {"depth": _depth, "bedcov": _bedcov, "coverage-table": _table}[command](argv)
 
 
 def _depth(argv: list[str]) -> int:
@@ -149,3 +163,135 @@ def _printed_depth(args: Any) -> None:
             file, datasets, options, workers, region=region, bed=bed, all_positions=args.all_positions,
             header=args.header,
         )  # fmt: skip
+
+
+def _bedcov(argv: list[str]) -> int:
+    options = parser(
+        "bedcov",
+        "Sum the depth over each interval of a BED file, with the options and the output of samtools bedcov.",
+        _BEDCOV_EXAMPLE,
+    )
+    options.add_argument("bed", metavar="BED", help="BED file of intervals, plain or gzipped")
+    options.add_argument("datasets", metavar="DATASET", nargs="+", help="datasets, or chunks")
+    options.add_argument(
+        "-Q",
+        "--min-MQ",
+        "--min-mq",
+        type=int,
+        default=0,
+        metavar="N",
+        help="count only reads with MAPQ N or more",
+    )
+    _add_flags(options)
+    options.add_argument(
+        "-j", dest="skip_gaps", action="store_true", help="do not count reads at their deletions and skips"
+    )
+    options.add_argument(
+        "-d", dest="min_depth", type=int, metavar="N",
+        help="print the number of positions of depth N or more, too; reads do not count at deletions and skips then",
+    )  # fmt: skip
+    options.add_argument("-c", dest="reads", action="store_true", help="print the number of reads, too")
+    options.add_argument("-H", dest="header", action="store_true", help="print a line with names of columns")
+    _add_output(options)
+    explain(
+        options,
+        {
+            "-X": "a dataset has its index; leave it out",
+            "--max-depth": "all reads count; filter them with -Q, -g and -G",
+        },
+    )
+    add_workers(options)
+    add_help(options)
+    args = options.parse_args(argv)
+    if args.min_depth is not None and args.min_depth < 1:
+        raise UsageError(f"-d {args.min_depth}: give a depth of 1 or more")
+
+    from bams3.dataset.opening import open_readers
+    from bams3.operations.bedcov import BedcovOptions, write_bedcov
+    from bams3.output.files import open_output, refuse_inputs
+    from bams3.parallel.workers import Workers, worker_count
+
+    refuse_inputs(args.output, *args.datasets, args.bed)
+    datasets = open_readers(args.datasets)
+    chosen = BedcovOptions(args.exclude, args.min_MQ, args.skip_gaps, args.min_depth, args.reads, args.header)
+    with Workers(worker_count(args.workers)) as workers, open_output(args.output) as file:
+        write_bedcov(file, args.bed, datasets, chosen, workers)
+    return 0
+
+
+def _table(argv: list[str]) -> int:
+    options = parser(
+        "coverage-table",
+        "Print coverage, depth and qualities of contigs or of a region, with the options and output of samtools "
+        "coverage.",
+        _TABLE_EXAMPLE,
+    )
+    options.add_argument("dataset", metavar="DATASET", nargs="+", help="a dataset, or chunks of one")
+    options.add_argument("-r", "--region", metavar="REGION", help="print only a line for this region")
+    options.add_argument(
+        "-q",
+        "--min-MQ",
+        "--min-mq",
+        type=int,
+        default=0,
+        metavar="N",
+        help="count only reads with MAPQ N or more",
+    )
+    options.add_argument(
+        "-Q",
+        "--min-BQ",
+        "--min-bq",
+        type=int,
+        default=0,
+        metavar="N",
+        help="count only bases of quality N or more",
+    )
+    options.add_argument(
+        "-l", "--min-read-len", type=int, default=0, metavar="N", help="count only reads of N bases or more"
+    )
+    options.add_argument(
+        "--rf",
+        "--incl-flags",
+        type=flag_bits,
+        default=0,
+        metavar="FLAG",
+        help="only reads with any of these FLAG bits",
+    )
+    options.add_argument(
+        "--ff", "--excl-flags", type=flag_bits, default=DEFAULT_EXCLUDED, metavar="FLAG",
+        help="only reads with none of these FLAG bits (default: UNMAP, SECONDARY, QCFAIL, DUP)",
+    )  # fmt: skip
+    options.add_argument(
+        "-d", "--depth", type=int, default=1_000_000, metavar="N",
+        help="fail where samtools would leave out reads, past N at a position; 0: never (default 1000000)",
+    )  # fmt: skip
+    options.add_argument(
+        "-H", "--no-header", action="store_true", help="do not print the names of the columns"
+    )
+    _add_output(options)
+    explain(options, dict.fromkeys(("-m", "--histogram", "-A", "--ascii", "-w", "--n-bins"), _HISTOGRAM))
+    explain(options, dict.fromkeys(("-D", "--plot-depth"), _HISTOGRAM.replace("-m", "-D")))
+    explain(options, dict.fromkeys(("-b", "--bam-list"), "give one dataset, or run it for each"))
+    explain(options, {"--min-depth": "for positions of depth N or more, see bams3 bedcov -d N"})
+    add_workers(options)
+    add_help(options)
+    args = options.parse_args(argv)
+
+    from bams3.coverage.pileup import PileupOptions, one_region
+    from bams3.dataset.opening import open_reader
+    from bams3.operations.coverage_table import write_table
+    from bams3.output.files import open_output, refuse_inputs
+    from bams3.parallel.workers import Workers, worker_count
+
+    refuse_inputs(args.output, *args.dataset)
+    dataset = open_reader(args.dataset)
+    chosen = PileupOptions(
+        exclude=args.ff, any_of=args.rf, min_mapq=args.min_MQ, min_length=args.min_read_len, soft_clips=True,
+        min_quality=args.min_BQ, pileup=True,
+    )  # fmt: skip
+    region = one_region(args.region, dataset.references) if args.region else None
+    with Workers(worker_count(args.workers)) as workers, open_output(args.output) as file:
+        write_table(
+            file, dataset, chosen, workers, region=region, deepest=args.depth, header=not args.no_header
+        )
+    return 0

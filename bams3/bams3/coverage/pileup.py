@@ -30,7 +30,8 @@ class PileupOptions(NamedTuple):
     `exclude`, `require`, `any_of`: FLAG bits of which a read must have none, all, or any (0: no condition).
     `min_mapq`, `min_length` (of the read, in bases; with `soft_clips` they count), `min_quality` (of a base): least
     values. `deletions`: reads count at deletions, too. `spans`: from start to end, skips and deletions included.
-    `once`: where mates overlap, only the first one counts (`MateEnds`).
+    `once`: where mates overlap, only the first one counts (`MateEnds`). `pileup`: as in htslib's pileup, an
+    operation of length 0 takes a position from the next one, and unmapped reads count nowhere.
     """
 
     exclude: int = 1796
@@ -43,6 +44,7 @@ class PileupOptions(NamedTuple):
     deletions: bool = False
     spans: bool = False
     once: bool = False
+    pileup: bool = False
 
     @property
     def record_filter(self) -> RecordFilter:
@@ -119,28 +121,36 @@ class Pileup:
         workers: Workers,
         *,
         begin: int = 0,
+        sum_to: Sequence[int] = (),
     ) -> None:
-        """Only reads that overlap `regions` of `contigs` count, and none before the position `begin`."""
+        """Only reads that overlap `regions` of `contigs` count, and none before the position `begin`.
+
+        `sum_to`: if given, sum mapping qualities, and qualities up to this position of each contig of the dataset.
+        """
         self._ids = {name: number for number, (name, _) in enumerate(dataset.references)}
-        own = [self._ids.get(name, -1) for name, _ in contigs]
-        here = [region._replace(reference_id=own[region.reference_id]) for region in regions]
-        reads = _runs(
-            dataset, [region for region in here if region.reference_id >= 0], options, workers, begin
-        )
+        reads = _runs(dataset, own_regions(dataset, contigs, regions), options, workers, begin, sum_to)
         self._contigs = groupby(reads, lambda runs: runs.reference_id)
         self._next: tuple[int, Iterator[Runs]] | None = (-1, iter(()))
 
     def pieces(self, contig: str, start: int, stop: int) -> Iterator[Piece]:
         """Yield the depth of the positions [start, stop) of a contig, 0-based, in consecutive pieces."""
+        return pieces(self.runs(contig), start, stop)
+
+    def runs(self, contig: str) -> Iterable[Runs]:
+        """The reads of a contig, a row group at a time."""
         reference_id = self._ids.get(contig, -1)
         while self._next and self._next[0] < reference_id:
             self._next = next(self._contigs, None)
-        runs = self._next[1] if self._next and self._next[0] == reference_id else ()
-        return pieces(runs, start, stop)
+        return self._next[1] if self._next and self._next[0] == reference_id else ()
 
 
 def _runs(
-    dataset: DatasetReader, regions: Sequence[Region], options: PileupOptions, workers: Workers, begin: int
+    dataset: DatasetReader,
+    regions: Sequence[Region],
+    options: PileupOptions,
+    workers: Workers,
+    begin: int,
+    sum_to: Sequence[int],
 ) -> Iterator[Runs]:
     """Yield the reads that count, a row group at a time."""
 
@@ -151,7 +161,7 @@ def _runs(
 
             ends = MateEnds()
         reference_id, reach = -1, 0
-        for group, mask in selected(dataset, regions, options, workers):
+        for group, mask in selected(dataset, regions, options, workers, ("qual", "mapq") if sum_to else ()):
             if group.reference_id != reference_id:
                 reference_id, reach = group.reference_id, 0
             yield group, mask, ends.clip(group, mask) if ends else None, reach
@@ -162,7 +172,8 @@ def _runs(
         group, mask, clip, reach = job
         return counted(
             group, mask, spans=options.spans, deletions=options.deletions, min_quality=options.min_quality,
-            clip=clip, begin=begin, reach=reach,
+            pileup=options.pileup, clip=clip, begin=begin, reach=reach,
+            sum_to=sum_to[group.reference_id] if sum_to else 0,
         )  # fmt: skip
 
     return in_order(runs, jobs(), workers)
@@ -208,6 +219,15 @@ def shared_contigs(datasets: Sequence[DatasetReader]) -> list[tuple[str, int]]:
                 "give datasets of one reference genome"
             )
     return list(contigs.items())
+
+
+def own_regions(
+    dataset: DatasetReader, contigs: Sequence[tuple[str, int]], regions: Iterable[Region]
+) -> list[Region]:
+    """Return regions of `contigs` as regions of a dataset; those of contigs that it does not have are left out."""
+    ids = {name: number for number, (name, _) in enumerate(dataset.references)}
+    own = [ids.get(name, -1) for name, _ in contigs]
+    return [Region(own[contig], *bounds) for contig, *bounds in regions if own[contig] >= 0]
 
 
 def boundless(contigs: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:

@@ -6,8 +6,9 @@ runs as matches and all else as skips; `Tally` adds them up like any other reads
 
 from array import array
 
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
+from bams3.bam.fields cimport UNMAP
 from bams3.buffer cimport Buffer
 from bams3.coverage.segments cimport CONSUMES
 
@@ -31,7 +32,11 @@ cdef struct Run:
 cdef struct Bases:
     const uint8_t *quality
     int64_t count
-    int least  # minimum quality
+    int least      # minimum quality
+    int64_t begin  # positions whose qualities are summed
+    int64_t stop
+    int64_t total  # sum and number of these qualities
+    int64_t number
 
 
 cdef class Runs:
@@ -42,37 +47,50 @@ cdef class Runs:
     cdef readonly object starts, ends
     cdef readonly Py_ssize_t records
     cdef readonly int reference_id
+    cdef readonly int64_t reads, mapq_total  # of all selected records
+    cdef readonly int64_t quality_total, quality_count  # of the bases that count
+    cdef readonly bint aligned  # whether any read has an extent on the reference
 
 
 def counted(group, const uint8_t[::1] mask not None, *, bint spans=False, bint deletions=False, int min_quality=0,
-            const int64_t[::1] clip=None, int64_t begin=0, int64_t reach=0):
+            bint pileup=False, const int64_t[::1] clip=None, int64_t begin=0, int64_t reach=0, int64_t sum_to=0):
     """Return the `Runs` of the reads of a row group that ``mask`` selects (one byte per record).
 
     A read counts where its bases are aligned; with ``deletions``, also at deletions; with ``spans``, from its start to
     its end. With ``min_quality``, only at bases of this quality or a better one (a deletion has that of the base after
     it); bases without a quality count. No read counts before ``begin``, nor record i before ``clip[i]``. Of an unmapped
     read, which has no extent, samtools counts only what lies before the end of an earlier read; ``reach`` is the greatest
-    end in earlier row groups of the contig.
+    end in earlier row groups of the contig. With ``pileup``, as in htslib's, an operation of length 0 takes a position
+    from the next one, and unmapped reads count nowhere. The qualities of bases that count are summed from ``begin`` to ``sum_to``.
     Raises `FormatError` if columns contradict each other.
     """
-    cdef Py_ssize_t n = group.records, i, chosen = 0
+    cdef Py_ssize_t n = group.records, i, chosen = 0, reads = 0, mapq_total = 0
     cdef const int32_t[::1] pos = group.pos, end = group.end, l_seq = None
+    cdef const uint8_t[::1] mapq = None
+    cdef const uint16_t[::1] flag = None
+    cdef bint aligned = False
     cdef const uint32_t[::1] start = group.cigar_start, count = group.cigar_count, pool = group.cigar_pool
     cdef const uint32_t *cigars = &pool[0] if pool.shape[0] else NULL
     cdef const uint8_t[::1] quality = None
     cdef Buffer out_pos = Buffer(width=4), out_end = Buffer(width=4), out_start = Buffer(width=4)
     cdef Buffer out_count = Buffer(width=4), out = Buffer(width=4)
     cdef Buffer starts = Buffer(width=8), ends = Buffer(width=8)
-    cdef int64_t offset = 0, first, last, left = 0, stop = 0
-    cdef Bases bases = Bases(NULL, 0, min_quality)
+    cdef int64_t offset = 0, first, last, left = 0, stop = 0, written
+    cdef Bases bases = Bases(NULL, 0, min_quality, begin, sum_to, 0, 0)
     cdef Run run
     same_length(n, mask, pos, end, start, count)
     if clip is not None:
         same_length(n, clip)
-    if min_quality > 0:
+    if min_quality > 0 or sum_to > begin:
         l_seq, quality = group.l_seq, group.qual
         same_length(n, l_seq)
         check_qualities(l_seq, quality)
+    if sum_to > begin:
+        mapq = group.mapq
+        same_length(n, mapq)
+    if pileup:
+        flag = group.flag
+        same_length(n, flag)
     check_cigars(start, count, pool.shape[0])
     with nogil:
         for i in range(n):
@@ -81,6 +99,10 @@ def counted(group, const uint8_t[::1] mask not None, *, bint spans=False, bint d
                 bases.count = l_seq[i]
                 offset += l_seq[i]
             if not mask[i]:
+                continue
+            reads += 1
+            mapq_total += mapq[i] if mapq is not None else 0
+            if flag is not None and flag[i] & UNMAP:
                 continue
             first, last = max(<int64_t> pos[i], begin), max(<int64_t> end[i], begin)
             reach = max(reach, last)
@@ -93,14 +115,15 @@ def counted(group, const uint8_t[::1] mask not None, *, bint spans=False, bint d
             stop = max(stop, last)
             out_pos.put_u32(<uint32_t> first)
             out_end.put_u32(<uint32_t> last)
-            out_start.put_u32(<uint32_t> (out.size // 4))
+            written = out.size // 4
+            out_start.put_u32(<uint32_t> written)
             run = Run(first, first, first, max(first, clip[i]) if clip is not None else first, reach)
             if spans:
-                put_span(out, &run, pos[i], cigars + start[i], count[i])
+                aligned |= put_span(out, &run, pos[i], cigars + start[i], count[i])
             else:
-                put_runs(out, &run, pos[i], cigars + start[i], count[i], &bases, deletions)
+                aligned |= put_runs(out, &run, pos[i], cigars + start[i], count[i], &bases, deletions, end[i] if pileup else 0)
             write_run(out, &run)
-            out_count.put_u32(<uint32_t> (out.size // 4) - (<uint32_t *> (out_start.data + out_start.size))[-1])
+            out_count.put_u32(<uint32_t> (out.size // 4 - written))
         if chosen:
             starts.put_u64(<uint64_t> left)
             ends.put_u64(<uint64_t> stop)
@@ -112,47 +135,52 @@ def counted(group, const uint8_t[::1] mask not None, *, bint spans=False, bint d
     found.flag, found.previous = array("H", bytes(2 * chosen)), array("i", b"\xff\xff\xff\xff" * chosen)
     found.next_ref = found.next_pos = found.previous
     found.border_index, found.border_hash = array("I"), array("Q")
+    found.reads, found.mapq_total, found.aligned = reads, mapq_total, aligned
+    found.quality_total, found.quality_count = bases.total, bases.number
     found.starts, found.ends = column("q", starts), column("q", ends)
     return found
 
 
 cdef int put_span(Buffer out, Run *run, int64_t pos, const uint32_t *cigar, uint32_t operations) except -1 nogil:
-    """Count a read from its start to its end."""
+    """Count a read from its start to its end; return whether it has an extent."""
     cdef int64_t position = pos
     cdef uint32_t k
     for k in range(operations):
         if (CONSUMES >> ((cigar[k] & 15) << 1)) & 2:
             position += cigar[k] >> 4
-    return put_run(out, run, pos, position)
+    put_run(out, run, pos, position)
+    return position > pos
 
 
 cdef int put_runs(Buffer out, Run *run, int64_t position, const uint32_t *cigar, uint32_t operations,
-                  const Bases *bases, bint deletions) except -1 nogil:
-    """Count a read where its bases are aligned."""
-    cdef int64_t base = 0, length
+                  Bases *bases, bint deletions, int64_t most) except -1 nogil:
+    """Count a read where its bases are aligned; return whether it has an extent. ``most``: for a pileup, its end."""
+    cdef int64_t base = 0, length, first, last = position, pos = position
     cdef uint32_t k, operation, consumes
     for k in range(operations):
         operation, length = cigar[k] & 15, cigar[k] >> 4
         consumes = (CONSUMES >> (operation << 1)) & 3
-        if consumes == 3:
-            put_good(out, run, position, base, length, bases)
-        elif operation == DELETION and deletions and passes(bases, base):
-            put_run(out, run, position, position + length)
+        if consumes & 2:
+            first, last = max(position, last), position + length
+            if most:
+                last = min(max(last, first + 1), most)
+            if consumes & 1:
+                put_good(out, run, first, base + first - position, last - first, bases)
+            elif operation == DELETION and deletions and passes(bases, base):
+                put_run(out, run, first, last)
+            position += length
         if consumes & 1:
             base += length
-        if consumes & 2:
-            position += length
-    return 0
+    return position > pos
 
 
 cdef inline bint passes(const Bases *bases, int64_t base) noexcept nogil:
     return base >= bases.count or bases.quality[base] >= bases.least
 
 
-cdef int put_good(Buffer out, Run *run, int64_t position, int64_t base, int64_t length,
-                  const Bases *bases) except -1 nogil:
+cdef int put_good(Buffer out, Run *run, int64_t position, int64_t base, int64_t length, Bases *bases) except -1 nogil:
     """Count a read at those of its aligned bases that pass."""
-    cdef int64_t i = 0, first, known = min(max(bases.count - base, 0), length)
+    cdef int64_t i = 0, first, k, known = min(max(bases.count - base, 0), length)
     while i < known:
         while i < known and bases.quality[base + i] < bases.least:
             i += 1
@@ -161,6 +189,9 @@ cdef int put_good(Buffer out, Run *run, int64_t position, int64_t base, int64_t 
             i += 1
         if first < i:
             put_run(out, run, position + first, position + i)
+        for k in range(max(first, bases.begin - position), min(i, bases.stop - position)):
+            bases.total += bases.quality[base + k]
+            bases.number += 1
     if known < length:
         put_run(out, run, position + known, position + length)
     return 0
@@ -256,38 +287,3 @@ def keep_long(uint8_t[::1] mask not None, group, int64_t minimum, *, bint soft_c
                         length += cigar[k] >> 4
             if length < minimum:
                 mask[i] = 0
-
-
-def qualities(group, const uint8_t[::1] mask not None, int min_quality, int64_t begin, int64_t stop):
-    """Return the sum and the number of the qualities of aligned bases in ``[begin, stop)``, of ``min_quality`` or more."""
-    cdef Py_ssize_t n = group.records, i
-    cdef const int32_t[::1] pos = group.pos, l_seq = group.l_seq
-    cdef const uint32_t[::1] start = group.cigar_start, count = group.cigar_count, pool = group.cigar_pool
-    cdef const uint8_t[::1] quality = group.qual
-    cdef const uint8_t *read
-    cdef int64_t offset = 0, position, base, first, last, total = 0, number = 0, j
-    cdef uint32_t k, operation, length, consumes
-    same_length(n, mask, pos, l_seq, start, count)
-    check_qualities(l_seq, quality)
-    check_cigars(start, count, pool.shape[0])
-    with nogil:
-        for i in range(n):
-            if mask[i] and l_seq[i]:
-                read = &quality[offset]
-                position, base = pos[i], 0
-                for k in range(count[i]):
-                    operation, length = pool[start[i] + k] & 15, pool[start[i] + k] >> 4
-                    consumes = (CONSUMES >> (operation << 1)) & 3
-                    if consumes == 3:
-                        first = base + max(begin - position, 0)
-                        last = min(min(base + length, base + stop - position), <int64_t> l_seq[i])
-                        for j in range(first, last):
-                            if read[j] >= min_quality:
-                                total += read[j]
-                                number += 1
-                    if consumes & 1:
-                        base += length
-                    if consumes & 2:
-                        position += length
-            offset += l_seq[i]
-    return total, number
