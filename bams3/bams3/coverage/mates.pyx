@@ -74,7 +74,7 @@ cdef class MateEnds:
             if not 0 <= offsets[i] <= offsets[i + 1] <= data.shape[0]:
                 raise damaged("names point outside of it")
             if previous[i] < 0 and slots[slot_of(data, offsets[i], offsets[i + 1])]:
-                state[i] = self.ends.pop(bytes(data[offsets[i]:offsets[i + 1]]), UNSEEN)
+                state[i] = self.ends.pop(name_of(data, offsets[i], offsets[i + 1]), UNSEEN)
         return 0
 
     cdef int _keep(self, const uint8_t[::1] data, const int64_t[::1] offsets, const int64_t[::1] state) except -1:
@@ -83,7 +83,7 @@ cdef class MateEnds:
         cdef Py_ssize_t i
         for i in range(state.shape[0]):
             if state[i] != UNSEEN:
-                self.ends[bytes(data[offsets[i]:offsets[i + 1]])] = state[i]
+                self.ends[name_of(data, offsets[i], offsets[i + 1])] = state[i]
                 slots[slot_of(data, offsets[i], offsets[i + 1])] = 1
                 self.used += 1
         if self.used > SLOTS // 4 and self.used > 2 * len(self.ends):
@@ -93,6 +93,10 @@ cdef class MateEnds:
                 slots[slot_of(name, 0, len(name))] = 1
             self.used = len(self.ends)
         return 0
+
+
+cdef inline bytes name_of(const uint8_t[::1] data, int64_t begin, int64_t end):
+    return (<const char *> &data[begin])[:end - begin] if begin < end else b""
 
 
 cdef inline Py_ssize_t slot_of(const uint8_t[::1] data, int64_t begin, int64_t end) noexcept:
