@@ -95,7 +95,7 @@ def test_version(run: Run) -> None:
 
 USAGE = {
     "nothing": ([], ""),
-    "unknown command": (["depth"], "'depth' is not a command"),
+    "unknown command": (["mpileup"], "'mpileup' is not a command"),
     "unknown option": (["stats", "--nope", "{dataset}"], "--nope"),
     "abbreviated option": (["stats", "--idx", "{dataset}"], "--idx"),
     "no dataset": (["query"], "DATASET"),

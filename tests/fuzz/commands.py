@@ -140,6 +140,8 @@ READ = (
     ("query", "d.bams3", "-e", "[NM] > 0 && pos > 3 && qname != mrname", "-o", "OUT"),
     ("query", "-c", "d.bams3", "--batch", "1/2", "-q", "3"),
     ("coverage", "-n", "d.bams3", "-b", "10000", "-R", "a", "-o", "OUT"),
+    ("depth", "d.bams3", "-q", "3", "-s", "-J", "-o", "OUT"),
+    ("coverage-table", "d.bams3", "-Q", "3"),
     ("to-bam", "d.bams3", "OUT"),
     ("verify", "d.bams3"),
     ("verify", "d.bams3", "--against", "x.bam"),

@@ -1,6 +1,7 @@
 """BAMs with every trap for depth that we know: generated, seeded, indexed."""
 
 import random
+import re
 from pathlib import Path
 
 import pysam
@@ -133,3 +134,53 @@ def scattered_bam(path: Path, seed: int, late: int) -> str:
             for flag, pos, cigar, next_pos in reads
         )
     return write_bam(path, (("far", 1_200_000), ("none", 100_000)), records)
+
+
+def pileup_bam(path: Path, seed: int, *, templates: int = 700) -> str:
+    """A BAM of reads with bases, for what a pileup counts: mates on both sides of the borders of row groups, names that
+    go on on another contig, reads past a contig's end, without aligned bases, or unmapped among the others."""
+    chance = random.Random(seed)
+    contigs = (("left", 270_000), ("void", 300), ("right", 140_000), ("short", 120), ("idle", 50))
+    records = []
+    for number in range(templates):
+        offset, *cigars = OVERLAPS[number % len(OVERLAPS)]
+        contig = chance.choice((0, 0, 2))
+        border = (1 << 17 if contig else chance.choice((1 << 17, 1 << 18))) - chance.randrange(400)
+        starts = [chance.choice((border, border, chance.randrange(1, 139_000)))]
+        starts.append(starts[0] + offset)
+        contigs_of, flags = (
+            [contig, contig],
+            [65 | chance.choice((0, 2)), 129 | chance.choice((0, 2, 8, 1024))],
+        )
+        if chance.random() < 0.2:  # a third record
+            contigs_of.append(chance.choice((contig, 2)))
+            starts.append(chance.choice((starts[0] + 7, chance.randrange(1, 139_000))))
+            cigars.append(cigars[0])
+            flags.append(chance.choice((2113, 321, 65, 577)))
+        for i, cigar in enumerate(cigars):
+            mate = chance.choice((starts[1 - i % 2], starts[1 - i % 2], 0, 135_000))
+            line = _with_bases(
+                chance, f"p{number}", flags[i], contigs[contigs_of[i]][0], starts[i], cigar, mate
+            )
+            records.append((contigs_of[i], line, starts[i]))
+    odd = (
+        (0, 0, 150, "50I"), (0, 0, 150, "10M"), (0, 4, 151, "*"), (0, 4, 155, "30M"), (0, 0, 156, "5S40D"),
+        (0, 0, 269_990, "50M"), (0, 0, 270_200, "10M5D10M"), (2, 0, 1, "5S20M"),
+        (2, 0, 9, "3H4S20M2S"), (3, 0, 100, "50M"), (3, 1024, 110, "10M"), (4, 4, 7, "*"), (2, 0, 30, "5D10M5D"),
+    )  # fmt: skip
+    for number, (contig, flag, start, cigar) in enumerate(odd):
+        line = _with_bases(chance, f"o{number}", flag, contigs[contig][0], start, cigar, 0)
+        records.append((contig, line, start))
+    return write_bam(path, contigs, records)
+
+
+def _with_bases(
+    chance: random.Random, name: str, flag: int, contig: str, start: int, cigar: str, mate: int
+) -> str:
+    """A SAM line with as many bases as the CIGAR has."""
+    length = sum(int(n) for n, operation in re.findall(r"(\d+)(.)", cigar) if operation in "MIS=X") or 5
+    bases = "".join(chance.choice("ACGT") for _ in range(length))
+    qualities = "".join(chr(33 + chance.choice((2, 12, 13, 20, 37))) for _ in range(length))
+    qualities = chance.choice((qualities, qualities, qualities, "*"))
+    mapq = chance.choice((0, 7, 30, 60))
+    return f"{name}\t{flag}\t{contig}\t{start}\t{mapq}\t{cigar}\t=\t{mate}\t0\t{bases}\t{qualities}"

@@ -292,3 +292,22 @@ def merged(const int64_t[::1] starts not None, const int64_t[::1] ends not None)
         out_starts.put_u64(<unsigned long long> start)
         out_ends.put_u64(<unsigned long long> end)
     return _column("q", out_starts), _column("q", out_ends)
+
+
+def common(const int64_t[::1] starts not None, const int64_t[::1] ends not None,
+           const int64_t[::1] other_starts not None, const int64_t[::1] other_ends not None):
+    """The intersection of two sets of intervals of one reference, each sorted and disjoint: (starts, ends)."""
+    cdef Py_ssize_t i = 0, k = 0, n = min(starts.shape[0], ends.shape[0])
+    cdef Py_ssize_t others = min(other_starts.shape[0], other_ends.shape[0])
+    cdef int64_t start, end
+    cdef Buffer out_starts = Buffer(width=8), out_ends = Buffer(width=8)
+    while i < n and k < others:
+        start, end = max(starts[i], other_starts[k]), min(ends[i], other_ends[k])
+        if start < end:
+            out_starts.put_u64(<unsigned long long> start)
+            out_ends.put_u64(<unsigned long long> end)
+        if ends[i] < other_ends[k]:
+            i += 1
+        else:
+            k += 1
+    return _column("q", out_starts), _column("q", out_ends)

@@ -13,23 +13,29 @@ from bams3.shown import shown
 
 # Command → (module, description), in the order of --help.
 COMMANDS = {
-    "convert": ("convert", "convert BAM, CRAM or SAM to a dataset (with --batch: one part of it)"),
+    "convert": ("convert", "convert BAM, CRAM or SAM to a dataset, or to a part of it"),
     "merge": ("convert", "complete a dataset that was converted in parts"),
-    "repair": ("info", "rebuild the index, manifest and header of a dataset from its chunks"),
-    "query": ("query", "extract or count reads by region and filter; write SAM, BAM or CRAM"),
+    "repair": ("info", "rebuild a dataset's index, manifest and header from its chunks"),
+    "query": ("query", "extract or count reads of regions; write SAM, BAM or CRAM"),
     "count": ("query", "count reads per BED interval in many datasets; print a table"),
     "coverage": ("coverage", "compute depth, with mosdepth's options and output files"),
+    "depth": ("depth", "print the depth at each position, as samtools depth does"),
+    "bedcov": ("depth", "sum depth over intervals, as samtools bedcov does"),
+    "coverage-table": (
+        "depth",
+        "print a line per contig, as samtools coverage does",
+    ),
     "cost": ("cost", "estimate requests, bytes and price of an operation"),
     "stats": ("info", "print statistics, as samtools flagstat and idxstats do"),
     "to-bam": ("query", "convert a dataset, or regions of it, back to BAM, bit for bit"),
     "export": ("export", "export columns of a dataset, or of regions of it, to Parquet"),
     "chunks": ("chunks", "list the chunks of a dataset, or one shard of them"),
-    "map": ("chunks", "run a command on every chunk, with the chunk's records as its input"),
-    "mapper": ("hadoop", "Hadoop-streaming mapper: read chunk URIs, write keys and numbers"),
+    "map": ("chunks", "run a command on every chunk, with its records as input"),
+    "mapper": ("hadoop", "Hadoop-streaming mapper: read URIs, write keys and numbers"),
     "reducer": ("hadoop", "Hadoop-streaming reducer: sum the numbers of each key"),
     "inspect": ("info", "describe the contents of one chunk file"),
     "progress": ("progress", "show the progress of a workflow run"),
-    "verify": ("info", "check every checksum and count, or compare every record with the BAM"),
+    "verify": ("info", "check every checksum, or compare every record with the BAM"),
 }
 
 ALIASES = {"view": "query", "query-stream": "query", "mosdepth": "coverage"}
@@ -38,7 +44,6 @@ INSTEAD = {
     "process": "bams3 map NA12878.bams3 -- COMMAND",
     "flagstat": "bams3 stats --flagstat NA12878.bams3",
     "idxstats": "bams3 stats --idxstats NA12878.bams3",
-    "depth": "bams3 coverage -o PREFIX NA12878.bams3",
     "sort": "bams3 convert --sort in.bam NA12878.bams3",
     "index": "bams3 convert in.bam NA12878.bams3 (a dataset has its index)",
     "ls": "bams3 chunks NA12878.bams3",

@@ -3,7 +3,7 @@
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import Any, NoReturn
 
@@ -76,6 +76,23 @@ def _columns() -> int:
         return os.get_terminal_size().columns or 80
     except OSError:
         return 80
+
+
+class _Explain(argparse.Action):
+    """An option that is not supported: using it is an error that says what to do."""
+
+    def __init__(self, *names: Any, instead: str, **options: Any) -> None:
+        super().__init__(*names, **options)
+        self.instead = instead
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        raise UsageError(f"{option_string} is not supported: {self.instead}")
+
+
+def explain(arguments: argparse.ArgumentParser, instead: Mapping[str, str]) -> None:
+    """Add options, not shown in the help, that are refused with what to do instead of them."""
+    for name, what in instead.items():
+        arguments.add_argument(name, action=_Explain, nargs="?", help=argparse.SUPPRESS, instead=what)
 
 
 class _SetEnvironment(argparse.Action):
@@ -281,6 +298,15 @@ def flag_bits(text: str) -> int:
             )
         bits |= NAMES[name]
     return bits
+
+
+def listed(path: str) -> list[str]:
+    """Read names, one per line, from a file or standard input. Raises UsageError if there are none."""
+    with nullcontext(sys.stdin.buffer) if path == "-" else open(path, "rb") as file:
+        names = [os.fsdecode(name) for name in map(bytes.strip, file.read().splitlines()) if name]
+    if not names:
+        raise UsageError(f"{'standard input' if path == '-' else path} lists no datasets")
+    return names
 
 
 def fraction(text: str) -> tuple[int, int]:

@@ -2,7 +2,6 @@
 
 import os
 import sys
-from contextlib import nullcontext
 from typing import Any, Literal
 
 from bams3.cli.options import (
@@ -12,6 +11,7 @@ from bams3.cli.options import (
     add_workers,
     filter_of,
     fraction,
+    listed,
     parser,
     progress_bar,
     progress_beside,
@@ -189,7 +189,7 @@ def _count(argv: list[str]) -> int:
 
     workers = worker_count(args.workers)
     table = bed_table(args.regions, names=True)
-    names = [*args.datasets, *(_listed(args.list) if args.list else ())]
+    names = [*args.datasets, *(listed(args.list) if args.list else ())]
     if not names:
         raise UsageError("no datasets: give at least one, or --datasets with a file that lists them")
     datasets = open_readers(names, prefetch=())
@@ -214,15 +214,6 @@ def _count(argv: list[str]) -> int:
     rows = zip(contigs, starts, ends, *labels, *counts, strict=True)
     sys.stdout.writelines(f"{line}\n" for line in map("\t".join, rows))
     return 0
-
-
-def _listed(path: str) -> list[str]:
-    """Read names, one per line, from a file or standard input. Raises UsageError if there are none."""
-    with nullcontext(sys.stdin.buffer) if path == "-" else open(path, "rb") as file:
-        names = [os.fsdecode(name) for name in map(bytes.strip, file.read().splitlines()) if name]
-    if not names:
-        raise UsageError(f"{'standard input' if path == '-' else path} lists no datasets")
-    return names
 
 
 def _to_bam(argv: list[str]) -> int:

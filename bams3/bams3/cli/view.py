@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from bams3.errors import UsageError
+from bams3.cli.options import explain
 
 # Names, metavar (None: a flag without a value), description. All but the first name are synonyms.
 PASSED: tuple[tuple[tuple[str, ...], str | None, str], ...] = (
@@ -34,11 +34,6 @@ _EXPLAINED = {
 }
 
 
-class _Explain(argparse.Action):
-    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
-        raise UsageError(f"{option_string} is not supported: {_EXPLAINED[str(option_string)]}")
-
-
 def add_view_options(arguments: argparse.ArgumentParser) -> None:
     """Add the options; `passed_on` evaluates them."""
     group = arguments.add_argument_group("as in samtools view, and done by it")
@@ -49,8 +44,7 @@ def add_view_options(arguments: argparse.ArgumentParser) -> None:
             group.add_argument(*names, dest=names[0], metavar=metavar, help=description)
     for name in _IGNORED:
         arguments.add_argument(name, action="store_true", help=argparse.SUPPRESS)
-    for name in _EXPLAINED:
-        arguments.add_argument(name, action=_Explain, nargs="?", help=argparse.SUPPRESS)
+    explain(arguments, _EXPLAINED)
 
 
 def passed_on(args: Any) -> list[str]:

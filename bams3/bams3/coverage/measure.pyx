@@ -269,3 +269,47 @@ cdef class Histogram:
         self.fold()
         shallow = [self.shallow[0][i] for i in range(min(self.top + 1, SHALLOW))]
         return shallow + [self.deep[i - SHALLOW] for i in range(SHALLOW, self.top + 1)]
+
+
+cdef class Sums:
+    """Sums of depth from the start of a contig up to each of some borders.
+
+    ``borders``: sorted positions, ``array('q')``. Once the depth of all positions before the last border is added:
+    ``bases[k]``, the sum over the positions before ``borders[k]``, and ``covered[k]``, how many of these have a depth of
+    at least ``least``; both ``array('q')``.
+    """
+
+    cdef readonly object borders, bases, covered
+    cdef int least
+    cdef Py_ssize_t at              # the borders before this one are done
+    cdef long long total, positions # up to here
+
+    def __cinit__(self, borders, *, int least=1):
+        self.borders, self.least = borders, least
+        self.bases, self.covered = array("q", bytes(8 * len(borders))), array("q", bytes(8 * len(borders)))
+        self.at = self.total = self.positions = 0
+
+    def add(self, Depth depth not None):
+        """Add the depth of the positions that follow those added so far."""
+        cdef const long long[::1] borders = self.borders
+        cdef long long[::1] bases = self.bases, covered = self.covered
+        cdef long long position = 0, end, i
+        cdef Py_ssize_t near = 0
+        cdef Part part
+        with nogil:
+            while True:
+                while self.at < borders.shape[0] and borders[self.at] <= depth.start + position:
+                    bases[self.at], covered[self.at] = self.total, self.positions
+                    self.at += 1
+                if self.at == borders.shape[0] or position == depth.length:
+                    break
+                part = depth.part(position, &near)
+                end = min(min(part.end, depth.length), borders[self.at] - depth.start)
+                if part.values == NULL:
+                    self.total += part.value * (end - position)
+                    self.positions += end - position if part.value >= self.least else 0
+                else:
+                    for i in range(end - position):
+                        self.total += part.values[i]
+                        self.positions += part.values[i] >= self.least
+                position = end

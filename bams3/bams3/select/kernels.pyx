@@ -124,6 +124,15 @@ def keep_mapq(uint8_t[::1] mask not None, const uint8_t[::1] mapq not None, int 
             mask[i] &= mapq[i] >= minimum
 
 
+def keep_any_flag(uint8_t[::1] mask not None, const uint16_t[::1] flag not None, int any_of):
+    """Clear the records that have none of the FLAG bits of ``any_of``."""
+    cdef Py_ssize_t i
+    same_length(mask.shape[0], flag.shape[0])
+    with nogil:
+        for i in range(mask.shape[0]):
+            mask[i] &= (flag[i] & any_of) != 0
+
+
 def gather(block, const uint8_t[::1] mask not None):
     """Return a `RecordBlock` with copies of the records that ``mask`` keeps, in order."""
     cdef const int64_t[::1] offsets = block.offsets

@@ -1,0 +1,247 @@
+"""Depth as samtools depth, coverage and bedcov count it: the reads of a dataset → pieces of depth, contig by contig."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import compress, groupby
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from bams3.bam import intervals
+from bams3.bam.flags import UNMAP
+from bams3.bam.regions import LAST, Region
+from bams3.coverage.depth import Depth
+from bams3.coverage.runs import Runs, counted, keep_long
+from bams3.coverage.tally import Tally
+from bams3.dataset.prefetch import plan_hot
+from bams3.errors import UsageError
+from bams3.parallel.workers import Workers, in_order
+from bams3.select.kernels import keep_any_flag, keep_overlapping
+from bams3.select.query import Intervals, RecordFilter, inside, row_group_jobs, streams_plan
+
+if TYPE_CHECKING:
+    from bams3.chunk.reader import RowGroup
+    from bams3.dataset.reader import DatasetReader
+
+
+class PileupOptions(NamedTuple):
+    """Which reads count, and where.
+
+    `exclude`, `require`, `any_of`: FLAG bits of which a read must have none, all, or any (0: no condition).
+    `min_mapq`, `min_length` (of the read, in bases; with `soft_clips` they count), `min_quality` (of a base): least
+    values. `deletions`: reads count at deletions, too. `spans`: from start to end, skips and deletions included.
+    `once`: where mates overlap, only the first one counts (`MateEnds`). `pileup`: as in htslib's pileup, an
+    operation of length 0 takes a position from the next one, and unmapped reads count nowhere.
+    """
+
+    exclude: int = 1796
+    require: int = 0
+    any_of: int = 0
+    min_mapq: int = 0
+    min_length: int = 0
+    soft_clips: bool = False
+    min_quality: int = 0
+    deletions: bool = False
+    spans: bool = False
+    once: bool = False
+    pileup: bool = False
+
+    @property
+    def record_filter(self) -> RecordFilter:
+        """The conditions that the zone maps of row groups can decide."""
+        return RecordFilter(self.require, self.exclude, self.min_mapq)
+
+    @property
+    def columns(self) -> frozenset[str]:
+        """The columns that are needed, other than those of hot streams."""
+        needed = {"l_seq": self.min_length > 0, "qual": self.min_quality > 0, "names": self.once}
+        return frozenset(name for name, is_needed in needed.items() if is_needed)
+
+    def mask(self, group: RowGroup, within: Intervals, dataset: DatasetReader) -> bytearray:
+        """One byte for each record of a row group: 1 if it is selected and overlaps the intervals."""
+        mask = bytearray(b"\1") * group.records
+        if not inside(group, within):
+            keep_overlapping(mask, group.pos, group.end, *within)
+        self.record_filter.apply(mask, group, dataset)
+        if self.any_of:
+            keep_any_flag(mask, group.flag, self.any_of)
+        if self.min_length > 0:
+            keep_long(mask, group, self.min_length, soft_clips=self.soft_clips)
+        return mask
+
+
+class Piece(NamedTuple):
+    """The depth of some consecutive positions of a contig, and the intervals in which reads lie there, merged."""
+
+    depth: Depth
+    starts: array[int]
+    ends: array[int]
+
+    @property
+    def end(self) -> int:
+        """The position behind the last one."""
+        return self.depth.start + len(self.depth)
+
+
+def selected(
+    dataset: DatasetReader,
+    regions: Iterable[Region],
+    options: PileupOptions,
+    workers: Workers,
+    columns: Iterable[str] = (),
+) -> Iterator[tuple[RowGroup, bytearray]]:
+    """Yield the row groups with reads that may count, in order, each with its mask; threads decode them in advance.
+
+    `columns`: further columns of `codec.Columns` to decode.
+    """
+    needed = options.columns.union(columns)
+
+    def decoded(job: tuple[RowGroup, Intervals]) -> tuple[RowGroup, bytearray]:
+        group, within = job
+        mask = options.mask(group, within, dataset)
+        for column in ("end", *needed, *(("previous", "next_pos", "next_ref") if options.once else ())):
+            getattr(group, column)
+        return group, mask
+
+    jobs = dataset.fetched(row_group_jobs(dataset, regions, options.record_filter), plan_hot)
+    if needed:
+        jobs = dataset.fetched(jobs, streams_plan(needed))
+    return in_order(decoded, jobs, workers)
+
+
+class Pileup:
+    """The depth of a dataset, of one contig after another: in the order of `shared_contigs`."""
+
+    def __init__(
+        self,
+        dataset: DatasetReader,
+        contigs: Sequence[tuple[str, int]],
+        regions: Iterable[Region],
+        options: PileupOptions,
+        workers: Workers,
+        *,
+        begin: int = 0,
+        sum_to: Sequence[int] = (),
+    ) -> None:
+        """Only reads that overlap `regions` of `contigs` count, and none before the position `begin`.
+
+        `sum_to`: if given, sum mapping qualities, and qualities up to this position of each contig of the dataset.
+        """
+        self._ids = {name: number for number, (name, _) in enumerate(dataset.references)}
+        reads = _runs(dataset, own_regions(dataset, contigs, regions), options, workers, begin, sum_to)
+        self._contigs = groupby(reads, lambda runs: runs.reference_id)
+        self._next: tuple[int, Iterator[Runs]] | None = (-1, iter(()))
+
+    def pieces(self, contig: str, start: int, stop: int) -> Iterator[Piece]:
+        """Yield the depth of the positions [start, stop) of a contig, 0-based, in consecutive pieces."""
+        return pieces(self.runs(contig), start, stop)
+
+    def runs(self, contig: str) -> Iterable[Runs]:
+        """The reads of a contig, a row group at a time."""
+        reference_id = self._ids.get(contig, -1)
+        while self._next and self._next[0] < reference_id:
+            self._next = next(self._contigs, None)
+        return self._next[1] if self._next and self._next[0] == reference_id else ()
+
+
+def _runs(
+    dataset: DatasetReader,
+    regions: Sequence[Region],
+    options: PileupOptions,
+    workers: Workers,
+    begin: int,
+    sum_to: Sequence[int],
+) -> Iterator[Runs]:
+    """Yield the reads that count, a row group at a time."""
+
+    def jobs() -> Iterator[tuple[Any, ...]]:
+        ends: Any = None
+        if options.once:
+            from bams3.coverage.mates import MateEnds
+
+            ends = MateEnds()
+        reference_id, reach = -1, 0
+        for group, mask in selected(dataset, regions, options, workers, ("qual", "mapq") if sum_to else ()):
+            if group.reference_id != reference_id:
+                reference_id, reach = group.reference_id, 0
+            yield group, mask, ends.clip(group, mask) if ends else None, reach
+            if not options.exclude & UNMAP:
+                reach = max(reach, max(compress(group.end, mask), default=0))
+
+    def runs(job: tuple[Any, ...]) -> Runs:
+        group, mask, clip, reach = job
+        return counted(
+            group, mask, spans=options.spans, deletions=options.deletions, min_quality=options.min_quality,
+            pileup=options.pileup, clip=clip, begin=begin, reach=reach,
+            sum_to=sum_to[group.reference_id] if sum_to else 0,
+        )  # fmt: skip
+
+    return in_order(runs, jobs(), workers)
+
+
+def pieces(reads: Iterable[Runs], start: int, stop: int) -> Iterator[Piece]:
+    """Yield the depth of the positions [start, stop) of a contig, from all its reads, in consecutive pieces."""
+    tally = Tally(stop - start, start=start, exclude_flags=0, in_pieces=True)
+    starts, ends = array("q"), array("q")
+    for runs in reads:
+        if runs.records:
+            tally.add(runs)
+            starts += runs.starts
+            ends += runs.ends
+            if depth := tally.settled():
+                starts, ends = intervals.merged(starts, ends)
+                until = depth.start + len(depth)
+                yield Piece(depth, starts, ends)
+                starts, ends = intervals.common(starts, ends, array("q", [until]), array("q", [LAST]))
+    yield Piece(tally.finish(), *intervals.merged(starts, ends))
+
+
+def shared_contigs(datasets: Sequence[DatasetReader]) -> list[tuple[str, int]]:
+    """Return the contigs (name, length) of all datasets, in an order that is that of each of them.
+
+    Raises UsageError if there is none, or if a contig has two lengths.
+    """
+    first, *others = datasets
+    contigs = dict(first.references)
+    for dataset in others:
+        for name, length in dataset.references:
+            if contigs.setdefault(name, length) != length:
+                raise UsageError(
+                    f"{dataset.uri}: contig {name} has {length} bp, but {contigs[name]} in another dataset; "
+                    "give datasets of one reference genome"
+                )
+    numbers = {name: number for number, name in enumerate(contigs)}
+    for dataset in others:
+        order = [numbers[name] for name, _ in dataset.references]
+        if order != sorted(order):
+            raise UsageError(
+                f"{dataset.uri}: its contigs are in another order than those of {first.uri}; "
+                "give datasets of one reference genome"
+            )
+    return list(contigs.items())
+
+
+def own_regions(
+    dataset: DatasetReader, contigs: Sequence[tuple[str, int]], regions: Iterable[Region]
+) -> list[Region]:
+    """Return regions of `contigs` as regions of a dataset; those of contigs that it does not have are left out."""
+    ids = {name: number for number, (name, _) in enumerate(dataset.references)}
+    own = [ids.get(name, -1) for name, _ in contigs]
+    return [Region(own[contig], *bounds) for contig, *bounds in regions if own[contig] >= 0]
+
+
+def boundless(contigs: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
+    """Return contigs without ends, for regions that are not to be clipped: reads may lie past the end of a contig."""
+    return [(name, LAST) for name, _ in contigs]
+
+
+def one_region(text: str, contigs: Sequence[tuple[str, int]]) -> Region:
+    """Parse a region of samtools' option -r; it is not clipped to its contig. Raises UsageError."""
+    from bams3.bam.regions import parse_regions
+
+    found = parse_regions([text], boundless(contigs))
+    if len(found) != 1 or found[0].reference_id < 0 or found[0].start < 0:
+        raise UsageError(
+            f"region {text!r}: give one region, such as chr20 or chr20:1M-2M; for more, use a BED file"
+        )
+    return found[0]

@@ -1,0 +1,289 @@
+"""Where reads count, as samtools depth, coverage and bedcov define it.
+
+A read counts in runs of positions. `counted` turns the selected reads of a row group into reads whose CIGARs have these
+runs as matches and all else as skips; `Tally` adds them up like any other reads.
+"""
+
+from array import array
+
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+from bams3.bam.fields cimport UNMAP
+from bams3.buffer cimport Buffer
+from bams3.coverage.segments cimport CONSUMES
+
+from bams3.coverage.damage import damaged, same_length
+
+cdef enum:
+    MATCH = 0
+    DELETION = 2
+    SKIP = 3
+    SOFT_CLIP = 4
+    LONGEST = (1 << 28) - 1  # length of an operation
+
+cdef struct Run:
+    int64_t at     # end of what has been written of the read
+    int64_t begin  # the run that may still grow
+    int64_t end
+    int64_t least  # the read counts only in [least, most)
+    int64_t most
+
+
+cdef struct Bases:
+    const uint8_t *quality
+    int64_t count
+    int least      # minimum quality
+    int64_t begin  # positions whose qualities are summed
+    int64_t stop
+    int64_t total  # sum and number of these qualities
+    int64_t number
+
+
+cdef class Runs:
+    """Reads as `Tally.add` takes them, and the intervals ``[starts[k], ends[k])`` in which they lie, merged."""
+
+    cdef readonly object pos, end, flag, previous, next_ref, next_pos, border_index, border_hash
+    cdef readonly object cigar_start, cigar_count, cigar_pool
+    cdef readonly object starts, ends
+    cdef readonly Py_ssize_t records
+    cdef readonly int reference_id
+    cdef readonly int64_t reads, mapq_total  # of all selected records
+    cdef readonly int64_t quality_total, quality_count  # of the bases that count
+    cdef readonly bint aligned  # whether any read has an extent on the reference
+
+
+def counted(group, const uint8_t[::1] mask not None, *, bint spans=False, bint deletions=False, int min_quality=0,
+            bint pileup=False, const int64_t[::1] clip=None, int64_t begin=0, int64_t reach=0, int64_t sum_to=0):
+    """Return the `Runs` of the reads of a row group that ``mask`` selects (one byte per record).
+
+    A read counts where its bases are aligned; with ``deletions``, also at deletions; with ``spans``, from its start to
+    its end. With ``min_quality``, only at bases of this quality or a better one (a deletion has that of the base after
+    it); bases without a quality count. No read counts before ``begin``, nor record i before ``clip[i]``. Of an unmapped
+    read, which has no extent, samtools counts only what lies before the end of an earlier read; ``reach`` is the greatest
+    end in earlier row groups of the contig. With ``pileup``, as in htslib's, an operation of length 0 takes a position
+    from the next one, and unmapped reads count nowhere. The qualities of bases that count are summed from ``begin`` to ``sum_to``.
+    Raises `FormatError` if columns contradict each other.
+    """
+    cdef Py_ssize_t n = group.records, i, chosen = 0, reads = 0, mapq_total = 0
+    cdef const int32_t[::1] pos = group.pos, end = group.end, l_seq = None
+    cdef const uint8_t[::1] mapq = None
+    cdef const uint16_t[::1] flag = None
+    cdef bint aligned = False
+    cdef const uint32_t[::1] start = group.cigar_start, count = group.cigar_count, pool = group.cigar_pool
+    cdef const uint32_t *cigars = &pool[0] if pool.shape[0] else NULL
+    cdef const uint8_t[::1] quality = None
+    cdef Buffer out_pos = Buffer(width=4), out_end = Buffer(width=4), out_start = Buffer(width=4)
+    cdef Buffer out_count = Buffer(width=4), out = Buffer(width=4)
+    cdef Buffer starts = Buffer(width=8), ends = Buffer(width=8)
+    cdef int64_t offset = 0, first, last, left = 0, stop = 0, written
+    cdef Bases bases = Bases(NULL, 0, min_quality, begin, sum_to, 0, 0)
+    cdef Run run
+    same_length(n, mask, pos, end, start, count)
+    if clip is not None:
+        same_length(n, clip)
+    if min_quality > 0 or sum_to > begin:
+        l_seq, quality = group.l_seq, group.qual
+        same_length(n, l_seq)
+        check_qualities(l_seq, quality)
+    if sum_to > begin:
+        mapq = group.mapq
+        same_length(n, mapq)
+    if pileup:
+        flag = group.flag
+        same_length(n, flag)
+    check_cigars(start, count, pool.shape[0])
+    with nogil:
+        for i in range(n):
+            if l_seq is not None:
+                bases.quality = &quality[offset] if l_seq[i] else NULL
+                bases.count = l_seq[i]
+                offset += l_seq[i]
+            if not mask[i]:
+                continue
+            reads += 1
+            mapq_total += mapq[i] if mapq is not None else 0
+            if flag is not None and flag[i] & UNMAP:
+                continue
+            first, last = max(<int64_t> pos[i], begin), max(<int64_t> end[i], begin)
+            reach = max(reach, last)
+            if not chosen or stop < first:
+                if chosen:
+                    starts.put_u64(<uint64_t> left)
+                    ends.put_u64(<uint64_t> stop)
+                left = stop = first
+            chosen += 1
+            stop = max(stop, last)
+            out_pos.put_u32(<uint32_t> first)
+            out_end.put_u32(<uint32_t> last)
+            written = out.size // 4
+            out_start.put_u32(<uint32_t> written)
+            run = Run(first, first, first, max(first, clip[i]) if clip is not None else first, reach)
+            if spans:
+                aligned |= put_span(out, &run, pos[i], cigars + start[i], count[i])
+            else:
+                aligned |= put_runs(out, &run, pos[i], cigars + start[i], count[i], &bases, deletions, end[i] if pileup else 0)
+            write_run(out, &run)
+            out_count.put_u32(<uint32_t> (out.size // 4 - written))
+        if chosen:
+            starts.put_u64(<uint64_t> left)
+            ends.put_u64(<uint64_t> stop)
+    cdef Runs found = Runs()
+    found.records, found.reference_id = chosen, group.reference_id
+    found.pos, found.end = column("i", out_pos), column("i", out_end)
+    found.cigar_start, found.cigar_count = column("I", out_start), column("I", out_count)
+    found.cigar_pool = column("I", out)
+    found.flag, found.previous = array("H", bytes(2 * chosen)), array("i", b"\xff\xff\xff\xff" * chosen)
+    found.next_ref = found.next_pos = found.previous
+    found.border_index, found.border_hash = array("I"), array("Q")
+    found.reads, found.mapq_total, found.aligned = reads, mapq_total, aligned
+    found.quality_total, found.quality_count = bases.total, bases.number
+    found.starts, found.ends = column("q", starts), column("q", ends)
+    return found
+
+
+cdef int put_span(Buffer out, Run *run, int64_t pos, const uint32_t *cigar, uint32_t operations) except -1 nogil:
+    """Count a read from its start to its end; return whether it has an extent."""
+    cdef int64_t position = pos
+    cdef uint32_t k
+    for k in range(operations):
+        if (CONSUMES >> ((cigar[k] & 15) << 1)) & 2:
+            position += cigar[k] >> 4
+    put_run(out, run, pos, position)
+    return position > pos
+
+
+cdef int put_runs(Buffer out, Run *run, int64_t position, const uint32_t *cigar, uint32_t operations,
+                  Bases *bases, bint deletions, int64_t most) except -1 nogil:
+    """Count a read where its bases are aligned; return whether it has an extent. ``most``: for a pileup, its end."""
+    cdef int64_t base = 0, length, first, last = position, pos = position
+    cdef uint32_t k, operation, consumes
+    for k in range(operations):
+        operation, length = cigar[k] & 15, cigar[k] >> 4
+        consumes = (CONSUMES >> (operation << 1)) & 3
+        if consumes & 2:
+            first, last = max(position, last), position + length
+            if most:
+                last = min(max(last, first + 1), most)
+            if consumes & 1:
+                put_good(out, run, first, base + first - position, last - first, bases)
+            elif operation == DELETION and deletions and passes(bases, base):
+                put_run(out, run, first, last)
+            position += length
+        if consumes & 1:
+            base += length
+    return position > pos
+
+
+cdef inline bint passes(const Bases *bases, int64_t base) noexcept nogil:
+    return base >= bases.count or bases.quality[base] >= bases.least
+
+
+cdef int put_good(Buffer out, Run *run, int64_t position, int64_t base, int64_t length, Bases *bases) except -1 nogil:
+    """Count a read at those of its aligned bases that pass."""
+    cdef int64_t i = 0, first, k, known = min(max(bases.count - base, 0), length)
+    while i < known:
+        while i < known and bases.quality[base + i] < bases.least:
+            i += 1
+        first = i
+        while i < known and bases.quality[base + i] >= bases.least:
+            i += 1
+        if first < i:
+            put_run(out, run, position + first, position + i)
+        for k in range(max(first, bases.begin - position), min(i, bases.stop - position)):
+            bases.total += bases.quality[base + k]
+            bases.number += 1
+    if known < length:
+        put_run(out, run, position + known, position + length)
+    return 0
+
+
+cdef inline int put_run(Buffer out, Run *run, int64_t begin, int64_t end) except -1 nogil:
+    """Add positions, none of them before those that were added earlier, to the runs of a read."""
+    begin, end = max(begin, run.least), min(end, run.most)
+    if begin >= end:
+        return 0
+    if begin > run.end:
+        write_run(out, run)
+        run.begin = begin
+    run.end = end
+    return 0
+
+
+cdef int write_run(Buffer out, Run *run) except -1 nogil:
+    """Write the run that may still grow."""
+    if run.begin < run.end:
+        write(out, run.begin - run.at, SKIP)
+        write(out, run.end - run.begin, MATCH)
+        run.at = run.begin = run.end
+    return 0
+
+
+cdef inline int write(Buffer out, int64_t length, uint32_t operation) except -1 nogil:
+    while length > 0:
+        out.put_u32(<uint32_t> min(length, <int64_t> LONGEST) << 4 | operation)
+        length -= LONGEST
+    return 0
+
+
+cdef column(code, Buffer buffer):
+    found = array(code)
+    found.frombytes(buffer)
+    return found
+
+
+def check_cigars(const uint32_t[::1] start not None, const uint32_t[::1] count not None, int64_t operations):
+    """Raise `FormatError` if CIGARs lie outside of the pool."""
+    cdef Py_ssize_t i
+    for i in range(start.shape[0]):
+        if <int64_t> start[i] + count[i] > operations:
+            raise damaged("CIGARs point outside of it")
+
+
+def check_qualities(const int32_t[::1] l_seq not None, const uint8_t[::1] quality not None):
+    """Raise `FormatError` if there are fewer qualities than bases."""
+    cdef int64_t total = 0
+    cdef Py_ssize_t i
+    for i in range(l_seq.shape[0]):
+        if l_seq[i] < 0:
+            raise damaged("bases have a negative number")
+        total += l_seq[i]
+    if total > quality.shape[0]:
+        raise damaged("qualities are fewer than its bases")
+
+
+def keep_long(uint8_t[::1] mask not None, group, int64_t minimum, *, bint soft_clips):
+    """Clear the records whose reads have fewer bases than ``minimum``, by their CIGARs.
+
+    Without ``soft_clips``, as in samtools depth: SEQ without the soft clips that its CIGAR begins and ends with; without
+    SEQ, the aligned and inserted bases.
+    """
+    cdef Py_ssize_t n = group.records, i
+    cdef const int32_t[::1] l_seq = None
+    cdef const uint32_t[::1] start = group.cigar_start, count = group.cigar_count, pool = group.cigar_pool
+    cdef const uint32_t *cigar
+    cdef int64_t length
+    cdef uint32_t k, last
+    same_length(n, mask, start, count)
+    check_cigars(start, count, pool.shape[0])
+    if not soft_clips:
+        l_seq = group.l_seq
+        same_length(n, l_seq)
+    with nogil:
+        for i in range(n):
+            cigar = &pool[start[i]] if count[i] else NULL
+            length = 0
+            if l_seq is not None and l_seq[i]:
+                length = l_seq[i]
+                k, last = 0, count[i]
+                while k < count[i] and cigar[k] & 15 == SOFT_CLIP:
+                    length -= cigar[k] >> 4
+                    k += 1
+                while last > k + 1 and cigar[last - 1] & 15 == SOFT_CLIP:
+                    last -= 1
+                    length -= cigar[last] >> 4
+            else:
+                for k in range(count[i]):
+                    if (CONSUMES >> ((cigar[k] & 15) << 1)) & 1 and (soft_clips or cigar[k] & 15 != SOFT_CLIP):
+                        length += cigar[k] >> 4
+            if length < minimum:
+                mask[i] = 0

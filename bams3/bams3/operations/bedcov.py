@@ -1,0 +1,176 @@
+"""`bams3 bedcov`: what samtools bedcov prints."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+
+from bams3.bam import intervals
+from bams3.bam.flags import UNMAP
+from bams3.bam.regions import LAST, RegionTable, merge_regions
+from bams3.coverage.measure import Sums
+from bams3.coverage.pileup import Pileup, PileupOptions, own_regions, selected, shared_contigs
+from bams3.errors import UsageError
+from bams3.inflate import of_disk, whole_lines
+from bams3.parallel.workers import Workers
+from bams3.select.overlaps import Overlaps
+
+if TYPE_CHECKING:
+    from bams3.dataset.reader import DatasetReader
+
+_NAMED = b"#chrom\t"
+"""What a line of a BED file begins with that names its columns."""
+_COLUMNS = (
+    "chrom", "chromStart", "chromEnd", "name", "score", "strand", "thickStart", "thickEnd", "itemRgb", "blockCount",
+    "blockSizes", "blockStarts",
+)  # fmt: skip
+"""Names of the columns of a BED file; further ones are called `.`, as in samtools."""
+
+
+class BedcovOptions(NamedTuple):
+    """Which reads count (`exclude`: FLAG bits, `min_mapq`), and what is printed.
+
+    `skip_gaps`: no read counts at its deletions and skips. `min_depth`: also the number of positions of at least this
+    depth; gaps do not count then, either. `reads`: also the number of reads. `header`: names of the columns.
+    """
+
+    exclude: int = 1796
+    min_mapq: int = 0
+    skip_gaps: bool = False
+    min_depth: int | None = None
+    reads: bool = False
+    header: bool = False
+
+
+class Lines(NamedTuple):
+    """The lines of a BED file that are intervals, in their order, and the line that names its columns, b"" if none."""
+
+    names: bytes
+    lines: list[bytes]
+    regions: RegionTable
+
+
+def read_lines(path: str, contigs: Sequence[tuple[str, int]]) -> Lines:
+    """Read a BED file as samtools bedcov does; intervals are not clipped to their contigs. Raises UsageError."""
+    ids = {name.encode(errors="surrogateescape"): number for number, (name, _) in enumerate(contigs)}
+    names, lines = b"", list[bytes]()
+    regions = RegionTable(array("i"), array("q"), array("q"))
+    try:
+        with of_disk(path) as file:
+            for number, line in enumerate(_split(whole_lines(file, lone_returns=False)), 1):
+                if line.startswith(_NAMED) and not names and not lines:
+                    names = line
+                if not line or line.startswith((b"#", b"track ", b"browser ")):
+                    continue
+                try:
+                    contig, start, end = line.split(None, 3)[:3]
+                    interval = int(start), int(end)
+                except ValueError:
+                    interval = 0, -1
+                if not 0 <= interval[0] <= interval[1]:
+                    raise UsageError(
+                        f"BED file {path}, line {number}: expected contig, start and end (0 <= start <= end)"
+                    )
+                if contig not in ids:
+                    name = contig.decode(errors="surrogateescape")
+                    raise UsageError(f"BED file {path}, line {number}: unknown contig {name!r}")
+                lines.append(line)
+                regions.reference_ids.append(ids[contig])
+                regions.starts.append(min(interval[0], LAST))
+                regions.ends.append(min(interval[1], LAST))
+    except OSError as error:
+        raise UsageError(f"cannot read BED file {path}: {error.strerror or error}") from None
+    return Lines(names, lines, regions)
+
+
+def _split(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    for piece in pieces:
+        for line in piece.removesuffix(b"\n").split(b"\n"):
+            yield line.removesuffix(b"\r")
+
+
+def write_bedcov(
+    file: BinaryIO, bed: str, datasets: Sequence[DatasetReader], options: BedcovOptions, workers: Workers
+) -> None:
+    """Write the lines of a BED file, each with the sum of the depths in its interval in each dataset.
+
+    Raises UsageError for an invalid BED file and if datasets do not have the same contigs, FormatError for damage.
+    """
+    contigs = shared_contigs(datasets)
+    names, lines, regions = read_lines(bed, contigs)
+    columns = [_measured(dataset, contigs, regions, options, workers) for dataset in datasets]
+    kinds = [
+        "cov",
+        *(["depth"] if options.min_depth is not None else []),
+        *(["count"] if options.reads else []),
+    ]
+    if options.header and (lines or names):
+        named = names or b"#" + b"\t".join(_column_names(lines[0].count(b"\t") + 1))
+        titles = (f"\t{dataset.uri}_{kind}" for kind in kinds for dataset in datasets)
+        file.write(named + "".join(titles).encode(errors="surrogateescape") + b"\n")
+    every = [of_dataset[kind] for kind in range(len(kinds)) for of_dataset in columns]
+    for line, *numbers in zip(lines, *every, strict=True):
+        file.write(b"%b\t%b\n" % (line, "\t".join(map(str, numbers)).encode()))
+
+
+def _column_names(count: int) -> list[bytes]:
+    return [(_COLUMNS[i] if i < len(_COLUMNS) else ".").encode() for i in range(count)]
+
+
+def _measured(
+    dataset: DatasetReader,
+    contigs: Sequence[tuple[str, int]],
+    regions: RegionTable,
+    options: BedcovOptions,
+    workers: Workers,
+) -> list[array[int]]:
+    """Return the columns of a dataset, each with a number for each interval."""
+    pileup_options = PileupOptions(
+        exclude=options.exclude | UNMAP,
+        min_mapq=options.min_mapq,
+        spans=not options.skip_gaps and options.min_depth is None,
+        pileup=True,
+    )
+    pileup = Pileup(dataset, contigs, merge_regions(regions), pileup_options, workers)
+    bases, covered = (array("q", bytes(8)) * len(regions) for _ in range(2))
+    for contig, starts, ends, rows in regions.by_reference():
+        sums = Sums(intervals.sorted_column(starts + ends), least=options.min_depth or 1)
+        for piece in pileup.pieces(contigs[contig][0], 0, sums.borders[-1]):
+            sums.add(piece.depth)
+        for start, end, row in zip(starts, ends, rows, strict=True):
+            a, b = bisect_left(sums.borders, start), bisect_left(sums.borders, end)
+            bases[row] = sums.bases[b] - sums.bases[a]
+            covered[row] = sums.covered[b] - sums.covered[a]
+    found = [bases]
+    if options.min_depth is not None:
+        found.append(covered)
+    if options.reads:
+        found.append(_counted(dataset, contigs, regions, pileup_options, workers))
+    return found
+
+
+def _counted(
+    dataset: DatasetReader,
+    contigs: Sequence[tuple[str, int]],
+    regions: RegionTable,
+    options: PileupOptions,
+    workers: Workers,
+) -> array[int]:
+    """Return the number of reads that overlap each interval."""
+    names = {name: number for number, (name, _) in enumerate(contigs)}
+    every = {
+        contig: Overlaps(contig, starts, ends, rows) for contig, starts, ends, rows in regions.by_reference()
+    }
+    within = own_regions(dataset, contigs, merge_regions(regions))
+    for group, mask in selected(dataset, within, options, workers):
+        overlaps = every[names[dataset.references[group.reference_id][0]]]
+        overlaps.add(overlaps.count(group, mask))
+    totals = array("q", bytes(8)) * len(regions)
+    for overlaps in every.values():
+        overlaps.put(totals)
+    for row, (start, end) in enumerate(zip(regions.starts, regions.ends, strict=True)):
+        if start == end:  # samtools finds nothing at a point
+            totals[row] = 0
+    return totals

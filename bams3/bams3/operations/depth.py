@@ -1,0 +1,130 @@
+"""`bams3 depth`: what samtools depth prints."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from bams3.bam import intervals
+from bams3.bam.regions import LAST, Region, RegionTable
+from bams3.coverage.lines import lines
+from bams3.coverage.pileup import Pileup, PileupOptions, shared_contigs
+from bams3.parallel.workers import Workers, in_order
+
+if TYPE_CHECKING:
+    from bams3.dataset.reader import DatasetReader
+
+LINES = 1 << 18
+"""Maximum number of positions that are written at a time."""
+
+Rows = tuple["array[int]", "array[int]"]
+"""Starts and ends of sorted, disjoint intervals of positions."""
+
+
+def write_depth(
+    file: BinaryIO,
+    datasets: Sequence[DatasetReader],
+    options: PileupOptions,
+    workers: Workers,
+    *,
+    region: Region | None = None,
+    bed: RegionTable | None = None,
+    all_positions: int = 0,
+    header: bool = False,
+) -> None:
+    """Write a line for each position where reads lie: contig, position from 1, and the depth in each dataset.
+
+    Only positions in `region` and in the intervals `bed` are written; reference ids are those of `shared_contigs`.
+    `all_positions`: 1: all positions of contigs with reads; 2: of all contigs. `header`: begin with a line of names.
+    Raises UsageError if datasets do not have the same contigs, FormatError if one is damaged.
+    """
+    if header:
+        names = "".join(f"\t{dataset.uri}" for dataset in datasets)
+        file.write(f"#CHROM\tPOS{names}\n".encode(errors="surrogateescape"))
+    run = _Run(datasets, options, workers, region, bed, all_positions)
+    for text in in_order(lambda job: lines(*job), run.jobs(), workers):
+        file.write(text)
+
+
+class _Run:
+    def __init__(
+        self,
+        datasets: Sequence[DatasetReader],
+        options: PileupOptions,
+        workers: Workers,
+        region: Region | None,
+        bed: RegionTable | None,
+        all_positions: int,
+    ) -> None:
+        self._contigs = shared_contigs(datasets)
+        self._region, self._all = region, all_positions
+        self._bed = None if bed is None else {contig: rows for contig, *rows in bed.merged()}
+        if region:
+            regions: Sequence[Region] = [region]
+        elif bed is not None and not options.once and all_positions != 1:
+            regions = bed
+        else:  # a read anywhere may matter: to its mate, or since it is the only one of its contig
+            regions = [Region(contig, -1, LAST) for contig in range(len(self._contigs))]
+        begin = region.start if region else 0
+        self._pileups = [
+            Pileup(dataset, self._contigs, regions, options, workers, begin=begin) for dataset in datasets
+        ]
+
+    def jobs(self) -> Iterator[tuple[Any, ...]]:
+        """Yield the arguments of calls of `lines` that write everything."""
+        for number, (name, length) in enumerate(self._contigs):
+            start, stop = self._region[1:] if self._region else (0, LAST)
+            if self._region and self._region.reference_id != number:
+                continue
+            if self._bed is not None and number not in self._bed:
+                continue
+            contig = name.encode(errors="surrogateescape")
+            streams = [pileup.pieces(name, start, stop) for pileup in self._pileups]
+            pieces = [next(stream) for stream in streams]
+            found = any(piece.depth.found for piece in pieces)
+            is_whole = bool(self._all and (found or self._region or self._all > 1))
+            at = start
+            while True:
+                until = min(piece.end for piece in pieces)
+                last = (
+                    until
+                    if until < stop
+                    else max([length, *(piece.ends[-1] for piece in pieces if piece.ends)])
+                )
+                rows = self._rows(
+                    number, pieces, last if is_whole else 0
+                )  # as in samtools, up to the last read
+                for window in _windows(*rows, at, until):
+                    yield contig, [piece.depth for piece in pieces], *rows, *window
+                at = until
+                if at == stop:
+                    break
+                pieces = [
+                    next(stream) if piece.end == at else piece
+                    for stream, piece in zip(streams, pieces, strict=True)
+                ]
+
+    def _rows(self, contig: int, pieces: Sequence[Any], length: int) -> Rows:
+        """The positions of pieces to write: where reads lie, and the first `length` ones of the contig."""
+        starts, ends = array("q"), array("q")
+        for piece in pieces:
+            starts += piece.starts
+            ends += piece.ends
+        if length:
+            starts.append(0)
+            ends.append(length)
+        if len(pieces) > 1 or length:
+            table = RegionTable(array("i", bytes(4)) * len(starts), starts, ends)
+            starts, ends = next(((a, b) for _, a, b in table.merged()), (starts, ends))
+        if self._bed is None:
+            return starts, ends
+        return intervals.common(starts, ends, *self._bed[contig])
+
+
+def _windows(starts: array[int], ends: array[int], at: int, until: int) -> Iterator[tuple[int, int]]:
+    """Yield windows of [at, until), of at most LINES positions, that contain all intervals."""
+    while (k := bisect_right(ends, at)) < len(ends) and (at := max(at, starts[k])) < until:
+        yield at, min(at + LINES, until)
+        at += LINES
