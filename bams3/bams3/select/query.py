@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import compress
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
-from bams3.bam.regions import UNPLACED, Region, RegionTable
+from bams3.bam.regions import LAST, UNPLACED, Region, RegionTable
 from bams3.dataset.prefetch import Job, Plan, plan_all, plan_hot
 from bams3.parallel.workers import Workers, in_order
 from bams3.select.fields import FilterColumns
@@ -26,9 +26,6 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 Intervals: TypeAlias = "tuple[array[int], array[int]]"
 """Starts and ends, sorted and disjoint, 0-based half-open."""
-
-_NO_END = 2**31
-"""Past every position: as in samtools, a region up to its contig's end includes reads beyond that end."""
 
 
 class RecordFilter(NamedTuple):
@@ -243,10 +240,10 @@ def row_group_jobs(
     for reference_id, starts, ends in RegionTable.of(regions).merged():
         if reference_id < 0:
             groups = dataset.unplaced_row_groups()
-            starts, ends = array("q", [-1]), array("q", [_NO_END])
+            starts, ends = array("q", [-1]), array("q", [LAST])
         else:
             if ends[-1] == references[reference_id][1]:
-                ends[-1] = _NO_END
+                ends[-1] = LAST  # as in samtools, reads past the contig's end belong to such a region
             groups = dataset.row_groups(reference_id, starts[0], ends[-1], (starts, ends))
         for group in groups:
             first, last = bisect_right(ends, group.zone.min_pos), bisect_left(starts, group.zone.max_end)
@@ -260,8 +257,8 @@ def shared_regions(dataset: Dataset, regions: Iterable[Region]) -> list[Overlaps
 
     found = []
     for reference_id, starts, ends, rows in RegionTable.of(regions).by_reference():
-        length = dataset.references[reference_id][1]
-        ends = array("q", (end if end != length else _NO_END for end in ends))
+        length = dataset.references[reference_id][1] if reference_id >= 0 else LAST
+        ends = array("q", (end if end != length else LAST for end in ends))
         found.append(Overlaps(reference_id, starts, ends, rows))
     return found
 
