@@ -95,7 +95,7 @@ def query(
 
     def matching_records(job: tuple[RowGroup, Intervals]) -> RecordBlock | None:
         group, intervals = job
-        mask = _mask(group, intervals, record_filter, dataset)
+        mask = matches(group, intervals, record_filter, dataset)
         if mask is not None and 1 not in mask:
             return None
         group.load()
@@ -115,7 +115,7 @@ def count(
     told = 0
 
     def matching_count(job: tuple[RowGroup, Intervals]) -> int:
-        mask = _mask(*job, record_filter, dataset)
+        mask = matches(*job, record_filter, dataset)
         assert mask is not None
         return mask.count(1)
 
@@ -188,7 +188,7 @@ def columns(
 
     def matching_columns(job: tuple[RowGroup, Intervals]) -> dict[str, Any] | None:
         group, intervals = job
-        mask = _mask(group, intervals, record_filter, dataset)
+        mask = matches(group, intervals, record_filter, dataset)
         table = FilterColumns(group, lambda: dataset.header)
         if mask is None:
             return {field: table[field] for field in fields}
@@ -280,7 +280,7 @@ def inside(group: RowGroup, intervals: Intervals) -> bool:
     return last >= 0 and group.zone.max_pos < ends[last]
 
 
-def _mask(
+def matches(
     group: RowGroup, intervals: Intervals, record_filter: RecordFilter, dataset: Dataset
 ) -> bytearray | None:
     """Return a mask, shape (n,), with 1 for records that overlap an interval and pass the filter; None if all do."""
