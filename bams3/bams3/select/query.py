@@ -93,15 +93,46 @@ def query(
     Each record comes once, in the dataset's order. `workers` threads decode row groups, a few in advance.
     """
 
+    def whole(group: RowGroup) -> RecordBlock:
+        group.load()
+        block: RecordBlock = group.block()
+        return block
+
+    jobs = dataset.fetched(row_group_jobs(dataset, regions, record_filter), plan_all)
+    yield from _blocks(dataset, jobs, record_filter, whole, workers)
+
+
+def reads(
+    dataset: Dataset,
+    regions: Iterable[Region] | None,
+    record_filter: RecordFilter,
+    workers: int | Workers = 1,
+) -> Iterator[RecordBlock]:
+    """Like `query`, but yield only names, FLAGs, bases and qualities, as records of reads that are not aligned.
+
+    Only the columns of these, and those that the filter needs, are read.
+    """
+    jobs = dataset.fetched(row_group_jobs(dataset, regions, record_filter), plan_hot)
+    jobs = _streams_too(dataset, jobs, record_filter.fields | {"qname", "seq", "qual"})
+    yield from _blocks(dataset, jobs, record_filter, lambda group: group.reads(), workers)
+
+
+def _blocks(
+    dataset: Dataset,
+    jobs: Iterable[tuple[RowGroup, Intervals]],
+    record_filter: RecordFilter,
+    of_group: Callable[[RowGroup], RecordBlock],
+    workers: int | Workers,
+) -> Iterator[RecordBlock]:
+    """Yield, for each job, the matching ones of the records that `of_group` returns."""
+
     def matching_records(job: tuple[RowGroup, Intervals]) -> RecordBlock | None:
         group, intervals = job
         mask = matches(group, intervals, record_filter, dataset)
         if mask is not None and 1 not in mask:
             return None
-        group.load()
-        return group.block() if mask is None else gather(group.block(), mask)
+        return of_group(group) if mask is None else gather(of_group(group), mask)
 
-    jobs = dataset.fetched(row_group_jobs(dataset, regions, record_filter), plan_all)
     for block in in_order(matching_records, jobs, workers):
         if block is not None:
             yield block
