@@ -1,6 +1,7 @@
-"""bams3 query with the options of samtools view: the same reads, byte for byte, and the same formats."""
+"""bams3 query and to-bam with the options of samtools view: the same reads, byte for byte, and the same formats."""
 
 import gzip
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -59,6 +60,47 @@ FORMATS = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("options", OPTIONS)
+def test_options_of_to_bam(folder: Path, capfd: pytest.CaptureFixture[str], options: str) -> None:
+    """The reads, and the header verbatim: samtools writes another one with -R and -s."""
+    expected = pysam.samtools.view("-H", "--no-PG", BAM) + pysam.samtools.view(*options.split(), BAM, REGION)
+    words = options.replace("-l ", "--library ").split()  # -l is the level
+    assert main(["to-bam", *words, "-O", "sam", "d.bams3", "-", REGION]) == 0, capfd.readouterr().err
+    assert capfd.readouterr().out == expected
+
+
+NAMED = ["x.bam", "x.sam", "x.sam.gz", "x.cram", "x", "x.any -O cram", "x.cram -O bam", "x.bam -l 0", "x -1"]
+
+
+@pytest.mark.parametrize("words", NAMED)
+@pytest.mark.parametrize("at", ["by position", "-o"])
+def test_formats_of_to_bam(folder: Path, tmp_path: Path, words: str, at: str) -> None:
+    """The header, verbatim, and the reads; the format by -O, by name, or BAM."""
+    name, *options = words.split()
+    given = str(tmp_path / name)
+    where = (
+        ["d.bams3", *options, given, REGION]
+        if at == "by position"
+        else ["d.bams3", REGION, "-o", given, *options]
+    )
+    assert main(["to-bam", *where]) == 0
+    style = options[1] if options[:1] == ["-O"] else name.partition(".")[2] or "bam"
+    start = {"bam": b"\x1f\x8b", "sam.gz": b"\x1f\x8b", "cram": b"CRAM", "sam": b"@"}[style]
+    assert (tmp_path / name).read_bytes().startswith(start)
+    found, expected = (
+        pysam.samtools.view("-h", "--no-PG", path, *of) for path, *of in ([given], [BAM, REGION])
+    )
+    if style == "cram":  # CRAM has its own order of tags
+        assert rows(found, 11) == rows(expected, 11)
+    else:
+        assert found == expected
+    before = (tmp_path / name).read_bytes()
+    assert main(["to-bam", *where]) == 1  # it exists
+    assert main(["to-bam", *where, "--overwrite"]) == 0
+    assert (tmp_path / name).read_bytes() == before
+    assert os.listdir(tmp_path) == [name]
+
+
 @pytest.mark.parametrize("options", FORMATS)
 def test_formats(folder: Path, tmp_path: Path, options: str) -> None:
     words = options.split()
@@ -78,17 +120,62 @@ def rows(text: str, columns: int | None) -> list[list[str]]:
     return [line.split("\t")[:columns] for line in text.splitlines() if not line.startswith("@")]
 
 
-@pytest.mark.parametrize(("name", "index"), [("x.bam", ".csi"), ("x.cram", ".crai")])
-def test_an_index_is_written(folder: Path, tmp_path: Path, name: str, index: str) -> None:
-    out = tmp_path / name
-    assert main(["query", "--write-index", "-o", str(out), "d.bams3", "chr4"]) == 0
-    assert Path(f"{out}{index}").exists()
+@pytest.mark.parametrize("name", ["x.bam", "x.cram", "x.sam.gz"])
+@pytest.mark.parametrize("command", ["query", "to-bam"])
+def test_an_index_is_written(folder: Path, tmp_path: Path, command: str, name: str) -> None:
+    """The files that samtools writes; the index is that of samtools index, and goes with its file."""
+    (tmp_path / "theirs").mkdir()
+    kind = name.partition(".")[2]
+    pysam.samtools.view(
+        "--write-index", "-O", kind, "-o", str(tmp_path / "theirs" / name), BAM, catch_stdout=False
+    )
+    out = tmp_path / "ours" / name
+    out.parent.mkdir()
+    assert main([command, "--write-index", "-o", str(out), "d.bams3", "chr4"]) == 0
+    assert sorted(os.listdir(out.parent)) == sorted(os.listdir(tmp_path / "theirs"))
     assert rows(pysam.samtools.view(str(out), REGION), 11) == rows(pysam.samtools.view(BAM, REGION), 11)
+    (index,) = set(out.parent.iterdir()) - {out}
+    pysam.samtools.index(*([] if kind == "cram" else ["-c"]), "-o", str(tmp_path / "index"), str(out))
+    assert index.read_bytes() == (tmp_path / "index").read_bytes()
+    assert main(["to-bam", "--overwrite", "-o", str(out), "d.bams3", "chr4"]) == 0
+    assert os.listdir(out.parent) == [name]
+
+
+def test_an_index_is_not_replaced_unasked(folder: Path, tmp_path: Path) -> None:
+    out, index = tmp_path / "x.bam", tmp_path / "x.bam.csi"
+    index.write_text("of another")
+    assert main(["to-bam", "--write-index", "d.bams3", str(out)]) == 1
+    assert (index.read_text(), os.listdir(tmp_path)) == ("of another", [index.name])
+
+
+GIVEN = {
+    "-N": "names", "-N ^": "names", "-R": "groups", "-R ^": "groups", "-D NM:": "values", "-L": "x.bed", "-T": "x.fa",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("command", ["query", "to-bam --overwrite"])
+@pytest.mark.parametrize("option", GIVEN)
+def test_no_file_that_is_given_is_written(
+    folder: Path, capfd: pytest.CaptureFixture[str], command: str, option: str
+) -> None:
+    Path("x.fa").touch()
+    name = GIVEN[option]
+    before = Path(name).read_bytes()
+    words = [*command.split(), *(option + name if " " in option else f"{option} {name}").split()]
+    assert main([*words, "-o", f"./{name}", "d.bams3"]) == 1
+    assert "must not be overwritten" in capfd.readouterr().err
+    Path("link.csi").unlink(missing_ok=True)
+    Path("link.csi").hardlink_to(name)
+    assert main([*words, "--write-index", "-O", "bam", "-o", "link", "d.bams3"]) == 1
+    assert "must not be overwritten" in capfd.readouterr().err
+    assert Path(name).read_bytes() == before
+    assert not Path("link").exists()
 
 
 REFUSED = {
     "-P": "give the list to -N", "--fetch-pairs": "give the list to -N", "-U x.bam": "opposite filter",
-    "--write-index": "needs -o FILE", "-N none": "none", "--keep-tag N": "samtools view", "-s 1.x": "samtools view",
+    "--write-index": "needs -o FILE", "-N none": "none", "--write-index -o x.sam": "needs -o FILE",
+    "--write-index -O bam -o /dev/null": "local", "--keep-tag N": "samtools view", "-s 1.x": "samtools view",
 }  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 import io
 import os
 import shutil
+import struct
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -195,12 +196,45 @@ def test_several_datasets(
     assert printed(capfd, "verify", chunks[0], str(other)).count("all well") == 2
 
 
+BED = "chr1\t0\t300\tgene A\nlast\t0\t9\nelsewhere\t0\t900\nchr2\t0\t600000\n"
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_contigs_that_a_chunk_does_not_know(
+    dataset: Path, chunks: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str], number: int
+) -> None:
+    """Lines of a BED file on them match nothing, in every command; a whole dataset knows that they are mistakes."""
+    (tmp_path / "x.bed").write_text(BED)
+    known = {name for name, _ in open_reader(chunks[number]).references}
+    of_dataset = query(
+        open_reader(str(dataset)).only([open_reader(str(dataset)).index[number]]), None, RecordFilter()
+    )
+    expected = [0, 0, 0, 0]
+    for block in of_dataset:
+        for record in _records(block):
+            expected[0] += record[0] == 1 and record[1] < 300
+            expected[3] += record[0] == 3
+    rows = printed(capfd, "count", "--regions", str(tmp_path / "x.bed"), chunks[number]).splitlines()[1:]
+    assert [int(row.split("\t")[4]) for row in rows] == expected
+    assert (
+        printed(capfd, "query", "-c", "-L", str(tmp_path / "x.bed"), chunks[number]) == f"{sum(expected)}\n"
+    )
+    assert "last" not in known
+    assert main(["count", "--regions", str(tmp_path / "x.bed"), str(dataset)]) == 1
+    assert "unknown contig 'elsewhere'" in capfd.readouterr().err
+
+
+def _records(block: object) -> list[tuple[int, int]]:
+    """Reference ids and positions."""
+    return [struct.unpack_from("<ii", block.data, at + 4) for at in block.offsets[:-1]]  # type: ignore[attr-defined]
+
+
 WRONG = {
     "twice": (lambda names: ["query", names[0], names[0]], "the same window"),
     "of another kind": (lambda names: ["query", __file__], "not a bams3 chunk"),
     "unknown contig": (lambda names: ["query", names[0], "unused"], "unused"),
     "against": (lambda names: ["verify", "--against", names[0], names[0]], "give the dataset"),
-    "no output": (lambda names: ["to-bam", *names], "give the BAM"),
+    "no output": (lambda names: ["to-bam", *names], "give the file to write"),
     "onto itself": (lambda names: ["query", "-o", names[0], names[0]], "input"),
     "not a number of bases": (lambda names: ["cost", *names, "sing"], "OPERATION"),
 }

@@ -12,7 +12,8 @@ import pytest
 from bams3.bam.header import Header
 from bams3.bam.records import walk
 from bams3.bam.regions import Region
-from bams3.output.alignments import program_line, to_bam, write_alignments
+from bams3.output.alignments import program_line, write_alignments
+from bams3.select.query import RecordFilter, query
 from memory_dataset import MemoryDataset
 from sam_files import REAL, read_bam, samtools
 
@@ -34,14 +35,16 @@ def single_blocks():
 @pytest.mark.parametrize("path", REAL[:4], ids=lambda path: path.stem)
 def test_to_bam_gives_the_same_bytes(path, tmp_path):
     dataset = MemoryDataset(*read_bam(path), 5000)
-    to_bam(dataset, str(tmp_path / "out.bam"), level=1, workers=2)
+    blocks = query(dataset, None, RecordFilter(), 2)
+    write_alignments(blocks, dataset.header, str(tmp_path / "out.bam"), format="bam", level=1, workers=2)
     assert gzip.decompress((tmp_path / "out.bam").read_bytes()) == gzip.decompress(path.read_bytes())
     samtools("quickcheck", tmp_path / "out.bam")
 
 
 def test_to_bam_of_regions(tmp_path):
     out = tmp_path / "out.bam"
-    to_bam(DATASET, str(out), [Region(0, 700, 703), Region(0, 100, 101)])
+    blocks = query(DATASET, [Region(0, 700, 703), Region(0, 100, 101)], RecordFilter())
+    write_alignments(blocks, HEADER, str(out), format="bam")
     header, block = read_bam(out)
     assert header == HEADER
     assert bytes(block.data)[len(header.to_bam()) :] == b"".join(READS[93:101] + READS[693:703])

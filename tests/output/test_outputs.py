@@ -15,7 +15,7 @@ from bams3.dataset import cache
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import UsageError
 from bams3.operations.convert import convert
-from bams3.output.alignments import to_bam
+from bams3.output.alignments import write_alignments
 from bams3.output.files import all_or_none, open_output, refuse_place
 from bams3.storage import open_storage
 from remote_datasets import files
@@ -138,7 +138,7 @@ def test_foreign_files_stay(case: str, here: Path, unlogged: None, capfd: pytest
 
 def test_existing_output(here: Path) -> None:
     with pytest.raises(UsageError, match=r"in\.bam: exists"):
-        to_bam(DatasetReader("d.bams3"), "in.bam")
+        write_alignments([], DatasetReader("d.bams3").header, "in.bam", format="bam", overwrite=False)
     before = files(here)
     with suppress(InterruptedError), open_output("notes") as file:
         file.write(b"half")

@@ -307,14 +307,13 @@ def test_what_is_written_is_what_its_name_says(
         assert run("query", "-h", dataset, "-o", tmp_path / name).returncode == 0
         assert (tmp_path / name).read_bytes().startswith(start)
         assert samtools("view", "--no-PG", "-h", tmp_path / name) == SAM
+        back = tmp_path / f"back.{name}"
+        assert run("to-bam", dataset, back).returncode == 0
+        assert back.read_bytes().startswith(start)
+        assert samtools("view", "--no-PG", "-h", back) == SAM
     assert (tmp_path / "y.sam.gz").read_bytes().endswith(EOF_MARKER)
     assert run("query", "-c", dataset, "-o", tmp_path / "number").stdout == ""
     assert (tmp_path / "number").read_text() == f"{RECORDS}\n"
-    for name in ("z.sam", "z.sam.gz", "z.cram"):
-        done = run("to-bam", dataset, tmp_path / name)
-        assert done.returncode == 1
-        assert "to-bam writes BAM" in done.stderr
-        assert not (tmp_path / name).exists()
 
 
 @pytest.mark.parametrize("name", CRAMS)

@@ -33,9 +33,10 @@ class Region(NamedTuple):
 
 
 LAST = 2**31 - 1
-"""Past every position."""
+"""Past every position; the end of the longest contig is at most this."""
 UNPLACED = Region(-1, -1, 0)
 """Records without a contig (reference id -1), whatever their position."""
+_NOWHERE = Region(-1, LAST, LAST)
 UNPLACED_NAME = "_unplaced"
 """The region string for UNPLACED."""
 
@@ -116,15 +117,25 @@ class BedTable(NamedTuple):
     ends: array[int]
     names: list[bytes] | None
 
-    def regions(self, references: References) -> RegionTable:
-        """A region for each interval; ends are clipped to the contig. Raises UsageError for an unknown contig."""
+    def regions(self, references: References, *, partial: bool = False) -> RegionTable:
+        """A region for each interval; ends are clipped to the contig. Raises UsageError for an unknown contig.
+
+        `partial`: the references are those that records mention, so unknown contigs have no records; no error.
+        """
         contigs = _by_name(references)
-        known = [_whole(name, name, contigs) for name in self.contigs]
-        ids = array("i", (known[contig].reference_id for contig in self.contig))
-        ends = array(
-            "q", (min(end, known[contig].end) for contig, end in zip(self.contig, self.ends, strict=True))
+        known = [
+            _NOWHERE if partial and name not in contigs else _whole(name, name, contigs)
+            for name in self.contigs
+        ]
+        within = [known[contig] for contig in self.contig]
+        starts, ends = (
+            array(
+                "q",
+                (min(max(at, region.start), region.end) for at, region in zip(column, within, strict=True)),
+            )
+            for column in (self.starts, self.ends)
         )
-        return RegionTable(ids, self.starts, ends)
+        return RegionTable(array("i", (region.reference_id for region in within)), starts, ends)
 
 
 def read_bed(path: str | PathLike[str], references: References, *, opener: Opener = of_disk) -> RegionTable:

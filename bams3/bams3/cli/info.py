@@ -3,7 +3,7 @@
 import sys
 from typing import Any
 
-from bams3.cli.options import add_help, add_workers, parser, progress_bar
+from bams3.cli.options import add_help, add_workers, parser, progress_bar, regions_of
 from bams3.shown import shown
 
 
@@ -15,10 +15,14 @@ def run(command: str, argv: list[str]) -> int:
 def _stats(argv: list[str]) -> int:
     options = parser(
         "stats",
-        "Print a dataset's statistics from its manifest alone; only --samtools-stats reads the records.",
-        "  bams3 stats --flagstat NA12878.bams3",
+        "Print statistics of a dataset from its manifest alone, or of the reads that overlap regions.\n"
+        "--samtools-stats reads the records, and so do regions.",
+        "  bams3 stats --flagstat NA12878.bams3\n  bams3 stats -O json NA12878.bams3 chr20:1M-2M",
     )
-    options.add_argument("dataset", metavar="DATASET", nargs="+", help="a dataset, or chunks of one")
+    options.add_argument("dataset", metavar="DATASET", help="a dataset, or chunks of one")
+    options.add_argument(
+        "words", metavar="REGION", nargs="*", default=[], help="regions (default: everything)"
+    )
     form = options.add_mutually_exclusive_group()
     form.add_argument("--flagstat", action="store_true", help="print the output of samtools flagstat")
     form.add_argument("--idxstats", action="store_true", help="print the output of samtools idxstats")
@@ -39,25 +43,30 @@ def _stats(argv: list[str]) -> int:
     add_help(options)
     args = options.parse_args(argv)
 
-    from bams3.dataset.opening import open_reader
+    from bams3.dataset.layout import INDEX
+    from bams3.dataset.opening import inputs_of, open_reader
     from bams3.operations import stats
+    from bams3.parallel.workers import worker_count
 
+    workers = worker_count(args.workers)
+    inputs, texts = inputs_of([args.dataset, *args.words])
+    dataset = open_reader(inputs, prefetch=(INDEX,) if texts or args.samtools_stats else ())
+    regions = regions_of(dataset, texts, None)
     if args.samtools_stats:
         from bams3.operations.samtools_stats import samtools_stats
-        from bams3.parallel.workers import worker_count
 
-        dataset = open_reader(args.dataset)
-        with progress_bar("read", dataset.manifest.records) as progress:
-            text = samtools_stats(dataset, worker_count(args.workers), progress)
+        with progress_bar("read", dataset.manifest.records if regions is None else None) as progress:
+            text = samtools_stats(dataset, regions, workers, progress)
         sys.stdout.write(text)
         return 0
-    dataset = open_reader(args.dataset, prefetch=())
+    counts = None if regions is None else stats.counts_in(dataset, regions, workers)
     if args.flagstat:
-        text = stats.flagstat(dataset.counts)
+        text = stats.flagstat(counts or dataset.counts)
     elif args.idxstats:
-        text = stats.idxstats(dataset)
+        text = stats.idxstats(dataset, counts)
     else:
-        text = stats.to_json(dataset) if args.json or args.output_fmt == "json" else stats.summary(dataset)
+        style = stats.to_json if args.json or args.output_fmt == "json" else stats.summary
+        text = style(dataset, counts)
     sys.stdout.write(text)
     return 0
 

@@ -32,7 +32,7 @@ class _Parser(argparse.ArgumentParser):
     """A parser whose errors hide secrets, and which refuses to append the request log to another kind of file."""
 
     def parse_args(self, *given: Any, **options: Any) -> Any:
-        arguments, unknown = self.parse_known_args(*given, **options)
+        arguments, unknown = self.parse_known_intermixed_args(*given, **options)
         if unknown:
             self.error(f"unrecognized arguments: {' '.join(unknown)}{self._hint(unknown[0])}")
         if log := os.environ.get("BAMS3_LOG_REQUESTS", "-").removeprefix("-"):

@@ -2,12 +2,11 @@
 
 import os
 import sys
-from typing import Any, Literal
+from typing import Any
 
 from bams3.cli.options import (
     add_filters,
     add_help,
-    add_regions,
     add_workers,
     filter_of,
     fraction,
@@ -17,7 +16,7 @@ from bams3.cli.options import (
     progress_beside,
     regions_of,
 )
-from bams3.cli.view import add_view_options, passed_on
+from bams3.cli.view import add_view_options, files_given, passed_on
 from bams3.errors import UsageError
 from bams3.shown import field, shown
 
@@ -37,10 +36,8 @@ counts per dataset"""
 
 _TO_BAM_EXAMPLE = """\
   bams3 to-bam NA12878.bams3 back.bam
-  bams3 to-bam NA12878.bams3 - chr20 | samtools flagstat -"""
-
-_INDEXED = {"bam": ("-c",), "ubam": ("-c",), "cram": ()}
-"""Formats that can be indexed, with options of samtools index."""
+  bams3 to-bam NA12878.bams3 - chr20 | samtools flagstat -
+  bams3 to-bam --write-index -L exons.bed -F DUP -o exons.bam NA12878.bams3"""
 
 
 def run(command: str, argv: list[str]) -> int:
@@ -55,15 +52,79 @@ def _query(argv: list[str]) -> int:
         _QUERY_EXAMPLE,
     )
     options.add_argument("dataset", metavar="DATASET")
-    add_regions(options)
-    add_filters(options)
+    options.add_argument(
+        "words", metavar="REGION", nargs="*", default=[], help="regions (default: everything)"
+    )
+    options.add_argument(
+        "-o",
+        "--output",
+        default="-",
+        metavar="FILE",
+        help="output file (default: standard output); if FILE exists, it is replaced and its index removed",
+    )
     options.add_argument("-c", "--count", action="store_true", help="print only the number of reads")
+    options.add_argument("-h", "--with-header", action="store_true", help="include the header in SAM")
+    options.add_argument("-H", "--header-only", action="store_true", help="print only the header")
+    _add_extraction(options)
+    options.set_defaults(overwrite=True, pg=False)
+    args = options.parse_args(argv)
+    from bams3.dataset.opening import inputs_of
+
+    inputs, words = inputs_of([args.dataset, *args.words])
+    args.output_fmt = args.output_fmt or ("bam" if args.fast else _format_of(args.output, "sam"))
+    _extract(inputs, words, args)
+    return 0
+
+
+def _to_bam(argv: list[str]) -> int:
+    options = parser(
+        "to-bam",
+        "Convert a dataset, or reads of it, back to BAM, bit for bit. This is bams3 query, with four differences: the\n"
+        "header is always written, verbatim; the format is BAM unless the name of FILE or -O says otherwise; a file\n"
+        "that exists is replaced only with --overwrite; and -l is the compression level, as in samtools sort.",
+        _TO_BAM_EXAMPLE,
+    )
+    options.usage = "bams3 to-bam [OPTION …] DATASET FILE [REGION …]"
+    options.add_argument("dataset", metavar="DATASET")
+    options.add_argument(
+        "words",
+        metavar="FILE [REGION …]",
+        nargs="*",
+        default=[],
+        help="the file to write (- is standard output), unless -o gives it; regions (default: everything)",
+    )
+    options.add_argument("-o", "--output", metavar="FILE", help="the file to write; - is standard output")
+    options.add_argument("--pg", action="store_true", help="add an @PG line to the header")
+    options.add_argument(
+        "--overwrite", action="store_true", help="replace FILE if it exists, and remove its index"
+    )
+    _add_extraction(options, "-l")
+    options.set_defaults(count=False, with_header=True, header_only=False)
+    args = options.parse_args(argv)
+    from bams3.dataset.opening import inputs_of
+
+    inputs, words = inputs_of([args.dataset, *args.words])
+    if args.output is None:
+        if not words:
+            options.error("give the file to write, after the dataset or with -o")
+        args.output, *words = words
+    args.output_fmt = args.output_fmt or _format_of(args.output, "bam")
+    _extract(inputs, words, args, ["bams3", "to-bam", *argv])
+    return 0
+
+
+def _add_extraction(options: Any, level: str = "--level") -> None:
+    """Add the options that query and to-bam share; `level`: another name of --level."""
+    options.add_argument(
+        "-L", "--regions-file", metavar="BED", help="only reads that overlap the intervals of a BED file"
+    )
+    add_filters(options)
     options.add_argument(
         "-O",
         "--output-fmt",
         type=str.lower,
         choices=("sam", "sam.gz", "bam", "ubam", "cram"),
-        help="output format (default: by the name of FILE, otherwise sam)",
+        help="output format (default: by the name of FILE)",
     )
     for letter, name, title in (
         ("-b", "bam", "BAM"),
@@ -77,19 +138,20 @@ def _query(argv: list[str]) -> int:
             const=name,
             help=f"write {title}: short for -O {name}",
         )
-    options.add_argument("-1", "--fast", action="store_true", help="compress BAM fast")
     options.add_argument(
-        "-o",
-        "--output",
-        default="-",
-        metavar="FILE",
-        help="output file (default: standard output); if FILE exists, it is replaced and its index removed",
+        "-1", "--fast", action="store_true", help="compress BAM fast: short for -O bam --level 1"
     )
-    options.add_argument("-h", "--with-header", action="store_true", help="include the header in SAM")
-    options.add_argument("-H", "--header-only", action="store_true", help="print only the header")
     options.add_argument("-T", "--reference", metavar="FASTA", help="reference of the CRAM output")
     options.add_argument(
-        "--write-index", action="store_true", help="index FILE, too: .csi for BAM, .crai for CRAM"
+        "--write-index", action="store_true", help="index FILE, too: .csi for BAM and SAM, .crai for CRAM"
+    )
+    options.add_argument(
+        *dict.fromkeys((level, "--level")),
+        type=int,
+        default=6,
+        choices=range(10),
+        metavar="N",
+        help="compression level of BAM and sam.gz, 0 to 9 (default 6)",
     )
     add_view_options(options)
     options.add_argument(
@@ -100,40 +162,43 @@ def _query(argv: list[str]) -> int:
     )
     add_workers(options)
     add_help(options)
-    _queried(options.parse_args(argv))
-    return 0
 
 
-def _queried(args: Any) -> None:
-    """Carry out `bams3 query`."""
+def _extract(inputs: list[str], texts: list[str], args: Any, program: list[str] | None = None) -> None:
+    """Carry out query or to-bam on the `inputs`; `texts`: the regions; `program`: the words of an @PG line."""
     from bams3.dataset.layout import HEADER, INDEX
-    from bams3.dataset.opening import inputs_of, open_reader
+    from bams3.dataset.opening import open_reader
     from bams3.output.files import refuse_inputs
     from bams3.parallel.workers import Workers, watched, worker_count
     from bams3.select import query
     from bams3.select.query import RecordFilter
 
-    inputs, args.regions = inputs_of([args.dataset, *args.regions])
-    refuse_inputs(args.output, *inputs, args.regions_file, args.reference)
+    if args.write_index and (args.count or args.output == "-" or args.output_fmt == "sam"):
+        raise UsageError("--write-index needs -o FILE and the format BAM, CRAM or sam.gz")
+    given = [*inputs, args.regions_file, args.reference, *files_given(args)]
+    refuse_inputs(args.output, *given)
+    if args.write_index:
+        from bams3.output.alignments import index_name
+
+        refuse_inputs(index_name(args.output, args.output_fmt), *given)
     dataset = open_reader(inputs, prefetch=(INDEX,) if args.count else (INDEX, HEADER))
     workers = worker_count(args.workers)
     words = passed_on(args)
     bed = args.regions_file
-    if args.regions and bed is not None:  # reads that overlap both
+    if texts and bed is not None:  # reads that overlap both
         words, bed = [*words, "-L", bed], None
-    regions = regions_of(dataset, args.regions, bed)
+    regions = regions_of(dataset, texts, bed)
     record_filter = RecordFilter() if "-p" in words else filter_of(args)
     if args.batch:
         dataset = query.batch(dataset, regions, record_filter, *args.batch)
-    output_format = args.output_fmt or ("bam" if args.fast else _format_of(args.output))
-    if args.write_index and (args.output == "-" or output_format not in _INDEXED or args.count):
-        raise UsageError("--write-index needs -o FILE and the format BAM or CRAM")
     if args.count and not words:
         _write_number(query.count(dataset, regions, record_filter, workers), args.output)
         return
 
-    from bams3.output.alignments import DEFAULT_LEVEL, write_alignments
+    from bams3.buffer import keep_freed_memory
+    from bams3.output.alignments import program_line, write_alignments
 
+    keep_freed_memory()
     with Workers(workers) as shared, progress_beside(args.output, "read") as progress:
         blocks: Any = [] if args.header_only else query.query(dataset, regions, record_filter, shared)
         blocks = watched(blocks, len, progress)
@@ -145,13 +210,11 @@ def _queried(args: Any) -> None:
             _write_number(sum(map(len, blocks)), args.output)
             return
         write_alignments(
-            blocks, dataset.header, args.output, format=output_format, workers=shared, reference=args.reference,
-            with_header=args.with_header or args.header_only, level=1 if args.fast else DEFAULT_LEVEL,
+            blocks, dataset.header, args.output, format=args.output_fmt, workers=shared, reference=args.reference,
+            with_header=args.with_header or args.header_only, level=1 if args.fast else args.level,
+            pg_line=program_line(dataset.header, program) if args.pg and program else None,
+            overwrite=args.overwrite, write_index=args.write_index,
         )  # fmt: skip
-    if args.write_index:
-        import pysam
-
-        pysam.index(*_INDEXED[output_format], args.output)
 
 
 def _write_number(number: int, out: str) -> None:
@@ -200,7 +263,7 @@ def _count(argv: list[str]) -> int:
         while datasets:  # only one index at a time is in memory
             dataset = datasets.pop(0)
             try:
-                regions = table.regions(dataset.references)
+                regions = table.regions(dataset.references, partial=dataset.manifest.partial_header)
             except UsageError as error:
                 raise UsageError(f"{dataset.uri}: {error}") from error
             columns.append(count_each(dataset, regions, record_filter, workers))
@@ -216,55 +279,6 @@ def _count(argv: list[str]) -> int:
     return 0
 
 
-def _to_bam(argv: list[str]) -> int:
-    options = parser(
-        "to-bam",
-        "Convert a dataset, or the reads that overlap regions of it, back to BAM, bit for bit.",
-        _TO_BAM_EXAMPLE,
-    )
-    options.add_argument("dataset", metavar="DATASET")
-    options.add_argument("out", metavar="OUT", help="the BAM to write; - is standard output")
-    options.add_argument("regions", metavar="REGION", nargs="*", help="regions (default: everything)")
-    options.add_argument(
-        "--level",
-        type=int,
-        default=6,
-        choices=range(10),
-        metavar="N",
-        help="compression level, 0 to 9 (default 6)",
-    )
-    options.add_argument("--pg", action="store_true", help="add an @PG line to the header")
-    options.add_argument(
-        "--overwrite", action="store_true", help="replace OUT if it exists, and remove its index"
-    )
-    add_workers(options)
-    add_help(options)
-    args = options.parse_args(argv)
-    from bams3.buffer import keep_freed_memory
-    from bams3.dataset.layout import HEADER, INDEX
-    from bams3.dataset.opening import inputs_of, open_reader
-    from bams3.output.alignments import program_line, to_bam
-    from bams3.parallel.workers import worker_count
-
-    keep_freed_memory()
-    inputs, words = inputs_of([args.dataset, args.out, *args.regions])
-    if not words:
-        options.error("give the BAM to write after the chunks")
-    args.out, *args.regions = words
-    if args.out.endswith((".sam", ".sam.gz", ".cram")):
-        raise UsageError(f"{args.out}: to-bam writes BAM; for SAM or CRAM use bams3 query -h -o")
-    dataset = open_reader(inputs, prefetch=(INDEX, HEADER))
-    with progress_beside(args.out, "read") as progress:
-        to_bam(
-            dataset, args.out, regions_of(dataset, args.regions, None), level=args.level,
-            workers=worker_count(args.workers), overwrite=args.overwrite, progress=progress,
-            pg_line=program_line(dataset.header, ["bams3", "to-bam", *argv]) if args.pg else None,
-        )  # fmt: skip
-    return 0
-
-
-def _format_of(path: str) -> Literal["sam", "sam.gz", "bam", "cram"]:
-    """Infer the format from a file's name; SAM by default, as in samtools view."""
-    if path.endswith(".sam.gz"):
-        return "sam.gz"
-    return "bam" if path.endswith(".bam") else "cram" if path.endswith(".cram") else "sam"
+def _format_of(path: str, default: str) -> str:
+    """Infer the format from a file's name."""
+    return next((name for name in ("sam.gz", "sam", "bam", "cram") if path.endswith(f".{name}")), default)

@@ -1,4 +1,4 @@
-"""The options of samtools view that bams3 query passes on to samtools, accepts without effect, or explains."""
+"""The options of samtools view that bams3 query and to-bam pass on to samtools, accepts without effect, or explains."""
 
 import argparse
 from typing import Any
@@ -35,16 +35,29 @@ _EXPLAINED = {
 
 
 def add_view_options(arguments: argparse.ArgumentParser) -> None:
-    """Add the options; `passed_on` evaluates them."""
+    """Add the options, without names that the command has for others; `passed_on` evaluates them."""
     group = arguments.add_argument_group("as in samtools view, and done by it")
-    for names, metavar, description in PASSED:
+    for (dest, *more), metavar, description in PASSED:
+        names = [name for name in (dest, *more) if name not in arguments._option_string_actions]
         if metavar is None:
-            group.add_argument(*names, dest=names[0], action="store_true", help=description)
+            group.add_argument(*names, dest=dest, action="store_true", help=description)
         else:
-            group.add_argument(*names, dest=names[0], metavar=metavar, help=description)
+            group.add_argument(*names, dest=dest, metavar=metavar, help=description)
     for name in _IGNORED:
         arguments.add_argument(name, action="store_true", help=argparse.SUPPRESS)
     explain(arguments, _EXPLAINED)
+
+
+def files_given(args: Any) -> list[str]:
+    """Return the paths of the files that the options name."""
+    given = [
+        (metavar, str(getattr(args, name)))
+        for (name, *_), metavar, _ in PASSED
+        if metavar in ("FILE", "TAG:FILE") and getattr(args, name) is not None
+    ]
+    return [
+        value.removeprefix("^") if metavar == "FILE" else value.partition(":")[2] for metavar, value in given
+    ]
 
 
 def passed_on(args: Any) -> list[str]:

@@ -323,6 +323,28 @@ class Columns:
         """The records as a RecordBlock, bit-identical to those that were encoded."""
         return self._block
 
+    def reads(self) -> Any:
+        """The records as a RecordBlock of reads that are not aligned: names, FLAGs, bases and qualities, nothing else.
+
+        Only the columns of these are decoded.
+        """
+        from types import SimpleNamespace
+
+        from bams3.codec import records, tags
+
+        n, (_, name_offsets) = self.records, self.names
+        none, zeros = array("i", [-1]) * n, array("i", [0]) * n
+        empty = array("I", zeros.tobytes())
+        no_cigars: Any = SimpleNamespace(start=empty, count=empty, pool=empty[:0], reference_length=zeros)
+        size = (
+            n * (36 + 1) + name_offsets[n] + len(self.seq) + len(self.qual)
+        )  # fixed fields, and a NUL after names
+        streams = {"tag.layouts": b"\0\0", "tag.layout": b"\0" + b"\1" * (n - 1), "tag.layout.long": b""}
+        return records.assemble(
+            size, -1, none, array("B", bytes(n)), array("H", bytes(2 * n)), self.flag, self.l_seq, none, none, zeros,
+            self.names, no_cigars, empty[:0], self.seq, self.qual, tags.Tags(streams, n, self._derive),
+        )  # fmt: skip
+
     @_Column
     def _block(self) -> Any:
         from bams3.codec import records, tags

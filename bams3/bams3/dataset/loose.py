@@ -131,6 +131,7 @@ class LooseChunks(DatasetReader):
             footer.dataset, [list(reference) for reference in self.references], self._chunk_size, footer.level,
             sum(entry.records for entry in self.index), len(self.index), sum(entry.size for entry in self.index),
             len(self.header.text), 0, 0, 0, Counts.zero(), footer.encodings,
+            partial_header=header_id(self.header) != footer.dataset,
         )  # fmt: skip
 
     @property

@@ -6,7 +6,7 @@ Sequences and base qualities are not read, so the numbers that need them are lef
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,9 +26,10 @@ from bams3.bam.flags import (
     UNMAP,
 )
 from bams3.parallel.workers import in_order, watched
-from bams3.select.query import RecordFilter, row_group_jobs, streams_plan
+from bams3.select.query import Intervals, RecordFilter, matches, row_group_jobs, streams_plan
 
 if TYPE_CHECKING:
+    from bams3.bam.regions import Region
     from bams3.chunk.reader import RowGroup
     from bams3.dataset.reader import DatasetReader
 
@@ -52,15 +53,26 @@ _REMARKS = {
 
 
 def samtools_stats(
-    dataset: DatasetReader, workers: int = 1, progress: Callable[[int], Any] | None = None
+    dataset: DatasetReader,
+    regions: Iterable[Region] | None = None,
+    workers: int = 1,
+    progress: Callable[[int], Any] | None = None,
 ) -> str:
-    """Return the text; `workers` threads count row groups, and `progress` is called with their numbers of records."""
+    """Return the text, for all records or those that overlap `regions`, each once.
+
+    `workers` threads count row groups, and `progress` is called with their numbers of records.
+    """
+
+    def count(job: tuple[RowGroup, Intervals]) -> tuple[dict[str, int], np.ndarray, np.ndarray]:
+        mask = matches(*job, RecordFilter(), dataset)
+        return _count(job[0], slice(None) if mask is None else np.frombuffer(mask, np.bool_))
+
     counts: dict[str, int] = dict.fromkeys(_count_flags(*[np.empty(0, np.int64)] * 4), 0)
     mapping_qualities = np.zeros(256, np.int64)
     inserts = np.zeros((3, LARGEST_INSERT + 1), np.int64)
-    jobs = dataset.fetched(row_group_jobs(dataset, None, RecordFilter()), streams_plan(_COLUMNS))
-    groups = watched((job[0] for job in jobs), lambda group: group.records, progress)
-    for found, qualities, sizes in in_order(_count, groups, workers):
+    jobs = dataset.fetched(row_group_jobs(dataset, regions, RecordFilter()), streams_plan(_COLUMNS))
+    jobs = watched(jobs, lambda job: job[0].records, progress)
+    for found, qualities, sizes in in_order(count, jobs, workers):
         for name, number in found.items():
             counts[name] += number
         mapping_qualities += qualities
@@ -68,17 +80,22 @@ def samtools_stats(
     return _text(counts, mapping_qualities, inserts // 2)  # both reads of each pair were counted
 
 
-def _count(group: RowGroup) -> tuple[dict[str, int], np.ndarray, np.ndarray]:
-    """Count a row group: numbers by name in SN, reads by mapping quality, and reads by orientation and insert size."""
-    flag, mapq = np.asarray(group.flag, np.int64), np.asarray(group.mapq, np.int64)
-    has_bases = np.asarray(group.l_seq) > 0
-    elsewhere = np.asarray(group.next_ref) != group.reference_id
+def _count(group: RowGroup, chosen: Any) -> tuple[dict[str, int], np.ndarray, np.ndarray]:
+    """Count the `chosen` records (an index of arrays) of a row group.
+
+    Returns numbers by name in SN, reads by mapping quality, and reads by orientation and insert size.
+    """
+    flag, mapq = np.asarray(group.flag, np.int64)[chosen], np.asarray(group.mapq, np.int64)[chosen]
+    has_bases = np.asarray(group.l_seq)[chosen] > 0
+    elsewhere = np.asarray(group.next_ref)[chosen] != group.reference_id
+    tlen = np.asarray(group.tlen, np.int64)[chosen]
+    distance = np.asarray(group.next_pos, np.int64)[chosen] - np.asarray(group.pos, np.int64)[chosen]
     counted = has_bases & (flag & (UNMAP | SECONDARY | SUPPLEMENTARY | QCFAIL | DUP) == 0)
     qualities = np.bincount(mapq[counted], minlength=256)
     return (
         _count_flags(flag, mapq, has_bases, elsewhere),
         qualities,
-        _inserts(group, flag, has_bases, elsewhere),
+        _inserts(flag, has_bases, elsewhere, tlen, distance),
     )
 
 
@@ -111,13 +128,18 @@ def _count_flags(
     return {name: int(np.count_nonzero(mask)) for name, mask in chosen.items()}
 
 
-def _inserts(group: RowGroup, flag: np.ndarray, has_bases: np.ndarray, elsewhere: np.ndarray) -> np.ndarray:
-    """Count reads of pairs by orientation (inward, outward, other) and insert size: shape (3, LARGEST_INSERT + 1)."""
+def _inserts(
+    flag: np.ndarray, has_bases: np.ndarray, elsewhere: np.ndarray, tlen: np.ndarray, distance: np.ndarray
+) -> np.ndarray:
+    """Count reads of pairs by orientation (inward, outward, other) and insert size: shape (3, LARGEST_INSERT + 1).
+
+    `distance`: from the start of each read to that of its mate.
+    """
     unwanted = SECONDARY | SUPPLEMENTARY | UNMAP | MUNMAP
-    size = np.minimum(np.abs(np.asarray(group.tlen, np.int64)), LARGEST_INSERT)
+    size = np.minimum(np.abs(tlen), LARGEST_INSERT)
     chosen = has_bases & (flag & (unwanted | PAIRED) == PAIRED) & ((size > 0) | ~elsewhere)
     flag, size = flag[chosen], size[chosen]
-    ahead = np.sign(np.asarray(group.next_pos, np.int64) - np.asarray(group.pos, np.int64))[chosen]
+    ahead = np.sign(distance)[chosen]
     forward = np.where(flag & REVERSE, -1, 1)
     mate_forward = np.where(flag & MREVERSE, -1, 1)
     # If both start at the same base, read 1 is taken to be ahead, as in samtools before 1.22.

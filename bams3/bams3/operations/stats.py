@@ -1,12 +1,19 @@
-"""Statistics of a dataset from its counts alone, in the formats of samtools flagstat and idxstats, and others."""
+"""Statistics of a dataset from its counts, in the formats of samtools flagstat and idxstats, and others."""
+
+from __future__ import annotations
 
 import json
-from typing import Any
+from array import array
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from bams3.dataset.layout import UNPLACED
 from bams3.dataset.manifest import Counts
 from bams3.dataset.reader import DatasetReader
 from bams3.shown import field
+
+if TYPE_CHECKING:
+    from bams3.bam.regions import Region
 
 # Lines of samtools flagstat (1.16), each with the number of the line that its percentage refers to.
 _FLAGSTAT_LINES = (
@@ -29,6 +36,19 @@ _FLAGSTAT_LINES = (
 )
 
 
+def counts_in(dataset: DatasetReader, regions: Iterable[Region], workers: int = 1) -> Counts:
+    """Read the records that overlap any of `regions`, and return the counts of them."""
+    from bams3.bam.regions import RegionTable
+    from bams3.select.query import RecordFilter, query
+
+    total = Counts.zero()
+    for reference_id, starts, ends in RegionTable.of(regions).merged():
+        within = RegionTable(array("i", [reference_id]) * len(starts), starts, ends)
+        for block in query(dataset, within, RecordFilter(), workers):
+            total.add(Counts.of_block(block, reference_id))
+    return total
+
+
 def flagstat(counts: Counts) -> str:
     """Return the text of `samtools flagstat`."""
     lines = []
@@ -45,9 +65,12 @@ def _percent(part: int, whole: int) -> str:
     return f"{100 * part / whole:.2f}%" if whole else "N/A"
 
 
-def idxstats(dataset: DatasetReader) -> str:
-    """Return the text of `samtools idxstats`: name, length, mapped and unmapped records of every reference."""
-    by_reference = dataset.counts.by_reference
+def idxstats(dataset: DatasetReader, counts: Counts | None = None) -> str:
+    """Return the text of `samtools idxstats`: name, length, mapped and unmapped records of every reference.
+
+    `counts`, here and below: those of some of the dataset's records, if not of all.
+    """
+    by_reference = (counts or dataset.counts).by_reference
     lines = []
     for reference_id, (name, length) in enumerate(dataset.references):
         mapped, unmapped = by_reference.get(reference_id, (0, 0))
@@ -56,16 +79,17 @@ def idxstats(dataset: DatasetReader) -> str:
     return "".join(lines)
 
 
-def as_dict(dataset: DatasetReader) -> dict[str, Any]:
-    """Return all counts of a dataset as JSON; the names are those of flagstat's JSON output."""
+def as_dict(dataset: DatasetReader, counts: Counts | None = None) -> dict[str, Any]:
+    """Return all counts as JSON, and what of the dataset is stored; the names are those of flagstat's JSON output."""
     from bams3.dataset.counts import FLAGSTAT
 
-    manifest, counts = dataset.manifest, dataset.counts
+    manifest = dataset.manifest
+    storage = {"chunks": manifest.chunks, "bytes": manifest.bytes, "chunk_size": manifest.chunk_size}
+    whole = counts is None
+    counts = counts or dataset.counts
     document: dict[str, Any] = {
-        "records": manifest.records,
-        "chunks": manifest.chunks,
-        "bytes": manifest.bytes,
-        "chunk_size": manifest.chunk_size,
+        "records": counts.passed[0] + counts.failed[0],
+        **(storage if whole else {}),
         "flagstat": {
             "QC-passed reads": dict(zip(FLAGSTAT, counts.passed, strict=True)),
             "QC-failed reads": dict(zip(FLAGSTAT, counts.failed, strict=True)),
@@ -82,23 +106,30 @@ def as_dict(dataset: DatasetReader) -> dict[str, Any]:
     return document
 
 
-def to_json(dataset: DatasetReader) -> str:
-    """The same as JSON."""
-    return json.dumps(as_dict(dataset), indent=2) + "\n"
+def to_json(dataset: DatasetReader, counts: Counts | None = None) -> str:
+    """The same as text."""
+    return json.dumps(as_dict(dataset, counts), indent=2) + "\n"
 
 
-def summary(dataset: DatasetReader) -> str:
+def summary(dataset: DatasetReader, counts: Counts | None = None) -> str:
     """Return a short summary as text for people."""
-    manifest, counts = dataset.manifest, dataset.counts
+    manifest = dataset.manifest
+    whole = counts is None
+    counts = counts or dataset.counts
+    records = counts.passed[0] + counts.failed[0]
     with_reads = sum(1 for reference_id in counts.by_reference if reference_id >= 0)
     per_read = f" ({manifest.bytes / manifest.records:.1f} a read)" if manifest.records else ""
     mapped = counts.passed[6] + counts.failed[6]
     truncated = "source      truncated: it had no end-of-file marker\n" if manifest.truncated else ""
-    return (
-        f"records     {manifest.records}\n"
-        f"mapped      {mapped} ({_percent(mapped, manifest.records)})\n"
+    of_reads = (
+        f"records     {records}\n"
+        f"mapped      {mapped} ({_percent(mapped, records)})\n"
         f"references  {len(manifest.references)}, {with_reads} with reads\n"
-        f"chunks      {manifest.chunks} of {manifest.chunk_size} bp\n"
+    )
+    if not whole:
+        return of_reads
+    return (
+        f"{of_reads}chunks      {manifest.chunks} of {manifest.chunk_size} bp\n"
         f"bytes       {manifest.bytes}{per_read}\n"
         f"{truncated}"
     )

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from bams3.chunk.zones import LAST
+from bams3.bam.regions import LAST
 from bams3.dataset import layout, parts
 from bams3.dataset.layout import UNPLACED, Window
 from bams3.errors import UsageError

@@ -5,53 +5,28 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from itertools import count
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from bams3.bam.header import Header
-from bams3.output.files import open_output
-from bams3.parallel.workers import Workers, in_order, watched
-from bams3.select.query import RecordFilter, query
+from bams3.errors import UsageError
+from bams3.output.files import is_special, open_output
+from bams3.parallel.workers import Workers, in_order
 from bams3.shown import shown
+from bams3.storage import is_remote
 
 if TYPE_CHECKING:
     from bams3.bam.records import RecordBlock
-    from bams3.bam.regions import Region
-    from bams3.dataset.reader import DatasetReader as Dataset
 
 Format = Literal["sam", "sam.gz", "bam", "ubam", "cram"]
 DEFAULT_LEVEL = 6
 
 _INDEXES: dict[str, tuple[str, ...]] = {
-    "sam.gz": (".csi", ".tbi", ".gzi"), "bam": (".bai", ".csi"), "ubam": (".bai", ".csi"), "cram": (".crai",),
+    "sam.gz": (".csi", ".tbi", ".gzi"), "bam": (".csi", ".bai"), "ubam": (".csi", ".bai"), "cram": (".crai",),
 }  # fmt: skip
-
-
-def to_bam(
-    dataset: Dataset,
-    out: str | BinaryIO,
-    regions: Iterable[Region] | None = None,
-    *,
-    record_filter: RecordFilter = RecordFilter(),  # noqa: B008 (immutable)
-    level: int = DEFAULT_LEVEL,
-    workers: int = 1,
-    pg_line: bytes | None = None,
-    overwrite: bool = False,
-    progress: Callable[[int], Any] | None = None,
-) -> None:
-    """Write a dataset, or the records that overlap regions, as BAM: the header verbatim, the records bit for bit.
-
-    `progress` is called with the number of records done since the last call. Raises UsageError if `out` exists,
-    unless `overwrite`.
-    """
-    with Workers(workers) as shared:
-        blocks = watched(query(dataset, regions, record_filter, shared), len, progress)
-        write_alignments(
-            blocks, dataset.header, out, format="bam", level=level, workers=shared, pg_line=pg_line,
-            overwrite=overwrite,
-        )  # fmt: skip
+"""Suffixes of the indexes that a file may have; the first is the one that samtools view --write-index writes."""
 
 
 def write_alignments(
@@ -66,6 +41,7 @@ def write_alignments(
     pg_line: bytes | None = None,
     reference: str | None = None,
     overwrite: bool = True,
+    write_index: bool = False,
 ) -> None:
     """Write blocks of records in order.
 
@@ -73,9 +49,17 @@ def write_alignments(
     have it. `level`: BGZF level of `bam` and `sam.gz`, 0 to 9; `ubam` is uncompressed. `pg_line`: an @PG line to add
     to the header. `reference`: the FASTA file that a CRAM is compressed against; without one it embeds its bases.
     `workers`: number of threads that format or compress, or a pool shared with the producer of the blocks.
-    `overwrite`: replace `out` if it exists, and remove its indexes.
+    `overwrite`: replace `out` if it exists, and remove its indexes. `write_index`: index it as `samtools view` does;
+    this takes the path of a local file.
     Raises UsageError for an `out` that may not be written, OSError if it can't be.
     """
+    if write_index:
+        with _index_of(out, format, overwrite):
+            write_alignments(
+                blocks, header, out, format=format, with_header=True, level=level, workers=workers, pg_line=pg_line,
+                reference=reference, overwrite=overwrite,
+            )  # fmt: skip
+        return
     if pg_line is not None:
         text = _whole_lines(header.text) + pg_line.rstrip(b"\n") + b"\n"
         header = Header(text, header.references)
@@ -92,6 +76,28 @@ def write_alignments(
         else:
             for part in bgzf(bam_bytes(blocks, header), 0 if format == "ubam" else level, workers):
                 file.write(part)
+
+
+def index_name(out: str, format: str) -> str:
+    """Return the name of the index that `write_alignments` writes beside `out`."""
+    return out + _INDEXES[format][0]
+
+
+@contextmanager
+def _index_of(out: str | BinaryIO, format: Format, overwrite: bool) -> Iterator[None]:
+    """After the context, index the file that was written in it."""
+    from bams3.sources.process import SamtoolsProcess
+
+    if not isinstance(out, str) or is_remote(out) or out == "-" or is_special(out):
+        raise UsageError("an index can be written only beside a file: give the name of a local one")
+    name = index_name(out, format)
+    options = ["-c"] if name.endswith(".csi") else []
+    with open_output(name, overwrite=overwrite) as index:
+        yield
+        command = ["index", *options, "-o", "/dev/stdout", out]
+        with closing(SamtoolsProcess(command, out, "it can't be indexed")) as samtools:
+            shutil.copyfileobj(samtools.stdout, index)
+            samtools.check()
 
 
 def program_line(header: Header, command: list[str]) -> bytes:

@@ -82,7 +82,7 @@ def all_or_none(prefix: str, inputs: Sequence[str] = ()) -> Iterator[Callable[[s
             path = prefix + suffix
             refuse_inputs(path, *inputs)
             refuse_place(path)
-            if _is_special(path):
+            if is_special(path):
                 return files.enter_context(open(path, "wb"))
             made.append(files.enter_context(_beside(path)))
             return made[-1].file
@@ -143,7 +143,7 @@ def _beside(path: str) -> FileBeside:
 @contextmanager
 def _local_file(path: str, overwrite: bool, indexes: Sequence[str]) -> Iterator[BinaryIO]:
     refuse_place(path)
-    if _is_special(path):
+    if is_special(path):
         with open(path, "wb") as file:
             yield file
         return
@@ -205,7 +205,7 @@ def _indexes(path: str, endings: Sequence[str]) -> list[str]:
     return [f"{of}{ending}" for of in (path, stem) for ending in endings]
 
 
-def _is_special(path: str) -> bool:
+def is_special(path: str) -> bool:
     """Tell whether `path` is a pipe, a device or the like, which is written to and not replaced."""
     return os.path.exists(path) and not os.path.isfile(path)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import compress
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
-from bams3.bam.regions import UNPLACED, Region, RegionTable
+from bams3.bam.regions import LAST, UNPLACED, Region, RegionTable
 from bams3.dataset import layout
 from bams3.dataset.prefetch import Job, Plan, plan_all, plan_hot
 from bams3.parallel.workers import Workers, in_order
@@ -27,9 +27,6 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 Intervals: TypeAlias = "tuple[array[int], array[int]]"
 """Starts and ends, sorted and disjoint, 0-based half-open."""
-
-_NO_END = 2**31
-"""Past every position: as in samtools, a region up to its contig's end includes reads beyond that end."""
 
 
 class RecordFilter(NamedTuple):
@@ -97,15 +94,46 @@ def query(
     Each record comes once, in the dataset's order. `workers` threads decode row groups, a few in advance.
     """
 
-    def matching_records(job: tuple[RowGroup, Intervals]) -> RecordBlock | None:
-        group, intervals = job
-        mask = _mask(group, intervals, record_filter, dataset)
-        if mask is not None and 1 not in mask:
-            return None
+    def whole(group: RowGroup) -> RecordBlock:
         group.load()
-        return group.block() if mask is None else gather(group.block(), mask)
+        block: RecordBlock = group.block()
+        return block
 
     jobs = dataset.fetched(row_group_jobs(dataset, regions, record_filter), plan_all)
+    yield from _blocks(dataset, jobs, record_filter, whole, workers)
+
+
+def reads(
+    dataset: Dataset,
+    regions: Iterable[Region] | None,
+    record_filter: RecordFilter,
+    workers: int | Workers = 1,
+) -> Iterator[RecordBlock]:
+    """Like `query`, but yield only names, FLAGs, bases and qualities, as records of reads that are not aligned.
+
+    Only the columns of these, and those that the filter needs, are read.
+    """
+    jobs = dataset.fetched(row_group_jobs(dataset, regions, record_filter), plan_hot)
+    jobs = _streams_too(dataset, jobs, record_filter.fields | {"qname", "seq", "qual"})
+    yield from _blocks(dataset, jobs, record_filter, lambda group: group.reads(), workers)
+
+
+def _blocks(
+    dataset: Dataset,
+    jobs: Iterable[tuple[RowGroup, Intervals]],
+    record_filter: RecordFilter,
+    of_group: Callable[[RowGroup], RecordBlock],
+    workers: int | Workers,
+) -> Iterator[RecordBlock]:
+    """Yield, for each job, the matching ones of the records that `of_group` returns."""
+
+    def matching_records(job: tuple[RowGroup, Intervals]) -> RecordBlock | None:
+        group, intervals = job
+        mask = matches(group, intervals, record_filter, dataset)
+        if mask is not None and 1 not in mask:
+            return None
+        return of_group(group) if mask is None else gather(of_group(group), mask)
+
     for block in in_order(matching_records, jobs, workers):
         if block is not None:
             yield block
@@ -129,7 +157,7 @@ def count(
     told = 0
 
     def matching_count(job: tuple[RowGroup, Intervals]) -> int:
-        mask = _mask(*job, record_filter, dataset)
+        mask = matches(*job, record_filter, dataset)
         assert mask is not None
         return mask.count(1)
 
@@ -202,7 +230,7 @@ def columns(
 
     def matching_columns(job: tuple[RowGroup, Intervals]) -> dict[str, Any] | None:
         group, intervals = job
-        mask = _mask(group, intervals, record_filter, dataset)
+        mask = matches(group, intervals, record_filter, dataset)
         table = FilterColumns(group, lambda: dataset.header)
         if mask is None:
             return {field: table[field] for field in fields}
@@ -254,10 +282,10 @@ def row_group_jobs(
     for reference_id, starts, ends in RegionTable.of(regions).merged():
         if reference_id < 0:
             groups = dataset.unplaced_row_groups()
-            starts, ends = array("q", [-1]), array("q", [_NO_END])
+            starts, ends = array("q", [-1]), array("q", [LAST])
         else:
             if ends[-1] == references[reference_id][1]:
-                ends[-1] = _NO_END
+                ends[-1] = LAST  # as in samtools, reads past the contig's end belong to such a region
             groups = dataset.row_groups(reference_id, starts[0], ends[-1], (starts, ends))
         for group in groups:
             first, last = bisect_right(ends, group.zone.min_pos), bisect_left(starts, group.zone.max_end)
@@ -271,8 +299,8 @@ def shared_regions(dataset: Dataset, regions: Iterable[Region]) -> list[Overlaps
 
     found = []
     for reference_id, starts, ends, rows in RegionTable.of(regions).by_reference():
-        length = dataset.references[reference_id][1]
-        ends = array("q", (end if end != length else _NO_END for end in ends))
+        length = dataset.references[reference_id][1] if reference_id >= 0 else LAST
+        ends = array("q", (end if end != length else LAST for end in ends))
         found.append(Overlaps(reference_id, starts, ends, rows))
     return found
 
@@ -294,7 +322,7 @@ def inside(group: RowGroup, intervals: Intervals) -> bool:
     return last >= 0 and group.zone.max_pos < ends[last]
 
 
-def _mask(
+def matches(
     group: RowGroup, intervals: Intervals, record_filter: RecordFilter, dataset: Dataset
 ) -> bytearray | None:
     """Return a mask, shape (n,), with 1 for records that overlap an interval and pass the filter; None if all do."""

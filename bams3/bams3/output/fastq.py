@@ -1,0 +1,90 @@
+"""Write reads as FASTQ: samtools collate brings mates together, samtools fastq writes them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, BinaryIO
+
+from bams3.output.alignments import bam_bytes, bgzf
+from bams3.output.files import open_output
+from bams3.sources.process import SamtoolsProcess
+
+if TYPE_CHECKING:
+    from bams3.bam.header import Header
+    from bams3.bam.records import RecordBlock
+    from bams3.parallel.workers import Workers
+
+_PIECE = 1 << 20
+_IN_MEMORY = 1 << 20
+"""Number of reads that may be sorted in memory."""
+
+
+def write_fastq(
+    blocks: Iterable[RecordBlock],
+    header: Header,
+    files: Mapping[str, str],
+    options: Sequence[str],
+    workers: Workers,
+    *,
+    records: int,
+    level: int,
+) -> None:
+    """Write the reads in `blocks` as `samtools fastq` does with `options`; it takes what they leave to -F.
+
+    `files`: for its options -0, -1, -2 and -s, the path or URI to write, or `-`. Files whose
+    names end in .gz are compressed as BGZF of this `level`. They appear complete, all or none. `records`: about how
+    many there are; the reads wait for their mates in temporary files, each small enough to be sorted in memory.
+    Raises SourceError with samtools' message if it fails, UsageError for a file that may not be written.
+    """
+    with ExitStack() as stack:
+        stdout = stack.enter_context(open_output("-"))  # the first: if its reader leaves, no file must appear
+        places = {
+            name: stack.enter_context(open_output(name))
+            for name in dict.fromkeys(files.values())
+            if name != "-"
+        }
+        folder = stack.enter_context(TemporaryDirectory(prefix="bams3-"))
+        number = min(
+            max(records // _IN_MEMORY, 64), 512
+        )  # 64 is samtools' default, 1,024 a common limit of open files
+        command = ["collate", "--no-PG", "-u", "-O", "-n", str(number), "-T", f"{folder}/x", "-"]
+        collate = SamtoolsProcess(command, "samtools collate", "it failed", bam_bytes(blocks, header))
+        stack.enter_context(closing(collate))
+        pipes = {name: os.pipe() for name in places}
+        for _, writable in pipes.values():
+            os.set_inheritable(writable, True)
+        written = {"-": "-"} | {name: f"/dev/fd/{writable}" for name, (_, writable) in pipes.items()}
+        words = [word for option, name in files.items() for word in (option, written[name])]
+        command = ["fastq", *options, *words, "-"]
+        fastq = SamtoolsProcess(command, "samtools fastq", "it failed", _output_of(collate))
+        stack.enter_context(closing(fastq))
+        for _, writable in pipes.values():
+            os.close(writable)
+        with ThreadPoolExecutor(max(len(pipes), 1)) as threads:
+            copies = [
+                threads.submit(_copy, pipes[name][0], place, level if name.endswith(".gz") else None, workers)
+                for name, place in places.items()
+            ]
+            shutil.copyfileobj(fastq.stdout, stdout)
+        for copy in copies:
+            copy.result()
+        fastq.check()
+
+
+def _output_of(process: SamtoolsProcess) -> Iterator[bytes]:
+    while piece := process.stdout.read(_PIECE):
+        yield piece
+    process.check()
+
+
+def _copy(pipe: int, place: BinaryIO, level: int | None, workers: Workers) -> None:
+    """Copy a pipe to its end; `level`: that of BGZF, or None for plain text."""
+    with open(pipe, "rb", buffering=0) as file:
+        pieces = iter(lambda: file.read(_PIECE), b"")
+        for piece in pieces if level is None else bgzf(pieces, level, workers):
+            place.write(piece)
