@@ -28,7 +28,7 @@ COMMANDS = {
     "cost": ("cost", "estimate requests, bytes and price of an operation"),
     "stats": ("info", "print statistics, as samtools flagstat and idxstats do"),
     "to-bam": ("query", "convert a dataset, or regions of it, back to BAM, bit for bit"),
-    "fastq": ("fastq", "write reads as FASTQ, mates together, with samtools fastq's options"),
+    "fastq": ("fastq", "write reads as FASTQ, mates together, as samtools fastq does"),
     "export": ("export", "export columns of a dataset, or of regions of it, to Parquet"),
     "chunks": ("chunks", "list the chunks of a dataset, or one shard of them"),
     "map": ("chunks", "run a command on every chunk, with its records as input"),
