@@ -89,12 +89,12 @@ def _convert(argv: list[str]) -> int:
         )
     level = PROFILES[args.profile] if args.profile else args.level
     keep_freed_memory()
-    with progress_bar("read") as progress:
+    with progress_bar("read") as bar:
         convert(
             args.source, args.dataset, chunk_size=args.chunk_size, workers=args.workers, level=level,
             sort=args.sort, overwrite=args.overwrite, resume=args.resume, reference=args.reference,
             index=args.index, batch=args.batch, windows=args.window, allow_truncated=args.allow_truncated,
-            progress=progress,
+            progress=bar, expect=bar.expect if bar else None,
         )  # fmt: skip
     return 0
 

@@ -3,7 +3,7 @@
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import Any, NoReturn
 
@@ -329,15 +329,25 @@ def fraction(text: str) -> tuple[int, int]:
 
 
 @contextmanager
-def progress_bar(unit: str, total: int | None = None) -> Iterator[Callable[[int], Any] | None]:
-    """Yield a function that advances a progress bar (shown after two seconds), or None without a terminal."""
+def progress_bar(unit: str, total: int | None = None) -> Iterator[Any]:
+    """Yield a function that advances a progress bar (shown after two seconds), or None without a terminal.
+
+    Its method `expect` takes the total, if that is known only later.
+    """
     if not sys.stderr.isatty():
         yield None
         return
     from tqdm import tqdm
 
-    with tqdm(total=total, unit=unit, unit_scale=True, delay=2, leave=False) as bar:
-        yield bar.update
+    class Bar(tqdm):
+        def __call__(self, done: int) -> None:
+            self.update(done)
+
+        def expect(self, total: int) -> None:
+            self.total = total
+
+    with Bar(total=total, unit=unit, unit_scale=True, delay=2, leave=False) as bar:
+        yield bar
 
 
 def progress_beside(output: str, unit: str, total: int | None = None) -> Any:

@@ -5,7 +5,7 @@ into row groups, and writes one chunk after another in order. At most a few row 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
@@ -39,6 +39,8 @@ from bams3.sources.messages import show
 from bams3.storage import Storage, is_remote, open_storage
 
 KEPT_CHUNKS = 16  # chunks of an interrupted run whose footers are cached
+MANY_CONTIGS = 20_000
+"""From so many contigs on, `convert` warns that each one with reads becomes a folder with a file."""
 
 
 def convert(
@@ -46,6 +48,7 @@ def convert(
     level: int = DEFAULT_LEVEL, sort: bool = False, overwrite: bool = False, resume: bool = False,
     reference: str | None = None, index: str | None = None, batch: tuple[int, int] | None = None,
     windows: Sequence[str] = (), allow_truncated: bool = False, progress: Callable[[int], None] | None = None,
+    expect: Callable[[int], None] | None = None,
 ) -> Manifest | None:  # fmt: skip
     """Convert alignments to a dataset, or to a part of one.
 
@@ -85,6 +88,8 @@ def convert(
         Accept a source without an end-of-file marker; the manifest then records that the source was truncated.
     progress
         Called with the number of records done since the last call.
+    expect
+        Called once with the number of records, if the index of a source that is converted whole tells it.
 
     Returns
     -------
@@ -100,25 +105,21 @@ def convert(
     UsageError
         If options are invalid or contradict each other.
     """
-    if batch and windows:
-        raise UsageError("--batch and --window cannot be combined; give one of them")
-    if batch or windows:
-        from bams3.sources.files import WINDOWS, expect_again
+    from bams3.sources.bam import open_source
 
-        if sort:
-            raise UsageError("--sort cannot be combined with --batch or --window: sorted input has no index")
-        expect_again(str(source), WINDOWS)
-    if level not in LEVELS:
-        raise UsageError(f"level {level}: choose one from {LEVELS[0]} (fast) to {LEVELS[-1]} (small)")
+    _check_options(source, batch, windows, sort, level)
     size, threads = layout.parse_size(chunk_size), worker_count(workers)
     storage = open_storage(str(dataset))
     with ExitStack() as stack:
-        from bams3.sources.bam import open_source
-
         opened = stack.enter_context(open_source(
             str(source), index=index, reference=reference, sort=sort, allow_truncated=allow_truncated,
         ))  # fmt: skip
         plan = parts.Plan.of(opened.header, size, level)
+        if len(plan.references) >= MANY_CONTIGS:
+            show(
+                opened.path,
+                f"{len(plan.references)} contigs; each one with reads becomes a folder with a file",
+            )
         chosen = chosen_windows(plan, opened, batch, windows)
         name = part_name(plan, batch, chosen)
         there = prepare(storage, name, overwrite, resume)
@@ -134,26 +135,52 @@ def convert(
         pool = stack.enter_context(Workers(threads))
         earlier = _Earlier(storage, plan, there.objects) if resume or again else None
         job = _Conversion(Uploads(storage), plan, HeaderLines(opened.header), pool, earlier, progress, there)
-        try:
+        with _faults_named(opened, storage, removes=name is None and not resume):
             if chosen is None:
+                counts = _known_counts(opened, index)
+                if expect and counts:
+                    expect(sum(counts.values()))
                 part = job.run(opened.blocks(pool.map))
-                _end(part, opened, list(plan.grid.runs()), _known_counts(opened, index))
+                _end(part, opened, list(plan.grid.runs()), {} if opened.truncated else counts)
                 return parts.commit(storage, plan, [part])
             part = job.run(blocks_of(opened, [to_the_end(plan, window) for window in chosen], pool.map))
-        except FileNotFoundError as error:
-            raise DatasetError(
-                f"{storage.root}: {error.filename} was removed while the dataset was written"
-            ) from error
-        except SourceError as error:
-            if name is None and not resume:
-                # The conversion can't be resumed, and its files would block another attempt.
-                remove(survey(storage))
-            if opened.path in str(error):
-                raise
-            raise SourceError(f"{opened.path}: {error}") from error
         _end(part, opened, chosen, _by_reference(opened.counts()))
         storage.put(f"{layout.PARTS}/{name}.json", part.to_bytes())
         return None
+
+
+def _check_options(
+    source: Any, batch: tuple[int, int] | None, windows: Sequence[str], sort: bool, level: int
+) -> None:
+    """Raise UsageError for options of `convert` that are invalid or contradict each other."""
+    if batch and windows:
+        raise UsageError("--batch and --window cannot be combined; give one of them")
+    if batch or windows:
+        from bams3.sources.files import WINDOWS, expect_again
+
+        if sort:
+            raise UsageError("--sort cannot be combined with --batch or --window: sorted input has no index")
+        expect_again(str(source), WINDOWS)
+    if level not in LEVELS:
+        raise UsageError(f"level {level}: choose one from {LEVELS[0]} (fast) to {LEVELS[-1]} (small)")
+
+
+@contextmanager
+def _faults_named(source: Source, storage: Storage, *, removes: bool) -> Iterator[None]:
+    """Name the dataset or the source in errors of a conversion. `removes`: what was written is removed if the source is
+    at fault, because the conversion can't be resumed and its files would block another attempt."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise DatasetError(
+            f"{storage.root}: {error.filename} was removed while the dataset was written"
+        ) from error
+    except SourceError as error:
+        if removes:
+            remove(survey(storage))
+        if source.path in str(error):
+            raise
+        raise SourceError(f"{source.path}: {error}") from error
 
 
 def merge(dataset: Any) -> Manifest:
@@ -190,9 +217,9 @@ def _end(part: parts.Part, source: Source, windows: Sequence[Window], counts: di
 
 
 def _known_counts(source: Source, index: str | None) -> dict[int, int]:
-    """Return the record counts from the index of a source that was read without it; empty if the index is outdated,
-    damaged or remote, or the source is truncated."""
-    if source.truncated or (is_remote(source.path) and index is None):
+    """Return the record counts from the index of a source that is read without it; empty if the index is outdated,
+    damaged or remote."""
+    if is_remote(source.path) and index is None:
         return {}
     try:
         counts = source.counts()
