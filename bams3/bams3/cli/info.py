@@ -44,11 +44,10 @@ def _stats(argv: list[str]) -> int:
 
     if args.samtools_stats:
         from bams3.operations.samtools_stats import samtools_stats
-        from bams3.parallel.workers import worker_count
 
         dataset = open_reader(args.dataset)
         with progress_bar("read", dataset.manifest.records) as progress:
-            text = samtools_stats(dataset, worker_count(args.workers), progress)
+            text = samtools_stats(dataset, args.workers, progress)
         sys.stdout.write(text)
         return 0
     dataset = open_reader(args.dataset, prefetch=())
@@ -102,14 +101,13 @@ def _verify(argv: list[str]) -> int:
 def _verified(dataset: Any, args: Any) -> int:
     """Verify one dataset; return the exit code."""
     from bams3.operations.verify import verify
-    from bams3.parallel.workers import worker_count
 
     problems = 0
     with progress_bar("read", dataset.manifest.records) as progress:
         for problem in verify(
             dataset,
             args.against,
-            workers=worker_count(args.workers),
+            workers=args.workers,
             reference=args.reference,
             progress=progress,
         ):
@@ -142,11 +140,10 @@ def _repair(argv: list[str]) -> int:
     args = options.parse_args(argv)
 
     from bams3.operations.repair import repair
-    from bams3.parallel.workers import worker_count
 
     with progress_bar("read") as progress:
         manifest, rebuilt, unknown = repair(
-            args.dataset, header=args.header, workers=worker_count(args.workers), progress=progress
+            args.dataset, header=args.header, workers=args.workers, progress=progress
         )
     for what in unknown if rebuilt else ():
         print(shown(f"bams3 repair: note: not known: {what}"), file=sys.stderr)

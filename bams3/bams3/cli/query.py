@@ -109,7 +109,7 @@ def _queried(args: Any) -> None:
     from bams3.dataset.layout import HEADER, INDEX
     from bams3.dataset.opening import inputs_of, open_reader
     from bams3.output.files import refuse_inputs
-    from bams3.parallel.workers import Workers, watched, worker_count
+    from bams3.parallel.workers import Workers, watched
     from bams3.select import query
     from bams3.select.query import RecordFilter
 
@@ -118,7 +118,6 @@ def _queried(args: Any) -> None:
     dataset = open_reader(inputs, prefetch=(INDEX,) if args.count else (INDEX, HEADER))
     if args.batch:
         dataset = dataset.batch(*args.batch)
-    workers = worker_count(args.workers)
     words = passed_on(args)
     bed = args.regions_file
     if args.regions and bed is not None:  # reads that overlap both
@@ -129,12 +128,12 @@ def _queried(args: Any) -> None:
     if args.write_index and (args.output == "-" or output_format not in _INDEXED or args.count):
         raise UsageError("--write-index needs -o FILE and the format BAM or CRAM")
     if args.count and not words:
-        _write_number(query.count(dataset, regions, record_filter, workers), args.output)
+        _write_number(query.count(dataset, regions, record_filter, args.workers), args.output)
         return
 
     from bams3.output.alignments import DEFAULT_LEVEL, write_alignments
 
-    with Workers(workers) as shared, progress_beside(args.output, "read") as progress:
+    with Workers(args.workers) as shared, progress_beside(args.output, "read") as progress:
         blocks: Any = [] if args.header_only else query.query(dataset, regions, record_filter, shared)
         blocks = watched(blocks, len, progress)
         if words:
@@ -184,10 +183,8 @@ def _count(argv: list[str]) -> int:
 
     from bams3.bam.regions import bed_table
     from bams3.dataset.opening import open_readers
-    from bams3.parallel.workers import worker_count
     from bams3.select.query import count_each
 
-    workers = worker_count(args.workers)
     table = bed_table(args.regions, names=True)
     names = [*args.datasets, *(_listed(args.list) if args.list else ())]
     if not names:
@@ -203,7 +200,7 @@ def _count(argv: list[str]) -> int:
                 regions = table.regions(dataset.references)
             except UsageError as error:
                 raise UsageError(f"{dataset.uri}: {error}") from error
-            columns.append(count_each(dataset, regions, record_filter, workers))
+            columns.append(count_each(dataset, regions, record_filter, args.workers))
             if progress:
                 progress(1)
     print("#contig", "start", "end", *(["name"] if table.names else []), *map(shown, names), sep="\t")
@@ -253,7 +250,6 @@ def _to_bam(argv: list[str]) -> int:
     from bams3.dataset.layout import HEADER, INDEX
     from bams3.dataset.opening import inputs_of, open_reader
     from bams3.output.alignments import program_line, to_bam
-    from bams3.parallel.workers import worker_count
 
     keep_freed_memory()
     inputs, words = inputs_of([args.dataset, args.out, *args.regions])
@@ -266,7 +262,7 @@ def _to_bam(argv: list[str]) -> int:
     with progress_beside(args.out, "read") as progress:
         to_bam(
             dataset, args.out, regions_of(dataset, args.regions, None), level=args.level,
-            workers=worker_count(args.workers), overwrite=args.overwrite, progress=progress,
+            workers=args.workers, overwrite=args.overwrite, progress=progress,
             pg_line=program_line(dataset.header, ["bams3", "to-bam", *argv]) if args.pg else None,
         )  # fmt: skip
     return 0
