@@ -44,7 +44,9 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used, to keep start-up fast."""
     if name not in _HOMES:
-        raise AttributeError(f"module 'bams3' has no attribute {name!r}")
+        near = {known.replace("_", ""): known for known in _HOMES}.get(name.lower())
+        hint = f"; did you mean {near}?" if near else ""
+        raise AttributeError(f"module 'bams3' has no attribute {name!r}{hint}")
     from importlib import import_module
 
     return getattr(import_module(_HOMES[name]), name)

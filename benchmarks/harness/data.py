@@ -13,7 +13,7 @@ from harness.process import output
 
 BENCHMARKS = Path(__file__).parent.parent
 DATA = BENCHMARKS / "data"
-DEPTH, LENGTH = 30, 150
+DEPTH, LENGTH, CONTIGS = 30, 150, 3
 ART = ("art_illumina", "bwa", "samtools")
 
 
@@ -26,15 +26,21 @@ class Alignments:
     short: bool = False
 
 
-def simulated(profile: str, reads: int, depth: int = DEPTH, length: int = LENGTH) -> Alignments:
-    """A genome with `reads` reads. It is made once: the index, written last, says that it is whole."""
+def simulated(
+    profile: str, reads: int, depth: int = DEPTH, length: int = LENGTH, contigs: int = CONTIGS
+) -> Alignments:
+    """A genome with `reads` reads. It is made once: the index, written last, says that it is whole. `contigs`: of
+    every 3 million reads."""
     usual = (depth, length) == (DEPTH, LENGTH)
-    bam = DATA / (f"{profile}-{reads}.bam" if usual else f"{profile}-{reads}-{depth}x-{length}.bam")
+    name = f"{profile}-{reads}" if usual else f"{profile}-{reads}-{depth}x-{length}"
+    bam = DATA / f"{name}{f'-{contigs}' * (contigs != CONTIGS)}.bam"
     if not Path(f"{bam}.bai").exists():
         print(f"simulating {bam.name}", file=sys.stderr)
         DATA.mkdir(exist_ok=True)
         genome = reads * length // depth
-        options = {"reads": reads, "genome": genome, "profile": profile, "read-length": length}
+        options = {
+            "reads": reads, "genome": genome, "profile": profile, "read-length": length, "contigs": contigs,
+        }  # fmt: skip
         arguments = [word for name, value in options.items() for word in (f"--{name}", str(value))]
         output(sys.executable, BENCHMARKS / "simulate.py", bam, *arguments)
     name = f"{profile}, {number(reads)} reads"

@@ -19,6 +19,14 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> str:
 MESSAGES = {
     "quary {d}": "did you mean 'query'?",
     "process {d}": "instead: bams3 map",
+    "QueryParallel {d}": "instead: bams3 count",
+    "query-parallel {d}": "in Python: bams3.query_parallel",
+    "to-bams3 {d}": "instead: bams3 convert",
+    "query --chunk {d}": "in place of the dataset",
+    "query --batch Ref:AWS_BATCH_JOB_ARRAY_INDEX {d}": "give --batch array/N",
+    "query {d} Ref::AWS_BATCH_JOB_ARRAY_INDEX": "give --batch array/N",
+    "coverage --parallel 4 -o x {d}": "runs in one thread",
+    "merge --workers 4 {d}": "runs in one thread",
     "flagstat {d}": "instead: bams3 stats --flagstat",
     "index {d}": "instead: bams3 convert",
     "xyzzy": "run bams3 --help for the list",
@@ -33,6 +41,27 @@ MESSAGES = {
 def test_messages(dataset: str, capfd: pytest.CaptureFixture[str], typed: str) -> None:
     assert main(typed.format(d=dataset).split()) == 2
     assert MESSAGES[typed] in capfd.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(("workers", "warned"), [("auto", False), ("1", False), ("9999999", True)])
+def test_more_workers_than_memory(
+    dataset: str,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    workers: str,
+    warned: bool,
+) -> None:
+    assert main(["query", "-c", "--parallel", workers, dataset]) == 0
+    assert capfd.readouterr().out == "44091\n"
+    assert [record.getMessage().partition(" may need")[0] for record in caplog.records] == [
+        f"{workers} workers"
+    ] * warned
+
+
+@pytest.mark.parametrize("name", ["QueryParallel", "queryParallel", "ReadChunk"])
+def test_names_in_other_cases(name: str) -> None:
+    with pytest.raises(AttributeError, match=r"did you mean (query_parallel|read_chunk)\?$"):
+        getattr(bams3, name)
 
 
 @pytest.mark.parametrize("command", sorted(set(COMMANDS) - {"query"}))

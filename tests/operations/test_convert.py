@@ -316,7 +316,7 @@ MACHINES = {
 
 
 @pytest.mark.parametrize(("own", "files", "expected"), MACHINES.values(), ids=MACHINES)
-def test_limits_of_the_machine(own, files, expected, tmp_path: Path, monkeypatch) -> None:
+def test_limits_of_the_machine(own, files, expected, tmp_path: Path, monkeypatch, caplog) -> None:
     (tmp_path / "proc/self").mkdir(parents=True)
     (tmp_path / "proc/meminfo").write_text("MemTotal:  99 kB\nMemAvailable:  10 kB\n")
     if own is not None:
@@ -330,8 +330,16 @@ def test_limits_of_the_machine(own, files, expected, tmp_path: Path, monkeypatch
     cores, memory = expected
     assert limits.available_cores() == cores
     assert limits.available_memory() == memory
+    monkeypatch.setattr(workers, "BASE_MEMORY", 50)
     monkeypatch.setattr(workers, "WORKER_MEMORY", 100)
-    assert worker_count("auto") == max(1, min(cores, limits.available_memory() // 100))
+    fitting = max(1, min(cores, (memory - 50) // 100))
+    assert worker_count("auto") == fitting
+    for count, warned in ((fitting, memory < 150), ((memory - 50) // 100 + 1, True)):
+        caplog.clear()
+        workers.warn_of_memory(max(count, 1))
+        assert [record.getMessage().partition(" may")[0] for record in caplog.records] == [
+            f"{max(count, 1)} workers"
+        ] * warned
 
 
 def test_python_errors_are_ours(tmp_path: Path) -> None:

@@ -42,10 +42,12 @@ COMMANDS = {
 ALIASES = {"view": "query", "query-stream": "query", "mosdepth": "coverage"}
 """Other names of commands that people know."""
 INSTEAD = {
-    "process": "bams3 map NA12878.bams3 -- COMMAND",
+    "process": "bams3 map NA12878.bams3 -- COMMAND (a chunk may stand for the dataset)",
+    "queryparallel": "bams3 count --regions BED NA12878.bams3 NA12891.bams3 (in Python: bams3.query_parallel)",
     "flagstat": "bams3 stats --flagstat NA12878.bams3",
     "idxstats": "bams3 stats --idxstats NA12878.bams3",
     "sort": "bams3 convert --sort in.bam NA12878.bams3",
+    "to-bams3": "bams3 convert in.bam NA12878.bams3",
     "index": "bams3 convert in.bam NA12878.bams3 (a dataset has its index)",
     "ls": "bams3 chunks NA12878.bams3",
     "list": "bams3 chunks NA12878.bams3",
@@ -128,8 +130,8 @@ def _run(arguments: list[str]) -> int:
 
 
 def _unknown(command: str) -> str:
-    if command in INSTEAD:
-        return f"{command!r} is not a command; instead: {INSTEAD[command]}"
+    if instead := INSTEAD.get(command) or INSTEAD.get(command.lower().replace("-", "")):
+        return f"{command!r} is not a command; instead: {instead}"
     from difflib import get_close_matches
 
     near = get_close_matches(command, [*COMMANDS, *ALIASES], 1)

@@ -122,9 +122,7 @@ def _mapped(args: Any, words: list[str]) -> int:
     from bams3.dataset.opening import open_readers
     from bams3.operations.joblog import JobLog
     from bams3.operations.map_command import ChunkCommand, ChunkJob, Outcome, alignments
-    from bams3.parallel.workers import worker_count
 
-    workers = worker_count(args.workers)
     senders: dict[str, Callable[[], Any]] = {
         "sam": lambda: alignments("sam", with_header=not args.no_header),
         "bam": lambda: alignments("ubam"),  # a pipe needs no compression
@@ -145,7 +143,7 @@ def _mapped(args: Any, words: list[str]) -> int:
         if log:
             jobs = [job for job in jobs if not log.has(command.line_of(job), command.file_of(job))]
         with progress_beside(args.output_dir or "-", "chunk", len(jobs)) as progress:
-            for outcome in command.on_each(jobs, workers):
+            for outcome in command.on_each(jobs, args.workers):
                 if outcome.error is not None:
                     failed.append(outcome)
                 _hand_on(outcome)

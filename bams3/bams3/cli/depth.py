@@ -146,7 +146,7 @@ def _printed_depth(args: Any) -> None:
     from bams3.dataset.opening import open_readers
     from bams3.operations.depth import write_depth
     from bams3.output.files import open_output, refuse_inputs
-    from bams3.parallel.workers import Workers, worker_count
+    from bams3.parallel.workers import Workers
 
     names = [*args.datasets, *(listed(args.list) if args.list else ())]
     refuse_inputs(args.output, *names, args.bed, args.list)
@@ -158,7 +158,7 @@ def _printed_depth(args: Any) -> None:
     )  # fmt: skip
     region = one_region(args.region, contigs) if args.region else None
     bed = read_bed(args.bed, boundless(contigs)) if args.bed else None
-    with Workers(worker_count(args.workers)) as workers, open_output(args.output) as file:
+    with Workers(args.workers) as workers, open_output(args.output) as file:
         write_depth(
             file, datasets, options, workers, region=region, bed=bed, all_positions=args.all_positions,
             header=args.header,
@@ -209,12 +209,12 @@ def _bedcov(argv: list[str]) -> int:
     from bams3.dataset.opening import open_readers
     from bams3.operations.bedcov import BedcovOptions, write_bedcov
     from bams3.output.files import open_output, refuse_inputs
-    from bams3.parallel.workers import Workers, worker_count
+    from bams3.parallel.workers import Workers
 
     refuse_inputs(args.output, *args.datasets, args.bed)
     datasets = open_readers(args.datasets)
     chosen = BedcovOptions(args.exclude, args.min_MQ, args.skip_gaps, args.min_depth, args.reads, args.header)
-    with Workers(worker_count(args.workers)) as workers, open_output(args.output) as file:
+    with Workers(args.workers) as workers, open_output(args.output) as file:
         write_bedcov(file, args.bed, datasets, chosen, workers)
     return 0
 
@@ -281,7 +281,7 @@ def _table(argv: list[str]) -> int:
     from bams3.dataset.opening import open_reader
     from bams3.operations.coverage_table import write_table
     from bams3.output.files import open_output, refuse_inputs
-    from bams3.parallel.workers import Workers, worker_count
+    from bams3.parallel.workers import Workers
 
     refuse_inputs(args.output, *args.dataset)
     dataset = open_reader(args.dataset)
@@ -290,7 +290,7 @@ def _table(argv: list[str]) -> int:
         min_quality=args.min_BQ, pileup=True,
     )  # fmt: skip
     region = one_region(args.region, dataset.references) if args.region else None
-    with Workers(worker_count(args.workers)) as workers, open_output(args.output) as file:
+    with Workers(args.workers) as workers, open_output(args.output) as file:
         write_table(
             file, dataset, chosen, workers, region=region, deepest=args.depth, header=not args.no_header
         )

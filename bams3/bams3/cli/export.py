@@ -49,7 +49,6 @@ def run(command: str, argv: list[str]) -> int:
     from bams3.api.arrow import record_batches, write_parquet
     from bams3.dataset.opening import inputs_of, open_reader
     from bams3.output.files import open_output, refuse_inputs
-    from bams3.parallel.workers import worker_count
     from bams3.select.query import columns
 
     names = checked_fields(args.fields.split(","))
@@ -57,7 +56,7 @@ def run(command: str, argv: list[str]) -> int:
     refuse_inputs(args.parquet, *inputs, args.regions_file)
     dataset = open_reader(inputs)
     regions = regions_of(dataset, args.regions, args.regions_file)
-    parts = columns(dataset, regions, filter_of(args), names, worker_count(args.workers))
+    parts = columns(dataset, regions, filter_of(args), names, args.workers)
     with progress_beside(args.parquet, "read") as progress, open_output(args.parquet) as file:
         write_parquet(record_batches(parts, names), file, progress)
     return 0

@@ -73,7 +73,7 @@ def _fastq(args: Any) -> None:
     from bams3.dataset.opening import inputs_of, open_reader
     from bams3.output.fastq import write_fastq
     from bams3.output.files import refuse_inputs
-    from bams3.parallel.workers import Workers, watched, worker_count
+    from bams3.parallel.workers import Workers, watched
     from bams3.select.query import RecordFilter, query, reads
 
     keep_freed_memory()
@@ -88,7 +88,7 @@ def _fastq(args: Any) -> None:
     with_tags = bool({"-O", "-t", "-T"}.intersection(words))
     flags = [word for name in ("-f", "-F", "--rf", "-G") for word in (name, str(given[name]))]
     chosen = RecordFilter(given["-f"], given["-F"])
-    with Workers(worker_count(args.workers)) as shared, progress_bar("read") as progress:
+    with Workers(args.workers) as shared, progress_bar("read") as progress:
         blocks = (query if with_tags else reads)(dataset, regions, chosen, shared)
         write_fastq(
             watched(blocks, len, progress), dataset.header if with_tags else Header(b"", ()), files, [*words, *flags],

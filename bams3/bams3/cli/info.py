@@ -46,9 +46,7 @@ def _stats(argv: list[str]) -> int:
     from bams3.dataset.layout import INDEX
     from bams3.dataset.opening import inputs_of, open_reader
     from bams3.operations import stats
-    from bams3.parallel.workers import worker_count
 
-    workers = worker_count(args.workers)
     inputs, texts = inputs_of([args.dataset, *args.words])
     dataset = open_reader(inputs, prefetch=(INDEX,) if texts or args.samtools_stats else ())
     regions = regions_of(dataset, texts, None)
@@ -56,10 +54,10 @@ def _stats(argv: list[str]) -> int:
         from bams3.operations.samtools_stats import samtools_stats
 
         with progress_bar("read", dataset.manifest.records if regions is None else None) as progress:
-            text = samtools_stats(dataset, regions, workers, progress)
+            text = samtools_stats(dataset, regions, args.workers, progress)
         sys.stdout.write(text)
         return 0
-    counts = None if regions is None else stats.counts_in(dataset, regions, workers)
+    counts = None if regions is None else stats.counts_in(dataset, regions, args.workers)
     if args.flagstat:
         text = stats.flagstat(counts or dataset.counts)
     elif args.idxstats:
@@ -111,14 +109,13 @@ def _verify(argv: list[str]) -> int:
 def _verified(dataset: Any, args: Any) -> int:
     """Verify one dataset; return the exit code."""
     from bams3.operations.verify import verify
-    from bams3.parallel.workers import worker_count
 
     problems = 0
     with progress_bar("read", dataset.manifest.records) as progress:
         for problem in verify(
             dataset,
             args.against,
-            workers=worker_count(args.workers),
+            workers=args.workers,
             reference=args.reference,
             progress=progress,
         ):
@@ -151,11 +148,10 @@ def _repair(argv: list[str]) -> int:
     args = options.parse_args(argv)
 
     from bams3.operations.repair import repair
-    from bams3.parallel.workers import worker_count
 
     with progress_bar("read") as progress:
         manifest, rebuilt, unknown = repair(
-            args.dataset, header=args.header, workers=worker_count(args.workers), progress=progress
+            args.dataset, header=args.header, workers=args.workers, progress=progress
         )
     for what in unknown if rebuilt else ():
         print(shown(f"bams3 repair: note: not known: {what}"), file=sys.stderr)

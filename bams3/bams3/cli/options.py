@@ -3,8 +3,9 @@
 import argparse
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from itertools import takewhile
 from typing import Any, NoReturn
 
 from bams3.bam.flags import NAMES
@@ -20,19 +21,30 @@ def parser(command: str, description: str, example: str) -> argparse.ArgumentPar
     )  # fmt: skip
 
 
+_ONE_THREAD = "this command runs in one thread; bams3 coverage --batch i/n divides its work into jobs"
 INSTEAD = {
     "--s3-select": "bams3 reads only the columns that it needs, without S3 Select; leave it out",
+    "--chunk": "give the chunk, a path or a URI, in place of the dataset",
+    "--parallel": _ONE_THREAD,
+    "--workers": _ONE_THREAD,
     "--region": "give regions after the dataset: DATASET chr20:1M-2M",
     "--output-format": "use -O, such as -O bam",
 }
 """Options that people may look for, and what does it here."""
 
 
+_ARRAY_INDEX = "AWS_BATCH_JOB_ARRAY_INDEX"
+
+
 class _Parser(argparse.ArgumentParser):
     """A parser whose errors hide secrets, and which refuses to append the request log to another kind of file."""
 
-    def parse_args(self, *given: Any, **options: Any) -> Any:
-        arguments, unknown = self.parse_known_intermixed_args(*given, **options)
+    def parse_args(self, words: Sequence[str], *given: Any, **options: Any) -> Any:  # type: ignore[override]
+        if any(_ARRAY_INDEX in word for word in takewhile("--".__ne__, words)):
+            self.error(
+                f"{_ARRAY_INDEX} is a variable; give --batch array/N, where N is the size of the array"
+            )
+        arguments, unknown = self.parse_known_intermixed_args(words, *given, **options)
         if unknown:
             self.error(f"unrecognized arguments: {' '.join(unknown)}{self._hint(unknown[0])}")
         if log := os.environ.get("BAMS3_LOG_REQUESTS", "-").removeprefix("-"):
@@ -133,10 +145,20 @@ def add_workers(arguments: argparse.ArgumentParser) -> None:
         "--threads",
         "-@",
         dest="workers",
+        type=_workers,
         default="auto",
         metavar="N|auto",
-        help="number of threads (auto, the default: all available cores)",
+        help="number of threads (auto, the default: all available cores, or as many as memory allows)",
     )
+
+
+def _workers(text: str) -> int:
+    from bams3.parallel.workers import warn_of_memory, worker_count
+
+    count = worker_count(text)
+    if text != "auto":
+        warn_of_memory(count)
+    return count
 
 
 def add_shard(arguments: argparse.ArgumentParser) -> None:

@@ -169,7 +169,7 @@ def _extract(inputs: list[str], texts: list[str], args: Any, program: list[str] 
     from bams3.dataset.layout import HEADER, INDEX
     from bams3.dataset.opening import open_reader
     from bams3.output.files import refuse_inputs
-    from bams3.parallel.workers import Workers, watched, worker_count
+    from bams3.parallel.workers import Workers, watched
     from bams3.select import query
     from bams3.select.query import RecordFilter
 
@@ -182,7 +182,6 @@ def _extract(inputs: list[str], texts: list[str], args: Any, program: list[str] 
 
         refuse_inputs(index_name(args.output, args.output_fmt), *given)
     dataset = open_reader(inputs, prefetch=(INDEX,) if args.count else (INDEX, HEADER))
-    workers = worker_count(args.workers)
     words = passed_on(args)
     bed = args.regions_file
     if texts and bed is not None:  # reads that overlap both
@@ -192,14 +191,14 @@ def _extract(inputs: list[str], texts: list[str], args: Any, program: list[str] 
     if args.batch:
         dataset = query.batch(dataset, regions, record_filter, *args.batch)
     if args.count and not words:
-        _write_number(query.count(dataset, regions, record_filter, workers), args.output)
+        _write_number(query.count(dataset, regions, record_filter, args.workers), args.output)
         return
 
     from bams3.buffer import keep_freed_memory
     from bams3.output.alignments import program_line, write_alignments
 
     keep_freed_memory()
-    with Workers(workers) as shared, progress_beside(args.output, "read") as progress:
+    with Workers(args.workers) as shared, progress_beside(args.output, "read") as progress:
         blocks: Any = [] if args.header_only else query.query(dataset, regions, record_filter, shared)
         blocks = watched(blocks, len, progress)
         if words:
@@ -247,10 +246,8 @@ def _count(argv: list[str]) -> int:
 
     from bams3.bam.regions import bed_table
     from bams3.dataset.opening import open_readers
-    from bams3.parallel.workers import worker_count
     from bams3.select.query import count_each
 
-    workers = worker_count(args.workers)
     table = bed_table(args.regions, names=True)
     names = [*args.datasets, *(listed(args.list) if args.list else ())]
     if not names:
@@ -266,7 +263,7 @@ def _count(argv: list[str]) -> int:
                 regions = table.regions(dataset.references, partial=dataset.manifest.partial_header)
             except UsageError as error:
                 raise UsageError(f"{dataset.uri}: {error}") from error
-            columns.append(count_each(dataset, regions, record_filter, workers))
+            columns.append(count_each(dataset, regions, record_filter, args.workers))
             if progress:
                 progress(1)
     print("#contig", "start", "end", *(["name"] if table.names else []), *map(shown, names), sep="\t")

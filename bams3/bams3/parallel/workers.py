@@ -14,8 +14,10 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
+BASE_MEMORY = 100 << 20
+"""Bytes that a command needs whatever its number of workers."""
 WORKER_MEMORY = 256 << 20
-"""Bytes that a worker needs for a few row groups, before and after encoding."""
+"""Bytes that a worker may add, with row groups of the largest size before and after encoding (docs/guide.md)."""
 
 
 def worker_count(workers: int | str) -> int:
@@ -27,7 +29,7 @@ def worker_count(workers: int | str) -> int:
         from bams3.parallel.limits import available_cores, available_memory
 
         cores, memory = available_cores(), available_memory()
-        return cores if memory is None else max(1, min(cores, memory // WORKER_MEMORY))
+        return cores if memory is None else max(1, min(cores, (memory - BASE_MEMORY) // WORKER_MEMORY))
     try:
         number = int(workers)
     except ValueError:
@@ -35,6 +37,20 @@ def worker_count(workers: int | str) -> int:
     if number < 1:
         raise UsageError(f"workers {workers!r}: give a positive number, or auto")
     return number
+
+
+def warn_of_memory(workers: int) -> None:
+    """Log a warning if so many workers may need more memory than this process may use."""
+    from bams3.parallel.limits import available_memory
+
+    needed, memory = BASE_MEMORY + workers * WORKER_MEMORY, available_memory()
+    if memory is not None and needed > memory:
+        import logging
+
+        logging.getLogger(__name__).warning(
+            "%d workers may need %d MB of memory, and %d MB are available; use fewer, or --workers auto",
+            workers, needed // 10**6, memory // 10**6,
+        )  # fmt: skip
 
 
 class Workers:

@@ -1,0 +1,151 @@
+"""The figures by which users choose a chunk size and a number of workers: docs/guide.md has them.
+
+    python benchmarks/sizing/run.py            # simulates 6 million reads the first time; then some ten minutes
+    python benchmarks/sizing/run.py memory     # only this table; or sizes
+
+The tables go to standard output and to results/DATE-sizing.md.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+
+BENCHMARKS = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(BENCHMARKS), str(BENCHMARKS.parent / "tests")]
+
+from harness.data import Alignments, simulated  # noqa: E402
+from harness.process import BAMS3, Command, remove, run, size  # noqa: E402
+from harness.remote import ROUNDS, bams3, delayed, log_of, timed  # noqa: E402
+from harness.table import processor, system  # noqa: E402
+from servers import moto, nginx  # noqa: E402
+
+SIZES = ("256K", "512K", "1M", "2M", "4M", "8M")
+REGION = "chr1:2000000-2000999"
+GENOME = 3_100_000_000  # bp, of a human
+LATENCY = 0.02  # seconds
+WORKERS = (1, 8, 16)
+
+Line = Sequence[str]
+
+
+def usual() -> Alignments:
+    """30x of two contigs, as long as the largest window each."""
+    return simulated("hiseq", 3_355_443, contigs=1)
+
+
+def peak(*words: object) -> float:
+    """Largest resident memory of a command, in MB; its standard output is dropped."""
+    return run(Command([BAMS3, *map(str, words)])).peak
+
+
+@contextmanager
+def s3(folder: Path) -> Iterator[str]:
+    """An S3 with a bucket, to which the environment points: the bucket's URI."""
+    with moto(folder) as url:
+        os.environ |= {
+            "AWS_ENDPOINT_URL": url,
+            "AWS_ACCESS_KEY_ID": "tester",
+            "AWS_SECRET_ACCESS_KEY": "secret",
+        }
+        urllib.request.urlopen(urllib.request.Request(f"{url}/bucket", method="PUT")).close()
+        yield "s3://bucket"
+
+
+def sizes(folder: Path) -> Iterator[Line]:
+    """What the chunk size changes: a row for each."""
+    yield (
+        "chunk size", "chunks", "jobs for a human genome", "dataset, MB", "PUT", "GET, 1 kb", "KB, 1 kb",
+        "GET, coverage", "peak of convert, MB", "peak of query, MB", "1 kb on disk, ms", "1 kb at 20 ms, ms",
+    )  # fmt: skip
+    bam = usual().bam
+    here = folder / "www"
+    here.mkdir()
+    for path in (folder, here):
+        path.chmod(0o755)
+    with s3(folder) as bucket, nginx(folder, here) as url, delayed(url, LATENCY) as slow:
+        for each in SIZES:
+            dataset, remote = here / f"{each}.bams3", f"{bucket}/{each}.bams3"
+            convert = ("convert", "--workers", "1", "--chunk-size", each, bam)
+            converted = peak(*convert, dataset)
+            put = log_of(*convert, remote)
+            query = log_of("query", remote, REGION)
+            coverage = log_of("coverage", "-n", remote, "-o", folder / "out")
+            chunks = len(bams3("chunks", dataset).splitlines())
+            bases = int(each[:-1]) << (10 if each.endswith("K") else 20)
+            yield (
+                each, f"{chunks}", f"{-(-GENOME // bases):,}", f"{size(dataset) / 1e6:.1f}",
+                f"{sum(line[0] == 'PUT' for line in put)}", f"{len(query)}",
+                f"{sum(int(line[3]) for line in query) / 1e3:.0f}", f"{len(coverage)}", f"{converted:.0f}",
+                f"{peak('query', '--workers', 1, dataset, REGION):.0f}",
+                f"{1e3 * timed(lambda path=dataset: bams3('query', path, REGION)):.0f}",
+                f"{1e3 * timed(lambda path=f'{slow}/{each}.bams3': bams3('query', path, REGION)):.0f}",
+            )  # fmt: skip
+
+
+def memory(folder: Path) -> Iterator[Line]:
+    """Peak memory of commands by number of workers, and what a worker adds."""
+    yield ("command", "data", *(f"{count} workers, MB" for count in WORKERS), "MB a worker")
+    kinds = {
+        "30x": usual(),
+        "300x": simulated("hiseq", 2_400_000, 300),
+        "long reads": simulated("long", 60_000, 30, 10_000),
+    }
+    for kind, alignments in kinds.items():
+        dataset = folder / f"{alignments.bam.stem}.bams3"
+        bams3("convert", alignments.bam, dataset)
+        chunk = max((dataset / "data").rglob("*.chunk"), key=lambda path: path.stat().st_size)
+        bed = folder / "regions.bed"
+        bed.write_text("".join(f"chr1\t{start}\t{start + 5000}\n" for start in range(100_000, 900_000, 8000)))
+        out = folder / "out"
+        commands = {
+            "convert": ("convert", alignments.bam, out),
+            "query -b": ("query", "-b", "-o", out, dataset),
+            "query -c -e": ("query", "-c", "-e", "[NM] < 3", dataset),
+            "count": ("count", "--regions", bed, "-e", "[NM] < 3", dataset),
+            "map": ("map", dataset, "--", "wc", "-l"),
+            "to-bam": ("to-bam", dataset, out),
+            "verify": ("verify", dataset),
+            "query -b, of one chunk": ("query", "-b", "-o", out, chunk),
+        }
+        for name, (command, *words) in commands.items():
+            peaks = []
+            for count in WORKERS:
+                remove(out)
+                peaks.append(peak(command, "--workers", count, *words))
+            remove(out)
+            added = (peaks[-1] - peaks[0]) / (WORKERS[-1] - WORKERS[0])
+            yield (name, kind, *(f"{each:.0f}" for each in peaks), f"{added:.0f}")
+        alone = peak("coverage", dataset, "-o", out)
+        yield ("coverage (one thread)", kind, f"{alone:.0f}", "", "", "")
+        remove(dataset)
+
+
+TABLES = {"sizes": sizes, "memory": memory}
+
+
+def main() -> None:
+    """Print the tables, and keep them."""
+    head = f"{processor()}, {os.cpu_count()} cores; {system()}; times are medians of {ROUNDS} runs."
+    text = [f"# Chunk sizes and memory, {date.today():%Y-%m-%d}", "", head]
+    for name in sys.argv[1:] or TABLES:
+        with tempfile.TemporaryDirectory() as scratch:
+            for number, line in enumerate(TABLES[name](Path(scratch))):
+                text += (
+                    ["", f"| {' | '.join(line)} |", "|---" * len(line) + "|"]
+                    if not number
+                    else [f"| {' | '.join(line)} |"]
+                )
+                print(text[-1] if number else text[-2], file=sys.stderr, flush=True)
+    (BENCHMARKS / f"results/{date.today():%Y-%m-%d}-sizing.md").write_text("\n".join([*text, ""]))
+    print(*text, sep="\n")
+
+
+if __name__ == "__main__":
+    main()
