@@ -350,26 +350,30 @@ def fraction(text: str) -> tuple[int, int]:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
-@contextmanager
-def progress_bar(unit: str, total: int | None = None) -> Iterator[Any]:
-    """Yield a function that advances a progress bar (shown after two seconds), or None without a terminal.
+class _Bar:
+    """A progress bar: calling it advances it."""
 
-    Its method `expect` takes the total, if that is known only later.
-    """
+    def __init__(self, bar: Any) -> None:
+        self._bar = bar
+
+    def __call__(self, done: int) -> None:
+        self._bar.update(done)
+
+    def expect(self, total: int) -> None:
+        """Take the total, which is known only now."""
+        self._bar.total = total
+
+
+@contextmanager
+def progress_bar(unit: str, total: int | None = None) -> Iterator[_Bar | None]:
+    """Yield a progress bar, which is shown after two seconds, or None without a terminal."""
     if not sys.stderr.isatty():
         yield None
         return
     from tqdm import tqdm
 
-    class Bar(tqdm):
-        def __call__(self, done: int) -> None:
-            self.update(done)
-
-        def expect(self, total: int) -> None:
-            self.total = total
-
-    with Bar(total=total, unit=unit, unit_scale=True, delay=2, leave=False) as bar:
-        yield bar
+    with tqdm(total=total, unit=unit, unit_scale=True, delay=2, leave=False) as bar:
+        yield _Bar(bar)
 
 
 def progress_beside(output: str, unit: str, total: int | None = None) -> Any:
