@@ -1,9 +1,9 @@
 """The figures by which users choose a chunk size and a number of workers: docs/guide.md has them.
 
     python benchmarks/sizing/run.py            # simulates 6 million reads the first time; then some ten minutes
-    python benchmarks/sizing/run.py memory     # only this table; or sizes
+    python benchmarks/sizing/run.py latency    # only this table; or sizes, memory
 
-The tables go to standard output and to results/DATE-sizing.md.
+The tables go to standard output and to results/DATE-NAME.md. Only times need a quiet machine.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ BENCHMARKS = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(BENCHMARKS), str(BENCHMARKS.parent / "tests")]
 
 from harness.data import Alignments, simulated  # noqa: E402
-from harness.process import BAMS3, Command, remove, run, size  # noqa: E402
-from harness.remote import ROUNDS, bams3, delayed, log_of, timed  # noqa: E402
+from harness.process import BAMS3, Command, measure, remove, run, size  # noqa: E402
+from harness.remote import ROUNDS, bams3, delayed, log_of  # noqa: E402
 from harness.table import processor, system  # noqa: E402
 from servers import moto, nginx  # noqa: E402
 
@@ -59,19 +59,15 @@ def s3(folder: Path) -> Iterator[str]:
 
 
 def sizes(folder: Path) -> Iterator[Line]:
-    """What the chunk size changes: a row for each."""
+    """What the chunk size changes"""
     yield (
         "chunk size", "chunks", "jobs for a human genome", "dataset, MB", "PUT", "GET, 1 kb", "KB, 1 kb",
-        "GET, coverage", "peak of convert, MB", "peak of query, MB", "1 kb on disk, ms", "1 kb at 20 ms, ms",
+        "GET, coverage", "peak of convert, MB", "peak of query, MB",
     )  # fmt: skip
-    bam = usual().bam
-    here = folder / "www"
-    here.mkdir()
-    for path in (folder, here):
-        path.chmod(0o755)
-    with s3(folder) as bucket, nginx(folder, here) as url, delayed(url, LATENCY) as slow:
+    bam, dataset = usual().bam, folder / "here.bams3"
+    with s3(folder) as bucket:
         for each in SIZES:
-            dataset, remote = here / f"{each}.bams3", f"{bucket}/{each}.bams3"
+            remote = f"{bucket}/{each}.bams3"
             convert = ("convert", "--workers", "1", "--chunk-size", each, bam)
             converted = peak(*convert, dataset)
             put = log_of(*convert, remote)
@@ -84,14 +80,33 @@ def sizes(folder: Path) -> Iterator[Line]:
                 f"{sum(line[0] == 'PUT' for line in put)}", f"{len(query)}",
                 f"{sum(int(line[3]) for line in query) / 1e3:.0f}", f"{len(coverage)}", f"{converted:.0f}",
                 f"{peak('query', '--workers', 1, dataset, REGION):.0f}",
-                f"{1e3 * timed(lambda path=dataset: bams3('query', path, REGION)):.0f}",
-                f"{1e3 * timed(lambda path=f'{slow}/{each}.bams3': bams3('query', path, REGION)):.0f}",
             )  # fmt: skip
+            remove(dataset)
+
+
+def latency(folder: Path) -> Iterator[Line]:
+    """Time of a query of 1 kb by chunk size, of a process that starts and ends"""
+    yield ("chunk size", "on disk, CPU ms", "on disk, ms", f"{1e3 * LATENCY:.0f} ms a request, ms")
+    here = folder / "www"
+    here.mkdir()
+    for path in (folder, here):
+        path.chmod(0o755)
+    with nginx(folder, here) as url, delayed(url, LATENCY) as slow:
+        for each in SIZES:
+            dataset = here / f"{each}.bams3"
+            bams3("convert", "--chunk-size", each, usual().bam, dataset)
+            near, far = (
+                Command([BAMS3, "query", dataset, REGION]),
+                Command([BAMS3, "query", f"{slow}/{dataset.name}", REGION]),
+            )
+            local, remote = measure(lambda _, both=(near, far): both, ROUNDS)
+            yield each, f"{1e3 * local.cpu:.0f}", f"{1e3 * local.wall:.0f}", f"{1e3 * remote.wall:.0f}"
+            remove(dataset)
 
 
 def memory(folder: Path) -> Iterator[Line]:
-    """Peak memory of commands by number of workers, and what a worker adds."""
-    yield ("command", "data", *(f"{count} workers, MB" for count in WORKERS), "MB a worker")
+    """Peak memory of commands by number of workers"""
+    yield ("command", "data", *(f"workers: {count}, MB" for count in WORKERS), "MB a worker")
     kinds = {
         "30x": usual(),
         "300x": simulated("hiseq", 2_400_000, 300),
@@ -106,13 +121,11 @@ def memory(folder: Path) -> Iterator[Line]:
         out = folder / "out"
         commands = {
             "convert": ("convert", alignments.bam, out),
-            "query -b": ("query", "-b", "-o", out, dataset),
-            "query -c -e": ("query", "-c", "-e", "[NM] < 3", dataset),
+            "query, to BAM": ("query", "-1", "-o", out, dataset),
             "count": ("count", "--regions", bed, "-e", "[NM] < 3", dataset),
             "map": ("map", dataset, "--", "wc", "-l"),
-            "to-bam": ("to-bam", dataset, out),
             "verify": ("verify", dataset),
-            "query -b, of one chunk": ("query", "-b", "-o", out, chunk),
+            "query of one chunk, to BAM": ("query", "-1", "-o", out, chunk),
         }
         for name, (command, *words) in commands.items():
             peaks = []
@@ -123,28 +136,26 @@ def memory(folder: Path) -> Iterator[Line]:
             added = (peaks[-1] - peaks[0]) / (WORKERS[-1] - WORKERS[0])
             yield (name, kind, *(f"{each:.0f}" for each in peaks), f"{added:.0f}")
         alone = peak("coverage", dataset, "-o", out)
-        yield ("coverage (one thread)", kind, f"{alone:.0f}", "", "", "")
+        yield ("coverage", kind, f"{alone:.0f}", "one thread", "", "")
         remove(dataset)
 
 
-TABLES = {"sizes": sizes, "memory": memory}
+TABLES = {"sizes": sizes, "memory": memory, "latency": latency}
 
 
 def main() -> None:
     """Print the tables, and keep them."""
     head = f"{processor()}, {os.cpu_count()} cores; {system()}; times are medians of {ROUNDS} runs."
-    text = [f"# Chunk sizes and memory, {date.today():%Y-%m-%d}", "", head]
     for name in sys.argv[1:] or TABLES:
+        title = f"# {TABLES[name].__doc__}, {date.today():%Y-%m-%d}"
+        text = [title, "", f"{head} Load {os.getloadavg()[0]:.2f} at the start.", ""]
         with tempfile.TemporaryDirectory() as scratch:
-            for number, line in enumerate(TABLES[name](Path(scratch))):
-                text += (
-                    ["", f"| {' | '.join(line)} |", "|---" * len(line) + "|"]
-                    if not number
-                    else [f"| {' | '.join(line)} |"]
-                )
-                print(text[-1] if number else text[-2], file=sys.stderr, flush=True)
-    (BENCHMARKS / f"results/{date.today():%Y-%m-%d}-sizing.md").write_text("\n".join([*text, ""]))
-    print(*text, sep="\n")
+            for line in TABLES[name](Path(scratch)):
+                text.append(f"| {' | '.join(line)} |")
+                print(text[-1], file=sys.stderr, flush=True)
+        text.insert(5, "|---" * text[4].count(" | ") + "|---|")
+        (BENCHMARKS / f"results/{date.today():%Y-%m-%d}-{name}.md").write_text("\n".join([*text, ""]))
+        print(*text, "", sep="\n")
 
 
 if __name__ == "__main__":

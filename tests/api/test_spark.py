@@ -78,6 +78,15 @@ def test_the_programs_of_the_page(page: Path, commands: dict[str, str]):
     assert min(counts.values()) > 1000
 
 
+def test_an_rdd_of_chunks(page: Path, commands: dict[str, str]):
+    """By their URIs, and by their bytes."""
+    (program,) = commands_of("../guide.md", "Spark")
+    expected = bams3.open(page / "NA12878.bams3").count(until_eof=True, min_mapq=30)
+    assert expected > 1000
+    said = run_block(program, page, commands | {"PYSPARK_PYTHON": sys.executable})
+    assert said == f"{expected}\n" * 2
+
+
 @pytest.mark.parametrize("number", [0, 1], ids=["coverage", "count"])
 def test_the_scripts_of_the_page(
     page: Path, engine_coverage: dict[str, bytes], commands: dict[str, str], tmp_path: Path, number: int

@@ -42,6 +42,14 @@ def with_bams3_killed(
     return environment | {"PATH": f"{folder / 'bin'}:{environment['PATH']}"}
 
 
+def test_a_channel_of_chunks(engine_dataset: Path, environment: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "NA12878.bams3").symlink_to(engine_dataset)
+    expected = bams3.open(engine_dataset).count(until_eof=True, min_mapq=30)
+    assert expected > 1000
+    (block,) = commands_of("../guide.md", "Nextflow")
+    assert str(expected) in run_block(block, tmp_path, environment).splitlines()
+
+
 def test_the_same_as_snakemake(
     project: Path, environment: dict[str, str], commands: dict[str, str], tmp_path: Path
 ) -> None:

@@ -1,5 +1,5 @@
-"""README.md and docs/commands.md: each command as it stands there, in an empty folder, in an environment that has what
-the page installs and nothing else.
+"""README.md, docs/commands.md and docs/guide.md: each command as it stands there, in an empty folder, in an
+environment that has what the page installs and nothing else.
 
 A block of `text` is what the block before it prints; a block without one prints nothing. Seconds, minutes
 and jobs a minute may differ. `<!-- run by tests/test_x.py -->` stands before a block that another test runs.
@@ -19,6 +19,7 @@ from workflows import ROOT
 
 README = ROOT / "README.md"
 COMMANDS = ROOT / "docs" / "commands.md"
+GUIDE = ROOT / "docs" / "guide.md"
 BLOCK = re.compile(
     r"^(?:<!-- run by (?P<elsewhere>[^>]+) -->\n)?```(?P<language>sh|python)\n(?P<code>.*?)^```$"
     r"(?:\n```text\n(?P<output>.*?)^```$)?",
@@ -68,11 +69,13 @@ def run(code: str, language: str, folder: Path, variables: dict[str, str]) -> st
     return done.stdout
 
 
-@pytest.mark.parametrize("page", [README, COMMANDS], ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", [README, COMMANDS, GUIDE], ids=lambda page: page.stem)
 def test_what_a_page_says_is_what_happens(
     page: Path, wheel: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     need("samtools")
+    if "| parallel " in page.read_text():
+        need("parallel")
     ignored = shutil.ignore_patterns("__pycache__", "golden")
     for part in ("workflow", "profiles", "tests/data"):
         shutil.copytree(ROOT / part, tmp_path / "bams3" / part, ignore=ignored)
