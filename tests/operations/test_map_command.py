@@ -10,10 +10,13 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pysam
 import pytest
 from bams3.api import dataset as api
+from bams3.dataset.reader import DatasetReader
+from bams3.operations import map_command
 from engines import BAMS3
 from engines import run_bams3 as run
 
@@ -279,6 +282,33 @@ def alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_signal_while_a_command_is_being_started(
+    engine_dataset: Path, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A command that is not known yet ends, too, and no other one begins."""
+    started: list[subprocess.Popen[bytes]] = []
+    popen = subprocess.Popen
+
+    def interrupted(*words: Any, **options: Any) -> subprocess.Popen[bytes]:
+        started.append(popen(*words, **options))
+        os.kill(os.getpid(), signal.SIGTERM)
+        return started[-1]
+
+    command = map_command.ChunkCommand(["sleep", "600"])
+    reader = DatasetReader(engine_dataset)
+    jobs = [map_command.ChunkJob(number, reader, entry) for number, entry in enumerate(reader.index, 1)]
+    before = signal.signal(signal.SIGTERM, command.interrupt)
+    monkeypatch.setattr(map_command.subprocess, "Popen", interrupted)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            list(command.on_each(jobs, workers))
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert 1 <= len(started) <= workers
+    assert {child.poll() for child in started} == {-signal.SIGTERM}
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])

@@ -113,7 +113,6 @@ def _map(argv: list[str]) -> int:
         raise UsageError("--resume needs --joblog FILE, which records the chunks that are done")
     if args.retries < 0:
         raise UsageError(f"--retries {args.retries}: give 0 or a positive number")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM must end the commands too
     return _mapped(args, argv[end + 1 :])
 
 
@@ -136,6 +135,9 @@ def _mapped(args: Any, words: list[str]) -> int:
         suffix=args.suffix,
         retries=args.retries,
     )
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, command.interrupt)
     datasets = open_readers(args.datasets, prefetch=(INDEX, HEADER))
     jobs = [ChunkJob(number, *chunk) for number, chunk in enumerate(shard_of(datasets, args), 1)]
     failed: list[Outcome] = []

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from tempfile import TemporaryDirectory, TemporaryFile
-from threading import Lock
+from threading import Lock, get_ident
 from typing import IO, Any, BinaryIO, NamedTuple
 
 from bams3.bam.records import RecordBlock
@@ -135,6 +135,7 @@ class ChunkCommand:
         self._running: set[subprocess.Popen[bytes]] = set()
         self._stopped = False
         self._lock = Lock()
+        self._starter = 0  # the thread that starts a command at this moment
 
     def on_each(self, jobs: Iterable[ChunkJob], workers: int = 1) -> Iterator[Outcome]:
         """Run the command for each job, with up to `workers` at once.
@@ -255,10 +256,14 @@ class ChunkCommand:
         with self._lock:
             if self._stopped:
                 raise InterruptedError("stopped")
+            self._starter = get_ident()
             child = subprocess.Popen(
                 words, stdin=stdin, stdout=output, stderr=self._log, env=environment, process_group=0
             )
             self._running.add(child)
+            self._starter = 0
+        if self._stopped:
+            raise KeyboardInterrupt
         yield child
         self._running.discard(child)  # after an exception it may still run: `_stop` ends it
 
@@ -270,6 +275,18 @@ class ChunkCommand:
         with suppress(BrokenPipeError), child.stdin:
             self._sender(job, pipe)
         return pipe.bytes
+
+    def interrupt(self, *_: object) -> None:
+        """Handle a signal: end the running commands, start no more, and raise KeyboardInterrupt.
+
+        It is raised later if this thread is just starting a command, which would otherwise go on unknown.
+        """
+        self._stopped = True
+        for child in list(self._running):
+            with suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGTERM)
+        if self._starter != get_ident():
+            raise KeyboardInterrupt
 
     def _stop(self) -> None:
         """End the running commands and their child processes."""
