@@ -3,8 +3,8 @@
 import shutil
 import signal
 import sys
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from bams3.cli.options import add_help, add_shard, add_workers, parser, progress_beside, shard_of
@@ -135,13 +135,11 @@ def _mapped(args: Any, words: list[str]) -> int:
         suffix=args.suffix,
         retries=args.retries,
     )
-    for number in (signal.SIGINT, signal.SIGTERM):
-        if signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, command.interrupt)
     datasets = open_readers(args.datasets, prefetch=(INDEX, HEADER))
     jobs = [ChunkJob(number, *chunk) for number, chunk in enumerate(shard_of(datasets, args), 1)]
     failed: list[Outcome] = []
-    with JobLog(args.joblog, resume=args.resume) if args.joblog else nullcontext() as log:
+    kept_log = JobLog(args.joblog, resume=args.resume) if args.joblog else nullcontext()
+    with _signals_taken(command.interrupt), kept_log as log:
         if log:
             jobs = [job for job in jobs if not log.has(command.line_of(job), command.file_of(job))]
         with progress_beside(args.output_dir or "-", "chunk", len(jobs)) as progress:
@@ -158,6 +156,21 @@ def _mapped(args: Any, words: list[str]) -> int:
     if failed:
         print(f"bams3 map: failed on {len(failed)} of {len(jobs)} chunks", file=sys.stderr)
     return 1 if failed else 0
+
+
+@contextmanager
+def _signals_taken(handler: Callable[..., None]) -> Iterator[None]:
+    """Handle Ctrl-C and SIGTERM, unless they are ignored, in this context."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in numbers}
+    taken = [number for number in numbers if before[number] != signal.SIG_IGN]
+    try:
+        for number in taken:
+            signal.signal(number, handler)
+        yield
+    finally:
+        for number in taken:
+            signal.signal(number, before[number])
 
 
 def _arrow(fields: list[str]) -> Any:
