@@ -310,11 +310,11 @@ def test_an_index_that_is_named_may_be_a_pipe(copy: Path) -> None:
 
 
 def test_a_grid_of_forty_million_windows(tmp_path: Path) -> None:
-    """20,000 contigs as long as can be, and a read on one in a thousand."""
-    contigs = [(f"k{i}", 2**31 - 1) for i in range(20_000)]
+    """19,999 contigs as long as can be (convert warns of more), and a read on one in a thousand."""
+    contigs = [(f"k{i}", 2**31 - 1) for i in range(19_999)]
     records = [
         hostile.record(ref=i, pos=2**29 - 9, flag=0, mapq=9, cigar=[(4, 0)], sequence=b"ACGT")
-        for i in range(0, 20_000, 1000)
+        for i in range(0, 19_999, 1000)
     ]
     (tmp_path / "x.bam").write_bytes(hostile.bam(b"", contigs, records))
     subprocess.run(["samtools", "index", "-c", tmp_path / "x.bam"], check=True)

@@ -299,7 +299,8 @@ def test_an_existing_dataset_is_not_converted(finished: Path, project: Path, com
     queries = {"query_batch": 4, "gather_query": 2}
     assert planned(project, commands, CONFIG | {"query": QUERY}) == once | queries
     small = CONFIG | {"query": QUERY, "convert": {"chunk_size": "256K", "gigabytes_per_batch": 1e-9}}
-    assert planned(project, commands, small) == once | {"convert_batch": 4} | queries | {"query_batch": 8}
+    touched = {"query_batch": 2 * 3}  # of four windows, the regions touch three
+    assert planned(project, commands, small) == once | {"convert_batch": 4} | queries | touched
 
 
 def test_an_existing_dataset_of_an_earlier_run_is_kept(
