@@ -54,24 +54,8 @@ def _depth(argv: list[str]) -> int:
         "-b", dest="bed", metavar="BED", help="print only positions in the intervals of a BED file"
     )
     options.add_argument("-r", "--region", metavar="REGION", help="print only positions in this region")
-    options.add_argument(
-        "-q",
-        "--min-BQ",
-        "--min-bq",
-        type=int,
-        default=0,
-        metavar="N",
-        help="count only bases of quality N or more",
-    )
-    options.add_argument(
-        "-Q",
-        "--min-MQ",
-        "--min-mq",
-        type=int,
-        default=0,
-        metavar="N",
-        help="count only reads with MAPQ N or more",
-    )
+    _add_least(options, "-q", "BQ")
+    _add_least(options, "-Q", "MQ")
     options.add_argument(
         "-l", dest="min_length", type=int, default=0, metavar="N",
         help="count only reads of N bases or more, without soft clips",
@@ -81,20 +65,8 @@ def _depth(argv: list[str]) -> int:
     )
     options.add_argument("-s", dest="once", action="store_true", help="count overlapping mates once")
     _add_flags(options)
-    options.add_argument(
-        "--incl-flags",
-        type=flag_bits,
-        default=0,
-        metavar="FLAG",
-        help="only reads with any of these FLAG bits",
-    )
-    options.add_argument(
-        "--require-flags",
-        type=flag_bits,
-        default=0,
-        metavar="FLAG",
-        help="only reads with all of these FLAG bits",
-    )
+    _add_wanted(options, "--incl-flags", of="any")
+    _add_wanted(options, "--require-flags", of="all")
     options.add_argument("-H", dest="header", action="store_true", help="print a line with names of columns")
     _add_output(options)
     options.add_argument("-d", "-m", dest="ignored", metavar="N", help=argparse.SUPPRESS)  # as in samtools
@@ -103,6 +75,22 @@ def _depth(argv: list[str]) -> int:
     add_help(options)
     _printed_depth(options.parse_args(argv))
     return 0
+
+
+def _add_least(options: argparse.ArgumentParser, letter: str, of: str) -> None:
+    """Add the option for the least quality of a base (`of`: "BQ") or of a mapping ("MQ")."""
+    what = {"BQ": "bases of quality", "MQ": "reads with MAPQ"}[of]
+    options.add_argument(
+        letter, f"--min-{of}", f"--min-{of.lower()}", type=int, default=0, metavar="N",
+        help=f"count only {what} N or more",
+    )  # fmt: skip
+
+
+def _add_wanted(options: argparse.ArgumentParser, *names: str, of: str) -> None:
+    """Add an option for FLAG bits of which reads must have `of`: "any" or "all"."""
+    options.add_argument(
+        *names, type=flag_bits, default=0, metavar="FLAG", help=f"only reads with {of} of these FLAG bits"
+    )
 
 
 def _add_flags(options: argparse.ArgumentParser) -> None:
@@ -173,15 +161,7 @@ def _bedcov(argv: list[str]) -> int:
     )
     options.add_argument("bed", metavar="BED", help="BED file of intervals, plain or gzipped")
     options.add_argument("datasets", metavar="DATASET", nargs="+", help="datasets, or chunks")
-    options.add_argument(
-        "-Q",
-        "--min-MQ",
-        "--min-mq",
-        type=int,
-        default=0,
-        metavar="N",
-        help="count only reads with MAPQ N or more",
-    )
+    _add_least(options, "-Q", "MQ")
     _add_flags(options)
     options.add_argument(
         "-j", dest="skip_gaps", action="store_true", help="do not count reads at their deletions and skips"
@@ -228,35 +208,12 @@ def _table(argv: list[str]) -> int:
     )
     options.add_argument("dataset", metavar="DATASET", nargs="+", help="a dataset, or chunks of one")
     options.add_argument("-r", "--region", metavar="REGION", help="print only a line for this region")
-    options.add_argument(
-        "-q",
-        "--min-MQ",
-        "--min-mq",
-        type=int,
-        default=0,
-        metavar="N",
-        help="count only reads with MAPQ N or more",
-    )
-    options.add_argument(
-        "-Q",
-        "--min-BQ",
-        "--min-bq",
-        type=int,
-        default=0,
-        metavar="N",
-        help="count only bases of quality N or more",
-    )
+    _add_least(options, "-q", "MQ")
+    _add_least(options, "-Q", "BQ")
     options.add_argument(
         "-l", "--min-read-len", type=int, default=0, metavar="N", help="count only reads of N bases or more"
     )
-    options.add_argument(
-        "--rf",
-        "--incl-flags",
-        type=flag_bits,
-        default=0,
-        metavar="FLAG",
-        help="only reads with any of these FLAG bits",
-    )
+    _add_wanted(options, "--rf", "--incl-flags", of="any")
     options.add_argument(
         "--ff", "--excl-flags", type=flag_bits, default=DEFAULT_EXCLUDED, metavar="FLAG",
         help="only reads with none of these FLAG bits (default: UNMAP, SECONDARY, QCFAIL, DUP)",
