@@ -1,6 +1,7 @@
 """bams3 convert, bams3 merge."""
 
 import sys
+from argparse import ArgumentParser
 
 from bams3.cli.options import add_help, add_workers, fraction, parser, progress_bar
 
@@ -16,65 +17,7 @@ def run(command: str, argv: list[str]) -> int:
 
 
 def _convert(argv: list[str]) -> int:
-    options = parser("convert", "Convert BAM, CRAM or SAM to a dataset.", _CONVERT_EXAMPLE)
-    options.add_argument(
-        "source",
-        metavar="IN",
-        help="BAM, CRAM or SAM, sorted by coordinate: a path or URI, a pipe, or - for standard input",
-    )
-    options.add_argument(
-        "dataset", metavar="DATASET", help="the dataset (a directory) to write; usually named NAME.bams3"
-    )
-    options.add_argument(
-        "--chunk-size",
-        default="1M",
-        metavar="SIZE",
-        help="window size in bp: 256K, 512K, 1M (default), 2M, 4M or 8M",
-    )
-    add_workers(options)
-    effort = options.add_mutually_exclusive_group()
-    effort.add_argument(
-        "--level",
-        type=int,
-        default=5,
-        metavar="N",
-        help="compression level, 1 (fast) to 9 (small); default 5",
-    )
-    effort.add_argument(
-        "--profile", choices=("fast", "default", "small"), metavar="NAME",
-        help="fast, default or small: shorthand for level 1, 5 or 9",
-    )  # fmt: skip
-    options.add_argument("--sort", action="store_true", help="sort the input by coordinate first")
-    options.add_argument(
-        "--allow-truncated", action="store_true",
-        help="accept a file without an end-of-file marker as it is; bams3 stats reports the dataset as truncated",
-    )  # fmt: skip
-    existing = options.add_mutually_exclusive_group()
-    existing.add_argument(
-        "--overwrite",
-        action="store_true",
-        help="replace an existing dataset. On a file system, the old one is removed once the new one is complete, so "
-        "both need space; in an object store, the old one is removed as soon as IN has been opened. With --batch or "
-        "--window: convert that part again; the dataset is incomplete until the next bams3 merge",
-    )
-    existing.add_argument("--resume", action="store_true", help="continue an interrupted conversion")
-    options.add_argument("-T", "--reference", metavar="FASTA", help="reference of a CRAM input")
-    options.add_argument(
-        "--index", metavar="FILE", help="BAI, CSI or CRAI index of IN (path or URI), if it is not next to IN"
-    )
-    options.add_argument(
-        "--batch",
-        type=fraction,
-        metavar="i/n|array/n",
-        help="convert batch i of n, or the array job's batch; finish with bams3 merge",
-    )
-    options.add_argument(
-        "--window", action="append", default=[], metavar="REGION",
-        help="convert only this region, on chunk boundaries (_unplaced: reads without a position); can be repeated; "
-        "finish with bams3 merge",
-    )  # fmt: skip
-    add_help(options)
-    args = options.parse_args(argv)
+    args = _convert_options().parse_args(argv)
 
     from bams3.buffer import keep_freed_memory
     from bams3.codec.streams import PROFILES
@@ -97,6 +40,76 @@ def _convert(argv: list[str]) -> int:
             progress=bar, expect=bar.expect if bar else None,
         )  # fmt: skip
     return 0
+
+
+def _convert_options() -> ArgumentParser:
+    options = parser("convert", "Convert BAM, CRAM or SAM to a dataset.", _CONVERT_EXAMPLE)
+    options.add_argument(
+        "source",
+        metavar="IN",
+        help="BAM, CRAM or SAM, sorted by coordinate: a path or URI, a pipe, or - for standard input",
+    )
+    options.add_argument(
+        "dataset", metavar="DATASET", help="the dataset (a directory) to write; usually named NAME.bams3"
+    )
+    options.add_argument(
+        "--chunk-size",
+        default="1M",
+        metavar="SIZE",
+        help="window size in bp: 256K, 512K, 1M (default), 2M, 4M or 8M",
+    )
+    add_workers(options)
+    _add_level(options)
+    options.add_argument("--sort", action="store_true", help="sort the input by coordinate first")
+    options.add_argument(
+        "--allow-truncated", action="store_true",
+        help="accept a file without an end-of-file marker as it is; bams3 stats reports the dataset as truncated",
+    )  # fmt: skip
+    _add_existing(options)
+    options.add_argument("-T", "--reference", metavar="FASTA", help="reference of a CRAM input")
+    options.add_argument(
+        "--index", metavar="FILE", help="BAI, CSI or CRAI index of IN (path or URI), if it is not next to IN"
+    )
+    options.add_argument(
+        "--batch",
+        type=fraction,
+        metavar="i/n|array/n",
+        help="convert batch i of n, or the array job's batch; finish with bams3 merge",
+    )
+    options.add_argument(
+        "--window", action="append", default=[], metavar="REGION",
+        help="convert only this region, on chunk boundaries (_unplaced: reads without a position); can be repeated; "
+        "finish with bams3 merge",
+    )  # fmt: skip
+    add_help(options)
+    return options
+
+
+def _add_level(options: ArgumentParser) -> None:
+    effort = options.add_mutually_exclusive_group()
+    effort.add_argument(
+        "--level",
+        type=int,
+        default=5,
+        metavar="N",
+        help="compression level, 1 (fast) to 9 (small); default 5",
+    )
+    effort.add_argument(
+        "--profile", choices=("fast", "default", "small"), metavar="NAME",
+        help="fast, default or small: shorthand for level 1, 5 or 9",
+    )  # fmt: skip
+
+
+def _add_existing(options: ArgumentParser) -> None:
+    existing = options.add_mutually_exclusive_group()
+    existing.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace an existing dataset. On a file system, the old one is removed once the new one is complete, so "
+        "both need space; in an object store, the old one is removed as soon as IN has been opened. With --batch or "
+        "--window: convert that part again; the dataset is incomplete until the next bams3 merge",
+    )
+    existing.add_argument("--resume", action="store_true", help="continue an interrupted conversion")
 
 
 def _merge(argv: list[str]) -> int:
