@@ -59,9 +59,10 @@ def counted(group, const uint8_t[::1] mask not None, *, bint spans=False, bint d
     A read counts where its bases are aligned; with ``deletions``, also at deletions; with ``spans``, from its start to
     its end. With ``min_quality``, only at bases of this quality or a better one (a deletion has that of the base after
     it); bases without a quality count. No read counts before ``begin``, nor record i before ``clip[i]``. Of an unmapped
-    read, which has no extent, samtools counts only what lies before the end of an earlier read; ``reach`` is the greatest
-    end in earlier row groups of the contig. With ``pileup``, as in htslib's, an operation of length 0 takes a position
-    from the next one, and unmapped reads count nowhere. The qualities of bases that count are summed from ``begin`` to ``sum_to``.
+    read, which has no extent, samtools counts only what lies before the end of an earlier read; ``reach`` is the
+    greatest end in earlier row groups of the contig. With ``pileup``, as in htslib's, an operation of length 0 takes a
+    position from the next one, and unmapped reads count nowhere. The qualities of bases that count are summed from
+    ``begin`` to ``sum_to``.
     Raises `FormatError` if columns contradict each other.
     """
     cdef Py_ssize_t n = group.records, i, chosen = 0, reads = 0, mapq_total = 0
