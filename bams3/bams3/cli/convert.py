@@ -32,7 +32,7 @@ def _convert(argv: list[str]) -> int:
         )
     level = PROFILES[args.profile] if args.profile else args.level
     keep_freed_memory()
-    with progress_bar("read") as bar:
+    with progress_bar("B") as bar:
         convert(
             args.source, args.dataset, chunk_size=args.chunk_size, workers=args.workers, level=level,
             sort=args.sort, overwrite=args.overwrite, resume=args.resume, reference=args.reference,

@@ -36,6 +36,7 @@ from bams3.parallel.uploads import Uploads
 from bams3.parallel.workers import Workers, worker_count
 from bams3.sources.inputs import IndexCounts, Source
 from bams3.sources.messages import show
+from bams3.sources.meter import Meter, size_of
 from bams3.storage import Storage, is_remote, open_storage
 
 KEPT_CHUNKS = 16  # chunks of an interrupted run whose footers are cached
@@ -87,9 +88,9 @@ def convert(
     allow_truncated
         Accept a source without an end-of-file marker; the manifest then records that the source was truncated.
     progress
-        Called with the number of records done since the last call.
+        Called whenever bytes of the source are read, with their number.
     expect
-        Called once with the number of records, if the index of a source that is converted whole tells it.
+        Called once with the number of bytes that will be read, if that is known.
 
     Returns
     -------
@@ -111,8 +112,9 @@ def convert(
     size, threads = layout.parse_size(chunk_size), worker_count(workers)
     storage = open_storage(str(dataset))
     with ExitStack() as stack:
+        meter = Meter(progress) if progress else None
         opened = stack.enter_context(open_source(
-            str(source), index=index, reference=reference, sort=sort, allow_truncated=allow_truncated,
+            str(source), index=index, reference=reference, sort=sort, allow_truncated=allow_truncated, progress=meter,
         ))  # fmt: skip
         plan = parts.Plan.of(opened.header, size, level)
         if len(plan.references) >= MANY_CONTIGS:
@@ -122,6 +124,10 @@ def convert(
             )
         chosen = chosen_windows(plan, opened, batch, windows)
         name = part_name(plan, batch, chosen)
+        if meter and expect:
+            meter.total = size_of(str(source)) if chosen is None else sum(opened.sizes(chosen)) or None
+            if meter.total:
+                expect(meter.total)
         there = prepare(storage, name, overwrite, resume)
         if overwrite and there.complete and name is None and not is_remote(storage.root):
             storage = stack.enter_context(successor(storage))
@@ -134,12 +140,10 @@ def convert(
         storage.delete(layout.METADATA)  # the dataset is incomplete while a part is written again
         pool = stack.enter_context(Workers(threads))
         earlier = _Earlier(storage, plan, there.objects) if resume or again else None
-        job = _Conversion(Uploads(storage), plan, HeaderLines(opened.header), pool, earlier, progress, there)
+        job = _Conversion(Uploads(storage), plan, HeaderLines(opened.header), pool, earlier, there)
         with _faults_named(opened, storage, removes=name is None and not resume):
             if chosen is None:
                 counts = _known_counts(opened, index)
-                if expect and counts:
-                    expect(sum(counts.values()))
                 part = job.run(opened.blocks(pool.map))
                 _end(part, opened, list(plan.grid.runs()), {} if opened.truncated else counts)
                 return parts.commit(storage, plan, [part])
@@ -273,7 +277,6 @@ class _Conversion:
     header: HeaderLines
     workers: Workers
     earlier: "_Earlier | None"
-    progress: Callable[[int], None] | None
     there: Destination
     """What the destination held before."""
 
@@ -293,8 +296,6 @@ class _Conversion:
     ) -> Iterator[tuple[ChunkKey, CompressedRowGroup]]:
         for key, group, counted in results:
             counts.add(counted)
-            if self.progress:
-                self.progress(group.zone.records)
             yield key, group
 
     def _compress(self, task: "_Task") -> "_Result":

@@ -2,9 +2,9 @@
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from bams3.bam.header import MAGIC
 from bams3.bam.records import RecordBlock, find_start
@@ -14,6 +14,7 @@ from bams3.sources.files import WINDOWS, expect_again, input_at
 from bams3.sources.index import Index
 from bams3.sources.inputs import IndexCounts, Input, Mapper, Source
 from bams3.sources.messages import TRUNCATED, show
+from bams3.sources.meter import MeteredInput
 from bams3.sources.stream import PlainReader, ReadAgain, Reader, read_header, record_blocks
 
 LOOK_BYTES, LOOK_PIECES = 4096, 64
@@ -24,16 +25,17 @@ SAM_RECORD = re.compile(rb"[^@\t\n][^\t\n]*\t\d+(\t[^\t\n]+){7}\t")
 
 def open_source(
     path: str, *, index: str | None = None, reference: str | None = None, sort: bool = False,
-    allow_truncated: bool | None = None,
+    allow_truncated: bool | None = None, progress: Callable[[int], Any] | None = None,
 ) -> Source:  # fmt: skip
     """Open a BAM, CRAM or SAM file at a path or URI; the format is detected from the content; ``-`` is standard input.
     The file is read once, whatever its format, unless windows are requested.
 
     `index`: a BAI or CSI (CRAI for CRAM); by default it is looked for beside the file; only windows need it.
     `reference`: FASTA for CRAM. `sort`: sort the records by coordinate. `allow_truncated`: whether to accept a file
-    without an end-of-file marker; None means no, and that the caller offers no such option. A dataset of the earlier
-    BAMS3 writers is a source, too (`legacy`). Raises SourceError if the file cannot be read or has none of these
-    formats.
+    without an end-of-file marker; None means no, and that the caller offers no such option. `progress`: called with the
+    number of bytes whenever some of the file are read, unless htslib itself reads it (windows of a CRAM). A dataset of
+    the earlier BAMS3 writers is a source, too (`legacy`). Raises SourceError if the file cannot be read or has none of
+    these formats.
     """
     if os.path.isdir(path):
         from bams3.sources.legacy import is_legacy, open_legacy
@@ -43,6 +45,8 @@ def open_source(
     if reference:
         expect_again(reference, "htslib reads it wherever it needs to")
     alignments = input_at(path)
+    if progress:
+        alignments = cast(Input, MeteredInput(alignments, progress))
     looked_at = ReadAgain(alignments.open())
     kind, packing = _kind(looked_at, alignments.name)
     looked_at.rewind()
