@@ -8,7 +8,7 @@ are dropped. A gVCF block belongs to the place in which it begins, so it may nee
 
 import os
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -70,27 +70,14 @@ def call_jointly(
     looked_at = _around(list(readers.values()), intervals, called, has_blocks=_has_blocks(*chosen))
     if called is not None:
         looked_at = [found for place in looked_at for found in called.within(*place)]
-    # bcftools writes the reference's path into its header: run it in that folder, so that this is the bare file name.
-    folder, fasta = os.path.split(os.path.abspath(reference))
-
-    def words(given: Options) -> list[str]:
-        return list(given.words(lambda path: os.path.abspath((files or {}).get(path, path))))
-
+    pileup_words, call_words = (
+        list(given.words(lambda path: os.path.abspath((files or {}).get(path, path)))) for given in chosen
+    )
     with open_output(out) as file, TemporaryDirectory() as work, ExitStack() as feeds:
         pipes = {sample: os.pipe() for sample in datasets}
-        readable = [read for read, _ in pipes.values()]
-        fds = dict(zip(datasets, readable, strict=True))
-        pileup = subprocess.Popen(
-            [*_pileup_command(Path(work), fds, looked_at), "-f", fasta, *words(chosen[0])],
-            cwd=folder, stdout=subprocess.PIPE, stderr=log, pass_fds=readable,
-        )  # fmt: skip
-        caller = subprocess.Popen(
-            ["bcftools", "call", "--no-version", "-Ou", *words(chosen[1])],
-            stdin=pileup.stdout, stdout=subprocess.PIPE, stderr=log,
-        )  # fmt: skip
-        pileup.stdout.close()  # type: ignore[union-attr]
-        for read in readable:
-            os.close(read)
+        fds = {sample: read for sample, (read, _) in pipes.items()}
+        command = _pileup_command(Path(work), fds, looked_at)
+        pileup, caller = _started(command, reference, fds.values(), pileup_words, call_words, log)
         for sample, (_, writable) in pipes.items():
             pipe = open(writable, "wb", buffering=0)  # noqa: SIM115 (feeding closes it)
             feeds.enter_context(feeding(pipe, _bam(readers[sample], looked_at)))
@@ -102,6 +89,25 @@ def call_jointly(
         feeds.close()
         if any(codes) and not is_done:
             raise Bams3Error("bcftools failed")
+
+
+def _started(
+    command: list[str], reference: str, readable: Collection[int], mpileup: list[str], call: list[str], log: Any
+) -> tuple["subprocess.Popen[bytes]", "subprocess.Popen[bytes]"]:  # fmt: skip
+    """Start `bcftools mpileup`, which gets the `readable` ends of pipes, and `bcftools call` on its output."""
+    # bcftools writes the reference's path into its header: run it in that folder, so that this is the bare file name.
+    folder, fasta = os.path.split(os.path.abspath(reference))
+    pileup = subprocess.Popen(
+        [*command, "-f", fasta, *mpileup], cwd=folder, stdout=subprocess.PIPE, stderr=log, pass_fds=readable
+    )
+    caller = subprocess.Popen(
+        ["bcftools", "call", "--no-version", "-Ou", *call],
+        stdin=pileup.stdout, stdout=subprocess.PIPE, stderr=log,
+    )  # fmt: skip
+    pileup.stdout.close()  # type: ignore[union-attr]
+    for read in readable:
+        os.close(read)
+    return pileup, caller
 
 
 def _has_blocks(mpileup: Options, call: Options) -> bool:
