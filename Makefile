@@ -17,6 +17,10 @@ KERNELS = $(shell find bams3 -name '*.pyx' -o -name '*.pxd')
 SOURCES = $(shell find bams3 -name '*.py')
 CORES  ?= $(shell nproc)
 
+# What is imported is compiled to byte code then: most of it never is.
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
+require = $(BIN)/python .ci/requirements $(1) > $(VENV)/$(1) && $(INSTALL) --requirement $(VENV)/$(1)
+
 INSTALLED = $(VENV)/.installed
 TESTED    = $(VENV)/.tested
 LINTERS   = $(VENV)/.linters
@@ -29,24 +33,24 @@ COHORT    = $(DEMO)/data/samples.tsv
 
 setup: $(INSTALLED)
 
+# pip alone would compile the kernels before it installs what the package requires.
 $(INSTALLED): pyproject.toml setup.py $(KERNELS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "bams3 needs Python 3.11 or later; set PYTHON=")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --config-settings editable_mode=compat --editable '.[workflow]'
-	$(BIN)/python -m compileall -q bams3
+	$(call require,workflow) & requirements=$$!; \
+	    $(INSTALL) --no-deps --config-settings editable_mode=compat --editable . && wait $$requirements
 	@touch $@
 
 $(TESTED): $(INSTALLED)
-	$(BIN)/python -m pip install --quiet --config-settings editable_mode=compat --editable '.[test,workflow]'
+	$(call require,test)
 	@touch $@
 
 $(PLOTTERS): $(TESTED)
-	@$(BIN)/python -m pip install --quiet --group bench
+	$(call require,bench)
 	@touch $@
 
 $(LINTERS): $(INSTALLED)
-	$(BIN)/python -m pip install --quiet --group lint
+	$(call require,lint)
 	@touch $@
 
 # The same kernels with every index checked, for tests with malformed input.
@@ -95,12 +99,12 @@ bench-scale: $(PLOTTERS)
 	$(BIN)/python benchmarks/run.py --scale
 
 docs: $(INSTALLED)
-	$(BIN)/python -m pip install --quiet --group docs
+	$(call require,docs)
 	$(BIN)/mkdocs build --quiet
 
 dist: $(INSTALLED)
 	rm -rf dist build/dist-venv
-	$(BIN)/python -m pip install --quiet build
+	$(INSTALL) build
 	$(BIN)/python -m build --outdir dist . > build/dist.log
 	$(PYTHON) -m venv build/dist-venv
 	build/dist-venv/bin/pip install --quiet dist/*.whl
