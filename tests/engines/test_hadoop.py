@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import need
 from engines import commands_of, coverage_files, killed_where, run_block
+from peers import need
 from servers.hadoop import hadoop
 from workflows import ROOT
 

@@ -26,7 +26,7 @@ def moto_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def swift_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of Swift's S3."""
-    from conftest import need
+    from peers import need
 
     for program in PROGRAMS:
         need(program)
@@ -37,7 +37,7 @@ def swift_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def web_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     """The URL of nginx, and the directory that it serves."""
-    from conftest import need
+    from peers import need
 
     need("nginx")
     root = tmp_path_factory.mktemp("www")
@@ -51,7 +51,7 @@ def web_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, 
 @pytest.fixture(scope="session")
 def slurm_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slurm]:
     """A SLURM cluster of three nodes."""
-    from conftest import need
+    from peers import need
 
     for program in SLURM_PROGRAMS:
         need(program)
