@@ -1,4 +1,4 @@
-"""Snakemake as a program, without the seconds of CPU that its imports take: a server has them, and forks for each run."""
+"""Snakemake as a program, without the seconds that its imports take: a server has them, and forks for each run."""
 
 import multiprocessing
 import os
