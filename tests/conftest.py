@@ -10,6 +10,7 @@ import pytest
 from engines import engine_coverage, engine_dataset  # noqa: F401
 from environments import wheel  # noqa: F401
 from hypothesis import HealthCheck, settings
+from peers import need, real_bams
 from remote_datasets import local, remote, small, source  # noqa: F401
 from servers.fixtures import (  # noqa: F401
     bucket,
@@ -30,30 +31,11 @@ settings.load_profile("bams3")
 # Java programs of a test live for seconds: compiling them less halves their time.
 os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
 
-DATA = Path(__file__).parent / "data"
-
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests of clusters first: they wait much, while other workers go on."""
     clusters = {"slurm_cluster", "aws", "cluster"}
     items.sort(key=lambda item: clusters.isdisjoint(getattr(item, "fixturenames", ())))
-
-
-def real_bams() -> list[Path]:
-    """The BAMs of tests/data, and of the directory that BAMS3_TEST_DATA names."""
-    more = os.environ.get("BAMS3_TEST_DATA")
-    found = {
-        path.name: path for folder in [DATA, *([Path(more)] if more else [])] for path in folder.glob("*.bam")
-    }
-    return [found[name] for name in sorted(found)]
-
-
-def need(tool: str) -> None:
-    """Skip a test where a peer is missing; fail it in CI, which installs the peers."""
-    if shutil.which(tool) is None:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(
-            f"{tool} is not installed; CONTRIBUTING.md says how"
-        )
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ import os
 import pickle
 import random
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,32 +15,10 @@ import pytest
 from alignments import busiest, everything, texts
 from bams3.api import dataset as api
 from bams3.errors import Bams3Error, DatasetError, FormatError, UsageError
-from odd_records import write_odd
 
 import bams3
 
 Query = dict[str, Any]
-
-
-@pytest.fixture
-def bam(real_bam: Path) -> Iterator[pysam.AlignmentFile]:
-    with pysam.AlignmentFile(real_bam) as file:
-        yield file
-
-
-@pytest.fixture
-def dataset(real_dataset: Path) -> api.Dataset:
-    return bams3.open(real_dataset)
-
-
-@pytest.fixture(scope="module")
-def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_odd(tmp_path_factory.mktemp("odd"))
-
-
-@pytest.fixture
-def odd_dataset(odd: Path) -> api.Dataset:
-    return bams3.open(odd.with_suffix(".bams3"))
 
 
 def some_queries(bam: pysam.AlignmentFile) -> list[Query]:

@@ -1,6 +1,6 @@
 """Columns and Arrow tables of a dataset, against pysam."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,30 +12,6 @@ from bams3.api import dataset as api
 from bams3.errors import UsageError
 from bams3.select.fields import FilterColumns
 from bams3.select.schema import SCHEMA, dtype_of
-from odd_records import write_odd
-
-import bams3
-
-
-@pytest.fixture
-def bam(real_bam: Path) -> Iterator[pysam.AlignmentFile]:
-    with pysam.AlignmentFile(real_bam) as file:
-        yield file
-
-
-@pytest.fixture
-def dataset(real_dataset: Path) -> api.Dataset:
-    return bams3.open(real_dataset)
-
-
-@pytest.fixture(scope="module")
-def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_odd(tmp_path_factory.mktemp("odd"))
-
-
-@pytest.fixture
-def odd_dataset(odd: Path) -> api.Dataset:
-    return bams3.open(odd.with_suffix(".bams3"))
 
 
 def pysam_column(name: str) -> Callable[[pysam.AlignedSegment], Any]:

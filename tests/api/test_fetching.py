@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,25 +15,8 @@ import pytest
 from alignments import busiest, texts
 from bams3.api import dataset as api
 from bams3.errors import FormatError
-from odd_records import write_odd
 
 import bams3
-
-
-@pytest.fixture
-def bam(real_bam: Path) -> Iterator[pysam.AlignmentFile]:
-    with pysam.AlignmentFile(real_bam) as file:
-        yield file
-
-
-@pytest.fixture
-def dataset(real_dataset: Path) -> api.Dataset:
-    return bams3.open(real_dataset)
-
-
-@pytest.fixture(scope="module")
-def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_odd(tmp_path_factory.mktemp("odd"))
 
 
 @pytest.fixture

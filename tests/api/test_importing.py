@@ -9,15 +9,8 @@ from typing import Any
 
 import pytest
 from bams3.api import dataset as api
-from odd_records import write_odd
 
 import bams3
-
-
-@pytest.fixture(scope="module")
-def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_odd(tmp_path_factory.mktemp("odd"))
-
 
 # What is imported is asked in a process of its own.
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import need
 from engines import commands_of, coverage_files, killed_where, run_block
+from peers import need
 from workflows import ROOT
 
 import bams3

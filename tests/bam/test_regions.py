@@ -11,7 +11,7 @@ import pytest
 from bams3.bam.regions import UNPLACED, BedTable, Region, bed_table, merge_regions, parse_regions, read_bed
 from bams3.errors import UsageError
 from bams3.inflate import FREE, MAX_LINE, PIECE
-from conftest import need
+from peers import need
 
 REFERENCES = [
     ("chr1", 3_000_000),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bams3.dataset.reader import DatasetReader
 from bams3.operations.convert import convert
-from conftest import DATA
+from peers import DATA
 
 # A change of these is a change of the format: give the encoding another name, and say so in docs/format.md.
 STREAMS = "4f061940ba508973bf72445e4abaf58577c72d9b54f173a2aff4986b541914dc"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from bams3.dataset.reader import DatasetReader
 from bams3.operations.verify import verify
-from conftest import DATA
+from peers import DATA
 from reader.integers import name_hash
 from reader.records import read_records, read_sam
 

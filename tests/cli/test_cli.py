@@ -12,35 +12,13 @@ from typing import Any
 
 import pytest
 from bams3.cli import COMMANDS
-from command_line import Run, in_process, write_small
-from conftest import DATA
+from command_line import Run
 from engines import BAMS3
+from peers import DATA
 
 import bams3
 
 REAL = DATA / "illumina_chr22_NA12878.bam"
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_small(tmp_path_factory.mktemp("small"))
-
-
-@pytest.fixture
-def dataset(small: Path) -> str:
-    return str(small / "small.bams3")
-
-
-@pytest.fixture(scope="module")
-def real(tmp_path_factory: pytest.TempPathFactory) -> str:
-    path = tmp_path_factory.mktemp("real") / "real.bams3"
-    bams3.convert(REAL, path)
-    return str(path)
-
-
-@pytest.fixture
-def run(capfd: pytest.CaptureFixture[str]) -> Run:
-    return in_process(capfd)
 
 
 # Help

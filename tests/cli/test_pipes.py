@@ -3,35 +3,15 @@
 import os
 import re
 import subprocess
-from pathlib import Path
 
 import pytest
-from command_line import write_small
-from conftest import DATA
 from engines import BAMS3
+from peers import DATA
 
 import bams3
 
-REAL = DATA / "illumina_chr22_NA12878.bam"
 BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
 LARGE = DATA / "illumina_wgs_NA12878.bam"  # more than a pipe takes, in any format
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_small(tmp_path_factory.mktemp("small"))
-
-
-@pytest.fixture
-def dataset(small: Path) -> str:
-    return str(small / "small.bams3")
-
-
-@pytest.fixture(scope="module")
-def real(tmp_path_factory: pytest.TempPathFactory) -> str:
-    path = tmp_path_factory.mktemp("real") / "real.bams3"
-    bams3.convert(REAL, path)
-    return str(path)
 
 
 @pytest.fixture(scope="module")

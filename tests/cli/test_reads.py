@@ -9,35 +9,11 @@ from pathlib import Path
 import pytest
 from bams3.bam.flags import NAMES as FLAG_NAMES
 from bams3.cli.options import flag_bits
-from command_line import Run, in_process, write_small
-from conftest import DATA
+from command_line import Run
 from engines import BAMS3
-
-import bams3
+from peers import DATA
 
 REAL = DATA / "illumina_chr22_NA12878.bam"
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_small(tmp_path_factory.mktemp("small"))
-
-
-@pytest.fixture
-def run(capfd: pytest.CaptureFixture[str]) -> Run:
-    return in_process(capfd)
-
-
-@pytest.fixture
-def dataset(small: Path) -> str:
-    return str(small / "small.bams3")
-
-
-@pytest.fixture(scope="module")
-def real(tmp_path_factory: pytest.TempPathFactory) -> str:
-    path = tmp_path_factory.mktemp("real") / "real.bams3"
-    bams3.convert(REAL, path)
-    return str(path)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from bams3.cli import COMMANDS, main
-from conftest import DATA
+from peers import DATA
 
 import bams3
 

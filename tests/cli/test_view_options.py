@@ -10,7 +10,7 @@ from pathlib import Path
 import pysam
 import pytest
 from bams3.cli import main
-from conftest import DATA
+from peers import DATA
 
 import bams3
 

@@ -12,7 +12,7 @@ from bams3.cohort import page as cohort_page
 from bams3.cohort.about import About
 from bams3.cohort.page import write_page
 from cohort_files import make_cohort
-from conftest import need
+from peers import need
 
 if os.environ.get("CI"):
     import playwright.sync_api as playwright

@@ -24,7 +24,7 @@ from conversions import fails
 from engines import run_bams3 as run
 from fuzz.mutate import edit_footer, mutated
 
-MUTATIONS = 300
+MUTATIONS = 100  # for each of four seeds; `make fuzz` makes a million
 
 
 @pytest.fixture(scope="module")
@@ -244,7 +244,7 @@ def rebuilt(footer: Footer, streams: dict[str, bytes]) -> bytes:
 
 
 def test_the_checked_build(request: pytest.FixtureRequest) -> None:
-    """The tests above on the build whose kernels check every index."""
+    """The tests above that decode nonsense, on the build whose kernels check every index."""
     import os
 
     import bams3
@@ -260,7 +260,8 @@ def test_the_checked_build(request: pytest.FixtureRequest) -> None:
     check = "import bams3, sys; sys.exit('checked' not in bams3.__file__)"
     assert subprocess.run([sys.executable, "-c", check], env=environment, cwd=checked).returncode == 0
     result = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", __file__],
+        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", __file__,
+         "-k", "random_bytes or hostile_footers or damage_is_one_line"],
         env=environment, cwd=request.config.rootpath / "tests", capture_output=True, text=True,
     )  # fmt: skip
     assert result.returncode == 0, result.stdout[-3000:]

@@ -126,7 +126,7 @@ def test_counts_of_other_references(dataset: Path) -> None:
 
 
 FEW = ("one more", "huge", "swapped", "dropped", "renamed")
-"""Lies about streams of a chunk that has many, and about parts; those about each of the few of another are all told."""
+"""Lies about streams of a chunk that has many, and about parts; another with few streams is told lies of all kinds."""
 
 
 @pytest.mark.parametrize(
@@ -135,13 +135,12 @@ FEW = ("one more", "huge", "swapped", "dropped", "renamed")
 )
 def test_footers(dataset: Path, path: str, kinds: tuple[str, ...], readers: tuple[str, ...]) -> None:
     trial = Trial(dataset, **{name: (COUNTS | OTHERS)[name] for name in readers})
-    forged = lies(forge.read(dataset, path))
-    chosen = (
-        (what, lie)
-        for what, lie in forged
-        if (not kinds or "streams." not in what or what.endswith(kinds)) and what != "header dropped"
-    )  # without a header, it is a chunk of an early version
-    assert tried(trial, path, chosen) == {}
+    forged = [(what, lie) for what, lie in lies(forge.read(dataset, path)) if what != "header dropped"]
+    # Without a header, it is a chunk of an early version. A third of the lies about streams tells every kind of each.
+    streams = [lie for lie in forged if "streams." in lie[0]]
+    told = [lie for lie in streams if not kinds or lie[0].endswith(kinds)][::3]
+    others = [lie for lie in forged if "streams." not in lie[0]]
+    assert tried(trial, path, iter(others + told)) == {}
 
 
 def test_footers_and_zones_alike(dataset: Path) -> None:

@@ -23,8 +23,8 @@ from bams3.operations.convert import convert
 from bams3.operations.verify import verify
 from bams3.output.alignments import write_alignments
 from bams3.select.query import RecordFilter, query
-from conftest import real_bams
 from fuzz.mutate import with_footer
+from peers import real_bams
 
 import bams3
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 from bams3.storage import open_storage
-from conftest import need
 from engines import commands_of, coverage_files, killed_where
+from peers import need
 from servers.batch import IMAGE, Batch, batch
 from servers.slurm import Slurm
 from workflows import ROOT

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from conftest import need
 from engines import commands_of, coverage_files, killed_where, run_block
+from peers import need
 
 import bams3
 

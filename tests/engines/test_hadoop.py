@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import need
 from engines import commands_of, coverage_files, killed_where, run_block
+from peers import need
 from servers.hadoop import hadoop
 from workflows import ROOT
 
@@ -34,12 +34,20 @@ def cluster(commands: dict[str, str], tmp_path_factory: pytest.TempPathFactory) 
         yield commands | {"PATH": f"{programs}:{commands['PATH']}", "FOLDER": str(folder)}
 
 
-@pytest.fixture
-def here(engine_dataset: Path, tmp_path: Path) -> Path:
-    """A directory with the dataset of the page."""
-    (tmp_path / "NA12878.bams3").symlink_to(engine_dataset)
-    (tmp_path / "examples").symlink_to(ROOT / "examples")
-    return tmp_path
+@pytest.fixture(scope="module")
+def here(engine_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with the dataset of the page: in 7 chunks, which are of two map tasks."""
+    folder = tmp_path_factory.mktemp("page")
+    bams3.convert(engine_dataset.with_suffix(".bam"), folder / "NA12878.bams3", chunk_size="512K")
+    (folder / "examples").symlink_to(ROOT / "examples")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def listed(cluster: dict[str, str], here: Path) -> Path:
+    """The same directory, with the list of chunks that the jobs read."""
+    run_block(CHUNKS, here, cluster)
+    return here
 
 
 def expected_counts(here: Path) -> dict[str, str]:
@@ -54,15 +62,15 @@ def as_table(printed: str) -> dict[str, str]:
     return dict(line.split("\t") for line in printed.splitlines() if not line.startswith("packageJobJar:"))
 
 
-def test_counts(cluster: dict[str, str], here: Path) -> None:
+def test_counts(cluster: dict[str, str], listed: Path) -> None:
     """With a task that is killed once."""
-    assert as_table(run_block(CHUNKS + COUNTS, here, cluster)) == expected_counts(here)
+    assert as_table(run_block(COUNTS, listed, cluster)) == expected_counts(listed)
     assert Path(cluster["FOLDER"], "killed-mapper").is_dir()
 
 
-def test_regions(cluster: dict[str, str], here: Path, engine_coverage: dict[str, bytes]) -> None:
-    run_block(CHUNKS + REGIONS, here, cluster)
-    assert (here / "NA12878.regions.bed").read_bytes() == engine_coverage["S1.regions.bed.gz"]
+def test_regions(cluster: dict[str, str], listed: Path, engine_coverage: dict[str, bytes]) -> None:
+    run_block(REGIONS, listed, cluster)
+    assert (listed / "NA12878.regions.bed").read_bytes() == engine_coverage["S1.regions.bed.gz"]
 
 
 def test_coverage(cluster: dict[str, str], here: Path, engine_coverage: dict[str, bytes]) -> None:
@@ -73,9 +81,9 @@ def test_coverage(cluster: dict[str, str], here: Path, engine_coverage: dict[str
     assert Path(cluster["FOLDER"], "killed-coverage").is_dir()
 
 
-def test_a_function(cluster: dict[str, str], here: Path) -> None:
-    found = as_table(run_block(CHUNKS + OWN, here, cluster))
-    qualities = bams3.open(here / "NA12878.bams3").query(fields="mapq")["mapq"].tolist()
+def test_a_function(cluster: dict[str, str], listed: Path) -> None:
+    found = as_table(run_block(OWN, listed, cluster))
+    qualities = bams3.open(listed / "NA12878.bams3").query(fields="mapq")["mapq"].tolist()
     assert found == {str(quality): str(qualities.count(quality)) for quality in set(qualities)}
     assert len(found) > 5
 

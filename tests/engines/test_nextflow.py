@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import need
 from engines import commands_of, coverage_files, killed_where, run_block
+from peers import need
 from servers.nextflow import nextflow
 from servers.slurm import Slurm
 from workflows import ROOT, below, run, samtools, write_sheet

@@ -10,7 +10,7 @@ import pysam
 import pytest
 from bams3.errors import Bams3Error
 from bams3.operations.call import call_jointly
-from conftest import need
+from peers import need
 from workflows import CONFIG, planned, write_sheet
 
 from bams3 import convert

@@ -20,11 +20,11 @@ from bams3.errors import Bams3Error, DatasetError, SourceError, UsageError
 from bams3.operations.convert import convert, merge
 from bams3.parallel import limits, workers
 from bams3.parallel.workers import worker_count
-from conftest import DATA
 from conversions import fails
 from engines import run_bams3 as run
 from listings import contents
 from malformed import malformed
+from peers import DATA
 
 
 def no_dataset(path: Path) -> None:

@@ -11,7 +11,7 @@ import hostile
 import pysam
 import pytest
 from bams3.cli import main
-from conftest import need
+from peers import need
 
 from bams3 import convert
 

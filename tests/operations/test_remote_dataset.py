@@ -22,7 +22,7 @@ from bams3.operations import cost
 from bams3.operations.verify import verify
 from bams3.select import query
 from bams3.storage import open_storage
-from conftest import need
+from peers import need
 from remote_datasets import READS, REGION, asked, files, printed
 from servers.faults import Faults, Request
 

@@ -14,8 +14,8 @@ from bams3.operations.convert import convert
 from bams3.operations.repair import repair
 from bams3.operations.verify import verify
 from bams3.storage import open_storage
-from conftest import real_bams
 from fuzz.mutate import edit_footer
+from peers import real_bams
 
 TEXT = b"@HD\tVN:1.6\n@SQ\tSN:chr1\tLN:1000000\n@SQ\tSN:x\tLN:9\n@SQ\tSN:chr2\tLN:5000\n@RG\tID:a\tSM:s\n@CO\tlost\n"
 CONTIGS = [("chr1", 1_000_000), ("x", 9), ("chr2", 5000)]

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pysam
 import pytest
-from conftest import need
 from engines import run_bams3
+from peers import need
 
 import bams3
 

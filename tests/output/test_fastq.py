@@ -16,8 +16,8 @@ from bams3.bam.records import RecordBlock
 from bams3.cli import main
 from bams3.dataset.reader import DatasetReader
 from bams3.select.query import RecordFilter, query, reads
-from conftest import DATA
 from hypothesis import given, settings
+from peers import DATA
 
 import bams3
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pysam
 import pytest
-from conftest import DATA
+from peers import DATA
 
 import bams3
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import need
+from peers import need
 from workflows import ROOT
 
 SCHEMAS = sorted((ROOT / "workflow" / "schemas").glob("*.yaml"))

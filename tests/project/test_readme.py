@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from conftest import need
 from environments import environment
+from peers import need
 from workflows import ROOT
 
 README = ROOT / "README.md"

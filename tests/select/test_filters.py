@@ -9,8 +9,8 @@ import numpy as np
 import pysam
 import pytest
 from bams3.select.filters import Expression
-from conftest import need, real_bams
 from expressions import random_expression
+from peers import need, real_bams
 
 REAL = real_bams()
 HEADER = {

@@ -3,10 +3,12 @@
 import os
 import uuid
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+from peers import need
 
 from servers import moto, nginx
 from servers.faults import Faults, faulty
@@ -26,8 +28,6 @@ def moto_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def swift_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of Swift's S3."""
-    from conftest import need
-
     for program in PROGRAMS:
         need(program)
     with swift(tmp_path_factory.mktemp("swift")) as url:
@@ -37,8 +37,6 @@ def swift_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def web_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     """The URL of nginx, and the directory that it serves."""
-    from conftest import need
-
     need("nginx")
     root = tmp_path_factory.mktemp("www")
     for folder in (root, *root.parents):
@@ -51,8 +49,6 @@ def web_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, 
 @pytest.fixture(scope="session")
 def slurm_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slurm]:
     """A SLURM cluster of three nodes."""
-    from conftest import need
-
     for program in SLURM_PROGRAMS:
         need(program)
     if os.getuid():
@@ -81,12 +77,21 @@ def s3_at(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., None
 
 def s3_client() -> Any:
     """boto3's client of the S3 that the environment points to."""
+    return _s3_client(
+        *(os.environ[f"AWS_{name}"] for name in ("ENDPOINT_URL", "ACCESS_KEY_ID", "SECRET_ACCESS_KEY"))
+    )
+
+
+@cache
+def _s3_client(url: str, access_key: str, secret_key: str) -> Any:
+    """Kept, as making one takes longer than what tests ask of it."""
     import boto3.session
     from botocore.config import Config
 
     # Swift on a busy machine says now and then that it has not the time.
     config = Config(s3={"addressing_style": "path"}, retries={"mode": "standard", "total_max_attempts": 10})
-    return boto3.session.Session().client("s3", region_name="us-east-1", config=config)
+    session = boto3.session.Session(access_key, secret_key, region_name="us-east-1")
+    return session.client("s3", endpoint_url=url, config=config)
 
 
 def make_bucket() -> str:

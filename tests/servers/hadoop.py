@@ -15,6 +15,9 @@ from servers import free_port, process, script
 from servers.jars import class_path
 
 OPENED = "--add-opens=java.base/java.lang=ALL-UNNAMED"  # its libraries are older than Java 17
+SHORT = (
+    "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"  # containers do not inherit JAVA_TOOL_OPTIONS of conftest.py
+)
 _ADDRESSES = (
     "yarn.resourcemanager.address", "yarn.resourcemanager.scheduler.address",
     "yarn.resourcemanager.resource-tracker.address", "yarn.resourcemanager.admin.address",
@@ -52,7 +55,7 @@ def hadoop(folder: Path, tasks: dict[str, str]) -> Iterator[Path]:
         "yarn.application.classpath": jars,
         "yarn.app.mapreduce.am.staging-dir": f"{folder}/staging",
         "yarn.app.mapreduce.am.resource.mb": "512",
-        "yarn.app.mapreduce.am.command-opts": f"-Xmx300m {OPENED}",
+        "yarn.app.mapreduce.am.command-opts": f"-Xmx300m {OPENED} {SHORT}",
         "yarn.resourcemanager.nodemanagers.heartbeat-interval-ms": "100",
         "yarn.app.mapreduce.am.scheduler.heartbeat.interval-ms": "100",
         "mapreduce.client.completion.pollinterval": "200",
@@ -66,7 +69,7 @@ def hadoop(folder: Path, tasks: dict[str, str]) -> Iterator[Path]:
         "mapreduce.reduce.memory.mb": "512",
         "mapreduce.map.env": environment,
         "mapreduce.reduce.env": environment,
-        "mapred.child.java.opts": "-Xmx200m",
+        "mapred.child.java.opts": f"-Xmx200m {SHORT}",
     }
     properties = (
         f"<property><name>{name}</name><value>{escape(value)}</value></property>"

@@ -17,7 +17,7 @@ from bams3.errors import SourceError
 from bams3.operations.convert import convert
 from bams3.operations.verify import verify
 from bams3.sources.bam import open_source
-from conftest import DATA
+from peers import DATA
 
 BAM = DATA / "illumina_chr22_NA12878.bam"
 WINDOW = 1_000_000

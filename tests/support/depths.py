@@ -11,8 +11,8 @@ from bams3.coverage import (
     parse_thresholds,
     write_coverage,
 )
-from conftest import need
 from coverage_groups import row_groups
+from peers import need
 
 
 def mosdepth(bam: str, prefix: Path, arguments: list[str]) -> dict[str, bytes]:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pysam
 from bams3.cli import main
-from conftest import DATA
 from coverage_bams import hostile_bam, pileup_bam
+from peers import DATA
 
 import bams3
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bams3.bam.header import Header
 from bams3.bam.records import RecordBlock, walk
-from conftest import need, real_bams
+from peers import need, real_bams
 
 REAL = real_bams()
 

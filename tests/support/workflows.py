@@ -18,6 +18,7 @@ import pytest
 import yaml
 from bams3.storage import open_storage
 from bams3.workflow.errors import ConfigurationError
+from forked import run_snakemake
 from servers import script
 from snakemake.api import OutputSettings, ResourceSettings, SnakemakeApi
 from snakemake.exceptions import format_exception_to_string
@@ -110,8 +111,7 @@ def snakemake(
     directory: Path, environment: dict[str, str], config: dict[str, Any], *arguments: str
 ) -> subprocess.CompletedProcess[str]:
     configure(directory, config)
-    command = [sys.executable, "-m", "snakemake", "-s", str(SNAKEFILE), "--cores", "2", *arguments]
-    return subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True)
+    return run_snakemake(directory, environment, "-s", str(SNAKEFILE), "--cores", "2", *arguments)
 
 
 def run(directory: Path, environment: dict[str, str], config: dict[str, Any], *arguments: str) -> str:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import need
+from peers import need
 from servers.batch import IMAGE, Batch, batch_with_snakemake
 from workflows import CONFIG, COVERAGE, OF_THE_COHORT, PROCESS, below, checkout, run, write_sheet
 

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import need
+from peers import need
 from workflows import CONFIG, COVERAGE, OF_THE_COHORT, PROCESS, QUERY, below, run, snakemake
 
 EVERYTHING = CONFIG | OF_THE_COHORT | {"query": QUERY, "process": PROCESS, "coverage": COVERAGE}

@@ -13,7 +13,7 @@ from bams3.operations.call import call_jointly
 from bams3.operations.targets import Targets, read_targets
 from bams3.workflow import calling
 from bams3.workflow.errors import ConfigurationError
-from conftest import need
+from peers import need
 from workflows import CONFIG, planned, run, snakemake
 
 from bams3 import convert

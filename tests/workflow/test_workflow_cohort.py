@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from bams3.storage import open_storage
-from conftest import need
+from peers import need
 from workflows import CONFIG, SNAKEFILE, aws, below, in_storage, planned, run, write_sheet
 
 SAMPLES = ("S1", "S2")

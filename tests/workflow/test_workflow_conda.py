@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import need
+from peers import need
 from servers import script
 from workflows import CONFIG, ROOT, snakemake, write_sheet
 

@@ -15,7 +15,7 @@ import pytest
 from bams3.cli import main
 from bams3.errors import FormatError
 from bams3.workflow.log import open_log
-from conftest import need
+from peers import need
 from workflows import ROOT
 
 import bams3

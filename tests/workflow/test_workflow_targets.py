@@ -14,7 +14,7 @@ import pysam
 import pytest
 import yaml
 from bams3.cohort.columns import numbers
-from conftest import DATA, need
+from peers import DATA, need
 from workflows import ROOT, run
 
 ORIGINS = {"chr4": 115_900_000, "chr12": 71_500_000, "chrX": 101_000_000}
