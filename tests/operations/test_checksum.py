@@ -1,5 +1,6 @@
 """bams3 checksum prints what samtools checksum prints, byte for byte."""
 
+import shutil
 import struct
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,9 @@ import hostile
 import pysam
 import pytest
 from bams3.bam.records import walk
+from bams3.dataset.manifest import Counts
 from bams3.dataset.reader import DatasetReader
-from bams3.dataset.sums import Summed, Sums
+from bams3.dataset.sums import MODULUS, Summed, Sums
 from bams3.operations.checksum import Style, report, sums_of
 from command_line import Run, in_process
 from conftest import DATA
@@ -146,6 +148,49 @@ def test_many_read_groups() -> None:
     assert {name: passed[0] for name, (passed, _) in sums.groups.items()} == {
         name: names.count(name) for name in set(names)
     }
+
+
+# Sums that a dataset has
+
+
+def test_stored_sums_cost_no_reading(small_dataset: str, tmp_path: Path, run: Run) -> None:
+    copy = Path(shutil.copytree(small_dataset, tmp_path / "copy.bams3"))
+    expected = run("checksum", "-q", copy)
+    shutil.rmtree(copy / "data")
+    assert run("checksum", "-q", copy) == expected
+    assert run("checksum", "-q", "-b", "1", copy)[0] == 1
+
+
+def test_a_conversion_that_goes_on_sums_what_was_there(tmp_path: Path) -> None:
+    source = DATA / "illumina_chr22_NA12878.bam"
+    whole = bams3.convert(source, tmp_path / "whole.bams3")
+    bams3.convert(source, tmp_path / "parts.bams3", batch=(1, 1))
+    assert bams3.convert(source, tmp_path / "parts.bams3", resume=True) == whole
+    assert whole.sums
+
+
+GROUP = [[2, 3, 4, 5, 6], [1, 7, 8, 9, 9]]
+WRONG: dict[str, Any] = {
+    "another number": [["a", [1, 3, 4, 5, 6], [1, 7, 8, 9, 9]]],
+    "too large": [["a", [2, 3, 4, 5, MODULUS], GROUP[1]]],
+    "zero": [["a", [2, 0, 4, 5, 6], GROUP[1]]],
+    "text": [["a", [2, "3", 4, 5, 6], GROUP[1]]],
+    "negative": [["a", [3, 3, 4, 5, 6], GROUP[1]], ["b", [-1, 1, 1, 1, 1], [0, 1, 1, 1, 1]]],
+    "sums of nothing": [["a", *GROUP], ["b", [0, 1, 1, 1, 1], [0, 1, 1, 1, 1]]],
+    "products of nothing": [["a", [3, 3, 4, 5, 6], [0, 1, 1, 1, 2]], ["b", [0, 1, 1, 1, 1], [1, 1, 1, 1, 1]]],
+    "order": [["b", [1, 3, 4, 5, 6], GROUP[1]], ["a", [1, 1, 1, 1, 1], [0, 1, 1, 1, 1]]],
+    "twice": [["a", [1, 3, 4, 5, 6], [0, 1, 1, 1, 1]], ["a", *GROUP]],
+    "too many": [["a", [2, 3, 4, 5, 6, 7], GROUP[1]]],
+    "no list": {"a": GROUP},
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_impossible_sums(what: str) -> None:
+    counts = Counts([2, 2, *[0] * 14], [1, 1, *[0] * 14], {})
+    Sums.from_json([["a", *GROUP]]).check(counts)
+    with pytest.raises((ValueError, TypeError)):
+        Sums.from_json(WRONG[what]).check(counts)
 
 
 # What is refused

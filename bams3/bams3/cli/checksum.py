@@ -41,7 +41,9 @@ class _Noted(argparse.Action):
 def _options() -> argparse.ArgumentParser:
     options = parser(
         "checksum",
-        "Print the checksums that samtools checksum prints, with its options.",
+        "Print the checksums that samtools checksum prints, with its options. They do not depend on the reads' order.\n"
+        "A dataset stores those that need no option: they are printed without reading it, and bams3 verify checks\n"
+        "them.",
         _EXAMPLE,
     )
     options.add_argument(

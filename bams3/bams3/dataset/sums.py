@@ -65,12 +65,7 @@ class Sums:
     @classmethod
     def of_row_group(cls, group: RowGroup, summed: Summed = DEFAULT) -> Sums:
         """Of the records of a row group, which are read and checked. Raises FormatError."""
-        from bams3.bam.records import walk
-
-        try:
-            return cls.of_block(walk(group.stored_block().data, _ANY_REFERENCE)[0], summed)
-        except SourceError as error:
-            raise FormatError(f"{group.name}: invalid records: {error}") from error
+        return cls.of_block(checked_block(group), summed)
 
     def add(self, other: Sums) -> None:
         """Add the sums of `other`."""
@@ -138,6 +133,17 @@ class Sums:
         if sums.to_json() != document:
             raise ValueError("sums of a read group that are duplicated, out of order, or of another number")
         return sums
+
+
+def checked_block(group: RowGroup) -> Any:
+    """Return the valid records of a row group, as they were encoded. Raises FormatError if they are damaged."""
+    from bams3.bam.records import walk
+
+    group.load()
+    try:
+        return walk(group.stored_block().data, _ANY_REFERENCE)[0]
+    except SourceError as error:
+        raise FormatError(f"{group.name}: invalid records: {error}") from error
 
 
 def together(row: list[int], other: list[int]) -> list[int]:

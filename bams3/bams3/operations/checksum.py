@@ -41,10 +41,12 @@ def sums_of(
     workers: int = 1,
     progress: Callable[[int], Any] | None = None,
 ) -> Sums:
-    """Return the sums of the records of a dataset.
+    """Return the sums of a dataset: those in its manifest if they will do, otherwise of all records, which are read.
 
     `workers` threads read row groups, and `progress` is called with their numbers of records. Raises FormatError.
     """
+    if summed == DEFAULT and dataset.manifest.sums is not None:
+        return dataset.manifest.sums
     total = Sums.zero()
     groups = ((group,) for entry in dataset.index for group in dataset.chunk(entry).row_groups)
     jobs = watched(dataset.fetched(groups, plan_all), lambda job: job[0].records, progress)
