@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bams3.bam.flags import NAMES
 from bams3.dataset.prefetch import plan_all
-from bams3.dataset.sums import DEFAULT, MODULUS, Summed, Sums, together
+from bams3.dataset.sums import DEFAULT, KEPT, MODULUS, Summed, Sums, together
 from bams3.parallel.workers import in_order, watched
 from bams3.shown import field
 
@@ -116,6 +116,14 @@ def _line(group: str, qc: str, count: str, values: list[str], style: Style) -> s
         return "\t".join([group, qc, count, *[""] * style.bamseqchksum, *values])
     group += " " * (10 - len(group.encode("utf-8", "surrogateescape")))
     return f"{group} {qc:<4} {count:>12}  " + "  ".join(f"{value:<8}" for value in values)
+
+
+def described(rows: tuple[list[int], list[int]]) -> dict[str, int | str]:
+    """The number of records, and their default sums as samtools prints them, by the names of its columns."""
+    row = together(*rows)
+    values = row[1:KEPT]
+    sums = dict(zip((*_HEADINGS[: KEPT - 1], "combined"), (*values, _combined(row, values)), strict=True))
+    return {"count": row[0], **{name: f"{value:08x}" for name, value in sums.items()}}
 
 
 def by_samtools(options: Sequence[str], sources: Sequence[str], name: str) -> Iterator[bytes]:

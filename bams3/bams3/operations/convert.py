@@ -31,6 +31,7 @@ from bams3.dataset.own import Own
 from bams3.dataset.sums import Sums
 from bams3.errors import DatasetError, FormatError, SourceError, UsageError
 from bams3.operations.begin import prepare, successor
+from bams3.operations.reread import reread
 from bams3.operations.row_groups import UncodedRowGroup, cut_row_groups
 from bams3.operations.windows import blocks_of, chosen_windows, part_name, to_the_end
 from bams3.parallel.uploads import Uploads
@@ -49,7 +50,7 @@ def convert(
     level: int = DEFAULT_LEVEL, sort: bool = False, overwrite: bool = False, resume: bool = False,
     reference: str | None = None, index: str | None = None, batch: tuple[int, int] | None = None,
     windows: Sequence[str] = (), allow_truncated: bool = False, progress: Callable[[int], None] | None = None,
-    expect: Callable[[int], None] | None = None,
+    expect: Callable[[int], None] | None = None, verify: bool = False,
 ) -> Manifest | None:  # fmt: skip
     """Convert alignments to a dataset, or to a part of one.
 
@@ -91,6 +92,8 @@ def convert(
         Called with the number of records done since the last call.
     expect
         Called once with the number of records, if the index of a source that is converted whole tells it.
+    verify
+        Read what was written again before it is committed, and compare the records with those of the source.
 
     Returns
     -------
@@ -143,9 +146,13 @@ def convert(
                     expect(sum(counts.values()))
                 part = job.run(opened.blocks(pool.map))
                 _end(part, opened, list(plan.grid.runs()), {} if opened.truncated else counts)
+                if verify:
+                    reread(storage, plan, part, pool)
                 return parts.commit(storage, plan, [part])
             part = job.run(blocks_of(opened, [to_the_end(plan, window) for window in chosen], pool.map))
         _end(part, opened, chosen, _by_reference(opened.counts()))
+        if verify:
+            reread(storage, plan, part, pool)
         storage.put(f"{layout.PARTS}/{name}.json", part.to_bytes())
         return None
 

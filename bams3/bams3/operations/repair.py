@@ -14,8 +14,9 @@ from bams3.codec import ENCODINGS
 from bams3.dataset import layout
 from bams3.dataset.manifest import Counts, Manifest, check_chunks, header_id, index_to_bytes
 from bams3.dataset.own import PLAN
-from bams3.dataset.sums import Sums, checked_block
+from bams3.dataset.sums import Sums
 from bams3.errors import DatasetError, FormatError, SourceError
+from bams3.operations.reread import tallied
 from bams3.parallel.workers import Workers
 from bams3.storage import Storage, open_storage
 
@@ -77,7 +78,7 @@ def repair(
     entries = sorted(
         (chunk.entry(chunk.path, chunk.footer.reference_id) for chunk in chunks), key=attrgetter("order")
     )
-    counts, sums = _tallied(entries, {chunk.path: chunk for chunk in chunks}, workers, progress)
+    counts, sums = _total(entries, {chunk.path: chunk for chunk in chunks}, workers, progress)
     index = index_to_bytes(entries)
     size = _chunk_size(chunks)
     first = chunks[0].footer
@@ -197,7 +198,7 @@ def _texts(storage: Storage, chunks: list[ChunkReader]) -> Iterator[bytes]:
     yield from dict.fromkeys(chunk.footer.header_text for chunk in chunks)
 
 
-def _tallied(
+def _total(
     entries: list[ChunkEntry],
     chunks: dict[str, ChunkReader],
     workers: int,
@@ -205,18 +206,11 @@ def _tallied(
 ) -> tuple[Counts, Sums]:
     """Read, count and sum the records of all chunks. Raises FormatError if they differ from those that were
     converted."""
-
-    def tally(entry: ChunkEntry) -> tuple[Counts, Sums]:
-        counts, sums = Counts.zero(), Sums.zero()
-        for group in chunks[entry.path].row_groups:
-            block = checked_block(group)
-            counts.add(Counts.of_block(block, entry.reference_id))
-            sums.add(Sums.of_block(block))
-        return counts, sums
-
     total, sums = Counts.zero(), Sums.zero()
     with Workers(workers) as pool:
-        for counts, summed in pool.map(tally, entries):
+        for counts, summed in pool.map(
+            lambda entry: tallied(chunks[entry.path], entry.reference_id), entries
+        ):
             total.add(counts)
             sums.add(summed)
             if progress:
