@@ -91,8 +91,13 @@ def tried(trial: Trial, path: str, forged: Iterator[tuple[str, Any]], **options:
     return {what: wrong for what, wrong in found.items() if wrong}
 
 
+EARLIER = ("sums dropped", "sums renamed")
+"""What makes a manifest or a part of an earlier version."""
+
+
 def test_the_manifest(dataset: Path) -> None:
-    assert tried(Trial(dataset), MANIFEST, lies(forge.read(dataset, MANIFEST))) == {}
+    forged = (lie for lie in lies(forge.read(dataset, MANIFEST)) if lie[0] != EARLIER[0])
+    assert tried(Trial(dataset), MANIFEST, forged) == {}
 
 
 def test_the_index(dataset: Path) -> None:
@@ -238,11 +243,12 @@ def test_parts(folder: Path, tmp_path: Path, path: str) -> None:
         copy = Path(shutil.copytree(parts, tmp_path / "copy"))
         rewrite(copy, path, lambda _, lie=lie: lie)
         try:
-            merge(copy)
+            merged = merge(copy)
         except Bams3Error as error:
             check_message(error)
         else:
             found = complains(copy) and answers(copy, OTHERS).items() <= right.items()
+            found = found or (what in EARLIER and merged.sums is None)
             assert found or same(copy, whole), what
         tried += 1
         shutil.rmtree(copy)

@@ -140,7 +140,8 @@ def test_indexes(copy: Path, what: str) -> None:
     for records in (99, 1 << 40):
         mapped = [records, records, 0, 0, 0, 0, records, records, *[0] * 8]
         counts = Counts(mapped, [0] * 16, {0: [records, 0]}).to_json()
-        forge(copy / "t", index=INDEXES[what], records=records, chunks=records, counts=counts)
+        sums = [[None, [records, 1, 1, 1, 1], [0, 1, 1, 1, 1]]]
+        forge(copy / "t", index=INDEXES[what], records=records, chunks=records, counts=counts, sums=sums)
         assert "damaged _index/chunks.json.zst" in refused("query", "-c", copy / "t", "c")
     assert "damaged _index/chunks.json.zst" in refused("verify", copy / "t")
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from bams3.errors import SourceError
 from bams3.operations.convert import convert
-from conftest import DATA
+from peers import DATA
 
 BAM = DATA / "illumina_chr22_NA12878.bam"
 

@@ -93,22 +93,25 @@ cdef inline int tag_width(uint8_t kind) noexcept nogil:
     return 0
 
 
+cdef inline const uint8_t *next_tag(const uint8_t *p) noexcept nogil:
+    """The end of the tag at ``p`` of a validated record."""
+    cdef int width = tag_width(p[2])
+    if width:
+        return p + 3 + width
+    if p[2] == b"B":
+        return p + 8 + <int64_t> load_u32(p + 4) * tag_width(p[3])
+    p += 3
+    while p[0]:
+        p += 1
+    return p + 1
+
+
 cdef inline const uint8_t *find_tag(const uint8_t *r, uint8_t first, uint8_t second) noexcept nogil:
     """The first tag named ``first``, ``second`` in a validated record (a pointer to the tag's name), or NULL."""
     cdef const uint8_t *p = record_tags(r)
     cdef const uint8_t *end = record_end(r)
-    cdef int width
     while p < end:
         if p[0] == first and p[1] == second:
             return p
-        width = tag_width(p[2])
-        if width:
-            p += 3 + width
-        elif p[2] == b"B":
-            p += 8 + <int64_t> load_u32(p + 4) * tag_width(p[3])
-        else:
-            p += 3
-            while p[0]:
-                p += 1
-            p += 1
+        p = next_tag(p)
     return NULL

@@ -36,6 +36,7 @@ COMMANDS = {
     "reducer": ("hadoop", "Hadoop-streaming reducer: sum the numbers of each key"),
     "inspect": ("info", "describe the contents of one chunk file"),
     "progress": ("progress", "show the progress of a workflow run"),
+    "checksum": ("checksum", "print checksums of all reads, as samtools checksum does"),
     "verify": ("info", "check every checksum, or compare every record with the BAM"),
 }
 

@@ -37,7 +37,7 @@ def _convert(argv: list[str]) -> int:
             args.source, args.dataset, chunk_size=args.chunk_size, workers=args.workers, level=level,
             sort=args.sort, overwrite=args.overwrite, resume=args.resume, reference=args.reference,
             index=args.index, batch=args.batch, windows=args.window, allow_truncated=args.allow_truncated,
-            progress=bar, expect=bar.expect if bar else None,
+            progress=bar, expect=bar.expect if bar else None, verify=args.verify,
         )  # fmt: skip
     return 0
 
@@ -66,6 +66,10 @@ def _convert_options() -> ArgumentParser:
         help="accept a file without an end-of-file marker as it is; bams3 stats reports the dataset as truncated",
     )  # fmt: skip
     _add_existing(options)
+    options.add_argument(
+        "--verify", action="store_true",
+        help="read what was written again before it counts as a dataset, and compare it with the records of IN",
+    )  # fmt: skip
     options.add_argument("-T", "--reference", metavar="FASTA", help="reference of a CRAM input")
     options.add_argument(
         "--index", metavar="FILE", help="BAI, CSI or CRAI index of IN (path or URI), if it is not next to IN"

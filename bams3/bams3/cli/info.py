@@ -4,6 +4,7 @@ import sys
 from typing import Any
 
 from bams3.cli.options import add_help, add_workers, parser, progress_bar, regions_of
+from bams3.errors import UsageError
 from bams3.shown import shown
 
 
@@ -90,11 +91,18 @@ def _inspect(argv: list[str]) -> int:
 def _verify(argv: list[str]) -> int:
     options = parser(
         "verify", "Check every checksum, count and window of a dataset.",
-        "  bams3 verify --against NA12878.bam NA12878.bams3",
+        "  bams3 verify --against NA12878.bam NA12878.bams3\n"
+        "  bams3 verify --against NA12878.bam --receipt NA12878.receipt.json NA12878.bams3",
     )  # fmt: skip
     options.add_argument("datasets", metavar="DATASET", nargs="+", help="datasets, or chunks")
     options.add_argument(
         "--against", metavar="BAM", help="compare every record with this BAM, CRAM or SAM file"
+    )
+    options.add_argument(
+        "--receipt",
+        metavar="FILE",
+        help="write to FILE what proves, after the comparison, that the dataset can replace the file: JSON with the "
+        "checksums of both; print it in a line, too",
     )
     options.add_argument("-T", "--reference", metavar="FASTA", help="reference of a CRAM given to --against")
     add_workers(options)
@@ -103,14 +111,23 @@ def _verify(argv: list[str]) -> int:
 
     from bams3.dataset.opening import open_readers
 
-    return max([_verified(dataset, args) for dataset in open_readers(args.datasets)])
+    datasets = open_readers(args.datasets)
+    if args.receipt and not (args.against and len(datasets) == 1):
+        raise UsageError(
+            "--receipt: a receipt is of one dataset and of the file it replaces; give it with --against"
+        )
+    return max([_verified(dataset, args) for dataset in datasets])
 
 
 def _verified(dataset: Any, args: Any) -> int:
     """Verify one dataset; return the exit code."""
     from bams3.operations.verify import verify
 
-    problems = 0
+    receipt, problems = None, 0
+    if args.receipt:
+        from bams3.operations.receipt import Receipt
+
+        receipt = Receipt(args.receipt, dataset, args.against)
     with progress_bar("read", dataset.manifest.records) as progress:
         for problem in verify(
             dataset,
@@ -130,6 +147,8 @@ def _verified(dataset: Any, args: Any) -> int:
     if not problems:
         manifest = dataset.manifest
         print(f"{shown(dataset.uri)}: {manifest.records} records in {manifest.chunks} chunks, all well")
+        if receipt:
+            print(receipt.write(args.workers))
     return 1 if problems else 0
 
 

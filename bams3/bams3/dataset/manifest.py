@@ -16,6 +16,7 @@ from bams3.chunk.footer import MAGIC, check_encodings
 from bams3.chunk.zones import check_zones
 from bams3.codec.streams import LEVELS
 from bams3.dataset import layout
+from bams3.dataset.sums import Sums
 from bams3.errors import DatasetError, FormatError
 from bams3.untrusted import inflate, parse_json
 
@@ -124,7 +125,8 @@ def _agree(row: list[int]) -> bool:
 
 class Manifest(NamedTuple):
     """`_metadata.json`. `header_id` identifies the BAM header (see `header_id`); `truncated`: the source lacked its
-    end-of-file marker; `partial_header`: the header was rebuilt from chunks, which do not have all of it."""
+    end-of-file marker; `partial_header`: the header was rebuilt from chunks, which do not have all of it; `sums`:
+    None if an earlier version wrote the manifest."""
 
     header_id: str
     references: list[list[Any]]
@@ -141,6 +143,7 @@ class Manifest(NamedTuple):
     encodings: dict[str, str]
     truncated: bool = False
     partial_header: bool = False
+    sums: Sums | None = None
     format: str = FORMAT
     version: int = VERSION
 
@@ -150,6 +153,8 @@ class Manifest(NamedTuple):
         for flag in FLAGS:
             if not document[flag]:
                 del document[flag]
+        del document["sums"]
+        document |= sums_to_json(self.sums)
         return sealed(document)
 
     @classmethod
@@ -166,6 +171,7 @@ class Manifest(NamedTuple):
             check_seal(document, data)
             document["counts"] = Counts.from_json(document["counts"])
             document |= {flag: is_set(document, flag) for flag in FLAGS}
+            document["sums"] = sums_of(document)
             manifest = cls(**document)
             manifest._check()
             return manifest
@@ -188,6 +194,8 @@ class Manifest(NamedTuple):
         self.counts.check(len(self.references))
         if self.records != self.counts.passed[0] + self.counts.failed[0]:
             raise ValueError(f"{self.records} records, but its counts add up to another number")
+        if self.sums is not None:
+            self.sums.check(self.counts)
 
 
 def sealed(document: dict[str, Any]) -> bytes:
@@ -237,6 +245,16 @@ def is_set(document: dict[str, Any], flag: str) -> bool:
     if document.get(flag, True) is not True:
         raise ValueError(f"invalid {flag} {document[flag]!r}")
     return flag in document
+
+
+def sums_to_json(sums: Sums | None) -> dict[str, Any]:
+    """The sums as a key of a manifest or a part; none if they are not known."""
+    return {} if sums is None else {"sums": sums.to_json()}
+
+
+def sums_of(document: dict[str, Any]) -> Sums | None:
+    """The inverse of `sums_to_json`. Raises ValueError or TypeError."""
+    return Sums.from_json(document["sums"]) if "sums" in document else None
 
 
 def header_id(header: Any) -> str:

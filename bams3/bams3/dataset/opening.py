@@ -98,13 +98,14 @@ def inputs_of(words: Sequence[str]) -> tuple[list[str], list[str]]:
     `.chunk`.
     """
     count = 1
-    if _is_chunk(words[0]):
-        while count < len(words) and _is_chunk(words[count]):
+    if is_chunk(words[0]):
+        while count < len(words) and is_chunk(words[count]):
             count += 1
     return list(words[:count]), list(words[count:])
 
 
-def _is_chunk(word: str) -> bool:
+def is_chunk(word: str) -> bool:
+    """Tell whether a word of a command line is a chunk: a file that begins as one, a stream, or a URI in `.chunk`."""
     if is_remote(word):
         return word.partition("?")[0].endswith(".chunk")
     path = word.removeprefix("file://")

@@ -30,8 +30,11 @@ from bams3.dataset.manifest import (
     is_count,
     is_set,
     sealed,
+    sums_of,
+    sums_to_json,
 )  # fmt: skip
 from bams3.dataset.own import PLAN, Own, is_former, is_part
+from bams3.dataset.sums import Sums
 from bams3.errors import DatasetError
 from bams3.storage import Storage
 from bams3.untrusted import parse_json
@@ -79,13 +82,15 @@ class Plan:
 @dataclass
 class Part:
     """Converted windows of a dataset; consecutive windows are joined. `source_counts`: by reference id, the number of
-    records according to the source's index, if it says. `truncated`: the source lacked its end-of-file marker."""
+    records according to the source's index, if it says. `truncated`: the source lacked its end-of-file marker. `sums`:
+    None if an earlier version wrote the part."""
 
     windows: list[Window]
     chunks: list[ChunkEntry] = field(default_factory=list)
     counts: Counts = field(default_factory=Counts.zero)
     source_counts: dict[int, int] = field(default_factory=dict)
     truncated: bool = False
+    sums: Sums | None = field(default_factory=Sums.zero)
 
     def to_bytes(self) -> bytes:
         """Encode as a part file: JSON."""
@@ -95,7 +100,7 @@ class Part:
             "source_counts": sorted(self.source_counts.items()),
             "chunks": self.chunks,
         }
-        return sealed(document | ({"truncated": True} if self.truncated else {}))
+        return sealed(document | ({"truncated": True} if self.truncated else {}) | sums_to_json(self.sums))
 
     @classmethod
     def from_bytes(cls, data: bytes, plan: Plan, name: str) -> "Part":
@@ -109,6 +114,7 @@ class Part:
                 Counts.from_json(document["counts"]),
                 dict(document["source_counts"]),
                 is_set(document, "truncated"),
+                sums_of(document),
             )
             part._check(plan)
             return part
@@ -121,6 +127,8 @@ class Part:
         """Raise ValueError for values that are contradictory or invalid under this plan."""
         references = len(plan.references)
         self.counts.check(references)
+        if self.sums is not None:
+            self.sums.check(self.counts)
         for window in self.windows:
             if not all(type(number) is int and -1 <= number < 1 << 32 for number in window):
                 raise ValueError(f"invalid windows {list(window)}")
@@ -276,7 +284,7 @@ def commit(storage: Storage, plan: Plan, parts: Sequence[Part]) -> Manifest:
     manifest = Manifest(
         plan.header_id, plan.references, plan.chunk_size, plan.level, records, len(chunks),
         sum(chunk.size for chunk in chunks), plan.header_bytes, plan.header_crc32, len(index), zlib.crc32(index),
-        counts, dict(ENCODINGS), any(part.truncated for part in parts),
+        counts, dict(ENCODINGS), any(part.truncated for part in parts), sums=_sums(parts),
     )  # fmt: skip
     if not _is_plan(storage, sealed(asdict(plan))):
         raise DatasetError(
@@ -292,6 +300,16 @@ def commit(storage: Storage, plan: Plan, parts: Sequence[Part]) -> Manifest:
         raise DatasetError(f"{storage.root}: another process has completed it in the meantime") from None
     delete_parts(storage)
     return manifest
+
+
+def _sums(parts: Sequence[Part]) -> Sums | None:
+    """The sums of all records; None if a part lacks its own."""
+    total = Sums.zero()
+    for part in parts:
+        if part.sums is None:
+            return None
+        total.add(part.sums)
+    return total
 
 
 def _check_windows(storage: Storage, plan: Plan, parts: Sequence[Part]) -> None:

@@ -28,8 +28,10 @@ from bams3.dataset.destination import Destination, check_joinable, remove, surve
 from bams3.dataset.layout import UNPLACED, Window
 from bams3.dataset.manifest import Counts, Manifest
 from bams3.dataset.own import Own
+from bams3.dataset.sums import Sums
 from bams3.errors import DatasetError, FormatError, SourceError, UsageError
 from bams3.operations.begin import prepare, successor
+from bams3.operations.reread import reread
 from bams3.operations.row_groups import UncodedRowGroup, cut_row_groups
 from bams3.operations.windows import blocks_of, chosen_windows, part_name, to_the_end
 from bams3.parallel.uploads import Uploads
@@ -49,7 +51,7 @@ def convert(
     level: int = DEFAULT_LEVEL, sort: bool = False, overwrite: bool = False, resume: bool = False,
     reference: str | None = None, index: str | None = None, batch: tuple[int, int] | None = None,
     windows: Sequence[str] = (), allow_truncated: bool = False, progress: Callable[[int], None] | None = None,
-    expect: Callable[[int], None] | None = None,
+    expect: Callable[[int], None] | None = None, verify: bool = False,
 ) -> Manifest | None:  # fmt: skip
     """Convert alignments to a dataset, or to a part of one.
 
@@ -91,6 +93,8 @@ def convert(
         Called whenever bytes of the source are read, with their number.
     expect
         Called once with the number of bytes that will be read, if that is known.
+    verify
+        Read what was written again before it is committed, and compare the records with those of the source.
 
     Returns
     -------
@@ -146,9 +150,13 @@ def convert(
                 counts = _known_counts(opened, index)
                 part = job.run(opened.blocks(pool.map))
                 _end(part, opened, list(plan.grid.runs()), {} if opened.truncated else counts)
+                if verify:
+                    reread(storage, plan, part, pool)
                 return parts.commit(storage, plan, [part])
             part = job.run(blocks_of(opened, [to_the_end(plan, window) for window in chosen], pool.map))
         _end(part, opened, chosen, _by_reference(opened.counts()))
+        if verify:
+            reread(storage, plan, part, pool)
         storage.put(f"{layout.PARTS}/{name}.json", part.to_bytes())
         return None
 
@@ -258,6 +266,7 @@ class _Result(NamedTuple):
     key: ChunkKey
     group: CompressedRowGroup
     counts: Counts
+    sums: Sums
 
 
 def _tasks(row_groups: Iterable[UncodedRowGroup]) -> Iterator[_Task]:
@@ -282,28 +291,32 @@ class _Conversion:
 
     def run(self, blocks: Iterable[Any]) -> parts.Part:
         """Write the chunks of all records in `blocks`; `_end` completes the part that is returned."""
-        part = parts.Part([])
+        sums = Sums.zero()
+        part = parts.Part([], sums=sums)
         self.own = Own([self.plan, *self.there.plans])
         tasks = _tasks(cut_row_groups(blocks, self.plan.chunk_size, self.plan.lengths))
-        finished = self._counted(self.workers.map(self._compress, tasks), part.counts)
+        finished = self._counted(self.workers.map(self._compress, tasks), part.counts, sums)
         with self.uploads:
             for key, items in groupby(finished, key=lambda item: item[0]):
                 part.chunks.append(self._write(key[0], key[1], (group for _, group in items)))
         return part
 
     def _counted(
-        self, results: Iterable["_Result"], counts: Counts
+        self, results: Iterable["_Result"], counts: Counts, sums: Sums
     ) -> Iterator[tuple[ChunkKey, CompressedRowGroup]]:
-        for key, group, counted in results:
+        for key, group, counted, summed in results:
             counts.add(counted)
+            sums.add(summed)
             yield key, group
 
     def _compress(self, task: "_Task") -> "_Result":
         block = join(task.pieces)
         task.pieces.clear()  # release the blocks that they are slices of
-        counts = Counts.of_block(block, task.key[0])
+        counts, sums = Counts.of_block(block, task.key[0]), Sums.of_block(block)
         group = self.earlier.row_group(block, task.key, task.number) if self.earlier else None
-        return _Result(task.key, group or compress_row_group(block, task.key[0], self.plan.level), counts)
+        return _Result(
+            task.key, group or compress_row_group(block, task.key[0], self.plan.level), counts, sums
+        )
 
     def _write(self, reference_id: int, start: int, groups: Iterator[CompressedRowGroup]) -> ChunkEntry:
         path = self.plan.chunk_path(reference_id, start)

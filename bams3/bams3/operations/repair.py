@@ -14,7 +14,9 @@ from bams3.codec import ENCODINGS
 from bams3.dataset import layout
 from bams3.dataset.manifest import Counts, Manifest, check_chunks, header_id, index_to_bytes
 from bams3.dataset.own import PLAN
+from bams3.dataset.sums import Sums
 from bams3.errors import DatasetError, FormatError, SourceError
+from bams3.operations.reread import tallied
 from bams3.parallel.workers import Workers
 from bams3.storage import Storage, open_storage
 
@@ -76,14 +78,14 @@ def repair(
     entries = sorted(
         (chunk.entry(chunk.path, chunk.footer.reference_id) for chunk in chunks), key=attrgetter("order")
     )
-    counts = _counts(entries, {chunk.path: chunk for chunk in chunks}, workers, progress)
+    counts, sums = _total(entries, {chunk.path: chunk for chunk in chunks}, workers, progress)
     index = index_to_bytes(entries)
     size = _chunk_size(chunks)
     first = chunks[0].footer
     manifest = Manifest(
         first.dataset, references, size, first.level, sum(entry.records for entry in entries), len(entries),
         sum(entry.size for entry in entries), len(found.text), zlib.crc32(found.text), len(index), zlib.crc32(index),
-        counts, dict(ENCODINGS), partial_header=header_id(found) != first.dataset,
+        counts, dict(ENCODINGS), partial_header=header_id(found) != first.dataset, sums=sums,
     )  # fmt: skip
     if intact is not None:
         if (intact.records, intact.chunks, intact.index_crc32) != (
@@ -196,23 +198,24 @@ def _texts(storage: Storage, chunks: list[ChunkReader]) -> Iterator[bytes]:
     yield from dict.fromkeys(chunk.footer.header_text for chunk in chunks)
 
 
-def _counts(
+def _total(
     entries: list[ChunkEntry],
     chunks: dict[str, ChunkReader],
     workers: int,
     progress: Callable[[int], Any] | None,
-) -> Counts:
-    """Read and count the records of all chunks. Raises FormatError if they differ from those that were converted."""
-
-    total = Counts.zero()
+) -> tuple[Counts, Sums]:
+    """Read, count and sum the records of all chunks. Raises FormatError if they differ from those that were
+    converted."""
+    total, sums = Counts.zero(), Sums.zero()
     with Workers(workers) as pool:
-        for counts in pool.map(
-            lambda entry: Counts.of_chunk(chunks[entry.path], entry.reference_id), entries
+        for counts, summed in pool.map(
+            lambda entry: tallied(chunks[entry.path], entry.reference_id), entries
         ):
             total.add(counts)
+            sums.add(summed)
             if progress:
                 progress(counts.passed[0] + counts.failed[0])
-    return total
+    return total, sums
 
 
 def _written(storage: Storage, header: bytes, index: bytes, manifest: Manifest) -> list[str]:

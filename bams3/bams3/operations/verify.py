@@ -16,6 +16,7 @@ from bams3.dataset import layout
 from bams3.dataset.manifest import Counts
 from bams3.dataset.prefetch import plan_all
 from bams3.dataset.reader import DatasetReader
+from bams3.dataset.sums import Sums
 from bams3.errors import FormatError, SourceError, UsageError
 from bams3.operations.row_groups import cut_row_groups, ends_row_group
 from bams3.parallel.workers import in_order
@@ -29,18 +30,23 @@ def verify(
 
     Raises FormatError if the dataset can't be read at all.
     """
-    total, last = Counts.zero(), None
+    total, sums, last = Counts.zero(), Sums.zero(), None
     lines = cache(lambda: HeaderLines(dataset.header))  # once, and only if it is needed
-    for problems, counts in in_order(lambda job: _check(dataset, job, lines), _arriving(dataset), workers):
+    for problems, counts, summed in in_order(
+        lambda job: _check(dataset, job, lines), _arriving(dataset), workers
+    ):
         for problem in problems:
             if problem != last:  # an unreadable footer is reported by each of its row groups
                 yield problem
             last = problem
         total.add(counts)
+        sums.add(summed)
         if progress:
             progress(counts.passed[0] + counts.failed[0])
     if last is None and dataset.is_whole and total != dataset.counts:
         yield f"{dataset.uri}: the counts in {layout.METADATA} do not match the records"
+    if last is None and dataset.manifest.sums not in (None, sums):
+        yield f"{dataset.uri}: the sums in {layout.METADATA} do not match the records"
     yield from _check_layout(dataset)
     if against is not None:
         yield from _compare(dataset, str(against), workers, reference)
@@ -73,10 +79,10 @@ def _jobs(dataset: DatasetReader, entries: Iterable[ChunkEntry]) -> Iterator[Job
 
 def _check(
     dataset: DatasetReader, job: Job | FormatError, lines: Callable[[], HeaderLines]
-) -> tuple[list[str], Counts]:
-    counts, problems = Counts.zero(), []
+) -> tuple[list[str], Counts, Sums]:
+    nothing, problems = (Counts.zero(), Sums.zero()), []
     if isinstance(job, FormatError):
-        return [str(job)], counts
+        return [str(job)], *nothing
     group, entry = job
     try:
         if group.number == 0:
@@ -84,10 +90,10 @@ def _check(
         block, _ = walk(group.stored_block().data, _references_of(dataset, group))
         problems += _check_row_group(dataset, entry, group, block)
     except FormatError as error:
-        return [*problems, str(error)], counts
+        return [*problems, str(error)], *nothing
     except SourceError as error:
-        return [*problems, f"{group.name}: invalid records: {error}"], counts
-    return problems, Counts.of_block(block, group.stored_reference_id)
+        return [*problems, f"{group.name}: invalid records: {error}"], *nothing
+    return problems, Counts.of_block(block, group.stored_reference_id), Sums.of_block(block)
 
 
 def _references_of(dataset: DatasetReader, group: RowGroup) -> int:

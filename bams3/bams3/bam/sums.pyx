@@ -1,0 +1,382 @@
+"""The sums of `samtools checksum`: CRC-32s of fields of every record, multiplied modulo 2^31 - 1.
+
+A product does not depend on the order of the records, and those of parts multiply to that of the whole. The CRC-32 takes
+16 bytes at a time from tables. It is linear, so a sequence is looked up as it is packed, two bases a byte, and once for
+both of the checksums that it is part of.
+"""
+
+from cpython cimport array
+from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memcpy, memset, strcmp
+
+from bams3.bam.fields cimport BASE_LETTERS, QCFAIL, REVERSE, SOFT_CLIP, load_i32, load_u16, load_u32, next_tag
+from bams3.bam.fields cimport (
+    record_cigar, record_cigar_count, record_end, record_flag, record_l_seq, record_mapq, record_name,
+    record_name_length, record_next_pos, record_next_ref, record_pos, record_qual, record_ref, record_seq, record_tags,
+    record_tlen,
+)
+
+import array
+
+cdef enum:
+    MODULUS = 0x7FFFFFFF
+    FIRST_LETTER = 48  # "0"; names of tags are of letters from "0" …
+    LETTERS = 75       # … to "z"
+    KNOWN = 64         # read groups that are found without Python's lock
+
+# What is summed for each read group, of records that passed QC and of those that failed.
+cdef enum:
+    COUNT, SEQ, NAME, QUAL, AUX, POS, CIGAR, MATE
+    CELLS
+
+FIELDS = CELLS
+
+# table[k][b]: what byte b adds to the CRC of data in which k bytes follow it; quality_table: likewise, of byte b + 33.
+# pairs[turned][k][b]: likewise, of a byte of packed bases, as letters or as those of the opposite strand, which 2 k bytes
+# follow.
+cdef uint32_t[16][256] table, quality_table
+cdef uint32_t[2][8][256] pairs
+cdef uint8_t[2][16] letters
+
+
+cdef void fill_tables():
+    cdef uint32_t byte, crc
+    cdef int k, turned
+    for byte in range(256):
+        crc = byte
+        for k in range(8):
+            crc = crc >> 1 ^ (0xEDB88320 if crc & 1 else 0)
+        table[0][byte] = crc
+    for k in range(1, 16):
+        for byte in range(256):
+            crc = table[k - 1][byte]
+            table[k][byte] = crc >> 8 ^ table[0][crc & 255]
+    for k in range(16):
+        for byte in range(256):
+            quality_table[k][byte] = table[k][(byte + 33) & 255]
+    for byte in range(16):
+        letters[0][byte] = BASE_LETTERS[byte]
+        # The bits of a base stand for A, C, G and T, so those of its complement are in reverse order.
+        letters[1][byte] = BASE_LETTERS[byte >> 3 | byte >> 1 & 2 | byte << 1 & 4 | byte << 3 & 8]
+    for k in range(8):
+        for byte in range(256):
+            pairs[0][k][byte] = table[2 * k + 1][letters[0][byte >> 4]] ^ table[2 * k][letters[0][byte & 15]]
+            pairs[1][k][byte] = table[2 * k + 1][letters[1][byte & 15]] ^ table[2 * k][letters[1][byte >> 4]]
+
+fill_tables()
+
+
+cdef inline uint32_t byte_after(uint32_t crc, uint8_t byte) noexcept nogil:
+    return crc >> 8 ^ table[0][(crc ^ byte) & 255]
+
+
+cdef inline uint32_t shifted(uint32_t crc, int bytes) noexcept nogil:
+    """What a CRC so far adds to that of data which go on for 1 to 16 bytes."""
+    if bytes >= 4:
+        return (
+            table[bytes - 1][crc & 255] ^ table[bytes - 2][crc >> 8 & 255]
+            ^ table[bytes - 3][crc >> 16 & 255] ^ table[bytes - 4][crc >> 24]
+        )
+    while bytes:
+        crc = byte_after(crc, 0)
+        bytes -= 1
+    return crc
+
+
+cdef inline uint32_t bytes_after(
+    uint32_t crc, const uint8_t *p, int64_t size, const uint32_t (*values)[256]
+) noexcept nogil:
+    """The CRC after `size` bytes, whose values are those of a table."""
+    cdef uint32_t added
+    cdef int k, last
+    while size >= 16:
+        added = 0
+        for k in range(16):
+            added ^= values[15 - k][p[k]]
+        crc = shifted(crc, 16) ^ added
+        p += 16
+        size -= 16
+    last = <int> size
+    added = 0
+    for k in range(last):
+        added ^= values[last - 1 - k][p[k]]
+    return shifted(crc, last) ^ added
+
+
+cdef inline uint32_t bytes_before(
+    uint32_t crc, const uint8_t *end, int64_t size, const uint32_t (*values)[256]
+) noexcept nogil:
+    """Likewise, of the bytes that end at `end`, the last one first."""
+    cdef uint32_t added
+    cdef int k, last
+    while size >= 16:
+        end -= 16
+        added = 0
+        for k in range(16):
+            added ^= values[k][end[k]]
+        crc = shifted(crc, 16) ^ added
+        size -= 16
+    last = <int> size
+    added = 0
+    for k in range(last):
+        added ^= values[k][(end - last)[k]]
+    return shifted(crc, last) ^ added
+
+
+cdef inline void bases_after(uint32_t *crc, const uint8_t *packed, int64_t count) noexcept nogil:
+    """Two CRCs after the letters of packed bases."""
+    cdef uint32_t added
+    cdef int k, whole
+    while count > 1:
+        whole = 8 if count >= 16 else <int> (count // 2)
+        added = 0
+        if whole == 8:
+            for k in range(8):
+                added ^= pairs[0][7 - k][packed[k]]
+        else:
+            for k in range(whole):
+                added ^= pairs[0][whole - 1 - k][packed[k]]
+        crc[0] = shifted(crc[0], 2 * whole) ^ added
+        crc[1] = shifted(crc[1], 2 * whole) ^ added
+        packed += whole
+        count -= 2 * whole
+    if count:
+        crc[0] = byte_after(crc[0], letters[0][packed[0] >> 4])
+        crc[1] = byte_after(crc[1], letters[0][packed[0] >> 4])
+
+
+cdef inline void bases_before(uint32_t *crc, const uint8_t *packed, int64_t count) noexcept nogil:
+    """Likewise, of the opposite strand: the complements of the bases, the last one first."""
+    cdef const uint8_t *end = packed + count // 2
+    cdef uint32_t added
+    cdef int k, whole
+    if count & 1:
+        crc[0] = byte_after(crc[0], letters[1][end[0] >> 4])
+        crc[1] = byte_after(crc[1], letters[1][end[0] >> 4])
+    while end > packed:
+        whole = 8 if end - packed >= 8 else <int> (end - packed)
+        end -= whole
+        added = 0
+        if whole == 8:
+            for k in range(8):
+                added ^= pairs[1][k][end[k]]
+        else:
+            for k in range(whole):
+                added ^= pairs[1][k][end[k]]
+        crc[0] = shifted(crc[0], 2 * whole) ^ added
+        crc[1] = shifted(crc[1], 2 * whole) ^ added
+
+
+cdef inline void multiply(uint64_t *product, uint32_t crc) noexcept nogil:
+    """Multiply by a CRC so far; CRCs that are 0 by the modulus count as 1, as in samtools."""
+    crc = ~crc & MODULUS
+    product[0] = product[0] * (crc if crc != 0 and crc != MODULUS else 1) % MODULUS
+
+
+cdef class _Summer:
+    cdef int excluded, required, mask
+    cdef bint turned, placed
+    cdef int16_t[LETTERS * LETTERS] place  # of each tag among those that are summed, from 1
+    cdef Py_ssize_t wanted                 # number of these
+    cdef array.array found                 # for each of these, the address of the record's tag, or 0
+    cdef dict groups                       # read group, or None → its number
+    cdef array.array cells                 # for each number, CELLS of records that passed, and of those that failed
+    cdef (const uint8_t *)[KNOWN] known    # some read groups …
+    cdef int[KNOWN] number                 # … and their numbers, or -1
+
+    def __cinit__(self, int excluded, int required, int mask, bint turned, tags, bint placed):
+        cdef int i
+        self.excluded, self.required, self.mask = excluded, required, mask
+        self.turned, self.placed = turned, placed
+        self.wanted = len(tags)
+        self.found = array.array("Q", bytes(8 * len(tags)))
+        self.groups = {}
+        self.cells = array.array("Q")
+        memset(self.place, 0, sizeof(self.place))
+        memset(self.number, -1, sizeof(self.number))
+        for i, (first, second) in enumerate(tags):
+            if not (FIRST_LETTER <= first < FIRST_LETTER + LETTERS and FIRST_LETTER <= second < FIRST_LETTER + LETTERS):
+                raise ValueError(f"invalid tag {bytes((first, second))!r}")
+            self.place[(first - FIRST_LETTER) * LETTERS + second - FIRST_LETTER] = i + 1
+
+    cdef int add(self, const uint8_t *r) except -1 nogil:
+        cdef uint16_t flag = record_flag(r)
+        cdef uint8_t flags = <uint8_t> (flag & self.mask)
+        cdef int64_t l_seq = record_l_seq(r)
+        cdef uint32_t[2] crc
+        cdef const uint8_t *group
+        cdef const uint8_t *long_cigar = real_cigar(r)
+        cdef uint32_t qual, aux
+        cdef uint64_t *cell
+        if flag & self.excluded or flag & self.required != self.required:
+            return 0
+        crc[0] = byte_after(0xFFFFFFFF, flags)
+        crc[1] = byte_after(bytes_after(0xFFFFFFFF, record_name(r), record_name_length(r), table), flags)
+        if self.turned and flag & REVERSE:
+            bases_before(crc, record_seq(r), l_seq)
+            qual = bytes_before(crc[0], record_qual(r) + l_seq, l_seq, quality_table)
+        else:
+            bases_after(crc, record_seq(r), l_seq)
+            qual = bytes_after(crc[0], record_qual(r), l_seq, quality_table)
+        aux = self.tags_after(crc[0], r, long_cigar, &group)
+        cell = self.cells_of(group) + (CELLS if flag & QCFAIL else 0)
+        cell[COUNT] += 1
+        multiply(cell + SEQ, crc[0])
+        multiply(cell + NAME, crc[1])
+        multiply(cell + QUAL, qual)
+        multiply(cell + AUX, aux)
+        if self.placed:
+            multiply(cell + POS, position_after(crc[0], r))
+            multiply(cell + CIGAR, cigar_after(crc[0], r, long_cigar))
+            multiply(cell + MATE, mate_after(crc[0], r))
+        return 0
+
+    cdef uint32_t tags_after(
+        self, uint32_t crc, const uint8_t *r, const uint8_t *without, const uint8_t **group
+    ) noexcept nogil:
+        """The CRC after the tags that are summed, but for the one at `without`. `group`: set to the read group, or NULL."""
+        cdef const uint8_t *p = record_tags(r)
+        cdef const uint8_t *end = record_end(r)
+        cdef uint64_t *found = <uint64_t *> self.found.data.as_ulonglongs
+        cdef Py_ssize_t i
+        cdef bint any_found = False
+        cdef uint8_t a, b
+        group[0] = NULL
+        while p < end:
+            a, b = <uint8_t> (p[0] - FIRST_LETTER), <uint8_t> (p[1] - FIRST_LETTER)
+            if p[0] == b"R" and p[1] == b"G" and p[2] == b"Z":
+                group[0] = p + 3
+            if a < LETTERS and b < LETTERS and self.place[a * LETTERS + b] and p != without:
+                found[self.place[a * LETTERS + b] - 1] = <uint64_t> p
+                any_found = True
+            p = next_tag(p)
+        if any_found:
+            for i in range(self.wanted):
+                if found[i]:
+                    crc = tag_after(crc, <const uint8_t *> found[i])
+                    found[i] = 0
+        return crc
+
+    cdef uint64_t *cells_of(self, const uint8_t *group) except NULL nogil:
+        """The cells of a read group (NULL: of records without one); valid until the next call."""
+        cdef int slot = 0, i
+        cdef int64_t length = 0
+        if group != NULL:
+            while group[length]:
+                length += 1
+            slot = 1 + (group[length - 1] + length if length else 0) % (KNOWN - 1)
+        if self.number[slot] < 0 or (slot and strcmp(<const char *> self.known[slot], <const char *> group)):
+            self.look_up(group, length, slot)
+        return <uint64_t *> self.cells.data.as_ulonglongs + 2 * CELLS * self.number[slot]
+
+    cdef int look_up(self, const uint8_t *group, int64_t length, int slot) except -1 with gil:
+        """Remember a read group in a slot of the known ones; it may be new."""
+        name = None if group == NULL else <bytes> (<const char *> group)[:length]
+        number = self.groups.setdefault(name, len(self.groups))
+        if 2 * <int> CELLS * number == len(self.cells):
+            self.cells.extend(([0] + [1] * (<int> CELLS - 1)) * 2)
+        self.known[slot] = group
+        self.number[slot] = number
+        return 0
+
+
+cdef inline uint32_t tag_after(uint32_t crc, const uint8_t *tag) noexcept nogil:
+    """The CRC after a tag; an integer is written as the shortest one that can hold it, unsigned if it is not negative."""
+    cdef uint8_t kind = tag[2]
+    cdef uint8_t[7] short
+    cdef int64_t value
+    if kind == b"C":
+        value = tag[3]
+    elif kind == b"c":
+        value = <signed char> tag[3]
+    elif kind == b"S":
+        value = load_u16(tag + 3)
+    elif kind == b"s":
+        value = <int16_t> load_u16(tag + 3)
+    elif kind == b"I":
+        value = load_u32(tag + 3)
+    elif kind == b"i":
+        value = load_i32(tag + 3)
+    else:
+        return bytes_after(crc, tag, next_tag(tag) - tag, table)
+    memcpy(short, tag, 2)
+    memcpy(short + 3, &value, 4)
+    if -128 <= value < 256:
+        short[2] = b"C" if value >= 0 else b"c"
+        return bytes_after(crc, short, 4, table)
+    if -32768 <= value < 65536:
+        short[2] = b"S" if value >= 0 else b"s"
+        return bytes_after(crc, short, 5, table)
+    short[2] = b"I" if value >= 0 else b"i"
+    return bytes_after(crc, short, 7, table)
+
+
+cdef inline const uint8_t *real_cigar(const uint8_t *r) noexcept nogil:
+    """The tag CG if it has the CIGAR, as htslib decides it, else NULL."""
+    cdef const uint8_t *p
+    cdef const uint8_t *end
+    cdef uint32_t count = record_cigar_count(r)
+    if count == 0 or record_ref(r) < 0 or record_pos(r) < 0:
+        return NULL
+    if load_u32(record_cigar(r)) != (<uint32_t> record_l_seq(r) << 4 | SOFT_CLIP):
+        return NULL
+    p, end = record_tags(r), record_end(r)
+    while p < end:
+        if p[0] == b"C" and p[1] == b"G":
+            if p[2] == b"B" and (p[3] == b"I" or p[3] == b"i") and count <= load_u32(p + 4) < 1 << 29:
+                return p
+            return NULL
+        p = next_tag(p)
+    return NULL
+
+
+cdef inline uint32_t number_after(uint32_t crc, int64_t value, int size) noexcept nogil:
+    return bytes_after(crc, <const uint8_t *> &value, size, table)
+
+
+cdef inline uint32_t position_after(uint32_t crc, const uint8_t *r) noexcept nogil:
+    return number_after(number_after(crc, record_ref(r), 4), record_pos(r), 8)
+
+
+cdef inline uint32_t mate_after(uint32_t crc, const uint8_t *r) noexcept nogil:
+    crc = number_after(number_after(crc, record_next_ref(r), 4), record_next_pos(r), 8)
+    return number_after(crc, record_tlen(r), 8)
+
+
+cdef inline uint32_t cigar_after(uint32_t crc, const uint8_t *r, const uint8_t *long_cigar) noexcept nogil:
+    crc = number_after(crc, record_mapq(r), 4)
+    if long_cigar != NULL:
+        return bytes_after(crc, long_cigar + 8, 4 * <int64_t> load_u32(long_cigar + 4), table)
+    return bytes_after(crc, record_cigar(r), 4 * <int64_t> record_cigar_count(r), table)
+
+
+def sums_of(block, int excluded, int required, int mask, bint turned, tags, bint placed):
+    """Sum the records of a RecordBlock.
+
+    Parameters
+    ----------
+    block : RecordBlock
+    excluded, required, mask : int
+        FLAG bits of which a summed record has none, or all; and those that are part of the sums.
+    turned : bool
+        Take reads on the reverse strand as they were sequenced.
+    tags : sequence of bytes
+        Names of the tags that are part of the sums, in this order, each of two characters from "0" to "z".
+    placed : bool
+        Sum positions, CIGARs and mates, too; otherwise these are 1.
+
+    Returns
+    -------
+    dict
+        Read group, or None for records without one → (of records that passed QC, of those that failed), each an
+        array("Q") of FIELDS numbers: count, seq, name, qual, aux, pos, cigar, mate.
+    """
+    cdef const uint8_t[::1] data = block.data
+    cdef const int64_t[::1] offsets = block.offsets
+    cdef _Summer summer = _Summer(excluded, required, mask, turned, tags, placed)
+    cdef Py_ssize_t i
+    with nogil:
+        for i in range(offsets.shape[0] - 1):
+            summer.add(&data[offsets[i]])
+    rows = [summer.cells[at : at + FIELDS] for at in range(0, len(summer.cells), FIELDS)]
+    return {group: (rows[2 * number], rows[2 * number + 1]) for group, number in summer.groups.items()}

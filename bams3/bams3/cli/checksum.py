@@ -1,0 +1,159 @@
+"""bams3 checksum."""
+
+import argparse
+from collections.abc import Iterator
+from itertools import groupby
+from os.path import isfile
+from typing import Any
+
+from bams3.cli.options import add_help, add_workers, explain, flag_bits, parser, progress_beside
+from bams3.errors import UsageError
+
+_EXAMPLE = """\
+  bams3 checksum NA12878.bams3
+  bams3 checksum -q -PCM NA12878.bams3 NA12878.bam
+  bams3 checksum -a -o NA12878.chk NA12878.bams3
+output: that of samtools checksum: for all reads, and for each read group, their number and their sums"""
+
+
+def run(command: str, argv: list[str]) -> int:
+    """Run the command; returns the exit code."""
+    args = _options().parse_args(argv)
+
+    from bams3.output.files import open_output, refuse_inputs
+
+    refuse_inputs(args.output, *args.sources)
+    _check_tags(args.tags)
+    with open_output(args.output) as file:
+        for part in _reports(args):
+            file.write(part)
+    return 0
+
+
+class _Noted(argparse.Action):
+    """An option of samtools checksum: its value is kept and, in case that samtools has to do it, its words."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        setattr(namespace, self.dest, True if self.nargs == 0 else values)
+        namespace.words = [*namespace.words, option_string, *([] if self.nargs == 0 else [str(values)])]
+
+
+def _options() -> argparse.ArgumentParser:
+    options = parser(
+        "checksum",
+        "Print the checksums that samtools checksum prints, with its options. They do not depend on the reads' order.\n"
+        "A dataset stores those that need no option: they are printed without reading it, and bams3 verify checks\n"
+        "them.",
+        _EXAMPLE,
+    )
+    options.add_argument(
+        "sources",
+        metavar="SOURCE",
+        nargs="+",
+        help="datasets, or chunks; or BAM, SAM or CRAM files, which samtools reads",
+    )
+    options.set_defaults(words=[])
+
+    def value(*names: str, default: Any, metavar: str, help: str, type: Any = str) -> None:
+        options.add_argument(*names, action=_Noted, type=type, default=default, metavar=metavar, help=help)
+
+    def switch(*names: str, help: str) -> None:
+        options.add_argument(*names, action=_Noted, nargs=0, default=False, help=help)
+
+    value(
+        "-F", "--exclude-flags", type=flag_bits, default=0x900, metavar="FLAG",
+        help="leave out reads with any of these FLAG bits (default: SECONDARY,SUPPLEMENTARY)",
+    )  # fmt: skip
+    value(
+        "-f",
+        "--require-flags",
+        type=flag_bits,
+        default=0,
+        metavar="FLAG",
+        help="only reads with all of these FLAG bits",
+    )
+    value(
+        "-b", "--flag-mask", type=flag_bits, default=0xC1, metavar="FLAG",
+        help="FLAG bits that are part of the sums (default: PAIRED,READ1,READ2)",
+    )  # fmt: skip
+    switch("-c", "--no-rev-comp", help="take reads on the reverse strand as they are stored")
+    value(
+        "-t", "--tags", default="BC,FI,QT,RT,TC", metavar="TAG,…",
+        help="tags that are part of the sums (default: BC,FI,QT,RT,TC); *,TAG,…: all but these",
+    )  # fmt: skip
+    switch("-P", "--check-pos", help="print a sum of positions, too")
+    switch("-C", "--check-cigar", help="print a sum of mapping qualities and CIGARs, too")
+    switch("-M", "--check-mate", help="print a sum of mates' positions and template lengths, too")
+    switch("-q", "--show-qc", help="print lines for reads that passed and that failed QC, too")
+    switch("-v", "--verbose", help="print lines of no reads, too")
+    switch("-T", "--tabs", help="separate columns by tabs")
+    switch("-B", "--bamseqchksum", help="print in the format of bamseqchksum")
+    options.add_argument(
+        "-o", "--output", default="-", metavar="FILE", help="output file (default: standard output)"
+    )
+    _add_passed(options, value, switch)
+    add_workers(options)
+    add_help(options)
+    return options
+
+
+def _add_passed(options: Any, value: Any, switch: Any) -> None:
+    """Add the options with which samtools has to see the reads, or files, in their order."""
+    switch("-O", "--in-order", help="make sums that depend on the order; samtools makes them, from all reads")
+    value(
+        "-z",
+        "--sanitize",
+        default=None,
+        metavar="WHAT,…",
+        help="repair contradictions first, as samtools does",
+    )
+    switch("-a", "--all", help="sum everything: -PCMOc -b 0xfff -f0 -F0 -z all,cigarx -t '*,cF,MD,NM'")
+    switch("-m", "--merge", help="add up the outputs of checksum -o that are given as SOURCE")
+    first = "let samtools take the first reads: bams3 query -u DATASET | samtools checksum -N N -"
+    explain(options, {"-N": first, "--count": first})
+
+
+def _check_tags(text: str) -> None:
+    """Raise UsageError unless these are names of tags."""
+    names = text.split(",")
+    names = names[1:] if names[0] == "*" else names
+    if not all(len(name) == 2 and "0" <= min(name) <= max(name) <= "z" for name in names):
+        raise UsageError(f"-t {text}: give names of tags, such as BC,QT, or *,MD,NM for all but these")
+
+
+def _reports(args: Any) -> Iterator[bytes]:
+    """Yield the report of each source."""
+    from bams3.dataset.opening import is_chunk, open_readers
+    from bams3.operations.checksum import by_samtools
+
+    if args.merge:
+        yield from by_samtools(args.words, args.sources, args.sources[0])
+        return
+    threads = ["-@", str(args.workers - 1)]
+    for alignments, sources in groupby(args.sources, key=lambda name: isfile(name) and not is_chunk(name)):
+        if alignments:
+            for source in sources:
+                yield from by_samtools([*args.words, *threads], [source], source)
+        else:
+            for dataset in open_readers(sources):
+                yield from _of_dataset(dataset, args)
+
+
+def _of_dataset(dataset: Any, args: Any) -> Iterator[bytes]:
+    from bams3.dataset.sums import Summed
+    from bams3.operations.checksum import Style, piped, report, sums_of
+
+    with progress_beside(args.output, "read", dataset.manifest.records) as progress:
+        if args.all or args.in_order or args.sanitize or args.tags.startswith("*"):
+            yield piped(dataset, args.words, args.workers, progress)
+            return
+        summed = Summed(
+            args.exclude_flags, args.require_flags, args.flag_mask, not args.no_rev_comp,
+            tuple(tag.encode() for tag in args.tags.split(",")), args.check_pos or args.check_cigar or args.check_mate,
+        )  # fmt: skip
+        style = Style(
+            args.check_pos, args.check_cigar, args.check_mate, args.show_qc, args.show_qc, args.verbose, args.tabs,
+            args.bamseqchksum,
+        )  # fmt: skip
+        sums = sums_of(dataset, summed, args.workers, progress)
+    yield report(dataset.uri, sums, summed, style).encode("utf-8", "surrogateescape")

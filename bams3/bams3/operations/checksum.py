@@ -1,0 +1,158 @@
+"""`bams3 checksum`: what `samtools checksum` prints, from a dataset's own sums or from its records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from bams3.bam.flags import NAMES
+from bams3.dataset.prefetch import plan_all
+from bams3.dataset.sums import DEFAULT, KEPT, MODULUS, Summed, Sums, together
+from bams3.parallel.workers import in_order, watched
+from bams3.shown import field
+
+if TYPE_CHECKING:
+    from bams3.dataset.reader import DatasetReader
+
+_HEADINGS = ("flag+seq", "+name", "+qual", "+aux", "+chr/pos", "+cigar", "+mate")
+_BAMSEQCHKSUM = "###\tset\tcount\t\tb_seq\tname_b_seq\tb_seq_qual\tb_seq_tags(BC,FI,QT,RT,TC)"
+_SIZE = 1 << 16  # bytes that are copied at a time
+
+
+class Style(NamedTuple):
+    """How sums are printed. `pos`, `cigar`, `mate`: with these columns. `passed`, `failed`: with a row for records that
+    passed or failed QC. `empty`: also rows of no records. `tabs`: separate columns by tabs. `bamseqchksum`: in the
+    format of biobambam's command."""
+
+    pos: bool = False
+    cigar: bool = False
+    mate: bool = False
+    passed: bool = False
+    failed: bool = False
+    empty: bool = False
+    tabs: bool = False
+    bamseqchksum: bool = False
+
+
+def sums_of(
+    dataset: DatasetReader,
+    summed: Summed = DEFAULT,
+    workers: int = 1,
+    progress: Callable[[int], Any] | None = None,
+) -> Sums:
+    """Return the sums of a dataset: those in its manifest if they will do, otherwise of all records, which are read.
+
+    `workers` threads read row groups, and `progress` is called with their numbers of records. Raises FormatError.
+    """
+    if summed == DEFAULT and dataset.manifest.sums is not None:
+        return dataset.manifest.sums
+    total = Sums.zero()
+    groups = ((group,) for entry in dataset.index for group in dataset.chunk(entry).row_groups)
+    jobs = watched(dataset.fetched(groups, plan_all), lambda job: job[0].records, progress)
+    for sums in in_order(lambda job: Sums.of_row_group(job[0], summed), jobs, workers):
+        total.add(sums)
+    return total
+
+
+def report(name: str, sums: Sums, summed: Summed = DEFAULT, style: Style | None = None) -> str:
+    """Return the text that `samtools checksum` prints of a file called `name` with these sums."""
+    style = style or Style()
+    style = style._replace(passed=True, empty=True, tabs=True) if style.bamseqchksum else style
+    lines = [_BAMSEQCHKSUM] if style.bamseqchksum else _heading(name, summed, style)
+    lines += _rows("all", sums.total(), style)
+    if style.empty or None in sums.groups:
+        lines += _rows("" if style.bamseqchksum else "-", sums.rows(None), style)
+    for group in sums.names():
+        lines += _rows(field(group.decode("utf-8", "surrogateescape")), sums.rows(group), style)
+    return "\n".join(lines) + "\n"
+
+
+def _heading(name: str, summed: Summed, style: Style) -> list[str]:
+    flags = ",".join(flag for flag, bit in NAMES.items() if summed.mask & bit)
+    tags = ",".join(tag.decode("ascii") for tag in summed.tags)
+    said = {"Checksum 1.0 for file": field(name), "Aux tags": tags, "BAM flags": flags}
+    widths = (0, 20, 20)
+    return [
+        *(
+            f"# {what}:\t{value}" if style.tabs else f"{f'# {what}:':<{width}} {value}"
+            for width, (what, value) in zip(widths, said.items(), strict=True)
+        ),
+        "",
+        _line("# Group", "QC", "count", [*_chosen(_HEADINGS, style), "combined"], style),
+    ]
+
+
+def _rows(group: str, rows: tuple[list[int], list[int]], style: Style) -> Iterator[str]:
+    """Yield the lines of a read group."""
+    passed, failed = rows
+    for qc, row in (("all", together(passed, failed)), ("pass", passed), ("fail", failed)):
+        wanted = {"all": True, "pass": style.passed, "fail": style.failed}[qc]
+        if wanted and (row[0] or style.empty):
+            values = _chosen(row[1:], style)
+            if not style.bamseqchksum:
+                values.append(_combined(row, values))
+            width = 0 if style.tabs else 8
+            yield _line(group, qc, str(row[0]), [f"{value:0{width}x}" for value in values], style)
+
+
+def _chosen(values: Sequence[Any], style: Style) -> list[Any]:
+    """Those of the values for seq, name, qual, aux, pos, cigar and mate that are printed."""
+    wanted = (True, True, True, True, style.pos, style.cigar, style.mate)
+    return [value for value, chosen in zip(values, wanted, strict=True) if chosen]
+
+
+def _combined(row: list[int], values: list[int]) -> int:
+    """The sum of a row's sums; like samtools, it takes that of the sequences twice, and none of the qualities."""
+    count, seq, name, _, *others = row[0], *values
+    combined = 1
+    for value in (count >> 32, count & 0xFFFFFFFF, seq, name, seq, *others):
+        combined = combined * ((value & MODULUS) % MODULUS or 1) % MODULUS
+    return combined
+
+
+def _line(group: str, qc: str, count: str, values: list[str], style: Style) -> str:
+    if style.tabs:
+        return "\t".join([group, qc, count, *[""] * style.bamseqchksum, *values])
+    group += " " * (10 - len(group.encode("utf-8", "surrogateescape")))
+    return f"{group} {qc:<4} {count:>12}  " + "  ".join(f"{value:<8}" for value in values)
+
+
+def described(rows: tuple[list[int], list[int]]) -> dict[str, int | str]:
+    """The number of records, and their default sums as samtools prints them, by the names of its columns."""
+    row = together(*rows)
+    values = row[1:KEPT]
+    sums = dict(zip((*_HEADINGS[: KEPT - 1], "combined"), (*values, _combined(row, values)), strict=True))
+    return {"count": row[0], **{name: f"{value:08x}" for name, value in sums.items()}}
+
+
+def by_samtools(options: Sequence[str], sources: Sequence[str], name: str) -> Iterator[bytes]:
+    """Yield the output of `samtools checksum` of files. Raises SourceError with its message if it fails."""
+    from bams3.sources.process import SamtoolsProcess
+
+    command = ["checksum", *options, "-o", "/dev/stdout", "--", *sources]
+    with closing(SamtoolsProcess(command, name, "samtools checksum failed")) as process:
+        while part := process.stdout.read(_SIZE):
+            yield part
+        process.check()
+
+
+def piped(
+    dataset: DatasetReader, options: Sequence[str], workers: int, progress: Callable[[int], Any] | None = None
+) -> bytes:
+    """Return the output of `samtools checksum` for the records of a dataset, which pass through it in their order."""
+    from bams3.output.alignments import bam_bytes
+    from bams3.select.query import RecordFilter, query
+    from bams3.sources.process import SamtoolsProcess
+
+    blocks = watched(query(dataset, None, RecordFilter(), workers), len, progress)
+    feed = bam_bytes(blocks, dataset.header)
+    command = ["checksum", *options, "-o", "/dev/stdout", "-"]
+    with closing(SamtoolsProcess(command, "samtools checksum", "it failed", feed)) as process:
+        said = b"".join(iter(lambda: process.stdout.read(_SIZE), b""))
+        process.check()
+    heading, _, lines = said.partition(b"\n")
+    name = field(dataset.uri).encode("utf-8", "surrogateescape")
+    return (
+        (heading.removesuffix(b"-") + name if heading.startswith(b"# Checksum") else heading) + b"\n" + lines
+    )

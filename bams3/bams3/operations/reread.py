@@ -1,0 +1,56 @@
+"""Reading again what a conversion has written, before it is committed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bams3.chunk.footer import Identity
+from bams3.chunk.reader import ChunkReader
+from bams3.dataset.manifest import Counts
+from bams3.dataset.sums import Sums, checked_block
+from bams3.errors import DatasetError, FormatError
+
+if TYPE_CHECKING:
+    from bams3.chunk.entry import ChunkEntry
+    from bams3.dataset.parts import Part, Plan
+    from bams3.parallel.workers import Workers
+    from bams3.storage import Storage
+
+
+def tallied(chunk: ChunkReader, reference_id: int) -> tuple[Counts, Sums]:
+    """Read, check, count and sum the records of a chunk. Raises FormatError if they differ from those that were
+    converted."""
+    counts, sums = Counts.zero(), Sums.zero()
+    for group in chunk.row_groups:
+        block = checked_block(group)
+        group.spans.clear()  # release the fetched bytes
+        counts.add(Counts.of_block(block, reference_id))
+        sums.add(Sums.of_block(block))
+    return counts, sums
+
+
+def reread(storage: Storage, plan: Plan, part: Part, workers: Workers) -> None:
+    """Read all chunks of a part, and compare their records with those that were converted, by their checksums, counts
+    and sums. Raises DatasetError if they differ."""
+
+    def read(entry: ChunkEntry) -> tuple[Counts, Sums]:
+        identity = Identity(plan.header_id, entry.reference_id, entry.start, entry.end, plan.level)
+        chunk = ChunkReader(
+            storage, entry.path, size=entry.size, footer_bytes=entry.footer_bytes, footer_crc32=entry.footer_crc32,
+            zones=entry.zones, identity=identity, references=[(name, length) for name, length in plan.references],
+        )  # fmt: skip
+        return tallied(chunk, entry.reference_id)
+
+    counts, sums = Counts.zero(), Sums.zero()
+    try:
+        for counted, summed in workers.map(read, part.chunks):
+            counts.add(counted)
+            sums.add(summed)
+    except FormatError as error:
+        raise DatasetError(
+            f"{error} (it was read again after it was written; the dataset is not complete)"
+        ) from error
+    if (counts, sums) != (part.counts, part.sums):
+        raise DatasetError(
+            f"{storage.root}: its records differ from those of the source; convert again with --overwrite"
+        )
