@@ -47,6 +47,10 @@ class Storage(Protocol):
         """Return values that change when an object is rewritten: its length, and its ETag or modification time."""
         ...
 
+    def modified(self, path: str) -> float:
+        """Return when an object was last written, in seconds since the epoch."""
+        ...
+
     def sizes(self, prefix: str = "") -> dict[str, int]:
         """Return path → length in bytes of all objects below a prefix, sorted by path."""
         ...

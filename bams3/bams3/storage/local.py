@@ -71,6 +71,9 @@ class LocalStorage:
         found = os.stat(self._file(path))
         return found.st_size, str(found.st_mtime_ns)
 
+    def modified(self, path: str) -> float:
+        return os.stat(self._file(path)).st_mtime
+
     def sizes(self, prefix: str = "") -> dict[str, int]:
         found = {}
         for path in self.list(prefix):

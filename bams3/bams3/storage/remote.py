@@ -89,6 +89,10 @@ class RemoteStorage:
         size = self.size(path)
         return size, self._seen[path][0]
 
+    def modified(self, path: str) -> float:
+        time: float = self._head(path)["last_modified"].timestamp()
+        return time
+
     def exists(self, path: str) -> bool:
         try:
             self._head(path)
