@@ -16,13 +16,11 @@ def whole(bam: VirtualBam, step: int = STEP) -> bytes:
     return b"".join(bam.read(at, step) for at in range(0, bam.size, step))
 
 
-def written(dataset: Path, path: Path, kind: str | None = None) -> VirtualBam:
+def written(dataset: Path, path: Path, kind: str) -> None:
     """Write the virtual BAM of a dataset and its index to a file and beside it."""
     bam = VirtualBam(DatasetReader(dataset))
     path.write_bytes(whole(bam))
-    kind = kind or bam.index_kind
     path.with_name(f"{path.name}.{kind}").write_bytes(bam.index(kind))
-    return bam
 
 
 def places(path: Path, number: int, seed: int = 0) -> list[tuple[int, int, int]]:

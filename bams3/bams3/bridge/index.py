@@ -67,14 +67,11 @@ def index_bytes(
     return data if kind == "bai" else b"".join((*stored(memoryview(data)), EOF_MARKER))
 
 
-def longest(references: Iterable[tuple[str, int]], ends: Iterable[int]) -> int:
-    """Return the number of positions that an index has to describe: contigs, and reads past their ends."""
-    return max((*(length for _, length in references), *ends), default=0)
-
-
 def _depth(references: Sequence[tuple[str, int]], runs: Mapping[int, Sequence[Run]]) -> int:
-    """The number of levels of bins below the one that covers everything."""
-    positions = longest(references, (run.end for found in runs.values() for run in found))
+    """The number of levels of bins below the one that covers everything: contigs, and reads past their ends."""
+    positions = max(
+        *(length for _, length in references), *(run.end for found in runs.values() for run in found), 0, 0
+    )
     depth = BAI_DEPTH
     while 1 << MIN_SHIFT + 3 * depth < positions:
         depth += 1
@@ -85,9 +82,10 @@ def _reference(kind: str, depth: int, runs: Sequence[Run], mapped: int, unmapped
     header = BIN[kind.upper()]
     bins: dict[tuple[int, int], list[tuple[int, int]]] = {}  # by number, and position at which the bin starts
     linear = array("Q")  # for each 2^14 positions: where records that reach into them, or beyond, begin
+    most = 1 << MIN_SHIFT + 3 * depth  # what BAI can't describe is past the end of a contig: in its last bin
     for least, greatest, begin, finish in runs:
-        start = max(least, 0)
-        end = max(greatest, start + 1)
+        start = min(max(least, 0), most - 1)
+        end = min(max(greatest, start + 1), most)
         linear.extend([begin << 16] * ((end - 1 >> MIN_SHIFT) + 1 - len(linear)))
         chunks = bins.setdefault(_bin(start, end, depth), [])
         if chunks and chunks[-1][1] == begin:

@@ -7,12 +7,17 @@ from itertools import accumulate
 
 from bams3.bridge.blocks import stored, stored_size
 from bams3.bridge.decoder import Decoder
-from bams3.bridge.index import BAI_LONGEST, Run, index_bytes, longest
+from bams3.bridge.index import BAI_LONGEST, Run, index_bytes
 from bams3.bridge.row_groups import RowGroups
 from bams3.dataset import layout
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import UsageError
 from bams3.sources.bgzf import EOF_MARKER
+
+
+def index_kind(dataset: DatasetReader) -> str:
+    """Return the usual kind of the index of its virtual BAM: "bai", or "csi" if BAI can't describe a contig."""
+    return "bai" if all(length <= BAI_LONGEST for _, length in dataset.references) else "csi"
 
 
 class VirtualBam:
@@ -62,17 +67,11 @@ class VirtualBam:
             offset = stop
         return b"".join(pieces)
 
-    @cached_property
-    def index_kind(self) -> str:
-        """The usual kind of its index: "bai", or "csi" if there are positions that BAI can't describe."""
-        ends = (entry.max_end for entry in self._dataset.index)
-        return "bai" if longest(self._dataset.references, ends) <= BAI_LONGEST else "csi"
-
     def index(self, kind: str) -> bytes:
         """Return the bytes of the index file, "bai" or "csi". Raises UsageError if the kind can't describe it."""
         if kind not in ("bai", "csi"):
             raise UsageError(f"index {kind!r}: give bai or csi")
-        if kind == "bai" and self.index_kind == "csi":
+        if kind == "bai" and index_kind(self._dataset) == "csi":
             raise UsageError(f"{self._dataset.uri}: too long a contig for a BAI index; use CSI")
         counts = self._dataset.manifest.counts.by_reference
         return index_bytes(kind, self._runs(), self._dataset.references, counts)

@@ -63,6 +63,10 @@ class Storage(Protocol):
         """Yield the paths of all objects below a prefix, sorted."""
         ...
 
+    def folders(self) -> Iterator[str]:
+        """Yield the names of the folders at the root, sorted."""
+        ...
+
     def put(self, path: str, data: bytes) -> None:
         """Write an object atomically."""
         ...

@@ -87,6 +87,10 @@ class LocalStorage:
     def list(self, prefix: str = "") -> Iterator[str]:
         return iter(sorted(p for p in self._walk(prefix) if not _UNFINISHED.fullmatch(os.path.basename(p))))
 
+    def folders(self) -> Iterator[str]:
+        with os.scandir(self.root) as found:
+            return iter(sorted(item.name for item in found if item.is_dir()))
+
     def put(self, path: str, data: bytes) -> None:
         with self.create(path) as file:
             file.write(data)
