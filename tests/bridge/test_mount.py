@@ -113,6 +113,14 @@ def test_a_folder_of_datasets_is_read_only(small: Path, local: Path, tmp_path: P
             (folder / "S3.bam").stat()
 
 
+def test_paths_may_be_relative(local: Path, tmp_path: Path) -> None:
+    """Those of datasets, and those that are opened later, such as a log: libfuse changes the current directory."""
+    shutil.copytree(local, tmp_path / "S1.bams3")
+    command = ["bams3", "mount", "S1.bams3", "mnt", "--", "sh", "-c", "cat mnt/S1.bam > S1.bam"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    assert (tmp_path / "S1.bam").read_bytes() == whole(VirtualBam(DatasetReader(local)))
+
+
 def test_a_prefix_of_datasets(small: Path, bucket: str) -> None:
     for name in ("S1", "S2"):
         storage = open_storage(f"{bucket}/cohort/{name}.bams3")

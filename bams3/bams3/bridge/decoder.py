@@ -41,7 +41,3 @@ class Decoder:
             with self._lock:
                 if key in self._kept and self._kept[key][0] is done:
                     self.held -= self._kept.pop(key)[1]
-
-    def close(self) -> None:
-        """Stop: what waits to be made is cancelled."""
-        self._pool.shutdown(cancel_futures=True)

@@ -44,8 +44,7 @@ def mountpoint(folder: str) -> Iterator[str]:
 def serve(files: Mapping[str, File], folder: str, ready: Callable[[], None]) -> None:
     """Mount files at an absolute path until it is unmounted, or until SIGINT, SIGTERM or SIGHUP. For the main thread.
 
-    `ready` is called once the files can be read. The current directory becomes the root. Raises UsageError if mounting
-    fails.
+    `ready` is called once the files can be read. Raises UsageError if mounting fails.
     """
     if not os.access(DEVICE, os.R_OK | os.W_OK):
         why = "is not permitted here" if os.path.exists(DEVICE) else "does not exist here"
@@ -53,12 +52,13 @@ def serve(files: Mapping[str, File], folder: str, ready: Callable[[], None]) -> 
             f"{folder}: can't be mounted: {DEVICE} {why} (docs/bridge.md); bams3 to-bam writes files"
         )
     with tempfile.TemporaryFile() as said:  # libfuse writes to standard error why it can't mount
-        errors = os.dup(2)
+        here, errors = os.getcwd(), os.dup(2)
         mounted = False
 
         def started() -> None:
             nonlocal mounted
             mounted = True
+            os.chdir(here)  # libfuse has left it, but paths of the user are relative to it
             os.dup2(errors, 2)
             ready()
 

@@ -61,9 +61,9 @@ def datasets_of(sources: Sequence[str]) -> list[DatasetReader]:
 
 def _names(source: str) -> Iterator[str]:
     """The dataset at a place, or the datasets directly below it."""
-    place = source.rstrip("/") if is_remote(source) else os.path.abspath(source.removeprefix("file://"))
+    place = source.rstrip("/") or "/"
     storage = open_storage(place)
-    if storage.exists(layout.METADATA) or not (is_remote(place) or os.path.isdir(place)):
+    if storage.exists(layout.METADATA) or not (is_remote(place) or os.path.isdir(storage.root)):
         yield place
         return
     folders = [each for each in storage.folders() if storage.exists(f"{each}/{layout.METADATA}")]
