@@ -164,6 +164,11 @@ def test_row_groups_ahead(local: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         asked_for.clear()
         bam.read(starts[number], 1)
         assert asked_for == wanted
+    starved = VirtualBam(dataset, Decoder(2, workers=2))
+    asked_for.clear()
+    for start in starts[:4]:
+        starved.read(start, 1)
+    assert asked_for == [0, 1, 2, 3]  # there is no room for more
 
 
 def test_a_damaged_row_group_is_an_error_and_others_are_not(local: Path, tmp_path: Path) -> None:
