@@ -1,13 +1,15 @@
 """Files in a FUSE file system, read-only."""
 
+import ctypes
 import errno
 import os
 import stat
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import mfusepy
@@ -19,6 +21,7 @@ from bams3.shown import shown
 
 DEVICE = "/dev/fuse"
 STEADY = 86_400.0  # seconds for which the kernel may remember names, sizes and times: they do not change
+_DETACH = 2  # MNT_DETACH of umount2
 
 
 @contextmanager
@@ -42,7 +45,7 @@ def mountpoint(folder: str) -> Iterator[str]:
 
 
 def serve(files: Mapping[str, File], folder: str, ready: Callable[[], None]) -> None:
-    """Mount files at an absolute path until it is unmounted, or until SIGINT, SIGTERM or SIGHUP. For the main thread.
+    """Mount files at an absolute path until it is unmounted. For the main thread.
 
     `ready` is called once the files can be read. Raises UsageError if mounting fails.
     """
@@ -68,7 +71,7 @@ def serve(files: Mapping[str, File], folder: str, ready: Callable[[], None]) -> 
                 _Operations(files, started), folder, foreground=True, ro=True, fsname="bams3", kernel_cache=True,
                 attr_timeout=STEADY, entry_timeout=STEADY,
             )  # fmt: skip
-        except RuntimeError:  # also at the end, after a signal
+        except RuntimeError:
             if not mounted:
                 said.seek(0)
                 why = (
@@ -79,6 +82,13 @@ def serve(files: Mapping[str, File], folder: str, ready: Callable[[], None]) -> 
         finally:
             os.dup2(errors, 2)
             os.close(errors)
+
+
+def unmount(folder: str) -> None:
+    """Unmount what is mounted at an absolute path, even if it is in use, or if nobody serves it any more."""
+    if ctypes.CDLL(None).umount2(os.fsencode(folder), _DETACH):  # not root
+        with suppress(OSError):
+            subprocess.run(["fusermount3", "-u", "-z", "-q", folder], check=False, stdin=subprocess.DEVNULL)
 
 
 class _Operations(mfusepy.Operations):

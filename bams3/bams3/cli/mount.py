@@ -1,6 +1,7 @@
 """bams3 mount."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from bams3.cli.options import add_help, add_workers, parser
@@ -51,16 +52,18 @@ def _mount(args: Any, words: list[str]) -> int:
     except OSError:
         raise UsageError("mount needs libfuse: install the package fuse3 of the system") from None
     from bams3.bridge import mount
-    from bams3.bridge.command import run_served
+    from bams3.bridge.command import run_served, serve_until_stopped
 
     with mount.mountpoint(args.mountpoint) as folder:
 
         def serve(ready: Callable[[], None]) -> None:
             mount.serve(_files(args), folder, ready)
 
+        end = partial(mount.unmount, folder)
         if words:
-            return run_served(serve, words)
-        serve(lambda: print(f"{folder}: mounted until Ctrl-C or umount", flush=True))
+            return run_served(serve, end, words)
+        started = f"{folder}: mounted until Ctrl-C or umount"
+        serve_until_stopped(serve, end, lambda: print(started, flush=True))
     return 0
 
 
