@@ -27,3 +27,11 @@ class DatasetError(Bams3Error):
 
 class UsageError(Bams3Error):
     """A region, a filter expression or an option is invalid."""
+
+
+def message_of(error: Exception) -> str:
+    """Return what an error says to a user: of an OSError, the file, and what the system says."""
+    if not isinstance(error, OSError):
+        return str(error)
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror or error}"

@@ -4,7 +4,14 @@ from importlib import import_module
 
 from bams3.errors import UsageError
 
-EXTRAS = {"boto3": "remote", "obstore": "remote", "plotly": "cohort", "pyarrow": "arrow", "pyspark": "spark"}
+EXTRAS = {
+    "boto3": "remote",
+    "mfusepy": "mount",
+    "obstore": "remote",
+    "plotly": "cohort",
+    "pyarrow": "arrow",
+    "pyspark": "spark",
+}
 """Package → the extra that installs it."""
 
 

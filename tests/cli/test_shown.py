@@ -129,6 +129,7 @@ COMMANDS: list[tuple[str, list[str]]] = [
     ("verify", ["verify", "--against", "{url}", "{dataset}"]),
     ("chunk", ["inspect", "{url}"]),
     ("export", ["export", "--parquet", "{url}", "{dataset}"]),
+    ("mounted", ["mount", "{url}", "mnt"]),
     ("cost", ["cost", "{url}", "query"]),
     ("progress", ["progress", "{url}"]),
     ("choice", ["cost", "{dataset}", "{url}"]),

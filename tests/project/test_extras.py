@@ -13,6 +13,7 @@ import pytest
 from bams3.cli import main
 from bams3.errors import Bams3Error
 from bams3.storage import connect
+from peers import need
 from environments import environment
 from packaging.requirements import Requirement
 from workflows import ROOT, refusal
@@ -28,6 +29,7 @@ PROMISES = {
     "": "bams3 convert S1.bam new.bams3 && bams3 query -c new.bams3 && bams3 coverage new.bams3 -o depth",
     "arrow": "bams3 export S1.bams3 --parquet x.parquet && bams3 map --input-fmt arrow S1.bams3 -- wc -c",
     "cohort": "python -c 'import bams3.cohort.page, bams3.cohort.qc, plotly.offline as o; o.get_plotlyjs()'",
+    "mount": "bams3 mount S1.bams3 mnt -- cmp -n 4 mnt/S1.bam S1.bam",
     "remote": "bams3 convert S1.bam $BUCKET/S1.bams3 && bams3 query -c $BUCKET/S1.bams3",
     "spark": "python clone/examples/spark/count.py S1.bams3",
     "workflow": (
@@ -68,6 +70,8 @@ def test_every_extra_has_a_promise() -> None:
 def test_an_extra_by_itself(
     wheel: Path, clone: Path, tmp_path: Path, request: pytest.FixtureRequest, extra: str
 ) -> None:
+    if extra == "mount":
+        need("fusermount3")
     project = Path(shutil.copytree(clone, tmp_path / "project"))
     bucket = request.getfixturevalue("bucket") if "$BUCKET" in PROMISES[extra] else ""
     alone = environment(tmp_path / "environment", wheel, extra) | {"BUCKET": bucket}
@@ -104,6 +108,7 @@ MISSING: list[tuple[str, list[str] | Callable[[str], object], str]] = [
      "--input-fmt arrow needs pyarrow: pip install 'bams3[arrow]'"),
     ("pyarrow", arrow_of, "to_batches needs pyarrow: pip install 'bams3[arrow]'"),
     ("pyarrow", table_of, "to_arrow needs pyarrow: pip install 'bams3[arrow]'"),
+    ("mfusepy", ["mount", "{}", "{}.mnt"], "mount needs mfusepy: pip install 'bams3[mount]'"),
     ("pyspark", spark_of, "bams3.spark needs pyspark: pip install 'bams3[spark]'"),
     ("obstore", ["query", "-c", "s3://bucket/x"], "s3:// needs obstore: pip install 'bams3[remote]'"),
     ("obstore", ["query", "-c", "https://host/x"], "https:// needs obstore: pip install 'bams3[remote]'"),

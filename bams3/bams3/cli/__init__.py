@@ -8,7 +8,7 @@ import io
 import sys
 from collections.abc import Sequence
 
-from bams3.errors import Bams3Error
+from bams3.errors import Bams3Error, message_of
 from bams3.shown import shown
 
 # Command → (module, description), in the order of --help.
@@ -29,6 +29,7 @@ COMMANDS = {
     "stats": ("info", "print statistics, as samtools flagstat and idxstats do"),
     "to-bam": ("query", "convert a dataset, or regions of it, back to BAM, bit for bit"),
     "fastq": ("fastq", "write reads as FASTQ, mates together, as samtools fastq does"),
+    "mount": ("mount", "show datasets as BAM files, to any program, without converting them"),
     "export": ("export", "export columns of a dataset, or of regions of it, to Parquet"),
     "chunks": ("chunks", "list the chunks of a dataset, or one shard of them"),
     "map": ("chunks", "run a command on every chunk, with its records as input"),
@@ -94,8 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except OSError as error:
         _drop_output()
-        where = f"{error.filename}: " if error.filename else ""
-        return _fail(command, f"{where}{error.strerror or error}")
+        return _fail(command, message_of(error))
     except KeyboardInterrupt:
         return _fail(command, "interrupted", 130)
     except MemoryError:

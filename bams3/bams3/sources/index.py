@@ -107,7 +107,7 @@ class Index:
                 f"the index has {count} references, the BAM {n_ref}; it belongs to another file"
             )
         at += 4
-        self._pseudo_bin = _first_bin(self._depth + 1) + 1
+        self._pseudo_bin = first_bin(self._depth + 1) + 1
         self._extents = []
         for _ in range(count):
             extent = self._skip_bins(at + 4, self._count(at))
@@ -169,14 +169,14 @@ class Index:
 
     def _interval(self, number: int) -> tuple[int, int]:
         """The 0-based half-open interval of a bin; its records lie within it."""
-        if number == _first_bin(self._depth) - 1:
+        if number == first_bin(self._depth) - 1:
             # htslib assigns records with a reference but no position (POS 0 in SAM) to this bin.
             return -1, 1 << 62
         level = 0
-        while number >= _first_bin(level + 1):
+        while number >= first_bin(level + 1):
             level += 1
         size = 1 << self._min_shift + 3 * (self._depth - level)
-        start = (number - _first_bin(level)) * size
+        start = (number - first_bin(level)) * size
         return start, start + size
 
     def chunks_for(self, reference_id: int, start: int, end: int) -> list[tuple[int, int]]:
@@ -250,7 +250,7 @@ def _inflated(data: bytes, name: str) -> bytes:
     return b"".join(pieces)
 
 
-def _first_bin(level: int) -> int:
+def first_bin(level: int) -> int:
     """Number of the first bin of a level; level 0 is the single bin that covers everything."""
     return ((1 << 3 * level) - 1) // 7
 

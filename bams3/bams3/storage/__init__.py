@@ -47,6 +47,10 @@ class Storage(Protocol):
         """Return values that change when an object is rewritten: its length, and its ETag or modification time."""
         ...
 
+    def modified(self, path: str) -> float:
+        """Return when an object was last written, in seconds since the epoch."""
+        ...
+
     def sizes(self, prefix: str = "") -> dict[str, int]:
         """Return path → length in bytes of all objects below a prefix, sorted by path."""
         ...
@@ -57,6 +61,10 @@ class Storage(Protocol):
 
     def list(self, prefix: str = "") -> Iterator[str]:
         """Yield the paths of all objects below a prefix, sorted."""
+        ...
+
+    def folders(self) -> Iterator[str]:
+        """Yield the names of the folders at the root, sorted."""
         ...
 
     def put(self, path: str, data: bytes) -> None:

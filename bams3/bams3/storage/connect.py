@@ -208,8 +208,9 @@ def connect(scheme: str, authority: str) -> Connection:
     threads do not survive a fork.
     """
     if _connected_process() != os.getpid():
+        place = authority if scheme in ("http", "https") else f"{scheme}://{authority}"
         raise UsageError(
-            f"{scheme}://{authority}: a forked process can't use its parent's connections; start processes with "
+            f"{place}: a forked process can't use its parent's connections; start processes with "
             'multiprocessing.get_context("spawn"), as in ProcessPoolExecutor(mp_context=…)'
         )
     return _connect(scheme, authority, tuple(os.environ.get(name) for name in _SETTINGS))

@@ -71,6 +71,9 @@ class LocalStorage:
         found = os.stat(self._file(path))
         return found.st_size, str(found.st_mtime_ns)
 
+    def modified(self, path: str) -> float:
+        return os.stat(self._file(path)).st_mtime
+
     def sizes(self, prefix: str = "") -> dict[str, int]:
         found = {}
         for path in self.list(prefix):
@@ -83,6 +86,10 @@ class LocalStorage:
 
     def list(self, prefix: str = "") -> Iterator[str]:
         return iter(sorted(p for p in self._walk(prefix) if not _UNFINISHED.fullmatch(os.path.basename(p))))
+
+    def folders(self) -> Iterator[str]:
+        with os.scandir(self.root) as found:
+            return iter(sorted(item.name for item in found if item.is_dir()))
 
     def put(self, path: str, data: bytes) -> None:
         with self.create(path) as file:

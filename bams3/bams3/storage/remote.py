@@ -89,6 +89,10 @@ class RemoteStorage:
         size = self.size(path)
         return size, self._seen[path][0]
 
+    def modified(self, path: str) -> float:
+        time: float = self._head(path)["last_modified"].timestamp()
+        return time
+
     def exists(self, path: str) -> bool:
         try:
             self._head(path)
@@ -110,6 +114,20 @@ class RemoteStorage:
 
     def list(self, prefix: str = "") -> Iterator[str]:
         return iter(self.sizes(prefix))
+
+    def folders(self) -> Iterator[str]:
+        import obstore
+
+        self._must_list("")
+
+        def request(store: Any) -> Sequence[str]:
+            found: Sequence[str] = obstore.list_with_delimiter(store, self._prefix)["common_prefixes"]
+            return found
+
+        try:
+            return iter(sorted(key.rpartition("/")[2] for key in self._perform("LIST", "", request)))
+        except RequestError as fault:
+            raise fault.error(self.name("")) from None
 
     def put(self, path: str, data: bytes | bytearray) -> None:
         self._write(path)
@@ -251,14 +269,18 @@ class RemoteStorage:
                 self._read(path, (0, 1))
             raise fault.error(self.name(path)) from None
 
-    def _page(self, prefix: str, after: str | None) -> Sequence[Any]:
-        """List up to PAGE objects below a prefix, in order, after a key."""
-        import obstore
-
+    def _must_list(self, prefix: str) -> None:
+        """Raise OSError if the place has no lists of objects."""
         if not self._writable:
             raise OSError(
                 errno.ENOTSUP, "a web server can't list objects; use s3:// or gs://", self.name(prefix)
             )
+
+    def _page(self, prefix: str, after: str | None) -> Sequence[Any]:
+        """List up to PAGE objects below a prefix, in order, after a key."""
+        import obstore
+
+        self._must_list(prefix)
 
         def request(store: Any) -> Sequence[Any]:
             return next(obstore.list(store, self._key(prefix), offset=after, chunk_size=PAGE), [])

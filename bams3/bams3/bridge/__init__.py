@@ -1,0 +1,1 @@
+"""A dataset as the BAM that it was, without converting it."""

@@ -1,0 +1,43 @@
+"""Threads that decode, and what they decoded, within a number of bytes: shared by all virtual BAMs of a process."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from concurrent.futures import Future, ThreadPoolExecutor
+
+DEFAULT_BYTES = 512 << 20
+
+
+class Decoder:
+    """Makes values in threads: each once, however many ask for it, until it is dropped as the least recently used.
+
+    `limit`: bytes that are kept; `held`: those that are; `workers`: the number of threads. Thread-safe. A value that
+    could not be made is forgotten, and made again for the next one who asks.
+    """
+
+    def __init__(self, limit: int = DEFAULT_BYTES, workers: int = 1) -> None:
+        self.limit, self.workers = limit, workers
+        self._pool = ThreadPoolExecutor(workers, "bams3-decode")
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[Hashable, tuple[Future[memoryview], int]] = OrderedDict()
+        self.held = 0
+
+    def submit(self, key: Hashable, size: int, make: Callable[[], memoryview]) -> Future[memoryview]:
+        """Return the future of a value of `size` bytes, which `make` makes unless it is there."""
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key][0]
+            future = self._pool.submit(make)
+            self._kept[key] = future, size
+            self.held += size
+            while self.held > self.limit and len(self._kept) > 1:
+                self.held -= self._kept.popitem(last=False)[1][1]
+        future.add_done_callback(lambda done: self._forget_failed(key, done))
+        return future
+
+    def _forget_failed(self, key: Hashable, done: Future[memoryview]) -> None:
+        if done.cancelled() or done.exception():
+            with self._lock:
+                if key in self._kept and self._kept[key][0] is done:
+                    self.held -= self._kept.pop(key)[1]

@@ -1,0 +1,152 @@
+"""Files in a FUSE file system, read-only."""
+
+import ctypes
+import errno
+import os
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import mfusepy
+
+from bams3.bridge.shelf import File
+from bams3.errors import Bams3Error, UsageError, message_of
+from bams3.output.files import refuse_folder
+from bams3.shown import shown
+
+DEVICE = "/dev/fuse"
+STEADY = 86_400.0  # seconds for which the kernel may remember names, sizes and times: they do not change
+_DETACH = 2  # MNT_DETACH of umount2
+
+
+@contextmanager
+def mountpoint(folder: str) -> Iterator[str]:
+    """Yield the absolute path of an empty folder, which is made if there is none, and removed then.
+
+    Raises UsageError if it is not empty, or in a dataset; OSError if it can't be made.
+    """
+    folder = os.path.abspath(folder)
+    refuse_folder(folder)
+    made = not os.path.lexists(folder)
+    if made:
+        os.mkdir(folder)
+    elif os.listdir(folder):
+        raise UsageError(f"{folder}: not empty; a mount would hide what is in it: give another folder")
+    try:
+        yield folder
+    finally:
+        if made:
+            os.rmdir(folder)
+
+
+def serve(files: Mapping[str, File], folder: str, ready: Callable[[], None]) -> None:
+    """Mount files at an absolute path until it is unmounted. For the main thread.
+
+    `ready` is called once the files can be read. Raises UsageError if mounting fails.
+    """
+    if not os.access(DEVICE, os.R_OK | os.W_OK):
+        why = "is not permitted here" if os.path.exists(DEVICE) else "does not exist here"
+        raise UsageError(
+            f"{folder}: can't be mounted: {DEVICE} {why} (docs/bridge.md); bams3 to-bam writes files"
+        )
+    with tempfile.TemporaryFile() as said:  # libfuse writes to standard error why it can't mount
+        here, errors = os.getcwd(), os.dup(2)
+        mounted = False
+
+        def started() -> None:
+            nonlocal mounted
+            mounted = True
+            os.chdir(here)  # libfuse has left it, but paths of the user are relative to it
+            os.dup2(errors, 2)
+            ready()
+
+        os.dup2(said.fileno(), 2)
+        try:
+            mfusepy.FUSE(
+                _Operations(files, started), folder, foreground=True, ro=True, fsname="bams3", kernel_cache=True,
+                attr_timeout=STEADY, entry_timeout=STEADY,
+            )  # fmt: skip
+        except RuntimeError:
+            if not mounted:
+                said.seek(0)
+                why = (
+                    said.read().decode(errors="replace").strip().partition("\n")[0]
+                    or "libfuse does not say why"
+                )
+                raise UsageError(f"{folder}: can't be mounted: {why} (docs/bridge.md)") from None
+        finally:
+            os.dup2(errors, 2)
+            os.close(errors)
+
+
+def unmount(folder: str) -> None:
+    """Unmount what is mounted at an absolute path, even if it is in use, or if nobody serves it any more."""
+    if ctypes.CDLL(None).umount2(os.fsencode(folder), _DETACH):  # not root
+        with suppress(OSError):
+            subprocess.run(["fusermount3", "-u", "-z", "-q", folder], check=False, stdin=subprocess.DEVNULL)
+
+
+class _Operations(mfusepy.Operations):
+    """What the kernel asks for. An error of bams3 becomes EIO for the reader, and one line on standard error."""
+
+    use_ns = True
+
+    def __init__(self, files: Mapping[str, File], started: Callable[[], None]) -> None:
+        self._files, self._started = files, started
+        self._owner = {"st_uid": os.getuid(), "st_gid": os.getgid()}
+        self._since = time.time_ns()
+        self._said: set[str] = set()
+
+    def init(self, path: str) -> None:
+        self._started()
+
+    def getattr(self, path: str, fh: int | None = None) -> dict[str, Any]:
+        if path == "/":
+            return self._attributes(stat.S_IFDIR | 0o555, 0, self._since)
+        file = self._file(path)
+        with self._faults():
+            return self._attributes(stat.S_IFREG | 0o444, file.size, int(file.modified * 1e9))
+
+    def readdir(self, path: str, fh: int) -> list[str]:
+        return [".", "..", *self._files]
+
+    def read(self, path: str, size: int, offset: int, fh: int) -> bytes:
+        file = self._file(path)
+        with self._faults():
+            return file.read(offset, size)
+
+    def _attributes(self, mode: int, size: int, time: int) -> dict[str, Any]:
+        times = dict.fromkeys(("st_atime", "st_mtime", "st_ctime"), time)
+        links = 2 if stat.S_ISDIR(mode) else 1
+        return (
+            {"st_mode": mode, "st_nlink": links, "st_size": size, "st_blocks": -(-size // 512)}
+            | times
+            | self._owner
+        )
+
+    def _file(self, path: str) -> File:
+        try:
+            return self._files[path.removeprefix("/")]
+        except KeyError:
+            raise mfusepy.FuseOSError(errno.ENOENT) from None
+
+    @contextmanager
+    def _faults(self) -> Iterator[None]:
+        try:
+            yield
+        except (Bams3Error, OSError) as error:
+            self._say(shown(message_of(error)))
+            raise mfusepy.FuseOSError(errno.EIO) from None
+        except MemoryError:
+            self._say("out of memory; use less --memory or fewer --workers")
+            raise mfusepy.FuseOSError(errno.EIO) from None
+
+    def _say(self, line: str) -> None:
+        if line not in self._said:  # the kernel asks again
+            self._said.add(line)
+            print(f"bams3 mount: {line}", file=sys.stderr, flush=True)

@@ -1,0 +1,88 @@
+"""The records of a dataset's row groups, decoded when they are read, and ahead of those who read in order."""
+
+import threading
+from collections import OrderedDict
+from concurrent.futures import Future
+
+from bams3.bridge.decoder import Decoder
+from bams3.chunk.entry import ChunkEntry
+from bams3.chunk.reader import ChunkReader
+from bams3.dataset import layout
+from bams3.dataset.manifest import Manifest
+from bams3.dataset.prefetch import plan_all
+from bams3.dataset.reader import DatasetReader
+from bams3.errors import DatasetError, FormatError
+
+READERS = 64  # who read in order, at once
+CHUNKS = 64  # whose footers are kept
+
+
+class RowGroups:
+    """The row groups of a dataset by number, in the order of its records. `sizes`: bytes of each one's records."""
+
+    def __init__(self, dataset: DatasetReader, decoder: Decoder) -> None:
+        self._dataset, self._decoder = dataset, decoder
+        self._places = [(entry, number) for entry in dataset.index for number in range(len(entry.row_groups))]
+        self.sizes = [zone.bytes for entry in dataset.index for zone in entry.zones]
+        self._lock = threading.Lock()
+        self._chunks: OrderedDict[str, ChunkReader] = OrderedDict()
+        self._firsts: OrderedDict[int, int] = OrderedDict()
+
+    def records(self, number: int) -> memoryview:
+        """Return the records of a row group, in BAM encoding.
+
+        Raises FormatError if they are damaged, OSError if they can't be read, DatasetError if the dataset has been
+        replaced.
+        """
+        future = self._submit(number)
+        room = self._decoder.limit - self.sizes[number]
+        for after in range(number + 1, number + 1 + self._ahead(number)):
+            room -= self.sizes[after]
+            if room < 0:
+                break
+            self._submit(after)
+        return future.result()
+
+    def _submit(self, number: int) -> Future[memoryview]:
+        return self._decoder.submit((self, number), self.sizes[number], lambda: self._decoded(number))
+
+    def _ahead(self, number: int) -> int:
+        """How many row groups after this one to decode: as many as were read in order before it, up to one a worker."""
+        with self._lock:
+            first = self._firsts.pop(number, None)
+            if first is None:
+                first = self._firsts.pop(number - 1, number)
+            self._firsts[number] = first
+            if len(self._firsts) > READERS:
+                self._firsts.popitem(last=False)
+        return min(number - first, self._decoder.workers, len(self.sizes) - 1 - number)
+
+    def _decoded(self, number: int) -> memoryview:
+        entry, place = self._places[number]
+        try:
+            group = next(group for group in self._chunk(entry).row_groups if group.number == place)
+            for (fetched,) in self._dataset.fetched([(group,)], plan_all):
+                fetched.load()
+            block = group.block()
+            return memoryview(block.data)[block.offsets[0] : block.offsets[-1]].toreadonly()
+        except (FormatError, OSError):
+            if self._is_replaced():
+                raise DatasetError(
+                    f"{self._dataset.uri}: the dataset was replaced after it had been opened; open it again"
+                ) from None
+            raise
+
+    def _chunk(self, entry: ChunkEntry) -> ChunkReader:
+        with self._lock:
+            chunk = self._chunks.pop(entry.path, None) or self._dataset.chunk(entry)
+            self._chunks[entry.path] = chunk
+            if len(self._chunks) > CHUNKS:
+                self._chunks.popitem(last=False)
+            return chunk
+
+    def _is_replaced(self) -> bool:
+        try:
+            data = self._dataset.storage.get(layout.METADATA)
+            return Manifest.from_bytes(data, self._dataset.uri) != self._dataset.manifest
+        except (FormatError, DatasetError, OSError):
+            return False

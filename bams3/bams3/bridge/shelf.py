@@ -1,0 +1,117 @@
+"""Datasets as files by name: NAME.bam and, beside it, NAME.bam.bai or NAME.bam.csi."""
+
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import Protocol
+
+from bams3.bridge.decoder import Decoder
+from bams3.bridge.virtual_bam import VirtualBam, index_kind
+from bams3.dataset import layout
+from bams3.dataset.opening import open_readers
+from bams3.dataset.reader import DatasetReader
+from bams3.errors import DatasetError, UsageError
+from bams3.storage import is_remote, open_storage
+
+
+class File(Protocol):
+    """What a file system shows of a file. Errors are those of `VirtualBam`."""
+
+    @property
+    def size(self) -> int:
+        """Length in bytes."""
+
+    @property
+    def modified(self) -> float:
+        """Seconds since the epoch."""
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Return `length` bytes from `offset`, or fewer at the end."""
+
+
+def files(datasets: Sequence[DatasetReader], decoder: Decoder) -> dict[str, File]:
+    """Return the files of datasets by name. The chunk index of a dataset is read when one of its files is looked at.
+
+    Raises UsageError for two datasets of one name.
+    """
+    found: dict[str, File] = {}
+    seen: dict[str, DatasetReader] = {}
+    for dataset in datasets:
+        name = f"{dataset.name}.bam"
+        if name in seen:
+            raise UsageError(
+                f"{dataset.uri}: would be {name}, as {seen[name].uri} is; mount them at two places"
+            )
+        seen[name] = dataset
+        bam = _Bam(dataset, decoder)
+        kind = index_kind(dataset)
+        found[name], found[f"{name}.{kind}"] = bam, _Index(bam, kind)
+    return found
+
+
+def datasets_of(sources: Sequence[str]) -> list[DatasetReader]:
+    """Open datasets, and the datasets in folders and prefixes. Raises UsageError, DatasetError and FormatError."""
+    found = open_readers([name for source in sources for name in _names(source)], prefetch=())
+    for dataset in found:
+        if not dataset.is_whole:
+            raise UsageError(f"{dataset.uri}: a chunk has no BAM of its own; give its dataset")
+    return found
+
+
+def _names(source: str) -> Iterator[str]:
+    """The dataset at a place, or the datasets directly below it."""
+    place = source.rstrip("/") or "/"
+    storage = open_storage(place)
+    if storage.exists(layout.METADATA) or not (is_remote(place) or os.path.isdir(storage.root)):
+        yield place
+        return
+    folders = [each for each in storage.folders() if storage.exists(f"{each}/{layout.METADATA}")]
+    if not folders:
+        raise DatasetError(f"{storage.root}: neither a dataset nor a folder with datasets")
+    yield from (f"{place}/{each}" for each in folders)
+
+
+class _Bam:
+    def __init__(self, dataset: DatasetReader, decoder: Decoder) -> None:
+        self._dataset, self._decoder = dataset, decoder
+        self._lock = threading.Lock()
+        self._opened: VirtualBam | None = None
+
+    @property
+    def virtual(self) -> VirtualBam:
+        with self._lock:
+            if self._opened is None:
+                self._opened = VirtualBam(self._dataset, self._decoder)
+            return self._opened
+
+    @property
+    def size(self) -> int:
+        return self.virtual.size
+
+    @property
+    def modified(self) -> float:
+        return self.virtual.modified
+
+    def read(self, offset: int, length: int) -> bytes:
+        return self.virtual.read(offset, length)
+
+
+class _Index:
+    def __init__(self, bam: _Bam, kind: str) -> None:
+        self._bam, self._kind = bam, kind
+
+    @cached_property
+    def _data(self) -> bytes:
+        return self._bam.virtual.index(self._kind)
+
+    @property
+    def size(self) -> int:
+        return len(self._data)
+
+    @property
+    def modified(self) -> float:
+        return self._bam.modified
+
+    def read(self, offset: int, length: int) -> bytes:
+        return self._data[offset : offset + length]

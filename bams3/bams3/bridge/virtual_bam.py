@@ -1,0 +1,101 @@
+"""A dataset as a BAM file and its index, of which only what is read is made."""
+
+from array import array
+from bisect import bisect_right
+from functools import cached_property
+from itertools import accumulate
+
+from bams3.bridge.blocks import stored, stored_size
+from bams3.bridge.decoder import Decoder
+from bams3.bridge.index import BAI_LONGEST, Run, index_bytes
+from bams3.bridge.row_groups import RowGroups
+from bams3.dataset import layout
+from bams3.dataset.reader import DatasetReader
+from bams3.errors import UsageError
+from bams3.sources.bgzf import EOF_MARKER
+
+
+def index_kind(dataset: DatasetReader) -> str:
+    """Return the usual kind of the index of its virtual BAM: "bai", or "csi" if BAI can't describe a contig."""
+    return "bai" if all(length <= BAI_LONGEST for _, length in dataset.references) else "csi"
+
+
+class VirtualBam:
+    """The BAM file of a dataset: its header, its records in its order, and the end-of-file marker, in stored blocks.
+
+    The header and every row group begin a block, so all offsets, and a BAM index, follow from the chunk index. The
+    same dataset gives the same bytes. Thread-safe.
+
+    Attributes
+    ----------
+    size : int
+        Length in bytes.
+    """
+
+    def __init__(self, dataset: DatasetReader, decoder: Decoder | None = None) -> None:
+        """`decoder`: threads and memory, which several can share. Raises FormatError if the dataset is damaged."""
+        self._dataset = dataset
+        self._groups = RowGroups(dataset, decoder or Decoder())
+        self._header = memoryview(dataset.header.to_bam())
+        sections = (len(self._header), *self._groups.sizes)
+        self._starts = array("Q", accumulate(map(stored_size, sections), initial=0))
+        self.size = self._starts[-1] + len(EOF_MARKER)
+
+    @property
+    def header(self) -> bytes:
+        """The blocks of the header: the first bytes of the file."""
+        return b"".join(stored(self._header))
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Return `length` bytes from `offset`, or fewer at the end of the file.
+
+        Raises FormatError if a row group is damaged, OSError if it can't be read, and DatasetError if the dataset has
+        been replaced.
+        """
+        end = min(offset + length, self.size)
+        pieces: list[bytes | memoryview] = []
+        section = bisect_right(self._starts, offset) - 1
+        while offset < end:
+            start = self._starts[section]
+            if section + 1 == len(self._starts):
+                pieces.append(EOF_MARKER[offset - start : end - start])
+                break
+            data = self._groups.records(section - 1) if section else self._header
+            section += 1
+            stop = min(end, self._starts[section])
+            pieces += stored(data, offset - start, stop - start)
+            offset = stop
+        return b"".join(pieces)
+
+    def index(self, kind: str) -> bytes:
+        """Return the bytes of the index file, "bai" or "csi". Raises UsageError if the kind can't describe it."""
+        if kind not in ("bai", "csi"):
+            raise UsageError(f"index {kind!r}: give bai or csi")
+        if kind == "bai" and index_kind(self._dataset) == "csi":
+            raise UsageError(f"{self._dataset.uri}: too long a contig for a BAI index; use CSI")
+        counts = self._dataset.manifest.counts.by_reference
+        return index_bytes(kind, self._runs(), self._dataset.references, counts)
+
+    def _runs(self) -> dict[int, list[Run]]:
+        """Where the records of each reference are, by row group."""
+        found: dict[int, list[Run]] = {}
+        section = 1
+        for entry in self._dataset.index:
+            runs = found.setdefault(entry.reference_id, [])
+            for zone in entry.zones:
+                runs.append(Run(zone.min_pos, zone.max_end, self._starts[section], self._starts[section + 1]))
+                section += 1
+        return found
+
+    @cached_property
+    def etag(self) -> str:
+        """A strong validator: hexadecimal digits that change whenever the dataset is replaced by another one."""
+        from hashlib import sha256
+
+        checksums = array("I", (entry.footer_crc32 for entry in self._dataset.index))
+        return sha256(self._dataset.manifest.to_bytes() + checksums.tobytes()).hexdigest()[:32]
+
+    @cached_property
+    def modified(self) -> float:
+        """When the dataset was written, in seconds since the epoch. Raises OSError."""
+        return self._dataset.storage.modified(layout.METADATA)

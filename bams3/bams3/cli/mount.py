@@ -1,0 +1,75 @@
+"""bams3 mount."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from bams3.cli.options import add_help, add_workers, parser
+from bams3.errors import UsageError
+
+_EXAMPLE = """\
+  bams3 mount NA12878.bams3 mnt -- samtools view -c mnt/NA12878.bam chr20:1M-2M
+  bams3 mount s3://bucket/cohort mnt -- bash -c 'mosdepth -n S1 mnt/S1.bam'
+  bams3 mount NA12878.bams3 mnt"""
+
+
+def run(command: str, argv: list[str]) -> int:
+    """Run the command; returns the exit code."""
+    options = parser(
+        command,
+        "Show datasets as BAM files with an index, read-only, in a folder: to COMMAND while it runs, or, without one,\n"
+        "to every program until Ctrl-C or umount. Nothing is converted; only what is read is decoded.",
+        _EXAMPLE,
+    )
+    options.usage = "bams3 mount [OPTION …] SOURCE … MOUNTPOINT [-- COMMAND [ARGUMENT …]]"
+    options.add_argument(
+        "sources", metavar="SOURCE", nargs="+", help="datasets, or folders or prefixes of datasets"
+    )
+    options.add_argument(
+        "mountpoint", metavar="MOUNTPOINT", help="an empty folder, or a new one, which is removed in the end"
+    )
+    options.add_argument(
+        "--memory", type=int, default=512, metavar="MIB",
+        help="MiB of decoded records to keep for those who read them again (default 512)",
+    )  # fmt: skip
+    add_workers(options)
+    add_help(options)
+    end = argv.index("--") if "--" in argv else len(argv)
+    args = options.parse_args(argv[:end])
+    words = argv[end + 1 :]
+    if end < len(argv) and not words:
+        options.error("give a command after --")
+    if args.memory < 1:
+        raise UsageError(f"--memory {args.memory}: give a positive number")
+    return _mount(args, words)
+
+
+def _mount(args: Any, words: list[str]) -> int:
+    from bams3.extras import need
+
+    try:
+        need("mfusepy", "mount")
+    except OSError:
+        raise UsageError("mount needs libfuse: install the package fuse3 of the system") from None
+    from bams3.bridge import mount
+    from bams3.bridge.command import run_served, serve_until_stopped
+
+    with mount.mountpoint(args.mountpoint) as folder:
+
+        def serve(ready: Callable[[], None]) -> None:
+            mount.serve(_files(args), folder, ready)
+
+        end = partial(mount.unmount, folder)
+        if words:
+            return run_served(serve, end, words)
+        started = f"{folder}: mounted until Ctrl-C or umount"
+        serve_until_stopped(serve, end, lambda: print(started, flush=True))
+    return 0
+
+
+def _files(args: Any) -> Any:
+    from bams3.bridge.decoder import Decoder
+    from bams3.bridge.shelf import datasets_of, files
+    from bams3.parallel.workers import worker_count
+
+    return files(datasets_of(args.sources), Decoder(args.memory << 20, worker_count(args.workers)))

@@ -1,0 +1,240 @@
+"""A virtual BAM is the BAM: its bytes, its index, and what clients find by it."""
+
+import gzip
+import os
+import random
+import shutil
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import hostile
+import pysam
+import pytest
+from bams3.bridge.blocks import AROUND, stored, stored_size
+from bams3.bridge.decoder import Decoder
+from bams3.bridge.virtual_bam import VirtualBam, index_kind
+from bams3.chunk.reader import RowGroup
+from bams3.dataset.reader import DatasetReader
+from bams3.errors import DatasetError, FormatError, UsageError
+from bams3.operations.convert import convert
+from bams3.output.alignments import bam_bytes
+from bams3.output.bgzf import MAX_INPUT, compress_block
+from bams3.select.query import RecordFilter, query
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from remote_datasets import asked
+from virtual_bams import fetched, index_counts, places, whole, written
+
+EXAMPLES = int(os.environ.get("BAMS3_EXAMPLES", "40"))
+
+
+@given(st.integers(0, 3 * MAX_INPUT), st.data())
+def test_any_range_of_stored_blocks(size: int, data: st.DataObject) -> None:
+    text = random.Random(size).randbytes(size)
+    blocks = b"".join(compress_block(text[at : at + MAX_INPUT], 0) for at in range(0, size, MAX_INPUT))
+    assert b"".join(stored(memoryview(text))) == blocks
+    assert stored_size(size) == len(blocks) == size + AROUND * -(-size // MAX_INPUT)
+    start, end = sorted(data.draw(st.tuples(*2 * [st.integers(0, len(blocks))])))
+    assert b"".join(stored(memoryview(text), start, end)) == blocks[start:end]
+
+
+def same_as_the_bam(original: Path, dataset: Path, folder: Path, regions: int) -> None:
+    """Compare bytes, counts and the reads of random regions, with each kind of index that can describe them."""
+    reader = DatasetReader(dataset)
+    converted_back = b"".join(bam_bytes(query(reader, None, RecordFilter()), reader.header))
+    assert gzip.decompress(whole(VirtualBam(reader))) == converted_back
+    at = places(original, regions)
+    try:
+        pysam.index("-c", str(original))
+    except pysam.SamtoolsError:
+        return  # htslib cannot index it, such as two reads at −1
+    wanted, counts = fetched(original, at), index_counts(original)
+    for kind in {index_kind(reader), "csi"}:
+        path = folder / f"{kind}.bam"
+        written(dataset, path, kind)
+        assert fetched(path, at) == wanted
+        assert index_counts(path) == counts
+
+
+def test_real_bams(real_bam: Path, real_dataset: Path, tmp_path: Path) -> None:
+    same_as_the_bam(shutil.copy(real_bam, tmp_path), real_dataset, tmp_path, 50)
+
+
+def test_many_row_groups(source: Path, local: Path, tmp_path: Path) -> None:
+    assert sum(len(entry.row_groups) for entry in DatasetReader(local).index) > 4
+    same_as_the_bam(shutil.copy(source, tmp_path), local, tmp_path, 50)
+
+
+@settings(max_examples=EXAMPLES)
+@given(hostile.bams())
+def test_hostile_bams(bam: hostile.Bam) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "in.bam").write_bytes(bam.data())
+        convert(folder / "in.bam", folder / "d.bams3", chunk_size="256K")
+        same_as_the_bam(folder / "in.bam", folder / "d.bams3", folder, 5)
+
+
+CASES = {
+    "only a header": [],
+    "nothing placed": [hostile.good(-1, -1, cigar=[])] * 3,
+    "placed at −1": [hostile.good(0, -1), hostile.good(0, 3)],
+    "placed and unmapped": [hostile.good(0, 3, flag=4), hostile.good(1, 7, flag=0), hostile.good(1, 9, flag=4)],
+    "longer than a block": [hostile.record(ref=0, pos=9, cigar=[], sequence=b"A" * 300_000, quality=None)] * 2,
+    "across all windows": [
+        hostile.record(ref=0, pos=0, cigar=[(1, 0), (900_000, 3), (1, 0)], sequence=b"AC", quality=None),
+        *(hostile.good(0, pos) for pos in range(100_000, 900_000, 1000)),
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_odd_datasets(case: str, tmp_path: Path) -> None:
+    (tmp_path / "in.bam").write_bytes(hostile.bam(hostile.TEXT, hostile.CONTIGS, CASES[case]))
+    convert(tmp_path / "in.bam", tmp_path / "d.bams3", chunk_size="256K")
+    same_as_the_bam(tmp_path / "in.bam", tmp_path / "d.bams3", tmp_path, 20)
+
+
+@pytest.mark.parametrize(("length", "kind"), [(2**29 - 1, "bai"), (2**29, "csi"), (2**31 - 1, "csi")])
+def test_contigs_that_bai_can_describe(length: int, kind: str, tmp_path: Path) -> None:
+    header = f"@HD\tVN:1.6\tSO:coordinate\n@SQ\tSN:chr1\tLN:{length}\n".encode()
+    records = [hostile.good(0, pos) for pos in (5, length // 2, length - 100)]
+    (tmp_path / "in.bam").write_bytes(hostile.bam(header, [("chr1", length)], records))
+    convert(tmp_path / "in.bam", tmp_path / "d.bams3")
+    dataset = DatasetReader(tmp_path / "d.bams3")
+    assert index_kind(dataset) == kind
+    same_as_the_bam(tmp_path / "in.bam", tmp_path / "d.bams3", tmp_path, 20)
+    if kind == "csi":
+        with pytest.raises(UsageError, match="use CSI"):
+            VirtualBam(dataset).index("bai")
+
+
+def test_random_reads_of_many_threads(local: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are slices of the whole; every row group is decoded once, whoever reads it."""
+    decoded: list[str] = []
+    block = RowGroup.block
+    monkeypatch.setattr(RowGroup, "block", lambda group: decoded.append(group.name) or block(group))
+    bam = VirtualBam(DatasetReader(local), Decoder(workers=2))
+
+    def pieces(seed: int) -> list[tuple[int, bytes]]:
+        chance = random.Random(seed)
+        starts = [chance.randrange(bam.size + 10) for _ in range(200)]
+        return [(start, bam.read(start, chance.choice([0, 1, 40, 70_000, 5_000_000]))) for start in starts]
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(pieces, range(8)))
+    groups = sum(len(entry.row_groups) for entry in DatasetReader(local).index)
+    assert len(decoded) == len(set(decoded)) == groups
+    data = whole(VirtualBam(DatasetReader(local)))
+    assert len(data) == bam.size
+    assert data.startswith(bam.header)
+    for start, piece in (each for some in found for each in some):
+        assert piece == data[start : start + len(piece)]
+
+
+def test_memory_is_bounded_and_those_who_read_in_order_are_expected(local: Path) -> None:
+    bam = VirtualBam(DatasetReader(local))
+    data, sizes = whole(bam), [zone.bytes for entry in DatasetReader(local).index for zone in entry.zones]
+    limit = 3 * max(sizes)
+    decoder = Decoder(limit, workers=2)
+    bounded = VirtualBam(DatasetReader(local), decoder)
+    assert whole(bounded, 10_000) == data
+    assert decoder.held <= limit
+    starved = VirtualBam(DatasetReader(local), Decoder(1, workers=2))
+    assert whole(starved) == data
+
+
+def test_row_groups_ahead(local: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the second row group in order, the third is decoded before it is asked for; at random, none is."""
+    asked_for: list[Any] = []
+    submit = Decoder.submit
+
+    def noted(decoder: Decoder, key: Any, *rest: Any) -> Any:
+        asked_for.append(key[1])
+        return submit(decoder, key, *rest)
+
+    monkeypatch.setattr(Decoder, "submit", noted)
+    dataset = DatasetReader(local)
+    bam = VirtualBam(dataset, Decoder(workers=2))
+    sizes = [len(bam.header), *(stored_size(z.bytes) for entry in dataset.index for z in entry.zones)]
+    starts = [sum(sizes[: i + 1]) for i in range(len(sizes))]
+    for number, wanted in [(0, [0]), (3, [3]), (1, [1, 2]), (2, [2, 3, 4]), (2, [2, 3, 4]), (0, [0])]:
+        asked_for.clear()
+        bam.read(starts[number], 1)
+        assert asked_for == wanted
+    starved = VirtualBam(dataset, Decoder(2, workers=2))
+    asked_for.clear()
+    for start in starts[:4]:
+        starved.read(start, 1)
+    assert asked_for == [0, 1, 2, 3]  # there is no room for more
+
+
+def test_a_damaged_row_group_is_an_error_and_others_are_not(local: Path, tmp_path: Path) -> None:
+    data = whole(VirtualBam(DatasetReader(local)))
+    dataset = Path(shutil.copytree(local, tmp_path / "d.bams3"))
+    entry = DatasetReader(dataset).index[0]
+    chunk = bytearray((dataset / entry.path).read_bytes())
+    chunk[20] ^= 1  # a cold stream of its first row group
+    (dataset / entry.path).write_bytes(chunk)
+    bam = VirtualBam(DatasetReader(dataset), Decoder(workers=2))
+    start = len(bam.header)
+    end = start + stored_size(entry.zones[0].bytes)
+    for _ in range(2):  # not kept
+        with pytest.raises(FormatError, match=r"row group 0: stream .* is damaged"):
+            bam.read(start, 10)
+    assert bam.read(0, start) == data[:start]
+    assert bam.read(end, bam.size) == data[end:]
+    (dataset / entry.path).write_bytes((local / entry.path).read_bytes())
+    assert whole(bam) == data
+
+
+def test_a_replaced_dataset_is_an_error(local: Path, small: Path, tmp_path: Path) -> None:
+    dataset = Path(shutil.copytree(local, tmp_path / "d.bams3"))
+    bam, same = VirtualBam(DatasetReader(dataset)), VirtualBam(DatasetReader(local))
+    assert (same.etag, same.index("bai")) == (bam.etag, bam.index("bai"))
+    half = bam.read(0, len(bam.header) + 1)
+    convert(small, dataset, overwrite=True, chunk_size="512K")
+    assert bam.read(0, len(half)) == half
+    with pytest.raises(DatasetError, match="replaced after it had been opened"):
+        bam.read(bam.size - 1000, 1000)
+    fresh = VirtualBam(DatasetReader(dataset))
+    assert fresh.etag != bam.etag
+    assert fresh.modified == (dataset / "_metadata.json").stat().st_mtime
+
+
+def test_only_what_is_read_is_fetched(remote: str, local: Path) -> None:
+    """Opening takes the three documents; a read takes the row groups that it touches, and footers."""
+    data = whole(VirtualBam(DatasetReader(local)))
+    dataset = DatasetReader(remote)
+    bam = VirtualBam(dataset)
+    assert bam.index("bai") == VirtualBam(DatasetReader(local)).index("bai")
+    assert bam.modified > 1e9
+    starts = [len(bam.header)]
+    zones = [zone for entry in dataset.index for zone in entry.zones]
+    for zone in zones:
+        starts.append(starts[-1] + stored_size(zone.bytes))
+    for number in (3, 0):
+        piece, requests, received = asked(lambda at=starts[number]: bam.read(at, 1000))
+        assert piece == data[starts[number] : starts[number] + 1000]
+        assert requests <= 3
+        footer = max(entry.footer_bytes for entry in dataset.index)
+        assert received <= (zones[number].hot + zones[number].cold) * 2 + footer
+    assert whole(bam) == data
+
+
+def test_row_groups_begin_blocks(local: Path) -> None:
+    """The index has virtual offsets of block starts only: those of row groups."""
+    dataset = DatasetReader(local)
+    bam = VirtualBam(dataset)
+    data = whole(bam)
+    starts = [len(bam.header)]
+    for zone in (zone for entry in dataset.index for zone in entry.zones):
+        starts.append(starts[-1] + stored_size(zone.bytes))
+    for start, end in pairwise(starts):
+        records = gzip.decompress(data[start:end])
+        assert 4 + int.from_bytes(records[:4], "little") <= len(records)
+        assert data[start : start + 4] == b"\x1f\x8b\x08\x04"
+    assert data[starts[-1] :] == hostile.END_OF_FILE
