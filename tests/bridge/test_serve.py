@@ -15,24 +15,14 @@ import httpx
 import pysam
 import pytest
 from bams3.bridge import library as library_module
-from bams3.bridge.decoder import Decoder
-from bams3.bridge.http_app import application
-from bams3.bridge.library import Library
 from bams3.bridge.virtual_bam import VirtualBam
 from bams3.cli import main
 from bams3.dataset.reader import DatasetReader
 from bams3.operations.convert import convert
 from conftest import need
-from served import HANG, serving
+from served import HANG, client, serving
 from starlette.testclient import TestClient
 from virtual_bams import whole
-
-
-def client(*sources: object, **options: Any) -> TestClient:
-    """A client of the application alone, at this machine."""
-    library = Library([str(source) for source in sources], Decoder(workers=2))
-    options = {"for_all": False} | options
-    return TestClient(application(library, **options), "http://localhost")
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from bams3.bridge.decoder import Decoder
+from bams3.bridge.http_app import application
+from bams3.bridge.library import Library
+from starlette.testclient import TestClient
+
 HANG = 60
 """Seconds that only a hang reaches."""
 
@@ -30,6 +35,12 @@ class Server:
         """End it as a service manager does; its exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(HANG)
+
+
+def client(*sources: object, **options: Any) -> TestClient:
+    """A client of the application alone, at this machine."""
+    library = Library([str(source) for source in sources], Decoder(workers=2))
+    return TestClient(application(library, 2, **{"for_all": False} | options), "http://localhost")
 
 
 @contextmanager

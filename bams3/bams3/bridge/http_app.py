@@ -13,7 +13,9 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from bams3._version import __version__
+from bams3.bridge.htsget import HtsgetError
 from bams3.bridge.http_content import Work, answer
+from bams3.bridge.http_htsget import Htsget, error_response
 from bams3.bridge.http_log import Log
 from bams3.bridge.library import Content, Library
 from bams3.errors import UsageError
@@ -23,13 +25,14 @@ _ORIGIN_HERE = r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?"
 _MONTH = 30 * 24 * 3600
 
 
-def application(library: Library, *, for_all: bool) -> ASGIApp:
-    """Return the ASGI application that serves the datasets of a library.
+def application(library: Library, workers: int, *, for_all: bool) -> ASGIApp:
+    """Return the ASGI application that serves the datasets of a library. `workers`: threads that decode for htsget.
 
     Unless it is `for_all`, it answers only requests that were addressed to this machine, and only to web pages of this
     machine: otherwise any page that a user visits could read the datasets.
     """
-    files = Files(library, Work())
+    work = Work(workers)
+    files, htsget = Files(library, work), Htsget(library, work)
     guards = [] if for_all else [Middleware(TrustedHostMiddleware, allowed_hosts=_HERE, www_redirect=False)]
     cross_origin = Middleware(
         CORSMiddleware,
@@ -39,8 +42,15 @@ def application(library: Library, *, for_all: bool) -> ASGIApp:
         expose_headers=["Accept-Ranges", "Content-Length", "Content-Range", "ETag"],
         max_age=_MONTH,
     )
-    routes = [Route("/health", files.health), Route("/bam/{file}", files.file)]
-    app = Starlette(routes=routes, middleware=[*guards, cross_origin], exception_handlers={500: unreadable})
+    routes = [
+        Route("/health", files.health),
+        Route("/bam/{file}", files.file),
+        Route("/reads/service-info", htsget.service_info),
+        Route("/reads/{name}", htsget.ticket, methods=["GET", "POST"]),
+        Route("/blocks/{name}", htsget.block),
+    ]
+    answers = {500: unreadable, HtsgetError: error_response}
+    app = Starlette(routes=routes, middleware=[*guards, cross_origin], exception_handlers=answers)
     return Log(app)
 
 

@@ -15,21 +15,25 @@ from bams3.bridge.http_ranges import Range, ranges_of, status_of_conditions
 from bams3.bridge.library import Content
 
 FIRST, LARGEST = 1 << 16, 1 << 20  # bytes of a piece: few are wasted on a client who leaves early
-THREADS = 32
+THREADS = 32  # that wait for bytes
 
 Result = TypeVar("Result")
 Piece = bytes | memoryview
 
 
 class Work:
-    """What blocks, in at most `THREADS` threads, so that the event loop never waits for it."""
+    """What blocks, in threads, so that the event loop never waits for it; `workers` of them at once may decode."""
 
-    def __init__(self) -> None:
-        self._limiter = CapacityLimiter(THREADS)
+    def __init__(self, workers: int) -> None:
+        self._limiter, self._decoding = CapacityLimiter(THREADS), CapacityLimiter(workers)
 
     async def do(self, action: Callable[[], Result]) -> Result:
         """Return what an action returns."""
         return await anyio.to_thread.run_sync(action, limiter=self._limiter)
+
+    async def decode(self, action: Callable[[], Result]) -> Result:
+        """Return what an action returns that decodes in its own thread."""
+        return await anyio.to_thread.run_sync(action, limiter=self._decoding)
 
 
 async def answer(request: Request, content: Content, media_type: str, work: Work) -> Response:

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 from bams3.errors import UsageError
 
 CLIENTS = 1000  # at once; others are told to come back
+_LONGEST_HEAD = 1 << 18  # bytes of a request before its body: URLs of tickets name regions
 _WAITING = 512  # connections that are not accepted yet
 
 
@@ -59,7 +60,7 @@ def run(app: ASGIApp, opened: socket.socket, ready: Callable[[], None]) -> None:
     logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # the application has a log of its own
     config = uvicorn.Config(
         app, http="h11", ws="none", lifespan="off", log_config=None, access_log=False, server_header=False,
-        limit_concurrency=CLIENTS,
+        limit_concurrency=CLIENTS, h11_max_incomplete_event_size=_LONGEST_HEAD,
     )  # fmt: skip
     server = _Server(config, ready)
 

@@ -8,6 +8,7 @@ from bams3.errors import UsageError
 _EXAMPLE = """\
   bams3 serve NA12878.bams3
   samtools view http://127.0.0.1:8080/bam/NA12878.bam chr20:1M-2M
+  samtools view 'http://127.0.0.1:8080/reads/NA12878?referenceName=chr20&start=0&end=2000000'
   bams3 serve --host 0.0.0.0 --public s3://bucket/1000genomes"""
 
 
@@ -15,8 +16,8 @@ def run(command: str, argv: list[str]) -> int:
     """Run the command; returns the exit code."""
     options = parser(
         command,
-        "Serve datasets as BAM files with an index over HTTP, read-only, until Ctrl-C or SIGTERM. Nothing is\n"
-        "converted; only what is read is decoded. Requests are logged to standard error.",
+        "Serve datasets as BAM files with an index over HTTP and by htsget, read-only, until Ctrl-C or SIGTERM.\n"
+        "Nothing is converted; only what is read is decoded. Requests are logged to standard error.",
         _EXAMPLE,
     )
     options.add_argument(
@@ -63,13 +64,14 @@ def _serve(args: Any) -> int:
     from bams3.bridge.library import Library
     from bams3.parallel.workers import worker_count
 
-    library = Library(args.sources, Decoder(args.memory << 20, worker_count(args.workers)))
+    workers = worker_count(args.workers)
+    library = Library(args.sources, Decoder(args.memory << 20, workers))
     with listen(args.host, args.port) as opened:
         if not (is_local(opened) or args.public):
             raise UsageError(f"--host {args.host}: others could read the datasets; say --public if they may")
         url, count = url_of(opened, "http"), len(library.names())
         run(
-            application(library, for_all=args.public),
+            application(library, workers, for_all=args.public),
             opened,
             lambda: print(f"{url}: {count} datasets, until Ctrl-C", flush=True),
         )
