@@ -17,6 +17,7 @@ from bams3.bridge.htsget import HtsgetError
 from bams3.bridge.http_content import Work, answer
 from bams3.bridge.http_htsget import Htsget, error_response
 from bams3.bridge.http_log import Log
+from bams3.bridge.http_page import Page
 from bams3.bridge.library import Content, Library
 from bams3.errors import UsageError
 
@@ -26,13 +27,14 @@ _MONTH = 30 * 24 * 3600
 
 
 def application(library: Library, workers: int, *, for_all: bool) -> ASGIApp:
-    """Return the ASGI application that serves the datasets of a library. `workers`: threads that decode for htsget.
+    """Return the ASGI application that serves the datasets of a library. `workers`: threads that decode for htsget
+    and for the page.
 
     Unless it is `for_all`, it answers only requests that were addressed to this machine, and only to web pages of this
     machine: otherwise any page that a user visits could read the datasets.
     """
     work = Work(workers)
-    files, htsget = Files(library, work), Htsget(library, work)
+    files, htsget, page = Files(library, work), Htsget(library, work), Page(library, work, workers)
     guards = [] if for_all else [Middleware(TrustedHostMiddleware, allowed_hosts=_HERE, www_redirect=False)]
     cross_origin = Middleware(
         CORSMiddleware,
@@ -48,6 +50,7 @@ def application(library: Library, workers: int, *, for_all: bool) -> ASGIApp:
         Route("/reads/service-info", htsget.service_info),
         Route("/reads/{name}", htsget.ticket, methods=["GET", "POST"]),
         Route("/blocks/{name}", htsget.block),
+        *page.routes(),
     ]
     answers = {500: unreadable, HtsgetError: error_response}
     app = Starlette(routes=routes, middleware=[*guards, cross_origin], exception_handlers=answers)

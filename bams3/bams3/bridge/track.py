@@ -1,4 +1,4 @@
-"""The depth of a whole contig, piece by piece, to be drawn as it is measured: from the columns that depth needs alone."""
+"""The depth of a contig, piece by piece, to be drawn as it is measured: from the columns that depth needs alone."""
 
 from __future__ import annotations
 
