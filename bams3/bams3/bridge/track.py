@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import NamedTuple
 
 from bams3.coverage.intervals import windows
@@ -27,7 +27,7 @@ def bin_size(length: int, bins: int) -> int:
 
 def depth_track(
     dataset: DatasetReader, reference_id: int, size: int, workers: int | Workers = 1
-) -> Iterator[Piece]:
+) -> Generator[Piece, None, None]:
     """Yield the mean depths of a contig in bins of `size` bp, a power of two; pieces without reads are left out.
 
     The last bin ends at the contig's end. Raises FormatError and OSError.
