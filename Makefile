@@ -5,6 +5,7 @@
 # make fuzz    a million mutations of all that is read, on the bounds-checked build
 # make bench   the table and the plot of benchmarks/README.md
 # make bench-scale  how cost grows with reads, depth and read length
+# make igv     igv.js for the page of bams3 serve, from npm
 # make docs    the site of the documentation, in build/site
 # make dist    sdist and wheel, installed and tried in an empty environment
 #
@@ -27,9 +28,11 @@ LINTERS   = $(VENV)/.linters
 PLOTTERS  = $(VENV)/.plotters
 CHECKED   = build/checked/.built
 DEMO      = demo
+PAGE      = bams3/bams3/bridge/page
+IGV       = $(PAGE)/igv/igv.esm.min.js
 COHORT    = $(DEMO)/data/samples.tsv
 
-.PHONY: demo test catalog fuzz lint bench bench-scale docs dist setup clean
+.PHONY: demo test catalog fuzz lint bench bench-scale igv docs dist setup clean
 
 setup: $(INSTALLED)
 
@@ -73,7 +76,7 @@ demo: $(COHORT)
 	@cd $(DEMO)/results && ls -d datasets/* query/*.bam coverage/*.txt coverage/*.gz process/* cohort/*.*
 
 # Those of clusters wait: one more at a time than there are cores.
-test: $(TESTED) $(CHECKED)
+test: $(TESTED) $(CHECKED) $(IGV)
 	$(RUN) python -m pytest -n $$(($(CORES) + 1)) $(TESTS)
 
 catalog: $(INSTALLED)
@@ -98,11 +101,19 @@ bench: $(PLOTTERS)
 bench-scale: $(PLOTTERS)
 	$(BIN)/python benchmarks/run.py --scale
 
+igv: $(IGV)
+
+$(IGV): $(PAGE)/package.json $(PAGE)/package-lock.json
+	mkdir -p build/page $(@D)
+	cp $^ build/page
+	cd build/page && npm ci --ignore-scripts --silent
+	cp build/page/node_modules/igv/dist/$(@F) build/page/node_modules/igv/LICENSE $(@D)
+
 docs: $(INSTALLED)
 	$(call require,docs)
 	$(BIN)/mkdocs build --quiet
 
-dist: $(INSTALLED)
+dist: $(INSTALLED) $(IGV)
 	rm -rf dist build/dist-venv
 	$(INSTALL) build
 	$(BIN)/python -m build --outdir dist . > build/dist.log

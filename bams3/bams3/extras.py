@@ -11,6 +11,8 @@ EXTRAS = {
     "plotly": "cohort",
     "pyarrow": "arrow",
     "pyspark": "spark",
+    "starlette": "serve",
+    "uvicorn": "serve",
 }
 """Package → the extra that installs it."""
 

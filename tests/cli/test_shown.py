@@ -130,6 +130,7 @@ COMMANDS: list[tuple[str, list[str]]] = [
     ("chunk", ["inspect", "{url}"]),
     ("export", ["export", "--parquet", "{url}", "{dataset}"]),
     ("mounted", ["mount", "{url}", "mnt"]),
+    ("served", ["serve", "{url}"]),
     ("cost", ["cost", "{url}", "query"]),
     ("progress", ["progress", "{url}"]),
     ("choice", ["cost", "{dataset}", "{url}"]),

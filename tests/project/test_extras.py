@@ -31,6 +31,10 @@ PROMISES = {
     "cohort": "python -c 'import bams3.cohort.page, bams3.cohort.qc, plotly.offline as o; o.get_plotlyjs()'",
     "mount": "bams3 mount S1.bams3 mnt -- cmp -n 4 mnt/S1.bam S1.bam",
     "remote": "bams3 convert S1.bam $BUCKET/S1.bams3 && bams3 query -c $BUCKET/S1.bams3",
+    "serve": (
+        "mkfifo url && { bams3 serve --port 0 S1.bams3 > url & } && read -r url rest < url"
+        " && python -c \"import pysam; print(pysam.view('-c', '${url%:}bam/S1.bam'))\" && kill %1"
+    ),
     "spark": "python clone/examples/spark/count.py S1.bams3",
     "workflow": (
         "snakemake -s clone/workflow/Snakefile --cores 2 --quiet --dry-run cohort"
@@ -109,6 +113,8 @@ MISSING: list[tuple[str, list[str] | Callable[[str], object], str]] = [
     ("pyarrow", arrow_of, "to_batches needs pyarrow: pip install 'bams3[arrow]'"),
     ("pyarrow", table_of, "to_arrow needs pyarrow: pip install 'bams3[arrow]'"),
     ("mfusepy", ["mount", "{}", "{}.mnt"], "mount needs mfusepy: pip install 'bams3[mount]'"),
+    ("starlette", ["serve", "{}"], "serve needs starlette: pip install 'bams3[serve]'"),
+    ("uvicorn", ["serve", "{}"], "serve needs uvicorn: pip install 'bams3[serve]'"),
     ("pyspark", spark_of, "bams3.spark needs pyspark: pip install 'bams3[spark]'"),
     ("obstore", ["query", "-c", "s3://bucket/x"], "s3:// needs obstore: pip install 'bams3[remote]'"),
     ("obstore", ["query", "-c", "https://host/x"], "https:// needs obstore: pip install 'bams3[remote]'"),

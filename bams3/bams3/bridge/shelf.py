@@ -40,9 +40,7 @@ def files(datasets: Sequence[DatasetReader], decoder: Decoder) -> dict[str, File
     for dataset in datasets:
         name = f"{dataset.name}.bam"
         if name in seen:
-            raise UsageError(
-                f"{dataset.uri}: would be {name}, as {seen[name].uri} is; mount them at two places"
-            )
+            raise UsageError(f"{dataset.uri}: would be {name}, as {seen[name].uri} is; rename one of them")
         seen[name] = dataset
         bam = _Bam(dataset, decoder)
         kind = index_kind(dataset)
@@ -52,15 +50,15 @@ def files(datasets: Sequence[DatasetReader], decoder: Decoder) -> dict[str, File
 
 def datasets_of(sources: Sequence[str]) -> list[DatasetReader]:
     """Open datasets, and the datasets in folders and prefixes. Raises UsageError, DatasetError and FormatError."""
-    found = open_readers([name for source in sources for name in _names(source)], prefetch=())
+    found = open_readers([name for source in sources for name in places_of(source)], prefetch=())
     for dataset in found:
         if not dataset.is_whole:
             raise UsageError(f"{dataset.uri}: a chunk has no BAM of its own; give its dataset")
     return found
 
 
-def _names(source: str) -> Iterator[str]:
-    """The dataset at a place, or the datasets directly below it."""
+def places_of(source: str) -> Iterator[str]:
+    """Yield the paths or URIs of the dataset at a place, or of the datasets directly below it. Raises DatasetError."""
     place = source.rstrip("/") or "/"
     storage = open_storage(place)
     if storage.exists(layout.METADATA) or not (is_remote(place) or os.path.isdir(storage.root)):

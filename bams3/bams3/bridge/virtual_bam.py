@@ -67,6 +67,10 @@ class VirtualBam:
             offset = stop
         return b"".join(pieces)
 
+    def place(self, number: int) -> tuple[int, int]:
+        """Return which bytes [start, end) the blocks of a row group are, by its number in the dataset."""
+        return self._starts[number + 1], self._starts[number + 2]
+
     def index(self, kind: str) -> bytes:
         """Return the bytes of the index file, "bai" or "csi". Raises UsageError if the kind can't describe it."""
         if kind not in ("bai", "csi"):

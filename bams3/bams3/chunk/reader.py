@@ -297,10 +297,6 @@ class RowGroup(Columns):
         name = f"tag.{tag}:Z"
         return text_values({each: self.stream(each) for each in (name, f"{name}.values")}, tag)
 
-    def stream(self, name: str) -> bytes:
-        """A stream, decompressed; b"" if there is none."""
-        return self._stored[name]
-
     def stored_streams(self) -> dict[str, tuple[str, bytes, int]]:
         """The streams as stored: name → (codec, stored bytes, raw length). Raises FormatError."""
         self.load()

@@ -30,6 +30,7 @@ COMMANDS = {
     "to-bam": ("query", "convert a dataset, or regions of it, back to BAM, bit for bit"),
     "fastq": ("fastq", "write reads as FASTQ, mates together, as samtools fastq does"),
     "mount": ("mount", "show datasets as BAM files, to any program, without converting them"),
+    "serve": ("serve", "serve datasets as BAM files over HTTP, without converting them"),
     "export": ("export", "export columns of a dataset, or of regions of it, to Parquet"),
     "chunks": ("chunks", "list the chunks of a dataset, or one shard of them"),
     "map": ("chunks", "run a command on every chunk, with its records as input"),

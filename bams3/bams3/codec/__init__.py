@@ -42,7 +42,7 @@ _SEQUENCE, _QUALITIES = ("seq.", "reference"), ("qual", "seq.length")
 _COLD_STREAMS = {
     "names": ("name",), "tlen": ("mate.tlen",), "l_seq": ("seq.length",), "seq": _SEQUENCE, "qual": _QUALITIES,
 }  # fmt: skip
-_DERIVED_TAGS = ("MC", "MD", "MQ", "NM", "ms")
+DERIVED_TAGS = ("MC", "MD", "MQ", "NM", "ms")
 
 
 def cold_streams(column: str) -> tuple[str, ...]:
@@ -50,7 +50,7 @@ def cold_streams(column: str) -> tuple[str, ...]:
     if column[0] != "[":
         return _COLD_STREAMS.get(column, ())
     tag = column[1:3]
-    derived = (*_SEQUENCE, *_QUALITIES) if tag in _DERIVED_TAGS else ()
+    derived = (*_SEQUENCE, *_QUALITIES) if tag in DERIVED_TAGS else ()
     return ("tag.layout", f"tag.{tag}:", *derived)
 
 
@@ -172,6 +172,10 @@ class Columns:
         self._streams = streams
         self.records = records
         self.size = size
+
+    def stream(self, name: str) -> Any:
+        """A stream, decompressed; b"" if there is none."""
+        return self._streams[name]
 
     @_Column
     def pos(self) -> array[int]:
@@ -309,9 +313,10 @@ class Columns:
         """Values of the tag `name`: int, float, str, or bytes (an array in BAM encoding); None if there is none."""
         from bams3.codec import tags
 
-        return tags.Tags(self._streams, self.records, self._derive, name).values(name)
+        return tags.Tags(self._streams, self.records, self.derive, name).values(name)
 
-    def _derive(self) -> Any:
+    def derive(self) -> Any:
+        """The `Derived` of the records, for tags that are derived from other columns."""
         from bams3.codec.derived import Derived
 
         derived = Derived(
@@ -323,28 +328,6 @@ class Columns:
         """The records as a RecordBlock, bit-identical to those that were encoded."""
         return self._block
 
-    def reads(self) -> Any:
-        """The records as a RecordBlock of reads that are not aligned: names, FLAGs, bases and qualities, nothing else.
-
-        Only the columns of these are decoded.
-        """
-        from types import SimpleNamespace
-
-        from bams3.codec import records, tags
-
-        n, (_, name_offsets) = self.records, self.names
-        none, zeros = array("i", [-1]) * n, array("i", [0]) * n
-        empty = array("I", zeros.tobytes())
-        no_cigars: Any = SimpleNamespace(start=empty, count=empty, pool=empty[:0], reference_length=zeros)
-        size = (
-            n * (36 + 1) + name_offsets[n] + len(self.seq) + len(self.qual)
-        )  # fixed fields, and a NUL after names
-        streams = {"tag.layouts": b"\0\0", "tag.layout": b"\0" + b"\1" * (n - 1), "tag.layout.long": b""}
-        return records.assemble(
-            size, -1, none, array("B", bytes(n)), array("H", bytes(2 * n)), self.flag, self.l_seq, none, none, zeros,
-            self.names, no_cigars, empty[:0], self.seq, self.qual, tags.Tags(streams, n, self._derive),
-        )  # fmt: skip
-
     @_Column
     def _block(self) -> Any:
         from bams3.codec import records, tags
@@ -355,5 +338,5 @@ class Columns:
         return records.assemble(
             self.size, self.stored_reference_id, self.pos, self.mapq, bins, self.flag, self.l_seq,
             self.stored_next_ref, self.next_pos, self.tlen, self.names, self.cigars, placeholders, self.seq,
-            self.qual, tags.Tags(streams, self.records, self._derive),
+            self.qual, tags.Tags(streams, self.records, self.derive),
         )  # fmt: skip

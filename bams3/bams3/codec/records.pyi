@@ -24,4 +24,5 @@ def assemble(
     seq: Buffer,
     qual: Buffer,
     tags: Tags,
+    exact: bool = True,
 ) -> RecordBlock: ...

@@ -33,11 +33,12 @@ def assemble(
     int64_t total_size, int32_t reference_id, const int32_t[::1] pos, const uint8_t[::1] mapq, const uint16_t[::1] bins,
     const uint16_t[::1] flag, const int32_t[::1] l_seq, const int32_t[::1] next_ref,
     const int32_t[::1] next_pos, const int32_t[::1] tlen, names, cigars, const uint32_t[::1] placeholders,
-    const uint8_t[::1] seq, const uint8_t[::1] qual, Tags tags,
+    const uint8_t[::1] seq, const uint8_t[::1] qual, Tags tags, bint exact=True,
 ):
     """RecordBlock of the n records of a row group; the columns are those returned by the fields' ``decode``.
 
-    ``total_size``: size of the records in bytes. Raises FormatError if the columns do not add up to it.
+    ``total_size``: size of the records in bytes; if not ``exact``, the most that it may be. Raises FormatError if the
+    columns do not add up to it.
     """
     cdef const uint8_t[::1] name = names[0]
     cdef const int64_t[::1] name_offset = names[1]
@@ -115,7 +116,7 @@ def assemble(
     if problem:
         what = ["", "its CIGAR has too many operations", "too few bases or qualities", "it exceeds the size in the footer"]
         raise FormatError(f"record {i + 1} of the row group cannot be rebuilt: {what[problem]}")
-    if <int64_t> out.size != total_size:
+    if exact and <int64_t> out.size != total_size:
         raise FormatError(f"the records have {out.size} bytes instead of the {total_size} given in the footer")
     return RecordBlock(out, offsets_array)
 

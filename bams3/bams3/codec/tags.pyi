@@ -2,6 +2,8 @@ from array import array
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from typing_extensions import Buffer
+
 from bams3.codec.derived import Derived
 
 class Tags:
@@ -13,4 +15,5 @@ class Tags:
     def values(self, name: str) -> list[int | float | str | bytes | None]: ...
 
 def stream_name(key: int) -> str: ...
+def chosen_layouts(layouts: Buffer, cigar: bool, keep: Callable[[str], bool]) -> bytes: ...
 def texts(streams: Mapping[str, Any], name: str) -> set[bytes]: ...

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from bams3.dataset.reader import DatasetReader as Dataset
     from bams3.select.filters import Expression
     from bams3.select.overlaps import Counted, Overlaps
+    from bams3.select.projection import Projection
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -113,9 +114,28 @@ def reads(
 
     Only the columns of these, and those that the filter needs, are read.
     """
+    from bams3.codec.partial import reads as reads_of
+
     jobs = dataset.fetched(row_group_jobs(dataset, regions, record_filter), plan_hot)
     jobs = _streams_too(dataset, jobs, record_filter.fields | {"qname", "seq", "qual"})
-    yield from _blocks(dataset, jobs, record_filter, lambda group: group.reads(), workers)
+    yield from _blocks(dataset, jobs, record_filter, reads_of, workers)
+
+
+def partial_records(
+    dataset: Dataset, regions: Iterable[Region] | None, projection: Projection
+) -> Iterator[RecordBlock]:
+    """Like `query`, but yield records that have only the fields and tags of a projection; only these are read."""
+    from bams3.codec.partial import partial
+
+    everything = RecordFilter()
+    jobs = dataset.fetched(row_group_jobs(dataset, regions, everything), plan_hot)
+    jobs = dataset.fetched(jobs, _plan_of(projection.needs))
+
+    def some(group: RowGroup) -> RecordBlock:
+        block: RecordBlock = partial(group, projection.fields, projection.keeps)
+        return block
+
+    yield from _blocks(dataset, jobs, everything, some, 1)
 
 
 def _blocks(
@@ -263,10 +283,13 @@ def _streams_too(dataset: Dataset, jobs: Iterator[Job], fields: Iterable[str]) -
 def streams_plan(fields: Iterable[str]) -> Plan[Any]:
     """Return the plan that fetches the streams, other than hot ones, that fields need for the jobs."""
     names = streams_of(fields)
+    return _plan_of(lambda name: name.startswith(names))
 
+
+def _plan_of(wanted: Callable[[str], bool]) -> Plan[Any]:
     def plan(jobs: list[Any]) -> list[Span]:
         groups = [job[0] for job in jobs if job[0].spans]
-        return groups[0].chunk.plan_streams(groups, lambda name: name.startswith(names)) if groups else []
+        return groups[0].chunk.plan_streams(groups, wanted) if groups else []
 
     return plan
 

@@ -1,0 +1,119 @@
+"""Answers whose bytes are read in threads, piece by piece, as the client takes them."""
+
+from collections.abc import AsyncIterator, Callable
+from email.utils import formatdate
+from functools import partial
+from secrets import token_hex
+from typing import TypeVar
+
+import anyio
+from anyio import CapacityLimiter
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from bams3.bridge.http_ranges import Range, ranges_of, status_of_conditions
+from bams3.bridge.library import Content
+
+FIRST, LARGEST = 1 << 16, 1 << 20  # bytes of a piece: few are wasted on a client who leaves early
+THREADS = 32  # that wait for bytes
+
+Result = TypeVar("Result")
+Piece = bytes | memoryview
+
+
+class Work:
+    """What blocks, in threads, so that the event loop never waits for it; `workers` of them at once may decode."""
+
+    def __init__(self, workers: int) -> None:
+        self._limiter, self._decoding = CapacityLimiter(THREADS), CapacityLimiter(workers)
+
+    async def do(self, action: Callable[[], Result]) -> Result:
+        """Return what an action returns."""
+        return await anyio.to_thread.run_sync(action, limiter=self._limiter)
+
+    async def decode(self, action: Callable[[], Result]) -> Result:
+        """Return what an action returns that decodes in its own thread."""
+        return await anyio.to_thread.run_sync(action, limiter=self._decoding)
+
+
+async def answer(request: Request, content: Content, media_type: str, work: Work) -> Response:
+    """Return content, or the ranges and on the conditions that a GET or HEAD request gives.
+
+    The first piece is read before the answer begins. Raises what `content.read` raises.
+    """
+    headers = {
+        "accept-ranges": "bytes",
+        "etag": f'"{content.etag}"',
+        "last-modified": formatdate(content.modified, usegmt=True),
+        "cache-control": "private, no-cache",  # may be kept, and is asked for anew
+    }
+    if (status := status_of_conditions(request.headers, content.etag)) != 200:
+        return Response(status_code=status, headers=headers)
+    is_get = request.method == "GET"
+    ranges = ranges_of(request.headers, content.size, content.etag) if is_get else None
+    if ranges == []:
+        return Response(status_code=416, headers=headers | {"content-range": f"bytes */{content.size}"})
+    if ranges is None:
+        ranges, status = [(0, content.size)], 200
+    else:
+        status = 206
+    if len(ranges) > 1:
+        return await _multipart(ranges, content, media_type, headers, work)
+    ((start, end),) = ranges
+    if status == 206:
+        headers["content-range"] = f"bytes {start}-{end - 1}/{content.size}"
+    headers["content-length"] = str(end - start)
+    if request.method == "HEAD":
+        return Response(status_code=status, headers=headers, media_type=media_type)
+    body = await begun(_pieces(content, start, end, work))
+    return StreamingResponse(body, status, headers, media_type)
+
+
+async def begun(pieces: AsyncIterator[Piece]) -> AsyncIterator[Piece]:
+    """Return the same pieces, of which the first has been made, so that its error is raised here."""
+    first = await anext(pieces, None)
+
+    async def again() -> AsyncIterator[Piece]:
+        if first is not None:
+            yield first
+        async for piece in pieces:
+            yield piece
+
+    return again()
+
+
+async def _pieces(content: Content, start: int, end: int, work: Work) -> AsyncIterator[Piece]:
+    length = FIRST
+    while start < end:
+        size = min(length, end - start)
+        piece = await work.do(partial(content.read, start, size))
+        assert len(piece) == size
+        yield piece
+        start += size
+        length = min(2 * length, LARGEST)
+
+
+async def _multipart(
+    ranges: list[Range], content: Content, media_type: str, headers: dict[str, str], work: Work
+) -> Response:
+    boundary = token_hex(16)
+    heads = [
+        f"\r\n--{boundary}\r\nContent-Type: {media_type}\r\n"
+        f"Content-Range: bytes {start}-{end - 1}/{content.size}\r\n\r\n".encode()
+        for start, end in ranges
+    ]
+    tail = f"\r\n--{boundary}--\r\n".encode()
+    length = sum(end - start for start, end in ranges) + sum(map(len, heads)) + len(tail)
+
+    async def parts() -> AsyncIterator[Piece]:
+        for head, (start, end) in zip(heads, ranges, strict=True):
+            pieces = await begun(_pieces(content, start, end, work))
+            yield head
+            async for piece in pieces:
+                yield piece
+        yield tail
+
+    kind = f"multipart/byteranges; boundary={boundary}"
+    return StreamingResponse(
+        await begun(parts()), 206, headers | {"content-length": str(length), "content-type": kind}
+    )

@@ -1,0 +1,113 @@
+"""A page that shows datasets in a browser, and what it asks for: what a dataset holds, and the depth of a contig."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import closing
+from functools import partial
+from importlib.resources import files
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from bams3.bridge.http_content import Work, begun
+from bams3.bridge.library import Library, Served
+from bams3.bridge.track import bin_size, depth_track
+from bams3.bridge.virtual_bam import index_kind
+from bams3.parallel.workers import Workers
+
+BINS = 4096
+"""The most bins of a contig that one may ask for."""
+_FOLDER = files("bams3.bridge") / "page"
+_POLICY = (
+    "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; frame-ancestors 'none'"
+)
+"""The page loads nothing from elsewhere. igv.js writes styles of its own into it."""
+
+
+class Page:
+    """The page, and what it asks for."""
+
+    def __init__(self, library: Library, work: Work, workers: int) -> None:
+        """`workers`: threads that measure depth, for all requests."""
+        self._library, self._work, self._workers = library, work, Workers(workers)
+
+    def routes(self) -> list[BaseRoute]:
+        """Where the page and its data are."""
+        return [
+            Route("/", self.index),
+            Route("/datasets", self.names),
+            Route("/datasets/{name}", self.dataset),
+            Route("/datasets/{name}/chrom.sizes", self.sizes),
+            Route("/datasets/{name}/depth", self.depth),
+            Mount("/page", StaticFiles(directory=str(_FOLDER))),
+        ]
+
+    async def index(self, request: Request) -> Response:
+        """Answer with the page."""
+        headers = {"content-security-policy": _POLICY, "referrer-policy": "no-referrer"}
+        return Response((_FOLDER / "index.html").read_bytes(), media_type="text/html", headers=headers)
+
+    async def names(self, request: Request) -> Response:
+        """Answer with the names of all datasets."""
+        return JSONResponse(await self._work.do(self._library.names))
+
+    async def dataset(self, request: Request) -> Response:
+        """Answer with what a dataset holds."""
+        return JSONResponse(_holds(await self._served(request)))
+
+    async def sizes(self, request: Request) -> Response:
+        """Answer with the names and lengths of the contigs, as UCSC's chrom.sizes has them."""
+        dataset = (await self._served(request)).dataset
+        return PlainTextResponse("".join(f"{name}\t{length}\n" for name, length in dataset.references))
+
+    async def depth(self, request: Request) -> Response:
+        """Answer with the mean depths of a contig in at most `bins` bins, as lines of JSON: first the size of a bin in
+        bp, then pieces: the 0-based position of the first bin, and the depths."""
+        served = await self._served(request)
+        names = [name for name, _ in served.dataset.references]
+        try:
+            reference_id = names.index(request.query_params["contig"])
+            size = bin_size(served.dataset.references[reference_id][1], _bins(request))
+        except (KeyError, ValueError):
+            raise HTTPException(400, f"give a contig of the dataset, and bins: 1 to {BINS}") from None
+        lines = await begun(self._lines(served, reference_id, size))
+        return StreamingResponse(lines, media_type="application/x-ndjson")
+
+    async def _lines(self, served: Served, reference_id: int, size: int) -> AsyncIterator[bytes]:
+        yield b"%d\n" % size
+        with closing(depth_track(served.dataset, reference_id, size, self._workers)) as pieces:
+            while (piece := await self._work.do(partial(next, pieces, None))) is not None:
+                means = [round(mean, 2) for mean in piece.means]
+                yield json.dumps([piece.start, means], separators=(",", ":")).encode() + b"\n"
+
+    async def _served(self, request: Request) -> Served:
+        try:
+            return await self._work.do(partial(self._library.get, request.path_params["name"]))
+        except KeyError:
+            raise HTTPException(404, "no such dataset") from None
+
+
+def _bins(request: Request) -> int:
+    bins = int(request.query_params.get("bins", "1000"))
+    if not 1 <= bins <= BINS:
+        raise ValueError
+    return bins
+
+
+def _holds(served: Served) -> dict[str, Any]:
+    dataset = served.dataset
+    counts = dataset.manifest.counts.by_reference
+    return {
+        "name": served.name,
+        "records": dataset.manifest.records,
+        "unplaced": sum(counts.get(-1, ())),
+        "index": index_kind(dataset),
+        "contigs": [
+            [name, length, *counts.get(number, (0, 0))]
+            for number, (name, length) in enumerate(dataset.references)
+        ],
+    }

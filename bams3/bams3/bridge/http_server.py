@@ -1,0 +1,85 @@
+"""A server process: where it listens, and how it ends."""
+
+import ipaddress
+import logging
+import signal
+import socket
+from collections.abc import Callable
+from types import FrameType
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from bams3.errors import UsageError
+
+CLIENTS = 1000  # at once; others are told to come back
+_LONGEST_HEAD = 1 << 18  # bytes of a request before its body: URLs of tickets name regions
+_WAITING = 512  # connections that are not accepted yet
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens. `port` 0: any free one. Raises UsageError."""
+    if not 0 <= port < 1 << 16:  # the system would take another one
+        raise UsageError(f"--port {port}: give 0 to 65535")
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        opened = socket.socket(family, kind, protocol)
+        try:
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            opened.bind(address)
+            opened.listen(_WAITING)
+        except OSError:
+            opened.close()
+            raise
+    except (OSError, OverflowError, UnicodeError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise UsageError(
+            f"can't listen at {host}, port {port}: {why}; give another --host or --port"
+        ) from None
+    return opened
+
+
+def is_local(opened: socket.socket) -> bool:
+    """Whether only this machine reaches a socket."""
+    return ipaddress.ip_address(opened.getsockname()[0]).is_loopback
+
+
+def url_of(opened: socket.socket, scheme: str) -> str:
+    """The URL of the server at a socket."""
+    host, port, *_ = opened.getsockname()
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}/"
+
+
+def run(app: ASGIApp, opened: socket.socket, ready: Callable[[], None]) -> None:
+    """Serve until SIGINT or SIGTERM; answers that have begun are finished, unless SIGINT comes twice.
+
+    `ready` is called once requests are answered. For the main thread.
+    """
+    logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # the application has a log of its own
+    config = uvicorn.Config(
+        app, http="h11", ws="none", lifespan="off", log_config=None, access_log=False, server_header=False,
+        limit_concurrency=CLIENTS, h11_max_incomplete_event_size=_LONGEST_HEAD,
+    )  # fmt: skip
+    server = _Server(config, ready)
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        server.should_exit = True
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        server.run(sockets=[opened])
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready()

@@ -1,0 +1,123 @@
+"""Datasets by name as they are now: new ones in a folder appear, and one that was replaced is opened anew."""
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import cached_property
+from typing import NamedTuple
+
+from bams3.bridge.decoder import Decoder
+from bams3.bridge.shelf import datasets_of, files, places_of
+from bams3.bridge.virtual_bam import VirtualBam
+from bams3.dataset import layout
+from bams3.dataset.reader import DatasetReader
+from bams3.errors import DatasetError
+from bams3.storage import open_storage
+
+OPEN = 64  # datasets whose chunk index is in memory
+STEADY = 1.0  # seconds for which a dataset, and what a folder holds, is not looked at again
+
+
+class Content(NamedTuple):
+    """Bytes that are read as they are needed. `etag`: a strong validator; `modified`: seconds since the epoch.
+
+    `read(offset, length)` may raise FormatError, DatasetError and OSError.
+    """
+
+    size: int
+    etag: str
+    modified: float
+    read: Callable[[int, int], bytes | memoryview]
+
+
+class Served:
+    """One state of a dataset, open."""
+
+    def __init__(self, name: str, place: str, decoder: Decoder) -> None:
+        """Raises DatasetError, FormatError and OSError."""
+        self.name, self.place = name, place
+        self.since = _written(place)  # before it is read, so that a later state is noticed
+        self.dataset = DatasetReader(place)
+        self.bam = VirtualBam(self.dataset, decoder)
+        self.checked = time.monotonic()
+
+    @cached_property
+    def _indexes(self) -> dict[str, bytes]:
+        return {}
+
+    def content(self, kind: str) -> Content:
+        """The file of a kind: "bam", "bai" or "csi". Raises UsageError if there is no such index."""
+        etag, modified = self.bam.etag, self.bam.modified
+        if kind == "bam":
+            return Content(self.bam.size, etag, modified, self.bam.read)
+        data = self._indexes.get(kind)
+        if data is None:
+            data = self._indexes[kind] = self.bam.index(kind)
+        view = memoryview(data)
+        return Content(len(data), f"{etag}-{kind}", modified, lambda at, length: view[at : at + length])
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the dataset is still the one that was opened. Raises OSError."""
+        if time.monotonic() - self.checked >= STEADY:
+            if _written(self.place) != self.since:
+                return False
+            self.checked = time.monotonic()
+        return True
+
+
+class Library:
+    """The datasets of sources by name. Thread-safe."""
+
+    def __init__(self, sources: Sequence[str], decoder: Decoder) -> None:
+        """Raises UsageError, DatasetError and FormatError, also for two datasets of one name."""
+        files(datasets_of(sources), decoder)  # finds what is wrong with them
+        self._sources, self._decoder = sources, decoder
+        self._lock = threading.Lock()
+        self._open: OrderedDict[str, Served] = OrderedDict()
+        self._places: dict[str, str] = {}
+        self._looked = -STEADY
+
+    def names(self) -> list[str]:
+        """The names of all datasets, in the order of the sources. Raises OSError."""
+        with self._lock:
+            self._look()
+            return list(self._places)
+
+    def get(self, name: str) -> Served:
+        """Return a dataset, open. Raises KeyError if there is none, and what opening raises."""
+        with self._lock:
+            found = self._open.pop(name, None)
+            try:
+                if found is None or not found.is_current:
+                    if name not in self._places:
+                        self._look()
+                    found = Served(name, self._places[name], self._decoder)
+            except FileNotFoundError:
+                self._places.pop(name)
+                raise KeyError(name) from None
+            self._open[name] = found
+            if len(self._open) > OPEN:
+                self._open.popitem(last=False)
+            return found
+
+    def _look(self) -> None:
+        if time.monotonic() - self._looked < STEADY:
+            return
+        places: dict[str, str] = {}
+        for source in self._sources:
+            with suppress(DatasetError):  # it is empty, or not there, for now
+                for place in places_of(source):
+                    places.setdefault(name_of(place), place)
+        self._places, self._looked = places, time.monotonic()
+
+
+def name_of(place: str) -> str:
+    """The name of the dataset at a path or URI."""
+    return place.partition("?")[0].rstrip("/").rpartition("/")[2].removesuffix(".bams3")
+
+
+def _written(place: str) -> float:
+    return open_storage(place).modified(layout.METADATA)

@@ -1,0 +1,251 @@
+// The page of served datasets: a contig's depth, drawn as it is measured, and igv.js on the reads.
+const $ = (id) => document.getElementById(id);
+const address = new URLSearchParams(location.search);
+const number = new Intl.NumberFormat("en");
+const WINDOW = 5000; // bp that are shown where somebody clicks
+const EDGE = { left: 46, bottom: 22, top: 8 };
+
+let dataset = null; // what the server says of it
+let track = null; // {contig, length, bin, means, done}: the depth that is drawn
+let stop = new AbortController(); // of the depth that is being read
+let browser = null; // igv's
+let at = null; // the position under the pointer
+
+function fail(error) {
+  if (error.name === "AbortError") return;
+  $("error").textContent = error.message;
+  $("error").hidden = false;
+}
+
+async function ask(path, options) {
+  const answer = await fetch(path, options);
+  if (!answer.ok) throw new Error(`${answer.status}: ${(await answer.text()).trim()}`);
+  return answer;
+}
+
+function parse(text) { // a region as samtools writes it: 1-based, closed
+  const [, contig, start, end] = /^(.*?)(?::([\d,]+)(?:-([\d,]+))?)?$/.exec(text.trim());
+  const whole = dataset.contigs.find(([name]) => name === text.trim()); // names may have colons
+  const found = whole ?? dataset.contigs.find(([name]) => name === contig);
+  if (!found) throw new Error(`${text}: no such contig in ${dataset.name}`);
+  if (whole || !start) return { contig: found[0], length: found[1], start: 0, end: found[1] };
+  const first = Number(start.replaceAll(",", "")) - 1;
+  const last = end ? Number(end.replaceAll(",", "")) : first + WINDOW;
+  return { contig: found[0], length: found[1], start: Math.max(first, 0), end: Math.min(last, found[1]) };
+}
+
+const written = (region) => `${region.contig}:${number.format(region.start + 1)}-${number.format(region.end)}`;
+
+function remember(locus) {
+  history.replaceState(null, "", `?${new URLSearchParams({ dataset: dataset.name, locus: locus.replaceAll(",", "") })}`);
+  $("locus").value = locus;
+}
+
+async function open(name, locus) {
+  dataset = await (await ask(`datasets/${encodeURIComponent(name)}`)).json();
+  document.title = `${name} – bams3`;
+  $("dataset").value = name;
+  const mapped = dataset.contigs.reduce((sum, contig) => sum + contig[2], 0);
+  const facts = { reads: dataset.records, mapped, "without a position": dataset.unplaced, contigs: dataset.contigs.length };
+  $("facts").replaceChildren(...Object.entries(facts).map(([term, value]) => {
+    const pair = document.createElement("div");
+    pair.append(Object.assign(document.createElement("dt"), { textContent: term }));
+    pair.append(Object.assign(document.createElement("dd"), { textContent: number.format(value) }));
+    return pair;
+  }));
+  const filled = dataset.contigs.filter(([, , some, others]) => some + others);
+  $("contig").replaceChildren(...filled.map(([contig]) => new Option(contig, contig)));
+  $("contig").disabled = !filled.length;
+  browser = null;
+  if (locus) await show(parse(locus));
+  else if (filled.length) await show(parse(filled[0][0]));
+}
+
+async function show(region) {
+  $("error").hidden = true;
+  if (![...$("contig").options].some((option) => option.value === region.contig)) {
+    $("contig").append(new Option(region.contig, region.contig));
+  }
+  $("contig").value = region.contig;
+  remember(written(region));
+  if (track?.of !== dataset || track.contig !== region.contig) measure(region.contig, region.length).catch(fail);
+  track.shown = region;
+  draw();
+  await reads(region);
+}
+
+async function measure(contig, length) {
+  stop.abort();
+  stop = new AbortController();
+  const bins = Math.min(4096, Math.max(300, Math.round($("plot").clientWidth)));
+  const mine = { of: dataset, contig, length, bin: 1, means: new Map(), most: 0, done: false };
+  track = mine;
+  const query = new URLSearchParams({ contig, bins });
+  const answer = await ask(`datasets/${encodeURIComponent(dataset.name)}/depth?${query}`, { signal: stop.signal });
+  const decoder = new TextDecoder();
+  let rest = "";
+  const reader = answer.body.getReader();
+  for (let read = await reader.read(); !read.done; read = await reader.read()) {
+    const lines = (rest + decoder.decode(read.value, { stream: true })).split("\n");
+    rest = lines.pop();
+    for (const line of lines) {
+      const said = JSON.parse(line);
+      if (typeof said === "number") mine.bin = said;
+      else said[1].forEach((mean, i) => mine.means.set(said[0] / mine.bin + i, mean));
+    }
+    draw();
+  }
+  mine.done = true;
+  draw();
+}
+
+function step(span) { // of ticks: 1, 2 or 5 times a power of ten
+  const power = 10 ** Math.floor(Math.log10(span || 1));
+  return [1, 2, 5, 10].map((factor) => factor * power).find((each) => span / each <= 1) ?? power;
+}
+
+function draw() {
+  if (!track) return;
+  const canvas = $("depth");
+  const { clientWidth: width, clientHeight: height } = canvas;
+  const scale = devicePixelRatio || 1;
+  canvas.width = width * scale;
+  canvas.height = height * scale;
+  const pen = canvas.getContext("2d");
+  pen.scale(scale, scale);
+  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name);
+  const right = width - 8, bottom = height - EDGE.bottom;
+  const x = (position) => EDGE.left + (position / track.length) * (right - EDGE.left);
+  const depths = [...track.means.values()].sort((a, b) => a - b);
+  // A few repeats may be a hundred times as deep as the rest: they reach over the edge.
+  const high = depths.length ? Math.max(depths[Math.floor(depths.length * 0.99)] * 1.25, 1) : 1;
+  const y = (depth) => bottom - (Math.min(depth, high) / high) * (bottom - EDGE.top);
+
+  pen.font = "11px system-ui, sans-serif";
+  pen.fillStyle = colour("--faint");
+  pen.strokeStyle = colour("--line");
+  pen.textAlign = "right";
+  for (let depth = 0, by = step(high / 3); depth <= high; depth += by) {
+    pen.fillText(number.format(depth), EDGE.left - 6, y(depth) + 4);
+    pen.beginPath();
+    pen.moveTo(EDGE.left, y(depth));
+    pen.lineTo(right, y(depth));
+    pen.stroke();
+  }
+  pen.textAlign = "center";
+  const [unit, divisor] = track.length >= 3e6 ? ["Mb", 1e6] : track.length >= 3e3 ? ["kb", 1e3] : ["bp", 1];
+  for (let position = 0, by = step(track.length / 8); position <= track.length; position += by) {
+    const text = `${number.format(position / divisor)} ${unit}`;
+    const half = pen.measureText(text).width / 2;
+    pen.fillText(text, Math.min(Math.max(x(position), half), width - half), height - 6);
+  }
+  pen.fillStyle = colour("--bar");
+  for (const [bin, depth] of track.means) {
+    const left = Math.floor(x(bin * track.bin)), end = x(Math.min((bin + 1) * track.bin, track.length));
+    pen.fillRect(left, y(depth), Math.ceil(end) - left, bottom - y(depth));
+  }
+  pen.fillStyle = pen.strokeStyle = colour("--mark");
+  const { shown } = track;
+  if (shown && shown.end - shown.start < track.length) {
+    pen.globalAlpha = 0.25;
+    pen.fillRect(x(shown.start), EDGE.top, Math.max(x(shown.end) - x(shown.start), 2), bottom - EDGE.top);
+    pen.globalAlpha = 1;
+  }
+  if (at !== null) {
+    pen.beginPath();
+    pen.moveTo(x(at), EDGE.top);
+    pen.lineTo(x(at), bottom);
+    pen.stroke();
+  }
+  canvas.dataset.bins = track.means.size;
+  canvas.dataset.done = track.done;
+}
+
+function point(position) {
+  at = Math.min(Math.max(Math.floor(position), 0), track.length - 1);
+  const depth = track.means.get(Math.floor(at / track.bin)) ?? 0;
+  $("reading").textContent = `${track.contig}:${number.format(at + 1)}: mean depth of ${number.format(track.bin)} bp: ${depth}`;
+  draw();
+}
+
+function pointed(event) {
+  const box = $("depth").getBoundingClientRect();
+  return ((event.clientX - box.left - EDGE.left) / (box.width - 8 - EDGE.left)) * track.length;
+}
+
+function goTo(position) {
+  const start = Math.min(Math.max(Math.floor(position) - WINDOW / 2, 0), Math.max(track.length - WINDOW, 0));
+  show({ contig: track.contig, length: track.length, start, end: Math.min(start + WINDOW, track.length) }).catch(fail);
+}
+
+const library = (() => {
+  let loaded;
+  return () => (loaded ??= import("./igv/igv.esm.min.js").then((module) => module.default));
+})();
+
+async function reads(region) {
+  const name = encodeURIComponent(dataset.name);
+  const bam = new URL(`bam/${name}.bam`, document.baseURI).href;
+  $("link").href = $("link").textContent = bam;
+  let igv;
+  try {
+    igv = await library();
+  } catch {
+    $("no-igv").hidden = false;
+    return;
+  }
+  const locus = written(region).replaceAll(",", "");
+  if (browser) {
+    await browser.search(locus);
+    return;
+  }
+  $("igv").replaceChildren();
+  const sizes = new URL(`datasets/${name}/chrom.sizes`, document.baseURI).href;
+  browser = await igv.createBrowser($("igv"), {
+    reference: { id: dataset.name, name: dataset.name, format: "chromsizes", fastaURL: sizes, wholeGenomeView: false },
+    loadDefaultGenomes: false,
+    locus,
+    tracks: [{ type: "alignment", format: "bam", name: dataset.name, url: bam, indexURL: `${bam}.${dataset.index}`, height: 400 }],
+  });
+  browser.on("locuschange", (frames) => {
+    const [frame] = frames;
+    if (!track || frame.chr !== track.contig) return;
+    track.shown = { ...track.shown, start: Math.max(Math.floor(frame.start), 0), end: Math.min(Math.ceil(frame.end), track.length) };
+    remember(written(track.shown));
+    draw();
+  });
+}
+
+$("dataset").addEventListener("change", (event) => open(event.target.value).catch(fail));
+$("contig").addEventListener("change", (event) => show(parse(event.target.value)).catch(fail));
+$("go").addEventListener("submit", (event) => {
+  event.preventDefault();
+  try {
+    show(parse($("locus").value)).catch(fail);
+  } catch (error) {
+    fail(error);
+  }
+});
+$("depth").addEventListener("pointermove", (event) => track && point(pointed(event)));
+$("depth").addEventListener("pointerleave", () => { at = null; draw(); });
+$("depth").addEventListener("click", (event) => track && goTo(pointed(event)));
+$("depth").addEventListener("keydown", (event) => {
+  const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+  if (!track || !(by || event.key === "Enter")) return;
+  event.preventDefault();
+  if (by) point((at ?? 0) + by * Math.max(track.bin, Math.round(track.length / 200)));
+  else goTo(at ?? 0);
+});
+new ResizeObserver(draw).observe($("plot"));
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+
+try {
+  const names = await (await ask("datasets")).json();
+  $("dataset").replaceChildren(...names.map((name) => new Option(name, name)));
+  $("dataset").disabled = names.length < 2;
+  const wanted = address.get("dataset") ?? names[0];
+  if (wanted === undefined) throw new Error("no datasets yet");
+  await open(wanted, address.get("locus"));
+} catch (error) {
+  fail(error);
+}

@@ -1,0 +1,78 @@
+"""bams3 serve."""
+
+from typing import Any
+
+from bams3.cli.options import add_help, add_workers, parser
+from bams3.errors import UsageError
+
+_EXAMPLE = """\
+  bams3 serve NA12878.bams3
+  samtools view http://127.0.0.1:8080/bam/NA12878.bam chr20:1M-2M
+  samtools view 'http://127.0.0.1:8080/reads/NA12878?referenceName=chr20&start=0&end=2000000'
+  bams3 serve --host 0.0.0.0 --public s3://bucket/1000genomes"""
+
+
+def run(command: str, argv: list[str]) -> int:
+    """Run the command; returns the exit code."""
+    options = parser(
+        command,
+        "Serve datasets as BAM files with an index over HTTP and by htsget, read-only, until Ctrl-C or SIGTERM.\n"
+        "Nothing is converted; only what is read is decoded. Requests are logged to standard error.",
+        _EXAMPLE,
+    )
+    options.add_argument(
+        "sources",
+        metavar="SOURCE",
+        nargs="+",
+        help="datasets, or folders or prefixes of datasets, where new ones appear",
+    )
+    options.add_argument(
+        "--host", default="127.0.0.1", help="address to listen at (default 127.0.0.1: this machine alone)"
+    )
+    options.add_argument(
+        "--port",
+        type=int,
+        default=8080,
+        metavar="N",
+        help="port to listen at (default 8080; 0: any free one)",
+    )
+    options.add_argument(
+        "--public",
+        action="store_true",
+        help="let all who reach the address, and any web page, read the datasets",
+    )
+    options.add_argument(
+        "--memory", type=int, default=512, metavar="MIB",
+        help="MiB of decoded records to keep for those who read them again (default 512)",
+    )  # fmt: skip
+    add_workers(options)
+    add_help(options)
+    args = options.parse_args(argv)
+    if args.memory < 1:
+        raise UsageError(f"--memory {args.memory}: give a positive number")
+    return _serve(args)
+
+
+def _serve(args: Any) -> int:
+    from bams3.extras import need
+
+    for package in ("starlette", "uvicorn"):
+        need(package, "serve")
+    from bams3.bridge.decoder import Decoder
+    from bams3.bridge.http_app import application
+    from bams3.bridge.http_server import is_local, listen, run, url_of
+    from bams3.bridge.library import Library
+    from bams3.parallel.workers import worker_count
+
+    workers = worker_count(args.workers)
+    library = Library(args.sources, Decoder(args.memory << 20, workers))
+    with listen(args.host, args.port) as opened:
+        if not (is_local(opened) or args.public):
+            raise UsageError(f"--host {args.host}: others could read the datasets; say --public if they may")
+        url, count = url_of(opened, "http"), len(library.names())
+        run(
+            application(library, workers, for_all=args.public),
+            opened,
+            lambda: print(f"{url}: {count} datasets, until Ctrl-C", flush=True),
+        )
+    return 0

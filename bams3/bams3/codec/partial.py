@@ -1,0 +1,80 @@
+"""Records that have only some of their fields, of which only these are decoded."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from bams3.codec import Columns, cigars, positions, records, tags
+from bams3.codec.cigars import Cigars
+
+
+def reads(columns: Columns) -> Any:
+    """Return a RecordBlock of reads that are not aligned: names, FLAGs, bases and qualities, nothing else."""
+    n, (_, name_offsets) = columns.records, columns.names
+    none, zeros, no_cigars = array("i", [-1]) * n, array("i", bytes(4 * n)), _no_cigars(n)
+    size = (
+        n * (36 + 1) + name_offsets[n] + len(columns.seq) + len(columns.qual)
+    )  # fixed fields, and a NUL after names
+    streams = {"tag.layouts": b"\0\0", "tag.layout": _all_alike(n), "tag.layout.long": b""}
+    return records.assemble(
+        size, -1, none, array("B", bytes(n)), array("H", bytes(2 * n)), columns.flag, columns.l_seq, none, none, zeros,
+        columns.names, no_cigars, no_cigars.pool, columns.seq, columns.qual, tags.Tags(streams, n, columns.derive),
+    )  # fmt: skip
+
+
+def partial(columns: Columns, fields: Collection[str], keep_tag: Callable[[str], bool]) -> Any:
+    """Return a RecordBlock of records with FLAG, RNAME, POS, the other `fields`, and the tags that are kept.
+
+    `fields`: names as in SAM; QUAL brings SEQ with it. Every other field has the value by which BAM says that there is
+    none. Raises FormatError.
+    """
+    n = columns.records
+    none = array("i", [-1]) * n
+    with_cigar, with_seq = "CIGAR" in fields, not {"SEQ", "QUAL"}.isdisjoint(fields)
+    cigar = columns.cigars if with_cigar else _no_cigars(n)
+    end = columns.end if with_cigar else cigar.ends(columns.pos, columns.flag)
+    l_seq = columns.l_seq if with_seq else array("i", bytes(4 * n))
+    layouts = tags.chosen_layouts(columns.stream("tag.layouts"), with_cigar, keep_tag)
+    return records.assemble(
+        columns.size + n,  # names that are not there take a byte
+        columns.stored_reference_id,
+        columns.pos,
+        columns.mapq if "MAPQ" in fields else array("B", b"\xff" * n),
+        positions.decode_bins(b"", columns.pos, end),
+        columns.flag,
+        l_seq,
+        columns.stored_next_ref if "RNEXT" in fields else none,
+        columns.next_pos if "PNEXT" in fields else none,
+        columns.tlen if "TLEN" in fields else array("i", bytes(4 * n)),
+        columns.names if "QNAME" in fields else (b"*" * n, array("q", range(n + 1))),
+        cigar,
+        cigars.decode_placeholders(columns.stream("cigar.placeholder"), n) if with_cigar else cigar.pool,
+        columns.seq if with_seq else b"",
+        columns.qual if "QUAL" in fields else b"\xff" * sum(l_seq),
+        tags.Tags(_With(columns, {"tag.layouts": layouts}), n, columns.derive),
+        exact=False,
+    )
+
+
+class _With(dict[str, Any]):
+    """Streams, of which some are replaced."""
+
+    def __init__(self, columns: Columns, replaced: Mapping[str, Any]) -> None:
+        super().__init__(replaced)
+        self._columns = columns
+
+    def __missing__(self, name: str) -> Any:
+        return self._columns.stream(name)
+
+
+def _all_alike(records: int) -> bytes:
+    """Short integers that say that the first record has something new, and the others the same."""
+    return b"\0" + b"\1" * (records - 1)
+
+
+def _no_cigars(records: int) -> Cigars:
+    names = ("cigar.long", "cigar.count.long", "cigar.op", "cigar.length", "cigar.length.long")
+    streams = dict.fromkeys(names, b"") | {"cigar": _all_alike(records), "cigar.count": b"\0"}
+    return Cigars(streams, records)

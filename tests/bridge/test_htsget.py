@@ -1,0 +1,416 @@
+"""htsget 1.3, statement by statement of the specification, and what htslib makes of it."""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import hostile
+import httpx
+import pysam
+import pytest
+from bams3.bridge import http_htsget, library, selection, tickets
+from bams3.bridge.virtual_bam import VirtualBam
+from bams3.chunk import reader as chunk_reader
+from bams3.codec import HOT_STREAMS
+from bams3.dataset.reader import DatasetReader
+from bams3.operations.convert import convert
+from bams3.select.projection import FIELDS
+from peers import need
+from htsget_client import asked, block_of, blocks_of, sam_of, ticket_of
+from remote_datasets import asked as totals_of
+from served import HANG, client, serving
+from starlette.testclient import TestClient
+from virtual_bams import whole
+
+
+@pytest.fixture(scope="module")
+def http(local: Path) -> TestClient:
+    return client(local)
+
+
+@pytest.fixture(scope="module")
+def reads(source: Path) -> Callable[..., list[str]]:
+    """Which reads samtools finds in regions (0-based half-open) of the BAM, in the order of the file."""
+
+    def find(*regions: tuple[str, int, int]) -> list[str]:
+        with pysam.AlignmentFile(str(source)) as file:
+            every = list(file)
+            if not regions:
+                return [read.to_string() for read in every]
+            chosen = {
+                read.to_string()
+                for name, start, end in regions
+                for read in (file.fetch(name, start, end) if name != "*" else [r for r in every if r.tid < 0])
+            }
+            return [text for text in (read.to_string() for read in every) if text in chosen]
+
+    return find
+
+
+REGION: dict[str, Any] = {"referenceName": "chr1"}
+# What the specification says, the request (GET parameters, or a POST body), and the type of the error.
+REFUSED: list[tuple[str, Any, str]] = [
+    ("UnsupportedFormat if the requested format is not supported", "format=CRAM", "UnsupportedFormat"),
+    ("UnsupportedFormat, POST", {"format": "CRAM"}, "UnsupportedFormat"),
+    ("UnsupportedFormat for variants", "format=VCF", "UnsupportedFormat"),
+    ("class MUST be header", "class=body", "InvalidInput"),
+    ("class MUST be header, POST", {"class": "body"}, "InvalidInput"),
+    ("InvalidInput if others are given with class=header", "class=header&referenceName=chr1", "InvalidInput"),
+    ("the same with fields", "class=header&fields=POS", "InvalidInput"),
+    ("the same with tags", "class=header&tags=", "InvalidInput"),
+    ("the same, POST", {"class": "header", "regions": [{"referenceName": "chr1"}]}, "InvalidInput"),
+    ("NotFound if the reference does not exist", "referenceName=chr3", "NotFound"),
+    ("NotFound, POST", {"regions": [{"referenceName": "chr1"}, {"referenceName": "chr3"}]}, "NotFound"),
+    ("InvalidInput if start without reference", "start=5", "InvalidInput"),
+    ("InvalidInput if end without reference", "end=5", "InvalidInput"),
+    ("InvalidInput if start and reference *", "referenceName=*&start=5", "InvalidInput"),
+    ("InvalidInput if end and reference *", "referenceName=*&end=5", "InvalidInput"),
+    ("InvalidRange if start is greater than end", "referenceName=chr1&start=6&end=5", "InvalidRange"),
+    ("start is an integer", "referenceName=chr1&start=a", "InvalidInput"),
+    ("start is unsigned", "referenceName=chr1&start=-1", "InvalidInput"),
+    ("start has 32 bits", "referenceName=chr1&start=4294967296", "InvalidInput"),
+    ("end has digits of ASCII", "referenceName=chr1&end=٣", "InvalidInput"),
+    ("end is not empty", "referenceName=chr1&end=", "InvalidInput"),
+    ("InvalidInput if tags and notags intersect", "tags=NM,RG&notags=RG", "InvalidInput"),
+    ("the same, POST", {"tags": ["NM", "RG"], "notags": ["RG"]}, "InvalidInput"),
+    ("fields are those of the list", "fields=QNAME,ENDPOS", "InvalidInput"),
+    ("tags have two characters", "tags=NMX", "InvalidInput"),
+    ("a parameter is given once", "referenceName=chr1&referenceName=chr2", "InvalidInput"),
+    ("InvalidInput if the region list is empty", {"regions": []}, "InvalidInput"),
+    ("or not well-formed: no list", {"regions": {"referenceName": "chr1"}}, "InvalidInput"),
+    ("or not well-formed: no objects", {"regions": ["chr1"]}, "InvalidInput"),
+    ("InvalidInput if referenceName is not specified", {"regions": [{"start": 5}]}, "InvalidInput"),
+    ("or nothing is", {"regions": [{}]}, "InvalidInput"),
+    ("referenceName is a string", {"regions": [{"referenceName": 1}]}, "InvalidInput"),
+    ("InvalidRange if start > end, POST", {"regions": [REGION | {"start": 6, "end": 5}]}, "InvalidRange"),
+    ("InvalidRange if start = end, POST", {"regions": [REGION | {"start": 5, "end": 5}]}, "InvalidRange"),
+    ("start is an integer, POST", {"regions": [REGION | {"start": "5"}]}, "InvalidInput"),
+    ("start is not a truth value", {"regions": [REGION | {"start": True}]}, "InvalidInput"),
+    ("start is unsigned, POST", {"regions": [REGION | {"start": -5}]}, "InvalidInput"),
+    ("places are not at the top level", {"referenceName": "chr1"}, "InvalidInput"),
+    ("fields is an array", {"fields": "QNAME"}, "InvalidInput"),
+    ("tags is an array of strings", {"tags": [1]}, "InvalidInput"),
+    ("format is a string", {"format": 1}, "InvalidInput"),
+    ("the body is a JSON object", [], "InvalidInput"),
+    ("the body is JSON", b"{", "InvalidInput"),
+    ("the body is UTF-8", b'{"format": "\xff"}', "InvalidInput"),
+    ("the body is not nested for ever", b"[" * 100_000, "InvalidInput"),
+    ("PayloadTooLarge if the body is", b" " * (1 << 20) + b"{}", "PayloadTooLarge"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("query", "kind"), [case[1:] for case in REFUSED], ids=[case[0] for case in REFUSED])
+def test_errors(http: TestClient, query: Any, kind: str) -> None:
+    statuses = {"NotFound": 404, "PayloadTooLarge": 413}
+    given = asked(http, "d", query)
+    assert given.status_code == statuses.get(kind, 400)
+    assert given.headers["content-type"] == "application/json"
+    error = given.json()["htsget"]
+    assert error["error"] == kind
+    assert error["message"]
+    assert given.text.startswith('{"htsget":')
+
+
+def test_errors_of_the_request(http: TestClient) -> None:
+    """An unknown id; a POST request with parameters in its URL; another method."""
+    assert asked(http, "none").json()["htsget"]["error"] == "NotFound"
+    given = http.post("/reads/d?format=BAM", json={})
+    assert (given.status_code, given.json()["htsget"]["error"]) == (400, "InvalidInput")
+    assert http.put("/reads/d").status_code == 405
+
+
+ALL = ("chr1", 0, 1_000_000)
+# What the specification says, the request, and the regions that samtools is asked for.
+GIVEN: list[tuple[str, Any, list[tuple[str, int, int]]]] = [
+    ("all reads if the reference is unspecified", "", []),
+    ("the format is BAM by default", "format=BAM", []),
+    ("and its name is that of the example", {"format": "bam"}, []),
+    ("the entire file if regions is not present", {}, []),
+    ("a whole reference", "referenceName=chr2", [("chr2", 0, 1 << 30)]),
+    ("0 start, half open", "referenceName=chr1&start=300000&end=300001", [("chr1", 300_000, 300_001)]),
+    ("start is inclusive", "referenceName=chr1&start=998967", [("chr1", 998_967, 1 << 30)]),
+    ("end is exclusive", "referenceName=chr1&end=34", [("chr1", 0, 34)]),
+    ("* is unplaced reads", "referenceName=*", [("*", 0, 0)]),
+    ("nothing there is valid", "referenceName=chr2&start=900000&end=900001", [("chr2", 900_000, 900_001)]),
+    ("an empty range", "referenceName=chr1&start=5&end=5", [("chr2", 900_000, 900_001)]),
+    ("the largest integer", "referenceName=chr1&start=4294967295", [("chr2", 900_000, 900_001)]),
+    ("parameters that it does not know", "referenceName=chr2&key=1", [("chr2", 0, 1 << 30)]),
+    ("one region", {"regions": [{"referenceName": "chr2"}]}, [("chr2", 0, 1 << 30)]),
+    (
+        "unplaced and others",
+        {"regions": [{"referenceName": "*"}, {"referenceName": "chr2"}]},
+        [("chr2", 0, 1 << 30), ("*", 0, 0)],
+    ),
+    (
+        "order of the file, each once",
+        {"regions": [{"referenceName": "chr2", "start": 100, "end": 200}, REGION | {"start": 500, "end": 700},
+                     REGION | {"start": 600, "end": 900}, REGION | {"start": 600, "end": 601}]},
+        [("chr2", 100, 200), ("chr1", 500, 900)],
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("query", "regions"), [case[1:] for case in GIVEN], ids=[case[0] for case in GIVEN])
+def test_records(
+    http: TestClient, bam: VirtualBam, reads: Callable[..., list[str]], query: Any, regions: Any
+) -> None:
+    """All records that overlap, in order, each once; with another field list, exactly these."""
+    ticket = ticket_of(http, "d", query)
+    data = b"".join(blocks_of(http, ticket))
+    assert data.startswith(bam.header)
+    assert data.endswith(hostile.END_OF_FILE)
+    found, wanted = sam_of(data), reads(*regions)
+    rest = iter(found)
+    assert all(text in rest for text in wanted)
+    every = iter(reads())
+    assert all(text in every for text in found)
+    body = query | {"notags": ["XX"]} if isinstance(query, dict) else f"{query}&notags=XX"
+    exact = b"".join(blocks_of(http, ticket_of(http, "d", body)))
+    assert (sam_of(exact), exact[: len(bam.header)]) == (wanted, bam.header)
+
+
+@pytest.fixture(scope="module")
+def bam(local: Path) -> VirtualBam:
+    return VirtualBam(DatasetReader(local))
+
+
+def test_everything_is_the_virtual_bam(http: TestClient, bam: VirtualBam) -> None:
+    assert b"".join(blocks_of(http, ticket_of(http, "d"))) == whole(bam)
+
+
+def test_large_blocks_are_divided(
+    http: TestClient, bam: VirtualBam, monkeypatch: pytest.MonkeyPatch, reads: Callable[..., list[str]]
+) -> None:
+    monkeypatch.setattr(selection, "LARGEST", 1)
+    monkeypatch.setattr(http_htsget, "INLINE", 0)
+    ticket = ticket_of(http, "d")
+    assert len(ticket["urls"]) > 6
+    assert b"".join(blocks_of(http, ticket)) == whole(bam)
+    (header,) = blocks_of(http, ticket, "header")
+    assert header == bam.header
+    partial = ticket_of(http, "d", "notags=XX&referenceName=chr1")
+    assert len(partial["urls"]) > 3
+    assert sam_of(b"".join(blocks_of(http, partial))) == reads(ALL)
+
+
+def test_the_header_alone(http: TestClient, bam: VirtualBam) -> None:
+    """By GET and POST, and the same as the header of every other ticket."""
+    for query in ("class=header", {"class": "header"}, "class=header&format=BAM"):
+        ticket = ticket_of(http, "d", query)
+        assert blocks_of(http, ticket) == [bam.header, hostile.END_OF_FILE]
+    assert blocks_of(http, ticket_of(http, "d", "fields=POS"), "header") == [bam.header]
+
+
+def test_the_version_that_a_client_accepts(http: TestClient) -> None:
+    for version, wanted in [("v1.2.0", "v1.2.0"), ("v2.0.0", "v1.3.0"), ("", "v1.3.0")]:
+        given = asked(http, "d", accept=f"application/vnd.ga4gh.htsget.{version}+json")
+        assert given.headers["content-type"] == f"application/vnd.ga4gh.htsget.{wanted}+json; charset=utf-8"
+
+
+def test_service_info(http: TestClient) -> None:
+    said = http.get("/reads/service-info").json()
+    assert said["type"] == {"group": "org.ga4gh", "artifact": "htsget", "version": "1.3.0"}
+    assert said["htsget"] == {
+        "datatype": "reads", "formats": ["BAM"], "fieldsParameterEffective": True, "tagsParametersEffective": True,
+    }  # fmt: skip
+    assert {"id", "name", "organization", "version"} <= said.keys()
+
+
+def test_cors(http: TestClient) -> None:
+    """The origin and the headers are given back; a preflight holds for 30 days."""
+    origin = {"origin": "http://localhost:3000"}
+    ticket = http.get("/reads/d", headers=origin)
+    url = next(part["url"] for part in ticket.json()["htsget"]["urls"] if part["url"].startswith("http"))
+    for place in ("/reads/d", url):
+        assert http.get(place, headers=origin).headers["access-control-allow-origin"] == origin["origin"]
+        for method in ("GET", "POST"):
+            more = {
+                "access-control-request-method": method,
+                "access-control-request-headers": "authorization",
+            }
+            given = http.options(place, headers=origin | more)
+            assert given.status_code == 200
+            assert given.headers["access-control-allow-headers"] == "authorization"
+            assert given.headers["access-control-max-age"] == str(30 * 86_400)
+
+
+def test_urls_are_signed_and_expire(http: TestClient, local: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    urls = [
+        part["url"]
+        for query in ("", "fields=POS")
+        for part in ticket_of(http, "d", query)["urls"]
+        if part["url"].startswith("http")
+    ]
+    for url in urls:
+        assert block_of(http, url) == block_of(http, url)  # can be tried again
+        place, _, signed = url.partition("?ticket=")
+        data, _, checksum = signed.partition(".")
+        forged = [
+            signed[:-1] + ("A" if signed[-1] != "A" else "B"),
+            data,
+            f".{checksum}",
+            "",
+            "ä.ö",
+            f"{data[:-1]}.{checksum}",
+        ]
+        for each in [f"{place}?ticket={text}" for text in forged] + [place]:
+            given = http.get(each)
+            assert (given.status_code, given.json()["htsget"]["error"]) == (403, "PermissionDenied")
+        assert client(local).get(url).status_code == 403  # of another server
+        assert http.head(url).status_code == 200
+    now = tickets.time.time()
+    monkeypatch.setattr(tickets.time, "time", lambda: now + tickets.LIFETIME + 1)
+    assert {http.get(url).status_code for url in urls} == {403}
+
+
+FIELD_LISTS = [
+    [], ["POS"], ["POS", "CIGAR"], ["QNAME", "FLAG"], ["MAPQ", "RNEXT"], ["PNEXT", "TLEN"], ["SEQ"], ["QUAL"],
+    ["CIGAR", "SEQ", "QUAL"], list(FIELDS),
+]  # fmt: skip
+ABSENT = {
+    "QNAME": "*",
+    "MAPQ": "255",
+    "CIGAR": "*",
+    "RNEXT": "*",
+    "PNEXT": "0",
+    "TLEN": "0",
+    "SEQ": "*",
+    "QUAL": "*",
+}
+TAG_LISTS: list[tuple[list[str] | None, list[str]]] = [
+    (None, []), ([], []), (["NM"], []), (["RG", "MD", "zz"], []), (None, ["NM", "RG"]), (["MC", "AS"], ["XX"]),
+]  # fmt: skip
+
+
+def chosen(line: str, fields: list[str], tags: list[str] | None, notags: list[str]) -> list[str]:
+    """What of a line of SAM is asked for, as the server understands it."""
+    values = line.split("\t")
+    always = {"FLAG", "RNAME", "POS", *(["SEQ"] if "QUAL" in fields else [])}
+    found = [
+        value if name in {*fields, *always} else ABSENT[name]
+        for name, value in zip(FIELDS, values, strict=False)
+    ]
+    if "RNEXT" in fields and found[6] == "=" and values[2] == "*":
+        found[6] = "*"
+    kept = [tag for tag in values[11:] if (tags is None or tag[:2] in tags) and tag[:2] not in notags]
+    return found + kept
+
+
+@pytest.mark.parametrize("fields", FIELD_LISTS, ids=",".join)
+def test_fields_and_tags(real_bam: Path, real_dataset: Path, fields: list[str]) -> None:
+    """Records have what is asked for, and FLAG, RNAME and POS, which make them valid; QUAL has SEQ beside it."""
+    http = client(real_dataset)
+    with pysam.AlignmentFile(str(real_bam)) as file:
+        lines = [read.to_string() for read in file]
+    number = FIELD_LISTS.index(fields)
+    for tags, notags in [TAG_LISTS[number % len(TAG_LISTS)], TAG_LISTS[(number + 1) % len(TAG_LISTS)]]:
+        query: dict[str, Any] = {"fields": fields, "notags": notags} | (
+            {"tags": tags} if tags is not None else {}
+        )
+        found = sam_of(b"".join(blocks_of(http, ticket_of(http, real_bam.stem, query))))
+        wanted = ["\t".join(chosen(line, fields, tags, notags)) for line in lines]
+        assert found == wanted
+
+
+def test_columns_that_are_not_asked_for_are_not_read(
+    local: Path, remote: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a local dataset, and of one in a bucket."""
+    read: set[str] = set()
+    bytes_of = chunk_reader._Streams.bytes_of
+
+    def noted(streams: Any, name: str, entry: Any) -> bytes:
+        read.add(name)
+        return bytes_of(streams, name, entry)
+
+    monkeypatch.setattr(chunk_reader._Streams, "bytes_of", noted)
+    zones = [zone for entry in DatasetReader(local).index for zone in entry.zones]
+    hot, cold = sum(zone.hot for zone in zones), sum(zone.cold for zone in zones)
+    for place in (local, remote):
+        http = client(place)
+        for query, wanted in READ.items():
+            read.clear()
+            ticket = ticket_of(http, "d", query)
+            blocks, _, received = totals_of(partial(blocks_of, http, ticket))
+            assert len(blocks) == 3
+            names = {re.split("[.:]", name)[0] for name in read - {*HOT_STREAMS} if "tag." not in name}
+            tags = {
+                name[4:6] for name in read if name.startswith("tag.") and not name.startswith("tag.layout")
+            }
+            assert names | tags == wanted
+            if place == remote and not wanted:
+                assert received < 1.2 * hot + 0.1 * cold
+
+
+# Query → the cold streams that are read for it, by their first word, and tags.
+READ = {
+    "fields=POS,CIGAR&tags=": set(),
+    "fields=QNAME&tags=": {"name"},
+    "fields=POS&tags=RG": {"RG"},
+    "fields=MAPQ&tags=NM": {"NM"},
+    "fields=SEQ&notags=NM,RG": {"seq", "reference"},
+    "fields=QUAL&tags=": {"seq", "reference", "qual"},
+}
+
+
+def test_htslib(real_bam: Path, real_dataset: Path, tmp_path: Path) -> None:
+    """samtools, Debian's and the one in pysam, reads tickets and their blocks as one file."""
+    need("samtools")
+    with pysam.AlignmentFile(str(real_bam)) as file:
+        first = next(read for read in file if not read.is_unmapped)
+        wanted = [
+            read.to_string() for read in file.fetch(first.reference_name, 0, first.reference_start + 500)
+        ]
+    with serving(real_dataset) as server:
+        url = f"{server.url}/reads/{real_bam.stem}"
+        place = f"?referenceName={first.reference_name}&start=0&end={first.reference_start + 500}"
+        for query in ("", place, f"{place}&notags=XX"):
+            words = ["view", "-h", "--no-PG", url + query]
+            done = subprocess.run(["samtools", *words], cwd=tmp_path, capture_output=True, text=True)
+            assert (done.returncode, done.stderr) == (0, "")
+            assert done.stdout == pysam.view(*words[1:])
+            found = [line for line in done.stdout.splitlines() if not line.startswith("@")]
+            if not query:
+                assert done.stdout == pysam.view("-h", "--no-PG", str(real_bam))
+            elif "notags" in query:
+                assert found == wanted
+            else:
+                rest = iter(found)
+                assert all(line in rest for line in wanted)
+        bad = subprocess.run(["samtools", "view", f"{server.url}/reads/none"], capture_output=True, text=True)
+        assert bad.returncode == 1
+        assert server.stop() == 0
+        assert not [line for line in server.lines() if "ticket=" in line]
+
+
+def test_damage_cuts_a_block(local: Path, tmp_path: Path) -> None:
+    """An answer without a length ends without the mark of its end."""
+    dataset = Path(shutil.copytree(local, tmp_path / "d.bams3"))
+    entry = DatasetReader(dataset).index[1]
+    chunk = bytearray((dataset / entry.path).read_bytes())
+    chunk[20] ^= 1
+    (dataset / entry.path).write_bytes(chunk)
+    with serving(dataset) as server:
+        ticket = httpx.get(f"{server.url}/reads/d?notags=XX").json()["htsget"]
+        (url,) = [part["url"] for part in ticket["urls"] if part["url"].startswith("http")]
+        with pytest.raises(httpx.RemoteProtocolError, match="incomplete chunked read"):
+            httpx.get(url, timeout=HANG)
+        assert server.stop() == 0
+        assert len([line for line in server.lines() if "row group 0: stream" in line]) == 1
+
+
+def test_a_ticket_of_a_dataset_that_was_replaced(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(library, "STEADY", 0)
+    dataset = Path(shutil.copytree(small.with_suffix(".bams3"), tmp_path / "d.bams3"))
+    http = client(dataset)
+    given = [ticket_of(http, "d", query) for query in ("", "fields=POS")]
+    convert(small, dataset, overwrite=True, chunk_size="512K")
+    for ticket in given:
+        answer = http.get(next(part["url"] for part in ticket["urls"] if part["url"].startswith("http")))
+        assert (answer.status_code, answer.json()["htsget"]["error"]) == (404, "NotFound")

@@ -1,0 +1,142 @@
+"""The page of a server in a real browser: Debian's Chromium, driven by Playwright; it asks nobody but the server."""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from bams3.bridge.track import bin_size, depth_track
+from bams3.dataset.reader import DatasetReader
+from bams3.operations.convert import convert
+from peers import DATA, need
+from served import serving
+
+from bams3 import open as open_dataset
+
+if os.environ.get("CI"):
+    import playwright.sync_api as playwright
+else:
+    playwright = pytest.importorskip("playwright.sync_api")
+
+NAMES = ["illumina_chr22_NA12878", "nanopore_NA12878"]
+IGV = Path(__file__).parents[2] / "bams3/bams3/bridge/page/igv/igv.esm.min.js"
+
+
+@pytest.fixture(scope="module")
+def datasets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("page")
+    for name in NAMES:
+        convert(DATA / f"{name}.bam", folder / f"{name}.bams3", chunk_size="256K")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def url(datasets: Path) -> Iterator[str]:
+    with serving(datasets) as server:
+        yield server.url
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    need("chromium")
+    with playwright.sync_playwright() as running:
+        chromium = running.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def opened(url: str, browser: Any) -> Iterator[Callable[..., Any]]:
+    """Opens the page, which may ask only the server, and must not complain."""
+    complaints: list[str] = []
+    with browser.new_context(viewport={"width": 1200, "height": 900}) as context:
+
+        def open_page(query: str = "", *, without_igv: bool = False, complaining: bool = False) -> Any:
+            page = context.new_page()
+            page.set_default_timeout(60_000)
+            if without_igv:
+                page.route("**/igv.esm.min.js", lambda route: route.fulfill(status=404))
+            if not (complaining or without_igv):
+                page.on("console", lambda said: said.type == "error" and complaints.append(said.text))
+            page.on("pageerror", lambda error: complaints.append(str(error)))
+            page.on(
+                "request",
+                lambda asked: (
+                    None if asked.url.startswith((url, "data:", "blob:")) else complaints.append(asked.url)
+                ),
+            )
+            page.goto(f"{url}/{query}")
+            return page
+
+        yield open_page
+    assert [said for said in complaints if "No sequence for" not in said] == []  # igv.js has no reference
+
+
+def test_reads_and_depth_of_a_deep_link(opened: Callable[..., Any], url: str) -> None:
+    assert IGV.exists(), "make igv"
+    page = opened(f"?dataset={NAMES[0]}&locus=q:6000-7000")
+    page.wait_for_selector("#depth[data-done=true]")
+    assert int(page.get_attribute("#depth", "data-bins")) > 0
+    page.wait_for_selector("#igv canvas", state="attached")
+    assert page.input_value("#dataset") == NAMES[0]
+    assert page.input_value("#locus") == "q:6,000-7,000"
+
+
+def test_a_click_goes_there_and_the_address_follows(opened: Callable[..., Any]) -> None:
+    page = opened(without_igv=True)
+    page.wait_for_selector("#depth[data-done=true]")
+    box = page.locator("#depth").bounding_box()
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.wait_for_selector("#no-igv:not([hidden])")
+    assert "locus=" in page.url
+    assert "mean depth" in page.inner_text("#reading")
+    assert page.get_attribute("#link", "href").endswith(f"/bam/{page.input_value('#dataset')}.bam")
+    page.select_option("#dataset", NAMES[1])
+    page.wait_for_url(f"**/?dataset={NAMES[1]}&*")
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [("?dataset=nothing", "404: no such dataset"), (f"?dataset={NAMES[0]}&locus=chrQ:1-2", "no such contig")],
+)
+def test_what_is_not_there_is_said(opened: Callable[..., Any], query: str, said: str) -> None:
+    page = opened(query, complaining=True)
+    page.wait_for_selector("#error:not([hidden])")
+    assert said in page.inner_text("#error")
+
+
+@pytest.mark.parametrize("bins", [1, 7, 1000])
+def test_depth_is_that_of_the_dataset(datasets: Path, url: str, bins: int) -> None:
+    dataset = open_dataset(datasets / f"{NAMES[1]}.bams3")
+    contig, length = next(
+        pair for pair in zip(dataset.references, dataset.lengths, strict=True) if dataset.count(pair[0])
+    )
+    answer = httpx.get(f"{url}/datasets/{NAMES[1]}/depth", params={"contig": contig, "bins": bins})
+    size, *pieces = map(json.loads, answer.text.splitlines())
+    assert size == bin_size(length, bins)
+    drawn = np.zeros(-(-length // size))
+    for start, means in pieces:
+        drawn[start // size : start // size + len(means)] = means
+    depth = dataset.coverage(contig)
+    expected = [depth[at : at + size].mean() for at in range(0, length, size)]
+    np.testing.assert_allclose(drawn, expected, atol=0.006)
+
+
+@pytest.mark.parametrize(
+    "query", ["", "?contig=chrQ", "?contig=q&bins=0", "?contig=q&bins=1e9", "?contig=q&bins=x"]
+)
+def test_a_bad_question_about_depth(url: str, query: str) -> None:
+    answer = httpx.get(f"{url}/datasets/{NAMES[0]}/depth{query}")
+    assert (answer.status_code, "give a contig" in answer.text) == (400, True)
+
+
+def test_a_track_is_the_same_in_parallel(datasets: Path) -> None:
+    dataset = DatasetReader(datasets / f"{NAMES[1]}.bams3")
+    found = next(entry.reference_id for entry in dataset.index)
+    alone = list(depth_track(dataset, found, 1 << 18))
+    assert alone
+    assert alone == list(depth_track(dataset, found, 1 << 18, 3))

@@ -1,0 +1,388 @@
+"""Served datasets: HTTP as RFC 9110 has it, and clients that read BAM files at URLs."""
+
+import gzip
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pysam
+import pytest
+from bams3.bridge import library as library_module
+from bams3.bridge.virtual_bam import VirtualBam
+from bams3.cli import main
+from bams3.dataset.reader import DatasetReader
+from bams3.operations.convert import convert
+from peers import need
+from served import HANG, client, serving
+from starlette.testclient import TestClient
+from virtual_bams import whole
+
+
+@pytest.fixture(scope="module")
+def bam(local: Path) -> VirtualBam:
+    return VirtualBam(DatasetReader(local))
+
+
+@pytest.fixture(scope="module")
+def data(bam: VirtualBam) -> bytes:
+    return whole(bam)
+
+
+@pytest.fixture(scope="module")
+def http(local: Path) -> TestClient:
+    return client(local)
+
+
+# Range, and what is given: slices of the file; None: all of it; []: 416. {n}: its size, {m}: one less.
+RANGES: list[tuple[str, list[slice] | None]] = [
+    ("bytes=0-0", [slice(0, 1)]),
+    ("bytes=0-99", [slice(0, 100)]),
+    ("bytes=5000-", [slice(5000, None)]),
+    ("bytes=100000-2000000", [slice(100_000, 2_000_001)]),
+    ("bytes=-28", [slice(-28, None)]),
+    ("bytes=-999999999", [slice(0, None)]),
+    ("bytes=100-999999999", [slice(100, None)]),
+    ("bytes={m}-", [slice(-1, None)]),
+    ("bytes={m}-{m}", [slice(-1, None)]),
+    ("Bytes= 7-9 ", [slice(7, 10)]),
+    ("bytes=0-1,5-9", [slice(0, 2), slice(5, 10)]),
+    ("bytes=9-9, 0-4 ,-3", [slice(9, 10), slice(0, 5), slice(-3, None)]),
+    ("bytes=0-9,0-9", [slice(0, 10)] * 2),
+    ("bytes=0-1,{n}-", [slice(0, 2)]),
+    ("bytes=,0-1,", [slice(0, 2)]),
+    ("bytes={n}-", []),
+    ("bytes={n}-999999999999", []),
+    ("bytes=-0", []),
+    ("bytes=" + ",".join(["0-0"] * 65), []),
+    ("bytes=9-5", None),
+    ("bytes=0-1,9-5", None),
+    ("bytes=a-b", None),
+    ("bytes=-", None),
+    ("bytes=1", None),
+    ("bytes=--5", None),
+    ("bytes=٣-", None),
+    ("bytes=0-99999999999999999999999", None),
+    ("bytes 0-1", None),
+    ("lines=0-1", None),
+    ("", None),
+]
+
+
+@pytest.mark.parametrize(("text", "slices"), RANGES, ids=[text[:24] for text, _ in RANGES])
+def test_ranges(
+    http: TestClient, bam: VirtualBam, data: bytes, text: str, slices: list[slice] | None
+) -> None:
+    text = text.format(n=len(data), m=len(data) - 1)
+    given = http.get("/bam/d.bam", headers={"range": text.encode()})
+    assert (given.headers["accept-ranges"], given.headers["etag"]) == ("bytes", f'"{bam.etag}"')
+    if slices is None:
+        assert (given.status_code, given.content) == (200, data)
+        return
+    if not slices:
+        assert (given.status_code, given.content) == (416, b"")
+        assert given.headers["content-range"] == f"bytes */{len(data)}"
+        return
+    assert given.status_code == 206
+    assert int(given.headers["content-length"]) == len(given.content)
+    wanted = [(range(len(data))[piece], data[piece]) for piece in slices]
+    assert parts(given, len(data)) == wanted
+
+
+def parts(given: Any, size: int) -> list[tuple[range, bytes]]:
+    """Which bytes an answer with 206 has, and the bytes."""
+    kind, _, boundary = given.headers["content-type"].partition("; boundary=")
+    if kind == "application/octet-stream":
+        return [(placed(given.headers["content-range"], size), given.content)]
+    assert kind == "multipart/byteranges"
+    first, *found, last = given.content.split(f"\r\n--{boundary}".encode())
+    assert (first, last) == (b"", b"--\r\n")
+    split = [part.split(b"\r\n\r\n", 1) for part in found]
+    assert all(head.startswith(b"\r\nContent-Type: application/octet-stream\r\n") for head, _ in split)
+    return [(placed(head.decode().partition("Content-Range: ")[2], size), body) for head, body in split]
+
+
+def placed(text: str, size: int) -> range:
+    place, _, whole = text.removeprefix("bytes ").partition("/")
+    first, _, last = place.partition("-")
+    assert int(whole) == size
+    return range(int(first), int(last) + 1)
+
+
+# Headers, and the status of a request with "Range: bytes=0-9" and without it. {e}: the ETag, in quotes.
+CONDITIONS = [
+    ({}, 206, 200),
+    ({"if-range": "{e}"}, 206, 200),
+    ({"if-range": '"other"'}, 200, 200),
+    ({"if-range": "W/{e}"}, 200, 200),
+    ({"if-range": "{date}"}, 200, 200),  # of a second, in which a dataset can be replaced
+    ({"if-none-match": "{e}"}, 304, 304),
+    ({"if-none-match": "W/{e}"}, 304, 304),
+    ({"if-none-match": '"other", {e}'}, 304, 304),
+    ({"if-none-match": "*"}, 304, 304),
+    ({"if-none-match": '"other"'}, 206, 200),
+    ({"if-match": "{e}"}, 206, 200),
+    ({"if-match": "*"}, 206, 200),
+    ({"if-match": "W/{e}"}, 412, 412),
+    ({"if-match": '"other"'}, 412, 412),
+    ({"if-match": '"other"', "if-none-match": "{e}"}, 412, 412),
+]
+
+
+@pytest.mark.parametrize(("headers", "ranged", "plain"), CONDITIONS)
+def test_conditions(http: TestClient, data: bytes, headers: dict[str, str], ranged: int, plain: int) -> None:
+    seen = http.head("/bam/d.bam").headers
+    headers = {
+        name: text.format(e=seen["etag"], date=seen["last-modified"]) for name, text in headers.items()
+    }
+    for more, wanted in [({"range": "bytes=0-9"}, ranged), ({}, plain)]:
+        given = http.get("/bam/d.bam", headers=headers | more)
+        assert given.status_code == wanted
+        assert given.content == {200: data, 206: data[:10]}.get(wanted, b"")
+        assert given.headers["etag"] == seen["etag"]
+
+
+def test_head_decodes_nothing(local: Path, data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(VirtualBam, "read", None)
+    for headers in ({}, {"range": "bytes=0-9"}):
+        given = client(local).head("/bam/d.bam", headers=headers)
+        assert (given.status_code, given.content) == (200, b"")
+        assert int(given.headers["content-length"]) == len(data)
+
+
+def test_indexes(http: TestClient, bam: VirtualBam) -> None:
+    etags = {http.head("/bam/d.bam").headers["etag"]}
+    for kind in ("bai", "csi"):
+        given = http.get(f"/bam/d.bam.{kind}")
+        assert given.content == bam.index(kind)
+        etags.add(given.headers["etag"])
+    assert len(etags) == 3
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/bam/", "/bam/none.bam", "/bam/d", "/bam/d.bai", "/bam/d.bam.bai.bai", "/bam/d.bams3", "/bam/..%2Fd.bam",
+     "/bam/d.bam/x", "/bam/.bam", "/x"],
+)  # fmt: skip
+def test_what_is_not_there(http: TestClient, path: str) -> None:
+    given = http.get(path)
+    assert given.status_code == 404
+    assert "/tmp" not in given.text
+
+
+def test_only_reading(http: TestClient) -> None:
+    for method in ("PUT", "POST", "DELETE", "PATCH"):
+        assert http.request(method, "/bam/d.bam").status_code == 405
+
+
+def test_new_and_replaced_and_removed_datasets(
+    small: Path, local: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(library_module, "STEADY", 0)
+    shutil.copytree(small.with_suffix(".bams3"), tmp_path / "S1.bams3")
+    http = client(tmp_path)
+    assert http.get("/health").json()["datasets"] == 1
+    before = http.get("/bam/S1.bam")
+    assert http.get("/bam/S2.bam").status_code == 404
+    shutil.copytree(local, tmp_path / "S2.bams3")
+    assert http.get("/bam/S2.bam").content == whole(VirtualBam(DatasetReader(local)))
+    assert http.get("/health").json()["datasets"] == 2
+    convert(small, tmp_path / "S1.bams3", overwrite=True, chunk_size="512K")
+    after = http.get("/bam/S1.bam", headers={"range": "bytes=0-", "if-range": before.headers["etag"]})
+    assert after.status_code == 200
+    assert after.headers["etag"] != before.headers["etag"]
+    assert gzip.decompress(after.content) == gzip.decompress(before.content)
+    for name in ("S1", "S2"):
+        shutil.rmtree(tmp_path / f"{name}.bams3")
+        assert http.get(f"/bam/{name}.bam").status_code == 404
+
+
+# Origin, whether the server is for all, and whether it lets pages of that origin read.
+ORIGINS = [
+    ("https://igv.org", True, True), ("null", True, True), ("http://localhost:3000", False, True),
+    ("http://127.0.0.1", False, True), ("http://[::1]:80", False, True), ("https://igv.org", False, False),
+    ("http://localhost.evil.org", False, False), ("null", False, False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("origin", "for_all", "may"), ORIGINS)
+def test_pages_of_other_origins(small: Path, origin: str, for_all: bool, may: bool) -> None:
+    http = client(small.with_suffix(".bams3"), for_all=for_all)
+    given = http.get("/bam/in.bam", headers={"origin": origin, "range": "bytes=0-9"})
+    assert given.headers.get("access-control-allow-origin") == (origin if may else None)
+    asked = {
+        "origin": origin,
+        "access-control-request-method": "GET",
+        "access-control-request-headers": "range,x",
+    }
+    given = http.options("/bam/in.bam", headers=asked)
+    assert given.headers.get("access-control-allow-origin") == (origin if may else None)
+    if may:
+        assert given.status_code == 200
+        assert given.headers["access-control-allow-headers"] == "range,x"
+        assert given.headers["access-control-max-age"] == "2592000"
+
+
+@pytest.mark.parametrize(
+    ("host", "may"), [("localhost:80", True), ("[::1]:80", True), ("evil.org", False), ("localhost.evil.org", False)]
+)  # fmt: skip
+def test_requests_that_were_meant_for_another_host(small: Path, host: str, may: bool) -> None:
+    """A name that an attacker lets point to this machine."""
+    for for_all in (False, True):
+        http = client(small.with_suffix(".bams3"), for_all=for_all)
+        given = http.get("/bam/in.bam", headers={"host": host})
+        assert given.status_code == (200 if may or for_all else 400)
+
+
+SAMTOOLS = [
+    "view -h --no-PG {bam}", "view {bam} {region}", "view -c {bam} {region}", "idxstats {bam}", "flagstat {bam}",
+]  # fmt: skip
+
+
+def test_samtools_reads_urls(real_bam: Path, real_dataset: Path, tmp_path: Path) -> None:
+    """Debian's, and the one in pysam, as they read the BAM."""
+    need("samtools")
+    with pysam.AlignmentFile(str(real_bam)) as file:
+        first = next(read for read in file if not read.is_unmapped)
+    region = f"{first.reference_name}:{first.reference_start}-{first.reference_start + 500}"
+    with serving(real_dataset) as server:
+        url = f"{server.url}/bam/{real_bam.name}"
+        for command in SAMTOOLS:
+            words = [command.format(bam=bam, region=region).split() for bam in (url, real_bam)]
+            for number, run in enumerate((by_debian, by_pysam)):
+                (folder := tmp_path / f"{number}").mkdir(exist_ok=True)  # where htslib keeps the index
+                given, wanted = (run(each, folder) for each in words)
+                assert given == wanted, (command, run)
+                assert given
+        assert server.stop() == 0
+
+
+def by_debian(words: list[str], folder: Path) -> str:
+    return subprocess.run(
+        ["samtools", *words], cwd=folder, check=True, text=True, stdout=subprocess.PIPE
+    ).stdout
+
+
+def by_pysam(words: list[str], folder: Path) -> str:
+    here = os.getcwd()
+    os.chdir(folder)
+    try:
+        return getattr(pysam, words[0])(*words[1:])
+    finally:
+        os.chdir(here)
+
+
+@pytest.fixture
+def connection() -> Iterator[Callable[[str, str], socket.socket]]:
+    """Opens connections with a small buffer, and sends a request."""
+    opened: list[socket.socket] = []
+
+    def connect(url: str, path: str) -> socket.socket:
+        place = urlsplit(url)
+        found = socket.socket()
+        opened.append(found)
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        found.settimeout(HANG)
+        found.connect((place.hostname, place.port))
+        found.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+        return found
+
+    yield connect
+    for each in opened:
+        each.close()
+
+
+def rest_of(taken: socket.socket) -> bytes:
+    """All that a server sends."""
+    return b"".join(iter(lambda: taken.recv(1 << 20), b""))
+
+
+def test_sigterm_finishes_what_is_sent(
+    local: Path, data: bytes, connection: Callable[[str, str], socket.socket]
+) -> None:
+    with serving(local) as server:
+        taken = connection(server.url, "/bam/d.bam")
+        begun = taken.recv(100)
+        server.process.terminate()
+        head, body = (begun + rest_of(taken)).split(b"\r\n\r\n", 1)
+        assert b" 200 OK" in head
+        assert body == data
+        assert server.process.wait(HANG) == 0
+        with pytest.raises(ConnectionRefusedError):
+            connection(server.url, "/bam/d.bam")
+
+
+def test_a_client_who_goes_stops_the_work(
+    local: Path, data: bytes, connection: Callable[[str, str], socket.socket]
+) -> None:
+    with serving(local) as server:
+        taken = connection(server.url, "/bam/d.bam")
+        taken.recv(100)
+        taken.close()
+        assert server.stop() == 0
+        (line,) = server.lines()
+        assert "GET /bam/d.bam 200 " in line
+        assert int(line.split()[-2]) < len(data)
+
+
+def test_damage_cuts_the_answer(local: Path, data: bytes, tmp_path: Path) -> None:
+    """A client sees that bytes are missing, and what it has is right; the log has one line; others go on."""
+    dataset = Path(shutil.copytree(local, tmp_path / "d.bams3"))
+    entry = DatasetReader(dataset).index[1]  # behind more than a piece
+    chunk = bytearray((dataset / entry.path).read_bytes())
+    chunk[20] ^= 1
+    (dataset / entry.path).write_bytes(chunk)
+    with serving(dataset) as server:
+        taken = b""
+        with httpx.stream("GET", f"{server.url}/bam/d.bam", timeout=HANG) as given:
+            assert given.headers["content-length"] == str(len(data))
+            with suppress(httpx.RemoteProtocolError):
+                for piece in given.iter_raw():
+                    taken += piece
+        assert data.startswith(taken)
+        assert 0 < len(taken) < len(data)
+        at = {"range": f"bytes={len(taken) + (1 << 20)}-"}
+        refused = httpx.get(f"{server.url}/bam/d.bam", headers=at, timeout=HANG)
+        assert (refused.status_code, str(tmp_path) in refused.text) == (500, False)
+        assert httpx.get(f"{server.url}/bam/d.bam", headers={"range": "bytes=0-9"}).content == data[:10]
+        assert server.stop() == 0
+        lines = server.lines()
+        failures = [line for line in lines if "failed" in line]
+        assert len(failures) == 2
+        assert len(lines) == 5
+        assert all("row group 0: stream" in line for line in failures)
+
+
+MISTAKES = {
+    "no dataset": (["{0}/none.bams3"], "not a bams3 dataset"),
+    "two of one name": (["{1}", "{1}"], r"would be in.bam, as"),
+    "for others": (["--host", "0.0.0.0", "{1}"], "others could read the datasets; say --public if they may"),
+    "no such host": (["--host", "192.0.2.1", "--public", "{1}"], "can't listen at 192.0.2.1, port 0"),
+    "no such port": (["--port", "70000", "{1}"], "--port 70000: give 0 to 65535"),
+    "no memory": (["--memory", "0", "{1}"], "give a positive number"),
+}
+
+
+@pytest.mark.parametrize("case", MISTAKES)
+def test_mistakes_are_one_line(
+    small: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], case: str
+) -> None:
+    words, message = MISTAKES[case]
+    words = [word.format(tmp_path, small.with_suffix(".bams3")) for word in words]
+    assert main(["serve", "--port", "0", *words]) == 1
+    said = capfd.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1
+
+
+def test_the_port_that_another_has(small: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert main(["serve", "--port", port, str(small.with_suffix(".bams3"))]) == 1
+    assert "in use; give another --host or --port" in capfd.readouterr().err
