@@ -19,8 +19,8 @@ from bams3.codec import HOT_STREAMS
 from bams3.dataset.reader import DatasetReader
 from bams3.operations.convert import convert
 from bams3.select.projection import FIELDS
-from peers import need
 from htsget_client import asked, block_of, blocks_of, sam_of, ticket_of
+from peers import need
 from remote_datasets import asked as totals_of
 from served import HANG, client, serving
 from starlette.testclient import TestClient

@@ -13,8 +13,8 @@ from bams3.bridge.virtual_bam import VirtualBam
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import DatasetError, UsageError
 from bams3.storage import open_storage
-from peers import need
 from mounts import fuse, limit, mount, mounted  # noqa: F401
+from peers import need
 from virtual_bams import fetched, index_counts, places, whole
 
 CLIENTS = [

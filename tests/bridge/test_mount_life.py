@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from bams3.bridge.mount import serve
 from bams3.errors import UsageError
-from peers import need
 from mounts import fuse, limit, mount, running  # noqa: F401
+from peers import need
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,9 @@ import pytest
 from bams3.cli import main
 from bams3.errors import Bams3Error
 from bams3.storage import connect
-from peers import need
 from environments import environment
 from packaging.requirements import Requirement
+from peers import need
 from workflows import ROOT, refusal
 
 import bams3
