@@ -9,7 +9,6 @@ import hostile
 import pysam
 import pytest
 from bams3.bam.records import walk
-from bams3.dataset.manifest import Counts
 from bams3.dataset.reader import DatasetReader
 from bams3.dataset.sums import MODULUS, Summed, Sums
 from bams3.operations.checksum import Style, report, sums_of
@@ -187,10 +186,9 @@ WRONG: dict[str, Any] = {
 
 @pytest.mark.parametrize("what", WRONG)
 def test_impossible_sums(what: str) -> None:
-    counts = Counts([2, 2, *[0] * 14], [1, 1, *[0] * 14], {})
-    Sums.from_json([["a", *GROUP]]).check(counts)
+    Sums.from_json([["a", *GROUP]]).check(2, 1)
     with pytest.raises((ValueError, TypeError)):
-        Sums.from_json(WRONG[what]).check(counts)
+        Sums.from_json(WRONG[what]).check(2, 1)
 
 
 # What is refused

@@ -128,7 +128,7 @@ class Part:
         references = len(plan.references)
         self.counts.check(references)
         if self.sums is not None:
-            self.sums.check(self.counts)
+            self.sums.check(self.counts.passed[1], self.counts.failed[1])
         for window in self.windows:
             if not all(type(number) is int and -1 <= number < 1 << 32 for number in window):
                 raise ValueError(f"invalid windows {list(window)}")

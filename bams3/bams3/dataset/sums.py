@@ -8,7 +8,6 @@ from bams3.errors import FormatError, SourceError
 
 if TYPE_CHECKING:
     from bams3.chunk.reader import RowGroup
-    from bams3.dataset.manifest import Counts
 
 MODULUS = (1 << 31) - 1
 KEPT = (
@@ -89,8 +88,8 @@ class Sums:
             whole.add(Sums({None: rows}))
         return whole.rows(None)
 
-    def check(self, counts: Counts) -> None:
-        """Raise ValueError unless these are possible default sums of records with these counts."""
+    def check(self, passed: int, failed: int) -> None:
+        """Raise ValueError unless these are possible default sums of so many primary records."""
         for rows in self.groups.values():
             for count, *sums in rows:
                 if (
@@ -103,7 +102,7 @@ class Sums:
                     raise ValueError("sums of no records")
             if not any(count for count, *_ in rows):
                 raise ValueError("sums of a read group without records")
-        if tuple(count for count, *_ in self.total()) != (counts.passed[1], counts.failed[1]):
+        if tuple(count for count, *_ in self.total()) != (passed, failed):
             raise ValueError("sums of another number of primary records than its counts")
 
     def to_json(self) -> list[Any]:
