@@ -362,7 +362,10 @@ def test_damage_cuts_the_answer(local: Path, data: bytes, tmp_path: Path) -> Non
 MISTAKES = {
     "no dataset": (["{0}/none.bams3"], "not a bams3 dataset"),
     "two of one name": (["{1}", "{1}"], r"would be in.bam, as"),
-    "for others": (["--host", "0.0.0.0", "{1}"], "others could read the datasets; say --public if they may"),
+    "for others": (
+        ["--host", "0.0.0.0", "{1}"],
+        "others could read the datasets; give --tokens",
+    ),
     "no such host": (["--host", "192.0.2.1", "--public", "{1}"], "can't listen at 192.0.2.1, port 0"),
     "no such port": (["--port", "70000", "{1}"], "--port 70000: give 0 to 65535"),
     "no memory": (["--memory", "0", "{1}"], "give a positive number"),
