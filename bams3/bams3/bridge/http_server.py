@@ -1,5 +1,6 @@
 """A server process: where it listens, and how it ends."""
 
+import asyncio
 import ipaddress
 import logging
 import signal
@@ -7,6 +8,7 @@ import socket
 import ssl
 from collections.abc import Callable
 from types import FrameType
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -80,10 +82,20 @@ def run(
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        server.run(sockets=[opened])
+        with asyncio.Runner(loop_factory=_Loop) as runner:
+            runner.run(server.serve([opened]))
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    """Does not wait long for clients with idle TLS connections to take notice of its end."""
+
+    async def create_server(self, *arguments: Any, **options: Any) -> Any:
+        if options.get("ssl"):
+            options["ssl_shutdown_timeout"] = 1.0
+        return await super().create_server(*arguments, **options)
 
 
 class _Server(uvicorn.Server):
