@@ -1,5 +1,6 @@
 """The page of a server in a real browser: Debian's Chromium, driven by Playwright; it asks nobody but the server."""
 
+import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ if os.environ.get("CI"):
 else:
     playwright = pytest.importorskip("playwright.sync_api")
 
+TOKENS = {"all": ".", "part": "q:1-100"}  # and the regions of each
 NAMES = ["illumina_chr22_NA12878", "nanopore_NA12878"]
 IGV = Path(__file__).parents[2] / "bams3/bams3/bridge/page/igv/igv.esm.min.js"
 
@@ -55,7 +57,9 @@ def opened(url: str, browser: Any) -> Iterator[Callable[..., Any]]:
     complaints: list[str] = []
     with browser.new_context(viewport={"width": 1200, "height": 900}) as context:
 
-        def open_page(query: str = "", *, without_igv: bool = False, complaining: bool = False) -> Any:
+        def open_page(
+            query: str = "", *, without_igv: bool = False, complaining: bool = False, at: str = url
+        ) -> Any:
             page = context.new_page()
             page.set_default_timeout(60_000)
             if without_igv:
@@ -66,10 +70,10 @@ def opened(url: str, browser: Any) -> Iterator[Callable[..., Any]]:
             page.on(
                 "request",
                 lambda asked: (
-                    None if asked.url.startswith((url, "data:", "blob:")) else complaints.append(asked.url)
+                    None if asked.url.startswith((at, "data:", "blob:")) else complaints.append(asked.url)
                 ),
             )
-            page.goto(f"{url}/{query}")
+            page.goto(f"{at}/{query}")
             return page
 
         yield open_page
@@ -107,6 +111,26 @@ def test_what_is_not_there_is_said(opened: Callable[..., Any], query: str, said:
     page = opened(query, complaining=True)
     page.wait_for_selector("#error:not([hidden])")
     assert said in page.inner_text("#error")
+
+
+def test_a_token_opens_the_page(opened: Callable[..., Any], datasets: Path, tmp_path: Path) -> None:
+    rows = [("user", "sha256", "datasets", "regions")]
+    rows += [
+        (name, hashlib.sha256(name.encode()).hexdigest(), NAMES[0], what) for name, what in TOKENS.items()
+    ]
+    file = tmp_path / "tokens.tsv"
+    file.write_text("".join("\t".join(row) + "\n" for row in rows))
+    with serving("--tokens", file, datasets) as server:
+        page = opened(complaining=True, at=server.url)
+        for token, said in [("wrong", "not known"), ("part", "some regions")]:
+            page.fill("#token", token)
+            page.click("#access button")
+            page.wait_for_selector(f"#error:has-text('{said}')")
+        page.fill("#token", "all")
+        page.click("#access button")
+        page.wait_for_selector("#igv canvas", state="attached")
+        assert page.locator("#access").is_hidden()
+        assert page.locator("#dataset option").all_inner_texts() == NAMES[:1]
 
 
 @pytest.mark.parametrize("bins", [1, 7, 1000])

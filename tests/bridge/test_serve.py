@@ -2,10 +2,13 @@
 
 import gzip
 import os
+import random
 import shutil
 import socket
 import subprocess
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -359,10 +362,44 @@ def test_damage_cuts_the_answer(local: Path, data: bytes, tmp_path: Path) -> Non
         assert all("row group 0: stream" in line for line in failures)
 
 
+def test_many_clients_at_once(local: Path, bam: VirtualBam, data: bytes) -> None:
+    """Each gets its own bytes, whole or in ranges, also where some leave in the middle; nothing is left behind."""
+    with serving("--memory", "1", local) as server:
+        httpx.get(f"{server.url}/bam/d.bam.csi")
+        before = len(os.listdir(f"/proc/{server.process.pid}/fd"))
+
+        def use(seed: int) -> None:
+            chance = random.Random(seed)
+            with httpx.Client(timeout=HANG, verify=False) as http:
+                for _ in range(3):
+                    start = chance.randrange(len(data))
+                    end = min(start + chance.choice([1, 5000, 300_000]), len(data))
+                    given = http.get(f"{server.url}/bam/d.bam", headers={"range": f"bytes={start}-{end - 1}"})
+                    assert given.content == data[start:end]
+                place = f"referenceName=chr1&start={chance.randrange(900_000)}&fields=POS"
+                ticket = http.get(f"{server.url}/reads/d?{place}").json()["htsget"]
+                assert http.get(next(each["url"] for each in ticket["urls"] if "://" in each["url"])).content
+                with http.stream("GET", f"{server.url}/bam/d.bam") as given:
+                    assert data.startswith(next(given.iter_raw()))
+
+        with ThreadPoolExecutor(50) as pool:
+            list(pool.map(use, range(50)))
+        until = time.monotonic() + HANG
+        while len(os.listdir(f"/proc/{server.process.pid}/fd")) > before and time.monotonic() < until:
+            os.sched_yield()
+        assert time.monotonic() < until
+        assert server.stop() == 0
+        assert not [line for line in server.lines() if "failed" in line]
+        assert len(server.lines()) == 1 + 50 * 6
+
+
 MISTAKES = {
     "no dataset": (["{0}/none.bams3"], "not a bams3 dataset"),
     "two of one name": (["{1}", "{1}"], r"would be in.bam, as"),
-    "for others": (["--host", "0.0.0.0", "{1}"], "others could read the datasets; say --public if they may"),
+    "for others": (
+        ["--host", "0.0.0.0", "{1}"],
+        "others could read the datasets; give --tokens",
+    ),
     "no such host": (["--host", "192.0.2.1", "--public", "{1}"], "can't listen at 192.0.2.1, port 0"),
     "no such port": (["--port", "70000", "{1}"], "--port 70000: give 0 to 65535"),
     "no memory": (["--memory", "0", "{1}"], "give a positive number"),

@@ -40,7 +40,7 @@ class Server:
 def client(*sources: object, **options: Any) -> TestClient:
     """A client of the application alone, at this machine."""
     library = Library([str(source) for source in sources], Decoder(workers=2))
-    return TestClient(application(library, 2, **{"for_all": False} | options), "http://localhost")
+    return TestClient(application(library, 2, **options), "http://localhost")
 
 
 @contextmanager

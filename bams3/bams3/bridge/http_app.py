@@ -13,7 +13,9 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from bams3._version import __version__
+from bams3.bridge.access import Tokens
 from bams3.bridge.htsget import HtsgetError
+from bams3.bridge.http_access import Access
 from bams3.bridge.http_content import Work, answer
 from bams3.bridge.http_htsget import Htsget, error_response
 from bams3.bridge.http_log import Log
@@ -26,15 +28,21 @@ _ORIGIN_HERE = r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?"
 _MONTH = 30 * 24 * 3600
 
 
-def application(library: Library, workers: int, *, for_all: bool) -> ASGIApp:
+def application(
+    library: Library, workers: int, *, for_all: bool = False, tokens: Tokens | None = None
+) -> ASGIApp:
     """Return the ASGI application that serves the datasets of a library. `workers`: threads that decode for htsget
     and for the page.
 
-    Unless it is `for_all`, it answers only requests that were addressed to this machine, and only to web pages of this
-    machine: otherwise any page that a user visits could read the datasets.
+    Clients see what their `tokens` grant. Unless there are tokens, or it is `for_all`, it answers only requests
+    that were addressed to this machine, and lets only web pages of this machine read the answers: otherwise any page
+    that a user visits could read the datasets.
     """
     work = Work(workers)
-    files, htsget, page = Files(library, work), Htsget(library, work), Page(library, work, workers)
+    access = Access(tokens)
+    files, htsget = Files(library, access, work), Htsget(library, access, work)
+    page = Page(library, access, work, workers)
+    for_all = for_all or tokens is not None
     guards = [] if for_all else [Middleware(TrustedHostMiddleware, allowed_hosts=_HERE, www_redirect=False)]
     cross_origin = Middleware(
         CORSMiddleware,
@@ -66,8 +74,8 @@ def unreadable(request: Request, error: Exception) -> Response:
 class Files:
     """BAM files and their indexes."""
 
-    def __init__(self, library: Library, work: Work) -> None:
-        self._library, self._work = library, work
+    def __init__(self, library: Library, access: Access, work: Work) -> None:
+        self._library, self._access, self._work = library, access, work
 
     async def health(self, request: Request) -> Response:
         """Answer that the server lives."""
@@ -76,16 +84,17 @@ class Files:
 
     async def file(self, request: Request) -> Response:
         """Answer with NAME.bam, NAME.bam.bai or NAME.bam.csi."""
-        content = await self._work.do(partial(self._content, request.path_params["file"]))
+        content = await self._work.do(partial(self._content, request))
         return await answer(request, content, "application/octet-stream", self._work)
 
-    def _content(self, file: str) -> Content:
+    def _content(self, request: Request) -> Content:
+        file = request.path_params["file"]
         name, _, kind = file.rpartition(".")
         if kind in ("bai", "csi"):
             name = name.removesuffix(".bam") if name.endswith(".bam") else ""
+        elif kind != "bam":
+            name = ""
         try:
-            if kind not in ("bam", "bai", "csi"):
-                raise KeyError(file)
-            return self._library.get(name).content(kind)
-        except (KeyError, UsageError):
+            return self._access.whole(request, self._library, name).content(kind)
+        except UsageError:
             raise HTTPException(404, "no such file") from None

@@ -14,7 +14,9 @@ from starlette.responses import Response, StreamingResponse
 from bams3._version import __version__
 from bams3.bam.regions import Region
 from bams3.bridge import htsget, selection
+from bams3.bridge.access import Grant
 from bams3.bridge.htsget import HtsgetError, Query
+from bams3.bridge.http_access import Access
 from bams3.bridge.http_content import Piece, Work, answer, begun
 from bams3.bridge.library import Library, Served
 from bams3.bridge.selection import Bytes, Records
@@ -33,14 +35,16 @@ def error_response(request: Request, error: Exception) -> Response:
     """Answer with an error of the specification."""
     assert isinstance(error, HtsgetError)
     told = {"error": error.kind, "message": str(error)}
-    return Response(_json({"htsget": told}), htsget.STATUSES[error.kind], media_type="application/json")
+    status = htsget.STATUSES[error.kind]
+    headers = {"www-authenticate": "Bearer"} if status == 401 else {}
+    return Response(_json({"htsget": told}), status, headers, "application/json")
 
 
 class Htsget:
     """The endpoints of htsget for the datasets of a library."""
 
-    def __init__(self, library: Library, work: Work) -> None:
-        self._library, self._work, self._signer = library, work, Signer()
+    def __init__(self, library: Library, access: Access, work: Work) -> None:
+        self._library, self._access, self._work, self._signer = library, access, work, Signer()
 
     async def service_info(self, request: Request) -> Response:
         """Answer what this server can do."""
@@ -59,6 +63,7 @@ class Htsget:
 
     async def ticket(self, request: Request) -> Response:
         """Answer a GET or POST request with a ticket."""
+        grant = await self._work.do(partial(self._access.grant, request))
         if request.method == "POST":
             if request.url.query:
                 raise HtsgetError("InvalidInput", "a POST request has no parameters in its URL")
@@ -66,27 +71,35 @@ class Htsget:
         else:
             query = htsget.of_url(request.query_params.multi_items())
         name, base = request.path_params["name"], str(request.base_url)
-        said = await self._work.do(partial(self._ticket, name, query, base))
+        said = await self._work.do(partial(self._ticket, name, query, grant, base))
         accepted = _ACCEPTED.search(request.headers.get("accept", ""))
         version = accepted[1] if accepted else f"v{htsget.VERSION}"
         return Response(
             said, headers={"content-type": f"application/vnd.ga4gh.htsget.{version}+json; charset=utf-8"}
         )
 
-    def _ticket(self, name: str, query: Query, base: str) -> bytes:
-        served = self._served(name)
+    def _ticket(self, name: str, query: Query, grant: Grant, base: str) -> bytes:
+        served = self._served(name, grant)
         header = len(served.bam.header)
         if header <= INLINE:
             urls = [_inline(served.bam.header, "header")]
         else:
-            urls = [self._url(served, Bytes(0, header), "header", base)]
+            urls = [self._url(served, Bytes(0, header), grant, "header", base)]
+        ticket: dict[str, Any] = {"format": "BAM", "urls": urls}
         if not query.only_header:
-            parts = _parts(served, query, query.regions(served.dataset.references))
-            urls += [self._url(served, part, "body", base) for part in parts]
-        return _json({"htsget": {"format": "BAM", "urls": [*urls, _inline(EOF_MARKER, "body")]}})
+            references = served.dataset.references
+            regions, visible = query.regions(references), grant.places(references)
+            parts = _parts(served, regions, visible, query.projection)
+            urls += [self._url(served, part, grant, "body", base) for part in parts]
+            if visible is not None:
+                ticket["restrictedTo"] = _named(visible, regions, references)
+        urls.append(_inline(EOF_MARKER, "body"))
+        return _json({"htsget": ticket})
 
-    def _url(self, served: Served, part: Bytes | Records, kind: str, base: str) -> dict[str, Any]:
-        text = self._signer.sign([served.bam.etag, *part])
+    def _url(
+        self, served: Served, part: Bytes | Records, grant: Grant, kind: str, base: str
+    ) -> dict[str, Any]:
+        text = self._signer.sign([served.bam.etag, grant.id, *part])
         return {
             "url": f"{base}blocks/{quote(served.name, safe='')}?ticket={text}",
             "headers": {},
@@ -100,17 +113,18 @@ class Htsget:
             raise HtsgetError(
                 "PermissionDenied", "the URL is not of a ticket, or has expired; get a new ticket"
             )
-        served = await self._work.do(partial(self._served, request.path_params["name"]))
-        etag, *part = signed
+        etag, granted, *part = signed
+        grant = await self._work.do(partial(self._access.still, request, granted))
+        served = await self._work.do(partial(self._served, request.path_params["name"], grant))
         if etag != served.bam.etag:
             raise HtsgetError("NotFound", "the dataset has been replaced; get a new ticket")
         if len(part) == 2:
             return await answer(request, selection.content_of(served, Bytes(*part)), MEDIA_TYPE, self._work)
         if request.method == "HEAD":
             return Response(media_type=MEDIA_TYPE)
-        first, last, regions, projection = part
-        places = None if regions is None else [Region(*region) for region in regions]
-        chosen = Records(first, last, places, Projection(*projection))
+        first, last, *places, projection = part
+        regions, visible = (each if each is None else [Region(*place) for place in each] for each in places)
+        chosen = Records(first, last, regions, visible, Projection(*projection))
         body = await begun(self._pieces(partial(selection.pieces_of, served, chosen)))
         return StreamingResponse(body, headers={"cache-control": "private, no-store"}, media_type=MEDIA_TYPE)
 
@@ -124,17 +138,37 @@ class Htsget:
         finally:
             pieces.close()
 
-    def _served(self, name: str) -> Served:
+    def _served(self, name: str, grant: Grant) -> Served:
         try:
-            return self._library.get(name)
+            if grant.allows(name):
+                return self._library.get(name)
         except KeyError:
-            raise HtsgetError("NotFound", "no such dataset") from None
+            pass
+        raise HtsgetError("NotFound", "no such dataset")
 
 
-def _parts(served: Served, query: Query, regions: Sequence[Region] | None) -> Iterator[Bytes | Records]:
-    if query.projection.is_whole:
+def _parts(
+    served: Served, regions: Sequence[Region] | None, visible: Sequence[Region] | None, projection: Projection
+) -> Iterator[Bytes | Records]:
+    if projection.is_whole and visible is None:
         return selection.row_groups(served, regions)
-    return selection.records(served, regions, query.projection)
+    if regions is None:
+        regions, visible = visible, None
+    return selection.records(served, regions, visible, projection)
+
+
+def _named(
+    visible: Sequence[Region], regions: Sequence[Region] | None, references: Sequence[tuple[str, int]]
+) -> list[dict[str, Any]]:
+    """What a client is told of the regions to which its answer is restricted: those on the contigs it asks for."""
+    asked = {region.reference_id for region in (visible if regions is None else regions)}
+    found: list[dict[str, Any]] = []
+    for number, start, end in visible:
+        if number in asked and number < 0:
+            found.append({"referenceName": "*"})
+        elif number in asked:
+            found.append({"referenceName": references[number][0], "start": max(start, 0), "end": end})
+    return found
 
 
 def _inline(data: bytes, kind: str) -> dict[str, Any]:

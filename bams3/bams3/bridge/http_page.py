@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from bams3.bridge.http_access import Access
 from bams3.bridge.http_content import Work, begun
 from bams3.bridge.library import Library, Served
 from bams3.bridge.track import bin_size, depth_track
@@ -31,9 +32,9 @@ _POLICY = (
 class Page:
     """The page, and what it asks for."""
 
-    def __init__(self, library: Library, work: Work, workers: int) -> None:
+    def __init__(self, library: Library, access: Access, work: Work, workers: int) -> None:
         """`workers`: threads that measure depth, for all requests."""
-        self._library, self._work, self._workers = library, work, Workers(workers)
+        self._library, self._access, self._work, self._workers = library, access, work, Workers(workers)
 
     def routes(self) -> list[BaseRoute]:
         """Where the page and its data are."""
@@ -52,8 +53,12 @@ class Page:
         return Response((_FOLDER / "index.html").read_bytes(), media_type="text/html", headers=headers)
 
     async def names(self, request: Request) -> Response:
-        """Answer with the names of all datasets."""
-        return JSONResponse(await self._work.do(self._library.names))
+        """Answer with the names of the datasets that the client may see."""
+        return JSONResponse(await self._work.do(partial(self._names, request)))
+
+    def _names(self, request: Request) -> list[str]:
+        grant = self._access.grant(request)
+        return [name for name in self._library.names() if grant.allows(name)]
 
     async def dataset(self, request: Request) -> Response:
         """Answer with what a dataset holds."""
@@ -85,10 +90,8 @@ class Page:
                 yield json.dumps([piece.start, means], separators=(",", ":")).encode() + b"\n"
 
     async def _served(self, request: Request) -> Served:
-        try:
-            return await self._work.do(partial(self._library.get, request.path_params["name"]))
-        except KeyError:
-            raise HTTPException(404, "no such dataset") from None
+        name = request.path_params["name"]
+        return await self._work.do(partial(self._access.whole, request, self._library, name))
 
 
 def _bins(request: Request) -> int:

@@ -1,11 +1,14 @@
 """A server process: where it listens, and how it ends."""
 
+import asyncio
 import ipaddress
 import logging
 import signal
 import socket
+import ssl
 from collections.abc import Callable
 from types import FrameType
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -52,16 +55,26 @@ def url_of(opened: socket.socket, scheme: str) -> str:
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}/"
 
 
-def run(app: ASGIApp, opened: socket.socket, ready: Callable[[], None]) -> None:
+def run(
+    app: ASGIApp, opened: socket.socket, ready: Callable[[], None], certificate: str = "", key: str = ""
+) -> None:
     """Serve until SIGINT or SIGTERM; answers that have begun are finished, unless SIGINT comes twice.
 
-    `ready` is called once requests are answered. For the main thread.
+    `ready` is called once requests are answered. `certificate`, `key`: PEM files, for TLS. For the main thread. Raises
+    UsageError if they are not valid, OSError if they can't be read.
     """
     logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # the application has a log of its own
     config = uvicorn.Config(
         app, http="h11", ws="none", lifespan="off", log_config=None, access_log=False, server_header=False,
         limit_concurrency=CLIENTS, h11_max_incomplete_event_size=_LONGEST_HEAD,
+        ssl_certfile=certificate or None, ssl_keyfile=key or None,
     )  # fmt: skip
+    try:
+        config.load()
+    except ssl.SSLError as error:
+        raise UsageError(
+            f"{certificate}: no certificate in PEM format of the key in {key}: {error.reason}"
+        ) from None
     server = _Server(config, ready)
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -69,10 +82,20 @@ def run(app: ASGIApp, opened: socket.socket, ready: Callable[[], None]) -> None:
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        server.run(sockets=[opened])
+        with asyncio.Runner(loop_factory=_Loop) as runner:
+            runner.run(server.serve([opened]))
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    """Does not wait long for clients with idle TLS connections to take notice of its end."""
+
+    async def create_server(self, *arguments: Any, **options: Any) -> Any:
+        if options.get("ssl"):
+            options["ssl_shutdown_timeout"] = 1.0
+        return await super().create_server(*arguments, **options)
 
 
 class _Server(uvicorn.Server):

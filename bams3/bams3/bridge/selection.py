@@ -1,12 +1,17 @@
 """Parts of a virtual BAM: which bytes of it, or which records, answer a query, in blocks of moderate size."""
 
+from array import array
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
-from bams3.bam.regions import Region, merge_regions
+from bams3.bam.regions import Region, RegionTable, merge_regions
 from bams3.bridge.blocks import stored
 from bams3.bridge.library import Content, Served
+from bams3.chunk.entry import ChunkEntry
+from bams3.chunk.reader import RowGroup
+from bams3.dataset.reader import DatasetReader
+from bams3.select.kernels import keep_overlapping
 from bams3.select.projection import Projection
 from bams3.select.query import RecordFilter, partial_records, query, row_group_jobs
 
@@ -21,11 +26,12 @@ class Bytes(NamedTuple):
 
 
 class Records(NamedTuple):
-    """The records of the chunks [first, last), by number, that overlap regions (None: all)."""
+    """The records of the chunks [first, last), by number, that overlap `regions` and `visible` (None: all records)."""
 
     first: int
     last: int
     regions: Sequence[Region] | None
+    visible: Sequence[Region] | None
     projection: Projection
 
 
@@ -55,8 +61,10 @@ def _numbers(served: Served, regions: Sequence[Region] | None) -> Iterator[int]:
         yield firsts[group.chunk.path] + group.number
 
 
-def records(served: Served, regions: Sequence[Region] | None, projection: Projection) -> Iterator[Records]:
-    """Yield what holds exactly the records of regions, in order."""
+def records(
+    served: Served, regions: Sequence[Region] | None, visible: Sequence[Region] | None, projection: Projection
+) -> Iterator[Records]:
+    """Yield what holds exactly the records that overlap regions and what is visible, in order."""
     index = served.dataset.index
     size = 0
     held: list[
@@ -65,9 +73,13 @@ def records(served: Served, regions: Sequence[Region] | None, projection: Projec
 
     def part() -> Records:
         places = None if regions is None else merge_regions(set().union(*(here for _, here in held)))
-        return Records(held[0][0], held[-1][0] + 1, places, projection)
+        entries = index[held[0][0] : held[-1][0] + 1]
+        seen = None if visible is None else [place for place in visible if _touches(place, entries)]
+        return Records(held[0][0], held[-1][0] + 1, places, seen, projection)
 
     for number, here in _chunks(served, regions):
+        if visible is not None and not any(_touches(place, index[number : number + 1]) for place in visible):
+            continue
         more = sum(zone.bytes for zone in index[number].zones)
         if held and size + more > LARGEST:
             yield part()
@@ -76,6 +88,15 @@ def records(served: Served, regions: Sequence[Region] | None, projection: Projec
         size += more
     if held:
         yield part()
+
+
+def _touches(place: Region, entries: Sequence[ChunkEntry]) -> bool:
+    """Whether records of any of the chunks may overlap a region."""
+    return any(
+        place.reference_id == entry.reference_id
+        and (entry.reference_id < 0 or (place.start < entry.max_end and place.end > entry.min_pos))
+        for entry in entries
+    )
 
 
 def _chunks(served: Served, regions: Sequence[Region] | None) -> Iterator[tuple[int, set[Region]]]:
@@ -104,10 +125,33 @@ def content_of(served: Served, part: Bytes) -> Content:
 def pieces_of(served: Served, part: Records) -> Iterator[bytes]:
     """Yield records in stored BGZF blocks. Raises FormatError, DatasetError and OSError."""
     dataset = served.dataset.only(served.dataset.index[part.first : part.last])
+    record_filter = RecordFilter() if part.visible is None else _Visible(part.visible)
     if part.projection.is_whole:
-        found = query(dataset, part.regions, RecordFilter())
+        found = query(dataset, part.regions, record_filter)
     else:
-        found = partial_records(dataset, part.regions, part.projection)
+        found = partial_records(dataset, part.regions, record_filter, part.projection)
     for block in found:
         data = memoryview(block.data)[block.offsets[0] : block.offsets[-1]]
         yield b"".join(stored(data))
+
+
+class _Visible(RecordFilter):
+    """Passes records that overlap regions."""
+
+    def __new__(cls, regions: Sequence[Region]) -> "_Visible":
+        return super().__new__(cls)
+
+    def __init__(self, regions: Sequence[Region]) -> None:
+        merged = RegionTable.of(regions).merged()
+        self._places = {number: (starts, ends) for number, starts, ends in merged}
+
+    def verdict(self, group: RowGroup) -> bool | None:
+        """Not known before the records are looked at."""
+        return None
+
+    def apply(self, mask: bytearray, group: RowGroup, dataset: DatasetReader) -> None:
+        """Clear the entries of records that overlap no region."""
+        number = group.stored_reference_id
+        nowhere = array("q"), array("q")
+        if number >= 0 or number not in self._places:
+            keep_overlapping(mask, group.pos, group.end, *self._places.get(number, nowhere))

@@ -1,5 +1,6 @@
 """bams3 serve."""
 
+import sys
 from typing import Any
 
 from bams3.cli.options import add_help, add_workers, parser
@@ -42,6 +43,14 @@ def run(command: str, argv: list[str]) -> int:
         help="let all who reach the address, and any web page, read the datasets",
     )
     options.add_argument(
+        "--tokens", metavar="FILE",
+        help="let clients see what their bearer tokens grant, by a table (docs/bridge.md)",
+    )  # fmt: skip
+    options.add_argument(
+        "--certificate", default="", metavar="PEM", help="serve https:// with this certificate"
+    )
+    options.add_argument("--key", default="", metavar="PEM", help="the private key of the certificate")
+    options.add_argument(
         "--memory", type=int, default=512, metavar="MIB",
         help="MiB of decoded records to keep for those who read them again (default 512)",
     )  # fmt: skip
@@ -50,6 +59,10 @@ def run(command: str, argv: list[str]) -> int:
     args = options.parse_args(argv)
     if args.memory < 1:
         raise UsageError(f"--memory {args.memory}: give a positive number")
+    if args.public and args.tokens:
+        raise UsageError("--public --tokens: give one of them")
+    if bool(args.certificate) != bool(args.key):
+        raise UsageError("--certificate, --key: give both")
     return _serve(args)
 
 
@@ -58,6 +71,7 @@ def _serve(args: Any) -> int:
 
     for package in ("starlette", "uvicorn"):
         need(package, "serve")
+    from bams3.bridge.access import Tokens
     from bams3.bridge.decoder import Decoder
     from bams3.bridge.http_app import application
     from bams3.bridge.http_server import is_local, listen, run, url_of
@@ -65,14 +79,23 @@ def _serve(args: Any) -> int:
     from bams3.parallel.workers import worker_count
 
     workers = worker_count(args.workers)
+    tokens = Tokens(args.tokens) if args.tokens else None
     library = Library(args.sources, Decoder(args.memory << 20, workers))
+    app = application(library, workers, for_all=args.public, tokens=tokens)
     with listen(args.host, args.port) as opened:
-        if not (is_local(opened) or args.public):
-            raise UsageError(f"--host {args.host}: others could read the datasets; say --public if they may")
-        url, count = url_of(opened, "http"), len(library.names())
-        run(
-            application(library, workers, for_all=args.public),
-            opened,
-            lambda: print(f"{url}: {count} datasets, until Ctrl-C", flush=True),
-        )
+        if not (is_local(opened) or args.public or tokens):
+            raise UsageError(
+                f"--host {args.host}: others could read the datasets; give --tokens, or --public if they may"
+            )
+        if tokens and not (is_local(opened) or args.certificate):
+            print(
+                "bams3 serve: note: tokens and reads are not encrypted: give --certificate, or use a proxy with TLS",
+                file=sys.stderr,
+            )
+        url, count = url_of(opened, "https" if args.certificate else "http"), len(library.names())
+
+        def ready() -> None:
+            print(f"{url}: {count} datasets, until Ctrl-C", flush=True)
+
+        run(app, opened, ready, args.certificate, args.key)
     return 0

@@ -122,20 +122,20 @@ def reads(
 
 
 def partial_records(
-    dataset: Dataset, regions: Iterable[Region] | None, projection: Projection
+    dataset: Dataset, regions: Iterable[Region] | None, record_filter: RecordFilter, projection: Projection
 ) -> Iterator[RecordBlock]:
     """Like `query`, but yield records that have only the fields and tags of a projection; only these are read."""
     from bams3.codec.partial import partial
 
-    everything = RecordFilter()
-    jobs = dataset.fetched(row_group_jobs(dataset, regions, everything), plan_hot)
+    jobs = dataset.fetched(row_group_jobs(dataset, regions, record_filter), plan_hot)
+    jobs = _streams_too(dataset, jobs, record_filter.fields)
     jobs = dataset.fetched(jobs, _plan_of(projection.needs))
 
     def some(group: RowGroup) -> RecordBlock:
         block: RecordBlock = partial(group, projection.fields, projection.keeps)
         return block
 
-    yield from _blocks(dataset, jobs, everything, some, 1)
+    yield from _blocks(dataset, jobs, record_filter, some, 1)
 
 
 def _blocks(

@@ -17,10 +17,17 @@ function fail(error) {
   $("error").hidden = false;
 }
 
+function credentials() { // the token is kept until the tab is closed
+  const token = sessionStorage.getItem("token");
+  return token ? { Authorization: `Bearer ${token}` } : {};
+}
+
 async function ask(path, options) {
-  const answer = await fetch(path, options);
-  if (!answer.ok) throw new Error(`${answer.status}: ${(await answer.text()).trim()}`);
-  return answer;
+  const answer = await fetch(path, { headers: credentials(), ...options });
+  if (answer.ok) return answer;
+  $("access").hidden = ![401, 403].includes(answer.status);
+  const said = (await answer.text()).trim();
+  throw new Error(`${answer.status}: ${said.startsWith("{") ? JSON.parse(said).htsget.message : said}`);
 }
 
 function parse(text) { // a region as samtools writes it: 1-based, closed
@@ -202,10 +209,10 @@ async function reads(region) {
   $("igv").replaceChildren();
   const sizes = new URL(`datasets/${name}/chrom.sizes`, document.baseURI).href;
   browser = await igv.createBrowser($("igv"), {
-    reference: { id: dataset.name, name: dataset.name, format: "chromsizes", fastaURL: sizes, wholeGenomeView: false },
+    reference: { id: dataset.name, name: dataset.name, format: "chromsizes", fastaURL: sizes, headers: credentials(), wholeGenomeView: false },
     loadDefaultGenomes: false,
     locus,
-    tracks: [{ type: "alignment", format: "bam", name: dataset.name, url: bam, indexURL: `${bam}.${dataset.index}`, height: 400 }],
+    tracks: [{ type: "alignment", format: "bam", name: dataset.name, url: bam, indexURL: `${bam}.${dataset.index}`, headers: credentials(), height: 400 }],
   });
   browser.on("locuschange", (frames) => {
     const [frame] = frames;
@@ -239,13 +246,20 @@ $("depth").addEventListener("keydown", (event) => {
 new ResizeObserver(draw).observe($("plot"));
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
 
-try {
+$("access").addEventListener("submit", (event) => {
+  event.preventDefault();
+  sessionStorage.setItem("token", $("token").value);
+  $("access").hidden = $("error").hidden = true;
+  begin().catch(fail);
+});
+
+async function begin() {
   const names = await (await ask("datasets")).json();
   $("dataset").replaceChildren(...names.map((name) => new Option(name, name)));
   $("dataset").disabled = names.length < 2;
   const wanted = address.get("dataset") ?? names[0];
   if (wanted === undefined) throw new Error("no datasets yet");
   await open(wanted, address.get("locus"));
-} catch (error) {
-  fail(error);
 }
+
+begin().catch(fail);

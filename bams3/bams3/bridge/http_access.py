@@ -1,0 +1,51 @@
+"""The access that a request has, by the bearer token in its header (RFC 6750)."""
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from bams3.bridge.access import EVERYONE, Grant, Tokens
+from bams3.bridge.htsget import HtsgetError
+from bams3.bridge.library import Library, Served
+
+
+class Access:
+    """What clients may see. `tokens`: None if everyone may see everything."""
+
+    def __init__(self, tokens: Tokens | None) -> None:
+        self._tokens = tokens
+
+    def grant(self, request: Request) -> Grant:
+        """Return what a request may see, and note its user for the log. Blocks. Raises HtsgetError."""
+        if self._tokens is None:
+            return EVERYONE
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if not scheme:
+            raise HtsgetError("PermissionDenied", "a token is needed: Authorization: Bearer TOKEN")
+        found = self._tokens.grant(token.strip()) if scheme.lower() == "bearer" else None
+        if found is None:
+            raise HtsgetError("InvalidAuthentication", "the token is not known")
+        request.scope["user"] = found.user
+        return found
+
+    def whole(self, request: Request, library: Library, name: str) -> Served:
+        """Return a dataset that a request may see whole. Blocks. Raises HtsgetError, HTTPException, and what opening
+        raises."""
+        grant = self.grant(request)
+        try:
+            if not grant.allows(name):
+                raise KeyError(name)
+            served = library.get(name)
+        except KeyError:
+            raise HTTPException(404, "no such dataset") from None
+        if not grant.is_whole:
+            raise HtsgetError("PermissionDenied", "the token is for some regions, which /reads serves")
+        return served
+
+    def still(self, request: Request, id: str) -> Grant:
+        """Return the grant with an id, if it is granted still, and note its user. Blocks. Raises HtsgetError."""
+        granted = [EVERYONE] if self._tokens is None else self._tokens.grants().values()
+        for grant in granted:
+            if grant.id == id:
+                request.scope["user"] = grant.user
+                return grant
+        raise HtsgetError("PermissionDenied", "what the token grants has changed; get a new ticket")
