@@ -9,7 +9,7 @@ from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
@@ -42,7 +42,6 @@ class Page:
             Route("/", self.index),
             Route("/datasets", self.names),
             Route("/datasets/{name}", self.dataset),
-            Route("/datasets/{name}/chrom.sizes", self.sizes),
             Route("/datasets/{name}/depth", self.depth),
             Mount("/page", StaticFiles(directory=str(_FOLDER))),
         ]
@@ -63,11 +62,6 @@ class Page:
     async def dataset(self, request: Request) -> Response:
         """Answer with what a dataset holds."""
         return JSONResponse(_holds(await self._served(request)))
-
-    async def sizes(self, request: Request) -> Response:
-        """Answer with the names and lengths of the contigs, as UCSC's chrom.sizes has them."""
-        dataset = (await self._served(request)).dataset
-        return PlainTextResponse("".join(f"{name}\t{length}\n" for name, length in dataset.references))
 
     async def depth(self, request: Request) -> Response:
         """Answer with the mean depths of a contig in at most `bins` bins, as lines of JSON: first the size of a bin in

@@ -207,9 +207,9 @@ async function reads(region) {
     return;
   }
   $("igv").replaceChildren();
-  const sizes = new URL(`datasets/${name}/chrom.sizes`, document.baseURI).href;
+  const sizes = new File(dataset.contigs.map(([contig, length]) => `${contig}\t${length}\n`), "chrom.sizes");
   browser = await igv.createBrowser($("igv"), {
-    reference: { id: dataset.name, name: dataset.name, format: "chromsizes", fastaURL: sizes, headers: credentials(), wholeGenomeView: false },
+    reference: { id: dataset.name, name: dataset.name, format: "chromsizes", fastaURL: sizes, wholeGenomeView: false },
     loadDefaultGenomes: false,
     locus,
     tracks: [{ type: "alignment", format: "bam", name: dataset.name, url: bam, indexURL: `${bam}.${dataset.index}`, headers: credentials(), height: 400 }],
