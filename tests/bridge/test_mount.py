@@ -14,66 +14,7 @@ from bams3.dataset.reader import DatasetReader
 from bams3.errors import DatasetError, UsageError
 from bams3.storage import open_storage
 from mounts import fuse, limit, mount, mounted  # noqa: F401
-from peers import need
-from virtual_bams import fetched, index_counts, places, whole
-
-CLIENTS = [
-    ("samtools", "samtools view -h --no-PG {bam}"),
-    ("samtools", "samtools view -c {bam} {region}"),
-    ("samtools", "samtools idxstats {bam}"),
-    ("samtools", "samtools flagstat {bam}"),
-    ("bcftools", "bcftools mpileup --no-version --no-reference -r {region} {bam}"),
-    ("mosdepth", "mosdepth -c {contig} x {bam} && zcat x.per-base.bed.gz && cat x.mosdepth.*"),
-]
-LONGEST = {"mosdepth": 100_000_000}
-"""Of contigs in bp, for tools that take time for each base."""
-
-
-def test_clients_give_what_they_give_of_the_bam(real_bam: Path, real_dataset: Path, tmp_path: Path) -> None:
-    clients_agree(real_bam, real_dataset, tmp_path)
-
-
-def test_clients_of_many_row_groups(source: Path, local: Path, tmp_path: Path) -> None:
-    clients_agree(source, Path(shutil.copytree(local, tmp_path / "in.bams3")), tmp_path)
-
-
-def clients_agree(original: Path, dataset: Path, tmp_path: Path) -> None:
-    for tool, _ in CLIENTS:
-        need(tool)
-    with pysam.AlignmentFile(str(original)) as file:
-        first = next(read for read in file if not read.is_unmapped)
-    region = f"{first.reference_name}:{first.reference_start + 1}-{first.reference_start + 500}"
-    contig, length = shortest_with_reads(original)
-    with mounted(dataset, at=tmp_path / "mnt") as folder:
-        shown = folder / original.name
-        found = os.stat(shown)
-        assert found.st_size == VirtualBam(DatasetReader(dataset)).size
-        assert found.st_mtime == int((dataset / "_metadata.json").stat().st_mtime * 1e9) / 1e9
-        assert sorted(os.listdir(folder)) == [original.name, f"{original.name}.bai"]
-        for tool, command in CLIENTS:
-            if length <= LONGEST.get(tool, length):
-                of_mount, of_bam = (
-                    printed(command.format(bam=bam, region=region, contig=contig), bam, tmp_path)
-                    for bam in (shown, original)
-                )
-                assert of_mount == of_bam, command
-        at = places(original, 20)
-        assert fetched(shown, at) == fetched(original, at)
-        assert index_counts(shown) == index_counts(original)
-
-
-def shortest_with_reads(bam: Path) -> tuple[str, int]:
-    """The shortest contig with mapped reads, and its length in bp."""
-    with pysam.AlignmentFile(str(bam)) as file:
-        found = [each.contig for each in file.get_index_statistics() if each.mapped]
-        return min(((name, file.get_reference_length(name)) for name in found), key=lambda pair: pair[1])
-
-
-def printed(command: str, bam: Path, folder: Path) -> bytes:
-    done = subprocess.run(["bash", "-c", command], cwd=folder, capture_output=True)
-    assert done.returncode == 0, done.stderr.decode()
-    assert done.stdout
-    return done.stdout.replace(os.fsencode(bam), b"BAM")
+from virtual_bams import whole
 
 
 def test_a_folder_of_datasets_is_read_only(small: Path, local: Path, tmp_path: Path) -> None:
