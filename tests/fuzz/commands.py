@@ -131,6 +131,8 @@ READ = (
     ("stats", "--json", "d.bams3"),
     ("stats", "--flagstat", "d.bams3"),
     ("stats", "--idxstats", "d.bams3"),
+    ("checksum", "d.bams3"),
+    ("checksum", "-PCM", "-t", "NM,RG", "d.bams3"),
     ("chunks", "d.bams3"),
     ("chunks", "--shard", "1/2", "d.bams3"),
     ("chunks", "--shard", "2/3", "--balance", "length", "d.bams3"),

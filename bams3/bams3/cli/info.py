@@ -127,7 +127,7 @@ def _verified(dataset: Any, args: Any) -> int:
     if args.receipt:
         from bams3.operations.receipt import Receipt
 
-        receipt = Receipt(args.receipt, dataset, args.against)
+        receipt = Receipt(args.receipt, dataset, args.against, args.reference)
     with progress_bar("read", dataset.manifest.records) as progress:
         for problem in verify(
             dataset,

@@ -25,14 +25,14 @@ _PIECE = 1 << 20  # bytes that are read at a time
 
 class Receipt:
     """A receipt to be written to `path` once a dataset has been compared with a source: create it before, `write` it
-    after.
+    after. `reference`: the FASTA file of a CRAM source.
 
     Raises UsageError for a path where it may not be written, or a source that can't be read again; OSError if the
     source can't be read.
     """
 
-    def __init__(self, path: str, dataset: DatasetReader, source: str) -> None:
-        refuse_inputs(path, dataset.uri, source)
+    def __init__(self, path: str, dataset: DatasetReader, source: str, reference: str | None = None) -> None:
+        refuse_inputs(path, dataset.uri, source, reference)
         refuse_place(path)
         place, name = open_object(path)
         if not is_remote(path) and not isdir(place.root):
