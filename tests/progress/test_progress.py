@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from bams3.cli import main
 from bams3.progress.run import FILE, Run, line, read_state, span
+from forked import run_snakemake
 from workflows import CONFIG, ROOT, SNAKEFILE, configure
 
 Event = tuple[Any, ...]
@@ -124,9 +125,7 @@ def test_a_run_on_a_terminal(project: Path, commands: dict[str, str], capsys: py
     assert all((project / log).is_file() for _, *logs in failed for log in logs)
 
     (project / "S1.bad").unlink()
-    done = subprocess.run(
-        [*command, "--quiet", "rules"], cwd=project, env=commands, capture_output=True, text=True
-    )
+    done = run_snakemake(project, commands, *command[3:], "--quiet", "rules")
     assert done.returncode == 0, done.stderr
     assert re.search(r"^3 of 3 jobs \(100%\), .*, about 0 s left$", done.stderr, re.MULTILINE)
     state = read_state(str(project / "results"))
@@ -139,9 +138,9 @@ def test_progress_is_left_alone(project: Path, commands: dict[str, str]):
     """By a dry run, and by one that is to be quiet about it."""
     configure(project, CONFIG)
     profile = str(ROOT / "profiles" / "local")
-    command = [sys.executable, "-m", "snakemake", "-s", str(SNAKEFILE), "--profile", profile]
     for options in (["--dry-run"], ["--quiet", "progress", "--until", "convert_batch"]):
-        subprocess.run([*command, *options], cwd=project, env=commands, check=True, capture_output=True)
+        ran = run_snakemake(project, commands, "-s", str(SNAKEFILE), "--profile", profile, *options)
+        assert ran.returncode == 0, ran.stderr
         assert not (project / "results" / "progress.json").exists()
 
 

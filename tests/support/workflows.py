@@ -73,7 +73,7 @@ def project(cohort: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(cohort, tmp_path / "project"))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def commands(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The environment of the jobs: `bams3` is this checkout."""
     return job_environment(tmp_path_factory.mktemp("bin"))

@@ -3,10 +3,10 @@
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from forked import run_snakemake
 from workflows import ROOT, samtools
 
 LAB = ROOT / "examples" / "lab"
@@ -24,8 +24,7 @@ def lab(project: Path) -> Path:
 
 
 def snakemake(lab: Path, environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "snakemake", "-s", str(LAB / "Snakefile"), "--cores", "2", *arguments]
-    return subprocess.run(command, cwd=lab, env=environment, capture_output=True, text=True)
+    return run_snakemake(lab, environment, "-s", str(LAB / "Snakefile"), "--cores", "2", *arguments)
 
 
 def test_the_lab_workflow(lab: Path, commands: dict[str, str]):

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 from bams3.workflow.errors import ConfigurationError
+from forked import run_snakemake
 from servers.fixtures import s3_client
 from snakemake.api import OutputSettings, ResourceSettings, SnakemakeApi
 from snakemake.settings.types import Quietness
@@ -334,6 +335,5 @@ def test_coverage_equals_mosdepth(finished: Path, project: Path, commands: dict[
 def test_the_rules_pass_the_linter_of_snakemake(cohort: Path, commands: dict[str, str]):
     (cohort / "config").mkdir(exist_ok=True)
     (cohort / "config" / "config.yaml").write_text(yaml.safe_dump(CONFIG))
-    command = ["snakemake", "-s", str(SNAKEFILE), "--lint"]
-    checked = subprocess.run(command, cwd=cohort, env=commands, capture_output=True, text=True)
+    checked = run_snakemake(cohort, commands, "-s", str(SNAKEFILE), "--lint")
     assert checked.returncode == 0, checked.stdout + checked.stderr
