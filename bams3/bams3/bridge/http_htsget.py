@@ -19,7 +19,7 @@ from bams3.bridge.htsget import HtsgetError, Query
 from bams3.bridge.http_access import Access
 from bams3.bridge.http_content import Piece, Work, answer, begun
 from bams3.bridge.library import Library, Served
-from bams3.bridge.selection import Bytes, Records
+from bams3.bridge.selection import Bytes, Cut, Part, Records
 from bams3.bridge.tickets import Signer
 from bams3.select.projection import Projection
 from bams3.sources.bgzf import EOF_MARKER
@@ -96,9 +96,7 @@ class Htsget:
         urls.append(_inline(EOF_MARKER, "body"))
         return _json({"htsget": ticket})
 
-    def _url(
-        self, served: Served, part: Bytes | Records, grant: Grant, kind: str, base: str
-    ) -> dict[str, Any]:
+    def _url(self, served: Served, part: Part, grant: Grant, kind: str, base: str) -> dict[str, Any]:
         text = self._signer.sign([served.bam.etag, grant.id, *part])
         return {
             "url": f"{base}blocks/{quote(served.name, safe='')}?ticket={text}",
@@ -118,20 +116,26 @@ class Htsget:
         served = await self._work.do(partial(self._served, request.path_params["name"], grant))
         if etag != served.bam.etag:
             raise HtsgetError("NotFound", "the dataset has been replaced; get a new ticket")
-        if len(part) == 2:
+        if len(part) == len(Bytes._fields):
             return await answer(request, selection.content_of(served, Bytes(*part)), MEDIA_TYPE, self._work)
         if request.method == "HEAD":
             return Response(media_type=MEDIA_TYPE)
-        first, last, *places, projection = part
-        regions, visible = (each if each is None else [Region(*place) for place in each] for each in places)
-        chosen = Records(first, last, regions, visible, Projection(*projection))
-        body = await begun(self._pieces(partial(selection.pieces_of, served, chosen)))
+        if len(part) == len(Cut._fields):
+            numbers, regions, visible = part
+            cut = Cut(numbers, _regions(regions) or [], _regions(visible))
+            pieces = self._pieces(partial(selection.cut_out, served, cut), self._work.do)
+        else:
+            first, last, regions, visible, projection = part
+            chosen = Records(first, last, _regions(regions), _regions(visible), Projection(*projection))
+            pieces = self._pieces(partial(selection.decoded, served, chosen), self._work.decode)
+        body = await begun(pieces)
         return StreamingResponse(body, headers={"cache-control": "private, no-store"}, media_type=MEDIA_TYPE)
 
-    async def _pieces(self, make: Callable[[], Iterator[bytes]]) -> AsyncIterator[Piece]:
+    async def _pieces(self, make: Callable[[], Iterator[bytes]], run: Any) -> AsyncIterator[Piece]:
+        """`run`: how the threads run that make them."""
         pieces: Any = make()
         try:
-            while (piece := await self._work.decode(partial(next, pieces, None))) is not None:
+            while (piece := await run(partial(next, pieces, None))) is not None:
                 view = memoryview(piece)
                 for at in range(0, len(view), _STEP):
                     yield view[at : at + _STEP]
@@ -149,12 +153,18 @@ class Htsget:
 
 def _parts(
     served: Served, regions: Sequence[Region] | None, visible: Sequence[Region] | None, projection: Projection
-) -> Iterator[Bytes | Records]:
-    if projection.is_whole and visible is None:
-        return selection.row_groups(served, regions)
+) -> Iterator[Part]:
     if regions is None:
         regions, visible = visible, None
-    return selection.records(served, regions, visible, projection)
+    if not projection.is_whole:
+        return selection.records(served, regions, visible, projection)
+    if regions is None:
+        return selection.everything(served)
+    return selection.whole_records(served, regions, visible)
+
+
+def _regions(given: Any) -> list[Region] | None:
+    return None if given is None else [Region(*region) for region in given]
 
 
 def _named(

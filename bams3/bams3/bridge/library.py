@@ -1,17 +1,23 @@
 """Datasets by name as they are now: new ones in a folder appear, and one that was replaced is opened anew."""
 
+from __future__ import annotations
+
 import threading
 import time
+from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cached_property
+from itertools import pairwise
 from typing import NamedTuple
 
+from bams3.bam.records import walk
 from bams3.bridge.decoder import Decoder
 from bams3.bridge.shelf import datasets_of, files, places_of
 from bams3.bridge.virtual_bam import VirtualBam
 from bams3.dataset import layout
+from bams3.dataset.prefetch import plan_hot
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import DatasetError
 from bams3.storage import open_storage
@@ -33,7 +39,7 @@ class Content(NamedTuple):
 
 
 class Served:
-    """One state of a dataset, open."""
+    """One state of a dataset, open. `row_groups`: the number of the chunk, and that in the chunk, of each."""
 
     def __init__(self, name: str, place: str, decoder: Decoder) -> None:
         """Raises DatasetError, FormatError and OSError."""
@@ -41,6 +47,12 @@ class Served:
         self.since = _written(place)  # before it is read, so that a later state is noticed
         self.dataset = DatasetReader(place)
         self.bam = VirtualBam(self.dataset, decoder)
+        self.row_groups = [
+            (number, place)
+            for number, entry in enumerate(self.dataset.index)
+            for place in range(len(entry.row_groups))
+        ]
+        self._decoder = decoder
         self.checked = time.monotonic()
 
     @cached_property
@@ -57,6 +69,29 @@ class Served:
             data = self._indexes[kind] = self.bam.index(kind)
         view = memoryview(data)
         return Content(len(data), f"{etag}-{kind}", modified, lambda at, length: view[at : at + length])
+
+    def extents(self, number: int) -> tuple[array[int], array[int], array[int]]:
+        """Return where the n records of a row group are: offsets in its bytes, shape (n + 1,); POS; ends, 0-based.
+
+        The numbers are kept as the bytes of row groups are. Raises as `VirtualBam.read` does.
+        """
+        chunk, place = self.row_groups[number]
+        data, entry = self.bam.records(number), self.dataset.index[chunk]
+        records = entry.zones[place].records
+
+        def make() -> memoryview:
+            group = next(group for group in self.dataset.chunk(entry).row_groups if group.number == place)
+            for (fetched,) in self.dataset.fetched([(group,)], plan_hot):
+                pos, end = fetched.pos, fetched.end
+            block, _ = walk(data, len(self.dataset.references))
+            return memoryview(block.offsets.tobytes() + pos.tobytes() + end.tobytes())
+
+        found = self._decoder.submit((self, number), 16 * records + 8, make).result()
+        cuts = [0, 8 * records + 8, 12 * records + 8, 16 * records + 8]
+        columns = array("q"), array("i"), array("i")
+        for column, (first, last) in zip(columns, pairwise(cuts), strict=True):
+            column.frombytes(found[first:last])
+        return columns
 
     @property
     def is_current(self) -> bool:

@@ -1,20 +1,24 @@
 """Parts of a virtual BAM: which bytes of it, or which records, answer a query, in blocks of moderate size."""
 
 from array import array
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
+from bams3.bam.records import RecordBlock
 from bams3.bam.regions import Region, RegionTable, merge_regions
 from bams3.bridge.blocks import stored
 from bams3.bridge.library import Content, Served
 from bams3.chunk.entry import ChunkEntry
 from bams3.chunk.reader import RowGroup
 from bams3.dataset.reader import DatasetReader
-from bams3.select.kernels import keep_overlapping
+from bams3.select.kernels import gather, keep_overlapping
 from bams3.select.projection import Projection
-from bams3.select.query import RecordFilter, partial_records, query, row_group_jobs
+from bams3.select.query import Intervals, RecordFilter, inside, partial_records, row_group_jobs
 
+Item = TypeVar("Item")
+NOWHERE: Intervals = array("q"), array("q")
 LARGEST = 256 << 20  # bytes of a block, unless a row group or a chunk has more
 
 
@@ -23,6 +27,14 @@ class Bytes(NamedTuple):
 
     start: int
     end: int
+
+
+class Cut(NamedTuple):
+    """The records of some row groups, by number, that overlap `regions` and `visible` (None: all records)."""
+
+    numbers: Sequence[int]
+    regions: Sequence[Region]
+    visible: Sequence[Region] | None
 
 
 class Records(NamedTuple):
@@ -35,11 +47,18 @@ class Records(NamedTuple):
     projection: Projection
 
 
-def row_groups(served: Served, regions: Sequence[Region] | None) -> Iterator[Bytes]:
-    """Yield the bytes of the row groups that may hold records of regions, in order."""
+Part = Bytes | Cut | Records
+
+
+def everything(served: Served) -> Iterator[Bytes]:
+    """Yield all records, in order."""
+    yield from _joined(map(served.bam.place, range(len(served.row_groups))))
+
+
+def _joined(places: Iterable[tuple[int, int]]) -> Iterator[Bytes]:
+    """Join places in the virtual BAM that follow each other."""
     start = end = 0
-    for number in _numbers(served, regions):
-        begin, finish = served.bam.place(number)
+    for begin, finish in places:
         if end != begin or finish - start > LARGEST:
             if start < end:
                 yield Bytes(start, end)
@@ -49,16 +68,69 @@ def row_groups(served: Served, regions: Sequence[Region] | None) -> Iterator[Byt
         yield Bytes(start, end)
 
 
-def _numbers(served: Served, regions: Sequence[Region] | None) -> Iterator[int]:
-    firsts, count = {}, 0
-    for entry in served.dataset.index:
-        firsts[entry.path] = count
-        count += len(entry.zones)
-    if regions is None:
-        yield from range(count)
-        return
-    for group, _ in row_group_jobs(served.dataset, regions, RecordFilter()):
-        yield firsts[group.chunk.path] + group.number
+def whole_records(
+    served: Served, regions: Sequence[Region], visible: Sequence[Region] | None
+) -> Iterator[Bytes | Cut]:
+    """Yield exactly the records that overlap regions and what is visible, in order: row groups whole, or cut."""
+    seen = None if visible is None else _by_reference(visible)
+    for whole, run in groupby(_touched(served, regions, seen), key=lambda touched: touched.whole):
+        if whole:
+            yield from _joined(served.bam.place(each.number) for each in run)
+        else:
+            for some in _within(run, lambda each: each.size):
+                places = {place for each in some for place in each.regions}
+                here = None if visible is None else {place for each in some for place in each.visible}
+                yield Cut(
+                    [each.number for each in some],
+                    merge_regions(places),
+                    None if here is None else merge_regions(here),
+                )
+
+
+class _Touched(NamedTuple):
+    """A row group that may hold records of an answer; `whole`: all of its records are. `size`: their bytes."""
+
+    number: int
+    size: int
+    whole: bool
+    regions: Sequence[Region]
+    visible: Sequence[Region]
+
+
+def _touched(
+    served: Served, regions: Sequence[Region], visible: Mapping[int, Intervals] | None
+) -> Iterator[_Touched]:
+    index = served.dataset.index
+    numbers = {(index[chunk].path, place): number for number, (chunk, place) in enumerate(served.row_groups)}
+    for group, intervals in row_group_jobs(served.dataset, regions, RecordFilter()):
+        number = numbers[group.chunk.path, group.number]
+        reference = index[served.row_groups[number][0]].reference_id
+        whole, seen = inside(group, intervals), NOWHERE
+        if visible is not None:
+            starts, ends = visible.get(reference, NOWHERE)
+            first, last = bisect_right(ends, group.zone.min_pos), bisect_left(starts, group.zone.max_end)
+            seen = starts[first:last], ends[first:last]
+            if not seen[0]:
+                continue
+            whole = whole and inside(group, seen)
+        places = [
+            [Region(reference, *place) for place in zip(*each, strict=True)] for each in (intervals, seen)
+        ]
+        yield _Touched(number, group.zone.bytes, whole, *places)
+
+
+def _within(items: Iterable[Item], size: Callable[[Item], int]) -> Iterator[list[Item]]:
+    """Divide items into runs of at most `LARGEST` bytes, or of one item."""
+    held: list[Item] = []
+    total = 0
+    for item in items:
+        if held and total + size(item) > LARGEST:
+            yield held
+            held, total = [], 0
+        held.append(item)
+        total += size(item)
+    if held:
+        yield held
 
 
 def records(
@@ -66,28 +138,15 @@ def records(
 ) -> Iterator[Records]:
     """Yield what holds exactly the records that overlap regions and what is visible, in order."""
     index = served.dataset.index
-    size = 0
-    held: list[
-        tuple[int, set[Region]]
-    ] = []  # chunks by number, and the regions that their row groups overlap
-
-    def part() -> Records:
-        places = None if regions is None else merge_regions(set().union(*(here for _, here in held)))
-        entries = index[held[0][0] : held[-1][0] + 1]
-        seen = None if visible is None else [place for place in visible if _touches(place, entries)]
-        return Records(held[0][0], held[-1][0] + 1, places, seen, projection)
-
-    for number, here in _chunks(served, regions):
-        if visible is not None and not any(_touches(place, index[number : number + 1]) for place in visible):
-            continue
-        more = sum(zone.bytes for zone in index[number].zones)
-        if held and size + more > LARGEST:
-            yield part()
-            held, size = [], 0
-        held.append((number, here))
-        size += more
-    if held:
-        yield part()
+    wanted = (
+        each for each in _chunks(served, regions)
+        if visible is None or any(_touches(place, index[each[0] : each[0] + 1]) for place in visible)
+    )  # fmt: skip
+    for some in _within(wanted, lambda each: sum(zone.bytes for zone in index[each[0]].zones)):
+        first, last = some[0][0], some[-1][0] + 1
+        places = None if regions is None else merge_regions(set().union(*(here for _, here in some)))
+        seen = None if visible is None else [each for each in visible if _touches(each, index[first:last])]
+        yield Records(first, last, places, seen, projection)
 
 
 def _touches(place: Region, entries: Sequence[ChunkEntry]) -> bool:
@@ -122,17 +181,33 @@ def content_of(served: Served, part: Bytes) -> Content:
     return Content(size, f"{served.bam.etag}-{part.start}-{part.end}", served.bam.modified, read)
 
 
-def pieces_of(served: Served, part: Records) -> Iterator[bytes]:
+def cut_out(served: Served, part: Cut) -> Iterator[bytes]:
     """Yield records in stored BGZF blocks. Raises FormatError, DatasetError and OSError."""
+    asked, seen = _by_reference(part.regions), None if part.visible is None else _by_reference(part.visible)
+    for number in part.numbers:
+        reference = served.dataset.index[served.row_groups[number][0]].reference_id
+        offsets, pos, end = served.extents(number)
+        mask = bytearray(b"\1") * len(pos)
+        for places in (asked, seen):
+            if places is not None:
+                keep_overlapping(mask, pos, end, *places.get(reference, NOWHERE))
+        if 1 in mask:
+            yield _blocks(gather(RecordBlock(served.bam.records(number), offsets), mask))
+
+
+def decoded(served: Served, part: Records) -> Iterator[bytes]:
+    """Like `cut_out`, but decode in this thread."""
     dataset = served.dataset.only(served.dataset.index[part.first : part.last])
     record_filter = RecordFilter() if part.visible is None else _Visible(part.visible)
-    if part.projection.is_whole:
-        found = query(dataset, part.regions, record_filter)
-    else:
-        found = partial_records(dataset, part.regions, record_filter, part.projection)
-    for block in found:
-        data = memoryview(block.data)[block.offsets[0] : block.offsets[-1]]
-        yield b"".join(stored(data))
+    yield from map(_blocks, partial_records(dataset, part.regions, record_filter, part.projection))
+
+
+def _blocks(block: RecordBlock) -> bytes:
+    return b"".join(stored(memoryview(block.data)[block.offsets[0] : block.offsets[-1]]))
+
+
+def _by_reference(regions: Sequence[Region]) -> dict[int, Intervals]:
+    return {number: (starts, ends) for number, starts, ends in RegionTable.of(regions).merged()}
 
 
 class _Visible(RecordFilter):
@@ -142,8 +217,7 @@ class _Visible(RecordFilter):
         return super().__new__(cls)
 
     def __init__(self, regions: Sequence[Region]) -> None:
-        merged = RegionTable.of(regions).merged()
-        self._places = {number: (starts, ends) for number, starts, ends in merged}
+        self._places = _by_reference(regions)
 
     def verdict(self, group: RowGroup) -> bool | None:
         """Not known before the records are looked at."""
@@ -152,6 +226,5 @@ class _Visible(RecordFilter):
     def apply(self, mask: bytearray, group: RowGroup, dataset: DatasetReader) -> None:
         """Clear the entries of records that overlap no region."""
         number = group.stored_reference_id
-        nowhere = array("q"), array("q")
         if number >= 0 or number not in self._places:
-            keep_overlapping(mask, group.pos, group.end, *self._places.get(number, nowhere))
+            keep_overlapping(mask, group.pos, group.end, *self._places.get(number, NOWHERE))

@@ -67,6 +67,10 @@ class VirtualBam:
             offset = stop
         return b"".join(pieces)
 
+    def records(self, number: int) -> memoryview:
+        """Return the records of a row group, by its number in the dataset, in BAM encoding. Raises as `read` does."""
+        return self._groups.records(number)
+
     def place(self, number: int) -> tuple[int, int]:
         """Return which bytes [start, end) the blocks of a row group are, by its number in the dataset."""
         return self._starts[number + 1], self._starts[number + 2]
