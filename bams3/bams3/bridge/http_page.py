@@ -17,7 +17,6 @@ from bams3.bridge.http_access import Access
 from bams3.bridge.http_content import Work, begun
 from bams3.bridge.library import Library, Served
 from bams3.bridge.track import bin_size, depth_track
-from bams3.bridge.virtual_bam import index_kind
 from bams3.parallel.workers import Workers
 
 BINS = 4096
@@ -102,7 +101,6 @@ def _holds(served: Served) -> dict[str, Any]:
         "name": served.name,
         "records": dataset.manifest.records,
         "unplaced": sum(counts.get(-1, ())),
-        "index": index_kind(dataset),
         "contigs": [
             [name, length, *counts.get(number, (0, 0))]
             for number, (name, length) in enumerate(dataset.references)

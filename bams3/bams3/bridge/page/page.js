@@ -207,12 +207,13 @@ async function reads(region) {
     return;
   }
   $("igv").replaceChildren();
+  const records = new URL(`reads/${name}`, document.baseURI).href; // exactly those that are shown
   const sizes = new File(dataset.contigs.map(([contig, length]) => `${contig}\t${length}\n`), "chrom.sizes");
   browser = await igv.createBrowser($("igv"), {
     reference: { id: dataset.name, name: dataset.name, format: "chromsizes", fastaURL: sizes, wholeGenomeView: false },
     loadDefaultGenomes: false,
     locus,
-    tracks: [{ type: "alignment", format: "bam", name: dataset.name, url: bam, indexURL: `${bam}.${dataset.index}`, headers: credentials(), height: 400 }],
+    tracks: [{ type: "alignment", sourceType: "htsget", format: "bam", name: dataset.name, url: records, headers: credentials(), height: 400 }],
   });
   browser.on("locuschange", (frames) => {
     const [frame] = frames;
