@@ -31,6 +31,7 @@ ABOUT = About(
     thresholds=(30, 20),
     limits={"mean_coverage": {"min": 20, "max": 60.5}, "breadth_20x": {"min": 0.95}, "reads": {"min": 2e7}},
     multiqc="../multiqc/multiqc_report.html",
+    server="http://host:8080/",
 )
 
 
@@ -225,6 +226,13 @@ def test_table_begins_with_coverage(opened: Callable, small: Path, tmp_path: Pat
 
 def told(page) -> dict[str, str]:
     return dict(zip(page.locator("dt").all_inner_texts(), page.locator("dd").all_inner_texts(), strict=True))
+
+
+def test_samples_are_links_to_the_server(opened: Callable, small: Path) -> None:
+    page = opened(small)
+    links = page.locator("#samples tbody a")
+    assert links.all_inner_texts() == column(page, 1)
+    assert links.first.get_attribute("href") == f"http://host:8080/?dataset={column(page, 1)[0]}"
 
 
 def test_head(opened: Callable, small: Path) -> None:

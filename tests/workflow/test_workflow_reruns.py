@@ -106,6 +106,7 @@ KEYS: dict[str, list[tuple[Any, set[str]]]] = {
     "process.suffix": [(".json", jobs(["process_batch"]))],
     "process.environment": [("copy of tools.yaml", set())],  # Snakemake itself compares environments that it makes
     "cohort.title": [("Mine", {"cohort_page"}), ("Cohort", set())],
+    "cohort.server": [("http://host:8080/", {"cohort_page"})],
     "cohort.regions": [(1000, MEASURED), ("copy of cohort.bed", MEASURED)],
     "cohort.thresholds": [("1,6", TABLES | jobs(["measure_regions"])), ("1", TABLES | jobs(["measure_regions"]))],
     "cohort.limits": [({"mean_coverage": {"min": 2}}, PAGE)],

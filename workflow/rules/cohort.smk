@@ -158,6 +158,7 @@ rule cohort_page:
     params:
         samples=list(samples),
         title=lambda wildcards: config["cohort"]["title"],
+        links=lambda wildcards: {"server": config["cohort"].get("server", "")},
         about=lambda wildcards, input: page_about(),
     script:
         "../scripts/cohort_page.py"

@@ -27,6 +27,8 @@ class About(NamedTuple):
     limits: Limits = MappingProxyType({})
     multiqc: str = ""
     """Path of MultiQC's report, relative to the page."""
+    server: str = ""
+    """URL of `bams3 serve`, which has the samples' datasets by name."""
 
 
 def facts(about: About, columns: Sequence[str], regions: int, samples: int) -> list[tuple[str, str]]:

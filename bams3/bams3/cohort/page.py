@@ -59,6 +59,7 @@ def write_page(
         "title": shown(about.title),
         "facts": facts(about, table.column_names, of, len(rows)),
         "multiqc": about.multiqc,
+        "server": about.server,
         "columns": table.column_names,
         "rows": [list(row.values()) for row in rows],
         "headings": _headings(table),

@@ -5,7 +5,7 @@ const PALETTE = { // Okabe and Ito's, safe for colour blindness; yellow and blac
   dark: ["#56b4e9", "#e69f00", "#33c79b", "#e99bc6", "#f0e442", "#ff7f3f", "#5e9dff", "#ffffff"],
 };
 const MOST_CHOSEN = PALETTE.light.length;
-const [STATUS, REASONS] = [1, 2]; // columns
+const [SAMPLE, STATUS, REASONS] = [0, 1, 2]; // columns
 const FIRST = 50; // rows shown at first: a table of 1,000 takes a browser a second
 
 // A value as shown under a heading; number formats are cached because browsers are slow to create them.
@@ -80,7 +80,8 @@ class SampleTable {
         const { column, decimals } = heading;
         const cell = row.insertCell();
         const value = this.data.rows[sample][column];
-        cell.textContent = column === REASONS ? value.replaceAll("_", " ") : shown(value, heading);
+        const text = column === REASONS ? value.replaceAll("_", " ") : shown(value, heading);
+        cell.append(column === SAMPLE && this.data.server ? this.link(value) : text);
         if (decimals === null) {
           cell.className = "text";
           if (column !== REASONS && value !== null) cell.title = value;
@@ -98,6 +99,16 @@ class SampleTable {
       this.made.set(sample, row);
     }
     return this.made.get(sample);
+  }
+
+  // Where `bams3 serve` shows the sample's reads.
+  link(sample) {
+    const link = document.createElement("a");
+    link.href = `${this.data.server.replace(/\/$/, "")}/?${new URLSearchParams({ dataset: sample })}`;
+    link.textContent = sample;
+    link.addEventListener("click", (event) => event.stopPropagation());
+    link.addEventListener("keydown", (event) => event.stopPropagation());
+    return link;
   }
 
   // Why values of a sample are beyond their limits or far from the others', by the name of their column.
