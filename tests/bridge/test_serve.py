@@ -3,6 +3,7 @@
 import gzip
 import os
 import random
+import re
 import shutil
 import socket
 import subprocess
@@ -14,13 +15,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import anyio
 import httpx
 import pysam
 import pytest
+from bams3.bridge import http_log
 from bams3.bridge import library as library_module
 from bams3.bridge.virtual_bam import VirtualBam
 from bams3.cli import main
 from bams3.dataset.reader import DatasetReader
+from bams3.errors import FormatError
 from bams3.operations.convert import convert
 from peers import need
 from served import HANG, client, serving
@@ -391,6 +395,45 @@ def test_many_clients_at_once(local: Path, bam: VirtualBam, data: bytes) -> None
         assert server.stop() == 0
         assert not [line for line in server.lines() if "failed" in line]
         assert len(server.lines()) == 1 + 50 * 6
+
+
+# What an answer meets in the middle, and what the log says of it.
+ENDS = [
+    (None, "cut: the client took nothing for 0 s"),
+    (FormatError("x.chunk: damaged\nbadly"), "failed: x.chunk: damaged\\nbadly"),
+    (OSError(5, "Input/output error", "x.chunk"), "failed: x.chunk: Input/output error"),
+    (TimeoutError("storage"), "failed: storage"),
+    (MemoryError(), "failed: out of memory; use less --memory or fewer --workers"),
+    (RuntimeError("bug"), "failed: RuntimeError('bug')"),
+]
+
+
+@pytest.mark.parametrize(("error", "said"), ENDS, ids=[said for _, said in ENDS])
+def test_the_log_of_an_answer_that_ends_early(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception | None, said: str
+) -> None:
+    """One line for it, one for the request, and, of a fault of the program, where it is."""
+    monkeypatch.setattr(http_log, "STALLED", 0.01 if error is None else HANG)
+    sent = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body", "body": b"12345", "more_body": True})
+        if error:
+            raise error
+        await send({"type": "http.response.body", "body": b"678", "more_body": True})
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+        if len(sent) == 3:
+            await anyio.sleep_forever()
+
+    scope = {"type": "http", "method": "GET", "path": "/x\n", "client": ("::1", 1)}
+    anyio.run(http_log.Log(app), scope, None, send)
+    first, *rest, last = capsys.readouterr().err.splitlines()
+    assert first.endswith(f"Z GET /x\\n: {said}")
+    assert re.search(r"Z ::1 - GET /x\\n 200 5 \d+ms$", last)
+    assert bool(rest) == isinstance(error, RuntimeError)
 
 
 MISTAKES = {

@@ -67,7 +67,7 @@ class Htsget:
         if request.method == "POST":
             if request.url.query:
                 raise HtsgetError("InvalidInput", "a POST request has no parameters in its URL")
-            query = htsget.of_body(await _body(request))
+            query = await self._work.do(partial(htsget.of_body, await _body(request)))
         else:
             query = htsget.of_url(request.query_params.multi_items())
         name, base = request.path_params["name"], str(request.base_url)

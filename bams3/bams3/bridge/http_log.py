@@ -19,6 +19,10 @@ def say(line: str) -> None:
     print(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {shown(line)}", file=sys.stderr, flush=True)
 
 
+class _StalledError(Exception):
+    """A client takes nothing any more."""
+
+
 class Log:
     """The outermost layer of the application. An answer that can't go on is cut, which the client can tell."""
 
@@ -34,14 +38,16 @@ class Log:
         async def noted(message: Message) -> None:
             nonlocal status, sent
             status = message.get("status", status)
-            with anyio.fail_after(STALLED):
+            with anyio.move_on_after(STALLED) as limit:
                 await send(message)
+            if limit.cancelled_caught:
+                raise _StalledError
             sent += len(message.get("body", b""))
 
         what = f"{scope['method']} {scope['path']}"
         try:
             await self._app(scope, receive, noted)
-        except TimeoutError:
+        except _StalledError:
             say(f"{what}: cut: the client took nothing for {STALLED:.0f} s")
         except (Bams3Error, OSError) as error:
             say(f"{what}: failed: {message_of(error)}")

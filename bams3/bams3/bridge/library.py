@@ -56,6 +56,12 @@ class Served:
         self.checked = time.monotonic()
 
     @cached_property
+    def numbers(self) -> dict[tuple[str, int], int]:
+        """The number of each row group in the dataset, by the path of its chunk and its number there."""
+        index = self.dataset.index
+        return {(index[chunk].path, place): number for number, (chunk, place) in enumerate(self.row_groups)}
+
+    @cached_property
     def _indexes(self) -> dict[str, bytes]:
         return {}
 
@@ -131,7 +137,7 @@ class Library:
                         self._look()
                     found = Served(name, self._places[name], self._decoder)
             except FileNotFoundError:
-                self._places.pop(name)
+                self._places.pop(name, None)
                 raise KeyError(name) from None
             self._open[name] = found
             if len(self._open) > OPEN:

@@ -101,9 +101,8 @@ def _touched(
     served: Served, regions: Sequence[Region], visible: Mapping[int, Intervals] | None
 ) -> Iterator[_Touched]:
     index = served.dataset.index
-    numbers = {(index[chunk].path, place): number for number, (chunk, place) in enumerate(served.row_groups)}
     for group, intervals in row_group_jobs(served.dataset, regions, RecordFilter()):
-        number = numbers[group.chunk.path, group.number]
+        number = served.numbers[group.chunk.path, group.number]
         reference = index[served.row_groups[number][0]].reference_id
         whole, seen = inside(group, intervals), NOWHERE
         if visible is not None:
