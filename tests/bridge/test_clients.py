@@ -50,6 +50,21 @@ def test_many_row_groups(source: Path, local: Path, tmp_path: Path) -> None:
     clients_agree(source, Path(shutil.copytree(local, tmp_path / "in.bams3")), tmp_path)
 
 
+def test_many_readers_at_once(source: Path, local: Path, tmp_path: Path) -> None:
+    regions = [f"chr1:{start}-{start + 5000}" for start in range(1, 900_000, 60_000)]
+    with mounted(local, at=tmp_path / "mnt") as folder:
+        readers = [
+            [
+                subprocess.Popen(["samtools", "view", bam, region], stdout=subprocess.PIPE)
+                for region in regions
+            ]
+            for bam in (folder / "d.bam", source)
+        ]
+        of_mount, of_bam = ([reader.communicate()[0] for reader in some] for some in readers)
+    assert of_mount == of_bam
+    assert all(of_bam)
+
+
 def clients_agree(original: Path, dataset: Path, tmp_path: Path) -> None:
     for client in CLIENTS:
         need(client.tool)

@@ -13,7 +13,7 @@ from typing import Any
 import hostile
 import pysam
 import pytest
-from bams3.bridge.blocks import AROUND, stored, stored_size
+from bams3.bridge.blocks import MOST, PAGE, stored, stored_size
 from bams3.bridge.decoder import Decoder
 from bams3.bridge.virtual_bam import VirtualBam, index_kind
 from bams3.chunk.reader import RowGroup
@@ -21,7 +21,6 @@ from bams3.dataset.reader import DatasetReader
 from bams3.errors import DatasetError, FormatError, UsageError
 from bams3.operations.convert import convert
 from bams3.output.alignments import bam_bytes
-from bams3.output.bgzf import MAX_INPUT, compress_block
 from bams3.select.query import RecordFilter, query
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -31,14 +30,29 @@ from virtual_bams import fetched, index_counts, places, whole, written
 EXAMPLES = int(os.environ.get("BAMS3_EXAMPLES", "40"))
 
 
-@given(st.integers(0, 3 * MAX_INPUT), st.data())
+@given(st.integers(0, 3 * MOST), st.data())
 def test_any_range_of_stored_blocks(size: int, data: st.DataObject) -> None:
     text = random.Random(size).randbytes(size)
-    blocks = b"".join(compress_block(text[at : at + MAX_INPUT], 0) for at in range(0, size, MAX_INPUT))
-    assert b"".join(stored(memoryview(text))) == blocks
-    assert stored_size(size) == len(blocks) == size + AROUND * -(-size // MAX_INPUT)
+    blocks = b"".join(stored(memoryview(text)))
+    assert gzip.decompress(blocks) == text
+    assert stored_size(size) == len(blocks)
+    assert len(blocks) % PAGE == 0
     start, end = sorted(data.draw(st.tuples(*2 * [st.integers(0, len(blocks))])))
     assert b"".join(stored(memoryview(text), start, end)) == blocks[start:end]
+
+
+@pytest.mark.parametrize("size", [*range(MOST - 20, MOST + 20), *range(2 * MOST - 9, 2 * MOST + 9)])
+def test_lengths_of_blocks(size: int) -> None:
+    """They fill pages, and each is as long as it says, which is at most 64 KiB."""
+    blocks = b"".join(stored(memoryview(bytes(size))))
+    at, found = 0, b""
+    while at < len(blocks):
+        length = int.from_bytes(blocks[at + 16 : at + 18], "little") + 1
+        found += gzip.decompress(blocks[at : at + length])
+        at += length
+    assert found == bytes(size)
+    assert at == len(blocks) == stored_size(size)
+    assert at % PAGE == 0
 
 
 def same_as_the_bam(original: Path, dataset: Path, folder: Path, regions: int) -> None:
@@ -148,7 +162,7 @@ def test_memory_is_bounded_and_those_who_read_in_order_are_expected(local: Path)
 
 
 def test_row_groups_ahead(local: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After the second row group in order, the third is decoded before it is asked for; at random, none is."""
+    """After the third row group in order, the fourth is decoded before it is asked for; at random, none is."""
     asked_for: list[Any] = []
     submit = Decoder.submit
 
@@ -161,7 +175,15 @@ def test_row_groups_ahead(local: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bam = VirtualBam(dataset, Decoder(workers=2))
     sizes = [len(bam.header), *(stored_size(z.bytes) for entry in dataset.index for z in entry.zones)]
     starts = [sum(sizes[: i + 1]) for i in range(len(sizes))]
-    for number, wanted in [(0, [0]), (3, [3]), (1, [1, 2]), (2, [2, 3, 4]), (2, [2, 3, 4]), (0, [0])]:
+    for number, wanted in [
+        (0, [0]),
+        (4, [4]),
+        (1, [1]),
+        (2, [2, 3]),
+        (3, [3, 4, 5]),
+        (3, [3, 4, 5]),
+        (0, [0]),
+    ]:
         asked_for.clear()
         bam.read(starts[number], 1)
         assert asked_for == wanted

@@ -47,7 +47,11 @@ class RowGroups:
         return self._decoder.submit((self, number), self.sizes[number], lambda: self._decoded(number))
 
     def _ahead(self, number: int) -> int:
-        """How many row groups after this one to decode: as many as were read in order before it, up to one a worker."""
+        """How many row groups after this one to decode: up to one a worker.
+
+        That is one less than were read in order before it: whoever reads a region reads the header, with the first row
+        group in the same pages, and perhaps the next one.
+        """
         with self._lock:
             first = self._firsts.pop(number, None)
             if first is None:
@@ -55,7 +59,7 @@ class RowGroups:
             self._firsts[number] = first
             if len(self._firsts) > READERS:
                 self._firsts.popitem(last=False)
-        return min(number - first, self._decoder.workers, len(self.sizes) - 1 - number)
+        return min(max(number - first - 1, 0), self._decoder.workers, len(self.sizes) - 1 - number)
 
     def _decoded(self, number: int) -> memoryview:
         entry, place = self._places[number]
