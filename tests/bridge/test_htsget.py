@@ -326,7 +326,10 @@ def test_columns_that_are_not_asked_for_are_not_read(
 
     monkeypatch.setattr(chunk_reader._Streams, "bytes_of", noted)
     zones = [zone for entry in DatasetReader(local).index for zone in entry.zones]
-    hot, cold = sum(zone.hot for zone in zones), sum(zone.cold for zone in zones)
+    hot, footers = (
+        sum(zone.hot for zone in zones),
+        sum(each.footer_bytes for each in DatasetReader(local).index),
+    )
     for place in (local, remote):
         http = client(place)
         for query, wanted in READ.items():
@@ -340,7 +343,7 @@ def test_columns_that_are_not_asked_for_are_not_read(
             }
             assert names | tags == wanted
             if place == remote and not wanted:
-                assert received < 1.2 * hot + 0.1 * cold
+                assert received <= 1.02 * (hot + footers)  # layouts of tags are in streams of their own
 
 
 # Query → the cold streams that are read for it, by their first word, and tags.
