@@ -7,6 +7,7 @@ import random
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import forge
 from bams3.operations.convert import convert
@@ -49,4 +50,13 @@ class Forged:
             forge.rewrite(dataset, path, lambda _: lies(document, chance))
             told = forge.answers(dataset, FORGED[path])
             assert [name for name in told if told[name] != self._right[name]] == [], before
-            assert json.dumps(document) == before or forge.complains(dataset), json.dumps(document)
+            true = json.dumps(document) == before or (
+                path == forge.MANIFEST and _is_earlier(document, before)
+            )
+            assert true or forge.complains(dataset), json.dumps(document)
+
+
+def _is_earlier(document: Any, before: str) -> bool:
+    """Whether a manifest lacks only its sums, as those of earlier versions do."""
+    whole = json.loads(before)
+    return isinstance(document, dict) and document == {key: whole[key] for key in whole if key != "sums"}

@@ -150,6 +150,9 @@ def test_in_a_bucket(made: Path, bucket: str, run: Run) -> None:
     assert document["source"] == {"name": f"{bucket}/x.bam", "size": SOURCE.stat().st_size, "etag": etag}
     assert etag in text
     assert "never replaced" in run(*words)[2]
+    local, remote = (run("checksum", "-PCM", f"{where}/x.bams3")[1] for where in (made, bucket))
+    assert local.splitlines()[1:] == remote.splitlines()[1:]
+    assert "3327" in remote
 
 
 # Conversions that read again
