@@ -75,9 +75,9 @@ demo: $(COHORT)
 	@echo "Results are in $(DEMO)/results:"
 	@cd $(DEMO)/results && ls -d datasets/* query/*.bam coverage/*.txt coverage/*.gz process/* cohort/*.*
 
-# Those of clusters wait: one more at a time than there are cores.
+# Those of clusters wait: one more at a time than there are cores. tests/conftest.py says which worker begins with what.
 test: $(TESTED) $(CHECKED) $(IGV)
-	$(RUN) python -m pytest -n $$(($(CORES) + 1)) $(TESTS)
+	$(RUN) python -m pytest -n $$(($(CORES) + 1)) --dist worksteal $(TESTS)
 
 catalog: $(INSTALLED)
 	rm -rf .test/results

@@ -33,9 +33,17 @@ os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSeri
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of clusters first: they wait much, while other workers go on."""
-    clusters = {"slurm_cluster", "aws", "cluster"}
-    items.sort(key=lambda item: clusters.isdisjoint(getattr(item, "fixturenames", ())))
+    """Tests of clusters come first on two workers, those of SLURM on one: they wait much, while other workers go on.
+
+    A worker begins with an equal share of the tests, in this order, and then takes over what others have not begun.
+    """
+    slurm, others, rest = [], [], []
+    for item in items:
+        names = set(getattr(item, "fixturenames", ()))
+        (slurm if "slurm_cluster" in names else others if names & {"aws", "cluster"} else rest).append(item)
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    share = max(0, len(items) // workers - len(slurm))
+    items[:] = slurm + rest[:share] + others + rest[share:]
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ BAMS3 = [sys.executable, "-m", "bams3"]
 COVERAGE = ["--by", "1000", "--thresholds", "1,5", "--quantize", "0:1:4:"]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def engine_dataset(simulate, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A dataset with 13 chunks of reads in pairs, the last of reads with no position; its BAM is beside it."""
     from bams3 import convert
@@ -29,7 +29,7 @@ def engine_dataset(simulate, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory / "S1.bams3"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def engine_coverage(
     engine_dataset: Path, commands: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, bytes]:

@@ -50,7 +50,7 @@ OF_THE_COHORT = {
 CONVERTS = {"convert_batch": 4, "merge_parts": 2}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def simulate():
     sys.path.insert(0, str(ROOT / "benchmarks"))
     yield importlib.import_module("simulate")

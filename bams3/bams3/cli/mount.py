@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from bams3.cli.options import add_help, add_workers, parser
+from bams3.cli.options import add_decoding, add_help, parser
 from bams3.errors import UsageError
 
 _EXAMPLE = """\
@@ -28,19 +28,13 @@ def run(command: str, argv: list[str]) -> int:
     options.add_argument(
         "mountpoint", metavar="MOUNTPOINT", help="an empty folder, or a new one, which is removed in the end"
     )
-    options.add_argument(
-        "--memory", type=int, default=512, metavar="MIB",
-        help="MiB of decoded records to keep for those who read them again (default 512)",
-    )  # fmt: skip
-    add_workers(options)
+    add_decoding(options)
     add_help(options)
     end = argv.index("--") if "--" in argv else len(argv)
     args = options.parse_args(argv[:end])
     words = argv[end + 1 :]
     if end < len(argv) and not words:
         options.error("give a command after --")
-    if args.memory < 1:
-        raise UsageError(f"--memory {args.memory}: give a positive number")
     return _mount(args, words)
 
 

@@ -152,6 +152,21 @@ def add_workers(arguments: argparse.ArgumentParser) -> None:
     )
 
 
+def add_decoding(arguments: argparse.ArgumentParser) -> None:
+    """Add the options of a process that decodes for others as long as it lives: its memory and its workers."""
+    arguments.add_argument(
+        "--memory", type=_mebibytes, default=512, metavar="MIB",
+        help="MiB of decoded records to keep for those who read them again (default 512)",
+    )  # fmt: skip
+    add_workers(arguments)
+
+
+def _mebibytes(text: str) -> int:
+    if not (text.isdecimal() and int(text)):
+        raise UsageError(f"--memory {text}: give a positive number")
+    return int(text)
+
+
 def _workers(text: str) -> int:
     from bams3.parallel.workers import warn_of_memory, worker_count
 

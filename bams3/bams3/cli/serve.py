@@ -3,7 +3,7 @@
 import sys
 from typing import Any
 
-from bams3.cli.options import add_help, add_workers, parser
+from bams3.cli.options import add_decoding, add_help, parser
 from bams3.errors import UsageError
 
 _EXAMPLE = """\
@@ -50,15 +50,9 @@ def run(command: str, argv: list[str]) -> int:
         "--certificate", default="", metavar="PEM", help="serve https:// with this certificate"
     )
     options.add_argument("--key", default="", metavar="PEM", help="the private key of the certificate")
-    options.add_argument(
-        "--memory", type=int, default=512, metavar="MIB",
-        help="MiB of decoded records to keep for those who read them again (default 512)",
-    )  # fmt: skip
-    add_workers(options)
+    add_decoding(options)
     add_help(options)
     args = options.parse_args(argv)
-    if args.memory < 1:
-        raise UsageError(f"--memory {args.memory}: give a positive number")
     if args.public and args.tokens:
         raise UsageError("--public --tokens: give one of them")
     if bool(args.certificate) != bool(args.key):
