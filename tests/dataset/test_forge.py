@@ -141,7 +141,7 @@ FEW = ("one more", "huge", "swapped", "dropped", "renamed")
 def test_footers(dataset: Path, path: str, kinds: tuple[str, ...], readers: tuple[str, ...]) -> None:
     trial = Trial(dataset, **{name: (COUNTS | OTHERS)[name] for name in readers})
     forged = [(what, lie) for what, lie in lies(forge.read(dataset, path)) if what != "header dropped"]
-    # Without a header, it is a chunk of an early version. A third of the lies about streams tells every kind of each.
+    # Without a header, it is a chunk of an early version. Every third lie about streams is told: all kinds, in turn.
     streams = [lie for lie in forged if "streams." in lie[0]]
     told = [lie for lie in streams if not kinds or lie[0].endswith(kinds)][::3]
     others = [lie for lie in forged if "streams." not in lie[0]]
