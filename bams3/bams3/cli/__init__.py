@@ -21,12 +21,10 @@ COMMANDS = {
     "coverage": ("coverage", "compute depth, with mosdepth's options and output files"),
     "depth": ("depth", "print the depth at each position, as samtools depth does"),
     "bedcov": ("depth", "sum depth over intervals, as samtools bedcov does"),
-    "coverage-table": (
-        "depth",
-        "print a line per contig, as samtools coverage does",
-    ),
+    "coverage-table": ("depth", "print a line per contig, as samtools coverage does"),
     "cost": ("cost", "estimate requests, bytes and price of an operation"),
     "stats": ("info", "print statistics, as samtools flagstat and idxstats do"),
+    "checksum": ("checksum", "print checksums of all reads, as samtools checksum does"),
     "to-bam": ("query", "convert a dataset, or regions of it, back to BAM, bit for bit"),
     "fastq": ("fastq", "write reads as FASTQ, mates together, as samtools fastq does"),
     "mount": ("mount", "show datasets as BAM files, to any program, without converting them"),
@@ -38,7 +36,6 @@ COMMANDS = {
     "reducer": ("hadoop", "Hadoop-streaming reducer: sum the numbers of each key"),
     "inspect": ("info", "describe the contents of one chunk file"),
     "progress": ("progress", "show the progress of a workflow run"),
-    "checksum": ("checksum", "print checksums of all reads, as samtools checksum does"),
     "verify": ("info", "check every checksum, or compare every record with the BAM"),
 }
 
