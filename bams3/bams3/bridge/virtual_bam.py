@@ -15,6 +15,10 @@ from bams3.errors import UsageError
 from bams3.sources.bgzf import EOF_MARKER
 
 
+LAYOUT = b"1"
+"""Changes whenever other bytes are made of the same dataset."""
+
+
 def index_kind(dataset: DatasetReader) -> str:
     """Return the usual kind of the index of its virtual BAM: "bai", or "csi" if BAI can't describe a contig."""
     return "bai" if all(length <= BAI_LONGEST for _, length in dataset.references) else "csi"
@@ -101,7 +105,7 @@ class VirtualBam:
         from hashlib import sha256
 
         checksums = array("I", (entry.footer_crc32 for entry in self._dataset.index))
-        return sha256(self._dataset.manifest.to_bytes() + checksums.tobytes()).hexdigest()[:32]
+        return sha256(self._dataset.manifest.to_bytes() + checksums.tobytes() + LAYOUT).hexdigest()[:32]
 
     @cached_property
     def modified(self) -> float:

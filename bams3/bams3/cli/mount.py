@@ -64,6 +64,8 @@ def _mount(args: Any, words: list[str]) -> int:
 def _files(args: Any) -> Any:
     from bams3.bridge.decoder import Decoder
     from bams3.bridge.shelf import datasets_of, files
+    from bams3.buffer import keep_freed_memory
     from bams3.parallel.workers import worker_count
 
+    keep_freed_memory()
     return files(datasets_of(args.sources), Decoder(args.memory << 20, worker_count(args.workers)))

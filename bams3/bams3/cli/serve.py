@@ -70,8 +70,10 @@ def _serve(args: Any) -> int:
     from bams3.bridge.http_app import application
     from bams3.bridge.http_server import is_local, listen, run, url_of
     from bams3.bridge.library import Library
+    from bams3.buffer import keep_freed_memory
     from bams3.parallel.workers import worker_count
 
+    keep_freed_memory()
     workers = worker_count(args.workers)
     tokens = Tokens(args.tokens) if args.tokens else None
     library = Library(args.sources, Decoder(args.memory << 20, workers))
