@@ -52,7 +52,7 @@ def serve(files: Mapping[str, File], folder: str, ready: Callable[[], None]) -> 
     if not os.access(DEVICE, os.R_OK | os.W_OK):
         why = "is not permitted here" if os.path.exists(DEVICE) else "does not exist here"
         raise UsageError(
-            f"{folder}: can't be mounted: {DEVICE} {why} (docs/bridge.md); bams3 to-bam writes files"
+            f"{folder}: can't be mounted: {DEVICE} {why}; use bams3 serve instead (docs/bridge.md)"
         )
     with tempfile.TemporaryFile() as said:  # libfuse writes to standard error why it can't mount
         here, errors = os.getcwd(), os.dup(2)
