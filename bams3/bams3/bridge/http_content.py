@@ -29,11 +29,13 @@ class Work:
 
     async def do(self, action: Callable[[], Result]) -> Result:
         """Return what an action returns."""
-        return await anyio.to_thread.run_sync(action, limiter=self._limiter)
+        result: Result = await anyio.to_thread.run_sync(action, limiter=self._limiter)
+        return result
 
     async def decode(self, action: Callable[[], Result]) -> Result:
         """Return what an action returns that decodes in its own thread."""
-        return await anyio.to_thread.run_sync(action, limiter=self._decoding)
+        result: Result = await anyio.to_thread.run_sync(action, limiter=self._decoding)
+        return result
 
 
 async def answer(request: Request, content: Content, media_type: str, work: Work) -> Response:
