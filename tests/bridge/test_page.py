@@ -131,6 +131,7 @@ def test_a_token_opens_the_page(opened: Callable[..., Any], datasets: Path, tmp_
         page.wait_for_selector("#igv canvas", state="attached")
         assert page.locator("#access").is_hidden()
         assert page.locator("#dataset option").all_inner_texts() == NAMES[:1]
+        page.close()  # before the server ends: igv.js would ask elsewhere for what it does not get
 
 
 @pytest.mark.parametrize("bins", [1, 7, 1000])
