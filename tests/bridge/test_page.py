@@ -80,8 +80,15 @@ def opened(url: str, browser: Any) -> Iterator[Callable[..., Any]]:
     assert [said for said in complaints if "No sequence for" not in said] == []  # igv.js has no reference
 
 
+@pytest.fixture
+def igv() -> None:
+    if not IGV.exists():
+        need("npm")
+        pytest.fail("run make igv first")
+
+
+@pytest.mark.usefixtures("igv")
 def test_reads_and_depth_of_a_deep_link(opened: Callable[..., Any], url: str) -> None:
-    assert IGV.exists(), "make igv"
     page = opened(f"?dataset={NAMES[0]}&locus=q:6000-7000")
     page.wait_for_selector("#depth[data-done=true]")
     assert int(page.get_attribute("#depth", "data-bins")) > 0
@@ -113,6 +120,7 @@ def test_what_is_not_there_is_said(opened: Callable[..., Any], query: str, said:
     assert said in page.inner_text("#error")
 
 
+@pytest.mark.usefixtures("igv")
 def test_a_token_opens_the_page(opened: Callable[..., Any], datasets: Path, tmp_path: Path) -> None:
     rows = [("user", "sha256", "datasets", "regions")]
     rows += [
