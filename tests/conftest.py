@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from browsers import browser  # noqa: F401
 from engines import engine_coverage, engine_dataset  # noqa: F401
 from environments import wheel  # noqa: F401
 from hypothesis import HealthCheck, settings

@@ -1,30 +1,10 @@
 """Range requests and conditional requests, as RFC 9110 has them."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 from bams3.bridge.virtual_bam import VirtualBam
-from bams3.dataset.reader import DatasetReader
-from served import client
 from starlette.testclient import TestClient
-from virtual_bams import whole
-
-
-@pytest.fixture(scope="module")
-def bam(local: Path) -> VirtualBam:
-    return VirtualBam(DatasetReader(local))
-
-
-@pytest.fixture(scope="module")
-def data(bam: VirtualBam) -> bytes:
-    return whole(bam)
-
-
-@pytest.fixture(scope="module")
-def http(local: Path) -> TestClient:
-    return client(local)
-
 
 # Range, and what is given: slices of the file; None: all of it; []: 416. {n}: its size, {m}: one less.
 RANGES: list[tuple[str, list[slice] | None]] = [

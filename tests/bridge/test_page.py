@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,6 @@ from peers import DATA, need
 from served import serving
 
 from bams3 import open as open_dataset
-
-if os.environ.get("CI"):
-    import playwright.sync_api as playwright
-else:
-    playwright = pytest.importorskip("playwright.sync_api")
 
 TOKENS = {"all": ".", "part": "q:1-100"}  # and the regions of each
 NAMES = ["illumina_chr22_NA12878", "nanopore_NA12878"]
@@ -40,15 +34,6 @@ def datasets(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def url(datasets: Path) -> Iterator[str]:
     with serving(datasets) as server:
         yield server.url
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    need("chromium")
-    with playwright.sync_playwright() as running:
-        chromium = running.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture

@@ -32,21 +32,6 @@ from starlette.testclient import TestClient
 from virtual_bams import whole
 
 
-@pytest.fixture(scope="module")
-def bam(local: Path) -> VirtualBam:
-    return VirtualBam(DatasetReader(local))
-
-
-@pytest.fixture(scope="module")
-def data(bam: VirtualBam) -> bytes:
-    return whole(bam)
-
-
-@pytest.fixture(scope="module")
-def http(local: Path) -> TestClient:
-    return client(local)
-
-
 def test_head_decodes_nothing(local: Path, data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(VirtualBam, "read", None)
     for headers in ({}, {"range": "bytes=0-9"}):

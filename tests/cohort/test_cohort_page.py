@@ -12,12 +12,6 @@ from bams3.cohort import page as cohort_page
 from bams3.cohort.about import About
 from bams3.cohort.page import write_page
 from cohort_files import make_cohort
-from peers import need
-
-if os.environ.get("CI"):
-    import playwright.sync_api as playwright
-else:
-    playwright = pytest.importorskip("playwright.sync_api")
 
 PLOTS = ("genome", "distribution", "components", "regions", "sex")
 
@@ -53,15 +47,6 @@ def written(folder: Path, samples: list[str]) -> Path:
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return page_of(tmp_path_factory.mktemp("small"), 12, scale=1000)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator:
-    need("chromium")
-    with playwright.sync_playwright() as running:
-        chromium = running.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture

@@ -85,7 +85,7 @@ async function measure(contig, length) {
   stop.abort();
   stop = new AbortController();
   const bins = Math.min(4096, Math.max(300, Math.round($("plot").clientWidth)));
-  const mine = { of: dataset, contig, length, bin: 1, means: new Map(), most: 0, done: false };
+  const mine = { of: dataset, contig, length, bin: 1, means: new Map(), done: false };
   track = mine;
   const query = new URLSearchParams({ contig, bins });
   const answer = await ask(`datasets/${encodeURIComponent(dataset.name)}/depth?${query}`, { signal: stop.signal });
