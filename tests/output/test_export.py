@@ -9,10 +9,10 @@ from pathlib import Path
 
 import hostile
 import pytest
-from bams3.bam.header import Header
+from bams3.bam.header import Header, program_line
 from bams3.bam.records import walk
 from bams3.bam.regions import Region
-from bams3.output.alignments import program_line, write_alignments
+from bams3.output.alignments import write_alignments
 from bams3.select.query import RecordFilter, query
 from memory_dataset import MemoryDataset
 from sam_files import REAL, read_bam, samtools

@@ -1,10 +1,14 @@
 """The header of a BAM file: its SAM text, verbatim, and its list of references."""
 
 import struct
+from collections.abc import Sequence
 from functools import cached_property, lru_cache
+from itertools import count
 from typing import Any
 
+from bams3._version import __version__
 from bams3.errors import SourceError, UsageError
+from bams3.shown import shown
 
 MAGIC = b"BAM\1"
 INT32 = struct.Struct("<i")
@@ -76,6 +80,27 @@ class Header:
     @cached_property
     def _ids(self) -> dict[str, int]:
         return {name: reference_id for reference_id, (name, _) in enumerate(self.references)}
+
+
+def program_line(header: Header, command: Sequence[str], version: str | None = __version__) -> bytes:
+    """Return an @PG line for a command (its words), with a unique ID and the header's last program as PP. `version`: of
+    bams3; None leaves it out."""
+    lines = [line for line in whole_lines(header.text).split(b"\n") if line.startswith(b"@PG\t")]
+    known = [field[3:] for line in lines for field in line.split(b"\t") if field.startswith(b"ID:")]
+    candidates = (b"bams3" + (b".%d" % i if i else b"") for i in count())
+    fields = [b"@PG", b"ID:" + next(name for name in candidates if name not in known), b"PN:bams3"]
+    if known:
+        fields.append(b"PP:" + known[-1])
+    if version:
+        fields.append(f"VN:{version}".encode())
+    words = " ".join(shown(word.translate({ord("\t"): " ", ord("\n"): " "})) for word in command)
+    return b"\t".join([*fields, b"CL:" + words.encode()])
+
+
+def whole_lines(text: bytes) -> bytes:
+    """Return header text without trailing NULs, and with a final newline."""
+    text = text.rstrip(b"\0")
+    return text if text.endswith(b"\n") or not text else text + b"\n"
 
 
 def bytes_needed(data: Any) -> int:

@@ -38,6 +38,7 @@ def _convert(argv: list[str]) -> int:
             sort=args.sort, overwrite=args.overwrite, resume=args.resume, reference=args.reference,
             index=args.index, batch=args.batch, windows=args.window, allow_truncated=args.allow_truncated,
             progress=bar, expect=bar.expect if bar else None, verify=args.verify,
+            qualities=args.qualities, drop_tags=args.drop_tags,
         )  # fmt: skip
     return 0
 
@@ -70,6 +71,7 @@ def _convert_options() -> ArgumentParser:
         "--verify", action="store_true",
         help="read what was written again before it counts as a dataset, and compare it with the records of IN",
     )  # fmt: skip
+    _add_lossy(options)
     options.add_argument("-T", "--reference", metavar="FASTA", help="reference of a CRAM input")
     options.add_argument(
         "--index", metavar="FILE", help="BAI, CSI or CRAI index of IN (path or URI), if it is not next to IN"
@@ -101,6 +103,19 @@ def _add_level(options: ArgumentParser) -> None:
     effort.add_argument(
         "--profile", choices=("fast", "default", "small"), metavar="NAME",
         help="fast, default or small: shorthand for level 1, 5 or 9",
+    )  # fmt: skip
+
+
+def _add_lossy(options: ArgumentParser) -> None:
+    lossy = options.add_argument_group("lossy conversion (the dataset says so; the default keeps every byte)")
+    lossy.add_argument(
+        "--qualities", choices=("bin8", "illumina4"), metavar="BINS",
+        help="replace each quality by the value of its bin: bin8 (Illumina's eight: 6 15 22 27 33 37 40; 0 and 1 "
+        "stay) or illumina4 (those of NovaSeq: 2 12 23 37)",
+    )  # fmt: skip
+    lossy.add_argument(
+        "--drop-tags", type=lambda text: text.split(","), default=[], metavar="TAG[,TAG...]",
+        help="leave these tags out of all records, such as OQ,BI,BD",
     )  # fmt: skip
 
 

@@ -194,8 +194,9 @@ def _extract(inputs: list[str], texts: list[str], args: Any, program: list[str] 
         _write_number(query.count(dataset, regions, record_filter, args.workers), args.output)
         return
 
+    from bams3.bam.header import program_line
     from bams3.buffer import keep_freed_memory
-    from bams3.output.alignments import program_line, write_alignments
+    from bams3.output.alignments import write_alignments
 
     keep_freed_memory()
     with Workers(args.workers) as shared, progress_beside(args.output, "read") as progress:

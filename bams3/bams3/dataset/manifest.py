@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from bams3.bam.lossy import Loss, loss_of
 from bams3.chunk.entry import ChunkEntry
 from bams3.chunk.footer import MAGIC, check_encodings
 from bams3.chunk.zones import check_zones
@@ -126,7 +127,7 @@ def _agree(row: list[int]) -> bool:
 class Manifest(NamedTuple):
     """`_metadata.json`. `header_id` identifies the BAM header (see `header_id`); `truncated`: the source lacked its
     end-of-file marker; `partial_header`: the header was rebuilt from chunks, which do not have all of it; `sums`:
-    None if an earlier version wrote the manifest."""
+    None if an earlier version wrote the manifest; `lossy`: what the conversion changed in the records, if it did."""
 
     header_id: str
     references: list[list[Any]]
@@ -144,6 +145,7 @@ class Manifest(NamedTuple):
     truncated: bool = False
     partial_header: bool = False
     sums: Sums | None = None
+    lossy: Loss | None = None
     format: str = FORMAT
     version: int = VERSION
 
@@ -153,8 +155,8 @@ class Manifest(NamedTuple):
         for flag in FLAGS:
             if not document[flag]:
                 del document[flag]
-        del document["sums"]
-        document |= sums_to_json(self.sums)
+        del document["sums"], document["lossy"]
+        document |= sums_to_json(self.sums) | lossy_to_json(self.lossy)
         return sealed(document)
 
     @classmethod
@@ -171,7 +173,7 @@ class Manifest(NamedTuple):
             check_seal(document, data)
             document["counts"] = Counts.from_json(document["counts"])
             document |= {flag: is_set(document, flag) for flag in FLAGS}
-            document["sums"] = sums_of(document)
+            document["sums"], document["lossy"] = sums_of(document), loss_of(document)
             manifest = cls(**document)
             manifest._check()
             return manifest
@@ -255,6 +257,11 @@ def sums_to_json(sums: Sums | None) -> dict[str, Any]:
 def sums_of(document: dict[str, Any]) -> Sums | None:
     """The inverse of `sums_to_json`. Raises ValueError or TypeError."""
     return Sums.from_json(document["sums"]) if "sums" in document else None
+
+
+def lossy_to_json(loss: Loss | None) -> dict[str, Any]:
+    """A loss as a key of a manifest or a plan; none if there was none. `loss_of` is the inverse."""
+    return {} if loss is None else {"lossy": loss.to_json()}
 
 
 def header_id(header: Any) -> str:

@@ -13,6 +13,7 @@ from itertools import chain, islice
 from operator import attrgetter
 from typing import Any, TypeVar
 
+from bams3.bam.lossy import Loss, loss_of
 from bams3.chunk.entry import ChunkEntry
 from bams3.codec import ENCODINGS
 from bams3.dataset import layout
@@ -29,6 +30,7 @@ from bams3.dataset.manifest import (
     index_to_bytes,
     is_count,
     is_set,
+    lossy_to_json,
     sealed,
     sums_of,
     sums_to_json,
@@ -53,14 +55,21 @@ class Plan:
     header_bytes: int
     header_crc32: int
     version: int = VERSION
+    lossy: Loss | None = None
 
     @classmethod
-    def of(cls, header: Any, chunk_size: int, level: int) -> "Plan":
+    def of(cls, header: Any, chunk_size: int, level: int, lossy: Loss | None = None) -> "Plan":
         """The plan for a source with this Header."""
         return cls(
             header_id(header), [list(reference) for reference in header.references], chunk_size, level,
-            len(header.text), zlib.crc32(header.text),
+            len(header.text), zlib.crc32(header.text), lossy=lossy,
         )  # fmt: skip
+
+    def to_bytes(self) -> bytes:
+        """Encode as a plan file: JSON."""
+        document = asdict(self)
+        del document["lossy"]
+        return sealed(document | lossy_to_json(self.lossy))
 
     @cached_property
     def grid(self) -> Grid:
@@ -153,10 +162,10 @@ def write_plan(
     because it tells which chunks belong to the old one. Raises DatasetError if the dataset was begun with another plan,
     or must not be joined.
     """
-    document = sealed(asdict(plan))
+    document = plan.to_bytes()
     if replace not in (None, plan):
         former = f"{layout.PARTS}/former-{replace.header_id}-{replace.chunk_size}.json"
-        storage.put(former, sealed(asdict(replace)))
+        storage.put(former, replace.to_bytes())
         storage.put(PLAN, document)
     try:
         storage.put_new(PLAN, document)
@@ -238,7 +247,7 @@ def _parse_plan(data: bytes, name: str) -> Plan:
     try:
         document = parse_json(data)
         check_seal(document, data)
-        plan = Plan(**document)
+        plan = Plan(**document | {"lossy": loss_of(document)})
         check_identity(plan.header_id, plan.level)
         check_grid(plan.references, plan.chunk_size)
         if plan.version != VERSION or not (is_count(plan.header_bytes) and is_count(plan.header_crc32)):
@@ -285,8 +294,9 @@ def commit(storage: Storage, plan: Plan, parts: Sequence[Part]) -> Manifest:
         plan.header_id, plan.references, plan.chunk_size, plan.level, records, len(chunks),
         sum(chunk.size for chunk in chunks), plan.header_bytes, plan.header_crc32, len(index), zlib.crc32(index),
         counts, dict(ENCODINGS), any(part.truncated for part in parts), sums=_sums(parts),
+        lossy=plan.lossy,
     )  # fmt: skip
-    if not _is_plan(storage, sealed(asdict(plan))):
+    if not _is_plan(storage, plan.to_bytes()):
         raise DatasetError(
             f"{storage.root}: another process has restarted it in the meantime; wait for that process"
         )

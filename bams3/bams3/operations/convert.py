@@ -11,6 +11,7 @@ from functools import lru_cache
 from itertools import groupby
 from typing import Any, NamedTuple
 
+from bams3.bam.lossy import Loss
 from bams3.bam.records import join
 from bams3.chunk.entry import ChunkEntry
 from bams3.chunk.footer import Identity
@@ -37,6 +38,7 @@ from bams3.operations.windows import blocks_of, chosen_windows, part_name, to_th
 from bams3.parallel.uploads import Uploads
 from bams3.parallel.workers import Workers, worker_count
 from bams3.sources.inputs import IndexCounts, Source
+from bams3.sources.lossy import with_loss
 from bams3.sources.messages import show
 from bams3.sources.meter import Meter, size_of
 from bams3.storage import Storage, is_remote, open_storage
@@ -51,7 +53,8 @@ def convert(
     level: int = DEFAULT_LEVEL, sort: bool = False, overwrite: bool = False, resume: bool = False,
     reference: str | None = None, index: str | None = None, batch: tuple[int, int] | None = None,
     windows: Sequence[str] = (), allow_truncated: bool = False, progress: Callable[[int], None] | None = None,
-    expect: Callable[[int], None] | None = None, verify: bool = False,
+    expect: Callable[[int], None] | None = None, verify: bool = False, qualities: str | None = None,
+    drop_tags: Sequence[str] = (),
 ) -> Manifest | None:  # fmt: skip
     """Convert alignments to a dataset, or to a part of one.
 
@@ -95,6 +98,10 @@ def convert(
         Called once with the number of bytes that will be read, if that is known.
     verify
         Read what was written again before it is committed, and compare the records with those of the source.
+    qualities
+        "bin8" or "illumina4": replace each quality by the value of its bin. The manifest and an @PG line state it.
+    drop_tags
+        Names of tags that are left out of all records; stated likewise.
 
     Returns
     -------
@@ -113,6 +120,7 @@ def convert(
     from bams3.sources.bam import open_source
 
     _check_options(source, batch, windows, sort, level)
+    loss = Loss.of(qualities, drop_tags)
     size, threads = layout.parse_size(chunk_size), worker_count(workers)
     storage = open_storage(str(dataset))
     with ExitStack() as stack:
@@ -120,12 +128,15 @@ def convert(
         opened = stack.enter_context(open_source(
             str(source), index=index, reference=reference, sort=sort, allow_truncated=allow_truncated, progress=meter,
         ))  # fmt: skip
-        plan = parts.Plan.of(opened.header, size, level)
+        opened = with_loss(opened, loss)
+        plan = parts.Plan.of(opened.header, size, level, loss)
         if len(plan.references) >= MANY_CONTIGS:
             show(
                 opened.path,
                 f"{len(plan.references)} contigs; each one with reads becomes a folder with a file",
             )
+        if loss:
+            show(opened.path, f"{loss}: the dataset does not hold its records as they are")
         chosen = chosen_windows(plan, opened, batch, windows)
         name = part_name(plan, batch, chosen)
         if meter and expect:

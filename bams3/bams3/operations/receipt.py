@@ -9,7 +9,7 @@ from os.path import isdir
 from typing import TYPE_CHECKING, Any
 
 from bams3.dataset.layout import METADATA
-from bams3.dataset.manifest import VERSION, Manifest
+from bams3.dataset.manifest import VERSION, Manifest, lossy_to_json
 from bams3.errors import DatasetError, SourceError, UsageError
 from bams3.operations.checksum import described, sums_of
 from bams3.output.files import open_output, refuse_inputs, refuse_place
@@ -74,6 +74,7 @@ class Receipt:
             },
             "source": source,
             "header_id": manifest.header_id,
+            **lossy_to_json(manifest.lossy),
             "records": manifest.records,
             "sums": {
                 "all": described(sums.total()),
@@ -111,8 +112,10 @@ class Receipt:
     def _line(self, document: dict[str, Any]) -> str:
         dataset, source, versions = document["dataset"], document["source"], document["versions"]
         kind = "etag" if "etag" in source else "md5"
+        lossy = self._dataset.manifest.lossy
+        held = f"is in part ({lossy}) in" if lossy else "is in"
         return shown(
-            f"{source['name']} ({source['size']} bytes, {kind} {source[kind]}) is in {dataset['name']} "
+            f"{source['name']} ({source['size']} bytes, {kind} {source[kind]}) {held} {dataset['name']} "
             f"(id {dataset['id'][:16]}): header {document['header_id'][:16]}, {document['records']} records, "
             f"checksum {document['sums']['all']['combined']}; bams3 {versions['bams3']}, samtools "
             f"{versions['samtools']}, {document['time']}; receipt: {self._path}"

@@ -108,6 +108,7 @@ def repair(
         unknown += [
             "whether there were more chunks: compare the number of records with that of the source",
             "whether the source had its end-of-file marker",
+            "whether the conversion was lossy: an @PG line of the header says so",
         ]
     return Repaired(manifest, _written(storage, found.text, index, manifest), unknown)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from bams3.dataset.layout import UNPLACED
-from bams3.dataset.manifest import Counts
+from bams3.dataset.manifest import Counts, lossy_to_json
 from bams3.dataset.reader import DatasetReader
 from bams3.shown import field
 
@@ -103,7 +103,7 @@ def as_dict(dataset: DatasetReader, counts: Counts | None = None) -> dict[str, A
     }
     if manifest.truncated:
         document["truncated"] = True
-    return document
+    return document | lossy_to_json(manifest.lossy)
 
 
 def to_json(dataset: DatasetReader, counts: Counts | None = None) -> str:
@@ -121,6 +121,7 @@ def summary(dataset: DatasetReader, counts: Counts | None = None) -> str:
     per_read = f" ({manifest.bytes / manifest.records:.1f} a read)" if manifest.records else ""
     mapped = counts.passed[6] + counts.failed[6]
     truncated = "source      truncated: it had no end-of-file marker\n" if manifest.truncated else ""
+    lossy = f"lossy       {manifest.lossy}\n" if manifest.lossy else ""
     of_reads = (
         f"records     {records}\n"
         f"mapped      {mapped} ({_percent(mapped, records)})\n"
@@ -131,5 +132,5 @@ def summary(dataset: DatasetReader, counts: Counts | None = None) -> str:
     return (
         f"{of_reads}chunks      {manifest.chunks} of {manifest.chunk_size} bp\n"
         f"bytes       {manifest.bytes}{per_read}\n"
-        f"{truncated}"
+        f"{truncated}{lossy}"
     )

@@ -177,11 +177,13 @@ def _check_layout(dataset: DatasetReader) -> Iterator[str]:
 def _compare(dataset: DatasetReader, source: str, workers: int, reference: str | None) -> Iterator[str]:
     from bams3.select.query import RecordFilter, query
     from bams3.sources.bam import open_source
+    from bams3.sources.lossy import with_loss
 
     if not dataset.is_whole:
         raise UsageError(f"{dataset.uri}: a chunk can't be compared with a whole source; give the dataset")
     allowed = dataset.manifest.truncated or None
-    with open_source(source, reference=reference, allow_truncated=allowed) as opened:
+    with open_source(source, reference=reference, allow_truncated=allowed) as given:
+        opened = with_loss(given, dataset.manifest.lossy)
         if opened.header != dataset.header:
             yield f"{opened.path}: its header differs from the dataset's"
         ours = _records(query(dataset, None, RecordFilter(), workers))

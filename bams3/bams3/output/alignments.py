@@ -7,14 +7,12 @@ import shutil
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
-from itertools import count
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
-from bams3.bam.header import Header
+from bams3.bam.header import Header, whole_lines
 from bams3.errors import UsageError
 from bams3.output.files import is_special, open_output
 from bams3.parallel.workers import Workers, in_order
-from bams3.shown import shown
 from bams3.storage import is_remote
 
 if TYPE_CHECKING:
@@ -61,7 +59,7 @@ def write_alignments(
             )  # fmt: skip
         return
     if pg_line is not None:
-        text = _whole_lines(header.text) + pg_line.rstrip(b"\n") + b"\n"
+        text = whole_lines(header.text) + pg_line.rstrip(b"\n") + b"\n"
         header = Header(text, header.references)
     with open_output(out, overwrite=overwrite, indexes=_INDEXES.get(format, ())) as file:
         if format == "cram":
@@ -100,29 +98,9 @@ def _index_of(out: str | BinaryIO, format: Format, overwrite: bool) -> Iterator[
             samtools.check()
 
 
-def program_line(header: Header, command: list[str]) -> bytes:
-    """Return an @PG line for a command (a list of words), with a unique ID and the header's last program as PP."""
-    from bams3._version import __version__
-
-    lines = [line for line in _whole_lines(header.text).split(b"\n") if line.startswith(b"@PG\t")]
-    known = [field[3:] for line in lines for field in line.split(b"\t") if field.startswith(b"ID:")]
-    candidates = (b"bams3" + (b".%d" % i if i else b"") for i in count())
-    fields = [b"@PG", b"ID:" + next(name for name in candidates if name not in known), b"PN:bams3"]
-    if known:
-        fields.append(b"PP:" + known[-1])
-    words = " ".join(shown(word.translate({ord("\t"): " ", ord("\n"): " "})) for word in command)
-    return b"\t".join([*fields, f"VN:{__version__}".encode(), b"CL:" + words.encode()])
-
-
-def _whole_lines(text: bytes) -> bytes:
-    """Return header text without trailing NULs, and with a final newline."""
-    text = text.rstrip(b"\0")
-    return text if text.endswith(b"\n") or not text else text + b"\n"
-
-
 def sam_header(header: Header) -> bytes:
     """Return the header as SAM: its text, plus @SQ lines for its references if the text has none."""
-    text = _whole_lines(header.text)
+    text = whole_lines(header.text)
     if b"\n@SQ\t" in b"\n" + text:
         return text
     lines = (f"@SQ\tSN:{name}\tLN:{length}\n" for name, length in header.references)

@@ -41,8 +41,10 @@ class Source(Protocol):
 
     path: str
     header: "Header"
-    truncated: bool
-    """Whether, as far as it was read, the file lacks an end-of-file marker (only if that is allowed)."""
+
+    @property
+    def truncated(self) -> bool:
+        """Whether, as far as it was read, the file lacks an end-of-file marker (only if that is allowed)."""
 
     def blocks(self, mapper: Mapper = map) -> Iterator["RecordBlock"]:
         """All records in file order, in blocks of about 1 MB (or of one record, if it is larger)."""

@@ -1,0 +1,76 @@
+"""Records with other qualities, and without some of their tags."""
+
+from cpython cimport array
+from libc.stdint cimport int64_t, uint8_t, uint32_t
+from libc.string cimport memcpy, memset
+
+from bams3.bam.fields cimport load_u32, next_tag, record_end, record_l_seq, record_qual, record_tags
+import array
+
+from bams3.bam.records import RecordBlock
+
+cdef array.array INT64 = array.array("q")
+
+
+cdef class Names:
+    """A set of names of tags, two bytes each."""
+
+    cdef uint8_t[1 << 16] has
+
+    def __cinit__(self, const uint8_t[::1] names):
+        cdef Py_ssize_t i
+        if names.shape[0] % 2:
+            raise ValueError("a name of a tag has two bytes")
+        memset(self.has, 0, 1 << 16)
+        for i in range(0, names.shape[0], 2):
+            self.has[names[i] << 8 | names[i + 1]] = 1
+
+
+cdef int64_t reduce_record(
+    const uint8_t *record, const uint8_t *table, const uint8_t *dropped, uint8_t *out
+) noexcept nogil:
+    """Write a changed copy of a validated record; return its size."""
+    cdef const uint8_t *qual = record_qual(record)
+    cdef const uint8_t *tag = record_tags(record)
+    cdef const uint8_t *end = record_end(record)
+    cdef const uint8_t *after
+    cdef int64_t i, size = qual - record, l_seq = record_l_seq(record)
+    cdef uint32_t block_size
+    memcpy(out, record, size)
+    for i in range(l_seq):
+        out[size + i] = table[qual[i]]
+    size += l_seq
+    while tag < end:
+        after = next_tag(tag)
+        if not dropped[tag[0] << 8 | tag[1]]:
+            memcpy(out + size, tag, after - tag)
+            size += after - tag
+        tag = after
+    block_size = <uint32_t> (size - 4)
+    memcpy(out, &block_size, 4)
+    return size
+
+
+def reduced(block, const uint8_t[::1] table not None, const uint8_t[::1] dropped not None):
+    """Return changed copies of a block's records.
+
+    `table`: 256 bytes, the quality that takes the place of each quality. `dropped`: the names of the tags that are left
+    out, two bytes each, one after another.
+    """
+    if table.shape[0] != 256:
+        raise ValueError("the table must have 256 qualities")
+    cdef Names names = Names(dropped)
+    cdef const uint8_t[::1] data = block.data
+    cdef const int64_t[::1] offsets = block.offsets
+    cdef int64_t i, count = len(block), at = 0
+    cdef array.array new = array.clone(INT64, count + 1, zero=True)
+    cdef int64_t *ends = <int64_t *> new.data.as_longlongs
+    cdef bytearray out = bytearray(offsets[count] - offsets[0])
+    cdef uint8_t *to = <uint8_t *> <char *> out
+    if count:
+        with nogil:
+            for i in range(count):
+                at += reduce_record(&data[offsets[i]], &table[0], names.has, to + at)
+                ends[i + 1] = at
+    del out[at:]
+    return RecordBlock(out, new)

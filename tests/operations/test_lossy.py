@@ -1,0 +1,120 @@
+"""Lossy conversion: what pysam makes of the records, stated wherever the dataset speaks of itself."""
+
+import array
+import json
+
+import pysam
+import pytest
+from bams3.bam.lossy import BINS, Loss
+from bams3.cli import main
+from bams3.dataset.manifest import Manifest
+from bams3.errors import DatasetError, FormatError
+from peers import DATA
+
+import bams3
+
+CASES = {
+    "bin8": {"qualities": "bin8"},
+    "illumina4": {"qualities": "illumina4"},
+    "tags": {"drop_tags": ("XA", "MD", "MM", "ML", "RG", "ZZ")},
+    "both": {"qualities": "illumina4", "drop_tags": ("NM", "MD")},
+}
+
+
+def expected(path, qualities=None, drop_tags=()):
+    """The records as SAM text."""
+    bins = sorted(BINS.get(qualities, {}).items(), reverse=True)
+    table = bytes(
+        next((value for lowest, value in bins if quality >= lowest), quality) for quality in range(256)
+    )
+    with pysam.AlignmentFile(path, check_sq=False) as bam:
+        for read in bam.fetch(until_eof=True):
+            if read.query_qualities is not None:
+                read.query_qualities = array.array("B", bytes(read.query_qualities).translate(table))
+            for tag in drop_tags:
+                read.set_tag(tag, None)
+            yield read.to_string()
+
+
+def to_bam(dataset, folder):
+    out = folder / "out.bam"
+    assert main(["to-bam", str(dataset), "-o", str(out)]) == 0
+    with pysam.AlignmentFile(out, check_sq=False) as bam:
+        return [read.to_string() for read in bam.fetch(until_eof=True)], str(bam.header).splitlines()
+
+
+PAIRS = [("illumina_wgs_NA12878", case) for case in CASES] + [
+    ("nanopore_NA12878", "both"),
+    ("pacbio_hifi_basemods_HG002", "tags"),
+]
+
+
+@pytest.mark.parametrize(("name", "case"), PAIRS)
+def test_records_are_those_that_pysam_makes(name, case, tmp_path, caplog):
+    source, dataset, options = DATA / f"{name}.bam", tmp_path / "d.bams3", CASES[case]
+    manifest = bams3.convert(source, dataset, verify=True, **options)
+    assert "does not hold its records as they are" in caplog.text
+    records, header = to_bam(dataset, tmp_path)
+    assert records == list(expected(source, **options))
+    stated = header[-1].partition("\tCL:bams3 convert ")[2].split()
+    assert stated == [
+        *(["--qualities", options["qualities"]] if "qualities" in options else []),
+        *(["--drop-tags", ",".join(sorted(options["drop_tags"]))] if "drop_tags" in options else []),
+    ]
+    assert manifest == Manifest.from_bytes((dataset / "_metadata.json").read_bytes(), "it")
+    assert manifest.lossy == Loss.of(options.get("qualities"), options.get("drop_tags", ()))
+
+
+def test_batches_become_the_same_dataset(tmp_path):
+    source, options = DATA / "illumina_chr22_NA12878.bam", CASES["both"]
+    whole = bams3.convert(source, tmp_path / "whole.bams3", **options)
+    for i in (2, 1):
+        bams3.convert(source, tmp_path / "parts.bams3", batch=(i, 2), **options)
+    assert bams3.merge(tmp_path / "parts.bams3") == whole
+
+
+def test_a_batch_that_is_not_lossy_is_refused(tmp_path):
+    source, dataset = DATA / "illumina_chr22_NA12878.bam", tmp_path / "parts.bams3"
+    bams3.convert(source, dataset, batch=(1, 2), qualities="bin8")
+    with pytest.raises(DatasetError, match="begun from another file or with another"):
+        bams3.convert(source, dataset, batch=(2, 2))
+
+
+def test_what_verifies_it_says_so(tmp_path, capfd):
+    source, dataset = str(DATA / "illumina_wgs_NA12878.bam"), str(tmp_path / "d.bams3")
+    receipt = tmp_path / "receipt.json"
+    assert main(["convert", "--qualities", "bin8", "--drop-tags", "XA,MD", source, dataset]) == 0
+    capfd.readouterr()
+    assert main(["verify", dataset, "--against", source, "--receipt", str(receipt)]) == 0
+    assert "is in part (qualities are binned (bin8); tags are dropped (MD, XA)) in" in capfd.readouterr().out
+    assert json.loads(receipt.read_text())["lossy"] == {"qualities": "bin8", "dropped_tags": ["MD", "XA"]}
+    assert main(["stats", dataset]) == 0
+    assert "lossy       qualities are binned (bin8); tags are dropped (MD, XA)\n" in capfd.readouterr().out
+    assert main(["stats", dataset, "--json"]) == 0
+    assert json.loads(capfd.readouterr().out)["lossy"]["qualities"] == "bin8"
+    other = str(DATA / "nanopore_NA12878.bam")
+    assert main(["verify", dataset, "--against", other]) == 1
+    assert "its header differs" in capfd.readouterr().err
+
+
+REFUSED = {
+    "a long CIGAR's": ("CG", "the tag CG can't be dropped"),
+    "one letter": ("X", "'X' is not the name of a tag"),
+    "a digit first": ("NM,1A", "'1A' is not the name of a tag"),
+}
+
+
+@pytest.mark.parametrize(("tags", "message"), REFUSED.values(), ids=REFUSED)
+def test_tags_that_are_refused(tags, message, tmp_path, capfd):
+    dataset = tmp_path / "d.bams3"
+    assert main(["convert", "--drop-tags", tags, str(DATA / "nanopore_NA12878.bam"), str(dataset)]) == 1
+    assert message in capfd.readouterr().err
+    assert not dataset.exists()
+
+
+def test_a_manifest_that_states_another_loss_is_refused(tmp_path):
+    bams3.convert(DATA / "nanopore_NA12878.bam", tmp_path / "d.bams3", qualities="bin8")
+    manifest = Manifest.from_bytes((tmp_path / "d.bams3/_metadata.json").read_bytes(), "it")
+    for loss in (Loss("bin9"), Loss(), Loss("", ("CG",)), Loss("bin8", ("NM", "MD", "MD"))):
+        with pytest.raises(FormatError, match="damaged"):
+            Manifest.from_bytes(manifest._replace(lossy=loss).to_bytes(), "it")
