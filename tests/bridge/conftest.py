@@ -1,11 +1,14 @@
 """What the tests of the bridge share: a virtual BAM, its bytes, and a client of a server that has it."""
 
+import os
 from pathlib import Path
 
 import pytest
 from bams3.bridge.virtual_bam import VirtualBam
 from bams3.dataset.reader import DatasetReader
 from served import client
+from servers.gatk import gatk as gatk_in
+from servers.jars import is_fetched
 from starlette.testclient import TestClient
 from virtual_bams import whole
 
@@ -23,3 +26,12 @@ def data(bam: VirtualBam) -> bytes:
 @pytest.fixture(scope="module")
 def http(local: Path) -> TestClient:
     return client(local)
+
+
+@pytest.fixture
+def gatk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commands of `servers.gatk` are on the PATH, if they have been fetched."""
+    if is_fetched("gatk"):
+        (tmp_path / "bin").mkdir()
+        gatk_in(tmp_path / "bin")
+        monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
