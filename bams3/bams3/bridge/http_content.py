@@ -87,11 +87,9 @@ async def begun(pieces: AsyncIterator[Piece]) -> AsyncIterator[Piece]:
 async def _pieces(content: Content, start: int, end: int, work: Work) -> AsyncIterator[Piece]:
     length = FIRST
     while start < end:
-        size = min(length, end - start)
-        piece = await work.do(partial(content.read, start, size))
-        assert len(piece) == size
+        piece = await work.do(partial(content.read, start, min(length, end - start)))
         yield piece
-        start += size
+        start += len(piece)
         length = min(2 * length, LARGEST)
 
 

@@ -175,7 +175,7 @@ def content_of(served: Served, part: Bytes) -> Content:
     size = part.end - part.start
 
     def read(offset: int, length: int) -> bytes:
-        return served.bam.read(part.start + offset, min(length, size - offset))
+        return served.bam.read_some(part.start + offset, min(length, size - offset))
 
     return Content(size, f"{served.bam.etag}-{part.start}-{part.end}", served.bam.modified, read)
 
