@@ -86,5 +86,5 @@ def test_damage_is_an_error_for_the_reader_and_one_line(local: Path, tmp_path: P
     assert len(own) == 1
     assert "row group 0: stream" in own[0]
     assert "Input/output error" in done.stderr
-    bam = VirtualBam(DatasetReader(local))
-    assert bam.read(0, bam.start).startswith((tmp_path / "out").read_bytes()[: bam.start])
+    header = VirtualBam(DatasetReader(local)).header
+    assert header.startswith((tmp_path / "out").read_bytes()[: len(header)])

@@ -13,7 +13,7 @@ from typing import Any
 import hostile
 import pysam
 import pytest
-from bams3.bridge.blocks import AHEAD, MOST, PAGE, stored, stored_header, stored_size
+from bams3.bridge.blocks import MOST, PAGE, stored, stored_size
 from bams3.bridge.decoder import Decoder
 from bams3.bridge.virtual_bam import VirtualBam, index_kind
 from bams3.chunk.reader import RowGroup
@@ -45,38 +45,14 @@ def test_any_range_of_stored_blocks(size: int, data: st.DataObject) -> None:
 def test_lengths_of_blocks(size: int) -> None:
     """They fill pages, and each is as long as it says, which is at most 64 KiB."""
     blocks = b"".join(stored(memoryview(bytes(size))))
-    assert b"".join(inflated(blocks)) == bytes(size)
-    assert len(blocks) == stored_size(size)
-    assert len(blocks) % PAGE == 0
-
-
-def inflated(blocks: bytes) -> list[bytes]:
-    """The data of each BGZF block."""
-    found = []
-    while blocks:
-        length = int.from_bytes(blocks[16:18], "little") + 1
-        found.append(gzip.decompress(blocks[:length]))
-        blocks = blocks[length:]
-    return found
-
-
-@pytest.mark.parametrize("size", [12, 4000, MOST, 3 * MOST + 7])
-def test_room_behind_a_header(size: int) -> None:
-    """Whoever reads it, and as far ahead as programs and kernels do, reads no row group."""
-    header = random.Random(size).randbytes(size)
-    blocks = stored_header(header)
-    room = blocks.removeprefix(b"".join(stored(memoryview(header))))
-    assert len(blocks) - len(room) == stored_size(size)
-    assert b"".join(inflated(room)) == b""
-    assert len(room) >= AHEAD
-    assert len(room) % PAGE == 0
-
-
-def test_the_header_decodes_no_row_group(local: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(RowGroup, "block", None)
-    bam = VirtualBam(DatasetReader(local))
-    assert len(bam.read(0, AHEAD)) == AHEAD
-    assert bam.read_some(0, bam.size) == bam.read(0, bam.start)
+    at, found = 0, b""
+    while at < len(blocks):
+        length = int.from_bytes(blocks[at + 16 : at + 18], "little") + 1
+        found += gzip.decompress(blocks[at : at + length])
+        at += length
+    assert found == bytes(size)
+    assert at == len(blocks) == stored_size(size)
+    assert at % PAGE == 0
 
 
 def same_as_the_bam(original: Path, dataset: Path, folder: Path, regions: int) -> None:
@@ -168,6 +144,7 @@ def test_random_reads_of_many_threads(local: Path, monkeypatch: pytest.MonkeyPat
     assert len(decoded) == len(set(decoded)) == groups
     data = whole(VirtualBam(DatasetReader(local)))
     assert len(data) == bam.size
+    assert data.startswith(bam.header)
     for start, piece in (each for some in found for each in some):
         assert piece == data[start : start + len(piece)]
 
@@ -184,6 +161,18 @@ def test_memory_is_bounded_and_those_who_read_in_order_are_expected(local: Path)
     assert whole(starved) == data
 
 
+def test_some_bytes_wait_for_one_row_group_alone(local: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They end with the header, with a row group, or with the file."""
+    bam = VirtualBam(DatasetReader(local))
+    data, first = whole(bam), len(bam.header)
+    end = first + stored_size(DatasetReader(local).index[0].zones[0].bytes)
+    assert bam.read_some(first, len(data)) == data[first:end]
+    assert bam.read_some(bam.size - 5, 100) == data[-5:]
+    monkeypatch.setattr(RowGroup, "block", None)
+    fresh = VirtualBam(DatasetReader(local))
+    assert fresh.read_some(3, len(data)) == fresh.header[3:]
+
+
 def test_row_groups_ahead(local: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After the third row group in order, the fourth is decoded before it is asked for; at random, none is."""
     asked_for: list[Any] = []
@@ -196,7 +185,7 @@ def test_row_groups_ahead(local: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Decoder, "submit", noted)
     dataset = DatasetReader(local)
     bam = VirtualBam(dataset, Decoder(workers=2))
-    sizes = [bam.start, *(stored_size(z.bytes) for entry in dataset.index for z in entry.zones)]
+    sizes = [len(bam.header), *(stored_size(z.bytes) for entry in dataset.index for z in entry.zones)]
     starts = [sum(sizes[: i + 1]) for i in range(len(sizes))]
     for number, wanted in [
         (0, [0]),
@@ -225,7 +214,7 @@ def test_a_damaged_row_group_is_an_error_and_others_are_not(local: Path, tmp_pat
     chunk[20] ^= 1  # a cold stream of its first row group
     (dataset / entry.path).write_bytes(chunk)
     bam = VirtualBam(DatasetReader(dataset), Decoder(workers=2))
-    start = bam.start
+    start = len(bam.header)
     end = start + stored_size(entry.zones[0].bytes)
     for _ in range(2):  # not kept
         with pytest.raises(FormatError, match=r"row group 0: stream .* is damaged"):
@@ -240,7 +229,7 @@ def test_a_replaced_dataset_is_an_error(local: Path, small: Path, tmp_path: Path
     dataset = Path(shutil.copytree(local, tmp_path / "d.bams3"))
     bam, same = VirtualBam(DatasetReader(dataset)), VirtualBam(DatasetReader(local))
     assert (same.etag, same.index("bai")) == (bam.etag, bam.index("bai"))
-    half = bam.read(0, bam.start + 1)
+    half = bam.read(0, len(bam.header) + 1)
     convert(small, dataset, overwrite=True, chunk_size="512K")
     assert bam.read(0, len(half)) == half
     with pytest.raises(DatasetError, match="replaced after it had been opened"):
@@ -257,7 +246,7 @@ def test_only_what_is_read_is_fetched(remote: str, local: Path) -> None:
     bam = VirtualBam(dataset)
     assert bam.index("bai") == VirtualBam(DatasetReader(local)).index("bai")
     assert bam.modified > 1e9
-    starts = [bam.start]
+    starts = [len(bam.header)]
     zones = [zone for entry in dataset.index for zone in entry.zones]
     for zone in zones:
         starts.append(starts[-1] + stored_size(zone.bytes))
@@ -275,7 +264,7 @@ def test_row_groups_begin_blocks(local: Path) -> None:
     dataset = DatasetReader(local)
     bam = VirtualBam(dataset)
     data = whole(bam)
-    starts = [bam.start]
+    starts = [len(bam.header)]
     for zone in (zone for entry in dataset.index for zone in entry.zones):
         starts.append(starts[-1] + stored_size(zone.bytes))
     for start, end in pairwise(starts):

@@ -1,7 +1,7 @@
 """Stored BGZF: data in blocks that are not compressed, so that every offset follows from the length of the data.
 
 What is stored together ends at the end of a page. The kernel reads files by pages: if two row groups shared one, who
-reads the second would have the first decoded as well. Behind a header there is room for what is read ahead, too.
+reads the second would have the first decoded as well.
 """
 
 from collections.abc import Iterator
@@ -18,36 +18,25 @@ AROUND = 31
 _EMPTY = b"\0" + U16.pack(0) + U16.pack(0xFFFF)  # a deflate block without data
 _LAST = b"\1" + _EMPTY[1:]  # the same, as the last one
 _STEP = MOST + AROUND
-AHEAD = 256 << 10
-"""Bytes without data behind a header: programs and kernels read ahead of what they need, but not so far."""
 
 
 def stored_size(size: int) -> int:
     """Return the length in bytes of the stored blocks of `size` bytes of data."""
-    length = size + AROUND * -(-size // MOST)
-    return length + len(_EMPTY) * _empty(length)
+    return size + AROUND * -(-size // MOST) + len(_EMPTY) * _empty(size)
 
 
-def stored_header(data: bytes) -> bytes:
-    """Return the stored blocks of a BAM header, and blocks without data, of `AHEAD` bytes or more, behind it."""
-    empty = _empty(AROUND) + 2 * PAGE  # which still end at the end of a page, and are below 64 KiB
-    blocks = b"".join(_block(memoryview(b""), empty))
-    return b"".join(stored(memoryview(data))) + blocks * -(-AHEAD // len(blocks))
-
-
-def _empty(length: int) -> int:
-    """How many empty deflate blocks fill up `length` bytes, so that they end at the end of a page."""
-    return length * pow(-len(_EMPTY), -1, PAGE) % PAGE
+def _empty(size: int) -> int:
+    """How many empty deflate blocks the last block has, so that it ends at the end of a page."""
+    return (size + AROUND * -(-size // MOST)) * pow(-len(_EMPTY), -1, PAGE) % PAGE
 
 
 def stored(data: memoryview, start: int = 0, end: int | None = None) -> Iterator[bytes | memoryview]:
     """Yield the bytes [start, end) of the stored blocks of `data`, in pieces; the data are not copied."""
     end = stored_size(len(data)) if end is None else end
     last = max(-(-len(data) // MOST) - 1, 0)
-    filled = _empty(len(data) + AROUND * (last + 1))
     for number in range(min(start // _STEP, last), min(-(-end // _STEP), last + 1)):
         at = number * _STEP
-        empty = filled if number == last else 0
+        empty = _empty(len(data)) if number == last else 0
         for piece in _block(data[number * MOST : (number + 1) * MOST], empty):
             if at < end:
                 yield piece[max(start - at, 0) : end - at]

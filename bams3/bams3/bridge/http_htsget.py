@@ -80,11 +80,11 @@ class Htsget:
 
     def _ticket(self, name: str, query: Query, grant: Grant, base: str) -> bytes:
         served = self._served(name, grant)
-        header = served.bam.header
-        if len(header) <= INLINE:
-            urls = [_inline(header, "header")]
+        header = len(served.bam.header)
+        if header <= INLINE:
+            urls = [_inline(served.bam.header, "header")]
         else:
-            urls = [self._url(served, Bytes(0, len(header)), grant, "header", base)]
+            urls = [self._url(served, Bytes(0, header), grant, "header", base)]
         ticket: dict[str, Any] = {"format": "BAM", "urls": urls}
         if not query.only_header:
             references = served.dataset.references

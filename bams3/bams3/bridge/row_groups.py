@@ -49,7 +49,8 @@ class RowGroups:
     def _ahead(self, number: int) -> int:
         """How many row groups after this one to decode: up to one a worker.
 
-        That is one less than were read in order before it: whoever reads a region reads one row group, perhaps two.
+        That is one less than were read in order before it: whoever reads a region reads the header, with the first row
+        group in the same pages, and perhaps the next one.
         """
         with self._lock:
             first = self._firsts.pop(number, None)

@@ -5,7 +5,7 @@ from bisect import bisect_right
 from functools import cached_property
 from itertools import accumulate
 
-from bams3.bridge.blocks import stored, stored_header, stored_size
+from bams3.bridge.blocks import stored, stored_size
 from bams3.bridge.decoder import Decoder
 from bams3.bridge.index import BAI_LONGEST, Run, index_bytes
 from bams3.bridge.row_groups import RowGroups
@@ -14,7 +14,7 @@ from bams3.dataset.reader import DatasetReader
 from bams3.errors import UsageError
 from bams3.sources.bgzf import EOF_MARKER
 
-LAYOUT = b"2"
+LAYOUT = b"1"
 """Changes whenever other bytes are made of the same dataset."""
 
 
@@ -33,22 +33,21 @@ class VirtualBam:
     ----------
     size : int
         Length in bytes.
-    header : bytes
-        The blocks of the header: the first bytes of the file.
-    start : int
-        Where the row groups begin.
     """
 
     def __init__(self, dataset: DatasetReader, decoder: Decoder | None = None) -> None:
         """`decoder`: threads and memory, which several can share. Raises FormatError if the dataset is damaged."""
         self._dataset = dataset
         self._groups = RowGroups(dataset, decoder or Decoder())
-        header = dataset.header.to_bam()
-        self._header = stored_header(header)
-        self.header = self._header[: stored_size(len(header))]
-        self.start = len(self._header)
-        self._starts = array("Q", accumulate(map(stored_size, self._groups.sizes), initial=self.start))
+        self._header = memoryview(dataset.header.to_bam())
+        sections = (len(self._header), *self._groups.sizes)
+        self._starts = array("Q", accumulate(map(stored_size, sections), initial=0))
         self.size = self._starts[-1] + len(EOF_MARKER)
+
+    @property
+    def header(self) -> bytes:
+        """The blocks of the header: the first bytes of the file."""
+        return b"".join(stored(self._header))
 
     def read(self, offset: int, length: int) -> bytes:
         """Return `length` bytes from `offset`, or fewer at the end of the file.
@@ -69,14 +68,13 @@ class VirtualBam:
 
     def _pieces(self, offset: int, end: int) -> list[bytes | memoryview]:
         """The bytes [offset, end), as far as they are in one section: the header, a row group, or the marker."""
-        if offset < self.start:
-            return [self._header[offset:end]]
-        number = bisect_right(self._starts, offset) - 1
-        start = self._starts[number]
-        if number + 1 == len(self._starts):
+        section = bisect_right(self._starts, offset) - 1
+        start = self._starts[section]
+        if section + 1 == len(self._starts):
             return [EOF_MARKER[offset - start : end - start]]
-        stop = min(end, self._starts[number + 1])
-        return [*stored(self._groups.records(number), offset - start, stop - start)]
+        data = self._groups.records(section - 1) if section else self._header
+        stop = min(end, self._starts[section + 1])
+        return [*stored(data, offset - start, stop - start)]
 
     def records(self, number: int) -> memoryview:
         """Return the records of a row group, by its number in the dataset, in BAM encoding. Raises as `read` does."""
@@ -84,7 +82,7 @@ class VirtualBam:
 
     def place(self, number: int) -> tuple[int, int]:
         """Return which bytes [start, end) the blocks of a row group are, by its number in the dataset."""
-        return self._starts[number], self._starts[number + 1]
+        return self._starts[number + 1], self._starts[number + 2]
 
     def index(self, kind: str) -> bytes:
         """Return the bytes of the index file, "bai" or "csi". Raises UsageError if the kind can't describe it."""
@@ -98,7 +96,7 @@ class VirtualBam:
     def _runs(self) -> dict[int, list[Run]]:
         """Where the records of each reference are, by row group."""
         found: dict[int, list[Run]] = {}
-        section = 0
+        section = 1
         for entry in self._dataset.index:
             runs = found.setdefault(entry.reference_id, [])
             for zone in entry.zones:
