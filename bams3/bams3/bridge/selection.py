@@ -52,7 +52,7 @@ Part = Bytes | Cut | Records
 
 def everything(served: Served) -> Iterator[Bytes]:
     """Yield all records, in order."""
-    yield from _joined(map(served.bam.place, range(len(served.row_groups))))
+    yield from _joined(map(served.bam.place, range(len(served.bam.row_groups.places))))
 
 
 def _joined(places: Iterable[tuple[int, int]]) -> Iterator[Bytes]:
@@ -100,10 +100,9 @@ class _Touched(NamedTuple):
 def _touched(
     served: Served, regions: Sequence[Region], visible: Mapping[int, Intervals] | None
 ) -> Iterator[_Touched]:
-    index = served.dataset.index
     for group, intervals in row_group_jobs(_Index(served.dataset), regions, RecordFilter()):
         number = served.numbers[group.chunk.path, group.number]
-        reference = index[served.row_groups[number][0]].reference_id
+        reference = served.bam.row_groups.places[number][0].reference_id
         whole, seen = inside(group, intervals), NOWHERE
         if visible is not None:
             starts, ends = visible.get(reference, NOWHERE)
@@ -198,14 +197,14 @@ def cut_out(served: Served, part: Cut) -> Iterator[bytes]:
     """Yield records in stored BGZF blocks. Raises FormatError, DatasetError and OSError."""
     asked, seen = _by_reference(part.regions), None if part.visible is None else _by_reference(part.visible)
     for number in part.numbers:
-        reference = served.dataset.index[served.row_groups[number][0]].reference_id
+        reference = served.bam.row_groups.places[number][0].reference_id
         offsets, pos, end = served.extents(number)
         mask = bytearray(b"\1") * len(pos)
         for places in (asked, seen):
             if places is not None:
                 keep_overlapping(mask, pos, end, *places.get(reference, NOWHERE))
         if 1 in mask:
-            yield _blocks(gather(RecordBlock(served.bam.records(number), offsets), mask))
+            yield _blocks(gather(RecordBlock(served.bam.row_groups.records(number), offsets), mask))
 
 
 def decoded(served: Served, part: Records) -> Iterator[bytes]:
