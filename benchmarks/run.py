@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from harness import convert, coverage, engines, gaps, mounted, reading, scale
+from harness import convert, coverage, engines, gaps, mounted, reading, scale, served
 from harness.bench import PEERS, Bench, MismatchError
 from harness.data import BENCHMARKS, DATA, art, given, simulated
 from harness.process import CommandError
@@ -59,7 +59,7 @@ def rows(bench: Bench, extent: Extent) -> Iterator[Row]:
         yield from coverage.bytes_read(bench, alignments)
     for case in (reading.counts, reading.many_counts, reading.stats):
         yield from case(bench, hiseq)
-    for case in (mounted.clients, mounted.region):
+    for case in (mounted.clients, mounted.region, served.region, served.many, served.page):
         yield from case(bench, hiseq)
     yield from engines.map_nothing(bench, simulated("hiseq", max(extent.reads // 6, 100_000), depth=1))
     yield from engines.spark(bench, hiseq)

@@ -2,18 +2,14 @@
 
 import gzip
 import os
-import random
 import re
 import shutil
 import socket
 import subprocess
-import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import anyio
 import httpx
@@ -27,7 +23,7 @@ from bams3.dataset.reader import DatasetReader
 from bams3.errors import FormatError
 from bams3.operations.convert import convert
 from peers import need
-from served import HANG, client, serving
+from served import HANG, client, rest_of, serving
 from starlette.testclient import TestClient
 from virtual_bams import whole
 
@@ -162,31 +158,6 @@ def by_pysam(words: list[str], folder: Path) -> str:
         os.chdir(here)
 
 
-@pytest.fixture
-def connection() -> Iterator[Callable[[str, str], socket.socket]]:
-    """Opens connections with a small buffer, and sends a request."""
-    opened: list[socket.socket] = []
-
-    def connect(url: str, path: str) -> socket.socket:
-        place = urlsplit(url)
-        found = socket.socket()
-        opened.append(found)
-        found.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        found.settimeout(HANG)
-        found.connect((place.hostname, place.port))
-        found.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
-        return found
-
-    yield connect
-    for each in opened:
-        each.close()
-
-
-def rest_of(taken: socket.socket) -> bytes:
-    """All that a server sends."""
-    return b"".join(iter(lambda: taken.recv(1 << 20), b""))
-
-
 def test_sigterm_finishes_what_is_sent(
     local: Path, data: bytes, connection: Callable[[str, str], socket.socket]
 ) -> None:
@@ -241,37 +212,6 @@ def test_damage_cuts_the_answer(local: Path, data: bytes, tmp_path: Path) -> Non
         assert len(failures) == 2
         assert len(lines) == 5
         assert all("row group 0: stream" in line for line in failures)
-
-
-def test_many_clients_at_once(local: Path, bam: VirtualBam, data: bytes) -> None:
-    """Each gets its own bytes, whole or in ranges, also where some leave in the middle; nothing is left behind."""
-    with serving("--memory", "1", local) as server:
-        httpx.get(f"{server.url}/bam/d.bam.csi")
-        before = len(os.listdir(f"/proc/{server.process.pid}/fd"))
-
-        def use(seed: int) -> None:
-            chance = random.Random(seed)
-            with httpx.Client(timeout=HANG, verify=False) as http:
-                for _ in range(3):
-                    start = chance.randrange(len(data))
-                    end = min(start + chance.choice([1, 5000, 300_000]), len(data))
-                    given = http.get(f"{server.url}/bam/d.bam", headers={"range": f"bytes={start}-{end - 1}"})
-                    assert given.content == data[start:end]
-                place = f"referenceName=chr1&start={chance.randrange(900_000)}&fields=POS"
-                ticket = http.get(f"{server.url}/reads/d?{place}").json()["htsget"]
-                assert http.get(next(each["url"] for each in ticket["urls"] if "://" in each["url"])).content
-                with http.stream("GET", f"{server.url}/bam/d.bam") as given:
-                    assert data.startswith(next(given.iter_raw()))
-
-        with ThreadPoolExecutor(50) as pool:
-            list(pool.map(use, range(50)))
-        until = time.monotonic() + HANG
-        while len(os.listdir(f"/proc/{server.process.pid}/fd")) > before and time.monotonic() < until:
-            os.sched_yield()
-        assert time.monotonic() < until
-        assert server.stop() == 0
-        assert not [line for line in server.lines() if "failed" in line]
-        assert len(server.lines()) == 1 + 50 * 6
 
 
 # What an answer meets in the middle, and what the log says of it.

@@ -161,6 +161,18 @@ def test_memory_is_bounded_and_those_who_read_in_order_are_expected(local: Path)
     assert whole(starved) == data
 
 
+def test_some_bytes_wait_for_one_row_group_alone(local: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They end with the header, with a row group, or with the file."""
+    bam = VirtualBam(DatasetReader(local))
+    data, first = whole(bam), len(bam.header)
+    end = first + stored_size(DatasetReader(local).index[0].zones[0].bytes)
+    assert bam.read_some(first, len(data)) == data[first:end]
+    assert bam.read_some(bam.size - 5, 100) == data[-5:]
+    monkeypatch.setattr(RowGroup, "block", None)
+    fresh = VirtualBam(DatasetReader(local))
+    assert fresh.read_some(3, len(data)) == fresh.header[3:]
+
+
 def test_row_groups_ahead(local: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After the third row group in order, the fourth is decoded before it is asked for; at random, none is."""
     asked_for: list[Any] = []

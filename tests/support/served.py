@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -61,3 +62,8 @@ def serving(*words: object, **environment: str) -> Iterator[Server]:
             yield server
         finally:
             process.kill()
+
+
+def rest_of(taken: socket.socket) -> bytes:
+    """All that a server sends."""
+    return b"".join(iter(lambda: taken.recv(1 << 20), b""))

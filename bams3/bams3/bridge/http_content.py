@@ -1,6 +1,7 @@
 """Answers whose bytes are read in threads, piece by piece, as the client takes them."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from email.utils import formatdate
 from functools import partial
 from secrets import token_hex
@@ -15,27 +16,41 @@ from bams3.bridge.http_ranges import Range, ranges_of, status_of_conditions
 from bams3.bridge.library import Content
 
 FIRST, LARGEST = 1 << 16, 1 << 20  # bytes of a piece: few are wasted on a client who leaves early
-THREADS = 32  # that wait for bytes
+THREADS = 64  # that wait for bytes
+SHARE = 8  # of them, for one user
 
 Result = TypeVar("Result")
 Piece = bytes | memoryview
+Do = Callable[[Callable[[], Piece]], Awaitable[Piece]]
 
 
 class Work:
-    """What blocks, in threads, so that the event loop never waits for it; `workers` of them at once may decode."""
+    """What blocks, in threads, so that the event loop never waits for it; `workers` of them at once may decode.
+
+    The work of a `user`, whom the tokens name, waits while `SHARE` pieces of that user's work are being done.
+    """
 
     def __init__(self, workers: int) -> None:
         self._limiter, self._decoding = CapacityLimiter(THREADS), CapacityLimiter(workers)
+        self._shares: dict[str, CapacityLimiter] = {}
 
-    async def do(self, action: Callable[[], Result]) -> Result:
+    async def do(self, action: Callable[[], Result], user: str | None = None) -> Result:
         """Return what an action returns."""
-        result: Result = await anyio.to_thread.run_sync(action, limiter=self._limiter)
+        return await self._done(action, self._limiter, user)
+
+    async def decode(self, action: Callable[[], Result], user: str | None = None) -> Result:
+        """Return what an action returns that decodes in its own thread."""
+        return await self._done(action, self._decoding, user)
+
+    async def _done(self, action: Callable[[], Result], limiter: CapacityLimiter, user: str | None) -> Result:
+        async with self._share(user):
+            result: Result = await anyio.to_thread.run_sync(action, limiter=limiter)
         return result
 
-    async def decode(self, action: Callable[[], Result]) -> Result:
-        """Return what an action returns that decodes in its own thread."""
-        result: Result = await anyio.to_thread.run_sync(action, limiter=self._decoding)
-        return result
+    def _share(self, user: str | None) -> AbstractAsyncContextManager[None]:
+        if user is None:
+            return nullcontext()
+        return self._shares.setdefault(user, CapacityLimiter(SHARE))
 
 
 async def answer(request: Request, content: Content, media_type: str, work: Work) -> Response:
@@ -59,15 +74,16 @@ async def answer(request: Request, content: Content, media_type: str, work: Work
         ranges, status = [(0, content.size)], 200
     else:
         status = 206
+    do = partial(work.do, user=request.scope.get("user"))
     if len(ranges) > 1:
-        return await _multipart(ranges, content, media_type, headers, work)
+        return await _multipart(ranges, content, media_type, headers, do)
     ((start, end),) = ranges
     if status == 206:
         headers["content-range"] = f"bytes {start}-{end - 1}/{content.size}"
     headers["content-length"] = str(end - start)
     if request.method == "HEAD":
         return Response(status_code=status, headers=headers, media_type=media_type)
-    body = await begun(_pieces(content, start, end, work))
+    body = await begun(_pieces(content, start, end, do))
     return StreamingResponse(body, status, headers, media_type)
 
 
@@ -84,19 +100,17 @@ async def begun(pieces: AsyncIterator[Piece]) -> AsyncIterator[Piece]:
     return again()
 
 
-async def _pieces(content: Content, start: int, end: int, work: Work) -> AsyncIterator[Piece]:
+async def _pieces(content: Content, start: int, end: int, do: Do) -> AsyncIterator[Piece]:
     length = FIRST
     while start < end:
-        size = min(length, end - start)
-        piece = await work.do(partial(content.read, start, size))
-        assert len(piece) == size
+        piece = await do(partial(content.read, start, min(length, end - start)))
         yield piece
-        start += size
+        start += len(piece)
         length = min(2 * length, LARGEST)
 
 
 async def _multipart(
-    ranges: list[Range], content: Content, media_type: str, headers: dict[str, str], work: Work
+    ranges: list[Range], content: Content, media_type: str, headers: dict[str, str], do: Do
 ) -> Response:
     boundary = token_hex(16)
     heads = [
@@ -109,7 +123,7 @@ async def _multipart(
 
     async def parts() -> AsyncIterator[Piece]:
         for head, (start, end) in zip(heads, ranges, strict=True):
-            pieces = await begun(_pieces(content, start, end, work))
+            pieces = await begun(_pieces(content, start, end, do))
             yield head
             async for piece in pieces:
                 yield piece

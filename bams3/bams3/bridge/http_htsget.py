@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import quote
 
+import anyio
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
@@ -26,6 +27,7 @@ from bams3.sources.bgzf import EOF_MARKER
 
 INLINE = 64 << 10  # bytes of a block that stands in the ticket itself
 LARGEST_BODY = 1 << 20
+PATIENCE = 30.0  # seconds that a body may take
 MEDIA_TYPE = "application/vnd.ga4gh.bam"
 _STEP = 1 << 20
 _ACCEPTED = re.compile(r"application/vnd\.ga4gh\.htsget\.(v1\.\d+\.\d+)\+json")
@@ -120,14 +122,17 @@ class Htsget:
             return await answer(request, selection.content_of(served, Bytes(*part)), MEDIA_TYPE, self._work)
         if request.method == "HEAD":
             return Response(media_type=MEDIA_TYPE)
+        user = request.scope.get("user")
         if len(part) == len(Cut._fields):
             numbers, regions, visible = part
             cut = Cut(numbers, _regions(regions) or [], _regions(visible))
-            pieces = self._pieces(partial(selection.cut_out, served, cut), self._work.do)
+            pieces = self._pieces(partial(selection.cut_out, served, cut), partial(self._work.do, user=user))
         else:
             first, last, regions, visible, projection = part
             chosen = Records(first, last, _regions(regions), _regions(visible), Projection(*projection))
-            pieces = self._pieces(partial(selection.decoded, served, chosen), self._work.decode)
+            pieces = self._pieces(
+                partial(selection.decoded, served, chosen), partial(self._work.decode, user=user)
+            )
         body = await begun(pieces)
         return StreamingResponse(body, headers={"cache-control": "private, no-store"}, media_type=MEDIA_TYPE)
 
@@ -188,11 +193,13 @@ def _inline(data: bytes, kind: str) -> dict[str, Any]:
 
 async def _body(request: Request) -> bytes:
     body = b""
-    async for piece in request.stream():
-        body += piece
-        if len(body) > LARGEST_BODY:
-            raise HtsgetError("PayloadTooLarge", f"the body may have {LARGEST_BODY} bytes")
-    return body
+    with anyio.move_on_after(PATIENCE):
+        async for piece in request.stream():
+            body += piece
+            if len(body) > LARGEST_BODY:
+                raise HtsgetError("PayloadTooLarge", f"the body may have {LARGEST_BODY} bytes")
+        return body
+    raise HtsgetError("InvalidInput", f"the body took longer than {PATIENCE:.0f} s")
 
 
 def _json(value: Any) -> bytes:

@@ -72,13 +72,15 @@ class Page:
             size = bin_size(served.dataset.references[reference_id][1], _bins(request))
         except (KeyError, ValueError):
             raise HTTPException(400, f"give a contig of the dataset, and bins: 1 to {BINS}") from None
-        lines = await begun(self._lines(served, reference_id, size))
+        lines = await begun(self._lines(served, reference_id, size, request.scope.get("user")))
         return StreamingResponse(lines, media_type="application/x-ndjson")
 
-    async def _lines(self, served: Served, reference_id: int, size: int) -> AsyncIterator[bytes]:
+    async def _lines(
+        self, served: Served, reference_id: int, size: int, user: str | None
+    ) -> AsyncIterator[bytes]:
         yield b"%d\n" % size
         with closing(depth_track(served.dataset, reference_id, size, self._workers)) as pieces:
-            while (piece := await self._work.do(partial(next, pieces, None))) is not None:
+            while (piece := await self._work.do(partial(next, pieces, None), user)) is not None:
                 means = [round(mean, 2) for mean in piece.means]
                 yield json.dumps([piece.start, means], separators=(",", ":")).encode() + b"\n"
 

@@ -12,11 +12,13 @@ from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from bams3.errors import UsageError
 
 CLIENTS = 1000  # at once; others are told to come back
 _LONGEST_HEAD = 1 << 18  # bytes of a request before its body: URLs of tickets name regions
+PATIENCE = 30.0  # seconds that the head of a request may take
 _WAITING = 512  # connections that are not accepted yet
 
 
@@ -65,7 +67,7 @@ def run(
     """
     logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # the application has a log of its own
     config = uvicorn.Config(
-        app, http="h11", ws="none", lifespan="off", log_config=None, access_log=False, server_header=False,
+        app, http=Patient, ws="none", lifespan="off", log_config=None, access_log=False, server_header=False,
         limit_concurrency=CLIENTS, h11_max_incomplete_event_size=_LONGEST_HEAD,
         ssl_certfile=certificate or None, ssl_keyfile=key or None,
     )  # fmt: skip
@@ -87,6 +89,38 @@ def run(
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+class Patient(H11Protocol):
+    """HTTP for clients who send requests without haste, but not so slowly that their connections stay open for ever."""
+
+    _limit: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for a request."""
+        super().connection_made(transport)
+        self._wait()
+
+    def data_received(self, data: bytes) -> None:
+        """Go on to wait unless a whole head is there."""
+        super().data_received(data)
+        self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no more."""
+        super().connection_lost(exc)
+        self._stop()
+
+    def _wait(self) -> None:
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._stop()
+        elif self._limit is None:
+            self._limit = self.loop.call_later(PATIENCE, self.transport.close)
+
+    def _stop(self) -> None:
+        if self._limit is not None:
+            self._limit.cancel()
+            self._limit = None
 
 
 class _Loop(asyncio.SelectorEventLoop):

@@ -29,7 +29,7 @@ STEADY = 1.0  # seconds for which a dataset, and what a folder holds, is not loo
 class Content(NamedTuple):
     """Bytes that are read as they are needed. `etag`: a strong validator; `modified`: seconds since the epoch.
 
-    `read(offset, length)` may raise FormatError, DatasetError and OSError.
+    `read(offset, length)` returns 1 to `length` bytes. It may raise FormatError, DatasetError and OSError.
     """
 
     size: int
@@ -39,7 +39,7 @@ class Content(NamedTuple):
 
 
 class Served:
-    """One state of a dataset, open. `row_groups`: the number of the chunk, and that in the chunk, of each."""
+    """One state of a dataset, open."""
 
     def __init__(self, name: str, place: str, decoder: Decoder) -> None:
         """Raises DatasetError, FormatError and OSError."""
@@ -47,19 +47,13 @@ class Served:
         self.since = _written(place)  # before it is read, so that a later state is noticed
         self.dataset = DatasetReader(place)
         self.bam = VirtualBam(self.dataset, decoder)
-        self.row_groups = [
-            (number, place)
-            for number, entry in enumerate(self.dataset.index)
-            for place in range(len(entry.row_groups))
-        ]
         self._decoder = decoder
         self.checked = time.monotonic()
 
     @cached_property
     def numbers(self) -> dict[tuple[str, int], int]:
         """The number of each row group in the dataset, by the path of its chunk and its number there."""
-        index = self.dataset.index
-        return {(index[chunk].path, place): number for number, (chunk, place) in enumerate(self.row_groups)}
+        return {(entry.path, place): n for n, (entry, place) in enumerate(self.bam.row_groups.places)}
 
     @cached_property
     def _indexes(self) -> dict[str, bytes]:
@@ -69,7 +63,7 @@ class Served:
         """The file of a kind: "bam", "bai" or "csi". Raises UsageError if there is no such index."""
         etag, modified = self.bam.etag, self.bam.modified
         if kind == "bam":
-            return Content(self.bam.size, etag, modified, self.bam.read)
+            return Content(self.bam.size, etag, modified, self.bam.read_some)
         data = self._indexes.get(kind)
         if data is None:
             data = self._indexes[kind] = self.bam.index(kind)
@@ -81,12 +75,12 @@ class Served:
 
         The numbers are kept as the bytes of row groups are. Raises as `VirtualBam.read` does.
         """
-        chunk, place = self.row_groups[number]
-        data, entry = self.bam.records(number), self.dataset.index[chunk]
+        data = self.bam.row_groups.records(number)
+        entry, place = self.bam.row_groups.places[number]
         records = entry.zones[place].records
 
         def make() -> memoryview:
-            group = next(group for group in self.dataset.chunk(entry).row_groups if group.number == place)
+            group = self.bam.row_groups.group(number)
             for (fetched,) in self.dataset.fetched([(group,)], plan_hot):
                 pos, end = fetched.pos, fetched.end
             block, _ = walk(data, len(self.dataset.references))
@@ -118,6 +112,7 @@ class Library:
         self._sources, self._decoder = sources, decoder
         self._lock = threading.Lock()
         self._open: OrderedDict[str, Served] = OrderedDict()
+        self._opening: dict[str, threading.Lock] = {}
         self._places: dict[str, str] = {}
         self._looked = -STEADY
 
@@ -130,19 +125,25 @@ class Library:
     def get(self, name: str) -> Served:
         """Return a dataset, open. Raises KeyError if there is none, and what opening raises."""
         with self._lock:
-            found = self._open.pop(name, None)
+            if name not in self._places:
+                self._look()
+            place = self._places[name]
+            opening = self._opening.setdefault(name, threading.Lock())
+        with opening:  # those who ask for other datasets do not wait for this one
+            found = self._open.get(name)
             try:
                 if found is None or not found.is_current:
-                    if name not in self._places:
-                        self._look()
-                    found = Served(name, self._places[name], self._decoder)
+                    found = Served(name, place, self._decoder)
             except FileNotFoundError:
-                self._places.pop(name, None)
+                with self._lock:
+                    self._places.pop(name, None)
                 raise KeyError(name) from None
+        with self._lock:
             self._open[name] = found
+            self._open.move_to_end(name)
             if len(self._open) > OPEN:
                 self._open.popitem(last=False)
-            return found
+        return found
 
     def _look(self) -> None:
         if time.monotonic() - self._looked < STEADY:

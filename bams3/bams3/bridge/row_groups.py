@@ -6,7 +6,7 @@ from concurrent.futures import Future
 
 from bams3.bridge.decoder import Decoder
 from bams3.chunk.entry import ChunkEntry
-from bams3.chunk.reader import ChunkReader
+from bams3.chunk.reader import ChunkReader, RowGroup
 from bams3.dataset import layout
 from bams3.dataset.manifest import Manifest
 from bams3.dataset.prefetch import plan_all
@@ -18,11 +18,14 @@ CHUNKS = 64  # whose footers are kept
 
 
 class RowGroups:
-    """The row groups of a dataset by number, in the order of its records. `sizes`: bytes of each one's records."""
+    """The row groups of a dataset by number, in the order of its records.
+
+    `places`: the chunk of each, and its number there; `sizes`: bytes of each one's records.
+    """
 
     def __init__(self, dataset: DatasetReader, decoder: Decoder) -> None:
         self._dataset, self._decoder = dataset, decoder
-        self._places = [(entry, number) for entry in dataset.index for number in range(len(entry.row_groups))]
+        self.places = [(entry, number) for entry in dataset.index for number in range(len(entry.row_groups))]
         self.sizes = [zone.bytes for entry in dataset.index for zone in entry.zones]
         self._lock = threading.Lock()
         self._chunks: OrderedDict[str, ChunkReader] = OrderedDict()
@@ -62,9 +65,8 @@ class RowGroups:
         return min(max(number - first - 1, 0), self._decoder.workers, len(self.sizes) - 1 - number)
 
     def _decoded(self, number: int) -> memoryview:
-        entry, place = self._places[number]
         try:
-            group = next(group for group in self._chunk(entry).row_groups if group.number == place)
+            group = self.group(number)
             for (fetched,) in self._dataset.fetched([(group,)], plan_all):
                 fetched.load()
             block = group.block()
@@ -75,6 +77,11 @@ class RowGroups:
                     f"{self._dataset.uri}: the dataset was replaced after it had been opened; open it again"
                 ) from None
             raise
+
+    def group(self, number: int) -> RowGroup:
+        """Return a row group, of which nothing has been read."""
+        entry, place = self.places[number]
+        return next(group for group in self._chunk(entry).row_groups if group.number == place)
 
     def _chunk(self, entry: ChunkEntry) -> ChunkReader:
         with self._lock:

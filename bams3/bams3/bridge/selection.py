@@ -52,7 +52,7 @@ Part = Bytes | Cut | Records
 
 def everything(served: Served) -> Iterator[Bytes]:
     """Yield all records, in order."""
-    yield from _joined(map(served.bam.place, range(len(served.row_groups))))
+    yield from _joined(map(served.bam.place, range(len(served.bam.row_groups.places))))
 
 
 def _joined(places: Iterable[tuple[int, int]]) -> Iterator[Bytes]:
@@ -100,10 +100,9 @@ class _Touched(NamedTuple):
 def _touched(
     served: Served, regions: Sequence[Region], visible: Mapping[int, Intervals] | None
 ) -> Iterator[_Touched]:
-    index = served.dataset.index
-    for group, intervals in row_group_jobs(served.dataset, regions, RecordFilter()):
+    for group, intervals in row_group_jobs(_Index(served.dataset), regions, RecordFilter()):
         number = served.numbers[group.chunk.path, group.number]
-        reference = index[served.row_groups[number][0]].reference_id
+        reference = served.bam.row_groups.places[number][0].reference_id
         whole, seen = inside(group, intervals), NOWHERE
         if visible is not None:
             starts, ends = visible.get(reference, NOWHERE)
@@ -116,6 +115,20 @@ def _touched(
             [Region(reference, *place) for place in zip(*each, strict=True)] for each in (intervals, seen)
         ]
         yield _Touched(number, group.zone.bytes, whole, *places)
+
+
+class _Index:
+    """A dataset by its index alone: records are compared with the footers of their chunks when they are decoded."""
+
+    def __init__(self, dataset: DatasetReader) -> None:
+        self._dataset = dataset
+        self.references, self.unplaced_row_groups = dataset.references, dataset.unplaced_row_groups
+
+    def row_groups(
+        self, reference_id: int, start: int, end: int, borders: Sequence[Sequence[int]] = ()
+    ) -> Iterator[RowGroup]:
+        """Like those of the dataset."""
+        return self._dataset.row_groups(reference_id, start, end)
 
 
 def _within(items: Iterable[Item], size: Callable[[Item], int]) -> Iterator[list[Item]]:
@@ -163,7 +176,7 @@ def _chunks(served: Served, regions: Sequence[Region] | None) -> Iterator[tuple[
         yield from ((number, set()) for number in range(len(index)))
         return
     numbers = {entry.path: number for number, entry in enumerate(index)}
-    jobs = row_group_jobs(served.dataset, regions, RecordFilter())
+    jobs = row_group_jobs(_Index(served.dataset), regions, RecordFilter())
     for path, of_chunk in groupby(jobs, key=lambda job: job[0].chunk.path):
         number = numbers[path]
         places = {place for _, intervals in of_chunk for place in zip(*intervals, strict=True)}
@@ -175,7 +188,7 @@ def content_of(served: Served, part: Bytes) -> Content:
     size = part.end - part.start
 
     def read(offset: int, length: int) -> bytes:
-        return served.bam.read(part.start + offset, min(length, size - offset))
+        return served.bam.read_some(part.start + offset, min(length, size - offset))
 
     return Content(size, f"{served.bam.etag}-{part.start}-{part.end}", served.bam.modified, read)
 
@@ -184,14 +197,14 @@ def cut_out(served: Served, part: Cut) -> Iterator[bytes]:
     """Yield records in stored BGZF blocks. Raises FormatError, DatasetError and OSError."""
     asked, seen = _by_reference(part.regions), None if part.visible is None else _by_reference(part.visible)
     for number in part.numbers:
-        reference = served.dataset.index[served.row_groups[number][0]].reference_id
+        reference = served.bam.row_groups.places[number][0].reference_id
         offsets, pos, end = served.extents(number)
         mask = bytearray(b"\1") * len(pos)
         for places in (asked, seen):
             if places is not None:
                 keep_overlapping(mask, pos, end, *places.get(reference, NOWHERE))
         if 1 in mask:
-            yield _blocks(gather(RecordBlock(served.bam.records(number), offsets), mask))
+            yield _blocks(gather(RecordBlock(served.bam.row_groups.records(number), offsets), mask))
 
 
 def decoded(served: Served, part: Records) -> Iterator[bytes]:

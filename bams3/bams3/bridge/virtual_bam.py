@@ -33,14 +33,16 @@ class VirtualBam:
     ----------
     size : int
         Length in bytes.
+    row_groups : RowGroups
+        The row groups of the dataset.
     """
 
     def __init__(self, dataset: DatasetReader, decoder: Decoder | None = None) -> None:
         """`decoder`: threads and memory, which several can share. Raises FormatError if the dataset is damaged."""
         self._dataset = dataset
-        self._groups = RowGroups(dataset, decoder or Decoder())
+        self.row_groups = RowGroups(dataset, decoder or Decoder())
         self._header = memoryview(dataset.header.to_bam())
-        sections = (len(self._header), *self._groups.sizes)
+        sections = (len(self._header), *self.row_groups.sizes)
         self._starts = array("Q", accumulate(map(stored_size, sections), initial=0))
         self.size = self._starts[-1] + len(EOF_MARKER)
 
@@ -57,22 +59,24 @@ class VirtualBam:
         """
         end = min(offset + length, self.size)
         pieces: list[bytes | memoryview] = []
-        section = bisect_right(self._starts, offset) - 1
         while offset < end:
-            start = self._starts[section]
-            if section + 1 == len(self._starts):
-                pieces.append(EOF_MARKER[offset - start : end - start])
-                break
-            data = self._groups.records(section - 1) if section else self._header
-            section += 1
-            stop = min(end, self._starts[section])
-            pieces += stored(data, offset - start, stop - start)
-            offset = stop
+            pieces += (found := self._pieces(offset, end))
+            offset += sum(map(len, found))
         return b"".join(pieces)
 
-    def records(self, number: int) -> memoryview:
-        """Return the records of a row group, by its number in the dataset, in BAM encoding. Raises as `read` does."""
-        return self._groups.records(number)
+    def read_some(self, offset: int, length: int) -> bytes:
+        """Like `read`, but no further than to the end of the header or of a row group: without waiting for the next."""
+        return b"".join(self._pieces(offset, min(offset + length, self.size)))
+
+    def _pieces(self, offset: int, end: int) -> list[bytes | memoryview]:
+        """The bytes [offset, end), as far as they are in one section: the header, a row group, or the marker."""
+        section = bisect_right(self._starts, offset) - 1
+        start = self._starts[section]
+        if section + 1 == len(self._starts):
+            return [EOF_MARKER[offset - start : end - start]]
+        data = self.row_groups.records(section - 1) if section else self._header
+        stop = min(end, self._starts[section + 1])
+        return [*stored(data, offset - start, stop - start)]
 
     def place(self, number: int) -> tuple[int, int]:
         """Return which bytes [start, end) the blocks of a row group are, by its number in the dataset."""

@@ -6,7 +6,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import compress
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from bams3.bam.regions import LAST, UNPLACED, Region, RegionTable
 from bams3.dataset import layout
@@ -294,8 +294,24 @@ def _plan_of(wanted: Callable[[str], bool]) -> Plan[Any]:
     return plan
 
 
+class Indexed(Protocol):
+    """What finds row groups: a dataset, for which see its methods."""
+
+    @property
+    def references(self) -> Sequence[tuple[str, int]]:
+        """(name, length in bp) of every contig, by reference id."""
+
+    def row_groups(
+        self, reference_id: int, start: int, end: int, borders: Sequence[Sequence[int]] = ()
+    ) -> Iterator[RowGroup]:
+        """Row groups with reads that may overlap [start, end), 0-based, in order."""
+
+    def unplaced_row_groups(self) -> Iterator[RowGroup]:
+        """Row groups of reads with no position."""
+
+
 def row_group_jobs(
-    dataset: Dataset, regions: Iterable[Region] | None, record_filter: RecordFilter
+    dataset: Indexed, regions: Iterable[Region] | None, record_filter: RecordFilter
 ) -> Iterator[tuple[RowGroup, Intervals]]:
     """Yield the row groups that may hold matching records, in order, each with the intervals that overlap it."""
     references = dataset.references

@@ -1,0 +1,164 @@
+"""How soon `bams3 serve` answers: one client, many at once, and the page."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import random
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import chain
+from statistics import median
+from urllib.parse import urlsplit
+
+from harness.bench import Bench, has, same
+from harness.data import Alignments, random_region
+from harness.process import BAMS3
+from harness.table import Floor, Row
+
+CLIENTS, LENGTH = 50, 10_000  # at once, each for regions of so many bp
+SECONDS, SHORT = 60, 6  # that they ask; in a quick run
+MORE = 15  # ms more than samtools needs of the BAM
+
+
+@contextmanager
+def server(bench: Bench, alignments: Alignments) -> Iterator[tuple[str, str]]:
+    """Yield the URL of a server on both cores and the name of the dataset there."""
+    dataset = bench.dataset(alignments)
+    command = [BAMS3, "serve", "--port", "0", "--workers", "2", str(dataset)]
+    with (
+        open(bench.scratch / "serve.log", "wb") as log,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True) as process,
+    ):
+        try:
+            assert process.stdout is not None
+            yield process.stdout.readline().partition("/:")[0], dataset.stem
+        finally:
+            process.terminate()
+
+
+def region(bench: Bench, alignments: Alignments) -> Iterator[Row]:
+    """1 kb that was asked for before: what it takes more than of the BAM, in ms."""
+    if not has("samtools"):
+        return
+    taken: dict[str, list[float]] = {"": [], "file": [], "htsget": []}
+    with server(bench, alignments) as (url, name):
+        for seed in range(4 * bench.rounds):
+            contig, start, end = random_region(alignments, seed).replace(":", "-").split("-")
+            places = {
+                "": [alignments.bam, f"{contig}:{start}-{end}"],
+                "file": [f"{url}/bam/{name}.bam", f"{contig}:{start}-{end}"],
+                "htsget": [f"{url}/reads/{name}?referenceName={contig}&start={int(start) - 1}&end={end}"],
+            }
+            counts = []
+            for what, place in chain.from_iterable([places.items()] * 2):
+                began = time.perf_counter()
+                counts.append(_view(bench, *map(str, place)))
+                if len(counts) > len(places):
+                    taken[what].append(1000 * (time.perf_counter() - began))
+            same(f"count of {contig}:{start}-{end}", set(counts), {counts[0]})
+    theirs = median(taken.pop(""))
+    for what, times in taken.items():
+        ours = median(times)
+        floor = Floor(f"≤ {MORE} ms more", ours - theirs <= MORE)
+        yield Row(
+            f"served: 1 kb, {what}, warm, wall",
+            alignments.name,
+            "ms",
+            ours,
+            "samtools view -c",
+            theirs,
+            floor=floor,
+        )
+
+
+def _view(bench: Bench, *place: str) -> str:
+    """htslib keeps the index in the current directory."""
+    command = ["samtools", "view", "-c", *place]
+    return subprocess.run(
+        command, cwd=bench.scratch, check=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ).stdout
+
+
+def many(bench: Bench, alignments: Alignments) -> Iterator[Row]:
+    """Clients at once, each of which asks for the reads of random regions by htsget, one after the other."""
+    seconds = SECONDS if bench.rounds > 1 else SHORT
+    taken: list[float] = []
+    failed: list[Exception] = []
+    with server(bench, alignments) as (url, name):
+        until = time.monotonic() + seconds
+        clients = [
+            threading.Thread(target=_ask, args=(url, name, alignments, seed, until, taken, failed))
+            for seed in range(CLIENTS)
+        ]
+        for client in clients:
+            client.start()
+        for client in clients:
+            client.join()
+    if failed:
+        raise failed[0]
+    what = f"served: {CLIENTS} clients, {LENGTH // 1000} kb"
+    answers, slow = len(taken) / seconds, sorted(taken)[len(taken) * 99 // 100]
+    yield Row(f"{what}, answers", alignments.name, "/s", answers, floor=Floor("≥ 100/s", answers >= 100))
+    yield Row(f"{what}, p99", alignments.name, "s", slow, floor=Floor("≤ 1 s", slow <= 1))
+
+
+def _ask(
+    url: str,
+    name: str,
+    alignments: Alignments,
+    seed: int,
+    until: float,
+    taken: list[float],
+    failed: list[Exception],
+) -> None:
+    chance = random.Random(seed)
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=SECONDS)
+
+    def get(path: str) -> bytes:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        data = answer.read()
+        if answer.status != 200:
+            raise ConnectionError(f"{path}: status {answer.status}")
+        return data
+
+    try:
+        while (began := time.monotonic()) < until:
+            contig, start, end = (
+                random_region(alignments, chance.randrange(1 << 30), LENGTH).replace(":", "-").split("-")
+            )
+            query = f"referenceName={contig}&start={int(start) - 1}&end={end}"
+            ticket = json.loads(get(f"/reads/{name}?{query}"))["htsget"]
+            for part in ticket["urls"]:
+                if not part["url"].startswith("data:"):
+                    place = urlsplit(part["url"])
+                    get(f"{place.path}?{place.query}")
+            taken.append(time.monotonic() - began)
+    except (OSError, http.client.HTTPException) as error:
+        failed.append(error)
+
+
+def page(bench: Bench, alignments: Alignments) -> Iterator[Row]:
+    """The depth of a whole contig, as the page draws it: until the first piece, and until the last."""
+    contig, length = alignments.bam.with_suffix(".fa.fai").read_text().split("\t")[:2]
+    took: tuple[list[float], list[float]] = ([], [])
+    with server(bench, alignments) as (url, name):
+        for _ in range(bench.rounds):
+            connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=SECONDS)
+            began = time.perf_counter()
+            connection.request("GET", f"/datasets/{name}/depth?contig={contig}")
+            answer = connection.getresponse()
+            for number, _ in enumerate(answer):
+                if number == 1:
+                    took[0].append(time.perf_counter() - began)
+            took[1].append(time.perf_counter() - began)
+    data = f"{alignments.name}, {int(length) / 1e6:.3g} Mb"
+    first, last = map(median, took)
+    yield Row(
+        "served: depth of a contig, first piece", data, "s", first, floor=Floor("≤ 1.5 s", first <= 1.5)
+    )
+    yield Row("served: depth of a contig, all", data, "s", last)
