@@ -41,7 +41,7 @@ def sampled(words: list[str]) -> dict[str, float]:
     timer.stop(counts)
     if code:
         sys.exit(code)
-    other, locked, main_free, main_locked = counts
+    _, locked, main_free, main_locked = counts
     total = max(sum(counts), 1)
     return {
         "cpu": time.process_time() - cpu, "wall": time.perf_counter() - wall, "samples": total,

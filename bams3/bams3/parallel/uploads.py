@@ -1,4 +1,4 @@
-"""Writing of many objects to a store: each is written and completed by a thread of its own, while the next ones begin."""
+"""Writing of many objects to a store: a thread for each writes and completes it, while the next ones begin."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -87,12 +87,12 @@ class Uploads:
 
 
 def _taken(handed: "Queue[Any]") -> Iterator[Any]:
-    """Yield items until the end; raise _Stopped if there will not be all of them."""
+    """Yield items until the end; raise _StoppedError if there will not be all of them."""
     while (item := handed.get()) is not _END:
         if item is _STOP:
-            raise _Stopped
+            raise _StoppedError
         yield item
 
 
-class _Stopped(Exception):
+class _StoppedError(Exception):
     """The calling thread has failed: the object must not appear."""
