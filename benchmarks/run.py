@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from harness import convert, coverage, engines, gaps, mounted, reading, scale, served
+from harness import convert, coverage, engines, gaps, mounted, reading, scale, serial, served
 from harness.bench import PEERS, Bench, MismatchError
 from harness.data import BENCHMARKS, DATA, art, given, simulated
 from harness.process import CommandError
@@ -51,6 +51,7 @@ def rows(bench: Bench, extent: Extent) -> Iterator[Row]:
         yield from convert.small(bench, alignments)
     yield from convert.growth(bench, simulated("hiseq", extent.reads // 2), hiseq)
     yield from convert.workers(bench, hiseq)
+    yield from serial.shares(bench, hiseq)
     for case in (reading.to_bam, reading.decode):
         yield from case(bench, hiseq)
     for alignments in profiles:

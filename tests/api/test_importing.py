@@ -15,13 +15,20 @@ import bams3
 # What is imported is asked in a process of its own.
 
 
-def imported(code: str, *arguments: object) -> set[str]:
-    """Which slow modules a program has loaded in the end."""
+SLOW = {"numpy", "pysam", "zstandard", "pyarrow"}
+NOT_FOR_READING = {
+    "bams3.dataset.own", "bams3.dataset.parts", "bams3.parallel.uploads", "bams3.sources.bgzf",
+    "concurrent.futures", "copy", "dataclasses", "logging", "tempfile", "threading",
+}  # fmt: skip
+
+
+def imported(code: str, *arguments: object, of: set[str] = SLOW) -> set[str]:
+    """Which of some modules a program has loaded in the end."""
     program = f"import sys\n{code}\nprint(*sys.modules, file=sys.stderr)"
     done = subprocess.run(
         [sys.executable, "-c", program, *map(str, arguments)], capture_output=True, text=True, check=True
     )
-    return {"numpy", "pysam", "zstandard", "pyarrow"} & set(done.stderr.split())
+    return of & set(done.stderr.split())
 
 
 def test_importing_loads_nothing_slow() -> None:
@@ -45,6 +52,13 @@ def test_light_commands_load_neither_numpy_nor_pysam(odd: Path, tmp_path: Path, 
     code = "from bams3.cli import main\nassert main(sys.argv[1:]) == 0"
     loaded = imported(code, *command, *prefix, odd.with_suffix(".bams3"))
     assert not loaded & {"numpy", "pysam"}, loaded
+
+
+def test_counting_loads_little(odd: Path) -> None:
+    code = "from bams3.cli import main\nassert main(sys.argv[1:]) == 0"
+    dataset = odd.with_suffix(".bams3")
+    assert not imported(code, "query", "-c", "--workers", 1, dataset, of=NOT_FOR_READING)
+    assert imported(code, "query", "-o", dataset.with_suffix(".sam"), dataset, of=NOT_FOR_READING)
 
 
 def public_functions() -> Iterator[tuple[str, Any]]:

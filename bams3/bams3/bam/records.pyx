@@ -121,6 +121,41 @@ def walk(data, int64_t n_ref, int64_t start=0, int64_t first_record=0):
     return RecordBlock(data, offsets), offsets.data.as_longlongs[count] - start
 
 
+def find_records(data, int64_t n_ref):
+    """Guess where the first record begins in bytes from anywhere among records.
+
+    The guess is the first offset from which two valid records, or valid ones up to the end, follow each other. It may be
+    wrong. `data` is bytes-like, `n_ref` the number of references in the header. Returns -1 if there is no such offset.
+    """
+    cdef const uint8_t[::1] view = data
+    cdef int64_t size = view.shape[0], at = 0, examined = 0
+    with nogil:
+        while at < size and examined <= 2 * size:
+            if follow(&view[0] + at, size - at, n_ref, &examined):
+                break
+            at += 1
+        else:
+            at = -1
+    return at
+
+
+cdef bint follow(const uint8_t *data, int64_t size, int64_t n_ref, int64_t *examined) noexcept nogil:
+    """Whether `data` begins with two records. `examined` grows by the bytes of what takes long to tell from one."""
+    cdef int64_t at = 0
+    cdef int found
+    cdef Fault fault
+    for found in range(2):
+        if at == size:
+            return True
+        fault = check_record(data + at, size - at, n_ref)
+        if size - at >= 4 and (fault == NONE or fault == INCOMPLETE or fault >= CIGAR_OPERATION):  # others are cheap
+            examined[0] += min(<int64_t> load_u32(data + at), size - at)
+        if fault != NONE:
+            return fault == INCOMPLETE and found > 0
+        at += 4 + <int64_t> load_u32(data + at)
+    return True
+
+
 cdef str describe(const uint8_t[::1] view, int64_t at, Fault fault, int64_t n_ref, int64_t number):
     """Describe the fault of the record at byte `at` in one line, with the record's number and name, if readable."""
     cdef const uint8_t *p = &view[at]
@@ -207,7 +242,9 @@ cdef int64_t end_of_run(
     """The first record after `first` with another reference or window, or `count`."""
     cdef int32_t ref = load_i32(data + offsets[first] + 4)
     cdef int64_t window = window_of(ref, load_i32(data + offsets[first] + 8), shift)
-    cdef int64_t i = first + 1
+    cdef int64_t i = first + 1, last = offsets[count - 1]
+    if load_i32(data + last + 4) == ref and window_of(ref, load_i32(data + last + 8), shift) == window:
+        return count  # they are sorted
     while i < count:
         if load_i32(data + offsets[i] + 4) != ref or window_of(ref, load_i32(data + offsets[i] + 8), shift) != window:
             break
@@ -216,7 +253,7 @@ cdef int64_t end_of_run(
 
 
 def split_windows(RecordBlock block not None, int shift):
-    """Cut a block into runs of records that start in the same window of 2^shift bp.
+    """Cut a sorted block into runs of records that start in the same window of 2^shift bp.
 
     Returns a list of `(first, last, ref_id, window_index)`: records [first, last) have the reference id
     `ref_id` and start in window `window_index`, which is [index << shift, (index + 1) << shift), 0-based.

@@ -1,7 +1,7 @@
 """Stream codecs: how the bytes of a stream are compressed. The smallest result that the level tries is used."""
 
-import threading
 import zlib
+from functools import cache
 from typing import Any, NamedTuple
 
 import zstandard
@@ -47,8 +47,6 @@ _EFFORTS = {
     8: _Effort(15, 1 << 8, 256),
     9: _Effort(19, 1 << 8, 256),
 }
-
-_local = threading.local()
 
 
 def compress(data: Any, level: int) -> tuple[str, bytes]:
@@ -174,16 +172,27 @@ def _inflate(stored: bytes, raw_length: int) -> bytes:
         raise FormatError(f"it cannot be inflated: {error}") from error
 
 
+@cache
+def _of_this_thread() -> Any:
+    """An object whose attributes each thread has of its own."""
+    from threading import local
+
+    return local()
+
+
 def _compressor(level: int) -> zstandard.ZstdCompressor:
     """This thread's compressor for a level: contexts are costly to create and must not be shared."""
-    compressors: dict[int, zstandard.ZstdCompressor] = _local.__dict__.setdefault("compressors", {})
+    compressors: dict[int, zstandard.ZstdCompressor] = _of_this_thread().__dict__.setdefault(
+        "compressors", {}
+    )
     if level not in compressors:
         compressors[level] = zstandard.ZstdCompressor(level=level)
     return compressors[level]
 
 
 def _decompressor() -> zstandard.ZstdDecompressor:
-    if not hasattr(_local, "decompressor"):
-        _local.decompressor = zstandard.ZstdDecompressor()
-    decompressor: zstandard.ZstdDecompressor = _local.decompressor
+    local = _of_this_thread()
+    if not hasattr(local, "decompressor"):
+        local.decompressor = zstandard.ZstdDecompressor()
+    decompressor: zstandard.ZstdDecompressor = local.decompressor
     return decompressor

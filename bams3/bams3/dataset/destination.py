@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from bams3.dataset import layout
 from bams3.dataset.manifest import Manifest, sealed
-from bams3.dataset.own import PLAN, Own, is_former
+from bams3.dataset.own import Own, is_former
 from bams3.dataset.parts import Plan, stored_plan
 from bams3.errors import DatasetError, FormatError
 from bams3.storage import Storage
@@ -58,7 +58,7 @@ def _survey(storage: Storage) -> Destination:
     try:
         if layout.METADATA in objects:
             plans.append(plan_of(Manifest.from_bytes(storage.get(layout.METADATA), storage.root)))
-        if PLAN in objects:
+        if layout.PLAN in objects:
             plans.append(stored_plan(storage))
         plans += [stored_plan(storage, path) for path in objects if is_former(path)]
     except (FormatError, DatasetError) as error:
@@ -107,14 +107,14 @@ def remove(destination: Destination) -> None:
     check_removable(destination)
     if not destination.plans:
         return
-    if PLAN not in destination.objects:
-        destination.storage.put(PLAN, sealed(asdict(destination.plans[0])))
+    if layout.PLAN not in destination.objects:
+        destination.storage.put(layout.PLAN, sealed(asdict(destination.plans[0])))
     destination.storage.delete(layout.METADATA)
     destination.storage.delete_all(
-        path for path in destination.objects if path not in (layout.METADATA, PLAN)
+        path for path in destination.objects if path not in (layout.METADATA, layout.PLAN)
     )
     destination.storage.delete_incomplete(destination.own.has)
-    destination.storage.delete_all([PLAN])
+    destination.storage.delete_all([layout.PLAN])
 
 
 def beside(root: str, role: str) -> str:

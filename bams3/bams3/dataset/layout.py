@@ -3,7 +3,6 @@
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from copy import copy
 from functools import lru_cache
 from itertools import accumulate, pairwise
 from typing import Any, NamedTuple, TypeVar
@@ -16,6 +15,7 @@ METADATA = "_metadata.json"
 HEADER = "_header.sam"
 INDEX = "_index/chunks.json.zst"
 PARTS = "_parts"
+PLAN = f"{PARTS}/plan.json"
 DATA = "data"
 
 UNPLACED = -1  # reference id of reads with no position
@@ -95,6 +95,8 @@ class Grid(Sequence[Window]):
 
     def __getitem__(self, at: Any) -> Any:
         if isinstance(at, slice):
+            from copy import copy
+
             part = copy(self)
             part._part = self._part[at]
             return part

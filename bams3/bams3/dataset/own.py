@@ -9,24 +9,22 @@ from bams3.dataset import layout
 from bams3.errors import DatasetError, FormatError
 from bams3.storage import Storage
 
-PLAN = f"{layout.PARTS}/plan.json"
-
-_CHUNK = re.compile(rf"{layout.DATA}/([^/]+)/([0-9]{{9,}})-([0-9]{{9,}})\.chunk")
-_UNPLACED = re.compile(rf"{layout.DATA}/{layout.UNPLACED_FOLDER}/[0-9]{{6,}}\.chunk")
-_PART = re.compile(rf"{layout.PARTS}/([0-9]{{6,}}-of-[0-9]{{6,}}|[^/]+-[0-9]{{9,}})\.json")
-_FORMER = re.compile(rf"{layout.PARTS}/former-[0-9a-f]{{32}}-[0-9]+\.json")
-_ROOT = (layout.METADATA, layout.HEADER, layout.INDEX, PLAN)
+_CHUNK = rf"{layout.DATA}/([^/]+)/([0-9]{{9,}})-([0-9]{{9,}})\.chunk"
+_UNPLACED = rf"{layout.DATA}/{layout.UNPLACED_FOLDER}/[0-9]{{6,}}\.chunk"
+_PART = rf"{layout.PARTS}/([0-9]{{6,}}-of-[0-9]{{6,}}|[^/]+-[0-9]{{9,}})\.json"
+_FORMER = rf"{layout.PARTS}/former-[0-9a-f]{{32}}-[0-9]+\.json"
+_ROOT = (layout.METADATA, layout.HEADER, layout.INDEX, layout.PLAN)
 READERS = 16  # that read chunks at the same time
 
 
 def is_part(path: str) -> bool:
     """Whether it is the path of a part file."""
-    return bool(_PART.fullmatch(path))
+    return bool(re.fullmatch(_PART, path))
 
 
 def is_former(path: str) -> bool:
     """Whether it is the path of a plan that has been replaced."""
-    return bool(_FORMER.fullmatch(path))
+    return bool(re.fullmatch(_FORMER, path))
 
 
 class Own:
@@ -45,9 +43,9 @@ class Own:
 
     def has_chunk(self, path: str) -> bool:
         """Whether it is the path of a chunk of the dataset."""
-        found = _CHUNK.fullmatch(path)
+        found = re.fullmatch(_CHUNK, path)
         if not found:
-            return bool(_UNPLACED.fullmatch(path))
+            return bool(re.fullmatch(_UNPLACED, path))
         start, end = int(found[2]), int(found[3])
         return any(
             start < lengths.get(found[1], 0) and start % size == 0 and end == start + size

@@ -35,7 +35,7 @@ from bams3.dataset.manifest import (
     sums_of,
     sums_to_json,
 )  # fmt: skip
-from bams3.dataset.own import PLAN, Own, is_former, is_part
+from bams3.dataset.own import Own, is_former, is_part
 from bams3.dataset.sums import Sums
 from bams3.errors import DatasetError
 from bams3.storage import Storage
@@ -166,9 +166,9 @@ def write_plan(
     if replace not in (None, plan):
         former = f"{layout.PARTS}/former-{replace.header_id}-{replace.chunk_size}.json"
         storage.put(former, replace.to_bytes())
-        storage.put(PLAN, document)
+        storage.put(layout.PLAN, document)
     try:
-        storage.put_new(PLAN, document)
+        storage.put_new(layout.PLAN, document)
     except FileExistsError:
         if not join:
             raise DatasetError(
@@ -180,13 +180,13 @@ def write_plan(
                     f"{storage.root}: begun from another file or with another chunk size or level; "
                     "use the same for all parts, or --overwrite"
                 ) from None
-            storage.put(PLAN, document)
+            storage.put(layout.PLAN, document)
     storage.put(layout.HEADER, header_text)  # whoever wrote the plan may have been interrupted before this
 
 
 def _is_plan(storage: Storage, document: bytes) -> bool:
     """Whether a document is the stored plan. If they differ, the plan is read again: it may have been truncated."""
-    return any(storage.get(PLAN) == document for _ in range(2))
+    return any(storage.get(layout.PLAN) == document for _ in range(2))
 
 
 def _read(storage: Storage, path: str, parse: Callable[[bytes], Parsed]) -> Parsed:
@@ -209,7 +209,7 @@ def read_plan(storage: Storage) -> Plan:
     return plan
 
 
-def stored_plan(storage: Storage, path: str = PLAN) -> Plan:
+def stored_plan(storage: Storage, path: str = layout.PLAN) -> Plan:
     """The plan of an unfinished dataset, or one that it has replaced. Raises DatasetError if it is damaged."""
     return _read(storage, path, lambda data: _parse_plan(data, f"{storage.root}/{path}"))
 
@@ -228,7 +228,7 @@ def _check_header(storage: Storage, plan: Plan) -> None:
     except FileNotFoundError:
         pass
     raise DatasetError(
-        f"{storage.root}/{layout.HEADER}: missing, or not the header of {PLAN}; convert again with --overwrite"
+        f"{storage.root}/{layout.HEADER}: missing, or not the header of {layout.PLAN}; convert again with --overwrite"
     )
 
 
@@ -240,7 +240,7 @@ def former_plans(storage: Storage) -> list[Plan]:
 def delete_parts(storage: Storage) -> None:
     """Delete what only an unfinished dataset needs, the plan last."""
     paths = [path for path in storage.list(layout.PARTS) if is_part(path) or is_former(path)]
-    storage.delete_all([*paths, PLAN])
+    storage.delete_all([*paths, layout.PLAN])
 
 
 def _parse_plan(data: bytes, name: str) -> Plan:

@@ -16,7 +16,6 @@ from bams3.chunk.reader import ChunkReader, RowGroup
 from bams3.dataset import layout
 from bams3.dataset.layout import Grid
 from bams3.dataset.manifest import Counts, Manifest, header_id, index_from_bytes
-from bams3.dataset.own import PLAN
 from bams3.dataset.prefetch import Job, Plan, fetched, plan_hot
 from bams3.errors import DatasetError, FormatError
 from bams3.storage import is_remote, open_storage
@@ -108,7 +107,7 @@ class DatasetReader:
 
     def _why_not(self) -> str:
         with suppress(OSError):  # it is enough to say that there is none
-            if self.storage.exists(PLAN):
+            if self.storage.exists(layout.PLAN):
                 return (
                     f"an incomplete dataset (no {layout.METADATA}); "
                     "finish it with bams3 convert --resume, or bams3 merge"

@@ -1,7 +1,8 @@
 """Convert alignments (BAM, CRAM, SAM; a file or standard input) to a dataset.
 
-Worker threads inflate the source, and encode and compress row groups. The main thread finds the records, cuts them
-into row groups, and writes one chunk after another in order. At most a few row groups per worker are in memory.
+Worker threads inflate the source, find and check its records, and encode and compress row groups. The main thread only
+puts in order what they find: it cuts records into row groups, and hands compressed row groups to the threads that write
+chunks. At most a few row groups per worker are in memory.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -9,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from bams3.bam.lossy import Loss
 from bams3.bam.records import join
@@ -155,7 +156,7 @@ def convert(
         storage.delete(layout.METADATA)  # the dataset is incomplete while a part is written again
         pool = stack.enter_context(Workers(threads))
         earlier = _Earlier(storage, plan, there.objects) if resume or again else None
-        job = _Conversion(Uploads(storage), plan, HeaderLines(opened.header), pool, earlier, there)
+        job = _Conversion(Uploads(storage, threads), plan, HeaderLines(opened.header), pool, earlier, there)
         with _faults_named(opened, storage, removes=name is None and not resume):
             if chosen is None:
                 counts = _known_counts(opened, index)
@@ -308,8 +309,11 @@ class _Conversion:
         tasks = _tasks(cut_row_groups(blocks, self.plan.chunk_size, self.plan.lengths))
         finished = self._counted(self.workers.map(self._compress, tasks), part.counts, sums)
         with self.uploads:
-            for key, items in groupby(finished, key=lambda item: item[0]):
-                part.chunks.append(self._write(key[0], key[1], (group for _, group in items)))
+            chunks = [
+                self._write(key[0], key[1], (group for _, group in items))
+                for key, items in groupby(finished, key=lambda item: item[0])
+            ]
+        part.chunks = [entry() for entry in chunks]
         return part
 
     def _counted(
@@ -329,14 +333,19 @@ class _Conversion:
             task.key, group or compress_row_group(block, task.key[0], self.plan.level), counts, sums
         )
 
-    def _write(self, reference_id: int, start: int, groups: Iterator[CompressedRowGroup]) -> ChunkEntry:
+    def _write(
+        self, reference_id: int, start: int, groups: Iterator[CompressedRowGroup]
+    ) -> Callable[[], ChunkEntry]:
         path = self.plan.chunk_path(reference_id, start)
         end = start + self.plan.chunk_size if reference_id != UNPLACED else start
         if path in self.there.objects:
             self.own.check_chunk(self.uploads.storage, path)
         identity = Identity(self.plan.header_id, reference_id, start, end, self.plan.level)
-        with self.uploads.create(path) as file:
-            return write_chunk(file, path, identity, groups, self.header)
+
+        def write(file: BinaryIO, items: Iterator[CompressedRowGroup]) -> ChunkEntry:
+            return write_chunk(file, path, identity, items, self.header)
+
+        return self.uploads.write(path, write, groups)
 
 
 class _Earlier:

@@ -13,7 +13,6 @@ from bams3.chunk.reader import ChunkReader
 from bams3.codec import ENCODINGS
 from bams3.dataset import layout
 from bams3.dataset.manifest import Counts, Manifest, check_chunks, header_id, index_to_bytes
-from bams3.dataset.own import PLAN
 from bams3.dataset.sums import Sums
 from bams3.errors import DatasetError, FormatError, SourceError
 from bams3.operations.reread import tallied
@@ -59,7 +58,7 @@ def repair(
         has not been completed.
     """
     storage = open_storage(str(dataset))
-    if storage.exists(PLAN):
+    if storage.exists(layout.PLAN):
         raise DatasetError(
             f"{storage.root}: its conversion was interrupted; finish it with bams3 convert --resume, or bams3 merge"
         )

@@ -1,31 +1,38 @@
-"""Writing of many objects to a store: one upload is completed while the next objects are written."""
+"""Writing of many objects to a store: a thread for each writes and completes it, while the next ones begin."""
 
 from collections import deque
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any, BinaryIO
+from collections.abc import Callable, Iterable, Iterator
+from queue import Queue
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from bams3.storage import Storage, is_remote
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-PENDING = 8  # objects that are written, but whose upload is not complete
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+PENDING = 8  # objects that are not complete
+AHEAD = 2  # items of an object that wait to be written
+_END, _STOP = object(), object()
 
 
 class Uploads:
     """A writer of objects to a storage; all are complete when the context exits without an exception.
 
-    The error of an upload is raised by a later call, or at the end. Local files are completed immediately.
+    The error of an object is raised by a later call, or at the end. With `threads` 1, local files are written by the
+    calling thread.
     """
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: Storage, threads: int) -> None:
         self.storage = storage
+        self._threaded = threads > 1 or is_remote(storage.root)
         self._pool: Any = None
-        self._pending: deque[Future[None]] = deque()
+        self._pending: deque[Future[Any]] = deque()
 
     def __enter__(self) -> "Uploads":
-        if is_remote(self.storage.root):
+        if self._threaded:
             from concurrent.futures import ThreadPoolExecutor
 
             self._pool = ThreadPoolExecutor(PENDING, "bams3-upload")
@@ -37,15 +44,55 @@ class Uploads:
         if kind is None:
             self._settle(0)
 
-    @contextmanager
-    def create(self, path: str) -> Iterator[BinaryIO]:
-        """Like `Storage.create`, but the object may appear later."""
-        with ExitStack() as stack:
-            yield stack.enter_context(self.storage.create(path))
-            if self._pool:
-                self._pending.append(self._pool.submit(stack.pop_all().close))
-        self._settle(PENDING)
+    def write(
+        self, path: str, function: Callable[[BinaryIO, Iterator[Item]], Result], items: Iterable[Item]
+    ) -> Callable[[], Result]:
+        """Have `function` write an object from some items, to the file that it is called with.
+
+        The items are taken here, one after another. What is returned gives the function's result once the object is
+        complete.
+        """
+        if not self._pool:
+            with self.storage.create(path) as file:
+                result = function(file, iter(items))
+            return lambda: result
+        handed: Queue[Any] = Queue(AHEAD)
+        future: Future[Result] = self._pool.submit(self._create, path, function, handed)
+        try:
+            for item in items:
+                handed.put(item)
+        except BaseException:
+            handed.put(_STOP)
+            raise
+        handed.put(_END)
+        self._pending.append(future)
+        self._settle(PENDING - 1)
+        return future.result
+
+    def _create(
+        self, path: str, function: Callable[[BinaryIO, Iterator[Item]], Result], handed: "Queue[Any]"
+    ) -> Result:
+        items = _taken(handed)
+        try:
+            with self.storage.create(path) as file:
+                return function(file, items)
+        except BaseException:
+            for _ in items:  # the other thread must not wait for room
+                pass
+            raise
 
     def _settle(self, most: int) -> None:
         while len(self._pending) > most:
             self._pending.popleft().result()
+
+
+def _taken(handed: "Queue[Any]") -> Iterator[Any]:
+    """Yield items until the end; raise _StoppedError if there will not be all of them."""
+    while (item := handed.get()) is not _END:
+        if item is _STOP:
+            raise _StoppedError
+        yield item
+
+
+class _StoppedError(Exception):
+    """The calling thread has failed: the object must not appear."""

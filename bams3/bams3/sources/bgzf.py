@@ -4,19 +4,22 @@ A virtual offset is `compressed offset of a block << 16 | offset within the infl
 """
 
 import struct
-from collections.abc import Iterator
-from typing import BinaryIO, NamedTuple
+from array import array
+from collections.abc import Callable, Iterator
+from typing import Any, BinaryIO, NamedTuple
 
 from isal import isal_zlib
 
 from bams3.errors import SourceError
+from bams3.sources.blocks import whole_blocks
 from bams3.sources.inputs import Mapper
 
 MAX_BLOCK = 1 << 16
 """Maximum size of a block in bytes, both compressed and inflated."""
 EOF_MARKER = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 MAGIC = b"\x1f\x8b\x08\x04"
-USUAL_EXTRA = b"\x06\x00BC\x02\x00"
+USUAL_EXTRA, USUAL_HEADER = b"\x06\x00BC\x02\x00", 18
+"""Of a block whose only extra field is BC; bytes of its header."""
 
 PLAIN_GZIP = (
     "plain gzip instead of a BGZF block; the file is damaged, or convert it to BGZF with samtools view -b"
@@ -32,16 +35,18 @@ U16 = struct.Struct("<H")
 FOOTER = struct.Struct("<II")
 
 
-class _Block(NamedTuple):
-    """A block that has not been inflated yet."""
+class _Run(NamedTuple):
+    """Consecutive blocks that have not been inflated yet."""
 
     offset: int
-    """The block's offset and size in the file."""
-    deflated: memoryview
-    crc32: int
-    length: int
+    """Of the first block in the file."""
+    raw: memoryview
+    blocks: "array[int]"
+    """Size, CRC-32 and inflated length of each block."""
+    header: int
+    """Bytes of each block before its deflated data."""
     wanted: slice
-    """The block's inflated bytes."""
+    """Of the inflated bytes."""
 
 
 class BlockReader:
@@ -67,53 +72,47 @@ class BlockReader:
         self._raw = memoryview(b"")
         self._at = 0  # of the next block in _raw
         self._last_was_empty = False
-        self._failure: SourceError | None = None
         self._ended = start_voffset >= end_voffset
         if start_voffset:
             file.seek(self._offset)
 
-    def pieces(self, mapper: Mapper = map) -> Iterator[bytes]:
+    def pieces(self, mapper: Mapper = map, made: Callable[[bytes], Any] = bytes) -> Iterator[Any]:
         """The remaining inflated bytes, in pieces of about 1 MB; the first pieces are smaller.
 
-        `mapper` inflates them. With the built-in map nothing is read before it is requested, so that another
-        call continues after the piece that was taken last.
+        `mapper` inflates them, and calls `made` with each piece, whose results are yielded. With the built-in map
+        nothing is read before it is requested, so that another call continues after the piece that was taken last.
         """
-        return mapper(self._inflate, self._runs())
+        return mapper(lambda run: made(self._inflate(run)), self._runs())
 
-    def _runs(self) -> Iterator[list[_Block]]:
-        """Blocks grouped into pieces; an error in a block is raised after the blocks before it have been yielded."""
-        run: list[_Block] = []
-        length, enough = 0, FIRST_PIECE
-        try:
-            for block in self._blocks():
-                run.append(block)
-                length += block.length
-                if length >= enough or len(run) >= PIECE_BLOCKS:
-                    yield run
-                    run, length, enough = [], 0, min(2 * enough, PIECE_SIZE)
-        except SourceError as error:
-            self._failure = error
-        if run:
-            yield run
-        if self._failure:  # also if the previous call took only what came before it
-            failure, self._failure = self._failure, None
-            try:
-                raise failure
-            finally:
-                del failure  # whose traceback holds this frame
-
-    def _blocks(self) -> Iterator[_Block]:
-        """The remaining blocks; each is passed before it is yielded."""
+    def _runs(self) -> Iterator[_Run]:
+        """The remaining blocks; those of a run are passed before it is yielded. An error in a block is raised after the
+        blocks before it have been yielded."""
+        enough = FIRST_PIECE
         while not self._ended:
             offset = self._offset + self._at
             if offset > self._end_block or (offset == self._end_block and self._end_within == 0):
                 self._ended = True
             elif not self._fill(18):
                 self._finish()
+            elif run := self._usual_run(offset, enough):
+                yield run
+                enough = min(2 * enough, PIECE_SIZE)
             else:
                 yield self._next_block(offset)
 
-    def _next_block(self, offset: int) -> _Block:
+    def _usual_run(self, offset: int, enough: int) -> _Run | None:
+        """Pass whole blocks in memory that hold about `enough` bytes, all of which are wanted, if there are any."""
+        if self._skip:
+            return None
+        stop = min(self._end_block - self._offset, len(self._raw))
+        blocks = whole_blocks(self._raw, self._at, stop, enough, PIECE_BLOCKS)
+        if not blocks:
+            return None
+        self._last_was_empty = not blocks[-1]
+        start, self._at = self._at, self._at + sum(blocks[::3])
+        return _Run(offset, self._raw[start : self._at], blocks, USUAL_HEADER, slice(None))
+
+    def _next_block(self, offset: int) -> _Run:
         """Check the header and footer of the block at `_at`, and move past it."""
         raw, at = self._raw, self._at
         if raw[at : at + 4] != MAGIC:
@@ -135,26 +134,29 @@ class BlockReader:
         wanted, self._skip = slice(self._skip, end), 0
         self._at = at + size
         self._last_was_empty = not length
-        return _Block(offset, raw[at + header : at + size - 8], crc32, length, wanted)
+        return _Run(offset, raw[at : at + size], array("I", (size, crc32, length)), header, wanted)
 
-    def _inflate(self, run: list[_Block]) -> bytes:
+    def _inflate(self, run: _Run) -> bytes:
         """The inflated bytes of some blocks."""
         parts = []
-        for offset, deflated, crc32, length, wanted in run:
+        at, header = 0, run.header
+        numbers = iter(run.blocks)
+        for size, crc32, length in zip(numbers, numbers, numbers, strict=True):
             try:
-                data = isal_zlib.decompress(deflated, -15, length or 1)
+                data = isal_zlib.decompress(run.raw[at + header : at + size - 8], -15, length or 1)
             except isal_zlib.error as error:  # type: ignore[misc]
-                raise self._error(offset, f"the block cannot be inflated ({error})") from None
+                raise self._error(run.offset + at, f"the block cannot be inflated ({error})") from None
             if len(data) != length or isal_zlib.crc32(data) != crc32:
-                raise self._error(offset, "the block's CRC32 or length does not match its data")
-            parts.append(data[wanted])  # slicing all bytes makes no copy
-        return b"".join(parts)
+                raise self._error(run.offset + at, "the block's CRC32 or length does not match its data")
+            parts.append(data)
+            at += size
+        return b"".join(parts)[run.wanted]  # slicing all bytes makes no copy
 
     def _header_and_size(self, offset: int) -> tuple[int, int]:
         """The length of the block's header, and of the whole block."""
         raw, at = self._raw, self._at
         if raw[at + 10 : at + 16] == USUAL_EXTRA:
-            return 18, U16.unpack_from(raw, at + 16)[0] + 1
+            return USUAL_HEADER, U16.unpack_from(raw, at + 16)[0] + 1
         header = 12 + U16.unpack_from(raw, at + 10)[0]
         if not self._fill(header):
             raise self._error(offset, "the file is truncated within the block")
@@ -167,11 +169,12 @@ class BlockReader:
         """Make `size` bytes of the file, from `_at` on, available in `_raw`; False if the file has fewer."""
         if len(self._raw) - self._at >= size:
             return True
-        parts = [bytes(self._raw[self._at :])]
-        have = len(parts[0])
+        parts = [bytes(self._raw[self._at :])] if self._at < len(self._raw) else []
+        have = sum(map(len, parts))
         self._offset += self._at
         while have < size:
-            wanted = min(READ_SIZE, self._end_block + MAX_BLOCK - self._offset - have)
+            # Behind the start of a block no more is read than completes it, since the two have to be joined.
+            wanted = 0 if have else min(READ_SIZE, self._end_block + MAX_BLOCK - self._offset)
             part = self._file.read(max(wanted, size - have))
             if not part:
                 break

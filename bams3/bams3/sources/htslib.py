@@ -7,7 +7,7 @@ another pipe; our own reader takes it from there. Only reading by window is left
 import io
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from bams3.bam.records import RecordBlock
 from bams3.errors import SourceError
@@ -199,9 +199,9 @@ class _View:
     def truncated(self) -> bool:
         return self._process.truncated or (self._feed is not None and self._feed.truncated)
 
-    def pieces(self, mapper: Mapper = map) -> Iterator[bytes]:
+    def pieces(self, mapper: Mapper = map, made: Callable[[bytes], Any] = bytes) -> Iterator[Any]:
         try:
-            yield from self._blocks.pieces(mapper)
+            yield from self._blocks.pieces(mapper, made)
         except SourceError:
             self._process.check()  # samtools knows better why its output is truncated
             raise

@@ -1,20 +1,21 @@
 """From a stream of inflated BAM bytes to the header and blocks of records."""
 
 import io
-from collections.abc import Iterator
+from array import array
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import chain
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, NamedTuple, Protocol
 
 from isal import igzip_lib
 
 from bams3.bam.header import Header, bytes_needed
-from bams3.bam.records import RecordBlock, check_order, walk
+from bams3.bam.records import RecordBlock, check_order, find_records, walk
 from bams3.errors import SourceError
 from bams3.sources.bgzf import FIRST_PIECE, PIECE_SIZE
 from bams3.sources.inputs import Mapper
 
 LONGEST_HEADER = 1 << 30  # bytes of text and references
+NO_RECORDS = RecordBlock(b"", array("q", [0]))
 FIXED = 36
 """Bytes of a record before its name, including block_size."""
 
@@ -28,8 +29,9 @@ class Reader(Protocol):
     def truncated(self) -> bool:
         """Whether it ended without its format's end-of-file marker (only if that is allowed)."""
 
-    def pieces(self, mapper: Mapper = map) -> Iterator[bytes]:
-        """The remaining bytes, in pieces of about 1 MB; the first pieces are smaller. `mapper` inflates them."""
+    def pieces(self, mapper: Mapper = map, made: Callable[[bytes], Any] = bytes) -> Iterator[Any]:
+        """The remaining bytes, in pieces of about 1 MB; the first pieces are smaller. `mapper` inflates them, and calls
+        `made` with each, whose results are yielded."""
 
 
 class PlainReader:
@@ -41,7 +43,10 @@ class PlainReader:
         self.name = name
         self._file = file
 
-    def pieces(self, mapper: Mapper = map) -> Iterator[bytes]:
+    def pieces(self, mapper: Mapper = map, made: Callable[[bytes], Any] = bytes) -> Iterator[Any]:
+        return mapper(made, self._read())
+
+    def _read(self) -> Iterator[bytes]:
         size = FIRST_PIECE
         try:
             while piece := self._file.read(size):
@@ -131,44 +136,86 @@ def _naming(reader: Reader) -> Iterator[None]:
         raise SourceError(f"{reader.name}: {error}") from None
 
 
+class _Piece(NamedTuple):
+    """Inflated bytes, and the records that a worker found in them if they begin where it guessed."""
+
+    data: bytes
+    start: int
+    """The guess: an offset in `data`; -1 if there is none."""
+    block: RecordBlock
+    """The whole records from `start` on."""
+    end: int
+    """Of `block` in `data`."""
+    place: tuple[int, int]
+    """Reference id and position of its last record."""
+
+
 def record_blocks(
     reader: Reader, header: Header, rest: bytes = b"", mapper: Mapper = map
 ) -> Iterator[RecordBlock]:
     """Blocks of the records in `rest` and in everything the reader yields after it, each validated and sorted.
 
     A block holds the whole records of a piece, in place; a record that continues in the next piece is copied
-    to a block of its own.
+    to a block of its own. Where a piece's first record begins is known only when the pieces before it have been read.
+    So the workers guess it; pieces for which the guess was wrong, or that have a fault, are walked here.
     """
     count, place = 0, (0, -1)
+    n_ref = len(header.references)
+
+    def guessed(data: bytes) -> _Piece:
+        start = find_records(data, n_ref)
+        if start >= 0:
+            try:
+                block, used = walk(data, n_ref, start)
+                return _Piece(data, start, block, start + used, check_order(block))
+            except SourceError:
+                pass  # raised again below, with the record's number, if the guess was right
+        return _Piece(data, -1, NO_RECORDS, 0, (0, -1))
 
     def validated(data: Any, start: int = 0) -> tuple[RecordBlock, int]:
         """The whole records from `start` on, and the offset of their end."""
         nonlocal count, place
         try:
-            block, used = walk(data, len(header.references), start, count)
+            block, used = walk(data, n_ref, start, count)
             place = check_order(block, *place, count, header.references)
         except SourceError as error:
             raise SourceError(f"{reader.name}: {error}") from None
         count += len(block)
         return block, start + used
 
+    def accepted(piece: _Piece, start: int) -> tuple[RecordBlock, int]:
+        """As `validated`; what was found is used if the guess is right, and the order across pieces, too."""
+        nonlocal count, place
+        if piece.start != start or not len(piece.block):
+            return validated(piece.data, start)
+        try:
+            check_order(piece.block[:1], *place, count, header.references)
+        except SourceError as error:
+            raise SourceError(f"{reader.name}: {error}") from None
+        count, place = count + len(piece.block), piece.place
+        return piece.block, piece.end
+
     begun = bytearray()  # the start of a record that continues in the next piece
-    for piece in chain([rest], reader.pieces(mapper)):
-        start = 0
-        while begun and start < len(piece):
+    block, used = validated(rest)
+    if len(block):
+        yield block
+    begun += rest[used:]
+    for piece in reader.pieces(mapper, guessed):
+        data, start = piece.data, 0
+        while begun and start < len(data):
             end = start + _missing(begun)
-            begun += piece[start:end]
-            start = min(end, len(piece))
+            begun += data[start:end]
+            start = min(end, len(data))
             if start == end:
                 block, used = validated(begun)
                 if used:
                     yield block
                     begun = bytearray()
         if not begun:
-            block, used = validated(piece, start)
+            block, used = accepted(piece, start)
             if len(block):
                 yield block
-            begun += piece[used:]
+            begun += data[used:]
     if begun:
         validated(begun)
         raise SourceError(f"{reader.name}: the file is truncated within record {count + 1}")

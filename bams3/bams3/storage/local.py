@@ -12,7 +12,7 @@ from bams3.storage import LARGEST
 from bams3.storage.beside import FileBeside
 
 TEMPORARY = ".incomplete-"  # prefix of files that are being written
-_UNFINISHED = re.compile(rf"{re.escape(TEMPORARY)}[0-9a-f]{{12}}-(.+)")
+_UNFINISHED = rf"{re.escape(TEMPORARY)}[0-9a-f]{{12}}-(.+)"
 
 
 def _appear_new(temporary: str, target: str) -> None:
@@ -85,7 +85,9 @@ class LocalStorage:
         return os.path.isfile(self._file(path))
 
     def list(self, prefix: str = "") -> Iterator[str]:
-        return iter(sorted(p for p in self._walk(prefix) if not _UNFINISHED.fullmatch(os.path.basename(p))))
+        return iter(
+            sorted(p for p in self._walk(prefix) if not re.fullmatch(_UNFINISHED, os.path.basename(p)))
+        )
 
     def folders(self) -> Iterator[str]:
         with os.scandir(self.root) as found:
@@ -120,7 +122,7 @@ class LocalStorage:
     def delete_incomplete(self, of: Callable[[str], bool]) -> None:
         for path in list(self._walk("")):
             folder, name = os.path.split(path)
-            if (unfinished := _UNFINISHED.fullmatch(name)) and of(os.path.join(folder, unfinished[1])):
+            if (unfinished := re.fullmatch(_UNFINISHED, name)) and of(os.path.join(folder, unfinished[1])):
                 os.unlink(self._file(path))
 
     def delete_all(self, paths: Iterable[str]) -> None:

@@ -1,0 +1,60 @@
+"""What more workers cannot speed up: the CPU time of the main thread, and that under Python's lock."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from harness.bench import Bench
+from harness.data import Alignments, random_region
+from harness.process import output
+from harness.table import Floor, Row
+
+WORKERS = (1, 2, 4, 8)
+MANY = 32
+SPEED_UP = 25  # by 32 workers, of commands that write
+SAMPLED = Path(__file__).with_name("sampled.py")
+
+
+def shares(bench: Bench, alignments: Alignments) -> Iterator[Row]:
+    """By number of workers; with one, everything is in the main thread, so only the lock tells."""
+    dataset = bench.dataset(alignments)
+    region = random_region(alignments, seed=1, length=1_000_000)
+    commands = {
+        "convert": ["convert", "--overwrite", alignments.bam, bench.scratch / "serial.bams3"],
+        "to-bam, level 1": ["to-bam", "--level", "1", "--overwrite", dataset, bench.scratch / "serial.bam"],
+        "query": ["query", "-o", bench.scratch / "serial.sam", dataset, region],
+        "coverage": ["coverage", "-o", bench.scratch / "serial", dataset],
+    }
+    for name, words in commands.items():
+        floor = SPEED_UP if name.split(",")[0] in ("convert", "to-bam") else None
+        for workers in WORKERS if name != "coverage" else (1,):
+            options = ["--workers", str(workers)] if name != "coverage" else []
+            runs = [sampled(words[0], *options, *words[1:]) for _ in range(bench.rounds)]
+            what = f"{name}, {workers} worker{'s' * (workers > 1)}"
+            yield from _rows(what, alignments.name, runs, floor if workers > 1 else None)
+
+
+def sampled(*words: str | Path) -> dict[str, float]:
+    """What `sampled.py` says of a command."""
+    return json.loads(output(sys.executable, SAMPLED, *words).splitlines()[-1])
+
+
+def _rows(what: str, data: str, runs: list[dict[str, float]], floor: int | None) -> Iterator[Row]:
+    main, locked, shared = (
+        statistics.median(run[key] for run in runs) for key in ("main", "locked", "shared")
+    )
+    yield Row(f"{what}: CPU time of the main thread", data, "%", 100 * main)
+    yield Row(f"{what}: CPU time under Python's lock", data, "%", 100 * locked)
+    if floor is not None:
+        gain = speed_up(shared, MANY)
+        reached = Floor(f"≥ {floor} x", gain >= floor)
+        yield Row(f"{what}: speed-up by {MANY} workers (Amdahl)", data, "x", gain, floor=reached)
+
+
+def speed_up(shared: float, workers: int) -> float:
+    """Amdahl's law: the gain by some workers if only one of them at a time can do the part `shared` of the work."""
+    return 1 / (shared + (1 - shared) / workers)
