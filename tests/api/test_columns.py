@@ -27,6 +27,7 @@ def pysam_column(name: str) -> Callable[[pysam.AlignedSegment], Any]:
         "qlen": lambda r: r.infer_query_length() or 0,
         "sclen": lambda r: bases(r, 4),
         "hclen": lambda r: bases(r, 5),
+        "qualities": lambda r: r.query_qualities,
         "library": lambda r: libraries(r).get(r.get_tag("RG") if r.has_tag("RG") else "", ""),
     }  # fmt: skip
     return of[name]

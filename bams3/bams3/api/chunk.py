@@ -11,6 +11,7 @@ from bams3.chunk.reader import ChunkReader, open_chunk
 from bams3.dataset.loose import LooseChunks
 from bams3.errors import UsageError
 from bams3.select.fields import FilterColumns
+from bams3.select.query import RecordFilter
 from bams3.select.schema import checked_fields
 
 if TYPE_CHECKING:
@@ -177,8 +178,8 @@ class Chunk:
         from bams3.api.arrow import record_batches, schema_of
 
         names = checked_fields(fields)
-        parts = list(self._columns(names))
-        return record_batches(parts, names, schema_of(names, parts)).read_all()
+        schema = schema_of(names, self._chunk.row_groups)
+        return record_batches(self._part, None, RecordFilter(), names, schema=schema).read_all()
 
     def _columns(self, names: Sequence[str]) -> Iterator[dict[str, Any]]:
         header = self._part.header  # before the first row group: it may number the references

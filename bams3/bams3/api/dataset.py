@@ -234,7 +234,7 @@ class Dataset(Alignments):
         names = checked_fields(fields)
         chosen = None if regions is None else self.regions_of(regions)
         record_filter = filter_of(filter, require_flags, exclude_flags, min_mapq)
-        return record_batches(columns(self._reader, chosen, record_filter, names, threads(workers)), names)
+        return record_batches(self._reader, chosen, record_filter, names, threads(workers))
 
     def query_parallel(
         self, regions: Iterable[RegionLike], workers: WorkerCount = "auto",
