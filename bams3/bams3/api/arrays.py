@@ -51,7 +51,7 @@ class ArrowFields:
         """Return all records of a row group. Raises UsageError if values do not fit the schema, FormatError."""
         with located(group.name):
             arrays = [self._array(group, field.name, field.type) for field in schema]
-        return pa.record_batch(arrays, schema=schema)
+        return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
     def _array(self, group: "RowGroup", name: str, kind: pa.DataType) -> pa.Array:
         if tag := tag_of(name):
@@ -64,27 +64,27 @@ class ArrowFields:
             return self._contig_names(np.frombuffer(group.next_ref, np.int32))
         if name == "library":
             return self._libraries(_tag(group, "RG", DICTIONARY))
-        return pa.array(np.asarray(SCHEMA[name].values(group, self._header), SCHEMA[name].dtype))
+        return _numbers(np.asarray(SCHEMA[name].values(group, self._header), SCHEMA[name].dtype), kind)
 
     @cached_property
     def _contigs(self) -> pa.Array:
         """The names of all contigs, and "*"."""
         of_header = SCHEMA["rname"].of_header
         assert of_header
-        return pa.array(of_header([*range(len(self._header().references)), -1], self._header()), pa.string())
+        return _texts(of_header([*range(len(self._header().references)), -1], self._header()))
 
     def _contig_names(self, reference_ids: np.ndarray) -> pa.Array:
         missing = len(self._contigs) - 1
         if reference_ids.max(initial=-1) >= missing:
             raise FormatError(f"a record mentions reference {reference_ids.max()} of {missing} in the header")
         indices = np.where(reference_ids < 0, np.int32(missing), reference_ids)
-        return pa.DictionaryArray.from_arrays(pa.array(indices), self._contigs)
+        return pa.DictionaryArray.from_arrays(_numbers(indices, pa.int32()), self._contigs)
 
     def _libraries(self, read_groups: pa.DictionaryArray) -> pa.Array:
         of_header = SCHEMA["library"].of_header
         assert of_header
         names = of_header([*read_groups.dictionary.to_pylist(), None], self._header())
-        libraries = pa.array(names, pa.string()).dictionary_encode()
+        libraries = _texts(names).dictionary_encode()
         indices = libraries.indices.take(read_groups.indices.fill_null(len(names) - 1))
         return pa.DictionaryArray.from_arrays(indices, libraries.dictionary)
 
@@ -115,6 +115,11 @@ def _alike(column: np.ndarray) -> Any:
     return [value.astype(common) if isinstance(value, np.ndarray) else value for value in column]
 
 
+def _texts(texts: list[str]) -> pa.Array:
+    data = [text.encode() for text in texts]
+    return _strings(np.cumsum([0, *map(len, data)], dtype=np.int32), b"".join(data))
+
+
 def _strings(offsets: Any, text: Any, valid: pa.Buffer | None = None) -> pa.Array:
     count = len(offsets) - 1
     return pa.StringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(text), valid)
@@ -125,15 +130,26 @@ def _lists(offsets: Any, values: Any, valid: pa.Buffer | None, kind: pa.DataType
     return pa.Array.from_buffers(kind, len(offsets) - 1, [valid, pa.py_buffer(offsets)], children=[elements])
 
 
+def booleans(mask: bytearray) -> pa.BooleanArray:
+    """Return an array of whether each byte is 1."""
+    bits = np.packbits(np.frombuffer(mask, np.bool_), bitorder="little")
+    return pa.Array.from_buffers(pa.bool_(), len(mask), [None, pa.py_buffer(bits)])
+
+
+def _numbers(values: Any, kind: pa.DataType) -> pa.Array:
+    """Return an array of numbers with the buffer `values`. Unlike `pyarrow.array`, this does not import pandas."""
+    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(values)])
+
+
 def _bits(valid: bytearray) -> pa.Buffer | None:
-    """Pack the validity of each record into bits; None if all are valid."""
-    return pa.array(np.frombuffer(valid, np.bool_)).buffers()[1] if 0 in valid else None
+    """Return the validity of each record as bits; None if all are valid."""
+    return booleans(valid).buffers()[1] if 0 in valid else None
 
 
 def _cigars(group: "RowGroup") -> pa.Array:
     indices, ends, text = vectors.cigars(group.cigar_start, group.cigar_count, group.cigar_pool)
     dictionary = _strings(ends, text)
-    return pa.DictionaryArray.from_arrays(pa.array(np.frombuffer(indices, np.int32)), dictionary)
+    return pa.DictionaryArray.from_arrays(_numbers(indices, pa.int32()), dictionary)
 
 
 def _quality_lists(group: "RowGroup") -> pa.Array:

@@ -77,7 +77,7 @@ def record_batches(
     need("pyarrow", "to_batches")
     import pyarrow as pa
 
-    from bams3.api.arrays import ArrowFields
+    from bams3.api.arrays import ArrowFields, booleans
 
     jobs = column_jobs(dataset, regions, record_filter, fields)
     if schema is None and None in map(type_of, fields):
@@ -92,17 +92,10 @@ def record_batches(
         if mask is not None and 1 not in mask:
             return None
         whole = made.batch(job[0], types)
-        return whole if mask is None else whole.filter(_booleans(mask))
+        return whole if mask is None else whole.filter(booleans(mask))
 
     # `filter` drops a batch before the next one is made; a loop would keep it.
     return pa.RecordBatchReader.from_batches(types, filter(None, in_order(batch, jobs, workers)))
-
-
-def _booleans(mask: bytearray) -> "pyarrow.Array":
-    import numpy as np
-    import pyarrow as pa
-
-    return pa.array(np.frombuffer(mask, np.bool_))
 
 
 def write_parquet(batches: "pyarrow.RecordBatchReader", out: BinaryIO, progress: Any = None) -> None:
