@@ -26,6 +26,12 @@ _TEXTS = "BC BQ BZ CB CC CO CQ CR CS CT CY E2 FS MC MD MI OA OC OQ OX PT Q2 QT Q
 _NAMES = "LB PG PU RG"  # of header lines: text that repeats
 _ARRAYS = {"CG": "uint32", "FZ": "uint16", "ML": "uint8"}
 _NAME_FIELDS = ("rname", "cigar", "mrname", "library")
+_UNIQUE = (
+    "qname",
+    "seq",
+    "qual",
+    "qualities",
+)  # their values hardly repeat: Parquet needs no dictionary of them
 ROWS_OF_PARQUET = 1 << 17
 """Minimum number of rows in a Parquet row group, which holds several row groups of a dataset."""
 
@@ -106,7 +112,8 @@ def write_parquet(batches: "pyarrow.RecordBatchReader", out: BinaryIO, progress:
     import pyarrow as pa
     from pyarrow.parquet import ParquetWriter
 
-    with ParquetWriter(out, batches.schema, compression="zstd") as writer:
+    repeated = [name for name in batches.schema.names if name not in _UNIQUE]
+    with ParquetWriter(out, batches.schema, compression="zstd", use_dictionary=repeated) as writer:
         waiting: list[pa.RecordBatch] = []
 
         def write() -> None:

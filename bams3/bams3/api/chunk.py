@@ -181,6 +181,10 @@ class Chunk:
         schema = schema_of(names, self._chunk.row_groups)
         return record_batches(self._part, None, RecordFilter(), names, schema=schema).read_all()
 
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        """Give the table of `to_arrow()` to a program that takes Arrow's C streams: DuckDB, Polars, pandas …."""
+        return self.to_arrow().__arrow_c_stream__(requested_schema)
+
     def _columns(self, names: Sequence[str]) -> Iterator[dict[str, Any]]:
         header = self._part.header  # before the first row group: it may number the references
         for group in self._chunk.row_groups:

@@ -236,6 +236,10 @@ class Dataset(Alignments):
         record_filter = filter_of(filter, require_flags, exclude_flags, min_mapq)
         return record_batches(self._reader, chosen, record_filter, names, threads(workers))
 
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        """Give the stream of `to_batches()` to a program that takes Arrow's C streams: DuckDB, Polars, pandas …."""
+        return self.to_batches().__arrow_c_stream__(requested_schema)
+
     def query_parallel(
         self, regions: Iterable[RegionLike], workers: WorkerCount = "auto",
         fields: str | Sequence[str] = DEFAULT_FIELDS, *, filter: str | None = None, require_flags: int = 0,

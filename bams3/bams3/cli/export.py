@@ -43,6 +43,7 @@ def run(command: str, argv: list[str]) -> int:
     add_help(options)
     args = options.parse_args(argv)
 
+    from bams3.buffer import keep_freed_memory
     from bams3.extras import need
 
     need("pyarrow", "export")
@@ -50,6 +51,7 @@ def run(command: str, argv: list[str]) -> int:
     from bams3.dataset.opening import inputs_of, open_reader
     from bams3.output.files import open_output, refuse_inputs
 
+    keep_freed_memory()
     names = checked_fields(args.fields.split(","))
     inputs, args.regions = inputs_of([args.dataset, *args.regions])
     refuse_inputs(args.parquet, *inputs, args.regions_file)
