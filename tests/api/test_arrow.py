@@ -4,14 +4,12 @@ import subprocess
 from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pysam
 import pytest
-from bams3.api.arrow import record_batches, schema_of
+from bams3.api.arrow import schema_of
 from bams3.cli import main
-from bams3.errors import UsageError
 from bams3.select.schema import SCHEMA
 from engines import commands_of, run_block
 
@@ -80,41 +78,6 @@ def test_a_chunk_alone(engine_dataset: Path):
     assert table["[NM]"].to_pylist() == [
         read.get_tag("NM") if read.has_tag("NM") else None for read in expected
     ]
-
-
-def test_numbers_are_not_copied():
-    pos = np.arange(1000, dtype=np.int32)
-    (batch,) = record_batches([{"pos": pos}], ["pos"])
-    assert batch["pos"].buffers()[1].address == pos.ctypes.data
-
-
-@pytest.mark.parametrize(
-    ("parts", "type", "values"),
-    [
-        ([{"[xx]": [None, 5]}, {"[xx]": [7]}], pyarrow.int64(), [None, 5, 7]),
-        ([{"[xx]": ["a"]}], pyarrow.string(), ["a"]),
-        ([{"[xx]": [1.5]}], pyarrow.float64(), [1.5]),
-        ([{"[xx]": [None]}], pyarrow.string(), [None]),
-        ([], pyarrow.string(), []),
-        ([{"[NM]": [None]}], pyarrow.int64(), [None]),
-        ([{"[ML]": [b"C\x02\x00\x00\x00\x01\xff", None]}], pyarrow.list_(pyarrow.uint8()), [[1, 255], None]),
-    ],
-)
-def test_types_of_tags(parts: list[dict[str, list[object]]], type: pyarrow.DataType, values: list[object]):
-    name = next(iter(parts[0])) if parts else "[xx]"
-    stream = record_batches(parts, [name])
-    assert stream.schema.field(name).type == type
-    assert stream.read_all()[name].to_pylist() == values
-
-
-@pytest.mark.parametrize(
-    ("first", "later"),
-    [(1, "text"), (1, 1.5), (1, b"C\x00\x00\x00\x00"), (1.5, 1), (1.5, "text"), ("text", 1), ("text", 1.5)],
-)
-def test_a_tag_of_another_type(first: object, later: object):
-    stream = record_batches([{"[xx]": [first]}, {"[xx]": [later]}], ["[xx]"])
-    with pytest.raises((UsageError, pyarrow.ArrowException), match="xx"):
-        stream.read_all()
 
 
 def test_export(engine_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

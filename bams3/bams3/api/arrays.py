@@ -63,7 +63,7 @@ class ArrowFields:
         if name == "mrname":
             return self._contig_names(np.frombuffer(group.next_ref, np.int32))
         if name == "library":
-            return self._libraries(_tag(group, "RG", DICTIONARY))
+            return self._libraries(group)
         return _numbers(np.asarray(SCHEMA[name].values(group, self._header), SCHEMA[name].dtype), kind)
 
     @cached_property
@@ -80,9 +80,12 @@ class ArrowFields:
         indices = np.where(reference_ids < 0, np.int32(missing), reference_ids)
         return pa.DictionaryArray.from_arrays(_numbers(indices, pa.int32()), self._contigs)
 
-    def _libraries(self, read_groups: pa.DictionaryArray) -> pa.Array:
+    def _libraries(self, group: "RowGroup") -> pa.Array:
         of_header = SCHEMA["library"].of_header
         assert of_header
+        if not {TEXTS}.issuperset(kinds(group.tags("RG"), "RG")):  # something else names no read group
+            return column("library", array("library", of_header(group.tag("RG"), self._header())), DICTIONARY)
+        read_groups = _tag(group, "RG", DICTIONARY)
         names = of_header([*read_groups.dictionary.to_pylist(), None], self._header())
         libraries = _texts(names).dictionary_encode()
         indices = libraries.indices.take(read_groups.indices.fill_null(len(names) - 1))
