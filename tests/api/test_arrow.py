@@ -12,6 +12,7 @@ from bams3.api.arrow import schema_of
 from bams3.cli import main
 from bams3.select.schema import SCHEMA
 from engines import commands_of, run_block
+from peers import need_package
 
 import bams3
 
@@ -32,7 +33,7 @@ def reads_of(dataset: Path, **options: int) -> list[pysam.AlignedSegment]:
 def test_the_page(here: Path, engine_dataset: Path, commands: dict[str, str]):
     reads = [read for read in reads_of(engine_dataset, min_mapq=30) if read.reference_id >= 0]
     counts = [(name, sum(read.reference_name == name for read in reads)) for name in ("chr1", "chr2")]
-    duck, polars, export, parquet = commands_of("arrow.md")
+    duck, polars, _, export, parquet = commands_of("arrow.md")
     assert run_block(duck, here, commands) == f"{counts}\n"
     assert run_block(polars, here, commands) == f"{counts[0][1]}\n"
     assert run_block(export, here, commands) == ""
@@ -40,14 +41,51 @@ def test_the_page(here: Path, engine_dataset: Path, commands: dict[str, str]):
     assert min(count for _, count in counts) > 1000
 
 
+def test_datafusion(here: Path, engine_dataset: Path, commands: dict[str, str]):
+    need_package("datafusion")
+    reads = [read for read in reads_of(engine_dataset, min_mapq=30) if read.reference_id >= 0]
+    names = ["chr1", "chr2"]
+    expected = {
+        "rname": names,
+        "reads": [sum(read.reference_name == name for read in reads) for name in names],
+    }
+    (program,) = commands_of("arrow.md", "DataFusion")
+    assert run_block(program, here, commands) == f"{expected}\n"
+
+
+@pytest.mark.parametrize("name", ["polars", "pandas", "duckdb"])
+def test_a_dataset_and_a_chunk_are_streams(engine_dataset: Path, name: str):
+    need_package(name)
+    import duckdb
+    import pandas
+    import polars
+
+    take = {
+        "polars": lambda it: polars.DataFrame(it)["mapq"].sum(),
+        "pandas": lambda it: int(pandas.DataFrame.from_arrow(it)["mapq"].sum()),
+        "duckdb": lambda it: duckdb.sql("select sum(mapq) from it").fetchall()[0][0],
+    }[name]
+    dataset = bams3.open(engine_dataset)
+    chunk = bams3.read_chunk(dataset.chunks[0].path)
+    reads = [read.mapping_quality for read in reads_of(engine_dataset)]
+    assert take(dataset) == take(dataset) == sum(reads)
+    assert take(chunk) == sum(reads[: chunk.records])
+
+
 def test_types_are_those_of_the_page():
     rows = [row.split(" | ") for row in _page().split("## Columns")[1].splitlines() if row.startswith("| `")]
     told = {}
     for names, types, _ in rows[:-1]:
         fields = names.strip("|` ").replace("`", "").split()
-        kinds = types.strip().split(", ")
+        kinds = [_TYPES.get(kind, kind) for kind in types.strip().split(", ")]
         told |= dict(zip(fields, kinds * (len(fields) // len(kinds)), strict=True))
     assert told == {field.name: str(field.type) for field in schema_of(list(SCHEMA))}
+
+
+_TYPES = {
+    "dictionary of string": "dictionary<values=string, indices=int32, ordered=0>",
+    "list of uint8": "list<item: uint8>",
+}
 
 
 def _page() -> str:

@@ -30,6 +30,7 @@ PROMISES = {
     "arrow": "bams3 export S1.bams3 --parquet x.parquet && bams3 map --input-fmt arrow S1.bams3 -- wc -c",
     "cohort": "python -c 'import bams3.cohort.page, bams3.cohort.qc, plotly.offline as o; o.get_plotlyjs()'",
     "mount": "bams3 mount S1.bams3 mnt -- cmp -n 4 mnt/S1.bam S1.bam",
+    "polars": "python -c \"import bams3.polars as p; print(p.scan('S1.bams3').head(2).collect())\"",
     "remote": "bams3 convert S1.bam $BUCKET/S1.bams3 && bams3 query -c $BUCKET/S1.bams3",
     "serve": (
         "mkfifo url && { bams3 serve --port 0 S1.bams3 > url & } && read -r url rest < url"
