@@ -175,6 +175,9 @@ class Chunk:
         pyarrow.Table
             Numbers are not copied.
         """
+        from bams3.extras import need
+
+        need("pyarrow", "to_arrow")
         from bams3.api.arrow import record_batches, schema_of
 
         names = checked_fields(fields)
