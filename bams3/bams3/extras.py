@@ -9,6 +9,7 @@ EXTRAS = {
     "mfusepy": "mount",
     "obstore": "remote",
     "plotly": "cohort",
+    "polars": "polars",
     "pyarrow": "arrow",
     "pyspark": "spark",
     "starlette": "serve",

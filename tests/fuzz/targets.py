@@ -10,6 +10,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from bams3.api.arrays import ArrowFields
+from bams3.api.arrow import schema_of
+from bams3.bam.header import Header
 from bams3.bam.records import join
 from bams3.chunk.reader import ChunkReader
 from bams3.chunk.writer import compress_row_group
@@ -17,6 +20,7 @@ from bams3.codec import Columns, streams
 from bams3.coverage import depth_of
 from bams3.errors import Bams3Error
 from bams3.operations.row_groups import cut_row_groups
+from bams3.select.schema import SCHEMA
 from bams3.sources.bam import BamSource
 from bams3.sources.files import input_at
 from bams3.sources.index import Index
@@ -25,6 +29,7 @@ from fuzz.mutate import lies, mutated, with_footer
 from fuzz.seeds import LEVELS, Seeds
 
 TAGS = ("NM", "MD", "AS", "XS", "RG", "MC", "MQ", "SA", "ML", "MM", "zz", "CG")
+HEADER = Header(b"@RG\tID:a\tLB:l\n", (("chr1", 1000), ("chr2", 1000)))
 COLUMNS = tuple(
     name for name in vars(Columns) if not name.startswith("_") and not callable(vars(Columns)[name])
 )
@@ -82,7 +87,16 @@ def read_streams(made: Any) -> None:
     for tag in TAGS:
         with suppress(Bams3Error):
             columns.tag(tag)
+    read_arrow(columns)
     columns.block()
+
+
+def read_arrow(columns: Any) -> None:
+    """Every field and tag as a valid Arrow array."""
+    fields = ArrowFields(lambda: HEADER)
+    for name in (*SCHEMA, *(f"[{tag}]" for tag in TAGS)):
+        with suppress(Bams3Error):
+            fields.batch(columns, schema_of([name], [columns])).validate(full=True)
 
 
 def changed_stored(seeds: Seeds, chance: random.Random) -> Any:

@@ -30,6 +30,7 @@ PROMISES = {
     "arrow": "bams3 export S1.bams3 --parquet x.parquet && bams3 map --input-fmt arrow S1.bams3 -- wc -c",
     "cohort": "python -c 'import bams3.cohort.page, bams3.cohort.qc, plotly.offline as o; o.get_plotlyjs()'",
     "mount": "bams3 mount S1.bams3 mnt -- cmp -n 4 mnt/S1.bam S1.bam",
+    "polars": "python -c \"import bams3.polars as p; print(p.scan('S1.bams3').head(2).collect())\"",
     "remote": "bams3 convert S1.bam $BUCKET/S1.bams3 && bams3 query -c $BUCKET/S1.bams3",
     "serve": (
         "mkfifo url && { bams3 serve --port 0 S1.bams3 > url & } && read -r url rest < url"
@@ -98,6 +99,16 @@ def table_of(dataset: str) -> object:
     return bams3.open(dataset).query(fields=["pos"]).to_arrow()
 
 
+def chunk_of(dataset: str) -> object:
+    return bams3.read_chunk(bams3.open(dataset).chunks[0].path).to_arrow()
+
+
+def scan_of(dataset: str) -> object:
+    import bams3.polars
+
+    return bams3.polars.scan(dataset)
+
+
 def spark_of(dataset: str) -> object:
     return importlib.import_module("bams3.spark")
 
@@ -115,6 +126,8 @@ MISSING: list[tuple[str, list[str] | Callable[[str], object], str]] = [
     ("mfusepy", ["mount", "{}", "{}.mnt"], "mount needs mfusepy: pip install 'bams3[mount]'"),
     ("starlette", ["serve", "{}"], "serve needs starlette: pip install 'bams3[serve]'"),
     ("uvicorn", ["serve", "{}"], "serve needs uvicorn: pip install 'bams3[serve]'"),
+    ("polars", scan_of, "bams3.polars needs polars: pip install 'bams3[polars]'"),
+    ("pyarrow", chunk_of, "to_arrow needs pyarrow: pip install 'bams3[arrow]'"),
     ("pyspark", spark_of, "bams3.spark needs pyspark: pip install 'bams3[spark]'"),
     ("obstore", ["query", "-c", "s3://bucket/x"], "s3:// needs obstore: pip install 'bams3[remote]'"),
     ("obstore", ["query", "-c", "https://host/x"], "https:// needs obstore: pip install 'bams3[remote]'"),

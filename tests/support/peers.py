@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,16 @@ def real_bams() -> list[Path]:
 def need(tool: str) -> None:
     """Skip a test where a peer is missing; fail it in CI, which installs the peers."""
     if shutil.which(tool) is None:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(
-            f"{tool} is not installed; CONTRIBUTING.md says how"
-        )
+        _missing(tool)
+
+
+def need_package(name: str) -> None:
+    """The same of a Python package."""
+    if find_spec(name) is None:
+        _missing(name)
+
+
+def _missing(what: str) -> None:
+    (pytest.fail if os.environ.get("CI") else pytest.skip)(
+        f"{what} is not installed; CONTRIBUTING.md says how"
+    )

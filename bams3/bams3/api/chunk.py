@@ -11,6 +11,7 @@ from bams3.chunk.reader import ChunkReader, open_chunk
 from bams3.dataset.loose import LooseChunks
 from bams3.errors import UsageError
 from bams3.select.fields import FilterColumns
+from bams3.select.query import RecordFilter
 from bams3.select.schema import checked_fields
 
 if TYPE_CHECKING:
@@ -174,11 +175,18 @@ class Chunk:
         pyarrow.Table
             Numbers are not copied.
         """
+        from bams3.extras import need
+
+        need("pyarrow", "to_arrow")
         from bams3.api.arrow import record_batches, schema_of
 
         names = checked_fields(fields)
-        parts = list(self._columns(names))
-        return record_batches(parts, names, schema_of(names, parts)).read_all()
+        schema = schema_of(names, self._chunk.row_groups)
+        return record_batches(self._part, None, RecordFilter(), names, schema=schema).read_all()
+
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        """Give the table of `to_arrow()` to a program that takes Arrow's C streams: DuckDB, Polars, pandas …."""
+        return self.to_arrow().__arrow_c_stream__(requested_schema)
 
     def _columns(self, names: Sequence[str]) -> Iterator[dict[str, Any]]:
         header = self._part.header  # before the first row group: it may number the references

@@ -21,6 +21,8 @@ def array(name: str, values: Any) -> "np.ndarray":
         values = [text or "*" for text in values]
     elif name == "qual":
         values = [text.translate(_QUAL_TEXT) if text and text[0] != "\xff" else "*" for text in values]
+    elif name == "qualities":
+        values = [None if value is None else np.frombuffer(value, np.uint8) for value in values]
     elif name[0] == "[":
         values = [_elements(value) if isinstance(value, bytes) else value for value in values]
     return np.fromiter(values, object, len(values))

@@ -202,7 +202,8 @@ class Dataset(Alignments):
             Names of columns; only the streams that they need are read. `qname`, `flag`, `rname`, `pos`, `endpos`,
             `mapq`, `cigar`, `mrname`, `mpos`, `tlen`, `seq`, `qual`; `ncigar` (number of CIGAR operations), `qlen` and
             `rlen` (bases of the CIGAR on the read and on the reference), `sclen` and `hclen` (soft- and hard-clipped
-            bases), `refid`, `mrefid`, `library`; and tags as "[NM]". `pos` and `mpos` are 0-based, -1 if missing;
+            bases), `refid`, `mrefid`, `library`; `qualities` (the values of `qual`, uint8 arrays, None if missing); and
+            tags as "[NM]". `pos` and `mpos` are 0-based, -1 if missing;
             `endpos` is exclusive.
         filter, require_flags, exclude_flags, min_mapq, workers
             See `Dataset`.
@@ -226,15 +227,21 @@ class Dataset(Alignments):
     ) -> "pyarrow.RecordBatchReader":  # fmt: skip
         """Return the columns of `query` as a stream of Arrow record batches (requires pyarrow: the extra `arrow`).
 
-        Batches are read and decoded as the stream is consumed, in bounded memory. The parameters are those of `query`;
-        docs/engines/arrow.md lists the types.
+        A batch has the records of one row group, at most 65,536. Batches are decoded as the stream is consumed: with one
+        worker, one at a time. The parameters are those of `query`; docs/engines/arrow.md lists the types.
+
+        Raises UsageError, also while the stream is read, if values of a tag do not fit its column.
         """
         from bams3.api.arrow import record_batches
 
         names = checked_fields(fields)
         chosen = None if regions is None else self.regions_of(regions)
         record_filter = filter_of(filter, require_flags, exclude_flags, min_mapq)
-        return record_batches(columns(self._reader, chosen, record_filter, names, threads(workers)), names)
+        return record_batches(self._reader, chosen, record_filter, names, threads(workers))
+
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        """Give the stream of `to_batches()` to a program that takes Arrow's C streams: DuckDB, Polars, pandas …."""
+        return self.to_batches().__arrow_c_stream__(requested_schema)
 
     def query_parallel(
         self, regions: Iterable[RegionLike], workers: WorkerCount = "auto",

@@ -18,7 +18,6 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from bams3.api.columns import array
 from bams3.errors import UsageError
 from bams3.extras import need
 from bams3.select.schema import RECORD_FIELDS, checked_fields
@@ -32,8 +31,6 @@ except ImportError:
 
 if TYPE_CHECKING:
     import pyarrow
-
-    from bams3.dataset.reader import DatasetReader
 
 OPTIONS = {"path", "paths", "datasets", "fields", "filter", "shards"}
 SHARDS = 16
@@ -102,34 +99,64 @@ class Bams3Reader(DataSourceReader):
         """Yield the record batches of a shard, one for each row group with matching records."""
         from itertools import groupby
 
+        from pyspark.sql.pandas.types import to_arrow_schema
+
+        from bams3.api.arrow import record_batches
         from bams3.dataset.opening import open_readers
         from bams3.dataset.shards import shard
         from bams3.select.filters import Expression
-        from bams3.select.query import RecordFilter, columns
+        from bams3.select.query import RecordFilter
 
         assert isinstance(partition, Shard)
         expression = None if self._filter is None else Expression(self._filter)
         chunks = shard(open_readers(self._uris, prefetch=()), partition.number, partition.of)
+        schema = to_arrow_schema(self._schema)
+        read = _read_schema(self._read, schema)
         for dataset, run in groupby(chunks, key=lambda chunk: chunk[0]):
             part = dataset.only(entry for _, entry in run)
-            for group in columns(part, None, RecordFilter(expression=expression), self._read):
-                yield self._batch(dataset, group)
+            batches = record_batches(part, None, RecordFilter(expression=expression), self._read, schema=read)
+            for batch in batches:
+                yield _cast(batch, schema, dataset.name)
 
-    def _batch(self, dataset: "DatasetReader", group: dict[str, Any]) -> "pyarrow.RecordBatch":
-        import pyarrow as pa
-        from pyspark.sql.pandas.types import to_arrow_schema
 
-        from bams3.api.arrow import column
+def _read_schema(fields: Sequence[str], wanted: "pyarrow.Schema") -> "pyarrow.Schema":
+    """Return the schema of columns as they are read, to be cast to a wanted one."""
+    import pyarrow as pa
 
-        rows = len(group[self._read[0]])
-        arrays = {name: column(name, array(name, group[name])) for name in self._names}
-        arrays["sample"] = pa.repeat(dataset.name, rows)
-        schema = to_arrow_schema(self._schema)
-        try:
-            made = [arrays[field.name].cast(field.type) for field in schema]
-        except pa.ArrowException as error:
-            raise UsageError(f"a column does not fit the schema: {error}") from error
-        return pa.record_batch(made, schema=schema)
+    from bams3.api.arrow import type_of
+
+    return pa.schema([(name, type_of(name) or _widest(wanted.field(name).type)) for name in fields])
+
+
+def _widest(kind: "pyarrow.DataType") -> "pyarrow.DataType":
+    """Return the type in which tags of a kind are read."""
+    import pyarrow as pa
+
+    if pa.types.is_list(kind):
+        return kind
+    return (
+        pa.int64()
+        if pa.types.is_integer(kind)
+        else pa.float64()
+        if pa.types.is_floating(kind)
+        else pa.string()
+    )
+
+
+def _cast(batch: "pyarrow.RecordBatch", schema: "pyarrow.Schema", sample: str) -> "pyarrow.RecordBatch":
+    """Convert a batch to the types of a schema, which may have the column `sample`. Raises UsageError."""
+    import pyarrow as pa
+
+    try:
+        made = [
+            pa.repeat(sample, batch.num_rows).cast(field.type)
+            if field.name == "sample"
+            else batch.column(field.name).cast(field.type)
+            for field in schema
+        ]
+    except pa.ArrowException as error:
+        raise UsageError(f"a column does not fit the schema: {error}") from error
+    return pa.record_batch(made, schema=schema)
 
 
 def _uris(options: dict[str, str]) -> list[str]:
@@ -167,4 +194,6 @@ def _signed(kind: "pyarrow.DataType") -> "pyarrow.DataType":
 
     if pa.types.is_list(kind):
         return pa.list_(_signed(kind.value_type))
+    if pa.types.is_dictionary(kind):
+        return kind.value_type
     return {pa.uint8(): pa.int16(), pa.uint16(): pa.int32(), pa.uint32(): pa.int64()}.get(kind, kind)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bams3.api.columns import array
-from bams3.select.schema import SCHEMA, dtype_of
+from bams3.select.schema import dtype_of
 
 if TYPE_CHECKING:
     import pyarrow
@@ -35,7 +35,7 @@ class Table(dict[str, Any]):
         Returns
         -------
         pyarrow.Table
-            Numbers are not copied.
+            With the types of `Dataset.to_batches`. Numbers are not copied.
 
         Raises
         ------
@@ -47,10 +47,8 @@ class Table(dict[str, Any]):
         need("pyarrow", "to_arrow")
         import pyarrow
 
-        from bams3.api.arrow import column
-
-        def type_of(name: str) -> pyarrow.DataType | None:
-            return pyarrow.string() if name in SCHEMA and SCHEMA[name].is_text else None
+        from bams3.api.arrays import column
+        from bams3.api.arrow import type_of
 
         return pyarrow.table({name: column(name, values, type_of(name)) for name, values in self.items()})
 

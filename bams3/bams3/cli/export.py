@@ -43,20 +43,21 @@ def run(command: str, argv: list[str]) -> int:
     add_help(options)
     args = options.parse_args(argv)
 
+    from bams3.buffer import keep_freed_memory
     from bams3.extras import need
 
     need("pyarrow", "export")
     from bams3.api.arrow import record_batches, write_parquet
     from bams3.dataset.opening import inputs_of, open_reader
     from bams3.output.files import open_output, refuse_inputs
-    from bams3.select.query import columns
 
+    keep_freed_memory()
     names = checked_fields(args.fields.split(","))
     inputs, args.regions = inputs_of([args.dataset, *args.regions])
     refuse_inputs(args.parquet, *inputs, args.regions_file)
     dataset = open_reader(inputs)
     regions = regions_of(dataset, args.regions, args.regions_file)
-    parts = columns(dataset, regions, filter_of(args), names, args.workers)
+    batches = record_batches(dataset, regions, filter_of(args), names, args.workers)
     with progress_beside(args.parquet, "read") as progress, open_output(args.parquet) as file:
-        write_parquet(record_batches(parts, names), file, progress)
+        write_parquet(batches, file, progress)
     return 0

@@ -7,12 +7,16 @@ use. The docstring of each field's module describes its streams.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Mapping
-from typing import Any, Generic, NamedTuple, TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from bams3.codec import cigars, flags, mates, positions, templates
 from bams3.codec.cigars import Cigars
 from bams3.errors import FormatError
+
+if TYPE_CHECKING:
+    from bams3.codec.tags import Tags
 
 Value = TypeVar("Value")
 
@@ -127,6 +131,17 @@ def text_values(streams: Mapping[str, Any], tag: str) -> list[str]:
     return sorted(value.decode("utf-8", "surrogateescape") for value in found if value)
 
 
+@contextmanager
+def located(name: str) -> Iterator[None]:
+    """Raise FormatErrors of the block with the name of the row group, unless they have it."""
+    try:
+        yield
+    except FormatError as error:
+        if str(error).startswith(name):
+            raise
+        raise FormatError(f"{name}: {error}") from error
+
+
 class _Column(Generic[Value]):
     """A column, decoded on first use; its errors name the row group.
 
@@ -141,12 +156,8 @@ class _Column(Generic[Value]):
     def __get__(self, instance: Any, owner: Any = None) -> Value:
         if instance is None:
             return self  # type: ignore[return-value]
-        try:
+        with located(instance.name):
             column = self._decode(instance)
-        except FormatError as error:
-            if str(error).startswith(instance.name):
-                raise
-            raise FormatError(f"{instance.name}: {error}") from error
         instance.__dict__[self._name] = column
         return column
 
@@ -311,9 +322,14 @@ class Columns:
 
     def tag(self, name: str) -> list[Any]:
         """Values of the tag `name`: int, float, str, or bytes (an array in BAM encoding); None if there is none."""
+        with located(self.name):
+            return self.tags(name).values(name)
+
+    def tags(self, name: str) -> Tags:
+        """The `Tags` of the records, opened for the tag `name`."""
         from bams3.codec import tags
 
-        return tags.Tags(self._streams, self.records, self.derive, name).values(name)
+        return tags.Tags(self._streams, self.records, self.derive, name)
 
     def derive(self) -> Any:
         """The `Derived` of the records, for tags that are derived from other columns."""

@@ -32,6 +32,11 @@ cdef inline uint32_t next_tag(
     return key
 
 
+cdef inline bint is_cigar(uint32_t key) noexcept nogil:
+    """Whether an entry of a layout stands for a CIGAR."""
+    return key == CIGAR_KEY
+
+
 cdef inline uint8_t key_kind(uint32_t key) noexcept nogil:
     """The type of a tag, from its key."""
     return <uint8_t> (key >> 16 & 0x7F)

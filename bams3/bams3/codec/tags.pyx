@@ -32,10 +32,6 @@ from bams3.errors import FormatError
 cdef array.array UINT32 = new_array("I")
 
 
-cdef inline bint is_cigar(uint32_t key) noexcept nogil:
-    return key == CIGAR_KEY
-
-
 def stream_name(uint32_t key):
     """Name of a tag's stream: ``tag.NM:C``, ``tag.ML:BC``."""
     return "tag." + bytes([key & 255, key >> 8 & 255]).decode("latin-1") + ":" + bytes(

@@ -43,4 +43,4 @@ class FilterColumns(Mapping[str, Any]):
             raise unknown(name)
         field = SCHEMA[name]
         values = field.values(self._group, self._header)
-        return values if field.is_text else np.asarray(values)
+        return values if field.dtype == "O" else np.asarray(values)

@@ -246,7 +246,6 @@ def columns(
     read. Raises UsageError for an unknown field.
     """
     fields = tuple(fields)
-    needed = record_filter.fields | frozenset(fields)
 
     def matching_columns(job: tuple[RowGroup, Intervals]) -> dict[str, Any] | None:
         group, intervals = job
@@ -256,12 +255,18 @@ def columns(
             return {field: table[field] for field in fields}
         return {field: _chosen(table[field], mask) for field in fields} if 1 in mask else None
 
-    jobs = _streams_too(
-        dataset, dataset.fetched(row_group_jobs(dataset, regions, record_filter), plan_hot), needed
-    )
+    jobs = column_jobs(dataset, regions, record_filter, fields)
     for table in in_order(matching_columns, jobs, workers):
         if table is not None:
             yield table
+
+
+def column_jobs(
+    dataset: Dataset, regions: Iterable[Region] | None, record_filter: RecordFilter, fields: Iterable[str]
+) -> Iterator[tuple[RowGroup, Intervals]]:
+    """Like `row_group_jobs`, and fetch the streams that the fields and the filter need."""
+    jobs = dataset.fetched(row_group_jobs(dataset, regions, record_filter), plan_hot)
+    return _streams_too(dataset, jobs, record_filter.fields | frozenset(fields))
 
 
 def _chosen(column: Any, mask: bytearray) -> Any:

@@ -26,6 +26,8 @@ class Field(NamedTuple):
     column: str = ""
     """The column of `codec` that the values are derived from; "": hot streams, which every query has."""
     is_text: bool = False
+    is_list: bool = False
+    """Whether values are bytes, or None; such a field is no part of the filter language."""
     of_header: Callable[[Any, Header], Any] | None = None
     """Computes the values from those of `of_group` and the header."""
 
@@ -101,6 +103,13 @@ def _sequences(group: RowGroup) -> list[str]:
     return [text[start : start + length] for start, length in zip(starts, group.l_seq, strict=False)]
 
 
+def _values_of_qualities(group: RowGroup) -> list[bytes | None]:
+    data = memoryview(group.qual)
+    starts = accumulate(group.l_seq, initial=0)
+    values = (bytes(data[start : start + length]) for start, length in zip(starts, group.l_seq, strict=False))
+    return [value if value[:1] not in (b"", b"\xff") else None for value in values]
+
+
 def _qualities(group: RowGroup) -> list[str]:
     text = _text(group.qual)
     starts = accumulate(group.l_seq, initial=0)
@@ -132,6 +141,7 @@ SCHEMA: dict[str, Field] = {
     "library": Field("O", lambda group: group.tag("RG"), "[RG]", is_text=True, of_header=_libraries),
     "sclen": Field("i8", lambda group: _cigars(group, _soft_clipped)),
     "hclen": Field("i8", lambda group: _cigars(group, _hard_clipped)),
+    "qualities": Field("O", _values_of_qualities, "qual", is_list=True),
 }
 """Name → field, in the order of help and messages. Tags, as `[NM]`, are fields too."""
 

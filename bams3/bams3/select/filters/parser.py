@@ -12,7 +12,7 @@ from bams3.errors import UsageError
 from bams3.select.filters.ere import Pattern, compile_ere
 from bams3.select.schema import SCHEMA
 
-NUMBERS = frozenset(name for name, field in SCHEMA.items() if not field.is_text)
+NUMBERS = frozenset(name for name, field in SCHEMA.items() if not field.is_text and not field.is_list)
 TEXTS = frozenset(name for name, field in SCHEMA.items() if field.is_text)
 SYNONYMS = {"pnext": "mpos", "rnext": "mrname"}
 FLAGS = {name.lower(): bit for name, bit in flags.NAMES.items()} | {"duplicate": flags.DUP}
