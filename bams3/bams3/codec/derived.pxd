@@ -1,3 +1,5 @@
+cimport cython
+cimport cython
 from cpython cimport array
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
 
@@ -20,6 +22,7 @@ cdef inline bint is_derivable(uint32_t key) noexcept nogil:
     return False
 
 
+@cython.final
 cdef class Derived:
     cdef Reference reference
     cdef object held                 # keeps alive what the pointers point to
