@@ -96,8 +96,10 @@ cdef class Derived:
 
     def __cinit__(self):
         self.seqs = self.quals = NULL
+        self.sums = NULL
 
     def __dealloc__(self):
+        free(self.sums)
         free(self.seqs)
         free(self.quals)
 
@@ -167,7 +169,20 @@ cdef class Derived:
             return put_integer(out, kind, self.mapq[mate])
         if name == MC:
             return self.put_cigar(mate, out)
-        return put_integer(out, kind, sum_of_good(self.quals[mate], self.l_seq[mate]))
+        if self.sums == NULL:
+            self.add_qualities()
+        return put_integer(out, kind, self.sums[mate])
+
+    cdef int add_qualities(self) except -1 nogil:
+        """Fill ``sums``, in the order of the records: mates are too far apart for the cache."""
+        cdef Py_ssize_t i
+        self.sums = <int64_t *> malloc((self.records + 1) * sizeof(int64_t))
+        if self.sums == NULL:
+            with gil:
+                raise MemoryError("not enough memory for the tags of a row group")
+        for i in range(self.records):
+            self.sums[i] = sum_of_good(self.quals[i], self.l_seq[i])
+        return 0
 
     cdef int put_cigar(self, Py_ssize_t record, Buffer out) except -1 nogil:
         cdef uint32_t k, operation
