@@ -10,6 +10,7 @@ cdef extern from *:
     static void keep(void) {
         mallopt(M_MMAP_THRESHOLD, 32 << 20);
         mallopt(M_TRIM_THRESHOLD, 512 << 20);
+        mallopt(M_ARENA_MAX, 1);  /* what one thread frees, all can use */
     }
     #else
     static void keep(void) {}
