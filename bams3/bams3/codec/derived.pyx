@@ -13,6 +13,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 from bams3.buffer cimport Buffer
+from bams3.decimal cimport put_unsigned
 from bams3.codec.bases cimport PADDING, expand, first_difference, longest_of
 from bams3.codec.mates cimport find_partners
 from bams3.codec.reference cimport Reference, is_aligned
@@ -26,26 +27,10 @@ cdef enum:
     MQ = 0x514D
     MS = 0x736D
     GOOD_QUALITY = 15
-    NUMBER = 12  # bytes that a number and an operation take at most
+    NUMBER = 12  # bytes that a number and an operation take at most, and those that `put_unsigned` writes
 
 cdef uint64_t HIGH_BITS = 0x8080808080808080, TO_HIGH_BITS = HIGH_BITS - GOOD_QUALITY * 0x0101010101010101
 cdef uint64_t LOW_BYTES = 0x00FF00FF00FF00FF, LOW_PAIRS = 0x0000FFFF0000FFFF
-
-
-cdef inline uint8_t *put_number(uint8_t *out, uint32_t value) noexcept nogil:
-    cdef uint8_t[10] digits
-    cdef int count = 0
-    while True:
-        digits[count] = 48 + value % 10
-        value //= 10
-        count += 1
-        if not value:
-            break
-    while count:
-        count -= 1
-        out[0] = digits[count]
-        out += 1
-    return out
 
 
 cdef int put_integer(Buffer out, uint8_t kind, int64_t value) except -1 nogil:
@@ -193,7 +178,7 @@ cdef class Derived:
         p = out.data + out.size
         for k in range(self.count[record]):
             operation = self.pool[self.first[record] + k]
-            p = put_number(p, operation >> 4)
+            p = put_unsigned(p, operation >> 4)
             p[0] = CIGAR_LETTERS[operation & 15]
             p += 1
         p[0] = 0
@@ -233,14 +218,14 @@ cdef class Derived:
                     matched += k
                     if k == length:
                         break
-                    p = put_number(p, <uint32_t> matched)
+                    p = put_unsigned(p, <uint64_t> matched)
                     p[0] = BASE_LETTERS[window[at + k] & 15]
                     p += 1
                     self.nm += 1
                     matched = 0
                     k += 1
             elif operation == DELETION:
-                p = put_number(p, <uint32_t> matched)
+                p = put_unsigned(p, <uint64_t> matched)
                 matched = 0
                 p[0] = b"^"
                 p += 1
@@ -254,7 +239,7 @@ cdef class Derived:
                 at += length
             if (QUERY >> operation) & 1:
                 start += length
-        p = put_number(p, <uint32_t> matched)
+        p = put_unsigned(p, <uint64_t> matched)
         p[0] = 0
         self.md.size = p + 1 - self.md.data
         return 1

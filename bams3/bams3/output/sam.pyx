@@ -9,6 +9,7 @@ from libc.stdio cimport snprintf
 from libc.string cimport memchr, memcpy
 
 from bams3.buffer cimport Buffer
+from bams3.decimal cimport put_unsigned
 from bams3.bam.fields cimport CIGAR_LETTERS
 from bams3.bam.fields cimport (
     load_i32, load_u16, load_u32, record_cigar, record_cigar_count, record_end, record_flag, record_l_seq,
@@ -26,19 +27,14 @@ cdef extern from "bams3/output/sam_bases.h" nogil:
 
 cdef enum:
     TEXT_PER_BYTE = 5   # the worst case is an array of type c, where a byte becomes ",-128"
-    FIXED_TEXT = 192    # numbers of the fixed fields, tabs, "*" for missing values
+    FIXED_TEXT = 192    # numbers of the fixed fields, tabs, "*" for missing values, what `put_unsigned` writes after them
 
-cdef char DIGITS[200]       # 00 01 .. 99
 cdef double HALF_FROM[10]   # lower bounds of the decades of a B:f value; HALF: half its sixth digit, in 1e-10
 cdef uint64_t HALF[10]
 
 
 cdef void fill_tables():
-    cdef int i
     init_bases()
-    for i in range(100):
-        DIGITS[2 * i] = 48 + i // 10
-        DIGITS[2 * i + 1] = 48 + i % 10
     HALF_FROM[:] = [1e-3, 1e-2, 1e-1, 1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6]
     HALF[:] = [5, 50, 500, 5000, 50000, 500000, 5000000, 50000000, 500000000, 5000000000]
 
@@ -91,22 +87,6 @@ cdef inline uint8_t *put_byte(uint8_t *out, uint8_t value) noexcept nogil:
 cdef inline uint8_t *put_bytes(uint8_t *out, const void *source, size_t length) noexcept nogil:
     memcpy(out, source, length)
     return out + length
-
-
-cdef inline uint8_t *put_unsigned(uint8_t *out, uint64_t value) noexcept nogil:
-    cdef uint8_t digits[20]
-    cdef int at = 20
-    while value >= 100:
-        at -= 2
-        memcpy(&digits[at], &DIGITS[2 * (value % 100)], 2)
-        value = value // 100
-    if value >= 10:
-        at -= 2
-        memcpy(&digits[at], &DIGITS[2 * value], 2)
-    else:
-        at -= 1
-        digits[at] = <uint8_t> (48 + value)
-    return put_bytes(out, &digits[at], 20 - at)
 
 
 cdef inline uint8_t *put_signed(uint8_t *out, int64_t value) noexcept nogil:
