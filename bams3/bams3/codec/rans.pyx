@@ -339,11 +339,18 @@ def decode(const uint8_t[::1] stored, size_t raw_length, int order):
     return out
 
 
-cdef int prepare() except -1:
+def use_tiles(bint wanted):
+    """Code 32 lanes in tiles, with AVX2, or one symbol at a time: the results are equal. Return whether tiles are used,
+    which they are by default if the CPU has AVX2."""
     global tiles
+    tiles = wanted and rans_has_tiles()
+    return bool(tiles)
+
+
+cdef int prepare() except -1:
     cdef int k
     rans_init()
-    tiles = rans_has_tiles()
+    use_tiles(True)
     for k in range(1, (1 << MAX_BITS) + 1):
         cost_of[k] = log2(k)
     return 0
