@@ -1,5 +1,6 @@
 # A growable byte buffer for nogil kernels; exposes the buffer protocol to Python.
 
+cimport cython
 from libc.stdlib cimport realloc
 from libc.string cimport memcpy
 
@@ -28,6 +29,7 @@ cdef inline int append(Bytes *bytes_, const void *source, size_t length) except 
     return 0
 
 
+@cython.final
 cdef class Buffer:
     cdef unsigned char *data
     cdef size_t size
@@ -35,12 +37,33 @@ cdef class Buffer:
     cdef int exports
     cdef readonly int width
 
-    cdef int reserve(self, size_t extra) except -1 nogil
-    cdef int put(self, const void *source, size_t length) except -1 nogil
-    cdef int put_u8(self, unsigned char value) except -1 nogil
-    cdef int put_u16(self, unsigned short value) except -1 nogil
-    cdef int put_u32(self, unsigned int value) except -1 nogil
-    cdef int put_u64(self, unsigned long long value) except -1 nogil
+    cdef int grow(self, size_t extra) except -1 nogil
+
+    cdef inline int reserve(self, size_t extra) except -1 nogil:
+        """Make room for ``extra`` more bytes."""
+        return self.grow(extra) if extra > self.capacity - self.size else 0
+
+    cdef inline int put(self, const void *source, size_t length) except -1 nogil:
+        self.reserve(length)
+        if length:
+            memcpy(self.data + self.size, source, length)
+        self.size += length
+        return 0
+
+    cdef inline int put_u8(self, unsigned char value) except -1 nogil:
+        self.reserve(1)
+        self.data[self.size] = value
+        self.size += 1
+        return 0
+
+    cdef inline int put_u16(self, unsigned short value) except -1 nogil:
+        return self.put(&value, 2)
+
+    cdef inline int put_u32(self, unsigned int value) except -1 nogil:
+        return self.put(&value, 4)
+
+    cdef inline int put_u64(self, unsigned long long value) except -1 nogil:
+        return self.put(&value, 8)
 
     @staticmethod
     cdef Buffer taking(Bytes *bytes_, int width)

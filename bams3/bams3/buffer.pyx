@@ -2,7 +2,6 @@
 
 from cpython.buffer cimport PyBuffer_FillInfo
 from libc.stdlib cimport free, realloc
-from libc.string cimport memcpy
 
 cdef extern from *:
     """
@@ -11,6 +10,7 @@ cdef extern from *:
     static void keep(void) {
         mallopt(M_MMAP_THRESHOLD, 32 << 20);
         mallopt(M_TRIM_THRESHOLD, 512 << 20);
+        mallopt(M_ARENA_MAX, 1);  /* what one thread frees, all can use */
     }
     #else
     static void keep(void) {}
@@ -58,16 +58,14 @@ cdef class Buffer:
     def __releasebuffer__(self, Py_buffer *view):
         self.exports -= 1
 
-    cdef int reserve(self, size_t extra) except -1 nogil:
-        """Make room for ``extra`` more bytes."""
+    cdef int grow(self, size_t extra) except -1 nogil:
+        """Move the bytes to where there is room for ``extra`` more."""
         cdef size_t wanted = self.size + extra
         cdef size_t capacity
         cdef unsigned char *data
         if wanted < self.size:
             with gil:
                 raise MemoryError("a buffer can't hold more than the address space")
-        if wanted <= self.capacity:
-            return 0
         if self.exports:
             with gil:
                 raise BufferError("a buffer can't grow while a view of it exists")
@@ -83,30 +81,6 @@ cdef class Buffer:
         self.data = data
         self.capacity = capacity
         return 0
-
-    cdef int put(self, const void *source, size_t length) except -1 nogil:
-        if self.size + length > self.capacity or self.data == NULL:
-            self.reserve(length)
-        if length:
-            memcpy(self.data + self.size, source, length)
-        self.size += length
-        return 0
-
-    cdef int put_u8(self, unsigned char value) except -1 nogil:
-        if self.size + 1 > self.capacity:
-            self.reserve(1)
-        self.data[self.size] = value
-        self.size += 1
-        return 0
-
-    cdef int put_u16(self, unsigned short value) except -1 nogil:
-        return self.put(&value, 2)
-
-    cdef int put_u32(self, unsigned int value) except -1 nogil:
-        return self.put(&value, 4)
-
-    cdef int put_u64(self, unsigned long long value) except -1 nogil:
-        return self.put(&value, 8)
 
     @staticmethod
     cdef Buffer taking(Bytes *bytes_, int width):

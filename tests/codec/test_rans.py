@@ -1,10 +1,11 @@
 """rANS: what goes in comes out, as docs/format.md says it; and nonsense is refused."""
 
 import random
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from bams3.codec.rans import Model, decode, encode
+from bams3.codec.rans import Model, decode, encode, use_tiles
 from bams3.errors import FormatError
 from hypothesis import given
 from hypothesis import strategies as st
@@ -54,6 +55,37 @@ def test_round_trip_as_specified(data: bytes, order: int) -> None:
     assert bytes(decode(stored, len(data), order)) == data
     assert reader.rans(stored, len(data), order) == data
     assert abs(model.size - len(stored)) < 40 + len(stored) / 100
+
+
+@pytest.fixture
+def tiles() -> Iterator[None]:
+    """Tiles are used again after the test."""
+    if not use_tiles(True):
+        pytest.skip("this CPU has no AVX2")
+    yield
+    use_tiles(True)
+
+
+def decoded(stored: bytes, length: int, order: int) -> bytes | None:
+    try:
+        return bytes(decode(stored, length, order))
+    except FormatError:
+        return None
+
+
+@pytest.mark.usefixtures("tiles")
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("data", [data for data in DATA.values() if len(data) >= 16384])
+def test_tiles_do_what_single_symbols_do(data: bytes, order: int) -> None:
+    stored = bytes(encode(data, order))
+    damaged = [stored, stored[:-2], stored[:-1], stored + b"\0\0", stored[: len(stored) // 2]]
+    for at in RNG.integers(2, len(stored), 20):
+        damaged.append(stored[:at] + bytes([stored[at] ^ 1 << at % 8]) + stored[at + 1 :])
+    by_tiles = [decoded(each, len(data), order) for each in damaged]
+    use_tiles(False)
+    assert bytes(encode(data, order)) == stored
+    assert [decoded(each, len(data), order) for each in damaged] == by_tiles
+    assert by_tiles[:5] == [data, None, None, None, None]
 
 
 @pytest.mark.parametrize("order", ORDERS)

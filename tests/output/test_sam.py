@@ -69,6 +69,7 @@ ODD = {
     "one base": read(sequence=b"A", quality=b"\x09"),
     "highest flag": read(flag=65535, mapq=255),
     "integers": read(tags=INTEGERS),
+    "powers of ten": read(tags=[tag("Yp", "BI", [10**k - less for k in range(10) for less in (0, 1)])]),
     "texts": read(tags=[*TEXTS, tag("Xe", "A", b"!"), *TEXTS]),
     "arrays": read(tags=ARRAYS),
     "empty arrays": read(tags=[tag("Y" + kind, "B" + kind, []) for kind in "cCsSiIf"]),

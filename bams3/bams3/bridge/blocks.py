@@ -18,6 +18,7 @@ AROUND = 31
 _EMPTY = b"\0" + U16.pack(0) + U16.pack(0xFFFF)  # a deflate block without data
 _LAST = b"\1" + _EMPTY[1:]  # the same, as the last one
 _STEP = MOST + AROUND
+_BEFORE = AROUND - FOOTER.size  # bytes of a block before its data
 
 
 def stored_size(size: int) -> int:
@@ -31,22 +32,44 @@ def _empty(size: int) -> int:
 
 
 def stored(data: memoryview, start: int = 0, end: int | None = None) -> Iterator[bytes | memoryview]:
-    """Yield the bytes [start, end) of the stored blocks of `data`, in pieces; the data are not copied."""
+    """Yield the bytes [start, end) of the stored blocks of `data`, in pieces; the data are not copied.
+
+    The checksum of a block is computed only if its footer is among them.
+    """
     end = stored_size(len(data)) if end is None else end
     last = max(-(-len(data) // MOST) - 1, 0)
     for number in range(min(start // _STEP, last), min(-(-end // _STEP), last + 1)):
-        at = number * _STEP
+        block = data[number * MOST : (number + 1) * MOST]
         empty = _empty(len(data)) if number == last else 0
-        for piece in _block(data[number * MOST : (number + 1) * MOST], empty):
-            if at < end:
-                yield piece[max(start - at, 0) : end - at]
-            at += len(piece)
+        at = number * _STEP
+        if start < at + _BEFORE:
+            yield _before(len(block), empty)[max(start - at, 0) : end - at]
+        at += _BEFORE
+        if start <= at and at + len(block) <= end:
+            yield block
+        elif start < at + len(block) and at < end:
+            yield block[max(start - at, 0) : end - at]
+        at += len(block)
+        if at < end:
+            yield _after(block, empty)[max(start - at, 0) : end - at]
 
 
-def _block(data: memoryview, empty: int) -> Iterator[bytes | memoryview]:
-    """One block; its data come first, since programs look at the first bytes of a file to find out what it is."""
-    size, after = len(data), _EMPTY * (empty - 1) + _LAST if empty else b""
-    yield EOF_MARKER[:16] + U16.pack(size + len(after) + AROUND - 1) + (b"\0" if empty else b"\1")
-    yield U16.pack(size) + U16.pack(size ^ 0xFFFF)
-    yield data
-    yield after + FOOTER.pack(crc32(data), size)
+def _before(size: int, empty: int) -> bytes:
+    """The bytes before the data of a block; these come first, since programs look at the first bytes of a file to find
+    out what it is."""
+    length = size + len(_EMPTY) * empty + AROUND
+    return b"".join(
+        (
+            EOF_MARKER[:16],
+            U16.pack(length - 1),
+            b"\0" if empty else b"\1",
+            U16.pack(size),
+            U16.pack(size ^ 0xFFFF),
+        )
+    )
+
+
+def _after(data: memoryview, empty: int) -> bytes:
+    """The bytes after the data of a block: empty deflate blocks, and the footer."""
+    padding = _EMPTY * (empty - 1) + _LAST if empty else b""
+    return padding + FOOTER.pack(crc32(data), len(data))

@@ -2,7 +2,7 @@
 # except the 2-bit streams at the end.
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
-from libc.string cimport memcpy
+from libc.string cimport memcmp, memcpy
 
 from bams3.buffer cimport Buffer
 from bams3.codec.primitives cimport Cursor, ShortCursor
@@ -56,6 +56,8 @@ cdef inline int64_t longest_of(const int32_t[::1] l_seq) noexcept nogil:
 cdef inline int64_t first_difference(const uint8_t *a, const uint8_t *b, int64_t at, int64_t end) noexcept nogil:
     """The first index in [at, end) at which two arrays differ, or ``end``. Both need PADDING more readable bytes."""
     cdef uint64_t left = 0, right = 0
+    while at + 32 <= end and memcmp(a + at, b + at, 32) == 0:
+        at += 32
     while at < end:
         memcpy(&left, a + at, 8)
         memcpy(&right, b + at, 8)

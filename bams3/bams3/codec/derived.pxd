@@ -1,3 +1,5 @@
+cimport cython
+cimport cython
 from cpython cimport array
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
 
@@ -20,11 +22,13 @@ cdef inline bint is_derivable(uint32_t key) noexcept nogil:
     return False
 
 
+@cython.final
 cdef class Derived:
     cdef Reference reference
     cdef object held                 # keeps alive what the pointers point to
     cdef const uint8_t **seqs        # SEQ and QUAL of every record, in BAM encoding
     cdef const uint8_t **quals
+    cdef int64_t *sums               # of the good qualities of every record; NULL until they are needed
     cdef const int32_t[::1] pos, l_seq, query_length, reference_length, partner
     cdef const uint8_t[::1] mapq
     cdef const uint32_t[::1] first, count, pool
@@ -37,4 +41,5 @@ cdef class Derived:
 
     cdef int put(self, uint32_t key, Py_ssize_t record, Buffer out) except -1 nogil
     cdef int measure(self, Py_ssize_t record) except -1 nogil
+    cdef int add_qualities(self) except -1 nogil
     cdef int put_cigar(self, Py_ssize_t record, Buffer out) except -1 nogil

@@ -187,7 +187,7 @@ cdef class Names:
 
     cdef int write_pattern(self, const Shape *shape, const uint32_t *value) except -1 nogil:
         cdef int k = 0, at
-        self.texts.reserve(LONGEST_NAME + 1)
+        self.texts.reserve(LONGEST_NAME + LONGEST_VALUE)
         for at in range(shape.length):
             if is_slot(shape.text[at]):
                 k += 1

@@ -3,7 +3,10 @@
 # In a pattern, a byte below 32 is a slot: NUMBER, a decimal number without leading zeros; 2 to 9, a number with that
 # many digits; BASES + k, k bases. Other bytes stand for themselves. Long runs of digits or bases are several slots.
 
-from libc.stdint cimport uint8_t, uint32_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.string cimport memcpy
+
+from bams3.decimal cimport ZEROS, eight_digits, put_unsigned
 
 cdef enum:
     NUMBER = 1
@@ -87,9 +90,12 @@ cdef inline bint run_starts(const uint8_t *name, int at) noexcept nogil:
 
 
 cdef inline int put_value(uint8_t slot, uint32_t value, uint8_t *out) noexcept nogil:
-    """Write the text of a slot; returns its length, at most LONGEST_VALUE. Digits beyond its width are dropped."""
+    """Write the text of a slot; returns its length. Digits beyond its width are dropped.
+
+    There must be room for LONGEST_VALUE bytes, even if the text is shorter.
+    """
     cdef int width = slot, k
-    cdef uint32_t rest = value
+    cdef uint64_t text
     if slot > BASES:
         width = slot - BASES
         for k in range(width - 1, -1, -1):
@@ -97,12 +103,14 @@ cdef inline int put_value(uint8_t slot, uint32_t value, uint8_t *out) noexcept n
             value >>= 2
         return width
     if slot == NUMBER:
-        while rest >= 10:
-            rest //= 10
-            width += 1
-    for k in range(width - 1, -1, -1):
-        out[k] = <uint8_t> (48 + value % 10)
-        value //= 10
+        return <int> (put_unsigned(out, value) - out)
+    text = eight_digits(value % 100000000) | ZEROS
+    if width > 8:
+        out[0] = <uint8_t> (48 + value // 100000000 % 10)
+        memcpy(out + 1, &text, 8)
+    else:
+        text >>= 8 * (8 - width)
+        memcpy(out, &text, 8)
     return width
 
 

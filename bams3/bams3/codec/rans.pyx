@@ -39,7 +39,7 @@ cdef enum:
     MAX_BITS = 12
     MAX_LANES = 32
 
-cdef double WORTH = 1.003  # 12 bits must save this factor for order 1, because their tables fill the caches
+cdef double WORTH = 1.003  # more bits must save this factor for order 1, because their tables fill the caches
 cdef float cost_of[(1 << MAX_BITS) + 1]  # bits: log2 of a frequency
 cdef int tiles = 0
 
@@ -126,6 +126,7 @@ cdef class Model:
         cdef size_t n = data.shape[0], i, size
         cdef uint8_t highest = 0, lowest = 255
         cdef double coded
+        cdef int bits
         self.data = data
         self.shape.lanes = lanes_for(n)
         self.shape.order = order
@@ -147,8 +148,10 @@ cdef class Model:
                 count_bytes(&data[0], n, self.counts)
             self.find_symbols(highest)
             coded = self.fit(MAX_BITS)
-            if order and self.fit(MIN_BITS) > WORTH * coded:
-                self.fit(MAX_BITS)
+            if order:
+                bits = MIN_BITS
+                while self.fit(bits) > WORTH * coded and bits < MAX_BITS:
+                    bits += 1
             self.put_table()
         self.size = 2 + self.table.size + coded + 3.5 * self.shape.lanes
 
@@ -336,11 +339,18 @@ def decode(const uint8_t[::1] stored, size_t raw_length, int order):
     return out
 
 
-cdef int prepare() except -1:
+def use_tiles(bint wanted):
+    """Code 32 lanes in tiles, with AVX2, or one symbol at a time: the results are equal. Return whether tiles are used,
+    which they are by default if the CPU has AVX2."""
     global tiles
+    tiles = wanted and rans_has_tiles()
+    return bool(tiles)
+
+
+cdef int prepare() except -1:
     cdef int k
     rans_init()
-    tiles = rans_has_tiles()
+    use_tiles(True)
     for k in range(1, (1 << MAX_BITS) + 1):
         cost_of[k] = log2(k)
     return 0

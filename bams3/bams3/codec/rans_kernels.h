@@ -79,6 +79,7 @@ static inline __attribute__((always_inline)) int rans_decode_steps(uint8_t *data
 
 #define AVX2 __attribute__((target("avx2,popcnt")))
 #define RANS_TILE 32 /* steps that are transposed together */
+#define RANS_TILE_READS (RANS_TILE * 64 + 16) /* each step loads up to 64 bytes of words, the last one 16 more than it uses */
 
 static uint8_t rans_spread[256][8]; /* word for each lane whose bit is set: how many set bits are below it */
 static uint8_t rans_gather[256][8]; /* lanes whose bit is set, in order, at the end */
@@ -118,6 +119,18 @@ AVX2 static inline void rans_transpose32(const uint8_t *from, size_t from_stride
             rans_transpose16(from + i * from_stride + j, from_stride, to + j * to_stride + i, to_stride);
 }
 
+/* The entries of eight lanes. Gather instructions take longer on most CPUs than these eight loads. */
+AVX2 static inline __attribute__((always_inline)) __m256i rans_entries(const uint32_t *table, __m256i index) {
+    uint32_t i[8] __attribute__((aligned(32)));
+    __m128i e[8];
+    _mm256_store_si256((__m256i *)i, index);
+    for (int l = 0; l < 8; l++)
+        e[l] = _mm_cvtsi32_si128((int)table[i[l]]);
+    __m128i low = _mm_unpacklo_epi64(_mm_unpacklo_epi32(e[0], e[1]), _mm_unpacklo_epi32(e[2], e[3]));
+    __m128i high = _mm_unpacklo_epi64(_mm_unpacklo_epi32(e[4], e[5]), _mm_unpacklo_epi32(e[6], e[7]));
+    return _mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1);
+}
+
 AVX2 static inline __m256i rans_bytes(const uint8_t *p) { return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p)); }
 
 AVX2 static inline __attribute__((always_inline)) uint8_t *rans_encode_tiles_of(
@@ -139,7 +152,7 @@ AVX2 static inline __attribute__((always_inline)) uint8_t *rans_encode_tiles_of(
                 __m256i index = rans_bytes(tile[i] + 8 * v);
                 if (order)
                     index = _mm256_or_si256(index, _mm256_sll_epi32(rans_bytes(tile[i - 1] + 8 * v), shift));
-                __m256i entry = _mm256_i32gather_epi32((const int *)table, index, 4);
+                __m256i entry = rans_entries(table, index);
                 __m256i frequency = _mm256_and_si256(entry, low16), start = _mm256_srli_epi32(entry, 16);
                 __m256i full = _mm256_cmpgt_epi32(x[v], _mm256_sub_epi32(_mm256_sll_epi32(frequency, room), one));
                 int mask = _mm256_movemask_ps(_mm256_castsi256_ps(full));
@@ -171,26 +184,34 @@ AVX2 static uint8_t *rans_encode_tiles(const uint8_t *data, size_t steps, size_t
                         : rans_encode_tiles_of(data, steps, to, table, shape, 0, states, at);
 }
 
-/* Whole tiles of 32 lanes from step 0, while each of their steps finds 64 bytes and 16 more to load; returns the number of steps. */
+/* Whole tiles of 32 lanes from step 0, until one needs more words than there are; returns the number of steps. A tile reads
+ * up to RANS_TILE_READS bytes; where fewer are left, it reads a copy of them. */
 AVX2 static size_t rans_decode_tiles(uint8_t *data, size_t steps, const uint32_t *table, const RansShape *shape, uint32_t *states,
                                      const uint8_t **from, const uint8_t *end) {
-    uint8_t tile[RANS_TILE][32];
+    uint8_t tile[RANS_TILE][32], rest[RANS_TILE_READS];
     __m256i x[4], context[4];
     const __m256i mask12 = _mm256_set1_epi32(0xFFF), slots = _mm256_set1_epi32((1 << shape->bits) - 1);
     const __m256i symbols = _mm256_set1_epi32(shape->order ? 0xFF : 0), low = _mm256_set1_epi32(RANS_LOW), byte = _mm256_set1_epi32(0xFF);
     const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
     const __m128i bits = _mm_cvtsi32_si128(shape->bits);
     const uint8_t *at = *from;
-    size_t i = 0;
+    size_t i = 0, left;
     for (int v = 0; v < 4; v++) {
         x[v] = _mm256_loadu_si256((const __m256i *)(states + 8 * v));
         context[v] = _mm256_set1_epi32(shape->order ? shape->first << shape->bits : 0);
     }
-    for (; i + RANS_TILE <= steps && end - at >= RANS_TILE * 64 + 16; i += RANS_TILE) {
+    for (; i + RANS_TILE <= steps; i += RANS_TILE) {
+        left = (size_t)(end - *from);
+        at = *from;
+        if (left < RANS_TILE_READS) {
+            memcpy(rest, at, left);
+            memset(rest + left, 0, RANS_TILE_READS - left);
+            at = rest;
+        }
         for (int j = 0; j < RANS_TILE; j++) {
             __m256i entry[4];
             for (int v = 0; v < 4; v++) {
-                entry[v] = _mm256_i32gather_epi32((const int *)table, _mm256_or_si256(context[v], _mm256_and_si256(x[v], slots)), 4);
+                entry[v] = rans_entries(table, _mm256_or_si256(context[v], _mm256_and_si256(x[v], slots)));
                 __m256i high = _mm256_srl_epi32(x[v], bits);
                 __m256i y = _mm256_mullo_epi32(_mm256_srli_epi32(entry[v], 20), high);
                 y = _mm256_add_epi32(y, _mm256_add_epi32(high, _mm256_and_si256(_mm256_srli_epi32(entry[v], 8), mask12)));
@@ -206,11 +227,14 @@ AVX2 static size_t rans_decode_tiles(uint8_t *data, size_t steps, const uint32_t
             __m256i packed = _mm256_packus_epi16(_mm256_packus_epi32(entry[0], entry[1]), _mm256_packus_epi32(entry[2], entry[3]));
             _mm256_storeu_si256((__m256i *)tile[j], _mm256_permutevar8x32_epi32(packed, order));
         }
+        size_t used = (size_t)(at - (left < RANS_TILE_READS ? rest : *from));
+        if (used > left)
+            break;
+        *from += used;
+        for (int v = 0; v < 4; v++)
+            _mm256_storeu_si256((__m256i *)(states + 8 * v), x[v]);
         rans_transpose32(tile[0], 32, data + i, steps);
     }
-    for (int v = 0; v < 4; v++)
-        _mm256_storeu_si256((__m256i *)(states + 8 * v), x[v]);
-    *from = at;
     return i;
 }
 

@@ -1,3 +1,4 @@
+cimport cython
 from cpython cimport array
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 from libc.string cimport strlen
@@ -56,11 +57,12 @@ cdef struct Source:
     const uint8_t *counts
     int64_t values          # number of fixed-width values, of arrays, of indices
     int64_t used
-    const uint8_t *words    # a dictionary's texts, and the start of each; NULL: there is none
+    const uint8_t *words    # a dictionary's texts, the start of each, and the end; NULL: there is none
     uint32_t *word_start
     uint32_t known
 
 
+@cython.final
 cdef class Tags:
     cdef object held                  # keeps the streams alive
     cdef Source *sources

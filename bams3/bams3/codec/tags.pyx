@@ -15,6 +15,7 @@ The layout entry ``CG B *`` stands for the CIGAR of a record listed in ``cigar.p
 ``cigars``) and has no stream.
 """
 
+cimport cython
 from cpython cimport array
 from array import array as new_array
 
@@ -68,6 +69,7 @@ def texts(streams, name):
     return set(values)
 
 
+@cython.final
 cdef class Tags:
     """The tags of a row group: appended to their records, or the values of one tag.
 
@@ -193,7 +195,7 @@ cdef class Tags:
         if words[words.shape[0] - 1] or words.shape[0] > 1 << 30:
             raise FormatError(f"stream '{stream}.values' does not end with a complete text")
         source.words = &words[0]
-        source.word_start = <uint32_t *> malloc(256 * sizeof(uint32_t))
+        source.word_start = <uint32_t *> malloc((255 + 1) * sizeof(uint32_t))
         if source.word_start == NULL:
             raise MemoryError("not enough memory for the tags of a row group")
         while at < words.shape[0]:
@@ -202,6 +204,7 @@ cdef class Tags:
             source.word_start[source.known] = at
             source.known += 1
             at += <uint32_t> strlen(<const char *> &words[at]) + 1
+        source.word_start[source.known] = at
         return 0
 
     cdef int put(self, Buffer out, Py_ssize_t record, const uint32_t *cigar, uint32_t operations) except -1 nogil:
@@ -226,46 +229,44 @@ cdef class Tags:
 
     cdef int put_value(self, Buffer out, Source *source, Py_ssize_t record) except -1 nogil:
         """Append one tag with its next value; returns 0 if the stream has no more values."""
-        cdef int kind = key_kind(source.key)
         cdef uint32_t key = source.key & ~<uint32_t> DERIVED
+        cdef const uint8_t *text
         cdef const uint8_t *nul
         cdef int64_t length
         if source.key & DERIVED:
             out.put(&key, 3)
             return self.derived.put(key, record, out)
-        if kind == b"B":
+        if key_kind(key) == b"B":
+            return put_array(out, source, key)
+        if source.width:
             if source.used == source.values:
                 return 0
-            length = <int64_t> load_u32(source.counts + 4 * source.used) * source.width
-            if length > source.end - source.at:
-                return 0
-            out.put(&key, 4)
-            out.put(source.counts + 4 * source.used, 4)
             source.used += 1
-        elif source.width:
-            if source.used == source.values:
-                return 0
-            length = source.width
-            out.put(&key, 3)
-            source.used += 1
-        elif source.words != NULL:
-            if source.at == source.end or source.at[0] >= source.known:
-                return 0
-            nul = source.words + source.word_start[source.at[0]]
-            source.at += 1
-            out.put(&key, 3)
-            out.put(nul, strlen(<const char *> nul) + 1)
+            out.put_u32(key)  # its last byte is 0, and gives way to the value
+            out.size -= 1
+            if source.width == 1:
+                out.put_u8(source.at[0])
+            else:
+                out.put(source.at, source.width)
+            source.at += source.width
             return 1
+        if source.at == source.end:
+            return 0
+        if source.words != NULL:
+            if source.at[0] >= source.known:
+                return 0
+            text = source.words + source.word_start[source.at[0]]
+            length = source.word_start[source.at[0] + 1] - source.word_start[source.at[0]]
+            source.at += 1
         else:
-            nul = NULL
-            if source.at < source.end:
-                nul = <const uint8_t *> memchr(source.at, 0, source.end - source.at)
+            text = source.at
+            nul = <const uint8_t *> memchr(text, 0, source.end - text)
             if nul == NULL:
                 return 0
-            length = nul + 1 - source.at
-            out.put(&key, 3)
-        out.put(source.at, length)
-        source.at += length
+            length = nul + 1 - text
+            source.at += length
+        out.put(&key, 3)
+        out.put(text, length)
         return 1
 
     def values(self, str name):
@@ -288,6 +289,22 @@ cdef class Tags:
                     value = parse_value(tag)
             found.append(value)
         return found
+
+
+cdef int put_array(Buffer out, Source *source, uint32_t key) except -1 nogil:
+    """Append one tag of type B with its next elements; returns 0 if the streams have no more."""
+    cdef int64_t length
+    if source.used == source.values:
+        return 0
+    length = <int64_t> load_u32(source.counts + 4 * source.used) * source.width
+    if length > source.end - source.at:
+        return 0
+    out.put_u32(key)
+    out.put(source.counts + 4 * source.used, 4)
+    out.put(source.at, length)
+    source.used += 1
+    source.at += length
+    return 1
 
 
 cdef object parse_value(Buffer tag):

@@ -1,6 +1,8 @@
-# Decimal numbers as text, as fast as lines of coverage need them. Everything here is inline and nogil.
+# Decimal numbers that grow, as lines of coverage need them. Everything here is inline and nogil.
 
 from libc.string cimport memcpy
+
+from bams3.decimal cimport ZEROS, eight_digits, zeros
 
 
 cdef struct Number:
@@ -11,14 +13,6 @@ cdef struct Number:
     unsigned long long hundredth # the number modulo 100
 
 
-cdef extern from *:
-    """
-    #define BAMS3_ZEROS 0x3030303030303030ULL
-    """
-    const unsigned long long ZEROS "BAMS3_ZEROS"  # eight times the digit 0
-    int zeros "__builtin_ctzll"(unsigned long long value) nogil
-
-
 cdef enum:
     DIGITS = 16  # maximum digits of a number
 
@@ -27,16 +21,6 @@ cdef inline unsigned long long two_digits(unsigned long long value) noexcept nog
     """Return the text of a number below 100, with a leading zero if need be, the first digit in the lowest byte."""
     cdef unsigned long long tens = value * 103 >> 10
     return tens + (value - 10 * tens << 8) + 0x3030
-
-
-cdef inline unsigned long long eight_digits(unsigned long long value) noexcept nogil:
-    """Return the eight decimal digits of a number below 10 ** 8, one per byte, the first in the lowest byte; halves,
-    pairs and digits are split in parallel within one word."""
-    cdef unsigned long long halves = value // 10000 | (value % 10000) << 32
-    cdef unsigned long long hundreds = (halves * 10486 >> 20) & <unsigned long long> 0x7F0000007F
-    cdef unsigned long long pairs = hundreds | (halves - 100 * hundreds) << 16
-    cdef unsigned long long tens = (pairs * 103 >> 10) & <unsigned long long> 0xF000F000F000F
-    return tens | (pairs - 10 * tens) << 8
 
 
 cdef inline Number decimal(unsigned long long value) noexcept nogil:

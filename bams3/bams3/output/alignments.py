@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Format = Literal["sam", "sam.gz", "bam", "ubam", "cram"]
 DEFAULT_LEVEL = 6
+PIECE = 2048  # records that are formatted as SAM at a time
 
 _INDEXES: dict[str, tuple[str, ...]] = {
     "sam.gz": (".csi", ".tbi", ".gzi"), "bam": (".csi", ".bai"), "ubam": (".csi", ".bai"), "cram": (".crai",),
@@ -115,7 +116,14 @@ def _sam(
     names = ReferenceNames(name for name, _ in header.references)
     if with_header:
         yield sam_header(header)
-    yield from in_order(lambda block: format_sam(block, names), blocks, workers)
+    yield from in_order(lambda piece: format_sam(piece, names), _pieces(blocks), workers)
+
+
+def _pieces(blocks: Iterable[RecordBlock]) -> Iterator[RecordBlock]:
+    """Yield the records in blocks so small that their text fits in the cache, and its memory is used again."""
+    for block in blocks:
+        for start in range(0, len(block), PIECE):
+            yield block[start : start + PIECE]
 
 
 def bam_bytes(blocks: Iterable[RecordBlock], header: Header) -> Iterator[Any]:

@@ -9,7 +9,8 @@ from libc.stdio cimport snprintf
 from libc.string cimport memchr, memcpy
 
 from bams3.buffer cimport Buffer
-from bams3.bam.fields cimport BASE_LETTERS, CIGAR_LETTERS
+from bams3.decimal cimport put_unsigned
+from bams3.bam.fields cimport CIGAR_LETTERS
 from bams3.bam.fields cimport (
     load_i32, load_u16, load_u32, record_cigar, record_cigar_count, record_end, record_flag, record_l_seq,
     record_mapq, record_name, record_name_length, record_next_pos, record_next_ref, record_pos,
@@ -20,24 +21,20 @@ from array import array
 
 from bams3.errors import FormatError
 
+cdef extern from "bams3/output/sam_bases.h" nogil:
+    void init_bases "sam_init"()
+    void put_bases "sam_bases"(uint8_t *out, const uint8_t *seq, size_t length)
+
 cdef enum:
     TEXT_PER_BYTE = 5   # the worst case is an array of type c, where a byte becomes ",-128"
-    FIXED_TEXT = 192    # numbers of the fixed fields, tabs, "*" for missing values
+    FIXED_TEXT = 192    # numbers of the fixed fields, tabs, "*" for missing values, what `put_unsigned` writes after them
 
-cdef char BASES[512]        # two bases of each byte of SEQ
-cdef char DIGITS[200]       # 00 01 .. 99
 cdef double HALF_FROM[10]   # lower bounds of the decades of a B:f value; HALF: half its sixth digit, in 1e-10
 cdef uint64_t HALF[10]
 
 
 cdef void fill_tables():
-    cdef int i
-    for i in range(256):
-        BASES[2 * i] = BASE_LETTERS[i >> 4]
-        BASES[2 * i + 1] = BASE_LETTERS[i & 15]
-    for i in range(100):
-        DIGITS[2 * i] = 48 + i // 10
-        DIGITS[2 * i + 1] = 48 + i % 10
+    init_bases()
     HALF_FROM[:] = [1e-3, 1e-2, 1e-1, 1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6]
     HALF[:] = [5, 50, 500, 5000, 50000, 500000, 5000000, 50000000, 500000000, 5000000000]
 
@@ -90,22 +87,6 @@ cdef inline uint8_t *put_byte(uint8_t *out, uint8_t value) noexcept nogil:
 cdef inline uint8_t *put_bytes(uint8_t *out, const void *source, size_t length) noexcept nogil:
     memcpy(out, source, length)
     return out + length
-
-
-cdef inline uint8_t *put_unsigned(uint8_t *out, uint64_t value) noexcept nogil:
-    cdef uint8_t digits[20]
-    cdef int at = 20
-    while value >= 100:
-        at -= 2
-        memcpy(&digits[at], &DIGITS[2 * (value % 100)], 2)
-        value = value // 100
-    if value >= 10:
-        at -= 2
-        memcpy(&digits[at], &DIGITS[2 * value], 2)
-    else:
-        at -= 1
-        digits[at] = <uint8_t> (48 + value)
-    return put_bytes(out, &digits[at], 20 - at)
 
 
 cdef inline uint8_t *put_signed(uint8_t *out, int64_t value) noexcept nogil:
@@ -172,15 +153,6 @@ cdef uint8_t *put_cigar(uint8_t *out, const uint8_t *cigar, uint32_t count) noex
         operation = load_u32(cigar + 4 * <size_t> i)
         out = put_byte(put_unsigned(out, operation >> 4), CIGAR_LETTERS[operation & 15])
     return out
-
-
-cdef uint8_t *put_sequence(uint8_t *out, const uint8_t *seq, size_t length) noexcept nogil:
-    cdef size_t i
-    for i in range(length // 2):
-        memcpy(out + 2 * i, &BASES[2 * seq[i]], 2)
-    if length & 1:
-        out[length - 1] = BASES[2 * seq[length // 2]]
-    return out + length
 
 
 cdef uint8_t *put_qualities(uint8_t *out, const uint8_t *qual, size_t length) noexcept nogil:
@@ -314,8 +286,9 @@ cdef uint8_t *put_record(uint8_t *out, const uint8_t *record, ReferenceNames nam
     out = put_signed(put_byte(out, b"\t"), <int64_t> record_next_pos(record) + 1)
     out = put_byte(put_signed(put_byte(out, b"\t"), record_tlen(record)), b"\t")
     if record_l_seq(record):
-        out = put_sequence(out, record_seq(record), record_l_seq(record))
-        out = put_qualities(put_byte(out, b"\t"), record_qual(record), record_l_seq(record))
+        put_bases(out, record_seq(record), record_l_seq(record))
+        out = put_byte(out + record_l_seq(record), b"\t")
+        out = put_qualities(out, record_qual(record), record_l_seq(record))
     else:
         out = put_bytes(out, b"*\t*", 3)
     while tag < end:
@@ -362,7 +335,8 @@ def format_sam(block, ReferenceNames names, Buffer out=None):
         out = Buffer()
     if count <= 0:
         return out
-    out.reserve(2 * <size_t> size)
+    if 0 <= offsets[0] < offsets[count] <= size:
+        out.reserve(2 * <size_t> (offsets[count] - offsets[0]))
     with nogil:
         for i in range(count):
             bad = not (0 <= offsets[i] < offsets[i + 1] <= size)
