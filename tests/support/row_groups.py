@@ -27,9 +27,9 @@ def block_of(records: Sequence[bytes]) -> RecordBlock:
     return RecordBlock(b"".join(records), offsets)
 
 
-def encode(records: Sequence[bytes], reference_id: int = 0) -> dict[str, bytes]:
+def encode(records: Sequence[bytes], reference_id: int = 0, level: int = 5) -> dict[str, bytes]:
     """The streams of a row group: those that are not empty."""
-    streams = codec.encode(block_of(records), reference_id, 5)[0]
+    streams = codec.encode(block_of(records), reference_id, level)[0]
     return {name: bytes(stream) for name, stream in streams.items()}
 
 
