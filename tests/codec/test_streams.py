@@ -1,11 +1,15 @@
 """Stream codecs: each stream takes one that suits it, comes back as it was, and nonsense is refused."""
 
+import random
+
 import numpy as np
 import pytest
+from bams3.codec import byte_model
 from bams3.codec.streams import LEVELS, MAX_RAW_LENGTH, PROFILES, compress, decompress, deflate
 from bams3.errors import FormatError
 from hypothesis import given
 from hypothesis import strategies as st
+from reader.codecs import inflate
 
 RNG = np.random.default_rng(2)
 
@@ -74,11 +78,58 @@ def test_a_higher_level_is_smaller() -> None:
     repeats=st.integers(1, 2000),
     width=st.sampled_from((1, 2, 4, 8)),
     level=st.sampled_from(LEVELS),
+    hot=st.booleans(),
 )
-def test_round_trip(data: bytes, repeats: int, width: int, level: int) -> None:
+def test_round_trip(data: bytes, repeats: int, width: int, level: int, hot: bool) -> None:
     data = data * width * min(repeats, 1 + 50_000 // len(data))
-    codec, stored = compress(Integers(data, width), level)
+    codec, stored = compress(Integers(data, width), level, hot=hot)
     assert bytes(decompress("x", codec, stored, len(data))) == data
+
+
+def skips(count: int) -> bytes:
+    """Tags MM: numbers of skipped bases, each of which often follows from the two before."""
+    chance = random.Random(4)
+    numbers = [0, 0]
+    for _ in range(count):
+        follows = chance.random() < 0.7
+        numbers.append((3 * numbers[-1] + 5 * numbers[-2] + 1) % 17 if follows else chance.randrange(17))
+    return b"C+m?,%s;" % b",".join(b"%d" % number for number in numbers)
+
+
+SKIPS = skips(6000)
+
+
+def test_cold_streams_of_the_highest_level_are_modelled() -> None:
+    codec, stored = compress(SKIPS, 9, hot=False)
+    assert codec == "mixed"
+    assert len(stored) < 0.9 * len(compress(SKIPS, 9)[1])
+    assert compress(SKIPS, 8, hot=False)[0] != "mixed" != compress(SKIPS, 9)[0]
+
+
+@given(st.one_of(st.binary(min_size=2), st.text("ab,0", min_size=2).map(str.encode)), st.integers(1, 60))
+def test_modelled_bytes_are_as_specified(data: bytes, repeats: int) -> None:
+    data *= min(repeats, 1 + 600 // len(data))
+    if len(set(data)) > 1:
+        stored = bytes(byte_model.encode(data))
+        assert bytes(byte_model.decode(stored, len(data))) == data
+        assert inflate("mixed", stored, len(data)) == data
+
+
+def test_damage_of_modelled_bytes_is_refused_or_decodes_to_as_many() -> None:
+    chance = random.Random(1)
+    stored, refused = bytes(byte_model.encode(SKIPS)), 0
+    for _ in range(200):
+        out = bytearray(stored)
+        if chance.random() < 0.3:
+            out = out[: chance.randrange(len(out))]
+        for _ in range(chance.randrange(1, 5)):
+            if out:
+                out[chance.randrange(chance.choice((min(40, len(out)), len(out))))] = chance.randrange(256)
+        try:
+            assert len(byte_model.decode(bytes(out), len(SKIPS))) == len(SKIPS)
+        except FormatError:
+            refused += 1
+    assert refused > 150
 
 
 PLANE = bytes([1]) + (1).to_bytes(4, "little") + b"\0"  # constant
@@ -99,6 +150,12 @@ PLANE = bytes([1]) + (1).to_bytes(4, "little") + b"\0"  # constant
         ("zstd", deflate(b"abc" * 50, 1)[:-3], 150, "cannot be inflated"),
         ("rans0", b"", 5, "truncated"),
         ("rans1", b"\xff\xff" + bytes(50), 5, "truncated"),
+        ("mixed", b"", 5, "truncated"),
+        ("mixed", b"\0ab", 5, "truncated"),
+        ("mixed", b"\2abc\1", 5, "truncated"),
+        ("mixed", b"\2abc\1\1" + bytes(9), 5, "not a tree"),
+        ("mixed", b"\1ab\1" + bytes(9), 5, "does not end where its 5 bytes do"),
+        ("mixed", b"\1ab\1\xff", MAX_RAW_LENGTH >> 8, "does not end where"),
         ("planes", b"", 4, "do not match"),
         ("planes", b"\1" + PLANE, 4, "do not match"),
         ("planes", b"\x09" + 9 * PLANE, 9, "do not match"),
@@ -106,7 +163,7 @@ PLANE = bytes([1]) + (1).to_bytes(4, "little") + b"\0"  # constant
         ("planes", b"\2" + PLANE, 4, "truncated"),
         ("planes", b"\2" + PLANE + PLANE[:5], 4, "truncated"),
         ("planes", b"\2" + 2 * PLANE + b"x", 4, "after its planes"),
-        ("planes", b"\2" + PLANE + b"\5" + PLANE[1:], 4, "truncated"),
+        ("planes", b"\2" + PLANE + b"\6" + PLANE[1:], 4, "truncated"),
         ("planes", b"\2" + PLANE + b"\0" + PLANE[1:], 4, "1 bytes instead of the 2"),
     ],
 )

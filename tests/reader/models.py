@@ -1,4 +1,4 @@
-"""docs/format.md: mixed bits, and the models of qualities and of other values of bases."""
+"""docs/format.md: mixed bits, and the models of qualities and of the bytes of streams."""
 
 from __future__ import annotations
 
@@ -135,3 +135,31 @@ def base_model(
         out.append(read[::-1] if f & 0x10 else read)
     assert coded.mixer.coder.ended()
     return out
+
+
+def byte_model(stored: bytes, n: int) -> bytes:
+    """The n bytes of a stream."""
+    m = stored[0] + 1
+    values, nodes = stored[1 : 1 + m], stored[1 + m : 2 * m]
+    tree, mixer = Tree(iter(nodes), m), Mixer(stored[2 * m :], 19661, 15)
+    bits = 8
+    while bits < 20 and m << bits < 1 << 20 and 1 << bits < n:
+        bits += 1
+
+    def last(k: int) -> int:
+        return int.from_bytes(out[max(0, len(out) - k) :], "big")
+
+    def hashed(context: int) -> int:
+        return context * 0x9E3779B97F4A7C15 % (1 << 64) >> 64 - bits
+
+    out = bytearray()
+    for _ in range(n):
+        steps = (last(1) >> 4) << 8 | (last(2) >> 12) << 4 | last(3) >> 20
+        contexts = (last(1), *(hashed(last(k)) for k in (2, 3, 4, 6)), hashed(steps))
+        out.append(values[tree.find(partial(_bit, mixer, contexts))])
+    assert mixer.coder.ended()
+    return bytes(out)
+
+
+def _bit(mixer: Mixer, contexts: tuple[int, ...], s: int) -> int:
+    return mixer.bit([(context, s) for context in contexts], (s, contexts[0]))
