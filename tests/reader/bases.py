@@ -7,6 +7,7 @@ from itertools import accumulate
 from reader.columns import MATCHES, QUERY, REFERENCE, Cigar, span
 from reader.integers import Streams, pairs, short_integers, unzigzag
 from reader.models import Surrounding, base_model, quality_model
+from reader.tables import base_tables
 
 TWO_BITS = {1: 0, 2: 1, 4: 2, 8: 3}
 
@@ -147,6 +148,8 @@ def qualities(streams: Streams, sequences: Sequences, flag: list[int]) -> list[b
         return quality_model(streams["qual.model"], values, l_seq, flag)
     if "qual.contexts" in streams:
         return base_model(streams["qual.contexts"], values, flag, sequences.surroundings)
+    if "qual.tables" in streams:
+        return base_tables(streams["qual.tables"], values, flag, sequences.surroundings)
     quals = streams.get("qual", b"")
     if values:
         bits = 1 if len(values) <= 2 else 2 if len(values) <= 4 else 4

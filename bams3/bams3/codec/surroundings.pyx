@@ -27,6 +27,11 @@ cdef enum:
     LONGEST_RUN = 7
 
 
+cdef inline uint32_t longer(uint32_t run, bint same) noexcept nogil:
+    """The length of a run, one base on. (There is no branch on the base, which is unpredictable.)"""
+    return (run + (run < LONGEST_RUN)) & -<uint32_t> same
+
+
 cdef class Surroundings:
     """The surroundings of the bases of a row group's reads, one read at a time."""
 
@@ -102,7 +107,7 @@ cdef class Surroundings:
         for i in range(length):
             bases = (bases << 2 | code[i + 2]) & (PENTAMERS - 1)
             self.around[i].bases = <uint16_t> bases
-            run = min(run + 1, <uint32_t> LONGEST_RUN) if i and code[i] == code[i - 1] else 0
+            run = longer(run, (i > 0) & (code[i] == code[i - 1]))
             self.around[i].run = <uint16_t> (run << 8 | <uint32_t> kind[i] << 2 | code[i])
             self.around[i].alignment = <uint16_t> (
                 <uint32_t> kind[i] << 8 | <uint32_t> kind[i - 1] << 5 | <uint32_t> kind[i + 1] << 2
@@ -110,7 +115,7 @@ cdef class Surroundings:
             )
         run = 0
         for i in range(length - 1, -1, -1):
-            run = min(run + 1, <uint32_t> LONGEST_RUN) if i + 1 < length and code[i] == code[i + 1] else 0
+            run = longer(run, (i + 1 < length) & (code[i] == code[i + 1]))
             self.around[i].run |= <uint16_t> (run << 5)
         return self.around
 
