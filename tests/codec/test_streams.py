@@ -1,18 +1,15 @@
 """Stream codecs: each stream takes one that suits it, comes back as it was, and nonsense is refused."""
 
-import itertools
 import random
-from array import array
 
 import numpy as np
 import pytest
-from bams3.codec import qualities, quality_model
-from bams3.codec.rans import decode, encode
+from bams3.codec import byte_model
 from bams3.codec.streams import LEVELS, MAX_RAW_LENGTH, PROFILES, compress, decompress, deflate
 from bams3.errors import FormatError
 from hypothesis import given
 from hypothesis import strategies as st
-from reader.entropy import RangeDecoder
+from reader.codecs import inflate
 
 RNG = np.random.default_rng(2)
 
@@ -81,11 +78,58 @@ def test_a_higher_level_is_smaller() -> None:
     repeats=st.integers(1, 2000),
     width=st.sampled_from((1, 2, 4, 8)),
     level=st.sampled_from(LEVELS),
+    hot=st.booleans(),
 )
-def test_round_trip(data: bytes, repeats: int, width: int, level: int) -> None:
+def test_round_trip(data: bytes, repeats: int, width: int, level: int, hot: bool) -> None:
     data = data * width * min(repeats, 1 + 50_000 // len(data))
-    codec, stored = compress(Integers(data, width), level)
+    codec, stored = compress(Integers(data, width), level, hot=hot)
     assert bytes(decompress("x", codec, stored, len(data))) == data
+
+
+def skips(count: int) -> bytes:
+    """Tags MM: numbers of skipped bases, each of which often follows from the two before."""
+    chance = random.Random(4)
+    numbers = [0, 0]
+    for _ in range(count):
+        follows = chance.random() < 0.7
+        numbers.append((3 * numbers[-1] + 5 * numbers[-2] + 1) % 17 if follows else chance.randrange(17))
+    return b"C+m?,%s;" % b",".join(b"%d" % number for number in numbers)
+
+
+SKIPS = skips(6000)
+
+
+def test_cold_streams_of_the_highest_level_are_modelled() -> None:
+    codec, stored = compress(SKIPS, 9, hot=False)
+    assert codec == "mixed"
+    assert len(stored) < 0.9 * len(compress(SKIPS, 9)[1])
+    assert compress(SKIPS, 8, hot=False)[0] != "mixed" != compress(SKIPS, 9)[0]
+
+
+@given(st.one_of(st.binary(min_size=2), st.text("ab,0", min_size=2).map(str.encode)), st.integers(1, 60))
+def test_modelled_bytes_are_as_specified(data: bytes, repeats: int) -> None:
+    data *= min(repeats, 1 + 600 // len(data))
+    if len(set(data)) > 1:
+        stored = bytes(byte_model.encode(data))
+        assert bytes(byte_model.decode(stored, len(data))) == data
+        assert inflate("mixed", stored, len(data)) == data
+
+
+def test_damage_of_modelled_bytes_is_refused_or_decodes_to_as_many() -> None:
+    chance = random.Random(1)
+    stored, refused = bytes(byte_model.encode(SKIPS)), 0
+    for _ in range(200):
+        out = bytearray(stored)
+        if chance.random() < 0.3:
+            out = out[: chance.randrange(len(out))]
+        for _ in range(chance.randrange(1, 5)):
+            if out:
+                out[chance.randrange(chance.choice((min(40, len(out)), len(out))))] = chance.randrange(256)
+        try:
+            assert len(byte_model.decode(bytes(out), len(SKIPS))) == len(SKIPS)
+        except FormatError:
+            refused += 1
+    assert refused > 150
 
 
 PLANE = bytes([1]) + (1).to_bytes(4, "little") + b"\0"  # constant
@@ -106,6 +150,12 @@ PLANE = bytes([1]) + (1).to_bytes(4, "little") + b"\0"  # constant
         ("zstd", deflate(b"abc" * 50, 1)[:-3], 150, "cannot be inflated"),
         ("rans0", b"", 5, "truncated"),
         ("rans1", b"\xff\xff" + bytes(50), 5, "truncated"),
+        ("mixed", b"", 5, "truncated"),
+        ("mixed", b"\0ab", 5, "truncated"),
+        ("mixed", b"\2abc\1", 5, "truncated"),
+        ("mixed", b"\2abc\1\1" + bytes(9), 5, "not a tree"),
+        ("mixed", b"\1ab\1" + bytes(9), 5, "does not end where its 5 bytes do"),
+        ("mixed", b"\1ab\1\xff", MAX_RAW_LENGTH >> 8, "does not end where"),
         ("planes", b"", 4, "do not match"),
         ("planes", b"\1" + PLANE, 4, "do not match"),
         ("planes", b"\x09" + 9 * PLANE, 9, "do not match"),
@@ -113,181 +163,10 @@ PLANE = bytes([1]) + (1).to_bytes(4, "little") + b"\0"  # constant
         ("planes", b"\2" + PLANE, 4, "truncated"),
         ("planes", b"\2" + PLANE + PLANE[:5], 4, "truncated"),
         ("planes", b"\2" + 2 * PLANE + b"x", 4, "after its planes"),
-        ("planes", b"\2" + PLANE + b"\5" + PLANE[1:], 4, "truncated"),
+        ("planes", b"\2" + PLANE + b"\6" + PLANE[1:], 4, "truncated"),
         ("planes", b"\2" + PLANE + b"\0" + PLANE[1:], 4, "1 bytes instead of the 2"),
     ],
 )
 def test_nonsense_is_one_line(codec: str, stored: bytes, length: int, says: str) -> None:
     with pytest.raises(FormatError, match=f"^stream 'x'.*({says})[^\n]*$"):
         decompress("x", codec, stored, length)
-
-
-class Block:
-    """As much of a RecordBlock as the encoder of qualities looks at: reads of some qualities and flags."""
-
-    def __init__(self, reads: list[tuple[int, bytes]]) -> None:
-        self.reads = reads
-        records = [
-            bytes(12) + b"\1" + bytes(5) + flag.to_bytes(2, "little") + len(quality).to_bytes(4, "little") + bytes(13)
-            + bytes((len(quality) + 1) // 2) + quality
-            for flag, quality in reads
-        ]  # fmt: skip
-        self.data = b"".join(records)
-        self.offsets = array("q", itertools.accumulate(map(len, records), initial=0))
-        self.l_seq = array("i", [len(quality) for _, quality in reads])
-        self.flag = array("H", [flag for flag, _ in reads])
-
-
-class Streams(dict):
-    def __missing__(self, name: str) -> bytes:
-        return b""
-
-
-def quality_reads(count: int, length: int, values: bytes) -> list[tuple[int, bytes]]:
-    """Qualities that vary little within a read and fall with the cycle."""
-    reads = []
-    for _ in range(count):
-        noise = np.cumsum(RNG.integers(-1, 2, length)) / 6 - np.arange(length) / 40
-        quality = bytes(values[k] for k in (len(values) - 1 + noise).clip(0, len(values) - 1).astype(int))
-        flag = int(RNG.choice((99, 147, 83, 163, 4)))
-        reads.append((flag, quality[::-1] if flag & 16 else quality))
-    return reads
-
-
-QUALITIES = {
-    "none": [],
-    "no bases": [(4, b"")] * 3,
-    "missing": [(4, b"\xff" * 50)] * 30,
-    "two values": quality_reads(200, 100, b"\2\x25"),
-    "four values": quality_reads(200, 150, b"\2\x0c\x17\x25"),
-    "eight values": quality_reads(300, 150, bytes(range(2, 42, 5))),
-    "sixteen values": quality_reads(300, 101, bytes(range(2, 42, 2))[:16]),
-    "seventeen values": quality_reads(300, 101, bytes(range(2, 42, 2))[:17]),
-    "forty values": quality_reads(300, 101, bytes(range(2, 42))),
-    "all values": [(0, bytes(range(256)) * 2), (16, bytes(range(255, -1, -1)))],
-    "noise of 64 values": [(flag, RNG.integers(0, 64, 300).astype(np.uint8).tobytes()) for flag in range(0, 256, 7)],
-    "of all lengths": [(flag, (b"\2\x25\x0c" * 99)[:length]) for flag in (0, 16, 128, 144) for length in range(290)],
-    "a rare value": [(0, b"\x25" * 20_000 + b"\2"), (16, b"\x25" * 20_000)],
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("level", [5, 7])
-@pytest.mark.parametrize("name", QUALITIES)
-def test_qualities(name: str, level: int) -> None:
-    block = Block(QUALITIES[name])
-    streams = Streams(qualities.encode(block, level))
-    decoded = qualities.decode(Streams({k: bytes(v) for k, v in streams.items()}), block.l_seq, block.flag)
-    assert bytes(decoded) == b"".join(quality for _, quality in block.reads)
-
-
-@given(
-    values=st.lists(st.integers(0, 255), min_size=2, max_size=64, unique=True),
-    reads=st.lists(
-        st.tuples(st.integers(0, 0xFFFF), st.lists(st.integers(0, 63), max_size=40)), min_size=1, max_size=40
-    ),
-    level=st.sampled_from((5, 7)),
-)
-def test_any_qualities(values: list[int], reads: list[tuple[int, list[int]]], level: int) -> None:
-    block = Block([(flag, bytes(values[k % len(values)] for k in read)) for flag, read in reads])
-    streams = Streams(qualities.encode(block, level))
-    assert bytes(qualities.decode(streams, block.l_seq, block.flag)) == b"".join(
-        quality for _, quality in block.reads
-    )
-
-
-@pytest.mark.parametrize("name", ["four values", "eight values", "forty values"])
-def test_the_model_is_taken_where_it_is_smaller(name: str) -> None:
-    block = Block(QUALITIES[name])
-    sizes = [
-        sum(len(compress(stream, level)[1]) for stream in qualities.encode(block, level).values())
-        for level in (5, 7)
-    ]
-    assert sizes[1] < 0.95 * sizes[0]
-    assert "qual.model" in qualities.encode(block, 7)
-    assert "qual.model" not in qualities.encode(block, 6)
-    assert "qual.model" not in qualities.encode(Block(QUALITIES["noise of 64 values"]), 9)
-
-
-def modelled(reads: list[tuple[int, bytes]]) -> tuple[Block, bytes, bytes]:
-    """A block, its distinct qualities, and what the model makes of it."""
-    block = Block(reads)
-    plain = b"".join(quality for _, quality in reads)
-    values = bytes(sorted(set(plain)))
-    indices = plain.translate(bytes.maketrans(values, bytes(range(len(values)))))
-    symbols = decode(encode(indices, 0), len(indices), 0)
-    return block, values, bytes(quality_model.encode(symbols, len(values), block.l_seq, block.flag))
-
-
-def test_the_model_as_specified() -> None:
-    """A decoder that follows the text of docs/format.md."""
-    reads = [*quality_reads(30, 60, bytes(range(2, 42, 3))), *QUALITIES["of all lengths"][::97]]
-    block, values, stored = modelled(reads)
-    count = len(values)
-    splits = iter(stored[: count - 1])
-
-    def tree(low: int, high: int) -> tuple | int:
-        if high - low == 1:
-            return low
-        node = next(splits)
-        return node, tree(low, node), tree(node, high)
-
-    root, coder = tree(0, count), RangeDecoder(stored[count - 1 :])
-    stretched = [round(256 * np.log((k + 0.5) / (4095.5 - k))) for k in range(4096)]
-    predictions: dict[object, tuple[int, int]] = {}
-    weights: dict[object, list[int]] = {}
-    decoded = []
-    for length, flag in zip(block.l_seq, block.flag, strict=True):
-        read: list[int] = []
-        changes = 0
-        for cycle in range(length):
-            q1, q2, q3 = [0, 0, 0, *read][:-4:-1]
-            contexts = (
-                ("a", q1, q2),
-                ("b", min(cycle, 255), flag & 128),
-                ("c", q1, max(q2, q3), min(changes // 8, 7)),
-            )
-            at = root
-            while isinstance(at, tuple):
-                states = [predictions.get((context, at[0]), (1 << 21, 0)) for context in contexts]
-                w = weights.setdefault((q1, at[0]), [26214] * 3)
-                s = [stretched[p >> 10] for p, _ in states]
-                mixed = max(-2816, min(2816, sum(a * b for a, b in zip(w, s, strict=True)) >> 16))
-                p = round(65536 / (1 + np.exp(-mixed / 256)))
-                bit = coder.split((coder.width >> 16) * p)
-                error = (0 if bit else 65535) - p
-                for k, (context, (prob, seen)) in enumerate(zip(contexts, states, strict=True)):
-                    w[k] += error * s[k] + 32768 >> 16
-                    step = 327680 // (5 * seen + 8)
-                    prob += ((0 if bit else (1 << 22) - 1) - prob) * step >> 16
-                    predictions[context, at[0]] = prob, min(seen + 1, 255)
-                at = at[1 + bit]
-            changes += min(abs(at - q1), 3) if read else 0
-            read.append(at)
-        quality = bytes(values[k] for k in read)
-        decoded.append((flag, quality[::-1] if flag & 16 else quality))
-    assert coder.at == len(stored) - count + 1 + 3
-    assert decoded == reads
-
-
-def test_nonsense_of_the_model_is_refused() -> None:
-    chance = random.Random(1)
-    block, values, stored = modelled(quality_reads(20, 80, bytes(range(2, 42, 3))))
-    refused = 0
-    for _ in range(500):
-        out = bytearray(stored)
-        kind = chance.randrange(4)
-        if kind == 0:
-            out = out[: chance.randrange(len(out))]
-        elif kind == 1:
-            out += chance.randbytes(chance.randrange(1, 9))
-        else:
-            for _ in range(chance.choice((1, 5))):
-                out[chance.randrange(chance.choice((13, len(out))))] = chance.randrange(256)
-        known = chance.choice((values, values, values[:-1], values[:1], b"", values * 5))
-        try:
-            decoded = quality_model.decode(bytes(out), known, block.l_seq, block.flag)
-        except FormatError:
-            refused += 1
-        else:
-            assert len(decoded) == sum(block.l_seq)
-    assert refused > 350

@@ -1,13 +1,13 @@
-"""docs/format.md: sequences, qualities, and the quality model."""
+"""docs/format.md: sequences, surroundings, and qualities."""
 
 from __future__ import annotations
 
-import math
 from itertools import accumulate
 
 from reader.columns import MATCHES, QUERY, REFERENCE, Cigar, span
-from reader.entropy import RangeDecoder
 from reader.integers import Streams, pairs, short_integers, unzigzag
+from reader.models import Surrounding, base_model, quality_model
+from reader.tables import base_tables
 
 TWO_BITS = {1: 0, 2: 1, 4: 2, 8: 3}
 
@@ -81,17 +81,75 @@ class Sequences:
         """Is it an aligned record that lies within the window?"""
         return self.aligned[i] and self.pos[i] + span(self.cigar[i], REFERENCE) <= self.stop
 
+    def surroundings(self, i: int, reverse: bool) -> list[Surrounding]:
+        """Of every base of a record, in the order of SEQ or, if `reverse`, of its reverse complement."""
+        codes = [TWO_BITS.get(base, 0) for base in self.bases[i]]
+        kinds = self._alignment(i)
+        if reverse:
+            codes, kinds = [3 - code for code in reversed(codes)], kinds[::-1]
+        n = len(codes)
+
+        def code(at: int) -> int:
+            return codes[at] if 0 <= at < n else 0
+
+        def kind(at: int) -> int:
+            return kinds[at] if 0 <= at < n else 3
+
+        def run(at: int, step: int) -> int:
+            length = 0
+            while (
+                length < 7
+                and 0 <= at + step * (length + 1) < n
+                and codes[at + step * (length + 1)] == codes[at]
+            ):
+                length += 1
+            return length
+
+        return [
+            (
+                tuple(code(at + d) for d in (-2, -1, 0, 1, 2)),
+                (run(at, -1), run(at, 1), kind(at), code(at)),
+                (kind(at), kind(at - 1), kind(at + 1), kind(at + 2) != 0, kind(at - 2) != 0),
+            )
+            for at in range(n)
+        ]  # fmt: skip
+
+    def _alignment(self, i: int) -> list[int]:
+        """How each base of a record is aligned."""
+        n = self.l_seq[i]
+        if not self.aligned[i]:
+            return [3] * n
+        kinds: list[int] = []
+        beside: set[int] = set()
+        at = self.pos[i]
+        for code, length in self.cigar[i]:
+            if code in MATCHES:
+                for place in range(at, at + length):
+                    differs = place < self.stop and self.reference[place] != self.bases[i][len(kinds)]
+                    kinds.append(int(differs))
+            elif code in QUERY:
+                kinds += [2 if code == 1 else 3] * length
+            elif code == 2 and 0 < len(kinds) < n:
+                beside |= {len(kinds) - 1, len(kinds)}
+            at += length if code in REFERENCE else 0
+        return [kind + 4 * (place in beside) for place, kind in enumerate(kinds)]
+
     def packed(self, i: int) -> bytes:
         """SEQ as BAM has it."""
         bases = self.bases[i] + [self.pad.get(i, 0)] * (self.l_seq[i] % 2)
         return bytes(high << 4 | low for high, low in zip(bases[::2], bases[1::2], strict=True))
 
 
-def qualities(streams: Streams, l_seq: list[int], flag: list[int]) -> list[bytes]:
+def qualities(streams: Streams, sequences: Sequences, flag: list[int]) -> list[bytes]:
     """QUAL of every record."""
+    l_seq = sequences.l_seq
     values, total = streams.get("qual.values", b""), sum(l_seq)
     if "qual.model" in streams:
-        return modelled(streams["qual.model"], values, l_seq, flag)
+        return quality_model(streams["qual.model"], values, l_seq, flag)
+    if "qual.contexts" in streams:
+        return base_model(streams["qual.contexts"], values, flag, sequences.surroundings)
+    if "qual.tables" in streams:
+        return base_tables(streams["qual.tables"], values, flag, sequences.surroundings)
     quals = streams.get("qual", b"")
     if values:
         bits = 1 if len(values) <= 2 else 2 if len(values) <= 4 else 4
@@ -100,67 +158,3 @@ def qualities(streams: Streams, l_seq: list[int], flag: list[int]) -> list[bytes
     assert len(quals) == total
     ends = list(accumulate(l_seq))
     return [quals[end - n : end] for end, n in zip(ends, l_seq, strict=True)]
-
-
-STRETCH = [round(256 * math.log((k + 0.5) / (4095.5 - k))) for k in range(4096)]
-
-
-class QualityModel:
-    """Bits of qualities, each predicted by three."""
-
-    def __init__(self, data: bytes) -> None:
-        self.coder = RangeDecoder(data)
-        self.predictions: dict[object, tuple[int, int]] = {}
-        self.weights: dict[object, list[int]] = {}
-
-    def bit(self, contexts: tuple[object, object, object], weights_of: object) -> int:
-        found = [self.predictions.get(key, (1 << 21, 0)) for key in contexts]
-        weights = self.weights.setdefault(weights_of, [26214] * 3)
-        s = [STRETCH[q >> 10] for q, _ in found]
-        x = max(min(sum(g * v for g, v in zip(weights, s, strict=True)) >> 16, 2816), -2816)
-        p = round(65536 / (1 + math.exp(-x / 256)))
-        bit = self.coder.split((self.coder.width >> 16) * p)
-        error = -p if bit else 65535 - p
-        self.weights[weights_of] = [g + (error * v + 32768 >> 16) for g, v in zip(weights, s, strict=True)]
-        target = 0 if bit else (1 << 22) - 1
-        for key, (q, c) in zip(contexts, found, strict=True):
-            q += (target - q) * (327680 // (5 * c + 8)) >> 16
-            self.predictions[key] = q, min(c + 1, 255)
-        return bit
-
-
-def modelled(data: bytes, values: bytes, l_seq: list[int], flag: list[int]) -> list[bytes]:
-    """QUAL of every record, from `qual.model`."""
-    nodes = iter(data[: len(values) - 1])
-    tree: dict[tuple[int, int], int] = {}
-
-    def plant(a: int, b: int) -> None:
-        if b - a > 1:
-            tree[a, b] = s = next(nodes)
-            plant(a, s)
-            plant(s, b)
-
-    plant(0, len(values))
-    model = QualityModel(data[len(values) - 1 :])
-    out = []
-    for n, f in zip(l_seq, flag, strict=True):
-        indices: list[int] = []
-        i1 = i2 = i3 = d = 0
-        for cycle in range(n):
-            a, b = 0, len(values)
-            while b - a > 1:
-                s = tree[a, b]
-                contexts = (
-                    (1, s, i1, i2),
-                    (2, s, min(cycle, 255), f & 0x80),
-                    (3, s, i1, max(i2, i3), min(d // 8, 7)),
-                )
-                a, b = (s, b) if model.bit(contexts, (s, i1)) else (a, s)
-            if cycle:
-                d += min(abs(a - i1), 3)
-            i1, i2, i3 = a, i1, i2
-            indices.append(a)
-        read = bytes(values[index] for index in indices)
-        out.append(read[::-1] if f & 0x10 else read)
-    assert model.coder.ended()
-    return out

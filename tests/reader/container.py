@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import zstandard
 
-from reader.entropy import inflate
+from reader.codecs import inflate
 
 MAGIC = bytes.fromhex("42414d533300010a")
 

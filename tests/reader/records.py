@@ -34,7 +34,7 @@ class Records:
         self.mate = mates.fields
         self.name = columns.names(streams, self.link)
         self.sequences = Sequences(streams, self.pos, self.cigar)
-        self.qual = qualities(streams, self.sequences.l_seq, self.flag)
+        self.qual = qualities(streams, self.sequences, self.flag)
         derived = Derived(self.sequences, self.mapq, self.qual, mates.partner)
         self.tags = tags(streams, self.cigar, derived)
         self.borders = self._borders(streams)

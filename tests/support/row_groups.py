@@ -27,9 +27,9 @@ def block_of(records: Sequence[bytes]) -> RecordBlock:
     return RecordBlock(b"".join(records), offsets)
 
 
-def encode(records: Sequence[bytes], reference_id: int = 0) -> dict[str, bytes]:
+def encode(records: Sequence[bytes], reference_id: int = 0, level: int = 5) -> dict[str, bytes]:
     """The streams of a row group: those that are not empty."""
-    streams = codec.encode(block_of(records), reference_id, 5)[0]
+    streams = codec.encode(block_of(records), reference_id, level)[0]
     return {name: bytes(stream) for name, stream in streams.items()}
 
 
@@ -84,13 +84,16 @@ CIGARS: list[hostile.Cigar] = [
 ]
 
 
-def aligned_reads(seed: int, count: int, *, with_md: float = 1.0, errors: float = 0.02) -> list[bytes]:
-    """Reads of one genome in coordinate order, in pairs where it happens, with the tags that aligners write."""
+def aligned_reads(
+    seed: int, count: int, *, with_md: float = 1.0, errors: float = 0.02, times: int = 1
+) -> list[bytes]:
+    """Reads of one genome in coordinate order, in pairs where it happens, with the tags that aligners write. They have
+    some 30 bases, times `times`."""
     chance = random.Random(seed)
-    genome = "".join(chance.choice("ACGT" * 12 + "N") for _ in range(3000))
+    genome = "".join(chance.choice("ACGT" * 12 + "N") for _ in range(3000 * times))
     reads: list[dict[str, Any]] = []
     for start in sorted(chance.randrange(100, 2500) for _ in range(count)):
-        cigar = chance.choice(CIGARS)
+        cigar = [(length * times, operation) for length, operation in chance.choice(CIGARS)]
         bases, at = [], start
         for length, operation in cigar:
             if operation in (0, 7, 8):
@@ -114,7 +117,7 @@ def aligned_reads(seed: int, count: int, *, with_md: float = 1.0, errors: float 
         mate = reads[mates[number]] if number in mates else None
         text, edits = md(genome, read["pos"], read["cigar"], read["sequence"])
         tags = [
-            hostile.tag("NM", chance.choice("cCsSiI"), edits),
+            hostile.tag("NM", chance.choice("cCsSiI" if edits < 128 else "sSiI"), edits),
             hostile.tag("RG", "Z", chance.choice([b"a", b"b"])),
         ]
         if chance.random() < with_md:

@@ -29,9 +29,12 @@ ENCODINGS = {
     "mates": "rules",
     "names": "patterns",
     "sequences": "differences",
-    "qualities": "packed",
+    "qualities": "modelled",
     "tags": "derived",
 }
+
+# Those that earlier versions wrote, and the prefix of their streams. Decoders of the encodings above read them too.
+EARLIER_ENCODINGS = {"qualities": {"packed": "qual"}}
 
 # Streams that counting and depth need, in the order in which `encode` yields them: they come last in a chunk.
 HOT_STREAMS = (
@@ -89,6 +92,7 @@ def encode(block: Any, reference_id: int, level: int) -> tuple[dict[str, Any], Z
     from bams3.codec import names, qualities, sequences
     from bams3.codec.derived import Derived
     from bams3.codec.reference import Reference
+    from bams3.codec.surroundings import Surroundings
     from bams3.codec.tag_encoder import Encoder as TagEncoder
     from bams3.codec.zones import extremes
 
@@ -114,7 +118,9 @@ def encode(block: Any, reference_id: int, level: int) -> tuple[dict[str, Any], Z
     reference = Reference.of_block(block, pos, l_seq, operations)
     streams |= reference.to_streams()
     streams |= sequences.encode(block, pos, l_seq, operations, reference)
-    streams |= qualities.encode(block, level)
+    streams |= qualities.encode(
+        block, level, lambda: Surroundings.of_block(block, pos, l_seq, operations, reference)
+    )
     derived = Derived(reference, pos, flag, streams["mapq"], l_seq, operations, previous).of_block(block)
     streams |= TagEncoder(block, cigar.placeholders, derived).streams
     size = block.offsets[-1] - block.offsets[0]
@@ -318,7 +324,13 @@ class Columns:
         """QUALs in BAM encoding, concatenated, l_seq bytes each."""
         from bams3.codec import qualities
 
-        return qualities.decode(self._streams, self.l_seq, self.flag)
+        return qualities.decode(self._streams, self.l_seq, self.flag, self._surroundings)
+
+    def _surroundings(self) -> Any:
+        from bams3.codec.surroundings import Surroundings
+
+        seq, starts = self._sequences
+        return Surroundings.of_columns(seq, starts, self.pos, self.l_seq, self.cigars, self._reference)
 
     def tag(self, name: str) -> list[Any]:
         """Values of the tag `name`: int, float, str, or bytes (an array in BAM encoding); None if there is none."""

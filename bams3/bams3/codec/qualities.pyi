@@ -1,10 +1,13 @@
 from array import array
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from typing_extensions import Buffer
 
 from bams3.bam.records import RecordBlock
+from bams3.codec.surroundings import Surroundings
 
-def encode(block: RecordBlock, level: int) -> dict[str, Any]: ...
-def decode(streams: Mapping[str, Any], l_seq: array[int], flag: array[int]) -> Buffer: ...
+def encode(block: RecordBlock, level: int, around: Callable[[], Surroundings]) -> dict[str, Any]: ...
+def decode(
+    streams: Mapping[str, Any], l_seq: array[int], flag: array[int], around: Callable[[], Surroundings]
+) -> Buffer: ...

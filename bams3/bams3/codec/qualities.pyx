@@ -4,8 +4,8 @@
 row group has 16 distinct values or fewer, ``qual.values`` lists them in ascending order and ``qual``
 holds indices of 1, 2 or 4 bits each (the fewest that suffice), starting at the lowest bits.
 
-Alternatively, ``qual.model`` holds them coded by ``quality_model``, and ``qual.values`` the distinct values (at most
-64).
+Alternatively, ``qual.values`` lists the distinct values, and ``qual.model`` (at most 64 values), ``qual.tables`` or
+``qual.contexts`` (at most 128) holds their indices, coded by ``quality_model``, ``base_tables`` or ``base_model``.
 """
 
 from cpython cimport array
@@ -17,7 +17,7 @@ from libc.string cimport memcpy, memset
 from bams3.buffer cimport Buffer
 from bams3.bam.fields cimport record_flag, record_l_seq, record_qual
 
-from bams3.codec import quality_model, rans
+from bams3.codec import base_model, base_tables, quality_model, rans
 from bams3.errors import FormatError
 
 cdef array.array INT32 = new_array("i"), UINT16 = new_array("H")
@@ -25,7 +25,11 @@ cdef array.array INT32 = new_array("i"), UINT16 = new_array("H")
 cdef enum:
     PACKED_VALUES = 16
     MODEL_VALUES = 64
-    MODEL_LEVEL = 7  # lowest level that tries the model
+    MOST_VALUES = 128    # of the other models
+    TABLES_LEVEL = 4     # lowest level that tries tables by contexts, of long reads
+    LONG = 1000          # bases of long reads, on average
+    MODEL_LEVEL = 7      # lowest level that tries a model of the qualities before
+    CONTEXTS_LEVEL = 9   # lowest level that tries the one that sees bases and alignment as well
 
 
 cdef inline int bits_for(int values) noexcept nogil:
@@ -62,8 +66,8 @@ cdef Buffer pack(Buffer qual, const uint8_t *index_of, int bits):
     return packed
 
 
-def encode(block, int level):
-    """Streams of QUAL of a block, at a level from 1 to 9."""
+def encode(block, int level, around):
+    """Streams of QUAL of a block, at a level from 1 to 9. ``around()`` returns its Surroundings."""
     cdef const uint8_t[::1] data = block.data
     cdef const int64_t[::1] offsets = block.offsets
     cdef Py_ssize_t n = offsets.shape[0] - 1, i
@@ -92,11 +96,21 @@ def encode(block, int level):
         streams = {"qual": pack(qual, index_of, bits_for(<int> values.size)), "qual.values": values}
     else:
         streams = {"qual": qual}
-    if level >= MODEL_LEVEL and 1 < values.size <= MODEL_VALUES:
-        size = min(rans.Model(streams["qual"], order).size for order in (0, 1))
+    if level < TABLES_LEVEL or not 1 < values.size <= MOST_VALUES:
+        return streams
+    if level >= CONTEXTS_LEVEL:
+        modelled = base_model.encode(indices(qual, index_of), <int> values.size, l_seq, flag, around())
+        name = "qual.contexts"
+    elif qual.size >= LONG * n:
+        modelled = base_tables.encode(indices(qual, index_of), <int> values.size, l_seq, flag, around())
+        name = "qual.tables"
+    elif level >= MODEL_LEVEL and values.size <= MODEL_VALUES:
         modelled = quality_model.encode(indices(qual, index_of), <int> values.size, l_seq, flag)
-        if len(modelled) < size:
-            return {"qual.model": modelled, "qual.values": values}
+        name = "qual.model"
+    else:
+        return streams
+    if len(modelled) < min(rans.Model(streams["qual"], order).size for order in (0, 1)):
+        return {name: modelled, "qual.values": values}
     return streams
 
 
@@ -110,12 +124,17 @@ cdef Buffer indices(Buffer qual, const uint8_t *index_of):
     return out
 
 
-def decode(streams, const int32_t[::1] l_seq, const uint16_t[::1] flag):
-    """The qualities of all records, given their lengths and flags, concatenated: bytes-like."""
+def decode(streams, const int32_t[::1] l_seq, const uint16_t[::1] flag, around):
+    """The qualities of all records, given their lengths and flags, concatenated: bytes-like. ``around()`` returns their
+    Surroundings."""
     cdef int64_t count = 0
     cdef Py_ssize_t i
     if len(streams["qual.model"]):
         return quality_model.decode(streams["qual.model"], streams["qual.values"], l_seq, flag)
+    if len(streams["qual.contexts"]):
+        return base_model.decode(streams["qual.contexts"], streams["qual.values"], l_seq, flag, around())
+    if len(streams["qual.tables"]):
+        return base_tables.decode(streams["qual.tables"], streams["qual.values"], l_seq, flag, around())
     for i in range(l_seq.shape[0]):
         count += l_seq[i]
     return unpack(streams["qual"], streams["qual.values"], count)

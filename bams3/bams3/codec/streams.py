@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import zstandard
 
-from bams3.codec import rans
+from bams3.codec import byte_model, rans
 from bams3.errors import FormatError
 
 RAW = "raw"
@@ -14,7 +14,8 @@ CONSTANT = "constant"
 ZSTD = "zstd"
 RANS = ("rans0", "rans1")  # by order
 PLANES = "planes"
-CODECS = (RAW, CONSTANT, ZSTD, *RANS)  # codecs of a plane, by their number
+MIXED = "mixed"
+CODECS = (RAW, CONSTANT, ZSTD, *RANS, MIXED)  # codecs of a plane, by their number
 
 LEVELS = range(1, 10)
 PROFILES = {"fast": 1, "default": 5, "small": 9}
@@ -25,15 +26,19 @@ MAX_WIDTH = 8  # bytes of an integer
 CONTEXT = 2  # bytes that each context of order 1 must save, since a decoder builds a table for it
 TINY = 48  # bytes of a stream up to which it is not compressed
 SAMPLE = 1 << 15  # maximum bytes of a stream from which it is decided whether zstd is worthwhile
+MODEL_SAMPLE = 1 << 17  # the same of a model of its bytes, which learns as it goes
+MODEL_LENGTH = 1 << 8  # bytes of a stream from which such a model is tried
 
 
 class _Effort(NamedTuple):
     """What a level tries: the level of zstd (2 to 4 are worse than 1 here); rANS of order 1 for streams of at least
-    this length, and with at least this many bytes per possible pair. `codec.qualities` decides about qualities."""
+    this length, and with at least this many bytes per possible pair; for cold streams, a model of their bytes.
+    `codec.qualities` decides about qualities."""
 
     zstd: int
     order1: int
     pairs: float = 1
+    model: bool = False
 
 
 _EFFORTS = {
@@ -45,19 +50,20 @@ _EFFORTS = {
     6: _Effort(9, 1 << 8),
     7: _Effort(12, 1 << 8, 256),
     8: _Effort(15, 1 << 8, 256),
-    9: _Effort(19, 1 << 8, 256),
+    9: _Effort(19, 1 << 8, 256, model=True),
 }
 
 
-def compress(data: Any, level: int) -> tuple[str, bytes]:
-    """Returns (codec, stored bytes) of a stream, bytes-like; multi-byte integers have a `width`, as in `Buffer`."""
+def compress(data: Any, level: int, *, hot: bool = True) -> tuple[str, bytes]:
+    """Returns (codec, stored bytes) of a stream, bytes-like; multi-byte integers have a `width`, as in `Buffer`. A
+    `hot` stream takes only codecs that decode fast."""
     width = getattr(data, "width", 1)
     plain = bytes(data)
     if width == 1 or len(plain) < TINY:
-        return _compress_bytes(plain, level)
+        return _compress_bytes(plain, level, hot)
     stored = bytearray([width])
     for plane in range(width):
-        codec, part = _compress_bytes(plain[plane::width], level)
+        codec, part = _compress_bytes(plain[plane::width], level, hot)
         stored.append(CODECS.index(codec))
         stored += len(part).to_bytes(4, "little") + part
     size = min(len(stored), len(plain))
@@ -92,7 +98,15 @@ def deflate(data: bytes, level: int) -> bytes:
     return _compressor(level).compress(data)
 
 
-def _compress_bytes(data: bytes, level: int) -> tuple[str, bytes]:
+def _compress_bytes(data: bytes, level: int, hot: bool) -> tuple[str, bytes]:
+    codec, stored = _compress_fast(data, level)
+    if hot or not _EFFORTS[level].model or len(data) < MODEL_LENGTH or codec in (RAW, CONSTANT):
+        return codec, stored
+    modelled = _modelled(data, len(stored))
+    return (MIXED, modelled) if len(modelled) < len(stored) else (codec, stored)
+
+
+def _compress_fast(data: bytes, level: int) -> tuple[str, bytes]:
     if data[0] == data[-1] and data == data[:1] * len(data):
         return CONSTANT, data[:1]
     if len(data) < TINY:
@@ -109,6 +123,15 @@ def _compress_bytes(data: bytes, level: int) -> tuple[str, bytes]:
         return (ZSTD, packed) if len(packed) < len(data) else (RAW, data)
     stored = bytes(model.encode())
     return (RANS[order], stored) if len(stored) < len(data) else (RAW, data)
+
+
+def _modelled(data: bytes, size: int) -> bytes:
+    """Compress with a model; returns the data unchanged if a sample suggests that the result is not below `size`."""
+    if len(data) > MODEL_SAMPLE:
+        sample = data[:MODEL_SAMPLE]
+        if len(set(sample)) < 2 or len(bytes(byte_model.encode(sample))) * len(data) > size * len(sample):
+            return data
+    return bytes(byte_model.encode(data))
 
 
 def _deflated(data: bytes, size: int, level: int) -> bytes:
@@ -155,6 +178,8 @@ def _decompress_bytes(codec: str, stored: bytes, raw_length: int) -> Any:
         data = _inflate(stored, raw_length)
     elif codec in RANS:
         data = rans.decode(stored, raw_length, RANS.index(codec))
+    elif codec == MIXED:
+        data = byte_model.decode(stored, raw_length)
     else:
         raise FormatError(f"unknown codec {codec!r}; update bams3: a newer version may read it")
     if len(data) != raw_length:
