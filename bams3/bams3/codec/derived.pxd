@@ -1,5 +1,4 @@
 cimport cython
-cimport cython
 from cpython cimport array
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
 
