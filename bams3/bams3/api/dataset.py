@@ -227,8 +227,8 @@ class Dataset(Alignments):
     ) -> "pyarrow.RecordBatchReader":  # fmt: skip
         """Return the columns of `query` as a stream of Arrow record batches (requires pyarrow: the extra `arrow`).
 
-        A batch has the records of one row group, at most 65,536. Batches are decoded as the stream is consumed: with one
-        worker, one at a time. The parameters are those of `query`; docs/engines/arrow.md lists the types.
+        A batch has the records of one row group, at most 65,536. Batches are decoded as the stream is consumed, with
+        one worker one at a time. The parameters are those of `query`; docs/engines/arrow.md lists the types.
 
         Raises UsageError, also while the stream is read, if values of a tag do not fit its column.
         """

@@ -21,7 +21,7 @@ cdef enum:
     LARGEST = 0x7FFFFFFF  # bytes of text that 32-bit offsets can address
     NUMBER = 12           # bytes that a number and an operation take at most
     SHIFT = 33            # from a quality to its character
-    LAST_SHIFTED = 222    # the largest quality whose character is one byte
+    LAST_SHIFTED = 222    # the largest quality to which that can be added
     MISSING = 0xFF        # the first quality of a record without qualities
 
 
@@ -95,28 +95,22 @@ def texts(text, const int64_t[::1] starts not None):
     return (offsets_array, text) if ascii else utf8(&data[0], offsets, n)
 
 
-cdef extern from *:
-    """
-    #include <stdint.h>
-    #include <string.h>
-    /* Letters of bases, two per byte; writes an even number of them. */
-    static void bams3_letters(const uint8_t *packed, int64_t bytes, const uint16_t *pairs, uint8_t *out) {
-        for (int64_t i = 0; i < bytes; i++)
-            memcpy(out + 2 * i, pairs + packed[i], 2);
-    }
-    /* Qualities as characters; returns all of their bits. */
-    static uint8_t bams3_characters(const uint8_t *qual, int64_t length, uint8_t *out) {
-        uint8_t every = 0;
-        for (int64_t i = 0; i < length; i++) {
-            uint8_t value = qual[i] <= 222 ? (uint8_t) (qual[i] + 33) : qual[i];
-            every |= value;
-            out[i] = value;
-        }
-        return every;
-    }
-    """
-    void put_letters "bams3_letters"(const uint8_t *, int64_t, const uint16_t *, uint8_t *) noexcept nogil
-    uint8_t put_characters "bams3_characters"(const uint8_t *, int64_t, uint8_t *) noexcept nogil
+cdef inline void put_letters(const uint8_t *packed, int64_t size, const uint16_t *pairs, uint8_t *out) noexcept nogil:
+    """Write the letters of bases, of which each byte holds a pair."""
+    cdef int64_t i
+    for i in range(size):
+        memcpy(out + 2 * i, pairs + packed[i], 2)
+
+
+cdef inline uint8_t put_characters(const uint8_t *qual, int64_t length, uint8_t *out) noexcept nogil:
+    """Write qualities as characters; returns the bits that are set in any of these."""
+    cdef uint8_t every = 0, value
+    cdef int64_t i
+    for i in range(length):
+        value = <uint8_t> (qual[i] + SHIFT) if qual[i] <= LAST_SHIFTED else qual[i]
+        every |= value
+        out[i] = value
+    return every
 
 
 cdef int64_t total_of(const int32_t[::1] l_seq, int64_t bases, int64_t packed) except -1:
