@@ -8,7 +8,7 @@ from typing import Any
 
 from bams3.bam.records import walk
 from bams3.chunk.entry import ChunkEntry
-from bams3.chunk.footer import MAGIC
+from bams3.chunk.footer import MAGIC, MAGICS
 from bams3.chunk.header import HeaderLines
 from bams3.chunk.reader import ChunkReader, RowGroup
 from bams3.codec import encode
@@ -128,7 +128,7 @@ def _check_chunk(
     chunk, problems = first.chunk, []
     _ = chunk.footer
     first.load()
-    if next(span for span in first.spans if span.has(0, len(MAGIC))).cut(0, len(MAGIC)) != MAGIC:
+    if next(span for span in first.spans if span.has(0, len(MAGIC))).cut(0, len(MAGIC)) not in MAGICS:
         problems.append(f"{chunk.name}: the magic number at the start is missing")
     problems += _check_header(dataset, chunk, lines)
     following = entry.zones[1:]
