@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from bams3.chunk.dictionary import deflated, dictionary
 from bams3.chunk.zones import check_zones
-from bams3.codec import ENCODINGS, HOT_STREAMS, ZoneMap, streams
+from bams3.codec import EARLIER_ENCODINGS, ENCODINGS, HOT_STREAMS, ZoneMap, streams
 from bams3.errors import FormatError
 from bams3.untrusted import inflate, parse_json
 
@@ -278,7 +278,7 @@ def _placed(groups: Sequence[RowGroupEntry]) -> Iterator[RowGroupEntry]:
 def check_encodings(encodings: Mapping[str, str]) -> None:
     """Raise FormatError unless every field has an encoding that this version knows."""
     for field, encoding in encodings.items():
-        if ENCODINGS.get(field) != encoding:
+        if encoding not in (ENCODINGS.get(field), *EARLIER_ENCODINGS.get(field, ())):
             raise FormatError(
                 f"unknown encoding {encoding!r} of {field}; update bams3: a newer version may read it"
             )

@@ -146,7 +146,10 @@ def _check_row_group(dataset: DatasetReader, entry: ChunkEntry, group: RowGroup,
     """Return the problems of a row group, found by encoding its records, `block`, again and comparing the results."""
     problems = []
     told = group.entry
-    streams, zone, references, read_groups = encode(block, group.stored_reference_id, dataset.manifest.level)
+    encodings = group.chunk.footer.encodings
+    streams, zone, references, read_groups = encode(
+        block, group.stored_reference_id, dataset.manifest.level, encodings
+    )
     if zone != told.zone._replace(hot=0, cold=0):  # those of the streams are checked with the footer
         problems.append(f"{group.name}: its zone map is wrong")
     if (references, read_groups) != (told.references, told.read_groups):
