@@ -1,39 +1,36 @@
-"""Writing of many objects to a store: one upload is completed while the next objects are written."""
+"""Writing of many objects: some are uploaded, or written through to the disk, while the next ones are written."""
 
 from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-from bams3.storage import Storage, is_remote
+from bams3.storage import Storage
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-PENDING = 8  # objects that are written, but whose upload is not complete
+PENDING = 8  # objects that are written, but not yet complete
 
 
 class Uploads:
     """A writer of objects to a storage; all are complete when the context exits without an exception.
 
-    The error of an upload is raised by a later call, or at the end. Local files are completed immediately.
+    The error of an object that could not be completed is raised by a later call, or at the end.
     """
 
     def __init__(self, storage: Storage) -> None:
         self.storage = storage
-        self._pool: Any = None
         self._pending: deque[Future[None]] = deque()
 
     def __enter__(self) -> "Uploads":
-        if is_remote(self.storage.root):
-            from concurrent.futures import ThreadPoolExecutor
+        from concurrent.futures import ThreadPoolExecutor
 
-            self._pool = ThreadPoolExecutor(PENDING, "bams3-upload")
+        self._pool = ThreadPoolExecutor(PENDING, "bams3-upload")
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
-        if self._pool:
-            self._pool.shutdown()
+        self._pool.shutdown()
         if kind is None:
             self._settle(0)
 
@@ -42,8 +39,7 @@ class Uploads:
         """Like `Storage.create`, but the object may appear later."""
         with ExitStack() as stack:
             yield stack.enter_context(self.storage.create(path))
-            if self._pool:
-                self._pending.append(self._pool.submit(stack.pop_all().close))
+            self._pending.append(self._pool.submit(stack.pop_all().close))
         self._settle(PENDING)
 
     def _settle(self, most: int) -> None:
