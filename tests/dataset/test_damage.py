@@ -147,6 +147,7 @@ def test_every_command_says_it_in_one_line(dataset: Path, tmp_path: Path) -> Non
         (set_stream("pos", 1, 0), "invalid offset or length"),
         (lambda f: stream(f, "pos").append(7), "invalid footer"),
         (lambda f: f["row_groups"][0].update(checksums=[0, None]), "invalid footer"),
+        (lambda f: stream(f, "pos").clear(), "invalid footer"),
         (lambda f: f["row_groups"][0].update(checksums=[1]), "invalid footer"),
         (lambda f: f["row_groups"][0].pop("checksums"), "invalid footer"),
         (lambda f: f["row_groups"][0]["checksums"].reverse(), "streams is damaged"),

@@ -82,7 +82,8 @@ class RowGroupEntry(NamedTuple):
             is_cold = not is_hot(name, given)
             joint = (cold if is_cold else hot) is not None
             if version > 1:
-                entry = [entry[0], 0, *entry[1:], *([None] if joint else [])]
+                codec, *rest = entry
+                entry = [codec, 0, *rest, *([None] if joint else [])]
             entries[name] = StreamEntry(*entry)
             stored[is_cold] += entries[name].stored
             if (entries[name].crc32 is None) != joint:
