@@ -17,8 +17,9 @@ def parse_json(data: bytes) -> Any:
         raise ValueError(f"not enough memory for its {len(data)} bytes") from None
 
 
-def inflate(stored: bytes, most: int) -> bytes:
-    """Decompress one zstd frame of at most `most` bytes, and at most FREE + RATIO times its size. Raises ValueError."""
+def inflate(stored: bytes, most: int, dictionary: Any = None) -> bytes:
+    """Decompress one zstd frame of at most `most` bytes, and at most FREE + RATIO times its size. `dictionary`: the
+    `ZstdCompressionDict` that it was compressed with. Raises ValueError."""
     import zstandard
 
     most = min(most, FREE + RATIO * len(stored))
@@ -26,7 +27,7 @@ def inflate(stored: bytes, most: int) -> bytes:
         size = zstandard.frame_content_size(stored)
         if not 0 <= size <= most:
             raise ValueError(f"its declared decompressed size is {size} bytes")
-        return zstandard.ZstdDecompressor().decompress(stored)
+        return zstandard.ZstdDecompressor(dict_data=dictionary).decompress(stored)
     except MemoryError:
         raise ValueError(f"not enough memory for {size} bytes") from None
     except zstandard.ZstdError as error:

@@ -27,4 +27,4 @@ def test_a_chunk_begins_and_ends_as_specified(tmp_path: Path) -> None:
     convert(DATA / "illumina_wgs_NA12878.bam", tmp_path / "d.bams3")
     chunk = next((tmp_path / "d.bams3/data").rglob("*.chunk"))
     data = chunk.read_bytes()
-    assert data[:8] == data[-8:] == bytes.fromhex("42414d533300010a")
+    assert data[:8] == data[-8:] == bytes.fromhex("42414d533300020a")

@@ -4,6 +4,7 @@ import contextlib
 import random
 from array import array
 from collections import defaultdict
+from collections.abc import Sequence
 from types import SimpleNamespace
 
 import hostile
@@ -260,12 +261,17 @@ BORDERS = {
 }
 
 
+def borders(stream: bytes, escaped: bytes, hashes: bytes, n: int) -> tuple[Sequence[int], Sequence[int]]:
+    index = templates.decode_borders(stream, escaped, n)
+    return index, templates.decode_hashes(hashes, len(index))
+
+
 @pytest.mark.parametrize("what", BORDERS)
 def test_border_streams(what: str) -> None:
     arguments, expected = BORDERS[what]
     if expected is None:
         with pytest.raises(FormatError, match="border"):
-            templates.decode_borders(*arguments)
+            borders(*arguments)
     else:
-        index, hashes = templates.decode_borders(*arguments)
+        index, hashes = borders(*arguments)
         assert (list(index), len(hashes)) == (expected, len(expected))

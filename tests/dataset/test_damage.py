@@ -140,12 +140,17 @@ def test_every_command_says_it_in_one_line(dataset: Path, tmp_path: Path) -> Non
         (lambda f: f["encodings"].update(sequences="telepathy"), "unknown encoding 'telepathy' of sequences"),
         (lambda f: f["encodings"].update(auras="colours"), "unknown encoding 'colours' of auras"),
         (set_stream("pos", 0, "brotli"), "unknown codec 'brotli'"),
-        (set_stream("pos", 3, 10), "'pos'"),
-        (set_stream("pos", 3, 1 << 60), "invalid offset or length"),
-        (set_stream("pos", 1, 1 << 40), "invalid offset or length"),
-        (set_stream("pos", 2, -1), "invalid offset or length"),
-        (set_stream("pos", 2, 1.5), "invalid numbers in a row group"),
+        (set_stream("pos", 2, 10), "'pos'"),
+        (set_stream("pos", 2, 1 << 60), "invalid offset or length"),
+        (set_stream("pos", 1, -1), "invalid offset or length"),
+        (set_stream("pos", 1, 1.5), "invalid numbers in a row group"),
         (set_stream("pos", 1, 0), "invalid offset or length"),
+        (lambda f: stream(f, "pos").append(7), "invalid footer"),
+        (lambda f: f["row_groups"][0].update(checksums=[0, None]), "invalid footer"),
+        (lambda f: stream(f, "pos").clear(), "invalid footer"),
+        (lambda f: f["row_groups"][0].update(checksums=[1]), "invalid footer"),
+        (lambda f: f["row_groups"][0].pop("checksums"), "invalid footer"),
+        (lambda f: f["row_groups"][0]["checksums"].reverse(), "streams is damaged"),
         (lambda f: f.update(reference_id=1 << 31), "a reference that no row group mentions"),
         (lambda f: f["row_groups"][0].update(records=0), "invalid numbers"),
         (lambda f: f["row_groups"][0].update(records=1 << 40), "invalid numbers"),
@@ -159,12 +164,15 @@ def test_every_command_says_it_in_one_line(dataset: Path, tmp_path: Path) -> Non
         ),
         (lambda f: f["row_groups"][0].update(bytes=f["row_groups"][0]["bytes"] + 1), "instead of"),
         (lambda f: f["row_groups"][0].update(bytes=1 << 32), "invalid numbers"),
-        (set_stream("mapq", 3, 1 << 31), "invalid offset or length"),
-        (lambda f: f["row_groups"][0]["streams"].pop("pos"), "invalid offset"),
-        (lambda f: f["row_groups"][0]["streams"].pop("qual"), "invalid offset"),
-        (lambda f: f["row_groups"][0]["streams"].pop("tag.ML:BC"), "invalid offset"),
+        (set_stream("mapq", 2, 1 << 31), "invalid offset or length"),
+        (lambda f: f["row_groups"][0]["streams"].pop("pos"), "do not add up to its size"),
+        (lambda f: f["row_groups"][0]["streams"].pop("qual"), "do not add up to its size"),
+        (lambda f: f["row_groups"][0]["streams"].pop("tag.ML:BC"), "do not add up to its size"),
         (lambda f: f["row_groups"][0]["streams"].popitem(), "do not add up to its size"),
-        (lambda f: f["row_groups"][0].update(streams=dict(reversed(stream_items(f)))), "invalid offset"),
+        (
+            lambda f: f["row_groups"][0].update(streams=dict(reversed(stream_items(f)))),
+            "hot streams are out of order",
+        ),
         (lambda f: f.pop("row_groups"), "invalid footer"),
         (lambda f: f.update(row_groups=7), "invalid footer"),
     ],
@@ -233,12 +241,11 @@ def rebuilt(footer: Footer, streams: dict[str, bytes]) -> bytes:
     from bams3.chunk.footer import StreamEntry
 
     footer = copy.deepcopy(footer)
-    del footer.row_groups[1:]
+    footer.row_groups[:] = [footer.row_groups[0]._replace(checksums=(None, None))]
     body = bytearray(MAGIC)
     for name, data in streams.items():
-        footer.row_groups[0].streams[name] = StreamEntry(
-            "raw", len(body), len(data), len(data), zlib.crc32(data)
-        )
+        told = StreamEntry("raw", len(body), len(data), len(data), zlib.crc32(data))
+        footer.row_groups[0].streams[name] = told
         body += data
     return bytes(body) + footer.to_bytes()
 

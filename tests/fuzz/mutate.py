@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import zstandard
+from bams3.chunk.dictionary import deflated, dictionary
 from bams3.chunk.footer import MAGIC, TRAILER
 
 BYTES = (0, 1, 2, 127, 128, 254, 255)
@@ -78,11 +79,18 @@ def lies(document: Any, chance: random.Random) -> Any:
 def with_footer(chunk: bytes, change: Callable[[Any], object]) -> bytes:
     """A chunk with its footer's JSON changed in place, with right lengths and checksums: as a hostile writer would."""
     length = TRAILER.unpack(chunk[-TRAILER.size :])[0]
-    body, stored = chunk[: -TRAILER.size - length], chunk[-TRAILER.size - length : -TRAILER.size]
-    document = json.loads(zstandard.decompress(stored))
+    body = chunk[: -TRAILER.size - length]
+    document = footer_of(chunk)
     change(document)
-    stored = zstandard.compress(json.dumps(document).encode())
+    stored = deflated(json.dumps(document).encode())
     return body + stored + TRAILER.pack(len(stored), zlib.crc32(stored), MAGIC)
+
+
+def footer_of(chunk: bytes) -> Any:
+    """The JSON of a chunk's footer."""
+    length = TRAILER.unpack(chunk[-TRAILER.size :])[0]
+    stored = chunk[-TRAILER.size - length : -TRAILER.size]
+    return json.loads(zstandard.ZstdDecompressor(dict_data=dictionary()).decompress(stored))
 
 
 def edit_footer(path: Path, change: Callable[[Any], object]) -> None:

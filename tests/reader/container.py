@@ -6,7 +6,7 @@ import hashlib
 import json
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +14,19 @@ import zstandard
 
 from reader.codecs import inflate
 
-MAGIC = bytes.fromhex("42414d533300010a")
+MAGICS = {1: bytes.fromhex("42414d533300010a"), 2: bytes.fromhex("42414d533300020a")}
+HOT = (
+    "pos", "pos.long", "cigar", "cigar.long", "cigar.count", "cigar.count.long", "cigar.op", "cigar.length",
+    "cigar.length.long", "link", "link.long", "border", "border.long", "border.hash", "flag", "flag.next",
+    "flag.values", "mapq", "mate", "mate.ref", "mate.ref.long", "mate.pos", "mate.pos.long",
+)  # fmt: skip
+
+
+def dictionary() -> bytes:
+    """The dictionary of footers: the lines after the heading of that name, joined."""
+    text = (Path(__file__).parents[2] / "docs/format.md").read_text().partition("### Dictionary\n")[2]
+    lines = [line[4:] for line in text.partition("\n## ")[0].splitlines() if line.startswith("    ")]
+    return "".join(lines).encode()
 
 
 class RowGroup(NamedTuple):
@@ -25,8 +37,9 @@ class RowGroup(NamedTuple):
     streams: dict[str, bytes]
 
 
-def unzstd(data: bytes) -> bytes:
-    return zstandard.ZstdDecompressor().decompress(data)
+def unzstd(data: bytes, dictionary: bytes = b"") -> bytes:
+    known = zstandard.ZstdCompressionDict(dictionary, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
+    return zstandard.ZstdDecompressor(dict_data=known if dictionary else None).decompress(data)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -55,18 +68,46 @@ def read_chunk(data: bytes) -> tuple[dict[str, Any], list[RowGroup]]:
     """The footer of a chunk and its row groups."""
     length, crc = struct.unpack_from("<II", data, len(data) - 16)
     stored = data[-16 - length : -16]
-    assert data[:8] == data[-8:] == MAGIC
+    version = data[6]
+    assert data[:8] == data[-8:] == MAGICS[version]
     assert zlib.crc32(stored) == crc
-    footer: dict[str, Any] = json.loads(unzstd(stored))
+    footer: dict[str, Any] = json.loads(unzstd(stored, dictionary() if version == 2 else b""))
+    if version == 2:
+        place_streams(footer)
     groups = []
     for entry in footer["row_groups"]:
-        streams = {}
+        streams, joint = {}, [0, 0]
         for name, (codec, offset, size, raw, checksum) in entry["streams"].items():
             part = data[offset : offset + size]
-            assert zlib.crc32(part) == checksum
+            if checksum is None:
+                hot = is_hot(name, entry["streams"])
+                joint[hot] = zlib.crc32(part, joint[hot])
+            else:
+                assert zlib.crc32(part) == checksum
             streams[name] = inflate(codec, part, raw)
+        for found, told in zip(joint, entry.get("checksums", (None, None)), strict=True):
+            assert found == (told or 0)
         groups.append(RowGroup(footer["reference_id"], entry, streams))
     return footer, groups
+
+
+def is_hot(name: str, streams: Container[str]) -> bool:
+    named = "border" in streams and "border.hash" not in streams
+    return name in HOT or (named and name.startswith("name"))
+
+
+def place_streams(footer: dict[str, Any]) -> None:
+    """Let the streams of a footer of version 2 be those of version 1, with an offset and a checksum, or None."""
+    at = 8
+    for hot in (False, True):
+        for entry in footer["row_groups"]:
+            streams = entry["streams"]
+            for name, told in streams.items():
+                if is_hot(name, streams) == hot:
+                    codec, size, raw, *checksum = told
+                    assert bool(checksum) == (entry["checksums"][hot] is None)
+                    streams[name] = [codec, at, size, raw, *(checksum or [None])]
+                    at += size
 
 
 def read_dataset(folder: Path) -> tuple[dict[str, Any], bytes, Iterator[RowGroup]]:

@@ -11,7 +11,7 @@ from reader import columns
 from reader.bases import Sequences, qualities
 from reader.columns import REFERENCE, span
 from reader.container import RowGroup, read_dataset
-from reader.integers import short_integers, unpack
+from reader.integers import name_hash, short_integers, unpack
 from reader.tags import Derived, cigar_text, packed, sam_tags, tags
 
 
@@ -42,10 +42,12 @@ class Records:
     def _borders(self, streams: dict[str, bytes]) -> list[tuple[int, int]]:
         """Index and name hash of the border records."""
         at, out = 0, []
+        distances = short_integers(streams, "border")
         hashes = unpack("Q", streams.get("border.hash", b""))
-        for distance, name_hash in zip(short_integers(streams, "border"), hashes, strict=True):
+        for number, distance in enumerate(distances):
             at += distance
-            out.append((at, name_hash))
+            out.append((at, hashes[number] if hashes else name_hash(self.name[at])))
+        assert len(hashes) in (0, len(distances))
         return out
 
     def bam(self, i: int) -> bytes:

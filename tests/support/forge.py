@@ -19,7 +19,7 @@ from typing import Any
 import hostile
 import zstandard
 from bams3.bam.regions import parse_regions
-from bams3.chunk.footer import HOT, MAGIC, TRAILER
+from bams3.chunk.footer import MAGIC, TRAILER, is_hot
 from bams3.coverage import depth_of
 from bams3.dataset.manifest import sealed
 from bams3.dataset.reader import DatasetReader
@@ -27,7 +27,7 @@ from bams3.errors import Bams3Error
 from bams3.operations import stats
 from bams3.operations.verify import verify
 from bams3.select.query import RecordFilter, count, query
-from fuzz.mutate import with_footer
+from fuzz.mutate import footer_of, with_footer
 
 MANIFEST, HEADER, INDEX = "_metadata.json", "_header.sam", "_index/chunks.json.zst"
 HUGE = 1 << 40
@@ -45,8 +45,7 @@ def read(dataset: Path, path: str) -> Any:
     if path == INDEX:
         return json.loads(zstandard.decompress(data))
     if path.endswith(".chunk"):
-        length = TRAILER.unpack(data[-TRAILER.size :])[0]
-        return json.loads(zstandard.decompress(data[-TRAILER.size - length : -TRAILER.size]))
+        return footer_of(data)
     document = json.loads(data)
     document.pop("crc32", None)
     return document
@@ -72,12 +71,14 @@ def rewrite(dataset: Path, path: str, change: Change, *, follow: bool = False) -
 def rewrite_stream(dataset: Path, path: str, stream: str, data: bytes) -> None:
     """Let a stream of a chunk of one row group hold other bytes, stored as they are; all that tells of it follows."""
     chunk, footer = (dataset / path).read_bytes(), read(dataset, path)
-    body = bytearray(MAGIC)
-    for name, entry in footer["row_groups"][0]["streams"].items():
-        stored = chunk[entry[1] : entry[1] + entry[2]]
+    body, (group,), at = bytearray(MAGIC), footer["row_groups"], len(MAGIC)
+    group["checksums"] = [None, None]
+    for name, entry in group["streams"].items():
+        stored = chunk[at : at + entry[1]]
+        at += entry[1]
         if name == stream:
-            entry[0], entry[3], stored = "raw", len(data), data
-        entry[1], entry[2], entry[4] = len(body), len(stored), zlib.crc32(stored)
+            entry[0], entry[2], stored = "raw", len(data), data
+        entry[1:] = len(stored), entry[2], zlib.crc32(stored)
         body += stored
     tail = chunk[-TRAILER.size - TRAILER.unpack(chunk[-TRAILER.size :])[0] :]
     (dataset / path).write_bytes(bytes(body) + tail)
@@ -117,7 +118,7 @@ def _follow(entries: list[list[Any]], path: str, data: bytes, footer: Any) -> li
 def _zone(group: dict[str, Any]) -> list[Any]:
     stored = [0, 0]
     for name, entry in group["streams"].items():
-        stored[name not in HOT] += entry[2]
+        stored[not is_hot(name, group["streams"])] += entry[1]
     return [*(group[name] for name in ZONE), *stored]
 
 

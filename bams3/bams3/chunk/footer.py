@@ -1,24 +1,27 @@
 """The footer of a chunk: its contents and their locations. docs/format.md, "Chunk", specifies the bytes.
 
-A chunk ends with the footer (JSON, zstd), its stored length (u32), the CRC-32 of the stored footer (u32), and
-the magic. All integers are little-endian.
+A chunk ends with the footer (JSON, zstd with the dictionary in `chunk.dictionary`), its stored length (u32), the
+CRC-32 of the stored footer (u32), and the magic. All integers are little-endian. Chunks of version 1, which have no
+dictionary and more checksums, are read as well.
 """
 
 import json
 import struct
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+from bams3.chunk.dictionary import deflated, dictionary
 from bams3.chunk.zones import check_zones
 from bams3.codec import EARLIER_ENCODINGS, ENCODINGS, HOT_STREAMS, ZoneMap, streams
 from bams3.errors import FormatError
 from bams3.untrusted import inflate, parse_json
 
-MAGIC = b"BAMS3\x00\x01\n"  # the second-to-last byte is the version of the container
+MAGIC = b"BAMS3\x00\x02\n"  # the second-to-last byte is the version of the container
+MAGICS = (b"BAMS3\x00\x01\n", MAGIC)
+"""Of all versions that are read."""
 TRAILER = struct.Struct("<II8s")
-FOOTER_LEVEL = 9
 MAX_FOOTER = 1 << 30  # bytes, inflated
 ZONE_FIELDS = ZoneMap._fields[:-2]  # the fields stored in a footer
 MAX_REFERENCE = 1 << 21  # bytes of the reference stream, in addition to four per record
@@ -26,51 +29,86 @@ HOT = {name: place for place, name in enumerate(HOT_STREAMS)}
 """Hot streams, in the order in which they are stored."""
 
 
+def is_hot(name: str, streams: Container[str]) -> bool:
+    """Whether a stream of a row group with these streams is hot. Names are if they take the place of hashes."""
+    return name in HOT or (name.startswith("name") and "border" in streams and "border.hash" not in streams)
+
+
+SMALL = 1 << 16
+"""Bytes up to which the hot, or the cold, streams of a row group have one checksum instead of one each."""
+
+
 class StreamEntry(NamedTuple):
-    """Location and encoding of a stream: `offset` from the start of the chunk; lengths in bytes."""
+    """Location and encoding of a stream: `offset` from the start of the chunk; lengths in bytes. `crc32`: None if the
+    stream has no checksum of its own."""
 
     codec: str
     offset: int
     stored: int
     raw: int
-    crc32: int
+    crc32: int | None
 
     def is_possible(self, at: int, limit: int) -> bool:
         """Whether the entry is valid for a stream at offset `at` that inflates to at most `limit` bytes."""
         _, offset, stored, raw, crc32 = self
         return (
-            type(offset) is type(stored) is type(raw) is type(crc32) is int
+            type(offset) is type(stored) is type(raw) is int
             and offset == at
             and stored > 0
             and 0 < raw <= limit
-            and 0 <= crc32 < 1 << 32
+            and (crc32 is None or (type(crc32) is int and 0 <= crc32 < 1 << 32))
         )
 
 
 class RowGroupEntry(NamedTuple):
     """One row group: its zone map, the references and read groups that its records mention, the CRC-32 of its records
-    in BAM encoding, and its streams."""
+    in BAM encoding, its streams, and the CRC-32 of its cold and of its hot streams; None where each has its own."""
 
     zone: ZoneMap
     references: list[int]
     read_groups: list[str]
     crc32: int
     streams: dict[str, StreamEntry]
+    checksums: tuple[int | None, int | None] = (None, None)
 
     @classmethod
-    def from_json(cls, document: dict[str, Any]) -> "RowGroupEntry":
-        """Parse an entry of a footer. Raises KeyError, TypeError."""
-        entries = {name: StreamEntry(*entry) for name, entry in document.pop("streams").items()}
+    def from_json(cls, document: dict[str, Any], version: int) -> "RowGroupEntry":
+        """Parse an entry of a footer. `placed` gives streams of version 2 their offsets. Raises KeyError, TypeError,
+        ValueError."""
+        given = document.pop("streams")
+        cold, hot = document.pop("checksums") if version > 1 else (None, None)
+        entries, stored = {}, [0, 0]
+        for name, entry in given.items():
+            is_cold = not is_hot(name, given)
+            joint = (cold if is_cold else hot) is not None
+            if version > 1:
+                codec, *rest = entry
+                entry = [codec, 0, *rest, *([None] if joint else [])]
+            entries[name] = StreamEntry(*entry)
+            stored[is_cold] += entries[name].stored
+            if (entries[name].crc32 is None) != joint:
+                raise ValueError(f"stream '{name}' has no checksum, or two")
         told = [document.pop(name) for name in ZONE_FIELDS]
-        stored = [0, 0]
-        for name, entry in entries.items():
-            stored[name not in HOT] += entry.stored
-        return cls(ZoneMap(*told, *stored), streams=entries, **document)
+        return cls(ZoneMap(*told, *stored), streams=entries, checksums=(cold, hot), **document)
 
     def to_json(self) -> dict[str, Any]:
         """The inverse of `from_json`."""
         document = self._asdict()
+        document["streams"] = {
+            name: [codec, stored, raw] + ([] if crc32 is None else [crc32])
+            for name, (codec, _, stored, raw, crc32) in self.streams.items()
+        }
         return dict(zip(ZONE_FIELDS, document.pop("zone"), strict=False)) | document
+
+    def placed(self, cold: int, hot: int) -> "RowGroupEntry":
+        """With the offsets of streams that begin at these offsets, cold and hot ones."""
+        at = [hot, cold]
+        streams = {}
+        for name, entry in self.streams.items():
+            is_cold = not is_hot(name, self.streams)
+            streams[name] = entry._replace(offset=at[is_cold])
+            at[is_cold] += entry.stored
+        return self._replace(streams=streams)
 
 
 class Identity(NamedTuple):
@@ -127,10 +165,7 @@ class Footer(NamedTuple):
         document = self._asdict() | {"row_groups": [group.to_json() for group in self.row_groups]}
         if self.header is None:
             del document["header"]
-        text = json.dumps(document, separators=(",", ":")).encode()
-        stored = streams.deflate(text, FOOTER_LEVEL)
-        if len(stored) >= len(text):  # footers are always compressed, so a reader has one case
-            raise FormatError("the footer of a chunk did not compress")
+        stored = deflated(json.dumps(document, separators=(",", ":")).encode())
         return stored + TRAILER.pack(len(stored), zlib.crc32(stored), MAGIC)
 
     @classmethod
@@ -150,7 +185,9 @@ class Footer(NamedTuple):
                 f"{name}: damaged chunk: the footer's checksum is wrong; restore it or convert it again"
             )
         try:
-            return cls._from_document(parse_json(inflate(stored, MAX_FOOTER)))
+            version = tail[-2]
+            text = inflate(stored, MAX_FOOTER, dictionary() if version > 1 else None)
+            return cls._from_document(parse_json(text), version)
         except FormatError as error:
             raise FormatError(f"{name}: {error}") from error
         except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -159,9 +196,11 @@ class Footer(NamedTuple):
             ) from error
 
     @classmethod
-    def _from_document(cls, document: dict[str, Any]) -> "Footer":
+    def _from_document(cls, document: dict[str, Any], version: int) -> "Footer":
         check_encodings(document["encodings"])
-        groups = [RowGroupEntry.from_json(group) for group in document.pop("row_groups")]
+        groups = [RowGroupEntry.from_json(group, version) for group in document.pop("row_groups")]
+        if version > 1:
+            groups = list(_placed(groups))
         if document.get("header", "") is None:
             raise ValueError("a header that is null")
         return cls(row_groups=groups, **document)
@@ -175,7 +214,11 @@ class Footer(NamedTuple):
             numbers += reference, length
             texts.append(contig)
         for group in self.row_groups:
-            numbers += [*group.references, group.crc32]
+            numbers += [
+                *group.references,
+                group.crc32,
+                *(sum_ for sum_ in group.checksums if sum_ is not None),
+            ]
             texts += [*group.read_groups, *group.streams, *(entry.codec for entry in group.streams.values())]
         "".join(texts).encode("utf-8", "surrogateescape")
         if not all(type(number) is int and -1 <= number < 1 << 32 for number in numbers):
@@ -205,7 +248,7 @@ class Footer(NamedTuple):
         at.append(at[0] + sum(zone.cold for zone in self.zones))
         for number, group in enumerate(self.row_groups):
             for stream, entry in group.streams.items():
-                hot = stream in HOT
+                hot = is_hot(stream, group.streams)
                 if not entry.is_possible(at[hot], 4 * group.zone.bytes + MAX_REFERENCE):
                     raise FormatError(
                         f"{name}: row group {number}, stream '{stream}': invalid offset or length; "
@@ -222,6 +265,15 @@ class Footer(NamedTuple):
                 f"{name}: damaged chunk: its streams and footer do not add up to its size; "
                 "restore it or convert it again"
             )
+
+
+def _placed(groups: Sequence[RowGroupEntry]) -> Iterator[RowGroupEntry]:
+    """The row groups with the offsets of their streams: the cold ones of all, then the hot ones of all."""
+    cold = len(MAGIC)
+    hot = cold + sum(group.zone.cold for group in groups)
+    for group in groups:
+        yield group.placed(cold, hot)
+        cold, hot = cold + group.zone.cold, hot + group.zone.hot
 
 
 def check_encodings(encodings: Mapping[str, str]) -> None:
@@ -244,7 +296,7 @@ def trailer_length(tail: bytes, name: str) -> int:
     """The stored length of the footer of a chunk that ends with `tail`."""
     if len(tail) < TRAILER.size + len(MAGIC) or tail[-8:-3] != MAGIC[:5]:
         raise FormatError(f"{name}: not a bams3 chunk, or truncated; restore it or convert it again")
-    if tail[-8:] != MAGIC:
+    if tail[-8:] not in MAGICS:
         raise FormatError(
             f"{name}: unknown chunk version {tail[-2]}; update bams3: a newer version may read it"
         )

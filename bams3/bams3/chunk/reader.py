@@ -9,13 +9,13 @@ from typing import Any
 
 from bams3.chunk.entry import ChunkEntry
 from bams3.chunk.footer import (
-    HOT,
     MAGIC,
     TRAILER,
     Footer,
     Identity,
     RowGroupEntry,
     StreamEntry,
+    is_hot,
     trailer_length,
 )
 from bams3.codec import Columns, ZoneMap, streams, text_values
@@ -185,8 +185,11 @@ class ChunkReader:
         """Like `plan`, the requests for streams, chosen by name, that no span of the row groups covers yet."""
         found: list[tuple[Range, list[Span]]] = []
         for group in groups:
-            for name, (_, start, length, *_rest) in group.entry.streams.items():
-                if wanted(name) and not any(span.has(start, length) for span in group.spans):
+            for name in group.entry.streams:
+                if not wanted(name):
+                    continue
+                start, length = group.read_with(name)
+                if not any(span.has(start, length) for span in group.spans):
                     found.append(((start, length), group.spans))
         return self._spans(found)
 
@@ -231,7 +234,7 @@ class RowGroup(Columns):
         self.chunk, self.number, self.zone = chunk, number, zone
         self.hot, self.cold = hot, cold
         self.name = f"{chunk.name}, row group {number}"
-        self._stored = _Streams(chunk, number, self.name, hot)
+        self._stored = _Streams(chunk, number, self.name, hot, cold)
         self.spans = self._stored.spans
         super().__init__(self._stored, zone.records, zone.bytes)
 
@@ -267,6 +270,10 @@ class RowGroup(Columns):
     def entry(self) -> RowGroupEntry:
         """Its entry in the chunk's footer."""
         return self._stored.entry
+
+    def read_with(self, name: str) -> Range:
+        """Which bytes have to be read for a stream: its own, or those that it shares a checksum with."""
+        return self._stored.read_with(name)
 
     def load(self) -> None:
         """Fetch all streams, in two requests."""
@@ -309,8 +316,10 @@ class RowGroup(Columns):
 class _Streams(dict[str, bytes]):
     """Streams of one row group: fetched, checked and decompressed on first use; b"" for absent streams."""
 
-    def __init__(self, chunk: ChunkReader, number: int, where: str, hot: Range) -> None:
-        self._chunk, self._number, self._where, self._hot = chunk, number, where, hot
+    def __init__(self, chunk: ChunkReader, number: int, where: str, hot: Range, cold: Range) -> None:
+        self._chunk, self._number, self._where = chunk, number, where
+        self._places = cold, hot
+        self._checked: dict[bool, bytes] = {}  # hot or cold streams with one checksum
         self.spans: list[Span] = []
 
     @property
@@ -331,19 +340,36 @@ class _Streams(dict[str, bytes]):
                 return span
         return None
 
+    def read_with(self, name: str) -> Range:
+        """See `RowGroup.read_with`."""
+        entry = self.entry
+        stream = entry.streams[name]
+        if stream.crc32 is None:
+            return self._places[is_hot(name, entry.streams)]
+        return stream.offset, stream.stored
+
     def bytes_of(self, name: str, entry: StreamEntry) -> bytes:
         """The stored bytes of a stream. Raises FormatError if they are damaged, even when read a second time."""
-        _, start, length, _, crc32 = entry
-        held = self._holder(start, length)
-        if held is None and name in HOT:
-            self.have(*self._hot)
-            held = self._holder(start, length)
-        stored = held.cut(start, length) if held else self._chunk.read(start, length)
+        hot = is_hot(name, self.entry.streams)
+        place = self._places[hot]
+        if entry.crc32 is None:
+            if hot not in self._checked:
+                what = f"one of its {('cold', 'hot')[hot]} streams"
+                self._checked[hot] = self._read(what, place, self.entry.checksums[hot])
+            at = entry.offset - place[0]
+            return self._checked[hot][at : at + entry.stored]
+        if hot:
+            self.have(*place)
+        return self._read(f"stream '{name}'", (entry.offset, entry.stored), entry.crc32)
+
+    def _read(self, what: str, place: Range, crc32: int | None) -> bytes:
+        held = self._holder(*place)
+        stored = held.cut(*place) if held else self._chunk.read(*place)
         if streams.checksum(stored) != crc32:
-            stored = self._chunk.read(start, length)
+            stored = self._chunk.read(*place)
             if streams.checksum(stored) != crc32:
                 raise FormatError(
-                    f"{self._where}: stream '{name}' is damaged (checksum); restore the chunk or convert it again"
+                    f"{self._where}: {what} is damaged (checksum); restore the chunk or convert it again"
                 )
         return stored
 

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 
 from bams3 import codec
 from bams3.chunk.entry import ChunkEntry
-from bams3.chunk.footer import HOT, MAGIC, TRAILER, Footer, Identity, RowGroupEntry, StreamEntry
+from bams3.chunk.footer import MAGIC, SMALL, TRAILER, Footer, Identity, RowGroupEntry, StreamEntry, is_hot
 from bams3.chunk.header import HeaderLines
 from bams3.chunk.reader import RowGroup, records_checksum
 from bams3.codec import ENCODINGS, ZoneMap, streams
@@ -36,7 +36,7 @@ def compress_row_group(block: Any, reference_id: int, level: int) -> CompressedR
     for name, stream in encoded.items():
         coding, stored = streams.compress(stream, level, hot=name in HOT)
         compressed[name] = (coding, stored, len(stream))
-        size[name not in HOT] += len(stored)
+        size[not is_hot(name, encoded)] += len(stored)
     zone = zone._replace(hot=size[0], cold=size[1])
     programs = codec.text_values(encoded, "PG")
     return CompressedRowGroup(zone, references, read_groups, programs, records_checksum(block), compressed)
@@ -49,6 +49,26 @@ def stored_row_group(group: RowGroup) -> CompressedRowGroup:
         entry.zone, entry.references, entry.read_groups, group.text_values("PG"), entry.crc32,
         group.stored_streams(),
     )  # fmt: skip
+
+
+def _described(group: CompressedRowGroup) -> RowGroupEntry:
+    """The entry of a row group in the footer, which does not say where its streams are."""
+    cold = [name for name in group.streams if not is_hot(name, group.streams)]
+    hot = [name for name in group.streams if is_hot(name, group.streams)]
+    entries, checksums = {}, []
+    for names, size in ((cold, group.zone.cold), (hot, group.zone.hot)):
+        joint = 0 if size <= SMALL else None
+        for name in names:
+            coding, stored, raw = group.streams[name]
+            if joint is None:
+                entries[name] = StreamEntry(coding, 0, len(stored), raw, streams.checksum(stored))
+            else:
+                entries[name] = StreamEntry(coding, 0, len(stored), raw, None)
+                joint = streams.checksum(stored, joint)
+        checksums.append(joint)
+    return RowGroupEntry(
+        group.zone, group.references, group.read_groups, group.crc32, entries, (checksums[0], checksums[1])
+    )
 
 
 def write_chunk(
@@ -65,25 +85,18 @@ def write_chunk(
     """
     entries: list[RowGroupEntry] = []
     programs: set[str] = set()
-    placed: list[tuple[RowGroupEntry, str, str, int, int, int]] = []
     at = file.write(MAGIC)
     with tempfile.SpooledTemporaryFile(SPILL) as hot:
         for group in row_groups:
-            entry = RowGroupEntry(group.zone, group.references, group.read_groups, group.crc32, {})
-            entries.append(entry)
             programs.update(group.programs)
-            for name, (coding, stored, raw) in group.streams.items():
-                crc32 = streams.checksum(stored)
-                if name in HOT:
+            entry = _described(group)
+            entries.append(entry)
+            for name, (_, stored, _raw) in group.streams.items():
+                if is_hot(name, group.streams):
                     hot.write(stored)
-                    placed.append((entry, name, coding, len(stored), raw, crc32))
                 else:
-                    file.write(stored)
-                    entry.streams[name] = StreamEntry(coding, at, len(stored), raw, crc32)
-                    at += len(stored)
-        for entry, name, coding, length, raw, crc32 in placed:
-            entry.streams[name] = StreamEntry(coding, at, length, raw, crc32)
-            at += length
+                    at += file.write(stored)
+        at += hot.tell()
         hot.seek(0)
         shutil.copyfileobj(hot, file, 1 << 20)
     mentioned = sorted({reference for entry in entries for reference in entry.references})

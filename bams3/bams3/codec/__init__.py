@@ -25,7 +25,7 @@ ENCODINGS = {
     "positions": "delta",
     "flags": "mirror",
     "cigars": "dictionary",
-    "templates": "link",
+    "templates": "named",
     "mates": "rules",
     "names": "patterns",
     "sequences": "differences",
@@ -33,8 +33,12 @@ ENCODINGS = {
     "tags": "derived",
 }
 
-# Those that earlier versions wrote, and the prefix of their streams. Decoders of the encodings above read them too.
-EARLIER_ENCODINGS = {"qualities": {"packed": "qual"}}
+EARLIER_ENCODINGS: dict[str, dict[str, tuple[str, ...]]] = {
+    "templates": {"link": ()},
+    "qualities": {"packed": ("qual",)},
+}
+"""Those that earlier versions wrote, and this one reads; each with the prefixes of the streams that this version writes
+otherwise, even if `encode` is called with that encoding."""
 
 # Streams that counting and depth need, in the order in which `encode` yields them: they come last in a chunk.
 HOT_STREAMS = (
@@ -83,10 +87,13 @@ class ZoneMap(NamedTuple):
     cold: int = 0
 
 
-def encode(block: Any, reference_id: int, level: int) -> tuple[dict[str, Any], ZoneMap, list[int], list[str]]:
+def encode(
+    block: Any, reference_id: int, level: int, encodings: Mapping[str, str] = ENCODINGS
+) -> tuple[dict[str, Any], ZoneMap, list[int], list[str]]:
     """Returns streams (name → bytes-like; empty ones omitted), zone map, and the reference ids and read groups used.
 
-    `block`: a RecordBlock whose records all have RNAME `reference_id`; `level`: 1 (fast) to 9 (small).
+    `block`: a RecordBlock whose records all have RNAME `reference_id`; `level`: 1 (fast) to 9 (small); `encodings`: by
+    field.
     Raises SourceError for records that cannot be represented.
     """
     from bams3.codec import names, qualities, sequences
@@ -109,7 +116,12 @@ def encode(block: Any, reference_id: int, level: int) -> tuple[dict[str, Any], Z
         block, reference_id, pos, cigar.end, cigar.query_length, flag, previous
     )
     streams |= mate_streams
-    streams |= names.encode(block, previous)
+    name_streams = names.encode(block, previous)
+    if encodings["templates"] == "named" and sum(map(len, name_streams.values())) < len(
+        streams["border.hash"]
+    ):
+        del streams["border.hash"]  # it would be larger than what it is computed from
+    streams |= name_streams
     streams |= sequences.encode_lengths(block, cigar.query_length)
     l_seq = sequences.decode_lengths(
         streams["seq.length"], streams["seq.length.long"], cigar.query_length, len(block.data)
@@ -243,9 +255,10 @@ class Columns:
     @_Column
     def _borders(self) -> tuple[array[int], array[int]]:
         streams = self._streams
-        return templates.decode_borders(
-            streams["border"], streams["border.long"], streams["border.hash"], self.records
-        )
+        index = templates.decode_borders(streams["border"], streams["border.long"], self.records)
+        if index and not len(streams["border.hash"]):
+            return index, templates.hash_names(*self.names, index)
+        return index, templates.decode_hashes(streams["border.hash"], len(index))
 
     @property
     def border_index(self) -> array[int]:

@@ -88,9 +88,9 @@ def decompress(name: str, codec: str, stored: bytes, raw_length: int) -> Any:
         raise FormatError(f"stream '{name}': {error}") from error
 
 
-def checksum(stored: bytes) -> int:
-    """CRC-32 (as in zlib and gzip) of a stream's stored bytes."""
-    return zlib.crc32(stored)
+def checksum(stored: bytes, before: int = 0) -> int:
+    """CRC-32 (as in zlib and gzip) of a stream's stored bytes; `before`: that of bytes that precede them."""
+    return zlib.crc32(stored, before)
 
 
 def deflate(data: bytes, level: int) -> bytes:

@@ -3,7 +3,8 @@
 ``link``: distance to the previous record of the row group with the same name, 0 if there is
 none; short integers. ``border`` (distance from the previous border, the first from record 0; short
 integers) and ``border.hash`` (u64, one each): records whose template may have records in other row
-groups, and the hash of their name, so that depth can join mates across row groups without reading names.
+groups, and the hash of their name, so that depth can join mates across row groups without reading names. Where names
+are shorter than hashes, ``border.hash`` is left out, and the hashes are computed from names.
 """
 
 from cpython cimport array
@@ -174,11 +175,10 @@ def decode(const uint8_t[::1] stream, const uint8_t[::1] escaped, Py_ssize_t n):
     return previous
 
 
-def decode_borders(const uint8_t[::1] stream, const uint8_t[::1] escaped, const uint8_t[::1] hashes, Py_ssize_t n):
-    """(array('I') record indices, array('Q') name hashes) of the border records of n."""
-    cdef Py_ssize_t count = hashes.shape[0] // 8, k
+def decode_borders(const uint8_t[::1] stream, const uint8_t[::1] escaped, Py_ssize_t n):
+    """array('I'): the indices of the border records of n."""
+    cdef Py_ssize_t count = stream.shape[0], k
     cdef array.array index = array.clone(UINT32, count, False)
-    cdef array.array name_hash = array.clone(UINT64, count, False)
     cdef uint32_t[::1] out = index
     cdef ShortCursor cursor
     cdef uint32_t distance = 0
@@ -193,8 +193,30 @@ def decode_borders(const uint8_t[::1] stream, const uint8_t[::1] escaped, const 
                 whole = False
                 break
             out[k] = <uint32_t> at
-    if not whole or hashes.shape[0] % 8 or has_more(&cursor):
+    if not whole or has_more(&cursor):
         raise FormatError("the 'border' streams are inconsistent or do not match the row group's record count")
+    return index
+
+
+def decode_hashes(const uint8_t[::1] stream, Py_ssize_t count):
+    """array('Q'): the name hashes of border records."""
+    cdef array.array hashes = array.clone(UINT64, count, False)
+    if stream.shape[0] != 8 * count:
+        raise FormatError("stream 'border.hash' does not match stream 'border'")
     if count:
-        memcpy(name_hash.data.as_voidptr, &hashes[0], 8 * count)
-    return index, name_hash
+        memcpy(hashes.data.as_voidptr, &stream[0], 8 * count)
+    return hashes
+
+
+def hash_names(const uint8_t[::1] names, const int64_t[::1] offsets, const uint32_t[::1] index):
+    """array('Q'): the hashes of the names of some records, whose indices `decode_borders` has checked."""
+    cdef array.array hashes = array.clone(UINT64, index.shape[0], False)
+    cdef uint64_t[::1] out = hashes
+    cdef const uint8_t *start = &names[0] if names.shape[0] else NULL
+    cdef Py_ssize_t k
+    cdef int64_t at
+    with nogil:
+        for k in range(index.shape[0]):
+            at = offsets[index[k]]
+            out[k] = hash_name(start + at, <int> (offsets[index[k] + 1] - at))
+    return hashes

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from bams3.chunk.footer import MAGIC
+from bams3.chunk.footer import MAGIC, MAGICS
 from bams3.chunk.reader import ChunkReader, open_chunk
 from bams3.dataset import layout
 from bams3.dataset.reader import DatasetReader
@@ -113,6 +113,6 @@ def is_chunk(word: str) -> bool:
         return True
     try:
         with open(path, "rb") as file:
-            return file.read(len(MAGIC)) == MAGIC
+            return file.read(len(MAGIC)) in MAGICS
     except (OSError, ValueError):
         return False

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from bams3.chunk.footer import MAGIC
+from bams3.chunk.footer import MAGIC, MAGICS
 from bams3.dataset import layout
 from bams3.errors import DatasetError, FormatError
 from bams3.storage import Storage
@@ -86,7 +86,7 @@ class Own:
         from bams3.chunk.reader import ChunkReader
 
         try:
-            if storage.get_range(path, 0, len(MAGIC)) != MAGIC:
+            if storage.get_range(path, 0, len(MAGIC)) not in MAGICS:
                 return False
             return ChunkReader(storage, path).footer.dataset in self.header_ids
         except (FormatError, FileNotFoundError):

@@ -24,6 +24,7 @@ from bams3.chunk.writer import (
     stored_row_group,
     write_chunk,
 )
+from bams3.codec import ENCODINGS
 from bams3.codec.streams import DEFAULT_LEVEL, LEVELS
 from bams3.dataset import layout, parts
 from bams3.dataset.destination import Destination, check_joinable, remove, survey
@@ -156,7 +157,7 @@ def convert(
         storage.delete(layout.METADATA)  # the dataset is incomplete while a part is written again
         pool = stack.enter_context(Workers(threads))
         earlier = _Earlier(storage, plan, there.objects) if resume or again else None
-        job = _Conversion(Uploads(storage, threads), plan, HeaderLines(opened.header), pool, earlier, there)
+        job = _Conversion(Uploads(storage), plan, HeaderLines(opened.header), pool, earlier, there)
         with _faults_named(opened, storage, removes=name is None and not resume):
             if chosen is None:
                 counts = _known_counts(opened, index)
@@ -377,7 +378,8 @@ class _Earlier:
             return []
         chunk = ChunkReader(self._storage, path, size=self._sizes[path])
         footer = chunk.footer
-        if footer.level != self._plan.level or footer.dataset != self._plan.header_id:
+        planned = (self._plan.header_id, self._plan.level, ENCODINGS)
+        if (footer.dataset, footer.level, footer.encodings) != planned:
             return []
         mentioned = (reference for group in footer.row_groups for reference in group.references)
         return list(chunk.row_groups) if max(mentioned, default=0) < len(self._plan.references) else []

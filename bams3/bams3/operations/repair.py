@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from bams3.bam.header import Header
 from bams3.chunk.entry import ChunkEntry
-from bams3.chunk.footer import MAGIC
+from bams3.chunk.footer import MAGIC, MAGICS
 from bams3.chunk.header import joined
 from bams3.chunk.reader import ChunkReader
 from bams3.codec import ENCODINGS
@@ -124,7 +124,7 @@ def _chunks(storage: Storage, sizes: dict[str, int]) -> Iterator[ChunkReader]:
     """Yield the chunks below `data/`. Raises FormatError for a damaged one; other files are left out."""
     for path, size in sizes.items():
         if path.startswith(f"{layout.DATA}/") and path.endswith(".chunk"):
-            if storage.get_range(path, 0, len(MAGIC)) != MAGIC:
+            if storage.get_range(path, 0, len(MAGIC)) not in MAGICS:
                 raise FormatError(
                     f"{storage.root}/{path}: not a bams3 chunk; restore it, or move it elsewhere"
                 )

@@ -8,7 +8,7 @@ from typing import Any
 
 from bams3.bam.records import walk
 from bams3.chunk.entry import ChunkEntry
-from bams3.chunk.footer import MAGIC
+from bams3.chunk.footer import MAGIC, MAGICS
 from bams3.chunk.header import HeaderLines
 from bams3.chunk.reader import ChunkReader, RowGroup
 from bams3.codec import EARLIER_ENCODINGS, encode
@@ -128,7 +128,7 @@ def _check_chunk(
     chunk, problems = first.chunk, []
     _ = chunk.footer
     first.load()
-    if next(span for span in first.spans if span.has(0, len(MAGIC))).cut(0, len(MAGIC)) != MAGIC:
+    if next(span for span in first.spans if span.has(0, len(MAGIC))).cut(0, len(MAGIC)) not in MAGICS:
         problems.append(f"{chunk.name}: the magic number at the start is missing")
     problems += _check_header(dataset, chunk, lines)
     following = entry.zones[1:]
@@ -146,7 +146,10 @@ def _check_row_group(dataset: DatasetReader, entry: ChunkEntry, group: RowGroup,
     """Return the problems of a row group, found by encoding its records, `block`, again and comparing the results."""
     problems = []
     told = group.entry
-    streams, zone, references, read_groups = encode(block, group.stored_reference_id, dataset.manifest.level)
+    encodings = group.chunk.footer.encodings
+    streams, zone, references, read_groups = encode(
+        block, group.stored_reference_id, dataset.manifest.level, encodings
+    )
     if zone != told.zone._replace(hot=0, cold=0):  # those of the streams are checked with the footer
         problems.append(f"{group.name}: its zone map is wrong")
     if (references, read_groups) != (told.references, told.read_groups):
@@ -167,9 +170,8 @@ def _streams_of_earlier_encodings(group: RowGroup) -> tuple[str, ...]:
     encodings = group.chunk.footer.encodings
     return tuple(
         prefix
-        for field, prefixes in EARLIER_ENCODINGS.items()
-        for encoding, prefix in prefixes.items()
-        if encodings[field] == encoding
+        for field, earlier in EARLIER_ENCODINGS.items()
+        for prefix in earlier.get(encodings[field], ())
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from queue import Queue
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
-from bams3.storage import Storage, is_remote
+from bams3.storage import Storage
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -21,26 +21,21 @@ _END, _STOP = object(), object()
 class Uploads:
     """A writer of objects to a storage; all are complete when the context exits without an exception.
 
-    The error of an object is raised by a later call, or at the end. With `threads` 1, local files are written by the
-    calling thread.
+    The error of an object is raised by a later call, or at the end.
     """
 
-    def __init__(self, storage: Storage, threads: int) -> None:
+    def __init__(self, storage: Storage) -> None:
         self.storage = storage
-        self._threaded = threads > 1 or is_remote(storage.root)
-        self._pool: Any = None
         self._pending: deque[Future[Any]] = deque()
 
     def __enter__(self) -> "Uploads":
-        if self._threaded:
-            from concurrent.futures import ThreadPoolExecutor
+        from concurrent.futures import ThreadPoolExecutor
 
-            self._pool = ThreadPoolExecutor(PENDING, "bams3-upload")
+        self._pool = ThreadPoolExecutor(PENDING, "bams3-upload")
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
-        if self._pool:
-            self._pool.shutdown()
+        self._pool.shutdown()
         if kind is None:
             self._settle(0)
 
@@ -52,10 +47,6 @@ class Uploads:
         The items are taken here, one after another. What is returned gives the function's result once the object is
         complete.
         """
-        if not self._pool:
-            with self.storage.create(path) as file:
-                result = function(file, iter(items))
-            return lambda: result
         handed: Queue[Any] = Queue(AHEAD)
         future: Future[Result] = self._pool.submit(self._create, path, function, handed)
         try:
