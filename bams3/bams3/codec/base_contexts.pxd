@@ -1,4 +1,5 @@
-# The contexts of values of bases that have frequency tables (docs/format.md, "Base tables"). All of it is inline and nogil.
+# The contexts of values of bases that have frequency tables (docs/format.md, "Base tables"). All of it is inline
+# and nogil.
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
 

@@ -13,8 +13,8 @@ typedef struct {
     int32_t step[BAMS3_STEADY + 1];           /* in 1/65536 */
 } bams3_tables;
 
-/* A prediction after a bit. It is the probability of a 0, in units of 1/2^22, times 1024, plus the number of bits that it
-   has seen. */
+/* A prediction after a bit. It is the probability of a 0, in units of 1/2^22, times 1024, plus the number of bits that
+   it has seen. */
 static inline uint32_t bams3_adapt(const bams3_tables *tables, uint32_t prediction, int bit) {
     uint32_t seen = prediction & 1023;
     int32_t p = prediction >> 10;

@@ -191,8 +191,8 @@ cdef class Speller:
 
 
 def encode(const uint8_t[::1] texts, const uint32_t[::1] holders, const uint16_t[::1] flag, Surroundings around not None):
-    """Returns the texts, each with its NUL, with heads in place of those that can be spelled, and the bits: two Buffers.
-    ``holders``: the record of each text."""
+    """Returns the texts, each with its NUL, with heads in place of those that can be spelled, and the bits: two
+    Buffers. ``holders``: the record of each text."""
     cdef Buffer heads = Buffer(texts.shape[0] // 8), bits = Buffer(texts.shape[0] // 8 + 64)
     cdef Speller speller = Speller(around)
     cdef const uint8_t *p = &texts[0]
@@ -242,8 +242,8 @@ def decode(
     const uint8_t[::1] heads, const uint8_t[::1] bits, const uint32_t[::1] holders, const uint16_t[::1] flag,
     Surroundings around not None, size_t limit,
 ):
-    """The texts that `encode` was given: a Buffer of at most ``limit`` bytes. Raises FormatError if the arguments are not
-    its results."""
+    """The texts that `encode` was given: a Buffer of about ``limit`` bytes at most. Raises FormatError if the arguments
+    are not its results."""
     cdef Buffer out = Buffer(heads.shape[0])
     cdef Speller speller = Speller(around)
     cdef const uint8_t *p = &heads[0] if heads.shape[0] else NULL
