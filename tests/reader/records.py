@@ -36,7 +36,7 @@ class Records:
         self.sequences = Sequences(streams, self.pos, self.cigar)
         self.qual = qualities(streams, self.sequences, self.flag)
         derived = Derived(self.sequences, self.mapq, self.qual, mates.partner)
-        self.tags = tags(streams, self.cigar, derived)
+        self.tags = tags(streams, self.cigar, derived, self.flag)
         self.borders = self._borders(streams)
 
     def _borders(self, streams: dict[str, bytes]) -> list[tuple[int, int]]:

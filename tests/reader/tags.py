@@ -8,6 +8,7 @@ from collections.abc import Callable
 from reader.bases import Sequences
 from reader.columns import MATCHES, QUERY, REFERENCE, Cigar, chosen
 from reader.integers import Streams, short_integers, unpack
+from reader.modifications import Listed
 
 LETTERS, OPERATIONS = "=ACMGRSVTWYHKDBN", "MIDNSHP=X"
 KINDS = {"A": "c", "c": "b", "C": "B", "s": "h", "S": "H", "i": "i", "I": "I", "f": "f"}
@@ -102,9 +103,12 @@ class Derived:
         return value.encode() + b"\0" if isinstance(value, str) else struct.pack("<" + KINDS[kind], value)
 
 
-def tags(streams: Streams, cigar: list[Cigar], derived: Derived) -> list[bytes]:
+def tags(streams: Streams, cigar: list[Cigar], derived: Derived, flag: list[int]) -> list[bytes]:
     """The tags of every record, as BAM has them."""
     values, out = Values(streams), []
+    listed = None
+    if "tag.MM:Z.listed" in streams:
+        listed = Listed(streams["tag.MM:Z.listed"], derived.sequences, flag)
     for i, layout in enumerate(
         chosen(short_integers(streams, "tag.layout"), layouts(streams["tag.layouts"]))
     ):
@@ -113,9 +117,14 @@ def tags(streams: Streams, cigar: list[Cigar], derived: Derived) -> list[bytes]:
             data += tag.encode() + kind.encode()
             if (tag, kind, subtype) == ("CG", "B", "*"):
                 data += b"I" + struct.pack(f"<I{len(cigar[i])}I", len(cigar[i]), *packed(cigar[i]))
+            elif is_derived:
+                data += derived.value(i, tag, kind)
+            elif listed and (tag, kind) == ("MM", "Z"):
+                data += listed.text(i, values.next(tag, kind, subtype)[:-1]) + b"\0"
             else:
-                data += derived.value(i, tag, kind) if is_derived else values.next(tag, kind, subtype)
+                data += values.next(tag, kind, subtype)
         out.append(data)
+    assert listed is None or listed.coder.ended()
     assert all(at == len(streams.get(name, b"")) for name, at in values.at.items())
     return out
 

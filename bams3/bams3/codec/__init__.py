@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 Value = TypeVar("Value")
 
+SPELLED_LEVEL = 4  # lowest level that stores MM as bits of bases
+
 # The encoding of every field, written into each chunk's footer. A reader refuses unknown encodings.
 ENCODINGS = {
     "positions": "delta",
@@ -30,12 +32,13 @@ ENCODINGS = {
     "names": "patterns",
     "sequences": "differences",
     "qualities": "modelled",
-    "tags": "derived",
+    "tags": "spelled",
 }
 
 EARLIER_ENCODINGS: dict[str, dict[str, tuple[str, ...]]] = {
     "templates": {"link": ()},
     "qualities": {"packed": ("qual",)},
+    "tags": {"derived": ("tag.MM:Z",)},
 }
 """Those that earlier versions wrote, and this one reads; each with the prefixes of the streams that this version writes
 otherwise, even if `encode` is called with that encoding."""
@@ -96,7 +99,7 @@ def encode(
     field.
     Raises SourceError for records that cannot be represented.
     """
-    from bams3.codec import names, qualities, sequences
+    from bams3.codec import modifications, names, qualities, sequences
     from bams3.codec.derived import Derived
     from bams3.codec.reference import Reference
     from bams3.codec.surroundings import Surroundings
@@ -130,11 +133,19 @@ def encode(
     reference = Reference.of_block(block, pos, l_seq, operations)
     streams |= reference.to_streams()
     streams |= sequences.encode(block, pos, l_seq, operations, reference)
-    streams |= qualities.encode(
-        block, level, lambda: Surroundings.of_block(block, pos, l_seq, operations, reference)
-    )
+
+    def around() -> Surroundings:
+        return Surroundings.of_block(block, pos, l_seq, operations, reference)
+
+    streams |= qualities.encode(block, level, around)
     derived = Derived(reference, pos, flag, streams["mapq"], l_seq, operations, previous).of_block(block)
-    streams |= TagEncoder(block, cigar.placeholders, derived).streams
+
+    def unspell(texts: Any, holders: Any) -> tuple[Any, Any]:
+        return modifications.encode(texts, memoryview(holders).cast("I"), flag, around())
+
+    streams |= TagEncoder(
+        block, cigar.placeholders, derived, unspell if level >= SPELLED_LEVEL else None
+    ).streams  # fmt: skip
     size = block.offsets[-1] - block.offsets[0]
     zone = ZoneMap(count, size, *extremes(pos, cigar.end, flag, streams["mapq"]))
     read_groups = text_values(streams, "RG")
@@ -354,7 +365,11 @@ class Columns:
         """The `Tags` of the records, opened for the tag `name`."""
         from bams3.codec import tags
 
+<<<<<<< HEAD
         return tags.Tags(self._streams, self.records, self.derive, name)
+=======
+        return tags.Tags(self._streams, self.records, self.derive, self.spell, name).values(name)
+>>>>>>> longread
 
     def derive(self) -> Any:
         """The `Derived` of the records, for tags that are derived from other columns."""
@@ -364,6 +379,13 @@ class Columns:
             self._reference, self.pos, self.flag, self.mapq, self.l_seq, self.cigars, self.previous
         )
         return derived.of_columns(self.seq, self.qual)
+
+    def spell(self, heads: Any, listed: Any, holders: array[int]) -> Any:
+        """The texts of the tag MM of the records `holders`, each with its NUL, from their streams."""
+        from bams3.codec import modifications
+
+        around, limit = self._surroundings(), 4 * self.size
+        return modifications.decode(heads, listed, holders, self.flag, around, limit)
 
     def block(self) -> Any:
         """The records as a RecordBlock, bit-identical to those that were encoded."""
@@ -379,5 +401,5 @@ class Columns:
         return records.assemble(
             self.size, self.stored_reference_id, self.pos, self.mapq, bins, self.flag, self.l_seq,
             self.stored_next_ref, self.next_pos, self.tlen, self.names, self.cigars, placeholders, self.seq,
-            self.qual, tags.Tags(streams, self.records, self.derive),
+            self.qual, tags.Tags(streams, self.records, self.derive, self.spell),
         )  # fmt: skip

@@ -13,8 +13,16 @@ typedef struct {
     int32_t step[BAMS3_STEADY + 1];           /* in 1/65536 */
 } bams3_tables;
 
-/* The probability of a 0, in 1/65536, by the predictions at `node`; `s`: the predictions, stretched. A prediction is the
-   probability of a 0, in units of 1/2^22, times 1024, plus the number of bits that it has seen. */
+/* A prediction after a bit. It is the probability of a 0, in units of 1/2^22, times 1024, plus the number of bits that
+   it has seen. */
+static inline uint32_t bams3_adapt(const bams3_tables *tables, uint32_t prediction, int bit) {
+    uint32_t seen = prediction & 1023;
+    int32_t p = prediction >> 10;
+    p += (int32_t) (((int64_t) (((BAMS3_ONE - 1) & (bit - 1)) - p) * tables->step[seen]) >> 16);
+    return (uint32_t) p << 10 | (seen + (seen < BAMS3_STEADY));
+}
+
+/* The probability of a 0, in 1/65536, by the predictions at `node`; `s`: the predictions, stretched. */
 static inline __attribute__((always_inline)) int32_t bams3_mix(
     const bams3_tables *tables, uint32_t *const *predictions, int inputs, int node, const int32_t *weights, int32_t *s
 ) {
@@ -34,13 +42,10 @@ static inline __attribute__((always_inline)) void bams3_learn(
     const bams3_tables *tables, uint32_t *const *predictions, int inputs, int node, int32_t *weights, const int32_t *s,
     int rate, int32_t probability, int bit
 ) {
-    int32_t error = (65535 & (bit - 1)) - probability, target = (BAMS3_ONE - 1) & (bit - 1);
+    int32_t error = (65535 & (bit - 1)) - probability;
 #pragma GCC unroll 8
     for (int k = 0; k < inputs; k++) {
-        uint32_t state = predictions[k][node], seen = state & 1023;
-        int32_t p = state >> 10;
-        p += (int32_t) (((int64_t) (target - p) * tables->step[seen]) >> 16);
-        predictions[k][node] = (uint32_t) p << 10 | (seen + (seen < BAMS3_STEADY));
+        predictions[k][node] = bams3_adapt(tables, predictions[k][node], bit);
         weights[k] = (int32_t) ((uint32_t) weights[k] + (uint32_t) ((error * s[k] + (1 << (rate - 1))) >> rate));
     }
 }

@@ -20,6 +20,7 @@ cdef extern from "bams3/codec/mixing.h":
         int32_t stretched[4096]
         uint16_t squashed[1]
         int32_t step[1]
+    uint32_t adapt "bams3_adapt" (const Tables *tables, uint32_t prediction, int bit) noexcept nogil
     int32_t mix "bams3_mix" (
         const Tables *tables, uint32_t **predictions, int inputs, int node, const int32_t *weights, int32_t *s
     ) noexcept nogil

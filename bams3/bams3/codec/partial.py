@@ -20,7 +20,8 @@ def reads(columns: Columns) -> Any:
     streams = {"tag.layouts": b"\0\0", "tag.layout": _all_alike(n), "tag.layout.long": b""}
     return records.assemble(
         size, -1, none, array("B", bytes(n)), array("H", bytes(2 * n)), columns.flag, columns.l_seq, none, none, zeros,
-        columns.names, no_cigars, no_cigars.pool, columns.seq, columns.qual, tags.Tags(streams, n, columns.derive),
+        columns.names, no_cigars, no_cigars.pool, columns.seq, columns.qual,
+        tags.Tags(streams, n, columns.derive, columns.spell),
     )  # fmt: skip
 
 
@@ -53,7 +54,7 @@ def partial(columns: Columns, fields: Collection[str], keep_tag: Callable[[str],
         cigars.decode_placeholders(columns.stream("cigar.placeholder"), n) if with_cigar else cigar.pool,
         columns.seq if with_seq else b"",
         columns.qual if "QUAL" in fields else b"\xff" * sum(l_seq),
-        tags.Tags(_With(columns, {"tag.layouts": layouts}), n, columns.derive),
+        tags.Tags(_With(columns, {"tag.layouts": layouts}), n, columns.derive, columns.spell),
         exact=False,
     )
 

@@ -15,6 +15,7 @@ cdef struct Surrounding:
 
 
 cdef class Surroundings:
+    cdef readonly int64_t longest    # bases of the longest read
     cdef object held                 # keeps the arrays alive
     cdef Reference reference
     cdef const uint8_t *packed       # SEQs in BAM encoding

@@ -78,7 +78,8 @@ cdef class Surroundings:
         cdef int64_t longest
         self.pos, self.l_seq, self.query_length = pos, l_seq, cigars.query_length
         self.first, self.count, self.pool = cigars.start, cigars.count, cigars.pool
-        longest = longest_of(self.l_seq) + PADDING
+        self.longest = longest_of(self.l_seq)
+        longest = self.longest + PADDING
         self.bases = <uint8_t *> malloc(longest)
         self.codes = <uint8_t *> malloc(longest + 2 * MARGIN)
         self.kinds = <uint8_t *> malloc(longest + 2 * MARGIN)

@@ -1,9 +1,18 @@
 from array import array
+from collections.abc import Callable
 from typing import Any
+
+from typing_extensions import Buffer
 
 from bams3.bam.records import RecordBlock
 from bams3.codec.derived import Derived
 
 class Encoder:
     streams: dict[str, Any]
-    def __init__(self, block: RecordBlock, placeholders: array[int], derived: Derived) -> None: ...
+    def __init__(
+        self,
+        block: RecordBlock,
+        placeholders: array[int],
+        derived: Derived,
+        unspell: Callable[[Any, Any], tuple[Buffer, Buffer]] | None = None,
+    ) -> None: ...

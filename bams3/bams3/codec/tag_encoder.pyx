@@ -7,7 +7,7 @@ from libc.string cimport memcmp, memset, strlen
 from bams3.buffer cimport Buffer, Bytes, append
 from bams3.codec.derived cimport DERIVED, Derived, is_derivable
 from bams3.codec.primitives cimport new_table, put_short
-from bams3.codec.tags cimport CG, CIGAR_KEY, KEY, key_kind, key_width, next_tag
+from bams3.codec.tags cimport CG, CIGAR_KEY, KEY, MODIFICATIONS_KEY, key_kind, key_width, next_tag
 from bams3.bam.fields cimport load_u32, record_end, record_tags
 
 from bams3.codec.tags import stream_name
@@ -24,6 +24,7 @@ cdef struct Column:
     uint32_t key
     Bytes values
     Bytes counts  # B: number of elements of each array
+    Bytes holders  # MM: record of each value
     int64_t used  # number of values
 
 
@@ -71,14 +72,16 @@ cdef class Encoder:
         for k in range(self.known_columns):
             free(self.columns[k].values.data)
             free(self.columns[k].counts.data)
+            free(self.columns[k].holders.data)
         free(self.columns)
         free(self.table)
         for data in (<size_t> self.layouts.data, <size_t> self.keys.data, <size_t> self.numbers.data,
                      <size_t> self.key.data, <size_t> self.tag.data):
             free(<void *> <size_t> data)
 
-    def __init__(self, block, const uint32_t[::1] placeholders, Derived derived not None):
-        """`placeholders`: ascending indices of the records whose CIGAR is in CG; `derived`: that of the block.
+    def __init__(self, block, const uint32_t[::1] placeholders, Derived derived not None, unspell=None):
+        """`placeholders`: ascending indices of the records whose CIGAR is in CG; `derived`: that of the block;
+        `unspell`: if not None, what `modifications.encode` makes of texts and the records that have them.
         Raises SourceError for a record with more than 65,535 tags."""
         cdef const uint8_t[::1] data = block.data
         cdef const int64_t[::1] offsets = block.offsets
@@ -100,14 +103,14 @@ cdef class Encoder:
                 known = self.layouts.size // sizeof(Layout)
                 number = self.find_layout(number)
                 put_short(layout, layout_long, <uint32_t> number + 1 if <size_t> number < known else 0)
-                self.put_values(&(<Layout *> self.layouts.data)[number])
+                self.put_values(&(<Layout *> self.layouts.data)[number], <uint32_t> i)
         if self.key.size > KEY * MAX_TAGS:
             raise SourceError(
                 f"record {i + 1} of the row group has {self.key.size // KEY} tags; the limit is {MAX_TAGS}"
             )
         self.streams = {
             "tag.layout": layout, "tag.layout.long": layout_long, "tag.layouts": self.definitions(),
-        } | self.values()
+        } | self.values(unspell)
 
     cdef int read_keys(self, const uint8_t *r, Py_ssize_t record, bint placeholder) except -1 nogil:
         """Read the layout of a record into `key`, and the locations of its values into `tag`."""
@@ -215,7 +218,7 @@ cdef class Encoder:
             append(&self.numbers, &number, sizeof(int32_t))
         return 0
 
-    cdef int put_values(self, const Layout *layout) except -1 nogil:
+    cdef int put_values(self, const Layout *layout, uint32_t record) except -1 nogil:
         """Append the values of the current record to their columns."""
         cdef const int32_t *numbers = <const int32_t *> self.numbers.data + layout.start
         cdef const Tag *tags = <const Tag *> self.tag.data
@@ -227,6 +230,8 @@ cdef class Encoder:
             column = &self.columns[numbers[k]]
             if key_kind(column.key) == b"B":
                 append(&column.counts, tags[k].value - 4, 4)
+            if column.key == MODIFICATIONS_KEY:
+                append(&column.holders, &record, sizeof(record))
             append(&column.values, tags[k].value, tags[k].length)
             column.used += 1
         return 0
@@ -241,7 +246,7 @@ cdef class Encoder:
             out.put(self.keys.data + KEY * layouts[k].start, KEY * layouts[k].count)
         return out
 
-    cdef dict values(self):
+    cdef dict values(self, unspell):
         """The streams of the columns."""
         cdef dict streams = {}
         cdef Column *column
@@ -250,6 +255,10 @@ cdef class Encoder:
         for k in range(self.known_columns):
             column = &self.columns[k]
             name = stream_name(column.key)
+            if column.key == MODIFICATIONS_KEY and unspell is not None:
+                heads, listed = unspell(Buffer.taking(&column.values, 1), Buffer.taking(&column.holders, 4))
+                streams[name + ".listed"] = listed
+                append_all(&column.values, heads)
             if key_kind(column.key) == b"B":
                 streams[name + ".count"] = Buffer.taking(&column.counts, 4)
             elif not key_width(column.key):
@@ -260,6 +269,10 @@ cdef class Encoder:
                     continue
             streams[name] = Buffer.taking(&column.values, max(1, key_width(column.key)))
         return streams
+
+
+cdef int append_all(Bytes *values, const uint8_t[::1] data) except -1:
+    return append(values, &data[0], data.shape[0])
 
 
 cdef int to_words(const Column *column, Buffer words, Buffer indices) except -1 nogil:

@@ -11,6 +11,7 @@ cdef enum:
     KEY = 4  # bytes of a layout entry
     CG = 0x4743  # "CG", little-endian
     CIGAR_KEY = 0x2A424743  # "CGB*"
+    MODIFICATIONS_KEY = 0x5A4D4D  # "MMZ"
 
 
 cdef inline uint32_t next_tag(
@@ -74,7 +75,8 @@ cdef class Tags:
     cdef Derived derived
 
     cdef list read_layouts(self, const uint8_t[::1] definitions)
-    cdef int open_sources(self, streams, name, derive) except -1
+    cdef int open_sources(self, streams, name, derive, spell) except -1
+    cdef object spelled(self, Py_ssize_t number, streams, spell)
     cdef int open_words(self, Source *source, held, stream) except -1
     cdef int put(self, Buffer out, Py_ssize_t record, const uint32_t *cigar, uint32_t operations) except -1 nogil
     cdef int put_value(self, Buffer out, Source *source, Py_ssize_t record) except -1 nogil

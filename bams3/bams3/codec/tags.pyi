@@ -8,7 +8,12 @@ from bams3.codec.derived import Derived
 
 class Tags:
     def __init__(
-        self, streams: Mapping[str, Any], n: int, derive: Callable[[], Derived], name: str | None = None
+        self,
+        streams: Mapping[str, Any],
+        n: int,
+        derive: Callable[[], Derived],
+        spell: Callable[[Any, Any, array[int]], Buffer],
+        name: str | None = None,
     ) -> None: ...
     layout: array[int]
     names: list[str]

@@ -11,6 +11,8 @@ little-endian integers; Z and H with their NUL or, if there is a stream ``tag.XX
 distinct texts with their NUL, as indices into it, one byte each; B as its elements, with the number of
 elements of each array in ``tag.XX:Bt.count`` (u32).
 
+The texts of MM are spelled from bits of bases where they can be: see ``modifications``.
+
 The layout entry ``CG B *`` stands for the CIGAR of a record listed in ``cigar.placeholder`` (see
 ``cigars``) and has no stream.
 """
@@ -73,8 +75,9 @@ def texts(streams, name):
 cdef class Tags:
     """The tags of a row group: appended to their records, or the values of one tag.
 
-    ``Tags(streams, n, derive)`` opens all streams, ``Tags(streams, n, derive, name)`` only those of the tag ``name``.
-    ``derive()`` returns the records' `Derived`, if it is needed. Raises FormatError if the streams disagree with
+    ``Tags(streams, n, derive, spell)`` opens all streams, ``Tags(streams, n, derive, spell, name)`` only those of the
+    tag ``name``. ``derive()`` returns the records' `Derived`, if it is needed; ``spell(heads, listed, holders)`` the
+    texts of MM, from streams and the records that have them. Raises FormatError if the streams disagree with
     each other or with n.
     """
 
@@ -92,12 +95,11 @@ cdef class Tags:
         free(self.layouts)
         free(self.layout_start)
 
-    def __init__(self, streams, Py_ssize_t n, derive, name=None):
+    def __init__(self, streams, Py_ssize_t n, derive, spell, name=None):
         cdef const uint8_t[::1] definitions = streams["tag.layouts"]
         self.held = []
         self.names = []
         cdef list starts = self.read_layouts(definitions)
-        self.open_sources(streams, name, derive)
         self.layout = array.clone(UINT32, n, False)
         cdef uint32_t[::1] layout = self.layout
         cdef ShortCursor cursor
@@ -111,6 +113,7 @@ cdef class Tags:
                 fresh += 1
                 code = <uint32_t> fresh
             layout[i] = code - 1
+        self.open_sources(streams, name, derive, spell)
 
     cdef list read_layouts(self, const uint8_t[::1] definitions):
         """Fill ``layouts``, ``layout_start`` and the keys of ``sources``."""
@@ -146,7 +149,7 @@ cdef class Tags:
             self.layout_start[k] = <uint32_t> starts[k]
         return starts
 
-    cdef int open_sources(self, streams, name, derive) except -1:
+    cdef int open_sources(self, streams, name, derive, spell) except -1:
         cdef Source *source
         cdef Py_ssize_t k
         cdef int kind
@@ -166,6 +169,8 @@ cdef class Tags:
             if source.width == 0 and (kind != b"Z" and kind != b"H"):
                 raise FormatError(f"stream 'tag.layouts' has a tag of unknown type: {self.names[k][4:]}")
             held = streams[self.names[k]]
+            if source.key == MODIFICATIONS_KEY and len(streams[self.names[k] + ".listed"]):
+                held = self.spelled(k, streams, spell)
             values = held
             self.held.append(held)
             source.at = &values[0] if values.shape[0] else NULL
@@ -182,8 +187,29 @@ cdef class Tags:
                     raise FormatError(f"stream '{self.names[k]}' does not hold whole values")
             else:
                 source.values = values.shape[0]
-                self.open_words(source, streams[self.names[k] + ".values"], self.names[k])
+                if held is streams[self.names[k]]:
+                    self.open_words(source, streams[self.names[k] + ".values"], self.names[k])
         return 0
+
+    cdef object spelled(self, Py_ssize_t number, streams, spell):
+        """The texts of MM, each with its NUL."""
+        name = self.names[number]
+        holders = new_array("I")
+        cdef uint32_t layout
+        cdef Py_ssize_t i, k
+        for i in range(len(self.layout)):
+            layout = self.layout.data.as_uints[i]
+            for k in range(self.layout_start[layout], self.layout_start[layout + 1]):
+                if self.layouts[k] == number:
+                    holders.append(i)
+        heads = streams[name]
+        words = bytes(streams[name + ".values"]).split(b"\0")
+        words.pop()  # each text ends in a zero
+        if words:
+            if max(bytes(heads), default=0) >= len(words):
+                raise FormatError(f"stream '{name}' has an index beyond its texts")
+            heads = b"".join([words[index] + b"\0" for index in bytes(heads)])
+        return spell(heads, streams[name + ".listed"], holders)
 
     cdef int open_words(self, Source *source, held, stream) except -1:
         """Locate the texts of a dictionary, if there is one."""
