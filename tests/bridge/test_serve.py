@@ -3,6 +3,7 @@
 import gzip
 import os
 import re
+import shlex
 import shutil
 import socket
 import subprocess
@@ -22,7 +23,7 @@ from bams3.cli import main
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import FormatError
 from bams3.operations.convert import convert
-from peers import need
+from peers import DATA, need
 from served import HANG, client, rest_of, serving
 from starlette.testclient import TestClient
 from virtual_bams import whole
@@ -141,6 +142,21 @@ def test_samtools_reads_urls(real_bam: Path, real_dataset: Path, tmp_path: Path)
                 assert given == wanted, (command, run)
                 assert given
         assert server.stop() == 0
+
+
+def test_the_commands_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As they stand in docs/commands.md, at a free port."""
+    need("samtools")
+    page = (Path(__file__).parents[2] / "docs" / "commands.md").read_text()
+    block = page.partition("<!-- run by tests/bridge/test_serve.py -->")[2].split("```")[1]
+    serve, view = (line for line in block.splitlines() if line.startswith(("bams3", "samtools")))
+    shutil.copy(DATA / "illumina_wgs_NA12878.bam", tmp_path / "NA12878.bam")
+    pysam.index(str(tmp_path / "NA12878.bam"))
+    convert(tmp_path / "NA12878.bam", tmp_path / "NA12878.bams3")
+    monkeypatch.chdir(tmp_path)
+    with serving(*serve.removesuffix(" &").split()[2:]) as server:
+        words = shlex.split(view.replace("http://127.0.0.1:8080", server.url))[1:]
+        assert by_debian(words, tmp_path) == pysam.view("-c", "NA12878.bam", "chrX:101,050,000-101,060,000")
 
 
 def by_debian(words: list[str], folder: Path) -> str:
