@@ -114,8 +114,10 @@ def _compress_bytes(data: memoryview, level: int) -> tuple[str, bytes]:
 
 
 def _is_constant(data: memoryview) -> bool:
-    """Whether all bytes are the same. Most data differ at the end, or soon."""
-    return all(part == bytes(data[:1]) * len(part) for part in (data[-1:], data[:TINY], data))
+    """Whether all bytes are the same. Most data differ at the end, or soon, so they are not copied."""
+    first = bytes(data[:1])
+    start = data[:TINY]
+    return data[-1:] == first and start == first * len(start) and bytes(data) == first * len(data)
 
 
 def _deflated(data: memoryview, size: int, level: int) -> bytes | None:
