@@ -14,7 +14,7 @@ import hostile
 import pytest
 import zstandard
 from bams3.chunk.footer import TRAILER
-from bams3.dataset import layout, parts
+from bams3.dataset import layout
 from bams3.dataset.manifest import Counts, sealed
 from bams3.inflate import MAX_LINE
 
