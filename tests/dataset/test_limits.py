@@ -14,7 +14,7 @@ import hostile
 import pytest
 import zstandard
 from bams3.chunk.footer import TRAILER
-from bams3.dataset import layout, parts
+from bams3.dataset import layout
 from bams3.dataset.manifest import Counts, sealed
 from bams3.inflate import MAX_LINE
 
@@ -86,7 +86,7 @@ READ = {  # part of a dataset, and what reads it
         "verify {t}",
         "coverage -n {t} -o {here}/o",
     ),
-    parts.PLAN: ("merge {begun}",),
+    layout.PLAN: ("merge {begun}",),
     "_parts/000001-of-000002.json": ("merge {begun}",),
 }
 
@@ -159,7 +159,7 @@ def test_manifests(copy: Path, what: str) -> None:
     (copy / "t" / layout.METADATA).write_bytes(MANIFESTS[what])
     for command in ("stats", "verify"):
         assert "damaged _metadata.json" in refused(command, copy / "t")
-    for part in (parts.PLAN, "_parts/000001-of-000002.json"):
+    for part in (layout.PLAN, "_parts/000001-of-000002.json"):
         (copy / "begun" / part).write_bytes(MANIFESTS[what])
         assert "damaged" in refused("merge", copy / "begun")
 

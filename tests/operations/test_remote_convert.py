@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bams3.dataset import parts
+from bams3.dataset import layout, parts
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import Bams3Error, DatasetError
 from bams3.operations.convert import convert, merge
@@ -120,7 +120,7 @@ def test_another_that_begins_anew(small: Path, bucket: str) -> None:
     storage = open_storage(target)
     plan = parts.read_plan(storage)
     done = parts.read_parts(storage, plan)
-    storage.put(parts.PLAN, storage.get(parts.PLAN) + b" ")
+    storage.put(layout.PLAN, storage.get(layout.PLAN) + b" ")
     with pytest.raises(DatasetError, match="another process has restarted it"):
         parts.commit(storage, plan, done)
     with pytest.raises(DatasetError):

@@ -365,11 +365,7 @@ class Columns:
         """The `Tags` of the records, opened for the tag `name`."""
         from bams3.codec import tags
 
-<<<<<<< HEAD
-        return tags.Tags(self._streams, self.records, self.derive, name)
-=======
-        return tags.Tags(self._streams, self.records, self.derive, self.spell, name).values(name)
->>>>>>> longread
+        return tags.Tags(self._streams, self.records, self.derive, self.spell, name)
 
     def derive(self) -> Any:
         """The `Derived` of the records, for tags that are derived from other columns."""

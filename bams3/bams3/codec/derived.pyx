@@ -109,9 +109,10 @@ cdef class Derived:
         cdef const uint8_t[::1] data = block.data
         cdef const int64_t[::1] offsets = block.offsets
         cdef Py_ssize_t i
-        for i in range(self.records):
-            self.seqs[i] = record_seq(&data[offsets[i]])
-            self.quals[i] = record_qual(&data[offsets[i]])
+        with nogil:
+            for i in range(self.records):
+                self.seqs[i] = record_seq(&data[offsets[i]])
+                self.quals[i] = record_qual(&data[offsets[i]])
         self.held = block.data
         return self
 

@@ -130,9 +130,10 @@ cdef class Model:
         self.data = data
         self.shape.lanes = lanes_for(n)
         self.shape.order = order
-        for i in range(n):
-            highest = max(highest, data[i])
-            lowest = min(lowest, data[i])
+        with nogil:
+            for i in range(n):
+                highest = max(highest, data[i])
+                lowest = min(lowest, data[i])
         self.shape.shift = 8 if order == 0 else bit_length(highest)
         self.shape.first = lowest
         size = <size_t> 1 << 2 * self.shape.shift if order else 256

@@ -58,17 +58,17 @@ def compress(data: Any, level: int, *, hot: bool = True) -> tuple[str, bytes]:
     """Returns (codec, stored bytes) of a stream, bytes-like; multi-byte integers have a `width`, as in `Buffer`. A
     `hot` stream takes only codecs that decode fast."""
     width = getattr(data, "width", 1)
+    if width == 1 or len(data) < TINY:
+        return _compress_bytes(memoryview(data), level, hot)  # a copy would be made under Python's lock
     plain = bytes(data)
-    if width == 1 or len(plain) < TINY:
-        return _compress_bytes(plain, level, hot)
     stored = bytearray([width])
     for plane in range(width):
-        codec, part = _compress_bytes(plain[plane::width], level, hot)
+        codec, part = _compress_bytes(memoryview(plain[plane::width]), level, hot)
         stored.append(CODECS.index(codec))
         stored += len(part).to_bytes(4, "little") + part
     size = min(len(stored), len(plain))
-    packed = _deflated(plain, size, level)
-    if len(packed) < size:
+    packed = _deflated(memoryview(plain), size, level)
+    if packed is not None and len(packed) < size:
         return ZSTD, packed
     return (PLANES, bytes(stored)) if len(stored) < len(plain) else (RAW, plain)
 
@@ -93,24 +93,24 @@ def checksum(stored: bytes, before: int = 0) -> int:
     return zlib.crc32(stored, before)
 
 
-def deflate(data: bytes, level: int) -> bytes:
+def deflate(data: Any, level: int) -> bytes:
     """Compress to one zstd frame, with content size."""
     return _compressor(level).compress(data)
 
 
-def _compress_bytes(data: bytes, level: int, hot: bool) -> tuple[str, bytes]:
+def _compress_bytes(data: memoryview, level: int, hot: bool) -> tuple[str, bytes]:
     codec, stored = _compress_fast(data, level)
     if hot or not _EFFORTS[level].model or len(data) < MODEL_LENGTH or codec in (RAW, CONSTANT):
         return codec, stored
     modelled = _modelled(data, len(stored))
-    return (MIXED, modelled) if len(modelled) < len(stored) else (codec, stored)
+    return (MIXED, modelled) if modelled is not None and len(modelled) < len(stored) else (codec, stored)
 
 
-def _compress_fast(data: bytes, level: int) -> tuple[str, bytes]:
-    if data[0] == data[-1] and data == data[:1] * len(data):
-        return CONSTANT, data[:1]
+def _compress_fast(data: memoryview, level: int) -> tuple[str, bytes]:
+    if _is_constant(data):
+        return CONSTANT, bytes(data[:1])
     if len(data) < TINY:
-        return RAW, data
+        return RAW, bytes(data)
     effort = _EFFORTS[level]
     model, order = rans.Model(data, 0), 0
     if len(data) >= effort.order1 and len(data) * effort.pairs >= model.count**2:
@@ -119,34 +119,43 @@ def _compress_fast(data: bytes, level: int) -> tuple[str, bytes]:
             model, order = second, 1
     size = min(int(model.size), len(data))
     packed = _deflated(data, size, level)
-    if len(packed) <= size:
-        return (ZSTD, packed) if len(packed) < len(data) else (RAW, data)
+    if packed is None and size == len(data):
+        return RAW, bytes(data)
+    if packed is not None and len(packed) <= size:
+        return (ZSTD, packed) if len(packed) < len(data) else (RAW, bytes(data))
     stored = bytes(model.encode())
-    return (RANS[order], stored) if len(stored) < len(data) else (RAW, data)
+    return (RANS[order], stored) if len(stored) < len(data) else (RAW, bytes(data))
 
 
-def _modelled(data: bytes, size: int) -> bytes:
-    """Compress with a model; returns the data unchanged if a sample suggests that the result is not below `size`."""
+def _modelled(data: memoryview, size: int) -> bytes | None:
+    """Compress with a model; returns None if a sample suggests that the result is not below `size`."""
     if len(data) > MODEL_SAMPLE:
         sample = data[:MODEL_SAMPLE]
         if len(set(sample)) < 2 or len(bytes(byte_model.encode(sample))) * len(data) > size * len(sample):
-            return data
+            return None
     return bytes(byte_model.encode(data))
 
 
-def _deflated(data: bytes, size: int, level: int) -> bytes:
-    """Compress with zstd; returns the data unchanged if a sample suggests that the result is not below `size`."""
+def _is_constant(data: memoryview) -> bool:
+    """Whether all bytes are the same. Most data differ at the end, or soon, so they are not copied."""
+    first = bytes(data[:1])
+    start = data[:TINY]
+    return data[-1:] == first and start == first * len(start) and bytes(data) == first * len(data)
+
+
+def _deflated(data: memoryview, size: int, level: int) -> bytes | None:
+    """Compress with zstd; returns None if a sample suggests that the result is not below `size`."""
     start = max(0, len(data) - SAMPLE) // 2
     sample = data[start : start + SAMPLE]
     goal = size / len(data) * len(sample)
     packed = deflate(sample, 1)
     if len(packed) > 1.1 * goal:
-        return data
+        return None
     if _EFFORTS[level].zstd > 1:
         packed = deflate(sample, _EFFORTS[level].zstd)
     if len(sample) == len(data):
         return packed
-    return deflate(data, _EFFORTS[level].zstd) if len(packed) < 1.02 * goal else data
+    return deflate(data, _EFFORTS[level].zstd) if len(packed) < 1.02 * goal else None
 
 
 def _join_planes(stored: bytes, raw_length: int) -> bytearray:
