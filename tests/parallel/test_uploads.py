@@ -43,9 +43,7 @@ def test_an_object_that_cannot_be_written_is_an_error(tmp_path: Path, number: in
 
 @pytest.mark.parametrize("number", [0, 1, MANY])
 @pytest.mark.parametrize("function", [write, refuse])
-def test_an_object_whose_items_fail_does_not_appear(
-    tmp_path: Path, number: int, function
-) -> None:
+def test_an_object_whose_items_fail_does_not_appear(tmp_path: Path, number: int, function) -> None:
     with (
         pytest.raises(ValueError, match="no more"),
         Uploads(open_storage(str(tmp_path))) as uploads,

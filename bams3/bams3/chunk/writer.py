@@ -34,7 +34,7 @@ def compress_row_group(block: Any, reference_id: int, level: int) -> CompressedR
     encoded, zone, references, read_groups = codec.encode(block, reference_id, level)
     compressed, size = {}, [0, 0]
     for name, stream in encoded.items():
-        coding, stored = streams.compress(stream, level, hot=name in HOT)
+        coding, stored = streams.compress(stream, level, hot=is_hot(name, encoded))
         compressed[name] = (coding, stored, len(stream))
         size[not is_hot(name, encoded)] += len(stored)
     zone = zone._replace(hot=size[0], cold=size[1])

@@ -169,9 +169,7 @@ def _streams_of_earlier_encodings(group: RowGroup) -> tuple[str, ...]:
     """Return the prefixes of the streams that this version would encode otherwise. (Their records are checked.)"""
     encodings = group.chunk.footer.encodings
     return tuple(
-        prefix
-        for field, earlier in EARLIER_ENCODINGS.items()
-        for prefix in earlier.get(encodings[field], ())
+        prefix for field, earlier in EARLIER_ENCODINGS.items() for prefix in earlier.get(encodings[field], ())
     )
 
 
