@@ -1,8 +1,11 @@
 """Range requests and conditional requests, as RFC 9110 has them."""
 
+from itertools import accumulate
 from typing import Any
 
+import anyio
 import pytest
+from bams3.bridge import http_content
 from bams3.bridge.virtual_bam import VirtualBam
 from starlette.testclient import TestClient
 
@@ -112,3 +115,22 @@ def test_conditions(http: TestClient, data: bytes, headers: dict[str, str], rang
         assert given.status_code == wanted
         assert given.content == {200: data, 206: data[:10]}.get(wanted, b"")
         assert given.headers["etag"] == seen["etag"]
+
+
+@pytest.mark.parametrize(("start", "end"), [(0, 400_000), (5, 300_001), (0, 1), (4095, 4096), (7, 7)])
+def test_no_piece_ends_where_a_row_group_does(start: int, end: int) -> None:
+    data, borders = bytes(range(251)) * 1600, {4096, 65_536, 163_840}
+
+    class Content:
+        def read(self, at: int, length: int) -> bytes:
+            return data[at : min([at + length, *(border for border in borders if border > at)])]
+
+    async def do(action: Any) -> Any:
+        return action()
+
+    async def pieces() -> list[bytes]:
+        return [bytes(piece) async for piece in http_content._pieces(Content(), start, end, do)]  # type: ignore[arg-type]
+
+    found = anyio.run(pieces)
+    assert b"".join(found) == data[start:end]
+    assert not {start + size for size in accumulate(map(len, found))} & borders - {end}
