@@ -3,12 +3,12 @@
 from cpython cimport array
 from array import array as new_array
 
-from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
-from bams3.bam.fields cimport load_u16, load_u32, tag_width
+from bams3.bam.fields cimport tag_width
 from bams3.buffer cimport Buffer
-from bams3.codec.tags cimport Tags, is_cigar, key_kind
+from bams3.codec.tags cimport Tags, integer_at, is_cigar, key_kind
 
 from bams3.errors import FormatError, UsageError
 
@@ -51,20 +51,6 @@ cdef inline int put_text(Buffer out, const uint8_t *tag, size_t size) except -1 
         return out.put_u8(tag[NAME + 1])
     out.put_u8(0xC0 | tag[NAME + 1] >> 6)
     return out.put_u8(0x80 | (tag[NAME + 1] & 0x3F))
-
-
-cdef inline int64_t integer_of(const uint8_t *tag) noexcept nogil:
-    cdef uint8_t kind = tag[NAME]
-    cdef const uint8_t *value = tag + NAME + 1
-    if kind == b"c":
-        return <int8_t> value[0]
-    if kind == b"C":
-        return value[0]
-    if kind == b"s":
-        return <int16_t> load_u16(value)
-    if kind == b"S":
-        return load_u16(value)
-    return <int32_t> load_u32(value) if kind == b"i" else <int64_t> load_u32(value)
 
 
 cdef inline double float_of(const uint8_t *tag) noexcept nogil:
@@ -116,7 +102,7 @@ cdef class TagColumn:
                     number = float_of(tag.data) if valid[i] else 0
                     self.values.put(&number, 8)
                 elif is_number:
-                    self.values.put_u64(<uint64_t> integer_of(tag.data) if valid[i] else 0)
+                    self.values.put_u64(<uint64_t> integer_at(tag.data[NAME], tag.data + NAME + 1) if valid[i] else 0)
                 else:
                     if valid[i] and is_text:
                         put_text(self.values, tag.data, tag.size)

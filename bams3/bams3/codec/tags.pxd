@@ -1,11 +1,11 @@
 cimport cython
 from cpython cimport array
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
+from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t
 from libc.string cimport strlen
 
 from bams3.buffer cimport Buffer
 from bams3.codec.derived cimport Derived
-from bams3.bam.fields cimport load_u32, tag_width
+from bams3.bam.fields cimport load_u16, load_u32, tag_width
 
 cdef enum:
     KEY = 4  # bytes of a layout entry
@@ -47,6 +47,19 @@ cdef inline uint8_t key_kind(uint32_t key) noexcept nogil:
 cdef inline int key_width(uint32_t key) noexcept nogil:
     """Bytes of a value or of an array element; 0 for text."""
     return tag_width(<uint8_t> (key >> 24) if key_kind(key) == b"B" else key_kind(key))
+
+
+cdef inline int64_t integer_at(uint8_t kind, const uint8_t *value) noexcept nogil:
+    """The value of a tag whose type is one of c C s S i I."""
+    if kind == b"c":
+        return <int8_t> value[0]
+    if kind == b"C":
+        return value[0]
+    if kind == b"s":
+        return <int16_t> load_u16(value)
+    if kind == b"S":
+        return load_u16(value)
+    return <int32_t> load_u32(value) if kind == b"i" else <int64_t> load_u32(value)
 
 
 cdef struct Source:

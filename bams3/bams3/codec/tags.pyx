@@ -21,7 +21,7 @@ cimport cython
 from cpython cimport array
 from array import array as new_array
 
-from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memchr, memset, strlen
 
@@ -341,18 +341,8 @@ cdef object parse_value(Buffer tag):
         return (<char *> value)[:tag.size - 4].decode("utf-8", "surrogateescape")
     if kind == b"A":
         return chr(value[0])
-    if kind == b"c":
-        return <int8_t> value[0]
-    if kind == b"C":
-        return value[0]
-    if kind == b"s":
-        return <int16_t> load_u16(value)
-    if kind == b"S":
-        return load_u16(value)
-    if kind == b"i":
-        return <int32_t> load_u32(value)
-    if kind == b"I":
-        return load_u32(value)
     if kind == b"f":
         return (<float *> value)[0]
-    return (<char *> value)[:tag.size - 3]
+    if kind == b"B":
+        return (<char *> value)[:tag.size - 3]
+    return integer_at(kind, value)
