@@ -13,7 +13,7 @@ from pathlib import Path
 import hostile
 import pysam
 import pytest
-from bams3.chunk.reader import Span
+from bams3.chunk.spans import Span
 from bams3.cli import main
 from bams3.dataset import prefetch
 from bams3.dataset.reader import DatasetReader

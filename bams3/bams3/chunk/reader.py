@@ -14,43 +14,16 @@ from bams3.chunk.footer import (
     Footer,
     Identity,
     RowGroupEntry,
-    StreamEntry,
-    is_hot,
     trailer_length,
 )
-from bams3.codec import Columns, ZoneMap, streams, text_values
+from bams3.chunk.spans import Range, Span, Streams
+from bams3.codec import Columns, ZoneMap, text_values
 from bams3.errors import FormatError
 from bams3.storage import Storage
 from bams3.storage.memory import MemoryObject
 from bams3.storage.ranges import merge_ranges
 
 TAIL = 1 << 16  # bytes read from the end of a chunk that the index does not describe
-
-Range = tuple[int, int]
-"""Offset in the chunk, and length, in bytes."""
-
-
-class Span:
-    """`length` bytes of a chunk at offset `start`: the result of one request, made on first use or earlier."""
-
-    def __init__(self, chunk: ChunkReader, start: int, length: int) -> None:
-        self.start, self.length = start, length
-        self._chunk = chunk
-        self._data: memoryview | None = None
-
-    def fetch(self) -> memoryview:
-        """The bytes. Raises FormatError if the chunk is missing or too short."""
-        if self._data is None:
-            self._data = self._chunk.view(self.start, self.length)
-        return self._data
-
-    def has(self, start: int, length: int) -> bool:
-        """Whether the span contains these bytes of the chunk."""
-        return self.start <= start and start + length <= self.start + self.length
-
-    def cut(self, start: int, length: int) -> bytes:
-        """These bytes of the chunk."""
-        return bytes(self.fetch()[start - self.start : start - self.start + length])
 
 
 class ChunkReader:
@@ -234,7 +207,7 @@ class RowGroup(Columns):
         self.chunk, self.number, self.zone = chunk, number, zone
         self.hot, self.cold = hot, cold
         self.name = f"{chunk.name}, row group {number}"
-        self._stored = _Streams(chunk, number, self.name, hot, cold)
+        self._stored = Streams(chunk, number, self.name, hot, cold)
         self.spans = self._stored.spans
         super().__init__(self._stored, zone.records, zone.bytes)
 
@@ -311,79 +284,6 @@ class RowGroup(Columns):
             name: (entry.codec, self._stored.bytes_of(name, entry), entry.raw)
             for name, entry in self.entry.streams.items()
         }
-
-
-class _Streams(dict[str, bytes]):
-    """Streams of one row group: fetched, checked and decompressed on first use; b"" for absent streams."""
-
-    def __init__(self, chunk: ChunkReader, number: int, where: str, hot: Range, cold: Range) -> None:
-        self._chunk, self._number, self._where = chunk, number, where
-        self._places = cold, hot
-        self._checked: dict[bool, bytes] = {}  # hot or cold streams with one checksum
-        self.spans: list[Span] = []
-
-    @property
-    def entry(self) -> RowGroupEntry:
-        try:
-            return self._chunk.footer.row_groups[self._number]
-        except IndexError:
-            raise FormatError(f"{self._chunk.name}: it has fewer row groups than the index says") from None
-
-    def have(self, start: int, length: int) -> None:
-        """Make sure that one of the spans contains these bytes of the chunk."""
-        if self._holder(start, length) is None:
-            self.spans.append(Span(self._chunk, start, length))
-
-    def _holder(self, start: int, length: int) -> Span | None:
-        for span in self.spans:
-            if span.has(start, length):
-                return span
-        return None
-
-    def read_with(self, name: str) -> Range:
-        """See `RowGroup.read_with`."""
-        entry = self.entry
-        stream = entry.streams[name]
-        if stream.crc32 is None:
-            return self._places[is_hot(name, entry.streams)]
-        return stream.offset, stream.stored
-
-    def bytes_of(self, name: str, entry: StreamEntry) -> bytes:
-        """The stored bytes of a stream. Raises FormatError if they are damaged, even when read a second time."""
-        hot = is_hot(name, self.entry.streams)
-        place = self._places[hot]
-        if entry.crc32 is None:
-            if hot not in self._checked:
-                what = f"one of its {('cold', 'hot')[hot]} streams"
-                self._checked[hot] = self._read(what, place, self.entry.checksums[hot])
-            at = entry.offset - place[0]
-            return self._checked[hot][at : at + entry.stored]
-        if hot:
-            self.have(*place)
-        return self._read(f"stream '{name}'", (entry.offset, entry.stored), entry.crc32)
-
-    def _read(self, what: str, place: Range, crc32: int | None) -> bytes:
-        held = self._holder(*place)
-        stored = held.cut(*place) if held else self._chunk.read(*place)
-        if streams.checksum(stored) != crc32:
-            stored = self._chunk.read(*place)
-            if streams.checksum(stored) != crc32:
-                raise FormatError(
-                    f"{self._where}: {what} is damaged (checksum); restore the chunk or convert it again"
-                )
-        return stored
-
-    def __missing__(self, name: str) -> bytes:
-        entry = self.entry.streams.get(name)
-        if entry is None:
-            return b""
-        stored = self.bytes_of(name, entry)
-        try:
-            data: bytes = streams.decompress(name, entry.codec, stored, entry.raw)
-        except FormatError as error:
-            raise FormatError(f"{self._where}: {error}") from error
-        self[name] = data
-        return data
 
 
 def records_checksum(block: Any) -> int:

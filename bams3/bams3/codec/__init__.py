@@ -40,8 +40,7 @@ EARLIER_ENCODINGS: dict[str, dict[str, tuple[str, ...]]] = {
     "qualities": {"packed": ("qual",)},
     "tags": {"derived": ("tag.MM:Z",)},
 }
-"""Those that earlier versions wrote, and this one reads; each with the prefixes of the streams that this version writes
-otherwise, even if `encode` is called with that encoding."""
+"""Those that earlier versions wrote; each with the prefixes of streams that `encode` writes otherwise even then."""
 
 # Streams that counting and depth need, in the order in which `encode` yields them: they come last in a chunk.
 HOT_STREAMS = (

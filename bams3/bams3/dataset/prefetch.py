@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from bams3.chunk.reader import Span
+from bams3.chunk.spans import Span
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
