@@ -50,7 +50,8 @@ class Work:
     def _share(self, user: str | None) -> AbstractAsyncContextManager[None]:
         if user is None:
             return nullcontext()
-        return self._shares.setdefault(user, CapacityLimiter(SHARE))
+        share: AbstractAsyncContextManager[None] = self._shares.setdefault(user, CapacityLimiter(SHARE))
+        return share
 
 
 async def answer(request: Request, content: Content, media_type: str, work: Work) -> Response:
