@@ -78,7 +78,7 @@ def test_only_data_was_copied(real: Path, where: str, tmp_path: Path, request: p
     repaired = repair(root)
     assert {path: copy.get(path) for path in copy.list()} == before
     assert not list(verify(DatasetReader(root)))
-    assert len(repaired.unknown) == 2
+    assert len(repaired.unknown) == 3
 
 
 def test_what_chunks_do_not_know(dataset: Path, original: Path, capfd: pytest.CaptureFixture[str]) -> None:
