@@ -16,6 +16,7 @@ from bams3.bridge.http_ranges import Range, ranges_of, status_of_conditions
 from bams3.bridge.library import Content
 
 FIRST, LARGEST = 1 << 16, 1 << 20  # bytes of a piece: few are wasted on a client who leaves early
+FEW = 1021  # bytes that follow the last byte of the piece before
 THREADS = 64  # that wait for bytes
 SHARE = 8  # of them, for one user
 
@@ -108,9 +109,12 @@ async def _pieces(content: Content, start: int, end: int, do: Do) -> AsyncIterat
     while start < end:
         read = await do(partial(content.read, start, min(length, end - start)))
         start += len(read)
-        piece = held + read
-        held = piece[-1:] if start < end else b""
-        yield piece[: len(piece) - len(held)]
+        last = len(read) - (start < end)
+        if held:
+            yield held + bytes(read[: min(FEW, last)])
+            read, last = read[min(FEW, last) :], max(last - FEW, 0)
+        yield read[:last]
+        held = bytes(read[last:])
         length = min(2 * length, LARGEST)
 
 
