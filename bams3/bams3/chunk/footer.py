@@ -25,6 +25,8 @@ TRAILER = struct.Struct("<II8s")
 MAX_FOOTER = 1 << 30  # bytes, inflated
 ZONE_FIELDS = ZoneMap._fields[:-2]  # the fields stored in a footer
 MAX_REFERENCE = 1 << 21  # bytes of the reference stream, in addition to four per record
+SMALL = 1 << 16
+"""Bytes up to which the hot, or the cold, streams of a row group have one checksum instead of one each."""
 HOT = {name: place for place, name in enumerate(HOT_STREAMS)}
 """Hot streams, in the order in which they are stored."""
 
@@ -32,10 +34,6 @@ HOT = {name: place for place, name in enumerate(HOT_STREAMS)}
 def is_hot(name: str, streams: Container[str]) -> bool:
     """Whether a stream of a row group with these streams is hot. Names are if they take the place of hashes."""
     return name in HOT or (name.startswith("name") and "border" in streams and "border.hash" not in streams)
-
-
-SMALL = 1 << 16
-"""Bytes up to which the hot, or the cold, streams of a row group have one checksum instead of one each."""
 
 
 class StreamEntry(NamedTuple):

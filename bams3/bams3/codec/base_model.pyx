@@ -12,7 +12,7 @@ from libc.string cimport memset
 from bams3.bam.fields cimport READ2, REVERSE
 from bams3.buffer cimport Buffer
 from bams3.codec.mixing cimport (
-    MAX_VALUES, MOST_BITS, Tables, Tree, code_mixed, new_predictions, new_weights, plant, replant, the_tables,
+    MAX_VALUES, MOST_BITS, Tables, Tree, code_index, new_predictions, new_weights, plant, replant, the_tables,
 )
 from bams3.codec.range_coder cimport (
     RangeCoder, RangeDecoder, RangeEncoder, close_encoder, is_used_up, open_decoder, open_encoder,
@@ -89,7 +89,7 @@ cdef inline void code_values(
     """Code values of a read, given as indices, or decode them in place."""
     cdef const Tables *tables = the_tables()
     cdef int values = model.tree.values, before = read.before, second = read.second, third = read.third
-    cdef int changes = read.changes, symbol = 0, node, bit, kind
+    cdef int changes = read.changes, symbol = 0, kind
     cdef uint32_t *at[INPUTS]
     cdef int32_t *weights
     cdef int64_t k
@@ -106,13 +106,7 @@ cdef inline void code_values(
         weights = model.weights + INPUTS * values * before
         if RangeCoder is RangeEncoder:
             symbol = value[0]
-        node = model.tree.root
-        while True:
-            bit = code_mixed(coder, tables, at, INPUTS, node, weights + INPUTS * node, RATE, symbol >= node)
-            if model.tree.below[node][bit] == 0:
-                break
-            node = model.tree.below[node][bit]
-        symbol = node - 1 + bit
+        symbol = code_index(coder, tables, &model.tree, at, INPUTS, weights, RATE, symbol)
         value[0] = <uint8_t> symbol
         value += step
         if RangeCoder is RangeDecoder:

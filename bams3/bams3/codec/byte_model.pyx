@@ -10,7 +10,7 @@ from libc.string cimport memset
 
 from bams3.buffer cimport Buffer
 from bams3.codec.mixing cimport (
-    MAX_VALUES, MOST_BITS, Tables, Tree, code_mixed, new_predictions, new_weights, plant, replant, the_tables,
+    MAX_VALUES, MOST_BITS, Tables, Tree, code_index, new_predictions, new_weights, plant, replant, the_tables,
 )
 from bams3.codec.range_coder cimport (
     RangeCoder, RangeDecoder, RangeEncoder, close_encoder, is_used_up, open_decoder, open_encoder,
@@ -67,7 +67,7 @@ cdef inline void code_bytes(RangeCoder *coder, Model *model, uint8_t *value, siz
     cdef const Tables *tables = the_tables()
     cdef size_t values = model.tree.values, k
     cdef uint64_t history = model.history
-    cdef int bits = model.bits, node, bit, symbol = 0
+    cdef int bits = model.bits, symbol = 0
     cdef uint32_t *at[INPUTS]
     cdef int32_t *weights
     for k in range(count):
@@ -82,13 +82,8 @@ cdef inline void code_bytes(RangeCoder *coder, Model *model, uint8_t *value, siz
         weights = model.weights + INPUTS * values * (history & 0xFF)
         if RangeCoder is RangeEncoder:
             symbol = model.index_of[value[k]]
-        node = model.tree.root
-        while True:
-            bit = code_mixed(coder, tables, at, INPUTS, node, weights + INPUTS * node, RATE, symbol >= node)
-            if model.tree.below[node][bit] == 0:
-                break
-            node = model.tree.below[node][bit]
-        value[k] = model.value_of[node - 1 + bit]
+        symbol = code_index(coder, tables, &model.tree, at, INPUTS, weights, RATE, symbol)
+        value[k] = model.value_of[symbol]
         history = history << 8 | value[k]
         if RangeCoder is RangeDecoder:
             if coder.missing > 3:

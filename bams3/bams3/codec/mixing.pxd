@@ -53,8 +53,22 @@ cdef inline int code_mixed(
 ) noexcept nogil:
     """Code a bit, predicted by ``inputs`` predictions (a constant): the ``node``-th of each array. The weights, one
     an input, move by the error times 2^-rate."""
-    cdef int32_t s[8]
+    cdef int32_t s[MAX_INPUTS]
     cdef int32_t probability = mix(tables, predictions, inputs, node, weights, s)
     bit = code_split(coder, (coder.width >> 16) * <uint32_t> probability, bit)
     learn(tables, predictions, inputs, node, weights, s, rate, probability, bit)
     return bit
+
+
+cdef inline int code_index(
+    RangeCoder *coder, const Tables *tables, const Tree *tree, uint32_t **predictions, int inputs, int32_t *weights,
+    int rate, int index,
+) noexcept nogil:
+    """Code an index of the tree's values, or decode and return it: a bit at each node, from the root to a leaf. The
+    weights are those of node 0; each node has ``inputs`` of its own."""
+    cdef int node = tree.root, bit
+    while True:
+        bit = code_mixed(coder, tables, predictions, inputs, node, weights + inputs * node, rate, index >= node)
+        if tree.below[node][bit] == 0:
+            return node - 1 + bit
+        node = tree.below[node][bit]

@@ -71,28 +71,25 @@ cdef int grow(Tree *tree, const uint8_t *nodes, int *used, int low, int high, in
     return node
 
 
-cdef uint32_t *new_predictions(size_t count) except NULL nogil:
-    """Predictions that have seen nothing; to be freed."""
-    cdef uint32_t *predictions = <uint32_t *> malloc(count * sizeof(uint32_t))
+cdef uint32_t *filled(size_t count, uint32_t value) except NULL nogil:
+    cdef uint32_t *numbers = <uint32_t *> malloc(count * sizeof(uint32_t))
     cdef size_t k
-    if predictions == NULL:
+    if numbers == NULL:
         with gil:
             raise MemoryError("not enough memory for the predictions of a model")
     for k in range(count):
-        predictions[k] = NEW
-    return predictions
+        numbers[k] = value
+    return numbers
+
+
+cdef uint32_t *new_predictions(size_t count) except NULL nogil:
+    """Predictions that have seen nothing; to be freed."""
+    return filled(count, NEW)
 
 
 cdef int32_t *new_weights(size_t count, int32_t weight) except NULL nogil:
     """Equal weights, in units of 1/65536; to be freed."""
-    cdef int32_t *weights = <int32_t *> malloc(count * sizeof(int32_t))
-    cdef size_t k
-    if weights == NULL:
-        with gil:
-            raise MemoryError("not enough memory for the weights of a model")
-    for k in range(count):
-        weights[k] = weight
-    return weights
+    return <int32_t *> filled(count, <uint32_t> weight)
 
 
 cdef int prepare() except -1:

@@ -12,7 +12,7 @@ from libc.string cimport memset
 from bams3.buffer cimport Buffer
 from bams3.bam.fields cimport READ2, REVERSE
 from bams3.codec.mixing cimport (
-    MAX_VALUES, MOST_BITS, Tables, Tree, code_mixed, new_predictions, new_weights, plant, replant, the_tables,
+    MAX_VALUES, MOST_BITS, Tables, Tree, code_index, new_predictions, new_weights, plant, replant, the_tables,
 )
 from bams3.codec.range_coder cimport (
     RangeCoder, RangeDecoder, RangeEncoder, close_encoder, is_used_up, open_decoder, open_encoder,
@@ -56,7 +56,7 @@ cdef void close_model(Model *model) noexcept nogil:
 cdef inline void code_read(RangeCoder *coder, Model *model, uint8_t *quality, int64_t length, uint16_t flag) noexcept nogil:
     """Code the indices of a read's qualities, or decode them in place."""
     cdef const Tables *tables = the_tables()
-    cdef int before = 0, second = 0, third = 0, changes = 0, symbol = 0, change, node, bit
+    cdef int before = 0, second = 0, third = 0, changes = 0, symbol = 0, change
     cdef int values = model.tree.values
     cdef int64_t i, step = 1
     cdef uint32_t *at[INPUTS]
@@ -73,13 +73,7 @@ cdef inline void code_read(RangeCoder *coder, Model *model, uint8_t *quality, in
         weights = model.weights + INPUTS * values * before
         if RangeCoder is RangeEncoder:
             symbol = quality[0]
-        node = model.tree.root
-        while True:
-            bit = code_mixed(coder, tables, at, INPUTS, node, weights + INPUTS * node, RATE, symbol >= node)
-            if model.tree.below[node][bit] == 0:
-                break
-            node = model.tree.below[node][bit]
-        symbol = node - 1 + bit
+        symbol = code_index(coder, tables, &model.tree, at, INPUTS, weights, RATE, symbol)
         quality[0] = <uint8_t> symbol
         quality += step
         if RangeCoder is RangeDecoder:

@@ -150,6 +150,17 @@ class _Piece(NamedTuple):
     """Reference id and position of its last record."""
 
 
+def _guessed(data: bytes, n_ref: int) -> _Piece:
+    start = find_records(data, n_ref)
+    if start >= 0:
+        try:
+            block, used = walk(data, n_ref, start)
+            return _Piece(data, start, block, start + used, check_order(block))
+        except SourceError:
+            pass  # `record_blocks` raises it again, with the record's number, if the guess was right
+    return _Piece(data, -1, NO_RECORDS, 0, (0, -1))
+
+
 def record_blocks(
     reader: Reader, header: Header, rest: bytes = b"", mapper: Mapper = map
 ) -> Iterator[RecordBlock]:
@@ -161,16 +172,6 @@ def record_blocks(
     """
     count, place = 0, (0, -1)
     n_ref = len(header.references)
-
-    def guessed(data: bytes) -> _Piece:
-        start = find_records(data, n_ref)
-        if start >= 0:
-            try:
-                block, used = walk(data, n_ref, start)
-                return _Piece(data, start, block, start + used, check_order(block))
-            except SourceError:
-                pass  # raised again below, with the record's number, if the guess was right
-        return _Piece(data, -1, NO_RECORDS, 0, (0, -1))
 
     def validated(data: Any, start: int = 0) -> tuple[RecordBlock, int]:
         """The whole records from `start` on, and the offset of their end."""
@@ -200,7 +201,7 @@ def record_blocks(
     if len(block):
         yield block
     begun += rest[used:]
-    for piece in reader.pieces(mapper, guessed):
+    for piece in reader.pieces(mapper, lambda data: _guessed(data, n_ref)):
         data, start = piece.data, 0
         while begun and start < len(data):
             end = start + _missing(begun)
