@@ -17,7 +17,8 @@ import bams3
 
 SLOW = {"numpy", "pysam", "zstandard", "pyarrow"}
 NOT_FOR_READING = {
-    "bams3.dataset.own", "bams3.dataset.parts", "bams3.parallel.uploads", "bams3.sources.bgzf",
+    "bams3.bam.reduce", "bams3.codec.byte_model", "bams3.dataset.own", "bams3.dataset.parts",
+    "bams3.parallel.uploads", "bams3.sources.bgzf",
     "concurrent.futures", "copy", "dataclasses", "logging", "tempfile", "threading",
 }  # fmt: skip
 

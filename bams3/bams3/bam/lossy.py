@@ -1,12 +1,15 @@
 """What a lossy conversion changes in records: qualities are binned, tags are dropped. Only if the user asks for it."""
 
-import re
-from typing import Any, NamedTuple
+from __future__ import annotations
 
-from bams3.bam.header import Header, program_line, whole_lines
-from bams3.bam.records import RecordBlock
-from bams3.bam.reduce import reduced
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
+
 from bams3.errors import UsageError
+
+if TYPE_CHECKING:
+    from bams3.bam.header import Header
+    from bams3.bam.records import RecordBlock
 
 BINS = {
     "bin8": {2: 6, 10: 15, 20: 22, 25: 27, 30: 33, 35: 37, 40: 40},
@@ -15,7 +18,7 @@ BINS = {
 """Bins of qualities: the value that takes the place of each quality from a lowest one on, up to the next bin. `bin8`:
 Illumina's eight levels (0 and 1, of no-calls, stay); `illumina4`: the levels of NovaSeq (RTA3)."""
 MISSING = 255  # a quality that is not there
-_TAG = re.compile("[A-Za-z][A-Za-z0-9]")
+_TAG = "[A-Za-z][A-Za-z0-9]"
 
 
 class Loss(NamedTuple):
@@ -25,7 +28,7 @@ class Loss(NamedTuple):
     dropped_tags: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, qualities: str | None, tags: Any) -> "Loss | None":
+    def of(cls, qualities: str | None, tags: Any) -> Loss | None:
         """Check what a user asks for; None if it is nothing. Raises UsageError."""
         loss = cls(qualities or "", tuple(sorted(set(tags))))
         try:
@@ -41,7 +44,7 @@ class Loss(NamedTuple):
         if list(self.dropped_tags) != sorted(set(self.dropped_tags)):
             raise ValueError(f"tags that are not in order: {', '.join(map(str, self.dropped_tags))}")
         for tag in self.dropped_tags:
-            if not (isinstance(tag, str) and _TAG.fullmatch(tag)):
+            if not (isinstance(tag, str) and re.fullmatch(_TAG, tag)):
                 raise ValueError(f"{tag!r} is not the name of a tag: a letter, and a letter or digit")
             if tag == "CG":
                 raise ValueError(
@@ -50,11 +53,15 @@ class Loss(NamedTuple):
 
     def applied(self, block: RecordBlock) -> RecordBlock:
         """Return changed copies of the records."""
+        from bams3.bam.reduce import reduced
+
         return reduced(block, _table(self.qualities), "".join(self.dropped_tags).encode())
 
     def in_header(self, header: Header) -> Header:
         """Return a header with an @PG line that states the loss. It names no version of bams3: the same source becomes
         the same dataset."""
+        from bams3.bam.header import Header, program_line, whole_lines
+
         words = ["bams3", "convert"]
         words += ["--qualities", self.qualities] if self.qualities else []
         words += ["--drop-tags", ",".join(self.dropped_tags)] if self.dropped_tags else []

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import zstandard
 
-from bams3.codec import byte_model, rans
+from bams3.codec import rans
 from bams3.errors import FormatError
 
 RAW = "raw"
@@ -129,6 +129,8 @@ def _compress_fast(data: memoryview, level: int) -> tuple[str, bytes]:
 
 def _modelled(data: memoryview, size: int) -> bytes | None:
     """Compress with a model; returns None if a sample suggests that the result is not below `size`."""
+    from bams3.codec import byte_model
+
     if len(data) > MODEL_SAMPLE:
         sample = data[:MODEL_SAMPLE]
         if len(set(sample)) < 2 or len(bytes(byte_model.encode(sample))) * len(data) > size * len(sample):
@@ -188,6 +190,8 @@ def _decompress_bytes(codec: str, stored: bytes, raw_length: int) -> Any:
     elif codec in RANS:
         data = rans.decode(stored, raw_length, RANS.index(codec))
     elif codec == MIXED:
+        from bams3.codec import byte_model  # which few commands need
+
         data = byte_model.decode(stored, raw_length)
     else:
         raise FormatError(f"unknown codec {codec!r}; update bams3: a newer version may read it")
