@@ -279,13 +279,14 @@ class ChunkCommand:
     def interrupt(self, *_: object) -> None:
         """Handle a signal: end the running commands, start no more, and raise KeyboardInterrupt.
 
-        It is raised later if this thread is just starting a command, which would otherwise go on unknown.
+        It is raised later if this thread is just starting a command, which would otherwise go on unknown; and only
+        once, so that nothing interrupts the end of the commands.
         """
-        self._stopped = True
+        first, self._stopped = not self._stopped, True
         for child in list(self._running):
             with suppress(ProcessLookupError):
                 os.killpg(child.pid, signal.SIGTERM)
-        if self._starter != get_ident():
+        if first and self._starter != get_ident():
             raise KeyboardInterrupt
 
     def _stop(self) -> None:

@@ -10,6 +10,7 @@ from bams3.errors import UsageError
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+TURN = 0.5
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -91,9 +92,9 @@ class Workers:
             for future in futures:
                 ahead.append(future)
                 if len(ahead) > 2 * self.count:
-                    yield ahead.popleft().result()
+                    yield result_of(ahead.popleft())
             while ahead:
-                yield ahead.popleft().result()
+                yield result_of(ahead.popleft())
         finally:  # an error's traceback holds this frame: it must not hold the error, nor what was read
             for future in ahead:
                 future.cancel()
@@ -101,13 +102,18 @@ class Workers:
             future = None  # type: ignore[assignment]
 
     def _as_ready(self, futures: Iterable["Future[Result]"]) -> Iterator[Result]:
-        from queue import SimpleQueue
+        from queue import Empty, SimpleQueue
 
         ahead: dict[int, Future[Result]] = {}
         ready: SimpleQueue[int] = SimpleQueue()
 
         def next_result() -> Result:
-            number = ready.get()
+            while True:
+                try:
+                    number = ready.get(timeout=TURN)
+                    break
+                except Empty:  # see `result_of`
+                    pass
             try:
                 return ahead.pop(number).result()
             except Exception:
@@ -144,6 +150,21 @@ class Workers:
             failed.append(_failed(error))
         while failed:
             yield failed.pop()
+
+
+def result_of(future: "Future[Result]") -> Result:
+    """Wait for a future and return its result, or raise its error.
+
+    A wait that begins at the very moment of a signal does not notice it, in CPython. Waiting in turns of TURN seconds
+    delays Ctrl-C in this case; waiting for the future would delay it until the task has ended.
+    """
+    from threading import Event
+
+    done = Event()
+    future.add_done_callback(lambda _: done.set())
+    while not done.wait(TURN):
+        pass
+    return future.result()
 
 
 def _failed(error: Exception) -> "Future[Any]":
