@@ -164,7 +164,10 @@ def result_of(future: "Future[Result]") -> Result:
     future.add_done_callback(lambda _: done.set())
     while not done.wait(TURN):
         pass
-    return future.result()
+    try:
+        return future.result()
+    finally:  # as in `_in_order`
+        del future
 
 
 def _failed(error: Exception) -> "Future[Any]":
