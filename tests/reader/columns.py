@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TypeVar
 
 from reader.integers import Streams, pairs, short_integers, unpack, unzigzag, wrap
@@ -42,8 +43,9 @@ def bins(streams: Streams, pos: list[int], end: list[int]) -> list[int]:
 def cigars(streams: Streams) -> list[Cigar]:
     """The real CIGAR of every record."""
     codes, lengths = iter(streams.get("cigar.op", b"")), iter(short_integers(streams, "cigar.length"))
+    gaps = iter(short_integers(streams, "cigar.gap")) if "cigar.gap" in streams else lengths
     distinct = [
-        [(next(codes), next(lengths)) for _ in range(count)]
+        [(code, next(lengths if code in MATCHES else gaps)) for code in islice(codes, count)]
         for count in short_integers(streams, "cigar.count")
     ]
     return chosen(short_integers(streams, "cigar"), distinct)

@@ -26,7 +26,7 @@ SPELLED_LEVEL = 4  # lowest level that stores MM as bits of bases
 ENCODINGS = {
     "positions": "delta",
     "flags": "mirror",
-    "cigars": "dictionary",
+    "cigars": "split",
     "templates": "named",
     "mates": "rules",
     "names": "patterns",
@@ -36,6 +36,7 @@ ENCODINGS = {
 }
 
 EARLIER_ENCODINGS: dict[str, dict[str, tuple[str, ...]]] = {
+    "cigars": {"dictionary": ("cigar.length", "cigar.gap")},
     "templates": {"link": ()},
     "qualities": {"packed": ("qual",)},
     "tags": {"derived": ("tag.MM:Z",)},
@@ -44,10 +45,9 @@ EARLIER_ENCODINGS: dict[str, dict[str, tuple[str, ...]]] = {
 
 # Streams that counting and depth need, in the order in which `encode` yields them: they come last in a chunk.
 HOT_STREAMS = (
-    "pos", "pos.long",
-    "cigar", "cigar.long", "cigar.count", "cigar.count.long", "cigar.op", "cigar.length", "cigar.length.long",
-    "link", "link.long", "border", "border.long", "border.hash", "flag", "flag.next", "flag.values", "mapq",
-    "mate", "mate.ref", "mate.ref.long", "mate.pos", "mate.pos.long",
+    "pos", "pos.long", "cigar", "cigar.long", "cigar.count", "cigar.count.long", "cigar.op", "cigar.length",
+    "cigar.length.long", "cigar.gap", "cigar.gap.long", "link", "link.long", "border", "border.long", "border.hash",
+    "flag", "flag.next", "flag.values", "mapq", "mate", "mate.ref", "mate.ref.long", "mate.pos", "mate.pos.long",
 )  # fmt: skip
 
 

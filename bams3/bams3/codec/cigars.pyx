@@ -1,9 +1,10 @@
 """CIGAR.
 
 Every distinct CIGAR of the row group is stored once, in order of first appearance: its number of
-operations (``cigar.count``, short integers), the operations (``cigar.op``, one byte each) and their
-lengths (``cigar.length``, short integers). ``cigar`` holds, as short integers, 0 for a record with the
-next new CIGAR, or k for a record with the k-th CIGAR.
+operations (``cigar.count``, short integers), the operations (``cigar.op``, one byte each), and their
+lengths (short integers): ``cigar.length`` has those of M, = and X, ``cigar.gap`` those of all others.
+``cigar`` holds, as short integers, 0 for a record with the next new CIGAR, or k for a record with the
+k-th CIGAR. Earlier versions stored all lengths in ``cigar.length``.
 
 BAM represents a CIGAR of more than 65,535 operations by the placeholder ``<l_seq>S<span>N``, with the
 operations in the tag CG:B,I (SAM specification, 4.2.2). For such records, listed in
@@ -45,6 +46,11 @@ cdef inline void spans(const uint8_t *operations, int64_t count, int64_t *query,
             query[0] += operation >> 4
         if (REFERENCE >> (operation & 15)) & 1:
             reference[0] += operation >> 4
+
+
+cdef inline bint is_aligned(uint32_t operation) noexcept nogil:
+    """Whether the operation aligns bases of the read to positions of the reference: M, =, X."""
+    return (QUERY & REFERENCE) >> (operation & 15) & 1
 
 
 cdef inline const uint8_t *find_cg(const uint8_t *r) noexcept nogil:
@@ -109,7 +115,8 @@ cdef class Encoder:
         cdef const int64_t[::1] offsets = block.offsets
         cdef Py_ssize_t n = offsets.shape[0] - 1
         cdef Buffer index = Buffer(n), index_long = Buffer(width=4), count = Buffer(), count_long = Buffer(width=4)
-        cdef Buffer op = Buffer(), length = Buffer(), length_long = Buffer(width=4), placeholder = Buffer(width=4)
+        cdef Buffer op = Buffer(), placeholder = Buffer(width=4)
+        cdef Buffer length = Buffer(), length_long = Buffer(width=4), gap = Buffer(), gap_long = Buffer(width=4)
         self.end = array.clone(INT32, n, False)
         self.query_length = array.clone(INT32, n, False)
         cdef int32_t[::1] end = self.end, query_length = self.query_length
@@ -145,7 +152,10 @@ cdef class Encoder:
                             for k in range(entry.count):
                                 operation = load_u32(entry.operations + 4 * k)
                                 op.put_u8(operation & 15)
-                                put_short(length, length_long, operation >> 4)
+                                if is_aligned(operation):
+                                    put_short(length, length_long, operation >> 4)
+                                else:
+                                    put_short(gap, gap_long, operation >> 4)
                             break
                         found = &entries[table[slot]]
                         if (
@@ -171,7 +181,7 @@ cdef class Encoder:
         self.streams = {
             "cigar": index, "cigar.long": index_long, "cigar.count": count, "cigar.count.long": count_long,
             "cigar.op": op, "cigar.length": length, "cigar.length.long": length_long,
-            "cigar.placeholder": placeholder,
+            "cigar.gap": gap, "cigar.gap.long": gap_long, "cigar.placeholder": placeholder,
         }
 
 
@@ -203,10 +213,12 @@ cdef class Cigars:
         self.pool = array.clone(UINT32, op.shape[0], False)
         cdef uint32_t[::1] start = self.start, count = self.count, pool = self.pool
         cdef int32_t[::1] query_length = self.query_length, reference_length = self.reference_length
-        cdef ShortCursor index, counts, length
+        cdef ShortCursor index, counts, length, gap
+        cdef ShortCursor *gaps = &gap if len(streams["cigar.gap"]) else &length
         open_short(&index, streams["cigar"], streams["cigar.long"])
         open_short(&counts, streams["cigar.count"], streams["cigar.count.long"])
         open_short(&length, streams["cigar.length"], streams["cigar.length.long"])
+        open_short(&gap, streams["cigar.gap"], streams["cigar.gap.long"])
         cdef Py_ssize_t i, k, used = 0, known = 0, total = op.shape[0]
         cdef int32_t *first = <int32_t *> malloc((n + 1) * sizeof(int32_t))
         cdef uint32_t code = 0, operations = 0, size = 0
@@ -235,7 +247,7 @@ cdef class Cigars:
                 count[i] = operations
                 query = reference = 0
                 for k in range(operations):
-                    if not get_short(&length, &size) or size >= 1 << 28 or op[used] > 8:
+                    if not get_short(&length if is_aligned(op[used]) else gaps, &size) or size >= 1 << 28 or op[used] > 8:
                         whole = False
                         break
                     pool[used] = (size << 4) | op[used]

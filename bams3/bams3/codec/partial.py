@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
@@ -76,6 +77,5 @@ def _all_alike(records: int) -> bytes:
 
 
 def _no_cigars(records: int) -> Cigars:
-    names = ("cigar.long", "cigar.count.long", "cigar.op", "cigar.length", "cigar.length.long")
-    streams = dict.fromkeys(names, b"") | {"cigar": _all_alike(records), "cigar.count": b"\0"}
+    streams = defaultdict(bytes, {"cigar": _all_alike(records), "cigar.count": b"\0"})
     return Cigars(streams, records)
