@@ -58,7 +58,21 @@ class Values:
         if name + ".values" in self.streams:
             return self.streams[name + ".values"].split(b"\0")[self.take(name, 1)[0]] + b"\0"
         at = self.at.get(name, 0)
-        return self.take(name, self.streams[name].index(b"\0", at) + 1 - at)
+        text = self.take(name, self.streams[name].index(b"\0", at) + 1 - at)
+        while name + ".op" in self.streams and b"\1" in text:
+            text = text.replace(b"\1", self.cigar(name), 1)
+        return text
+
+    def cigar(self, name: str) -> bytes:
+        """The next CIGAR that is part of a text."""
+        cigar = []
+        while (code := self.take(name + ".op", 1)[0]) < 9:
+            numbers = name + (".length" if code in MATCHES else ".gap")
+            length = self.take(numbers, 1)[0]
+            if length == 255:
+                length = int.from_bytes(self.take(numbers + ".long", 4), "little")
+            cigar.append((code, length))
+        return cigar_text(cigar).encode()
 
 
 def md_and_nm(sequences: Sequences, i: int) -> tuple[str, int]:

@@ -40,6 +40,11 @@ cdef enum:
     MATCHES = 0b110000001    # operations that consume both
 
 
+cdef inline bint is_match(uint32_t operation) noexcept nogil:
+    """Whether an operation, or one with its length, is M, = or X."""
+    return MATCHES >> (operation & 15) & 1
+
+
 cdef inline uint16_t load_u16(const uint8_t *p) noexcept nogil:
     cdef uint16_t value
     memcpy(&value, p, 2)

@@ -32,14 +32,15 @@ ENCODINGS = {
     "names": "patterns",
     "sequences": "differences",
     "qualities": "modelled",
-    "tags": "spelled",
+    "tags": "parsed",
 }
 
+_CIGAR_TEXTS = ("tag.SA:Z", "tag.XA:Z", "tag.OA:Z")
 EARLIER_ENCODINGS: dict[str, dict[str, tuple[str, ...]]] = {
     "cigars": {"dictionary": ("cigar.length", "cigar.gap")},
     "templates": {"link": ()},
     "qualities": {"packed": ("qual",)},
-    "tags": {"derived": ("tag.MM:Z",)},
+    "tags": {"derived": ("tag.MM:Z", *_CIGAR_TEXTS), "spelled": _CIGAR_TEXTS},
 }
 """Those that earlier versions wrote; each with the prefixes of streams that `encode` writes otherwise even then."""
 
@@ -49,7 +50,6 @@ HOT_STREAMS = (
     "cigar.length.long", "cigar.gap", "cigar.gap.long", "link", "link.long", "border", "border.long", "border.hash",
     "flag", "flag.next", "flag.values", "mapq", "mate", "mate.ref", "mate.ref.long", "mate.pos", "mate.pos.long",
 )  # fmt: skip
-
 
 _SEQUENCE, _QUALITIES = ("seq.", "reference"), ("qual", "seq.length")
 _COLD_STREAMS = {

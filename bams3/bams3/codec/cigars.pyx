@@ -22,7 +22,7 @@ from bams3.buffer cimport Buffer
 from bams3.codec.primitives cimport ShortCursor, get_short, new_table, open_short, put_short
 from bams3.bam.fields cimport REF_SKIP, SOFT_CLIP, UNMAP
 from bams3.bam.fields cimport (
-    QUERY, REFERENCE, find_tag, load_u32, record_cigar, record_cigar_count, record_flag, record_l_seq, record_pos,
+    QUERY, REFERENCE, find_tag, is_match, load_u32, record_cigar, record_cigar_count, record_flag, record_l_seq, record_pos,
     record_ref,
 )
 
@@ -46,11 +46,6 @@ cdef inline void spans(const uint8_t *operations, int64_t count, int64_t *query,
             query[0] += operation >> 4
         if (REFERENCE >> (operation & 15)) & 1:
             reference[0] += operation >> 4
-
-
-cdef inline bint is_aligned(uint32_t operation) noexcept nogil:
-    """Whether the operation aligns bases of the read to positions of the reference: M, =, X."""
-    return (QUERY & REFERENCE) >> (operation & 15) & 1
 
 
 cdef inline const uint8_t *find_cg(const uint8_t *r) noexcept nogil:
@@ -152,7 +147,7 @@ cdef class Encoder:
                             for k in range(entry.count):
                                 operation = load_u32(entry.operations + 4 * k)
                                 op.put_u8(operation & 15)
-                                if is_aligned(operation):
+                                if is_match(operation):
                                     put_short(length, length_long, operation >> 4)
                                 else:
                                     put_short(gap, gap_long, operation >> 4)
@@ -247,7 +242,7 @@ cdef class Cigars:
                 count[i] = operations
                 query = reference = 0
                 for k in range(operations):
-                    if not get_short(&length if is_aligned(op[used]) else gaps, &size) or size >= 1 << 28 or op[used] > 8:
+                    if not get_short(&length if is_match(op[used]) else gaps, &size) or size >= 1 << 28 or op[used] > 8:
                         whole = False
                         break
                     pool[used] = (size << 4) | op[used]

@@ -7,9 +7,10 @@ from libc.string cimport memcmp, memset, strlen
 from bams3.buffer cimport Buffer, Bytes, append
 from bams3.codec.derived cimport DERIVED, Derived, is_derivable
 from bams3.codec.primitives cimport new_table, put_short
-from bams3.codec.tags cimport CG, CIGAR_KEY, KEY, MODIFICATIONS_KEY, key_kind, key_width, next_tag
+from bams3.codec.tags cimport CG, CIGAR_KEY, KEY, MODIFICATIONS_KEY, holds_cigars, key_kind, key_width, next_tag
 from bams3.bam.fields cimport load_u32, record_end, record_tags
 
+from bams3.codec import cigar_texts
 from bams3.codec.tags import stream_name
 from bams3.errors import SourceError
 
@@ -266,6 +267,11 @@ cdef class Encoder:
                 if to_words(column, words, indices):
                     streams[name] = indices
                     streams[name + ".values"] = words
+                    continue
+                if holds_cigars(column.key):
+                    words = Buffer.taking(&column.values, 1)
+                    parts = cigar_texts.encode(words) or (words,)
+                    streams |= zip([name + suffix for suffix in cigar_texts.STREAMS], parts)
                     continue
             streams[name] = Buffer.taking(&column.values, max(1, key_width(column.key)))
         return streams

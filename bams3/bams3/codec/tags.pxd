@@ -34,6 +34,11 @@ cdef inline uint32_t next_tag(
     return key
 
 
+cdef inline bint holds_cigars(uint32_t key) noexcept nogil:
+    """Whether a tag's texts name alignments with their CIGARs: SA, XA, OA, of type Z."""
+    return key >> 8 == 0x5A41 and (key & 255 == b"S" or key & 255 == b"X" or key & 255 == b"O")
+
+
 cdef inline bint is_cigar(uint32_t key) noexcept nogil:
     """Whether an entry of a layout stands for a CIGAR."""
     return key == CIGAR_KEY

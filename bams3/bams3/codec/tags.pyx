@@ -11,7 +11,8 @@ little-endian integers; Z and H with their NUL or, if there is a stream ``tag.XX
 distinct texts with their NUL, as indices into it, one byte each; B as its elements, with the number of
 elements of each array in ``tag.XX:Bt.count`` (u32).
 
-The texts of MM are spelled from bits of bases where they can be: see ``modifications``.
+The texts of MM are spelled from bits of bases where they can be: see ``modifications``. The CIGARs in SA, XA and OA
+are stored apart: see ``cigar_texts``.
 
 The layout entry ``CG B *`` stands for the CIGAR of a record listed in ``cigar.placeholder`` (see
 ``cigars``) and has no stream.
@@ -30,6 +31,7 @@ from bams3.codec.derived cimport DERIVED, Derived, is_derivable
 from bams3.codec.primitives cimport ShortCursor, get_short, open_short
 from bams3.bam.fields cimport load_u16, load_u32
 
+from bams3.codec import cigar_texts
 from bams3.errors import FormatError
 
 cdef array.array UINT32 = new_array("I")
@@ -171,6 +173,8 @@ cdef class Tags:
             held = streams[self.names[k]]
             if source.key == MODIFICATIONS_KEY and len(streams[self.names[k] + ".listed"]):
                 held = self.spelled(k, streams, spell)
+            elif holds_cigars(source.key) and len(streams[self.names[k] + ".op"]):
+                held = cigar_texts.decode(streams, self.names[k])
             values = held
             self.held.append(held)
             source.at = &values[0] if values.shape[0] else NULL
