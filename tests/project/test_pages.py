@@ -19,6 +19,7 @@ PAGES = [
     for path in ROOT.glob(pattern)
 ]
 CODE = re.compile(r"^ *```.*?^ *```|^    .*?$", re.MULTILINE | re.DOTALL)
+COMMENT = re.compile(r'^ *""".*?"""|^ */\*.*?\*/|^ *#[^\n]*', re.MULTILINE | re.DOTALL)
 PACKAGE = ROOT / "bams3" / "bams3"
 
 
@@ -40,6 +41,14 @@ def test_nothing_is_installed_by_a_name_that_no_registry_has(path: Path) -> None
 def test_lines_of_prose_are_short(path: Path) -> None:
     prose = CODE.sub("", path.read_text()).splitlines()
     assert [line for line in prose if len(line) > 120 and not line.startswith("|")] == []
+
+
+def test_comments_of_kernels_are_short() -> None:
+    """As ruff has it for Python."""
+    kernels = [path for suffix in ("pyx", "pxd", "h") for path in PACKAGE.rglob(f"*.{suffix}")]
+    found = [comment for path in kernels for comment in COMMENT.findall(path.read_text())]
+    assert len(found) > len(kernels)
+    assert [line for comment in found for line in comment.splitlines() if len(line) > 120] == []
 
 
 @pytest.mark.parametrize("path", PAGES, ids=name_of)

@@ -1,7 +1,7 @@
 """The sums of `samtools checksum`: CRC-32s of fields of every record, multiplied modulo 2^31 - 1.
 
-A product does not depend on the order of the records, and those of parts multiply to that of the whole. The CRC-32 takes
-16 bytes at a time from tables. It is linear, so a sequence is looked up as it is packed, two bases a byte, and once for
+A product does not depend on the order of the records, and those of parts multiply to that of the whole. The CRC-32
+takes 16 bytes at a time from tables. It is linear, so a sequence is looked up as it is packed, two bases a byte, and once for
 both of the checksums that it is part of.
 """
 
@@ -32,8 +32,8 @@ cdef enum:
 FIELDS = CELLS
 
 # table[k][b]: what byte b adds to the CRC of data in which k bytes follow it; quality_table: likewise, of byte b + 33.
-# pairs[turned][k][b]: likewise, of a byte of packed bases, as letters or as those of the opposite strand, which 2 k bytes
-# follow.
+# pairs[turned][k][b]: likewise, of a byte of packed bases, as letters or as those of the opposite strand, which 2 k
+# bytes follow.
 cdef uint32_t[16][256] table, quality_table
 cdef uint32_t[2][8][256] pairs
 cdef uint8_t[2][16] letters
@@ -234,7 +234,7 @@ cdef class _Summer:
     cdef uint32_t tags_after(
         self, uint32_t crc, const uint8_t *r, const uint8_t *without, const uint8_t **group
     ) noexcept nogil:
-        """The CRC after the tags that are summed, but for the one at `without`. `group`: set to the read group, or NULL."""
+        """The CRC after the tags that are summed, except the one at `without`. `group`: set to the read group or NULL."""
         cdef const uint8_t *p = record_tags(r)
         cdef const uint8_t *end = record_end(r)
         cdef uint64_t *found = <uint64_t *> self.found.data.as_ulonglongs
@@ -281,7 +281,7 @@ cdef class _Summer:
 
 
 cdef inline uint32_t tag_after(uint32_t crc, const uint8_t *tag) noexcept nogil:
-    """The CRC after a tag; an integer is written as the shortest one that can hold it, unsigned if it is not negative."""
+    """The CRC after a tag; an integer is written as the shortest one that can hold it, unsigned if not negative."""
     cdef uint8_t kind = tag[2]
     cdef uint8_t[7] short
     cdef int64_t value

@@ -1,4 +1,4 @@
-# What makes a BAM record valid (SAM specification, 4.2), before anything trusts it. Everything here is inline and nogil.
+# What makes a BAM record valid (SAM specification, 4.2), before anything trusts it. All of it is inline and nogil.
 
 from libc.stdint cimport INT32_MAX, int32_t, int64_t, uint8_t, uint32_t
 from libc.string cimport memchr

@@ -2,8 +2,8 @@
 
 ``flag.values``: the distinct FLAGs, u16, in order of first appearance; FLAGs are u8 indices into them. ``flag`` holds
 the FLAGs of the records that are the first of their name in the row group. Those of the others, in ``flag.next``,
-mostly follow from the FLAG of the previous record of the name (see ``templates``): 0 means that FLAG as seen from the mate
-(`mirrored`); k means FLAG k - 1. With more than 255 distinct FLAGs ``flag`` holds all of them as u16, and
+mostly follow from the FLAG of the previous record of the name (see ``templates``): 0 means that FLAG as seen from the
+mate (`mirrored`); k means FLAG k - 1. With more than 255 distinct FLAGs ``flag`` holds all of them as u16, and
 there are no other streams. ``mapq``: one byte per record.
 """
 

@@ -1,8 +1,8 @@
-/* The loops of rANS over interleaved lanes (docs/format.md, "rANS"): plain C, and AVX2 for 32 lanes where the CPU has it.
- * Both give the same bytes.
+/* The loops of rANS over interleaved lanes (docs/format.md, "rANS"): plain C, and AVX2 for 32 lanes where the CPU has
+ * it. Both give the same bytes.
  *
- * Lane l of N has the symbols [l S, (l + 1) S) of the data, S = n / N; the last lane those that are left over, too. A state x is
- * in [2^15, 2^31); renormalisation moves 16-bit words. Tables are indexed by context << shift | symbol, or by
+ * Lane l of N has the symbols [l S, (l + 1) S) of the data, S = n / N; the last lane those that are left over, too. A
+ * state x is in [2^15, 2^31); renormalisation moves 16-bit words. Tables are indexed by context << shift | symbol, or by
  * context << bits | slot; with order 0 the context is always 0.
  */
 #include <stddef.h>
@@ -11,7 +11,8 @@
 
 #define RANS_LOW (1u << 15)
 
-/* An entry of the encoder's table: start << 16 | frequency. Of the decoder's: (frequency - 1) << 20 | (slot - start) << 8 | symbol. */
+/* An entry of the encoder's table: start << 16 | frequency.
+ * Of the decoder's: (frequency - 1) << 20 | (slot - start) << 8 | symbol. */
 
 typedef struct {
     int lanes, order, bits;
@@ -79,7 +80,8 @@ static inline __attribute__((always_inline)) int rans_decode_steps(uint8_t *data
 
 #define AVX2 __attribute__((target("avx2,popcnt")))
 #define RANS_TILE 32 /* steps that are transposed together */
-#define RANS_TILE_READS (RANS_TILE * 64 + 16) /* each step loads up to 64 bytes of words, the last one 16 more than it uses */
+/* Each step loads up to 64 bytes of words, the last one 16 more than it uses. */
+#define RANS_TILE_READS (RANS_TILE * 64 + 16)
 
 static uint8_t rans_spread[256][8]; /* word for each lane whose bit is set: how many set bits are below it */
 static uint8_t rans_gather[256][8]; /* lanes whose bit is set, in order, at the end */
@@ -184,8 +186,8 @@ AVX2 static uint8_t *rans_encode_tiles(const uint8_t *data, size_t steps, size_t
                         : rans_encode_tiles_of(data, steps, to, table, shape, 0, states, at);
 }
 
-/* Whole tiles of 32 lanes from step 0, until one needs more words than there are; returns the number of steps. A tile reads
- * up to RANS_TILE_READS bytes; where fewer are left, it reads a copy of them. */
+/* Whole tiles of 32 lanes from step 0, until one needs more words than there are; returns the number of steps. A tile
+ * reads up to RANS_TILE_READS bytes; where fewer are left, it reads a copy of them. */
 AVX2 static size_t rans_decode_tiles(uint8_t *data, size_t steps, const uint32_t *table, const RansShape *shape, uint32_t *states,
                                      const uint8_t **from, const uint8_t *end) {
     uint8_t tile[RANS_TILE][32], rest[RANS_TILE_READS];
@@ -249,7 +251,7 @@ static size_t rans_decode_tiles(uint8_t *data, size_t steps, const uint32_t *tab
 #define RANS_TILE 1
 #endif
 
-/* Encode n symbols backwards from `at`, before which there are 2 n + 16 bytes of room; returns where the words begin. */
+/* Encode n symbols backwards from `at`, before which there are 2 n + 16 bytes of room. Returns where the words start. */
 static uint8_t *rans_encode_lanes(const uint8_t *data, size_t n, const uint32_t *table, const RansShape *shape, int tiles,
                                   uint32_t *states, uint8_t *at) {
     int lanes = shape->lanes, last = lanes - 1;

@@ -275,8 +275,8 @@ cdef class Sums:
     """Sums of depth from the start of a contig up to each of some borders.
 
     ``borders``: sorted positions, ``array('q')``. Once the depth of all positions before the last border is added:
-    ``bases[k]``, the sum over the positions before ``borders[k]``, and ``covered[k]``, how many of these have a depth of
-    at least ``least``; both ``array('q')``.
+    ``bases[k]``, the sum over the positions before ``borders[k]``, and ``covered[k]``, how many of these have a depth
+    of at least ``least``; both ``array('q')``.
     """
 
     cdef readonly object borders, bases, covered

@@ -255,8 +255,8 @@ def check_qualities(const int32_t[::1] l_seq not None, const uint8_t[::1] qualit
 def keep_long(uint8_t[::1] mask not None, group, int64_t minimum, *, bint soft_clips):
     """Clear the records whose reads have fewer bases than ``minimum``, by their CIGARs.
 
-    Without ``soft_clips``, as in samtools depth: SEQ without the soft clips that its CIGAR begins and ends with; without
-    SEQ, the aligned and inserted bases.
+    Without ``soft_clips``, as in samtools depth: SEQ without the soft clips that its CIGAR begins and ends with;
+    without SEQ, the aligned and inserted bases.
     """
     cdef Py_ssize_t n = group.records, i
     cdef const int32_t[::1] l_seq = None

@@ -1,4 +1,5 @@
-/* The letters of bases in BAM encoding, two in a byte: SSSE3 where the CPU has it, otherwise a table. Both write the same. */
+/* The letters of bases in BAM encoding, two in a byte: SSSE3 where the CPU has it, otherwise a table. Both write
+ * the same. */
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
