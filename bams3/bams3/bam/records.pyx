@@ -125,7 +125,7 @@ def find_records(data, int64_t n_ref):
     """Guess where the first record begins in bytes from anywhere among records.
 
     The guess is the first offset from which two valid records, or valid ones up to the end, follow each other. It may
-    be wrong. `data` is bytes-like, `n_ref` the number of references in the header. Returns -1 if there is no such offset.
+    be wrong. `data` is bytes-like, `n_ref` the number of references in the header. Returns -1 if there is none.
     """
     cdef const uint8_t[::1] view = data
     cdef int64_t size = view.shape[0], at = 0, examined = 0

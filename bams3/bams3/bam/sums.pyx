@@ -1,8 +1,8 @@
 """The sums of `samtools checksum`: CRC-32s of fields of every record, multiplied modulo 2^31 - 1.
 
 A product does not depend on the order of the records, and those of parts multiply to that of the whole. The CRC-32
-takes 16 bytes at a time from tables. It is linear, so a sequence is looked up as it is packed, two bases a byte, and once for
-both of the checksums that it is part of.
+takes 16 bytes at a time from tables. It is linear, so a sequence is looked up as it is packed, two bases a byte, and
+once for both of the checksums that it is part of.
 """
 
 from cpython cimport array
@@ -234,7 +234,7 @@ cdef class _Summer:
     cdef uint32_t tags_after(
         self, uint32_t crc, const uint8_t *r, const uint8_t *without, const uint8_t **group
     ) noexcept nogil:
-        """The CRC after the tags that are summed, except the one at `without`. `group`: set to the read group or NULL."""
+        """The CRC after the summed tags, except the one at `without`. `group`: set to the read group or NULL."""
         cdef const uint8_t *p = record_tags(r)
         cdef const uint8_t *end = record_end(r)
         cdef uint64_t *found = <uint64_t *> self.found.data.as_ulonglongs

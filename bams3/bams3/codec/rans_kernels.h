@@ -2,8 +2,8 @@
  * it. Both give the same bytes.
  *
  * Lane l of N has the symbols [l S, (l + 1) S) of the data, S = n / N; the last lane those that are left over, too. A
- * state x is in [2^15, 2^31); renormalisation moves 16-bit words. Tables are indexed by context << shift | symbol, or by
- * context << bits | slot; with order 0 the context is always 0.
+ * state x is in [2^15, 2^31); renormalisation moves 16-bit words. Tables are indexed by context << shift | symbol, or
+ * by context << bits | slot; with order 0 the context is always 0.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -251,7 +251,7 @@ static size_t rans_decode_tiles(uint8_t *data, size_t steps, const uint32_t *tab
 #define RANS_TILE 1
 #endif
 
-/* Encode n symbols backwards from `at`, before which there are 2 n + 16 bytes of room. Returns where the words start. */
+/* Encode n symbols backwards from `at`, before which there are 2 n + 16 bytes of room. Returns where words start. */
 static uint8_t *rans_encode_lanes(const uint8_t *data, size_t n, const uint32_t *table, const RansShape *shape, int tiles,
                                   uint32_t *states, uint8_t *at) {
     int lanes = shape->lanes, last = lanes - 1;
