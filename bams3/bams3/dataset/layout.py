@@ -12,7 +12,8 @@ from bams3.errors import UsageError
 Item = TypeVar("Item")
 
 METADATA = "_metadata.json"
-HEADER = "_header.sam"
+HEADER = "_header.sam.zst"
+PLAIN_HEADER = "_header.sam"  # in datasets of format version 1
 INDEX = "_index/chunks.json.zst"
 PARTS = "_parts"
 PLAN = f"{PARTS}/plan.json"

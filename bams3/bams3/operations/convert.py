@@ -155,6 +155,8 @@ def convert(
             replace=there.plans[0] if again and there.plans else None,
         )  # fmt: skip
         storage.delete(layout.METADATA)  # the dataset is incomplete while a part is written again
+        if layout.PLAIN_HEADER in there.objects:
+            storage.delete(layout.PLAIN_HEADER)
         pool = stack.enter_context(Workers(threads))
         earlier = _Earlier(storage, plan, there.objects) if resume or again else None
         job = _Conversion(Uploads(storage), plan, HeaderLines(opened.header), pool, earlier, there)
