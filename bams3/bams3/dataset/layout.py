@@ -53,6 +53,8 @@ def encode_name(contig: str) -> str:
 
     File systems allow 255 bytes, so if the result exceeds 200, its end is replaced by ~ and a hash.
     """
+    if len(contig) <= LONGEST_NAME and re.fullmatch(r"[A-Za-z0-9-][A-Za-z0-9._-]*", contig):
+        return contig
     name = contig.encode("utf-8", "surrogateescape")
     encoded = "".join(chr(byte) if byte in _PLAIN else f"%{byte:02X}" for byte in name[: LONGEST_NAME + 1])
     if encoded[0] in "._":

@@ -7,7 +7,7 @@ checks that the parts are complete and writes the index and the manifest: from t
 import zlib
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from itertools import chain, islice
 from operator import attrgetter
@@ -67,8 +67,7 @@ class Plan:
 
     def to_bytes(self) -> bytes:
         """Encode as a plan file: JSON."""
-        document = asdict(self)
-        del document["lossy"]
+        document = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "lossy"}
         return sealed(document | lossy_to_json(self.lossy))
 
     @cached_property
