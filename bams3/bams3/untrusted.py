@@ -17,12 +17,17 @@ def parse_json(data: bytes) -> Any:
         raise ValueError(f"not enough memory for its {len(data)} bytes") from None
 
 
+def most_inflated(stored: int) -> int:
+    """The most bytes to which a document of so many bytes may inflate."""
+    return FREE + RATIO * stored
+
+
 def inflate(stored: bytes, most: int, dictionary: Any = None) -> bytes:
     """Decompress one zstd frame of at most `most` bytes, and at most FREE + RATIO times its size. `dictionary`: the
     `ZstdCompressionDict` that it was compressed with. Raises ValueError."""
     import zstandard
 
-    most = min(most, FREE + RATIO * len(stored))
+    most = min(most, most_inflated(len(stored)))
     try:
         size = zstandard.frame_content_size(stored)
         if not 0 <= size <= most:

@@ -139,7 +139,7 @@ def test_a_chunk_of_another_dataset_is_foreign(source: Path, place: Storage, tmp
         assert place.get(path) == chunk
 
 
-LINKS = ["data", "data/chr1", "_parts", "_index", "_header.sam", "data/chr1/000000000-001048576.chunk"]
+LINKS = ["data", "data/chr1", "_parts", "_index", "_header.sam.zst", "data/chr1/000000000-001048576.chunk"]
 
 
 @pytest.mark.parametrize("link", LINKS)

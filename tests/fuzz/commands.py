@@ -160,7 +160,7 @@ FILES = ("x.bam", "d.bams3", "parts.bams3", "part1", "part2", CHUNK)
 SPOILT: dict[str, tuple[str, Callable[[Path, random.Random], None], tuple[tuple[str, ...], ...]]] = {
     "manifest": ("d.bams3/_metadata.json", lie_in_json, READ),
     "manifest's bytes": ("d.bams3/_metadata.json", spoil, READ),
-    "header": ("d.bams3/_header.sam", spoil, READ),
+    "header": ("d.bams3/_header.sam.zst", spoil, READ),
     "index": ("d.bams3/_index/chunks.json.zst", lie_in_index, READ),
     "footer": (CHUNK, lie_in_footer, READ),
     "chunk's bytes": (CHUNK, spoil, READ),

@@ -70,7 +70,7 @@ def test_what_a_receipt_says(folder: Path, run: Run) -> None:
     assert sums_in(document["sums"]) == printed_by_samtools(folder / "x.bam")
     assert document["versions"] == {
         "bams3": bams3.__version__,
-        "format": 1,
+        "format": 2,
         "samtools": pysam.__samtools_version__,
     }
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", document["time"])

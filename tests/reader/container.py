@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import struct
@@ -48,8 +49,11 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     body = body[: body.rindex(b"\n") + 1]
     manifest: dict[str, Any] = json.loads(text)
     assert manifest["format"] == "bams3"
-    assert manifest["version"] == 1
+    assert manifest["version"] in (1, 2)
     assert zlib.crc32(body) == manifest["crc32"], last
+    if isinstance(manifest["references"], str):
+        assert manifest["version"] == 2
+        manifest["references"] = json.loads(unzstd(base64.b64decode(manifest["references"])))
     return manifest
 
 
@@ -113,7 +117,10 @@ def place_streams(footer: dict[str, Any]) -> None:
 def read_dataset(folder: Path) -> tuple[dict[str, Any], bytes, Iterator[RowGroup]]:
     """The manifest, the header's text, and all row groups in the order of the BAM."""
     manifest = read_manifest(folder)
-    header = (folder / "_header.sam").read_bytes()
+    if manifest["version"] == 1:
+        header = (folder / "_header.sam").read_bytes()
+    else:
+        header = unzstd((folder / "_header.sam.zst").read_bytes())
     stored = (folder / "_index/chunks.json.zst").read_bytes()
     assert (len(header), zlib.crc32(header)) == (manifest["header_bytes"], manifest["header_crc32"])
     assert (len(stored), zlib.crc32(stored)) == (manifest["index_bytes"], manifest["index_crc32"])

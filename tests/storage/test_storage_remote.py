@@ -82,6 +82,7 @@ BEHAVIOURS: list[tuple[str, Callable[[Storage], Any], Any]] = [
     ("put again", lambda s: (s.put(NAMES[0], b"a"), s.get(NAMES[0]), s.get_range(NAMES[0], 0, 9)), (None, b"a", b"a")),
     ("put nothing", lambda s: (s.put("empty", b""), s.get("empty"), s.size("empty")), (None, b"", 0)),
     ("put new", lambda s: (s.put_new("a/new", b"1"), s.get("a/new")), (None, b"1")),
+    ("put all", lambda s: (s.put_all([(NAMES[0], b"a"), ("x", b"")]), s.get(NAMES[0]), s.get("x")), (None, b"a", b"")),
     ("create", lambda s: created(s, "x/y", b"ab", b"", b"c"), b"abc"),
     ("create nothing", lambda s: created(s, "x"), b""),
     ("create again", lambda s: created(s, NAMES[0], b"ab"), b"ab"),

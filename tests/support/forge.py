@@ -29,7 +29,7 @@ from bams3.operations.verify import verify
 from bams3.select.query import RecordFilter, count, query
 from fuzz.mutate import footer_of, with_footer
 
-MANIFEST, HEADER, INDEX = "_metadata.json", "_header.sam", "_index/chunks.json.zst"
+MANIFEST, HEADER, INDEX = "_metadata.json", "_header.sam.zst", "_index/chunks.json.zst"
 HUGE = 1 << 40
 ZONE = ("records", "bytes", "min_pos", "max_pos", "max_end", "min_mapq", "max_mapq", "flags_any", "flags_all")
 
@@ -41,7 +41,7 @@ def read(dataset: Path, path: str) -> Any:
     """A document: of a dataset's file, or of a chunk's footer. The header is bytes."""
     data = (dataset / path).read_bytes()
     if path == HEADER:
-        return data
+        return zstandard.decompress(data)
     if path == INDEX:
         return json.loads(zstandard.decompress(data))
     if path.endswith(".chunk"):
@@ -96,9 +96,9 @@ def _write(dataset: Path, path: str, document: Any) -> None:
         data = sealed(document) if isinstance(document, dict) else _json(document)
         (dataset / path).write_bytes(data)
         return
-    data = document if path == HEADER else zstandard.compress(_json(document))
-    (dataset / path).write_bytes(data)
-    name = "header" if path == HEADER else "index"
+    stored = zstandard.compress(document if path == HEADER else _json(document))
+    (dataset / path).write_bytes(stored)
+    name, data = ("header", document) if path == HEADER else ("index", stored)
     told = {f"{name}_bytes": len(data), f"{name}_crc32": zlib.crc32(data)}
     _write(dataset, MANIFEST, read(dataset, MANIFEST) | told)
 

@@ -53,6 +53,6 @@ def dictionary() -> "ZstdCompressionDict":
 
 def deflated(text: bytes) -> bytes:
     """Compress the JSON of a footer to one zstd frame, with content size."""
-    import zstandard
+    from bams3.codec.streams import deflate
 
-    return zstandard.ZstdCompressor(level=LEVEL, dict_data=dictionary(), write_dict_id=False).compress(text)
+    return deflate(text, LEVEL, dictionary())

@@ -32,8 +32,20 @@ HOT = {name: place for place, name in enumerate(HOT_STREAMS)}
 
 
 def is_hot(name: str, streams: Container[str]) -> bool:
-    """Whether a stream of a row group with these streams is hot. Names are if they take the place of hashes."""
-    return name in HOT or (name.startswith("name") and "border" in streams and "border.hash" not in streams)
+    """Whether a stream of a row group with these streams is hot."""
+    return name in HOT or (name.startswith("name") and _names_are_hot(streams))
+
+
+def parted(streams: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """The names of the cold, and of the hot streams of a row group."""
+    named = _names_are_hot(streams)
+    hot = [name for name in streams if name in HOT or (named and name.startswith("name"))]
+    return [name for name in streams if name not in hot], hot
+
+
+def _names_are_hot(streams: Container[str]) -> bool:
+    """Names are if they take the place of hashes."""
+    return "border" in streams and "border.hash" not in streams
 
 
 class StreamEntry(NamedTuple):

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 
 from bams3 import codec
 from bams3.chunk.entry import ChunkEntry
-from bams3.chunk.footer import MAGIC, SMALL, TRAILER, Footer, Identity, RowGroupEntry, StreamEntry, is_hot
+from bams3.chunk.footer import MAGIC, SMALL, TRAILER, Footer, Identity, RowGroupEntry, StreamEntry, parted
 from bams3.chunk.header import HeaderLines
 from bams3.chunk.reader import RowGroup, records_checksum
 from bams3.codec import ENCODINGS, ZoneMap, streams
@@ -32,12 +32,11 @@ class CompressedRowGroup:
 def compress_row_group(block: Any, reference_id: int, level: int) -> CompressedRowGroup:
     """Encode and compress a RecordBlock. Most of the work runs without the GIL."""
     encoded, zone, references, read_groups = codec.encode(block, reference_id, level)
-    compressed, size = {}, [0, 0]
+    compressed, (cold, hot) = {}, parted(encoded)
     for name, stream in encoded.items():
-        coding, stored = streams.compress(stream, level, hot=is_hot(name, encoded))
-        compressed[name] = (coding, stored, len(stream))
-        size[not is_hot(name, encoded)] += len(stored)
-    zone = zone._replace(hot=size[0], cold=size[1])
+        compressed[name] = (*streams.compress(stream, level, hot=name in hot), len(stream))
+    sizes = [sum(len(compressed[name][1]) for name in names) for names in (hot, cold)]
+    zone = zone._replace(hot=sizes[0], cold=sizes[1])
     programs = codec.text_values(encoded, "PG")
     return CompressedRowGroup(zone, references, read_groups, programs, records_checksum(block), compressed)
 
@@ -51,21 +50,18 @@ def stored_row_group(group: RowGroup) -> CompressedRowGroup:
     )  # fmt: skip
 
 
-def _described(group: CompressedRowGroup) -> RowGroupEntry:
-    """The entry of a row group in the footer, which does not say where its streams are."""
-    cold = [name for name in group.streams if not is_hot(name, group.streams)]
-    hot = [name for name in group.streams if is_hot(name, group.streams)]
+def _described(group: CompressedRowGroup, *parts: list[str]) -> RowGroupEntry:
+    """The entry of a row group in the footer, which does not say where its streams are. `parts`: the names of the cold,
+    and of the hot ones."""
     entries, checksums = {}, []
-    for names, size in ((cold, group.zone.cold), (hot, group.zone.hot)):
-        joint = 0 if size <= SMALL else None
+    for names, size in zip(parts, (group.zone.cold, group.zone.hot), strict=True):
+        joint = size <= SMALL
         for name in names:
             coding, stored, raw = group.streams[name]
-            if joint is None:
-                entries[name] = StreamEntry(coding, 0, len(stored), raw, streams.checksum(stored))
-            else:
-                entries[name] = StreamEntry(coding, 0, len(stored), raw, None)
-                joint = streams.checksum(stored, joint)
-        checksums.append(joint)
+            crc32 = None if joint else streams.checksum(stored)
+            entries[name] = StreamEntry(coding, 0, len(stored), raw, crc32)
+        whole = b"".join(group.streams[name][1] for name in names) if joint else b""
+        checksums.append(streams.checksum(whole) if joint else None)
     return RowGroupEntry(
         group.zone, group.references, group.read_groups, group.crc32, entries, (checksums[0], checksums[1])
     )
@@ -89,13 +85,11 @@ def write_chunk(
     with tempfile.SpooledTemporaryFile(SPILL) as hot:
         for group in row_groups:
             programs.update(group.programs)
-            entry = _described(group)
-            entries.append(entry)
-            for name, (_, stored, _raw) in group.streams.items():
-                if is_hot(name, group.streams):
-                    hot.write(stored)
-                else:
-                    at += file.write(stored)
+            cold_names, hot_names = parted(group.streams)
+            entries.append(_described(group, cold_names, hot_names))
+            for name in cold_names:
+                at += file.write(group.streams[name][1])
+            hot.writelines(group.streams[name][1] for name in hot_names)
         at += hot.tell()
         hot.seek(0)
         shutil.copyfileobj(hot, file, 1 << 20)

@@ -58,7 +58,10 @@ def compress(data: Any, level: int, *, hot: bool = True) -> tuple[str, bytes]:
     """Returns (codec, stored bytes) of a stream, bytes-like; multi-byte integers have a `width`, as in `Buffer`. A
     `hot` stream takes only codecs that decode fast."""
     width = getattr(data, "width", 1)
-    if width == 1 or len(data) < TINY:
+    if len(data) < TINY:
+        plain = bytes(data)
+        return (CONSTANT, plain[:1]) if plain == plain[:1] * len(plain) else (RAW, plain)
+    if width == 1:
         return _compress_bytes(memoryview(data), level, hot)  # a copy would be made under Python's lock
     plain = bytes(data)
     stored = bytearray([width])
@@ -88,14 +91,14 @@ def decompress(name: str, codec: str, stored: bytes, raw_length: int) -> Any:
         raise FormatError(f"stream '{name}': {error}") from error
 
 
-def checksum(stored: bytes, before: int = 0) -> int:
-    """CRC-32 (as in zlib and gzip) of a stream's stored bytes; `before`: that of bytes that precede them."""
-    return zlib.crc32(stored, before)
+def checksum(stored: bytes) -> int:
+    """CRC-32 (as in zlib and gzip) of a stream's stored bytes."""
+    return zlib.crc32(stored)
 
 
-def deflate(data: Any, level: int) -> bytes:
+def deflate(data: Any, level: int, dictionary: zstandard.ZstdCompressionDict | None = None) -> bytes:
     """Compress to one zstd frame, with content size."""
-    return _compressor(level).compress(data)
+    return _compressor(level, dictionary).compress(data)
 
 
 def _compress_bytes(data: memoryview, level: int, hot: bool) -> tuple[str, bytes]:
@@ -218,14 +221,15 @@ def _of_this_thread() -> Any:
     return local()
 
 
-def _compressor(level: int) -> zstandard.ZstdCompressor:
-    """This thread's compressor for a level: contexts are costly to create and must not be shared."""
-    compressors: dict[int, zstandard.ZstdCompressor] = _of_this_thread().__dict__.setdefault(
+def _compressor(level: int, dictionary: zstandard.ZstdCompressionDict | None) -> zstandard.ZstdCompressor:
+    """This thread's compressor: contexts are costly to create, more so with a dictionary, and must not be shared."""
+    compressors: dict[Any, zstandard.ZstdCompressor] = _of_this_thread().__dict__.setdefault(
         "compressors", {}
     )
-    if level not in compressors:
-        compressors[level] = zstandard.ZstdCompressor(level=level)
-    return compressors[level]
+    key = level, dictionary
+    if key not in compressors:
+        compressors[key] = zstandard.ZstdCompressor(level, dictionary, write_dict_id=False)
+    return compressors[key]
 
 
 def _decompressor() -> zstandard.ZstdDecompressor:

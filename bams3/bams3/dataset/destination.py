@@ -5,11 +5,10 @@ Everything else is foreign: it is never touched, and if a dataset is to be writt
 
 import os
 from contextlib import suppress
-from dataclasses import asdict
 from typing import NamedTuple
 
 from bams3.dataset import layout
-from bams3.dataset.manifest import Manifest, sealed
+from bams3.dataset.manifest import Manifest
 from bams3.dataset.own import Own, is_former
 from bams3.dataset.parts import Plan, stored_plan
 from bams3.errors import DatasetError, FormatError
@@ -108,7 +107,7 @@ def remove(destination: Destination) -> None:
     if not destination.plans:
         return
     if layout.PLAN not in destination.objects:
-        destination.storage.put(layout.PLAN, sealed(asdict(destination.plans[0])))
+        destination.storage.put(layout.PLAN, destination.plans[0].to_bytes())
     destination.storage.delete(layout.METADATA)
     destination.storage.delete_all(
         path for path in destination.objects if path not in (layout.METADATA, layout.PLAN)

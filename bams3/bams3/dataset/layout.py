@@ -12,7 +12,8 @@ from bams3.errors import UsageError
 Item = TypeVar("Item")
 
 METADATA = "_metadata.json"
-HEADER = "_header.sam"
+HEADER = "_header.sam.zst"
+PLAIN_HEADER = "_header.sam"  # in datasets of format version 1
 INDEX = "_index/chunks.json.zst"
 PARTS = "_parts"
 PLAN = f"{PARTS}/plan.json"
@@ -52,6 +53,8 @@ def encode_name(contig: str) -> str:
 
     File systems allow 255 bytes, so if the result exceeds 200, its end is replaced by ~ and a hash.
     """
+    if len(contig) <= LONGEST_NAME and re.fullmatch(r"[A-Za-z0-9-][A-Za-z0-9._-]*", contig):
+        return contig
     name = contig.encode("utf-8", "surrogateescape")
     encoded = "".join(chr(byte) if byte in _PLAIN else f"%{byte:02X}" for byte in name[: LONGEST_NAME + 1])
     if encoded[0] in "._":

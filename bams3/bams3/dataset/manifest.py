@@ -17,16 +17,18 @@ from bams3.chunk.footer import MAGIC, check_encodings
 from bams3.chunk.zones import check_zones
 from bams3.codec.streams import LEVELS
 from bams3.dataset import layout
+from bams3.dataset.packing import MAX_HEADER, packed_references, unpacked_references
 from bams3.dataset.sums import Sums
 from bams3.errors import DatasetError, FormatError
 from bams3.untrusted import inflate, parse_json
 
 FORMAT = "bams3"
-VERSION = 1
+VERSION = 2
+VERSIONS = (1, VERSION)
+"""That are read."""
 FLAGS = ("truncated", "partial_header")  # keys of a manifest that are true or absent
 MAX_INDEX = 1 << 30  # bytes, inflated …
 CHUNK_TEXT, ROW_GROUP_TEXT = 1 << 10, 1 << 8  # … of which a chunk and a row group take at most these
-MAX_HEADER = (1 << 31) - 1  # bytes of text, as in BAM
 _SEAL = b'  "crc32": '
 
 
@@ -151,7 +153,11 @@ class Manifest(NamedTuple):
 
     def to_bytes(self) -> builtins.bytes:
         """JSON, one key a line."""
-        document = {"format": FORMAT, "version": VERSION} | self._asdict() | {"counts": self.counts.to_json()}
+        document = (
+            {"format": FORMAT, "version": self.version} | self._asdict() | {"counts": self.counts.to_json()}
+        )
+        if self.version > 1:
+            document["references"] = packed_references(self.references)
         for flag in FLAGS:
             if not document[flag]:
                 del document[flag]
@@ -166,11 +172,12 @@ class Manifest(NamedTuple):
             document = parse_json(data)
             if document.get("format") != FORMAT:
                 raise DatasetError(f"{name}: not a bams3 dataset: its {layout.METADATA} has another format")
-            if type(document["version"]) is not int or document["version"] != VERSION:
+            if type(document["version"]) is not int or document["version"] not in VERSIONS:
                 raise FormatError(
                     f"dataset version {document['version']} is not supported; update bams3 to read it"
                 )
             check_seal(document, data)
+            document["references"] = unpacked_references(document["references"], document["version"])
             document["counts"] = Counts.from_json(document["counts"])
             document |= {flag: is_set(document, flag) for flag in FLAGS}
             document["sums"], document["lossy"] = sums_of(document), loss_of(document)

@@ -13,7 +13,7 @@ _CHUNK = rf"{layout.DATA}/([^/]+)/([0-9]{{9,}})-([0-9]{{9,}})\.chunk"
 _UNPLACED = rf"{layout.DATA}/{layout.UNPLACED_FOLDER}/[0-9]{{6,}}\.chunk"
 _PART = rf"{layout.PARTS}/([0-9]{{6,}}-of-[0-9]{{6,}}|[^/]+-[0-9]{{9,}})\.json"
 _FORMER = rf"{layout.PARTS}/former-[0-9a-f]{{32}}-[0-9]+\.json"
-_ROOT = (layout.METADATA, layout.HEADER, layout.INDEX, layout.PLAN)
+_ROOT = (layout.METADATA, layout.HEADER, layout.PLAIN_HEADER, layout.INDEX, layout.PLAN)
 READERS = 16  # that read chunks at the same time
 
 

@@ -7,7 +7,7 @@ checks that the parts are complete and writes the index and the manifest: from t
 import zlib
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from itertools import chain, islice
 from operator import attrgetter
@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from bams3.bam.lossy import Loss, loss_of
 from bams3.chunk.entry import ChunkEntry
 from bams3.codec import ENCODINGS
-from bams3.dataset import layout
+from bams3.dataset import layout, packing
 from bams3.dataset.layout import Grid, Window
 from bams3.dataset.manifest import (
     VERSION,
@@ -67,8 +67,7 @@ class Plan:
 
     def to_bytes(self) -> bytes:
         """Encode as a plan file: JSON."""
-        document = asdict(self)
-        del document["lossy"]
+        document = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "lossy"}
         return sealed(document | lossy_to_json(self.lossy))
 
     @cached_property
@@ -163,6 +162,7 @@ def write_plan(
     or must not be joined.
     """
     document = plan.to_bytes()
+    header = packing.stored_header(header_text, plan.version)
     if replace not in (None, plan):
         former = f"{layout.PARTS}/former-{replace.header_id}-{replace.chunk_size}.json"
         storage.put(former, replace.to_bytes())
@@ -181,7 +181,7 @@ def write_plan(
                     "use the same for all parts, or --overwrite"
                 ) from None
             storage.put(layout.PLAN, document)
-    storage.put(layout.HEADER, header_text)  # whoever wrote the plan may have been interrupted before this
+    storage.put(layout.HEADER, header)  # whoever wrote the plan may have been interrupted before this
 
 
 def _is_plan(storage: Storage, document: bytes) -> bool:
@@ -221,7 +221,7 @@ def _check_header(storage: Storage, plan: Plan) -> None:
     references = tuple((name, length) for name, length in plan.references)
     try:
         for _ in range(2):  # again: it may have been damaged in transfer
-            text = storage.get(layout.HEADER)
+            text = _text_of(storage.get(layout.HEADER))
             whole = (len(text), zlib.crc32(text)) == (plan.header_bytes, plan.header_crc32)
             if whole and header_id(Header(text, references)) == plan.header_id:
                 return
@@ -230,6 +230,13 @@ def _check_header(storage: Storage, plan: Plan) -> None:
     raise DatasetError(
         f"{storage.root}/{layout.HEADER}: missing, or not the header of {layout.PLAN}; convert again with --overwrite"
     )
+
+
+def _text_of(stored: bytes) -> bytes:
+    try:
+        return packing.header_text(stored, VERSION)
+    except ValueError:
+        return b""
 
 
 def former_plans(storage: Storage) -> list[Plan]:
@@ -250,8 +257,12 @@ def _parse_plan(data: bytes, name: str) -> Plan:
         plan = Plan(**document | {"lossy": loss_of(document)})
         check_identity(plan.header_id, plan.level)
         check_grid(plan.references, plan.chunk_size)
-        if plan.version != VERSION or not (is_count(plan.header_bytes) and is_count(plan.header_crc32)):
-            raise ValueError("another version, or invalid numbers")
+        if plan.version != VERSION:
+            raise DatasetError(
+                f"{name}: begun by a bams3 that writes format version {plan.version}; finish it with that bams3"
+            )
+        if not (is_count(plan.header_bytes) and is_count(plan.header_crc32)):
+            raise ValueError("invalid numbers")
         return plan
     except (ValueError, TypeError, AttributeError) as error:
         raise DatasetError(f"{name}: damaged ({error})") from error

@@ -3,7 +3,7 @@
 import zlib
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import cached_property
 from itertools import islice
@@ -16,6 +16,7 @@ from bams3.chunk.reader import ChunkReader, RowGroup
 from bams3.dataset import layout
 from bams3.dataset.layout import Grid
 from bams3.dataset.manifest import Counts, Manifest, header_id, index_from_bytes
+from bams3.dataset.packing import header_path, header_text, longest_header
 from bams3.dataset.prefetch import Job, Plan, fetched, plan_hot
 from bams3.errors import DatasetError, FormatError
 from bams3.storage import is_remote, open_storage
@@ -76,11 +77,18 @@ class DatasetReader:
         except (FileNotFoundError, NotADirectoryError):
             raise DatasetError(f"{self.uri}: {self._why_not()}") from None
 
-    def _document(self, path: str, length: int, crc32: int) -> bytes:
-        """The index or the header; its length and checksum are given by the manifest."""
+    def _document(
+        self, path: str, length: int, crc32: int, most: int, opened: Callable[[bytes], bytes] = bytes
+    ) -> bytes:
+        """The index, or the text of the header. `opened` makes it of what is stored, which has at most `most` bytes;
+        its length and checksum are given by the manifest."""
 
-        def right(data: bytes | None) -> bool:
-            return data is not None and (len(data), zlib.crc32(data)) == (length, crc32)
+        def right(stored: bytes) -> bytes | None:
+            with suppress(ValueError):
+                data = opened(stored)
+                if (len(data), zlib.crc32(data)) == (length, crc32):
+                    return data
+            return None
 
         kept = self._cache.get(length, crc32) if self._cache else None
         if kept is not None:
@@ -88,16 +96,16 @@ class DatasetReader:
         early = self._early.pop(path, None)
         try:
             if early:
-                data = early.result()
+                data = right(early.result())
             elif self.remote:
-                data = self.storage.get(path)
+                data = right(self.storage.get(path))
             else:
-                data = self.storage.get_range(path, 0, length + 1)
-            if self.remote and not right(data):  # damaged in transfer
-                data = self.storage.get(path)
+                data = right(self.storage.get_range(path, 0, most + 1))
+            if self.remote and data is None:  # damaged in transfer
+                data = right(self.storage.get(path))
         except FileNotFoundError:
             raise FormatError(f"{self.uri}: {path} is missing; restore it or convert again") from None
-        if not right(data):
+        if data is None:
             raise FormatError(
                 f"{self.uri}: {path} is damaged, or belongs to another dataset; restore it or convert again"
             )
@@ -127,14 +135,23 @@ class DatasetReader:
         the dataset was made from."""
         from bams3.bam.header import Header
 
-        text = self._document(layout.HEADER, self.manifest.header_bytes, self.manifest.header_crc32)
+        length, version = self.manifest.header_bytes, self.manifest.version
+        text = self._document(
+            self.header_path, length, self.manifest.header_crc32, longest_header(length),
+            lambda stored: header_text(stored, version),
+        )  # fmt: skip
         header = Header(text, tuple(self.references))
         if not self.manifest.partial_header and header_id(header) != self.manifest.header_id:
             raise FormatError(
-                f"{self.uri}: {layout.HEADER} and the references in {layout.METADATA} do not match the dataset's "
+                f"{self.uri}: {self.header_path} and the references in {layout.METADATA} do not match the dataset's "
                 "header (header_id); restore them or convert again"
             )
         return header
+
+    @property
+    def header_path(self) -> str:
+        """Path of the header in the dataset."""
+        return header_path(self.manifest.version)
 
     @property
     def counts(self) -> Counts:
@@ -144,7 +161,7 @@ class DatasetReader:
     def opening(self, header: bool) -> list[int]:
         """Bytes of each request that opens the dataset; with `header`, also of that for the header."""
         found = [self.manifest_bytes, self.manifest.index_bytes]
-        return [*found, self.manifest.header_bytes] if header else found
+        return [*found, self.storage.size(self.header_path)] if header else found
 
     def foreign(self) -> list[str]:
         """Paths below `data/` that are not in the index."""
@@ -154,7 +171,8 @@ class DatasetReader:
     @cached_property
     def index(self) -> list[ChunkEntry]:
         """All chunks in BAM order."""
-        data = self._document(layout.INDEX, self.manifest.index_bytes, self.manifest.index_crc32)
+        length = self.manifest.index_bytes
+        data = self._document(layout.INDEX, length, self.manifest.index_crc32, length)
         return index_from_bytes(data, self.manifest, self.uri)
 
     @cached_property

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import groupby
+from itertools import chain, groupby, islice
 from typing import Any, BinaryIO, NamedTuple
 
 from bams3.bam.lossy import Loss
@@ -45,6 +45,10 @@ from bams3.sources.messages import show
 from bams3.sources.meter import Meter, size_of
 from bams3.storage import Storage, is_remote, open_storage
 
+SMALL_CHUNK = (
+    1 << 16
+)  # bytes of the streams of a chunk of one row group, up to which some are written together
+SMALL_TASK = 1 << 17  # bytes of records, up to which a worker takes some row groups together
 KEPT_CHUNKS = 16  # chunks of an interrupted run whose footers are cached
 MANY_CONTIGS = 20_000
 """From so many contigs on, `convert` warns that each one with reads becomes a folder with a file."""
@@ -155,6 +159,8 @@ def convert(
             replace=there.plans[0] if again and there.plans else None,
         )  # fmt: skip
         storage.delete(layout.METADATA)  # the dataset is incomplete while a part is written again
+        if layout.PLAIN_HEADER in there.objects:
+            storage.delete(layout.PLAIN_HEADER)
         pool = stack.enter_context(Workers(threads))
         earlier = _Earlier(storage, plan, there.objects) if resume or again else None
         job = _Conversion(Uploads(storage), plan, HeaderLines(opened.header), pool, earlier, there)
@@ -272,6 +278,7 @@ class _Task(NamedTuple):
 
     key: ChunkKey
     number: int
+    size: int
     pieces: list[Any]
 
 
@@ -287,7 +294,21 @@ def _tasks(row_groups: Iterable[UncodedRowGroup]) -> Iterator[_Task]:
         for number, group in enumerate(of_window):
             if reference_id == UNPLACED:
                 start, number = divmod(number, layout.UNPLACED_ROW_GROUPS)
-            yield _Task((reference_id, start), number, group.pieces)
+            yield _Task((reference_id, start), number, group.size, group.pieces)
+
+
+def _together(tasks: Iterable[_Task]) -> Iterator[list[_Task]]:
+    """Join small tasks: handing over each one would take longer than to do it."""
+    run: list[_Task] = []
+    size = 0
+    for task in tasks:
+        run.append(task)
+        size += task.size
+        if size >= SMALL_TASK:
+            yield run
+            run, size = [], 0
+    if run:
+        yield run
 
 
 @dataclass
@@ -308,7 +329,7 @@ class _Conversion:
         part = parts.Part([], sums=sums)
         self.own = Own([self.plan, *self.there.plans])
         tasks = _tasks(cut_row_groups(blocks, self.plan.chunk_size, self.plan.lengths))
-        finished = self._counted(self.workers.map(self._compress, tasks), part.counts, sums)
+        finished = self._counted(self.workers.map(self._compress, _together(tasks)), part.counts, sums)
         with self.uploads:
             chunks = [
                 self._write(key[0], key[1], (group for _, group in items))
@@ -318,14 +339,17 @@ class _Conversion:
         return part
 
     def _counted(
-        self, results: Iterable["_Result"], counts: Counts, sums: Sums
+        self, runs: Iterable[list["_Result"]], counts: Counts, sums: Sums
     ) -> Iterator[tuple[ChunkKey, CompressedRowGroup]]:
-        for key, group, counted, summed in results:
+        for key, group, counted, summed in chain.from_iterable(runs):
             counts.add(counted)
             sums.add(summed)
             yield key, group
 
-    def _compress(self, task: "_Task") -> "_Result":
+    def _compress(self, tasks: list["_Task"]) -> list["_Result"]:
+        return [self._compressed(task) for task in tasks]
+
+    def _compressed(self, task: "_Task") -> "_Result":
         block = join(task.pieces)
         task.pieces.clear()  # release the blocks that they are slices of
         counts, sums = Counts.of_block(block, task.key[0]), Sums.of_block(block)
@@ -346,7 +370,10 @@ class _Conversion:
         def write(file: BinaryIO, items: Iterator[CompressedRowGroup]) -> ChunkEntry:
             return write_chunk(file, path, identity, items, self.header)
 
-        return self.uploads.write(path, write, groups)
+        first = list(islice(groups, 2))  # a second one, or the end, tells whether the chunk is small
+        if len(first) == 1 and first[0].zone.hot + first[0].zone.cold <= SMALL_CHUNK:
+            return self.uploads.write_small(path, lambda file: write(file, iter(first)))
+        return self.uploads.write(path, write, chain(first, groups))
 
 
 class _Earlier:

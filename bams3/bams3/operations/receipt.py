@@ -9,7 +9,7 @@ from os.path import isdir
 from typing import TYPE_CHECKING, Any
 
 from bams3.dataset.layout import METADATA
-from bams3.dataset.manifest import VERSION, Manifest, lossy_to_json
+from bams3.dataset.manifest import Manifest, lossy_to_json
 from bams3.errors import DatasetError, SourceError, UsageError
 from bams3.operations.checksum import described, sums_of
 from bams3.output.files import open_output, refuse_inputs, refuse_place
@@ -84,7 +84,7 @@ class Receipt:
                 ],
             },
             "versions": {
-                "bams3": __version__, "format": VERSION, "samtools": pysam.__samtools_version__,  # type: ignore[attr-defined]
+                "bams3": __version__, "format": manifest.version, "samtools": pysam.__samtools_version__,  # type: ignore[attr-defined]
             },
         }  # fmt: skip
 

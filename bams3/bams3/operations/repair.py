@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -12,7 +13,8 @@ from bams3.chunk.header import joined
 from bams3.chunk.reader import ChunkReader
 from bams3.codec import ENCODINGS
 from bams3.dataset import layout
-from bams3.dataset.manifest import Counts, Manifest, check_chunks, header_id, index_to_bytes
+from bams3.dataset.manifest import VERSIONS, Counts, Manifest, check_chunks, header_id, index_to_bytes
+from bams3.dataset.packing import header_path, header_text, stored_header
 from bams3.dataset.sums import Sums
 from bams3.errors import DatasetError, FormatError, SourceError
 from bams3.operations.reread import tallied
@@ -109,7 +111,8 @@ def repair(
             "whether the source had its end-of-file marker",
             "whether the conversion was lossy: an @PG line of the header says so",
         ]
-    return Repaired(manifest, _written(storage, found.text, index, manifest), unknown)
+    stored = stored_header(found.text, manifest.version)
+    return Repaired(manifest, _written(storage, stored, index, manifest), unknown)
 
 
 def _manifest_of(storage: Storage) -> Manifest | None:
@@ -193,8 +196,11 @@ def _header(
 
 def _texts(storage: Storage, chunks: list[ChunkReader]) -> Iterator[bytes]:
     """Yield what may be the text of the whole header."""
-    if storage.exists(layout.HEADER):
-        yield storage.get(layout.HEADER)
+    for version in VERSIONS:
+        path = header_path(version)
+        if storage.exists(path):
+            with suppress(ValueError):
+                yield header_text(storage.get(path), version)
     yield from dict.fromkeys(chunk.footer.header_text for chunk in chunks)
 
 
@@ -222,7 +228,7 @@ def _written(storage: Storage, header: bytes, index: bytes, manifest: Manifest) 
     """Write the documents that are missing or differ, the manifest last; return their paths."""
     rebuilt = []
     for path, data in (
-        (layout.HEADER, header),
+        (header_path(manifest.version), header),
         (layout.INDEX, index),
         (layout.METADATA, manifest.to_bytes()),
     ):

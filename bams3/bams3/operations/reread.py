@@ -33,11 +33,13 @@ def reread(storage: Storage, plan: Plan, part: Part, workers: Workers) -> None:
     """Read all chunks of a part, and compare their records with those that were converted, by their checksums, counts
     and sums. Raises DatasetError if they differ."""
 
+    references = [(name, length) for name, length in plan.references]
+
     def read(entry: ChunkEntry) -> tuple[Counts, Sums]:
         identity = Identity(plan.header_id, entry.reference_id, entry.start, entry.end, plan.level)
         chunk = ChunkReader(
             storage, entry.path, size=entry.size, footer_bytes=entry.footer_bytes, footer_crc32=entry.footer_crc32,
-            zones=entry.zones, identity=identity, references=[(name, length) for name, length in plan.references],
+            zones=entry.zones, identity=identity, references=references,
         )  # fmt: skip
         return tallied(chunk, entry.reference_id)
 

@@ -1,7 +1,12 @@
-"""Writing of many objects to a store: a thread for each writes and completes it, while the next ones begin."""
+"""Writing of many objects to a store: a thread for each writes and completes it, while the next ones begin.
+
+Small objects are written a few at a time, because each one would take longer to hand over, and to sync, than to write.
+"""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from io import BytesIO
 from queue import Queue
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
@@ -15,6 +20,7 @@ Result = TypeVar("Result")
 
 PENDING = 8  # objects that are not complete
 AHEAD = 2  # items of an object that wait to be written
+TOGETHER = 32  # small objects that one thread writes
 _END, _STOP = object(), object()
 
 
@@ -27,6 +33,7 @@ class Uploads:
     def __init__(self, storage: Storage) -> None:
         self.storage = storage
         self._pending: deque[Future[Any]] = deque()
+        self._together = _Together()
 
     def __enter__(self) -> "Uploads":
         from concurrent.futures import ThreadPoolExecutor
@@ -35,7 +42,11 @@ class Uploads:
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
-        self._pool.shutdown()
+        try:
+            if kind is None:
+                self._write_together()
+        finally:
+            self._pool.shutdown()
         if kind is None:
             self._settle(0)
 
@@ -60,6 +71,20 @@ class Uploads:
         self._settle(PENDING - 1)
         return future.result
 
+    def write_small(self, path: str, function: Callable[[BinaryIO], Result]) -> Callable[[], Result]:
+        """Like `write`, of an object of a few bytes, for which no items are awaited."""
+        result = self._together.add(path, function)
+        if len(self._together.objects) == TOGETHER:
+            self._write_together()
+        return result
+
+    def _write_together(self) -> None:
+        together, self._together = self._together, _Together()
+        if together.objects:
+            together.future = self._pool.submit(together.write, self.storage)
+            self._pending.append(together.future)
+            self._settle(PENDING - 1)
+
     def _create(
         self, path: str, function: Callable[[BinaryIO, Iterator[Item]], Result], handed: "Queue[Any]"
     ) -> Result:
@@ -75,6 +100,32 @@ class Uploads:
     def _settle(self, most: int) -> None:
         while len(self._pending) > most:
             self._pending.popleft().result()
+
+
+class _Together:
+    """Small objects that one thread writes."""
+
+    def __init__(self) -> None:
+        self.objects: list[tuple[str, Callable[[BinaryIO], Any]]] = []
+        self.future: Future[list[Any]] | None = None
+
+    def add(self, path: str, function: Callable[[BinaryIO], Result]) -> Callable[[], Result]:
+        self.objects.append((path, function))
+        return partial(self._result, len(self.objects) - 1)
+
+    def _result(self, number: int) -> Any:
+        assert self.future is not None
+        return self.future.result()[number]
+
+    def write(self, storage: Storage) -> list[Any]:
+        results, objects = [], []
+        for path, function in self.objects:
+            file = BytesIO()
+            results.append(function(file))
+            objects.append((path, file.getvalue()))
+        storage.put_all(objects)
+        self.objects.clear()
+        return results
 
 
 def _taken(handed: "Queue[Any]") -> Iterator[Any]:

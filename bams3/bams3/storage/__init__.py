@@ -71,6 +71,10 @@ class Storage(Protocol):
         """Write an object atomically."""
         ...
 
+    def put_all(self, objects: Sequence[tuple[str, bytes]]) -> None:
+        """Write many small objects, each atomically."""
+        ...
+
     def put_new(self, path: str, data: bytes) -> None:
         """Write an object that must not exist yet: one of several writers succeeds, the others get FileExistsError."""
         ...

@@ -5,7 +5,7 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from typing import BinaryIO
 
 from bams3.storage import LARGEST
@@ -97,6 +97,17 @@ class LocalStorage:
         with self.create(path) as file:
             file.write(data)
 
+    def put_all(self, objects: Sequence[tuple[str, bytes]]) -> None:
+        with ExitStack() as stack:
+            files = []
+            for path, data in objects:
+                files.append(stack.enter_context(self._beside(path)))
+                files[-1].file.write(data)
+            for beside in files:
+                beside.begin_sync()
+            for beside in files:
+                beside.appear(os.replace, sync=True)
+
     def put_new(self, path: str, data: bytes) -> None:
         with self._create(path, _appear_new) as file:
             file.write(data)
@@ -107,12 +118,15 @@ class LocalStorage:
     @contextmanager
     def _create(self, path: str, appear: Callable[[str, str], None]) -> Iterator[BinaryIO]:
         """Context manager: yield a temporary file, which `appear` then moves into place."""
+        with self._beside(path) as beside:
+            yield beside.file
+            beside.appear(appear, sync=True)
+
+    def _beside(self, path: str) -> FileBeside:
         target = self._file(path)
         folder, name = os.path.split(target)
         os.makedirs(folder, exist_ok=True)
-        with FileBeside(target, f"{TEMPORARY}{os.urandom(6).hex()}-{name}") as beside:
-            yield beside.file
-            beside.appear(appear, sync=True)
+        return FileBeside(target, f"{TEMPORARY}{os.urandom(6).hex()}-{name}")
 
     def delete(self, path: str) -> None:
         if self.exists(path):
@@ -147,8 +161,9 @@ class LocalStorage:
         top = self._file(prefix) if prefix else self.root
         for folder, folders, files in os.walk(top):
             folders.sort()
+            inside = folder[len(self.root.rstrip("/")) + 1 :].rstrip("/")
             for name in sorted(files):
-                yield os.path.relpath(os.path.join(folder, name), self.root)
+                yield f"{inside}/{name}" if inside else name
 
     def _file(self, path: str) -> str:
         return os.path.join(self.root, path)

@@ -136,6 +136,10 @@ class RemoteStorage:
         except RequestError as fault:
             raise fault.error(self.name(path)) from None
 
+    def put_all(self, objects: Sequence[tuple[str, bytes]]) -> None:
+        for path, data in objects:
+            self.put(path, data)
+
     def put_new(self, path: str, data: bytes) -> None:
         self._write(path)
         try:

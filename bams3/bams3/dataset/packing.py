@@ -1,0 +1,67 @@
+"""What a dataset stores compressed beside its chunks: the header's text, and many references.
+
+docs/format.md, "Manifest", specifies both. Datasets of version 1 have both as plain text.
+"""
+
+import json
+from typing import Any
+
+from bams3.dataset import layout
+from bams3.errors import SourceError
+from bams3.untrusted import inflate, most_inflated, parse_json
+
+LEVEL = 9
+MAX_HEADER = (1 << 31) - 1  # bytes of text, as in BAM
+MAX_REFERENCES = 1 << 31  # bytes of JSON
+
+
+def header_path(version: int) -> str:
+    """Path of the header in a dataset of this version."""
+    return layout.HEADER if version > 1 else layout.PLAIN_HEADER
+
+
+def stored_header(text: bytes, version: int) -> bytes:
+    """The header's text as it is stored. Raises SourceError if readers would refuse to decompress it."""
+    if version == 1:
+        return text
+    stored = _deflated(text)
+    if len(text) > most_inflated(len(stored)):
+        raise SourceError(
+            f"the text of its header, {len(text)} bytes, is almost all repetition, and readers would refuse it; "
+            "shorten it with samtools reheader"
+        )
+    return stored
+
+
+def header_text(stored: bytes, version: int) -> bytes:
+    """The inverse of `stored_header`. Raises ValueError."""
+    return inflate(stored, MAX_HEADER) if version > 1 else stored
+
+
+def longest_header(text: int) -> int:
+    """The most bytes in which a text of so many bytes is stored."""
+    return text + (text >> 7) + 512
+
+
+def packed_references(references: list[list[Any]]) -> list[list[Any]] | str:
+    """References for a manifest: [name, length] each, or a zstd frame of that JSON in base64 if it is shorter."""
+    from base64 import b64encode
+
+    plain = json.dumps(references, separators=(",", ":")).encode()
+    packed = b64encode(_deflated(plain)).decode()
+    return packed if len(packed) + 2 < len(plain) else references
+
+
+def unpacked_references(references: Any, version: int) -> Any:
+    """The inverse of `packed_references`, whose values are not checked. Raises ValueError."""
+    if version == 1 or not isinstance(references, str):
+        return references
+    from base64 import b64decode
+
+    return parse_json(inflate(b64decode(references, validate=True), MAX_REFERENCES))
+
+
+def _deflated(data: bytes) -> bytes:
+    import zstandard
+
+    return zstandard.ZstdCompressor(level=LEVEL).compress(data)
