@@ -20,7 +20,7 @@ from bams3.dataset import layout
 from bams3.dataset.prefetch import plan_hot
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import DatasetError
-from bams3.storage import open_storage
+from bams3.storage import is_remote, open_storage
 
 OPEN = 64  # datasets whose chunk index is in memory
 STEADY = 1.0  # seconds for which a dataset, and what a folder holds, is not looked at again
@@ -158,7 +158,8 @@ class Library:
 
 def name_of(place: str) -> str:
     """The name of the dataset at a path or URI."""
-    return place.partition("?")[0].rstrip("/").rpartition("/")[2].removesuffix(".bams3")
+    path = place.partition("?")[0] if is_remote(place) else place
+    return path.rstrip("/").rpartition("/")[2].removesuffix(".bams3")
 
 
 def _written(place: str) -> float:
