@@ -184,13 +184,13 @@ def cut_out(served: Served, part: Cut) -> Iterator[bytes]:
     asked, seen = _by_reference(part.regions), None if part.visible is None else _by_reference(part.visible)
     for number in part.numbers:
         reference = served.bam.row_groups.places[number][0].reference_id
-        offsets, pos, end = served.extents(number)
+        block, pos, end = served.bam.row_groups.decoded(number)
         mask = bytearray(b"\1") * len(pos)
         for places in (asked, seen):
             if places is not None:
                 keep_overlapping(mask, pos, end, *places.get(reference, NOWHERE))
         if 1 in mask:
-            yield _blocks(gather(RecordBlock(served.bam.row_groups.records(number), offsets), mask))
+            yield _blocks(gather(block, mask))
 
 
 def decoded(served: Served, part: Records) -> Iterator[bytes]:

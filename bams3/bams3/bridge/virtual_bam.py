@@ -8,7 +8,7 @@ from itertools import accumulate
 from bams3.bridge.blocks import stored, stored_size
 from bams3.bridge.decoder import Decoder
 from bams3.bridge.index import BAI_LONGEST, Run, index_bytes
-from bams3.bridge.row_groups import RowGroups
+from bams3.bridge.row_groups import Decoded, RowGroups
 from bams3.dataset import layout
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import UsageError
@@ -37,7 +37,7 @@ class VirtualBam:
         The row groups of the dataset.
     """
 
-    def __init__(self, dataset: DatasetReader, decoder: Decoder | None = None) -> None:
+    def __init__(self, dataset: DatasetReader, decoder: Decoder[Decoded] | None = None) -> None:
         """`decoder`: threads and memory, which several can share. Raises FormatError if the dataset is damaged."""
         self._dataset = dataset
         self.row_groups = RowGroups(dataset, decoder or Decoder())
@@ -74,7 +74,7 @@ class VirtualBam:
         start = self._starts[section]
         if section + 1 == len(self._starts):
             return [EOF_MARKER[offset - start : end - start]]
-        data = self.row_groups.records(section - 1) if section else self._header
+        data = self.row_groups.decoded(section - 1).data if section else self._header
         stop = min(end, self._starts[section + 1])
         return [*stored(data, offset - start, stop - start)]
 
