@@ -6,9 +6,17 @@ from collections.abc import Callable, Hashable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, TypeVar
 
+from bams3.parallel.limits import available_memory
+
 Value = TypeVar("Value")
 
 DEFAULT_BYTES = 512 << 20
+
+
+def bytes_for_many() -> int:
+    """How many bytes to keep for clients who read here and there: a quarter of the memory that this process may use,
+    and `DEFAULT_BYTES` at least."""
+    return max((available_memory() or 0) // 4, DEFAULT_BYTES)
 
 
 class Decoder(Generic[Value]):

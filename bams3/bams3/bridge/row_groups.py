@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from array import array
 from collections import OrderedDict
+from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import NamedTuple
 
@@ -39,26 +40,31 @@ class Decoded(NamedTuple):
 class RowGroups:
     """The row groups of a dataset by number, in the order of its records.
 
-    `places`: the chunk of each, and its number there; `sizes`: bytes of each one's records.
+    `places`: the chunk of each, and its number there; `sizes`: bytes of each one's records; `ahead`: how many are
+    decoded ahead.
     """
 
     def __init__(self, dataset: DatasetReader, decoder: Decoder[Decoded]) -> None:
-        self._dataset, self._decoder = dataset, decoder
+        self._dataset, self._decoder, self.ahead = dataset, decoder, decoder.workers
         self.places = [(entry, number) for entry in dataset.index for number in range(len(entry.row_groups))]
         self.sizes = [zone.bytes for entry in dataset.index for zone in entry.zones]
         self._lock = threading.Lock()
         self._chunks: OrderedDict[str, ChunkReader] = OrderedDict()
         self._firsts: OrderedDict[int, int] = OrderedDict()
 
-    def decoded(self, number: int) -> Decoded:
-        """Return a row group.
+    def records(self, number: int) -> memoryview:
+        """Return the bytes of a row group's records to who reads the file; further ones are decoded ahead of those who
+        read in order. Raises as `decoded` does."""
+        return self.decoded(number, range(number + 1, number + 1 + self._ahead(number))).data
 
-        Raises FormatError if they are damaged, OSError if they can't be read, DatasetError if the dataset has been
-        replaced.
+    def decoded(self, number: int, following: Sequence[int] = ()) -> Decoded:
+        """Return a row group. `following`: those that will be asked for next; they are decoded, too, if there is room.
+
+        Raises FormatError if it is damaged, OSError if it can't be read, DatasetError if the dataset has been replaced.
         """
         future = self._submit(number)
         room = self._decoder.limit - self._held(number)
-        for after in range(number + 1, number + 1 + self._ahead(number)):
+        for after in following:
             room -= self._held(after)
             if room < 0:
                 break
@@ -86,7 +92,7 @@ class RowGroups:
             self._firsts[number] = first
             if len(self._firsts) > READERS:
                 self._firsts.popitem(last=False)
-        return min(max(number - first - 1, 0), self._decoder.workers, len(self.sizes) - 1 - number)
+        return min(max(number - first - 1, 0), self.ahead, len(self.sizes) - 1 - number)
 
     def _decoded(self, number: int) -> Decoded:
         try:

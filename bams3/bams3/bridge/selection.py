@@ -182,9 +182,10 @@ def content_of(served: Served, part: Bytes) -> Content:
 def cut_out(served: Served, part: Cut) -> Iterator[bytes]:
     """Yield records in stored BGZF blocks. Raises FormatError, DatasetError and OSError."""
     asked, seen = _by_reference(part.regions), None if part.visible is None else _by_reference(part.visible)
-    for number in part.numbers:
-        reference = served.bam.row_groups.places[number][0].reference_id
-        block, pos, end = served.bam.row_groups.decoded(number)
+    row_groups = served.bam.row_groups
+    for at, number in enumerate(part.numbers, 1):
+        reference = row_groups.places[number][0].reference_id
+        block, pos, end = row_groups.decoded(number, part.numbers[at : at + row_groups.ahead])
         mask = bytearray(b"\1") * len(pos)
         for places in (asked, seen):
             if places is not None:

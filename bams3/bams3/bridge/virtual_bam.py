@@ -74,7 +74,7 @@ class VirtualBam:
         start = self._starts[section]
         if section + 1 == len(self._starts):
             return [EOF_MARKER[offset - start : end - start]]
-        data = self.row_groups.decoded(section - 1).data if section else self._header
+        data = self.row_groups.records(section - 1) if section else self._header
         stop = min(end, self._starts[section + 1])
         return [*stored(data, offset - start, stop - start)]
 
