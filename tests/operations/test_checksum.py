@@ -158,7 +158,9 @@ def test_files_in_a_bucket(bucket: str, tmp_path: Path, ending: str, run: Run) -
     """Sorted by name, which a conversion would refuse."""
     path = tmp_path / f"named.{ending}"
     options = ["--output-fmt-option", "no_ref=1"] if ending == "cram" else []
-    pysam.sort("-n", "-O", ending.split(".")[0], *options, "-o", str(path), str(DATA / "illumina_chr22_NA12878.bam"))
+    pysam.sort(
+        "-n", "-O", ending.split(".")[0], *options, "-o", str(path), str(DATA / "illumina_chr22_NA12878.bam")
+    )
     uri = upload(bucket, path)
     for words in ["-q"], ["-a"]:
         assert run("checksum", *words, uri) == (0, theirs(*words, path).replace(str(path), uri), "")

@@ -160,6 +160,24 @@ def of_records(
     return _piped(bam_bytes(blocks, dataset.header), options, dataset.uri)
 
 
+def everything(dataset: DatasetReader, workers: int) -> list[tuple[str | None, dict[str, int | str]]]:
+    """The rows that `samtools checksum -a` prints, by the names of its columns: of all records, then of each read group
+    (None: of records without one).
+
+    The sums depend on the order of the records, so samtools makes them, as in `of_records`.
+    """
+    lines = of_records(dataset, ["-a", "-T"], workers).decode("utf-8", "surrogateescape").split("\n")
+    heading, *rows = (line.split("\t") for line in lines[lines.index("") + 1 : -1])
+    return [
+        (
+            None if (number, group) == (1, "-") else group,
+            {"count": int(count)}
+            | {name: f"{int(value, 16):08x}" for name, value in zip(heading[3:], values, strict=True)},
+        )
+        for number, (group, _, count, *values) in enumerate(rows)
+    ]
+
+
 def _piped(feed: Iterable[Any], options: Sequence[str], name: str) -> bytes:
     from bams3.sources.process import SamtoolsProcess
 
