@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import hostile
-import httpx
+import httpx2
 import pysam
 import pytest
 from bams3.bridge import access
@@ -259,7 +259,7 @@ def test_tls_and_the_log(cohort: Path, tmp_path: Path) -> None:
         tmp_path / "key.pem",
         cohort,
     ]
-    with serving(*words) as server, httpx.Client(verify=trusted, timeout=HANG) as http:
+    with serving(*words) as server, httpx2.Client(verify=trusted, timeout=HANG) as http:
         assert server.url.startswith("https://127.0.0.1:")
         ticket = http.get(f"{server.url}/reads/S1", headers=as_user("s3cret")).json()["htsget"]
         url = url_of(ticket)

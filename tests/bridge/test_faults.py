@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import anyio
-import httpx
+import httpx2
 import pytest
 import uvicorn
 from bams3.bridge import http_content, http_htsget, http_server
@@ -51,10 +51,10 @@ def test_200_clients_at_once(local: Path, data: bytes) -> None:
     """Each gets its own bytes, whole or in ranges, also where some leave in the middle; nothing is left behind."""
     number, most = 200, 400 << 20
     with serving("--memory", "16", local) as server:
-        httpx.get(f"{server.url}/bam/d.bam.csi")
+        httpx2.get(f"{server.url}/bam/d.bam.csi")
         before = descriptors(server)
 
-        async def use(http: httpx.AsyncClient, seed: int) -> None:
+        async def use(http: httpx2.AsyncClient, seed: int) -> None:
             chance = random.Random(seed)
             start = chance.randrange(len(data))
             end = min(start + chance.choice([1, 5000, 300_000]), len(data))
@@ -72,8 +72,8 @@ def test_200_clients_at_once(local: Path, data: bytes) -> None:
                     break
 
         async def use_all() -> None:
-            limits = httpx.Limits(max_connections=number, keepalive_expiry=1)  # sooner than the server's
-            async with httpx.AsyncClient(timeout=HANG, limits=limits) as http, asyncio.TaskGroup() as group:
+            limits = httpx2.Limits(max_connections=number, keepalive_expiry=1)  # sooner than the server's
+            async with httpx2.AsyncClient(timeout=HANG, limits=limits) as http, asyncio.TaskGroup() as group:
                 for seed in range(number):
                     group.create_task(use(http, seed))
 
@@ -90,7 +90,7 @@ def test_slow_readers(local: Path, data: bytes, connection: Connect) -> None:
     with serving("--memory", "1", local) as server:
         slow = [connection(server.url, "/bam/d.bam") for _ in range(http_content.THREADS + 10)]
         begun = [each.recv(100) for each in slow]
-        assert httpx.get(f"{server.url}/bam/d.bam", timeout=HANG).content == data
+        assert httpx2.get(f"{server.url}/bam/d.bam", timeout=HANG).content == data
         for first, each in zip(begun[:10], slow[:10], strict=True):
             assert (first + rest_of(each)).endswith(b"\r\n\r\n" + data)
         assert peak(server) < 512 << 20
@@ -101,8 +101,8 @@ def test_a_server_that_is_killed_in_mid_answer(local: Path, data: bytes, tmp_pat
     taken = b""
     with (
         serving(local) as server,
-        suppress(httpx.HTTPError),
-        httpx.stream("GET", f"{server.url}/bam/d.bam", timeout=HANG) as given,
+        suppress(httpx2.HTTPError),
+        httpx2.stream("GET", f"{server.url}/bam/d.bam", timeout=HANG) as given,
     ):
         for piece in given.iter_raw():
             taken += piece
@@ -117,7 +117,7 @@ def test_a_server_whose_storage_fails_at_times(remote: str, data: bytes, faults:
         for at in (0, 2):
             faults.arm(kind, at=at)
             place = {"range": f"bytes={3_000_000 * at}-{3_000_000 * (at + 1)}"}
-            given = httpx.get(f"{server.url}/bam/d.bam", headers=place, timeout=HANG)
+            given = httpx2.get(f"{server.url}/bam/d.bam", headers=place, timeout=HANG)
             assert given.content == data[3_000_000 * at : 3_000_000 * (at + 1) + 1]
             faults.disarm()
 
@@ -125,12 +125,12 @@ def test_a_server_whose_storage_fails_at_times(remote: str, data: bytes, faults:
 def test_a_server_whose_storage_fails_for_a_while(remote: str, data: bytes, faults: Faults) -> None:
     """It says so, without a wrong byte, and recovers."""
     with serving(remote) as server:
-        httpx.head(f"{server.url}/bam/d.bam", timeout=HANG)
+        httpx2.head(f"{server.url}/bam/d.bam", timeout=HANG)
         faults.arm("403", times=1000)
         place = {"range": "bytes=1000000-2000000"}
-        assert httpx.get(f"{server.url}/bam/d.bam", headers=place, timeout=HANG).status_code >= 500
+        assert httpx2.get(f"{server.url}/bam/d.bam", headers=place, timeout=HANG).status_code >= 500
         faults.disarm()
-        given = httpx.get(f"{server.url}/bam/d.bam", headers=place, timeout=HANG)
+        given = httpx2.get(f"{server.url}/bam/d.bam", headers=place, timeout=HANG)
         assert given.content == data[1_000_000:2_000_001]
 
 

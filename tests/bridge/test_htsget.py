@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import hostile
-import httpx
+import httpx2
 import pysam
 import pytest
 from bams3.bridge import http_htsget, library, selection, tickets
@@ -325,10 +325,10 @@ def test_damage_cuts_a_block(local: Path, tmp_path: Path) -> None:
     chunk[20] ^= 1
     (dataset / entry.path).write_bytes(chunk)
     with serving(dataset) as server:
-        ticket = httpx.get(f"{server.url}/reads/d?notags=XX").json()["htsget"]
+        ticket = httpx2.get(f"{server.url}/reads/d?notags=XX").json()["htsget"]
         (url,) = [part["url"] for part in ticket["urls"] if part["url"].startswith("http")]
-        with pytest.raises(httpx.RemoteProtocolError, match="incomplete chunked read"):
-            httpx.get(url, timeout=HANG)
+        with pytest.raises(httpx2.RemoteProtocolError, match="incomplete chunked read"):
+            httpx2.get(url, timeout=HANG)
         assert server.stop() == 0
         assert len([line for line in server.lines() if "row group 0: stream" in line]) == 1
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import numpy as np
 import pytest
 from bams3.bridge.track import bin_size, depth_track
@@ -133,7 +133,7 @@ def test_depth_is_that_of_the_dataset(datasets: Path, url: str, bins: int) -> No
     contig, length = next(
         pair for pair in zip(dataset.references, dataset.lengths, strict=True) if dataset.count(pair[0])
     )
-    answer = httpx.get(f"{url}/datasets/{NAMES[1]}/depth", params={"contig": contig, "bins": bins})
+    answer = httpx2.get(f"{url}/datasets/{NAMES[1]}/depth", params={"contig": contig, "bins": bins})
     size, *pieces = map(json.loads, answer.text.splitlines())
     assert size == bin_size(length, bins)
     drawn = np.zeros(-(-length // size))
@@ -148,7 +148,7 @@ def test_depth_is_that_of_the_dataset(datasets: Path, url: str, bins: int) -> No
     "query", ["", "?contig=chrQ", "?contig=q&bins=0", "?contig=q&bins=1e9", "?contig=q&bins=x"]
 )
 def test_a_bad_question_about_depth(url: str, query: str) -> None:
-    answer = httpx.get(f"{url}/datasets/{NAMES[0]}/depth{query}")
+    answer = httpx2.get(f"{url}/datasets/{NAMES[0]}/depth{query}")
     assert (answer.status_code, "give a contig" in answer.text) == (400, True)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import httpx
+import httpx2
 import pysam
 import pytest
 from bams3.bridge import http_log
@@ -211,17 +211,17 @@ def test_damage_cuts_the_answer(local: Path, data: bytes, tmp_path: Path) -> Non
     (dataset / entry.path).write_bytes(chunk)
     with serving(dataset) as server:
         taken = b""
-        with httpx.stream("GET", f"{server.url}/bam/d.bam", timeout=HANG) as given:
+        with httpx2.stream("GET", f"{server.url}/bam/d.bam", timeout=HANG) as given:
             assert given.headers["content-length"] == str(len(data))
-            with suppress(httpx.RemoteProtocolError):
+            with suppress(httpx2.RemoteProtocolError):
                 for piece in given.iter_raw():
                     taken += piece
         assert data.startswith(taken)
         assert 0 < len(taken) < len(data)
         at = {"range": f"bytes={len(taken) + (1 << 20)}-"}
-        refused = httpx.get(f"{server.url}/bam/d.bam", headers=at, timeout=HANG)
+        refused = httpx2.get(f"{server.url}/bam/d.bam", headers=at, timeout=HANG)
         assert (refused.status_code, str(tmp_path) in refused.text) == (500, False)
-        assert httpx.get(f"{server.url}/bam/d.bam", headers={"range": "bytes=0-9"}).content == data[:10]
+        assert httpx2.get(f"{server.url}/bam/d.bam", headers={"range": "bytes=0-9"}).content == data[:10]
         assert server.stop() == 0
         lines = server.lines()
         failures = [line for line in lines if "failed" in line]

@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from odd_records import write_odd
 from peers import DATA
+from remote_bams import upload
 
 import bams3
 
@@ -147,6 +148,55 @@ def test_many_read_groups() -> None:
     assert {name: passed[0] for name, (passed, _) in sums.groups.items()} == {
         name: names.count(name) for name in set(names)
     }
+
+
+# Files at URIs
+
+
+@pytest.mark.parametrize("ending", ["bam", "sam", "sam.gz", "cram"])
+def test_files_in_a_bucket(bucket: str, tmp_path: Path, ending: str, run: Run) -> None:
+    """Sorted by name, which a conversion would refuse."""
+    path = tmp_path / f"named.{ending}"
+    options = ["--output-fmt-option", "no_ref=1"] if ending == "cram" else []
+    pysam.sort(
+        "-n", "-O", ending.split(".")[0], *options, "-o", str(path), str(DATA / "illumina_chr22_NA12878.bam")
+    )
+    uri = upload(bucket, path)
+    for words in ["-q"], ["-a"]:
+        assert run("checksum", *words, uri) == (0, theirs(*words, path).replace(str(path), uri), "")
+
+
+def test_files_of_a_web_server(web_server: tuple[str, Path], run: Run) -> None:
+    """A signature in a URL is not printed; a dataset is still one, and a chunk a chunk, whatever it is called."""
+    url, root = web_server
+    bam = Path(shutil.copy(REAL[0], root / "x.bam"))
+    bams3.convert(bam, root / "x.bams3")
+    (chunk,) = (root / "x.bams3").glob("data/*/*.chunk")
+    shutil.copy(chunk, root / "chunk")
+    expected = theirs(bam)
+    signed = f"{url}/x.bam?key=secret"
+    assert run("checksum", "-@2", signed) == (0, expected.replace(str(bam), f"{url}/x.bam"), "")
+    both = [run("checksum", f"{url}/{name}")[1].splitlines()[1:] for name in ("x.bams3", "chunk")]
+    assert both == [expected.splitlines()[1:]] * 2
+
+
+def test_damaged_files_in_a_bucket(bucket: str, tmp_path: Path, run: Run) -> None:
+    """Without its marker, with a damaged block, of another kind, or missing."""
+    data = REAL[0].read_bytes()
+    flipped = data[:50_000] + bytes([data[50_000] ^ 1]) + data[50_001:]
+    for content, said in (
+        (data[:-28], "end-of-file marker"), (data[:90_000], "truncated"), (flipped, "block"),
+        (b"no alignments", "neither BAM, CRAM nor SAM"), (None, "not a bams3 dataset"),
+    ):  # fmt: skip
+        uri = f"{bucket}/in/none.bam"
+        if content is not None:
+            (tmp_path / "x.bam").write_bytes(content)
+            uri = upload(bucket, tmp_path / "x.bam")
+        code, text, errors = run("checksum", uri)
+        assert (code, text) == (1, "")
+        assert errors.startswith(f"bams3 checksum: {uri}")
+        assert said in errors
+        assert errors.count("\n") == 1
 
 
 # Sums that a dataset has

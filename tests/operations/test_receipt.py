@@ -45,9 +45,9 @@ def folder(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return copy
 
 
-def printed_by_samtools(path: Path) -> dict[str, list[str]]:
+def printed_by_samtools(path: Path, *options: str) -> dict[str, list[str]]:
     """Group → count and sums."""
-    text = pysam.samtools.checksum(str(path))  # type: ignore[attr-defined]
+    text = pysam.samtools.checksum(*options, str(path))  # type: ignore[attr-defined]
     rows = [line.split() for line in text.splitlines()[5:]]
     return {row[0]: row[2:] for row in rows}
 
@@ -68,6 +68,7 @@ def test_what_a_receipt_says(folder: Path, run: Run) -> None:
     header, records = DatasetReader("x.bams3").manifest.header_id, 3333
     assert (document["header_id"], document["records"]) == (header, records)
     assert sums_in(document["sums"]) == printed_by_samtools(folder / "x.bam")
+    assert sums_in(document["all_sums"]) == printed_by_samtools(folder / "x.bam", "-a")
     assert document["versions"] == {
         "bams3": bams3.__version__,
         "format": 2,
@@ -86,6 +87,7 @@ def test_datasets_of_earlier_versions(tmp_path: Path, run: Run) -> None:
     assert run("verify", "--against", bam, "--receipt", tmp_path / "r.json", dataset)[0] == 0
     document = json.loads((tmp_path / "r.json").read_text())
     assert sums_in(document["sums"]) == printed_by_samtools(bam)
+    assert sums_in(document["all_sums"]) == printed_by_samtools(bam, "-a")
 
 
 def test_no_receipt_if_anything_differs(folder: Path, run: Run) -> None:

@@ -4,11 +4,22 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Generic, TypeVar
+
+from bams3.parallel.limits import available_memory
+
+Value = TypeVar("Value")
 
 DEFAULT_BYTES = 512 << 20
 
 
-class Decoder:
+def bytes_for_many() -> int:
+    """How many bytes to keep for clients who read here and there: a quarter of the memory that this process may use,
+    and `DEFAULT_BYTES` at least."""
+    return max((available_memory() or 0) // 4, DEFAULT_BYTES)
+
+
+class Decoder(Generic[Value]):
     """Makes values in threads: each once, however many ask for it, until it is dropped as the least recently used.
 
     `limit`: bytes that are kept; `held`: those that are; `workers`: the number of threads. Thread-safe. A value that
@@ -19,10 +30,10 @@ class Decoder:
         self.limit, self.workers = limit, workers
         self._pool = ThreadPoolExecutor(workers, "bams3-decode")
         self._lock = threading.Lock()
-        self._kept: OrderedDict[Hashable, tuple[Future[memoryview], int]] = OrderedDict()
+        self._kept: OrderedDict[Hashable, tuple[Future[Value], int]] = OrderedDict()
         self.held = 0
 
-    def submit(self, key: Hashable, size: int, make: Callable[[], memoryview]) -> Future[memoryview]:
+    def submit(self, key: Hashable, size: int, make: Callable[[], Value]) -> Future[Value]:
         """Return the future of a value of `size` bytes, which `make` makes unless it is there."""
         with self._lock:
             if key in self._kept:
@@ -36,7 +47,7 @@ class Decoder:
         future.add_done_callback(lambda done: self._forget_failed(key, done))
         return future
 
-    def _forget_failed(self, key: Hashable, done: Future[memoryview]) -> None:
+    def _forget_failed(self, key: Hashable, done: Future[Value]) -> None:
         if done.cancelled() or done.exception():
             with self._lock:
                 if key in self._kept and self._kept[key][0] is done:

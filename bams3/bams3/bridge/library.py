@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import threading
 import time
-from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cached_property
-from itertools import pairwise
 from typing import NamedTuple
 
-from bams3.bam.records import walk
 from bams3.bridge.decoder import Decoder
+from bams3.bridge.row_groups import Decoded
 from bams3.bridge.shelf import datasets_of, files, places_of
 from bams3.bridge.virtual_bam import VirtualBam
 from bams3.dataset import layout
-from bams3.dataset.prefetch import plan_hot
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import DatasetError
-from bams3.storage import open_storage
+from bams3.storage import is_remote, open_storage
 
 OPEN = 64  # datasets whose chunk index is in memory
 STEADY = 1.0  # seconds for which a dataset, and what a folder holds, is not looked at again
@@ -41,13 +38,12 @@ class Content(NamedTuple):
 class Served:
     """One state of a dataset, open."""
 
-    def __init__(self, name: str, place: str, decoder: Decoder) -> None:
+    def __init__(self, name: str, place: str, decoder: Decoder[Decoded]) -> None:
         """Raises DatasetError, FormatError and OSError."""
         self.name, self.place = name, place
         self.since = _written(place)  # before it is read, so that a later state is noticed
         self.dataset = DatasetReader(place)
         self.bam = VirtualBam(self.dataset, decoder)
-        self._decoder = decoder
         self.checked = time.monotonic()
 
     @cached_property
@@ -70,29 +66,6 @@ class Served:
         view = memoryview(data)
         return Content(len(data), f"{etag}-{kind}", modified, lambda at, length: view[at : at + length])
 
-    def extents(self, number: int) -> tuple[array[int], array[int], array[int]]:
-        """Return where the n records of a row group are: offsets in its bytes, shape (n + 1,); POS; ends, 0-based.
-
-        The numbers are kept as the bytes of row groups are. Raises as `VirtualBam.read` does.
-        """
-        data = self.bam.row_groups.records(number)
-        entry, place = self.bam.row_groups.places[number]
-        records = entry.zones[place].records
-
-        def make() -> memoryview:
-            group = self.bam.row_groups.group(number)
-            for (fetched,) in self.dataset.fetched([(group,)], plan_hot):
-                pos, end = fetched.pos, fetched.end
-            block, _ = walk(data, len(self.dataset.references))
-            return memoryview(block.offsets.tobytes() + pos.tobytes() + end.tobytes())
-
-        found = self._decoder.submit((self, number), 16 * records + 8, make).result()
-        cuts = [0, 8 * records + 8, 12 * records + 8, 16 * records + 8]
-        columns = array("q"), array("i"), array("i")
-        for column, (first, last) in zip(columns, pairwise(cuts), strict=True):
-            column.frombytes(found[first:last])
-        return columns
-
     @property
     def is_current(self) -> bool:
         """Whether the dataset is still the one that was opened. Raises OSError."""
@@ -106,7 +79,7 @@ class Served:
 class Library:
     """The datasets of sources by name. Thread-safe."""
 
-    def __init__(self, sources: Sequence[str], decoder: Decoder) -> None:
+    def __init__(self, sources: Sequence[str], decoder: Decoder[Decoded]) -> None:
         """Raises UsageError, DatasetError and FormatError, also for two datasets of one name."""
         files(datasets_of(sources), decoder)  # finds what is wrong with them
         self._sources, self._decoder = sources, decoder
@@ -158,7 +131,8 @@ class Library:
 
 def name_of(place: str) -> str:
     """The name of the dataset at a path or URI."""
-    return place.partition("?")[0].rstrip("/").rpartition("/")[2].removesuffix(".bams3")
+    path = place.partition("?")[0] if is_remote(place) else place
+    return path.rstrip("/").rpartition("/")[2].removesuffix(".bams3")
 
 
 def _written(place: str) -> float:

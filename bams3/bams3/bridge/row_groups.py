@@ -1,9 +1,15 @@
 """The records of a dataset's row groups, decoded when they are read, and ahead of those who read in order."""
 
-import threading
-from collections import OrderedDict
-from concurrent.futures import Future
+from __future__ import annotations
 
+import threading
+from array import array
+from collections import OrderedDict
+from collections.abc import Sequence
+from concurrent.futures import Future
+from typing import NamedTuple
+
+from bams3.bam.records import RecordBlock
 from bams3.bridge.decoder import Decoder
 from bams3.chunk.entry import ChunkEntry
 from bams3.chunk.reader import ChunkReader, RowGroup
@@ -17,14 +23,29 @@ READERS = 64  # who read in order, at once
 CHUNKS = 64  # whose footers are kept
 
 
+class Decoded(NamedTuple):
+    """The records of a row group, and where they are: POS and ends, 0-based, shape (n,)."""
+
+    block: RecordBlock
+    pos: array[int]
+    end: array[int]
+
+    @property
+    def data(self) -> memoryview:
+        """The bytes of all records, in BAM encoding, read-only."""
+        offsets = self.block.offsets
+        return memoryview(self.block.data)[offsets[0] : offsets[-1]].toreadonly()
+
+
 class RowGroups:
     """The row groups of a dataset by number, in the order of its records.
 
-    `places`: the chunk of each, and its number there; `sizes`: bytes of each one's records.
+    `places`: the chunk of each, and its number there; `sizes`: bytes of each one's records; `ahead`: how many are
+    decoded ahead.
     """
 
-    def __init__(self, dataset: DatasetReader, decoder: Decoder) -> None:
-        self._dataset, self._decoder = dataset, decoder
+    def __init__(self, dataset: DatasetReader, decoder: Decoder[Decoded]) -> None:
+        self._dataset, self._decoder, self.ahead = dataset, decoder, decoder.workers
         self.places = [(entry, number) for entry in dataset.index for number in range(len(entry.row_groups))]
         self.sizes = [zone.bytes for entry in dataset.index for zone in entry.zones]
         self._lock = threading.Lock()
@@ -32,22 +53,31 @@ class RowGroups:
         self._firsts: OrderedDict[int, int] = OrderedDict()
 
     def records(self, number: int) -> memoryview:
-        """Return the records of a row group, in BAM encoding.
+        """Return the bytes of a row group's records to who reads the file; further ones are decoded ahead of those who
+        read in order. Raises as `decoded` does."""
+        return self.decoded(number, range(number + 1, number + 1 + self._ahead(number))).data
 
-        Raises FormatError if they are damaged, OSError if they can't be read, DatasetError if the dataset has been
-        replaced.
+    def decoded(self, number: int, following: Sequence[int] = ()) -> Decoded:
+        """Return a row group. `following`: those that will be asked for next; they are decoded, too, if there is room.
+
+        Raises FormatError if it is damaged, OSError if it can't be read, DatasetError if the dataset has been replaced.
         """
         future = self._submit(number)
-        room = self._decoder.limit - self.sizes[number]
-        for after in range(number + 1, number + 1 + self._ahead(number)):
-            room -= self.sizes[after]
+        room = self._decoder.limit - self._held(number)
+        for after in following:
+            room -= self._held(after)
             if room < 0:
                 break
             self._submit(after)
         return future.result()
 
-    def _submit(self, number: int) -> Future[memoryview]:
-        return self._decoder.submit((self, number), self.sizes[number], lambda: self._decoded(number))
+    def _submit(self, number: int) -> Future[Decoded]:
+        return self._decoder.submit((self, number), self._held(number), lambda: self._decoded(number))
+
+    def _held(self, number: int) -> int:
+        """The bytes that a row group takes when it is decoded."""
+        entry, place = self.places[number]
+        return self.sizes[number] + 16 * entry.zones[place].records + 8
 
     def _ahead(self, number: int) -> int:
         """How many row groups after this one to decode: up to one a worker.
@@ -62,15 +92,14 @@ class RowGroups:
             self._firsts[number] = first
             if len(self._firsts) > READERS:
                 self._firsts.popitem(last=False)
-        return min(max(number - first - 1, 0), self._decoder.workers, len(self.sizes) - 1 - number)
+        return min(max(number - first - 1, 0), self.ahead, len(self.sizes) - 1 - number)
 
-    def _decoded(self, number: int) -> memoryview:
+    def _decoded(self, number: int) -> Decoded:
         try:
             group = self.group(number)
             for (fetched,) in self._dataset.fetched([(group,)], plan_all):
                 fetched.load()
-            block = group.block()
-            return memoryview(block.data)[block.offsets[0] : block.offsets[-1]].toreadonly()
+            return Decoded(group.block(), group.pos, group.end)
         except (FormatError, OSError):
             if self._is_replaced():
                 raise DatasetError(

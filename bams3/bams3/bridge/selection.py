@@ -100,7 +100,7 @@ class _Touched(NamedTuple):
 def _touched(
     served: Served, regions: Sequence[Region], visible: Mapping[int, Intervals] | None
 ) -> Iterator[_Touched]:
-    for group, intervals in row_group_jobs(_Index(served.dataset), regions, RecordFilter()):
+    for group, intervals in row_group_jobs(served.dataset, regions, RecordFilter(), by_index=True):
         number = served.numbers[group.chunk.path, group.number]
         reference = served.bam.row_groups.places[number][0].reference_id
         whole, seen = inside(group, intervals), NOWHERE
@@ -115,20 +115,6 @@ def _touched(
             [Region(reference, *place) for place in zip(*each, strict=True)] for each in (intervals, seen)
         ]
         yield _Touched(number, group.zone.bytes, whole, *places)
-
-
-class _Index:
-    """A dataset by its index alone: records are compared with the footers of their chunks when they are decoded."""
-
-    def __init__(self, dataset: DatasetReader) -> None:
-        self._dataset = dataset
-        self.references, self.unplaced_row_groups = dataset.references, dataset.unplaced_row_groups
-
-    def row_groups(
-        self, reference_id: int, start: int, end: int, borders: Sequence[Sequence[int]] = ()
-    ) -> Iterator[RowGroup]:
-        """Like those of the dataset."""
-        return self._dataset.row_groups(reference_id, start, end)
 
 
 def _within(items: Iterable[Item], size: Callable[[Item], int]) -> Iterator[list[Item]]:
@@ -176,7 +162,7 @@ def _chunks(served: Served, regions: Sequence[Region] | None) -> Iterator[tuple[
         yield from ((number, set()) for number in range(len(index)))
         return
     numbers = {entry.path: number for number, entry in enumerate(index)}
-    jobs = row_group_jobs(_Index(served.dataset), regions, RecordFilter())
+    jobs = row_group_jobs(served.dataset, regions, RecordFilter(), by_index=True)
     for path, of_chunk in groupby(jobs, key=lambda job: job[0].chunk.path):
         number = numbers[path]
         places = {place for _, intervals in of_chunk for place in zip(*intervals, strict=True)}
@@ -196,15 +182,16 @@ def content_of(served: Served, part: Bytes) -> Content:
 def cut_out(served: Served, part: Cut) -> Iterator[bytes]:
     """Yield records in stored BGZF blocks. Raises FormatError, DatasetError and OSError."""
     asked, seen = _by_reference(part.regions), None if part.visible is None else _by_reference(part.visible)
-    for number in part.numbers:
-        reference = served.bam.row_groups.places[number][0].reference_id
-        offsets, pos, end = served.extents(number)
+    row_groups = served.bam.row_groups
+    for at, number in enumerate(part.numbers, 1):
+        reference = row_groups.places[number][0].reference_id
+        block, pos, end = row_groups.decoded(number, part.numbers[at : at + row_groups.ahead])
         mask = bytearray(b"\1") * len(pos)
         for places in (asked, seen):
             if places is not None:
                 keep_overlapping(mask, pos, end, *places.get(reference, NOWHERE))
         if 1 in mask:
-            yield _blocks(gather(RecordBlock(served.bam.row_groups.records(number), offsets), mask))
+            yield _blocks(gather(block, mask))
 
 
 def decoded(served: Served, part: Records) -> Iterator[bytes]:

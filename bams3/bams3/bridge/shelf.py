@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Protocol
 
 from bams3.bridge.decoder import Decoder
+from bams3.bridge.row_groups import Decoded
 from bams3.bridge.virtual_bam import VirtualBam, index_kind
 from bams3.dataset import layout
 from bams3.dataset.opening import open_readers
@@ -30,7 +31,7 @@ class File(Protocol):
         """Return `length` bytes from `offset`, or fewer at the end."""
 
 
-def files(datasets: Sequence[DatasetReader], decoder: Decoder) -> dict[str, File]:
+def files(datasets: Sequence[DatasetReader], decoder: Decoder[Decoded]) -> dict[str, File]:
     """Return the files of datasets by name. The chunk index of a dataset is read when one of its files is looked at.
 
     Raises UsageError for two datasets of one name.
@@ -71,7 +72,7 @@ def places_of(source: str) -> Iterator[str]:
 
 
 class _Bam:
-    def __init__(self, dataset: DatasetReader, decoder: Decoder) -> None:
+    def __init__(self, dataset: DatasetReader, decoder: Decoder[Decoded]) -> None:
         self._dataset, self._decoder = dataset, decoder
         self._lock = threading.Lock()
         self._opened: VirtualBam | None = None

@@ -8,7 +8,7 @@ from itertools import accumulate
 from bams3.bridge.blocks import stored, stored_size
 from bams3.bridge.decoder import Decoder
 from bams3.bridge.index import BAI_LONGEST, Run, index_bytes
-from bams3.bridge.row_groups import RowGroups
+from bams3.bridge.row_groups import Decoded, RowGroups
 from bams3.dataset import layout
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import UsageError
@@ -37,7 +37,7 @@ class VirtualBam:
         The row groups of the dataset.
     """
 
-    def __init__(self, dataset: DatasetReader, decoder: Decoder | None = None) -> None:
+    def __init__(self, dataset: DatasetReader, decoder: Decoder[Decoded] | None = None) -> None:
         """`decoder`: threads and memory, which several can share. Raises FormatError if the dataset is damaged."""
         self._dataset = dataset
         self.row_groups = RowGroups(dataset, decoder or Decoder())

@@ -3,7 +3,6 @@
 import argparse
 from collections.abc import Iterator
 from itertools import groupby
-from os.path import isfile
 from typing import Any
 
 from bams3.cli.options import add_help, add_workers, explain, flag_bits, parser, progress_beside
@@ -50,7 +49,7 @@ def _options() -> argparse.ArgumentParser:
         "sources",
         metavar="SOURCE",
         nargs="+",
-        help="datasets, or chunks; or BAM, SAM or CRAM files, which samtools reads",
+        help="datasets, or chunks; or BAM, SAM or CRAM files, which samtools reads; paths or URIs",
     )
     options.set_defaults(words=[])
 
@@ -123,29 +122,32 @@ def _check_tags(text: str) -> None:
 
 def _reports(args: Any) -> Iterator[bytes]:
     """Yield the report of each source."""
-    from bams3.dataset.opening import is_chunk, open_readers
-    from bams3.operations.checksum import by_samtools
+    from bams3.dataset.opening import is_other_file, open_readers
+    from bams3.operations.checksum import by_samtools, of_object
+    from bams3.storage import is_remote
 
     if args.merge:
         yield from by_samtools(args.words, args.sources, args.sources[0])
         return
-    threads = ["-@", str(args.workers - 1)]
-    for alignments, sources in groupby(args.sources, key=lambda name: isfile(name) and not is_chunk(name)):
-        if alignments:
-            for source in sources:
-                yield from by_samtools([*args.words, *threads], [source], source)
-        else:
+    options = [*args.words, "-@", str(args.workers - 1)]
+    for alignments, sources in groupby(args.sources, key=is_other_file):
+        if not alignments:
             for dataset in open_readers(sources):
                 yield from _of_dataset(dataset, args)
+        for source in sources if alignments else ():
+            if is_remote(source):
+                yield of_object(source, options, args.workers)
+            else:
+                yield from by_samtools(options, [source], source)
 
 
 def _of_dataset(dataset: Any, args: Any) -> Iterator[bytes]:
     from bams3.dataset.sums import Summed
-    from bams3.operations.checksum import Style, piped, report, sums_of
+    from bams3.operations.checksum import Style, of_records, report, sums_of
 
     with progress_beside(args.output, "read", dataset.manifest.records) as progress:
         if args.all or args.in_order or args.sanitize or args.tags.startswith("*"):
-            yield piped(dataset, args.words, args.workers, progress)
+            yield of_records(dataset, args.words, args.workers, progress)
             return
         summed = Summed(
             args.exclude_flags, args.require_flags, args.flag_mask, not args.no_rev_comp,

@@ -152,11 +152,12 @@ def add_workers(arguments: argparse.ArgumentParser) -> None:
     )
 
 
-def add_decoding(arguments: argparse.ArgumentParser) -> None:
-    """Add the options of a process that decodes for others as long as it lives: its memory and its workers."""
+def add_decoding(arguments: argparse.ArgumentParser, default: str) -> None:
+    """Add the options of a process that decodes for others as long as it lives: its memory (None: `default`) and its
+    workers."""
     arguments.add_argument(
-        "--memory", type=_mebibytes, default=512, metavar="MIB",
-        help="MiB of decoded records to keep for those who read them again (default 512)",
+        "--memory", type=_mebibytes, metavar="MIB",
+        help=f"MiB of decoded records to keep for those who read them again (default: {default})",
     )  # fmt: skip
     add_workers(arguments)
 
@@ -164,7 +165,7 @@ def add_decoding(arguments: argparse.ArgumentParser) -> None:
 def _mebibytes(text: str) -> int:
     if not (text.isdecimal() and int(text)):
         raise UsageError(f"--memory {text}: give a positive number")
-    return int(text)
+    return int(text) << 20
 
 
 def _workers(text: str) -> int:

@@ -50,7 +50,7 @@ def run(command: str, argv: list[str]) -> int:
         "--certificate", default="", metavar="PEM", help="serve https:// with this certificate"
     )
     options.add_argument("--key", default="", metavar="PEM", help="the private key of the certificate")
-    add_decoding(options)
+    add_decoding(options, "a quarter of what there is, at least 512")
     add_help(options)
     args = options.parse_args(argv)
     if args.public and args.tokens:
@@ -66,7 +66,7 @@ def _serve(args: Any) -> int:
     for package in ("starlette", "uvicorn"):
         need(package, "serve")
     from bams3.bridge.access import Tokens
-    from bams3.bridge.decoder import Decoder
+    from bams3.bridge.decoder import Decoder, bytes_for_many
     from bams3.bridge.http_app import application
     from bams3.bridge.http_server import is_local, listen, run, url_of
     from bams3.bridge.library import Library
@@ -76,7 +76,7 @@ def _serve(args: Any) -> int:
     keep_freed_memory()
     workers = worker_count(args.workers)
     tokens = Tokens(args.tokens) if args.tokens else None
-    library = Library(args.sources, Decoder(args.memory << 20, workers))
+    library = Library(args.sources, Decoder(args.memory or bytes_for_many(), workers))
     app = application(library, workers, for_all=args.public, tokens=tokens)
     with listen(args.host, args.port) as opened:
         if not (is_local(opened) or args.public or tokens):

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from bams3.chunk.footer import MAGIC, MAGICS
@@ -9,7 +10,7 @@ from bams3.chunk.reader import ChunkReader, open_chunk
 from bams3.dataset import layout
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import DatasetError, UsageError
-from bams3.storage import is_remote, open_object
+from bams3.storage import is_remote, open_object, open_storage
 from bams3.storage.memory import is_stream
 
 
@@ -116,3 +117,16 @@ def is_chunk(word: str) -> bool:
             return file.read(len(MAGIC)) in MAGICS
     except (OSError, ValueError):
         return False
+
+
+def is_other_file(word: str) -> bool:
+    """Tell whether a word of a command line is a file that is neither a chunk nor a dataset. Raises OSError."""
+    if is_chunk(word):
+        return False
+    if not is_remote(word):
+        return os.path.isfile(word.removeprefix("file://"))
+    with suppress(PermissionError):  # the URL may be signed for the file alone
+        if open_storage(word).exists(layout.METADATA):
+            return False
+    storage, path = open_object(word)
+    return storage.exists(path) and storage.get_range(path, 0, len(MAGIC)) not in MAGICS

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bams3.bam.flags import NAMES
@@ -137,22 +138,54 @@ def by_samtools(options: Sequence[str], sources: Sequence[str], name: str) -> It
         process.check()
 
 
-def piped(
+def of_object(uri: str, options: Sequence[str], workers: int) -> bytes:
+    """Return the output of `samtools checksum` of a BAM, CRAM or SAM file, which passes through this process.
+
+    Raises SourceError.
+    """
+    from bams3.sources.bam import open_feed
+
+    with open_feed(uri) as feed:
+        return _piped(feed.pieces(partial(in_order, workers=workers)), options, feed.name)
+
+
+def of_records(
     dataset: DatasetReader, options: Sequence[str], workers: int, progress: Callable[[int], Any] | None = None
 ) -> bytes:
     """Return the output of `samtools checksum` for the records of a dataset, which pass through it in their order."""
     from bams3.output.alignments import bam_bytes
     from bams3.select.query import RecordFilter, query
-    from bams3.sources.process import SamtoolsProcess
 
     blocks = watched(query(dataset, None, RecordFilter(), workers), len, progress)
-    feed = bam_bytes(blocks, dataset.header)
+    return _piped(bam_bytes(blocks, dataset.header), options, dataset.uri)
+
+
+def everything(dataset: DatasetReader, workers: int) -> list[tuple[str | None, dict[str, int | str]]]:
+    """The rows that `samtools checksum -a` prints, by the names of its columns: of all records, then of each read group
+    (None: of records without one).
+
+    The sums depend on the order of the records, so samtools makes them, as in `of_records`.
+    """
+    lines = of_records(dataset, ["-a", "-T"], workers).decode("utf-8", "surrogateescape").split("\n")
+    heading, *rows = (line.split("\t") for line in lines[lines.index("") + 1 : -1])
+    return [
+        (
+            None if (number, group) == (1, "-") else group,
+            {"count": int(count)}
+            | {name: f"{int(value, 16):08x}" for name, value in zip(heading[3:], values, strict=True)},
+        )
+        for number, (group, _, count, *values) in enumerate(rows)
+    ]
+
+
+def _piped(feed: Iterable[Any], options: Sequence[str], name: str) -> bytes:
+    from bams3.sources.process import SamtoolsProcess
+
     command = ["checksum", *options, "-o", "/dev/stdout", "-"]
-    with closing(SamtoolsProcess(command, "samtools checksum", "it failed", feed)) as process:
+    with closing(SamtoolsProcess(command, name, "samtools checksum failed", feed)) as process:
         said = b"".join(iter(lambda: process.stdout.read(_SIZE), b""))
         process.check()
-    heading, _, lines = said.partition(b"\n")
-    name = field(dataset.uri).encode("utf-8", "surrogateescape")
-    return (
-        (heading.removesuffix(b"-") + name if heading.startswith(b"# Checksum") else heading) + b"\n" + lines
-    )
+    heading, end, lines = said.partition(b"\n")
+    if heading.startswith(b"# Checksum"):
+        heading = heading.removesuffix(b"-") + field(name).encode("utf-8", "surrogateescape")
+    return heading + end + lines

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from bams3.dataset.layout import METADATA
 from bams3.dataset.manifest import Manifest, lossy_to_json
 from bams3.errors import DatasetError, SourceError, UsageError
-from bams3.operations.checksum import described, sums_of
+from bams3.operations.checksum import described, everything, sums_of
 from bams3.output.files import open_output, refuse_inputs, refuse_place
 from bams3.shown import shown, without_secrets
 from bams3.storage import is_remote, open_object
@@ -63,14 +63,15 @@ class Receipt:
         from bams3._version import __version__
 
         manifest = self._dataset.manifest
-        source = self._identified()
+        source, identity = self._identified(), self._id()
         sums = sums_of(self._dataset, workers=workers)
         groups: list[bytes | None] = [None] if None in sums.groups else []
+        (_, total), *others = everything(self._dataset, workers)
         return {
             "receipt": 1,
             "time": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
             "dataset": {
-                "name": self._dataset.uri, "id": self._id(), "chunks": manifest.chunks, "bytes": manifest.bytes,
+                "name": self._dataset.uri, "id": identity, "chunks": manifest.chunks, "bytes": manifest.bytes,
             },
             "source": source,
             "header_id": manifest.header_id,
@@ -83,6 +84,7 @@ class Receipt:
                     for name in [*groups, *sums.names()]
                 ],
             },
+            "all_sums": {"all": total, "read_groups": [{"id": name, **row} for name, row in others]},
             "versions": {
                 "bams3": __version__, "format": manifest.version, "samtools": pysam.__samtools_version__,  # type: ignore[attr-defined]
             },

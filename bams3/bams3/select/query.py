@@ -6,7 +6,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import compress
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 from bams3.bam.regions import LAST, UNPLACED, Region, RegionTable
 from bams3.dataset import layout
@@ -300,26 +300,17 @@ def _plan_of(wanted: Callable[[str], bool]) -> Plan[Any]:
     return plan
 
 
-class Indexed(Protocol):
-    """What finds row groups: a dataset, for which see its methods."""
-
-    @property
-    def references(self) -> Sequence[tuple[str, int]]:
-        """(name, length in bp) of every contig, by reference id."""
-
-    def row_groups(
-        self, reference_id: int, start: int, end: int, borders: Sequence[Sequence[int]] = ()
-    ) -> Iterator[RowGroup]:
-        """Row groups with reads that may overlap [start, end), 0-based, in order."""
-
-    def unplaced_row_groups(self) -> Iterator[RowGroup]:
-        """Row groups of reads with no position."""
-
-
 def row_group_jobs(
-    dataset: Indexed, regions: Iterable[Region] | None, record_filter: RecordFilter
+    dataset: Dataset,
+    regions: Iterable[Region] | None,
+    record_filter: RecordFilter,
+    *,
+    by_index: bool = False,
 ) -> Iterator[tuple[RowGroup, Intervals]]:
-    """Yield the row groups that may hold matching records, in order, each with the intervals that overlap it."""
+    """Yield the row groups that may hold matching records, in order, each with the intervals that overlap it.
+
+    `by_index`: the chunk index is believed for now; footers are compared with it when records are decoded.
+    """
     references = dataset.references
     if regions is None:
         everywhere = [Region(i, -1, length) for i, (_, length) in enumerate(references)]
@@ -331,7 +322,7 @@ def row_group_jobs(
         else:
             if ends[-1] == references[reference_id][1]:
                 ends[-1] = LAST  # as in samtools, reads past the contig's end belong to such a region
-            groups = dataset.row_groups(reference_id, starts[0], ends[-1], (starts, ends))
+            groups = dataset.row_groups(reference_id, starts[0], ends[-1], () if by_index else (starts, ends))
         for group in groups:
             first, last = bisect_right(ends, group.zone.min_pos), bisect_left(starts, group.zone.max_end)
             if first < last and record_filter.verdict(group) is not False:

@@ -3,8 +3,9 @@
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
-from typing import Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from bams3.bam.header import MAGIC
 from bams3.bam.records import RecordBlock, find_start
@@ -16,6 +17,9 @@ from bams3.sources.inputs import IndexCounts, Input, Mapper, Source
 from bams3.sources.messages import TRUNCATED, show
 from bams3.sources.meter import MeteredInput
 from bams3.sources.stream import PlainReader, ReadAgain, Reader, read_header, record_blocks
+
+if TYPE_CHECKING:
+    from bams3.sources.feeds import Feed
 
 LOOK_BYTES, LOOK_PIECES = 4096, 64
 """What identifies a SAM file without a header, and how far to look for it among blocks that hold little or nothing."""
@@ -47,26 +51,48 @@ def open_source(
     alignments = input_at(path)
     if progress:
         alignments = cast(Input, MeteredInput(alignments, progress))
-    looked_at = ReadAgain(alignments.open())
-    kind, packing = _kind(looked_at, alignments.name)
-    looked_at.rewind()
-    opened = cast(BinaryIO, looked_at)
+    kind, packing, opened = _looked_at(alignments)
     if kind == "BAM" and not sort:
         return BamSource(alignments, packing, opened, index=index, allow_truncated=allow_truncated)
-    from bams3.sources.cram import CramBytes
-    from bams3.sources.feeds import Feed, SamText
     from bams3.sources.htslib import HtslibSource
 
-    def feed(file: BinaryIO) -> Feed:
-        reader = _inflater(packing, file, alignments.name, allow_truncated)
-        if kind == "CRAM":
-            return CramBytes(reader, allow_truncated=allow_truncated)
-        return SamText(reader) if kind == "SAM" else Feed(reader)
+    def feed(file: BinaryIO) -> "Feed":
+        return _feed(kind, packing, file, alignments.name, allow_truncated)
 
     return HtslibSource(
         alignments, kind, feed, opened, index=index, reference=reference, sort=sort,
         allow_truncated=allow_truncated,
     )  # fmt: skip
+
+
+@contextmanager
+def open_feed(path: str) -> Iterator["Feed"]:
+    """Open a BAM, CRAM or SAM file at a path or URI, in any order, as input of samtools. Raises SourceError."""
+    alignments = input_at(path)
+    try:
+        kind, packing, opened = _looked_at(alignments)
+        with opened:
+            yield _feed(kind, packing, opened, alignments.name, None)
+    finally:
+        alignments.close()
+
+
+def _looked_at(alignments: Input) -> tuple[str, str, BinaryIO]:
+    """The format and the compression of a file, as `_kind` gives them, and the file at its start."""
+    file = ReadAgain(alignments.open())
+    kind, packing = _kind(file, alignments.name)
+    file.rewind()
+    return kind, packing, cast(BinaryIO, file)
+
+
+def _feed(kind: str, packing: str, file: BinaryIO, name: str, allow_truncated: bool | None) -> "Feed":
+    from bams3.sources.cram import CramBytes
+    from bams3.sources.feeds import Feed, SamText
+
+    reader = _inflater(packing, file, name, allow_truncated)
+    if kind == "CRAM":
+        return CramBytes(reader, allow_truncated=allow_truncated)
+    return SamText(reader) if kind == "SAM" else Feed(reader)
 
 
 def _kind(file: ReadAgain, name: str) -> tuple[str, str]:
