@@ -22,6 +22,7 @@ COMMANDS = {
     "depth": ("depth", "print the depth at each position, as samtools depth does"),
     "bedcov": ("depth", "sum depth over intervals, as samtools bedcov does"),
     "coverage-table": ("depth", "print a line per contig, as samtools coverage does"),
+    "pileup": ("pileup", "print the bases at each position, as samtools mpileup does"),
     "cost": ("cost", "estimate requests, bytes and price of an operation"),
     "stats": ("info", "print statistics, as samtools flagstat and idxstats do"),
     "checksum": ("checksum", "print checksums of all reads, as samtools checksum does"),

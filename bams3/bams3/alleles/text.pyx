@@ -1,0 +1,553 @@
+"""Lines of samtools mpileup, from piles.
+
+Lines are made a few thousand positions at a time. A first pass over the reads of these counts what each line will hold,
+so that a second one can put each base right where it belongs: read by read, not position by position.
+"""
+
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy, memset
+
+from bams3.alleles.piles cimport Pile
+from bams3.alleles.walk cimport (
+    Inserted, Read, Run, first_run, indel_after, inserted_after, is_in, next_run, quality_at,
+)
+from bams3.bam.fields cimport BASE_LETTERS, INSERTION, MATCHES, REF_SKIP, REVERSE
+from bams3.buffer cimport Buffer
+from bams3.decimal cimport put_unsigned
+
+from bams3.errors import UsageError
+
+cdef enum:
+    WIDEST = 4096            # positions that are worked on at a time
+    BASES = 1 << 18          # bases at these, about
+    SLACK = 16               # bytes that `put_unsigned` and the unpacking of bases may write behind their end
+    LONGEST = 0x7FFFFFFF      # bytes of a line
+
+cdef extern from *:
+    """
+    static unsigned char LETTERS[2][16] = {".ACMGRSVTWYHKDBN", ",acmgrsvtwyhkdbn"};
+    static unsigned char CODES[256];
+    static unsigned short PAIRS[2][256];
+
+    static void fill_letters(void) {
+        int i, strand;
+        memset(CODES, 15, sizeof CODES);
+        for (i = 0; i < 16; i++) {
+            CODES[(unsigned char) "=ACMGRSVTWYHKDBN"[i]] = i;
+            CODES[(unsigned char) "=acmgrsvtwyhkdbn"[i]] = i;
+        }
+        CODES['U'] = CODES['u'] = 8;
+        for (i = 0; i < 4; i++) CODES['0' + i] = 1 << i;
+        for (strand = 0; strand < 2; strand++)
+            for (i = 0; i < 256; i++) {
+                unsigned char pair[2] = {LETTERS[strand][i >> 4], LETTERS[strand][i & 15]};
+                memcpy(&PAIRS[strand][i], pair, 2);
+            }
+    }
+    """
+    const uint8_t LETTERS[2][16]
+    const uint8_t CODES[256]        # of letters of a reference, as in htslib
+    const uint16_t PAIRS[2][256]    # two letters
+    void fill_letters()
+
+fill_letters()
+
+
+cdef struct Options:
+    int least                # quality of a base
+    bint mapq                # columns: mapping qualities, and positions in reads
+    bint places
+    bint marks_strand        # of a deletion
+    const uint8_t *reference
+    int64_t reference_start
+    int64_t reference_length
+
+
+cdef struct Window:
+    int64_t start
+    int64_t stop
+    uint32_t *count          # of each position: bases that are printed
+    uint64_t *more           # bytes besides a letter for each base
+    uint32_t *width          # bytes of the positions in reads
+    int32_t *change          # of the number of reads that lie there
+    uint64_t *cursor         # where the next letter goes (low half), and the next quality
+    uint32_t *head           # where its line begins
+    uint32_t *mapq
+    uint32_t *place
+    uint8_t *letters         # of a run of one read
+    uint8_t *qualities
+    uint8_t *agreeing        # the letters that are printed as . or , on both strands
+    uint8_t *out
+
+
+cdef class Lines:
+    """Makes the lines of one contig.
+
+    `contig`: its name. `min_quality`: bases of a lower quality are not printed. `mapq`, `places`: print the columns of
+    `-s` and `-O`; `reverse_del`: deletions of reads on the reverse strand as #. `fill`: print positions without reads, too.
+    """
+
+    cdef bytes contig
+    cdef Options options
+    cdef bint fill
+
+    def __init__(self, bytes contig, *, int min_quality, bint mapq, bint places, bint reverse_del, bint fill):
+        self.contig, self.fill = contig, fill
+        self.options = Options(min(max(min_quality, 0), 256), mapq, places, reverse_del, NULL, 0, 0)
+
+    def of(self, Pile pile, const int64_t[::1] starts not None, const int64_t[::1] ends not None, int64_t begin,
+           int64_t stop, reference=None):
+        """Return the lines of the positions in [begin, stop) that lie in an interval [starts[k], ends[k]), in a Buffer.
+
+        Intervals are sorted and disjoint. `reference`: its bases from `begin` on, as far as any deletion reaches.
+        """
+        cdef const uint8_t[::1] bases = reference
+        cdef Maker maker = Maker(self.contig, self.fill)
+        cdef Py_ssize_t k
+        if starts.shape[0] != ends.shape[0]:
+            raise ValueError(f"{starts.shape[0]} starts do not match {ends.shape[0]} ends")
+        maker.options = self.options
+        if bases is not None:
+            maker.options.reference = &bases[0] if bases.shape[0] else <const uint8_t *> b""
+            maker.options.reference_start, maker.options.reference_length = begin, bases.shape[0]
+        maker.open(pile)
+        with nogil:
+            for k in range(starts.shape[0]):
+                if ends[k] > begin and starts[k] < stop:
+                    maker.stretch(max(starts[k], begin), min(ends[k], stop))
+        return maker.text
+
+
+cdef class Maker:
+    """The state of a walk over a pile."""
+
+    cdef Buffer text
+    cdef bytes contig
+    cdef const char *name
+    cdef size_t name_length
+    cdef bint fill
+    cdef Options options
+    cdef Pile pile
+    cdef Py_ssize_t next             # the first read that has not been met
+    cdef Py_ssize_t active           # the number of reads that have, and have not ended
+    cdef int32_t *reads              # these reads, and where they are
+    cdef Run *runs
+    cdef Window window
+    cdef uint8_t *room
+
+    def __cinit__(self, bytes contig, bint fill):
+        self.contig, self.fill, self.text = contig, fill, Buffer()
+        self.name, self.name_length = self.contig, len(contig)
+
+    def __dealloc__(self):
+        free(self.reads)
+        free(self.runs)
+        free(self.room)
+
+    cdef int open(self, Pile pile) except -1:
+        cdef Window *window = &self.window
+        cdef size_t wide = WIDEST + SLACK
+        self.pile, self.next, self.active = pile, 0, 0
+        self.reads = <int32_t *> malloc((pile.count + 1) * sizeof(int32_t))
+        self.runs = <Run *> malloc((pile.count + 1) * sizeof(Run))
+        self.room = <uint8_t *> malloc(wide * (2 * sizeof(uint64_t) + 6 * sizeof(uint32_t) + 3))
+        if self.reads == NULL or self.runs == NULL or self.room == NULL:
+            raise MemoryError(f"not enough memory for a pile of {pile.count} reads")
+        window.more = <uint64_t *> self.room
+        window.cursor = window.more + wide
+        window.count = <uint32_t *> (window.cursor + wide)
+        window.width = window.count + wide
+        window.change = <int32_t *> (window.width + wide)
+        window.head = <uint32_t *> (window.change + wide)
+        window.mapq = window.head + wide
+        window.place = window.mapq + wide
+        window.letters = <uint8_t *> (window.place + wide)
+        window.qualities = window.letters + wide
+        window.agreeing = window.qualities + wide
+        return 0
+
+    cdef int stretch(self, int64_t start, int64_t stop) except -1 nogil:
+        """Append the lines of [start, stop)."""
+        cdef int64_t size
+        while start < stop:
+            self.drop(start)
+            if not self.active and not self.fill:
+                self.skip(start)
+                if self.next == self.pile.count:
+                    return 0
+                start = max(start, max(self.pile.reads[self.next].pos, self.pile.least))
+                if start >= stop:
+                    return 0
+            size = min(stop - start, <int64_t> WIDEST)
+            self.meet(start, start + size)
+            if self.active * size > BASES:
+                size = max(BASES // self.active, 1)
+            while not self.put(start, start + size):
+                size = max(size // 2, 1)
+            start += size
+        return 0
+
+    cdef void drop(self, int64_t start) noexcept nogil:
+        """Leave out the reads that end before a position."""
+        cdef Py_ssize_t i, kept = 0
+        for i in range(self.active):
+            if self.pile.reads[self.reads[i]].end > start:
+                self.reads[kept], self.runs[kept] = self.reads[i], self.runs[i]
+                kept += 1
+        self.active = kept
+
+    cdef void skip(self, int64_t start) noexcept nogil:
+        """Leave out the next reads as long as they end before a position, or have no extent."""
+        cdef const Read *reads = self.pile.reads
+        while self.next < self.pile.count and (
+            reads[self.next].end <= max(start, self.pile.least) or reads[self.next].end == reads[self.next].pos
+        ):
+            self.next += 1
+
+    cdef void meet(self, int64_t start, int64_t stop) noexcept nogil:
+        """Take the reads that begin before `stop`."""
+        cdef const Read *read
+        while self.next < self.pile.count and self.pile.reads[self.next].pos < stop:
+            read = &self.pile.reads[self.next]
+            if read.end > start and first_run(&self.runs[self.active], read, self.pile.least):
+                self.reads[self.active] = <int32_t> self.next
+                self.active += 1
+            self.next += 1
+
+    cdef int put(self, int64_t start, int64_t stop) except -1 nogil:
+        """Append the lines of [start, stop); return 0 if they are too many bytes at a time."""
+        cdef Window *window = &self.window
+        cdef Py_ssize_t i
+        cdef size_t wide = <size_t> (stop - start), k
+        cdef const Read *read
+        cdef Run run
+        cdef uint64_t total
+        window.start, window.stop = start, stop
+        memset(window.more, 0, wide * 8)
+        memset(window.count, 0, wide * 4)
+        memset(window.width, 0, wide * 4)
+        memset(window.change, 0, (wide + 1) * 4)
+        for i in range(self.active):
+            read, run = &self.pile.reads[self.reads[i]], self.runs[i]
+            if read.pos >= stop:
+                continue
+            window.change[max(max(read.pos, self.pile.least) - start, 0)] += 1
+            window.change[min(read.end, stop) - start] -= 1
+            while run.first < stop:
+                if run.last > start:
+                    measure(window, &self.options, read, &run)
+                if run.last >= stop or not next_run(&run, read):
+                    break
+        total = self.lay_out()
+        if total > LONGEST:
+            if wide > 1:
+                return 0
+            with gil:
+                raise UsageError(
+                    f"{self.contig.decode('utf-8', 'surrogateescape')}:{start + 1}: the line of this position would have "
+                    f"{total} bytes; leave out its reads, with -q, --ff or -d"
+                )
+        self.text.reserve(total + SLACK)
+        self.write_heads()
+        for i in range(self.active):
+            read = &self.pile.reads[self.reads[i]]
+            if read.pos >= stop:
+                continue
+            while self.runs[i].first < stop:
+                if self.runs[i].last > start:
+                    place(window, &self.options, read, &self.runs[i])
+                if self.runs[i].last >= stop or not next_run(&self.runs[i], read):
+                    break
+        for k in range(wide):
+            if window.cursor[k]:
+                self.write_separators(k)
+        self.text.size += total
+        return 1
+
+    cdef uint64_t lay_out(self) noexcept nogil:
+        """Find where the parts of each line begin; return the bytes of all lines."""
+        cdef Window *window = &self.window
+        cdef uint64_t at = 0, letters, number
+        cdef int64_t depth = 0
+        cdef Py_ssize_t k
+        cdef uint32_t count
+        cdef uint64_t limit = 0
+        cdef size_t before = 0
+        for k in range(window.stop - window.start):
+            depth += window.change[k]
+            window.change[k] = <int32_t> (depth > 0)
+            if depth <= 0 and not self.fill:
+                window.cursor[k] = 0
+                continue
+            count, number = window.count[k], <uint64_t> (window.start + k + 1)
+            window.head[k] = <uint32_t> at
+            if number >= limit:
+                before = digits(number)
+                limit = power_of_ten(before)
+                before += self.name_length + 5
+            at += before + digits(count)
+            letters = max(count + window.more[k], 1) + 1
+            if at + letters > LONGEST:
+                return at + letters
+            window.cursor[k] = at | (at + letters) << 32
+            at += letters + max(count, 1) + 1
+            if self.options.mapq:
+                window.mapq[k] = <uint32_t> at
+                at += max(count, 1) + 1
+            if self.options.places:
+                window.place[k] = <uint32_t> at
+                at += (window.width[k] + count if count else 2)
+            if at > LONGEST:
+                return at
+        return at
+
+    cdef void write_heads(self) noexcept nogil:
+        """Write contig, position, reference base and depth of each line."""
+        cdef Window *window = &self.window
+        cdef size_t length = self.name_length, k
+        cdef uint8_t *out
+        cdef uint8_t base, code
+        cdef int64_t at
+        window.out = self.text.data + self.text.size
+        for k in range(<size_t> (window.stop - window.start)):
+            at = window.start + k - self.options.reference_start
+            base = b"N"
+            if self.options.reference != NULL:
+                if 0 <= at < self.options.reference_length:
+                    base = self.options.reference[at]
+                code = CODES[base]
+                window.agreeing[k] = LETTERS[0][code]
+            if not window.cursor[k]:
+                continue
+            out = window.out + window.head[k]
+            memcpy(out, self.name, length)
+            out[length] = b"\t"
+            out = put_unsigned(out + length + 1, <uint64_t> (window.start + k + 1))
+            out[0] = b"\t"
+            out[1] = base
+            out[2] = b"\t"
+            out = put_unsigned(out + 3, window.count[k])
+            out[0] = b"\t"
+
+    cdef void write_separators(self, size_t k) noexcept nogil:
+        """Write what stands between and behind the columns of a line, and * in those that are empty."""
+        cdef Window *window = &self.window
+        cdef uint8_t *letter = window.out + <uint32_t> window.cursor[k]
+        cdef uint8_t *last = window.out + (window.cursor[k] >> 32)
+        if not window.count[k]:
+            letter[0] = last[0] = b"*"
+            letter += 1
+            last += 1
+        letter[0] = b"\t"
+        if self.options.mapq:
+            last[0] = b"\t"
+            last = window.out + window.mapq[k]
+            if not window.count[k]:
+                last[0] = b"*"
+                last += 1
+        if self.options.places:
+            last[0] = b"\t"
+            last = window.out + window.place[k]
+            if window.count[k]:
+                last -= 1  # the last comma
+            else:
+                last[0] = b"*"
+                last += 1
+        last[0] = b"\n"
+
+
+cdef inline int digits(uint64_t value) noexcept nogil:
+    cdef int found = 1
+    cdef uint64_t limit = 10
+    while value >= limit and found < 19:
+        limit *= 10
+        found += 1
+    return found
+
+
+cdef inline uint64_t power_of_ten(size_t exponent) noexcept nogil:
+    cdef uint64_t power = 1
+    for _ in range(exponent):
+        power *= 10
+    return power
+
+
+cdef inline uint8_t printed(int quality) noexcept nogil:
+    return <uint8_t> (quality + 33 if quality < 93 else 126)
+
+
+cdef void measure(Window *window, const Options *options, const Read *read, const Run *run) noexcept nogil:
+    """Count what one run of a read adds to the lines of a window."""
+    cdef int64_t start = max(run.first, window.start), stop = min(run.last, window.stop), at, base, known, k
+    cdef uint32_t *count = window.count + (start - window.start)
+    cdef const uint8_t *quality
+    cdef int least = options.least
+    if is_in(run.operation, MATCHES):
+        base = run.base + start - run.at
+        known = min(max(read.l_seq - base, 0), stop - start)
+        quality = read.qual + base
+        for k in range(known):
+            count[k] += quality[k] >= least
+        if not least:
+            for k in range(known, stop - start):
+                count[k] += 1
+    else:
+        for k in range(stop - start):
+            count[k] += quality_at(read, run, start + k) >= least
+    if start == read.pos and quality_at(read, run, start) >= least:
+        window.more[start - window.start] += 2
+    if stop == run.last and quality_at(read, run, stop - 1) >= least:
+        window.more[stop - 1 - window.start] += indel_size(read, run) + (stop == read.end)
+    if options.places:
+        for at in range(start, stop):
+            if quality_at(read, run, at) >= least:
+                window.width[at - window.start] += digits(place_of(run, at))
+
+
+cdef inline uint64_t place_of(const Run *run, int64_t position) noexcept nogil:
+    """The place in the read of a base, from 1."""
+    return <uint64_t> (run.base + (position - run.at if is_in(run.operation, MATCHES) else 0) + 1)
+
+
+cdef uint64_t indel_size(const Read *read, const Run *run) noexcept nogil:
+    """The bytes that an insertion or deletion after a run takes in a line."""
+    cdef int64_t indel = indel_after(read, run)
+    cdef Inserted inserted
+    if indel == 0:
+        return 0
+    if indel < 0:
+        return 1 + digits(-indel) - indel
+    inserted = inserted_after(read, run)
+    return (1 + digits(inserted.length) + inserted.length
+            + (1 + digits(inserted.deleted) + inserted.deleted if inserted.deleted else 0))
+
+
+cdef void place(Window *window, const Options *options, const Read *read, const Run *run) noexcept nogil:
+    """Put one run of a read into the lines of a window."""
+    cdef int64_t start = max(run.first, window.start), stop = min(run.last, window.stop), at, k, length = stop - start
+    cdef bint reverse = (read.flag & REVERSE) != 0
+    cdef uint64_t *cursor = window.cursor + (start - window.start)
+    cdef uint8_t *out = window.out
+    cdef uint8_t *letters = window.letters
+    cdef uint8_t *qualities = window.qualities
+    cdef uint64_t here
+    cdef int least = options.least
+    cdef bint passes
+    if is_in(run.operation, MATCHES):
+        letters = read_letters(window, options, read, run, start, stop)
+    else:
+        memset(letters, (b"<" if reverse else b">") if run.operation == REF_SKIP
+               else b"#" if reverse and options.marks_strand else b"*", length)
+        for k in range(length):
+            qualities[k] = <uint8_t> quality_at(read, run, start + k)
+    if start == read.pos and qualities[0] >= least:
+        here = <uint32_t> cursor[0]
+        out[here] = b"^"
+        out[here + 1] = printed(read.mapq)
+        cursor[0] += 2
+    for k in range(length):
+        here = cursor[k]
+        passes = qualities[k] >= least
+        out[<uint32_t> here] = letters[k]
+        out[here >> 32] = printed(qualities[k])
+        cursor[k] = here + (<uint64_t> passes | <uint64_t> passes << 32)
+    if options.mapq or options.places:
+        for k in range(length):
+            if qualities[k] >= least:
+                at = start + k - window.start
+                if options.mapq:
+                    out[window.mapq[at]] = printed(read.mapq)
+                    window.mapq[at] += 1
+                if options.places:
+                    window.place[at] += put_exactly(out + window.place[at], place_of(run, start + k))
+                    out[window.place[at]] = b","
+                    window.place[at] += 1
+    if stop == run.last and qualities[length - 1] >= least:
+        put_end(window, options, read, run, stop - 1)
+
+
+cdef uint8_t *read_letters(Window *window, const Options *options, const Read *read, const Run *run, int64_t start,
+                           int64_t stop) noexcept nogil:
+    """Unpack the letters and qualities of aligned bases; return where the letters begin."""
+    cdef int64_t base = run.base + start - run.at, length = stop - start, k
+    cdef int64_t known = min(max(read.l_seq - base, 0), length)
+    cdef int strand = (read.flag & REVERSE) != 0
+    cdef const uint8_t *seq = read.seq + (base >> 1)
+    cdef const uint8_t *agreeing = window.agreeing + (start - window.start)
+    cdef uint8_t *letters = window.letters + (base & 1)
+    cdef uint8_t agrees = LETTERS[strand][0], lower = 32 if strand else 0
+    if known:
+        for k in range(((base & 1) + known + 1) >> 1):
+            memcpy(window.letters + 2 * k, &PAIRS[strand][seq[k]], 2)
+        memcpy(window.qualities, read.qual + base, known)
+    for k in range(known, length):
+        letters[k] = LETTERS[strand][15]
+        window.qualities[k] = 0
+    if options.reference != NULL:
+        for k in range(length):
+            if letters[k] == agreeing[k] | lower:
+                letters[k] = agrees
+    return letters
+
+
+cdef inline uint32_t put_exactly(uint8_t *out, uint64_t value) noexcept nogil:
+    """Write a number, and nothing behind it; return its length."""
+    cdef uint32_t length = digits(value), k
+    for k in range(length):
+        out[length - 1 - k] = <uint8_t> (48 + value % 10)
+        value //= 10
+    return length
+
+
+cdef void put_end(Window *window, const Options *options, const Read *read, const Run *run, int64_t at) noexcept nogil:
+    """Put what follows the last base of a run: an insertion or a deletion, and the end of the read."""
+    cdef uint64_t *cursor = &window.cursor[at - window.start]
+    cdef uint8_t *out = window.out + <uint32_t> cursor[0]
+    cdef uint8_t *begin = out
+    cdef int64_t indel = indel_after(read, run), base
+    cdef uint8_t lower = 32 if read.flag & REVERSE else 0
+    cdef Inserted inserted
+    cdef uint32_t k, i
+    if indel > 0:
+        inserted = inserted_after(read, run)
+        out[0] = b"+"
+        out += 1 + put_exactly(out + 1, inserted.length)
+        base = run.base + (run.length if is_in(run.operation, MATCHES) else 0)
+        for k in range(run.number + 1, inserted.stop):
+            for i in range(read.cigar[k] >> 4):
+                if read.cigar[k] & 15 != INSERTION:
+                    out[0] = b"#" if lower and options.marks_strand else b"*"
+                else:
+                    out[0] = letter_of(read, base, lower)
+                    base += 1
+                out += 1
+        indel = -inserted.deleted
+    if indel < 0:
+        out[0] = b"-"
+        out += 1 + put_exactly(out + 1, -indel)
+        for base in range(at + 1, at + 1 - indel):
+            out[0] = reference_letter(options, base, lower)
+            out += 1
+    if at == read.end - 1:
+        out[0] = b"$"
+        out += 1
+    cursor[0] += out - begin
+
+
+cdef inline uint8_t letter_of(const Read *read, int64_t base, uint8_t lower) noexcept nogil:
+    cdef uint8_t letter = b"N"
+    if base < read.l_seq:
+        letter = <uint8_t> BASE_LETTERS[(read.seq[base >> 1] >> ((~base & 1) << 2)) & 15]
+    return letter | lower
+
+
+cdef inline uint8_t reference_letter(const Options *options, int64_t position, uint8_t lower) noexcept nogil:
+    """The base of the reference in the case of a strand; N where there is none."""
+    cdef uint8_t letter = b"N"
+    position -= options.reference_start
+    if 0 <= position < options.reference_length:
+        letter = options.reference[position]
+    if b"a" <= letter <= b"z":
+        letter -= 32
+    return letter + lower if b"A" <= letter <= b"Z" else letter
