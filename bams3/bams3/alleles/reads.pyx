@@ -41,6 +41,7 @@ cdef class Reads:
                 raise damaged("CIGARs point outside of it")
         if bases > self.qual.shape[0] or packed > self.seq.shape[0]:
             raise damaged("bases and qualities are fewer than its lengths say")
+        self.mates = mates
         if mates:
             self.set_mates(group)
 
@@ -79,7 +80,7 @@ cdef class Reads:
         read.flag, read.mapq = self.flag[i], self.mapq[i]
         read.name, read.name_length = NULL, 0
         read.changed, read.since, read.before = NONE, 0, 0
-        if self.names is not None and self.name_offsets[i] < self.name_offsets[i + 1]:
+        if self.mates and self.name_offsets[i] < self.name_offsets[i + 1]:
             read.name = &self.names[self.name_offsets[i]]
             read.name_length = <int> (self.name_offsets[i + 1] - self.name_offsets[i])
         self.deleted = 0

@@ -14,6 +14,7 @@ from bams3.alleles.walk cimport (
 )
 from bams3.bam.fields cimport BASE_LETTERS, INSERTION, MATCHES, REF_SKIP, REVERSE
 from bams3.buffer cimport Buffer
+from bams3.coverage.digits cimport Number, advance, decimal, put_number
 from bams3.decimal cimport put_unsigned
 
 from bams3.errors import UsageError
@@ -21,35 +22,22 @@ from bams3.errors import UsageError
 cdef enum:
     WIDEST = 4096            # positions that are worked on at a time
     BASES = 1 << 18          # bases at these, about
-    SLACK = 16               # bytes that `put_unsigned` and the unpacking of bases may write behind their end
+    HEAD = 20                # bytes of a line besides the contig, bases and qualities
+    ROOM = 24 << 20          # bytes that are set aside for lines at first
+    SLACK = 32               # bytes that `put_unsigned` and the unpacking of bases may write behind their end
+    NOWHERE = -1000
     LONGEST = 0x7FFFFFFF      # bytes of a line
 
-cdef extern from *:
-    """
-    static unsigned char LETTERS[2][16] = {".ACMGRSVTWYHKDBN", ",acmgrsvtwyhkdbn"};
-    static unsigned char CODES[256];
-    static unsigned short PAIRS[2][256];
-
-    static void fill_letters(void) {
-        int i, strand;
-        memset(CODES, 15, sizeof CODES);
-        for (i = 0; i < 16; i++) {
-            CODES[(unsigned char) "=ACMGRSVTWYHKDBN"[i]] = i;
-            CODES[(unsigned char) "=acmgrsvtwyhkdbn"[i]] = i;
-        }
-        CODES['U'] = CODES['u'] = 8;
-        for (i = 0; i < 4; i++) CODES['0' + i] = 1 << i;
-        for (strand = 0; strand < 2; strand++)
-            for (i = 0; i < 256; i++) {
-                unsigned char pair[2] = {LETTERS[strand][i >> 4], LETTERS[strand][i & 15]};
-                memcpy(&PAIRS[strand][i], pair, 2);
-            }
-    }
-    """
+cdef extern from "bams3/alleles/text.h" nogil:
     const uint8_t LETTERS[2][16]
-    const uint8_t CODES[256]        # of letters of a reference, as in htslib
-    const uint16_t PAIRS[2][256]    # two letters
+    const uint8_t CODES[256]
     void fill_letters()
+    void count_bases(uint32_t *count, const uint8_t *quality, int64_t length, int least)
+    void grade(const uint8_t *quality, int64_t length, int least, uint8_t *printed, uint8_t *passes)
+    void unpack_letters(uint8_t *letters, const uint8_t *packed, int64_t pairs, int strand)
+    void mark_agreeing(uint8_t *letters, const uint8_t *reference, int64_t length, int strand)
+    void put_bases(uint8_t *out, uint64_t *cursor, const uint8_t *letters, const uint8_t *printed,
+                   const uint8_t *passes, int64_t length)
 
 fill_letters()
 
@@ -77,6 +65,8 @@ cdef struct Window:
     uint32_t *place
     uint8_t *letters         # of a run of one read
     uint8_t *qualities
+    uint8_t *printed         # its qualities, as they are printed, and which of them are
+    uint8_t *passes
     uint8_t *agreeing        # the letters that are printed as . or , on both strands
     uint8_t *out
 
@@ -111,7 +101,7 @@ cdef class Lines:
         if bases is not None:
             maker.options.reference = &bases[0] if bases.shape[0] else <const uint8_t *> b""
             maker.options.reference_start, maker.options.reference_length = begin, bases.shape[0]
-        maker.open(pile)
+        maker.open(pile, begin, stop)
         with nogil:
             for k in range(starts.shape[0]):
                 if ends[k] > begin and starts[k] < stop:
@@ -124,7 +114,8 @@ cdef class Maker:
 
     cdef Buffer text
     cdef bytes contig
-    cdef const char *name
+    cdef bytes padded
+    cdef const char *name            # with a tab, and padding
     cdef size_t name_length
     cdef bint fill
     cdef Options options
@@ -138,20 +129,27 @@ cdef class Maker:
 
     def __cinit__(self, bytes contig, bint fill):
         self.contig, self.fill, self.text = contig, fill, Buffer()
-        self.name, self.name_length = self.contig, len(contig)
+        self.padded = contig + b"\t" + bytes(16)
+        self.name, self.name_length = self.padded, len(contig)
 
     def __dealloc__(self):
         free(self.reads)
         free(self.runs)
         free(self.room)
 
-    cdef int open(self, Pile pile) except -1:
+    cdef int open(self, Pile pile, int64_t begin, int64_t stop) except -1:
+        """Make room for the lines of [begin, stop); it may grow."""
         cdef Window *window = &self.window
         cdef size_t wide = WIDEST + SLACK
+        cdef int64_t size = (stop - begin) * (<int64_t> self.name_length + HEAD)
+        cdef Py_ssize_t i
+        for i in range(pile.count):
+            size += 2 * max(min(pile.reads[i].end, stop) - max(pile.reads[i].pos, begin), 0)
+        self.text.reserve(min(size, <int64_t> ROOM))
         self.pile, self.next, self.active = pile, 0, 0
         self.reads = <int32_t *> malloc((pile.count + 1) * sizeof(int32_t))
         self.runs = <Run *> malloc((pile.count + 1) * sizeof(Run))
-        self.room = <uint8_t *> malloc(wide * (2 * sizeof(uint64_t) + 6 * sizeof(uint32_t) + 3))
+        self.room = <uint8_t *> malloc(wide * (2 * sizeof(uint64_t) + 6 * sizeof(uint32_t) + 5))
         if self.reads == NULL or self.runs == NULL or self.room == NULL:
             raise MemoryError(f"not enough memory for a pile of {pile.count} reads")
         window.more = <uint64_t *> self.room
@@ -164,7 +162,9 @@ cdef class Maker:
         window.place = window.mapq + wide
         window.letters = <uint8_t *> (window.place + wide)
         window.qualities = window.letters + wide
-        window.agreeing = window.qualities + wide
+        window.printed = window.qualities + wide
+        window.passes = window.printed + wide
+        window.agreeing = window.passes + wide
         return 0
 
     cdef int stretch(self, int64_t start, int64_t stop) except -1 nogil:
@@ -179,10 +179,7 @@ cdef class Maker:
                 start = max(start, max(self.pile.reads[self.next].pos, self.pile.least))
                 if start >= stop:
                     return 0
-            size = min(stop - start, <int64_t> WIDEST)
-            self.meet(start, start + size)
-            if self.active * size > BASES:
-                size = max(BASES // self.active, 1)
+            size = self.meet(start, min(stop - start, <int64_t> WIDEST))
             while not self.put(start, start + size):
                 size = max(size // 2, 1)
             start += size
@@ -193,7 +190,8 @@ cdef class Maker:
         cdef Py_ssize_t i, kept = 0
         for i in range(self.active):
             if self.pile.reads[self.reads[i]].end > start:
-                self.reads[kept], self.runs[kept] = self.reads[i], self.runs[i]
+                if kept < i:
+                    self.reads[kept], self.runs[kept] = self.reads[i], self.runs[i]
                 kept += 1
         self.active = kept
 
@@ -205,15 +203,27 @@ cdef class Maker:
         ):
             self.next += 1
 
-    cdef void meet(self, int64_t start, int64_t stop) noexcept nogil:
-        """Take the reads that begin before `stop`."""
+    cdef int64_t meet(self, int64_t start, int64_t size) noexcept nogil:
+        """Take the reads that begin in a window at `start`; return its size, `size` or less if there are many bases."""
         cdef const Read *read
-        while self.next < self.pile.count and self.pile.reads[self.next].pos < stop:
+        cdef int64_t bases = 0
+        cdef Py_ssize_t i
+        if self.active * size > BASES:
+            size = max(BASES // self.active, 1)
+        for i in range(self.active):
+            bases += min(self.pile.reads[self.reads[i]].end - start, size)
+        while self.next < self.pile.count and self.pile.reads[self.next].pos < start + size:
             read = &self.pile.reads[self.next]
+            if bases > BASES:
+                if read.pos > start:
+                    return read.pos - start
+                size = max(BASES // self.active, 1)
             if read.end > start and first_run(&self.runs[self.active], read, self.pile.least):
                 self.reads[self.active] = <int32_t> self.next
                 self.active += 1
+                bases += min(read.end, start + size) - max(read.pos, start)
             self.next += 1
+        return size
 
     cdef int put(self, int64_t start, int64_t stop) except -1 nogil:
         """Append the lines of [start, stop); return 0 if they are too many bytes at a time."""
@@ -305,7 +315,9 @@ cdef class Maker:
     cdef void write_heads(self) noexcept nogil:
         """Write contig, position, reference base and depth of each line."""
         cdef Window *window = &self.window
-        cdef size_t length = self.name_length, k
+        cdef size_t length = self.name_length + 1, k
+        cdef Number number = decimal(0)
+        cdef int64_t last = NOWHERE, position
         cdef uint8_t *out
         cdef uint8_t base, code
         cdef int64_t at
@@ -320,10 +332,16 @@ cdef class Maker:
                 window.agreeing[k] = LETTERS[0][code]
             if not window.cursor[k]:
                 continue
+            position = window.start + k + 1
+            if position - last > 99 or not advance(&number, <uint64_t> (position - last)):
+                number = decimal(<uint64_t> position)
+            last = position
             out = window.out + window.head[k]
-            memcpy(out, self.name, length)
-            out[length] = b"\t"
-            out = put_unsigned(out + length + 1, <uint64_t> (window.start + k + 1))
+            if length <= 16:
+                memcpy(out, self.name, 16)
+            else:
+                memcpy(out, self.name, length)
+            out = <uint8_t *> put_number(<char *> out + length, &number)
             out[0] = b"\t"
             out[1] = base
             out[2] = b"\t"
@@ -381,14 +399,12 @@ cdef void measure(Window *window, const Options *options, const Read *read, cons
     """Count what one run of a read adds to the lines of a window."""
     cdef int64_t start = max(run.first, window.start), stop = min(run.last, window.stop), at, base, known, k
     cdef uint32_t *count = window.count + (start - window.start)
-    cdef const uint8_t *quality
     cdef int least = options.least
     if is_in(run.operation, MATCHES):
         base = run.base + start - run.at
         known = min(max(read.l_seq - base, 0), stop - start)
-        quality = read.qual + base
-        for k in range(known):
-            count[k] += quality[k] >= least
+        if known:
+            count_bases(count, read.qual + base, known, least)
         if not least:
             for k in range(known, stop - start):
                 count[k] += 1
@@ -433,7 +449,6 @@ cdef void place(Window *window, const Options *options, const Read *read, const 
     cdef uint8_t *qualities = window.qualities
     cdef uint64_t here
     cdef int least = options.least
-    cdef bint passes
     if is_in(run.operation, MATCHES):
         letters = read_letters(window, options, read, run, start, stop)
     else:
@@ -446,12 +461,8 @@ cdef void place(Window *window, const Options *options, const Read *read, const 
         out[here] = b"^"
         out[here + 1] = printed(read.mapq)
         cursor[0] += 2
-    for k in range(length):
-        here = cursor[k]
-        passes = qualities[k] >= least
-        out[<uint32_t> here] = letters[k]
-        out[here >> 32] = printed(qualities[k])
-        cursor[k] = here + (<uint64_t> passes | <uint64_t> passes << 32)
+    grade(qualities, length, least, window.printed, window.passes)
+    put_bases(out, cursor, letters, window.printed, window.passes, length)
     if options.mapq or options.places:
         for k in range(length):
             if qualities[k] >= least:
@@ -474,20 +485,15 @@ cdef uint8_t *read_letters(Window *window, const Options *options, const Read *r
     cdef int64_t known = min(max(read.l_seq - base, 0), length)
     cdef int strand = (read.flag & REVERSE) != 0
     cdef const uint8_t *seq = read.seq + (base >> 1)
-    cdef const uint8_t *agreeing = window.agreeing + (start - window.start)
     cdef uint8_t *letters = window.letters + (base & 1)
-    cdef uint8_t agrees = LETTERS[strand][0], lower = 32 if strand else 0
     if known:
-        for k in range(((base & 1) + known + 1) >> 1):
-            memcpy(window.letters + 2 * k, &PAIRS[strand][seq[k]], 2)
+        unpack_letters(window.letters, seq, ((base & 1) + known + 1) >> 1, strand)
         memcpy(window.qualities, read.qual + base, known)
     for k in range(known, length):
         letters[k] = LETTERS[strand][15]
         window.qualities[k] = 0
     if options.reference != NULL:
-        for k in range(length):
-            if letters[k] == agreeing[k] | lower:
-                letters[k] = agrees
+        mark_agreeing(letters, window.agreeing + (start - window.start), length, strand)
     return letters
 
 

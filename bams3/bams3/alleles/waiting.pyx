@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc, realloc
-from libc.string cimport memcmp, memset
+from libc.string cimport memcmp, memcpy, memset
 
 from bams3.alleles.overlap cimport settle_overlap
 from bams3.alleles.walk cimport Read
@@ -154,10 +154,14 @@ cdef bint may_overlap(const Read *read, int reference_id, int next_ref, int64_t 
 
 
 cdef inline uint32_t hash_of(const uint8_t *name, int length) noexcept nogil:
-    cdef uint64_t value = 0xCBF29CE484222325
-    cdef int i
-    for i in range(length):
-        value = (value ^ name[i]) * <uint64_t> 0x100000001B3
+    cdef uint64_t value = <uint64_t> length, word
+    while length > 0:
+        word = 0
+        memcpy(&word, name, min(length, 8))
+        value = (value ^ word) * <uint64_t> 0x9E3779B97F4A7C15
+        value ^= value >> 29
+        name += 8
+        length -= 8
     return <uint32_t> (value ^ (value >> 32))
 
 
