@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int8_t, int64_t, uint8_t, uint32_t
 
-from bams3.alleles.walk cimport Read, is_in
+from bams3.alleles.walk cimport Read, code_of, is_in
 from bams3.bam.fields cimport DELETION, MATCHES, QUERY, REFERENCE
 
 cdef enum:
@@ -84,11 +84,6 @@ cdef inline bint next_base(Base *at) noexcept nogil:
 
 cdef inline bint is_behind_deletion(const Base *at) noexcept nogil:
     return at.cigar > at.begin and (at.cigar - 1)[0] & 15 == DELETION
-
-
-cdef inline uint8_t code_of(const uint8_t *seq, int64_t base) noexcept nogil:
-    """A base as a 4-bit code."""
-    return (seq[base >> 1] >> ((~base & 1) << 2)) & 15
 
 
 cdef inline void lower(uint8_t *quality, bint keep) noexcept nogil:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from bams3.alleles.columns import SYMBOLS, count_symbols
 from bams3.alleles.piles import Piles
 from bams3.alleles.reads import keep_piled
 from bams3.bam.flags import UNMAP
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 PROPER_PAIR = 2
 BOUNDLESS = 2**31 - 1
 """As a depth: no limit."""
+POSITIONS = 1 << 17
+"""Positions that are counted at a time."""
 
 
 class PileOptions(NamedTuple):
@@ -119,3 +122,29 @@ def piles(dataset: DatasetReader, places: Places, options: PileOptions, workers:
 def bed_intervals(bed: RegionTable) -> dict[int, Intervals]:
     """The intervals of a BED file, by reference id: sorted, and merged."""
     return {contig: (starts, ends) for contig, starts, ends in bed.merged() if contig >= 0}
+
+
+def symbol_counts(
+    dataset: DatasetReader, region: Region, options: PileOptions, min_quality: int, workers: Workers
+) -> dict[str, Any]:
+    """Count what stands at each position of a region where reads lie, as numpy arrays: `position`, `depth`, and SYMBOLS."""
+    import numpy as np
+
+    def counted(job: tuple[Pile, int, int]) -> tuple[Any, Any]:
+        pile, start, stop = job
+        table = np.zeros((len(SYMBOLS) + 1, stop - start), np.int32)
+        count_symbols(pile, start, min_quality, table)
+        (covered,) = np.nonzero(table[-1])
+        return covered + start, table[:-1, covered]
+
+    def jobs() -> Iterator[tuple[Pile, int, int]]:
+        for pile in piles(dataset, Places(region), options, workers):
+            start, stop = max(pile.start, region.start), min(pile.stop, region.end)
+            for at in range(start, stop if pile.covers else start, POSITIONS):
+                yield pile, at, min(at + POSITIONS, stop)
+
+    parts = list(in_order(counted, jobs(), workers))
+    positions = np.concatenate([np.empty(0, np.int64), *(part for part, _ in parts)])
+    counts = np.concatenate([np.empty((len(SYMBOLS), 0), np.int32), *(part for _, part in parts)], axis=1)
+    depth = counts.sum(axis=0, dtype=np.int32)
+    return {"position": positions, "depth": depth, **dict(zip(SYMBOLS, counts, strict=True))}

@@ -42,6 +42,11 @@ cdef inline bint is_in(uint32_t operation, uint32_t operations) noexcept nogil:
     return (operations >> (operation & 15)) & 1
 
 
+cdef inline uint8_t code_of(const uint8_t *seq, int64_t base) noexcept nogil:
+    """A base as a 4-bit code."""
+    return (seq[base >> 1] >> ((~base & 1) << 2)) & 15
+
+
 cdef inline bint to_reference(Run *run, const Read *read, uint32_t number, int64_t visited) noexcept nogil:
     """Move to the first operation from `number` on that consumes the reference; False if the read ends before."""
     cdef uint32_t k, operation
