@@ -1,5 +1,6 @@
 """The pileup as samtools mpileup prints it, byte for byte."""
 
+import re
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -8,11 +9,13 @@ import numpy as np
 import pysam
 import pytest
 from bams3.cli import main
+from engines import run_block
 from hostile import CONTIGS, TEXT, Bam, bam, good
 from hostile_pairs import crowds
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from peers import real_bams
+from peers import DATA, real_bams
+from workflows import ROOT
 
 import bams3
 
@@ -58,11 +61,29 @@ CROWDED = [
 @settings(max_examples=50)
 @given(bam=crowds(), options=st.lists(st.sampled_from(CROWDED), min_size=3, max_size=3, unique=True))
 def test_crowds_equal_samtools(bam: Bam, options: list[str]) -> None:
+    assert_crowd_equal(bam, options)
+
+
+BORDER = 1 << 18
+"""Between the first two chunks of a contig."""
+ACROSS = ["", "-A -Q 0", "-d 1", "-d 2 -Q 0 -A", "-d 3 -s -O", f"-r two:{BORDER}-{BORDER + 4}", f"-r one:{BORDER}"]
+
+
+@settings(max_examples=50)
+@given(
+    bam=crowds(BORDER - 7),
+    options=st.lists(st.sampled_from(ACROSS), min_size=3, max_size=3, unique=True),
+)
+def test_crowds_across_chunks_equal_samtools(bam: Bam, options: list[str]) -> None:
+    assert_crowd_equal(bam, options)
+
+
+def assert_crowd_equal(bam: Bam, options: list[str]) -> None:
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "x.bam"
         path.write_bytes(bam.data())
         pysam.index(str(path))
-        bams3.convert(path, path.with_suffix(".bams3"))
+        bams3.convert(path, path.with_suffix(".bams3"), chunk_size="256K")
         (path.parent / "SITES").write_text(SITES)
         (path.parent / "FASTA").write_text("".join(f">{key}\n{bases}\n" for key, bases in FASTA.items()))
         for words in map(str.split, options):
@@ -83,8 +104,16 @@ def test_real_reads_equal_samtools(real: Path, options: str) -> None:
 def test_regions_come_one_after_another(real: Path, tmp_path: Path) -> None:
     with pysam.AlignmentFile(real) as file:
         read = next(read for read in file if not read.is_unmapped)
-        contig, start, length = read.reference_name, read.reference_start, file.get_reference_length(read.reference_name)
-    regions = [f"{contig}:{start + 50}-{start + 150}", f"{contig}:{start + 1}-{start + 80}", f"{contig}:{length}"]
+        contig, start, length = (
+            read.reference_name,
+            read.reference_start,
+            file.get_reference_length(read.reference_name),
+        )
+    regions = [
+        f"{contig}:{start + 50}-{start + 150}",
+        f"{contig}:{start + 1}-{start + 80}",
+        f"{contig}:{length}",
+    ]
     expected = b"".join(theirs(real, ["-a", "-r", region], tmp_path / "theirs") for region in regions)
     dataset = real.with_suffix(".bams3")
     assert main(["pileup", "-a", "-o", str(tmp_path / "ours"), str(dataset), *regions]) == 0
@@ -123,7 +152,10 @@ def deep(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_mates_without_bases_are_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    pair = [good(flag=flag, name=b"pair", next_ref=0, next_pos=100, sequence=b"", quality=None) for flag in (99, 147)]
+    pair = [
+        good(flag=flag, name=b"pair", next_ref=0, next_pos=100, sequence=b"", quality=None)
+        for flag in (99, 147)
+    ]
     (tmp_path / "x.bam").write_bytes(bam(TEXT, CONTIGS, pair))
     bams3.convert(tmp_path / "x.bam", tmp_path / "x.bams3")
     assert main(["pileup", str(tmp_path / "x.bams3")]) == 1
@@ -140,7 +172,9 @@ def test_counts_are_those_of_the_text(real: Path, tmp_path: Path) -> None:
         line.split("\t")
         for line in ours(real.with_suffix(".bams3"), words, tmp_path / "text").decode().splitlines()
     ]
-    found = bams3.open(real.with_suffix(".bams3")).pileup(contig, start, start + 3000, min_baseq=10, overlaps=False)
+    found = bams3.open(real.with_suffix(".bams3")).pileup(
+        contig, start, start + 3000, min_baseq=10, overlaps=False
+    )
     np.testing.assert_array_equal(found["position"] + 1, [int(line[1]) for line in lines])
     np.testing.assert_array_equal(found["depth"], [int(line[3]) for line in lines])
     symbols = [Counter(bare(line[4])) if line[3] != "0" else Counter() for line in lines]
@@ -161,6 +195,15 @@ def bare(text: str) -> str:
             kept += text[at] if text[at] != "$" else ""
             at += 1
     return kept
+
+
+def test_each_block_of_the_page(tmp_path: Path, commands: dict[str, str]) -> None:
+    bams3.convert(DATA / "illumina_wgs_NA12878.bam", tmp_path / "NA12878.bams3")
+    page = (ROOT / "docs" / "pileup.md").read_text()
+    blocks = re.findall(r"^```(?:sh|python)\n(.*?)^```\n```text\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 2
+    for code, printed in blocks:
+        assert run_block(code, tmp_path, commands) == printed
 
 
 ERRORS = {

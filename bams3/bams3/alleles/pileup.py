@@ -58,7 +58,7 @@ class Places(NamedTuple):
 
     region: Region | None = None
     bed: dict[int, Intervals] | None = None
-    lengths: dict[int, int] = {}
+    lengths: dict[int, int] | None = None
 
     def regions(self, contigs: int) -> Sequence[Region]:
         """The regions whose row groups hold such reads."""
@@ -80,7 +80,7 @@ class Places(NamedTuple):
         if self.bed is not None:
             none = array("q"), array("q")
             keep_overlapping(mask, group.pos, group.end, *self.bed.get(group.reference_id, none))
-        length = self.lengths.get(group.reference_id)
+        length = self.lengths.get(group.reference_id) if self.lengths else None
         if length is not None and group.zone.max_pos >= length:
             keep_overlapping(mask, group.pos, group.end, array("q", [-LAST]), array("q", [length]))
 
@@ -105,7 +105,13 @@ def piles(dataset: DatasetReader, places: Places, options: PileOptions, workers:
             keep_any_flag(mask, group.flag, options.any_of)
         keep_piled(mask, group.flag, options.orphans)
         if 1 in mask:
-            for column in ("pos", "end", "mapq", *needed, *((*mates, "previous") if has_mates(group) else ())):
+            for column in (
+                "pos",
+                "end",
+                "mapq",
+                *needed,
+                *((*mates, "previous") if has_mates(group) else ()),
+            ):
                 getattr(group, column)
         return group, mask
 
@@ -127,7 +133,7 @@ def bed_intervals(bed: RegionTable) -> dict[int, Intervals]:
 def symbol_counts(
     dataset: DatasetReader, region: Region, options: PileOptions, min_quality: int, workers: Workers
 ) -> dict[str, Any]:
-    """Count what stands at each position of a region where reads lie, as numpy arrays: `position`, `depth`, and SYMBOLS."""
+    """Count what stands where reads lie in a region; return numpy arrays: `position`, `depth`, and those of SYMBOLS."""
     import numpy as np
 
     def counted(job: tuple[Pile, int, int]) -> tuple[Any, Any]:

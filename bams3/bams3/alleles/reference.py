@@ -17,9 +17,7 @@ class Reference:
         try:
             self._file = FastaFile(path)
         except (OSError, ValueError) as error:
-            raise UsageError(
-                f"cannot read the FASTA file {path}, or its index {path}.fai: {error}"
-            ) from None
+            raise UsageError(f"cannot read the FASTA file {path}, or its index {path}.fai: {error}") from None
         self._lengths = dict(zip(self._file.references, self._file.lengths, strict=True))
 
     def lengths(self, contigs: Sequence[tuple[str, int]]) -> dict[int, int]:

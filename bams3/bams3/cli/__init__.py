@@ -40,7 +40,7 @@ COMMANDS = {
     "verify": ("info", "check every checksum, or compare every record with the BAM"),
 }
 
-ALIASES = {"view": "query", "query-stream": "query", "mosdepth": "coverage"}
+ALIASES = {"view": "query", "query-stream": "query", "mosdepth": "coverage", "mpileup": "pileup"}
 """Other names of commands that people know."""
 INSTEAD = {
     "process": "bams3 map NA12878.bams3 -- COMMAND (a chunk may stand for the dataset)",

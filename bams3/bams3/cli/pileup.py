@@ -31,14 +31,22 @@ def run(command: str, argv: list[str]) -> int:
         help="print only positions in a BED file, or in a list of contigs and positions (from 1)",
     )  # fmt: skip
     options.add_argument(
-        "-f", "--fasta-ref", metavar="FASTA", help="print the base of the reference, and . or , for bases like it; needs -B"
+        "-f", "--fasta-ref", metavar="FASTA",
+        help="print bases of the reference, and . or , for bases like them; give -B",
     )  # fmt: skip
-    options.add_argument("-B", "--no-BAQ", dest="no_baq", action="store_true", help="leave base qualities as they are")
+    options.add_argument(
+        "-B", "--no-BAQ", dest="no_baq", action="store_true", help="leave base qualities as they are"
+    )
     options.add_argument(
         "-q", "--min-MQ", type=int, default=0, metavar="N", help="only reads with MAPQ N or more"
     )
     options.add_argument(
-        "-Q", "--min-BQ", type=int, default=13, metavar="N", help="only bases of quality N or more (default 13)"
+        "-Q",
+        "--min-BQ",
+        type=int,
+        default=13,
+        metavar="N",
+        help="only bases of quality N or more (default 13)",
     )
     options.add_argument(
         "--rf", "--incl-flags", type=flag_bits, default=0, metavar="FLAG", help="only reads with any of these FLAG bits"
@@ -67,16 +75,24 @@ def run(command: str, argv: list[str]) -> int:
         "-O", "--output-BP", action="store_true", help="print the place of each base in its read, too"
     )
     options.add_argument(
-        "--reverse-del", action="store_true", help="mark deletions of reads on the reverse strand with #, not *"
+        "--reverse-del",
+        action="store_true",
+        help="mark deletions of reads on the reverse strand with #, not *",
     )
     options.add_argument(
         "-o", "--output", default="-", metavar="FILE", help="output file (default: standard output)"
     )
-    options.add_argument("-R", "--ignore-RG", action="store_true", help="accepted, and ignored: no read group matters")
+    options.add_argument(
+        "-R", "--ignore-RG", action="store_true", help="accepted, and ignored: no read group matters"
+    )
     explain(options, {"-X": "a dataset has its index; leave it out", "-b": "run it for each dataset"})
-    explain(options, dict.fromkeys(("-6", "--illumina1.3+", "-C", "--adjust-MQ", "-G", "--exclude-RG"), _PIPE))
+    explain(
+        options, dict.fromkeys(("-6", "--illumina1.3+", "-C", "--adjust-MQ", "-G", "--exclude-RG"), _PIPE)
+    )
     explain(options, dict.fromkeys(("-M", "--output-mods", "--output-QNAME", "--output-extra"), _PIPE))
-    explain(options, dict.fromkeys(("--output-BP-5", "--output-sep", "--output-empty", "--no-output-ins"), _PIPE))
+    explain(
+        options, dict.fromkeys(("--output-BP-5", "--output-sep", "--output-empty", "--no-output-ins"), _PIPE)
+    )
     explain(options, dict.fromkeys(("--no-output-ins-mods", "--no-output-del", "--no-output-ends"), _PIPE))
     explain(options, dict.fromkeys(("-E", "--redo-BAQ"), f"{_PIPE}; or leave it out"))
     add_workers(options)
@@ -88,7 +104,7 @@ def run(command: str, argv: list[str]) -> int:
 def _print(args: Any) -> None:
     if args.fasta_ref and not args.no_baq:
         raise UsageError(
-            f"-f {args.fasta_ref}: with a reference, samtools recalculates base qualities (BAQ), which bams3 does not do; "
+            f"-f {args.fasta_ref}: samtools recalculates base qualities (BAQ) with a reference, bams3 does not; "
             "give -B to leave them as they are"
         )
     if args.max_depth < 0:

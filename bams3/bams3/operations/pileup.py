@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
-from bams3.alleles.pileup import PileOptions, Places, bed_intervals, piles
 from bams3.alleles.piles import Pile
+from bams3.alleles.pileup import PileOptions, Places, bed_intervals, piles
 from bams3.alleles.text import Lines
 from bams3.bam.regions import LAST, Region, RegionTable
 from bams3.parallel.workers import Workers, in_order
@@ -71,7 +71,7 @@ class _Run:
         self._contigs = dataset.references
         self._text, self._region, self._reference = text, region, reference
         self._bed = None if bed is None else bed_intervals(bed)
-        lengths = reference.lengths(self._contigs) if reference else {}
+        lengths = reference.lengths(self._contigs) if reference else None
         places = Places(region, None if text.all_positions else self._bed, lengths)
         self._piles = piles(dataset, places, reads, workers)
 
