@@ -66,7 +66,15 @@ def test_crowds_equal_samtools(bam: Bam, options: list[str]) -> None:
 
 BORDER = 1 << 18
 """Between the first two chunks of a contig."""
-ACROSS = ["", "-A -Q 0", "-d 1", "-d 2 -Q 0 -A", "-d 3 -s -O", f"-r two:{BORDER}-{BORDER + 4}", f"-r one:{BORDER}"]
+ACROSS = [
+    "",
+    "-A -Q 0",
+    "-d 1",
+    "-d 2 -Q 0 -A",
+    "-d 3 -s -O",
+    f"-r two:{BORDER}-{BORDER + 4}",
+    f"-r one:{BORDER}",
+]
 
 
 @settings(max_examples=50)
