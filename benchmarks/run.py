@@ -58,6 +58,7 @@ def rows(bench: Bench, extent: Extent) -> Iterator[Row]:
         yield from coverage.summary(bench, alignments, times_less=6)
         yield from coverage.per_base(bench, alignments)
         yield from coverage.bytes_read(bench, alignments)
+    yield from coverage.pileup(bench, hiseq)
     for case in (reading.counts, reading.many_counts, reading.stats):
         yield from case(bench, hiseq)
     for case in (arrow.streams, arrow.parquet):

@@ -64,6 +64,12 @@ def same_when_inflated(what: str, ours: Path, theirs: Path) -> None:
         _same_bytes(what, one, other)
 
 
+def same_when_read(what: str, ours: Path, theirs: Path) -> None:
+    """Raise MismatchError unless two files hold the same bytes."""
+    with open(ours, "rb") as one, open(theirs, "rb") as other:
+        _same_bytes(what, one, other)
+
+
 def _same_bytes(what: str, one: BinaryIO, other: BinaryIO, piece: int = 1 << 20) -> None:
     for number in itertools.count():
         ours, theirs = one.read(piece), other.read(piece)

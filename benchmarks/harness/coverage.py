@@ -6,12 +6,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness.bench import Bench, has, same, same_when_inflated
+from harness.bench import Bench, has, same, same_when_inflated, same_when_read
 from harness.data import Alignments
 from harness.process import BAMS3, Command, measure, output, size
 from harness.table import SIZE, Floor, Row, cpu_row
 
 PER_BASE = 4  # times less CPU than mosdepth
+PILEUP = 3  # times less CPU than samtools
 OF_DATASET = {"hiseq": 0.04, "novaseq": 0.08}  # bytes read
 
 
@@ -50,6 +51,18 @@ def _against_mosdepth(
         same_when_inflated(what, *(Path(f"{prefix}.per-base.bed.gz") for prefix in prefixes))
     for name, theirs in zip(commands, usages, strict=True):
         yield cpu_row(what, alignments.name, usage, name, theirs, times_less if name == peer else None)
+
+
+def pileup(bench: Bench, alignments: Alignments) -> Iterator[Row]:
+    """Lines of a pileup, against the samtools of pysam."""
+    files = [bench.scratch / "ours.pileup", bench.scratch / "theirs.pileup"]
+    code = "import sys, pysam.samtools; pysam.samtools.mpileup(*sys.argv[1:], catch_stdout=False)"
+    ours = [BAMS3, "pileup", "--workers", "1", "-o", files[0], bench.dataset(alignments)]
+    theirs = [sys.executable, "-c", code, "-B", "-o", files[1], alignments.bam]
+    commands = [Command(argv, file) for argv, file in zip((ours, theirs), files, strict=True)]
+    usage, peer = measure(lambda _: commands, bench.rounds)
+    same_when_read("pileup", *files)
+    yield cpu_row("pileup", alignments.name, usage, "samtools mpileup -B", peer, PILEUP)
 
 
 def bytes_read(bench: Bench, alignments: Alignments) -> Iterator[Row]:

@@ -73,7 +73,7 @@ def test_version(run: Run) -> None:
 
 USAGE = {
     "nothing": ([], ""),
-    "unknown command": (["mpileup"], "'mpileup' is not a command"),
+    "unknown command": (["tview"], "'tview' is not a command"),
     "unknown option": (["stats", "--nope", "{dataset}"], "--nope"),
     "abbreviated option": (["stats", "--idx", "{dataset}"], "--idx"),
     "no dataset": (["query"], "DATASET"),

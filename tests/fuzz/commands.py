@@ -144,6 +144,7 @@ READ = (
     ("coverage", "-n", "d.bams3", "-b", "10000", "-R", "a", "-o", "OUT"),
     ("depth", "d.bams3", "-q", "3", "-s", "-J", "-o", "OUT"),
     ("coverage-table", "d.bams3", "-Q", "3"),
+    ("pileup", "d.bams3", "-A", "-Q", "0", "-s", "-O", "-o", "OUT"),
     ("to-bam", "d.bams3", "OUT"),
     ("verify", "d.bams3"),
     ("verify", "d.bams3", "--against", "x.bam"),

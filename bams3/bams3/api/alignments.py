@@ -107,6 +107,45 @@ class Alignments:
         depth.copy_to(values)
         return values
 
+    def pileup(
+        self, contig: str, start: int | None = None, stop: int | None = None, *, min_baseq: int = 13,
+        min_mapq: int = 0, exclude_flags: int = 1796, orphans: bool = False, overlaps: bool = True,
+        max_depth: int = 8000, workers: WorkerCount = 1,
+    ) -> "dict[str, np.ndarray]":  # fmt: skip
+        """Count the bases of the reads at each position of [start, stop) of a contig, as samtools mpileup prints them.
+
+        Parameters
+        ----------
+        contig, start, stop
+            0-based half-open interval, by default the whole contig; a `stop` past its end is clipped.
+        min_baseq, min_mapq, exclude_flags
+            Count only bases of this quality or a better one (-Q), of reads with this mapping quality or a better one
+            (-q), and with none of these FLAG bits (--ff).
+        orphans
+            Count reads that are paired, but not properly, too (-A).
+        overlaps
+            Where mates overlap, count one of both (without -x).
+        max_depth
+            Leave out reads where as many others lie at their start; 0: no limit (-d).
+        workers
+            Number of threads; "auto" for all available cores.
+
+        Returns
+        -------
+        dict of numpy.ndarray
+            A row for each position where reads lie. `position` (int64, 0-based); `depth` (int32), the fourth column of
+            mpileup; and the number of each symbol (int32): `A C G T N` of reads on the forward strand, `a c g t n` of
+            those on the reverse strand (`N` stands for all other bases, too), deletions `*` and `#`, skips `>` and `<`.
+        """
+        from bams3.alleles.pileup import PileOptions, symbol_counts
+        from bams3.parallel.workers import Workers
+
+        options = PileOptions(
+            exclude=exclude_flags, min_mapq=min_mapq, orphans=orphans, overlaps=overlaps, max_depth=max_depth
+        )
+        with Workers(threads(workers)) as pool:
+            return symbol_counts(self._reader, self._window(contig, start, stop), options, min_baseq, pool)
+
     def fetch(
         self, contig: str | None = None, start: int | None = None, stop: int | None = None,
         region: str | None = None, *, until_eof: bool = False, filter: str | None = None, require_flags: int = 0,

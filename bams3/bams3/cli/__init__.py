@@ -22,6 +22,7 @@ COMMANDS = {
     "depth": ("depth", "print the depth at each position, as samtools depth does"),
     "bedcov": ("depth", "sum depth over intervals, as samtools bedcov does"),
     "coverage-table": ("depth", "print a line per contig, as samtools coverage does"),
+    "pileup": ("pileup", "print the bases at each position, as samtools mpileup does"),
     "cost": ("cost", "estimate requests, bytes and price of an operation"),
     "stats": ("info", "print statistics, as samtools flagstat and idxstats do"),
     "checksum": ("checksum", "print checksums of all reads, as samtools checksum does"),
@@ -39,7 +40,7 @@ COMMANDS = {
     "verify": ("info", "check every checksum, or compare every record with the BAM"),
 }
 
-ALIASES = {"view": "query", "query-stream": "query", "mosdepth": "coverage"}
+ALIASES = {"view": "query", "query-stream": "query", "mosdepth": "coverage", "mpileup": "pileup"}
 """Other names of commands that people know."""
 INSTEAD = {
     "process": "bams3 map NA12878.bams3 -- COMMAND (a chunk may stand for the dataset)",

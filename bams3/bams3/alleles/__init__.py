@@ -1,0 +1,1 @@
+"""What reads say at positions of the reference: the pileup, as htslib builds it."""

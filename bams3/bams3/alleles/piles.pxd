@@ -1,0 +1,16 @@
+from libc.stdint cimport int64_t
+
+from bams3.alleles.walk cimport Read
+
+
+cdef class Pile:
+    cdef Read *reads
+    cdef Py_ssize_t count
+    cdef list held                      # what the reads point into
+    cdef readonly int reference_id
+    cdef readonly int64_t start         # [start, stop): the positions that these reads settle
+    cdef readonly int64_t stop
+    cdef readonly int64_t end           # of the last read
+    cdef readonly int64_t least         # the first position that is visited of any read
+    cdef readonly int64_t deleted       # most deleted bases of any read
+    cdef readonly bint covers           # whether any read has an extent

@@ -1,0 +1,156 @@
+"""The reads of a dataset as piles, with samtools' conditions on them."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from bams3.alleles.columns import SYMBOLS, count_symbols
+from bams3.alleles.piles import Piles
+from bams3.alleles.reads import keep_piled
+from bams3.bam.flags import UNMAP
+from bams3.bam.regions import LAST, Region, RegionTable
+from bams3.dataset.prefetch import plan_hot
+from bams3.parallel.workers import Workers, in_order
+from bams3.select.kernels import keep_any_flag, keep_overlapping
+from bams3.select.query import Intervals, RecordFilter, row_group_jobs, streams_plan
+
+if TYPE_CHECKING:
+    from bams3.alleles.piles import Pile
+    from bams3.chunk.reader import RowGroup
+    from bams3.dataset.reader import DatasetReader
+
+PROPER_PAIR = 2
+BOUNDLESS = 2**31 - 1
+"""As a depth: no limit."""
+POSITIONS = 1 << 17
+"""Positions that are counted at a time."""
+
+
+class PileOptions(NamedTuple):
+    """Which reads are piled up, as samtools mpileup has it.
+
+    `exclude`, `any_of`: FLAG bits of which a read must have none, or any (0: no condition). `min_mapq`: least mapping
+    quality. `orphans`: also reads that are paired, but not properly. `overlaps`: where mates overlap, only one of both
+    keeps its quality. `max_depth`: a read is left out where as many others lie at its start already.
+    """
+
+    exclude: int = 1796
+    any_of: int = 0
+    min_mapq: int = 0
+    orphans: bool = False
+    overlaps: bool = True
+    max_depth: int = 8000
+
+    @property
+    def record_filter(self) -> RecordFilter:
+        """The conditions that the zone maps of row groups can decide."""
+        return RecordFilter(0, self.exclude | UNMAP, self.min_mapq)
+
+
+class Places(NamedTuple):
+    """Which reads of a dataset are piled up: those that overlap `region` (None: any), and any of the intervals `bed`.
+
+    `bed`: reference id → sorted, disjoint intervals; None: no condition. `lengths`: reference id → the length of its
+    sequence in the FASTA file, past which no read may begin.
+    """
+
+    region: Region | None = None
+    bed: dict[int, Intervals] | None = None
+    lengths: dict[int, int] | None = None
+
+    def regions(self, contigs: int) -> Sequence[Region]:
+        """The regions whose row groups hold such reads."""
+        if self.region:
+            return [self.region]
+        if self.bed is None:
+            return [Region(contig, -1, LAST) for contig in range(contigs)]
+        return [
+            Region(contig, start, end)
+            for contig, intervals in self.bed.items()
+            for start, end in zip(*intervals, strict=True)
+        ]
+
+    def apply(self, mask: bytearray, group: RowGroup) -> None:
+        """Clear the records of a row group that are not piled up."""
+        if self.region:
+            bounds = array("q", [self.region.start]), array("q", [self.region.end])
+            keep_overlapping(mask, group.pos, group.end, *bounds)
+        if self.bed is not None:
+            none = array("q"), array("q")
+            keep_overlapping(mask, group.pos, group.end, *self.bed.get(group.reference_id, none))
+        length = self.lengths.get(group.reference_id) if self.lengths else None
+        if length is not None and group.zone.max_pos >= length:
+            keep_overlapping(mask, group.pos, group.end, array("q", [-LAST]), array("q", [length]))
+
+
+def piles(dataset: DatasetReader, places: Places, options: PileOptions, workers: Workers) -> Iterator[Pile]:
+    """Yield the piles of a dataset, in order; they settle all positions. Threads decode row groups in advance.
+
+    Raises UsageError where mates overlap of which one has no bases, FormatError if the dataset is damaged.
+    """
+    mates = {"names", "tlen"} if options.overlaps else set()
+    needed = {"l_seq", "seq", "qual"}
+
+    def has_mates(group: RowGroup) -> bool:
+        return options.overlaps and bool(group.zone.flags_any & PROPER_PAIR)
+
+    def decoded(job: tuple[RowGroup, Intervals]) -> tuple[RowGroup, bytearray]:
+        group, _ = job
+        mask = bytearray(b"\1") * group.records
+        places.apply(mask, group)
+        options.record_filter.apply(mask, group, dataset)
+        if options.any_of:
+            keep_any_flag(mask, group.flag, options.any_of)
+        keep_piled(mask, group.flag, options.orphans)
+        if 1 in mask:
+            for column in (
+                "pos",
+                "end",
+                "mapq",
+                *needed,
+                *((*mates, "previous") if has_mates(group) else ()),
+            ):
+                getattr(group, column)
+        return group, mask
+
+    regions = places.regions(len(dataset.references))
+    jobs = dataset.fetched(row_group_jobs(dataset, regions, options.record_filter), plan_hot)
+    jobs = dataset.fetched(jobs, streams_plan(needed | mates))
+    made = Piles(options.max_depth or BOUNDLESS, options.overlaps)
+    for group, mask in in_order(decoded, jobs, workers):
+        if 1 in mask:
+            yield from made.push(group, mask)
+    yield made.finish()
+
+
+def bed_intervals(bed: RegionTable) -> dict[int, Intervals]:
+    """The intervals of a BED file, by reference id: sorted, and merged."""
+    return {contig: (starts, ends) for contig, starts, ends in bed.merged() if contig >= 0}
+
+
+def symbol_counts(
+    dataset: DatasetReader, region: Region, options: PileOptions, min_quality: int, workers: Workers
+) -> dict[str, Any]:
+    """Count what stands where reads lie in a region; return numpy arrays: `position`, `depth`, and those of SYMBOLS."""
+    import numpy as np
+
+    def counted(job: tuple[Pile, int, int]) -> tuple[Any, Any]:
+        pile, start, stop = job
+        table = np.zeros((len(SYMBOLS) + 1, stop - start), np.int32)
+        count_symbols(pile, start, min_quality, table)
+        (covered,) = np.nonzero(table[-1])
+        return covered + start, table[:-1, covered]
+
+    def jobs() -> Iterator[tuple[Pile, int, int]]:
+        for pile in piles(dataset, Places(region), options, workers):
+            start, stop = max(pile.start, region.start), min(pile.stop, region.end)
+            for at in range(start, stop if pile.covers else start, POSITIONS):
+                yield pile, at, min(at + POSITIONS, stop)
+
+    parts = list(in_order(counted, jobs(), workers))
+    positions = np.concatenate([np.empty(0, np.int64), *(part for part, _ in parts)])
+    counts = np.concatenate([np.empty((len(SYMBOLS), 0), np.int32), *(part for _, part in parts)], axis=1)
+    depth = counts.sum(axis=0, dtype=np.int32)
+    return {"position": positions, "depth": depth, **dict(zip(SYMBOLS, counts, strict=True))}

@@ -1,0 +1,3 @@
+from array import array
+
+def keep_piled(mask: bytearray, flag: array[int], orphans: bool) -> None: ...

@@ -1,0 +1,136 @@
+"""bams3 pileup."""
+
+from typing import Any
+
+from bams3.cli.depth import DEFAULT_EXCLUDED
+from bams3.cli.options import add_help, add_workers, explain, flag_bits, parser
+from bams3.errors import UsageError
+
+_EXAMPLE = """\
+  bams3 pileup NA12878.bams3 chr20:1M-2M | head
+  bams3 pileup -f ref.fa -B -q 20 -l sites.bed NA12878.bams3 > sites.pileup
+output: that of samtools mpileup: contig, position (from 1), base of the reference, depth, bases, qualities"""
+
+_PIPE = "give the reads to samtools: bams3 query -u DATASET REGION | samtools mpileup … -"
+
+
+def run(command: str, argv: list[str]) -> int:
+    """Run the command; returns the exit code."""
+    options = parser(
+        command,
+        "Print the bases of the reads at each position, with the options and the output of samtools mpileup.",
+        _EXAMPLE,
+    )
+    options.add_argument("dataset", metavar="DATASET", help="a dataset, or a chunk")
+    options.add_argument(
+        "regions", metavar="REGION", nargs="*", help="print the positions of these regions, one after another"
+    )
+    options.add_argument("-r", "--region", metavar="REGION", help="the same, of one region")
+    options.add_argument(
+        "-l", "--positions", metavar="FILE",
+        help="print only positions in a BED file, or in a list of contigs and positions (from 1)",
+    )  # fmt: skip
+    options.add_argument(
+        "-f", "--fasta-ref", metavar="FASTA",
+        help="print bases of the reference, and . or , for bases like them; give -B",
+    )  # fmt: skip
+    options.add_argument(
+        "-B", "--no-BAQ", dest="no_baq", action="store_true", help="leave base qualities as they are"
+    )
+    options.add_argument(
+        "-q", "--min-MQ", type=int, default=0, metavar="N", help="only reads with MAPQ N or more"
+    )
+    options.add_argument(
+        "-Q",
+        "--min-BQ",
+        type=int,
+        default=13,
+        metavar="N",
+        help="only bases of quality N or more (default 13)",
+    )
+    options.add_argument(
+        "--rf", "--incl-flags", type=flag_bits, default=0, metavar="FLAG", help="only reads with any of these FLAG bits"
+    )  # fmt: skip
+    options.add_argument(
+        "--ff", "--excl-flags", type=flag_bits, default=DEFAULT_EXCLUDED, metavar="FLAG",
+        help="only reads with none of these FLAG bits (default: UNMAP, SECONDARY, QCFAIL, DUP)",
+    )  # fmt: skip
+    options.add_argument(
+        "-A", "--count-orphans", action="store_true", help="also reads that are paired, but not properly"
+    )
+    options.add_argument(
+        "-x", "--ignore-overlaps-removal", "--disable-overlap-removal", dest="keep_overlaps", action="store_true",
+        help="leave the qualities of overlapping mates as they are",
+    )  # fmt: skip
+    options.add_argument(
+        "-d", "--max-depth", type=int, default=8000, metavar="N",
+        help="leave out reads where N others lie at their start; 0: no limit (default 8000)",
+    )  # fmt: skip
+    options.add_argument(
+        "-a", dest="all_positions", action="count", default=0,
+        help="print positions without reads, too; -aa: also those of contigs without reads",
+    )  # fmt: skip
+    options.add_argument("-s", "--output-MQ", action="store_true", help="print mapping qualities, too")
+    options.add_argument(
+        "-O", "--output-BP", action="store_true", help="print the place of each base in its read, too"
+    )
+    options.add_argument(
+        "--reverse-del",
+        action="store_true",
+        help="mark deletions of reads on the reverse strand with #, not *",
+    )
+    options.add_argument(
+        "-o", "--output", default="-", metavar="FILE", help="output file (default: standard output)"
+    )
+    options.add_argument(
+        "-R", "--ignore-RG", action="store_true", help="accepted, and ignored: no read group matters"
+    )
+    explain(options, {"-X": "a dataset has its index; leave it out", "-b": "run it for each dataset"})
+    explain(
+        options, dict.fromkeys(("-6", "--illumina1.3+", "-C", "--adjust-MQ", "-G", "--exclude-RG"), _PIPE)
+    )
+    explain(options, dict.fromkeys(("-M", "--output-mods", "--output-QNAME", "--output-extra"), _PIPE))
+    explain(
+        options, dict.fromkeys(("--output-BP-5", "--output-sep", "--output-empty", "--no-output-ins"), _PIPE)
+    )
+    explain(options, dict.fromkeys(("--no-output-ins-mods", "--no-output-del", "--no-output-ends"), _PIPE))
+    explain(options, dict.fromkeys(("-E", "--redo-BAQ"), f"{_PIPE}; or leave it out"))
+    add_workers(options)
+    add_help(options)
+    _print(options.parse_args(argv))
+    return 0
+
+
+def _print(args: Any) -> None:
+    if args.fasta_ref and not args.no_baq:
+        raise UsageError(
+            f"-f {args.fasta_ref}: samtools recalculates base qualities (BAQ) with a reference, bams3 does not; "
+            "give -B to leave them as they are"
+        )
+    if args.max_depth < 0:
+        raise UsageError(f"-d {args.max_depth}: give a depth of 0 or more")
+
+    from bams3.alleles.pileup import PileOptions
+    from bams3.alleles.reference import Reference
+    from bams3.bam.regions import read_bed
+    from bams3.buffer import keep_freed_memory
+    from bams3.coverage.pileup import boundless, one_region
+    from bams3.dataset.opening import open_reader
+    from bams3.operations.pileup import TextOptions, write_pileup
+    from bams3.output.files import open_output, refuse_inputs
+    from bams3.parallel.workers import Workers
+
+    refuse_inputs(args.output, args.dataset, args.positions, args.fasta_ref)
+    keep_freed_memory()
+    dataset = open_reader([args.dataset])
+    contigs = boundless(dataset.references)
+    regions = [one_region(text, contigs) for text in (args.region, *args.regions) if text is not None]
+    bed = read_bed(args.positions, contigs) if args.positions else None
+    reads = PileOptions(
+        exclude=args.ff, any_of=args.rf, min_mapq=args.min_MQ, orphans=args.count_orphans,
+        overlaps=not args.keep_overlaps, max_depth=args.max_depth,
+    )  # fmt: skip
+    text = TextOptions(args.min_BQ, args.output_MQ, args.output_BP, args.reverse_del, args.all_positions)
+    reference = Reference(args.fasta_ref) if args.fasta_ref else None
+    with Workers(args.workers) as workers, open_output(args.output) as file:
+        write_pileup(file, dataset, reads, text, workers, regions=regions, bed=bed, reference=reference)

@@ -1,0 +1,122 @@
+"""`bams3 pileup`: what samtools mpileup prints."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+
+from bams3.alleles.piles import Pile
+from bams3.alleles.pileup import PileOptions, Places, bed_intervals, piles
+from bams3.alleles.text import Lines
+from bams3.bam.regions import LAST, Region, RegionTable
+from bams3.parallel.workers import Workers, in_order
+
+if TYPE_CHECKING:
+    from bams3.alleles.reference import Reference
+    from bams3.dataset.reader import DatasetReader
+
+TEXT = 16 << 20
+"""Bytes of text that are made at a time, about."""
+
+
+class TextOptions(NamedTuple):
+    """What is printed. `min_quality`: bases of a lower quality are not. `mapq`, `places`: print the columns of -s, -O.
+
+    `all_positions`: 1: all positions of contigs with reads; 2: of all contigs. `reverse_del`: mark deletions of reads
+    on the reverse strand with #.
+    """
+
+    min_quality: int = 13
+    mapq: bool = False
+    places: bool = False
+    reverse_del: bool = False
+    all_positions: int = 0
+
+    @property
+    def width(self) -> int:
+        """Bytes that a read takes in a line, about."""
+        return 2 + self.mapq + 6 * self.places
+
+
+def write_pileup(
+    file: BinaryIO,
+    dataset: DatasetReader,
+    reads: PileOptions,
+    text: TextOptions,
+    workers: Workers,
+    *,
+    regions: Sequence[Region] = (),
+    bed: RegionTable | None = None,
+    reference: Reference | None = None,
+) -> None:
+    """Write a line for each position where reads lie: those of each of `regions` in turn (if there are none, of all).
+
+    Only positions in the intervals `bed` are written. Raises UsageError where samtools fails, too; FormatError if the
+    dataset is damaged.
+    """
+    for region in regions or (None,):
+        run = _Run(dataset, reads, text, workers, region, bed, reference)
+        for lines in in_order(lambda job: job[0].of(*job[1:]), run.jobs(), workers):
+            file.write(lines)
+
+
+class _Run:
+    def __init__(
+        self, dataset: DatasetReader, reads: PileOptions, text: TextOptions, workers: Workers,
+        region: Region | None, bed: RegionTable | None, reference: Reference | None,
+    ) -> None:  # fmt: skip
+        self._contigs = dataset.references
+        self._text, self._region, self._reference = text, region, reference
+        self._bed = None if bed is None else bed_intervals(bed)
+        lengths = reference.lengths(self._contigs) if reference else None
+        places = Places(region, None if text.all_positions else self._bed, lengths)
+        self._piles = piles(dataset, places, reads, workers)
+
+    def jobs(self) -> Iterator[tuple[Any, ...]]:
+        """Yield `Lines`, each with the arguments of a call of `of`, that make everything."""
+        begin, end = self._region[1:] if self._region else (-1, LAST)
+        contig, settled = -1, 0
+        for pile in self._piles:
+            if not pile.covers:
+                continue
+            if pile.reference_id != contig:
+                yield from self._unread(contig, settled, end)
+                yield from self._contigs_without_reads(contig + 1, pile.reference_id)
+                contig, settled = pile.reference_id, max(begin, min(pile.first, 0))
+            stop = min(pile.stop, end)
+            yield from self._lines(pile, contig, settled, stop)
+            settled = max(settled, stop)
+        if self._region and contig < 0 and self._text.all_positions > 1:
+            contig, settled = self._region.reference_id, begin
+        yield from self._unread(contig, settled, end)
+        yield from self._contigs_without_reads(contig + 1, len(self._contigs))
+
+    def _contigs_without_reads(self, first: int, last: int) -> Iterator[tuple[Any, ...]]:
+        if self._text.all_positions > 1 and not self._region:
+            for contig in range(first, last):
+                yield from self._unread(contig, 0, LAST)
+
+    def _unread(self, contig: int, start: int, stop: int) -> Iterator[tuple[Any, ...]]:
+        """The positions of a contig behind its last read."""
+        if self._text.all_positions and contig >= 0:
+            yield from self._lines(Pile(), contig, start, min(stop, self._contigs[contig][1]))
+
+    def _lines(self, pile: Pile, contig: int, start: int, stop: int) -> Iterator[tuple[Any, ...]]:
+        name = self._contigs[contig][0]
+        starts, ends = array("q", [-1]), array("q", [LAST])
+        if self._bed is not None:
+            if contig not in self._bed:
+                return
+            starts, ends = self._bed[contig]
+        lines = Lines(
+            name.encode(errors="surrogateescape"), min_quality=self._text.min_quality, mapq=self._text.mapq,
+            places=self._text.places, reverse_del=self._text.reverse_del, fill=bool(self._text.all_positions),
+        )  # fmt: skip
+        for here, until in pairwise(pile.cuts(start, stop, self._text.width, TEXT)):
+            first, last = bisect_right(ends, here), bisect_left(starts, until)
+            if first < last:
+                bases = self._reference.bases(name, here, until + pile.deleted) if self._reference else None
+                yield lines, pile, starts[first:last], ends[first:last], here, until, bases
