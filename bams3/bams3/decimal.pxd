@@ -1,12 +1,25 @@
 # Decimal numbers as text. Everything here is inline and nogil.
 
-from libc.stdint cimport uint8_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 cdef extern from *:
     """
+    #include <stdint.h>
     #define BAMS3_ZEROS 0x3030303030303030ULL
+
+    static uint32_t bams3_small[1000];
+
+    __attribute__((constructor)) static void bams3_fill_small(void) {
+        for (uint32_t value = 0; value < 1000; value++) {
+            uint32_t digits = value < 10 ? 1 : value < 100 ? 2 : 3, text = 0;
+            for (uint32_t left = value, k = digits; k--; left /= 10)
+                text |= (48 + left % 10) << 8 * k;
+            bams3_small[value] = text | digits << 24;
+        }
+    }
     """
+    const uint32_t *SMALL "bams3_small"  # of each number below 1000, its text, and in the highest byte its length
     const uint64_t ZEROS "BAMS3_ZEROS"  # eight times the digit 0
     int zeros "__builtin_ctzll"(uint64_t value) nogil
 
@@ -22,9 +35,16 @@ cdef inline uint64_t eight_digits(uint64_t value) noexcept nogil:
 
 
 cdef inline uint8_t *put_unsigned(uint8_t *out, uint64_t value) noexcept nogil:
-    """Write a number and return its end. Eight bytes at a time are written, so up to seven after the end change."""
-    cdef uint64_t text = eight_digits(value % 100000000)
+    """Write a number and return its end. Eight bytes at a time are written, or four of a small number, so up to seven
+    after the end change."""
+    cdef uint32_t small
+    cdef uint64_t text
     cdef int skip
+    if value < 1000:
+        small = SMALL[value]
+        memcpy(out, &small, 4)
+        return out + (small >> 24)
+    text = eight_digits(value % 100000000)
     if value >= 100000000:
         out = put_unsigned(out, value // 100000000)
         text |= ZEROS

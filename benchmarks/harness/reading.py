@@ -15,6 +15,7 @@ from harness.process import BAMS3, Command, measure, output, remove, run
 from harness.table import Floor, Row, cpu_row, speed_row
 
 EXPORT, DECODE = 500_000, 1_500_000  # reads per CPU second
+SAM = 1.6  # times less CPU than samtools
 COUNT = {1000: 2, 1_000_000: 5}  # length of a region: ms of CPU
 REGIONS, DATASETS, SECONDS = 100, 50, 10  # counts of every region in every dataset, in so much time
 INPROCESS = Path(__file__).with_name("inprocess.py")
@@ -101,6 +102,19 @@ def to_bam(bench: Bench, alignments: Alignments) -> Iterator[Row]:
     yield speed_row("to-bam, level 1, speed", alignments.name, bench.records(alignments), ours, EXPORT)
     for name, usage in zip(peers, theirs, strict=True):
         yield cpu_row("to-bam, level 1", alignments.name, ours, name, usage)
+
+
+def query(bench: Bench, alignments: Alignments) -> Iterator[Row]:
+    """All records as SAM, to nowhere, so that only making the text is measured; it is compared once."""
+    if not has("samtools"):
+        return
+    ours = [BAMS3, "query", "--workers", "1", bench.dataset(alignments)]
+    argv, texts = (ours, ["samtools", "view", alignments.bam]), bench.files("sam")
+    for words, text in zip(argv, texts, strict=False):
+        run(Command(words, stdout=text))
+    same("query", *(output("cksum", text).split()[:2] for text in texts[:2]))
+    one, theirs = measure(lambda _: [Command(words) for words in argv], bench.rounds)
+    yield cpu_row("query, SAM", alignments.name, one, "samtools view", theirs, SAM)
 
 
 def decode(bench: Bench, alignments: Alignments) -> Iterator[Row]:

@@ -70,6 +70,9 @@ QUALITIES = {
     "all values": [(0, bytes(range(256)) * 2), (16, bytes(range(255, -1, -1)))],
     "noise of 64 values": [(flag, RNG.integers(0, 64, 300).astype(np.uint8).tobytes()) for flag in range(0, 256, 7)],
     "of all lengths": [(flag, (b"\2\x25\x0c" * 99)[:length]) for flag in (0, 16, 128, 144) for length in range(290)],
+    "many of two values": [(0, b"\x25" * 140_001 + b"\2"), (16, b"\x25" * 140_001)],
+    "many of four values": [(0, b"\2\x0c\x17\x25\x25\x17\2" * 40_001)],
+    "many of sixteen values": [(0, RNG.integers(20, 35, 140_000).astype(np.uint8).tobytes()), (4, b"\5" * 140_001)],
     "a rare value": [(0, b"\x25" * 20_000 + b"\2"), (16, b"\x25" * 20_000)],
 }  # fmt: skip
 

@@ -57,13 +57,13 @@ def test_round_trip_as_specified(data: bytes, order: int) -> None:
     assert abs(model.size - len(stored)) < 40 + len(stored) / 100
 
 
-@pytest.fixture
-def tiles() -> Iterator[None]:
-    """Tiles are used again after the test."""
-    if not use_tiles(True):
-        pytest.skip("this CPU has no AVX2")
+@pytest.fixture(params=[1, 2], ids=["AVX2", "AVX-512"])
+def tiles(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Tiles of this width are used; after the test, the widest ones again."""
+    if use_tiles(request.param) < request.param:
+        pytest.skip("this CPU has no such instructions")
     yield
-    use_tiles(True)
+    use_tiles(2)
 
 
 def decoded(stored: bytes, length: int, order: int) -> bytes | None:
@@ -82,7 +82,7 @@ def test_tiles_do_what_single_symbols_do(data: bytes, order: int) -> None:
     for at in RNG.integers(2, len(stored), 20):
         damaged.append(stored[:at] + bytes([stored[at] ^ 1 << at % 8]) + stored[at + 1 :])
     by_tiles = [decoded(each, len(data), order) for each in damaged]
-    use_tiles(False)
+    use_tiles(0)
     assert bytes(encode(data, order)) == stored
     assert [decoded(each, len(data), order) for each in damaged] == by_tiles
     assert by_tiles[:5] == [data, None, None, None, None]

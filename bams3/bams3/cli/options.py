@@ -21,6 +21,9 @@ def parser(command: str, description: str, example: str) -> argparse.ArgumentPar
     )  # fmt: skip
 
 
+argparse._ = str  # type: ignore[attr-defined]
+"""In place of gettext, which would look for translations, and import locale for that, in every run."""
+
 _ONE_THREAD = "this command runs in one thread; bams3 coverage --batch i/n divides its work into jobs"
 INSTEAD = {
     "--s3-select": "bams3 reads only the columns that it needs, without S3 Select; leave it out",

@@ -15,7 +15,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from bams3.buffer cimport Buffer
-from bams3.bam.fields cimport record_flag, record_l_seq, record_qual
+from bams3.bam.fields cimport load_u16, record_flag, record_l_seq, record_qual
 
 from bams3.codec import base_model, base_tables, quality_model, rans
 from bams3.errors import FormatError
@@ -27,6 +27,8 @@ cdef enum:
     MODEL_VALUES = 64
     MOST_VALUES = 128    # of the other models
     TABLES_LEVEL = 4     # lowest level that tries tables by contexts, of long reads
+    PAIRS = 1 << 16      # possible pairs of bytes
+    PAIRED = 1 << 18     # qualities for which it is worth to look at all of these
     LONG = 1000          # bases of long reads, on average
     MODEL_LEVEL = 7      # lowest level that tries a model of the qualities before
     CONTEXTS_LEVEL = 9   # lowest level that tries the one that sees bases and alignment as well
@@ -36,24 +38,44 @@ cdef inline int bits_for(int values) noexcept nogil:
     return 1 if values <= 2 else 2 if values <= 4 else 4
 
 
-cdef Buffer pack(Buffer qual, const uint8_t *index_of, int bits):
-    """The indices of the qualities, ``bits`` bits each, ``8 // bits`` per byte."""
+cdef void find_values(const uint8_t *qual, size_t size, uint8_t *pairs, uint8_t *seen) noexcept nogil:
+    """Set ``seen[k]`` for each quality k that occurs. Of many qualities, pairs are looked at first; ``pairs``: 2^16
+    zeros."""
+    cdef size_t i, k
+    cdef uint64_t some = 0
+    cdef size_t paired = size // 2 if size >= PAIRED else 0
+    for i in range(paired):
+        pairs[load_u16(qual + 2 * i)] = 1
+    if paired:
+        for i in range(PAIRS // 8):
+            memcpy(&some, pairs + 8 * i, 8)
+            if some:
+                for k in range(8 * i, 8 * i + 8):
+                    if pairs[k]:
+                        seen[k & 255] = seen[k >> 8] = 1
+    for i in range(2 * paired, size):
+        seen[qual[i]] = 1
+
+
+cdef Buffer pack(Buffer qual, const uint8_t *index_of, const uint8_t[::1] values, uint8_t *pairs):
+    """The indices of the qualities, as many bits each as it takes. ``pairs``: 2^16 bytes of room."""
+    cdef int bits = bits_for(<int> values.shape[0])
     cdef Buffer packed = Buffer(qual.size * bits // 8 + 1)
     cdef size_t whole = qual.size * bits // 8, i
     cdef const uint8_t *q = qual.data
     cdef uint8_t *out = packed.data
-    cdef int k, left = <int> (qual.size - whole * 8 // bits)
+    cdef int j, k, left = <int> (qual.size - whole * 8 // bits)
     with nogil:
         packed.size = (qual.size * bits + 7) // 8
+        for j in range(values.shape[0]):
+            for k in range(values.shape[0]):
+                pairs[values[k] << 8 | values[j]] = <uint8_t> (j | k << bits)
         if bits == 4:
             for i in range(whole):
-                out[i] = index_of[q[2 * i]] | index_of[q[2 * i + 1]] << 4
+                out[i] = pairs[load_u16(q + 2 * i)]
         elif bits == 2:
             for i in range(whole):
-                out[i] = (
-                    index_of[q[4 * i]] | index_of[q[4 * i + 1]] << 2 | index_of[q[4 * i + 2]] << 4
-                    | index_of[q[4 * i + 3]] << 6
-                )
+                out[i] = pairs[load_u16(q + 4 * i)] | pairs[load_u16(q + 4 * i + 2)] << 4
         else:
             for i in range(whole):
                 out[i] = 0
@@ -71,7 +93,7 @@ def encode(block, int level, around):
     cdef const uint8_t[::1] data = block.data
     cdef const int64_t[::1] offsets = block.offsets
     cdef Py_ssize_t n = offsets.shape[0] - 1, i
-    cdef Buffer qual = Buffer(152 * n), values = Buffer()
+    cdef Buffer qual = Buffer(152 * n), values = Buffer(), pairs = Buffer(PAIRS)
     cdef array.array l_seq = array.clone(INT32, n, False), flag = array.clone(UINT16, n, False)
     cdef int32_t[::1] lengths = l_seq
     cdef uint16_t[::1] flags = flag
@@ -79,6 +101,7 @@ def encode(block, int level, around):
     cdef uint8_t index_of[256]
     cdef const uint8_t *r
     cdef size_t k
+    memset(pairs.data, 0, PAIRS)
     memset(seen, 0, 256)
     with nogil:
         for i in range(n):
@@ -86,16 +109,14 @@ def encode(block, int level, around):
             qual.put(record_qual(r), record_l_seq(r))
             lengths[i] = record_l_seq(r)
             flags[i] = record_flag(r)
-        for k in range(qual.size):
-            seen[qual.data[k]] = 1
+        find_values(qual.data, qual.size, pairs.data, seen)
     for k in range(256):
         if seen[k]:
             index_of[k] = <uint8_t> values.size
             values.put_u8(<uint8_t> k)
+    streams = {"qual": qual}
     if 0 < values.size <= PACKED_VALUES:
-        streams = {"qual": pack(qual, index_of, bits_for(<int> values.size)), "qual.values": values}
-    else:
-        streams = {"qual": qual}
+        streams = {"qual": pack(qual, index_of, values, pairs.data), "qual.values": values}
     if level < TABLES_LEVEL or not 1 < values.size <= MOST_VALUES:
         return streams
     if level >= CONTEXTS_LEVEL:

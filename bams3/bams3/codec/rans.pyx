@@ -25,7 +25,7 @@ cdef extern from "bams3/codec/rans_kernels.h" nogil:
         int lanes, order, bits, shift
         uint8_t first
     void rans_init()
-    int rans_has_tiles()
+    int rans_widest_tiles()
     uint8_t *rans_encode_lanes(
         const uint8_t *data, size_t n, const uint32_t *table, const Shape *shape, int tiles, uint32_t *states, uint8_t *at
     )
@@ -38,6 +38,7 @@ cdef enum:
     MIN_BITS = 10
     MAX_BITS = 12
     MAX_LANES = 32
+    WIDEST = 2  # of the tiles in `use_tiles`
 
 cdef double WORTH = 1.003  # more bits must save this factor for order 1, because their tables fill the caches
 cdef float cost_of[(1 << MAX_BITS) + 1]  # bits: log2 of a frequency
@@ -340,18 +341,19 @@ def decode(const uint8_t[::1] stored, size_t raw_length, int order):
     return out
 
 
-def use_tiles(bint wanted):
-    """Code 32 lanes in tiles, with AVX2, or one symbol at a time: the results are equal. Return whether tiles are used,
-    which they are by default if the CPU has AVX2."""
+def use_tiles(int widest):
+    """Code 32 lanes one symbol at a time (0), or in tiles, with AVX2 (1) or AVX-512 (2): the results are equal.
+
+    Return which of these is used: no wider tiles than the CPU can do, which are the default."""
     global tiles
-    tiles = wanted and rans_has_tiles()
-    return bool(tiles)
+    tiles = min(widest, rans_widest_tiles())
+    return tiles
 
 
 cdef int prepare() except -1:
     cdef int k
     rans_init()
-    use_tiles(True)
+    use_tiles(WIDEST)
     for k in range(1, (1 << MAX_BITS) + 1):
         cost_of[k] = log2(k)
     return 0

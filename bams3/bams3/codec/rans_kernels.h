@@ -1,5 +1,5 @@
-/* The loops of rANS over interleaved lanes (docs/format.md, "rANS"): plain C, and AVX2 for 32 lanes where the CPU has
- * it. Both give the same bytes.
+/* The loops of rANS over interleaved lanes (docs/format.md, "rANS"): plain C, and AVX2 or AVX-512 for 32 lanes where
+ * the CPU has them. All give the same bytes.
  *
  * Lane l of N has the symbols [l S, (l + 1) S) of the data, S = n / N; the last lane those that are left over, too. A
  * state x is in [2^15, 2^31); renormalisation moves 16-bit words. Tables are indexed by context << shift | symbol, or
@@ -240,18 +240,124 @@ AVX2 static size_t rans_decode_tiles(uint8_t *data, size_t steps, const uint32_t
     return i;
 }
 
-static int rans_has_tiles(void) { return __builtin_cpu_supports("avx2"); }
+/* The same with AVX-512: two vectors of 16 lanes, and instructions that spread and gather words. */
+#define AVX512 __attribute__((target("avx512f,avx2,popcnt")))
+
+AVX512 static inline __attribute__((always_inline)) __m512i rans_entries16(const uint32_t *table, __m512i index) {
+    return _mm512_i32gather_epi32(index, table, 4);
+}
+
+AVX512 static inline __m512i rans_bytes16(const uint8_t *p) { return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p)); }
+
+AVX512 static inline __attribute__((always_inline)) uint8_t *rans_encode_wide_of(
+    const uint8_t *data, size_t steps, size_t to, const uint32_t *table, const RansShape *shape, int order, uint32_t *states,
+    uint8_t *at) {
+    uint8_t tile[RANS_TILE + 1][32]; /* row 0: the symbols before */
+    __m512i x[2] = {_mm512_loadu_si512(states), _mm512_loadu_si512(states + 16)};
+    const __m512i low16 = _mm512_set1_epi32(0xFFFF), one = _mm512_set1_epi32(1);
+    const __m128i shift = _mm_cvtsi32_si128(shape->shift), bits = _mm_cvtsi32_si128(shape->bits), room = _mm_cvtsi32_si128(31 - shape->bits);
+    for (; to; to -= RANS_TILE) {
+        size_t from = to - RANS_TILE;
+        rans_transpose32(data + from, steps, tile[1], 32);
+        for (int l = 0; l < 32; l++)
+            tile[0][l] = from ? data[l * steps + from - 1] : shape->first;
+        for (int i = RANS_TILE; i; i--)
+            for (int v = 1; v >= 0; v--) {
+                __m512i index = rans_bytes16(tile[i] + 16 * v);
+                if (order)
+                    index = _mm512_or_si512(index, _mm512_sll_epi32(rans_bytes16(tile[i - 1] + 16 * v), shift));
+                __m512i entry = rans_entries16(table, index);
+                __m512i frequency = _mm512_and_si512(entry, low16), start = _mm512_srli_epi32(entry, 16);
+                __mmask16 full = _mm512_cmpge_epu32_mask(x[v], _mm512_sll_epi32(frequency, room));
+                int count = __builtin_popcount(full);
+                __m512i words = _mm512_maskz_expand_epi32((__mmask16)(0xFFFF0000 >> count), _mm512_maskz_compress_epi32(full, x[v]));
+                _mm256_storeu_si256((__m256i *)(at - 32), _mm512_cvtepi32_epi16(words));
+                at -= 2 * count;
+                __m512i y = _mm512_mask_srli_epi32(x[v], full, x[v], 16);
+                /* The quotient is below 2^21: as a float it is at most one off. */
+                __m512i q = _mm512_cvttps_epi32(_mm512_div_ps(_mm512_cvtepi32_ps(y), _mm512_cvtepi32_ps(frequency)));
+                __m512i r = _mm512_sub_epi32(y, _mm512_mullo_epi32(q, frequency));
+                __mmask16 below = _mm512_cmplt_epi32_mask(r, _mm512_setzero_si512());
+                q = _mm512_mask_sub_epi32(q, below, q, one);
+                r = _mm512_mask_add_epi32(r, below, r, frequency);
+                __mmask16 above = _mm512_cmpge_epi32_mask(r, frequency);
+                q = _mm512_mask_add_epi32(q, above, q, one);
+                r = _mm512_mask_sub_epi32(r, above, r, frequency);
+                x[v] = _mm512_add_epi32(_mm512_sll_epi32(q, bits), _mm512_add_epi32(r, start));
+            }
+    }
+    _mm512_storeu_si512(states, x[0]);
+    _mm512_storeu_si512(states + 16, x[1]);
+    return at;
+}
+
+AVX512 static uint8_t *rans_encode_wide(const uint8_t *data, size_t steps, size_t to, const uint32_t *table, const RansShape *shape,
+                                        uint32_t *states, uint8_t *at) {
+    return shape->order ? rans_encode_wide_of(data, steps, to, table, shape, 1, states, at)
+                        : rans_encode_wide_of(data, steps, to, table, shape, 0, states, at);
+}
+
+AVX512 static size_t rans_decode_wide(uint8_t *data, size_t steps, const uint32_t *table, const RansShape *shape, uint32_t *states,
+                                      const uint8_t **from, const uint8_t *end) {
+    uint8_t tile[RANS_TILE][32], rest[RANS_TILE_READS];
+    __m512i x[2] = {_mm512_loadu_si512(states), _mm512_loadu_si512(states + 16)};
+    const __m512i first = _mm512_set1_epi32(shape->order ? shape->first << shape->bits : 0);
+    __m512i context[2] = {first, first};
+    const __m512i mask12 = _mm512_set1_epi32(0xFFF), slots = _mm512_set1_epi32((1 << shape->bits) - 1);
+    const __m512i symbols = _mm512_set1_epi32(shape->order ? 0xFF : 0), low = _mm512_set1_epi32(RANS_LOW);
+    const __m128i bits = _mm_cvtsi32_si128(shape->bits);
+    const uint8_t *at = *from;
+    size_t i = 0, left;
+    for (; i + RANS_TILE <= steps; i += RANS_TILE) {
+        left = (size_t)(end - *from);
+        at = *from;
+        if (left < RANS_TILE_READS) {
+            memcpy(rest, at, left);
+            memset(rest + left, 0, RANS_TILE_READS - left);
+            at = rest;
+        }
+        for (int j = 0; j < RANS_TILE; j++)
+            for (int v = 0; v < 2; v++) {
+                __m512i entry = rans_entries16(table, _mm512_or_si512(context[v], _mm512_and_si512(x[v], slots)));
+                __m512i high = _mm512_srl_epi32(x[v], bits);
+                __m512i y = _mm512_mullo_epi32(_mm512_srli_epi32(entry, 20), high);
+                y = _mm512_add_epi32(y, _mm512_add_epi32(high, _mm512_and_si512(_mm512_srli_epi32(entry, 8), mask12)));
+                __mmask16 few = _mm512_cmplt_epu32_mask(y, low);
+                __m512i words = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)at));
+                at += 2 * __builtin_popcount(few);
+                words = _mm512_maskz_expand_epi32(few, words);
+                x[v] = _mm512_or_si512(_mm512_mask_slli_epi32(y, few, y, 16), words);
+                context[v] = _mm512_sll_epi32(_mm512_and_si512(entry, symbols), bits);
+                _mm_storeu_si128((__m128i *)(tile[j] + 16 * v), _mm512_cvtepi32_epi8(entry));
+            }
+        size_t used = (size_t)(at - (left < RANS_TILE_READS ? rest : *from));
+        if (used > left)
+            break;
+        *from += used;
+        _mm512_storeu_si512(states, x[0]);
+        _mm512_storeu_si512(states + 16, x[1]);
+        rans_transpose32(tile[0], 32, data + i, steps);
+    }
+    return i;
+}
+
+/* The widest tiles that the CPU can do: 0, none; 1, with AVX2; 2, with AVX-512. */
+static int rans_widest_tiles(void) {
+    return !__builtin_cpu_supports("avx2") ? 0 : __builtin_cpu_supports("avx512f") ? 2 : 1;
+}
 #else
 static void rans_init(void) {}
-static int rans_has_tiles(void) { return 0; }
+static int rans_widest_tiles(void) { return 0; }
 static uint8_t *rans_encode_tiles(const uint8_t *data, size_t steps, size_t to, const uint32_t *table, const RansShape *shape,
                                   uint32_t *states, uint8_t *at) { return at; }
 static size_t rans_decode_tiles(uint8_t *data, size_t steps, const uint32_t *table, const RansShape *shape, uint32_t *states,
                                 const uint8_t **from, const uint8_t *end) { return 0; }
+#define rans_encode_wide rans_encode_tiles
+#define rans_decode_wide rans_decode_tiles
 #define RANS_TILE 1
 #endif
 
-/* Encode n symbols backwards from `at`, before which there are 2 n + 16 bytes of room. Returns where words start. */
+/* Encode n symbols backwards from `at`, before which there are 2 n + 32 bytes of room. Returns where words start. */
 static uint8_t *rans_encode_lanes(const uint8_t *data, size_t n, const uint32_t *table, const RansShape *shape, int tiles,
                                   uint32_t *states, uint8_t *at) {
     int lanes = shape->lanes, last = lanes - 1;
@@ -262,7 +368,7 @@ static uint8_t *rans_encode_lanes(const uint8_t *data, size_t n, const uint32_t 
         states[last] = rans_put(states[last], table[rans_index(data + last * steps, i, shape)], shape->bits, &at);
     if (lanes == 32) {
         at = rans_encode_steps(data, steps, tiled, steps, table, shape, 32, states, at);
-        return tiled ? rans_encode_tiles(data, steps, tiled, table, shape, states, at) : at;
+        return !tiled ? at : (tiles == 2 ? rans_encode_wide : rans_encode_tiles)(data, steps, tiled, table, shape, states, at);
     }
     return lanes == 4 ? rans_encode_steps(data, steps, 0, steps, table, shape, 4, states, at)
                       : rans_encode_steps(data, steps, 0, steps, table, shape, 1, states, at);
@@ -275,7 +381,7 @@ static int rans_decode_lanes(uint8_t *data, size_t n, const uint32_t *table, con
     size_t steps = n / lanes, done = 0;
     if (lanes == 32) {
         if (tiles)
-            done = rans_decode_tiles(data, steps, table, shape, states, &at, end);
+            done = (tiles == 2 ? rans_decode_wide : rans_decode_tiles)(data, steps, table, shape, states, &at, end);
         whole = rans_decode_steps(data, steps, done, steps, table, shape, 32, states, &at, end);
     } else if (lanes == 4)
         whole = rans_decode_steps(data, steps, 0, steps, table, shape, 4, states, &at, end);

@@ -22,8 +22,8 @@ from bams3.storage import Storage, is_remote, open_object, open_storage
 from bams3.storage.beside import FileBeside
 from bams3.storage.local import open_regular
 
-_DESCRIPTOR = re.compile(r"/(?:dev|proc/self)/fd/(\d+)")
-_MANIFEST = re.compile(rb'"format"\s*:\s*"bams3"')
+_DESCRIPTOR = r"/(?:dev|proc/self)/fd/(\d+)"  # compiled on first use
+_MANIFEST = rb'"format"\s*:\s*"bams3"'
 _MANIFEST_START = 1 << 16  # bytes of a manifest, which names its format first
 _LONGEST_LINE = 1 << 12
 
@@ -43,7 +43,7 @@ def open_output(
     elif out in ("-", "/dev/stdout"):
         with _stdout() as file:
             yield file
-    elif match := _DESCRIPTOR.fullmatch(out):
+    elif match := re.fullmatch(_DESCRIPTOR, out):
         with os.fdopen(os.dup(int(match[1])), "wb") as file:
             yield file
     elif is_remote(out):
@@ -261,5 +261,5 @@ def _remote_dataset_around(uri: str) -> str | None:
 
 def _has_manifest(storage: Storage) -> bool:
     with suppress(OSError):
-        return bool(_MANIFEST.search(storage.get_range(METADATA, 0, _MANIFEST_START)))
+        return bool(re.search(_MANIFEST, storage.get_range(METADATA, 0, _MANIFEST_START)))
     return False

@@ -137,7 +137,19 @@ class BlockReader:
         return _Run(offset, raw[at : at + size], array("I", (size, crc32, length)), header, wanted)
 
     def _inflate(self, run: _Run) -> bytes:
-        """The inflated bytes of some blocks."""
+        """The inflated bytes of some blocks. ISA-L takes them as one gzip file, in half the time."""
+        length = sum(run.blocks[2::3])
+        try:
+            reader = isal_zlib._GzipReader(run.raw, length // 10 + 1)  # type: ignore[arg-type]
+            data: bytes = reader.read(length)  # at most ten times the number above
+            if len(data) == length and not reader.read(1):
+                return data[run.wanted]  # slicing all bytes makes no copy
+        except (OSError, EOFError, isal_zlib.error):  # type: ignore[misc]
+            pass
+        return self._inflate_each(run)[run.wanted]
+
+    def _inflate_each(self, run: _Run) -> bytes:
+        """The same, block by block. Raises SourceError with the offset of the block that is damaged."""
         parts = []
         at, header = 0, run.header
         numbers = iter(run.blocks)
@@ -150,7 +162,7 @@ class BlockReader:
                 raise self._error(run.offset + at, "the block's CRC32 or length does not match its data")
             parts.append(data)
             at += size
-        return b"".join(parts)[run.wanted]  # slicing all bytes makes no copy
+        return b"".join(parts)
 
     def _header_and_size(self, offset: int) -> tuple[int, int]:
         """The length of the block's header, and of the whole block."""
