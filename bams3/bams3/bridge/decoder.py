@@ -10,13 +10,13 @@ from bams3.parallel.limits import available_memory
 
 Value = TypeVar("Value")
 
-DEFAULT_BYTES = 512 << 20
+DEFAULT_BYTES, MOST_BYTES = 512 << 20, 4 << 30
 
 
 def bytes_for_many() -> int:
     """How many bytes to keep for clients who read here and there: a quarter of the memory that this process may use,
-    and `DEFAULT_BYTES` at least."""
-    return max((available_memory() or 0) // 4, DEFAULT_BYTES)
+    but between `DEFAULT_BYTES` and `MOST_BYTES`."""
+    return min(max((available_memory() or 0) // 4, DEFAULT_BYTES), MOST_BYTES)
 
 
 class Decoder(Generic[Value]):

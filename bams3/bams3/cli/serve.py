@@ -50,7 +50,7 @@ def run(command: str, argv: list[str]) -> int:
         "--certificate", default="", metavar="PEM", help="serve https:// with this certificate"
     )
     options.add_argument("--key", default="", metavar="PEM", help="the private key of the certificate")
-    add_decoding(options, "a quarter of what there is, at least 512")
+    add_decoding(options, "a quarter of what there is, from 512 to 4096")
     add_help(options)
     args = options.parse_args(argv)
     if args.public and args.tokens:

@@ -45,9 +45,7 @@ from bams3.sources.messages import show
 from bams3.sources.meter import Meter, size_of
 from bams3.storage import Storage, is_remote, open_storage
 
-SMALL_CHUNK = (
-    1 << 16
-)  # bytes of the streams of a chunk of one row group, up to which some are written together
+SMALL_CHUNK = 1 << 16  # bytes of streams up to which chunks of one row group are written some at a time
 SMALL_TASK = 1 << 17  # bytes of records, up to which a worker takes some row groups together
 KEPT_CHUNKS = 16  # chunks of an interrupted run whose footers are cached
 MANY_CONTIGS = 20_000
