@@ -137,14 +137,18 @@ class BlockReader:
         return _Run(offset, raw[at : at + size], array("I", (size, crc32, length)), header, wanted)
 
     def _inflate(self, run: _Run) -> bytes:
-        """The inflated bytes of some blocks. ISA-L takes them as one gzip file, in half the time."""
+        """The inflated bytes of some blocks.
+
+        ISA-L takes them as one gzip file, in half the time. The class that does so is not public: other versions may
+        lack it.
+        """
         length = sum(run.blocks[2::3])
         try:
             reader = isal_zlib._GzipReader(run.raw, length // 10 + 1)  # type: ignore[arg-type]
             data: bytes = reader.read(length)  # at most ten times the number above
             if len(data) == length and not reader.read(1):
                 return data[run.wanted]  # slicing all bytes makes no copy
-        except (OSError, EOFError, isal_zlib.error):  # type: ignore[misc]
+        except (AttributeError, TypeError, OSError, EOFError, isal_zlib.error):  # type: ignore[misc]
             pass
         return self._inflate_each(run)[run.wanted]
 
