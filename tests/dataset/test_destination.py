@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 from bams3.chunk.footer import MAGIC
-from bams3.dataset.destination import beside
+from bams3.dataset.destination import beside, remove, survey
 from bams3.errors import Bams3Error, DatasetError
 from bams3.operations.convert import convert, merge
 from bams3.storage import Storage, open_storage
+from bams3.storage.local import LocalStorage
 from conversions import fails
 from engines import run_bams3 as run
 
@@ -223,6 +224,21 @@ def test_an_old_dataset_outlives_a_kill(source: Path, tmp_path: Path, moment: st
     assert (held(open_storage(str(there))) == old) == (moment != "clear")
     convert(source, dataset, overwrite=True)
     assert held(open_storage(str(tmp_path))) == {f"d.bams3/{path}": data for path, data in old.items()}
+
+
+def test_a_removal_that_is_interrupted_can_be_repeated(source: Path, tmp_path: Path, monkeypatch) -> None:
+    convert(source, tmp_path / "d.bams3")
+    there = survey(open_storage(str(tmp_path / "d.bams3")))
+    monkeypatch.setattr(LocalStorage, "delete_all", lambda *_: fail("killed"))
+    with pytest.raises(OSError, match="killed"):
+        remove(there)
+    monkeypatch.undo()
+    remove(survey(open_storage(str(tmp_path / "d.bams3"))))
+    assert held(open_storage(str(tmp_path))) == {}
+
+
+def fail(what: str) -> None:
+    raise OSError(what)
 
 
 def test_what_is_not_a_dataset_is_not_the_place_of_a_successor(source: Path, tmp_path: Path) -> None:
