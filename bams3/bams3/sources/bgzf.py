@@ -137,7 +137,7 @@ class BlockReader:
         return _Run(offset, raw[at : at + size], array("I", (size, crc32, length)), header, wanted)
 
     def _inflate(self, run: _Run) -> bytes:
-        """The inflated bytes of some blocks. ISA-L takes them as one gzip file, in half the time."""
+        """The inflated bytes of some blocks. ISA-L takes them as one gzip file, which is faster."""
         length = sum(run.blocks[2::3])
         try:
             reader = isal_zlib._GzipReader(run.raw, length // 10 + 1)  # type: ignore[arg-type]
