@@ -281,7 +281,7 @@ class RowGroup(Columns):
         """The streams as stored: name → (codec, stored bytes, raw length). Raises FormatError."""
         self.load()
         return {
-            name: (entry.codec, self._stored.bytes_of(name, entry), entry.raw)
+            name: (entry.codec, bytes(self._stored.bytes_of(name, entry)), entry.raw)
             for name, entry in self.entry.streams.items()
         }
 

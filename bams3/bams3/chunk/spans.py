@@ -43,9 +43,13 @@ class Span:
         """Whether the span contains these bytes of the chunk."""
         return self.start <= start and start + length <= self.start + self.length
 
+    def view(self, start: int, length: int) -> memoryview:
+        """These bytes of the chunk, not copied."""
+        return self.fetch()[start - self.start : start - self.start + length]
+
     def cut(self, start: int, length: int) -> bytes:
-        """These bytes of the chunk."""
-        return bytes(self.fetch()[start - self.start : start - self.start + length])
+        """The same, copied."""
+        return bytes(self.view(start, length))
 
 
 class Streams(dict[str, bytes]):
@@ -54,7 +58,7 @@ class Streams(dict[str, bytes]):
     def __init__(self, chunk: Stored, number: int, where: str, hot: Range, cold: Range) -> None:
         self._chunk, self._number, self._where = chunk, number, where
         self._places = cold, hot
-        self._checked: dict[bool, bytes] = {}  # hot or cold streams with one checksum
+        self._checked: dict[bool, memoryview] = {}  # hot or cold streams with one checksum
         self.spans: list[Span] = []
 
     @property
@@ -83,8 +87,8 @@ class Streams(dict[str, bytes]):
             return self._places[is_hot(name, entry.streams)]
         return stream.offset, stream.stored
 
-    def bytes_of(self, name: str, entry: StreamEntry) -> bytes:
-        """The stored bytes of a stream. Raises FormatError if they are damaged, even when read a second time."""
+    def bytes_of(self, name: str, entry: StreamEntry) -> memoryview:
+        """The stored bytes of a stream, not copied. Raises FormatError if they are damaged, even when read again."""
         hot = is_hot(name, self.entry.streams)
         place = self._places[hot]
         if entry.crc32 is None:
@@ -97,11 +101,11 @@ class Streams(dict[str, bytes]):
             self.have(*place)
         return self._read(f"stream '{name}'", (entry.offset, entry.stored), entry.crc32)
 
-    def _read(self, what: str, place: Range, crc32: int | None) -> bytes:
+    def _read(self, what: str, place: Range, crc32: int | None) -> memoryview:
         held = self._holder(*place)
-        stored = held.cut(*place) if held else self._chunk.read(*place)
+        stored = (held or self._chunk).view(*place)
         if streams.checksum(stored) != crc32:
-            stored = self._chunk.read(*place)
+            stored = self._chunk.view(*place)
             if streams.checksum(stored) != crc32:
                 raise FormatError(
                     f"{self._where}: {what} is damaged (checksum); restore the chunk or convert it again"

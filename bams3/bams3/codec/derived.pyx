@@ -90,6 +90,7 @@ cdef class Derived:
 
     def __init__(self, Reference reference not None, pos, flag, mapq, l_seq, cigars, previous):
         """`reference`: made from `pos`, `l_seq` and `cigars`; shapes (n,). `of_block` or `of_columns` adds the rest."""
+        cdef int64_t longest
         self.reference = reference
         self.pos, self.l_seq, self.mapq = pos, l_seq, mapq
         self.query_length, self.reference_length = cigars.query_length, cigars.reference_length
@@ -98,7 +99,9 @@ cdef class Derived:
         self.records = self.pos.shape[0]
         self.measured = -1
         self.md = Buffer()
-        self.bases = Buffer(longest_of(self.l_seq) + PADDING)
+        with nogil:
+            longest = longest_of(self.l_seq)
+        self.bases = Buffer(longest + PADDING)
         self.seqs = <const uint8_t **> malloc((self.records + 1) * sizeof(uint8_t *))
         self.quals = <const uint8_t **> malloc((self.records + 1) * sizeof(uint8_t *))
         if self.seqs == NULL or self.quals == NULL:
@@ -123,16 +126,18 @@ cdef class Derived:
         cdef const uint8_t *next_qual = &quals[0] if quals.shape[0] else NULL
         cdef Py_ssize_t i
         cdef int64_t bases = 0, packed = 0
-        for i in range(self.records):
-            packed += (<int64_t> self.l_seq[i] + 1) // 2
-            bases += self.l_seq[i]
+        with nogil:
+            for i in range(self.records):
+                packed += (<int64_t> self.l_seq[i] + 1) // 2
+                bases += self.l_seq[i]
         if packed > seqs.shape[0] or bases > quals.shape[0]:
             raise ValueError("the columns are shorter than the sum of l_seq")
-        for i in range(self.records):
-            self.seqs[i] = next_seq
-            self.quals[i] = next_qual
-            next_seq += (<int64_t> self.l_seq[i] + 1) // 2
-            next_qual += self.l_seq[i]
+        with nogil:
+            for i in range(self.records):
+                self.seqs[i] = next_seq
+                self.quals[i] = next_qual
+                next_seq += (<int64_t> self.l_seq[i] + 1) // 2
+                next_qual += self.l_seq[i]
         self.held = (seq, qual)
         return self
 

@@ -76,9 +76,9 @@ def compress(data: Any, level: int, *, hot: bool = True) -> tuple[str, bytes]:
     return (PLANES, bytes(stored)) if len(stored) < len(plain) else (RAW, plain)
 
 
-def decompress(name: str, codec: str, stored: bytes, raw_length: int) -> Any:
-    """Decompress the stream `name`; bytes-like. Raises FormatError if the result is not `raw_length` long or the
-    codec is unknown."""
+def decompress(name: str, codec: str, stored: bytes | memoryview, raw_length: int) -> Any:
+    """Decompress the stream `name`; bytes-like, and no view of `stored`. Raises FormatError if the result is not
+    `raw_length` long or the codec is unknown."""
     if not 0 < raw_length <= MAX_RAW_LENGTH:
         raise FormatError(f"stream '{name}' has an invalid length of {raw_length}")
     try:
@@ -91,7 +91,7 @@ def decompress(name: str, codec: str, stored: bytes, raw_length: int) -> Any:
         raise FormatError(f"stream '{name}': {error}") from error
 
 
-def checksum(stored: bytes) -> int:
+def checksum(stored: bytes | memoryview) -> int:
     """CRC-32 (as in zlib and gzip) of a stream's stored bytes."""
     return zlib.crc32(stored)
 
@@ -163,7 +163,7 @@ def _deflated(data: memoryview, size: int, level: int) -> bytes | None:
     return deflate(data, _EFFORTS[level].zstd) if len(packed) < 1.02 * goal else None
 
 
-def _join_planes(stored: bytes, raw_length: int) -> bytearray:
+def _join_planes(stored: bytes | memoryview, raw_length: int) -> bytearray:
     width = stored[0] if stored else 0
     if not 1 < width <= MAX_WIDTH or raw_length % width:
         raise FormatError("its planes do not match its length")
@@ -183,11 +183,11 @@ def _join_planes(stored: bytes, raw_length: int) -> bytearray:
     return data
 
 
-def _decompress_bytes(codec: str, stored: bytes, raw_length: int) -> Any:
+def _decompress_bytes(codec: str, stored: bytes | memoryview, raw_length: int) -> Any:
     if codec == RAW:
-        data: Any = stored
+        data: Any = bytes(stored)
     elif codec == CONSTANT and len(stored) == 1:
-        data = stored * raw_length
+        data = bytes(stored) * raw_length
     elif codec == ZSTD:
         data = _inflate(stored, raw_length)
     elif codec in RANS:
@@ -203,7 +203,7 @@ def _decompress_bytes(codec: str, stored: bytes, raw_length: int) -> Any:
     return data
 
 
-def _inflate(stored: bytes, raw_length: int) -> bytes:
+def _inflate(stored: bytes | memoryview, raw_length: int) -> bytes:
     try:
         size = zstandard.frame_content_size(stored)
         if size != raw_length:

@@ -135,14 +135,15 @@ def bam_bytes(blocks: Iterable[RecordBlock], header: Header) -> Iterator[Any]:
 
 def bgzf(parts: Iterable[Any], level: int, workers: int | Workers) -> Iterator[bytes]:
     """Yield BGZF of the concatenated `parts`, ending with the end-of-file marker."""
-    from bams3.output.bgzf import MAX_INPUT, compress_block
+    from bams3.output.bgzf import MAX_INPUT, block_parts
     from bams3.sources.bgzf import EOF_MARKER
 
     def compress(batch: list[memoryview]) -> bytes:
         view = batch[0] if len(batch) == 1 else memoryview(b"".join(batch))
-        return b"".join(
-            compress_block(view[i : i + MAX_INPUT], level) for i in range(0, len(view), MAX_INPUT)
-        )
+        written: list[bytes] = []
+        for i in range(0, len(view), MAX_INPUT):
+            written += block_parts(view[i : i + MAX_INPUT], level)
+        return b"".join(written)
 
     yield from in_order(compress, _batches(parts, 16 * MAX_INPUT), workers)
     yield EOF_MARKER

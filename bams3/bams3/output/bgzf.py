@@ -46,6 +46,11 @@ class BlockWriter:
 
 def compress_block(data: Any, level: int) -> bytes:
     """Compress at most `MAX_INPUT` bytes to one BGZF block. Level 0 stores; 1 to 3 use ISA-L, 4 to 9 zlib."""
+    return b"".join(block_parts(data, level))
+
+
+def block_parts(data: Any, level: int) -> tuple[bytes, bytes, bytes, bytes]:
+    """The same as consecutive parts of the block."""
     if len(data) > MAX_INPUT:
         raise ValueError(f"a BGZF block holds at most {MAX_INPUT} bytes, not {len(data)}")
     deflated = _deflate(data, level)
@@ -53,7 +58,7 @@ def compress_block(data: Any, level: int) -> bytes:
         deflated = _deflate(data, 0)
     size = U16.pack(18 + len(deflated) + 8 - 1)
     footer = FOOTER.pack(isal_zlib.crc32(data), len(data))
-    return b"".join((EOF_MARKER[:16], size, deflated, footer))
+    return EOF_MARKER[:16], size, deflated, footer
 
 
 def _deflate(data: Any, level: int) -> bytes:

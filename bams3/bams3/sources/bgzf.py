@@ -139,7 +139,7 @@ class BlockReader:
     def _inflate(self, run: _Run) -> bytes:
         """The inflated bytes of some blocks.
 
-        ISA-L takes them as one gzip file, in half the time. The class that does so is not public: other versions may
+        ISA-L takes them as one gzip file, which is faster. The class that does so is not public: other versions may
         lack it.
         """
         length = sum(run.blocks[2::3])
