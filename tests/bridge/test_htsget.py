@@ -13,6 +13,7 @@ import httpx2
 import pysam
 import pytest
 from bams3.bridge import http_htsget, library, selection, tickets
+from bams3.bridge.decoder import Decoder
 from bams3.bridge.virtual_bam import VirtualBam
 from bams3.chunk import spans
 from bams3.chunk.footer import SMALL
@@ -107,6 +108,21 @@ def bam(local: Path) -> VirtualBam:
 
 def test_everything_is_the_virtual_bam(http: TestClient, bam: VirtualBam) -> None:
     assert b"".join(blocks_of(http, ticket_of(http, "d"))) == whole(bam)
+
+
+def test_regions_decode_their_row_groups_alone(local: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients who happen to ask for neighbours in order are not taken for one who reads on."""
+    asked_for: list[int] = []
+    submit = Decoder.submit
+    monkeypatch.setattr(
+        Decoder, "submit", lambda self, key, *rest: asked_for.append(key[1]) or submit(self, key, *rest)
+    )
+    http = client(local)
+    zones = [zone for entry in DatasetReader(local).index for zone in entry.zones if entry.reference_id == 0]
+    for zone in zones:
+        middle = (zone.min_pos + zone.max_pos) // 2
+        blocks_of(http, ticket_of(http, "d", f"referenceName=chr1&start={middle}&end={middle + 10}"))
+    assert asked_for == [*range(len(zones))]
 
 
 def test_large_blocks_are_divided(

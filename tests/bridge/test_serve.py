@@ -16,7 +16,7 @@ import anyio
 import httpx2
 import pysam
 import pytest
-from bams3.bridge import http_log
+from bams3.bridge import decoder, http_log
 from bams3.bridge import library as library_module
 from bams3.bridge.virtual_bam import VirtualBam
 from bams3.cli import main
@@ -299,3 +299,9 @@ def test_the_port_that_another_has(small: Path, capfd: pytest.CaptureFixture[str
         port = str(taken.getsockname()[1])
         assert main(["serve", "--port", port, str(small.with_suffix(".bams3"))]) == 1
     assert "in use; give another --host or --port" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(("there", "kept"), [(None, 512), (1 << 30, 512), (8 << 30, 2048)])
+def test_memory_for_many_clients(there: int | None, kept: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoder, "available_memory", lambda: there)
+    assert decoder.bytes_for_many() == kept << 20

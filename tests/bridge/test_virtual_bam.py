@@ -126,6 +126,31 @@ def test_contigs_that_bai_can_describe(length: int, kind: str, tmp_path: Path) -
             VirtualBam(dataset).index("bai")
 
 
+@pytest.mark.parametrize("kind", ["bai", "csi"])
+def test_regions_lead_to_their_row_group(kind: str, tmp_path: Path) -> None:
+    """htslib reads no other one, also where unmapped reads have positions: here, the others are nothing but zeros."""
+    original, shown = tmp_path / "in.bam", tmp_path / "v.bam"
+    records = [hostile.good(0, pos, flag=4 * (pos % 9 == 0)) for pos in range(0, 900_000, 500)]
+    original.write_bytes(hostile.bam(hostile.TEXT, hostile.CONTIGS, records))
+    pysam.index(str(original))
+    convert(original, tmp_path / "d.bams3", chunk_size="256K")
+    written(tmp_path / "d.bams3", shown, kind)
+    bam, data = VirtualBam(DatasetReader(tmp_path / "d.bams3")), shown.read_bytes()
+    zones = [zone for entry in DatasetReader(tmp_path / "d.bams3").index for zone in entry.zones]
+    assert len(zones) == 4
+    for number, zone in enumerate(zones):
+        first, last = bam.place(number)
+        header = data[: bam.place(0)[0]]
+        zeros = (header.ljust(first, b"\0") + data[first:last]).ljust(len(data) - 28, b"\0")
+        shown.write_bytes(zeros + hostile.END_OF_FILE)
+        inside = [
+            ("chr1", pos, pos + 1000) for pos in range(zone.min_pos + (1 << 14), zone.max_pos - 1500, 20_000)
+        ]
+        with pysam.AlignmentFile(str(shown)) as file, pysam.AlignmentFile(str(original)) as whole_file:
+            for place in inside:
+                assert [*file.fetch(*place)] == [*whole_file.fetch(*place)]
+
+
 def test_random_reads_of_many_threads(local: Path, data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are slices of the whole; every row group is decoded once, whoever reads it."""
     decoded: list[str] = []

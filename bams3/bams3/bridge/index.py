@@ -2,11 +2,16 @@
 
 A run is as good as its records: its bin is the smallest one that holds all of them, and its first virtual offset stands
 for each of them.
+
+htslib begins to read where the nearest bin at or before a region says, if there is no linear index, or if a contig has
+unmapped reads. So there are bins without reads where each run is the first one that can be met: otherwise earlier runs
+would be read as well. Their chunk is empty, at the end of the run.
 """
 
 import struct
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import zip_longest
 from typing import NamedTuple
 
 from bams3.bridge.blocks import stored
@@ -83,15 +88,19 @@ def _reference(kind: str, depth: int, runs: Sequence[Run], mapped: int, unmapped
     bins: dict[tuple[int, int], list[tuple[int, int]]] = {}  # by number, and position at which the bin starts
     linear = array("Q")  # for each 2^14 positions: where records that reach into them, or beyond, begin
     most = 1 << MIN_SHIFT + 3 * depth  # what BAI can't describe is past the end of a contig: in its last bin
-    for least, greatest, begin, finish in runs:
+    for (least, greatest, begin, finish), after in zip_longest(runs, runs[1:]):
         start = min(max(least, 0), most - 1)
         end = min(max(greatest, start + 1), most)
-        linear.extend([begin << 16] * ((end - 1 >> MIN_SHIFT) + 1 - len(linear)))
+        alone = len(linear)  # the first window into which no earlier run reaches
+        linear.extend([begin << 16] * ((end - 1 >> MIN_SHIFT) + 1 - alone))
         chunks = bins.setdefault(_bin(start, end, depth), [])
         if chunks and chunks[-1][1] == begin:
             chunks[-1] = chunks[-1][0], finish
         else:
             chunks.append((begin, finish))
+        for number, at in _landmarks(alone, len(linear) - 1, depth):
+            if after is None or after.start >= at:
+                bins.setdefault((number, at), [(finish, finish)])
     yield INT32.pack(len(bins) + 1)
     for (number, start), chunks in sorted(bins.items()):
         offset = () if kind == "bai" else (linear[start >> MIN_SHIFT],)
@@ -101,6 +110,16 @@ def _reference(kind: str, depth: int, runs: Sequence[Run], mapped: int, unmapped
     yield _METADATA.pack(runs[0].begin << 16, runs[-1].finish << 16, mapped, unmapped)
     if kind == "bai":
         yield INT32.pack(len(linear)) + struct.pack(f"<{len(linear)}Q", *linear)
+
+
+def _landmarks(first: int, last: int, depth: int) -> Iterator[tuple[int, int]]:
+    """Yield bins, with the position at which each starts, one of which htslib meets on its way left and up from any
+    window of [first, last]: it looks at the bins with the same parent, then at this parent."""
+    above = 0
+    while first <= last:
+        yield first_bin(depth - above) + (first >> 3 * above), first << MIN_SHIFT
+        first = ((first >> 3 * above | 7) + 1) << 3 * above
+        above += 1
 
 
 def _bin(start: int, end: int, depth: int) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from bams3.dataset.reader import DatasetReader
 from bams3.errors import UsageError
 from bams3.sources.bgzf import EOF_MARKER
 
-LAYOUT = b"1"
+LAYOUT = b"2"
 """Changes whenever other bytes are made of the same dataset."""
 
 
