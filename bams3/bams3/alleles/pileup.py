@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bams3.alleles.columns import SYMBOLS, count_symbols
@@ -85,9 +85,13 @@ class Places(NamedTuple):
             keep_overlapping(mask, group.pos, group.end, array("q", [-LAST]), array("q", [length]))
 
 
-def piles(dataset: DatasetReader, places: Places, options: PileOptions, workers: Workers) -> Iterator[Pile]:
+def piles(
+    dataset: DatasetReader, places: Places, options: PileOptions, workers: Workers,
+    recalibrate: Callable[[RowGroup, bytearray], None] | None = None,
+) -> Iterator[Pile]:  # fmt: skip
     """Yield the piles of a dataset, in order; they settle all positions. Threads decode row groups in advance.
 
+    `recalibrate`: changes the qualities of the reads of a row group that a mask selects.
     Raises UsageError where mates overlap of which one has no bases, FormatError if the dataset is damaged.
     """
     mates = {"names", "tlen"} if options.overlaps else set()
@@ -113,6 +117,8 @@ def piles(dataset: DatasetReader, places: Places, options: PileOptions, workers:
                 *((*mates, "previous") if has_mates(group) else ()),
             ):
                 getattr(group, column)
+            if recalibrate:
+                recalibrate(group, mask)
         return group, mask
 
     regions = places.regions(len(dataset.references))
