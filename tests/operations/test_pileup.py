@@ -117,6 +117,19 @@ def test_a_line_shows_the_quality_of_its_time(tmp_path: Path) -> None:
             assert_equal(path, options.split())
 
 
+def test_a_name_is_forgotten_when_an_earlier_chunk_held_it(tmp_path: Path) -> None:
+    """The fourth read does not meet the third one: the first one, of the same name, has ended in between."""
+
+    def read(pos: int, length: int, flag: int, name: bytes = b"r") -> bytes:
+        bases = {"cigar": [(length, 0)], "sequence": b"A" * length, "quality": b"\x14" * length}
+        return good(pos=BORDER + pos, flag=flag, name=name, next_ref=0, next_pos=BORDER + 20, **bases)
+
+    records = [read(-5, 12, 99), read(-4, 40, 147), read(2, 30, 99), read(9, 10, 0, b"x"), read(12, 20, 147)]
+    (tmp_path / "x.bam").write_bytes(bam(TEXT, CONTIGS, records))
+    bams3.convert(tmp_path / "x.bam", tmp_path / "x.bams3", chunk_size="256K")
+    assert_equal(tmp_path / "x.bam", [])
+
+
 def test_baq_of_short_and_long_reads(tmp_path: Path) -> None:
     chance = random.Random(7)
     genome = bytes(chance.choice(b"ACGT") for _ in range(6000))

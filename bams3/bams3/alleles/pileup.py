@@ -66,11 +66,12 @@ class Places(NamedTuple):
             return [self.region]
         if self.bed is None:
             return [Region(contig, -1, LAST) for contig in range(contigs)]
-        return [
-            Region(contig, start, end)
-            for contig, intervals in self.bed.items()
-            for start, end in zip(*intervals, strict=True)
-        ]
+        table = RegionTable(array("i"), array("q"), array("q"))
+        for contig, (starts, ends) in self.bed.items():
+            table.reference_ids.extend(array("i", [contig]) * len(starts))
+            table.starts.extend(starts)
+            table.ends.extend(ends)
+        return table
 
     def apply(self, mask: bytearray, group: RowGroup) -> None:
         """Clear the records of a row group that are not piled up."""
