@@ -1,5 +1,6 @@
 """The pileup as samtools mpileup prints it, byte for byte."""
 
+import random
 import re
 import tempfile
 from collections import Counter
@@ -10,7 +11,7 @@ import pysam
 import pytest
 from bams3.cli import main
 from engines import run_block
-from hostile import CONTIGS, TEXT, Bam, bam, good
+from hostile import CONTIGS, TEXT, Bam, bam, good, tag
 from hostile_pairs import crowds
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -54,7 +55,7 @@ CROWDED = [
     "", "-x", "-A", "-Q 0 -A --ff 0", "-d 1", "-d 2 -Q 0 -A", "-d 3 -s", "-O -s -Q 1", "-a", "-aa", "-a -r two:5-12",
     "-aa -r one:12", "-r one:9-11 -Q 0", "-q 21 -Q 5", "--rf 16 --reverse-del", "-d 4 -A -r one:3", "-Q 94",
     "-aa -r empty", "-B -f FASTA -A -Q 0", "-B -f FASTA -aa", "-B -f FASTA -r two:8- -a -O", "-l SITES", "-l SITES -aa",
-    "-l SITES -r one:5-30 -d 3", "-B -f FASTA -l SITES -a -x -s", "-R -d 0",
+    "-l SITES -r one:5-30 -d 3", "-f FASTA", "-f FASTA -E -A -Q 0 -x", "-B -f FASTA -l SITES -a -x -s", "-R -d 0",
 ]  # fmt: skip
 
 
@@ -97,6 +98,79 @@ def assert_crowd_equal(bam: Bam, options: list[str]) -> None:
         for words in map(str.split, options):
             words = [f"{name}/{word}" if word in ("SITES", "FASTA") else word for word in words]
             assert_equal(path, words, "--workers", "1")
+
+
+def test_a_line_shows_the_quality_of_its_time(tmp_path: Path) -> None:
+    """A deletion shows the quality of the base behind it, which a mate changes: in lines that are written later."""
+    deletion = {"cigar": [(10, 0), (10, 2), (10, 0)], "sequence": b"ACGTA" * 4, "quality": b"\x1e" * 20}
+    match = {"cigar": [(10, 0)], "sequence": b"ACGTA" * 2, "quality": b"\x05" * 10}
+    for name in (b"a", b"b", b"c", b"d"):  # one or the other mate loses its quality
+        pair = {"name": name, "next_ref": 0, "mapq": 60}
+        records = [
+            good(pos=100, flag=99, next_pos=120, **pair, **deletion), good(pos=115, name=b"x", **match),
+            good(pos=120, flag=147, next_pos=100, **pair, **match),
+        ]  # fmt: skip
+        path = tmp_path / f"{name.decode()}.bam"
+        path.write_bytes(bam(TEXT, CONTIGS, records))
+        bams3.convert(path, path.with_suffix(".bams3"))
+        for options in ("-Q 13", "-Q 31", "-Q 1"):
+            assert_equal(path, options.split())
+
+
+def test_a_name_is_forgotten_when_an_earlier_chunk_held_it(tmp_path: Path) -> None:
+    """The fourth read does not meet the third one: the first one, of the same name, has ended in between."""
+
+    def read(pos: int, length: int, flag: int, name: bytes = b"r") -> bytes:
+        bases = {"cigar": [(length, 0)], "sequence": b"A" * length, "quality": b"\x14" * length}
+        return good(pos=BORDER + pos, flag=flag, name=name, next_ref=0, next_pos=BORDER + 20, **bases)
+
+    records = [read(-5, 12, 99), read(-4, 40, 147), read(2, 30, 99), read(9, 10, 0, b"x"), read(12, 20, 147)]
+    (tmp_path / "x.bam").write_bytes(bam(TEXT, CONTIGS, records))
+    bams3.convert(tmp_path / "x.bam", tmp_path / "x.bams3", chunk_size="256K")
+    assert_equal(tmp_path / "x.bam", [])
+
+
+def test_baq_of_short_and_long_reads(tmp_path: Path) -> None:
+    chance = random.Random(7)
+    genome = bytes(chance.choice(b"ACGT") for _ in range(6000))
+    records = []
+    for i in range(60):
+        length, pos = (1500 if i % 10 == 0 else 100), 100 + 60 * i
+        clip, indel, kind = chance.choice((0, 7)), chance.choice((1, 3, 30)), chance.choice((1, 2))
+        skipped = pos + 50 + (indel if kind == 2 else 0)
+        rest = length - clip - 50 - (indel if kind == 1 else 0)
+        sequence = bytearray(b"N" * clip + genome[pos : pos + 50] + b"T" * (indel if kind == 1 else 0))
+        sequence += genome[skipped : skipped + rest]
+        for _ in range(length // 20):
+            sequence[chance.randrange(length)] = chance.choice(b"ACGTN")
+        cigar = [(clip, 4)] * bool(clip) + [(50, 0), (indel, kind), (rest - 9, 7), (9, 8)]
+        quality = bytes(chance.choice((2, 20, 30, 41)) for _ in range(length))
+        records.append(
+            good(
+                pos=pos,
+                flag=16 * (i % 2),
+                cigar=cigar,
+                sequence=bytes(sequence),
+                quality=quality,
+                name=b"%d" % i,
+            )
+        )
+    (tmp_path / "x.fa").write_text(f">chr1\n{genome.decode()}\n>chr2\nACGT\n")
+    (tmp_path / "x.bam").write_bytes(bam(TEXT, CONTIGS, records))
+    bams3.convert(tmp_path / "x.bam", tmp_path / "x.bams3")
+    for options in ("-Q 0", "-E"):
+        assert_equal(tmp_path / "x.bam", ["-f", str(tmp_path / "x.fa"), *options.split()])
+
+
+def test_baq_of_reads_with_its_tags_is_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "x.fa").write_text(">chr1\n" + "ACGTA" * 100 + "\n")
+    (tmp_path / "x.bam").write_bytes(bam(TEXT, CONTIGS, [good(tags=[tag("BQ", "Z", b"@" * 50)])]))
+    bams3.convert(tmp_path / "x.bam", tmp_path / "x.bams3")
+    words = ["-f", str(tmp_path / "x.fa"), "-Q", "0"]
+    assert main(["pileup", *words, str(tmp_path / "x.bams3")]) == 1
+    assert "reads have the tag BQ" in capfd.readouterr().err
+    assert_equal(tmp_path / "x.bam", [*words, "-E"])
+    assert_equal(tmp_path / "x.bam", [*words, "-B"])
 
 
 @pytest.fixture(scope="module", params=real_bams(), ids=lambda path: path.stem)
@@ -215,13 +289,12 @@ def test_each_block_of_the_page(tmp_path: Path, commands: dict[str, str]) -> Non
 
 
 ERRORS = {
-    "-f x.fa {d}": "give -B",
+    "-f none.fa -B -E {d}": "cannot be combined",
     "-f none.fa -B {d}": "none.fa",
     "-d-1 {d}": "0 or more",
     "-l none.bed {d}": "none.bed",
     "{d} nowhere": "unknown contig 'nowhere'",
     "-r . {d}": "give one region",
-    "-E {d}": "leave it out",
     "-M {d}": "samtools mpileup",
     "-b x {d}": "run it for each dataset",
     "none.bams3": "none.bams3",

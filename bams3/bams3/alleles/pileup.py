@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bams3.alleles.columns import SYMBOLS, count_symbols
@@ -66,11 +66,12 @@ class Places(NamedTuple):
             return [self.region]
         if self.bed is None:
             return [Region(contig, -1, LAST) for contig in range(contigs)]
-        return [
-            Region(contig, start, end)
-            for contig, intervals in self.bed.items()
-            for start, end in zip(*intervals, strict=True)
-        ]
+        table = RegionTable(array("i"), array("q"), array("q"))
+        for contig, (starts, ends) in self.bed.items():
+            table.reference_ids.extend(array("i", [contig]) * len(starts))
+            table.starts.extend(starts)
+            table.ends.extend(ends)
+        return table
 
     def apply(self, mask: bytearray, group: RowGroup) -> None:
         """Clear the records of a row group that are not piled up."""
@@ -85,9 +86,13 @@ class Places(NamedTuple):
             keep_overlapping(mask, group.pos, group.end, array("q", [-LAST]), array("q", [length]))
 
 
-def piles(dataset: DatasetReader, places: Places, options: PileOptions, workers: Workers) -> Iterator[Pile]:
+def piles(
+    dataset: DatasetReader, places: Places, options: PileOptions, workers: Workers,
+    recalibrate: Callable[[RowGroup, bytearray], None] | None = None,
+) -> Iterator[Pile]:  # fmt: skip
     """Yield the piles of a dataset, in order; they settle all positions. Threads decode row groups in advance.
 
+    `recalibrate`: changes the qualities of the reads of a row group that a mask selects.
     Raises UsageError where mates overlap of which one has no bases, FormatError if the dataset is damaged.
     """
     mates = {"names", "tlen"} if options.overlaps else set()
@@ -113,6 +118,8 @@ def piles(dataset: DatasetReader, places: Places, options: PileOptions, workers:
                 *((*mates, "previous") if has_mates(group) else ()),
             ):
                 getattr(group, column)
+            if recalibrate:
+                recalibrate(group, mask)
         return group, mask
 
     regions = places.regions(len(dataset.references))

@@ -21,9 +21,9 @@ cdef class Reads:
         cdef Py_ssize_t n = group.records, i
         cdef int64_t bases = 0, packed = 0
         self.records, self.reference_id, self.mask = n, group.reference_id, mask
-        qual = group.qual
+        qual = group.qual  # qualities of overlapping mates, and those that BAQ lowers, change in place
         if memoryview(qual).readonly:
-            qual = bytearray(qual)  # qualities of overlapping mates change
+            qual = group.__dict__["qual"] = bytearray(qual)
         self.pos, self.end, self.flag, self.mapq, self.l_seq = group.pos, group.end, group.flag, group.mapq, group.l_seq
         self.cigar_start, self.cigar_count, self.pool = group.cigar_start, group.cigar_count, group.cigar_pool
         self.seq, self.qual = group.seq, qual

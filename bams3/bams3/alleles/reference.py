@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from threading import Lock
+from typing import TYPE_CHECKING
 
 from bams3.errors import UsageError
+
+if TYPE_CHECKING:
+    from bams3.chunk.reader import RowGroup
 
 
 class Reference:
@@ -18,6 +23,7 @@ class Reference:
             self._file = FastaFile(path)
         except (OSError, ValueError) as error:
             raise UsageError(f"cannot read the FASTA file {path}, or its index {path}.fai: {error}") from None
+        self._lock = Lock()
         self._lengths = dict(zip(self._file.references, self._file.lengths, strict=True))
 
     def lengths(self, contigs: Sequence[tuple[str, int]]) -> dict[int, int]:
@@ -28,5 +34,39 @@ class Reference:
         """The bases of [start, stop), as far as the contig reaches; N before its start. None if the file lacks it."""
         if contig not in self._lengths:
             return None
-        bases: str = self._file.fetch(contig, max(start, 0), max(min(stop, self._lengths[contig]), start, 0))
+        with self._lock:  # threads share the file
+            bases: str = self._file.fetch(
+                contig, max(start, 0), max(min(stop, self._lengths[contig]), start, 0)
+            )
         return b"N" * -min(start, 0) + bases.encode()
+
+
+class Recalibration:
+    """Lowers base qualities by BAQ, as samtools does if it has a reference. `redo`: even where BQ has them already."""
+
+    def __init__(
+        self, reference: Reference, contigs: Sequence[tuple[str, int]], *, redo: bool = False
+    ) -> None:
+        self._reference, self._contigs = reference, contigs
+        self._tags = ("tag.ZQ:",) if redo else ("tag.BQ:", "tag.ZQ:")
+
+    def __call__(self, group: RowGroup, mask: bytearray) -> None:
+        """Lower the qualities of the reads of a row group that `mask` selects.
+
+        Raises UsageError where reads have the tag BQ or ZQ.
+        """
+        from bams3.alleles.baq import realign
+
+        if tagged := [name for name in group.entry.streams if name.startswith(self._tags)]:
+            raise UsageError(
+                f"{group.name}: reads have the tag {tagged[0][4:6]}, so their qualities may be recalculated already; "
+                "give -B to leave them as they are, or pipe the reads to samtools mpileup"
+            )
+        around = (
+            2 * max(group.l_seq) + max(end - pos for pos, end in zip(group.pos, group.end, strict=True)) + 16
+        )
+        start = max(group.zone.min_pos - around, 0)
+        name = self._contigs[group.reference_id][0]
+        bases = self._reference.bases(name, start, group.zone.max_end + around)
+        if bases is not None:
+            realign(group, mask, bases, start)

@@ -23,6 +23,7 @@ cdef enum:
     WIDEST = 4096            # positions that are worked on at a time
     BASES = 1 << 18          # bases at these, about
     HEAD = 20                # bytes of a line besides the contig, bases and qualities
+    MANY = 32 << 20          # bytes of lines that are made at a time
     ROOM = 24 << 20          # bytes that are set aside for lines at first
     SLACK = 32               # bytes that `put_unsigned` and the unpacking of bases may write behind their end
     NOWHERE = -1000
@@ -210,9 +211,9 @@ cdef class Maker:
                 if run.last >= stop or not next_run(&run, read):
                     break
         total = self.lay_out()
+        if total > MANY and wide > 1:
+            return 0
         if total > LONGEST:
-            if wide > 1:
-                return 0
             with gil:
                 raise UsageError(
                     f"{self.contig.decode('utf-8', 'surrogateescape')}:{start + 1}: the line of this position would have "

@@ -8,7 +8,7 @@ from bams3.errors import UsageError
 
 _EXAMPLE = """\
   bams3 pileup NA12878.bams3 chr20:1M-2M | head
-  bams3 pileup -f ref.fa -B -q 20 -l sites.bed NA12878.bams3 > sites.pileup
+  bams3 pileup -f ref.fa -q 20 -l sites.bed NA12878.bams3 > sites.pileup
 output: that of samtools mpileup: contig, position (from 1), base of the reference, depth, bases, qualities"""
 
 _PIPE = "give the reads to samtools: bams3 query -u DATASET REGION | samtools mpileup … -"
@@ -32,10 +32,17 @@ def run(command: str, argv: list[str]) -> int:
     )  # fmt: skip
     options.add_argument(
         "-f", "--fasta-ref", metavar="FASTA",
-        help="print bases of the reference, and . or , for bases like them; give -B",
+        help="print bases of the reference, and . or , for bases like them; lower qualities by BAQ",
     )  # fmt: skip
     options.add_argument(
         "-B", "--no-BAQ", dest="no_baq", action="store_true", help="leave base qualities as they are"
+    )
+    options.add_argument(
+        "-E",
+        "--redo-BAQ",
+        dest="redo_baq",
+        action="store_true",
+        help="lower qualities by BAQ, even if reads have the tag BQ",
     )
     options.add_argument(
         "-q", "--min-MQ", type=int, default=0, metavar="N", help="only reads with MAPQ N or more"
@@ -94,7 +101,6 @@ def run(command: str, argv: list[str]) -> int:
         options, dict.fromkeys(("--output-BP-5", "--output-sep", "--output-empty", "--no-output-ins"), _PIPE)
     )
     explain(options, dict.fromkeys(("--no-output-ins-mods", "--no-output-del", "--no-output-ends"), _PIPE))
-    explain(options, dict.fromkeys(("-E", "--redo-BAQ"), f"{_PIPE}; or leave it out"))
     add_workers(options)
     add_help(options)
     _print(options.parse_args(argv))
@@ -102,16 +108,13 @@ def run(command: str, argv: list[str]) -> int:
 
 
 def _print(args: Any) -> None:
-    if args.fasta_ref and not args.no_baq:
-        raise UsageError(
-            f"-f {args.fasta_ref}: samtools recalculates base qualities (BAQ) with a reference, bams3 does not; "
-            "give -B to leave them as they are"
-        )
+    if args.no_baq and args.redo_baq:
+        raise UsageError("-B and -E cannot be combined; give one of them")
     if args.max_depth < 0:
         raise UsageError(f"-d {args.max_depth}: give a depth of 0 or more")
 
     from bams3.alleles.pileup import PileOptions
-    from bams3.alleles.reference import Reference
+    from bams3.alleles.reference import Recalibration, Reference
     from bams3.bam.regions import read_bed
     from bams3.buffer import keep_freed_memory
     from bams3.coverage.pileup import boundless, one_region
@@ -132,5 +135,11 @@ def _print(args: Any) -> None:
     )  # fmt: skip
     text = TextOptions(args.min_BQ, args.output_MQ, args.output_BP, args.reverse_del, args.all_positions)
     reference = Reference(args.fasta_ref) if args.fasta_ref else None
+    recalibrate = None
+    if reference and not args.no_baq:
+        recalibrate = Recalibration(reference, dataset.references, redo=args.redo_baq)
     with Workers(args.workers) as workers, open_output(args.output) as file:
-        write_pileup(file, dataset, reads, text, workers, regions=regions, bed=bed, reference=reference)
+        write_pileup(
+            file, dataset, reads, text, workers, regions=regions, bed=bed, reference=reference,
+            recalibrate=recalibrate,
+        )  # fmt: skip

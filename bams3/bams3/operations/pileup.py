@@ -15,7 +15,7 @@ from bams3.bam.regions import LAST, Region, RegionTable
 from bams3.parallel.workers import Workers, in_order
 
 if TYPE_CHECKING:
-    from bams3.alleles.reference import Reference
+    from bams3.alleles.reference import Recalibration, Reference
     from bams3.dataset.reader import DatasetReader
 
 TEXT = 16 << 20
@@ -51,14 +51,15 @@ def write_pileup(
     regions: Sequence[Region] = (),
     bed: RegionTable | None = None,
     reference: Reference | None = None,
+    recalibrate: Recalibration | None = None,
 ) -> None:
     """Write a line for each position where reads lie: those of each of `regions` in turn (if there are none, of all).
 
-    Only positions in the intervals `bed` are written. Raises UsageError where samtools fails, too; FormatError if the
-    dataset is damaged.
+    Only positions in the intervals `bed` are written. `recalibrate`: changes base qualities first. Raises UsageError
+    where samtools fails, too; FormatError if the dataset is damaged.
     """
     for region in regions or (None,):
-        run = _Run(dataset, reads, text, workers, region, bed, reference)
+        run = _Run(dataset, reads, text, workers, region, bed, reference, recalibrate)
         for lines in in_order(lambda job: job[0].of(*job[1:]), run.jobs(), workers):
             file.write(lines)
 
@@ -67,13 +68,14 @@ class _Run:
     def __init__(
         self, dataset: DatasetReader, reads: PileOptions, text: TextOptions, workers: Workers,
         region: Region | None, bed: RegionTable | None, reference: Reference | None,
+        recalibrate: Recalibration | None,
     ) -> None:  # fmt: skip
         self._contigs = dataset.references
         self._text, self._region, self._reference = text, region, reference
         self._bed = None if bed is None else bed_intervals(bed)
         lengths = reference.lengths(self._contigs) if reference else None
         places = Places(region, None if text.all_positions else self._bed, lengths)
-        self._piles = piles(dataset, places, reads, workers)
+        self._piles = piles(dataset, places, reads, workers, recalibrate)
 
     def jobs(self) -> Iterator[tuple[Any, ...]]:
         """Yield `Lines`, each with the arguments of a call of `of`, that make everything."""

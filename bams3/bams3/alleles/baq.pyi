@@ -1,0 +1,3 @@
+from typing import Any
+
+def realign(group: Any, mask: bytearray, reference: bytes, start: int) -> None: ...
