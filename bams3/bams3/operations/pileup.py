@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from bams3.alleles.reference import Recalibration, Reference
     from bams3.dataset.reader import DatasetReader
 
-TEXT = 16 << 20
-"""Bytes of text that are made at a time, about."""
+TEXT = 1 << 19
+"""Bytes of text that are made at a time, about: what the processor's cache holds, so that the kernel copies it fast."""
 
 
 class TextOptions(NamedTuple):
