@@ -11,7 +11,11 @@ from setuptools import Extension, setup
 
 SOURCES = "bams3"
 SHARED = "bams3._memoryviews"  # Cython's own code for memoryviews, compiled once instead of in each kernel
-LEVELS = {"codec": "-O3", "output": "-O3", "alleles": "-O3"}  # no other room gains by more than -O2, which compiles faster
+LEVELS = {
+    "codec": "-O3",
+    "output": "-O3",
+    "alleles": "-O3",
+}  # no other room gains by more than -O2, which compiles faster
 checked = os.environ.get("BAMS3_BOUNDS_CHECKS") == "1"
 cores = os.cpu_count() or 1
 

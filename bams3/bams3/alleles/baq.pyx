@@ -296,8 +296,8 @@ cdef void align(const Model *model, Cell *forward, Cell *backward, double *scale
 cdef void cap(Read *read, const int32_t *state, uint8_t *place, size_t room, int64_t begin) noexcept nogil:
     """Lower the qualities of aligned bases to those of their places.
 
-    A base whose most likely place is another than in its CIGAR has none. In each stretch of aligned bases, a place counts
-    as the lower one of the best on either side.
+    A base whose most likely place is another than in its CIGAR has none. In each stretch of aligned bases, a place
+    counts as the lower one of the best on either side.
     """
     cdef uint8_t *left = place + room
     cdef uint8_t *right = place + 2 * room

@@ -7,7 +7,7 @@ from bams3.alleles.walk cimport Read, Run, code_of, first_run, is_in, next_run, 
 from bams3.bam.fields cimport MATCHES, REF_SKIP, REVERSE
 
 SYMBOLS = "ACGTNacgtn*#><"
-"""What is counted, each on the forward strand and the reverse one: bases, others than A C G T as N, deletions, skips."""
+"""What is counted, each on the forward strand and the reverse one: bases (N: not A C G T), deletions, skips."""
 
 cdef enum:
     N = 4
@@ -25,7 +25,7 @@ cdef extern from *:
 
 
 def count_symbols(Pile pile, int64_t begin, int min_quality, int32_t[:, ::1] table not None):
-    """Count, at the positions from `begin` on, one a column of `table`, each of SYMBOLS in a row; reads in the last row.
+    """Count at the positions from `begin` on, one a column of `table`. A row for each of SYMBOLS, and one for reads.
 
     `table`: zeros, of shape (15, positions). Bases of a quality below `min_quality` do not count.
     """

@@ -139,7 +139,7 @@ cdef class Piles:
         return pile
 
     cdef bint across(self, Reads reads, Py_ssize_t first) except -1:
-        """htslib takes the first read of a contig before the reads of the contig before are past; they may have its name.
+        """htslib takes the first read of a contig before the reads of the last contig are past; they may have its name.
 
         Returns whether one has: then it is forgotten with them.
         """

@@ -1,4 +1,4 @@
-# One run of a read in the lines of a pileup: what it adds to their lengths, and its bytes. All of it is inline and nogil.
+# One run of a read in the lines of a pileup: what it adds to their lengths, and its bytes. All is inline and nogil.
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset

@@ -36,7 +36,8 @@ cdef class Lines:
     """Makes the lines of one contig.
 
     `contig`: its name. `min_quality`: bases of a lower quality are not printed. `mapq`, `places`: print the columns of
-    `-s` and `-O`; `reverse_del`: deletions of reads on the reverse strand as #. `fill`: print positions without reads, too.
+    `-s` and `-O`; `reverse_del`: deletions of reads on the reverse strand as #. `fill`: print positions without
+    reads, too.
     """
 
     cdef bytes contig
