@@ -23,6 +23,7 @@ COMMANDS = {
     "bedcov": ("depth", "sum depth over intervals, as samtools bedcov does"),
     "coverage-table": ("depth", "print a line per contig, as samtools coverage does"),
     "pileup": ("pileup", "print the bases at each position, as samtools mpileup does"),
+    "alleles": ("alleles", "count the bases of reads at known sites, for many datasets"),
     "cost": ("cost", "estimate requests, bytes and price of an operation"),
     "stats": ("info", "print statistics, as samtools flagstat and idxstats do"),
     "checksum": ("checksum", "print checksums of all reads, as samtools checksum does"),
