@@ -4,6 +4,7 @@ from typing import Any
 from bams3.alleles.piles import Pile
 
 SITE_WIDTH: int
+SYMBOLS: str
 
 def count_group(group: Any, mask: bytearray, positions: Any, refs: Any, least: int) -> array[int]: ...
 def count_pile(pile: Pile, positions: Any, refs: Any, least: int) -> array[int]: ...

@@ -20,6 +20,8 @@ cdef extern from *:
     const uint8_t ROW_OF_CODE "BAMS3_ROW"[16]  # of a base as a 4-bit code; NO_ROW for =
 
 SITE_WIDTH = WIDTH
+SYMBOLS = "ACGTNacgtn*#"
+"""What is counted at each site, in this order; N stands for any other base."""
 
 
 cdef struct Sites:

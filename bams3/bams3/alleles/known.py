@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bams3.alleles.counts import SITE_WIDTH, add_counts, chosen, count_group, count_pile, renumbered
+from bams3.alleles.counts import SITE_WIDTH, SYMBOLS, add_counts, chosen, count_group, count_pile, renumbered
 from bams3.alleles.pileup import PileOptions, Places, piles
 from bams3.alleles.sites import BED, TABLE, VCF, SiteReader
 from bams3.bam.intervals import merged
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from bams3.chunk.reader import RowGroup
     from bams3.dataset.reader import DatasetReader
 
+SITES = 1 << 19
+"""Sites that are counted at a time, at most."""
 _ENDINGS = {".bed": BED, ".bed.gz": BED, ".vcf": VCF, ".vcf.gz": VCF, ".vcf.bgz": VCF}
 _LINES = {
     BED: "contig, start and end (0 <= start <= end)",
@@ -46,8 +49,16 @@ class Sites(NamedTuple):
     text_ends: array[int]
     ref: bytes
 
-    def __len__(self) -> int:
-        return len(self.position)
+    @classmethod
+    def of(cls, places: Iterable[tuple[str, int]]) -> Sites:
+        """Sites without alleles, from contigs and 0-based positions."""
+        numbers: dict[str, int] = {}
+        contig, position = array("i"), array("q")
+        for name, at in places:
+            contig.append(numbers.setdefault(name, len(numbers)))
+            position.append(at)
+        ends = array("q", range(5, 5 * len(contig) + 1, 5))
+        return cls(list(numbers), contig, position, b".\t.\t." * len(contig), ends, b"\xff" * len(contig))
 
 
 class SiteFile:
@@ -80,7 +91,9 @@ class SiteFile:
                         raise UsageError(
                             f"{self.path}, line {reader.lines}: not a site; expected {_LINES[self.kind]}"
                         )
-                    for name, line in zip(reader.contigs[checked:], reader.first_lines[checked:], strict=True):
+                    for name, line in zip(
+                        reader.contigs[checked:], reader.first_lines[checked:], strict=True
+                    ):
                         self._check(name, line, datasets)
                     checked = len(reader.contigs)
                     while reader.count >= most:
@@ -99,13 +112,17 @@ class SiteFile:
                 )
 
 
-class _Job(NamedTuple):
-    """Sites of one contig that a row group, or a pile, reaches: their positions, REFs, and numbers among all."""
+class _OfContig(NamedTuple):
+    """Sites of a contig: their positions, sorted, the rows of REF, and the number of each among all."""
 
-    source: RowGroup | Pile
     positions: array[int]
     refs: bytes
-    rows: array[int]
+    numbers: array[int]
+
+    def within(self, start: int, stop: int) -> _OfContig:
+        """Those at [start, stop)."""
+        first, last = bisect_left(self.positions, start), bisect_left(self.positions, stop)
+        return _OfContig(self.positions[first:last], self.refs[first:last], self.numbers[first:last])
 
 
 def count_sites(
@@ -117,62 +134,89 @@ def count_sites(
     options is not applied. Raises FormatError if the dataset is damaged, UsageError where htslib fails.
     """
     by_contig = _by_contig(dataset, sites)
-    counts = array("i", bytes(4 * SITE_WIDTH)) * len(sites)
+    counts = array("i", bytes(4 * SITE_WIDTH)) * len(sites.position)
+
+    def of_pile(job: tuple[Pile, _OfContig]) -> tuple[array[int], array[int]]:
+        pile, some = job
+        return some.numbers, count_pile(pile, some.positions, some.refs, min_quality)
+
+    def of_group(job: tuple[RowGroup, _OfContig]) -> tuple[array[int], array[int]]:
+        group, some = job
+        mask = bytearray(b"\1") * group.records
+        options.select(mask, group, dataset)
+        return some.numbers, count_group(group, mask, some.positions, some.refs, min_quality)
+
     # Without a least quality, both of two overlapping mates count, so their qualities need not be settled.
     if options.overlaps and min_quality > 0:
-        made = in_order(
-            lambda job: (job.rows, count_pile(job.source, job.positions, job.refs, min_quality)),
-            _of_piles(dataset, by_contig, options, workers), workers,
-        )  # fmt: skip
+        made = in_order(of_pile, _of_piles(dataset, by_contig, options, workers), workers)
     else:
         jobs = dataset.fetched(_of_groups(dataset, by_contig, options), plan_hot)
-        jobs = dataset.fetched(jobs, streams_plan({"l_seq", "seq"} | ({"qual"} if min_quality > 0 else set())))
-        made = in_order(lambda job: (job.rows, _counted(dataset, job, options, min_quality)), jobs, workers)
-    for rows, part in made:
-        add_counts(counts, rows, part)
+        needed = {"l_seq", "seq"} | ({"qual"} if min_quality > 0 else set())
+        made = in_order(of_group, dataset.fetched(jobs, streams_plan(needed)), workers)
+    for numbers, part in made:
+        add_counts(counts, numbers, part)
     return counts
 
 
-_ByContig = dict[int, tuple["array[int]", bytes, "array[int]"]]
-
-
-def _by_contig(dataset: DatasetReader, sites: Sites) -> _ByContig:
-    """By reference id: sorted positions, REFs, and the number of each site. Contigs that the dataset lacks are left out."""
-    numbers = {name: number for number, (name, _) in enumerate(dataset.references)}
-    known = array("i", (numbers.get(name, -1) for name in sites.contigs))
+def _by_contig(dataset: DatasetReader, sites: Sites) -> dict[int, _OfContig]:
+    """The sites by reference id. Those on contigs that the dataset lacks are left out."""
+    ids = {name: reference_id for reference_id, (name, _) in enumerate(dataset.references)}
+    known = array("i", (ids.get(name, -1) for name in sites.contigs))
     table = RegionTable(renumbered(sites.contig, known), sites.position, sites.position)
     return {
-        contig: (positions, chosen(sites.ref, rows), rows)
-        for contig, positions, _, rows in table.by_reference()
+        contig: _OfContig(positions, chosen(sites.ref, numbers), numbers)
+        for contig, positions, _, numbers in table.by_reference()
         if contig >= 0
     }
 
 
-def _of_groups(dataset: DatasetReader, by_contig: _ByContig, options: PileOptions) -> Iterator[_Job]:
-    for contig, (positions, refs, rows) in by_contig.items():
-        for group in dataset.row_groups(contig, positions[0], positions[-1] + 1):
-            first = bisect_left(positions, group.zone.min_pos)
-            last = bisect_left(positions, group.zone.max_end)
-            if first < last and options.record_filter.verdict(group) is not False:
-                yield _Job(group, positions[first:last], refs[first:last], rows[first:last])
+def _of_groups(
+    dataset: DatasetReader, by_contig: dict[int, _OfContig], options: PileOptions
+) -> Iterator[tuple[RowGroup, _OfContig]]:
+    for contig, sites in by_contig.items():
+        for group in dataset.row_groups(contig, sites.positions[0], sites.positions[-1] + 1):
+            some = sites.within(group.zone.min_pos, group.zone.max_end)
+            if some.numbers and options.record_filter.verdict(group) is not False:
+                yield group, some
 
 
 def _of_piles(
-    dataset: DatasetReader, by_contig: _ByContig, options: PileOptions, workers: Workers
-) -> Iterator[_Job]:
+    dataset: DatasetReader, by_contig: dict[int, _OfContig], options: PileOptions, workers: Workers
+) -> Iterator[tuple[Pile, _OfContig]]:
     bed = {
-        contig: merged(positions, array("q", (position + 1 for position in positions)))
-        for contig, (positions, _, _) in by_contig.items()
+        contig: merged(sites.positions, array("q", (position + 1 for position in sites.positions)))
+        for contig, sites in by_contig.items()
     }
     for pile in piles(dataset, Places(bed=bed), options._replace(max_depth=0), workers):
-        if pile.covers and pile.reference_id in by_contig:
-            positions, refs, rows = by_contig[pile.reference_id]
-            first, last = bisect_left(positions, pile.start), bisect_left(positions, pile.stop)
-            if first < last:
-                yield _Job(pile, positions[first:last], refs[first:last], rows[first:last])
+        if pile.covers and (some := by_contig[pile.reference_id].within(pile.start, pile.stop)).numbers:
+            yield pile, some
 
 
-def _counted(dataset: DatasetReader, job: _Job, options: PileOptions, min_quality: int) -> array[int]:
-    mask = bytearray(b"\1") * job.source.records
-    options.select(mask, job.source, dataset)
-    return count_group(job.source, mask, job.positions, job.refs, min_quality)
+def count_arrays(
+    dataset: DatasetReader, blocks: Iterable[Sites], options: PileOptions, min_quality: int, workers: Workers
+) -> dict[str, Any]:
+    """Count what the reads of a dataset say at all sites; return numpy arrays, and lists of text, by name."""
+    import numpy as np
+
+    contig: list[str] = []
+    alleles: list[list[str]] = []
+    position, counts = [np.empty(0, np.int64)], [np.empty((0, SITE_WIDTH), np.int32)]
+    for sites in blocks:
+        contig += map(sites.contigs.__getitem__, sites.contig)
+        position.append(np.array(sites.position))
+        starts = (0, *sites.text_ends)
+        alleles += (
+            sites.text[start:end].decode("utf-8", "surrogateescape").split("\t")
+            for start, end in pairwise(starts)
+        )
+        found = count_sites(dataset, sites, options, min_quality, workers)
+        counts.append(np.array(found, np.int32).reshape(-1, SITE_WIDTH))
+    table = np.concatenate(counts)
+    return {
+        "contig": contig,
+        "position": np.concatenate(position),
+        "ref": [ref for _, ref, _ in alleles],
+        "alt": [alt for _, _, alt in alleles],
+        "depth": table[:, : SYMBOLS.index("*")].sum(axis=1, dtype=np.int32),
+        **dict(zip(SYMBOLS, table.T, strict=True)),
+    }

@@ -82,5 +82,12 @@ def _print(args: Any) -> None:
     )  # fmt: skip
     with Workers(args.workers) as workers, open_output(args.output) as file:
         write_alleles(
-            file, datasets, sites, options, args.min_BQ, workers, strands=args.strands, vcf=args.format == "vcf"
+            file,
+            datasets,
+            sites,
+            options,
+            args.min_BQ,
+            workers,
+            strands=args.strands,
+            vcf=args.format == "vcf",
         )

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, BinaryIO
 
 from bams3.alleles.counts import SITE_WIDTH
-from bams3.alleles.known import SiteFile, Sites, count_sites
+from bams3.alleles.known import SITES, SiteFile, Sites, count_sites
 from bams3.alleles.site_lines import SiteLines, columns
 from bams3.errors import UsageError
 from bams3.parallel.workers import Workers, in_order
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from bams3.alleles.pileup import PileOptions
     from bams3.dataset.reader import DatasetReader
 
-SITES = 1 << 19
-"""Sites that are counted at a time, at most."""
 COUNTS = 64 << 20
 """Bytes of their counts, at most."""
 LINES = 1 << 14
@@ -50,9 +48,9 @@ def write_alleles(
         lines = SiteLines(block.contigs, samples, strands=strands, vcf=vcf)
 
         def of(first: int, block: Sites = block, counts: list = counts, lines: SiteLines = lines) -> bytes:  # type: ignore[type-arg]
-            return lines.of(*block[1:5], counts, first, min(first + step, len(block)))  # type: ignore[no-any-return]
+            return lines.of(*block[1:5], counts, first, min(first + step, len(block.position)))  # type: ignore[no-any-return]
 
-        for text in in_order(of, range(0, len(block), step), workers):
+        for text in in_order(of, range(0, len(block.position), step), workers):
             file.write(text)
 
 
