@@ -1,6 +1,8 @@
 """Alleles at known sites, as samtools mpileup and bcftools mpileup count them."""
 
 import csv
+import gzip
+import re
 import shutil
 import subprocess
 import tempfile
@@ -8,13 +10,17 @@ from pathlib import Path
 
 import pysam
 import pytest
+from bams3.chunk.spans import Streams
 from bams3.cli import main
-from hostile import Bam
+from bams3.errors import UsageError
+from engines import run_block
+from hostile import TEXT, Bam, bam, good
 from hostile_pairs import CONTIGS, crowds
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from peers import need, real_bams
+from peers import DATA, need, real_bams
 from symbols import symbol_counts
+from workflows import ROOT
 
 import bams3
 
@@ -141,3 +147,130 @@ def test_a_vcf_equals_bcftools(real: Path, options: str) -> None:
         theirs = expected.get(place, {key: {} for key in FORMAT})
         for key in FORMAT:
             assert numbers[key] == {name: theirs[key].get(name, "0") for name in numbers[key]}, (place, key)
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Two datasets of 400 reads each, on both sides of a border between chunks."""
+    folder = tmp_path_factory.mktemp("two")
+    for name, base in (("a", b"A"), ("b", b"C")):
+        reads = [good(pos=262_100 + i, flag=16 * (i % 2), sequence=base * 50) for i in range(400)]
+        (folder / f"{name}.bam").write_bytes(bam(TEXT, [("chr1", 1_000_000), ("chr2", 5000)], reads))
+        bams3.convert(folder / f"{name}.bam", folder / f"{name}.bams3", chunk_size="256K")
+    return folder / "a.bams3", folder / "b.bams3"
+
+
+def test_lines_are_in_the_order_of_the_file(
+    two: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bams3.operations.alleles.SITES", 3)
+    monkeypatch.setattr("bams3.operations.alleles.LINES", 4)
+    places = [262_150, 262_145, 262_150, 262_499, 262_101, 262_550, 262_144]
+    text = "".join(f"chr1 {place} A C,G,AT,<*>,c\n" for place in places)
+    (tmp_path / "sites").write_bytes(gzip.compress(b"# a comment\n\n" + text.encode()))
+    for workers in ("1", "2"):
+        rows = table(tmp_path / "out", "--sites", tmp_path / "sites", *two, "--workers", workers)
+        depths = [min(place - 262_100, 50) if place < 262_500 else 0 for place in places]
+        assert [int(row["pos"]) for row in rows] == [place for place in places for _ in "ab"]
+        assert [int(row["depth"]) for row in rows] == [depth for depth in depths for _ in "ab"]
+        assert [row["AD"] for row in rows] == [
+            counts for depth in depths for counts in (f"{depth},0,0,.,.,0", f"0,{depth},0,.,.,{depth}")
+        ]
+        assert [row["sample"] for row in rows] == ["a", "b"] * len(places)
+
+
+def test_a_chunk_has_the_counts_of_its_reads(two: tuple[Path, Path], tmp_path: Path) -> None:
+    (tmp_path / "x.bed").write_text("track\nchr1\t262143\t262145\nelsewhere\t1\t2\nchr1 7 7\n")
+    chunks = sorted(two[0].glob("data/chr1/*.chunk"))
+    found = [table(tmp_path / "out", "--sites", tmp_path / "x.bed", chunk) for chunk in chunks]
+    assert [[row["A"] for row in rows] for rows in found] == [["44", "44", "0"], ["0", "1", "0"]]
+
+
+def test_arrays_are_the_table(real: Path, tmp_path: Path) -> None:
+    dataset = bams3.open(real.with_suffix(".bams3"))
+    rows = table(
+        tmp_path / "out",
+        "--strands",
+        "--sites",
+        real.parent / "x.vcf",
+        "-Q",
+        "20",
+        real.with_suffix(".bams3"),
+    )
+    found = dataset.alleles(real.parent / "x.vcf", min_baseq=20, workers=2)
+    for name in ("contig", "ref", "alt"):
+        assert found[name] == [row[name] for row in rows]
+    for name in ("depth", *"ACGTNacgtn*#"):
+        assert list(found[name]) == [int(row[name]) for row in rows]
+    places = [(row["contig"], int(row["pos"]) - 1) for row in rows]
+    alone = dataset.alleles(places, min_baseq=20)
+    assert list(alone["position"]) == [position for _, position in places] == list(found["position"])
+    assert list(alone["depth"]) == list(found["depth"])
+    assert len(dataset.alleles([])["position"]) == 0
+    with pytest.raises(UsageError, match="unknown contig 'nowhere'"):
+        dataset.alleles([("nowhere", 1)])
+
+
+def test_only_what_is_needed_is_read(
+    two: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: set[tuple[str, str]] = set()
+    take = Streams.__missing__
+
+    def noted(self: Streams, name: str) -> bytes:
+        read.add((self._where, name))
+        return take(self, name)
+
+    monkeypatch.setattr(Streams, "__missing__", noted)
+    (tmp_path / "sites").write_text("chr1\t262144\n")
+    for options, is_read in (((), False), (("-x", "-Q", "1"), True)):
+        read.clear()
+        table(tmp_path / "out", "--workers", "1", "--sites", tmp_path / "sites", *options, two[0])
+        assert any(name.startswith("qual") for _, name in read) == is_read
+        assert len({path for path, _ in read}) == 1
+        assert not any(name.startswith(("name", "tag", "mate")) for _, name in read)
+
+
+def test_each_block_of_the_page(tmp_path: Path, commands: dict[str, str]) -> None:
+    bams3.convert(DATA / "illumina_wgs_NA12878.bam", tmp_path / "NA12878.bams3")
+    page = (ROOT / "docs" / "alleles.md").read_text()
+    blocks = re.findall(
+        r"^```(?:sh|python)\n(.*?)^```\n(?:\n?```text\n(.*?)^```$)?", page, re.MULTILINE | re.DOTALL
+    )
+    assert len(blocks) == 4
+    for code, printed in blocks:
+        assert run_block(code, tmp_path, commands) == printed
+
+
+ERRORS = {
+    "--sites none.vcf {a}": "cannot read none.vcf: No such file",
+    "--sites x.bcf {a}": "bcftools view",
+    "--sites {t}/bad.vcf {a}": "bad.vcf, line 3: not a site; expected CHROM",
+    "--sites {t}/bad.bed {a}": "bad.bed, line 1: not a site; expected contig, start and end",
+    "--sites {t}/bad.tsv {a}": "bad.tsv, line 2: not a site; expected contig, position",
+    "--sites {t}/ref.tsv {a}": "ref.tsv, line 1: not a site",
+    "--sites {t}/other.tsv {a}": "other.tsv, line 2: {a} has no contig '1'",
+    "--sites {t}/bad.tsv --format vcf {a}": "needs sites with REF and ALT",
+    "--sites {t}/good.tsv {a} {a}": "two datasets have the name a",
+    "--sites {t}/good.tsv none.bams3": "none.bams3",
+}
+FILES = {
+    "bad.vcf": "##x\nchr1\t3\t.\tA\tC\nchr1\t3\t.\tA\n",
+    "bad.bed": "chr1\t5\n",
+    "bad.tsv": "chr1\t5\nchr1\t0\n",
+    "ref.tsv": "chr1\t5\t7\tA\n",
+    "other.tsv": "chr1\t5\n1\t7\n1\t8\n",
+    "good.tsv": "chr1\t5\n",
+}
+
+
+@pytest.mark.parametrize("typed", ERRORS)
+def test_errors(
+    two: tuple[Path, Path], tmp_path: Path, typed: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name, text in FILES.items():
+        (tmp_path / name).write_text(text)
+    assert main(["alleles", *typed.format(a=two[0], t=tmp_path).split()]) == 1
+    error = capfd.readouterr().err.splitlines()
+    assert len(error) == 1
+    assert ERRORS[typed].format(a=two[0]) in error[0]
