@@ -180,10 +180,12 @@ def test_lines_are_in_the_order_of_the_file(
 
 
 def test_a_chunk_has_the_counts_of_its_reads(two: tuple[Path, Path], tmp_path: Path) -> None:
-    (tmp_path / "x.bed").write_text("track\nchr1\t262143\t262145\nelsewhere\t1\t2\nchr1 7 7\n")
+    (tmp_path / "x.bed").write_text(
+        "track\nchr1\t262143\t262145\nelsewhere\t1\t2\nchr1 7 7\nchr1 999999 999999999\n"
+    )
     chunks = sorted(two[0].glob("data/chr1/*.chunk"))
     found = [table(tmp_path / "out", "--sites", tmp_path / "x.bed", chunk) for chunk in chunks]
-    assert [[row["A"] for row in rows] for rows in found] == [["44", "44", "0"], ["0", "1", "0"]]
+    assert [[row["A"] for row in rows] for rows in found] == [["44", "44", "0", "0"], ["0", "1", "0", "0"]]
 
 
 def test_arrays_are_the_table(real: Path, tmp_path: Path) -> None:
@@ -249,6 +251,7 @@ ERRORS = {
     "--sites {t}/bad.bed {a}": "bad.bed, line 1: not a site; expected contig, start and end",
     "--sites {t}/bad.tsv {a}": "bad.tsv, line 2: not a site; expected contig, position",
     "--sites {t}/ref.tsv {a}": "ref.tsv, line 1: not a site",
+    "--sites {t}/far.tsv {a}": "far.tsv, line 1: not a site",
     "--sites {t}/other.tsv {a}": "other.tsv, line 2: {a} has no contig '1'",
     "--sites {t}/bad.tsv --format vcf {a}": "needs sites with REF and ALT",
     "--sites {t}/good.tsv {a} {a}": "two datasets have the name a",
@@ -259,6 +262,7 @@ FILES = {
     "bad.bed": "chr1\t5\n",
     "bad.tsv": "chr1\t5\nchr1\t0\n",
     "ref.tsv": "chr1\t5\t7\tA\n",
+    "far.tsv": "chr1\t2147483648\n",
     "other.tsv": "chr1\t5\n1\t7\n1\t8\n",
     "good.tsv": "chr1\t5\n",
 }

@@ -83,6 +83,7 @@ class SiteFile:
         """
         reader = SiteReader()
         reader.kind = self.kind
+        reader.lengths = dict(pair for dataset in datasets for pair in dataset.references)
         checked = 0
         try:
             with of_disk(self.path) as file:

@@ -8,6 +8,7 @@ TABLE: int
 
 class SiteReader(BedReader):
     kind: int
+    lengths: dict[str, int]
     count: int
     first_lines: list[int]
     def take(self, most: int) -> tuple[array[int], array[int], bytes, array[int], bytes]: ...

@@ -12,6 +12,7 @@ cdef enum:
     HASH = 35        # begins a comment
     DOT = 46
     TAB = 9
+    LAST = 0x7FFFFFFF  # greatest position, from 1
 
 cdef enum:           # kinds of files; TABLE: contig, position (from 1), and optionally REF and ALT
     BED_KIND
@@ -22,13 +23,17 @@ BED, VCF, TABLE = BED_KIND, VCF_KIND, TABLE_KIND
 
 
 cdef class SiteReader(BedReader):
-    """Parses the sites of a file. `kind`: BED, VCF or TABLE; `first_lines`: the line on which each contig comes first;
-    `count`: the number of sites that are held.
+    """Parses the sites of a file.
+
+    `kind`: BED, VCF or TABLE; `lengths`: of contigs by name, to which intervals are clipped. `first_lines`: the line on
+    which each contig comes first; `count`: the number of sites that are held.
 
     A site without ID, REF or ALT has "." in its place.
     """
 
     cdef public int kind
+    cdef public dict lengths
+    cdef list ends                  # of contigs
     cdef readonly list first_lines
     cdef readonly int64_t count     # of sites that are held
     cdef Buffer texts, text_ends    # of each line its ID, REF and ALT, with tabs between them
@@ -36,7 +41,7 @@ cdef class SiteReader(BedReader):
     cdef int64_t offset
 
     def __cinit__(self):
-        self.first_lines = []
+        self.first_lines, self.ends, self.lengths = [], [], {}
         self.texts, self.text_ends = Buffer(), Buffer(width=8)
 
     cdef bint line(self, const unsigned char *line, Py_ssize_t length) except -1:
@@ -47,6 +52,7 @@ cdef class SiteReader(BedReader):
         cdef Field *alt = &dot
         cdef int64_t start = 0, end = 0
         cdef int count = split(line, length, fields)
+        cdef int32_t contig
         if count == 0 or fields[0].at[0] == HASH:
             return True
         if self.kind == BED_KIND:
@@ -63,9 +69,16 @@ cdef class SiteReader(BedReader):
                 ref, alt = &fields[2], &fields[3]
             if not is_sequence(ref):
                 return False
-        self.contig.put_u32(<uint32_t> self.id_of(&fields[0]))
+        if end > LAST and self.kind != BED_KIND:
+            return False
+        contig = self.id_of(&fields[0])
         if len(self.contigs) > len(self.first_lines):
             self.first_lines.append(self.lines)
+            self.ends.append(self.lengths.get(self.contigs[contig], LAST))
+        if self.kind == BED_KIND:
+            end = min(end, <int64_t> self.ends[contig])
+            start = min(start, end)
+        self.contig.put_u32(<uint32_t> contig)
         self.start.put_u64(<unsigned long long> start)
         self.end.put_u64(<unsigned long long> end)
         self.texts.put(name.at, name.length)
