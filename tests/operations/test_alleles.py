@@ -248,6 +248,7 @@ ERRORS = {
     "--sites none.vcf {a}": "cannot read none.vcf: No such file",
     "--sites x.bcf {a}": "bcftools view",
     "--sites {t}/bad.vcf {a}": "bad.vcf, line 3: not a site; expected CHROM",
+    "--sites {t}/dot.vcf {a}": "dot.vcf, line 1: not a site",
     "--sites {t}/bad.bed {a}": "bad.bed, line 1: not a site; expected contig, start and end",
     "--sites {t}/bad.tsv {a}": "bad.tsv, line 2: not a site; expected contig, position",
     "--sites {t}/ref.tsv {a}": "ref.tsv, line 1: not a site",
@@ -259,6 +260,7 @@ ERRORS = {
 }
 FILES = {
     "bad.vcf": "##x\nchr1\t3\t.\tA\tC\nchr1\t3\t.\tA\n",
+    "dot.vcf": "chr1\t3\t.\t.\tA\n",
     "bad.bed": "chr1\t5\n",
     "bad.tsv": "chr1\t5\nchr1\t0\n",
     "ref.tsv": "chr1\t5\t7\tA\n",

@@ -67,7 +67,7 @@ cdef class SiteReader(BedReader):
                 name, ref, alt = &fields[2], &fields[3], &fields[4]
             elif count > 3:
                 ref, alt = &fields[2], &fields[3]
-            if not is_sequence(ref):
+            if not is_sequence(ref, self.kind == TABLE_KIND):
                 return False
         if end > LAST and self.kind != BED_KIND:
             return False
@@ -126,11 +126,11 @@ cdef class SiteReader(BedReader):
         return column("i", contig), column("q", position), bytes(texts), column("q", ends), bytes(refs)
 
 
-cdef bint is_sequence(const Field *ref) noexcept nogil:
-    """Whether REF consists of letters, or is missing."""
+cdef bint is_sequence(const Field *ref, bint may_lack) noexcept nogil:
+    """Whether REF consists of letters, or is missing if it may be."""
     cdef Py_ssize_t i
     if ref.length == 1 and ref.at[0] == DOT:
-        return True
+        return may_lack
     for i in range(ref.length):
         if not 65 <= ref.at[i] & ~32 <= 90:
             return False

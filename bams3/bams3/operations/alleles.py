@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from bams3.alleles.counts import SITE_WIDTH
-from bams3.alleles.known import SITES, SiteFile, Sites, count_sites
+from bams3.alleles.known import SITES, SiteFile, count_sites
 from bams3.alleles.site_lines import SiteLines, columns
 from bams3.errors import UsageError
 from bams3.parallel.workers import Workers, in_order
@@ -43,15 +43,17 @@ def write_alleles(
     file.write(_vcf_header(datasets, samples) if vcf else ("\t".join(columns(strands)) + "\n").encode())
     most = max(1, min(SITES, COUNTS // (4 * SITE_WIDTH * len(datasets))))
     step = max(1, LINES // len(datasets))
-    for block in sites.blocks(most, datasets):
-        counts = [count_sites(dataset, block, options, min_quality, workers) for dataset in datasets]
-        lines = SiteLines(block.contigs, samples, strands=strands, vcf=vcf)
 
-        def of(first: int, block: Sites = block, counts: list = counts, lines: SiteLines = lines) -> bytes:  # type: ignore[type-arg]
-            return lines.of(*block[1:5], counts, first, min(first + step, len(block.position)))  # type: ignore[no-any-return]
+    def jobs() -> Iterator[tuple[Any, ...]]:
+        for block in sites.blocks(most, datasets):
+            counts = [count_sites(dataset, block, options, min_quality, workers) for dataset in datasets]
+            lines = SiteLines(block.contigs, samples, strands=strands, vcf=vcf)
+            of_block = (lines, block.contig, block.position, block.text, block.text_ends, counts)
+            for first in range(0, len(block.position), step):
+                yield *of_block, first, min(first + step, len(block.position))
 
-        for text in in_order(of, range(0, len(block.position), step), workers):
-            file.write(text)
+    for text in in_order(lambda job: job[0].of(*job[1:]), jobs(), workers):
+        file.write(text)
 
 
 def _vcf_header(datasets: Sequence[DatasetReader], samples: list[str]) -> bytes:
