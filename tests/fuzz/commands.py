@@ -39,6 +39,8 @@ def make_pristine(folder: Path) -> None:
         hostile.bam(hostile.TEXT, hostile.CONTIGS, [*pairs, hostile.good(1, 5, tags=tags), *unplaced])
     )
     pysam.index(str(bam))
+    sites = (f"chr1\t{pos + 30}\trs{pos}\tA\tC,<*>,AT\n" for pos in range(0, 300_000, 5000))
+    (folder / "sites.vcf").write_text("##fileformat=VCFv4.2\n" + "".join(sites) + "chr2\t7\t.\tACG\tA\n")
     assert run("convert", bam, folder / "d.bams3", "--chunk-size", "256K") == 0
     for number in (1, 2):
         batch = ("--batch", f"{number}/2")
@@ -126,6 +128,10 @@ def lie_in_depth(path: Path, chance: random.Random) -> None:
     path.write_bytes(zstandard.compress(line + b"\n" + depth))
 
 
+ALLELES = (
+    ("alleles", "d.bams3", "--sites", "sites.vcf", "-A", "-Q", "5", "-o", "OUT"),
+    ("alleles", "d.bams3", "--sites", "sites.vcf", "--format", "vcf", "-o", "OUT"),
+)
 READ = (
     ("stats", "d.bams3"),
     ("stats", "--json", "d.bams3"),
@@ -145,6 +151,7 @@ READ = (
     ("depth", "d.bams3", "-q", "3", "-s", "-J", "-o", "OUT"),
     ("coverage-table", "d.bams3", "-Q", "3"),
     ("pileup", "d.bams3", "-A", "-Q", "0", "-s", "-O", "-o", "OUT"),
+    *ALLELES,
     ("to-bam", "d.bams3", "OUT"),
     ("verify", "d.bams3"),
     ("verify", "d.bams3", "--against", "x.bam"),
@@ -155,7 +162,7 @@ MERGE = (("merge", "parts.bams3"),)
 GATHER = (("coverage", "-n", "d.bams3", "-o", "OUT", "--gather", "part1", "part2"),)
 CONVERT = (("convert", "x.bam", "OUT"), ("convert", "x.bam", "OUT", "--batch", "1/2"))
 RESUME = (("convert", "x.bam", "d.bams3", "--chunk-size", "256K", "--resume"),)
-FILES = ("x.bam", "d.bams3", "parts.bams3", "part1", "part2", CHUNK)
+FILES = ("x.bam", "d.bams3", "parts.bams3", "part1", "part2", CHUNK, "sites.vcf")
 
 # What is read, how it is spoilt, and the commands that read it: a few of them are run for each mutation.
 SPOILT: dict[str, tuple[str, Callable[[Path, random.Random], None], tuple[tuple[str, ...], ...]]] = {
@@ -170,6 +177,7 @@ SPOILT: dict[str, tuple[str, Callable[[Path, random.Random], None], tuple[tuple[
     "part's bytes": ("parts.bams3/_parts/000001-of-000002.json", spoil, MERGE),
     "depth": ("part1", lie_in_depth, GATHER),
     "depth's bytes": ("part1", spoil, GATHER),
+    "sites": ("sites.vcf", spoil, ALLELES),
     "BAM": ("x.bam", spoil, CONVERT),
     "BAM's index": ("x.bam.bai", spoil, (("convert", "x.bam", "OUT", "--batch", "2/2"),)),
     "chunk to resume": (CHUNK, lie_in_footer_of_incomplete, RESUME),

@@ -16,6 +16,7 @@ from hostile_pairs import crowds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from peers import DATA, real_bams
+from symbols import bare
 from workflows import ROOT
 
 import bams3
@@ -262,21 +263,6 @@ def test_counts_are_those_of_the_text(real: Path, tmp_path: Path) -> None:
     symbols = [Counter(bare(line[4])) if line[3] != "0" else Counter() for line in lines]
     for symbol in "ACGTNacgtn*#><":
         np.testing.assert_array_equal(found[symbol], [each[symbol] for each in symbols])
-
-
-def bare(text: str) -> str:
-    """The symbols of a line, without ends of reads, insertions and deletions."""
-    kept, at = "", 0
-    while at < len(text):
-        if text[at] == "^":
-            at += 2
-        elif text[at] in "+-":
-            digits = text[at + 1 : at + 1 + next(k for k in range(9) if not text[at + 1 + k].isdigit())]
-            at += 1 + len(digits) + int(digits)
-        else:
-            kept += text[at] if text[at] != "$" else ""
-            at += 1
-    return kept
 
 
 def test_each_block_of_the_page(tmp_path: Path, commands: dict[str, str]) -> None:

@@ -48,6 +48,13 @@ class PileOptions(NamedTuple):
         """The conditions that the zone maps of row groups can decide."""
         return RecordFilter(0, self.exclude | UNMAP, self.min_mapq)
 
+    def select(self, mask: bytearray, group: RowGroup, dataset: DatasetReader) -> None:
+        """Clear the records of a row group that are not piled up, whatever their place."""
+        self.record_filter.apply(mask, group, dataset)
+        if self.any_of:
+            keep_any_flag(mask, group.flag, self.any_of)
+        keep_piled(mask, group.flag, self.orphans)
+
 
 class Places(NamedTuple):
     """Which reads of a dataset are piled up: those that overlap `region` (None: any), and any of the intervals `bed`.
@@ -105,10 +112,7 @@ def piles(
         group, _ = job
         mask = bytearray(b"\1") * group.records
         places.apply(mask, group)
-        options.record_filter.apply(mask, group, dataset)
-        if options.any_of:
-            keep_any_flag(mask, group.flag, options.any_of)
-        keep_piled(mask, group.flag, options.orphans)
+        options.select(mask, group, dataset)
         if 1 in mask:
             for column in (
                 "pos",

@@ -15,14 +15,17 @@ cdef enum:
 
 
 cdef class Reads:
-    """The reads of a row group. `mates`: also what tells overlapping mates: names, and fields of the mate."""
+    """The reads of a row group. `mates`: also what tells overlapping mates: names, and fields of the mate.
 
-    def __cinit__(self, group, const uint8_t[::1] mask not None, bint mates):
+    `qualities`: False if none is looked at.
+    """
+
+    def __cinit__(self, group, const uint8_t[::1] mask not None, bint mates, bint qualities=True):
         cdef Py_ssize_t n = group.records, i
         cdef int64_t bases = 0, packed = 0
         self.records, self.reference_id, self.mask = n, group.reference_id, mask
-        qual = group.qual  # qualities of overlapping mates, and those that BAQ lowers, change in place
-        if memoryview(qual).readonly:
+        qual = group.qual if qualities else b""
+        if qualities and memoryview(qual).readonly:  # those of overlapping mates, and by BAQ, change in place
             qual = group.__dict__["qual"] = bytearray(qual)
         self.pos, self.end, self.flag, self.mapq, self.l_seq = group.pos, group.end, group.flag, group.mapq, group.l_seq
         self.cigar_start, self.cigar_count, self.pool = group.cigar_start, group.cigar_count, group.cigar_pool
@@ -39,7 +42,7 @@ cdef class Reads:
             packed += (<int64_t> self.l_seq[i] + 1) // 2
             if <int64_t> self.cigar_start[i] + self.cigar_count[i] > self.pool.shape[0]:
                 raise damaged("CIGARs point outside of it")
-        if bases > self.qual.shape[0] or packed > self.seq.shape[0]:
+        if (qualities and bases > self.qual.shape[0]) or packed > self.seq.shape[0]:
             raise damaged("bases and qualities are fewer than its lengths say")
         self.mates = mates
         if mates:
@@ -76,7 +79,7 @@ cdef class Reads:
         read.pos, read.end, read.operations, read.l_seq = self.pos[i], self.end[i], self.cigar_count[i], self.l_seq[i]
         read.cigar = &self.pool[self.cigar_start[i]] if read.operations else NULL
         read.seq = &self.seq[self.packed[i]] if read.l_seq else NULL
-        read.qual = &self.qual[self.bases[i]] if read.l_seq else NULL
+        read.qual = &self.qual[self.bases[i]] if read.l_seq and self.qual.shape[0] else NULL
         read.flag, read.mapq = self.flag[i], self.mapq[i]
         read.name, read.name_length = NULL, 0
         read.changed, read.since, read.before = NONE, 0, 0

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from functools import cached_property
 from operator import index
+from os import PathLike, fspath
 from typing import TYPE_CHECKING, Literal
 
 from bams3.bam.regions import UNPLACED, Region, parse_regions
@@ -145,6 +146,44 @@ class Alignments:
         )
         with Workers(threads(workers)) as pool:
             return symbol_counts(self._reader, self._window(contig, start, stop), options, min_baseq, pool)
+
+    def alleles(
+        self, sites: "str | PathLike[str] | Iterable[tuple[str, int]]", *, min_baseq: int = 0, min_mapq: int = 0,
+        exclude_flags: int = 1796, orphans: bool = False, overlaps: bool = True, workers: WorkerCount = 1,
+    ) -> "dict[str, np.ndarray | list[str]]":  # fmt: skip
+        """Count the bases of the reads at known sites, as bcftools mpileup counts them.
+
+        Parameters
+        ----------
+        sites
+            A file (VCF, BED, or a table of contigs and positions), or pairs of contig and 0-based position.
+        min_baseq
+            Count only bases of this quality or a better one (-Q); with 0, no quality is read.
+        min_mapq, exclude_flags, orphans, overlaps, workers
+            As in `pileup`. Where mates overlap, both count if `min_baseq` is 0.
+
+        Returns
+        -------
+        dict
+            An entry for each site, in the order given. `contig`, `ref`, `alt`: lists of str; `ref` and `alt` are "."
+            where the file has none. `position` (int64, 0-based). `depth` (int32): the number of bases. `A C G T N` of
+            reads on the forward strand, `a c g t n` of those on the reverse strand, deletions `*` and `#` (int32); `N`
+            stands for all other bases, too.
+        """
+        from bams3.alleles.known import SITES, SiteFile, Sites, count_arrays
+        from bams3.alleles.pileup import PileOptions
+        from bams3.parallel.workers import Workers
+
+        options = PileOptions(exclude=exclude_flags, min_mapq=min_mapq, orphans=orphans, overlaps=overlaps)
+        if isinstance(sites, str | PathLike):
+            blocks: Iterable[Sites] = SiteFile(fspath(sites)).blocks(SITES, [self._reader])
+        else:
+            pairs = [(contig, index(position)) for contig, position in sites]
+            for contig, position in pairs:
+                self._window(contig, position, None)
+            blocks = [Sites.of(pairs)] if pairs else []
+        with Workers(threads(workers)) as pool:
+            return count_arrays(self._reader, blocks, options, min_baseq, pool)
 
     def fetch(
         self, contig: str | None = None, start: int | None = None, stop: int | None = None,

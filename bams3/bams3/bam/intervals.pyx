@@ -11,15 +11,6 @@ from bams3.buffer cimport Buffer
 
 from array import array
 
-cdef enum:
-    FIELDS = 4
-    MAX_DIGITS = 18
-
-
-cdef struct Field:
-    const unsigned char *at
-    Py_ssize_t length
-
 
 cdef struct Row:
     uint32_t reference_id  # unsigned, so that -1 sorts last
@@ -105,15 +96,6 @@ cdef class BedReader:
 
     ``contigs``: each contig name once; ``lines``: lines read so far. With ``names``, the intervals' names are kept.
     """
-
-    cdef readonly list contigs
-    cdef readonly Py_ssize_t lines
-    cdef dict ids
-    cdef list labels
-    cdef bint named, keeps_names
-    cdef Buffer contig, start, end
-    cdef bytes last
-    cdef int32_t last_id
 
     def __cinit__(self, bint names=False):
         self.contigs, self.ids, self.labels = [], {}, []

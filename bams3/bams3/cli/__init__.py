@@ -23,6 +23,7 @@ COMMANDS = {
     "bedcov": ("depth", "sum depth over intervals, as samtools bedcov does"),
     "coverage-table": ("depth", "print a line per contig, as samtools coverage does"),
     "pileup": ("pileup", "print the bases at each position, as samtools mpileup does"),
+    "alleles": ("alleles", "count the bases of reads at known sites, for many datasets"),
     "cost": ("cost", "estimate requests, bytes and price of an operation"),
     "stats": ("info", "print statistics, as samtools flagstat and idxstats do"),
     "checksum": ("checksum", "print checksums of all reads, as samtools checksum does"),
@@ -64,8 +65,7 @@ Store alignments as independent columnar chunks, one per genomic window.
 {commands}
 
 Run bams3 COMMAND --help for the options of a command. For example:
-  bams3 convert NA12878.bam NA12878.bams3
-  bams3 query NA12878.bams3 chr20:1M-2M | head
+  bams3 convert NA12878.bam NA12878.bams3 && bams3 stats NA12878.bams3
 """
 
 

@@ -1,0 +1,150 @@
+"""What reads say at sites: numbers of bases and deletions, by strand.
+
+Counts are int32, WIDTH for each site: A C G T and other bases, the same of reads on the reverse strand, deletions by
+strand. The positions of sites are sorted; several sites may have one position.
+"""
+
+from libc.stdint cimport int32_t, int64_t, uint8_t
+
+from bams3.alleles.piles cimport Pile
+from bams3.alleles.reads cimport Reads
+from bams3.alleles.walk cimport Read, Run, code_of, first_run, is_in, next_run, quality_at
+from bams3.bam.fields cimport DELETION, MATCHES, REVERSE
+
+from array import array
+
+cdef extern from *:
+    """
+    static const unsigned char BAMS3_ROW[16] = {255, 0, 1, 4, 2, 4, 4, 4, 3, 4, 4, 4, 4, 4, 4, 4};
+    """
+    const uint8_t ROW_OF_CODE "BAMS3_ROW"[16]  # of a base as a 4-bit code; NO_ROW for =
+
+SITE_WIDTH = WIDTH
+SYMBOLS = "ACGTNacgtn*#"
+"""What is counted at each site, in this order; N stands for any other base."""
+
+
+cdef struct Sites:
+    const int64_t *position
+    const uint8_t *ref      # the row of REF, or NO_ROW
+    Py_ssize_t count
+    int32_t *table          # of these sites
+    int least               # quality of a base that counts
+
+
+def count_group(group, const uint8_t[::1] mask not None, const int64_t[::1] positions not None,
+                const uint8_t[::1] refs not None, int least):
+    """Count what the records of a row group that `mask` selects say at sites: array('i'). `least`: quality of a base.
+
+    Without `least`, qualities are not read. Raises FormatError for damaged columns.
+    """
+    cdef Reads reads = Reads(group, mask, False, least > 0)
+    cdef Sites sites
+    cdef Read read
+    cdef Py_ssize_t i, low = 0
+    cdef int64_t visited = 0 if group.reference_id == 0 else -1
+    table = begun(&sites, positions, refs, least)
+    with nogil:
+        for i in range(reads.records):
+            if reads.mask[i]:
+                low = sites_before(&sites, low, reads.pos[i])
+                if low < sites.count and sites.position[low] < reads.end[i]:
+                    read = reads.read(i)
+                    count_read(&sites, low, &read, visited)
+    return table
+
+
+def count_pile(Pile pile, const int64_t[::1] positions not None, const uint8_t[::1] refs not None, int least):
+    """The same of the reads of a pile, with the qualities that they have there."""
+    cdef Sites sites
+    cdef Py_ssize_t i, low = 0
+    table = begun(&sites, positions, refs, least)
+    with nogil:
+        for i in range(pile.count):
+            low = sites_before(&sites, low, pile.reads[i].pos)
+            count_read(&sites, low, &pile.reads[i], pile.least)
+    return table
+
+
+cdef begun(Sites *sites, const int64_t[::1] positions, const uint8_t[::1] refs, int least):
+    cdef int32_t[::1] table
+    if not 0 < positions.shape[0] == refs.shape[0]:
+        raise ValueError(f"{refs.shape[0]} bases of the reference for {positions.shape[0]} sites")
+    made = array("i", bytes(4 * WIDTH)) * positions.shape[0]
+    table = made
+    sites[0] = Sites(&positions[0], &refs[0], positions.shape[0], &table[0], least)
+    return made
+
+
+cdef inline Py_ssize_t sites_before(const Sites *sites, Py_ssize_t low, int64_t position) noexcept nogil:
+    """The number of sites before a position; `low`: that of a position nearby."""
+    while low < sites.count and sites.position[low] < position:
+        low += 1
+    while low > 0 and sites.position[low - 1] >= position:
+        low -= 1
+    return low
+
+
+cdef inline void count_read(const Sites *sites, Py_ssize_t low, const Read *read, int64_t visited) noexcept nogil:
+    """Count one read at the sites from `low` on. `visited`: the first position that is visited of any read."""
+    cdef Run run
+    cdef int64_t at, base
+    cdef Py_ssize_t k = low
+    cdef bint reverse = (read.flag & REVERSE) != 0
+    cdef uint8_t row
+    if k == sites.count or sites.position[k] >= read.end or not first_run(&run, read, visited):
+        return
+    while k < sites.count:
+        at = sites.position[k]
+        while run.last <= at:
+            if not next_run(&run, read):
+                return
+        if at >= run.first and (sites.least <= 0 or quality_at(read, &run, at) >= sites.least):
+            if is_in(run.operation, MATCHES):
+                base = run.base + at - run.at
+                row = ROW_OF_CODE[code_of(read.seq, base)] if base < read.l_seq else <uint8_t> OTHER
+                if row == NO_ROW:
+                    row = sites.ref[k] if sites.ref[k] != NO_ROW else <uint8_t> OTHER
+                sites.table[WIDTH * k + REVERSED * reverse + row] += 1
+            elif run.operation == DELETION:
+                sites.table[WIDTH * k + DELETIONS + reverse] += 1
+        k += 1
+
+
+def add_counts(int32_t[::1] table not None, const int64_t[::1] rows not None, const int32_t[::1] counts not None):
+    """Add counts of sites to those of all sites; `rows`: the number of each site among all."""
+    cdef Py_ssize_t k, row, i
+    if counts.shape[0] != WIDTH * rows.shape[0]:
+        raise ValueError(f"{counts.shape[0]} counts of {rows.shape[0]} sites")
+    for k in range(rows.shape[0]):
+        row = rows[k]
+        if not 0 <= row < table.shape[0] // WIDTH:
+            raise ValueError(f"there is no site {row}")
+        for i in range(WIDTH):
+            table[WIDTH * row + i] += counts[WIDTH * k + i]
+
+
+def renumbered(const int32_t[::1] numbers not None, const int32_t[::1] known not None):
+    """Replace each number by `known[number]`: array('i')."""
+    cdef Py_ssize_t i
+    cdef int32_t[::1] out
+    made = array("i", bytes(4)) * numbers.shape[0]
+    out = made
+    for i in range(numbers.shape[0]):
+        if not 0 <= numbers[i] < known.shape[0]:
+            raise ValueError(f"there is no number {numbers[i]}")
+        out[i] = known[numbers[i]]
+    return made
+
+
+def chosen(const uint8_t[::1] values not None, const int64_t[::1] rows not None):
+    """The values of some rows: bytes."""
+    cdef Py_ssize_t k
+    cdef uint8_t[::1] out
+    made = bytearray(rows.shape[0])
+    out = made
+    for k in range(rows.shape[0]):
+        if not 0 <= rows[k] < values.shape[0]:
+            raise ValueError(f"there is no row {rows[k]}")
+        out[k] = values[rows[k]]
+    return bytes(made)

@@ -1,0 +1,223 @@
+"""Known sites: where they are, and what the reads of a dataset say there."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from bams3.alleles.counts import SITE_WIDTH, SYMBOLS, add_counts, chosen, count_group, count_pile, renumbered
+from bams3.alleles.pileup import PileOptions, Places, piles
+from bams3.alleles.sites import BED, TABLE, VCF, SiteReader
+from bams3.bam.intervals import merged
+from bams3.bam.regions import RegionTable
+from bams3.dataset.prefetch import plan_hot
+from bams3.errors import UsageError
+from bams3.inflate import of_disk, whole_lines
+from bams3.parallel.workers import Workers, in_order
+from bams3.select.query import streams_plan
+
+if TYPE_CHECKING:
+    from bams3.alleles.piles import Pile
+    from bams3.chunk.reader import RowGroup
+    from bams3.dataset.reader import DatasetReader
+
+SITES = 1 << 19
+"""Sites that are counted at a time, at most."""
+_ENDINGS = {".bed": BED, ".bed.gz": BED, ".vcf": VCF, ".vcf.gz": VCF, ".vcf.bgz": VCF}
+_LINES = {
+    BED: "contig, start and end (0 <= start <= end)",
+    VCF: "CHROM, POS (1 or more), ID, REF (letters) and ALT",
+    TABLE: "contig, position (1 or more), and optionally REF (letters) and ALT",
+}
+
+
+class Sites(NamedTuple):
+    """Some of the sites of a file, in its order.
+
+    `contigs`: names; `contig`: the index of each site's, array('i'). `position`: 0-based, array('q'). `text`: of each
+    site ID, REF and ALT, with tabs between them, "." for what the file lacks; `text_ends`: where it ends, array('q').
+    `ref`: what `=` in a read stands for, as a row of counts.
+    """
+
+    contigs: list[str]
+    contig: array[int]
+    position: array[int]
+    text: bytes
+    text_ends: array[int]
+    ref: bytes
+
+    @classmethod
+    def of(cls, places: Iterable[tuple[str, int]]) -> Sites:
+        """Sites without alleles, from contigs and 0-based positions."""
+        numbers: dict[str, int] = {}
+        contig, position = array("i"), array("q")
+        for name, at in places:
+            contig.append(numbers.setdefault(name, len(numbers)))
+            position.append(at)
+        ends = array("q", range(5, 5 * len(contig) + 1, 5))
+        return cls(list(numbers), contig, position, b".\t.\t." * len(contig), ends, b"\xff" * len(contig))
+
+
+class SiteFile:
+    """A VCF (`.vcf`), a BED file (`.bed`), or a table of contig, position (from 1) and optionally REF and ALT.
+
+    Each may be gzipped. `has_alleles`: whether each site must have REF and ALT.
+    """
+
+    def __init__(self, path: str) -> None:
+        """Raises UsageError for a BCF file."""
+        if path.endswith(".bcf"):
+            raise UsageError(f"{path}: BCF is not read; make it a VCF: bcftools view -Oz {path}")
+        self.path = path
+        self.kind = next((kind for ending, kind in _ENDINGS.items() if path.endswith(ending)), TABLE)
+        self.has_alleles = self.kind == VCF
+
+    def blocks(self, most: int, datasets: Sequence[DatasetReader]) -> Iterator[Sites]:
+        """Yield the sites in blocks of `most`.
+
+        Raises UsageError if the file cannot be read, for lines that are no sites, and for contigs that one of the
+        datasets lacks, if it is whole.
+        """
+        reader = SiteReader()
+        reader.kind = self.kind
+        reader.lengths = dict(pair for dataset in datasets for pair in dataset.references)
+        checked = 0
+        try:
+            with of_disk(self.path) as file:
+                for text in whole_lines(file):
+                    if not reader.feed(text):
+                        raise UsageError(
+                            f"{self.path}, line {reader.lines}: not a site; expected {_LINES[self.kind]}"
+                        )
+                    for name, line in zip(
+                        reader.contigs[checked:], reader.first_lines[checked:], strict=True
+                    ):
+                        self._check(name, line, datasets)
+                    checked = len(reader.contigs)
+                    while reader.count >= most:
+                        yield Sites(reader.contigs, *reader.take(most))
+        except OSError as error:
+            raise UsageError(f"cannot read {self.path}: {error.strerror or error}") from None
+        if reader.count:
+            yield Sites(reader.contigs, *reader.take(most))
+
+    def _check(self, contig: str, line: int, datasets: Sequence[DatasetReader]) -> None:
+        for dataset in datasets:
+            if dataset.is_whole and all(name != contig for name, _ in dataset.references):
+                raise UsageError(
+                    f"{self.path}, line {line}: {dataset.uri} has no contig {contig!r}; take the sites from a file "
+                    "for the same reference genome"
+                )
+
+
+class _OfContig(NamedTuple):
+    """Sites of a contig: their positions, sorted, the rows of REF, and the number of each among all."""
+
+    positions: array[int]
+    refs: bytes
+    numbers: array[int]
+
+    def within(self, start: int, stop: int) -> _OfContig:
+        """Those at [start, stop)."""
+        first, last = bisect_left(self.positions, start), bisect_left(self.positions, stop)
+        return _OfContig(self.positions[first:last], self.refs[first:last], self.numbers[first:last])
+
+
+def count_sites(
+    dataset: DatasetReader, sites: Sites, options: PileOptions, min_quality: int, workers: Workers
+) -> array[int]:
+    """Count what the reads of a dataset say at sites: array('i'), SITE_WIDTH for each site.
+
+    Only row groups that reach a site are read; qualities only if `min_quality` is more than 0. The depth limit of the
+    options is not applied. Raises FormatError if the dataset is damaged, UsageError where htslib fails.
+    """
+    by_contig = _by_contig(dataset, sites)
+    counts = array("i", bytes(4 * SITE_WIDTH)) * len(sites.position)
+
+    def of_pile(job: tuple[Pile, _OfContig]) -> tuple[array[int], array[int]]:
+        pile, some = job
+        return some.numbers, count_pile(pile, some.positions, some.refs, min_quality)
+
+    def of_group(job: tuple[RowGroup, _OfContig]) -> tuple[array[int], array[int]]:
+        group, some = job
+        mask = bytearray(b"\1") * group.records
+        options.select(mask, group, dataset)
+        return some.numbers, count_group(group, mask, some.positions, some.refs, min_quality)
+
+    # Without a least quality, both of two overlapping mates count, so their qualities need not be settled.
+    if options.overlaps and min_quality > 0:
+        made = in_order(of_pile, _of_piles(dataset, by_contig, options, workers), workers)
+    else:
+        jobs = dataset.fetched(_of_groups(dataset, by_contig, options), plan_hot)
+        needed = {"l_seq", "seq"} | ({"qual"} if min_quality > 0 else set())
+        made = in_order(of_group, dataset.fetched(jobs, streams_plan(needed)), workers)
+    for numbers, part in made:
+        add_counts(counts, numbers, part)
+    return counts
+
+
+def _by_contig(dataset: DatasetReader, sites: Sites) -> dict[int, _OfContig]:
+    """The sites by reference id. Those on contigs that the dataset lacks are left out."""
+    ids = {name: reference_id for reference_id, (name, _) in enumerate(dataset.references)}
+    known = array("i", (ids.get(name, -1) for name in sites.contigs))
+    table = RegionTable(renumbered(sites.contig, known), sites.position, sites.position)
+    return {
+        contig: _OfContig(positions, chosen(sites.ref, numbers), numbers)
+        for contig, positions, _, numbers in table.by_reference()
+        if contig >= 0
+    }
+
+
+def _of_groups(
+    dataset: DatasetReader, by_contig: dict[int, _OfContig], options: PileOptions
+) -> Iterator[tuple[RowGroup, _OfContig]]:
+    for contig, sites in by_contig.items():
+        for group in dataset.row_groups(contig, sites.positions[0], sites.positions[-1] + 1):
+            some = sites.within(group.zone.min_pos, group.zone.max_end)
+            if some.numbers and options.record_filter.verdict(group) is not False:
+                yield group, some
+
+
+def _of_piles(
+    dataset: DatasetReader, by_contig: dict[int, _OfContig], options: PileOptions, workers: Workers
+) -> Iterator[tuple[Pile, _OfContig]]:
+    bed = {
+        contig: merged(sites.positions, array("q", (position + 1 for position in sites.positions)))
+        for contig, sites in by_contig.items()
+    }
+    for pile in piles(dataset, Places(bed=bed), options._replace(max_depth=0), workers):
+        if pile.covers and (some := by_contig[pile.reference_id].within(pile.start, pile.stop)).numbers:
+            yield pile, some
+
+
+def count_arrays(
+    dataset: DatasetReader, blocks: Iterable[Sites], options: PileOptions, min_quality: int, workers: Workers
+) -> dict[str, Any]:
+    """Count what the reads of a dataset say at all sites; return numpy arrays, and lists of text, by name."""
+    import numpy as np
+
+    contig: list[str] = []
+    alleles: list[list[str]] = []
+    position, counts = [np.empty(0, np.int64)], [np.empty((0, SITE_WIDTH), np.int32)]
+    for sites in blocks:
+        contig += map(sites.contigs.__getitem__, sites.contig)
+        position.append(np.array(sites.position))
+        starts = (0, *sites.text_ends)
+        alleles += (
+            sites.text[start:end].decode("utf-8", "surrogateescape").split("\t")
+            for start, end in pairwise(starts)
+        )
+        found = count_sites(dataset, sites, options, min_quality, workers)
+        counts.append(np.array(found, np.int32).reshape(-1, SITE_WIDTH))
+    table = np.concatenate(counts)
+    return {
+        "contig": contig,
+        "position": np.concatenate(position),
+        "ref": [ref for _, ref, _ in alleles],
+        "alt": [alt for _, _, alt in alleles],
+        "depth": table[:, : SYMBOLS.index("*")].sum(axis=1, dtype=np.int32),
+        **dict(zip(SYMBOLS, table.T, strict=True)),
+    }
