@@ -24,8 +24,8 @@ cdef class Reads:
         cdef Py_ssize_t n = group.records, i
         cdef int64_t bases = 0, packed = 0
         self.records, self.reference_id, self.mask = n, group.reference_id, mask
-        qual = group.qual if qualities else b""
-        if qualities and memoryview(qual).readonly:  # those of overlapping mates, and by BAQ, change in place
+        qual = group.qual if qualities else bytearray()
+        if memoryview(qual).readonly:  # those of overlapping mates, and by BAQ, change in place
             qual = group.__dict__["qual"] = bytearray(qual)
         self.pos, self.end, self.flag, self.mapq, self.l_seq = group.pos, group.end, group.flag, group.mapq, group.l_seq
         self.cigar_start, self.cigar_count, self.pool = group.cigar_start, group.cigar_count, group.cigar_pool

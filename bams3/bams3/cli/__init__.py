@@ -65,7 +65,7 @@ Store alignments as independent columnar chunks, one per genomic window.
 {commands}
 
 Run bams3 COMMAND --help for the options of a command. For example:
-  bams3 convert NA12878.bam NA12878.bams3 && bams3 stats NA12878.bams3
+  bams3 convert NA12878.bam NA12878.bams3
 """
 
 
