@@ -10,6 +10,7 @@ EXTRAS = {
     "obstore": "remote",
     "plotly": "cohort",
     "polars": "polars",
+    "pyBigWig": "bigwig",
     "pyarrow": "arrow",
     "pyspark": "spark",
     "starlette": "serve",

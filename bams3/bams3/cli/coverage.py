@@ -1,5 +1,6 @@
 """bams3 coverage."""
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from bams3.cli.options import add_depth, add_help, depth_of, fraction, parser, progress_bar
@@ -9,6 +10,8 @@ _EXAMPLE = """\
   bams3 coverage NA12878.bams3 -o out/NA12878                  # per base
   bams3 coverage NA12878.bams3 -n --by 500 -o out/NA12878      # mean of every 500-bp window
   bams3 coverage NA12878.bams3 -n --by exome.bed --thresholds 1,10,30 -o out/NA12878
+  bams3 coverage NA12878.bams3 --bigwig NA12878.bw             # per base, for a genome browser
+  bams3 coverage NA12878.bams3 --bigwig NA12878.bw --bin 50 --normalize CPM
 files: PREFIX.per-base.bed.gz, .regions.bed.gz, .quantized.bed.gz, .thresholds.bed.gz, .mosdepth.summary.txt,
 .mosdepth.global.dist.txt, .mosdepth.region.dist.txt; all identical to those of mosdepth 0.3.3"""
 
@@ -41,6 +44,25 @@ def run(command: str, argv: list[str]) -> int:
         "-T", "--thresholds", metavar="N,…", help="write the number of bases per region with depth N or more"
     )
     options.add_argument("-R", "--read-groups", metavar="ID,…", help="count only reads of these read groups")
+    options.add_argument(
+        "--bigwig",
+        metavar="FILE",
+        help="write only this bigWig file: depth per base, or reads in bins (--bin)",
+    )
+    options.add_argument(
+        "--bin", type=_positive, metavar="SIZE", help="count reads in bins of SIZE bp, as bamCoverage does"
+    )
+    options.add_argument(
+        "--normalize",
+        choices=("RPGC", "CPM", "BPM", "RPKM"),
+        help="scale the counts of --bin, as bamCoverage --normalizeUsing does",
+    )
+    options.add_argument(
+        "--effective-genome-size",
+        type=_positive,
+        metavar="BP",
+        help="number of bases of the genome that reads can be aligned to, for --normalize RPGC",
+    )
     share = options.add_mutually_exclusive_group()
     share.add_argument(
         "--batch",
@@ -51,12 +73,43 @@ def run(command: str, argv: list[str]) -> int:
     share.add_argument("--gather", nargs="+", metavar="PART", help="combine the part files of all batches")
     add_help(options)
     args = options.parse_args(argv)
-    if args.output is None and len(args.dataset) > 1:
+    if args.bigwig is not None:
+        _check_bigwig(args)
+    elif args.bin or args.normalize or args.effective_genome_size:
+        raise UsageError(
+            "--bin, --normalize and --effective-genome-size are for --bigwig; give --bigwig FILE"
+        )
+    elif args.output is None and len(args.dataset) > 1:
         args.output = args.dataset.pop(0)
-    if args.output is None:
+    if args.output is None and args.bigwig is None:
         options.error("give the prefix of the output files: -o PREFIX")
     _coverage(args)
     return 0
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 1 << 62:
+        raise UsageError(f"{text!r}: give a positive number of bases")
+    return int(text)
+
+
+def _check_bigwig(args: Any) -> None:
+    """Raise UsageError for options that do not go with --bigwig."""
+    others = {
+        "--output": args.output, "--no-per-base": args.no_per_base, "--by": args.by, "--use-median": args.use_median,
+        "--quantize": args.quantize, "--thresholds": args.thresholds, "--batch": args.batch,
+        "--gather": args.bin and args.gather,
+    }  # fmt: skip
+    for option, given in others.items():
+        if given:
+            beside = "--bin" if option == "--gather" else "--bigwig"
+            raise UsageError(
+                f"{option} and {beside} cannot be combined; run the command once with each of them"
+            )
+    if args.normalize and not args.bin:
+        raise UsageError("--normalize scales the numbers of reads in bins; give --bin too, such as --bin 50")
+    if args.effective_genome_size and not args.normalize:
+        raise UsageError("--effective-genome-size is for --normalize RPGC; leave it out")
 
 
 def _coverage(args: Any) -> None:
@@ -95,16 +148,18 @@ def _coverage(args: Any) -> None:
     pieces_of = Gathered(args.gather, dataset, options, read_groups) if args.gather else None
     from bams3.parallel.workers import watched
 
-    with progress_bar("read", dataset.manifest.records) as progress:
-        write_coverage(
-            args.output,
-            dataset.references,
-            lambda contigs: (
-                watched(groups, lambda group: group.records, progress)
-                for groups in dataset.contigs_row_groups(contigs)
-            ),
-            options,
-            accept=accept,
-            pieces_of=pieces_of,
-            inputs=(*args.dataset, *(args.gather or ())),
-        )
+    with progress_bar("read", dataset.manifest.records * (2 if args.normalize else 1)) as progress:
+
+        def row_groups_of(contigs: Sequence[int]) -> Iterator[Any]:
+            for groups in dataset.contigs_row_groups(contigs):
+                yield watched(groups, lambda group: group.records, progress)
+
+        inputs = (*args.dataset, *(args.gather or ()))
+        given: Any = {"accept": accept, "pieces_of": pieces_of, "inputs": inputs}
+        if args.bigwig is None:
+            write_coverage(args.output, dataset.references, row_groups_of, options, **given)
+            return
+        from bams3.coverage.bigwig import BinOptions, write_bigwig
+
+        bins = BinOptions(args.bin, args.normalize, args.effective_genome_size) if args.bin else None
+        write_bigwig(args.bigwig, dataset.references, row_groups_of, options, bins, **given)

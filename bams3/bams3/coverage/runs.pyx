@@ -1,6 +1,6 @@
-"""Where reads count, as samtools depth, coverage and bedcov define it.
+"""Where reads count, as samtools depth, coverage and bedcov define it, and the bins of bamCoverage.
 
-A read counts in runs of positions. `counted` turns the selected reads of a row group into reads whose CIGARs have these
+A read counts in runs of positions, or of bins. `counted` turns the selected reads of a row group into reads whose CIGARs have these
 runs as matches and all else as skips; `Tally` adds them up like any other reads.
 """
 
@@ -27,6 +27,7 @@ cdef struct Run:
     int64_t end
     int64_t least  # the read counts only in [least, most)
     int64_t most
+    int64_t bin    # positions in a bin; the run is one of bins
 
 
 cdef struct Bases:
@@ -53,7 +54,8 @@ cdef class Runs:
 
 
 def counted(group, const uint8_t[::1] mask not None, *, bint spans=False, bint deletions=False, int min_quality=0,
-            bint pileup=False, const int64_t[::1] clip=None, int64_t begin=0, int64_t reach=0, int64_t sum_to=0):
+            bint pileup=False, const int64_t[::1] clip=None, int64_t begin=0, int64_t reach=0, int64_t sum_to=0,
+            int64_t bin=1):
     """Return the `Runs` of the reads of a row group that ``mask`` selects (one byte per record).
 
     A read counts where its bases are aligned; with ``deletions``, also at deletions; with ``spans``, from its start to
@@ -62,7 +64,8 @@ def counted(group, const uint8_t[::1] mask not None, *, bint spans=False, bint d
     read, which has no extent, samtools counts only what lies before the end of an earlier read; ``reach`` is the
     greatest end in earlier row groups of the contig. With ``pileup``, as in htslib's, an operation of length 0 takes a
     position from the next one, and unmapped reads count nowhere. The qualities of bases that count are summed from
-    ``begin`` to ``sum_to``.
+    ``begin`` to ``sum_to``. With ``bin``, the `Runs` are of bins of so many positions: a read counts once in each bin
+    in which it counts at any position.
     Raises `FormatError` if columns contradict each other.
     """
     cdef Py_ssize_t n = group.records, i, chosen = 0, reads = 0, mapq_total = 0
@@ -114,11 +117,12 @@ def counted(group, const uint8_t[::1] mask not None, *, bint spans=False, bint d
                 left = stop = first
             chosen += 1
             stop = max(stop, last)
-            out_pos.put_u32(<uint32_t> first)
-            out_end.put_u32(<uint32_t> last)
             written = out.size // 4
             out_start.put_u32(<uint32_t> written)
-            run = Run(first, first, first, max(first, clip[i]) if clip is not None else first, reach)
+            run = Run(0, 0, 0, max(first, clip[i]) if clip is not None else first, reach, bin)
+            run.at = run.begin = run.end = first // bin
+            out_pos.put_u32(<uint32_t> run.at)
+            out_end.put_u32(<uint32_t> ((last + bin - 1) // bin))
             if spans:
                 aligned |= put_span(out, &run, pos[i], cigars + start[i], count[i])
             else:
@@ -203,6 +207,8 @@ cdef inline int put_run(Buffer out, Run *run, int64_t begin, int64_t end) except
     begin, end = max(begin, run.least), min(end, run.most)
     if begin >= end:
         return 0
+    if run.bin > 1:
+        begin, end = begin // run.bin, (end - 1) // run.bin + 1
     if begin > run.end:
         write_run(out, run)
         run.begin = begin

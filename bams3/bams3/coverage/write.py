@@ -27,13 +27,14 @@ WINDOWS_AT_ONCE = 1 << 14
 """Number of windows of a contig that are in memory at a time."""
 
 Accept = Callable[[Any], Any]
+RowGroupsOf = Callable[[Sequence[int]], Iterable[Iterable[Any]]]
 Warn = Callable[[str], None]
 
 
 def write_coverage(
     prefix: str,
     references: Sequence[tuple[str, int]],
-    row_groups_of: Callable[[Sequence[int]], Iterable[Iterable[Any]]],
+    row_groups_of: RowGroupsOf,
     options: CoverageOptions | None = None,
     *,
     accept: Accept | None = None,
@@ -55,20 +56,43 @@ def write_coverage(
     options = options or CoverageOptions()
     with all_or_none(prefix, [str(options.by), *inputs] if options.by else inputs) as create:
         run = _Run(create, references, options, warn or _to_stderr)
+        run.all_contigs(
+            contig_depths(
+                run.contigs, row_groups_of, options, run.in_pieces, accept=accept, pieces_of=pieces_of
+            )
+        )
 
-        def depths() -> Iterator[Iterable[Depth]]:
-            if pieces_of is None:
-                every_group = row_groups_of([reference_id for reference_id, _, _ in run.contigs])
-                for (reference_id, _, length), groups in zip(run.contigs, every_group, strict=True):
-                    yield _depth(_tally(run.options, reference_id, 0, length, run.in_pieces), groups, accept)
-                return
-            for reference_id, _, length in run.contigs:
-                depth = Depth(length)
-                for piece in pieces_of(reference_id):
-                    depth.put(piece.start, piece.depth)
-                yield [depth]
 
-        run.all_contigs(depths())
+def contigs_of(references: Sequence[tuple[str, int]], options: CoverageOptions) -> list[tuple[int, str, int]]:
+    """Return the contigs (reference id, name, length) to measure. Raises UsageError if there is no such contig."""
+    contigs = [(i, *contig) for i, contig in enumerate(references)]
+    if options.chrom is not None:
+        contigs = [contig for contig in contigs if contig[1] == options.chrom]
+        if not contigs:
+            raise UsageError(f"contig {options.chrom!r} is not in the header; -c takes one whole contig")
+    return contigs
+
+
+def contig_depths(
+    contigs: Sequence[tuple[int, str, int]],
+    row_groups_of: RowGroupsOf,
+    options: CoverageOptions,
+    in_pieces: bool,
+    *,
+    accept: Accept | None = None,
+    pieces_of: Callable[[int], Iterable[Any]] | None = None,
+) -> Iterator[Iterable[Depth]]:
+    """Yield the depth of each contig, in one or, if `in_pieces`, several pieces; arguments as for `write_coverage`."""
+    if pieces_of is None:
+        every_group = row_groups_of([reference_id for reference_id, _, _ in contigs])
+        for (reference_id, _, length), groups in zip(contigs, every_group, strict=True):
+            yield _depth(_tally(options, reference_id, 0, length, in_pieces), groups, accept)
+        return
+    for reference_id, _, length in contigs:
+        depth = Depth(length)
+        for piece in pieces_of(reference_id):
+            depth.put(piece.start, piece.depth)
+        yield [depth]
 
 
 def depth_of(
@@ -156,11 +180,7 @@ class _Run:
         warn: Warn,
     ) -> None:
         self.options, self.warn = options, warn
-        self.contigs = [(i, *contig) for i, contig in enumerate(references)]
-        if options.chrom is not None:
-            self.contigs = [contig for contig in self.contigs if contig[1] == options.chrom]
-            if not self.contigs:
-                raise UsageError(f"contig {options.chrom!r} is not in the header; -c takes one whole contig")
+        self.contigs = contigs_of(references, options)
         self.by_bed = options.by is not None and options.window is None
         self.bed = read_intervals(str(options.by), warn) if self.by_bed else {}
         if self.by_bed and not (options.per_base or options.thresholds or options.quantize):  # only regions

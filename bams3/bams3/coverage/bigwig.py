@@ -1,0 +1,284 @@
+"""BigWig files: depth per base as mosdepth counts it, or reads in bins as deepTools' bamCoverage counts them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from bams3.bam.flags import UNMAP
+from bams3.coverage.damage import same_length
+from bams3.coverage.options import CoverageOptions
+from bams3.coverage.runs import check_cigars, counted
+from bams3.coverage.steps import Steps
+from bams3.coverage.tally import Tally
+from bams3.coverage.write import Accept, RowGroupsOf, contig_depths, contigs_of
+from bams3.errors import UsageError
+from bams3.extras import need
+from bams3.output.files import open_output, refuse_inputs
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from bams3.coverage.depth import Depth
+
+NORMALIZATIONS = ("RPGC", "CPM", "BPM", "RPKM")
+INTERVALS = 1 << 16
+"""Number of intervals that are handed to pyBigWig at a time."""
+_ZOOMS = 10
+_ROOM = 64 << 20  # bytes; more than INTERVALS take
+_QUERY = 0b110010011
+"""The CIGAR operations (bits) that consume bases of the read: MIS=X."""
+
+
+class BinOptions(NamedTuple):
+    """Reads are counted in bins of `size` bp, and the counts scaled as `normalize` says (one of NORMALIZATIONS).
+
+    `genome_size` is the effective genome size, for RPGC.
+    """
+
+    size: int
+    normalize: str | None = None
+    genome_size: int | None = None
+
+    def check(self, options: CoverageOptions) -> None:
+        """Raise UsageError if options contradict each other."""
+        if options.fast_mode or options.fragment_mode:
+            mode = "--fast-mode" if options.fast_mode else "--fragment-mode"
+            raise UsageError(f"--bin counts reads by their aligned bases; leave out --bin or {mode}")
+        if self.normalize == "RPGC" and self.genome_size is None:
+            raise UsageError(
+                "--normalize RPGC divides by the size of the genome; give --effective-genome-size"
+            )
+        if self.normalize != "RPGC" and self.genome_size is not None:
+            raise UsageError("--effective-genome-size is for --normalize RPGC; leave it out")
+
+    def scale(self, kept: _Kept) -> float:
+        """Return the factor of the counts, computed in the order in which bamCoverage computes it."""
+        if not kept.reads:
+            return 1.0
+        millions, kilobases = kept.reads / 1e6, self.size / 1000
+        if self.normalize == "RPGC":
+            assert self.genome_size is not None
+            return 1.0 / (kept.reads * kept.median_length() / self.genome_size)
+        if self.normalize == "CPM":
+            return 1.0 / millions
+        if self.normalize == "RPKM":
+            return 1.0 / (millions * kilobases)
+        return 1.0 / (kept.reads / kilobases / 1e6 * kilobases)
+
+
+class _Kept:
+    """How many reads count, and how long they are."""
+
+    def __init__(self) -> None:
+        self.reads = 0
+        self._lengths = Counter[int]()
+
+    def add(self, group: Any, mask: bytearray, *, lengths: bool) -> None:
+        self.reads += mask.count(1)
+        if lengths:
+            import numpy as np
+
+            chosen = _query_lengths(group)[np.frombuffer(mask, bool)]
+            self._lengths.update(
+                dict(zip(*(each.tolist() for each in np.unique(chosen, return_counts=True)), strict=True))
+            )
+
+    def median_length(self) -> int:
+        """The median of the lengths, of reads that have a CIGAR; rounded down. 1 if there are none."""
+        del self._lengths[0]
+        total, seen, middle = self._lengths.total(), 0, list[int]()
+        for length in sorted(self._lengths):
+            before, seen = seen, seen + self._lengths[length]
+            middle += [length for k in ((total - 1) // 2, total // 2) if before <= k < seen]
+        return sum(middle) // 2 or 1
+
+
+def _query_lengths(group: Any) -> np.ndarray:
+    """The number of bases of each read, by its CIGAR."""
+    import numpy as np
+
+    check_cigars(group.cigar_start, group.cigar_count, len(group.cigar_pool))
+    pool = np.frombuffer(group.cigar_pool, np.uint32).astype(np.int64)
+    sums = np.zeros(len(pool) + 1, np.int64)
+    np.cumsum((pool >> 4) * (_QUERY >> (pool & 15) & 1), out=sums[1:])
+    starts = np.frombuffer(group.cigar_start, np.uint32).astype(np.int64)
+    return sums[starts + np.frombuffer(group.cigar_count, np.uint32)] - sums[starts]
+
+
+def write_bigwig(
+    out: str,
+    references: Sequence[tuple[str, int]],
+    row_groups_of: RowGroupsOf,
+    options: CoverageOptions,
+    bins: BinOptions | None = None,
+    *,
+    accept: Accept | None = None,
+    pieces_of: Callable[[int], Iterable[Any]] | None = None,
+    inputs: Sequence[str] = (),
+) -> None:
+    """Write a bigWig, a path or URI, whole or not at all: of depth per base or, with `bins`, of reads in bins.
+
+    The other arguments are those of `write_coverage`. Raises UsageError as it does, and for what a bigWig cannot hold.
+    """
+    need("pyBigWig", "--bigwig")
+    if bins:
+        bins.check(options)
+    contigs = contigs_of(references, options)
+    refuse_inputs(out, *inputs)
+    with open_output(out) as file, tempfile.NamedTemporaryFile(suffix=".bw") as made:
+        track = _Track(made.name, references)
+        if bins:
+            size, scale = bins.size, None
+            if bins.normalize:
+                scale = bins.scale(_kept(len(references), row_groups_of, options, bins, accept))
+            depths = _bin_depths(contigs, row_groups_of, options, size, accept)
+        else:
+            size, scale = 1, None
+            depths = contig_depths(contigs, row_groups_of, options, True, accept=accept, pieces_of=pieces_of)
+        for (_, name, length), pieces in zip(contigs, depths, strict=True):
+            for starts, ends, values in _intervals(pieces, length, size):
+                track.add(name, starts, ends, values if scale is None else _scaled(values, scale))
+        track.close()
+        shutil.copyfileobj(made, file)
+
+
+class _Track:
+    """A bigWig file that is being written."""
+
+    def __init__(self, path: str, references: Sequence[tuple[str, int]]) -> None:
+        import pyBigWig
+
+        for name, _ in references:
+            if not name.isascii():
+                raise UsageError(f"contig {name!r}: a bigWig file can have only names in ASCII")
+        if not any(length for _, length in references):
+            raise UsageError(
+                "the header has no contig with a length, so there is nothing that a bigWig file can hold"
+            )
+        self._open, self._path, self._bases = pyBigWig.open, path, 0
+        self._file = self._open(path, "w")
+        self._file.addHeader([contig for contig in references if contig[1]], maxZooms=_ZOOMS)
+
+    def add(self, name: str, starts: np.ndarray, ends: np.ndarray, values: np.ndarray) -> None:
+        _need_room(_ROOM)
+        self._file.addEntries([name] * len(starts), starts, ends=ends, values=values)
+        self._bases += int((ends - starts).sum())
+
+    def close(self) -> None:
+        """Complete the file, to which libBigWig now adds zoom levels. Raises OSError if it is not complete then."""
+        _need_room(_ROOM + os.path.getsize(self._path))
+        self._file.close()
+        with self._open(self._path) as written:
+            if written.header()["nBasesCovered"] != self._bases:
+                raise OSError(
+                    f"{tempfile.gettempdir()}: the bigWig file was not written completely there; try again"
+                )
+
+
+def _need_room(size: int) -> None:
+    """Raise OSError unless so many bytes are free for temporary files: on a full disk, libBigWig hangs."""
+    folder = tempfile.gettempdir()
+    if shutil.disk_usage(folder).free < size:
+        raise OSError(
+            f"{folder}: less than {size >> 20} MiB are free for the bigWig file, which is first written there; "
+            "set TMPDIR to a folder with more"
+        )
+
+
+def _intervals(
+    pieces: Iterable[Depth], length: int, size: int
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Yield starts, ends and depths of the runs of equal depth of a contig; `pieces` have a value for `size` bp."""
+    import numpy as np
+
+    steps, position = Steps(INTERVALS), 0
+
+    def taken() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        starts, ends, depths = (np.frombuffer(column, np.uint32).astype(np.int64) for column in steps.take())
+        return starts * size, np.minimum(ends * size, length), depths.astype(np.float64)
+
+    for depth in pieces:
+        end = position + len(depth)
+        while position < end:
+            position = steps.add(depth, position)
+            if steps.pending >= INTERVALS:
+                yield taken()
+    steps.end(position)
+    if steps.pending:
+        yield taken()
+
+
+def _scaled(counts: np.ndarray, scale: float) -> np.ndarray:
+    """Scale counts and, as bamCoverage does, round them to six digits."""
+    import numpy as np
+
+    distinct, places = np.unique(counts, return_inverse=True)
+    return np.array([float(f"{scale * count:g}") for count in distinct])[places]
+
+
+def _kept(
+    references: int,
+    row_groups_of: RowGroupsOf,
+    options: CoverageOptions,
+    bins: BinOptions,
+    accept: Accept | None,
+) -> _Kept:
+    """Count the reads of all contigs that count."""
+    kept = _Kept()
+    for groups in row_groups_of(range(references)):
+        for group in groups:
+            kept.add(group, _mask(group, options, accept), lengths=bins.normalize == "RPGC")
+    return kept
+
+
+def _bin_depths(
+    contigs: Sequence[tuple[int, str, int]],
+    row_groups_of: RowGroupsOf,
+    options: CoverageOptions,
+    size: int,
+    accept: Accept | None,
+) -> Iterator[Iterable[Depth]]:
+    """Yield, for each contig, the number of reads in each bin, as the depth of a contig whose positions are bins."""
+    every_group = row_groups_of([reference_id for reference_id, _, _ in contigs])
+    for (_, _, length), groups in zip(contigs, every_group, strict=True):
+        yield _counts(groups, -(-length // size), options, size, accept)
+
+
+def _counts(
+    groups: Iterable[Any], bins: int, options: CoverageOptions, size: int, accept: Accept | None
+) -> Iterator[Depth]:
+    tally = Tally(bins, exclude_flags=0, in_pieces=True)
+    for group in groups:
+        tally.add(counted(group, _mask(group, options, accept), bin=size))
+        if (piece := tally.settled()) is not None:
+            yield piece
+    yield tally.finish()
+
+
+def _mask(group: Any, options: CoverageOptions, accept: Accept | None) -> bytearray:
+    """One byte for each record of a row group: 1 if it counts. Unmapped reads never do."""
+    import numpy as np
+
+    def column(values: Any, kind: Any) -> np.ndarray:
+        same_length(group.records, values)
+        return np.frombuffer(values, kind)
+
+    flags = column(group.flag, np.uint16).astype(np.int64)
+    keep = flags & (options.exclude_flags | UNMAP) == 0
+    if options.include_flags:
+        keep &= flags & options.include_flags != 0
+    if options.min_mapq > 0:
+        keep &= column(group.mapq, np.uint8) >= options.min_mapq
+    if options.min_fragment > 0 or options.max_fragment >= 0:
+        lengths = np.abs(column(group.tlen, np.int32).astype(np.int64))
+        keep &= lengths >= options.min_fragment
+        if options.max_fragment >= 0:
+            keep &= lengths <= options.max_fragment
+    if accept is not None:
+        keep &= column(accept(group), np.uint8) != 0
+    return bytearray(keep)
