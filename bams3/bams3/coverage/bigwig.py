@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from bams3.bam import cigar
 from bams3.bam.flags import UNMAP
 from bams3.coverage.damage import same_length
 from bams3.coverage.options import CoverageOptions
@@ -30,8 +31,8 @@ INTERVALS = 1 << 16
 """Number of intervals that are handed to pyBigWig at a time."""
 _ZOOMS = 10
 _ROOM = 64 << 20  # bytes; more than INTERVALS take
-_QUERY = 0b110010011
-"""The CIGAR operations (bits) that consume bases of the read: MIS=X."""
+_QUERY = sum(1 << cigar.LETTERS.index(letter) for letter in cigar.OF_QUERY)
+"""CIGAR operations, a bit each, that consume bases of the read."""
 
 
 class BinOptions(NamedTuple):
