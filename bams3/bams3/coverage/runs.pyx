@@ -1,7 +1,7 @@
 """Where reads count, as samtools depth, coverage and bedcov define it, and the bins of bamCoverage.
 
-A read counts in runs of positions, or of bins. `counted` turns the selected reads of a row group into reads whose CIGARs have these
-runs as matches and all else as skips; `Tally` adds them up like any other reads.
+A read counts in runs of positions, or of bins. `counted` turns the selected reads of a row group into reads whose
+CIGARs have these runs as matches and all else as skips; `Tally` adds them up like any other reads.
 """
 
 from array import array
