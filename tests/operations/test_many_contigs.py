@@ -9,7 +9,8 @@ import hostile
 import pysam
 import pytest
 from bams3.dataset.layout import METADATA
-from bams3.operations.convert import SMALL_TASK, convert, merge
+from bams3.operations.convert import convert, merge
+from bams3.operations.row_groups import SMALL_TASK
 from bams3.parallel.uploads import PENDING, TOGETHER
 from conversions import fails
 from engines import run_bams3 as run

@@ -35,7 +35,7 @@ from bams3.dataset.sums import Sums
 from bams3.errors import DatasetError, FormatError, SourceError, UsageError
 from bams3.operations.begin import prepare, successor
 from bams3.operations.reread import reread
-from bams3.operations.row_groups import UncodedRowGroup, cut_row_groups
+from bams3.operations.row_groups import ChunkKey, Task, cut_row_groups, tasks_of, together
 from bams3.operations.windows import blocks_of, chosen_windows, part_name, to_the_end
 from bams3.parallel.uploads import Uploads
 from bams3.parallel.workers import Workers, worker_count
@@ -46,7 +46,6 @@ from bams3.sources.meter import Meter, size_of
 from bams3.storage import Storage, is_remote, open_storage
 
 SMALL_CHUNK = 1 << 16  # bytes of streams up to which chunks of one row group are written some at a time
-SMALL_TASK = 1 << 17  # bytes of records, up to which a worker takes some row groups together
 KEPT_CHUNKS = 16  # chunks of an interrupted run whose footers are cached
 MANY_CONTIGS = 20_000
 """From so many contigs on, `convert` warns that each one with reads becomes a folder with a file."""
@@ -267,46 +266,11 @@ def _by_reference(counts: IndexCounts | None) -> dict[int, int]:
     return totals if counts.unplaced is None else totals | {UNPLACED: counts.unplaced}
 
 
-ChunkKey = tuple[int, int]
-"""Reference id and start of a chunk's window; (UNPLACED, number) for reads without a position."""
-
-
-class _Task(NamedTuple):
-    """The records of row group `number` of a chunk, to be encoded."""
-
-    key: ChunkKey
-    number: int
-    size: int
-    pieces: list[Any]
-
-
 class _Result(NamedTuple):
     key: ChunkKey
     group: CompressedRowGroup
     counts: Counts
     sums: Sums
-
-
-def _tasks(row_groups: Iterable[UncodedRowGroup]) -> Iterator[_Task]:
-    for (reference_id, start), of_window in groupby(row_groups, key=lambda g: (g.reference_id, g.start)):
-        for number, group in enumerate(of_window):
-            if reference_id == UNPLACED:
-                start, number = divmod(number, layout.UNPLACED_ROW_GROUPS)
-            yield _Task((reference_id, start), number, group.size, group.pieces)
-
-
-def _together(tasks: Iterable[_Task]) -> Iterator[list[_Task]]:
-    """Join small tasks: handing over each one would take longer than to do it."""
-    run: list[_Task] = []
-    size = 0
-    for task in tasks:
-        run.append(task)
-        size += task.size
-        if size >= SMALL_TASK:
-            yield run
-            run, size = [], 0
-    if run:
-        yield run
 
 
 @dataclass
@@ -326,8 +290,8 @@ class _Conversion:
         sums = Sums.zero()
         part = parts.Part([], sums=sums)
         self.own = Own([self.plan, *self.there.plans])
-        tasks = _tasks(cut_row_groups(blocks, self.plan.chunk_size, self.plan.lengths))
-        finished = self._counted(self.workers.map(self._compress, _together(tasks)), part.counts, sums)
+        tasks = tasks_of(cut_row_groups(blocks, self.plan.chunk_size, self.plan.lengths))
+        finished = self._counted(self.workers.map(self._compress, together(tasks)), part.counts, sums)
         with self.uploads:
             chunks = [
                 self._write(key[0], key[1], (group for _, group in items))
@@ -344,10 +308,10 @@ class _Conversion:
             sums.add(summed)
             yield key, group
 
-    def _compress(self, tasks: list["_Task"]) -> list["_Result"]:
+    def _compress(self, tasks: list[Task]) -> list["_Result"]:
         return [self._compressed(task) for task in tasks]
 
-    def _compressed(self, task: "_Task") -> "_Result":
+    def _compressed(self, task: Task) -> "_Result":
         block = join(task.pieces)
         task.pieces.clear()  # release the blocks that they are slices of
         counts, sums = Counts.of_block(block, task.key[0]), Sums.of_block(block)

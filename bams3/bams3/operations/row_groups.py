@@ -2,11 +2,15 @@
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from itertools import groupby
+from typing import Any, NamedTuple
 
 from bams3.bam.records import split_windows
 from bams3.codec import ZoneMap
 from bams3.dataset import layout
+from bams3.dataset.layout import UNPLACED
+
+SMALL_TASK = 1 << 17  # bytes of records, up to which a worker takes some row groups together
 
 
 class UncodedRowGroup:
@@ -84,3 +88,39 @@ def ends_row_group(reference_id: int, zone: ZoneMap, after: ZoneMap) -> bool:
             and windows[0] != windows[1]
         )
     )
+
+
+ChunkKey = tuple[int, int]
+"""Reference id and start of a chunk's window; (UNPLACED, number) for reads without a position."""
+
+
+class Task(NamedTuple):
+    """The records of row group `number` of a chunk, to be encoded."""
+
+    key: ChunkKey
+    number: int
+    size: int
+    pieces: list[Any]
+
+
+def tasks_of(row_groups: Iterable[UncodedRowGroup]) -> Iterator[Task]:
+    """Yield the row groups of a source as tasks, with the chunk that each belongs to."""
+    for (reference_id, start), of_window in groupby(row_groups, key=lambda g: (g.reference_id, g.start)):
+        for number, group in enumerate(of_window):
+            if reference_id == UNPLACED:
+                start, number = divmod(number, layout.UNPLACED_ROW_GROUPS)
+            yield Task((reference_id, start), number, group.size, group.pieces)
+
+
+def together(tasks: Iterable[Task]) -> Iterator[list[Task]]:
+    """Join small tasks: handing over each one would take longer than to do it."""
+    run: list[Task] = []
+    size = 0
+    for task in tasks:
+        run.append(task)
+        size += task.size
+        if size >= SMALL_TASK:
+            yield run
+            run, size = [], 0
+    if run:
+        yield run
