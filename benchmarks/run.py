@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from harness import alleles, arrow, convert, coverage, engines, gaps, mounted, reading, scale, serial, served
+from harness import alleles, arrow, convert, coverage, engines, gaps, lossy, mounted, reading, scale, serial, served
 from harness.bench import PEERS, Bench, MismatchError
 from harness.data import BENCHMARKS, DATA, art, given, simulated
 from harness.process import CommandError
@@ -68,6 +68,7 @@ def rows(bench: Bench, extent: Extent) -> Iterator[Row]:
         yield from case(bench, hiseq)
     yield from engines.map_nothing(bench, simulated("hiseq", max(extent.reads // 6, 100_000), depth=1))
     yield from engines.spark(bench, hiseq)
+    yield from lossy.losses(bench, simulated("hiseq", extent.reads // 8))
     yield from reading.start_up(bench, simulated("hiseq", 100_000))
     for alignments in given():
         yield from convert.size_of(bench, alignments)

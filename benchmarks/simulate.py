@@ -3,7 +3,8 @@
     python benchmarks/simulate.py OUT.bam --reads 2400000 --genome 12M --profile hiseq
     python benchmarks/simulate.py cohort DIR --samples 3 --genome 3M --depth 5
 
-Beside OUT.bam appear OUT.bam.bai and the reference OUT.fa, OUT.fa.fai and OUT.dict. The same arguments give
+Beside OUT.bam appear OUT.bam.bai and the reference OUT.fa, OUT.fa.fai and OUT.dict; OUT.snvs.tsv has the sample's SNVs
+(contig, 1-based position, alternative base, number of haplotypes with it). The same arguments give
 the same bytes. What is simulated, and how, is in `simulator/`; here are the files and the command line.
 """
 
@@ -19,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import pysam
-from simulator.genome import BASES, Genome, make_donor, make_genome
+from simulator.genome import BASES, Genome, make_donor, make_genome, snvs
 from simulator.long import long_records
 from simulator.short import short_records
 
@@ -74,10 +75,17 @@ def write_sample(
     """One sample's BAM and its index; another sample name is another person."""
     rng = np.random.default_rng([seed, zlib.crc32(sample.encode())])
     unplaced = []
-    with pysam.BGZFile(str(path), "wb") as out:
+    with (
+        pysam.BGZFile(str(path), "wb") as out,
+        path.with_suffix(".snvs.tsv").open("w") as truth,
+    ):
         out.write(header(genomes, sample, profile))
         for genome in genomes:
             donor = make_donor(rng, genome)
+            truth.writelines(
+                f"{contig}\t{position + 1}\t{base}\t{copies}\n"
+                for contig, position, base, copies in snvs(genome, donor)
+            )
             count = reads // len(genomes)
             if profile == "long":
                 records = long_records(rng, genome, donor, count, read_length, sample)

@@ -7,6 +7,8 @@ two haplotypes are one array too (`Donor`): each base knows the reference positi
 from __future__ import annotations
 
 import itertools
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -115,3 +117,12 @@ def make_donor(rng: np.random.Generator, genome: Genome) -> Donor:
     colinear = (np.diff(ref) == 1) & ~inserted[1:] & ~inserted[:-1]
     breaks = np.concatenate([[0], np.cumsum(~colinear)]).astype(np.int32)
     return Donor(codes, ref, inserted, breaks, np.concatenate(bounds))
+
+
+def snvs(genome: Genome, donor: Donor) -> Iterator[tuple[str, int, str, int]]:
+    """The SNVs of a sample, in order: contig, 0-based position, alternative base, number of haplotypes with it."""
+    differ = np.flatnonzero(~donor.inserted & (donor.codes != genome.codes[donor.ref]))
+    carriers = Counter(zip(donor.ref[differ].tolist(), donor.codes[differ].tolist(), strict=True))
+    for (at, code), copies in sorted(carriers.items()):
+        contig = int(np.searchsorted(genome.offsets, at, "right")) - 1
+        yield genome.names[contig], at - int(genome.offsets[contig]), chr(BASES[code]), copies
