@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bams3.chunk.entry import ChunkEntry
 from bams3.chunk.footer import (
@@ -23,6 +24,9 @@ from bams3.storage import Storage
 from bams3.storage.memory import MemoryObject
 from bams3.storage.ranges import merge_ranges
 
+if TYPE_CHECKING:
+    from bams3.chunk.joined import SharedRowGroups
+
 TAIL = 1 << 16  # bytes read from the end of a chunk that the index does not describe
 
 
@@ -38,23 +42,25 @@ class ChunkReader:
         self, storage: Storage | MemoryObject, path: str, *, size: int | None = None, footer_bytes: int = TAIL,
         footer_crc32: int | None = None, zones: list[ZoneMap] | None = None,
         identity: Identity | None = None, references: Sequence[tuple[str, int]] | None = None,
+        contigs: Sequence[int] = (),
     ) -> None:  # fmt: skip
         """All but the first two parameters come from the dataset: they save requests, and the footer must match them.
 
-        `zones`: the zone maps of its row groups; `references`: (name, length) of all by id.
+        `zones`: the zone maps of its row groups; `references`: (name, length) of all by id; `contigs`: if several
+        contigs share the chunk, the reference id that each of `zones` is of.
         """
         self.path = path
         self.name = f"{storage.root.rstrip('/')}/{path}" if path else storage.root
         self._storage = storage
         self._size, self._footer_bytes, self._footer_crc32 = size, footer_bytes, footer_crc32
-        self._zones = zones
+        self._zones, self._contigs = zones, contigs
         self._identity, self._references = identity, references
         self.footer_spans: list[Span] = []
 
     @property
     def again(self) -> Callable[[], ChunkReader]:
         """A picklable function that opens the chunk again in another process, without any data that was read."""
-        known = (self._size, self._footer_bytes, self._footer_crc32, self._zones, self._identity)
+        known = (self._size, self._footer_bytes, self._footer_crc32, self._zones, self._identity, self._contigs)
         return partial(_reopened, self._storage.root, self.path, *known)
 
     @cached_property
@@ -85,8 +91,9 @@ class ChunkReader:
         footer = self.footer
         ending = self.size - len(MAGIC) - sum(zone.hot + zone.cold for zone in footer.zones)
         return ChunkEntry(
-            path, reference_id, footer.start, footer.end, self.size, ending, self._found_crc32, footer.zones
-        )
+            path, reference_id, footer.start, footer.end, self.size, ending, self._found_crc32, footer.zones,
+            footer.contigs,
+        )  # fmt: skip
 
     def check_references(self, references: Sequence[tuple[str, int]]) -> None:
         """Raise FormatError unless the footer's references are those of the header, (name, length) by id."""
@@ -127,19 +134,43 @@ class ChunkReader:
             what = "its header, window or level differs from the dataset's"
         elif self._references is not None and not self._are_of(footer, self._references):
             what = "its references differ from the dataset's"
-        elif self._zones is not None and self._zones != footer.zones:
+        elif self._zones is not None and (self._zones, [*self._contigs]) != (footer.zones, footer.contigs):
             what = "its row groups differ from those in the dataset's index"
         else:
             return
         raise FormatError(f"{self.name}: {what}; restore it or convert it again")
 
     @property
+    def zones(self) -> list[ZoneMap]:
+        """The zone maps of its row groups, in order; if contigs share it, of each contig in each row group."""
+        return self._zones if self._zones is not None else self.footer.zones
+
+    @property
+    def contigs(self) -> Sequence[int]:
+        """The reference id that each of `zones` is of, if contigs share the chunk; otherwise empty."""
+        return self._contigs if self._zones is not None else self.footer.contigs
+
+    @cached_property
+    def shared_row_groups(self) -> SharedRowGroups:
+        """The row groups of a chunk that contigs share."""
+        from bams3.chunk.joined import SharedRowGroups
+
+        return SharedRowGroups(self)
+
+    @property
     def row_groups(self) -> Iterator[RowGroup]:
-        """The row groups, in order."""
-        zones = self._zones if self._zones is not None else self.footer.zones
+        """The row groups, in order, each with records of one contig."""
+        return self.shared_row_groups.of_contigs() if self.contigs else self.stored_row_groups
+
+    @property
+    def stored_row_groups(self) -> Iterator[RowGroup]:
+        """The row groups as they are stored, in order: if contigs share the chunk, each has records of several."""
+        if self.contigs:
+            yield from self.shared_row_groups
+            return
         cold_at = len(MAGIC)
-        hot_at = cold_at + sum(zone.cold for zone in zones)
-        for number, zone in enumerate(zones):
+        hot_at = cold_at + sum(zone.cold for zone in self.zones)
+        for number, zone in enumerate(self.zones):
             yield RowGroup(self, number, zone, (hot_at, zone.hot), (cold_at, zone.cold))
             hot_at, cold_at = hot_at + zone.hot, cold_at + zone.cold
 
@@ -295,13 +326,13 @@ def records_checksum(block: Any) -> int:
 
 def _reopened(
     root: str, path: str, size: int | None, footer_bytes: int, footer_crc32: int | None,
-    zones: list[ZoneMap] | None, identity: Identity | None,
+    zones: list[ZoneMap] | None, identity: Identity | None, contigs: Sequence[int],
 ) -> ChunkReader:  # fmt: skip
     from bams3.storage import open_storage
 
     return ChunkReader(
         open_storage(root), path, size=size, footer_bytes=footer_bytes, footer_crc32=footer_crc32, zones=zones,
-        identity=identity,
+        identity=identity, contigs=contigs,
     )  # fmt: skip
 
 
@@ -316,4 +347,16 @@ def open_chunk(source: Any) -> ChunkReader:
         return ChunkReader(memory.of_file(source, str(getattr(source, "name", "chunk"))), "")
     if not is_remote(source) and memory.is_stream(str(source)):
         return ChunkReader(memory.read_stream(str(source)), "")
-    return ChunkReader(*open_object(str(source)))
+    path, contig = contig_in(str(source))
+    chunk = ChunkReader(*open_object(path))
+    if contig is None:
+        return chunk
+    from bams3.chunk.joined import ContigChunk
+
+    return ContigChunk(chunk, contig)
+
+
+def contig_in(path: str) -> tuple[str, int | None]:
+    """Split the path or URI of a chunk from the reference id of one contig of it: `PATH.chunk#ID`."""
+    found = re.fullmatch(r"(.*\.chunk)#([0-9]{1,10})", path)
+    return (found[1], int(found[2])) if found else (path, None)

@@ -72,7 +72,7 @@ def plan_of(manifest: Manifest) -> Plan:
     """The plan by which a dataset was written."""
     return Plan(
         manifest.header_id, manifest.references, manifest.chunk_size, manifest.level, manifest.header_bytes,
-        manifest.header_crc32,
+        manifest.header_crc32, max(manifest.version, VERSION),
     )  # fmt: skip
 
 
