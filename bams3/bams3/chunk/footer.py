@@ -106,11 +106,8 @@ class RowGroupEntry(NamedTuple):
             stored[is_cold] += entries[name].stored
             if (entries[name].crc32 is None) != joint:
                 raise ValueError(f"stream '{name}' has no checksum, or two")
-        if contigs:
-            zone = joined_zone(contigs)
-        else:
-            zone = ZoneMap(*(document.pop(name) for name in ZONE_FIELDS))
-        zone = zone._replace(hot=stored[False], cold=stored[True])
+        told = joined_zone(contigs) if contigs else ZoneMap(*(document.pop(name) for name in ZONE_FIELDS))
+        zone = told._replace(hot=stored[False], cold=stored[True])
         return cls(zone, streams=entries, checksums=(cold, hot), contigs=contigs, **document)
 
     @property

@@ -5,14 +5,13 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 from bams3.bam.records import join
-from bams3.chunk.footer import JOINED_MAGIC, Footer
-from bams3.chunk.reader import ChunkReader, RowGroup, records_checksum
+from bams3.chunk.footer import JOINED_MAGIC
+from bams3.chunk.row_group import Chunk, RowGroup, records_checksum
 from bams3.chunk.spans import Range
 from bams3.codec import Column, Columns, ZoneMap, encode
 from bams3.codec.joined import joint_of
@@ -67,7 +66,9 @@ class ContigRowGroup(RowGroup):
     """The records of one contig in a row group that several share. What counting and depth need is cut out of the
     shared columns; other columns are made from the records."""
 
-    def __init__(self, shared: SharedRowGroup, number: int, zone: ZoneMap, reference_id: int, first: int) -> None:
+    def __init__(
+        self, shared: SharedRowGroup, number: int, zone: ZoneMap, reference_id: int, first: int
+    ) -> None:
         """`number`: its place among the row groups of the contig in this chunk; `first`: of its records in `shared`."""
         self._shared, self._reference_id = shared, reference_id
         self._first, self._last = first, first + zone.records
@@ -90,34 +91,34 @@ class ContigRowGroup(RowGroup):
         return column[self._first : self._last]
 
     @Column
-    def pos(self) -> array[int]:  # type: ignore[override]
+    def pos(self) -> array[int]:
         """POS, array('i')."""
         shared = self._decoded()
         at = shared.joint.starts[bisect_left(shared.joint.contigs, self._reference_id)]
         return shifted(shared.pos, self._first, self._last, at)
 
     @Column
-    def flag(self) -> array[int]:  # type: ignore[override]
+    def flag(self) -> array[int]:
         """FLAG, array('H')."""
         return self._cut(self._decoded().flag)
 
     @Column
-    def mapq(self) -> array[int]:  # type: ignore[override]
+    def mapq(self) -> array[int]:
         """MAPQ, array('B')."""
         return self._cut(self._decoded().mapq)
 
     @Column
-    def cigars(self) -> Cigars:  # type: ignore[override]
+    def cigars(self) -> Cigars:
         """The CIGARs of the records, decoded."""
         return self._decoded().cigars.cut(self._first, self._last)
 
     @Column
-    def previous(self) -> array[int]:  # type: ignore[override]
+    def previous(self) -> array[int]:
         """Index of the previous record with the same name, or -1, array('i')."""
         return linked(self._decoded().previous, self._first, self._last)
 
     @Column
-    def _borders(self) -> tuple[array[int], array[int]]:  # type: ignore[override]
+    def _borders(self) -> tuple[array[int], array[int]]:
         index, hashes = self._decoded()._borders
         first, last = (bisect_left(index, at) for at in (self._first, self._last))
         return array("I", (at - self._first for at in index[first:last])), hashes[first:last]
@@ -164,7 +165,7 @@ class _Encoded(dict[str, Any]):
 class SharedRowGroups:
     """The row groups of a chunk that contigs share, and where in them each contig is."""
 
-    def __init__(self, chunk: ChunkReader) -> None:
+    def __init__(self, chunk: Chunk) -> None:
         self._chunk = chunk
         self._alive: WeakValueDictionary[int, SharedRowGroup] = WeakValueDictionary()
         self._ranges: list[tuple[ZoneMap, Range, Range]] = []
@@ -204,60 +205,3 @@ class SharedRowGroups:
     def of_contigs(self) -> Iterator[ContigRowGroup]:
         """The row groups of all contigs, in order."""
         return (group for contig in self._places for group in self.of_contig(contig))
-
-
-class ContigChunk(ChunkReader):
-    """The records of one contig in a chunk that several share."""
-
-    def __init__(self, shared: ChunkReader, contig: int) -> None:
-        """`contig`: a reference id as the chunk stores it."""
-        self.shared, self.contig = shared, contig
-        self.path, self.name = f"{shared.path}#{contig}", f"{shared.name}#{contig}"
-        self.footer_spans = shared.footer_spans
-
-    @property
-    def again(self) -> Callable[[], ChunkReader]:
-        """A picklable function that opens it again in another process, without any data that was read."""
-        return partial(_again, self.shared.again, self.contig)
-
-    @property
-    def numbers(self) -> dict[int, int] | None:  # type: ignore[override]
-        """Maps the reference ids that the chunk stores to those that its row groups give, if they differ."""
-        return self.shared.numbers
-
-    @numbers.setter
-    def numbers(self, numbers: dict[int, int]) -> None:
-        self.shared.numbers = numbers
-
-    @property
-    def footer(self) -> Footer:  # type: ignore[override]
-        """The footer of the shared chunk."""
-        return self.shared.footer
-
-    @property
-    def size(self) -> int:  # type: ignore[override]
-        """Length of the shared chunk in bytes."""
-        return self.shared.size
-
-    @property
-    def zones(self) -> list[ZoneMap]:
-        """The zone maps of the contig's row groups, in order."""
-        return [group.zone for group in self.row_groups]
-
-    @property
-    def contigs(self) -> list[int]:
-        """The contig, for each of its row groups."""
-        return [self.contig] * len(self.zones)
-
-    @property
-    def row_groups(self) -> Iterator[RowGroup]:
-        """The row groups of the contig, in order."""
-        return self.shared.shared_row_groups.of_contig(self.contig)
-
-    def read(self, start: int, length: int) -> bytes:
-        """Read `length` bytes of the shared chunk at offset `start`."""
-        return self.shared.read(start, length)
-
-
-def _again(shared: Callable[[], ChunkReader], contig: int) -> ContigChunk:
-    return ContigChunk(shared(), contig)

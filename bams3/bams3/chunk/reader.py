@@ -1,9 +1,8 @@
-"""Reading a chunk: `ChunkReader` knows where everything is, `RowGroup` decodes columns on demand."""
+"""Reading a chunk: `ChunkReader` knows where everything is."""
 
 from __future__ import annotations
 
 import re
-from array import array
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -14,11 +13,11 @@ from bams3.chunk.footer import (
     TRAILER,
     Footer,
     Identity,
-    RowGroupEntry,
     trailer_length,
 )
-from bams3.chunk.spans import Range, Span, Streams
-from bams3.codec import Columns, ZoneMap, text_values
+from bams3.chunk.row_group import RowGroup
+from bams3.chunk.spans import Range, Span
+from bams3.codec import ZoneMap
 from bams3.errors import FormatError
 from bams3.storage import Storage
 from bams3.storage.memory import MemoryObject
@@ -60,7 +59,14 @@ class ChunkReader:
     @property
     def again(self) -> Callable[[], ChunkReader]:
         """A picklable function that opens the chunk again in another process, without any data that was read."""
-        known = (self._size, self._footer_bytes, self._footer_crc32, self._zones, self._identity, self._contigs)
+        known = (
+            self._size,
+            self._footer_bytes,
+            self._footer_crc32,
+            self._zones,
+            self._identity,
+            self._contigs,
+        )
         return partial(_reopened, self._storage.root, self.path, *known)
 
     @cached_property
@@ -228,100 +234,61 @@ class ChunkReader:
         return FormatError(f"{self.name}: the chunk is missing; restore it or convert its window again")
 
 
-class RowGroup(Columns):
-    """A row group of a chunk: its zone map (`zone`) at once, its columns on demand.
+class ContigChunk(ChunkReader):
+    """The records of one contig in a chunk that several share."""
 
-    `hot`, `cold`: where its streams are. `spans`: those that were fetched, or will be.
-    """
-
-    def __init__(self, chunk: ChunkReader, number: int, zone: ZoneMap, hot: Range, cold: Range) -> None:
-        self.chunk, self.number, self.zone = chunk, number, zone
-        self.hot, self.cold = hot, cold
-        self.name = f"{chunk.name}, row group {number}"
-        self._stored = Streams(chunk, number, self.name, hot, cold)
-        self.spans = self._stored.spans
-        super().__init__(self._stored, zone.records, zone.bytes)
+    def __init__(self, shared: ChunkReader, contig: int) -> None:
+        """`contig`: a reference id as the chunk stores it."""
+        self.shared, self.contig = shared, contig
+        self.path, self.name = f"{shared.path}#{contig}", f"{shared.name}#{contig}"
+        self.footer_spans = shared.footer_spans
 
     @property
-    def reference_id(self) -> int:  # type: ignore[override]
-        """The reference id of every record; −1: no position."""
-        stored, numbers = self.stored_reference_id, self.chunk.numbers
-        return stored if numbers is None or stored < 0 else numbers[stored]
+    def again(self) -> Callable[[], ChunkReader]:
+        """A picklable function that opens it again in another process, without any data that was read."""
+        return partial(_again, self.shared.again, self.contig)
 
     @property
-    def stored_reference_id(self) -> int:
-        """The reference id in the dataset that the chunk was written for."""
-        return self.chunk.footer.reference_id
+    def numbers(self) -> dict[int, int] | None:
+        """Maps the reference ids that the chunk stores to those that its row groups give, if they differ."""
+        return self.shared.numbers
+
+    @numbers.setter
+    def numbers(self, numbers: dict[int, int] | None) -> None:
+        self.shared.numbers = numbers
 
     @property
-    def next_ref(self) -> array[int]:
-        """Reference id of RNEXT, array('i')."""
-        if self.chunk.numbers is None:
-            return super().next_ref
-        return self._renumbered(self.stored_next_ref)
-
-    def _renumbered(self, reference_ids: array[int]) -> array[int]:
-        numbers = {-1: -1} | (self.chunk.numbers or {})
-        try:
-            return array("i", map(numbers.__getitem__, reference_ids))
-        except KeyError as error:
-            raise FormatError(
-                f"{self.name}: a record mentions reference {error}, which the footer does not list; "
-                "restore the chunk or convert it again"
-            ) from None
+    def footer(self) -> Footer:
+        """The footer of the shared chunk."""
+        return self.shared.footer
 
     @property
-    def entry(self) -> RowGroupEntry:
-        """Its entry in the chunk's footer."""
-        return self._stored.entry
+    def size(self) -> int:
+        """Length of the shared chunk in bytes."""
+        return self.shared.size
 
-    def read_with(self, name: str) -> Range:
-        """Which bytes have to be read for a stream: its own, or those that it shares a checksum with."""
-        return self._stored.read_with(name)
+    @property
+    def zones(self) -> list[ZoneMap]:
+        """The zone maps of the contig's row groups, in order."""
+        return [group.zone for group in self.row_groups]
 
-    def load(self) -> None:
-        """Fetch all streams, in two requests."""
-        for place in (self.hot, self.cold):
-            self._stored.have(*place)
+    @property
+    def contigs(self) -> list[int]:
+        """The contig, for each of its row groups."""
+        return [self.contig] * len(self.zones)
 
-    def block(self) -> Any:
-        """Like `Columns.block`, and checked against the records' checksum."""
-        block = self.stored_block()
-        if self.chunk.numbers is None:
-            return block
-        from bams3.codec.records import renumbered
+    @property
+    def row_groups(self) -> Iterator[RowGroup]:
+        """The row groups of the contig, in order."""
+        return self.shared.shared_row_groups.of_contig(self.contig)
 
-        return renumbered(block, self.reference_id, self.next_ref)
-
-    def stored_block(self) -> Any:
-        """The records as they were encoded, even if `block` gives them other reference ids."""
-        block = super().block()
-        if records_checksum(block) != self.entry.crc32:
-            raise FormatError(
-                f"{self.name}: the records differ from those that were converted (checksum); "
-                "restore the chunk or convert it again"
-            )
-        return block
-
-    def text_values(self, tag: str) -> list[str]:
-        """The distinct values of a tag of type Z, sorted, without ""."""
-        name = f"tag.{tag}:Z"
-        return text_values({each: self.stream(each) for each in (name, f"{name}.values")}, tag)
-
-    def stored_streams(self) -> dict[str, tuple[str, bytes, int]]:
-        """The streams as stored: name → (codec, stored bytes, raw length). Raises FormatError."""
-        self.load()
-        return {
-            name: (entry.codec, bytes(self._stored.bytes_of(name, entry)), entry.raw)
-            for name, entry in self.entry.streams.items()
-        }
+    def read(self, start: int, length: int) -> bytes:
+        """Read `length` bytes of the shared chunk at offset `start`."""
+        return self.shared.read(start, length)
 
 
-def records_checksum(block: Any) -> int:
-    """CRC-32 of the records in BAM encoding."""
-    from isal.isal_zlib import crc32
-
-    return crc32(memoryview(block.data)[block.offsets[0] : block.offsets[-1]])
+def _again(shared: Callable[[], ChunkReader], contig: int) -> ContigChunk:
+    return ContigChunk(shared(), contig)
 
 
 def _reopened(
@@ -351,8 +318,6 @@ def open_chunk(source: Any) -> ChunkReader:
     chunk = ChunkReader(*open_object(path))
     if contig is None:
         return chunk
-    from bams3.chunk.joined import ContigChunk
-
     return ContigChunk(chunk, contig)
 
 

@@ -9,10 +9,19 @@ from typing import Any, BinaryIO
 from bams3 import codec
 from bams3.chunk.entry import ChunkEntry
 from bams3.chunk.footer import (
-    JOINED_MAGIC, MAGIC, SMALL, TRAILER, Footer, Identity, RowGroupEntry, StreamEntry, joined_zone, parted,
+    JOINED_MAGIC,
+    MAGIC,
+    SMALL,
+    TRAILER,
+    Footer,
+    Identity,
+    RowGroupEntry,
+    StreamEntry,
+    joined_zone,
+    parted,
 )  # fmt: skip
 from bams3.chunk.header import HeaderLines
-from bams3.chunk.reader import RowGroup, records_checksum
+from bams3.chunk.row_group import RowGroup, records_checksum
 from bams3.codec import ENCODINGS, ZoneMap, joined, streams
 
 SPILL = 16 << 20  # bytes of a chunk's compressed hot streams that are kept in memory

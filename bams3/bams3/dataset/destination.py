@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from bams3.dataset import layout
-from bams3.dataset.manifest import Manifest
+from bams3.dataset.manifest import VERSION, Manifest
 from bams3.dataset.own import Own, is_former
 from bams3.dataset.parts import Plan, stored_plan
 from bams3.errors import DatasetError, FormatError

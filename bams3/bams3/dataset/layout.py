@@ -116,9 +116,7 @@ class Grid(Sequence[Window]):
     The window of the reads with no position is the last.
     """
 
-    def __init__(
-        self, references: Sequence[tuple[str, int]], chunk_size: int, *, joins: bool = True
-    ) -> None:
+    def __init__(self, references: Sequence[tuple[str, int]], chunk_size: int, *, joins: bool = True) -> None:
         """`joins`: whether contigs can share windows; they can't in datasets of earlier versions."""
         self.chunk_size = chunk_size
         self._names = [name for name, _ in references]
@@ -136,7 +134,7 @@ class Grid(Sequence[Window]):
     @cached_property
     def shared(self) -> dict[int, int]:
         """Of each contig that shares its window, by reference id, the first one that does."""
-        found = {}
+        found: dict[int, int] = {}
         for first, members in groupby(range(len(self.firsts)), key=self.firsts.__getitem__):
             sharing = list(members)
             if len(sharing) > 1:

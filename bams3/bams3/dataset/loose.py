@@ -11,7 +11,7 @@ from operator import attrgetter
 from bams3.bam.header import Header
 from bams3.chunk.entry import ChunkEntry
 from bams3.chunk.header import joined
-from bams3.chunk.reader import TAIL, ChunkReader
+from bams3.chunk.reader import TAIL, ChunkReader, ContigChunk
 from bams3.dataset import layout
 from bams3.dataset.joined import by_contig
 from bams3.dataset.manifest import Counts, Manifest, check_chunk, header_id
@@ -114,15 +114,14 @@ class LooseChunks(DatasetReader):
             self._stored[entry.path] = entry, chunk
             yield entry, chunk
             return
-        from bams3.chunk.joined import ContigChunk
-
-        shared = chunk.shared if isinstance(chunk, ContigChunk) else chunk
+        _ = chunk.zones
+        shared, only = (chunk.shared, chunk.contig) if isinstance(chunk, ContigChunk) else (chunk, None)
         path = layout.joined_path(footer.reference_id, footer.contigs[-1] + 1)
         whole = shared.entry(path, footer.reference_id)
         self._stored[path] = whole, shared
         for entry in by_contig(whole):
             stored = entry.reference_id
-            if chunk is shared or stored == chunk.contig:
+            if only in (None, stored):
                 number = stored if shared.numbers is None else shared.numbers[stored]
                 yield entry._replace(reference_id=number), ContigChunk(shared, stored)
 
@@ -177,7 +176,7 @@ class LooseChunks(DatasetReader):
         return self._chunks[entry.path]
 
     @property
-    def objects(self) -> list[ChunkEntry]:  # type: ignore[override]
+    def objects(self) -> list[ChunkEntry]:
         """The chunks as they are stored, in BAM order."""
         return sorted((entry for entry, _ in self._stored.values()), key=attrgetter("order"))
 

@@ -340,7 +340,11 @@ def check_chunk(
         name, length = references[chunk.reference_id]
         end = chunk.start + chunk_size
         known = chunk.start % chunk_size == 0 and chunk.start < max(length, 1)
-        sharing = joined.sharing(chunk.reference_id) if joined else range(chunk.reference_id, chunk.reference_id + 1)
+        sharing = (
+            joined.sharing(chunk.reference_id)
+            if joined
+            else range(chunk.reference_id, chunk.reference_id + 1)
+        )
         if len(sharing) > 1:
             _check_shared(chunk, references, sharing)
             return

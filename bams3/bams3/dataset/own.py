@@ -40,7 +40,10 @@ class Own:
     def __init__(self, plans: Sequence[Any]) -> None:
         self.header_ids = {plan.header_id for plan in plans}
         self._windows = [
-            (plan.chunk_size, {layout.encode_name(name): max(length, 1) for name, length in _with_windows(plan)})
+            (
+                plan.chunk_size,
+                {layout.encode_name(name): max(length, 1) for name, length in _with_windows(plan)},
+            )
             for plan in plans
         ]
         self._shared = {path for plan in plans if plan.joined for path in plan.joined.shared_paths()}

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 from bams3.bam.regions import UNPLACED_NAME
 from bams3.chunk.entry import ChunkEntry
 from bams3.chunk.footer import Identity
-from bams3.chunk.reader import ChunkReader, RowGroup, contig_in
+from bams3.chunk.reader import ChunkReader, contig_in
+from bams3.chunk.row_group import RowGroup
 from bams3.dataset import layout
-from bams3.dataset.layout import Grid
 from bams3.dataset.joined import by_contig
+from bams3.dataset.layout import Grid
 from bams3.dataset.manifest import JOINED, Counts, Manifest, header_id, index_from_bytes
 from bams3.dataset.packing import header_path, header_text, longest_header
 from bams3.dataset.prefetch import Job, Plan, fetched, plan_hot
@@ -203,7 +204,7 @@ class DatasetReader:
         path, contig = contig_in(entry.path) if self.manifest.version >= JOINED else (entry.path, None)
         if contig is None:
             return self.stored_chunk(entry)
-        from bams3.chunk.joined import ContigChunk
+        from bams3.chunk.reader import ContigChunk
 
         shared = self._shared.pop(path, None) or self.stored_chunk(self._by_path[path])
         self._shared[path] = shared

@@ -17,7 +17,8 @@ from bams3.bam.records import join
 from bams3.chunk.entry import ChunkEntry
 from bams3.chunk.footer import Identity
 from bams3.chunk.header import HeaderLines
-from bams3.chunk.reader import ChunkReader, RowGroup, records_checksum
+from bams3.chunk.reader import ChunkReader
+from bams3.chunk.row_group import RowGroup, records_checksum
 from bams3.chunk.writer import (
     CompressedRowGroup,
     compress_joined,
@@ -169,8 +170,8 @@ def convert(
                 if verify:
                     reread(storage, plan, part, pool)
                 return parts.commit(storage, plan, [part])
-            windows = [window for _, window in expanded(plan.grid, (to_the_end(plan, each) for each in chosen))]
-            part = job.run(blocks_of(opened, windows, pool.map))
+            ends = [to_the_end(plan, window) for window in chosen]
+            part = job.run(blocks_of(opened, [place for _, place in expanded(plan.grid, ends)], pool.map))
         _end(part, opened, chosen, _by_reference(opened.counts()))
         if verify:
             reread(storage, plan, part, pool)
@@ -340,7 +341,9 @@ class _Conversion:
         identity = Identity(self.plan.header_id, reference_id, start, end, self.plan.level)
 
         def write(file: BinaryIO, items: Iterator[CompressedRowGroup]) -> ChunkEntry:
-            return write_chunk(file, path, identity, items, self.header, is_joined=self._is_joined(reference_id))
+            return write_chunk(
+                file, path, identity, items, self.header, is_joined=self._is_joined(reference_id)
+            )
 
         first = list(islice(groups, 2))  # a second one, or the end, tells whether the chunk is small
         if len(first) == 1 and first[0].zone.hot + first[0].zone.cold <= SMALL_CHUNK:

@@ -50,7 +50,7 @@ def cut_row_groups(
     Each contig that shares a window counts as such a window.
     """
     group: UncodedRowGroup | None = None
-    group_window: Any = 0
+    group_window = 0
     last_of = (layout.UNPLACED, 0)  # a reference id, and the start of its last window
     for block in blocks:
         for first, last, reference_id, window in split_windows(block, layout.ROW_GROUP_SHIFT):
@@ -59,7 +59,7 @@ def cut_row_groups(
                 last_of = reference_id, layout.last_window(lengths[reference_id], chunk_size)
                 start = min(start, last_of[1])
             if shared and reference_id in shared:
-                window, reference_id, start = (reference_id,), shared[reference_id], 0
+                window, reference_id, start = -1 - reference_id, shared[reference_id], 0
             if group and (
                 (group.reference_id, group.start) != (reference_id, start)
                 or (window != group_window and group.records >= layout.SMALL_ROW_GROUP)

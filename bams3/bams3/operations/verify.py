@@ -10,7 +10,7 @@ from bams3.bam.records import walk
 from bams3.chunk.entry import ChunkEntry
 from bams3.chunk.footer import MAGIC, MAGICS
 from bams3.chunk.header import HeaderLines
-from bams3.chunk.reader import ChunkReader, RowGroup
+from bams3.chunk.row_group import Chunk, RowGroup
 from bams3.codec import EARLIER_ENCODINGS, encode, joined
 from bams3.dataset import layout
 from bams3.dataset.manifest import Counts
@@ -104,9 +104,7 @@ def _references_of(dataset: DatasetReader, group: RowGroup) -> int:
     return 1 + max((reference for reference, _, _ in group.chunk.footer.references), default=-1)
 
 
-def _check_header(
-    dataset: DatasetReader, chunk: ChunkReader, lines: Callable[[], HeaderLines]
-) -> Iterator[str]:
+def _check_header(dataset: DatasetReader, chunk: Chunk, lines: Callable[[], HeaderLines]) -> Iterator[str]:
     """Yield a problem if the header lines in a chunk's footer are not those that the dataset's header gives it."""
     footer = chunk.footer
     if footer.header is None or not dataset.is_whole:
@@ -145,7 +143,7 @@ def _check_chunk(
     return problems
 
 
-def _check_ends(chunk: ChunkReader) -> Iterator[str]:
+def _check_ends(chunk: Chunk) -> Iterator[str]:
     """Yield a problem for each row group of a chunk that contigs share which ends too early."""
     for number, (group, after) in enumerate(pairwise(chunk.footer.row_groups)):
         ends = group.contigs[-1][0] != after.contigs[0][0] and group.zone.records >= layout.SMALL_ROW_GROUP
@@ -165,7 +163,9 @@ def _check_row_group(dataset: DatasetReader, entry: ChunkEntry, group: RowGroup,
         is_wrong = [list(contig) for contig in zone] != told.contigs
     else:
         streams, zone, references, read_groups = encode(block, group.stored_reference_id, level, encodings)
-        is_wrong = zone != told.zone._replace(hot=0, cold=0)  # those of the streams are checked with the footer
+        is_wrong = zone != told.zone._replace(
+            hot=0, cold=0
+        )  # those of the streams are checked with the footer
     if is_wrong:
         problems.append(f"{group.name}: its zone map is wrong")
     if (references, read_groups) != (told.references, told.read_groups):

@@ -67,10 +67,10 @@ def sizes_of(grid: layout.Grid, source: Source) -> layout.Sizes:
     are empty: whole contigs are measured first, then ever smaller pieces of those that have data."""
     if grid.joins:
         places = list(expanded(grid, grid))
-        sizes = [0] * len(grid)
+        totals = [0] * len(grid)
         for (number, _), size in zip(places, source.sizes([window for _, window in places]), strict=True):
-            sizes[number] += size
-        return sizes
+            totals[number] += size
+        return totals
     if len(grid) <= MANY_WINDOWS:
         return source.sizes(grid)
     pieces = list(grid.contigs())
