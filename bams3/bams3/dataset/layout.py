@@ -26,7 +26,9 @@ UNPLACED_FOLDER = "_unplaced"
 JOINED_FOLDER = "_contigs"
 MANY_CONTIGS = 1 << 12  # with more contigs than this, short ones share windows: …
 SHORT = 8  # … those of which so many fit into a window …
-MOST_JOINED = 1 << 12  # … in runs of at most so many, no longer together than a window
+MOST_JOINED = 1 << 12  # … in runs of at most so many contigs …
+ROOM = 4  # … that are together no longer than so many windows
+SHARED_ROW_GROUP = 1 << 14  # a row group of several contigs ends with one of them if it has so many records
 
 ROW_GROUP_SHIFT = 17  # row groups end where windows of 2^17 bp do …
 SMALL_ROW_GROUP = 1 << 12  # … unless they have fewer records than this; they have …
@@ -104,7 +106,7 @@ def firsts_of(lengths: Sequence[int], chunk_size: int) -> "array[int]":
             firsts[number] = first
             room -= length
         else:
-            first, room = number, chunk_size - length
+            first, room = number, ROOM * chunk_size - length
     return firsts
 
 

@@ -31,7 +31,8 @@ def _with_windows(plan: Any) -> Iterable[Sequence[Any]]:
     """The [name, length] of the contigs that share no window."""
     if not plan.joined:
         return plan.references  # type: ignore[no-any-return]
-    return (each for number, each in enumerate(plan.references) if number not in plan.joined.shared)
+    shared = plan.joined.shared
+    return (each for number, each in enumerate(plan.references) if number not in shared)
 
 
 class Own:

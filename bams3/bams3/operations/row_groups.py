@@ -47,10 +47,11 @@ def cut_row_groups(
     contigs, by reference id; `shared`: of contigs that share a window, the first of those that have the same.
 
     A row group ends where its chunk ends, where it is full, and at the end of a window of 2^17 bp unless it is small.
-    Each contig that shares a window counts as such a window.
+    In a window that contigs share, it ends with a contig unless it is small.
     """
     group: UncodedRowGroup | None = None
     group_window = 0
+    enough = layout.SMALL_ROW_GROUP
     last_of = (layout.UNPLACED, 0)  # a reference id, and the start of its last window
     for block in blocks:
         for first, last, reference_id, window in split_windows(block, layout.ROW_GROUP_SHIFT):
@@ -60,9 +61,10 @@ def cut_row_groups(
                 start = min(start, last_of[1])
             if shared and reference_id in shared:
                 window, reference_id, start = -1 - reference_id, shared[reference_id], 0
+            enough = layout.SMALL_ROW_GROUP if window >= 0 else layout.SHARED_ROW_GROUP
             if group and (
                 (group.reference_id, group.start) != (reference_id, start)
-                or (window != group_window and group.records >= layout.SMALL_ROW_GROUP)
+                or (window != group_window and group.records >= enough)
             ):
                 yield group
                 group = None

@@ -146,7 +146,7 @@ def _check_chunk(
 def _check_ends(chunk: Chunk) -> Iterator[str]:
     """Yield a problem for each row group of a chunk that contigs share which ends too early."""
     for number, (group, after) in enumerate(pairwise(chunk.footer.row_groups)):
-        ends = group.contigs[-1][0] != after.contigs[0][0] and group.zone.records >= layout.SMALL_ROW_GROUP
+        ends = group.contigs[-1][0] != after.contigs[0][0] and group.zone.records >= layout.SHARED_ROW_GROUP
         if not ends and not is_full(group.zone):
             yield f"{chunk.name}: row group {number} ends too early"
 
