@@ -118,14 +118,10 @@ def test_odd_records(what: str, tmp_path: Path, joins: None) -> None:
 
 @settings(max_examples=40)
 @given(records=st.lists(hostile.records(CONTIGS, (b"r", b"s")), max_size=15))
-def test_hostile_records(
-    records: list[bytes], tmp_path_factory: pytest.TempPathFactory, joins: None
-) -> None:
+def test_hostile_records(records: list[bytes], tmp_path_factory: pytest.TempPathFactory, joins: None) -> None:
     folder = tmp_path_factory.mktemp("made")
     try:
         check_all(bam(folder, records), CONTIGS, records, folder)
-    except SourceError as error:
-        assert "past the end of its contig" in str(error) or "past position" in str(error)
     finally:
         shutil.rmtree(folder)
 
@@ -234,9 +230,9 @@ def test_chunks_at_the_command_line(dataset: Path, capfd: pytest.CaptureFixture[
     assert printed(capfd, "query", uri).splitlines() == of_contig
     assert printed(capfd, "query", listed[4][0], uri).splitlines()[40:] == of_contig
     assert printed(capfd, "query", uri.partition("#")[0]) == whole
-    assert printed(capfd, "map", dataset, "--input-fmt", "none", "--", "sh", "-c", 'echo "$1"', "-", "{chunk}") == "".join(
-        f"{line[0]}\n" for line in listed
-    )  # fmt: skip
+    command = ["sh", "-c", 'echo "$1"', "-", "{chunk}"]
+    mapped = printed(capfd, "map", dataset, "--input-fmt", "none", "--", *command)
+    assert mapped.splitlines() == [line[0] for line in listed]
     chunk = bams3.read_chunk(uri)
     assert (chunk.contig, chunk.records, chunk.window) == ("c5", 40, (0, 1 << 20))
     assert bams3.read_chunk(uri.partition("#")[0]).contig is None
@@ -244,7 +240,9 @@ def test_chunks_at_the_command_line(dataset: Path, capfd: pytest.CaptureFixture[
         open_reader(uri.replace("#5", "#77"))
 
 
-def test_a_lone_chunk_that_knows_few_contigs(tmp_path: Path, joins: None, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_lone_chunk_that_knows_few_contigs(
+    tmp_path: Path, joins: None, capfd: pytest.CaptureFixture[str]
+) -> None:
     """Reference ids are others then."""
     contigs = [(f"c{number}" * 50, 1000) for number in range(300)]
     records = [record(number, 5, flag=65, next_ref=250, next_pos=3) for number in range(100, 120, 3)]
@@ -300,7 +298,9 @@ def test_too_far_past_the_end(tmp_path: Path, joins: None) -> None:
 
 
 def test_joining_is_undone() -> None:
-    records = sorted([*ODD["mates near, far and past the end"], *ODD["places"], *ODD["bins"]], key=hostile.coordinate)
+    records = sorted(
+        [*ODD["mates near, far and past the end"], *ODD["places"], *ODD["bins"]], key=hostile.coordinate
+    )
     block, _ = walk(b"".join(records), len(CONTIGS))
     contigs = runs(block)
     joint = joint_of(contigs, mentioned(block), [length for _, length in CONTIGS])

@@ -99,5 +99,5 @@ def test_a_grid_is_its_windows(lengths: list[int], first: int, last: int) -> Non
 
 def test_how_many_contigs_are_many() -> None:
     many = [("x", 9)] * 4097
-    assert len(Grid(many, 1 << 20).shared) == 4096
-    assert not Grid(many[1:], 1 << 20).shared
+    assert len(layout.Grid(many, 1 << 20).shared) == 4096
+    assert not layout.Grid(many[1:], 1 << 20).shared
