@@ -16,7 +16,7 @@ import pytest
 from bams3.bridge.blocks import MOST, PAGE, stored, stored_size
 from bams3.bridge.decoder import Decoder
 from bams3.bridge.virtual_bam import VirtualBam, index_kind
-from bams3.chunk.reader import RowGroup
+from bams3.chunk.row_group import RowGroup
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import DatasetError, FormatError, UsageError
 from bams3.operations.convert import convert

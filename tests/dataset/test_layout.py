@@ -95,3 +95,9 @@ def test_a_grid_is_its_windows(lengths: list[int], first: int, last: int) -> Non
     assert len(list(grid.runs())) == len({cell.reference_id for cell in cells})
     for outside in ((len(lengths), 0), (0, 1), (0, -size), (0, 4 * size), (-2, 0)):
         assert grid.index_of(*outside) is None
+
+
+def test_how_many_contigs_are_many() -> None:
+    many = [("x", 9)] * 4097
+    assert len(layout.Grid(many, 1 << 20).shared) == 4096
+    assert not layout.Grid(many[1:], 1 << 20).shared

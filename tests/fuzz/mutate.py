@@ -83,7 +83,7 @@ def with_footer(chunk: bytes, change: Callable[[Any], object]) -> bytes:
     document = footer_of(chunk)
     change(document)
     stored = deflated(json.dumps(document).encode())
-    return body + stored + TRAILER.pack(len(stored), zlib.crc32(stored), MAGIC)
+    return body + stored + TRAILER.pack(len(stored), zlib.crc32(stored), chunk[-len(MAGIC) :])
 
 
 def footer_of(chunk: bytes) -> Any:

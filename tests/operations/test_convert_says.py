@@ -33,9 +33,14 @@ def test_a_pipe_has_no_total(tmp_path: Path):
     assert sum(done) == 4000
 
 
-@pytest.mark.parametrize(("contigs", "warned"), [(19_999, False), (20_000, True)])
-def test_many_contigs(contigs: int, warned: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture):
-    text = "@HD\tVN:1.6\tSO:coordinate\n" + "".join(f"@SQ\tSN:c{i}\tLN:9\n" for i in range(contigs))
+@pytest.mark.parametrize(
+    ("contigs", "length", "warned"), [(19_999, 200_000, False), (20_000, 200_000, True), (20_000, 9, False)]
+)
+def test_many_contigs(
+    contigs: int, length: int, warned: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    lines = (f"@SQ\tSN:c{i}\tLN:{length}\n" for i in range(contigs))
+    text = "@HD\tVN:1.6\tSO:coordinate\n" + "".join(lines)
     (tmp_path / "in.sam").write_text(text)
     convert(tmp_path / "in.sam", tmp_path / "out")
-    assert (f"{contigs} contigs; each one with reads becomes a folder" in caplog.text) == warned
+    assert (f"{contigs} long contigs; each one with reads becomes a folder" in caplog.text) == warned

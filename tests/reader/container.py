@@ -7,7 +7,7 @@ import hashlib
 import json
 import struct
 import zlib
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ import zstandard
 
 from reader.codecs import inflate
 
-MAGICS = {1: bytes.fromhex("42414d533300010a"), 2: bytes.fromhex("42414d533300020a")}
+MAGICS = {version: bytes.fromhex(f"42414d533300{version:02}0a") for version in (1, 2, 3)}
 HOT = (
     "pos", "pos.long", "cigar", "cigar.long", "cigar.count", "cigar.count.long", "cigar.op", "cigar.length",
     "cigar.length.long", "cigar.gap", "cigar.gap.long", "link", "link.long", "border", "border.long", "border.hash",
@@ -31,11 +31,13 @@ def dictionary() -> bytes:
 
 
 class RowGroup(NamedTuple):
-    """A row group: refID of its records, its object in the footer, its streams."""
+    """A row group: refID of its records, its object in the footer, its streams; if references share it, for each of
+    them the refID, the number of records and the length."""
 
     reference_id: int
     entry: dict[str, Any]
     streams: dict[str, bytes]
+    contigs: Sequence[tuple[int, int, int]] = ()
 
 
 def unzstd(data: bytes, dictionary: bytes = b"") -> bytes:
@@ -49,10 +51,10 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     body = body[: body.rindex(b"\n") + 1]
     manifest: dict[str, Any] = json.loads(text)
     assert manifest["format"] == "bams3"
-    assert manifest["version"] in (1, 2)
+    assert manifest["version"] in (1, 2, 3)
     assert zlib.crc32(body) == manifest["crc32"], last
     if isinstance(manifest["references"], str):
-        assert manifest["version"] == 2
+        assert manifest["version"] > 1
         manifest["references"] = json.loads(unzstd(base64.b64decode(manifest["references"])))
     return manifest
 
@@ -75,9 +77,10 @@ def read_chunk(data: bytes) -> tuple[dict[str, Any], list[RowGroup]]:
     version = data[6]
     assert data[:8] == data[-8:] == MAGICS[version]
     assert zlib.crc32(stored) == crc
-    footer: dict[str, Any] = json.loads(unzstd(stored, dictionary() if version == 2 else b""))
-    if version == 2:
+    footer: dict[str, Any] = json.loads(unzstd(stored, dictionary() if version > 1 else b""))
+    if version > 1:
         place_streams(footer)
+    lengths = {reference: length for reference, _, length in footer["references"]}
     groups = []
     for entry in footer["row_groups"]:
         streams, joint = {}, [0, 0]
@@ -91,7 +94,12 @@ def read_chunk(data: bytes) -> tuple[dict[str, Any], list[RowGroup]]:
             streams[name] = inflate(codec, part, raw)
         for found, told in zip(joint, entry.get("checksums", (None, None)), strict=True):
             assert found == (told or 0)
-        groups.append(RowGroup(footer["reference_id"], entry, streams))
+        if version < 3:
+            groups.append(RowGroup(footer["reference_id"], entry, streams))
+            continue
+        contigs = [(contig, records, lengths[contig]) for contig, records, *_ in entry["contigs"]]
+        entry["records"], entry["bytes"] = (sum(values[i] for values in entry["contigs"]) for i in (1, 2))
+        groups.append(RowGroup(entry["references"][-1] + 1, entry, streams, contigs))
     return footer, groups
 
 
@@ -134,12 +142,19 @@ def read_dataset(folder: Path) -> tuple[dict[str, Any], bytes, Iterator[RowGroup
 
 def _row_groups(folder: Path, manifest: dict[str, Any], index: list[Any]) -> Iterator[RowGroup]:
     piece = 0
-    for path, reference_id, start, end, size, footer_bytes, footer_crc32, _ in index:
-        if reference_id < 0:
+    last_of = shared_windows(manifest)
+    for path, reference_id, start, end, size, footer_bytes, footer_crc32, row_groups, *contigs in index:
+        if contigs:
+            assert path == f"data/_contigs/{reference_id:09d}-{last_of[reference_id] + 1:09d}.chunk"
+            assert (start, end) == (0, manifest["chunk_size"])
+            assert len(contigs[0]) == len(row_groups)
+            assert all(last_of[contig] == last_of[reference_id] for contig in contigs[0])
+        elif reference_id < 0:
             assert path == f"data/_unplaced/{piece:06d}.chunk"
             assert (start, end) == (piece, piece)
             piece += 1
         else:
+            assert reference_id not in last_of
             contig = path_component(manifest["references"][reference_id][0])
             assert path == f"data/{contig}/{start:09d}-{end:09d}.chunk"
         data = (folder / path).read_bytes()
@@ -149,3 +164,19 @@ def _row_groups(folder: Path, manifest: dict[str, Any], index: list[Any]) -> Ite
         assert (footer["reference_id"], footer["start"], footer["end"]) == (reference_id, start, end)
         assert footer["dataset"] == manifest["header_id"]
         yield from groups
+
+
+def shared_windows(manifest: dict[str, Any]) -> dict[int, int]:
+    """For each reference that shares a window, the last of those that do."""
+    if manifest["version"] < 3:
+        return {}
+    size = manifest["chunk_size"]
+    runs: list[tuple[list[int], int]] = []
+    for number, (_, length) in enumerate(manifest["references"]):
+        short = 8 * length <= size
+        members, total = runs[-1] if runs else ([], 0)
+        if short and members and total + length <= 4 * size and len(members) < 4096:
+            runs[-1] = [*members, number], total + length
+        else:
+            runs.append(([number] if short else [], length))
+    return {number: members[-1] for members, _ in runs if len(members) > 1 for number in members}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from reader import columns
@@ -20,7 +20,7 @@ class Records:
 
     def __init__(self, group: RowGroup) -> None:
         streams = group.streams
-        self.ref = group.reference_id
+        self.ref = [group.reference_id] * len(streams["mapq"])
         self.pos = columns.positions(streams)
         self.cigar = columns.cigars(streams)
         self.placeholders = set(unpack("I", streams.get("cigar.placeholder", b"")))
@@ -30,7 +30,9 @@ class Records:
         spans = [0 if f & 0x4 else span(c, REFERENCE) for c, f in zip(self.cigar, self.flag, strict=True)]
         self.end = [p + (length or 1) for p, length in zip(self.pos, spans, strict=True)]
         self.bin = columns.bins(streams, self.pos, self.end)
-        mates = columns.Mates(streams, self.ref, self.pos, self.end, self.cigar, self.link, self.flag)
+        mates = columns.Mates(
+            streams, group.reference_id, self.pos, self.end, self.cigar, self.link, self.flag
+        )
         self.mate = mates.fields
         self.name = columns.names(streams, self.link)
         self.sequences = Sequences(streams, self.pos, self.cigar)
@@ -38,6 +40,8 @@ class Records:
         derived = Derived(self.sequences, self.mapq, self.qual, mates.partner)
         self.tags = tags(streams, self.cigar, derived, self.flag)
         self.borders = self._borders(streams)
+        if group.contigs:
+            self._part(group.contigs, group.reference_id)
 
     def _borders(self, streams: dict[str, bytes]) -> list[tuple[int, int]]:
         """Index and name hash of the border records."""
@@ -50,6 +54,24 @@ class Records:
         assert len(hashes) in (0, len(distances))
         return out
 
+    def _part(self, contigs: Sequence[tuple[int, int, int]], joined: int) -> None:
+        """Undo that the records of several references are encoded as if they were of one."""
+        starts, at = [1], 0
+        for _, _, length in contigs:
+            starts.append(starts[-1] + length + 2)
+        for (contig, records, _), start in zip(contigs, starts[:-1], strict=True):
+            for i in range(at, at + records):
+                expected = columns.reg2bin(self.pos[i], self.end[i])
+                self.pos[i], self.end[i] = self.pos[i] - start, self.end[i] - start
+                right = columns.reg2bin(self.pos[i], self.end[i])
+                self.bin[i] = (self.bin[i] - expected + right) % (1 << 16)
+                self.ref[i] = contig
+                next_ref, next_pos, tlen = self.mate[i]
+                if next_ref == joined:
+                    k = max(k for k, begin in enumerate(starts[:-1]) if begin - 1 <= next_pos)
+                    self.mate[i] = (contigs[k][0], next_pos - starts[k], tlen)
+            at += records
+
     def bam(self, i: int) -> bytes:
         """The BAM record, its block_size included."""
         l_seq, cigar = self.sequences.l_seq[i], self.cigar[i]
@@ -57,7 +79,7 @@ class Records:
             cigar = [(4, l_seq), (3, span(cigar, REFERENCE))]
         body = struct.pack(
             "<iiBBHHHiiii",
-            self.ref,
+            self.ref[i],
             self.pos[i],
             len(self.name[i]) + 1,
             self.mapq[i],
@@ -77,11 +99,11 @@ class Records:
         qual = self.qual[i]
         fields: list[str | int] = [
             self.flag[i],
-            references[self.ref] if self.ref >= 0 else "*",
+            references[self.ref[i]] if self.ref[i] >= 0 else "*",
             self.pos[i] + 1,
             self.mapq[i],
             cigar_text(self.cigar[i]) or "*",
-            "*" if next_ref < 0 else "=" if next_ref == self.ref else references[next_ref],
+            "*" if next_ref < 0 else "=" if next_ref == self.ref[i] else references[next_ref],
             next_pos + 1,
             tlen,
             "".join("=ACMGRSVTWYHKDBN"[base] for base in self.sequences.bases[i]) or "*",

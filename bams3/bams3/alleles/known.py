@@ -21,7 +21,7 @@ from bams3.select.query import streams_plan
 
 if TYPE_CHECKING:
     from bams3.alleles.piles import Pile
-    from bams3.chunk.reader import RowGroup
+    from bams3.chunk.row_group import RowGroup
     from bams3.dataset.reader import DatasetReader
 
 SITES = 1 << 19

@@ -18,7 +18,7 @@ from bams3.select.query import Intervals, RecordFilter, row_group_jobs, streams_
 
 if TYPE_CHECKING:
     from bams3.alleles.piles import Pile
-    from bams3.chunk.reader import RowGroup
+    from bams3.chunk.row_group import RowGroup
     from bams3.dataset.reader import DatasetReader
 
 PROPER_PAIR = 2

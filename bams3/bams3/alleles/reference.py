@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from bams3.errors import UsageError
 
 if TYPE_CHECKING:
-    from bams3.chunk.reader import RowGroup
+    from bams3.chunk.row_group import RowGroup
 
 
 class Reference:

@@ -16,7 +16,7 @@ from bams3.select.schema import SCHEMA, tag_of
 
 if TYPE_CHECKING:
     from bams3.bam.header import Header
-    from bams3.chunk.reader import RowGroup
+    from bams3.chunk.row_group import RowGroup
 
 DICTIONARY = pa.dictionary(pa.int32(), pa.string())
 _ELEMENTS = {

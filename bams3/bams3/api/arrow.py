@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pyarrow
 
     from bams3.bam.regions import Region
-    from bams3.chunk.reader import RowGroup
+    from bams3.chunk.row_group import RowGroup
     from bams3.dataset.reader import DatasetReader
 
 # Types of the tags in the SAM tags specification: integers, text (A, Z, H), and arrays with their element types.

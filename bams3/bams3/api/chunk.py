@@ -78,9 +78,10 @@ class Chunk:
 
     @property
     def contig(self) -> str | None:
-        """The contig of all records; None if they have no position."""
+        """The contig of all records; None if they have no position, or if contigs share the chunk."""
         names = {reference: name for reference, name, _ in self._footer.references}
-        return names.get(self._footer.reference_id)
+        contigs = {*self._chunk.contigs} or {self._footer.reference_id}
+        return names.get(contigs.pop()) if len(contigs) == 1 else None
 
     @property
     def window(self) -> tuple[int, int]:
@@ -90,7 +91,7 @@ class Chunk:
     @property
     def records(self) -> int:
         """Number of records."""
-        return self._footer.records
+        return sum(zone.records for zone in self._chunk.zones)
 
     @cached_property
     def _part(self) -> LooseChunks:

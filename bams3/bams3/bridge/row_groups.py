@@ -12,7 +12,8 @@ from typing import NamedTuple
 from bams3.bam.records import RecordBlock
 from bams3.bridge.decoder import Decoder
 from bams3.chunk.entry import ChunkEntry
-from bams3.chunk.reader import ChunkReader, RowGroup
+from bams3.chunk.reader import ChunkReader
+from bams3.chunk.row_group import RowGroup
 from bams3.codec import names, qualities, records, reference, sequences, tags  # noqa: F401 - before somebody waits for it
 from bams3.dataset import layout
 from bams3.dataset.manifest import Manifest

@@ -11,7 +11,7 @@ from bams3.bam.regions import Region, RegionTable, merge_regions
 from bams3.bridge.blocks import stored
 from bams3.bridge.library import Content, Served
 from bams3.chunk.entry import ChunkEntry
-from bams3.chunk.reader import RowGroup
+from bams3.chunk.row_group import RowGroup
 from bams3.dataset.reader import DatasetReader
 from bams3.select.kernels import gather, keep_overlapping
 from bams3.select.projection import Projection

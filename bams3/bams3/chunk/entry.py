@@ -1,8 +1,8 @@
 """What is known about a chunk without reading it: its entry in the dataset's index."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from operator import itemgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from bams3.codec import ZoneMap
 
@@ -13,7 +13,11 @@ _RECORDS, _MIN_POS, _MAX_END, _HOT, _COLD = (
 
 class ChunkEntry(NamedTuple):
     """The index entry of a chunk: its location, and for each row group the values of its `ZoneMap`. An index has many
-    row groups, so `zones` builds the zone maps on demand."""
+    row groups, so `zones` builds the zone maps on demand.
+
+    If several contigs share the chunk, `row_groups` has the values for each contig in each row group, `contigs` the
+    reference id of each, and `reference_id` is that of the first contig that may be there.
+    """
 
     path: str
     reference_id: int
@@ -23,6 +27,11 @@ class ChunkEntry(NamedTuple):
     footer_bytes: int
     footer_crc32: int
     row_groups: Sequence[Sequence[int]]
+    contigs: Sequence[int] = ()
+
+    def to_json(self) -> Sequence[Any]:
+        """As in an index or a part."""
+        return self if self.contigs else self[:-1]
 
     @property
     def zones(self) -> list[ZoneMap]:
@@ -43,6 +52,13 @@ class ChunkEntry(NamedTuple):
     def records(self) -> int:
         """Number of records."""
         return sum(map(_RECORDS, self.row_groups))
+
+    @property
+    def records_by_contig(self) -> Iterable[tuple[int, int]]:
+        """(reference id, number of records), perhaps more than once for a contig."""
+        if not self.contigs:
+            return [(self.reference_id, self.records)]
+        return zip(self.contigs, map(_RECORDS, self.row_groups), strict=True)
 
     @property
     def min_pos(self) -> int:

@@ -2,7 +2,7 @@
 
 A chunk ends with the footer (JSON, zstd with the dictionary in `chunk.dictionary`), its stored length (u32), the
 CRC-32 of the stored footer (u32), and the magic. All integers are little-endian. Chunks of version 1, which have no
-dictionary and more checksums, are read as well.
+dictionary and more checksums, are read as well. Those of version 3 have records of several contigs in each row group.
 """
 
 import json
@@ -13,13 +13,15 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from bams3.chunk.dictionary import deflated, dictionary
-from bams3.chunk.zones import check_zones
+from bams3.chunk.zones import check_joined, check_zones
 from bams3.codec import EARLIER_ENCODINGS, ENCODINGS, HOT_STREAMS, ZoneMap, streams
 from bams3.errors import FormatError
 from bams3.untrusted import inflate, parse_json
 
 MAGIC = b"BAMS3\x00\x02\n"  # the second-to-last byte is the version of the container
-MAGICS = (b"BAMS3\x00\x01\n", MAGIC)
+JOINED_MAGIC = b"BAMS3\x00\x03\n"
+"""Of a chunk that several contigs share."""
+MAGICS = (b"BAMS3\x00\x01\n", MAGIC, JOINED_MAGIC)
 """Of all versions that are read."""
 TRAILER = struct.Struct("<II8s")
 MAX_FOOTER = 1 << 30  # bytes, inflated
@@ -72,7 +74,11 @@ class StreamEntry(NamedTuple):
 
 class RowGroupEntry(NamedTuple):
     """One row group: its zone map, the references and read groups that its records mention, the CRC-32 of its records
-    in BAM encoding, its streams, and the CRC-32 of its cold and of its hot streams; None where each has its own."""
+    in BAM encoding, its streams, and the CRC-32 of its cold and of its hot streams; None where each has its own.
+
+    `contigs`: if the chunk is shared by several contigs, those of the row group: for each its reference id, and the
+    values of the zone map of its records, but for `hot` and `cold`.
+    """
 
     zone: ZoneMap
     references: list[int]
@@ -80,6 +86,7 @@ class RowGroupEntry(NamedTuple):
     crc32: int
     streams: dict[str, StreamEntry]
     checksums: tuple[int | None, int | None] = (None, None)
+    contigs: Sequence[Sequence[int]] = ()
 
     @classmethod
     def from_json(cls, document: dict[str, Any], version: int) -> "RowGroupEntry":
@@ -87,6 +94,7 @@ class RowGroupEntry(NamedTuple):
         ValueError."""
         given = document.pop("streams")
         cold, hot = document.pop("checksums") if version > 1 else (None, None)
+        contigs = document.pop("contigs") if version > 2 else ()
         entries, stored = {}, [0, 0]
         for name, entry in given.items():
             is_cold = not is_hot(name, given)
@@ -98,8 +106,18 @@ class RowGroupEntry(NamedTuple):
             stored[is_cold] += entries[name].stored
             if (entries[name].crc32 is None) != joint:
                 raise ValueError(f"stream '{name}' has no checksum, or two")
-        told = [document.pop(name) for name in ZONE_FIELDS]
-        return cls(ZoneMap(*told, *stored), streams=entries, checksums=(cold, hot), **document)
+        told = joined_zone(contigs) if contigs else ZoneMap(*(document.pop(name) for name in ZONE_FIELDS))
+        zone = told._replace(hot=stored[False], cold=stored[True])
+        return cls(zone, streams=entries, checksums=(cold, hot), contigs=contigs, **document)
+
+    @property
+    def zones(self) -> list[ZoneMap]:
+        """The zone map of the row group or, if contigs share it, of the records of each: of these, only the first has
+        the bytes of the streams."""
+        if not self.contigs:
+            return [self.zone]
+        first, *others = (ZoneMap(*values) for _, *values in self.contigs)
+        return [first._replace(hot=self.zone.hot, cold=self.zone.cold), *others]
 
     def to_json(self) -> dict[str, Any]:
         """The inverse of `from_json`."""
@@ -108,7 +126,8 @@ class RowGroupEntry(NamedTuple):
             name: [codec, stored, raw] + ([] if crc32 is None else [crc32])
             for name, (codec, _, stored, raw, crc32) in self.streams.items()
         }
-        return dict(zip(ZONE_FIELDS, document.pop("zone"), strict=False)) | document
+        zone, contigs = document.pop("zone"), document.pop("contigs")
+        return ({"contigs": contigs} if contigs else dict(zip(ZONE_FIELDS, zone, strict=False))) | document
 
     def placed(self, cold: int, hot: int) -> "RowGroupEntry":
         """With the offsets of streams that begin at these offsets, cold and hot ones."""
@@ -162,8 +181,18 @@ class Footer(NamedTuple):
 
     @property
     def zones(self) -> list[ZoneMap]:
-        """The zone maps of its row groups, in order."""
-        return [group.zone for group in self.row_groups]
+        """The zone maps of its row groups, in order; if contigs share the chunk, of each contig in each row group."""
+        return [zone for group in self.row_groups for zone in group.zones]
+
+    @property
+    def contigs(self) -> list[int]:
+        """The reference id that each of `zones` is of, if contigs share the chunk; otherwise empty."""
+        return [contig[0] for group in self.row_groups for contig in group.contigs]
+
+    @property
+    def magic(self) -> bytes:
+        """The first and the last bytes of the chunk."""
+        return JOINED_MAGIC if self.row_groups and self.row_groups[0].contigs else MAGIC
 
     @property
     def records(self) -> int:
@@ -176,7 +205,7 @@ class Footer(NamedTuple):
         if self.header is None:
             del document["header"]
         stored = deflated(json.dumps(document, separators=(",", ":")).encode())
-        return stored + TRAILER.pack(len(stored), zlib.crc32(stored), MAGIC)
+        return stored + TRAILER.pack(len(stored), zlib.crc32(stored), self.magic)
 
     @classmethod
     def from_bytes(cls, tail: bytes, name: str) -> "Footer":
@@ -236,7 +265,7 @@ class Footer(NamedTuple):
         placed = reference_id >= 0
         if not (0 <= start < end if placed else 0 <= start == end) or self.level not in streams.LEVELS:
             raise ValueError("invalid window or level")
-        if placed and not all(reference_id in group.references for group in self.row_groups):
+        if placed and not all(_of(group, reference_id) <= {*group.references} for group in self.row_groups):
             raise ValueError("a reference that no row group mentions")
         mentioned = {reference for group in self.row_groups for reference in group.references}
         lists = [[row[0] for row in self.references], *(group.references for group in self.row_groups)]
@@ -249,8 +278,12 @@ class Footer(NamedTuple):
         try:
             self._check_values()
             lengths = {reference: length for reference, _, length in self.references}
-            check_zones(self.zones, *self.identity[1:4], lengths.get(self.reference_id, 0))
-        except (TypeError, ValueError) as error:
+            window = self.identity[1:4]
+            if contigs := self.contigs:
+                check_joined(contigs, self.zones, *window, [lengths[contig] for contig in contigs])
+            else:
+                check_zones(self.zones, *window, lengths.get(self.reference_id, 0))
+        except (TypeError, ValueError, KeyError) as error:
             raise FormatError(
                 f"{name}: damaged chunk: invalid footer ({error}); restore it or convert it again"
             ) from error
@@ -275,6 +308,25 @@ class Footer(NamedTuple):
                 f"{name}: damaged chunk: its streams and footer do not add up to its size; "
                 "restore it or convert it again"
             )
+
+
+def joined_zone(contigs: Sequence[Sequence[int]]) -> ZoneMap:
+    """The zone map of a row group that contigs share, from the values of each."""
+    columns = list(zip(*(values[1:] for values in contigs), strict=True))
+    if len(columns) != len(ZONE_FIELDS):
+        raise ValueError("invalid contigs in a row group")
+    low, high = [min(column) for column in columns], [max(column) for column in columns]
+    flags_any, flags_all = 0, 0xFFFF
+    for some, every in zip(*columns[7:], strict=True):
+        flags_any, flags_all = flags_any | some, flags_all & every
+    return ZoneMap(
+        sum(columns[0]), sum(columns[1]), low[2], high[3], high[4], low[5], high[6], flags_any, flags_all
+    )
+
+
+def _of(group: RowGroupEntry, reference_id: int) -> set[int]:
+    """The references that the records of a row group are aligned to."""
+    return {contig[0] for contig in group.contigs} or {reference_id}
 
 
 def _placed(groups: Sequence[RowGroupEntry]) -> Iterator[RowGroupEntry]:

@@ -23,7 +23,24 @@ class HeaderLines:
     def __init__(self, header: Header) -> None:
         """`header`: the dataset's."""
         self.references = header.references
-        self._text, self._compressed = _whole(header)
+        self._header = header
+        self._text = header.text.rstrip(b"\0")
+
+    @cached_property
+    def _compressed(self) -> int:
+        """Its text's size when it is compressed."""
+        import zstandard
+
+        return len(zstandard.ZstdCompressor(level=LEVEL).compress(self._text))
+
+    @cached_property
+    def _is_enough(self) -> bool:
+        """Whether the text is enough to restore the header."""
+        try:
+            restored = Header.from_text(self._text).references
+        except SourceError:
+            return False
+        return (self._text, restored) == (self._header.text, self._header.references)
 
     @cached_property
     def _lines(self) -> dict[bytes, list[bytes]]:
@@ -38,7 +55,7 @@ class HeaderLines:
     ) -> bytes:
         """Return the header text for a chunk whose streams take `size` bytes and whose records mention these references
         (by id), read groups and programs; `programs` is not looked at if the whole header is kept."""
-        if self._compressed is not None and self._compressed * SHARE <= size:
+        if self._compressed * SHARE <= size and self._is_enough:
             return self._text
         kept = self._lines[b"@HD"][:1]
         kept += [_contig(self._contigs, *self.references[reference]) for reference in references]
@@ -60,19 +77,6 @@ def joined(texts: Iterable[bytes], references: Iterable[tuple[str, int]]) -> Hea
     kept += [_contig(contigs, name, length) for name, length in known]
     kept += [*found[b"@RG"], *found[b"@PG"], *found[b"@CO"]]
     return Header(_joined(kept), known)
-
-
-def _whole(header: Header) -> tuple[bytes, int | None]:
-    """The text of a header, and its compressed size; None if the text is not enough to restore the header."""
-    import zstandard
-
-    text = header.text.rstrip(b"\0")
-    try:
-        if text != header.text or Header.from_text(text).references != header.references:
-            return text, None
-    except SourceError:
-        return text, None
-    return text, len(zstandard.ZstdCompressor(level=LEVEL).compress(text))
 
 
 def _by_kind(text: bytes) -> dict[bytes, list[bytes]]:

@@ -1,11 +1,11 @@
-"""Reading a chunk: `ChunkReader` knows where everything is, `RowGroup` decodes columns on demand."""
+"""Reading a chunk: `ChunkReader` knows where everything is."""
 
 from __future__ import annotations
 
-from array import array
+import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bams3.chunk.entry import ChunkEntry
 from bams3.chunk.footer import (
@@ -13,15 +13,18 @@ from bams3.chunk.footer import (
     TRAILER,
     Footer,
     Identity,
-    RowGroupEntry,
     trailer_length,
 )
-from bams3.chunk.spans import Range, Span, Streams
-from bams3.codec import Columns, ZoneMap, text_values
+from bams3.chunk.row_group import RowGroup
+from bams3.chunk.spans import Range, Span
+from bams3.codec import ZoneMap
 from bams3.errors import FormatError
 from bams3.storage import Storage
 from bams3.storage.memory import MemoryObject
 from bams3.storage.ranges import merge_ranges
+
+if TYPE_CHECKING:
+    from bams3.chunk.joined import SharedRowGroups
 
 TAIL = 1 << 16  # bytes read from the end of a chunk that the index does not describe
 
@@ -38,23 +41,32 @@ class ChunkReader:
         self, storage: Storage | MemoryObject, path: str, *, size: int | None = None, footer_bytes: int = TAIL,
         footer_crc32: int | None = None, zones: list[ZoneMap] | None = None,
         identity: Identity | None = None, references: Sequence[tuple[str, int]] | None = None,
+        contigs: Sequence[int] = (),
     ) -> None:  # fmt: skip
         """All but the first two parameters come from the dataset: they save requests, and the footer must match them.
 
-        `zones`: the zone maps of its row groups; `references`: (name, length) of all by id.
+        `zones`: the zone maps of its row groups; `references`: (name, length) of all by id; `contigs`: if several
+        contigs share the chunk, the reference id that each of `zones` is of.
         """
         self.path = path
         self.name = f"{storage.root.rstrip('/')}/{path}" if path else storage.root
         self._storage = storage
         self._size, self._footer_bytes, self._footer_crc32 = size, footer_bytes, footer_crc32
-        self._zones = zones
+        self._zones, self._contigs = zones, contigs
         self._identity, self._references = identity, references
         self.footer_spans: list[Span] = []
 
     @property
     def again(self) -> Callable[[], ChunkReader]:
         """A picklable function that opens the chunk again in another process, without any data that was read."""
-        known = (self._size, self._footer_bytes, self._footer_crc32, self._zones, self._identity)
+        known = (
+            self._size,
+            self._footer_bytes,
+            self._footer_crc32,
+            self._zones,
+            self._identity,
+            self._contigs,
+        )
         return partial(_reopened, self._storage.root, self.path, *known)
 
     @cached_property
@@ -85,8 +97,9 @@ class ChunkReader:
         footer = self.footer
         ending = self.size - len(MAGIC) - sum(zone.hot + zone.cold for zone in footer.zones)
         return ChunkEntry(
-            path, reference_id, footer.start, footer.end, self.size, ending, self._found_crc32, footer.zones
-        )
+            path, reference_id, footer.start, footer.end, self.size, ending, self._found_crc32, footer.zones,
+            footer.contigs,
+        )  # fmt: skip
 
     def check_references(self, references: Sequence[tuple[str, int]]) -> None:
         """Raise FormatError unless the footer's references are those of the header, (name, length) by id."""
@@ -127,19 +140,43 @@ class ChunkReader:
             what = "its header, window or level differs from the dataset's"
         elif self._references is not None and not self._are_of(footer, self._references):
             what = "its references differ from the dataset's"
-        elif self._zones is not None and self._zones != footer.zones:
+        elif self._zones is not None and (self._zones, [*self._contigs]) != (footer.zones, footer.contigs):
             what = "its row groups differ from those in the dataset's index"
         else:
             return
         raise FormatError(f"{self.name}: {what}; restore it or convert it again")
 
     @property
+    def zones(self) -> list[ZoneMap]:
+        """The zone maps of its row groups, in order; if contigs share it, of each contig in each row group."""
+        return self._zones if self._zones is not None else self.footer.zones
+
+    @property
+    def contigs(self) -> Sequence[int]:
+        """The reference id that each of `zones` is of, if contigs share the chunk; otherwise empty."""
+        return self._contigs if self._zones is not None else self.footer.contigs
+
+    @cached_property
+    def shared_row_groups(self) -> SharedRowGroups:
+        """The row groups of a chunk that contigs share."""
+        from bams3.chunk.joined import SharedRowGroups
+
+        return SharedRowGroups(self)
+
+    @property
     def row_groups(self) -> Iterator[RowGroup]:
-        """The row groups, in order."""
-        zones = self._zones if self._zones is not None else self.footer.zones
+        """The row groups, in order, each with records of one contig."""
+        return self.shared_row_groups.of_contigs() if self.contigs else self.stored_row_groups
+
+    @property
+    def stored_row_groups(self) -> Iterator[RowGroup]:
+        """The row groups as they are stored, in order: if contigs share the chunk, each has records of several."""
+        if self.contigs:
+            yield from self.shared_row_groups
+            return
         cold_at = len(MAGIC)
-        hot_at = cold_at + sum(zone.cold for zone in zones)
-        for number, zone in enumerate(zones):
+        hot_at = cold_at + sum(zone.cold for zone in self.zones)
+        for number, zone in enumerate(self.zones):
             yield RowGroup(self, number, zone, (hot_at, zone.hot), (cold_at, zone.cold))
             hot_at, cold_at = hot_at + zone.hot, cold_at + zone.cold
 
@@ -197,111 +234,72 @@ class ChunkReader:
         return FormatError(f"{self.name}: the chunk is missing; restore it or convert its window again")
 
 
-class RowGroup(Columns):
-    """A row group of a chunk: its zone map (`zone`) at once, its columns on demand.
+class ContigChunk(ChunkReader):
+    """The records of one contig in a chunk that several share."""
 
-    `hot`, `cold`: where its streams are. `spans`: those that were fetched, or will be.
-    """
-
-    def __init__(self, chunk: ChunkReader, number: int, zone: ZoneMap, hot: Range, cold: Range) -> None:
-        self.chunk, self.number, self.zone = chunk, number, zone
-        self.hot, self.cold = hot, cold
-        self.name = f"{chunk.name}, row group {number}"
-        self._stored = Streams(chunk, number, self.name, hot, cold)
-        self.spans = self._stored.spans
-        super().__init__(self._stored, zone.records, zone.bytes)
+    def __init__(self, shared: ChunkReader, contig: int) -> None:
+        """`contig`: a reference id as the chunk stores it."""
+        self.shared, self.contig = shared, contig
+        self.path, self.name = f"{shared.path}#{contig}", f"{shared.name}#{contig}"
+        self.footer_spans = shared.footer_spans
 
     @property
-    def reference_id(self) -> int:  # type: ignore[override]
-        """The reference id of every record; −1: no position."""
-        stored, numbers = self.stored_reference_id, self.chunk.numbers
-        return stored if numbers is None or stored < 0 else numbers[stored]
+    def again(self) -> Callable[[], ChunkReader]:
+        """A picklable function that opens it again in another process, without any data that was read."""
+        return partial(_again, self.shared.again, self.contig)
 
     @property
-    def stored_reference_id(self) -> int:
-        """The reference id in the dataset that the chunk was written for."""
-        return self.chunk.footer.reference_id
+    def numbers(self) -> dict[int, int] | None:
+        """Maps the reference ids that the chunk stores to those that its row groups give, if they differ."""
+        return self.shared.numbers
+
+    @numbers.setter
+    def numbers(self, numbers: dict[int, int] | None) -> None:
+        self.shared.numbers = numbers
 
     @property
-    def next_ref(self) -> array[int]:
-        """Reference id of RNEXT, array('i')."""
-        if self.chunk.numbers is None:
-            return super().next_ref
-        return self._renumbered(self.stored_next_ref)
-
-    def _renumbered(self, reference_ids: array[int]) -> array[int]:
-        numbers = {-1: -1} | (self.chunk.numbers or {})
-        try:
-            return array("i", map(numbers.__getitem__, reference_ids))
-        except KeyError as error:
-            raise FormatError(
-                f"{self.name}: a record mentions reference {error}, which the footer does not list; "
-                "restore the chunk or convert it again"
-            ) from None
+    def footer(self) -> Footer:
+        """The footer of the shared chunk."""
+        return self.shared.footer
 
     @property
-    def entry(self) -> RowGroupEntry:
-        """Its entry in the chunk's footer."""
-        return self._stored.entry
+    def size(self) -> int:
+        """Length of the shared chunk in bytes."""
+        return self.shared.size
 
-    def read_with(self, name: str) -> Range:
-        """Which bytes have to be read for a stream: its own, or those that it shares a checksum with."""
-        return self._stored.read_with(name)
+    @property
+    def zones(self) -> list[ZoneMap]:
+        """The zone maps of the contig's row groups, in order."""
+        return [group.zone for group in self.row_groups]
 
-    def load(self) -> None:
-        """Fetch all streams, in two requests."""
-        for place in (self.hot, self.cold):
-            self._stored.have(*place)
+    @property
+    def contigs(self) -> list[int]:
+        """The contig, for each of its row groups."""
+        return [self.contig] * len(self.zones)
 
-    def block(self) -> Any:
-        """Like `Columns.block`, and checked against the records' checksum."""
-        block = self.stored_block()
-        if self.chunk.numbers is None:
-            return block
-        from bams3.codec.records import renumbered
+    @property
+    def row_groups(self) -> Iterator[RowGroup]:
+        """The row groups of the contig, in order."""
+        return self.shared.shared_row_groups.of_contig(self.contig)
 
-        return renumbered(block, self.reference_id, self.next_ref)
-
-    def stored_block(self) -> Any:
-        """The records as they were encoded, even if `block` gives them other reference ids."""
-        block = super().block()
-        if records_checksum(block) != self.entry.crc32:
-            raise FormatError(
-                f"{self.name}: the records differ from those that were converted (checksum); "
-                "restore the chunk or convert it again"
-            )
-        return block
-
-    def text_values(self, tag: str) -> list[str]:
-        """The distinct values of a tag of type Z, sorted, without ""."""
-        name = f"tag.{tag}:Z"
-        return text_values({each: self.stream(each) for each in (name, f"{name}.values")}, tag)
-
-    def stored_streams(self) -> dict[str, tuple[str, bytes, int]]:
-        """The streams as stored: name → (codec, stored bytes, raw length). Raises FormatError."""
-        self.load()
-        return {
-            name: (entry.codec, bytes(self._stored.bytes_of(name, entry)), entry.raw)
-            for name, entry in self.entry.streams.items()
-        }
+    def read(self, start: int, length: int) -> bytes:
+        """Read `length` bytes of the shared chunk at offset `start`."""
+        return self.shared.read(start, length)
 
 
-def records_checksum(block: Any) -> int:
-    """CRC-32 of the records in BAM encoding."""
-    from isal.isal_zlib import crc32
-
-    return crc32(memoryview(block.data)[block.offsets[0] : block.offsets[-1]])
+def _again(shared: Callable[[], ChunkReader], contig: int) -> ContigChunk:
+    return ContigChunk(shared(), contig)
 
 
 def _reopened(
     root: str, path: str, size: int | None, footer_bytes: int, footer_crc32: int | None,
-    zones: list[ZoneMap] | None, identity: Identity | None,
+    zones: list[ZoneMap] | None, identity: Identity | None, contigs: Sequence[int],
 ) -> ChunkReader:  # fmt: skip
     from bams3.storage import open_storage
 
     return ChunkReader(
         open_storage(root), path, size=size, footer_bytes=footer_bytes, footer_crc32=footer_crc32, zones=zones,
-        identity=identity,
+        identity=identity, contigs=contigs,
     )  # fmt: skip
 
 
@@ -316,4 +314,14 @@ def open_chunk(source: Any) -> ChunkReader:
         return ChunkReader(memory.of_file(source, str(getattr(source, "name", "chunk"))), "")
     if not is_remote(source) and memory.is_stream(str(source)):
         return ChunkReader(memory.read_stream(str(source)), "")
-    return ChunkReader(*open_object(str(source)))
+    path, contig = contig_in(str(source))
+    chunk = ChunkReader(*open_object(path))
+    if contig is None:
+        return chunk
+    return ContigChunk(chunk, contig)
+
+
+def contig_in(path: str) -> tuple[str, int | None]:
+    """Split the path or URI of a chunk from the reference id of one contig of it: `PATH.chunk#ID`."""
+    found = re.fullmatch(r"(.*\.chunk)#([0-9]{1,10})", path)
+    return (found[1], int(found[2])) if found else (path, None)

@@ -2,16 +2,27 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from bams3 import codec
 from bams3.chunk.entry import ChunkEntry
-from bams3.chunk.footer import MAGIC, SMALL, TRAILER, Footer, Identity, RowGroupEntry, StreamEntry, parted
+from bams3.chunk.footer import (
+    JOINED_MAGIC,
+    MAGIC,
+    SMALL,
+    TRAILER,
+    Footer,
+    Identity,
+    RowGroupEntry,
+    StreamEntry,
+    joined_zone,
+    parted,
+)  # fmt: skip
 from bams3.chunk.header import HeaderLines
-from bams3.chunk.reader import RowGroup, records_checksum
-from bams3.codec import ENCODINGS, ZoneMap, streams
+from bams3.chunk.row_group import RowGroup, records_checksum
+from bams3.codec import ENCODINGS, ZoneMap, joined, streams
 
 SPILL = 16 << 20  # bytes of a chunk's compressed hot streams that are kept in memory
 
@@ -19,7 +30,7 @@ SPILL = 16 << 20  # bytes of a chunk's compressed hot streams that are kept in m
 @dataclass
 class CompressedRowGroup:
     """A row group ready to be written: `streams` maps name → (codec, stored bytes, raw length); `programs`: the values
-    of the records' PG tags."""
+    of the records' PG tags; `contigs`: see `RowGroupEntry`."""
 
     zone: ZoneMap
     references: list[int]
@@ -27,18 +38,34 @@ class CompressedRowGroup:
     programs: list[str]
     crc32: int
     streams: dict[str, tuple[str, bytes, int]]
+    contigs: Sequence[Sequence[int]] = ()
 
 
 def compress_row_group(block: Any, reference_id: int, level: int) -> CompressedRowGroup:
     """Encode and compress a RecordBlock. Most of the work runs without the GIL."""
     encoded, zone, references, read_groups = codec.encode(block, reference_id, level)
+    return _compressed(block, level, encoded, zone, references, read_groups)
+
+
+def compress_joined(block: Any, lengths: Sequence[int], level: int) -> CompressedRowGroup:
+    """Like `compress_row_group`, of records of several contigs; `lengths` are those of all references, by id."""
+    encoded, contigs, references, read_groups = joined.encode(block, lengths, level)
+    zone = joined_zone(contigs)
+    return _compressed(block, level, encoded, zone, references, read_groups, contigs)
+
+
+def _compressed(
+    block: Any, level: int, encoded: dict[str, Any], zone: ZoneMap, references: list[int],
+    read_groups: list[str], contigs: Sequence[Sequence[int]] = (),
+) -> CompressedRowGroup:  # fmt: skip
     compressed, (cold, hot) = {}, parted(encoded)
     for name, stream in encoded.items():
         compressed[name] = (*streams.compress(stream, level, hot=name in hot), len(stream))
     sizes = [sum(len(compressed[name][1]) for name in names) for names in (hot, cold)]
     zone = zone._replace(hot=sizes[0], cold=sizes[1])
     programs = codec.text_values(encoded, "PG")
-    return CompressedRowGroup(zone, references, read_groups, programs, records_checksum(block), compressed)
+    crc32 = records_checksum(block)
+    return CompressedRowGroup(zone, references, read_groups, programs, crc32, compressed, contigs)
 
 
 def stored_row_group(group: RowGroup) -> CompressedRowGroup:
@@ -46,7 +73,7 @@ def stored_row_group(group: RowGroup) -> CompressedRowGroup:
     entry = group.chunk.footer.row_groups[group.number]
     return CompressedRowGroup(
         entry.zone, entry.references, entry.read_groups, group.text_values("PG"), entry.crc32,
-        group.stored_streams(),
+        group.stored_streams(), entry.contigs,
     )  # fmt: skip
 
 
@@ -63,8 +90,9 @@ def _described(group: CompressedRowGroup, *parts: list[str]) -> RowGroupEntry:
         whole = b"".join(group.streams[name][1] for name in names) if joint else b""
         checksums.append(streams.checksum(whole) if joint else None)
     return RowGroupEntry(
-        group.zone, group.references, group.read_groups, group.crc32, entries, (checksums[0], checksums[1])
-    )
+        group.zone, group.references, group.read_groups, group.crc32, entries, (checksums[0], checksums[1]),
+        group.contigs,
+    )  # fmt: skip
 
 
 def write_chunk(
@@ -73,15 +101,17 @@ def write_chunk(
     identity: Identity,
     row_groups: Iterable[CompressedRowGroup],
     header: HeaderLines,
+    *,
+    is_joined: bool = False,
 ) -> ChunkEntry:
-    """Write a chunk; returns its index entry. `header`: the dataset's.
+    """Write a chunk; returns its index entry. `header`: the dataset's; `is_joined`: contigs share the chunk.
 
     Cold streams are written as they come. The hot streams of all row groups follow after the last one, contiguously;
     until then they are held in memory, or beyond `SPILL` bytes in a temporary file.
     """
     entries: list[RowGroupEntry] = []
     programs: set[str] = set()
-    at = file.write(MAGIC)
+    at = file.write(JOINED_MAGIC if is_joined else MAGIC)
     with tempfile.SpooledTemporaryFile(SPILL) as hot:
         for group in row_groups:
             programs.update(group.programs)
@@ -103,4 +133,5 @@ def write_chunk(
     ending = footer.to_bytes()
     file.write(ending)
     footer_crc32 = TRAILER.unpack(ending[-TRAILER.size :])[1]
-    return ChunkEntry(path, *identity[1:4], at + len(ending), len(ending), footer_crc32, footer.zones)
+    place = identity[1:4]
+    return ChunkEntry(path, *place, at + len(ending), len(ending), footer_crc32, footer.zones, footer.contigs)

@@ -170,7 +170,7 @@ def located(name: str) -> Iterator[None]:
         raise FormatError(f"{name}: {error}") from error
 
 
-class _Column(Generic[Value]):
+class Column(Generic[Value]):
     """A column, decoded on first use; its errors name the row group.
 
     Unlike functools.cached_property (Python 3.11) it takes no lock, so row groups are decoded in parallel.
@@ -216,23 +216,23 @@ class Columns:
         """A stream, decompressed; b"" if there is none."""
         return self._streams[name]
 
-    @_Column
+    @Column
     def pos(self) -> array[int]:
         """POS, array('i')."""
         return positions.decode(self._streams["pos"], self._streams["pos.long"], self.records)
 
-    @_Column
+    @Column
     def flag(self) -> array[int]:
         """FLAG, array('H')."""
         streams = self._streams
         return flags.decode(streams["flag"], streams["flag.next"], streams["flag.values"], self.previous)
 
-    @_Column
+    @Column
     def mapq(self) -> array[int]:
         """MAPQ, array('B')."""
         return flags.decode_mapq(self._streams["mapq"], self.records)
 
-    @_Column
+    @Column
     def cigars(self) -> Cigars:
         """The CIGARs of the records, decoded."""
         return Cigars(self._streams, self.records)
@@ -252,17 +252,17 @@ class Columns:
         """Operations in BAM encoding (length << 4 | op), array('I')."""
         return self.cigars.pool
 
-    @_Column
+    @Column
     def end(self) -> array[int]:
         """End on the reference (exclusive) as in htslib's bam_endpos, array('i')."""
         return self.cigars.ends(self.pos, self.flag)
 
-    @_Column
+    @Column
     def previous(self) -> array[int]:
         """Index of the previous record in the row group with the same name, or -1, array('i')."""
         return templates.decode(self._streams["link"], self._streams["link.long"], self.records)
 
-    @_Column
+    @Column
     def _borders(self) -> tuple[array[int], array[int]]:
         streams = self._streams
         index = templates.decode_borders(streams["border"], streams["border.long"], self.records)
@@ -280,7 +280,7 @@ class Columns:
         """64-bit hash of the name of each record in `border_index`, array('Q')."""
         return self._borders[1]
 
-    @_Column
+    @Column
     def _mates(self) -> mates.Mates:
         return mates.Mates(self._streams, self.stored_reference_id, self.pos, self.flag, self.previous)
 
@@ -299,7 +299,7 @@ class Columns:
         """PNEXT, array('i')."""
         return self._mates.next_pos
 
-    @_Column
+    @Column
     def tlen(self) -> array[int]:
         """TLEN, array('i')."""
         streams = self._streams
@@ -308,14 +308,14 @@ class Columns:
             self.pos, self.end, self.cigars.query_length, self.flag,
         )  # fmt: skip
 
-    @_Column
+    @Column
     def names(self) -> tuple[Any, array[int]]:
         """QNAMEs without NUL, concatenated, and array('q') of records + 1 offsets."""
         from bams3.codec import names
 
         return names.decode(self._streams, self.previous)
 
-    @_Column
+    @Column
     def l_seq(self) -> array[int]:
         """Length of SEQ, array('i')."""
         from bams3.codec import sequences
@@ -325,13 +325,13 @@ class Columns:
             streams["seq.length"], streams["seq.length.long"], self.cigars.query_length, self.size
         )
 
-    @_Column
+    @Column
     def _reference(self) -> Any:
         from bams3.codec.reference import Reference
 
         return Reference.of_streams(self._streams, self.pos, self.l_seq, self.cigars)
 
-    @_Column
+    @Column
     def _sequences(self) -> tuple[Any, array[int]]:
         from bams3.codec import sequences
 
@@ -342,7 +342,7 @@ class Columns:
         """SEQs in BAM encoding, concatenated, (l_seq + 1) // 2 bytes each."""
         return self._sequences[0]
 
-    @_Column
+    @Column
     def qual(self) -> Any:
         """QUALs in BAM encoding, concatenated, l_seq bytes each."""
         from bams3.codec import qualities
@@ -386,7 +386,7 @@ class Columns:
         """The records as a RecordBlock, bit-identical to those that were encoded."""
         return self._block
 
-    @_Column
+    @Column
     def _block(self) -> Any:
         from bams3.codec import records, tags
 

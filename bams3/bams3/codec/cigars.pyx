@@ -20,7 +20,7 @@ from libc.string cimport memcmp, memcpy
 
 from bams3.buffer cimport Buffer
 from bams3.codec.primitives cimport ShortCursor, get_short, new_table, open_short, put_short
-from bams3.bam.fields cimport REF_SKIP, SOFT_CLIP, UNMAP
+from bams3.bam.fields cimport REF_SKIP, SOFT_CLIP
 from bams3.bam.fields cimport (
     QUERY, REFERENCE, find_tag, is_match, load_u32, record_cigar, record_cigar_count, record_flag, record_l_seq, record_pos,
     record_ref,
@@ -33,19 +33,6 @@ cdef array.array UINT32 = new_array("I")
 
 cdef enum:
     MAX_OPERATIONS = 1 << 28
-
-
-cdef inline void spans(const uint8_t *operations, int64_t count, int64_t *query, int64_t *reference) noexcept nogil:
-    """Bases of the read and of the reference that a CIGAR consumes."""
-    cdef int64_t k
-    cdef uint32_t operation
-    query[0] = reference[0] = 0
-    for k in range(count):
-        operation = load_u32(operations + 4 * k)
-        if (QUERY >> (operation & 15)) & 1:
-            query[0] += operation >> 4
-        if (REFERENCE >> (operation & 15)) & 1:
-            reference[0] += operation >> 4
 
 
 cdef inline const uint8_t *find_cg(const uint8_t *r) noexcept nogil:
@@ -180,13 +167,6 @@ cdef class Encoder:
         }
 
 
-cdef inline int32_t endpos(int32_t pos, uint16_t flag, int64_t reference) noexcept nogil:
-    """htslib's bam_endpos: an unmapped read, or a CIGAR that consumes no reference bases, covers one base."""
-    if flag & UNMAP or reference == 0:
-        return pos + 1 if pos < 0x7FFFFFFF else pos
-    return <int32_t> (pos + reference)
-
-
 cdef class Cigars:
     """The CIGARs of a row group.
 
@@ -259,6 +239,14 @@ cdef class Cigars:
         free(first)
         if not whole:
             raise FormatError("the 'cigar' streams are inconsistent or do not match the row group's record count")
+
+    def cut(self, Py_ssize_t first, Py_ssize_t last):
+        """Those of the records [first, last)."""
+        cdef Cigars part = Cigars.__new__(Cigars)
+        part.pool = self.pool
+        part.start, part.count = self.start[first:last], self.count[first:last]
+        part.query_length, part.reference_length = self.query_length[first:last], self.reference_length[first:last]
+        return part
 
     def ends(self, const int32_t[::1] pos, const uint16_t[::1] flag):
         """End of every record (exclusive), array('i'): htslib's bam_endpos."""

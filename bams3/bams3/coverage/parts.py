@@ -19,7 +19,7 @@ from bams3.coverage.depth import Depth
 from bams3.coverage.options import CoverageOptions
 from bams3.coverage.write import Accept, depth_of
 from bams3.dataset import layout
-from bams3.dataset.layout import Grid
+from bams3.dataset.layout import Grid, Window
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import FormatError, UsageError
 from bams3.sources.files import expect_again
@@ -77,7 +77,7 @@ def _pieces(dataset: DatasetReader, windows: Grid) -> Iterator[list[int]]:
 
     So the number of pieces is about the number of chunks, however long the contigs are.
     """
-    for run in windows.runs():
+    for run in _runs(windows):
         chunks = dataset.chunks_of(run.reference_id)
         if run.reference_id == layout.UNPLACED or not chunks:
             continue
@@ -91,6 +91,15 @@ def _pieces(dataset: DatasetReader, windows: Grid) -> Iterator[list[int]]:
                 yield [run.reference_id, chunk.start, position]
         if position < limit:
             yield [run.reference_id, position, limit]
+
+
+def _runs(windows: Grid) -> Iterator[Window]:
+    """Yield the windows, with those of a contig joined into one; of one that contigs share, one for each contig."""
+    for run in windows.runs():
+        if run.reference_id == layout.UNPLACED:
+            yield run
+        else:
+            yield from (run._replace(reference_id=contig) for contig in windows.sharing(run.reference_id))
 
 
 def _identity(dataset: DatasetReader, options: CoverageOptions, read_groups: Sequence[str]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from bams3.select.kernels import keep_any_flag, keep_overlapping
 from bams3.select.query import Intervals, RecordFilter, inside, row_group_jobs, streams_plan
 
 if TYPE_CHECKING:
-    from bams3.chunk.reader import RowGroup
+    from bams3.chunk.row_group import RowGroup
     from bams3.dataset.reader import DatasetReader
 
 

@@ -1,10 +1,11 @@
 """Where things are in a dataset, and the grid of windows."""
 
 import re
+from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
-from itertools import accumulate, pairwise
+from functools import cached_property, lru_cache
+from itertools import accumulate, groupby, pairwise
 from typing import Any, NamedTuple, TypeVar
 
 from bams3.errors import UsageError
@@ -21,6 +22,13 @@ DATA = "data"
 
 UNPLACED = -1  # reference id of reads with no position
 UNPLACED_FOLDER = "_unplaced"
+
+JOINED_FOLDER = "_contigs"
+MANY_CONTIGS = 1 << 12  # with more contigs than this, short ones share windows: …
+SHORT = 8  # … those of which so many fit into a window …
+MOST_JOINED = 1 << 12  # … in runs of at most so many contigs …
+ROOM = 4  # … that are together no longer than so many windows
+SHARED_ROW_GROUP = 1 << 14  # a row group of several contigs ends with one of them if it has so many records
 
 ROW_GROUP_SHIFT = 17  # row groups end where windows of 2^17 bp do …
 SMALL_ROW_GROUP = 1 << 12  # … unless they have fewer records than this; they have …
@@ -39,7 +47,7 @@ _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456
 class Window(NamedTuple):
     """One cell of the grid: reads of `reference_id` that start in [start, end), 0-based; in the last one, or later.
 
-    Reads with no position are one window: (UNPLACED, 0, 0).
+    Reads with no position are one window: (UNPLACED, 0, 0). Contigs that share a window have that of the first.
     """
 
     reference_id: int
@@ -72,26 +80,93 @@ def chunk_path(contig: str, start: int, end: int) -> str:
     return f"{DATA}/{encode_name(contig)}/{start:09d}-{end:09d}.chunk"
 
 
+def joined_path(first: int, end: int) -> str:
+    """Path of the chunk that the contigs with these reference ids share: `data/_contigs/000000000-000000937.chunk`."""
+    return f"{DATA}/{JOINED_FOLDER}/{first:09d}-{end:09d}.chunk"
+
+
 def unplaced_path(number: int) -> str:
     """Path of a chunk of reads with no position."""
     return f"{DATA}/{UNPLACED_FOLDER}/{number:06d}.chunk"
+
+
+def firsts_of(lengths: Sequence[int], chunk_size: int) -> "array[int]":
+    """For each contig the first of those that it shares its window with, array('i'); itself if there is no other.
+
+    Where there are many contigs, short ones that follow each other share a window.
+    """
+    firsts = array("i", range(len(lengths)))
+    if len(lengths) <= MANY_CONTIGS:
+        return firsts
+    first, room = 0, 0
+    for number, length in enumerate(lengths):
+        if length * SHORT > chunk_size:
+            room = 0
+        elif length <= room and number - first < MOST_JOINED:
+            firsts[number] = first
+            room -= length
+        else:
+            first, room = number, ROOM * chunk_size - length
+    return firsts
 
 
 class Grid(Sequence[Window]):
     """Consecutive windows of a genome, created on demand: there may be tens of millions of them.
 
     A contig has at least one window (a read may start anywhere, even on a contig of length 0), and
-    reads that start past a contig's end belong to its last window.
+    reads that start past a contig's end belong to its last window. Short contigs may share one (see `firsts_of`).
     The window of the reads with no position is the last.
     """
 
-    def __init__(self, references: Sequence[tuple[str, int]], chunk_size: int) -> None:
+    def __init__(self, references: Sequence[tuple[str, int]], chunk_size: int, *, joins: bool = True) -> None:
+        """`joins`: whether contigs can share windows; they can't in datasets of earlier versions."""
         self.chunk_size = chunk_size
-        counts = (max(-(-length // chunk_size), 1) for _, length in references)
+        self._names = [name for name, _ in references]
+        lengths = [length for _, length in references]
+        self.firsts = firsts_of(lengths, chunk_size) if joins else array("i", range(len(lengths)))
+        counts = (
+            max(-(-length // chunk_size), 1) if first == number else 0
+            for number, (first, length) in enumerate(zip(self.firsts, lengths, strict=True))
+        )
         self._before = list(
             accumulate(counts, initial=0)
         )  # for each reference, the number of windows before its first
         self._part = range(self._before[-1] + 1)  # which windows of the genome these are
+
+    @cached_property
+    def shared(self) -> dict[int, int]:
+        """Of each contig that shares its window, by reference id, the first one that does."""
+        found: dict[int, int] = {}
+        for first, members in groupby(range(len(self.firsts)), key=self.firsts.__getitem__):
+            sharing = list(members)
+            if len(sharing) > 1:
+                found |= dict.fromkeys(sharing, first)
+        return found
+
+    @property
+    def joins(self) -> bool:
+        """Whether contigs share windows."""
+        return bool(self.shared)
+
+    def sharing(self, reference_id: int) -> range:
+        """The contigs that have the window of a contig, by reference id: itself, if it shares none."""
+        first = self.firsts[reference_id]
+        return range(first, bisect_right(self.firsts, first))
+
+    def shared_paths(self) -> Iterator[str]:
+        """Paths of the chunks that several contigs share."""
+        for first, members in groupby(self.shared, key=self.shared.__getitem__):
+            *_, last = members
+            yield joined_path(first, last + 1)
+
+    def path(self, reference_id: int, start: int) -> str:
+        """Path of the chunk of a window, or (reference id −1) of chunk number `start` of the reads with no position."""
+        if reference_id == UNPLACED:
+            return unplaced_path(start)
+        sharing = self.sharing(reference_id)
+        if len(sharing) > 1:
+            return joined_path(sharing.start, sharing.stop)
+        return chunk_path(self._names[reference_id], start, start + self.chunk_size)
 
     def __len__(self) -> int:
         return len(self._part)
@@ -121,6 +196,7 @@ class Grid(Sequence[Window]):
         elif not 0 <= reference_id < len(self._before) - 1 or start < 0 or start % self.chunk_size:
             return None
         else:
+            reference_id = self.firsts[reference_id]
             number = self._before[reference_id] + start // self.chunk_size
             if number >= self._before[reference_id + 1]:
                 return None

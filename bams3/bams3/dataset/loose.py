@@ -4,15 +4,16 @@ Everything comes from the chunks' footers. A dataset is recognised by its `heade
 renamed, and sent through pipes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from operator import attrgetter
 
 from bams3.bam.header import Header
 from bams3.chunk.entry import ChunkEntry
 from bams3.chunk.header import joined
-from bams3.chunk.reader import TAIL, ChunkReader
+from bams3.chunk.reader import TAIL, ChunkReader, ContigChunk
 from bams3.dataset import layout
+from bams3.dataset.joined import by_contig
 from bams3.dataset.manifest import Counts, Manifest, check_chunk, header_id
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import FormatError, SourceError, UsageError
@@ -43,15 +44,16 @@ class LooseChunks(DatasetReader):
                 chunk.check_references(whole.references)
         entries = []
         self._chunks: dict[str, ChunkReader] = {}
+        self._stored: dict[str, tuple[ChunkEntry, ChunkReader]] = {}
         for chunk in chunks:
-            entry = self._entry(chunk)
-            if entry.path in self._chunks:
-                raise UsageError(
-                    f"{chunk.name}: the same window as {self._chunks[entry.path].name}; "
-                    "give each chunk once, and those of one dataset at a time"
-                )
-            self._chunks[entry.path] = chunk
-            entries.append(entry)
+            for entry, part in self._entries(chunk):
+                if entry.path in self._chunks:
+                    raise UsageError(
+                        f"{chunk.name}: the same window as {self._chunks[entry.path].name}; "
+                        "give each chunk once, and those of one dataset at a time"
+                    )
+                self._chunks[entry.path] = part
+                entries.append(entry)
         self.index = sorted(entries, key=attrgetter("order"))
         self.manifest = self._manifest()
 
@@ -104,6 +106,25 @@ class LooseChunks(DatasetReader):
             (known[reference] for reference in numbers),
         )
 
+    def _entries(self, chunk: ChunkReader) -> Iterator[tuple[ChunkEntry, ChunkReader]]:
+        """Yield the entry of a chunk, or of each contig of one that contigs share, and what reads it."""
+        footer = chunk.footer
+        if not footer.contigs:
+            entry = self._entry(chunk)
+            self._stored[entry.path] = entry, chunk
+            yield entry, chunk
+            return
+        _ = chunk.zones
+        shared, only = (chunk.shared, chunk.contig) if isinstance(chunk, ContigChunk) else (chunk, None)
+        path = layout.joined_path(footer.reference_id, footer.contigs[-1] + 1)
+        whole = shared.entry(path, footer.reference_id)
+        self._stored[path] = whole, shared
+        for entry in by_contig(whole):
+            stored = entry.reference_id
+            if only in (None, stored):
+                number = stored if shared.numbers is None else shared.numbers[stored]
+                yield entry._replace(reference_id=number), ContigChunk(shared, stored)
+
     def _entry(self, chunk: ChunkReader) -> ChunkEntry:
         footer = chunk.footer
         reference_id = footer.reference_id
@@ -114,7 +135,7 @@ class LooseChunks(DatasetReader):
             path = layout.chunk_path(self.header.references[reference_id][0], footer.start, footer.end)
         entry = chunk.entry(path, reference_id)
         try:
-            check_chunk(entry, self.header.references, self._chunk_size)
+            check_chunk(entry, self.header.references, self._chunk_size, None)
         except ValueError as error:
             raise FormatError(f"{chunk.name}: {error}; restore it or convert it again") from None
         return entry
@@ -143,7 +164,7 @@ class LooseChunks(DatasetReader):
     def _counted(self) -> Counts:
         total = Counts.zero()
         for entry in self.index:
-            total.add(Counts.of_chunk(self.chunk(entry), entry.reference_id))
+            total.add(Counts.of_chunk(self.chunk(entry)))
         return total
 
     def opening(self, header: bool) -> list[int]:
@@ -153,6 +174,15 @@ class LooseChunks(DatasetReader):
     def chunk(self, entry: ChunkEntry) -> ChunkReader:
         """The chunk that an index entry describes."""
         return self._chunks[entry.path]
+
+    @property
+    def objects(self) -> list[ChunkEntry]:
+        """The chunks as they are stored, in BAM order."""
+        return sorted((entry for entry, _ in self._stored.values()), key=attrgetter("order"))
+
+    def stored_chunk(self, entry: ChunkEntry) -> ChunkReader:
+        """The chunk that an entry of `objects` describes."""
+        return self._stored[entry.path][1]
 
     def chunk_uri(self, entry: ChunkEntry) -> str:
         """The path or URI that was given for the chunk."""

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 from bams3.chunk.footer import MAGIC, MAGICS
-from bams3.chunk.reader import ChunkReader, open_chunk
+from bams3.chunk.reader import ChunkReader, contig_in, open_chunk
 from bams3.dataset import layout
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import DatasetError, UsageError
@@ -72,10 +72,10 @@ def _opened(name: Any, prefetch: Sequence[str]) -> DatasetReader | ChunkReader:
     if isinstance(name, DatasetReader):
         return name
     if not is_remote(name):
-        path = str(name).removeprefix("file://")
+        path = contig_in(str(name).removeprefix("file://"))[0]
         is_chunk = is_stream(path) or os.path.isfile(path)
         return _chunk(open_chunk(name)) if is_chunk else DatasetReader(name, prefetch=prefetch)
-    if str(name).partition("?")[0].endswith(".chunk"):
+    if contig_in(str(name))[0].partition("?")[0].endswith(".chunk"):
         return _chunk(open_chunk(name))
     try:
         return DatasetReader(name, prefetch=prefetch)
@@ -108,8 +108,8 @@ def inputs_of(words: Sequence[str]) -> tuple[list[str], list[str]]:
 def is_chunk(word: str) -> bool:
     """Tell whether a word of a command line is a chunk: a file that begins as one, a stream, or a URI in `.chunk`."""
     if is_remote(word):
-        return word.partition("?")[0].endswith(".chunk")
-    path = word.removeprefix("file://")
+        return contig_in(word)[0].partition("?")[0].endswith(".chunk")
+    path = contig_in(word.removeprefix("file://"))[0]
     if is_stream(path):
         return True
     try:

@@ -27,15 +27,27 @@ def is_former(path: str) -> bool:
     return bool(re.fullmatch(_FORMER, path))
 
 
+def _with_windows(plan: Any) -> Iterable[Sequence[Any]]:
+    """The [name, length] of the contigs that share no window."""
+    if not plan.joined:
+        return plan.references  # type: ignore[no-any-return]
+    shared = plan.joined.shared
+    return (each for number, each in enumerate(plan.references) if number not in shared)
+
+
 class Own:
     """Decides what belongs to a dataset, by its plans: the valid one, and those it has replaced."""
 
     def __init__(self, plans: Sequence[Any]) -> None:
         self.header_ids = {plan.header_id for plan in plans}
         self._windows = [
-            (plan.chunk_size, {layout.encode_name(name): max(length, 1) for name, length in plan.references})
+            (
+                plan.chunk_size,
+                {layout.encode_name(name): max(length, 1) for name, length in _with_windows(plan)},
+            )
             for plan in plans
         ]
+        self._shared = {path for plan in plans if plan.joined for path in plan.joined.shared_paths()}
 
     def has(self, path: str) -> bool:
         """Whether an object at this path may belong to the dataset."""
@@ -46,6 +58,8 @@ class Own:
         found = re.fullmatch(_CHUNK, path)
         if not found:
             return bool(re.fullmatch(_UNPLACED, path))
+        if path in self._shared:
+            return True
         start, end = int(found[2]), int(found[3])
         return any(
             start < lengths.get(found[1], 0) and start % size == 0 and end == start + size

@@ -19,6 +19,7 @@ from bams3.codec import ENCODINGS
 from bams3.dataset import layout, packing
 from bams3.dataset.layout import Grid, Window
 from bams3.dataset.manifest import (
+    JOINED,
     VERSION,
     Counts,
     Manifest,
@@ -62,7 +63,7 @@ class Plan:
         """The plan for a source with this Header."""
         return cls(
             header_id(header), [list(reference) for reference in header.references], chunk_size, level,
-            len(header.text), zlib.crc32(header.text), lossy=lossy,
+            len(header.text), zlib.crc32(header.text), version_of(header.references, chunk_size), lossy,
         )  # fmt: skip
 
     def to_bytes(self) -> bytes:
@@ -73,7 +74,8 @@ class Plan:
     @cached_property
     def grid(self) -> Grid:
         """The windows."""
-        return Grid([(name, length) for name, length in self.references], self.chunk_size)
+        references = [(name, length) for name, length in self.references]
+        return Grid(references, self.chunk_size, joins=self.version >= JOINED)
 
     @cached_property
     def lengths(self) -> list[int]:
@@ -82,9 +84,18 @@ class Plan:
 
     def chunk_path(self, reference_id: int, start: int) -> str:
         """Path of the chunk of a window, or (reference id −1) of chunk number `start` of the reads with no position."""
-        if reference_id == layout.UNPLACED:
-            return layout.unplaced_path(start)
-        return layout.chunk_path(self.references[reference_id][0], start, start + self.chunk_size)
+        return self.grid.path(reference_id, start)
+
+    @property
+    def joined(self) -> Grid | None:
+        """The windows, if contigs share some of them."""
+        return self.grid if self.version >= JOINED else None
+
+
+def version_of(references: Sequence[Sequence[Any]], chunk_size: int) -> int:
+    """The version of the format in which a dataset of these contigs is written."""
+    many = len(references) > layout.MANY_CONTIGS
+    return JOINED if many and Grid(references, chunk_size).joins else VERSION  # type: ignore[arg-type]
 
 
 @dataclass
@@ -106,7 +117,7 @@ class Part:
             "windows": self.windows,
             "counts": self.counts.to_json(),
             "source_counts": sorted(self.source_counts.items()),
-            "chunks": self.chunks,
+            "chunks": [chunk.to_json() for chunk in self.chunks],
         }
         return sealed(document | ({"truncated": True} if self.truncated else {}) | sums_to_json(self.sums))
 
@@ -126,7 +137,7 @@ class Part:
             )
             part._check(plan)
             return part
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
             raise DatasetError(
                 f"{name}: damaged part file ({error}); delete it and convert its windows again"
             ) from error
@@ -140,7 +151,7 @@ class Part:
         for window in self.windows:
             if not all(type(number) is int and -1 <= number < 1 << 32 for number in window):
                 raise ValueError(f"invalid windows {list(window)}")
-        check_chunks(self.chunks, self.counts, plan.references, plan.chunk_size)
+        check_chunks(self.chunks, self.counts, plan.references, plan.chunk_size, plan.joined)
         runs = sorted(self.windows)
         for chunk in self.chunks:
             reference_id, start = chunk.window
@@ -257,10 +268,12 @@ def _parse_plan(data: bytes, name: str) -> Plan:
         plan = Plan(**document | {"lossy": loss_of(document)})
         check_identity(plan.header_id, plan.level)
         check_grid(plan.references, plan.chunk_size)
-        if plan.version != VERSION:
+        if plan.version not in (VERSION, JOINED):
             raise DatasetError(
                 f"{name}: begun by a bams3 that writes format version {plan.version}; finish it with that bams3"
             )
+        if plan.version != version_of(plan.references, plan.chunk_size):
+            raise ValueError("of another version than its contigs ask for")
         if not (is_count(plan.header_bytes) and is_count(plan.header_crc32)):
             raise ValueError("invalid numbers")
         return plan
@@ -305,7 +318,7 @@ def commit(storage: Storage, plan: Plan, parts: Sequence[Part]) -> Manifest:
         plan.header_id, plan.references, plan.chunk_size, plan.level, records, len(chunks),
         sum(chunk.size for chunk in chunks), plan.header_bytes, plan.header_crc32, len(index), zlib.crc32(index),
         counts, dict(ENCODINGS), any(part.truncated for part in parts), sums=_sums(parts),
-        lossy=plan.lossy,
+        lossy=plan.lossy, version=plan.version,
     )  # fmt: skip
     if not _is_plan(storage, plan.to_bytes()):
         raise DatasetError(

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 from bams3.bam.regions import UNPLACED_NAME
 from bams3.chunk.entry import ChunkEntry
 from bams3.chunk.footer import Identity
-from bams3.chunk.reader import ChunkReader, RowGroup
+from bams3.chunk.reader import ChunkReader, contig_in
+from bams3.chunk.row_group import RowGroup
 from bams3.dataset import layout
+from bams3.dataset.joined import by_contig
 from bams3.dataset.layout import Grid
-from bams3.dataset.manifest import Counts, Manifest, header_id, index_from_bytes
+from bams3.dataset.manifest import JOINED, Counts, Manifest, header_id, index_from_bytes
 from bams3.dataset.packing import header_path, header_text, longest_header
 from bams3.dataset.prefetch import Job, Plan, fetched, plan_hot
 from bams3.errors import DatasetError, FormatError
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from bams3.dataset.cache import Cache
+
+
+SHARED_CHUNKS = 8  # that contigs share, whose footers are kept
 
 
 class DatasetReader:
@@ -43,6 +48,7 @@ class DatasetReader:
         self.remote = is_remote(given)
         self.uri = self.storage.root if self.remote else given
         self._cache: Cache | None = None
+        self._shared: dict[str, ChunkReader] = {}
         self._early: dict[str, Future[bytes]] = {}
         if self.remote:
             self._begin(prefetch)
@@ -165,15 +171,26 @@ class DatasetReader:
 
     def foreign(self) -> list[str]:
         """Paths below `data/` that are not in the index."""
-        known = {entry.path for entry in self.index}
+        known = {entry.path for entry in self.objects}
         return [path for path in self.storage.list(layout.DATA) if path not in known]
 
     @cached_property
-    def index(self) -> list[ChunkEntry]:
-        """All chunks in BAM order."""
+    def objects(self) -> list[ChunkEntry]:
+        """The chunks as they are stored, in BAM order: contigs may share one."""
         length = self.manifest.index_bytes
         data = self._document(layout.INDEX, length, self.manifest.index_crc32, length)
         return index_from_bytes(data, self.manifest, self.uri)
+
+    @cached_property
+    def index(self) -> list[ChunkEntry]:
+        """All chunks in BAM order, each of one contig."""
+        if self.manifest.version < JOINED:
+            return self.objects
+        return [entry for stored in self.objects for entry in by_contig(stored)]
+
+    @cached_property
+    def _by_path(self) -> dict[str, ChunkEntry]:
+        return {entry.path: entry for entry in self.objects}
 
     @cached_property
     def _by_reference(self) -> dict[int, list[ChunkEntry]]:
@@ -184,12 +201,26 @@ class DatasetReader:
 
     def chunk(self, entry: ChunkEntry) -> ChunkReader:
         """The chunk that an index entry describes."""
+        path, contig = contig_in(entry.path) if self.manifest.version >= JOINED else (entry.path, None)
+        if contig is None:
+            return self.stored_chunk(entry)
+        from bams3.chunk.reader import ContigChunk
+
+        shared = self._shared.pop(path, None) or self.stored_chunk(self._by_path[path])
+        self._shared[path] = shared
+        if len(self._shared) > SHARED_CHUNKS:
+            self._shared.pop(next(iter(self._shared)), None)
+        return ContigChunk(shared, contig)
+
+    def stored_chunk(self, entry: ChunkEntry) -> ChunkReader:
+        """The chunk that an entry of `objects` describes."""
         return ChunkReader(
             self.storage, entry.path, size=entry.size, footer_bytes=entry.footer_bytes,
             footer_crc32=entry.footer_crc32, zones=entry.zones, references=self.references,
             identity=Identity(
                 self.manifest.header_id, entry.reference_id, entry.start, entry.end, self.manifest.level
             ),
+            contigs=entry.contigs,
         )  # fmt: skip
 
     def chunks_of(self, reference_id: int) -> list[ChunkEntry]:
@@ -198,7 +229,7 @@ class DatasetReader:
 
     def windows(self, number: int, of: int) -> Grid:
         """The `number`-th (from 1) of `of` runs of consecutive windows of the grid, about equal in bytes."""
-        grid = Grid(self.references, self.manifest.chunk_size)
+        grid = Grid(self.references, self.manifest.chunk_size, joins=self.manifest.version >= JOINED)
         sizes: Counter[int] = Counter()
         for entry in self.index:
             place = grid.index_of(*entry.window)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from bams3.errors import FormatError, SourceError
 
 if TYPE_CHECKING:
-    from bams3.chunk.reader import RowGroup
+    from bams3.chunk.row_group import RowGroup
 
 MODULUS = (1 << 31) - 1
 KEPT = (

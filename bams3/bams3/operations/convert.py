@@ -17,9 +17,11 @@ from bams3.bam.records import join
 from bams3.chunk.entry import ChunkEntry
 from bams3.chunk.footer import Identity
 from bams3.chunk.header import HeaderLines
-from bams3.chunk.reader import ChunkReader, RowGroup, records_checksum
+from bams3.chunk.reader import ChunkReader
+from bams3.chunk.row_group import RowGroup, records_checksum
 from bams3.chunk.writer import (
     CompressedRowGroup,
+    compress_joined,
     compress_row_group,
     stored_row_group,
     write_chunk,
@@ -36,7 +38,7 @@ from bams3.errors import DatasetError, FormatError, SourceError, UsageError
 from bams3.operations.begin import prepare, successor
 from bams3.operations.reread import reread
 from bams3.operations.row_groups import ChunkKey, Task, cut_row_groups, tasks_of, together
-from bams3.operations.windows import blocks_of, chosen_windows, part_name, to_the_end
+from bams3.operations.windows import blocks_of, chosen_windows, expanded, part_name, to_the_end
 from bams3.parallel.uploads import Uploads
 from bams3.parallel.workers import Workers, worker_count
 from bams3.sources.inputs import IndexCounts, Source
@@ -133,17 +135,16 @@ def convert(
         ))  # fmt: skip
         opened = with_loss(opened, loss)
         plan = parts.Plan.of(opened.header, size, level, loss)
-        if len(plan.references) >= MANY_CONTIGS:
-            show(
-                opened.path,
-                f"{len(plan.references)} contigs; each one with reads becomes a folder with a file",
-            )
+        folders = len(plan.references) - (len(plan.joined.shared) if plan.joined else 0)
+        if folders >= MANY_CONTIGS:
+            show(opened.path, f"{folders} long contigs; each one with reads becomes a folder with a file")
         if loss:
             show(opened.path, f"{loss}: the dataset does not hold its records as they are")
         chosen = chosen_windows(plan, opened, batch, windows)
         name = part_name(plan, batch, chosen)
         if meter and expect:
-            meter.total = size_of(str(source)) if chosen is None else sum(opened.sizes(chosen)) or None
+            places = [window for _, window in expanded(plan.grid, chosen or [])]
+            meter.total = size_of(str(source)) if chosen is None else sum(opened.sizes(places)) or None
             if meter.total:
                 expect(meter.total)
         there = prepare(storage, name, overwrite, resume)
@@ -169,7 +170,8 @@ def convert(
                 if verify:
                     reread(storage, plan, part, pool)
                 return parts.commit(storage, plan, [part])
-            part = job.run(blocks_of(opened, [to_the_end(plan, window) for window in chosen], pool.map))
+            ends = [to_the_end(plan, window) for window in chosen]
+            part = job.run(blocks_of(opened, [place for _, place in expanded(plan.grid, ends)], pool.map))
         _end(part, opened, chosen, _by_reference(opened.counts()))
         if verify:
             reread(storage, plan, part, pool)
@@ -290,7 +292,8 @@ class _Conversion:
         sums = Sums.zero()
         part = parts.Part([], sums=sums)
         self.own = Own([self.plan, *self.there.plans])
-        tasks = tasks_of(cut_row_groups(blocks, self.plan.chunk_size, self.plan.lengths))
+        shared = self.plan.joined.shared if self.plan.joined else None
+        tasks = tasks_of(cut_row_groups(blocks, self.plan.chunk_size, self.plan.lengths, shared))
         finished = self._counted(self.workers.map(self._compress, together(tasks)), part.counts, sums)
         with self.uploads:
             chunks = [
@@ -314,11 +317,19 @@ class _Conversion:
     def _compressed(self, task: Task) -> "_Result":
         block = join(task.pieces)
         task.pieces.clear()  # release the blocks that they are slices of
-        counts, sums = Counts.of_block(block, task.key[0]), Sums.of_block(block)
+        reference_id = task.key[0]
+        is_joined = self._is_joined(reference_id)
+        counts, sums = Counts.of_block(block, None if is_joined else reference_id), Sums.of_block(block)
         group = self.earlier.row_group(block, task.key, task.number) if self.earlier else None
-        return _Result(
-            task.key, group or compress_row_group(block, task.key[0], self.plan.level), counts, sums
-        )
+        if group is None:
+            if is_joined:
+                group = compress_joined(block, self.plan.lengths, self.plan.level)
+            else:
+                group = compress_row_group(block, reference_id, self.plan.level)
+        return _Result(task.key, group, counts, sums)
+
+    def _is_joined(self, reference_id: int) -> bool:
+        return self.plan.joined is not None and reference_id in self.plan.joined.shared
 
     def _write(
         self, reference_id: int, start: int, groups: Iterator[CompressedRowGroup]
@@ -330,7 +341,9 @@ class _Conversion:
         identity = Identity(self.plan.header_id, reference_id, start, end, self.plan.level)
 
         def write(file: BinaryIO, items: Iterator[CompressedRowGroup]) -> ChunkEntry:
-            return write_chunk(file, path, identity, items, self.header)
+            return write_chunk(
+                file, path, identity, items, self.header, is_joined=self._is_joined(reference_id)
+            )
 
         first = list(islice(groups, 2))  # a second one, or the end, tells whether the chunk is small
         if len(first) == 1 and first[0].zone.hot + first[0].zone.cold <= SMALL_CHUNK:
@@ -371,4 +384,4 @@ class _Earlier:
         if (footer.dataset, footer.level, footer.encodings) != planned:
             return []
         mentioned = (reference for group in footer.row_groups for reference in group.references)
-        return list(chunk.row_groups) if max(mentioned, default=0) < len(self._plan.references) else []
+        return list(chunk.stored_row_groups) if max(mentioned, default=0) < len(self._plan.references) else []

@@ -13,7 +13,16 @@ from bams3.chunk.header import joined
 from bams3.chunk.reader import ChunkReader
 from bams3.codec import ENCODINGS
 from bams3.dataset import layout
-from bams3.dataset.manifest import VERSIONS, Counts, Manifest, check_chunks, header_id, index_to_bytes
+from bams3.dataset.manifest import (
+    JOINED,
+    VERSION,
+    VERSIONS,
+    Counts,
+    Manifest,
+    check_chunks,
+    header_id,
+    index_to_bytes,
+)  # fmt: skip
 from bams3.dataset.packing import header_path, header_text, stored_header
 from bams3.dataset.sums import Sums
 from bams3.errors import DatasetError, FormatError, SourceError
@@ -87,6 +96,7 @@ def repair(
         first.dataset, references, size, first.level, sum(entry.records for entry in entries), len(entries),
         sum(entry.size for entry in entries), len(found.text), zlib.crc32(found.text), len(index), zlib.crc32(index),
         counts, dict(ENCODINGS), partial_header=header_id(found) != first.dataset, sums=sums,
+        version=JOINED if any(entry.contigs for entry in entries) else VERSION,
     )  # fmt: skip
     if intact is not None:
         if (intact.records, intact.chunks, intact.index_crc32) != (
@@ -103,7 +113,7 @@ def repair(
         )  # fmt: skip
     else:
         try:
-            check_chunks(entries, counts, references, size)
+            check_chunks(entries, counts, references, size, manifest.joined)
         except ValueError as error:
             raise DatasetError(f"{storage.root}: {error}; restore what is missing") from None
         unknown += [
@@ -215,7 +225,7 @@ def _total(
     total, sums = Counts.zero(), Sums.zero()
     with Workers(workers) as pool:
         for counts, summed in pool.map(
-            lambda entry: tallied(chunks[entry.path], entry.reference_id), entries
+            lambda entry: tallied(chunks[entry.path], None if entry.contigs else entry.reference_id), entries
         ):
             total.add(counts)
             sums.add(summed)

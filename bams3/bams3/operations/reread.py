@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from bams3.storage import Storage
 
 
-def tallied(chunk: ChunkReader, reference_id: int) -> tuple[Counts, Sums]:
+def tallied(chunk: ChunkReader, reference_id: int | None) -> tuple[Counts, Sums]:
     """Read, check, count and sum the records of a chunk. Raises FormatError if they differ from those that were
-    converted."""
+    converted. `reference_id`: that of all records, or None."""
     counts, sums = Counts.zero(), Sums.zero()
-    for group in chunk.row_groups:
+    for group in chunk.stored_row_groups:
         block = checked_block(group)
         group.spans.clear()  # release the fetched bytes
         counts.add(Counts.of_block(block, reference_id))
@@ -39,9 +39,9 @@ def reread(storage: Storage, plan: Plan, part: Part, workers: Workers) -> None:
         identity = Identity(plan.header_id, entry.reference_id, entry.start, entry.end, plan.level)
         chunk = ChunkReader(
             storage, entry.path, size=entry.size, footer_bytes=entry.footer_bytes, footer_crc32=entry.footer_crc32,
-            zones=entry.zones, identity=identity, references=references,
+            zones=entry.zones, identity=identity, references=references, contigs=entry.contigs,
         )  # fmt: skip
-        return tallied(chunk, entry.reference_id)
+        return tallied(chunk, None if entry.contigs else entry.reference_id)
 
     counts, sums = Counts.zero(), Sums.zero()
     try:

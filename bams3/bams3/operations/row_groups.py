@@ -40,15 +40,18 @@ class UncodedRowGroup:
 
 
 def cut_row_groups(
-    blocks: Iterable[Any], chunk_size: int, lengths: Sequence[int] | Mapping[int, int]
-) -> Iterator[UncodedRowGroup]:
+    blocks: Iterable[Any], chunk_size: int, lengths: Sequence[int] | Mapping[int, int],
+    shared: Mapping[int, int] | None = None,
+) -> Iterator[UncodedRowGroup]:  # fmt: skip
     """Yield the row groups of RecordBlocks in order; docs/format.md, "Row groups", defines the rule. `lengths`: of the
-    contigs, by reference id.
+    contigs, by reference id; `shared`: of contigs that share a window, the first of those that have the same.
 
     A row group ends where its chunk ends, where it is full, and at the end of a window of 2^17 bp unless it is small.
+    In a window that contigs share, it ends with a contig unless it is small.
     """
     group: UncodedRowGroup | None = None
     group_window = 0
+    enough = layout.SMALL_ROW_GROUP
     last_of = (layout.UNPLACED, 0)  # a reference id, and the start of its last window
     for block in blocks:
         for first, last, reference_id, window in split_windows(block, layout.ROW_GROUP_SHIFT):
@@ -56,9 +59,12 @@ def cut_row_groups(
             if start and (reference_id != last_of[0] or start > last_of[1]):
                 last_of = reference_id, layout.last_window(lengths[reference_id], chunk_size)
                 start = min(start, last_of[1])
+            if shared and reference_id in shared:
+                window, reference_id, start = -1 - reference_id, shared[reference_id], 0
+            enough = layout.SMALL_ROW_GROUP if window >= 0 else layout.SHARED_ROW_GROUP
             if group and (
                 (group.reference_id, group.start) != (reference_id, start)
-                or (window != group_window and group.records >= layout.SMALL_ROW_GROUP)
+                or (window != group_window and group.records >= enough)
             ):
                 yield group
                 group = None
@@ -79,15 +85,16 @@ def ends_row_group(reference_id: int, zone: ZoneMap, after: ZoneMap) -> bool:
         max(zone.max_pos, 0) >> layout.ROW_GROUP_SHIFT,
         max(after.min_pos, 0) >> layout.ROW_GROUP_SHIFT,
     )
-    return (
-        zone.records == layout.ROW_GROUP_RECORDS
-        or zone.bytes >= layout.ROW_GROUP_BYTES
-        or (
-            reference_id != layout.UNPLACED
-            and zone.records >= layout.SMALL_ROW_GROUP
-            and windows[0] != windows[1]
-        )
+    return is_full(zone) or (
+        reference_id != layout.UNPLACED
+        and zone.records >= layout.SMALL_ROW_GROUP
+        and windows[0] != windows[1]
     )
+
+
+def is_full(zone: ZoneMap) -> bool:
+    """Tell whether a row group ends wherever its last record is."""
+    return zone.records == layout.ROW_GROUP_RECORDS or zone.bytes >= layout.ROW_GROUP_BYTES
 
 
 ChunkKey = tuple[int, int]

@@ -30,7 +30,7 @@ from bams3.select.query import Intervals, RecordFilter, matches, row_group_jobs,
 
 if TYPE_CHECKING:
     from bams3.bam.regions import Region
-    from bams3.chunk.reader import RowGroup
+    from bams3.chunk.row_group import RowGroup
     from bams3.dataset.reader import DatasetReader
 
 

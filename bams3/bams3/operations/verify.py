@@ -3,22 +3,22 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
-from itertools import pairwise, zip_longest
+from itertools import accumulate, pairwise, zip_longest
 from typing import Any
 
 from bams3.bam.records import walk
 from bams3.chunk.entry import ChunkEntry
 from bams3.chunk.footer import MAGIC, MAGICS
 from bams3.chunk.header import HeaderLines
-from bams3.chunk.reader import ChunkReader, RowGroup
-from bams3.codec import EARLIER_ENCODINGS, encode
+from bams3.chunk.row_group import Chunk, RowGroup
+from bams3.codec import EARLIER_ENCODINGS, encode, joined
 from bams3.dataset import layout
 from bams3.dataset.manifest import Counts
 from bams3.dataset.prefetch import plan_all
 from bams3.dataset.reader import DatasetReader
 from bams3.dataset.sums import Sums
 from bams3.errors import FormatError, SourceError, UsageError
-from bams3.operations.row_groups import cut_row_groups, ends_row_group
+from bams3.operations.row_groups import cut_row_groups, ends_row_group, is_full
 from bams3.parallel.workers import in_order
 
 
@@ -57,12 +57,12 @@ Job = tuple[RowGroup, ChunkEntry]
 
 def _arriving(dataset: DatasetReader) -> Iterator[Job | FormatError]:
     """Yield all row groups, prefetched if the dataset is remote; an error replaces a chunk that can't be fetched."""
-    left = deque(dataset.index)
+    left = deque(dataset.objects)
     while left:
         try:
             for group, entry in dataset.fetched(_jobs(dataset, list(left)), plan_all):
                 yield group, entry
-                if group.number == len(entry.row_groups) - 1:
+                if group.number == sum(1 for zone in entry.zones if zone.hot) - 1:
                     left.popleft()
         except FormatError as error:
             yield error
@@ -71,7 +71,7 @@ def _arriving(dataset: DatasetReader) -> Iterator[Job | FormatError]:
 
 def _jobs(dataset: DatasetReader, entries: Iterable[ChunkEntry]) -> Iterator[Job]:
     for entry in entries:
-        for group in dataset.chunk(entry).row_groups:
+        for group in dataset.stored_chunk(entry).stored_row_groups:
             if group.number == 0:
                 group.cold = (0, sum(group.cold))  # beginning with the magic
             yield group, entry
@@ -93,7 +93,8 @@ def _check(
         return [*problems, str(error)], *nothing
     except SourceError as error:
         return [*problems, f"{group.name}: invalid records: {error}"], *nothing
-    return problems, Counts.of_block(block, group.stored_reference_id), Sums.of_block(block)
+    reference_id = None if entry.contigs else entry.reference_id
+    return problems, Counts.of_block(block, reference_id), Sums.of_block(block)
 
 
 def _references_of(dataset: DatasetReader, group: RowGroup) -> int:
@@ -103,9 +104,7 @@ def _references_of(dataset: DatasetReader, group: RowGroup) -> int:
     return 1 + max((reference for reference, _, _ in group.chunk.footer.references), default=-1)
 
 
-def _check_header(
-    dataset: DatasetReader, chunk: ChunkReader, lines: Callable[[], HeaderLines]
-) -> Iterator[str]:
+def _check_header(dataset: DatasetReader, chunk: Chunk, lines: Callable[[], HeaderLines]) -> Iterator[str]:
     """Yield a problem if the header lines in a chunk's footer are not those that the dataset's header gives it."""
     footer = chunk.footer
     if footer.header is None or not dataset.is_whole:
@@ -132,6 +131,8 @@ def _check_chunk(
         problems.append(f"{chunk.name}: the magic number at the start is missing")
     problems += _check_header(dataset, chunk, lines)
     following = entry.zones[1:]
+    if entry.contigs:
+        return [*problems, *_check_ends(chunk)]
     if entry.reference_id == layout.UNPLACED and entry != dataset.index[-1] and dataset.is_whole:
         following.append(entry.zones[-1])  # check the last one as if another followed
         if len(following) != layout.UNPLACED_ROW_GROUPS:
@@ -142,15 +143,30 @@ def _check_chunk(
     return problems
 
 
+def _check_ends(chunk: Chunk) -> Iterator[str]:
+    """Yield a problem for each row group of a chunk that contigs share which ends too early."""
+    for number, (group, after) in enumerate(pairwise(chunk.footer.row_groups)):
+        ends = group.contigs[-1][0] != after.contigs[0][0] and group.zone.records >= layout.SHARED_ROW_GROUP
+        if not ends and not is_full(group.zone):
+            yield f"{chunk.name}: row group {number} ends too early"
+
+
 def _check_row_group(dataset: DatasetReader, entry: ChunkEntry, group: RowGroup, block: Any) -> list[str]:
     """Return the problems of a row group, found by encoding its records, `block`, again and comparing the results."""
     problems = []
     told = group.entry
     encodings = group.chunk.footer.encodings
-    streams, zone, references, read_groups = encode(
-        block, group.stored_reference_id, dataset.manifest.level, encodings
-    )
-    if zone != told.zone._replace(hot=0, cold=0):  # those of the streams are checked with the footer
+    level = dataset.manifest.level
+    zone: Any
+    if entry.contigs:
+        streams, zone, references, read_groups = joined.encode(block, _lengths(group), level, encodings)
+        is_wrong = [list(contig) for contig in zone] != told.contigs
+    else:
+        streams, zone, references, read_groups = encode(block, group.stored_reference_id, level, encodings)
+        is_wrong = zone != told.zone._replace(
+            hot=0, cold=0
+        )  # those of the streams are checked with the footer
+    if is_wrong:
         problems.append(f"{group.name}: its zone map is wrong")
     if (references, read_groups) != (told.references, told.read_groups):
         problems.append(f"{group.name}: its lists of references or read groups do not match its records")
@@ -158,11 +174,21 @@ def _check_row_group(dataset: DatasetReader, entry: ChunkEntry, group: RowGroup,
     names = sorted(name for name in streams.keys() | told.streams.keys() if not name.startswith(earlier))
     if wrong := [name for name in names if bytes(streams.get(name, b"")) != bytes(group.stream(name))]:
         problems.append(f"{group.name}: streams that do not match its records: {', '.join(map(repr, wrong))}")
-    if any(a > b for a, b in pairwise(group.pos)) and entry.reference_id != layout.UNPLACED:
+    if entry.reference_id != layout.UNPLACED and not _is_sorted(group):
         problems.append(f"{group.name}: records are out of order")
-    elif len(list(_cut_again(dataset, group, block))) > 1:
+    elif len(list(_cut_again(dataset, entry, group, block))) > 1:
         problems.append(f"{group.name}: it is longer than a row group may be")
     return problems
+
+
+def _is_sorted(group: RowGroup) -> bool:
+    """Whether the positions of a row group ascend, in each contig that shares it."""
+    pos = group.pos
+    ends = accumulate((contig[1] for contig in group.entry.contigs), initial=0)
+    for start, end in pairwise(ends) if group.entry.contigs else [(0, len(pos))]:
+        if any(a > b for a, b in pairwise(pos[start:end])):
+            return False
+    return True
 
 
 def _streams_of_earlier_encodings(group: RowGroup) -> tuple[str, ...]:
@@ -173,10 +199,14 @@ def _streams_of_earlier_encodings(group: RowGroup) -> tuple[str, ...]:
     )
 
 
-def _cut_again(dataset: DatasetReader, group: RowGroup, block: Any) -> Iterator[Any]:
+def _cut_again(dataset: DatasetReader, entry: ChunkEntry, group: RowGroup, block: Any) -> Iterator[Any]:
     """Yield the row groups into which a row group's records would be cut."""
-    lengths = {reference: length for reference, _, length in group.chunk.footer.references}
-    return cut_row_groups([block], dataset.manifest.chunk_size, lengths)
+    shared = {contig[0]: entry.reference_id for contig in group.entry.contigs}
+    return cut_row_groups([block], dataset.manifest.chunk_size, _lengths(group), shared)
+
+
+def _lengths(group: RowGroup) -> dict[int, int]:
+    return {reference: length for reference, _, length in group.chunk.footer.references}
 
 
 def _check_layout(dataset: DatasetReader) -> Iterator[str]:

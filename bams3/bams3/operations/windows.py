@@ -1,6 +1,6 @@
 """The windows that a conversion covers: those of a batch, or those that the user names; and their reads."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from bams3.bam.regions import LAST
@@ -38,6 +38,10 @@ def _parse_windows(plan: parts.Plan, texts: Sequence[str]) -> list[Window]:
             if region.reference_id == UNPLACED:
                 wanted.append(Window(UNPLACED, 0, 0))
                 continue
+            sharing = plan.grid.sharing(region.reference_id)
+            if len(sharing) > 1:
+                wanted.append(Window(sharing.start, 0, plan.chunk_size))
+                continue
             length, first = references[region.reference_id][1], max(region.start, 0)
             if first and first >= length:
                 raise UsageError(f"window {text}: past the end of the contig, which has {length} bp")
@@ -61,6 +65,12 @@ def chosen_windows(
 def sizes_of(grid: layout.Grid, source: Source) -> layout.Sizes:
     """Estimate by the index how many bytes of the source fall into each window. If there are very many windows, most
     are empty: whole contigs are measured first, then ever smaller pieces of those that have data."""
+    if grid.joins:
+        places = list(expanded(grid, grid))
+        totals = [0] * len(grid)
+        for (number, _), size in zip(places, source.sizes([window for _, window in places]), strict=True):
+            totals[number] += size
+        return totals
     if len(grid) <= MANY_WINDOWS:
         return source.sizes(grid)
     pieces = list(grid.contigs())
@@ -73,6 +83,16 @@ def sizes_of(grid: layout.Grid, source: Source) -> layout.Sizes:
         for piece, _ in sized:
             step = -(-len(piece) // 64)
             pieces += (piece[at : at + step] for at in range(0, len(piece), step))
+
+
+def expanded(grid: layout.Grid, windows: Iterable[Window]) -> Iterator[tuple[int, Window]]:
+    """Yield windows with their numbers; in place of one that contigs share, all of each contig, with that number."""
+    for number, window in enumerate(windows):
+        sharing = grid.sharing(window.reference_id) if window.reference_id != UNPLACED else range(1)
+        if len(sharing) == 1:
+            yield number, window
+        else:
+            yield from ((number, Window(contig, 0, LAST)) for contig in sharing)
 
 
 def blocks_of(source: Source, windows: Sequence[Window], mapper: Mapper) -> Iterator[Any]:

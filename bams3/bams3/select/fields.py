@@ -9,7 +9,7 @@ from bams3.select.schema import SCHEMA, tag_of, unknown
 
 if TYPE_CHECKING:
     from bams3.bam.header import Header
-    from bams3.chunk.reader import RowGroup
+    from bams3.chunk.row_group import RowGroup
 
 
 class FilterColumns(Mapping[str, Any]):

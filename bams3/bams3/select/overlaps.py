@@ -10,7 +10,7 @@ from bams3.bam.intervals import sorted_column
 from bams3.select.kernels import add_to, overlaps, spread
 
 if TYPE_CHECKING:
-    from bams3.chunk.reader import RowGroup
+    from bams3.chunk.row_group import RowGroup
 
 Counted: TypeAlias = "tuple[int, array[int], int, array[int]]"
 """What a row group adds: the index of the first affected end, and the records that begin before that end and each of

@@ -18,7 +18,7 @@ from bams3.select.schema import HEADER_FIELDS, streams_of
 
 if TYPE_CHECKING:
     from bams3.bam.records import RecordBlock
-    from bams3.chunk.reader import RowGroup
+    from bams3.chunk.row_group import RowGroup
     from bams3.chunk.spans import Span
     from bams3.dataset.reader import DatasetReader as Dataset
     from bams3.select.filters import Expression

@@ -11,7 +11,7 @@ from bams3.errors import UsageError
 
 if TYPE_CHECKING:
     from bams3.bam.header import Header
-    from bams3.chunk.reader import RowGroup
+    from bams3.chunk.row_group import RowGroup
 
 Item = TypeVar("Item")
 

@@ -47,7 +47,7 @@ def _count_held(row: Row, windows: Grid, places: Places) -> int:
     """
     try:
         if "dataset" in row:
-            return len({entry.window for entry in DatasetReader(row["dataset"]).index})
+            return len({entry.window for entry in DatasetReader(row["dataset"]).objects})
         return _count_indexed(row, windows, places)
     except Bams3Error as error:
         raise ConfigurationError(f"sample {row['sample']}: {error}") from None
@@ -79,10 +79,13 @@ def count_touched(settings: Mapping[str, Any], contigs: Contigs, windows: Grid, 
         return len(windows)
     else:
         regions = read_bed(path, contigs, opener=lambda _: io.BytesIO(data))
-    count = 0
+    count, shared = 0, set()
     for reference_id, starts, ends in RegionTable.of(regions).merged():
         if reference_id < 0:
             count += 1
+            continue
+        if reference_id in windows.shared:
+            shared.add(windows.shared[reference_id])
             continue
         last = max(-(-contigs[reference_id][1] // windows.chunk_size), 1) - 1
         counted = -1
@@ -90,7 +93,7 @@ def count_touched(settings: Mapping[str, Any], contigs: Contigs, windows: Grid, 
             first = max(min(max(start, 0) // windows.chunk_size, last), counted + 1)
             counted = max(min(max(end - 1, start, 0) // windows.chunk_size, last), counted)
             count += max(counted + 1 - first, 0)
-    return count
+    return count + len(shared)
 
 
 def part_in_place(sample: str, batch: str, places: Places) -> Any:

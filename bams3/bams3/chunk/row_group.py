@@ -1,0 +1,132 @@
+"""A row group of a chunk: its zone map at once, its columns on demand."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from bams3.chunk.footer import RowGroupEntry
+from bams3.chunk.spans import Range, Span, Stored, Streams
+from bams3.codec import Columns, ZoneMap, text_values
+from bams3.errors import FormatError
+
+
+class Chunk(Stored, Protocol):
+    """What row groups, and those who plan requests for them, need of a `ChunkReader`; its methods are described there.
+
+    `numbers`: if not None, maps the reference ids that the chunk stores to those that its row groups give.
+    """
+
+    path: str
+    numbers: dict[int, int] | None
+    footer_spans: list[Span]
+
+    @property
+    def zones(self) -> list[ZoneMap]: ...
+
+    @property
+    def contigs(self) -> Sequence[int]: ...
+
+    @property
+    def row_groups(self) -> Any: ...
+
+    def plan(self, groups: Sequence[RowGroup], *, cold: bool) -> list[Span]: ...
+
+    def plan_streams(self, groups: Sequence[RowGroup], wanted: Callable[[str], bool]) -> list[Span]: ...
+
+
+class RowGroup(Columns):
+    """A row group of a chunk: its zone map (`zone`) at once, its columns on demand.
+
+    `hot`, `cold`: where its streams are. `spans`: those that were fetched, or will be.
+    """
+
+    def __init__(self, chunk: Chunk, number: int, zone: ZoneMap, hot: Range, cold: Range) -> None:
+        self.chunk, self.number, self.zone = chunk, number, zone
+        self.hot, self.cold = hot, cold
+        self.name = f"{chunk.name}, row group {number}"
+        self._stored = Streams(chunk, number, self.name, hot, cold)
+        self.spans = self._stored.spans
+        super().__init__(self._stored, zone.records, zone.bytes)
+
+    @property
+    def reference_id(self) -> int:  # type: ignore[override]
+        """The reference id of every record; −1: no position."""
+        stored, numbers = self.stored_reference_id, self.chunk.numbers
+        return stored if numbers is None or stored < 0 else numbers[stored]
+
+    @property
+    def stored_reference_id(self) -> int:
+        """The reference id in the dataset that the chunk was written for."""
+        return self.chunk.footer.reference_id
+
+    @property
+    def next_ref(self) -> array[int]:
+        """Reference id of RNEXT, array('i')."""
+        if self.chunk.numbers is None:
+            return super().next_ref
+        return self._renumbered(self.stored_next_ref)
+
+    def _renumbered(self, reference_ids: array[int]) -> array[int]:
+        numbers = {-1: -1} | (self.chunk.numbers or {})
+        try:
+            return array("i", map(numbers.__getitem__, reference_ids))
+        except KeyError as error:
+            raise FormatError(
+                f"{self.name}: a record mentions reference {error}, which the footer does not list; "
+                "restore the chunk or convert it again"
+            ) from None
+
+    @property
+    def entry(self) -> RowGroupEntry:
+        """Its entry in the chunk's footer."""
+        return self._stored.entry
+
+    def read_with(self, name: str) -> Range:
+        """Which bytes have to be read for a stream: its own, or those that it shares a checksum with."""
+        return self._stored.read_with(name)
+
+    def load(self) -> None:
+        """Fetch all streams, in two requests."""
+        for place in (self.hot, self.cold):
+            self._stored.have(*place)
+
+    def block(self) -> Any:
+        """Like `Columns.block`, and checked against the records' checksum."""
+        block = self.stored_block()
+        if self.chunk.numbers is None:
+            return block
+        from bams3.codec.records import renumbered
+
+        return renumbered(block, self.reference_id, self.next_ref)
+
+    def stored_block(self) -> Any:
+        """The records as they were encoded, even if `block` gives them other reference ids."""
+        block = super().block()
+        if records_checksum(block) != self.entry.crc32:
+            raise FormatError(
+                f"{self.name}: the records differ from those that were converted (checksum); "
+                "restore the chunk or convert it again"
+            )
+        return block
+
+    def text_values(self, tag: str) -> list[str]:
+        """The distinct values of a tag of type Z, sorted, without ""."""
+        name = f"tag.{tag}:Z"
+        return text_values({each: self.stream(each) for each in (name, f"{name}.values")}, tag)
+
+    def stored_streams(self) -> dict[str, tuple[str, bytes, int]]:
+        """The streams as stored: name → (codec, stored bytes, raw length). Raises FormatError."""
+        self.load()
+        return {
+            name: (entry.codec, bytes(self._stored.bytes_of(name, entry)), entry.raw)
+            for name, entry in self.entry.streams.items()
+        }
+
+
+def records_checksum(block: Any) -> int:
+    """CRC-32 of the records in BAM encoding."""
+    from isal.isal_zlib import crc32
+
+    return crc32(memoryview(block.data)[block.offsets[0] : block.offsets[-1]])

@@ -1,0 +1,37 @@
+"""Row groups that several contigs share: their records are encoded as those of one contig (see `joint`)."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bams3 import codec
+from bams3.codec.joint import Joint, mentioned, runs
+
+Contigs = Sequence[Sequence[int]]
+"""For each contig of a row group its reference id, and the values of the zone map of its records without `hot` and
+`cold`."""
+
+
+def encode(
+    block: Any, lengths: Sequence[int] | Mapping[int, int], level: int,
+    encodings: Mapping[str, str] = codec.ENCODINGS,
+) -> tuple[dict[str, Any], list[tuple[int, ...]], list[int], list[str]]:  # fmt: skip
+    """Encode a RecordBlock of placed records of several contigs; `lengths` of the references in bp, by id.
+
+    Returns streams (name → bytes-like), the contigs, and the reference ids and read groups that the records mention.
+    Raises SourceError for records that cannot be represented.
+    """
+    contigs = [run[:-1] for run in runs(block)]
+    references = mentioned(block)
+    joint = joint_of(contigs, references, lengths)
+    streams, _, _, read_groups = codec.encode(joint.joined(block), joint.reference_id, level, encodings)
+    return streams, contigs, references, read_groups
+
+
+def joint_of(
+    contigs: Contigs, references: Sequence[int], lengths: Sequence[int] | Mapping[int, int]
+) -> Joint:
+    """The joined contig of a row group; `references`: all that its records mention, ascending."""
+    return Joint(
+        [contig[0] for contig in contigs], [contig[1] for contig in contigs],
+        [lengths[contig[0]] for contig in contigs], references[-1] + 1,
+    )  # fmt: skip
