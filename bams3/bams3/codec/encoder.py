@@ -35,33 +35,25 @@ def encode(
     field.
     Raises SourceError for records that cannot be represented.
     """
-    count = len(block)
     cigar = cigars.Encoder(block)
-    streams = positions.encode(block, cigar.end)
-    streams |= cigar.streams
+    operations = cigar.cigars
+    position_streams, pos = positions.encode(block, cigar.end)
     template_streams, previous = templates.encode(block, cigar.end)
-    streams |= template_streams
-    streams |= flags.encode(block, previous)
-    pos = positions.decode(streams["pos"], streams["pos.long"], count)
-    flag = flags.decode(streams["flag"], streams["flag.next"], streams["flag.values"], previous)
+    flag_streams, flag = flags.encode(block, previous)
     mate_streams, references = mates.encode(
-        block, reference_id, pos, cigar.end, cigar.query_length, flag, previous
+        block, reference_id, pos, cigar.end, operations.query_length, flag, previous
     )
-    streams |= mate_streams
     name_streams = names.encode(block, previous)
     if encodings["templates"] == "named" and sum(map(len, name_streams.values())) < len(
-        streams["border.hash"]
+        template_streams["border.hash"]
     ):
-        del streams["border.hash"]  # it would be larger than what it is computed from
-    streams |= name_streams
-    streams |= sequences.encode_lengths(block, cigar.query_length)
-    l_seq = sequences.decode_lengths(
-        streams["seq.length"], streams["seq.length.long"], cigar.query_length, len(block.data)
-    )
-    operations = cigars.Cigars(streams, count)
+        del template_streams["border.hash"]  # it would be larger than what it is computed from
+    length_streams, l_seq = sequences.encode_lengths(block, operations.query_length)
     reference = Reference.of_block(block, pos, l_seq, operations)
-    streams |= reference.to_streams()
-    streams |= sequences.encode(block, pos, l_seq, operations, reference)
+    streams = {
+        **position_streams, **cigar.streams, **template_streams, **flag_streams, **mate_streams, **name_streams,
+        **length_streams, **reference.to_streams(), **sequences.encode(block, pos, l_seq, operations, reference),
+    }  # fmt: skip
 
     def around() -> Surroundings:
         return Surroundings.of_block(block, pos, l_seq, operations, reference)
@@ -76,6 +68,6 @@ def encode(
         block, cigar.placeholders, derived, unspell if level >= SPELLED_LEVEL else None
     ).streams  # fmt: skip
     size = block.offsets[-1] - block.offsets[0]
-    zone = ZoneMap(count, size, *extremes(pos, cigar.end, flag, streams["mapq"]))
+    zone = ZoneMap(len(block), size, *extremes(pos, cigar.end, flag, streams["mapq"]))
     read_groups = text_values(streams, "RG")
     return {name: stream for name, stream in streams.items() if len(stream)}, zone, references, read_groups
