@@ -8,7 +8,7 @@ from itertools import compress, groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bams3.bam import intervals
-from bams3.bam.flags import UNMAP
+from bams3.bam.flags import NOT_COUNTED, UNMAP
 from bams3.bam.regions import LAST, Region
 from bams3.coverage.depth import Depth
 from bams3.coverage.runs import Runs, counted, keep_long
@@ -34,7 +34,7 @@ class PileupOptions(NamedTuple):
     operation of length 0 takes a position from the next one, and unmapped reads count nowhere.
     """
 
-    exclude: int = 1796
+    exclude: int = NOT_COUNTED
     require: int = 0
     any_of: int = 0
     min_mapq: int = 0
