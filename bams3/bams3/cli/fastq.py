@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from bams3.cli.options import add_help, add_regions, add_workers, flag_bits, parser, progress_bar, regions_of
+from bams3.cli.options import add_help, add_workers, flag_bits, parser, progress_bar
+from bams3.cli.reads import add_regions, regions_of
 from bams3.errors import UsageError
 
 _EXAMPLE = """\
