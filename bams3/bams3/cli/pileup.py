@@ -42,7 +42,7 @@ def _options(command: str) -> ArgumentParser:
     options.add_argument(
         "regions", metavar="REGION", nargs="*", help="print the positions of these regions, one after another"
     )
-    options.add_argument("-r", "--region", metavar="REGION", help="the same, of one region")
+    options.add_argument("-r", "--region", metavar="REGION", help="print the positions of this region")
     options.add_argument(
         "-l", "--positions", metavar="FILE",
         help="print only positions in a BED file, or in a list of contigs and positions (from 1)",
