@@ -42,7 +42,9 @@ def run(command: str, argv: list[str]) -> int:
     add_regions(options)
     for name, description in _FILES.items():
         options.add_argument(name, dest=name, metavar="FILE", help=description)
-    options.add_argument("-o", dest="both", metavar="FILE", help="reads of pairs, alternating: -1 and -2 in one file")
+    options.add_argument(
+        "-o", dest="both", metavar="FILE", help="reads of pairs, alternating: -1 and -2 in one file"
+    )
     for name, description in _PASSED.items():
         options.add_argument(name, dest=name, action="store_true", help=description)
     options.add_argument(

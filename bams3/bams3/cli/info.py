@@ -102,8 +102,8 @@ def _verify(argv: list[str]) -> int:
     options.add_argument(
         "--receipt",
         metavar="FILE",
-        help="after the comparison, write a receipt to FILE, and print it in one line: JSON with the checksums of both, "
-        "which proves that the dataset can replace the file",
+        help="after the comparison, write a receipt to FILE, and print it in one line: JSON with the checksums of "
+        "both, which proves that the dataset can replace the file",
     )
     options.add_argument("-T", "--reference", metavar="FASTA", help="reference of a CRAM given to --against")
     add_workers(options)
