@@ -25,8 +25,8 @@ def programs(multiqc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def finished_inputs(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_inputs(cohort, tmp_path_factory.mktemp("reruns") / "inputs")
+def finished_inputs(simulated_cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_inputs(simulated_cohort, tmp_path_factory.mktemp("reruns") / "inputs")
 
 
 @pytest.fixture(scope="session")
