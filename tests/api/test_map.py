@@ -124,8 +124,8 @@ def test_the_first_error_is_raised(
 ) -> None:
     """Not that which is met first."""
     executor = EXECUTORS[kind]() if kind else None
+    fail = partial(fail_on_some, failed=tmp_path / "failed")
     with pytest.raises(ValueError, match=r"^fails at 0$"):
-        fail = partial(fail_on_some, failed=tmp_path / "failed")
         list(dataset.map(fail, workers=3, executor=executor, ordered=ordered))
     if executor:
         executor.__exit__(None, None, None)
