@@ -96,7 +96,7 @@ def _positive(text: str) -> int:
 
 
 def _check_bigwig(args: Any) -> None:
-    """Raise UsageError for options that do not go with --bigwig."""
+    """Raise UsageError for options that cannot be combined with --bigwig, or that need another one."""
     others = {
         "--output": args.output, "--no-per-base": args.no_per_base, "--by": args.by, "--use-median": args.use_median,
         "--quantize": args.quantize, "--thresholds": args.thresholds, "--batch": args.batch,

@@ -104,7 +104,7 @@ def convert(
     qualities
         "bin8" or "illumina4": replace each quality by the value of its bin. The manifest and an @PG line state it.
     drop_tags
-        Names of tags that are left out of all records; stated likewise.
+        Names of tags that are left out of all records. The manifest and an @PG line state them, too.
 
     Returns
     -------
