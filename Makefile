@@ -1,5 +1,6 @@
 # make demo    a small simulated cohort through the whole workflow
 # make test    every test (release build, and hostile input on the bounds-checked build)
+# make branches  every test, and which branches of the Python code they take: a table, and build/branches/index.html
 # make catalog  the shipped workflow on .test/config, with Snakemake's report, as a workflow catalog would run it
 # make lint    ruff, mypy, snakefmt, snakemake --lint
 # make fuzz    a million mutations of all that is read, on the bounds-checked build
@@ -30,6 +31,7 @@ COMPILED  = $(VENV)/.compiled
 INSTALLED = $(VENV)/.installed
 TESTED    = $(VENV)/.tested
 LINTERS   = $(VENV)/.linters
+COVERERS  = $(VENV)/.coverers
 PLOTTERS  = $(VENV)/.plotters
 CHECKED   = build/checked/.built
 DEMO      = demo
@@ -39,7 +41,10 @@ COHORT    = $(DEMO)/data/samples.tsv
 
 MAKEFLAGS += --jobs=$(CORES)
 
-.PHONY: demo test catalog fuzz lint bench bench-scale igv docs dist setup clean
+# Tests start thousands of processes: without byte code that is kept, each would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: demo test branches catalog fuzz lint bench bench-scale igv docs dist setup clean
 
 setup: $(INSTALLED)
 
@@ -70,6 +75,10 @@ $(PLOTTERS): $(TESTED)
 	$(call require,bench)
 	@touch $@
 
+$(COVERERS): $(TESTED)
+	$(call require,branches)
+	@touch $@
+
 $(LINTERS): $(INSTALLED)
 	$(call require,lint)
 	@touch $@
@@ -96,6 +105,10 @@ demo: $(INSTALLED) $(COHORT)
 # Those of clusters wait: one more at a time than there are cores. tests/conftest.py says which worker begins with what.
 test: $(TESTED) $(CHECKED) $(IGV)
 	$(RUN) python -m pytest -n $$(($(CORES) + 1)) --dist worksteal $(TESTS)
+
+branches: $(COVERERS) $(CHECKED) $(IGV)
+	$(RUN) python -m pytest -n $$(($(CORES) + 1)) --dist worksteal --cov --cov-report=html:build/branches \
+	    --cov-report=term:skip-covered $(TESTS)
 
 catalog: $(INSTALLED)
 	rm -rf .test/results

@@ -23,7 +23,7 @@ from servers.fixtures import (  # noqa: F401
     swift_url,
     web_server,
 )
-from workflows import cohort, commands, project, simulate  # noqa: F401
+from workflows import cohort, commands, project, simulate, simulated_cohort  # noqa: F401
 
 settings.register_profile(
     "bams3", deadline=None, derandomize=bool(os.environ.get("CI")), suppress_health_check=list(HealthCheck)

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -27,11 +28,13 @@ def names_of(chunk: api.Chunk) -> list[str]:
     return list(chunk.query("qname")["qname"])
 
 
-def fail_on_some(chunk: api.Chunk) -> str:
-    """Those of chr1 fail, the first only after the others."""
+def fail_on_some(chunk: api.Chunk, failed: Path) -> str:
+    """Those of chr1 fail, the first only after another one; `failed` is there from then on."""
     start = chunk.window[0]
     if chunk.contig == "chr1":
-        time.sleep(0 if start else 0.2)
+        while not (start or failed.exists()):
+            time.sleep(0.001)
+        failed.touch()
         raise ValueError(f"fails at {start}")
     return chunk.path
 
@@ -39,7 +42,7 @@ def fail_on_some(chunk: api.Chunk) -> str:
 class Plain:
     """An executor with nothing but `submit`, whose futures have nothing more than is promised to be needed.
 
-    It waits until nothing more is submitted; `most`: that were under way.
+    `most`: items that were submitted at a time, and whose results nobody had taken.
     """
 
     def __init__(self) -> None:
@@ -51,11 +54,7 @@ class Plain:
         with self.lock:
             self.under_way += 1
             self.most = max(self.most, self.under_way)
-        return Promise(self, self.pool.submit(self._slowly, function, item))
-
-    def _slowly(self, function: Callable[[Any], Any], item: Any) -> Any:
-        time.sleep(0.01)
-        return function(item)
+        return Promise(self, self.pool.submit(function, item))
 
     def __enter__(self) -> "Plain":
         return self
@@ -114,17 +113,20 @@ def test_few_chunks_are_begun_ahead(dataset: api.Dataset, workers: int, ordered:
         results = dataset.map(names_of, workers=workers, executor=executor, ordered=ordered)
         assert executor.most == 0
         for _ in results:
-            time.sleep(0.02)
+            pass
     assert executor.most == 2 * workers + 1 < len(dataset.chunks)
 
 
 @pytest.mark.parametrize("ordered", [True, False])
 @pytest.mark.parametrize("kind", [None, *EXECUTORS])
-def test_the_first_error_is_raised(dataset: api.Dataset, kind: str | None, ordered: bool) -> None:
+def test_the_first_error_is_raised(
+    dataset: api.Dataset, kind: str | None, ordered: bool, tmp_path: Path
+) -> None:
     """Not that which is met first."""
     executor = EXECUTORS[kind]() if kind else None
+    fail = partial(fail_on_some, failed=tmp_path / "failed")
     with pytest.raises(ValueError, match=r"^fails at 0$"):
-        list(dataset.map(fail_on_some, workers=3, executor=executor, ordered=ordered))
+        list(dataset.map(fail, workers=3, executor=executor, ordered=ordered))
     if executor:
         executor.__exit__(None, None, None)
 

@@ -18,7 +18,7 @@ def encode(values: list[int], links: Links) -> dict[str, bytes]:
     block = SimpleNamespace(data=b"".join(records), offsets=array("q", [0]))
     for record in records:
         block.offsets.append(block.offsets[-1] + len(record))
-    return {name: bytes(stream) for name, stream in flags.encode(block, array("i", links)).items()}
+    return {name: bytes(stream) for name, stream in flags.encode(block, array("i", links))[0].items()}
 
 
 def decode(streams: dict[str, bytes], links: Links) -> list[int]:

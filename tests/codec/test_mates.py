@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import hostile
 import pytest
-from bams3.codec import templates
+from bams3.codec import encoder, templates
 from bams3.coverage import CoverageOptions, depth_of
 from bams3.errors import FormatError
 from hypothesis import given
@@ -42,7 +42,7 @@ def block_of(rows: list[Row]) -> Block:
 def encode(rows: list[Row]) -> codec.Columns:
     """The columns of a row group of these records."""
     block = block_of(rows)
-    streams = codec.encode(block, REFERENCE, 5)[0]
+    streams = encoder.encode(block, REFERENCE, 5)[0]
     columns = codec.Columns(
         defaultdict(bytes, {name: bytes(stream) for name, stream in streams.items()}),
         len(rows),
@@ -196,7 +196,7 @@ def test_mates_of_random_bytes() -> None:
 
 def test_mentioned_references() -> None:
     rows = [(b"a", FORWARD, 1, 5, ref, 9, 0) for ref in (3, 9, -1, 0, 9)]
-    assert codec.encode(block_of(rows), REFERENCE, 5)[2] == [0, 3, 9]
+    assert encoder.encode(block_of(rows), REFERENCE, 5)[2] == [0, 3, 9]
 
 
 # Borders

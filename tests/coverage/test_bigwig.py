@@ -20,11 +20,11 @@ from bams3.coverage.steps import Steps
 from bams3.coverage.tally import Tally
 from bams3.errors import FormatError, UsageError
 from command_line import in_process
+from coverage_groups import D, I, M, N, S, group, mask_of
 from hypothesis import given
 from hypothesis import strategies as st
 from peers import need, need_package
 from pileups import dataset_of, made
-from test_runs import D, I, M, N, S, group, mask_of
 
 Track = dict[str, list[tuple[int, int, float]]]
 

@@ -1,7 +1,6 @@
 """Reads that count as samtools counts them: kernels on columns that contradict each other, and on hostile CIGARs."""
 
 from array import array
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,31 +8,9 @@ from bams3.coverage.mates import MateEnds
 from bams3.coverage.pileup import pieces
 from bams3.coverage.runs import counted, keep_long
 from bams3.errors import FormatError
+from coverage_groups import D, I, M, N, S, group, mask_of
 from hypothesis import given
 from hypothesis import strategies as st
-
-M, I, D, N, S = range(5)  # noqa: E741
-
-
-def group(*cigars: list[tuple[int, int]], pos: int = 10, quality: int = 30) -> Any:
-    """Reads at a position, with these CIGARs."""
-    n = len(cigars)
-    lengths = [sum(length for length, op in cigar if op in (M, I, S)) for cigar in cigars]
-    spans = [sum(length for length, op in cigar if op in (M, D, N)) for cigar in cigars]
-    counts = [len(cigar) for cigar in cigars]
-    return SimpleNamespace(
-        records=n, reference_id=0, pos=array("i", [pos] * n), end=array("i", [pos + (span or 1) for span in spans]),
-        flag=array("H", [1] * n), mapq=array("B", [60] * n), l_seq=array("i", lengths),
-        qual=bytes([quality]) * sum(lengths), cigar_start=array("I", [sum(counts[:i]) for i in range(n)]),
-        cigar_count=array("I", counts), cigar_pool=array("I", [n << 4 | op for cigar in cigars for n, op in cigar]),
-        previous=array("i", [-1] * n), next_ref=array("i", [0] * n), next_pos=array("i", [pos] * n),
-        names=(b"a" * n, array("q", range(n + 1))),
-    )  # fmt: skip
-
-
-def mask_of(reads: Any) -> bytearray:
-    return bytearray(b"\1") * reads.records
-
 
 DAMAGE = {
     "pos": array("i", [1]),

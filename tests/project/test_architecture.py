@@ -76,6 +76,24 @@ def test_modules_do_not_import_each_other_in_circles() -> None:
         pytest.fail(" → ".join(error.args[1]))
 
 
+def test_test_files_do_not_import_each_other() -> None:
+    files = {path.stem: path for path in (ROOT / "tests").rglob("test_*.py")}
+    found = {
+        f"{path.name} imports {name}"
+        for path in files.values()
+        for node in ast.walk(ast.parse(path.read_text()))
+        for name in (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""]
+            if isinstance(node, ast.ImportFrom)
+            else []
+        )
+        if name.rpartition(".")[2] in files
+    }
+    assert not found
+
+
 # What Snakemake documents, or has as an interface of its plugins; all else stands in workflow.internals.
 SNAKEMAKE = re.compile(r"snakemake\.(utils\.\w+|logging\.logger|io\.local)|snakemake_interface_\w+\..*")
 INTERNALS = re.compile(r"\bworkflow\.(?!source_path\b|rst\b)[a-z_]+|getattr\(workflow")

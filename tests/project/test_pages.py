@@ -14,6 +14,7 @@ PAGES = [
         "examples/*.md",
         "integrations/*/*.md",
         "benchmarks/*.md",
+        "config/*.md",
         "CONTRIBUTING.md",
     )
     for path in ROOT.glob(pattern)

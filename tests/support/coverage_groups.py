@@ -1,9 +1,10 @@
-"""Row groups of a BAM for coverage tests, made with pysam: columns as `chunk.reader.RowGroup` has them."""
+"""Row groups for coverage tests, of a BAM or of CIGARs: columns as `chunk.reader.RowGroup` has them."""
 
 from array import array
 from collections import Counter
 from collections.abc import Iterator
 from types import SimpleNamespace
+from typing import Any
 
 import pysam
 
@@ -61,3 +62,26 @@ def _end(record: pysam.AlignedSegment) -> int:
         0 if record.is_unmapped else sum(n for op, n in record.cigartuples or [] if op in (0, 2, 3, 7, 8))
     )
     return record.reference_start + (length or 1)
+
+
+M, I, D, N, S = range(5)  # noqa: E741
+
+
+def group(*cigars: list[tuple[int, int]], pos: int = 10, quality: int = 30) -> Any:
+    """Reads at a position, with these CIGARs."""
+    n = len(cigars)
+    lengths = [sum(length for length, op in cigar if op in (M, I, S)) for cigar in cigars]
+    spans = [sum(length for length, op in cigar if op in (M, D, N)) for cigar in cigars]
+    counts = [len(cigar) for cigar in cigars]
+    return SimpleNamespace(
+        records=n, reference_id=0, pos=array("i", [pos] * n), end=array("i", [pos + (span or 1) for span in spans]),
+        flag=array("H", [1] * n), mapq=array("B", [60] * n), l_seq=array("i", lengths),
+        qual=bytes([quality]) * sum(lengths), cigar_start=array("I", [sum(counts[:i]) for i in range(n)]),
+        cigar_count=array("I", counts), cigar_pool=array("I", [n << 4 | op for cigar in cigars for n, op in cigar]),
+        previous=array("i", [-1] * n), next_ref=array("i", [0] * n), next_pos=array("i", [pos] * n),
+        names=(b"a" * n, array("q", range(n + 1))),
+    )  # fmt: skip
+
+
+def mask_of(reads: Any) -> bytearray:
+    return bytearray(b"\1") * reads.records

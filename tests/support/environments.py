@@ -11,6 +11,7 @@ import venv
 import zipfile
 from collections.abc import Iterator
 from importlib.metadata import Distribution, PathDistribution, distribution
+from importlib.util import cache_from_source
 from pathlib import Path
 
 import pytest
@@ -82,9 +83,13 @@ def environment(folder: Path, wheel: Path, extras: str) -> dict[str, str]:
                 continue
             (packages / file).parent.mkdir(parents=True, exist_ok=True)
             if not (packages / file).exists():
-                (packages / file).symlink_to(Path(str(each.locate_file(file))))
+                source = Path(str(each.locate_file(file)))
+                (packages / file).symlink_to(source)
+                if file.suffix == ".py" and (compiled := Path(cache_from_source(source))).exists():
+                    (packages / file).with_name("__pycache__").mkdir(exist_ok=True)
+                    Path(cache_from_source(packages / file)).symlink_to(compiled)
         for command in each.entry_points.select(group="console_scripts"):
             code = f"import sys; from {command.module} import {command.attr} as run; sys.exit(run())"
             script(folder / "bin" / command.name, f"exec '{folder}/bin/python' -c '{code}' \"$@\"")
     kept = {name: os.environ[name] for name in os.environ if name.startswith("AWS_") or name == "JAVA_HOME"}
-    return kept | {"PATH": f"{folder}/bin:/usr/bin:/bin", "HOME": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+    return kept | {"PATH": f"{folder}/bin:/usr/bin:/bin", "HOME": str(folder)}

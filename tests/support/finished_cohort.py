@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pysam
-from workflows import pretend, write_sheet
+import yaml
+from workflows import ROOT, pretend, write_sheet
 
 from bams3 import convert
 
@@ -130,3 +131,8 @@ def rewrite(path: Path, data: bytes, *, older: bool = False) -> None:
 def another_base(data: bytes) -> bytes:
     """A FASTA of which one base is another."""
     return data[:5000] + (b"A" if data[5000:5001] != b"A" else b"C") + data[5001:]
+
+
+def schema_of(name: str) -> dict[str, Any]:
+    """The schema of the `config`, or of the `samples`."""
+    return yaml.safe_load((ROOT / "workflow" / "schemas" / f"{name}.schema.yaml").read_text())

@@ -1,6 +1,7 @@
 """A dataset in memory, and samtools' answers."""
 
 from bams3.bam.records import split_windows
+from bams3.codec import encoder
 
 from bams3 import codec
 
@@ -21,7 +22,7 @@ class MemoryGroup(codec.Columns):
     """A row group that was never written to a chunk."""
 
     def __init__(self, block, reference_id):
-        streams, zone, *_ = codec.encode(block, reference_id, 5)
+        streams, zone, *_ = encoder.encode(block, reference_id, 5)
         super().__init__(Streams(streams), zone.records, zone.bytes)
         self.reference_id, self.zone = reference_id, zone
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import hostile
 from bams3.bam.records import RecordBlock
+from bams3.codec import encoder
 
 from bams3 import codec
 
@@ -29,7 +30,7 @@ def block_of(records: Sequence[bytes]) -> RecordBlock:
 
 def encode(records: Sequence[bytes], reference_id: int = 0, level: int = 5) -> dict[str, bytes]:
     """The streams of a row group: those that are not empty."""
-    streams = codec.encode(block_of(records), reference_id, level)[0]
+    streams = encoder.encode(block_of(records), reference_id, level)[0]
     return {name: bytes(stream) for name, stream in streams.items()}
 
 

@@ -58,9 +58,14 @@ def simulate():
 
 
 @pytest.fixture(scope="module")
-def cohort(simulate, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def cohort(simulated_cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """S1.bam, S2.bam, their indexes, reference.fa, samples.tsv, loci.tsv (of S1): a directory not to be changed."""
-    directory = tmp_path_factory.mktemp("cohort")
+    return Path(shutil.copytree(simulated_cohort, tmp_path_factory.mktemp("cohort"), dirs_exist_ok=True))
+
+
+@pytest.fixture(scope="session")
+def simulated_cohort(simulate, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("simulated")
     simulate.cohort(directory, samples=2, genome=750_000, contigs=2, depth=1)
     write_sheet(directory, ("S1", "S1.bam"), ("S2", "S2.bam"))
     (directory / "loci.tsv").write_text("S1\tchr1\t50000\nS1\tchr2\t60000\n")

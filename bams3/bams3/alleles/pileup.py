@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from bams3.alleles.columns import SYMBOLS, count_symbols
 from bams3.alleles.piles import Piles
 from bams3.alleles.reads import keep_piled
-from bams3.bam.flags import UNMAP
+from bams3.bam.flags import NOT_COUNTED, PROPER_PAIR, UNMAP
 from bams3.bam.regions import LAST, Region, RegionTable
 from bams3.dataset.prefetch import plan_hot
 from bams3.parallel.workers import Workers, in_order
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from bams3.chunk.row_group import RowGroup
     from bams3.dataset.reader import DatasetReader
 
-PROPER_PAIR = 2
 BOUNDLESS = 2**31 - 1
 """As a depth: no limit."""
 POSITIONS = 1 << 17
@@ -36,7 +35,7 @@ class PileOptions(NamedTuple):
     keeps its quality. `max_depth`: a read is left out where as many others lie at its start already.
     """
 
-    exclude: int = 1796
+    exclude: int = NOT_COUNTED
     any_of: int = 0
     min_mapq: int = 0
     orphans: bool = False

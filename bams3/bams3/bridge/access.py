@@ -48,7 +48,7 @@ class Grant(NamedTuple):
 
     @property
     def id(self) -> str:
-        """A text that tells it from all other grants, and does not say what it grants."""
+        """A text that no other grant has, and that does not reveal what is granted."""
         return hashlib.sha256(repr(self).encode()).hexdigest()[:32]
 
 

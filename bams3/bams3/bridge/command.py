@@ -1,4 +1,4 @@
-"""A process that serves files, and what it lives for: a command, or everyone until a signal comes."""
+"""A process that serves files: while a command runs, or to everyone until a signal comes."""
 
 import os
 import pickle

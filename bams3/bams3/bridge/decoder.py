@@ -1,4 +1,4 @@
-"""Threads that decode, and what they decoded, within a number of bytes: shared by all virtual BAMs of a process."""
+"""Threads that decode, and a cache of bounded size for what they decode; all virtual BAMs of a process share them."""
 
 import threading
 from collections import OrderedDict

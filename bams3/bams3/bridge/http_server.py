@@ -124,7 +124,7 @@ class Patient(H11Protocol):
 
 
 class _Loop(asyncio.SelectorEventLoop):
-    """Does not wait long for clients with idle TLS connections to take notice of its end."""
+    """Ends without waiting long for clients with idle TLS connections."""
 
     async def create_server(self, *arguments: Any, **options: Any) -> Any:
         if options.get("ssl"):

@@ -1,7 +1,7 @@
 """BAI and CSI of a BAM file whose records are known by runs: the row groups of a dataset.
 
-A run is as good as its records: its bin is the smallest one that holds all of them, and its first virtual offset stands
-for each of them.
+A run stands for its records: its bin is the smallest one that holds all of them, and its first virtual offset is taken
+for that of each of them.
 
 htslib begins to read where the nearest bin at or before a region says, if there is no linear index, or if a contig has
 unmapped reads. So there are bins without reads where each run is the first one that can be met: otherwise earlier runs

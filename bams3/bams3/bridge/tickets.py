@@ -1,4 +1,4 @@
-"""Signed text: what a server has said, and takes from a client only if it did say it, and not long ago."""
+"""Signed text: a server accepts it from a client only if it signed it itself, not long ago."""
 
 import base64
 import hmac

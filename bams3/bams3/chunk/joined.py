@@ -13,7 +13,8 @@ from bams3.bam.records import join
 from bams3.chunk.footer import JOINED_MAGIC
 from bams3.chunk.row_group import Chunk, RowGroup, records_checksum
 from bams3.chunk.spans import Range
-from bams3.codec import Column, Columns, ZoneMap, encode
+from bams3.codec import Column, Columns, ZoneMap
+from bams3.codec.encoder import encode
 from bams3.codec.joined import joint_of
 from bams3.codec.joint import Joint, linked, shifted
 from bams3.errors import FormatError

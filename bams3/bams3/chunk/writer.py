@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from bams3 import codec
 from bams3.chunk.entry import ChunkEntry
 from bams3.chunk.footer import (
     JOINED_MAGIC,
@@ -22,7 +21,8 @@ from bams3.chunk.footer import (
 )  # fmt: skip
 from bams3.chunk.header import HeaderLines
 from bams3.chunk.row_group import RowGroup, records_checksum
-from bams3.codec import ENCODINGS, ZoneMap, joined, streams
+from bams3.codec import ENCODINGS, ZoneMap, joined, streams, text_values
+from bams3.codec.encoder import encode
 
 SPILL = 16 << 20  # bytes of a chunk's compressed hot streams that are kept in memory
 
@@ -43,7 +43,7 @@ class CompressedRowGroup:
 
 def compress_row_group(block: Any, reference_id: int, level: int) -> CompressedRowGroup:
     """Encode and compress a RecordBlock. Most of the work runs without the GIL."""
-    encoded, zone, references, read_groups = codec.encode(block, reference_id, level)
+    encoded, zone, references, read_groups = encode(block, reference_id, level)
     return _compressed(block, level, encoded, zone, references, read_groups)
 
 
@@ -63,7 +63,7 @@ def _compressed(
         compressed[name] = (*streams.compress(stream, level, hot=name in hot), len(stream))
     sizes = [sum(len(compressed[name][1]) for name in names) for names in (hot, cold)]
     zone = zone._replace(hot=sizes[0], cold=sizes[1])
-    programs = codec.text_values(encoded, "PG")
+    programs = text_values(encoded, "PG")
     crc32 = records_checksum(block)
     return CompressedRowGroup(zone, references, read_groups, programs, crc32, compressed, contigs)
 

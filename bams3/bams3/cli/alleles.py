@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from bams3.cli.depth import DEFAULT_EXCLUDED
-from bams3.cli.options import add_help, add_workers, flag_bits, parser
+from bams3.cli.options import add_help, add_workers, parser
+from bams3.cli.reads import add_pileup, pileup_of
 from bams3.errors import UsageError
 
 _EXAMPLE = """\
@@ -30,27 +30,10 @@ def run(command: str, argv: list[str]) -> int:
         help="a table (tsv, the default), or a VCF with DP, AD, ADF and ADR",
     )  # fmt: skip
     options.add_argument("--strands", action="store_true", help="in the table, count each strand by itself")
-    options.add_argument(
-        "-q", "--min-MQ", "--min-mapq", type=int, default=0, metavar="N", help="only reads with MAPQ N or more"
-    )  # fmt: skip
+    add_pileup(options)
     options.add_argument(
         "-Q", "--min-BQ", "--min-baseq", type=int, default=0, metavar="N",
         help="only bases of quality N or more; 0, the default, reads no qualities, which is faster",
-    )  # fmt: skip
-    options.add_argument(
-        "--rf", "--incl-flags", "--ns", dest="rf", type=flag_bits, default=0, metavar="FLAG",
-        help="only reads with any of these FLAG bits",
-    )  # fmt: skip
-    options.add_argument(
-        "--ff", "--excl-flags", "--exclude-flags", dest="ff", type=flag_bits, default=DEFAULT_EXCLUDED,
-        metavar="FLAG", help="only reads with none of these FLAG bits (default: UNMAP, SECONDARY, QCFAIL, DUP)",
-    )  # fmt: skip
-    options.add_argument(
-        "-A", "--count-orphans", action="store_true", help="also reads that are paired, but not properly"
-    )
-    options.add_argument(
-        "-x", "--ignore-overlaps-removal", "--disable-overlap-removal", dest="keep_overlaps", action="store_true",
-        help="with -Q, leave the qualities of overlapping mates as they are: both count",
     )  # fmt: skip
     options.add_argument(
         "-o", "--output", default="-", metavar="FILE", help="output file (default: standard output)"
@@ -63,7 +46,6 @@ def run(command: str, argv: list[str]) -> int:
 
 def _print(args: Any) -> None:
     from bams3.alleles.known import SiteFile
-    from bams3.alleles.pileup import PileOptions
     from bams3.buffer import keep_freed_memory
     from bams3.dataset.opening import open_reader
     from bams3.operations.alleles import write_alleles
@@ -76,10 +58,7 @@ def _print(args: Any) -> None:
         raise UsageError(f"--format vcf needs sites with REF and ALT: {args.sites} is not a VCF")
     keep_freed_memory()
     datasets = [open_reader([path]) for path in args.datasets]
-    options = PileOptions(
-        exclude=args.ff, any_of=args.rf, min_mapq=args.min_MQ, orphans=args.count_orphans,
-        overlaps=not args.keep_overlaps,
-    )  # fmt: skip
+    options = pileup_of(args)
     with Workers(args.workers) as workers, open_output(args.output) as file:
         write_alleles(
             file,

@@ -1,9 +1,11 @@
 """bams3 coverage."""
 
+from argparse import ArgumentParser
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from bams3.cli.options import add_depth, add_help, depth_of, fraction, parser, progress_bar
+from bams3.cli.options import add_help, fraction, parser, progress_bar
+from bams3.cli.reads import add_depth, depth_of
 from bams3.errors import UsageError
 
 _EXAMPLE = """\
@@ -18,60 +20,7 @@ files: PREFIX.per-base.bed.gz, .regions.bed.gz, .quantized.bed.gz, .thresholds.b
 
 def run(command: str, argv: list[str]) -> int:
     """Run the command; returns the exit code."""
-    options = parser(
-        command, "Compute depth of coverage, with mosdepth's options and output files.", _EXAMPLE
-    )
-    options.add_argument("dataset", metavar="DATASET", nargs="+", help="a dataset, or chunks of one")
-    options.add_argument(
-        "-o",
-        "--output",
-        metavar="PREFIX",
-        help="prefix of the output files (with --batch: the name of the part file); as in mosdepth, it may also stand "
-        "before DATASET",
-    )
-    options.add_argument("-c", "--chrom", metavar="NAME", help="process only this contig")
-    options.add_argument("-n", "--no-per-base", action="store_true", help="do not write per-base depth")
-    options.add_argument("-t", "--threads", metavar="N", help="accepted as in mosdepth, without effect")
-    options.add_argument("-f", "--fasta", metavar="FASTA", help="accepted as in mosdepth, without effect")
-    add_depth(options)
-    options.add_argument(
-        "-a", "--fragment-mode", action="store_true", help="count whole fragments of proper pairs"
-    )
-    options.add_argument(
-        "-q", "--quantize", metavar="SEGMENTS", help="write depth quantized into bins, such as 0:1:4:100:"
-    )
-    options.add_argument(
-        "-T", "--thresholds", metavar="N,…", help="write the number of bases per region with depth N or more"
-    )
-    options.add_argument("-R", "--read-groups", metavar="ID,…", help="count only reads of these read groups")
-    options.add_argument(
-        "--bigwig",
-        metavar="FILE",
-        help="write only this bigWig file: depth per base, or reads in bins (--bin)",
-    )
-    options.add_argument(
-        "--bin", type=_positive, metavar="SIZE", help="count reads in bins of SIZE bp, as bamCoverage does"
-    )
-    options.add_argument(
-        "--normalize",
-        choices=("RPGC", "CPM", "BPM", "RPKM"),
-        help="scale the counts of --bin, as bamCoverage --normalizeUsing does",
-    )
-    options.add_argument(
-        "--effective-genome-size",
-        type=_positive,
-        metavar="BP",
-        help="number of bases of the genome that reads can be aligned to, for --normalize RPGC",
-    )
-    share = options.add_mutually_exclusive_group()
-    share.add_argument(
-        "--batch",
-        type=fraction,
-        metavar="i/n|array/n",
-        help="write the depth of batch i of n to a part file; finish with --gather",
-    )
-    share.add_argument("--gather", nargs="+", metavar="PART", help="combine the part files of all batches")
-    add_help(options)
+    options = _options(command)
     args = options.parse_args(argv)
     if args.bigwig is not None:
         _check_bigwig(args)
@@ -87,6 +36,59 @@ def run(command: str, argv: list[str]) -> int:
     return 0
 
 
+def _options(command: str) -> ArgumentParser:
+    options = parser(
+        command, "Compute depth of coverage, with mosdepth's options and output files.", _EXAMPLE
+    )
+    options.add_argument("dataset", metavar="DATASET", nargs="+", help="a dataset, or chunks of one")
+    options.add_argument(
+        "-o", "--output", metavar="PREFIX",
+        help="prefix of the output files (with --batch: the name of the part file); as in mosdepth, it may also stand "
+        "before DATASET",
+    )  # fmt: skip
+    options.add_argument("-c", "--chrom", metavar="NAME", help="process only this contig")
+    options.add_argument("-n", "--no-per-base", action="store_true", help="do not write per-base depth")
+    options.add_argument("-t", "--threads", metavar="N", help="accepted as in mosdepth, without effect")
+    options.add_argument("-f", "--fasta", metavar="FASTA", help="accepted as in mosdepth, without effect")
+    add_depth(options)
+    options.add_argument(
+        "-a", "--fragment-mode", action="store_true", help="count whole fragments of proper pairs"
+    )
+    options.add_argument(
+        "-q", "--quantize", metavar="SEGMENTS", help="write depth quantized into bins, such as 0:1:4:100:"
+    )
+    options.add_argument(
+        "-T", "--thresholds", metavar="N,…", help="write the number of bases per region with depth N or more"
+    )
+    options.add_argument("-R", "--read-groups", metavar="ID,…", help="count only reads of these read groups")
+    _add_bigwig(options)
+    share = options.add_mutually_exclusive_group()
+    share.add_argument(
+        "--batch", type=fraction, metavar="i/n|array/n",
+        help="write the depth of batch i of n to a part file; finish with --gather",
+    )  # fmt: skip
+    share.add_argument("--gather", nargs="+", metavar="PART", help="combine the part files of all batches")
+    add_help(options)
+    return options
+
+
+def _add_bigwig(options: ArgumentParser) -> None:
+    options.add_argument(
+        "--bigwig", metavar="FILE", help="write only this bigWig file: depth per base, or reads in bins (--bin)"
+    )  # fmt: skip
+    options.add_argument(
+        "--bin", type=_positive, metavar="SIZE", help="count reads in bins of SIZE bp, as bamCoverage does"
+    )
+    options.add_argument(
+        "--normalize", choices=("RPGC", "CPM", "BPM", "RPKM"),
+        help="scale the counts of --bin, as bamCoverage --normalizeUsing does",
+    )  # fmt: skip
+    options.add_argument(
+        "--effective-genome-size", type=_positive, metavar="BP",
+        help="number of bases of the genome that reads can be aligned to, for --normalize RPGC",
+    )  # fmt: skip
+
+
 def _positive(text: str) -> int:
     if not text.isdecimal() or not 0 < int(text) < 1 << 62:
         raise UsageError(f"{text!r}: give a positive number of bases")
@@ -94,7 +96,7 @@ def _positive(text: str) -> int:
 
 
 def _check_bigwig(args: Any) -> None:
-    """Raise UsageError for options that do not go with --bigwig."""
+    """Raise UsageError for options that cannot be combined with --bigwig, or that need another one."""
     others = {
         "--output": args.output, "--no-per-base": args.no_per_base, "--by": args.by, "--use-median": args.use_median,
         "--quantize": args.quantize, "--thresholds": args.thresholds, "--batch": args.batch,
@@ -114,15 +116,7 @@ def _check_bigwig(args: Any) -> None:
 
 def _coverage(args: Any) -> None:
     from bams3.buffer import keep_freed_memory
-    from bams3.coverage import (
-        CoverageOptions,
-        Gathered,
-        parse_quantize,
-        parse_thresholds,
-        read_group_filter,
-        write_coverage,
-        write_part,
-    )
+    from bams3.coverage import CoverageOptions, parse_quantize, parse_thresholds, read_group_filter
     from bams3.dataset.opening import open_reader
 
     keep_freed_memory()
@@ -134,20 +128,30 @@ def _coverage(args: Any) -> None:
     )  # fmt: skip
     read_groups = args.read_groups.split(",") if args.read_groups else []
     accept = read_group_filter(read_groups) if read_groups else None
-    if args.batch:
-        from bams3.output.files import open_output, refuse_inputs
+    write = _write_part if args.batch else _write
+    write(args, dataset, options, read_groups, accept)
 
-        refuse_inputs(args.output, *args.dataset, args.by)
-        if options.fragment_mode:
-            raise UsageError(
-                "--fragment-mode and --batch cannot be combined: the reads of a fragment may lie in two batches"
-            )
-        with open_output(args.output) as file:
-            write_part(file, dataset, dataset.windows(*args.batch), options, read_groups, accept)
-        return
-    pieces_of = Gathered(args.gather, dataset, options, read_groups) if args.gather else None
+
+def _write_part(args: Any, dataset: Any, options: Any, read_groups: list[str], accept: Any) -> None:
+    """Write the depth of a batch of windows."""
+    from bams3.coverage import write_part
+    from bams3.output.files import open_output, refuse_inputs
+
+    refuse_inputs(args.output, *args.dataset, args.by)
+    if options.fragment_mode:
+        raise UsageError(
+            "--fragment-mode and --batch cannot be combined: the reads of a fragment may lie in two batches"
+        )
+    with open_output(args.output) as file:
+        write_part(file, dataset, dataset.windows(*args.batch), options, read_groups, accept)
+
+
+def _write(args: Any, dataset: Any, options: Any, read_groups: list[str], accept: Any) -> None:
+    """Write mosdepth's files, or a bigWig file."""
+    from bams3.coverage import Gathered, write_coverage
     from bams3.parallel.workers import watched
 
+    pieces_of = Gathered(args.gather, dataset, options, read_groups) if args.gather else None
     with progress_bar("read", dataset.manifest.records * (2 if args.normalize else 1)) as progress:
 
         def row_groups_of(contigs: Sequence[int]) -> Iterator[Any]:

@@ -3,11 +3,10 @@
 import argparse
 from typing import Any
 
+from bams3.bam.flags import NOT_COUNTED
 from bams3.cli.options import add_help, add_workers, explain, flag_bits, listed, parser
+from bams3.cli.reads import add_least, add_pileup_flags, add_wanted
 from bams3.errors import UsageError
-
-DEFAULT_EXCLUDED = 1796
-"""FLAG bits of reads that samtools does not count: UNMAP, SECONDARY, QCFAIL, DUP."""
 
 _DEPTH_EXAMPLE = """\
   bams3 depth -r chr20:1M-2M NA12878.bams3 | head
@@ -54,8 +53,8 @@ def _depth(argv: list[str]) -> int:
         "-b", dest="bed", metavar="BED", help="print only positions in the intervals of a BED file"
     )
     options.add_argument("-r", "--region", metavar="REGION", help="print only positions in this region")
-    _add_least(options, "-q", "BQ")
-    _add_least(options, "-Q", "MQ")
+    add_least(options, "-q", "BQ")
+    add_least(options, "-Q", "MQ")
     options.add_argument(
         "-l", dest="min_length", type=int, default=0, metavar="N",
         help="count only reads of N bases or more, without soft clips",
@@ -65,8 +64,8 @@ def _depth(argv: list[str]) -> int:
     )
     options.add_argument("-s", dest="once", action="store_true", help="count overlapping mates once")
     _add_flags(options)
-    _add_wanted(options, "--incl-flags", of="any")
-    _add_wanted(options, "--require-flags", of="all")
+    add_wanted(options, "--incl-flags", of="any")
+    add_wanted(options, "--require-flags", of="all")
     options.add_argument("-H", dest="header", action="store_true", help="print a line with names of columns")
     _add_output(options)
     options.add_argument("-d", "-m", dest="ignored", metavar="N", help=argparse.SUPPRESS)  # as in samtools
@@ -77,25 +76,9 @@ def _depth(argv: list[str]) -> int:
     return 0
 
 
-def _add_least(options: argparse.ArgumentParser, letter: str, of: str) -> None:
-    """Add the option for the least quality of a base (`of`: "BQ") or of a mapping ("MQ")."""
-    what = {"BQ": "bases of quality", "MQ": "reads with MAPQ"}[of]
-    options.add_argument(
-        letter, f"--min-{of}", f"--min-{of.lower()}", type=int, default=0, metavar="N",
-        help=f"count only {what} N or more",
-    )  # fmt: skip
-
-
-def _add_wanted(options: argparse.ArgumentParser, *names: str, of: str) -> None:
-    """Add an option for FLAG bits of which reads must have `of`: "any" or "all"."""
-    options.add_argument(
-        *names, type=flag_bits, default=0, metavar="FLAG", help=f"only reads with {of} of these FLAG bits"
-    )
-
-
 def _add_flags(options: argparse.ArgumentParser) -> None:
     """Add the options for the FLAG bits of reads that do not count, which `exclude` then holds."""
-    options.set_defaults(exclude=DEFAULT_EXCLUDED)
+    options.set_defaults(exclude=NOT_COUNTED)
     options.add_argument(
         "-G",
         "--excl-flags",
@@ -161,7 +144,7 @@ def _bedcov(argv: list[str]) -> int:
     )
     options.add_argument("bed", metavar="BED", help="BED file of intervals, plain or gzipped")
     options.add_argument("datasets", metavar="DATASET", nargs="+", help="datasets, or chunks")
-    _add_least(options, "-Q", "MQ")
+    add_least(options, "-Q", "MQ")
     _add_flags(options)
     options.add_argument(
         "-j", dest="skip_gaps", action="store_true", help="do not count reads at their deletions and skips"
@@ -208,16 +191,12 @@ def _table(argv: list[str]) -> int:
     )
     options.add_argument("dataset", metavar="DATASET", nargs="+", help="a dataset, or chunks of one")
     options.add_argument("-r", "--region", metavar="REGION", help="print only a line for this region")
-    _add_least(options, "-q", "MQ")
-    _add_least(options, "-Q", "BQ")
+    add_least(options, "-q", "MQ")
+    add_least(options, "-Q", "BQ")
     options.add_argument(
         "-l", "--min-read-len", type=int, default=0, metavar="N", help="count only reads of N bases or more"
     )
-    _add_wanted(options, "--rf", "--incl-flags", of="any")
-    options.add_argument(
-        "--ff", "--excl-flags", type=flag_bits, default=DEFAULT_EXCLUDED, metavar="FLAG",
-        help="only reads with none of these FLAG bits (default: UNMAP, SECONDARY, QCFAIL, DUP)",
-    )  # fmt: skip
+    add_pileup_flags(options)
     options.add_argument(
         "-d", "--depth", type=int, default=1_000_000, metavar="N",
         help="fail where samtools would leave out reads, past N at a position; 0: never (default 1000000)",

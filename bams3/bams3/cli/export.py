@@ -1,15 +1,7 @@
 """bams3 export."""
 
-from bams3.cli.options import (
-    add_filters,
-    add_help,
-    add_regions,
-    add_workers,
-    filter_of,
-    parser,
-    progress_beside,
-    regions_of,
-)
+from bams3.cli.options import add_help, add_workers, parser, progress_beside
+from bams3.cli.reads import add_filters, add_regions, filter_of, regions_of
 from bams3.select.schema import RECORD_FIELDS, SCHEMA, checked_fields
 
 _EXAMPLE = f"""\

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from bams3.cli.options import add_help, add_regions, add_workers, flag_bits, parser, progress_bar, regions_of
+from bams3.cli.options import add_help, add_workers, flag_bits, parser, progress_bar
+from bams3.cli.reads import add_regions, regions_of
 from bams3.errors import UsageError
 
 _EXAMPLE = """\
@@ -16,7 +17,7 @@ their mates in temporary files, in TMPDIR; about a million of them are in memory
 _FILES = {
     "-1": "first reads of pairs",
     "-2": "second reads of pairs",
-    "-0": "reads that are neither, or both",
+    "-0": "reads that are marked as neither first nor second, or as both",
     "-s": "reads whose mates are not among the reads; then only pairs go to -1, -2 and -o",
 }
 _PASSED = {
@@ -41,7 +42,9 @@ def run(command: str, argv: list[str]) -> int:
     add_regions(options)
     for name, description in _FILES.items():
         options.add_argument(name, dest=name, metavar="FILE", help=description)
-    options.add_argument("-o", dest="both", metavar="FILE", help="reads of pairs, alternating: as -1 and -2")
+    options.add_argument(
+        "-o", dest="both", metavar="FILE", help="reads of pairs, alternating: -1 and -2 in one file"
+    )
     for name, description in _PASSED.items():
         options.add_argument(name, dest=name, action="store_true", help=description)
     options.add_argument(

@@ -3,7 +3,8 @@
 import sys
 from typing import Any
 
-from bams3.cli.options import add_help, add_workers, parser, progress_bar, regions_of
+from bams3.cli.options import add_help, add_workers, parser, progress_bar
+from bams3.cli.reads import regions_of
 from bams3.errors import UsageError
 from bams3.shown import shown
 
@@ -101,8 +102,8 @@ def _verify(argv: list[str]) -> int:
     options.add_argument(
         "--receipt",
         metavar="FILE",
-        help="write to FILE what proves, after the comparison, that the dataset can replace the file: JSON with the "
-        "checksums of both; print it in a line, too",
+        help="after the comparison, write a receipt to FILE, and print it in one line: JSON with the checksums of "
+        "both, which proves that the dataset can replace the file",
     )
     options.add_argument("-T", "--reference", metavar="FASTA", help="reference of a CRAM given to --against")
     add_workers(options)

@@ -26,7 +26,7 @@ def run(command: str, argv: list[str]) -> int:
         "sources", metavar="SOURCE", nargs="+", help="datasets, or folders or prefixes of datasets"
     )
     options.add_argument(
-        "mountpoint", metavar="MOUNTPOINT", help="an empty folder, or a new one, which is removed in the end"
+        "mountpoint", metavar="MOUNTPOINT", help="an empty folder, or a new one, which is removed at the end"
     )
     add_decoding(options, "512")
     add_help(options)

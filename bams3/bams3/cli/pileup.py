@@ -1,9 +1,10 @@
 """bams3 pileup."""
 
+from argparse import ArgumentParser
 from typing import Any
 
-from bams3.cli.depth import DEFAULT_EXCLUDED
-from bams3.cli.options import add_help, add_workers, explain, flag_bits, parser
+from bams3.cli.options import add_help, add_workers, explain, parser
+from bams3.cli.reads import add_pileup, pileup_of
 from bams3.errors import UsageError
 
 _EXAMPLE = """\
@@ -11,11 +12,27 @@ _EXAMPLE = """\
   bams3 pileup -f ref.fa -q 20 -l sites.bed NA12878.bams3 > sites.pileup
 output: that of samtools mpileup: contig, position (from 1), base of the reference, depth, bases, qualities"""
 
-_PIPE = "give the reads to samtools: bams3 query -u DATASET REGION | samtools mpileup … -"
+_EXPLAINED = {
+    "-X": "a dataset has its index; leave it out",
+    "-b": "run it for each dataset",
+    **dict.fromkeys(
+        (
+            "-6", "--illumina1.3+", "-C", "--adjust-MQ", "-G", "--exclude-RG", "-M", "--output-mods",
+            "--output-QNAME", "--output-extra", "--output-BP-5", "--output-sep", "--output-empty",
+            "--no-output-ins", "--no-output-ins-mods", "--no-output-del", "--no-output-ends",
+        ),
+        "give the reads to samtools: bams3 query -u DATASET REGION | samtools mpileup … -",
+    ),
+}  # fmt: skip
 
 
 def run(command: str, argv: list[str]) -> int:
     """Run the command; returns the exit code."""
+    _print(_options(command).parse_args(argv))
+    return 0
+
+
+def _options(command: str) -> ArgumentParser:
     options = parser(
         command,
         "Print the bases of the reads at each position, with the options and the output of samtools mpileup.",
@@ -25,11 +42,28 @@ def run(command: str, argv: list[str]) -> int:
     options.add_argument(
         "regions", metavar="REGION", nargs="*", help="print the positions of these regions, one after another"
     )
-    options.add_argument("-r", "--region", metavar="REGION", help="the same, of one region")
+    options.add_argument("-r", "--region", metavar="REGION", help="print the positions of this region")
     options.add_argument(
         "-l", "--positions", metavar="FILE",
         help="print only positions in a BED file, or in a list of contigs and positions (from 1)",
     )  # fmt: skip
+    _add_qualities(options)
+    add_pileup(options)
+    options.add_argument(
+        "-d", "--max-depth", type=int, default=8000, metavar="N",
+        help="leave out reads where N others lie at their start; 0: no limit (default 8000)",
+    )  # fmt: skip
+    _add_output(options)
+    options.add_argument(
+        "-R", "--ignore-RG", action="store_true", help="accepted, and ignored: no read group matters"
+    )
+    explain(options, _EXPLAINED)
+    add_workers(options)
+    add_help(options)
+    return options
+
+
+def _add_qualities(options: ArgumentParser) -> None:
     options.add_argument(
         "-f", "--fasta-ref", metavar="FASTA",
         help="print bases of the reference, and . or , for bases like them; lower qualities by BAQ",
@@ -38,41 +72,15 @@ def run(command: str, argv: list[str]) -> int:
         "-B", "--no-BAQ", dest="no_baq", action="store_true", help="leave base qualities as they are"
     )
     options.add_argument(
-        "-E",
-        "--redo-BAQ",
-        dest="redo_baq",
-        action="store_true",
+        "-E", "--redo-BAQ", dest="redo_baq", action="store_true",
         help="lower qualities by BAQ, even if reads have the tag BQ",
-    )
-    options.add_argument(
-        "-q", "--min-MQ", type=int, default=0, metavar="N", help="only reads with MAPQ N or more"
-    )
-    options.add_argument(
-        "-Q",
-        "--min-BQ",
-        type=int,
-        default=13,
-        metavar="N",
-        help="only bases of quality N or more (default 13)",
-    )
-    options.add_argument(
-        "--rf", "--incl-flags", type=flag_bits, default=0, metavar="FLAG", help="only reads with any of these FLAG bits"
     )  # fmt: skip
     options.add_argument(
-        "--ff", "--excl-flags", type=flag_bits, default=DEFAULT_EXCLUDED, metavar="FLAG",
-        help="only reads with none of these FLAG bits (default: UNMAP, SECONDARY, QCFAIL, DUP)",
+        "-Q", "--min-BQ", type=int, default=13, metavar="N", help="only bases of quality N or more (default 13)"
     )  # fmt: skip
-    options.add_argument(
-        "-A", "--count-orphans", action="store_true", help="also reads that are paired, but not properly"
-    )
-    options.add_argument(
-        "-x", "--ignore-overlaps-removal", "--disable-overlap-removal", dest="keep_overlaps", action="store_true",
-        help="leave the qualities of overlapping mates as they are",
-    )  # fmt: skip
-    options.add_argument(
-        "-d", "--max-depth", type=int, default=8000, metavar="N",
-        help="leave out reads where N others lie at their start; 0: no limit (default 8000)",
-    )  # fmt: skip
+
+
+def _add_output(options: ArgumentParser) -> None:
     options.add_argument(
         "-a", dest="all_positions", action="count", default=0,
         help="print positions without reads, too; -aa: also those of contigs without reads",
@@ -82,29 +90,11 @@ def run(command: str, argv: list[str]) -> int:
         "-O", "--output-BP", action="store_true", help="print the place of each base in its read, too"
     )
     options.add_argument(
-        "--reverse-del",
-        action="store_true",
-        help="mark deletions of reads on the reverse strand with #, not *",
-    )
+        "--reverse-del", action="store_true", help="mark deletions of reads on the reverse strand with #, not *"
+    )  # fmt: skip
     options.add_argument(
         "-o", "--output", default="-", metavar="FILE", help="output file (default: standard output)"
     )
-    options.add_argument(
-        "-R", "--ignore-RG", action="store_true", help="accepted, and ignored: no read group matters"
-    )
-    explain(options, {"-X": "a dataset has its index; leave it out", "-b": "run it for each dataset"})
-    explain(
-        options, dict.fromkeys(("-6", "--illumina1.3+", "-C", "--adjust-MQ", "-G", "--exclude-RG"), _PIPE)
-    )
-    explain(options, dict.fromkeys(("-M", "--output-mods", "--output-QNAME", "--output-extra"), _PIPE))
-    explain(
-        options, dict.fromkeys(("--output-BP-5", "--output-sep", "--output-empty", "--no-output-ins"), _PIPE)
-    )
-    explain(options, dict.fromkeys(("--no-output-ins-mods", "--no-output-del", "--no-output-ends"), _PIPE))
-    add_workers(options)
-    add_help(options)
-    _print(options.parse_args(argv))
-    return 0
 
 
 def _print(args: Any) -> None:
@@ -113,7 +103,6 @@ def _print(args: Any) -> None:
     if args.max_depth < 0:
         raise UsageError(f"-d {args.max_depth}: give a depth of 0 or more")
 
-    from bams3.alleles.pileup import PileOptions
     from bams3.alleles.reference import Recalibration, Reference
     from bams3.bam.regions import read_bed
     from bams3.buffer import keep_freed_memory
@@ -129,10 +118,7 @@ def _print(args: Any) -> None:
     contigs = boundless(dataset.references)
     regions = [one_region(text, contigs) for text in (args.region, *args.regions) if text is not None]
     bed = read_bed(args.positions, contigs) if args.positions else None
-    reads = PileOptions(
-        exclude=args.ff, any_of=args.rf, min_mapq=args.min_MQ, orphans=args.count_orphans,
-        overlaps=not args.keep_overlaps, max_depth=args.max_depth,
-    )  # fmt: skip
+    reads = pileup_of(args, max_depth=args.max_depth)
     text = TextOptions(args.min_BQ, args.output_MQ, args.output_BP, args.reverse_del, args.all_positions)
     reference = Reference(args.fasta_ref) if args.fasta_ref else None
     recalibrate = None

@@ -4,18 +4,8 @@ import os
 import sys
 from typing import Any
 
-from bams3.cli.options import (
-    add_filters,
-    add_help,
-    add_workers,
-    filter_of,
-    fraction,
-    listed,
-    parser,
-    progress_bar,
-    progress_beside,
-    regions_of,
-)
+from bams3.cli.options import add_help, add_workers, fraction, listed, parser, progress_bar, progress_beside
+from bams3.cli.reads import add_filters, filter_of, regions_of
 from bams3.cli.view import add_view_options, files_given, passed_on
 from bams3.errors import UsageError
 from bams3.shown import field, shown

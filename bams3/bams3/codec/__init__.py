@@ -1,7 +1,7 @@
 """Conversion of records to named streams and back: one module per BAM field, and the stream codecs.
 
-`encode` turns a block of records into streams; `Columns` turns streams back into columns, each on first
-use. The docstring of each field's module describes its streams.
+`encoder.encode` turns a block of records into streams; `Columns` turns streams back into columns, each on first use.
+The docstring of each field's module describes its streams.
 """
 
 from __future__ import annotations
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from bams3.codec.tags import Tags
 
 Value = TypeVar("Value")
-
-SPELLED_LEVEL = 4  # lowest level that stores MM as bits of bases
 
 # The encoding of every field, written into each chunk's footer. A reader refuses unknown encodings.
 ENCODINGS = {
@@ -87,68 +85,6 @@ class ZoneMap(NamedTuple):
     flags_all: int
     hot: int = 0
     cold: int = 0
-
-
-def encode(
-    block: Any, reference_id: int, level: int, encodings: Mapping[str, str] = ENCODINGS
-) -> tuple[dict[str, Any], ZoneMap, list[int], list[str]]:
-    """Returns streams (name → bytes-like; empty ones omitted), zone map, and the reference ids and read groups used.
-
-    `block`: a RecordBlock whose records all have RNAME `reference_id`; `level`: 1 (fast) to 9 (small); `encodings`: by
-    field.
-    Raises SourceError for records that cannot be represented.
-    """
-    from bams3.codec import modifications, names, qualities, sequences
-    from bams3.codec.derived import Derived
-    from bams3.codec.reference import Reference
-    from bams3.codec.surroundings import Surroundings
-    from bams3.codec.tag_encoder import Encoder as TagEncoder
-    from bams3.codec.zones import extremes
-
-    count = len(block)
-    cigar = cigars.Encoder(block)
-    streams = positions.encode(block, cigar.end)
-    streams |= cigar.streams
-    template_streams, previous = templates.encode(block, cigar.end)
-    streams |= template_streams
-    streams |= flags.encode(block, previous)
-    pos = positions.decode(streams["pos"], streams["pos.long"], count)
-    flag = flags.decode(streams["flag"], streams["flag.next"], streams["flag.values"], previous)
-    mate_streams, references = mates.encode(
-        block, reference_id, pos, cigar.end, cigar.query_length, flag, previous
-    )
-    streams |= mate_streams
-    name_streams = names.encode(block, previous)
-    if encodings["templates"] == "named" and sum(map(len, name_streams.values())) < len(
-        streams["border.hash"]
-    ):
-        del streams["border.hash"]  # it would be larger than what it is computed from
-    streams |= name_streams
-    streams |= sequences.encode_lengths(block, cigar.query_length)
-    l_seq = sequences.decode_lengths(
-        streams["seq.length"], streams["seq.length.long"], cigar.query_length, len(block.data)
-    )
-    operations = cigars.Cigars(streams, count)
-    reference = Reference.of_block(block, pos, l_seq, operations)
-    streams |= reference.to_streams()
-    streams |= sequences.encode(block, pos, l_seq, operations, reference)
-
-    def around() -> Surroundings:
-        return Surroundings.of_block(block, pos, l_seq, operations, reference)
-
-    streams |= qualities.encode(block, level, around)
-    derived = Derived(reference, pos, flag, streams["mapq"], l_seq, operations, previous).of_block(block)
-
-    def unspell(texts: Any, holders: Any) -> tuple[Any, Any]:
-        return modifications.encode(texts, memoryview(holders).cast("I"), flag, around())
-
-    streams |= TagEncoder(
-        block, cigar.placeholders, derived, unspell if level >= SPELLED_LEVEL else None
-    ).streams  # fmt: skip
-    size = block.offsets[-1] - block.offsets[0]
-    zone = ZoneMap(count, size, *extremes(pos, cigar.end, flag, streams["mapq"]))
-    read_groups = text_values(streams, "RG")
-    return {name: stream for name, stream in streams.items() if len(stream)}, zone, references, read_groups
 
 
 def text_values(streams: Mapping[str, Any], tag: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Texts of tags in which CIGARs stand: SA, XA, OA.
+"""Texts of tags that contain CIGARs: SA, XA, OA.
 
 A CIGAR in a text is replaced by the byte 1. Its operations are in ``tag.<id>:Z.op``, one byte each, and END after the
 last one; their lengths are, as short integers, in ``.length`` (M, = and X) and ``.gap`` (all others), as in ``cigars``.
@@ -19,14 +19,14 @@ cdef enum:
     END = 9         # after a CIGAR's operations
     DIGITS = 9      # at most, of a length
     ROOM = 16       # bytes that a number may be written to
-    FEWEST = 4      # operations of a CIGAR, on average, from which it pays
+    FEWEST = 4      # operations that a CIGAR must have on average for it to pay
 
 STREAMS = ("", ".op", ".length", ".length.long", ".gap", ".gap.long")
-"""What follows the name of a tag's stream in those that replace it."""
+"""Endings of the names of the streams that replace the one of a tag."""
 
 
 cdef inline int operation_of(uint8_t letter) noexcept nogil:
-    """The code of a letter; END if it is none of an operation."""
+    """The code of the operation with this letter; END for any other letter."""
     cdef int code = 0
     while code < END and CIGAR_LETTERS[code] != letter:
         code += 1

@@ -8,8 +8,8 @@ from bams3.bam.records import RecordBlock
 
 class Encoder:
     streams: dict[str, Any]
+    cigars: Cigars
     end: array[int]
-    query_length: array[int]
     placeholders: array[int]
     def __init__(self, block: RecordBlock) -> None: ...
 

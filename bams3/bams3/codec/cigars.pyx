@@ -80,28 +80,37 @@ cdef struct Entry:
     int64_t count
     int64_t query
     int64_t reference
+    uint32_t start  # of its operations in the pool
+
+
+cdef class Cigars
 
 
 cdef class Encoder:
     """Encodes the CIGARs of a block and keeps what other fields need.
 
-    Attributes: ``streams``; ``end`` array('i') as in htslib's bam_endpos; ``query_length`` array('i'), the
-    number of read bases according to the CIGAR; ``placeholders`` array('I'), record indices.
+    Attributes: ``streams``; ``cigars``, the `Cigars` of the block; ``end`` array('i') as in htslib's bam_endpos;
+    ``placeholders`` array('I'), record indices.
     """
 
     cdef readonly dict streams
-    cdef readonly array.array end, query_length, placeholders
+    cdef readonly Cigars cigars
+    cdef readonly array.array end, placeholders
 
     def __init__(self, block):
         cdef const uint8_t[::1] data = block.data
         cdef const int64_t[::1] offsets = block.offsets
         cdef Py_ssize_t n = offsets.shape[0] - 1
         cdef Buffer index = Buffer(n), index_long = Buffer(width=4), count = Buffer(), count_long = Buffer(width=4)
-        cdef Buffer op = Buffer(), placeholder = Buffer(width=4)
+        cdef Buffer op = Buffer(), placeholder = Buffer(width=4), pool = Buffer(width=4)
         cdef Buffer length = Buffer(), length_long = Buffer(width=4), gap = Buffer(), gap_long = Buffer(width=4)
+        cdef Cigars cigars = Cigars.__new__(Cigars)
+        cigars.allocate(n)
+        self.cigars = cigars
         self.end = array.clone(INT32, n, False)
-        self.query_length = array.clone(INT32, n, False)
-        cdef int32_t[::1] end = self.end, query_length = self.query_length
+        cdef int32_t[::1] end = self.end
+        cdef uint32_t[::1] starts = cigars.start, counts = cigars.count
+        cdef int32_t[::1] query_length = cigars.query_length, reference_length = cigars.reference_length
         cdef Py_ssize_t i, known = 0, k, bad = -1
         cdef size_t slots, slot
         cdef int32_t *table = new_table(n, &slots)
@@ -125,6 +134,7 @@ cdef class Encoder:
                     while True:
                         if table[slot] < 0:
                             spans(entry.operations, entry.count, &entry.query, &entry.reference)
+                            entry.start = <uint32_t> (pool.size // 4)
                             table[slot] = <int32_t> known
                             entries[known] = entry
                             found = &entries[known]
@@ -133,6 +143,7 @@ cdef class Encoder:
                             put_short(count, count_long, <uint32_t> entry.count)
                             for k in range(entry.count):
                                 operation = load_u32(entry.operations + 4 * k)
+                                pool.put_u32(operation)
                                 op.put_u8(operation & 15)
                                 if is_match(operation):
                                     put_short(length, length_long, operation >> 4)
@@ -147,16 +158,27 @@ cdef class Encoder:
                             put_short(index, index_long, <uint32_t> table[slot] + 1)
                             break
                         slot = (slot + 1) & (slots - 1)
-                    if found.query > 0x7FFFFFFF or record_pos(r) + found.reference > 0x7FFFFFFF:
+                    if (
+                        found.query > 0x7FFFFFFF or found.reference > 0x7FFFFFFF
+                        or record_pos(r) + found.reference > 0x7FFFFFFF
+                    ):
                         bad = i
                         break
+                    starts[i] = found.start
+                    counts[i] = <uint32_t> found.count
                     query_length[i] = <int32_t> found.query
+                    reference_length[i] = <int32_t> found.reference
                     end[i] = endpos(record_pos(r), record_flag(r), found.reference)
         finally:
             free(table)
             free(entries)
         if bad >= 0:
             raise SourceError(f"record {bad + 1} of the row group: its CIGAR extends past position 2^31 - 1")
+        if pool.size >= 4 * <size_t> MAX_OPERATIONS:
+            raise SourceError("the CIGARs of a row group have 2^28 operations or more, which chunks cannot hold")
+        cigars.pool = array.clone(UINT32, pool.size // 4, False)
+        if pool.size:
+            memcpy(cigars.pool.data.as_voidptr, pool.data, pool.size)
         self.placeholders = array.clone(UINT32, placeholder.size // 4, False)
         if placeholder.size:
             memcpy(self.placeholders.data.as_voidptr, placeholder.data, placeholder.size)
@@ -176,13 +198,17 @@ cdef class Cigars:
 
     cdef readonly array.array start, count, pool, query_length, reference_length
 
-    def __init__(self, streams, Py_ssize_t n):
-        """Raises FormatError if the streams disagree with each other or with n."""
-        cdef const uint8_t[::1] op = streams["cigar.op"]
+    cdef int allocate(self, Py_ssize_t n) except -1:
         self.start = array.clone(UINT32, n, False)
         self.count = array.clone(UINT32, n, False)
         self.query_length = array.clone(INT32, n, False)
         self.reference_length = array.clone(INT32, n, False)
+        return 0
+
+    def __init__(self, streams, Py_ssize_t n):
+        """Raises FormatError if the streams disagree with each other or with n."""
+        cdef const uint8_t[::1] op = streams["cigar.op"]
+        self.allocate(n)
         if op.shape[0] >= MAX_OPERATIONS:
             raise FormatError("stream 'cigar.op' is too long")
         self.pool = array.clone(UINT32, op.shape[0], False)

@@ -33,10 +33,12 @@ cdef inline uint16_t mirrored(uint16_t flag) noexcept nogil:
 
 
 def encode(block, const int32_t[::1] previous):
-    """Streams of FLAG and MAPQ of a block; ``previous`` as returned by `templates.encode`, shape (n,)."""
+    """Streams of FLAG and MAPQ of a block, and FLAG, array('H'). ``previous`` as returned by `templates.encode`."""
     cdef const uint8_t[::1] data = block.data
     cdef const int64_t[::1] offsets = block.offsets
     cdef Py_ssize_t n = offsets.shape[0] - 1, i
+    cdef array.array column = array.clone(UINT16, n, False)
+    cdef uint16_t[::1] out = column
     cdef Buffer first = Buffer(n), following = Buffer(n), values = Buffer(width=2), plain, mapq = Buffer(n)
     cdef uint8_t index_of[65536]
     cdef int known = 0
@@ -45,8 +47,9 @@ def encode(block, const int32_t[::1] previous):
     with nogil:
         for i in range(n):
             mapq.put_u8(record_mapq(&data[offsets[i]]))
+            out[i] = record_flag(&data[offsets[i]])
         for i in range(n):
-            flag = record_flag(&data[offsets[i]])
+            flag = out[i]
             if index_of[flag] == UNKNOWN:
                 if known == MOST:
                     known = MOST + 1
@@ -56,17 +59,17 @@ def encode(block, const int32_t[::1] previous):
                 values.put_u16(flag)
             if previous[i] < 0:
                 first.put_u8(index_of[flag])
-            elif flag == mirrored(record_flag(&data[offsets[previous[i]]])):
+            elif flag == mirrored(out[previous[i]]):
                 following.put_u8(0)
             else:
                 following.put_u8(index_of[flag] + 1)
     if known <= MOST:
-        return {"flag": first, "flag.next": following, "flag.values": values, "mapq": mapq}
+        return {"flag": first, "flag.next": following, "flag.values": values, "mapq": mapq}, column
     plain = Buffer(2 * n, width=2)
     with nogil:
         for i in range(n):
-            plain.put_u16(record_flag(&data[offsets[i]]))
-    return {"flag": plain, "flag.next": Buffer(), "flag.values": Buffer(), "mapq": mapq}
+            plain.put_u16(out[i])
+    return {"flag": plain, "flag.next": Buffer(), "flag.values": Buffer(), "mapq": mapq}, column
 
 
 def decode(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bams3 import codec
+from bams3.codec import ENCODINGS, encoder
 from bams3.codec.joint import Joint, mentioned, runs
 
 Contigs = Sequence[Sequence[int]]
@@ -13,7 +13,7 @@ Contigs = Sequence[Sequence[int]]
 
 def encode(
     block: Any, lengths: Sequence[int] | Mapping[int, int], level: int,
-    encodings: Mapping[str, str] = codec.ENCODINGS,
+    encodings: Mapping[str, str] = ENCODINGS,
 ) -> tuple[dict[str, Any], list[tuple[int, ...]], list[int], list[str]]:  # fmt: skip
     """Encode a RecordBlock of placed records of several contigs; `lengths` of the references in bp, by id.
 
@@ -23,7 +23,7 @@ def encode(
     contigs = [run[:-1] for run in runs(block)]
     references = mentioned(block)
     joint = joint_of(contigs, references, lengths)
-    streams, _, _, read_groups = codec.encode(joint.joined(block), joint.reference_id, level, encodings)
+    streams, _, _, read_groups = encoder.encode(joint.joined(block), joint.reference_id, level, encodings)
     return streams, contigs, references, read_groups
 
 

@@ -22,23 +22,25 @@ cdef array.array UINT16 = new_array("H")
 
 
 def encode(block, const int32_t[::1] end):
-    """Streams of POS and bin of a block; ``end`` as computed by ``cigars``, shape (n,)."""
+    """Streams of POS and bin of a block, and POS, array('i'). ``end`` as computed by ``cigars``, shape (n,)."""
     cdef const uint8_t[::1] data = block.data
     cdef const int64_t[::1] offsets = block.offsets
     cdef Py_ssize_t n = offsets.shape[0] - 1, i
+    cdef array.array column = array.clone(INT32, n, False)
+    cdef int32_t[::1] out = column
     cdef Buffer pos = Buffer(n), escaped = Buffer(width=4), bins = Buffer(width=8)
     cdef const uint8_t *r
     cdef int32_t previous = 0, here
     with nogil:
         for i in range(n):
             r = &data[offsets[i]]
-            here = record_pos(r)
+            here = out[i] = record_pos(r)
             put_short(pos, escaped, zigzag(difference(here, previous)))
             previous = here
             if record_bin(r) != reg2bin(here, end[i]):
                 bins.put_u32(<uint32_t> i)
                 bins.put_u32(record_bin(r))
-    return {"pos": pos, "pos.long": escaped, "bin": bins}
+    return {"pos": pos, "pos.long": escaped, "bin": bins}, column
 
 
 def decode(const uint8_t[::1] stream, const uint8_t[::1] escaped, Py_ssize_t n):

@@ -6,6 +6,7 @@ from array import array as new_array
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
 from libc.string cimport memcpy
 
+from bams3.bam.fields cimport REF_SKIP, SOFT_CLIP
 from bams3.buffer cimport Buffer
 from bams3.codec.tags cimport Tags
 
@@ -17,8 +18,6 @@ cdef array.array INT64 = new_array("q")
 cdef enum:
     MAX_RESERVED = 1 << 26  # bytes allocated on the basis of a footer alone
     FIXED = 36  # bytes before the name, including block_size
-    SOFT_CLIP = 4
-    REF_SKIP = 3
 
 
 cdef inline void store(uint8_t *p, int32_t value) noexcept nogil:

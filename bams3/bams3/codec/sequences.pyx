@@ -39,15 +39,18 @@ cdef enum:
 
 
 def encode_lengths(block, const int32_t[::1] query_length):
-    """Streams of l_seq of a block; ``query_length`` as computed by ``cigars``, shape (n,)."""
+    """Streams of l_seq of a block, and l_seq, array('i'). ``query_length`` as computed by ``cigars``, shape (n,)."""
     cdef const uint8_t[::1] data = block.data
     cdef const int64_t[::1] offsets = block.offsets
     cdef Py_ssize_t n = offsets.shape[0] - 1, i
+    cdef array.array column = array.clone(INT32, n, False)
+    cdef int32_t[::1] out = column
     cdef Buffer length = Buffer(n), length_long = Buffer(width=4)
     with nogil:
         for i in range(n):
-            put_short(length, length_long, zigzag(difference(record_l_seq(&data[offsets[i]]), query_length[i])))
-    return {"seq.length": length, "seq.length.long": length_long}
+            out[i] = record_l_seq(&data[offsets[i]])
+            put_short(length, length_long, zigzag(difference(out[i], query_length[i])))
+    return {"seq.length": length, "seq.length.long": length_long}, column
 
 
 def decode_lengths(const uint8_t[::1] stream, const uint8_t[::1] escaped, const int32_t[::1] query_length, int64_t limit):

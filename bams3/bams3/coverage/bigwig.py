@@ -10,13 +10,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bams3.bam import cigar
-from bams3.bam.flags import UNMAP
-from bams3.coverage.damage import same_length
 from bams3.coverage.options import CoverageOptions
 from bams3.coverage.runs import check_cigars, counted
+from bams3.coverage.selection import Accept, counting
 from bams3.coverage.steps import Steps
 from bams3.coverage.tally import Tally
-from bams3.coverage.write import Accept, RowGroupsOf, contig_depths, contigs_of
+from bams3.coverage.write import RowGroupsOf, contig_depths, contigs_of
 from bams3.errors import UsageError
 from bams3.extras import need
 from bams3.output.files import open_output, refuse_inputs
@@ -233,7 +232,7 @@ def _kept(
     kept = _Kept()
     for groups in row_groups_of(range(references)):
         for group in groups:
-            kept.add(group, _mask(group, options, accept), lengths=bins.normalize == "RPGC")
+            kept.add(group, counting(group, options, accept), lengths=bins.normalize == "RPGC")
     return kept
 
 
@@ -255,31 +254,7 @@ def _counts(
 ) -> Iterator[Depth]:
     tally = Tally(bins, exclude_flags=0, in_pieces=True)
     for group in groups:
-        tally.add(counted(group, _mask(group, options, accept), bin=size))
+        tally.add(counted(group, counting(group, options, accept), bin=size))
         if (piece := tally.settled()) is not None:
             yield piece
     yield tally.finish()
-
-
-def _mask(group: Any, options: CoverageOptions, accept: Accept | None) -> bytearray:
-    """One byte for each record of a row group: 1 if it counts. Unmapped reads never do."""
-    import numpy as np
-
-    def column(values: Any, kind: Any) -> np.ndarray:
-        same_length(group.records, values)
-        return np.frombuffer(values, kind)
-
-    flags = column(group.flag, np.uint16).astype(np.int64)
-    keep = flags & (options.exclude_flags | UNMAP) == 0
-    if options.include_flags:
-        keep &= flags & options.include_flags != 0
-    if options.min_mapq > 0:
-        keep &= column(group.mapq, np.uint8) >= options.min_mapq
-    if options.min_fragment > 0 or options.max_fragment >= 0:
-        lengths = np.abs(column(group.tlen, np.int32).astype(np.int64))
-        keep &= lengths >= options.min_fragment
-        if options.max_fragment >= 0:
-            keep &= lengths <= options.max_fragment
-    if accept is not None:
-        keep &= column(accept(group), np.uint8) != 0
-    return bytearray(keep)

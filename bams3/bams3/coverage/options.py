@@ -4,6 +4,7 @@ import os
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+from bams3.bam.flags import NOT_COUNTED
 from bams3.errors import UsageError
 
 UNBOUNDED = 2**63 - 1
@@ -12,7 +13,7 @@ UNBOUNDED = 2**63 - 1
 class _Options(NamedTuple):
     by: int | str | None = None
     chrom: str | None = None
-    exclude_flags: int = 1796
+    exclude_flags: int = NOT_COUNTED
     include_flags: int = 0
     min_mapq: int = 0
     min_fragment: int = -1

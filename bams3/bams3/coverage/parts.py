@@ -17,7 +17,8 @@ from typing import Any, BinaryIO, NamedTuple
 
 from bams3.coverage.depth import Depth
 from bams3.coverage.options import CoverageOptions
-from bams3.coverage.write import Accept, depth_of
+from bams3.coverage.selection import Accept
+from bams3.coverage.write import depth_of
 from bams3.dataset import layout
 from bams3.dataset.layout import Grid, Window
 from bams3.dataset.reader import DatasetReader

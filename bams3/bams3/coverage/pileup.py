@@ -8,7 +8,7 @@ from itertools import compress, groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bams3.bam import intervals
-from bams3.bam.flags import UNMAP
+from bams3.bam.flags import NOT_COUNTED, UNMAP
 from bams3.bam.regions import LAST, Region
 from bams3.coverage.depth import Depth
 from bams3.coverage.runs import Runs, counted, keep_long
@@ -34,7 +34,7 @@ class PileupOptions(NamedTuple):
     operation of length 0 takes a position from the next one, and unmapped reads count nowhere.
     """
 
-    exclude: int = 1796
+    exclude: int = NOT_COUNTED
     require: int = 0
     any_of: int = 0
     min_mapq: int = 0
@@ -70,7 +70,7 @@ class PileupOptions(NamedTuple):
         return mask
 
 
-class Piece(NamedTuple):
+class DepthPiece(NamedTuple):
     """The depth of some consecutive positions of a contig, and the intervals in which reads lie there, merged."""
 
     depth: Depth
@@ -132,7 +132,7 @@ class Pileup:
         self._contigs = groupby(reads, lambda runs: runs.reference_id)
         self._next: tuple[int, Iterator[Runs]] | None = (-1, iter(()))
 
-    def pieces(self, contig: str, start: int, stop: int) -> Iterator[Piece]:
+    def pieces(self, contig: str, start: int, stop: int) -> Iterator[DepthPiece]:
         """Yield the depth of the positions [start, stop) of a contig, 0-based, in consecutive pieces."""
         return pieces(self.runs(contig), start, stop)
 
@@ -179,7 +179,7 @@ def _runs(
     return in_order(runs, jobs(), workers)
 
 
-def pieces(reads: Iterable[Runs], start: int, stop: int) -> Iterator[Piece]:
+def pieces(reads: Iterable[Runs], start: int, stop: int) -> Iterator[DepthPiece]:
     """Yield the depth of the positions [start, stop) of a contig, from all its reads, in consecutive pieces."""
     tally = Tally(stop - start, start=start, exclude_flags=0, in_pieces=True)
     starts, ends = array("q"), array("q")
@@ -191,9 +191,9 @@ def pieces(reads: Iterable[Runs], start: int, stop: int) -> Iterator[Piece]:
             if depth := tally.settled():
                 starts, ends = intervals.merged(starts, ends)
                 until = depth.start + len(depth)
-                yield Piece(depth, starts, ends)
+                yield DepthPiece(depth, starts, ends)
                 starts, ends = intervals.common(starts, ends, array("q", [until]), array("q", [LAST]))
-    yield Piece(tally.finish(), *intervals.merged(starts, ends))
+    yield DepthPiece(tally.finish(), *intervals.merged(starts, ends))
 
 
 def shared_contigs(datasets: Sequence[DatasetReader]) -> list[tuple[str, int]]:

@@ -8,7 +8,7 @@ from array import array
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
-from bams3.bam.fields cimport UNMAP
+from bams3.bam.fields cimport DELETION, REF_SKIP, SOFT_CLIP, UNMAP
 from bams3.buffer cimport Buffer
 from bams3.coverage.segments cimport CONSUMES
 
@@ -16,9 +16,6 @@ from bams3.coverage.damage import damaged, same_length
 
 cdef enum:
     MATCH = 0
-    DELETION = 2
-    SKIP = 3
-    SOFT_CLIP = 4
     LONGEST = (1 << 28) - 1  # length of an operation
 
 cdef struct Run:
@@ -219,7 +216,7 @@ cdef inline int put_run(Buffer out, Run *run, int64_t begin, int64_t end) except
 cdef int write_run(Buffer out, Run *run) except -1 nogil:
     """Write the run that may still grow."""
     if run.begin < run.end:
-        write(out, run.begin - run.at, SKIP)
+        write(out, run.begin - run.at, REF_SKIP)
         write(out, run.end - run.begin, MATCH)
         run.at = run.begin = run.end
     return 0

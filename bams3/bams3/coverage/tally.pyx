@@ -49,8 +49,7 @@ cdef class Tally:
     each row group, so that only a window of the contig is in memory; ``finish`` then returns the rest.
     ``mode`` is ``"bases"`` (aligned bases, overlapping mates once), ``"spans"`` (mosdepth's fast mode: start to end
     with deletions and skips, mates not corrected) or ``"fragments"`` (whole fragments of proper pairs). A read counts
-    if no bit of ``exclude_flags`` and at least one of ``include_flags`` (0: no condition) is set, and its mapping
-    quality and ``abs(TLEN)`` are in range.
+    if no bit of ``exclude_flags`` and at least one of ``include_flags`` (0: no condition) is set.
     """
 
     cdef DepthWindow window     # the positions in which reads are counted; those before it are in `behind`
@@ -63,21 +62,17 @@ cdef class Tally:
     cdef bint found, in_pieces
     cdef int mode
     cdef unsigned int exclude_flags, include_flags
-    cdef int min_mapq
-    cdef long long min_fragment, max_fragment
     cdef int reference_id
     cdef dict carried
     cdef long long latest
 
     def __cinit__(self, long long length, *, long long start=0, int reference_id=0, str mode="bases",
-                  int exclude_flags=1796, int include_flags=0, int min_mapq=0,
-                  long long min_fragment=-1, long long max_fragment=-1, bint in_pieces=False):
+                  int exclude_flags=1796, int include_flags=0, bint in_pieces=False):
         self.far = Far(NULL, 0, 0, start, start + length, False)
         self.window = DepthWindow(NULL, start, 0, &self.far)
         self.islands = Buffer()
         self.mode = ("bases", "spans", "fragments").index(mode)
-        self.exclude_flags, self.include_flags, self.min_mapq = exclude_flags, include_flags, min_mapq
-        self.min_fragment, self.max_fragment = min_fragment, max_fragment
+        self.exclude_flags, self.include_flags = exclude_flags, include_flags
         self.reference_id = reference_id
         self.carried = {}
         self.latest = start
@@ -90,10 +85,10 @@ cdef class Tally:
         free(self.window.values)
         free(self.far.changes)
 
-    def add(self, group, accept=None):
+    def add(self, group, const unsigned char[::1] mask=None):
         """Count the reads of a row group (`chunk.reader.RowGroup`); only the needed columns are decoded.
 
-        ``accept`` (one byte per record, 0: leave out) is an additional filter. As in mosdepth, overlapping mates are
+        ``mask`` (one byte per record, 0: leave out) is a further condition. As in mosdepth, overlapping mates are
         found by name: a read of a proper pair that reaches its mate's start is remembered under its name; the next
         read of that name that does not reach its mate is corrected against it, and the name is forgotten. Within a
         row group, the chain of ``previous`` identifies a name; between row groups it is ``border_hash``, which at
@@ -105,7 +100,8 @@ cdef class Tally:
             return
         changes = 2 * (n if self.mode != BASES else max(n, len(group.cigar_pool)))
         self._prepare(n, group.pos, group.end, changes)
-        mask = self._mask(n, group, accept)
+        if mask is not None:
+            same_length(n, mask)
         if self.mode == SPANS:
             self._add_spans(n, group.pos, group.end, group.flag, mask)
         elif self.mode == FRAGMENTS:
@@ -207,40 +203,6 @@ cdef class Tally:
         memmove(islands, islands + k, (count - k) * sizeof(Island))
         self.islands.size = (count - k) * sizeof(Island)
         return 0
-
-    def _mask(self, Py_ssize_t n, group, accept):
-        """Return a mask with 1 for reads that pass all filters except FLAG, 0 for the others; None if all pass."""
-        cdef const unsigned char[::1] mapq = None, accepted = accept
-        cdef const int[::1] tlen = None
-        cdef bint by_length = self.min_fragment > 0 or self.max_fragment >= 0
-        cdef long long fragment
-        cdef unsigned char[::1] keep
-        cdef Py_ssize_t i
-        if not by_length and self.min_mapq <= 0 and accept is None:
-            return None
-        mask = bytearray(b"\1") * n
-        keep = mask
-        if self.min_mapq > 0:
-            mapq = group.mapq
-            same_length(n, mapq)
-        if by_length:
-            tlen = group.tlen
-            same_length(n, tlen)
-        if accept is not None:
-            same_length(n, accepted)
-        with nogil:
-            if mapq is not None:
-                for i in range(n):
-                    keep[i] &= mapq[i] >= self.min_mapq
-            if by_length:
-                for i in range(n):
-                    fragment = tlen[i] if tlen[i] >= 0 else -<long long> tlen[i]
-                    keep[i] &= fragment >= self.min_fragment and (
-                        self.max_fragment < 0 or fragment <= self.max_fragment)
-            if accepted is not None:
-                for i in range(n):
-                    keep[i] &= accepted[i] != 0
-        return mask
 
     def _add_spans(self, Py_ssize_t n, const int[::1] pos, const int[::1] end, const unsigned short[::1] flag,
                    const unsigned char[::1] mask):

@@ -12,6 +12,7 @@ from bams3.coverage.intervals import Intervals, read_intervals, windows
 from bams3.coverage.measure import Histogram, bases_covered, means, medians
 from bams3.coverage.options import CoverageOptions, quantize_labels
 from bams3.coverage.report import SUMMARY_HEADER, Totals, distribution
+from bams3.coverage.selection import Accept, beyond_flags
 from bams3.coverage.tally import Tally
 from bams3.errors import UsageError
 from bams3.output.files import all_or_none
@@ -26,7 +27,6 @@ DEEPEST_WINDOW = 999
 WINDOWS_AT_ONCE = 1 << 14
 """Number of windows of a contig that are in memory at a time."""
 
-Accept = Callable[[Any], Any]
 RowGroupsOf = Callable[[Sequence[int]], Iterable[Iterable[Any]]]
 Warn = Callable[[str], None]
 
@@ -45,10 +45,10 @@ def write_coverage(
     """Write the files that mosdepth 0.3.3 would write for ``prefix``, all of them or none.
 
     ``references`` are all contigs (name, length). ``row_groups_of(reference_ids)`` yields, for each of these contigs,
-    its row groups with all its records in coordinate order. ``accept`` maps a row group to one byte per record
-    (0: leave the record out), for filters beyond mosdepth's own, such as read groups. ``pieces_of(reference_id)``
-    yields a contig's depth from part files instead. ``warn`` receives messages for the user; by default they go to
-    standard error. ``inputs``: inputs besides the BED file, which no output may overwrite.
+    its row groups with all its records in coordinate order. ``accept`` is a condition
+    beyond mosdepth's own, such as read groups. ``pieces_of(reference_id)`` yields a contig's depth from part files
+    instead. ``warn`` receives messages for the user; by default they go to standard error. ``inputs``: inputs besides
+    the BED file, which no output may overwrite.
 
     Raises `UsageError` for an unknown contig, an invalid BED file, a prefix in a missing directory or in a dataset,
     and an output that is an input.
@@ -86,7 +86,8 @@ def contig_depths(
     if pieces_of is None:
         every_group = row_groups_of([reference_id for reference_id, _, _ in contigs])
         for (reference_id, _, length), groups in zip(contigs, every_group, strict=True):
-            yield _depth(_tally(options, reference_id, 0, length, in_pieces), groups, accept)
+            tally = _tally(options, reference_id, 0, length, in_pieces)
+            yield _depth(tally, groups, options, accept)
         return
     for reference_id, _, length in contigs:
         depth = Depth(length)
@@ -110,9 +111,10 @@ def depth_of(
     (a read that does not overlap can still change how its mate counts); in fragment mode, all that have reads of an
     overlapping fragment. Only the options that select reads and determine how they count are used.
     """
-    tally = _tally(options or CoverageOptions(), reference_id, start, end)
+    options = options or CoverageOptions()
+    tally = _tally(options, reference_id, start, end)
     for group in row_groups:
-        tally.add(group, accept(group) if accept else None)
+        tally.add(group, beyond_flags(group, options, accept))
     return tally.finish()
 
 
@@ -147,26 +149,19 @@ def _tally(
         mode="fragments" if options.fragment_mode else "spans" if options.fast_mode else "bases",
         exclude_flags=options.exclude_flags,
         include_flags=options.include_flags,
-        min_mapq=options.min_mapq,
-        min_fragment=options.min_fragment,
-        max_fragment=options.max_fragment,
         in_pieces=in_pieces,
     )
 
 
-def _depth(tally: Tally, row_groups: Iterable[Any], accept: Accept | None) -> Iterator[Depth]:
+def _depth(
+    tally: Tally, row_groups: Iterable[Any], options: CoverageOptions, accept: Accept | None
+) -> Iterator[Depth]:
     """Yield the depth of row groups, in one or several pieces."""
     for group in row_groups:
-        tally.add(group, accept(group) if accept else None)
+        tally.add(group, beyond_flags(group, options, accept))
         if (piece := tally.settled()) is not None:
             yield piece
     yield tally.finish()
-
-
-def read_group_filter(names: Iterable[str]) -> Accept:
-    """Return an `accept` function for reads of some read groups (tag RG); reads without the tag are left out."""
-    chosen = frozenset(names)
-    return lambda group: bytes(name in chosen for name in group.tag("RG"))
 
 
 class _Run:

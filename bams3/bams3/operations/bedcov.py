@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from bams3.bam import intervals
-from bams3.bam.flags import UNMAP
+from bams3.bam.flags import NOT_COUNTED, UNMAP
 from bams3.bam.regions import LAST, RegionTable, merge_regions
 from bams3.coverage.measure import Sums
 from bams3.coverage.pileup import Pileup, PileupOptions, own_regions, selected, shared_contigs
@@ -36,7 +36,7 @@ class BedcovOptions(NamedTuple):
     depth; gaps do not count then, either. `reads`: also the number of reads. `header`: names of the columns.
     """
 
-    exclude: int = 1796
+    exclude: int = NOT_COUNTED
     min_mapq: int = 0
     skip_gaps: bool = False
     min_depth: int | None = None

@@ -1,10 +1,10 @@
-"""Prepare the destination of a conversion: refuse foreign files, and remove an old dataset if the user asked for it."""
+"""Begin a conversion: refuse foreign files, remove an old dataset if the user asked for it, and write the plan."""
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 
-from bams3.dataset import layout
+from bams3.dataset import layout, parts
 from bams3.dataset.destination import (
     Destination,
     beside,
@@ -20,7 +20,32 @@ from bams3.errors import Bams3Error, DatasetError
 from bams3.storage import Storage, is_remote, open_storage
 
 
-def prepare(storage: Storage, part: str | None, overwrite: bool, resume: bool) -> Destination:
+@contextmanager
+def begin(
+    storage: Storage, plan: parts.Plan, header: bytes, part: str | None, *, overwrite: bool, resume: bool
+) -> Iterator[tuple[Storage, Destination]]:
+    """Context manager: prepare the destination of a dataset, or of a part of one, and write the plan.
+
+    Yield the storage to write to, and what was there before. Where that is not `storage`, the dataset takes the place
+    of the existing one at the end. Raises DatasetError as `_prepare` does.
+    """
+    there = _prepare(storage, part, overwrite, resume)
+    replaces = overwrite and there.complete and part is None and not is_remote(storage.root)
+    with _successor(storage) if replaces else nullcontext(storage) as storage:
+        if replaces:
+            there = survey(storage)
+        again = overwrite and part is not None
+        parts.write_plan(
+            storage, plan, header, join=resume or part is not None,
+            replace=there.plans[0] if again and there.plans else None,
+        )  # fmt: skip
+        storage.delete(layout.METADATA)  # the dataset is incomplete while a part is written again
+        if layout.PLAIN_HEADER in there.objects:
+            storage.delete(layout.PLAIN_HEADER)
+        yield storage, there
+
+
+def _prepare(storage: Storage, part: str | None, overwrite: bool, resume: bool) -> Destination:
     """Prepare a destination for a dataset, or for a part of one, and return what is there.
 
     With `overwrite`, the files of an existing dataset are removed. Raises DatasetError, before anything changes, if
@@ -69,7 +94,7 @@ def _take_back(destination: Destination, part: str) -> None:
 
 
 @contextmanager
-def successor(storage: Storage) -> Iterator[Storage]:
+def _successor(storage: Storage) -> Iterator[Storage]:
     """Context manager: yield a destination for a new dataset that replaces the existing one once it is complete."""
     new = open_storage(beside(storage.root, "new"))
     remove(survey(new))

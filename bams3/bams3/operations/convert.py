@@ -35,10 +35,10 @@ from bams3.dataset.manifest import Counts, Manifest
 from bams3.dataset.own import Own
 from bams3.dataset.sums import Sums
 from bams3.errors import DatasetError, FormatError, SourceError, UsageError
-from bams3.operations.begin import prepare, successor
+from bams3.operations.begin import begin
 from bams3.operations.reread import reread
 from bams3.operations.row_groups import ChunkKey, Task, cut_row_groups, tasks_of, together
-from bams3.operations.windows import blocks_of, chosen_windows, expanded, part_name, to_the_end
+from bams3.operations.windows import blocks_of, bytes_of, chosen_windows, part_name
 from bams3.parallel.uploads import Uploads
 from bams3.parallel.workers import Workers, worker_count
 from bams3.sources.inputs import IndexCounts, Source
@@ -106,7 +106,7 @@ def convert(
     qualities
         "bin8" or "illumina4": replace each quality by the value of its bin. The manifest and an @PG line state it.
     drop_tags
-        Names of tags that are left out of all records; stated likewise.
+        Names of tags that are left out of all records. The manifest and an @PG line state them, too.
 
     Returns
     -------
@@ -135,48 +135,48 @@ def convert(
         ))  # fmt: skip
         opened = with_loss(opened, loss)
         plan = parts.Plan.of(opened.header, size, level, loss)
-        folders = len(plan.references) - (len(plan.joined.shared) if plan.joined else 0)
-        if folders >= MANY_CONTIGS:
-            show(opened.path, f"{folders} long contigs; each one with reads becomes a folder with a file")
-        if loss:
-            show(opened.path, f"{loss}: the dataset does not hold its records as they are")
+        _warn(opened, plan, loss)
         chosen = chosen_windows(plan, opened, batch, windows)
         name = part_name(plan, batch, chosen)
-        if meter and expect:
-            places = [window for _, window in expanded(plan.grid, chosen or [])]
-            meter.total = size_of(str(source)) if chosen is None else sum(opened.sizes(places)) or None
-            if meter.total:
-                expect(meter.total)
-        there = prepare(storage, name, overwrite, resume)
-        if overwrite and there.complete and name is None and not is_remote(storage.root):
-            storage = stack.enter_context(successor(storage))
-            there = survey(storage)
-        again = overwrite and name is not None
-        parts.write_plan(
-            storage, plan, opened.header.text, join=resume or name is not None,
-            replace=there.plans[0] if again and there.plans else None,
-        )  # fmt: skip
-        storage.delete(layout.METADATA)  # the dataset is incomplete while a part is written again
-        if layout.PLAIN_HEADER in there.objects:
-            storage.delete(layout.PLAIN_HEADER)
+        if meter and expect and (total := _size(str(source), opened, plan, chosen)):
+            meter.total = total
+            expect(total)
+        storage, there = stack.enter_context(
+            begin(storage, plan, opened.header.text, name, overwrite=overwrite, resume=resume)
+        )
         pool = stack.enter_context(Workers(threads))
-        earlier = _Earlier(storage, plan, there.objects) if resume or again else None
+        reused = resume or (overwrite and name is not None)
+        earlier = _Earlier(storage, plan, there.objects) if reused else None
         job = _Conversion(Uploads(storage), plan, HeaderLines(opened.header), pool, earlier, there)
         with _faults_named(opened, storage, removes=name is None and not resume):
             if chosen is None:
                 counts = _known_counts(opened, index)
                 part = job.run(opened.blocks(pool.map))
-                _end(part, opened, list(plan.grid.runs()), {} if opened.truncated else counts)
-                if verify:
-                    reread(storage, plan, part, pool)
+                part.windows, part.source_counts = list(plan.grid.runs()), {} if opened.truncated else counts
+            else:
+                part = job.run(blocks_of(opened, plan, chosen, pool.map))
+                part.windows, part.source_counts = chosen, _by_reference(opened.counts())
+            part.truncated = opened.truncated
+            if verify:
+                reread(storage, plan, part, pool)
+            if name is None:
                 return parts.commit(storage, plan, [part])
-            ends = [to_the_end(plan, window) for window in chosen]
-            part = job.run(blocks_of(opened, [place for _, place in expanded(plan.grid, ends)], pool.map))
-        _end(part, opened, chosen, _by_reference(opened.counts()))
-        if verify:
-            reread(storage, plan, part, pool)
-        storage.put(f"{layout.PARTS}/{name}.json", part.to_bytes())
-        return None
+            storage.put(f"{layout.PARTS}/{name}.json", part.to_bytes())
+            return None
+
+
+def _warn(source: Source, plan: parts.Plan, loss: Loss | None) -> None:
+    """Print what a user may not expect of a conversion."""
+    folders = len(plan.references) - (len(plan.joined.shared) if plan.joined else 0)
+    if folders >= MANY_CONTIGS:
+        show(source.path, f"{folders} long contigs; each one with reads becomes a folder with a file")
+    if loss:
+        show(source.path, f"{loss}: the dataset does not hold its records as they are")
+
+
+def _size(path: str, source: Source, plan: parts.Plan, windows: Sequence[Window] | None) -> int | None:
+    """Return the number of bytes of a source that will be read, if it is known."""
+    return size_of(path) if windows is None else bytes_of(source, plan, windows) or None
 
 
 def _check_options(
@@ -239,11 +239,6 @@ def merge(dataset: Any) -> Manifest:
     plan = parts.read_plan(storage)
     check_joinable(destination)
     return parts.commit(storage, plan, parts.read_parts(storage, plan))
-
-
-def _end(part: parts.Part, source: Source, windows: Sequence[Window], counts: dict[int, int]) -> None:
-    """Complete a part once its records have been read: its windows, and what is known of its source."""
-    part.windows, part.source_counts, part.truncated = list(windows), counts, source.truncated
 
 
 def _known_counts(source: Source, index: str | None) -> dict[int, int]:

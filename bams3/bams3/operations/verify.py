@@ -11,7 +11,8 @@ from bams3.chunk.entry import ChunkEntry
 from bams3.chunk.footer import MAGIC, MAGICS
 from bams3.chunk.header import HeaderLines
 from bams3.chunk.row_group import Chunk, RowGroup
-from bams3.codec import EARLIER_ENCODINGS, encode, joined
+from bams3.codec import EARLIER_ENCODINGS, joined
+from bams3.codec.encoder import encode
 from bams3.dataset import layout
 from bams3.dataset.manifest import Counts
 from bams3.dataset.prefetch import plan_all

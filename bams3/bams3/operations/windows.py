@@ -95,17 +95,24 @@ def expanded(grid: layout.Grid, windows: Iterable[Window]) -> Iterator[tuple[int
             yield from ((number, Window(contig, 0, LAST)) for contig in sharing)
 
 
-def blocks_of(source: Source, windows: Sequence[Window], mapper: Mapper) -> Iterator[Any]:
+def bytes_of(source: Source, plan: parts.Plan, windows: Sequence[Window]) -> int:
+    """Return about how many bytes of the source some windows take, by its index; 0 if that does not tell."""
+    return sum(source.sizes([place for _, place in expanded(plan.grid, windows)]))
+
+
+def blocks_of(source: Source, plan: parts.Plan, windows: Sequence[Window], mapper: Mapper) -> Iterator[Any]:
     """Yield blocks of the reads of some windows, in order, through the source's index."""
-    source.will_read(windows)
-    for reference_id, start, end in windows:
+    ends = [_to_the_end(plan, window) for window in windows]
+    places = [place for _, place in expanded(plan.grid, ends)]
+    source.will_read(places)
+    for reference_id, start, end in places:
         if reference_id == UNPLACED:
             yield from source.unplaced(mapper)
         else:
             yield from source.window(reference_id, start, end, mapper)
 
 
-def to_the_end(plan: parts.Plan, window: Window) -> Window:
+def _to_the_end(plan: parts.Plan, window: Window) -> Window:
     """Extend the last window of a contig to all positions: it holds the reads past the contig's end, too."""
     if window.reference_id == UNPLACED or window.end < plan.lengths[window.reference_id]:
         return window

@@ -124,6 +124,18 @@ def keep_mapq(uint8_t[::1] mask not None, const uint8_t[::1] mapq not None, int 
             mask[i] &= mapq[i] >= minimum
 
 
+def keep_fragments(uint8_t[::1] mask not None, const int32_t[::1] tlen not None, int64_t least, int64_t most):
+    """Clear the records whose template is shorter than ``least`` or longer than ``most`` (negative: no limit) bases."""
+    cdef Py_ssize_t i
+    cdef int64_t length
+    same_length(mask.shape[0], tlen.shape[0])
+    with nogil:
+        for i in range(mask.shape[0]):
+            length = tlen[i]
+            length = length if length >= 0 else -length
+            mask[i] &= length >= least and (most < 0 or length <= most)
+
+
 def keep_any_flag(uint8_t[::1] mask not None, const uint16_t[::1] flag not None, int any_of):
     """Clear the records that have none of the FLAG bits of ``any_of``."""
     cdef Py_ssize_t i

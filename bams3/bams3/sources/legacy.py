@@ -13,6 +13,7 @@ import struct
 from collections.abc import Iterator
 from typing import Any, BinaryIO, NamedTuple, cast
 
+from bams3.bam.cigar import LETTERS
 from bams3.errors import SourceError
 from bams3.sources.feeds import Feed
 from bams3.sources.htslib import HtslibSource
@@ -28,13 +29,12 @@ HEAD = struct.Struct(
     "<IHHHH"
 )  # record size, lengths of name and sequence, numbers of CIGAR operations and tags
 FIXED = struct.Struct("<iiBH")  # refID, POS, MAPQ, FLAG
+OPERATIONS = LETTERS[:9]  # without codes that no record may have
 BASES = {1: "A", 2: "C", 4: "G", 8: "T", 15: "N"}
-OPERATIONS = "MIDNSHP=X"
 INTEGERS = frozenset(
     "AM AS CM CP FI H0 H1 H2 HI IH MQ NH NM OP PQ SM TC UQ XS".split()  # noqa: SIM905 (easier to read)
 )
 """Tags that are integers by the SAM specification; XS by habit of aligners."""
-UNMAP = 4
 
 
 class Alignment(NamedTuple):

@@ -23,7 +23,8 @@ KEPT = 2
 """Number of pieces that are kept after they are read: the block at the end of a window is often the first of the
 next one, and may span two pieces."""
 
-Span = tuple[int, int]
+Range = tuple[int, int]
+"""Start and end of bytes of a file."""
 
 
 class RemoteInput:
@@ -54,7 +55,7 @@ class RemoteInput:
             ahead = cast(_ReadAhead, self._ahead)
         return cast(BinaryIO, _Cursor(ahead, start))
 
-    def will_read(self, spans: Sequence[Span]) -> None:
+    def will_read(self, spans: Sequence[Range]) -> None:
         size = self.size()
         merged = _merged([(start, min(end, size)) for start, end in spans])
         self._read_ahead(_pieces(merged), depth=DEPTH).spans = merged
@@ -77,7 +78,7 @@ class RemoteInput:
         if self._ahead:
             self._ahead.close()
 
-    def _read_ahead(self, plan: Iterator[Span], depth: int) -> "_ReadAhead":
+    def _read_ahead(self, plan: Iterator[Range], depth: int) -> "_ReadAhead":
         self.close()
         self._ahead = _ReadAhead(self._fetch, self.size, plan, depth)
         return self._ahead
@@ -101,12 +102,12 @@ class _ReadAhead:
         self,
         fetch: Callable[[int, int], memoryview],
         size: Callable[[], int],
-        plan: Iterator[Span],
+        plan: Iterator[Range],
         depth: int,
     ) -> None:
-        self.spans: Sequence[Span] = ()
+        self.spans: Sequence[Range] = ()
         self._fetch, self._size, self._plan, self._depth = fetch, size, plan, depth
-        self._flying: deque[tuple[Span, Future[memoryview]]] = deque()
+        self._flying: deque[tuple[Range, Future[memoryview]]] = deque()
         self._kept: deque[tuple[int, memoryview]] = deque(maxlen=KEPT)
 
     def covers(self, position: int) -> bool:
@@ -173,7 +174,7 @@ class _Cursor(io.RawIOBase):
         return True
 
 
-def _growing(size: Callable[[], int]) -> Iterator[Span]:
+def _growing(size: Callable[[], int]) -> Iterator[Range]:
     """The pieces of an object from its start on, small ones first, since only the start may be needed."""
     yield 0, FIRST  # the response tells the size of the object
     start, length = FIRST, 2 * FIRST
@@ -182,9 +183,9 @@ def _growing(size: Callable[[], int]) -> Iterator[Span]:
         start, length = start + length, min(2 * length, PIECE)
 
 
-def _merged(spans: Sequence[Span]) -> list[Span]:
+def _merged(spans: Sequence[Range]) -> list[Range]:
     """Spans in order; a span that touches or overlaps the previous one is merged into it."""
-    found: list[Span] = []
+    found: list[Range] = []
     for start, end in spans:
         if found and found[-1][0] <= start <= found[-1][1]:
             found[-1] = (found[-1][0], max(end, found[-1][1]))
@@ -193,7 +194,7 @@ def _merged(spans: Sequence[Span]) -> list[Span]:
     return found
 
 
-def _pieces(spans: Sequence[Span]) -> Iterator[Span]:
+def _pieces(spans: Sequence[Range]) -> Iterator[Range]:
     for start, end in spans:
         for at in range(start, end, PIECE):
             yield at, min(at + PIECE, end)

@@ -1,0 +1,73 @@
+"""A block of records → its streams: every field's encoder in turn, since some need what others have found."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from bams3.codec import (
+    ENCODINGS,
+    ZoneMap,
+    cigars,
+    flags,
+    mates,
+    modifications,
+    names,
+    positions,
+    qualities,
+    sequences,
+    templates,
+    text_values,
+)
+from bams3.codec.derived import Derived
+from bams3.codec.reference import Reference
+from bams3.codec.surroundings import Surroundings
+from bams3.codec.tag_encoder import Encoder as TagEncoder
+from bams3.codec.zones import extremes
+
+SPELLED_LEVEL = 4  # lowest level that stores MM as bits of bases
+
+
+def encode(
+    block: Any, reference_id: int, level: int, encodings: Mapping[str, str] = ENCODINGS
+) -> tuple[dict[str, Any], ZoneMap, list[int], list[str]]:
+    """Returns streams (name → bytes-like; empty ones omitted), zone map, and the reference ids and read groups used.
+
+    `block`: a RecordBlock whose records all have RNAME `reference_id`; `level`: 1 (fast) to 9 (small); `encodings`: by
+    field.
+    Raises SourceError for records that cannot be represented.
+    """
+    cigar = cigars.Encoder(block)
+    operations = cigar.cigars
+    position_streams, pos = positions.encode(block, cigar.end)
+    template_streams, previous = templates.encode(block, cigar.end)
+    flag_streams, flag = flags.encode(block, previous)
+    mate_streams, references = mates.encode(
+        block, reference_id, pos, cigar.end, operations.query_length, flag, previous
+    )
+    name_streams = names.encode(block, previous)
+    if encodings["templates"] == "named" and sum(map(len, name_streams.values())) < len(
+        template_streams["border.hash"]
+    ):
+        del template_streams["border.hash"]  # it would be larger than what it is computed from
+    length_streams, l_seq = sequences.encode_lengths(block, operations.query_length)
+    reference = Reference.of_block(block, pos, l_seq, operations)
+    streams = {
+        **position_streams, **cigar.streams, **template_streams, **flag_streams, **mate_streams, **name_streams,
+        **length_streams, **reference.to_streams(), **sequences.encode(block, pos, l_seq, operations, reference),
+    }  # fmt: skip
+
+    def around() -> Surroundings:
+        return Surroundings.of_block(block, pos, l_seq, operations, reference)
+
+    streams |= qualities.encode(block, level, around)
+    derived = Derived(reference, pos, flag, streams["mapq"], l_seq, operations, previous).of_block(block)
+
+    def unspell(texts: Any, holders: Any) -> tuple[Any, Any]:
+        return modifications.encode(texts, memoryview(holders).cast("I"), flag, around())
+
+    streams |= TagEncoder(
+        block, cigar.placeholders, derived, unspell if level >= SPELLED_LEVEL else None
+    ).streams  # fmt: skip
+    size = block.offsets[-1] - block.offsets[0]
+    zone = ZoneMap(len(block), size, *extremes(pos, cigar.end, flag, streams["mapq"]))
+    read_groups = text_values(streams, "RG")
+    return {name: stream for name, stream in streams.items() if len(stream)}, zone, references, read_groups
