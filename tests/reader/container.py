@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import zstandard
 
 from reader.codecs import inflate
+from reader.integers import RowGroupStreams
 
 MAGICS = {1: bytes.fromhex("42414d533300010a"), 2: bytes.fromhex("42414d533300020a")}
 HOT = (
@@ -35,7 +36,7 @@ class RowGroup(NamedTuple):
 
     reference_id: int
     entry: dict[str, Any]
-    streams: dict[str, bytes]
+    streams: RowGroupStreams
 
 
 def unzstd(data: bytes, dictionary: bytes = b"") -> bytes:
@@ -80,7 +81,7 @@ def read_chunk(data: bytes) -> tuple[dict[str, Any], list[RowGroup]]:
         place_streams(footer)
     groups = []
     for entry in footer["row_groups"]:
-        streams, joint = {}, [0, 0]
+        streams, joint = RowGroupStreams(), [0, 0]
         for name, (codec, offset, size, raw, checksum) in entry["streams"].items():
             part = data[offset : offset + size]
             if checksum is None:
