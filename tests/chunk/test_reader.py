@@ -66,7 +66,7 @@ def test_the_page_names_these() -> None:
             assert f"`{stem}`" in PAGE or f"`{stem.rpartition('.')[0]}`" in PAGE, name
 
 
-@pytest.mark.parametrize("level", range(1, 10))
+@pytest.mark.parametrize("level", [1, 3, 4, 7, 9])  # those between differ only in how hard codecs try
 def test_every_stream_and_codec(level: int, tmp_path: Path) -> None:
     (tmp_path / "x.bam").write_bytes(every_stream.bam())
     convert(tmp_path / "x.bam", tmp_path / "d.bams3", level=level, workers=1)
@@ -86,4 +86,5 @@ def test_every_stream_and_codec(level: int, tmp_path: Path) -> None:
     assert wanted - streams == set()
     assert streams & (AT_LEVELS.keys() - wanted) == set()
     assert CHOICES - chosen == set()
-    assert codecs == CODECS - (set() if level == 9 else {"mixed"})
+    assert codecs - {"rans1"} == CODECS - {"rans1"} - (set() if level == 9 else {"mixed"})
+    assert "rans1" in codecs or level < 3  # there, only of long streams

@@ -25,7 +25,8 @@ class RowGroupStreams(dict[str, bytes]):
         return super().__getitem__(name)
 
     def get(self, name: str, default: bytes = b"") -> bytes:  # type: ignore[override]
-        return self[name] if name in self else default
+        self.asked.add(name)
+        return super().get(name, default)
 
 
 def unpack(kind: str, data: bytes) -> list[int]:

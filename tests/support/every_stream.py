@@ -80,12 +80,13 @@ def pairs() -> list[dict[str, Any]]:
         read(100, name=b"x%d" % number, flag=65, next_ref=299, tlen=number * 1000) for number in range(300)
     ]
     linked = [
-        ((99, 147), 30, 38), ((99, 147), 0, -8), ((81, 161), 30, 24), ((65, 129), 5, 0), ((99, 147), 7, 77),
+        ((65, 129), 30, 38), ((99, 147), 0, -8), ((81, 161), 30, 24), ((65, 129), 5, 0), ((99, 147), 7, 77),
     ]  # fmt: skip
     out = [read(90, name=b"first of two", **far), *between, read(101, name=b"second of two", **far)]
     for number, ((one, two), apart, length) in enumerate(linked):
         pos = 200 + 100 * number
-        shared = {"name": b"linked%d" % number, "next_ref": 1}
+        ms = hostile.tag("ms", "i", 8 * 20)
+        shared = {"name": b"linked%d" % number, "next_ref": 1, "quality": b"\x14" * 8, "tags": [ms]}
         out.append(read(pos, flag=one, next_pos=pos + apart, tlen=length, **shared))
         out.append(read(pos + apart, flag=two, next_pos=pos, tlen=-length, **shared))
     out.append(read(900, name=b"first of two", flag=147, next_ref=1, next_pos=90, tlen=-818))
@@ -99,14 +100,20 @@ def pairs() -> list[dict[str, Any]]:
 def names() -> list[dict[str, Any]]:
     """Names with slots of every kind and columns of every coding, and names without; and mates by name alone."""
     chance = random.Random(1)
-    out = []
-    for number in range(400):
+    lanes = [chance.randrange(10**9) for _ in range(70)]
+    out, mapq = [], 0
+    for number in range(600):
         umi = bytes(chance.choices(b"ACGT", k=9))
-        lane = chance.choice([1101, 1102, 2001, 70_000, 2**31])
+        lane = chance.choice(lanes)
         name = b"run:%d:%d:%d:%05d:%b" % (
             number * 1000, lane, chance.randrange(10**8), chance.randrange(10**5), umi,
         )  # fmt: skip
-        out.append(read(500, name=name if number % 40 else b"odd" + bytes(chance.choices(b"!#$%&()", k=9))))
+        mapq = (5 * mapq + chance.randrange(2)) % 60  # what comes next depends on what is before: order 1
+        out.append(
+            read(
+                500, mapq=mapq, name=name if number % 40 else b"odd" + bytes(chance.choices(b"!#$%&()", k=9))
+            )
+        )
     return out
 
 
@@ -167,7 +174,7 @@ _CONCERNS: list[Callable[[], list[dict[str, Any]]]] = [
 def records() -> list[bytes]:
     """All of them, in coordinate order; those of reads that are aligned as real ones come last, short and long ones."""
     out = [hostile.record(ref=ref, **fields) for ref, concern in enumerate(_CONCERNS) for fields in concern()]
-    for count, times in ((150, 1), (10, 40)):
+    for count, times in ((100, 1), (5, 40)):
         ref = (out[-1][4] + 1).to_bytes(4, "little")
         for each in with_qualities(aligned_reads(3, count, with_md=0.5, errors=0.08, times=times)):
             mate = each[24:28] if each[24] else ref
