@@ -37,6 +37,8 @@ CONTRADICTIONS: dict[str, dict[str, Any]] = {
     "names that overlap": {"names": (b"aa", array("q", [0, 2, 1]))},
     "fewer names": {"names": (b"aa", array("q", [0, 1]))},
     "fewer mates": {"next_pos": array("i", [6])},
+    "positions that fall": {"pos": array("i", [6, 5])},
+    "a position before the first": {"pos": array("i", [-2, 5])},
 }
 
 
@@ -50,6 +52,14 @@ def test_columns_that_agree_make_piles() -> None:
 def test_columns_that_contradict_each_other_are_refused(case: str) -> None:
     with pytest.raises(FormatError, match="the chunk is damaged"):
         Piles(8000, True).push(group(**CONTRADICTIONS[case]), bytearray(b"\1\1"))
+
+
+def test_positions_that_fall_from_one_row_group_to_the_next_are_refused() -> None:
+    piles = Piles(8000, True)
+    piles.push(group(), bytearray(b"\1\1"))
+    piles.push(group(pos=array("i", [6, 7])), bytearray(b"\1\1"))
+    with pytest.raises(FormatError, match="positions do not ascend"):
+        piles.push(group(), bytearray(b"\1\1"))
 
 
 def test_cuts_cover_everything() -> None:

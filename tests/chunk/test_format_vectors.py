@@ -3,17 +3,24 @@
 import re
 from pathlib import Path
 
+import hostile
+import row_groups
+from bams3.codec import byte_model
 from bams3.codec.rans import decode
+from reader.bases import Sequences, qualities
+from reader.columns import cigars
 from reader.container import read_chunk
 from reader.entropy import RangeDecoder, rans
 from reader.integers import name_hash
+from reader.models import byte_model as read_bytes
+from reader.modifications import Listed
 from reader.records import Records
 
 TEXT = (Path(__file__).parents[2] / "docs/format.md").read_text().split("## Test vectors")[1]
 
 
 def rows(heading: str) -> list[list[str]]:
-    """The cells of the table that follows a heading."""
+    """The cells of the table that follows a heading, and of further ones after it."""
     table = TEXT.split(f"**{heading}.**")[1].split("\n\n**")[0]
     lines = [line for line in table.splitlines() if line.startswith("|")]
     return [[cell.strip(" `") for cell in line.split("|")[1:-1]] for line in lines[2:]]
@@ -25,6 +32,7 @@ def test_range_coder() -> None:
     assert "".join(str(coder.bit("bit")) for _ in bits) == bits
     assert coder.number(5) == int(number)
     assert [coder.adaptive_number("number") for _ in range(2)] == [int(value) for value in adaptive.split()]
+    assert coder.ended()
 
 
 def test_rans() -> None:
@@ -34,6 +42,40 @@ def test_rans() -> None:
         data = bytes.fromhex(stored)
         assert rans(data, len(text), int(order)) == text.encode()
         assert bytes(decode(data, len(text), int(order))) == text.encode()
+
+
+def test_byte_model() -> None:
+    [[stored, text]] = rows("Byte model")
+    assert read_bytes(bytes.fromhex(stored), len(text)) == text.encode()
+    assert bytes(byte_model.decode(bytes.fromhex(stored), len(text))) == text.encode()
+
+
+def test_models_of_bases() -> None:
+    """Of the reads in the first table, with each of the streams in the second one."""
+    table = rows("Models of bases")
+    given, stored = table[:2], {name: bytes.fromhex(data) for name, data in table[-4:]}
+    reads = [
+        hostile.record(
+            ref=0, pos=int(pos) - 1, flag=int(flag), sequence=seq.encode(), name=b"r",
+            cigar=[(int(n), "MIDNSHP=X".index(code)) for n, code in re.findall(r"(\d+)(\D)", cigar)],
+            quality=bytes(ord(letter) - 33 for letter in qual), tags=[hostile.tag("MM", "Z", text.encode())],
+        )
+        for flag, pos, cigar, seq, qual, text, _ in given
+    ]  # fmt: skip
+    encoded = row_groups.encode(reads, level=9)
+    assert encoded["tag.MM:Z.listed"] == stored.pop("tag.MM:Z.listed")
+    group, flags = row_groups.columns(encoded, reads), [int(flag) for flag, *_ in given]
+    sequences = Sequences(encoded, list(group.pos), cigars(encoded))
+    assert ["".join(map(str, sequences._alignment(i))) for i in range(2)] == [kinds for *_, kinds in given]
+    listed = Listed(encoded["tag.MM:Z.listed"], sequences, flags)
+    assert [listed.text(i, b"C+m?;").decode() for i in range(2)] == [row[5] for row in given]
+    plain = {name: data for name, data in encoded.items() if not name.startswith("qual")}
+    for name, data in stored.items():
+        streams = plain | {name: data, "qual.values": bytes([20, 30, 40])}
+        assert [bytes(q + 33 for q in read).decode() for read in qualities(streams, sequences, flags)] == [
+            row[4] for row in given
+        ]
+        assert row_groups.decoded(streams, reads) == b"".join(reads)
 
 
 def test_name_hash() -> None:

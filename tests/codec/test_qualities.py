@@ -16,7 +16,7 @@ from bams3.errors import FormatError
 from hypothesis import given
 from hypothesis import strategies as st
 from reader import bases, columns
-from row_groups import Streams, aligned_reads
+from row_groups import Streams, aligned_reads, with_qualities
 from row_groups import columns as columns_of
 from row_groups import encode as encode_records
 
@@ -119,24 +119,6 @@ def test_a_model_is_taken_where_it_is_smaller(name: str, level: int, stream: str
     assert stream not in qualities.encode(block, 6, block.surroundings)
     noise = Block(QUALITIES["noise of 64 values"])
     assert stream not in qualities.encode(noise, level, noise.surroundings)
-
-
-def with_qualities(records: list[bytes]) -> list[bytes]:
-    """Records whose qualities follow from their bases; every third is reversed."""
-    out = []
-    for number, record in enumerate(records):
-        length = int.from_bytes(record[20:24], "little")
-        at = 36 + record[12] + 4 * int.from_bytes(record[16:18], "little")
-        sequence = record[at : at + (length + 1) // 2]
-        codes = [code for byte in sequence for code in (byte >> 4, byte & 15)][:length]
-        at += len(sequence)
-        quality = bytes(
-            10 + min(code, 8) + 2 * (code == before) + 9 * (cycle > 15)
-            for cycle, (before, code) in enumerate(itertools.pairwise([0, *codes]))
-        )
-        flag = bytes([record[18] | 16 * (number % 3 == 0)])
-        out.append(record[:18] + flag + record[19:at] + quality + record[at + length :])
-    return out
 
 
 @pytest.mark.parametrize(

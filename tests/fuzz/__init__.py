@@ -3,7 +3,7 @@
     make fuzz                               # a million inputs; FUZZ="--inputs 20000 --seed 2" for others
     make fuzz FUZZ="--replay build/fuzz/…"  # an input that failed
 
-`mutate` changes bytes and JSON; `seeds` makes what is changed; `targets` is what reads it in process, `commands` what
-reads it as files, `forged` what must not answer wrongly; `campaign` runs them in worker processes, with a watchdog.
-Seed and number make an input again.
+`mutate` changes bytes and JSON; `seeds` makes what is changed; `targets` is what reads it in process, `uses` what is
+computed from it, `commands` what reads it as files, `forged` what must not answer wrongly; `campaign` runs them in
+worker processes, with a watchdog. Seed and number make an input again.
 """

@@ -16,6 +16,7 @@ from fuzz.commands import Commands
 from fuzz.forged import Forged
 from fuzz.seeds import Seeds
 from fuzz.targets import TARGETS
+from fuzz.uses import TARGET as USES
 
 FAILURES = Path(__file__).parents[2] / "build/fuzz"
 
@@ -34,7 +35,11 @@ def main() -> int:
         places = [Path(folder) / name for name in ("commands", "forged")]
         for place in places:
             place.mkdir()
-        targets = TARGETS | {"commands": Commands(places[0]).target, "forged": Forged(places[1]).target}
+        targets = TARGETS | {
+            "uses": USES,
+            "commands": Commands(places[0]).target,
+            "forged": Forged(places[1]).target,
+        }
         if given.replay:
             failure = pickle.loads(given.replay.read_bytes())
             print(failure.kind)

@@ -8,6 +8,7 @@ import random
 import shutil
 import sys
 import tempfile
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -96,6 +97,18 @@ def lie_in_json(path: Path, chance: random.Random) -> None:
         path.write_text(json.dumps(document))
 
 
+def lie_in_references(path: Path, chance: random.Random) -> None:
+    """In the references of a manifest, packed as those of many contigs are; or in how they are packed."""
+    document = json.loads(path.read_text())
+    references, kind = document["references"], chance.randrange(4)
+    plain = json.dumps(lies(references, chance) if kind == 0 else references).encode()
+    stored = zstandard.compress(mutated(plain, chance) if kind == 1 else plain)
+    text = b64encode(mutated(stored, chance) if kind == 2 else stored)
+    document["references"] = (mutated(text, chance) if kind == 3 else text).decode("latin-1")
+    del document["crc32"]
+    path.write_bytes(sealed(document))
+
+
 def lie_in_index(path: Path, chance: random.Random) -> None:
     rewrite(path.parents[1], INDEX, lambda document: lies(document, chance))
 
@@ -167,6 +180,7 @@ FILES = ("x.bam", "d.bams3", "parts.bams3", "part1", "part2", CHUNK, "sites.vcf"
 # What is read, how it is spoilt, and the commands that read it: a few of them are run for each mutation.
 SPOILT: dict[str, tuple[str, Callable[[Path, random.Random], None], tuple[tuple[str, ...], ...]]] = {
     "manifest": ("d.bams3/_metadata.json", lie_in_json, READ),
+    "references": ("d.bams3/_metadata.json", lie_in_references, READ),
     "manifest's bytes": ("d.bams3/_metadata.json", spoil, READ),
     "header": ("d.bams3/_header.sam.zst", spoil, READ),
     "index": ("d.bams3/_index/chunks.json.zst", lie_in_index, READ),

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import random
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import zstandard
 from bams3.chunk.dictionary import deflated, dictionary
-from bams3.chunk.footer import MAGIC, TRAILER
+from bams3.chunk.footer import MAGIC, TRAILER, parted
 
 BYTES = (0, 1, 2, 127, 128, 254, 255)
 NUMBERS = (0, 1, 2, 255, 256, 65_535, 65_536, (1 << 31) - 1, 1 << 31, (1 << 32) - 1, 1 << 60, (1 << 64) - 1)
@@ -84,6 +84,25 @@ def with_footer(chunk: bytes, change: Callable[[Any], object]) -> bytes:
     change(document)
     stored = deflated(json.dumps(document).encode())
     return body + stored + TRAILER.pack(len(stored), zlib.crc32(stored), chunk[-len(MAGIC) :])
+
+
+def with_streams(
+    chunk: bytes, groups: Sequence[Mapping[str, bytes]], change: Callable[[Any], object] = lambda _: None
+) -> bytes:
+    """A chunk whose row groups have these streams, stored as they are, with right lengths and checksums. `change`: of
+    the footer's JSON, in place."""
+    document = footer_of(chunk)
+    bodies = bytearray(MAGIC), bytearray()
+    for told, streams in zip(document["row_groups"], groups, strict=True):
+        held = {name: data for name, data in streams.items() if data}
+        told["streams"] = {name: ["raw", len(data), len(data)] for name, data in held.items()}
+        parts = [b"".join(held[name] for name in names) for names in parted(held)]
+        told["checksums"] = [zlib.crc32(part) for part in parts]
+        for body, part in zip(bodies, parts, strict=True):
+            body += part
+    change(document)
+    stored = deflated(json.dumps(document).encode())
+    return b"".join(bodies) + stored + TRAILER.pack(len(stored), zlib.crc32(stored), MAGIC)
 
 
 def footer_of(chunk: bytes) -> Any:

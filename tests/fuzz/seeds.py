@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import every_stream
 import hostile
 import hypothesis
 import pysam
@@ -21,7 +22,7 @@ from bams3.chunk.reader import open_chunk
 from bams3.operations.convert import convert
 
 DATA = Path(__file__).parent.parent / "data"
-LEVELS = (1, 5, 9)
+LEVELS = (1, 5, 7, 9)
 LARGEST = 150_000  # bytes of records: longer seeds would take all the time
 
 
@@ -37,12 +38,19 @@ class RowGroupSeed:
 
 
 @dataclass(frozen=True)
+class ChunkSeed:
+    """A chunk, and its row groups."""
+
+    data: bytes
+    row_groups: tuple[RowGroupSeed, ...]
+
+
+@dataclass(frozen=True)
 class Seed:
-    """A BAM, and of its dataset the row groups and the chunks' bytes."""
+    """A BAM, and the chunks of its dataset."""
 
     bam: bytes
-    row_groups: tuple[RowGroupSeed, ...]
-    chunks: tuple[bytes, ...]
+    chunks: tuple[ChunkSeed, ...]
 
 
 @dataclass(frozen=True)
@@ -62,13 +70,20 @@ class Seeds:
         with tempfile.TemporaryDirectory() as folder:
             self.seeds = [
                 seed_of(bam, Path(folder) / f"{number}.bam", LEVELS[number % len(LEVELS)])
-                for number, bam in enumerate(bams)
+                for number, bam in enumerate([*bams, *[every_stream.bam()] * len(LEVELS)])
             ]
         self.indexes = [index_of(bam, csi) for bam in real_files() for csi in (False, True)]
 
     def choose(self, chance: random.Random) -> Seed:
         """Any seed."""
         return chance.choices(self.seeds, cum_weights=self._weights)[0]
+
+    def chunk(self, chance: random.Random) -> ChunkSeed:
+        """Any chunk."""
+        seed = self.choose(chance)
+        while not seed.chunks:
+            seed = self.choose(chance)
+        return chance.choice(seed.chunks)
 
     def row_group(self, chance: random.Random) -> RowGroupSeed:
         """Any row group."""
@@ -85,7 +100,7 @@ class Seeds:
 
     @cached_property
     def _row_groups(self) -> list[RowGroupSeed]:
-        return [group for seed in self.seeds for group in seed.row_groups]
+        return [group for seed in self.seeds for chunk in seed.chunks for group in chunk.row_groups]
 
     @cached_property
     def _streams(self) -> dict[str, list[bytes]]:
@@ -114,8 +129,7 @@ def seed_of(bam: bytes, path: Path, level: int) -> Seed:
     path.write_bytes(bam)
     convert(path, path.with_suffix(".bams3"), chunk_size="256K", level=level, workers=1)
     chunks = sorted(path.with_suffix(".bams3").rglob("*.chunk"))
-    groups = tuple(group for chunk in chunks for group in row_groups_of(chunk))
-    return Seed(bam, groups, tuple(chunk.read_bytes() for chunk in chunks))
+    return Seed(bam, tuple(ChunkSeed(chunk.read_bytes(), tuple(row_groups_of(chunk))) for chunk in chunks))
 
 
 def index_of(bam: bytes, csi: bool) -> IndexSeed:

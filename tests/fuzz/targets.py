@@ -50,15 +50,7 @@ class Target:
 def changed_streams(seeds: Seeds, chance: random.Random) -> Any:
     """(streams, records, size, reference id): raw streams that are mutated, missing, or of another row group."""
     group = seeds.row_group(chance)
-    chosen = dict(group.raw)
-    for name in chance.choices(sorted(chosen), k=chance.choice((1, 1, 1, 2, 5))):
-        kind = chance.randrange(12)
-        if kind == 0:
-            chosen.pop(name, None)
-        elif kind == 1:
-            chosen[name] = seeds.stream(name, chance)
-        else:
-            chosen[name] = mutated(group.raw[name], chance)
+    chosen = with_changes(group.raw, seeds, chance)
     records, size, reference_id = group.records, group.size, group.reference_id
     if chance.random() < 0.05:
         records = chance.choice((1, records + 1, max(1, records - 1), 2 * records, 65_536))
@@ -67,6 +59,20 @@ def changed_streams(seeds: Seeds, chance: random.Random) -> Any:
     if chance.random() < 0.02:
         reference_id = chance.choice((-1, 0, 7))
     return chosen, records, size, reference_id
+
+
+def with_changes(raw: dict[str, bytes], seeds: Seeds, chance: random.Random) -> dict[str, bytes]:
+    """The streams of a row group, some of which are changed."""
+    chosen = dict(raw)
+    for name in chance.choices(sorted(chosen), k=chance.choice((1, 1, 1, 2, 5))):
+        kind = chance.randrange(12)
+        if kind == 0:
+            chosen.pop(name, None)
+        elif kind == 1:
+            chosen[name] = seeds.stream(name, chance)
+        else:
+            chosen[name] = mutated(raw[name], chance)
+    return chosen
 
 
 class Streams(dict[str, bytes]):
@@ -142,10 +148,7 @@ class Memory:
 
 def changed_chunk(seeds: Seeds, chance: random.Random) -> bytes:
     """A chunk whose footer lies, with right checksums; sometimes one with any bytes wrong."""
-    seed = seeds.choose(chance)
-    while not seed.chunks:
-        seed = seeds.choose(chance)
-    chunk = chance.choice(seed.chunks)
+    chunk = seeds.chunk(chance).data
     if chance.random() < 0.1:
         return mutated(chunk, chance)
     return with_footer(chunk, lambda document: lies(document, chance))

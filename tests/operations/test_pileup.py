@@ -174,6 +174,22 @@ def test_baq_of_reads_with_its_tags_is_refused(tmp_path: Path, capfd: pytest.Cap
     assert_equal(tmp_path / "x.bam", [*words, "-B"])
 
 
+def test_baq_of_reads_that_take_too_much_memory_is_refused(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise MemoryError("not enough memory to align a read again (9 bytes)")
+
+    monkeypatch.setattr("bams3.alleles.baq.realign", fails)
+    (tmp_path / "x.fa").write_text(">chr1\n" + "ACGTA" * 100 + "\n")
+    (tmp_path / "x.bam").write_bytes(bam(TEXT, CONTIGS, [good()]))
+    bams3.convert(tmp_path / "x.bam", tmp_path / "x.bams3")
+    assert main(["pileup", "-f", str(tmp_path / "x.fa"), str(tmp_path / "x.bams3")]) == 1
+    said = capfd.readouterr().err
+    assert "row group 0: not enough memory to align a read again" in said
+    assert "give -B" in said
+
+
 @pytest.fixture(scope="module", params=real_bams(), ids=lambda path: path.stem)
 def real(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made(request.param, tmp_path_factory.mktemp("real"))

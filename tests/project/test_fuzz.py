@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 from bams3.errors import FormatError
+from every_stream import AT_LEVELS, CODECS, STREAMS
 from fuzz.campaign import Campaign, attempt
 from fuzz.commands import SPOILT, Commands
 from fuzz.forged import FORGED, Forged
 from fuzz.seeds import Seeds
 from fuzz.targets import TARGETS, Target
+from fuzz.uses import TARGET as USES
 
 TESTS = Path(__file__).parents[1]
 MUTATIONS = 30  # of each kind of file
@@ -50,11 +52,23 @@ def test_forged(tmp_path: Path, path: str) -> None:
         forged.read((path, chance.random()))
 
 
-@pytest.mark.parametrize("name", TARGETS)
+def test_seeds_have_every_stream_and_codec(seeds: Seeds) -> None:
+    names = {
+        name
+        for seed in seeds.seeds
+        for chunk in seed.chunks
+        for group in chunk.row_groups
+        for name in group.raw
+    }
+    assert (STREAMS | AT_LEVELS.keys()) - names == set()
+    assert set(seeds.codecs) == CODECS
+
+
+@pytest.mark.parametrize("name", [*TARGETS, "uses"])
 def test_targets(seeds: Seeds, name: str) -> None:
-    refused = 0
+    refused, target = 0, (TARGETS | {"uses": USES})[name]
     for chance in mutations():
-        was_refused, what = attempt(TARGETS[name].read, TARGETS[name].make(seeds, chance))
+        was_refused, what = attempt(target.read, target.make(seeds, chance))
         assert not what
         refused += was_refused
     assert refused

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import zstandard
 
 from reader.codecs import inflate
+from reader.integers import RowGroupStreams
 
 MAGICS = {version: bytes.fromhex(f"42414d533300{version:02}0a") for version in (1, 2, 3)}
 HOT = (
@@ -36,7 +37,7 @@ class RowGroup(NamedTuple):
 
     reference_id: int
     entry: dict[str, Any]
-    streams: dict[str, bytes]
+    streams: RowGroupStreams
     contigs: Sequence[tuple[int, int, int]] = ()
 
 
@@ -83,7 +84,7 @@ def read_chunk(data: bytes) -> tuple[dict[str, Any], list[RowGroup]]:
     lengths = {reference: length for reference, _, length in footer["references"]}
     groups = []
     for entry in footer["row_groups"]:
-        streams, joint = {}, [0, 0]
+        streams, joint = RowGroupStreams(), [0, 0]
         for name, (codec, offset, size, raw, checksum) in entry["streams"].items():
             part = data[offset : offset + size]
             if checksum is None:

@@ -9,6 +9,26 @@ Streams = Mapping[str, bytes]
 """The streams of a row group; one that is left out has no bytes."""
 
 
+class RowGroupStreams(dict[str, bytes]):
+    """Streams that know which of them nothing has asked for: `unread`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: set[str] = set()
+
+    @property
+    def unread(self) -> set[str]:
+        return self.keys() - self.asked
+
+    def __getitem__(self, name: str) -> bytes:
+        self.asked.add(name)
+        return super().__getitem__(name)
+
+    def get(self, name: str, default: bytes = b"") -> bytes:  # type: ignore[override]
+        self.asked.add(name)
+        return super().get(name, default)
+
+
 def unpack(kind: str, data: bytes) -> list[int]:
     """Little-endian integers of a type of `struct`."""
     return list(struct.unpack(f"<{len(data) // struct.calcsize('<' + kind)}{kind}", data))

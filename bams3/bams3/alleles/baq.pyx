@@ -105,7 +105,7 @@ cdef void *grown(void *held, size_t size) except NULL nogil:
     cdef void *found = realloc(held, size)
     if found == NULL:
         with gil:
-            raise MemoryError(f"not enough memory to align a read again: {size} bytes")
+            raise MemoryError(f"not enough memory to align a read again ({size} bytes)")
     return found
 
 

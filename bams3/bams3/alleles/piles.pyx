@@ -17,6 +17,7 @@ from bams3.buffer cimport Buffer
 
 from array import array
 
+from bams3.coverage.damage import damaged
 from bams3.errors import UsageError
 
 cdef enum:
@@ -92,6 +93,7 @@ cdef class Piles:
     cdef bint overlaps
     cdef int reference_id
     cdef int64_t at                # start of the last read
+    cdef int64_t last              # the same, but -1 before the first read
     cdef int64_t settled           # the positions before are in piles
     cdef Pile carried              # reads that reach as far as `at`
     cdef Waiting waiting
@@ -107,6 +109,7 @@ cdef class Piles:
         """Begin a contig. htslib begins the first one at its start, others at their first read."""
         self.reference_id = reference_id
         self.at = self.settled = 0 if reference_id == 0 else NONE
+        self.last = NONE
         self.carried = Pile()
         self.ends = Buffer(width=8)
         self.cleaned = NONE
@@ -163,7 +166,7 @@ cdef class Piles:
         cdef int64_t at = self.at
         cdef Waiting waiting = self.waiting
         cdef Read read
-        cdef bint good = True
+        cdef bint good = True, ascends = True
         memcpy(pile.reads, self.carried.reads, self.carried.count * sizeof(Read))
         pile.count, pile.held = self.carried.count, [self.carried.held, reads.held]
         pile.reference_id, pile.least = self.reference_id, 0 if self.reference_id == 0 else NONE
@@ -176,6 +179,10 @@ cdef class Piles:
                 if not reads.mask[i]:
                     continue
                 read = reads.read(i)
+                if read.pos < self.last:
+                    ascends = False
+                    break
+                self.last = read.pos
                 if self.overlaps and read.flag & PROPER_PAIR:
                     number = waiting.name_of(i, self.carried.reads, read.name, read.name_length)
                 else:
@@ -203,6 +210,8 @@ cdef class Piles:
                 pile.covers |= read.end > read.pos
                 at = max(at, read.pos)
                 fresh = barred = False
+        if not ascends:  # lines count on it: what they take is measured before they are written
+            raise damaged("positions do not ascend")
         if not good:
             raise no_bases(&read)
         pile.start, pile.stop = self.settled, at

@@ -53,7 +53,7 @@ class Recalibration:
     def __call__(self, group: RowGroup, mask: bytearray) -> None:
         """Lower the qualities of the reads of a row group that `mask` selects.
 
-        Raises UsageError where reads have the tag BQ or ZQ.
+        Raises UsageError where reads have the tag BQ or ZQ, or take too much memory.
         """
         from bams3.alleles.baq import realign
 
@@ -69,4 +69,7 @@ class Recalibration:
         name = self._contigs[group.reference_id][0]
         bases = self._reference.bases(name, start, group.zone.max_end + around)
         if bases is not None:
-            realign(group, mask, bases, start)
+            try:
+                realign(group, mask, bases, start)
+            except MemoryError as error:  # a read with a long deletion: the matrix grows with both
+                raise UsageError(f"{group.name}: {error}; give -B to leave qualities as they are") from None
