@@ -5,9 +5,10 @@ puts in order what they find: it cuts records into row groups, and hands compres
 chunks. At most a few row groups per worker are in memory.
 """
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import chain, groupby, islice
 from typing import Any, BinaryIO, NamedTuple
@@ -37,9 +38,10 @@ from bams3.operations.begin import prepare, successor
 from bams3.operations.reread import reread
 from bams3.operations.row_groups import ChunkKey, Task, cut_row_groups, tasks_of, together
 from bams3.operations.windows import blocks_of, chosen_windows, part_name, to_the_end
+from bams3.parallel.limits import memory_for
 from bams3.parallel.uploads import Uploads
 from bams3.parallel.workers import Workers, worker_count
-from bams3.sources.inputs import IndexCounts, Source
+from bams3.sources.inputs import IndexCounts, LateDisorderError, Source
 from bams3.sources.lossy import with_loss
 from bams3.sources.messages import show
 from bams3.sources.meter import Meter, size_of
@@ -57,7 +59,7 @@ def convert(
     reference: str | None = None, index: str | None = None, batch: tuple[int, int] | None = None,
     windows: Sequence[str] = (), allow_truncated: bool = False, progress: Callable[[int], None] | None = None,
     expect: Callable[[int], None] | None = None, verify: bool = False, qualities: str | None = None,
-    drop_tags: Sequence[str] = (),
+    drop_tags: Sequence[str] = (), memory: int | str | None = None, tmp_dir: str | None = None,
 ) -> Manifest | None:  # fmt: skip
     """Convert alignments to a dataset, or to a part of one.
 
@@ -66,7 +68,7 @@ def convert(
     Parameters
     ----------
     source
-        BAM, CRAM or SAM, sorted by coordinate: a path or URI, or `-` for standard input.
+        BAM, CRAM or SAM, sorted by coordinate unless `sort`: a path or URI, or `-` for standard input.
     dataset
         Path or URI of the dataset to write.
     chunk_size
@@ -76,7 +78,7 @@ def convert(
     level
         Compression level, 1 (fast) to 9 (small).
     sort
-        Sort the input by coordinate first.
+        Sort the input by coordinate, as `samtools sort` does. Records keep every byte.
     overwrite
         Replace an existing dataset: on a file system once the new one is complete; in an object store the old one
         is removed first. A part makes the dataset incomplete and is written again; other parts of the same batches
@@ -105,6 +107,11 @@ def convert(
         "bin8" or "illumina4": replace each quality by the value of its bin. The manifest and an @PG line state it.
     drop_tags
         Names of tags that are left out of all records; stated likewise.
+    memory
+        With `sort`, the bytes of memory for records that wait, an integer or a string such as "4G"; by default a
+        quarter of what this process may use. More records than that go to temporary files.
+    tmp_dir
+        With `sort`, the folder of temporary files; by default that of Python's `tempfile`, such as TMPDIR.
 
     Returns
     -------
@@ -123,15 +130,20 @@ def convert(
     from bams3.sources.bam import open_source
 
     _check_options(source, batch, windows, sort, level)
+    room = _room_to_sort(sort, memory, tmp_dir)
     loss = Loss.of(qualities, drop_tags)
     size, threads = layout.parse_size(chunk_size), worker_count(workers)
     storage = open_storage(str(dataset))
     with ExitStack() as stack:
         meter = Meter(progress) if progress else None
         opened = stack.enter_context(open_source(
-            str(source), index=index, reference=reference, sort=sort, allow_truncated=allow_truncated, progress=meter,
+            str(source), index=index, reference=reference, allow_truncated=allow_truncated, progress=meter,
         ))  # fmt: skip
         opened = with_loss(opened, loss)
+        if sort:
+            from bams3.sources.sorting import SortedSource
+
+            opened = SortedSource(opened, room, tmp_dir)
         plan = parts.Plan.of(opened.header, size, level, loss)
         if len(plan.references) >= MANY_CONTIGS:
             show(
@@ -164,7 +176,7 @@ def convert(
         with _faults_named(opened, storage, removes=name is None and not resume):
             if chosen is None:
                 counts = _known_counts(opened, index)
-                part = job.run(opened.blocks(pool.map))
+                part = job.run_whole(opened)
                 _end(part, opened, list(plan.grid.runs()), {} if opened.truncated else counts)
                 if verify:
                     reread(storage, plan, part, pool)
@@ -191,6 +203,15 @@ def _check_options(
         expect_again(str(source), WINDOWS)
     if level not in LEVELS:
         raise UsageError(f"level {level}: choose one from {LEVELS[0]} (fast) to {LEVELS[-1]} (small)")
+
+
+def _room_to_sort(sort: bool, memory: int | str | None, folder: str | None) -> int:
+    """Return the bytes of memory for reads that wait. Raises UsageError for options of --sort that are invalid."""
+    if not sort and (memory, folder) != (None, None):
+        raise UsageError("--memory and --tmp-dir are options of --sort; add it, or leave them out")
+    if folder is not None and not os.path.isdir(folder):
+        raise UsageError(f"--tmp-dir {folder}: not a folder; create it, or choose another one")
+    return memory_for(memory)
 
 
 @contextmanager
@@ -284,6 +305,13 @@ class _Conversion:
     earlier: "_Earlier | None"
     there: Destination
     """What the destination held before."""
+
+    def run_whole(self, source: Source) -> parts.Part:
+        """Write the chunks of all records of a source. If a record is out of order after others were written as they
+        came, begin again: the source sorts them now, and all that was written is replaced."""
+        with suppress(LateDisorderError):
+            return self.run(source.blocks(self.workers.map))
+        return replace(self, uploads=Uploads(self.uploads.storage)).run(source.blocks(self.workers.map))
 
     def run(self, blocks: Iterable[Any]) -> parts.Part:
         """Write the chunks of all records in `blocks`; `_end` completes the part that is returned."""
