@@ -200,5 +200,5 @@ CHANGES = {"cut": lambda data: data[:-1], "another byte": lambda data: data[:30]
 def test_a_temporary_file_that_changes_is_noticed(change: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     read = runs.os.pread
     monkeypatch.setattr(runs.os, "pread", lambda *place: change(read(*place)))
-    with pytest.raises(SourceError, match=r"^x\.bam: .* can't be read"):
+    with pytest.raises(SourceError, match=r"^x\.bam: .* has changed"):
         ordered(Records(SHUFFLED), 50_000)

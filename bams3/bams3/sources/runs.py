@@ -6,17 +6,20 @@ records: whatever comes before the first record of the next frame is complete.
 
 import heapq
 import os
+import struct
 import tempfile
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from itertools import accumulate, pairwise
 from threading import local
 from typing import NamedTuple
 
 import zstandard
 
-from bams3.bam.records import RecordBlock, walk
+from bams3.bam.records import RecordBlock
 from bams3.errors import SourceError
+from bams3.sources.apart import joined, split
 from bams3.sources.buckets import Bucket, first_key, merged, records_before
 from bams3.sources.inputs import Mapper
 
@@ -24,6 +27,7 @@ FRAME = 1 << 18
 """Bytes of records in a frame, about. When runs are merged, one or two frames of each are in memory."""
 STEP = 1 << 21
 """Bytes of records that are read before some are merged."""
+LENGTHS = struct.Struct("<3Q")
 
 Load = Callable[[], RecordBlock]
 _of_this_thread = local()  # compressors, which threads must not share
@@ -45,8 +49,8 @@ class Run:
     Errors name the file that is sorted, `name`, and say what `folder` lacks.
     """
 
-    def __init__(self, folder: str | None, name: str, n_ref: int) -> None:
-        self._folder, self._name, self._n_ref = folder or tempfile.gettempdir(), name, n_ref
+    def __init__(self, folder: str | None, name: str) -> None:
+        self._folder, self._name = folder or tempfile.gettempdir(), name
         self._keys, self._ends = array("Q"), array("Q", [0])
         try:
             self._file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115
@@ -77,13 +81,12 @@ class Run:
         start, end = self._ends[at : at + 2]
         try:
             stored = os.pread(self._file.fileno(), end - start, start)
-            data = _decompressor().decompress(stored)
-            block, used = walk(data, self._n_ref)
-        except (OSError, zstandard.ZstdError, SourceError) as error:
+        except OSError as error:
             raise self._error(error) from None
-        if used < len(data) or not len(block):
-            raise self._error("a temporary file has changed")
-        return block
+        try:
+            return _decompressed(stored)
+        except (ValueError, struct.error, zstandard.ZstdError) as error:
+            raise self._error(f"what was written there has changed ({error})") from None
 
     def _error(self, what: object) -> SourceError:
         said = what.strerror if isinstance(what, OSError) else what
@@ -149,14 +152,17 @@ def _loaded(frame: Frame) -> tuple[Frame, RecordBlock]:
 
 
 def _compressed(load: Load) -> tuple[int, bytes]:
+    """Records as the lengths of three zstd frames, and the frames; and the key of the first record."""
     block = load()
     if not hasattr(_of_this_thread, "compressor"):
         _of_this_thread.compressor = zstandard.ZstdCompressor(1, write_checksum=True)
-    return first_key(block), _of_this_thread.compressor.compress(block.data)
+    parts = [_of_this_thread.compressor.compress(part) for part in split(block)]
+    return first_key(block), b"".join([LENGTHS.pack(*map(len, parts)), *parts])
 
 
-def _decompressor() -> zstandard.ZstdDecompressor:
+def _decompressed(stored: bytes) -> RecordBlock:
     if not hasattr(_of_this_thread, "decompressor"):
         _of_this_thread.decompressor = zstandard.ZstdDecompressor()
-    decompressor: zstandard.ZstdDecompressor = _of_this_thread.decompressor
-    return decompressor
+    ends = list(accumulate(LENGTHS.unpack_from(stored), initial=LENGTHS.size))
+    parts = (memoryview(stored)[start:end] for start, end in pairwise(ends))
+    return joined(*map(_of_this_thread.decompressor.decompress, parts))

@@ -104,7 +104,7 @@ class SortedSource:
                 run.close()
 
     def _run(self, records: Iterator[Load], mapper: Mapper) -> Run:
-        run = Run(self._folder, self.path, len(self.header.references))
+        run = Run(self._folder, self.path)
         run.write(records, mapper)
         return run
 
