@@ -134,7 +134,9 @@ def sorting(bench: Bench, alignments: Alignments) -> Iterator[Row]:
     yield Row("convert --sort, beyond convert", alignments.name, "µs/read", beyond, floor=floor)
     most = SORT_MEMORY * 1.048576 + 300
     floor = Floor(f"≤ {most:.0f} MB", bounded.peak <= most)
-    yield Row(f"convert --sort --memory {SORT_MEMORY}M, peak", alignments.name, "MB", bounded.peak, floor=floor)
+    yield Row(
+        f"convert --sort --memory {SORT_MEMORY}M, peak", alignments.name, "MB", bounded.peak, floor=floor
+    )
 
 
 def growth(bench: Bench, small: Alignments, large: Alignments) -> Iterator[Row]:

@@ -133,14 +133,18 @@ def test_many_records_of_many_sizes(memory: int) -> None:
     """Some longer than a page, a frame and the memory; in one window, and all over."""
     rng = random.Random(memory)
     made = [
-        record(number, *rng.choice([(1, rng.randrange(50)), (1, rng.randrange(5_000_000)), (-1, -1)]), size=size)
+        record(
+            number, *rng.choice([(1, rng.randrange(50)), (1, rng.randrange(5_000_000)), (-1, -1)]), size=size
+        )
         for number, size in enumerate(rng.choices([0, 100, 5000, 300_000], [50, 50, 2, 0.05], k=10_000))
     ]
     assert ordered(Records(made, block=1000), memory) == b"".join(sorted(made, key=key))
 
 
 def test_what_is_in_order_is_passed_on() -> None:
-    source = Records([record(0, 0, 5), record(1, 0, 5), record(2, 0, 5, 16), record(3, 1, 0)], block=1, once=False)
+    source = Records(
+        [record(0, 0, 5), record(1, 0, 5), record(2, 0, 5, 16), record(3, 1, 0)], block=1, once=False
+    )
     found = list(SortedSource(source, AMPLE).blocks())
     assert all(ours is theirs for ours, theirs in zip(found, source.given, strict=True))
 
@@ -187,13 +191,31 @@ def test_temporary_files_have_no_name(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Records are written whenever they take more than they may."""
+    sizes = []
+
+    class Watched(sorting.Buckets):
+        def take(self) -> Any:
+            sizes.append(self.size)
+            return super().take()
+
+    monkeypatch.setattr(sorting, "Buckets", Watched)
+    ordered(Records(SHUFFLED, block=10), 50_000)
+    assert len(sizes) > 2
+    assert 50_000 < max(sizes) < 60_000
+
+
 def test_no_space_for_temporary_files_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runs.tempfile, "TemporaryFile", lambda dir: open("/dev/full", "wb"))  # noqa: SIM115
     with pytest.raises(SourceError, match=rf"^x\.bam: .*{tmp_path}: No space left on device; .*--tmp-dir"):
         ordered(Records(SHUFFLED), 50_000, folder=str(tmp_path))
 
 
-CHANGES = {"cut": lambda data: data[:-1], "another byte": lambda data: data[:30] + b"x" + data[31:]}
+CHANGES = {
+    "cut": lambda data: data[:-1],
+    "another byte": lambda data: data[:-9] + bytes([data[-9] ^ 1]) + data[-8:],
+}
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)

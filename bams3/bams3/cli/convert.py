@@ -107,10 +107,12 @@ def _add_level(options: ArgumentParser) -> None:
 
 
 def _add_sort(options: ArgumentParser) -> None:
-    options.add_argument("--sort", action="store_true", help="sort the input by coordinate, as samtools sort does")
+    options.add_argument(
+        "--sort", action="store_true", help="sort the input by coordinate, as samtools sort does"
+    )
     options.add_argument(
         "--memory", metavar="SIZE",
-        help="with --sort: memory for reads, such as 4G; more of them wait on disk (default: a quarter of what is free)",
+        help="with --sort: memory for reads, such as 4G; others wait on disk (default: a quarter of what is free)",
     )  # fmt: skip
     options.add_argument(
         "--tmp-dir", metavar="DIR", help="with --sort: where they wait (default: $TMPDIR, or /tmp)"

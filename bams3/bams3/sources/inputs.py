@@ -39,8 +39,8 @@ class IndexCounts(NamedTuple):
 class Source(Protocol):
     """Alignments; `bams3.sources.bam.open_source` opens one.
 
-    The records of every block are validated, and sorted by coordinate; otherwise SourceError is raised, with the file's name.
-    `mapper` inflates compressed data.
+    The records of every block are validated, and sorted by coordinate; otherwise SourceError is raised, with the file's
+    name. `mapper` inflates compressed data.
     """
 
     path: str

@@ -16,7 +16,9 @@ from bams3.sources.inputs import IndexCounts, LateDisorderError, Mapper, Source
 from bams3.sources.runs import FRAME, Load, Run, call, frames_of, merge
 
 BLOCK = 1 << 20  # bytes of a block of sorted records, about
-MOST_RUNS = 256  # which become one before there are more: each takes memory and an open file when they are merged
+MOST_RUNS = (
+    256  # which become one before there are more: each takes memory and an open file when they are merged
+)
 MOST_BUCKETS = 1 << 12
 LEAST_PAGE, MOST_PAGE = 1 << 12, 1 << 16  # bytes by which a bucket grows
 
@@ -117,6 +119,8 @@ def sorted_header(header: Header) -> Header:
         lines.remove(first)
     order = b"SO:coordinate"
     fields = (first or b"@HD\tVN:1.6").split(b"\t")
-    fields = [order if field.startswith(b"SO:") else field for field in fields if field[:3] not in (b"GO:", b"SS:")]
+    fields = [
+        order if field.startswith(b"SO:") else field for field in fields if field[:3] not in (b"GO:", b"SS:")
+    ]
     fields += [order] if order not in fields else []
     return Header(b"\n".join([b"\t".join(fields), *lines]), header.references)
