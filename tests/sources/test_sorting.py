@@ -3,6 +3,7 @@
 import random
 import struct
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from bams3.bam.records import RecordBlock, walk
 from bams3.errors import SourceError
 from bams3.parallel.workers import Workers
 from bams3.sources import runs, sorting
+from bams3.sources.apart import joined, split
 from bams3.sources.inputs import LateDisorderError
 from bams3.sources.sorting import SortedSource, sorted_header
 from hypothesis import given, settings
@@ -181,6 +183,27 @@ def test_the_header_is_that_of_samtools(tmp_path: Path, text: bytes) -> None:
 
 
 # Temporary files
+
+
+@given(shuffled())
+@settings(max_examples=20, deadline=None)
+def test_what_is_taken_apart_is_joined(made: tuple[list[tuple[str, int]], list[bytes]]) -> None:
+    for block in Records(made[1], made[0], 7).given:
+        assert records_of([joined(*split(block))]) == records_of([block])
+        assert records_of([joined(*split(block[1:]))]) == records_of([block[1:]])
+
+
+@given(st.lists(st.binary(max_size=120), min_size=3, max_size=3), st.integers(0, 255), st.integers(0, 400))
+@settings(max_examples=200, deadline=None)
+def test_what_does_not_fit_is_not_joined(parts: list[bytes], byte: int, at: int) -> None:
+    """Nonsense, and records of which one byte or one part has changed."""
+    whole = split(walk(b"".join(record(number, 0, 5, size=9) for number in range(4)), 1)[0])
+    other = bytearray(whole[2])
+    other[at % len(other)] = byte
+    for given_ in (parts, (whole[0], whole[1], bytes(other)), (parts[0], *whole[1:]), (*whole[:2], parts[2])):
+        with suppress(ValueError):
+            assert sum(map(len, split(joined(*given_)))) == sum(map(len, given_))
+
 
 SHUFFLED = [record(number, 1, number * 7919 % 5_000_000) for number in range(2000)]
 

@@ -112,10 +112,12 @@ def _add_sort(options: ArgumentParser) -> None:
     )
     options.add_argument(
         "--memory", metavar="SIZE",
-        help="with --sort: memory for reads, such as 4G; others wait on disk (default: a quarter of what is free)",
+        help="with --sort: memory for reads that wait, such as 4G; others wait on disk (default: a quarter of it)",
     )  # fmt: skip
     options.add_argument(
-        "--tmp-dir", metavar="DIR", help="with --sort: where they wait (default: $TMPDIR, or /tmp)"
+        "--tmp-dir",
+        metavar="DIR",
+        help="with --sort: the folder for those on disk (default: $TMPDIR, or /tmp)",
     )
 
 

@@ -38,9 +38,8 @@ from bams3.operations.begin import prepare, successor
 from bams3.operations.reread import reread
 from bams3.operations.row_groups import ChunkKey, Task, cut_row_groups, tasks_of, together
 from bams3.operations.windows import blocks_of, chosen_windows, part_name, to_the_end
-from bams3.parallel.limits import memory_for
 from bams3.parallel.uploads import Uploads
-from bams3.parallel.workers import Workers, worker_count
+from bams3.parallel.workers import Workers, memory_to_wait, worker_count
 from bams3.sources.inputs import IndexCounts, LateDisorderError, Source
 from bams3.sources.lossy import with_loss
 from bams3.sources.messages import show
@@ -109,7 +108,7 @@ def convert(
         Names of tags that are left out of all records; stated likewise.
     memory
         With `sort`, the bytes of memory for records that wait, an integer or a string such as "4G"; by default a
-        quarter of what this process may use. More records than that go to temporary files.
+        quarter of what this process may use, or what its workers leave. Other records wait in temporary files.
     tmp_dir
         With `sort`, the folder of temporary files; by default that of Python's `tempfile`, such as TMPDIR.
 
@@ -130,9 +129,10 @@ def convert(
     from bams3.sources.bam import open_source
 
     _check_options(source, batch, windows, sort, level)
-    room = _room_to_sort(sort, memory, tmp_dir)
+    _check_options_of_sort(sort, memory, tmp_dir)
     loss = Loss.of(qualities, drop_tags)
     size, threads = layout.parse_size(chunk_size), worker_count(workers)
+    waiting = memory_to_wait(memory, threads)
     storage = open_storage(str(dataset))
     with ExitStack() as stack:
         meter = Meter(progress) if progress else None
@@ -143,7 +143,7 @@ def convert(
         if sort:
             from bams3.sources.sorting import SortedSource
 
-            opened = SortedSource(opened, room, tmp_dir)
+            opened = SortedSource(opened, waiting, tmp_dir)
         plan = parts.Plan.of(opened.header, size, level, loss)
         if len(plan.references) >= MANY_CONTIGS:
             show(
@@ -205,13 +205,11 @@ def _check_options(
         raise UsageError(f"level {level}: choose one from {LEVELS[0]} (fast) to {LEVELS[-1]} (small)")
 
 
-def _room_to_sort(sort: bool, memory: int | str | None, folder: str | None) -> int:
-    """Return the bytes of memory for reads that wait. Raises UsageError for options of --sort that are invalid."""
+def _check_options_of_sort(sort: bool, memory: int | str | None, folder: str | None) -> None:
     if not sort and (memory, folder) != (None, None):
         raise UsageError("--memory and --tmp-dir are options of --sort; add it, or leave them out")
     if folder is not None and not os.path.isdir(folder):
         raise UsageError(f"--tmp-dir {folder}: not a folder; create it, or choose another one")
-    return memory_for(memory)
 
 
 @contextmanager

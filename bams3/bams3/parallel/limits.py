@@ -1,17 +1,10 @@
 """The cores and the memory that this process may use."""
 
 import os
-import re
 from collections.abc import Iterable, Iterator
-
-from bams3.errors import UsageError
 
 PROC = "/proc"
 CGROUPS = "/sys/fs/cgroup"
-SHARE = 4
-"""The part of the available memory that is one over this, which a command takes for what it can also put on disk."""
-IF_UNKNOWN = 768 << 20
-"""Bytes that it takes if the available memory is unknown."""
 
 
 def available_cores() -> int:
@@ -37,18 +30,6 @@ def available_memory() -> int | None:
         for file in ("memory.max", "memory.limit_in_bytes"):
             found += _numbers(folder, [file]) or []
     return min(found, default=None)
-
-
-def memory_for(asked: int | str | None) -> int:
-    """Return the bytes that a user asks for, an integer or a string such as "4G"; by default a share of what this
-    process may use. Raises UsageError."""
-    if asked is None:
-        available = available_memory()
-        return IF_UNKNOWN if available is None else available // SHARE
-    found = re.fullmatch(r"([1-9][0-9]*)([KMGT]?)B?", str(asked).upper())
-    if not found:
-        raise UsageError(f"--memory {asked}: give a size such as 512M or 4G")
-    return int(found[1]) << 10 * " KMGT".index(found[2] or " ")
 
 
 def _cgroups(controller: str) -> Iterator[str]:
