@@ -50,6 +50,7 @@ def rows(bench: Bench, extent: Extent) -> Iterator[Row]:
         yield from convert.convert(bench, alignments)
         yield from convert.small(bench, alignments)
     yield from convert.growth(bench, simulated("hiseq", extent.reads // 2), hiseq)
+    yield from convert.sorting(bench, hiseq)
     yield from convert.workers(bench, hiseq)
     yield from serial.shares(bench, hiseq)
     for case in (reading.to_bam, reading.query, reading.decode):

@@ -12,6 +12,8 @@ from harness.table import Floor, Row, cpu_row, size_row, speed_row
 
 SPEED = 600_000  # reads per CPU second
 MEMORY = 200  # MB of a converter with one worker
+SORT_MEMORY = 256  # MiB for reads that wait to be sorted
+SORT_BEYOND = 1.2  # µs of CPU that sorting may take for a read
 BAM, CRAM = "BAM, level 6", "CRAM 3.1, embed_ref=2"
 OF_BAM = {"hiseq": 0.48, "novaseq": 0.30}  # largest size allowed, of the BAM's; for simulated data
 OF_CRAM = 1.03  # of CRAM 3.1 with an embedded reference, for given data; for simulated data 1
@@ -103,6 +105,38 @@ def small(bench: Bench, alignments: Alignments) -> Iterator[Row]:
         if peer.writes:
             yield size_row("size, small", alignments.name, size(dataset), name, size(peer.writes), 1)
         yield cpu_row("convert, small", alignments.name, ours, f"samtools view, {name}", usage)
+
+
+def sorting(bench: Bench, alignments: Alignments) -> Iterator[Row]:
+    """`convert --sort` of reads in the order of their names' hashes, against sorting and indexing them before; and with
+    memory for a part of them, so that the others go to disk."""
+    if not has("samtools"):
+        return
+    shuffled, ordered = bench.scratch / "shuffled.bam", bench.scratch / "sorted.bam"
+    ours, little, theirs = (bench.scratch / f"{name}.bams3" for name in ("sort", "little", "sorted"))
+    output("samtools", "collate", "-o", shuffled, alignments.bam)
+    chain = 'samtools sort -l 1 --no-PG -o "$2" "$1"; samtools index "$2"; "$3" convert --workers 1 "$2" "$4"'
+    sort = [BAMS3, "convert", "--workers", "1", "--sort"]
+    commands = [
+        Command([*sort, shuffled, ours], ours),
+        Command([*sort, "--memory", f"{SORT_MEMORY}M", shuffled, little], little),
+        Command(["sh", "-ec", chain, "-", shuffled, ordered, BAMS3, theirs], theirs),
+        bench.conversion(alignments),
+    ]
+    whole, bounded, peers, unsorted = measure(lambda _: commands, bench.rounds)
+    for dataset in (ours, little):
+        output("diff", "-r", dataset, theirs)
+    peer = "samtools sort -l 1 and index, bams3 convert"
+    yield cpu_row("convert --sort", alignments.name, whole, peer, peers, 2)
+    yield cpu_row(f"convert --sort --memory {SORT_MEMORY}M", alignments.name, bounded, peer, peers)
+    beyond = (whole.cpu - unsorted.cpu) / bench.records(alignments) * 1e6
+    floor = Floor(f"≤ {SORT_BEYOND} µs/read", beyond <= SORT_BEYOND)
+    yield Row("convert --sort, beyond convert", alignments.name, "µs/read", beyond, floor=floor)
+    most = SORT_MEMORY * 1.048576 + 300
+    floor = Floor(f"≤ {most:.0f} MB", bounded.peak <= most)
+    yield Row(
+        f"convert --sort --memory {SORT_MEMORY}M, peak", alignments.name, "MB", bounded.peak, floor=floor
+    )
 
 
 def growth(bench: Bench, small: Alignments, large: Alignments) -> Iterator[Row]:

@@ -261,25 +261,6 @@ def test_sam_without_a_header(tmp_path: Path) -> None:
         assert sum(map(len, source.blocks())) == 1
 
 
-def test_sorting(tmp_path: Path) -> None:
-    places = [(1, 5), (0, 9), (-1, -1), (0, 3), (0, 9)]
-    made = [hostile.record(ref=ref, pos=pos, name=b"%d" % i) for i, (ref, pos) in enumerate(places)]
-    text = b"@HD\tVN:1.6\tSO:unsorted\n@SQ\tSN:a\tLN:99\n@SQ\tSN:b\tLN:99\n"
-    path = tmp_path / "x.bam"
-    path.write_bytes(hostile.bam(text, [("a", 99), ("b", 99)], made))
-    with pytest.raises(SourceError, match="--sort"):
-        content(path)
-    with open_source(str(path), sort=True) as source:
-        assert source.header.to_bam().count(b"SO:coordinate") == 1
-        assert b"@PG" not in source.header.text
-        assert records(source.blocks()) == b"".join(sorted(made, key=hostile.coordinate))
-        assert records(source.blocks()) == b"".join(sorted(made, key=hostile.coordinate))  # and once more
-    path.write_bytes(path.read_bytes()[:60])
-    with pytest.raises(SourceError, match=r"x\.bam, compressed offset 0: the file is truncated") as caught:
-        content(path, sort=True)
-    assert "\n" not in str(caught.value)
-
-
 def test_stopping_early_leaves_nothing_running(real_bam: Path, samtools: Samtools, tmp_path: Path) -> None:
     path = tmp_path / "x.sam"
     samtools("view", "-h", "-o", path, real_bam)

@@ -38,7 +38,7 @@ def _convert(argv: list[str]) -> int:
             sort=args.sort, overwrite=args.overwrite, resume=args.resume, reference=args.reference,
             index=args.index, batch=args.batch, windows=args.window, allow_truncated=args.allow_truncated,
             progress=bar, expect=bar.expect if bar else None, verify=args.verify,
-            qualities=args.qualities, drop_tags=args.drop_tags,
+            qualities=args.qualities, drop_tags=args.drop_tags, memory=args.memory, tmp_dir=args.tmp_dir,
         )  # fmt: skip
     return 0
 
@@ -48,7 +48,7 @@ def _convert_options() -> ArgumentParser:
     options.add_argument(
         "source",
         metavar="IN",
-        help="BAM, CRAM or SAM, sorted by coordinate: a path or URI, a pipe, or - for standard input",
+        help="BAM, CRAM or SAM, sorted by coordinate (or with --sort): a path or URI, a pipe, or - for standard input",
     )
     options.add_argument(
         "dataset", metavar="DATASET", help="the dataset (a directory) to write; usually named NAME.bams3"
@@ -61,7 +61,7 @@ def _convert_options() -> ArgumentParser:
     )
     add_workers(options)
     _add_level(options)
-    options.add_argument("--sort", action="store_true", help="sort the input by coordinate first")
+    _add_sort(options)
     options.add_argument(
         "--allow-truncated", action="store_true",
         help="accept a file without an end-of-file marker as it is; bams3 stats reports the dataset as truncated",
@@ -104,6 +104,21 @@ def _add_level(options: ArgumentParser) -> None:
         "--profile", choices=("fast", "default", "small"), metavar="NAME",
         help="fast, default or small: shorthand for level 1, 5 or 9",
     )  # fmt: skip
+
+
+def _add_sort(options: ArgumentParser) -> None:
+    options.add_argument(
+        "--sort", action="store_true", help="sort the input by coordinate, as samtools sort does"
+    )
+    options.add_argument(
+        "--memory", metavar="SIZE",
+        help="with --sort: memory for reads that wait, such as 4G; others wait on disk (default: a quarter of it)",
+    )  # fmt: skip
+    options.add_argument(
+        "--tmp-dir",
+        metavar="DIR",
+        help="with --sort: the folder for those on disk (default: $TMPDIR, or /tmp)",
+    )
 
 
 def _add_lossy(options: ArgumentParser) -> None:

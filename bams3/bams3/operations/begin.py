@@ -1,9 +1,12 @@
-"""Begin a conversion: refuse foreign files, remove an old dataset if the user asked for it, and write the plan."""
+"""Begin a conversion: refuse invalid options and foreign files, remove an old dataset if the user asked for it, and write
+the plan."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
+from typing import Any
 
+from bams3.codec.streams import LEVELS
 from bams3.dataset import layout, parts
 from bams3.dataset.destination import (
     Destination,
@@ -16,7 +19,7 @@ from bams3.dataset.destination import (
     switch,
 )
 from bams3.dataset.own import is_part
-from bams3.errors import Bams3Error, DatasetError
+from bams3.errors import Bams3Error, DatasetError, UsageError
 from bams3.storage import Storage, is_remote, open_storage
 
 
@@ -106,3 +109,28 @@ def _successor(storage: Storage) -> Iterator[Storage]:
             os.rmdir(new.root)
         raise
     switch(storage.root)
+
+
+def check_options(source: Any, batch: tuple[int, int] | None, windows: Sequence[str], level: int) -> None:
+    """Raise UsageError for options of `convert` that are invalid or contradict each other."""
+    if batch and windows:
+        raise UsageError("--batch and --window cannot be combined; give one of them")
+    if batch or windows:
+        from bams3.sources.files import WINDOWS, expect_again
+
+        expect_again(str(source), WINDOWS)
+    if level not in LEVELS:
+        raise UsageError(f"level {level}: choose one from {LEVELS[0]} (fast) to {LEVELS[-1]} (small)")
+
+
+def check_options_of_sort(
+    sort: bool, memory: int | str | None, folder: str | None, *, in_parts: bool
+) -> None:
+    """Raise UsageError for options of `convert --sort` that are invalid or contradict each other. `in_parts`: only some
+    windows are converted."""
+    if sort and in_parts:
+        raise UsageError("--sort cannot be combined with --batch or --window: sorted input has no index")
+    if not sort and (memory, folder) != (None, None):
+        raise UsageError("--memory and --tmp-dir are options of --sort; add it, or leave them out")
+    if folder is not None and not os.path.isdir(folder):
+        raise UsageError(f"--tmp-dir {folder}: not a folder; create it, or choose another one")

@@ -6,8 +6,8 @@ chunks. At most a few row groups per worker are in memory.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import chain, groupby, islice
 from typing import Any, BinaryIO, NamedTuple
@@ -27,21 +27,21 @@ from bams3.chunk.writer import (
     write_chunk,
 )
 from bams3.codec import ENCODINGS
-from bams3.codec.streams import DEFAULT_LEVEL, LEVELS
+from bams3.codec.streams import DEFAULT_LEVEL
 from bams3.dataset import layout, parts
 from bams3.dataset.destination import Destination, check_joinable, remove, survey
 from bams3.dataset.layout import UNPLACED, Window
 from bams3.dataset.manifest import Counts, Manifest
 from bams3.dataset.own import Own
 from bams3.dataset.sums import Sums
-from bams3.errors import DatasetError, FormatError, SourceError, UsageError
-from bams3.operations.begin import begin
+from bams3.errors import DatasetError, FormatError, SourceError
+from bams3.operations.begin import begin, check_options, check_options_of_sort
 from bams3.operations.reread import reread
 from bams3.operations.row_groups import ChunkKey, Task, cut_row_groups, tasks_of, together
 from bams3.operations.windows import blocks_of, bytes_of, chosen_windows, part_name
 from bams3.parallel.uploads import Uploads
-from bams3.parallel.workers import Workers, worker_count
-from bams3.sources.inputs import IndexCounts, Source
+from bams3.parallel.workers import Workers, memory_to_wait, worker_count
+from bams3.sources.inputs import IndexCounts, LateDisorderError, Source
 from bams3.sources.lossy import with_loss
 from bams3.sources.messages import show
 from bams3.sources.meter import Meter, size_of
@@ -59,7 +59,7 @@ def convert(
     reference: str | None = None, index: str | None = None, batch: tuple[int, int] | None = None,
     windows: Sequence[str] = (), allow_truncated: bool = False, progress: Callable[[int], None] | None = None,
     expect: Callable[[int], None] | None = None, verify: bool = False, qualities: str | None = None,
-    drop_tags: Sequence[str] = (),
+    drop_tags: Sequence[str] = (), memory: int | str | None = None, tmp_dir: str | None = None,
 ) -> Manifest | None:  # fmt: skip
     """Convert alignments to a dataset, or to a part of one.
 
@@ -68,7 +68,7 @@ def convert(
     Parameters
     ----------
     source
-        BAM, CRAM or SAM, sorted by coordinate: a path or URI, or `-` for standard input.
+        BAM, CRAM or SAM, sorted by coordinate unless `sort`: a path or URI, or `-` for standard input.
     dataset
         Path or URI of the dataset to write.
     chunk_size
@@ -78,7 +78,7 @@ def convert(
     level
         Compression level, 1 (fast) to 9 (small).
     sort
-        Sort the input by coordinate first.
+        Sort the input by coordinate, as `samtools sort` does. Records keep every byte.
     overwrite
         Replace an existing dataset: on a file system once the new one is complete; in an object store the old one
         is removed first. A part makes the dataset incomplete and is written again; other parts of the same batches
@@ -107,6 +107,11 @@ def convert(
         "bin8" or "illumina4": replace each quality by the value of its bin. The manifest and an @PG line state it.
     drop_tags
         Names of tags that are left out of all records. The manifest and an @PG line state them, too.
+    memory
+        With `sort`, the bytes of memory for records that wait, an integer or a string such as "4G"; by default a
+        quarter of what this process may use, or what its workers leave. Other records wait in temporary files.
+    tmp_dir
+        With `sort`, the folder of temporary files; by default that of Python's `tempfile`, such as TMPDIR.
 
     Returns
     -------
@@ -124,16 +129,22 @@ def convert(
     """
     from bams3.sources.bam import open_source
 
-    _check_options(source, batch, windows, sort, level)
+    check_options_of_sort(sort, memory, tmp_dir, in_parts=bool(batch or windows))
+    check_options(source, batch, windows, level)
     loss = Loss.of(qualities, drop_tags)
     size, threads = layout.parse_size(chunk_size), worker_count(workers)
+    waiting = memory_to_wait(memory, threads)
     storage = open_storage(str(dataset))
     with ExitStack() as stack:
         meter = Meter(progress) if progress else None
         opened = stack.enter_context(open_source(
-            str(source), index=index, reference=reference, sort=sort, allow_truncated=allow_truncated, progress=meter,
+            str(source), index=index, reference=reference, allow_truncated=allow_truncated, progress=meter,
         ))  # fmt: skip
         opened = with_loss(opened, loss)
+        if sort:
+            from bams3.sources.sorting import SortedSource
+
+            opened = SortedSource(opened, waiting, tmp_dir)
         plan = parts.Plan.of(opened.header, size, level, loss)
         _warn(opened, plan, loss)
         chosen = chosen_windows(plan, opened, batch, windows)
@@ -151,7 +162,7 @@ def convert(
         with _faults_named(opened, storage, removes=name is None and not resume):
             if chosen is None:
                 counts = _known_counts(opened, index)
-                part = job.run(opened.blocks(pool.map))
+                part = job.run_whole(opened)
                 part.windows, part.source_counts = list(plan.grid.runs()), {} if opened.truncated else counts
             else:
                 part = job.run(blocks_of(opened, plan, chosen, pool.map))
@@ -177,22 +188,6 @@ def _warn(source: Source, plan: parts.Plan, loss: Loss | None) -> None:
 def _size(path: str, source: Source, plan: parts.Plan, windows: Sequence[Window] | None) -> int | None:
     """Return the number of bytes of a source that will be read, if it is known."""
     return size_of(path) if windows is None else bytes_of(source, plan, windows) or None
-
-
-def _check_options(
-    source: Any, batch: tuple[int, int] | None, windows: Sequence[str], sort: bool, level: int
-) -> None:
-    """Raise UsageError for options of `convert` that are invalid or contradict each other."""
-    if batch and windows:
-        raise UsageError("--batch and --window cannot be combined; give one of them")
-    if batch or windows:
-        from bams3.sources.files import WINDOWS, expect_again
-
-        if sort:
-            raise UsageError("--sort cannot be combined with --batch or --window: sorted input has no index")
-        expect_again(str(source), WINDOWS)
-    if level not in LEVELS:
-        raise UsageError(f"level {level}: choose one from {LEVELS[0]} (fast) to {LEVELS[-1]} (small)")
 
 
 @contextmanager
@@ -281,6 +276,13 @@ class _Conversion:
     earlier: "_Earlier | None"
     there: Destination
     """What the destination held before."""
+
+    def run_whole(self, source: Source) -> parts.Part:
+        """Write the chunks of all records of a source. If a record is out of order after others were written as they
+        came, begin again: the source sorts them now, and all that was written is replaced."""
+        with suppress(LateDisorderError):
+            return self.run(source.blocks(self.workers.map))
+        return replace(self, uploads=Uploads(self.uploads.storage)).run(source.blocks(self.workers.map))
 
     def run(self, blocks: Iterable[Any]) -> parts.Part:
         """Write the chunks of all records in `blocks`; `_end` completes the part that is returned."""

@@ -20,6 +20,9 @@ BASE_MEMORY = 100 << 20
 WORKER_MEMORY = 160 << 20
 """Bytes that a worker may add; with BASE_MEMORY, no less than was measured for any command (docs/guide.md)."""
 
+WAITING_MEMORY, LEAST_WAITING_MEMORY = 768 << 20, 64 << 20
+"""Bytes for what can also wait on disk, if the available memory is unknown, and if it is small."""
+
 
 def worker_count(workers: int | str) -> int:
     """Parse a number of workers; `auto` means as many as the cores and the memory allow.
@@ -38,6 +41,27 @@ def worker_count(workers: int | str) -> int:
     if number < 1:
         raise UsageError(f"workers {workers!r}: give a positive number, or auto")
     return number
+
+
+def memory_to_wait(asked: int | str | None, workers: int) -> int:
+    """Return the bytes of memory for what can also wait on disk: an integer, or a string such as "4G". By default, a
+    quarter of what this process may use, or what so many workers leave of it if that is less.
+
+    Raises UsageError for anything else.
+    """
+    if asked is None:
+        from bams3.parallel.limits import available_memory
+
+        memory = available_memory()
+        if memory is None:
+            return WAITING_MEMORY
+        return max(min(memory // 4, memory - BASE_MEMORY - workers * WORKER_MEMORY), LEAST_WAITING_MEMORY)
+    number, unit = str(asked).upper().removesuffix("B"), 0
+    if number[-1:] in "KMGT":
+        number, unit = number[:-1], " KMGT".index(number[-1:])
+    if not (number.isdecimal() and int(number)):
+        raise UsageError(f"--memory {asked}: give a size such as 512M or 4G")
+    return int(number) << 10 * unit
 
 
 def warn_of_memory(workers: int) -> None:

@@ -28,18 +28,17 @@ SAM_RECORD = re.compile(rb"[^@\t\n][^\t\n]*\t\d+(\t[^\t\n]+){7}\t")
 
 
 def open_source(
-    path: str, *, index: str | None = None, reference: str | None = None, sort: bool = False,
+    path: str, *, index: str | None = None, reference: str | None = None,
     allow_truncated: bool | None = None, progress: Callable[[int], Any] | None = None,
 ) -> Source:  # fmt: skip
     """Open a BAM, CRAM or SAM file at a path or URI; the format is detected from the content; ``-`` is standard input.
     The file is read once, whatever its format, unless windows are requested.
 
     `index`: a BAI or CSI (CRAI for CRAM); by default it is looked for beside the file; only windows need it.
-    `reference`: FASTA for CRAM. `sort`: sort the records by coordinate. `allow_truncated`: whether to accept a file
-    without an end-of-file marker; None means no, and that the caller offers no such option. `progress`: called with the
-    number of bytes whenever some of the file are read, unless htslib itself reads it (windows of a CRAM). A dataset of
-    the earlier BAMS3 writers is a source, too (`legacy`). Raises SourceError if the file cannot be read or has none of
-    these formats.
+    `reference`: FASTA for CRAM. `allow_truncated`: whether to accept a file without an end-of-file marker; None means
+    no, and that the caller offers no such option. `progress`: called with the number of bytes whenever some of the file
+    are read, unless htslib itself reads it (windows of a CRAM). A dataset of the earlier BAMS3 writers is a source, too
+    (`legacy`). Raises SourceError if the file cannot be read or has none of these formats.
     """
     if os.path.isdir(path):
         from bams3.sources.legacy import is_legacy, open_legacy
@@ -52,7 +51,7 @@ def open_source(
     if progress:
         alignments = cast(Input, MeteredInput(alignments, progress))
     kind, packing, opened = _looked_at(alignments)
-    if kind == "BAM" and not sort:
+    if kind == "BAM":
         return BamSource(alignments, packing, opened, index=index, allow_truncated=allow_truncated)
     from bams3.sources.htslib import HtslibSource
 
@@ -60,9 +59,8 @@ def open_source(
         return _feed(kind, packing, file, alignments.name, allow_truncated)
 
     return HtslibSource(
-        alignments, kind, feed, opened, index=index, reference=reference, sort=sort,
-        allow_truncated=allow_truncated,
-    )  # fmt: skip
+        alignments, kind, feed, opened, index=index, reference=reference, allow_truncated=allow_truncated
+    )
 
 
 @contextmanager
@@ -145,10 +143,14 @@ class BamSource:
         self.header, rest = read_header(reader)
         self._unread: tuple[Reader, bytes] | None = (reader, rest)
 
-    def blocks(self, mapper: Mapper = map) -> Iterator[RecordBlock]:
+    @property
+    def once(self) -> bool:
+        return self._alignments.once
+
+    def blocks(self, mapper: Mapper = map, *, ordered: bool = True) -> Iterator[RecordBlock]:
         reader, rest = self._unread or self._reopen()
         self._unread = None
-        yield from record_blocks(reader, self.header, rest, mapper)
+        yield from record_blocks(reader, self.header, rest, mapper, ordered=ordered)
         self._note(reader)
 
     def window(self, reference_id: int, start: int, end: int, mapper: Mapper = map) -> Iterator[RecordBlock]:

@@ -1,11 +1,10 @@
-"""SAM, CRAM and everything that must be sorted: converted by htslib to the same blocks of BAM records.
+"""SAM and CRAM: converted by htslib to the same blocks of BAM records.
 
 We read the file, check that it is whole, and pipe it into samtools, which writes uncompressed BAM into
 another pipe; our own reader takes it from there. Only reading by window is left to samtools.
 """
 
 import io
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, BinaryIO
 
@@ -23,11 +22,10 @@ from bams3.sources.stream import read_header, record_blocks
 from bams3.storage import is_remote
 
 VIEW = ["view", "-u", "-h", "--no-PG"]
-SORT = ["sort", "-u", "-O", "bam", "--no-PG", "-m", "192M", "-o", "-"]
 
 
 class HtslibSource:
-    """A SAM or CRAM file (`kind`), or any file that must be sorted by coordinate (`sort`). See `Source`.
+    """A SAM or CRAM file (`kind`). See `Source`.
 
     `feed` converts the file to the input of samtools; `file` is read first, from its start. Files that htslib opens
     itself must be local: the reference and, for windows, the CRAM and its index.
@@ -35,8 +33,7 @@ class HtslibSource:
 
     def __init__(
         self, alignments: Input, kind: str, feed: Callable[[BinaryIO], Feed], file: BinaryIO, *,
-        index: str | None = None, reference: str | None = None, sort: bool = False,
-        allow_truncated: bool | None = None,
+        index: str | None = None, reference: str | None = None, allow_truncated: bool | None = None,
     ) -> None:  # fmt: skip
         self.path = alignments.name
         self.truncated = False
@@ -46,7 +43,6 @@ class HtslibSource:
         self._index = index and local_file(index)
         self._reference = reference and local_reference(reference)
         self._allow_truncated = allow_truncated
-        self._folder = tempfile.TemporaryDirectory(prefix="bams3-sort-") if sort else None
         self._running: set[_View] = set()
         self._marker_checked = False
         try:
@@ -57,14 +53,18 @@ class HtslibSource:
             raise
         self._unread: tuple[_View, bytes] | None = (view, rest)
 
-    def blocks(self, mapper: Mapper = map) -> Iterator[RecordBlock]:
+    @property
+    def once(self) -> bool:
+        return self._alignments.once
+
+    def blocks(self, mapper: Mapper = map, *, ordered: bool = True) -> Iterator[RecordBlock]:
         if self._unread:
             (view, rest), self._unread = self._unread, None
         else:
             expect_again(self._alignments, "it is needed once more")
             view = self._whole()
             rest = read_header(view)[1]
-        yield from self._records(view, rest, mapper)
+        yield from self._records(view, rest, mapper, ordered)
 
     def window(self, reference_id: int, start: int, end: int, mapper: Mapper = map) -> Iterator[RecordBlock]:
         self._check_windows()
@@ -92,8 +92,6 @@ class HtslibSource:
         for view in self._running:
             view.close()
         self._running.clear()
-        if self._folder:
-            self._folder.cleanup()
         self._alignments.close()
 
     def __enter__(self) -> "HtslibSource":
@@ -120,7 +118,7 @@ class HtslibSource:
     def _region(self, region: str | None, mapper: Mapper, *options: str) -> Iterator[RecordBlock]:
         self._check_windows()
         files = ["-X", self.path, self._index] if self._index and region else [self.path]
-        view = self._view([*VIEW, *self._options("-T"), *options, *files, *([region] if region else [])])
+        view = self._view([*VIEW, *self._options(), *options, *files, *([region] if region else [])])
         yield from self._records(view, read_header(view)[1], mapper)
 
     def _check_windows(self) -> None:
@@ -142,10 +140,12 @@ class HtslibSource:
             self._marker_checked = True
             self._note(missing)
 
-    def _records(self, view: "_View", rest: bytes, mapper: Mapper) -> Iterator[RecordBlock]:
+    def _records(
+        self, view: "_View", rest: bytes, mapper: Mapper, ordered: bool = True
+    ) -> Iterator[RecordBlock]:
         records = 0
         try:
-            for block in record_blocks(view, self.header, rest, mapper):
+            for block in record_blocks(view, self.header, rest, mapper, ordered=ordered):
                 records += len(block)
                 yield block
             view.check_records(records)
@@ -163,15 +163,10 @@ class HtslibSource:
             show(self.path, TRUNCATED)
 
     def _whole(self, file: BinaryIO | None = None) -> "_View":
-        file = file or self._alignments.open()
-        if self._folder is None:
-            return self._view([*VIEW, *self._options("-T"), "-"], file)
-        return self._view(
-            [*SORT, "-T", f"{self._folder.name}/part", *self._options("--reference"), "-"], file
-        )
+        return self._view([*VIEW, *self._options(), "-"], file or self._alignments.open())
 
-    def _options(self, option: str) -> list[str]:
-        return [option, self._reference] if self._reference else []
+    def _options(self) -> list[str]:
+        return ["-T", self._reference] if self._reference else []
 
     def _view(self, command: list[str], file: BinaryIO | None = None) -> "_View":
         feed = self._feed(file) if file else None

@@ -15,6 +15,10 @@ MAX_SMALL = 1 << 30
 """Maximum size in bytes of a file that is read in one go."""
 
 
+class LateDisorderError(SourceError):
+    """A record is out of order after others were passed on as they came. Read the source again: it sorts them now."""
+
+
 class Mapper(Protocol):
     """The built-in map, or a multithreaded equivalent; results come in the order of the items."""
 
@@ -33,10 +37,10 @@ class IndexCounts(NamedTuple):
 
 
 class Source(Protocol):
-    """Alignments sorted by coordinate; `bams3.sources.bam.open_source` opens one.
+    """Alignments; `bams3.sources.bam.open_source` opens one.
 
-    The records of every block are validated and sorted; otherwise SourceError is raised, with the file's name.
-    `mapper` inflates compressed data.
+    The records of every block are validated, and sorted by coordinate; otherwise SourceError is raised, with the file's
+    name. `mapper` inflates compressed data.
     """
 
     path: str
@@ -46,8 +50,15 @@ class Source(Protocol):
     def truncated(self) -> bool:
         """Whether, as far as it was read, the file lacks an end-of-file marker (only if that is allowed)."""
 
-    def blocks(self, mapper: Mapper = map) -> Iterator["RecordBlock"]:
-        """All records in file order, in blocks of about 1 MB (or of one record, if it is larger)."""
+    @property
+    def once(self) -> bool:
+        """Whether all records can be read only once, as from a pipe."""
+
+    def blocks(self, mapper: Mapper = map, *, ordered: bool = True) -> Iterator["RecordBlock"]:
+        """All records in file order, in blocks of about 1 MB (or of one record, if it is larger).
+
+        Unless `ordered`, they may be in any order.
+        """
 
     def window(
         self, reference_id: int, start: int, end: int, mapper: Mapper = map

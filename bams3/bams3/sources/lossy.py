@@ -30,8 +30,12 @@ class LossySource:
     def truncated(self) -> bool:
         return self._source.truncated
 
-    def blocks(self, mapper: Mapper = map) -> Iterator[RecordBlock]:
-        return mapper(self._loss.applied, self._source.blocks(mapper))
+    @property
+    def once(self) -> bool:
+        return self._source.once
+
+    def blocks(self, mapper: Mapper = map, *, ordered: bool = True) -> Iterator[RecordBlock]:
+        return mapper(self._loss.applied, self._source.blocks(mapper, ordered=ordered))
 
     def window(self, reference_id: int, start: int, end: int, mapper: Mapper = map) -> Iterator[RecordBlock]:
         return mapper(self._loss.applied, self._source.window(reference_id, start, end, mapper))

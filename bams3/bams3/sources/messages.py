@@ -20,7 +20,7 @@ LOSSY = (
     "Slice ends beyond reference end",
 )
 """Warnings after which htslib goes on with data that differ from the file's."""
-PROGRESS = ("[bam_sort_core]", "[M::bam2fq_mainloop]")
+PROGRESS = "[M::bam2fq_mainloop]"
 PREFIX = re.compile(r"^(\[[A-Z]::\w+\]|samtools \w+:) *")
 OF_INPUT = re.compile(r' (from )?"-"\.?')
 OF_REFERENCE = re.compile(r'[Rr]eference (file|"|not found)|(fetch|find|populate|No|load) reference')

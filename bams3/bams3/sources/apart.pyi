@@ -1,0 +1,6 @@
+from typing_extensions import Buffer
+
+from bams3.bam.records import RecordBlock
+
+def split(block: RecordBlock) -> tuple[bytes, bytes, bytes]: ...
+def joined(sequences: Buffer, qualities: Buffer, others: Buffer) -> RecordBlock: ...

@@ -1,0 +1,126 @@
+"""A source in any order, sorted by coordinate as `samtools sort` sorts it, in bounded memory.
+
+Records go to buckets, by where they start. Worker threads sort a bucket while those before it are encoded. Whenever
+buckets take more memory than they may, they are sorted and written to a temporary file: a run. At the end, runs and
+buckets are merged while they are encoded; at no time is the whole written again.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import chain
+
+from bams3.bam.header import Header
+from bams3.bam.records import RecordBlock
+from bams3.errors import SourceError
+from bams3.sources.buckets import Buckets, last_key_in_order
+from bams3.sources.inputs import IndexCounts, LateDisorderError, Mapper, Source
+from bams3.sources.runs import FRAME, Load, Run, call, frames_of, merge
+
+BLOCK = 1 << 20  # bytes of a block of sorted records, about
+MOST_RUNS = (
+    256  # which become one before there are more: each takes memory and an open file when they are merged
+)
+MOST_BUCKETS = 1 << 12
+LEAST_PAGE, MOST_PAGE = 1 << 12, 1 << 16  # bytes by which a bucket grows
+
+
+class SortedSource:
+    """`source` in the order of coordinates. See `Source`; it can't be read by window.
+
+    A source that can be read again is passed on as it is while it is in order, which costs nothing. If a record then
+    is out of order, `blocks` raises LateDisorderError, once.
+
+    `memory`: bytes that records may take until they are written to temporary files in `folder`.
+    """
+
+    def __init__(self, source: Source, memory: int, folder: str | None = None) -> None:
+        self.path, self.once = source.path, source.once
+        self.header = sorted_header(source.header)
+        self._source, self._memory, self._folder = source, memory, folder
+        self._in_order = not source.once
+
+    @property
+    def truncated(self) -> bool:
+        return self._source.truncated
+
+    def blocks(self, mapper: Mapper = map, *, ordered: bool = True) -> Iterator[RecordBlock]:
+        incoming = self._source.blocks(mapper, ordered=False)
+        if self._in_order:
+            key, passed = 0, False
+            for block in incoming:
+                key = last_key_in_order(block, key)
+                if key < 0:
+                    self._in_order = False
+                    if passed:
+                        raise LateDisorderError(f"{self.path}: not sorted by coordinate")
+                    incoming = chain([block], incoming)
+                    break
+                yield block
+                passed = True
+        if not self._in_order:
+            yield from self._sorted(incoming, mapper)
+
+    def window(self, reference_id: int, start: int, end: int, mapper: Mapper = map) -> Iterator[RecordBlock]:
+        raise SourceError(f"{self.path}: what is sorted on its way can't be read by window")
+
+    def unplaced(self, mapper: Mapper = map) -> Iterator[RecordBlock]:
+        return self.window(-1, 0, 0, mapper)
+
+    def will_read(self, windows: Sequence[tuple[int, int, int]]) -> None:
+        """Do nothing: no window can be read."""
+
+    def counts(self) -> IndexCounts | None:
+        return self._source.counts()
+
+    def sizes(self, windows: Sequence[tuple[int, int, int]]) -> list[int]:
+        return self._source.sizes(windows)
+
+    def close(self) -> None:
+        self._source.close()
+
+    def __enter__(self) -> "SortedSource":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _sorted(self, blocks: Iterator[RecordBlock], mapper: Mapper) -> Iterator[RecordBlock]:
+        most = min(max(self._memory // FRAME, 1), MOST_BUCKETS)
+        page = min(max(self._memory // most // 16, LEAST_PAGE), MOST_PAGE)
+        buckets = Buckets([length for _, length in self.header.references], most, page)
+        runs: list[Run] = []
+        try:
+            for block in blocks:
+                buckets.add(block)
+                if buckets.size > self._memory:
+                    frames = frames_of(buckets.take(), 0, FRAME, mapper)
+                    runs.append(self._run((frame.load for frame in frames), mapper))
+                if len(runs) == MOST_RUNS:
+                    joined = self._run(merge(runs, mapper), mapper)
+                    while runs:
+                        runs.pop().close()
+                    runs.append(joined)
+            frames = frames_of(buckets.take(), len(runs), FRAME if runs else BLOCK, mapper)
+            yield from mapper(call, merge(runs, mapper, frames) if runs else (frame.load for frame in frames))
+        finally:
+            for run in runs:
+                run.close()
+
+    def _run(self, records: Iterator[Load], mapper: Mapper) -> Run:
+        run = Run(self._folder, self.path)
+        run.write(records, mapper)
+        return run
+
+
+def sorted_header(header: Header) -> Header:
+    """The header as `samtools sort` writes it: its first line says SO:coordinate, and neither GO nor SS."""
+    lines = header.text.split(b"\n")
+    first = next((line for line in lines if line.startswith(b"@HD\t")), None)
+    if first is not None:
+        lines.remove(first)
+    order = b"SO:coordinate"
+    fields = (first or b"@HD\tVN:1.6").split(b"\t")
+    fields = [
+        order if field.startswith(b"SO:") else field for field in fields if field[:3] not in (b"GO:", b"SS:")
+    ]
+    fields += [order] if order not in fields else []
+    return Header(b"\n".join([b"\t".join(fields), *lines]), header.references)
