@@ -19,11 +19,13 @@ from finished_cohort import (
     COVERAGE,
     DEPTHS,
     GENOTYPES,
+    IDENTITY,
     MADE,
     MEASURED,
     PAGE,
     QUERIES,
     REGIONS,
+    RELATED,
     ROWS,
     TABLES,
     another_base,
@@ -111,6 +113,11 @@ KEYS: dict[str, list[tuple[Any, set[str]]]] = {
     "cohort.thresholds": [("1,6", TABLES | jobs(["measure_regions"])), ("1", TABLES | jobs(["measure_regions"]))],
     "cohort.limits": [({"mean_coverage": {"min": 2}}, PAGE)],
     "cohort.sex_contigs": [(["chr1", "chr2"], PAGE)],
+    "identity.sites": [("copy of sites.vcf", set())],
+    "identity.min_mapq": [(20, IDENTITY)],
+    "identity.min_baseq": [(20, IDENTITY)],
+    "identity.min_depth": [(9, RELATED)],
+    "identity.min_balance": [(0.3, RELATED)],
     "call.window": [(100_000, CALLS), (9_000_000, set())],
     "call.targets": [("copy of call.bed", CALLS), (None, CALLS)],
     "call.mpileup": [("-q 20", CALLS), ("-mv", CALLS), ("-S sexes.txt", CALLS)],
@@ -179,6 +186,7 @@ FILES: dict[str, tuple[Callable[[bytes], bytes], set[str]]] = {
     "coverage.bed": (lambda data: data + b"chr2\t60000\t70000\n", COVERAGE),
     "cohort.bed": (lambda data: data.replace(b"90000", b"80000"), MEASURED),
     "call.bed": (lambda data: data.replace(b"400", b"500"), CALLS),
+    "sites.vcf": (lambda data: data.replace(b"5000", b"6000"), IDENTITY),
     "names.txt": (lambda data: data.replace(b"S2\n", b""), CALLS),
     "genotype.bed": (lambda data: data.replace(b"70000", b"60000"), set()),
     "sexes.txt": (lambda data: data.replace(b"F", b"M"), GENOTYPES),
@@ -206,7 +214,7 @@ def test_every_file_of_the_configuration_has_a_row() -> None:
     assert paths | {"reference.fa.fai"} == FILES.keys()
 
 
-FILE_NAMES = (".bed", ".tsv", ".fa", ".fai", ".txt")
+FILE_NAMES = (".bed", ".tsv", ".fa", ".fai", ".txt", ".vcf")
 
 
 def test_files_that_are_only_touched(project: Path) -> None:
@@ -275,7 +283,7 @@ def copied_dataset(project: Path) -> str:
     return "elsewhere"
 
 
-NAMED = TABLES | CALLS | {"multiqc"}  # what names the samples
+NAMED = TABLES | CALLS | RELATED  # what names the samples
 
 # For each column of the sheet: the sample whose cell becomes another, the cell, and what that plans.
 CELLS: dict[str, list[tuple[str, Any, set[str]]]] = {
@@ -288,6 +296,10 @@ CELLS: dict[str, list[tuple[str, Any, set[str]]]] = {
         ("S2", "S1.bam.bai", converted("S2")),
     ],
     "dataset": [("D4", copied_dataset, reread("D4"))],
+    "subject": [("S1", "Mary", RELATED), ("S1", "", PAGE)],
+    "sex": [("S1", "female", RELATED)],
+    "father": [("S1", "S2", RELATED)],
+    "mother": [("S1", "S2", RELATED)],
 }
 
 
@@ -301,9 +313,10 @@ def test_every_column_has_rows() -> None:
 )
 def test_a_cell_of_the_sheet(project: Path, column: str, sample: str, cell: Any, planned: set[str]) -> None:
     value = cell(project) if callable(cell) else cell
-    rows = {name: [name, *row] for name, row in ROWS.items()}
-    rows[sample][COLUMNS.split().index(column)] = value
-    write_rows(project, {name: tuple(row) for name, *row in rows.values()})
+    columns = COLUMNS.split() if column in COLUMNS.split() else [*COLUMNS.split(), column]
+    rows = {name: [name, *row, ""] for name, row in ROWS.items()}
+    rows[sample][columns.index(column)] = value
+    write_sheet(project, *(tuple(row[: len(columns)]) for row in rows.values()), columns=" ".join(columns))
     assert plan(project, CONFIG) == planned
 
 
@@ -317,12 +330,12 @@ def test_columns_of_ones_own(project: Path) -> None:
         write_sheet(project, *lines, columns=f"{COLUMNS} {columns}")
         return plan(project, CONFIG)
 
-    assert planned("sex") == PAGE
-    assert planned("sex", "F", "M") == PAGE
+    assert planned("batch") == PAGE
+    assert planned("batch", "F", "M") == PAGE
     pretend(project, CONFIG)
-    assert planned("sex", "F", "M") == set()
-    assert planned("sex", "F", "F") == PAGE
-    assert planned("gender", "F", "M") == PAGE
+    assert planned("batch", "F", "M") == set()
+    assert planned("batch", "F", "F") == PAGE
+    assert planned("tissue", "F", "M") == PAGE
     write_rows(project, ROWS)
     assert plan(project, CONFIG) == PAGE
 
@@ -348,6 +361,7 @@ SECTIONS = {
     "query": QUERIES,
     "coverage": jobs(["coverage_batch", "gather_coverage"]),
     "process": jobs(["process_batch"]),
+    "identity": jobs(["count_sites"]) | {"relate_samples"},
     "cohort": jobs(["read_stats"]) | MEASURED | {"multiqc"},
     "call": CALLS,
     "genotype": GENOTYPES,
