@@ -29,7 +29,10 @@ def findings(tmp_path: Path) -> Path:
 def test_findings_are_reasons(findings: Path, tmp_path: Path) -> None:
     files = make_cohort(tmp_path, 4, scale=10_000)
     write_qc(tmp_path / "qc", files, tmp_path / "genome.parquet", THRESHOLDS, findings=findings)
-    rows = {row["sample"]: (row["status"], row["reasons"]) for row in pq.read_table(tmp_path / "qc.parquet").to_pylist()}
+    rows = {
+        row["sample"]: (row["status"], row["reasons"])
+        for row in pq.read_table(tmp_path / "qc.parquet").to_pylist()
+    }
     assert rows == {
         "S0001": ("fail", "same S0002: one person; related S0004: siblings"),
         "S0002": ("fail", "same S0001: one person; sex: male"),
@@ -40,7 +43,9 @@ def test_findings_are_reasons(findings: Path, tmp_path: Path) -> None:
 
 def test_relatives_stand_together(tmp_path: Path) -> None:
     path = tmp_path / "pairs.tsv"
-    path.write_text(PAIRS + "a\tb\t-0.1\tunrelated\nd\tb\t0.25\tsiblings\na\tc\t\tunknown\ne\td\t0.2\tparent-child\n")
+    path.write_text(
+        PAIRS + "a\tb\t-0.1\tunrelated\nd\tb\t0.25\tsiblings\na\tc\t\tunknown\ne\td\t0.2\tparent-child\n"
+    )
     found = read_kinships(path, ["a", "b", "c", "d", "e"])
     assert found.samples == ["b", "d", "e", "a", "c"]
     assert found.related == [(0, 1, "siblings"), (1, 2, "parent-child")]
@@ -70,7 +75,9 @@ def test_damaged_pairs(tmp_path: Path, text: str, message: str) -> None:
 
 def test_multiqc_has_a_row_for_each_sample(findings: Path, tmp_path: Path) -> None:
     columns = "sample\tsex\tknown\thet_rate\tmean_depth\tcontamination\tmore\n"
-    (tmp_path / "samples.tsv").write_text(columns + "S0001\tmale\t9\t0.4\t30\t\tx\nS0003\tfemale\t8\t0.4\t31\t0.1\ty\n")
+    (tmp_path / "samples.tsv").write_text(
+        columns + "S0001\tmale\t9\t0.4\t30\t\tx\nS0003\tfemale\t8\t0.4\t31\t0.1\ty\n"
+    )
     write_multiqc(str(tmp_path / "x_mqc.tsv"), tmp_path / "samples.tsv", findings)
     lines = [line for line in (tmp_path / "x_mqc.tsv").read_text().splitlines() if line[0] != "#"]
     assert lines == [

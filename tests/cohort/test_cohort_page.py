@@ -227,9 +227,19 @@ def test_who_is_who(opened: Callable, small: Path, tmp_path: Path, scheme: str) 
     for file in [*folder.glob("*.dist"), *folder.glob("*.parquet")]:
         (tmp_path / file.name).symlink_to(file)
     names = sorted(path.stem for path in folder.glob("*.dist"))
-    kinships = {("S0002", "S0011"): (0.49, "same"), ("S0002", "S0004"): (0.26, "siblings"), ("S0001", "S0002"): ("", "unknown")}
-    rows = [(one, other, *kinships.get((one, other), (-0.01, "unrelated"))) for i, one in enumerate(names) for other in names[i + 1 :]]
-    (tmp_path / "pairs.tsv").write_text(PAIRS + "".join(f"{a}\t{b}\t9\t{k}\t{what}\n" for a, b, k, what in rows))
+    kinships = {
+        ("S0002", "S0011"): (0.49, "same"),
+        ("S0002", "S0004"): (0.26, "siblings"),
+        ("S0001", "S0002"): ("", "unknown"),
+    }
+    rows = [
+        (one, other, *kinships.get((one, other), (-0.01, "unrelated")))
+        for i, one in enumerate(names)
+        for other in names[i + 1 :]
+    ]
+    (tmp_path / "pairs.tsv").write_text(
+        PAIRS + "".join(f"{a}\t{b}\t9\t{k}\t{what}\n" for a, b, k, what in rows)
+    )
     grave = [f"same\thigh\tS0002\tS0011\t<i>one</i> person {number}\n" for number in range(24)]
     (tmp_path / "findings.tsv").write_text(FINDINGS + "".join(grave) + "unclear\tlow\tS0001\t\tfew sites\n")
     page = opened(written(tmp_path, names), scheme)
@@ -241,7 +251,8 @@ def test_who_is_who(opened: Callable, small: Path, tmp_path: Path, scheme: str) 
     assert items.count() == 25
     assert items.last.locator("span").get_attribute("class") == "outlier"
     show(page, "kinship")
-    matrix = "document.getElementById('kinship').data[0].z.map((row) => Array.from(row, (value) => value === null || Number.isNaN(value) ? -1 : Math.round(100 * value)))"
+    cell = "(value) => value === null || Number.isNaN(value) ? -1 : Math.round(100 * value)"
+    matrix = f"document.getElementById('kinship').data[0].z.map((row) => Array.from(row, {cell}))"
     assert page.evaluate(matrix) == [[50, 26, 49], [26, 50, 0], [49, 0, 50]]
     page.select_option("#kin", "all")
     page.wait_for_function("document.getElementById('kinship').data[0].z.length === 12")
@@ -250,7 +261,9 @@ def test_who_is_who(opened: Callable, small: Path, tmp_path: Path, scheme: str) 
     place = page.locator("#kinship .nsewdrag").first
     box = place.bounding_box()
     page.mouse.move(box["x"] + box["width"] * 1.5 / 12, box["y"] + box["height"] * 0.5 / 12)
-    page.wait_for_function("document.getElementById('kinship-hint').textContent.includes('kinship 0.260, siblings')")
+    page.wait_for_function(
+        "document.getElementById('kinship-hint').textContent.includes('kinship 0.260, siblings')"
+    )
     page.mouse.click(box["x"] + box["width"] * 1.5 / 12, box["y"] + box["height"] * 0.5 / 12)
     page.wait_for_function("document.querySelectorAll('#samples tr.picked').length === 2")
 

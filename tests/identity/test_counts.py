@@ -54,7 +54,18 @@ def test_records_that_are_no_sites_are_left_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize("prefix", ["", "chr"])
 def test_kinds_of_sites(tmp_path: Path, prefix: str) -> None:
     head = f"##contig=<ID={prefix}X,length=156040895,assembly=GRCh38>\n##contig=<ID={prefix}Y,length=1>\n"
-    places = ["22 5", "X 10000", "X 10001", "X 2781479", "X 2781480", "X 156030895", "Y 10001", "MT 3", "M 3", "X_alt 3"]
+    places = [
+        "22 5",
+        "X 10000",
+        "X 10001",
+        "X 2781479",
+        "X 2781480",
+        "X 156030895",
+        "Y 10001",
+        "MT 3",
+        "M 3",
+        "X_alt 3",
+    ]
     path = vcf(tmp_path / "x.vcf", [f"{prefix}{place} . A C" for place in places], head)
     kinds = [AUTOSOME, X, OTHER, OTHER, X, OTHER, Y, OTHER, OTHER, AUTOSOME]
     assert read_sites(str(path), print).kind.tolist() == kinds
@@ -101,7 +112,10 @@ def test_counts_are_those_of_pysam(real: tuple[Path, Path]) -> None:
     with pysam.AlignmentFile(DATA / "illumina_wgs_NA12878.bam") as bam:
         reads = [read for read in bam if not read.flag & 1796 and read.mapping_quality >= 1]
     expected = np.zeros((len(sites), 3), int)
-    rows = {(sites.places.contigs[c], p): i for i, (c, p) in enumerate(zip(sites.places.contig, sites.places.position, strict=True))}
+    rows = {
+        (sites.places.contigs[c], p): i
+        for i, (c, p) in enumerate(zip(sites.places.contig, sites.places.position, strict=True))
+    }
     for read in reads:
         for base, position in read.get_aligned_pairs(matches_only=True):
             if (row := rows.get((read.reference_name, position))) is not None:

@@ -12,6 +12,4 @@ inputs, params = snakemake.input, snakemake.params
 distributions = dict(zip(params.samples, inputs.dist, strict=True))
 about = About(params.title, **params.links, **params.about)
 identity = {"findings": inputs.findings, "pairs": inputs.pairs} if inputs.findings else None
-write_page(
-    snakemake.output[0], inputs.samples, inputs.genome, inputs.mean, distributions, about, identity
-)
+write_page(snakemake.output[0], inputs.samples, inputs.genome, inputs.mean, distributions, about, identity)

@@ -24,7 +24,10 @@ def run(command: str, argv: list[str]) -> int:
         _EXAMPLE,
     )
     options.add_argument(
-        "samples", metavar="DATASET|COUNTS", nargs="+", help="datasets, or files that --count has made (.counts)"
+        "samples",
+        metavar="DATASET|COUNTS",
+        nargs="+",
+        help="datasets, or files that --count has made (.counts)",
     )
     options.add_argument(
         "--sites", "-s", required=True, metavar="VCF",
@@ -50,7 +53,11 @@ def run(command: str, argv: list[str]) -> int:
         help="only bases of quality N or more; 0, the default, reads no qualities, which is faster",
     )  # fmt: skip
     options.add_argument(
-        "--min-depth", type=_natural, default=7, metavar="N", help="genotypes need N reads or more (default 7)"
+        "--min-depth",
+        type=_natural,
+        default=7,
+        metavar="N",
+        help="genotypes need N reads or more (default 7)",
     )
     options.add_argument(
         "--min-balance", type=_balance, default=0.2, metavar="SHARE",
@@ -89,26 +96,32 @@ def _run(args: Any) -> None:
     from bams3.parallel.workers import Workers
 
     quality = Quality(args.min_MQ, args.min_BQ)
+    notes: list[str] = []
     keep_freed_memory()
     if args.count:
         if len(args.samples) > 1 or not (args.output or "").endswith(SUFFIX):
-            raise UsageError("--count takes one dataset, and -o a file NAME.counts; the name is that of the sample")
+            raise UsageError(
+                "--count takes one dataset, and -o a file NAME.counts; the name is that of the sample"
+            )
         refuse_inputs(args.output, *args.samples, args.sites)
-        sites = read_sites(args.sites, _note)
         with Workers(args.workers) as workers:
-            count_sample(args.samples[0], args.output, sites, quality, workers)
+            count_sample(args.samples[0], args.output, read_sites(args.sites, notes.append), quality, workers)
+        _tell(notes)
         return
     names = [sample_name(path) for path in args.samples]
     people = read_people(args.sheet, names) if args.sheet else People(names)
-    sites = read_sites(args.sites, _note)
+    sites = read_sites(args.sites, notes.append)
     with Workers(args.workers) as workers:
         findings = relate(
             f"{args.output or 'relate'}.", args.samples, sites, people, workers, quality=quality,
             calling=Calling(args.min_depth, args.min_balance),
             inputs=[path for path in (args.sites, args.sheet) if path],
         )  # fmt: skip
+    _tell(notes)
     report(findings, len(names), len(sites), lambda text: print(shown(text)))
 
 
-def _note(text: str) -> None:
-    print(f"bams3 relate: {shown(text)}", file=sys.stderr)
+def _tell(notes: list[str]) -> None:
+    """Print notes: where a command fails, its error is the only line."""
+    for note in notes:
+        print(f"bams3 relate: {shown(note)}", file=sys.stderr)

@@ -69,27 +69,37 @@ def read_kinships(path: str | Path, samples: Sequence[str]) -> Kinships:
             pair = number[row["sample_a"]], number[row["sample_b"]]
             matrix[pair] = matrix[pair[::-1]] = float(row["kinship"] or "nan")
         except (KeyError, ValueError):
-            raise FormatError(f"{path}: not a pair of this cohort: {row['sample_a']}, {row['sample_b']}") from None
+            raise FormatError(
+                f"{path}: not a pair of this cohort: {row['sample_a']}, {row['sample_b']}"
+            ) from None
         if row["relation"] not in STRANGERS:
             related.append((*pair, row["relation"]))
     order = _together(len(samples), related)
     place = {old: new for new, old in enumerate(order)}
     moved = sorted((*sorted((place[i], place[j])), what) for i, j, what in related)
-    return Kinships([samples[i] for i in order], matrix[np.ix_(order, order)], [(i, j, what) for i, j, what in moved])
+    return Kinships(
+        [samples[i] for i in order], matrix[np.ix_(order, order)], [(i, j, what) for i, j, what in moved]
+    )
 
 
 def write_multiqc(path: str, samples: str | Path, findings: str | Path) -> None:
     """Write the table that MultiQC shows of all samples: custom content, which it knows by the end of the name,
     `_mqc.tsv`."""
     told = reasons(read_findings(findings))
-    headers = {name: {"title": name.replace("_", " ").capitalize(), "description": what} for name, what in _SHOWN.items()}
+    headers = {
+        name: {"title": name.replace("_", " ").capitalize(), "description": what}
+        for name, what in _SHOWN.items()
+    }
     settings: dict[str, Any] = {
         "id": "bams3_identity",
         "section_name": "Who is who",
         "description": "What samples tell of who they are, at common sites; bams3 relate.",
         "plot_type": "table",
         "pconfig": {"id": "bams3_identity_table", "title": "Who is who", "namespace": "bams3"},
-        "headers": {"findings": {"title": "Findings", "description": "Where it is not who the sheet says"}, **headers},
+        "headers": {
+            "findings": {"title": "Findings", "description": "Where it is not who the sheet says"},
+            **headers,
+        },
     }
     with open_output(path) as file:
         for key, value in settings.items():

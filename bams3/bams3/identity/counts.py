@@ -78,8 +78,7 @@ def read_counts(uri: str, sites: SiteSet, quality: Quality) -> Allele:
     heading = _heading(sites, quality)
     most = len(heading) + _ROW * len(sites)
     data = storage.get_range(path, 0, most + 1)
-    name, _, of = heading.partition(b"\t")
-    if data.partition(b"\t")[0] != name:
+    if data.partition(b"\t")[0] != heading.partition(b"\t")[0]:
         raise FormatError(f"{uri}: not a file of counts; make it with: bams3 relate --count")
     line, _, rows = data.partition(b"\n")
     if line + b"\n" != heading:

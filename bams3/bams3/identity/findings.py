@@ -103,7 +103,11 @@ class Relatives:
         if np.isnan(kinship):
             return ("unclear", "too few sites are known in both to compare them") if expected else None
         if one == other:
-            return ("not-same", f"not the same person, but both are of {one} in the sheet") if kinship < SAME else None
+            return (
+                ("not-same", f"not the same person, but both are of {one} in the sheet")
+                if kinship < SAME
+                else None
+            )
         if kinship >= SAME and is_told:
             return "same", "the same person or twins" + self._but(f"{one} and {other} are two people")
         if parent := self._parent(one, other):

@@ -42,7 +42,9 @@ class People:
     there is a sheet that says more.
     """
 
-    def __init__(self, samples: Iterable[str], rows: Sequence[Mapping[str, str]] = (), where: str = "") -> None:
+    def __init__(
+        self, samples: Iterable[str], rows: Sequence[Mapping[str, str]] = (), where: str = ""
+    ) -> None:
         """`rows`: cells of a sheet by column; parents are named by subject. Other samples' rows count as well.
 
         `where`: the sheet, for errors. Raises UsageError for a sex that is none, and for rows that contradict each
@@ -57,9 +59,7 @@ class People:
             names[row["sample"]] = subject.name
             self._add(subject)
         self.of = {
-            sample: self._subjects.setdefault(
-                names.get(sample, sample), Subject(names.get(sample, sample))
-            )
+            sample: self._subjects.setdefault(names.get(sample, sample), Subject(names.get(sample, sample)))
             for sample in samples
         }
         self._check_parents()
@@ -157,12 +157,12 @@ def read_people(path: str, samples: Iterable[str]) -> People:
         raise UsageError(
             f"{path}: the first line must name columns, with tabs between: sample, and some of {', '.join(COLUMNS)}"
         )
-    rows = [
-        dict(zip(heading, (cell.strip() for cell in cells), strict=False)) for cells in lines[1:]
-    ]
+    rows = [dict(zip(heading, (cell.strip() for cell in cells), strict=False)) for cells in lines[1:]]
     rows = [row for row in rows if row.get("sample")]
     known = {row["sample"] for row in rows}
     samples = list(samples)
     if not known.intersection(samples):
-        raise UsageError(f"{path}: has none of the samples, such as {samples[0]}; names must be those of the files")
+        raise UsageError(
+            f"{path}: has none of the samples, such as {samples[0]}; names must be those of the files"
+        )
     return People(samples, rows, path)

@@ -101,9 +101,7 @@ def _alleles(text: bytes) -> tuple[int, int] | None:
 
 def _alone(contig: np.ndarray, position: np.ndarray) -> np.ndarray:
     """Which records share their position with no other one."""
-    _, first, count = np.unique(
-        np.stack([contig, position]), axis=1, return_inverse=True, return_counts=True
-    )
+    _, first, count = np.unique(np.stack([contig, position]), axis=1, return_inverse=True, return_counts=True)
     return np.asarray(count[first.reshape(-1)] == 1)
 
 

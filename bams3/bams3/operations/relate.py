@@ -47,8 +47,9 @@ def relate(
 ) -> list[Finding]:  # fmt: skip
     """Compare samples, each a dataset or a file of counts; return what is found, the gravest first.
 
-    Writes pairs.tsv, samples.tsv and findings.tsv, with `prefix` before their names, all or none. `inputs`: further files
-    of the command, which are never overwritten. Raises UsageError for two samples of one name, and as `count` and `read_counts` do.
+    Writes pairs.tsv, samples.tsv and findings.tsv, with `prefix` before their names, all or none. `inputs`: further
+    files of the command, which are never overwritten. Raises UsageError for two samples of one name, and as `count` and
+    `read_counts` do.
     """
     names = [sample_name(path) for path in paths]
     for name in names:
