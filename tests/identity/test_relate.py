@@ -63,7 +63,7 @@ def tables(
 
 KINSHIPS = [
     ("father son", 0.25, "parent-child"),
-    ("mother daughter", 0.25, "parent-child"),
+    ("daughter mother", 0.25, "parent-child"),
     ("daughter son", 0.25, "siblings"),
     ("half son", 0.125, "second-degree"),
     ("half stranger", 0.25, "parent-child"),
@@ -73,7 +73,12 @@ KINSHIPS = [
     ("again son", 0.5, "same"),
     ("son tumour", 0.5, "same"),
     ("father tumour", 0.25, "parent-child"),
-    ("stranger tumour", 0, "unrelated"),
+    (
+        "stranger tumour",
+        -0.36,
+        "unrelated",
+    ),  # lost heterozygosity makes strangers of relatives, never the reverse
+    ("mother tumour", -0.08, "unrelated"),
     ("mixed mother", 0.5, "same"),
     ("daughter shallow", None, "unknown"),
 ]

@@ -76,10 +76,8 @@ def read_kinships(path: str | Path, samples: Sequence[str]) -> Kinships:
             related.append((*pair, row["relation"]))
     order = _together(len(samples), related)
     place = {old: new for new, old in enumerate(order)}
-    moved = sorted((*sorted((place[i], place[j])), what) for i, j, what in related)
-    return Kinships(
-        [samples[i] for i in order], matrix[np.ix_(order, order)], [(i, j, what) for i, j, what in moved]
-    )
+    moved = [(min(place[i], place[j]), max(place[i], place[j]), what) for i, j, what in related]
+    return Kinships([samples[i] for i in order], matrix[np.ix_(order, order)], sorted(moved))
 
 
 def write_multiqc(path: str, samples: str | Path, findings: str | Path) -> None:

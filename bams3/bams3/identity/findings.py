@@ -52,14 +52,18 @@ def of_sample(sample: Sample, people: People) -> Iterator[Finding]:
 
 
 class Relatives:
-    """Finds pairs that are not what a sheet has them be."""
+    """Finds pairs that are not what a sheet has them be.
 
-    def __init__(self, samples: Sequence[str], people: People) -> None:
-        """`samples`: their names, in the order of `Pairs`."""
-        self._names = samples
+    Relatives are told by the sample of a subject that has the most heterozygous sites: a tumour which has lost one copy
+    of its genome is less related to the parent whose copy that was.
+    """
+
+    def __init__(self, samples: Sequence[Sample], people: People) -> None:
+        """`samples`: in the order of `Pairs`."""
+        self._names = [sample.sample for sample in samples]
         self._people = people
         self._kinships = people.kinships()
-        self._subjects = [people.of[name].name for name in samples]
+        self._subjects = [people.of[name].name for name in self._names]
         # Only members of one family, and samples of one subject, are expected to share more than strangers do.
         self._with: dict[str, set[str]] = {name: {name} for name in self._subjects}
         for pair in self._kinships:
@@ -68,6 +72,7 @@ class Relatives:
         self._samples: dict[str, list[int]] = {}
         for number, name in enumerate(self._subjects):
             self._samples.setdefault(name, []).append(number)
+        self._best = {max(numbers, key=lambda i: samples[i].het) for numbers in self._samples.values()}
 
     def expected(self, first: int, second: int) -> float:
         """The kinship that the sheet has two samples expect, by their numbers."""
@@ -91,7 +96,8 @@ class Relatives:
             if told:
                 kind, text = told
                 numbers = f" (kinship {kinship[i]:.3f}, IBS0 {ibs0_rate[i]:.2%} of {pairs.sites[i]} sites)"
-                yield Finding(kind, *(self._names[number] for number in pair), text + numbers)
+                one, other = (self._names[number] for number in pair)
+                yield Finding(kind, one, other, text + numbers)
 
     def _of_pair(
         self, first: int, second: int, kinship: float, error: float, ibs0_rate: float
@@ -110,6 +116,8 @@ class Relatives:
             )
         if kinship >= SAME and is_told:
             return "same", "the same person or twins" + self._but(f"{one} and {other} are two people")
+        if not {first, second} <= self._best:
+            return None
         if parent := self._parent(one, other):
             is_parent = kinship >= SECOND and ibs0_rate <= PARENT_IBS0
             return None if is_parent else ("not-parent", f"not parent and child, but {parent}")

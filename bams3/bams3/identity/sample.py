@@ -59,7 +59,7 @@ def measure(name: str, counts: Allele, sites: SiteSet, calling: Calling) -> tupl
     known, x_known = hom_ref + het + hom_alt, int(np.count_nonzero(of_x != UNKNOWN))
     clear = int(np.count_nonzero(~np.isnan(balances[autosomal])))
     depth = _mean(counts.depth[autosomal])
-    het_rate, x_het_rate = _ratio(het, known), _ratio(np.count_nonzero(of_x == HET), x_known)
+    het_rate, x_het_rate = _ratio(het, known), _ratio(int(np.count_nonzero(of_x == HET)), x_known)
     x_ratio, y_ratio = (_ratio(_mean(counts.depth[which]), depth) for which in (on_x, on_y))
     y_sites = int(np.count_nonzero(on_y))
     signs = [

@@ -119,7 +119,7 @@ def _kinds(places: Sites, lengths: dict[str, int]) -> np.ndarray:
     """The kind of each site, by the name of its contig, with or without `chr`."""
     of_contig = [_KINDS.get(name.removeprefix("chr"), AUTOSOME) for name in places.contigs]
     contig, position = np.array(places.contig), np.array(places.position)
-    kinds = np.array(of_contig, np.uint8)[contig]
+    kinds: np.ndarray = np.array(of_contig, np.uint8)[contig]
     for number, name in enumerate(places.contigs):
         for start, end in _PSEUDOAUTOSOMAL.get((of_contig[number], lengths.get(name, 0)), ()):
             kinds[(contig == number) & (start <= position) & (position < end)] = OTHER

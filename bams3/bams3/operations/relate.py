@@ -63,7 +63,7 @@ def relate(
             samples.append(sample)
             planes.append(bits(genotypes))
         findings = [finding for sample in samples for finding in of_sample(sample, people)]
-        relatives = Relatives(names, people)
+        relatives = Relatives(samples, people)
         _write(files[0], PAIR_COLUMNS, _pair_rows(planes, names, relatives, findings, workers))
         _write(files[1], SAMPLE_COLUMNS, ((*sample, *_said(sample, people)) for sample in samples))
         findings = by_severity(findings)
