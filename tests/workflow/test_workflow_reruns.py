@@ -113,7 +113,7 @@ KEYS: dict[str, list[tuple[Any, set[str]]]] = {
     "cohort.thresholds": [("1,6", TABLES | jobs(["measure_regions"])), ("1", TABLES | jobs(["measure_regions"]))],
     "cohort.limits": [({"mean_coverage": {"min": 2}}, PAGE)],
     "cohort.sex_contigs": [(["chr1", "chr2"], PAGE)],
-    "identity.sites": [("copy of sites.vcf", set())],
+    "identity.sites": [("copy of sites.vcf", IDENTITY)],
     "identity.min_mapq": [(20, IDENTITY)],
     "identity.min_baseq": [(20, IDENTITY)],
     "identity.min_depth": [(9, RELATED)],
