@@ -12,13 +12,14 @@ from bams3.identity.people import People
 from bams3.identity.sites import read_sites
 from bams3.operations.relate import relate, report, sample_name
 from bams3.parallel.workers import Workers
+from bams3.shown import shown
 
 found, made, params = snakemake.input, snakemake.output, snakemake.params
 settings = params.settings
 
 
 def note(text):
-    print(text, file=log)
+    log.write(f"{shown(text)}\n".encode(errors="backslashreplace"))
 
 
 with Workers(snakemake.threads) as workers:

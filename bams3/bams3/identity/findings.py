@@ -95,9 +95,10 @@ class Relatives:
             told = self._of_pair(*pair, float(kinship[i]), float(error[i]), float(ibs0_rate[i]))
             if told:
                 kind, text = told
-                numbers = f" (kinship {kinship[i]:.3f}, IBS0 {ibs0_rate[i]:.2%} of {pairs.sites[i]} sites)"
+                numbers = f"kinship {kinship[i]:.3f}, IBS0 {ibs0_rate[i]:.2%} of {pairs.sites[i]} sites"
+                numbers = f"{pairs.sites[i]} sites" if kind == "unclear" else numbers
                 one, other = (self._names[number] for number in pair)
-                yield Finding(kind, one, other, text + numbers)
+                yield Finding(kind, one, other, f"{text} ({numbers})")
 
     def _of_pair(
         self, first: int, second: int, kinship: float, error: float, ibs0_rate: float
