@@ -31,7 +31,7 @@ def samples(bench: Bench, alignments: Alignments) -> Iterator[Row]:
     command = [BAMS3, "relate", "--workers", "2", "--sites", sites, "-o", folder / "who", *copies]
     usage = run(
         Command(command, folder / "who.pairs.tsv")
-    )  # once: it is as much work as the other rows together
+    )  # once, since it takes a minute of CPU time
     with (folder / "who.pairs.tsv").open() as file:
         found = [row["concordance"] for row in csv.DictReader(file, delimiter="\t")]
     same("relate", found, ["1.0000"] * (SAMPLES * (SAMPLES - 1) // 2))

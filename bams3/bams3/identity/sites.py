@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -30,7 +31,8 @@ _PSEUDOAUTOSOMAL = {
 """Intervals by the kind and the length of a contig, which tells the assembly."""
 
 
-class SiteSet(NamedTuple):
+@dataclass(frozen=True)
+class SiteSet:
     """Sites in the order of their file.
 
     `places`: where they are. `ref`, `alt`: of each, the index of the base in BASES. `kind`: AUTOSOME, X, Y or OTHER.
