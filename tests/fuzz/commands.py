@@ -224,12 +224,12 @@ class Commands:
                     said = errors.read().decode(errors="replace")
                 left = [*work.glob(f".out{number}*"), *work.glob(f"out{number}.*")]
                 where = f"{what}: {' '.join(command)}: {code}: {said.replace(place, '')}"
-                check(where, code, said, left, command[0] == "verify")
+                check(where, code, said, left, command[0] in ("verify", "relate"))
 
 
 def check(where: str, code: int, said: str, left: list[Path], several: bool) -> None:
     """Raise AssertionError unless a command ended well, or badly as it should: with one line (`several` allows
-    more), and nothing left behind."""
+    more, and notes of what went well), and nothing left behind."""
     assert code in (0, 1, 2), where
     assert (code == 0) == (not said) or several, where
     assert said.count("\n") <= 1 or several, where
