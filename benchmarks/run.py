@@ -20,7 +20,21 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from harness import alleles, arrow, convert, coverage, engines, gaps, lossy, mounted, reading, scale, serial, served
+from harness import (
+    alleles,
+    arrow,
+    convert,
+    coverage,
+    engines,
+    gaps,
+    lossy,
+    mounted,
+    reading,
+    relate,
+    scale,
+    serial,
+    served,
+)
 from harness.bench import PEERS, Bench, MismatchError
 from harness.data import BENCHMARKS, DATA, art, given, simulated
 from harness.process import CommandError
@@ -61,6 +75,7 @@ def rows(bench: Bench, extent: Extent) -> Iterator[Row]:
         yield from coverage.bytes_read(bench, alignments)
     yield from coverage.pileup(bench, hiseq)
     yield from alleles.known_sites(bench, hiseq)
+    yield from relate.samples(bench, hiseq)
     for case in (reading.counts, reading.many_counts, reading.stats):
         yield from case(bench, hiseq)
     for case in (arrow.streams, arrow.parquet):

@@ -42,7 +42,11 @@ def make_pristine(folder: Path) -> None:
     pysam.index(str(bam))
     sites = (f"chr1\t{pos + 30}\trs{pos}\tA\tC,<*>,AT\n" for pos in range(0, 300_000, 5000))
     (folder / "sites.vcf").write_text("##fileformat=VCFv4.2\n" + "".join(sites) + "chr2\t7\t.\tACG\tA\n")
+    common = (f"chr1\t{pos + 30}\t.\tA\tC\t.\t.\tAF=0.4\n" for pos in range(0, 300_000, 2000))
+    (folder / "common.vcf").write_text("##contig=<ID=chrX,length=5>\n" + "".join(common))
     assert run("convert", bam, folder / "d.bams3", "--chunk-size", "256K") == 0
+    words = ("--sites", folder / "common.vcf", "--count", "-o", folder / "x.counts")
+    assert run("relate", folder / "d.bams3", *words) == 0
     for number in (1, 2):
         batch = ("--batch", f"{number}/2")
         assert run("convert", bam, folder / "parts.bams3", "--chunk-size", "256K", *batch) == 0
@@ -145,6 +149,7 @@ ALLELES = (
     ("alleles", "d.bams3", "--sites", "sites.vcf", "-A", "-Q", "5", "-o", "OUT"),
     ("alleles", "d.bams3", "--sites", "sites.vcf", "--format", "vcf", "-o", "OUT"),
 )
+RELATE = ("relate", "--sites", "common.vcf", "-o", "OUT", "--min-depth", "1")
 READ = (
     ("stats", "d.bams3"),
     ("stats", "--json", "d.bams3"),
@@ -165,6 +170,7 @@ READ = (
     ("coverage-table", "d.bams3", "-Q", "3"),
     ("pileup", "d.bams3", "-A", "-Q", "0", "-s", "-O", "-o", "OUT"),
     *ALLELES,
+    (*RELATE, "d.bams3"),
     ("to-bam", "d.bams3", "OUT"),
     ("verify", "d.bams3"),
     ("verify", "d.bams3", "--against", "x.bam"),
@@ -175,7 +181,7 @@ MERGE = (("merge", "parts.bams3"),)
 GATHER = (("coverage", "-n", "d.bams3", "-o", "OUT", "--gather", "part1", "part2"),)
 CONVERT = (("convert", "x.bam", "OUT"), ("convert", "x.bam", "OUT", "--batch", "1/2"))
 RESUME = (("convert", "x.bam", "d.bams3", "--chunk-size", "256K", "--resume"),)
-FILES = ("x.bam", "d.bams3", "parts.bams3", "part1", "part2", CHUNK, "sites.vcf")
+FILES = ("x.bam", "d.bams3", "parts.bams3", "part1", "part2", CHUNK, "sites.vcf", "common.vcf", "x.counts")
 
 # What is read, how it is spoilt, and the commands that read it: a few of them are run for each mutation.
 SPOILT: dict[str, tuple[str, Callable[[Path, random.Random], None], tuple[tuple[str, ...], ...]]] = {
@@ -192,6 +198,8 @@ SPOILT: dict[str, tuple[str, Callable[[Path, random.Random], None], tuple[tuple[
     "depth": ("part1", lie_in_depth, GATHER),
     "depth's bytes": ("part1", spoil, GATHER),
     "sites": ("sites.vcf", spoil, ALLELES),
+    "common sites": ("common.vcf", spoil, ((*RELATE, "d.bams3"), (*RELATE, "x.counts"))),
+    "counts": ("x.counts", spoil, ((*RELATE, "x.counts", "d.bams3"),)),
     "BAM": ("x.bam", spoil, CONVERT),
     "BAM's index": ("x.bam.bai", spoil, (("convert", "x.bam", "OUT", "--batch", "2/2"),)),
     "chunk to resume": (CHUNK, lie_in_footer_of_incomplete, RESUME),
@@ -230,12 +238,12 @@ class Commands:
                     said = errors.read().decode(errors="replace")
                 left = [*work.glob(f".out{number}*"), *work.glob(f"out{number}.*")]
                 where = f"{what}: {' '.join(command)}: {code}: {said.replace(place, '')}"
-                check(where, code, said, left, command[0] == "verify")
+                check(where, code, said, left, command[0] in ("verify", "relate"))
 
 
 def check(where: str, code: int, said: str, left: list[Path], several: bool) -> None:
     """Raise AssertionError unless a command ended well, or badly as it should: with one line (`several` allows
-    more), and nothing left behind."""
+    more, and notes of what went well), and nothing left behind."""
     assert code in (0, 1, 2), where
     assert (code == 0) == (not said) or several, where
     assert said.count("\n") <= 1 or several, where

@@ -23,6 +23,7 @@ CONFIG = {
     "coverage": {"by": "coverage.bed", "thresholds": "1,5"},
     "process": {"command": "true", "suffix": ".txt"},
     "cohort": {"regions": "cohort.bed", "thresholds": "1,5"},
+    "identity": {"sites": "sites.vcf"},
     "call": {"targets": "call.bed", "mpileup": "-S names.txt"},
     "genotype": {"manifest": "loci.tsv", "targets": "genotype.bed", "call": "-mS sexes.txt"},
 }
@@ -43,6 +44,7 @@ PAGE = {"cohort_qc", "cohort_page"}
 TABLES = PAGE | {"cohort_matrices"}
 REGIONS = TABLES | {"cohort_regions"}
 CALLS = {"call_window", "gather_calls"}
+RELATED = {"relate_samples", "multiqc"} | PAGE
 
 
 def jobs(rules: Iterable[str], *samples: str) -> set[str]:
@@ -52,8 +54,8 @@ def jobs(rules: Iterable[str], *samples: str) -> set[str]:
 def reread(*samples: str) -> set[str]:
     """All that is made of datasets."""
     of_samples = ["query_batch", "gather_query", "process_batch", "coverage_batch", "gather_coverage"]
-    of_samples += ["read_stats", "measure_regions"]
-    found = jobs(of_samples, *samples) | TABLES | CALLS | {"multiqc"}
+    of_samples += ["read_stats", "measure_regions", "count_sites"]
+    found = jobs(of_samples, *samples) | TABLES | CALLS | RELATED
     of_loci = [sample for sample in samples or SAMPLES if sample in LOCI]
     return found | (jobs(["genotype_sample"], *of_loci) | {"gather_genotypes"} if of_loci else set())
 
@@ -66,9 +68,10 @@ QUERIES = jobs(["query_batch", "gather_query"])
 DEPTHS = jobs(["coverage_batch", "gather_coverage", "measure_regions"]) | TABLES | {"multiqc"}
 COVERAGE = jobs(["gather_coverage"]) | {"multiqc"}
 MEASURED = REGIONS | jobs(["measure_regions"])
+IDENTITY = jobs(["count_sites"]) | RELATED
 GENOTYPES = jobs(["genotype_sample"], *LOCI) | {"gather_genotypes"}
 MADE = converted("S1", "S2", "C3")
-BATCHES = MADE | reread("D4") - jobs(["read_stats", "genotype_sample"], "D4")
+BATCHES = MADE | reread("D4") - jobs(["read_stats", "genotype_sample", "count_sites"], "D4")
 
 
 def write_inputs(cohort: Path, folder: Path) -> Path:
@@ -86,6 +89,7 @@ def write_inputs(cohort: Path, folder: Path) -> Path:
     (folder / "call.bed").write_text("chr1\t400\t90000\nchr2\t0\t50000\n")
     (folder / "genotype.bed").write_text("chr1\t0\t90000\nchr2\t0\t70000\n")
     (folder / "loci.tsv").write_text("S1\tchr1\t50000\nD4\tchr2\t60000\n")
+    (folder / "sites.vcf").write_text("#CHROM\tPOS\tID\tREF\tALT\nchr1\t5000\t.\tA\tC\n")
     (folder / "tools.yaml").write_text("dependencies: [bcftools]\n")
     (folder / "names.txt").write_text("".join(f"{name}\n" for name in ROWS))
     (folder / "sexes.txt").write_text("".join(f"{name} F\n" for name in ROWS))

@@ -42,6 +42,7 @@ COVERAGE = {"by": 1000, "quantize": "0:1:4:", "thresholds": "1,5"}
 OF_THE_COHORT = {
     "reference": "reference.fa",
     "cohort": {"regions": 100_000, "thresholds": "1,5"},
+    "identity": {"sites": "sites.vcf"},
     "call": {"window": 1_000_000, "mpileup": "-q 20"},
     "genotype": {"manifest": "loci.tsv"},
 }
@@ -59,7 +60,7 @@ def simulate():
 
 @pytest.fixture(scope="module")
 def cohort(simulated_cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """S1.bam, S2.bam, their indexes, reference.fa, samples.tsv, loci.tsv (of S1): a directory not to be changed."""
+    """S1.bam, S2.bam, their indexes, reference.fa, samples.tsv, loci.tsv (of S1), sites.vcf: not to be changed."""
     return Path(shutil.copytree(simulated_cohort, tmp_path_factory.mktemp("cohort"), dirs_exist_ok=True))
 
 
@@ -69,6 +70,8 @@ def simulated_cohort(simulate, tmp_path_factory: pytest.TempPathFactory) -> Path
     simulate.cohort(directory, samples=2, genome=750_000, contigs=2, depth=1)
     write_sheet(directory, ("S1", "S1.bam"), ("S2", "S2.bam"))
     (directory / "loci.tsv").write_text("S1\tchr1\t50000\nS1\tchr2\t60000\n")
+    sites = "".join(f"chr1\t{position}\t.\tA\tC\n" for position in range(1000, 200_000, 1000))
+    (directory / "sites.vcf").write_text(f"#CHROM\tPOS\tID\tREF\tALT\n{sites}")
     return directory
 
 

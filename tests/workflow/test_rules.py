@@ -10,7 +10,7 @@ from peers import need
 from workflows import CONFIG, COVERAGE, OF_THE_COHORT, PROCESS, QUERY, below, run, snakemake
 
 EVERYTHING = CONFIG | OF_THE_COHORT | {"query": QUERY, "process": PROCESS, "coverage": COVERAGE}
-TARGETS = {"all", "convert", "query", "coverage", "process", "cohort", "call", "genotype"}
+TARGETS = {"all", "convert", "query", "coverage", "process", "identity", "cohort", "call", "genotype"}
 # Of each rule a file or directory of one of its jobs. Of a conversion, what is there before its parts are merged.
 CONVERTING = {
     "convert_batch": "datasets/S1.bams3/_parts/000001-of-000002.json",
@@ -23,6 +23,8 @@ MADE = CONVERTING | {
     "coverage_batch": "coverage/S1/000001-of-000002.depth",
     "gather_coverage": "coverage/S1.mosdepth.summary.txt",
     "read_stats": "stats/S1.flagstat",
+    "count_sites": "identity/S1.counts",
+    "relate_samples": "identity/findings.tsv",
     "cohort_regions": "cohort/regions.bed",
     "measure_regions": "cohort/samples/S1.reads.tsv",
     "cohort_matrices": "cohort/mean.tsv",
@@ -53,6 +55,12 @@ def states(
 def test_every_rule_is_tried(states: dict[bool, Path], commands: dict[str, str]) -> None:
     listed = snakemake(states[False], commands, EVERYTHING, "--list-rules").stdout.split()
     assert set(listed) == TARGETS | MADE.keys()
+
+
+def test_multiqc_shows_who_is_who(states: dict[bool, Path]) -> None:
+    report = (states[False] / "results" / "multiqc" / "multiqc_report.html").read_text()
+    assert "bams3_identity_table" in report
+    assert "who it is cannot be told" in report
 
 
 @pytest.mark.parametrize("rule", MADE)

@@ -75,6 +75,7 @@ def datasets(folder: Path) -> None:
     (folder / "samples.tsv").write_text("sample\tdataset\nS1\tD.bams3\n")
 
 
+IDENTITY = {"identity": {"sites": "x.vcf"}}
 OTHER = write("x.bed", "1\t0\t5000\tg\n")
 SECTIONS: list[tuple[Any, dict[str, Any], str | None]] = [
     (None, {"query": {"regions": ["chr9"]}}, "config: query: regions: unknown contig 'chr9'"),
@@ -95,6 +96,10 @@ SECTIONS: list[tuple[Any, dict[str, Any], str | None]] = [
     (write("x.bed", "chr1\t0\t9\n"), {"coverage": {"by": "x.bed", "chrom": "chr2"}}, "config: coverage: by: x.bed: "),
     (None, COVERAGE | {"cohort": {"sex_contigs": ["chr1", "chrY"]}},
      "config: cohort: sex_contigs: the samples have no contig chrY"),
+    (None, IDENTITY, "x.vcf: no such file; config: identity: sites names it"),
+    (write("x.vcf", "1\t5\t.\tA\tC\n"), IDENTITY, "config: identity: sites: x.vcf: the samples have none"),
+    (write("x.vcf", "chr1\t500001\t.\tA\tC\n"), IDENTITY, "config: identity: sites: x.vcf: chr1 500000 500001: "),
+    (write("x.vcf", "chr1\t5\t.\tA\tC\nchrX\t5\t.\tA\tC\n"), IDENTITY, None),
     (None, {"coverage": {"by": 1000}}, None),
 ]  # fmt: skip
 

@@ -30,6 +30,7 @@ EMPTY = {
     "coverage": "",
     "process": "config: process: `command` is missing; add it",
     "cohort": "",
+    "identity": "config: identity: `sites` is missing; add it",
     "call": "",
     "genotype": "config: genotype: `manifest` is missing; add it",
 }

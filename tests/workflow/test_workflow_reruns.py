@@ -17,11 +17,13 @@ from finished_cohort import (
     COVERAGE,
     DEPTHS,
     GENOTYPES,
+    IDENTITY,
     MADE,
     MEASURED,
     PAGE,
     QUERIES,
     REGIONS,
+    RELATED,
     ROWS,
     TABLES,
     another_base,
@@ -85,6 +87,11 @@ KEYS: dict[str, list[tuple[Any, set[str]]]] = {
     "cohort.thresholds": [("1,6", TABLES | jobs(["measure_regions"])), ("1", TABLES | jobs(["measure_regions"]))],
     "cohort.limits": [({"mean_coverage": {"min": 2}}, PAGE)],
     "cohort.sex_contigs": [(["chr1", "chr2"], PAGE)],
+    "identity.sites": [("copy of sites.vcf", IDENTITY)],
+    "identity.min_mapq": [(20, IDENTITY)],
+    "identity.min_baseq": [(20, IDENTITY)],
+    "identity.min_depth": [(9, RELATED)],
+    "identity.min_balance": [(0.3, RELATED)],
     "call.window": [(100_000, CALLS), (9_000_000, set())],
     "call.targets": [("copy of call.bed", CALLS), (None, CALLS)],
     "call.mpileup": [("-q 20", CALLS), ("-mv", CALLS), ("-S sexes.txt", CALLS)],
@@ -149,6 +156,7 @@ FILES: dict[str, tuple[Callable[[bytes], bytes], set[str]]] = {
     "coverage.bed": (lambda data: data + b"chr2\t60000\t70000\n", COVERAGE),
     "cohort.bed": (lambda data: data.replace(b"90000", b"80000"), MEASURED),
     "call.bed": (lambda data: data.replace(b"400", b"500"), CALLS),
+    "sites.vcf": (lambda data: data.replace(b"5000", b"6000"), IDENTITY),
     "names.txt": (lambda data: data.replace(b"S2\n", b""), CALLS),
     "genotype.bed": (lambda data: data.replace(b"70000", b"60000"), set()),
     "sexes.txt": (lambda data: data.replace(b"F", b"M"), GENOTYPES),
@@ -176,7 +184,7 @@ def test_every_file_of_the_configuration_has_a_row() -> None:
     assert paths | {"reference.fa.fai"} == FILES.keys()
 
 
-FILE_NAMES = (".bed", ".tsv", ".fa", ".fai", ".txt")
+FILE_NAMES = (".bed", ".tsv", ".fa", ".fai", ".txt", ".vcf")
 
 
 def test_files_that_are_only_touched(project: Path) -> None:
@@ -198,6 +206,7 @@ SECTIONS = {
     "query": QUERIES,
     "coverage": jobs(["coverage_batch", "gather_coverage"]),
     "process": jobs(["process_batch"]),
+    "identity": jobs(["count_sites"]) | {"relate_samples"},
     "cohort": jobs(["read_stats"]) | MEASURED | {"multiqc"},
     "call": CALLS,
     "genotype": GENOTYPES,

@@ -15,6 +15,7 @@ from finished_cohort import (
     COLUMNS,
     CONFIG,
     PAGE,
+    RELATED,
     ROWS,
     TABLES,
     converted,
@@ -85,7 +86,7 @@ def copied_dataset(project: Path) -> str:
     return "elsewhere"
 
 
-NAMED = TABLES | CALLS | {"multiqc"}  # what names the samples
+NAMED = TABLES | CALLS | RELATED  # what names the samples
 
 # For each column of the sheet: the sample whose cell becomes another, the cell, and what that plans.
 CELLS: dict[str, list[tuple[str, Any, set[str]]]] = {
@@ -98,6 +99,10 @@ CELLS: dict[str, list[tuple[str, Any, set[str]]]] = {
         ("S2", "S1.bam.bai", converted("S2")),
     ],
     "dataset": [("D4", copied_dataset, reread("D4"))],
+    "subject": [("S1", "Mary", RELATED), ("S1", "", PAGE)],
+    "sex": [("S1", "female", RELATED)],
+    "father": [("S1", "S2", RELATED)],
+    "mother": [("S1", "S2", RELATED)],
 }
 
 
@@ -111,9 +116,10 @@ def test_every_column_has_rows() -> None:
 )
 def test_a_cell_of_the_sheet(project: Path, column: str, sample: str, cell: Any, planned: set[str]) -> None:
     value = cell(project) if callable(cell) else cell
-    rows = {name: [name, *row] for name, row in ROWS.items()}
-    rows[sample][COLUMNS.split().index(column)] = value
-    write_rows(project, {name: tuple(row) for name, *row in rows.values()})
+    columns = COLUMNS.split() if column in COLUMNS.split() else [*COLUMNS.split(), column]
+    rows = {name: [name, *row, ""] for name, row in ROWS.items()}
+    rows[sample][columns.index(column)] = value
+    write_sheet(project, *(tuple(row[: len(columns)]) for row in rows.values()), columns=" ".join(columns))
     assert plan(project, CONFIG) == planned
 
 
@@ -127,12 +133,12 @@ def test_columns_of_ones_own(project: Path) -> None:
         write_sheet(project, *lines, columns=f"{COLUMNS} {columns}")
         return plan(project, CONFIG)
 
-    assert planned("sex") == PAGE
-    assert planned("sex", "F", "M") == PAGE
+    assert planned("batch") == PAGE
+    assert planned("batch", "F", "M") == PAGE
     pretend(project, CONFIG)
-    assert planned("sex", "F", "M") == set()
-    assert planned("sex", "F", "F") == PAGE
-    assert planned("gender", "F", "M") == PAGE
+    assert planned("batch", "F", "M") == set()
+    assert planned("batch", "F", "F") == PAGE
+    assert planned("tissue", "F", "M") == PAGE
     write_rows(project, ROWS)
     assert plan(project, CONFIG) == PAGE
 

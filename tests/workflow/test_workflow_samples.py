@@ -7,7 +7,17 @@ from typing import Any
 import pytest
 from bams3.dataset.layout import Grid
 from bams3.operations.targets import Targets
-from bams3.workflow import batches, cohort, configuration, contigs, genotyping, options, places, samples
+from bams3.workflow import (
+    batches,
+    cohort,
+    configuration,
+    contigs,
+    genotyping,
+    options,
+    people,
+    places,
+    samples,
+)
 from bams3.workflow.errors import ConfigurationError
 from bams3.workflow.internals import Run
 from bams3.workflow.places import Places
@@ -355,3 +365,18 @@ def test_the_stage_of_the_cohort() -> None:
     assert cohort.results(settings, with_multiqc=True) == [*found, "<results>/multiqc/multiqc_report.html"]
     said = error_of(lambda: cohort.check_contig_names([("#1", 9)]))
     assert said.startswith("config: cohort: contig '#1': its name cannot be used in a BED file")
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"sex": "F", "father": "B", "subject": "a"}, ""),
+        ({"sex": "hen"}, "s.tsv: sample A: sex 'hen'; write male, female or unknown"),
+        ({"mother": "B"}, "s.tsv: B, the mother of A, is male in another row"),
+        ({"father": "A"}, "s.tsv: subjects are their own ancestors: A → A"),
+    ],
+)
+def test_people_are_checked(row: dict[str, str], message: str) -> None:
+    rows = [{"sample": "A", "dataset": "a.bams3", **row}, {"sample": "B", "sex": "M", "batch": "1"}]
+    assert error_of(lambda: people.check(rows, "s.tsv")) == message
+    assert people.rows(rows) == [{"sample": "A", **row}, {"sample": "B", "sex": "M"}]

@@ -113,6 +113,7 @@ rule cohort_qc:
             for file in depths()
         ],
         targets=targets_bed(),
+        findings=identity_table("findings"),
     output:
         tsv=report(
             "<results>/cohort/samples.tsv",
@@ -145,6 +146,8 @@ rule cohort_page:
         dist=of_samples(
             f"<results>/cohort/samples/{{sample}}.{'targets_' if has_targets() else ''}dist.txt"
         ),
+        findings=identity_table("findings"),
+        pairs=identity_table("pairs"),
     output:
         report(
             "<results>/cohort/report.html",
@@ -169,6 +172,7 @@ rule multiqc:
         [of_samples(f"<results>/stats/{{sample}}.{file}") for file in STATS],
         of_samples("<results>/coverage/{sample}.mosdepth.summary.txt"),
         of_samples("<results>/coverage/{sample}.mosdepth.global.dist.txt"),
+        identity_table("identity_mqc"),
     output:
         report(
             "<results>/multiqc/multiqc_report.html",

@@ -40,3 +40,11 @@ def known_calls(wildcards):
 def known_genotypes(wildcards):
     names = [wildcards.sample] if "sample" in wildcards.keys() else loci_by_sample
     return known.of_genotypes([samples[name] for name in names], config, places)
+
+
+def known_counts(wildcards):
+    return known.of_counts(samples[wildcards.sample], config["identity"], places)
+
+
+def known_identity(wildcards):
+    return known.of_identity(samples.values(), config["identity"], places)

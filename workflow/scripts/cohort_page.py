@@ -11,4 +11,5 @@ from bams3.cohort.page import write_page
 inputs, params = snakemake.input, snakemake.params
 distributions = dict(zip(params.samples, inputs.dist, strict=True))
 about = About(params.title, **params.links, **params.about)
-write_page(snakemake.output[0], inputs.samples, inputs.genome, inputs.mean, distributions, about)
+identity = {"findings": inputs.findings, "pairs": inputs.pairs} if inputs.findings else None
+write_page(snakemake.output[0], inputs.samples, inputs.genome, inputs.mean, distributions, about, identity)

@@ -22,4 +22,5 @@ write_qc(
     contigs=params.contigs,
     targets=found.targets or None,
     own=params.own,
+    findings=found.findings or None,
 )

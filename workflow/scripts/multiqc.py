@@ -23,7 +23,7 @@ from tempfile import TemporaryDirectory
 SAMTOOLS = ("flagstat", "idxstats", "stats")
 MOSDEPTH = (r"mosdepth\.summary\.txt", r"mosdepth\.(global|region)\.dist\.txt")
 SETTINGS = {
-    "run_modules": ["samtools", "mosdepth"],
+    "run_modules": ["custom_content", "samtools", "mosdepth"],
     "sp": {f"samtools/{kind}": {"fn_re": rf".*\.{kind}$"} for kind in SAMTOOLS},
     "fn_clean_exts": [{"type": "regex", "pattern": rf"\.({'|'.join(SAMTOOLS + MOSDEPTH)})$"}],
     "fn_clean_trim": [],

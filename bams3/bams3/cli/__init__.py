@@ -24,6 +24,7 @@ COMMANDS = {
     "coverage-table": ("depth", "print a line per contig, as samtools coverage does"),
     "pileup": ("pileup", "print the bases at each position, as samtools mpileup does"),
     "alleles": ("alleles", "count the bases of reads at known sites, for many datasets"),
+    "relate": ("relate", "tell who is who: kinship, sex and contamination of samples"),
     "cost": ("cost", "estimate requests, bytes and price of an operation"),
     "stats": ("info", "print statistics, as samtools flagstat and idxstats do"),
     "checksum": ("checksum", "print checksums of all reads, as samtools checksum does"),

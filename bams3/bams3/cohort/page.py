@@ -18,6 +18,7 @@ from bams3.cohort.about import About, facts
 from bams3.cohort.columns import FIRST, meant
 from bams3.cohort.depth import distribution
 from bams3.cohort.headings import Heading, heading, ordered
+from bams3.cohort.identity import read_findings, read_kinships
 from bams3.cohort.matrix import read_matrix, read_whole_matrix
 from bams3.cohort.regions import PLACE
 from bams3.output.files import open_output
@@ -30,7 +31,7 @@ LONGEST_NAME = 200
 """Maximum characters shown of the name of a region or a contig; the tables hold the full name."""
 
 _ORDER = {"fail": 0, "outlier": 1, "pass": 2}
-_PARTS = ("page.css", "page.js", "plots.js", "table.js")
+_PARTS = ("page.css", "page.js", "plots.js", "table.js", "kinship.js")
 
 
 def write_page(
@@ -40,11 +41,13 @@ def write_page(
     mean: str | Path,
     distributions: Mapping[str, str],
     about: About | None = None,
+    identity: Mapping[str, str] | None = None,
 ) -> None:
     """Write the page. It is reproducible: nothing in it depends on the time or the place.
 
     `samples`: the QC table; `genome`, `mean`: matrices of bins and of regions; all in Parquet.
     `distributions`: each sample's depth distribution from mosdepth, of the targets if there are any.
+    `identity`: the tables `findings` and `pairs` of `bams3 relate`.
     """
     about = about or About()
     table = parquet.read_table(samples)
@@ -76,6 +79,7 @@ def write_page(
         "means": _packed(means[:, order].T),
         "shares": _packed(shares),
         "depths": shares.shape[1],
+        "identity": _identity(identity, names) if identity else None,
     }
     with open_output(str(path)) as file:
         file.write(_html(data).encode())
@@ -120,6 +124,17 @@ def _most_variable(path: str | Path) -> tuple[list[list[Any]], np.ndarray, int]:
             kept = np.sort(np.argsort(-spread, kind="stable")[:MOST_REGIONS])
             values, places = values[kept], [[column[i] for i in kept] for column in places]
     return places, values, count
+
+
+def _identity(tables: Mapping[str, str], samples: list[str]) -> dict[str, Any]:
+    """What is found, and the kinships of all pairs. What cannot be told is NaN; what is less than 0 is 0."""
+    kinships = read_kinships(tables["pairs"], samples)
+    return {
+        "findings": [[shown(cell) for cell in finding] for finding in read_findings(tables["findings"])],
+        "samples": kinships.samples,
+        "kinship": _packed(np.maximum(kinships.matrix, 0)),
+        "related": kinships.related,
+    }
 
 
 def _distributions(paths: list[str]) -> np.ndarray:

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from bams3.cohort import columns
 from bams3.cohort.depth import of_genome, of_targets, rate, size_of
+from bams3.cohort.identity import read_findings, reasons
 from bams3.cohort.matrix import write_table
 from bams3.cohort.profiles import read_profiles
 from bams3.errors import FormatError
@@ -50,6 +51,7 @@ def write_qc(
     contigs: Sequence[str] = (),
     targets: str | Path | None = None,
     own: Mapping[str, Sequence[str | None]] | None = None,
+    findings: str | Path | None = None,
 ) -> None:
     """Write `stem`.tsv and `stem`.parquet.
 
@@ -59,6 +61,7 @@ def write_qc(
     `sex_contigs`: the contig that both sexes have, then the other; by default X and Y under their usual names.
     `contigs`: the measured contigs, in case no sample has reads on one: mosdepth does not list such contigs.
     `targets`: a BED file of non-overlapping intervals. `own`: columns of the sheet, with a cell for each sample.
+    `findings`: the table of what `bams3 relate` found.
     """
     own, has_targets = own or {}, targets is not None
     size = size_of(targets) if targets is not None else 0
@@ -73,7 +76,7 @@ def write_qc(
     for row, distance, scores in zip(rows, profiles.distance, profiles.components, strict=True):
         row["profile_distance"] = round(float(distance), 4)
         row |= {name: round(float(score), 4) for name, score in zip(components, scores, strict=True)}
-    _judge(rows, limits or {}, has_targets)
+    _judge(rows, limits or {}, has_targets, reasons(read_findings(findings)) if findings else {})
     texts = [*columns.FIRST, *own]
     measured = [*columns.numbers(thresholds, has_targets), *components]
     types = [(name, pa.string()) for name in texts] + [(name, _type(name)) for name in measured]
@@ -125,8 +128,13 @@ def _samtools_stats(path: str) -> dict[str, Any]:
         raise FormatError(f"{path}: no line {error}; is it the text output of samtools stats?") from None
 
 
-def _judge(rows: list[dict[str, Any]], limits: Limits, has_targets: bool) -> None:
-    """Set each row's `status` (fail: no reads, or outside a limit; outlier; pass) and the reasons."""
+def _judge(
+    rows: list[dict[str, Any]], limits: Limits, has_targets: bool, found: Mapping[str, list[tuple[bool, str]]]
+) -> None:
+    """Set each row's `status` and the reasons. Fail: no reads, outside a limit, or not who it should be; outlier; pass.
+
+    `found`: by sample, of each finding whether it is grave, and its text.
+    """
     compared = [columns.meant(name, has_targets) for name in COMPARED]
     deviations = {column: _deviations([row[column] for row in rows]) for column in compared}
     for number, row in enumerate(rows):
@@ -134,7 +142,9 @@ def _judge(rows: list[dict[str, Any]], limits: Limits, has_targets: bool) -> Non
         for name, bounds in limits.items():
             column = columns.meant(name, has_targets)
             failed += _beyond(column, row[column], bounds)
-        outlying = [
+        of_sample = found.get(row["sample"], [])
+        failed = [text for is_grave, text in of_sample if is_grave] + failed
+        outlying = [text for is_grave, text in of_sample if not is_grave] + [
             f"{column} {values[number]:+.1f} deviations"
             for column, values in deviations.items()
             if abs(values[number]) > OUTLYING

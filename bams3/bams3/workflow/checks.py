@@ -29,6 +29,8 @@ def check_config(
         _check_measured(config, "cohort", "regions", contigs, places, warn, strict=True)
         names = config["cohort"].get("sex_contigs", [])
         agreement.check_contigs(names, contigs, "config: cohort: sex_contigs")
+    if "identity" in config:
+        _check_sites(config["identity"]["sites"], contigs, places, warn)
     for section in ("call", "genotype"):
         if section in config:
             calling.check_options(section, config[section], samples, contigs, places, warn)
@@ -86,6 +88,12 @@ def _check_measured(
         return
     if (data := places.stored(path, f"{where} is windows of so many bp, or a BED file")) is not None:
         agreement.check_coverage_bed(data, path, contigs, where, warn, only=only, strict=strict)
+
+
+def _check_sites(path: str, contigs: Contigs, places: Places, warn: Warn) -> None:
+    where = "config: identity: sites"
+    if (data := places.stored(path, f"{where} names it")) is not None:
+        calling.read_checked(data, path, contigs, where, warn)
 
 
 def _check_reference(

@@ -83,6 +83,16 @@ def of_genotypes(rows: Iterable[Row], config: Mapping[str, Any], places: Places)
     return found | {"datasets": datasets}
 
 
+def of_counts(row: Row, settings: Mapping[str, Any], places: Places) -> dict[str, Any]:
+    """Of the reads of one sample at common sites; `settings`: `identity` in the configuration."""
+    return {"dataset": of_dataset(row, places), "sites": places.known(settings["sites"], identity.contents)}
+
+
+def of_identity(rows: Iterable[Row], settings: Mapping[str, Any], places: Places) -> dict[str, Any]:
+    sites = places.known(settings["sites"], identity.contents)
+    return {"datasets": of_datasets(rows, places), "sites": sites}
+
+
 def _of_options(section: str, settings: Mapping[str, Any], places: Places) -> dict[str, Any]:
     """The options of bcftools, and the files that these name."""
     words = {name: settings[name] for name in ("mpileup", "call")}

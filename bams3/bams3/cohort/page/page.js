@@ -88,10 +88,15 @@ function writtenAt() {
 async function start() {
   const data = JSON.parse(document.getElementById("data").textContent);
   const number = data.rows.length;
-  [data.depth, data.means, data.shares] = await Promise.all([data.depth, data.means, data.shares].map((text) => unpacked(text, number)));
+  const packed = [data.depth, data.means, data.shares, ...(data.identity ? [data.identity.kinship] : [])];
+  const matrices = await Promise.all(packed.map((text) => unpacked(text, number)));
+  [data.depth, data.means, data.shares] = matrices;
+  if (data.identity) data.identity.kinship = matrices[3];
   tell(data);
   chooseTheme(matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
   if (!data.rows.some((row) => row[data.columns.indexOf("x_ratio")] !== null)) document.getElementById("sex-section").hidden = true;
+  document.getElementById("identity-section").hidden = !data.identity;
+  if (data.identity) tellFindings(data.identity.findings);
   let plots;
   const table = new SampleTable(data, () => plots?.draw());
   plots = new Plots(data, table);

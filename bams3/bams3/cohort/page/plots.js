@@ -68,7 +68,7 @@ class Plots {
     this.visible = new Set();
     this.drawers = {
       genome: () => this.genome(), distribution: () => this.distribution(), components: () => this.components(),
-      regions: () => this.regions(), sex: () => this.sex(),
+      regions: () => this.regions(), sex: () => this.sex(), kinship: () => drawKinship(this),
     };
     this.placeBins();
     const seen = new IntersectionObserver((entries) => {

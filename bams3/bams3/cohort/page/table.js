@@ -115,7 +115,7 @@ class SampleTable {
   reasons(sample) {
     const found = new Map();
     for (const reason of this.data.rows[sample][REASONS].split("; ")) {
-      const name = reason.split(" ")[0];
+      const name = reason.split(" ")[0].replace(/:$/, "");
       if (!found.has(name)) found.set(name, reason); // what fails stands before what is outlying
     }
     return found;

@@ -1,0 +1,1 @@
+"""Who is who: what samples share at common sites, their sex, their contamination, and whether a sheet agrees."""

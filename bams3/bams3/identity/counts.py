@@ -1,0 +1,104 @@
+"""What the reads of a sample say at sites, and the file that keeps it, so that a sample is read once."""
+
+from __future__ import annotations
+
+import re
+from array import array
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+
+import numpy as np
+
+from bams3.alleles.counts import SITE_WIDTH
+from bams3.alleles.known import count_sites
+from bams3.alleles.pileup import PileOptions
+from bams3.errors import FormatError, UsageError
+from bams3.identity.sites import BASES, SiteSet
+from bams3.storage import open_object
+
+if TYPE_CHECKING:
+    from bams3.dataset.reader import DatasetReader
+    from bams3.parallel.workers import Workers
+
+SUFFIX = ".counts"
+_ROWS = re.compile(rb"(?:[0-9]{1,9}\t[0-9]{1,9}\t[0-9]{1,9}\n)*")
+_ROW = 30
+"""Bytes of a row, at most."""
+
+
+class Quality(NamedTuple):
+    """Which bases count: the least quality of a mapping, and of a base (0: no quality is read)."""
+
+    mapping: int = 1
+    base: int = 0
+
+
+class Allele(NamedTuple):
+    """Reads of a sample at sites, an int64 for each site: with REF, with ALT, and with another base."""
+
+    ref: np.ndarray
+    alt: np.ndarray
+    other: np.ndarray
+
+    @property
+    def depth(self) -> np.ndarray:
+        """Reads with any base."""
+        return np.asarray(self.ref + self.alt + self.other)
+
+
+def count(dataset: DatasetReader, sites: SiteSet, quality: Quality, workers: Workers) -> Allele:
+    """Count the reads of a dataset at sites: each that is mapped, primary, neither failed nor a duplicate.
+
+    Raises UsageError if a whole dataset has none of the contigs, FormatError if it is damaged.
+    """
+    has = {name for name, _ in dataset.references}
+    if dataset.is_whole and not has.intersection(sites.places.contigs):
+        raise UsageError(
+            f"{sites.path}: {dataset.uri} has none of its contigs, such as {sites.places.contigs[0]}; take sites for "
+            "the same reference genome"
+        )
+    options = PileOptions(min_mapq=quality.mapping, orphans=True)
+    found = count_sites(dataset, sites.places, options, quality.base, workers)
+    table = np.array(found, np.int64).reshape(-1, SITE_WIDTH)
+    bases = table[:, : len(BASES) + 1] + table[:, len(BASES) + 1 : 2 * len(BASES) + 2]
+    every = np.arange(len(sites))
+    ref, alt = bases[every, sites.ref], bases[every, sites.alt]
+    return Allele(ref, alt, bases.sum(axis=1) - ref - alt)
+
+
+def write_counts(file: BinaryIO, counts: Allele, sites: SiteSet, quality: Quality) -> None:
+    """Write the counts of a sample: a line that says of what they are, and a line of three numbers for each site."""
+    file.write(_heading(sites, quality))
+    rows = zip(*(column.tolist() for column in counts), strict=True)
+    file.write("".join(f"{ref}\t{alt}\t{other}\n" for ref, alt, other in rows).encode())
+
+
+def read_counts(uri: str, sites: SiteSet, quality: Quality) -> Allele:
+    """Read such a file. Raises FormatError for another file, UsageError for counts at other sites."""
+    storage, path = open_object(uri)
+    heading = _heading(sites, quality)
+    most = len(heading) + _ROW * len(sites)
+    data = storage.get_range(path, 0, most + 1)
+    if data.partition(b"\t")[0] != heading.partition(b"\t")[0]:
+        raise FormatError(f"{uri}: not a file of counts; make it with: bams3 relate --count")
+    line, _, rows = data.partition(b"\n")
+    if line + b"\n" != heading:
+        raise UsageError(
+            f"{uri}: counted at other sites than those of {sites.path}, or with other qualities; count them again with "
+            "bams3 relate --count"
+        )
+    if not _ROWS.fullmatch(rows) or rows.count(b"\n") != len(sites):
+        raise FormatError(
+            f"{uri}: not three numbers for each of {len(sites)} sites; count them again with bams3 relate --count"
+        )
+    table = np.array(array("q", map(int, rows.split()))).reshape(-1, 3)
+    return Allele(*table.T)
+
+
+def name_of(uri: str) -> str:
+    """The name of the sample whose counts a file has: the end of its path."""
+    return uri.partition("?")[0].rpartition("/")[2].removesuffix(SUFFIX)
+
+
+def _heading(sites: SiteSet, quality: Quality) -> bytes:
+    of = f"sites={sites.key}\tmin-MQ={quality.mapping}\tmin-BQ={quality.base}"
+    return f"#bams3 counts 1\t{of}\n".encode()

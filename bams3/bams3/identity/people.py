@@ -1,0 +1,168 @@
+"""Who samples are said to be: subjects, their sex, and their parents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
+from typing import NamedTuple
+
+import numpy as np
+
+from bams3.errors import UsageError
+
+COLUMNS = ("subject", "sex", "father", "mother")
+"""Columns of a sheet, beside `sample`; each may be left out, and each cell may be empty."""
+PARENTS = ("father", "mother")
+
+_SEXES = {
+    word: sex
+    for sex, words in {
+        "male": ("male", "m", "1", "xy"),
+        "female": ("female", "f", "2", "xx"),
+        "": ("", "unknown", "u", "0", ".", "na"),
+    }.items()
+    for word in words
+}
+_NOBODY = ("", "0", ".")
+
+
+class Subject(NamedTuple):
+    """A person, whom one or more samples are of; "" is what a sheet does not say."""
+
+    name: str
+    sex: str = ""
+    father: str = ""
+    mother: str = ""
+
+
+class People:
+    """The subjects of samples.
+
+    `of`: the subject of each sample; a sample that no sheet has is of a subject of its own name. `has_sheet`: whether
+    there is a sheet that says more.
+    """
+
+    def __init__(
+        self, samples: Iterable[str], rows: Sequence[Mapping[str, str]] = (), where: str = ""
+    ) -> None:
+        """`rows`: cells of a sheet by column; parents are named by subject. Other samples' rows count as well.
+
+        `where`: the sheet, for errors. Raises UsageError for a sex that is none, and for rows that contradict each
+        other.
+        """
+        self._where = where
+        self.has_sheet = bool(rows)
+        self._subjects: dict[str, Subject] = {}
+        names = {}
+        for row in rows:
+            subject = self._read(row)
+            names[row["sample"]] = subject.name
+            self._add(subject)
+        self.of = {
+            sample: self._subjects.setdefault(names.get(sample, sample), Subject(names.get(sample, sample)))
+            for sample in samples
+        }
+        self._check_parents()
+
+    def kinships(self) -> dict[frozenset[str], float]:
+        """The kinship that the sheet has two subjects expect, where it is more than 0."""
+        found: dict[frozenset[str], float] = {}
+        for family in self._families():
+            row = {name: number for number, name in enumerate(family)}
+            table = np.zeros((len(family) + 1, len(family) + 1))  # the last row is that of unknown parents
+            for number, name in enumerate(family):
+                father, mother = (row.get(parent, -1) for parent in self.parents(name))
+                table[number, :number] = (table[father, :number] + table[mother, :number]) / 2
+                table[:number, number] = table[number, :number]
+                table[number, number] = (1 + table[father, mother]) / 2
+            for i, j in np.argwhere(np.tril(table, -1) > 0).tolist():
+                found[frozenset((family[i], family[j]))] = float(table[i, j])
+        return found
+
+    def parents(self, subject: str) -> tuple[str, str]:
+        """Father and mother of a subject; "" for who is unknown."""
+        found = self._subjects.get(subject)
+        return (found.father, found.mother) if found else ("", "")
+
+    def _read(self, row: Mapping[str, str]) -> Subject:
+        cells = {column: row.get(column, "").strip() for column in COLUMNS}
+        if cells["sex"].lower() not in _SEXES:
+            raise UsageError(
+                f"{self._where}: sample {row['sample']}: sex {cells['sex']!r}; write male, female or unknown"
+            )
+        parents = ("" if cells[parent] in _NOBODY else cells[parent] for parent in PARENTS)
+        return Subject(cells["subject"] or row["sample"], _SEXES[cells["sex"].lower()], *parents)
+
+    def _add(self, subject: Subject) -> None:
+        """Add what a row says of a subject to what others do."""
+        before = self._subjects.get(subject.name, subject)
+        for column, one, other in zip(Subject._fields, before, subject, strict=True):
+            if one and other and one != other:
+                raise UsageError(
+                    f"{self._where}: subject {subject.name}: {column} is {one} in one row and {other} in another"
+                )
+        self._subjects[subject.name] = Subject(*(a or b for a, b in zip(before, subject, strict=True)))
+
+    def _check_parents(self) -> None:
+        for subject in self._subjects.values():
+            for parent, sex, wrong in zip(PARENTS, ("male", "female"), ("female", "male"), strict=True):
+                name = getattr(subject, parent)
+                if name and self._subjects.get(name, subject._replace(sex=sex)).sex == wrong:
+                    raise UsageError(
+                        f"{self._where}: {name}, the {parent} of {subject.name}, is {wrong} in another row"
+                    )
+        try:
+            self._sorted()
+        except CycleError as error:
+            circle = " → ".join(error.args[1])
+            raise UsageError(f"{self._where}: subjects are their own ancestors: {circle}") from None
+
+    def _sorted(self) -> list[str]:
+        """All subjects and parents, parents first."""
+        graph = {name: list(filter(None, self.parents(name))) for name in self._subjects}
+        return list(TopologicalSorter(graph).static_order())
+
+    def _families(self) -> Iterable[list[str]]:
+        """Those who are connected by parents, parents first."""
+        root: dict[str, str] = {}
+
+        def top(name: str) -> str:
+            while root.setdefault(name, name) != name:
+                root[name] = name = root.setdefault(root[name], root[name])
+            return name
+
+        members = self._sorted()
+        for name in members:
+            for parent in filter(None, self.parents(name)):
+                root[top(parent)] = top(name)
+        families: dict[str, list[str]] = {}
+        for name in members:
+            families.setdefault(top(name), []).append(name)
+        return (family for family in families.values() if len(family) > 1)
+
+
+def read_people(path: str, samples: Iterable[str]) -> People:
+    """The subjects that a sheet has samples be of: lines of cells between tabs, the first of which names columns.
+
+    Lines that begin with `#` and other columns are skipped. Raises UsageError if it cannot be read or has none of the
+    samples, and as `People` does.
+    """
+    try:
+        with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
+            lines = [line.rstrip("\n").split("\t") for line in file if line.strip() and line[0] != "#"]
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+    heading = [cell.strip() for cell in lines[0]] if lines else []
+    if "sample" not in heading or not set(COLUMNS) & set(heading):
+        raise UsageError(
+            f"{path}: the first line must name columns, with tabs between: sample, and some of {', '.join(COLUMNS)}"
+        )
+    rows = [dict(zip(heading, (cell.strip() for cell in cells), strict=False)) for cells in lines[1:]]
+    rows = [row for row in rows if row.get("sample")]
+    known = {row["sample"] for row in rows}
+    samples = list(samples)
+    if not known.intersection(samples):
+        raise UsageError(
+            f"{path}: has none of the samples, such as {samples[0]}; names must be those of the files"
+        )
+    return People(samples, rows, path)

@@ -1,0 +1,36 @@
+"""The stage that tells who is who: what the configuration and the sheet say of it."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from bams3.errors import Bams3Error
+from bams3.workflow.errors import ConfigurationError
+from bams3.workflow.samples import Row
+
+TABLES = ("findings", "samples", "pairs", "identity_mqc")
+COUNTING = {"min_mapq": "-q", "min_baseq": "-Q"}
+"""Settings of the counts of one sample, and their options."""
+SETTINGS = (*COUNTING, "min_depth", "min_balance")
+COLUMNS = ("sample", "subject", "sex", "father", "mother")
+"""Of the sheet."""
+
+
+def settings(section: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of the section that joins the samples."""
+    return {key: section[key] for key in SETTINGS}
+
+
+def rows(samples: Iterable[Row]) -> list[dict[str, str]]:
+    """What the sheet says of people: of each sample its name, and those of the cells that are not empty."""
+    return [{column: row[column] for column in COLUMNS if column in row} for row in samples]
+
+
+def check(samples: Iterable[Row], path: str) -> None:
+    """Raises ConfigurationError for a sheet whose rows contradict each other. `path`: of the sheet."""
+    from bams3.identity.people import People
+
+    found = rows(samples)
+    try:
+        People([row["sample"] for row in found], found, path)
+    except Bams3Error as error:
+        raise ConfigurationError(error) from None

@@ -1,0 +1,73 @@
+from bams3.workflow import people
+
+
+def identity_sites():
+    """The file of common sites."""
+    path = config.get("identity", {}).get("sites")
+    return [places.copied(path)] if path else []
+
+
+def identity_table(name):
+    """A table of who is who, for the stages that show it."""
+    return f"<results>/identity/{name}.tsv" if "identity" in config else []
+
+
+if "identity" in config and places.run.plans:
+    people.check(samples.values(), config["samples"])
+
+
+rule identity:
+    input:
+        [identity_table(name) for name in people.TABLES],
+
+
+# What the reads of one sample say at the sites: it is kept, so a new sample alone is read.
+rule count_sites:
+    input:
+        metadata_of,
+        sites=identity_sites(),
+    output:
+        "<results>/identity/{sample}.counts",
+    log:
+        "<logs>/count_sites/{sample}.log",
+    benchmark:
+        "<results>/benchmarks/count_sites/{sample}.tsv"
+    conda:
+        snakemakes_own
+    params:
+        dataset=dataset_of,
+        options=options.words_of(config.get("identity", {}), people.COUNTING),
+        known=known_counts,
+    shell:
+        "bams3 relate --count --sites {input.sites:q} {params.options:q} --workers {threads} -o {output:q}"
+        " {params.dataset:q} 2> {log:q}"
+
+
+rule relate_samples:
+    input:
+        sites=identity_sites(),
+        counts=expand(
+            "<results>/identity/{sample}.counts",
+            sample=samples if "identity" in config else [],
+        ),
+    output:
+        pairs="<results>/identity/pairs.tsv",
+        samples="<results>/identity/samples.tsv",
+        findings=report(
+            "<results>/identity/findings.tsv",
+            caption="../report/findings.rst",
+            category="Identity",
+        ),
+        multiqc="<results>/identity/identity_mqc.tsv",
+    log:
+        "<logs>/relate_samples.log",
+    benchmark:
+        "<results>/benchmarks/relate_samples.tsv"
+    conda:
+        snakemakes_own
+    params:
+        people=people.rows(samples.values()),
+        settings=lambda wildcards: people.settings(config["identity"]),
+        known=known_identity,
+    script:
+        "../scripts/relate_samples.py"
