@@ -17,6 +17,7 @@ from bams3.decimal cimport put_unsigned
 from bams3.codec.bases cimport PADDING, expand, first_difference, longest_of
 from bams3.codec.mates cimport find_partners
 from bams3.codec.reference cimport Reference, is_aligned
+from bams3.codec.sequences cimport Mismatched
 from bams3.bam.fields cimport BASE_LETTERS, CIGAR_LETTERS, DELETION, INSERTION, MATCHES, QUERY, REFERENCE
 from bams3.bam.fields cimport record_qual, record_seq
 
@@ -101,10 +102,9 @@ cdef class Derived:
         self.md = Buffer()
         with nogil:
             longest = longest_of(self.l_seq)
-        self.bases = Buffer(longest + PADDING)
-        self.seqs = <const uint8_t **> malloc((self.records + 1) * sizeof(uint8_t *))
+        self.bases, self.places = Buffer(longest + PADDING), Buffer(width=4)
         self.quals = <const uint8_t **> malloc((self.records + 1) * sizeof(uint8_t *))
-        if self.seqs == NULL or self.quals == NULL:
+        if self.quals == NULL:
             raise MemoryError("not enough memory for the tags of a row group")
 
     def of_block(self, block):
@@ -112,6 +112,9 @@ cdef class Derived:
         cdef const uint8_t[::1] data = block.data
         cdef const int64_t[::1] offsets = block.offsets
         cdef Py_ssize_t i
+        self.seqs = <const uint8_t **> malloc((self.records + 1) * sizeof(uint8_t *))
+        if self.seqs == NULL:
+            raise MemoryError("not enough memory for the tags of a row group")
         with nogil:
             for i in range(self.records):
                 self.seqs[i] = record_seq(&data[offsets[i]])
@@ -119,26 +122,22 @@ cdef class Derived:
         self.held = block.data
         return self
 
-    def of_columns(self, seq, qual):
-        """Take SEQ and QUAL from columns: concatenated, with lengths l_seq. Returns self."""
-        cdef const uint8_t[::1] seqs = seq, quals = qual
-        cdef const uint8_t *next_seq = &seqs[0] if seqs.shape[0] else NULL
+    def of_columns(self, Mismatched mismatched not None, qual):
+        """Take mismatches of SEQ as they were decoded, and QUAL, concatenated, with lengths l_seq. Returns self."""
+        cdef const uint8_t[::1] quals = qual
         cdef const uint8_t *next_qual = &quals[0] if quals.shape[0] else NULL
         cdef Py_ssize_t i
-        cdef int64_t bases = 0, packed = 0
+        cdef int64_t bases = 0
         with nogil:
             for i in range(self.records):
-                packed += (<int64_t> self.l_seq[i] + 1) // 2
                 bases += self.l_seq[i]
-        if packed > seqs.shape[0] or bases > quals.shape[0]:
-            raise ValueError("the columns are shorter than the sum of l_seq")
+        if bases > quals.shape[0] or len(mismatched.first) != self.records + 1:
+            raise ValueError("the columns do not match l_seq")
         with nogil:
             for i in range(self.records):
-                self.seqs[i] = next_seq
                 self.quals[i] = next_qual
-                next_seq += (<int64_t> self.l_seq[i] + 1) // 2
                 next_qual += self.l_seq[i]
-        self.held = (seq, qual)
+        self.mismatched, self.held = mismatched, qual
         return self
 
     cdef int put(self, uint32_t key, Py_ssize_t record, Buffer out) except -1 nogil:
@@ -194,8 +193,9 @@ cdef class Derived:
     cdef int measure(self, Py_ssize_t i) except -1 nogil:
         """Compute MD and NM of record i into ``md`` and ``nm``; returns whether it has them."""
         cdef const uint8_t *window = self.reference.bases
-        cdef const uint8_t *bases = self.bases.data
-        cdef int64_t at, length, k, start = 0, matched = 0
+        cdef const int32_t *place
+        cdef const int32_t *last
+        cdef int64_t at, length, k, done, start = 0, matched = 0
         cdef uint32_t j, operation
         cdef uint8_t *p
         if self.measured == i:
@@ -212,24 +212,29 @@ cdef class Derived:
         self.md.size = 0
         self.md.reserve(2 * <size_t> self.l_seq[i] + self.reference_length[i] + NUMBER * (<size_t> self.count[i] + 2))
         p = self.md.data
-        expand(self.seqs[i], self.l_seq[i], self.bases.data)
+        if self.mismatched is None:
+            self.compare(i, at)
+            place = <const int32_t *> self.places.data
+            last = place + self.places.size // sizeof(int32_t)
+        else:
+            place = <const int32_t *> self.mismatched.places.data.as_voidptr + self.mismatched.first.data.as_longlongs[i]
+            last = <const int32_t *> self.mismatched.places.data.as_voidptr + self.mismatched.first.data.as_longlongs[i + 1]
         for j in range(self.count[i]):
             operation = self.pool[self.first[i] + j] & 15
             length = self.pool[self.first[i] + j] >> 4
             if (MATCHES >> operation) & 1:
-                k = 0
-                while True:
-                    matched -= k
-                    k = first_difference(window + at, bases + start, k, length)
-                    matched += k
-                    if k == length:
-                        break
-                    p = put_unsigned(p, <uint64_t> matched)
+                done = 0
+                while place < last and place[0] < start + length:
+                    k = place[0] - start
+                    place += 1
+                    if k < 0:  # where the reference has no base: damaged streams
+                        continue
+                    p = put_unsigned(p, <uint64_t> (matched + k - done))
                     p[0] = BASE_LETTERS[window[at + k] & 15]
                     p += 1
                     self.nm += 1
-                    matched = 0
-                    k += 1
+                    matched, done = 0, k + 1
+                matched += length - done
             elif operation == DELETION:
                 p = put_unsigned(p, <uint64_t> matched)
                 matched = 0
@@ -249,3 +254,24 @@ cdef class Derived:
         p[0] = 0
         self.md.size = p + 1 - self.md.data
         return 1
+
+    cdef int compare(self, Py_ssize_t i, int64_t at) except -1 nogil:
+        """Find the mismatches of record i, whose POS is ``at`` in the window, and put them into ``places``."""
+        cdef const uint8_t *bases = self.bases.data
+        cdef int64_t length, k, start = 0
+        cdef uint32_t j, operation
+        expand(self.seqs[i], self.l_seq[i], self.bases.data)
+        self.places.size = 0
+        for j in range(self.count[i]):
+            operation = self.pool[self.first[i] + j] & 15
+            length = self.pool[self.first[i] + j] >> 4
+            if (MATCHES >> operation) & 1:
+                k = first_difference(self.reference.bases + at, bases + start, 0, length)
+                while k < length:
+                    self.places.put_u32(<uint32_t> (start + k))
+                    k = first_difference(self.reference.bases + at, bases + start, k + 1, length)
+            if (REFERENCE >> operation) & 1:
+                at += length
+            if (QUERY >> operation) & 1:
+                start += length
+        return 0
