@@ -3,7 +3,6 @@
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
@@ -28,14 +27,15 @@ SAM_RECORD = re.compile(rb"[^@\t\n][^\t\n]*\t\d+(\t[^\t\n]+){7}\t")
 
 
 def open_source(
-    path: str, *, index: str | None = None, reference: str | None = None, sort: bool = False,
+    path: str, *, index: str | None = None, reference: str | None = None, sort: bool = False, any_order: bool = False,
     allow_truncated: bool | None = None, progress: Callable[[int], Any] | None = None,
 ) -> Source:  # fmt: skip
     """Open a BAM, CRAM or SAM file at a path or URI; the format is detected from the content; ``-`` is standard input.
     The file is read once, whatever its format, unless windows are requested.
 
     `index`: a BAI or CSI (CRAI for CRAM); by default it is looked for beside the file; only windows need it.
-    `reference`: FASTA for CRAM. `sort`: sort the records by coordinate. `allow_truncated`: whether to accept a file
+    `reference`: FASTA for CRAM. `sort`: sort the records by coordinate. `any_order`: they need not be sorted, if the
+    file is read whole. `allow_truncated`: whether to accept a file
     without an end-of-file marker; None means no, and that the caller offers no such option. `progress`: called with the
     number of bytes whenever some of the file are read, unless htslib itself reads it (windows of a CRAM). A dataset of
     the earlier BAMS3 writers is a source, too (`legacy`). Raises SourceError if the file cannot be read or has none of
@@ -53,28 +53,18 @@ def open_source(
         alignments = cast(Input, MeteredInput(alignments, progress))
     kind, packing, opened = _looked_at(alignments)
     if kind == "BAM" and not sort:
-        return BamSource(alignments, packing, opened, index=index, allow_truncated=allow_truncated)
+        return BamSource(
+            alignments, packing, opened, index=index, any_order=any_order, allow_truncated=allow_truncated
+        )
     from bams3.sources.htslib import HtslibSource
 
     def feed(file: BinaryIO) -> "Feed":
         return _feed(kind, packing, file, alignments.name, allow_truncated)
 
     return HtslibSource(
-        alignments, kind, feed, opened, index=index, reference=reference, sort=sort,
+        alignments, kind, feed, opened, index=index, reference=reference, sort=sort, any_order=any_order,
         allow_truncated=allow_truncated,
     )  # fmt: skip
-
-
-@contextmanager
-def open_feed(path: str) -> Iterator["Feed"]:
-    """Open a BAM, CRAM or SAM file at a path or URI, in any order, as input of samtools. Raises SourceError."""
-    alignments = input_at(path)
-    try:
-        kind, packing, opened = _looked_at(alignments)
-        with opened:
-            yield _feed(kind, packing, opened, alignments.name, None)
-    finally:
-        alignments.close()
 
 
 def _looked_at(alignments: Input) -> tuple[str, str, BinaryIO]:
@@ -130,13 +120,14 @@ class BamSource:
     """
 
     def __init__(
-        self, alignments: Input, packing: str, file: BinaryIO, *, index: str | None = None,
+        self, alignments: Input, packing: str, file: BinaryIO, *, index: str | None = None, any_order: bool = False,
         allow_truncated: bool | None = None,
     ) -> None:  # fmt: skip
         self.path = alignments.name
         self.truncated = False
         self._alignments = alignments
         self._packing = packing
+        self._any_order = any_order
         self._allow_truncated = allow_truncated
         self._files = [file]
         self._index_path = index
@@ -148,7 +139,7 @@ class BamSource:
     def blocks(self, mapper: Mapper = map) -> Iterator[RecordBlock]:
         reader, rest = self._unread or self._reopen()
         self._unread = None
-        yield from record_blocks(reader, self.header, rest, mapper)
+        yield from record_blocks(reader, self.header, rest, mapper, any_order=self._any_order)
         self._note(reader)
 
     def window(self, reference_id: int, start: int, end: int, mapper: Mapper = map) -> Iterator[RecordBlock]:

@@ -35,7 +35,7 @@ class HtslibSource:
 
     def __init__(
         self, alignments: Input, kind: str, feed: Callable[[BinaryIO], Feed], file: BinaryIO, *,
-        index: str | None = None, reference: str | None = None, sort: bool = False,
+        index: str | None = None, reference: str | None = None, sort: bool = False, any_order: bool = False,
         allow_truncated: bool | None = None,
     ) -> None:  # fmt: skip
         self.path = alignments.name
@@ -45,6 +45,7 @@ class HtslibSource:
         self._feed = feed
         self._index = index and local_file(index)
         self._reference = reference and local_reference(reference)
+        self._any_order = any_order
         self._allow_truncated = allow_truncated
         self._folder = tempfile.TemporaryDirectory(prefix="bams3-sort-") if sort else None
         self._running: set[_View] = set()
@@ -145,7 +146,7 @@ class HtslibSource:
     def _records(self, view: "_View", rest: bytes, mapper: Mapper) -> Iterator[RecordBlock]:
         records = 0
         try:
-            for block in record_blocks(view, self.header, rest, mapper):
+            for block in record_blocks(view, self.header, rest, mapper, any_order=self._any_order):
                 records += len(block)
                 yield block
             view.check_records(records)

@@ -150,21 +150,22 @@ class _Piece(NamedTuple):
     """Reference id and position of its last record."""
 
 
-def _guessed(data: bytes, n_ref: int) -> _Piece:
+def _guessed(data: bytes, n_ref: int, any_order: bool) -> _Piece:
     start = find_records(data, n_ref)
     if start >= 0:
         try:
             block, used = walk(data, n_ref, start)
-            return _Piece(data, start, block, start + used, check_order(block))
+            return _Piece(data, start, block, start + used, (0, -1) if any_order else check_order(block))
         except SourceError:
             pass  # `record_blocks` raises it again, with the record's number, if the guess was right
     return _Piece(data, -1, NO_RECORDS, 0, (0, -1))
 
 
 def record_blocks(
-    reader: Reader, header: Header, rest: bytes = b"", mapper: Mapper = map
+    reader: Reader, header: Header, rest: bytes = b"", mapper: Mapper = map, *, any_order: bool = False
 ) -> Iterator[RecordBlock]:
-    """Blocks of the records in `rest` and in everything the reader yields after it, each validated and sorted.
+    """Blocks of the records in `rest` and in everything the reader yields after it, each validated and, unless
+    `any_order`, sorted.
 
     A block holds the whole records of a piece, in place; a record that continues in the next piece is copied
     to a block of its own. Where a piece's first record begins is known only when the pieces before it have been read.
@@ -178,7 +179,8 @@ def record_blocks(
         nonlocal count, place
         try:
             block, used = walk(data, n_ref, start, count)
-            place = check_order(block, *place, count, header.references)
+            if not any_order:
+                place = check_order(block, *place, count, header.references)
         except SourceError as error:
             raise SourceError(f"{reader.name}: {error}") from None
         count += len(block)
@@ -190,7 +192,8 @@ def record_blocks(
         if piece.start != start or not len(piece.block):
             return validated(piece.data, start)
         try:
-            check_order(piece.block[:1], *place, count, header.references)
+            if not any_order:
+                check_order(piece.block[:1], *place, count, header.references)
         except SourceError as error:
             raise SourceError(f"{reader.name}: {error}") from None
         count, place = count + len(piece.block), piece.place
@@ -201,7 +204,7 @@ def record_blocks(
     if len(block):
         yield block
     begun += rest[used:]
-    for piece in reader.pieces(mapper, lambda data: _guessed(data, n_ref)):
+    for piece in reader.pieces(mapper, lambda data: _guessed(data, n_ref, any_order)):
         data, start = piece.data, 0
         while begun and start < len(data):
             end = start + _missing(begun)
