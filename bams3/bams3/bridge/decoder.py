@@ -47,6 +47,12 @@ class Decoder(Generic[Value]):
         future.add_done_callback(lambda done: self._forget_failed(key, done))
         return future
 
+    def drop(self, key: Hashable) -> None:
+        """Forget a value, if it is there, since nobody is expected to ask for it again."""
+        with self._lock:
+            if key in self._kept:
+                self.held -= self._kept.pop(key)[1]
+
     def _forget_failed(self, key: Hashable, done: Future[Value]) -> None:
         if done.cancelled() or done.exception():
             with self._lock:

@@ -81,7 +81,7 @@ class _Bam:
     def virtual(self) -> VirtualBam:
         with self._lock:
             if self._opened is None:
-                self._opened = VirtualBam(self._dataset, self._decoder)
+                self._opened = VirtualBam(self._dataset, self._decoder, once=True)
             return self._opened
 
     @property

@@ -38,10 +38,13 @@ class VirtualBam:
         The row groups of the dataset.
     """
 
-    def __init__(self, dataset: DatasetReader, decoder: Decoder[Decoded] | None = None) -> None:
-        """`decoder`: threads and memory, which several can share. Raises FormatError if the dataset is damaged."""
+    def __init__(
+        self, dataset: DatasetReader, decoder: Decoder[Decoded] | None = None, *, once: bool = False
+    ) -> None:
+        """`decoder`: threads and memory, which several can share; `once`: as in `RowGroups`. Raises FormatError if the
+        dataset is damaged."""
         self._dataset = dataset
-        self.row_groups = RowGroups(dataset, decoder or Decoder())
+        self.row_groups = RowGroups(dataset, decoder or Decoder(), once=once)
         self._header = memoryview(dataset.header.to_bam())
         sizes = [len(self._header), *self.row_groups.sizes]
         lengths = (stored_size(size, apart=section == 1) for section, size in enumerate(sizes))
