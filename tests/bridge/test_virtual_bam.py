@@ -5,6 +5,7 @@ import os
 import random
 import shutil
 import tempfile
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -188,6 +189,33 @@ def test_memory_is_bounded_and_those_who_read_in_order_are_expected(local: Path)
     assert decoder.held <= limit
     starved = VirtualBam(DatasetReader(local), Decoder(1, workers=2))
     assert whole(starved) == data
+
+
+def test_what_is_waited_for_takes_no_memory() -> None:
+    """Many who wait for what is made leave in memory what others read; afterwards, what was used last stays."""
+    begin = threading.Event()
+    decoder: Decoder[str] = Decoder(2)
+    assert [decoder.submit(key, 1, lambda key=key: key).result() for key in "ab"] == ["a", "b"]
+    slow = [decoder.submit(key, 1, lambda key=key: begin.wait() and key) for key in "cde"]
+    assert decoder.submit("c", 1, str) is slow[0]
+    for key in "ab":
+        assert decoder.submit(key, 1, str).result() == key
+    begin.set()
+    assert [each.result() for each in slow] == ["c", "d", "e"]
+    assert [decoder.submit(key, 1, lambda: "again").result() for key in "ed"] == ["e", "d"]
+    assert (decoder.submit("a", 1, lambda: "again").result(), decoder.held) == ("again", 2)
+
+
+def test_what_is_read_once_in_order_is_not_kept(local: Path) -> None:
+    """The kernel keeps it; who reads it again, or here and there, gets the same."""
+    decoder = Decoder(workers=2)
+    bam = VirtualBam(DatasetReader(local), decoder, once=True)
+    data = whole(VirtualBam(DatasetReader(local)))
+    assert whole(bam) == data
+    assert 0 < decoder.held < sum(bam.row_groups.sizes)
+    assert whole(bam, 10_000) == data
+    start, end = bam.place(1)
+    assert bam.read(start, end - start) == data[start:end]
 
 
 def test_some_bytes_wait_for_one_row_group_alone(local: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,9 @@ from bams3.output.files import refuse_folder
 from bams3.shown import shown
 
 DEVICE = "/dev/fuse"
-READ = 1 << 15  # bytes that programs had better read at once: htslib would begin with a page, and then read ahead
+READ = (
+    1 << 15
+)  # bytes that programs had better read at once: htslib would begin with a page, and then read ahead
 READ_AHEAD = 512  # KiB that the kernel reads at once from a file that is read in order
 STEADY = 86_400.0  # seconds for which the kernel may remember names, sizes and times: they do not change
 _DETACH = 2  # MNT_DETACH of umount2
@@ -142,7 +144,13 @@ class _Operations(mfusepy.Operations):
         times = dict.fromkeys(("st_atime", "st_mtime", "st_ctime"), time)
         links = 2 if stat.S_ISDIR(mode) else 1
         return (
-            {"st_mode": mode, "st_nlink": links, "st_size": size, "st_blocks": -(-size // 512), "st_blksize": READ}
+            {
+                "st_mode": mode,
+                "st_nlink": links,
+                "st_size": size,
+                "st_blocks": -(-size // 512),
+                "st_blksize": READ,
+            }
             | times
             | self._owner
         )
