@@ -80,7 +80,15 @@ def rows(bench: Bench, extent: Extent) -> Iterator[Row]:
         yield from case(bench, hiseq)
     for case in (arrow.streams, arrow.parquet):
         yield from case(bench, hiseq)
-    for case in (mounted.clients, mounted.region, served.region, served.many, served.page):
+    for case in (
+        mounted.sums,
+        mounted.virtual,
+        mounted.clients,
+        mounted.region,
+        served.region,
+        served.many,
+        served.page,
+    ):
         yield from case(bench, hiseq)
     yield from engines.map_nothing(bench, simulated("hiseq", max(extent.reads // 6, 100_000), depth=1))
     yield from engines.spark(bench, hiseq)

@@ -2,6 +2,9 @@
 
 python benchmarks/harness/inprocess.py count DATASET REGION …     median CPU ms, and the counts
 python benchmarks/harness/inprocess.py decode DATASET             reads per CPU second
+python benchmarks/harness/inprocess.py bridge DATASET             MB of BAM per CPU second, in order
+python benchmarks/harness/inprocess.py index DATASET              CPU s of a BAI for a genome of 3,100 such chunks
+python benchmarks/harness/inprocess.py sums DATASET               CPU s of the sums of all records, which a receipt has
 python benchmarks/harness/inprocess.py map DATASET                chunks per second that a function is called with
 python benchmarks/harness/inprocess.py query LIST REGION …        seconds, of datasets that a file names, and the counts
 """
@@ -13,10 +16,18 @@ import statistics
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
+from bams3.bridge.decoder import Decoder
+from bams3.bridge.virtual_bam import VirtualBam
+from bams3.buffer import keep_freed_memory
 from bams3.dataset.reader import DatasetReader
+from bams3.dataset.sums import Sums
 
 import bams3
+
+PIECE = 1 << 19  # bytes
+CHUNKS, CONTIGS = 3100, 25  # of a human genome
 
 
 def count(path: str, *regions: str) -> dict:
@@ -42,6 +53,53 @@ def decode(path: str) -> dict:
     return {"speed": records / (time.process_time() - start)}
 
 
+def bridge(path: str) -> dict:
+    """The virtual BAM, all its bytes in order, by one worker, in pieces as long as those that the kernel asks for."""
+    keep_freed_memory()
+    bam, start = VirtualBam(DatasetReader(path), Decoder(workers=1)), time.process_time()
+    for at in range(0, bam.size, PIECE):
+        bam.pieces(at, PIECE)
+    return {"speed": bam.size / 1e6 / (time.process_time() - start)}
+
+
+def index(path: str) -> dict:
+    """The dataset stands for a genome: its second chunk is in each window of 25 contigs."""
+    dataset = DatasetReader(path)
+    step, second = dataset.manifest.chunk_size, dataset.index[1]
+    length = CHUNKS // CONTIGS * step
+    entries = []
+    for contig in range(CONTIGS):
+        for by in range(-second.start, length - second.start, step):
+            zones = [
+                zone._replace(min_pos=zone.min_pos + by, max_pos=zone.max_pos + by, max_end=zone.max_end + by)
+                for zone in second.zones
+            ]
+            entries.append(second._replace(reference_id=contig, start=second.start + by, row_groups=zones))
+    genome = SimpleNamespace(
+        uri=path, header=dataset.header, index=entries,
+        references=[(f"chr{contig}", length) for contig in range(CONTIGS)],
+        manifest=SimpleNamespace(counts=SimpleNamespace(by_reference=dict.fromkeys(range(CONTIGS), (1, 1)))),
+    )  # fmt: skip
+    start = time.process_time()
+    bam = VirtualBam(genome, Decoder())
+    bam.index("bai")
+    return {"seconds": time.process_time() - start, "row_groups": len(bam.row_groups.sizes)}
+
+
+def sums(path: str) -> dict:
+    """Of blocks that have been decoded, as a converter has them."""
+    spent = 0.0
+    dataset = DatasetReader(path)
+    for entry in dataset.index:
+        for group in dataset.chunk(entry).row_groups:
+            group.load()
+            block = group.block()
+            start = time.process_time()
+            Sums.of_block(block)
+            spent += time.process_time() - start
+    return {"seconds": spent}
+
+
 def map_nothing(path: str) -> dict:
     """By one thread."""
     dataset = bams3.open(path)
@@ -58,7 +116,10 @@ def query(listed: str, *regions: str) -> dict:
     return {"seconds": time.perf_counter() - start, "counts": counts}
 
 
-CASES = {"count": count, "decode": decode, "map": map_nothing, "query": query}
+CASES = {
+    "count": count, "decode": decode, "bridge": bridge, "index": index, "sums": sums, "map": map_nothing,
+    "query": query,
+}  # fmt: skip
 
 if __name__ == "__main__":
     print(json.dumps(CASES[sys.argv[1]](*sys.argv[2:])))

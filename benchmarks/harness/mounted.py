@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
@@ -9,9 +11,13 @@ from statistics import median
 from harness.bench import Bench, has, same
 from harness.data import Alignments, random_region
 from harness.process import BAMS3, Command, measure, output
+from harness.reading import INPROCESS
 from harness.table import Floor, Row
 
 CPU, WALL = 1.5, 1.0  # times what the program needs of the BAM, with a thread that inflates
+SPEED = 400  # MB of BAM, not compressed, per CPU second
+INDEX = 0.3  # s of the index of a genome
+SUMS = 10  # % of the CPU time of convert
 
 Words = list[str | Path]
 
@@ -20,6 +26,33 @@ CLIENTS = {
     "mosdepth -n -t1": 'mosdepth -n -t1 "$1" "$0" && cat "$1".mosdepth.*',
 }
 """Commands of a shell, of a BAM and a prefix for files."""
+
+
+def virtual(bench: Bench, alignments: Alignments) -> Iterator[Row]:
+    """The file that is shown, by itself: all its bytes in order, and the index of a large one."""
+    dataset = bench.dataset(alignments)
+    speeds = [_inprocess("bridge", dataset)["speed"] for _ in range(bench.rounds)]
+    speed = median(speeds)
+    floor = Floor(f"≥ {SPEED} MB/CPU-s", speed >= SPEED)
+    yield Row("mounted: read in order, in process", alignments.name, "MB/CPU-s", speed, floor=floor)
+    said = _inprocess("index", dataset)
+    floor = Floor(f"≤ {INDEX} s", said["seconds"] <= INDEX)
+    yield Row(
+        f"mounted: BAI of {said['row_groups']:,} row groups", "3.1 Gb", "s", said["seconds"], floor=floor
+    )
+
+
+def sums(bench: Bench, alignments: Alignments) -> Iterator[Row]:
+    """What a receipt costs a conversion: the sums of all records."""
+    spent = median(_inprocess("sums", bench.dataset(alignments))["seconds"] for _ in range(bench.rounds))
+    (convert,) = measure(lambda _: [bench.conversion(alignments)], bench.rounds)
+    share = 100 * spent / (convert.cpu - spent)
+    floor = Floor(f"≤ {SUMS} %", share <= SUMS)
+    yield Row("receipt: what sums add to convert, CPU", alignments.name, "%", share, floor=floor)
+
+
+def _inprocess(what: str, dataset: Path) -> dict:
+    return json.loads(output(sys.executable, INPROCESS, what, dataset))
 
 
 def clients(bench: Bench, alignments: Alignments) -> Iterator[Row]:

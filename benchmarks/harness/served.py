@@ -23,13 +23,14 @@ from harness.tiled import CHR1, tiled
 
 CLIENTS, LENGTH = 50, 10_000  # at once, each for regions of so many bp
 SECONDS, SHORT = 60, 6  # that they ask; in a quick run
+LITTLE = 512  # MiB
 MORE = 15  # ms more than samtools needs of the BAM
 
 
 @contextmanager
-def server(bench: Bench, dataset: Path) -> Iterator[tuple[str, str]]:
+def server(bench: Bench, dataset: Path, *options: str) -> Iterator[tuple[str, str]]:
     """Yield the URL of a server on both cores and the name of the dataset there."""
-    command = [BAMS3, "serve", "--port", "0", "--workers", "2", str(dataset)]
+    command = [BAMS3, "serve", "--port", "0", "--workers", "2", *options, str(dataset)]
     with (
         open(bench.scratch / "serve.log", "wb") as log,
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True) as process,
@@ -85,11 +86,17 @@ def _view(bench: Bench, *place: str) -> str:
 
 
 def many(bench: Bench, alignments: Alignments) -> Iterator[Row]:
-    """Clients at once, each of which asks for the reads of random regions by htsget, one after the other."""
+    """Clients at once, each of which asks for the reads of random regions by htsget, one after the other; with the
+    memory that the server takes by default, and with half of what keeps all records decoded."""
+    for memory, options in (("", []), (f", --memory {LITTLE}", ["--memory", str(LITTLE)])):
+        yield from _many(bench, alignments, memory, options)
+
+
+def _many(bench: Bench, alignments: Alignments, memory: str, options: list[str]) -> Iterator[Row]:
     seconds = SECONDS if bench.rounds > 1 else SHORT
     taken: list[float] = []
     failed: list[Exception] = []
-    with server(bench, bench.dataset(alignments)) as (url, name):
+    with server(bench, bench.dataset(alignments), *options) as (url, name):
         until = time.monotonic() + seconds
         clients = [
             threading.Thread(target=_ask, args=(url, name, alignments, seed, until, taken, failed))
@@ -101,7 +108,7 @@ def many(bench: Bench, alignments: Alignments) -> Iterator[Row]:
             client.join()
     if failed:
         raise failed[0]
-    what = f"served: {CLIENTS} clients, {LENGTH // 1000} kb"
+    what = f"served: {CLIENTS} clients, {LENGTH // 1000} kb{memory}"
     answers, slow = len(taken) / seconds, sorted(taken)[len(taken) * 99 // 100]
     yield Row(f"{what}, answers", alignments.name, "/s", answers, floor=Floor("≥ 100/s", answers >= 100))
     yield Row(f"{what}, p99", alignments.name, "s", slow, floor=Floor("≤ 1 s", slow <= 1))

@@ -21,11 +21,13 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 from statistics import median
+from urllib.request import urlopen
 
 BENCHMARKS = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(BENCHMARKS), str(BENCHMARKS.parent / "tests")]
 
 from harness.data import random_region, simulated  # noqa: E402
+from harness.process import size as size_of  # noqa: E402
 from harness.remote import ROUNDS, bams3, delayed, log_of, timed  # noqa: E402
 from harness.table import processor, system  # noqa: E402
 from servers import nginx  # noqa: E402
@@ -124,6 +126,7 @@ def rows(url: str, folder: Path, regions: list[str]) -> Iterator[Line]:
     yield "1 kb, cold start: requests", "≤ 5", str(len(log))
     yield "… bytes over those of the row groups touched", "≤ 2", f"{received / touched:.2f}"
 
+    yield from bridge_rows(url, folder, regions[0], touched)
     yield from coverage_rows(url, folder, "deep", "HiSeq-like", "≤ 4 %")
     yield from coverage_rows(url, folder, "binned", "NovaSeq-like", "≤ 8 %")
     yield window_row(url, folder)
@@ -163,6 +166,39 @@ def rows(url: str, folder: Path, regions: list[str]) -> Iterator[Line]:
             "≤ 10 s",
             f"{spent:.1f} s",
         )
+
+
+def bridge_rows(url: str, folder: Path, region: str, touched: int) -> Iterator[Line]:
+    """Requests and bytes of 1 kb through a fresh mount, and bytes of columns that a client of htsget asks for."""
+    dataset, mountpoint = f"{url}/deep.bams3", folder / "mnt"
+    client = ["samtools", "view", "-c", mountpoint / "deep.bam", region]
+    log = log_of("mount", dataset, mountpoint, "--", *client)
+    opened = [line for line in log if not line[1].endswith(".chunk")]
+    yield (
+        "1 kb through a mount: requests of chunks, and others",
+        "≤ 6 in all",
+        f"{len(log) - len(opened)} + {len(opened)}",
+    )
+    received = sum(int(line[3]) for line in log if line not in opened)
+    yield "… bytes of chunks over those of the row groups touched", "≤ 2", f"{received / touched:.2f}"
+    with tempfile.NamedTemporaryFile() as log_file:
+        environment = os.environ | {"BAMS3_LOG_REQUESTS": log_file.name}
+        command = [sys.executable, "-m", "bams3", "serve", "--port", "0", dataset]
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
+        ) as server:
+            assert server.stdout is not None
+            here = server.stdout.readline().partition("/:")[0]
+            with urlopen(f"{here}/reads/deep?fields=POS,CIGAR&tags=") as answer:
+                parts = [part["url"] for part in json.load(answer)["htsget"]["urls"]]
+            for part in parts:
+                with urlopen(part) as answer:
+                    while answer.read(1 << 20):
+                        pass
+            server.terminate()
+        received = sum(int(line.split("\t")[3]) for line in Path(log_file.name).read_text().splitlines())
+    size = size_of(folder / "www/deep.bams3")
+    yield "htsget, fields=POS,CIGAR: of the dataset's bytes", "≤ 10 %", f"{100 * received / size:.1f} %"
 
 
 def coverage_rows(url: str, folder: Path, name: str, reads: str, floor: str) -> Iterator[Line]:

@@ -51,6 +51,10 @@ CLIENTS = [
     Client("featureCounts -F SAF {kind} -a {regions} -o counts {bam} && cat counts counts.summary"),
     Client("megadepth {bam} --coverage --longreads", largest=1e7, urls=True),
     Client("delly call -g {reference} {bam} | grep -v ^##fileDate", largest=1e5),
+    Client(
+        "sniffles -t 1 -i {bam} -v x.vcf --allow-overwrite > log && grep -v '^##\\(fileDate\\|command\\)' x.vcf",
+        largest=1e5,
+    ),
     Client("bamCoverage -b {bam} -of bedgraph -bs 50 -p 1 -o x.bedgraph && cat x.bedgraph", largest=1e5),
 ]
 

@@ -5,15 +5,15 @@ import os
 import random
 import shutil
 import tempfile
+import threading
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import hostile
 import pysam
 import pytest
-from bams3.bridge.blocks import MOST, PAGE, stored, stored_size
+from bams3.bridge.blocks import FEW, MOST, PAGE, lead_of, stored, stored_size
 from bams3.bridge.decoder import Decoder
 from bams3.bridge.virtual_bam import VirtualBam, index_kind
 from bams3.chunk.row_group import RowGroup
@@ -30,28 +30,35 @@ from virtual_bams import fetched, index_counts, places, whole, written
 EXAMPLES = int(os.environ.get("BAMS3_EXAMPLES", "40"))
 
 
-@given(st.integers(0, 3 * MOST), st.data())
-def test_any_range_of_stored_blocks(size: int, data: st.DataObject) -> None:
+@given(st.one_of(st.integers(0, 3 * MOST), st.integers(FEW - 2, FEW + 2)), st.booleans(), st.data())
+def test_any_range_of_stored_blocks(size: int, apart: bool, data: st.DataObject) -> None:
     text = random.Random(size).randbytes(size)
-    blocks = b"".join(stored(memoryview(text)))
+    blocks = b"".join(stored(memoryview(text), apart=apart))
     assert gzip.decompress(blocks) == text
-    assert stored_size(size) == len(blocks)
+    assert stored_size(size, apart=apart) == len(blocks)
     assert len(blocks) % PAGE == 0
+    if apart:
+        assert blocks.startswith(lead_of(size))
+        assert len(lead_of(size)) > 15 * PAGE or size <= FEW
     start, end = sorted(data.draw(st.tuples(*2 * [st.integers(0, len(blocks))])))
-    assert b"".join(stored(memoryview(text), start, end)) == blocks[start:end]
+    assert b"".join(stored(memoryview(text), start, end, apart=apart)) == blocks[start:end]
 
 
-@pytest.mark.parametrize("size", [*range(MOST - 20, MOST + 20), *range(2 * MOST - 9, 2 * MOST + 9)])
-def test_lengths_of_blocks(size: int) -> None:
+SIZES = [(size, False) for size in (*range(MOST - 20, MOST + 20), *range(2 * MOST - 9, 2 * MOST + 9))]
+SIZES += [(FEW + size, True) for size in (0, 1, 2, MOST - 1, MOST, MOST + 1, 2 * MOST, 2 * MOST + 1)]
+
+
+@pytest.mark.parametrize(("size", "apart"), SIZES)
+def test_lengths_of_blocks(size: int, apart: bool) -> None:
     """They fill pages, and each is as long as it says, which is at most 64 KiB."""
-    blocks = b"".join(stored(memoryview(bytes(size))))
+    blocks = b"".join(stored(memoryview(bytes(size)), apart=apart))
     at, found = 0, b""
     while at < len(blocks):
         length = int.from_bytes(blocks[at + 16 : at + 18], "little") + 1
         found += gzip.decompress(blocks[at : at + length])
         at += length
     assert found == bytes(size)
-    assert at == len(blocks) == stored_size(size)
+    assert at == len(blocks) == stored_size(size, apart=apart)
     assert at % PAGE == 0
 
 
@@ -184,16 +191,47 @@ def test_memory_is_bounded_and_those_who_read_in_order_are_expected(local: Path)
     assert whole(starved) == data
 
 
+def test_what_is_waited_for_takes_no_memory() -> None:
+    """Many who wait for what is made leave in memory what others read; afterwards, what was used last stays."""
+    begin = threading.Event()
+    decoder: Decoder[str] = Decoder(2)
+    assert [decoder.submit(key, 1, lambda key=key: key).result() for key in "ab"] == ["a", "b"]
+    slow = [decoder.submit(key, 1, lambda key=key: begin.wait() and key) for key in "cde"]
+    assert decoder.submit("c", 1, str) is slow[0]
+    for key in "ab":
+        assert decoder.submit(key, 1, str).result() == key
+    begin.set()
+    assert [each.result() for each in slow] == ["c", "d", "e"]
+    assert [decoder.submit(key, 1, lambda: "again").result() for key in "ed"] == ["e", "d"]
+    assert (decoder.submit("a", 1, lambda: "again").result(), decoder.held) == ("again", 2)
+
+
+def test_what_is_read_once_in_order_is_not_kept(local: Path) -> None:
+    """The kernel keeps it; who reads it again, or here and there, gets the same."""
+    decoder = Decoder(workers=2)
+    bam = VirtualBam(DatasetReader(local), decoder, once=True)
+    data = whole(VirtualBam(DatasetReader(local)))
+    assert whole(bam) == data
+    assert 0 < decoder.held < sum(bam.row_groups.sizes)
+    assert whole(bam, 10_000) == data
+    start, end = bam.place(1)
+    assert bam.read(start, end - start) == data[start:end]
+
+
 def test_some_bytes_wait_for_one_row_group_alone(local: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They end with the header, with a row group, or with the file."""
+    """They end with the header, with what precedes the first row group's records, with a row group, or with the file.
+
+    Whoever reads a page of a small header has what Linux reads ahead, 64 KiB, without a row group being decoded."""
     bam = VirtualBam(DatasetReader(local))
-    data, first = whole(bam), len(bam.header)
-    end = first + stored_size(DatasetReader(local).index[0].zones[0].bytes)
+    data, (start, end) = whole(bam), bam.place(0)
+    first = start + len(lead_of(DatasetReader(local).index[0].zones[0].bytes))
     assert bam.read_some(first, len(data)) == data[first:end]
     assert bam.read_some(bam.size - 5, 100) == data[-5:]
     monkeypatch.setattr(RowGroup, "block", None)
     fresh = VirtualBam(DatasetReader(local))
-    assert fresh.read_some(3, len(data)) == fresh.header[3:]
+    assert fresh.read_some(3, len(data)) == data[3:start] == fresh.header[3:]
+    assert fresh.read_some(start + 7, len(data)) == data[start + 7 : first]
+    assert fresh.read(0, 1 << 16) == data[: 1 << 16]
 
 
 def test_row_groups_ahead(local: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,8 +246,7 @@ def test_row_groups_ahead(local: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Decoder, "submit", noted)
     dataset = DatasetReader(local)
     bam = VirtualBam(dataset, Decoder(workers=2))
-    sizes = [len(bam.header), *(stored_size(z.bytes) for entry in dataset.index for z in entry.zones)]
-    starts = [sum(sizes[: i + 1]) for i in range(len(sizes))]
+    starts = [bam.place(number)[1] - 1 for number in range(len(bam.row_groups.places))]
     for number, wanted in [
         (0, [0]),
         (4, [4]),
@@ -237,11 +274,10 @@ def test_a_damaged_row_group_is_an_error_and_others_are_not(local: Path, tmp_pat
     chunk[20] ^= 1  # a cold stream of its first row group
     (dataset / entry.path).write_bytes(chunk)
     bam = VirtualBam(DatasetReader(dataset), Decoder(workers=2))
-    start = len(bam.header)
-    end = start + stored_size(entry.zones[0].bytes)
+    start, end = bam.place(0)
     for _ in range(2):  # not kept
         with pytest.raises(FormatError, match=r"row group 0: stream .* is damaged"):
-            bam.read(start, 10)
+            bam.read(end - 10, 10)
     assert bam.read(0, start) == data[:start]
     assert bam.read(end, bam.size) == data[end:]
     (dataset / entry.path).write_bytes((local / entry.path).read_bytes())
@@ -269,13 +305,11 @@ def test_only_what_is_read_is_fetched(remote: str, local: Path) -> None:
     bam = VirtualBam(dataset)
     assert bam.index("bai") == VirtualBam(DatasetReader(local)).index("bai")
     assert bam.modified > 1e9
-    starts = [len(bam.header)]
     zones = [zone for entry in dataset.index for zone in entry.zones]
-    for zone in zones:
-        starts.append(starts[-1] + stored_size(zone.bytes))
     for number in (3, 0):
-        piece, requests, received = asked(lambda at=starts[number]: bam.read(at, 1000))
-        assert piece == data[starts[number] : starts[number] + 1000]
+        end = bam.place(number)[1]
+        piece, requests, received = asked(lambda end=end: bam.read(end - 1000, 1000))
+        assert piece == data[end - 1000 : end]
         assert requests <= 3
         footer = max(entry.footer_bytes for entry in dataset.index)
         assert received <= (zones[number].hot + zones[number].cold) * 2 + footer
@@ -284,14 +318,12 @@ def test_only_what_is_read_is_fetched(remote: str, local: Path) -> None:
 
 def test_row_groups_begin_blocks(local: Path) -> None:
     """The index has virtual offsets of block starts only: those of row groups."""
-    dataset = DatasetReader(local)
-    bam = VirtualBam(dataset)
+    bam = VirtualBam(DatasetReader(local))
     data = whole(bam)
-    starts = [len(bam.header)]
-    for zone in (zone for entry in dataset.index for zone in entry.zones):
-        starts.append(starts[-1] + stored_size(zone.bytes))
-    for start, end in pairwise(starts):
+    places = [bam.place(number) for number in range(len(bam.row_groups.places))]
+    assert [len(bam.header), *(end for _, end in places)] == [*(start for start, _ in places), len(data) - 28]
+    for start, end in places:
         records = gzip.decompress(data[start:end])
         assert 4 + int.from_bytes(records[:4], "little") <= len(records)
         assert data[start : start + 4] == b"\x1f\x8b\x08\x04"
-    assert data[starts[-1] :] == hostile.END_OF_FILE
+    assert data[places[-1][1] :] == hostile.END_OF_FILE

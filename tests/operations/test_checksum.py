@@ -199,6 +199,52 @@ def test_damaged_files_in_a_bucket(bucket: str, tmp_path: Path, run: Run) -> Non
         assert errors.count("\n") == 1
 
 
+# Tags with names that SAM does not allow, at which samtools checksum never ends
+
+ODD = hostile.tag("a ", "i", 5)
+NOT_ODD = [hostile.tag("0z", "C", 5), hostile.tag("RG", "Z", b"g")]
+
+
+def odd_bam(path: Path, odd: tuple[bytes, ...] = (ODD,)) -> Path:
+    """A BAM that is not sorted; of its three records, the last is secondary, and has an odd tag as the second does."""
+    records = [
+        hostile.good(0, 900, name=b"first", tags=NOT_ODD),
+        hostile.good(0, 500, name=b"second", flag=16, tags=[*NOT_ODD, *odd]),
+        hostile.good(0, 900, name=b"third", flag=0x100, tags=odd),
+    ]
+    path.write_bytes(hostile.bam(hostile.TEXT, hostile.CONTIGS, records, block=200))
+    return path
+
+
+# Options, and the record that is refused, if any.
+WITH_ODD_TAGS = {
+    "": "record 2 (second)", "-OO -q": "record 2 (second)", "-F 16": "record 3 (third)", "-f 256 -F 0": "record 3",
+    "-F 0x110": "", "-f 32": "", "-a": "", "-t *,NM": "", "-a -t RG": "record 2 (second)",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("options", WITH_ODD_TAGS)
+def test_tags_with_odd_names(tmp_path: Path, options: str, run: Run) -> None:
+    bam, refused = odd_bam(tmp_path / "odd.bam"), WITH_ODD_TAGS[options]
+    code, text, errors = run("checksum", *options.split(), bam)
+    if refused:
+        assert (code, text, errors.count("\n")) == (1, "", 1)
+        assert f"{bam}: {refused}" in errors
+        assert "tag 'a '" in errors
+    else:
+        assert (code, text, errors) == (0, theirs(*options.split(), bam), "")
+
+
+def test_a_dataset_with_odd_tags(tmp_path: Path, run: Run) -> None:
+    """Its own sums leave them out; what samtools has to do is refused."""
+    dataset = tmp_path / "x.bams3"
+    bams3.convert(odd_bam(tmp_path / "x.bam"), dataset, sort=True)
+    wanted = theirs("-q", odd_bam(tmp_path / "y.bam", ()))
+    assert run("checksum", "-q", dataset)[1].splitlines()[1:] == wanted.splitlines()[1:]
+    assert f"{dataset}: record 1 (second)" in run("checksum", "-O", dataset)[2]
+    assert run("checksum", "-a", dataset)[0] == 0
+
+
 # Sums that a dataset has
 
 

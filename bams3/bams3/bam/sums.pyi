@@ -5,6 +5,7 @@ from bams3.bam.records import RecordBlock
 
 FIELDS: int
 
+def first_odd_tag(block: RecordBlock, excluded: int, required: int) -> tuple[int, bytes, bytes] | None: ...
 def sums_of(
     block: RecordBlock,
     excluded: int,

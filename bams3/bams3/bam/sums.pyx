@@ -350,6 +350,39 @@ cdef inline uint32_t cigar_after(uint32_t crc, const uint8_t *r, const uint8_t *
     return bytes_after(crc, record_cigar(r), 4 * <int64_t> record_cigar_count(r), table)
 
 
+def first_odd_tag(block, int excluded, int required):
+    """The first of a RecordBlock's records that samtools checksum would sum and whose tags would send it into an endless
+    loop: one has a name with a character that is not from "0" to "z". Returns (number in the block, QNAME, name of the
+    tag), or None. ``excluded``, ``required``: as in `sums_of`."""
+    cdef const uint8_t[::1] data = block.data
+    cdef const int64_t[::1] offsets = block.offsets
+    cdef Py_ssize_t i
+    cdef const uint8_t *r
+    cdef const uint8_t *p = NULL
+    cdef uint16_t flag
+    with nogil:
+        for i in range(offsets.shape[0] - 1):
+            r = &data[offsets[i]]
+            flag = record_flag(r)
+            if not flag & excluded and flag & required == required:
+                p = odd_tag(r)
+                if p != NULL:
+                    break
+    if p == NULL:
+        return None
+    return i, (<const char *> record_name(r))[:record_name_length(r) - 1], (<const char *> p)[:2]
+
+
+cdef inline const uint8_t *odd_tag(const uint8_t *r) noexcept nogil:
+    cdef const uint8_t *p = record_tags(r)
+    cdef const uint8_t *end = record_end(r)
+    while p < end:
+        if <uint8_t> (p[0] - FIRST_LETTER) >= LETTERS or <uint8_t> (p[1] - FIRST_LETTER) >= LETTERS:
+            return p
+        p = next_tag(p)
+    return NULL
+
+
 def sums_of(block, int excluded, int required, int mask, bint turned, tags, bint placed):
     """Sum the records of a RecordBlock.
 

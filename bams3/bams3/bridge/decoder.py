@@ -22,14 +22,16 @@ def bytes_for_many() -> int:
 class Decoder(Generic[Value]):
     """Makes values in threads: each once, however many ask for it, until it is dropped as the least recently used.
 
-    `limit`: bytes that are kept; `held`: those that are; `workers`: the number of threads. Thread-safe. A value that
-    could not be made is forgotten, and made again for the next one who asks.
+    `limit`: bytes that are kept; `held`: those that are; `workers`: the number of threads. Thread-safe. A value takes
+    its part of the bytes when it is made: were it counted before, many who wait would leave no room for what others
+    read. A value that could not be made is forgotten, and made again for the next one who asks.
     """
 
     def __init__(self, limit: int = DEFAULT_BYTES, workers: int = 1) -> None:
         self.limit, self.workers = limit, workers
         self._pool = ThreadPoolExecutor(workers, "bams3-decode")
         self._lock = threading.Lock()
+        self._waiting: dict[Hashable, Future[Value]] = {}
         self._kept: OrderedDict[Hashable, tuple[Future[Value], int]] = OrderedDict()
         self.held = 0
 
@@ -39,16 +41,25 @@ class Decoder(Generic[Value]):
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key][0]
-            future = self._pool.submit(make)
-            self._kept[key] = future, size
-            self.held += size
-            while self.held > self.limit and len(self._kept) > 1:
-                self.held -= self._kept.popitem(last=False)[1][1]
-        future.add_done_callback(lambda done: self._forget_failed(key, done))
+            if key in self._waiting:
+                return self._waiting[key]
+            self._waiting[key] = future = self._pool.submit(make)
+        future.add_done_callback(lambda done: self._keep(key, size, done))
         return future
 
-    def _forget_failed(self, key: Hashable, done: Future[Value]) -> None:
-        if done.cancelled() or done.exception():
-            with self._lock:
-                if key in self._kept and self._kept[key][0] is done:
-                    self.held -= self._kept.pop(key)[1]
+    def drop(self, key: Hashable) -> None:
+        """Forget a value, if it is there, since nobody is expected to ask for it again."""
+        with self._lock:
+            if key in self._kept:
+                self.held -= self._kept.pop(key)[1]
+
+    def _keep(self, key: Hashable, size: int, done: Future[Value]) -> None:
+        with self._lock:
+            del self._waiting[key]
+            if done.cancelled() or done.exception():
+                return
+            self._kept[key] = done, size
+            held = self.held + size
+            while held > self.limit and len(self._kept) > 1:
+                held -= self._kept.popitem(last=False)[1][1]
+            self.held = held

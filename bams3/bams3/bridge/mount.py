@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -14,12 +15,17 @@ from typing import Any
 
 import mfusepy
 
+from bams3.bridge.replies import answer
 from bams3.bridge.shelf import File
 from bams3.errors import Bams3Error, UsageError, message_of
 from bams3.output.files import refuse_folder
 from bams3.shown import shown
 
 DEVICE = "/dev/fuse"
+READ = (
+    1 << 15
+)  # bytes that programs had better read at once: htslib would begin with a page, and then read ahead
+READ_AHEAD = 512  # KiB that the kernel reads at once from a file that is read in order
 STEADY = 86_400.0  # seconds for which the kernel may remember names, sizes and times: they do not change
 _DETACH = 2  # MNT_DETACH of umount2
 
@@ -63,6 +69,10 @@ def serve(files: Mapping[str, File], folder: str, ready: Callable[[], None]) -> 
             mounted = True
             os.chdir(here)  # libfuse has left it, but paths of the user are relative to it
             os.dup2(errors, 2)
+            threading.Thread(target=answered, daemon=True).start()
+
+        def answered() -> None:
+            read_ahead(folder)  # which needs answers, and those come when this function's caller has returned
             ready()
 
         os.dup2(said.fileno(), 2)
@@ -82,6 +92,15 @@ def serve(files: Mapping[str, File], folder: str, ready: Callable[[], None]) -> 
         finally:
             os.dup2(errors, 2)
             os.close(errors)
+
+
+def read_ahead(folder: str) -> None:
+    """Let the kernel read more of the files of a mount at once than it does by default, if that is permitted: fewer
+    questions take less time."""
+    with suppress(OSError):
+        device = os.stat(folder).st_dev
+        with open(f"/sys/class/bdi/{os.major(device)}:{os.minor(device)}/read_ahead_kb", "w") as file:
+            file.write(str(READ_AHEAD))
 
 
 def unmount(folder: str) -> None:
@@ -115,16 +134,23 @@ class _Operations(mfusepy.Operations):
     def readdir(self, path: str, fh: int) -> list[str]:
         return [".", "..", *self._files]
 
-    def read(self, path: str, size: int, offset: int, fh: int) -> bytes:
+    def read_buf(self, path: str, bufpp: Any, size: int, offset: int, fh: int) -> int:
         file = self._file(path)
         with self._faults():
-            return file.read(offset, size)
+            answer(ctypes.addressof(bufpp.contents), file.pieces(offset, size))
+        return 0
 
     def _attributes(self, mode: int, size: int, time: int) -> dict[str, Any]:
         times = dict.fromkeys(("st_atime", "st_mtime", "st_ctime"), time)
         links = 2 if stat.S_ISDIR(mode) else 1
         return (
-            {"st_mode": mode, "st_nlink": links, "st_size": size, "st_blocks": -(-size // 512)}
+            {
+                "st_mode": mode,
+                "st_nlink": links,
+                "st_size": size,
+                "st_blocks": -(-size // 512),
+                "st_blksize": READ,
+            }
             | times
             | self._owner
         )

@@ -22,6 +22,7 @@ from bams3.dataset.reader import DatasetReader
 from bams3.errors import DatasetError, FormatError
 
 READERS = 64  # who read in order, at once
+BEHIND = 4  # row groups that are kept for who reads in order and does not come back
 CHUNKS = 64  # whose footers are kept
 
 
@@ -46,8 +47,9 @@ class RowGroups:
     decoded ahead.
     """
 
-    def __init__(self, dataset: DatasetReader, decoder: Decoder[Decoded]) -> None:
-        self._dataset, self._decoder, self.ahead = dataset, decoder, decoder.workers
+    def __init__(self, dataset: DatasetReader, decoder: Decoder[Decoded], *, once: bool = False) -> None:
+        """`once`: whoever reads in order keeps the bytes, as the kernel does, and does not come back for them."""
+        self._dataset, self._decoder, self.ahead, self._once = dataset, decoder, decoder.workers, once
         self.places = [(entry, number) for entry in dataset.index for number in range(len(entry.row_groups))]
         self.sizes = [zone.bytes for entry in dataset.index for zone in entry.zones]
         self._lock = threading.Lock()
@@ -94,6 +96,8 @@ class RowGroups:
             self._firsts[number] = first
             if len(self._firsts) > READERS:
                 self._firsts.popitem(last=False)
+        if self._once and number - first >= BEHIND:
+            self._decoder.drop((self, number - BEHIND))
         return min(max(number - first - 1, 0), self.ahead, len(self.sizes) - 1 - number)
 
     def _decoded(self, number: int) -> Decoded:

@@ -27,8 +27,8 @@ class File(Protocol):
     def modified(self) -> float:
         """Seconds since the epoch."""
 
-    def read(self, offset: int, length: int) -> bytes:
-        """Return `length` bytes from `offset`, or fewer at the end."""
+    def pieces(self, offset: int, length: int) -> list[bytes | memoryview]:
+        """Return `length` bytes from `offset`, or fewer at the end, in pieces."""
 
 
 def files(datasets: Sequence[DatasetReader], decoder: Decoder[Decoded]) -> dict[str, File]:
@@ -81,7 +81,7 @@ class _Bam:
     def virtual(self) -> VirtualBam:
         with self._lock:
             if self._opened is None:
-                self._opened = VirtualBam(self._dataset, self._decoder)
+                self._opened = VirtualBam(self._dataset, self._decoder, once=True)
             return self._opened
 
     @property
@@ -92,8 +92,8 @@ class _Bam:
     def modified(self) -> float:
         return self.virtual.modified
 
-    def read(self, offset: int, length: int) -> bytes:
-        return self.virtual.read(offset, length)
+    def pieces(self, offset: int, length: int) -> list[bytes | memoryview]:
+        return self.virtual.pieces(offset, length)
 
 
 class _Index:
@@ -112,5 +112,5 @@ class _Index:
     def modified(self) -> float:
         return self._bam.modified
 
-    def read(self, offset: int, length: int) -> bytes:
-        return self._data[offset : offset + length]
+    def pieces(self, offset: int, length: int) -> list[bytes | memoryview]:
+        return [self._data[offset : offset + length]]

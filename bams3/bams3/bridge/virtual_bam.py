@@ -5,7 +5,7 @@ from bisect import bisect_right
 from functools import cached_property
 from itertools import accumulate
 
-from bams3.bridge.blocks import stored, stored_size
+from bams3.bridge.blocks import lead_of, stored, stored_size
 from bams3.bridge.decoder import Decoder
 from bams3.bridge.index import BAI_LONGEST, Run, index_bytes
 from bams3.bridge.row_groups import Decoded, RowGroups
@@ -14,7 +14,7 @@ from bams3.dataset.reader import DatasetReader
 from bams3.errors import UsageError
 from bams3.sources.bgzf import EOF_MARKER
 
-LAYOUT = b"2"
+LAYOUT = b"3"
 """Changes whenever other bytes are made of the same dataset."""
 
 
@@ -27,7 +27,8 @@ class VirtualBam:
     """The BAM file of a dataset: its header, its records in its order, and the end-of-file marker, in stored blocks.
 
     The header and every row group begin a block, so all offsets, and a BAM index, follow from the chunk index. The
-    same dataset gives the same bytes. Thread-safe.
+    first row group is stored apart from the header, so that whoever reads that does not have it decoded. The same
+    dataset gives the same bytes. Thread-safe.
 
     Attributes
     ----------
@@ -37,13 +38,17 @@ class VirtualBam:
         The row groups of the dataset.
     """
 
-    def __init__(self, dataset: DatasetReader, decoder: Decoder[Decoded] | None = None) -> None:
-        """`decoder`: threads and memory, which several can share. Raises FormatError if the dataset is damaged."""
+    def __init__(
+        self, dataset: DatasetReader, decoder: Decoder[Decoded] | None = None, *, once: bool = False
+    ) -> None:
+        """`decoder`: threads and memory, which several can share; `once`: as in `RowGroups`. Raises FormatError if the
+        dataset is damaged."""
         self._dataset = dataset
-        self.row_groups = RowGroups(dataset, decoder or Decoder())
+        self.row_groups = RowGroups(dataset, decoder or Decoder(), once=once)
         self._header = memoryview(dataset.header.to_bam())
-        sections = (len(self._header), *self.row_groups.sizes)
-        self._starts = array("Q", accumulate(map(stored_size, sections), initial=0))
+        sizes = [len(self._header), *self.row_groups.sizes]
+        lengths = (stored_size(size, apart=section == 1) for section, size in enumerate(sizes))
+        self._starts = array("Q", accumulate(lengths, initial=0))
         self.size = self._starts[-1] + len(EOF_MARKER)
 
     @property
@@ -52,17 +57,21 @@ class VirtualBam:
         return b"".join(stored(self._header))
 
     def read(self, offset: int, length: int) -> bytes:
-        """Return `length` bytes from `offset`, or fewer at the end of the file.
+        """Return `length` bytes from `offset`, or fewer at the end of the file. Raises as `pieces` does."""
+        return b"".join(self.pieces(offset, length))
+
+    def pieces(self, offset: int, length: int) -> list[bytes | memoryview]:
+        """Return the bytes that `read` returns, in pieces.
 
         Raises FormatError if a row group is damaged, OSError if it can't be read, and DatasetError if the dataset has
         been replaced.
         """
         end = min(offset + length, self.size)
-        pieces: list[bytes | memoryview] = []
+        found: list[bytes | memoryview] = []
         while offset < end:
-            pieces += (found := self._pieces(offset, end))
-            offset += sum(map(len, found))
-        return b"".join(pieces)
+            found += (some := self._pieces(offset, end))
+            offset += sum(map(len, some))
+        return found
 
     def read_some(self, offset: int, length: int) -> bytes:
         """Like `read`, but no further than to the end of the header or of a row group: without waiting for the next."""
@@ -74,9 +83,11 @@ class VirtualBam:
         start = self._starts[section]
         if section + 1 == len(self._starts):
             return [EOF_MARKER[offset - start : end - start]]
+        start, stop = offset - start, min(end, self._starts[section + 1]) - start
+        if section == 1 and start < len(lead := lead_of(self.row_groups.sizes[0])):
+            return [lead[start:stop]]
         data = self.row_groups.records(section - 1) if section else self._header
-        stop = min(end, self._starts[section + 1])
-        return [*stored(data, offset - start, stop - start)]
+        return [*stored(data, start, stop, apart=section == 1)]
 
     def place(self, number: int) -> tuple[int, int]:
         """Return which bytes [start, end) the blocks of a row group are, by its number in the dataset."""

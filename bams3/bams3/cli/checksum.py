@@ -37,6 +37,14 @@ class _Noted(argparse.Action):
         namespace.words = [*namespace.words, option_string, *([] if self.nargs == 0 else [str(values)])]
 
 
+class _All(_Noted):
+    """The option -a, which stands for others; those after it take precedence."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        super().__call__(parser, namespace, values, option_string)
+        namespace.exclude_flags, namespace.require_flags, namespace.tags = 0, 0, "*,cF,MD,NM"
+
+
 def _options() -> argparse.ArgumentParser:
     options = parser(
         "checksum",
@@ -56,8 +64,8 @@ def _options() -> argparse.ArgumentParser:
     def value(*names: str, default: Any, metavar: str, help: str, type: Any = str) -> None:
         options.add_argument(*names, action=_Noted, type=type, default=default, metavar=metavar, help=help)
 
-    def switch(*names: str, help: str) -> None:
-        options.add_argument(*names, action=_Noted, nargs=0, default=False, help=help)
+    def switch(*names: str, help: str, action: Any = _Noted) -> None:
+        options.add_argument(*names, action=action, nargs=0, default=False, help=help)
 
     value(
         "-F", "--exclude-flags", type=flag_bits, default=0x900, metavar="FLAG",
@@ -106,7 +114,12 @@ def _add_passed(options: Any, value: Any, switch: Any) -> None:
         metavar="WHAT,…",
         help="repair contradictions first, as samtools does",
     )
-    switch("-a", "--all", help="sum everything: -PCMOc -b 0xfff -f0 -F0 -z all,cigarx -t '*,cF,MD,NM'")
+    switch(
+        "-a",
+        "--all",
+        action=_All,
+        help="sum everything: -PCMOc -b 0xfff -f0 -F0 -z all,cigarx -t '*,cF,MD,NM'",
+    )
     switch("-m", "--merge", help="add up the outputs of checksum -o that are given as SOURCE")
     first = "let samtools take the first reads: bams3 query -u DATASET | samtools checksum -N N -"
     explain(options, {"-N": first, "--count": first})
@@ -123,22 +136,22 @@ def _check_tags(text: str) -> None:
 def _reports(args: Any) -> Iterator[bytes]:
     """Yield the report of each source."""
     from bams3.dataset.opening import is_other_file, open_readers
-    from bams3.operations.checksum import by_samtools, of_object
-    from bams3.storage import is_remote
+    from bams3.operations.checksum import merged, of_file
 
     if args.merge:
-        yield from by_samtools(args.words, args.sources, args.sources[0])
+        yield from merged(args.words, args.sources)
         return
-    options = [*args.words, "-@", str(args.workers - 1)]
     for alignments, sources in groupby(args.sources, key=is_other_file):
         if not alignments:
             for dataset in open_readers(sources):
                 yield from _of_dataset(dataset, args)
         for source in sources if alignments else ():
-            if is_remote(source):
-                yield of_object(source, options, args.workers)
-            else:
-                yield from by_samtools(options, [source], source)
+            yield of_file(source, args.words, _flags(args), args.workers)
+
+
+def _flags(args: Any) -> tuple[int, int] | None:
+    """Which records samtools sums, unless it chooses from tags of any name."""
+    return None if args.tags.startswith("*") else (args.exclude_flags, args.require_flags)
 
 
 def _of_dataset(dataset: Any, args: Any) -> Iterator[bytes]:
@@ -147,7 +160,7 @@ def _of_dataset(dataset: Any, args: Any) -> Iterator[bytes]:
 
     with progress_beside(args.output, "read", dataset.manifest.records) as progress:
         if args.all or args.in_order or args.sanitize or args.tags.startswith("*"):
-            yield of_records(dataset, args.words, args.workers, progress)
+            yield of_records(dataset, args.words, _flags(args), args.workers, progress)
             return
         summed = Summed(
             args.exclude_flags, args.require_flags, args.flag_mask, not args.no_rev_comp,

@@ -268,7 +268,7 @@ class Columns:
         return Reference.of_streams(self._streams, self.pos, self.l_seq, self.cigars)
 
     @Column
-    def _sequences(self) -> tuple[Any, array[int]]:
+    def _sequences(self) -> tuple[Any, array[int], Any]:
         from bams3.codec import sequences
 
         return sequences.decode(self._streams, self.pos, self.l_seq, self.cigars, self._reference)
@@ -288,7 +288,7 @@ class Columns:
     def _surroundings(self) -> Any:
         from bams3.codec.surroundings import Surroundings
 
-        seq, starts = self._sequences
+        seq, starts, _ = self._sequences
         return Surroundings.of_columns(seq, starts, self.pos, self.l_seq, self.cigars, self._reference)
 
     def tag(self, name: str) -> list[Any]:
@@ -309,7 +309,7 @@ class Columns:
         derived = Derived(
             self._reference, self.pos, self.flag, self.mapq, self.l_seq, self.cigars, self.previous
         )
-        return derived.of_columns(self.seq, self.qual)
+        return derived.of_columns(self._sequences[2], self.qual)
 
     def spell(self, heads: Any, listed: Any, holders: array[int]) -> Any:
         """The texts of the tag MM of the records `holders`, each with its NUL, from their streams."""

@@ -4,6 +4,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
 
 from bams3.buffer cimport Buffer
 from bams3.codec.reference cimport Reference
+from bams3.codec.sequences cimport Mismatched
 
 
 cdef enum:
@@ -25,7 +26,8 @@ cdef inline bint is_derivable(uint32_t key) noexcept nogil:
 cdef class Derived:
     cdef Reference reference
     cdef object held                 # keeps alive what the pointers point to
-    cdef const uint8_t **seqs        # SEQ and QUAL of every record, in BAM encoding
+    cdef Mismatched mismatched       # None: mismatches are found by comparing SEQ with the reference
+    cdef const uint8_t **seqs        # SEQ and QUAL of every record, in BAM encoding; NULL if mismatches are known
     cdef const uint8_t **quals
     cdef int64_t *sums               # of the good qualities of every record; NULL until they are needed
     cdef const int32_t[::1] pos, l_seq, query_length, reference_length, partner
@@ -36,9 +38,10 @@ cdef class Derived:
     cdef bint known                  # whether it has MD and NM
     cdef Buffer md
     cdef int64_t nm
-    cdef Buffer bases
+    cdef Buffer bases, places        # of a record: its SEQ, one base a byte, and where it has mismatches
 
     cdef int put(self, uint32_t key, Py_ssize_t record, Buffer out) except -1 nogil
     cdef int measure(self, Py_ssize_t record) except -1 nogil
+    cdef int compare(self, Py_ssize_t record, int64_t at) except -1 nogil
     cdef int add_qualities(self) except -1 nogil
     cdef int put_cigar(self, Py_ssize_t record, Buffer out) except -1 nogil

@@ -4,6 +4,7 @@ from typing import Any
 from bams3.bam.records import RecordBlock
 from bams3.codec.cigars import Cigars
 from bams3.codec.reference import Reference
+from bams3.codec.sequences import Mismatched
 
 class Derived:
     def __init__(
@@ -17,4 +18,4 @@ class Derived:
         previous: array[int],
     ) -> None: ...
     def of_block(self, block: RecordBlock) -> Derived: ...
-    def of_columns(self, seq: Any, qual: Any) -> Derived: ...
+    def of_columns(self, mismatched: Mismatched, qual: Any) -> Derived: ...

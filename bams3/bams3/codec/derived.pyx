@@ -17,6 +17,7 @@ from bams3.decimal cimport put_unsigned
 from bams3.codec.bases cimport PADDING, expand, first_difference, longest_of
 from bams3.codec.mates cimport find_partners
 from bams3.codec.reference cimport Reference, is_aligned
+from bams3.codec.sequences cimport Mismatched
 from bams3.bam.fields cimport BASE_LETTERS, CIGAR_LETTERS, DELETION, INSERTION, MATCHES, QUERY, REFERENCE
 from bams3.bam.fields cimport record_qual, record_seq
 
@@ -28,9 +29,6 @@ cdef enum:
     MS = 0x736D
     GOOD_QUALITY = 15
     NUMBER = 12  # bytes that a number and an operation take at most, and those that `put_unsigned` writes
-
-cdef uint64_t HIGH_BITS = 0x8080808080808080, TO_HIGH_BITS = HIGH_BITS - GOOD_QUALITY * 0x0101010101010101
-cdef uint64_t LOW_BYTES = 0x00FF00FF00FF00FF, LOW_PAIRS = 0x0000FFFF0000FFFF
 
 
 cdef int put_integer(Buffer out, uint8_t kind, int64_t value) except -1 nogil:
@@ -49,30 +47,38 @@ cdef int put_integer(Buffer out, uint8_t kind, int64_t value) except -1 nogil:
         high = high // 2
     if not low <= value <= high:
         return 0
-    out.put(&value, width)
+    out.reserve(4)
+    memcpy(out.data + out.size, &value, 4)  # the size is constant, so this is one instruction
+    out.size += width
     return 1
 
 
-cdef inline int64_t sum_of_good(const uint8_t *qual, int64_t count) noexcept nogil:
-    """The sum of the qualities that are good, eight at a time: compilers turn the loop over words into vectors."""
-    cdef int64_t total = 0, i, words
-    cdef uint64_t word = 0, good, sums
-    while count >= 8:
-        words = min(count // 8, <int64_t> 128)  # as many as 16-bit sums can hold
-        sums = 0
-        for i in range(words):
-            memcpy(&word, qual + 8 * i, 8)
-            good = (((word & ~HIGH_BITS) + TO_HIGH_BITS) | word) & HIGH_BITS
-            word &= (good << 1) - (good >> 7)
-            sums += (word & LOW_BYTES) + (word >> 8 & LOW_BYTES)
-        sums = (sums & LOW_PAIRS) + (sums >> 16 & LOW_PAIRS)
-        total += <int64_t> (<uint32_t> sums + (sums >> 32))
-        qual += 8 * words
-        count -= 8 * words
-    for i in range(count):
-        if qual[i] >= GOOD_QUALITY:
-            total += qual[i]
-    return total
+cdef extern from *:
+    """
+    #include <stdint.h>
+    #ifdef __SSE2__
+    #include <emmintrin.h>
+    #endif
+
+    /* The sum of the qualities that are at least `good`. */
+    static int64_t bams3_sum_of_good(const uint8_t *qual, int64_t count, uint8_t good) {
+        int64_t total = 0, i = 0;
+    #ifdef __SSE2__
+        const __m128i least = _mm_set1_epi8((char)good), zero = _mm_setzero_si128();
+        __m128i sums = zero;
+        for (; i + 16 <= count; i += 16) {
+            __m128i q = _mm_loadu_si128((const __m128i *)(qual + i));
+            __m128i chosen = _mm_and_si128(q, _mm_cmpeq_epi8(_mm_max_epu8(q, least), q));
+            sums = _mm_add_epi64(sums, _mm_sad_epu8(chosen, zero));
+        }
+        total = _mm_cvtsi128_si64(sums) + _mm_cvtsi128_si64(_mm_unpackhi_epi64(sums, sums));
+    #endif
+        for (; i < count; i++)
+            total += qual[i] >= good ? qual[i] : 0;
+        return total;
+    }
+    """
+    int64_t sum_of_good "bams3_sum_of_good"(const uint8_t *qual, int64_t count, uint8_t good) nogil
 
 
 @cython.final
@@ -101,10 +107,9 @@ cdef class Derived:
         self.md = Buffer()
         with nogil:
             longest = longest_of(self.l_seq)
-        self.bases = Buffer(longest + PADDING)
-        self.seqs = <const uint8_t **> malloc((self.records + 1) * sizeof(uint8_t *))
+        self.bases, self.places = Buffer(longest + PADDING), Buffer(width=4)
         self.quals = <const uint8_t **> malloc((self.records + 1) * sizeof(uint8_t *))
-        if self.seqs == NULL or self.quals == NULL:
+        if self.quals == NULL:
             raise MemoryError("not enough memory for the tags of a row group")
 
     def of_block(self, block):
@@ -112,6 +117,9 @@ cdef class Derived:
         cdef const uint8_t[::1] data = block.data
         cdef const int64_t[::1] offsets = block.offsets
         cdef Py_ssize_t i
+        self.seqs = <const uint8_t **> malloc((self.records + 1) * sizeof(uint8_t *))
+        if self.seqs == NULL:
+            raise MemoryError("not enough memory for the tags of a row group")
         with nogil:
             for i in range(self.records):
                 self.seqs[i] = record_seq(&data[offsets[i]])
@@ -119,26 +127,22 @@ cdef class Derived:
         self.held = block.data
         return self
 
-    def of_columns(self, seq, qual):
-        """Take SEQ and QUAL from columns: concatenated, with lengths l_seq. Returns self."""
-        cdef const uint8_t[::1] seqs = seq, quals = qual
-        cdef const uint8_t *next_seq = &seqs[0] if seqs.shape[0] else NULL
+    def of_columns(self, Mismatched mismatched not None, qual):
+        """Take mismatches of SEQ as they were decoded, and QUAL, concatenated, with lengths l_seq. Returns self."""
+        cdef const uint8_t[::1] quals = qual
         cdef const uint8_t *next_qual = &quals[0] if quals.shape[0] else NULL
         cdef Py_ssize_t i
-        cdef int64_t bases = 0, packed = 0
+        cdef int64_t bases = 0
         with nogil:
             for i in range(self.records):
-                packed += (<int64_t> self.l_seq[i] + 1) // 2
                 bases += self.l_seq[i]
-        if packed > seqs.shape[0] or bases > quals.shape[0]:
-            raise ValueError("the columns are shorter than the sum of l_seq")
+        if bases > quals.shape[0] or len(mismatched.first) != self.records + 1:
+            raise ValueError("the columns do not match l_seq")
         with nogil:
             for i in range(self.records):
-                self.seqs[i] = next_seq
                 self.quals[i] = next_qual
-                next_seq += (<int64_t> self.l_seq[i] + 1) // 2
                 next_qual += self.l_seq[i]
-        self.held = (seq, qual)
+        self.mismatched, self.held = mismatched, qual
         return self
 
     cdef int put(self, uint32_t key, Py_ssize_t record, Buffer out) except -1 nogil:
@@ -172,7 +176,7 @@ cdef class Derived:
             with gil:
                 raise MemoryError("not enough memory for the tags of a row group")
         for i in range(self.records):
-            self.sums[i] = sum_of_good(self.quals[i], self.l_seq[i])
+            self.sums[i] = sum_of_good(self.quals[i], self.l_seq[i], GOOD_QUALITY)
         return 0
 
     cdef int put_cigar(self, Py_ssize_t record, Buffer out) except -1 nogil:
@@ -194,8 +198,9 @@ cdef class Derived:
     cdef int measure(self, Py_ssize_t i) except -1 nogil:
         """Compute MD and NM of record i into ``md`` and ``nm``; returns whether it has them."""
         cdef const uint8_t *window = self.reference.bases
-        cdef const uint8_t *bases = self.bases.data
-        cdef int64_t at, length, k, start = 0, matched = 0
+        cdef const int32_t *place
+        cdef const int32_t *last
+        cdef int64_t at, length, k, done, start = 0, matched = 0
         cdef uint32_t j, operation
         cdef uint8_t *p
         if self.measured == i:
@@ -212,24 +217,29 @@ cdef class Derived:
         self.md.size = 0
         self.md.reserve(2 * <size_t> self.l_seq[i] + self.reference_length[i] + NUMBER * (<size_t> self.count[i] + 2))
         p = self.md.data
-        expand(self.seqs[i], self.l_seq[i], self.bases.data)
+        if self.mismatched is None:
+            self.compare(i, at)
+            place = <const int32_t *> self.places.data
+            last = place + self.places.size // sizeof(int32_t)
+        else:
+            place = <const int32_t *> self.mismatched.places.data.as_voidptr + self.mismatched.first.data.as_longlongs[i]
+            last = <const int32_t *> self.mismatched.places.data.as_voidptr + self.mismatched.first.data.as_longlongs[i + 1]
         for j in range(self.count[i]):
             operation = self.pool[self.first[i] + j] & 15
             length = self.pool[self.first[i] + j] >> 4
             if (MATCHES >> operation) & 1:
-                k = 0
-                while True:
-                    matched -= k
-                    k = first_difference(window + at, bases + start, k, length)
-                    matched += k
-                    if k == length:
-                        break
-                    p = put_unsigned(p, <uint64_t> matched)
+                done = 0
+                while place < last and place[0] < start + length:
+                    k = place[0] - start
+                    place += 1
+                    if k < 0:  # where the reference has no base: damaged streams
+                        continue
+                    p = put_unsigned(p, <uint64_t> (matched + k - done))
                     p[0] = BASE_LETTERS[window[at + k] & 15]
                     p += 1
                     self.nm += 1
-                    matched = 0
-                    k += 1
+                    matched, done = 0, k + 1
+                matched += length - done
             elif operation == DELETION:
                 p = put_unsigned(p, <uint64_t> matched)
                 matched = 0
@@ -249,3 +259,24 @@ cdef class Derived:
         p[0] = 0
         self.md.size = p + 1 - self.md.data
         return 1
+
+    cdef int compare(self, Py_ssize_t i, int64_t at) except -1 nogil:
+        """Find the mismatches of record i, whose POS is ``at`` in the window, and put them into ``places``."""
+        cdef const uint8_t *bases = self.bases.data
+        cdef int64_t length, k, start = 0
+        cdef uint32_t j, operation
+        expand(self.seqs[i], self.l_seq[i], self.bases.data)
+        self.places.size = 0
+        for j in range(self.count[i]):
+            operation = self.pool[self.first[i] + j] & 15
+            length = self.pool[self.first[i] + j] >> 4
+            if (MATCHES >> operation) & 1:
+                k = first_difference(self.reference.bases + at, bases + start, 0, length)
+                while k < length:
+                    self.places.put_u32(<uint32_t> (start + k))
+                    k = first_difference(self.reference.bases + at, bases + start, k + 1, length)
+            if (REFERENCE >> operation) & 1:
+                at += length
+            if (QUERY >> operation) & 1:
+                start += length
+        return 0

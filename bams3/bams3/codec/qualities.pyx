@@ -20,6 +20,37 @@ from bams3.bam.fields cimport load_u16, record_flag, record_l_seq, record_qual
 from bams3.codec import base_model, base_tables, quality_model, rans
 from bams3.errors import FormatError
 
+cdef extern from *:
+    """
+    #include <stdint.h>
+    #if defined(__x86_64__) && defined(__GNUC__)
+    #include <tmmintrin.h>
+
+    /* Look up both halves of bytes, the lower one first, among 16 values; returns how many of the bytes were. */
+    __attribute__((target("ssse3"))) static int64_t bams3_look_up(const uint8_t *packed, int64_t count, const uint8_t *values, uint8_t *out) {
+        const __m128i table = _mm_loadu_si128((const __m128i *)values), half = _mm_set1_epi8(15);
+        int64_t i = 0;
+        for (; i + 16 <= count; i += 16) {
+            __m128i both = _mm_loadu_si128((const __m128i *)(packed + i));
+            __m128i low = _mm_shuffle_epi8(table, _mm_and_si128(both, half));
+            __m128i high = _mm_shuffle_epi8(table, _mm_and_si128(_mm_srli_epi16(both, 4), half));
+            _mm_storeu_si128((__m128i *)(out + 2 * i), _mm_unpacklo_epi8(low, high));
+            _mm_storeu_si128((__m128i *)(out + 2 * i + 16), _mm_unpackhi_epi8(low, high));
+        }
+        return i;
+    }
+
+    static int64_t bams3_look_up_some(const uint8_t *packed, int64_t count, const uint8_t *values, uint8_t *out) {
+        return __builtin_cpu_supports("ssse3") ? bams3_look_up(packed, count, values, out) : 0;
+    }
+    #else
+    static int64_t bams3_look_up_some(const uint8_t *packed, int64_t count, const uint8_t *values, uint8_t *out) { return 0; }
+    #endif
+    """
+    int64_t look_up_some "bams3_look_up_some"(
+        const uint8_t *packed, int64_t count, const uint8_t *values, uint8_t *out
+    ) nogil
+
 cdef array.array INT32 = new_array("i"), UINT16 = new_array("H")
 
 cdef enum:
@@ -169,6 +200,7 @@ cdef Buffer unpack(const uint8_t[::1] stream, const uint8_t[::1] values, int64_t
     cdef uint64_t words[256]  # the values in every possible byte
     cdef uint8_t *table = <uint8_t *> words
     cdef uint8_t mask
+    cdef uint8_t each_value[16]
     cdef const uint8_t *source = &stream[0] if stream.shape[0] else NULL
     if known > PACKED_VALUES:
         raise FormatError("stream 'qual.values' has more than 16 values")
@@ -189,7 +221,9 @@ cdef Buffer unpack(const uint8_t[::1] stream, const uint8_t[::1] values, int64_t
             table[k * each + part] = values[index] if index < known else values[0]
     with nogil:
         if each == 2:
-            for i in range(count // 2):
+            for k in range(16):
+                each_value[k] = table[2 * k]
+            for i in range(look_up_some(source, count // 2, each_value, qual.data), count // 2):
                 (<uint16_t *> qual.data)[i] = (<uint16_t *> table)[source[i]]
         elif each == 4:
             for i in range(count // 4):

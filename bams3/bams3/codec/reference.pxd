@@ -2,11 +2,13 @@ from libc.stdint cimport int64_t, uint8_t
 
 cdef class Reference:
     cdef uint8_t *bases            # of every position of the window; 0 where no read gives a base
+    cdef uint8_t *packed[2]        # the same from its first and from its second position, two a byte; see `pack`
     cdef readonly int64_t start, length
 
     cdef int open(self, pos, l_seq, cigars) except -1
     cdef int fill(self, block, pos, l_seq, cigars) except -1
     cdef int read(self, streams) except -1
+    cdef int pack(self) except -1
     cdef bint spans(self, int64_t pos, int64_t length) noexcept nogil
 
 

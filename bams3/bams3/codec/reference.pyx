@@ -14,7 +14,7 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
 from bams3.codec.bases cimport (
-    PADDING, BaseReader, BaseWriter, expand, first_difference, from_two_bits, longest_of, two_bits,
+    PADDING, BaseReader, BaseWriter, expand, first_difference, from_two_bits, longest_of, pack, two_bits,
 )
 from bams3.bam.fields cimport DELETION, MATCHES, QUERY, REFERENCE, find_tag, record_seq
 
@@ -64,11 +64,13 @@ cdef class Reference:
     """The bases (4-bit codes) of the positions [``start``, ``start + length``)."""
 
     def __cinit__(self):
-        self.bases = NULL
+        self.bases = self.packed[0] = self.packed[1] = NULL
         self.start = self.length = 0
 
     def __dealloc__(self):
         free(self.bases)
+        free(self.packed[0])
+        free(self.packed[1])
 
     @staticmethod
     def of_block(block, pos, l_seq, cigars):
@@ -194,6 +196,17 @@ cdef class Reference:
                     break
         if not whole or not reader.ended():
             raise FormatError("stream 'reference' does not match the row group's reads")
+        return 0
+
+    cdef int pack(self) except -1:
+        """Fill ``packed``, from which a read that begins at any position is copied as it is in BAM."""
+        cdef int first
+        for first in range(2):
+            if self.packed[first] == NULL:
+                self.packed[first] = <uint8_t *> malloc(self.length // 2 + 1)
+                if self.packed[first] == NULL:
+                    raise MemoryError("not enough memory for the reference of a row group")
+            pack(self.bases + first, self.length // 2 * 2 + 2, self.packed[first])
         return 0
 
 

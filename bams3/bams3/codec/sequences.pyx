@@ -27,7 +27,7 @@ from bams3.codec.primitives cimport (
     Cursor, ShortCursor, difference, get_short, open_cursor, open_short, put_short, total, unzigzag, zigzag,
 )
 from bams3.codec.reference cimport Reference, is_aligned
-from bams3.bam.fields cimport MATCHES, QUERY, REFERENCE, load_u32, record_l_seq, record_seq
+from bams3.bam.fields cimport MATCHES, QUERY, REFERENCE, is_match, load_u32, record_l_seq, record_seq
 
 from bams3.errors import FormatError
 
@@ -162,20 +162,25 @@ def encode(block, const int32_t[::1] pos, l_seq_, cigars, Reference reference no
     return differences.streams() | {"seq.pad": pad}
 
 
+cdef class Mismatched:
+    """Where aligned reads differ from the reference, as far as they lie within its window.
+
+    ``places``: array('i'), indices of bases in their reads; those of record i, in ascending order, are
+    ``places[first[i]:first[i + 1]]``. ``first``: array('q').
+    """
+
+
 cdef struct Mismatches:
     ShortCursor counts, gaps
     Cursor substitutes
 
 
 cdef bint get_aligned(
-    Reference reference, int64_t at, const uint32_t *cigar, uint32_t count, int64_t l_seq, Mismatches *mismatches,
-    BaseReader literals, uint8_t *bases
+    Reference reference, int64_t at, const uint32_t *cigar, uint32_t count, BaseReader literals, uint8_t *bases
 ) noexcept nogil:
-    """Read the bases of the next aligned read; returns False if the streams lack them."""
-    cdef uint32_t j, operation, left = 0, gap = 0
-    cdef int64_t length, inside, k, start = 0, last = 0
-    if not get_short(&mismatches.counts, &left):
-        return False
+    """Read the bases of the next aligned read, without its mismatches; returns False if the streams lack them."""
+    cdef uint32_t j, operation
+    cdef int64_t length, inside, k, start = 0
     for j in range(count):
         operation = cigar[j] & 15
         length = cigar[j] >> 4
@@ -194,32 +199,59 @@ cdef bint get_aligned(
             at += length
         if (QUERY >> operation) & 1:
             start += length
-    while left:
-        if not get_short(&mismatches.gaps, &gap):
-            return False
-        last += gap
-        if last >= l_seq or mismatches.substitutes.at >= mismatches.substitutes.end:
-            return False
-        gap = mismatches.substitutes.at[0]
-        mismatches.substitutes.at += 1
-        if gap >= OTHER:
-            bases[last] = (gap - OTHER) & 15
-        elif two_bits(bases[last]) < 4:
-            bases[last] = from_two_bits(two_bits(bases[last]) + <uint8_t> gap)
-        else:
-            return False
-        last += 1
-        left -= 1
     return True
 
 
+cdef inline void copy_within(Reference reference, int64_t at, int64_t l_seq, uint8_t *packed) noexcept nogil:
+    """Copy ``l_seq`` bases of the reference, in BAM encoding."""
+    memcpy(packed, reference.packed[at & 1] + (at >> 1), (l_seq + 1) // 2)
+    if l_seq & 1:
+        packed[l_seq // 2] &= 0xF0
+
+
+cdef inline int64_t get_mismatches(
+    Mismatches *mismatches, int64_t l_seq, uint8_t *packed, int32_t *places
+) noexcept nogil:
+    """Put the mismatches of the next aligned read into its bases, and their indices into ``places``; returns their
+    number, -1 if the streams lack them or one is none."""
+    cdef uint32_t count = 0, k, gap = 0
+    cdef int64_t at = 0
+    cdef uint8_t base, substituted
+    cdef int shift
+    if not get_short(&mismatches.counts, &count) or count > mismatches.substitutes.end - mismatches.substitutes.at:
+        return -1
+    for k in range(count):
+        if not get_short(&mismatches.gaps, &gap):
+            return -1
+        at += gap
+        if at >= l_seq:
+            return -1
+        shift = 0 if at & 1 else 4
+        base = packed[at >> 1] >> shift & 15
+        substituted = mismatches.substitutes.at[0]
+        mismatches.substitutes.at += 1
+        if substituted >= OTHER:
+            substituted = (substituted - OTHER) & 15
+        elif two_bits(base) < 4:
+            substituted = from_two_bits(two_bits(base) + substituted)
+        else:
+            return -1
+        if substituted == base:
+            return -1
+        packed[at >> 1] ^= (base ^ substituted) << shift
+        places[k] = <int32_t> at
+        at += 1
+    return count
+
+
 def decode(streams, const int32_t[::1] pos, l_seq_, cigars, Reference reference not None):
-    """SEQs in BAM encoding, concatenated (bytes-like), and array('q') of n + 1 offsets into them."""
+    """SEQs in BAM encoding, concatenated (bytes-like), array('q') of n + 1 offsets into them, and a `Mismatched`."""
     cdef const int32_t[::1] l_seq = l_seq_, query_length = cigars.query_length
     cdef const uint32_t[::1] first = cigars.start, count = cigars.count, pool = cigars.pool
     cdef Py_ssize_t n = pos.shape[0], i, at
-    cdef int64_t longest = longest_of(l_seq), k
+    cdef int64_t longest = longest_of(l_seq), k, here, found
     cdef BaseReader literals = BaseReader(streams, "seq.literal")
+    cdef Mismatched mismatched = Mismatched()
     cdef Mismatches mismatches
     cdef array.array offsets_array = array.clone(INT64, n + 1, False)
     cdef int64_t[::1] offsets = offsets_array
@@ -228,7 +260,12 @@ def decode(streams, const int32_t[::1] pos, l_seq_, cigars, Reference reference 
     open_short(&mismatches.counts, streams["seq.mismatches"], streams["seq.mismatches.long"])
     open_short(&mismatches.gaps, streams["seq.mismatch"], streams["seq.mismatch.long"])
     open_cursor(&mismatches.substitutes, streams["seq.substitute"])
-    offsets[0] = 0
+    mismatched.places = array.clone(INT32, mismatches.substitutes.end - mismatches.substitutes.at, False)
+    mismatched.first = array.clone(INT64, n + 1, False)
+    cdef int32_t *places = <int32_t *> mismatched.places.data.as_voidptr
+    cdef int64_t *first_place = <int64_t *> mismatched.first.data.as_voidptr
+    reference.pack()
+    first_place[0] = offsets[0] = 0
     for i in range(n):
         offsets[i + 1] = offsets[i] + (<int64_t> l_seq[i] + 1) // 2
     cdef Buffer packed = Buffer(offsets[n])
@@ -238,17 +275,23 @@ def decode(streams, const int32_t[::1] pos, l_seq_, cigars, Reference reference 
         raise MemoryError("not enough memory for the longest read of a row group")
     with nogil:
         for i in range(n):
+            first_place[i + 1] = first_place[i]
             if is_aligned(pos[i], l_seq[i], query_length[i]):
-                whole = get_aligned(
-                    reference, pos[i] - reference.start, &pool[first[i]], count[i], l_seq[i], &mismatches, literals,
-                    bases,
-                )
+                here = pos[i] - reference.start
+                if count[i] == 1 and is_match(pool[first[i]]) and here + l_seq[i] <= reference.length:
+                    copy_within(reference, here, l_seq[i], packed.data + offsets[i])
+                else:
+                    whole = get_aligned(reference, here, &pool[first[i]], count[i], literals, bases)
+                    pack(bases, l_seq[i], packed.data + offsets[i])
+                found = get_mismatches(&mismatches, l_seq[i], packed.data + offsets[i], places + first_place[i])
+                whole = whole and found >= 0
+                first_place[i + 1] += found
             else:
                 for k in range(l_seq[i]):
                     whole = whole and literals.get(&bases[k])
+                pack(bases, l_seq[i], packed.data + offsets[i])
             if not whole:
                 break
-            pack(bases, l_seq[i], packed.data + offsets[i])
     free(bases)
     if not whole:
         raise FormatError(f"the 'seq' streams have no valid bases for record {i + 1} of the row group")
@@ -261,4 +304,4 @@ def decode(streams, const int32_t[::1] pos, l_seq_, cigars, Reference reference 
         if k >= n or not l_seq[k] & 1 or load_u32(&pad[at + 4]) > 15:
             raise FormatError(f"stream 'seq.pad' has an invalid pad for record {k + 1} of the row group")
         packed.data[offsets[k + 1] - 1] |= <uint8_t> load_u32(&pad[at + 4])
-    return packed, offsets_array
+    return packed, offsets_array, mismatched

@@ -24,6 +24,7 @@ MAX_RAW_LENGTH = 1 << 32  # bytes; no stream of a row group is longer
 MAX_WIDTH = 8  # bytes of an integer
 
 CONTEXT = 2  # bytes that each context of order 1 must save, since a decoder builds a table for it
+LONG = 1 << 16  # bytes of a stream whose checksum takes time
 TINY = 48  # bytes of a stream up to which it is not compressed
 SAMPLE = 1 << 15  # maximum bytes of a stream from which it is decided whether zstd is worthwhile
 MODEL_SAMPLE = 1 << 17  # the same of a model of its bytes, which learns as it goes
@@ -93,7 +94,11 @@ def decompress(name: str, codec: str, stored: bytes | memoryview, raw_length: in
 
 def checksum(stored: bytes | memoryview) -> int:
     """CRC-32 (as in zlib and gzip) of a stream's stored bytes."""
-    return zlib.crc32(stored)
+    if len(stored) < LONG:
+        return zlib.crc32(stored)
+    from isal.isal_zlib import crc32  # faster; commands that need only short streams start sooner
+
+    return crc32(stored)
 
 
 def deflate(data: Any, level: int, dictionary: zstandard.ZstdCompressionDict | None = None) -> bytes:

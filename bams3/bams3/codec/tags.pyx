@@ -276,8 +276,10 @@ cdef class Tags:
             out.size -= 1
             if source.width == 1:
                 out.put_u8(source.at[0])
+            elif source.width == 2:
+                out.put(source.at, 2)  # sizes that are constants need no call
             else:
-                out.put(source.at, source.width)
+                out.put(source.at, 4)
             source.at += source.width
             return 1
         if source.at == source.end:

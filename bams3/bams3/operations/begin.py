@@ -1,4 +1,4 @@
-"""Begin a conversion: refuse invalid options and foreign files, remove an old dataset if asked to, and write the plan."""
+"""Begin a conversion: refuse bad options and foreign files, remove an old dataset if asked to, and write the plan."""
 
 import os
 from collections.abc import Iterator, Sequence

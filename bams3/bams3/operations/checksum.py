@@ -10,15 +10,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from bams3.bam.flags import NAMES
 from bams3.dataset.prefetch import plan_all
 from bams3.dataset.sums import DEFAULT, KEPT, MODULUS, Summed, Sums, together
+from bams3.errors import SourceError
 from bams3.parallel.workers import in_order, watched
 from bams3.shown import field
 
 if TYPE_CHECKING:
+    from bams3.bam.header import Header
+    from bams3.bam.records import RecordBlock
     from bams3.dataset.reader import DatasetReader
 
 _HEADINGS = ("flag+seq", "+name", "+qual", "+aux", "+chr/pos", "+cigar", "+mate")
 _BAMSEQCHKSUM = "###\tset\tcount\t\tb_seq\tname_b_seq\tb_seq_qual\tb_seq_tags(BC,FI,QT,RT,TC)"
 _SIZE = 1 << 16  # bytes that are copied at a time
+
+Flags = tuple[int, int] | None
+"""FLAG bits of which a record has none, and all."""
 
 
 class Style(NamedTuple):
@@ -127,37 +133,42 @@ def described(rows: tuple[list[int], list[int]]) -> dict[str, int | str]:
     return {"count": row[0], **{name: f"{value:08x}" for name, value in sums.items()}}
 
 
-def by_samtools(options: Sequence[str], sources: Sequence[str], name: str) -> Iterator[bytes]:
-    """Yield the output of `samtools checksum` of files. Raises SourceError with its message if it fails."""
+def merged(options: Sequence[str], sources: Sequence[str]) -> Iterator[bytes]:
+    """Yield what `samtools checksum --merge` makes of files. Raises SourceError with its message if it fails."""
     from bams3.sources.process import SamtoolsProcess
 
     command = ["checksum", *options, "-o", "/dev/stdout", "--", *sources]
-    with closing(SamtoolsProcess(command, name, "samtools checksum failed")) as process:
+    with closing(SamtoolsProcess(command, sources[0], "samtools checksum failed")) as process:
         while part := process.stdout.read(_SIZE):
             yield part
         process.check()
 
 
-def of_object(uri: str, options: Sequence[str], workers: int) -> bytes:
-    """Return the output of `samtools checksum` of a BAM, CRAM or SAM file, which passes through this process.
+def of_file(path: str, options: Sequence[str], flags: Flags, workers: int) -> bytes:
+    """Return the output of `samtools checksum` of a BAM, CRAM or SAM file, in any order.
 
-    Raises SourceError.
+    `flags`: as in `of_records`. Raises SourceError.
     """
-    from bams3.sources.bam import open_feed
+    from bams3.sources.bam import open_source
 
-    with open_feed(uri) as feed:
-        return _piped(feed.pieces(partial(in_order, workers=workers)), options, feed.name)
+    with open_source(path) as source:
+        blocks = source.blocks(partial(in_order, workers=workers), ordered=False)
+        return _by_samtools(blocks, source.header, options, flags, source.path)
 
 
 def of_records(
-    dataset: DatasetReader, options: Sequence[str], workers: int, progress: Callable[[int], Any] | None = None
-) -> bytes:
-    """Return the output of `samtools checksum` for the records of a dataset, which pass through it in their order."""
-    from bams3.output.alignments import bam_bytes
+    dataset: DatasetReader, options: Sequence[str], flags: Flags, workers: int,
+    progress: Callable[[int], Any] | None = None,
+) -> bytes:  # fmt: skip
+    """Return the output of `samtools checksum` for the records of a dataset, which pass through it in their order.
+
+    `flags`: which records are summed; None if all may have tags with any names, since samtools chooses from all tags.
+    Raises SourceError.
+    """
     from bams3.select.query import RecordFilter, query
 
     blocks = watched(query(dataset, None, RecordFilter(), workers), len, progress)
-    return _piped(bam_bytes(blocks, dataset.header), options, dataset.uri)
+    return _by_samtools(blocks, dataset.header, options, flags, dataset.uri)
 
 
 def everything(dataset: DatasetReader, workers: int) -> list[tuple[str | None, dict[str, int | str]]]:
@@ -166,7 +177,7 @@ def everything(dataset: DatasetReader, workers: int) -> list[tuple[str | None, d
 
     The sums depend on the order of the records, so samtools makes them, as in `of_records`.
     """
-    lines = of_records(dataset, ["-a", "-T"], workers).decode("utf-8", "surrogateescape").split("\n")
+    lines = of_records(dataset, ["-a", "-T"], None, workers).decode("utf-8", "surrogateescape").split("\n")
     heading, *rows = (line.split("\t") for line in lines[lines.index("") + 1 : -1])
     return [
         (
@@ -178,9 +189,13 @@ def everything(dataset: DatasetReader, workers: int) -> list[tuple[str | None, d
     ]
 
 
-def _piped(feed: Iterable[Any], options: Sequence[str], name: str) -> bytes:
+def _by_samtools(
+    blocks: Iterable[RecordBlock], header: Header, options: Sequence[str], flags: Flags, name: str
+) -> bytes:
+    from bams3.output.alignments import bam_bytes
     from bams3.sources.process import SamtoolsProcess
 
+    feed = bam_bytes(blocks if flags is None else _with_known_tags(blocks, flags, name), header)
     command = ["checksum", *options, "-o", "/dev/stdout", "-"]
     with closing(SamtoolsProcess(command, name, "samtools checksum failed", feed)) as process:
         said = b"".join(iter(lambda: process.stdout.read(_SIZE), b""))
@@ -189,3 +204,22 @@ def _piped(feed: Iterable[Any], options: Sequence[str], name: str) -> bytes:
     if heading.startswith(b"# Checksum"):
         heading = heading.removesuffix(b"-") + field(name).encode("utf-8", "surrogateescape")
     return heading + end + lines
+
+
+def _with_known_tags(
+    blocks: Iterable[RecordBlock], flags: tuple[int, int], name: str
+) -> Iterator[RecordBlock]:
+    """Yield the same blocks. Raises SourceError for a tag at which samtools checksum would stop for ever."""
+    from bams3.bam.sums import first_odd_tag
+
+    count = 0
+    for block in blocks:
+        if found := first_odd_tag(block, *flags):
+            number, read, tag = found
+            raise SourceError(
+                f"{name}: record {count + number + 1} ({read.decode('ascii', 'backslashreplace')}): samtools checksum "
+                f"can't take its tag {tag.decode('ascii', 'backslashreplace')!r}, a name that SAM does not allow; "
+                "use -a or -t '*,…', which leave such tags out"
+            )
+        count += len(block)
+        yield block

@@ -3,7 +3,6 @@
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
@@ -61,18 +60,6 @@ def open_source(
     return HtslibSource(
         alignments, kind, feed, opened, index=index, reference=reference, allow_truncated=allow_truncated
     )
-
-
-@contextmanager
-def open_feed(path: str) -> Iterator["Feed"]:
-    """Open a BAM, CRAM or SAM file at a path or URI, in any order, as input of samtools. Raises SourceError."""
-    alignments = input_at(path)
-    try:
-        kind, packing, opened = _looked_at(alignments)
-        with opened:
-            yield _feed(kind, packing, opened, alignments.name, None)
-    finally:
-        alignments.close()
 
 
 def _looked_at(alignments: Input) -> tuple[str, str, BinaryIO]:

@@ -1,0 +1,3 @@
+from collections.abc import Sequence
+
+def answer(place: int, pieces: Sequence[bytes | memoryview]) -> None: ...
