@@ -20,7 +20,7 @@ EVERYTHING = CONFIG | {
     **OF_THE_COHORT,
 }
 UNFINISHED = ("SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING")
-INPUTS = ("S1.bam", "S1.bam.bai", "reference.fa", "reference.fa.fai", "loci.tsv")
+INPUTS = ("S1.bam", "S1.bam.bai", "reference.fa", "reference.fa.fai", "loci.tsv", "sites.tsv")
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 from finished_cohort import (
+    ALLELES,
     BATCHES,
     CALLS,
     COLUMNS,
@@ -69,6 +70,7 @@ def project(whole: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(whole, tmp_path / "project", symlinks=True))
 
 
+BIGWIGS = jobs(["write_bigwig"])
 # For each key of the schema: another value, and what that plans.
 KEYS: dict[str, list[tuple[Any, set[str]]]] = {
     "samples": [("copy of samples.tsv", set())],
@@ -102,6 +104,21 @@ KEYS: dict[str, list[tuple[Any, set[str]]]] = {
     "coverage.thresholds": [("1,6", COVERAGE), (None, COVERAGE)],
     "coverage.no_per_base": [(True, COVERAGE), (False, set())],
     "coverage.use_median": [(True, COVERAGE)],
+    "coverage.bigwig.bin": [(50, BIGWIGS)],
+    "coverage.bigwig.normalize": [("CPM", BIGWIGS)],
+    "coverage.bigwig.effective_genome_size": [(9_000_000, BIGWIGS)],
+    "alleles.sites": [
+        ({"known": "copy-sites.tsv"}, ALLELES),
+        ({"known": "query.bed"}, ALLELES),
+        ({"known": "sites.tsv", "more": "query.bed"}, jobs(["count_alleles more"]) | {"gather_alleles more"}),
+    ],
+    "alleles.min_mapq": [(20, ALLELES), (None, ALLELES)],
+    "alleles.min_baseq": [(20, ALLELES)],
+    "alleles.exclude_flags": [(4, ALLELES)],
+    "alleles.incl_flags": [(64, ALLELES)],
+    "alleles.count_orphans": [(True, ALLELES)],
+    "alleles.ignore_overlaps_removal": [(True, ALLELES)],
+    "alleles.strands": [(True, ALLELES)],
     "process.command": [("false", jobs(["process_batch"]))],
     "process.suffix": [(".json", jobs(["process_batch"]))],
     "process.environment": [("copy of tools.yaml", set())],  # Snakemake itself compares environments that it makes
@@ -147,9 +164,13 @@ def test_a_key_of_the_configuration(project: Path, key: str, value: Any, planned
         for path in project.glob(f"{name}*"):
             shutil.copy(path, project / f"copy-{path.name}")
         value = f"copy-{name}"
+    if key == "alleles.sites":
+        shutil.copy(project / "sites.tsv", project / "copy-sites.tsv")
     config = changed(key, value)
     if key == "query.regions":
         del config["query"]["bed"]
+    if key.startswith("coverage.bigwig."):
+        config["coverage"]["bigwig"] = {"bin": 20, "normalize": "RPGC"} | config["coverage"]["bigwig"]
     assert plan(project, config) == planned
 
 
@@ -178,6 +199,7 @@ FILES: dict[str, tuple[Callable[[bytes], bytes], set[str]]] = {
     "query.bed": (lambda data: data[:-1], QUERIES),
     "coverage.bed": (lambda data: data + b"chr2\t60000\t70000\n", COVERAGE),
     "cohort.bed": (lambda data: data.replace(b"90000", b"80000"), MEASURED),
+    "sites.tsv": (lambda data: data + b"chr1\t7\n", ALLELES),
     "call.bed": (lambda data: data.replace(b"400", b"500"), CALLS),
     "names.txt": (lambda data: data.replace(b"S2\n", b""), CALLS),
     "genotype.bed": (lambda data: data.replace(b"70000", b"60000"), set()),
@@ -200,7 +222,11 @@ def test_contents_of_a_file(project: Path, name: str) -> None:
 
 
 def test_every_file_of_the_configuration_has_a_row() -> None:
-    named = [CONFIG, *(section for section in CONFIG.values() if isinstance(section, dict))]
+    named = [
+        CONFIG,
+        *(section for section in CONFIG.values() if isinstance(section, dict)),
+        CONFIG["alleles"]["sites"],
+    ]
     values = [str(value).split()[-1] for section in named for value in section.values() if value]
     paths = {value for value in values if value.endswith(FILE_NAMES) and not value.startswith(".")}
     assert paths | {"reference.fa.fai"} == FILES.keys()
@@ -275,7 +301,7 @@ def copied_dataset(project: Path) -> str:
     return "elsewhere"
 
 
-NAMED = TABLES | CALLS | {"multiqc"}  # what names the samples
+NAMED = TABLES | CALLS | {"gather_alleles known", "multiqc"}  # what names the samples
 
 # For each column of the sheet: the sample whose cell becomes another, the cell, and what that plans.
 CELLS: dict[str, list[tuple[str, Any, set[str]]]] = {
@@ -346,7 +372,8 @@ def test_rows_of_the_sheet(project: Path, case: str) -> None:
 # What a section plans that comes to a finished cohort.
 SECTIONS = {
     "query": QUERIES,
-    "coverage": jobs(["coverage_batch", "gather_coverage"]),
+    "coverage": jobs(["coverage_batch", "gather_coverage", "write_bigwig"]),
+    "alleles": ALLELES,
     "process": jobs(["process_batch"]),
     "cohort": jobs(["read_stats"]) | MEASURED | {"multiqc"},
     "call": CALLS,
@@ -378,6 +405,7 @@ def test_sections_come_one_by_one(inputs: Path, tmp_path: Path) -> None:
         ("query.min_mapq", 20),
         ("coverage.mapq", 20),
         ("cohort.regions", 1000),
+        ("alleles.min_baseq", 20),
         ("call.mpileup", "-q 20"),
         ("call.targets", "query.bed"),
         ("genotype.call", "-mA"),

@@ -1,0 +1,67 @@
+from bams3.workflow import alleles
+
+
+# Of each file of sites, by its name in the config.
+site_files = {
+    name: places.copied(path)
+    for name, path in config.get("alleles", {}).get("sites", {}).items()
+}
+
+
+def sites_of(wildcards):
+    return site_files[wildcards.sites]
+
+
+def allele_options(wildcards):
+    return alleles.options_of(config["alleles"])
+
+
+rule alleles:
+    input:
+        expand("<results>/alleles/{sites}.tsv.gz", sites=site_files),
+
+
+# One sample and one file of sites: another sample is counted alone, and so are other sites.
+rule count_alleles:
+    input:
+        metadata_of,
+        sites=sites_of,
+    output:
+        "<results>/alleles/{sites}/{sample}.tsv.gz",
+    log:
+        "<logs>/count_alleles/{sites}/{sample}.log",
+    benchmark:
+        "<results>/benchmarks/count_alleles/{sites}/{sample}.tsv"
+    wildcard_constraints:
+        sites="|".join(map(re.escape, site_files)) or "(?!)",
+    conda:
+        snakemakes_own
+    params:
+        dataset=dataset_of,
+        options=allele_options,
+        known=known_alleles,
+    script:
+        "../scripts/count_alleles.py"
+
+
+rule gather_alleles:
+    input:
+        lambda wildcards: expand(
+            "<results>/alleles/{sites}/{sample}.tsv.gz",
+            sites=wildcards.sites,
+            sample=samples,
+        ),
+    output:
+        "<results>/alleles/{sites}.tsv.gz",
+    log:
+        "<logs>/gather_alleles/{sites}.log",
+    benchmark:
+        "<results>/benchmarks/gather_alleles/{sites}.tsv"
+    wildcard_constraints:
+        sites="|".join(map(re.escape, site_files)) or "(?!)",
+    conda:
+        snakemakes_own
+    params:
+        known=known_alleles,
+    script:
+        "../scripts/gather_alleles.py"
