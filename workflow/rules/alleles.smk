@@ -1,6 +1,5 @@
 from bams3.workflow import alleles
 
-
 # Of each file of sites, by its name in the config.
 site_files = {
     name: places.copied(path)

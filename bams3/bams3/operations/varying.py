@@ -8,8 +8,8 @@ deletion after its base. What it writes there depends on other positions in thre
 - It takes BQBZ and MQSBZ of an indel from the last position with a mismatch: these positions are kept.
 - It draws random numbers where a sample has more than 255 reads: these positions are kept.
 
-bcftools still gets every read, so which reads it leaves out for their depth, and which qualities mates change, stays as
-it is. Options with which this is not known to hold turn it off.
+It also leaves out reads that overlap no target, on which its depth limit and the qualities of mates may depend. So a
+position of each read is kept. Options with which all this is not known to hold turn it off.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from array import array
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from bams3.alleles.differing import mark_differences
+from bams3.alleles.differing import NO_READ, mark_a_position_of_each_read, mark_differences
 from bams3.alleles.reference import Reference
 from bams3.bam.regions import Region
 from bams3.dataset.prefetch import plan_hot
@@ -29,8 +29,8 @@ from bams3.select.query import RecordFilter, row_group_jobs, streams_plan
 if TYPE_CHECKING:
     from bams3.dataset.reader import DatasetReader
 
-TILE = 1 << 22
-"""Positions that are looked at at a time: 5 bytes each."""
+TILE = 1 << 21
+"""Positions that are looked at at a time: 10 bytes each."""
 DEEP = 255
 """Reads of a sample among which bcftools chooses at random if there are more."""
 
@@ -51,13 +51,11 @@ def is_safe(mpileup: Options, call: Options) -> bool:
 def varying(
     readers: Sequence[DatasetReader], intervals: Sequence[Interval], fasta: str
 ) -> Iterator[Interval]:
-    """Yield the parts of intervals, which are in order, where variants may be called; at least one position.
+    """Yield the parts of intervals, which are in order, where variants may be called, and a position of each read.
 
     Raises UsageError if the FASTA file cannot be read, FormatError if a dataset is damaged.
     """
     reference = Reference(fasta)
-    for contig, start, _ in intervals[:1]:
-        yield contig, start, start + 1
     for tile in _tiles(intervals):
         yield from _marked(readers, tile, reference)
 
@@ -85,7 +83,7 @@ def _marked(
     contig, first = tile[0][:2]
     length = tile[-1][2] - first
     bases = (reference.bases(contig, first, first + length) or b"").ljust(length, b"N")
-    marks = bytearray(length)
+    marks, shortest = bytearray(length), array("i", [NO_READ]) * length
     varies = np.frombuffer(marks, np.uint8)
     for reader in readers:
         changes = array("i", bytes(4)) * (length + 1)
@@ -93,9 +91,10 @@ def _marked(
         regions = [Region(names.index(contig), start, end) for _, start, end in tile]
         jobs = reader.fetched(row_group_jobs(reader, regions, RecordFilter()), plan_hot)
         for group, _ in reader.fetched(jobs, streams_plan({"l_seq", "seq"})):
-            mark_differences(group, bases, first, marks, changes)
+            mark_differences(group, bases, first, marks, changes, shortest)
         varies |= np.cumsum(np.frombuffer(changes, np.int32)[:-1], dtype=np.int32) > DEEP
     for _, start, end in tile:
+        mark_a_position_of_each_read(marks, shortest, start - first, end - first)
         edges = np.flatnonzero(np.diff(varies[start - first : end - first], prepend=0, append=0)) + start
         for begin, stop in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
             yield contig, begin, stop

@@ -70,15 +70,17 @@ def join_counts(out: str, tables: Sequence[str]) -> None:
     allow_files(len(tables) + OTHER_FILES)
     with ExitStack() as files, open_output(out) as file, BlockWriter(file, LEVEL) as joined:
         opened = [io.BufferedReader(files.enter_context(gzip.open(table))) for table in tables]  # type: ignore[type-var]
-        headings = {table.readline() for table in opened}
-        while True:
-            blocks = [list(islice(table, LINES)) for table in opened]
-            if len(headings) > 1 or len({len(block) for block in blocks}) > 1:
-                raise Bams3Error(
-                    f"{tables[0]}: the tables of the samples differ in columns or sites; delete them"
-                )
-            joined.write(b"".join(headings))
-            headings.clear()
-            if not blocks[0]:
-                return
+        blocks = [[table.readline()] for table in opened]  # the headings
+        if len({heading for (heading,) in blocks}) > 1:
+            raise _differ(tables)
+        joined.write(blocks[0][0])
+        while any(blocks := [list(islice(table, LINES)) for table in opened]):
+            if len({len(block) for block in blocks}) > 1:
+                raise _differ(tables)
             joined.write(b"".join(line for lines in zip(*blocks, strict=True) for line in lines))
+
+
+def _differ(tables: Sequence[str]) -> Bams3Error:
+    return Bams3Error(
+        f"{tables[0]}: the tables of the samples differ in their columns or sites; delete them and run again"
+    )
