@@ -71,6 +71,7 @@ def project(whole: Path, tmp_path: Path) -> Path:
 
 
 BIGWIGS = jobs(["write_bigwig"])
+RPGC = {"bin": 20, "normalize": "RPGC", "effective_genome_size": 5_000_000}
 # For each key of the schema: another value, and what that plans.
 KEYS: dict[str, list[tuple[Any, set[str]]]] = {
     "samples": [("copy of samples.tsv", set())],
@@ -105,7 +106,7 @@ KEYS: dict[str, list[tuple[Any, set[str]]]] = {
     "coverage.no_per_base": [(True, COVERAGE), (False, set())],
     "coverage.use_median": [(True, COVERAGE)],
     "coverage.bigwig.bin": [(50, BIGWIGS)],
-    "coverage.bigwig.normalize": [("CPM", BIGWIGS)],
+    "coverage.bigwig.normalize": [("RPGC", BIGWIGS)],
     "coverage.bigwig.effective_genome_size": [(9_000_000, BIGWIGS)],
     "alleles.sites": [
         ({"known": "copy-sites.tsv"}, ALLELES),
@@ -142,7 +143,7 @@ KEYS: dict[str, list[tuple[Any, set[str]]]] = {
 def keys_of(schema: dict[str, Any], above: str = "") -> Iterator[str]:
     for key, value in schema["properties"].items():
         if "properties" in value:
-            yield from keys_of(value, f"{key}.")
+            yield from keys_of(value, f"{above}{key}.")
         else:
             yield above + key
 
@@ -170,7 +171,7 @@ def test_a_key_of_the_configuration(project: Path, key: str, value: Any, planned
     if key == "query.regions":
         del config["query"]["bed"]
     if key.startswith("coverage.bigwig."):
-        config["coverage"]["bigwig"] = {"bin": 20, "normalize": "RPGC"} | config["coverage"]["bigwig"]
+        config["coverage"]["bigwig"] = RPGC | config["coverage"]["bigwig"]
     assert plan(project, config) == planned
 
 
