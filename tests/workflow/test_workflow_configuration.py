@@ -168,7 +168,7 @@ NAMED = [
     (f"{ONE}query: {{bed: no.bed}}\n", "no.bed: no such file; config: query: bed names it"),
     (f"{ONE}query: {{bed: config}}\n", "config: config: not a regular file, "),
     (f"{ONE}query: {{bed: 's3://bucket/no.bed'}}\n", "s3://bucket/no.bed: the store failed (Connection refused)"),
-    (f"{ONE}alleles: {{sites: {{a: no.vcf}}}}\n", "config: no.vcf: no such file; "),
+    (f"{ONE}alleles: {{sites: {{a: no.vcf}}}}\n", "no.vcf: no such file; config: alleles: sites: a names it"),
     (f"{ONE}call:\nreference: no.fa\n", "no.fa.fai: no such file; make it with: samtools faidx no.fa"),
     (f"{ONE}call:\nreference: plain.fa\n", "plain.fa.fai: no such file; make it with: samtools faidx plain.fa"),
     (f"{ONE}call:\nreference: config\n", "config.fai: no such file; make it with: "),

@@ -5,7 +5,7 @@ import io
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from itertools import islice
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from bams3.alleles.known import SITES, SiteFile
 from bams3.alleles.pileup import PileOptions
@@ -58,7 +58,7 @@ def write_counts(
     )  # fmt: skip
     with Workers(threads) as workers, open_output(out) as file, BlockWriter(file, LEVEL) as table:
         write_alleles(
-            table, [DatasetReader(dataset)], SiteFile(sites), piled, options.get("min_baseq", 0), workers,
+            cast(BinaryIO, table), [DatasetReader(dataset)], SiteFile(sites), piled, options.get("min_baseq", 0), workers,
             strands=options.get("strands", False), names=[sample],
         )  # fmt: skip
 
@@ -69,7 +69,7 @@ def join_counts(out: str, tables: Sequence[str]) -> None:
     """
     allow_files(len(tables) + OTHER_FILES)
     with ExitStack() as files, open_output(out) as file, BlockWriter(file, LEVEL) as joined:
-        opened = [io.BufferedReader(files.enter_context(gzip.open(table))) for table in tables]  # type: ignore[type-var]
+        opened = [io.BufferedReader(files.enter_context(gzip.open(table))) for table in tables]
         blocks = [[table.readline()] for table in opened]  # the headings
         if len({heading for (heading,) in blocks}) > 1:
             raise _differ(tables)
