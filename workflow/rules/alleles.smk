@@ -1,18 +1,10 @@
 from bams3.workflow import alleles
 
-# Of each file of sites, by its name in the config.
+# The files of sites, by their names in the config.
 site_files = {
     name: places.copied(path)
     for name, path in config.get("alleles", {}).get("sites", {}).items()
 }
-
-
-def sites_of(wildcards):
-    return site_files[wildcards.sites]
-
-
-def allele_options(wildcards):
-    return alleles.options_of(config["alleles"])
 
 
 rule alleles:
@@ -20,11 +12,11 @@ rule alleles:
         expand("<results>/alleles/{sites}.tsv.gz", sites=site_files),
 
 
-# One sample and one file of sites: another sample is counted alone, and so are other sites.
+# One sample at one file of sites, so that a new sample, or new sites, are counted alone.
 rule count_alleles:
     input:
         metadata_of,
-        sites=sites_of,
+        sites=lambda wildcards: site_files[wildcards.sites],
     output:
         "<results>/alleles/{sites}/{sample}.tsv.gz",
     log:
@@ -37,7 +29,7 @@ rule count_alleles:
         snakemakes_own
     params:
         dataset=dataset_of,
-        options=allele_options,
+        options=lambda wildcards: alleles.options_of(config["alleles"]),
         known=known_alleles,
     script:
         "../scripts/count_alleles.py"
