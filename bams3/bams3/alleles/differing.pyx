@@ -84,8 +84,7 @@ def mark_a_position_of_each_read(uint8_t[::1] marks not None, const int32_t[::1]
 
 
 cdef int64_t first_base(const Read *read) noexcept nogil:
-    """The first base that is aligned; -1 if a CIGAR has more than matches, and clips at its ends, or is not of its bases.
-    """
+    """The first base that is aligned; -1 if a CIGAR has more than matches and clips at its ends, or does not fit."""
     cdef int64_t matched = 0, before = 0, after = 0, length
     cdef uint32_t k, operation
     for k in range(read.operations):

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from bams3.dataset.reader import DatasetReader
 
 TILE = 1 << 21
-"""Positions that are looked at at a time: 10 bytes each."""
+"""Positions that are looked at at a time: 16 bytes each."""
 DEEP = 255
 """Reads of a sample among which bcftools chooses at random if there are more."""
 
