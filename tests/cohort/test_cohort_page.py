@@ -34,7 +34,7 @@ def page_of(folder: Path, samples: int, **options: int) -> Path:
     return written(folder, list(files))
 
 
-def written(folder: Path, samples: list[str]) -> Path:
+def written(folder: Path, samples: list[str], about: About = ABOUT) -> Path:
     """The page of what is in the folder."""
     path = folder / "cohort" / "report.html"
     path.parent.mkdir(exist_ok=True)
@@ -45,7 +45,7 @@ def written(folder: Path, samples: list[str]) -> Path:
         path,
         *tables,
         {name: str(folder / f"{name}.dist") for name in samples},
-        ABOUT,
+        about,
         identity if has_identity else None,
     )
     os.utime(path, (0, 1e9))
@@ -281,6 +281,19 @@ def test_samples_are_links_to_the_server(opened: Callable, small: Path) -> None:
     links = page.locator("#samples tbody a")
     assert links.all_inner_texts() == column(page, 1)
     assert links.first.get_attribute("href") == f"http://host:8080/?dataset={column(page, 1)[0]}"
+
+
+def test_samples_have_links_to_their_bigwigs(opened: Callable, tmp_path: Path) -> None:
+    """Where the page is not beside their folder, it has none."""
+    names = list(make_cohort(tmp_path, 2))
+    path = written(tmp_path, names, ABOUT._replace(server="", bigwigs="../coverage/"))
+    links = opened(path).locator("#samples tbody a")
+    assert {link.get_attribute("href") for link in links.all()} == {
+        f"../coverage/{name}.bw" for name in names
+    }
+    assert set(links.all_inner_texts()) == {"bigWig"}
+    alone = path.rename(path.with_name("alone.html"))
+    assert opened(alone).locator("#samples tbody a").count() == 0
 
 
 def test_head(opened: Callable, small: Path) -> None:

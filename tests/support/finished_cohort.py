@@ -1,6 +1,7 @@
 """A cohort that is finished without a job having run: its outputs are there, and Snakemake has recorded them as if it
 had made them. The names of rules, by what they are of, make the jobs of a plan."""
 
+import copy
 import os
 import shutil
 from collections.abc import Iterable
@@ -20,7 +21,8 @@ CONFIG = {
     "reference": "reference.fa",
     "convert": {"chunk_size": "256K", "chunks_per_batch": 2},
     "query": QUERY,
-    "coverage": {"by": "coverage.bed", "thresholds": "1,5"},
+    "coverage": {"by": "coverage.bed", "thresholds": "1,5", "bigwig": {}},
+    "alleles": {"sites": {"known": "sites.tsv"}, "min_mapq": 5},
     "process": {"command": "true", "suffix": ".txt"},
     "cohort": {"regions": "cohort.bed", "thresholds": "1,5"},
     "identity": {"sites": "sites.vcf"},
@@ -43,6 +45,7 @@ CONVERSION = ["convert_batch", "merge_parts"]
 PAGE = {"cohort_qc", "cohort_page"}
 TABLES = PAGE | {"cohort_matrices"}
 REGIONS = TABLES | {"cohort_regions"}
+COUNTS = ["count_alleles known"]
 CALLS = {"call_window", "gather_calls"}
 RELATED = {"relate_samples", "multiqc"} | PAGE
 
@@ -54,8 +57,8 @@ def jobs(rules: Iterable[str], *samples: str) -> set[str]:
 def reread(*samples: str) -> set[str]:
     """All that is made of datasets."""
     of_samples = ["query_batch", "gather_query", "process_batch", "coverage_batch", "gather_coverage"]
-    of_samples += ["read_stats", "measure_regions", "count_sites"]
-    found = jobs(of_samples, *samples) | TABLES | CALLS | RELATED
+    of_samples += ["write_bigwig", "read_stats", "measure_regions", "count_sites", *COUNTS]
+    found = jobs(of_samples, *samples) | TABLES | CALLS | RELATED | {"gather_alleles known"}
     of_loci = [sample for sample in samples or SAMPLES if sample in LOCI]
     return found | (jobs(["genotype_sample"], *of_loci) | {"gather_genotypes"} if of_loci else set())
 
@@ -65,13 +68,14 @@ def converted(*samples: str) -> set[str]:
 
 
 QUERIES = jobs(["query_batch", "gather_query"])
-DEPTHS = jobs(["coverage_batch", "gather_coverage", "measure_regions"]) | TABLES | {"multiqc"}
+DEPTHS = jobs(["coverage_batch", "gather_coverage", "write_bigwig", "measure_regions"]) | TABLES | {"multiqc"}
 COVERAGE = jobs(["gather_coverage"]) | {"multiqc"}
 MEASURED = REGIONS | jobs(["measure_regions"])
 IDENTITY = jobs(["count_sites"]) | RELATED
+ALLELES = jobs(COUNTS) | {"gather_alleles known"}
 GENOTYPES = jobs(["genotype_sample"], *LOCI) | {"gather_genotypes"}
 MADE = converted("S1", "S2", "C3")
-BATCHES = MADE | reread("D4") - jobs(["read_stats", "genotype_sample", "count_sites"], "D4")
+BATCHES = MADE | reread("D4") - jobs(["read_stats", "genotype_sample", "count_sites", *COUNTS], "D4")
 
 
 def write_inputs(cohort: Path, folder: Path) -> Path:
@@ -90,6 +94,7 @@ def write_inputs(cohort: Path, folder: Path) -> Path:
     (folder / "genotype.bed").write_text("chr1\t0\t90000\nchr2\t0\t70000\n")
     (folder / "loci.tsv").write_text("S1\tchr1\t50000\nD4\tchr2\t60000\n")
     (folder / "sites.vcf").write_text("#CHROM\tPOS\tID\tREF\tALT\nchr1\t5000\t.\tA\tC\n")
+    (folder / "sites.tsv").write_text("chr1\t50000\nchr2\t60000\tA\tC\n")
     (folder / "tools.yaml").write_text("dependencies: [bcftools]\n")
     (folder / "names.txt").write_text("".join(f"{name}\n" for name in ROWS))
     (folder / "sexes.txt").write_text("".join(f"{name} F\n" for name in ROWS))
@@ -116,11 +121,13 @@ def finished(inputs: Path, folder: Path, config: dict[str, Any]) -> Path:
 
 def changed(key: str, value: Any) -> dict[str, Any]:
     """The configuration with another value for a key, `section.key`; None: without it."""
-    section, _, name = key.rpartition(".")
-    config = {**CONFIG, section: dict(CONFIG.get(section, {}))} if section else dict(CONFIG)
-    (config[section] if section else config)[name] = value
+    *sections, name = key.split(".")
+    config = section = copy.deepcopy(CONFIG)
+    for each in sections:
+        section = section.setdefault(each, {})
+    section[name] = value
     if value is None:
-        del (config[section] if section else config)[name]
+        del section[name]
     return config
 
 

@@ -38,13 +38,14 @@ PROCESS = {
     "command": "echo {sample} {region} $(basename {chunk}) | awk '{print $1, $2, $3}' > {output}",
     "suffix": ".txt",
 }
-COVERAGE = {"by": 1000, "quantize": "0:1:4:", "thresholds": "1,5"}
+COVERAGE = {"by": 1000, "quantize": "0:1:4:", "thresholds": "1,5", "bigwig": {"bin": 50}}
 OF_THE_COHORT = {
     "reference": "reference.fa",
     "cohort": {"regions": 100_000, "thresholds": "1,5"},
     "identity": {"sites": "sites.vcf"},
     "call": {"window": 1_000_000, "mpileup": "-q 20"},
     "genotype": {"manifest": "loci.tsv"},
+    "alleles": {"sites": {"known": "sites.tsv"}, "min_mapq": 20},
 }
 
 # Two samples of four windows: two of chr1, one of chr2, and the reads with no position.
@@ -60,7 +61,8 @@ def simulate():
 
 @pytest.fixture(scope="module")
 def cohort(simulated_cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """S1.bam, S2.bam, their indexes, reference.fa, samples.tsv, loci.tsv (of S1), sites.vcf: not to be changed."""
+    """S1.bam, S2.bam, their indexes, reference.fa, samples.tsv, loci.tsv (of S1), sites.vcf, sites.tsv: not to be
+    changed."""
     return Path(shutil.copytree(simulated_cohort, tmp_path_factory.mktemp("cohort"), dirs_exist_ok=True))
 
 
@@ -72,6 +74,9 @@ def simulated_cohort(simulate, tmp_path_factory: pytest.TempPathFactory) -> Path
     (directory / "loci.tsv").write_text("S1\tchr1\t50000\nS1\tchr2\t60000\n")
     sites = "".join(f"chr1\t{position}\t.\tA\tC\n" for position in range(1000, 200_000, 1000))
     (directory / "sites.vcf").write_text(f"#CHROM\tPOS\tID\tREF\tALT\n{sites}")
+    (directory / "sites.tsv").write_text(
+        "".join(f"chr{1 + at % 2}\t{at}\n" for at in range(100, 240_000, 997))
+    )
     return directory
 
 
@@ -142,11 +147,15 @@ def planned(
 
 
 def plan(directory: Path, config: dict[str, Any]) -> set[str]:
-    """The jobs that a run would have, as `rule sample`, or `rule` of those that are of all samples."""
+    """The jobs that a run would have, as `rule sample`, or `rule` of those that are of all samples; of counts at sites
+    with the name of these before the sample."""
     configure(directory, config)
     dag = _execute(directory, "dryrun")
-    named = [(job.rule.name, job.wildcards_dict.get("sample", "")) for job in dag._finished]
-    return {f"{rule} {sample}".rstrip() for rule, sample in named if "_" in rule or rule == "multiqc"}
+    named = [
+        (job.rule.name, *(job.wildcards_dict.get(name, "") for name in ("sites", "sample")))
+        for job in dag._finished
+    ]
+    return {" ".join(filter(None, names)) for names in named if "_" in names[0] or names[0] == "multiqc"}
 
 
 def asked(directory: Path, config: dict[str, Any], profile: str) -> dict[str, dict[str, Any]]:

@@ -20,7 +20,9 @@ EVERYTHING = CONFIG | {
     **OF_THE_COHORT,
 }
 UNFINISHED = ("SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING")
-INPUTS = ("S1.bam", "S1.bam.bai", "reference.fa", "reference.fa.fai", "loci.tsv", "sites.vcf")
+INPUTS = (
+    "S1.bam", "S1.bam.bai", "reference.fa", "reference.fa.fai", "loci.tsv", "sites.vcf", "sites.tsv",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")

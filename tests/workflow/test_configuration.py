@@ -16,6 +16,7 @@ RULES = {
     "coverage": "gather_coverage",
     "cohort": "cohort_matrices",
     "query": "query_batch",
+    "alleles": "gather_alleles",
     "call": "gather_calls",
     "process": "process_batch",
 }

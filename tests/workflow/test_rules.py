@@ -10,7 +10,9 @@ from peers import need
 from workflows import CONFIG, COVERAGE, OF_THE_COHORT, PROCESS, QUERY, below, run, snakemake
 
 EVERYTHING = CONFIG | OF_THE_COHORT | {"query": QUERY, "process": PROCESS, "coverage": COVERAGE}
-TARGETS = {"all", "convert", "query", "coverage", "process", "identity", "cohort", "call", "genotype"}
+TARGETS = {
+    "all", "convert", "query", "coverage", "alleles", "process", "identity", "cohort", "call", "genotype",
+}  # fmt: skip
 # Of each rule a file or directory of one of its jobs. Of a conversion, what is there before its parts are merged.
 CONVERTING = {
     "convert_batch": "datasets/S1.bams3/_parts/000001-of-000002.json",
@@ -22,6 +24,9 @@ MADE = CONVERTING | {
     "process_batch": "process/S1/000001-of-000002",
     "coverage_batch": "coverage/S1/000001-of-000002.depth",
     "gather_coverage": "coverage/S1.mosdepth.summary.txt",
+    "write_bigwig": "coverage/S1.bw",
+    "count_alleles": "alleles/known/S1.tsv.gz",
+    "gather_alleles": "alleles/known.tsv.gz",
     "read_stats": "stats/S1.flagstat",
     "count_sites": "identity/S1.counts",
     "relate_samples": "identity/findings.tsv",

@@ -282,10 +282,11 @@ def test_coverage_equals_that_of_the_command(
 ):
     dataset = str(finished / "results" / "datasets" / "S1.bams3")
     write_sheet(project, ("S1", dataset), columns="sample dataset")
-    run(project, commands, CONFIG | {"coverage": {mode: True, "mapq": 10}}, "coverage")
-    option = f"--{mode.replace('_', '-')}"
-    command = ["bams3", "coverage", dataset, option, "--mapq", "10", "-o", "expected"]
-    subprocess.run(command, cwd=project, env=commands, check=True)
+    run(project, commands, CONFIG | {"coverage": {mode: True, "mapq": 10, "bigwig": {}}}, "coverage")
+    command = ["bams3", "coverage", dataset, f"--{mode.replace('_', '-')}", "--mapq", "10"]
+    for output in (["-o", "expected"], ["--bigwig", "expected.bw"]):
+        subprocess.run([*command, *output], cwd=project, env=commands, check=True)
+    assert (project / "results/coverage/S1.bw").read_bytes() == (project / "expected.bw").read_bytes()
     found, expected = (
         project / "results" / "coverage" / "S1.per-base.bed.gz",
         project / "expected.per-base.bed.gz",

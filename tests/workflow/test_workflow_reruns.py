@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from finished_cohort import (
+    ALLELES,
     BATCHES,
     CALLS,
     CONFIG,
@@ -45,6 +46,8 @@ def project(finished_project: Path) -> Path:
     return finished_project
 
 
+BIGWIGS = jobs(["write_bigwig"])
+RPGC = {"bin": 20, "normalize": "RPGC", "effective_genome_size": 5_000_000}
 # For each key of the schema: another value, and what that plans.
 KEYS: dict[str, list[tuple[Any, set[str]]]] = {
     "samples": [("copy of samples.tsv", set())],
@@ -78,6 +81,21 @@ KEYS: dict[str, list[tuple[Any, set[str]]]] = {
     "coverage.thresholds": [("1,6", COVERAGE), (None, COVERAGE)],
     "coverage.no_per_base": [(True, COVERAGE), (False, set())],
     "coverage.use_median": [(True, COVERAGE)],
+    "coverage.bigwig.bin": [(50, BIGWIGS)],
+    "coverage.bigwig.normalize": [("RPGC", BIGWIGS)],
+    "coverage.bigwig.effective_genome_size": [(9_000_000, BIGWIGS)],
+    "alleles.sites": [
+        ({"known": "copy-sites.tsv"}, ALLELES),
+        ({"known": "query.bed"}, ALLELES),
+        ({"known": "sites.tsv", "more": "query.bed"}, jobs(["count_alleles more"]) | {"gather_alleles more"}),
+    ],
+    "alleles.min_mapq": [(20, ALLELES), (None, ALLELES)],
+    "alleles.min_baseq": [(20, ALLELES)],
+    "alleles.exclude_flags": [(4, ALLELES)],
+    "alleles.incl_flags": [(64, ALLELES)],
+    "alleles.count_orphans": [(True, ALLELES)],
+    "alleles.ignore_overlaps_removal": [(True, ALLELES)],
+    "alleles.strands": [(True, ALLELES)],
     "process.command": [("false", jobs(["process_batch"]))],
     "process.suffix": [(".json", jobs(["process_batch"]))],
     "process.environment": [("copy of tools.yaml", set())],  # Snakemake itself compares environments that it makes
@@ -106,7 +124,7 @@ KEYS: dict[str, list[tuple[Any, set[str]]]] = {
 def keys_of(schema: dict[str, Any], above: str = "") -> Iterator[str]:
     for key, value in schema["properties"].items():
         if "properties" in value:
-            yield from keys_of(value, f"{key}.")
+            yield from keys_of(value, f"{above}{key}.")
         else:
             yield above + key
 
@@ -124,9 +142,13 @@ def test_a_key_of_the_configuration(project: Path, key: str, value: Any, planned
         for path in project.glob(f"{name}*"):
             shutil.copy(path, project / f"copy-{path.name}")
         value = f"copy-{name}"
+    if key == "alleles.sites":
+        shutil.copy(project / "sites.tsv", project / "copy-sites.tsv")
     config = changed(key, value)
     if key == "query.regions":
         del config["query"]["bed"]
+    if key.startswith("coverage.bigwig."):
+        config["coverage"]["bigwig"] = RPGC | config["coverage"]["bigwig"]
     assert plan(project, config) == planned
 
 
@@ -155,6 +177,7 @@ FILES: dict[str, tuple[Callable[[bytes], bytes], set[str]]] = {
     "query.bed": (lambda data: data[:-1], QUERIES),
     "coverage.bed": (lambda data: data + b"chr2\t60000\t70000\n", COVERAGE),
     "cohort.bed": (lambda data: data.replace(b"90000", b"80000"), MEASURED),
+    "sites.tsv": (lambda data: data + b"chr1\t7\n", ALLELES),
     "call.bed": (lambda data: data.replace(b"400", b"500"), CALLS),
     "sites.vcf": (lambda data: data.replace(b"5000", b"6000"), IDENTITY),
     "names.txt": (lambda data: data.replace(b"S2\n", b""), CALLS),
@@ -178,7 +201,11 @@ def test_contents_of_a_file(project: Path, name: str) -> None:
 
 
 def test_every_file_of_the_configuration_has_a_row() -> None:
-    named = [CONFIG, *(section for section in CONFIG.values() if isinstance(section, dict))]
+    named = [
+        CONFIG,
+        *(section for section in CONFIG.values() if isinstance(section, dict)),
+        CONFIG["alleles"]["sites"],
+    ]
     values = [str(value).split()[-1] for section in named for value in section.values() if value]
     paths = {value for value in values if value.endswith(FILE_NAMES) and not value.startswith(".")}
     assert paths | {"reference.fa.fai"} == FILES.keys()
@@ -204,7 +231,8 @@ def test_a_reference_that_is_another_file_with_the_same_contents(project: Path) 
 # What a section plans that comes to a finished cohort.
 SECTIONS = {
     "query": QUERIES,
-    "coverage": jobs(["coverage_batch", "gather_coverage"]),
+    "coverage": jobs(["coverage_batch", "gather_coverage", "write_bigwig"]),
+    "alleles": ALLELES,
     "process": jobs(["process_batch"]),
     "identity": jobs(["count_sites"]) | {"relate_samples"},
     "cohort": jobs(["read_stats"]) | MEASURED | {"multiqc"},
@@ -238,6 +266,7 @@ def test_sections_come_one_by_one(finished_inputs: Path, programs: None, tmp_pat
         ("query.min_mapq", 20),
         ("coverage.mapq", 20),
         ("cohort.regions", 1000),
+        ("alleles.min_baseq", 20),
         ("call.mpileup", "-q 20"),
         ("call.targets", "query.bed"),
         ("genotype.call", "-mA"),

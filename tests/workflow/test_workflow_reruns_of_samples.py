@@ -86,7 +86,7 @@ def copied_dataset(project: Path) -> str:
     return "elsewhere"
 
 
-NAMED = TABLES | CALLS | RELATED  # what names the samples
+NAMED = TABLES | CALLS | RELATED | {"gather_alleles known"}  # what names the samples
 
 # For each column of the sheet: the sample whose cell becomes another, the cell, and what that plans.
 CELLS: dict[str, list[tuple[str, Any, set[str]]]] = {

@@ -81,6 +81,7 @@ def test_a_heading_alone_has_no_rows() -> None:
         ("S1.bam S1", "s.tsv:1: sample S1.bam: a file of sample S1 has that name; rename the sample"),
         ("S1 S1.bam.bai", "s.tsv:2: sample S1.bam.bai: a file of sample S1 "),
         ("a.b S1 a.b.bam.csi", "s.tsv:3: sample a.b.bam.csi: a file of sample a.b "),
+        ("S1 S1.bw", "s.tsv:2: sample S1.bw: a file of sample S1 "),
         ("S1 S1.mosdepth.summary.txt", "s.tsv:2: sample S1.mosdepth.summary.txt: a file of sample S1 "),
         ("S1 S1.per-base.bed.gz", "s.tsv:2: sample S1.per-base.bed.gz: a file of sample S1 "),
         ("S1 S1.regions.bed.gz.csi", "s.tsv:2: sample S1.regions.bed.gz.csi: a file of sample S1 "),

@@ -47,6 +47,12 @@ def depths_of(wildcards):
     )
 
 
+def bigwig_parts(wildcards):
+    """The parts have depth per base; reads in bins are counted in the dataset."""
+    has_bins = "bin" in config["coverage"]["bigwig"]
+    return [] if has_bins else depths_of(wildcards)
+
+
 def processed(wildcards):
     """What the command of the config has made of all samples."""
     return [

@@ -161,7 +161,10 @@ rule cohort_page:
     params:
         samples=list(samples),
         title=lambda wildcards: config["cohort"]["title"],
-        links=lambda wildcards: {"server": config["cohort"].get("server", "")},
+        links=lambda wildcards: {
+            "server": config["cohort"].get("server", ""),
+            "bigwigs": "../coverage/" if has_bigwigs() else "",
+        },
         about=lambda wildcards, input: page_about(),
     script:
         "../scripts/cohort_page.py"

@@ -8,7 +8,12 @@ from snakemake.utils import validate
 from bams3.cohort.regions import PLACE
 from bams3.workflow import options, sheet
 from bams3.workflow.contigs import index_kind, longest, read_contigs, windows_of
-from bams3.workflow.options import DEPTH_SETTINGS, QUERY_FLAGS, REPORT_SETTINGS
+from bams3.workflow.options import (
+    BIGWIG_FLAGS,
+    DEPTH_SETTINGS,
+    QUERY_FLAGS,
+    REPORT_SETTINGS,
+)
 from bams3.workflow.samples import (
     dataset_place,
     metadata_file,
@@ -50,6 +55,14 @@ def coverage_options(keys):
 
 def coverage_files():
     return options.coverage_files(config.get("coverage", {}))
+
+
+def has_bigwigs():
+    return "bigwig" in config.get("coverage", {})
+
+
+def bigwig_options(wildcards):
+    return options.words_of(config["coverage"]["bigwig"], BIGWIG_FLAGS)
 
 
 def convert_options():

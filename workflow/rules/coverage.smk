@@ -5,6 +5,9 @@ rule coverage:
             sample=samples if "coverage" in config else [],
             file=coverage_files(),
         ),
+        expand(
+            "<results>/coverage/{sample}.bw", sample=samples if has_bigwigs() else []
+        ),
 
 
 # The depth is kept, so that other regions can be measured later.
@@ -54,4 +57,30 @@ rule gather_coverage:
         known=known_coverage,
     shell:
         "bams3 coverage {params.dataset:q} {params.gather:q} -o {params.prefix:q} {params.by:q} {params.options:q}"
+        " 2> {log:q}"
+
+
+# Depth for genome browsers.
+rule write_bigwig:
+    input:
+        metadata_of,
+        parts=bigwig_parts,
+    output:
+        "<results>/coverage/{sample}.bw",
+    log:
+        "<logs>/write_bigwig/{sample}.log",
+    benchmark:
+        "<results>/benchmarks/write_bigwig/{sample}.tsv"
+    conda:
+        snakemakes_own
+    params:
+        dataset=dataset_of,
+        gather=lambda wildcards, input: (
+            ["--gather", *input.parts] if input.parts else []
+        ),
+        bins=bigwig_options,
+        options=coverage_options(DEPTH_SETTINGS),
+        known=known_dataset,
+    shell:
+        "bams3 coverage {params.dataset:q} {params.gather:q} --bigwig {output:q} {params.bins:q} {params.options:q}"
         " 2> {log:q}"

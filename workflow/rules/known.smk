@@ -21,6 +21,12 @@ def known_coverage(wildcards):
     return known.of_coverage(samples[wildcards.sample], config["coverage"], places)
 
 
+def known_alleles(wildcards):
+    names = [wildcards.sample] if "sample" in wildcards.keys() else samples
+    rows = [samples[name] for name in names]
+    return known.of_alleles(rows, wildcards.sites, config["alleles"], places)
+
+
 def known_regions(wildcards):
     return known.of_regions(config["cohort"]["regions"], places)
 

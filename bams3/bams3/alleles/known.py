@@ -15,7 +15,7 @@ from bams3.bam.intervals import merged
 from bams3.bam.regions import RegionTable
 from bams3.dataset.prefetch import plan_hot
 from bams3.errors import UsageError
-from bams3.inflate import of_disk, whole_lines
+from bams3.inflate import Opener, of_disk, whole_lines
 from bams3.parallel.workers import Workers, in_order
 from bams3.select.query import streams_plan
 
@@ -67,11 +67,11 @@ class SiteFile:
     Each may be gzipped. `has_alleles`: whether each site must have REF and ALT.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, opener: Opener = of_disk) -> None:
         """Raises UsageError for a BCF file."""
         if path.endswith(".bcf"):
             raise UsageError(f"{path}: BCF is not read; make it a VCF: bcftools view -Oz {path}")
-        self.path = path
+        self.path, self._opener = path, opener
         self.kind = next((kind for ending, kind in _ENDINGS.items() if path.endswith(ending)), TABLE)
         self.has_alleles = self.kind == VCF
 
@@ -86,7 +86,7 @@ class SiteFile:
         reader.lengths = dict(pair for dataset in datasets for pair in dataset.references)
         checked = 0
         try:
-            with of_disk(self.path) as file:
+            with self._opener(self.path) as file:
                 for text in whole_lines(file):
                     if not reader.feed(text):
                         raise UsageError(

@@ -29,6 +29,8 @@ class About(NamedTuple):
     """Path of MultiQC's report, relative to the page."""
     server: str = ""
     """URL of `bams3 serve`, which has the samples' datasets by name."""
+    bigwigs: str = ""
+    """The folder of the samples' bigWig files, relative to the page."""
 
 
 def facts(about: About, columns: Sequence[str], regions: int, samples: int) -> list[tuple[str, str]]:

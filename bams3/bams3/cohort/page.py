@@ -63,6 +63,7 @@ def write_page(
         "facts": facts(about, table.column_names, of, len(rows)),
         "multiqc": about.multiqc,
         "server": about.server,
+        "bigwigs": about.bigwigs,
         "columns": table.column_names,
         "rows": [list(row.values()) for row in rows],
         "headings": _headings(table),

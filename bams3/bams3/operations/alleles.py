@@ -29,14 +29,15 @@ _FORMATS = (
 
 def write_alleles(
     file: BinaryIO, datasets: Sequence[DatasetReader], sites: SiteFile, options: PileOptions, min_quality: int,
-    workers: Workers, *, strands: bool = False, vcf: bool = False,
+    workers: Workers, *, strands: bool = False, vcf: bool = False, names: Sequence[str] | None = None,
 ) -> None:  # fmt: skip
     """Write what the reads of each dataset say at sites, in the order of their file: a table, or a VCF.
 
-    The table has a line for each site and sample, with counts by strand if `strands`. Raises UsageError for two
+    The table has a line for each site and sample, with counts by strand if `strands`. `names`: of the samples; by
+    default those of the datasets. Raises UsageError for two
     datasets of one name, and like `SiteFile.blocks` and `count_sites`.
     """
-    samples = [dataset.name for dataset in datasets]
+    samples = list(names or (dataset.name for dataset in datasets))
     for sample in samples:
         if samples.count(sample) > 1:
             raise UsageError(f"two datasets have the name {sample}; names of samples must differ")

@@ -17,12 +17,14 @@ from typing import Any
 from bams3.bam.regions import Region
 from bams3.dataset.opening import open_readers
 from bams3.dataset.reader import DatasetReader
-from bams3.errors import Bams3Error, UsageError
+from bams3.errors import Bams3Error
 from bams3.operations import bcf
 from bams3.operations.bcftools import CALL, MPILEUP, Options, options
 from bams3.operations.targets import Interval, Targets
+from bams3.operations.varying import is_safe, varying
 from bams3.output.alignments import bam_bytes, bgzf, feeding
 from bams3.output.files import open_output
+from bams3.parallel.limits import allow_files
 from bams3.parallel.workers import in_order
 from bams3.select.query import RecordFilter, columns, query
 
@@ -64,19 +66,22 @@ def call_jointly(
         If a dataset is damaged or bcftools fails.
     """
     chosen = options(MPILEUP, mpileup), options(CALL, call)
-    _allow_files(2 * len(datasets) + OTHER_FILES)
+    allow_files(2 * len(datasets) + OTHER_FILES)
     readers = dict(zip(datasets, open_readers(datasets.values(), prefetch=()), strict=True))
     called = None if targets is None else Targets(targets)
     looked_at = _around(list(readers.values()), intervals, called, has_blocks=_has_blocks(*chosen))
     if called is not None:
         looked_at = [found for place in looked_at for found in called.within(*place)]
+    visited: Iterable[Interval] = looked_at
+    if is_safe(*chosen):
+        visited = varying(list(readers.values()), looked_at, reference)
     pileup_words, call_words = (
         list(given.words(lambda path: os.path.abspath((files or {}).get(path, path)))) for given in chosen
     )
     with open_output(out) as file, TemporaryDirectory() as work, ExitStack() as feeds:
         pipes = {sample: os.pipe() for sample in datasets}
         fds = {sample: read for sample, (read, _) in pipes.items()}
-        command = _pileup_command(Path(work), fds, looked_at)
+        command = _pileup_command(Path(work), fds, visited)
         pileup, caller = _started(command, reference, fds.values(), pileup_words, call_words, log)
         for sample, (_, writable) in pipes.items():
             pipe = open(writable, "wb", buffering=0)  # noqa: SIM115 (feeding closes it)
@@ -170,15 +175,16 @@ def _write(stream: Any, file: Any, bounds: tuple[bcf.Position, bcf.Position], in
 def _pileup_command(work: Path, fds: Mapping[str, int], intervals: Iterable[Interval]) -> list[str]:
     """Return the `bcftools mpileup` command that reads the samples' file descriptors; its lists are put into `work`."""
     path_of = {sample: f"/dev/fd/{fd}" for sample, fd in fds.items()}
-    lists = {
-        "-T": [f"{contig}\t{start}\t{end}" for contig, start, end in intervals],
-        "-G": [f"{group}\t{path}\t{sample}" for sample, path in path_of.items() for group in "*?"],
+    lists: dict[str, Iterable[str]] = {
+        "-T": (f"{contig}\t{start}\t{end}" for contig, start, end in intervals),
+        "-G": (f"{group}\t{path}\t{sample}" for sample, path in path_of.items() for group in "*?"),
         "-b": path_of.values(),
     }
     command = ["bcftools", "mpileup", "--no-version", "-Ou"]
     for option, lines in lists.items():
         file = work / f"{option[1:]}.bed"  # the extension .bed makes positions 0-based
-        file.write_bytes("".join(f"{line}\n" for line in lines).encode(errors="surrogateescape"))
+        with file.open("w", encoding="utf-8", errors="surrogateescape") as made:
+            made.writelines(f"{line}\n" for line in lines)
         command += [option, str(file)]
     return command
 
@@ -188,16 +194,3 @@ def _bam(dataset: DatasetReader, intervals: Iterable[Interval]) -> Iterable[Any]
     ids = {name: i for i, (name, _) in enumerate(dataset.references)}
     regions = [Region(ids[contig], start, end) for contig, start, end in intervals]
     yield from bam_bytes(query(dataset, regions, RecordFilter()), dataset.header)
-
-
-def _allow_files(number: int) -> None:
-    """Raise the soft limit of open files to `number`. Raises UsageError if the hard limit is lower."""
-    import resource
-
-    soft, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if most != resource.RLIM_INFINITY and number > most:
-        raise UsageError(
-            f"{number} files must be open at once, but the limit is {most}; raise it (ulimit -Hn)"
-        )
-    if soft != resource.RLIM_INFINITY and number > soft:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (number, most))

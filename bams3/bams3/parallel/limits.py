@@ -1,7 +1,9 @@
-"""The cores and the memory that this process may use."""
+"""The cores, the memory and the files that this process may use."""
 
 import os
 from collections.abc import Iterable, Iterator
+
+from bams3.errors import UsageError
 
 PROC = "/proc"
 CGROUPS = "/sys/fs/cgroup"
@@ -30,6 +32,19 @@ def available_memory() -> int | None:
         for file in ("memory.max", "memory.limit_in_bytes"):
             found += _numbers(folder, [file]) or []
     return min(found, default=None)
+
+
+def allow_files(number: int) -> None:
+    """Raise the soft limit of open files to `number`. Raises UsageError if the hard limit is lower."""
+    import resource
+
+    soft, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most != resource.RLIM_INFINITY and number > most:
+        raise UsageError(
+            f"{number} files must be open at once, but the limit is {most}; raise it (ulimit -Hn)"
+        )
+    if soft != resource.RLIM_INFINITY and number > soft:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (number, most))
 
 
 def _cgroups(controller: str) -> Iterator[str]:

@@ -8,7 +8,7 @@ import os
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from bams3.workflow import agreement, calling, reference
+from bams3.workflow import agreement, alleles, calling, reference
 from bams3.workflow.agreement import Warn
 from bams3.workflow.contigs import check_contigs
 from bams3.workflow.options import bed_of
@@ -25,6 +25,8 @@ def check_config(
         _check_query(config["query"], contigs, places, warn)
     if "coverage" in config:
         _check_measured(config, "coverage", "by", contigs, places, warn, strict=False)
+    if "alleles" in config:
+        alleles.check_sites(config["alleles"]["sites"], contigs, places)
     if "cohort" in config:
         _check_measured(config, "cohort", "regions", contigs, places, warn, strict=True)
         names = config["cohort"].get("sex_contigs", [])

@@ -17,6 +17,7 @@ from snakemake.logging import logger
 from snakemake.utils import update_config
 
 from bams3.errors import UsageError
+from bams3.extras import need
 from bams3.shown import without_secrets
 from bams3.workflow import internals
 from bams3.workflow.errors import ConfigurationError
@@ -144,6 +145,7 @@ def _tell_merged(
 
 def check_coverage(section: Mapping[str, Any]) -> None:
     """Raise ConfigurationError for settings of coverage that `bams3 coverage` would refuse."""
+    from bams3.coverage.bigwig import BinOptions
     from bams3.coverage.options import CoverageOptions, parse_quantize, parse_thresholds
 
     names = {"by": "by", "fast_mode": "fast_mode", "fragment_mode": "fragment_mode"}
@@ -152,7 +154,11 @@ def check_coverage(section: Mapping[str, Any]) -> None:
         parse_quantize(section.get("quantize", "0"))
         thresholds = parse_thresholds(section["thresholds"]) if "thresholds" in section else ()
         given = {names[key]: value for key, value in section.items() if key in names}
-        CoverageOptions(**given, thresholds=thresholds)
+        depth = CoverageOptions(**given, thresholds=thresholds)
+        if "bigwig" in section:
+            need("pyBigWig", "bigwig")
+        if bins := section.get("bigwig", {}).get("bin"):
+            BinOptions(bins, *map(section["bigwig"].get, ("normalize", "effective_genome_size"))).check(depth)
     except UsageError as error:
         raise ConfigurationError(f"config: coverage: {error}") from None
 
@@ -255,7 +261,7 @@ _Validator = extend(Draft202012Validator, type_checker=_TYPES)
 def _told(fault: ValidationError) -> str:
     """What is wrong and what to do; the message is prefixed with the key."""
     value, rule = fault.instance, fault.validator_value
-    if "propertyNames" in fault.absolute_schema_path:
+    if "propertyNames" in fault.absolute_schema_path and fault.validator == "type":
         return _told_type(value, ["string"])
     match fault.validator:
         case "type":

@@ -8,7 +8,7 @@ was made of: of a job that fails, Snakemake forgets what it was of before.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from bams3.workflow import calling, identity, options
+from bams3.workflow import alleles, calling, identity, options
 from bams3.workflow.places import Identity, Places
 from bams3.workflow.samples import Row, index_told, needs_reference
 
@@ -55,6 +55,17 @@ def of_query(row: Row, settings: Mapping[str, Any], places: Places) -> dict[str,
 
 def of_coverage(row: Row, settings: Mapping[str, Any], places: Places) -> dict[str, Any]:
     return {"dataset": of_dataset(row, places), "by": of_regions(settings.get("by", 0), places)}
+
+
+def of_alleles(
+    rows: Iterable[Row], sites: str, settings: Mapping[str, Any], places: Places
+) -> dict[str, Any]:  # fmt: skip
+    """Of the sites of one file in one sample, or in all; `settings`: `alleles` in the configuration."""
+    return {
+        "datasets": {row["sample"]: of_dataset(row, places) for row in rows},
+        "sites": places.known(settings["sites"][sites], identity.contents),
+        "options": alleles.options_of(settings),
+    }
 
 
 def of_measures(row: Row, settings: Mapping[str, Any], places: Places) -> dict[str, Any]:

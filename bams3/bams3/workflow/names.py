@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from bams3.workflow.errors import ConfigurationError
 
 # Endings of a sample's files that are next to the folders of samples.
-_ENDING = re.compile(r"\.bam(\.bai|\.csi)?|\.mosdepth\.[a-z.]+\.txt|\.[a-z-]+\.bed\.gz(\.csi)?")
+_ENDING = re.compile(r"\.bam(\.bai|\.csi)?|\.bw|\.mosdepth\.[a-z.]+\.txt|\.[a-z-]+\.bed\.gz(\.csi)?")
 
 
 def check_names(lines: Mapping[str, int], path: str, columns: Collection[str] = ()) -> None:

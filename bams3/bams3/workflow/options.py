@@ -21,6 +21,11 @@ DEPTH_SETTINGS = [
     "chrom", "fast_mode", "fragment_mode", "flag", "include_flag", "mapq", "read_groups", "min_frag_len",
     "max_frag_len",
 ]  # fmt: skip
+BIGWIG_FLAGS = {
+    "bin": "--bin",
+    "normalize": "--normalize",
+    "effective_genome_size": "--effective-genome-size",
+}
 REPORT_SETTINGS = ["quantize", "thresholds", "no_per_base", "use_median"]
 
 

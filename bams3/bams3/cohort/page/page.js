@@ -61,7 +61,7 @@ function tell(data) {
   const facts = [...data.facts];
   const written = writtenAt();
   if (written) facts.push(["File of", written]);
-  if (data.multiqc && location.pathname.endsWith("/cohort/report.html")) {
+  if (data.multiqc && isInItsPlace()) {
     const link = document.createElement("a");
     link.href = data.multiqc;
     link.textContent = "MultiQC's report";
@@ -74,6 +74,11 @@ function tell(data) {
     pair.append(name, text);
     return pair;
   }));
+}
+
+// Whether the files that the page names by relative paths are where it looks for them.
+function isInItsPlace() {
+  return location.pathname.endsWith("/cohort/report.html");
 }
 
 // The date of the file. The page itself does not contain it, since it would differ between runs. A browser that does

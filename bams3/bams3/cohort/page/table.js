@@ -81,7 +81,10 @@ class SampleTable {
         const cell = row.insertCell();
         const value = this.data.rows[sample][column];
         const text = column === REASONS ? value.replaceAll("_", " ") : shown(value, heading);
-        cell.append(column === SAMPLE && this.data.server ? this.link(value) : text);
+        cell.append(column === SAMPLE && this.data.server ? this.link(value, this.inServer(value)) : text);
+        if (column === SAMPLE && this.data.bigwigs && isInItsPlace()) {
+          cell.append(" ", this.link("bigWig", `${this.data.bigwigs}${encodeURIComponent(value)}.bw`));
+        }
         if (decimals === null) {
           cell.className = "text";
           if (column !== REASONS && value !== null) cell.title = value;
@@ -102,10 +105,14 @@ class SampleTable {
   }
 
   // Where `bams3 serve` shows the sample's reads.
-  link(sample) {
+  inServer(sample) {
+    return `${this.data.server.replace(/\/$/, "")}/?${new URLSearchParams({ dataset: sample })}`;
+  }
+
+  link(text, address) {
     const link = document.createElement("a");
-    link.href = `${this.data.server.replace(/\/$/, "")}/?${new URLSearchParams({ dataset: sample })}`;
-    link.textContent = sample;
+    link.href = address;
+    link.textContent = text;
     link.addEventListener("click", (event) => event.stopPropagation());
     link.addEventListener("keydown", (event) => event.stopPropagation());
     return link;
