@@ -16,6 +16,7 @@ from bams3.coverage.bigwig import BinOptions, write_bigwig
 from bams3.coverage.depth import Depth
 from bams3.coverage.options import CoverageOptions
 from bams3.coverage.runs import counted
+from bams3.coverage.selection import counting
 from bams3.coverage.steps import Steps
 from bams3.coverage.tally import Tally
 from bams3.errors import FormatError, UsageError
@@ -286,3 +287,10 @@ def test_columns_that_contradict_each_other(column: str, tmp_path: Path) -> None
             str(tmp_path / "x.bw"), [("a", 99)], lambda _: [[reads]], options, BinOptions(10, "RPGC", 99)
         )
     assert list(tmp_path.iterdir()) == []
+
+
+def test_unmapped_reads_never_count() -> None:
+    reads = group([(5, M)], [(5, M)], [(5, M)])
+    reads.flag = array("H", [0, 4, 20])
+    assert counting(reads, CoverageOptions(exclude_flags=16), None) == b"\1\0\0"
+    assert counting(reads, CoverageOptions(exclude_flags=0), lambda _: b"\0\1\1") == bytes(3)

