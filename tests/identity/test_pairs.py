@@ -6,7 +6,7 @@ from bams3.identity import pairs as module
 from bams3.identity.genotypes import bits
 from bams3.identity.pairs import compare, relation
 from bams3.parallel.workers import Workers
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 
@@ -18,6 +18,7 @@ from hypothesis import strategies as st
     words=st.sampled_from([1, 5, 1 << 18]),
     workers=st.integers(1, 2),
 )
+@example(seed=0, samples=3, sites=300, words=1, workers=1)
 def test_counts_are_those_of_genotypes(seed: int, samples: int, sites: int, words: int, workers: int) -> None:
     table = np.random.default_rng(seed).integers(-1, 3, (samples, sites)).astype(np.int8)
     with pytest.MonkeyPatch.context() as patch, Workers(workers) as pool:
