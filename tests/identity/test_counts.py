@@ -95,11 +95,11 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A dataset, and a VCF of sites where its reads lie; each second one has the base of most reads as ALT."""
     folder = tmp_path_factory.mktemp("real")
     bams3.convert(DATA / "illumina_wgs_NA12878.bam", folder / "NA12878.bams3")
-    places = [("chr12", 71_530_700, 10), ("chr4", 115_922_400, 300), ("chrX", 101_031_600, 900)]
+    places = [("chr12", 71_530_700, 10), ("chr4", 115_922_400, 40), ("chrX", 101_031_600, 60)]
     lines = [
         f"{contig} {start + 61 * number} . {'AC'[number % 2]} {'GT'[number % 2]} . . AF=0.4"
         for contig, start, count in places
-        for number in range(min(count, 250))
+        for number in range(count)
     ]
     return folder / "NA12878.bams3", vcf(folder / "x.vcf", lines)
 
@@ -109,8 +109,17 @@ def test_counts_are_those_of_pysam(real: tuple[Path, Path]) -> None:
     sites = read_sites(str(path), print)
     with Workers(2) as workers:
         found = count(open_reader([dataset]), sites, Quality(), workers)
+    last = dict(
+        zip(map(sites.places.contigs.__getitem__, sites.places.contig), sites.places.position, strict=True)
+    )
     with pysam.AlignmentFile(DATA / "illumina_wgs_NA12878.bam") as bam:
-        reads = [read for read in bam if not read.flag & 1796 and read.mapping_quality >= 1]
+        reads = [
+            read
+            for read in bam
+            if not read.flag & 1796
+            and read.mapping_quality >= 1
+            and read.reference_start <= last[read.reference_name]
+        ]
     expected = np.zeros((len(sites), 3), int)
     rows = {
         (sites.places.contigs[c], p): i
