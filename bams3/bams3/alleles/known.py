@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from bams3.chunk.reader import RowGroup
     from bams3.dataset.reader import DatasetReader
 
-SITES = 1 << 19
+SITES = 1 << 18
 """Sites that are counted at a time, at most."""
 _ENDINGS = {".bed": BED, ".bed.gz": BED, ".vcf": VCF, ".vcf.gz": VCF, ".vcf.bgz": VCF, ".bcf": VCF}
 _OF_BCF = ["bcftools.view", "--drop-genotypes", "--no-header", "-"]
@@ -115,7 +115,7 @@ class SiteFile:
         if reader.count:
             yield Sites(reader.contigs, *reader.take(most))
 
-    def _lines(self, file: BinaryIO) -> Iterator[bytes]:
+    def _lines(self, file: BinaryIO) -> Generator[bytes, None, None]:
         """Yield the text of the file in pieces of whole lines; for BCF, its records, as bcftools prints them."""
         if not self.path.endswith(".bcf"):
             yield from whole_lines(file)

@@ -14,9 +14,7 @@ from bams3.alleles.counts import SITE_WIDTH
 from bams3.alleles.known import SITES, Counts, SiteFile, Sites, count_alleles
 from bams3.alleles.site_lines import SiteLines, columns
 from bams3.errors import UsageError
-from bams3.output.alignments import DEFAULT_LEVEL, bgzf
 from bams3.parallel.workers import Workers, in_order
-from bams3.sources.process import SamtoolsProcess
 
 if TYPE_CHECKING:
     from bams3.alleles.pileup import PileOptions
@@ -108,11 +106,15 @@ def write_alleles(
             for first in range(0, count, step):
                 yield lines, first, min(first + step, count)
 
-    parts = chain([head], in_order(lambda job: job[0](*job[1:]), jobs(), workers))
+    parts: Iterable[Any] = chain([head], in_order(lambda job: job[0](*job[1:]), jobs(), workers))
     if format in ("bcf", "ubcf"):
         _write_bcf(parts, file, "-Ou" if format == "ubcf" else "-Ob")
         return
-    for part in bgzf(parts, DEFAULT_LEVEL, workers) if format == "vcf.gz" else parts:
+    if format == "vcf.gz":
+        from bams3.output.alignments import DEFAULT_LEVEL, bgzf
+
+        parts = bgzf(parts, DEFAULT_LEVEL, workers)
+    for part in parts:
         file.write(part)
 
 
@@ -128,6 +130,8 @@ def _of_layout(kind: int, block: Block) -> LinesOf:
 
 def _write_bcf(parts: Iterable[Any], file: BinaryIO, kind: str) -> None:
     """Pipe a VCF through bcftools, and copy the BCF that it writes."""
+    from bams3.sources.process import SamtoolsProcess
+
     with closing(SamtoolsProcess([*_TO_BCF, kind, "-"], "BCF", "it can't be written", parts)) as bcftools:
         shutil.copyfileobj(bcftools.stdout, file)
         bcftools.check()
