@@ -1,21 +1,28 @@
 """Lines of samtools mpileup, as numbers of symbols."""
 
 from collections import Counter
+from collections.abc import Iterator
 
 
-def bare(text: str) -> str:
-    """The symbols of a line, without ends of reads, insertions and deletions."""
-    kept, at = "", 0
+def entries(text: str) -> Iterator[tuple[str, str]]:
+    """What a line shows of each read: its symbol, and the insertions and deletions behind it (`+AC`, `-nn`)."""
+    at, symbol, indels = 0, "", ""
     while at < len(text):
+        if text[at] in "+-":
+            digits = text[at + 1 : at + 1 + next(k for k in range(9) if not text[at + 1 + k].isdigit())]
+            end = at + 1 + len(digits) + int(digits)
+            indels += text[at] + text[at + 1 + len(digits) : end]
+            at = end
+            continue
+        if symbol and text[at] != "$":
+            yield symbol, indels
+            symbol = indels = ""
         if text[at] == "^":
             at += 2
-        elif text[at] in "+-":
-            digits = text[at + 1 : at + 1 + next(k for k in range(9) if not text[at + 1 + k].isdigit())]
-            at += 1 + len(digits) + int(digits)
-        else:
-            kept += text[at] if text[at] != "$" else ""
-            at += 1
-    return kept
+        symbol = text[at] if text[at] != "$" else symbol
+        at += 1
+    if symbol:
+        yield symbol, indels
 
 
 def symbol_counts(lines: str) -> dict[tuple[str, int], Counter[str]]:
@@ -26,7 +33,7 @@ def symbol_counts(lines: str) -> dict[tuple[str, int], Counter[str]]:
     found = {}
     for line in lines.splitlines():
         contig, position, _, depth, symbols, *_ = line.split("\t")
-        counts = Counter(bare(symbols)) if depth != "0" else Counter()
+        counts = Counter(symbol for symbol, _ in entries(symbols)) if depth != "0" else Counter()
         for symbol in set(counts) - set("ACGTNacgt*#><"):
             counts["N"] += counts.pop(symbol)
         found[contig, int(position)] = counts

@@ -47,7 +47,7 @@ def count_group(group, const uint8_t[::1] mask not None, const int64_t[::1] posi
     with nogil:
         for i in range(reads.records):
             if reads.mask[i]:
-                low = sites_before(&sites, low, reads.pos[i])
+                low = rows_before(sites.position, sites.count, low, reads.pos[i])
                 if low < sites.count and sites.position[low] < reads.end[i]:
                     read = reads.read(i)
                     count_read(&sites, low, &read, visited)
@@ -61,7 +61,7 @@ def count_pile(Pile pile, const int64_t[::1] positions not None, const uint8_t[:
     table = begun(&sites, positions, refs, least)
     with nogil:
         for i in range(pile.count):
-            low = sites_before(&sites, low, pile.reads[i].pos)
+            low = rows_before(sites.position, sites.count, low, pile.reads[i].pos)
             count_read(&sites, low, &pile.reads[i], pile.least)
     return table
 
@@ -74,15 +74,6 @@ cdef begun(Sites *sites, const int64_t[::1] positions, const uint8_t[::1] refs, 
     table = made
     sites[0] = Sites(&positions[0], &refs[0], positions.shape[0], &table[0], least)
     return made
-
-
-cdef inline Py_ssize_t sites_before(const Sites *sites, Py_ssize_t low, int64_t position) noexcept nogil:
-    """The number of sites before a position; `low`: that of a position nearby."""
-    while low < sites.count and sites.position[low] < position:
-        low += 1
-    while low > 0 and sites.position[low - 1] >= position:
-        low -= 1
-    return low
 
 
 cdef inline void count_read(const Sites *sites, Py_ssize_t low, const Read *read, int64_t visited) noexcept nogil:
@@ -112,16 +103,16 @@ cdef inline void count_read(const Sites *sites, Py_ssize_t low, const Read *read
 
 
 def add_counts(int32_t[::1] table not None, const int64_t[::1] rows not None, const int32_t[::1] counts not None):
-    """Add counts of sites to those of all sites; `rows`: the number of each site among all."""
-    cdef Py_ssize_t k, row, i
-    if counts.shape[0] != WIDTH * rows.shape[0]:
-        raise ValueError(f"{counts.shape[0]} counts of {rows.shape[0]} sites")
+    """Add the counts of some rows to those of all; `rows`: the number of each row among all."""
+    cdef Py_ssize_t k, row, i, width = counts.shape[0] // max(rows.shape[0], 1)
+    if counts.shape[0] != width * rows.shape[0] or (rows.shape[0] and not width):
+        raise ValueError(f"{counts.shape[0]} counts of {rows.shape[0]} rows")
     for k in range(rows.shape[0]):
         row = rows[k]
-        if not 0 <= row < table.shape[0] // WIDTH:
-            raise ValueError(f"there is no site {row}")
-        for i in range(WIDTH):
-            table[WIDTH * row + i] += counts[WIDTH * k + i]
+        if not 0 <= row < table.shape[0] // width:
+            raise ValueError(f"there is no row {row}")
+        for i in range(width):
+            table[width * row + i] += counts[width * k + i]
 
 
 def renumbered(const int32_t[::1] numbers not None, const int32_t[::1] known not None):

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
+from bams3.alleles import variants
 from bams3.alleles.counts import SITE_WIDTH, SYMBOLS, add_counts, chosen, count_group, count_pile, renumbered
-from bams3.alleles.pileup import PileOptions, Places, piles
+from bams3.alleles.pileup import PileOptions, Places, bed_intervals, piles
 from bams3.alleles.sites import BED, TABLE, VCF, SiteReader
-from bams3.bam.intervals import merged
 from bams3.bam.regions import RegionTable
 from bams3.dataset.prefetch import plan_hot
 from bams3.errors import UsageError
-from bams3.inflate import Opener, of_disk, whole_lines
+from bams3.inflate import PIECE, Opener, of_disk, whole_lines
 from bams3.parallel.workers import Workers, in_order
 from bams3.select.query import streams_plan
 
@@ -24,9 +25,10 @@ if TYPE_CHECKING:
     from bams3.chunk.row_group import RowGroup
     from bams3.dataset.reader import DatasetReader
 
-SITES = 1 << 19
+SITES = 1 << 18
 """Sites that are counted at a time, at most."""
-_ENDINGS = {".bed": BED, ".bed.gz": BED, ".vcf": VCF, ".vcf.gz": VCF, ".vcf.bgz": VCF}
+_ENDINGS = {".bed": BED, ".bed.gz": BED, ".vcf": VCF, ".vcf.gz": VCF, ".vcf.bgz": VCF, ".bcf": VCF}
+_OF_BCF = ["bcftools.view", "--drop-genotypes", "--no-header", "-"]
 _LINES = {
     BED: "contig, start and end (0 <= start <= end)",
     VCF: "CHROM, POS (1 or more), ID, REF (letters) and ALT",
@@ -60,17 +62,26 @@ class Sites(NamedTuple):
         ends = array("q", range(5, 5 * len(contig) + 1, 5))
         return cls(list(numbers), contig, position, b".\t.\t." * len(contig), ends, b"\xff" * len(contig))
 
+    def alleles(self) -> variants.Alleles:
+        """REF and ALT of each site, as they are counted."""
+        return variants.Alleles(self.position, self.text, self.text_ends)
+
+
+class Counts(NamedTuple):
+    """What reads say at sites: array('i') with SITE_WIDTH for each site, and two for each pattern of their alleles."""
+
+    sites: array[int]
+    patterns: array[int]
+
 
 class SiteFile:
-    """A VCF (`.vcf`), a BED file (`.bed`), or a table of contig, position (from 1) and optionally REF and ALT.
+    """A VCF or BCF (`.vcf`, `.bcf`), a BED file (`.bed`), or a table of contig, position (from 1), and optionally REF
+    and ALT.
 
     Each may be gzipped. `has_alleles`: whether each site must have REF and ALT.
     """
 
     def __init__(self, path: str, opener: Opener = of_disk) -> None:
-        """Raises UsageError for a BCF file."""
-        if path.endswith(".bcf"):
-            raise UsageError(f"{path}: BCF is not read; make it a VCF: bcftools view -Oz {path}")
         self.path, self._opener = path, opener
         self.kind = next((kind for ending, kind in _ENDINGS.items() if path.endswith(ending)), TABLE)
         self.has_alleles = self.kind == VCF
@@ -86,11 +97,11 @@ class SiteFile:
         reader.lengths = dict(pair for dataset in datasets for pair in dataset.references)
         checked = 0
         try:
-            with self._opener(self.path) as file:
-                for text in whole_lines(file):
+            with self._opener(self.path) as file, closing(self._lines(file)) as lines:
+                for text in lines:
                     if not reader.feed(text):
                         raise UsageError(
-                            f"{self.path}, line {reader.lines}: not a site; expected {_LINES[self.kind]}"
+                            f"{self._line(reader.lines)}: not a site; expected {_LINES[self.kind]}"
                         )
                     for name, line in zip(
                         reader.contigs[checked:], reader.first_lines[checked:], strict=True
@@ -104,92 +115,163 @@ class SiteFile:
         if reader.count:
             yield Sites(reader.contigs, *reader.take(most))
 
+    def _lines(self, file: BinaryIO) -> Generator[bytes, None, None]:
+        """Yield the text of the file in pieces of whole lines; for BCF, its records, as bcftools prints them."""
+        if not self.path.endswith(".bcf"):
+            yield from whole_lines(file)
+            return
+        from bams3.sources.process import SamtoolsProcess
+
+        feed = iter(lambda: file.read(PIECE), b"")
+        with closing(SamtoolsProcess(_OF_BCF, self.path, "it can't be read", feed)) as bcftools:
+            yield from whole_lines(bcftools.stdout)
+            bcftools.check()
+
+    def _line(self, number: int) -> str:
+        return f"{self.path}, {'record' if self.path.endswith('.bcf') else 'line'} {number}"
+
     def _check(self, contig: str, line: int, datasets: Sequence[DatasetReader]) -> None:
         for dataset in datasets:
             if dataset.is_whole and all(name != contig for name, _ in dataset.references):
                 raise UsageError(
-                    f"{self.path}, line {line}: {dataset.uri} has no contig {contig!r}; take the sites from a file "
+                    f"{self._line(line)}: {dataset.uri} has no contig {contig!r}; take the sites from a file "
                     "for the same reference genome"
                 )
 
 
 class _OfContig(NamedTuple):
-    """Sites of a contig: their positions, sorted, the rows of REF, and the number of each among all."""
+    """Sites of a contig: their positions, sorted, the rows of REF, and the number of each among all; and patterns of
+    their alleles: their last positions, sorted, their first ones, and the number of each among all.
+    """
 
     positions: array[int]
     refs: bytes
     numbers: array[int]
+    lasts: array[int] = array("q")
+    firsts: array[int] = array("q")
+    patterns: array[int] = array("q")
 
     def within(self, start: int, stop: int) -> _OfContig:
         """Those at [start, stop)."""
         first, last = bisect_left(self.positions, start), bisect_left(self.positions, stop)
-        return _OfContig(self.positions[first:last], self.refs[first:last], self.numbers[first:last])
+        begin, end = bisect_left(self.lasts, start), bisect_left(self.lasts, stop)
+        return _OfContig(
+            self.positions[first:last], self.refs[first:last], self.numbers[first:last],
+            self.lasts[begin:end], self.firsts[begin:end], self.patterns[begin:end],
+        )  # fmt: skip
+
+    @property
+    def end(self) -> int:
+        """The position behind all of them."""
+        return max((self.positions[-1], *self.lasts[-1:])) + 1
+
+
+_Found = tuple[_OfContig, "array[int] | None", "array[int] | None"]
+"""Some sites, and what was found at them and of the patterns."""
 
 
 def count_sites(
     dataset: DatasetReader, sites: Sites, options: PileOptions, min_quality: int, workers: Workers
 ) -> array[int]:
-    """Count what the reads of a dataset say at sites: array('i'), SITE_WIDTH for each site.
+    """Count the bases that the reads of a dataset have at sites: array('i'), SITE_WIDTH for each site.
 
     Only row groups that reach a site are read; qualities only if `min_quality` is more than 0. The depth limit of the
     options is not applied. Raises FormatError if the dataset is damaged, UsageError where htslib fails.
     """
-    by_contig = _by_contig(dataset, sites)
-    counts = array("i", bytes(4 * SITE_WIDTH)) * len(sites.position)
+    return count_alleles(dataset, sites, None, options, min_quality, workers).sites
 
-    def of_pile(job: tuple[Pile, _OfContig]) -> tuple[array[int], array[int]]:
+
+def count_alleles(
+    dataset: DatasetReader, sites: Sites, alleles: variants.Alleles | None, options: PileOptions, min_quality: int,
+    workers: Workers,
+) -> Counts:  # fmt: skip
+    """The same, and how many reads have the alleles of the sites."""
+    by_contig = _by_contig(dataset, sites, alleles)
+    counts = Counts(
+        array("i", bytes(4 * SITE_WIDTH)) * len(sites.position), array("i", bytes(8)) * len(alleles or ())
+    )
+
+    def of_pile(job: tuple[Pile, _OfContig]) -> _Found:
         pile, some = job
-        return some.numbers, count_pile(pile, some.positions, some.refs, min_quality)
+        return (
+            some,
+            count_pile(pile, some.positions, some.refs, min_quality) if some.numbers else None,
+            variants.count_pile(pile, alleles, some.patterns, some.lasts, min_quality)
+            if alleles and some.patterns
+            else None,
+        )
 
-    def of_group(job: tuple[RowGroup, _OfContig]) -> tuple[array[int], array[int]]:
+    def of_group(job: tuple[RowGroup, _OfContig]) -> _Found:
         group, some = job
         mask = bytearray(b"\1") * group.records
         options.select(mask, group, dataset)
-        return some.numbers, count_group(group, mask, some.positions, some.refs, min_quality)
+        return (
+            some,
+            count_group(group, mask, some.positions, some.refs, min_quality) if some.numbers else None,
+            variants.count_group(group, mask, alleles, some.patterns, some.lasts, min_quality)
+            if alleles and some.patterns
+            else None,
+        )
 
     # Without a least quality, both of two overlapping mates count, so their qualities need not be settled.
     if options.overlaps and min_quality > 0:
         made = in_order(of_pile, _of_piles(dataset, by_contig, options, workers), workers)
     else:
-        jobs = dataset.fetched(_of_groups(dataset, by_contig, options), plan_hot)
+        groups = dataset.fetched(_of_groups(dataset, by_contig, options), plan_hot)
         needed = {"l_seq", "seq"} | ({"qual"} if min_quality > 0 else set())
-        made = in_order(of_group, dataset.fetched(jobs, streams_plan(needed)), workers)
-    for numbers, part in made:
-        add_counts(counts, numbers, part)
+        made = in_order(of_group, dataset.fetched(groups, streams_plan(needed)), workers)
+    for some, of_sites, of_patterns in made:
+        if of_sites:
+            add_counts(counts.sites, some.numbers, of_sites)
+        if of_patterns:
+            add_counts(counts.patterns, some.patterns, of_patterns)
     return counts
 
 
-def _by_contig(dataset: DatasetReader, sites: Sites) -> dict[int, _OfContig]:
+def _by_contig(
+    dataset: DatasetReader, sites: Sites, alleles: variants.Alleles | None
+) -> dict[int, _OfContig]:
     """The sites by reference id. Those on contigs that the dataset lacks are left out."""
     ids = {name: reference_id for reference_id, (name, _) in enumerate(dataset.references)}
     known = array("i", (ids.get(name, -1) for name in sites.contigs))
-    table = RegionTable(renumbered(sites.contig, known), sites.position, sites.position)
-    return {
-        contig: _OfContig(positions, chosen(sites.ref, numbers), numbers)
-        for contig, positions, _, numbers in table.by_reference()
-        if contig >= 0
+    contig = renumbered(sites.contig, known)
+    found = {
+        reference_id: _OfContig(positions, chosen(sites.ref, numbers), numbers)
+        for reference_id, positions, _, numbers in RegionTable(
+            contig, sites.position, sites.position
+        ).by_reference()
+        if reference_id >= 0
     }
+    if alleles:
+        contig, firsts, lasts = alleles.places(contig)
+        for reference_id, *places in RegionTable(contig, lasts, firsts).by_reference():
+            if reference_id >= 0:
+                found[reference_id] = _OfContig(*found[reference_id][:3], *places)
+    return found
 
 
 def _of_groups(
     dataset: DatasetReader, by_contig: dict[int, _OfContig], options: PileOptions
 ) -> Iterator[tuple[RowGroup, _OfContig]]:
     for contig, sites in by_contig.items():
-        for group in dataset.row_groups(contig, sites.positions[0], sites.positions[-1] + 1):
+        for group in dataset.row_groups(contig, sites.positions[0], sites.end):
             some = sites.within(group.zone.min_pos, group.zone.max_end)
-            if some.numbers and options.record_filter.verdict(group) is not False:
+            if (some.numbers or some.patterns) and options.record_filter.verdict(group) is not False:
                 yield group, some
 
 
 def _of_piles(
     dataset: DatasetReader, by_contig: dict[int, _OfContig], options: PileOptions, workers: Workers
 ) -> Iterator[tuple[Pile, _OfContig]]:
-    bed = {
-        contig: merged(sites.positions, array("q", (position + 1 for position in sites.positions)))
-        for contig, sites in by_contig.items()
-    }
-    for pile in piles(dataset, Places(bed=bed), options._replace(max_depth=0), workers):
-        if pile.covers and (some := by_contig[pile.reference_id].within(pile.start, pile.stop)).numbers:
+    table = RegionTable(array("i"), array("q"), array("q"))
+    for contig, sites in by_contig.items():
+        for starts, lasts in ((sites.positions, sites.positions), (sites.firsts, sites.lasts)):
+            table.reference_ids.extend(array("i", [contig]) * len(starts))
+            table.starts.extend(starts)
+            table.ends.extend(array("q", (last + 1 for last in lasts)))
+    for pile in piles(dataset, Places(bed=bed_intervals(table)), options._replace(max_depth=0), workers):
+        some = by_contig[pile.reference_id].within(pile.start, pile.stop) if pile.covers else None
+        if some and (some.numbers or some.patterns):
             yield pile, some
 
 
@@ -202,7 +284,10 @@ def count_arrays(
     contig: list[str] = []
     alleles: list[list[str]] = []
     position, counts = [np.empty(0, np.int64)], [np.empty((0, SITE_WIDTH), np.int32)]
+    first_allele = [np.zeros(1, np.int64)]
+    depths: dict[str, list[Any]] = {"ADF": [np.empty(0, np.int32)], "ADR": [np.empty(0, np.int32)]}
     for sites in blocks:
+        of_sites = sites.alleles()
         contig += map(sites.contigs.__getitem__, sites.contig)
         position.append(np.array(sites.position))
         starts = (0, *sites.text_ends)
@@ -210,8 +295,11 @@ def count_arrays(
             sites.text[start:end].decode("utf-8", "surrogateescape").split("\t")
             for start, end in pairwise(starts)
         )
-        found = count_sites(dataset, sites, options, min_quality, workers)
-        counts.append(np.array(found, np.int32).reshape(-1, SITE_WIDTH))
+        found = count_alleles(dataset, sites, of_sites, options, min_quality, workers)
+        counts.append(np.array(found.sites, np.int32).reshape(-1, SITE_WIDTH))
+        first_allele.append(np.array(of_sites.starts()[1:]) + first_allele[-1][-1])
+        for name, part in zip(depths, of_sites.depths(*found, 0, len(sites.position)), strict=True):
+            depths[name].append(np.array(part))
     table = np.concatenate(counts)
     return {
         "contig": contig,
@@ -220,4 +308,6 @@ def count_arrays(
         "alt": [alt for _, _, alt in alleles],
         "depth": table[:, : SYMBOLS.index("*")].sum(axis=1, dtype=np.int32),
         **dict(zip(SYMBOLS, table.T, strict=True)),
+        "first_allele": np.concatenate(first_allele),
+        **{name: np.concatenate(parts) for name, parts in depths.items()},
     }

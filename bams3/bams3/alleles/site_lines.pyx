@@ -1,19 +1,17 @@
 """Lines of a table, or of a VCF, of what was counted at sites."""
 
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.stdlib cimport calloc, free
 
-from bams3.alleles.counts cimport DELETIONS, NO_ROW, REVERSED, WIDTH, row_of_base
+from bams3.alleles.counts cimport DELETIONS, REVERSED, WIDTH
+from bams3.alleles.lines cimport NEWLINE, TAB, Text, depth_of, put_number, put_place, word_of
+from bams3.alleles.variants cimport NOT_COUNTED, Alleles
 from bams3.buffer cimport Buffer
-from bams3.decimal cimport put_unsigned
 
 cdef enum:
-    TAB = 9
-    NEWLINE = 10
     COMMA = 44
     DOT = 46
     COLON = 58
-    ROOM = 32           # for a number and what `put_unsigned` writes behind it
 
 HEAD = ("contig", "pos", "ref", "alt", "sample", "depth")
 BASES = "ACGTN*"
@@ -24,15 +22,9 @@ def columns(bint strands):
     return (*HEAD, *BASES, *(("a", "c", "g", "t", "n", "#", "ADF", "ADR") if strands else ("AD",)))
 
 
-cdef struct Text:
-    const uint8_t *at
-    int64_t length
-
-
-cdef struct Alleles:        # of a site: ID, and REF and ALT, with a tab between them
-    Text id
-    Text alleles
-    Py_ssize_t ref_length
+cdef struct Tables:             # what was counted of a sample
+    const int32_t *sites
+    const int32_t *patterns
 
 
 cdef class SiteLines:
@@ -57,100 +49,67 @@ cdef class SiteLines:
         free(self.names)
 
     def of(self, const int32_t[::1] contig not None, const int64_t[::1] position not None,
-           const uint8_t[::1] text not None, const int64_t[::1] text_ends not None, list counts not None,
-           Py_ssize_t first, Py_ssize_t last):
-        """Return the lines of the sites [first, last), bytes-like. `counts`: array('i') of each sample."""
+           const uint8_t[::1] text not None, const int64_t[::1] text_ends not None, Alleles alleles not None,
+           list counts not None, Py_ssize_t first, Py_ssize_t last):
+        """Return the lines of the sites [first, last), bytes-like. `counts`: of each sample, those of the sites and of
+        the patterns of their alleles, array('i')."""
         cdef Buffer out = Buffer()
         cdef Py_ssize_t i, sample
-        cdef int64_t begin
-        cdef Alleles alleles
-        cdef const int32_t[::1] table
-        cdef const int32_t **tables
+        cdef int64_t begin, length
+        cdef Text ref_alt
+        cdef const int32_t[::1] of_sites, of_patterns
+        cdef Tables *tables
         cdef const int32_t *found
-        if not 0 <= first <= last <= position.shape[0] == contig.shape[0] == text_ends.shape[0]:
+        if not 0 <= first <= last <= position.shape[0] == contig.shape[0] == text_ends.shape[0] == alleles.sites:
             raise ValueError(f"there are no sites from {first} to {last}")
         if len(counts) != self.samples:
             raise ValueError(f"counts of {len(counts)} samples, not {self.samples}")
-        tables = <const int32_t **> calloc(self.samples + 1, sizeof(int32_t *))
+        tables = <Tables *> calloc(self.samples + 1, sizeof(Tables))
         if tables == NULL:
             raise MemoryError(f"not enough memory for {self.samples} samples")
         try:
-            for sample, table in enumerate(counts):
-                if table.shape[0] != WIDTH * position.shape[0]:
-                    raise ValueError(f"{table.shape[0]} counts of {position.shape[0]} sites")
-                tables[sample] = &table[0] if table.shape[0] else NULL
+            for sample, (of_sites, of_patterns) in enumerate(counts):
+                if of_sites.shape[0] != WIDTH * position.shape[0] or of_patterns.shape[0] != 2 * len(alleles):
+                    raise ValueError(f"{of_sites.shape[0]}, {of_patterns.shape[0]} counts of {position.shape[0]} sites")
+                tables[sample].sites = &of_sites[0] if of_sites.shape[0] else NULL
+                tables[sample].patterns = &of_patterns[0] if of_patterns.shape[0] else NULL
             with nogil:
                 for i in range(first, last):
                     begin = text_ends[i - 1] if i else 0
-                    alleles = split_text(&text[begin], text_ends[i] - begin)
+                    length = text_ends[i] - begin
                     if self.vcf:
                         put_place(out, &self.names[contig[i]], position[i])
-                        out.put(&text[begin], text_ends[i] - begin)
+                        out.put(&text[begin], length)
                         out.put(b"\t.\t.\t.\tDP:AD:ADF:ADR", 20)
+                    ref_alt = word_of(&text[begin], length, 1)
+                    ref_alt.length = &text[begin] + length - ref_alt.at
                     for sample in range(self.samples):
-                        found = tables[sample] + WIDTH * i
+                        found = tables[sample].sites + WIDTH * i
                         if self.vcf:
                             out.put_u8(TAB)
                             put_number(out, depth_of(found))
-                            put_alleles(out, found, &alleles, True, True, COLON)
-                            put_alleles(out, found, &alleles, True, False, COLON)
-                            put_alleles(out, found, &alleles, False, True, COLON)
+                            put_alleles(out, alleles, i, found, tables[sample].patterns, True, True, COLON)
+                            put_alleles(out, alleles, i, found, tables[sample].patterns, True, False, COLON)
+                            put_alleles(out, alleles, i, found, tables[sample].patterns, False, True, COLON)
                             continue
                         put_place(out, &self.names[contig[i]], position[i])
-                        out.put(alleles.alleles.at, alleles.alleles.length)
+                        out.put(ref_alt.at, ref_alt.length)
                         out.put_u8(TAB)
                         out.put(self.names[self.contigs + sample].at, self.names[self.contigs + sample].length)
                         out.put_u8(TAB)
                         put_number(out, depth_of(found))
                         put_counts(out, found, self.strands)
                         if self.strands:
-                            put_alleles(out, found, &alleles, True, False, TAB)
-                            put_alleles(out, found, &alleles, False, True, TAB)
+                            put_alleles(out, alleles, i, found, tables[sample].patterns, True, False, TAB)
+                            put_alleles(out, alleles, i, found, tables[sample].patterns, False, True, TAB)
                         else:
-                            put_alleles(out, found, &alleles, True, True, TAB)
+                            put_alleles(out, alleles, i, found, tables[sample].patterns, True, True, TAB)
                         out.put_u8(NEWLINE)
                     if self.vcf:
                         out.put_u8(NEWLINE)
         finally:
             free(tables)
         return out
-
-
-cdef inline Alleles split_text(const uint8_t *text, int64_t length) noexcept nogil:
-    """Split the text of a site, ID, REF and ALT, at its tabs."""
-    cdef Alleles found
-    cdef int64_t at = 0, begin
-    while at < length and text[at] != TAB:
-        at += 1
-    found.id = Text(text, at)
-    begin = min(at + 1, length)
-    found.alleles = Text(text + begin, length - begin)
-    found.ref_length = 0
-    while found.ref_length < found.alleles.length and found.alleles.at[found.ref_length] != TAB:
-        found.ref_length += 1
-    return found
-
-
-cdef inline int put_number(Buffer out, uint64_t value) except -1 nogil:
-    out.reserve(ROOM)
-    out.size = put_unsigned(out.data + out.size, value) - out.data
-    return 0
-
-
-cdef inline int put_place(Buffer out, const Text *contig, int64_t position) except -1 nogil:
-    out.put(contig.at, contig.length)
-    out.put_u8(TAB)
-    put_number(out, position + 1)
-    return out.put_u8(TAB)
-
-
-cdef inline int32_t depth_of(const int32_t *counts) noexcept nogil:
-    """The number of bases; deletions are none."""
-    cdef int32_t depth = 0
-    cdef int i
-    for i in range(DELETIONS):
-        depth += counts[i]
-    return depth
 
 
 cdef inline int put_counts(Buffer out, const int32_t *counts, bint strands) except -1 nogil:
@@ -165,29 +124,19 @@ cdef inline int put_counts(Buffer out, const int32_t *counts, bint strands) exce
     return 0
 
 
-cdef inline int put_alleles(Buffer out, const int32_t *counts, const Alleles *alleles, bint forward, bint reverse,
-                            uint8_t before) except -1 nogil:
-    """Put the count of each allele: of REF, and of each ALT but ".". It is "." for alleles that are not one base."""
-    cdef const uint8_t *at = alleles.alleles.at
-    cdef const uint8_t *end = at + alleles.alleles.length
-    cdef const uint8_t *begin = at
-    cdef bint one_base = alleles.ref_length == 1, is_first = True
-    cdef uint8_t row
-    out.put_u8(before)
-    while True:
-        if at < end and at[0] != TAB and at[0] != COMMA:
-            at += 1
-            continue
-        if is_first or at - begin != 1 or begin[0] != DOT:
-            if not is_first:
-                out.put_u8(COMMA)
-            row = row_of_base(begin[0]) if one_base and at - begin == 1 else <uint8_t> NO_ROW
-            if row == NO_ROW:
-                out.put_u8(DOT)
-            else:
-                put_number(out, (counts[row] if forward else 0) + (counts[REVERSED + row] if reverse else 0))
-        is_first = False
-        if at >= end:
-            return 0
-        at += 1
-        begin = at
+cdef inline int put_alleles(Buffer out, Alleles alleles, Py_ssize_t site, const int32_t *of_site,
+                            const int32_t *of_patterns, bint forward, bint reverse, uint8_t before) except -1 nogil:
+    """Put the count of each allele of a site; "." for alleles that are not counted."""
+    cdef int64_t allele
+    cdef int32_t count
+    for allele in range(alleles.first(site), alleles.first(site + 1)):
+        out.put_u8(before)
+        before = COMMA
+        count = alleles.count(allele, of_site, of_patterns, not forward)
+        if forward and reverse and count != NOT_COUNTED:
+            count += alleles.count(allele, of_site, of_patterns, True)
+        if count == NOT_COUNTED:
+            out.put_u8(DOT)
+        else:
+            put_number(out, count)
+    return 0

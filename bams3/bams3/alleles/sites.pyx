@@ -138,11 +138,11 @@ cdef bint is_sequence(const Field *ref, bint may_lack) noexcept nogil:
 
 
 cdef uint8_t row_of_ref(const unsigned char *text, int64_t length) noexcept nogil:
-    """The row of a REF of one base, which is between the tabs of `text`."""
+    """The row of the first base of REF, which is between the tabs of `text`."""
     cdef int64_t i
     for i in range(length - 2):
         if text[i] == TAB:
-            return row_of_base(text[i + 1]) if text[i + 2] == TAB else NO_ROW
+            return row_of_base(text[i + 1])
     return NO_ROW
 
 

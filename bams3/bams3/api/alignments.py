@@ -168,7 +168,9 @@ class Alignments:
             An entry for each site, in the order given. `contig`, `ref`, `alt`: lists of str; `ref` and `alt` are "."
             where the file has none. `position` (int64, 0-based). `depth` (int32): the number of bases. `A C G T N` of
             reads on the forward strand, `a c g t n` of those on the reverse strand, deletions `*` and `#` (int32); `N`
-            stands for all other bases, too.
+            stands for all other bases, too. `ADF` and `ADR` (int32): the number of reads with each allele, by strand,
+            -1 for alleles that are not counted; those of site i, REF and each ALT, are at
+            `first_allele[i]:first_allele[i + 1]` (int64).
         """
         from bams3.alleles.known import SITES, SiteFile, Sites, count_arrays
         from bams3.alleles.pileup import PileOptions

@@ -5,31 +5,46 @@ from typing import Any
 from bams3.cli.options import add_help, add_workers, parser
 from bams3.cli.reads import add_pileup, pileup_of
 from bams3.errors import UsageError
+from bams3.extras import need
 
 _EXAMPLE = """\
   bams3 alleles --sites common.vcf.gz NA12878.bams3 NA12891.bams3 > counts.tsv
-  bams3 alleles --sites common.vcf.gz --format vcf -q 20 -Q 20 NA12878.bams3 | bcftools view -Ob > counts.bcf
+  bams3 alleles --sites common.bcf -q 20 -Q 20 -o counts.bcf NA12878.bams3 NA12891.bams3
 output: a line for each site, in the order of the file, and each sample; positions from 1 (docs/alleles.md)"""
+_FORMATS = (
+    "tsv", "vcf", "vcf.gz", "bcf", "ubcf", "parquet", "bam-readcount", "alleleCounter", "CollectAllelicCounts",
+)  # fmt: skip
+_NAMES = {"vcf": "vcf", "vcf.gz": "vcf.gz", "vcf.bgz": "vcf.gz", "bcf": "bcf", "parquet": "parquet"}
+"""Ends of the names of files in a format."""
+_WITHOUT_ALLELES = ("tsv", "parquet", "alleleCounter", "bam-readcount")
 
 
 def run(command: str, argv: list[str]) -> int:
     """Run the command; returns the exit code."""
     options = parser(
         command,
-        "Count the bases of the reads at known sites, as bcftools mpileup does, in one or more datasets.",
+        "Count bases, and reads with each allele, at known sites, as mpileup does, in one or more datasets.",
         _EXAMPLE,
     )
     options.add_argument("datasets", metavar="DATASET", nargs="+", help="datasets: a sample each")
     options.add_argument(
         "--sites", "-T", "--targets-file", required=True, metavar="FILE",
-        help="the sites: a VCF (.vcf); a BED file (.bed); else lines of contig, position (from 1), and optionally REF "
-        "and ALT; each may be gzipped",
+        help="the sites: a VCF or BCF (.vcf, .bcf); a BED file (.bed); else lines of contig, position (from 1), and "
+        "optionally REF and ALT; each may be gzipped",
     )  # fmt: skip
     options.add_argument(
-        "--format", choices=("tsv", "vcf"), default="tsv",
-        help="a table (tsv, the default), or a VCF with DP, AD, ADF and ADR",
+        "--format", choices=_FORMATS, metavar="NAME",
+        help="a table (tsv); a VCF with DP, AD, ADF and ADR (vcf, vcf.gz), or BCF (bcf; ubcf: uncompressed); Parquet "
+        "(parquet); or the layout of bam-readcount, alleleCounter or CollectAllelicCounts (default: by the name of "
+        "FILE, else tsv)",
     )  # fmt: skip
-    options.add_argument("--strands", action="store_true", help="in the table, count each strand by itself")
+    options.add_argument(
+        "-O", "--output-type", choices="vzbu", dest="output_type",
+        help="the same in letters of bcftools: VCF (v, z: bgzipped) or BCF (b, u: uncompressed)",
+    )  # fmt: skip
+    options.add_argument(
+        "--strands", action="store_true", help="in the table, or in Parquet, count each strand by itself"
+    )
     add_pileup(options)
     options.add_argument(
         "-Q", "--min-BQ", "--min-baseq", type=int, default=0, metavar="N",
@@ -48,25 +63,42 @@ def _print(args: Any) -> None:
     from bams3.alleles.known import SiteFile
     from bams3.buffer import keep_freed_memory
     from bams3.dataset.opening import open_reader
-    from bams3.operations.alleles import write_alleles
+    from bams3.operations.alleles import VARIANT_FORMATS, write_alleles
     from bams3.output.files import open_output, refuse_inputs
     from bams3.parallel.workers import Workers
 
     refuse_inputs(args.output, *args.datasets, args.sites)
+    format = _format_of(args)
     sites = SiteFile(args.sites)
-    if args.format == "vcf" and not sites.has_alleles:
-        raise UsageError(f"--format vcf needs sites with REF and ALT: {args.sites} is not a VCF")
+    if format not in _WITHOUT_ALLELES and not sites.has_alleles:
+        raise UsageError(f"--format {format} needs sites with REF and ALT: {args.sites} is not a VCF or BCF")
+    if format == "parquet":
+        need("pyarrow", "--format parquet")
     keep_freed_memory()
     datasets = [open_reader([path]) for path in args.datasets]
     options = pileup_of(args)
-    with Workers(args.workers) as workers, open_output(args.output) as file:
-        write_alleles(
-            file,
-            datasets,
-            sites,
-            options,
-            args.min_BQ,
-            workers,
-            strands=args.strands,
-            vcf=args.format == "vcf",
-        )
+    indexes = VARIANT_FORMATS.get(format, ())
+    with Workers(args.workers) as workers, open_output(args.output, indexes=indexes) as file:
+        if format == "parquet":
+            from bams3.api.arrow import write_parquet
+            from bams3.api.site_batches import site_batches
+
+            found = site_batches(datasets, sites, options, args.min_BQ, workers, strands=args.strands)
+            write_parquet(found, file)
+        else:
+            write_alleles(
+                file, datasets, sites, options, args.min_BQ, workers, format=format, strands=args.strands
+            )
+
+
+def _format_of(args: Any) -> str:
+    """The format that the options ask for, or the name of the output."""
+    if args.output_type:
+        format = {"v": "vcf", "z": "vcf.gz", "b": "bcf", "u": "ubcf"}[args.output_type]
+        if args.format not in (None, format, format.removesuffix(".gz"), format.removeprefix("u")):
+            raise UsageError(
+                f"--format {args.format} and -O {args.output_type} contradict each other; give one of them"
+            )
+        return format
+    by_name = (format for end, format in _NAMES.items() if args.output.endswith(f".{end}"))
+    return args.format or next(by_name, "tsv")

@@ -2,69 +2,168 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, BinaryIO
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from functools import partial
+from itertools import chain
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
+from bams3.alleles import layouts
 from bams3.alleles.counts import SITE_WIDTH
-from bams3.alleles.known import SITES, SiteFile, count_sites
+from bams3.alleles.known import SITES, Counts, SiteFile, Sites, count_alleles
 from bams3.alleles.site_lines import SiteLines, columns
 from bams3.errors import UsageError
 from bams3.parallel.workers import Workers, in_order
 
 if TYPE_CHECKING:
     from bams3.alleles.pileup import PileOptions
+    from bams3.alleles.variants import Alleles
     from bams3.dataset.reader import DatasetReader
 
 COUNTS = 64 << 20
 """Bytes of their counts, at most."""
 LINES = 1 << 14
 """Lines that are made at a time, about."""
-_FORMATS = (
+VARIANT_FORMATS = {"vcf": (), "vcf.gz": (".csi", ".tbi"), "bcf": (".csi",), "ubcf": (".csi",)}
+"""VCF and BCF; suffixes of the indexes that a file may have."""
+LAYOUTS = {
+    "bam-readcount": layouts.BAM_READCOUNT,
+    "alleleCounter": layouts.ALLELE_COUNTER,
+    "CollectAllelicCounts": layouts.COLLECT_ALLELIC_COUNTS,
+}
+"""Those of other programs, which have one sample."""
+_FIELDS = (
     ("DP", "1", "Number of bases"),
     ("AD", "R", "Number of reads with each allele"),
     ("ADF", "R", "Number of reads with each allele, on the forward strand"),
     ("ADR", "R", "Number of reads with each allele, on the reverse strand"),
 )
+LinesOf = Callable[[int, int], Any]
+"""Makes the lines of sites from one number to another."""
+_TO_BCF = ["bcftools.view", "--no-version"]
+
+
+class Block(NamedTuple):
+    """Some sites, and what the reads of each sample say there."""
+
+    sites: Sites
+    alleles: Alleles
+    counts: list[Counts]
+
+
+def counted(
+    datasets: Sequence[DatasetReader],
+    sites: SiteFile,
+    options: PileOptions,
+    min_quality: int,
+    workers: Workers,
+) -> Iterator[Block]:
+    """Count at the sites of a file, in its order. Raises UsageError like `SiteFile.blocks` and `count_alleles`."""
+    most = max(1, min(SITES, COUNTS // (4 * SITE_WIDTH * len(datasets))))
+    for block in sites.blocks(most, datasets):
+        alleles = block.alleles()
+        yield Block(
+            block,
+            alleles,
+            [count_alleles(dataset, block, alleles, options, min_quality, workers) for dataset in datasets],
+        )
+
+
+def samples_of(datasets: Sequence[DatasetReader]) -> list[str]:
+    """The names of samples: those of the datasets. Raises UsageError for two of one name."""
+    samples = [dataset.name for dataset in datasets]
+    for sample in samples:
+        if samples.count(sample) > 1:
+            raise UsageError(f"two datasets have the name {sample}; names of samples must differ")
+    return samples
 
 
 def write_alleles(
     file: BinaryIO, datasets: Sequence[DatasetReader], sites: SiteFile, options: PileOptions, min_quality: int,
-    workers: Workers, *, strands: bool = False, vcf: bool = False, names: Sequence[str] | None = None,
+    workers: Workers, *, format: str = "tsv", strands: bool = False, names: Sequence[str] = (),
 ) -> None:  # fmt: skip
-    """Write what the reads of each dataset say at sites, in the order of their file: a table, or a VCF.
+    """Write what the reads of each dataset say at sites, in the order of their file.
 
-    The table has a line for each site and sample, with counts by strand if `strands`. `names`: of the samples; by
-    default those of the datasets. Raises UsageError for two
-    datasets of one name, and like `SiteFile.blocks` and `count_sites`.
+    `format`: a table (`tsv`), which has a line for each site and sample, with counts by strand if `strands`; one of
+    VARIANT_FORMATS; or one of LAYOUTS. `names`: of the samples; by default those of the datasets. Raises UsageError for
+    two datasets of one name, and like `counted`.
     """
-    samples = list(names or (dataset.name for dataset in datasets))
-    for sample in samples:
-        if samples.count(sample) > 1:
-            raise UsageError(f"two datasets have the name {sample}; names of samples must differ")
-    file.write(_vcf_header(datasets, samples) if vcf else ("\t".join(columns(strands)) + "\n").encode())
-    most = max(1, min(SITES, COUNTS // (4 * SITE_WIDTH * len(datasets))))
+    samples = list(names) or samples_of(datasets)
+    if format in LAYOUTS:
+        if len(samples) > 1:
+            raise UsageError(f"--format {format} has one sample; run it for each dataset")
+        head, lines_of = _layout_head(format, datasets[0]), partial(_of_layout, LAYOUTS[format])
+    else:
+        vcf = format in VARIANT_FORMATS
+        head = _vcf_head(datasets, samples) if vcf else ("\t".join(columns(strands)) + "\n").encode()
+        lines_of = partial(_of_sites, samples, strands, vcf)
+    blocks = counted(datasets, sites, options, min_quality, workers)
     step = max(1, LINES // len(datasets))
 
-    def jobs() -> Iterator[tuple[Any, ...]]:
-        for block in sites.blocks(most, datasets):
-            counts = [count_sites(dataset, block, options, min_quality, workers) for dataset in datasets]
-            lines = SiteLines(block.contigs, samples, strands=strands, vcf=vcf)
-            of_block = (lines, block.contig, block.position, block.text, block.text_ends, counts)
-            for first in range(0, len(block.position), step):
-                yield *of_block, first, min(first + step, len(block.position))
+    def jobs() -> Iterator[tuple[LinesOf, int, int]]:
+        for block in blocks:
+            lines, count = lines_of(block), len(block.sites.position)
+            for first in range(0, count, step):
+                yield lines, first, min(first + step, count)
 
-    for text in in_order(lambda job: job[0].of(*job[1:]), jobs(), workers):
-        file.write(text)
+    parts: Iterable[Any] = chain([head], in_order(lambda job: job[0](*job[1:]), jobs(), workers))
+    if format in ("bcf", "ubcf"):
+        _write_bcf(parts, file, "-Ou" if format == "ubcf" else "-Ob")
+        return
+    if format == "vcf.gz":
+        from bams3.output.alignments import DEFAULT_LEVEL, bgzf
+
+        parts = bgzf(parts, DEFAULT_LEVEL, workers)
+    for part in parts:
+        file.write(part)
 
 
-def _vcf_header(datasets: Sequence[DatasetReader], samples: list[str]) -> bytes:
+def _of_sites(samples: list[str], strands: bool, vcf: bool, block: Block) -> LinesOf:
+    lines = SiteLines(block.sites.contigs, samples, strands=strands, vcf=vcf)
+    return partial(lines.of, *block.sites[1:5], block.alleles, block.counts)
+
+
+def _of_layout(kind: int, block: Block) -> LinesOf:
+    contigs = [name.encode("utf-8", "surrogateescape") for name in block.sites.contigs]
+    return partial(layouts.layout_lines, kind, contigs, *block.sites[1:5], block.counts[0].sites)
+
+
+def _write_bcf(parts: Iterable[Any], file: BinaryIO, kind: str) -> None:
+    """Pipe a VCF through bcftools, and copy the BCF that it writes."""
+    from bams3.sources.process import SamtoolsProcess
+
+    with closing(SamtoolsProcess([*_TO_BCF, kind, "-"], "BCF", "it can't be written", parts)) as bcftools:
+        shutil.copyfileobj(bcftools.stdout, file)
+        bcftools.check()
+
+
+def _vcf_head(datasets: Sequence[DatasetReader], samples: list[str]) -> bytes:
     def lines() -> Iterator[str]:
         yield "##fileformat=VCFv4.2"
         yield '##FILTER=<ID=PASS,Description="All filters passed">'
         for name, length in dict(pair for dataset in datasets for pair in dataset.references).items():
             yield f"##contig=<ID={name},length={length}>"
-        for name, number, text in _FORMATS:
+        for name, number, text in _FIELDS:
             yield f'##FORMAT=<ID={name},Number={number},Type=Integer,Description="{text}">'
         yield "\t".join(("#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO", "FORMAT", *samples))
 
-    return "".join(f"{line}\n" for line in lines()).encode("utf-8", "surrogateescape")
+    return _encoded(lines())
+
+
+def _layout_head(layout: str, dataset: DatasetReader) -> bytes:
+    def lines() -> Iterator[str]:
+        if layout == "alleleCounter":
+            yield "#CHR\tPOS\tCount_A\tCount_C\tCount_G\tCount_T\tGood_depth"
+        elif layout == "CollectAllelicCounts":
+            yield "@HD\tVN:1.6"
+            for name, length in dataset.references:
+                yield f"@SQ\tSN:{name}\tLN:{length}"
+            yield f"@RG\tID:GATKCopyNumber\tSM:{dataset.name}"
+            yield "CONTIG\tPOSITION\tREF_COUNT\tALT_COUNT\tREF_NUCLEOTIDE\tALT_NUCLEOTIDE"
+
+    return _encoded(lines())
+
+
+def _encoded(lines: Iterator[str]) -> bytes:
+    return "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")

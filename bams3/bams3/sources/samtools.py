@@ -1,4 +1,4 @@
-"""pysam's samtools in a process of its own: `python -m bams3.sources.samtools COMMAND …`.
+"""pysam's samtools, or bcftools, in a process of its own: `python -m bams3.sources.samtools [bcftools.]COMMAND …`.
 
 htslib holds the interpreter's lock while it writes, so a thread in the same process could not read its output from a
 pipe; and damaged input that crashes it crashes only this process.
@@ -6,6 +6,7 @@ pipe; and damaged input that crashes it crashes only this process.
 
 import os
 import sys
+from importlib import import_module
 
 import pysam
 
@@ -17,7 +18,8 @@ def main(command: str, *arguments: str) -> str | None:
     it failed."""
     if not os.environ.get("REF_PATH"):  # otherwise old versions query a server, which may never answer
         os.environ["REF_PATH"] = f"{CACHE}/hts-ref/%2s/%2s/%s"
-    run = getattr(pysam, command)
+    module, _, name = command.rpartition(".")
+    run = getattr(import_module(f"pysam.{module}") if module else pysam, name)
     try:
         run(*arguments, catch_stdout=False)
     except pysam.utils.SamtoolsError as error:
