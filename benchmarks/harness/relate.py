@@ -29,9 +29,7 @@ def samples(bench: Bench, alignments: Alignments) -> Iterator[Row]:
     sites = folder / "sites.vcf"
     count = write_sites(sites, alignments.bam)
     command = [BAMS3, "relate", "--workers", "2", "--sites", sites, "-o", folder / "who", *copies]
-    usage = run(
-        Command(command, folder / "who.pairs.tsv")
-    )  # once, since it takes a minute of CPU time
+    usage = run(Command(command, folder / "who.pairs.tsv"))  # once, since it takes a minute of CPU time
     with (folder / "who.pairs.tsv").open() as file:
         found = [row["concordance"] for row in csv.DictReader(file, delimiter="\t")]
     same("relate", found, ["1.0000"] * (SAMPLES * (SAMPLES - 1) // 2))
