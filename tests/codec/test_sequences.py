@@ -126,6 +126,11 @@ def longer(name: str) -> Callable[[dict[str, bytes]], None]:
         (lambda streams: streams.update({"seq.pad": b"\0\0\0\0\1\0\0\0"}), "invalid pad for record 1"),
         (lambda streams: streams.update({"seq.pad": b"\xff\0\0\0\1\0\0\0"}), "invalid pad for record 256"),
         (lambda streams: streams.update({"seq.mismatch": b"\x7f" * 99}), "no valid bases for record"),
+        (lambda streams: streams.update({"seq.substitute": b"\0"}), "no valid bases for record 2"),
+        (
+            lambda streams: streams.update({"seq.substitute": b"\x08"}),
+            "no valid bases for record 2",
+        ),  # G, as it is
     ],
 )
 def test_streams_that_do_not_fit(change: Callable[[dict[str, bytes]], None], message: str) -> None:

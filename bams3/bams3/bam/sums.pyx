@@ -351,9 +351,9 @@ cdef inline uint32_t cigar_after(uint32_t crc, const uint8_t *r, const uint8_t *
 
 
 def first_odd_tag(block, int excluded, int required):
-    """The first of a RecordBlock's records that samtools checksum would sum and whose tags would send it into an endless
-    loop: one has a name with a character that is not from "0" to "z". Returns (number in the block, QNAME, name of the
-    tag), or None. ``excluded``, ``required``: as in `sums_of`."""
+    """The first of a RecordBlock's records that samtools checksum would sum and never get past: one of its tags has a
+    name with a character that is not from "0" to "z". Returns (number in the block, QNAME, name of the tag), or None.
+    ``excluded``, ``required``: as in `sums_of`."""
     cdef const uint8_t[::1] data = block.data
     cdef const int64_t[::1] offsets = block.offsets
     cdef Py_ssize_t i

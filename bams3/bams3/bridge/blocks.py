@@ -22,6 +22,7 @@ FEW = 4000
 """Bytes of data in the block that begins so; it has no room for more."""
 _EMPTY = b"\0" + U16.pack(0) + U16.pack(0xFFFF)  # a deflate block without data
 _LAST = b"\1" + _EMPTY[1:]  # the same, as the last one
+_FOR_EACH = pow(-len(_EMPTY), -1, PAGE)  # empty blocks that fill a page but for one byte, or pages
 _STEP = MOST + AROUND
 _BEFORE = AROUND - FOOTER.size  # bytes of a block before its data
 
@@ -46,7 +47,7 @@ def _around(size: int, apart: bool) -> int:
 
 def _empty(size: int) -> int:
     """How many empty deflate blocks the last block has, so that it ends at the end of a page."""
-    return size * pow(-len(_EMPTY), -1, PAGE) % PAGE
+    return size * _FOR_EACH % PAGE
 
 
 def stored(

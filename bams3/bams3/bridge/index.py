@@ -105,7 +105,8 @@ def _reference(kind: str, depth: int, runs: Sequence[Run], mapped: int, unmapped
     for (number, start), chunks in sorted(bins.items()):
         offset = () if kind == "bai" else (linear[start >> MIN_SHIFT],)
         yield header.pack(number, *offset, len(chunks))
-        yield b"".join(_OFFSETS.pack(begin << 16, finish << 16) for begin, finish in chunks)
+        for begin, finish in chunks:
+            yield _OFFSETS.pack(begin << 16, finish << 16)
     yield header.pack(first_bin(depth + 1) + 1, *(() if kind == "bai" else (0,)), 2)
     yield _METADATA.pack(runs[0].begin << 16, runs[-1].finish << 16, mapped, unmapped)
     if kind == "bai":

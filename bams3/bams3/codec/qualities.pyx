@@ -27,7 +27,8 @@ cdef extern from *:
     #include <tmmintrin.h>
 
     /* Look up both halves of bytes, the lower one first, among 16 values; returns how many of the bytes were. */
-    __attribute__((target("ssse3"))) static int64_t bams3_look_up(const uint8_t *packed, int64_t count, const uint8_t *values, uint8_t *out) {
+    __attribute__((target("ssse3"))) static int64_t bams3_look_up(
+        const uint8_t *packed, int64_t count, const uint8_t *values, uint8_t *out) {
         const __m128i table = _mm_loadu_si128((const __m128i *)values), half = _mm_set1_epi8(15);
         int64_t i = 0;
         for (; i + 16 <= count; i += 16) {
@@ -40,11 +41,15 @@ cdef extern from *:
         return i;
     }
 
-    static int64_t bams3_look_up_some(const uint8_t *packed, int64_t count, const uint8_t *values, uint8_t *out) {
+    static int64_t bams3_look_up_some(
+        const uint8_t *packed, int64_t count, const uint8_t *values, uint8_t *out) {
         return __builtin_cpu_supports("ssse3") ? bams3_look_up(packed, count, values, out) : 0;
     }
     #else
-    static int64_t bams3_look_up_some(const uint8_t *packed, int64_t count, const uint8_t *values, uint8_t *out) { return 0; }
+    static int64_t bams3_look_up_some(
+        const uint8_t *packed, int64_t count, const uint8_t *values, uint8_t *out) {
+        return 0;
+    }
     #endif
     """
     int64_t look_up_some "bams3_look_up_some"(
