@@ -59,7 +59,7 @@ def key(record: bytes) -> tuple[int, int, int]:
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Frames of few records, many merges, and runs that are joined."""
     for module, name, value in (
-        (runs, "STEP", 900), (sorting, "FRAME", 300), (sorting, "BLOCK", 500), (sorting, "MOST_RUNS", 3),
+        (runs, "STEP", 1), (sorting, "FRAME", 300), (sorting, "BLOCK", 500), (sorting, "MOST_RUNS", 3),
     ):  # fmt: skip
         monkeypatch.setattr(module, name, value)
 
@@ -122,12 +122,20 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize("memory", [1, 20_000, AMPLE])
+@pytest.mark.parametrize("memory", [1, 2000, AMPLE])
 @pytest.mark.parametrize("places", HOSTILE.values(), ids=HOSTILE)
 @pytest.mark.usefixtures("_small")
 def test_ties_stay_in_the_order_of_the_input(places: list[tuple[int, int, int]], memory: int) -> None:
     made = [record(number, *place) for number, place in enumerate(places)]
     assert ordered(Records(made), memory) == b"".join(sorted(made, key=key))
+
+
+@pytest.mark.usefixtures("_small")
+def test_ties_do_not_wait_for_each_other() -> None:
+    """However many there are, a few frames of them are in memory."""
+    source = Records([record(number, -1, -1) for number in range(1000)])
+    found = list(SortedSource(source, 20_000).blocks())
+    assert max(map(len, found)) < 50
 
 
 @pytest.mark.parametrize("memory", [100_000, 1_000_000, AMPLE])

@@ -50,7 +50,8 @@ cdef inline uint64_t key_of(const uint8_t *record) noexcept nogil:
 
 
 cdef Item *sort_items(Item *items, Item *spare, int64_t count) noexcept nogil:
-    """Sort items by key, stably; return where they are then: `items` or `spare`. Bytes that all keys share are skipped."""
+    """Sort items by key, stably; return where they are then, `items` or `spare`. Bytes that all keys share are skipped.
+    """
     cdef int64_t places[256]
     cdef int64_t i, at, found
     cdef uint64_t different = 0
