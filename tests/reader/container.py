@@ -18,8 +18,9 @@ from reader.codecs import inflate
 MAGICS = {1: bytes.fromhex("42414d533300010a"), 2: bytes.fromhex("42414d533300020a")}
 HOT = (
     "pos", "pos.long", "cigar", "cigar.long", "cigar.count", "cigar.count.long", "cigar.op", "cigar.length",
-    "cigar.length.long", "cigar.gap", "cigar.gap.long", "link", "link.long", "border", "border.long", "border.hash",
-    "flag", "flag.next", "flag.values", "mapq", "mate", "mate.ref", "mate.ref.long", "mate.pos", "mate.pos.long",
+    "cigar.length.long", "cigar.gap", "cigar.gap.long", "rank", "rank.long", "link", "link.long", "border",
+    "border.long", "border.hash", "flag", "flag.next", "flag.values", "mapq", "mate", "mate.ref", "mate.ref.long",
+    "mate.pos", "mate.pos.long",
 )  # fmt: skip
 
 

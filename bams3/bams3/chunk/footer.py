@@ -25,8 +25,8 @@ TRAILER = struct.Struct("<II8s")
 MAX_FOOTER = 1 << 30  # bytes, inflated
 ZONE_FIELDS = ZoneMap._fields[:-2]  # the fields stored in a footer
 MAX_REFERENCE = 1 << 21  # bytes of the reference stream, in addition to four per record
-SMALL = 1 << 16
-"""Bytes up to which the hot, or the cold, streams of a row group have one checksum instead of one each."""
+SMALL_COLD, SMALL_HOT = 1 << 16, 1 << 13
+"""Bytes up to which the cold, or the hot, streams of a row group have one checksum instead of one each."""
 HOT = {name: place for place, name in enumerate(HOT_STREAMS)}
 """Hot streams, in the order in which they are stored."""
 
@@ -39,8 +39,10 @@ def is_hot(name: str, streams: Container[str]) -> bool:
 def parted(streams: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     """The names of the cold, and of the hot streams of a row group."""
     named = _names_are_hot(streams)
-    hot = [name for name in streams if name in HOT or (named and name.startswith("name"))]
-    return [name for name in streams if name not in hot], hot
+    parts: tuple[list[str], list[str]] = [], []
+    for name in streams:
+        parts[name in HOT or (named and name.startswith("name"))].append(name)
+    return parts
 
 
 def _names_are_hot(streams: Container[str]) -> bool:

@@ -39,6 +39,10 @@ class Span:
             self._data = self._chunk.view(self.start, self.length)
         return self._data
 
+    def fill(self, data: memoryview) -> None:
+        """Take the bytes, which were fetched along with others."""
+        self._data = data
+
     def has(self, start: int, length: int) -> bool:
         """Whether the span contains these bytes of the chunk."""
         return self.start <= start and start + length <= self.start + self.length
@@ -97,7 +101,7 @@ class Streams(dict[str, bytes]):
                 self._checked[hot] = self._read(what, place, self.entry.checksums[hot])
             at = entry.offset - place[0]
             return self._checked[hot][at : at + entry.stored]
-        if hot:
+        if hot and self._holder(entry.offset, entry.stored) is None:
             self.have(*place)
         return self._read(f"stream '{name}'", (entry.offset, entry.stored), entry.crc32)
 

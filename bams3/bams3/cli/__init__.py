@@ -3,10 +3,14 @@
 Only the module of the requested command is imported, to keep start-up fast.
 """
 
+import atexit
 import gc
 import io
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import NoReturn
 
 from bams3.errors import Bams3Error, message_of
 from bams3.shown import shown
@@ -74,18 +78,29 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     `argv`: the words of the command; by default those of the process, which ends with it.
     """
-    whole_process = argv is None
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    if argv is None:
+        gc.set_threshold(100_000, 50, 50)  # a footer consists of many small objects without cycles
+        _end(_code_of(sys.argv[1:]))
+    return _code_of(list(argv))
+
+
+def _end(code: int) -> NoReturn:
+    """End the process without taking the interpreter apart, object by object, which takes as long as a query."""
+    with suppress(OSError, ValueError, AttributeError):
+        sys.stdout.flush()
+    with suppress(OSError, ValueError, AttributeError):
+        sys.stderr.flush()
+    atexit._run_exitfuncs()
+    os._exit(code)
+
+
+def _code_of(arguments: list[str]) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):  # contig names are bytes, whatever the locale
         sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
-    if whole_process:
-        gc.set_threshold(100_000, 50, 50)  # a footer consists of many small objects without cycles
     command = f" {arguments[0]}" if arguments and arguments[0] in COMMANDS else ""
     try:
         code = _run(arguments)
         sys.stdout.flush()
-        if whole_process:
-            gc.freeze()  # skip the final search for cycles
         return code
     except Bams3Error as error:
         return _fail(command, str(error))

@@ -31,7 +31,18 @@ def run(command: str, argv: list[str]) -> int:
     )
     options.add_argument("-c", "--chrom", metavar="NAME", help="process only this contig")
     options.add_argument("-n", "--no-per-base", action="store_true", help="do not write per-base depth")
-    options.add_argument("-t", "--threads", metavar="N", help="accepted as in mosdepth, without effect")
+    options.add_argument(
+        "-t",
+        "--threads",
+        "-@",
+        "--workers",
+        "--parallel",
+        dest="workers",
+        type=_threads,
+        default=1,
+        metavar="N|auto",
+        help="number of threads that decode (default: 1)",
+    )
     options.add_argument("-f", "--fasta", metavar="FASTA", help="accepted as in mosdepth, without effect")
     add_depth(options)
     options.add_argument(
@@ -93,6 +104,12 @@ def _positive(text: str) -> int:
     return int(text)
 
 
+def _threads(text: str) -> int:
+    from bams3.parallel.workers import worker_count
+
+    return worker_count("1" if text == "0" else text)  # 0 is mosdepth's default
+
+
 def _check_bigwig(args: Any) -> None:
     """Raise UsageError for options that do not go with --bigwig."""
     others = {
@@ -116,12 +133,10 @@ def _coverage(args: Any) -> None:
     from bams3.buffer import keep_freed_memory
     from bams3.coverage import (
         CoverageOptions,
-        Gathered,
         parse_quantize,
         parse_thresholds,
         read_group_filter,
         write_coverage,
-        write_part,
     )
     from bams3.dataset.opening import open_reader
 
@@ -135,6 +150,7 @@ def _coverage(args: Any) -> None:
     read_groups = args.read_groups.split(",") if args.read_groups else []
     accept = read_group_filter(read_groups) if read_groups else None
     if args.batch:
+        from bams3.coverage.parts import write_part
         from bams3.output.files import open_output, refuse_inputs
 
         refuse_inputs(args.output, *args.dataset, args.by)
@@ -145,14 +161,27 @@ def _coverage(args: Any) -> None:
         with open_output(args.output) as file:
             write_part(file, dataset, dataset.windows(*args.batch), options, read_groups, accept)
         return
-    pieces_of = Gathered(args.gather, dataset, options, read_groups) if args.gather else None
-    from bams3.parallel.workers import watched
+    pieces_of = None
+    if args.gather:
+        from bams3.coverage.parts import Gathered
 
-    with progress_bar("read", dataset.manifest.records * (2 if args.normalize else 1)) as progress:
+        pieces_of = Gathered(args.gather, dataset, options, read_groups)
+    from bams3.parallel.workers import Workers, watched
+
+    def decoded(group: Any) -> Any:
+        for column in options.columns:
+            getattr(group, column)
+        return group
+
+    with (
+        Workers(args.workers) as workers,
+        progress_bar("read", dataset.manifest.records * (2 if args.normalize else 1)) as progress,
+    ):
 
         def row_groups_of(contigs: Sequence[int]) -> Iterator[Any]:
-            for groups in dataset.contigs_row_groups(contigs):
-                yield watched(groups, lambda group: group.records, progress)
+            for groups in dataset.contigs_row_groups(contigs, options.unneeded):
+                ready = workers.map(decoded, groups) if workers.count > 1 else groups
+                yield watched(ready, lambda group: group.records, progress)
 
         inputs = (*args.dataset, *(args.gather or ()))
         given: Any = {"accept": accept, "pieces_of": pieces_of, "inputs": inputs}

@@ -101,7 +101,8 @@ cdef double row_cost(const uint32_t *counts, const uint16_t *row, const uint8_t 
 cdef class Model:
     """Frequencies of the bytes in some data: what `encode` needs, and an estimate of its result.
 
-    ``size``: number of bytes that ``encode()`` returns, to within a few; ``count``: number of distinct bytes.
+    ``size``: number of bytes that ``encode()`` returns, to within a few; ``count``: number of distinct bytes;
+    ``order``: 0 or 1.
     """
 
     cdef const uint8_t[::1] data
@@ -223,6 +224,10 @@ cdef class Model:
         self.table.size = coder.at - self.table.data
         return 0
 
+    @property
+    def order(self):
+        return self.shape.order
+
     def encode(self):
         """The coded data: a Buffer."""
         cdef size_t n = self.data.shape[0], length, entries = (self.symbols[self.count - 1] + 1) << self.shape.shift
@@ -253,6 +258,17 @@ cdef class Model:
             out.size += length
         free(table)
         return out
+
+
+def smallest(const uint8_t[::1] data not None, Py_ssize_t least, double pairs, double context):
+    """The `Model` of some data, of order 1 if that is smaller by ``context`` bytes for each distinct byte. Order 1 is
+    tried from ``least`` bytes on, and with at least 1 / ``pairs`` bytes for each possible pair."""
+    cdef Model first = Model(data, 0), second
+    if first.count > 1 and data.shape[0] >= least and data.shape[0] * pairs >= first.count * first.count:
+        second = Model(data, 1)
+        if second.size + context * second.count < first.size:
+            return second
+    return first
 
 
 def encode(data, int order):

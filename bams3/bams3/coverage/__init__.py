@@ -1,17 +1,14 @@
 """Depth of coverage, identical to mosdepth's."""
 
 from bams3.coverage.options import CoverageOptions, parse_quantize, parse_thresholds
-from bams3.coverage.parts import Gathered, write_part
 from bams3.coverage.write import depth_of, read_group_filter, region_values, write_coverage
 
 __all__ = [
     "CoverageOptions",
-    "Gathered",
     "depth_of",
     "parse_quantize",
     "parse_thresholds",
     "read_group_filter",
     "region_values",
     "write_coverage",
-    "write_part",
 ]
