@@ -64,13 +64,18 @@ class Streams(dict[str, bytes]):
         self._places = cold, hot
         self._checked: dict[bool, memoryview] = {}  # hot or cold streams with one checksum
         self.spans: list[Span] = []
+        self._entry: RowGroupEntry | None = None
 
     @property
     def entry(self) -> RowGroupEntry:
-        try:
-            return self._chunk.footer.row_groups[self._number]
-        except IndexError:
-            raise FormatError(f"{self._chunk.name}: it has fewer row groups than the index says") from None
+        if self._entry is None:
+            try:
+                self._entry = self._chunk.footer.row_groups[self._number]
+            except IndexError:
+                raise FormatError(
+                    f"{self._chunk.name}: it has fewer row groups than the index says"
+                ) from None
+        return self._entry
 
     def have(self, start: int, length: int) -> None:
         """Make sure that one of the spans contains these bytes of the chunk."""

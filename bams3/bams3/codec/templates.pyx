@@ -21,7 +21,7 @@ from libc.string cimport memcmp, memcpy, memmove
 
 from bams3.buffer cimport Buffer
 from bams3.codec.primitives cimport ShortCursor, get_short, has_more, new_table, open_short, put_short
-from bams3.bam.fields cimport PROPER_PAIR, SUPPLEMENTARY
+from bams3.bam.fields cimport PROPER_PAIR, SUPPLEMENTARY, look_ahead, prefetch
 from bams3.bam.fields cimport (
     record_flag, record_name, record_name_length, record_next_pos, record_next_ref, record_pos,
     record_ref,
@@ -34,6 +34,7 @@ cdef array.array UINT32 = new_array("I")
 cdef array.array UINT64 = new_array("Q")
 
 cdef enum:
+    AHEAD = 16   # records
     NEAR = 1024  # bases from the first record of the row group within which every first mate is a border
 
 
@@ -50,6 +51,10 @@ cdef inline uint64_t hash_name(const uint8_t *name, int length) noexcept nogil:
         length -= 8
     h *= <uint64_t> 0xC4CEB9FE1A85EC53
     return h ^ (h >> 29)
+
+
+cdef inline uint64_t hash_of(const uint8_t *r) noexcept nogil:
+    return hash_name(record_name(r), record_name_length(r) - 1)
 
 
 cdef inline bint is_mate(const uint8_t *r) noexcept nogil:
@@ -178,6 +183,7 @@ def encode(block, const int32_t[::1] end):
     cdef const uint8_t *r
     cdef const uint8_t *other
     cdef int length
+    cdef int32_t known
     if table == NULL or hashes == NULL or is_border == NULL:
         free(table)
         free(hashes)
@@ -185,10 +191,17 @@ def encode(block, const int32_t[::1] end):
         raise MemoryError("not enough memory for the names of a row group")
     try:
         with nogil:
+            for i in range(min(n, AHEAD)):
+                hashes[i] = hash_of(&data[offsets[i]])
             for i in range(n):
+                if i + AHEAD < n:  # what is needed then begins to come now
+                    look_ahead(&data[0], &offsets[0], i + AHEAD, n)
+                    hashes[i + AHEAD] = hash_of(&data[offsets[i + AHEAD]])
+                    prefetch(&table[hashes[i + AHEAD] & (slots - 1)])
+                    known = table[hashes[i + AHEAD // 2] & (slots - 1)]
+                    prefetch(&data[offsets[max(known, 0)]] + 32)
                 r = &data[offsets[i]]
                 length = record_name_length(r) - 1
-                hashes[i] = hash_name(record_name(r), length)
                 slot = hashes[i] & (slots - 1)
                 previous[i] = -1
                 while table[slot] >= 0:
