@@ -1,4 +1,4 @@
-"""CRC-32, as of zlib and gzip, by carry-less multiplication: ten times as fast as zlib's, without importing a package."""
+"""CRC-32, as of zlib and gzip, by carry-less multiplication, which is ten times as fast as by zlib."""
 
 from libc.stdint cimport uint8_t, uint32_t
 

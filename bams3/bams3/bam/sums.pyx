@@ -71,7 +71,7 @@ cdef inline uint32_t qualities_after(uint32_t crc, const uint8_t *qual, int64_t 
 
 
 cdef inline int64_t piece_of(int64_t count, int64_t done, bint turned, int64_t *at) noexcept nogil:
-    """The next piece of a read, of which some bases are done; pieces begin at multiples of CRC_PIECE, also backwards."""
+    """The next piece of a read, of which some bases are done. Pieces begin at multiples of CRC_PIECE."""
     at[0] = (count - done - 1) // CRC_PIECE * CRC_PIECE if turned else done
     return count - done - at[0] if turned else min(<int64_t> CRC_PIECE, count - done)
 

@@ -98,20 +98,23 @@ class Streams(dict[str, bytes]):
 
     def bytes_of(self, name: str, entry: StreamEntry) -> memoryview:
         """The stored bytes of a stream, not copied. Raises FormatError if they are damaged, even when read again."""
+        if entry.crc32 is not None and (held := self._holder(entry.offset, entry.stored)):
+            return self._read(f"stream '{name}'", (entry.offset, entry.stored), entry.crc32, held)
         hot = is_hot(name, self.entry.streams)
         place = self._places[hot]
         if entry.crc32 is None:
             if hot not in self._checked:
                 what = f"one of its {('cold', 'hot')[hot]} streams"
-                self._checked[hot] = self._read(what, place, self.entry.checksums[hot])
+                self._checked[hot] = self._read(what, place, self.entry.checksums[hot], self._holder(*place))
             at = entry.offset - place[0]
             return self._checked[hot][at : at + entry.stored]
-        if hot and self._holder(entry.offset, entry.stored) is None:
+        if hot:
             self.have(*place)
-        return self._read(f"stream '{name}'", (entry.offset, entry.stored), entry.crc32)
+        place = entry.offset, entry.stored
+        return self._read(f"stream '{name}'", place, entry.crc32, self._holder(*place))
 
-    def _read(self, what: str, place: Range, crc32: int | None) -> memoryview:
-        held = self._holder(*place)
+    def _read(self, what: str, place: Range, crc32: int | None, held: Span | None) -> memoryview:
+        """Check the bytes of a place, which are those that a span has, if one has them."""
         stored = (held or self._chunk).view(*place)
         if streams.checksum(stored) != crc32:
             stored = self._chunk.view(*place)

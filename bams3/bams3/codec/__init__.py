@@ -185,8 +185,12 @@ class _Column(Generic[Value]):
     def __get__(self, instance: Any, owner: Any = None) -> Value:
         if instance is None:
             return self  # type: ignore[return-value]
-        with located(instance.name):
+        try:  # as `located`, which takes longer
             column = self._decode(instance)
+        except FormatError as error:
+            if str(error).startswith(instance.name):
+                raise
+            raise FormatError(f"{instance.name}: {error}") from error
         instance.__dict__[self._name] = column
         return column
 

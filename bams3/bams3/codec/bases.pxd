@@ -16,7 +16,8 @@ cdef extern from *:
     static inline int bams3_equal32(const unsigned char *a, const unsigned char *b) {
         const __m128i *x = (const __m128i *)a, *y = (const __m128i *)b;
         __m128i first = _mm_cmpeq_epi8(_mm_loadu_si128(x), _mm_loadu_si128(y));
-        return _mm_movemask_epi8(_mm_and_si128(first, _mm_cmpeq_epi8(_mm_loadu_si128(x + 1), _mm_loadu_si128(y + 1)))) == 0xFFFF;
+        __m128i second = _mm_cmpeq_epi8(_mm_loadu_si128(x + 1), _mm_loadu_si128(y + 1));
+        return _mm_movemask_epi8(_mm_and_si128(first, second)) == 0xFFFF;
     }
     #else
     #include <string.h>

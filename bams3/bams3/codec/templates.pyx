@@ -2,8 +2,8 @@
 
 ``rank``: which earlier record of the row group has the same name; short integers. A record waits, until the next
 record of its name, in a list that is in the order of the records. 0: the record is the first of its name, and waits;
-1: the first, and the only one. k > 1: it has the name of record (k - 2) // 2 of the list, which no longer waits; if k is
-odd, this one does. Insert sizes vary little, so most mates are among the records that have waited longest. Earlier
+1: the first, and the only one. k > 1: it has the name of record (k - 2) // 2 of the list, which no longer waits; if k
+is odd, this one does. Insert sizes vary little, so most mates are among the records that have waited longest. Earlier
 versions have ``link`` instead: the distance to the previous record of the name, 0 if there is none; short integers.
 
 ``border`` (distance from the previous border, the first from record 0; short integers) and ``border.hash`` (u64, one
