@@ -253,9 +253,8 @@ def _row_groups(documents: list[dict[str, Any]], version: int) -> Iterator[RowGr
         named, sizes = _names_are_hot(streams), [0, 0]
         for name, entry in streams.items():
             sizes[name in HOT or (named and name.startswith("name"))] += entry[length]
-        told.append(
-            (ZoneMap(*(document.pop(key) for key in ZONE_FIELDS), sizes[1], sizes[0]), streams, named)
-        )
+        zone = ZoneMap(*(document.pop(key) for key in ZONE_FIELDS), *reversed(sizes))
+        told.append((zone, streams, named))
     at = [len(MAGIC)]  # of the next cold stream, and of the next hot one
     at.append(at[0] + sum(zone.cold for zone, _, _ in told))
     for document, (zone, streams, named) in zip(documents, told, strict=True):
