@@ -35,7 +35,6 @@ cdef array.array UINT64 = new_array("Q")
 
 cdef enum:
     AHEAD = 16   # records
-    FRONT = 16   # records that wait from whose number on the list is moved by a call
     NEAR = 1024  # bases from the first record of the row group within which every first mate is a border
 
 
@@ -127,15 +126,6 @@ cdef inline int32_t leave(Waiting *waiting, Py_ssize_t rank) noexcept nogil:
         memmove(at, at + 1, after * sizeof(int32_t))
         waiting.last -= 1
     return record
-
-
-cdef inline void move_up(int32_t *records, Py_ssize_t count) noexcept nogil:
-    """Move some records, fewer than FRONT, up by one. There must be room for FRONT more."""
-    cdef int32_t moved[FRONT]
-    cdef int j
-    for j in range(FRONT):
-        moved[j] = records[j] if j < count else records[j + 1]
-    memcpy(records + 1, moved, sizeof(moved))
 
 
 cdef inline Py_ssize_t rank_of(const Waiting *waiting, int32_t record) noexcept nogil:
@@ -244,30 +234,22 @@ def encode(block, const int32_t[::1] end):
 
 def decode(const uint8_t[::1] stream, const uint8_t[::1] escaped, Py_ssize_t n):
     """``previous`` of n records from their ranks: array('i'), the index of the previous record of the name, or -1."""
-    cdef array.array previous = array.clone(INT32, n, False), room = array.clone(INT32, n + 2 * FRONT, False)
+    cdef array.array previous = array.clone(INT32, n, False), room = array.clone(INT32, n + 1, False)
     cdef int32_t[::1] out = previous
     cdef Waiting waiting = Waiting(<int32_t *> room.data.as_ints, 0, 0)
     cdef ShortCursor cursor
-    cdef Py_ssize_t i, rank
-    cdef uint32_t value = 0, taken
+    cdef Py_ssize_t i
+    cdef uint32_t value = 0
     cdef bint whole = True
     open_short(&cursor, stream, escaped)
     with nogil:
         for i in range(n):
-            whole = get_short(&cursor, &value)
-            taken = value > 1  # which is hard to predict, so there is no branch
-            rank = (value >> 1) - taken
-            if not whole or (taken & (rank >= waiting.last - waiting.first)):
+            if not get_short(&cursor, &value) or (value > 1 and (value - 2) // 2 >= waiting.last - waiting.first):
                 whole = False
                 break
-            if rank < FRONT:
-                out[i] = waiting.records[waiting.first + rank] | -<int32_t> (1 - taken)
-                move_up(waiting.records + waiting.first, rank)
-                waiting.first += taken
-            else:
-                out[i] = leave(&waiting, rank)
+            out[i] = leave(&waiting, (value - 2) // 2) if value > 1 else -1
             waiting.records[waiting.last] = <int32_t> i
-            waiting.last += (value & 1) ^ (1 - taken)
+            waiting.last += (value & 1) ^ (value < 2)
     if not whole or waiting.first != waiting.last:
         raise FormatError("stream 'rank' does not match the row group's record count, or refers to no record")
     return previous
