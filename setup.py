@@ -24,7 +24,9 @@ extensions = [
         ".".join(path.relative_to(SOURCES).with_suffix("").parts),
         [str(path)],
         include_dirs=[SOURCES],
-        depends=[str(header) for header in path.parent.glob("*.h")],
+        depends=[
+            str(header) for folder in {path.parent, Path(SOURCES, "bams3")} for header in folder.glob("*.h")
+        ],
         define_macros=[("CYTHON_CLINE_IN_TRACEBACK", "0")],  # less C to compile
         extra_compile_args=["-O1", "-g"] if checked else [LEVELS.get(path.parent.name, "-O2"), "-g0"],
     )

@@ -67,6 +67,7 @@ def rows(bench: Bench, extent: Extent) -> Iterator[Row]:
     yield from convert.sorting(bench, hiseq)
     yield from convert.workers(bench, hiseq)
     yield from serial.shares(bench, hiseq)
+    yield from serial.replayed(bench, hiseq)
     for case in (reading.to_bam, reading.query, reading.decode):
         yield from case(bench, hiseq)
     for alignments in profiles:

@@ -14,9 +14,11 @@ from harness.process import output
 from harness.table import Floor, Row
 
 WORKERS = (1, 2, 4, 8)
+SIMULATED = (1, 2, 4, 8, 16, 32, 64)
+CLOSE = 0.1  # the largest error of a prediction
 MANY = 32
 SPEED_UP = 25  # by 32 workers, of commands that write
-SAMPLED = Path(__file__).with_name("sampled.py")
+SAMPLED, REPLAY = (Path(__file__).with_name(name) for name in ("sampled.py", "replay.py"))
 
 
 def shares(bench: Bench, alignments: Alignments) -> Iterator[Row]:
@@ -36,6 +38,23 @@ def shares(bench: Bench, alignments: Alignments) -> Iterator[Row]:
             runs = [sampled(words[0], *options, *words[1:]) for _ in range(bench.rounds)]
             what = f"{name}, {workers} worker{'s' * (workers > 1)}"
             yield from _rows(what, alignments.name, runs, floor if workers > 1 else None)
+
+
+def replayed(bench: Bench, alignments: Alignments) -> Iterator[Row]:
+    """What a simulation of many workers, with the measured times of tasks, predicts for a conversion."""
+    words = [str(alignments.bam), str(bench.scratch / "serial.bams3"), *map(str, SIMULATED)]
+    runs = [json.loads(output(sys.executable, REPLAY, *words).splitlines()[-1]) for _ in range(bench.rounds)]
+
+    def wall(workers: int) -> float:
+        return statistics.median(run["wall"][str(workers)] for run in runs)
+
+    measured = statistics.median(run["measured"] for run in runs)
+    close = Floor(f"within {CLOSE:.0%}", abs(wall(2) / measured - 1) <= CLOSE)
+    what = "convert, 2 workers: wall time by simulation, and measured"
+    yield Row(what, alignments.name, "s", wall(2), "a real run", measured, floor=close)
+    for workers in SIMULATED[2:]:
+        gain = wall(1) / wall(workers)
+        yield Row(f"convert, {workers} workers: times faster than 1 (simulated)", alignments.name, "x", gain)
 
 
 def sampled(*words: str | Path) -> dict[str, float]:

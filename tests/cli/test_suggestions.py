@@ -25,7 +25,7 @@ MESSAGES = {
     "query --chunk {d}": "in place of the dataset",
     "query --batch Ref:AWS_BATCH_JOB_ARRAY_INDEX {d}": "give --batch array/N",
     "query {d} Ref::AWS_BATCH_JOB_ARRAY_INDEX": "give --batch array/N",
-    "coverage --parallel 4 -o x {d}": "runs in one thread",
+    "merge --parallel 4 {d}": "runs in one thread",
     "merge --workers 4 {d}": "runs in one thread",
     "flagstat {d}": "instead: bams3 stats --flagstat",
     "index {d}": "instead: bams3 convert",

@@ -74,6 +74,7 @@ QUALITIES = {
     "many of four values": [(0, b"\2\x0c\x17\x25\x25\x17\2" * 40_001)],
     "many of sixteen values": [(0, RNG.integers(20, 35, 140_000).astype(np.uint8).tobytes()), (4, b"\5" * 140_001)],
     "a rare value": [(0, b"\x25" * 20_000 + b"\2"), (16, b"\x25" * 20_000)],
+    "values that come late": [(0, b"\2\x0c\x17" * 9_001 + b"\x25" * 70), (16, b"\2\x0c" * 9_000 + b"\x41")],
 }  # fmt: skip
 
 
@@ -86,6 +87,21 @@ def test_qualities(name: str, level: int) -> None:
         Streams({k: bytes(v) for k, v in streams.items()}), block.l_seq, block.flag, block.surroundings
     )
     assert bytes(decoded) == b"".join(quality for _, quality in block.reads)
+
+
+@pytest.mark.parametrize("name", QUALITIES)
+def test_packed_many_at_a_time(name: str) -> None:
+    """The streams are the same as without."""
+    if not qualities.use_wide(True):
+        pytest.skip("this CPU has no AVX2")
+    block = Block(QUALITIES[name])
+    many = qualities.encode(block, 1, block.surroundings)
+    qualities.use_wide(False)
+    each = qualities.encode(block, 1, block.surroundings)
+    qualities.use_wide(True)
+    assert {key: bytes(value) for key, value in many.items()} == {
+        key: bytes(value) for key, value in each.items()
+    }
 
 
 @given(

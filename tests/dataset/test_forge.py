@@ -165,7 +165,7 @@ def test_streams(dataset: Path) -> None:
     """Records that are not those that were converted, and streams that none of them need."""
     (group,) = open_chunk(dataset / FIRST).row_groups
     raw = {name: bytes(group.stream(name)) for name in group.entry.streams}
-    assert {"border", "border.hash", "link"} < raw.keys()
+    assert {"border", "border.hash", "rank"} < raw.keys()
     right, found = answer_records(DatasetReader(dataset)), {}
     for name, data in raw.items():
         for what, other in {

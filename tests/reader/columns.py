@@ -59,7 +59,16 @@ def chosen(codes: list[int], distinct: list[T]) -> list[T]:
 
 def links(streams: Streams) -> list[int]:
     """Index of the previous record of the same name, or -1."""
-    return [i - value if value else -1 for i, value in enumerate(short_integers(streams, "link"))]
+    if "link" in streams:
+        return [i - value if value else -1 for i, value in enumerate(short_integers(streams, "link"))]
+    waiting: list[int] = []
+    out = []
+    for i, value in enumerate(short_integers(streams, "rank")):
+        out.append(waiting.pop((value - 2) // 2) if value > 1 else -1)
+        if value == 0 or (value > 1 and value % 2):
+            waiting.append(i)
+    assert not waiting
+    return out
 
 
 def flags(streams: Streams, link: list[int]) -> list[int]:

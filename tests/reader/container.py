@@ -19,8 +19,9 @@ from reader.integers import RowGroupStreams
 MAGICS = {version: bytes.fromhex(f"42414d533300{version:02}0a") for version in (1, 2, 3)}
 HOT = (
     "pos", "pos.long", "cigar", "cigar.long", "cigar.count", "cigar.count.long", "cigar.op", "cigar.length",
-    "cigar.length.long", "cigar.gap", "cigar.gap.long", "link", "link.long", "border", "border.long", "border.hash",
-    "flag", "flag.next", "flag.values", "mapq", "mate", "mate.ref", "mate.ref.long", "mate.pos", "mate.pos.long",
+    "cigar.length.long", "cigar.gap", "cigar.gap.long", "rank", "rank.long", "link", "link.long", "border",
+    "border.long", "border.hash", "flag", "flag.next", "flag.values", "mapq", "mate", "mate.ref", "mate.ref.long",
+    "mate.pos", "mate.pos.long",
 )  # fmt: skip
 
 

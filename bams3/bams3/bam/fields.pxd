@@ -87,6 +87,18 @@ cdef inline const uint8_t *record_end(const uint8_t *r) noexcept nogil:
     return r + 4 + load_u32(r)
 
 
+cdef extern from *:
+    void prefetch "__builtin_prefetch"(const void *address) nogil
+
+
+cdef inline void look_ahead(const uint8_t *data, const int64_t *offsets, Py_ssize_t i, Py_ssize_t n) noexcept nogil:
+    """Have the start of a record that comes soon fetched into the cache: records are too far apart for CPUs to guess.
+    For loops that spend less time on a record than its bytes take to come."""
+    if i + 8 < n:
+        prefetch(data + offsets[i + 8])
+        prefetch(data + offsets[i + 8] + 64)
+
+
 cdef inline int tag_width(uint8_t kind) noexcept nogil:
     """Bytes per value of a tag type or B-array subtype; 0 for Z, H and B."""
     if kind == b"A" or kind == b"c" or kind == b"C":

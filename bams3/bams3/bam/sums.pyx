@@ -1,15 +1,14 @@
 """The sums of `samtools checksum`: CRC-32s of fields of every record, multiplied modulo 2^31 - 1.
 
-A product does not depend on the order of the records, and those of parts multiply to that of the whole. The CRC-32
-takes 16 bytes at a time from tables. It is linear, so a sequence is looked up as it is packed, two bases a byte, and
-once for both of the checksums that it is part of.
+A product does not depend on the order of the records, and those of parts multiply to that of the whole. The bases and
+the qualities of a read are made text, a piece at a time, whose CRC-32 is taken by carry-less multiplication.
 """
 
 from cpython cimport array
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset, strcmp
 
-from bams3.bam.fields cimport BASE_LETTERS, QCFAIL, REVERSE, SOFT_CLIP, load_i32, load_u16, load_u32, next_tag
+from bams3.bam.fields cimport QCFAIL, REVERSE, SOFT_CLIP, load_i32, load_u16, load_u32, next_tag
 from bams3.bam.fields cimport (
     record_cigar, record_cigar_count, record_end, record_flag, record_l_seq, record_mapq, record_name,
     record_name_length, record_next_pos, record_next_ref, record_pos, record_qual, record_ref, record_seq, record_tags,
@@ -17,6 +16,19 @@ from bams3.bam.fields cimport (
 )
 
 import array
+
+cdef extern from "bams3/crc32.h" nogil:
+    enum:
+        CRC_PIECE, CRC_BEFORE, CRC_ROOM
+    void crc_init()
+    bint crc_use_folding(bint wanted)
+    uint32_t crc_byte(uint32_t crc, uint8_t byte)
+    uint32_t crc_bytes(uint32_t crc, const uint8_t *p, size_t size)
+    uint32_t crc_after(uint32_t crc, const uint8_t *p, size_t size)
+    void crc_bases(const uint8_t *packed, size_t count, bint turned, uint8_t *text)
+    void crc_qualities(const uint8_t *qual, size_t count, bint turned, uint8_t *text)
+
+crc_init()
 
 cdef enum:
     MODULUS = 0x7FFFFFFF
@@ -31,140 +43,37 @@ cdef enum:
 
 FIELDS = CELLS
 
-# table[k][b]: what byte b adds to the CRC of data in which k bytes follow it; quality_table: likewise, of byte b + 33.
-# pairs[turned][k][b]: likewise, of a byte of packed bases, as letters or as those of the opposite strand, which 2 k
-# bytes follow.
-cdef uint32_t[16][256] table, quality_table
-cdef uint32_t[2][8][256] pairs
-cdef uint8_t[2][16] letters
+
+cdef inline void bases_after(uint32_t *crc, const uint8_t *packed, int64_t count, bint turned) noexcept nogil:
+    """Two CRCs after the letters of packed bases; `turned`: those of the opposite strand, in its order."""
+    cdef uint8_t[CRC_ROOM] room
+    cdef uint8_t *text = room + CRC_BEFORE
+    cdef int64_t done = 0, at, size
+    while done < count:
+        size = piece_of(count, done, turned, &at)
+        crc_bases(packed + at // 2, size, turned, text)
+        crc[0] = crc_after(crc[0], text, size)
+        crc[1] = crc_after(crc[1], text, size)
+        done += size
 
 
-cdef void fill_tables():
-    cdef uint32_t byte, crc
-    cdef int k, turned
-    for byte in range(256):
-        crc = byte
-        for k in range(8):
-            crc = crc >> 1 ^ (0xEDB88320 if crc & 1 else 0)
-        table[0][byte] = crc
-    for k in range(1, 16):
-        for byte in range(256):
-            crc = table[k - 1][byte]
-            table[k][byte] = crc >> 8 ^ table[0][crc & 255]
-    for k in range(16):
-        for byte in range(256):
-            quality_table[k][byte] = table[k][(byte + 33) & 255]
-    for byte in range(16):
-        letters[0][byte] = BASE_LETTERS[byte]
-        # The bits of a base stand for A, C, G and T, so those of its complement are in reverse order.
-        letters[1][byte] = BASE_LETTERS[byte >> 3 | byte >> 1 & 2 | byte << 1 & 4 | byte << 3 & 8]
-    for k in range(8):
-        for byte in range(256):
-            pairs[0][k][byte] = table[2 * k + 1][letters[0][byte >> 4]] ^ table[2 * k][letters[0][byte & 15]]
-            pairs[1][k][byte] = table[2 * k + 1][letters[1][byte & 15]] ^ table[2 * k][letters[1][byte >> 4]]
-
-fill_tables()
-
-
-cdef inline uint32_t byte_after(uint32_t crc, uint8_t byte) noexcept nogil:
-    return crc >> 8 ^ table[0][(crc ^ byte) & 255]
-
-
-cdef inline uint32_t shifted(uint32_t crc, int bytes) noexcept nogil:
-    """What a CRC so far adds to that of data which go on for 1 to 16 bytes."""
-    if bytes >= 4:
-        return (
-            table[bytes - 1][crc & 255] ^ table[bytes - 2][crc >> 8 & 255]
-            ^ table[bytes - 3][crc >> 16 & 255] ^ table[bytes - 4][crc >> 24]
-        )
-    while bytes:
-        crc = byte_after(crc, 0)
-        bytes -= 1
+cdef inline uint32_t qualities_after(uint32_t crc, const uint8_t *qual, int64_t count, bint turned) noexcept nogil:
+    """The CRC after qualities as in SAM; `turned`: the last one first."""
+    cdef uint8_t[CRC_ROOM] room
+    cdef uint8_t *text = room + CRC_BEFORE
+    cdef int64_t done = 0, at, size
+    while done < count:
+        size = piece_of(count, done, turned, &at)
+        crc_qualities(qual + at, size, turned, text)
+        crc = crc_after(crc, text, size)
+        done += size
     return crc
 
 
-cdef inline uint32_t bytes_after(
-    uint32_t crc, const uint8_t *p, int64_t size, const uint32_t (*values)[256]
-) noexcept nogil:
-    """The CRC after `size` bytes, whose values are those of a table."""
-    cdef uint32_t added
-    cdef int k, last
-    while size >= 16:
-        added = 0
-        for k in range(16):
-            added ^= values[15 - k][p[k]]
-        crc = shifted(crc, 16) ^ added
-        p += 16
-        size -= 16
-    last = <int> size
-    added = 0
-    for k in range(last):
-        added ^= values[last - 1 - k][p[k]]
-    return shifted(crc, last) ^ added
-
-
-cdef inline uint32_t bytes_before(
-    uint32_t crc, const uint8_t *end, int64_t size, const uint32_t (*values)[256]
-) noexcept nogil:
-    """Likewise, of the bytes that end at `end`, the last one first."""
-    cdef uint32_t added
-    cdef int k, last
-    while size >= 16:
-        end -= 16
-        added = 0
-        for k in range(16):
-            added ^= values[k][end[k]]
-        crc = shifted(crc, 16) ^ added
-        size -= 16
-    last = <int> size
-    added = 0
-    for k in range(last):
-        added ^= values[k][(end - last)[k]]
-    return shifted(crc, last) ^ added
-
-
-cdef inline void bases_after(uint32_t *crc, const uint8_t *packed, int64_t count) noexcept nogil:
-    """Two CRCs after the letters of packed bases."""
-    cdef uint32_t added
-    cdef int k, whole
-    while count > 1:
-        whole = 8 if count >= 16 else <int> (count // 2)
-        added = 0
-        if whole == 8:
-            for k in range(8):
-                added ^= pairs[0][7 - k][packed[k]]
-        else:
-            for k in range(whole):
-                added ^= pairs[0][whole - 1 - k][packed[k]]
-        crc[0] = shifted(crc[0], 2 * whole) ^ added
-        crc[1] = shifted(crc[1], 2 * whole) ^ added
-        packed += whole
-        count -= 2 * whole
-    if count:
-        crc[0] = byte_after(crc[0], letters[0][packed[0] >> 4])
-        crc[1] = byte_after(crc[1], letters[0][packed[0] >> 4])
-
-
-cdef inline void bases_before(uint32_t *crc, const uint8_t *packed, int64_t count) noexcept nogil:
-    """Likewise, of the opposite strand: the complements of the bases, the last one first."""
-    cdef const uint8_t *end = packed + count // 2
-    cdef uint32_t added
-    cdef int k, whole
-    if count & 1:
-        crc[0] = byte_after(crc[0], letters[1][end[0] >> 4])
-        crc[1] = byte_after(crc[1], letters[1][end[0] >> 4])
-    while end > packed:
-        whole = 8 if end - packed >= 8 else <int> (end - packed)
-        end -= whole
-        added = 0
-        if whole == 8:
-            for k in range(8):
-                added ^= pairs[1][k][end[k]]
-        else:
-            for k in range(whole):
-                added ^= pairs[1][k][end[k]]
-        crc[0] = shifted(crc[0], 2 * whole) ^ added
-        crc[1] = shifted(crc[1], 2 * whole) ^ added
+cdef inline int64_t piece_of(int64_t count, int64_t done, bint turned, int64_t *at) noexcept nogil:
+    """The next piece of a read, of which some bases are done. Pieces begin at multiples of CRC_PIECE."""
+    at[0] = (count - done - 1) // CRC_PIECE * CRC_PIECE if turned else done
+    return count - done - at[0] if turned else min(<int64_t> CRC_PIECE, count - done)
 
 
 cdef inline void multiply(uint64_t *product, uint32_t crc) noexcept nogil:
@@ -208,16 +117,14 @@ cdef class _Summer:
         cdef const uint8_t *long_cigar = real_cigar(r)
         cdef uint32_t qual, aux
         cdef uint64_t *cell
+        cdef bint turned
         if flag & self.excluded or flag & self.required != self.required:
             return 0
-        crc[0] = byte_after(0xFFFFFFFF, flags)
-        crc[1] = byte_after(bytes_after(0xFFFFFFFF, record_name(r), record_name_length(r), table), flags)
-        if self.turned and flag & REVERSE:
-            bases_before(crc, record_seq(r), l_seq)
-            qual = bytes_before(crc[0], record_qual(r) + l_seq, l_seq, quality_table)
-        else:
-            bases_after(crc, record_seq(r), l_seq)
-            qual = bytes_after(crc[0], record_qual(r), l_seq, quality_table)
+        crc[0] = crc_byte(0xFFFFFFFF, flags)
+        crc[1] = crc_byte(crc_bytes(0xFFFFFFFF, record_name(r), record_name_length(r)), flags)
+        turned = self.turned and flag & REVERSE
+        bases_after(crc, record_seq(r), l_seq, turned)
+        qual = qualities_after(crc[0], record_qual(r), l_seq, turned)
         aux = self.tags_after(crc[0], r, long_cigar, &group)
         cell = self.cells_of(group) + (CELLS if flag & QCFAIL else 0)
         cell[COUNT] += 1
@@ -298,17 +205,17 @@ cdef inline uint32_t tag_after(uint32_t crc, const uint8_t *tag) noexcept nogil:
     elif kind == b"i":
         value = load_i32(tag + 3)
     else:
-        return bytes_after(crc, tag, next_tag(tag) - tag, table)
+        return crc_bytes(crc, tag, next_tag(tag) - tag)
     memcpy(short, tag, 2)
     memcpy(short + 3, &value, 4)
     if -128 <= value < 256:
         short[2] = b"C" if value >= 0 else b"c"
-        return bytes_after(crc, short, 4, table)
+        return crc_bytes(crc, short, 4)
     if -32768 <= value < 65536:
         short[2] = b"S" if value >= 0 else b"s"
-        return bytes_after(crc, short, 5, table)
+        return crc_bytes(crc, short, 5)
     short[2] = b"I" if value >= 0 else b"i"
-    return bytes_after(crc, short, 7, table)
+    return crc_bytes(crc, short, 7)
 
 
 cdef inline const uint8_t *real_cigar(const uint8_t *r) noexcept nogil:
@@ -331,7 +238,7 @@ cdef inline const uint8_t *real_cigar(const uint8_t *r) noexcept nogil:
 
 
 cdef inline uint32_t number_after(uint32_t crc, int64_t value, int size) noexcept nogil:
-    return bytes_after(crc, <const uint8_t *> &value, size, table)
+    return crc_bytes(crc, <const uint8_t *> &value, size)
 
 
 cdef inline uint32_t position_after(uint32_t crc, const uint8_t *r) noexcept nogil:
@@ -346,8 +253,8 @@ cdef inline uint32_t mate_after(uint32_t crc, const uint8_t *r) noexcept nogil:
 cdef inline uint32_t cigar_after(uint32_t crc, const uint8_t *r, const uint8_t *long_cigar) noexcept nogil:
     crc = number_after(crc, record_mapq(r), 4)
     if long_cigar != NULL:
-        return bytes_after(crc, long_cigar + 8, 4 * <int64_t> load_u32(long_cigar + 4), table)
-    return bytes_after(crc, record_cigar(r), 4 * <int64_t> record_cigar_count(r), table)
+        return crc_bytes(crc, long_cigar + 8, 4 * <int64_t> load_u32(long_cigar + 4))
+    return crc_bytes(crc, record_cigar(r), 4 * <int64_t> record_cigar_count(r))
 
 
 def first_odd_tag(block, int excluded, int required):
@@ -413,3 +320,9 @@ def sums_of(block, int excluded, int required, int mask, bint turned, tags, bint
             summer.add(&data[offsets[i]])
     rows = [summer.cells[at : at + FIELDS] for at in range(0, len(summer.cells), FIELDS)]
     return {group: (rows[2 * number], rows[2 * number + 1]) for group, number in summer.groups.items()}
+
+
+def use_folding(bint wanted):
+    """Take checksums of bases and qualities by carry-less multiplication if the CPU can do it, which is the default, or
+    by tables: the results are equal. Return which of these is used."""
+    return crc_use_folding(wanted)

@@ -27,8 +27,8 @@ TRAILER = struct.Struct("<II8s")
 MAX_FOOTER = 1 << 30  # bytes, inflated
 ZONE_FIELDS = ZoneMap._fields[:-2]  # the fields stored in a footer
 MAX_REFERENCE = 1 << 21  # bytes of the reference stream, in addition to four per record
-SMALL = 1 << 16
-"""Bytes up to which the hot, or the cold, streams of a row group have one checksum instead of one each."""
+SMALL_COLD, SMALL_HOT = 1 << 16, 1 << 13
+"""Bytes up to which the cold, or the hot, streams of a row group have one checksum instead of one each."""
 HOT = {name: place for place, name in enumerate(HOT_STREAMS)}
 """Hot streams, in the order in which they are stored."""
 
@@ -41,8 +41,10 @@ def is_hot(name: str, streams: Container[str]) -> bool:
 def parted(streams: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     """The names of the cold, and of the hot streams of a row group."""
     named = _names_are_hot(streams)
-    hot = [name for name in streams if name in HOT or (named and name.startswith("name"))]
-    return [name for name in streams if name not in hot], hot
+    parts: tuple[list[str], list[str]] = [], []
+    for name in streams:
+        parts[name in HOT or (named and name.startswith("name"))].append(name)
+    return parts
 
 
 def _names_are_hot(streams: Container[str]) -> bool:
@@ -59,17 +61,6 @@ class StreamEntry(NamedTuple):
     stored: int
     raw: int
     crc32: int | None
-
-    def is_possible(self, at: int, limit: int) -> bool:
-        """Whether the entry is valid for a stream at offset `at` that inflates to at most `limit` bytes."""
-        _, offset, stored, raw, crc32 = self
-        return (
-            type(offset) is type(stored) is type(raw) is int
-            and offset == at
-            and stored > 0
-            and 0 < raw <= limit
-            and (crc32 is None or (type(crc32) is int and 0 <= crc32 < 1 << 32))
-        )
 
 
 class RowGroupEntry(NamedTuple):
@@ -88,28 +79,6 @@ class RowGroupEntry(NamedTuple):
     checksums: tuple[int | None, int | None] = (None, None)
     contigs: Sequence[Sequence[int]] = ()
 
-    @classmethod
-    def from_json(cls, document: dict[str, Any], version: int) -> "RowGroupEntry":
-        """Parse an entry of a footer. `placed` gives streams of version 2 their offsets. Raises KeyError, TypeError,
-        ValueError."""
-        given = document.pop("streams")
-        cold, hot = document.pop("checksums") if version > 1 else (None, None)
-        contigs = document.pop("contigs") if version > 2 else ()
-        entries, stored = {}, [0, 0]
-        for name, entry in given.items():
-            is_cold = not is_hot(name, given)
-            joint = (cold if is_cold else hot) is not None
-            if version > 1:
-                codec, *rest = entry
-                entry = [codec, 0, *rest, *([None] if joint else [])]
-            entries[name] = StreamEntry(*entry)
-            stored[is_cold] += entries[name].stored
-            if (entries[name].crc32 is None) != joint:
-                raise ValueError(f"stream '{name}' has no checksum, or two")
-        told = joined_zone(contigs) if contigs else ZoneMap(*(document.pop(name) for name in ZONE_FIELDS))
-        zone = told._replace(hot=stored[False], cold=stored[True])
-        return cls(zone, streams=entries, checksums=(cold, hot), contigs=contigs, **document)
-
     @property
     def zones(self) -> list[ZoneMap]:
         """The zone map of the row group or, if contigs share it, of the records of each: of these, only the first has
@@ -120,7 +89,7 @@ class RowGroupEntry(NamedTuple):
         return [first._replace(hot=self.zone.hot, cold=self.zone.cold), *others]
 
     def to_json(self) -> dict[str, Any]:
-        """The inverse of `from_json`."""
+        """As in a footer of this version."""
         document = self._asdict()
         document["streams"] = {
             name: [codec, stored, raw] + ([] if crc32 is None else [crc32])
@@ -128,16 +97,6 @@ class RowGroupEntry(NamedTuple):
         }
         zone, contigs = document.pop("zone"), document.pop("contigs")
         return ({"contigs": contigs} if contigs else dict(zip(ZONE_FIELDS, zone, strict=False))) | document
-
-    def placed(self, cold: int, hot: int) -> "RowGroupEntry":
-        """With the offsets of streams that begin at these offsets, cold and hot ones."""
-        at = [hot, cold]
-        streams = {}
-        for name, entry in self.streams.items():
-            is_cold = not is_hot(name, self.streams)
-            streams[name] = entry._replace(offset=at[is_cold])
-            at[is_cold] += entry.stored
-        return self._replace(streams=streams)
 
 
 class Identity(NamedTuple):
@@ -229,7 +188,7 @@ class Footer(NamedTuple):
             return cls._from_document(parse_json(text), version)
         except FormatError as error:
             raise FormatError(f"{name}: {error}") from error
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
             raise FormatError(
                 f"{name}: damaged chunk: invalid footer ({error}); restore it or convert it again"
             ) from error
@@ -237,9 +196,7 @@ class Footer(NamedTuple):
     @classmethod
     def _from_document(cls, document: dict[str, Any], version: int) -> "Footer":
         check_encodings(document["encodings"])
-        groups = [RowGroupEntry.from_json(group, version) for group in document.pop("row_groups")]
-        if version > 1:
-            groups = list(_placed(groups))
+        groups = list(_row_groups(document.pop("row_groups"), version))
         if document.get("header", "") is None:
             raise ValueError("a header that is null")
         return cls(row_groups=groups, **document)
@@ -290,14 +247,21 @@ class Footer(NamedTuple):
         at = [len(MAGIC)]  # offset of the next cold stream, and of the next hot one
         at.append(at[0] + sum(zone.cold for zone in self.zones))
         for number, group in enumerate(self.row_groups):
-            for stream, entry in group.streams.items():
-                hot = is_hot(stream, group.streams)
-                if not entry.is_possible(at[hot], 4 * group.zone.bytes + MAX_REFERENCE):
+            named, limit = _names_are_hot(group.streams), 4 * group.zone.bytes + MAX_REFERENCE
+            for stream, (_, offset, stored, raw, crc32) in group.streams.items():
+                hot = stream in HOT or (named and stream.startswith("name"))
+                if not (
+                    type(offset) is type(stored) is type(raw) is int
+                    and offset == at[hot]
+                    and stored > 0
+                    and 0 < raw <= limit
+                    and (crc32 is None or (type(crc32) is int and 0 <= crc32 < 1 << 32))
+                ):
                     raise FormatError(
                         f"{name}: row group {number}, stream '{stream}': invalid offset or length; "
                         "restore the chunk or convert it again"
                     )
-                at[hot] += entry.stored
+                at[hot] += stored
             if not _ascends([HOT[stream] for stream in group.streams if stream in HOT]):
                 raise FormatError(
                     f"{name}: row group {number}: its hot streams are out of order; "
@@ -329,13 +293,34 @@ def _of(group: RowGroupEntry, reference_id: int) -> set[int]:
     return {contig[0] for contig in group.contigs} or {reference_id}
 
 
-def _placed(groups: Sequence[RowGroupEntry]) -> Iterator[RowGroupEntry]:
-    """The row groups with the offsets of their streams: the cold ones of all, then the hot ones of all."""
-    cold = len(MAGIC)
-    hot = cold + sum(group.zone.cold for group in groups)
-    for group in groups:
-        yield group.placed(cold, hot)
-        cold, hot = cold + group.zone.cold, hot + group.zone.hot
+def _row_groups(documents: list[dict[str, Any]], version: int) -> Iterator[RowGroupEntry]:
+    """The row groups of a footer, whose streams are placed: the cold ones of all, then the hot ones of all. Raises
+    LookupError, TypeError, ValueError."""
+    told = []
+    for document in documents:
+        streams = document.pop("streams")
+        length = 1 if version > 1 else 2  # place of the stored length
+        named, sizes = _names_are_hot(streams), [0, 0]
+        for name, entry in streams.items():
+            sizes[name in HOT or (named and name.startswith("name"))] += entry[length]
+        contigs = document.pop("contigs") if version > 2 else ()
+        zone = joined_zone(contigs) if contigs else ZoneMap(*(document.pop(key) for key in ZONE_FIELDS))
+        told.append((zone._replace(cold=sizes[False], hot=sizes[True]), contigs, streams, named))
+    at = [len(MAGIC)]  # of the next cold stream, and of the next hot one
+    at.append(at[0] + sum(zone.cold for zone, *_ in told))
+    for document, (zone, contigs, streams, named) in zip(documents, told, strict=True):
+        cold, hot = document.pop("checksums") if version > 1 else (None, None)
+        joint = cold is not None, hot is not None
+        entries = {}
+        for name, (codec, *rest) in streams.items():
+            of_hot = name in HOT or (named and name.startswith("name"))
+            offset = rest.pop(0) if version == 1 else at[of_hot]
+            stored, raw, *crc32 = rest
+            if len(crc32) + joint[of_hot] != 1 or None in crc32:
+                raise ValueError(f"stream '{name}' has no checksum, or two")
+            entries[name] = StreamEntry(codec, offset, stored, raw, crc32[0] if crc32 else None)
+            at[of_hot] += stored
+        yield RowGroupEntry(zone, streams=entries, checksums=(cold, hot), contigs=contigs, **document)
 
 
 def check_encodings(encodings: Mapping[str, str]) -> None:

@@ -21,12 +21,13 @@ from bams3.codec import ZoneMap
 from bams3.errors import FormatError
 from bams3.storage import Storage
 from bams3.storage.memory import MemoryObject
-from bams3.storage.ranges import merge_ranges
+from bams3.storage.ranges import GAP, merge_ranges
 
 if TYPE_CHECKING:
     from bams3.chunk.joined import SharedRowGroups
 
 TAIL = 1 << 16  # bytes read from the end of a chunk that the index does not describe
+LEAST_GAP = 1 << 8  # bytes that are worth to be left out when a chunk on disk is read
 
 
 class ChunkReader:
@@ -203,10 +204,28 @@ class ChunkReader:
                     found.append(((start, length), group.spans))
         return self._spans(found)
 
-    def _spans(self, wanted: Sequence[tuple[Range, list[Span]]]) -> list[Span]:
+    def fetch_hot(self, groups: Sequence[RowGroup], without: Sequence[str]) -> None:
+        """Fetch the hot streams of some row groups at once, but not those in `without` if they can be left out.
+
+        The footer is read before, so this is for chunks on disk, which need no request.
+        """
+        wanted: list[tuple[Range, list[Span]]] = []
+        for group in groups:
+            at, end = group.hot[0], sum(group.hot)
+            for name in without:
+                entry = group.entry.streams.get(name)
+                if entry is not None and entry.crc32 is not None:
+                    wanted.append(((at, entry.offset - at), group.spans))
+                    at = entry.offset + entry.stored
+            wanted.append(((at, end - at), group.spans))
+        spans = self._spans(wanted, gap=LEAST_GAP)
+        for span, data in zip(spans, self._views([(span.start, span.length) for span in spans]), strict=True):
+            span.fill(data)
+
+    def _spans(self, wanted: Sequence[tuple[Range, list[Span]]], gap: int = GAP) -> list[Span]:
         """Merge ranges into spans, and append each span to the lists of the ranges it covers."""
         spans = []
-        for run in merge_ranges([place for place, _ in wanted]):
+        for run in merge_ranges([place for place, _ in wanted], gap):
             span = Span(self, run.start, run.end - run.start)
             spans.append(span)
             for member in run.members:
@@ -220,15 +239,19 @@ class ChunkReader:
 
     def view(self, start: int, length: int) -> memoryview:
         """Like `read`, without a copy."""
+        return self._views([(start, length)])[0]
+
+    def _views(self, ranges: Sequence[Range]) -> Sequence[memoryview]:
         try:
-            (data,) = self._storage.get_ranges(self.path, [(start, length)])
+            found = self._storage.get_ranges(self.path, ranges)
         except FileNotFoundError:
             raise self._missing() from None
-        if len(data) != length:
-            raise FormatError(
-                f"{self.name}: truncated, or of another dataset: {len(data)} bytes instead of {length} at {start}"
-            )
-        return data
+        for data, (start, length) in zip(found, ranges, strict=True):
+            if len(data) != length:
+                raise FormatError(
+                    f"{self.name}: truncated, or of another dataset: {len(data)} bytes instead of {length} at {start}"
+                )
+        return found
 
     def _missing(self) -> FormatError:
         return FormatError(f"{self.name}: the chunk is missing; restore it or convert its window again")
@@ -282,9 +305,8 @@ class ContigChunk(ChunkReader):
         """The row groups of the contig, in order."""
         return self.shared.shared_row_groups.of_contig(self.contig)
 
-    def read(self, start: int, length: int) -> bytes:
-        """Read `length` bytes of the shared chunk at offset `start`."""
-        return self.shared.read(start, length)
+    def _views(self, ranges: Sequence[Range]) -> Sequence[memoryview]:
+        return self.shared._views(ranges)
 
 
 def _again(shared: Callable[[], ChunkReader], contig: int) -> ContigChunk:

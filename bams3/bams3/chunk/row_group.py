@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from bams3.chunk.footer import RowGroupEntry
 from bams3.chunk.spans import Range, Span, Stored, Streams
 from bams3.codec import Columns, ZoneMap, text_values
+from bams3.crc32 import crc32
 from bams3.errors import FormatError
 
 
@@ -127,6 +128,4 @@ class RowGroup(Columns):
 
 def records_checksum(block: Any) -> int:
     """CRC-32 of the records in BAM encoding."""
-    from isal.isal_zlib import crc32
-
     return crc32(memoryview(block.data)[block.offsets[0] : block.offsets[-1]])

@@ -39,6 +39,10 @@ class Span:
             self._data = self._chunk.view(self.start, self.length)
         return self._data
 
+    def fill(self, data: memoryview) -> None:
+        """Take the bytes, which were fetched along with others."""
+        self._data = data
+
     def has(self, start: int, length: int) -> bool:
         """Whether the span contains these bytes of the chunk."""
         return self.start <= start and start + length <= self.start + self.length
@@ -60,13 +64,18 @@ class Streams(dict[str, bytes]):
         self._places = cold, hot
         self._checked: dict[bool, memoryview] = {}  # hot or cold streams with one checksum
         self.spans: list[Span] = []
+        self._entry: RowGroupEntry | None = None
 
     @property
     def entry(self) -> RowGroupEntry:
-        try:
-            return self._chunk.footer.row_groups[self._number]
-        except IndexError:
-            raise FormatError(f"{self._chunk.name}: it has fewer row groups than the index says") from None
+        if self._entry is None:
+            try:
+                self._entry = self._chunk.footer.row_groups[self._number]
+            except IndexError:
+                raise FormatError(
+                    f"{self._chunk.name}: it has fewer row groups than the index says"
+                ) from None
+        return self._entry
 
     def have(self, start: int, length: int) -> None:
         """Make sure that one of the spans contains these bytes of the chunk."""
@@ -89,20 +98,23 @@ class Streams(dict[str, bytes]):
 
     def bytes_of(self, name: str, entry: StreamEntry) -> memoryview:
         """The stored bytes of a stream, not copied. Raises FormatError if they are damaged, even when read again."""
+        if entry.crc32 is not None and (held := self._holder(entry.offset, entry.stored)):
+            return self._read(f"stream '{name}'", (entry.offset, entry.stored), entry.crc32, held)
         hot = is_hot(name, self.entry.streams)
         place = self._places[hot]
         if entry.crc32 is None:
             if hot not in self._checked:
                 what = f"one of its {('cold', 'hot')[hot]} streams"
-                self._checked[hot] = self._read(what, place, self.entry.checksums[hot])
+                self._checked[hot] = self._read(what, place, self.entry.checksums[hot], self._holder(*place))
             at = entry.offset - place[0]
             return self._checked[hot][at : at + entry.stored]
         if hot:
             self.have(*place)
-        return self._read(f"stream '{name}'", (entry.offset, entry.stored), entry.crc32)
+        place = entry.offset, entry.stored
+        return self._read(f"stream '{name}'", place, entry.crc32, self._holder(*place))
 
-    def _read(self, what: str, place: Range, crc32: int | None) -> memoryview:
-        held = self._holder(*place)
+    def _read(self, what: str, place: Range, crc32: int | None, held: Span | None) -> memoryview:
+        """Check the bytes of a place, which are those that a span has, if one has them."""
         stored = (held or self._chunk).view(*place)
         if streams.checksum(stored) != crc32:
             stored = self._chunk.view(*place)

@@ -10,7 +10,8 @@ from bams3.chunk.entry import ChunkEntry
 from bams3.chunk.footer import (
     JOINED_MAGIC,
     MAGIC,
-    SMALL,
+    SMALL_COLD,
+    SMALL_HOT,
     TRAILER,
     Footer,
     Identity,
@@ -18,7 +19,7 @@ from bams3.chunk.footer import (
     StreamEntry,
     joined_zone,
     parted,
-)  # fmt: skip
+)
 from bams3.chunk.header import HeaderLines
 from bams3.chunk.row_group import RowGroup, records_checksum
 from bams3.codec import ENCODINGS, ZoneMap, joined, streams, text_values
@@ -81,8 +82,9 @@ def _described(group: CompressedRowGroup, *parts: list[str]) -> RowGroupEntry:
     """The entry of a row group in the footer, which does not say where its streams are. `parts`: the names of the cold,
     and of the hot ones."""
     entries, checksums = {}, []
-    for names, size in zip(parts, (group.zone.cold, group.zone.hot), strict=True):
-        joint = size <= SMALL
+    sizes, small = (group.zone.cold, group.zone.hot), (SMALL_COLD, SMALL_HOT)
+    for names, size, most in zip(parts, sizes, small, strict=True):
+        joint = size <= most
         for name in names:
             coding, stored, raw = group.streams[name]
             crc32 = None if joint else streams.checksum(stored)

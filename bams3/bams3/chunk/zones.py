@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from itertools import chain, pairwise
 
-from bams3.bam.regions import LAST
-
+LAST = (1 << 31) - 1  # past every position
 MAX_RECORDS = 1 << 16  # in a row group
 MAX_BYTES = (1 << 25) + (1 << 31)  # bytes of the records of a row group: one more record may exceed 32 MiB
 SHORTEST_RECORD = 36  # bytes

@@ -48,7 +48,10 @@ def _options(command: str) -> ArgumentParser:
     )  # fmt: skip
     options.add_argument("-c", "--chrom", metavar="NAME", help="process only this contig")
     options.add_argument("-n", "--no-per-base", action="store_true", help="do not write per-base depth")
-    options.add_argument("-t", "--threads", metavar="N", help="accepted as in mosdepth, without effect")
+    options.add_argument(
+        "-t", "--threads", "-@", "--workers", "--parallel", dest="workers", type=_threads, default=1, metavar="N|auto",
+        help="number of threads that decode (default: 1)",
+    )  # fmt: skip
     options.add_argument("-f", "--fasta", metavar="FASTA", help="accepted as in mosdepth, without effect")
     add_depth(options)
     options.add_argument(
@@ -95,6 +98,12 @@ def _positive(text: str) -> int:
     return int(text)
 
 
+def _threads(text: str) -> int:
+    from bams3.parallel.workers import worker_count
+
+    return worker_count("1" if text == "0" else text)  # 0 is mosdepth's default
+
+
 def _check_bigwig(args: Any) -> None:
     """Raise UsageError for options that cannot be combined with --bigwig, or that need another one."""
     others = {
@@ -134,7 +143,7 @@ def _coverage(args: Any) -> None:
 
 def _write_part(args: Any, dataset: Any, options: Any, read_groups: list[str], accept: Any) -> None:
     """Write the depth of a batch of windows."""
-    from bams3.coverage import write_part
+    from bams3.coverage.parts import write_part
     from bams3.output.files import open_output, refuse_inputs
 
     refuse_inputs(args.output, *args.dataset, args.by)
@@ -148,15 +157,29 @@ def _write_part(args: Any, dataset: Any, options: Any, read_groups: list[str], a
 
 def _write(args: Any, dataset: Any, options: Any, read_groups: list[str], accept: Any) -> None:
     """Write mosdepth's files, or a bigWig file."""
-    from bams3.coverage import Gathered, write_coverage
-    from bams3.parallel.workers import watched
+    from bams3.coverage import write_coverage
+    from bams3.parallel.workers import Workers, watched
 
-    pieces_of = Gathered(args.gather, dataset, options, read_groups) if args.gather else None
-    with progress_bar("read", dataset.manifest.records * (2 if args.normalize else 1)) as progress:
+    pieces_of = None
+    if args.gather:
+        from bams3.coverage.parts import Gathered
+
+        pieces_of = Gathered(args.gather, dataset, options, read_groups)
+
+    def decoded(group: Any) -> Any:
+        for column in options.columns:
+            getattr(group, column)
+        return group
+
+    with (
+        Workers(args.workers) as workers,
+        progress_bar("read", dataset.manifest.records * (2 if args.normalize else 1)) as progress,
+    ):
 
         def row_groups_of(contigs: Sequence[int]) -> Iterator[Any]:
-            for groups in dataset.contigs_row_groups(contigs):
-                yield watched(groups, lambda group: group.records, progress)
+            for groups in dataset.contigs_row_groups(contigs, options.unneeded):
+                ready = workers.map(decoded, groups) if workers.count > 1 else groups
+                yield watched(ready, lambda group: group.records, progress)
 
         inputs = (*args.dataset, *(args.gather or ()))
         given: Any = {"accept": accept, "pieces_of": pieces_of, "inputs": inputs}

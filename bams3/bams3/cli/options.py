@@ -24,7 +24,7 @@ def parser(command: str, description: str, example: str) -> argparse.ArgumentPar
 argparse._ = str  # type: ignore[attr-defined]
 """In place of gettext, which would look for translations, and import locale for that, in every run."""
 
-_ONE_THREAD = "this command runs in one thread; bams3 coverage --batch i/n divides its work into jobs"
+_ONE_THREAD = "this command runs in one thread; leave it out"
 INSTEAD = {
     "--s3-select": "bams3 reads only the columns that it needs, without S3 Select; leave it out",
     "--chunk": "give the chunk, a path or a URI, in place of the dataset",

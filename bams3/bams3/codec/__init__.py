@@ -25,7 +25,7 @@ ENCODINGS = {
     "positions": "delta",
     "flags": "mirror",
     "cigars": "split",
-    "templates": "named",
+    "templates": "ranked",
     "mates": "rules",
     "names": "patterns",
     "sequences": "differences",
@@ -36,7 +36,7 @@ ENCODINGS = {
 _CIGAR_TEXTS = ("tag.SA:Z", "tag.XA:Z", "tag.OA:Z")
 EARLIER_ENCODINGS: dict[str, dict[str, tuple[str, ...]]] = {
     "cigars": {"dictionary": ("cigar.length", "cigar.gap")},
-    "templates": {"link": ()},
+    "templates": {"link": ("link", "rank"), "named": ("link", "rank")},
     "qualities": {"packed": ("qual",)},
     "tags": {"derived": ("tag.MM:Z", *_CIGAR_TEXTS), "spelled": _CIGAR_TEXTS},
 }
@@ -45,8 +45,9 @@ EARLIER_ENCODINGS: dict[str, dict[str, tuple[str, ...]]] = {
 # Streams that counting and depth need, in the order in which `encode` yields them: they come last in a chunk.
 HOT_STREAMS = (
     "pos", "pos.long", "cigar", "cigar.long", "cigar.count", "cigar.count.long", "cigar.op", "cigar.length",
-    "cigar.length.long", "cigar.gap", "cigar.gap.long", "link", "link.long", "border", "border.long", "border.hash",
-    "flag", "flag.next", "flag.values", "mapq", "mate", "mate.ref", "mate.ref.long", "mate.pos", "mate.pos.long",
+    "cigar.length.long", "cigar.gap", "cigar.gap.long", "rank", "rank.long", "link", "link.long", "border",
+    "border.long", "border.hash", "flag", "flag.next", "flag.values", "mapq", "mate", "mate.ref", "mate.ref.long",
+    "mate.pos", "mate.pos.long",
 )  # fmt: skip
 
 _SEQUENCE, _QUALITIES = ("seq.", "reference"), ("qual", "seq.length")
@@ -120,8 +121,12 @@ class Column(Generic[Value]):
     def __get__(self, instance: Any, owner: Any = None) -> Value:
         if instance is None:
             return self  # type: ignore[return-value]
-        with located(instance.name):
+        try:  # as `located`, which takes longer
             column = self._decode(instance)
+        except FormatError as error:
+            if str(error).startswith(instance.name):
+                raise
+            raise FormatError(f"{instance.name}: {error}") from error
         instance.__dict__[self._name] = column
         return column
 
@@ -196,7 +201,10 @@ class Columns:
     @Column
     def previous(self) -> array[int]:
         """Index of the previous record in the row group with the same name, or -1, array('i')."""
-        return templates.decode(self._streams["link"], self._streams["link.long"], self.records)
+        streams = self._streams
+        if len(streams["link"]):
+            return templates.decode_links(streams["link"], streams["link.long"], self.records)
+        return templates.decode(streams["rank"], streams["rank.long"], self.records)
 
     @Column
     def _borders(self) -> tuple[array[int], array[int]]:

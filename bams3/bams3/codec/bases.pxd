@@ -2,7 +2,7 @@
 # except the 2-bit streams at the end.
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memcpy
 
 from bams3.buffer cimport Buffer
 from bams3.codec.primitives cimport Cursor, ShortCursor
@@ -10,9 +10,23 @@ from bams3.codec.primitives cimport Cursor, ShortCursor
 cdef extern from *:
     """
     static const unsigned char BAMS3_TWO_BITS[16] = {4, 0, 1, 4, 2, 4, 4, 4, 3, 4, 4, 4, 4, 4, 4, 4};
+
+    #ifdef __SSE2__
+    #include <emmintrin.h>
+    static inline int bams3_equal32(const unsigned char *a, const unsigned char *b) {
+        const __m128i *x = (const __m128i *)a, *y = (const __m128i *)b;
+        __m128i first = _mm_cmpeq_epi8(_mm_loadu_si128(x), _mm_loadu_si128(y));
+        __m128i second = _mm_cmpeq_epi8(_mm_loadu_si128(x + 1), _mm_loadu_si128(y + 1));
+        return _mm_movemask_epi8(_mm_and_si128(first, second)) == 0xFFFF;
+    }
+    #else
+    #include <string.h>
+    static inline int bams3_equal32(const unsigned char *a, const unsigned char *b) { return memcmp(a, b, 32) == 0; }
+    #endif
     """
     const uint8_t[16] TWO_BITS "BAMS3_TWO_BITS"
     int trailing_zeros "__builtin_ctzll" (uint64_t value) nogil
+    bint equal32 "bams3_equal32" (const uint8_t *a, const uint8_t *b) nogil  # without a call, unlike memcmp
 
 cdef enum:
     PADDING = 8  # bytes after expanded bases that `first_difference` may read
@@ -56,7 +70,7 @@ cdef inline int64_t longest_of(const int32_t[::1] l_seq) noexcept nogil:
 cdef inline int64_t first_difference(const uint8_t *a, const uint8_t *b, int64_t at, int64_t end) noexcept nogil:
     """The first index in [at, end) at which two arrays differ, or ``end``. Both need PADDING more readable bytes."""
     cdef uint64_t left = 0, right = 0
-    while at + 32 <= end and memcmp(a + at, b + at, 32) == 0:
+    while at + 32 <= end and equal32(a + at, b + at):
         at += 32
     while at < end:
         memcpy(&left, a + at, 8)

@@ -20,7 +20,7 @@ from libc.string cimport memcmp, memcpy
 
 from bams3.buffer cimport Buffer
 from bams3.codec.primitives cimport ShortCursor, get_short, new_table, open_short, put_short
-from bams3.bam.fields cimport REF_SKIP, SOFT_CLIP
+from bams3.bam.fields cimport REF_SKIP, SOFT_CLIP, look_ahead
 from bams3.bam.fields cimport (
     QUERY, REFERENCE, find_tag, is_match, load_u32, record_cigar, record_cigar_count, record_flag, record_l_seq, record_pos,
     record_ref,
@@ -126,6 +126,7 @@ cdef class Encoder:
         try:
             with nogil:
                 for i in range(n):
+                    look_ahead(&data[0], &offsets[0], i, n)
                     r = &data[offsets[i]]
                     if resolve(r, &entry.operations, &entry.count):
                         placeholder.put_u32(<uint32_t> i)

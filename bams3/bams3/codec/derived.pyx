@@ -18,7 +18,7 @@ from bams3.codec.bases cimport PADDING, expand, first_difference, longest_of
 from bams3.codec.mates cimport find_partners
 from bams3.codec.reference cimport Reference, is_aligned
 from bams3.codec.sequences cimport Mismatched
-from bams3.bam.fields cimport BASE_LETTERS, CIGAR_LETTERS, DELETION, INSERTION, MATCHES, QUERY, REFERENCE
+from bams3.bam.fields cimport BASE_LETTERS, CIGAR_LETTERS, DELETION, INSERTION, MATCHES, QUERY, REFERENCE, look_ahead
 from bams3.bam.fields cimport record_qual, record_seq
 
 cdef enum:
@@ -122,6 +122,7 @@ cdef class Derived:
             raise MemoryError("not enough memory for the tags of a row group")
         with nogil:
             for i in range(self.records):
+                look_ahead(&data[0], &offsets[0], i, self.records)
                 self.seqs[i] = record_seq(&data[offsets[i]])
                 self.quals[i] = record_qual(&data[offsets[i]])
         self.held = block.data

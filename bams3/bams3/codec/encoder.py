@@ -44,7 +44,7 @@ def encode(
         block, reference_id, pos, cigar.end, operations.query_length, flag, previous
     )
     name_streams = names.encode(block, previous)
-    if encodings["templates"] == "named" and sum(map(len, name_streams.values())) < len(
+    if encodings["templates"] != "link" and sum(map(len, name_streams.values())) < len(
         template_streams["border.hash"]
     ):
         del template_streams["border.hash"]  # it would be larger than what it is computed from

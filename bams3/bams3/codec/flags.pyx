@@ -14,7 +14,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t
 from libc.string cimport memcpy, memset
 
 from bams3.buffer cimport Buffer
-from bams3.bam.fields cimport load_u16, record_flag, record_mapq
+from bams3.bam.fields cimport load_u16, look_ahead, record_flag, record_mapq
 
 from bams3.errors import FormatError
 
@@ -46,6 +46,7 @@ def encode(block, const int32_t[::1] previous):
     memset(index_of, UNKNOWN, sizeof(index_of))
     with nogil:
         for i in range(n):
+            look_ahead(&data[0], &offsets[0], i, n)
             mapq.put_u8(record_mapq(&data[offsets[i]]))
             out[i] = record_flag(&data[offsets[i]])
         for i in range(n):

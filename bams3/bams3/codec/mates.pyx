@@ -33,7 +33,7 @@ from bams3.buffer cimport Buffer
 from bams3.codec.primitives cimport (
     ShortCursor, difference, get_short, has_more, open_short, put_short, total, unzigzag, zigzag,
 )
-from bams3.bam.fields cimport MREVERSE, MUNMAP, PAIRED, READ1, READ2, REVERSE, UNMAP
+from bams3.bam.fields cimport MREVERSE, MUNMAP, PAIRED, READ1, READ2, REVERSE, UNMAP, look_ahead
 from bams3.bam.fields cimport record_next_pos, record_next_ref, record_tlen
 
 from bams3.errors import FormatError
@@ -154,6 +154,7 @@ def encode(
     cdef bint together
     with nogil:
         for i in range(n):
+            look_ahead(&data[0], &offsets[0], i, n)
             next_ref = record_next_ref(&data[offsets[i]])
             next_pos = record_next_pos(&data[offsets[i]])
             tlen = record_tlen(&data[offsets[i]])

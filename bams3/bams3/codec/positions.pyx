@@ -13,7 +13,7 @@ from bams3.buffer cimport Buffer
 from bams3.codec.primitives cimport (
     ShortCursor, difference, get_short, open_short, put_short, total, unzigzag, zigzag,
 )
-from bams3.bam.fields cimport load_u32, record_bin, record_pos
+from bams3.bam.fields cimport load_u32, look_ahead, record_bin, record_pos
 
 from bams3.errors import FormatError
 
@@ -33,6 +33,7 @@ def encode(block, const int32_t[::1] end):
     cdef int32_t previous = 0, here
     with nogil:
         for i in range(n):
+            look_ahead(&data[0], &offsets[0], i, n)
             r = &data[offsets[i]]
             here = out[i] = record_pos(r)
             put_short(pos, escaped, zigzag(difference(here, previous)))

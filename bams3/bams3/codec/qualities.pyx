@@ -56,7 +56,14 @@ cdef extern from *:
         const uint8_t *packed, int64_t count, const uint8_t *values, uint8_t *out
     ) nogil
 
+cdef extern from "bams3/codec/quality_kernels.h" nogil:
+    enum:
+        QUALITY_STEP, QUALITY_NONE
+    size_t quality_pack(const uint8_t *qual, size_t size, int bits, const uint8_t *index_of, uint8_t *out)
+    bint quality_cpu_can_pack()
+
 cdef array.array INT32 = new_array("i"), UINT16 = new_array("H")
+cdef bint wide = quality_cpu_can_pack()
 
 cdef enum:
     PACKED_VALUES = 16
@@ -65,6 +72,7 @@ cdef enum:
     TABLES_LEVEL = 4     # lowest level that tries tables by contexts, of long reads
     PAIRS = 1 << 16      # possible pairs of bytes
     PAIRED = 1 << 18     # qualities for which it is worth to look at all of these
+    SAMPLE = 1 << 14     # qualities that are likely to have all values of a row group
     LONG = 1000          # bases of long reads, on average
     MODEL_LEVEL = 7      # lowest level that tries a model of the qualities before
     CONTEXTS_LEVEL = 9   # lowest level that tries the one that sees bases and alignment as well
@@ -91,6 +99,40 @@ cdef void find_values(const uint8_t *qual, size_t size, uint8_t *pairs, uint8_t 
                         seen[k & 255] = seen[k >> 8] = 1
     for i in range(2 * paired, size):
         seen[qual[i]] = 1
+
+
+cdef Buffer numbered(const uint8_t *seen, uint8_t *index_of):
+    """The qualities that occur, ascending; ``index_of`` is set to their indices, and to QUALITY_NONE for others."""
+    cdef Buffer values = Buffer()
+    cdef int k
+    for k in range(256):
+        index_of[k] = QUALITY_NONE
+        if seen[k]:
+            index_of[k] = <uint8_t> values.size
+            values.put_u8(<uint8_t> k)
+    return values
+
+
+cdef Buffer pack_wide(Buffer qual, const uint8_t *index_of, size_t known):
+    """As `pack`, many at a time; None if a quality has no index, or if the CPU can't do it."""
+    cdef int bits = bits_for(<int> known)
+    cdef Buffer packed
+    cdef size_t whole = qual.size - qual.size % QUALITY_STEP, done = 0, i, within
+    if not wide or bits == 1 or known > PACKED_VALUES:
+        return None
+    packed = Buffer(qual.size * bits // 8 + 1)
+    packed.size = (qual.size * bits + 7) // 8
+    with nogil:
+        done = quality_pack(qual.data, whole, bits, index_of, packed.data)
+        if done == whole:
+            memset(packed.data + whole * bits // 8, 0, packed.size - whole * bits // 8)
+            for i in range(whole, qual.size):
+                if index_of[qual.data[i]] == QUALITY_NONE:
+                    break
+                within = i * bits % 8
+                packed.data[i * bits // 8] |= index_of[qual.data[i]] << within
+                done += 1
+    return packed if done == qual.size else None
 
 
 cdef Buffer pack(Buffer qual, const uint8_t *index_of, const uint8_t[::1] values, uint8_t *pairs):
@@ -129,14 +171,13 @@ def encode(block, int level, around):
     cdef const uint8_t[::1] data = block.data
     cdef const int64_t[::1] offsets = block.offsets
     cdef Py_ssize_t n = offsets.shape[0] - 1, i
-    cdef Buffer qual = Buffer(152 * n), values = Buffer(), pairs = Buffer(PAIRS)
+    cdef Buffer qual = Buffer(152 * n), pairs = Buffer(PAIRS), values, packed
     cdef array.array l_seq = array.clone(INT32, n, False), flag = array.clone(UINT16, n, False)
     cdef int32_t[::1] lengths = l_seq
     cdef uint16_t[::1] flags = flag
     cdef uint8_t seen[256]
     cdef uint8_t index_of[256]
     cdef const uint8_t *r
-    cdef size_t k
     memset(pairs.data, 0, PAIRS)
     memset(seen, 0, 256)
     with nogil:
@@ -145,14 +186,16 @@ def encode(block, int level, around):
             qual.put(record_qual(r), record_l_seq(r))
             lengths[i] = record_l_seq(r)
             flags[i] = record_flag(r)
-        find_values(qual.data, qual.size, pairs.data, seen)
-    for k in range(256):
-        if seen[k]:
-            index_of[k] = <uint8_t> values.size
-            values.put_u8(<uint8_t> k)
-    streams = {"qual": qual}
-    if 0 < values.size <= PACKED_VALUES:
-        streams = {"qual": pack(qual, index_of, values, pairs.data), "qual.values": values}
+        find_values(qual.data, min(qual.size, <size_t> SAMPLE), pairs.data, seen)
+    values = numbered(seen, index_of)
+    packed = pack_wide(qual, index_of, values.size)
+    if packed is None:
+        with nogil:
+            find_values(qual.data, qual.size, pairs.data, seen)
+        values = numbered(seen, index_of)
+        if 0 < values.size <= PACKED_VALUES:
+            packed = pack_wide(qual, index_of, values.size) or pack(qual, index_of, values, pairs.data)
+    streams = {"qual": qual} if packed is None else {"qual": packed, "qual.values": values}
     if level < TABLES_LEVEL or not 1 < values.size <= MOST_VALUES:
         return streams
     if level >= CONTEXTS_LEVEL:
@@ -179,6 +222,14 @@ cdef Buffer indices(Buffer qual, const uint8_t *index_of):
         for k in range(qual.size):
             out.data[k] = index_of[qual.data[k]]
     return out
+
+
+def use_wide(bint wanted):
+    """Pack qualities with AVX2 if the CPU can do it, which is the default, or not: the results are equal. Return which
+    of these is done."""
+    global wide
+    wide = wanted and quality_cpu_can_pack()
+    return wide
 
 
 def decode(streams, const int32_t[::1] l_seq, const uint16_t[::1] flag, around):

@@ -4,7 +4,7 @@ Range asymmetric numeral systems (Duda, arXiv:1311.2540) over interleaved lanes 
 arXiv:1402.3392), frequencies of 10 to 12 bits that are coded adaptively. docs/format.md, "rANS", specifies the bytes.
 """
 
-from libc.math cimport log2
+from libc.math cimport INFINITY, log2
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memmove, memset
@@ -101,7 +101,8 @@ cdef double row_cost(const uint32_t *counts, const uint16_t *row, const uint8_t 
 cdef class Model:
     """Frequencies of the bytes in some data: what `encode` needs, and an estimate of its result.
 
-    ``size``: number of bytes that ``encode()`` returns, to within a few; ``count``: number of distinct bytes.
+    ``size``: number of bytes that ``encode()`` returns, to within a few; ``count``: number of distinct bytes;
+    ``order``: 0 or 1.
     """
 
     cdef const uint8_t[::1] data
@@ -122,8 +123,9 @@ cdef class Model:
         free(self.counts)
         free(self.rows)
 
-    def __init__(self, const uint8_t[::1] data, int order):
-        """``data``: at least one byte; ``order``: 0 or 1."""
+    def __init__(self, const uint8_t[::1] data, int order, double limit=INFINITY):
+        """``data``: at least one byte; ``order``: 0 or 1. If it is clear that ``size`` would exceed ``limit``, it is
+        infinite, and there is nothing to encode with."""
         cdef size_t n = data.shape[0], i, size
         cdef uint8_t highest = 0, lowest = 255
         cdef double coded
@@ -149,6 +151,10 @@ cdef class Model:
             else:
                 count_bytes(&data[0], n, self.counts)
             self.find_symbols(highest)
+        if order and self.least() > limit:
+            self.size = INFINITY
+            return
+        with nogil:
             coded = self.fit(MAX_BITS)
             if order:
                 bits = MIN_BITS
@@ -168,6 +174,24 @@ cdef class Model:
                 self.symbols[self.count] = <uint8_t> symbol
                 self.count += 1
         return 0
+
+    cdef double least(self) noexcept nogil:
+        """The bytes that order 1 takes at least: the entropy, and a bit of the table for each pair that occurs."""
+        cdef int r, k
+        cdef uint32_t context, count
+        cdef uint64_t total
+        cdef double bits = 0
+        for r in range(self.count):
+            context = <uint32_t> self.symbols[r] << self.shape.shift
+            total = 0
+            for k in range(self.count):
+                count = self.counts[context | self.symbols[k]]
+                if count:
+                    total += count
+                    bits += 1 - count * (cost_of[count] if count <= 1 << MAX_BITS else log2(count))
+            if total:
+                bits += total * log2(<double> total)
+        return bits / 8
 
     cdef double fit(self, int bits) noexcept nogil:
         """Choose frequencies for every context, with a precision that suits its count; returns the resulting bytes."""
@@ -223,6 +247,10 @@ cdef class Model:
         self.table.size = coder.at - self.table.data
         return 0
 
+    @property
+    def order(self):
+        return self.shape.order
+
     def encode(self):
         """The coded data: a Buffer."""
         cdef size_t n = self.data.shape[0], length, entries = (self.symbols[self.count - 1] + 1) << self.shape.shift
@@ -253,6 +281,17 @@ cdef class Model:
             out.size += length
         free(table)
         return out
+
+
+def smallest(const uint8_t[::1] data not None, Py_ssize_t least, double pairs, double context):
+    """The `Model` of some data, of order 1 if that is smaller by ``context`` bytes for each distinct byte. Order 1 is
+    tried from ``least`` bytes on, and with at least 1 / ``pairs`` bytes for each possible pair."""
+    cdef Model first = Model(data, 0), second
+    if first.count > 1 and data.shape[0] >= least and data.shape[0] * pairs >= first.count * first.count:
+        second = Model(data, 1, first.size)
+        if second.size + context * second.count < first.size:
+            return second
+    return first
 
 
 def encode(data, int order):

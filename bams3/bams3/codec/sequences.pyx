@@ -27,7 +27,7 @@ from bams3.codec.primitives cimport (
     Cursor, ShortCursor, difference, get_short, open_cursor, open_short, put_short, total, unzigzag, zigzag,
 )
 from bams3.codec.reference cimport Reference, is_aligned
-from bams3.bam.fields cimport MATCHES, QUERY, REFERENCE, is_match, load_u32, record_l_seq, record_seq
+from bams3.bam.fields cimport MATCHES, QUERY, REFERENCE, is_match, load_u32, look_ahead, record_l_seq, record_seq
 
 from bams3.errors import FormatError
 
@@ -48,6 +48,7 @@ def encode_lengths(block, const int32_t[::1] query_length):
     cdef Buffer length = Buffer(n), length_long = Buffer(width=4)
     with nogil:
         for i in range(n):
+            look_ahead(&data[0], &offsets[0], i, n)
             out[i] = record_l_seq(&data[offsets[i]])
             put_short(length, length_long, zigzag(difference(out[i], query_length[i])))
     return {"seq.length": length, "seq.length.long": length_long}, column

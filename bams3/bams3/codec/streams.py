@@ -1,12 +1,13 @@
 """Stream codecs: how the bytes of a stream are compressed. The smallest result that the level tries is used."""
 
-import zlib
 from functools import cache
 from typing import Any, NamedTuple
 
 import zstandard
 
 from bams3.codec import rans
+from bams3.codec.planes import put, split
+from bams3.crc32 import crc32
 from bams3.errors import FormatError
 
 RAW = "raw"
@@ -24,7 +25,6 @@ MAX_RAW_LENGTH = 1 << 32  # bytes; no stream of a row group is longer
 MAX_WIDTH = 8  # bytes of an integer
 
 CONTEXT = 2  # bytes that each context of order 1 must save, since a decoder builds a table for it
-LONG = 1 << 16  # bytes of a stream whose checksum takes time
 TINY = 48  # bytes of a stream up to which it is not compressed
 SAMPLE = 1 << 15  # maximum bytes of a stream from which it is decided whether zstd is worthwhile
 MODEL_SAMPLE = 1 << 17  # the same of a model of its bytes, which learns as it goes
@@ -60,21 +60,19 @@ def compress(data: Any, level: int, *, hot: bool = True) -> tuple[str, bytes]:
     `hot` stream takes only codecs that decode fast."""
     width = getattr(data, "width", 1)
     if len(data) < TINY:
-        plain = bytes(data)
-        return (CONSTANT, plain[:1]) if plain == plain[:1] * len(plain) else (RAW, plain)
+        return _as_it_is(bytes(data))
     if width == 1:
         return _compress_bytes(memoryview(data), level, hot)  # a copy would be made under Python's lock
-    plain = bytes(data)
     stored = bytearray([width])
-    for plane in range(width):
-        codec, part = _compress_bytes(memoryview(plain[plane::width]), level, hot)
+    for plane in split(data, width):
+        codec, part = _compress_bytes(memoryview(plane), level, hot)
         stored.append(CODECS.index(codec))
         stored += len(part).to_bytes(4, "little") + part
-    size = min(len(stored), len(plain))
-    packed = _deflated(memoryview(plain), size, level)
+    size = min(len(stored), len(data))
+    packed = _deflated(memoryview(data), size, level)
     if packed is not None and len(packed) < size:
         return ZSTD, packed
-    return (PLANES, bytes(stored)) if len(stored) < len(plain) else (RAW, plain)
+    return (PLANES, bytes(stored)) if len(stored) < len(data) else (RAW, bytes(data))
 
 
 def decompress(name: str, codec: str, stored: bytes | memoryview, raw_length: int) -> Any:
@@ -94,10 +92,6 @@ def decompress(name: str, codec: str, stored: bytes | memoryview, raw_length: in
 
 def checksum(stored: bytes | memoryview) -> int:
     """CRC-32 (as in zlib and gzip) of a stream's stored bytes."""
-    if len(stored) < LONG:
-        return zlib.crc32(stored)
-    from isal.isal_zlib import crc32  # faster; commands that need only short streams start sooner
-
     return crc32(stored)
 
 
@@ -115,16 +109,12 @@ def _compress_bytes(data: memoryview, level: int, hot: bool) -> tuple[str, bytes
 
 
 def _compress_fast(data: memoryview, level: int) -> tuple[str, bytes]:
-    if _is_constant(data):
-        return CONSTANT, bytes(data[:1])
     if len(data) < TINY:
-        return RAW, bytes(data)
+        return _as_it_is(bytes(data))
     effort = _EFFORTS[level]
-    model, order = rans.Model(data, 0), 0
-    if len(data) >= effort.order1 and len(data) * effort.pairs >= model.count**2:
-        second = rans.Model(data, 1)
-        if second.size + CONTEXT * second.count < model.size:
-            model, order = second, 1
+    model = rans.smallest(data, effort.order1, effort.pairs, CONTEXT)
+    if model.count == 1:
+        return CONSTANT, bytes(data[:1])
     size = min(int(model.size), len(data))
     packed = _deflated(data, size, level)
     if packed is None and size == len(data):
@@ -132,7 +122,7 @@ def _compress_fast(data: memoryview, level: int) -> tuple[str, bytes]:
     if packed is not None and len(packed) <= size:
         return (ZSTD, packed) if len(packed) < len(data) else (RAW, bytes(data))
     stored = bytes(model.encode())
-    return (RANS[order], stored) if len(stored) < len(data) else (RAW, bytes(data))
+    return (RANS[model.order], stored) if len(stored) < len(data) else (RAW, bytes(data))
 
 
 def _modelled(data: memoryview, size: int) -> bytes | None:
@@ -146,11 +136,8 @@ def _modelled(data: memoryview, size: int) -> bytes | None:
     return bytes(byte_model.encode(data))
 
 
-def _is_constant(data: memoryview) -> bool:
-    """Whether all bytes are the same. Most data differ at the end, or soon, so they are not copied."""
-    first = bytes(data[:1])
-    start = data[:TINY]
-    return data[-1:] == first and start == first * len(start) and bytes(data) == first * len(data)
+def _as_it_is(plain: bytes) -> tuple[str, bytes]:
+    return (CONSTANT, plain[:1]) if plain == plain[:1] * len(plain) else (RAW, plain)
 
 
 def _deflated(data: memoryview, size: int, level: int) -> bytes | None:
@@ -179,9 +166,8 @@ def _join_planes(stored: bytes | memoryview, raw_length: int) -> bytearray:
         at += 5
         if at + length > len(stored) or number[0] >= len(CODECS):
             raise FormatError("its planes are truncated")
-        data[plane::width] = _decompress_bytes(
-            CODECS[number[0]], stored[at : at + length], raw_length // width
-        )
+        part = _decompress_bytes(CODECS[number[0]], stored[at : at + length], raw_length // width)
+        put(part, plane, width, data)
         at += length
     if at != len(stored):
         raise FormatError("there are extra bytes after its planes")
@@ -221,9 +207,11 @@ def _inflate(stored: bytes | memoryview, raw_length: int) -> bytes:
 @cache
 def _of_this_thread() -> Any:
     """An object whose attributes each thread has of its own."""
-    from threading import local
+    from _thread import (
+        _local,
+    )  # what threading.local is: to import threading takes longer than to read a chunk
 
-    return local()
+    return _local()
 
 
 def _compressor(level: int, dictionary: zstandard.ZstdCompressionDict | None) -> zstandard.ZstdCompressor:

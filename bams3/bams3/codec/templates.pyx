@@ -1,10 +1,15 @@
 """Templates: which records of a row group have the same name.
 
-``link``: distance to the previous record of the row group with the same name, 0 if there is
-none; short integers. ``border`` (distance from the previous border, the first from record 0; short
-integers) and ``border.hash`` (u64, one each): records whose template may have records in other row
-groups, and the hash of their name, so that depth can join mates across row groups without reading names. Where names
-are shorter than hashes, ``border.hash`` is left out, and the hashes are computed from names.
+``rank``: which earlier record of the row group has the same name; short integers. A record waits, until the next
+record of its name, in a list that is in the order of the records. 0: the record is the first of its name, and waits;
+1: the first, and the only one. k > 1: it has the name of record (k - 2) // 2 of the list, which no longer waits; if k
+is odd, this one does. Insert sizes vary little, so most mates are among the records that have waited longest. Earlier
+versions have ``link`` instead: the distance to the previous record of the name, 0 if there is none; short integers.
+
+``border`` (distance from the previous border, the first from record 0; short integers) and ``border.hash`` (u64, one
+each): records whose template may have records in other row groups, and the hash of their name, so that depth can join
+mates across row groups without reading names. Where names are shorter than hashes, ``border.hash`` is left out, and the
+hashes are computed from names.
 """
 
 from cpython cimport array
@@ -12,11 +17,11 @@ from array import array as new_array
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memcmp, memcpy, memmove
 
 from bams3.buffer cimport Buffer
 from bams3.codec.primitives cimport ShortCursor, get_short, has_more, new_table, open_short, put_short
-from bams3.bam.fields cimport PROPER_PAIR, SUPPLEMENTARY
+from bams3.bam.fields cimport PROPER_PAIR, SUPPLEMENTARY, look_ahead, prefetch
 from bams3.bam.fields cimport (
     record_flag, record_name, record_name_length, record_next_pos, record_next_ref, record_pos,
     record_ref,
@@ -29,6 +34,7 @@ cdef array.array UINT32 = new_array("I")
 cdef array.array UINT64 = new_array("Q")
 
 cdef enum:
+    AHEAD = 16   # records
     NEAR = 1024  # bases from the first record of the row group within which every first mate is a border
 
 
@@ -45,6 +51,10 @@ cdef inline uint64_t hash_name(const uint8_t *name, int length) noexcept nogil:
         length -= 8
     h *= <uint64_t> 0xC4CEB9FE1A85EC53
     return h ^ (h >> 29)
+
+
+cdef inline uint64_t hash_of(const uint8_t *r) noexcept nogil:
+    return hash_name(record_name(r), record_name_length(r) - 1)
 
 
 cdef inline bint is_mate(const uint8_t *r) noexcept nogil:
@@ -98,12 +108,71 @@ cdef void find_borders(
         )
 
 
+cdef struct Waiting:
+    # Records whose name comes again, in order: records[first] … records[last - 1].
+    int32_t *records
+    Py_ssize_t first, last
+
+
+cdef inline int32_t leave(Waiting *waiting, Py_ssize_t rank) noexcept nogil:
+    """Remove a record from the list; the shorter side of the list moves."""
+    cdef int32_t *at = waiting.records + waiting.first + rank
+    cdef int32_t record = at[0]
+    cdef Py_ssize_t after = waiting.last - waiting.first - rank - 1
+    if rank <= after:
+        memmove(at - rank + 1, at - rank, rank * sizeof(int32_t))
+        waiting.first += 1
+    else:
+        memmove(at, at + 1, after * sizeof(int32_t))
+        waiting.last -= 1
+    return record
+
+
+cdef inline Py_ssize_t rank_of(const Waiting *waiting, int32_t record) noexcept nogil:
+    """The place of a record in the list, which has it."""
+    cdef Py_ssize_t low = waiting.first, high = waiting.last - 1, middle
+    while low < high:
+        middle = (low + high) // 2
+        if waiting.records[middle] < record:
+            low = middle + 1
+        else:
+            high = middle
+    return low - waiting.first
+
+
+cdef int put_ranks(const int32_t[::1] previous, Buffer main, Buffer escaped) except -1:
+    """Write ``rank`` of the records."""
+    cdef Py_ssize_t n = previous.shape[0], i, rank
+    cdef uint8_t *comes_again = <uint8_t *> calloc(n + 1, 1)
+    cdef Waiting waiting = Waiting(<int32_t *> malloc((n + 1) * sizeof(int32_t)), 0, 0)
+    try:
+        if comes_again == NULL or waiting.records == NULL:
+            raise MemoryError("not enough memory for the names of a row group")
+        with nogil:
+            for i in range(n):
+                if previous[i] >= 0:
+                    comes_again[previous[i]] = 1
+            for i in range(n):
+                if previous[i] < 0:
+                    put_short(main, escaped, 1 - comes_again[i])
+                else:
+                    rank = rank_of(&waiting, previous[i])
+                    leave(&waiting, rank)
+                    put_short(main, escaped, <uint32_t> (2 + 2 * rank + comes_again[i]))
+                waiting.records[waiting.last] = <int32_t> i
+                waiting.last += comes_again[i]
+    finally:
+        free(comes_again)
+        free(waiting.records)
+    return 0
+
+
 def encode(block, const int32_t[::1] end):
     """Streams of a block, and ``previous``: array('i'), the index of the previous record of the name, or -1."""
     cdef const uint8_t[::1] data = block.data
     cdef const int64_t[::1] offsets = block.offsets
     cdef Py_ssize_t n = offsets.shape[0] - 1, i, last = 0
-    cdef Buffer link = Buffer(n), link_long = Buffer(width=4), border = Buffer(), border_long = Buffer(width=4)
+    cdef Buffer rank = Buffer(n), rank_long = Buffer(width=4), border = Buffer(), border_long = Buffer(width=4)
     cdef Buffer border_hash = Buffer(width=8)
     cdef array.array previous_array = array.clone(INT32, n, False)
     cdef int32_t[::1] previous = previous_array
@@ -114,6 +183,7 @@ def encode(block, const int32_t[::1] end):
     cdef const uint8_t *r
     cdef const uint8_t *other
     cdef int length
+    cdef int32_t known
     if table == NULL or hashes == NULL or is_border == NULL:
         free(table)
         free(hashes)
@@ -121,10 +191,17 @@ def encode(block, const int32_t[::1] end):
         raise MemoryError("not enough memory for the names of a row group")
     try:
         with nogil:
+            for i in range(min(n, AHEAD)):
+                hashes[i] = hash_of(&data[offsets[i]])
             for i in range(n):
+                if i + AHEAD < n:  # what is needed then begins to come now
+                    look_ahead(&data[0], &offsets[0], i + AHEAD, n)
+                    hashes[i + AHEAD] = hash_of(&data[offsets[i + AHEAD]])
+                    prefetch(&table[hashes[i + AHEAD] & (slots - 1)])
+                    known = table[hashes[i + AHEAD // 2] & (slots - 1)]
+                    prefetch(&data[offsets[max(known, 0)]] + 32)
                 r = &data[offsets[i]]
                 length = record_name_length(r) - 1
-                hashes[i] = hash_name(record_name(r), length)
                 slot = hashes[i] & (slots - 1)
                 previous[i] = -1
                 while table[slot] >= 0:
@@ -137,7 +214,6 @@ def encode(block, const int32_t[::1] end):
                         break
                     slot = (slot + 1) & (slots - 1)
                 table[slot] = <int32_t> i
-                put_short(link, link_long, <uint32_t> (i - previous[i]) if previous[i] >= 0 else 0)
             if n and record_ref(&data[offsets[0]]) >= 0:
                 find_borders(data, offsets, previous, end, is_border)
             for i in range(n):
@@ -149,14 +225,38 @@ def encode(block, const int32_t[::1] end):
         free(table)
         free(hashes)
         free(is_border)
+    put_ranks(previous, rank, rank_long)
     streams = {
-        "link": link, "link.long": link_long, "border": border, "border.long": border_long, "border.hash": border_hash,
+        "rank": rank, "rank.long": rank_long, "border": border, "border.long": border_long, "border.hash": border_hash,
     }
     return streams, previous_array
 
 
 def decode(const uint8_t[::1] stream, const uint8_t[::1] escaped, Py_ssize_t n):
-    """``previous`` of n records: array('i'), the index of the previous record of the name, or -1."""
+    """``previous`` of n records from their ranks: array('i'), the index of the previous record of the name, or -1."""
+    cdef array.array previous = array.clone(INT32, n, False), room = array.clone(INT32, n + 1, False)
+    cdef int32_t[::1] out = previous
+    cdef Waiting waiting = Waiting(<int32_t *> room.data.as_ints, 0, 0)
+    cdef ShortCursor cursor
+    cdef Py_ssize_t i
+    cdef uint32_t value = 0
+    cdef bint whole = True
+    open_short(&cursor, stream, escaped)
+    with nogil:
+        for i in range(n):
+            if not get_short(&cursor, &value) or (value > 1 and (value - 2) // 2 >= waiting.last - waiting.first):
+                whole = False
+                break
+            out[i] = leave(&waiting, (value - 2) // 2) if value > 1 else -1
+            waiting.records[waiting.last] = <int32_t> i
+            waiting.last += (value & 1) ^ (value < 2)
+    if not whole or waiting.first != waiting.last:
+        raise FormatError("stream 'rank' does not match the row group's record count, or refers to no record")
+    return previous
+
+
+def decode_links(const uint8_t[::1] stream, const uint8_t[::1] escaped, Py_ssize_t n):
+    """Likewise, from their links."""
     cdef array.array previous = array.clone(INT32, n, False)
     cdef int32_t[::1] out = previous
     cdef ShortCursor cursor

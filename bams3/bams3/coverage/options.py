@@ -66,6 +66,19 @@ class CoverageOptions(_Options):
         return int(self.by) if self.by is not None and self.by.isdecimal() else None
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of a row group that `Tally` counts from, besides those that a filter needs."""
+        if self.fragment_mode:
+            return "pos", "end", "flag", "next_pos", "tlen"
+        spans = ("pos", "end", "flag")
+        return spans if self.fast_mode else (*spans, "cigar_pool", "previous", "next_ref", "border_index")
+
+    @property
+    def unneeded(self) -> tuple[str, ...]:
+        """The hot streams from which nothing is counted."""
+        return () if self.min_mapq > 0 else ("mapq",)
+
+    @property
     def decimals(self) -> int:
         """The number of decimals of means and proportions."""
         return default_precision() if self.precision is None else self.precision

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from bams3.coverage.depth import Depth
-from bams3.coverage.intervals import Intervals, read_intervals, windows
 from bams3.coverage.measure import Histogram, bases_covered, means, medians
 from bams3.coverage.options import CoverageOptions, quantize_labels
 from bams3.coverage.report import SUMMARY_HEADER, Totals, distribution
@@ -20,6 +19,7 @@ from bams3.shown import shown
 
 if TYPE_CHECKING:
     from bams3.coverage.bedfile import BedFile
+    from bams3.coverage.intervals import Intervals
 
 DEEPEST_WINDOW = 999
 """Windows with a greater mean depth count as this depth in the distribution of regions."""
@@ -177,7 +177,11 @@ class _Run:
         self.options, self.warn = options, warn
         self.contigs = contigs_of(references, options)
         self.by_bed = options.by is not None and options.window is None
-        self.bed = read_intervals(str(options.by), warn) if self.by_bed else {}
+        self.bed: dict[str, Intervals] = {}
+        if self.by_bed:
+            from bams3.coverage.intervals import read_intervals
+
+            self.bed = read_intervals(str(options.by), warn)
         if self.by_bed and not (options.per_base or options.thresholds or options.quantize):  # only regions
             self.contigs = [contig for contig in self.contigs if contig[1] in self.bed]
         self.labels = [label.encode() for label in quantize_labels(options.quantize)]
@@ -260,6 +264,8 @@ class _Run:
 
     def _intervals(self, name: str, length: int) -> Iterable[Intervals]:
         """Yield the regions of a contig, some at a time; at least one, possibly empty, group."""
+        from bams3.coverage.intervals import Intervals, windows
+
         if (size := self.options.window) is None:
             return [self.bed.pop(name, Intervals())]
         step = size * WINDOWS_AT_ONCE

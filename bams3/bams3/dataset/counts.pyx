@@ -3,7 +3,7 @@
 from libc.stdint cimport int64_t, uint8_t, uint16_t
 from libc.string cimport memset
 
-from bams3.bam.fields cimport DUP, MUNMAP, PAIRED, PROPER_PAIR, QCFAIL, READ1, READ2, SECONDARY, SUPPLEMENTARY, UNMAP
+from bams3.bam.fields cimport DUP, MUNMAP, PAIRED, PROPER_PAIR, QCFAIL, READ1, READ2, SECONDARY, SUPPLEMENTARY, UNMAP, look_ahead
 from bams3.bam.fields cimport record_flag, record_mapq, record_next_ref, record_ref
 
 # samtools' names (flagstat -O json), in samtools' order.
@@ -34,6 +34,7 @@ def count(block):
     memset(counters, 0, sizeof(counters))
     with nogil:
         for i in range(offsets.shape[0] - 1):
+            look_ahead(&data[0], &offsets[0], i, offsets.shape[0] - 1)
             r = &data[offsets[i]]
             flag = record_flag(r)
             c = &counters[(flag & QCFAIL) != 0][0]

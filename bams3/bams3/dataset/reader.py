@@ -6,10 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import cached_property
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
-from bams3.bam.regions import UNPLACED_NAME
 from bams3.chunk.entry import ChunkEntry
 from bams3.chunk.footer import Identity
 from bams3.chunk.reader import ChunkReader, contig_in
@@ -266,6 +265,8 @@ class DatasetReader:
 
     def region(self, entry: ChunkEntry) -> str:
         """A chunk's window as a region string (1-based, closed); `_unplaced` for reads with no position."""
+        from bams3.bam.regions import UNPLACED_NAME
+
         if entry.reference_id == layout.UNPLACED:
             return UNPLACED_NAME
         name, length = self.references[entry.reference_id]
@@ -317,23 +318,32 @@ class DatasetReader:
                     yield from waiting
                     waiting.clear()
 
-    def contigs_row_groups(self, reference_ids: Sequence[int]) -> Iterator[Iterator[RowGroup]]:
+    def contigs_row_groups(
+        self, reference_ids: Sequence[int], without: Sequence[str] = ()
+    ) -> Iterator[Iterator[RowGroup]]:
         """All row groups of each reference, in order; the hot streams of a chunk come in one request.
 
-        The row groups of one reference must be consumed before those of the next.
+        The row groups of one reference must be consumed before those of the next. `without`: hot streams that will not
+        be needed, which are not read from a disk.
         """
         chosen = [self.chunks_of(reference_id) for reference_id in reference_ids]
-        jobs = self.fetched(self._hot_jobs(entry for entries in chosen for entry in entries), plan_hot)
+        jobs = self.fetched(self._hot_jobs(chain.from_iterable(chosen), without), plan_hot)
         groups = (group for (group,) in jobs)
         for entries in chosen:
             yield islice(groups, sum(len(entry.row_groups) for entry in entries))
 
-    def _hot_jobs(self, entries: Iterable[ChunkEntry]) -> Iterator[tuple[RowGroup]]:
+    def _hot_jobs(self, entries: Iterable[ChunkEntry], without: Sequence[str]) -> Iterator[tuple[RowGroup]]:
         for entry in entries:
-            jobs = list(zip(self.chunk(entry).row_groups))
-            if not self.remote:
-                plan_hot(jobs)
-            yield from jobs
+            chunk = self.chunk(entry)
+            groups = list(chunk.row_groups)
+            unread = (
+                [] if self.remote else [group for group in groups if not group.spans]
+            )  # contigs may share one
+            if unread and without:
+                chunk.fetch_hot(unread, without)
+            elif unread:
+                chunk.plan(unread, cold=False)
+            yield from zip(groups)
 
     def fetched(self, jobs: Iterable[Job], plan: Plan[Job]) -> Iterator[Job]:
         """Yield jobs (tuples that begin with a row group) in order; for a remote dataset, plan and prefetch them."""

@@ -19,8 +19,8 @@ class Run(NamedTuple):
     members: list[int]
 
 
-def merge_ranges(ranges: Sequence[tuple[int, int]]) -> list[Run]:
-    """Merge ranges (start, length) that are at most GAP bytes apart into requests of up to MERGED bytes.
+def merge_ranges(ranges: Sequence[tuple[int, int]], gap: int = GAP) -> list[Run]:
+    """Merge ranges (start, length) that are at most `gap` bytes apart into requests of up to MERGED bytes.
 
     A longer range is still one request; empty ranges need none.
     """
@@ -31,7 +31,7 @@ def merge_ranges(ranges: Sequence[tuple[int, int]]) -> list[Run]:
             continue
         end = start + length
         last = runs[-1] if runs else None
-        if last and start - last.end <= GAP and max(end, last.end) - last.start <= MERGED:
+        if last and start - last.end <= gap and max(end, last.end) - last.start <= MERGED:
             runs[-1] = Run(last.start, max(end, last.end), last.members)
             last.members.append(member)
         else:

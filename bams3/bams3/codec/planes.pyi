@@ -1,0 +1,6 @@
+from typing import Any
+
+from typing_extensions import Buffer
+
+def split(data: Buffer, width: int) -> list[Any]: ...
+def put(plane: Buffer, number: int, width: int, out: Buffer) -> None: ...
