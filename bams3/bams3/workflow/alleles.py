@@ -58,8 +58,8 @@ def write_counts(
     )  # fmt: skip
     with Workers(threads) as workers, open_output(out) as file, BlockWriter(file, LEVEL) as table:
         write_alleles(
-            cast(BinaryIO, table), [DatasetReader(dataset)], SiteFile(sites), piled, options.get("min_baseq", 0), workers,
-            strands=options.get("strands", False), names=[sample],
+            cast(BinaryIO, table), [DatasetReader(dataset)], SiteFile(sites), piled, options.get("min_baseq", 0),
+            workers, strands=options.get("strands", False), names=[sample],
         )  # fmt: skip
 
 
