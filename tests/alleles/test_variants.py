@@ -9,7 +9,7 @@ from bams3.alleles.counts import SITE_WIDTH
 from bams3.alleles.variants import Alleles, count_group
 from hypothesis import given
 from hypothesis import strategies as st
-from test_piles import group
+from piles import group
 
 words = st.text("ACGTNacgt<>*.,[", max_size=12)
 

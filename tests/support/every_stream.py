@@ -16,7 +16,7 @@ CODECS = {"raw", "constant", "zstd", "rans0", "rans1", "planes", "mixed"}
 """At level 9; others lack `mixed`."""
 
 _SHORT = [
-    "pos", "cigar", "cigar.count", "cigar.length", "cigar.gap", "link", "border", "mate.ref", "mate.pos",
+    "pos", "cigar", "cigar.count", "cigar.length", "cigar.gap", "rank", "border", "mate.ref", "mate.pos",
     "mate.tlen", "seq.length", "seq.mismatches", "seq.mismatch", "reference.other", "seq.literal.other",
     "tag.layout", "tag.SA:Z.length", "tag.SA:Z.gap",
 ]  # fmt: skip
@@ -90,6 +90,9 @@ def pairs() -> list[dict[str, Any]]:
         out.append(read(pos, flag=one, next_pos=pos + apart, tlen=length, **shared))
         out.append(read(pos + apart, flag=two, next_pos=pos, tlen=-length, **shared))
     out.append(read(900, name=b"first of two", flag=147, next_ref=1, next_pos=90, tlen=-818))
+    waiting = [b"waits%d" % number for number in range(140)]
+    out += [read(910, name=name, flag=65, next_ref=1, next_pos=920) for name in waiting]
+    out += [read(920, name=name, flag=129, next_ref=1, next_pos=910) for name in reversed(waiting)]
     return [
         *out,
         read(950, flag=4 | 65, next_ref=1, next_pos=950, name=b"alone"),
