@@ -16,7 +16,7 @@ from bams3.bridge import http_htsget, library, selection, tickets
 from bams3.bridge.decoder import Decoder
 from bams3.bridge.virtual_bam import VirtualBam
 from bams3.chunk import spans
-from bams3.chunk.footer import SMALL
+from bams3.chunk.footer import SMALL_COLD
 from bams3.codec import HOT_STREAMS
 from bams3.dataset.reader import DatasetReader
 from bams3.operations.convert import convert
@@ -276,7 +276,9 @@ def test_columns_that_are_not_asked_for_are_not_read(
         sum(zone.hot for zone in zones),
         sum(each.footer_bytes for each in DatasetReader(local).index),
     )
-    small = sum(zone.cold for zone in zones if zone.cold <= SMALL)  # have one checksum, so are read as one
+    small = sum(
+        zone.cold for zone in zones if zone.cold <= SMALL_COLD
+    )  # have one checksum, so are read as one
     for place in (local, remote):
         http = client(place)
         for query, wanted in READ.items():

@@ -164,8 +164,8 @@ def damaging(monkeypatch: pytest.MonkeyPatch) -> None:
     """From now on, a byte of each chunk reaches the disk changed."""
     write = conversion.write_chunk
 
-    def wrong(file: Any, *arguments: Any) -> Any:
-        entry = write(file, *arguments)
+    def wrong(file: Any, *arguments: Any, **options: Any) -> Any:
+        entry = write(file, *arguments, **options)
         file.seek(300)
         file.write(b"wrong")
         return entry

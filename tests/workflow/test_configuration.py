@@ -1,5 +1,6 @@
 """docs/configuration.md: every configuration on it is one that the workflow plans, with the stages that it names."""
 
+import gzip
 import re
 import subprocess
 from pathlib import Path
@@ -17,6 +18,7 @@ RULES = {
     "cohort": "cohort_matrices",
     "query": "query_batch",
     "alleles": "gather_alleles",
+    "identity": "relate_samples",
     "call": "gather_calls",
     "process": "process_batch",
 }
@@ -31,6 +33,8 @@ def lab(project: Path) -> Path:
     subprocess.run(["bash", "-c", script], cwd=project, check=True)
     assert (project / "samples.tsv").read_text() == expected
     (project / "targets.bed").write_text("chr1\t1000\t2000\n")
+    sites = "".join(f"chr1\t{position}000\t.\tA\tC\n" for position in range(1, 200))
+    (project / "common_sites.vcf.gz").write_bytes(gzip.compress(sites.encode()))
     convert(project / "S1.bam", project / "S1.bams3")
     (project / "datasets.tsv").write_text("sample\tdataset\nS1\tS1.bams3\n")
     return project

@@ -24,7 +24,7 @@ OPTIONS = [
     "20",
     "--min-baseq",
     "15",
-    "--exclude-flags",
+    "--excl-flags",
     "1024",
     "--incl-flags",
     "3",
@@ -78,7 +78,7 @@ def test_what_is_new_is_counted_alone(counted: Path, tmp_path: Path, commands: d
     [
         ("x.vcf", "chr9\t5\t.\tA\tC\n", "x.vcf: the samples have no contig chr9; they have chr1, chr2"),
         ("x.vcf", "chr1\t5\n", "x.vcf, line 1: not a site; expected CHROM, POS (1 or more), ID, REF (letters) and ALT"),
-        ("x.bcf", "", "x.bcf: BCF is not read; make it a VCF"),
+        ("x.bcf", "", "x.bcf: it can't be read: "),
         ("x.tsv.gz", "\x1f\x8bx", "cannot read x.tsv.gz: "),
     ],
 )  # fmt: skip

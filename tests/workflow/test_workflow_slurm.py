@@ -174,7 +174,7 @@ def test_a_cohort(on_slurm: Cohort, results: dict[str, bytes]):
     ended = on_slurm.ended()
     assert ended.pop("process_batch/S1_000001-of-000001") == ["FAILED", "COMPLETED"]
     assert set(map(tuple, ended.values())) == {("COMPLETED",)}
-    assert len(ended) == 2 * (1 + 1 + 1 + 1 + 1) + 1 + (2 + 1) + (2 * 2 + 1 + 3) + (1 + 1) + (1 + 1)
+    assert len(ended) == 2 * (1 + 1 + 1 + 1 + 1) + 1 + (2 + 1) + (2 * 2 + 1 + 3) + (1 + 1) + (1 + 1) + (2 + 1)
     for job, partition, minutes in (
         ("merge_parts/S1", "short", "10"),
         ("convert_batch/S1_000001-of-000001", "main", "60"),

@@ -24,7 +24,8 @@ SAMTOOLS = ("flagstat", "idxstats", "stats")
 MOSDEPTH = (r"mosdepth\.summary\.txt", r"mosdepth\.(global|region)\.dist\.txt")
 SETTINGS = {
     "run_modules": ["custom_content", "samtools", "mosdepth"],
-    "sp": {f"samtools/{kind}": {"fn_re": rf".*\.{kind}$"} for kind in SAMTOOLS},
+    "sp": {f"samtools/{kind}": {"fn_re": rf".*\.{kind}$"} for kind in SAMTOOLS}
+    | {"custom_content": {"fn": "identity_mqc.tsv"}},
     "fn_clean_exts": [{"type": "regex", "pattern": rf"\.({'|'.join(SAMTOOLS + MOSDEPTH)})$"}],
     "fn_clean_trim": [],
     "fn_clean_sample_names": True,
