@@ -1,5 +1,6 @@
 """Where there are many contigs, short ones share chunks: nobody who reads a dataset sees it."""
 
+import gzip
 import random
 import shutil
 from array import array
@@ -238,6 +239,23 @@ def test_chunks_at_the_command_line(dataset: Path, capfd: pytest.CaptureFixture[
     assert bams3.read_chunk(uri.partition("#")[0]).contig is None
     with pytest.raises(FormatError, match="no records of contig 77"):
         open_reader(uri.replace("#5", "#77"))
+
+
+@pytest.mark.parametrize("options", [[], ["-Q", "20"], ["-a"], ["-x", "--by", "100"]], ids=" ".join)
+def test_coverage(options: list[str], dataset: Path, tmp_path: Path) -> None:
+    """It is that of a dataset in which no contigs share chunks."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(layout, "MANY_CONTIGS", 100)
+        convert(dataset.parent / "in.bam", tmp_path / "plain.bams3")
+    for name, path in (("joined", dataset), ("plain", tmp_path / "plain.bams3")):
+        assert main(["coverage", *options, "-o", str(tmp_path / name), str(path)]) == 0
+    made = [path for path in tmp_path.iterdir() if path.name.startswith("joined.") and path.suffix != ".csi"]
+    assert len(made) >= 3
+    for path in made:
+        other = path.with_name(path.name.replace("joined", "plain", 1))
+        opened = gzip.open if path.suffix == ".gz" else open
+        with opened(path, "rb") as ours, opened(other, "rb") as theirs:
+            assert ours.read() == theirs.read(), path.name
 
 
 def test_a_lone_chunk_that_knows_few_contigs(

@@ -305,6 +305,18 @@ class ContigChunk(ChunkReader):
         """The row groups of the contig, in order."""
         return self.shared.shared_row_groups.of_contig(self.contig)
 
+    def plan(self, groups: Sequence[RowGroup], *, cold: bool) -> list[Span]:
+        """The requests to the shared chunk."""
+        return self.shared.plan(groups, cold=cold)
+
+    def plan_streams(self, groups: Sequence[RowGroup], wanted: Callable[[str], bool]) -> list[Span]:
+        """Likewise."""
+        return self.shared.plan_streams(groups, wanted)
+
+    def fetch_hot(self, groups: Sequence[RowGroup], without: Sequence[str]) -> None:
+        """Likewise."""
+        self.shared.fetch_hot(groups, without)
+
     def _views(self, ranges: Sequence[Range]) -> Sequence[memoryview]:
         return self.shared._views(ranges)
 
