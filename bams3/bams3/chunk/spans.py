@@ -133,5 +133,4 @@ class Streams(dict[str, bytes]):
             data: bytes = streams.decompress(name, entry.codec, stored, entry.raw)
         except FormatError as error:
             raise FormatError(f"{self._where}: {error}") from error
-        self[name] = data
-        return data
+        return self.setdefault(name, data)  # another thread may have it, and point into its own
