@@ -1,5 +1,6 @@
 """Sites of a VCF, what real reads say there, and the files that keep it."""
 
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from bams3.dataset.opening import open_reader
 from bams3.identity.counts import Quality, count
 from bams3.identity.sites import AUTOSOME, OTHER, X, Y, read_sites
 from bams3.parallel.workers import Workers
-from peers import DATA
+from peers import DATA, need
 
 import bams3
 
@@ -69,6 +70,19 @@ def test_kinds_of_sites(tmp_path: Path, prefix: str) -> None:
     path = vcf(tmp_path / "x.vcf", [f"{prefix}{place} . A C" for place in places], head)
     kinds = [AUTOSOME, X, OTHER, OTHER, X, OTHER, Y, OTHER, OTHER, AUTOSOME]
     assert read_sites(str(path), print).kind.tolist() == kinds
+
+
+def test_a_bcf_has_the_sites_of_its_vcf(tmp_path: Path) -> None:
+    info = '##INFO=<ID=AF,Number=A,Type=Float,Description="f">\n'
+    head = f"{info}##contig=<ID=chrX,length=156040895>\n##contig=<ID=chr2>\n"
+    lines = ["chrX 10001 . A C . . AF=0.25", "chrX 2781480 . G C", "chr2 17 . C A . . AF=0.75"]
+    path = vcf(tmp_path / "x.vcf", lines, head)
+    need("bcftools")
+    subprocess.run(["bcftools", "view", "-Ob", "-o", tmp_path / "x.bcf", path], check=True)
+    of_vcf, of_bcf = (read_sites(str(tmp_path / name), print) for name in ("x.vcf", "x.bcf"))
+    assert of_bcf.key == of_vcf.key
+    assert of_bcf.kind.tolist() == of_vcf.kind.tolist() == [OTHER, X, AUTOSOME]
+    assert np.nan_to_num(of_bcf.frequency, nan=-1).tolist() == [0.25, -1, 0.75]
 
 
 @pytest.mark.parametrize(

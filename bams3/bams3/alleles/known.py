@@ -7,7 +7,7 @@ from bisect import bisect_left
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bams3.alleles import variants
 from bams3.alleles.counts import SITE_WIDTH, SYMBOLS, add_counts, chosen, count_group, count_pile, renumbered
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 SITES = 1 << 18
 """Sites that are counted at a time, at most."""
 _ENDINGS = {".bed": BED, ".bed.gz": BED, ".vcf": VCF, ".vcf.gz": VCF, ".vcf.bgz": VCF, ".bcf": VCF}
-_OF_BCF = ["bcftools.view", "--drop-genotypes", "--no-header", "-"]
+_OF_BCF = ["bcftools.view", "--drop-genotypes", "--no-version", "-"]
 _LINES = {
     BED: "contig, start and end (0 <= start <= end)",
     VCF: "CHROM, POS (1 or more), ID, REF (letters) and ALT",
@@ -97,8 +97,8 @@ class SiteFile:
         reader.lengths = dict(pair for dataset in datasets for pair in dataset.references)
         checked = 0
         try:
-            with self._opener(self.path) as file, closing(self._lines(file)) as lines:
-                for text in lines:
+            with closing(self.texts()) as texts:
+                for text in texts:
                     if not reader.feed(text):
                         raise UsageError(
                             f"{self._line(reader.lines)}: not a site; expected {_LINES[self.kind]}"
@@ -115,17 +115,20 @@ class SiteFile:
         if reader.count:
             yield Sites(reader.contigs, *reader.take(most))
 
-    def _lines(self, file: BinaryIO) -> Generator[bytes, None, None]:
-        """Yield the text of the file in pieces of whole lines; for BCF, its records, as bcftools prints them."""
-        if not self.path.endswith(".bcf"):
-            yield from whole_lines(file)
-            return
-        from bams3.sources.process import SamtoolsProcess
+    def texts(self, *, header: bool = False) -> Generator[bytes, None, None]:
+        """Yield the text of the file in pieces of whole lines; for BCF, its records, as bcftools prints them, and with
+        `header` the lines before them. Raises OSError, SourceError."""
+        with self._opener(self.path) as file:
+            if not self.path.endswith(".bcf"):
+                yield from whole_lines(file)
+                return
+            from bams3.sources.process import SamtoolsProcess
 
-        feed = iter(lambda: file.read(PIECE), b"")
-        with closing(SamtoolsProcess(_OF_BCF, self.path, "it can't be read", feed)) as bcftools:
-            yield from whole_lines(bcftools.stdout)
-            bcftools.check()
+            command = _OF_BCF if header else [*_OF_BCF, "--no-header"]
+            feed = iter(lambda: file.read(PIECE), b"")
+            with closing(SamtoolsProcess(command, self.path, "it can't be read", feed)) as bcftools:
+                yield from whole_lines(bcftools.stdout)
+                bcftools.check()
 
     def _line(self, number: int) -> str:
         return f"{self.path}, {'record' if self.path.endswith('.bcf') else 'line'} {number}"

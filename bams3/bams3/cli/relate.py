@@ -31,7 +31,8 @@ def run(command: str, argv: list[str]) -> int:
     )
     options.add_argument(
         "--sites", "-s", required=True, metavar="VCF",
-        help="common SNVs with one ALT, some thousand; INFO/AF, if there, tells of contamination; may be gzipped",
+        help="VCF (may be gzipped) or BCF of common SNVs with one ALT, some thousand; INFO/AF, if there, tells of "
+        "contamination",
     )  # fmt: skip
     options.add_argument(
         "--samples", dest="sheet", metavar="SHEET",

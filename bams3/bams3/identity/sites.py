@@ -13,7 +13,6 @@ import numpy as np
 
 from bams3.alleles.known import SiteFile, Sites
 from bams3.errors import UsageError
-from bams3.inflate import of_disk, whole_lines
 
 MOST = 1 << 18
 """Records in a file, at most: a few thousand suffice, and each sample keeps counts of every site."""
@@ -52,7 +51,7 @@ class SiteSet:
 
 
 def read_sites(path: str, note: Callable[[str], Any]) -> SiteSet:
-    """Read the sites of a VCF, or of a table of contig, position (from 1), REF and ALT; either may be gzipped.
+    """Read the sites of a VCF or BCF, or of a table of contig, position (from 1), REF and ALT; each may be gzipped.
 
     `note` is told how many records are left out, and why: those with other alleles than two bases, and those that share
     their position. Raises UsageError if the file cannot be read or has no site.
@@ -64,7 +63,7 @@ def read_sites(path: str, note: Callable[[str], Any]) -> SiteSet:
     (all_sites, *more) = blocks
     if more or len(all_sites.position) > MOST:
         raise UsageError(f"{path}: more than {MOST} sites; a few thousand common ones suffice")
-    lengths, frequencies = _info(path) if file.has_alleles else ({}, [float("nan")] * len(all_sites.position))
+    lengths, frequencies = _info(file) if file.has_alleles else ({}, [float("nan")] * len(all_sites.position))
     contig, position = np.array(all_sites.contig), np.array(all_sites.position)
     alleles = [_alleles(text) for text in _texts(all_sites)]
     is_snv = np.array([found is not None for found in alleles])
@@ -134,18 +133,17 @@ def _key(places: Sites, ref: np.ndarray, alt: np.ndarray) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
-def _info(path: str) -> tuple[dict[str, int], list[float]]:
+def _info(file: SiteFile) -> tuple[dict[str, int], list[float]]:
     """What a VCF says beside its sites: the lengths of contigs, and of each record INFO/AF (NaN: unknown)."""
     lengths: dict[str, int] = {}
     frequencies = []
-    with of_disk(path) as file:
-        for text in whole_lines(file):
-            for line in text.splitlines():
-                words = line.split(maxsplit=8)
-                if words and words[0].startswith(b"##contig=<"):
-                    lengths |= _length(line)
-                elif words and not words[0].startswith(b"#"):
-                    frequencies.append(_frequency(words[7:8]))
+    for text in file.texts(header=True):
+        for line in text.splitlines():
+            words = line.split(maxsplit=8)
+            if words and words[0].startswith(b"##contig=<"):
+                lengths |= _length(line)
+            elif words and not words[0].startswith(b"#"):
+                frequencies.append(_frequency(words[7:8]))
     return lengths, frequencies
 
 
