@@ -146,7 +146,7 @@ class Grid(Sequence[Window]):
     @property
     def joins(self) -> bool:
         """Whether contigs share windows."""
-        return bool(self.shared)
+        return any(first != number for number, first in enumerate(self.firsts))
 
     def sharing(self, reference_id: int) -> range:
         """The contigs that have the window of a contig, by reference id: itself, if it shares none."""
