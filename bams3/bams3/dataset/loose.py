@@ -13,8 +13,9 @@ from bams3.chunk.entry import ChunkEntry
 from bams3.chunk.header import joined
 from bams3.chunk.reader import TAIL, ChunkReader, ContigChunk
 from bams3.dataset import layout
+from bams3.dataset.index import check_chunk
 from bams3.dataset.joined import by_contig
-from bams3.dataset.manifest import Counts, Manifest, check_chunk, header_id
+from bams3.dataset.manifest import Counts, Manifest, header_id
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import FormatError, SourceError, UsageError
 from bams3.storage import is_remote
@@ -114,7 +115,7 @@ class LooseChunks(DatasetReader):
             self._stored[entry.path] = entry, chunk
             yield entry, chunk
             return
-        _ = chunk.zones
+        _ = chunk.zones  # raises FormatError if one contig of it was asked for that it lacks
         shared, only = (chunk.shared, chunk.contig) if isinstance(chunk, ContigChunk) else (chunk, None)
         path = layout.joined_path(footer.reference_id, footer.contigs[-1] + 1)
         whole = shared.entry(path, footer.reference_id)

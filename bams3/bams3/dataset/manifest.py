@@ -1,27 +1,24 @@
-"""What a dataset says about itself: the manifest (`_metadata.json`) and the index of its chunks.
+"""What a dataset says about itself: the manifest (`_metadata.json`).
 
-docs/format.md specifies both. The manifest is written last: the dataset exists if and only if the manifest does.
-Nothing in either depends on when, where or in how many jobs it was created.
+docs/format.md specifies it. It is written last: the dataset exists if and only if the manifest does. Nothing in it
+depends on when, where or in how many jobs it was created.
 """
 
 import builtins
 import json
 import re
 import zlib
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from bams3.bam.lossy import Loss, loss_of
-from bams3.chunk.entry import ChunkEntry
-from bams3.chunk.footer import MAGIC, check_encodings
-from bams3.chunk.zones import check_joined, check_zones
+from bams3.chunk.footer import check_encodings
 from bams3.codec.streams import LEVELS
 from bams3.dataset import layout
 from bams3.dataset.layout import Grid
 from bams3.dataset.packing import MAX_HEADER, packed_references, unpacked_references
 from bams3.dataset.sums import Sums
 from bams3.errors import DatasetError, FormatError
-from bams3.untrusted import inflate, parse_json
+from bams3.untrusted import parse_json
 
 FORMAT = "bams3"
 VERSION = 2
@@ -30,8 +27,7 @@ JOINED = 3
 VERSIONS = (1, VERSION, JOINED)
 """That are read."""
 FLAGS = ("truncated", "partial_header")  # keys of a manifest that are true or absent
-MAX_INDEX = 1 << 30  # bytes, inflated …
-CHUNK_TEXT, ROW_GROUP_TEXT = 1 << 10, 1 << 8  # … of which a chunk and a row group take at most these
+MAX_INDEX = 1 << 30  # bytes of the chunk index, stored or inflated
 _SEAL = b'  "crc32": '
 
 
@@ -207,7 +203,7 @@ class Manifest(NamedTuple):
         check_identity(self.header_id, self.level)
         check_encodings(self.encodings)
         check_grid(self.references, self.chunk_size)
-        if self.joined is not None and not self.joined.joins:
+        if (joined := self.joined) is not None and not joined.joins:
             raise ValueError("no contigs that could share a window")
         numbers = (
             self.records, self.chunks, self.bytes, self.header_bytes, self.header_crc32, self.index_bytes,
@@ -298,106 +294,3 @@ def header_id(header: Any) -> str:
 
     digest: str = sha256(header.to_bam()).hexdigest()
     return digest[:32]
-
-
-def index_to_bytes(entries: list[ChunkEntry]) -> bytes:
-    """Encode the chunk index: zstd-compressed JSON, one chunk a line."""
-    import zstandard
-
-    lines = ",\n".join(json.dumps(entry.to_json(), separators=(",", ":")) for entry in entries)
-    return zstandard.ZstdCompressor(level=9).compress(f"[\n{lines}\n]\n".encode())
-
-
-def index_from_bytes(data: bytes, manifest: Manifest, name: str) -> list[ChunkEntry]:
-    """Parse the chunk index, whose checksum has been verified. Raises FormatError if it is invalid."""
-    # Every chunk has at least one row group, and every row group at least one record.
-    most = min(MAX_INDEX, CHUNK_TEXT * (manifest.chunks + 1) + ROW_GROUP_TEXT * manifest.records)
-    try:
-        entries = [ChunkEntry(*entry) for entry in parse_json(inflate(data, most))]
-        check_chunks(entries, manifest.counts, manifest.references, manifest.chunk_size, manifest.joined)
-        if (len(entries), sum(entry.size for entry in entries)) != (manifest.chunks, manifest.bytes):
-            raise ValueError(f"its chunks do not add up to the totals in {layout.METADATA}")
-        return entries
-    except (ValueError, TypeError, AttributeError, IndexError) as error:
-        raise FormatError(
-            f"{name}: damaged {layout.INDEX}, or of another dataset: {error}; restore it or convert again"
-        ) from error
-
-
-def check_chunk(
-    chunk: ChunkEntry, references: Sequence[Sequence[Any]], chunk_size: int, joined: Grid | None
-) -> None:
-    """Raise ValueError unless it is a valid chunk of the grid over these [name, length] of references. `joined`: that
-    grid, if contigs share windows."""
-    numbers = (chunk.start, chunk.end, chunk.size, chunk.footer_bytes, chunk.footer_crc32)
-    if type(chunk.reference_id) is not int or not -1 <= chunk.reference_id < len(references):
-        raise ValueError(f"{chunk.path!r}: invalid reference {chunk.reference_id!r}")
-    if not all(map(is_count, numbers)):
-        raise ValueError(f"{chunk.path!r}: invalid numbers")
-    if chunk.reference_id == layout.UNPLACED:
-        length, end, path, known = 0, chunk.start, layout.unplaced_path(chunk.start), True
-    else:
-        name, length = references[chunk.reference_id]
-        end = chunk.start + chunk_size
-        known = chunk.start % chunk_size == 0 and chunk.start < max(length, 1)
-        sharing = (
-            joined.sharing(chunk.reference_id)
-            if joined
-            else range(chunk.reference_id, chunk.reference_id + 1)
-        )
-        if len(sharing) > 1:
-            _check_shared(chunk, references, sharing)
-            return
-        path = layout.chunk_path(name, chunk.start, end)
-    if not known or (chunk.path, chunk.end) != (path, end) or chunk.contigs:
-        raise ValueError(f"{chunk.path!r}: at an invalid position, or not on the dataset's grid")
-    try:
-        check_zones(chunk.row_groups, chunk.reference_id, chunk.start, end, length)
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{chunk.path!r}: {error}") from error
-    _check_size(chunk)
-
-
-def _check_size(chunk: ChunkEntry) -> None:
-    if len(MAGIC) + chunk.streams + chunk.footer_bytes != chunk.size:
-        raise ValueError(f"{chunk.path!r}: its streams and footer do not add up to its size")
-
-
-def _check_shared(chunk: ChunkEntry, references: Sequence[Sequence[Any]], sharing: range) -> None:
-    path = layout.joined_path(sharing.start, sharing.stop)
-    if (chunk.path, chunk.reference_id, chunk.start) != (path, sharing.start, 0):
-        raise ValueError(f"{chunk.path!r}: at an invalid position, or not on the dataset's grid")
-    if not chunk.contigs or not all(contig in sharing for contig in chunk.contigs):
-        raise ValueError(f"{chunk.path!r}: invalid contigs")
-    lengths = [references[contig][1] for contig in chunk.contigs]
-    try:
-        check_joined(chunk.contigs, chunk.row_groups, chunk.reference_id, chunk.start, chunk.end, lengths)
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{chunk.path!r}: {error}") from error
-    _check_size(chunk)
-
-
-def check_chunks(
-    chunks: Sequence[ChunkEntry], counts: Counts, references: Sequence[Sequence[Any]], chunk_size: int,
-    joined: Grid | None,
-) -> None:  # fmt: skip
-    """Raise ValueError unless these are chunks of the grid, in order, without duplicates, and with as many records of
-    each reference as the counts say. `joined`: the grid, if contigs share windows."""
-    records = dict.fromkeys(counts.by_reference, 0)
-    before = (0, -1)
-    for chunk in chunks:
-        check_chunk(chunk, references, chunk_size, joined)
-        place = chunk.order
-        if place <= before:
-            raise ValueError(f"{chunk.path!r}: duplicated, or out of order")
-        follows = before[1] + 1 if before[0] == place[0] else 0
-        if chunk.reference_id == layout.UNPLACED and chunk.start != follows:
-            raise ValueError(f"{chunk.path!r}: the chunk before it is missing")
-        before = place
-        for contig, number in chunk.records_by_contig:
-            records[contig] = records.get(contig, 0) + number
-    for reference_id, number in records.items():
-        counted = sum(counts.by_reference.get(reference_id, ()))
-        if number != counted:
-            name = references[reference_id][0] if reference_id >= 0 else "no position"
-            raise ValueError(f"{number} records of {name!r}, but the counts say {counted}")

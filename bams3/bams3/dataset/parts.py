@@ -17,18 +17,17 @@ from bams3.bam.lossy import Loss, loss_of
 from bams3.chunk.entry import ChunkEntry
 from bams3.codec import ENCODINGS
 from bams3.dataset import layout, packing
+from bams3.dataset.index import check_chunks, index_to_bytes
 from bams3.dataset.layout import Grid, Window
 from bams3.dataset.manifest import (
     JOINED,
     VERSION,
     Counts,
     Manifest,
-    check_chunks,
     check_grid,
     check_identity,
     check_seal,
     header_id,
-    index_to_bytes,
     is_count,
     is_set,
     lossy_to_json,

@@ -14,9 +14,10 @@ from bams3.chunk.footer import Identity
 from bams3.chunk.reader import ChunkReader, contig_in
 from bams3.chunk.row_group import RowGroup
 from bams3.dataset import layout
+from bams3.dataset.index import index_from_bytes
 from bams3.dataset.joined import by_contig
 from bams3.dataset.layout import Grid
-from bams3.dataset.manifest import JOINED, Counts, Manifest, header_id, index_from_bytes
+from bams3.dataset.manifest import JOINED, Counts, Manifest, header_id
 from bams3.dataset.packing import header_path, header_text, longest_header
 from bams3.dataset.prefetch import Job, Plan, fetched, plan_hot
 from bams3.errors import DatasetError, FormatError

@@ -1,0 +1,122 @@
+"""The index of a dataset's chunks: an entry of each, in the order of BAM. docs/format.md specifies it."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from bams3.chunk.entry import ChunkEntry
+from bams3.chunk.footer import MAGIC
+from bams3.chunk.zones import check_joined, check_zones
+from bams3.dataset import layout
+from bams3.dataset.layout import Grid
+from bams3.dataset.manifest import MAX_INDEX, Counts, Manifest, is_count
+from bams3.errors import FormatError
+from bams3.untrusted import inflate, parse_json
+
+CHUNK_TEXT, ROW_GROUP_TEXT = 1 << 10, 1 << 8  # bytes that a chunk and a row group take at most, inflated
+_NOWHERE = "at an invalid position, or not on the dataset's grid"
+
+
+def index_to_bytes(entries: list[ChunkEntry]) -> bytes:
+    """Encode the chunk index: zstd-compressed JSON, one chunk a line."""
+    import zstandard
+
+    lines = ",\n".join(json.dumps(entry.to_json(), separators=(",", ":")) for entry in entries)
+    return zstandard.ZstdCompressor(level=9).compress(f"[\n{lines}\n]\n".encode())
+
+
+def index_from_bytes(data: bytes, manifest: Manifest, name: str) -> list[ChunkEntry]:
+    """Parse the chunk index, whose checksum has been verified. Raises FormatError if it is invalid."""
+    # Every chunk has at least one row group, and every row group at least one record.
+    most = min(MAX_INDEX, CHUNK_TEXT * (manifest.chunks + 1) + ROW_GROUP_TEXT * manifest.records)
+    try:
+        entries = [ChunkEntry(*entry) for entry in parse_json(inflate(data, most))]
+        check_chunks(entries, manifest.counts, manifest.references, manifest.chunk_size, manifest.joined)
+        if (len(entries), sum(entry.size for entry in entries)) != (manifest.chunks, manifest.bytes):
+            raise ValueError(f"its chunks do not add up to the totals in {layout.METADATA}")
+        return entries
+    except (ValueError, TypeError, AttributeError, IndexError) as error:
+        raise FormatError(
+            f"{name}: damaged {layout.INDEX}, or of another dataset: {error}; restore it or convert again"
+        ) from error
+
+
+def check_chunk(
+    chunk: ChunkEntry, references: Sequence[Sequence[Any]], chunk_size: int, joined: Grid | None
+) -> None:
+    """Raise ValueError unless it is a valid chunk of the grid over these [name, length] of references. `joined`: that
+    grid, if contigs share windows."""
+    try:
+        _check(chunk, references, chunk_size, joined)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{chunk.path!r}: {error}") from error
+
+
+def _check(
+    chunk: ChunkEntry, references: Sequence[Sequence[Any]], chunk_size: int, joined: Grid | None
+) -> None:
+    numbers = (chunk.start, chunk.end, chunk.size, chunk.footer_bytes, chunk.footer_crc32)
+    contig = chunk.reference_id
+    if type(contig) is not int or not -1 <= contig < len(references):
+        raise ValueError(f"invalid reference {contig!r}")
+    if not all(map(is_count, numbers)):
+        raise ValueError("invalid numbers")
+    sharing = joined.sharing(contig) if joined and contig != layout.UNPLACED else range(contig, contig + 1)
+    if len(sharing) > 1:
+        _check_shared(chunk, references, sharing)
+    else:
+        _check_alone(chunk, references, chunk_size)
+    if len(MAGIC) + chunk.streams + chunk.footer_bytes != chunk.size:
+        raise ValueError("its streams and footer do not add up to its size")
+
+
+def _check_alone(chunk: ChunkEntry, references: Sequence[Sequence[Any]], chunk_size: int) -> None:
+    """Check the place and the row groups of a chunk that no contigs share."""
+    start = chunk.start
+    if chunk.reference_id == layout.UNPLACED:
+        length, end, path, known = 0, start, layout.unplaced_path(start), True
+    else:
+        name, length = references[chunk.reference_id]
+        end = start + chunk_size
+        path = layout.chunk_path(name, start, end)
+        known = start % chunk_size == 0 and start < max(length, 1)
+    if not known or (chunk.path, chunk.end) != (path, end) or chunk.contigs:
+        raise ValueError(_NOWHERE)
+    check_zones(chunk.row_groups, chunk.reference_id, start, end, length)
+
+
+def _check_shared(chunk: ChunkEntry, references: Sequence[Sequence[Any]], sharing: range) -> None:
+    """Likewise, of a chunk that contigs share."""
+    path = layout.joined_path(sharing.start, sharing.stop)
+    if (chunk.path, chunk.reference_id, chunk.start) != (path, sharing.start, 0):
+        raise ValueError(_NOWHERE)
+    if not chunk.contigs or not all(contig in sharing for contig in chunk.contigs):
+        raise ValueError("invalid contigs")
+    lengths = [references[contig][1] for contig in chunk.contigs]
+    check_joined(chunk.contigs, chunk.row_groups, chunk.reference_id, chunk.start, chunk.end, lengths)
+
+
+def check_chunks(
+    chunks: Sequence[ChunkEntry], counts: Counts, references: Sequence[Sequence[Any]], chunk_size: int,
+    joined: Grid | None,
+) -> None:  # fmt: skip
+    """Raise ValueError unless these are chunks of the grid, in order, without duplicates, and with as many records of
+    each reference as the counts say. `joined`: the grid, if contigs share windows."""
+    records = dict.fromkeys(counts.by_reference, 0)
+    before = (0, -1)
+    for chunk in chunks:
+        check_chunk(chunk, references, chunk_size, joined)
+        place = chunk.order
+        if place <= before:
+            raise ValueError(f"{chunk.path!r}: duplicated, or out of order")
+        follows = before[1] + 1 if before[0] == place[0] else 0
+        if chunk.reference_id == layout.UNPLACED and chunk.start != follows:
+            raise ValueError(f"{chunk.path!r}: the chunk before it is missing")
+        before = place
+        for contig, number in chunk.records_by_contig:
+            records[contig] = records.get(contig, 0) + number
+    for reference_id, number in records.items():
+        counted = sum(counts.by_reference.get(reference_id, ()))
+        if number != counted:
+            name = references[reference_id][0] if reference_id >= 0 else "no position"
+            raise ValueError(f"{number} records of {name!r}, but the counts say {counted}")
