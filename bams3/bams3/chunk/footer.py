@@ -38,13 +38,18 @@ def is_hot(name: str, streams: Container[str]) -> bool:
     return name in HOT or (name.startswith("name") and _names_are_hot(streams))
 
 
+def hot_of(streams: Mapping[str, Any]) -> set[str]:
+    """The names of the hot streams of a row group."""
+    found = HOT.keys() & streams.keys()
+    if _names_are_hot(streams):
+        found.update(name for name in streams if name.startswith("name"))
+    return found
+
+
 def parted(streams: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-    """The names of the cold, and of the hot streams of a row group."""
-    named = _names_are_hot(streams)
-    parts: tuple[list[str], list[str]] = [], []
-    for name in streams:
-        parts[name in HOT or (named and name.startswith("name"))].append(name)
-    return parts
+    """The names of the cold, and of the hot streams of a row group, in their order."""
+    hot = hot_of(streams)
+    return [name for name in streams if name not in hot], [name for name in streams if name in hot]
 
 
 def _names_are_hot(streams: Container[str]) -> bool:
@@ -247,9 +252,9 @@ class Footer(NamedTuple):
         at = [len(MAGIC)]  # offset of the next cold stream, and of the next hot one
         at.append(at[0] + sum(zone.cold for zone in self.zones))
         for number, group in enumerate(self.row_groups):
-            named, limit = _names_are_hot(group.streams), 4 * group.zone.bytes + MAX_REFERENCE
+            hot_streams, limit = hot_of(group.streams), 4 * group.zone.bytes + MAX_REFERENCE
             for stream, (_, offset, stored, raw, crc32) in group.streams.items():
-                hot = stream in HOT or (named and stream.startswith("name"))
+                hot = stream in hot_streams
                 if not (
                     type(offset) is type(stored) is type(raw) is int
                     and offset == at[hot]
@@ -300,20 +305,20 @@ def _row_groups(documents: list[dict[str, Any]], version: int) -> Iterator[RowGr
     for document in documents:
         streams = document.pop("streams")
         length = 1 if version > 1 else 2  # place of the stored length
-        named, sizes = _names_are_hot(streams), [0, 0]
+        hot_streams, sizes = hot_of(streams), [0, 0]
         for name, entry in streams.items():
-            sizes[name in HOT or (named and name.startswith("name"))] += entry[length]
+            sizes[name in hot_streams] += entry[length]
         contigs = document.pop("contigs") if version > 2 else ()
         zone = joined_zone(contigs) if contigs else ZoneMap(*(document.pop(key) for key in ZONE_FIELDS))
-        told.append((zone._replace(cold=sizes[False], hot=sizes[True]), contigs, streams, named))
+        told.append((zone._replace(cold=sizes[False], hot=sizes[True]), contigs, streams, hot_streams))
     at = [len(MAGIC)]  # of the next cold stream, and of the next hot one
     at.append(at[0] + sum(zone.cold for zone, *_ in told))
-    for document, (zone, contigs, streams, named) in zip(documents, told, strict=True):
+    for document, (zone, contigs, streams, hot_streams) in zip(documents, told, strict=True):
         cold, hot = document.pop("checksums") if version > 1 else (None, None)
         joint = cold is not None, hot is not None
         entries = {}
         for name, (codec, *rest) in streams.items():
-            of_hot = name in HOT or (named and name.startswith("name"))
+            of_hot = name in hot_streams
             offset = rest.pop(0) if version == 1 else at[of_hot]
             stored, raw, *crc32 = rest
             if len(crc32) + joint[of_hot] != 1 or None in crc32:
