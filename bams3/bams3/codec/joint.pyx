@@ -6,22 +6,20 @@ reference id of its own, one more than the largest that the records mention. doc
 """
 
 from cpython cimport array
-from cpython.bytes cimport PyBytes_FromStringAndSize
 import array
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy
 
 from bams3.bam.fields cimport UNMAP, record_bin, record_flag, record_mapq, record_next_pos, record_next_ref, record_pos
 from bams3.bam.fields cimport REFERENCE, load_u32, record_ref
 from bams3.codec.cigars cimport endpos, resolve
 from bams3.codec.positions cimport reg2bin
 
-from bams3.bam.records import RecordBlock
+from bams3.bam.records import join
 from bams3.errors import FormatError, SourceError
 
 cdef array.array INT32 = array.array("i")
-cdef array.array INT64 = array.array("q")
 
 cdef enum:
     LAST = 0x7FFFFFFF  # the largest position
@@ -132,11 +130,23 @@ cdef class Joint:
                 high = middle
         return low if low < array_size(self.contigs) and contigs[low] == reference_id else -1
 
+    cdef own_copy(self, block):
+        """The records, to be changed in place. Raises FormatError unless the contigs have them all."""
+        cdef int64_t total = 0
+        cdef Py_ssize_t k
+        for k in range(len(self.counts)):
+            if self.counts.data.as_ints[k] < 1:
+                raise FormatError("a contig without records")
+            total += self.counts.data.as_ints[k]
+        if total != len(block):
+            raise FormatError(f"contigs with {total} records in a row group that has {len(block)}")
+        return join([block])
+
     def joined(self, block):
         """The records as records of the joined contig. Raises SourceError for one that would end past 2^31 - 1."""
-        cdef array.array offsets = moved(block)
-        cdef bytes copy = copied(block)
-        cdef uint8_t *data = <uint8_t *> <char *> copy
+        copy = self.own_copy(block)
+        cdef uint8_t *data = <uint8_t *> <char *> <bytes?> copy.data
+        cdef array.array offsets = copy.offsets
         cdef const int64_t *at = <const int64_t *> offsets.data.as_longlongs
         cdef const int64_t *starts = <const int64_t *> self.starts.data.as_longlongs
         cdef const int32_t *counts = <const int32_t *> self.counts.data.as_ints
@@ -145,7 +155,6 @@ cdef class Joint:
         cdef int64_t pos, length, next_pos
         cdef uint16_t flag
         cdef uint8_t *r
-        check_counts(self.counts, len(offsets) - 1)
         with nogil:
             for k in range(m):
                 stop += counts[k]
@@ -171,13 +180,13 @@ cdef class Joint:
                     break
         if bad >= 0:
             raise SourceError(f"record {bad + 1} of the row group: it lies too far past the end of its contig")
-        return RecordBlock(copy, offsets)
+        return copy
 
     def parted(self, block):
         """The inverse of ``joined``. Raises FormatError if records are not where their contigs have a place."""
-        cdef array.array offsets = moved(block)
-        cdef bytes copy = copied(block)
-        cdef uint8_t *data = <uint8_t *> <char *> copy
+        copy = self.own_copy(block)
+        cdef uint8_t *data = <uint8_t *> <char *> <bytes?> copy.data
+        cdef array.array offsets = copy.offsets
         cdef const int64_t *at = <const int64_t *> offsets.data.as_longlongs
         cdef const int64_t *starts = <const int64_t *> self.starts.data.as_longlongs
         cdef const int32_t *counts = <const int32_t *> self.counts.data.as_ints
@@ -187,7 +196,6 @@ cdef class Joint:
         cdef uint16_t flag
         cdef bint whole = True
         cdef uint8_t *r
-        check_counts(self.counts, len(offsets) - 1)
         with nogil:
             for k in range(m):
                 stop += counts[k]
@@ -216,7 +224,7 @@ cdef class Joint:
                     break
         if not whole:
             raise FormatError(f"record {i + 1} of the row group is not on its contig")
-        return RecordBlock(copy, offsets)
+        return copy
 
     def mates(self, const int32_t[::1] next_ref, const int32_t[::1] next_pos):
         """RNEXT and PNEXT, each array('i') of shape (n,), of records whose joined ones are these."""
@@ -263,36 +271,6 @@ def linked(const int32_t[::1] previous, Py_ssize_t first, Py_ssize_t last):
     for i in range(last - first):
         to[i] = <int32_t> (previous[first + i] - first) if previous[first + i] >= first else -1
     return out
-
-
-cdef int check_counts(array.array counts, Py_ssize_t records) except -1:
-    cdef Py_ssize_t k
-    cdef int64_t total = 0
-    for k in range(len(counts)):
-        if counts.data.as_ints[k] < 1:
-            raise FormatError("a contig without records")
-        total += counts.data.as_ints[k]
-    if total != records:
-        raise FormatError(f"contigs with {total} records in a row group that has {records}")
-    return 0
-
-
-cdef array.array moved(block):
-    """The offsets of a block's records in a copy of them alone."""
-    cdef const int64_t[::1] offsets = block.offsets
-    cdef array.array out = array.clone(INT64, offsets.shape[0], False)
-    cdef int64_t[::1] to = out
-    cdef Py_ssize_t i
-    for i in range(offsets.shape[0]):
-        to[i] = offsets[i] - offsets[0]
-    return out
-
-
-cdef bytes copied(block):
-    cdef const uint8_t[::1] data = block.data
-    cdef const int64_t[::1] offsets = block.offsets
-    cdef int64_t size = offsets[offsets.shape[0] - 1] - offsets[0]
-    return PyBytes_FromStringAndSize(<const char *> &data[offsets[0]] if size else NULL, size)
 
 
 def mentioned(block):
