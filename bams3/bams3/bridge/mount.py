@@ -22,9 +22,8 @@ from bams3.output.files import refuse_folder
 from bams3.shown import shown
 
 DEVICE = "/dev/fuse"
-READ = (
-    1 << 15
-)  # bytes that programs had better read at once: htslib would begin with a page, and then read ahead
+READ = 1 << 15
+"""Bytes that programs had better read at once: htslib would begin with a page, and then read ahead."""
 READ_AHEAD = 512  # KiB that the kernel reads at once from a file that is read in order
 STEADY = 86_400.0  # seconds for which the kernel may remember names, sizes and times: they do not change
 _DETACH = 2  # MNT_DETACH of umount2

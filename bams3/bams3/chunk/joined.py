@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 
 from bams3.bam.records import join
 from bams3.chunk.footer import JOINED_MAGIC
-from bams3.chunk.row_group import Chunk, RowGroup, records_checksum
+from bams3.chunk.row_group import Chunk, RowGroup
 from bams3.chunk.spans import Range
 from bams3.codec import Column, Columns, ZoneMap
 from bams3.codec.encoder import encode
@@ -50,13 +50,7 @@ class SharedRowGroup(RowGroup):
 
     @Column
     def _records(self) -> Any:
-        block = self.joint.parted(Columns.block(self))
-        if records_checksum(block) != self.entry.crc32:
-            raise FormatError(
-                f"{self.name}: the records differ from those that were converted (checksum); "
-                "restore the chunk or convert it again"
-            )
-        return block
+        return self._checked(self.joint.parted(Columns.block(self)))
 
     def stored_block(self) -> Any:
         """The records as they were encoded, checked against their checksum."""

@@ -104,7 +104,9 @@ class RowGroup(Columns):
 
     def stored_block(self) -> Any:
         """The records as they were encoded, even if `block` gives them other reference ids."""
-        block = super().block()
+        return self._checked(super().block())
+
+    def _checked(self, block: Any) -> Any:
         if records_checksum(block) != self.entry.crc32:
             raise FormatError(
                 f"{self.name}: the records differ from those that were converted (checksum); "

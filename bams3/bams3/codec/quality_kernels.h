@@ -4,7 +4,6 @@
 #include <string.h>
 
 #define QUALITY_STEP 128   /* qualities that are packed at a time */
-#define QUALITY_LOOKED_UP 64 /* qualities from here on have no index */
 #define QUALITY_NONE 255   /* no index */
 
 #if defined(__x86_64__) && defined(__GNUC__)
@@ -12,7 +11,8 @@
 
 #define QUALITY_AVX2 __attribute__((target("avx2")))
 
-/* Index + 1 of each quality, 0 if it has none, from four tables of 16: a shuffle gives 0 if the highest bit is set. */
+/* Index + 1 of each quality, 0 if it has none, from four tables of 16: a shuffle gives 0 if the highest bit is set.
+ * So qualities from 64 on have none. */
 QUALITY_AVX2 static inline __m256i quality_indices(const uint8_t *qual, const __m256i *tables) {
     __m256i q = _mm256_loadu_si256((const __m256i *)qual), found = _mm256_setzero_si256();
     for (int k = 0; k < 4; k++) {

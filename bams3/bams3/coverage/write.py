@@ -45,10 +45,10 @@ def write_coverage(
     """Write the files that mosdepth 0.3.3 would write for ``prefix``, all of them or none.
 
     ``references`` are all contigs (name, length). ``row_groups_of(reference_ids)`` yields, for each of these contigs,
-    its row groups with all its records in coordinate order. ``accept`` is a condition
-    beyond mosdepth's own, such as read groups. ``pieces_of(reference_id)`` yields a contig's depth from part files
-    instead. ``warn`` receives messages for the user; by default they go to standard error. ``inputs``: inputs besides
-    the BED file, which no output may overwrite.
+    its row groups with all its records in coordinate order. ``accept`` is a condition beyond mosdepth's own, such as
+    read groups. ``pieces_of(reference_id)`` yields a contig's depth from part files instead. ``warn`` receives messages
+    for the user; by default they go to standard error. ``inputs``: inputs besides the BED file, which no output may
+    overwrite.
 
     Raises `UsageError` for an unknown contig, an invalid BED file, a prefix in a missing directory or in a dataset,
     and an output that is an input.

@@ -337,9 +337,8 @@ class DatasetReader:
         for entry in entries:
             chunk = self.chunk(entry)
             groups = list(chunk.row_groups)
-            unread = (
-                [] if self.remote else [group for group in groups if not group.spans]
-            )  # contigs may share one
+            # A row group that contigs share may have been read for another one.
+            unread = [] if self.remote else [group for group in groups if not group.spans]
             if unread and without:
                 chunk.fetch_hot(unread, without)
             elif unread:

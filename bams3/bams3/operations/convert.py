@@ -285,7 +285,7 @@ class _Conversion:
         return replace(self, uploads=Uploads(self.uploads.storage)).run(source.blocks(self.workers.map))
 
     def run(self, blocks: Iterable[Any]) -> parts.Part:
-        """Write the chunks of all records in `blocks`; `_end` completes the part that is returned."""
+        """Write the chunks of all records in `blocks`; the part that is returned does not know its windows yet."""
         sums = Sums.zero()
         part = parts.Part([], sums=sums)
         self.own = Own([self.plan, *self.there.plans])

@@ -51,7 +51,6 @@ def cut_row_groups(
     """
     group: UncodedRowGroup | None = None
     group_window = 0
-    enough = layout.SMALL_ROW_GROUP
     last_of = (layout.UNPLACED, 0)  # a reference id, and the start of its last window
     for block in blocks:
         for first, last, reference_id, window in split_windows(block, layout.ROW_GROUP_SHIFT):

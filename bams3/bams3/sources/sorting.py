@@ -16,9 +16,8 @@ from bams3.sources.inputs import IndexCounts, LateDisorderError, Mapper, Source
 from bams3.sources.runs import FRAME, Load, Run, call, frames_of, merge
 
 BLOCK = 1 << 20  # bytes of a block of sorted records, about
-MOST_RUNS = (
-    256  # which become one before there are more: each takes memory and an open file when they are merged
-)
+MOST_RUNS = 256
+"""They become one before there are more: each takes memory and an open file when they are merged."""
 MOST_BUCKETS = 1 << 12
 LEAST_PAGE, MOST_PAGE = 1 << 12, 1 << 16  # bytes by which a bucket grows
 
