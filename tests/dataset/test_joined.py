@@ -13,6 +13,7 @@ import pytest
 from bams3.bam.records import walk
 from bams3.chunk.reader import open_chunk
 from bams3.cli import main
+from bams3.codec import streams
 from bams3.codec.joined import joint_of
 from bams3.codec.joint import mentioned, runs
 from bams3.dataset import layout
@@ -287,6 +288,26 @@ LIES: dict[str, Callable[[Any], object]] = {
     "positions": lambda group: group["contigs"][0].__setitem__(3, -2),
     "missing": lambda group: group.pop("contigs"),
 }
+
+
+def test_a_stream_that_two_threads_decode_is_kept_once(
+    dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Columns point into the stream that they were decoded from."""
+    (path,) = (dataset / "data/_contigs").iterdir()
+    group = next(open_chunk(str(path)).stored_row_groups)
+    found = []
+
+    def decompress(*stream: Any) -> Any:
+        if not found:
+            found.append(None)
+            found[0] = group.stream("pos")  # by another thread, meanwhile
+        return real(*stream)
+
+    real = streams.decompress
+    monkeypatch.setattr(streams, "decompress", decompress)
+    assert group.stream("pos") is found[0]
+    assert group.stream("pos") is found[0]
 
 
 @pytest.mark.parametrize("lie", LIES)
