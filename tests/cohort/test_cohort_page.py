@@ -1,7 +1,6 @@
 """The page of a cohort in a real browser, offline: Debian's Chromium, driven by Playwright."""
 
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,101 +8,16 @@ import pyarrow.parquet as pq
 import pytest
 from bams3._version import __version__
 from bams3.cohort import page as cohort_page
-from bams3.cohort.about import About
-from bams3.cohort.page import write_page
 from cohort_files import make_cohort
+from cohort_pages import ABOUT, column, page_of, show, written
 
 PLOTS = ("genome", "distribution", "components", "regions", "sex")
-
-
-ABOUT = About(
-    title="<b>Hearts</b> & more",
-    reference="s3://lab/GRCh38.fa",
-    contigs_from="contigs/GRCh38.dict",
-    contigs=[("chr1", 2_000_000), ("chr2", 500_000)],
-    regions=4_000_000,
-    thresholds=(30, 20),
-    limits={"mean_coverage": {"min": 20, "max": 60.5}, "breadth_20x": {"min": 0.95}, "reads": {"min": 2e7}},
-    multiqc="../multiqc/multiqc_report.html",
-    server="http://host:8080/",
-)
-
-
-def page_of(folder: Path, samples: int, **options: int) -> Path:
-    files = make_cohort(folder, samples, **options)
-    return written(folder, list(files))
-
-
-def written(folder: Path, samples: list[str], about: About = ABOUT) -> Path:
-    """The page of what is in the folder."""
-    path = folder / "cohort" / "report.html"
-    path.parent.mkdir(exist_ok=True)
-    tables = [folder / f"{name}.parquet" for name in ("samples", "genome", "mean")]
-    identity = {name: str(folder / f"{name}.tsv") for name in ("findings", "pairs")}
-    has_identity = Path(identity["pairs"]).exists()
-    write_page(
-        path,
-        *tables,
-        {name: str(folder / f"{name}.dist") for name in samples},
-        about,
-        identity if has_identity else None,
-    )
-    os.utime(path, (0, 1e9))
-    return path
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return page_of(tmp_path_factory.mktemp("small"), 12, scale=1000)
-
-
-@pytest.fixture
-def opened(browser) -> Iterator[Callable]:
-    """Opens a page that may ask for nothing, and must not complain."""
-    complaints: list[str] = []
-    contexts = []
-
-    def open_page(path: Path, scheme: str = "light"):
-        context = browser.new_context(
-            color_scheme=scheme, offline=True, viewport={"width": 1280, "height": 900}
-        )
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(60_000)
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on(
-            "request",
-            lambda request: (
-                complaints.append(request.url)
-                if not request.url.startswith(("file:", "data:", "blob:"))
-                else None
-            ),
-        )
-        page.goto(path.as_uri())
-        page.wait_for_selector("html[data-ready]")
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert complaints == []
-
-
-def show(page, *plots: str) -> None:
-    for plot in plots:
-        page.locator(f"#{plot}").scroll_into_view_if_needed()
-        page.wait_for_selector(f"#{plot} .main-svg", state="attached")
 
 
 def lines(page, plot: str) -> list[str]:
     """The names of the samples whose lines a plot has."""
     names = page.evaluate(f"document.getElementById('{plot}').data.map((trace) => trace.name ?? '')")
     return [name for name in names if name.startswith("S0")]
-
-
-def column(page, number: int) -> list[str]:
-    return page.locator(f"#samples tbody tr td:nth-child({number})").all_inner_texts()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -215,61 +129,6 @@ def test_table_begins_with_coverage(opened: Callable, small: Path, tmp_path: Pat
     assert buttons.nth(8).bounding_box()["x"] + 200 < 1300
     assert "mean coverage 1" in column(page, 9)[0]
     assert column(page, 5)[0] == "100.00"
-
-
-PAIRS = "sample_a\tsample_b\tsites\tkinship\trelation\n"
-FINDINGS = "kind\tseverity\tsample_a\tsample_b\ttext\n"
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_who_is_who(opened: Callable, small: Path, tmp_path: Path, scheme: str) -> None:
-    folder = small.parents[1]
-    for file in [*folder.glob("*.dist"), *folder.glob("*.parquet")]:
-        (tmp_path / file.name).symlink_to(file)
-    names = sorted(path.stem for path in folder.glob("*.dist"))
-    kinships = {
-        ("S0002", "S0011"): (0.49, "same"),
-        ("S0002", "S0004"): (0.26, "siblings"),
-        ("S0001", "S0002"): ("", "unknown"),
-    }
-    rows = [
-        (one, other, *kinships.get((one, other), (-0.01, "unrelated")))
-        for i, one in enumerate(names)
-        for other in names[i + 1 :]
-    ]
-    (tmp_path / "pairs.tsv").write_text(
-        PAIRS + "".join(f"{a}\t{b}\t9\t{k}\t{what}\n" for a, b, k, what in rows)
-    )
-    grave = [f"same\thigh\tS0002\tS0011\t<i>one</i> person {number}\n" for number in range(24)]
-    (tmp_path / "findings.tsv").write_text(FINDINGS + "".join(grave) + "unclear\tlow\tS0001\t\tfew sites\n")
-    page = opened(written(tmp_path, names), scheme)
-    assert page.locator("main > section").first.get_attribute("id") == "identity-section"
-    items = page.locator("#findings li")
-    assert items.count() == 20
-    assert items.first.inner_text().split("\n") == ["same", "S0002, S0011", "<i>one</i> person 0"]
-    page.click("#more-findings")
-    assert items.count() == 25
-    assert items.last.locator("span").get_attribute("class") == "outlier"
-    show(page, "kinship")
-    cell = "(value) => value === null || Number.isNaN(value) ? -1 : Math.round(100 * value)"
-    matrix = f"document.getElementById('kinship').data[0].z.map((row) => Array.from(row, {cell}))"
-    assert page.evaluate(matrix) == [[50, 26, 49], [26, 50, 0], [49, 0, 50]]
-    page.select_option("#kin", "all")
-    page.wait_for_function("document.getElementById('kinship').data[0].z.length === 12")
-    assert sum(row.count(-1) for row in page.evaluate(matrix)) == 2
-    page.click("#clear")
-    place = page.locator("#kinship .nsewdrag").first
-    box = place.bounding_box()
-    page.mouse.move(box["x"] + box["width"] * 1.5 / 12, box["y"] + box["height"] * 0.5 / 12)
-    page.wait_for_function(
-        "document.getElementById('kinship-hint').textContent.includes('kinship 0.260, siblings')"
-    )
-    page.mouse.click(box["x"] + box["width"] * 1.5 / 12, box["y"] + box["height"] * 0.5 / 12)
-    page.wait_for_function("document.querySelectorAll('#samples tr.picked').length === 2")
-
-
-def test_a_page_without_who_is_who(opened: Callable, small: Path) -> None:
-    assert not opened(small).locator("#identity-section").is_visible()
 
 
 def told(page) -> dict[str, str]:
