@@ -200,7 +200,7 @@ def test_unreadable_bed(tmp_path, content):
     path = tmp_path / "x.bed"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(UsageError, match=r"cannot read BED file .*x\.bed: \S+"):
+    with pytest.raises(UsageError, match=r"can't read the BED file .*x\.bed: \S+"):
         read_bed(path, REFERENCES)
 
 

@@ -232,6 +232,7 @@ def _records(block: object) -> list[tuple[int, int]]:
 WRONG = {
     "twice": (lambda names: ["query", names[0], names[0]], "the same window"),
     "of another kind": (lambda names: ["query", __file__], "not a bams3 chunk"),
+    "a folder": (lambda names: ["inspect", str(Path(names[0]).parent)], "a folder, not a chunk"),
     "unknown contig": (lambda names: ["query", names[0], "unused"], "unused"),
     "against": (lambda names: ["verify", "--against", names[0], names[0]], "give the dataset"),
     "no output": (lambda names: ["to-bam", *names], "give the file to write"),

@@ -166,7 +166,7 @@ def bed_table(path: str | PathLike[str], *, names: bool = False, opener: Opener 
                         f"BED file {path}, line {reader.lines}: expected contig, start and end (0 <= start <= end)"
                     )
     except OSError as error:
-        raise UsageError(f"cannot read BED file {path}: {error.strerror or error}") from None
+        raise UsageError(f"can't read the BED file {path}: {error.strerror or error}") from None
     return BedTable(reader.contigs, *reader.columns(), reader.names())
 
 

@@ -347,7 +347,9 @@ def _ascends(values: Sequence[Any]) -> bool:
 def trailer_length(tail: bytes, name: str) -> int:
     """The stored length of the footer of a chunk that ends with `tail`."""
     if len(tail) < TRAILER.size + len(MAGIC) or tail[-8:-3] != MAGIC[:5]:
-        raise FormatError(f"{name}: not a bams3 chunk, or truncated; restore it or convert it again")
+        raise FormatError(
+            f"{name}: not a bams3 chunk, or only a part of one; convert it if it is a BAM file, otherwise restore it"
+        )
     if tail[-8:] not in MAGICS:
         raise FormatError(
             f"{name}: unknown chunk version {tail[-2]}; update bams3: a newer version may read it"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
@@ -18,7 +19,7 @@ from bams3.chunk.footer import (
 from bams3.chunk.row_group import RowGroup
 from bams3.chunk.spans import Range, Span
 from bams3.codec import ZoneMap
-from bams3.errors import FormatError
+from bams3.errors import FormatError, UsageError
 from bams3.storage import Storage
 from bams3.storage.memory import MemoryObject
 from bams3.storage.ranges import GAP, merge_ranges
@@ -349,6 +350,8 @@ def open_chunk(source: Any) -> ChunkReader:
     if not is_remote(source) and memory.is_stream(str(source)):
         return ChunkReader(memory.read_stream(str(source)), "")
     path, contig = contig_in(str(source))
+    if not is_remote(path) and os.path.isdir(path.removeprefix("file://")):
+        raise UsageError(f"{path}: a folder, not a chunk; `bams3 chunks` lists the chunks of a dataset")
     chunk = ChunkReader(*open_object(path))
     if contig is None:
         return chunk

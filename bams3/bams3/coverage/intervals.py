@@ -106,4 +106,4 @@ def _lines(path: str, opener: Opener) -> Iterator[bytes]:
                 text_lines = text.removesuffix(b"\n").split(b"\n")
                 yield from (line.removesuffix(b"\r") for line in text_lines) if b"\r" in text else text_lines
     except OSError as error:
-        raise UsageError(f"can't read the BED file {path}: {error}") from None
+        raise UsageError(f"can't read the BED file {path}: {error.strerror or error}") from None

@@ -81,7 +81,7 @@ def read_lines(path: str, contigs: Sequence[tuple[str, int]]) -> Lines:
                 regions.starts.append(min(interval[0], LAST))
                 regions.ends.append(min(interval[1], LAST))
     except OSError as error:
-        raise UsageError(f"cannot read BED file {path}: {error.strerror or error}") from None
+        raise UsageError(f"can't read the BED file {path}: {error.strerror or error}") from None
     return Lines(names, lines, regions)
 
 
