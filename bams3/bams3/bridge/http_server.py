@@ -19,6 +19,9 @@ from bams3.errors import UsageError
 CLIENTS = 1000  # at once; others are told to come back
 _LONGEST_HEAD = 1 << 18  # bytes of a request before its body: URLs of tickets name regions
 PATIENCE = 30.0  # seconds that the head of a request may take
+_UNSENT = (
+    1 << 17
+)  # bytes that wait in the system for a client: htslib asks for a whole file, and takes its header
 _WAITING = 512  # connections that are not accepted yet
 
 
@@ -33,6 +36,8 @@ def listen(host: str, port: int) -> socket.socket:
         opened = socket.socket(family, kind, protocol)
         try:
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if hasattr(socket, "TCP_NOTSENT_LOWAT"):  # connections that are accepted inherit it
+                opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT)
             opened.bind(address)
             opened.listen(_WAITING)
         except OSError:
