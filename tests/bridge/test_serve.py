@@ -205,7 +205,7 @@ def test_a_client_who_goes_stops_the_work(
 def test_damage_cuts_the_answer(local: Path, data: bytes, tmp_path: Path) -> None:
     """A client sees that bytes are missing, and what it has is right; the log has one line; others go on."""
     dataset = Path(shutil.copytree(local, tmp_path / "d.bams3"))
-    entry = DatasetReader(dataset).index[1]  # behind more than a piece
+    entry = DatasetReader(dataset).index[1]  # behind more than a portion
     chunk = bytearray((dataset / entry.path).read_bytes())
     chunk[20] ^= 1
     (dataset / entry.path).write_bytes(chunk)
@@ -214,8 +214,8 @@ def test_damage_cuts_the_answer(local: Path, data: bytes, tmp_path: Path) -> Non
         with httpx2.stream("GET", f"{server.url}/bam/d.bam", timeout=HANG) as given:
             assert given.headers["content-length"] == str(len(data))
             with suppress(httpx2.RemoteProtocolError):
-                for piece in given.iter_raw():
-                    taken += piece
+                for portion in given.iter_raw():
+                    taken += portion
         assert data.startswith(taken)
         assert 0 < len(taken) < len(data)
         at = {"range": f"bytes={len(taken) + (1 << 20)}-"}

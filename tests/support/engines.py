@@ -33,7 +33,7 @@ def engine_dataset(simulate, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def engine_coverage(
     engine_dataset: Path, commands: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, bytes]:
-    """What `bams3 coverage` with the options of COVERAGE makes of it, in one piece."""
+    """What `bams3 coverage` with the options of COVERAGE makes of it, by one job."""
     directory = tmp_path_factory.mktemp("coverage")
     command = ["bams3", "coverage", engine_dataset, *COVERAGE, "-o", directory / "S1"]
     subprocess.run([*map(str, command)], check=True, env=commands)

@@ -1,4 +1,4 @@
-"""Depth as samtools depth, coverage and bedcov count it: the reads of a dataset → pieces of depth, contig by contig."""
+"""Depth as samtools depth, coverage and bedcov count it: the reads of a dataset → settled depth, contig by contig."""
 
 from __future__ import annotations
 
@@ -70,8 +70,8 @@ class PileupOptions(NamedTuple):
         return mask
 
 
-class DepthPiece(NamedTuple):
-    """The depth of some consecutive positions of a contig, and the intervals in which reads lie there, merged."""
+class Settled(NamedTuple):
+    """The depth of consecutive positions of a contig, and the intervals in which reads lie there, merged."""
 
     depth: Depth
     starts: array[int]
@@ -132,9 +132,9 @@ class Pileup:
         self._contigs = groupby(reads, lambda runs: runs.reference_id)
         self._next: tuple[int, Iterator[Runs]] | None = (-1, iter(()))
 
-    def pieces(self, contig: str, start: int, stop: int) -> Iterator[DepthPiece]:
-        """Yield the depth of the positions [start, stop) of a contig, 0-based, in consecutive pieces."""
-        return pieces(self.runs(contig), start, stop)
+    def settled(self, contig: str, start: int, stop: int) -> Iterator[Settled]:
+        """Yield the depth of the positions [start, stop) of a contig, 0-based, a `Settled` after another."""
+        return settled(self.runs(contig), start, stop)
 
     def runs(self, contig: str) -> Iterable[Runs]:
         """The reads of a contig, a row group at a time."""
@@ -179,9 +179,9 @@ def _runs(
     return in_order(runs, jobs(), workers)
 
 
-def pieces(reads: Iterable[Runs], start: int, stop: int) -> Iterator[DepthPiece]:
-    """Yield the depth of the positions [start, stop) of a contig, from all its reads, in consecutive pieces."""
-    tally = Tally(stop - start, start=start, exclude_flags=0, in_pieces=True)
+def settled(reads: Iterable[Runs], start: int, stop: int) -> Iterator[Settled]:
+    """Yield the depth of the positions [start, stop) of a contig, from all its reads, as `Pileup.settled` does."""
+    tally = Tally(stop - start, start=start, exclude_flags=0, incremental=True)
     starts, ends = array("q"), array("q")
     for runs in reads:
         if runs.records:
@@ -191,9 +191,9 @@ def pieces(reads: Iterable[Runs], start: int, stop: int) -> Iterator[DepthPiece]
             if depth := tally.settled():
                 starts, ends = intervals.merged(starts, ends)
                 until = depth.start + len(depth)
-                yield DepthPiece(depth, starts, ends)
+                yield Settled(depth, starts, ends)
                 starts, ends = intervals.common(starts, ends, array("q", [until]), array("q", [LAST]))
-    yield DepthPiece(tally.finish(), *intervals.merged(starts, ends))
+    yield Settled(tally.finish(), *intervals.merged(starts, ends))
 
 
 def shared_contigs(datasets: Sequence[DatasetReader]) -> list[tuple[str, int]]:

@@ -45,7 +45,7 @@ cdef array.array INT32 = new_array("i")
 cdef class Tally:
     """Counts reads over the positions ``[start, start + length)`` of one contig.
 
-    ``add`` row groups in coordinate order; ``finish`` returns the `Depth`. With ``in_pieces``, call ``settled`` after
+    ``add`` row groups in coordinate order; ``finish`` returns the `Depth`. With ``incremental``, call ``settled`` after
     each row group, so that only a window of the contig is in memory; ``finish`` then returns the rest.
     ``mode`` is ``"bases"`` (aligned bases, overlapping mates once), ``"spans"`` (mosdepth's fast mode: start to end
     with deletions and skips, mates not corrected) or ``"fragments"`` (whole fragments of proper pairs). A read counts
@@ -59,7 +59,7 @@ cdef class Tally:
     cdef Depth behind    # changes of depth from far.begin to the window
     cdef int depth       # depth before far.begin
     cdef long long added # changes since depth was last handed out
-    cdef bint found, in_pieces
+    cdef bint found, incremental
     cdef int mode
     cdef unsigned int exclude_flags, include_flags
     cdef int reference_id
@@ -67,7 +67,7 @@ cdef class Tally:
     cdef long long latest
 
     def __cinit__(self, long long length, *, long long start=0, int reference_id=0, str mode="bases",
-                  int exclude_flags=1796, int include_flags=0, bint in_pieces=False):
+                  int exclude_flags=1796, int include_flags=0, bint incremental=False):
         self.far = Far(NULL, 0, 0, start, start + length, False)
         self.window = DepthWindow(NULL, start, 0, &self.far)
         self.islands = Buffer()
@@ -76,7 +76,7 @@ cdef class Tally:
         self.reference_id = reference_id
         self.carried = {}
         self.latest = start
-        self.in_pieces = in_pieces and self.mode != FRAGMENTS  # a fragment may begin far before its read
+        self.incremental = incremental and self.mode != FRAGMENTS  # a fragment may begin far before its read
         self.behind = Depth(length, start=start)
         if not 0 <= start <= start + length < 1LL << 31:
             raise ValueError(f"{start}-{start + length} is not a valid range of positions")
@@ -121,7 +121,7 @@ cdef class Tally:
             if pos[i] < stop and end[i] > begin:
                 self.found = True
                 break
-        if self.in_pieces and 0 < begin and pos[0] < begin:
+        if self.incremental and 0 < begin and pos[0] < begin:
             raise damaged("records are not in the order of their positions")
         furthest = end[0]
         for i in range(n):
@@ -329,12 +329,12 @@ cdef class Tally:
                 self.carried[hashes[k]] = (group.pos[i], group.end[i], cigar)
 
     def settled(self):
-        """Return the `Depth` of the positions, from the end of the last piece, that no later read can change.
+        """Return the `Depth` of the positions, from the end of those returned before, that no later read can change.
 
         None if there are few such positions, or too few new changes to make the scan worthwhile.
         """
         cdef long long position = min(self.latest, self.far.stop)
-        if not self.in_pieces or len(self.carried) > MOST_WAITING or self.added < <long long> self.far.count // 4:
+        if not self.incremental or len(self.carried) > MOST_WAITING or self.added < <long long> self.far.count // 4:
             return None
         if position - self.far.begin < WORTH_TAKING or position < self.window.start:
             return None
