@@ -186,7 +186,7 @@ def naive_runs(length, reads, mode):
         if mode == "fragments":
             begin = max(start - far, 0)
             parts = [(begin, begin + far)]
-        elif mode == "spans":
+        elif mode == "extents":
             parts = [(start, min(start + first + skip + second, LONGEST))]
         else:
             parts = [(start, start + first), (start + first + skip, start + first + skip + second)]
@@ -204,7 +204,7 @@ def naive_runs(length, reads, mode):
 
 
 @settings(max_examples=150, deadline=None)
-@given(sparse_reads(), st.sampled_from(["bases", "spans", "fragments"]), st.booleans())
+@given(sparse_reads(), st.sampled_from(["bases", "extents", "fragments"]), st.booleans())
 def test_equals_naive_depth(given_reads, mode, incremental):
     length, reads, size = given_reads
     runs = naive_runs(length, reads, mode)

@@ -33,7 +33,7 @@ def test_equals_mosdepth(mode, late, tmp_path):
         assert ours(bam, tmp_path / f"b{size}" / "out", size, **options) == expected
 
 
-@pytest.mark.parametrize("mode", ["bases", "spans", "fragments"])
+@pytest.mark.parametrize("mode", ["bases", "extents", "fragments"])
 @pytest.mark.parametrize("late", [0, 60])
 def test_depths_follow_each_other(mode, late, tmp_path):
     bam = scattered_bam(tmp_path / "scattered.bam", 5, late)
@@ -50,7 +50,7 @@ def test_depths_follow_each_other(mode, late, tmp_path):
     assert any(depth)
     if mode == "fragments":  # one may begin far before its read
         assert len(settled) == 1
-    elif mode == "spans" or not late:
+    elif mode == "extents" or not late:
         assert len(settled) > 5
         assert max(map(len, settled[:-1])) < LENGTH / 4
 

@@ -29,7 +29,7 @@ class PileupOptions(NamedTuple):
 
     `exclude`, `require`, `any_of`: FLAG bits of which a read must have none, all, or any (0: no condition).
     `min_mapq`, `min_length` (of the read, in bases; with `soft_clips` they count), `min_quality` (of a base): least
-    values. `deletions`: reads count at deletions, too. `spans`: from start to end, skips and deletions included.
+    values. `deletions`: reads count at deletions, too. `extents`: from start to end, skips and deletions included.
     `once`: where mates overlap, only the first one counts (`MateEnds`). `pileup`: as in htslib's pileup, an
     operation of length 0 takes a position from the next one, and unmapped reads count nowhere.
     """
@@ -42,7 +42,7 @@ class PileupOptions(NamedTuple):
     soft_clips: bool = False
     min_quality: int = 0
     deletions: bool = False
-    spans: bool = False
+    extents: bool = False
     once: bool = False
     pileup: bool = False
 
@@ -171,7 +171,7 @@ def _runs(
     def runs(job: tuple[Any, ...]) -> Runs:
         group, mask, clip, reach = job
         return counted(
-            group, mask, spans=options.spans, deletions=options.deletions, min_quality=options.min_quality,
+            group, mask, extents=options.extents, deletions=options.deletions, min_quality=options.min_quality,
             pileup=options.pileup, clip=clip, begin=begin, reach=reach,
             sum_to=sum_to[group.reference_id] if sum_to else 0,
         )  # fmt: skip

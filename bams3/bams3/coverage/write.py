@@ -123,7 +123,7 @@ def region_values(
 ) -> array[float]:
     """Return the mean (or median) depth of intervals of a contig of ``length`` bp, ``array('d')``, as in mosdepth.
 
-    ``row_groups``: as for `depth_of`, for the span from the first interval to the last.
+    ``row_groups``: as for `depth_of`, for the extent from the first interval to the last.
     """
     start = min(intervals.starts[0], length)
     end = max(min(max(intervals.ends), length), start)
@@ -146,7 +146,7 @@ def _tally(
         end - start,
         start=start,
         reference_id=reference_id,
-        mode="fragments" if options.fragment_mode else "spans" if options.fast_mode else "bases",
+        mode="fragments" if options.fragment_mode else "extents" if options.fast_mode else "bases",
         exclude_flags=options.exclude_flags,
         include_flags=options.include_flags,
         incremental=incremental,

@@ -130,7 +130,7 @@ def _measured(
     pileup_options = PileupOptions(
         exclude=options.exclude | UNMAP,
         min_mapq=options.min_mapq,
-        spans=not options.skip_gaps and options.min_depth is None,
+        extents=not options.skip_gaps and options.min_depth is None,
         pileup=True,
     )
     pileup = Pileup(dataset, contigs, merge_regions(regions), pileup_options, workers)

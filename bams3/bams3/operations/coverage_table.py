@@ -101,7 +101,7 @@ def _check_deepest(
     """Raise UsageError unless samtools, too, would count all reads with `-d deepest`."""
     if dataset.manifest.records <= deepest:
         return
-    extents = options._replace(spans=True, min_quality=0)
+    extents = options._replace(extents=True, min_quality=0)
     pileup = Pileup(dataset, dataset.references, regions, extents, workers)
     for name, _ in dataset.references:
         for one in pileup.settled(name, 0, LAST):

@@ -346,7 +346,7 @@ def shared_jobs(
 ) -> Iterator[tuple[RowGroup, Overlaps]]:
     """Yield the row groups that may hold matching records, in order, each with the regions of its contig."""
     for overlaps in every:
-        for group in dataset.row_groups(overlaps.reference_id, *overlaps.span, overlaps.borders):
+        for group in dataset.row_groups(overlaps.reference_id, *overlaps.extent, overlaps.borders):
             if overlaps.touch(group) and record_filter.verdict(group) is not False:
                 yield group, overlaps
 
