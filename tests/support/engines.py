@@ -42,7 +42,7 @@ def engine_coverage(
 
 def run_bams3(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
     """Run a command of bams3."""
-    return subprocess.run([*BAMS3, *map(str, arguments)], capture_output=True, text=True, **options)
+    return subprocess.run([*BAMS3, *map(str, arguments)], capture_output=True, **{"text": True} | options)
 
 
 def coverage_files(directory: Path) -> dict[str, bytes]:
