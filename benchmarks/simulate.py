@@ -26,14 +26,14 @@ from simulator.short import short_records
 
 PLATFORMS = {"hiseq": "ILLUMINA", "novaseq": "ILLUMINA", "long": "ONT"}
 READ_LENGTHS = {"hiseq": 150, "novaseq": 150, "long": 11_000}
-PIECE = 3_000_000  # reads, about: a larger genome is made in pieces, each with contigs of its own
+GENOME_READS = 3_000_000  # reads, about: a larger genome is made as several, each with contigs of its own
 
 
 def make_genomes(seed: int, total: int, contigs: int, reads: int) -> list[Genome]:
-    """The pieces of a genome of `total` bases, `contigs` contigs each, for that many reads."""
-    pieces = -(-reads // PIECE)
+    """The genomes of `total` bases in all, `contigs` contigs each, for that many reads."""
+    count = -(-reads // GENOME_READS)
     rng = np.random.default_rng(seed)
-    return [make_genome(rng, total // pieces, contigs, number * contigs) for number in range(pieces)]
+    return [make_genome(rng, total // count, contigs, number * contigs) for number in range(count)]
 
 
 def header(genomes: Sequence[Genome], sample: str, profile: str) -> bytes:
@@ -169,7 +169,7 @@ def parser(command: str, depth: float, genome: str, profile: str) -> argparse.Ar
     made.add_argument("path", type=Path, metavar="DIR" if command else "OUT.bam")
     made.add_argument("--depth", type=float, default=depth)
     made.add_argument("--genome", type=bases, default=bases(genome), help=f"bases in all contigs [{genome}]")
-    made.add_argument("--contigs", type=int, default=3, help=f"of every {PIECE:,} reads [3]")
+    made.add_argument("--contigs", type=int, default=3, help=f"of every {GENOME_READS:,} reads [3]")
     made.add_argument("--read-length", type=int, help="of long reads, on average [150; long: 11000]")
     made.add_argument("--profile", choices=sorted(PLATFORMS), default=profile)
     made.add_argument("--seed", type=int, default=1)

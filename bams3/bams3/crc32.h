@@ -11,8 +11,8 @@
 #define CRC_LEAST 16  /* bytes that are worth folding */
 #define CRC_BEFORE 32 /* bytes before a text that may be written, too */
 #define CRC_BEHIND 32 /* likewise, behind it */
-#define CRC_PIECE 4096 /* bases of a long read that are made text at a time; even */
-#define CRC_ROOM (CRC_BEFORE + CRC_PIECE + CRC_BEHIND)
+#define CRC_PORTION 4096 /* bases of a long read that are made text at a time; even */
+#define CRC_ROOM (CRC_BEFORE + CRC_PORTION + CRC_BEHIND)
 
 static const char crc_letters[2][17] = {"=ACMGRSVTWYHKDBN", "=TGKCYSBAWRDMHVN"}; /* of a base, and of its complement */
 static uint32_t crc_table[16][256]; /* [k][b]: what byte b adds to the CRC of data in which k bytes follow it */

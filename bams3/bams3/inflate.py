@@ -1,4 +1,4 @@
-"""Streaming of text files, plain or gzipped: they are read once, in pieces, and never held in memory as a whole."""
+"""Streaming of text files, plain or gzipped: they are read once, in portions, and never held in memory as a whole."""
 
 import zlib
 from collections.abc import Callable, Iterator
@@ -6,7 +6,7 @@ from typing import BinaryIO
 
 Opener = Callable[[str], BinaryIO]
 
-PIECE = 1 << 20
+PORTION = 1 << 20
 MAX_LINE = 1 << 24  # bytes
 FREE = 16 << 20  # bytes to which any file may inflate; beyond that …
 RATIO = 100  # … at most this many times its size, far more than any list of intervals reaches
@@ -34,7 +34,7 @@ class _Counted:
         return data
 
 
-def pieces(file: BinaryIO) -> Iterator[bytes]:
+def portions(file: BinaryIO) -> Iterator[bytes]:
     """Yield the bytes of an open file, inflated if it is gzipped.
 
     Raises OSError if the file can't be read, is damaged, or inflates to too much.
@@ -42,41 +42,41 @@ def pieces(file: BinaryIO) -> Iterator[bytes]:
     head = file.read(2)
     source = _Counted(head, file)
     if head != b"\x1f\x8b":
-        while piece := source.read(PIECE):
-            yield piece
+        while portion := source.read(PORTION):
+            yield portion
         return
     import gzip
 
     inflated = 0
     try:
         with gzip.GzipFile(fileobj=source) as stream:  # type: ignore[call-overload]
-            while piece := stream.read(PIECE):
-                inflated += len(piece)
+            while portion := stream.read(PORTION):
+                inflated += len(portion)
                 if inflated > FREE and inflated > RATIO * source.count:
                     raise OSError(
                         f"the file inflates to more than {RATIO} times its size; decompress it first"
                     )
-                yield piece
+                yield portion
     except (EOFError, zlib.error) as error:
         raise OSError(str(error)) from None
 
 
 def whole_lines(file: BinaryIO, *, lone_returns: bool = True) -> Iterator[bytes]:
-    """Yield the bytes of a file in pieces of whole lines; the last piece may lack its end of line.
+    """Yield the bytes of a file in portions of whole lines; the last portion may lack its end of line.
 
-    A newline ends a line; with `lone_returns`, so does a lone carriage return. Raises OSError like `pieces`, and
+    A newline ends a line; with `lone_returns`, so does a lone carriage return. Raises OSError like `portions`, and
     if a line is longer than MAX_LINE bytes.
     """
     rest = b""
-    for piece in pieces(file):
-        end = piece.rfind(b"\n") + 1
+    for portion in portions(file):
+        end = portion.rfind(b"\n") + 1
         if lone_returns:
-            end = max(end, piece.rfind(b"\r", 0, len(piece) - 1) + 1)
+            end = max(end, portion.rfind(b"\r", 0, len(portion) - 1) + 1)
         if end:
-            yield rest + piece[:end]
-            rest = piece[end:]
+            yield rest + portion[:end]
+            rest = portion[end:]
         else:
-            rest += piece
+            rest += portion
             if len(rest) > MAX_LINE:
                 raise OSError(f"a line is longer than {MAX_LINE >> 20} MiB")
     if rest:

@@ -70,10 +70,12 @@ def same_when_read(what: str, ours: Path, theirs: Path) -> None:
         _same_bytes(what, one, other)
 
 
-def _same_bytes(what: str, one: BinaryIO, other: BinaryIO, piece: int = 1 << 20) -> None:
+def _same_bytes(what: str, one: BinaryIO, other: BinaryIO, portion: int = 1 << 20) -> None:
     for number in itertools.count():
-        ours, theirs = one.read(piece), other.read(piece)
+        ours, theirs = one.read(portion), other.read(portion)
         if ours != theirs:
-            raise MismatchError(f"{what}: not the same bytes in [{number * piece}, {(number + 1) * piece})")
+            raise MismatchError(
+                f"{what}: not the same bytes in [{number * portion}, {(number + 1) * portion})"
+            )
         if not ours:
             return

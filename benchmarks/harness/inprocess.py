@@ -26,7 +26,7 @@ from bams3.dataset.sums import Sums
 
 import bams3
 
-PIECE = 1 << 19  # bytes
+PORTION = 1 << 19  # bytes
 CHUNKS, CONTIGS = 3100, 25  # of a human genome
 
 
@@ -54,11 +54,11 @@ def decode(path: str) -> dict:
 
 
 def bridge(path: str) -> dict:
-    """The virtual BAM, all its bytes in order, by one worker, in pieces as long as those that the kernel asks for."""
+    """The virtual BAM, all its bytes in order, by one worker, in portions as long as those that the kernel asks for."""
     keep_freed_memory()
     bam, start = VirtualBam(DatasetReader(path), Decoder(workers=1)), time.process_time()
-    for at in range(0, bam.size, PIECE):
-        bam.pieces(at, PIECE)
+    for at in range(0, bam.size, PORTION):
+        bam.portions(at, PORTION)
     return {"speed": bam.size / 1e6 / (time.process_time() - start)}
 
 

@@ -151,7 +151,7 @@ def _ask(
 
 
 def page(bench: Bench, alignments: Alignments) -> Iterator[Row]:
-    """The depth of human chromosome 1, as the page draws it: until the first piece, and until the last."""
+    """The depth of human chromosome 1, as the page draws it: until the first portion, and until the last."""
     dataset, length = bench.scratch / "chr1.bams3", CHR1 if bench.rounds > 1 else CHR1 // 16
     tiled(bench.dataset(alignments), dataset, length)
     took: tuple[list[float], list[float]] = ([], [])
@@ -167,6 +167,6 @@ def page(bench: Bench, alignments: Alignments) -> Iterator[Row]:
     data = f"a contig of {length / 1e6:.3g} Mb"
     first, last = map(median, took)
     yield Row(
-        "served: depth of a contig, first piece", data, "s", first, floor=Floor("≤ 1.5 s", first <= 1.5)
+        "served: depth of a contig, first portion", data, "s", first, floor=Floor("≤ 1.5 s", first <= 1.5)
     )
     yield Row("served: depth of a contig, all", data, "s", last)

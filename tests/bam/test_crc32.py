@@ -27,8 +27,8 @@ def tables() -> Iterator[None]:
 @pytest.mark.parametrize("start", [0, 1, 15])
 def test_is_that_of_zlib(start: int) -> None:
     for length in LENGTHS:
-        piece = memoryview(BYTES)[start : start + length]
-        assert crc32(piece) == zlib.crc32(piece), length
+        portion = memoryview(BYTES)[start : start + length]
+        assert crc32(portion) == zlib.crc32(portion), length
 
 
 @pytest.mark.usefixtures("tables")

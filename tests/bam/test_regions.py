@@ -10,7 +10,7 @@ import pysam
 import pytest
 from bams3.bam.regions import UNPLACED, BedTable, Region, bed_table, merge_regions, parse_regions, read_bed
 from bams3.errors import UsageError
-from bams3.inflate import FREE, MAX_LINE, PIECE
+from bams3.inflate import FREE, MAX_LINE, PORTION
 from peers import need
 
 REFERENCES = [
@@ -206,10 +206,10 @@ def test_unreadable_bed(tmp_path, content):
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])
-def test_lines_over_many_pieces(tmp_path, end, pack):
+def test_lines_over_many_portions(tmp_path, end, pack):
     path, draw = tmp_path / "x.bed", random.Random(3)
     lines = [
-        (f"c{draw.randrange(3)}", (start := draw.randrange(1 << 31)), start + 5) for _ in range(PIECE // 10)
+        (f"c{draw.randrange(3)}", (start := draw.randrange(1 << 31)), start + 5) for _ in range(PORTION // 10)
     ]
     path.write_bytes(pack("".join(f"{c}\t{s} {e}{end}" for c, s, e in lines).removesuffix(end).encode()))
     table = bed_table(path, names=True)

@@ -67,8 +67,8 @@ def test_200_clients_at_once(local: Path, data: bytes) -> None:
                 await http.get(next(each["url"] for each in ticket["urls"] if "://" in each["url"]))
             ).content
             async with http.stream("GET", f"{server.url}/bam/d.bam") as given:
-                async for piece in given.aiter_raw():
-                    assert data.startswith(piece)
+                async for portion in given.aiter_raw():
+                    assert data.startswith(portion)
                     break
 
         async def use_all() -> None:
@@ -86,7 +86,7 @@ def test_200_clients_at_once(local: Path, data: bytes) -> None:
 
 
 def test_slow_readers(local: Path, data: bytes, connection: Connect) -> None:
-    """They hold a piece each and no thread: others are answered meanwhile, and they get all in the end."""
+    """They hold a portion each and no thread: others are answered meanwhile, and they get all in the end."""
     with serving("--memory", "1", local) as server:
         slow = [connection(server.url, "/bam/d.bam") for _ in range(http_content.THREADS + 10)]
         begun = [each.recv(100) for each in slow]
@@ -104,8 +104,8 @@ def test_a_server_that_is_killed_in_mid_answer(local: Path, data: bytes, tmp_pat
         suppress(httpx2.HTTPError),
         httpx2.stream("GET", f"{server.url}/bam/d.bam", timeout=HANG) as given,
     ):
-        for piece in given.iter_raw():
-            taken += piece
+        for portion in given.iter_raw():
+            taken += portion
             server.process.kill()
     assert 0 < len(taken) < len(data)
     assert data.startswith(taken)
@@ -144,8 +144,8 @@ def test_a_dataset_that_is_replaced_while_it_is_mounted(local: Path, source: Pat
             convert(source, dataset, overwrite=True, chunk_size="256K")
             taken = b""
             with suppress(OSError):
-                while piece := file.read(1 << 17):
-                    taken += piece
+                while portion := file.read(1 << 17):
+                    taken += portion
         assert data[1000:].startswith(taken)
         assert len(taken) < len(data) - 1000
         done = subprocess.run(["samtools", "view", "-c", tmp_path / "m/d.bam"], capture_output=True)

@@ -60,7 +60,7 @@ def test_ranges(
         return
     assert given.status_code == 206
     assert int(given.headers["content-length"]) == len(given.content)
-    wanted = [(range(len(data))[piece], data[piece]) for piece in slices]
+    wanted = [(range(len(data))[portion], data[portion]) for portion in slices]
     assert parts(given, len(data)) == wanted
 
 
@@ -118,7 +118,7 @@ def test_conditions(http: TestClient, data: bytes, headers: dict[str, str], rang
 
 
 @pytest.mark.parametrize(("start", "end"), [(0, 400_000), (5, 300_001), (0, 1), (4095, 4096), (7, 7)])
-def test_no_piece_ends_where_a_row_group_does(start: int, end: int) -> None:
+def test_no_portion_ends_where_a_row_group_does(start: int, end: int) -> None:
     data, borders = bytes(range(251)) * 1600, {4096, 65_536, 163_840}
 
     class Content:
@@ -128,9 +128,9 @@ def test_no_piece_ends_where_a_row_group_does(start: int, end: int) -> None:
     async def do(action: Any) -> Any:
         return action()
 
-    async def pieces() -> list[bytes]:
-        return [bytes(piece) async for piece in http_content._pieces(Content(), start, end, do)]  # type: ignore[arg-type]
+    async def portions() -> list[bytes]:
+        return [bytes(portion) async for portion in http_content._portions(Content(), start, end, do)]  # type: ignore[arg-type]
 
-    found = anyio.run(pieces)
+    found = anyio.run(portions)
     assert b"".join(found) == data[start:end]
     assert not {start + size for size in accumulate(map(len, found))} & borders - {end}

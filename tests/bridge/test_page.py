@@ -134,10 +134,10 @@ def test_depth_is_that_of_the_dataset(datasets: Path, url: str, bins: int) -> No
         pair for pair in zip(dataset.references, dataset.lengths, strict=True) if dataset.count(pair[0])
     )
     answer = httpx2.get(f"{url}/datasets/{NAMES[1]}/depth", params={"contig": contig, "bins": bins})
-    size, *pieces = map(json.loads, answer.text.splitlines())
+    size, *lines = map(json.loads, answer.text.splitlines())
     assert size == bin_size(length, bins)
     drawn = np.zeros(-(-length // size))
-    for start, means in pieces:
+    for start, means in lines:
         drawn[start // size : start // size + len(means)] = means
     depth = dataset.coverage(contig)
     expected = [depth[at : at + size].mean() for at in range(0, length, size)]

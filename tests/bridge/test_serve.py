@@ -3,14 +3,14 @@
 import gzip
 import os
 import re
-import shlex
 import shutil
 import socket
 import subprocess
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import anyio
 import httpx2
@@ -23,10 +23,12 @@ from bams3.cli import main
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import FormatError
 from bams3.operations.convert import convert
+from pages import blocks_of, run, same
 from peers import DATA, need
 from served import HANG, client, rest_of, serving
 from starlette.testclient import TestClient
 from virtual_bams import whole
+from workflows import ROOT
 
 
 def test_head_decodes_nothing(local: Path, data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,19 +146,32 @@ def test_samtools_reads_urls(real_bam: Path, real_dataset: Path, tmp_path: Path)
         assert server.stop() == 0
 
 
-def test_the_commands_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As they stand in docs/commands.md, at a free port."""
-    need("samtools")
-    page = (Path(__file__).parents[2] / "docs" / "commands.md").read_text()
-    block = page.partition("<!-- run by tests/bridge/test_serve.py -->")[2].split("```")[1]
-    serve, view = (line for line in block.splitlines() if line.startswith(("bams3", "samtools")))
-    shutil.copy(DATA / "illumina_wgs_NA12878.bam", tmp_path / "NA12878.bam")
-    pysam.index(str(tmp_path / "NA12878.bam"))
-    convert(tmp_path / "NA12878.bam", tmp_path / "NA12878.bams3")
+SERVE = re.compile(r"(.*?)(?:^bams3 serve (?:--port (\d+) )?(.*) &$|\Z)", re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("page", ["commands", "bridge"])
+def test_the_commands_of_pages(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As they stand in docs/, in order, at free ports; servers run until the page ends."""
+    for program in ("samtools", "curl", "openssl"):
+        need(program)
+    convert(DATA / "illumina_wgs_NA12878.bam", tmp_path / "NA12878.bams3")
     monkeypatch.chdir(tmp_path)
-    with serving(*serve.removesuffix(" &").split()[2:]) as server:
-        words = shlex.split(view.replace("http://127.0.0.1:8080", server.url))[1:]
-        assert by_debian(words, tmp_path) == pysam.view("-c", "NA12878.bam", "chrX:101,050,000-101,060,000")
+    own = str(Path(__file__).relative_to(ROOT))
+    blocks = [block for block in blocks_of(ROOT / "docs" / f"{page}.md") if block.elsewhere == own]
+    assert blocks
+    ports: dict[str, int | None] = {}
+    variables = dict(os.environ)
+    with ExitStack() as servers:
+        for block in blocks:
+            code = re.sub("^pip install .*", "", block.code, flags=re.MULTILINE)
+            printed = ""
+            for commands, port, words in SERVE.findall(code):
+                here = re.sub(r":(80\d\d)/", lambda found: f":{ports[found[1]]}/", commands)
+                printed += run(here, "sh", tmp_path, variables)
+                if words:
+                    url = servers.enter_context(serving(*words.split())).url
+                    ports[port or "8080"] = urlsplit(url).port
+            assert same(printed, block.output), f"{block.code}{printed}"
 
 
 def by_debian(words: list[str], folder: Path) -> str:
@@ -205,7 +220,7 @@ def test_a_client_who_goes_stops_the_work(
 def test_damage_cuts_the_answer(local: Path, data: bytes, tmp_path: Path) -> None:
     """A client sees that bytes are missing, and what it has is right; the log has one line; others go on."""
     dataset = Path(shutil.copytree(local, tmp_path / "d.bams3"))
-    entry = DatasetReader(dataset).index[1]  # behind more than a piece
+    entry = DatasetReader(dataset).index[1]  # behind more than a portion
     chunk = bytearray((dataset / entry.path).read_bytes())
     chunk[20] ^= 1
     (dataset / entry.path).write_bytes(chunk)
@@ -214,8 +229,8 @@ def test_damage_cuts_the_answer(local: Path, data: bytes, tmp_path: Path) -> Non
         with httpx2.stream("GET", f"{server.url}/bam/d.bam", timeout=HANG) as given:
             assert given.headers["content-length"] == str(len(data))
             with suppress(httpx2.RemoteProtocolError):
-                for piece in given.iter_raw():
-                    taken += piece
+                for portion in given.iter_raw():
+                    taken += portion
         assert data.startswith(taken)
         assert 0 < len(taken) < len(data)
         at = {"range": f"bytes={len(taken) + (1 << 20)}-"}

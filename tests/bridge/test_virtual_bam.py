@@ -308,8 +308,8 @@ def test_only_what_is_read_is_fetched(remote: str, local: Path) -> None:
     zones = [zone for entry in dataset.index for zone in entry.zones]
     for number in (3, 0):
         end = bam.place(number)[1]
-        piece, requests, received = asked(lambda end=end: bam.read(end - 1000, 1000))
-        assert piece == data[end - 1000 : end]
+        portion, requests, received = asked(lambda end=end: bam.read(end - 1000, 1000))
+        assert portion == data[end - 1000 : end]
         assert requests <= 3
         footer = max(entry.footer_bytes for entry in dataset.index)
         assert received <= (zones[number].hot + zones[number].cold) * 2 + footer

@@ -135,8 +135,8 @@ def test_matrices_hold_what_the_files_say(
     write_matrices(tmp_path, tmp_path / "regions.bed", files, measures((10, 1)))
     assert list(wanted) == ["mean", "median", "breadth_1x", "breadth_10x", "reads"]
     for name, rows in wanted.items():
-        pieces = list(read_matrix(tmp_path / f"{name}.parquet"))
-        assert np.concatenate([values for _, values in pieces]).tolist() == rows
+        blocks = list(read_matrix(tmp_path / f"{name}.parquet"))
+        assert np.concatenate([values for _, values in blocks]).tolist() == rows
         lines = [line.split("\t") for line in (tmp_path / f"{name}.tsv").read_text().splitlines()]
         assert lines[0] == ["contig", "start", "end", "name", *files]
         assert [line[:4] for line in lines[1:]] == places

@@ -193,9 +193,9 @@ def test_a_read_counts_once_in_each_bin(cigars: Any, size: int, pos: int) -> Non
 
 
 @given(st.lists(st.lists(st.integers(-1, 3), min_size=1, max_size=9), min_size=1), st.integers(1, 4))
-def test_steps_are_runs_of_equal_depth(pieces: list[list[int]], most: int) -> None:
+def test_steps_are_runs_of_equal_depth(depths: list[list[int]], most: int) -> None:
     steps, position, found = Steps(most), 0, list[tuple[int, ...]]()
-    for values in pieces:
+    for values in depths:
         depth = Depth(len(values), start=position)
         depth.put(position + len(values) // 2, array("i", values[len(values) // 2 :]))
         values[: len(values) // 2] = [0] * (len(values) // 2)
@@ -206,7 +206,7 @@ def test_steps_are_runs_of_equal_depth(pieces: list[list[int]], most: int) -> No
     steps.end(position)
     found += zip(*steps.take(), strict=True)
     expected, start = [], 0
-    for value, run in groupby(value for values in pieces for value in values):
+    for value, run in groupby(value for values in depths for value in values):
         end = start + len(list(run))
         expected.append((start, end, max(value, 0)))
         start = end

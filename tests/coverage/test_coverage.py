@@ -223,7 +223,7 @@ def test_regions_beyond_the_contig(hostile, tmp_path):
 
 
 @pytest.mark.parametrize("fast", [False, True])
-def test_depth_of_a_part_is_a_piece_of_the_contig(fast, hostile):
+def test_depth_of_a_part_is_that_of_its_windows(fast, hostile):
     options = CoverageOptions(fast_mode=fast)
     whole = depth_of(row_groups(hostile, 0, 7), 0, 0, CONTIGS[0][1], options).values()
     assert len(whole) == CONTIGS[0][1]

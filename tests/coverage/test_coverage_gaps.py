@@ -15,7 +15,7 @@ from bams3.coverage.bed import BedText, levels_for
 from bams3.coverage.depth import Depth
 from bams3.coverage.intervals import windows
 from bams3.coverage.measure import Histogram, bases_covered, means, medians
-from bams3.coverage.parts import _pieces
+from bams3.coverage.parts import _intervals
 from bams3.coverage.tally import Tally
 from bams3.dataset.reader import DatasetReader
 from coverage_bams import write_bam
@@ -111,7 +111,7 @@ def test_parts_make_the_whole(shape, tmp_path):
         assert (tmp_path / f"made.{name}").read_bytes() == (tmp_path / f"whole.{name}").read_bytes()
 
 
-def test_parts_have_as_many_pieces_as_chunks(tmp_path, capsys):
+def test_parts_have_as_many_intervals_as_chunks(tmp_path, capsys):
     """However long contigs are; and what lacks of a whole, or is there twice, is told."""
     long = 500_000_000
     reads = [read(at) for at in (1, 5_000_000, 400_000_000)] + [read(long - 200, contig=2)]
@@ -122,13 +122,15 @@ def test_parts_have_as_many_pieces_as_chunks(tmp_path, capsys):
     for number, part in enumerate(parts, 1):
         run_bams3("coverage", dataset, "-n", "--batch", f"{number}/3", "-o", part)
     opened = DatasetReader(dataset)
-    pieces = [piece for number in (1, 2, 3) for piece in _pieces(opened, opened.windows(number, 3))]
+    intervals = [
+        interval for number in (1, 2, 3) for interval in _intervals(opened, opened.windows(number, 3))
+    ]
     for contig in (0, 2):
-        mine = [piece for piece in pieces if piece[0] == contig]
+        mine = [interval for interval in intervals if interval[0] == contig]
         assert [start for _, start, _ in mine] == [0, *(end for *_, end in mine[:-1])]
         assert mine[-1][2] == long
-    assert {piece[0] for piece in pieces} == {0, 2}
-    assert len(pieces) <= 2 * 4 + 2 + 2
+    assert {interval[0] for interval in intervals} == {0, 2}
+    assert len(intervals) <= 2 * 4 + 2 + 2
     run_bams3("coverage", dataset, "-n", "-o", made, "--gather", *reversed(parts))
     for some, says in (
         (parts[:2], f"-{long};"),
@@ -184,7 +186,7 @@ def naive_runs(length, reads, mode):
         if mode == "fragments":
             begin = max(start - far, 0)
             parts = [(begin, begin + far)]
-        elif mode == "spans":
+        elif mode == "extents":
             parts = [(start, min(start + first + skip + second, LONGEST))]
         else:
             parts = [(start, start + first), (start + first + skip, start + first + skip + second)]
@@ -202,31 +204,31 @@ def naive_runs(length, reads, mode):
 
 
 @settings(max_examples=150, deadline=None)
-@given(sparse_reads(), st.sampled_from(["bases", "spans", "fragments"]), st.booleans())
-def test_equals_naive_depth(given_reads, mode, in_pieces):
+@given(sparse_reads(), st.sampled_from(["bases", "extents", "fragments"]), st.booleans())
+def test_equals_naive_depth(given_reads, mode, incremental):
     length, reads, size = given_reads
     runs = naive_runs(length, reads, mode)
-    tally, pieces = Tally(length, mode=mode, in_pieces=in_pieces), []
+    tally, depths = Tally(length, mode=mode, incremental=incremental), []
     for group in groups_of(reads, size):
         tally.add(group)
-        pieces.append(tally.settled())
-    pieces = [*filter(None, pieces), tally.finish()]
+        depths.append(tally.settled())
+    depths = [*filter(None, depths), tally.finish()]
     text, histogram, position = BedText(levels_for(length)), Histogram(), 0
     text.begin(b"c")
-    for piece in pieces:
-        histogram.add(piece)
-        assert text.add_runs(piece, position) == position + len(piece)
-        position += len(piece)
+    for depth in depths:
+        histogram.add(depth)
+        assert text.add_runs(depth, position) == position + len(depth)
+        position += len(depth)
     text.end_runs(length)
     assert text.take().decode() == "".join(f"c\t{start}\t{end}\t{depth}\n" for start, end, depth in runs)
     counted = [0] * (max(depth for *_, depth in runs) + 1)
     for start, end, depth in runs:
         counted[depth] += end - start
     assert histogram.to_list() == counted
-    stored = sum(len(values) for piece in pieces for _, values in piece.stretches_put())
+    stored = sum(len(values) for depth in depths for _, values in depth.stretches_put())
     assert stored <= 2 * 16 * 4 * len(reads)  # a block for each change, and one that is between two
-    if len(pieces) == 1:
-        _check_measures(pieces[0], runs, length)
+    if len(depths) == 1:
+        _check_measures(depths[0], runs, length)
 
 
 def _check_measures(depth: Depth, runs: list, length: int) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from bams3.coverage.mates import MateEnds
-from bams3.coverage.pileup import pieces
+from bams3.coverage.pileup import settled
 from bams3.coverage.runs import counted, keep_long
 from bams3.errors import FormatError
 from coverage_groups import D, I, M, N, S, group, mask_of
@@ -84,5 +84,5 @@ def test_depth_is_that_of_the_positions(
             position += length * (op in (M, D, N))
             base += length * (op in (M, I, S))
     runs = counted(reads, mask_of(reads), deletions=deletions, min_quality=1, begin=begin)
-    (piece,) = pieces([runs], begin, 60)
-    assert piece.depth.values().tolist() == expected[begin:]
+    (one,) = settled([runs], begin, 60)
+    assert one.depth.values().tolist() == expected[begin:]

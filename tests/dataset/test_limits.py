@@ -51,8 +51,8 @@ def done(*words: object) -> str:
 def bomb(size: int, fill: bytes = b"\0") -> bytes:
     """A small zstd frame that inflates to so many bytes."""
     stream = zstandard.ZstdCompressor().compressobj(size=size)
-    piece = fill * ((1 << 20) // len(fill))
-    return b"".join([*(stream.compress(piece) for _ in range(size // len(piece))), stream.flush()])
+    portion = fill * ((1 << 20) // len(fill))
+    return b"".join([*(stream.compress(portion) for _ in range(size // len(portion))), stream.flush()])
 
 
 @pytest.fixture(scope="module")
@@ -193,7 +193,7 @@ def test_parts_of_coverage(copy: Path) -> None:
     for data in (
         bomb(1 << 30),
         zstandard.compress(DEEP + b"\n"),
-        zstandard.compress(b'{"pieces": ' + DEEP + b"\n"),
+        zstandard.compress(b'{"portions": ' + DEEP + b"\n"),
     ):
         (copy / "part").write_bytes(data)
         assert "part: not a coverage part" in refused(

@@ -181,7 +181,7 @@ def read_bam(data: bytes) -> None:
     level = LEVELS[len(data) % len(LEVELS)]
     source = BamSource(input_at("bam"), "raw", io.BytesIO(data))
     for cut in cut_row_groups(source.blocks(), 1 << 20, [length for _, length in source.header.references]):
-        block = join(cut.pieces)
+        block = join(cut.blocks)
         group = compress_row_group(block, cut.reference_id, level)
         raw = {
             name: streams.decompress(name, codec, stored, length)

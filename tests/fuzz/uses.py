@@ -69,7 +69,7 @@ def uses(dataset: LooseChunks, region: Region) -> Iterator[Callable[[], object]]
         yield lambda options=options: depth_of(dataset.depth_row_groups(*region), *region, options)
     for pile in (
         PileupOptions(exclude=0, deletions=True, once=True, min_quality=3, pileup=True),
-        PileupOptions(min_length=5, soft_clips=True, spans=True),
+        PileupOptions(min_length=5, soft_clips=True, extents=True),
     ):
         yield lambda pile=pile: write_depth(io.BytesIO(), [dataset], pile, alone, region=region)
     yield lambda: write_table(

@@ -36,10 +36,10 @@ RUNS = {
 @pytest.mark.parametrize("step", [1000, 1 << 20])
 def test_cuts(runs: list, expected: list, step: int) -> None:
     block = records_at(*((ref, pos) for ref, pos, count in runs for _ in range(count)))
-    pieces = [block[i : i + step] for i in range(0, len(block), step)]
-    groups = list(cut_row_groups(pieces, CHUNK_SIZE, LENGTHS))
+    blocks = [block[i : i + step] for i in range(0, len(block), step)]
+    groups = list(cut_row_groups(blocks, CHUNK_SIZE, LENGTHS))
     assert [(group.reference_id, group.start // W, group.records) for group in groups] == expected
-    joined = join([piece for group in groups for piece in group.pieces])
+    joined = join([part for group in groups for part in group.blocks])
     assert bytes(joined.data) == bytes(block.data)
 
 
@@ -85,7 +85,7 @@ def test_cuts_are_those_of_the_rule_wherever_blocks_begin(rows: list, bounds: li
         patch.setattr(layout, "ROW_GROUP_RECORDS", 5)
         patch.setattr(layout, "ROW_GROUP_BYTES", 400)
         patch.setattr(layout, "SMALL_ROW_GROUP", 3)
-        pieces = [block[a:b] for a, b in pairwise(bounds)]
-        groups = list(cut_row_groups(pieces, 32, CONTIGS))
+        blocks = [block[a:b] for a, b in pairwise(bounds)]
+        groups = list(cut_row_groups(blocks, 32, CONTIGS))
     assert [group.records for group in groups] == cuts_by_the_rule(places, list(map(len, made)))
-    assert [len(join(group.pieces)) for group in groups] == [group.records for group in groups]
+    assert [len(join(group.blocks)) for group in groups] == [group.records for group in groups]

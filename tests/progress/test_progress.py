@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from bams3.cli import main
-from bams3.progress.run import FILE, Run, line, read_state, span
+from bams3.progress.run import FILE, Run, duration, line, read_state
 from forked import run_snakemake
 from workflows import CONFIG, ROOT, SNAKEFILE, configure
 
@@ -61,7 +61,7 @@ def test_a_run_of_nothing():
     [(0.4, "0 s"), (59, "59 s"), (59.6, "1 min"), (3570, "1 h 0 min"), (12_000, "3 h 20 min"), (200_000, "2 d 7 h")],
 )  # fmt: skip
 def test_spans_of_time(seconds: float, text: str):
-    assert span(seconds) == text
+    assert duration(seconds) == text
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,13 @@
 
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from forked import run_snakemake
 from peers import need
 from workflows import ROOT
 
@@ -33,8 +33,7 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("words", [["--lint"], ["--cores", "2"]], ids=" ".join)
 def test_the_shipped_configuration(fresh: Path, commands: dict[str, str], words: list[str]) -> None:
     """It plans, and its one small BAM is converted and measured; the linter has nothing to say."""
-    command = [sys.executable, "-m", "snakemake", *words]
-    done = subprocess.run(command, cwd=fresh, env=commands, capture_output=True, text=True)
+    done = run_snakemake(fresh, commands, *words)
     assert done.returncode == 0, done.stdout + done.stderr
     assert words == ["--lint"] or (fresh / "results/coverage/NA12878.regions.bed.gz").exists()
 

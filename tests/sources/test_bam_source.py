@@ -13,7 +13,7 @@ import pytest
 from bams3.bam.records import RecordBlock
 from bams3.errors import SourceError
 from bams3.sources.bam import open_source
-from bams3.sources.bgzf import PIECE_SIZE
+from bams3.sources.bgzf import PORTION_SIZE
 from hypothesis import given, settings
 from malformed import malformed
 from peers import real_bams
@@ -179,7 +179,7 @@ def test_standard_input_is_told_apart_by_content(real_bam: Path, samtools: Samto
 
 
 def test_records_larger_than_a_block_are_read(tmp_path: Path) -> None:
-    bases = 4 * PIECE_SIZE
+    bases = 4 * PORTION_SIZE
     tags = [hostile.tag("ZZ", "Z", b"z" * bases)]
     made = [hostile.record(name=b"%d" % i, tags=tags * i) for i in range(3)] + [hostile.record(name=b"last")]
     path = tmp_path / "x.bam"
@@ -194,7 +194,7 @@ def test_blocks_are_of_bounded_size(tmp_path: Path) -> None:
     with open_source(str(path)) as source:
         sizes = [block.offsets[-1] - block.offsets[0] for block in source.blocks()]
         assert sum(sizes) == 15_000 * len(record)
-        assert max(sizes) <= PIECE_SIZE + (1 << 16)
+        assert max(sizes) <= PORTION_SIZE + (1 << 16)
         assert len([size for size in sizes if size > len(record)]) < 30
         assert sum(map(len, source.blocks())) == 15_000  # and once more
 

@@ -9,21 +9,21 @@ import hostile
 import pytest
 from bams3.errors import SourceError
 from bams3.output.bgzf import MAX_INPUT, BlockWriter, compress_block
-from bams3.sources.bgzf import EOF_MARKER, PIECE_SIZE, BlockReader, is_bgzf
+from bams3.sources.bgzf import EOF_MARKER, PORTION_SIZE, BlockReader, is_bgzf
 
 RANDOM = random.Random(1)
 DATA = bytes(RANDOM.choices(b"ACGT", k=300_000)) + RANDOM.randbytes(200_000) + bytes(100_000)
 
 
 def read(data: bytes, *voffsets: int) -> bytes:
-    return b"".join(BlockReader(io.BytesIO(data), *voffsets, name="x.bam").pieces())
+    return b"".join(BlockReader(io.BytesIO(data), *voffsets, name="x.bam").portions())
 
 
-def written(data: bytes, level: int, piece: int = 100_000) -> bytes:
+def written(data: bytes, level: int, portion: int = 100_000) -> bytes:
     out = io.BytesIO()
     with BlockWriter(out, level) as writer:
-        for start in range(0, len(data), piece):
-            writer.write(data[start : start + piece])
+        for start in range(0, len(data), portion):
+            writer.write(data[start : start + portion])
     return out.getvalue()
 
 
@@ -64,15 +64,15 @@ def test_from_any_virtual_offset_to_any_other() -> None:
     assert read(file, offsets[7] << 16 | 1) == DATA[35_001:50_000]
 
 
-def test_pieces_grow_and_go_on_after_the_last_one() -> None:
+def test_portions_grow_and_go_on_after_the_last_one() -> None:
     reader = BlockReader(io.BytesIO(written(DATA * 10, 1)))
-    first = next(reader.pieces())
+    first = next(reader.portions())
     assert len(first) == MAX_INPUT
-    pieces = [first, *reader.pieces()]
-    assert b"".join(pieces) == DATA * 10
-    assert max(map(len, pieces)) < PIECE_SIZE + MAX_INPUT
-    assert list(map(len, pieces)).count(MAX_INPUT) < 10
-    assert list(reader.pieces()) == []
+    portions = [first, *reader.portions()]
+    assert b"".join(portions) == DATA * 10
+    assert max(map(len, portions)) < PORTION_SIZE + MAX_INPUT
+    assert list(map(len, portions)).count(MAX_INPUT) < 10
+    assert list(reader.portions()) == []
 
 
 class Trickle(io.BytesIO):
@@ -84,7 +84,7 @@ class Trickle(io.BytesIO):
 
 def test_a_pipe_may_give_a_few_bytes_at_a_time() -> None:
     file = written(DATA[:20_000], 1)
-    assert b"".join(BlockReader(Trickle(file)).pieces()) == DATA[:20_000]
+    assert b"".join(BlockReader(Trickle(file)).portions()) == DATA[:20_000]
 
 
 class Counting(io.BytesIO):
@@ -100,7 +100,7 @@ class Counting(io.BytesIO):
 
 def test_nothing_far_beyond_the_end_is_read() -> None:
     file = Counting(written(RANDOM.randbytes(3_000_000), 0))
-    list(BlockReader(file, 0, 200_000 << 16).pieces())
+    list(BlockReader(file, 0, 200_000 << 16).portions())
     assert 200_000 <= file.furthest <= 200_000 + 65536
 
 

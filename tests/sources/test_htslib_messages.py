@@ -75,10 +75,10 @@ WARNINGS = {
 
 @pytest.mark.parametrize("said", WARNINGS)
 def test_what_becomes_of_messages(said: str) -> None:
-    """In whatever pieces they come; what is said twice is shown once, and no more than a few are kept."""
+    """In whatever portions they come; what is said twice is shown once, and no more than a few are kept."""
     messages = Messages()
     text = said.encode() + b"\n"
-    lost = [messages.take(piece) for piece in (text[:9], text[9:] + text[:-1])] + [
+    lost = [messages.take(portion) for portion in (text[:9], text[9:] + text[:-1])] + [
         messages.take(b"", last=True)
     ]
     found = {

@@ -35,9 +35,9 @@ def bam(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files of a few megabytes are many pieces."""
-    monkeypatch.setattr(remote, "PIECE", 1 << 18)
+def small_portions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files of a few megabytes are many portions."""
+    monkeypatch.setattr(remote, "PORTION", 1 << 18)
 
 
 @pytest.fixture
@@ -151,15 +151,15 @@ def test_a_window_takes_its_bytes_and_no_more(
         start, end = byte_span(begin, stop)[0], (stop >> 16) + 1
     assert min(spans)[0] == start
     assert sum(b - a for a, b in spans) <= end - start + SLACK
-    assert len(spans) <= (end - start + SLACK) // remote.PIECE + 1
+    assert len(spans) <= (end - start + SLACK) // remote.PORTION + 1
     assert [line.split("\t")[1] for line in log.read_text().splitlines()].count(f"{uri}.bai") == 1
 
 
 def test_small_windows_that_touch_are_read_as_one(
     uri: str, bam: Path, tmp_path: Path, log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every byte once, though a block may be the last of one and the first of the next, and lie in two pieces."""
-    monkeypatch.setattr(remote, "PIECE", 1 << 16)
+    """Every byte once, though a block may be the last of one and the first of the next, and lie in two portions."""
+    monkeypatch.setattr(remote, "PORTION", 1 << 16)
     convert(uri, tmp_path / "x.bams3", windows=[name for name, _ in CONTIGS[1:]])
     spans = sorted(asked(log, uri)[1:])
     assert [start for start, _ in spans[1:]] == [end for _, end in spans[:-1]]
@@ -175,7 +175,7 @@ def test_a_whole_file_is_read_once_ahead(uri: str, bam: Path, tmp_path: Path, lo
     spans = sorted(asked(log, uri))
     assert [start for start, _ in spans] == [0, *(end for _, end in spans[:-1])]
     assert spans[-1][1] == bam.stat().st_size
-    assert max(end - start for start, end in spans) == remote.PIECE
+    assert max(end - start for start, end in spans) == remote.PORTION
 
 
 def test_a_header_is_one_request(uri: str, log: Path) -> None:

@@ -36,8 +36,8 @@ class Records:
         self, made: Sequence[bytes], contigs: Sequence[tuple[str, int]] = CONTIGS, block: int = 3, once: bool = True
     ) -> None:  # fmt: skip
         self.header, self.once = Header(b"", tuple(contigs)), once
-        pieces = [b"".join(made[at : at + block]) for at in range(0, len(made), block)]
-        self.given = [walk(piece, len(contigs))[0] for piece in pieces]
+        blocks = [b"".join(made[at : at + block]) for at in range(0, len(made), block)]
+        self.given = [walk(one, len(contigs))[0] for one in blocks]
 
     def blocks(self, mapper: Any = map, *, ordered: bool = True) -> Iterator[RecordBlock]:
         assert not ordered

@@ -16,8 +16,8 @@ LARGE = [bytes(PART), b"x" * 100]
 
 def create_large(storage: Storage) -> None:
     with storage.create("new") as file:
-        for piece in LARGE:
-            file.write(piece)
+        for portion in LARGE:
+            file.write(portion)
 
 
 def replaced_ranges(storage: Storage) -> list[bytes]:

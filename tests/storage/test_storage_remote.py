@@ -42,10 +42,10 @@ def filled(storage: Storage) -> Storage:
     return storage
 
 
-def created(storage: Storage, path: str, *pieces: bytes) -> bytes:
+def created(storage: Storage, path: str, *portions: bytes) -> bytes:
     with storage.create(path) as file:
-        for piece in pieces:
-            file.write(piece)
+        for portion in portions:
+            file.write(portion)
     return storage.get(path)
 
 
@@ -60,7 +60,7 @@ def cleared(storage: Storage, prefix: str) -> list[str]:
     return list(storage.list())
 
 
-PIECES = [TEXT[9:10], TEXT[:3], b"", TEXT[1000:]]
+PORTIONS = [TEXT[9:10], TEXT[:3], b"", TEXT[1000:]]
 LARGE = [bytes([n]) * (PART // 2 + n) for n in range(5)]
 
 # What is done with a storage that `filled` filled → what it gives.
@@ -71,7 +71,7 @@ BEHAVIOURS: list[tuple[str, Callable[[Storage], Any], Any]] = [
     ("range behind the end", lambda s: s.get_range(NAMES[0], 1024, 50), b""),
     ("range far behind the end", lambda s: s.get_range(NAMES[0], 1 << 40, 50), b""),
     ("empty range", lambda s: s.get_range(NAMES[0], 10, 0), b""),
-    ("ranges", lambda s: list(s.get_ranges(NAMES[1], [(9, 1), (0, 3), (2, 0), (1000, 99)])), PIECES),
+    ("ranges", lambda s: list(s.get_ranges(NAMES[1], [(9, 1), (0, 3), (2, 0), (1000, 99)])), PORTIONS),
     ("no ranges", lambda s: list(s.get_ranges(NAMES[1], [])), []),
     ("size", lambda s: s.size(NAMES[2]), 1024),
     ("sizes", lambda s: s.sizes("data"), dict.fromkeys(sorted(NAMES)[1:], 1024)),
@@ -138,12 +138,12 @@ def test_one_of_many_writers_wins(storage: Storage) -> None:
         storage.put_new("commit", b"late")
 
 
-@pytest.mark.parametrize("pieces", [[b"x"], LARGE], ids=["small", "large"])
-def test_failed_writer_leaves_nothing(storage: Storage, pieces: list[bytes]) -> None:
+@pytest.mark.parametrize("portions", [[b"x"], LARGE], ids=["small", "large"])
+def test_failed_writer_leaves_nothing(storage: Storage, portions: list[bytes]) -> None:
     def write() -> None:
         with storage.create("x") as file:
-            for piece in pieces:
-                file.write(piece)
+            for portion in portions:
+                file.write(portion)
             raise KeyError
 
     with pytest.raises(KeyError):

@@ -67,7 +67,7 @@ def open_source_of(data: bytes, *cuts: int) -> Iterator[Any]:
 
 @contextmanager
 def piped(data: bytes, *cuts: int) -> Iterator[str]:
-    """The path of a pipe that gives some bytes, written in pieces that end at `cuts`."""
+    """The path of a pipe that gives some bytes, written in portions that end at `cuts`."""
     readable, writable = os.pipe()
 
     def write() -> None:

@@ -108,7 +108,7 @@ def _template(chance: random.Random, name: str, contig: int, number: int) -> lis
 
 
 def scattered_bam(path: Path, seed: int, late: int) -> str:
-    """A BAM whose depth comes in pieces: overlapping pairs all along a long contig.
+    """A BAM whose depth is settled a window at a time: overlapping pairs all along a long contig.
 
     Of some templates the second read is missing, and of ``late`` of them a read of the name comes far behind
     both, as a third or as the second.

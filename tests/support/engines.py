@@ -33,7 +33,7 @@ def engine_dataset(simulate, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def engine_coverage(
     engine_dataset: Path, commands: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, bytes]:
-    """What `bams3 coverage` with the options of COVERAGE makes of it, in one piece."""
+    """What `bams3 coverage` with the options of COVERAGE makes of it, by one job."""
     directory = tmp_path_factory.mktemp("coverage")
     command = ["bams3", "coverage", engine_dataset, *COVERAGE, "-o", directory / "S1"]
     subprocess.run([*map(str, command)], check=True, env=commands)
@@ -42,7 +42,7 @@ def engine_coverage(
 
 def run_bams3(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
     """Run a command of bams3."""
-    return subprocess.run([*BAMS3, *map(str, arguments)], capture_output=True, text=True, **options)
+    return subprocess.run([*BAMS3, *map(str, arguments)], capture_output=True, **{"text": True} | options)
 
 
 def coverage_files(directory: Path) -> dict[str, bytes]:

@@ -1,4 +1,4 @@
-"""A BAM of many pieces, and files in a bucket."""
+"""A BAM of many portions, and files in a bucket."""
 
 import random
 from pathlib import Path

@@ -5,10 +5,10 @@ import gzip
 import importlib
 import logging
 import os
-import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from contextlib import chdir
 from pathlib import Path
@@ -135,15 +135,11 @@ def run(directory: Path, environment: dict[str, str], config: dict[str, Any], *a
     return done.stdout + done.stderr
 
 
-def planned(
-    directory: Path, environment: dict[str, str], config: dict[str, Any], *targets: str
-) -> dict[str, int]:
+def planned(directory: Path, config: dict[str, Any], *targets: str) -> dict[str, int]:
     """How many jobs of each rule a run would have; targets are left out."""
-    dry = snakemake(directory, environment, config, "--dry-run", *targets)
-    assert dry.returncode == 0, dry.stdout + dry.stderr
-    table = re.search(r"Job stats:\njob +count\n[- ]+\n(.*?)\n\n", dry.stdout + dry.stderr, re.DOTALL)
-    jobs = {} if table is None else {name: int(count) for name, count in map(str.split, table[1].split("\n"))}
-    return {name: count for name, count in jobs.items() if "_" in name}
+    configure(directory, config)
+    dag = _execute(directory, "dryrun", targets=set(targets))
+    return dict(Counter(job.rule.name for job in dag._finished if "_" in job.rule.name))
 
 
 def plan(directory: Path, config: dict[str, Any]) -> set[str]:

@@ -1,30 +1,50 @@
-"""The workflow as a module of others: examples/lab, and what is said of a configuration that does not fit."""
+"""The workflow as a module of others: docs/modules.md and examples/lab, and what is said of a configuration that does
+not fit."""
 
 import re
-import shutil
+import shlex
 import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 from forked import run_snakemake
+from pages import blocks_of, run
 from workflows import ROOT, samtools
 
-LAB = ROOT / "examples" / "lab"
+BRINGING, *RULES = [block.code for block in blocks_of(ROOT / "docs" / "modules.md")]
+"""Commands that bring the example's files and run it; parts of a workflow of one's own."""
 
 
 @pytest.fixture
-def lab(project: Path) -> Path:
-    """The example's directory with what it does not bring: reads of S1, the alignments of S2, a reference."""
-    for name in ("config.yaml", "fresh.tsv", "archive.tsv"):
-        shutil.copy(LAB / name, project)
-    (project / "reads").mkdir()
-    (project / "S1.bam").rename(project / "given.bam")
-    (project / "reads" / "S1.sam").write_text(samtools("view", "-h", project / "given.bam"))
-    return project
+def checkout(simulated_cohort: Path, tmp_path: Path) -> Path:
+    """What the page calls CHECKOUT, with the demo's data: those of the cohort stand in for them."""
+    folder = tmp_path / "bams3"
+    (folder / "demo").mkdir(parents=True)
+    (folder / "demo" / "data").symlink_to(simulated_cohort)
+    for part in ("examples", "workflow"):
+        (folder / part).symlink_to(ROOT / part)
+    return folder
+
+
+@pytest.fixture
+def lab(checkout: Path, commands: dict[str, str], tmp_path: Path) -> Path:
+    """The folder in which the example runs, with all files that the page brings there."""
+    (folder := tmp_path / "lab").mkdir()
+    run(
+        re.sub("^(pip|snakemake) .*", "", BRINGING, flags=re.MULTILINE),
+        "sh",
+        folder,
+        commands | {"HOME": str(tmp_path)},
+    )
+    return folder
 
 
 def snakemake(lab: Path, environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    return run_snakemake(lab, environment, "-s", str(LAB / "Snakefile"), "--cores", "2", *arguments)
+    """Run the page's command."""
+    (command,) = re.findall("^snakemake (.*)", BRINGING, re.MULTILINE)
+    words = shlex.split(command.replace("$CHECKOUT", str(lab.parent / "bams3")))
+    return run_snakemake(lab, environment, *words, *arguments)
 
 
 def test_the_lab_workflow(lab: Path, commands: dict[str, str]):
@@ -34,7 +54,8 @@ def test_the_lab_workflow(lab: Path, commands: dict[str, str]):
 
     fresh = lab / "results" / "fresh" / "datasets" / "S1.bams3"
     subprocess.run(["bams3", "to-bam", fresh, "back.bam"], cwd=lab, env=commands, check=True)
-    back, given = (samtools("view", lab / name).splitlines() for name in ("back.bam", "given.bam"))
+    given_bam = lab.parent / "bams3" / "demo" / "data" / "S1.bam"
+    back, given = (samtools("view", bam).splitlines() for bam in (lab / "back.bam", given_bam))
     assert sorted(back) == sorted(given)
     assert not (lab / "aligned" / "S1.bam").exists()
 
@@ -42,7 +63,7 @@ def test_the_lab_workflow(lab: Path, commands: dict[str, str]):
     assert {region for region, _ in rows} == {
         "chr1:1-262144", "chr1:262145-500000", "chr2:1-250000", "_unplaced",
     }  # fmt: skip
-    total = samtools("view", "-c", lab / "given.bam")
+    total = samtools("view", "-c", given_bam)
     assert sum(int(count) for _, count in rows) == int(total)
 
     archive = lab / "archive" / "results"
@@ -92,3 +113,15 @@ def test_an_error_is_one_clear_line(
     shown = (failed.stdout + failed.stderr).splitlines()
     assert failed.returncode != 0
     assert any(line.startswith(f"Error: {message}") for line in shown), shown
+
+
+def test_the_rules_of_the_page(checkout: Path, lab: Path, commands: dict[str, str]) -> None:
+    """Together, they are a workflow, which plans the conversion of what its own rule aligns."""
+    rules = "\n\n".join(RULES).replace("path/to/bams3", str(checkout))
+    (lab / "Snakefile").write_text(f'configfile: "config.yaml"\n\n\n{rules}')
+    config = {"bams3": yaml.safe_load((lab / "config.yaml").read_text())["fresh"]}
+    (lab / "config.yaml").write_text(yaml.safe_dump(config))
+    done = run_snakemake(lab, commands, "--cores", "1", "--dry-run", "--", "all", "results/records/S1.tsv")
+    assert done.returncode == 0, done.stdout + done.stderr
+    jobs = dict(re.findall(r"^(\w+) +(\d+)$", done.stdout + done.stderr, re.MULTILINE))
+    assert jobs["align"] == jobs["records"] == jobs["bams3_merge_parts"] == "1", jobs

@@ -57,6 +57,12 @@ def states(
     return {True: directory, False: done}
 
 
+@pytest.fixture(scope="module")
+def results(states: dict[bool, Path]) -> dict[str, bytes]:
+    """What is there when all is done."""
+    return below(str(states[False]), "results")
+
+
 def test_every_rule_is_tried(states: dict[bool, Path], commands: dict[str, str]) -> None:
     listed = snakemake(states[False], commands, EVERYTHING, "--list-rules").stdout.split()
     assert set(listed) == TARGETS | MADE.keys()
@@ -69,10 +75,11 @@ def test_multiqc_shows_who_is_who(states: dict[bool, Path]) -> None:
 
 
 @pytest.mark.parametrize("rule", MADE)
-def test_a_rule(states: dict[bool, Path], commands: dict[str, str], tmp_path: Path, rule: str) -> None:
+def test_a_rule(
+    states: dict[bool, Path], results: dict[str, bytes], commands: dict[str, str], tmp_path: Path, rule: str
+) -> None:
     project = Path(shutil.copytree(states[rule in CONVERTING], tmp_path / "project", symlinks=True))
     made = project / "results" / MADE[rule]
-    before = below(str(states[False]), "results")
     if made.is_dir():
         shutil.rmtree(made)
     else:
@@ -87,4 +94,4 @@ def test_a_rule(states: dict[bool, Path], commands: dict[str, str], tmp_path: Pa
         assert made.read_bytes() == wanted.read_bytes()
     else:
         assert made.exists()
-        assert below(str(project), "results") == before
+        assert below(str(project), "results") == results

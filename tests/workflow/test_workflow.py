@@ -54,10 +54,8 @@ from bams3 import convert
         ),
     ],
 )
-def test_jobs_of_a_target(
-    cohort: Path, commands: dict[str, str], change: dict, target: str, jobs: dict[str, int]
-):
-    assert planned(cohort, commands, CONFIG | change, target) == jobs
+def test_jobs_of_a_target(cohort: Path, change: dict, target: str, jobs: dict[str, int]):
+    assert planned(cohort, CONFIG | change, target) == jobs
 
 
 @pytest.mark.parametrize(
@@ -67,14 +65,12 @@ def test_jobs_of_a_target(
         (10**12, {"chunks_per_batch": 3}, 1000, 2),  # the same whatever other samples there are
     ],
 )
-def test_batches_are_sized_by_bytes(
-    project: Path, commands: dict[str, str], size: int, change: dict, samples: int, batches: int
-):
+def test_batches_are_sized_by_bytes(project: Path, size: int, change: dict, samples: int, batches: int):
     write_sheet(project, *((f"S{number}", "S1.bam") for number in range(samples)))
     os.truncate(project / "S1.bam", size)
     settings = {"chunk_size": "256K", "gigabytes_per_batch": 0.004} | change
     config = CONFIG | {"convert": settings, "coverage": {}}
-    jobs = planned(project, commands, config, "results/coverage/S0.mosdepth.summary.txt")
+    jobs = planned(project, config, "results/coverage/S0.mosdepth.summary.txt")
     assert (jobs["convert_batch"], jobs["coverage_batch"]) == (batches, batches)
 
 
@@ -234,7 +230,7 @@ def test_alignments_in_object_storage(project: Path, commands: dict[str, str], b
     write_sheet(project, *rows, columns="sample alignments index")
     environment = commands | {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
     run(project, environment, CONFIG, "convert")
-    assert planned(project, environment, CONFIG, "convert") == {}
+    assert planned(project, CONFIG, "convert") == {}
     for name in ("S1", "S2"):
         dataset = project / "results" / "datasets" / f"{name}.bams3"
         command = ["bams3", "verify", "--against", f"{name}.bam", dataset]
@@ -260,18 +256,18 @@ def test_a_command_runs_on_each_chunk(finished: Path):
 
 def test_only_what_is_needed_runs_again(finished: Path, commands: dict[str, str]):
     config = CONFIG | {"query": QUERY, "process": PROCESS}
-    assert planned(finished, commands, config) == {}
+    assert planned(finished, config) == {}
     assert not list((finished / "results" / "datasets").glob("*/_parts/*"))
 
     (finished / "results" / "query" / "S1.bam").unlink()
-    assert planned(finished, commands, config, "query") == {"query_batch": 2, "gather_query": 1}
+    assert planned(finished, config, "query") == {"query_batch": 2, "gather_query": 1}
 
     for name in ("bam", "bam.bai"):
         (finished / f"S2.{name}").write_bytes((finished / f"S1.{name}").read_bytes())
     once = {"convert_batch": 2, "merge_parts": 1}
-    assert planned(finished, commands, config, "convert") == once
+    assert planned(finished, config, "convert") == once
     run(finished, commands, config)
-    assert planned(finished, commands, config) == {}
+    assert planned(finished, config) == {}
     results = finished / "results" / "query"
     assert samtools("view", results / "S1.bam") == samtools("view", results / "S2.bam")
 
@@ -299,10 +295,10 @@ def test_an_existing_dataset_is_not_converted(finished: Path, project: Path, com
     write_sheet(project, ("S1", "S1.bam", ""), ("S2", "", dataset), columns="sample alignments dataset")
     once = {"convert_batch": 2, "merge_parts": 1}
     queries = {"query_batch": 4, "gather_query": 2}
-    assert planned(project, commands, CONFIG | {"query": QUERY}) == once | queries
+    assert planned(project, CONFIG | {"query": QUERY}) == once | queries
     small = CONFIG | {"query": QUERY, "convert": {"chunk_size": "256K", "gigabytes_per_batch": 1e-9}}
     touched = {"query_batch": 2 * 3}  # of four windows, the regions touch three
-    assert planned(project, commands, small) == once | {"convert_batch": 4} | queries | touched
+    assert planned(project, small) == once | {"convert_batch": 4} | queries | touched
 
 
 def test_an_existing_dataset_of_an_earlier_run_is_kept(
@@ -311,7 +307,7 @@ def test_an_existing_dataset_of_an_earlier_run_is_kept(
     shutil.copytree(finished / "results" / "datasets", project / "results" / "datasets")
     dataset = "results/datasets/S1.bams3"
     write_sheet(project, ("S1", dataset), columns="sample dataset")
-    assert planned(project, commands, CONFIG | {"query": QUERY}) == {"query_batch": 2, "gather_query": 1}
+    assert planned(project, CONFIG | {"query": QUERY}) == {"query_batch": 2, "gather_query": 1}
 
 
 def test_coverage_equals_mosdepth(finished: Path, project: Path, commands: dict[str, str]):

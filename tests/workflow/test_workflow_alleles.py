@@ -66,11 +66,11 @@ def test_what_is_new_is_counted_alone(counted: Path, tmp_path: Path, commands: d
     project = Path(shutil.copytree(counted, tmp_path / "project"))
     rows = [("S1", "S1.bam", ""), ("S2", "", "other.bams3"), ("S3", "", "other.bams3")]
     write_sheet(project, *rows, columns="sample alignments dataset")
-    assert planned(project, commands, ALLELES, "alleles") == {"count_alleles": 2, "gather_alleles": 2}
+    assert planned(project, ALLELES, "alleles") == {"count_alleles": 2, "gather_alleles": 2}
     shutil.copy(counted / "samples.tsv", project)
     more = {"alleles": ALLELES["alleles"] | {"sites": ALLELES["alleles"]["sites"] | {"more": "loci.bed"}}}
     (project / "loci.bed").write_text("chr1\t5\t9\n")
-    assert planned(project, commands, ALLELES | more, "alleles") == {"count_alleles": 2, "gather_alleles": 1}
+    assert planned(project, ALLELES | more, "alleles") == {"count_alleles": 2, "gather_alleles": 1}
 
 
 @pytest.mark.parametrize(

@@ -136,6 +136,6 @@ def test_a_plan_has_jobs_for_what_exists(sparse: Path, tmp_path: Path, commands:
     write_sheet(tmp_path, ("S1", str(sparse)))
     config = CONFIG | {"convert": ONE_EACH | {"chunk_size": "256K"}}
     sections = {"query": {"regions": ["chr1:1-10", "chr2"]}, "process": {"command": "touch {output}"}}
-    jobs = planned(tmp_path, commands, config | sections)
+    jobs = planned(tmp_path, config | sections)
     expected = {"convert_batch": HELD, "merge_parts": 1, "process_batch": HELD}
     assert jobs == expected | {"query_batch": 2, "gather_query": 1}

@@ -51,9 +51,9 @@ def test_calls_equal_those_of_the_bams(called: Path, tmp_path: Path) -> None:
 
 def test_windows_are_jobs(called: Path, tmp_path: Path, commands: dict[str, str]) -> None:
     project = Path(shutil.copytree(called, tmp_path / "project"))
-    assert planned(project, commands, CALL, "call") == {}
+    assert planned(project, CALL, "call") == {}
     (project / "results" / "call" / "calls.vcf.gz").unlink()
-    assert planned(project, commands, CALL, "call") == {"call_window": 6, "gather_calls": 1}
+    assert planned(project, CALL, "call") == {"call_window": 6, "gather_calls": 1}
 
 
 def test_what_fails_is_told(called: Path, tmp_path: Path, commands: dict[str, str]) -> None:
@@ -203,7 +203,7 @@ def test_targets_and_files_of_options(called: Path, tmp_path: Path, commands: di
         "genotype": {"manifest": "loci.tsv", "targets": "my/t.bed"},
     }
     jobs = {"call_window": 3, "gather_calls": 1, "genotype_sample": 1, "gather_genotypes": 1}
-    assert planned(project, commands, config, "call", "genotype") == jobs
+    assert planned(project, config, "call", "genotype") == jobs
     run(project, commands, config, "call", "genotype")
     bams = [project / "S1.bam", project / "S2.bam"]
     pileup = ["mpileup", "-f", project / "reference.fa", "-T", project / "my/t.bed", "-a", "DP", "-Ou", *bams]

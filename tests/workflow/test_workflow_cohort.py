@@ -153,12 +153,12 @@ def test_multiqc_reads_the_files(finished: Path, tmp_path: Path) -> None:
 
 
 def test_only_what_a_new_sample_needs_runs(finished: Path, tmp_path: Path, commands: dict[str, str]) -> None:
-    assert planned(finished, commands, CONFIG, "cohort") == {}
+    assert planned(finished, CONFIG, "cohort") == {}
     project = Path(shutil.copytree(finished, tmp_path / "project"))
     for end in ("bam", "bam.bai"):
         shutil.copy(project / f"S1.{end}", project / f"S3.{end}")
     write_sheet(project, *((name, f"{name}.bam") for name in (*SAMPLES, "S3")))
-    jobs = planned(project, commands, CONFIG, "cohort")
+    jobs = planned(project, CONFIG, "cohort")
     once = {
         "convert_batch": 2,
         "merge_parts": 1,

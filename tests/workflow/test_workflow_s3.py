@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from bams3.storage import open_storage
@@ -22,7 +23,6 @@ from workflows import (
     aws,
     below,
     in_storage,
-    planned,
     run,
     snakemake,
     write_sheet,
@@ -62,6 +62,17 @@ def stored(inputs: Path, bucket: str) -> str:
         if path.is_file():
             open_storage(f"{bucket}/cohort").put(str(path.relative_to(inputs)), path.read_bytes())
     return f"{bucket}/cohort"
+
+
+def planned(
+    directory: Path, environment: dict[str, str], config: dict[str, Any], *options: str
+) -> dict[str, int]:
+    """How many jobs of each rule a run with these options would have; targets are left out."""
+    dry = snakemake(directory, environment, config, "--dry-run", *options)
+    assert dry.returncode == 0, dry.stdout + dry.stderr
+    table = re.search(r"Job stats:\njob +count\n[- ]+\n(.*?)\n\n", dry.stdout + dry.stderr, re.DOTALL)
+    jobs = {} if table is None else {name: int(count) for name, count in map(str.split, table[1].split("\n"))}
+    return {name: count for name, count in jobs.items() if "_" in name}
 
 
 def test_everything_in_object_storage(

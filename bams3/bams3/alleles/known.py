@@ -16,7 +16,7 @@ from bams3.alleles.sites import BED, TABLE, VCF, SiteReader
 from bams3.bam.regions import RegionTable
 from bams3.dataset.prefetch import plan_hot
 from bams3.errors import UsageError
-from bams3.inflate import PIECE, Opener, of_disk, whole_lines
+from bams3.inflate import PORTION, Opener, of_disk, whole_lines
 from bams3.parallel.workers import Workers, in_order
 from bams3.select.query import streams_plan
 
@@ -67,7 +67,7 @@ class Sites(NamedTuple):
         return variants.Alleles(self.position, self.text, self.text_ends)
 
 
-class Counts(NamedTuple):
+class SiteCounts(NamedTuple):
     """What reads say at sites: array('i') with SITE_WIDTH for each site, and two for each pattern of their alleles."""
 
     sites: array[int]
@@ -116,7 +116,7 @@ class SiteFile:
             yield Sites(reader.contigs, *reader.take(most))
 
     def texts(self, *, header: bool = False) -> Generator[bytes, None, None]:
-        """Yield the text of the file in pieces of whole lines; for BCF, its records, as bcftools prints them, and with
+        """Yield the text of the file, some whole lines at a time; for BCF, its records, as bcftools prints them, with
         `header` the lines before them. Raises OSError, SourceError."""
         with self._opener(self.path) as file:
             if not self.path.endswith(".bcf"):
@@ -125,7 +125,7 @@ class SiteFile:
             from bams3.sources.process import SamtoolsProcess
 
             command = _OF_BCF if header else [*_OF_BCF, "--no-header"]
-            feed = iter(lambda: file.read(PIECE), b"")
+            feed = iter(lambda: file.read(PORTION), b"")
             with closing(SamtoolsProcess(command, self.path, "it can't be read", feed)) as bcftools:
                 yield from whole_lines(bcftools.stdout)
                 bcftools.check()
@@ -187,10 +187,10 @@ def count_sites(
 def count_alleles(
     dataset: DatasetReader, sites: Sites, alleles: variants.Alleles | None, options: PileOptions, min_quality: int,
     workers: Workers,
-) -> Counts:  # fmt: skip
+) -> SiteCounts:  # fmt: skip
     """The same, and how many reads have the alleles of the sites."""
     by_contig = _by_contig(dataset, sites, alleles)
-    counts = Counts(
+    counts = SiteCounts(
         array("i", bytes(4 * SITE_WIDTH)) * len(sites.position), array("i", bytes(8)) * len(alleles or ())
     )
 

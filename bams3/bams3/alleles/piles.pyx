@@ -48,7 +48,7 @@ cdef class Pile:
         return self.reads[0].pos if self.count else 0
 
     def cuts(self, int64_t start, int64_t stop, int64_t width, int64_t most):
-        """Return positions that cut [start, stop) into pieces of some `most` bytes: `width` for each read in a line.
+        """Return positions that cut [start, stop) into intervals of some `most` bytes: `width` for each read in a line.
 
         array('q'), with `start` and `stop`.
         """

@@ -53,12 +53,12 @@ class Table(dict[str, Any]):
         return pyarrow.table({name: column(name, values, type_of(name)) for name, values in self.items()})
 
 
-def table(parts: Iterable[Mapping[str, Any]], fields: Sequence[str]) -> Table:
-    """Concatenate the columns `fields` of row groups; `parts` are the columns by name of each row group."""
+def table(groups: Iterable[Mapping[str, Any]], fields: Sequence[str]) -> Table:
+    """Concatenate the columns `fields` of row groups; `groups` are the columns by name of each row group."""
     import numpy as np
 
-    pieces = {name: [np.empty(0, dtype_of(name))] for name in fields}
-    for part in parts:
-        for name, column in pieces.items():
-            column.append(array(name, part[name]))
-    return Table((name, np.concatenate(column)) for name, column in pieces.items())
+    columns = {name: [np.empty(0, dtype_of(name))] for name in fields}
+    for group in groups:
+        for name, arrays in columns.items():
+            arrays.append(array(name, group[name]))
+    return Table((name, np.concatenate(arrays)) for name, arrays in columns.items())

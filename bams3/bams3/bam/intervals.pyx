@@ -92,7 +92,7 @@ cdef Field label(const unsigned char *line, Py_ssize_t length, const Field *fiel
 
 
 cdef class BedReader:
-    """Parses the intervals of a BED file as samtools does, from pieces of its text.
+    """Parses the intervals of a BED file as samtools does, from portions of its text.
 
     ``contigs``: each contig name once; ``lines``: lines read so far. With ``names``, the intervals' names are kept.
     """

@@ -282,7 +282,7 @@ def join(blocks):
     cdef bytes joined = PyBytes_FromStringAndSize(NULL, size)
     cdef uint8_t *data = <uint8_t *> <char *> joined
     cdef int64_t *out = <int64_t *> offsets.data.as_longlongs
-    cdef const uint8_t[::1] piece
+    cdef const uint8_t[::1] records
     cdef const int64_t[::1] source
     cdef int64_t i, shift
     out[0] = 0
@@ -290,9 +290,9 @@ def join(blocks):
         source = (<RecordBlock?> block).offsets
         if source.shape[0] < 2:
             continue
-        piece = block.data
+        records = block.data
         with nogil:
-            memcpy(data + out[0], &piece[source[0]], source[source.shape[0] - 1] - source[0])
+            memcpy(data + out[0], &records[source[0]], source[source.shape[0] - 1] - source[0])
             shift = out[0] - source[0]
             for i in range(1, source.shape[0]):
                 out[i] = source[i] + shift

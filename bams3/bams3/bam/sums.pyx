@@ -1,7 +1,7 @@
 """The sums of `samtools checksum`: CRC-32s of fields of every record, multiplied modulo 2^31 - 1.
 
 A product does not depend on the order of the records, and those of parts multiply to that of the whole. The bases and
-the qualities of a read are made text, a piece at a time, whose CRC-32 is taken by carry-less multiplication.
+the qualities of a read are made text, a portion at a time, whose CRC-32 is taken by carry-less multiplication.
 """
 
 from cpython cimport array
@@ -19,7 +19,7 @@ import array
 
 cdef extern from "bams3/crc32.h" nogil:
     enum:
-        CRC_PIECE, CRC_BEFORE, CRC_ROOM
+        CRC_PORTION, CRC_BEFORE, CRC_ROOM
     void crc_init()
     bint crc_use_folding(bint wanted)
     uint32_t crc_byte(uint32_t crc, uint8_t byte)
@@ -50,7 +50,7 @@ cdef inline void bases_after(uint32_t *crc, const uint8_t *packed, int64_t count
     cdef uint8_t *text = room + CRC_BEFORE
     cdef int64_t done = 0, at, size
     while done < count:
-        size = piece_of(count, done, turned, &at)
+        size = portion_of(count, done, turned, &at)
         crc_bases(packed + at // 2, size, turned, text)
         crc[0] = crc_after(crc[0], text, size)
         crc[1] = crc_after(crc[1], text, size)
@@ -63,17 +63,17 @@ cdef inline uint32_t qualities_after(uint32_t crc, const uint8_t *qual, int64_t 
     cdef uint8_t *text = room + CRC_BEFORE
     cdef int64_t done = 0, at, size
     while done < count:
-        size = piece_of(count, done, turned, &at)
+        size = portion_of(count, done, turned, &at)
         crc_qualities(qual + at, size, turned, text)
         crc = crc_after(crc, text, size)
         done += size
     return crc
 
 
-cdef inline int64_t piece_of(int64_t count, int64_t done, bint turned, int64_t *at) noexcept nogil:
-    """The next piece of a read, of which some bases are done. Pieces begin at multiples of CRC_PIECE."""
-    at[0] = (count - done - 1) // CRC_PIECE * CRC_PIECE if turned else done
-    return count - done - at[0] if turned else min(<int64_t> CRC_PIECE, count - done)
+cdef inline int64_t portion_of(int64_t count, int64_t done, bint turned, int64_t *at) noexcept nogil:
+    """The next portion of a read, of which some bases are done. Portions begin at multiples of CRC_PORTION."""
+    at[0] = (count - done - 1) // CRC_PORTION * CRC_PORTION if turned else done
+    return count - done - at[0] if turned else min(<int64_t> CRC_PORTION, count - done)
 
 
 cdef inline void multiply(uint64_t *product, uint32_t crc) noexcept nogil:

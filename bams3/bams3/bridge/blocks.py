@@ -53,7 +53,7 @@ def _empty(size: int) -> int:
 def stored(
     data: memoryview, start: int = 0, end: int | None = None, *, apart: bool = False
 ) -> Iterator[bytes | memoryview]:
-    """Yield the bytes [start, end) of the stored blocks of `data`, in pieces; the data are not copied.
+    """Yield the bytes [start, end) of the stored blocks of `data`, in portions; the data are not copied.
 
     The checksum of a block is computed only if its footer is among them.
     """

@@ -1,4 +1,4 @@
-"""Answers whose bytes are read in threads, piece by piece, as the client takes them."""
+"""Answers whose bytes are read in threads, portion by portion, as the client takes them."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
@@ -15,20 +15,20 @@ from starlette.responses import Response, StreamingResponse
 from bams3.bridge.http_ranges import Range, ranges_of, status_of_conditions
 from bams3.bridge.library import Content
 
-FIRST, LARGEST = 1 << 16, 1 << 20  # bytes of a piece: few are wasted on a client who leaves early
-FEW = 1021  # bytes that follow the last byte of the piece before
+FIRST, LARGEST = 1 << 16, 1 << 20  # bytes of a portion: few are wasted on a client who leaves early
+FEW = 1021  # bytes that follow the last byte of the portion before
 THREADS = 64  # that wait for bytes
 SHARE = 8  # of them, for one user
 
 Result = TypeVar("Result")
-Piece = bytes | memoryview
-Do = Callable[[Callable[[], Piece]], Awaitable[Piece]]
+Portion = bytes | memoryview
+Do = Callable[[Callable[[], Portion]], Awaitable[Portion]]
 
 
 class Work:
     """What blocks, in threads, so that the event loop never waits for it; `workers` of them at once may decode.
 
-    The work of a `user`, whom the tokens name, waits while `SHARE` pieces of that user's work are being done.
+    The work of a `user`, whom the tokens name, waits while `SHARE` portions are being made for that user.
     """
 
     def __init__(self, workers: int) -> None:
@@ -58,7 +58,7 @@ class Work:
 async def answer(request: Request, content: Content, media_type: str, work: Work) -> Response:
     """Return content, or the ranges and on the conditions that a GET or HEAD request gives.
 
-    The first piece is read before the answer begins. Raises what `content.read` raises.
+    The first portion is read before the answer begins. Raises what `content.read` raises.
     """
     headers = {
         "accept-ranges": "bytes",
@@ -85,26 +85,26 @@ async def answer(request: Request, content: Content, media_type: str, work: Work
     headers["content-length"] = str(end - start)
     if request.method == "HEAD":
         return Response(status_code=status, headers=headers, media_type=media_type)
-    body = await begun(_pieces(content, start, end, do))
+    body = await begun(_portions(content, start, end, do))
     return StreamingResponse(body, status, headers, media_type)
 
 
-async def begun(pieces: AsyncIterator[Piece]) -> AsyncIterator[Piece]:
-    """Return the same pieces, of which the first has been made, so that its error is raised here."""
-    first = await anext(pieces, None)
+async def begun(portions: AsyncIterator[Portion]) -> AsyncIterator[Portion]:
+    """Return the same portions, of which the first has been made, so that its error is raised here."""
+    first = await anext(portions, None)
 
-    async def again() -> AsyncIterator[Piece]:
+    async def again() -> AsyncIterator[Portion]:
         if first is not None:
             yield first
-        async for piece in pieces:
-            yield piece
+        async for portion in portions:
+            yield portion
 
     return again()
 
 
-async def _pieces(content: Content, start: int, end: int, do: Do) -> AsyncIterator[Piece]:
-    """The bytes [start, end). No piece but the last ends where a row group does: htslib before 1.19, which skips bytes
-    up to a row group, goes wrong if they are all that has arrived."""
+async def _portions(content: Content, start: int, end: int, do: Do) -> AsyncIterator[Portion]:
+    """The bytes [start, end). Only the last portion may end where a row group does: htslib before 1.19, which skips
+    bytes up to a row group, goes wrong if they are all that has arrived."""
     length, held = FIRST, b""
     while start < end:
         read = await do(partial(content.read, start, min(length, end - start)))
@@ -130,12 +130,12 @@ async def _multipart(
     tail = f"\r\n--{boundary}--\r\n".encode()
     length = sum(end - start for start, end in ranges) + sum(map(len, heads)) + len(tail)
 
-    async def parts() -> AsyncIterator[Piece]:
+    async def parts() -> AsyncIterator[Portion]:
         for head, (start, end) in zip(heads, ranges, strict=True):
-            pieces = await begun(_pieces(content, start, end, do))
+            portions = await begun(_portions(content, start, end, do))
             yield head
-            async for piece in pieces:
-                yield piece
+            async for portion in portions:
+                yield portion
         yield tail
 
     kind = f"multipart/byteranges; boundary={boundary}"

@@ -18,7 +18,7 @@ from bams3.bridge import htsget, selection
 from bams3.bridge.access import Grant
 from bams3.bridge.htsget import HtsgetError, Query
 from bams3.bridge.http_access import Access
-from bams3.bridge.http_content import Piece, Work, answer, begun
+from bams3.bridge.http_content import Portion, Work, answer, begun
 from bams3.bridge.library import Library, Served
 from bams3.bridge.selection import Bytes, Cut, Part, Records
 from bams3.bridge.tickets import Signer
@@ -126,26 +126,28 @@ class Htsget:
         if len(part) == len(Cut._fields):
             numbers, regions, visible = part
             cut = Cut(numbers, _regions(regions) or [], _regions(visible))
-            pieces = self._pieces(partial(selection.cut_out, served, cut), partial(self._work.do, user=user))
+            portions = self._portions(
+                partial(selection.cut_out, served, cut), partial(self._work.do, user=user)
+            )
         else:
             first, last, regions, visible, projection = part
             chosen = Records(first, last, _regions(regions), _regions(visible), Projection(*projection))
-            pieces = self._pieces(
+            portions = self._portions(
                 partial(selection.decoded, served, chosen), partial(self._work.decode, user=user)
             )
-        body = await begun(pieces)
+        body = await begun(portions)
         return StreamingResponse(body, headers={"cache-control": "private, no-store"}, media_type=MEDIA_TYPE)
 
-    async def _pieces(self, make: Callable[[], Iterator[bytes]], run: Any) -> AsyncIterator[Piece]:
+    async def _portions(self, make: Callable[[], Iterator[bytes]], run: Any) -> AsyncIterator[Portion]:
         """`run`: how the threads run that make them."""
-        pieces: Any = make()
+        portions: Any = make()
         try:
-            while (piece := await run(partial(next, pieces, None))) is not None:
-                view = memoryview(piece)
+            while (portion := await run(partial(next, portions, None))) is not None:
+                view = memoryview(portion)
                 for at in range(0, len(view), _STEP):
                     yield view[at : at + _STEP]
         finally:
-            pieces.close()
+            portions.close()
 
     def _served(self, name: str, grant: Grant) -> Served:
         try:
@@ -194,8 +196,8 @@ def _inline(data: bytes, kind: str) -> dict[str, Any]:
 async def _body(request: Request) -> bytes:
     body = b""
     with anyio.move_on_after(PATIENCE):
-        async for piece in request.stream():
-            body += piece
+        async for portion in request.stream():
+            body += portion
             if len(body) > LARGEST_BODY:
                 raise HtsgetError("PayloadTooLarge", f"the body may have {LARGEST_BODY} bytes")
         return body

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from bams3.errors import Bams3Error, message_of
 from bams3.shown import shown
 
-STALLED = 120.0  # seconds that a client may take for one piece
+STALLED = 120.0  # seconds that a client may take for one portion
 
 
 def say(line: str) -> None:

@@ -64,7 +64,7 @@ class Page:
 
     async def depth(self, request: Request) -> Response:
         """Answer with the mean depths of a contig in at most `bins` bins, as lines of JSON: first the size of a bin in
-        bp, then pieces: the 0-based position of the first bin, and the depths."""
+        bp, then, of some bins each, the 0-based position of the first bin, and the depths."""
         served = await self._served(request)
         names = [name for name, _ in served.dataset.references]
         try:
@@ -79,10 +79,10 @@ class Page:
         self, served: Served, reference_id: int, size: int, user: str | None
     ) -> AsyncIterator[bytes]:
         yield b"%d\n" % size
-        with closing(depth_track(served.dataset, reference_id, size, self._workers)) as pieces:
-            while (piece := await self._work.do(partial(next, pieces, None), user)) is not None:
-                means = [round(mean, 2) for mean in piece.means]
-                yield json.dumps([piece.start, means], separators=(",", ":")).encode() + b"\n"
+        with closing(depth_track(served.dataset, reference_id, size, self._workers)) as track:
+            while (bins := await self._work.do(partial(next, track, None), user)) is not None:
+                means = [round(mean, 2) for mean in bins.means]
+                yield json.dumps([bins.start, means], separators=(",", ":")).encode() + b"\n"
 
     async def _served(self, request: Request) -> Served:
         name = request.path_params["name"]

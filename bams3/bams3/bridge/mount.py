@@ -136,7 +136,7 @@ class _Operations(mfusepy.Operations):
     def read_buf(self, path: str, bufpp: Any, size: int, offset: int, fh: int) -> int:
         file = self._file(path)
         with self._faults():
-            answer(ctypes.addressof(bufpp.contents), file.pieces(offset, size))
+            answer(ctypes.addressof(bufpp.contents), file.portions(offset, size))
         return 0
 
     def _attributes(self, mode: int, size: int, time: int) -> dict[str, Any]:

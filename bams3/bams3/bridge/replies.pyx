@@ -30,26 +30,26 @@ cdef extern from *:
         FuseBuffer buffer
 
 
-def answer(size_t place, list pieces):
+def answer(size_t place, list portions):
     """Make the answer to read_buf.
 
     Parameters
     ----------
     place
         The address of libfuse's `struct fuse_bufvec *`, which will point to the answer. libfuse frees that.
-    pieces
+    portions
         Bytes-like objects: the bytes that were asked for, in order.
     """
     cdef FuseBuffers *answered = <FuseBuffers *> calloc(1, sizeof(FuseBuffers))
-    cdef Py_buffer *views = <Py_buffer *> malloc((len(pieces) + 1) * sizeof(Py_buffer))
+    cdef Py_buffer *views = <Py_buffer *> malloc((len(portions) + 1) * sizeof(Py_buffer))
     cdef Py_ssize_t held = 0, i
     cdef size_t size = 0
     cdef char *out
     try:
         if answered == NULL or views == NULL:
             raise MemoryError("not enough memory for an answer")
-        for piece in pieces:
-            PyObject_GetBuffer(piece, &views[held], PyBUF_SIMPLE)
+        for portion in portions:
+            PyObject_GetBuffer(portion, &views[held], PyBUF_SIMPLE)
             size += views[held].len
             held += 1
         out = <char *> malloc(size + 1)

@@ -13,7 +13,7 @@ from bams3.bridge.library import Content, Served
 from bams3.chunk.entry import ChunkEntry
 from bams3.chunk.row_group import RowGroup
 from bams3.dataset.reader import DatasetReader
-from bams3.select.kernels import gather, keep_overlapping
+from bams3.select.kernels import keep_overlapping, kept_records
 from bams3.select.projection import Projection
 from bams3.select.query import Intervals, RecordFilter, inside, partial_records, row_group_jobs
 
@@ -191,7 +191,7 @@ def cut_out(served: Served, part: Cut) -> Iterator[bytes]:
             if places is not None:
                 keep_overlapping(mask, pos, end, *places.get(reference, NOWHERE))
         if 1 in mask:
-            yield _blocks(gather(block, mask))
+            yield _blocks(kept_records(block, mask))
 
 
 def decoded(served: Served, part: Records) -> Iterator[bytes]:

@@ -27,8 +27,8 @@ class File(Protocol):
     def modified(self) -> float:
         """Seconds since the epoch."""
 
-    def pieces(self, offset: int, length: int) -> list[bytes | memoryview]:
-        """Return `length` bytes from `offset`, or fewer at the end, in pieces."""
+    def portions(self, offset: int, length: int) -> list[bytes | memoryview]:
+        """Return `length` bytes from `offset`, or fewer at the end, in portions."""
 
 
 def files(datasets: Sequence[DatasetReader], decoder: Decoder[Decoded]) -> dict[str, File]:
@@ -92,8 +92,8 @@ class _Bam:
     def modified(self) -> float:
         return self.virtual.modified
 
-    def pieces(self, offset: int, length: int) -> list[bytes | memoryview]:
-        return self.virtual.pieces(offset, length)
+    def portions(self, offset: int, length: int) -> list[bytes | memoryview]:
+        return self.virtual.portions(offset, length)
 
 
 class _Index:
@@ -112,5 +112,5 @@ class _Index:
     def modified(self) -> float:
         return self._bam.modified
 
-    def pieces(self, offset: int, length: int) -> list[bytes | memoryview]:
+    def portions(self, offset: int, length: int) -> list[bytes | memoryview]:
         return [self._data[offset : offset + length]]

@@ -1,4 +1,4 @@
-"""The depth of a contig, piece by piece, to be drawn as it is measured: from the columns that depth needs alone."""
+"""The depth of a contig, some bins at a time, to be drawn as it is measured. Only columns that depth needs are read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bams3.dataset.reader import DatasetReader
 from bams3.parallel.workers import Workers, in_order
 
 
-class Piece(NamedTuple):
+class Bins(NamedTuple):
     """Mean depths, as mosdepth counts them, of consecutive bins from position `start`, 0-based."""
 
     start: int
@@ -27,21 +27,21 @@ def bin_size(length: int, bins: int) -> int:
 
 def depth_track(
     dataset: DatasetReader, reference_id: int, size: int, workers: int | Workers = 1
-) -> Generator[Piece, None, None]:
-    """Yield the mean depths of a contig in bins of `size` bp, a power of two; pieces without reads are left out.
+) -> Generator[Bins, None, None]:
+    """Yield the mean depths of a contig in bins of `size` bp, a power of two; windows without reads are left out.
 
     The last bin ends at the contig's end. Raises FormatError and OSError.
     """
     _, length = dataset.references[reference_id]
     step = max(dataset.manifest.chunk_size, size)
 
-    def piece(start: int) -> Piece:
+    def measured(start: int) -> Bins:
         groups = list(dataset.depth_row_groups(reference_id, start, min(start + step, length)))
         if not groups:
-            return Piece(start, array("d"))
+            return Bins(start, array("d"))
         bins = windows(length, size, start, start + step)
-        return Piece(start, region_values(groups, reference_id, length, bins, CoverageOptions()))
+        return Bins(start, region_values(groups, reference_id, length, bins, CoverageOptions()))
 
-    for found in in_order(piece, range(0, length, step), workers):
+    for found in in_order(measured, range(0, length, step), workers):
         if found.means:
             yield found

@@ -57,11 +57,11 @@ class VirtualBam:
         return b"".join(stored(self._header))
 
     def read(self, offset: int, length: int) -> bytes:
-        """Return `length` bytes from `offset`, or fewer at the end of the file. Raises as `pieces` does."""
-        return b"".join(self.pieces(offset, length))
+        """Return `length` bytes from `offset`, or fewer at the end of the file. Raises as `portions` does."""
+        return b"".join(self.portions(offset, length))
 
-    def pieces(self, offset: int, length: int) -> list[bytes | memoryview]:
-        """Return the bytes that `read` returns, in pieces.
+    def portions(self, offset: int, length: int) -> list[bytes | memoryview]:
+        """Return the bytes that `read` returns, in portions.
 
         Raises FormatError if a row group is damaged, OSError if it can't be read, and DatasetError if the dataset has
         been replaced.
@@ -69,15 +69,15 @@ class VirtualBam:
         end = min(offset + length, self.size)
         found: list[bytes | memoryview] = []
         while offset < end:
-            found += (some := self._pieces(offset, end))
+            found += (some := self._portions(offset, end))
             offset += sum(map(len, some))
         return found
 
     def read_some(self, offset: int, length: int) -> bytes:
         """Like `read`, but no further than to the end of the header or of a row group: without waiting for the next."""
-        return b"".join(self._pieces(offset, min(offset + length, self.size)))
+        return b"".join(self._portions(offset, min(offset + length, self.size)))
 
-    def _pieces(self, offset: int, end: int) -> list[bytes | memoryview]:
+    def _portions(self, offset: int, end: int) -> list[bytes | memoryview]:
         """The bytes [offset, end), as far as they are in one section: the header, a row group, or the marker."""
         section = bisect_right(self._starts, offset) - 1
         start = self._starts[section]

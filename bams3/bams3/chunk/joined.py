@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 
 from bams3.bam.records import join
 from bams3.chunk.footer import JOINED_MAGIC
-from bams3.chunk.row_group import Chunk, RowGroup
+from bams3.chunk.row_group import RowGroup, StoredChunk
 from bams3.chunk.spans import Range
 from bams3.codec import Column, Columns, ZoneMap
 from bams3.codec.encoder import encode
@@ -160,7 +160,7 @@ class _Encoded(dict[str, Any]):
 class SharedRowGroups:
     """The row groups of a chunk that contigs share, and where in them each contig is."""
 
-    def __init__(self, chunk: Chunk) -> None:
+    def __init__(self, chunk: StoredChunk) -> None:
         self._chunk = chunk
         self._alive: WeakValueDictionary[int, SharedRowGroup] = WeakValueDictionary()
         self._ranges: list[tuple[ZoneMap, Range, Range]] = []

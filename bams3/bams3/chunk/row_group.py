@@ -13,7 +13,7 @@ from bams3.crc32 import crc32
 from bams3.errors import FormatError
 
 
-class Chunk(Stored, Protocol):
+class StoredChunk(Stored, Protocol):
     """What row groups, and those who plan requests for them, need of a `ChunkReader`; its methods are described there.
 
     `numbers`: if not None, maps the reference ids that the chunk stores to those that its row groups give.
@@ -43,7 +43,7 @@ class RowGroup(Columns):
     `hot`, `cold`: where its streams are. `spans`: those that were fetched, or will be.
     """
 
-    def __init__(self, chunk: Chunk, number: int, zone: ZoneMap, hot: Range, cold: Range) -> None:
+    def __init__(self, chunk: StoredChunk, number: int, zone: ZoneMap, hot: Range, cold: Range) -> None:
         self.chunk, self.number, self.zone = chunk, number, zone
         self.hot, self.cold = hot, cold
         self.name = f"{chunk.name}, row group {number}"

@@ -160,11 +160,11 @@ def _write(args: Any, dataset: Any, options: Any, read_groups: list[str], accept
     from bams3.coverage import write_coverage
     from bams3.parallel.workers import Workers, watched
 
-    pieces_of = None
+    stretches_of = None
     if args.gather:
         from bams3.coverage.parts import Gathered
 
-        pieces_of = Gathered(args.gather, dataset, options, read_groups)
+        stretches_of = Gathered(args.gather, dataset, options, read_groups)
 
     def decoded(group: Any) -> Any:
         for column in options.columns:
@@ -182,7 +182,7 @@ def _write(args: Any, dataset: Any, options: Any, read_groups: list[str], accept
                 yield watched(ready, lambda group: group.records, progress)
 
         inputs = (*args.dataset, *(args.gather or ()))
-        given: Any = {"accept": accept, "pieces_of": pieces_of, "inputs": inputs}
+        given: Any = {"accept": accept, "stretches_of": stretches_of, "inputs": inputs}
         if args.bigwig is None:
             write_coverage(args.output, dataset.references, row_groups_of, options, **given)
             return

@@ -20,7 +20,7 @@ def run(command: str, argv: list[str]) -> int:
     add_help(options)
     args = options.parse_args(argv)
 
-    from bams3.progress.run import line, read_state, span
+    from bams3.progress.run import duration, line, read_state
 
     state = read_state(args.results)
     if args.json:
@@ -28,7 +28,7 @@ def run(command: str, argv: list[str]) -> int:
         print()
         return 0
     age = time.time() - state["updated"]
-    print(shown(line(state)) + ("" if state["ended"] else f" (as of {span(age)} ago)"))
+    print(shown(line(state)) + ("" if state["ended"] else f" (as of {duration(age)} ago)"))
     _print_rules(state)
     for failure in state["failed"]:
         wildcards = ", ".join(failure["wildcards"].values())

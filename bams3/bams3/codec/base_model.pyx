@@ -30,7 +30,7 @@ cdef enum:
     CLASS_DEPTH = 3
     EQUAL_WEIGHT = 13107  # 0.2, in 1/65536
     RATE = 15
-    PIECE = 1 << 12    # values that are coded before the encoder makes room again
+    AT_ONCE = 1 << 12  # values that are coded before the encoder makes room again
 
 
 cdef struct Model:
@@ -153,7 +153,7 @@ def encode(Buffer symbols, int values, const int32_t[::1] l_seq, const uint16_t[
                 memset(&read, 0, sizeof(read))
                 done = 0
                 while done < l_seq[i]:
-                    count = min(l_seq[i] - done, <int64_t> PIECE)
+                    count = min(l_seq[i] - done, <int64_t> AT_ONCE)
                     out.reserve(MOST_BITS * <size_t> model.tree.depth * count // 8 + 16)
                     coder.at = out.data + out.size
                     code_values(

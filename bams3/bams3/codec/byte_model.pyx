@@ -23,7 +23,7 @@ cdef enum:
     MOST_SLOTS = 1 << 20  # of a prediction: its contexts times the distinct bytes
     EQUAL_WEIGHT = 19661  # 0.3, in 1/65536
     RATE = 15
-    PIECE = 1 << 12       # bytes that are coded before the encoder makes room again
+    AT_ONCE = 1 << 12     # bytes that are coded before the encoder makes room again
 
 
 cdef struct Model:
@@ -121,7 +121,7 @@ def encode(const uint8_t[::1] data):
             open_encoder(&coder, out.data + out.size)
             done = 0
             while done < size:
-                count = min(size - done, <size_t> PIECE)
+                count = min(size - done, <size_t> AT_ONCE)
                 out.reserve(MOST_BITS * <size_t> model.tree.depth * count // 8 + 16)
                 coder.at = out.data + out.size
                 code_bytes(&coder, &model, copy.data + done, count)

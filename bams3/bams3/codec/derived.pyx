@@ -209,7 +209,7 @@ cdef class Derived:
         self.measured = i
         self.known = (
             is_aligned(self.pos[i], self.l_seq[i], self.query_length[i])
-            and self.reference.spans(self.pos[i], self.reference_length[i])
+            and self.reference.covers(self.pos[i], self.reference_length[i])
         )
         if not self.known:
             return 0

@@ -242,7 +242,7 @@ cdef Buffer plain_names(block, const int32_t[::1] previous):
     return names
 
 
-cdef struct Piece:           # of a pattern: text, then a slot (0: none, the pattern ends)
+cdef struct Step:            # of a pattern: text, then a slot (0: none, the pattern ends)
     const uint8_t *text
     int length
     int column
@@ -254,15 +254,15 @@ cdef class Patterns:
 
     cdef Column columns[MOST_SLOTS]
     cdef int column_count, pattern_count
-    cdef Buffer pieces
-    cdef Py_ssize_t first[MOST_PATTERNS]  # first piece of each pattern
+    cdef Buffer steps
+    cdef Py_ssize_t first[MOST_PATTERNS]  # first step of each pattern
     cdef object held
 
     def __init__(self, streams):
         cdef const uint8_t[::1] head = streams["name.patterns"], column
         cdef Py_ssize_t at = 1
         cdef int c
-        self.pieces = Buffer()
+        self.steps = Buffer()
         self.held = [head]
         if head.shape[0] == 0:
             return
@@ -278,50 +278,50 @@ cdef class Patterns:
         self.compile(head, at)
 
     cdef int compile(self, const uint8_t[::1] head, Py_ssize_t at) except -1:
-        """Parse the patterns at ``head[at]`` into pieces."""
-        cdef Piece piece
+        """Parse the patterns at ``head[at]`` into steps."""
+        cdef Step step
         cdef const uint8_t *text = &head[0]
         cdef Py_ssize_t start
         cdef int column
         while at < head.shape[0]:
             if self.pattern_count == MOST_PATTERNS:
                 raise damaged("has too many patterns")
-            self.first[self.pattern_count] = self.pieces.size // sizeof(Piece)
+            self.first[self.pattern_count] = self.steps.size // sizeof(Step)
             self.pattern_count += 1
             start, column = at, 0
-            piece.slot = 1
-            while piece.slot:
-                piece.text = text + at
+            step.slot = 1
+            while step.slot:
+                step.text = text + at
                 while at < head.shape[0] and head[at] >= FIRST_LITERAL:
                     at += 1
                 if at == head.shape[0] or at - start > LONGEST_NAME:
                     raise damaged("has an unterminated pattern")
-                piece.length, piece.slot, piece.column = text + at - piece.text, head[at], column
-                if piece.slot and (not is_slot(piece.slot) or column == self.column_count):
+                step.length, step.slot, step.column = text + at - step.text, head[at], column
+                if step.slot and (not is_slot(step.slot) or column == self.column_count):
                     raise damaged("has a pattern with an invalid slot")
-                self.pieces.put(&piece, sizeof(Piece))
+                self.steps.put(&step, sizeof(Step))
                 column += 1
                 at += 1
         return 0
 
     cdef bint put(self, uint8_t pattern, Buffer names) except -1 nogil:
         """Append a name to ``names``; returns False if the streams have none."""
-        cdef const Piece *piece = <const Piece *> self.pieces.data
+        cdef const Step *step = <const Step *> self.steps.data
         cdef size_t start = names.size
         cdef uint32_t value = 0
         if pattern > self.pattern_count:
             return False
-        piece += self.first[pattern - 1]
+        step += self.first[pattern - 1]
         names.reserve(LONGEST_NAME * LONGEST_VALUE)
         while True:
-            memcpy(names.data + names.size, piece.text, piece.length)
-            names.size += piece.length
-            if piece.slot == 0:
+            memcpy(names.data + names.size, step.text, step.length)
+            names.size += step.length
+            if step.slot == 0:
                 break
-            if not next_value(&self.columns[piece.column], &value):
+            if not next_value(&self.columns[step.column], &value):
                 return False
-            names.size += put_value(piece.slot, value, names.data + names.size)
-            piece += 1
+            names.size += put_value(step.slot, value, names.data + names.size)
+            step += 1
         return names.size - start <= LONGEST_NAME
 
     cdef bint ended(self) noexcept nogil:

@@ -7,7 +7,7 @@ arXiv:1402.3392), frequencies of 10 to 12 bits that are coded adaptively. docs/f
 from libc.math cimport INFINITY, log2
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
-from libc.string cimport memcpy, memmove, memset
+from libc.string cimport memcpy, memmove
 
 from bams3.buffer cimport Buffer
 from bams3.codec.frequencies cimport (
@@ -16,23 +16,13 @@ from bams3.codec.frequencies cimport (
 from bams3.codec.range_coder cimport (
     RangeDecoder, RangeEncoder, close_encoder, code_number, is_used_up, open_decoder, open_encoder,
 )
+from bams3.codec.rans_counts cimport count_bytes, count_pairs
+from bams3.codec.rans_kernels cimport (
+    Shape, rans_decode_lanes, rans_encode_lanes, rans_init, rans_widest_tiles,
+)
 from bams3.bam.fields cimport load_u16, load_u32
 
 from bams3.errors import FormatError
-
-cdef extern from "bams3/codec/rans_kernels.h" nogil:
-    ctypedef struct Shape "RansShape":
-        int lanes, order, bits, shift
-        uint8_t first
-    void rans_init()
-    int rans_widest_tiles()
-    uint8_t *rans_encode_lanes(
-        const uint8_t *data, size_t n, const uint32_t *table, const Shape *shape, int tiles, uint32_t *states, uint8_t *at
-    )
-    int rans_decode_lanes(
-        uint8_t *data, size_t n, const uint32_t *table, const Shape *shape, int tiles, uint32_t *states, const uint8_t *at,
-        const uint8_t *end
-    )
 
 cdef enum:
     MIN_BITS = 10
@@ -47,45 +37,6 @@ cdef int tiles = 0
 
 cdef int lanes_for(size_t length) noexcept nogil:
     return 1 if length < 1 << 10 else 4 if length < 1 << 14 else MAX_LANES
-
-
-cdef void count_pairs(const uint8_t *data, size_t n, const Shape *shape, uint32_t *counts) noexcept nogil:
-    """Count how often each symbol follows each: counts[context << shift | symbol]. The two halves of the data are
-    counted at the same time, because incrementing the same counter twice in a row is slow."""
-    cdef size_t size = <size_t> 1 << (2 * shape.shift), k, i, half = n // 2
-    cdef int shift = shape.shift, lane
-    cdef uint32_t *second = counts + size
-    cdef size_t steps = n // shape.lanes
-    for i in range(1, half):
-        counts[<uint32_t> data[i - 1] << shift | data[i]] += 1
-        second[<uint32_t> data[half + i - 1] << shift | data[half + i]] += 1
-    for i in range(max(2 * half, <size_t> 1), n):
-        second[<uint32_t> data[i - 1] << shift | data[i]] += 1
-    if half:
-        counts[<uint32_t> data[half - 1] << shift | data[half]] += 1
-    for k in range(size):
-        counts[k] += second[k]
-    counts[<uint32_t> shape.first << shift | data[0]] += 1
-    for lane in range(1, shape.lanes):
-        i = lane * steps
-        counts[<uint32_t> data[i - 1] << shift | data[i]] -= 1
-        counts[<uint32_t> shape.first << shift | data[i]] += 1
-
-
-cdef void count_bytes(const uint8_t *data, size_t n, uint32_t *counts) noexcept nogil:
-    cdef uint32_t some[4][256]
-    cdef size_t i, quarter = n // 4
-    cdef int k
-    memset(some, 0, sizeof(some))
-    for i in range(quarter):
-        some[0][data[i]] += 1
-        some[1][data[quarter + i]] += 1
-        some[2][data[2 * quarter + i]] += 1
-        some[3][data[3 * quarter + i]] += 1
-    for i in range(4 * quarter, n):
-        some[0][data[i]] += 1
-    for k in range(256):
-        counts[k] = some[0][k] + some[1][k] + some[2][k] + some[3][k]
 
 
 cdef double row_cost(const uint32_t *counts, const uint16_t *row, const uint8_t *symbols, int count, int scale) noexcept nogil:

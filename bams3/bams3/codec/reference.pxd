@@ -9,7 +9,7 @@ cdef class Reference:
     cdef int fill(self, block, pos, l_seq, cigars) except -1
     cdef int read(self, streams) except -1
     cdef int pack(self) except -1
-    cdef bint spans(self, int64_t pos, int64_t length) noexcept nogil
+    cdef bint covers(self, int64_t pos, int64_t length) noexcept nogil
 
 
 cdef inline bint is_aligned(int64_t pos, int64_t l_seq, int64_t query_length) noexcept nogil:

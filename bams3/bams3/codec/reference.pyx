@@ -88,7 +88,7 @@ cdef class Reference:
         reference.read(streams)
         return reference
 
-    cdef bint spans(self, int64_t pos, int64_t length) noexcept nogil:
+    cdef bint covers(self, int64_t pos, int64_t length) noexcept nogil:
         """Whether [pos, pos + length) is within the window."""
         return pos >= self.start and pos + length <= self.start + self.length
 

@@ -83,7 +83,10 @@ def write_matrices(
 
 
 def read_matrix(path: str | Path) -> Iterator[tuple[list[list[Any]], np.ndarray]]:
-    """Read a Parquet matrix in pieces: the columns of `PLACE`, and values (float64, shape (regions, samples))."""
+    """Read a Parquet matrix, a block of regions at a time: the columns of `PLACE`, and values.
+
+    Values are float64, of shape (regions, samples).
+    """
     file = parquet.ParquetFile(path)
     for number in range(file.num_row_groups):
         table = file.read_row_group(number)
@@ -92,10 +95,10 @@ def read_matrix(path: str | Path) -> Iterator[tuple[list[list[Any]], np.ndarray]
 
 
 def read_whole_matrix(path: str | Path) -> tuple[list[list[Any]], np.ndarray]:
-    """Like `read_matrix`, in one piece."""
-    pieces = list(read_matrix(path))
-    places = [[value for piece, _ in pieces for value in piece[i]] for i in range(len(PLACE))]
-    return places, np.concatenate([values for _, values in pieces])
+    """Like `read_matrix`, all regions at once."""
+    blocks = list(read_matrix(path))
+    places = [[value for block, _ in blocks for value in block[i]] for i in range(len(PLACE))]
+    return places, np.concatenate([values for _, values in blocks])
 
 
 def write_table(stem: Path, table: pa.Table) -> None:

@@ -13,7 +13,7 @@ from bams3.coverage.digits cimport DIGITS, Number, advance, decimal, put_number,
 cdef enum:
     MIN_SHIFT = 14        # CSI: 2 ** 14 bases per leaf bin
     NO_BIN = 0xFFFFFFFF
-    PIECE = 1 << 20       # kernels return once the text is this long, so that it can be written
+    PORTION = 1 << 20       # kernels return once the text is this long, so that it can be written
     SHORT = 16            # shorter contig names are copied in one step
 
 cdef struct IndexChunk:
@@ -68,7 +68,7 @@ cdef class BedText:
     """
 
     def __cinit__(self, int levels, bytes header=b""):
-        self.text = Buffer(PIECE + 65536)
+        self.text = Buffer(PORTION + 65536)
         self.flushed = 0
         self.levels = levels
         self.indexed = {}
@@ -114,7 +114,7 @@ cdef class BedText:
         """Add lines of intervals with their names, if any, and means, from ``number``; return the next number."""
         cdef bytes text = b""
         cdef double mean = float("nan")
-        while number < starts.shape[0] and self.text.size < PIECE:
+        while number < starts.shape[0] and self.text.size < PORTION:
             if means[number] != mean:
                 mean = means[number]
                 text = b"%#.*f" % (decimals, mean)
@@ -129,7 +129,7 @@ cdef class BedText:
         cdef Py_ssize_t width = counts.shape[0] // max(starts.shape[0], 1)
         cdef const long long *row = NULL
         cdef bytes text = b""
-        while number < starts.shape[0] and self.text.size < PIECE:
+        while number < starts.shape[0] and self.text.size < PORTION:
             if row == NULL or memcmp(row, &counts[number * width], width * sizeof(long long)):
                 row = &counts[number * width]
                 text = b"".join(b"\t%d" % row[k] for k in range(width))
@@ -141,23 +141,24 @@ cdef class BedText:
     def add_runs(self, Depth depth not None, long long position):
         """Add lines for the runs of equal depth from a position of the contig; return the next position.
 
-        ``depth`` may be one of several consecutive pieces of the contig. A run is written once its end is known: the
+        ``depth`` may be that of some positions, if calls follow each other. A run is written once its end is known: the
         last one by `end_runs`.
         """
         cdef long long start = depth.start, stop = start + depth.length
         cdef Py_ssize_t near = 0
         cdef Part part
         with nogil:
-            while position < stop and self.text.size < PIECE:
+            while position < stop and self.text.size < PORTION:
                 part = depth.part(position - start, &near)
                 position = self.put_runs(part.values, part.value, position, start + part.end)
         return position
 
     cdef long long put_runs(self, const int *values, int value, long long position, long long stop) except -1 nogil:
-        """Add lines for runs of these depths, or of one depth, up to ``stop`` or until PIECE bytes are pending; return
-        the next position."""
+        """Add lines for runs of these depths, or of one depth, up to ``stop`` or until PORTION bytes are pending.
+
+        Returns the next position."""
         cdef long long i = 0, count = stop - position
-        while i < count and self.text.size < PIECE:
+        while i < count and self.text.size < PORTION:
             if values != NULL:
                 value = values[i]
             if self.run_start < 0 or value != self.run_value:
@@ -200,7 +201,7 @@ cdef class BedText:
         cdef int value = 0
         cdef Py_ssize_t near = 0
         cdef Py_ssize_t number
-        while position < length and self.text.size < PIECE:
+        while position < length and self.text.size < PORTION:
             with nogil:
                 end = run_end(depth, position, &value, &near)
                 number = bin_of(value, bounds)

@@ -10,7 +10,7 @@ from bams3.output.bgzf import MAX_INPUT, BlockWriter, compress_block
 from bams3.sources.bgzf import EOF_MARKER
 
 LEVEL = 1
-PIECE = 1 << 20
+PORTION = 1 << 20
 
 
 class BedFile:
@@ -26,7 +26,7 @@ class BedFile:
 
     def spill(self) -> None:
         """Compress and write the pending text if it is long enough."""
-        if self.text.pending >= PIECE:
+        if self.text.pending >= PORTION:
             self._write(self.text.take(MAX_INPUT))
 
     def close(self) -> None:

@@ -118,7 +118,7 @@ def write_bigwig(
     bins: BinOptions | None = None,
     *,
     accept: Accept | None = None,
-    pieces_of: Callable[[int], Iterable[Any]] | None = None,
+    stretches_of: Callable[[int], Iterable[Any]] | None = None,
     inputs: Sequence[str] = (),
 ) -> None:
     """Write a bigWig, a path or URI, whole or not at all: of depth per base or, with `bins`, of reads in bins.
@@ -139,9 +139,11 @@ def write_bigwig(
             depths = _bin_depths(contigs, row_groups_of, options, size, accept)
         else:
             size, scale = 1, None
-            depths = contig_depths(contigs, row_groups_of, options, True, accept=accept, pieces_of=pieces_of)
-        for (_, name, length), pieces in zip(contigs, depths, strict=True):
-            for starts, ends, values in _intervals(pieces, length, size):
+            depths = contig_depths(
+                contigs, row_groups_of, options, True, accept=accept, stretches_of=stretches_of
+            )
+        for (_, name, length), of_contig in zip(contigs, depths, strict=True):
+            for starts, ends, values in _intervals(of_contig, length, size):
                 track.add(name, starts, ends, values if scale is None else _scaled(values, scale))
         track.close()
         shutil.copyfileobj(made, file)
@@ -191,18 +193,18 @@ def _need_room(size: int) -> None:
 
 
 def _intervals(
-    pieces: Iterable[Depth], length: int, size: int
+    depths: Iterable[Depth], length: int, size: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Yield starts, ends and depths of the runs of equal depth of a contig; `pieces` have a value for `size` bp."""
+    """Yield starts, ends and depths of the runs of equal depth of a contig; `depths` have a value for `size` bp."""
     import numpy as np
 
     steps, position = Steps(INTERVALS), 0
 
     def taken() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        starts, ends, depths = (np.frombuffer(column, np.uint32).astype(np.int64) for column in steps.take())
-        return starts * size, np.minimum(ends * size, length), depths.astype(np.float64)
+        starts, ends, values = (np.frombuffer(column, np.uint32).astype(np.int64) for column in steps.take())
+        return starts * size, np.minimum(ends * size, length), values.astype(np.float64)
 
-    for depth in pieces:
+    for depth in depths:
         end = position + len(depth)
         while position < end:
             position = steps.add(depth, position)
@@ -252,9 +254,9 @@ def _bin_depths(
 def _counts(
     groups: Iterable[Any], bins: int, options: CoverageOptions, size: int, accept: Accept | None
 ) -> Iterator[Depth]:
-    tally = Tally(bins, exclude_flags=0, in_pieces=True)
+    tally = Tally(bins, exclude_flags=0, incremental=True)
     for group in groups:
         tally.add(counted(group, counting(group, options, accept), bin=size))
-        if (piece := tally.settled()) is not None:
-            yield piece
+        if (depth := tally.settled()) is not None:
+            yield depth
     yield tally.finish()

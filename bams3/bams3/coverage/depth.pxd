@@ -1,10 +1,10 @@
-# Depth of a piece of a contig, stored as stretches.
+# Depth of consecutive positions of a contig, stored as stretches.
 
 from bams3.buffer cimport Buffer
 
 
 cdef struct Stretch:
-    long long begin  # relative to the piece's start
+    long long begin  # relative to the start of the Depth
     long long end
     int *values      # in the pool
 

@@ -1,4 +1,4 @@
-"""Depth of a piece of a contig, after all reads have been counted.
+"""Depth of consecutive positions of a contig, after all reads have been counted.
 
 Only the stretches where depth changes are stored, so that gaps and long skips need neither memory nor time.
 """
@@ -124,7 +124,7 @@ cdef class Depth:
         cdef const Stretch *last = <const Stretch *> (self.stretches.data + self.stretches.size) - 1
         cdef long long offset = begin - self.start, least = last.end if self.stretches.size else 0
         if not least <= offset <= self.length - values.shape[0]:
-            raise ValueError(f"{values.shape[0]} depths from {begin} lie outside this piece, or are out of order")
+            raise ValueError(f"{values.shape[0]} depths from {begin} lie outside this Depth, or are out of order")
         self.found = True
         if values.shape[0]:
             memcpy(self.append(offset, offset + values.shape[0]), &values[0], values.shape[0] * sizeof(int))

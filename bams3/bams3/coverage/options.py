@@ -70,8 +70,8 @@ class CoverageOptions(_Options):
         """The columns of a row group that `Tally` counts from, besides those that a filter needs."""
         if self.fragment_mode:
             return "pos", "end", "flag", "next_pos", "tlen"
-        spans = ("pos", "end", "flag")
-        return spans if self.fast_mode else (*spans, "cigar_pool", "previous", "next_ref", "border_index")
+        extents = ("pos", "end", "flag")
+        return extents if self.fast_mode else (*extents, "cigar_pool", "previous", "next_ref", "border_index")
 
     @property
     def unneeded(self) -> tuple[str, ...]:

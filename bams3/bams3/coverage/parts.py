@@ -1,8 +1,9 @@
 """Part files: the depth of some windows of a dataset, so that several jobs can share the work; and their gathering.
 
-A part is one zstd frame: a line of JSON (the dataset, the options that select reads, the pieces of contigs), then the
-depth of each piece: the number of stretches (u64); the start and the number of depths of each stretch (u64 each); the
-depths (i32). The last depth of a stretch applies up to the next stretch. All integers are little-endian.
+A part is one zstd frame: a line of JSON (the dataset, the options that select reads, the intervals of contigs as
+`pieces`), then the depth of each interval: the number of stretches (u64); the start and the number of depths of each
+stretch (u64 each); the depths (i32). The last depth of a stretch applies up to the next stretch. All
+integers are little-endian.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ MAX_HEAD = 1 << 28  # maximum bytes of the first line
 OVERLAP = "the parts to gather overlap or belong to another dataset; give each batch once"
 
 
-class DepthPiece(NamedTuple):
+class Stretch(NamedTuple):
     """Depth of consecutive positions of a contig, from `start`; the last value applies to the positions after it."""
 
     reference_id: int
@@ -55,11 +56,11 @@ def write_part(
     """Write the depth of `windows` of a dataset to a part file. Contigs without reads are left out."""
     import zstandard
 
-    pieces = list(_pieces(dataset, windows))
-    head = _identity(dataset, options, read_groups) | {"pieces": pieces}
+    intervals = list(_intervals(dataset, windows))
+    head = _identity(dataset, options, read_groups) | {"pieces": intervals}
     with zstandard.ZstdCompressor(level=1).stream_writer(file, closefd=False) as stream:
         stream.write(json.dumps(head).encode() + b"\n")
-        for reference_id, start, end in pieces:
+        for reference_id, start, end in intervals:
             groups = dataset.depth_row_groups(reference_id, start, end)
             _write_depth(stream, depth_of(groups, reference_id, start, end, options, accept=accept))
 
@@ -73,10 +74,10 @@ def _write_depth(stream: Any, depth: Depth) -> None:
         stream.write(memoryview(values).cast("B"))
 
 
-def _pieces(dataset: DatasetReader, windows: Grid) -> Iterator[list[int]]:
+def _intervals(dataset: DatasetReader, windows: Grid) -> Iterator[list[int]]:
     """Yield [reference_id, start, end] of each window that has a chunk, and of each gap between such windows.
 
-    So the number of pieces is about the number of chunks, however long the contigs are.
+    So the number of intervals is about the number of chunks, however long the contigs are.
     """
     for run in _runs(windows):
         chunks = dataset.chunks_of(run.reference_id)
@@ -110,8 +111,8 @@ def _identity(dataset: DatasetReader, options: CoverageOptions, read_groups: Seq
 
 
 class Gathered:
-    """The depth in a complete set of part files: called with reference ids in ascending order, it yields the pieces of
-    each contig. Only one piece is in memory at a time.
+    """The depth in a complete set of part files: called with reference ids in ascending order, it yields the stretches
+    of each contig. Only one stretch is in memory at a time.
 
     Raises FormatError if a file is damaged; UsageError if a file has another dataset or other options, or if the
     parts are incomplete or overlap.
@@ -137,45 +138,45 @@ class Gathered:
                     )
             heads.append((head["pieces"], path))
         heads.sort()
-        self._check_whole(piece for pieces, _ in heads for piece in pieces)
-        self._pieces = (piece for _, path in heads for piece in self._read(path))
-        self._next: DepthPiece | None = next(self._pieces, None)
+        self._check_whole(interval for intervals, _ in heads for interval in intervals)
+        self._stretches = (stretch for _, path in heads for stretch in self._read(path))
+        self._next: Stretch | None = next(self._stretches, None)
 
-    def __call__(self, reference_id: int) -> Iterator[DepthPiece]:
-        """Yield the pieces of a contig, and drop those of earlier contigs that were not requested."""
+    def __call__(self, reference_id: int) -> Iterator[Stretch]:
+        """Yield the stretches of a contig, and drop those of earlier contigs that were not requested."""
         while self._next is not None and self._next.reference_id <= reference_id:
-            piece, self._next = self._next, next(self._pieces, None)
-            if piece.reference_id == reference_id:
-                yield piece
+            stretch, self._next = self._next, next(self._stretches, None)
+            if stretch.reference_id == reference_id:
+                yield stretch
 
-    def _check_whole(self, pieces: Iterable[list[int]]) -> None:
-        given = iter(pieces)
-        piece = next(given, None)
+    def _check_whole(self, intervals: Iterable[list[int]]) -> None:
+        given = iter(intervals)
+        interval = next(given, None)
         for reference_id, (name, length) in enumerate(self._dataset.references):
             position = 0 if self._dataset.chunks_of(reference_id) else length
             while position < length:
-                if piece is None or piece[:2] > [reference_id, position]:
-                    end = piece[1] if piece and piece[0] == reference_id else length
+                if interval is None or interval[:2] > [reference_id, position]:
+                    end = interval[1] if interval and interval[0] == reference_id else length
                     raise UsageError(
                         f"no part to gather covers {name}:{position + 1}-{end}; give the parts of all batches"
                     )
-                if piece[:2] != [reference_id, position] or not position < piece[2] <= length:
+                if interval[:2] != [reference_id, position] or not position < interval[2] <= length:
                     raise UsageError(OVERLAP)
-                position, piece = piece[2], next(given, None)
-        if piece is not None:
+                position, interval = interval[2], next(given, None)
+        if interval is not None:
             raise UsageError(OVERLAP)
 
     def _head(self, path: str) -> dict[str, Any]:
         with _opened(path) as stream:
             head = parse_json(_first_line(stream)[0])
             if not isinstance(head["pieces"], list):
-                raise ValueError("the list of pieces is missing")
-            for piece in head["pieces"]:
-                if len(piece) != 3 or not all(type(number) is int for number in piece):
-                    raise ValueError(f"invalid piece {piece}")
+                raise ValueError("the list of intervals is missing")
+            for interval in head["pieces"]:
+                if len(interval) != 3 or not all(type(number) is int for number in interval):
+                    raise ValueError(f"invalid interval {interval}")
             return {key: head[key] for key in ("version", "dataset", "options", "pieces")}
 
-    def _read(self, path: str) -> Iterator[DepthPiece]:
+    def _read(self, path: str) -> Iterator[Stretch]:
         with _opened(path) as stream:
             line, rest = _first_line(stream)
             read = _Reading(stream, rest)
@@ -184,13 +185,13 @@ class Gathered:
                 if count > end - start:
                     raise ValueError(f"invalid number of stretches {count}")
                 places = array("Q", read(16 * count))
-                if not count or places[0] > start:  # do not continue the depth of the previous piece
-                    yield DepthPiece(reference_id, start, array("i", [0]))
+                if not count or places[0] > start:  # do not continue the depth of the previous interval
+                    yield Stretch(reference_id, start, array("i", [0]))
                 position = start
                 for begin, length in zip(places[::2], places[1::2], strict=True):
                     if not position <= begin < begin + length <= end:
                         raise ValueError(f"invalid stretch of {length} depths at {begin}")
-                    yield DepthPiece(reference_id, begin, array("i", read(4 * length)))
+                    yield Stretch(reference_id, begin, array("i", read(4 * length)))
                     position = begin + length
 
 

@@ -1,4 +1,4 @@
-"""Depth as samtools depth, coverage and bedcov count it: the reads of a dataset → pieces of depth, contig by contig."""
+"""Depth as samtools depth, coverage and bedcov count it: the reads of a dataset → settled depth, contig by contig."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class PileupOptions(NamedTuple):
 
     `exclude`, `require`, `any_of`: FLAG bits of which a read must have none, all, or any (0: no condition).
     `min_mapq`, `min_length` (of the read, in bases; with `soft_clips` they count), `min_quality` (of a base): least
-    values. `deletions`: reads count at deletions, too. `spans`: from start to end, skips and deletions included.
+    values. `deletions`: reads count at deletions, too. `extents`: from start to end, skips and deletions included.
     `once`: where mates overlap, only the first one counts (`MateEnds`). `pileup`: as in htslib's pileup, an
     operation of length 0 takes a position from the next one, and unmapped reads count nowhere.
     """
@@ -42,7 +42,7 @@ class PileupOptions(NamedTuple):
     soft_clips: bool = False
     min_quality: int = 0
     deletions: bool = False
-    spans: bool = False
+    extents: bool = False
     once: bool = False
     pileup: bool = False
 
@@ -70,8 +70,8 @@ class PileupOptions(NamedTuple):
         return mask
 
 
-class DepthPiece(NamedTuple):
-    """The depth of some consecutive positions of a contig, and the intervals in which reads lie there, merged."""
+class Settled(NamedTuple):
+    """The depth of consecutive positions of a contig, and the intervals in which reads lie there, merged."""
 
     depth: Depth
     starts: array[int]
@@ -132,9 +132,9 @@ class Pileup:
         self._contigs = groupby(reads, lambda runs: runs.reference_id)
         self._next: tuple[int, Iterator[Runs]] | None = (-1, iter(()))
 
-    def pieces(self, contig: str, start: int, stop: int) -> Iterator[DepthPiece]:
-        """Yield the depth of the positions [start, stop) of a contig, 0-based, in consecutive pieces."""
-        return pieces(self.runs(contig), start, stop)
+    def settled(self, contig: str, start: int, stop: int) -> Iterator[Settled]:
+        """Yield the depth of the positions [start, stop) of a contig, 0-based, a `Settled` after another."""
+        return settled(self.runs(contig), start, stop)
 
     def runs(self, contig: str) -> Iterable[Runs]:
         """The reads of a contig, a row group at a time."""
@@ -171,7 +171,7 @@ def _runs(
     def runs(job: tuple[Any, ...]) -> Runs:
         group, mask, clip, reach = job
         return counted(
-            group, mask, spans=options.spans, deletions=options.deletions, min_quality=options.min_quality,
+            group, mask, extents=options.extents, deletions=options.deletions, min_quality=options.min_quality,
             pileup=options.pileup, clip=clip, begin=begin, reach=reach,
             sum_to=sum_to[group.reference_id] if sum_to else 0,
         )  # fmt: skip
@@ -179,9 +179,9 @@ def _runs(
     return in_order(runs, jobs(), workers)
 
 
-def pieces(reads: Iterable[Runs], start: int, stop: int) -> Iterator[DepthPiece]:
-    """Yield the depth of the positions [start, stop) of a contig, from all its reads, in consecutive pieces."""
-    tally = Tally(stop - start, start=start, exclude_flags=0, in_pieces=True)
+def settled(reads: Iterable[Runs], start: int, stop: int) -> Iterator[Settled]:
+    """Yield the depth of the positions [start, stop) of a contig, from all its reads, as `Pileup.settled` does."""
+    tally = Tally(stop - start, start=start, exclude_flags=0, incremental=True)
     starts, ends = array("q"), array("q")
     for runs in reads:
         if runs.records:
@@ -191,9 +191,9 @@ def pieces(reads: Iterable[Runs], start: int, stop: int) -> Iterator[DepthPiece]
             if depth := tally.settled():
                 starts, ends = intervals.merged(starts, ends)
                 until = depth.start + len(depth)
-                yield DepthPiece(depth, starts, ends)
+                yield Settled(depth, starts, ends)
                 starts, ends = intervals.common(starts, ends, array("q", [until]), array("q", [LAST]))
-    yield DepthPiece(tally.finish(), *intervals.merged(starts, ends))
+    yield Settled(tally.finish(), *intervals.merged(starts, ends))
 
 
 def shared_contigs(datasets: Sequence[DatasetReader]) -> list[tuple[str, int]]:

@@ -16,7 +16,7 @@ def counted(
     group: Any,
     mask: bytearray,
     *,
-    spans: bool = False,
+    extents: bool = False,
     deletions: bool = False,
     min_quality: int = 0,
     pileup: bool = False,

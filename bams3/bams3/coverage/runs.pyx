@@ -50,19 +50,19 @@ cdef class Runs:
     cdef readonly bint aligned  # whether any read has an extent on the reference
 
 
-def counted(group, const uint8_t[::1] mask not None, *, bint spans=False, bint deletions=False, int min_quality=0,
+def counted(group, const uint8_t[::1] mask not None, *, bint extents=False, bint deletions=False, int min_quality=0,
             bint pileup=False, const int64_t[::1] clip=None, int64_t begin=0, int64_t reach=0, int64_t sum_to=0,
             int64_t bin=1):
     """Return the `Runs` of the reads of a row group that ``mask`` selects (one byte per record).
 
-    A read counts where its bases are aligned; with ``deletions``, also at deletions; with ``spans``, from its start to
-    its end. With ``min_quality``, only at bases of this quality or a better one (a deletion has that of the base after
-    it); bases without a quality count. No read counts before ``begin``, nor record i before ``clip[i]``. Of an unmapped
-    read, which has no extent, samtools counts only what lies before the end of an earlier read; ``reach`` is the
-    greatest end in earlier row groups of the contig. With ``pileup``, as in htslib's, an operation of length 0 takes a
-    position from the next one, and unmapped reads count nowhere. The qualities of bases that count are summed from
-    ``begin`` to ``sum_to``. With ``bin``, the `Runs` are of bins of so many positions: a read counts once in each bin
-    in which it counts at any position.
+    A read counts where its bases are aligned; with ``deletions``, also at deletions; with ``extents``, from its start
+    to its end. With ``min_quality``, only at bases of this quality or a better one (a deletion has that of the base
+    after it); bases without a quality count. No read counts before ``begin``, nor record i before ``clip[i]``. Of an
+    unmapped read, which has no extent, samtools counts only what lies before the end of an earlier read; ``reach`` is
+    the greatest end in earlier row groups of the contig. With ``pileup``, as in htslib's, an operation of length 0
+    takes a position from the next one, and unmapped reads count nowhere. The qualities of bases that count are summed
+    from ``begin`` to ``sum_to``. With ``bin``, the `Runs` are of bins of so many positions: a read counts once in each
+    bin in which it counts at any position.
     Raises `FormatError` if columns contradict each other.
     """
     cdef Py_ssize_t n = group.records, i, chosen = 0, reads = 0, mapq_total = 0
@@ -120,7 +120,7 @@ def counted(group, const uint8_t[::1] mask not None, *, bint spans=False, bint d
             run.at = run.begin = run.end = first // bin
             out_pos.put_u32(<uint32_t> run.at)
             out_end.put_u32(<uint32_t> ((last + bin - 1) // bin))
-            if spans:
+            if extents:
                 aligned |= put_span(out, &run, pos[i], cigars + start[i], count[i])
             else:
                 aligned |= put_runs(out, &run, pos[i], cigars + start[i], count[i], &bases, deletions, end[i] if pileup else 0)

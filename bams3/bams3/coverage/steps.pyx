@@ -7,9 +7,9 @@ from bams3.coverage.depth cimport Depth, Part
 
 
 cdef class Steps:
-    """The runs of equal depth of a contig, from consecutive pieces of its depth.
+    """The runs of equal depth of a contig, from its depth, one `Depth` after another.
 
-    Call `add` until it returns the end of the piece, and `end` after the last piece. `take` whatever is pending.
+    Call `add` until it returns the end of a `Depth`, and `end` after the last one. `take` whatever is pending.
     """
 
     cdef Buffer starts, ends, depths

@@ -24,7 +24,7 @@ from bams3.coverage.damage import damaged, same_length
 
 cdef enum:
     BASES = 0
-    SPANS = 1
+    EXTENTS = 1
     FRAGMENTS = 2
 
 cdef enum:
@@ -35,7 +35,7 @@ cdef enum:
     MOST_WAITING = 4096     # the reads that wait for mates are only searched if they are at most this many
     APART = 64              # minimum distance in positions between two islands
 
-cdef struct Island:  # the span of reads that lie close together
+cdef struct Island:  # the extent of reads that lie close together
     long long begin
     long long end
 
@@ -45,9 +45,9 @@ cdef array.array INT32 = new_array("i")
 cdef class Tally:
     """Counts reads over the positions ``[start, start + length)`` of one contig.
 
-    ``add`` row groups in coordinate order; ``finish`` returns the `Depth`. With ``in_pieces``, call ``settled`` after
+    ``add`` row groups in coordinate order; ``finish`` returns the `Depth`. With ``incremental``, call ``settled`` after
     each row group, so that only a window of the contig is in memory; ``finish`` then returns the rest.
-    ``mode`` is ``"bases"`` (aligned bases, overlapping mates once), ``"spans"`` (mosdepth's fast mode: start to end
+    ``mode`` is ``"bases"`` (aligned bases, overlapping mates once), ``"extents"`` (mosdepth's fast mode: start to end
     with deletions and skips, mates not corrected) or ``"fragments"`` (whole fragments of proper pairs). A read counts
     if no bit of ``exclude_flags`` and at least one of ``include_flags`` (0: no condition) is set.
     """
@@ -59,7 +59,7 @@ cdef class Tally:
     cdef Depth behind    # changes of depth from far.begin to the window
     cdef int depth       # depth before far.begin
     cdef long long added # changes since depth was last handed out
-    cdef bint found, in_pieces
+    cdef bint found, incremental
     cdef int mode
     cdef unsigned int exclude_flags, include_flags
     cdef int reference_id
@@ -67,16 +67,16 @@ cdef class Tally:
     cdef long long latest
 
     def __cinit__(self, long long length, *, long long start=0, int reference_id=0, str mode="bases",
-                  int exclude_flags=1796, int include_flags=0, bint in_pieces=False):
+                  int exclude_flags=1796, int include_flags=0, bint incremental=False):
         self.far = Far(NULL, 0, 0, start, start + length, False)
         self.window = DepthWindow(NULL, start, 0, &self.far)
         self.islands = Buffer()
-        self.mode = ("bases", "spans", "fragments").index(mode)
+        self.mode = ("bases", "extents", "fragments").index(mode)
         self.exclude_flags, self.include_flags = exclude_flags, include_flags
         self.reference_id = reference_id
         self.carried = {}
         self.latest = start
-        self.in_pieces = in_pieces and self.mode != FRAGMENTS  # a fragment may begin far before its read
+        self.incremental = incremental and self.mode != FRAGMENTS  # a fragment may begin far before its read
         self.behind = Depth(length, start=start)
         if not 0 <= start <= start + length < 1LL << 31:
             raise ValueError(f"{start}-{start + length} is not a valid range of positions")
@@ -102,8 +102,8 @@ cdef class Tally:
         self._prepare(n, group.pos, group.end, changes)
         if mask is not None:
             same_length(n, mask)
-        if self.mode == SPANS:
-            self._add_spans(n, group.pos, group.end, group.flag, mask)
+        if self.mode == EXTENTS:
+            self._add_extents(n, group.pos, group.end, group.flag, mask)
         elif self.mode == FRAGMENTS:
             self._add_fragments(n, group.pos, group.flag, group.next_pos, group.tlen, mask)
         else:
@@ -121,7 +121,7 @@ cdef class Tally:
             if pos[i] < stop and end[i] > begin:
                 self.found = True
                 break
-        if self.in_pieces and 0 < begin and pos[0] < begin:
+        if self.incremental and 0 < begin and pos[0] < begin:
             raise damaged("records are not in the order of their positions")
         furthest = end[0]
         for i in range(n):
@@ -204,21 +204,21 @@ cdef class Tally:
         self.islands.size = (count - k) * sizeof(Island)
         return 0
 
-    def _add_spans(self, Py_ssize_t n, const int[::1] pos, const int[::1] end, const unsigned short[::1] flag,
+    def _add_extents(self, Py_ssize_t n, const int[::1] pos, const int[::1] end, const unsigned short[::1] flag,
                    const unsigned char[::1] mask):
-        cdef DepthWindow span = self.window
+        cdef DepthWindow local = self.window
         cdef unsigned int none_of = self.exclude_flags, one_of = self.include_flags
         cdef Py_ssize_t i
         same_length(n, flag)
         with nogil:
             for i in range(n):
                 if counts(flag[i], none_of, one_of) and (mask is None or mask[i]):
-                    bump(span, pos[i], 1)
-                    bump(span, end[i], -1)
+                    bump(local, pos[i], 1)
+                    bump(local, end[i], -1)
 
     def _add_fragments(self, Py_ssize_t n, const int[::1] pos, const unsigned short[::1] flag,
                        const int[::1] next_pos, const int[::1] tlen, const unsigned char[::1] mask):
-        cdef DepthWindow span = self.window
+        cdef DepthWindow local = self.window
         cdef unsigned int none_of = self.exclude_flags, one_of = self.include_flags
         cdef long long begin, length
         cdef Py_ssize_t i
@@ -231,8 +231,8 @@ cdef class Tally:
                     continue
                 length = tlen[i]
                 begin = min(pos[i], next_pos[i])
-                bump(span, begin, 1)
-                bump(span, begin + (length if length >= 0 else -length), -1)
+                bump(local, begin, 1)
+                bump(local, begin + (length if length >= 0 else -length), -1)
 
     def _add_reads(self, Py_ssize_t n, group, const unsigned char[::1] mask):
         """Count aligned bases; ``pending[root]`` is the remembered read of a template (see `add`).
@@ -248,7 +248,7 @@ cdef class Tally:
         cdef unsigned long long operations = pool.shape[0]
         cdef array.array roots = array.clone(INT32, n, False), states = array.clone(INT32, n, True)
         cdef int[::1] root = roots, pending = states
-        cdef DepthWindow span = self.window
+        cdef DepthWindow local = self.window
         cdef unsigned int none_of = self.exclude_flags, one_of = self.include_flags
         cdef int reference = self.reference_id
         cdef int state, back, none, waits
@@ -280,8 +280,8 @@ cdef class Tally:
                             earlier = Mate(pos[state], end[state], cigars + start[state], count[state])
                         else:
                             earlier = remembered.mates[-state - 1]
-                        uncount_overlap(span, &earlier, &later)
-                add_segments(span, cigars + start[i], count[i], pos[i])
+                        uncount_overlap(local, &earlier, &later)
+                add_segments(local, cigars + start[i], count[i], pos[i])
         if not good:
             raise damaged("name chains or CIGARs point outside of it")
         self._carry(group, root, pending, held)
@@ -329,12 +329,12 @@ cdef class Tally:
                 self.carried[hashes[k]] = (group.pos[i], group.end[i], cigar)
 
     def settled(self):
-        """Return the `Depth` of the positions, from the end of the last piece, that no later read can change.
+        """Return the `Depth` of the positions, from the end of those returned before, that no later read can change.
 
         None if there are few such positions, or too few new changes to make the scan worthwhile.
         """
         cdef long long position = min(self.latest, self.far.stop)
-        if not self.in_pieces or len(self.carried) > MOST_WAITING or self.added < <long long> self.far.count // 4:
+        if not self.incremental or len(self.carried) > MOST_WAITING or self.added < <long long> self.far.count // 4:
             return None
         if position - self.far.begin < WORTH_TAKING or position < self.window.start:
             return None

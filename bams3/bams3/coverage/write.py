@@ -38,7 +38,7 @@ def write_coverage(
     options: CoverageOptions | None = None,
     *,
     accept: Accept | None = None,
-    pieces_of: Callable[[int], Iterable[Any]] | None = None,
+    stretches_of: Callable[[int], Iterable[Any]] | None = None,
     warn: Warn | None = None,
     inputs: Sequence[str] = (),
 ) -> None:
@@ -46,9 +46,9 @@ def write_coverage(
 
     ``references`` are all contigs (name, length). ``row_groups_of(reference_ids)`` yields, for each of these contigs,
     its row groups with all its records in coordinate order. ``accept`` is a condition beyond mosdepth's own, such as
-    read groups. ``pieces_of(reference_id)`` yields a contig's depth from part files instead. ``warn`` receives messages
-    for the user; by default they go to standard error. ``inputs``: inputs besides the BED file, which no output may
-    overwrite.
+    read groups. ``stretches_of(reference_id)`` yields a contig's depth from part files instead. ``warn`` receives
+    messages for the user; by default they go to standard error. ``inputs``: inputs besides the BED file, which no
+    output may overwrite.
 
     Raises `UsageError` for an unknown contig, an invalid BED file, a prefix in a missing directory or in a dataset,
     and an output that is an input.
@@ -58,7 +58,7 @@ def write_coverage(
         run = _Run(create, references, options, warn or _to_stderr)
         run.all_contigs(
             contig_depths(
-                run.contigs, row_groups_of, options, run.in_pieces, accept=accept, pieces_of=pieces_of
+                run.contigs, row_groups_of, options, run.incremental, accept=accept, stretches_of=stretches_of
             )
         )
 
@@ -77,22 +77,22 @@ def contig_depths(
     contigs: Sequence[tuple[int, str, int]],
     row_groups_of: RowGroupsOf,
     options: CoverageOptions,
-    in_pieces: bool,
+    incremental: bool,
     *,
     accept: Accept | None = None,
-    pieces_of: Callable[[int], Iterable[Any]] | None = None,
+    stretches_of: Callable[[int], Iterable[Any]] | None = None,
 ) -> Iterator[Iterable[Depth]]:
-    """Yield the depth of each contig, in one or, if `in_pieces`, several pieces; arguments as for `write_coverage`."""
-    if pieces_of is None:
+    """Yield the depth of each contig: one `Depth` or, if `incremental`, several. Arguments as for `write_coverage`."""
+    if stretches_of is None:
         every_group = row_groups_of([reference_id for reference_id, _, _ in contigs])
         for (reference_id, _, length), groups in zip(contigs, every_group, strict=True):
-            tally = _tally(options, reference_id, 0, length, in_pieces)
+            tally = _tally(options, reference_id, 0, length, incremental)
             yield _depth(tally, groups, options, accept)
         return
     for reference_id, _, length in contigs:
         depth = Depth(length)
-        for piece in pieces_of(reference_id):
-            depth.put(piece.start, piece.depth)
+        for stretch in stretches_of(reference_id):
+            depth.put(stretch.start, stretch.depth)
         yield [depth]
 
 
@@ -123,7 +123,7 @@ def region_values(
 ) -> array[float]:
     """Return the mean (or median) depth of intervals of a contig of ``length`` bp, ``array('d')``, as in mosdepth.
 
-    ``row_groups``: as for `depth_of`, for the span from the first interval to the last.
+    ``row_groups``: as for `depth_of`, for the extent from the first interval to the last.
     """
     start = min(intervals.starts[0], length)
     end = max(min(max(intervals.ends), length), start)
@@ -140,27 +140,27 @@ def measure_of(options: CoverageOptions) -> Callable[[Depth, array[int], array[i
 
 
 def _tally(
-    options: CoverageOptions, reference_id: int, start: int, end: int, in_pieces: bool = False
+    options: CoverageOptions, reference_id: int, start: int, end: int, incremental: bool = False
 ) -> Tally:
     return Tally(
         end - start,
         start=start,
         reference_id=reference_id,
-        mode="fragments" if options.fragment_mode else "spans" if options.fast_mode else "bases",
+        mode="fragments" if options.fragment_mode else "extents" if options.fast_mode else "bases",
         exclude_flags=options.exclude_flags,
         include_flags=options.include_flags,
-        in_pieces=in_pieces,
+        incremental=incremental,
     )
 
 
 def _depth(
     tally: Tally, row_groups: Iterable[Any], options: CoverageOptions, accept: Accept | None
 ) -> Iterator[Depth]:
-    """Yield the depth of row groups, in one or several pieces."""
+    """Yield the depth of row groups: one `Depth` or several."""
     for group in row_groups:
         tally.add(group, beyond_flags(group, options, accept))
-        if (piece := tally.settled()) is not None:
-            yield piece
+        if (depth := tally.settled()) is not None:
+            yield depth
     yield tally.finish()
 
 
@@ -216,20 +216,20 @@ class _Run:
         self.histogram, self.region_histogram = Histogram(), Histogram()
 
     @property
-    def in_pieces(self) -> bool:
-        """Whether depth may come in pieces: regions and quantized bins need a whole contig at once."""
+    def incremental(self) -> bool:
+        """Whether a contig may have several `Depth`s: regions and quantized bins need a whole contig at once."""
         return not (self.regions or self.quantized)
 
     def all_contigs(self, depths: Iterable[Iterable[Depth]]) -> None:
-        """Measure and write every contig, then the totals; `depths` yields the pieces of depth of each contig."""
-        for (_, name, length), pieces in zip(self.contigs, depths, strict=True):
-            self._write_contig(name, length, pieces)
+        """Measure and write every contig, then the totals; `depths` yields the `Depth`s of each contig."""
+        for (_, name, length), of_contig in zip(self.contigs, depths, strict=True):
+            self._write_contig(name, length, of_contig)
         if self.options.chrom is None:
             for name, intervals in self.bed.items():
                 self.warn(f"{self.options.by}: contig {name} ({len(intervals)} regions) is not in the header")
         self._write_totals()
 
-    def _write_contig(self, name: str, length: int, pieces: Iterable[Depth]) -> None:
+    def _write_contig(self, name: str, length: int, depths: Iterable[Depth]) -> None:
         contig = name.encode(errors="surrogateescape")
         histogram, region_histogram = Histogram(), Histogram()
         intervals = self._intervals(name, length) if self.regions else []
@@ -239,7 +239,7 @@ class _Run:
         if self.per_base and not length:
             self.per_base.text.add(0, 0, b"0")
         position = 0
-        for depth in pieces:
+        for depth in depths:
             found = depth.found
             for part in intervals:
                 self._write_regions(depth, part, region_histogram)

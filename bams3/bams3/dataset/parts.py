@@ -1,4 +1,4 @@
-"""Writing a dataset in pieces: a plan, parts, a commit.
+"""Writing a dataset in parts: a plan, parts, a commit.
 
 Any process may write the chunks of any windows and a part file that lists them. `commit`
 checks that the parts are complete and writes the index and the manifest: from then on the dataset exists.

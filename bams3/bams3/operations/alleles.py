@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from bams3.alleles import layouts
 from bams3.alleles.counts import SITE_WIDTH
-from bams3.alleles.known import SITES, Counts, SiteFile, Sites, count_alleles
+from bams3.alleles.known import SITES, SiteCounts, SiteFile, Sites, count_alleles
 from bams3.alleles.site_lines import SiteLines, columns
 from bams3.errors import UsageError
 from bams3.parallel.workers import Workers, in_order
@@ -49,7 +49,7 @@ class Block(NamedTuple):
 
     sites: Sites
     alleles: Alleles
-    counts: list[Counts]
+    counts: list[SiteCounts]
 
 
 def counted(

@@ -23,7 +23,7 @@ class Records:
         self._stream = stream
 
     def within(self, start: Position, end: Position, *, in_order: bool) -> Iterator[bytes]:
-        """Yield, in pieces, the BCF header and the records that begin in [start, end).
+        """Yield, a portion at a time, the BCF header and the records that begin in [start, end).
 
         `in_order`: the records are sorted, so reading stops at the first one past `end`. Raises Bams3Error if the
         stream ends too early.

@@ -85,9 +85,9 @@ def read_lines(path: str, contigs: Sequence[tuple[str, int]]) -> Lines:
     return Lines(names, lines, regions)
 
 
-def _split(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    for piece in pieces:
-        for line in piece.removesuffix(b"\n").split(b"\n"):
+def _split(portions: Iterator[bytes]) -> Iterator[bytes]:
+    for portion in portions:
+        for line in portion.removesuffix(b"\n").split(b"\n"):
             yield line.removesuffix(b"\r")
 
 
@@ -130,15 +130,15 @@ def _measured(
     pileup_options = PileupOptions(
         exclude=options.exclude | UNMAP,
         min_mapq=options.min_mapq,
-        spans=not options.skip_gaps and options.min_depth is None,
+        extents=not options.skip_gaps and options.min_depth is None,
         pileup=True,
     )
     pileup = Pileup(dataset, contigs, merge_regions(regions), pileup_options, workers)
     bases, covered = (array("q", bytes(8)) * len(regions) for _ in range(2))
     for contig, starts, ends, rows in regions.by_reference():
         sums = Sums(intervals.sorted_column(starts + ends), least=options.min_depth or 1)
-        for piece in pileup.pieces(contigs[contig][0], 0, sums.borders[-1]):
-            sums.add(piece.depth)
+        for settled in pileup.settled(contigs[contig][0], 0, sums.borders[-1]):
+            sums.add(settled.depth)
         for start, end, row in zip(starts, ends, rows, strict=True):
             a, b = bisect_left(sums.borders, start), bisect_left(sums.borders, end)
             bases[row] = sums.bases[b] - sums.bases[a]

@@ -140,7 +140,7 @@ def _around(
 
 
 def _reach(readers: Sequence[DatasetReader], contig: str, start: int, end: int) -> tuple[int, int]:
-    """Return the span of the reads at either end of a place, and of the reads at the ends of those."""
+    """Return the extent of the reads at either end of a place, and of the reads at the ends of those."""
     reference_id = [name for name, _ in readers[0].references].index(contig)
 
     def reads(reader: DatasetReader) -> tuple[int, int]:

@@ -312,8 +312,8 @@ class _Conversion:
         return [self._compressed(task) for task in tasks]
 
     def _compressed(self, task: Task) -> "_Result":
-        block = join(task.pieces)
-        task.pieces.clear()  # release the blocks that they are slices of
+        block = join(task.blocks)
+        task.blocks.clear()  # release the blocks that they are slices of
         reference_id = task.key[0]
         is_joined = self._is_joined(reference_id)
         counts, sums = Counts.of_block(block, None if is_joined else reference_id), Sums.of_block(block)

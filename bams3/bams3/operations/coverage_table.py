@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from bams3.bam.regions import LAST, Region
 from bams3.coverage.measure import bases_covered
-from bams3.coverage.pileup import Pileup, PileupOptions, pieces
+from bams3.coverage.pileup import Pileup, PileupOptions, settled
 from bams3.errors import UsageError
 from bams3.parallel.workers import Workers
 
@@ -66,10 +66,10 @@ def write_table(
         if region and region.reference_id != number:
             continue
         totals, covered, depth = _Totals(), 0, 0
-        for piece in pieces(totals.watch(pileup.runs(name)), begin, max(stops[number], begin)):
-            depth += piece.depth.summary()[1]
+        for one in settled(totals.watch(pileup.runs(name)), begin, max(stops[number], begin)):
+            depth += one.depth.summary()[1]
             covered += bases_covered(
-                piece.depth, array("q", [0]), array("q", [len(piece.depth)]), array("q", [1])
+                one.depth, array("q", [0]), array("q", [len(one.depth)]), array("q", [1])
             )[0]
         line = _line(name, begin, stops[number], totals, covered, depth)
         if totals.aligned or region:
@@ -101,12 +101,12 @@ def _check_deepest(
     """Raise UsageError unless samtools, too, would count all reads with `-d deepest`."""
     if dataset.manifest.records <= deepest:
         return
-    extents = options._replace(spans=True, min_quality=0)
+    extents = options._replace(extents=True, min_quality=0)
     pileup = Pileup(dataset, dataset.references, regions, extents, workers)
     for name, _ in dataset.references:
-        for piece in pileup.pieces(name, 0, LAST):
+        for one in pileup.settled(name, 0, LAST):
             # samtools compares with the reads at a position and those that end right before it
-            if 2 * piece.depth.summary()[3] >= deepest:
+            if 2 * one.depth.summary()[3] >= deepest:
                 raise UsageError(
                     f"-d {deepest}: on {name}, so many reads may lie at a position that samtools would leave out some; "
                     "count them all with -d 0"

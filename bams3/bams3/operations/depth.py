@@ -81,41 +81,39 @@ class _Run:
             if self._bed is not None and number not in self._bed:
                 continue
             contig = name.encode(errors="surrogateescape")
-            streams = [pileup.pieces(name, start, stop) for pileup in self._pileups]
-            pieces = [next(stream) for stream in streams]
-            found = any(piece.depth.found for piece in pieces)
+            streams = [pileup.settled(name, start, stop) for pileup in self._pileups]
+            settled = [next(stream) for stream in streams]
+            found = any(one.depth.found for one in settled)
             is_whole = bool(self._all and (found or self._region or self._all > 1))
             at = start
             while True:
-                until = min(piece.end for piece in pieces)
+                until = min(one.end for one in settled)
                 last = (
-                    until
-                    if until < stop
-                    else max([length, *(piece.ends[-1] for piece in pieces if piece.ends)])
+                    until if until < stop else max([length, *(one.ends[-1] for one in settled if one.ends)])
                 )
                 rows = self._rows(
-                    number, pieces, last if is_whole else 0
+                    number, settled, last if is_whole else 0
                 )  # as in samtools, up to the last read
                 for window in _windows(*rows, at, until):
-                    yield contig, [piece.depth for piece in pieces], *rows, *window
+                    yield contig, [one.depth for one in settled], *rows, *window
                 at = until
                 if at == stop:
                     break
-                pieces = [
-                    next(stream) if piece.end == at else piece
-                    for stream, piece in zip(streams, pieces, strict=True)
+                settled = [
+                    next(stream) if one.end == at else one
+                    for stream, one in zip(streams, settled, strict=True)
                 ]
 
-    def _rows(self, contig: int, pieces: Sequence[Any], length: int) -> Rows:
-        """The positions of pieces to write: where reads lie, and the first `length` ones of the contig."""
+    def _rows(self, contig: int, settled: Sequence[Any], length: int) -> Rows:
+        """The settled positions to write: where reads lie, and the first `length` ones of the contig."""
         starts, ends = array("q"), array("q")
-        for piece in pieces:
-            starts += piece.starts
-            ends += piece.ends
+        for one in settled:
+            starts += one.starts
+            ends += one.ends
         if length:
             starts.append(0)
             ends.append(length)
-        if len(pieces) > 1 or length:
+        if len(settled) > 1 or length:
             table = RegionTable(array("i", bytes(4)) * len(starts), starts, ends)
             starts, ends = next(((a, b) for _, a, b in table.merged()), (starts, ends))
         if self._bed is None:

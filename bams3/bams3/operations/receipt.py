@@ -20,7 +20,7 @@ from bams3.storage.local import open_regular
 if TYPE_CHECKING:
     from bams3.dataset.reader import DatasetReader
 
-_PIECE = 1 << 20  # bytes that are read at a time
+_PORTION = 1 << 20  # bytes that are read at a time
 
 
 class Receipt:
@@ -133,6 +133,6 @@ def _stamp(source: str) -> tuple[int, str]:
 def _md5(path: str) -> str:
     digest = hashlib.md5(usedforsecurity=False)
     with open_regular(path) as file:
-        while piece := file.read(_PIECE):
-            digest.update(piece)
+        while portion := file.read(_PORTION):
+            digest.update(portion)
     return digest.hexdigest()

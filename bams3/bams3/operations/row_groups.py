@@ -14,7 +14,7 @@ SMALL_TASK = 1 << 17  # bytes of records, up to which a worker takes some row gr
 
 
 class UncodedRowGroup:
-    """A row group under construction: `pieces` are its RecordBlocks, `start` is the start of its chunk's window
+    """A row group under construction: `blocks` are its RecordBlocks, `start` is the start of its chunk's window
     (0 for reads without a position)."""
 
     def __init__(self, reference_id: int, start: int) -> None:
@@ -22,7 +22,7 @@ class UncodedRowGroup:
         self.start = start
         self.records = 0
         self.size = 0
-        self.pieces: list[Any] = []
+        self.blocks: list[Any] = []
 
     @property
     def is_full(self) -> bool:
@@ -33,7 +33,7 @@ class UncodedRowGroup:
         last = min(last, first + layout.ROW_GROUP_RECORDS - self.records)
         limit = block.offsets[first] + layout.ROW_GROUP_BYTES - self.size
         last = max(first + 1, min(last, bisect_left(block.offsets, limit, first, last)))
-        self.pieces.append(block[first:last])
+        self.blocks.append(block[first:last])
         self.records += last - first
         self.size += block.offsets[last] - block.offsets[first]
         return last
@@ -106,7 +106,7 @@ class Task(NamedTuple):
     key: ChunkKey
     number: int
     size: int
-    pieces: list[Any]
+    blocks: list[Any]
 
 
 def tasks_of(row_groups: Iterable[UncodedRowGroup]) -> Iterator[Task]:
@@ -115,7 +115,7 @@ def tasks_of(row_groups: Iterable[UncodedRowGroup]) -> Iterator[Task]:
         for number, group in enumerate(of_window):
             if reference_id == UNPLACED:
                 start, number = divmod(number, layout.UNPLACED_ROW_GROUPS)
-            yield Task((reference_id, start), number, group.size, group.pieces)
+            yield Task((reference_id, start), number, group.size, group.blocks)
 
 
 def together(tasks: Iterable[Task]) -> Iterator[list[Task]]:

@@ -10,7 +10,7 @@ from bams3.bam.records import walk
 from bams3.chunk.entry import ChunkEntry
 from bams3.chunk.footer import MAGIC, MAGICS
 from bams3.chunk.header import HeaderLines
-from bams3.chunk.row_group import Chunk, RowGroup
+from bams3.chunk.row_group import RowGroup, StoredChunk
 from bams3.codec import EARLIER_ENCODINGS, joined
 from bams3.codec.encoder import encode
 from bams3.dataset import layout
@@ -105,7 +105,9 @@ def _references_of(dataset: DatasetReader, group: RowGroup) -> int:
     return 1 + max((reference for reference, _, _ in group.chunk.footer.references), default=-1)
 
 
-def _check_header(dataset: DatasetReader, chunk: Chunk, lines: Callable[[], HeaderLines]) -> Iterator[str]:
+def _check_header(
+    dataset: DatasetReader, chunk: StoredChunk, lines: Callable[[], HeaderLines]
+) -> Iterator[str]:
     """Yield a problem if the header lines in a chunk's footer are not those that the dataset's header gives it."""
     footer = chunk.footer
     if footer.header is None or not dataset.is_whole:
@@ -144,7 +146,7 @@ def _check_chunk(
     return problems
 
 
-def _check_ends(chunk: Chunk) -> Iterator[str]:
+def _check_ends(chunk: StoredChunk) -> Iterator[str]:
     """Yield a problem for each row group of a chunk that contigs share which ends too early."""
     for number, (group, after) in enumerate(pairwise(chunk.footer.row_groups)):
         ends = group.contigs[-1][0] != after.contigs[0][0] and group.zone.records >= layout.SHARED_ROW_GROUP

@@ -64,7 +64,7 @@ def chosen_windows(
 
 def sizes_of(grid: layout.Grid, source: Source) -> layout.Sizes:
     """Estimate by the index how many bytes of the source fall into each window. If there are very many windows, most
-    are empty: whole contigs are measured first, then ever smaller pieces of those that have data."""
+    are empty: whole contigs are measured first, then ever shorter runs of those that have data."""
     if grid.joins:
         places = list(expanded(grid, grid))
         totals = [0] * len(grid)
@@ -73,16 +73,16 @@ def sizes_of(grid: layout.Grid, source: Source) -> layout.Sizes:
         return totals
     if len(grid) <= MANY_WINDOWS:
         return source.sizes(grid)
-    pieces = list(grid.contigs())
+    runs = list(grid.contigs())
     while True:
-        sizes = zip(pieces, source.sizes(list(map(grid.run, pieces))), strict=True)
-        sized = [(piece, size) for piece, size in sizes if size]
-        if all(len(piece) == 1 for piece, _ in sized):
-            return {piece[0]: size for piece, size in sized}
-        pieces = []
-        for piece, _ in sized:
-            step = -(-len(piece) // 64)
-            pieces += (piece[at : at + step] for at in range(0, len(piece), step))
+        sizes = zip(runs, source.sizes(list(map(grid.run, runs))), strict=True)
+        sized = [(run, size) for run, size in sizes if size]
+        if all(len(run) == 1 for run, _ in sized):
+            return {run[0]: size for run, size in sized}
+        runs = []
+        for run, _ in sized:
+            step = -(-len(run) // 64)
+            runs += (run[at : at + step] for at in range(0, len(run), step))
 
 
 def expanded(grid: layout.Grid, windows: Iterable[Window]) -> Iterator[tuple[int, Window]]:

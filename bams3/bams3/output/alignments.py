@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Format = Literal["sam", "sam.gz", "bam", "ubam", "cram"]
 DEFAULT_LEVEL = 6
-PIECE = 2048  # records that are formatted as SAM at a time
+AT_ONCE = 2048  # records that are formatted as SAM at a time
 
 _INDEXES: dict[str, tuple[str, ...]] = {
     "sam.gz": (".csi", ".tbi", ".gzi"), "bam": (".csi", ".bai"), "ubam": (".csi", ".bai"), "cram": (".crai",),
@@ -116,14 +116,14 @@ def _sam(
     names = ReferenceNames(name for name, _ in header.references)
     if with_header:
         yield sam_header(header)
-    yield from in_order(lambda piece: format_sam(piece, names), _pieces(blocks), workers)
+    yield from in_order(lambda block: format_sam(block, names), _small_blocks(blocks), workers)
 
 
-def _pieces(blocks: Iterable[RecordBlock]) -> Iterator[RecordBlock]:
+def _small_blocks(blocks: Iterable[RecordBlock]) -> Iterator[RecordBlock]:
     """Yield the records in blocks so small that their text fits in the cache, and its memory is used again."""
     for block in blocks:
-        for start in range(0, len(block), PIECE):
-            yield block[start : start + PIECE]
+        for start in range(0, len(block), AT_ONCE):
+            yield block[start : start + AT_ONCE]
 
 
 def bam_bytes(blocks: Iterable[RecordBlock], header: Header) -> Iterator[Any]:
@@ -138,32 +138,32 @@ def bgzf(parts: Iterable[Any], level: int, workers: int | Workers) -> Iterator[b
     from bams3.output.bgzf import MAX_INPUT, block_parts
     from bams3.sources.bgzf import EOF_MARKER
 
-    def compress(batch: list[memoryview]) -> bytes:
-        view = batch[0] if len(batch) == 1 else memoryview(b"".join(batch))
+    def compress(portion: list[memoryview]) -> bytes:
+        view = portion[0] if len(portion) == 1 else memoryview(b"".join(portion))
         written: list[bytes] = []
         for i in range(0, len(view), MAX_INPUT):
             written += block_parts(view[i : i + MAX_INPUT], level)
         return b"".join(written)
 
-    yield from in_order(compress, _batches(parts, 16 * MAX_INPUT), workers)
+    yield from in_order(compress, _portions(parts, 16 * MAX_INPUT), workers)
     yield EOF_MARKER
 
 
-def _batches(parts: Iterable[Any], size: int) -> Iterator[list[memoryview]]:
-    """Yield the bytes of `parts` in batches of `size` bytes, as views, not copies; the last batch may be shorter."""
-    batch: list[memoryview] = []
+def _portions(parts: Iterable[Any], size: int) -> Iterator[list[memoryview]]:
+    """Yield the bytes of `parts` in portions of `size` bytes, as views, not copies; the last one may be shorter."""
+    portion: list[memoryview] = []
     room = size
     for part in parts:
         view = memoryview(part)
         while len(view):
-            batch.append(view[:room])
+            portion.append(view[:room])
             view = view[room:]
-            room -= len(batch[-1])
+            room -= len(portion[-1])
             if not room:
-                yield batch
-                batch, room = [], size
-    if batch:
-        yield batch
+                yield portion
+                portion, room = [], size
+    if portion:
+        yield portion
 
 
 def _write_cram(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bams3.bam.records import RecordBlock
     from bams3.parallel.workers import Workers
 
-_PIECE = 1 << 20
+_PORTION = 1 << 20
 _IN_MEMORY = 1 << 20
 """Number of reads that may be sorted in memory."""
 
@@ -77,14 +77,14 @@ def write_fastq(
 
 
 def _output_of(process: SamtoolsProcess) -> Iterator[bytes]:
-    while piece := process.stdout.read(_PIECE):
-        yield piece
+    while portion := process.stdout.read(_PORTION):
+        yield portion
     process.check()
 
 
 def _copy(pipe: int, place: BinaryIO, level: int | None, workers: Workers) -> None:
     """Copy a pipe to its end; `level`: that of BGZF, or None for plain text."""
     with open(pipe, "rb", buffering=0) as file:
-        pieces = iter(lambda: file.read(_PIECE), b"")
-        for piece in pieces if level is None else bgzf(pieces, level, workers):
-            place.write(piece)
+        portions = iter(lambda: file.read(_PORTION), b"")
+        for portion in portions if level is None else bgzf(portions, level, workers):
+            place.write(portion)

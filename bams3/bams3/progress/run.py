@@ -107,16 +107,16 @@ def line(state: dict[str, Any]) -> str:
     if state["failed"]:
         words.append(f"{len(state['failed'])} failed")
     if state["ended"]:
-        words.append(f"ended after {span(elapsed)}")
+        words.append(f"ended after {duration(elapsed)}")
     else:
         words.append(f"{state['running']} running")
         if state["seconds_left"] is not None:
-            words.append(f"about {span(state['seconds_left'])} left")
+            words.append(f"about {duration(state['seconds_left'])} left")
     return ", ".join(words)
 
 
-def span(seconds: float) -> str:
-    """A time span in human-readable form: `45 s`, `12 min`, `3 h 20 min`, `2 d 4 h`."""
+def duration(seconds: float) -> str:
+    """A duration in human-readable form: `45 s`, `12 min`, `3 h 20 min`, `2 d 4 h`."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

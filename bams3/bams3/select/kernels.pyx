@@ -145,7 +145,7 @@ def keep_any_flag(uint8_t[::1] mask not None, const uint16_t[::1] flag not None,
             mask[i] &= (flag[i] & any_of) != 0
 
 
-def gather(block, const uint8_t[::1] mask not None):
+def kept_records(block, const uint8_t[::1] mask not None):
     """Return a `RecordBlock` with copies of the records that ``mask`` keeps, in order."""
     cdef const int64_t[::1] offsets = block.offsets
     cdef const uint8_t[::1] data = block.data

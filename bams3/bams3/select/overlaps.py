@@ -31,7 +31,7 @@ class Overlaps:
         self._begun, self._ended = _zeros(len(rows) + 1), _zeros(len(rows) + 1)
 
     @property
-    def span(self) -> tuple[int, int]:
+    def extent(self) -> tuple[int, int]:
         """The first start and the last end."""
         return self._starts[0], self._ordered[-1]
 

@@ -13,7 +13,7 @@ from bams3.dataset import layout
 from bams3.dataset.prefetch import Job, Plan, plan_all, plan_hot
 from bams3.parallel.workers import Workers, in_order
 from bams3.select.fields import FilterColumns
-from bams3.select.kernels import gather, keep_flags, keep_mapq, keep_overlapping
+from bams3.select.kernels import keep_flags, keep_mapq, keep_overlapping, kept_records
 from bams3.select.schema import HEADER_FIELDS, streams_of
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def _blocks(
         mask = matches(group, intervals, record_filter, dataset)
         if mask is not None and 1 not in mask:
             return None
-        return of_group(group) if mask is None else gather(of_group(group), mask)
+        return of_group(group) if mask is None else kept_records(of_group(group), mask)
 
     for block in in_order(matching_records, jobs, workers):
         if block is not None:
@@ -346,7 +346,7 @@ def shared_jobs(
 ) -> Iterator[tuple[RowGroup, Overlaps]]:
     """Yield the row groups that may hold matching records, in order, each with the regions of its contig."""
     for overlaps in every:
-        for group in dataset.row_groups(overlaps.reference_id, *overlaps.span, overlaps.borders):
+        for group in dataset.row_groups(overlaps.reference_id, *overlaps.extent, overlaps.borders):
             if overlaps.touch(group) and record_filter.verdict(group) is not False:
                 yield group, overlaps
 

@@ -20,7 +20,7 @@ from bams3.sources.stream import PlainReader, ReadAgain, Reader, read_header, re
 if TYPE_CHECKING:
     from bams3.sources.feeds import Feed
 
-LOOK_BYTES, LOOK_PIECES = 4096, 64
+LOOK_BYTES, LOOK_PORTIONS = 4096, 64
 """What identifies a SAM file without a header, and how far to look for it among blocks that hold little or nothing."""
 SAM_HEADER = re.compile(rb"@[A-Za-z]{2}[\t\r\n]")
 SAM_RECORD = re.compile(rb"[^@\t\n][^\t\n]*\t\d+(\t[^\t\n]+){7}\t")
@@ -87,8 +87,8 @@ def _kind(file: ReadAgain, name: str) -> tuple[str, str]:
         return "CRAM", "raw"
     packing = "BGZF" if is_bgzf(head) else "gzip" if head[:2] == b"\x1f\x8b" else "raw"
     start = b""
-    for piece in islice(_inflater(packing, cast(BinaryIO, file), name, True).pieces(), LOOK_PIECES):
-        start += piece
+    for portion in islice(_inflater(packing, cast(BinaryIO, file), name, True).portions(), LOOK_PORTIONS):
+        start += portion
         if start[:4] == MAGIC:
             return "BAM", packing
         if len(start) >= LOOK_BYTES:

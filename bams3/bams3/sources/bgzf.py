@@ -26,9 +26,9 @@ PLAIN_GZIP = (
 )
 NOTHING_KNOWN = "no BGZF block here; the file is damaged or not BGZF"
 READ_SIZE = 1 << 20
-FIRST_PIECE, PIECE_SIZE = 1 << 12, 1 << 20
-PIECE_BLOCKS = 1 << 12
-"""Maximum number of blocks in a piece: every block takes memory, however little it holds."""
+FIRST_PORTION, PORTION_SIZE = 1 << 12, 1 << 20
+PORTION_BLOCKS = 1 << 12
+"""Maximum number of blocks in a portion: every block takes memory, however little it holds."""
 NO_END = 1 << 64
 
 U16 = struct.Struct("<H")
@@ -76,18 +76,18 @@ class BlockReader:
         if start_voffset:
             file.seek(self._offset)
 
-    def pieces(self, mapper: Mapper = map, made: Callable[[bytes], Any] = bytes) -> Iterator[Any]:
-        """The remaining inflated bytes, in pieces of about 1 MB; the first pieces are smaller.
+    def portions(self, mapper: Mapper = map, made: Callable[[bytes], Any] = bytes) -> Iterator[Any]:
+        """The remaining inflated bytes, in portions of about 1 MB; the first portions are smaller.
 
-        `mapper` inflates them, and calls `made` with each piece, whose results are yielded. With the built-in map
-        nothing is read before it is requested, so that another call continues after the piece that was taken last.
+        `mapper` inflates them, and calls `made` with each portion, whose results are yielded. With the built-in map
+        nothing is read before it is requested, so that another call continues after the portion that was taken last.
         """
         return mapper(lambda run: made(self._inflate(run)), self._runs())
 
     def _runs(self) -> Iterator[_Run]:
         """The remaining blocks; those of a run are passed before it is yielded. An error in a block is raised after the
         blocks before it have been yielded."""
-        enough = FIRST_PIECE
+        enough = FIRST_PORTION
         while not self._ended:
             offset = self._offset + self._at
             if offset > self._end_block or (offset == self._end_block and self._end_within == 0):
@@ -96,7 +96,7 @@ class BlockReader:
                 self._finish()
             elif run := self._usual_run(offset, enough):
                 yield run
-                enough = min(2 * enough, PIECE_SIZE)
+                enough = min(2 * enough, PORTION_SIZE)
             else:
                 yield self._next_block(offset)
 
@@ -105,7 +105,7 @@ class BlockReader:
         if self._skip:
             return None
         stop = min(self._end_block - self._offset, len(self._raw))
-        blocks = whole_blocks(self._raw, self._at, stop, enough, PIECE_BLOCKS)
+        blocks = whole_blocks(self._raw, self._at, stop, enough, PORTION_BLOCKS)
         if not blocks:
             return None
         self._last_was_empty = not blocks[-1]

@@ -20,12 +20,12 @@ class CramBytes(Feed):
         super().__init__(reader)
         self._allow_truncated = allow_truncated
 
-    def pieces(self, mapper: Mapper = map) -> Iterator[bytes]:
+    def portions(self, mapper: Mapper = map) -> Iterator[bytes]:
         containers: _Containers | None = _Containers(self.name)
-        for piece in super().pieces(mapper):
-            if containers and not containers.go_on(piece):
+        for portion in super().portions(mapper):
+            if containers and not containers.go_on(portion):
                 containers = None
-            yield piece
+            yield portion
         if containers:
             self.records = containers.records
             self.truncated = not containers.end_whole()
@@ -54,7 +54,7 @@ class _Container(NamedTuple):
 
 
 class _Containers:
-    """Steps over the containers of a CRAM file that arrives in pieces."""
+    """Steps over the containers of a CRAM file that arrives in portions."""
 
     DEFINITION = 26
     """Bytes of the file before the first container: magic, version, file id."""
@@ -70,17 +70,17 @@ class _Containers:
         self._skip = 0
         self._at_end = False
 
-    def go_on(self, piece: bytes) -> bool:
-        """Step over the containers in the next piece; returns False if this version is unknown."""
+    def go_on(self, portion: bytes) -> bool:
+        """Step over the containers in the next portion; returns False if this version is unknown."""
         at = 0
-        while at < len(piece):
+        while at < len(portion):
             if self._skip:
-                step = min(self._skip, len(piece) - at)
+                step = min(self._skip, len(portion) - at)
                 self._skip -= step
                 at += step
                 continue
-            self._begun += piece[at : at + self.STEP]
-            at = min(at + self.STEP, len(piece))
+            self._begun += portion[at : at + self.STEP]
+            at = min(at + self.STEP, len(portion))
             if not self._major:
                 if len(self._begun) < self.DEFINITION:
                     continue

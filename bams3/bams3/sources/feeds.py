@@ -8,7 +8,7 @@ from bams3.errors import SourceError
 from bams3.sources.inputs import Mapper
 from bams3.sources.stream import Reader
 
-KEPT_PIECES = 3  # samtools lags behind its input by less than this
+KEPT_PORTIONS = 3  # samtools lags behind its input by less than this
 
 Fields = list[bytes]
 CHANGED: tuple[tuple[str, Callable[[Fields, bytes], bool]], ...] = (
@@ -38,8 +38,8 @@ class Feed:
         self.name = reader.name
         self._reader = reader
 
-    def pieces(self, mapper: Mapper = map) -> Iterator[bytes]:
-        yield from self._reader.pieces(mapper)
+    def portions(self, mapper: Mapper = map) -> Iterator[bytes]:
+        yield from self._reader.portions(mapper)
         self.truncated = self._reader.truncated
 
     def culprit(self, message: str) -> str | None:
@@ -56,29 +56,29 @@ class SamText(Feed):
         super().__init__(reader)
         self.records = 0
         self._in_header = self._at_start = True  # of a line
-        self._last: deque[bytes] = deque(maxlen=KEPT_PIECES)
+        self._last: deque[bytes] = deque(maxlen=KEPT_PORTIONS)
 
-    def pieces(self, mapper: Mapper = map) -> Iterator[bytes]:
-        for piece in super().pieces(mapper):
-            self._count(piece)
-            self._last.append(piece)
-            yield piece
+    def portions(self, mapper: Mapper = map) -> Iterator[bytes]:
+        for portion in super().portions(mapper):
+            self._count(portion)
+            self._last.append(portion)
+            yield portion
         if not self._at_start:
             raise SourceError(
                 f"{self.name}: the last line has no newline; it is truncated, or complete but for a newline"
             )
 
-    def _count(self, piece: bytes) -> None:
+    def _count(self, portion: bytes) -> None:
         at = 0
-        while self._in_header and at < len(piece):
-            if self._at_start and piece[at : at + 1] != b"@":
+        while self._in_header and at < len(portion):
+            if self._at_start and portion[at : at + 1] != b"@":
                 self._in_header = False
                 break
-            end = piece.find(b"\n", at)
-            self._at_start, at = end >= 0, end + 1 or len(piece)
-        if at < len(piece):
-            self.records += piece.count(b"\n", at)
-            self._at_start = piece.endswith(b"\n")
+            end = portion.find(b"\n", at)
+            self._at_start, at = end >= 0, end + 1 or len(portion)
+        if at < len(portion):
+            self.records += portion.count(b"\n", at)
+            self._at_start = portion.endswith(b"\n")
 
     def culprit(self, message: str) -> str | None:
         named = re.search(r'name "(.*?)";', message)

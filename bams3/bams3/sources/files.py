@@ -11,7 +11,7 @@ from bams3.storage import is_remote
 
 STDIN = "-"
 WINDOWS = "windows are read from anywhere in it"
-PIECE = 1 << 20
+PORTION = 1 << 20
 
 
 def input_at(path: str) -> Input:
@@ -61,7 +61,7 @@ class LocalInput:
         self.path = self.name = name
 
     def open(self, start: int = 0, end: int | None = None) -> BinaryIO:
-        # Unbuffered, since readers ask for large pieces.
+        # Unbuffered, since readers ask for large portions.
         stdin = self.name == STDIN
         try:
             file = open(0 if stdin else self.name, "rb", buffering=0, closefd=not stdin)  # noqa: SIM115
@@ -84,7 +84,7 @@ class LocalInput:
         with open(self.name, "rb") as file:
             check_small(self.name, os.fstat(file.fileno()).st_size)
             data = bytearray()
-            while part := file.read(PIECE):  # the size of a pipe is unknown, so nothing is preallocated
+            while part := file.read(PORTION):  # the size of a pipe is unknown, so nothing is preallocated
                 data += part
                 check_small(self.name, len(data))
             return bytes(data)

@@ -185,7 +185,7 @@ class _View:
         self.name = name
         self._feed, self._file, self._allow_truncated = feed, file, allow_truncated
         self._process = SamtoolsProcess(
-            command, name, "htslib cannot read it", feed.pieces() if feed else None, refused=self._refused,
+            command, name, "htslib cannot read it", feed.portions() if feed else None, refused=self._refused,
             allow_truncated=allow_truncated,
         )  # fmt: skip
         self._blocks = BlockReader(self._process.stdout, name=name)
@@ -194,9 +194,9 @@ class _View:
     def truncated(self) -> bool:
         return self._process.truncated or (self._feed is not None and self._feed.truncated)
 
-    def pieces(self, mapper: Mapper = map, made: Callable[[bytes], Any] = bytes) -> Iterator[Any]:
+    def portions(self, mapper: Mapper = map, made: Callable[[bytes], Any] = bytes) -> Iterator[Any]:
         try:
-            yield from self._blocks.pieces(mapper, made)
+            yield from self._blocks.portions(mapper, made)
         except SourceError:
             self._process.check()  # samtools knows better why its output is truncated
             raise

@@ -241,13 +241,13 @@ class Index:
 
 def _inflated(data: bytes, name: str) -> bytes:
     """The decompressed contents of a CSI file."""
-    pieces, size = [], 0
-    for piece in BlockReader(io.BytesIO(data), name=name).pieces():
-        size += len(piece)
+    portions, size = [], 0
+    for portion in BlockReader(io.BytesIO(data), name=name).portions():
+        size += len(portion)
         if size > FREE and size > RATIO * len(data):
             raise SourceError(f"{name}: it inflates to more than {RATIO} times its size; not an index")
-        pieces.append(piece)
-    return b"".join(pieces)
+        portions.append(portion)
+    return b"".join(portions)
 
 
 def first_bin(level: int) -> int:

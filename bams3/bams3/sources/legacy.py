@@ -23,7 +23,7 @@ from bams3.untrusted import parse_json
 
 LARGEST = 1 << 31
 """Maximum size in bytes of a chunk, before and after decompression."""
-PIECE = 1 << 20  # bytes of SAM text that are passed on at a time
+PORTION = 1 << 20  # bytes of SAM text that are passed on at a time
 MAGIC = 0x42414D33
 HEAD = struct.Struct(
     "<IHHHH"
@@ -153,7 +153,7 @@ class LegacyText(Feed):
         self.name, self.records = dataset.name, 0
         self._dataset = dataset
 
-    def pieces(self, mapper: Mapper = map) -> Iterator[bytes]:
+    def portions(self, mapper: Mapper = map) -> Iterator[bytes]:
         """Yield the text."""
         names = ["*", *self._dataset.contigs]
         text = [self._dataset.header]
@@ -163,7 +163,7 @@ class LegacyText(Feed):
             self.records += 1
             text.append(line)
             size += len(line)
-            if size >= PIECE:
+            if size >= PORTION:
                 yield "".join(text).encode("utf-8", "surrogateescape")
                 text, size = [], 0
         yield "".join(text).encode("utf-8", "surrogateescape")

@@ -14,14 +14,14 @@ from bams3.storage.ranges import pool
 
 FIRST = 1 << 16
 """Size in bytes of the first request for a file that is read from its start: usually a BAM header."""
-PIECE = 4 << 20
+PORTION = 4 << 20
 """Maximum size of a request in bytes: the transfer takes longer than the latency."""
 DEPTH = 8
-"""Maximum number of pieces in flight or waiting to be read. At 50 ms per request they sustain 390 MB/s, which eight
-converting threads consume; four pieces sustain 230."""
+"""Maximum number of portions in flight or waiting to be read. At 50 ms per request they sustain 390 MB/s, which eight
+converting threads consume; four portions sustain 230."""
 KEPT = 2
-"""Number of pieces that are kept after they are read: the block at the end of a window is often the first of the
-next one, and may span two pieces."""
+"""Number of portions that are kept after they are read: the block at the end of a window is often the first of the
+next one, and may span two portions."""
 
 Range = tuple[int, int]
 """Start and end of bytes of a file."""
@@ -58,7 +58,7 @@ class RemoteInput:
     def will_read(self, spans: Sequence[Range]) -> None:
         size = self.size()
         merged = _merged([(start, min(end, size)) for start, end in spans])
-        self._read_ahead(_pieces(merged), depth=DEPTH).spans = merged
+        self._read_ahead(_portions(merged), depth=DEPTH).spans = merged
 
     def size(self) -> int:
         try:
@@ -92,7 +92,7 @@ class RemoteInput:
 
 
 class _ReadAhead:
-    """Fetches the pieces of a plan in order, some of them before they are requested.
+    """Fetches the portions of a plan in order, some of them before they are requested.
 
     Data outside the plan, or read long ago, are fetched on request, and no more than requested; after `close`, all
     data are.
@@ -116,18 +116,18 @@ class _ReadAhead:
     def read(self, position: int, size: int) -> bytes:
         """Read up to `size` bytes from a position on; returns none only at the end of the object."""
         self._top_up()
-        for start, piece in self._kept:
-            if start <= position < start + len(piece):
-                return bytes(piece[position - start : position - start + size])
+        for start, portion in self._kept:
+            if start <= position < start + len(portion):
+                return bytes(portion[position - start : position - start + size])
         while self._top_up() and self._flying[0][0][0] <= position:
             (start, end), future = self._flying.popleft()
             if end <= position:
                 future.cancel()
                 continue
-            piece = future.result()
-            self._kept.append((start, piece))
+            portion = future.result()
+            self._kept.append((start, portion))
             self._depth = min(self._depth + 1, DEPTH)
-            return bytes(piece[position - start : position - start + size])
+            return bytes(portion[position - start : position - start + size])
         end = min(position + size, self._size())
         return bytes(self._fetch(position, end)) if position < end else b""
 
@@ -139,7 +139,7 @@ class _ReadAhead:
         self._flying.clear()
 
     def _top_up(self) -> bool:
-        """Put as many pieces in flight as allowed; returns False if none are left."""
+        """Put as many portions in flight as allowed; returns False if none are left."""
         for span in islice(self._plan, self._depth - len(self._flying)):
             self._flying.append((span, pool().submit(self._fetch, *span)))
         return bool(self._flying)
@@ -175,12 +175,12 @@ class _Cursor(io.RawIOBase):
 
 
 def _growing(size: Callable[[], int]) -> Iterator[Range]:
-    """The pieces of an object from its start on, small ones first, since only the start may be needed."""
+    """The portions of an object from its start on, small ones first, since only the start may be needed."""
     yield 0, FIRST  # the response tells the size of the object
     start, length = FIRST, 2 * FIRST
     while start < size():
         yield start, min(start + length, size())
-        start, length = start + length, min(2 * length, PIECE)
+        start, length = start + length, min(2 * length, PORTION)
 
 
 def _merged(spans: Sequence[Range]) -> list[Range]:
@@ -194,7 +194,7 @@ def _merged(spans: Sequence[Range]) -> list[Range]:
     return found
 
 
-def _pieces(spans: Sequence[Range]) -> Iterator[Range]:
+def _portions(spans: Sequence[Range]) -> Iterator[Range]:
     for start, end in spans:
-        for at in range(start, end, PIECE):
-            yield at, min(at + PIECE, end)
+        for at in range(start, end, PORTION):
+            yield at, min(at + PORTION, end)

@@ -11,7 +11,7 @@ from isal import igzip_lib
 from bams3.bam.header import Header, bytes_needed
 from bams3.bam.records import RecordBlock, check_order, find_records, walk
 from bams3.errors import SourceError
-from bams3.sources.bgzf import FIRST_PIECE, PIECE_SIZE
+from bams3.sources.bgzf import FIRST_PORTION, PORTION_SIZE
 from bams3.sources.inputs import Mapper
 
 LONGEST_HEADER = 1 << 30  # bytes of text and references
@@ -29,9 +29,9 @@ class Reader(Protocol):
     def truncated(self) -> bool:
         """Whether it ended without its format's end-of-file marker (only if that is allowed)."""
 
-    def pieces(self, mapper: Mapper = map, made: Callable[[bytes], Any] = bytes) -> Iterator[Any]:
-        """The remaining bytes, in pieces of about 1 MB; the first pieces are smaller. `mapper` inflates them, and calls
-        `made` with each, whose results are yielded."""
+    def portions(self, mapper: Mapper = map, made: Callable[[bytes], Any] = bytes) -> Iterator[Any]:
+        """The remaining bytes, in portions of about 1 MB, of which the first are smaller. `mapper` inflates them, and
+        calls `made` with each, whose results are yielded."""
 
 
 class PlainReader:
@@ -43,15 +43,15 @@ class PlainReader:
         self.name = name
         self._file = file
 
-    def pieces(self, mapper: Mapper = map, made: Callable[[bytes], Any] = bytes) -> Iterator[Any]:
+    def portions(self, mapper: Mapper = map, made: Callable[[bytes], Any] = bytes) -> Iterator[Any]:
         return mapper(made, self._read())
 
     def _read(self) -> Iterator[bytes]:
-        size = FIRST_PIECE
+        size = FIRST_PORTION
         try:
-            while piece := self._file.read(size):
-                yield piece
-                size = min(2 * size, PIECE_SIZE)
+            while portion := self._file.read(size):
+                yield portion
+                size = min(2 * size, PORTION_SIZE)
         except (OSError, EOFError, ValueError, igzip_lib.IsalError) as error:  # type: ignore[misc]
             raise SourceError(f"{self.name}: {error}") from None
 
@@ -110,8 +110,8 @@ def read_header(reader: Reader) -> tuple[Header, bytes]:
     """Read the BAM header at the start of a stream; also returns the bytes after it that were read along with it."""
     data, needed = bytearray(), 0
     try:
-        for piece in reader.pieces():
-            data += piece
+        for portion in reader.portions():
+            data += portion
             with _naming(reader):
                 if len(data) >= needed and len(data) >= (needed := bytes_needed(data)):
                     break
@@ -136,7 +136,7 @@ def _naming(reader: Reader) -> Iterator[None]:
         raise SourceError(f"{reader.name}: {error}") from None
 
 
-class _Piece(NamedTuple):
+class _Portion(NamedTuple):
     """Inflated bytes, and the records that a worker found in them if they begin where it guessed."""
 
     data: bytes
@@ -150,15 +150,15 @@ class _Piece(NamedTuple):
     """Reference id and position of its last record."""
 
 
-def _guessed(data: bytes, n_ref: int, ordered: bool) -> _Piece:
+def _guessed(data: bytes, n_ref: int, ordered: bool) -> _Portion:
     start = find_records(data, n_ref)
     if start >= 0:
         try:
             block, used = walk(data, n_ref, start)
-            return _Piece(data, start, block, start + used, check_order(block) if ordered else (0, -1))
+            return _Portion(data, start, block, start + used, check_order(block) if ordered else (0, -1))
         except SourceError:
             pass  # `record_blocks` raises it again, with the record's number, if the guess was right
-    return _Piece(data, -1, NO_RECORDS, 0, (0, -1))
+    return _Portion(data, -1, NO_RECORDS, 0, (0, -1))
 
 
 def record_blocks(
@@ -167,9 +167,9 @@ def record_blocks(
     """Blocks of the records in `rest` and in everything the reader yields after it, each validated and, unless they
     need not be `ordered`, sorted.
 
-    A block holds the whole records of a piece, in place; a record that continues in the next piece is copied
-    to a block of its own. Where a piece's first record begins is known only when the pieces before it have been read.
-    So the workers guess it; pieces for which the guess was wrong, or that have a fault, are walked here.
+    A block holds the whole records of a portion, in place; a record that continues in the next portion is copied
+    to a block of its own. Where the first record of a portion begins is known only when those before it have been read.
+    So the workers guess it; portions for which the guess was wrong, or that have a fault, are walked here.
     """
     count, place = 0, (0, -1)
     n_ref = len(header.references)
@@ -186,26 +186,26 @@ def record_blocks(
         count += len(block)
         return block, start + used
 
-    def accepted(piece: _Piece, start: int) -> tuple[RecordBlock, int]:
-        """As `validated`; what was found is used if the guess is right, and the order across pieces, too."""
+    def accepted(portion: _Portion, start: int) -> tuple[RecordBlock, int]:
+        """As `validated`; what was found is used if the guess is right, and the order across portions, too."""
         nonlocal count, place
-        if piece.start != start or not len(piece.block):
-            return validated(piece.data, start)
+        if portion.start != start or not len(portion.block):
+            return validated(portion.data, start)
         try:
             if ordered:
-                check_order(piece.block[:1], *place, count, header.references)
+                check_order(portion.block[:1], *place, count, header.references)
         except SourceError as error:
             raise SourceError(f"{reader.name}: {error}") from None
-        count, place = count + len(piece.block), piece.place
-        return piece.block, piece.end
+        count, place = count + len(portion.block), portion.place
+        return portion.block, portion.end
 
-    begun = bytearray()  # the start of a record that continues in the next piece
+    begun = bytearray()  # the start of a record that continues in the next portion
     block, used = validated(rest)
     if len(block):
         yield block
     begun += rest[used:]
-    for piece in reader.pieces(mapper, lambda data: _guessed(data, n_ref, ordered)):
-        data, start = piece.data, 0
+    for portion in reader.portions(mapper, lambda data: _guessed(data, n_ref, ordered)):
+        data, start = portion.data, 0
         while begun and start < len(data):
             end = start + _missing(begun)
             begun += data[start:end]
@@ -216,7 +216,7 @@ def record_blocks(
                     yield block
                     begun = bytearray()
         if not begun:
-            block, used = accepted(piece, start)
+            block, used = accepted(portion, start)
             if len(block):
                 yield block
             begun += data[used:]

@@ -367,9 +367,9 @@ class _Upload(io.RawIOBase):
             note("POST", self._name, "", 0, 0, self._begun, 200)
         begun = time.perf_counter()
         with memoryview(self._buffer) as whole:
-            piece = bytes(whole[:length])  # obstore keeps it
+            portion = bytes(whole[:length])  # obstore keeps it
         del self._buffer[:length]
-        self._try(lambda: self._writer.write(piece))
+        self._try(lambda: self._writer.write(portion))
         note("PUT", self._name, f"part {len(self.parts) + 1}", 0, length, begun, 200)
         self.parts.append(length)
 

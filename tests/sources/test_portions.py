@@ -1,4 +1,4 @@
-"""Records from pieces of a stream, wherever these end; what workers guess of them; where BGZF blocks are."""
+"""Records from portions of a stream, wherever these end; what workers guess of them; where BGZF blocks are."""
 
 from array import array
 from collections.abc import Callable, Iterator
@@ -16,16 +16,16 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 
-class Pieces:
-    """A reader of given pieces."""
+class Portions:
+    """A reader of given portions."""
 
     name, truncated = "x.bam", False
 
-    def __init__(self, pieces: list[bytes]) -> None:
-        self._pieces = pieces
+    def __init__(self, portions: list[bytes]) -> None:
+        self._portions = portions
 
-    def pieces(self, mapper: Any = map, made: Callable[[bytes], Any] = bytes) -> Iterator[Any]:
-        return mapper(made, self._pieces)
+    def portions(self, mapper: Any = map, made: Callable[[bytes], Any] = bytes) -> Iterator[Any]:
+        return mapper(made, self._portions)
 
 
 def cut(data: bytes, ends: list[int]) -> list[bytes]:
@@ -33,9 +33,9 @@ def cut(data: bytes, ends: list[int]) -> list[bytes]:
     return [data[start:end] for start, end in pairwise(borders)]
 
 
-def records(pieces: list[bytes], references: int) -> bytes:
+def records(portions: list[bytes], references: int) -> bytes:
     header = Header(b"", [(f"c{number}", 1 << 30) for number in range(references)])
-    blocks = record_blocks(Pieces(pieces), header)
+    blocks = record_blocks(Portions(portions), header)
     return b"".join(bytes(memoryview(block.data)[block.offsets[0] : block.offsets[-1]]) for block in blocks)
 
 
@@ -44,13 +44,13 @@ SORTED = [hostile.record(ref=0, pos=at, name=b"r%d" % at) for at in range(60)]
 
 @given(st.lists(st.integers(0, 10_000), max_size=8))
 @example([1])
-def test_records_are_the_same_wherever_pieces_end(ends: list[int]) -> None:
+def test_records_are_the_same_wherever_portions_end(ends: list[int]) -> None:
     data = b"".join(SORTED)
     assert records(cut(data, ends), 1) == data
 
 
 @given(st.lists(st.integers(0, 10_000), max_size=8), st.integers(0, 59), st.sampled_from(["order", "length"]))
-def test_faults_are_the_same_wherever_pieces_end(ends: list[int], number: int, fault: str) -> None:
+def test_faults_are_the_same_wherever_portions_end(ends: list[int], number: int, fault: str) -> None:
     wrong = list(SORTED)
     wrong[number] = {
         "order": hostile.record(ref=0, pos=-1 if number else 5, name=b"wrong"),

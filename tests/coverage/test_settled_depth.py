@@ -33,31 +33,31 @@ def test_equals_mosdepth(mode, late, tmp_path):
         assert ours(bam, tmp_path / f"b{size}" / "out", size, **options) == expected
 
 
-@pytest.mark.parametrize("mode", ["bases", "spans", "fragments"])
+@pytest.mark.parametrize("mode", ["bases", "extents", "fragments"])
 @pytest.mark.parametrize("late", [0, 60])
-def test_pieces_follow_each_other(mode, late, tmp_path):
+def test_depths_follow_each_other(mode, late, tmp_path):
     bam = scattered_bam(tmp_path / "scattered.bam", 5, late)
-    whole, tally = Tally(LENGTH, mode=mode), Tally(LENGTH, mode=mode, in_pieces=True)
-    pieces = []
+    whole, tally = Tally(LENGTH, mode=mode), Tally(LENGTH, mode=mode, incremental=True)
+    settled = []
     for group in row_groups(bam, 0, 100):
         whole.add(group)
         tally.add(group)
-        pieces.append(tally.settled())
-    pieces = [*filter(None, pieces), tally.finish()]
-    depth = sum((piece.values() for piece in pieces), array("i"))
+        settled.append(tally.settled())
+    settled = [*filter(None, settled), tally.finish()]
+    depth = sum((one.values() for one in settled), array("i"))
     assert depth == whole.finish().values()
     assert len(depth) == LENGTH
     assert any(depth)
     if mode == "fragments":  # one may begin far before its read
-        assert len(pieces) == 1
-    elif mode == "spans" or not late:
-        assert len(pieces) > 5
-        assert max(map(len, pieces[:-1])) < LENGTH / 4
+        assert len(settled) == 1
+    elif mode == "extents" or not late:
+        assert len(settled) > 5
+        assert max(map(len, settled[:-1])) < LENGTH / 4
 
 
 def test_row_groups_out_of_order(tmp_path):
     first, second, *_ = row_groups(scattered_bam(tmp_path / "scattered.bam", 5, 0), 0, 400)
-    tally = Tally(LENGTH, in_pieces=True)
+    tally = Tally(LENGTH, incremental=True)
     tally.add(second)
     assert tally.settled() is not None
     with pytest.raises(FormatError, match="order"):
