@@ -3,6 +3,7 @@
 # make branches  every test, and which branches of the Python code they take: a table, and build/branches/index.html
 # make catalog  the shipped workflow on .test/config, with Snakemake's report, as a workflow catalog would run it
 # make lint    ruff, mypy, snakefmt, snakemake --lint
+# make audit   known weaknesses of dependencies, patterns of weak code, and build/sbom.json: what is installed
 # make fuzz    a million mutations of all that is read, on the bounds-checked build
 # make bench   the table and the plot of benchmarks/README.md
 # make bench-scale  how cost grows with reads, depth and read length
@@ -32,6 +33,7 @@ INSTALLED = $(VENV)/.installed
 TESTED    = $(VENV)/.tested
 LINTERS   = $(VENV)/.linters
 COVERERS  = $(VENV)/.coverers
+AUDITORS  = $(VENV)/.auditors
 PLOTTERS  = $(VENV)/.plotters
 CHECKED   = build/checked/.built
 DEMO      = demo
@@ -44,7 +46,7 @@ MAKEFLAGS += --jobs=$(CORES)
 # Tests start thousands of processes: without byte code that is kept, each would compile all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test branches catalog fuzz lint bench bench-scale igv docs dist setup clean
+.PHONY: demo test branches catalog fuzz lint audit bench bench-scale igv docs dist setup clean
 
 setup: $(INSTALLED)
 
@@ -81,6 +83,10 @@ $(COVERERS): $(TESTED)
 
 $(LINTERS): $(INSTALLED)
 	$(call require,lint)
+	@touch $@
+
+$(AUDITORS): $(INSTALLED)
+	$(call require,audit)
 	@touch $@
 
 # The same kernels with every index checked, for tests with malformed input.
@@ -125,6 +131,12 @@ lint: $(LINTERS) $(COHORT)
 	$(BIN)/snakefmt --check workflow examples/lab
 	cd $(DEMO) && $(RUN) snakemake --snakefile $(CURDIR)/workflow/Snakefile \
 	    --configfile $(CURDIR)/examples/cohort/config.yaml --lint
+
+audit: $(AUDITORS)
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive bams3/bams3 workflow .ci
+	mkdir -p build
+	$(BIN)/cyclonedx-py environment $(BIN)/python --output-file build/sbom.json
+	$(BIN)/pip-audit --local --skip-editable
 
 bench: $(PLOTTERS)
 	$(BIN)/python benchmarks/run.py

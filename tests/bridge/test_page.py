@@ -17,6 +17,7 @@ from served import serving
 
 from bams3 import open as open_dataset
 
+MARKUP = "%3Cimg%20src=x%20onerror=alert(1)%3E"
 TOKENS = {"all": ".", "part": "q:1-100"}  # and the regions of each
 NAMES = ["illumina_chr22_NA12878", "nanopore_NA12878"]
 IGV = Path(__file__).parents[2] / "bams3/bams3/bridge/page/igv/igv.esm.min.js"
@@ -97,12 +98,19 @@ def test_a_click_goes_there_and_the_address_follows(opened: Callable[..., Any]) 
 
 @pytest.mark.parametrize(
     ("query", "said"),
-    [("?dataset=nothing", "404: no such dataset"), (f"?dataset={NAMES[0]}&locus=chrQ:1-2", "no such contig")],
+    [
+        ("?dataset=nothing", "404: no such dataset"),
+        (f"?dataset={NAMES[0]}&locus=chrQ:1-2", "no such contig"),
+        (f"?dataset={MARKUP}", "404: no such dataset"),
+        (f"?dataset={NAMES[0]}&locus={MARKUP}:1-2", "no such contig"),
+    ],
 )
 def test_what_is_not_there_is_said(opened: Callable[..., Any], query: str, said: str) -> None:
     page = opened(query, complaining=True)
+    page.on("dialog", lambda dialog: pytest.fail(f"a script of a name ran: {dialog.message}"))
     page.wait_for_selector("#error:not([hidden])")
     assert said in page.inner_text("#error")
+    assert page.locator("img[src=x]").count() == 0
 
 
 @pytest.mark.usefixtures("igv")

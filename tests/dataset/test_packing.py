@@ -12,7 +12,7 @@ import pytest
 import zstandard
 from bams3.cli import main
 from bams3.dataset.layout import HEADER, METADATA, PLAIN_HEADER
-from bams3.dataset.manifest import Manifest, sealed
+from bams3.dataset.manifest import VERSION, Manifest, sealed
 from bams3.dataset.packing import (
     header_text,
     longest_header,
@@ -23,6 +23,7 @@ from bams3.dataset.packing import (
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import DatasetError, FormatError, SourceError
 from bams3.operations.repair import repair
+from bams3.operations.verify import verify
 from hypothesis import given
 from hypothesis import strategies as st
 from peers import DATA
@@ -129,7 +130,9 @@ def test_repair_keeps_the_version(dataset: Path, tmp_path: Path) -> None:
     assert (copy / METADATA).read_bytes() == (dataset / METADATA).read_bytes()
     (copy / METADATA).unlink()
     repair(copy)
-    assert manifest(copy)["version"] == 2
+    assert manifest(copy)["version"] == VERSION
+    (copy / PLAIN_HEADER).unlink(missing_ok=True)
+    assert not list(verify(DatasetReader(copy), strict=True))
     assert DatasetReader(copy).header == DatasetReader(dataset).header
 
 

@@ -71,7 +71,7 @@ def test_what_a_receipt_says(folder: Path, run: Run) -> None:
     assert sums_in(document["all_sums"]) == printed_by_samtools(folder / "x.bam", "-a")
     assert document["versions"] == {
         "bams3": bams3.__version__,
-        "format": 2,
+        "format": 4,
         "samtools": pysam.__samtools_version__,
     }
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", document["time"])

@@ -53,7 +53,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     body = body[: body.rindex(b"\n") + 1]
     manifest: dict[str, Any] = json.loads(text)
     assert manifest["format"] == "bams3"
-    assert manifest["version"] in (1, 2, 3)
+    assert manifest["version"] in (1, 2, 3, 4, 5)
     assert zlib.crc32(body) == manifest["crc32"], last
     if isinstance(manifest["references"], str):
         assert manifest["version"] > 1
@@ -139,18 +139,22 @@ def read_dataset(folder: Path) -> tuple[dict[str, Any], bytes, Iterator[RowGroup
         raw = name.encode("utf-8", "surrogateescape") + b"\0"
         bam += struct.pack("<I", len(raw)) + raw + struct.pack("<I", length)
     assert hashlib.sha256(bam).hexdigest()[:32] == manifest["header_id"]
+    if manifest["version"] > 3:
+        assert hashlib.sha256(header).hexdigest() == manifest["header_sha256"]
+        assert hashlib.sha256(stored).hexdigest() == manifest["index_sha256"]
     return manifest, header, _row_groups(folder, manifest, json.loads(unzstd(stored)))
 
 
 def _row_groups(folder: Path, manifest: dict[str, Any], index: list[Any]) -> Iterator[RowGroup]:
     piece = 0
     last_of = shared_windows(manifest)
-    for path, reference_id, start, end, size, footer_bytes, footer_crc32, row_groups, *contigs in index:
+    for path, reference_id, start, end, size, footer_bytes, footer_crc32, row_groups, *more in index:
+        contigs, sha256 = (*more, [], "")[:2] if manifest["version"] < 4 else more
         if contigs:
             assert path == f"data/_contigs/{reference_id:09d}-{last_of[reference_id] + 1:09d}.chunk"
             assert (start, end) == (0, manifest["chunk_size"])
-            assert len(contigs[0]) == len(row_groups)
-            assert all(last_of[contig] == last_of[reference_id] for contig in contigs[0])
+            assert len(contigs) == len(row_groups)
+            assert all(last_of[contig] == last_of[reference_id] for contig in contigs)
         elif reference_id < 0:
             assert path == f"data/_unplaced/{piece:06d}.chunk"
             assert (start, end) == (piece, piece)
@@ -160,6 +164,7 @@ def _row_groups(folder: Path, manifest: dict[str, Any], index: list[Any]) -> Ite
             contig = path_component(manifest["references"][reference_id][0])
             assert path == f"data/{contig}/{start:09d}-{end:09d}.chunk"
         data = (folder / path).read_bytes()
+        assert hashlib.sha256(data).hexdigest() == sha256 or manifest["version"] < 4
         length, crc = struct.unpack_from("<II", data, len(data) - 16)
         assert (len(data), length + 16, crc) == (size, footer_bytes, footer_crc32)
         footer, groups = read_chunk(data)
@@ -170,7 +175,7 @@ def _row_groups(folder: Path, manifest: dict[str, Any], index: list[Any]) -> Ite
 
 def shared_windows(manifest: dict[str, Any]) -> dict[int, int]:
     """For each reference that shares a window, the last of those that do."""
-    if manifest["version"] < 3:
+    if manifest["version"] not in (3, 5):
         return {}
     size = manifest["chunk_size"]
     runs: list[tuple[list[int], int]] = []

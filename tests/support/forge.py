@@ -13,6 +13,7 @@ import json
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,11 @@ def _write(dataset: Path, path: str, document: Any) -> None:
     stored = zstandard.compress(document if path == HEADER else _json(document))
     (dataset / path).write_bytes(stored)
     name, data = ("header", document) if path == HEADER else ("index", stored)
-    told = {f"{name}_bytes": len(data), f"{name}_crc32": zlib.crc32(data)}
+    told = {
+        f"{name}_bytes": len(data),
+        f"{name}_crc32": zlib.crc32(data),
+        f"{name}_sha256": sha256(data).hexdigest(),
+    }
     _write(dataset, MANIFEST, read(dataset, MANIFEST) | told)
 
 
@@ -109,6 +114,7 @@ def _follow(entries: list[list[Any]], path: str, data: bytes, footer: Any) -> li
     for entry in entries:
         if entry[0] == path:
             entry[4:7] = len(data), length + TRAILER.size, checksum
+            entry[9] = sha256(data).hexdigest()
             if footer is not None:
                 with suppress(KeyError, TypeError, IndexError, AttributeError):
                     entry[7] = [_zone(group) for group in footer["row_groups"]]
@@ -291,7 +297,7 @@ def answers(dataset: Path, readers: dict[str, Callable[[DatasetReader], Any]]) -
 
 def complains(dataset: Path) -> bool:
     try:
-        return bool(list(verify(DatasetReader(dataset))))
+        return bool(list(verify(DatasetReader(dataset), strict=True)))
     except Bams3Error as error:
         check_message(error)
         return True

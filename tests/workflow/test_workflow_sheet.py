@@ -1,10 +1,14 @@
 """The sample sheet as spreadsheets and people write it."""
 
+import re
+
 import pytest
 from bams3.cohort.regions import PLACE
+from bams3.workflow.configuration import check, schema
 from bams3.workflow.errors import ConfigurationError
 from bams3.workflow.names import check_names
 from bams3.workflow.sheet import decoded, rows
+from workflows import ROOT
 
 HEADING = "sample\talignments\n"
 ONE = [{"sample": "S1", "alignments": "a.bam"}]
@@ -105,3 +109,30 @@ def test_names_that_would_be_taken_for_something_else(names: str, message: str |
 
 def test_columns_of_matrices_are_names_where_there_are_none() -> None:
     check_names({"name": 1}, "s.tsv")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["S;touch x", "$(id)", "`id`", "a b", "a'b", 'a"b', "a|b", "a>b", "a&b", "a*", "-rf", "../x", "a/b", ".x", "_x", "",
+     "<b>", "é", "a\x1b[2J", "x" * 201],
+)  # fmt: skip
+def test_names_of_samples_that_are_refused(name: str) -> None:
+    """They are names of files, and words of commands."""
+    rules = schema(str(ROOT / "workflow/schemas/samples.schema.yaml"))
+    check({"sample": "S-1.a_b", "alignments": "a.bam"}, rules, "s.tsv:2")
+    with pytest.raises(ConfigurationError, match=r"^s\.tsv:2: ") as raised:
+        check({"sample": name, "alignments": "a.bam"}, rules, "s.tsv:2")
+    assert "\n" not in str(raised.value)
+
+
+def test_rules_quote_what_their_commands_are_given() -> None:
+    """A number of threads and a batch i/n apart."""
+    files = [*ROOT.glob("workflow/rules/*.smk"), *ROOT.glob("examples/**/*.smk")]
+    shells = [
+        found
+        for path in files
+        for found in re.findall(r"^    shell:\n((?: {8}.*\n)+)", path.read_text(), re.M)
+    ]
+    assert len(shells) >= 8
+    given = {word for text in shells for word in re.findall(r"(?<!\{)\{([^{}]+)\}(?!\})", text)}
+    assert {word for word in given if not word.endswith(":q")} == {"threads", "params.batch"}

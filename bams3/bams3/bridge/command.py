@@ -60,7 +60,9 @@ def _serving(serve: Serve, end: Callable[[], None]) -> Iterator[int]:
             said = pipe.read()
         if said != _READY:
             raise (
-                pickle.loads(said) if said else ChildProcessError("the process that serves files was killed")
+                pickle.loads(said)  # from the child # nosec B301
+                if said
+                else ChildProcessError("the process that serves files was killed")
             )
     except BaseException:
         os.close(hold)  # which ends the child

@@ -10,7 +10,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bams3._version import __version__
 from bams3.bridge.access import Tokens
@@ -61,8 +61,25 @@ def application(
         *page.routes(),
     ]
     answers = {500: unreadable, HtsgetError: error_response}
-    app = Starlette(routes=routes, middleware=[*guards, cross_origin], exception_handlers=answers)
+    framed = Middleware(Framed)
+    app = Starlette(routes=routes, middleware=[framed, *guards, cross_origin], exception_handlers=answers)
     return Log(app)
+
+
+class Framed:
+    """Refuses a request that gives the length of its body in two ways: what another server takes for its body could be
+    a second request here."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer with 400 and close the connection, or pass the request on."""
+        names = {name for name, _ in scope.get("headers", ())}
+        app: ASGIApp = self._app
+        if {b"content-length", b"transfer-encoding"} <= names:
+            app = PlainTextResponse("two lengths of a body\n", 400, {"connection": "close"})
+        await app(scope, receive, send)
 
 
 def unreadable(request: Request, error: Exception) -> Response:

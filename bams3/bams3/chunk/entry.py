@@ -17,6 +17,9 @@ class ChunkEntry(NamedTuple):
 
     If several contigs share the chunk, `row_groups` has the values for each contig in each row group, `contigs` the
     reference id of each, and `reference_id` is that of the first contig that may be there.
+
+    `sha256`, of all bytes of the chunk in hex digits, is empty if an earlier version wrote the index, and if the chunk
+    was read without an index.
     """
 
     path: str
@@ -28,10 +31,13 @@ class ChunkEntry(NamedTuple):
     footer_crc32: int
     row_groups: Sequence[Sequence[int]]
     contigs: Sequence[int] = ()
+    sha256: str = ""
 
     def to_json(self) -> Sequence[Any]:
         """As in an index or a part."""
-        return self if self.contigs else self[:-1]
+        if self.sha256:
+            return self
+        return self[:-1] if self.contigs else self[:-2]
 
     @property
     def zones(self) -> list[ZoneMap]:

@@ -1,9 +1,9 @@
 """Writing a chunk: row groups in, one object out."""
 
-import shutil
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, BinaryIO
 
 from bams3.chunk.entry import ChunkEntry
@@ -26,6 +26,7 @@ from bams3.codec import ENCODINGS, ZoneMap, joined, streams, text_values
 from bams3.codec.encoder import encode
 
 SPILL = 16 << 20  # bytes of a chunk's compressed hot streams that are kept in memory
+COPIED = 1 << 20  # … and that are copied at a time
 
 
 @dataclass
@@ -113,18 +114,23 @@ def write_chunk(
     """
     entries: list[RowGroupEntry] = []
     programs: set[str] = set()
-    at = file.write(JOINED_MAGIC if is_joined else MAGIC)
+    digest = sha256()
+
+    def write(data: bytes) -> int:
+        digest.update(data)
+        return file.write(data)
+
+    at = write(JOINED_MAGIC if is_joined else MAGIC)
     with tempfile.SpooledTemporaryFile(SPILL) as hot:
         for group in row_groups:
             programs.update(group.programs)
             cold_names, hot_names = parted(group.streams)
             entries.append(_described(group, cold_names, hot_names))
-            for name in cold_names:
-                at += file.write(group.streams[name][1])
+            at += write(b"".join(group.streams[name][1] for name in cold_names))
             hot.writelines(group.streams[name][1] for name in hot_names)
-        at += hot.tell()
         hot.seek(0)
-        shutil.copyfileobj(hot, file, 1 << 20)
+        while data := hot.read(COPIED):
+            at += write(data)
     mentioned = sorted({reference for entry in entries for reference in entry.references})
     named = [[reference, *header.references[reference]] for reference in mentioned]
     read_groups = {name for entry in entries for name in entry.read_groups}
@@ -133,7 +139,9 @@ def write_chunk(
         *identity, named, dict(ENCODINGS), entries, header=text.decode("utf-8", "surrogateescape")
     )
     ending = footer.to_bytes()
-    file.write(ending)
+    write(ending)
     footer_crc32 = TRAILER.unpack(ending[-TRAILER.size :])[1]
     place = identity[1:4]
-    return ChunkEntry(path, *place, at + len(ending), len(ending), footer_crc32, footer.zones, footer.contigs)
+    return ChunkEntry(
+        path, *place, at + len(ending), len(ending), footer_crc32, footer.zones, footer.contigs, digest.hexdigest()
+    )  # fmt: skip

@@ -30,7 +30,7 @@ MOST_REGIONS = 1000
 LONGEST_NAME = 200
 """Maximum characters shown of the name of a region or a contig; the tables hold the full name."""
 
-_ORDER = {"fail": 0, "outlier": 1, "pass": 2}
+_ORDER = {status: place for place, status in enumerate(("fail", "outlier", "pass"))}
 _PARTS = ("page.css", "page.js", "plots.js", "table.js", "kinship.js")
 
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from bams3.dataset import layout
-from bams3.dataset.manifest import VERSION, Manifest
+from bams3.dataset.manifest import Manifest
 from bams3.dataset.own import Own, is_former
 from bams3.dataset.parts import Plan, stored_plan
 from bams3.errors import DatasetError, FormatError
@@ -72,7 +72,7 @@ def plan_of(manifest: Manifest) -> Plan:
     """The plan by which a dataset was written."""
     return Plan(
         manifest.header_id, manifest.references, manifest.chunk_size, manifest.level, manifest.header_bytes,
-        manifest.header_crc32, max(manifest.version, VERSION),
+        manifest.header_crc32, manifest.version, header_sha256=manifest.header_sha256,
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from bams3.chunk.footer import MAGIC
 from bams3.chunk.zones import check_joined, check_zones
 from bams3.dataset import layout
 from bams3.dataset.layout import Grid
-from bams3.dataset.manifest import MAX_INDEX, Counts, Manifest, is_count
+from bams3.dataset.manifest import MAX_INDEX, Counts, Manifest, check_sha256, is_count
 from bams3.errors import FormatError
 from bams3.untrusted import inflate, parse_json
 
@@ -32,6 +32,7 @@ def index_from_bytes(data: bytes, manifest: Manifest, name: str) -> list[ChunkEn
     try:
         entries = [ChunkEntry(*entry) for entry in parse_json(inflate(data, most))]
         check_chunks(entries, manifest.counts, manifest.references, manifest.chunk_size, manifest.joined)
+        check_hashes(entries, manifest.version)
         if (len(entries), sum(entry.size for entry in entries)) != (manifest.chunks, manifest.bytes):
             raise ValueError(f"its chunks do not add up to the totals in {layout.METADATA}")
         return entries
@@ -59,7 +60,7 @@ def _check(
     contig = chunk.reference_id
     if type(contig) is not int or not -1 <= contig < len(references):
         raise ValueError(f"invalid reference {contig!r}")
-    if not all(map(is_count, numbers)):
+    if not all(map(is_count, numbers)) or not isinstance(chunk.contigs, (list, tuple)):
         raise ValueError("invalid numbers")
     sharing = joined.sharing(contig) if joined and contig != layout.UNPLACED else range(contig, contig + 1)
     if len(sharing) > 1:
@@ -94,6 +95,15 @@ def _check_shared(chunk: ChunkEntry, references: Sequence[Sequence[Any]], sharin
         raise ValueError("invalid contigs")
     lengths = [references[contig][1] for contig in chunk.contigs]
     check_joined(chunk.contigs, chunk.row_groups, chunk.reference_id, chunk.start, chunk.end, lengths)
+
+
+def check_hashes(chunks: Sequence[ChunkEntry], version: int) -> None:
+    """Raise ValueError unless each has its SHA-256, if a dataset of this version has them."""
+    for chunk in chunks:
+        try:
+            check_sha256(chunk.sha256, version)
+        except ValueError as error:
+            raise ValueError(f"{chunk.path!r}: {error}") from None
 
 
 def check_chunks(

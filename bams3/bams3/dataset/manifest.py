@@ -21,12 +21,15 @@ from bams3.errors import DatasetError, FormatError
 from bams3.untrusted import parse_json
 
 FORMAT = "bams3"
-VERSION = 2
-JOINED = 3
+VERSION = 4
+JOINED = 5
 """The version of a dataset in which contigs share windows."""
-VERSIONS = (1, VERSION, JOINED)
+VERSIONS = (1, 2, 3, VERSION, JOINED)
 """That are read."""
+HASHED = 4
+"""From this version on, there are SHA-256 hashes: of header and index in the manifest, of each chunk in the index."""
 FLAGS = ("truncated", "partial_header")  # keys of a manifest that are true or absent
+HASHES = ("header_sha256", "index_sha256")  # … and that a manifest of an early version lacks
 MAX_INDEX = 1 << 30  # bytes of the chunk index, stored or inflated
 _SEAL = b'  "crc32": '
 
@@ -133,7 +136,9 @@ def _agree(row: list[int]) -> bool:
 class Manifest(NamedTuple):
     """`_metadata.json`. `header_id` identifies the BAM header (see `header_id`); `truncated`: the source lacked its
     end-of-file marker; `partial_header`: the header was rebuilt from chunks, which do not have all of it; `sums`:
-    None if an earlier version wrote the manifest; `lossy`: what the conversion changed in the records, if it did."""
+    None if an earlier version wrote the manifest; `lossy`: what the conversion changed in the records, if it did;
+    `header_sha256`, of the header's text, and `index_sha256`, of the stored index: in hex digits, empty before version
+    4."""
 
     header_id: str
     references: list[list[Any]]
@@ -152,13 +157,15 @@ class Manifest(NamedTuple):
     partial_header: bool = False
     sums: Sums | None = None
     lossy: Loss | None = None
+    header_sha256: str = ""
+    index_sha256: str = ""
     format: str = FORMAT
     version: int = VERSION
 
     @property
     def joined(self) -> Grid | None:
         """The windows, if contigs share some of them."""
-        return Grid(self.references, self.chunk_size) if self.version >= JOINED else None  # type: ignore[arg-type]
+        return Grid(self.references, self.chunk_size) if joins(self.version) else None  # type: ignore[arg-type]
 
     def to_bytes(self) -> builtins.bytes:
         """JSON, one key a line."""
@@ -167,9 +174,9 @@ class Manifest(NamedTuple):
         )
         if self.version > 1:
             document["references"] = packed_references(self.references)
-        for flag in FLAGS:
-            if not document[flag]:
-                del document[flag]
+        for key in (*FLAGS, *HASHES):
+            if not document[key]:
+                del document[key]
         del document["sums"], document["lossy"]
         document |= sums_to_json(self.sums) | lossy_to_json(self.lossy)
         return sealed(document)
@@ -205,6 +212,8 @@ class Manifest(NamedTuple):
         check_grid(self.references, self.chunk_size)
         if (joined := self.joined) is not None and not joined.joins:
             raise ValueError("no contigs that could share a window")
+        for hashed in (self.header_sha256, self.index_sha256):
+            check_sha256(hashed, self.version)
         numbers = (
             self.records, self.chunks, self.bytes, self.header_bytes, self.header_crc32, self.index_bytes,
             self.index_crc32,
@@ -216,6 +225,11 @@ class Manifest(NamedTuple):
             raise ValueError(f"{self.records} records, but its counts add up to another number")
         if self.sums is not None:
             self.sums.check(self.counts.passed[1], self.counts.failed[1])
+
+
+def joins(version: int) -> bool:
+    """Whether contigs share windows in a dataset of this version."""
+    return version in (3, JOINED)
 
 
 def sealed(document: dict[str, Any]) -> bytes:
@@ -267,6 +281,13 @@ def is_set(document: dict[str, Any], flag: str) -> bool:
     return flag in document
 
 
+def check_sha256(value: Any, version: int) -> None:
+    """Raise ValueError unless it is a SHA-256 in hex digits; or "" if the version has none."""
+    pattern = "[0-9a-f]{64}" if version >= HASHED else ""
+    if not (isinstance(value, str) and re.fullmatch(pattern, value)):
+        raise ValueError(f"invalid SHA-256 {value!r}")
+
+
 def sums_to_json(sums: Sums | None) -> dict[str, Any]:
     """The sums as a key of a manifest or a part; none if they are not known."""
     return {} if sums is None else {"sums": sums.to_json()}
@@ -284,6 +305,11 @@ def lossy_to_json(loss: Loss | None) -> dict[str, Any]:
 
 def header_id(header: Any) -> str:
     """Identifies a BAM header: the first 32 hex digits of the SHA-256 of its bytes, magic to reference list."""
+    return sha256_of(header.to_bam())[:32]
+
+
+def sha256_of(data: bytes) -> str:
+    """The SHA-256 of a document, in hex digits."""
     try:  # the built-in module: hashlib loads OpenSSL, which takes 4 ms
         from _sha2 import sha256
     except ImportError:
@@ -292,5 +318,5 @@ def header_id(header: Any) -> str:
         except ImportError:
             from hashlib import sha256
 
-    digest: str = sha256(header.to_bam()).hexdigest()
-    return digest[:32]
+    digest: str = sha256(data).hexdigest()
+    return digest

@@ -17,21 +17,25 @@ from bams3.bam.lossy import Loss, loss_of
 from bams3.chunk.entry import ChunkEntry
 from bams3.codec import ENCODINGS
 from bams3.dataset import layout, packing
-from bams3.dataset.index import check_chunks, index_to_bytes
+from bams3.dataset.index import check_chunks, check_hashes, index_to_bytes
 from bams3.dataset.layout import Grid, Window
 from bams3.dataset.manifest import (
     JOINED,
     VERSION,
+    VERSIONS,
     Counts,
     Manifest,
     check_grid,
     check_identity,
     check_seal,
+    check_sha256,
     header_id,
     is_count,
     is_set,
+    joins,
     lossy_to_json,
     sealed,
+    sha256_of,
     sums_of,
     sums_to_json,
 )  # fmt: skip
@@ -42,6 +46,8 @@ from bams3.storage import Storage
 from bams3.untrusted import parse_json
 
 Parsed = TypeVar("Parsed")
+
+WRITTEN = (VERSION, JOINED)
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,7 @@ class Plan:
     header_crc32: int
     version: int = VERSION
     lossy: Loss | None = None
+    header_sha256: str = ""
 
     @classmethod
     def of(cls, header: Any, chunk_size: int, level: int, lossy: Loss | None = None) -> "Plan":
@@ -63,6 +70,7 @@ class Plan:
         return cls(
             header_id(header), [list(reference) for reference in header.references], chunk_size, level,
             len(header.text), zlib.crc32(header.text), version_of(header.references, chunk_size), lossy,
+            sha256_of(header.text),
         )  # fmt: skip
 
     def to_bytes(self) -> bytes:
@@ -74,7 +82,7 @@ class Plan:
     def grid(self) -> Grid:
         """The windows."""
         references = [(name, length) for name, length in self.references]
-        return Grid(references, self.chunk_size, joins=self.version >= JOINED)
+        return Grid(references, self.chunk_size, joins=joins(self.version))
 
     @cached_property
     def lengths(self) -> list[int]:
@@ -88,7 +96,7 @@ class Plan:
     @property
     def joined(self) -> Grid | None:
         """The windows, if contigs share some of them."""
-        return self.grid if self.version >= JOINED else None
+        return self.grid if joins(self.version) else None
 
 
 def version_of(references: Sequence[Sequence[Any]], chunk_size: int) -> int:
@@ -151,6 +159,7 @@ class Part:
             if not all(type(number) is int and -1 <= number < 1 << 32 for number in window):
                 raise ValueError(f"invalid windows {list(window)}")
         check_chunks(self.chunks, self.counts, plan.references, plan.chunk_size, plan.joined)
+        check_hashes(self.chunks, plan.version)
         runs = sorted(self.windows)
         for chunk in self.chunks:
             reference_id, start = chunk.window
@@ -221,7 +230,8 @@ def read_plan(storage: Storage) -> Plan:
 
 def stored_plan(storage: Storage, path: str = layout.PLAN) -> Plan:
     """The plan of an unfinished dataset, or one that it has replaced. Raises DatasetError if it is damaged."""
-    return _read(storage, path, lambda data: _parse_plan(data, f"{storage.root}/{path}"))
+    versions = VERSIONS if is_former(path) else WRITTEN
+    return _read(storage, path, lambda data: _parse_plan(data, f"{storage.root}/{path}", versions))
 
 
 def _check_header(storage: Storage, plan: Plan) -> None:
@@ -260,19 +270,20 @@ def delete_parts(storage: Storage) -> None:
     storage.delete_all([*paths, layout.PLAN])
 
 
-def _parse_plan(data: bytes, name: str) -> Plan:
+def _parse_plan(data: bytes, name: str, versions: Sequence[int]) -> Plan:
     try:
         document = parse_json(data)
         check_seal(document, data)
         plan = Plan(**document | {"lossy": loss_of(document)})
         check_identity(plan.header_id, plan.level)
         check_grid(plan.references, plan.chunk_size)
-        if plan.version not in (VERSION, JOINED):
+        if plan.version not in versions:
             raise DatasetError(
                 f"{name}: begun by a bams3 that writes format version {plan.version}; finish it with that bams3"
             )
-        if plan.version != version_of(plan.references, plan.chunk_size):
+        if plan.version in WRITTEN and plan.version != version_of(plan.references, plan.chunk_size):
             raise ValueError("of another version than its contigs ask for")
+        check_sha256(plan.header_sha256, plan.version)
         if not (is_count(plan.header_bytes) and is_count(plan.header_crc32)):
             raise ValueError("invalid numbers")
         return plan
@@ -317,7 +328,7 @@ def commit(storage: Storage, plan: Plan, parts: Sequence[Part]) -> Manifest:
         plan.header_id, plan.references, plan.chunk_size, plan.level, records, len(chunks),
         sum(chunk.size for chunk in chunks), plan.header_bytes, plan.header_crc32, len(index), zlib.crc32(index),
         counts, dict(ENCODINGS), any(part.truncated for part in parts), sums=_sums(parts),
-        lossy=plan.lossy, version=plan.version,
+        lossy=plan.lossy, header_sha256=plan.header_sha256, index_sha256=sha256_of(index), version=plan.version,
     )  # fmt: skip
     if not _is_plan(storage, plan.to_bytes()):
         raise DatasetError(

@@ -91,7 +91,7 @@ class Receipt:
         }  # fmt: skip
 
     def _id(self) -> str:
-        """SHA-256 of the dataset's manifest, which has checksums of index and header; the index has those of chunks."""
+        """SHA-256 of the dataset's manifest, which has those of index and header; the index has those of chunks."""
         data = self._dataset.storage.get(METADATA)
         if Manifest.from_bytes(data, self._dataset.uri) != self._dataset.manifest:
             raise DatasetError(f"{self._dataset.uri}: it changed while it was compared; verify it again")

@@ -13,8 +13,9 @@ from bams3.chunk.header import joined
 from bams3.chunk.reader import ChunkReader
 from bams3.codec import ENCODINGS
 from bams3.dataset import layout
+from bams3.dataset.hashes import hash_of
 from bams3.dataset.index import check_chunks, index_to_bytes
-from bams3.dataset.manifest import JOINED, VERSION, VERSIONS, Counts, Manifest, header_id
+from bams3.dataset.manifest import HASHED, JOINED, VERSION, VERSIONS, Counts, Manifest, header_id, sha256_of
 from bams3.dataset.packing import header_path, header_text, stored_header
 from bams3.dataset.sums import Sums
 from bams3.errors import DatasetError, FormatError, SourceError
@@ -80,20 +81,31 @@ def repair(
     entries = sorted(
         (chunk.entry(chunk.path, chunk.footer.reference_id) for chunk in chunks), key=attrgetter("order")
     )
-    counts, sums = _total(entries, {chunk.path: chunk for chunk in chunks}, workers, progress)
-    index = index_to_bytes(entries)
     size = _chunk_size(chunks)
+    version = intact.version if intact else JOINED if any(entry.contigs for entry in entries) else VERSION
+    hashed = version >= HASHED
+    entries, counts, sums = _read(
+        storage, entries, {chunk.path: chunk for chunk in chunks}, workers, progress, hashed=hashed
+    )
+    index = index_to_bytes(entries)
     first = chunks[0].footer
     manifest = Manifest(
         first.dataset, references, size, first.level, sum(entry.records for entry in entries), len(entries),
         sum(entry.size for entry in entries), len(found.text), zlib.crc32(found.text), len(index), zlib.crc32(index),
         counts, dict(ENCODINGS), partial_header=header_id(found) != first.dataset, sums=sums,
-        version=JOINED if any(entry.contigs for entry in entries) else VERSION,
+        version=version,
     )  # fmt: skip
+    if hashed:
+        manifest = manifest._replace(header_sha256=sha256_of(found.text), index_sha256=sha256_of(index))
     if intact is not None:
-        if (intact.records, intact.chunks, intact.index_crc32) != (
-            manifest.records, manifest.chunks, manifest.index_crc32,
-        ):  # fmt: skip
+        if (intact.records, intact.chunks) == (manifest.records, manifest.chunks) and (
+            (intact.index_crc32, intact.index_sha256) != (manifest.index_crc32, manifest.index_sha256)
+        ):
+            raise DatasetError(
+                f"{storage.root}: its chunks are not those that {layout.METADATA} vouches for; restore them, or remove "
+                f"{layout.METADATA} to accept what is there"
+            )
+        if (intact.records, intact.chunks) != (manifest.records, manifest.chunks):
             raise DatasetError(
                 f"{storage.root}: {layout.METADATA} says {intact.chunks} chunks with {intact.records} records, but "
                 f"there are {manifest.chunks} with {manifest.records}; restore the missing chunks, or remove "
@@ -101,7 +113,7 @@ def repair(
             )
         manifest = intact._replace(
             header_bytes=manifest.header_bytes, header_crc32=manifest.header_crc32,
-            partial_header=manifest.partial_header,
+            partial_header=manifest.partial_header, header_sha256=manifest.header_sha256,
         )  # fmt: skip
     else:
         try:
@@ -206,24 +218,27 @@ def _texts(storage: Storage, chunks: list[ChunkReader]) -> Iterator[bytes]:
     yield from dict.fromkeys(chunk.footer.header_text for chunk in chunks)
 
 
-def _total(
-    entries: list[ChunkEntry],
-    chunks: dict[str, ChunkReader],
-    workers: int,
-    progress: Callable[[int], Any] | None,
-) -> tuple[Counts, Sums]:
-    """Read, count and sum the records of all chunks. Raises FormatError if they differ from those that were
-    converted."""
-    total, sums = Counts.zero(), Sums.zero()
+def _read(
+    storage: Storage, entries: list[ChunkEntry], chunks: dict[str, ChunkReader], workers: int,
+    progress: Callable[[int], Any] | None, *, hashed: bool,
+) -> tuple[list[ChunkEntry], Counts, Sums]:  # fmt: skip
+    """Read all chunks, and count and sum their records; with `hashed`, entries get the SHA-256 of their chunk. Raises
+    FormatError if the records differ from those that were converted."""
+
+    def read(entry: ChunkEntry) -> tuple[ChunkEntry, Counts, Sums]:
+        counts, sums = tallied(chunks[entry.path], None if entry.contigs else entry.reference_id)
+        sha256 = hash_of(storage, entry.path, entry.size) if hashed else ""
+        return entry._replace(sha256=sha256), counts, sums
+
+    complete, total, summed = [], Counts.zero(), Sums.zero()
     with Workers(workers) as pool:
-        for counts, summed in pool.map(
-            lambda entry: tallied(chunks[entry.path], None if entry.contigs else entry.reference_id), entries
-        ):
+        for entry, counts, sums in pool.map(read, entries):
+            complete.append(entry)
             total.add(counts)
-            sums.add(summed)
+            summed.add(sums)
             if progress:
                 progress(counts.passed[0] + counts.failed[0])
-    return total, sums
+    return complete, total, summed
 
 
 def _written(storage: Storage, header: bytes, index: bytes, manifest: Manifest) -> list[str]:

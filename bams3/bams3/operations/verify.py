@@ -14,23 +14,27 @@ from bams3.chunk.row_group import RowGroup, StoredChunk
 from bams3.codec import EARLIER_ENCODINGS, joined
 from bams3.codec.encoder import encode
 from bams3.dataset import layout
+from bams3.dataset.hashes import unvouched
 from bams3.dataset.manifest import Counts
 from bams3.dataset.prefetch import plan_all
 from bams3.dataset.reader import DatasetReader
 from bams3.dataset.sums import Sums
 from bams3.errors import FormatError, SourceError, UsageError
 from bams3.operations.row_groups import cut_row_groups, ends_row_group, is_full
-from bams3.parallel.workers import in_order
+from bams3.parallel.workers import Workers, in_order
 
 
 def verify(
     dataset: DatasetReader, against: Any = None, *, workers: int = 1, reference: str | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int], None] | None = None, strict: bool = False,
 ) -> Iterator[str]:  # fmt: skip
-    """Yield one line per problem; none if all is well. `against`: a source to compare every record with.
+    """Yield one line per problem; none if all is well. `against`: a source to compare every record with;
+    `strict`: also compare every object with its SHA-256, and report those that the manifest does not name.
 
     Raises FormatError if the dataset can't be read at all.
     """
+    if strict:
+        yield from _unvouched(dataset, workers)
     total, sums, last = Counts.zero(), Sums.zero(), None
     lines = cache(lambda: HeaderLines(dataset.header))  # once, and only if it is needed
     for problems, counts, summed in in_order(
@@ -51,6 +55,15 @@ def verify(
     yield from _check_layout(dataset)
     if against is not None:
         yield from _compare(dataset, str(against), workers, reference)
+
+
+def _unvouched(dataset: DatasetReader, workers: int) -> Iterator[str]:
+    if not dataset.is_whole:
+        raise UsageError(
+            f"{dataset.uri}: the SHA-256 of a chunk is in the dataset's index; give the dataset to verify --strict"
+        )
+    with Workers(workers) as pool:
+        yield from unvouched(dataset, pool.map)
 
 
 Job = tuple[RowGroup, ChunkEntry]

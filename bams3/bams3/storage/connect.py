@@ -16,7 +16,7 @@ from typing import Any
 
 from bams3.errors import UsageError
 from bams3.extras import need
-from bams3.storage import environment
+from bams3.storage import environment, placement
 
 CONNECT_TIMEOUT = 5.0  # seconds
 LONGEST_REQUEST = 20  # maximum duration of a request, as a multiple of the timeout
@@ -35,7 +35,7 @@ GOOGLE_ENDPOINT, GOOGLE_CREDENTIALS = "GOOGLE_BASE_URL", "GOOGLE_APPLICATION_CRE
 _SETTINGS = (
     environment.NO_SIGN_REQUEST, environment.REQUEST_PAYER, environment.TIMEOUT, environment.CERTIFICATES,
     *environment.KEYS, *environment.ENDPOINTS, *environment.REGIONS, *environment.PROXIES, "AWS_PROFILE",
-    "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", GOOGLE_ENDPOINT, GOOGLE_CREDENTIALS,
+    "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", GOOGLE_ENDPOINT, GOOGLE_CREDENTIALS, *placement.SETTINGS,
 )  # fmt: skip
 
 
@@ -44,10 +44,12 @@ class Connection:
 
     `store` and `uploads` are its obstore stores. The first one makes every request once, since `requests.perform`
     repeats requests; the second one retries parts of uploads itself, since one call of obstore makes many requests.
+    `placed`: options of obstore's calls that write.
     """
 
     store: Any
     uploads: Any = None
+    placed: dict[str, Any]
 
     def __init__(self, scheme: str, authority: str) -> None:
         """`authority`: a bucket, or the URL of a web server. Raises UsageError if packages or settings are missing."""
@@ -58,6 +60,7 @@ class Connection:
         self.scheme, self.authority = scheme, authority
         self._moving = Lock()
         self._s3 = _S3Settings() if scheme == "s3" else None
+        self.placed = self._s3.placed if self._s3 else {}
         try:
             if self._s3:
                 self._connect_s3(self._s3)
@@ -77,7 +80,8 @@ class Connection:
     def _connect_s3(self, settings: "_S3Settings") -> None:
         from obstore.store import S3Store
 
-        options = settings.credentials | {"region": settings.region, "request_payer": settings.request_payer}
+        options = settings.credentials | settings.encryption
+        options |= {"region": settings.region, "request_payer": settings.request_payer}
         if settings.endpoint:
             options["endpoint"] = settings.endpoint
         elif "." not in self.authority:  # AWS itself; its wildcard certificate covers names without dots
@@ -137,7 +141,7 @@ class Connection:
 
 class _S3Settings:
     """S3 settings from the environment or else the profile: `region`, `endpoint` ("": AWS), `credentials` (options of
-    obstore), `request_payer`."""
+    obstore), `request_payer`, `encryption` (likewise), `placed`: see `Connection`."""
 
     def __init__(self) -> None:
         self.endpoint, self.region = environment.endpoint(), environment.region()
@@ -150,6 +154,8 @@ class _S3Settings:
         else:
             self._ask_boto3()
         self.region = self.region or DEFAULT_REGION
+        self.encryption = placement.encryption(self.endpoint)
+        self.placed = {"attributes": placement.attributes() or None, "tags": placement.tags() or None}
 
     def _ask_boto3(self) -> None:
         """Use boto3's chain of credentials: environment, profile, single sign-on, role, container, instance."""

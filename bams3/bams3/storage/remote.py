@@ -298,7 +298,9 @@ class RemoteStorage:
         import obstore
 
         def request(store: Any) -> None:
-            obstore.put(store, self._key(path), data, mode=mode, use_multipart=False)
+            obstore.put(
+                store, self._key(path), data, mode=mode, use_multipart=False, **self._connection.placed
+            )
 
         self._perform("PUT", path, request, sent=len(data))
 
@@ -362,8 +364,9 @@ class _Upload(io.RawIOBase):
             import obstore
 
             self._writer = obstore.open_writer(
-                self._connection.uploads, self._key, buffer_size=PART, max_concurrency=PARTS_IN_FLIGHT
-            )
+                self._connection.uploads, self._key, buffer_size=PART, max_concurrency=PARTS_IN_FLIGHT,
+                **self._connection.placed,
+            )  # fmt: skip
             note("POST", self._name, "", 0, 0, self._begun, 200)
         begun = time.perf_counter()
         with memoryview(self._buffer) as whole:
