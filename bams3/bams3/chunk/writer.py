@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -38,7 +38,7 @@ class CompressedRowGroup:
     read_groups: list[str]
     programs: list[str]
     crc32: int
-    streams: dict[str, tuple[str, bytes, int]]
+    streams: Mapping[str, tuple[str, bytes | memoryview, int]]
     contigs: Sequence[Sequence[int]] = ()
 
 

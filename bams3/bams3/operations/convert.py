@@ -158,7 +158,7 @@ def convert(
         pool = stack.enter_context(Workers(threads))
         reused = resume or (overwrite and name is not None)
         earlier = _Earlier(storage, plan, there.objects) if reused else None
-        job = _Conversion(Uploads(storage), plan, HeaderLines(opened.header), pool, earlier, there)
+        job = Conversion(Uploads(storage), plan, HeaderLines(opened.header), pool, earlier, there)
         with _faults_named(opened, storage, removes=name is None and not resume):
             if chosen is None:
                 counts = _known_counts(opened, index)
@@ -258,7 +258,9 @@ def _by_reference(counts: IndexCounts | None) -> dict[int, int]:
     return totals if counts.unplaced is None else totals | {UNPLACED: counts.unplaced}
 
 
-class _Result(NamedTuple):
+class Result(NamedTuple):
+    """A compressed row group of a chunk, and the numbers of its records."""
+
     key: ChunkKey
     group: CompressedRowGroup
     counts: Counts
@@ -266,7 +268,7 @@ class _Result(NamedTuple):
 
 
 @dataclass
-class _Conversion:
+class Conversion:
     """One conversion: it takes blocks of records and writes chunks."""
 
     uploads: Uploads
@@ -286,11 +288,18 @@ class _Conversion:
 
     def run(self, blocks: Iterable[Any]) -> parts.Part:
         """Write the chunks of all records in `blocks`; the part that is returned does not know its windows yet."""
+        return self.write(self.cut(blocks))
+
+    def cut(self, blocks: Iterable[Any]) -> Iterator[Task]:
+        """Cut records into row groups."""
+        shared = self.plan.joined.shared if self.plan.joined else None
+        return tasks_of(cut_row_groups(blocks, self.plan.chunk_size, self.plan.lengths, shared))
+
+    def write(self, tasks: Iterable[Task]) -> parts.Part:
+        """Write the chunks of all row groups; the part that is returned does not know its windows yet."""
         sums = Sums.zero()
         part = parts.Part([], sums=sums)
         self.own = Own([self.plan, *self.there.plans])
-        shared = self.plan.joined.shared if self.plan.joined else None
-        tasks = tasks_of(cut_row_groups(blocks, self.plan.chunk_size, self.plan.lengths, shared))
         finished = self._counted(self.workers.map(self._compress, together(tasks)), part.counts, sums)
         with self.uploads:
             chunks = [
@@ -301,29 +310,33 @@ class _Conversion:
         return part
 
     def _counted(
-        self, runs: Iterable[list["_Result"]], counts: Counts, sums: Sums
+        self, runs: Iterable[list["Result"]], counts: Counts, sums: Sums
     ) -> Iterator[tuple[ChunkKey, CompressedRowGroup]]:
         for key, group, counted, summed in chain.from_iterable(runs):
             counts.add(counted)
             sums.add(summed)
             yield key, group
 
-    def _compress(self, tasks: list[Task]) -> list["_Result"]:
-        return [self._compressed(task) for task in tasks]
+    def _compress(self, tasks: list[Task]) -> list["Result"]:
+        return [self.compressed(task) for task in tasks]
 
-    def _compressed(self, task: Task) -> "_Result":
+    def compressed(self, task: Task) -> "Result":
         block = join(task.pieces)
         task.pieces.clear()  # release the blocks that they are slices of
         reference_id = task.key[0]
-        is_joined = self._is_joined(reference_id)
-        counts, sums = Counts.of_block(block, None if is_joined else reference_id), Sums.of_block(block)
+        counts, sums = self.tallied(block, reference_id)
         group = self.earlier.row_group(block, task.key, task.number) if self.earlier else None
         if group is None:
-            if is_joined:
+            if self._is_joined(reference_id):
                 group = compress_joined(block, self.plan.lengths, self.plan.level)
             else:
                 group = compress_row_group(block, reference_id, self.plan.level)
-        return _Result(task.key, group, counts, sums)
+        return Result(task.key, group, counts, sums)
+
+    def tallied(self, block: Any, reference_id: int) -> tuple[Counts, Sums]:
+        """Count and sum the records of a row group of a chunk with this reference id."""
+        of = None if self._is_joined(reference_id) else reference_id
+        return Counts.of_block(block, of), Sums.of_block(block)
 
     def _is_joined(self, reference_id: int) -> bool:
         return self.plan.joined is not None and reference_id in self.plan.joined.shared
