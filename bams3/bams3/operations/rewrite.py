@@ -1,7 +1,8 @@
 """Write a dataset anew: with other windows, another level, fewer records or tags, or elsewhere.
 
-A chunk is copied as it is stored where a conversion of the same records would write the same. Worker threads decode the
-other row groups, and then encode what is made of their records.
+A chunk is copied as it is stored where a conversion of the same records would write the same. If only its level or its
+encodings change, worker threads encode its row groups again, one by one. The records of other chunks are decoded, and
+cut into row groups as a conversion cuts them.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bams3.bam.header import as_bytes, field_of
@@ -26,7 +29,7 @@ from bams3.dataset.manifest import Counts, Manifest
 from bams3.dataset.opening import open_reader
 from bams3.dataset.own import Own
 from bams3.dataset.prefetch import plan_all
-from bams3.dataset.sums import Sums, checked_block
+from bams3.dataset.sums import Sums
 from bams3.errors import Bams3Error, FormatError, SourceError, UsageError
 from bams3.operations.begin import begin, check_options
 from bams3.operations.convert import Conversion, Result
@@ -209,7 +212,7 @@ def _regions(reader: DatasetReader, texts: Sequence[str], bed: str | None) -> Se
 
 class _Job(NamedTuple):
     """A row group to read: `intervals`, if not None, are those that its records must overlap. `key`: that of its
-    chunk if the chunk is copied as it is stored; None if the records are cut again."""
+    chunk if the chunk stays as it is cut; None if its records are cut again."""
 
     group: RowGroup
     intervals: Any
@@ -217,10 +220,11 @@ class _Job(NamedTuple):
 
 
 class _Read(NamedTuple):
-    """A row group to copy, or the records of one and the place of the last."""
+    """A row group that stays as it is cut, or the records of one and the place of the last. `size`: stored bytes."""
 
     key: ChunkKey | None
-    group: RowGroup | None
+    size: int
+    group: RowGroup | None = None
     block: RecordBlock | None = None
     place: tuple[int, int] = (0, -1)
 
@@ -241,20 +245,20 @@ class _Rewriting(Conversion):
 
     def rewritten(self, progress: Callable[[int], None] | None) -> parts.Part:
         """Write the chunks."""
-        jobs = watched(self._jobs(), lambda job: job.group.zone.hot + job.group.zone.cold, progress)
-        part = self.write(self._tasks(self.workers.map(self._read, self.reader.fetched(jobs, plan_all))))
+        found = self.workers.map(self._read, self.reader.fetched(self._jobs(), plan_all))
+        part = self.write(self._tasks(watched(found, attrgetter("size"), progress)))
         if self.told:
             part.counts, part.sums = self.told
         part.windows, part.truncated = list(self.plan.grid.runs()), self.reader.manifest.truncated
         return part
 
     def _jobs(self) -> Iterator[_Job]:
-        """Yield the row groups to read, in order."""
-        reader, copied = self.reader, self._copied_chunks()
+        """Yield the row groups to read, in order. They have much memory once they are decoded, so none is kept here."""
+        reader, staying = self.reader, self._staying_chunks()
         if reader.is_whole and self.regions is None:
             for entry in reader.objects:
-                for group in reader.stored_chunk(entry).stored_row_groups:
-                    yield _Job(group, None, copied.get(entry.path))
+                job = partial(_Job, intervals=None, key=staying.get(entry.path))
+                yield from map(job, reader.stored_chunk(entry).stored_row_groups)
             return
         from bams3.select.query import RecordFilter, inside, row_group_jobs
 
@@ -262,17 +266,16 @@ class _Rewriting(Conversion):
         for chunk, of_chunk in groupby(jobs, key=lambda job: job[0].chunk):
             chosen = list(of_chunk)
             is_whole = len(chosen) == len(chunk.zones) and all(inside(*job) for job in chosen)
-            key = copied.get(chunk.path) if is_whole and not chunk.contigs else None
-            for group, intervals in chosen:
-                yield _Job(group, intervals, key)
+            key = staying.get(chunk.path) if is_whole and not chunk.contigs else None
+            chosen.reverse()
+            while chosen:
+                yield _Job(*chosen.pop(), key)
 
-    def _copied_chunks(self) -> dict[str, ChunkKey]:
-        """The chunks that are copied if all of their records stay, by path."""
-        plan, told = self.plan, self.reader.manifest
-        written = (told.chunk_size, told.level, told.encodings)
-        if self.loss or not self.reader.is_whole or written != (plan.chunk_size, plan.level, ENCODINGS):
+    def _staying_chunks(self) -> dict[str, ChunkKey]:
+        """The chunks whose row groups stay as they are cut if all of their records do, by path."""
+        if self.loss or not self.reader.is_whole or self.reader.manifest.chunk_size != self.plan.chunk_size:
             return {}
-        own = Own([plan])
+        own = Own([self.plan])
         return {
             entry.path: (entry.reference_id, entry.start)
             for entry in self.reader.objects
@@ -282,21 +285,26 @@ class _Rewriting(Conversion):
     def _read(self, job: _Job) -> _Read:
         """Decode, check and reduce the records of a row group that is not copied."""
         group, intervals, key = job
+        size = group.zone.hot + group.zone.cold
         if key is not None:
-            return _Read(key, group)
-        group.load()
-        try:
-            block, _ = walk(group.block().data, len(self.plan.references))
-            place = check_order(block, references=self.reader.references)
-        except SourceError as error:
-            raise FormatError(f"{group.name}: invalid records: {error}") from error
+            return _Read(key, size, group)
+        block, place = self._decoded(group)
         if intervals is not None:
             from bams3.select.kernels import gather
             from bams3.select.query import RecordFilter, matches
 
             mask = matches(group, intervals, RecordFilter(), self.reader)
             block = block if mask is None else gather(block, mask)
-        return _Read(None, None, self.loss.applied(block) if self.loss else block, place)
+        return _Read(None, size, None, self.loss.applied(block) if self.loss else block, place)
+
+    def _decoded(self, group: RowGroup) -> tuple[RecordBlock, tuple[int, int]]:
+        """The records of a row group, and the place of the last. Raises FormatError if they are invalid."""
+        group.load()
+        try:
+            block, _ = walk(group.block().data, len(self.plan.references))
+            return block, check_order(block, references=self.reader.references)
+        except SourceError as error:
+            raise FormatError(f"{group.name}: invalid records: {error}") from error
 
     def _tasks(self, found: Iterable[_Read]) -> Iterator[Task]:
         """Yield the row groups to write."""
@@ -305,8 +313,7 @@ class _Rewriting(Conversion):
                 yield from self.cut(self._in_order(run))
                 continue
             for number, read in enumerate(run):
-                assert read.group is not None
-                yield Task(key, number, read.group.zone.hot + read.group.zone.cold, [], read.group)
+                yield Task(key, number, read.size, [], read.group)
 
     def _in_order(self, found: Iterable[_Read]) -> Iterator[RecordBlock]:
         """Yield blocks of records, which must be in order across row groups."""
@@ -321,15 +328,13 @@ class _Rewriting(Conversion):
             yield read.block
 
     def compressed(self, task: Task) -> Result:
-        """A row group that is copied, or encoded."""
+        """A row group, copied or encoded."""
         if (group := task.stored) is None:
             return super().compressed(task)
-        if group.chunk.footer.encodings != ENCODINGS:  # those of chunks may differ from the manifest's
-            task.pieces.append(checked_block(group))
-            return super().compressed(task)
-        counts, sums = Counts.zero(), Sums.zero()
-        if not self.told:
-            counts, sums = self.tallied(checked_block(group), task.key[0])
+        footer = group.chunk.footer
+        if (footer.level, footer.encodings) != (self.plan.level, ENCODINGS):
+            return self.encoded(task, self._decoded(group)[0])
+        counts, sums = self.tallied(None if self.told else self._decoded(group)[0], task.key[0])
         copied = stored_row_group(group)
         group.spans.clear()  # release the fetched bytes
         return Result(task.key, copied, counts, sums)
