@@ -69,7 +69,9 @@ def query_of(path: Path, out: Path, *words: str) -> Path:
     return out
 
 
-@pytest.mark.parametrize("options", [{}, {"chunk_size": "256K"}, {"level": 3}, {"level": 4, "chunk_size": "8M"}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{}, {"chunk_size": "256K"}, {"level": 3}, {"level": 4, "chunk_size": "8M"}], ids=str
+)
 @pytest.mark.parametrize("name", GOLDEN)
 def test_golden_datasets(name: str, options: dict[str, Any], tmp_path: Path) -> None:
     old = DATA / "golden" / f"{name}.bams3"

@@ -245,7 +245,8 @@ class _Rewriting(Conversion):
 
     def rewritten(self, progress: Callable[[int], None] | None) -> parts.Part:
         """Write the chunks."""
-        found = self.workers.map(self._read, self.reader.fetched(self._jobs(), plan_all))
+        jobs = self.reader.fetched(self._jobs(), plan_all)
+        found = self.workers.map(self._read, jobs, ahead=self.workers.count // 2)  # each has up to 32 MiB
         part = self.write(self._tasks(watched(found, attrgetter("size"), progress)))
         if self.told:
             part.counts, part.sums = self.told
