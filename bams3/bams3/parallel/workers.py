@@ -101,8 +101,8 @@ class Workers:
         self, function: Callable[[Item], Result], items: Iterable[Item], /, *, ordered: bool = True,
         ahead: int | None = None,
     ) -> Iterator[Result]:  # fmt: skip
-        """Like the built-in `map`: yield results in the order of `items`, of which only `ahead` are taken in advance (by
-        default, two for each worker).
+        """Like the built-in `map`: yield results in the order of `items`, of which only `ahead` (by default, two for
+        each worker) are taken in advance.
 
         An error, of an item or of a result, is raised at its place in that order, so that it is the same for any
         number of threads. If not `ordered`, results come as soon as they are ready, and if several items fail, the
