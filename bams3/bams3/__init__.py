@@ -20,6 +20,7 @@ __all__ = [
     "open",
     "query_parallel",
     "read_chunk",
+    "rewrite",
 ]
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from bams3.api.dataset import Dataset, count_parallel, open, query_parallel
     from bams3.errors import Bams3Error
     from bams3.operations.convert import convert, merge
+    from bams3.operations.rewrite import rewrite
 
 _HOMES = {
     "Bams3Error": "bams3.errors",
@@ -38,6 +40,7 @@ _HOMES = {
     "open": "bams3.api.dataset",
     "query_parallel": "bams3.api.dataset",
     "read_chunk": "bams3.api.chunk",
+    "rewrite": "bams3.operations.rewrite",
 }
 
 

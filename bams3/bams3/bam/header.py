@@ -66,7 +66,7 @@ class Header:
         """Encode the header as in a BAM file: magic, text and reference list; the inverse of `from_bam`."""
         parts = [MAGIC, INT32.pack(len(self.text)), self.text, INT32.pack(len(self.references))]
         for name, length in self.references:
-            encoded = name.encode("utf-8", "surrogateescape") + b"\0"
+            encoded = as_bytes(name) + b"\0"
             parts += INT32.pack(len(encoded)), encoded, INT32.pack(length)
         return b"".join(parts)
 
@@ -101,6 +101,19 @@ def whole_lines(text: bytes) -> bytes:
     """Return header text without trailing NULs, and with a final newline."""
     text = text.rstrip(b"\0")
     return text if text.endswith(b"\n") or not text else text + b"\n"
+
+
+def as_bytes(name: str) -> bytes:
+    """A name as the header and the records have it."""
+    return name.encode("utf-8", "surrogateescape")
+
+
+def field_of(line: bytes, tag: bytes) -> bytes | None:
+    """The value of a field of a header line, without its line end; None if it has none."""
+    for field in line.split(b"\t")[1:]:
+        if field[:3] == tag + b":":
+            return field[3:]
+    return None
 
 
 def bytes_needed(data: Any) -> int:

@@ -1,10 +1,12 @@
-"""What a lossy conversion changes in records: qualities are binned, tags are dropped. Only if the user asks for it."""
+"""What a conversion loses if the user asks for it: qualities are binned, tags and read groups are dropped."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from bams3.bam.header import as_bytes
 from bams3.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,15 +24,21 @@ _TAG = "[A-Za-z][A-Za-z0-9]"
 
 
 class Loss(NamedTuple):
-    """`qualities`: a name in `BINS`, or "" if they stay; `dropped_tags`: names of tags, sorted."""
+    """`qualities`: a name in `BINS`, or "" if they stay; `dropped_tags`: names of tags; `kept_tags`: if there are any,
+    all tags but these and CG are dropped; `dropped_read_groups`: IDs. All are sorted."""
 
     qualities: str = ""
     dropped_tags: tuple[str, ...] = ()
+    kept_tags: tuple[str, ...] = ()
+    dropped_read_groups: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, qualities: str | None, tags: Any) -> Loss | None:
+    def of(
+        cls, qualities: str | None, tags: Iterable[str], kept_tags: Iterable[str] = (),
+        read_groups: Iterable[str] = (),
+    ) -> Loss | None:  # fmt: skip
         """Check what a user asks for; None if it is nothing. Raises UsageError."""
-        loss = cls(qualities or "", tuple(sorted(set(tags))))
+        loss = cls(qualities or "", *(tuple(sorted(set(names))) for names in (tags, kept_tags, read_groups)))
         try:
             loss.check()
         except ValueError as error:
@@ -38,47 +46,79 @@ class Loss(NamedTuple):
         return loss if any(loss) else None
 
     def check(self) -> None:
-        """Raise ValueError unless bins and tags exist and may be used."""
+        """Raise ValueError unless bins and names exist and may be used."""
         if self.qualities and self.qualities not in BINS:
             raise ValueError(f"no bins of qualities are named {self.qualities!r}; choose {' or '.join(BINS)}")
-        if list(self.dropped_tags) != sorted(set(self.dropped_tags)):
-            raise ValueError(f"tags that are not in order: {', '.join(map(str, self.dropped_tags))}")
-        for tag in self.dropped_tags:
+        for names in self[1:]:
+            if list(names) != sorted(set(names)):
+                raise ValueError(f"names that are not in order: {', '.join(map(str, names))}")
+        for tag in (*self.dropped_tags, *self.kept_tags):
             if not (isinstance(tag, str) and re.fullmatch(_TAG, tag)):
                 raise ValueError(f"{tag!r} is not the name of a tag: a letter, and a letter or digit")
-            if tag == "CG":
-                raise ValueError(
-                    "the tag CG can't be dropped: it holds CIGARs of more than 65,535 operations"
-                )
+        if "CG" in self.dropped_tags:
+            raise ValueError("the tag CG can't be dropped: it holds CIGARs of more than 65,535 operations")
+        for name in self.dropped_read_groups:
+            if not re.fullmatch(rb"[^\0\t\r\n]+", as_bytes(name)):
+                raise ValueError(f"{name!r} is not the ID of a read group")
+
+    def after(self, earlier: Loss | None) -> Loss:
+        """What is lost by both: that of a dataset, and this one, of its records."""
+        if earlier is None:
+            return self
+        kept = {*self.kept_tags} & {*earlier.kept_tags} or self.kept_tags or earlier.kept_tags
+        return Loss(
+            self.qualities or earlier.qualities,
+            tuple(sorted({*earlier.dropped_tags, *self.dropped_tags})),
+            tuple(sorted(kept)),
+            tuple(sorted({*earlier.dropped_read_groups, *self.dropped_read_groups})),
+        )
 
     def applied(self, block: RecordBlock) -> RecordBlock:
-        """Return changed copies of the records."""
+        """Return changed copies of the records that stay."""
         from bams3.bam.reduce import reduced
 
-        return reduced(block, _table(self.qualities), "".join(self.dropped_tags).encode())
+        dropped, kept = ("".join(names).encode() for names in (self.dropped_tags, self.kept_tags))
+        read_groups = [as_bytes(name) for name in self.dropped_read_groups]
+        return reduced(block, _table(self.qualities), dropped, kept, read_groups)
 
     def in_header(self, header: Header) -> Header:
-        """Return a header with an @PG line that states the loss. It names no version of bams3: the same source becomes
-        the same dataset."""
-        from bams3.bam.header import Header, program_line, whole_lines
+        """Return a header without the dropped read groups, and with an @PG line that states the loss. The line names no
+        version of bams3: the same source becomes the same dataset."""
+        from bams3.bam.header import Header, field_of, program_line, whole_lines
 
-        words = ["bams3", "convert"]
+        words = ["bams3", "rewrite" if self.kept_tags or self.dropped_read_groups else "convert"]
         words += ["--qualities", self.qualities] if self.qualities else []
         words += ["--drop-tags", ",".join(self.dropped_tags)] if self.dropped_tags else []
+        words += ["--keep-tags", ",".join(self.kept_tags)] if self.kept_tags else []
+        for name in self.dropped_read_groups:
+            words += ["--drop-rg", name]
+        dropped = {*map(as_bytes, self.dropped_read_groups)}
+        lines = [
+            line
+            for line in whole_lines(header.text).split(b"\n")
+            if not (line.startswith(b"@RG\t") and field_of(line.rstrip(b"\r"), b"ID") in dropped)
+        ]
         line = program_line(header, words, version=None)
-        return Header(whole_lines(header.text) + line + b"\n", header.references)
+        return Header(b"\n".join(lines) + line + b"\n", header.references)
 
     def __str__(self) -> str:
         """In words, for people."""
         parts = [f"qualities are binned ({self.qualities})"] if self.qualities else []
         if self.dropped_tags:
             parts.append(f"tags are dropped ({', '.join(self.dropped_tags)})")
+        if self.kept_tags:
+            parts.append(f"tags are dropped except {', '.join(self.kept_tags)}")
+        if self.dropped_read_groups:
+            parts.append(f"read groups are dropped ({', '.join(self.dropped_read_groups)})")
         return "; ".join(parts)
 
     def to_json(self) -> dict[str, Any]:
         """As in the manifest."""
-        document = {"qualities": self.qualities, "dropped_tags": list(self.dropped_tags)}
-        return {key: value for key, value in document.items() if value}
+        return {
+            key: list(value) if isinstance(value, tuple) else value
+            for key, value in self._asdict().items()
+            if value
+        }
 
 
 def loss_of(document: dict[str, Any]) -> Loss | None:
@@ -86,7 +126,8 @@ def loss_of(document: dict[str, Any]) -> Loss | None:
     if "lossy" not in document:
         return None
     stated = document["lossy"]
-    loss = Loss(stated.get("qualities", ""), tuple(stated.get("dropped_tags", ())))
+    names = (tuple(stated.get(key, ())) for key in Loss._fields[1:])
+    loss = Loss(stated.get("qualities", ""), *names)
     loss.check()
     if not any(loss) or loss.to_json() != stated:
         raise ValueError(f"invalid lossy {stated!r}")

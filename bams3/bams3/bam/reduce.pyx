@@ -1,8 +1,8 @@
-"""Records with other qualities, and without some of their tags."""
+"""Records with other qualities, without some of their tags, and without those of some read groups."""
 
 from cpython cimport array
 from libc.stdint cimport int64_t, uint8_t, uint32_t
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy, memset, strcmp, strlen
 
 from bams3.bam.fields cimport load_u32, next_tag, record_end, record_l_seq, record_qual, record_tags
 import array
@@ -12,18 +12,41 @@ from bams3.bam.records import RecordBlock
 cdef array.array INT64 = array.array("q")
 
 
-cdef class Names:
-    """A set of names of tags, two bytes each."""
+cdef class Dropped:
+    """Which tags are dropped, by name: those of `dropped` and, if `kept` is not empty, all but those of `kept` and CG,
+    which holds CIGARs. Two bytes a name."""
 
     cdef uint8_t[1 << 16] has
 
-    def __cinit__(self, const uint8_t[::1] names):
-        cdef Py_ssize_t i
-        if names.shape[0] % 2:
+    def __cinit__(self, const uint8_t[::1] dropped, const uint8_t[::1] kept):
+        if dropped.shape[0] % 2 or kept.shape[0] % 2:
             raise ValueError("a name of a tag has two bytes")
-        memset(self.has, 0, 1 << 16)
+        memset(self.has, kept.shape[0] > 0, 1 << 16)
+        if kept.shape[0]:
+            self.mark(kept, 0)
+            self.mark(b"CG", 0)
+        self.mark(dropped, 1)
+
+    cdef void mark(self, const uint8_t[::1] names, uint8_t value) noexcept:
+        cdef Py_ssize_t i
         for i in range(0, names.shape[0], 2):
-            self.has[names[i] << 8 | names[i + 1]] = 1
+            self.has[names[i] << 8 | names[i + 1]] = value
+
+
+cdef bint is_of(const uint8_t *record, const char *groups, const char *groups_end) noexcept nogil:
+    """Whether a validated record has a tag RG of type Z that is one of `groups`, which each end with NUL."""
+    cdef const uint8_t *tag = record_tags(record)
+    cdef const uint8_t *end = record_end(record)
+    cdef const char *group
+    while tag < end:
+        if tag[0] == c"R" and tag[1] == c"G" and tag[2] == c"Z":
+            group = groups
+            while group < groups_end:
+                if strcmp(group, <const char *> tag + 3) == 0:
+                    return True
+                group += strlen(group) + 1
+        tag = next_tag(tag)
+    return False
 
 
 cdef int64_t reduce_record(
@@ -51,18 +74,25 @@ cdef int64_t reduce_record(
     return size
 
 
-def reduced(block, const uint8_t[::1] table not None, const uint8_t[::1] dropped not None):
+def reduced(
+    block, const uint8_t[::1] table not None, const uint8_t[::1] dropped not None, const uint8_t[::1] kept=b"",
+    read_groups=(),
+):
     """Return changed copies of a block's records.
 
     `table`: 256 bytes, the quality that takes the place of each quality. `dropped`: the names of the tags that are left
-    out, two bytes each, one after another.
+    out, two bytes each, one after another; `kept`: if not empty, those of the only other tags that stay, but for CG.
+    `read_groups`: records of these (bytes) are left out.
     """
     if table.shape[0] != 256:
         raise ValueError("the table must have 256 qualities")
-    cdef Names names = Names(dropped)
+    cdef Dropped names = Dropped(dropped, kept)
+    cdef bytes joined = b"".join([name + b"\0" for name in read_groups])
+    cdef const char *groups = joined
+    cdef const char *groups_end = groups + len(joined)
     cdef const uint8_t[::1] data = block.data
     cdef const int64_t[::1] offsets = block.offsets
-    cdef int64_t i, count = len(block), at = 0
+    cdef int64_t i, count = len(block), at = 0, left = 0
     cdef array.array new = array.clone(INT64, count + 1, zero=True)
     cdef int64_t *ends = <int64_t *> new.data.as_longlongs
     cdef bytearray out = bytearray(offsets[count] - offsets[0])
@@ -70,7 +100,11 @@ def reduced(block, const uint8_t[::1] table not None, const uint8_t[::1] dropped
     if count:
         with nogil:
             for i in range(count):
+                if groups < groups_end and is_of(&data[offsets[i]], groups, groups_end):
+                    continue
                 at += reduce_record(&data[offsets[i]], &table[0], names.has, to + at)
-                ends[i + 1] = at
+                left += 1
+                ends[left] = at
     del out[at:]
+    del new[left + 1:]
     return RecordBlock(out, new)

@@ -8,7 +8,7 @@ programs in their PG tags with the programs before those. docs/format.md, "Heade
 from collections.abc import Iterable
 from functools import cached_property
 
-from bams3.bam.header import Header
+from bams3.bam.header import Header, as_bytes, field_of
 from bams3.errors import SourceError
 
 SHARE = 100
@@ -59,9 +59,9 @@ class HeaderLines:
             return self._text
         kept = self._lines[b"@HD"][:1]
         kept += [_contig(self._contigs, *self.references[reference]) for reference in references]
-        wanted = set(map(_bytes, read_groups))
-        kept += [line for line in self._lines[b"@RG"] if _field(line, b"ID") in wanted]
-        kept += _chain(self._lines[b"@PG"], set(map(_bytes, programs)))
+        wanted = set(map(as_bytes, read_groups))
+        kept += [line for line in self._lines[b"@RG"] if field_of(line, b"ID") in wanted]
+        kept += _chain(self._lines[b"@PG"], set(map(as_bytes, programs)))
         return _joined(kept)
 
 
@@ -90,12 +90,12 @@ def _by_kind(text: bytes) -> dict[bytes, list[bytes]]:
 
 
 def _by_name(lines: Iterable[bytes]) -> dict[bytes | None, bytes]:
-    return {_field(line, b"SN"): line for line in lines}
+    return {field_of(line, b"SN"): line for line in lines}
 
 
 def _contig(lines: dict[bytes | None, bytes], name: str, length: int) -> bytes:
     """The @SQ line of a contig; if there is none, one that has its name and length."""
-    encoded = _bytes(name)
+    encoded = as_bytes(name)
     return lines.get(encoded) or b"@SQ\tSN:%s\tLN:%d" % (encoded, length)
 
 
@@ -103,25 +103,13 @@ def _joined(lines: Iterable[bytes]) -> bytes:
     return b"".join(line + b"\n" for line in lines)
 
 
-def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogateescape")
-
-
-def _field(line: bytes, tag: bytes) -> bytes | None:
-    """The value of a field of a header line."""
-    for field in line.split(b"\t")[1:]:
-        if field[:3] == tag + b":":
-            return field[3:]
-    return None
-
-
 def _chain(lines: list[bytes], programs: set[bytes]) -> list[bytes]:
     """The @PG lines of some programs and of all before them (PP), in the order of the header."""
-    by_id = {_field(line, b"ID"): line for line in lines}
+    by_id = {field_of(line, b"ID"): line for line in lines}
     wanted: set[bytes | None] = set()
     for program in programs:
         name: bytes | None = program
         while name in by_id and name not in wanted:
             wanted.add(name)
-            name = _field(by_id[name], b"PP")
-    return [line for line in lines if _field(line, b"ID") in wanted]
+            name = field_of(by_id[name], b"PP")
+    return [line for line in lines if field_of(line, b"ID") in wanted]

@@ -119,11 +119,11 @@ class RowGroup(Columns):
         name = f"tag.{tag}:Z"
         return text_values({each: self.stream(each) for each in (name, f"{name}.values")}, tag)
 
-    def stored_streams(self) -> dict[str, tuple[str, bytes, int]]:
-        """The streams as stored: name → (codec, stored bytes, raw length). Raises FormatError."""
+    def stored_streams(self) -> dict[str, tuple[str, memoryview, int]]:
+        """The streams as stored: name → (codec, stored bytes, not copied, raw length). Raises FormatError."""
         self.load()
         return {
-            name: (entry.codec, bytes(self._stored.bytes_of(name, entry)), entry.raw)
+            name: (entry.codec, self._stored.bytes_of(name, entry), entry.raw)
             for name, entry in self.entry.streams.items()
         }
 

@@ -1,7 +1,7 @@
 """Writing a chunk: row groups in, one object out."""
 
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, BinaryIO
@@ -39,7 +39,7 @@ class CompressedRowGroup:
     read_groups: list[str]
     programs: list[str]
     crc32: int
-    streams: dict[str, tuple[str, bytes, int]]
+    streams: Mapping[str, tuple[str, bytes | memoryview, int]]
     contigs: Sequence[Sequence[int]] = ()
 
 

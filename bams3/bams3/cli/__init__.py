@@ -15,6 +15,7 @@ from bams3.shown import shown
 COMMANDS = {
     "convert": ("convert", "convert BAM, CRAM or SAM to a dataset, or to a part of it"),
     "merge": ("convert", "complete a dataset that was converted in parts"),
+    "rewrite": ("rewrite", "write a dataset anew: other windows, level, reads or tags"),
     "repair": ("info", "rebuild a dataset's index, manifest and header from its chunks"),
     "query": ("query", "extract or count reads of regions; write SAM, BAM or CRAM"),
     "count": ("query", "count reads per BED interval in many datasets; print a table"),
@@ -51,6 +52,9 @@ INSTEAD = {
     "idxstats": "bams3 stats --idxstats NA12878.bams3",
     "sort": "bams3 convert --sort in.bam NA12878.bams3",
     "to-bams3": "bams3 convert in.bam NA12878.bams3",
+    "recompress": "bams3 rewrite --level 9 NA12878.bams3 small.bams3",
+    "copy": "bams3 rewrite NA12878.bams3 copy.bams3",
+    "upgrade": "bams3 rewrite NA12878.bams3 new.bams3",
     "index": "bams3 convert in.bam NA12878.bams3 (a dataset has its index)",
     "ls": "bams3 chunks NA12878.bams3",
     "list": "bams3 chunks NA12878.bams3",
@@ -64,7 +68,6 @@ usage: bams3 COMMAND …
 Store alignments as independent columnar chunks, one per genomic window.
 
 {commands}
-
 Run bams3 COMMAND --help for the options of a command. For example:
   bams3 convert NA12878.bam NA12878.bams3
 """

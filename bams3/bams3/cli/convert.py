@@ -2,6 +2,7 @@
 
 import sys
 from argparse import ArgumentParser
+from typing import Any
 
 from bams3.cli.options import add_help, add_workers, fraction, parser, progress_bar
 
@@ -71,7 +72,7 @@ def _convert_options() -> ArgumentParser:
         "--verify", action="store_true",
         help="read what was written again before it counts as a dataset, and compare it with the records of IN",
     )  # fmt: skip
-    _add_lossy(options)
+    add_lossy(options)
     options.add_argument("-T", "--reference", metavar="FASTA", help="reference of a CRAM input")
     options.add_argument(
         "--index", metavar="FILE", help="BAI, CSI or CRAI index of IN (path or URI), if it is not next to IN"
@@ -121,7 +122,8 @@ def _add_sort(options: ArgumentParser) -> None:
     )
 
 
-def _add_lossy(options: ArgumentParser) -> None:
+def add_lossy(options: ArgumentParser) -> Any:
+    """Add the options that change records; return their group."""
     lossy = options.add_argument_group("lossy conversion (the dataset says so; the default keeps every byte)")
     lossy.add_argument(
         "--qualities", choices=("bin8", "illumina4"), metavar="BINS",
@@ -132,6 +134,7 @@ def _add_lossy(options: ArgumentParser) -> None:
         "--drop-tags", type=lambda text: text.split(","), default=[], metavar="TAG[,TAG...]",
         help="leave these tags out of all records, such as OQ,BI,BD",
     )  # fmt: skip
+    return lossy
 
 
 def _add_existing(options: ArgumentParser) -> None:

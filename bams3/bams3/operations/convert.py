@@ -8,7 +8,6 @@ chunks. At most a few row groups per worker are in memory.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from itertools import chain, groupby, islice
 from typing import Any, BinaryIO, NamedTuple
 
@@ -17,16 +16,12 @@ from bams3.bam.records import join
 from bams3.chunk.entry import ChunkEntry
 from bams3.chunk.footer import Identity
 from bams3.chunk.header import HeaderLines
-from bams3.chunk.reader import ChunkReader
-from bams3.chunk.row_group import RowGroup, records_checksum
 from bams3.chunk.writer import (
     CompressedRowGroup,
     compress_joined,
     compress_row_group,
-    stored_row_group,
     write_chunk,
 )
-from bams3.codec import ENCODINGS
 from bams3.codec.streams import DEFAULT_LEVEL
 from bams3.dataset import layout, parts
 from bams3.dataset.destination import Destination, check_joinable, remove, survey
@@ -34,8 +29,9 @@ from bams3.dataset.layout import UNPLACED, Window
 from bams3.dataset.manifest import Counts, Manifest
 from bams3.dataset.own import Own
 from bams3.dataset.sums import Sums
-from bams3.errors import DatasetError, FormatError, SourceError
+from bams3.errors import DatasetError, SourceError
 from bams3.operations.begin import begin, check_options, check_options_of_sort
+from bams3.operations.earlier import Earlier
 from bams3.operations.reread import reread
 from bams3.operations.row_groups import ChunkKey, Task, cut_row_groups, tasks_of, together
 from bams3.operations.windows import blocks_of, bytes_of, chosen_windows, part_name
@@ -48,7 +44,6 @@ from bams3.sources.meter import Meter, size_of
 from bams3.storage import Storage, is_remote, open_storage
 
 SMALL_CHUNK = 1 << 16  # bytes of streams up to which chunks of one row group are written some at a time
-KEPT_CHUNKS = 16  # chunks of an interrupted run whose footers are cached
 MANY_CONTIGS = 20_000
 """From so many contigs on, `convert` warns that each one with reads becomes a folder with a file."""
 
@@ -157,8 +152,8 @@ def convert(
         )
         pool = stack.enter_context(Workers(threads))
         reused = resume or (overwrite and name is not None)
-        earlier = _Earlier(storage, plan, there.objects) if reused else None
-        job = _Conversion(Uploads(storage), plan, HeaderLines(opened.header), pool, earlier, there)
+        earlier = Earlier(storage, plan, there.objects) if reused else None
+        job = Conversion(Uploads(storage), plan, HeaderLines(opened.header), pool, earlier, there)
         with _faults_named(opened, storage, removes=name is None and not resume):
             if chosen is None:
                 counts = _known_counts(opened, index)
@@ -258,7 +253,9 @@ def _by_reference(counts: IndexCounts | None) -> dict[int, int]:
     return totals if counts.unplaced is None else totals | {UNPLACED: counts.unplaced}
 
 
-class _Result(NamedTuple):
+class Result(NamedTuple):
+    """A compressed row group of a chunk, and the numbers of its records."""
+
     key: ChunkKey
     group: CompressedRowGroup
     counts: Counts
@@ -266,14 +263,14 @@ class _Result(NamedTuple):
 
 
 @dataclass
-class _Conversion:
+class Conversion:
     """One conversion: it takes blocks of records and writes chunks."""
 
     uploads: Uploads
     plan: parts.Plan
     header: HeaderLines
     workers: Workers
-    earlier: "_Earlier | None"
+    earlier: Earlier | None
     there: Destination
     """What the destination held before."""
 
@@ -286,11 +283,18 @@ class _Conversion:
 
     def run(self, blocks: Iterable[Any]) -> parts.Part:
         """Write the chunks of all records in `blocks`; the part that is returned does not know its windows yet."""
+        return self.write(self.cut(blocks))
+
+    def cut(self, blocks: Iterable[Any]) -> Iterator[Task]:
+        """Cut records into row groups."""
+        shared = self.plan.joined.shared if self.plan.joined else None
+        return tasks_of(cut_row_groups(blocks, self.plan.chunk_size, self.plan.lengths, shared))
+
+    def write(self, tasks: Iterable[Task]) -> parts.Part:
+        """Write the chunks of all row groups; the part that is returned does not know its windows yet."""
         sums = Sums.zero()
         part = parts.Part([], sums=sums)
         self.own = Own([self.plan, *self.there.plans])
-        shared = self.plan.joined.shared if self.plan.joined else None
-        tasks = tasks_of(cut_row_groups(blocks, self.plan.chunk_size, self.plan.lengths, shared))
         finished = self._counted(self.workers.map(self._compress, together(tasks)), part.counts, sums)
         with self.uploads:
             chunks = [
@@ -301,29 +305,38 @@ class _Conversion:
         return part
 
     def _counted(
-        self, runs: Iterable[list["_Result"]], counts: Counts, sums: Sums
+        self, runs: Iterable[list["Result"]], counts: Counts, sums: Sums
     ) -> Iterator[tuple[ChunkKey, CompressedRowGroup]]:
         for key, group, counted, summed in chain.from_iterable(runs):
             counts.add(counted)
             sums.add(summed)
             yield key, group
 
-    def _compress(self, tasks: list[Task]) -> list["_Result"]:
-        return [self._compressed(task) for task in tasks]
+    def _compress(self, tasks: list[Task]) -> list["Result"]:
+        return [self.compressed(task) for task in tasks]
 
-    def _compressed(self, task: Task) -> "_Result":
+    def compressed(self, task: Task) -> "Result":
+        """The row group of a task."""
         block = join(task.blocks)
         task.blocks.clear()  # release the blocks that they are slices of
+        return self.encoded(task, block)
+
+    def encoded(self, task: Task, block: Any) -> "Result":
+        """The row group that these records become."""
         reference_id = task.key[0]
-        is_joined = self._is_joined(reference_id)
-        counts, sums = Counts.of_block(block, None if is_joined else reference_id), Sums.of_block(block)
+        counts, sums = self.tallied(block, reference_id)
         group = self.earlier.row_group(block, task.key, task.number) if self.earlier else None
         if group is None:
-            if is_joined:
+            if self._is_joined(reference_id):
                 group = compress_joined(block, self.plan.lengths, self.plan.level)
             else:
                 group = compress_row_group(block, reference_id, self.plan.level)
-        return _Result(task.key, group, counts, sums)
+        return Result(task.key, group, counts, sums)
+
+    def tallied(self, block: Any, reference_id: int) -> tuple[Counts, Sums]:
+        """Count and sum the records of a row group of a chunk with this reference id."""
+        of = None if self._is_joined(reference_id) else reference_id
+        return Counts.of_block(block, of), Sums.of_block(block)
 
     def _is_joined(self, reference_id: int) -> bool:
         return self.plan.joined is not None and reference_id in self.plan.joined.shared
@@ -346,39 +359,3 @@ class _Conversion:
         if len(first) == 1 and first[0].zone.hot + first[0].zone.cold <= SMALL_CHUNK:
             return self.uploads.write_small(path, lambda file: write(file, iter(first)))
         return self.uploads.write(path, write, chain(first, groups))
-
-
-class _Earlier:
-    """The chunks that an interrupted run left. Thread-safe."""
-
-    def __init__(self, storage: Storage, plan: parts.Plan, sizes: dict[str, int]) -> None:
-        """`sizes`: path → length in bytes of the existing objects."""
-        self._storage, self._plan, self._sizes = storage, plan, sizes
-        self._row_groups = lru_cache(KEPT_CHUNKS)(self._read_row_groups)
-
-    def row_group(self, block: Any, key: ChunkKey, number: int) -> CompressedRowGroup | None:
-        """Return the stored row group if it holds the same records, else None."""
-        try:
-            groups = self._row_groups(self._plan.chunk_path(*key))
-            if number >= len(groups):
-                return None
-            entry = groups[number].entry
-            if entry.zone.records != len(block) or entry.crc32 != records_checksum(block):
-                return None
-            stored = stored_row_group(groups[number])
-            groups[number].spans.clear()  # release the fetched bytes
-            return stored
-        except FormatError:
-            return None
-
-    def _read_row_groups(self, path: str) -> list[RowGroup]:
-        """Return the row groups of a chunk; none if the chunk can't belong to this dataset."""
-        if path not in self._sizes:
-            return []
-        chunk = ChunkReader(self._storage, path, size=self._sizes[path])
-        footer = chunk.footer
-        planned = (self._plan.header_id, self._plan.level, ENCODINGS)
-        if (footer.dataset, footer.level, footer.encodings) != planned:
-            return []
-        mentioned = (reference for group in footer.row_groups for reference in group.references)
-        return list(chunk.stored_row_groups) if max(mentioned, default=0) < len(self._plan.references) else []

@@ -101,12 +101,13 @@ ChunkKey = tuple[int, int]
 
 
 class Task(NamedTuple):
-    """The records of row group `number` of a chunk, to be encoded."""
+    """The records of row group `number` of a chunk, to be encoded; or `stored`, a row group to be copied as it is."""
 
     key: ChunkKey
     number: int
     size: int
     blocks: list[Any]
+    stored: Any = None
 
 
 def tasks_of(row_groups: Iterable[UncodedRowGroup]) -> Iterator[Task]:

@@ -98,9 +98,11 @@ class Workers:
             self._own.shutdown(cancel_futures=True)
 
     def map(
-        self, function: Callable[[Item], Result], items: Iterable[Item], /, *, ordered: bool = True
-    ) -> Iterator[Result]:
-        """Like the built-in `map`: yield results in the order of `items`, of which only a few are taken in advance.
+        self, function: Callable[[Item], Result], items: Iterable[Item], /, *, ordered: bool = True,
+        ahead: int | None = None,
+    ) -> Iterator[Result]:  # fmt: skip
+        """Like the built-in `map`: yield results in the order of `items`, of which only `ahead` (by default, two for
+        each worker) are taken in advance.
 
         An error, of an item or of a result, is raised at its place in that order, so that it is the same for any
         number of threads. If not `ordered`, results come as soon as they are ready, and if several items fail, the
@@ -108,14 +110,15 @@ class Workers:
         """
         if self.count == 1 and self._pool is None:
             return map(function, items)
-        return (self._in_order if ordered else self._as_ready)(self._submit(function, items))
+        most = 2 * self.count if ahead is None else ahead
+        return (self._in_order if ordered else self._as_ready)(self._submit(function, items), most)
 
-    def _in_order(self, futures: Iterable["Future[Result]"]) -> Iterator[Result]:
+    def _in_order(self, futures: Iterable["Future[Result]"], most: int) -> Iterator[Result]:
         ahead: deque[Future[Result]] = deque()
         try:
             for future in futures:
                 ahead.append(future)
-                if len(ahead) > 2 * self.count:
+                if len(ahead) > most:
                     yield result_of(ahead.popleft())
             while ahead:
                 yield result_of(ahead.popleft())
@@ -125,7 +128,7 @@ class Workers:
             ahead.clear()
             future = None  # type: ignore[assignment]
 
-    def _as_ready(self, futures: Iterable["Future[Result]"]) -> Iterator[Result]:
+    def _as_ready(self, futures: Iterable["Future[Result]"], most: int) -> Iterator[Result]:
         from queue import Empty, SimpleQueue
 
         ahead: dict[int, Future[Result]] = {}
@@ -149,7 +152,7 @@ class Workers:
             for number, future in enumerate(futures):
                 ahead[number] = future
                 future.add_done_callback(partial(_put, ready, number))
-                if len(ahead) > 2 * self.count:
+                if len(ahead) > most:
                     yield next_result()
             while ahead:
                 yield next_result()

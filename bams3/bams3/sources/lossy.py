@@ -47,7 +47,7 @@ class LossySource:
         self._source.will_read(windows)
 
     def counts(self) -> IndexCounts | None:
-        return self._source.counts()
+        return None if self._loss.dropped_read_groups else self._source.counts()
 
     def sizes(self, windows: Sequence[tuple[int, int, int]]) -> list[int]:
         return self._source.sizes(windows)

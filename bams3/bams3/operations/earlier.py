@@ -1,0 +1,51 @@
+"""What an interrupted conversion left, which the next one keeps after checking it."""
+
+from functools import lru_cache
+from typing import Any
+
+from bams3.chunk.reader import ChunkReader
+from bams3.chunk.row_group import RowGroup, records_checksum
+from bams3.chunk.writer import CompressedRowGroup, stored_row_group
+from bams3.codec import ENCODINGS
+from bams3.dataset import parts
+from bams3.errors import FormatError
+from bams3.operations.row_groups import ChunkKey
+from bams3.storage import Storage
+
+KEPT_CHUNKS = 16  # chunks whose footers are cached
+
+
+class Earlier:
+    """The chunks that an interrupted run left. Thread-safe."""
+
+    def __init__(self, storage: Storage, plan: parts.Plan, sizes: dict[str, int]) -> None:
+        """`sizes`: path → length in bytes of the existing objects."""
+        self._storage, self._plan, self._sizes = storage, plan, sizes
+        self._row_groups = lru_cache(KEPT_CHUNKS)(self._read_row_groups)
+
+    def row_group(self, block: Any, key: ChunkKey, number: int) -> CompressedRowGroup | None:
+        """Return the stored row group if it holds the same records, else None."""
+        try:
+            groups = self._row_groups(self._plan.chunk_path(*key))
+            if number >= len(groups):
+                return None
+            entry = groups[number].entry
+            if entry.zone.records != len(block) or entry.crc32 != records_checksum(block):
+                return None
+            stored = stored_row_group(groups[number])
+            groups[number].spans.clear()  # release the fetched bytes
+            return stored
+        except FormatError:
+            return None
+
+    def _read_row_groups(self, path: str) -> list[RowGroup]:
+        """Return the row groups of a chunk; none if the chunk can't belong to this dataset."""
+        if path not in self._sizes:
+            return []
+        chunk = ChunkReader(self._storage, path, size=self._sizes[path])
+        footer = chunk.footer
+        planned = (self._plan.header_id, self._plan.level, ENCODINGS)
+        if (footer.dataset, footer.level, footer.encodings) != planned:
+            return []
+        mentioned = (reference for group in footer.row_groups for reference in group.references)
+        return list(chunk.stored_row_groups) if max(mentioned, default=0) < len(self._plan.references) else []

@@ -1,0 +1,345 @@
+"""Write a dataset anew: with other windows, another level, fewer records or tags, or elsewhere.
+
+A chunk is copied as it is stored where a conversion of the same records would write the same. If only its level or its
+encodings change, worker threads encode its row groups again, one by one. The records of other chunks are decoded, and
+cut into row groups as a conversion cuts them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from bams3.bam.header import as_bytes, field_of
+from bams3.bam.lossy import Loss
+from bams3.bam.records import check_order, walk
+from bams3.chunk.header import HeaderLines
+from bams3.chunk.reader import contig_in
+from bams3.chunk.writer import stored_row_group
+from bams3.codec import ENCODINGS
+from bams3.dataset import layout, parts
+from bams3.dataset.destination import remove, survey
+from bams3.dataset.manifest import Counts, Manifest
+from bams3.dataset.opening import open_reader
+from bams3.dataset.own import Own
+from bams3.dataset.prefetch import plan_all
+from bams3.dataset.sums import Sums
+from bams3.errors import Bams3Error, FormatError, SourceError, UsageError
+from bams3.operations.begin import begin, check_options
+from bams3.operations.convert import Conversion, Result
+from bams3.operations.reread import reread
+from bams3.operations.row_groups import ChunkKey, Task
+from bams3.parallel.uploads import Uploads
+from bams3.parallel.workers import Workers, watched, worker_count
+from bams3.sources.messages import show
+from bams3.storage import Storage, is_remote, open_storage
+from bams3.storage.memory import is_stream
+
+if TYPE_CHECKING:
+    from bams3.bam.records import RecordBlock
+    from bams3.bam.regions import Region
+    from bams3.chunk.row_group import RowGroup
+    from bams3.dataset.reader import DatasetReader
+
+
+def rewrite(
+    source: Any, dataset: Any, *, chunk_size: int | str | None = None, level: int | None = None,
+    regions: Sequence[str] = (), regions_file: str | None = None, qualities: str | None = None,
+    drop_tags: Sequence[str] = (), keep_tags: Sequence[str] = (), drop_read_groups: Sequence[str] = (),
+    workers: int | str = "auto", overwrite: bool = False, verify: bool = False,
+    progress: Callable[[int], None] | None = None, expect: Callable[[int], None] | None = None,
+) -> Manifest:  # fmt: skip
+    """Write a dataset anew, in the format of this version, as `convert` writes its records.
+
+    What does not change is copied as it is stored. After an error, nothing new opens as a dataset.
+
+    Parameters
+    ----------
+    source
+        Path or URI of a dataset, or of a chunk; or a list of chunks of one dataset.
+    dataset
+        Path or URI of the dataset to write; another one than `source`.
+    chunk_size
+        Length of a window in bp, as for `convert`; by default that of the source.
+    level
+        Compression level, 1 (fast) to 9 (small); by default that of the source.
+    regions
+        Region strings: only records that overlap one of them, as `Dataset.query` gives them. The header stays whole.
+    regions_file
+        The same, of the intervals of a BED file.
+    qualities, drop_tags
+        As for `convert`.
+    keep_tags
+        Names of the tags that stay; all others are dropped, but CG, which holds CIGARs.
+    drop_read_groups
+        IDs of read groups: their records and their @RG lines are dropped.
+    workers
+        Number of threads, or "auto" for all available cores.
+    overwrite
+        Replace an existing dataset, as `convert` does.
+    verify
+        Read what was written again before it is committed, and compare the records with those of the source.
+    progress
+        Called whenever a row group was read, with its number of bytes.
+    expect
+        Called once with the number of bytes that will be read, if that is known.
+
+    Returns
+    -------
+    Manifest
+        The manifest of the new dataset.
+
+    Raises
+    ------
+    FormatError
+        If the source is damaged.
+    DatasetError
+        If the source is not a dataset, or if the new dataset exists, unless `overwrite` allows it.
+    UsageError
+        If options are invalid or contradict each other.
+    """
+    given = [str(each) for each in (source if isinstance(source, list | tuple) else [source])]
+    _refuse_in_place(given, str(dataset))
+    if drop_tags and keep_tags:
+        raise UsageError("--drop-tags and --keep-tags cannot be combined; give one of them")
+    loss = Loss.of(qualities, drop_tags, keep_tags, drop_read_groups)
+    threads = worker_count(workers)
+    reader = open_reader(given, prefetch=(layout.INDEX, layout.HEADER))
+    _check_read_groups(reader, drop_read_groups)
+    chosen = _regions(reader, regions, regions_file)
+    header = loss.in_header(reader.header) if loss else reader.header
+    told = reader.manifest
+    size = told.chunk_size if chunk_size is None else layout.parse_size(chunk_size)
+    level = told.level if level is None else level
+    check_options(source, None, (), level)
+    plan = parts.Plan.of(header, size, level, loss.after(told.lossy) if loss else told.lossy)
+    _warn(reader, loss)
+    if expect and chosen is None:
+        expect(sum(zone.hot + zone.cold for entry in reader.objects for zone in entry.zones))
+    storage = open_storage(str(dataset))
+    with begin(storage, plan, header.text, None, overwrite=overwrite, resume=False) as (storage, there):
+        with _removed_after_an_error(storage), Workers(threads) as pool:
+            job = _Rewriting(
+                Uploads(storage), plan, HeaderLines(header), pool, None, there, reader, loss, chosen
+            )
+            part = job.rewritten(progress)
+            if verify:
+                reread(storage, plan, part, pool)
+        return parts.commit(storage, plan, [part])
+
+
+def _warn(reader: DatasetReader, loss: Loss | None) -> None:
+    """Print what a user may not expect of the new dataset."""
+    if loss:
+        show(reader.uri, f"{loss}: the new dataset does not hold its records as they are")
+    if reader.manifest.partial_header and reader.is_whole:
+        show(reader.uri, "its header was rebuilt from chunks; the new dataset takes it for the whole header")
+
+
+@contextmanager
+def _removed_after_an_error(storage: Storage) -> Iterator[None]:
+    """Context manager: remove what was written if something fails, since it can't be continued."""
+    try:
+        yield
+    except BaseException:
+        with suppress(Bams3Error, OSError):  # the original error is the one to report
+            remove(survey(storage))
+        raise
+
+
+def _refuse_in_place(given: Iterable[str], out: str) -> None:
+    """Raise UsageError if the new dataset would be an input, or lie in it, or hold it."""
+    for name in given:
+        path = contig_in(name)[0]
+        if not is_remote(path) and is_stream(path):
+            continue
+        ours, theirs = f"{_resolved(out)}/", f"{_resolved(path)}/"
+        if ours == theirs or _is_web_address(theirs, ours):
+            raise UsageError(
+                f"{out}: this is the dataset that is read, and it can't be rewritten in place, because it is needed "
+                "until the new one is complete; write to another path"
+            )
+        if ours.startswith(theirs) or theirs.startswith(ours):
+            what = "it lies in" if ours.startswith(theirs) else "it holds"
+            raise UsageError(f"{out}: {what} {name}, which is read; write to another path")
+
+
+def _resolved(name: str) -> str:
+    return open_storage(name).root if is_remote(name) else os.path.realpath(name.removeprefix("file://"))
+
+
+def _is_web_address(address: str, uri: str) -> bool:
+    """Tell whether a web address may be that of an s3:// or gs:// URI."""
+    scheme, _, place = uri.partition("://")
+    if scheme not in ("s3", "gs") or not address.startswith(("http://", "https://")):
+        return False
+    from urllib.parse import unquote, urlsplit
+
+    bucket, _, prefix = place.partition("/")
+    url = urlsplit(address)
+    path = unquote(url.path).lstrip("/")
+    return path == f"{bucket}/{prefix}" or (url.netloc.startswith(f"{bucket}.") and path == prefix)
+
+
+def _check_read_groups(reader: DatasetReader, names: Iterable[str]) -> None:
+    """Raise UsageError for a read group that neither the header nor the records have."""
+    lines = [line.rstrip(b"\r") for line in reader.header.text.split(b"\n") if line.startswith(b"@RG\t")]
+    known = {field_of(line, b"ID") for line in lines}
+    if sums := reader.manifest.sums:
+        known.update(sums.groups)
+    for name in names:
+        if as_bytes(name) not in known:
+            raise UsageError(
+                f"{reader.uri}: no read group {name!r}; bams3 query -H prints the header, which lists them"
+            )
+
+
+def _regions(reader: DatasetReader, texts: Sequence[str], bed: str | None) -> Sequence[Region] | None:
+    from bams3.bam.regions import parse_regions, read_bed
+
+    if texts and bed is not None:
+        raise UsageError("--region and -L cannot be combined; give one of them")
+    if bed is not None:
+        return read_bed(bed, reader.references)
+    return parse_regions(texts, reader.references) if texts else None
+
+
+class _Job(NamedTuple):
+    """A row group to read: `intervals`, if not None, are those that its records must overlap. `key`: that of its
+    chunk if the chunk stays as it is cut; None if its records are cut again."""
+
+    group: RowGroup
+    intervals: Any
+    key: ChunkKey | None
+
+
+class _Read(NamedTuple):
+    """A row group that stays as it is cut, or the records of one and the place of the last. `size`: stored bytes."""
+
+    key: ChunkKey | None
+    size: int
+    group: RowGroup | None = None
+    block: RecordBlock | None = None
+    place: tuple[int, int] = (0, -1)
+
+
+@dataclass
+class _Rewriting(Conversion):
+    """A conversion of a dataset's records."""
+
+    reader: DatasetReader
+    loss: Loss | None
+    regions: Sequence[Region] | None
+
+    def __post_init__(self) -> None:
+        told = self.reader.manifest
+        self.same = self.reader.is_whole and self.regions is None and not self.loss
+        self.told = (told.counts, told.sums) if self.same and told.sums is not None else None
+        """The counts and the sums of the records, if they are known."""
+
+    def rewritten(self, progress: Callable[[int], None] | None) -> parts.Part:
+        """Write the chunks."""
+        jobs = self.reader.fetched(self._jobs(), plan_all)
+        found = self.workers.map(self._read, jobs, ahead=self.workers.count // 2)  # each has up to 32 MiB
+        part = self.write(self._tasks(watched(found, attrgetter("size"), progress)))
+        if self.told:
+            part.counts, part.sums = self.told
+        part.windows, part.truncated = list(self.plan.grid.runs()), self.reader.manifest.truncated
+        return part
+
+    def _jobs(self) -> Iterator[_Job]:
+        """Yield the row groups to read, in order. They have much memory once they are decoded, so none is kept here."""
+        reader, staying = self.reader, self._staying_chunks()
+        if reader.is_whole and self.regions is None:
+            for entry in reader.objects:
+                job = partial(_Job, intervals=None, key=staying.get(entry.path))
+                yield from map(job, reader.stored_chunk(entry).stored_row_groups)
+            return
+        from bams3.select.query import RecordFilter, inside, row_group_jobs
+
+        jobs = row_group_jobs(reader, self.regions, RecordFilter())
+        for chunk, of_chunk in groupby(jobs, key=lambda job: job[0].chunk):
+            chosen = list(of_chunk)
+            is_whole = len(chosen) == len(chunk.zones) and all(inside(*job) for job in chosen)
+            key = staying.get(chunk.path) if is_whole and not chunk.contigs else None
+            chosen.reverse()
+            while chosen:
+                yield _Job(*chosen.pop(), key)
+
+    def _staying_chunks(self) -> dict[str, ChunkKey]:
+        """The chunks whose row groups stay as they are cut if all of their records do, by path."""
+        if self.loss or not self.reader.is_whole or self.reader.manifest.chunk_size != self.plan.chunk_size:
+            return {}
+        own = Own([self.plan])
+        return {
+            entry.path: (entry.reference_id, entry.start)
+            for entry in self.reader.objects
+            if own.has_chunk(entry.path)
+        }
+
+    def _read(self, job: _Job) -> _Read:
+        """Decode, check and reduce the records of a row group that is not copied."""
+        group, intervals, key = job
+        size = group.zone.hot + group.zone.cold
+        if key is not None:
+            return _Read(key, size, group)
+        block, place = self._decoded(group)
+        if intervals is not None:
+            from bams3.select.kernels import gather
+            from bams3.select.query import RecordFilter, matches
+
+            mask = matches(group, intervals, RecordFilter(), self.reader)
+            block = block if mask is None else gather(block, mask)
+        return _Read(None, size, None, self.loss.applied(block) if self.loss else block, place)
+
+    def _decoded(self, group: RowGroup) -> tuple[RecordBlock, tuple[int, int]]:
+        """The records of a row group, and the place of the last. Raises FormatError if they are invalid."""
+        group.load()
+        try:
+            block, _ = walk(group.block().data, len(self.plan.references))
+            return block, check_order(block, references=self.reader.references)
+        except SourceError as error:
+            raise FormatError(f"{group.name}: invalid records: {error}") from error
+
+    def _tasks(self, found: Iterable[_Read]) -> Iterator[Task]:
+        """Yield the row groups to write."""
+        for key, run in groupby(found, key=lambda read: read.key):
+            if key is None:
+                yield from self.cut(self._in_order(run))
+                continue
+            for number, read in enumerate(run):
+                yield Task(key, number, read.size, [], read.group)
+
+    def _in_order(self, found: Iterable[_Read]) -> Iterator[RecordBlock]:
+        """Yield blocks of records, which must be in order across row groups."""
+        place = (0, -1)
+        for read in found:
+            assert read.block is not None
+            try:
+                check_order(read.block[:1], *place, references=self.reader.references)
+            except SourceError as error:
+                raise FormatError(f"{self.reader.uri}: invalid records: {error}") from error
+            place = read.place
+            yield read.block
+
+    def compressed(self, task: Task) -> Result:
+        """A row group, copied or encoded."""
+        if (group := task.stored) is None:
+            return super().compressed(task)
+        footer = group.chunk.footer
+        if (footer.level, footer.encodings) != (self.plan.level, ENCODINGS):
+            return self.encoded(task, self._decoded(group)[0])
+        counts, sums = self.tallied(None if self.told else self._decoded(group)[0], task.key[0])
+        copied = stored_row_group(group)
+        group.spans.clear()  # release the fetched bytes
+        return Result(task.key, copied, counts, sums)
+
+    def tallied(self, block: Any, reference_id: int) -> tuple[Counts, Sums]:
+        """Count and sum records, unless their numbers are known."""
+        return (Counts.zero(), Sums.zero()) if self.told else super().tallied(block, reference_id)
