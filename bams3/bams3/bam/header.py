@@ -64,11 +64,13 @@ class Header:
 
     def to_bam(self) -> bytes:
         """Encode the header as in a BAM file: magic, text and reference list; the inverse of `from_bam`."""
-        parts = [MAGIC, INT32.pack(len(self.text)), self.text, INT32.pack(len(self.references))]
-        for name, length in self.references:
-            encoded = name.encode("utf-8", "surrogateescape") + b"\0"
-            parts += INT32.pack(len(encoded)), encoded, INT32.pack(length)
-        return b"".join(parts)
+        pack = INT32.pack
+        names = [name.encode("utf-8", "surrogateescape") + b"\0" for name, _ in self.references]
+        listed = [
+            pack(len(name)) + name + pack(length)
+            for name, (_, length) in zip(names, self.references, strict=True)
+        ]
+        return b"".join([MAGIC, pack(len(self.text)), self.text, pack(len(names)), *listed])
 
     def reference_id(self, name: str) -> int:
         """Return the 0-based index of a reference in the list. Raises UsageError if the header does not have it."""

@@ -8,8 +8,10 @@ dictionary and more checksums, are read as well. Those of version 3 have records
 import json
 import struct
 import zlib
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from functools import reduce
 from itertools import pairwise
+from operator import and_, or_
 from typing import Any, NamedTuple
 
 from bams3.chunk.dictionary import deflated, dictionary
@@ -279,18 +281,17 @@ class Footer(NamedTuple):
             )
 
 
-def joined_zone(contigs: Sequence[Sequence[int]]) -> ZoneMap:
-    """The zone map of a row group that contigs share, from the values of each."""
-    columns = list(zip(*(values[1:] for values in contigs), strict=True))
-    if len(columns) != len(ZONE_FIELDS):
+def joined_zone(zones: Iterable[Sequence[int]]) -> ZoneMap:
+    """The zone map of a row group that contigs share, from the zone maps of each, or from their values without `hot`
+    and `cold`."""
+    columns = list(zip(*zones, strict=True))
+    if not len(ZONE_FIELDS) <= len(columns) <= len(ZoneMap._fields):
         raise ValueError("invalid contigs in a row group")
     low, high = [min(column) for column in columns], [max(column) for column in columns]
-    flags_any, flags_all = 0, 0xFFFF
-    for some, every in zip(*columns[7:], strict=True):
-        flags_any, flags_all = flags_any | some, flags_all & every
     return ZoneMap(
-        sum(columns[0]), sum(columns[1]), low[2], high[3], high[4], low[5], high[6], flags_any, flags_all
-    )
+        sum(columns[0]), sum(columns[1]), low[2], high[3], high[4], low[5], high[6], reduce(or_, columns[7]),
+        reduce(and_, columns[8]), *map(sum, columns[9:]),
+    )  # fmt: skip
 
 
 def _of(group: RowGroupEntry, reference_id: int) -> set[int]:
@@ -309,7 +310,11 @@ def _row_groups(documents: list[dict[str, Any]], version: int) -> Iterator[RowGr
         for name, entry in streams.items():
             sizes[name in hot_streams] += entry[length]
         contigs = document.pop("contigs") if version > 2 else ()
-        zone = joined_zone(contigs) if contigs else ZoneMap(*(document.pop(key) for key in ZONE_FIELDS))
+        zone = (
+            joined_zone(contig[1:] for contig in contigs)
+            if contigs
+            else ZoneMap(*(document.pop(key) for key in ZONE_FIELDS))
+        )
         told.append((zone._replace(cold=sizes[False], hot=sizes[True]), contigs, streams, hot_streams))
     at = [len(MAGIC)]  # of the next cold stream, and of the next hot one
     at.append(at[0] + sum(zone.cold for zone, *_ in told))

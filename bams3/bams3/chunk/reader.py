@@ -305,6 +305,8 @@ class ContigChunk(ChunkReader):
         """The row groups of the contig, in order."""
         return self.shared.shared_row_groups.of_contig(self.contig)
 
+    stored_row_groups = row_groups
+
     def plan(self, groups: Sequence[RowGroup], *, cold: bool) -> list[Span]:
         """The requests to the shared chunk."""
         return self.shared.plan(groups, cold=cold)

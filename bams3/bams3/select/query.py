@@ -101,7 +101,7 @@ def query(
         block: RecordBlock = group.block()
         return block
 
-    jobs = dataset.fetched(row_group_jobs(dataset, regions, record_filter), plan_all)
+    jobs = dataset.fetched(record_jobs(dataset, regions, record_filter), plan_all)
     yield from _blocks(dataset, jobs, record_filter, whole, workers)
 
 
@@ -117,7 +117,7 @@ def reads(
     """
     from bams3.codec.partial import reads as reads_of
 
-    jobs = dataset.fetched(row_group_jobs(dataset, regions, record_filter), plan_hot)
+    jobs = dataset.fetched(record_jobs(dataset, regions, record_filter), plan_hot)
     jobs = _streams_too(dataset, jobs, record_filter.fields | {"qname", "seq", "qual"})
     yield from _blocks(dataset, jobs, record_filter, reads_of, workers)
 
@@ -190,7 +190,7 @@ def count(
             else:
                 yield group, intervals
 
-    jobs = dataset.fetched(row_group_jobs(dataset, regions, record_filter), count_plan(record_filter, inside))
+    jobs = dataset.fetched(record_jobs(dataset, regions, record_filter), count_plan(record_filter, inside))
     jobs = _streams_too(dataset, jobs, record_filter.fields)
     return sum(in_order(matching_count, to_look_into(jobs), workers)) + told
 
@@ -265,8 +265,8 @@ def columns(
 def column_jobs(
     dataset: Dataset, regions: Iterable[Region] | None, record_filter: RecordFilter, fields: Iterable[str]
 ) -> Iterator[tuple[RowGroup, Intervals]]:
-    """Like `row_group_jobs`, and fetch the streams that the fields and the filter need."""
-    jobs = dataset.fetched(row_group_jobs(dataset, regions, record_filter), plan_hot)
+    """Like `record_jobs`, and fetch the streams that the fields and the filter need."""
+    jobs = dataset.fetched(record_jobs(dataset, regions, record_filter), plan_hot)
     return _streams_too(dataset, jobs, record_filter.fields | frozenset(fields))
 
 
@@ -327,6 +327,20 @@ def row_group_jobs(
             first, last = bisect_right(ends, group.zone.min_pos), bisect_left(starts, group.zone.max_end)
             if first < last and record_filter.verdict(group) is not False:
                 yield group, (starts[first:last], ends[first:last])
+
+
+def record_jobs(
+    dataset: Dataset, regions: Iterable[Region] | None, record_filter: RecordFilter
+) -> Iterator[tuple[RowGroup, Intervals]]:
+    """Like `row_group_jobs`; but if all records are asked for, contigs that share row groups have them in common, and
+    these have no `reference_id`."""
+    if regions is not None:
+        yield from row_group_jobs(dataset, regions, record_filter)
+        return
+    everywhere = array("q", [-1]), array("q", [LAST])
+    for group in dataset.all_row_groups():
+        if record_filter.verdict(group) is not False:
+            yield group, everywhere
 
 
 def shared_regions(dataset: Dataset, regions: Iterable[Region]) -> list[Overlaps]:
