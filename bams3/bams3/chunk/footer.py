@@ -92,7 +92,7 @@ class RowGroupEntry(NamedTuple):
         the bytes of the streams."""
         if not self.contigs:
             return [self.zone]
-        first, *others = (ZoneMap(*values) for _, *values in self.contigs)
+        first, *others = (ZoneMap(*values[1:]) for values in self.contigs)
         return [first._replace(hot=self.zone.hot, cold=self.zone.cold), *others]
 
     def to_json(self) -> dict[str, Any]:
@@ -242,17 +242,17 @@ class Footer(NamedTuple):
         try:
             self._check_values()
             lengths = {reference: length for reference, _, length in self.references}
-            window = self.identity[1:4]
+            window, zones = self.identity[1:4], self.zones
             if contigs := self.contigs:
-                check_joined(contigs, self.zones, *window, [lengths[contig] for contig in contigs])
+                check_joined(contigs, zones, *window, [lengths[contig] for contig in contigs])
             else:
-                check_zones(self.zones, *window, lengths.get(self.reference_id, 0))
+                check_zones(zones, *window, lengths.get(self.reference_id, 0))
         except (TypeError, ValueError, KeyError) as error:
             raise FormatError(
                 f"{name}: damaged chunk: invalid footer ({error}); restore it or convert it again"
             ) from error
         at = [len(MAGIC)]  # offset of the next cold stream, and of the next hot one
-        at.append(at[0] + sum(zone.cold for zone in self.zones))
+        at.append(at[0] + sum(group.zone.cold for group in self.row_groups))
         for number, group in enumerate(self.row_groups):
             hot_streams, limit = hot_of(group.streams), 4 * group.zone.bytes + MAX_REFERENCE
             for stream, (_, offset, stored, raw, crc32) in group.streams.items():

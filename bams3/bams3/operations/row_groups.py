@@ -10,8 +10,6 @@ from bams3.codec import ZoneMap
 from bams3.dataset import layout
 from bams3.dataset.layout import UNPLACED
 
-SMALL_TASK = 1 << 17  # bytes of records, up to which a worker takes some row groups together
-
 
 class UncodedRowGroup:
     """A row group under construction: `pieces` are its RecordBlocks, `start` is the start of its chunk's window
@@ -116,17 +114,3 @@ def tasks_of(row_groups: Iterable[UncodedRowGroup]) -> Iterator[Task]:
             if reference_id == UNPLACED:
                 start, number = divmod(number, layout.UNPLACED_ROW_GROUPS)
             yield Task((reference_id, start), number, group.size, group.pieces)
-
-
-def together(tasks: Iterable[Task]) -> Iterator[list[Task]]:
-    """Join small tasks: handing over each one would take longer than to do it."""
-    run: list[Task] = []
-    size = 0
-    for task in tasks:
-        run.append(task)
-        size += task.size
-        if size >= SMALL_TASK:
-            yield run
-            run, size = [], 0
-    if run:
-        yield run

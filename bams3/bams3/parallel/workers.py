@@ -20,6 +20,9 @@ BASE_MEMORY = 100 << 20
 WORKER_MEMORY = 160 << 20
 """Bytes that a worker may add; with BASE_MEMORY, no less than was measured for any command (docs/guide.md)."""
 
+SMALL_TASK = 1 << 17
+"""Bytes of records up to which a thread takes some row groups together."""
+
 WAITING_MEMORY, LEAST_WAITING_MEMORY = 768 << 20, 64 << 20
 """Bytes for what can also wait on disk, if the available memory is unknown, and if it is small."""
 
@@ -215,6 +218,21 @@ def in_order(
     else:
         with Workers(workers) as own:
             yield from own.map(function, items)
+
+
+def together(items: Iterable[Item], size: Callable[[Item], int]) -> Iterator[list[Item]]:
+    """Yield lists of `items`, in order: small ones together, because handing over each to a thread would take longer
+    than to do it. `size`: of the records of an item, in bytes."""
+    run: list[Item] = []
+    total = 0
+    for item in items:
+        run.append(item)
+        total += size(item)
+        if total >= SMALL_TASK:
+            yield run
+            run, total = [], 0
+    if run:
+        yield run
 
 
 def watched(

@@ -5,13 +5,13 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import compress
+from itertools import chain, compress
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 from bams3.bam.regions import LAST, UNPLACED, Region, RegionTable
 from bams3.dataset import layout
 from bams3.dataset.prefetch import Job, Plan, plan_all, plan_hot
-from bams3.parallel.workers import Workers, in_order
+from bams3.parallel.workers import Workers, in_order, together
 from bams3.select.fields import FilterColumns
 from bams3.select.kernels import gather, keep_flags, keep_mapq, keep_overlapping
 from bams3.select.schema import HEADER_FIELDS, streams_of
@@ -29,6 +29,12 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 Intervals: TypeAlias = "tuple[array[int], array[int]]"
 """Starts and ends, sorted and disjoint, 0-based half-open."""
+
+
+def _size(job: tuple[Any, ...]) -> int:
+    """Bytes of the records of a job's row group."""
+    size: int = job[0].size
+    return size
 
 
 class RecordFilter(NamedTuple):
@@ -177,10 +183,9 @@ def count(
 
     told = 0
 
-    def matching_count(job: tuple[RowGroup, Intervals]) -> int:
-        mask = matches(*job, record_filter, dataset)
-        assert mask is not None
-        return mask.count(1)
+    def matching_count(run: list[tuple[RowGroup, Intervals]]) -> int:
+        masks = (matches(*job, record_filter, dataset) for job in run)
+        return sum(mask.count(1) for mask in masks if mask is not None)
 
     def to_look_into(jobs: Iterable[tuple[RowGroup, Intervals]]) -> Iterator[tuple[RowGroup, Intervals]]:
         nonlocal told
@@ -192,7 +197,7 @@ def count(
 
     jobs = dataset.fetched(record_jobs(dataset, regions, record_filter), count_plan(record_filter, inside))
     jobs = _streams_too(dataset, jobs, record_filter.fields)
-    return sum(in_order(matching_count, to_look_into(jobs), workers)) + told
+    return sum(in_order(matching_count, together(to_look_into(jobs), _size), workers)) + told
 
 
 def count_each(
@@ -204,17 +209,20 @@ def count_each(
     once for all regions, by one of `workers` threads.
     """
 
-    def counted(job: tuple[RowGroup, Overlaps]) -> tuple[Overlaps, Counted]:
-        group, overlaps = job
-        mask = bytearray(b"\1") * group.records
-        if not record_filter.verdict(group):
-            record_filter.apply(mask, group, dataset)
-        return overlaps, overlaps.count(group, mask)
+    def counted(run: list[tuple[RowGroup, Overlaps]]) -> list[tuple[Overlaps, Counted]]:
+        found = []
+        for group, overlaps in run:
+            mask = bytearray(b"\1") * group.records
+            if not record_filter.verdict(group):
+                record_filter.apply(mask, group, dataset)
+            found.append((overlaps, overlaps.count(group, mask)))
+        return found
 
     every = shared_regions(dataset, regions)
     plan = count_plan(record_filter, lambda group, overlaps: overlaps.alike(group))
     jobs = dataset.fetched(shared_jobs(dataset, every, record_filter), plan)
-    for overlaps, numbers in in_order(counted, _streams_too(dataset, jobs, record_filter.fields), workers):
+    runs = together(_streams_too(dataset, jobs, record_filter.fields), _size)
+    for overlaps, numbers in chain.from_iterable(in_order(counted, runs, workers)):
         overlaps.add(numbers)
     totals = array("q", bytes(8)) * len(regions)
     for overlaps in every:
