@@ -7,6 +7,7 @@ from itertools import count
 from typing import Any
 
 from bams3._version import __version__
+from bams3.bam.references import listed, skipped
 from bams3.errors import SourceError, UsageError
 from bams3.shown import shown
 
@@ -115,12 +116,7 @@ def bytes_needed(data: Any) -> int:
     at = 12 + _peek(data, 4)
     if size < at or at < 12:
         return max(at, 12)
-    for _ in range(_peek(data, at - 4)):
-        length = INT32.unpack_from(data, at)[0] if at + 4 <= size else 0
-        at += 8 + length
-        if size < at or length < 0:
-            return at if length >= 0 else size
-    return at
+    return skipped(data, at, _peek(data, at - 4))
 
 
 def _peek(data: Any, at: int) -> int:
@@ -131,9 +127,9 @@ def _peek(data: Any, at: int) -> int:
 def _references(data: bytes) -> tuple[tuple[str, int], ...]:
     """The references of a list as a BAM file has it."""
     view = memoryview(data)
-    at = 4
-    references = []
-    for reference_id in range(_length(view, 0, "the reference list")):
+    count = _length(view, 0, "the reference list")
+    references, at = listed(data, 4, count)
+    for reference_id in range(len(references), count):
         what = f"reference {reference_id}"
         name = _take(view, at + 4, _length(view, at, what), what)
         if name.find(b"\0") != len(name) - 1 or len(name) < 2:

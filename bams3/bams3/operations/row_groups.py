@@ -12,15 +12,17 @@ from bams3.dataset.layout import UNPLACED
 
 
 class UncodedRowGroup:
-    """A row group under construction: `pieces` are its RecordBlocks, `start` is the start of its chunk's window
-    (0 for reads without a position)."""
+    """A row group under construction. `start`: of its chunk's window (0 for reads without a position)."""
 
     def __init__(self, reference_id: int, start: int) -> None:
         self.reference_id = reference_id
         self.start = start
         self.records = 0
         self.size = 0
-        self.pieces: list[Any] = []
+        self._pieces: list[Any] = []
+        self._last: tuple[Any, int, int] | None = (
+            None  # a RecordBlock, and which of its records were taken last
+        )
 
     @property
     def is_full(self) -> bool:
@@ -28,13 +30,31 @@ class UncodedRowGroup:
 
     def take(self, block: Any, first: int, last: int) -> int:
         """Take as many of the block's records [first, last) as fit, at least one; return their end."""
+        offsets = block.offsets
         last = min(last, first + layout.ROW_GROUP_RECORDS - self.records)
-        limit = block.offsets[first] + layout.ROW_GROUP_BYTES - self.size
-        last = max(first + 1, min(last, bisect_left(block.offsets, limit, first, last)))
-        self.pieces.append(block[first:last])
+        limit = offsets[first] + layout.ROW_GROUP_BYTES - self.size
+        if offsets[last - 1] >= limit:
+            last = max(first + 1, bisect_left(offsets, limit, first, last))
+        if self._last and self._last[0] is block and self._last[2] == first:
+            self._last = block, self._last[1], last
+        else:
+            self._end_piece()
+            self._last = block, first, last
         self.records += last - first
-        self.size += block.offsets[last] - block.offsets[first]
+        self.size += offsets[last] - offsets[first]
         return last
+
+    def _end_piece(self) -> None:
+        if self._last:
+            block, first, last = self._last
+            self._pieces.append(block[first:last])
+            self._last = None
+
+    @property
+    def pieces(self) -> list[Any]:
+        """Its RecordBlocks."""
+        self._end_piece()
+        return self._pieces
 
 
 def cut_row_groups(
