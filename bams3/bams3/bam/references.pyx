@@ -1,5 +1,6 @@
 """The list of references in the header of a BAM file."""
 
+from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.string cimport memchr, memcpy
 
@@ -40,3 +41,22 @@ def skipped(const uint8_t[::1] data not None, int64_t at, int64_t count):
         if size < at:
             break
     return at
+
+
+def packed(references):
+    """The (name, length) of references as in BAM: the inverse of ``listed``."""
+    cdef list names = [text.encode("utf-8", "surrogateescape") for text, _ in references]
+    cdef int64_t size = 8 * len(names) + len(names) + sum(map(len, names))
+    cdef bytes out = PyBytes_FromStringAndSize(NULL, size)
+    cdef char *at = out
+    cdef bytes name
+    cdef int32_t length
+    for name, (_, bases) in zip(names, references):
+        length = len(name) + 1
+        memcpy(at, &length, 4)
+        memcpy(at + 4, <const char *> name, length)  # with the NUL that ends it
+        at += 4 + length
+        length = bases
+        memcpy(at, &length, 4)
+        at += 4
+    return out

@@ -75,10 +75,10 @@ class Counts:
         """Add the counts of `other`."""
         self.passed = [a + b for a, b in zip(self.passed, other.passed, strict=True)]
         self.failed = [a + b for a, b in zip(self.failed, other.failed, strict=True)]
-        for reference_id, (mapped, unmapped) in other.by_reference.items():
-            here = self.by_reference.setdefault(reference_id, [0, 0])
-            here[0] += mapped
-            here[1] += unmapped
+        here, there = self.by_reference, other.by_reference
+        for reference_id in here.keys() & there.keys():
+            here[reference_id] = [a + b for a, b in zip(here[reference_id], there[reference_id], strict=True)]
+        here |= {reference_id: row for reference_id, row in there.items() if reference_id not in here}
 
     def check(self, references: int) -> None:
         """Raise ValueError unless these are possible counts for records with a header of so many references."""

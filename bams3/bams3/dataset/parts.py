@@ -376,10 +376,12 @@ def _check_windows(storage: Storage, plan: Plan, parts: Sequence[Part]) -> None:
 
 
 def _check_source_counts(storage: Storage, plan: Plan, parts: Sequence[Part], counts: Counts) -> None:
+    totals = {
+        reference_id: mapped + unmapped for reference_id, (mapped, unmapped) in counts.by_reference.items()
+    }
     for part in parts:
         for reference_id, expected in part.source_counts.items():
-            found = sum(counts.by_reference.get(reference_id, [0, 0]))
-            if found != expected:
+            if (found := totals.get(reference_id, 0)) != expected:
                 where = plan.references[reference_id][0] if reference_id >= 0 else "no position"
                 raise DatasetError(
                     f"{storage.root}: {found} records of {where}, but the source's index says {expected}; "

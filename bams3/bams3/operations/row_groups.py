@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from bams3.bam.records import split_windows
+from bams3.bam.records import end_of_contig, split_windows
 from bams3.codec import ZoneMap
 from bams3.dataset import layout
 from bams3.dataset.layout import UNPLACED
@@ -59,7 +59,7 @@ class UncodedRowGroup:
 
 def cut_row_groups(
     blocks: Iterable[Any], chunk_size: int, lengths: Sequence[int] | Mapping[int, int],
-    shared: Mapping[int, int] | None = None,
+    shared: dict[int, int] | None = None,
 ) -> Iterator[UncodedRowGroup]:  # fmt: skip
     """Yield the row groups of RecordBlocks in order; docs/format.md, "Row groups", defines the rule. `lengths`: of the
     contigs, by reference id; `shared`: of contigs that share a window, the first of those that have the same.
@@ -68,27 +68,34 @@ def cut_row_groups(
     In a window that contigs share, it ends with a contig unless it is small.
     """
     group: UncodedRowGroup | None = None
-    group_window = 0
+    group_window = 0  # of its last record; among contigs that share one, the contig
     last_of = (layout.UNPLACED, 0)  # a reference id, and the start of its last window
     for block in blocks:
-        for first, last, reference_id, window in split_windows(block, layout.ROW_GROUP_SHIFT):
-            start = (window << layout.ROW_GROUP_SHIFT) // chunk_size * chunk_size
+        for first, last, reference_id, window in split_windows(block, layout.ROW_GROUP_SHIFT, shared):
+            start, stop, enough = 0, last, layout.SHARED_ROW_GROUP
+            is_shared = window < 0
+            if not is_shared:
+                start, enough = (
+                    (window << layout.ROW_GROUP_SHIFT) // chunk_size * chunk_size,
+                    layout.SMALL_ROW_GROUP,
+                )
             if start and (reference_id != last_of[0] or start > last_of[1]):
                 last_of = reference_id, layout.last_window(lengths[reference_id], chunk_size)
                 start = min(start, last_of[1])
-            if shared and reference_id in shared:
-                window, reference_id, start = -1 - reference_id, shared[reference_id], 0
-            enough = layout.SMALL_ROW_GROUP if window >= 0 else layout.SHARED_ROW_GROUP
-            if group and (
-                (group.reference_id, group.start) != (reference_id, start)
-                or (window != group_window and group.records >= enough)
-            ):
-                yield group
-                group = None
-            group_window = window
             while first < last:
+                if is_shared:
+                    _, window = end_of_contig(block, first)
+                if group and (
+                    (group.reference_id, group.start) != (reference_id, start)
+                    or (window != group_window and group.records >= enough)
+                ):
+                    yield group
+                    group = None
                 group = group or UncodedRowGroup(reference_id, start)
-                first = group.take(block, first, last)
+                if is_shared:  # as many contigs as it needs to be large enough
+                    stop = min(first + max(enough - group.records, 1), last)
+                    stop, window = end_of_contig(block, stop - 1)
+                first, group_window = group.take(block, first, stop), window
                 if group.is_full:
                     yield group
                     group = None
