@@ -202,7 +202,9 @@ class Manifest(NamedTuple):
         check_identity(self.header_id, self.level)
         check_encodings(self.encodings)
         check_grid(self.references, self.chunk_size)
-        if (joined := self.joined) is not None and not joined.joins:
+        if self.version >= JOINED and not layout.joins(
+            [length for _, length in self.references], self.chunk_size
+        ):
             raise ValueError("no contigs that could share a window")
         numbers = (
             self.records, self.chunks, self.bytes, self.header_bytes, self.header_crc32, self.index_bytes,

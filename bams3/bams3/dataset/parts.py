@@ -93,8 +93,7 @@ class Plan:
 
 def version_of(references: Sequence[Sequence[Any]], chunk_size: int) -> int:
     """The version of the format in which a dataset of these contigs is written."""
-    many = len(references) > layout.MANY_CONTIGS
-    return JOINED if many and Grid(references, chunk_size).joins else VERSION  # type: ignore[arg-type]
+    return JOINED if layout.joins([length for _, length in references], chunk_size) else VERSION
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from bams3.errors import UsageError
@@ -111,7 +112,27 @@ class Workers:
         """
         if self.count == 1 and self._pool is None:
             return map(function, items)
+        if self._pool is None:
+            return self._begun(function, iter(items), ordered)
         return (self._in_order if ordered else self._as_ready)(self._submit(function, items))
+
+    def _begun(
+        self, function: Callable[[Item], Result], items: Iterator[Item], ordered: bool
+    ) -> Iterator[Result]:
+        """Run a single task in the calling thread: threads take longer to import than many a count."""
+        taken = deque(islice(items, 1))
+        failed: list[Exception] = []
+        try:
+            taken.extend(islice(items, 1))
+        except Exception as error:
+            failed.append(error)
+        if len(taken) > 1:
+            every = chain((taken.popleft() for _ in range(2)), items)
+            yield from (self._in_order if ordered else self._as_ready)(self._submit(function, every))
+        while taken:
+            yield function(taken.popleft())
+        while failed:
+            raise failed.pop()
 
     def _in_order(self, futures: Iterable["Future[Result]"]) -> Iterator[Result]:
         ahead: deque[Future[Result]] = deque()
