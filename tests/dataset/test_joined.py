@@ -24,7 +24,8 @@ from bams3.errors import Bams3Error, FormatError, SourceError
 from bams3.operations.convert import convert, merge
 from bams3.operations.repair import repair
 from bams3.operations.verify import verify
-from bams3.select.query import RecordFilter, query
+from bams3.select.filters import Expression
+from bams3.select.query import RecordFilter, count, query, reads
 from bams3.select.schema import RECORD_FIELDS
 from fuzz.mutate import edit_footer, footer_of, lies, with_footer
 from hypothesis import given, settings
@@ -43,6 +44,9 @@ def joins() -> Iterator[None]:
         patch.setattr(layout, "MANY_CONTIGS", 1)
         patch.setattr(layout, "SHARED_ROW_GROUP", 100)
         yield
+
+
+EVERYTHING = RecordFilter()
 
 
 def record(ref: int, pos: int, **fields: Any) -> bytes:
@@ -81,11 +85,12 @@ def bam(folder: Path, records: list[bytes], contigs: Any = CONTIGS) -> Path:
     return path
 
 
-def records_of(dataset: DatasetReader) -> bytes:
-    return b"".join(
-        bytes(memoryview(block.data)[block.offsets[0] : block.offsets[-1]])
-        for block in query(dataset, None, RecordFilter())
-    )
+def bytes_of(blocks: Any) -> bytes:
+    return b"".join(bytes(memoryview(block.data)[block.offsets[0] : block.offsets[-1]]) for block in blocks)
+
+
+def records_of(dataset: DatasetReader, chosen: RecordFilter = EVERYTHING) -> bytes:
+    return bytes_of(query(dataset, None, chosen))
 
 
 def check_all(path: Path, contigs: Any, records: list[bytes], folder: Path) -> None:
@@ -107,6 +112,27 @@ def check_all(path: Path, contigs: Any, records: list[bytes], folder: Path) -> N
             assert list(map(repr, got[name])) == list(map(repr, wanted[name])), (region, name)
         assert region is None or ours.count(*region) == theirs.count(*region)
     assert [(each.contig, each.records) for each in ours.chunks] == _by_contig(theirs)
+    for chosen in FILTERS:
+        got, wanted = (
+            (count(each, None, chosen), records_of(each, chosen), bytes_of(reads(each, None, chosen)))
+            for each in readers
+        )
+        assert got == wanted, chosen
+
+
+FILTERS = [
+    EVERYTHING,
+    RecordFilter(require=64),
+    RecordFilter(exclude=16),
+    RecordFilter(min_mapq=20),
+    *(
+        RecordFilter(expression=Expression(text))
+        for text in (
+            'rname == "c" || refid == 4', "pos > 12 && endpos < 900", 'mrname == "a" || mpos > 5',
+            "tlen > 0 || mrefid == 2", 'qname == "r" && qlen > 0', "[NM] > 1", 'seq =~ "A" && qlen < 20',
+        )
+    ),
+]  # fmt: skip
 
 
 def _by_contig(dataset: Any) -> list[tuple[str | None, int]]:
@@ -118,7 +144,7 @@ def test_odd_records(what: str, tmp_path: Path, joins: None) -> None:
     check_all(bam(tmp_path, ODD[what]), CONTIGS, ODD[what], tmp_path)
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(records=st.lists(hostile.records(CONTIGS, (b"r", b"s")), max_size=15))
 def test_hostile_records(records: list[bytes], tmp_path_factory: pytest.TempPathFactory, joins: None) -> None:
     folder = tmp_path_factory.mktemp("made")

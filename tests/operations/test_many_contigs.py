@@ -10,8 +10,8 @@ import pysam
 import pytest
 from bams3.dataset.layout import METADATA
 from bams3.operations.convert import convert, merge
-from bams3.operations.row_groups import SMALL_TASK
 from bams3.parallel.uploads import PENDING, TOGETHER
+from bams3.parallel.workers import SMALL_TASK
 from conversions import fails
 from engines import run_bams3 as run
 from listings import contents

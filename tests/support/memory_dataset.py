@@ -54,5 +54,8 @@ class MemoryDataset:
     def fetched(self, jobs, plan):
         return iter(jobs)
 
+    def all_row_groups(self):
+        return iter(self.groups)
+
     def unplaced_row_groups(self):
         return (group for group in self.groups if group.reference_id < 0)

@@ -59,7 +59,7 @@ class ArrowFields:
         if name in _MADE:
             return _MADE[name](group)
         if name == "rname":
-            return self._contig_names(np.full(group.records, group.reference_id, np.int32))
+            return self._contig_names(np.frombuffer(group.reference_ids, np.int32))
         if name == "mrname":
             return self._contig_names(np.frombuffer(group.next_ref, np.int32))
         if name == "library":

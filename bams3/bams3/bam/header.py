@@ -7,6 +7,7 @@ from itertools import count
 from typing import Any
 
 from bams3._version import __version__
+from bams3.bam.references import listed, packed, skipped
 from bams3.errors import SourceError, UsageError
 from bams3.shown import shown
 
@@ -64,11 +65,8 @@ class Header:
 
     def to_bam(self) -> bytes:
         """Encode the header as in a BAM file: magic, text and reference list; the inverse of `from_bam`."""
-        parts = [MAGIC, INT32.pack(len(self.text)), self.text, INT32.pack(len(self.references))]
-        for name, length in self.references:
-            encoded = as_bytes(name) + b"\0"
-            parts += INT32.pack(len(encoded)), encoded, INT32.pack(length)
-        return b"".join(parts)
+        sizes = INT32.pack(len(self.text)), INT32.pack(len(self.references))
+        return b"".join([MAGIC, sizes[0], self.text, sizes[1], packed(self.references)])
 
     def reference_id(self, name: str) -> int:
         """Return the 0-based index of a reference in the list. Raises UsageError if the header does not have it."""
@@ -126,12 +124,7 @@ def bytes_needed(data: Any) -> int:
     at = 12 + _peek(data, 4)
     if size < at or at < 12:
         return max(at, 12)
-    for _ in range(_peek(data, at - 4)):
-        length = INT32.unpack_from(data, at)[0] if at + 4 <= size else 0
-        at += 8 + length
-        if size < at or length < 0:
-            return at if length >= 0 else size
-    return at
+    return skipped(data, at, _peek(data, at - 4))
 
 
 def _peek(data: Any, at: int) -> int:
@@ -142,9 +135,9 @@ def _peek(data: Any, at: int) -> int:
 def _references(data: bytes) -> tuple[tuple[str, int], ...]:
     """The references of a list as a BAM file has it."""
     view = memoryview(data)
-    at = 4
-    references = []
-    for reference_id in range(_length(view, 0, "the reference list")):
+    count = _length(view, 0, "the reference list")
+    references, at = listed(data, 4, count)
+    for reference_id in range(len(references), count):
         what = f"reference {reference_id}"
         name = _take(view, at + 4, _length(view, at, what), what)
         if name.find(b"\0") != len(name) - 1 or len(name) < 2:
@@ -172,8 +165,12 @@ def _take(view: memoryview, at: int, length: int, what: str) -> bytes:
 
 
 def _unique(references: list[tuple[str, int]]) -> tuple[tuple[str, int], ...]:
+    names = [name for name, _ in references]
+    usual = {"\t", "\n", "\r"}.isdisjoint("".join(names)) and max(map(len, names), default=0) <= LONGEST_NAME
+    if usual and len(set(names)) == len(names):
+        return tuple(references)
     seen = set()
-    for name, _ in references:
+    for name in names:
         if "\t" in name or "\n" in name or "\r" in name:
             raise SourceError(f"the header has a reference named {name!r}, which SAM cannot represent")
         if len(name) > LONGEST_NAME:

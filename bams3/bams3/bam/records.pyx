@@ -252,12 +252,14 @@ cdef int64_t end_of_run(
     return i
 
 
-def split_windows(RecordBlock block not None, int shift):
+def split_windows(RecordBlock block not None, int shift, dict shared=None):
     """Cut a sorted block into runs of records that start in the same window of 2^shift bp.
 
     Returns a list of `(first, last, ref_id, window_index)`: records [first, last) have the reference id
     `ref_id` and start in window `window_index`, which is [index << shift, (index + 1) << shift), 0-based.
     A position of -1 counts as 0; records without a reference (-1) are in window 0, whatever their position.
+    `shared`: of references that share a window, the first of those that have the same one. Their records are one run,
+    which has this reference id, and -1 for the window.
     """
     cdef const uint8_t[::1] data = block.data
     cdef const int64_t[::1] offsets = block.offsets
@@ -265,14 +267,35 @@ def split_windows(RecordBlock block not None, int shift):
     cdef int32_t ref
     if not 0 <= shift <= 31:
         raise ValueError(f"a window of 2^{shift} bp is not possible")
-    runs = []
+    runs, open_run = [], None
     while first < count:
         with nogil:
             last = end_of_run(&data[0], &offsets[0], first, count, shift)
         ref = load_i32(&data[offsets[first] + 4])
-        runs.append((first, last, ref, window_of(ref, load_i32(&data[offsets[first] + 8]), shift)))
+        sharing = shared.get(ref) if shared is not None else None
+        if sharing is None:
+            runs.append((first, last, ref, window_of(ref, load_i32(&data[offsets[first] + 8]), shift)))
+            open_run = None
+        elif sharing == open_run:
+            runs[len(runs) - 1] = runs[len(runs) - 1][0], last, sharing, -1
+        else:
+            runs.append((first, last, sharing, -1))
+            open_run = sharing
         first = last
     return runs
+
+
+def end_of_contig(RecordBlock block not None, Py_ssize_t number):
+    """The number of the first record after record ``number`` that has another reference id, which is also returned."""
+    cdef const uint8_t[::1] data = block.data
+    cdef const int64_t[::1] offsets = block.offsets
+    cdef Py_ssize_t count = offsets.shape[0] - 1
+    if not 0 <= number < count:
+        raise IndexError(number)
+    cdef int32_t ref = load_i32(&data[offsets[number] + 4])
+    while number < count and load_i32(&data[offsets[number] + 4]) == ref:
+        number += 1
+    return number, ref
 
 
 def join(blocks):

@@ -8,8 +8,10 @@ dictionary and more checksums, are read as well. Those of version 3 have records
 import json
 import struct
 import zlib
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from functools import reduce
 from itertools import pairwise
+from operator import and_, or_
 from typing import Any, NamedTuple
 
 from bams3.chunk.dictionary import deflated, dictionary
@@ -90,7 +92,7 @@ class RowGroupEntry(NamedTuple):
         the bytes of the streams."""
         if not self.contigs:
             return [self.zone]
-        first, *others = (ZoneMap(*values) for _, *values in self.contigs)
+        first, *others = (ZoneMap(*values[1:]) for values in self.contigs)
         return [first._replace(hot=self.zone.hot, cold=self.zone.cold), *others]
 
     def to_json(self) -> dict[str, Any]:
@@ -240,17 +242,17 @@ class Footer(NamedTuple):
         try:
             self._check_values()
             lengths = {reference: length for reference, _, length in self.references}
-            window = self.identity[1:4]
+            window, zones = self.identity[1:4], self.zones
             if contigs := self.contigs:
-                check_joined(contigs, self.zones, *window, [lengths[contig] for contig in contigs])
+                check_joined(contigs, zones, *window, [lengths[contig] for contig in contigs])
             else:
-                check_zones(self.zones, *window, lengths.get(self.reference_id, 0))
+                check_zones(zones, *window, lengths.get(self.reference_id, 0))
         except (TypeError, ValueError, KeyError) as error:
             raise FormatError(
                 f"{name}: damaged chunk: invalid footer ({error}); restore it or convert it again"
             ) from error
         at = [len(MAGIC)]  # offset of the next cold stream, and of the next hot one
-        at.append(at[0] + sum(zone.cold for zone in self.zones))
+        at.append(at[0] + sum(group.zone.cold for group in self.row_groups))
         for number, group in enumerate(self.row_groups):
             hot_streams, limit = hot_of(group.streams), 4 * group.zone.bytes + MAX_REFERENCE
             for stream, (_, offset, stored, raw, crc32) in group.streams.items():
@@ -279,18 +281,17 @@ class Footer(NamedTuple):
             )
 
 
-def joined_zone(contigs: Sequence[Sequence[int]]) -> ZoneMap:
-    """The zone map of a row group that contigs share, from the values of each."""
-    columns = list(zip(*(values[1:] for values in contigs), strict=True))
-    if len(columns) != len(ZONE_FIELDS):
+def joined_zone(zones: Iterable[Sequence[int]]) -> ZoneMap:
+    """The zone map of a row group that contigs share, from the zone maps of each, or from their values without `hot`
+    and `cold`."""
+    columns = list(zip(*zones, strict=True))
+    if not len(ZONE_FIELDS) <= len(columns) <= len(ZoneMap._fields):
         raise ValueError("invalid contigs in a row group")
     low, high = [min(column) for column in columns], [max(column) for column in columns]
-    flags_any, flags_all = 0, 0xFFFF
-    for some, every in zip(*columns[7:], strict=True):
-        flags_any, flags_all = flags_any | some, flags_all & every
     return ZoneMap(
-        sum(columns[0]), sum(columns[1]), low[2], high[3], high[4], low[5], high[6], flags_any, flags_all
-    )
+        sum(columns[0]), sum(columns[1]), low[2], high[3], high[4], low[5], high[6], reduce(or_, columns[7]),
+        reduce(and_, columns[8]), *map(sum, columns[9:]),
+    )  # fmt: skip
 
 
 def _of(group: RowGroupEntry, reference_id: int) -> set[int]:
@@ -309,7 +310,11 @@ def _row_groups(documents: list[dict[str, Any]], version: int) -> Iterator[RowGr
         for name, entry in streams.items():
             sizes[name in hot_streams] += entry[length]
         contigs = document.pop("contigs") if version > 2 else ()
-        zone = joined_zone(contigs) if contigs else ZoneMap(*(document.pop(key) for key in ZONE_FIELDS))
+        zone = (
+            joined_zone(contig[1:] for contig in contigs)
+            if contigs
+            else ZoneMap(*(document.pop(key) for key in ZONE_FIELDS))
+        )
         told.append((zone._replace(cold=sizes[False], hot=sizes[True]), contigs, streams, hot_streams))
     at = [len(MAGIC)]  # of the next cold stream, and of the next hot one
     at.append(at[0] + sum(zone.cold for zone, *_ in told))

@@ -3,63 +3,120 @@
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from itertools import accumulate, groupby, pairwise
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 from bams3.bam.records import join
-from bams3.chunk.footer import JOINED_MAGIC
+from bams3.chunk.footer import JOINED_MAGIC, joined_zone
 from bams3.chunk.row_group import RowGroup, StoredChunk
 from bams3.chunk.spans import Range
 from bams3.codec import Column, Columns, ZoneMap
 from bams3.codec.encoder import encode
 from bams3.codec.joined import joint_of
-from bams3.codec.joint import Joint, linked, shifted
+from bams3.codec.joint import Joint, linked
 from bams3.errors import FormatError
 
 if TYPE_CHECKING:
     from bams3.codec.cigars import Cigars
 
+_RECORDS, _COLD = (itemgetter(ZoneMap._fields.index(name)) for name in ("records", "cold"))
+
 _recent: deque[Any] = deque(maxlen=4)
 """Shared row groups that were decoded last: the contigs of a row group are read one after another."""
 
 
+class _Joined(Columns):
+    """The records of a shared row group as they were encoded: those of the joined contig."""
+
+    def __init__(self, name: str, streams: Mapping[str, Any], zone: ZoneMap, reference_id: int) -> None:
+        self.name, self.reference_id = name, reference_id
+        super().__init__(streams, zone.records, zone.bytes)
+
+
+def _as_encoded(name: str) -> Any:
+    """A column that is the same in the joined contig."""
+    return property(attrgetter(f"_joined.{name}"))
+
+
 class SharedRowGroup(RowGroup):
-    """A row group of several contigs, as it is stored: its columns are those of the joined contig."""
+    """A row group of several contigs. It has no `reference_id`, but `reference_ids`."""
+
+    flag, mapq, cigars = _as_encoded("flag"), _as_encoded("mapq"), _as_encoded("cigars")
+    previous, _borders, tlen = _as_encoded("previous"), _as_encoded("_borders"), _as_encoded("tlen")
+    names, l_seq, qual = _as_encoded("names"), _as_encoded("l_seq"), _as_encoded("qual")
+    _sequences, tags = _as_encoded("_sequences"), _as_encoded("tags")
 
     @Column
-    def joint(self) -> Joint:
-        """The joined contig."""
+    def _joint(self) -> Joint:
         lengths = {reference: length for reference, _, length in self.chunk.footer.references}
         try:
             return joint_of(self.entry.contigs, self.entry.references, lengths)
         except ValueError as error:
             raise FormatError(f"{self.name}: {error}; restore the chunk or convert it again") from None
 
-    @property
-    def stored_reference_id(self) -> int:
-        """The reference id of the joined contig."""
-        return self.joint.reference_id
+    @Column
+    def _joined(self) -> Columns:
+        return _Joined(self.name, self._stored, self.zone, self._joint.reference_id)
 
     @Column
-    def mates(self) -> tuple[array[int], array[int]]:
-        """RNEXT and PNEXT of every record, as in BAM."""
-        return self.joint.mates(self._mates.next_ref, self._mates.next_pos)
+    def stored_reference_ids(self) -> array[int]:
+        """The reference id of each record in the dataset that the chunk was written for, array('i')."""
+        return self._joint.reference_ids(self.records)
+
+    @property
+    def reference_ids(self) -> array[int]:
+        """The reference id of each record, array('i')."""
+        stored = self.stored_reference_ids
+        return stored if self.chunk.numbers is None else self._renumbered(stored)
+
+    @Column
+    def pos(self) -> array[int]:
+        """POS, array('i')."""
+        return self._joint.places(self._joined.pos)
+
+    @Column
+    def _mates_of_contigs(self) -> tuple[array[int], array[int]]:
+        return self._joint.mates(self._joined.next_ref, self._joined.next_pos)
+
+    @property
+    def stored_next_ref(self) -> array[int]:
+        """Reference id of RNEXT as it was encoded, array('i')."""
+        return self._mates_of_contigs[0]
+
+    @property
+    def next_pos(self) -> array[int]:
+        """PNEXT, array('i')."""
+        return self._mates_of_contigs[1]
 
     @Column
     def _records(self) -> Any:
-        return self._checked(self.joint.parted(Columns.block(self)))
+        return self._checked(self._joint.parted(self._joined.block()))
 
     def stored_block(self) -> Any:
         """The records as they were encoded, checked against their checksum."""
         return self._records
 
+    @Column
+    def quality_starts(self) -> array[int]:
+        """Where the qualities of each record begin in `qual`, and where they end: array('q')."""
+        return array("q", accumulate(self.l_seq, initial=0))
+
+    def text_of(self, first: int, last: int) -> tuple[Any, Any]:
+        """SEQ and QUAL of the records [first, last), as `seq` and `qual`."""
+        (seq, starts, _), places = self._sequences, self.quality_starts
+        return memoryview(seq)[starts[first] : starts[last]], memoryview(self.qual)[
+            places[first] : places[last]
+        ]
+
 
 class ContigRowGroup(RowGroup):
-    """The records of one contig in a row group that several share. What counting and depth need is cut out of the
-    shared columns; other columns are made from the records."""
+    """The records of one contig in a row group that several share. Columns are cut out of the shared ones; the streams
+    of tags are made from the records."""
 
     def __init__(
         self, shared: SharedRowGroup, number: int, zone: ZoneMap, reference_id: int, first: int
@@ -88,9 +145,12 @@ class ContigRowGroup(RowGroup):
     @Column
     def pos(self) -> array[int]:
         """POS, array('i')."""
-        shared = self._decoded()
-        at = shared.joint.starts[bisect_left(shared.joint.contigs, self._reference_id)]
-        return shifted(shared.pos, self._first, self._last, at)
+        return self._cut(self._decoded().pos)
+
+    @Column
+    def end(self) -> array[int]:
+        """End on the reference (exclusive) as in htslib's bam_endpos, array('i')."""
+        return self._cut(self._decoded().end)
 
     @Column
     def flag(self) -> array[int]:
@@ -105,7 +165,8 @@ class ContigRowGroup(RowGroup):
     @Column
     def cigars(self) -> Cigars:
         """The CIGARs of the records, decoded."""
-        return self._decoded().cigars.cut(self._first, self._last)
+        cigars: Cigars = self._decoded().cigars.cut(self._first, self._last)
+        return cigars
 
     @Column
     def previous(self) -> array[int]:
@@ -121,18 +182,41 @@ class ContigRowGroup(RowGroup):
     @property
     def stored_next_ref(self) -> array[int]:
         """Reference id of RNEXT as it was encoded, array('i')."""
-        return self._cut(self._decoded().mates[0])
-
-    @property
-    def next_ref(self) -> array[int]:
-        """Reference id of RNEXT, array('i')."""
-        stored = self.stored_next_ref
-        return stored if self.chunk.numbers is None else self._renumbered(stored)
+        return self._cut(self._decoded().stored_next_ref)
 
     @property
     def next_pos(self) -> array[int]:
         """PNEXT, array('i')."""
-        return self._cut(self._decoded().mates[1])
+        return self._cut(self._decoded().next_pos)
+
+    @property
+    def tlen(self) -> array[int]:
+        """TLEN, array('i')."""
+        return self._cut(self._decoded().tlen)
+
+    @Column
+    def names(self) -> tuple[Any, array[int]]:
+        """QNAMEs without NUL, concatenated, and array('q') of records + 1 offsets."""
+        data, starts = self._decoded().names
+        begin, end = starts[self._first], starts[self._last]
+        return memoryview(data)[begin:end], array(
+            "q", (at - begin for at in starts[self._first : self._last + 1])
+        )
+
+    @Column
+    def l_seq(self) -> array[int]:
+        """Length of SEQ, array('i')."""
+        return self._cut(self._decoded().l_seq)
+
+    @property
+    def seq(self) -> Any:
+        """SEQs in BAM encoding, concatenated, (l_seq + 1) // 2 bytes each."""
+        return self._decoded().text_of(self._first, self._last)[0]
+
+    @property
+    def qual(self) -> Any:
+        """QUALs in BAM encoding, concatenated, l_seq bytes each."""
+        return self._decoded().text_of(self._first, self._last)[1]
 
     def load(self) -> None:
         """Fetch all streams, in two requests."""
@@ -163,22 +247,16 @@ class SharedRowGroups:
     def __init__(self, chunk: StoredChunk) -> None:
         self._chunk = chunk
         self._alive: WeakValueDictionary[int, SharedRowGroup] = WeakValueDictionary()
-        self._ranges: list[tuple[ZoneMap, Range, Range]] = []
-        self._places: dict[int, list[tuple[int, int, ZoneMap]]] = {}
         zones = chunk.zones
+        self._starts = [place for place, zone in enumerate(zones) if zone.hot]  # places of the first contigs
+        self._ranges: list[tuple[ZoneMap, Range, Range]] = []
         cold_at = len(JOINED_MAGIC)
-        hot_at = cold_at + sum(zone.cold for zone in zones)
-        first = 0
-        for contig, zone in zip(chunk.contigs, zones, strict=True):
-            if zone.hot:
-                self._ranges.append((zone, (hot_at, zone.hot), (cold_at, zone.cold)))
-                hot_at, cold_at, first = hot_at + zone.hot, cold_at + zone.cold, 0
-            else:
-                last, hot, cold = self._ranges[-1]
-                size = last.bytes + zone.bytes
-                self._ranges[-1] = last._replace(records=last.records + zone.records, bytes=size), hot, cold
-            self._places.setdefault(contig, []).append((len(self._ranges) - 1, first, zone))
-            first += zone.records
+        hot_at = cold_at + sum(map(_COLD, zones))
+        for start, end in pairwise([*self._starts, len(zones)]):
+            zone = joined_zone(zones[start:end])
+            self._ranges.append((zone, (hot_at, zone.hot), (cold_at, zone.cold)))
+            hot_at, cold_at = hot_at + zone.hot, cold_at + zone.cold
+        self._before = [*accumulate(map(_RECORDS, zones), initial=0)]  # records before each contig
 
     def __iter__(self) -> Iterator[SharedRowGroup]:
         return map(self._group, range(len(self._ranges)))
@@ -191,12 +269,16 @@ class SharedRowGroups:
 
     def of_contig(self, contig: int) -> Iterator[ContigRowGroup]:
         """The row groups of a contig, in order. Raises FormatError if the chunk has none."""
-        places = self._places.get(contig)
-        if places is None:
+        contigs, zones = self._chunk.contigs, self._chunk.zones
+        first = bisect_left(contigs, contig)
+        places = range(first, bisect_right(contigs, contig, first))
+        if not places:
             raise FormatError(f"{self._chunk.name}: the chunk has no records of contig {contig}")
-        for number, (shared, first, zone) in enumerate(places):
-            yield ContigRowGroup(self._group(shared), number, zone, contig, first)
+        for number, place in enumerate(places):
+            shared = bisect_right(self._starts, place) - 1
+            at = self._before[place] - self._before[self._starts[shared]]
+            yield ContigRowGroup(self._group(shared), number, zones[place], contig, at)
 
     def of_contigs(self) -> Iterator[ContigRowGroup]:
         """The row groups of all contigs, in order."""
-        return (group for contig in self._places for group in self.of_contig(contig))
+        return (group for contig, _ in groupby(self._chunk.contigs) for group in self.of_contig(contig))

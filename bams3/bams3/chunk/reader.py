@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -306,6 +305,8 @@ class ContigChunk(ChunkReader):
         """The row groups of the contig, in order."""
         return self.shared.shared_row_groups.of_contig(self.contig)
 
+    stored_row_groups = row_groups
+
     def plan(self, groups: Sequence[RowGroup], *, cold: bool) -> list[Span]:
         """The requests to the shared chunk."""
         return self.shared.plan(groups, cold=cold)
@@ -360,5 +361,7 @@ def open_chunk(source: Any) -> ChunkReader:
 
 def contig_in(path: str) -> tuple[str, int | None]:
     """Split the path or URI of a chunk from the reference id of one contig of it: `PATH.chunk#ID`."""
-    found = re.fullmatch(r"(.*\.chunk)#([0-9]{1,10})", path)
-    return (found[1], int(found[2])) if found else (path, None)
+    chunk, _, number = path.rpartition("#")
+    if chunk.endswith(".chunk") and len(number) <= 10 and number.isascii() and number.isdigit():
+        return chunk, int(number)
+    return path, None

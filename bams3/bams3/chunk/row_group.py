@@ -32,6 +32,9 @@ class StoredChunk(Stored, Protocol):
     @property
     def row_groups(self) -> Any: ...
 
+    @property
+    def stored_row_groups(self) -> Any: ...
+
     def plan(self, groups: Sequence[RowGroup], *, cold: bool) -> list[Span]: ...
 
     def plan_streams(self, groups: Sequence[RowGroup], wanted: Callable[[str], bool]) -> list[Span]: ...
@@ -65,9 +68,8 @@ class RowGroup(Columns):
     @property
     def next_ref(self) -> array[int]:
         """Reference id of RNEXT, array('i')."""
-        if self.chunk.numbers is None:
-            return super().next_ref
-        return self._renumbered(self.stored_next_ref)
+        stored = self.stored_next_ref
+        return stored if self.chunk.numbers is None else self._renumbered(stored)
 
     def _renumbered(self, reference_ids: array[int]) -> array[int]:
         numbers = {-1: -1} | (self.chunk.numbers or {})
@@ -100,7 +102,7 @@ class RowGroup(Columns):
             return block
         from bams3.codec.records import renumbered
 
-        return renumbered(block, self.reference_id, self.next_ref)
+        return renumbered(block, self.reference_ids, self.next_ref)
 
     def stored_block(self) -> Any:
         """The records as they were encoded, even if `block` gives them other reference ids."""

@@ -52,7 +52,7 @@ def compress_row_group(block: Any, reference_id: int, level: int) -> CompressedR
 def compress_joined(block: Any, lengths: Sequence[int], level: int) -> CompressedRowGroup:
     """Like `compress_row_group`, of records of several contigs; `lengths` are those of all references, by id."""
     encoded, contigs, references, read_groups = joined.encode(block, lengths, level)
-    zone = joined_zone(contigs)
+    zone = joined_zone(contig[1:] for contig in contigs)
     return _compressed(block, level, encoded, zone, references, read_groups, contigs)
 
 

@@ -146,6 +146,16 @@ class Columns:
         """The reference id that the streams refer to."""
         return self.reference_id
 
+    @property
+    def reference_ids(self) -> array[int]:
+        """The reference id of each record, array('i')."""
+        return array("i", [self.reference_id]) * self.records
+
+    @property
+    def stored_reference_ids(self) -> array[int]:
+        """The reference id of each record that the streams refer to, array('i')."""
+        return array("i", [self.stored_reference_id]) * self.records
+
     def __init__(self, streams: Mapping[str, Any], records: int, size: int) -> None:
         """`streams`: name → bytes-like, b"" for a stream that the row group lacks; `size`: total size of the
         records in bytes, in BAM encoding."""

@@ -130,16 +130,20 @@ cdef class Joint:
                 high = middle
         return low if low < array_size(self.contigs) and contigs[low] == reference_id else -1
 
-    cdef own_copy(self, block):
-        """The records, to be changed in place. Raises FormatError unless the contigs have them all."""
+    cdef has(self, Py_ssize_t records):
+        """Raise FormatError unless the contigs have so many records."""
         cdef int64_t total = 0
         cdef Py_ssize_t k
         for k in range(len(self.counts)):
             if self.counts.data.as_ints[k] < 1:
                 raise FormatError("a contig without records")
             total += self.counts.data.as_ints[k]
-        if total != len(block):
-            raise FormatError(f"contigs with {total} records in a row group that has {len(block)}")
+        if total != records:
+            raise FormatError(f"contigs with {total} records in a row group that has {records}")
+
+    cdef own_copy(self, block):
+        """The records, to be changed in place. Raises FormatError unless the contigs have them all."""
+        self.has(len(block))
         return join([block])
 
     def joined(self, block):
@@ -226,6 +230,31 @@ cdef class Joint:
             raise FormatError(f"record {i + 1} of the row group is not on its contig")
         return copy
 
+    def reference_ids(self, Py_ssize_t records):
+        """The reference id of each record: array('i'). Raises FormatError unless there are so many."""
+        self.has(records)
+        cdef array.array out = array.clone(INT32, records, False)
+        cdef Py_ssize_t k, i = 0, stop = 0
+        for k in range(len(self.counts)):
+            stop += self.counts.data.as_ints[k]
+            while i < stop:
+                out.data.as_ints[i] = self.contigs.data.as_ints[k]
+                i += 1
+        return out
+
+    def places(self, const int32_t[::1] pos):
+        """POS of every record, array('i'), from those on the joined contig. Raises FormatError unless the contigs have
+        them all."""
+        self.has(pos.shape[0])
+        cdef array.array out = array.clone(INT32, pos.shape[0], False)
+        cdef Py_ssize_t k, i = 0, stop = 0
+        for k in range(len(self.counts)):
+            stop += self.counts.data.as_ints[k]
+            while i < stop:
+                out.data.as_ints[i] = <int32_t> (pos[i] - self.starts.data.as_longlongs[k])
+                i += 1
+        return out
+
     def mates(self, const int32_t[::1] next_ref, const int32_t[::1] next_pos):
         """RNEXT and PNEXT, each array('i') of shape (n,), of records whose joined ones are these."""
         cdef Py_ssize_t n = next_ref.shape[0], i, mate
@@ -251,16 +280,6 @@ cdef class Joint:
 
 cdef inline Py_ssize_t array_size(array.array values) noexcept nogil:
     return values.ob_size
-
-
-def shifted(const int32_t[::1] values, Py_ssize_t first, Py_ssize_t last, int32_t by):
-    """Items [first, last) less ``by``: array('i')."""
-    cdef array.array out = array.clone(INT32, last - first, False)
-    cdef int32_t[::1] to = out
-    cdef Py_ssize_t i
-    for i in range(last - first):
-        to[i] = <int32_t> (<int64_t> values[first + i] - by)
-    return out
 
 
 def linked(const int32_t[::1] previous, Py_ssize_t first, Py_ssize_t last):

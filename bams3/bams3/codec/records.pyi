@@ -6,7 +6,7 @@ from bams3.bam.records import RecordBlock
 from bams3.codec.cigars import Cigars
 from bams3.codec.tags import Tags
 
-def renumbered(block: RecordBlock, reference_id: int, next_ref: array[int]) -> RecordBlock: ...
+def renumbered(block: RecordBlock, reference_ids: array[int], next_ref: array[int]) -> RecordBlock: ...
 def assemble(
     total_size: int,
     reference_id: int,

@@ -120,8 +120,8 @@ def assemble(
     return RecordBlock(out, offsets_array)
 
 
-def renumbered(block, int32_t reference_id, const int32_t[::1] next_ref):
-    """A copy of a RecordBlock whose n records have another refID, and the next_refID ``next_ref``, shape (n,)."""
+def renumbered(block, const int32_t[::1] reference_ids, const int32_t[::1] next_ref):
+    """A copy of a RecordBlock whose n records have other refIDs and next_refIDs, each of shape (n,)."""
     cdef const int64_t[::1] offsets = block.offsets
     cdef const uint8_t[::1] data = block.data
     cdef int64_t first = offsets[0]
@@ -129,15 +129,15 @@ def renumbered(block, int32_t reference_id, const int32_t[::1] next_ref):
     cdef Buffer out = Buffer(offsets[n] - first)
     cdef array.array shifted_array = array.clone(INT64, n + 1, False)
     cdef int64_t[::1] shifted = shifted_array
-    if offsets.shape[0] != n + 1:
-        raise ValueError("next_ref must have an entry for each record")
+    if not offsets.shape[0] - 1 == n == reference_ids.shape[0]:
+        raise ValueError("reference_ids and next_ref must have an entry for each record")
     with nogil:
         out.size = offsets[n] - first
         if n:
             memcpy(out.data, &data[first], out.size)
         for i in range(n):
             shifted[i] = offsets[i] - first
-            store(out.data + shifted[i] + 4, reference_id)
+            store(out.data + shifted[i] + 4, reference_ids[i])
             store(out.data + shifted[i] + 24, next_ref[i])
         shifted[n] = offsets[n] - first
     return RecordBlock(out, shifted_array)

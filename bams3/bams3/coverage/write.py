@@ -174,7 +174,7 @@ class _Run:
         options: CoverageOptions,
         warn: Warn,
     ) -> None:
-        self.options, self.warn = options, warn
+        self.options, self.decimals, self.warn = options, options.decimals, warn
         self.contigs = contigs_of(references, options)
         self.by_bed = options.by is not None and options.window is None
         self.bed: dict[str, Intervals] = {}
@@ -277,7 +277,7 @@ class _Run:
         number = 0
         while number < len(part):
             number = self.regions.text.add_means(
-                part.starts, part.ends, part.names, values, self.options.decimals, number
+                part.starts, part.ends, part.names, values, self.decimals, number
             )
             self.regions.spill()
         if self.thresholds:
@@ -306,28 +306,25 @@ class _Run:
             file.spill()
 
     def _summarise(self, name: str, positions: int, bases: int, least: int | None, most: int) -> None:
-        decimals = self.options.decimals
         contig = Totals(least=None)
         contig.add(positions, bases, least, most)
         self.totals.merge(contig)
-        self.summary.append(contig.line(name, decimals))
+        self.summary.append(contig.line(name, self.decimals))
         if self.regions:
             self.region_totals.merge(self.contig_regions)
-            self.summary.append(self.contig_regions.line(f"{name}_region", decimals))
+            self.summary.append(self.contig_regions.line(f"{name}_region", self.decimals))
             self.contig_regions = Totals(least=None)
 
     def _distribute(self, name: str, histogram: Histogram, region_histogram: Histogram) -> None:
-        decimals = self.options.decimals
-        self.global_file.write(distribution(name, histogram, decimals).encode(errors="surrogateescape"))
+        self.global_file.write(distribution(name, histogram, self.decimals).encode(errors="surrogateescape"))
         if self.region_file:
-            text = distribution(name, region_histogram, decimals)
+            text = distribution(name, region_histogram, self.decimals)
             self.region_file.write(text.encode(errors="surrogateescape"))
 
     def _write_totals(self) -> None:
-        decimals = self.options.decimals
-        self.summary.append(self.totals.line("total", decimals))
+        self.summary.append(self.totals.line("total", self.decimals))
         if self.regions:
-            self.summary.append(self.region_totals.line("total_region", decimals))
+            self.summary.append(self.region_totals.line("total_region", self.decimals))
         self.summary_file.write("".join(self.summary).encode(errors="surrogateescape"))
         self._distribute("total", self.histogram, self.region_histogram)
         for file in self.files:

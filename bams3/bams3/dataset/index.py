@@ -125,8 +125,12 @@ def check_chunks(
         before = place
         for contig, number in chunk.records_by_contig:
             records[contig] = records.get(contig, 0) + number
-    for reference_id, number in records.items():
-        counted = sum(counts.by_reference.get(reference_id, ()))
-        if number != counted:
+    counted = {
+        reference_id: mapped + unmapped for reference_id, (mapped, unmapped) in counts.by_reference.items()
+    }
+    for reference_id, number in records.items() if records != counted else ():
+        if number != counted.get(reference_id, 0):
             name = references[reference_id][0] if reference_id >= 0 else "no position"
-            raise ValueError(f"{number} records of {name!r}, but the counts say {counted}")
+            raise ValueError(
+                f"{number} records of {name!r}, but the counts say {counted.get(reference_id, 0)}"
+            )

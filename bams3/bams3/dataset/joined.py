@@ -1,23 +1,80 @@
 """Chunks that several contigs share, as one chunk for each contig."""
 
-from collections.abc import Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from itertools import groupby
 from operator import itemgetter
 
 from bams3.chunk.entry import ChunkEntry
+from bams3.chunk.reader import contig_in
+from bams3.codec import ZoneMap
+
+_BYTES = itemgetter(ZoneMap._fields.index("bytes"))
 
 
-def by_contig(entry: ChunkEntry) -> Iterator[ChunkEntry]:
-    """Yield the entry of each contig that shares a chunk, whose path ends in `#` and its reference id; the entry itself
-    if no contig shares it. The size of each is its share, by the bytes of its records."""
-    if not entry.contigs:
-        yield entry
-        return
-    total = sum(zone.bytes for zone in entry.zones)
-    for contig, rows in groupby(zip(entry.contigs, entry.row_groups, strict=True), key=itemgetter(0)):
-        row_groups = [row for _, row in rows]
-        part = entry._replace(
-            path=f"{entry.path}#{contig}", reference_id=contig, row_groups=row_groups, contigs=()
-        )
-        held = sum(zone.bytes for zone in part.zones)
-        yield part._replace(size=entry.size * held // total)
+class Contigs:
+    """The entries of the contigs that share a chunk. The path of each ends in `#` and its reference id; its size is its
+    share, by the bytes of its records."""
+
+    def __init__(self, entry: ChunkEntry) -> None:
+        self.first = entry.reference_id
+        self._entry = entry
+
+    @cached_property
+    def _bytes(self) -> int:
+        return sum(map(_BYTES, self._entry.row_groups))
+
+    def __iter__(self) -> Iterator[ChunkEntry]:
+        for contig, _ in groupby(self._entry.contigs):
+            yield from self.of(contig)
+
+    def of(self, contig: int) -> list[ChunkEntry]:
+        """The entry of a contig; none if it has no records."""
+        shared = self._entry
+        first = bisect_left(shared.contigs, contig)
+        rows = shared.row_groups[first : bisect_right(shared.contigs, contig, first)]
+        if not rows:
+            return []
+        size = shared.size * sum(map(_BYTES, rows)) // self._bytes
+        _, _, start, end, _, footer_bytes, footer_crc32, _, _ = shared
+        path = f"{shared.path}#{contig}"
+        return [ChunkEntry(path, contig, start, end, size, footer_bytes, footer_crc32, rows)]
+
+
+def by_contig(entry: ChunkEntry) -> Iterable[ChunkEntry]:
+    """The entry of each contig that shares a chunk; the entry itself if no contig shares it."""
+    return Contigs(entry) if entry.contigs else (entry,)
+
+
+class ByReference:
+    """The entries of chunks, by reference id; those of contigs that share a chunk are made when they are asked for."""
+
+    def __init__(self, entries: Iterable[ChunkEntry]) -> None:
+        self._alone: dict[int, list[ChunkEntry]] = {}
+        self._shared: list[Contigs] = []
+        for entry in entries:
+            if entry.contigs:
+                self._shared.append(Contigs(entry))
+            else:
+                self._alone.setdefault(entry.reference_id, []).append(entry)
+        self._firsts = [shared.first for shared in self._shared]
+
+    def of(self, reference_id: int) -> list[ChunkEntry]:
+        """The entries of a reference (-1: reads with no position), in order."""
+        if (found := self._alone.get(reference_id)) is not None:
+            return found
+        at = bisect_right(self._firsts, reference_id)
+        return self._shared[at - 1].of(reference_id) if at else []
+
+
+def together(entries: Iterable[ChunkEntry], stored: Mapping[str, ChunkEntry]) -> Iterator[ChunkEntry]:
+    """Yield entries, in order; if all contigs that share a chunk are among them, its entry as it is `stored` (by path)
+    instead of theirs."""
+    for path, of_chunk in groupby(entries, key=lambda entry: contig_in(entry.path)[0]):
+        listed = list(of_chunk)
+        shared = stored[path]
+        if shared.contigs and len(listed) == len(set(shared.contigs)):
+            yield shared
+        else:
+            yield from listed

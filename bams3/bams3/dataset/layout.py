@@ -110,6 +110,11 @@ def firsts_of(lengths: Sequence[int], chunk_size: int) -> "array[int]":
     return firsts
 
 
+def joins(lengths: Sequence[int], chunk_size: int) -> bool:
+    """Whether any contigs share windows."""
+    return firsts_of(lengths, chunk_size) != array("i", range(len(lengths)))
+
+
 class Grid(Sequence[Window]):
     """Consecutive windows of a genome, created on demand: there may be tens of millions of them.
 
@@ -124,10 +129,10 @@ class Grid(Sequence[Window]):
         self._names = [name for name, _ in references]
         lengths = [length for _, length in references]
         self.firsts = firsts_of(lengths, chunk_size) if joins else array("i", range(len(lengths)))
-        counts = (
-            max(-(-length // chunk_size), 1) if first == number else 0
+        counts = [
+            (-(-length // chunk_size) or 1) if first == number else 0
             for number, (first, length) in enumerate(zip(self.firsts, lengths, strict=True))
-        )
+        ]
         self._before = list(
             accumulate(counts, initial=0)
         )  # for each reference, the number of windows before its first
@@ -142,11 +147,6 @@ class Grid(Sequence[Window]):
             if len(sharing) > 1:
                 found |= dict.fromkeys(sharing, first)
         return found
-
-    @property
-    def joins(self) -> bool:
-        """Whether contigs share windows."""
-        return any(first != number for number, first in enumerate(self.firsts))
 
     def sharing(self, reference_id: int) -> range:
         """The contigs that have the window of a contig, by reference id: itself, if it shares none."""

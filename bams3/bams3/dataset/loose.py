@@ -14,7 +14,7 @@ from bams3.chunk.header import joined
 from bams3.chunk.reader import TAIL, ChunkReader, ContigChunk
 from bams3.dataset import layout
 from bams3.dataset.index import check_chunk
-from bams3.dataset.joined import by_contig
+from bams3.dataset.joined import ByReference, by_contig, together
 from bams3.dataset.manifest import Counts, Manifest, header_id
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import FormatError, SourceError, UsageError
@@ -56,6 +56,8 @@ class LooseChunks(DatasetReader):
                 self._chunks[entry.path] = part
                 entries.append(entry)
         self.index = sorted(entries, key=attrgetter("order"))
+        self.whole = list(together(self.index, {path: entry for path, (entry, _) in self._stored.items()}))
+        self._by_reference = ByReference(self.index)
         self.manifest = self._manifest()
 
     def _check(self, chunks: Sequence[ChunkReader]) -> None:
@@ -174,7 +176,7 @@ class LooseChunks(DatasetReader):
 
     def chunk(self, entry: ChunkEntry) -> ChunkReader:
         """The chunk that an index entry describes."""
-        return self._chunks[entry.path]
+        return self._chunks[entry.path] if entry.path in self._chunks else self.stored_chunk(entry)
 
     @property
     def objects(self) -> list[ChunkEntry]:

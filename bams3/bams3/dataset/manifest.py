@@ -8,6 +8,8 @@ import builtins
 import json
 import re
 import zlib
+from itertools import chain
+from operator import lt
 from typing import Any, NamedTuple
 
 from bams3.bam.lossy import Loss, loss_of
@@ -76,25 +78,21 @@ class Counts:
         """Add the counts of `other`."""
         self.passed = [a + b for a, b in zip(self.passed, other.passed, strict=True)]
         self.failed = [a + b for a, b in zip(self.failed, other.failed, strict=True)]
-        for reference_id, (mapped, unmapped) in other.by_reference.items():
-            here = self.by_reference.setdefault(reference_id, [0, 0])
-            here[0] += mapped
-            here[1] += unmapped
+        here, there = self.by_reference, other.by_reference
+        for reference_id in here.keys() & there.keys():
+            here[reference_id] = [a + b for a, b in zip(here[reference_id], there[reference_id], strict=True)]
+        here |= {reference_id: row for reference_id, row in there.items() if reference_id not in here}
 
     def check(self, references: int) -> None:
         """Raise ValueError unless these are possible counts for records with a header of so many references."""
         rows = [self.passed, self.failed, *self.by_reference.values()]
-        if (
-            len(self.passed) != 16
-            or len(self.failed) != 16
-            or not all(is_count(n) for row in rows for n in row)
-        ):
+        if len(self.passed) != 16 or len(self.failed) != 16 or not are_counts([*chain.from_iterable(rows)]):
             raise ValueError("invalid counts")
-        if not all(type(key) is int and -1 <= key < references for key in self.by_reference):
+        if not are_counts([*self.by_reference], -1, references):
             raise ValueError("counts of an unknown reference")
         if not (_agree(self.passed) and _agree(self.failed) and all(map(any, self.by_reference.values()))):
             raise ValueError("counts that contradict each other")
-        mapped, unmapped = (sum(row[i] for row in self.by_reference.values()) for i in (0, 1))
+        mapped, unmapped = map(sum, zip((0, 0), *self.by_reference.values(), strict=True))
         if (mapped, mapped + unmapped) != tuple(self.passed[i] + self.failed[i] for i in (6, 0)):
             raise ValueError("counts by reference that do not add up to the total")
 
@@ -111,7 +109,8 @@ class Counts:
         """The inverse of `to_json`."""
         by_reference = {key: [mapped, unmapped] for key, mapped, unmapped in document["by_reference"]}
         counts = cls(document["passed"], document["failed"], by_reference)
-        if counts.to_json() != document:
+        given = [row[0] for row in document["by_reference"]]
+        if document.keys() != counts.to_json().keys() or not all(map(lt, given, given[1:])):
             raise ValueError("counts of a reference that are duplicated, out of order, or have other keys")
         return counts
 
@@ -210,7 +209,9 @@ class Manifest(NamedTuple):
         check_identity(self.header_id, self.level)
         check_encodings(self.encodings)
         check_grid(self.references, self.chunk_size)
-        if (joined := self.joined) is not None and not joined.joins:
+        if self.version >= JOINED and not layout.joins(
+            [length for _, length in self.references], self.chunk_size
+        ):
             raise ValueError("no contigs that could share a window")
         for hashed in (self.header_sha256, self.index_sha256):
             check_sha256(hashed, self.version)
@@ -257,13 +258,14 @@ def check_identity(identity: Any, level: Any) -> None:
 
 def check_grid(references: list[list[Any]], chunk_size: Any) -> None:
     """Raise ValueError or TypeError unless these are valid [name, length] of references and a valid chunk size."""
-    for name, length in references:
-        if not (isinstance(name, str) and name and is_count(length) and length < 1 << 31):
-            raise ValueError(f"invalid reference {name!r} of length {length!r}")
-        name.encode("utf-8", "surrogateescape")
-        if {"\t", "\n", "\r", "\0"} & set(name):
-            raise ValueError(f"reference name {name!r} cannot be represented in SAM")
-    if len({name for name, _ in references}) != len(references):
+    names, lengths = [name for name, _ in references], [length for _, length in references]
+    if not ({str}.issuperset(map(type, names)) and all(names) and are_counts(lengths, end=1 << 31)):
+        raise ValueError("a reference with an invalid name or length")
+    joined = "".join(names)
+    joined.encode("utf-8", "surrogateescape")
+    if not {"\t", "\n", "\r", "\0"}.isdisjoint(joined):
+        raise ValueError("a reference with a name that cannot be represented in SAM")
+    if len(set(names)) != len(names):
         raise ValueError("two references with the same name")
     if type(chunk_size) is not int or chunk_size not in layout.CHUNK_SIZES:
         raise ValueError(f"invalid chunk_size {chunk_size!r}")
@@ -272,6 +274,11 @@ def check_grid(references: list[list[Any]], chunk_size: Any) -> None:
 def is_count(value: Any) -> bool:
     """Whether it is a valid count in JSON: an int from 0 that fits in 63 bits."""
     return type(value) is int and 0 <= value < 1 << 63
+
+
+def are_counts(values: list[Any], low: int = 0, end: int = 1 << 63) -> bool:
+    """Whether they are integers in [low, end)."""
+    return not values or ({int}.issuperset(map(type, values)) and low <= min(values) and max(values) < end)
 
 
 def is_set(document: dict[str, Any], flag: str) -> bool:

@@ -101,8 +101,7 @@ class Plan:
 
 def version_of(references: Sequence[Sequence[Any]], chunk_size: int) -> int:
     """The version of the format in which a dataset of these contigs is written."""
-    many = len(references) > layout.MANY_CONTIGS
-    return JOINED if many and Grid(references, chunk_size).joins else VERSION  # type: ignore[arg-type]
+    return JOINED if layout.joins([length for _, length in references], chunk_size) else VERSION
 
 
 @dataclass
@@ -387,10 +386,12 @@ def _check_windows(storage: Storage, plan: Plan, parts: Sequence[Part]) -> None:
 
 
 def _check_source_counts(storage: Storage, plan: Plan, parts: Sequence[Part], counts: Counts) -> None:
+    totals = {
+        reference_id: mapped + unmapped for reference_id, (mapped, unmapped) in counts.by_reference.items()
+    }
     for part in parts:
         for reference_id, expected in part.source_counts.items():
-            found = sum(counts.by_reference.get(reference_id, [0, 0]))
-            if found != expected:
+            if (found := totals.get(reference_id, 0)) != expected:
                 where = plan.references[reference_id][0] if reference_id >= 0 else "no position"
                 raise DatasetError(
                     f"{storage.root}: {found} records of {where}, but the source's index says {expected}; "

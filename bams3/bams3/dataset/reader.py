@@ -15,7 +15,7 @@ from bams3.chunk.reader import ChunkReader, contig_in
 from bams3.chunk.row_group import RowGroup
 from bams3.dataset import layout
 from bams3.dataset.index import index_from_bytes
-from bams3.dataset.joined import by_contig
+from bams3.dataset.joined import ByReference, by_contig, together
 from bams3.dataset.layout import Grid
 from bams3.dataset.manifest import Counts, Manifest, header_id, joins
 from bams3.dataset.packing import header_path, header_text, longest_header
@@ -189,15 +189,17 @@ class DatasetReader:
         return [entry for stored in self.objects for entry in by_contig(stored)]
 
     @cached_property
+    def whole(self) -> Sequence[ChunkEntry]:
+        """The same as `index`, but a chunk that contigs share once, as it is stored, if all of them are in `index`."""
+        return self.objects
+
+    @cached_property
     def _by_path(self) -> dict[str, ChunkEntry]:
         return {entry.path: entry for entry in self.objects}
 
     @cached_property
-    def _by_reference(self) -> dict[int, list[ChunkEntry]]:
-        chunks: dict[int, list[ChunkEntry]] = {}
-        for entry in self.index:
-            chunks.setdefault(entry.reference_id, []).append(entry)
-        return chunks
+    def _by_reference(self) -> ByReference:
+        return ByReference(self.objects)
 
     def chunk(self, entry: ChunkEntry) -> ChunkReader:
         """The chunk that an index entry describes."""
@@ -225,7 +227,7 @@ class DatasetReader:
 
     def chunks_of(self, reference_id: int) -> list[ChunkEntry]:
         """The chunks of a reference (−1: reads with no position), in order."""
-        return self._by_reference.get(reference_id, [])
+        return self._by_reference.of(reference_id)
 
     def windows(self, number: int, of: int) -> Grid:
         """The `number`-th (from 1) of `of` runs of consecutive windows of the grid, about equal in bytes."""
@@ -251,8 +253,9 @@ class DatasetReader:
         from copy import copy
 
         part = copy(self)
-        part.__dict__.pop("_by_reference", None)
         part.index = list(entries)
+        part.whole = list(together(part.index, self._by_path))
+        part._by_reference = ByReference(part.index)
         return part
 
     @property
@@ -294,6 +297,12 @@ class DatasetReader:
                 for group in chunk.row_groups:
                     if group.zone.min_pos < end and group.zone.max_end > start:
                         yield group
+
+    def all_row_groups(self) -> Iterator[RowGroup]:
+        """All row groups, in order. Those that contigs share come once, with the records of all of them, if all of them
+        are in `index`."""
+        for entry in self.whole:
+            yield from self.chunk(entry).stored_row_groups
 
     def depth_row_groups(self, reference_id: int, start: int, end: int) -> Iterator[RowGroup]:
         """All row groups from the first to the last with reads that may overlap [start, end), 0-based.

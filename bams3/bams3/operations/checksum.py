@@ -55,7 +55,7 @@ def sums_of(
     if summed == DEFAULT and dataset.manifest.sums is not None:
         return dataset.manifest.sums
     total = Sums.zero()
-    groups = ((group,) for entry in dataset.index for group in dataset.chunk(entry).row_groups)
+    groups = zip(dataset.all_row_groups())
     jobs = watched(dataset.fetched(groups, plan_all), lambda job: job[0].records, progress)
     for sums in in_order(lambda job: Sums.of_row_group(job[0], summed), jobs, workers):
         total.add(sums)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import chain, groupby, islice
+from operator import attrgetter
 from typing import Any, BinaryIO, NamedTuple
 
 from bams3.bam.lossy import Loss
@@ -33,10 +34,10 @@ from bams3.errors import DatasetError, SourceError
 from bams3.operations.begin import begin, check_options, check_options_of_sort
 from bams3.operations.earlier import Earlier
 from bams3.operations.reread import reread
-from bams3.operations.row_groups import ChunkKey, Task, cut_row_groups, tasks_of, together
+from bams3.operations.row_groups import ChunkKey, Task, cut_row_groups, tasks_of
 from bams3.operations.windows import blocks_of, bytes_of, chosen_windows, part_name
 from bams3.parallel.uploads import Uploads
-from bams3.parallel.workers import Workers, memory_to_wait, worker_count
+from bams3.parallel.workers import Workers, memory_to_wait, together, worker_count
 from bams3.sources.inputs import IndexCounts, LateDisorderError, Source
 from bams3.sources.lossy import with_loss
 from bams3.sources.messages import show
@@ -44,6 +45,7 @@ from bams3.sources.meter import Meter, size_of
 from bams3.storage import Storage, is_remote, open_storage
 
 SMALL_CHUNK = 1 << 16  # bytes of streams up to which chunks of one row group are written some at a time
+_SIZE = attrgetter("size")
 MANY_CONTIGS = 20_000
 """From so many contigs on, `convert` warns that each one with reads becomes a folder with a file."""
 
@@ -295,7 +297,7 @@ class Conversion:
         sums = Sums.zero()
         part = parts.Part([], sums=sums)
         self.own = Own([self.plan, *self.there.plans])
-        finished = self._counted(self.workers.map(self._compress, together(tasks)), part.counts, sums)
+        finished = self._counted(self.workers.map(self._compress, together(tasks, _SIZE)), part.counts, sums)
         with self.uploads:
             chunks = [
                 self._write(key[0], key[1], (group for _, group in items))

@@ -15,7 +15,7 @@ from bams3.select.query import (
     RecordFilter,
     count_plan,
     inside,
-    row_group_jobs,
+    record_jobs,
     shared_jobs,
     shared_regions,
     streams_plan,
@@ -40,12 +40,12 @@ class Cost:
 
 def query_cost(dataset: DatasetReader, regions: Iterable[Region] | None, record_filter: RecordFilter) -> Cost:
     """Return the cost of `query` for these regions (None: all records)."""
-    return _cost(dataset, row_group_jobs(dataset, regions, record_filter), [plan_all], header=True)
+    return _cost(dataset, record_jobs(dataset, regions, record_filter), [plan_all], header=True)
 
 
 def count_cost(dataset: DatasetReader, regions: Iterable[Region] | None, record_filter: RecordFilter) -> Cost:
     """Return the cost of `count` for these regions (None: all records)."""
-    jobs, plan = row_group_jobs(dataset, regions, record_filter), count_plan(record_filter, inside)
+    jobs, plan = record_jobs(dataset, regions, record_filter), count_plan(record_filter, inside)
     return _count_cost(dataset, jobs, plan, record_filter)
 
 

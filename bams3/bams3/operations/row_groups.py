@@ -5,24 +5,24 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from bams3.bam.records import split_windows
+from bams3.bam.records import end_of_contig, split_windows
 from bams3.codec import ZoneMap
 from bams3.dataset import layout
 from bams3.dataset.layout import UNPLACED
 
-SMALL_TASK = 1 << 17  # bytes of records, up to which a worker takes some row groups together
-
 
 class UncodedRowGroup:
-    """A row group under construction: `blocks` are its RecordBlocks, `start` is the start of its chunk's window
-    (0 for reads without a position)."""
+    """A row group under construction. `start`: of its chunk's window (0 for reads without a position)."""
 
     def __init__(self, reference_id: int, start: int) -> None:
         self.reference_id = reference_id
         self.start = start
         self.records = 0
         self.size = 0
-        self.blocks: list[Any] = []
+        self._blocks: list[Any] = []
+        self._last: tuple[Any, int, int] | None = (
+            None  # a RecordBlock, and which of its records were taken last
+        )
 
     @property
     def is_full(self) -> bool:
@@ -30,18 +30,36 @@ class UncodedRowGroup:
 
     def take(self, block: Any, first: int, last: int) -> int:
         """Take as many of the block's records [first, last) as fit, at least one; return their end."""
+        offsets = block.offsets
         last = min(last, first + layout.ROW_GROUP_RECORDS - self.records)
-        limit = block.offsets[first] + layout.ROW_GROUP_BYTES - self.size
-        last = max(first + 1, min(last, bisect_left(block.offsets, limit, first, last)))
-        self.blocks.append(block[first:last])
+        limit = offsets[first] + layout.ROW_GROUP_BYTES - self.size
+        if offsets[last - 1] >= limit:
+            last = max(first + 1, bisect_left(offsets, limit, first, last))
+        if self._last and self._last[0] is block and self._last[2] == first:
+            self._last = block, self._last[1], last
+        else:
+            self._end_block()
+            self._last = block, first, last
         self.records += last - first
-        self.size += block.offsets[last] - block.offsets[first]
+        self.size += offsets[last] - offsets[first]
         return last
+
+    def _end_block(self) -> None:
+        if self._last:
+            block, first, last = self._last
+            self._blocks.append(block[first:last])
+            self._last = None
+
+    @property
+    def blocks(self) -> list[Any]:
+        """Its RecordBlocks."""
+        self._end_block()
+        return self._blocks
 
 
 def cut_row_groups(
     blocks: Iterable[Any], chunk_size: int, lengths: Sequence[int] | Mapping[int, int],
-    shared: Mapping[int, int] | None = None,
+    shared: dict[int, int] | None = None,
 ) -> Iterator[UncodedRowGroup]:  # fmt: skip
     """Yield the row groups of RecordBlocks in order; docs/format.md, "Row groups", defines the rule. `lengths`: of the
     contigs, by reference id; `shared`: of contigs that share a window, the first of those that have the same.
@@ -50,27 +68,34 @@ def cut_row_groups(
     In a window that contigs share, it ends with a contig unless it is small.
     """
     group: UncodedRowGroup | None = None
-    group_window = 0
+    group_window = 0  # of its last record; among contigs that share one, the contig
     last_of = (layout.UNPLACED, 0)  # a reference id, and the start of its last window
     for block in blocks:
-        for first, last, reference_id, window in split_windows(block, layout.ROW_GROUP_SHIFT):
-            start = (window << layout.ROW_GROUP_SHIFT) // chunk_size * chunk_size
+        for first, last, reference_id, window in split_windows(block, layout.ROW_GROUP_SHIFT, shared):
+            start, stop, enough = 0, last, layout.SHARED_ROW_GROUP
+            is_shared = window < 0
+            if not is_shared:
+                start, enough = (
+                    (window << layout.ROW_GROUP_SHIFT) // chunk_size * chunk_size,
+                    layout.SMALL_ROW_GROUP,
+                )
             if start and (reference_id != last_of[0] or start > last_of[1]):
                 last_of = reference_id, layout.last_window(lengths[reference_id], chunk_size)
                 start = min(start, last_of[1])
-            if shared and reference_id in shared:
-                window, reference_id, start = -1 - reference_id, shared[reference_id], 0
-            enough = layout.SMALL_ROW_GROUP if window >= 0 else layout.SHARED_ROW_GROUP
-            if group and (
-                (group.reference_id, group.start) != (reference_id, start)
-                or (window != group_window and group.records >= enough)
-            ):
-                yield group
-                group = None
-            group_window = window
             while first < last:
+                if is_shared:
+                    _, window = end_of_contig(block, first)
+                if group and (
+                    (group.reference_id, group.start) != (reference_id, start)
+                    or (window != group_window and group.records >= enough)
+                ):
+                    yield group
+                    group = None
                 group = group or UncodedRowGroup(reference_id, start)
-                first = group.take(block, first, last)
+                if is_shared:  # as many contigs as it needs to be large enough
+                    stop = min(first + max(enough - group.records, 1), last)
+                    stop, window = end_of_contig(block, stop - 1)
+                first, group_window = group.take(block, first, stop), window
                 if group.is_full:
                     yield group
                     group = None
@@ -117,17 +142,3 @@ def tasks_of(row_groups: Iterable[UncodedRowGroup]) -> Iterator[Task]:
             if reference_id == UNPLACED:
                 start, number = divmod(number, layout.UNPLACED_ROW_GROUPS)
             yield Task((reference_id, start), number, group.size, group.blocks)
-
-
-def together(tasks: Iterable[Task]) -> Iterator[list[Task]]:
-    """Join small tasks: handing over each one would take longer than to do it."""
-    run: list[Task] = []
-    size = 0
-    for task in tasks:
-        run.append(task)
-        size += task.size
-        if size >= SMALL_TASK:
-            yield run
-            run, size = [], 0
-    if run:
-        yield run

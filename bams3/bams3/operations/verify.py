@@ -128,7 +128,7 @@ def _check_header(
     expected = lines().kept(
         [reference for reference, _, _ in footer.references],
         {name for group in footer.row_groups for name in group.read_groups},
-        (name for group in chunk.row_groups for name in group.text_values("PG")),
+        (name for group in chunk.stored_row_groups for name in group.text_values("PG")),
         len(MAGIC) + sum(zone.hot + zone.cold for zone in footer.zones),
     )
     if footer.header_text != expected:

@@ -65,7 +65,7 @@ def chosen_windows(
 def sizes_of(grid: layout.Grid, source: Source) -> layout.Sizes:
     """Estimate by the index how many bytes of the source fall into each window. If there are very many windows, most
     are empty: whole contigs are measured first, then ever shorter runs of those that have data."""
-    if grid.joins:
+    if grid.shared:
         places = list(expanded(grid, grid))
         totals = [0] * len(grid)
         for (number, _), size in zip(places, source.sizes([window for _, window in places]), strict=True):

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from bams3.errors import UsageError
@@ -19,6 +20,9 @@ BASE_MEMORY = 100 << 20
 """Bytes that a command needs whatever its number of workers."""
 WORKER_MEMORY = 160 << 20
 """Bytes that a worker may add; with BASE_MEMORY, no less than was measured for any command (docs/guide.md)."""
+
+SMALL_TASK = 1 << 17
+"""Bytes of records up to which a thread takes some row groups together."""
 
 WAITING_MEMORY, LEAST_WAITING_MEMORY = 768 << 20, 64 << 20
 """Bytes for what can also wait on disk, if the available memory is unknown, and if it is small."""
@@ -111,7 +115,27 @@ class Workers:
         if self.count == 1 and self._pool is None:
             return map(function, items)
         most = 2 * self.count if ahead is None else ahead
+        if self._pool is None:
+            return self._begun(function, iter(items), ordered, most)
         return (self._in_order if ordered else self._as_ready)(self._submit(function, items), most)
+
+    def _begun(
+        self, function: Callable[[Item], Result], items: Iterator[Item], ordered: bool, most: int
+    ) -> Iterator[Result]:
+        """Run a single task in the calling thread: threads take longer to import than many a count."""
+        taken = deque(islice(items, 1))
+        failed: list[Exception] = []
+        try:
+            taken.extend(islice(items, 1))
+        except Exception as error:
+            failed.append(error)
+        if len(taken) > 1:
+            every = chain((taken.popleft() for _ in range(2)), items)
+            yield from (self._in_order if ordered else self._as_ready)(self._submit(function, every), most)
+        while taken:
+            yield function(taken.popleft())
+        while failed:
+            raise failed.pop()
 
     def _in_order(self, futures: Iterable["Future[Result]"], most: int) -> Iterator[Result]:
         ahead: deque[Future[Result]] = deque()
@@ -218,6 +242,21 @@ def in_order(
     else:
         with Workers(workers) as own:
             yield from own.map(function, items)
+
+
+def together(items: Iterable[Item], size: Callable[[Item], int]) -> Iterator[list[Item]]:
+    """Yield lists of `items`, in order: small ones together, because handing over each to a thread would take longer
+    than to do it. `size`: of the records of an item, in bytes."""
+    run: list[Item] = []
+    total = 0
+    for item in items:
+        run.append(item)
+        total += size(item)
+        if total >= SMALL_TASK:
+            yield run
+            run, total = [], 0
+    if run:
+        yield run
 
 
 def watched(

@@ -5,13 +5,13 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import compress
+from itertools import chain, compress
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 from bams3.bam.regions import LAST, UNPLACED, Region, RegionTable
 from bams3.dataset import layout
 from bams3.dataset.prefetch import Job, Plan, plan_all, plan_hot
-from bams3.parallel.workers import Workers, in_order
+from bams3.parallel.workers import Workers, in_order, together
 from bams3.select.fields import FilterColumns
 from bams3.select.kernels import keep_flags, keep_mapq, keep_overlapping, kept_records
 from bams3.select.schema import HEADER_FIELDS, streams_of
@@ -29,6 +29,12 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 Intervals: TypeAlias = "tuple[array[int], array[int]]"
 """Starts and ends, sorted and disjoint, 0-based half-open."""
+
+
+def _size(job: tuple[Any, ...]) -> int:
+    """Bytes of the records of a job's row group."""
+    size: int = job[0].size
+    return size
 
 
 class RecordFilter(NamedTuple):
@@ -101,7 +107,7 @@ def query(
         block: RecordBlock = group.block()
         return block
 
-    jobs = dataset.fetched(row_group_jobs(dataset, regions, record_filter), plan_all)
+    jobs = dataset.fetched(record_jobs(dataset, regions, record_filter), plan_all)
     yield from _blocks(dataset, jobs, record_filter, whole, workers)
 
 
@@ -117,7 +123,7 @@ def reads(
     """
     from bams3.codec.partial import reads as reads_of
 
-    jobs = dataset.fetched(row_group_jobs(dataset, regions, record_filter), plan_hot)
+    jobs = dataset.fetched(record_jobs(dataset, regions, record_filter), plan_hot)
     jobs = _streams_too(dataset, jobs, record_filter.fields | {"qname", "seq", "qual"})
     yield from _blocks(dataset, jobs, record_filter, reads_of, workers)
 
@@ -177,10 +183,9 @@ def count(
 
     told = 0
 
-    def matching_count(job: tuple[RowGroup, Intervals]) -> int:
-        mask = matches(*job, record_filter, dataset)
-        assert mask is not None
-        return mask.count(1)
+    def matching_count(run: list[tuple[RowGroup, Intervals]]) -> int:
+        masks = (matches(*job, record_filter, dataset) for job in run)
+        return sum(mask.count(1) for mask in masks if mask is not None)
 
     def to_look_into(jobs: Iterable[tuple[RowGroup, Intervals]]) -> Iterator[tuple[RowGroup, Intervals]]:
         nonlocal told
@@ -190,9 +195,9 @@ def count(
             else:
                 yield group, intervals
 
-    jobs = dataset.fetched(row_group_jobs(dataset, regions, record_filter), count_plan(record_filter, inside))
+    jobs = dataset.fetched(record_jobs(dataset, regions, record_filter), count_plan(record_filter, inside))
     jobs = _streams_too(dataset, jobs, record_filter.fields)
-    return sum(in_order(matching_count, to_look_into(jobs), workers)) + told
+    return sum(in_order(matching_count, together(to_look_into(jobs), _size), workers)) + told
 
 
 def count_each(
@@ -204,17 +209,20 @@ def count_each(
     once for all regions, by one of `workers` threads.
     """
 
-    def counted(job: tuple[RowGroup, Overlaps]) -> tuple[Overlaps, Counted]:
-        group, overlaps = job
-        mask = bytearray(b"\1") * group.records
-        if not record_filter.verdict(group):
-            record_filter.apply(mask, group, dataset)
-        return overlaps, overlaps.count(group, mask)
+    def counted(run: list[tuple[RowGroup, Overlaps]]) -> list[tuple[Overlaps, Counted]]:
+        found = []
+        for group, overlaps in run:
+            mask = bytearray(b"\1") * group.records
+            if not record_filter.verdict(group):
+                record_filter.apply(mask, group, dataset)
+            found.append((overlaps, overlaps.count(group, mask)))
+        return found
 
     every = shared_regions(dataset, regions)
     plan = count_plan(record_filter, lambda group, overlaps: overlaps.alike(group))
     jobs = dataset.fetched(shared_jobs(dataset, every, record_filter), plan)
-    for overlaps, numbers in in_order(counted, _streams_too(dataset, jobs, record_filter.fields), workers):
+    runs = together(_streams_too(dataset, jobs, record_filter.fields), _size)
+    for overlaps, numbers in chain.from_iterable(in_order(counted, runs, workers)):
         overlaps.add(numbers)
     totals = array("q", bytes(8)) * len(regions)
     for overlaps in every:
@@ -265,8 +273,8 @@ def columns(
 def column_jobs(
     dataset: Dataset, regions: Iterable[Region] | None, record_filter: RecordFilter, fields: Iterable[str]
 ) -> Iterator[tuple[RowGroup, Intervals]]:
-    """Like `row_group_jobs`, and fetch the streams that the fields and the filter need."""
-    jobs = dataset.fetched(row_group_jobs(dataset, regions, record_filter), plan_hot)
+    """Like `record_jobs`, and fetch the streams that the fields and the filter need."""
+    jobs = dataset.fetched(record_jobs(dataset, regions, record_filter), plan_hot)
     return _streams_too(dataset, jobs, record_filter.fields | frozenset(fields))
 
 
@@ -327,6 +335,20 @@ def row_group_jobs(
             first, last = bisect_right(ends, group.zone.min_pos), bisect_left(starts, group.zone.max_end)
             if first < last and record_filter.verdict(group) is not False:
                 yield group, (starts[first:last], ends[first:last])
+
+
+def record_jobs(
+    dataset: Dataset, regions: Iterable[Region] | None, record_filter: RecordFilter
+) -> Iterator[tuple[RowGroup, Intervals]]:
+    """Like `row_group_jobs`; but if all records are asked for, contigs that share row groups have them in common, and
+    these have no `reference_id`."""
+    if regions is not None:
+        yield from row_group_jobs(dataset, regions, record_filter)
+        return
+    everywhere = array("q", [-1]), array("q", [LAST])
+    for group in dataset.all_row_groups():
+        if record_filter.verdict(group) is not False:
+            yield group, everywhere
 
 
 def shared_regions(dataset: Dataset, regions: Iterable[Region]) -> list[Overlaps]:

@@ -47,10 +47,6 @@ def _reference_names(reference_ids: Iterable[int], header: Header) -> list[str]:
     return [names[i] if i >= 0 else "*" for i in reference_ids]
 
 
-def _reference(group: RowGroup) -> list[int]:
-    return [group.reference_id] * group.records
-
-
 def _names(group: RowGroup) -> list[str]:
     data, offsets = group.names
     text = _text(data)
@@ -121,7 +117,7 @@ _LETTERS = str.maketrans("0123456789abcdef", "=ACMGRSVTWYHKDBN")
 SCHEMA: dict[str, Field] = {
     "qname": Field("O", _names, "names", is_text=True),
     "flag": Field("u2", lambda group: group.flag),
-    "rname": Field("O", _reference, is_text=True, of_header=_reference_names),
+    "rname": Field("O", lambda group: group.reference_ids, is_text=True, of_header=_reference_names),
     "pos": Field("i4", lambda group: group.pos),
     "endpos": Field("i4", lambda group: group.end),
     "mapq": Field("u1", lambda group: group.mapq),
@@ -136,7 +132,7 @@ SCHEMA: dict[str, Field] = {
     "rlen": Field(
         "i8", lambda group: _cigars(group, lambda operations: _bases(operations, cigar.OF_REFERENCE))
     ),
-    "refid": Field("i8", lambda group: [group.stored_reference_id] * group.records),
+    "refid": Field("i8", lambda group: group.stored_reference_ids),
     "mrefid": Field("i4", lambda group: group.stored_next_ref),
     "library": Field("O", lambda group: group.tag("RG"), "[RG]", is_text=True, of_header=_libraries),
     "sclen": Field("i8", lambda group: _cigars(group, _soft_clipped)),

@@ -10,7 +10,6 @@ import struct
 from array import array
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import accumulate, groupby
 
 from bams3.errors import SourceError
@@ -18,6 +17,7 @@ from bams3.inflate import FREE, RATIO
 from bams3.shown import shown
 from bams3.sources.bgzf import MAGIC as BGZF_MAGIC
 from bams3.sources.bgzf import BlockReader
+from bams3.sources.extents import BEYOND, WIDTH, extents
 from bams3.sources.files import expect_regular, input_at, name_beside
 from bams3.sources.inputs import Input, source_error
 
@@ -25,21 +25,9 @@ INT32 = struct.Struct("<i")
 BIN = {"BAI": struct.Struct("<Ii"), "CSI": struct.Struct("<IQi")}
 """Number of a bin, CSI's loffset (unused), and its number of chunks."""
 CHUNK_BYTES = 16
-BEYOND = "the index points beyond the end of the BAM; it belongs to another file, or the BAM is truncated"
 
 Interval = tuple[int, int, int, int]
 """A bin: its 0-based half-open interval; the virtual offsets of its first record and of the end of its last record."""
-
-
-@dataclass(frozen=True)
-class _Extent:
-    """The part of an index file that holds the bins of one reference: bytes [start, end)."""
-
-    start: int
-    end: int
-    bins: int
-    metadata: tuple[int, int, int, int] | None
-    """Virtual offsets of the first record and of the end of the last; numbers of mapped and unmapped records."""
 
 
 class Index:
@@ -108,34 +96,13 @@ class Index:
             )
         at += 4
         self._pseudo_bin = first_bin(self._depth + 1) + 1
-        self._extents = []
-        for _ in range(count):
-            extent = self._skip_bins(at + 4, self._count(at))
-            self._extents.append(extent)
-            at = extent.end
-            if self._kind == "BAI":
-                at += 4 + 8 * self._count(at)
-        if at > len(data):
-            raise self._error("the index is truncated")
+        try:
+            self._extents, at = extents(
+                data, at, count, self._kind == "CSI", self._pseudo_bin, self._end_voffset
+            )
+        except ValueError as error:
+            raise self._error(str(error)) from None
         self.n_no_coor: int | None = struct.unpack_from("<Q", data, at)[0] if at + 8 <= len(data) else None
-
-    def _skip_bins(self, start: int, bins: int) -> _Extent:
-        """Skip the bins of a reference."""
-        unpack, header = BIN[self._kind].unpack_from, BIN[self._kind].size
-        data, at, pseudo_bin, metadata = self._data, start, self._pseudo_bin, None
-        for _ in range(bins):
-            number, *_loffset, chunks = unpack(data, at)
-            if chunks < 0:
-                raise self._error("a bin of the index has a negative number of chunks")
-            at += header
-            if number == pseudo_bin and chunks == 2:
-                metadata = struct.unpack_from("<4Q", data, at)
-            at += CHUNK_BYTES * chunks
-        if at > len(data):
-            raise self._error("the index is truncated")
-        if metadata and metadata[1] > self._end_voffset:
-            raise self._error(BEYOND)
-        return _Extent(start, at, bins, metadata)
 
     def _count(self, at: int) -> int:
         count: int = INT32.unpack_from(self._data, at)[0]
@@ -145,14 +112,14 @@ class Index:
 
     def _bins(self, reference_id: int) -> list[Interval]:
         if reference_id not in self._bins_of:
-            self._bins_of[reference_id] = self._read_bins(self._extents[reference_id])
+            self._bins_of[reference_id] = self._read_bins(reference_id)
         return self._bins_of[reference_id]
 
-    def _read_bins(self, extent: _Extent) -> list[Interval]:
+    def _read_bins(self, reference_id: int) -> list[Interval]:
         unpack, header = BIN[self._kind].unpack_from, BIN[self._kind].size
         bins = []
-        at = extent.start
-        for _ in range(extent.bins):
+        at, _, count = self._extents[WIDTH * reference_id : WIDTH * reference_id + 3]
+        for _ in range(count):
             number, *_loffset, chunks = unpack(self._data, at)
             at += header
             offsets = array("Q", self._data[at : at + CHUNK_BYTES * chunks])
@@ -221,18 +188,20 @@ class Index:
 
     def counts(self) -> list[tuple[int, int]] | None:
         """(mapped, unmapped) records of each reference; None if the index does not store them."""
-        if any(extent.bins and not extent.metadata for extent in self._extents):
+        _, _, bins, told, _, _, mapped, unmapped = (self._extents[column::WIDTH] for column in range(WIDTH))
+        if any(number and not known for number, known in zip(bins, told, strict=True)):
             return None
-        return [extent.metadata[2:] if extent.metadata else (0, 0) for extent in self._extents]
+        return list(zip(mapped, unmapped, strict=True))
 
     def unplaced_offset(self) -> int | None:
         """The virtual offset at which records without a reference start; None if no other records precede them."""
-        ends = []
-        for reference_id, extent in enumerate(self._extents):
-            if extent.metadata:
-                ends.append(extent.metadata[1])
+        ends: list[int] = []
+        told, lasts = self._extents[3::WIDTH], self._extents[5::WIDTH]
+        for reference_id, (known, last) in enumerate(zip(told, lasts, strict=True)):
+            if known:
+                ends.append(last)
             else:
-                ends += (last for _, _, _, last in self._bins(reference_id))
+                ends += (end for _, _, _, end in self._bins(reference_id))
         return max(ends, default=None)
 
     def _error(self, what: str) -> SourceError:
