@@ -1,0 +1,202 @@
+"""Every system call of every command fails once, in every way that it may, or is the last one before a kill."""
+
+from __future__ import annotations
+
+import errno
+import multiprocessing
+import os
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from faults import shim
+from faults.cases import CASES, Case, make_inputs
+from faults.runs import STDOUT, Files, Ran, Runner
+
+MANIFEST = "_metadata.json"
+_fork = multiprocessing.get_context("fork")
+
+
+class Fault(NamedTuple):
+    """Call number `at` of a case, of some kind, ends with `error`; `sticky`: all later ones do, too."""
+
+    case: str
+    at: int
+    kind: str
+    error: int
+    sticky: bool
+
+    def __str__(self) -> str:
+        more = " and all later ones" if self.sticky else ""
+        return f"{self.case}: call {self.at}, {self.kind}{more}: {shim.name_of(self.error)}"
+
+
+class Good(NamedTuple):
+    """A run without a fault: the files before and after it, and its calls."""
+
+    before: Files
+    after: Files
+    calls: list[str]
+
+
+def faults_of(name: str, calls: Sequence[str]) -> Iterator[Fault]:
+    """All that can happen to the calls of a case."""
+    for at, kind in enumerate(calls, 1):
+        for error in (*shim.ERRORS[kind], shim.KILL):
+            yield Fault(name, at, kind, error, False)
+        yield Fault(name, at, kind, errno.EIO, True)
+        if kind in shim.TAKES_SPACE:
+            yield Fault(name, at, kind, errno.ENOSPC, True)
+
+
+class Campaign:
+    """Runs of commands in a folder. `good`: those without a fault."""
+
+    def __init__(self, folder: Path, names: Sequence[str]) -> None:
+        self._folder = folder
+        self._inputs = folder / "inputs"
+        self._inputs.mkdir()
+        make_inputs(self._inputs)
+        runner = Runner(folder, self._inputs)
+        self.good = {name: self._good(CASES[name], runner) for name in names}
+
+    def _good(self, case: Case, runner: Runner) -> Good:
+        runner.begin(case.needs)
+        runner.warm(case.words)
+        runner.begin(case.needs)
+        before = runner.files()
+        ran = runner.run(case.words)
+        if ran.code:
+            raise RuntimeError(f"{case.name}: {ran.said}")
+        return Good(before, runner.files(), ran.calls)
+
+    def faults(self) -> list[Fault]:
+        """All faults of all cases."""
+        return [fault for name, good in self.good.items() for fault in faults_of(name, good.calls)]
+
+    def run(self, faults: Sequence[Fault], workers: int, told: Callable[[str], None]) -> Counter[str]:
+        """Let all happen; returns how often a run ended in which way. `told`: takes each failure."""
+        found: Counter[str] = Counter()
+        with _fork.Pool(workers, _begin, (self.good, self._folder, self._inputs)) as pool:
+            for number, (outcome, wrong) in enumerate(pool.imap_unordered(_attempt, faults, 8), 1):
+                found[outcome] += 1
+                if wrong:
+                    told(wrong)
+                if number % 2000 == 0:
+                    print(f"{number:,} of {len(faults):,} runs", file=sys.stderr, flush=True)
+        return found
+
+
+_good: dict[str, Good] = {}
+_runner: list[Runner] = []
+
+
+def _begin(good: dict[str, Good], folder: Path, inputs: Path) -> None:
+    """In a worker of the pool, at first."""
+    _good.update(good)
+    _runner.append(Runner(folder, inputs))
+
+
+def _attempt(fault: Fault) -> tuple[str, str]:
+    outcome, wrong = _judged(CASES[fault.case], _good[fault.case], fault, _runner[0])
+    return outcome, wrong and f"{fault}: {wrong}"
+
+
+def _judged(case: Case, good: Good, fault: Fault, runner: Runner) -> tuple[str, str]:
+    """How a run ended, and what is wrong with that; "" if nothing is."""
+    runner.begin(case.needs)
+    ran = runner.run(case.words, fault.at, fault.error, sticky=fault.sticky)
+    if not ran.fired:
+        return "no fault", wrong_if_ended(case, good, runner.files(), ran)
+    killed = fault.error == shim.KILL
+    wrong = wrong_if_ended(case, good, runner.files(), ran, killed=killed)
+    if wrong:
+        return "wrong", wrong
+    if not ran.code:
+        return "done", ""
+    wrong = _wrong_again(case, good, runner)
+    return ("wrong", f"{wrong} (after: {ran.said.strip()})") if wrong else ("killed" if killed else "refused", "")
+
+
+def wrong_if_ended(case: Case, good: Good, files: Files, ran: Ran, *, killed: bool = False) -> str:
+    """What is wrong with what a run says and leaves."""
+    if "Traceback" in ran.said or "Exception ignored" in ran.said:
+        return f"a traceback: {ran.said}"
+    if ran.code < 0 and not killed:
+        return f"ended by signal {-ran.code}"
+    if ran.code == 0:
+        if files != good.after:
+            return f"exit code 0, but other results: {_difference(files, good.after)}"
+        return ""
+    lines = ran.said.splitlines()
+    if not killed and not (lines and all(line.startswith("bams3") for line in lines)):
+        return f"exit code {ran.code} without one line: {ran.said!r}"
+    for name in case.makes:
+        if wrong := _wrong_result(name, good, files, killed=killed):
+            return f"{wrong} ({ran.said.strip()})"
+    changed = [path for path, data in good.before.items() if not _is_of(path, case.makes) and files.get(path) != data]
+    return f"an input changed: {changed}" if changed else ""
+
+
+def _wrong_result(name: str, good: Good, files: Files, *, killed: bool) -> str:
+    """What is wrong with a file or a dataset that a failed run leaves."""
+    found, old, new = (_below(name, each) for each in (files, good.before, good.after))
+    if name.endswith(".bams3"):
+        if MANIFEST not in found:
+            return "" if MANIFEST not in old or MANIFEST not in new else f"{name}: neither the old nor the new one"
+        for whole in (old, new):
+            if found[MANIFEST] == whole.get(MANIFEST) and whole.items() <= found.items():
+                return "" if whole is old or killed else f"{name}: complete, but the run failed"
+        return f"{name}: opens, but is not whole: {_difference(found, new)}"
+    for path in found:
+        if found[path] not in (old.get(path), new.get(path)):
+            return f"{path}: not whole"
+    return f"{name}: removed" if old.keys() - found.keys() - (old.keys() - new.keys()) else ""
+
+
+def _wrong_again(case: Case, good: Good, runner: Runner) -> str:
+    """What is wrong with another run of a command that failed."""
+    said = ""
+    for option in ("", *case.then):
+        command, *words = case.words
+        words = [word for word in words if not (option and word in case.then)]
+        ran = runner.run((command, *filter(None, [option]), *words))
+        said = ran.said
+        if not ran.code:
+            files = runner.files()
+            wanted = {path: good.after[path] for name in case.makes for path in _below_paths(name, good.after)}
+            found = {path: files[path] for name in case.makes for path in _below_paths(name, files)}
+            if case.prints:
+                wanted, found = {STDOUT: good.after[STDOUT]}, {STDOUT: files[STDOUT]}
+            return "" if found == wanted else f"another run has other results: {_difference(found, wanted)}"
+    return f"another run fails, too: {said.strip()}"
+
+
+def _below_paths(name: str, files: Files) -> list[str]:
+    return [path for path in files if _is_of(path, (name,))]
+
+
+def _below(name: str, files: Files) -> Files:
+    """The files of a result, by their paths in it."""
+    return {path.removeprefix(f"{name}/"): files[path] for path in _below_paths(name, files)}
+
+
+def _is_of(path: str, names: Sequence[str]) -> bool:
+    return any(path == name or path.startswith(f"{name}/") for name in names)
+
+
+def _difference(found: Files, wanted: Files) -> str:
+    parts = {
+        "missing": sorted(wanted.keys() - found.keys()),
+        "more": sorted(found.keys() - wanted.keys()),
+        "other": sorted(path for path in found.keys() & wanted.keys() if found[path] != wanted[path]),
+    }
+    return "; ".join(f"{what} {', '.join(paths[:4])}" for what, paths in parts.items() if paths)
+
+
+def new_folder() -> tempfile.TemporaryDirectory[str]:
+    """A folder for a campaign, in memory if there is one: no run needs a disk."""
+    return tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
