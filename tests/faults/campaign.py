@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import multiprocessing
 import os
+import re
 import sys
 import tempfile
 from collections import Counter
@@ -13,10 +14,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from faults import shim
-from faults.cases import CASES, Case, make_inputs
-from faults.runs import STDOUT, Files, Ran, Runner
+from faults.cases import CASES, STDOUT, Case, make_inputs
+from faults.runs import Files, Ran, Runner
 
 MANIFEST = "_metadata.json"
+_ERROR = re.compile(f"bams3 [a-z-]+: (?!({'|'.join(map(os.strerror, errno.errorcode))})$)")
+"""A line that says more than what the system says."""
+_WARNING = re.compile(r"\w.*: (its counts are not compared$|complete, but files of its conversion)|^bams3 map: d.bams3/data/.*chunk: ")
+_REST = re.compile(r"(^|/)(\.incomplete-[^/]+|\.bams3-[^/]+\.tmp|\.\w+\.bams3\.(new|old)/.+|\.[^/]+\.txt\.\w+/.*)$|/_parts/")
+"""What may be left where a file can't be removed, or after a kill."""
 _fork = multiprocessing.get_context("fork")
 
 
@@ -105,54 +111,62 @@ def _attempt(fault: Fault) -> tuple[str, str]:
     return outcome, wrong and f"{fault}: {wrong}"
 
 
+def _is_rest(path: str) -> bool:
+    return bool(_REST.search(path))
+
+
 def _judged(case: Case, good: Good, fault: Fault, runner: Runner) -> tuple[str, str]:
     """How a run ended, and what is wrong with that; "" if nothing is."""
     runner.begin(case.needs)
     ran = runner.run(case.words, fault.at, fault.error, sticky=fault.sticky)
-    if not ran.fired:
-        return "no fault", wrong_if_ended(case, good, runner.files(), ran)
-    killed = fault.error == shim.KILL
-    wrong = wrong_if_ended(case, good, runner.files(), ran, killed=killed)
-    if wrong:
+    if wrong := _wrong_if_ended(case, good, fault, runner.files(), ran):
         return "wrong", wrong
+    if not ran.fired:
+        return "no fault", ""
     if not ran.code:
         return "done", ""
+    killed = fault.error == shim.KILL
     wrong = _wrong_again(case, good, runner)
     return ("wrong", f"{wrong} (after: {ran.said.strip()})") if wrong else ("killed" if killed else "refused", "")
 
 
-def wrong_if_ended(case: Case, good: Good, files: Files, ran: Ran, *, killed: bool = False) -> str:
+def _wrong_if_ended(case: Case, good: Good, fault: Fault, files: Files, ran: Ran) -> str:
     """What is wrong with what a run says and leaves."""
+    killed = fault.error == shim.KILL
     if "Traceback" in ran.said or "Exception ignored" in ran.said:
         return f"a traceback: {ran.said}"
     if ran.code < 0 and not killed:
         return f"ended by signal {-ran.code}"
     if ran.code == 0:
-        if files != good.after:
-            return f"exit code 0, but other results: {_difference(files, good.after)}"
-        return ""
-    lines = ran.said.splitlines()
-    if not killed and not (lines and all(line.startswith("bams3") for line in lines)):
-        return f"exit code {ran.code} without one line: {ran.said!r}"
+        more = files.keys() - good.after.keys()
+        is_all = good.after.items() <= files.items() and (
+            all(map(_is_rest, more)) or (fault.kind == "unlink" and not any(_is_of(path, case.makes) for path in more))
+        )
+        return "" if is_all else f"exit code 0, but other results: {_difference(files, good.after)}"
+    if "standard output" in ran.said and not case.prints:
+        return f"a file without a name: {ran.said}"
+    *warnings, line = ran.said.splitlines() or [""]
+    if not killed and not (_ERROR.match(line) and all(map(_WARNING.search, warnings))):
+        return f"exit code {ran.code} without one line that says where: {ran.said!r}"
     for name in case.makes:
-        if wrong := _wrong_result(name, good, files, killed=killed):
+        if wrong := _wrong_result(name, good, files, is_dead=killed or fault.sticky):
             return f"{wrong} ({ran.said.strip()})"
     changed = [path for path, data in good.before.items() if not _is_of(path, case.makes) and files.get(path) != data]
     return f"an input changed: {changed}" if changed else ""
 
 
-def _wrong_result(name: str, good: Good, files: Files, *, killed: bool) -> str:
-    """What is wrong with a file or a dataset that a failed run leaves."""
+def _wrong_result(name: str, good: Good, files: Files, *, is_dead: bool) -> str:
+    """What is wrong with a file or a dataset that a failed run leaves. `is_dead`: it could not remove anything."""
     found, old, new = (_below(name, each) for each in (files, good.before, good.after))
     if name.endswith(".bams3"):
         if MANIFEST not in found:
             return "" if MANIFEST not in old or MANIFEST not in new else f"{name}: neither the old nor the new one"
         for whole in (old, new):
             if found[MANIFEST] == whole.get(MANIFEST) and whole.items() <= found.items():
-                return "" if whole is old or killed else f"{name}: complete, but the run failed"
+                return "" if whole is old or is_dead else f"{name}: complete, but the run failed"
         return f"{name}: opens, but is not whole: {_difference(found, new)}"
     for path in found:
-        if found[path] not in (old.get(path), new.get(path)):
+        if not _is_rest(path) and found[path] not in (old.get(path), new.get(path)):
             return f"{path}: not whole"
     return f"{name}: removed" if old.keys() - found.keys() - (old.keys() - new.keys()) else ""
 
@@ -171,6 +185,7 @@ def _wrong_again(case: Case, good: Good, runner: Runner) -> str:
             found = {path: files[path] for name in case.makes for path in _below_paths(name, files)}
             if case.prints:
                 wanted, found = {STDOUT: good.after[STDOUT]}, {STDOUT: files[STDOUT]}
+            found = {path: data for path, data in found.items() if not (path not in wanted and _is_rest(path))}
             return "" if found == wanted else f"another run has other results: {_difference(found, wanted)}"
     return f"another run fails, too: {said.strip()}"
 

@@ -16,10 +16,9 @@ from pathlib import Path
 from bams3.cli import main
 
 from faults import shim
-from faults.cases import stable
+from faults.cases import STDOUT, stable
 
 LONGEST = 60  # seconds; a run takes some hundredths
-STDOUT = "stdout"
 Files = dict[str, bytes]
 """The files of a run, by path."""
 

@@ -95,6 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except OSError as error:
         _drop_output()
+        error.filename = error.filename or "standard output"  # errors of all other files name them
         return _fail(command, message_of(error))
     except KeyboardInterrupt:
         return _fail(command, "interrupted", 130)

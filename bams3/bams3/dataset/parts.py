@@ -6,7 +6,8 @@ checks that the parts are complete and writes the index and the manifest: from t
 
 import zlib
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from itertools import chain, islice
@@ -37,7 +38,8 @@ from bams3.dataset.manifest import (
 )  # fmt: skip
 from bams3.dataset.own import Own, is_former, is_part
 from bams3.dataset.sums import Sums
-from bams3.errors import DatasetError
+from bams3.errors import DatasetError, message_of
+from bams3.sources.messages import show
 from bams3.storage import Storage
 from bams3.untrusted import parse_json
 
@@ -249,6 +251,29 @@ def _text_of(stored: bytes) -> bytes:
         return b""
 
 
+def put_manifest(storage: Storage, put: Callable[[str, bytes], None], manifest: Manifest) -> None:
+    """Have `put` write the manifest, so that no power cut leaves it without the rest. Raises OSError, and the dataset
+    does not exist, if it may not survive one."""
+    storage.sync()
+    put(layout.METADATA, manifest.to_bytes())
+    try:
+        storage.sync()
+    except OSError:
+        with suppress(OSError):  # the original error is the one to report
+            storage.delete(layout.METADATA)
+        raise
+
+
+@contextmanager
+def tidying(place: str) -> Iterator[None]:
+    """Context manager for what is removed after a commit: if that fails, the dataset is complete all the same, and a
+    warning says what is left."""
+    try:
+        yield
+    except (DatasetError, OSError) as error:
+        show(place, f"complete, but files of its conversion could not be removed: {message_of(error)}")
+
+
 def former_plans(storage: Storage) -> list[Plan]:
     """The plans that the valid one has replaced; some of their chunks may still exist."""
     return [stored_plan(storage, path) for path in storage.list(layout.PARTS) if is_former(path)]
@@ -328,10 +353,11 @@ def commit(storage: Storage, plan: Plan, parts: Sequence[Part]) -> Manifest:
     storage.delete_incomplete(own.has)
     storage.put(layout.INDEX, index)
     try:
-        storage.put_new(layout.METADATA, manifest.to_bytes())
+        put_manifest(storage, storage.put_new, manifest)
     except FileExistsError:
         raise DatasetError(f"{storage.root}: another process has completed it in the meantime") from None
-    delete_parts(storage)
+    with tidying(storage.root):
+        delete_parts(storage)
     return manifest
 
 

@@ -172,7 +172,9 @@ def convert(
                 reread(storage, plan, part, pool)
             if name is None:
                 return parts.commit(storage, plan, [part])
+            storage.sync()  # a part file must not outlive a power cut that takes a chunk
             storage.put(f"{layout.PARTS}/{name}.json", part.to_bytes())
+            storage.sync()
             return None
 
 
@@ -229,7 +231,9 @@ def merge(dataset: Any) -> Manifest:
     storage = open_storage(str(dataset))
     destination = survey(storage)
     if destination.complete:
-        parts.delete_parts(storage)
+        with parts.tidying(storage.root):
+            parts.delete_parts(storage)
+            storage.delete_incomplete(destination.own.has)
         return Manifest.from_bytes(storage.get(layout.METADATA), str(dataset))
     plan = parts.read_plan(storage)
     check_joinable(destination)

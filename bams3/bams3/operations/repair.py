@@ -16,6 +16,7 @@ from bams3.dataset import layout
 from bams3.dataset.index import check_chunks, index_to_bytes
 from bams3.dataset.manifest import JOINED, VERSION, VERSIONS, Counts, Manifest, header_id
 from bams3.dataset.packing import header_path, header_text, stored_header
+from bams3.dataset.parts import put_manifest
 from bams3.dataset.sums import Sums
 from bams3.errors import DatasetError, FormatError, SourceError
 from bams3.operations.reread import tallied
@@ -228,13 +229,16 @@ def _total(
 
 def _written(storage: Storage, header: bytes, index: bytes, manifest: Manifest) -> list[str]:
     """Write the documents that are missing or differ, the manifest last; return their paths."""
-    rebuilt = []
-    for path, data in (
-        (header_path(manifest.version), header),
-        (layout.INDEX, index),
-        (layout.METADATA, manifest.to_bytes()),
-    ):
-        if not (storage.exists(path) and storage.get(path) == data):
+    documents = ((header_path(manifest.version), header), (layout.INDEX, index))
+    rebuilt = [path for path, data in documents if not _holds(storage, path, data)]
+    for path, data in documents:
+        if path in rebuilt:
             storage.put(path, data)
-            rebuilt.append(path)
+    if not _holds(storage, layout.METADATA, manifest.to_bytes()):
+        put_manifest(storage, storage.put, manifest)
+        rebuilt.append(layout.METADATA)
     return rebuilt
+
+
+def _holds(storage: Storage, path: str, data: bytes) -> bool:
+    return storage.exists(path) and storage.get(path) == data

@@ -8,6 +8,7 @@ from typing import BinaryIO, cast
 from bams3.errors import SourceError
 from bams3.sources.inputs import Input, check_small, source_error
 from bams3.storage import is_remote
+from bams3.storage.named import NamedFile, named
 
 STDIN = "-"
 WINDOWS = "windows are read from anywhere in it"
@@ -64,7 +65,7 @@ class LocalInput:
         # Unbuffered, since readers ask for large pieces.
         stdin = self.name == STDIN
         try:
-            file = open(0 if stdin else self.name, "rb", buffering=0, closefd=not stdin)  # noqa: SIM115
+            file = NamedFile(0, "rb", "standard input", closefd=False) if stdin else NamedFile(self.name, "rb")
         except OSError as error:
             raise source_error(error) from None
         if start:
@@ -81,7 +82,7 @@ class LocalInput:
         return None if self.once else self._stat().st_mtime
 
     def read_small(self) -> bytes:
-        with open(self.name, "rb") as file:
+        with named(self.name), open(self.name, "rb") as file:
             check_small(self.name, os.fstat(file.fileno()).st_size)
             data = bytearray()
             while part := file.read(PIECE):  # the size of a pipe is unknown, so nothing is preallocated

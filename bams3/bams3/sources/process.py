@@ -12,7 +12,8 @@ from bams3.errors import SourceError
 from bams3.sources.messages import Messages, show
 from bams3.sources.pipes import Feeder
 
-SAMTOOLS = [sys.executable, "-m", "bams3.sources.samtools"]
+SAMTOOLS = [sys.executable, "-P", "-m", "bams3.sources.samtools"]
+"""Without -P, modules in the working directory would take the place of packages."""
 
 
 class SamtoolsProcess:

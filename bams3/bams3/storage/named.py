@@ -1,0 +1,45 @@
+"""Files whose errors name them: the system does not know the name where a call takes a descriptor."""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+@contextmanager
+def named(path: str) -> Iterator[None]:
+    """Context manager: let every OSError name this file."""
+    try:
+        yield
+    except OSError as error:
+        error.filename, error.filename2 = path, None
+        raise
+
+
+class NamedFile(io.FileIO):
+    """An unbuffered file whose errors say `called`, which is `path` by default. `path` may be a descriptor."""
+
+    def __init__(self, path: str | int, mode: str, called: str | None = None, *, closefd: bool = True) -> None:
+        self._called = str(path) if called is None else called
+        with named(self._called):
+            super().__init__(path, mode, closefd)
+
+    def read(self, size: int | None = -1) -> bytes:
+        with named(self._called):
+            return super().read(size)
+
+    def readall(self) -> bytes:
+        with named(self._called):
+            return super().readall()
+
+    def readinto(self, buffer: Any) -> int:
+        with named(self._called):
+            return super().readinto(buffer)
+
+    def write(self, data: Any) -> int:
+        with named(self._called):
+            return super().write(data)
+
+    def close(self) -> None:
+        with named(self._called):
+            super().close()
