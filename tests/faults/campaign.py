@@ -20,8 +20,12 @@ from faults.runs import Files, Ran, Runner
 MANIFEST = "_metadata.json"
 _ERROR = re.compile(f"bams3 [a-z-]+: (?!({'|'.join(map(os.strerror, errno.errorcode))})$)")
 """A line that says more than what the system says."""
-_WARNING = re.compile(r"\w.*: (its counts are not compared$|complete, but files of its conversion)|^bams3 map: d.bams3/data/.*chunk: ")
-_REST = re.compile(r"(^|/)(\.incomplete-[^/]+|\.bams3-[^/]+\.tmp|\.\w+\.bams3\.(new|old)/.+|\.[^/]+\.txt\.\w+/.*)$|/_parts/")
+_WARNING = re.compile(
+    r"\w.*: (its counts are not compared$|complete, but files of its conversion)|^bams3 map: d.bams3/data/.*chunk: "
+)
+_REST = re.compile(
+    r"(^|/)(\.incomplete-[^/]+|\.bams3-[^/]+\.tmp|\.\w+\.bams3\.(new|old)/.+|\.[^/]+\.txt\.\w+/.*)$|/_parts/"
+)
 """What may be left where a file can't be removed, or after a kill."""
 _fork = multiprocessing.get_context("fork")
 
@@ -66,10 +70,11 @@ class Campaign:
         self._inputs = folder / "inputs"
         self._inputs.mkdir()
         make_inputs(self._inputs)
-        runner = Runner(folder, self._inputs)
-        self.good = {name: self._good(CASES[name], runner) for name in names}
+        self.runner = Runner(folder, self._inputs)
+        self.good = {name: self._good(CASES[name]) for name in names}
 
-    def _good(self, case: Case, runner: Runner) -> Good:
+    def _good(self, case: Case) -> Good:
+        runner = self.runner
         runner.begin(case.needs)
         runner.warm(case.words)
         runner.begin(case.needs)
@@ -126,8 +131,12 @@ def _judged(case: Case, good: Good, fault: Fault, runner: Runner) -> tuple[str, 
     if not ran.code:
         return "done", ""
     killed = fault.error == shim.KILL
-    wrong = _wrong_again(case, good, runner)
-    return ("wrong", f"{wrong} (after: {ran.said.strip()})") if wrong else ("killed" if killed else "refused", "")
+    wrong = wrong_again(case, good, runner)
+    return (
+        ("wrong", f"{wrong} (after: {ran.said.strip()})")
+        if wrong
+        else ("killed" if killed else "refused", "")
+    )
 
 
 def _wrong_if_ended(case: Case, good: Good, fault: Fault, files: Files, ran: Ran) -> str:
@@ -140,7 +149,8 @@ def _wrong_if_ended(case: Case, good: Good, fault: Fault, files: Files, ran: Ran
     if ran.code == 0:
         more = files.keys() - good.after.keys()
         is_all = good.after.items() <= files.items() and (
-            all(map(_is_rest, more)) or (fault.kind == "unlink" and not any(_is_of(path, case.makes) for path in more))
+            all(map(_is_rest, more))
+            or (fault.kind == "unlink" and not any(_is_of(path, case.makes) for path in more))
         )
         return "" if is_all else f"exit code 0, but other results: {_difference(files, good.after)}"
     if "standard output" in ran.said and not case.prints:
@@ -151,16 +161,22 @@ def _wrong_if_ended(case: Case, good: Good, fault: Fault, files: Files, ran: Ran
     for name in case.makes:
         if wrong := _wrong_result(name, good, files, is_dead=killed or fault.sticky):
             return f"{wrong} ({ran.said.strip()})"
-    changed = [path for path, data in good.before.items() if not _is_of(path, case.makes) and files.get(path) != data]
+    changed = [
+        path for path, data in good.before.items() if not _is_of(path, case.makes) and files.get(path) != data
+    ]
     return f"an input changed: {changed}" if changed else ""
 
 
 def _wrong_result(name: str, good: Good, files: Files, *, is_dead: bool) -> str:
     """What is wrong with a file or a dataset that a failed run leaves. `is_dead`: it could not remove anything."""
-    found, old, new = (_below(name, each) for each in (files, good.before, good.after))
+    found, old, new = (below(name, each) for each in (files, good.before, good.after))
     if name.endswith(".bams3"):
         if MANIFEST not in found:
-            return "" if MANIFEST not in old or MANIFEST not in new else f"{name}: neither the old nor the new one"
+            return (
+                ""
+                if MANIFEST not in old or MANIFEST not in new
+                else f"{name}: neither the old nor the new one"
+            )
         for whole in (old, new):
             if found[MANIFEST] == whole.get(MANIFEST) and whole.items() <= found.items():
                 return "" if whole is old or is_dead else f"{name}: complete, but the run failed"
@@ -171,7 +187,7 @@ def _wrong_result(name: str, good: Good, files: Files, *, is_dead: bool) -> str:
     return f"{name}: removed" if old.keys() - found.keys() - (old.keys() - new.keys()) else ""
 
 
-def _wrong_again(case: Case, good: Good, runner: Runner) -> str:
+def wrong_again(case: Case, good: Good, runner: Runner) -> str:
     """What is wrong with another run of a command that failed."""
     said = ""
     for option in ("", *case.then):
@@ -181,11 +197,15 @@ def _wrong_again(case: Case, good: Good, runner: Runner) -> str:
         said = ran.said
         if not ran.code:
             files = runner.files()
-            wanted = {path: good.after[path] for name in case.makes for path in _below_paths(name, good.after)}
+            wanted = {
+                path: good.after[path] for name in case.makes for path in _below_paths(name, good.after)
+            }
             found = {path: files[path] for name in case.makes for path in _below_paths(name, files)}
             if case.prints:
                 wanted, found = {STDOUT: good.after[STDOUT]}, {STDOUT: files[STDOUT]}
-            found = {path: data for path, data in found.items() if not (path not in wanted and _is_rest(path))}
+            found = {
+                path: data for path, data in found.items() if not (path not in wanted and _is_rest(path))
+            }
             return "" if found == wanted else f"another run has other results: {_difference(found, wanted)}"
     return f"another run fails, too: {said.strip()}"
 
@@ -194,7 +214,7 @@ def _below_paths(name: str, files: Files) -> list[str]:
     return [path for path in files if _is_of(path, (name,))]
 
 
-def _below(name: str, files: Files) -> Files:
+def below(name: str, files: Files) -> Files:
     """The files of a result, by their paths in it."""
     return {path.removeprefix(f"{name}/"): files[path] for path in _below_paths(name, files)}
 

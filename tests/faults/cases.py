@@ -103,8 +103,13 @@ def make_inputs(folder: Path) -> None:
     make_pristine(folder)
     sam = pysam.samtools.view("-h", str(folder / "x.bam"))
     (folder / "x.sam").write_text(sam)
-    head, body = [[line for line in sam.splitlines() if (line[0] == "@") == is_head] for is_head in (True, False)]
-    with pysam.AlignmentFile(folder / "x.bam") as source, pysam.AlignmentFile(folder / "any.bam", "wb", source) as file:
+    head, body = [
+        [line for line in sam.splitlines() if (line[0] == "@") == is_head] for is_head in (True, False)
+    ]
+    with (
+        pysam.AlignmentFile(folder / "x.bam") as source,
+        pysam.AlignmentFile(folder / "any.bam", "wb", source) as file,
+    ):
         for record in reversed(list(source.fetch(until_eof=True))):
             file.write(record)
     (folder / "old.sam").write_text("\n".join([*head, *body[::2]]) + "\n")

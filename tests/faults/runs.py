@@ -57,7 +57,9 @@ class Runner:
             copy = shutil.copytree if (self._inputs / name).is_dir() else shutil.copyfile
             copy(self._inputs / name, self.root / name)
 
-    def run(self, words: tuple[str, ...], at: int = 0, error: int = 0, *, sticky: bool = False, log: str = "") -> Ran:
+    def run(
+        self, words: tuple[str, ...], at: int = 0, error: int = 0, *, sticky: bool = False, log: str = ""
+    ) -> Ran:
         """Run a command; see `Control.order`."""
         self.control.order(self.root, at, error, sticky=sticky, log=log)
         child = os.fork()
@@ -90,8 +92,8 @@ class Runner:
             file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
             os.dup2(file, number)
             os.close(file)
-        sys.stdout = open(1, "w", closefd=False)
-        sys.stderr = open(2, "w", closefd=False, errors="backslashreplace", buffering=1)
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+        sys.stderr = open(2, "w", closefd=False, errors="backslashreplace", buffering=1)  # noqa: SIM115
         shim.use(self._orders)
         self.control.armed = armed
         try:

@@ -93,7 +93,17 @@ def use(control: Path) -> None:
 def preloaded(folder: Path) -> dict[str, str]:
     """Build the library in a folder; returns the environment of a process that has it."""
     library = folder / "shim.so"
-    command = ["cc", "-O1", "-shared", "-fPIC", "-o", library, Path(__file__).with_name("shim.c"), "-ldl", "-lpthread"]
+    command = [
+        "cc",
+        "-O1",
+        "-shared",
+        "-fPIC",
+        "-o",
+        library,
+        Path(__file__).with_name("shim.c"),
+        "-ldl",
+        "-lpthread",
+    ]
     subprocess.run(command, check=True)
     control = folder / "idle"
     Control.at_path(control)

@@ -2,9 +2,9 @@
 
 import os
 
+from bams3.named import named
 from bams3.operations.map_command import Outcome
 from bams3.output.files import refuse_foreign
-from bams3.storage.named import named
 
 _COLUMNS = ("Seq", "Host", "Starttime", "JobRuntime", "Send", "Receive", "Exitval", "Signal", "Command")
 _HEADING = "\t".join(_COLUMNS) + "\n"

@@ -18,12 +18,12 @@ from bams3.bam.records import RecordBlock
 from bams3.chunk.entry import ChunkEntry
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import Bams3Error, UsageError, message_of
+from bams3.named import NamedFile
 from bams3.operations.placeholders import for_a_shell, line_for_bash, mentions, variable, words_with
 from bams3.output.alignments import Format, write_alignments
 from bams3.output.files import refuse_folder
 from bams3.parallel.workers import Workers
 from bams3.shown import shown
-from bams3.storage.named import NamedFile
 
 GRACE = 5.0
 """Seconds that commands have to exit after SIGTERM, before SIGKILL."""

@@ -18,6 +18,7 @@ from typing import BinaryIO
 
 from bams3.dataset.layout import DATA, INDEX, METADATA, PARTS
 from bams3.errors import UsageError
+from bams3.named import opened
 from bams3.storage import Storage, is_remote, open_object, open_storage
 from bams3.storage.beside import FileBeside
 from bams3.storage.local import open_regular
@@ -83,7 +84,7 @@ def all_or_none(prefix: str, inputs: Sequence[str] = ()) -> Iterator[Callable[[s
             refuse_inputs(path, *inputs)
             refuse_place(path)
             if is_special(path):
-                return files.enter_context(open(path, "wb"))
+                return files.enter_context(opened(path, "wb"))
             made.append(files.enter_context(_beside(path)))
             return made[-1].file
 
@@ -144,7 +145,7 @@ def _beside(path: str) -> FileBeside:
 def _local_file(path: str, overwrite: bool, indexes: Sequence[str]) -> Iterator[BinaryIO]:
     refuse_place(path)
     if is_special(path):
-        with open(path, "wb") as file:
+        with opened(path, "wb") as file:
             yield file
         return
     exists = os.path.lexists(path)

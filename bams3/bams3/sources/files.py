@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import BinaryIO, cast
 
 from bams3.errors import SourceError
+from bams3.named import NamedFile, named
 from bams3.sources.inputs import Input, check_small, source_error
 from bams3.storage import is_remote
-from bams3.storage.named import NamedFile, named
 
 STDIN = "-"
 WINDOWS = "windows are read from anywhere in it"
@@ -65,7 +65,9 @@ class LocalInput:
         # Unbuffered, since readers ask for large pieces.
         stdin = self.name == STDIN
         try:
-            file = NamedFile(0, "rb", "standard input", closefd=False) if stdin else NamedFile(self.name, "rb")
+            file = (
+                NamedFile(0, "rb", "standard input", closefd=False) if stdin else NamedFile(self.name, "rb")
+            )
         except OSError as error:
             raise source_error(error) from None
         if start:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Self
 
-from bams3.storage.named import NamedFile, named
+from bams3.named import NamedFile, named
 
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # of Linux
 _NO_SYNC = (errno.EINVAL, errno.EBADF, errno.ENOTSUP)

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from typing import BinaryIO
 
+from bams3.named import NamedFile, named
 from bams3.storage import LARGEST
 from bams3.storage.beside import FileBeside, sync_folder
-from bams3.storage.named import NamedFile, named
 
 TEMPORARY = ".incomplete-"  # prefix of files that are being written
 _UNFINISHED = rf"{re.escape(TEMPORARY)}[0-9a-f]{{12}}-(.+)"

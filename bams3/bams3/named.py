@@ -3,7 +3,7 @@
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, BinaryIO
 
 
 @contextmanager
@@ -19,7 +19,9 @@ def named(path: str) -> Iterator[None]:
 class NamedFile(io.FileIO):
     """An unbuffered file whose errors say `called`, which is `path` by default. `path` may be a descriptor."""
 
-    def __init__(self, path: str | int, mode: str, called: str | None = None, *, closefd: bool = True) -> None:
+    def __init__(
+        self, path: str | int, mode: str, called: str | None = None, *, closefd: bool = True
+    ) -> None:
         self._called = str(path) if called is None else called
         with named(self._called):
             super().__init__(path, mode, closefd)
@@ -43,3 +45,9 @@ class NamedFile(io.FileIO):
     def close(self) -> None:
         with named(self._called):
             super().close()
+
+
+def opened(path: str, mode: str) -> BinaryIO:
+    """Open a file ("rb", "wb") with a buffer. Its errors name it."""
+    file = NamedFile(path, mode)
+    return io.BufferedReader(file) if file.readable() else io.BufferedWriter(file)
