@@ -17,12 +17,16 @@ def named(path: str) -> Iterator[None]:
 
 
 class NamedFile(io.FileIO):
-    """An unbuffered file whose errors say `called`, which is `path` by default. `path` may be a descriptor."""
+    """An unbuffered file whose errors say `called`, which is `path` by default. `path` may be a descriptor.
+
+    Closing a file that was only read loses nothing, so no error of that is raised.
+    """
 
     def __init__(
         self, path: str | int, mode: str, called: str | None = None, *, closefd: bool = True
     ) -> None:
         self._called = str(path) if called is None else called
+        self._loses = mode != "rb"
         with named(self._called):
             super().__init__(path, mode, closefd)
 
@@ -43,8 +47,12 @@ class NamedFile(io.FileIO):
             return super().write(data)
 
     def close(self) -> None:
-        with named(self._called):
+        try:
             super().close()
+        except OSError as error:
+            if self._loses:
+                error.filename = self._called
+                raise
 
 
 def opened(path: str, mode: str) -> BinaryIO:

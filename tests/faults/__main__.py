@@ -42,12 +42,19 @@ def cuts(given: argparse.Namespace, folder: Path) -> int:
     found: Counter[str] = Counter()
     for name in names:
         case = Cuts(CASES[name], job.good[name], job.runner)
-        found += case.run(given.cuts // len(names), given.cuts // len(names) // 50, given.seed, lambda what: failures.update([what]))
+        found += case.run(
+            given.cuts // len(names),
+            given.cuts // len(names) // 50,
+            given.seed,
+            lambda what: failures.update([what]),
+        )
         print(f"{name}: {len(case.entries)} changes")
     for failure, times in failures.items():
         print(f"FAILED {times} times: {failure}")
     outcomes = ", ".join(f"{count:,} {outcome}" for outcome, count in sorted(found.items()))
-    print(f"{sum(found.values()) - found['run again']:,} states in {time.monotonic() - started:.0f} s: {outcomes}")
+    print(
+        f"{sum(found.values()) - found['run again']:,} states in {time.monotonic() - started:.0f} s: {outcomes}"
+    )
     return bool(failures)
 
 

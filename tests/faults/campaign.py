@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import multiprocessing
 import os
 import re
@@ -31,13 +32,15 @@ _fork = multiprocessing.get_context("fork")
 
 
 class Fault(NamedTuple):
-    """Call number `at` of a case, of some kind, ends with `error`; `sticky`: all later ones do, too."""
+    """Call number `at` of a case, of some kind, ends with `error`; `sticky`: all later ones do, too. `again`: the
+    command is run again after it."""
 
     case: str
     at: int
     kind: str
     error: int
     sticky: bool
+    again: bool = True
 
     def __str__(self) -> str:
         more = " and all later ones" if self.sticky else ""
@@ -55,8 +58,8 @@ class Good(NamedTuple):
 def faults_of(name: str, calls: Sequence[str]) -> Iterator[Fault]:
     """All that can happen to the calls of a case."""
     for at, kind in enumerate(calls, 1):
-        for error in (*shim.ERRORS[kind], shim.KILL):
-            yield Fault(name, at, kind, error, False)
+        for number, error in enumerate((*shim.ERRORS[kind], shim.KILL)):
+            yield Fault(name, at, kind, error, False, again=not number or error == shim.KILL)
         yield Fault(name, at, kind, errno.EIO, True)
         if kind in shim.TAKES_SPACE:
             yield Fault(name, at, kind, errno.ENOSPC, True)
@@ -91,6 +94,7 @@ class Campaign:
     def run(self, faults: Sequence[Fault], workers: int, told: Callable[[str], None]) -> Counter[str]:
         """Let all happen; returns how often a run ended in which way. `told`: takes each failure."""
         found: Counter[str] = Counter()
+        gc.freeze()  # forks share what the collector does not touch
         with _fork.Pool(workers, _begin, (self.good, self._folder, self._inputs)) as pool:
             for number, (outcome, wrong) in enumerate(pool.imap_unordered(_attempt, faults, 8), 1):
                 found[outcome] += 1
@@ -131,7 +135,7 @@ def _judged(case: Case, good: Good, fault: Fault, runner: Runner) -> tuple[str, 
     if not ran.code:
         return "done", ""
     killed = fault.error == shim.KILL
-    wrong = wrong_again(case, good, runner)
+    wrong = fault.again and wrong_again(case, good, runner)
     return (
         ("wrong", f"{wrong} (after: {ran.said.strip()})")
         if wrong

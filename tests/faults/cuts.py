@@ -75,7 +75,11 @@ class Cuts:
         name = self._case.makes[0]
         for whole in (old, new):
             if mark == whole.get(self._mark):
-                return "" if _whole(name, whole).items() <= below(name, files).items() else "there, but not whole"
+                return (
+                    ""
+                    if _whole(name, whole).items() <= below(name, files).items()
+                    else "there, but not whole"
+                )
         return f"{self._mark} is neither the old nor the new one"
 
     def _wrong_at_end(self, disk: Disk) -> str:
@@ -99,4 +103,6 @@ class Cuts:
 def _whole(name: str, files: Files) -> Files:
     """A result without what only its conversion needs, unless that is the result."""
     found = below(name, files)
-    return {path: data for path, data in found.items() if MANIFEST not in found or not path.startswith("_parts/")}
+    return {
+        path: data for path, data in found.items() if MANIFEST not in found or not path.startswith("_parts/")
+    }

@@ -153,7 +153,9 @@ class Disk:
 
     def _sync_folder(self, number: int) -> None:
         """A change of two folders is kept when either of them is synced; and what it needs is kept, too."""
-        wanted = [i for i, change in enumerate(self.changes) if any(folder == number for folder, _ in change.names)]
+        wanted = [
+            i for i, change in enumerate(self.changes) if any(folder == number for folder, _ in change.names)
+        ]
         kept = _with_needed(self.changes, set(wanted))
         for i in sorted(kept):
             _rename(self.kept_names, self.changes[i])
@@ -187,7 +189,9 @@ class Disk:
 
     def for_sure(self) -> Files:
         """The files if nothing is kept that may be lost."""
-        return self._listed(self.kept_names, {number: bytes(data) for number, data in self.kept_files.items()})
+        return self._listed(
+            self.kept_names, {number: bytes(data) for number, data in self.kept_files.items()}
+        )
 
     def _content(self, number: int, chance: random.Random) -> bytearray:
         data = bytearray(self.kept_files[number])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -85,6 +86,7 @@ class Runner:
         """Run a command, in a process of its own."""
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         signal.alarm(LONGEST)
+        gc.set_threshold(100_000, 50, 50)  # as a command does
         armed, self.control.armed = self.control.armed, 0
         os.chdir(self.root)
         os.environ["TMPDIR"] = str(self.root)

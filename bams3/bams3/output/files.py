@@ -20,7 +20,7 @@ from bams3.dataset.layout import DATA, INDEX, METADATA, PARTS
 from bams3.errors import UsageError
 from bams3.named import opened
 from bams3.storage import Storage, is_remote, open_object, open_storage
-from bams3.storage.beside import FileBeside
+from bams3.storage.beside import FileBeside, sync_folder
 from bams3.storage.local import open_regular
 
 _DESCRIPTOR = r"/(?:dev|proc/self)/fd/(\d+)"  # compiled on first use
@@ -90,9 +90,10 @@ def all_or_none(prefix: str, inputs: Sequence[str] = ()) -> Iterator[Callable[[s
 
         yield create
         for file in made:
-            file.file.close()
+            file.begin_sync()
         for file in made:
-            file.appear()
+            file.appear(sync=True)
+        sync_folder(directory or ".")
 
 
 def refuse_inputs(out: str, *inputs: str | None) -> None:
@@ -153,7 +154,8 @@ def _local_file(path: str, overwrite: bool, indexes: Sequence[str]) -> Iterator[
         raise _existing(path)
     with _beside(path) as beside:
         yield beside.file
-        beside.appear()
+        beside.appear(sync=True)
+        sync_folder(os.path.dirname(os.path.realpath(path)))
     if exists:
         for index in {*_indexes(path, indexes), *_indexes(os.path.realpath(path), indexes)}:
             with suppress(FileNotFoundError):
