@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from itertools import count
 
 from faults.campaign import MANIFEST, Good, below, wrong_again
-from faults.cases import CASES, Case
+from faults.cases import CASES, Case, stable
 from faults.power import Disk, entries_of
 from faults.runs import Files, Runner
 
@@ -69,6 +69,7 @@ class Cuts:
     def _wrong(self, files: Files) -> str:
         """What is wrong with a state; "" if nothing is."""
         old, new = self._good.before, self._good.after
+        files = {path: stable(path, data) for path, data in files.items()}
         mark = files.get(self._mark)
         if mark is None:
             return "" if self._case.name != "overwrite" else "neither the old nor the new dataset"
@@ -85,7 +86,8 @@ class Cuts:
     def _wrong_at_end(self, disk: Disk) -> str:
         name = self._case.makes[0]
         wanted = _whole(name, self._good.after).items()
-        return "" if wanted <= below(name, disk.for_sure()).items() else "what was done is lost"
+        files = {path: stable(path, data) for path, data in disk.for_sure().items()}
+        return "" if wanted <= below(name, files).items() else "what was done is lost"
 
     def _wrong_again(self, files: Files) -> str:
         """What is wrong with another run."""

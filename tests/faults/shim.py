@@ -38,6 +38,7 @@ ERRORS = {
     "list": [errno.EIO, errno.EMFILE],
 }
 """What may happen to a call of each kind. EPERM of `link`: a file system without hard links."""
+CHANGES = ("create", "write", "sync", "rename", "link", "unlink", "mkdir", "rmdir", "truncate")
 TAKES_SPACE = ("create", "write", "sync", "rename", "link", "mkdir")
 
 
