@@ -51,7 +51,7 @@ def _faults(given: argparse.Namespace, job: Campaign) -> list[str]:
     calls = sum(len(good.calls) for good in job.good.values())
     print(f"{len(job.good)} cases, {calls:,} calls, {len(faults):,} faults", flush=True)
     random.Random(given.seed).shuffle(faults)
-    del faults[given.sample :]
+    faults = faults[: given.sample]
     failures: list[str] = []
 
     def failed(what: str) -> None:
