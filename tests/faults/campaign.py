@@ -23,6 +23,7 @@ _ERROR = re.compile(f"bams3 [a-z-]+: (?!({'|'.join(map(os.strerror, errno.errorc
 """A line that says more than what the system says."""
 _WARNING = re.compile(
     r"\w.*: (its counts are not compared$|complete, but files of its conversion)|^bams3 map: d.bams3/data/.*chunk: "
+    "|^bams3 repair: note: "
 )
 _REST = re.compile(
     r"(^|/)(\.incomplete-[^/]+|\.bams3-[^/]+\.tmp|\.\w+\.bams3\.(new|old)/.+|\.[^/]+\.txt\.\w+/.*)$|/_parts/"
@@ -160,13 +161,14 @@ def _wrong_if_ended(case: Case, good: Good, fault: Fault, files: Files, ran: Ran
             or (fault.kind == "unlink" and not any(_is_of(path, case.makes) for path in more))
         )
         return "" if is_all else f"exit code 0, but other results: {_difference(files, good.after)}"
-    if "standard output" in ran.said and not case.prints:
+    if "standard output" in ran.said and not good.after[STDOUT]:
         return f"a file without a name: {ran.said}"
     *warnings, line = ran.said.splitlines() or [""]
     if not killed and not (_ERROR.match(line) and all(map(_WARNING.search, warnings))):
         return f"exit code {ran.code} without one line that says where: {ran.said!r}"
     for name in case.makes:
-        if wrong := _wrong_result(name, good, files, is_dead=killed or fault.sticky):
+        is_dead = killed or fault.sticky or "standard output" in ran.said
+        if wrong := _wrong_result(name, good, files, is_dead=is_dead):
             return f"{wrong} ({ran.said.strip()})"
     changed = [
         path for path, data in good.before.items() if not _is_of(path, case.makes) and files.get(path) != data
@@ -175,7 +177,8 @@ def _wrong_if_ended(case: Case, good: Good, fault: Fault, files: Files, ran: Ran
 
 
 def _wrong_result(name: str, good: Good, files: Files, *, is_dead: bool) -> str:
-    """What is wrong with a file or a dataset that a failed run leaves. `is_dead`: it could not remove anything."""
+    """What is wrong with a file or a dataset that a failed run leaves. `is_dead`: it could do nothing more,
+    or only failed to print."""
     found, old, new = (below(name, each) for each in (files, good.before, good.after))
     if name.endswith(".bams3"):
         if MANIFEST not in found:

@@ -155,7 +155,13 @@ def _local_file(path: str, overwrite: bool, indexes: Sequence[str]) -> Iterator[
     with _beside(path) as beside:
         yield beside.file
         beside.appear(sync=True)
+    try:
         sync_folder(os.path.dirname(os.path.realpath(path)))
+    except OSError:
+        if not exists:
+            with suppress(OSError):  # the original error is the one to report
+                os.unlink(path)
+        raise
     if exists:
         for index in {*_indexes(path, indexes), *_indexes(os.path.realpath(path), indexes)}:
             with suppress(FileNotFoundError):
