@@ -132,7 +132,7 @@ def _judged(case: Case, good: Good, fault: Fault, runner: Runner) -> tuple[str, 
     """How a run ended, and what is wrong with that; "" if nothing is."""
     runner.begin(case.needs)
     ran = runner.run(case.words, fault.at, fault.error, sticky=fault.sticky)
-    if wrong := _wrong_if_ended(case, good, fault, runner.files(), ran):
+    if wrong := wrong_if_ended(case, good, fault, runner.files(), ran):
         return "wrong", wrong
     if not ran.fired:
         return "no fault", ""
@@ -147,7 +147,7 @@ def _judged(case: Case, good: Good, fault: Fault, runner: Runner) -> tuple[str, 
     )
 
 
-def _wrong_if_ended(case: Case, good: Good, fault: Fault, files: Files, ran: Ran) -> str:
+def wrong_if_ended(case: Case, good: Good, fault: Fault, files: Files, ran: Ran) -> str:
     """What is wrong with what a run says and leaves."""
     killed = fault.error == shim.KILL
     if "Traceback" in ran.said or "Exception ignored" in ran.said:

@@ -179,14 +179,6 @@ class Disk:
         }
         return self._listed(names, contents)
 
-    def after_a_sync(self) -> Files:
-        """The files if everything is kept."""
-        contents = {number: bytearray(data) for number, data in self.kept_files.items()}
-        for number, writes in self.writes.items():
-            for write in writes:
-                _write(contents[number], write)
-        return self._listed(self.live, {number: bytes(data) for number, data in contents.items()})
-
     def for_sure(self) -> Files:
         """The files if nothing is kept that may be lost."""
         return self._listed(
