@@ -234,7 +234,7 @@ class ChunkCommand:
             return
         directory, name = os.path.split(target)
         stem = name.removesuffix(self._suffix)
-        with TemporaryDirectory(prefix=f".{name}.", dir=directory) as folder:
+        with TemporaryDirectory(prefix=f".{name}.", dir=directory, ignore_cleanup_errors=True) as folder:
 
             def appear() -> None:
                 every = sorted(os.listdir(folder), key=name.__eq__)  # the file itself last
