@@ -15,6 +15,7 @@ from faults.power import CREATE, MKDIR, RENAME, SYNC, UNLINK, WRITE, Disk, Entry
 from faults.runs import Files, Ran
 
 TESTS = Path(__file__).parents[1]
+CASES = ["convert", "resume", "overwrite", "merge", "repair", "query", "coverage", "map"]
 SAMPLE, CUTS = 40, 600
 
 
@@ -23,7 +24,7 @@ def test_a_short_campaign() -> None:
     options = ["--sample", str(SAMPLE), "--cuts", str(CUTS), "--workers", "1"]
     paths = [str(TESTS / "support"), *filter(None, [os.environ.get("PYTHONPATH")])]
     done = subprocess.run(
-        [sys.executable, "-m", "faults", *options], env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)}, cwd=TESTS,
+        [sys.executable, "-m", "faults", *CASES, *options], env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)}, cwd=TESTS,
         capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
