@@ -24,8 +24,8 @@ def test_a_short_campaign() -> None:
     options = ["--sample", str(SAMPLE), "--cuts", str(CUTS), "--workers", "1"]
     paths = [str(TESTS / "support"), *filter(None, [os.environ.get("PYTHONPATH")])]
     done = subprocess.run(
-        [sys.executable, "-m", "faults", *CASES, *options], env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)}, cwd=TESTS,
-        capture_output=True, text=True,
+        [sys.executable, "-m", "faults", *CASES, *options], env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+        cwd=TESTS, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{SAMPLE} runs" in done.stdout

@@ -8,9 +8,10 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from bams3.dataset import layout
+from bams3.dataset.commit import tidying
 from bams3.dataset.manifest import VERSION, Manifest
 from bams3.dataset.own import Own, is_former
-from bams3.dataset.parts import Plan, stored_plan, tidying
+from bams3.dataset.parts import Plan, stored_plan
 from bams3.errors import DatasetError, FormatError
 from bams3.storage import Storage
 from bams3.storage.beside import exchange, sync_folder

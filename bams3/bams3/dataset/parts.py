@@ -6,8 +6,7 @@ checks that the parts are complete and writes the index and the manifest: from t
 
 import zlib
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from itertools import chain, islice
@@ -18,6 +17,7 @@ from bams3.bam.lossy import Loss, loss_of
 from bams3.chunk.entry import ChunkEntry
 from bams3.codec import ENCODINGS
 from bams3.dataset import layout, packing
+from bams3.dataset.commit import put_manifest, tidying
 from bams3.dataset.index import check_chunks, index_to_bytes
 from bams3.dataset.layout import Grid, Window
 from bams3.dataset.manifest import (
@@ -38,8 +38,7 @@ from bams3.dataset.manifest import (
 )  # fmt: skip
 from bams3.dataset.own import Own, is_former, is_part
 from bams3.dataset.sums import Sums
-from bams3.errors import DatasetError, message_of
-from bams3.sources.messages import show
+from bams3.errors import DatasetError
 from bams3.storage import Storage
 from bams3.untrusted import parse_json
 
@@ -249,29 +248,6 @@ def _text_of(stored: bytes) -> bytes:
         return packing.header_text(stored, VERSION)
     except ValueError:
         return b""
-
-
-def put_manifest(storage: Storage, put: Callable[[str, bytes], None], manifest: Manifest) -> None:
-    """Have `put` write the manifest, so that no power cut leaves it without the rest. Raises OSError, and the dataset
-    does not exist, if it may not survive one."""
-    storage.sync()
-    put(layout.METADATA, manifest.to_bytes())
-    try:
-        storage.sync()
-    except OSError:
-        with suppress(OSError):  # the original error is the one to report
-            storage.delete(layout.METADATA)
-        raise
-
-
-@contextmanager
-def tidying(place: str) -> Iterator[None]:
-    """Context manager for what is removed after a commit: if that fails, the dataset is complete all the same, and a
-    warning says what is left."""
-    try:
-        yield
-    except (DatasetError, OSError) as error:
-        show(place, f"complete, but files of its conversion could not be removed: {message_of(error)}")
 
 
 def former_plans(storage: Storage) -> list[Plan]:

@@ -29,6 +29,7 @@ from bams3.chunk.writer import (
 from bams3.codec import ENCODINGS
 from bams3.codec.streams import DEFAULT_LEVEL
 from bams3.dataset import layout, parts
+from bams3.dataset.commit import tidying
 from bams3.dataset.destination import Destination, check_joinable, remove, survey
 from bams3.dataset.layout import UNPLACED, Window
 from bams3.dataset.manifest import Counts, Manifest
@@ -231,7 +232,7 @@ def merge(dataset: Any) -> Manifest:
     storage = open_storage(str(dataset))
     destination = survey(storage)
     if destination.complete:
-        with parts.tidying(storage.root):
+        with tidying(storage.root):
             parts.delete_parts(storage)
             storage.delete_incomplete(destination.own.has)
         return Manifest.from_bytes(storage.get(layout.METADATA), str(dataset))

@@ -13,10 +13,10 @@ from bams3.chunk.header import joined
 from bams3.chunk.reader import ChunkReader
 from bams3.codec import ENCODINGS
 from bams3.dataset import layout
+from bams3.dataset.commit import put_manifest
 from bams3.dataset.index import check_chunks, index_to_bytes
 from bams3.dataset.manifest import JOINED, VERSION, VERSIONS, Counts, Manifest, header_id
 from bams3.dataset.packing import header_path, header_text, stored_header
-from bams3.dataset.parts import put_manifest
 from bams3.dataset.sums import Sums
 from bams3.errors import DatasetError, FormatError, SourceError
 from bams3.operations.reread import tallied
