@@ -177,6 +177,7 @@ def write_plan(
     if replace not in (None, plan):
         former = f"{layout.PARTS}/former-{replace.header_id}-{replace.chunk_size}.json"
         storage.put(former, replace.to_bytes())
+        storage.sync()
         storage.put(layout.PLAN, document)
     try:
         storage.put_new(layout.PLAN, document)
@@ -192,6 +193,7 @@ def write_plan(
                     "use the same for all parts, or --overwrite"
                 ) from None
             storage.put(layout.PLAN, document)
+    storage.sync()  # no power cut may leave files without the plan that tells whose they are
     storage.put(layout.HEADER, header)  # whoever wrote the plan may have been interrupted before this
 
 
