@@ -158,7 +158,7 @@ def wrong_if_ended(case: Case, good: Good, fault: Fault, files: Files, ran: Ran)
         more = files.keys() - good.after.keys()
         is_all = good.after.items() <= files.items() and (
             all(map(_is_rest, more))
-            or (fault.kind == "unlink" and not any(_is_of(path, case.makes) for path in more))
+            or (fault.kind in ("unlink", "close") and not any(_is_of(path, case.makes) for path in more))
         )
         return "" if is_all else f"exit code 0, but other results: {_difference(files, good.after)}"
     if "standard output" in ran.said and not good.after[STDOUT]:
