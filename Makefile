@@ -5,6 +5,7 @@
 # make lint    ruff, mypy, snakefmt, snakemake --lint
 # make audit   known weaknesses of dependencies, patterns of weak code, and build/sbom.json: what is installed
 # make fuzz    a million mutations of all that is read, on the bounds-checked build
+# make faults  every system call of every command fails once, and the power at any moment
 # make bench   the table and the plot of benchmarks/README.md
 # make bench-scale  how cost grows with reads, depth and read length
 # make igv     igv.js for the page of bams3 serve, from npm
@@ -46,7 +47,7 @@ MAKEFLAGS += --jobs=$(CORES)
 # Tests start thousands of processes: without byte code that is kept, each would compile all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test branches catalog fuzz lint audit bench bench-scale igv docs dist setup clean
+.PHONY: demo test branches catalog fuzz faults lint audit bench bench-scale igv docs dist setup clean
 
 setup: $(INSTALLED)
 
@@ -123,6 +124,9 @@ catalog: $(INSTALLED)
 
 fuzz: $(CHECKED)
 	cd tests && PYTHONPATH=$(CURDIR)/build/checked:$(CURDIR)/tests/support $(CURDIR)/$(BIN)/python -m fuzz $(FUZZ)
+
+faults: $(TESTED)
+	cd tests && PYTHONPATH=$(CURDIR)/tests/support $(CURDIR)/$(BIN)/python -m faults $(FAULTS)
 
 lint: $(LINTERS) $(COHORT)
 	$(BIN)/ruff check .

@@ -4,6 +4,8 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
+from bams3.named import opened
+
 Opener = Callable[[str], BinaryIO]
 
 PORTION = 1 << 20
@@ -14,7 +16,7 @@ RATIO = 100  # … at most this many times its size, far more than any list of i
 
 def of_disk(path: str) -> BinaryIO:
     """Open a local file for reading."""
-    return open(path, "rb")
+    return opened(path, "rb")
 
 
 class _Counted:

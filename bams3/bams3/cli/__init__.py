@@ -97,7 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _drop_output()
         return 0
     except OSError as error:
-        _drop_output()
+        error.filename = error.filename or "standard output"  # errors of all other files name them
         return _fail(command, message_of(error))
     except KeyboardInterrupt:
         return _fail(command, "interrupted", 130)
@@ -150,5 +150,6 @@ def _drop_output() -> None:
 
 
 def _fail(command: str, message: str, code: int = 1) -> int:
+    _drop_output()
     print(f"bams3{command}: {shown(message)}", file=sys.stderr)
     return code

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from bams3.bam.flags import NAMES
 from bams3.errors import UsageError
+from bams3.named import opened
 from bams3.shown import shown
 
 
@@ -224,7 +225,7 @@ def flag_bits(text: str) -> int:
 
 def listed(path: str) -> list[str]:
     """Read names, one per line, from a file or standard input. Raises UsageError if there are none."""
-    with nullcontext(sys.stdin.buffer) if path == "-" else open(path, "rb") as file:
+    with nullcontext(sys.stdin.buffer) if path == "-" else opened(path, "rb") as file:
         names = [os.fsdecode(name) for name in map(bytes.strip, file.read().splitlines()) if name]
     if not names:
         raise UsageError(f"{'standard input' if path == '-' else path} lists no datasets")

@@ -8,11 +8,13 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from bams3.dataset import layout
+from bams3.dataset.commit import tidying
 from bams3.dataset.manifest import Manifest
 from bams3.dataset.own import Own, is_former
 from bams3.dataset.parts import Plan, stored_plan
 from bams3.errors import DatasetError, FormatError
 from bams3.storage import Storage
+from bams3.storage.beside import exchange, sync_folder
 
 TRIES = 5
 _FOLDERS = (f"{layout.DATA}/", f"{layout.PARTS}/", f"{layout.INDEX.partition('/')[0]}/")
@@ -109,6 +111,7 @@ def remove(destination: Destination) -> None:
     if layout.PLAN not in destination.objects:
         destination.storage.put(layout.PLAN, destination.plans[0].to_bytes())
     destination.storage.delete(layout.METADATA)
+    destination.storage.sync()  # no power cut may bring the manifest back once chunks are gone
     destination.storage.delete_all(
         path for path in destination.objects if path not in (layout.METADATA, layout.PLAN)
     )
@@ -125,16 +128,22 @@ def beside(root: str, role: str) -> str:
 def switch(root: str) -> None:
     """Put the dataset that was written `beside` a root in its place, and remove the previous one.
 
-    A kill may leave only the first of the two renames done: `restore` undoes it.
+    Where two folders can't be exchanged at once, a kill may leave only the first of two renames done: `restore` undoes
+    it.
     """
-    destination, old = os.path.realpath(root), beside(root, "old")
-    os.rename(destination, old)
-    try:
-        os.rename(beside(root, "new"), destination)
-    except BaseException:
-        os.rename(old, destination)
-        raise
-    _clear(old)
+    destination, new, old = os.path.realpath(root), beside(root, "new"), beside(root, "old")
+    if exchange(new, destination):
+        old = new
+    else:
+        os.rename(destination, old)
+        try:
+            os.rename(new, destination)
+        except BaseException:
+            os.rename(old, destination)
+            raise
+    with tidying(root):
+        sync_folder(os.path.dirname(destination))
+        _clear(old)
 
 
 def restore(root: str) -> None:
@@ -153,5 +162,9 @@ def _clear(folder: str) -> None:
     from bams3.storage import open_storage
 
     remove(survey(open_storage(folder)))
+    for name in _FOLDERS:  # which a kill may have left without files
+        for empty, _, _ in os.walk(os.path.join(folder, name), topdown=False):
+            with suppress(OSError):
+                os.rmdir(empty)
     with suppress(OSError):  # empty folders that belong to the user
         os.rmdir(folder)

@@ -37,7 +37,7 @@ class Contigs:
         if not rows:
             return []
         size = shared.size * sum(map(_BYTES, rows)) // self._bytes
-        _, _, start, end, _, footer_bytes, footer_crc32, _, _ = shared
+        _, _, start, end, _, footer_bytes, footer_crc32, *_ = shared
         path = f"{shared.path}#{contig}"
         return [ChunkEntry(path, contig, start, end, size, footer_bytes, footer_crc32, rows)]
 

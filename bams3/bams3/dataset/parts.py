@@ -17,6 +17,7 @@ from bams3.bam.lossy import Loss, loss_of
 from bams3.chunk.entry import ChunkEntry
 from bams3.codec import ENCODINGS
 from bams3.dataset import layout, packing
+from bams3.dataset.commit import put_manifest, tidying
 from bams3.dataset.index import check_chunks, check_hashes, index_to_bytes
 from bams3.dataset.layout import Grid, Window
 from bams3.dataset.manifest import (
@@ -184,6 +185,7 @@ def write_plan(
     if replace not in (None, plan):
         former = f"{layout.PARTS}/former-{replace.header_id}-{replace.chunk_size}.json"
         storage.put(former, replace.to_bytes())
+        storage.sync()
         storage.put(layout.PLAN, document)
     try:
         storage.put_new(layout.PLAN, document)
@@ -199,6 +201,7 @@ def write_plan(
                     "use the same for all parts, or --overwrite"
                 ) from None
             storage.put(layout.PLAN, document)
+    storage.sync()  # no power cut may leave files without the plan that tells whose they are
     storage.put(layout.HEADER, header)  # whoever wrote the plan may have been interrupted before this
 
 
@@ -338,10 +341,11 @@ def commit(storage: Storage, plan: Plan, parts: Sequence[Part]) -> Manifest:
     storage.delete_incomplete(own.has)
     storage.put(layout.INDEX, index)
     try:
-        storage.put_new(layout.METADATA, manifest.to_bytes())
+        put_manifest(storage, storage.put_new, manifest)
     except FileExistsError:
         raise DatasetError(f"{storage.root}: another process has completed it in the meantime") from None
-    delete_parts(storage)
+    with tidying(storage.root):
+        delete_parts(storage)
     return manifest
 
 

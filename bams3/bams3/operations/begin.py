@@ -44,6 +44,7 @@ def begin(
         storage.delete(layout.METADATA)  # the dataset is incomplete while a part is written again
         if layout.PLAIN_HEADER in there.objects:
             storage.delete(layout.PLAIN_HEADER)
+        storage.sync()  # no power cut may bring the manifest back once chunks are replaced
         yield storage, there
 
 

@@ -25,6 +25,7 @@ from bams3.chunk.writer import (
 )
 from bams3.codec.streams import DEFAULT_LEVEL
 from bams3.dataset import layout, parts
+from bams3.dataset.commit import tidying
 from bams3.dataset.destination import Destination, check_joinable, remove, survey
 from bams3.dataset.layout import UNPLACED, Window
 from bams3.dataset.manifest import Counts, Manifest
@@ -169,7 +170,9 @@ def convert(
                 reread(storage, plan, part, pool)
             if name is None:
                 return parts.commit(storage, plan, [part])
+            storage.sync()  # a part file must not outlive a power cut that takes a chunk
             storage.put(f"{layout.PARTS}/{name}.json", part.to_bytes())
+            storage.sync()
             return None
 
 
@@ -226,7 +229,9 @@ def merge(dataset: Any) -> Manifest:
     storage = open_storage(str(dataset))
     destination = survey(storage)
     if destination.complete:
-        parts.delete_parts(storage)
+        with tidying(storage.root):
+            parts.delete_parts(storage)
+            storage.delete_incomplete(destination.own.has)
         return Manifest.from_bytes(storage.get(layout.METADATA), str(dataset))
     plan = parts.read_plan(storage)
     check_joinable(destination)

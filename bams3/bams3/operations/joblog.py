@@ -2,6 +2,7 @@
 
 import os
 
+from bams3.named import named
 from bams3.operations.map_command import Outcome
 from bams3.output.files import refuse_foreign
 
@@ -22,20 +23,22 @@ class JobLog:
         if resume and os.path.isfile(path) and os.path.getsize(path):
             self._done = self._read(path)
         else:
-            with open(path, "w", encoding="utf-8", errors="surrogateescape") as file:
+            with named(path), open(path, "w", encoding="utf-8", errors="surrogateescape") as file:
                 file.write(_HEADING)
+        self._path = path
         self._file = open(path, "a", encoding="utf-8", errors="surrogateescape", buffering=1)  # noqa: SIM115
 
     def __enter__(self) -> "JobLog":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        with named(self._path):
+            self._file.close()
 
     @staticmethod
     def _read(path: str) -> set[str]:
         """Return the commands that succeeded; an incomplete last line, left by a killed run, is removed."""
-        with open(path, "r+b") as file:
+        with named(path), open(path, "r+b") as file:
             data = file.read()
             whole = data[: data.rfind(b"\n") + 1]
             file.truncate(len(whole))
@@ -53,4 +56,5 @@ class JobLog:
         times = f"{outcome.started:.3f}", f"{outcome.seconds:10.3f}"
         ended = max(code, 0), max(-code, 0)
         row = (outcome.job.number, ":", *times, outcome.sent, outcome.received, *ended, command)
-        print(*row, sep="\t", file=self._file)
+        with named(self._path):
+            print(*row, sep="\t", file=self._file)

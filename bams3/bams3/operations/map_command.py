@@ -17,7 +17,8 @@ from typing import IO, Any, BinaryIO, NamedTuple
 from bams3.bam.records import RecordBlock
 from bams3.chunk.entry import ChunkEntry
 from bams3.dataset.reader import DatasetReader
-from bams3.errors import Bams3Error, UsageError
+from bams3.errors import Bams3Error, UsageError, message_of
+from bams3.named import NamedFile
 from bams3.operations.placeholders import for_a_shell, line_for_bash, mentions, variable, words_with
 from bams3.output.alignments import Format, write_alignments
 from bams3.output.files import refuse_folder
@@ -204,7 +205,7 @@ class ChunkCommand:
             except UsageError as refusal:
                 return Outcome(job, str(refusal), started, 0, 0, 0, 0, None)
             if path and self._prints:
-                printed: Any = files.enter_context(open(path, "wb"))
+                printed: Any = files.enter_context(NamedFile(path, "xb", self.file_of(job)))
             else:
                 printed = self._log or TemporaryFile()  # noqa: SIM115
             error, sent = None, 0
@@ -212,7 +213,7 @@ class ChunkCommand:
                 try:
                     sent = self._send(job, child)
                 except (Bams3Error, OSError) as failure:
-                    error = str(failure)
+                    error = message_of(failure)
                 code = child.wait()
             received = os.fstat(printed.fileno()).st_size
             error = error or _why(code)
@@ -220,7 +221,7 @@ class ChunkCommand:
                 try:
                     appear()
                 except (Bams3Error, OSError) as failure:
-                    error = str(failure)
+                    error = message_of(failure)
         output = None if printed.closed or printed is self._log else printed
         return Outcome(job, error, started, time.time() - started, sent, received, code, output)
 
@@ -233,7 +234,7 @@ class ChunkCommand:
             return
         directory, name = os.path.split(target)
         stem = name.removesuffix(self._suffix)
-        with TemporaryDirectory(prefix=f".{name}.", dir=directory) as folder:
+        with TemporaryDirectory(prefix=f".{name}.", dir=directory, ignore_cleanup_errors=True) as folder:
 
             def appear() -> None:
                 every = sorted(os.listdir(folder), key=name.__eq__)  # the file itself last

@@ -13,6 +13,7 @@ from bams3.chunk.header import joined
 from bams3.chunk.reader import ChunkReader
 from bams3.codec import ENCODINGS
 from bams3.dataset import layout
+from bams3.dataset.commit import put_manifest
 from bams3.dataset.hashes import hash_of
 from bams3.dataset.index import check_chunks, index_to_bytes
 from bams3.dataset.manifest import HASHED, JOINED, VERSION, VERSIONS, Counts, Manifest, header_id, sha256_of
@@ -243,13 +244,16 @@ def _read(
 
 def _written(storage: Storage, header: bytes, index: bytes, manifest: Manifest) -> list[str]:
     """Write the documents that are missing or differ, the manifest last; return their paths."""
-    rebuilt = []
-    for path, data in (
-        (header_path(manifest.version), header),
-        (layout.INDEX, index),
-        (layout.METADATA, manifest.to_bytes()),
-    ):
-        if not (storage.exists(path) and storage.get(path) == data):
+    documents = ((header_path(manifest.version), header), (layout.INDEX, index))
+    rebuilt = [path for path, data in documents if not _holds(storage, path, data)]
+    for path, data in documents:
+        if path in rebuilt:
             storage.put(path, data)
-            rebuilt.append(path)
+    if not _holds(storage, layout.METADATA, manifest.to_bytes()):
+        put_manifest(storage, storage.put, manifest)
+        rebuilt.append(layout.METADATA)
     return rebuilt
+
+
+def _holds(storage: Storage, path: str, data: bytes) -> bool:
+    return storage.exists(path) and storage.get(path) == data

@@ -291,11 +291,11 @@ class _Rewriting(Conversion):
             return _Read(key, size, group)
         block, place = self._decoded(group)
         if intervals is not None:
-            from bams3.select.kernels import gather
+            from bams3.select.kernels import kept_records
             from bams3.select.query import RecordFilter, matches
 
             mask = matches(group, intervals, RecordFilter(), self.reader)
-            block = block if mask is None else gather(block, mask)
+            block = block if mask is None else kept_records(block, mask)
         return _Read(None, size, None, self.loss.applied(block) if self.loss else block, place)
 
     def _decoded(self, group: RowGroup) -> tuple[RecordBlock, tuple[int, int]]:

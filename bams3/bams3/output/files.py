@@ -18,8 +18,9 @@ from typing import BinaryIO
 
 from bams3.dataset.layout import DATA, INDEX, METADATA, PARTS
 from bams3.errors import UsageError
+from bams3.named import opened
 from bams3.storage import Storage, is_remote, open_object, open_storage
-from bams3.storage.beside import FileBeside
+from bams3.storage.beside import FileBeside, sync_folder
 from bams3.storage.local import open_regular
 
 _DESCRIPTOR = r"/(?:dev|proc/self)/fd/(\d+)"  # compiled on first use
@@ -83,15 +84,16 @@ def all_or_none(prefix: str, inputs: Sequence[str] = ()) -> Iterator[Callable[[s
             refuse_inputs(path, *inputs)
             refuse_place(path)
             if is_special(path):
-                return files.enter_context(open(path, "wb"))
+                return files.enter_context(opened(path, "wb"))
             made.append(files.enter_context(_beside(path)))
             return made[-1].file
 
         yield create
         for file in made:
-            file.file.close()
+            file.begin_sync()
         for file in made:
-            file.appear()
+            file.appear(sync=True)
+        sync_folder(directory or ".")
 
 
 def refuse_inputs(out: str, *inputs: str | None) -> None:
@@ -144,7 +146,7 @@ def _beside(path: str) -> FileBeside:
 def _local_file(path: str, overwrite: bool, indexes: Sequence[str]) -> Iterator[BinaryIO]:
     refuse_place(path)
     if is_special(path):
-        with open(path, "wb") as file:
+        with opened(path, "wb") as file:
             yield file
         return
     exists = os.path.lexists(path)
@@ -152,7 +154,14 @@ def _local_file(path: str, overwrite: bool, indexes: Sequence[str]) -> Iterator[
         raise _existing(path)
     with _beside(path) as beside:
         yield beside.file
-        beside.appear()
+        beside.appear(sync=True)
+    try:
+        sync_folder(os.path.dirname(os.path.realpath(path)))
+    except OSError:
+        if not exists:
+            with suppress(OSError):  # the original error is the one to report
+                os.unlink(path)
+        raise
     if exists:
         for index in {*_indexes(path, indexes), *_indexes(os.path.realpath(path), indexes)}:
             with suppress(FileNotFoundError):

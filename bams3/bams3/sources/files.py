@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import BinaryIO, cast
 
 from bams3.errors import SourceError
+from bams3.named import NamedFile, named
 from bams3.sources.inputs import Input, check_small, source_error
 from bams3.storage import is_remote
 
@@ -64,7 +65,9 @@ class LocalInput:
         # Unbuffered, since readers ask for large portions.
         stdin = self.name == STDIN
         try:
-            file = open(0 if stdin else self.name, "rb", buffering=0, closefd=not stdin)  # noqa: SIM115
+            file = (
+                NamedFile(0, "rb", "standard input", closefd=False) if stdin else NamedFile(self.name, "rb")
+            )
         except OSError as error:
             raise source_error(error) from None
         if start:
@@ -81,7 +84,7 @@ class LocalInput:
         return None if self.once else self._stat().st_mtime
 
     def read_small(self) -> bytes:
-        with open(self.name, "rb") as file:
+        with named(self.name), open(self.name, "rb") as file:
             check_small(self.name, os.fstat(file.fileno()).st_size)
             data = bytearray()
             while part := file.read(PORTION):  # the size of a pipe is unknown, so nothing is preallocated

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol, TypeVar
 
-from bams3.errors import SourceError
+from bams3.errors import SourceError, message_of
 
 if TYPE_CHECKING:
     from bams3.bam.header import Header
@@ -133,7 +133,7 @@ class Input(Protocol):
 
 def source_error(error: OSError) -> SourceError:
     """Convert an OSError to the SourceError that the sources raise."""
-    return SourceError(f"{error.filename}: {error.strerror}")
+    return SourceError(message_of(error))
 
 
 def check_small(name: str, size: int) -> None:

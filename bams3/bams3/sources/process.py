@@ -5,14 +5,17 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from threading import Lock
 from typing import Any, BinaryIO, cast
 
 from bams3.errors import SourceError
+from bams3.named import named
 from bams3.sources.messages import Messages, show
 from bams3.sources.pipes import Feeder
 
-SAMTOOLS = [sys.executable, "-m", "bams3.sources.samtools"]
+SAMTOOLS = [sys.executable, "-P", "-m", "bams3.sources.samtools"]
+"""Without -P, modules in the working directory would take the place of packages."""
 
 
 class SamtoolsProcess:
@@ -76,7 +79,8 @@ class SamtoolsProcess:
         self._process.kill()
         self._process.wait()
         self.stdout.close()
-        self._written.close()
+        with suppress(OSError):  # nothing is lost
+            self._written.close()
 
     def _heeded(self, feed: Iterable[Any]) -> Iterator[Any]:
         """The feed, which stops as soon as it fails or samtools reports that data are lost."""
@@ -92,13 +96,17 @@ class SamtoolsProcess:
     def heed(self, *, last: bool = False) -> None:
         """Read its messages since the last call. Raises SourceError if it has ever reported that data are lost."""
         with self._lock:
-            while not self._lost and (part := os.pread(self._written.fileno(), 1 << 16, self._heard)):
+            while not self._lost and (part := self._more()):
                 self._heard += len(part)
                 self._take(part)
             if last and not self._lost:
                 self._take(b"", last=True)
         if self._lost:
             raise self._lost
+
+    def _more(self) -> bytes:
+        with named(tempfile.gettempdir()):
+            return os.pread(self._written.fileno(), 1 << 16, self._heard)
 
     def _take(self, said: bytes, *, last: bool = False) -> None:
         lost = self._messages.take(said, last=last)

@@ -10,6 +10,7 @@ import struct
 import tempfile
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import accumulate, pairwise
 from threading import local
@@ -74,8 +75,9 @@ class Run:
             yield Frame(key, number, at, partial(self._load, at))
 
     def close(self) -> None:
-        """Close the file, which removes it."""
-        self._file.close()
+        """Close the file, which removes it. Nothing is lost if that fails."""
+        with suppress(OSError):
+            self._file.close()
 
     def _load(self, at: int) -> RecordBlock:
         start, end = self._ends[at : at + 2]

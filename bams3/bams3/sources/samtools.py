@@ -10,6 +10,8 @@ from importlib import import_module
 
 import pysam
 
+from bams3.errors import message_of
+
 CACHE = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
 
 
@@ -24,6 +26,8 @@ def main(command: str, *arguments: str) -> str | None:
         run(*arguments, catch_stdout=False)
     except pysam.utils.SamtoolsError as error:
         return str(error.value).partition("stderr=")[2].strip()
+    except OSError as error:  # of temporary files
+        return message_of(error)
     sys.stderr.write(run.get_messages())
     return None
 

@@ -95,6 +95,10 @@ class Storage(Protocol):
         """Remove the objects that exist among `paths`, and folders that become empty."""
         ...
 
+    def sync(self) -> None:
+        """Wait until all that this `Storage` has written and deleted so far survives a power cut, names included."""
+        ...
+
     def links(self) -> Iterator[str]:
         """Yield the paths of symbolic links below the root; an object store has none."""
         ...

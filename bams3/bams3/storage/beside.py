@@ -1,29 +1,49 @@
 """Files that appear whole: written under another name in the same folder, then moved into place."""
 
+import errno
 import io
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Self
+from typing import Self
+
+from bams3.named import NamedFile, named
+
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # of Linux
+_NO_SYNC = (errno.EINVAL, errno.EBADF, errno.ENOTSUP)
+_NO_EXCHANGE = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
 
 
-class _NamedFile(io.FileIO):
-    """A new file whose errors name the file that it will be."""
-
-    def __init__(self, path: str, name: str) -> None:
-        self._name = name
+def sync_folder(path: str) -> None:
+    """Wait until the entries of a folder survive a power cut. Some file systems can't be asked; a folder that has been
+    removed needs nothing. Raises OSError."""
+    with named(path):
         try:
-            super().__init__(path, "xb")
-        except OSError as error:
-            error.filename = name
-            raise
-
-    def write(self, data: Any) -> int:
+            folder = os.open(path, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
+        except (FileNotFoundError, PermissionError):
+            return
         try:
-            return super().write(data)
+            os.fsync(folder)
         except OSError as error:
-            error.filename = self._name
-            raise
+            if error.errno not in _NO_SYNC:
+                raise
+        finally:
+            os.close(folder)
+
+
+def exchange(first: str, second: str) -> bool:
+    """Let two paths change places, at once. False if the system or the file system can't. Raises OSError."""
+    import ctypes
+
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except AttributeError:
+        return False
+    if not rename(_AT_FDCWD, os.fsencode(first), _AT_FDCWD, os.fsencode(second), _RENAME_EXCHANGE):
+        return True
+    if (code := ctypes.get_errno()) in _NO_EXCHANGE:
+        return False
+    raise OSError(code, os.strerror(code), second)
 
 
 class FileBeside:
@@ -47,7 +67,7 @@ class FileBeside:
         self._moved = False
 
     def __enter__(self) -> Self:
-        self.file = io.BufferedWriter(_NamedFile(self._temporary, self._name))
+        self.file = io.BufferedWriter(NamedFile(self._temporary, "xb", self._name))
         return self
 
     def begin_sync(self) -> None:
@@ -58,17 +78,12 @@ class FileBeside:
 
     def appear(self, move: Callable[[str, str], None] = os.replace, *, sync: bool = False) -> None:
         """Close the file and `move` it into place; `sync` writes it through to the disk first. Raises OSError."""
-        if sync:
-            self.file.flush()
-            os.fsync(self.file.fileno())
-        self.file.close()
-        try:
+        with named(self._name):
+            if sync:
+                self.file.flush()
+                os.fsync(self.file.fileno())
+            self.file.close()
             move(self._temporary, self._target)
-        except FileExistsError:
-            raise
-        except OSError as error:
-            error.filename, error.filename2 = self._name, None
-            raise
         self._moved = move is os.replace
 
     def __exit__(self, *_: object) -> None:

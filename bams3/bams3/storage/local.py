@@ -1,6 +1,7 @@
 """Storage of objects as files below a local directory."""
 
 import errno
+import io
 import os
 import re
 import stat
@@ -8,8 +9,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from typing import BinaryIO
 
+from bams3.named import NamedFile, named
 from bams3.storage import LARGEST
-from bams3.storage.beside import FileBeside
+from bams3.storage.beside import FileBeside, sync_folder
 
 TEMPORARY = ".incomplete-"  # prefix of files that are being written
 _UNFINISHED = rf"{re.escape(TEMPORARY)}[0-9a-f]{{12}}-(.+)"
@@ -35,12 +37,22 @@ def open_regular(path: str) -> BinaryIO:
     if not stat.S_ISREG(mode):
         os.close(file)
         raise OSError(errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL, "not a regular file", path)
-    return os.fdopen(file, "rb")
+    return io.BufferedReader(NamedFile(file, "rb", path))
 
 
 def _pread(file: BinaryIO, start: int, length: int) -> bytes:
-    """Read a range; memory is only allocated for bytes that the file has."""
-    return os.pread(file.fileno(), max(min(length, os.fstat(file.fileno()).st_size - start), 0), start)
+    """Read a range; memory is only allocated for bytes that the file has. The system may give fewer at a time."""
+    length = max(min(length, os.fstat(file.fileno()).st_size - start), 0)
+    data = os.pread(file.fileno(), length, start)
+    while len(data) < length and (more := os.pread(file.fileno(), length - len(data), start + len(data))):
+        data += more
+    return data
+
+
+def _raise(error: OSError) -> None:
+    """Raise what went wrong with listing a folder, unless another process has removed the folder, or it is none."""
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        raise error
 
 
 class LocalStorage:
@@ -48,20 +60,22 @@ class LocalStorage:
 
     def __init__(self, root: str) -> None:
         self.root = root.rstrip("/") or "/"
+        self._changed: set[str] = set()
+        """Folders whose entries may be lost in a power cut."""
 
     def get(self, path: str) -> bytes:
-        with open_regular(self._file(path)) as file:
+        with self._reading(path) as file:
             size = os.fstat(file.fileno()).st_size
             if size > LARGEST:
                 raise OSError(errno.EFBIG, f"{size} bytes, which is larger than it can be", self._file(path))
             return file.read()
 
     def get_range(self, path: str, start: int, length: int) -> bytes:
-        with open_regular(self._file(path)) as file:
+        with self._reading(path) as file:
             return _pread(file, start, length)
 
     def get_ranges(self, path: str, ranges: Sequence[tuple[int, int]]) -> Sequence[memoryview]:
-        with open_regular(self._file(path)) as file:
+        with self._reading(path) as file:
             return [memoryview(_pread(file, start, length)) for start, length in ranges]
 
     def size(self, path: str) -> int:
@@ -82,7 +96,10 @@ class LocalStorage:
         return found
 
     def exists(self, path: str) -> bool:
-        return os.path.isfile(self._file(path))
+        try:
+            return stat.S_ISREG(os.stat(self._file(path)).st_mode)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
 
     def list(self, prefix: str = "") -> Iterator[str]:
         return iter(
@@ -125,6 +142,7 @@ class LocalStorage:
     def _beside(self, path: str) -> FileBeside:
         target = self._file(path)
         folder, name = os.path.split(target)
+        self._change(folder)
         os.makedirs(folder, exist_ok=True)
         return FileBeside(target, f"{TEMPORARY}{os.urandom(6).hex()}-{name}")
 
@@ -132,6 +150,7 @@ class LocalStorage:
         if self.exists(path):
             with suppress(FileNotFoundError):  # another process was faster
                 os.unlink(self._file(path))
+            self._change(os.path.dirname(self._file(path)))
 
     def delete_incomplete(self, of: Callable[[str], bool]) -> None:
         for path in list(self._walk("")):
@@ -145,25 +164,46 @@ class LocalStorage:
             with suppress(FileNotFoundError):
                 os.unlink(self._file(path))
             folders.add(os.path.dirname(path))
+            self._change(os.path.dirname(self._file(path)))
         for folder in sorted(folders, key=len, reverse=True):
             with suppress(OSError):  # not empty
                 while folder:
                     os.rmdir(self._file(folder))
                     folder = os.path.dirname(folder)
 
+    def sync(self) -> None:
+        while self._changed:
+            sync_folder(self._changed.pop())
+
     def links(self) -> Iterator[str]:
-        for folder, folders, files in os.walk(self.root):
+        for folder, folders, files in os.walk(self.root, onerror=_raise):
             for name in sorted(folders + files):
                 if os.path.islink(path := os.path.join(folder, name)):
                     yield os.path.relpath(path, self.root)
 
     def _walk(self, prefix: str) -> Iterator[str]:
         top = self._file(prefix) if prefix else self.root
-        for folder, folders, files in os.walk(top):
+        for folder, folders, files in os.walk(top, onerror=_raise):
             folders.sort()
             inside = folder[len(self.root.rstrip("/")) + 1 :].rstrip("/")
             for name in sorted(files):
                 yield f"{inside}/{name}" if inside else name
+
+    @contextmanager
+    def _reading(self, path: str) -> Iterator[BinaryIO]:
+        name = self._file(path)
+        with named(name), open_regular(name) as file:
+            yield file
+
+    def _change(self, folder: str) -> None:
+        """Note that the entries of a folder change, and perhaps those above it: up to the one that holds the root, or
+        further if that does not exist yet."""
+        folder, root = os.path.abspath(folder), os.path.abspath(self.root)
+        while folder not in self._changed:
+            self._changed.add(folder)
+            if not folder.startswith(root) and os.path.isdir(folder):
+                break
+            folder = os.path.dirname(folder)
 
     def _file(self, path: str) -> str:
         return os.path.join(self.root, path)

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from bams3.named import opened
 from bams3.storage import LARGEST
 
 STANDARD_INPUT = ("-", "/dev/stdin")
@@ -44,7 +45,7 @@ def read_stream(path: str) -> MemoryObject:
     """Read a stream (see `is_stream`) to its end. Raises OSError if it has more than LARGEST bytes."""
     if path in STANDARD_INPUT:
         return of_file(sys.stdin.buffer, "/dev/stdin")
-    with open(path, "rb") as file:
+    with opened(path, "rb") as file:
         return of_file(file, path)
 
 

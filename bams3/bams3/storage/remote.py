@@ -191,6 +191,9 @@ class RemoteStorage:
             with suppress(FileNotFoundError):
                 self._delete([self._key(path) for path in page], page[0])
 
+    def sync(self) -> None:
+        """Do nothing: a store keeps what it has acknowledged."""
+
     def links(self) -> Iterator[str]:
         return iter(())
 

@@ -1,0 +1,89 @@
+"""A campaign of faults and power cuts: see `--help`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+from faults import shim
+from faults.campaign import Campaign, new_folder
+from faults.cases import CASES
+from faults.cuts import MARKS, Cuts
+
+AGAIN = 50
+"""Of so many states after power cuts, the command is run again in one."""
+
+
+def main() -> int:
+    """Returns the exit code: 1 if something went wrong."""
+    options = argparse.ArgumentParser(
+        prog="python -m faults", description="Each system call of each command fails; and power cuts."
+    )
+    options.add_argument(
+        "cases", nargs="*", default=list(CASES), metavar="CASE", help=f"[all: {' '.join(CASES)}]"
+    )
+    options.add_argument("--sample", type=int, metavar="N", help="only N of the faults, by chance")
+    options.add_argument(
+        "--cuts", type=int, default=100_000, metavar="N", help="states after power cuts [100000]"
+    )
+    options.add_argument("--seed", type=int, default=1)
+    options.add_argument("--workers", type=int, default=os.cpu_count())
+    given = options.parse_args()
+    with new_folder() as folder:
+        if shim.CONTROL not in os.environ:
+            return shim.restart(Path(folder))
+        job = Campaign(Path(folder), given.cases)
+        faults, cuts = _faults(given, job), _cuts(given, job)
+    for failure, times in Counter(cuts).items():
+        print(f"FAILED {times} times: {failure}")
+    return bool(faults or cuts)
+
+
+def _faults(given: argparse.Namespace, job: Campaign) -> list[str]:
+    """Let faults happen; returns what went wrong."""
+    started = time.monotonic()
+    faults = job.faults()
+    calls = sum(len(good.calls) for good in job.good.values())
+    print(f"{len(job.good)} cases, {calls:,} calls, {len(faults):,} faults", flush=True)
+    random.Random(given.seed).shuffle(faults)
+    faults = faults[: given.sample]
+    failures: list[str] = []
+
+    def failed(what: str) -> None:
+        failures.append(what)
+        print(f"FAILED: {what}", flush=True)
+
+    found = job.run(faults, given.workers, failed)
+    _report("runs", len(faults), started, found)
+    return failures
+
+
+def _cuts(given: argparse.Namespace, job: Campaign) -> list[str]:
+    """Let power cuts happen; returns what went wrong."""
+    started = time.monotonic()
+    names = [name for name in given.cases if name in MARKS]
+    found: Counter[str] = Counter()
+    failures: list[str] = []
+    for name in names:
+        states = given.cuts // len(names)
+        case = Cuts(CASES[name], job.good[name], job.runner)
+        found += case.run(states, states // AGAIN, given.seed, failures.append)
+    again = found.pop("run again", 0)
+    _report("states after power cuts", found.total(), started, found)
+    if again:
+        print(f"in {again:,} of them the command was run again, or the dataset verified")
+    return failures
+
+
+def _report(what: str, number: int, started: float, found: Counter[str]) -> None:
+    outcomes = ", ".join(f"{count:,} {outcome}" for outcome, count in sorted(found.items()))
+    print(f"{number:,} {what} in {time.monotonic() - started:.0f} s: {outcomes}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
