@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "bams3" / "bams3"
 ROOMS = [
-    "storage", "bam", "sources", "codec", "chunk", "dataset", "parallel", "select", "output", "coverage", "alleles",
+    "storage", "bam", "sources", "duplicates", "codec", "chunk", "dataset", "parallel", "select", "output", "coverage", "alleles",
     "identity", "bridge", "operations", "cohort", "workflow", "progress", "api", "cli",
 ]  # fmt: skip
 """From what knows nothing of the others to what uses them; a room imports from rooms before it."""

@@ -1,0 +1,9 @@
+from bams3.bam.records import RecordBlock
+from bams3.duplicates.keys import Keys
+
+Decided = list[tuple[RecordBlock, bytes]]
+
+class Marker:
+    def __init__(self, length: int = 300) -> None: ...
+    def add(self, block: RecordBlock, keys: Keys) -> Decided: ...
+    def finish(self) -> Decided: ...

@@ -1,0 +1,202 @@
+"""Duplicates: the records that samtools markdup leaves, with each option, of crowded reads and real ones; errors."""
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import hostile
+import pysam
+import pytest
+from bam_blocks import records_of
+from bams3.bam.records import RecordBlock, walk
+from bams3.duplicates.options import BARCODE_IN_NAME, Markdup
+from bams3.duplicates.source import MarkedSource
+from bams3.errors import SourceError, UsageError
+from bams3.operations.convert import convert
+from bams3.parallel.workers import Workers
+from conversions import fails
+from duplicate_bams import CONTIGS, TEXT, crowds, marked_by_samtools, marked_here, without_bins
+from engines import run_bams3 as run
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from listings import contents
+from peers import DATA
+
+BAM = DATA / "illumina_chr22_NA12878.bam"
+OPTIONS: list[tuple[list[str], dict[str, Any]]] = [
+    (["-m", "s"], {"mode": "s"}),
+    (["-l", "0"], {"length": 0}),
+    (["-l", "5"], {"length": 5}),
+    (["-r"], {"remove": True}),
+    (["-c"], {"clear": True}),
+    (["--include-fails"], {"include_fails": True}),
+    (["--use-read-groups"], {"read_groups": True}),
+    (["--barcode-tag", "BC"], {"barcode_tag": "BC"}),
+    (["--barcode-name"], {"barcode_pattern": BARCODE_IN_NAME}),
+    (["--barcode-rgx", "^(a|ab)"], {"barcode_pattern": "^(a|ab)"}),
+]
+"""samtools' options, and ours."""
+
+
+def combined(chosen: list[int]) -> tuple[list[str], Markdup]:
+    words, fields = [], {}
+    for number in chosen:
+        words += OPTIONS[number][0]
+        fields |= OPTIONS[number][1]
+    return words, Markdup(**fields)
+
+
+choices = st.lists(st.integers(0, len(OPTIONS) - 1), max_size=3, unique=True).filter(
+    lambda chosen: not {1, 2} <= set(chosen) and len({7, 8, 9} & set(chosen)) < 2
+)
+
+
+@given(crowds(), choices)
+@settings(max_examples=200, deadline=None)
+def test_the_records_are_those_of_samtools(
+    tmp_path_factory: pytest.TempPathFactory, made: hostile.Bam, chosen: list[int]
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "crowd.bam"
+    path.write_bytes(made.data())
+    words, options = combined(chosen)
+    assert marked_here(path, options) == marked_by_samtools(path, *words)
+
+
+@pytest.mark.parametrize("chosen", [[], [0], [3, 5], [7, 8]], ids=str)
+def test_of_many_reads_in_many_blocks(tmp_path: Path, chosen: list[int]) -> None:
+    """The queue and the table grow, and reads leave them all the time."""
+    rng = random.Random(1)
+    made = [mate(rng.randrange(3000), rng.randrange(9), rng.randrange(4), b"%d" % at) for at in range(20_000)]
+    made.sort(key=hostile.coordinate)
+    path = tmp_path / "x.bam"
+    path.write_bytes(hostile.bam(TEXT, CONTIGS, made))
+    words, options = combined(chosen[:1] if 8 in chosen else chosen)
+    expected = marked_by_samtools(path, *words)
+    with Workers(2) as pool:
+        assert marked_here(path, options, pool.map) == expected
+    found = MarkedSource(Blocks(made, 7), options).blocks()
+    assert without_bins(records_of(found)) == expected
+
+
+def mate(pos: int, mate_pos: int, kind: int, name: bytes) -> bytes:
+    flag = [99, 83, 163, 0][kind]
+    tags = [hostile.tag("MC", "Z", b"4M"), hostile.tag("ms", "C", pos % 3), hostile.tag("BC", "Z", name[:1])]
+    return hostile.record(
+        ref=0, pos=pos, flag=flag, cigar=[(4, 0)], sequence=b"ACGT", quality=b"\x1e" * 4, name=name, next_ref=0,
+        next_pos=pos + mate_pos, tags=tags,
+    )  # fmt: skip
+
+
+class Blocks:
+    """A source of some records, in blocks of so many."""
+
+    truncated = once = False
+    path = "x.bam"
+
+    def __init__(self, made: list[bytes], size: int) -> None:
+        from bams3.bam.header import Header
+
+        self.header = Header(TEXT, tuple(CONTIGS))
+        self.made, self.size = made, size
+
+    def blocks(self, mapper: Any = map, *, ordered: bool = True) -> Iterator[RecordBlock]:
+        for at in range(0, len(self.made), self.size):
+            yield walk(b"".join(self.made[at : at + self.size]), len(CONTIGS))[0]
+
+
+def test_blocks_without_duplicates_are_passed_on() -> None:
+    source = Blocks([mate(at, 0, 0, b"x") for at in range(0, 900, 9)], 10)
+    given_ = list(source.blocks())
+    source.blocks = lambda *_, **__: iter(given_)  # type: ignore[method-assign, assignment]
+    found = list(MarkedSource(source, Markdup()).blocks())  # type: ignore[arg-type]
+    assert all(ours is theirs for ours, theirs in zip(found, given_, strict=True))
+
+
+@pytest.fixture(scope="module")
+def aligned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Real reads, some of them twice, by name as an aligner prints them and samtools fixmate leaves them."""
+    folder = tmp_path_factory.mktemp("aligned")
+    with pysam.AlignmentFile(BAM) as file, pysam.AlignmentFile(folder / "x.bam", "wb", template=file) as out:
+        for number, read in enumerate(file):
+            out.write(read)
+            if number % 5 == 0:
+                read.query_name = f"{read.query_name}x"
+                out.write(read)
+    pysam.collate("-o", str(folder / "y.bam"), str(folder / "x.bam"), catch_stdout=False)
+    pysam.fixmate("-m", "--no-PG", str(folder / "y.bam"), str(folder / "z.bam"), catch_stdout=False)
+    return folder / "z.bam"
+
+
+@pytest.mark.parametrize("chosen", [[], [3], [0, 4]], ids=str)
+def test_a_dataset_is_that_of_samtools(tmp_path: Path, aligned: Path, chosen: list[int]) -> None:
+    words, options = combined(chosen)
+    pysam.sort("--no-PG", "-o", str(tmp_path / "s.bam"), str(aligned), catch_stdout=False)
+    pysam.markdup("--no-PG", *words, str(tmp_path / "s.bam"), str(tmp_path / "m.bam"), catch_stdout=False)
+    assert pysam.view("-c", "-f", "DUP", str(tmp_path / "m.bam")).strip() != "0" or options.remove
+    convert(tmp_path / "m.bam", tmp_path / "expected", drop_tags=["MD", "ms"])
+    convert(tmp_path / "s.bam", tmp_path / "sorted", drop_tags=["MD", "ms"], markdup=options, verify=True)
+    convert(aligned, tmp_path / "shuffled", sort=True, memory="1M", drop_tags=["MD", "ms"], markdup=options)
+    for name in ("sorted", "shuffled"):
+        assert contents(tmp_path / name) == contents(tmp_path / "expected"), name
+
+
+def pair(**tags: bytes | int) -> bytes:
+    made = [
+        hostile.tag(name, "Z" if isinstance(value, bytes) else "i", value) for name, value in tags.items()
+    ]
+    return hostile.good(0, 100, flag=99, name=b"r1", next_ref=0, next_pos=300, tags=made)
+
+
+REFUSED = {
+    "no MC": ([pair(ms=5)], "read r1 has no tag MC; use --fixmate"),
+    "MC a number": ([pair(MC=5)], "read r1 has a tag MC that is not text"),
+    "MC cut": ([pair(MC=b"5M1", ms=5)], "read r1 has a tag MC that is not a CIGAR"),
+    "no ms": ([pair(MC=b"50M"), pair(MC=b"50M", ms=5)], "read r1 has no tag ms; use --fixmate"),
+    "ms of -1": ([pair(MC=b"50M", ms=5), pair(MC=b"50M", ms=-1)], "read r1 has no tag ms; use --fixmate"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_has_not_been_through_fixmate_is_refused(tmp_path: Path, case: str) -> None:
+    made, message = REFUSED[case]
+    path = tmp_path / "x.bam"
+    path.write_bytes(hostile.bam(hostile.TEXT, hostile.CONTIGS, made))
+    with pytest.raises(SourceError, match=f"x.bam: {message}"):
+        convert(path, tmp_path / "d", markdup=Markdup())
+    assert case == "MC cut" or marked_by_samtools(path) is None
+    assert not [found for found in (tmp_path / "d").rglob("*") if found.is_file()]
+
+
+def test_tags_that_no_comparison_needs_may_be_missing(tmp_path: Path) -> None:
+    path = tmp_path / "x.bam"
+    path.write_bytes(hostile.bam(hostile.TEXT, hostile.CONTIGS, [pair(MC=b"50M"), hostile.good(0, 100)]))
+    expected = marked_by_samtools(path)
+    assert expected is not None
+    assert marked_here(path, Markdup()) == expected
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"mode": "x"}, {"length": -1}, {"length": 1 << 31}, {"barcode_tag": "RX1"},
+     {"barcode_tag": "RX", "barcode_pattern": "(.)"}, {"barcode_pattern": "("}],
+    ids=str,
+)  # fmt: skip
+def test_options_are_checked(tmp_path: Path, options: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        convert(BAM, tmp_path / "d", markdup=Markdup(**options))
+    assert not (tmp_path / "d").exists()
+
+
+WORDS = {
+    "--remove-duplicates": "need --markdup; add it",
+    "--barcode-name": "need --markdup; add it",
+    "--markdup --batch 1/2": "--markdup cannot be combined",
+    "--markdup --barcode-rgx [": "'[' is not a regular expression",
+}
+
+
+@pytest.mark.parametrize("words", WORDS)
+def test_options_that_do_not_fit(tmp_path: Path, words: str) -> None:
+    assert WORDS[words] in fails(run("convert", *words.split(), BAM, tmp_path / "d"))
+    assert not (tmp_path / "d").exists()
