@@ -1,6 +1,8 @@
 """Duplicates: the records that samtools markdup leaves, with each option, of crowded reads and real ones; errors."""
 
+import json
 import random
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,11 +14,12 @@ from bam_blocks import records_of
 from bams3.bam.records import RecordBlock, walk
 from bams3.duplicates.options import BARCODE_IN_NAME, Markdup
 from bams3.duplicates.source import MarkedSource
+from bams3.duplicates.statistics import as_json
 from bams3.errors import SourceError, UsageError
 from bams3.operations.convert import convert
 from bams3.parallel.workers import Workers
 from conversions import fails
-from duplicate_bams import CONTIGS, TEXT, crowds, marked_by_samtools, marked_here, without_bins
+from duplicate_bams import CONTIGS, TEXT, crowds, marked_by_samtools, marked_here, on_one_strand, without_bins
 from engines import run_bams3 as run
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -24,6 +27,8 @@ from listings import contents
 from peers import DATA
 
 BAM = DATA / "illumina_chr22_NA12878.bam"
+COLONS = "([a-z]:1:[a-z]):1:[0-9]:([0-9]+):([0-9]+)|^a|^b"
+BARE = "([0-9]*)[^0-9]*([0-9]*)"
 OPTIONS: list[tuple[list[str], dict[str, Any]]] = [
     (["-m", "s"], {"mode": "s"}),
     (["-l", "0"], {"length": 0}),
@@ -35,8 +40,21 @@ OPTIONS: list[tuple[list[str], dict[str, Any]]] = [
     (["--barcode-tag", "BC"], {"barcode_tag": "BC"}),
     (["--barcode-name"], {"barcode_pattern": BARCODE_IN_NAME}),
     (["--barcode-rgx", "^(a|ab)"], {"barcode_pattern": "^(a|ab)"}),
+    (["--duplicate-count"], {"copies": True}),
+    (["--no-multi-dup"], {"chains": False}),
+    (["-t"], {"originals": True}),
+    (["-d", "3"], {"optical_distance": 3}),
+    (["-d", "9", "--read-coords", COLONS], {"optical_distance": 9, "coordinates": COLONS}),
+    (
+        ["-d", "9", "--read-coords", BARE, "--coords-order", "yx"],
+        {"optical_distance": 9, "coordinates": BARE, "order": "yx"},
+    ),
 ]
 """samtools' options, and ours."""
+CHAINS = {12, 13, 14, 15}
+"""Those for which samtools follows a chain of duplicates. If mates have the same strand, it may follow one whose reads
+it has written already, to wherever that leads."""
+ALIKE = [{1, 2}, {7, 8, 9}, {13, 14, 15}]
 
 
 def combined(chosen: list[int]) -> tuple[list[str], Markdup]:
@@ -47,20 +65,30 @@ def combined(chosen: list[int]) -> tuple[list[str], Markdup]:
     return words, Markdup(**fields)
 
 
-choices = st.lists(st.integers(0, len(OPTIONS) - 1), max_size=3, unique=True).filter(
-    lambda chosen: not {1, 2} <= set(chosen) and len({7, 8, 9} & set(chosen)) < 2
+choices = st.lists(st.integers(0, len(OPTIONS) - 1), max_size=4, unique=True).filter(
+    lambda chosen: all(len(alike & set(chosen)) < 2 for alike in ALIKE)
 )
 
 
 @given(crowds(), choices)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=250, deadline=None)
 def test_the_records_are_those_of_samtools(
     tmp_path_factory: pytest.TempPathFactory, made: hostile.Bam, chosen: list[int]
 ) -> None:
-    path = tmp_path_factory.getbasetemp() / "crowd.bam"
-    path.write_bytes(made.data())
+    folder = tmp_path_factory.getbasetemp()
+    path, numbers = folder / "crowd.bam", folder / "crowd.json"
+    records = [record for record in made.records if not (CHAINS & set(chosen) and on_one_strand(record))]
+    path.write_bytes(made._replace(records=records).data())
     words, options = combined(chosen)
-    assert marked_here(path, options) == marked_by_samtools(path, *words)
+    expected = marked_by_samtools(path, *words, "--json", "-f", str(numbers))
+    if expected is None:
+        with pytest.raises(SourceError, match="--read-coords"):
+            marked_here(path, options)
+        return
+    found: list[Any] = []
+    assert marked_here(path, options, finished=lambda *of: found.extend(of)) == expected
+    command = json.loads(numbers.read_text())["COMMAND"]
+    assert as_json(command, *found[:2]) == numbers.read_text()
 
 
 @pytest.mark.parametrize("chosen", [[], [0], [3, 5], [7, 8]], ids=str)
@@ -139,6 +167,22 @@ def test_a_dataset_is_that_of_samtools(tmp_path: Path, aligned: Path, chosen: li
     convert(aligned, tmp_path / "shuffled", sort=True, memory="1M", drop_tags=["MD", "ms"], markdup=options)
     for name in ("sorted", "shuffled"):
         assert contents(tmp_path / name) == contents(tmp_path / "expected"), name
+
+
+@pytest.mark.parametrize("name", ["x.txt", "x.json"])
+def test_statistics_are_those_of_samtools(tmp_path: Path, aligned: Path, name: str) -> None:
+    pysam.sort("--no-PG", "-o", str(tmp_path / "s.bam"), str(aligned), catch_stdout=False)
+    words = ["-f", str(tmp_path / name), *(["--json"] if name == "x.json" else [])]
+    marked_by_samtools(tmp_path / "s.bam", "-d", "100", "--use-read-groups", *words)
+    given_ = ["--optical-distance", "100", "--use-read-groups", "--markdup-stats", tmp_path / f"our.{name}"]
+    done = run("convert", "--markdup", *given_, tmp_path / "s.bam", tmp_path / "d")
+    assert done.returncode == 0
+    assert " times, a name has no coordinates; " in done.stderr
+    expected, found = ((tmp_path / file).read_text() for file in (name, f"our.{name}"))
+    assert re.search(r"ESTIMATED_LIBRARY_SIZE\W+[1-9]", expected)
+    command = re.compile(r"(?<=COMMAND)(\W+)(samtools|bams3) [^\n\"]*")
+    assert command.sub("", found) == command.sub("", expected)
+    assert "bams3 convert --markdup --optical-distance 100 " in found
 
 
 def pair(**tags: bytes | int) -> bytes:

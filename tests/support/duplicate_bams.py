@@ -86,6 +86,12 @@ def crowds(draw: st.DrawFn, most: int = 14) -> Bam:
     return Bam(TEXT, CONTIGS, sorted(draw(st.lists(reads(), max_size=most)), key=coordinate), 65280)
 
 
+def on_one_strand(record: bytes) -> bool:
+    """Whether a read and its mate have the same strand."""
+    flag = struct.unpack_from("<H", record, 18)[0]
+    return flag & 9 == 1 and flag & 0x30 in (0, 0x30)
+
+
 def without_bins(records: bytes) -> bytes:
     """samtools computes them anew."""
     data, at = bytearray(records), 0
@@ -106,6 +112,6 @@ def marked_by_samtools(path: Path, *options: str) -> bytes | None:
         return without_bins(records_of(source.blocks()))
 
 
-def marked_here(path: Path, options: Markdup, mapper: Any = map) -> bytes:
-    with MarkedSource(open_source(str(path)), options) as source:
+def marked_here(path: Path, options: Markdup, mapper: Any = map, finished: Any = None) -> bytes:
+    with MarkedSource(open_source(str(path)), options, finished) as source:
         return without_bins(records_of(source.blocks(mapper)))

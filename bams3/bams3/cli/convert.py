@@ -40,7 +40,7 @@ def _convert(argv: list[str]) -> int:
             index=args.index, batch=args.batch, windows=args.window, allow_truncated=args.allow_truncated,
             progress=bar, expect=bar.expect if bar else None, verify=args.verify,
             qualities=args.qualities, drop_tags=args.drop_tags, memory=args.memory, tmp_dir=args.tmp_dir,
-            markdup=markdup_of(args),
+            markdup=markdup_of(args, " ".join(["bams3", "convert", *argv])),
         )  # fmt: skip
     return 0
 

@@ -12,6 +12,7 @@ cdef struct Key:
     int64_t other_end
     int32_t ref
     int32_t other_ref
+    int32_t pos         # as the record has it
     uint32_t barcode    # hashed, as samtools does
     int32_t read_group  # 0: none
     uint8_t kind        # NO_KEY of reads that are never duplicates, SINGLE, PAIR

@@ -10,22 +10,9 @@ from bams3.bam.fields cimport (
     record_pos, record_ref,
 )
 
+from bams3.duplicates.regex cimport Pattern, regexec, regmatch_t
+
 from bams3.errors import SourceError, UsageError
-
-
-cdef extern from "<regex.h>" nogil:
-    ctypedef struct regex_t:
-        pass
-    ctypedef int regoff_t
-    ctypedef struct regmatch_t:
-        regoff_t rm_so
-        regoff_t rm_eo
-    enum:
-        REG_EXTENDED
-    int regcomp(regex_t *pattern, const char *text, int flags)
-    int regexec(const regex_t *pattern, const char *text, size_t count, regmatch_t *matches, int flags)
-    size_t regerror(int code, const regex_t *pattern, char *text, size_t size)
-    void regfree(regex_t *pattern)
 
 
 # Pairs of strands, and which read of the pair is the left one.
@@ -214,10 +201,10 @@ cdef class KeyMaker:
     must have the same of these. Raises UsageError for a pattern that is none.
     """
 
-    cdef bint sequence, has_pattern
+    cdef bint sequence
     cdef uint16_t excluded
     cdef uint8_t[3] tag
-    cdef regex_t pattern
+    cdef Pattern pattern
     cdef list ids
     cdef const char **groups
     cdef Py_ssize_t group_count
@@ -225,8 +212,6 @@ cdef class KeyMaker:
     def __cinit__(
         self, str mode="t", *, bint include_fails=False, bytes barcode_tag=b"", bytes barcode_pattern=b"", read_groups=()
     ):
-        cdef int code
-        cdef char[256] text
         self.sequence = mode == "s"
         self.excluded = SECONDARY | SUPPLEMENTARY | UNMAP | (0 if include_fails else QCFAIL)
         if barcode_tag:
@@ -240,17 +225,9 @@ cdef class KeyMaker:
             raise MemoryError
         for i in range(self.group_count):
             self.groups[i] = <const char *> self.ids[i]
-        if barcode_pattern:
-            code = regcomp(&self.pattern, barcode_pattern, REG_EXTENDED)
-            if code:
-                regerror(code, &self.pattern, text, sizeof(text))
-                shown = barcode_pattern.decode("utf-8", "backslashreplace")
-                raise UsageError(f"{shown!r} is not a regular expression: {text.decode()}")
-            self.has_pattern = True
+        self.pattern = Pattern(barcode_pattern)
 
     def __dealloc__(self):
-        if self.has_pattern:
-            regfree(&self.pattern)
         free(self.groups)
 
     def keys(self, block):
@@ -276,16 +253,16 @@ cdef class KeyMaker:
         cdef uint16_t flag = record_flag(record)
         cdef int64_t first, last, mate_first, mate_last
         cdef const uint8_t *mate_cigar
+        key.ref, key.pos = record_ref(record), record_pos(record)
         if self.group_count:
             key.read_group = self.group_of(record)
         if flag & self.excluded:
             return NONE
         unclipped(record, &first, &last)
         key.kind = SINGLE
-        key.ref = record_ref(record)
         key.strand = flag & REVERSE != 0
         key.five_prime = last if key.strand else first
-        if self.tag[0] or self.has_pattern:
+        if self.tag[0] or self.pattern.given:
             key.barcode = self.barcode_of(record, unreadable)
         if not has_mate(record):
             return NONE
@@ -319,8 +296,8 @@ cdef class KeyMaker:
     cdef uint32_t barcode_of(self, const uint8_t *record, int64_t *unreadable) noexcept nogil:
         cdef const uint8_t *text = record_name(record)
         cdef regmatch_t[2] found
-        if self.has_pattern:
-            if regexec(&self.pattern, <const char *> text, 2, found, 0) == 0 and found[1].rm_so != -1:
+        if self.pattern.given:
+            if regexec(&self.pattern.compiled, <const char *> text, 2, found, 0) == 0 and found[1].rm_so != -1:
                 return hashed(text + found[1].rm_so, found[1].rm_eo - found[1].rm_so)
             unreadable[0] += 1
             return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from bams3.errors import UsageError
@@ -9,7 +10,10 @@ from bams3.errors import UsageError
 if TYPE_CHECKING:
     from bams3.bam.header import Header
     from bams3.duplicates.keys import KeyMaker
+    from bams3.duplicates.marks import Marker
 
+ORDERS = ("txy", "tyx", "xyt", "yxt", "xty", "ytx", "xy", "yx")
+"""What the groups of an expression for coordinates may be."""
 FIELD_OF_NAME = r"[0-9A-Za-z]+"
 BARCODE_IN_NAME = ":".join([FIELD_OF_NAME] * 7) + ":([!-?A-~]+)"
 """Illumina's names have a barcode as their eighth field."""
@@ -22,6 +26,14 @@ class Markdup(NamedTuple):
     too. `read_groups`: only reads of the same read group are duplicates of each other. The same goes for barcodes: the
     tag `barcode_tag`, or what the first group of `barcode_pattern`, an extended regular expression of POSIX, finds in
     the name.
+
+    `originals`: the tag do of a duplicate names its original. `copies`: the tag dc of others is how many reads they
+    stand for, with themselves. `optical_distance`: the tag dt of duplicates is SQ if they were read so near the
+    original, or a better duplicate of it, on a flow cell, or else LB; 0: there is no such tag. `chains`: compare
+    duplicates of the same original with each other, too. `coordinates`: an expression for names; its groups are in an
+    `order` such as txy, where t is a part that must be equal. Otherwise, names are those of Illumina.
+
+    `statistics`: a file for numbers of reads, JSON if it ends so; it names the `command`.
     """
 
     mode: str = "t"
@@ -32,6 +44,14 @@ class Markdup(NamedTuple):
     read_groups: bool = False
     barcode_tag: str = ""
     barcode_pattern: str = ""
+    originals: bool = False
+    copies: bool = False
+    optical_distance: int = 0
+    chains: bool = True
+    coordinates: str = ""
+    order: str = "txy"
+    statistics: str = ""
+    command: str = "bams3 convert"
 
     def check(self) -> None:
         """Raise UsageError for options that are invalid or contradict each other."""
@@ -48,20 +68,31 @@ class Markdup(NamedTuple):
                 f"{self.barcode_tag!r} is not the name of a tag: it has two characters, as in RX"
             )
 
-    def keys(self, header: Header) -> KeyMaker:
-        """Return what makes the keys of the reads of a file with this header."""
+    def keys(self, groups: Sequence[bytes]) -> KeyMaker:
+        """Return what makes keys of reads. `groups`: the IDs of read groups that are told apart."""
         from bams3.duplicates.keys import KeyMaker
 
         return KeyMaker(
             self.mode, include_fails=self.include_fails, barcode_tag=self.barcode_tag.encode(),
-            barcode_pattern=self.barcode_pattern.encode("utf-8", "surrogateescape"),
-            read_groups=read_group_ids(header) if self.read_groups else (),
+            barcode_pattern=_bytes(self.barcode_pattern), read_groups=groups,
         )  # fmt: skip
 
+    def marker(self, groups: Sequence[bytes]) -> Marker:
+        """Return what finds the duplicates among reads with these keys."""
+        from bams3.duplicates.marks import Marker
 
-def read_group_ids(header: Header) -> list[bytes]:
-    """Return the IDs of the header's read groups, in its order."""
-    lines = (
-        line.rstrip(b"\r").split(b"\t") for line in header.text.split(b"\n") if line.startswith(b"@RG\t")
-    )
-    return [field[3:] for line in lines for field in line if field.startswith(b"ID:")]
+        return Marker(
+            self.length, remove=self.remove, clear=self.clear, originals=self.originals, copies=self.copies,
+            distance=self.optical_distance, chains=self.chains, coordinates=_bytes(self.coordinates), order=self.order,
+            groups=len(groups),
+        )  # fmt: skip
+
+    def groups(self, header: Header) -> list[bytes]:
+        """Return the IDs of the read groups of a header that are told apart, in its order."""
+        lines = header.text.split(b"\n") if self.read_groups else []
+        fields = (line.rstrip(b"\r").split(b"\t") for line in lines if line.startswith(b"@RG\t"))
+        return [field[3:] for line in fields for field in line if field.startswith(b"ID:")]
+
+
+def _bytes(pattern: str) -> bytes:
+    return pattern.encode("utf-8", "surrogateescape")

@@ -150,9 +150,9 @@ def convert(
 
             opened = SortedSource(opened, waiting, tmp_dir)
         if markdup:
-            from bams3.duplicates.source import MarkedSource
+            from bams3.operations.marking import marked
 
-            opened = MarkedSource(opened, markdup)
+            opened = marked(opened, markdup)
         opened = with_loss(opened, loss)  # last: duplicates are found by tags and qualities
         plan = parts.Plan.of(opened.header, size, level, loss)
         _warn(opened, plan, loss)
