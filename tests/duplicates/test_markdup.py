@@ -16,7 +16,9 @@ from bams3.duplicates.options import BARCODE_IN_NAME, Markdup
 from bams3.duplicates.source import MarkedSource
 from bams3.duplicates.statistics import as_json
 from bams3.errors import SourceError, UsageError
+from bams3.operations import convert as converting
 from bams3.operations.convert import convert
+from bams3.operations.markdup import markdup
 from bams3.parallel.workers import Workers
 from conversions import fails
 from duplicate_bams import CONTIGS, TEXT, crowds, marked_by_samtools, marked_here, on_one_strand, without_bins
@@ -230,6 +232,50 @@ def test_options_are_checked(tmp_path: Path, options: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         convert(BAM, tmp_path / "d", markdup=Markdup(**options))
     assert not (tmp_path / "d").exists()
+
+
+@pytest.mark.parametrize("chosen", [[], [3], [11, 12]], ids=str)
+def test_a_dataset_is_marked(tmp_path: Path, aligned: Path, chosen: list[int]) -> None:
+    """As it would have been on its way; with the options of samtools."""
+    words, options = combined(chosen)
+    convert(aligned, tmp_path / "d", sort=True, chunk_size="256K", level=3)
+    convert(aligned, tmp_path / "expected", sort=True, chunk_size="256K", level=3, markdup=options)
+    done = run("markdup", *words, "-s", "--workers", "2", tmp_path / "d", tmp_path / "marked")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith("COMMAND: bams3 markdup ")
+    assert contents(tmp_path / "marked") == contents(tmp_path / "expected")
+    markdup(tmp_path / "expected", tmp_path / "again", options, verify=True)
+    assert contents(tmp_path / "again") == contents(tmp_path / "expected")
+
+
+def test_what_has_not_changed_is_copied(
+    tmp_path: Path, aligned: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    convert(aligned, tmp_path / "d", sort=True, markdup=Markdup())
+    monkeypatch.setattr(converting, "compress_row_group", None)
+    markdup(tmp_path / "d", tmp_path / "again")
+    assert contents(tmp_path / "again") == contents(tmp_path / "d")
+
+
+def test_contigs_that_share_chunks(tmp_path: Path) -> None:
+    contigs = [(f"c{number}", 500) for number in range(5000)]
+    made = [hostile.good(ref, 100, name=b"%d" % number) for ref in (3, 4, 2500) for number in range(3)]
+    path = tmp_path / "x.bam"
+    path.write_bytes(hostile.bam(b"", contigs, made))
+    convert(path, tmp_path / "d")
+    convert(path, tmp_path / "expected", markdup=Markdup())
+    markdup(tmp_path / "d", tmp_path / "marked")
+    assert contents(tmp_path / "marked") == contents(tmp_path / "expected")
+
+
+def test_an_error_leaves_nothing(tmp_path: Path, aligned: Path) -> None:
+    convert(aligned, tmp_path / "d", sort=True, drop_tags=["ms"])
+    assert "has no tag ms; use --fixmate" in fails(run("markdup", tmp_path / "d", tmp_path / "marked"))
+    assert not [found for found in (tmp_path / "marked").rglob("*") if found.is_file()]
+    assert "is a complete dataset" in fails(run("markdup", tmp_path / "d", tmp_path / "d"))
+    chunk = next(tmp_path.rglob("*.chunk"))
+    assert "a part of a dataset" in fails(run("markdup", chunk, tmp_path / "marked"))
+    assert "-S is not supported" in fails(run("markdup", "-S", tmp_path / "d", tmp_path / "marked"))
 
 
 WORDS = {

@@ -15,6 +15,7 @@ from bams3.shown import shown
 COMMANDS = {
     "convert": ("convert", "convert BAM, CRAM or SAM to a dataset, or to a part of it"),
     "merge": ("convert", "complete a dataset that was converted in parts"),
+    "markdup": ("markdup", "mark duplicates of a dataset, as samtools markdup does"),
     "repair": ("info", "rebuild a dataset's index, manifest and header from its chunks"),
     "query": ("query", "extract or count reads of regions; write SAM, BAM or CRAM"),
     "count": ("query", "count reads per BED interval in many datasets; print a table"),
@@ -64,7 +65,6 @@ usage: bams3 COMMAND …
 Store alignments as independent columnar chunks, one per genomic window.
 
 {commands}
-
 Run bams3 COMMAND --help for the options of a command. For example:
   bams3 convert NA12878.bam NA12878.bams3
 """

@@ -3,7 +3,7 @@
 import sys
 from argparse import ArgumentParser
 
-from bams3.cli.markdup import add_markdup, markdup_of
+from bams3.cli.markdup import add_markdup, wanted_markdup
 from bams3.cli.options import add_help, add_workers, fraction, parser, progress_bar
 
 _CONVERT_EXAMPLE = """\
@@ -40,7 +40,7 @@ def _convert(argv: list[str]) -> int:
             index=args.index, batch=args.batch, windows=args.window, allow_truncated=args.allow_truncated,
             progress=bar, expect=bar.expect if bar else None, verify=args.verify,
             qualities=args.qualities, drop_tags=args.drop_tags, memory=args.memory, tmp_dir=args.tmp_dir,
-            markdup=markdup_of(args, " ".join(["bams3", "convert", *argv])),
+            markdup=wanted_markdup(args, " ".join(["bams3", "convert", *argv])),
         )  # fmt: skip
     return 0
 

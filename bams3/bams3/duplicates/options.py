@@ -33,7 +33,7 @@ class Markdup(NamedTuple):
     duplicates of the same original with each other, too. `coordinates`: an expression for names; its groups are in an
     `order` such as txy, where t is a part that must be equal. Otherwise, names are those of Illumina.
 
-    `statistics`: a file for numbers of reads, JSON if it ends so; it names the `command`.
+    `statistics`: a file for numbers of reads, as text or as `json`; it names the `command`.
     """
 
     mode: str = "t"
@@ -51,6 +51,7 @@ class Markdup(NamedTuple):
     coordinates: str = ""
     order: str = "txy"
     statistics: str = ""
+    json: bool = False
     command: str = "bams3 convert"
 
     def check(self) -> None:

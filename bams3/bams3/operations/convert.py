@@ -166,8 +166,8 @@ def convert(
         )
         pool = stack.enter_context(Workers(threads))
         reused = resume or (overwrite and name is not None)
-        earlier = _Earlier(storage, plan, there.objects) if reused else None
-        job = _Conversion(Uploads(storage), plan, HeaderLines(opened.header), pool, earlier, there)
+        earlier = Earlier(storage, plan, there.objects) if reused else None
+        job = Conversion(Uploads(storage), plan, HeaderLines(opened.header), pool, earlier, there)
         with _faults_named(opened, storage, removes=name is None and not resume):
             if chosen is None:
                 counts = _known_counts(opened, index)
@@ -275,14 +275,14 @@ class _Result(NamedTuple):
 
 
 @dataclass
-class _Conversion:
+class Conversion:
     """One conversion: it takes blocks of records and writes chunks."""
 
     uploads: Uploads
     plan: parts.Plan
     header: HeaderLines
     workers: Workers
-    earlier: "_Earlier | None"
+    earlier: "Earlier | None"
     there: Destination
     """What the destination held before."""
 
@@ -357,7 +357,7 @@ class _Conversion:
         return self.uploads.write(path, write, chain(first, groups))
 
 
-class _Earlier:
+class Earlier:
     """The chunks that an interrupted run left. Thread-safe."""
 
     def __init__(self, storage: Storage, plan: parts.Plan, sizes: dict[str, int]) -> None:
