@@ -21,14 +21,15 @@ def changed(block, Marks marks not None, *, bint remove=False, bint clear=False)
     """Return a block whose duplicates have FLAG 0x400, and the tags that the marks ask for: do, dt and dc. If nothing
     changes, it is the block itself.
 
-    `remove`: leave duplicates out. `clear`: forget what the FLAGs and the tags do and dt said before. Raises SourceError
-    for a tag do that is not text.
+    `remove`: leave duplicates out. `clear`: forget what the FLAGs and the tags do and dt said before. Raises
+    SourceError for a tag do that is not text.
     """
     cdef const uint8_t[::1] data = block.data
     cdef const int64_t[::1] offsets = block.offsets
     cdef Py_ssize_t i, count = len(block), tagged = 0
     cdef int64_t kept = 0, at = 0, size
     cdef uint16_t flag, before
+    cdef int wanted
     cdef array.array new
     cdef int64_t *ends
     cdef bytes out  # it may be longer than the records
@@ -57,7 +58,8 @@ def changed(block, Marks marks not None, *, bint remove=False, bint clear=False)
             if remove and flag & DUP:
                 pass
             elif (clear and before & DUP) or bits[i] & ~DUPLICATE:
-                size = with_tags(record, clear and before & DUP, bits[i] & ~(COPIES if flag & DUP else 0), more, to + at)
+                wanted = bits[i] & ~(COPIES if flag & DUP else 0)  # those marked before have no number, either
+                size = with_tags(record, clear and before & DUP, wanted, more, to + at)
                 if size == 0:
                     break
             else:

@@ -6,10 +6,9 @@ from libc.string cimport strcmp, strlen
 
 from bams3.bam.fields cimport (
     MREVERSE, MUNMAP, PAIRED, QCFAIL, READ1, REFERENCE, REVERSE, SECONDARY, SUPPLEMENTARY, UNMAP, find_tag, load_u32,
-    look_ahead, real_cigar, record_cigar, record_cigar_count, record_flag, record_name, record_next_pos, record_next_ref,
-    record_pos, record_ref,
+    look_ahead, real_cigar, record_cigar, record_cigar_count, record_flag, record_name, record_next_pos,
+    record_next_ref, record_pos, record_ref,
 )
-
 from bams3.duplicates.regex cimport Pattern, regexec, regmatch_t
 
 from bams3.errors import SourceError, UsageError
@@ -210,7 +209,8 @@ cdef class KeyMaker:
     cdef Py_ssize_t group_count
 
     def __cinit__(
-        self, str mode="t", *, bint include_fails=False, bytes barcode_tag=b"", bytes barcode_pattern=b"", read_groups=()
+        self, str mode="t", *, bint include_fails=False, bytes barcode_tag=b"", bytes barcode_pattern=b"",
+        read_groups=(),
     ):
         self.sequence = mode == "s"
         self.excluded = SECONDARY | SUPPLEMENTARY | UNMAP | (0 if include_fails else QCFAIL)

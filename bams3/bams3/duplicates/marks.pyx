@@ -117,7 +117,7 @@ cdef class Marker:
         return self.complete()
 
     def numbers(self):
-        """Return how many reads of each kind there were, for reads without a read group and then for each read group."""
+        """Return how many reads of each kind there were: without a read group, and in each read group."""
         return [[self.counts[group * CELLS + cell] for cell in range(CELLS)] for group in range(self.groups + 1)]
 
     cdef int check(self, int fault) except -1:

@@ -29,5 +29,7 @@ cdef class Names:
     cdef int match(self, const char *name, Spot *spot) noexcept nogil
 
 
-cdef bint near(const char *name, const Spot *spot, const char *other, const Spot *of_other, int64_t distance) noexcept nogil
+cdef bint near(
+    const char *name, const Spot *spot, const char *other, const Spot *of_other, int64_t distance
+) noexcept nogil
 cdef void compare(Candidate *candidates, int64_t count, int64_t distance) noexcept nogil

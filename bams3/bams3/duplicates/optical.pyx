@@ -80,7 +80,9 @@ cdef inline int64_t apart(int64_t a, int64_t b) noexcept nogil:
     return a - b if a > b else b - a
 
 
-cdef bint near(const char *name, const Spot *spot, const char *other, const Spot *of_other, int64_t distance) noexcept nogil:
+cdef bint near(
+    const char *name, const Spot *spot, const char *other, const Spot *of_other, int64_t distance
+) noexcept nogil:
     """Whether both were read on the same part of the flow cell, not further apart than `distance` in x and in y."""
     cdef int32_t size = spot.end - spot.begin
     return (
