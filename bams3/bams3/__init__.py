@@ -13,9 +13,11 @@ __all__ = [
     "Bams3Error",
     "Chunk",
     "Dataset",
+    "Markdup",
     "__version__",
     "convert",
     "count_parallel",
+    "markdup",
     "merge",
     "open",
     "query_parallel",
@@ -26,16 +28,20 @@ __all__ = [
 if TYPE_CHECKING:
     from bams3.api.chunk import Chunk, read_chunk
     from bams3.api.dataset import Dataset, count_parallel, open, query_parallel
+    from bams3.duplicates.options import Markdup
     from bams3.errors import Bams3Error
     from bams3.operations.convert import convert, merge
     from bams3.operations.rewrite import rewrite
+    from bams3.operations.markdup import markdup
 
 _HOMES = {
     "Bams3Error": "bams3.errors",
     "Chunk": "bams3.api.chunk",
     "Dataset": "bams3.api.dataset",
+    "Markdup": "bams3.duplicates.options",
     "convert": "bams3.operations.convert",
     "count_parallel": "bams3.api.dataset",
+    "markdup": "bams3.operations.markdup",
     "merge": "bams3.operations.convert",
     "open": "bams3.api.dataset",
     "query_parallel": "bams3.api.dataset",

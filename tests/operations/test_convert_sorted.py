@@ -182,6 +182,7 @@ def test_a_killed_run_leaves_no_temporary_file(tmp_path: Path) -> None:
 
 def test_the_page(tmp_path: Path, commands: dict[str, str]) -> None:
     need("bwa")
+    need("samtools")
     chance = random.Random(1)
     genome = "".join(chance.choices("ACGT", k=20_000))
     (tmp_path / "ref.fa").write_text(f">c1\n{genome}\n")
@@ -199,6 +200,6 @@ def test_the_page(tmp_path: Path, commands: dict[str, str]) -> None:
     blocks = re.findall(
         r"^```sh\n(.*?)^```\n(?:```text\n(.*?)^```$)?", PAGE.read_text(), re.MULTILINE | re.DOTALL
     )
-    assert len(blocks) == 3
+    assert len(blocks) == 5
     for code, printed in blocks:
         assert run_block(code, tmp_path, commands) == printed

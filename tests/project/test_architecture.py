@@ -13,8 +13,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "bams3" / "bams3"
 ROOMS = [
-    "storage", "bam", "sources", "codec", "chunk", "dataset", "parallel", "select", "output", "coverage", "alleles",
-    "identity", "bridge", "operations", "cohort", "workflow", "progress", "api", "cli",
+    "storage", "bam", "sources", "duplicates", "codec", "chunk", "dataset", "parallel", "select", "output", "coverage",
+    "alleles", "identity", "bridge", "operations", "cohort", "workflow", "progress", "api", "cli",
 ]  # fmt: skip
 """From what knows nothing of the others to what uses them; a room imports from rooms before it."""
 CYTHON_IMPORT = re.compile(r"^\s*(?:from (bams3[\w.]*) c?import|c?import (bams3[\w.]*))", re.MULTILINE)

@@ -132,3 +132,22 @@ cdef inline const uint8_t *find_tag(const uint8_t *r, uint8_t first, uint8_t sec
             return p
         p = next_tag(p)
     return NULL
+
+
+cdef inline const uint8_t *real_cigar(const uint8_t *r) noexcept nogil:
+    """The tag CG if it has the CIGAR, as htslib decides it, else NULL."""
+    cdef const uint8_t *p
+    cdef const uint8_t *end
+    cdef uint32_t count = record_cigar_count(r)
+    if count == 0 or record_ref(r) < 0 or record_pos(r) < 0:
+        return NULL
+    if load_u32(record_cigar(r)) != (<uint32_t> record_l_seq(r) << 4 | SOFT_CLIP):
+        return NULL
+    p, end = record_tags(r), record_end(r)
+    while p < end:
+        if p[0] == b"C" and p[1] == b"G":
+            if p[2] == b"B" and (p[3] == b"I" or p[3] == b"i") and count <= load_u32(p + 4) < 1 << 29:
+                return p
+            return NULL
+        p = next_tag(p)
+    return NULL

@@ -8,7 +8,7 @@ from cpython cimport array
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset, strcmp
 
-from bams3.bam.fields cimport QCFAIL, REVERSE, SOFT_CLIP, load_i32, load_u16, load_u32, next_tag
+from bams3.bam.fields cimport QCFAIL, REVERSE, load_i32, load_u16, load_u32, next_tag, real_cigar
 from bams3.bam.fields cimport (
     record_cigar, record_cigar_count, record_end, record_flag, record_l_seq, record_mapq, record_name,
     record_name_length, record_next_pos, record_next_ref, record_pos, record_qual, record_ref, record_seq, record_tags,
@@ -216,25 +216,6 @@ cdef inline uint32_t tag_after(uint32_t crc, const uint8_t *tag) noexcept nogil:
         return crc_bytes(crc, short, 5)
     short[2] = b"I" if value >= 0 else b"i"
     return crc_bytes(crc, short, 7)
-
-
-cdef inline const uint8_t *real_cigar(const uint8_t *r) noexcept nogil:
-    """The tag CG if it has the CIGAR, as htslib decides it, else NULL."""
-    cdef const uint8_t *p
-    cdef const uint8_t *end
-    cdef uint32_t count = record_cigar_count(r)
-    if count == 0 or record_ref(r) < 0 or record_pos(r) < 0:
-        return NULL
-    if load_u32(record_cigar(r)) != (<uint32_t> record_l_seq(r) << 4 | SOFT_CLIP):
-        return NULL
-    p, end = record_tags(r), record_end(r)
-    while p < end:
-        if p[0] == b"C" and p[1] == b"G":
-            if p[2] == b"B" and (p[3] == b"I" or p[3] == b"i") and count <= load_u32(p + 4) < 1 << 29:
-                return p
-            return NULL
-        p = next_tag(p)
-    return NULL
 
 
 cdef inline uint32_t number_after(uint32_t crc, int64_t value, int size) noexcept nogil:

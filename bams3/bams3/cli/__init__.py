@@ -16,6 +16,7 @@ COMMANDS = {
     "convert": ("convert", "convert BAM, CRAM or SAM to a dataset, or to a part of it"),
     "merge": ("convert", "complete a dataset that was converted in parts"),
     "rewrite": ("rewrite", "write a dataset anew: other windows, level, reads or tags"),
+    "markdup": ("markdup", "mark duplicates of a dataset, as samtools markdup does"),
     "repair": ("info", "rebuild a dataset's index, manifest and header from its chunks"),
     "query": ("query", "extract or count reads of regions; write SAM, BAM or CRAM"),
     "count": ("query", "count reads per BED interval in many datasets; print a table"),

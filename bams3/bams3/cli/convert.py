@@ -4,6 +4,7 @@ import sys
 from argparse import ArgumentParser
 from typing import Any
 
+from bams3.cli.markdup import add_markdup, wanted_markdup
 from bams3.cli.options import add_help, add_workers, fraction, parser, progress_bar
 
 _CONVERT_EXAMPLE = """\
@@ -40,6 +41,7 @@ def _convert(argv: list[str]) -> int:
             index=args.index, batch=args.batch, windows=args.window, allow_truncated=args.allow_truncated,
             progress=bar, expect=bar.expect if bar else None, verify=args.verify,
             qualities=args.qualities, drop_tags=args.drop_tags, memory=args.memory, tmp_dir=args.tmp_dir,
+            markdup=wanted_markdup(args, " ".join(["bams3", "convert", *argv])),
         )  # fmt: skip
     return 0
 
@@ -63,6 +65,7 @@ def _convert_options() -> ArgumentParser:
     add_workers(options)
     _add_level(options)
     _add_sort(options)
+    add_markdup(options)
     options.add_argument(
         "--allow-truncated", action="store_true",
         help="accept a file without an end-of-file marker as it is; bams3 stats reports the dataset as truncated",

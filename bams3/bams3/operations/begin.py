@@ -18,6 +18,7 @@ from bams3.dataset.destination import (
     switch,
 )
 from bams3.dataset.own import is_part
+from bams3.duplicates.options import Markdup
 from bams3.errors import Bams3Error, DatasetError, UsageError
 from bams3.storage import Storage, is_remote, open_storage
 
@@ -134,3 +135,13 @@ def check_options_of_sort(
         raise UsageError("--memory and --tmp-dir are options of --sort; add it, or leave them out")
     if folder is not None and not os.path.isdir(folder):
         raise UsageError(f"--tmp-dir {folder}: not a folder; create it, or choose another one")
+
+
+def check_options_of_markdup(markdup: Markdup | None, *, in_parts: bool) -> None:
+    """Raise UsageError for options of `convert --markdup` that are invalid. `in_parts` as above."""
+    if markdup:
+        markdup.check()
+    if markdup and in_parts:
+        raise UsageError(
+            "--markdup cannot be combined with --batch or --window: a read may be the duplicate of one elsewhere"
+        )

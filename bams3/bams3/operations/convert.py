@@ -31,8 +31,9 @@ from bams3.dataset.layout import UNPLACED, Window
 from bams3.dataset.manifest import Counts, Manifest
 from bams3.dataset.own import Own
 from bams3.dataset.sums import Sums
+from bams3.duplicates.options import Markdup
 from bams3.errors import DatasetError, SourceError
-from bams3.operations.begin import begin, check_options, check_options_of_sort
+from bams3.operations.begin import begin, check_options, check_options_of_markdup, check_options_of_sort
 from bams3.operations.earlier import Earlier
 from bams3.operations.reread import reread
 from bams3.operations.row_groups import ChunkKey, Task, cut_row_groups, tasks_of
@@ -58,6 +59,7 @@ def convert(
     windows: Sequence[str] = (), allow_truncated: bool = False, progress: Callable[[int], None] | None = None,
     expect: Callable[[int], None] | None = None, verify: bool = False, qualities: str | None = None,
     drop_tags: Sequence[str] = (), memory: int | str | None = None, tmp_dir: str | None = None,
+    markdup: Markdup | None = None,
 ) -> Manifest | None:  # fmt: skip
     """Convert alignments to a dataset, or to a part of one.
 
@@ -110,6 +112,8 @@ def convert(
         quarter of what this process may use, or what its workers leave. Other records wait in temporary files.
     tmp_dir
         With `sort`, the folder of temporary files; by default that of Python's `tempfile`, such as TMPDIR.
+    markdup
+        Mark duplicates as `samtools markdup` does, with these options.
 
     Returns
     -------
@@ -128,6 +132,7 @@ def convert(
     from bams3.sources.bam import open_source
 
     check_options_of_sort(sort, memory, tmp_dir, in_parts=bool(batch or windows))
+    check_options_of_markdup(markdup, in_parts=bool(batch or windows))
     check_options(source, batch, windows, level)
     loss = Loss.of(qualities, drop_tags)
     size, threads = layout.parse_size(chunk_size), worker_count(workers)
@@ -138,11 +143,15 @@ def convert(
         opened = stack.enter_context(open_source(
             str(source), index=index, reference=reference, allow_truncated=allow_truncated, progress=meter,
         ))  # fmt: skip
-        opened = with_loss(opened, loss)
         if sort:
             from bams3.sources.sorting import SortedSource
 
             opened = SortedSource(opened, waiting, tmp_dir)
+        if markdup:
+            from bams3.operations.marking import marked
+
+            opened = marked(opened, markdup)
+        opened = with_loss(opened, loss)  # last: duplicates are found by tags and qualities
         plan = parts.Plan.of(opened.header, size, level, loss)
         _warn(opened, plan, loss)
         chosen = chosen_windows(plan, opened, batch, windows)

@@ -1,0 +1,139 @@
+"""bams3 markdup, and the options that convert --markdup has in common with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bams3.cli.options import add_help, add_workers, explain, parser, progress_bar
+from bams3.duplicates.options import BARCODE_IN_NAME, ORDERS, Markdup
+from bams3.errors import UsageError
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
+_EXAMPLE = """\
+  bams3 markdup -f duplicates.txt sample.bams3 marked.bams3
+  bams3 markdup -r -d 2500 --barcode-tag RX sample.bams3 deduplicated.bams3"""
+
+_INSTEAD = {
+    "-S": "supplementary and secondary reads stay as they are; give samtools markdup -S a BAM, and convert that",
+    "-T": "there are no temporary files; leave it out",
+    "--move-umi-to-tag": "names stay as they are; give samtools markdup a BAM, and convert that",
+}
+
+
+def run(command: str, argv: list[str]) -> int:
+    """Run the command; returns the exit code."""
+    options = parser(command, "Mark duplicates of a dataset, in a new one.", _EXAMPLE)
+    options.add_argument("source", metavar="DATASET", help="its reads have been through samtools fixmate -m")
+    options.add_argument("dataset", metavar="OUT", help="the dataset to write; there must be nothing")
+    add_workers(options)
+    options.add_argument(
+        "--verify", action="store_true", help="read what was written again before it counts as a dataset"
+    )
+    _add_options(options, letters=True)
+    options.add_argument("-s", dest="stats", action="store_true", help="write the same to standard error")
+    options.add_argument("--json", action="store_true", help="write it as JSON")
+    explain(options, _INSTEAD)
+    add_help(options)
+    args = options.parse_args(argv)
+
+    from bams3.buffer import keep_freed_memory
+    from bams3.operations.markdup import markdup
+
+    if (args.stats or args.json) and not args.markdup_stats:
+        args.markdup_stats = "/dev/stderr"
+    keep_freed_memory()
+    with progress_bar("reads") as bar:
+        markdup(
+            args.source, args.dataset, markdup_of(args, " ".join(["bams3", command, *argv]), json=args.json),
+            workers=args.workers, verify=args.verify, progress=bar,
+        )  # fmt: skip
+    return 0
+
+
+def add_markdup(options: ArgumentParser) -> None:
+    """Add --markdup, and the options of `markdup_of`."""
+    group = options.add_argument_group("duplicates (docs/from-the-aligner.md)")
+    group.add_argument(
+        "--markdup", action="store_true",
+        help="mark duplicates, as samtools markdup does; IN has been through samtools fixmate -m",
+    )  # fmt: skip
+    _add_options(group)
+
+
+_SWITCHES = (
+    ("-r", "--remove-duplicates", "leave duplicates out instead of marking them"),
+    ("-c", "--clear-duplicates", "forget what earlier programs marked as duplicates"),
+    ("", "--include-fails", "compare reads that failed quality checks, too"),
+    ("", "--use-read-groups", "duplicates must be of the same read group"),
+    ("", "--no-multi-dup", "do not compare the duplicates of a read with each other"),
+    ("-t", "--duplicate-of", "note in the tag do which read a read is a duplicate of"),
+    ("", "--duplicate-count", "note in the tag dc how many reads a read stands for"),
+)
+_VALUES: tuple[tuple[str, str, dict[str, Any], str], ...] = (
+    ("-m", "--markdup-mode", {"choices": ("t", "s"), "metavar": "t|s"},
+     "compare the ends of templates (t, the default), or where the sequences of reads begin (s)"),
+    ("-l", "--max-read-length", {"type": int, "metavar": "N"}, "length of the longest read (default: 300)"),
+    ("-d", "--optical-distance", {"type": int, "metavar": "N"},
+     "note in the tag dt which duplicates were read this near each other on the flow cell (SQ; others: LB)"),
+    ("", "--read-coords", {"metavar": "REGEX"},
+     "where names have the coordinates for that: an expression with groups (default: Illumina's names)"),
+    ("", "--coords-order", {"choices": ORDERS, "metavar": "txy|xy|..."},
+     "what the groups are: x, y, and a part that must be equal (t); default: txy"),
+    ("-f", "--markdup-stats", {"metavar": "FILE"},
+     "write how many duplicates of which kind there are (.json: as JSON)"),
+)  # fmt: skip
+_BARCODES: tuple[tuple[str, dict[str, Any], str], ...] = (
+    ("--barcode-tag", {"metavar": "TAG"}, "duplicates must have the same value of this tag"),
+    ("--barcode-name", {"action": "store_true"},
+     "duplicates must have the same barcode in their names: the eighth part, between colons"),
+    ("--barcode-rgx", {"metavar": "REGEX"},
+     "the same, with a regular expression (POSIX, extended) whose first group is the barcode"),
+)  # fmt: skip
+
+
+def _add_options(options: Any, *, letters: bool = False) -> None:
+    """`letters`: those of samtools, too."""
+    for letter, name, what in _SWITCHES:
+        options.add_argument(*_names(letter, name, letters), action="store_true", help=what)
+    for letter, name, fields, what in _VALUES:
+        options.add_argument(*_names(letter, name, letters), help=what, **fields)
+    barcode = options.add_mutually_exclusive_group()
+    for name, fields, what in _BARCODES:
+        barcode.add_argument(name, help=what, **fields)
+
+
+def _names(letter: str, name: str, letters: bool) -> list[str]:
+    return [letter, name] if letter and letters else [name]
+
+
+def markdup_of(args: Any, command: str, *, json: bool = False) -> Markdup:
+    """Return what the options say. `command`: as statistics name it; `json`: they are JSON, whatever their file."""
+    given = {
+        "mode": args.markdup_mode,
+        "length": args.max_read_length,
+        "remove": args.remove_duplicates,
+        "clear": args.clear_duplicates,
+        "include_fails": args.include_fails,
+        "read_groups": args.use_read_groups,
+        "barcode_tag": args.barcode_tag,
+        "barcode_pattern": args.barcode_rgx or (BARCODE_IN_NAME if args.barcode_name else None),
+        "optical_distance": args.optical_distance,
+        "coordinates": args.read_coords,
+        "order": args.coords_order,
+        "originals": args.duplicate_of,
+        "copies": args.duplicate_count,
+        "statistics": args.markdup_stats,
+    }
+    given = {name: value for name, value in given.items() if value not in (None, False)}
+    given |= {"chains": False} if args.no_multi_dup else {}
+    return Markdup(**given, json=json or str(args.markdup_stats).endswith(".json"), command=command)
+
+
+def wanted_markdup(args: Any, command: str) -> Markdup | None:
+    """The same for the options of `add_markdup`. Raises UsageError for those that need --markdup."""
+    options = markdup_of(args, command)
+    if not args.markdup and options != Markdup(json=options.json, command=command):
+        raise UsageError("the options for duplicates need --markdup; add it, or leave them out")
+    return options if args.markdup else None

@@ -1,0 +1,1 @@
+"""Which reads are duplicates of others, as `samtools markdup` finds them."""

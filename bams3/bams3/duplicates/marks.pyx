@@ -1,0 +1,399 @@
+"""Marks duplicates among reads in the order of coordinates, as `samtools markdup` does: the same reads, in one pass.
+
+Reads wait in a queue until no later one can be compared with them. samtools' order of events is kept, because it
+decides which of two reads is the duplicate: a key is forgotten when the read that brought it leaves the queue.
+"""
+
+from collections import deque
+
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from libc.stdint cimport int32_t, int64_t, uint8_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memmove, memset, strcmp, strdup, strlen
+
+from bams3.bam.fields cimport DUP, record_flag, record_name
+from bams3.buffer cimport Bytes, append
+from bams3.duplicates.keys cimport NO_KEY, PAIR, Key, Keys
+from bams3.duplicates.optical cimport Candidate, Names, Spot, compare, near
+from bams3.duplicates.queue cimport Queue, UNKNOWN, Waiting, at, failed, mate_score, name_of, push, score_of, still
+from bams3.duplicates.table cimport NOWHERE, Node, Table, clear, drop, find_or_add, pair_key, single_key
+
+from bams3.errors import SourceError
+
+cdef enum Fault:
+    NONE, NO_MATE_SCORE, NO_SPOT
+
+MESSAGES = {
+    NO_MATE_SCORE: "read {} has no tag ms; use --fixmate, or run samtools fixmate -m first",
+    NO_SPOT: "the name of read {} does not match the pattern for coordinates; give another one with --read-coords",
+}
+
+# What is counted of each read group.
+cdef enum:
+    READ, WRITTEN, EXCLUDED, EXAMINED, PAIRED, SINGLES, DUPLICATE_PAIR, DUPLICATE_SINGLE, OPTICAL_PAIR, OPTICAL_SINGLE
+    CELLS
+
+
+cdef class Marks:
+    """What is to change in the records of a block. `bits`: of each record; `more`: what some of them need besides, in
+    their order: first the name of a duplicate's original, with a NUL, then the number of copies, 4 bytes."""
+
+    def __init__(self, bytes bits, bytes more):
+        self.bits, self.more = bits, more
+
+
+cdef class Marker:
+    """Finds duplicates.
+
+    `length`: of the longest read; the queue reaches as far. `remove`: duplicates do not count as written, nor do reads
+    that were marked before, unless `clear`. `originals`, `copies`: note the names of originals, and how many reads each
+    read stands for. `distance`: of optical duplicates; with 0, they are not looked for. `chains`: compare duplicates of
+    the same original, too. `coordinates`, `order`: the pattern for names. `groups`: number of read groups.
+    """
+
+    cdef Table table
+    cdef Queue queue
+    cdef int64_t length, distance
+    cdef bint remove, clear, originals, copies, chains
+    cdef Names names
+    cdef int64_t *counts  # CELLS for each read group, after those of reads without one
+    cdef int32_t groups
+    cdef readonly int64_t unreadable  # names without coordinates, as often as they were looked at
+    cdef Bytes bits, more  # as in Marks, of reads that left the queue
+    cdef Bytes candidates
+    cdef object waiting  # blocks with reads in the queue, with a view that keeps their bytes where they are
+    cdef const uint8_t *culprit
+
+    def __cinit__(
+        self, int64_t length=300, *, bint remove=False, bint clear=False, bint originals=False, bint copies=False,
+        int64_t distance=0, bint chains=True, bytes coordinates=b"", str order="txy", int32_t groups=0,
+    ):
+        self.length, self.remove, self.clear = length, remove, clear
+        self.originals, self.copies = originals, copies
+        self.distance, self.chains = distance, chains and (originals or distance)
+        self.names = Names(coordinates, order)
+        self.groups = groups
+        self.counts = <int64_t *> calloc((groups + 1) * CELLS, sizeof(int64_t))
+        if self.counts == NULL:
+            raise MemoryError
+        self.waiting = deque()
+
+    def __dealloc__(self):
+        cdef int64_t number
+        for number in range(self.queue.head, self.queue.tail):
+            free(at(&self.queue, number).original_name)
+        clear(&self.table)
+        free(self.queue.reads)
+        free(self.counts)
+        free(self.bits.data)
+        free(self.more.data)
+        free(self.candidates.data)
+
+    def add(self, block, Keys keys not None):
+        """Add the reads of a block, with their keys. Returns blocks of which all is known now, with their Marks. Raises
+        SourceError if a tag or a name lacks what a comparison needs."""
+        cdef const uint8_t[::1] data = block.data
+        cdef const int64_t[::1] offsets = block.offsets
+        cdef Py_ssize_t i, count = len(block)
+        cdef int fault = NONE
+        if keys.count != count:
+            raise ValueError(f"keys of {keys.count} reads for a block of {count}")
+        self.waiting.append((block, data))
+        if count:
+            with nogil:
+                for i in range(count):
+                    fault = self.take(&data[offsets[i]], &keys.of[i])
+                    if fault != NONE:
+                        break
+        self.check(fault)
+        return self.complete()
+
+    def finish(self):
+        """Return the other blocks; no reads may be added afterwards."""
+        cdef int fault = NONE
+        while self.queue.head < self.queue.tail and fault == NONE:
+            fault = self.leave()
+        self.check(fault)
+        return self.complete()
+
+    def numbers(self):
+        """Return how many reads of each kind there were: without a read group, and in each read group."""
+        return [[self.counts[group * CELLS + cell] for cell in range(CELLS)] for group in range(self.groups + 1)]
+
+    cdef int check(self, int fault) except -1:
+        if fault != NONE:
+            name = (<const char *> record_name(self.culprit)).decode("ascii", "backslashreplace")
+            raise SourceError(MESSAGES[fault].format(name))
+        return 0
+
+    cdef list complete(self):
+        cdef Py_ssize_t at = 0, after = 0, count, size
+        found = []
+        while self.waiting:
+            block, _ = self.waiting[0]
+            count = len(block)
+            if at + count > <Py_ssize_t> self.bits.size:
+                break
+            size = size_of_more(self.bits.data + at, count, self.more.data + after)
+            found.append((block, Marks(
+                PyBytes_FromStringAndSize(<char *> self.bits.data + at, count),
+                PyBytes_FromStringAndSize(<char *> self.more.data + after, size),
+            )))
+            at += count
+            after += size
+            self.waiting.popleft()
+        shift(&self.bits, at)
+        shift(&self.more, after)
+        return found
+
+    cdef int take(self, const uint8_t *record, const Key *key) except -1 nogil:
+        """Compare a read with those in the queue; reads that it is past leave."""
+        cdef int64_t number = self.queue.tail
+        cdef int fault = NONE
+        cdef int64_t *counts = self.counts + key.read_group * CELLS
+        cdef Waiting *read = push(&self.queue)
+        cdef Waiting *first
+        read.record, read.ref, read.kind, read.read_group = record, key.ref, key.kind, key.read_group
+        counts[READ] += 1
+        if key.kind == NO_KEY:
+            counts[EXCLUDED] += 1
+            read.until = key.pos + self.length
+        else:
+            counts[EXAMINED] += 1
+            counts[PAIRED if key.kind == PAIR else SINGLES] += 1
+            read.until = key.five_prime + 1 + self.length  # samtools counts these positions from 1
+            self.compare_alone(read, number, key)
+            if key.kind == PAIR:
+                fault = self.compare_pair(read, number, key)
+        while self.queue.head < self.queue.tail and fault == NONE:
+            first = at(&self.queue, self.queue.head)
+            if first.until > key.pos and first.ref == key.ref and (key.ref != -1 or key.pos != -1):
+                break
+            fault = self.leave()
+        return fault
+
+    cdef int leave(self) except -1 nogil:
+        """The first read of the queue leaves it."""
+        cdef Waiting *read = at(&self.queue, self.queue.head)
+        cdef uint8_t bits = 0
+        cdef int fault = NONE
+        if self.chains and not read.checked and (read.original != NOWHERE or read.next_duplicate != NOWHERE):
+            fault = self.check_chain(self.queue.head)
+        if read.duplicate:
+            bits = DUPLICATE | (0 if not self.distance else OPTICAL if read.optical else LIBRARY)
+            if self.originals:
+                bits |= NAMED
+                append(&self.more, read.original_name, strlen(read.original_name) + 1)
+                free(read.original_name)
+        elif self.copies:
+            bits = COPIES
+            append(&self.more, &read.copies, 4)
+        append(&self.bits, &bits, 1)
+        if not (self.remove and (read.duplicate or (not self.clear and record_flag(read.record) & DUP))):
+            self.counts[read.read_group * CELLS + WRITTEN] += 1
+        if read.pair_node != NOWHERE:
+            drop(&self.table, read.pair_node)
+        if read.single_node != NOWHERE:
+            drop(&self.table, read.single_node)
+        self.queue.head += 1
+        return fault
+
+    cdef int compare_alone(self, Waiting *read, int64_t number, const Key *key) except -1 nogil:
+        """By the read alone. A single read is a duplicate of any read of a pair, and of a better single one."""
+        cdef bint found
+        cdef Node wanted = single_key(key)
+        cdef int32_t node = find_or_add(&self.table, &wanted, number, &found)
+        cdef int64_t best_number
+        cdef Waiting *best
+        if not found:
+            read.single_node = node
+            return 0
+        best_number = self.table.nodes[node].value
+        best = at(&self.queue, best_number)
+        if read.kind == PAIR and best.kind == PAIR:
+            return 0
+        if read.kind == PAIR or (best.kind != PAIR and self.scored(read) > self.scored(best)):
+            self.replace(best_number, number)
+            read.copies = read.copies + 1 if read.kind == PAIR else read.copies + best.copies
+            self.table.nodes[node].value = number
+            return self.mark(read, best, read, DUPLICATE_SINGLE, OPTICAL_SINGLE)
+        self.follow(best_number, number)
+        best.copies += 1
+        return self.mark(best, read, read, DUPLICATE_SINGLE, OPTICAL_SINGLE)
+
+    cdef int64_t scored(self, Waiting *read) noexcept nogil:
+        """The score of a read alone."""
+        if read.score == UNKNOWN:
+            read.score = score_of(read.record)
+        return read.score
+
+    cdef int compare_pair(self, Waiting *read, int64_t number, const Key *key) except -1 nogil:
+        """By both reads of a pair: the best one stays, by QC, then by qualities, then by name."""
+        cdef bint found, better
+        cdef Node wanted = pair_key(key)
+        cdef int32_t node = find_or_add(&self.table, &wanted, number, &found)
+        cdef int64_t best_number
+        cdef Waiting *best
+        if not found:
+            read.pair_node = node
+            return NONE
+        best_number = self.table.nodes[node].value
+        best = at(&self.queue, best_number)
+        if failed(read) != failed(best):
+            better = failed(best)
+        elif not self.score_pair(best) or not self.score_pair(read):
+            return NO_MATE_SCORE
+        elif read.score != best.score:
+            better = read.score > best.score
+        else:
+            better = strcmp(name_of(read), name_of(best)) < 0
+        if better:
+            self.replace(best_number, number)
+            read.copies += best.copies
+            self.table.nodes[node].value = number
+            self.mark(read, best, read, DUPLICATE_PAIR, OPTICAL_PAIR)
+        else:
+            self.follow(best_number, number)
+            best.copies += 1
+            self.mark(best, read, read, DUPLICATE_PAIR, OPTICAL_PAIR)
+        return NONE
+
+    cdef bint score_pair(self, Waiting *read) noexcept nogil:
+        cdef int32_t of_mate
+        if read.score == UNKNOWN:
+            if not mate_score(read.record, &of_mate):
+                self.culprit = read.record
+                return False
+            read.score = score_of(read.record) + of_mate
+        return True
+
+    cdef int mark(self, Waiting *original, Waiting *duplicate, Waiting *latest, int kind, int optical) except -1 nogil:
+        cdef int64_t *counts = self.counts + latest.read_group * CELLS
+        duplicate.duplicate = True
+        counts[kind] += 1
+        if self.originals:
+            self.name(duplicate, original)
+        if self.distance and self.is_optical(original, duplicate):
+            duplicate.optical = True
+            counts[optical] += 1
+        return 0
+
+    cdef int name(self, Waiting *duplicate, const Waiting *original) except -1 nogil:
+        """Note the name of a duplicate's original."""
+        free(duplicate.original_name)
+        duplicate.original_name = strdup(name_of(original))
+        if duplicate.original_name == NULL:
+            with gil:
+                raise MemoryError("not enough memory for the names of originals")
+        return 0
+
+    cdef int spot_of(self, const Waiting *read, Spot *spot) noexcept nogil:
+        cdef int result = self.names.find(name_of(read), spot)
+        self.unreadable += result > 0
+        return result
+
+    cdef bint is_optical(self, const Waiting *original, const Waiting *duplicate) noexcept nogil:
+        cdef Spot spot, other
+        if self.spot_of(original, &spot) or self.spot_of(duplicate, &other):
+            return False
+        return near(name_of(original), &spot, name_of(duplicate), &other, self.distance)
+
+    # Chains: an original, and all that were found to be duplicates of it or of one of its duplicates.
+
+    cdef Waiting *last_of(self, int64_t number) noexcept nogil:
+        """The last read of the chain that begins with this one."""
+        cdef Waiting *read = at(&self.queue, number)
+        while still(&self.queue, read.next_duplicate) != NULL:
+            read = at(&self.queue, read.next_duplicate)
+        return read
+
+    cdef void replace(self, int64_t best, int64_t number) noexcept nogil:
+        """A read takes the place of the best one."""
+        if self.chains:
+            self.last_of(number).next_duplicate = best
+            at(&self.queue, best).original = number
+
+    cdef void follow(self, int64_t best, int64_t number) noexcept nogil:
+        """A read is worse than the best one."""
+        cdef Waiting *read = at(&self.queue, number)
+        if self.chains:
+            if at(&self.queue, best).next_duplicate != NOWHERE:
+                if read.next_duplicate != NOWHERE:
+                    self.last_of(best).next_duplicate = read.next_duplicate
+                read.next_duplicate = at(&self.queue, best).next_duplicate
+            at(&self.queue, best).next_duplicate = number
+            read.original = best
+
+    cdef int check_chain(self, int64_t number) except -1 nogil:
+        """All reads of a chain take the name of the original; those near it, or near a better one, are optical
+        duplicates. A chain of which some have left the queue was checked before."""
+        cdef Waiting *original = at(&self.queue, number)
+        cdef Waiting *read
+        cdef Spot spot
+        cdef Candidate candidate
+        cdef Candidate *found
+        cdef int64_t i, count = 0
+        cdef int result
+        while original.original != NOWHERE:
+            original = still(&self.queue, original.original)
+            if original == NULL:
+                return NONE
+        original.checked = True
+        result = self.spot_of(original, &spot) if self.distance else 0
+        if result < 0:
+            self.culprit = original.record
+            return NO_SPOT
+        self.candidates.size = 0
+        number = original.next_duplicate
+        read = still(&self.queue, number)
+        while read != NULL:
+            read.checked = True
+            if self.originals:
+                self.name(read, original)
+            if self.distance and result == 0:
+                memset(&candidate, 0, sizeof(Candidate))
+                candidate.spot.x = candidate.spot.y = NOWHERE
+                if self.spot_of(read, &candidate.spot) == 0 and near(
+                    name_of(original), &spot, name_of(read), &candidate.spot, self.distance
+                ):
+                    self.retag(original, read)
+                candidate.name, candidate.number, candidate.optical = name_of(read), number, read.optical
+                candidate.has_mate, candidate.failed = read.kind == PAIR, failed(read)
+                if read.kind == PAIR and not self.score_pair(read):
+                    return NO_MATE_SCORE
+                candidate.score = read.score if read.kind == PAIR else self.scored(read)
+                append(&self.candidates, &candidate, sizeof(Candidate))
+            number = read.next_duplicate
+            read = still(&self.queue, number)
+        count = self.candidates.size // sizeof(Candidate)
+        found = <Candidate *> self.candidates.data
+        if count > 1:
+            compare(found, count, self.distance)
+            for i in range(count):
+                if found[i].optical:
+                    self.retag(original, at(&self.queue, found[i].number))
+        return NONE
+
+    cdef void retag(self, const Waiting *original, Waiting *read) noexcept nogil:
+        """A duplicate is found to be an optical one."""
+        if not read.optical:
+            read.optical = True
+            self.counts[original.read_group * CELLS + (OPTICAL_PAIR if read.kind == PAIR else OPTICAL_SINGLE)] += 1
+
+
+cdef void shift(Bytes *bytes_, Py_ssize_t size) noexcept nogil:
+    """Take some bytes away at the start."""
+    if size:
+        bytes_.size -= size
+        memmove(bytes_.data, bytes_.data + size, bytes_.size)
+
+
+cdef Py_ssize_t size_of_more(const uint8_t *bits, Py_ssize_t count, const uint8_t *more) noexcept nogil:
+    """How many bytes belong to the next `count` reads."""
+    cdef Py_ssize_t i, size = 0
+    for i in range(count):
+        if bits[i] & NAMED:
+            size += strlen(<const char *> more + size) + 1
+        elif bits[i] & COPIES:
+            size += 4
+    return size

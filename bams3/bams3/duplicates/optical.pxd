@@ -1,0 +1,35 @@
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t
+
+from bams3.duplicates.regex cimport Pattern
+
+
+cdef struct Spot:
+    # What the name of a read says of where on a flow cell it was read.
+    int64_t x
+    int64_t y
+    int32_t begin  # of the part of the name that is equal for reads near each other
+    int32_t end
+
+
+cdef struct Candidate:
+    # A duplicate that may be an optical one of another duplicate.
+    Spot spot
+    const char *name
+    int64_t score
+    int64_t number
+    uint8_t has_mate
+    uint8_t failed
+    uint8_t optical
+
+
+cdef class Names:
+    cdef Pattern pattern
+    cdef int x, y, part
+    cdef int find(self, const char *name, Spot *spot) noexcept nogil
+    cdef int match(self, const char *name, Spot *spot) noexcept nogil
+
+
+cdef bint near(
+    const char *name, const Spot *spot, const char *other, const Spot *of_other, int64_t distance
+) noexcept nogil
+cdef void compare(Candidate *candidates, int64_t count, int64_t distance) noexcept nogil

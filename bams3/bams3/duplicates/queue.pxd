@@ -1,0 +1,111 @@
+# Reads that wait until no later one can be compared with them, in their order.
+
+from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint32_t
+from libc.stdlib cimport realloc
+from libc.string cimport memset
+
+from bams3.bam.fields cimport QCFAIL, find_tag, load_i32, load_u16, record_flag, record_l_seq, record_name, record_qual
+from bams3.duplicates.table cimport NOWHERE
+
+cdef enum:
+    LEAST_QUALITY = 15  # that counts for the score of a read
+    UNKNOWN = -1
+
+
+cdef struct Waiting:
+    # A read in the queue. Numbers of reads are NOWHERE if there is none.
+    int64_t until           # a read that begins here or further on can't be compared with it
+    const uint8_t *record
+    int64_t score           # of its qualities, and of its mate's, or UNKNOWN
+    int64_t original        # what it was first found to be a duplicate of
+    int64_t next_duplicate  # the chain of duplicates of an original begins there
+    char *original_name     # if it is asked for
+    uint32_t copies         # reads that it stands for, with itself
+    int32_t ref
+    int32_t pair_node       # of the keys that it brought, or NOWHERE
+    int32_t single_node
+    int32_t read_group
+    uint8_t kind
+    uint8_t duplicate
+    uint8_t optical
+    uint8_t checked         # whether its chain was
+
+
+cdef struct Queue:
+    # It must start zeroed. Reads are numbered from 0 on; those from `head` to `tail` are in it.
+    Waiting *reads
+    int64_t capacity  # a power of two: read number n is at n modulo it
+    int64_t head
+    int64_t tail
+
+
+cdef inline Waiting *at(const Queue *queue, int64_t number) noexcept nogil:
+    return &queue.reads[number & (queue.capacity - 1)]
+
+
+cdef inline Waiting *still(const Queue *queue, int64_t number) noexcept nogil:
+    """A read by its number, or NULL if it has left the queue or there is none."""
+    return at(queue, number) if number >= queue.head else NULL
+
+
+cdef inline Waiting *push(Queue *queue) except NULL nogil:
+    """A place at the end of the queue."""
+    cdef int64_t capacity, i
+    cdef void *reads
+    cdef Waiting *read
+    if queue.tail - queue.head == queue.capacity:
+        capacity = 2 * queue.capacity if queue.capacity else 1024
+        reads = realloc(queue.reads, capacity * sizeof(Waiting))
+        if reads == NULL:
+            with gil:
+                raise MemoryError(f"not enough memory for a queue of {capacity} reads")
+        queue.reads = <Waiting *> reads
+        # Those at the end of the old array may belong to the end of the new one.
+        for i in range(queue.head, queue.tail):
+            if i & (capacity - 1) != i & (queue.capacity - 1):
+                queue.reads[i & (capacity - 1)] = queue.reads[i & (queue.capacity - 1)]
+        queue.capacity = capacity
+    read = at(queue, queue.tail)
+    queue.tail += 1
+    memset(read, 0, sizeof(Waiting))
+    read.score = UNKNOWN
+    read.original = read.next_duplicate = NOWHERE
+    read.pair_node = read.single_node = NOWHERE
+    read.copies = 1
+    return read
+
+
+cdef inline const char *name_of(const Waiting *read) noexcept nogil:
+    return <const char *> record_name(read.record)
+
+
+cdef inline bint failed(const Waiting *read) noexcept nogil:
+    return record_flag(read.record) & QCFAIL != 0
+
+
+cdef inline int64_t score_of(const uint8_t *record) noexcept nogil:
+    cdef const uint8_t *qual = record_qual(record)
+    cdef int32_t i, size = record_l_seq(record)
+    cdef int64_t score = 0
+    for i in range(size):
+        score += qual[i] if qual[i] >= LEAST_QUALITY else 0
+    return score
+
+
+cdef inline bint mate_score(const uint8_t *record, int32_t *score) noexcept nogil:
+    """The tag ms, as a 32-bit number; False if there is none, or if it is -1, which samtools takes for none."""
+    cdef const uint8_t *tag = find_tag(record, c"m", c"s")
+    score[0] = 0
+    if tag == NULL:
+        return False
+    if tag[2] == c"i" or tag[2] == c"I":
+        score[0] = load_i32(tag + 3)
+    elif tag[2] == c"s":
+        score[0] = <int16_t> load_u16(tag + 3)
+    elif tag[2] == c"S":
+        score[0] = load_u16(tag + 3)
+    elif tag[2] == c"c":
+        score[0] = <int8_t> tag[3]
+    elif tag[2] == c"C":
+        score[0] = tag[3]
+    return score[0] != -1

@@ -1,0 +1,132 @@
+"""Mark the duplicates of a dataset, in a new one.
+
+Row groups are decoded, and encoded again unless none of their records has changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from bams3.bam.records import RecordBlock, check_order, walk
+from bams3.chunk.header import HeaderLines
+from bams3.dataset import layout, parts
+from bams3.dataset.destination import remove, survey
+from bams3.dataset.opening import open_reader
+from bams3.dataset.prefetch import plan_all
+from bams3.dataset.reader import DatasetReader
+from bams3.duplicates.options import Markdup
+from bams3.errors import Bams3Error, FormatError, SourceError, UsageError
+from bams3.operations.begin import begin
+from bams3.operations.convert import Conversion
+from bams3.operations.earlier import Earlier
+from bams3.operations.marking import marking
+from bams3.operations.reread import reread
+from bams3.parallel.uploads import Uploads
+from bams3.parallel.workers import Workers, watched, worker_count
+from bams3.sources.messages import show
+from bams3.storage import Storage, open_storage
+
+if TYPE_CHECKING:
+    from bams3.chunk.row_group import RowGroup
+    from bams3.dataset.manifest import Manifest
+
+
+def markdup(
+    source: Any, dataset: Any, options: Markdup | None = None, *, workers: int | str = "auto", verify: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> Manifest:  # fmt: skip
+    """Mark the duplicates of a dataset as `samtools markdup` does; the marked records become a new dataset.
+
+    Windows, level and header are those of the source. After an error, nothing new opens as a dataset.
+
+    Parameters
+    ----------
+    source
+        Path or URI of a dataset.
+    dataset
+        Path or URI of the dataset to write.
+    options
+        What is compared and marked; by default as `samtools markdup` does without options.
+    workers
+        Number of threads, or "auto" for all available cores.
+    verify
+        Read what was written again before it is committed.
+    progress
+        Called whenever a row group was read, with its number of records.
+
+    Returns
+    -------
+    Manifest
+        The manifest of the new dataset.
+
+    Raises
+    ------
+    FormatError
+        If the source is damaged.
+    SourceError
+        If its records lack tags that `samtools fixmate -m` writes.
+    DatasetError
+        If there is something where the new dataset is to be.
+    UsageError
+        If options are invalid or contradict each other.
+    """
+    options = options or Markdup()
+    options.check()
+    threads = worker_count(workers)
+    reader = open_reader([str(source)], prefetch=(layout.INDEX, layout.HEADER))
+    if not reader.is_whole:
+        raise UsageError(f"{source}: a part of a dataset; a read may be the duplicate of one elsewhere")
+    told, header = reader.manifest, reader.header
+    marks = marking(reader.uri, header, options)
+    plan = parts.Plan.of(header, told.chunk_size, told.level, told.lossy)
+    storage = open_storage(str(dataset))
+    if told.partial_header:
+        show(reader.uri, "its header was rebuilt from chunks; the new dataset takes it for the whole header")
+    with begin(storage, plan, header.text, None, overwrite=False, resume=False) as (storage, there):
+        with _removed_after_an_error(storage), Workers(threads) as pool:
+            stored = Earlier(reader.storage, plan, {entry.path: entry.size for entry in reader.objects})
+            job = Conversion(Uploads(storage), plan, HeaderLines(header), pool, stored, there)
+            part = job.run(marks.marked(_blocks(reader, pool, progress), pool.map))
+            part.windows, part.truncated = list(plan.grid.runs()), told.truncated
+            if verify:
+                reread(storage, plan, part, pool)
+        return parts.commit(storage, plan, [part])
+
+
+@contextmanager
+def _removed_after_an_error(storage: Storage) -> Iterator[None]:
+    """Context manager: remove what was written if something fails; it would block another attempt."""
+    try:
+        yield
+    except BaseException:
+        with suppress(Bams3Error, OSError):  # the original error is the one to report
+            remove(survey(storage))
+        raise
+
+
+def _blocks(
+    reader: DatasetReader, pool: Workers, progress: Callable[[int], None] | None
+) -> Iterator[RecordBlock]:
+    """Yield the records of a dataset, in order."""
+    place = 0, -1
+    references = reader.references
+
+    def decoded(job: tuple[RowGroup]) -> RecordBlock:
+        job[0].load()
+        return walk(job[0].stored_block().data, len(references))[0]
+
+    groups = watched(reader.fetched(_row_groups(reader), plan_all), lambda job: job[0].records, progress)
+    try:
+        for block in pool.map(decoded, groups):
+            place = check_order(block, *place, references=references)
+            yield block
+    except SourceError as error:
+        raise FormatError(f"{reader.uri}: invalid records: {error}") from error
+
+
+def _row_groups(reader: DatasetReader) -> Iterator[tuple[RowGroup]]:
+    for entry in reader.objects:
+        for group in reader.stored_chunk(entry).stored_row_groups:
+            yield (group,)
