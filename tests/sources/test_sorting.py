@@ -2,7 +2,6 @@
 
 import random
 import struct
-from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,7 @@ import hostile
 import pysam
 import pytest
 from bam_blocks import Records, records_of
-from bams3.bam.header import Header
-from bams3.bam.records import RecordBlock, walk
+from bams3.bam.records import walk
 from bams3.errors import SourceError
 from bams3.parallel.workers import Workers
 from bams3.sources import runs, sorting

@@ -17,13 +17,15 @@ from bams3.buffer cimport Buffer, Bytes, append, make_room
 cdef enum:
     MOST_OPERATIONS = 0xFFFF     # of the field CIGAR
     LONGEST_OPERATION = 0xFFFFFFF
-    MC = 0x434D                  # names of tags, as load_u16 reads them
-    MD = 0x444D
-    MQ = 0x514D
-    NM = 0x4D4E
-    SM = 0x4D53
-    CG = 0x4743
-    MS = 0x736D
+
+
+# Tags of which an Editable knows where the first one is.
+cdef enum:
+    CG
+    MQ
+    MC
+    MS
+    KNOWN
 
 
 cdef struct Editable:
@@ -42,6 +44,8 @@ cdef struct Editable:
     bint edited            # whether the CIGAR is not that of the record's field
     Bytes operations       # those that have changed
     Bytes tags
+    int64_t[4] first       # where among them the first of each known name begins, or -1 …
+    int repeated           # … and, as bits, which names there are more than once
 
 
 cdef inline void find_end(Editable *read) noexcept nogil:
@@ -68,36 +72,92 @@ cdef inline int load(Editable *read, const uint8_t *record) except -1 nogil:
             append(&read.tags, tags, cg - tags)
             tags = next_tag(cg)
     append(&read.tags, tags, record_end(record) - tags)
+    note_tags(read)
     find_end(read)
     if read.cigar_count:
         read.bin = reg2bin(read.pos, read.end)
     return 0
 
 
-cdef inline uint8_t *find(Editable *read, uint16_t name) noexcept nogil:
-    """The first tag of this name, or NULL."""
+cdef inline uint16_t name_of(int which) noexcept nogil:
+    """As load_u16 reads it."""
+    return 0x4743 if which == CG else 0x514D if which == MQ else 0x434D if which == MC else 0x736D
+
+
+cdef inline void note_tag(Editable *read, const uint8_t *tag) noexcept nogil:
+    """Remember where a tag is, if it is a known one; those before it come first."""
+    cdef uint16_t name = load_u16(tag)
+    cdef int which
+    if name == name_of(CG):
+        which = CG
+    elif name == name_of(MQ):
+        which = MQ
+    elif name == name_of(MC):
+        which = MC
+    elif name == name_of(MS):
+        which = MS
+    else:
+        return
+    if read.first[which] < 0:
+        read.first[which] = tag - read.tags.data
+    else:
+        read.repeated |= 1 << which
+
+
+cdef inline void note_tags(Editable *read) noexcept nogil:
+    """Remember where the known tags are."""
     cdef const uint8_t *tag = read.tags.data
     cdef const uint8_t *end = tag + read.tags.size
+    read.first = [-1, -1, -1, -1]
+    read.repeated = 0
     while tag < end:
-        if load_u16(tag) == name:
-            return <uint8_t *> tag
+        note_tag(read, tag)
         tag = next_tag(tag)
-    return NULL
 
 
-cdef inline void delete(Editable *read, uint8_t *tag) noexcept nogil:
+cdef inline int64_t cut_out(Bytes *tags, uint8_t *tag) noexcept nogil:
+    """Remove a tag; return its length."""
     cdef const uint8_t *after = next_tag(tag)
-    memmove(tag, after, read.tags.data + read.tags.size - after)
-    read.tags.size -= after - tag
+    memmove(tag, after, tags.data + tags.size - after)
+    tags.size -= after - tag
+    return after - tag
 
 
-cdef inline int append_integer(Editable *read, uint16_t name, uint32_t value) except -1 nogil:
-    """Append a tag of type i."""
-    cdef uint8_t[7] tag
+cdef inline void delete_first(Editable *read, int which) noexcept nogil:
+    """Delete the first tag of a known name, if there is one."""
+    cdef int64_t at = read.first[which], length
+    cdef int k
+    if at < 0:
+        return
+    if read.repeated >> which & 1:
+        cut_out(&read.tags, read.tags.data + at)
+        note_tags(read)
+        return
+    length = cut_out(&read.tags, read.tags.data + at)
+    read.first[which] = -1
+    for k in range(KNOWN):
+        if read.first[k] > at:
+            read.first[k] -= length
+
+
+cdef inline uint8_t *begin_tag(Editable *read, int which, uint8_t kind, size_t room) except NULL nogil:
+    """Append a known tag without its value; return where that goes, and has `room`."""
+    cdef uint8_t *tag
+    cdef uint16_t name = name_of(which)
+    make_room(&read.tags, 3 + room)
+    tag = read.tags.data + read.tags.size
     memcpy(tag, &name, 2)
-    tag[2] = b"i"
-    memcpy(tag + 3, &value, 4)
-    return append(&read.tags, tag, 7)
+    tag[2] = kind
+    note_tag(read, tag)
+    read.tags.size += 3
+    return tag + 3
+
+
+cdef inline int append_integer(Editable *read, int which, uint32_t value) except -1 nogil:
+    """Append a known tag of type i."""
+    memcpy(begin_tag(read, which, b"i", 4), &value, 4)
+    read.tags.size += 4
+    return 0
 
 
 cdef inline uint32_t *own_operations(Editable *read) except NULL nogil:
@@ -133,10 +193,11 @@ cdef inline int put(const Editable *read, int64_t reference, Buffer out) except 
     cdef uint32_t block_size = <uint32_t> (size - 4), count = <uint32_t> read.cigar_count
     cdef uint16_t cigar_count = <uint16_t> (2 if count > MOST_OPERATIONS else count)
     cdef uint8_t *p
+    cdef uint8_t *end
     out.reserve(size)
     p = out.data + out.size
     out.size += size
-    put_bytes(p, record, record_cigar(record) - record)
+    end = put_bytes(p, record, (record_cigar(record) if read.edited else record_tags(record)) - record)
     memcpy(p, &block_size, 4)
     memcpy(p + 4, &read.ref, 4)
     memcpy(p + 8, &read.pos, 4)
@@ -147,17 +208,17 @@ cdef inline int put(const Editable *read, int64_t reference, Buffer out) except 
     memcpy(p + 24, &read.next_ref, 4)
     memcpy(p + 28, &read.next_pos, 4)
     memcpy(p + 32, &read.tlen, 4)
-    p += record_cigar(record) - record
+    if read.edited:
+        if count > MOST_OPERATIONS:
+            instead[0] = <uint32_t> record_l_seq(record) << 4 | SOFT_CLIP
+            instead[1] = <uint32_t> reference << 4 | REF_SKIP
+            end = put_bytes(end, instead, 8)
+        else:
+            end = put_bytes(end, read.cigar, 4 * read.cigar_count)
+        end = put_bytes(end, record_seq(record), record_tags(record) - record_seq(record))
+    end = put_bytes(end, read.tags.data, read.tags.size)
     if count > MOST_OPERATIONS:
-        instead[0] = <uint32_t> record_l_seq(record) << 4 | SOFT_CLIP
-        instead[1] = <uint32_t> reference << 4 | REF_SKIP
-        p = put_bytes(p, instead, 8)
-    else:
-        p = put_bytes(p, read.cigar, 4 * read.cigar_count)
-    p = put_bytes(p, record_seq(record), record_tags(record) - record_seq(record))
-    p = put_bytes(p, read.tags.data, read.tags.size)
-    if count > MOST_OPERATIONS:
-        p = put_bytes(p, b"CGBI", 4)
-        p = put_bytes(p, &count, 4)
-        put_bytes(p, read.cigar, 4 * read.cigar_count)
+        end = put_bytes(end, b"CGBI", 4)
+        end = put_bytes(end, &count, 4)
+        put_bytes(end, read.cigar, 4 * read.cigar_count)
     return 0

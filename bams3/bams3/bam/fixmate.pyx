@@ -11,12 +11,13 @@ included.
 
 from cpython cimport array
 from libc.stdint cimport INT32_MAX, int32_t, int64_t, uint8_t, uint32_t
-from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcmp, memset
 
 from bams3.bam.cigar cimport put_cigar, spans
 from bams3.bam.editable cimport (
-    CG, LONGEST_OPERATION, MC, MOST_OPERATIONS, MQ, MS, Editable, append_integer, delete, find, load, put, stored_size,
+    CG, LONGEST_OPERATION, MC, MOST_OPERATIONS, MQ, MS, Editable, append_integer, begin_tag, delete_first, load, put,
+    stored_size,
 )
 from bams3.bam.fields cimport (
     MREVERSE, MUNMAP, PAIRED, PROPER_PAIR, READ2, REVERSE, SECONDARY, SUPPLEMENTARY, UNMAP, record_l_seq, record_name,
@@ -25,7 +26,7 @@ from bams3.bam.fields cimport (
 from bams3.bam.qualities cimport sum_of_good
 from bams3.bam.sanitize cimport sanitize
 from bams3.bam.validity cimport NONE, check_record
-from bams3.buffer cimport Buffer, Bytes, append, make_room
+from bams3.buffer cimport Buffer, Bytes, append
 
 import array
 
@@ -36,9 +37,12 @@ cdef array.array INT64 = array.array("q")
 
 cdef enum:
     GROWTH = 40  # bytes that a record may well grow by
+    ROOM = 16    # bytes that an MC tag takes, besides ten for each operation
 
 MOST = 1 << 30
 """Bytes that the tags of a template may take."""
+LONGEST = INT32_MAX
+"""Bytes that a record may have, besides those of its length."""
 
 
 cdef inline bint same_name(const uint8_t *a, const uint8_t *b) noexcept nogil:
@@ -54,10 +58,10 @@ cdef int refuse(const uint8_t *record, str fault) except -1 with gil:
 
 
 cdef class Template:
-    """The reads of a template. `lengths`: of the references; `most`: bytes that their tags may take."""
+    """The reads of a template. `lengths`: of the references; `most` and `longest`: as for `mended`."""
 
     cdef Editable *reads
-    cdef int64_t count, capacity, most
+    cdef int64_t count, capacity, most, longest
     cdef const int32_t *lengths
     cdef int64_t references
     cdef Bytes written
@@ -128,7 +132,7 @@ cdef class Template:
         """Append a record as it is after it has been written and read once more."""
         cdef int64_t start = out.size
         self.write(read, out)
-        if read.edited or (read.cigar_count and find(read, CG) != NULL):
+        if read.edited or (read.cigar_count and read.first[CG] >= 0):
             if check_record(out.data + start, out.size - start, self.references) != NONE:
                 refuse(read.record, "its CIGAR, cut at the end of its reference and joined, does not fit the read")
             self.written.size = 0
@@ -140,7 +144,7 @@ cdef class Template:
 
     cdef int write(self, const Editable *read, Buffer out) except -1 nogil:
         cdef int64_t query, reference = 0
-        if stored_size(read) - 4 > INT32_MAX:
+        if stored_size(read) - 4 > self.longest:
             refuse(read.record, "with the tags of its mate it has more bytes than a BAM record can have")
         if read.cigar_count > MOST_OPERATIONS:
             spans(read.cigar, read.cigar_count, &query, &reference)
@@ -217,28 +221,22 @@ cdef int set_score(Editable *read, uint32_t score) except -1 nogil:
     return append_integer(read, MS, score)
 
 
-cdef inline void delete_first(Editable *read, int name) noexcept nogil:
-    cdef uint8_t *tag = find(read, name)
-    if tag != NULL:
-        delete(read, tag)
-
-
 cdef int append_cigar(Editable *read, const Editable *mate) except -1 nogil:
     """Append the tag MC."""
-    cdef uint8_t *end
-    make_room(&read.tags, 10 * mate.cigar_count + 16)
-    append(&read.tags, b"MCZ", 3)
-    end = put_cigar(read.tags.data + read.tags.size, mate.cigar, mate.cigar_count)
+    cdef uint8_t *end = put_cigar(
+        begin_tag(read, MC, b"Z", 10 * mate.cigar_count + ROOM), mate.cigar, mate.cigar_count
+    )
     end[0] = 0
     read.tags.size = end + 1 - read.tags.data
     return 0
 
 
-def mended(blocks not None, const int32_t[::1] lengths not None, int64_t most=MOST):
+def mended(blocks not None, const int32_t[::1] lengths not None, int64_t most=MOST, int64_t longest=LONGEST):
     """Return the records of whole templates, mended, as one block.
 
-    `blocks`: RecordBlocks of validated records, which follow each other; `lengths`: of the references in bp. Raises
-    SourceError for a record that can't be written.
+    `blocks`: RecordBlocks of validated records, which follow each other; `lengths`: of the references in bp; `most`:
+    bytes that the tags of a template may take; `longest`: bytes that a record may have. Raises SourceError for a record
+    that can't be written.
     """
     cdef int64_t count = sum(map(len, blocks)), size = 0, at = 0, i, last, records
     cdef array.array offsets = array.clone(INT64, count + 1, zero=True)
@@ -251,7 +249,7 @@ def mended(blocks not None, const int32_t[::1] lengths not None, int64_t most=MO
     if given == NULL:
         raise MemoryError
     template.lengths, template.references = &lengths[0] if lengths.shape[0] else NULL, lengths.shape[0]
-    template.most = most
+    template.most, template.longest = most, longest
     try:
         for block in blocks:  # which keep the records where they are
             data, starts = block.data, block.offsets

@@ -2,15 +2,16 @@
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
 
-from bams3.bam.editable cimport (
-    CG, LONGEST_OPERATION, MD, NM, SM, Editable, delete, find_end, own_operations,
-)
+from bams3.bam.editable cimport CG, LONGEST_OPERATION, Editable, cut_out, find_end, name_of, note_tags, own_operations
 from bams3.bam.fields cimport PROPER_PAIR, REFERENCE, SOFT_CLIP, UNMAP, load_u16, load_u32, next_tag
 
 
 cdef enum:
     HARD_CLIP = 5
     NO_OPERATION = 16
+    NM = 0x4D4E  # names of tags, as load_u16 reads them
+    MD = 0x444D
+    SM = 0x4D53
 
 
 cdef inline int cut_at(Editable *read, int64_t limit) except -1 nogil:
@@ -89,14 +90,18 @@ cdef inline int join_equal(Editable *read) except -1 nogil:
 cdef inline void clear_alignment(Editable *read) noexcept nogil:
     """Take from an unmapped read what only a mapped one has."""
     cdef uint8_t *tag = read.tags.data
+    cdef uint8_t *end = tag + read.tags.size
     cdef uint16_t name
+    read.edited = read.edited or read.cigar_count != 0
     read.cigar_count = read.mapq = 0
     while tag < read.tags.data + read.tags.size:
         name = load_u16(tag)
-        if name == NM or name == MD or name == CG or name == SM:
-            delete(read, tag)
+        if name == NM or name == MD or name == SM or name == name_of(CG):
+            cut_out(&read.tags, tag)
         else:
             tag = <uint8_t *> next_tag(tag)
+    if tag < end:
+        note_tags(read)
 
 
 cdef inline int sanitize(Editable *read, const int32_t *lengths) except -1 nogil:

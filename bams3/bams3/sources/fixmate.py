@@ -29,8 +29,8 @@ class FixmateSource(WrappedSource):
         super().__init__(source)
         if _is_sorted(source.header):
             raise SourceError(
-                f"{self.path}: sorted by coordinate, as its header says; --fixmate needs mates side by side: run samtools "
-                "collate first, or leave --fixmate out"
+                f"{self.path}: sorted by coordinate, as its header says, and --fixmate needs mates side by side: run "
+                "samtools collate first, or leave --fixmate out"
             )
 
     def blocks(self, mapper: Mapper = map, *, ordered: bool = True) -> Iterator[RecordBlock]:
