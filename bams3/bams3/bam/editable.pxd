@@ -70,9 +70,11 @@ cdef inline int load(Editable *read, const uint8_t *record) except -1 nogil:
         if cg != NULL and replaces_cigar(cg, record, read.cigar):
             read.cigar, read.cigar_count, read.edited = cg + 8, load_u32(cg + 4), True
             append(&read.tags, tags, cg - tags)
-            tags = next_tag(cg)
-    append(&read.tags, tags, record_end(record) - tags)
-    note_tags(read)
+            append(&read.tags, next_tag(cg), record_end(record) - next_tag(cg))
+            note_own_tags(read)
+    if not read.edited:
+        note_tags(read, tags, record_end(record))  # before they are copied: bytes just written are read slowly
+        append(&read.tags, tags, record_end(record) - tags)
     find_end(read)
     if read.cigar_count:
         read.bin = reg2bin(read.pos, read.end)
@@ -84,9 +86,8 @@ cdef inline uint16_t name_of(int which) noexcept nogil:
     return 0x4743 if which == CG else 0x514D if which == MQ else 0x434D if which == MC else 0x736D
 
 
-cdef inline void note_tag(Editable *read, const uint8_t *tag) noexcept nogil:
-    """Remember where a tag is, if it is a known one; those before it come first."""
-    cdef uint16_t name = load_u16(tag)
+cdef inline void note_tag(Editable *read, uint16_t name, int64_t at) noexcept nogil:
+    """Remember where a tag begins, if it is a known one; those before it are noted already."""
     cdef int which
     if name == name_of(CG):
         which = CG
@@ -99,20 +100,23 @@ cdef inline void note_tag(Editable *read, const uint8_t *tag) noexcept nogil:
     else:
         return
     if read.first[which] < 0:
-        read.first[which] = tag - read.tags.data
+        read.first[which] = at
     else:
         read.repeated |= 1 << which
 
 
-cdef inline void note_tags(Editable *read) noexcept nogil:
-    """Remember where the known tags are."""
-    cdef const uint8_t *tag = read.tags.data
-    cdef const uint8_t *end = tag + read.tags.size
+cdef inline void note_tags(Editable *read, const uint8_t *start, const uint8_t *end) noexcept nogil:
+    """Remember where the known tags are. `start`: its tags, or those that will be."""
+    cdef const uint8_t *tag = start
     read.first = [-1, -1, -1, -1]
     read.repeated = 0
     while tag < end:
-        note_tag(read, tag)
+        note_tag(read, load_u16(tag), tag - start)
         tag = next_tag(tag)
+
+
+cdef inline void note_own_tags(Editable *read) noexcept nogil:
+    note_tags(read, read.tags.data, read.tags.data + read.tags.size)
 
 
 cdef inline int64_t cut_out(Bytes *tags, uint8_t *tag) noexcept nogil:
@@ -131,7 +135,7 @@ cdef inline void delete_first(Editable *read, int which) noexcept nogil:
         return
     if read.repeated >> which & 1:
         cut_out(&read.tags, read.tags.data + at)
-        note_tags(read)
+        note_own_tags(read)
         return
     length = cut_out(&read.tags, read.tags.data + at)
     read.first[which] = -1
@@ -148,7 +152,7 @@ cdef inline uint8_t *begin_tag(Editable *read, int which, uint8_t kind, size_t r
     tag = read.tags.data + read.tags.size
     memcpy(tag, &name, 2)
     tag[2] = kind
-    note_tag(read, tag)
+    note_tag(read, name, read.tags.size)
     read.tags.size += 3
     return tag + 3
 

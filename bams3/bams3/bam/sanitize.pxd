@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
 
-from bams3.bam.editable cimport CG, LONGEST_OPERATION, Editable, cut_out, find_end, name_of, note_tags, own_operations
+from bams3.bam.editable cimport CG, LONGEST_OPERATION, Editable, cut_out, find_end, name_of, note_own_tags, own_operations
 from bams3.bam.fields cimport PROPER_PAIR, REFERENCE, SOFT_CLIP, UNMAP, load_u16, load_u32, next_tag
 
 
@@ -101,7 +101,7 @@ cdef inline void clear_alignment(Editable *read) noexcept nogil:
         else:
             tag = <uint8_t *> next_tag(tag)
     if tag < end:
-        note_tags(read)
+        note_own_tags(read)
 
 
 cdef inline int sanitize(Editable *read, const int32_t *lengths) except -1 nogil:
