@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from bams3.duplicates.options import Markdup
     from bams3.errors import Bams3Error
     from bams3.operations.convert import convert, merge
-    from bams3.operations.rewrite import rewrite
     from bams3.operations.markdup import markdup
+    from bams3.operations.rewrite import rewrite
 
 _HOMES = {
     "Bams3Error": "bams3.errors",

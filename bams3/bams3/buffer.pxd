@@ -12,7 +12,8 @@ cdef struct Bytes:
     size_t capacity
 
 
-cdef inline int append(Bytes *bytes_, const void *source, size_t length) except -1 nogil:
+cdef inline int make_room(Bytes *bytes_, size_t length) except -1 nogil:
+    """Make room for ``length`` more bytes."""
     cdef size_t capacity
     cdef unsigned char *data
     if bytes_.size + length > bytes_.capacity:
@@ -23,6 +24,11 @@ cdef inline int append(Bytes *bytes_, const void *source, size_t length) except 
                 raise MemoryError(f"not enough memory for a buffer of {capacity} bytes")
         bytes_.data = data
         bytes_.capacity = capacity
+    return 0
+
+
+cdef inline int append(Bytes *bytes_, const void *source, size_t length) except -1 nogil:
+    make_room(bytes_, length)
     if length:
         memcpy(bytes_.data + bytes_.size, source, length)
     bytes_.size += length

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import random
+from array import array
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,13 +13,14 @@ from typing import Any
 
 from bams3.api.arrays import ArrowFields
 from bams3.api.arrow import schema_of
+from bams3.bam.fixmate import mended
 from bams3.bam.header import Header
-from bams3.bam.records import join
+from bams3.bam.records import RecordBlock, join, walk
 from bams3.chunk.reader import ChunkReader
 from bams3.chunk.writer import compress_row_group
 from bams3.codec import Columns, streams
 from bams3.coverage import depth_of
-from bams3.errors import Bams3Error
+from bams3.errors import Bams3Error, SourceError
 from bams3.operations.row_groups import cut_row_groups
 from bams3.select.schema import SCHEMA
 from bams3.sources.bam import BamSource
@@ -177,11 +179,15 @@ def changed_bam(seeds: Seeds, chance: random.Random) -> bytes:
 
 
 def read_bam(data: bytes) -> None:
-    """What validation lets pass comes back bit for bit."""
+    """What validation lets pass comes back bit for bit. What is mended is valid."""
     level = LEVELS[len(data) % len(LEVELS)]
     source = BamSource(input_at("bam"), "raw", io.BytesIO(data))
-    for cut in cut_row_groups(source.blocks(), 1 << 20, [length for _, length in source.header.references]):
+    lengths = [length for _, length in source.header.references]
+    for cut in cut_row_groups(source.blocks(), 1 << 20, lengths):
         block = join(cut.blocks)
+        with suppress(SourceError):
+            changed = mended([block], array("i", lengths))
+            check_valid(changed, len(lengths))
         group = compress_row_group(block, cut.reference_id, level)
         raw = {
             name: streams.decompress(name, codec, stored, length)
@@ -192,6 +198,15 @@ def read_bam(data: bytes) -> None:
         again = columns.block()
         if bytes(again.data) != bytes(memoryview(block.data)[block.offsets[0] : block.offsets[-1]]):
             raise AssertionError("records differ after a round trip")
+
+
+def check_valid(block: RecordBlock, references: int) -> None:
+    try:
+        used = walk(bytes(block.data), references)[1]
+    except SourceError as error:
+        raise AssertionError(f"mended records are not valid: {error}") from None
+    if used != block.offsets[-1]:
+        raise AssertionError("mended records are not whole")
 
 
 def changed_bgzf(seeds: Seeds, chance: random.Random) -> bytes:

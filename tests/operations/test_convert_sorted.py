@@ -110,7 +110,34 @@ def test_a_lossy_conversion_is_sorted_too(tmp_path: Path) -> None:
     assert contents(tmp_path / "d") == contents(tmp_path / "expected")
 
 
+def test_mates_are_fixed_as_by_samtools(tmp_path: Path) -> None:
+    made, mended, ordered = tmp_path / "x.bam", tmp_path / "y.bam", tmp_path / "z.bam"
+    pysam.samtools.collate("--no-PG", "-o", str(made), str(BAM), str(tmp_path / "t"), catch_stdout=False)
+    pysam.samtools.fixmate("-m", "--no-PG", str(made), str(mended))
+    pysam.sort("--no-PG", "-o", str(ordered), str(mended), catch_stdout=False)
+    sam = pysam.samtools.view("-h", "--no-PG", str(made)).encode()
+    convert(ordered, tmp_path / "expected")
+    expected = contents(tmp_path / "expected")
+    convert(made, tmp_path / "file", sort=True, fixmate=True, verify=True)
+    convert(made, tmp_path / "one worker", sort=True, fixmate=True, workers=1, memory="100K")
+    with piped(sam) as path:
+        convert(path, tmp_path / "pipe", sort=True, fixmate=True)
+    for name in ("file", "one worker", "pipe"):
+        assert contents(tmp_path / name) == expected, name
+    lossy = {"qualities": "bin8", "drop_tags": ["MC"]}
+    convert(ordered, tmp_path / "lossy", **lossy)
+    convert(made, tmp_path / "lossy too", sort=True, fixmate=True, **lossy)
+    assert contents(tmp_path / "lossy too") == contents(tmp_path / "lossy")
+
+
+def test_sorted_input_is_not_fixed(tmp_path: Path) -> None:
+    line = fails(run("convert", "--sort", "--fixmate", BAM, tmp_path / "d"))
+    assert f"{BAM}: sorted by coordinate" in line
+    assert not (tmp_path / "d").exists()
+
+
 REFUSED = {
+    "--fixmate": "add it, or leave them out",
     "--memory 1G": "add it, or leave them out",
     "--tmp-dir .": "add it, or leave them out",
     "--sort --memory 0": "--memory 0: give a size",
@@ -200,6 +227,6 @@ def test_the_page(tmp_path: Path, commands: dict[str, str]) -> None:
     blocks = re.findall(
         r"^```sh\n(.*?)^```\n(?:```text\n(.*?)^```$)?", PAGE.read_text(), re.MULTILINE | re.DOTALL
     )
-    assert len(blocks) == 5
+    assert len(blocks) == 6
     for code, printed in blocks:
         assert run_block(code, tmp_path, commands) == printed

@@ -2,7 +2,6 @@
 
 import random
 import struct
-from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,8 @@ from typing import Any
 import hostile
 import pysam
 import pytest
-from bam_blocks import records_of
-from bams3.bam.header import Header
-from bams3.bam.records import RecordBlock, walk
+from bam_blocks import Records, records_of
+from bams3.bam.records import walk
 from bams3.errors import SourceError
 from bams3.parallel.workers import Workers
 from bams3.sources import runs, sorting
@@ -22,26 +20,7 @@ from bams3.sources.sorting import SortedSource, sorted_header
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-CONTIGS = [("a", 1000), ("b", 5_000_000), ("c", 0)]
 AMPLE = 1 << 30
-
-
-class Records:
-    """A source of some records, in blocks of so many."""
-
-    truncated = False
-    path = "x.bam"
-
-    def __init__(
-        self, made: Sequence[bytes], contigs: Sequence[tuple[str, int]] = CONTIGS, block: int = 3, once: bool = True
-    ) -> None:  # fmt: skip
-        self.header, self.once = Header(b"", tuple(contigs)), once
-        blocks = [b"".join(made[at : at + block]) for at in range(0, len(made), block)]
-        self.given = [walk(one, len(contigs))[0] for one in blocks]
-
-    def blocks(self, mapper: Any = map, *, ordered: bool = True) -> Iterator[RecordBlock]:
-        assert not ordered
-        return iter(self.given)
 
 
 def ordered(source: Any, memory: int = AMPLE, **options: Any) -> bytes:

@@ -4,16 +4,18 @@ import os
 import random
 import threading
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import hostile
-from bams3.bam.records import RecordBlock
+from bams3.bam.header import Header
+from bams3.bam.records import RecordBlock, walk
 from bams3.sources.bam import open_source
 from isal import isal_zlib
 
 CONTIGS = [("chr1", 600_000), ("chr2", 600_000)]
+UNEVEN = [("a", 1000), ("b", 5_000_000), ("c", 0)]
 HEADS = [0, 100, 3000, 5000, 70_000, 300_000]
 """Bytes of a header's text."""
 
@@ -94,3 +96,21 @@ def content(source: Any) -> bytes:
 
 def records_of(blocks: Iterable[RecordBlock]) -> bytes:
     return b"".join(bytes(memoryview(b.data)[b.offsets[0] : b.offsets[len(b)]]) for b in blocks)
+
+
+class Records:
+    """A source of some records, in blocks of so many."""
+
+    truncated = False
+    path = "x.bam"
+
+    def __init__(
+        self, made: Sequence[bytes], contigs: Sequence[tuple[str, int]] = UNEVEN, block: int = 3, once: bool = True
+    ) -> None:  # fmt: skip
+        self.header, self.once = Header(b"", tuple(contigs)), once
+        pieces = [b"".join(made[at : at + block]) for at in range(0, len(made), block)]
+        self.given = [walk(piece, len(contigs))[0] for piece in pieces]
+
+    def blocks(self, mapper: Any = map, *, ordered: bool = True) -> Iterator[RecordBlock]:
+        assert not ordered
+        return iter(self.given)

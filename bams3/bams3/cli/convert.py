@@ -9,7 +9,7 @@ from bams3.cli.options import add_help, add_workers, fraction, parser, progress_
 
 _CONVERT_EXAMPLE = """\
   bams3 convert NA12878.bam NA12878.bams3
-  bwa mem ref.fa r1.fq r2.fq | bams3 convert --sort - sample.bams3
+  bwa mem ref.fa r1.fq r2.fq | bams3 convert --sort --fixmate - sample.bams3
   bams3 convert --batch 3/8 NA12878.bam NA12878.bams3   # one of eight jobs; then: bams3 merge NA12878.bams3"""
 
 
@@ -37,10 +37,11 @@ def _convert(argv: list[str]) -> int:
     with progress_bar("B") as bar:
         convert(
             args.source, args.dataset, chunk_size=args.chunk_size, workers=args.workers, level=level,
-            sort=args.sort, overwrite=args.overwrite, resume=args.resume, reference=args.reference,
-            index=args.index, batch=args.batch, windows=args.window, allow_truncated=args.allow_truncated,
-            progress=bar, expect=bar.expect if bar else None, verify=args.verify,
-            qualities=args.qualities, drop_tags=args.drop_tags, memory=args.memory, tmp_dir=args.tmp_dir,
+            sort=args.sort, fixmate=args.fixmate, overwrite=args.overwrite, resume=args.resume,
+            reference=args.reference, index=args.index, batch=args.batch, windows=args.window,
+            allow_truncated=args.allow_truncated, progress=bar, expect=bar.expect if bar else None,
+            verify=args.verify, qualities=args.qualities, drop_tags=args.drop_tags, memory=args.memory,
+            tmp_dir=args.tmp_dir,
             markdup=wanted_markdup(args, " ".join(["bams3", "convert", *argv])),
         )  # fmt: skip
     return 0
@@ -114,6 +115,10 @@ def _add_sort(options: ArgumentParser) -> None:
     options.add_argument(
         "--sort", action="store_true", help="sort the input by coordinate, as samtools sort does"
     )
+    options.add_argument(
+        "--fixmate", action="store_true",
+        help="with --sort, for what an aligner prints: write into reads what is known of mates, as samtools fixmate -m",
+    )  # fmt: skip
     options.add_argument(
         "--memory", metavar="SIZE",
         help="with --sort: memory for reads that wait, such as 4G; others wait on disk (default: a quarter of it)",

@@ -1,26 +1,4 @@
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
-
-from bams3.bam.fields cimport QUERY, REFERENCE, UNMAP, load_u32
-
-
-cdef inline void spans(const uint8_t *operations, int64_t count, int64_t *query, int64_t *reference) noexcept nogil:
-    """Bases of the read and of the reference that a CIGAR consumes."""
-    cdef int64_t k
-    cdef uint32_t operation
-    query[0] = reference[0] = 0
-    for k in range(count):
-        operation = load_u32(operations + 4 * k)
-        if (QUERY >> (operation & 15)) & 1:
-            query[0] += operation >> 4
-        if (REFERENCE >> (operation & 15)) & 1:
-            reference[0] += operation >> 4
-
-
-cdef inline int32_t endpos(int32_t pos, uint16_t flag, int64_t reference) noexcept nogil:
-    """htslib's bam_endpos: an unmapped read, or a CIGAR that consumes no reference bases, covers one base."""
-    if flag & UNMAP or reference == 0:
-        return pos + 1 if pos < 0x7FFFFFFF else pos
-    return <int32_t> (pos + reference)
+from libc.stdint cimport int64_t, uint8_t
 
 
 cdef bint resolve(const uint8_t *r, const uint8_t **operations, int64_t *count) noexcept nogil

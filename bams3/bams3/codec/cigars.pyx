@@ -20,6 +20,7 @@ from libc.string cimport memcmp, memcpy
 
 from bams3.buffer cimport Buffer
 from bams3.codec.primitives cimport ShortCursor, get_short, new_table, open_short, put_short
+from bams3.bam.cigar cimport endpos, spans
 from bams3.bam.fields cimport REF_SKIP, SOFT_CLIP, look_ahead
 from bams3.bam.fields cimport (
     QUERY, REFERENCE, find_tag, is_match, load_u32, record_cigar, record_cigar_count, record_flag, record_l_seq, record_pos,

@@ -20,6 +20,7 @@ from bams3.codec.reference cimport Reference, is_aligned
 from bams3.codec.sequences cimport Mismatched
 from bams3.bam.fields cimport BASE_LETTERS, CIGAR_LETTERS, DELETION, INSERTION, MATCHES, QUERY, REFERENCE, look_ahead
 from bams3.bam.fields cimport record_qual, record_seq
+from bams3.bam.qualities cimport sum_of_good
 
 cdef enum:
     MD = 0x444D
@@ -27,7 +28,6 @@ cdef enum:
     NM = 0x4D4E
     MQ = 0x514D
     MS = 0x736D
-    GOOD_QUALITY = 15
     NUMBER = 12  # bytes that a number and an operation take at most, and those that `put_unsigned` writes
 
 
@@ -51,34 +51,6 @@ cdef int put_integer(Buffer out, uint8_t kind, int64_t value) except -1 nogil:
     memcpy(out.data + out.size, &value, 4)  # the size is constant, so this is one instruction
     out.size += width
     return 1
-
-
-cdef extern from *:
-    """
-    #include <stdint.h>
-    #ifdef __SSE2__
-    #include <emmintrin.h>
-    #endif
-
-    /* The sum of the qualities that are at least `good`. */
-    static int64_t bams3_sum_of_good(const uint8_t *qual, int64_t count, uint8_t good) {
-        int64_t total = 0, i = 0;
-    #ifdef __SSE2__
-        const __m128i least = _mm_set1_epi8((char)good), zero = _mm_setzero_si128();
-        __m128i sums = zero;
-        for (; i + 16 <= count; i += 16) {
-            __m128i q = _mm_loadu_si128((const __m128i *)(qual + i));
-            __m128i chosen = _mm_and_si128(q, _mm_cmpeq_epi8(_mm_max_epu8(q, least), q));
-            sums = _mm_add_epi64(sums, _mm_sad_epu8(chosen, zero));
-        }
-        total = _mm_cvtsi128_si64(sums) + _mm_cvtsi128_si64(_mm_unpackhi_epi64(sums, sums));
-    #endif
-        for (; i < count; i++)
-            total += qual[i] >= good ? qual[i] : 0;
-        return total;
-    }
-    """
-    int64_t sum_of_good "bams3_sum_of_good"(const uint8_t *qual, int64_t count, uint8_t good) nogil
 
 
 @cython.final
@@ -177,7 +149,7 @@ cdef class Derived:
             with gil:
                 raise MemoryError("not enough memory for the tags of a row group")
         for i in range(self.records):
-            self.sums[i] = sum_of_good(self.quals[i], self.l_seq[i], GOOD_QUALITY)
+            self.sums[i] = sum_of_good(self.quals[i], self.l_seq[i])
         return 0
 
     cdef int put_cigar(self, Py_ssize_t record, Buffer out) except -1 nogil:

@@ -13,8 +13,9 @@ from libc.string cimport memcpy
 
 from bams3.bam.fields cimport UNMAP, record_bin, record_flag, record_mapq, record_next_pos, record_next_ref, record_pos
 from bams3.bam.fields cimport REFERENCE, load_u32, record_ref
-from bams3.codec.cigars cimport endpos, resolve
-from bams3.codec.positions cimport reg2bin
+from bams3.bam.cigar cimport endpos
+from bams3.codec.cigars cimport resolve
+from bams3.bam.bins cimport reg2bin
 
 from bams3.bam.records import join
 from bams3.errors import FormatError, SourceError

@@ -13,6 +13,7 @@ from bams3.buffer cimport Buffer
 from bams3.codec.primitives cimport (
     ShortCursor, difference, get_short, open_short, put_short, total, unzigzag, zigzag,
 )
+from bams3.bam.bins cimport reg2bin
 from bams3.bam.fields cimport load_u32, look_ahead, record_bin, record_pos
 
 from bams3.errors import FormatError

@@ -5,10 +5,10 @@ from libc.stdlib cimport realloc
 from libc.string cimport memset
 
 from bams3.bam.fields cimport QCFAIL, find_tag, load_i32, load_u16, record_flag, record_l_seq, record_name, record_qual
+from bams3.bam.qualities cimport sum_of_good
 from bams3.duplicates.table cimport NOWHERE
 
 cdef enum:
-    LEAST_QUALITY = 15  # that counts for the score of a read
     UNKNOWN = -1
 
 
@@ -84,12 +84,7 @@ cdef inline bint failed(const Waiting *read) noexcept nogil:
 
 
 cdef inline int64_t score_of(const uint8_t *record) noexcept nogil:
-    cdef const uint8_t *qual = record_qual(record)
-    cdef int32_t i, size = record_l_seq(record)
-    cdef int64_t score = 0
-    for i in range(size):
-        score += qual[i] if qual[i] >= LEAST_QUALITY else 0
-    return score
+    return sum_of_good(record_qual(record), record_l_seq(record))
 
 
 cdef inline bint mate_score(const uint8_t *record, int32_t *score) noexcept nogil:

@@ -125,14 +125,14 @@ def check_options(source: Any, batch: tuple[int, int] | None, windows: Sequence[
 
 
 def check_options_of_sort(
-    sort: bool, memory: int | str | None, folder: str | None, *, in_parts: bool
+    sort: bool, fixmate: bool, memory: int | str | None, folder: str | None, *, in_parts: bool
 ) -> None:
     """Raise UsageError for options of `convert --sort` that are invalid or contradict each other. `in_parts`: only some
     windows are converted."""
     if sort and in_parts:
         raise UsageError("--sort cannot be combined with --batch or --window: sorted input has no index")
-    if not sort and (memory, folder) != (None, None):
-        raise UsageError("--memory and --tmp-dir are options of --sort; add it, or leave them out")
+    if not sort and (fixmate or (memory, folder) != (None, None)):
+        raise UsageError("--fixmate, --memory and --tmp-dir are options of --sort; add it, or leave them out")
     if folder is not None and not os.path.isdir(folder):
         raise UsageError(f"--tmp-dir {folder}: not a folder; create it, or choose another one")
 

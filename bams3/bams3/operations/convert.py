@@ -54,12 +54,12 @@ MANY_CONTIGS = 20_000
 
 def convert(
     source: Any, dataset: Any, *, chunk_size: int | str = layout.DEFAULT_CHUNK_SIZE, workers: int | str = "auto",
-    level: int = DEFAULT_LEVEL, sort: bool = False, overwrite: bool = False, resume: bool = False,
-    reference: str | None = None, index: str | None = None, batch: tuple[int, int] | None = None,
-    windows: Sequence[str] = (), allow_truncated: bool = False, progress: Callable[[int], None] | None = None,
-    expect: Callable[[int], None] | None = None, verify: bool = False, qualities: str | None = None,
-    drop_tags: Sequence[str] = (), memory: int | str | None = None, tmp_dir: str | None = None,
-    markdup: Markdup | None = None,
+    level: int = DEFAULT_LEVEL, sort: bool = False, fixmate: bool = False, overwrite: bool = False,
+    resume: bool = False, reference: str | None = None, index: str | None = None,
+    batch: tuple[int, int] | None = None, windows: Sequence[str] = (), allow_truncated: bool = False,
+    progress: Callable[[int], None] | None = None, expect: Callable[[int], None] | None = None,
+    verify: bool = False, qualities: str | None = None, drop_tags: Sequence[str] = (),
+    memory: int | str | None = None, tmp_dir: str | None = None, markdup: Markdup | None = None,
 ) -> Manifest | None:  # fmt: skip
     """Convert alignments to a dataset, or to a part of one.
 
@@ -79,6 +79,9 @@ def convert(
         Compression level, 1 (fast) to 9 (small).
     sort
         Sort the input by coordinate, as `samtools sort` does. Records keep every byte.
+    fixmate
+        With `sort`, write into each read where its mate is, and the tags MC, MQ and ms, as `samtools fixmate -m`
+        does. Reads of one name must follow each other.
     overwrite
         Replace an existing dataset: on a file system once the new one is complete; in an object store the old one
         is removed first. A part makes the dataset incomplete and is written again; other parts of the same batches
@@ -131,7 +134,7 @@ def convert(
     """
     from bams3.sources.bam import open_source
 
-    check_options_of_sort(sort, memory, tmp_dir, in_parts=bool(batch or windows))
+    check_options_of_sort(sort, fixmate, memory, tmp_dir, in_parts=bool(batch or windows))
     check_options_of_markdup(markdup, in_parts=bool(batch or windows))
     check_options(source, batch, windows, level)
     loss = Loss.of(qualities, drop_tags)
@@ -143,6 +146,10 @@ def convert(
         opened = stack.enter_context(open_source(
             str(source), index=index, reference=reference, allow_truncated=allow_truncated, progress=meter,
         ))  # fmt: skip
+        if fixmate:
+            from bams3.sources.fixmate import FixmateSource
+
+            opened = FixmateSource(opened)
         if sort:
             from bams3.sources.sorting import SortedSource
 

@@ -10,7 +10,7 @@ from libc.string cimport memchr, memcpy
 
 from bams3.buffer cimport Buffer
 from bams3.decimal cimport put_unsigned
-from bams3.bam.fields cimport CIGAR_LETTERS
+from bams3.bam.cigar cimport put_cigar
 from bams3.bam.fields cimport (
     load_i32, load_u16, load_u32, record_cigar, record_cigar_count, record_end, record_flag, record_l_seq,
     record_mapq, record_name, record_name_length, record_next_pos, record_next_ref, record_pos,
@@ -143,16 +143,6 @@ cdef inline uint8_t *put_reference(uint8_t *out, ReferenceNames names, int32_t r
         return put_byte(out, b"*")
     return put_bytes(out, names.text + names.starts[reference],
                      names.starts[reference + 1] - names.starts[reference])
-
-
-cdef uint8_t *put_cigar(uint8_t *out, const uint8_t *cigar, uint32_t count) noexcept nogil:
-    cdef uint32_t i, operation
-    if count == 0:
-        return put_byte(out, b"*")
-    for i in range(count):
-        operation = load_u32(cigar + 4 * <size_t> i)
-        out = put_byte(put_unsigned(out, operation >> 4), CIGAR_LETTERS[operation & 15])
-    return out
 
 
 cdef uint8_t *put_qualities(uint8_t *out, const uint8_t *qual, size_t length) noexcept nogil:

@@ -5,15 +5,15 @@ buckets take more memory than they may, they are sorted and written to a tempora
 buckets are merged while they are encoded; at no time is the whole written again.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import chain
 
 from bams3.bam.header import Header
 from bams3.bam.records import RecordBlock
-from bams3.errors import SourceError
 from bams3.sources.buckets import Buckets, last_key_in_order
-from bams3.sources.inputs import IndexCounts, LateDisorderError, Mapper, Source
+from bams3.sources.inputs import LateDisorderError, Mapper, Source
 from bams3.sources.runs import FRAME, Load, Run, call, frames_of, merge
+from bams3.sources.wrapped import WrappedSource
 
 BLOCK = 1 << 20  # bytes of a block of sorted records, about
 MOST_RUNS = 256
@@ -22,7 +22,7 @@ MOST_BUCKETS = 1 << 12
 LEAST_PAGE, MOST_PAGE = 1 << 12, 1 << 16  # bytes by which a bucket grows
 
 
-class SortedSource:
+class SortedSource(WrappedSource):
     """`source` in the order of coordinates. See `Source`; it can't be read by window.
 
     A source that can be read again is passed on as it is while it is in order, which costs nothing. If a record then
@@ -32,14 +32,10 @@ class SortedSource:
     """
 
     def __init__(self, source: Source, memory: int, folder: str | None = None) -> None:
-        self.path, self.once = source.path, source.once
+        super().__init__(source)
         self.header = sorted_header(source.header)
-        self._source, self._memory, self._folder = source, memory, folder
+        self._memory, self._folder = memory, folder
         self._in_order = not source.once
-
-    @property
-    def truncated(self) -> bool:
-        return self._source.truncated
 
     def blocks(self, mapper: Mapper = map, *, ordered: bool = True) -> Iterator[RecordBlock]:
         incoming = self._source.blocks(mapper, ordered=False)
@@ -57,30 +53,6 @@ class SortedSource:
                 passed = True
         if not self._in_order:
             yield from self._sorted(incoming, mapper)
-
-    def window(self, reference_id: int, start: int, end: int, mapper: Mapper = map) -> Iterator[RecordBlock]:
-        raise SourceError(f"{self.path}: what is sorted on its way can't be read by window")
-
-    def unplaced(self, mapper: Mapper = map) -> Iterator[RecordBlock]:
-        return self.window(-1, 0, 0, mapper)
-
-    def will_read(self, windows: Sequence[tuple[int, int, int]]) -> None:
-        """Do nothing: no window can be read."""
-
-    def counts(self) -> IndexCounts | None:
-        return self._source.counts()
-
-    def sizes(self, windows: Sequence[tuple[int, int, int]]) -> list[int]:
-        return self._source.sizes(windows)
-
-    def close(self) -> None:
-        self._source.close()
-
-    def __enter__(self) -> "SortedSource":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def _sorted(self, blocks: Iterator[RecordBlock], mapper: Mapper) -> Iterator[RecordBlock]:
         most = min(max(self._memory // FRAME, 1), MOST_BUCKETS)

@@ -1,3 +1,5 @@
+# The bins of BAI indexes. Everything here is inline and nogil.
+
 from libc.stdint cimport int64_t, uint16_t
 
 

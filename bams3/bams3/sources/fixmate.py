@@ -1,0 +1,75 @@
+"""A source of reads by name, mended as `samtools fixmate -m` mends them."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+from functools import partial
+
+from bams3.bam.fixmate import continues, last_template, mended
+from bams3.bam.header import Header, whole_lines
+from bams3.bam.records import RecordBlock
+from bams3.errors import SourceError
+from bams3.sources.inputs import IndexCounts, Mapper, Source
+from bams3.sources.wrapped import WrappedSource
+
+MOST = 1 << 30
+"""Bytes that a template may take in memory: it has to be there as a whole."""
+READ = 200
+"""Bytes that a read takes there besides its own."""
+
+
+class FixmateSource(WrappedSource):
+    """`source` with each template mended: records of one name that follow each other. See `Source`.
+
+    Raises SourceError if the header says that records are in the order of coordinates.
+    """
+
+    def __init__(self, source: Source) -> None:
+        super().__init__(source)
+        if _is_sorted(source.header):
+            raise SourceError(
+                f"{self.path}: sorted by coordinate, as its header says, and --fixmate needs mates side by side: run "
+                "samtools collate first, or leave --fixmate out"
+            )
+
+    def blocks(self, mapper: Mapper = map, *, ordered: bool = True) -> Iterator[RecordBlock]:
+        lengths = array("i", [length for _, length in self.header.references])
+        templates = whole_templates(self._source.blocks(mapper, ordered=False), self.path)
+        return mapper(partial(_mended, self.path, lengths), templates)
+
+    def counts(self) -> IndexCounts | None:
+        return None  # an unmapped read may get another reference
+
+
+def _is_sorted(header: Header) -> bool:
+    lines = whole_lines(header.text).split(b"\n")
+    first = next((line for line in lines if line.startswith(b"@HD\t")), b"")
+    orders = [field for field in first.split(b"\t") if field.startswith(b"SO:")]
+    return orders[:1] == [b"SO:coordinate"]
+
+
+def whole_templates(blocks: Iterator[RecordBlock], path: str) -> Iterator[list[RecordBlock]]:
+    """Join blocks to lists of blocks, none of which ends within a template."""
+    held: list[RecordBlock] = []  # a template that may go on
+    size = 0
+    for block in filter(len, blocks):
+        first = last_template(block)
+        if first or (held and not continues(held[-1], block)):
+            yield [*held, block[:first]]
+            held, size = [], 0
+        held.append(block[first:])
+        size += block.offsets[len(block)] - block.offsets[first] + READ * (len(block) - first)
+        if size > MOST:
+            raise SourceError(
+                f"{path}: reads of one name take more than {MOST >> 20} MB; give each template a name of its own"
+            )
+    if held:
+        yield held
+
+
+def _mended(path: str, lengths: array[int], blocks: list[RecordBlock]) -> RecordBlock:
+    try:
+        return mended(blocks, lengths)
+    except SourceError as error:
+        raise SourceError(f"{path}: {error}") from None
