@@ -63,9 +63,9 @@ def test_the_dataset_is_that_of_samtools_sort(
     convert(tmp_path / "y.bam", tmp_path / "expected")
     expected = contents(tmp_path / "expected")
     runs: list[Any] = []
-    begun = converting._Conversion.run
+    begun = converting.Conversion.run
     monkeypatch.setattr(
-        converting._Conversion, "run", lambda job, blocks: runs.append(job) or begun(job, blocks)
+        converting.Conversion, "run", lambda job, blocks: runs.append(job) or begun(job, blocks)
     )
     convert(made, tmp_path / "file", sort=True, verify=True)
     assert len(runs) == (2 if order == "late disorder" else 1)
@@ -81,14 +81,14 @@ def test_an_interrupted_run_goes_on(tmp_path: Path, order: str, monkeypatch: pyt
     made = tmp_path / "x.bam"
     ORDERS[order](BAM, made)
     convert(made, tmp_path / "expected", sort=True)
-    run_whole = converting._Conversion.run_whole
+    run_whole = converting.Conversion.run_whole
 
     def stopped(job: Any, source: Any) -> Any:
         run_whole(job, source)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(converting._Conversion, "run_whole", stopped)
+        patch.setattr(converting.Conversion, "run_whole", stopped)
         with pytest.raises(KeyboardInterrupt):
             convert(made, tmp_path / "d", sort=True)
     compressed = []

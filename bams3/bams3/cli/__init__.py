@@ -14,7 +14,7 @@ from bams3.shown import shown
 # Command → (module, description), in the order of --help.
 COMMANDS = {
     "convert": ("convert", "convert BAM, CRAM or SAM to a dataset, or to a part of it"),
-    "merge": ("convert", "complete a dataset that was converted in parts"),
+    "merge": ("growing", "merge inputs to one dataset, or complete one converted in parts"),
     "repair": ("info", "rebuild a dataset's index, manifest and header from its chunks"),
     "query": ("query", "extract or count reads of regions; write SAM, BAM or CRAM"),
     "count": ("query", "count reads per BED interval in many datasets; print a table"),

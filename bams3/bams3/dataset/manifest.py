@@ -78,6 +78,15 @@ class Counts:
             here[0] += mapped
             here[1] += unmapped
 
+    def without(self, other: "Counts") -> "Counts":
+        """The counts of these records without those of `other`, which are some of them."""
+        rest = Counts.zero()
+        rest.add(self)
+        less = {key: [-mapped, -unmapped] for key, (mapped, unmapped) in other.by_reference.items()}
+        rest.add(Counts([-number for number in other.passed], [-number for number in other.failed], less))
+        rest.by_reference = {key: row for key, row in rest.by_reference.items() if any(row)}
+        return rest
+
     def check(self, references: int) -> None:
         """Raise ValueError unless these are possible counts for records with a header of so many references."""
         rows = [self.passed, self.failed, *self.by_reference.values()]

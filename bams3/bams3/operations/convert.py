@@ -8,7 +8,7 @@ chunks. At most a few row groups per worker are in memory.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import chain, groupby, islice
 from typing import Any, BinaryIO, NamedTuple
 
@@ -157,9 +157,9 @@ def convert(
         )
         pool = stack.enter_context(Workers(threads))
         reused = resume or (overwrite and name is not None)
-        earlier = _Earlier(storage, plan, there.objects) if reused else None
-        job = _Conversion(Uploads(storage), plan, HeaderLines(opened.header), pool, earlier, there)
-        with _faults_named(opened, storage, removes=name is None and not resume):
+        earlier = Earlier(storage, plan, there.objects) if reused else None
+        job = Conversion(Uploads(storage), plan, HeaderLines(opened.header), pool, earlier, there)
+        with faults_named(opened.path, storage, removes=name is None and not resume):
             if chosen is None:
                 counts = _known_counts(opened, index)
                 part = job.run_whole(opened)
@@ -191,21 +191,21 @@ def _size(path: str, source: Source, plan: parts.Plan, windows: Sequence[Window]
 
 
 @contextmanager
-def _faults_named(source: Source, storage: Storage, *, removes: bool) -> Iterator[None]:
-    """Name the dataset or the source in errors of a conversion. `removes`: what was written is removed if the source is
-    at fault, because the conversion can't be resumed and its files would block another attempt."""
+def faults_named(source: str, storage: Storage, *, removes: bool) -> Iterator[None]:
+    """Name the dataset or the `source` in errors of a conversion. `removes`: what was written is removed if the source
+    is at fault, because the conversion can't be resumed and its files would block another attempt."""
     try:
         yield
     except FileNotFoundError as error:
         raise DatasetError(
             f"{storage.root}: {error.filename} was removed while the dataset was written"
         ) from error
-    except SourceError as error:
+    except (SourceError, FormatError) as error:
         if removes:
             remove(survey(storage))
-        if source.path in str(error):
+        if isinstance(error, FormatError) or source in str(error):
             raise
-        raise SourceError(f"{source.path}: {error}") from error
+        raise SourceError(f"{source}: {error}") from error
 
 
 def merge(dataset: Any) -> Manifest:
@@ -266,14 +266,14 @@ class _Result(NamedTuple):
 
 
 @dataclass
-class _Conversion:
+class Conversion:
     """One conversion: it takes blocks of records and writes chunks."""
 
     uploads: Uploads
     plan: parts.Plan
     header: HeaderLines
     workers: Workers
-    earlier: "_Earlier | None"
+    earlier: "Earlier | None"
     there: Destination
     """What the destination held before."""
 
@@ -288,17 +288,24 @@ class _Conversion:
         """Write the chunks of all records in `blocks`; the part that is returned does not know its windows yet."""
         sums = Sums.zero()
         part = parts.Part([], sums=sums)
-        self.own = Own([self.plan, *self.there.plans])
         shared = self.plan.joined.shared if self.plan.joined else None
         tasks = tasks_of(cut_row_groups(blocks, self.plan.chunk_size, self.plan.lengths, shared))
         finished = self._counted(self.workers.map(self._compress, together(tasks)), part.counts, sums)
+        part.chunks = self.write(finished)
+        return part
+
+    def write(self, row_groups: Iterable[tuple[ChunkKey, CompressedRowGroup]]) -> list[ChunkEntry]:
+        """Write the chunks that consist of these row groups."""
         with self.uploads:
             chunks = [
                 self._write(key[0], key[1], (group for _, group in items))
-                for key, items in groupby(finished, key=lambda item: item[0])
+                for key, items in groupby(row_groups, key=lambda item: item[0])
             ]
-        part.chunks = [entry() for entry in chunks]
-        return part
+        return [entry() for entry in chunks]
+
+    @cached_property
+    def _own(self) -> Own:
+        return Own([self.plan, *self.there.plans])
 
     def _counted(
         self, runs: Iterable[list["_Result"]], counts: Counts, sums: Sums
@@ -334,7 +341,7 @@ class _Conversion:
         path = self.plan.chunk_path(reference_id, start)
         end = start + self.plan.chunk_size if reference_id != UNPLACED else start
         if path in self.there.objects:
-            self.own.check_chunk(self.uploads.storage, path)
+            self._own.check_chunk(self.uploads.storage, path)
         identity = Identity(self.plan.header_id, reference_id, start, end, self.plan.level)
 
         def write(file: BinaryIO, items: Iterator[CompressedRowGroup]) -> ChunkEntry:
@@ -348,7 +355,7 @@ class _Conversion:
         return self.uploads.write(path, write, chain(first, groups))
 
 
-class _Earlier:
+class Earlier:
     """The chunks that an interrupted run left. Thread-safe."""
 
     def __init__(self, storage: Storage, plan: parts.Plan, sizes: dict[str, int]) -> None:
