@@ -38,7 +38,7 @@ def _as_given(paths: list[Path], given: list[Input]) -> list[Path]:
     return found
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(inputs(), st.sets(st.sampled_from(["-c", "-p"])), st.integers(0, 2**40))
 def test_the_dataset_is_that_of_samtools_merge(given: list[Input], options: set[str], seed: int) -> None:
     with tempfile.TemporaryDirectory() as name:

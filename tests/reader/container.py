@@ -53,7 +53,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     body = body[: body.rindex(b"\n") + 1]
     manifest: dict[str, Any] = json.loads(text)
     assert manifest["format"] == "bams3"
-    assert manifest["version"] in (1, 2, 3)
+    assert manifest["version"] in (1, 2, 3, 4)
+    assert bool(manifest.get("earlier_header_ids")) == (manifest["version"] == 4)
     assert zlib.crc32(body) == manifest["crc32"], last
     if isinstance(manifest["references"], str):
         assert manifest["version"] > 1
@@ -164,13 +165,13 @@ def _row_groups(folder: Path, manifest: dict[str, Any], index: list[Any]) -> Ite
         assert (len(data), length + 16, crc) == (size, footer_bytes, footer_crc32)
         footer, groups = read_chunk(data)
         assert (footer["reference_id"], footer["start"], footer["end"]) == (reference_id, start, end)
-        assert footer["dataset"] == manifest["header_id"]
+        assert footer["dataset"] in (manifest["header_id"], *manifest.get("earlier_header_ids", ()))
         yield from groups
 
 
 def shared_windows(manifest: dict[str, Any]) -> dict[int, int]:
     """For each reference that shares a window, the last of those that do."""
-    if manifest["version"] < 3:
+    if manifest["version"] != 3:
         return {}
     size = manifest["chunk_size"]
     runs: list[tuple[list[int], int]] = []

@@ -15,6 +15,7 @@ from bams3.shown import shown
 COMMANDS = {
     "convert": ("convert", "convert BAM, CRAM or SAM to a dataset, or to a part of it"),
     "merge": ("growing", "merge inputs to one dataset, or complete one converted in parts"),
+    "append": ("growing", "append the reads of other inputs to a dataset"),
     "repair": ("info", "rebuild a dataset's index, manifest and header from its chunks"),
     "query": ("query", "extract or count reads of regions; write SAM, BAM or CRAM"),
     "count": ("query", "count reads per BED interval in many datasets; print a table"),

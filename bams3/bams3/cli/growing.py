@@ -12,7 +12,7 @@ _MERGE_EXAMPLE = """\
 
 def run(command: str, argv: list[str]) -> int:
     """Run the command; returns the exit code."""
-    return _merge(argv)
+    return _append(argv) if command == "append" else _merge(argv)
 
 
 def _merge(argv: list[str]) -> int:
@@ -61,6 +61,35 @@ def _merge(argv: list[str]) -> int:
             overwrite=args.overwrite, resume=args.resume, reference=args.reference,
             combine_read_groups=args.combine_read_groups, combine_programs=args.combine_programs,
             read_group_of_file=args.read_group_of_file, seed=args.seed, progress=bar,
+        )  # fmt: skip
+    return 0
+
+
+def _append(argv: list[str]) -> int:
+    options = parser(
+        "append",
+        "Append the reads of other inputs to a dataset. Only windows with new reads are written again.",
+        "  bams3 append NA12878.bams3 lane3.bam",
+    )
+    options.add_argument("dataset", metavar="DATASET", help="the dataset (a directory) that grows")
+    options.add_argument(
+        "inputs", metavar="IN", nargs="+", help="datasets, BAM, CRAM and SAM files, sorted by coordinate"
+    )
+    _add_ids(options)
+    add_workers(options)
+    options.add_argument("-T", "--reference", metavar="FASTA", help="reference of CRAM inputs")
+    add_help(options)
+    args = options.parse_args(argv)
+
+    from bams3.buffer import keep_freed_memory
+    from bams3.operations.append import append
+
+    keep_freed_memory()
+    with progress_bar("B") as bar:
+        append(
+            args.dataset, args.inputs, workers=args.workers, reference=args.reference,
+            combine_read_groups=args.combine_read_groups, combine_programs=args.combine_programs, seed=args.seed,
+            progress=bar,
         )  # fmt: skip
     return 0
 

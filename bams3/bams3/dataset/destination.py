@@ -73,6 +73,7 @@ def plan_of(manifest: Manifest) -> Plan:
     return Plan(
         manifest.header_id, manifest.references, manifest.chunk_size, manifest.level, manifest.header_bytes,
         manifest.header_crc32, max(manifest.version, VERSION),
+        earlier_header_ids=manifest.earlier_header_ids,
     )  # fmt: skip
 
 

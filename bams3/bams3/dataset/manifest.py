@@ -24,7 +24,9 @@ FORMAT = "bams3"
 VERSION = 2
 JOINED = 3
 """The version of a dataset in which contigs share windows."""
-VERSIONS = (1, VERSION, JOINED)
+GROWN = 4
+"""The version of a dataset that has chunks which were written with an earlier header, before reads were appended."""
+VERSIONS = (1, VERSION, JOINED, GROWN)
 """That are read."""
 FLAGS = ("truncated", "partial_header")  # keys of a manifest that are true or absent
 MAX_INDEX = 1 << 30  # bytes of the chunk index, stored or inflated
@@ -142,7 +144,8 @@ def _agree(row: list[int]) -> bool:
 class Manifest(NamedTuple):
     """`_metadata.json`. `header_id` identifies the BAM header (see `header_id`); `truncated`: the source lacked its
     end-of-file marker; `partial_header`: the header was rebuilt from chunks, which do not have all of it; `sums`:
-    None if an earlier version wrote the manifest; `lossy`: what the conversion changed in the records, if it did."""
+    None if an earlier version wrote the manifest; `lossy`: what the conversion changed in the records, if it did;
+    `earlier_header_ids`: of the headers that the dataset had before reads were appended to it."""
 
     header_id: str
     references: list[list[Any]]
@@ -161,13 +164,14 @@ class Manifest(NamedTuple):
     partial_header: bool = False
     sums: Sums | None = None
     lossy: Loss | None = None
+    earlier_header_ids: tuple[str, ...] = ()
     format: str = FORMAT
     version: int = VERSION
 
     @property
     def joined(self) -> Grid | None:
         """The windows, if contigs share some of them."""
-        return Grid(self.references, self.chunk_size) if self.version >= JOINED else None  # type: ignore[arg-type]
+        return Grid(self.references, self.chunk_size) if self.version == JOINED else None  # type: ignore[arg-type]
 
     def to_bytes(self) -> builtins.bytes:
         """JSON, one key a line."""
@@ -179,8 +183,9 @@ class Manifest(NamedTuple):
         for flag in FLAGS:
             if not document[flag]:
                 del document[flag]
-        del document["sums"], document["lossy"]
+        del document["sums"], document["lossy"], document["earlier_header_ids"]
         document |= sums_to_json(self.sums) | lossy_to_json(self.lossy)
+        document |= earlier_to_json(self.earlier_header_ids)
         return sealed(document)
 
     @classmethod
@@ -199,6 +204,7 @@ class Manifest(NamedTuple):
             document["counts"] = Counts.from_json(document["counts"])
             document |= {flag: is_set(document, flag) for flag in FLAGS}
             document["sums"], document["lossy"] = sums_of(document), loss_of(document)
+            document["earlier_header_ids"] = earlier_of(document)
             manifest = cls(**document)
             manifest._check()
             return manifest
@@ -210,6 +216,7 @@ class Manifest(NamedTuple):
     def _check(self) -> None:
         """Raise ValueError for invalid or contradictory values."""
         check_identity(self.header_id, self.level)
+        check_earlier(self.earlier_header_ids, self.header_id, self.version)
         check_encodings(self.encodings)
         check_grid(self.references, self.chunk_size)
         if (joined := self.joined) is not None and not joined.joins:
@@ -248,6 +255,16 @@ def check_identity(identity: Any, level: Any) -> None:
         raise ValueError(f"invalid header_id {identity!r}")
     if type(level) is not int or level not in LEVELS:
         raise ValueError(f"invalid level {level!r}")
+
+
+def check_earlier(earlier: tuple[Any, ...], header: str, version: int) -> None:
+    """Raise ValueError unless these are valid ids of earlier headers in a dataset of this `header_id` and version."""
+    for identity in earlier:
+        check_identity(identity, LEVELS[0])
+    if len({header, *earlier}) <= len(earlier):
+        raise ValueError("an id of a header is there twice")
+    if bool(earlier) != (version == GROWN):
+        raise ValueError("of another version than its earlier headers ask for")
 
 
 def check_grid(references: list[list[Any]], chunk_size: Any) -> None:
@@ -289,6 +306,19 @@ def sums_of(document: dict[str, Any]) -> Sums | None:
 def lossy_to_json(loss: Loss | None) -> dict[str, Any]:
     """A loss as a key of a manifest or a plan; none if there was none. `loss_of` is the inverse."""
     return {} if loss is None else {"lossy": loss.to_json()}
+
+
+def earlier_to_json(earlier: tuple[str, ...]) -> dict[str, Any]:
+    """The ids of earlier headers as a key of a manifest or a plan; none if there are none."""
+    return {"earlier_header_ids": list(earlier)} if earlier else {}
+
+
+def earlier_of(document: dict[str, Any]) -> tuple[Any, ...]:
+    """The inverse of `earlier_to_json`, whose values are not checked. Raises ValueError."""
+    found = document.get("earlier_header_ids", ())
+    if not isinstance(found, list | tuple) or (not found and "earlier_header_ids" in document):
+        raise ValueError(f"invalid earlier_header_ids {found!r}")
+    return tuple(found)
 
 
 def header_id(header: Any) -> str:

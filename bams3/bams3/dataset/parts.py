@@ -20,13 +20,17 @@ from bams3.dataset import layout, packing
 from bams3.dataset.index import check_chunks, index_to_bytes
 from bams3.dataset.layout import Grid, Window
 from bams3.dataset.manifest import (
+    GROWN,
     JOINED,
     VERSION,
     Counts,
     Manifest,
+    check_earlier,
     check_grid,
     check_identity,
     check_seal,
+    earlier_of,
+    earlier_to_json,
     header_id,
     is_count,
     is_set,
@@ -46,7 +50,7 @@ Parsed = TypeVar("Parsed")
 
 @dataclass(frozen=True)
 class Plan:
-    """What all parts of a dataset have in common."""
+    """What all parts of a dataset have in common. `earlier_header_ids`: see `Manifest`."""
 
     header_id: str
     references: list[list[Any]]
@@ -56,6 +60,7 @@ class Plan:
     header_crc32: int
     version: int = VERSION
     lossy: Loss | None = None
+    earlier_header_ids: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, header: Any, chunk_size: int, level: int, lossy: Loss | None = None) -> "Plan":
@@ -67,14 +72,15 @@ class Plan:
 
     def to_bytes(self) -> bytes:
         """Encode as a plan file: JSON."""
-        document = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "lossy"}
-        return sealed(document | lossy_to_json(self.lossy))
+        names = [each.name for each in fields(self) if each.name not in ("lossy", "earlier_header_ids")]
+        document = {name: getattr(self, name) for name in names}
+        return sealed(document | lossy_to_json(self.lossy) | earlier_to_json(self.earlier_header_ids))
 
     @cached_property
     def grid(self) -> Grid:
         """The windows."""
         references = [(name, length) for name, length in self.references]
-        return Grid(references, self.chunk_size, joins=self.version >= JOINED)
+        return Grid(references, self.chunk_size, joins=self.version == JOINED)
 
     @cached_property
     def lengths(self) -> list[int]:
@@ -88,13 +94,13 @@ class Plan:
     @property
     def joined(self) -> Grid | None:
         """The windows, if contigs share some of them."""
-        return self.grid if self.version >= JOINED else None
+        return self.grid if self.version == JOINED else None
 
 
-def version_of(references: Sequence[Sequence[Any]], chunk_size: int) -> int:
+def version_of(references: Sequence[Any], chunk_size: int) -> int:
     """The version of the format in which a dataset of these contigs is written."""
     many = len(references) > layout.MANY_CONTIGS
-    return JOINED if many and Grid(references, chunk_size).joins else VERSION  # type: ignore[arg-type]
+    return JOINED if many and Grid(references, chunk_size).joins else VERSION
 
 
 @dataclass
@@ -147,9 +153,8 @@ class Part:
         self.counts.check(references)
         if self.sums is not None:
             self.sums.check(self.counts.passed[1], self.counts.failed[1])
-        for window in self.windows:
-            if not all(type(number) is int and -1 <= number < 1 << 32 for number in window):
-                raise ValueError(f"invalid windows {list(window)}")
+        if not all(type(number) is int and -1 <= number < 1 << 32 for number in chain(*self.windows)):
+            raise ValueError("invalid windows")
         check_chunks(self.chunks, self.counts, plan.references, plan.chunk_size, plan.joined)
         runs = sorted(self.windows)
         for chunk in self.chunks:
@@ -264,14 +269,15 @@ def _parse_plan(data: bytes, name: str) -> Plan:
     try:
         document = parse_json(data)
         check_seal(document, data)
-        plan = Plan(**document | {"lossy": loss_of(document)})
+        plan = Plan(**document | {"lossy": loss_of(document), "earlier_header_ids": earlier_of(document)})
         check_identity(plan.header_id, plan.level)
+        check_earlier(plan.earlier_header_ids, plan.header_id, plan.version)
         check_grid(plan.references, plan.chunk_size)
-        if plan.version not in (VERSION, JOINED):
+        if plan.version not in (VERSION, JOINED, GROWN):
             raise DatasetError(
                 f"{name}: begun by a bams3 that writes format version {plan.version}; finish it with that bams3"
             )
-        if plan.version != version_of(plan.references, plan.chunk_size):
+        if plan.version not in (GROWN, version_of(plan.references, plan.chunk_size)):
             raise ValueError("of another version than its contigs ask for")
         if not (is_count(plan.header_bytes) and is_count(plan.header_crc32)):
             raise ValueError("invalid numbers")
@@ -317,7 +323,7 @@ def commit(storage: Storage, plan: Plan, parts: Sequence[Part]) -> Manifest:
         plan.header_id, plan.references, plan.chunk_size, plan.level, records, len(chunks),
         sum(chunk.size for chunk in chunks), plan.header_bytes, plan.header_crc32, len(index), zlib.crc32(index),
         counts, dict(ENCODINGS), any(part.truncated for part in parts), sums=_sums(parts),
-        lossy=plan.lossy, version=plan.version,
+        lossy=plan.lossy, earlier_header_ids=plan.earlier_header_ids, version=plan.version,
     )  # fmt: skip
     if not _is_plan(storage, plan.to_bytes()):
         raise DatasetError(

@@ -184,7 +184,7 @@ class DatasetReader:
     @cached_property
     def index(self) -> list[ChunkEntry]:
         """All chunks in BAM order, each of one contig."""
-        if self.manifest.version < JOINED:
+        if self.manifest.version != JOINED:
             return self.objects
         return [entry for stored in self.objects for entry in by_contig(stored)]
 
@@ -201,7 +201,7 @@ class DatasetReader:
 
     def chunk(self, entry: ChunkEntry) -> ChunkReader:
         """The chunk that an index entry describes."""
-        path, contig = contig_in(entry.path) if self.manifest.version >= JOINED else (entry.path, None)
+        path, contig = contig_in(entry.path) if self.manifest.version == JOINED else (entry.path, None)
         if contig is None:
             return self.stored_chunk(entry)
         from bams3.chunk.reader import ContigChunk
@@ -220,7 +220,7 @@ class DatasetReader:
             identity=Identity(
                 self.manifest.header_id, entry.reference_id, entry.start, entry.end, self.manifest.level
             ),
-            contigs=entry.contigs,
+            contigs=entry.contigs, earlier=self.manifest.earlier_header_ids,
         )  # fmt: skip
 
     def chunks_of(self, reference_id: int) -> list[ChunkEntry]:
@@ -229,7 +229,7 @@ class DatasetReader:
 
     def windows(self, number: int, of: int) -> Grid:
         """The `number`-th (from 1) of `of` runs of consecutive windows of the grid, about equal in bytes."""
-        grid = Grid(self.references, self.manifest.chunk_size, joins=self.manifest.version >= JOINED)
+        grid = Grid(self.references, self.manifest.chunk_size, joins=self.manifest.version == JOINED)
         sizes: Counter[int] = Counter()
         for entry in self.index:
             place = grid.index_of(*entry.window)

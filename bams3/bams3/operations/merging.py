@@ -77,7 +77,13 @@ class MergedRecords:
     def copied(self) -> Iterator[tuple[ChunkKey, CompressedRowGroup]]:
         """Yield the row groups of the chunks that were set aside, once all blocks are read."""
         for each in self._chunks:
-            yield from each.copied()
+            if each.changes:
+                yield from each.copied()
+
+    @property
+    def kept(self) -> list[ChunkEntry]:
+        """The chunks that were set aside of a dataset that grows."""
+        return [entry for each in self._chunks if not each.changes for entry in each.aside]
 
     def add_copied(self, counts: Counts, sums: Sums) -> None:
         """Add the counts and sums of the chunks that were set aside."""
@@ -186,6 +192,7 @@ class _Chunks:
 
     def __init__(self, each: Input, dataset: DatasetReader, plan: Plan, mapper: Mapper) -> None:
         self._input, self._dataset, self._plan, self._mapper = each, dataset, plan, mapper
+        self.changes = each.changes
         self._translator = Translator(each.translation)
         self._windows = [list(entries) for _, entries in groupby(dataset.objects, key=_place)]
         self._windows.reverse()
@@ -205,7 +212,7 @@ class _Chunks:
 
     def sets_aside(self) -> bool:
         """Set the chunks of the next window aside, if they can be copied; return whether they can."""
-        if self._input.changes and not all(map(self._stays, self._windows[-1])):
+        if self.changes and not all(map(self._stays, self._windows[-1])):
             return False
         self.aside += self._windows.pop()
         self.place = self._place()
@@ -240,7 +247,7 @@ class _Chunks:
     def _read(self, group: RowGroup) -> tuple[RecordBlock, Counts, Sums]:
         block = _valid_block(group, len(self._dataset.references))
         counts, sums = Counts.of_block(block, group.reference_id), Sums.of_block(block)
-        return self._translator.translated(block) if self._input.changes else block, counts, sums
+        return self._translator.translated(block) if self.changes else block, counts, sums
 
     def _stays(self, entry: ChunkEntry) -> bool:
         """Whether a chunk holds the row groups that its records would be encoded to."""
