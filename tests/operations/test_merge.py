@@ -1,5 +1,6 @@
 """bams3 merge IN... OUT: the dataset that samtools merge and convert make of the same inputs, and how it fails."""
 
+import re
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,7 @@ from bams3.operations.convert import convert
 from bams3.operations.merge import merge_inputs
 from conversions import fails
 from engines import run_bams3 as run
+from engines import run_block
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from listings import contents
@@ -297,3 +299,14 @@ def test_a_manifest_that_does_not_fit_its_chunks(tmp_path: Path) -> None:
         (one / path).write_bytes((other / path).read_bytes())
     assert "one.bams3" in fails(run("merge", one, two, tmp_path / "x", "--chunk-size", "256K"))
     assert isinstance(Manifest.from_bytes((one / "_metadata.json").read_bytes(), "x"), Manifest)
+
+
+def test_the_page(tmp_path: Path, commands: dict[str, str]) -> None:
+    """The commands of docs/growing.md, in its order."""
+    root = Path(__file__).parents[2]
+    (tmp_path / "bams3").symlink_to(root)
+    text = (root / "docs" / "growing.md").read_text()
+    blocks = re.findall(r"^```sh\n(.*?)^```\n(?:```text\n(.*?)^```$)?", text, re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 3
+    for block, printed in blocks:
+        assert run_block(block, tmp_path, commands) == printed
