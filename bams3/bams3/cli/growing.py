@@ -5,7 +5,6 @@ from argparse import ArgumentParser
 from bams3.cli.options import add_existing, add_help, add_level, add_workers, level_of, parser, progress_bar
 
 _MERGE_EXAMPLE = """\
-  bams3 merge lane1.bams3 lane2.bam sample.bams3
   bams3 merge -cp chr*.bams3 sample.bams3
   bams3 merge NA12878.bams3   # after bams3 convert --batch or --window"""
 
@@ -18,24 +17,24 @@ def run(command: str, argv: list[str]) -> int:
 def _merge(argv: list[str]) -> int:
     options = parser(
         "merge",
-        "Merge inputs to a new dataset, as samtools merge does, or complete DATASET, which was converted in parts.",
+        "Merge inputs to a dataset, as samtools merge does, or complete one that was converted in parts.",
         _MERGE_EXAMPLE,
     )
     options.usage = "bams3 merge [OPTION...] IN... OUT\n       bams3 merge DATASET"
     options.add_argument(
         "paths", metavar="IN... OUT", nargs="+",
-        help="datasets, BAM, CRAM and SAM files, sorted by coordinate; OUT is the dataset to write",
+        help="datasets, BAM, CRAM, SAM, each sorted; the new dataset",
     )  # fmt: skip
     _add_ids(options)
     options.add_argument(
         "-r", dest="read_group_of_file", action="store_true",
-        help="give all reads of an input a read group named as its file",
+        help="give all reads the read group named as their file",
     )  # fmt: skip
     options.add_argument(
         "--chunk-size",
         default="1M",
         metavar="SIZE",
-        help="window size in bp, as for bams3 convert; default 1M",
+        help="window size in bp; default 1M",
     )
     add_workers(options)
     add_level(options)
@@ -97,10 +96,10 @@ def _append(argv: list[str]) -> int:
 def _add_ids(options: ArgumentParser) -> None:
     options.add_argument(
         "-c", dest="combine_read_groups", action="store_true",
-        help="combine @RG lines with the same ID; otherwise, later ones get another ID",
+        help="combine @RG lines of one ID; without it, IDs change",
     )  # fmt: skip
     options.add_argument(
-        "-p", dest="combine_programs", action="store_true", help="combine @PG lines with the same ID"
+        "-p", dest="combine_programs", action="store_true", help="combine @PG lines of one ID"
     )
     options.add_argument(
         "-s",
@@ -108,5 +107,5 @@ def _add_ids(options: ArgumentParser) -> None:
         type=int,
         default=0,
         metavar="N",
-        help="seed of the numbers in other IDs; default 0",
+        help="seed of numbers in changed IDs; default 0",
     )
