@@ -19,7 +19,7 @@ from bams3.operations.convert import convert
 from bams3.operations.merge import merge_inputs
 from bams3.operations.repair import repair
 from bams3.operations.verify import verify
-from conversions import fails
+from conversions import KILLED, fails
 from engines import run_bams3 as run
 from forge import rewrite
 from hypothesis import given, settings
@@ -219,24 +219,6 @@ def test_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         )
         append(one, [two])
     assert contents(one) == contents(tmp_path / "linked")
-
-
-# Kills itself instead of giving the n-th file its place, or moving the n-th folder.
-KILLED = """
-import os, signal, sys
-from bams3.cli import main
-left = int(sys.argv.pop(1))
-def until_killed(appear):
-    def replaced(*paths):
-        global left
-        left -= 1
-        if left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        appear(*paths)
-    return replaced
-os.link, os.replace, os.rename = map(until_killed, (os.link, os.replace, os.rename))
-sys.exit(main())
-"""
 
 
 def test_killed_at_any_file(tmp_path: Path) -> None:
