@@ -9,6 +9,13 @@ _MERGE_EXAMPLE = """\
   bams3 merge NA12878.bams3   # after bams3 convert --batch or --window"""
 
 
+_OF_INPUTS = (
+    "combine_read_groups", "combine_programs", "seed", "read_group_of_file", "chunk_size", "workers", "level",
+    "profile", "overwrite", "resume", "reference",
+)  # fmt: skip
+"""Options that merge has for inputs only."""
+
+
 def run(command: str, argv: list[str]) -> int:
     """Run the command; returns the exit code."""
     return _append(argv) if command == "append" else _merge(argv)
@@ -46,6 +53,11 @@ def _merge(argv: list[str]) -> int:
     args = options.parse_args(argv)
 
     if len(args.paths) == 1:
+        if any(getattr(args, name) != options.get_default(name) for name in _OF_INPUTS):
+            options.error(
+                "with a lone DATASET, merge completes its parts, which has no options and runs in one thread; "
+                "leave the options out, or give IN... OUT"
+            )
         from bams3.operations.convert import merge
 
         merge(args.paths[0])
