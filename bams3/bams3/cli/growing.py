@@ -53,7 +53,8 @@ def _merge(argv: list[str]) -> int:
     args = options.parse_args(argv)
 
     if len(args.paths) == 1:
-        if any(getattr(args, name) != options.get_default(name) for name in _OF_INPUTS):
+        without = options.parse_args(["--", *args.paths])
+        if any(getattr(args, name) != getattr(without, name) for name in _OF_INPUTS):
             options.error(
                 "with a lone DATASET, merge completes its parts, which has no options and runs in one thread; "
                 "leave the options out, or give IN... OUT"
