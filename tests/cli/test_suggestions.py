@@ -27,6 +27,7 @@ MESSAGES = {
     "query {d} Ref::AWS_BATCH_JOB_ARRAY_INDEX": "give --batch array/N",
     "merge --parallel 4 {d}": "runs in one thread",
     "merge --workers 4 {d}": "runs in one thread",
+    "merge -c {d}": "has no options",
     "flagstat {d}": "instead: bams3 stats --flagstat",
     "index {d}": "instead: bams3 convert",
     "xyzzy": "run bams3 --help for the list",

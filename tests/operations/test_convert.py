@@ -20,7 +20,7 @@ from bams3.errors import Bams3Error, DatasetError, SourceError, UsageError
 from bams3.operations.convert import convert, merge
 from bams3.parallel import limits, workers
 from bams3.parallel.workers import worker_count
-from conversions import fails
+from conversions import KILLED, fails
 from engines import run_bams3 as run
 from listings import contents
 from malformed import malformed
@@ -220,24 +220,6 @@ def test_an_index_that_lacks_reads_is_found_out(simple: Path, tmp_path: Path) ->
     part.write_bytes(sealed(document))
     with pytest.raises(DatasetError, match="10000 records of chr1"):
         merge(tmp_path / "d.bams3")
-
-
-# Kills itself instead of giving the n-th file its place.
-KILLED = """
-import os, signal, sys
-from bams3.cli import main
-left = int(sys.argv.pop(1))
-def until_killed(appear):
-    def replaced(*paths):
-        global left
-        left -= 1
-        if left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        appear(*paths)
-    return replaced
-os.link, os.replace = until_killed(os.link), until_killed(os.replace)
-sys.exit(main())
-"""
 
 
 @pytest.mark.parametrize("file", [1, 2, 3, 5, 6, 7, 8])

@@ -54,6 +54,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     manifest: dict[str, Any] = json.loads(text)
     assert manifest["format"] == "bams3"
     assert manifest["version"] in (1, 2, 3, 4, 5)
+    assert "earlier_header_ids" not in manifest or (
+        manifest["earlier_header_ids"] and manifest["version"] == 4
+    )
     assert zlib.crc32(body) == manifest["crc32"], last
     if isinstance(manifest["references"], str):
         assert manifest["version"] > 1
@@ -169,7 +172,7 @@ def _row_groups(folder: Path, manifest: dict[str, Any], index: list[Any]) -> Ite
         assert (len(data), length + 16, crc) == (size, footer_bytes, footer_crc32)
         footer, groups = read_chunk(data)
         assert (footer["reference_id"], footer["start"], footer["end"]) == (reference_id, start, end)
-        assert footer["dataset"] == manifest["header_id"]
+        assert footer["dataset"] in (manifest["header_id"], *manifest.get("earlier_header_ids", ()))
         yield from groups
 
 

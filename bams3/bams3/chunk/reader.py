@@ -42,19 +42,20 @@ class ChunkReader:
         self, storage: Storage | MemoryObject, path: str, *, size: int | None = None, footer_bytes: int = TAIL,
         footer_crc32: int | None = None, zones: list[ZoneMap] | None = None,
         identity: Identity | None = None, references: Sequence[tuple[str, int]] | None = None,
-        contigs: Sequence[int] = (),
+        contigs: Sequence[int] = (), earlier: Sequence[str] = (),
     ) -> None:  # fmt: skip
         """All but the first two parameters come from the dataset: they save requests, and the footer must match them.
 
         `zones`: the zone maps of its row groups; `references`: (name, length) of all by id; `contigs`: if several
-        contigs share the chunk, the reference id that each of `zones` is of.
+        contigs share the chunk, the reference id that each of `zones` is of; `earlier`: ids of headers that it may
+        have been written with, besides that of the identity.
         """
         self.path = path
         self.name = f"{storage.root.rstrip('/')}/{path}" if path else storage.root
         self._storage = storage
         self._size, self._footer_bytes, self._footer_crc32 = size, footer_bytes, footer_crc32
         self._zones, self._contigs = zones, contigs
-        self._identity, self._references = identity, references
+        self._identity, self._references, self._earlier = identity, references, earlier
         self.footer_spans: list[Span] = []
 
     @property
@@ -67,6 +68,7 @@ class ChunkReader:
             self._zones,
             self._identity,
             self._contigs,
+            self._earlier,
         )
         return partial(_reopened, self._storage.root, self.path, *known)
 
@@ -137,7 +139,10 @@ class ChunkReader:
 
     def _compare(self, footer: Footer) -> None:
         """Raise FormatError unless a footer agrees with the dataset."""
-        if self._identity not in (None, footer.identity):
+        identity = footer.identity
+        if self._identity and identity.dataset in self._earlier:
+            identity = identity._replace(dataset=self._identity.dataset)
+        if self._identity not in (None, identity):
             what = "its header, window or level differs from the dataset's"
         elif self._references is not None and not self._are_of(footer, self._references):
             what = "its references differ from the dataset's"
@@ -329,13 +334,13 @@ def _again(shared: Callable[[], ChunkReader], contig: int) -> ContigChunk:
 
 def _reopened(
     root: str, path: str, size: int | None, footer_bytes: int, footer_crc32: int | None,
-    zones: list[ZoneMap] | None, identity: Identity | None, contigs: Sequence[int],
+    zones: list[ZoneMap] | None, identity: Identity | None, contigs: Sequence[int], earlier: Sequence[str],
 ) -> ChunkReader:  # fmt: skip
     from bams3.storage import open_storage
 
     return ChunkReader(
         open_storage(root), path, size=size, footer_bytes=footer_bytes, footer_crc32=footer_crc32, zones=zones,
-        identity=identity, contigs=contigs,
+        identity=identity, contigs=contigs, earlier=earlier,
     )  # fmt: skip
 
 

@@ -14,7 +14,8 @@ from bams3.shown import shown
 # Command → (module, description), in the order of --help.
 COMMANDS = {
     "convert": ("convert", "convert BAM, CRAM or SAM to a dataset, or to a part of it"),
-    "merge": ("convert", "complete a dataset that was converted in parts"),
+    "merge": ("growing", "merge inputs to one dataset, or complete one converted in parts"),
+    "append": ("growing", "append the reads of other inputs to a dataset"),
     "rewrite": ("rewrite", "write a dataset anew: other windows, level, reads or tags"),
     "markdup": ("markdup", "mark duplicates of a dataset, as samtools markdup does"),
     "repair": ("info", "rebuild a dataset's index, manifest and header from its chunks"),

@@ -1,11 +1,20 @@
-"""bams3 convert, bams3 merge."""
+"""bams3 convert."""
 
 import sys
 from argparse import ArgumentParser
 from typing import Any
 
 from bams3.cli.markdup import add_markdup, wanted_markdup
-from bams3.cli.options import add_help, add_workers, fraction, parser, progress_bar
+from bams3.cli.options import (
+    add_existing,
+    add_help,
+    add_level,
+    add_workers,
+    fraction,
+    level_of,
+    parser,
+    progress_bar,
+)
 
 _CONVERT_EXAMPLE = """\
   bams3 convert NA12878.bam NA12878.bams3
@@ -15,14 +24,9 @@ _CONVERT_EXAMPLE = """\
 
 def run(command: str, argv: list[str]) -> int:
     """Run the command; returns the exit code."""
-    return _merge(argv) if command == "merge" else _convert(argv)
-
-
-def _convert(argv: list[str]) -> int:
     args = _convert_options().parse_args(argv)
 
     from bams3.buffer import keep_freed_memory
-    from bams3.codec.streams import PROFILES
     from bams3.operations.convert import convert
     from bams3.shown import shown
     from bams3.storage import is_remote
@@ -32,11 +36,10 @@ def _convert(argv: list[str]) -> int:
             f"bams3 convert: {shown(args.dataset)}: an existing dataset will be removed before the new one is complete",
             file=sys.stderr,
         )
-    level = PROFILES[args.profile] if args.profile else args.level
     keep_freed_memory()
     with progress_bar("B") as bar:
         convert(
-            args.source, args.dataset, chunk_size=args.chunk_size, workers=args.workers, level=level,
+            args.source, args.dataset, chunk_size=args.chunk_size, workers=args.workers, level=level_of(args),
             sort=args.sort, fixmate=args.fixmate, overwrite=args.overwrite, resume=args.resume,
             reference=args.reference, index=args.index, batch=args.batch, windows=args.window,
             allow_truncated=args.allow_truncated, progress=bar, expect=bar.expect if bar else None,
@@ -64,14 +67,20 @@ def _convert_options() -> ArgumentParser:
         help="window size in bp: 256K, 512K, 1M (default), 2M, 4M or 8M",
     )
     add_workers(options)
-    _add_level(options)
+    add_level(options)
     _add_sort(options)
     add_markdup(options)
     options.add_argument(
         "--allow-truncated", action="store_true",
         help="accept a file without an end-of-file marker as it is; bams3 stats reports the dataset as truncated",
     )  # fmt: skip
-    _add_existing(options)
+    add_existing(
+        options,
+        "replace an existing dataset. On a file system, the old one is removed once the new one is complete, so "
+        "both need space; in an object store, the old one is removed as soon as IN has been opened. With --batch or "
+        "--window: convert that part again; the dataset is incomplete until the next bams3 merge",
+        "continue an interrupted conversion",
+    )
     options.add_argument(
         "--verify", action="store_true",
         help="read what was written again before it counts as a dataset, and compare it with the records of IN",
@@ -94,21 +103,6 @@ def _convert_options() -> ArgumentParser:
     )  # fmt: skip
     add_help(options)
     return options
-
-
-def _add_level(options: ArgumentParser) -> None:
-    effort = options.add_mutually_exclusive_group()
-    effort.add_argument(
-        "--level",
-        type=int,
-        default=5,
-        metavar="N",
-        help="compression level, 1 (fast) to 9 (small); default 5",
-    )
-    effort.add_argument(
-        "--profile", choices=("fast", "default", "small"), metavar="NAME",
-        help="fast, default or small: shorthand for level 1, 5 or 9",
-    )  # fmt: skip
 
 
 def _add_sort(options: ArgumentParser) -> None:
@@ -143,31 +137,3 @@ def add_lossy(options: ArgumentParser) -> Any:
         help="leave these tags out of all records, such as OQ,BI,BD",
     )  # fmt: skip
     return lossy
-
-
-def _add_existing(options: ArgumentParser) -> None:
-    existing = options.add_mutually_exclusive_group()
-    existing.add_argument(
-        "--overwrite",
-        action="store_true",
-        help="replace an existing dataset. On a file system, the old one is removed once the new one is complete, so "
-        "both need space; in an object store, the old one is removed as soon as IN has been opened. With --batch or "
-        "--window: convert that part again; the dataset is incomplete until the next bams3 merge",
-    )
-    existing.add_argument("--resume", action="store_true", help="continue an interrupted conversion")
-
-
-def _merge(argv: list[str]) -> int:
-    options = parser(
-        "merge",
-        "Complete a dataset once all of its parts (convert --batch, --window) have been written.",
-        "  bams3 merge NA12878.bams3",
-    )
-    options.add_argument("dataset", metavar="DATASET")
-    add_help(options)
-    args = options.parse_args(argv)
-
-    from bams3.operations.convert import merge
-
-    merge(args.dataset)
-    return 0

@@ -156,6 +156,37 @@ def add_workers(arguments: argparse.ArgumentParser) -> None:
     )
 
 
+def add_level(arguments: argparse.ArgumentParser) -> None:
+    """Add the options of how hard to compress; `level_of` gives the level."""
+    effort = arguments.add_mutually_exclusive_group()
+    effort.add_argument(
+        "--level",
+        type=int,
+        default=5,
+        metavar="N",
+        help="compression level, 1 (fast) to 9 (small); default 5",
+    )
+    effort.add_argument(
+        "--profile", choices=("fast", "default", "small"), metavar="NAME",
+        help="fast, default or small: shorthand for level 1, 5 or 9",
+    )  # fmt: skip
+
+
+def level_of(args: argparse.Namespace) -> int:
+    """The level that `add_level`'s options ask for."""
+    from bams3.codec.streams import PROFILES
+
+    level: int = PROFILES[args.profile] if args.profile else args.level
+    return level
+
+
+def add_existing(arguments: argparse.ArgumentParser, overwrite: str, resume: str) -> None:
+    """Add the options for a dataset that exists, or has been begun; `overwrite`, `resume`: what their help says."""
+    existing = arguments.add_mutually_exclusive_group()
+    existing.add_argument("--overwrite", action="store_true", help=overwrite)
+    existing.add_argument("--resume", action="store_true", help=resume)
+
+
 def add_decoding(arguments: argparse.ArgumentParser, default: str) -> None:
     """Add the options of a process that decodes for others as long as it lives: its memory (None: `default`) and its
     workers."""

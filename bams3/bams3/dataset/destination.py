@@ -75,6 +75,7 @@ def plan_of(manifest: Manifest) -> Plan:
     return Plan(
         manifest.header_id, manifest.references, manifest.chunk_size, manifest.level, manifest.header_bytes,
         manifest.header_crc32, manifest.version, header_sha256=manifest.header_sha256,
+        earlier_header_ids=manifest.earlier_header_ids,
     )  # fmt: skip
 
 

@@ -66,7 +66,7 @@ class LooseChunks(DatasetReader):
         sizes = {}
         for chunk in chunks:
             footer = chunk.footer
-            if footer.dataset != first.footer.dataset:
+            if footer.dataset != first.footer.dataset and not self._lie_together(first, chunk):
                 raise UsageError(
                     f"{chunk.name}: of another dataset than {first.name} (their headers differ); "
                     "give the chunks of one dataset at a time"
@@ -80,7 +80,15 @@ class LooseChunks(DatasetReader):
         self._chunk_size = next(iter(sizes), layout.DEFAULT_CHUNK_SIZE)
 
     @staticmethod
+    def _lie_together(*chunks: ChunkReader) -> bool:
+        """Whether chunks lie in one dataset."""
+        roots = {chunk.name.rpartition(f"/{layout.DATA}/")[0] for chunk in chunks}
+        return len(roots) == 1 and roots != {""}
+
+    @staticmethod
     def _whole_header(chunks: Sequence[ChunkReader]) -> Header | None:
+        if len({chunk.footer.dataset for chunk in chunks}) > 1:
+            return None
         for text, chunk in {chunk.footer.header_text: chunk for chunk in chunks}.items():
             try:
                 header = Header.from_text(text)

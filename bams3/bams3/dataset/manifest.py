@@ -83,6 +83,15 @@ class Counts:
             here[reference_id] = [a + b for a, b in zip(here[reference_id], there[reference_id], strict=True)]
         here |= {reference_id: row for reference_id, row in there.items() if reference_id not in here}
 
+    def without(self, other: "Counts") -> "Counts":
+        """The counts of these records without those of `other`, which are some of them."""
+        rest = Counts.zero()
+        rest.add(self)
+        less = {key: [-mapped, -unmapped] for key, (mapped, unmapped) in other.by_reference.items()}
+        rest.add(Counts([-number for number in other.passed], [-number for number in other.failed], less))
+        rest.by_reference = {key: row for key, row in rest.by_reference.items() if any(row)}
+        return rest
+
     def check(self, references: int) -> None:
         """Raise ValueError unless these are possible counts for records with a header of so many references."""
         rows = [self.passed, self.failed, *self.by_reference.values()]
@@ -137,7 +146,7 @@ class Manifest(NamedTuple):
     end-of-file marker; `partial_header`: the header was rebuilt from chunks, which do not have all of it; `sums`:
     None if an earlier version wrote the manifest; `lossy`: what the conversion changed in the records, if it did;
     `header_sha256`, of the header's text, and `index_sha256`, of the stored index: in hex digits, empty before version
-    4."""
+    4; `earlier_header_ids`: of the headers that the dataset had before reads were appended to it."""
 
     header_id: str
     references: list[list[Any]]
@@ -158,6 +167,7 @@ class Manifest(NamedTuple):
     lossy: Loss | None = None
     header_sha256: str = ""
     index_sha256: str = ""
+    earlier_header_ids: tuple[str, ...] = ()
     format: str = FORMAT
     version: int = VERSION
 
@@ -176,8 +186,9 @@ class Manifest(NamedTuple):
         for key in (*FLAGS, *HASHES):
             if not document[key]:
                 del document[key]
-        del document["sums"], document["lossy"]
+        del document["sums"], document["lossy"], document["earlier_header_ids"]
         document |= sums_to_json(self.sums) | lossy_to_json(self.lossy)
+        document |= earlier_to_json(self.earlier_header_ids)
         return sealed(document)
 
     @classmethod
@@ -196,6 +207,7 @@ class Manifest(NamedTuple):
             document["counts"] = Counts.from_json(document["counts"])
             document |= {flag: is_set(document, flag) for flag in FLAGS}
             document["sums"], document["lossy"] = sums_of(document), loss_of(document)
+            document["earlier_header_ids"] = earlier_of(document)
             manifest = cls(**document)
             manifest._check()
             return manifest
@@ -207,6 +219,7 @@ class Manifest(NamedTuple):
     def _check(self) -> None:
         """Raise ValueError for invalid or contradictory values."""
         check_identity(self.header_id, self.level)
+        check_earlier(self.earlier_header_ids, self.header_id, self.version)
         check_encodings(self.encodings)
         check_grid(self.references, self.chunk_size)
         if self.version >= JOINED and not layout.joins(
@@ -254,6 +267,16 @@ def check_identity(identity: Any, level: Any) -> None:
         raise ValueError(f"invalid header_id {identity!r}")
     if type(level) is not int or level not in LEVELS:
         raise ValueError(f"invalid level {level!r}")
+
+
+def check_earlier(earlier: tuple[Any, ...], header: str, version: int) -> None:
+    """Raise ValueError unless these are valid ids of earlier headers in a dataset of this `header_id` and version."""
+    for identity in earlier:
+        check_identity(identity, LEVELS[0])
+    if len({header, *earlier}) <= len(earlier):
+        raise ValueError("an id of a header is there twice")
+    if earlier and version != VERSION:
+        raise ValueError("earlier headers in a version that has none")
 
 
 def check_grid(references: list[list[Any]], chunk_size: Any) -> None:
@@ -308,6 +331,19 @@ def sums_of(document: dict[str, Any]) -> Sums | None:
 def lossy_to_json(loss: Loss | None) -> dict[str, Any]:
     """A loss as a key of a manifest or a plan; none if there was none. `loss_of` is the inverse."""
     return {} if loss is None else {"lossy": loss.to_json()}
+
+
+def earlier_to_json(earlier: tuple[str, ...]) -> dict[str, Any]:
+    """The ids of earlier headers as a key of a manifest or a plan; none if there are none."""
+    return {"earlier_header_ids": list(earlier)} if earlier else {}
+
+
+def earlier_of(document: dict[str, Any]) -> tuple[Any, ...]:
+    """The inverse of `earlier_to_json`, whose values are not checked. Raises ValueError."""
+    found = document.get("earlier_header_ids", ())
+    if not isinstance(found, list | tuple) or (not found and "earlier_header_ids" in document):
+        raise ValueError(f"invalid earlier_header_ids {found!r}")
+    return tuple(found)
 
 
 def header_id(header: Any) -> str:

@@ -62,10 +62,10 @@ def _grouped(opened: Sequence[DatasetReader | ChunkReader]) -> Iterator[DatasetR
 
 
 def _dataset_of(chunk: ChunkReader) -> tuple[str, str]:
-    """The id of a chunk's dataset, and the folder of the dataset if the chunk still lies in one: several may have the
-    same header."""
+    """The folder of a chunk's dataset if the chunk still lies in it, otherwise the id of the dataset: several may have
+    the same id, and a dataset that has grown has chunks of several."""
     root, data, _ = chunk.name.rpartition(f"/{layout.DATA}/")
-    return chunk.footer.dataset, root if data else ""
+    return ("", root) if data else (chunk.footer.dataset, "")
 
 
 def _opened(name: Any, prefetch: Sequence[str]) -> DatasetReader | ChunkReader:

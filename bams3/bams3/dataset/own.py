@@ -39,7 +39,7 @@ class Own:
     """Decides what belongs to a dataset, by its plans: the valid one, and those it has replaced."""
 
     def __init__(self, plans: Sequence[Any]) -> None:
-        self.header_ids = {plan.header_id for plan in plans}
+        self.header_ids = {name for plan in plans for name in (plan.header_id, *plan.earlier_header_ids)}
         self._windows = [
             (
                 plan.chunk_size,

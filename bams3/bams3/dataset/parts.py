@@ -26,10 +26,13 @@ from bams3.dataset.manifest import (
     VERSIONS,
     Counts,
     Manifest,
+    check_earlier,
     check_grid,
     check_identity,
     check_seal,
     check_sha256,
+    earlier_of,
+    earlier_to_json,
     header_id,
     is_count,
     is_set,
@@ -53,7 +56,7 @@ WRITTEN = (VERSION, JOINED)
 
 @dataclass(frozen=True)
 class Plan:
-    """What all parts of a dataset have in common."""
+    """What all parts of a dataset have in common. `earlier_header_ids`: see `Manifest`."""
 
     header_id: str
     references: list[list[Any]]
@@ -64,6 +67,7 @@ class Plan:
     version: int = VERSION
     lossy: Loss | None = None
     header_sha256: str = ""
+    earlier_header_ids: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, header: Any, chunk_size: int, level: int, lossy: Loss | None = None) -> "Plan":
@@ -76,8 +80,9 @@ class Plan:
 
     def to_bytes(self) -> bytes:
         """Encode as a plan file: JSON."""
-        document = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "lossy"}
-        return sealed(document | lossy_to_json(self.lossy))
+        names = [each.name for each in fields(self) if each.name not in ("lossy", "earlier_header_ids")]
+        document = {name: getattr(self, name) for name in names}
+        return sealed(document | lossy_to_json(self.lossy) | earlier_to_json(self.earlier_header_ids))
 
     @cached_property
     def grid(self) -> Grid:
@@ -100,7 +105,7 @@ class Plan:
         return self.grid if joins(self.version) else None
 
 
-def version_of(references: Sequence[Sequence[Any]], chunk_size: int) -> int:
+def version_of(references: Sequence[Any], chunk_size: int) -> int:
     """The version of the format in which a dataset of these contigs is written."""
     return JOINED if layout.joins([length for _, length in references], chunk_size) else VERSION
 
@@ -155,9 +160,8 @@ class Part:
         self.counts.check(references)
         if self.sums is not None:
             self.sums.check(self.counts.passed[1], self.counts.failed[1])
-        for window in self.windows:
-            if not all(type(number) is int and -1 <= number < 1 << 32 for number in window):
-                raise ValueError(f"invalid windows {list(window)}")
+        if not all(type(number) is int and -1 <= number < 1 << 32 for number in chain(*self.windows)):
+            raise ValueError("invalid windows")
         check_chunks(self.chunks, self.counts, plan.references, plan.chunk_size, plan.joined)
         check_hashes(self.chunks, plan.version)
         runs = sorted(self.windows)
@@ -276,8 +280,9 @@ def _parse_plan(data: bytes, name: str, versions: Sequence[int]) -> Plan:
     try:
         document = parse_json(data)
         check_seal(document, data)
-        plan = Plan(**document | {"lossy": loss_of(document)})
+        plan = Plan(**document | {"lossy": loss_of(document), "earlier_header_ids": earlier_of(document)})
         check_identity(plan.header_id, plan.level)
+        check_earlier(plan.earlier_header_ids, plan.header_id, plan.version)
         check_grid(plan.references, plan.chunk_size)
         if plan.version not in versions:
             raise DatasetError(
@@ -330,7 +335,8 @@ def commit(storage: Storage, plan: Plan, parts: Sequence[Part]) -> Manifest:
         plan.header_id, plan.references, plan.chunk_size, plan.level, records, len(chunks),
         sum(chunk.size for chunk in chunks), plan.header_bytes, plan.header_crc32, len(index), zlib.crc32(index),
         counts, dict(ENCODINGS), any(part.truncated for part in parts), sums=_sums(parts),
-        lossy=plan.lossy, header_sha256=plan.header_sha256, index_sha256=sha256_of(index), version=plan.version,
+        lossy=plan.lossy, header_sha256=plan.header_sha256, index_sha256=sha256_of(index),
+        earlier_header_ids=plan.earlier_header_ids, version=plan.version,
     )  # fmt: skip
     if not _is_plan(storage, plan.to_bytes()):
         raise DatasetError(

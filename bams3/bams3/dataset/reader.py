@@ -222,7 +222,7 @@ class DatasetReader:
             identity=Identity(
                 self.manifest.header_id, entry.reference_id, entry.start, entry.end, self.manifest.level
             ),
-            contigs=entry.contigs,
+            contigs=entry.contigs, earlier=self.manifest.earlier_header_ids,
         )  # fmt: skip
 
     def chunks_of(self, reference_id: int) -> list[ChunkEntry]:

@@ -73,6 +73,16 @@ class Sums:
             for mine, more in zip(here, rows, strict=True):
                 mine[:] = together(mine, more)
 
+    def without(self, other: Sums) -> Sums:
+        """The sums of these records without those of `other`, which are some of them."""
+        rest = {name: (list(passed), list(failed)) for name, (passed, failed) in self.groups.items()}
+        for name, rows in other.groups.items():
+            here = rest.setdefault(name, (_nothing(), _nothing()))
+            for mine, less in zip(here, rows, strict=True):
+                inverse = [-less[0], *(pow(each, -1, MODULUS) for each in less[1:])]
+                mine[:] = together(mine, inverse)
+        return Sums({name: rows for name, rows in rest.items() if rows != (_nothing(), _nothing())})
+
     def names(self) -> list[bytes]:
         """The read groups, in the order of their bytes."""
         return sorted(name for name in self.groups if name is not None)

@@ -8,6 +8,7 @@ chunks. At most a few row groups per worker are in memory.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import chain, groupby, islice
 from operator import attrgetter
 from typing import Any, BinaryIO, NamedTuple
@@ -32,7 +33,7 @@ from bams3.dataset.manifest import Counts, Manifest
 from bams3.dataset.own import Own
 from bams3.dataset.sums import Sums
 from bams3.duplicates.options import Markdup
-from bams3.errors import DatasetError, SourceError
+from bams3.errors import DatasetError, FormatError, SourceError
 from bams3.operations.begin import begin, check_options, check_options_of_markdup, check_options_of_sort
 from bams3.operations.earlier import Earlier
 from bams3.operations.reread import reread
@@ -173,7 +174,7 @@ def convert(
         reused = resume or (overwrite and name is not None)
         earlier = Earlier(storage, plan, there.objects) if reused else None
         job = Conversion(Uploads(storage), plan, HeaderLines(opened.header), pool, earlier, there)
-        with _faults_named(opened, storage, removes=name is None and not resume):
+        with faults_named(opened.path, storage, removes=name is None and not resume):
             if chosen is None:
                 counts = _known_counts(opened, index)
                 part = job.run_whole(opened)
@@ -207,21 +208,21 @@ def _size(path: str, source: Source, plan: parts.Plan, windows: Sequence[Window]
 
 
 @contextmanager
-def _faults_named(source: Source, storage: Storage, *, removes: bool) -> Iterator[None]:
-    """Name the dataset or the source in errors of a conversion. `removes`: what was written is removed if the source is
-    at fault, because the conversion can't be resumed and its files would block another attempt."""
+def faults_named(source: str, storage: Storage, *, removes: bool) -> Iterator[None]:
+    """Name the dataset or the `source` in errors of a conversion. `removes`: what was written is removed if the source
+    is at fault, because the conversion can't be resumed and its files would block another attempt."""
     try:
         yield
     except FileNotFoundError as error:
         raise DatasetError(
             f"{storage.root}: {error.filename} was removed while the dataset was written"
         ) from error
-    except SourceError as error:
+    except (SourceError, FormatError) as error:
         if removes:
             remove(survey(storage))
-        if source.path in str(error):
+        if isinstance(error, FormatError) or source in str(error):
             raise
-        raise SourceError(f"{source.path}: {error}") from error
+        raise SourceError(f"{source}: {error}") from error
 
 
 def merge(dataset: Any) -> Manifest:
@@ -306,26 +307,33 @@ class Conversion:
 
     def run(self, blocks: Iterable[Any]) -> parts.Part:
         """Write the chunks of all records in `blocks`; the part that is returned does not know its windows yet."""
-        return self.write(self.cut(blocks))
+        return self.encode(self.cut(blocks))
 
     def cut(self, blocks: Iterable[Any]) -> Iterator[Task]:
         """Cut records into row groups."""
         shared = self.plan.joined.shared if self.plan.joined else None
         return tasks_of(cut_row_groups(blocks, self.plan.chunk_size, self.plan.lengths, shared))
 
-    def write(self, tasks: Iterable[Task]) -> parts.Part:
+    def encode(self, tasks: Iterable[Task]) -> parts.Part:
         """Write the chunks of all row groups; the part that is returned does not know its windows yet."""
         sums = Sums.zero()
         part = parts.Part([], sums=sums)
-        self.own = Own([self.plan, *self.there.plans])
         finished = self._counted(self.workers.map(self._compress, together(tasks, _SIZE)), part.counts, sums)
+        part.chunks = self.write(finished)
+        return part
+
+    def write(self, row_groups: Iterable[tuple[ChunkKey, CompressedRowGroup]]) -> list[ChunkEntry]:
+        """Write the chunks that consist of these row groups."""
         with self.uploads:
             chunks = [
                 self._write(key[0], key[1], (group for _, group in items))
-                for key, items in groupby(finished, key=lambda item: item[0])
+                for key, items in groupby(row_groups, key=lambda item: item[0])
             ]
-        part.chunks = [entry() for entry in chunks]
-        return part
+        return [entry() for entry in chunks]
+
+    @cached_property
+    def _own(self) -> Own:
+        return Own([self.plan, *self.there.plans])
 
     def _counted(
         self, runs: Iterable[list["Result"]], counts: Counts, sums: Sums
@@ -370,7 +378,7 @@ class Conversion:
         path = self.plan.chunk_path(reference_id, start)
         end = start + self.plan.chunk_size if reference_id != UNPLACED else start
         if path in self.there.objects:
-            self.own.check_chunk(self.uploads.storage, path)
+            self._own.check_chunk(self.uploads.storage, path)
         identity = Identity(self.plan.header_id, reference_id, start, end, self.plan.level)
 
         def write(file: BinaryIO, items: Iterator[CompressedRowGroup]) -> ChunkEntry:

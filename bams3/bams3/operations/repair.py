@@ -93,7 +93,7 @@ def repair(
     manifest = Manifest(
         first.dataset, references, size, first.level, sum(entry.records for entry in entries), len(entries),
         sum(entry.size for entry in entries), len(found.text), zlib.crc32(found.text), len(index), zlib.crc32(index),
-        counts, dict(ENCODINGS), partial_header=header_id(found) != first.dataset, sums=sums,
+        counts, dict(ENCODINGS), partial_header=header_id(found) != _header_id(chunks, intact), sums=sums,
         version=version,
     )  # fmt: skip
     if hashed:
@@ -152,16 +152,22 @@ def _chunks(storage: Storage, sizes: dict[str, int]) -> Iterator[ChunkReader]:
 def _check_together(chunks: list[ChunkReader], intact: Manifest | None) -> None:
     """Raise DatasetError unless all chunks are of one dataset, and of that of the manifest if there is one."""
     first = chunks[0]
+    known = {intact.header_id, *intact.earlier_header_ids} if intact else {first.footer.dataset}
     for chunk in chunks:
         footer = chunk.footer
-        if (footer.dataset, footer.level) != (first.footer.dataset, first.footer.level):
+        if intact is not None and footer.dataset not in known:
             raise DatasetError(
-                f"{chunk.name}: of another dataset than {first.name}; move one of them elsewhere"
+                f"{chunk.name}: of another dataset than {layout.METADATA}; move one of them elsewhere"
             )
-    if intact is not None and intact.header_id != first.footer.dataset:
-        raise DatasetError(
-            f"{first.name}: of another dataset than {layout.METADATA}; move one of them elsewhere"
-        )
+        if footer.dataset not in known or footer.level != first.footer.level:
+            raise DatasetError(
+                f"{chunk.name}: of another dataset than {first.name}; move one of them elsewhere, or restore "
+                f"{layout.METADATA} if reads were appended"
+            )
+
+
+def _header_id(chunks: list[ChunkReader], intact: Manifest | None) -> str:
+    return intact.header_id if intact else chunks[0].footer.dataset
 
 
 def _chunk_size(chunks: Iterable[ChunkReader]) -> int:
@@ -176,7 +182,7 @@ def _header(
     storage: Storage, chunks: list[ChunkReader], intact: Manifest | None, given: Any
 ) -> tuple[Header, list[str]]:
     """Return the header, and what is not known of it. Raises DatasetError if the given header is another one."""
-    wanted = chunks[0].footer.dataset
+    wanted = _header_id(chunks, intact)
     if given is not None:
         from bams3.sources.bam import open_source
 

@@ -247,7 +247,7 @@ class _Rewriting(Conversion):
         """Write the chunks."""
         jobs = self.reader.fetched(self._jobs(), plan_all)
         found = self.workers.map(self._read, jobs, ahead=self.workers.count // 2)  # each has up to 32 MiB
-        part = self.write(self._tasks(watched(found, attrgetter("size"), progress)))
+        part = self.encode(self._tasks(watched(found, attrgetter("size"), progress)))
         if self.told:
             part.counts, part.sums = self.told
         part.windows, part.truncated = list(self.plan.grid.runs()), self.reader.manifest.truncated

@@ -125,6 +125,8 @@ def _check_header(
     footer = chunk.footer
     if footer.header is None or not dataset.is_whole:
         return
+    if footer.dataset != dataset.manifest.header_id:  # that of an earlier header, which is not kept
+        return
     expected = lines().kept(
         [reference for reference, _, _ in footer.references],
         {name for group in footer.row_groups for name in group.read_groups},

@@ -10,7 +10,8 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
-from bams3.bam.fields cimport REVERSE, load_u32, record_flag, record_pos, record_ref
+from bams3.bam.fields cimport load_u32, record_pos, record_ref
+from bams3.bam.order cimport key_of
 
 import array
 
@@ -38,15 +39,6 @@ cdef struct Heap:
     Page *first
     Page *last
     int64_t records
-
-
-cdef inline uint64_t key_of(const uint8_t *record) noexcept nogil:
-    """31 bits of the reference id, of which -1 is the greatest; 31 bits of the position, from -1 on; the strand."""
-    return (
-        (<uint64_t> load_u32(record + 4) & 0x7FFFFFFF) << 32
-        | <uint64_t> (record_pos(record) + 1) << 1
-        | (record_flag(record) & REVERSE) // REVERSE
-    )
 
 
 cdef Item *sort_items(Item *items, Item *spare, int64_t count) noexcept nogil:

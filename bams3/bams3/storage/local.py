@@ -4,6 +4,7 @@ import errno
 import io
 import os
 import re
+import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
@@ -207,3 +208,18 @@ class LocalStorage:
 
     def _file(self, path: str) -> str:
         return os.path.join(self.root, path)
+
+
+def link_all(source: str, target: str, paths: Iterable[str]) -> None:
+    """Give the files at these paths below a folder the same paths below another one, too, without copying them if the
+    file system can do that."""
+    for path in paths:
+        old, new = os.path.join(source, path), os.path.join(target, path)
+        os.makedirs(os.path.dirname(new), exist_ok=True)
+        try:
+            os.link(old, new)
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without hard links
+            with open_regular(old) as file, LocalStorage(target).create(path) as copy:
+                shutil.copyfileobj(file, copy, 1 << 20)

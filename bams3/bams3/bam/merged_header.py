@@ -1,0 +1,204 @@
+"""The header of several inputs together, as `samtools merge` makes it, and how it changes the ids in their records."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+from bams3.bam.header import Header
+from bams3.errors import SourceError
+
+_MASK = (1 << 48) - 1
+
+
+@dataclass
+class Translation:
+    """From the ids of an input to those of the merged header.
+
+    `references`: by reference id, array('i'). `read_groups`, `programs`: the ids that the input's header defines.
+    `read_group`: that all records get, whatever theirs is; None if they keep their own.
+    """
+
+    references: array[int]
+    read_groups: dict[bytes, bytes]
+    programs: dict[bytes, bytes]
+    read_group: bytes | None = None
+
+    @property
+    def keeps_order(self) -> bool:
+        """Whether records that are sorted by coordinate still are."""
+        return all(a < b for a, b in pairwise(self.references))
+
+    def keeps(self, tag: bytes, values: Iterable[str]) -> bool:
+        """Whether RG or PG tags with these values stay as they are."""
+        names = self.read_groups if tag == b"RG" else self.programs
+        encoded = (value.encode("utf-8", "surrogateescape") for value in values)
+        return self.read_group is None and all(names.get(value) == value for value in encoded)
+
+
+class MergedHeader:
+    """Takes the headers of the inputs in their order; `header` is what they become.
+
+    Contigs and read groups of all inputs come in the order in which they are seen first, contigs once for each name. If
+    an @RG or @PG line has the ID of an earlier one, it gets another: the same with a random number behind it. With
+    `combine_read_groups` or `combine_programs`, only the first of such lines is kept instead. `seed`: of the random
+    numbers, which are those of `samtools merge -s`.
+    """
+
+    def __init__(
+        self, *, combine_read_groups: bool = False, combine_programs: bool = False, seed: int = 0
+    ) -> None:
+        self._combine = {b"@RG": combine_read_groups, b"@PG": combine_programs}
+        self._state = (seed & 0xFFFFFFFF) << 16 | 0x330E
+        self._first = b""
+        self._sorted = True
+        self._contigs: dict[bytes, int] = {}
+        self._references: list[tuple[str, int]] = []
+        self._lines: dict[bytes, list[bytes]] = {kind: [] for kind in (b"@SQ", b"@RG", b"@PG", b"@CO")}
+        self._known: dict[bytes, set[bytes]] = {b"@RG": set(), b"@PG": set()}
+
+    def add(self, header: Header, read_group: bytes | None = None) -> Translation:
+        """Take the header of the next input. `read_group`: that its records get.
+
+        Raises SourceError if a line is none that htslib reads.
+        """
+        lines = _parsed(header.text)
+        self._first = self._first or next(iter(lines[b"@HD"]), b"")
+        references = array("i", self._add_contigs(header, lines[b"@SQ"]))
+        groups, group_lines = self._renamed(b"@RG", _first_of_id(lines[b"@RG"]), read_group)
+        programs, program_lines = self._renamed(b"@PG", [(_id(line), line) for line in lines[b"@PG"]])
+        self._lines[b"@RG"] += (_with_program(line, b"\tPG:", programs) for line in group_lines)
+        self._lines[b"@PG"] += (_with_program(line, b"\tPP:", programs) for line in program_lines)
+        self._lines[b"@CO"] += lines[b"@CO"]
+        translation = Translation(references, groups, programs, read_group)
+        self._sorted = self._sorted and translation.keeps_order
+        return translation
+
+    @property
+    def header(self) -> Header:
+        """The merged header. If the contigs of an input have another order than here, it does not say SO:coordinate."""
+        first = self._first if self._sorted or not self._first else _unsorted(self._first)
+        lines = [first] if first else []
+        lines += (line for kind in self._lines.values() for line in kind)
+        return Header(b"".join(line + b"\n" for line in lines), tuple(self._references))
+
+    def _add_contigs(self, header: Header, lines: list[bytes]) -> Iterator[int]:
+        """Add the contigs of an input; yield the new id of each."""
+        by_name: dict[bytes, bytes] = {}
+        for line in lines:
+            by_name.setdefault(_field(line, b"SN"), line)
+        for name, length in header.references:
+            encoded = name.encode("utf-8", "surrogateescape")
+            line = by_name.pop(encoded, b"") or b"@SQ\tSN:%s\tLN:%d" % (encoded, length)
+            yield self._add_contig(encoded, length, line)
+        for encoded, line in by_name.items():  # that the header's list of references lacks
+            number = _field(line, b"LN")
+            if not number.isdigit() or int(number) >= 1 << 31:
+                raise SourceError(f"a header line has no valid LN: {_shown(line)}")
+            self._add_contig(encoded, int(number), line)
+
+    def _add_contig(self, name: bytes, length: int, line: bytes) -> int:
+        known = self._contigs.get(name)
+        if known is not None:
+            return known
+        number = self._contigs[name] = len(self._references)
+        self._references.append((name.decode("utf-8", "surrogateescape"), length))
+        self._lines[b"@SQ"].append(_replaced(line, b"\tLN:", b"%d" % length))
+        for other in filter(None, _field(line, b"AN").split(b",")):
+            self._contigs.setdefault(other, number)
+        return number
+
+    def _renamed(
+        self, kind: bytes, lines: list[tuple[bytes, bytes]], instead: bytes | None = None
+    ) -> tuple[dict[bytes, bytes], list[bytes]]:
+        """The new id of each old one, and the lines that the merged header gets. `lines`: with their ids."""
+        known, by_id = self._known[kind], dict(lines)
+        renamed, added = {}, []
+        for old, _ in lines:
+            new = old if instead is None else instead
+            if instead is None and old in known and not self._combine[kind]:
+                new = self._unique(old, known)
+            if new not in known:
+                known.add(new)
+                added.append(_replaced(by_id[old], b"\tID:", new))
+            renamed[old] = new
+        if instead is not None and not added:
+            new = self._unique(instead, known) if instead in known else instead
+            known.add(new)
+            added.append(b"@RG\tID:" + new)
+        return renamed, added
+
+    def _unique(self, name: bytes, known: set[bytes]) -> bytes:
+        """An id that is not known: the name, and the next of the numbers that lrand48 gives."""
+        while True:
+            self._state = (self._state * 0x5DEECE66D + 0xB) & _MASK
+            found = b"%s-%08X" % (name, self._state >> 17)
+            if found not in known:
+                return found
+
+
+def _parsed(text: bytes) -> dict[bytes, list[bytes]]:
+    """The lines of a header by their kind. Raises SourceError for one that htslib does not read."""
+    found: dict[bytes, list[bytes]] = {kind: [] for kind in (b"@HD", b"@SQ", b"@RG", b"@PG", b"@CO")}
+    lines = text.partition(b"\0")[0].split(b"\n")
+    if not lines[-1]:
+        lines.pop()
+    for line in lines:
+        kind, tab, rest = line[:3], line[3:4], line[4:]
+        fields = rest.split(b"\t") if kind != b"@CO" else []
+        if (
+            len(kind) < 3
+            or not (kind[:1] == b"@" and kind[1:].isalpha() and tab == b"\t")
+            or any(len(field) < 3 or field[2:3] != b":" for field in fields)
+        ):
+            raise SourceError(f"a line of the header is not valid, so it can't be merged: {_shown(line)}")
+        if kind in (b"@RG", b"@PG"):
+            _id(line)
+        if kind in found:
+            found[kind].append(line)
+    return found
+
+
+def _first_of_id(lines: list[bytes]) -> list[tuple[bytes, bytes]]:
+    """The lines with their ids; of several with the same one, only the first."""
+    found: dict[bytes, bytes] = {}
+    for line in lines:
+        found.setdefault(_id(line), line)
+    return list(found.items())
+
+
+def _id(line: bytes) -> bytes:
+    value = _field(line, b"ID")
+    if not value and b"\tID:" not in line:
+        raise SourceError(f"a line of the header has no ID, so it can't be merged: {_shown(line)}")
+    return value
+
+
+def _field(line: bytes, tag: bytes) -> bytes:
+    """The value of a field of a header line; empty if it has none."""
+    return line.partition(b"\t" + tag + b":")[2].partition(b"\t")[0]
+
+
+def _replaced(line: bytes, field: bytes, value: bytes) -> bytes:
+    """The line with another value in a field that it has."""
+    before, _, after = line.partition(field)
+    return before + field + value + after[len(after.partition(b"\t")[0]) :]
+
+
+def _with_program(line: bytes, field: bytes, programs: dict[bytes, bytes]) -> bytes:
+    """The line with the new id of the program that the field names, if that is known."""
+    new = programs.get(_field(line, field[1:3])) if field in line else None
+    return line if new is None else _replaced(line, field, new)
+
+
+def _unsorted(line: bytes) -> bytes:
+    """An @HD line that says SO:unsorted, and neither GO nor SS."""
+    kept = [field for field in line.split(b"\t") if field[:3] not in (b"GO:", b"SS:")]
+    kept = [b"SO:unsorted" if field[:3] == b"SO:" else field for field in kept]
+    return b"\t".join(kept if b"SO:unsorted" in kept else [*kept, b"SO:unsorted"])
+
+
+def _shown(line: bytes) -> str:
+    return repr(line[:80].decode("utf-8", "backslashreplace"))

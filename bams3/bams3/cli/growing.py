@@ -1,0 +1,124 @@
+"""bams3 merge, bams3 append."""
+
+from argparse import ArgumentParser
+
+from bams3.cli.options import add_existing, add_help, add_level, add_workers, level_of, parser, progress_bar
+
+_MERGE_EXAMPLE = """\
+  bams3 merge -cp chr*.bams3 sample.bams3
+  bams3 merge NA12878.bams3   # after bams3 convert --batch or --window"""
+
+
+_OF_INPUTS = (
+    "combine_read_groups", "combine_programs", "seed", "read_group_of_file", "chunk_size", "workers", "level",
+    "profile", "overwrite", "resume", "reference",
+)  # fmt: skip
+"""Options that merge has for inputs only."""
+
+
+def run(command: str, argv: list[str]) -> int:
+    """Run the command; returns the exit code."""
+    return _append(argv) if command == "append" else _merge(argv)
+
+
+def _merge(argv: list[str]) -> int:
+    options = parser(
+        "merge",
+        "Merge inputs to a dataset, as samtools merge does, or complete one that was converted in parts.",
+        _MERGE_EXAMPLE,
+    )
+    options.usage = "bams3 merge [OPTION...] IN... OUT\n       bams3 merge DATASET"
+    options.add_argument(
+        "paths", metavar="IN... OUT", nargs="+",
+        help="datasets, BAM, CRAM, SAM, each sorted; the new dataset",
+    )  # fmt: skip
+    _add_ids(options)
+    options.add_argument(
+        "-r", dest="read_group_of_file", action="store_true",
+        help="give all reads the read group named as their file",
+    )  # fmt: skip
+    options.add_argument(
+        "--chunk-size",
+        default="1M",
+        metavar="SIZE",
+        help="window size in bp; default 1M",
+    )
+    add_workers(options)
+    add_level(options)
+    add_existing(
+        options, "replace an existing dataset, as bams3 convert does", "continue an interrupted merge"
+    )
+    options.add_argument("-T", "--reference", metavar="FASTA", help="reference of CRAM inputs")
+    add_help(options)
+    args = options.parse_args(argv)
+
+    if len(args.paths) == 1:
+        without = options.parse_args(["--", *args.paths])
+        if any(getattr(args, name) != getattr(without, name) for name in _OF_INPUTS):
+            options.error(
+                "with a lone DATASET, merge completes its parts, which has no options and runs in one thread; "
+                "leave the options out, or give IN... OUT"
+            )
+        from bams3.operations.convert import merge
+
+        merge(args.paths[0])
+        return 0
+    from bams3.buffer import keep_freed_memory
+    from bams3.operations.merge import merge_inputs
+
+    keep_freed_memory()
+    with progress_bar("B") as bar:
+        merge_inputs(
+            args.paths[:-1], args.paths[-1], chunk_size=args.chunk_size, workers=args.workers, level=level_of(args),
+            overwrite=args.overwrite, resume=args.resume, reference=args.reference,
+            combine_read_groups=args.combine_read_groups, combine_programs=args.combine_programs,
+            read_group_of_file=args.read_group_of_file, seed=args.seed, progress=bar,
+        )  # fmt: skip
+    return 0
+
+
+def _append(argv: list[str]) -> int:
+    options = parser(
+        "append",
+        "Append the reads of other inputs to a dataset. Only windows with new reads are written again.",
+        "  bams3 append NA12878.bams3 lane3.bam",
+    )
+    options.add_argument("dataset", metavar="DATASET", help="the dataset (a directory) that grows")
+    options.add_argument(
+        "inputs", metavar="IN", nargs="+", help="datasets, BAM, CRAM and SAM files, sorted by coordinate"
+    )
+    _add_ids(options)
+    add_workers(options)
+    options.add_argument("-T", "--reference", metavar="FASTA", help="reference of CRAM inputs")
+    add_help(options)
+    args = options.parse_args(argv)
+
+    from bams3.buffer import keep_freed_memory
+    from bams3.operations.append import append
+
+    keep_freed_memory()
+    with progress_bar("B") as bar:
+        append(
+            args.dataset, args.inputs, workers=args.workers, reference=args.reference,
+            combine_read_groups=args.combine_read_groups, combine_programs=args.combine_programs, seed=args.seed,
+            progress=bar,
+        )  # fmt: skip
+    return 0
+
+
+def _add_ids(options: ArgumentParser) -> None:
+    options.add_argument(
+        "-c", dest="combine_read_groups", action="store_true",
+        help="combine @RG lines of one ID; without it, IDs change",
+    )  # fmt: skip
+    options.add_argument(
+        "-p", dest="combine_programs", action="store_true", help="combine @PG lines of one ID"
+    )
+    options.add_argument(
+        "-s",
+        dest="seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="seed of numbers in changed IDs; default 0",
+    )

@@ -1,0 +1,121 @@
+"""Append the reads of other inputs to a dataset. Chunks that get none stay as they are."""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import Any
+
+from bams3.bam.merged_header import MergedHeader
+from bams3.chunk.entry import ChunkEntry
+from bams3.chunk.header import HeaderLines
+from bams3.codec import ENCODINGS
+from bams3.dataset import parts
+from bams3.dataset.destination import restore
+from bams3.dataset.hashes import hash_of
+from bams3.dataset.manifest import Manifest
+from bams3.dataset.reader import DatasetReader
+from bams3.errors import DatasetError, UsageError
+from bams3.operations.begin import begin
+from bams3.operations.convert import Conversion, faults_named
+from bams3.operations.merge import MANY_INPUTS, complete, loss_of, open_input, same_place, take
+from bams3.operations.merging import MergedRecords
+from bams3.parallel.uploads import Uploads
+from bams3.parallel.workers import Workers, worker_count
+from bams3.storage import Storage, is_remote, open_storage
+from bams3.storage.local import link_all
+
+
+def append(
+    dataset: Any, inputs: Sequence[Any], *, workers: int | str = "auto", reference: str | None = None,
+    combine_read_groups: bool = False, combine_programs: bool = False, seed: int = 0,
+    progress: Callable[[int], None] | None = None,
+) -> Manifest:  # fmt: skip
+    """Append reads to a dataset on a file system, as if it had been merged with the inputs, itself the first.
+
+    Chunks of windows in which no input has reads are not written again: the new dataset has the same files. It takes
+    the place of the old one once it is complete; until then, readers see the old one, which stays if this fails.
+
+    Parameters
+    ----------
+    dataset
+        Path of the dataset. Its own reads keep every byte.
+    inputs, reference, combine_read_groups, combine_programs, seed, progress
+        As for `merge_inputs`.
+    workers
+        Number of threads, or "auto" for all available cores.
+
+    Returns
+    -------
+    Manifest
+        The manifest of the dataset as it is then.
+
+    Raises
+    ------
+    SourceError
+        If an input is damaged, or not sorted in the order of the dataset's contigs.
+    DatasetError
+        If there is no dataset, or none that can grow; the message says which command to use instead.
+    UsageError
+        If the dataset is in an object store, or one of the inputs.
+    """
+    name, names, threads = str(dataset), [str(each) for each in inputs], worker_count(workers)
+    if is_remote(name):
+        raise UsageError(
+            f"{name}: bams3 append needs a file system; use bams3 merge, which writes a new dataset"
+        )
+    if any(same_place(each, name) for each in names):
+        raise UsageError(f"{name}: both the dataset and an input; give other inputs")
+    storage = open_storage(name)
+    restore(storage.root)
+    grown = DatasetReader(name)
+    merging = MergedHeader(
+        combine_read_groups=combine_read_groups, combine_programs=combine_programs, seed=seed
+    )
+    with ExitStack() as stack:
+        opened = [stack.enter_context(open_input(each, reference, progress)) for each in names]
+        taken = [take(merging, grown, name)._replace(changes=False)]
+        taken += (take(merging, each, given) for each, given in zip(opened, names, strict=True))
+        header, loss = merging.header, loss_of([grown, *opened])
+        plan = parts.Plan.of(header, grown.manifest.chunk_size, grown.manifest.level, loss)
+        _check_grows(grown, plan)
+        plan = _keeping_chunks(plan, grown.manifest)
+        new, there = stack.enter_context(
+            begin(storage, plan, header.text, None, overwrite=True, resume=False)
+        )
+        pool = stack.enter_context(Workers(threads))
+        job = Conversion(Uploads(new), plan, HeaderLines(header), pool, None, there)
+        stack.enter_context(faults_named("", new, removes=False))
+        records = MergedRecords(taken, plan, pool.map if len(taken) <= MANY_INPUTS else map)
+        part = job.run(records.blocks())
+        part.chunks += job.write(records.copied())
+        link_all(storage.root, new.root, (entry.path for entry in records.kept))
+        part.chunks += (_hashed(entry, storage) for entry in records.kept)
+        return complete(new, plan, part, records, [grown, *opened])
+
+
+def _keeping_chunks(plan: parts.Plan, manifest: Manifest) -> parts.Plan:
+    """The plan, for a dataset that keeps chunks of the one with this manifest."""
+    known = dict.fromkeys([*manifest.earlier_header_ids, manifest.header_id])
+    known.pop(plan.header_id, None)
+    return replace(plan, earlier_header_ids=tuple(known))
+
+
+def _hashed(entry: ChunkEntry, storage: Storage) -> ChunkEntry:
+    """The entry with the SHA-256 of its chunk, which indexes of earlier versions lack."""
+    return entry if entry.sha256 else entry._replace(sha256=hash_of(storage, entry.path, entry.size))
+
+
+def _check_grows(dataset: DatasetReader, plan: parts.Plan) -> None:
+    """Raise DatasetError unless chunks of a dataset can stay as they are in one of this plan."""
+    manifest = dataset.manifest
+    if manifest.version == 1 or manifest.encodings != ENCODINGS:
+        why = "an earlier version of bams3 wrote it"
+    elif manifest.partial_header:
+        why = "its header was rebuilt from chunks and is not whole"
+    elif manifest.joined or plan.joined:
+        why = "it has so many contigs that some share chunks"
+    else:
+        return
+    raise DatasetError(
+        f"{dataset.uri}: can't be appended to, because {why}; use bams3 merge, which writes a new dataset"
+    )

@@ -1,0 +1,188 @@
+"""Merge datasets, BAM, CRAM and SAM files, of one sample or many, to one dataset."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from bams3.bam.lossy import Loss
+from bams3.bam.merged_header import MergedHeader
+from bams3.chunk.header import HeaderLines
+from bams3.codec.streams import DEFAULT_LEVEL
+from bams3.dataset import layout, parts
+from bams3.dataset.manifest import Manifest
+from bams3.dataset.opening import is_chunk, is_other_file, open_reader
+from bams3.dataset.reader import DatasetReader
+from bams3.errors import Bams3Error, SourceError, UsageError
+from bams3.operations.begin import begin, check_options
+from bams3.operations.convert import Conversion, faults_named
+from bams3.operations.earlier import Earlier
+from bams3.operations.merging import Input, MergedRecords
+from bams3.parallel.uploads import Uploads
+from bams3.parallel.workers import Workers, worker_count
+from bams3.sources.inputs import Source
+from bams3.storage import is_remote, open_storage
+from bams3.storage.memory import is_stream
+
+MANY_INPUTS = 16
+"""With more inputs than this, none is read ahead by threads: each block that waits takes memory."""
+
+
+def merge_inputs(
+    inputs: Sequence[Any], dataset: Any, *, chunk_size: int | str = layout.DEFAULT_CHUNK_SIZE,
+    workers: int | str = "auto", level: int = DEFAULT_LEVEL, overwrite: bool = False, resume: bool = False,
+    reference: str | None = None, combine_read_groups: bool = False, combine_programs: bool = False,
+    read_group_of_file: bool = False, seed: int = 0, progress: Callable[[int], None] | None = None,
+) -> Manifest:  # fmt: skip
+    """Merge inputs to a dataset: that of the BAM that `samtools merge` makes of them, but that tags keep their places.
+
+    Chunks of a dataset are copied if no other input has records in their window and theirs stay as they are.
+
+    Parameters
+    ----------
+    inputs
+        Datasets, chunks, BAM, CRAM and SAM files, sorted by coordinate: paths or URIs, or `-` for standard input.
+        Records at the same position and strand come in the order of the inputs.
+    dataset
+        Path or URI of the dataset to write.
+    chunk_size, workers, level, overwrite, resume
+        As for `convert`.
+    reference
+        FASTA file of CRAM inputs.
+    combine_read_groups, combine_programs
+        Keep one of several @RG or @PG lines that have the same ID. Otherwise later ones get another ID.
+    read_group_of_file
+        Give all records of an input a read group named as its file, without .bam, .cram, .sam or .bams3.
+    seed
+        Of the random numbers in those other IDs.
+    progress
+        Called whenever bytes of BAM, CRAM or SAM inputs are read, with their number.
+
+    Returns
+    -------
+    Manifest
+        The manifest of the dataset.
+
+    Raises
+    ------
+    SourceError
+        If an input is damaged, or its records are not sorted in the order of the merged header's contigs.
+    DatasetError
+        If the dataset exists, unless `overwrite` or `resume` allows it.
+    UsageError
+        If options are invalid, or the dataset is one of the inputs.
+    """
+    names = [str(name) for name in inputs]
+    check_options(None, None, (), level)
+    size, threads = layout.parse_size(chunk_size), worker_count(workers)
+    if any(same_place(name, str(dataset)) for name in names):
+        raise UsageError(f"{dataset}: both an input and the output; to add to a dataset, use bams3 append")
+    merging = MergedHeader(
+        combine_read_groups=combine_read_groups, combine_programs=combine_programs, seed=seed
+    )
+    with ExitStack() as stack:
+        opened = [stack.enter_context(open_input(name, reference, progress)) for name in names]
+        taken = [
+            take(merging, each, name, read_group(name) if read_group_of_file else None)
+            for each, name in zip(opened, names, strict=True)
+        ]
+        header = merging.header
+        plan = parts.Plan.of(header, size, level, loss_of(opened))
+        storage, there = stack.enter_context(
+            begin(open_storage(str(dataset)), plan, header.text, None, overwrite=overwrite, resume=resume)
+        )
+        pool = stack.enter_context(Workers(threads))
+        earlier = Earlier(storage, plan, there.objects) if resume else None
+        job = Conversion(Uploads(storage), plan, HeaderLines(header), pool, earlier, there)
+        stack.enter_context(faults_named("", storage, removes=not resume))
+        records = MergedRecords(taken, plan, pool.map if len(taken) <= MANY_INPUTS else map)
+        part = job.run(records.blocks())
+        part.chunks += job.write(records.copied())
+        return complete(storage, plan, part, records, opened)
+
+
+def complete(
+    storage: Any, plan: parts.Plan, part: parts.Part, records: MergedRecords,
+    opened: Sequence[Source | DatasetReader],
+) -> Manifest:  # fmt: skip
+    """Commit a dataset that has the chunks of a part."""
+    assert part.sums is not None
+    records.add_copied(part.counts, part.sums)
+    part.windows = list(plan.grid.runs())
+    part.truncated = any(
+        each.manifest.truncated if isinstance(each, DatasetReader) else each.truncated for each in opened
+    )
+    return parts.commit(storage, plan, [part])
+
+
+@contextmanager
+def open_input(
+    name: str, reference: str | None, progress: Callable[[int], None] | None
+) -> Iterator[Source | DatasetReader]:
+    """Context manager: open a dataset, a chunk, or a BAM, CRAM or SAM file. Raises Bams3Error."""
+    reader = _reader(name)
+    if reader is not None:
+        yield reader
+        return
+    from bams3.sources.bam import open_source
+
+    with open_source(name, reference=reference, allow_truncated=False, progress=progress) as source:
+        yield source
+
+
+def _reader(name: str) -> DatasetReader | None:
+    """Open a dataset or a chunk; None if it is neither."""
+    if is_remote(name):
+        is_source = is_other_file(name)
+    else:
+        path = name.removeprefix("file://")
+        is_source = is_stream(path) or not (os.path.isdir(path) or is_chunk(name))
+    if is_source:
+        return None
+    try:
+        return open_reader(name, prefetch=(layout.INDEX, layout.HEADER))
+    except Bams3Error:
+        from bams3.sources.legacy import is_legacy
+
+        if not is_remote(name) and is_legacy(name):
+            return None
+        raise
+
+
+def take(
+    merging: MergedHeader, opened: Source | DatasetReader, name: str, read_group: bytes | None = None
+) -> Input:
+    """Take the header of an input. `read_group`: that its records get."""
+    try:
+        return Input(opened, name, merging.add(opened.header, read_group))
+    except SourceError as error:
+        raise SourceError(f"{name}: {error}") from None
+
+
+def read_group(name: str) -> bytes:
+    """The read group that is named as a file."""
+    for ending in (".bam", ".sam", ".cram", ".bams3"):
+        if name.endswith(ending) and len(name) > len(ending):
+            name = name.removesuffix(ending)
+            break
+    return os.fsencode(name.rpartition("/")[2])
+
+
+def loss_of(opened: Sequence[Source | DatasetReader]) -> Loss | None:
+    """What the conversions of some inputs changed in their records. Raises UsageError if they binned qualities in
+    different ways, which a manifest can't state."""
+    losses = [each.manifest.lossy for each in opened if isinstance(each, DatasetReader)]
+    found = [loss for loss in losses if loss]
+    bins = sorted({loss.qualities for loss in found if loss.qualities})
+    if len(bins) > 1:
+        raise UsageError(
+            f"qualities are binned in different ways ({', '.join(bins)}); merge datasets with the same bins only"
+        )
+    return Loss.of("".join(bins), [tag for loss in found for tag in loss.dropped_tags])
+
+
+def same_place(name: str, other: str) -> bool:
+    """Whether two paths or URIs are the same."""
+    if is_remote(name) or is_remote(other):
+        return name.rstrip("/") == other.rstrip("/")
+    return os.path.realpath(name) == os.path.realpath(other)

@@ -1,0 +1,351 @@
+"""The records of several inputs in one order, window by window; chunks that can be copied instead are set aside.
+
+At each window, those inputs take part that have records there. If that is one dataset alone, and its chunk holds what
+would be written, the chunk is set aside. Otherwise the records of these inputs are merged.
+"""
+
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from itertools import chain, groupby
+from struct import unpack_from
+from typing import Any, NamedTuple
+
+from bams3.bam.merged_header import Translation
+from bams3.bam.records import RecordBlock, check_order, find_start, walk
+from bams3.bam.translate import Translator
+from bams3.chunk.entry import ChunkEntry
+from bams3.chunk.reader import ChunkReader
+from bams3.chunk.row_group import RowGroup
+from bams3.chunk.writer import CompressedRowGroup, stored_row_group
+from bams3.codec import ENCODINGS
+from bams3.dataset.layout import last_window
+from bams3.dataset.manifest import Counts
+from bams3.dataset.parts import Plan
+from bams3.dataset.prefetch import plan_all
+from bams3.dataset.reader import DatasetReader
+from bams3.dataset.sums import Sums
+from bams3.errors import FormatError, SourceError
+from bams3.operations.row_groups import ChunkKey
+from bams3.sources.inputs import Mapper, Source
+from bams3.sources.merging import merged
+from bams3.sources.messages import show
+
+BLOCK = 1 << 20
+"""Bytes of a block of merged records, about."""
+FOOTERS = 64
+"""Chunks of a dataset whose footers stay in memory."""
+Place = tuple[int, int]
+"""Of a window, in the order of BAM: its reference id (−1 as 2^32 − 1) and its start."""
+NOWHERE = (1 << 32, 0)  # after all windows
+_UNPLACED = (1 << 32) - 1
+
+
+class Input(NamedTuple):
+    """An input, and what becomes of its ids; None if its records stay as they are."""
+
+    opened: "Source | DatasetReader"
+    name: str
+    translation: Translation
+    changes: bool = True
+    """Whether its records get the ids of the merged header. Those of a dataset that grows have them."""
+
+
+class MergedRecords:
+    """The records of all inputs, in the order of `samtools merge`, for a dataset of this plan."""
+
+    def __init__(self, inputs: Sequence[Input], plan: Plan, mapper: Mapper) -> None:
+        self._inputs = [_of(each, plan, mapper) for each in inputs]
+
+    def blocks(self) -> Iterator[RecordBlock]:
+        """The records that are not `copied`, in blocks. Raises SourceError if an input is not sorted."""
+        while True:
+            places = [each.place for each in self._inputs]
+            place = min(places)
+            if place == NOWHERE:
+                break
+            there = [each for each, its in zip(self._inputs, places, strict=True) if its == place]
+            if len(there) == 1 and isinstance(there[0], _Chunks) and there[0].sets_aside():
+                continue
+            if any(isinstance(each, _Chunks) and each.place != NOWHERE for each in self._inputs):
+                yield from _merged([each.window(place) for each in there])
+            else:  # no window is set aside any more
+                yield from _merged([each.window(None) for each in self._inputs if each.place != NOWHERE])
+        for each in self._inputs:
+            each.warn()
+
+    def copied(self) -> Iterator[tuple[ChunkKey, CompressedRowGroup]]:
+        """Yield the row groups of the chunks that were set aside, once all blocks are read."""
+        for each in self._chunks:
+            if each.changes:
+                yield from each.copied()
+
+    @property
+    def kept(self) -> list[ChunkEntry]:
+        """The chunks that were set aside of a dataset that grows."""
+        return [entry for each in self._chunks if not each.changes for entry in each.aside]
+
+    def add_copied(self, counts: Counts, sums: Sums) -> None:
+        """Add the counts and sums of the chunks that were set aside."""
+        for each in self._chunks:
+            if each.aside:
+                each.add_aside(counts, sums)
+
+    @property
+    def _chunks(self) -> Iterator["_Chunks"]:
+        return (each for each in self._inputs if isinstance(each, _Chunks))
+
+
+def _of(each: Input, plan: Plan, mapper: Mapper) -> "_Records | _Chunks":
+    """The records of an input, by chunk if they can be set aside."""
+    if isinstance(each.opened, DatasetReader):
+        if _has_windows_of(each, each.opened, plan):
+            return _Chunks(each, each.opened, plan, mapper)
+        return _Records(each, plan, _decoded(each.opened, mapper))
+    return _Records(each, plan, each.opened.blocks(mapper))
+
+
+def _has_windows_of(each: Input, dataset: DatasetReader, plan: Plan) -> bool:
+    """Whether the windows of a dataset are those of the plan."""
+    manifest = dataset.manifest
+    return (
+        dataset.is_whole
+        and manifest.sums is not None
+        and manifest.joined is None
+        and plan.joined is None
+        and manifest.chunk_size == plan.chunk_size
+        and each.translation.keeps_order
+        and all(
+            plan.lengths[new] == length
+            for new, (_, length) in zip(each.translation.references, manifest.references, strict=True)
+        )
+    )
+
+
+class _Records:
+    """Sorted records of an input, with their new ids."""
+
+    def __init__(self, each: Input, plan: Plan, blocks: Iterator[RecordBlock]) -> None:
+        self._input, self._plan = each, plan
+        self._references = [(name, length) for name, length in plan.references]
+        self.translator = Translator(each.translation) if each.changes else None
+        self._blocks = self._checked(blocks)
+        self._next = next(self._blocks, None)
+
+    @property
+    def place(self) -> Place:
+        """The window of the next record."""
+        if self._next is None:
+            return NOWHERE
+        reference_id, pos = unpack_from("<Ii", self._next.data, self._next.offsets[0] + 4)
+        if reference_id == _UNPLACED:
+            return _UNPLACED, 0
+        size = self._plan.chunk_size
+        last = last_window(self._plan.lengths[reference_id], size)
+        return reference_id, min(max(pos, 0) // size * size, last)
+
+    def window(self, place: Place | None) -> Iterator[RecordBlock]:
+        """Yield the records up to the end of the window at this place, which is that of the next one; None: all."""
+        while self._next is not None:
+            count = len(self._next) if place is None else find_start(self._next, *self._end(place))
+            if count:
+                yield self._next[:count]
+            if count < len(self._next):
+                self._next = self._next[count:]
+                break
+            self._next = next(self._blocks, None)
+
+    def _end(self, place: Place) -> tuple[int, int]:
+        """Where the window after this place begins, as a signed reference id and a position."""
+        reference_id, start = place
+        if reference_id == _UNPLACED:
+            return -1, 1 << 31
+        size = self._plan.chunk_size
+        if start < last_window(self._plan.lengths[reference_id], size):
+            return reference_id, start + size
+        return reference_id + 1, -1
+
+    def _checked(self, blocks: Iterator[RecordBlock]) -> Iterator[RecordBlock]:
+        """Yield the blocks with their new ids. Raises SourceError if these put them out of order."""
+        last, seen = (0, -1), 0
+        for block in blocks:
+            changed = self.translator.translated(block) if self.translator else block
+            if not self._input.translation.keeps_order:
+                try:
+                    last = check_order(changed, *last, seen, self._references)
+                except SourceError as error:
+                    raise SourceError(
+                        f"{self._input.name}: its contigs are in another order than those of the inputs before it; "
+                        f"with theirs, it is {error}"
+                    ) from None
+            seen += len(changed)
+            if len(changed):
+                yield changed
+
+    def warn(self) -> None:
+        """Print which tags were left out."""
+        _warn(self._input, self.translator)
+
+
+class _Chunks:
+    """The chunks of a dataset that has the windows of the plan."""
+
+    def __init__(self, each: Input, dataset: DatasetReader, plan: Plan, mapper: Mapper) -> None:
+        self._input, self._dataset, self._plan, self._mapper = each, dataset, plan, mapper
+        self.changes = each.changes
+        self._translator = Translator(each.translation)
+        self._windows = [list(entries) for _, entries in groupby(dataset.objects, key=_place)]
+        self._windows.reverse()
+        self._decoded = Counts.zero(), Sums.zero()
+        self.aside: list[ChunkEntry] = []
+        self._opened: dict[str, ChunkReader] = {}
+        self.place = self._place()
+
+    def _place(self) -> Place:
+        """The window of the next chunk."""
+        if not self._windows:
+            return NOWHERE
+        reference_id, start = _place(self._windows[-1][0])
+        if reference_id == _UNPLACED:
+            return reference_id, start
+        return self._input.translation.references[reference_id], start
+
+    def sets_aside(self) -> bool:
+        """Set the chunks of the next window aside, if they can be copied; return whether they can."""
+        if self.changes and not all(map(self._stays, self._windows[-1])):
+            return False
+        self.aside += self._windows.pop()
+        self.place = self._place()
+        return True
+
+    def copied(self) -> Iterator[tuple[ChunkKey, CompressedRowGroup]]:
+        """Yield the row groups of the chunks that were set aside."""
+        keys = {entry.path: (entry.reference_id, entry.start) for entry in self.aside}
+        for path, group in self._mapper(_stored, self._groups(self.aside)):
+            yield keys[path], group
+
+    def window(self, place: Place | None) -> Iterator[RecordBlock]:
+        """Yield the records of the next window."""
+        entries = self._windows.pop()
+        self.place = self._place()
+        for block, counts, sums in self._mapper(self._read, self._groups(entries)):
+            self._decoded[0].add(counts)
+            self._decoded[1].add(sums)
+            yield block
+
+    def _chunk(self, entry: ChunkEntry) -> ChunkReader:
+        """A chunk; the footers of some are read only once."""
+        chunk = self._opened.pop(entry.path, None) or self._dataset.stored_chunk(entry)
+        if len(self._opened) < FOOTERS:
+            self._opened[entry.path] = chunk
+        return chunk
+
+    def _groups(self, entries: list[ChunkEntry]) -> Iterator[RowGroup]:
+        groups = (group for entry in entries for group in self._chunk(entry).stored_row_groups)
+        return (group for (group,) in self._dataset.fetched(zip(groups), plan_all))
+
+    def _read(self, group: RowGroup) -> tuple[RecordBlock, Counts, Sums]:
+        block = _valid_block(group, len(self._dataset.references))
+        counts, sums = Counts.of_block(block, group.reference_id), Sums.of_block(block)
+        return self._translator.translated(block) if self.changes else block, counts, sums
+
+    def _stays(self, entry: ChunkEntry) -> bool:
+        """Whether a chunk holds the row groups that its records would be encoded to."""
+        chunk = self._chunk(entry)
+        footer, plan, translation = chunk.footer, self._plan, self._input.translation
+        if (footer.level, footer.encodings) != (plan.level, ENCODINGS):
+            return False
+        for reference, name, length in footer.references:
+            new = translation.references[reference]
+            if new != reference or plan.references[new] != [name, length]:
+                return False
+        read_groups = {name for group in footer.row_groups for name in group.read_groups}
+        return translation.keeps(b"RG", read_groups) and all(
+            translation.keeps(b"PG", group.text_values("PG"))
+            for group in chunk.stored_row_groups
+            if "tag.PG:Z" in group.entry.streams
+        )
+
+    def add_aside(self, counts: Counts, sums: Sums) -> None:
+        """Add the counts and sums of what was set aside: those of the whole without what was decoded."""
+        rest = self._dataset.manifest.counts.without(self._decoded[0])
+        references = self._input.translation.references
+        rest.by_reference = {
+            key if key < 0 else references[key]: row for key, row in rest.by_reference.items()
+        }
+        numbers = chain(rest.passed, rest.failed, *rest.by_reference.values())
+        if min(numbers, default=0) < 0:
+            raise FormatError(
+                f"{self._input.name}: its chunks hold other records than its manifest counts; "
+                "run bams3 verify, and convert again"
+            )
+        counts.add(rest)
+        assert self._dataset.manifest.sums is not None  # otherwise nothing is set aside
+        sums.add(self._dataset.manifest.sums.without(self._decoded[1]))
+
+    def warn(self) -> None:
+        """Print which tags were left out."""
+        _warn(self._input, self._translator)
+
+
+def _decoded(dataset: DatasetReader, mapper: Mapper) -> Iterator[RecordBlock]:
+    """All records of a dataset, or of chunks without one."""
+
+    groups = (group for entry in dataset.index for group in dataset.chunk(entry).row_groups)
+    jobs = dataset.fetched(zip(groups), plan_all)
+    return mapper(partial(_valid_block, references=len(dataset.references)), (group for (group,) in jobs))
+
+
+def _stored(group: RowGroup) -> tuple[str, CompressedRowGroup]:
+    """The path of its chunk, and a row group as it is stored."""
+    stored = stored_row_group(group)
+    group.spans.clear()  # release the fetched bytes
+    return group.chunk.path, stored
+
+
+def _valid_block(group: RowGroup, references: int) -> RecordBlock:
+    """The records of a row group. Raises FormatError unless they are valid with a header of so many references."""
+    group.load()
+    block = group.block()
+    group.spans.clear()  # release the fetched bytes
+    try:
+        return walk(block.data, references)[0]
+    except SourceError as error:
+        raise FormatError(f"{group.name}: invalid records: {error}") from error
+
+
+def _merged(inputs: Iterable[Iterator[RecordBlock]]) -> Iterator[RecordBlock]:
+    """Merge the records of several inputs; the first of those with equal keys comes first."""
+    left = [(first, rest) for rest in inputs if (first := next(rest, None)) is not None]
+    blocks = [first for first, _ in left]
+    rests = [rest for _, rest in left]
+    starts = array("q", [0] * len(blocks))
+    while len(blocks) > 1:
+        yield merged(blocks, starts, BLOCK)
+        for number in reversed(range(len(blocks))):
+            if starts[number] == len(blocks[number]):
+                following = next(rests[number], None)
+                starts[number] = 0
+                if following is None:
+                    del blocks[number], rests[number], starts[number]
+                else:
+                    blocks[number] = following
+    for block, start, rest in zip(blocks, starts, rests, strict=True):
+        yield block[start:]
+        yield from rest
+
+
+def _warn(each: Input, translator: Translator | None) -> None:
+    lost: dict[Any, bytes] = translator.lost if translator else {}
+    for (tag, value), read in lost.items():
+        show(
+            each.name,
+            f"reads with {tag}:Z:{value.decode('utf-8', 'surrogateescape')}, such as "
+            f"{read.decode('utf-8', 'surrogateescape')}, lose this tag: the header has no @{tag} line of this ID",
+        )
+
+
+def _place(entry: ChunkEntry) -> Place:
+    """The window of a chunk; those of reads with no position have one together."""
+    reference_id, start = entry.window
+    return reference_id & _UNPLACED, start
