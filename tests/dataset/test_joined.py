@@ -19,6 +19,7 @@ from bams3.codec.joint import mentioned, runs
 from bams3.dataset import layout
 from bams3.dataset.layout import Grid, Window
 from bams3.dataset.opening import open_reader
+from bams3.dataset.plan import Plan, write_plan
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import Bams3Error, FormatError, SourceError
 from bams3.operations.convert import convert, merge
@@ -225,8 +226,8 @@ def test_resumed(dataset: Path, tmp_path: Path, joins: None, monkeypatch: pytest
     import bams3.operations.convert as module
 
     shutil.copytree(dataset / "data", tmp_path / "d.bams3/data")
-    plan = module.parts.Plan.of(open_reader(dataset).header, 1 << 20, 5)
-    module.parts.write_plan(module.open_storage(str(tmp_path / "d.bams3")), plan, b"", join=False)
+    plan = Plan.of(open_reader(dataset).header, 1 << 20, 5)
+    write_plan(module.open_storage(str(tmp_path / "d.bams3")), plan, b"", join=False)
     monkeypatch.setattr(module, "compress_joined", None)
     convert(dataset.parent / "in.bam", tmp_path / "d.bams3", resume=True)
     assert list(verify(DatasetReader(tmp_path / "d.bams3"))) == []

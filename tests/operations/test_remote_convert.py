@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from bams3.dataset import layout, parts
+from bams3.dataset.plan import read_plan
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import Bams3Error, DatasetError
 from bams3.operations.convert import convert, merge
@@ -118,7 +119,7 @@ def test_another_that_begins_anew(small: Path, bucket: str) -> None:
     target = f"{bucket}/d.bams3"
     convert(small, target, chunk_size="256K", batch=(1, 1))
     storage = open_storage(target)
-    plan = parts.read_plan(storage)
+    plan = read_plan(storage)
     done = parts.read_parts(storage, plan)
     storage.put(layout.PLAN, storage.get(layout.PLAN) + b" ")
     with pytest.raises(DatasetError, match="another process has restarted it"):

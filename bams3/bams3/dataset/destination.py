@@ -11,7 +11,7 @@ from bams3.dataset import layout
 from bams3.dataset.commit import tidying
 from bams3.dataset.manifest import Manifest
 from bams3.dataset.own import Own, is_former
-from bams3.dataset.parts import Plan, stored_plan
+from bams3.dataset.plan import Plan, stored_plan
 from bams3.errors import DatasetError, FormatError
 from bams3.storage import Storage
 from bams3.storage.beside import exchange, sync_folder

@@ -9,10 +9,10 @@ from bams3.bam.merged_header import MergedHeader
 from bams3.chunk.entry import ChunkEntry
 from bams3.chunk.header import HeaderLines
 from bams3.codec import ENCODINGS
-from bams3.dataset import parts
 from bams3.dataset.destination import restore
 from bams3.dataset.hashes import hash_of
 from bams3.dataset.manifest import Manifest
+from bams3.dataset.plan import Plan
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import DatasetError, UsageError
 from bams3.operations.begin import begin
@@ -76,7 +76,7 @@ def append(
         taken = [take(merging, grown, name)._replace(changes=False)]
         taken += (take(merging, each, given) for each, given in zip(opened, names, strict=True))
         header, loss = merging.header, loss_of([grown, *opened])
-        plan = parts.Plan.of(header, grown.manifest.chunk_size, grown.manifest.level, loss)
+        plan = Plan.of(header, grown.manifest.chunk_size, grown.manifest.level, loss)
         _check_grows(grown, plan)
         plan = _keeping_chunks(plan, grown.manifest)
         new, there = stack.enter_context(
@@ -93,7 +93,7 @@ def append(
         return complete(new, plan, part, records, [grown, *opened])
 
 
-def _keeping_chunks(plan: parts.Plan, manifest: Manifest) -> parts.Plan:
+def _keeping_chunks(plan: Plan, manifest: Manifest) -> Plan:
     """The plan, for a dataset that keeps chunks of the one with this manifest."""
     known = dict.fromkeys([*manifest.earlier_header_ids, manifest.header_id])
     known.pop(plan.header_id, None)
@@ -105,7 +105,7 @@ def _hashed(entry: ChunkEntry, storage: Storage) -> ChunkEntry:
     return entry if entry.sha256 else entry._replace(sha256=hash_of(storage, entry.path, entry.size))
 
 
-def _check_grows(dataset: DatasetReader, plan: parts.Plan) -> None:
+def _check_grows(dataset: DatasetReader, plan: Plan) -> None:
     """Raise DatasetError unless chunks of a dataset can stay as they are in one of this plan."""
     manifest = dataset.manifest
     if manifest.version == 1 or manifest.encodings != ENCODINGS:

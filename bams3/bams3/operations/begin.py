@@ -6,7 +6,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
 from bams3.codec.streams import LEVELS
-from bams3.dataset import layout, parts
+from bams3.dataset import layout
 from bams3.dataset.destination import (
     Destination,
     beside,
@@ -18,6 +18,7 @@ from bams3.dataset.destination import (
     switch,
 )
 from bams3.dataset.own import is_part
+from bams3.dataset.plan import Plan, write_plan
 from bams3.duplicates.options import Markdup
 from bams3.errors import Bams3Error, DatasetError, UsageError
 from bams3.storage import Storage, is_remote, open_storage
@@ -25,7 +26,7 @@ from bams3.storage import Storage, is_remote, open_storage
 
 @contextmanager
 def begin(
-    storage: Storage, plan: parts.Plan, header: bytes, part: str | None, *, overwrite: bool, resume: bool
+    storage: Storage, plan: Plan, header: bytes, part: str | None, *, overwrite: bool, resume: bool
 ) -> Iterator[tuple[Storage, Destination]]:
     """Context manager: prepare the destination of a dataset, or of a part of one, and write the plan.
 
@@ -38,7 +39,7 @@ def begin(
         if replaces:
             there = survey(storage)
         again = overwrite and part is not None
-        parts.write_plan(
+        write_plan(
             storage, plan, header, join=resume or part is not None,
             replace=there.plans[0] if again and there.plans else None,
         )  # fmt: skip
@@ -145,3 +146,14 @@ def check_options_of_markdup(markdup: Markdup | None, *, in_parts: bool) -> None
         raise UsageError(
             "--markdup cannot be combined with --batch or --window: a read may be the duplicate of one elsewhere"
         )
+
+
+@contextmanager
+def removed_after_an_error(storage: Storage) -> Iterator[None]:
+    """Context manager: remove what was written if something fails, since it can't be continued."""
+    try:
+        yield
+    except BaseException:
+        with suppress(Bams3Error, OSError):  # the original error is the one to report
+            remove(survey(storage))
+        raise

@@ -31,6 +31,7 @@ from bams3.dataset.destination import Destination, check_joinable, remove, surve
 from bams3.dataset.layout import UNPLACED, Window
 from bams3.dataset.manifest import Counts, Manifest
 from bams3.dataset.own import Own
+from bams3.dataset.plan import Plan, read_plan
 from bams3.dataset.sums import Sums
 from bams3.duplicates.options import Markdup
 from bams3.errors import DatasetError, FormatError, SourceError
@@ -160,7 +161,7 @@ def convert(
 
             opened = marked(opened, markdup)
         opened = with_loss(opened, loss)  # last: duplicates are found by tags and qualities
-        plan = parts.Plan.of(opened.header, size, level, loss)
+        plan = Plan.of(opened.header, size, level, loss)
         _warn(opened, plan, loss)
         chosen = chosen_windows(plan, opened, batch, windows)
         name = part_name(plan, batch, chosen)
@@ -193,7 +194,7 @@ def convert(
             return None
 
 
-def _warn(source: Source, plan: parts.Plan, loss: Loss | None) -> None:
+def _warn(source: Source, plan: Plan, loss: Loss | None) -> None:
     """Print what a user may not expect of a conversion."""
     folders = len(plan.references) - (len(plan.joined.shared) if plan.joined else 0)
     if folders >= MANY_CONTIGS:
@@ -202,7 +203,7 @@ def _warn(source: Source, plan: parts.Plan, loss: Loss | None) -> None:
         show(source.path, f"{loss}: the dataset does not hold its records as they are")
 
 
-def _size(path: str, source: Source, plan: parts.Plan, windows: Sequence[Window] | None) -> int | None:
+def _size(path: str, source: Source, plan: Plan, windows: Sequence[Window] | None) -> int | None:
     """Return the number of bytes of a source that will be read, if it is known."""
     return size_of(path) if windows is None else bytes_of(source, plan, windows) or None
 
@@ -250,7 +251,7 @@ def merge(dataset: Any) -> Manifest:
             parts.delete_parts(storage)
             storage.delete_incomplete(destination.own.has)
         return Manifest.from_bytes(storage.get(layout.METADATA), str(dataset))
-    plan = parts.read_plan(storage)
+    plan = read_plan(storage)
     check_joinable(destination)
     return parts.commit(storage, plan, parts.read_parts(storage, plan))
 
@@ -291,7 +292,7 @@ class Conversion:
     """One conversion: it takes blocks of records and writes chunks."""
 
     uploads: Uploads
-    plan: parts.Plan
+    plan: Plan
     header: HeaderLines
     workers: Workers
     earlier: Earlier | None

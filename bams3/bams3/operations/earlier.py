@@ -7,7 +7,7 @@ from bams3.chunk.reader import ChunkReader
 from bams3.chunk.row_group import RowGroup, records_checksum
 from bams3.chunk.writer import CompressedRowGroup, stored_row_group
 from bams3.codec import ENCODINGS
-from bams3.dataset import parts
+from bams3.dataset.plan import Plan
 from bams3.errors import FormatError
 from bams3.operations.row_groups import ChunkKey
 from bams3.storage import Storage
@@ -18,7 +18,7 @@ KEPT_CHUNKS = 16  # chunks whose footers are cached
 class Earlier:
     """The chunks that an interrupted run left. Thread-safe."""
 
-    def __init__(self, storage: Storage, plan: parts.Plan, sizes: dict[str, int]) -> None:
+    def __init__(self, storage: Storage, plan: Plan, sizes: dict[str, int]) -> None:
         """`sizes`: path → length in bytes of the existing objects."""
         self._storage, self._plan, self._sizes = storage, plan, sizes
         self._row_groups = lru_cache(KEPT_CHUNKS)(self._read_row_groups)

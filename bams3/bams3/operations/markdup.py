@@ -6,19 +6,18 @@ Row groups are decoded, and encoded again unless none of their records has chang
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from bams3.bam.records import RecordBlock, check_order, walk
 from bams3.chunk.header import HeaderLines
 from bams3.dataset import layout, parts
-from bams3.dataset.destination import remove, survey
 from bams3.dataset.opening import open_reader
+from bams3.dataset.plan import Plan
 from bams3.dataset.prefetch import plan_all
 from bams3.dataset.reader import DatasetReader
 from bams3.duplicates.options import Markdup
-from bams3.errors import Bams3Error, FormatError, SourceError, UsageError
-from bams3.operations.begin import begin
+from bams3.errors import FormatError, SourceError, UsageError
+from bams3.operations.begin import begin, removed_after_an_error
 from bams3.operations.convert import Conversion
 from bams3.operations.earlier import Earlier
 from bams3.operations.marking import marking
@@ -26,7 +25,7 @@ from bams3.operations.reread import reread
 from bams3.parallel.uploads import Uploads
 from bams3.parallel.workers import Workers, watched, worker_count
 from bams3.sources.messages import show
-from bams3.storage import Storage, open_storage
+from bams3.storage import open_storage
 
 if TYPE_CHECKING:
     from bams3.chunk.row_group import RowGroup
@@ -80,12 +79,12 @@ def markdup(
         raise UsageError(f"{source}: a part of a dataset; a read may be the duplicate of one elsewhere")
     told, header = reader.manifest, reader.header
     marks = marking(reader.uri, header, options)
-    plan = parts.Plan.of(header, told.chunk_size, told.level, told.lossy)
+    plan = Plan.of(header, told.chunk_size, told.level, told.lossy)
     storage = open_storage(str(dataset))
     if told.partial_header:
         show(reader.uri, "its header was rebuilt from chunks; the new dataset takes it for the whole header")
     with begin(storage, plan, header.text, None, overwrite=False, resume=False) as (storage, there):
-        with _removed_after_an_error(storage), Workers(threads) as pool:
+        with removed_after_an_error(storage), Workers(threads) as pool:
             stored = Earlier(reader.storage, plan, {entry.path: entry.size for entry in reader.objects})
             job = Conversion(Uploads(storage), plan, HeaderLines(header), pool, stored, there)
             part = job.run(marks.marked(_blocks(reader, pool, progress), pool.map))
@@ -93,17 +92,6 @@ def markdup(
             if verify:
                 reread(storage, plan, part, pool)
         return parts.commit(storage, plan, [part])
-
-
-@contextmanager
-def _removed_after_an_error(storage: Storage) -> Iterator[None]:
-    """Context manager: remove what was written if something fails; it would block another attempt."""
-    try:
-        yield
-    except BaseException:
-        with suppress(Bams3Error, OSError):  # the original error is the one to report
-            remove(survey(storage))
-        raise
 
 
 def _blocks(

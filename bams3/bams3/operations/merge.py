@@ -12,6 +12,7 @@ from bams3.codec.streams import DEFAULT_LEVEL
 from bams3.dataset import layout, parts
 from bams3.dataset.manifest import Manifest
 from bams3.dataset.opening import is_chunk, is_other_file, open_reader
+from bams3.dataset.plan import Plan
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import Bams3Error, SourceError, UsageError
 from bams3.operations.begin import begin, check_options
@@ -87,7 +88,7 @@ def merge_inputs(
             for each, name in zip(opened, names, strict=True)
         ]
         header = merging.header
-        plan = parts.Plan.of(header, size, level, loss_of(opened))
+        plan = Plan.of(header, size, level, loss_of(opened))
         storage, there = stack.enter_context(
             begin(open_storage(str(dataset)), plan, header.text, None, overwrite=overwrite, resume=resume)
         )
@@ -102,7 +103,7 @@ def merge_inputs(
 
 
 def complete(
-    storage: Any, plan: parts.Plan, part: parts.Part, records: MergedRecords,
+    storage: Any, plan: Plan, part: parts.Part, records: MergedRecords,
     opened: Sequence[Source | DatasetReader],
 ) -> Manifest:  # fmt: skip
     """Commit a dataset that has the chunks of a part."""

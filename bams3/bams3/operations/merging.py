@@ -21,7 +21,7 @@ from bams3.chunk.writer import CompressedRowGroup, stored_row_group
 from bams3.codec import ENCODINGS
 from bams3.dataset.layout import last_window
 from bams3.dataset.manifest import Counts
-from bams3.dataset.parts import Plan
+from bams3.dataset.plan import Plan
 from bams3.dataset.prefetch import plan_all
 from bams3.dataset.reader import DatasetReader
 from bams3.dataset.sums import Sums

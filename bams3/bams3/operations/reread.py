@@ -12,7 +12,8 @@ from bams3.errors import DatasetError, FormatError
 
 if TYPE_CHECKING:
     from bams3.chunk.entry import ChunkEntry
-    from bams3.dataset.parts import Part, Plan
+    from bams3.dataset.parts import Part
+    from bams3.dataset.plan import Plan
     from bams3.parallel.workers import Workers
     from bams3.storage import Storage
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
@@ -24,21 +23,21 @@ from bams3.chunk.reader import contig_in
 from bams3.chunk.writer import stored_row_group
 from bams3.codec import ENCODINGS
 from bams3.dataset import layout, parts
-from bams3.dataset.destination import remove, survey
 from bams3.dataset.manifest import Counts, Manifest
 from bams3.dataset.opening import open_reader
 from bams3.dataset.own import Own
+from bams3.dataset.plan import Plan
 from bams3.dataset.prefetch import plan_all
 from bams3.dataset.sums import Sums
-from bams3.errors import Bams3Error, FormatError, SourceError, UsageError
-from bams3.operations.begin import begin, check_options
+from bams3.errors import FormatError, SourceError, UsageError
+from bams3.operations.begin import begin, check_options, removed_after_an_error
 from bams3.operations.convert import Conversion, Result
 from bams3.operations.reread import reread
 from bams3.operations.row_groups import ChunkKey, Task
 from bams3.parallel.uploads import Uploads
 from bams3.parallel.workers import Workers, watched, worker_count
 from bams3.sources.messages import show
-from bams3.storage import Storage, is_remote, open_storage
+from bams3.storage import is_remote, open_storage
 from bams3.storage.memory import is_stream
 
 if TYPE_CHECKING:
@@ -118,13 +117,13 @@ def rewrite(
     size = told.chunk_size if chunk_size is None else layout.parse_size(chunk_size)
     level = told.level if level is None else level
     check_options(source, None, (), level)
-    plan = parts.Plan.of(header, size, level, loss.after(told.lossy) if loss else told.lossy)
+    plan = Plan.of(header, size, level, loss.after(told.lossy) if loss else told.lossy)
     _warn(reader, loss)
     if expect and chosen is None:
         expect(sum(zone.hot + zone.cold for entry in reader.objects for zone in entry.zones))
     storage = open_storage(str(dataset))
     with begin(storage, plan, header.text, None, overwrite=overwrite, resume=False) as (storage, there):
-        with _removed_after_an_error(storage), Workers(threads) as pool:
+        with removed_after_an_error(storage), Workers(threads) as pool:
             job = _Rewriting(
                 Uploads(storage), plan, HeaderLines(header), pool, None, there, reader, loss, chosen
             )
@@ -140,17 +139,6 @@ def _warn(reader: DatasetReader, loss: Loss | None) -> None:
         show(reader.uri, f"{loss}: the new dataset does not hold its records as they are")
     if reader.manifest.partial_header and reader.is_whole:
         show(reader.uri, "its header was rebuilt from chunks; the new dataset takes it for the whole header")
-
-
-@contextmanager
-def _removed_after_an_error(storage: Storage) -> Iterator[None]:
-    """Context manager: remove what was written if something fails, since it can't be continued."""
-    try:
-        yield
-    except BaseException:
-        with suppress(Bams3Error, OSError):  # the original error is the one to report
-            remove(survey(storage))
-        raise
 
 
 def _refuse_in_place(given: Iterable[str], out: str) -> None:

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from bams3.bam.regions import LAST
-from bams3.dataset import layout, parts
+from bams3.dataset import layout
 from bams3.dataset.layout import UNPLACED, Window
+from bams3.dataset.plan import Plan
 from bams3.errors import UsageError
 from bams3.sources.inputs import Mapper, Source
 
@@ -13,9 +14,7 @@ MANY_WINDOWS = 1 << 16
 """With more windows than this, the sizes of contigs are asked for before those of windows."""
 
 
-def part_name(
-    plan: parts.Plan, batch: tuple[int, int] | None, windows: Sequence[Window] | None
-) -> str | None:
+def part_name(plan: Plan, batch: tuple[int, int] | None, windows: Sequence[Window] | None) -> str | None:
     """Return the name of the part that a conversion of these windows leaves; None if it is of the whole source."""
     if batch:
         return f"{batch[0]:06d}-of-{batch[1]:06d}"
@@ -26,7 +25,7 @@ def part_name(
     return None
 
 
-def _parse_windows(plan: parts.Plan, texts: Sequence[str]) -> list[Window]:
+def _parse_windows(plan: Plan, texts: Sequence[str]) -> list[Window]:
     """Return the windows that the regions cover; adjacent ones are merged. Raises UsageError for regions that are not
     on chunk boundaries."""
     from bams3.bam.regions import Region, merge_regions, parse_regions
@@ -53,7 +52,7 @@ def _parse_windows(plan: parts.Plan, texts: Sequence[str]) -> list[Window]:
 
 
 def chosen_windows(
-    plan: parts.Plan, source: Source, batch: tuple[int, int] | None, windows: Sequence[str]
+    plan: Plan, source: Source, batch: tuple[int, int] | None, windows: Sequence[str]
 ) -> list[Window] | None:
     """Return the windows of a batch, or the requested ones; adjacent ones are merged. None means all windows."""
     if batch:
@@ -95,12 +94,12 @@ def expanded(grid: layout.Grid, windows: Iterable[Window]) -> Iterator[tuple[int
             yield from ((number, Window(contig, 0, LAST)) for contig in sharing)
 
 
-def bytes_of(source: Source, plan: parts.Plan, windows: Sequence[Window]) -> int:
+def bytes_of(source: Source, plan: Plan, windows: Sequence[Window]) -> int:
     """Return about how many bytes of the source some windows take, by its index; 0 if that does not tell."""
     return sum(source.sizes([place for _, place in expanded(plan.grid, windows)]))
 
 
-def blocks_of(source: Source, plan: parts.Plan, windows: Sequence[Window], mapper: Mapper) -> Iterator[Any]:
+def blocks_of(source: Source, plan: Plan, windows: Sequence[Window], mapper: Mapper) -> Iterator[Any]:
     """Yield blocks of the reads of some windows, in order, through the source's index."""
     ends = [_to_the_end(plan, window) for window in windows]
     places = [place for _, place in expanded(plan.grid, ends)]
@@ -112,7 +111,7 @@ def blocks_of(source: Source, plan: parts.Plan, windows: Sequence[Window], mappe
             yield from source.window(reference_id, start, end, mapper)
 
 
-def _to_the_end(plan: parts.Plan, window: Window) -> Window:
+def _to_the_end(plan: Plan, window: Window) -> Window:
     """Extend the last window of a contig to all positions: it holds the reads past the contig's end, too."""
     if window.reference_id == UNPLACED or window.end < plan.lengths[window.reference_id]:
         return window

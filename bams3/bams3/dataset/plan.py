@@ -1,0 +1,210 @@
+"""The plan of a dataset in the making (`_parts/plan.json`): what all of its parts share."""
+
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any, TypeVar
+
+from bams3.bam.lossy import Loss, loss_of
+from bams3.dataset import layout, packing
+from bams3.dataset.layout import Grid
+from bams3.dataset.manifest import (
+    JOINED,
+    VERSION,
+    VERSIONS,
+    check_earlier,
+    check_grid,
+    check_identity,
+    check_seal,
+    check_sha256,
+    earlier_of,
+    earlier_to_json,
+    header_id,
+    is_count,
+    joins,
+    lossy_to_json,
+    sealed,
+    sha256_of,
+)  # fmt: skip
+from bams3.dataset.own import is_former
+from bams3.errors import DatasetError
+from bams3.storage import Storage
+from bams3.untrusted import parse_json
+
+Parsed = TypeVar("Parsed")
+
+WRITTEN = (VERSION, JOINED)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What all parts of a dataset have in common. `earlier_header_ids`: see `Manifest`."""
+
+    header_id: str
+    references: list[list[Any]]
+    chunk_size: int
+    level: int
+    header_bytes: int
+    header_crc32: int
+    version: int = VERSION
+    lossy: Loss | None = None
+    header_sha256: str = ""
+    earlier_header_ids: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, header: Any, chunk_size: int, level: int, lossy: Loss | None = None) -> "Plan":
+        """The plan for a source with this Header."""
+        return cls(
+            header_id(header), [list(reference) for reference in header.references], chunk_size, level,
+            len(header.text), zlib.crc32(header.text), version_of(header.references, chunk_size), lossy,
+            sha256_of(header.text),
+        )  # fmt: skip
+
+    def to_bytes(self) -> bytes:
+        """Encode as a plan file: JSON."""
+        names = [each.name for each in fields(self) if each.name not in ("lossy", "earlier_header_ids")]
+        document = {name: getattr(self, name) for name in names}
+        return sealed(document | lossy_to_json(self.lossy) | earlier_to_json(self.earlier_header_ids))
+
+    @cached_property
+    def grid(self) -> Grid:
+        """The windows."""
+        references = [(name, length) for name, length in self.references]
+        return Grid(references, self.chunk_size, joins=joins(self.version))
+
+    @cached_property
+    def lengths(self) -> list[int]:
+        """The length of every contig in bp, by reference id."""
+        return [length for _, length in self.references]
+
+    def chunk_path(self, reference_id: int, start: int) -> str:
+        """Path of the chunk of a window, or (reference id −1) of chunk number `start` of the reads with no position."""
+        return self.grid.path(reference_id, start)
+
+    @property
+    def joined(self) -> Grid | None:
+        """The windows, if contigs share some of them."""
+        return self.grid if joins(self.version) else None
+
+
+def version_of(references: Sequence[Any], chunk_size: int) -> int:
+    """The version of the format in which a dataset of these contigs is written."""
+    return JOINED if layout.joins([length for _, length in references], chunk_size) else VERSION
+
+
+def write_plan(
+    storage: Storage, plan: Plan, header_text: bytes, *, join: bool, replace: Plan | None = None
+) -> None:
+    """Begin a dataset, or `join` one that has been begun.
+
+    `replace`: the plan of a dataset that the new one replaces; it is kept until the new one is complete,
+    because it tells which chunks belong to the old one. Raises DatasetError if the dataset was begun with another plan,
+    or must not be joined.
+    """
+    document = plan.to_bytes()
+    header = packing.stored_header(header_text, plan.version)
+    if replace not in (None, plan):
+        former = f"{layout.PARTS}/former-{replace.header_id}-{replace.chunk_size}.json"
+        storage.put(former, replace.to_bytes())
+        storage.sync()
+        storage.put(layout.PLAN, document)
+    try:
+        storage.put_new(layout.PLAN, document)
+    except FileExistsError:
+        if not join:
+            raise DatasetError(
+                f"{storage.root}: another process has begun writing it; wait for it, or use --resume if it has ended"
+            ) from None
+        if not is_plan(storage, document):
+            if not replace:
+                raise DatasetError(
+                    f"{storage.root}: begun from another file or with another chunk size or level; "
+                    "use the same for all parts, or --overwrite"
+                ) from None
+            storage.put(layout.PLAN, document)
+    storage.sync()  # no power cut may leave files without the plan that tells whose they are
+    storage.put(layout.HEADER, header)  # whoever wrote the plan may have been interrupted before this
+
+
+def is_plan(storage: Storage, document: bytes) -> bool:
+    """Whether a document is the stored plan. If they differ, the plan is read again: it may have been truncated."""
+    return any(storage.get(layout.PLAN) == document for _ in range(2))
+
+
+def read_object(storage: Storage, path: str, parse: Callable[[bytes], Parsed]) -> Parsed:
+    """Parse an object. If it is damaged, it is read again: it may have been damaged in transfer."""
+    try:
+        return parse(storage.get(path))
+    except DatasetError:
+        return parse(storage.get(path))
+
+
+def read_plan(storage: Storage) -> Plan:
+    """The plan of an unfinished dataset, with its header verified. Raises DatasetError if there is none."""
+    try:
+        plan = stored_plan(storage)
+    except FileNotFoundError:
+        raise DatasetError(
+            f"{storage.root}: no parts to merge; run bams3 convert --batch or --window first"
+        ) from None
+    _check_header(storage, plan)
+    return plan
+
+
+def stored_plan(storage: Storage, path: str = layout.PLAN) -> Plan:
+    """The plan of an unfinished dataset, or one that it has replaced. Raises DatasetError if it is damaged."""
+    versions = VERSIONS if is_former(path) else WRITTEN
+    return read_object(storage, path, lambda data: _parse_plan(data, f"{storage.root}/{path}", versions))
+
+
+def _check_header(storage: Storage, plan: Plan) -> None:
+    """Raise DatasetError unless the stored header has the text and references of the plan."""
+    from bams3.bam.header import Header
+
+    references = tuple((name, length) for name, length in plan.references)
+    try:
+        for _ in range(2):  # again: it may have been damaged in transfer
+            text = _text_of(storage.get(layout.HEADER))
+            whole = (len(text), zlib.crc32(text)) == (plan.header_bytes, plan.header_crc32)
+            if whole and header_id(Header(text, references)) == plan.header_id:
+                return
+    except FileNotFoundError:
+        pass
+    raise DatasetError(
+        f"{storage.root}/{layout.HEADER}: missing, or not the header of {layout.PLAN}; convert again with --overwrite"
+    )
+
+
+def _text_of(stored: bytes) -> bytes:
+    try:
+        return packing.header_text(stored, VERSION)
+    except ValueError:
+        return b""
+
+
+def former_plans(storage: Storage) -> list[Plan]:
+    """The plans that the valid one has replaced; some of their chunks may still exist."""
+    return [stored_plan(storage, path) for path in storage.list(layout.PARTS) if is_former(path)]
+
+
+def _parse_plan(data: bytes, name: str, versions: Sequence[int]) -> Plan:
+    try:
+        document = parse_json(data)
+        check_seal(document, data)
+        plan = Plan(**document | {"lossy": loss_of(document), "earlier_header_ids": earlier_of(document)})
+        check_identity(plan.header_id, plan.level)
+        check_earlier(plan.earlier_header_ids, plan.header_id, plan.version)
+        check_grid(plan.references, plan.chunk_size)
+        if plan.version not in versions:
+            raise DatasetError(
+                f"{name}: begun by a bams3 that writes format version {plan.version}; finish it with that bams3"
+            )
+        if plan.version in WRITTEN and plan.version != version_of(plan.references, plan.chunk_size):
+            raise ValueError("of another version than its contigs ask for")
+        check_sha256(plan.header_sha256, plan.version)
+        if not (is_count(plan.header_bytes) and is_count(plan.header_crc32)):
+            raise ValueError("invalid numbers")
+        return plan
+    except (ValueError, TypeError, AttributeError) as error:
+        raise DatasetError(f"{name}: damaged ({error})") from error
