@@ -10,7 +10,7 @@ from typing import Any
 
 import hostile
 import pytest
-from bams3.dataset.manifest import GROWN, VERSION
+from bams3.dataset.manifest import VERSION
 from bams3.dataset.opening import open_reader
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import DatasetError, SourceError, UsageError
@@ -109,7 +109,7 @@ def test_only_windows_with_new_reads_are_written(tmp_path: Path, options: dict[s
         merge_inputs([tmp_path / "one.bam", two], tmp_path / "merged", **SIZE, **options)
         assert bytes_after == contents(tmp_path / "merged")
     else:
-        assert (manifest.version, manifest.earlier_header_ids) == (GROWN, (was.header_id,))
+        assert (manifest.version, manifest.earlier_header_ids) == (VERSION, (was.header_id,))
     assert run("verify", one).returncode == 0
     assert read_sam(one).decode() == run("query", "-h", one).stdout
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []

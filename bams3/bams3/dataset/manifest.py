@@ -222,7 +222,7 @@ class Manifest(NamedTuple):
         check_earlier(self.earlier_header_ids, self.header_id, self.version)
         check_encodings(self.encodings)
         check_grid(self.references, self.chunk_size)
-        if self.version >= JOINED and not layout.joins(
+        if joins(self.version) and not layout.joins(
             [length for _, length in self.references], self.chunk_size
         ):
             raise ValueError("no contigs that could share a window")
