@@ -214,7 +214,7 @@ def sam(*fields: str) -> bytes:
 
 
 OTHERS = {
-    "a directory": (None, "Is a directory"),
+    "a directory": (None, "a folder; give a BAM"),
     "VCF": (b"##fileformat=VCFv4.2\n", "neither BAM, CRAM nor SAM"),
     "a gzipped text": (gzip.compress(b"hello\n"), "neither BAM, CRAM nor SAM"),
     "a cut CRAM": (b"CRAM\3\0" + bytes(30), "near offset 26: the file is truncated within a container"),

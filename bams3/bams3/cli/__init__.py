@@ -14,7 +14,7 @@ from bams3.shown import shown
 # Command → (module, description), in the order of --help.
 COMMANDS = {
     "convert": ("convert", "convert BAM, CRAM or SAM to a dataset, or to a part of it"),
-    "merge": ("growing", "merge inputs to one dataset, or complete one converted in parts"),
+    "merge": ("growing", "merge datasets and BAMs, or the parts of a conversion"),
     "append": ("growing", "append the reads of other inputs to a dataset"),
     "rewrite": ("rewrite", "write a dataset anew: other windows, level, reads or tags"),
     "markdup": ("markdup", "mark duplicates of a dataset, as samtools markdup does"),
@@ -70,6 +70,7 @@ usage: bams3 COMMAND …
 Store alignments as independent columnar chunks, one per genomic window.
 
 {commands}
+
 Run bams3 COMMAND --help for the options of a command. For example:
   bams3 convert NA12878.bam NA12878.bams3
 """

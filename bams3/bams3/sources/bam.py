@@ -44,6 +44,9 @@ def open_source(
 
         if is_legacy(path):
             return open_legacy(path)
+        raise SourceError(
+            f"{path}: a folder; give a BAM, CRAM or SAM file (bams3 rewrite and bams3 merge read datasets)"
+        )
     if reference:
         expect_again(reference, "htslib reads it wherever it needs to")
     alignments = input_at(path)
