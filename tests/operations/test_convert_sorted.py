@@ -14,6 +14,7 @@ import hostile
 import pysam
 import pytest
 from bam_blocks import piped
+from bams3.duplicates.options import Markdup
 from bams3.operations import convert as converting
 from bams3.operations.convert import convert
 from conversions import fails
@@ -128,6 +129,10 @@ def test_mates_are_fixed_as_by_samtools(tmp_path: Path) -> None:
     convert(ordered, tmp_path / "lossy", **lossy)
     convert(made, tmp_path / "lossy too", sort=True, fixmate=True, **lossy)
     assert contents(tmp_path / "lossy too") == contents(tmp_path / "lossy")
+    pysam.samtools.markdup("--no-PG", str(ordered), str(tmp_path / "m.bam"))
+    convert(tmp_path / "m.bam", tmp_path / "marked")
+    convert(made, tmp_path / "whole chain", sort=True, fixmate=True, markdup=Markdup(), memory="200K")
+    assert contents(tmp_path / "whole chain") == contents(tmp_path / "marked")
 
 
 def test_sorted_input_is_not_fixed(tmp_path: Path) -> None:
@@ -209,7 +214,6 @@ def test_a_killed_run_leaves_no_temporary_file(tmp_path: Path) -> None:
 
 def test_the_page(tmp_path: Path, commands: dict[str, str]) -> None:
     need("bwa")
-    need("samtools")
     chance = random.Random(1)
     genome = "".join(chance.choices("ACGT", k=20_000))
     (tmp_path / "ref.fa").write_text(f">c1\n{genome}\n")

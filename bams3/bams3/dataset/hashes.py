@@ -36,7 +36,7 @@ def unvouched(dataset: Any, mapped: Map) -> Iterator[str]:
     if manifest.version < HASHED:
         yield (
             f"{uri}/{layout.METADATA}: has no SHA-256 hashes, because an earlier version of bams3 wrote the dataset; "
-            "convert it again"
+            "bams3 rewrite writes one that has"
         )
         entries = dataset.objects
     else:
