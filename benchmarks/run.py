@@ -27,6 +27,7 @@ from harness import (
     coverage,
     engines,
     gaps,
+    growing,
     lossy,
     mounted,
     reading,
@@ -65,6 +66,8 @@ def rows(bench: Bench, extent: Extent) -> Iterator[Row]:
         yield from convert.small(bench, alignments)
     yield from convert.growth(bench, simulated("hiseq", extent.reads // 2), hiseq)
     yield from convert.sorting(bench, hiseq)
+    yield from growing.from_the_aligner(bench, hiseq)
+    yield from growing.growing(bench, hiseq)
     yield from convert.workers(bench, hiseq)
     yield from serial.shares(bench, hiseq)
     yield from serial.replayed(bench, hiseq)

@@ -56,6 +56,8 @@ def test_each_fault_at_each_request_of_a_conversion(
                     DatasetReader(target)
                 resume = number % 4 < 2
                 convert(small, target, chunk_size="256K", resume=resume, overwrite=not resume)
+        elif kind not in PASSING:
+            merge(target)  # removes what could not be removed after the commit
         assert objects(target) == expected
         if not made:
             assert number > 8

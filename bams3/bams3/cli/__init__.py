@@ -100,7 +100,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         _drop_output()
         return 0
     except OSError as error:
-        error.filename = error.filename or "standard output"  # errors of all other files name them
+        if error.errno is not None:  # of the system: errors of all other files name them
+            error.filename = error.filename or "standard output"
         return _fail(command, message_of(error))
     except KeyboardInterrupt:
         return _fail(command, "interrupted", 130)

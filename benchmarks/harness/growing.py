@@ -1,0 +1,70 @@
+"""From the aligner's output to a dataset without duplicates; and datasets that are copied, merged and appended to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from harness.bench import Bench, has, same
+from harness.data import Alignments
+from harness.process import BAMS3, Command, measure, output, run
+from harness.table import Row, cpu_row
+
+CHAIN = (
+    'samtools fixmate -m -u "$1" - | samtools sort -l 1 -T "$2" - | samtools markdup - "$2"; samtools index "$2"; '
+    '"$3" convert --workers 1 "$2" "$4"'
+)
+APPENDED = "0.2"  # of the reads in a twentieth of the genome: 1 % of all
+APPEND = 'cp -rl "$1" "$2"; "$3" append -c -p --workers 1 "$2" "$4"'
+FLAGS = ("--flagstat", "--json")
+
+
+def from_the_aligner(bench: Bench, alignments: Alignments) -> Iterator[Row]:
+    """`convert --sort --fixmate --markdup` of collated reads, against the chain of samtools."""
+    if not has("samtools"):
+        return
+    collated, marked = bench.scratch / "collated.bam", bench.scratch / "marked.bam"
+    ours, theirs = (bench.scratch / f"{name}.bams3" for name in ("chain", "marked"))
+    output("samtools", "collate", "-o", collated, alignments.bam)
+    convert = [BAMS3, "convert", "--workers", "1", "--sort", "--fixmate", "--markdup", collated, ours]
+    commands = [
+        Command(convert, ours),
+        Command(["sh", "-ec", CHAIN, "-", collated, marked, BAMS3, theirs], theirs),
+    ]
+    whole, chain = measure(lambda _: commands, bench.rounds)
+    flags = [json.loads(output(BAMS3, "stats", *FLAGS, dataset)) for dataset in (ours, theirs)]
+    same("numbers of duplicates", *flags)
+    peer = "samtools fixmate -m, sort -l 1, markdup, index; bams3 convert"
+    yield cpu_row("convert --sort --fixmate --markdup", alignments.name, whole, peer, chain, 2.5)
+
+
+def growing(bench: Bench, alignments: Alignments) -> Iterator[Row]:
+    """A copy, a merge of one dataset for each contig, and reads that are appended to a dataset, against `convert`."""
+    dataset = bench.dataset(alignments)
+    copied, merged, grown = (bench.scratch / f"{name}.bams3" for name in ("copied", "merged", "grown"))
+    contigs = {}
+    for line in output(BAMS3, "stats", "--idxstats", dataset).splitlines()[:-1]:
+        name, length, *_ = line.split("\t")
+        contigs[name] = int(length)
+        part = bench.scratch / f"{name}.bams3"
+        run(Command([BAMS3, "rewrite", "--region", name, dataset, part], part))
+    longest = max(contigs, key=contigs.__getitem__)
+    added = bench.scratch / "added.bam"
+    twentieth = f"{longest}:1-{sum(contigs.values()) // 20}"
+    output(BAMS3, "query", "-b", "-s", APPENDED, "-o", added, dataset, twentieth)
+    parts = [bench.scratch / f"{name}.bams3" for name in contigs]
+    commands = [
+        bench.conversion(alignments),
+        Command([BAMS3, "rewrite", "--workers", "1", dataset, copied], copied),
+        Command([BAMS3, "merge", "-c", "-p", "--workers", "1", *parts, merged], merged),
+        Command(["sh", "-ec", APPEND, "-", dataset, grown, BAMS3, added], grown),
+    ]
+    whole, copy, merge, append = measure(lambda _: commands, bench.rounds)
+    for other in (copied, merged):
+        output("diff", "-r", dataset, other)
+    for what, usage, times_less in (
+        ("rewrite, a copy", copy, 20),
+        (f"merge of {len(parts)} contigs", merge, 20),
+        ("append of 1 %", append, 10),
+    ):
+        yield cpu_row(what, alignments.name, usage, "convert of all reads", whole, times_less)
