@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 from harness.bench import Bench, has, same
@@ -16,7 +15,7 @@ CHAIN = (
 )
 APPENDED = "0.2"  # of the reads in a twentieth of the genome: 1 % of all
 APPEND = 'cp -rl "$1" "$2"; "$3" append -c -p --workers 1 "$2" "$4"'
-FLAGS = ("--flagstat", "--json")
+UNPLACED = "_unplaced"
 
 
 def from_the_aligner(bench: Bench, alignments: Alignments) -> Iterator[Row]:
@@ -32,7 +31,7 @@ def from_the_aligner(bench: Bench, alignments: Alignments) -> Iterator[Row]:
         Command(["sh", "-ec", CHAIN, "-", collated, marked, BAMS3, theirs], theirs),
     ]
     whole, chain = measure(lambda _: commands, bench.rounds)
-    flags = [json.loads(output(BAMS3, "stats", *FLAGS, dataset)) for dataset in (ours, theirs)]
+    flags = [output(BAMS3, "stats", "--flagstat", dataset) for dataset in (ours, theirs)]
     same("numbers of duplicates", *flags)
     peer = "samtools fixmate -m, sort -l 1, markdup, index; bams3 convert"
     yield cpu_row("convert --sort --fixmate --markdup", alignments.name, whole, peer, chain, 2.5)
@@ -42,17 +41,15 @@ def growing(bench: Bench, alignments: Alignments) -> Iterator[Row]:
     """A copy, a merge of one dataset for each contig, and reads that are appended to a dataset, against `convert`."""
     dataset = bench.dataset(alignments)
     copied, merged, grown = (bench.scratch / f"{name}.bams3" for name in ("copied", "merged", "grown"))
-    contigs = {}
-    for line in output(BAMS3, "stats", "--idxstats", dataset).splitlines()[:-1]:
-        name, length, *_ = line.split("\t")
-        contigs[name] = int(length)
-        part = bench.scratch / f"{name}.bams3"
-        run(Command([BAMS3, "rewrite", "--region", name, dataset, part], part))
+    lines = output(BAMS3, "stats", "--idxstats", dataset).splitlines()
+    contigs = {name: int(length) for name, length, *_ in (line.split("\t") for line in lines[:-1])}
+    parts = [bench.scratch / f"{name}.bams3" for name in (*contigs, UNPLACED)]
+    for part in parts:
+        run(Command([BAMS3, "rewrite", "--region", part.stem, dataset, part], part))
     longest = max(contigs, key=contigs.__getitem__)
     added = bench.scratch / "added.bam"
     twentieth = f"{longest}:1-{sum(contigs.values()) // 20}"
     output(BAMS3, "query", "-b", "-s", APPENDED, "-o", added, dataset, twentieth)
-    parts = [bench.scratch / f"{name}.bams3" for name in contigs]
     commands = [
         bench.conversion(alignments),
         Command([BAMS3, "rewrite", "--workers", "1", dataset, copied], copied),
@@ -64,7 +61,7 @@ def growing(bench: Bench, alignments: Alignments) -> Iterator[Row]:
         output("diff", "-r", dataset, other)
     for what, usage, times_less in (
         ("rewrite, a copy", copy, 20),
-        (f"merge of {len(parts)} contigs", merge, 20),
+        (f"merge of {len(parts)} datasets", merge, 20),
         ("append of 1 %", append, 10),
     ):
         yield cpu_row(what, alignments.name, usage, "convert of all reads", whole, times_less)
