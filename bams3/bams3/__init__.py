@@ -15,10 +15,12 @@ __all__ = [
     "Dataset",
     "Markdup",
     "__version__",
+    "append",
     "convert",
     "count_parallel",
     "markdup",
     "merge",
+    "merge_inputs",
     "open",
     "query_parallel",
     "read_chunk",
@@ -30,8 +32,10 @@ if TYPE_CHECKING:
     from bams3.api.dataset import Dataset, count_parallel, open, query_parallel
     from bams3.duplicates.options import Markdup
     from bams3.errors import Bams3Error
+    from bams3.operations.append import append
     from bams3.operations.convert import convert, merge
     from bams3.operations.markdup import markdup
+    from bams3.operations.merge import merge_inputs
     from bams3.operations.rewrite import rewrite
 
 _HOMES = {
@@ -39,10 +43,12 @@ _HOMES = {
     "Chunk": "bams3.api.chunk",
     "Dataset": "bams3.api.dataset",
     "Markdup": "bams3.duplicates.options",
+    "append": "bams3.operations.append",
     "convert": "bams3.operations.convert",
     "count_parallel": "bams3.api.dataset",
     "markdup": "bams3.operations.markdup",
     "merge": "bams3.operations.convert",
+    "merge_inputs": "bams3.operations.merge",
     "open": "bams3.api.dataset",
     "query_parallel": "bams3.api.dataset",
     "read_chunk": "bams3.api.chunk",
