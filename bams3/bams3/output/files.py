@@ -142,6 +142,15 @@ def _beside(path: str) -> FileBeside:
     return FileBeside(os.path.realpath(path), f".bams3-{os.urandom(6).hex()}.tmp", path)
 
 
+def _is_there(path: str) -> bool:
+    """Whether there is a file or a link. Raises OSError if that can't be told: `os.path.lexists` would say no."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
 @contextmanager
 def _local_file(path: str, overwrite: bool, indexes: Sequence[str]) -> Iterator[BinaryIO]:
     refuse_place(path)
@@ -149,7 +158,7 @@ def _local_file(path: str, overwrite: bool, indexes: Sequence[str]) -> Iterator[
         with opened(path, "wb") as file:
             yield file
         return
-    exists = os.path.lexists(path)
+    exists = _is_there(path)
     if exists and not overwrite:
         raise _existing(path)
     with _beside(path) as beside:
@@ -216,7 +225,10 @@ def _indexes(path: str, endings: Sequence[str]) -> list[str]:
 
 def is_special(path: str) -> bool:
     """Tell whether `path` is a pipe, a device or the like, which is written to and not replaced."""
-    return os.path.exists(path) and not os.path.isfile(path)
+    try:
+        return not stat.S_ISREG(os.stat(path).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def _local(path: str) -> str:
