@@ -19,6 +19,7 @@ class Case:
     """A command: its words, in a folder that has the files `needs`, and the files or datasets that it `makes`.
 
     `then`: options of which one helps if a failed run can't simply be run again. `prints`: standard output is checked.
+    `adds`: it adds to what is there, so it is not run again once that is done.
     """
 
     name: str
@@ -27,12 +28,14 @@ class Case:
     makes: tuple[str, ...] = ()
     then: tuple[str, ...] = ()
     prints: bool = False
+    adds: bool = False
 
 
 def case(name: str, words: str, needs: str, makes: str = "", then: str = "") -> Case:
     """A case from texts; a word may have spaces, as `_`."""
     split = tuple(word.replace("_", " ") for word in words.split())
-    return Case(name, split, tuple(needs.split()), tuple(makes.split()), tuple(then.split()), not makes)
+    needed, made, options = (tuple(text.split()) for text in (needs, makes, then))
+    return Case(name, split, needed, made, options, prints=not makes, adds=split[0] == "append")
 
 
 _BAM = "x.bam x.bam.bai"
@@ -55,6 +58,12 @@ CASES = {
             "batch-overwrite", f"{_CONVERT} --overwrite --batch 1/1 --level 1 x.bam d.bams3", f"{_BAM} d.bams3",
             "d.bams3",
         ),
+        case("append", "append -c -p -@ 1 lane.bams3 few.bam", "lane.bams3 few.bam", "lane.bams3"),
+        case(
+            "merge-inputs", "merge -c -p --chunk-size 256K -@ 1 lane.bams3 few.bam new.bams3", "lane.bams3 few.bam",
+            "new.bams3", _BEGUN,
+        ),
+        case("rewrite", "rewrite -@ 1 d.bams3 new.bams3", "d.bams3", "new.bams3", "--overwrite"),
         case("repair", "repair broken.bams3", "broken.bams3", "broken.bams3"),
         case("to-bam", "to-bam -@ 1 --write-index d.bams3 back.bam", "d.bams3", "back.bam back.bam.csi", "--overwrite"),
         case("to-bam-overwrite", "to-bam -@ 1 --overwrite d.bams3 x.bam", f"{_BAM} d.bams3", "x.bam x.bam.bai"),
@@ -112,6 +121,14 @@ def make_inputs(folder: Path) -> None:
         for record in reversed(list(source.fetch(until_eof=True))):
             file.write(record)
     (folder / "old.sam").write_text("\n".join([*head, *body[::2]]) + "\n")
+    with_group = [*head, "@RG\tID:a\tSM:s"]
+    (folder / "lane.sam").write_text("\n".join([*with_group, *body[::2]]) + "\n")
+    assert run("convert", *FEW, folder / "lane.sam", folder / "lane.bams3") == 0
+    some = [line for line in body if line.split("\t")[2] == "chr1" and int(line.split("\t")[3]) < 200_000]
+    (folder / "few.sam").write_text("\n".join([*with_group, *some]) + "\n")
+    pysam.samtools.view(
+        "-b", "--no-PG", "-o", str(folder / "few.bam"), str(folder / "few.sam"), catch_stdout=False
+    )
     (folder / "bed").write_text("chr1\t100\t90000\tone\nchr1\t200000\t260000\ttwo\n")
     assert run("convert", *FEW, folder / "old.sam", folder / "old.bams3") == 0
     assert run("convert", *FEW, "--batch", "1/2", folder / "x.bam", folder / "half.bams3") == 0

@@ -17,7 +17,7 @@ MARKS = {"batch": "half.bams3/_parts/000002-of-000002.json", "receipt": "receipt
     name: f"{CASES[name].makes[0]}/{MANIFEST}"
     for name in (
         "convert", "convert-threads", "convert-verify", "sort", "resume", "merge", "overwrite", "batch-overwrite",
-        "repair",
+        "repair", "append", "merge-inputs", "rewrite",
     )
 }  # fmt: skip
 """By case, the file that says that the result is whole."""
@@ -72,7 +72,11 @@ class Cuts:
         files = {path: stable(path, data) for path, data in files.items()}
         mark = files.get(self._mark)
         if mark is None:
-            return "" if self._case.name != "overwrite" else "neither the old nor the new dataset"
+            return (
+                ""
+                if self._case.name not in ("overwrite", "append")
+                else "neither the old nor the new dataset"
+            )
         name = self._case.makes[0]
         for whole in (old, new):
             if mark == whole.get(self._mark):

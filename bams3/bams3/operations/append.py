@@ -17,12 +17,13 @@ from bams3.dataset.reader import DatasetReader
 from bams3.errors import DatasetError, UsageError
 from bams3.operations.begin import begin
 from bams3.operations.convert import Conversion, faults_named
-from bams3.operations.merge import MANY_INPUTS, complete, loss_of, open_input, same_place, take
+from bams3.operations.merge import MANY_INPUTS, complete, loss_of, open_input, take
 from bams3.operations.merging import MergedRecords
+from bams3.operations.places import same_place
 from bams3.parallel.uploads import Uploads
 from bams3.parallel.workers import Workers, worker_count
 from bams3.storage import Storage, is_remote, open_storage
-from bams3.storage.local import link_all
+from bams3.storage.local import LocalStorage
 
 
 def append(
@@ -82,13 +83,15 @@ def append(
         new, there = stack.enter_context(
             begin(storage, plan, header.text, None, overwrite=True, resume=False)
         )
+        assert isinstance(storage, LocalStorage)
+        assert isinstance(new, LocalStorage)
         pool = stack.enter_context(Workers(threads))
         job = Conversion(Uploads(new), plan, HeaderLines(header), pool, None, there)
         stack.enter_context(faults_named("", new, removes=False))
         records = MergedRecords(taken, plan, pool.map if len(taken) <= MANY_INPUTS else map)
         part = job.run(records.blocks())
         part.chunks += job.write(records.copied())
-        link_all(storage.root, new.root, (entry.path for entry in records.kept))
+        new.link_from(storage, (entry.path for entry in records.kept))
         part.chunks += (_hashed(entry, storage) for entry in records.kept)
         return complete(new, plan, part, records, [grown, *opened])
 

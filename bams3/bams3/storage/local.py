@@ -172,6 +172,21 @@ class LocalStorage:
                     os.rmdir(self._file(folder))
                     folder = os.path.dirname(folder)
 
+    def link_from(self, source: "LocalStorage", paths: Iterable[str]) -> None:
+        """Give the files at these paths of another storage the same paths here, without copying them if the file system
+        can do that."""
+        for path in paths:
+            target = self._file(path)
+            self._change(os.path.dirname(target))
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            try:
+                os.link(source._file(path), target)
+            except FileExistsError:
+                raise
+            except OSError:  # a file system without hard links
+                with source._reading(path) as file, self.create(path) as copy:
+                    shutil.copyfileobj(file, copy, 1 << 20)
+
     def sync(self) -> None:
         while self._changed:
             sync_folder(self._changed.pop())
@@ -208,18 +223,3 @@ class LocalStorage:
 
     def _file(self, path: str) -> str:
         return os.path.join(self.root, path)
-
-
-def link_all(source: str, target: str, paths: Iterable[str]) -> None:
-    """Give the files at these paths below a folder the same paths below another one, too, without copying them if the
-    file system can do that."""
-    for path in paths:
-        old, new = os.path.join(source, path), os.path.join(target, path)
-        os.makedirs(os.path.dirname(new), exist_ok=True)
-        try:
-            os.link(old, new)
-        except FileExistsError:
-            raise
-        except OSError:  # a file system without hard links
-            with open_regular(old) as file, LocalStorage(target).create(path) as copy:
-                shutil.copyfileobj(file, copy, 1 << 20)
