@@ -16,6 +16,7 @@ from bams3.errors import DatasetError, SourceError, UsageError
 from bams3.operations import merging as code
 from bams3.operations.convert import convert
 from bams3.operations.merge import merge_inputs
+from bams3.operations.rewrite import rewrite
 from conversions import KILLED, fails
 from engines import run_bams3 as run
 from engines import run_block
@@ -142,13 +143,13 @@ def test_real_files(tmp_path: Path) -> None:
 def _copies(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The paths of the chunks whose records are decoded."""
     decoded: list[str] = []
-    read = code._valid_block
+    read = code._block
 
     def seen(group: Any, references: int) -> Any:
         decoded.append(group.chunk.name)
         return read(group, references)
 
-    monkeypatch.setattr(code, "_valid_block", seen)
+    monkeypatch.setattr(code, "_block", seen)
     return decoded
 
 
@@ -231,6 +232,17 @@ def test_losses_are_stated(tmp_path: Path) -> None:
     other = _dataset(tmp_path, "other", [(0, 1)], qualities="illumina4")
     with pytest.raises(UsageError, match="qualities are binned in different ways"):
         merge_inputs([given[0], other], tmp_path / "not")
+
+
+def test_losses_of_rewriting_are_stated(tmp_path: Path) -> None:
+    one = _dataset(tmp_path, "one", [(0, 1)])
+    rewrite(one, tmp_path / "kept", keep_tags=["RG", "NM"])
+    rewrite(one, tmp_path / "without", drop_read_groups=["a"])
+    rewrite(one, tmp_path / "others", keep_tags=["NM"])
+    manifest = merge_inputs([one, tmp_path / "kept", tmp_path / "without"], tmp_path / "merged", **SIZE)
+    assert manifest.lossy == Loss("", (), ("NM", "RG"), ("a",))
+    with pytest.raises(UsageError, match="different tags were kept"):
+        merge_inputs([tmp_path / "kept", tmp_path / "others"], tmp_path / "not")
 
 
 def test_what_it_refuses(tmp_path: Path) -> None:

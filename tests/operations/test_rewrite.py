@@ -12,13 +12,11 @@ import hostile
 import pysam
 import pytest
 from bams3.bam.lossy import Loss
-from bams3.chunk.writer import stored_row_group
 from bams3.cli import main
 from bams3.dataset import layout
 from bams3.dataset.manifest import Manifest
 from bams3.dataset.reader import DatasetReader
 from bams3.operations import convert as converting
-from bams3.operations import rewrite as rewriting
 from bams3.operations.convert import convert
 from bams3.operations.rewrite import rewrite
 from bams3.operations.verify import verify
@@ -312,94 +310,6 @@ def test_a_truncated_source_stays_one(tmp_path: Path) -> None:
     assert rewrite(tmp_path / "d", tmp_path / "e", level=1).truncated
     rewrite(tmp_path / "d", tmp_path / "f")
     assert contents(tmp_path / "f") == contents(tmp_path / "d")
-
-
-# Refusals and errors
-
-REFUSED = {
-    "in place": (["d.bams3", "d.bams3"], "can't be rewritten in place"),
-    "a slash": (["--overwrite", "d.bams3", "../{name}/d.bams3/"], "can't be rewritten in place"),
-    "a link": (["--overwrite", "link", "d.bams3"], "can't be rewritten in place"),
-    "a link to OUT": (["--overwrite", "d.bams3", "file://{here}/link"], "can't be rewritten in place"),
-    "in the dataset": (["d.bams3", "d.bams3/data/e.bams3"], "it lies in d.bams3"),
-    "around it": (["--overwrite", "d.bams3", "."], "it holds d.bams3"),
-    "a chunk of it": (["--overwrite", "d.bams3/data/chr4/115343360-116391936.chunk", "d.bams3"], "it holds d.bams3"),
-    "S3": (["s3://bucket/d.bams3/", "s3://bucket//d.bams3"], "can't be rewritten in place"),
-    "a web address": (["https://bucket.s3.amazonaws.com/d", "s3://bucket/d"], "can't be rewritten in place"),
-    "no dataset": (["nothing", "e.bams3"], "not a bams3 dataset"),
-    "two datasets": (["d.bams3", "link", "e.bams3"], "give one dataset"),
-    "something there": (["d.bams3", "full"], "full is not empty"),
-    "a level": (["--level", "0", "d.bams3", "e.bams3"], "level 0: choose one"),
-    "a size": (["--chunk-size", "3M", "d.bams3", "e.bams3"], "chunk size '3M'"),
-    "tags twice": (["--keep-tags", "NM", "--drop-tags", "MD", "d.bams3", "e.bams3"], "cannot be combined"),
-    "regions twice": (["--region", "chrX", "-L", "x.bed", "d.bams3", "e.bams3"], "cannot be combined"),
-    "no tag": (["--keep-tags", "", "d.bams3", "e.bams3"], "'' is not the name of a tag"),
-    "no read group": (["--drop-rg", "zz", "d.bams3", "e.bams3"], "no read group 'zz'"),
-    "no contig": (["--region", "chr99", "d.bams3", "e.bams3"], "unknown contig 'chr99'"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(("words", "message"), REFUSED.values(), ids=REFUSED)
-def test_what_is_refused(
-    words: list[str], message: str, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
-    shutil.copytree(dataset, tmp_path / "d.bams3")
-    (tmp_path / "link").symlink_to("d.bams3")
-    (tmp_path / "full").mkdir()
-    (tmp_path / "full/file").touch()
-    monkeypatch.chdir(tmp_path)
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"):
-        monkeypatch.setenv(name, "none")
-    before = contents(tmp_path)
-    assert main(["rewrite", *(word.format(name=tmp_path.name, here=tmp_path) for word in words)]) == 1
-    (line,) = capfd.readouterr().err.splitlines()
-    assert line.startswith("bams3 rewrite: ")
-    assert message in line
-    assert contents(tmp_path) == before
-
-
-@pytest.mark.parametrize("options", [{}, {"level": 1}, {"regions": ["chr4", "chrX"]}], ids=str)
-def test_damage(
-    options: dict[str, Any], dataset: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    shutil.copytree(dataset, tmp_path / "d")
-    last = max((tmp_path / "d/data/chrX").iterdir())
-    data = bytearray(last.read_bytes())
-    data[len(data) // 3] ^= 1
-    last.write_bytes(data)
-    words = (
-        ["--level", "1"]
-        if "level" in options
-        else ["--region", "chr4", "--region", "chrX"]
-        if options
-        else []
-    )
-    shutil.copytree(dataset, tmp_path / "old")
-    for out, more in (("new", []), ("old", ["--overwrite"])):
-        assert main(["rewrite", *words, *more, str(tmp_path / "d"), str(tmp_path / out)]) == 1
-        (line,) = capfd.readouterr().err.splitlines()
-        assert "is damaged (checksum); restore the chunk" in line
-    assert not contents(tmp_path / "new")
-    assert contents(tmp_path / "old") == contents(dataset)
-
-
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(28, "No space left on device")], ids=str)
-def test_what_was_written_before_an_error_is_removed(
-    error: BaseException, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    left = [None] * 3
-
-    def until_then(group: Any) -> Any:
-        if not left:
-            raise error
-        left.pop()
-        return stored_row_group(group)
-
-    monkeypatch.setattr(rewriting, "stored_row_group", until_then)
-    with pytest.raises(type(error)):
-        rewrite(dataset, tmp_path / "e", workers=1)
-    assert not contents(tmp_path / "e")
 
 
 def test_the_page(dataset: Path, bucket: str, tmp_path: Path) -> None:

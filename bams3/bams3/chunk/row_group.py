@@ -6,11 +6,12 @@ from array import array
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from bams3.bam.records import walk
 from bams3.chunk.footer import RowGroupEntry
 from bams3.chunk.spans import Range, Span, Stored, Streams
 from bams3.codec import Columns, ZoneMap, text_values
 from bams3.crc32 import crc32
-from bams3.errors import FormatError
+from bams3.errors import FormatError, SourceError
 
 
 class StoredChunk(Stored, Protocol):
@@ -115,6 +116,14 @@ class RowGroup(Columns):
                 "restore the chunk or convert it again"
             )
         return block
+
+    def valid_block(self, references: int) -> Any:
+        """Like `block`, of records that are valid with a header of so many references. Raises FormatError."""
+        self.load()
+        try:
+            return walk(self.block().data, references)[0]
+        except SourceError as error:
+            raise FormatError(f"{self.name}: invalid records: {error}") from error
 
     def text_values(self, tag: str) -> list[str]:
         """The distinct values of a tag of type Z, sorted, without ""."""

@@ -19,8 +19,10 @@ from bams3.dataset.destination import (
 )
 from bams3.dataset.own import is_part
 from bams3.dataset.plan import Plan, write_plan
+from bams3.dataset.reader import DatasetReader
 from bams3.duplicates.options import Markdup
 from bams3.errors import Bams3Error, DatasetError, UsageError
+from bams3.sources.messages import show
 from bams3.storage import Storage, is_remote, open_storage
 
 
@@ -146,6 +148,12 @@ def check_options_of_markdup(markdup: Markdup | None, *, in_parts: bool) -> None
         raise UsageError(
             "--markdup cannot be combined with --batch or --window: a read may be the duplicate of one elsewhere"
         )
+
+
+def warn_of_partial_header(reader: DatasetReader) -> None:
+    """Print that a dataset which is written anew takes a rebuilt header for the whole one, if it does."""
+    if reader.manifest.partial_header and reader.is_whole:
+        show(reader.uri, "its header was rebuilt from chunks; the new dataset takes it for the whole header")
 
 
 @contextmanager

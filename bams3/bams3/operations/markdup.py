@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from bams3.bam.records import RecordBlock, check_order, walk
+from bams3.bam.records import RecordBlock, check_order
 from bams3.chunk.header import HeaderLines
 from bams3.dataset import layout, parts
 from bams3.dataset.opening import open_reader
@@ -17,18 +17,16 @@ from bams3.dataset.prefetch import plan_all
 from bams3.dataset.reader import DatasetReader
 from bams3.duplicates.options import Markdup
 from bams3.errors import FormatError, SourceError, UsageError
-from bams3.operations.begin import begin, removed_after_an_error
+from bams3.operations.begin import begin, removed_after_an_error, warn_of_partial_header
 from bams3.operations.convert import Conversion
 from bams3.operations.earlier import Earlier
 from bams3.operations.marking import marking
 from bams3.operations.reread import reread
 from bams3.parallel.uploads import Uploads
 from bams3.parallel.workers import Workers, watched, worker_count
-from bams3.sources.messages import show
 from bams3.storage import open_storage
 
 if TYPE_CHECKING:
-    from bams3.chunk.row_group import RowGroup
     from bams3.dataset.manifest import Manifest
 
 
@@ -81,8 +79,7 @@ def markdup(
     marks = marking(reader.uri, header, options)
     plan = Plan.of(header, told.chunk_size, told.level, told.lossy)
     storage = open_storage(str(dataset))
-    if told.partial_header:
-        show(reader.uri, "its header was rebuilt from chunks; the new dataset takes it for the whole header")
+    warn_of_partial_header(reader)
     with begin(storage, plan, header.text, None, overwrite=False, resume=False) as (storage, there):
         with removed_after_an_error(storage), Workers(threads) as pool:
             stored = Earlier(reader.storage, plan, {entry.path: entry.size for entry in reader.objects})
@@ -100,21 +97,11 @@ def _blocks(
     """Yield the records of a dataset, in order."""
     place = 0, -1
     references = reader.references
-
-    def decoded(job: tuple[RowGroup]) -> RecordBlock:
-        job[0].load()
-        return walk(job[0].stored_block().data, len(references))[0]
-
-    groups = watched(reader.fetched(_row_groups(reader), plan_all), lambda job: job[0].records, progress)
+    jobs = reader.fetched(zip(reader.all_row_groups()), plan_all)
+    groups = watched(jobs, lambda job: job[0].records, progress)
     try:
-        for block in pool.map(decoded, groups):
+        for block in pool.map(lambda job: job[0].valid_block(len(references)), groups):
             place = check_order(block, *place, references=references)
             yield block
     except SourceError as error:
         raise FormatError(f"{reader.uri}: invalid records: {error}") from error
-
-
-def _row_groups(reader: DatasetReader) -> Iterator[tuple[RowGroup]]:
-    for entry in reader.objects:
-        for group in reader.stored_chunk(entry).stored_row_groups:
-            yield (group,)

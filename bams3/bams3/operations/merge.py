@@ -19,6 +19,7 @@ from bams3.operations.begin import begin, check_options
 from bams3.operations.convert import Conversion, faults_named
 from bams3.operations.earlier import Earlier
 from bams3.operations.merging import Input, MergedRecords
+from bams3.operations.places import same_place
 from bams3.parallel.uploads import Uploads
 from bams3.parallel.workers import Workers, worker_count
 from bams3.sources.inputs import Source
@@ -170,8 +171,8 @@ def read_group(name: str) -> bytes:
 
 
 def loss_of(opened: Sequence[Source | DatasetReader]) -> Loss | None:
-    """What the conversions of some inputs changed in their records. Raises UsageError if they binned qualities in
-    different ways, which a manifest can't state."""
+    """What the conversions of some inputs changed in their records. Raises UsageError if they binned qualities, or kept
+    tags, in different ways, which a manifest can't state."""
     losses = [each.manifest.lossy for each in opened if isinstance(each, DatasetReader)]
     found = [loss for loss in losses if loss]
     bins = sorted({loss.qualities for loss in found if loss.qualities})
@@ -179,11 +180,12 @@ def loss_of(opened: Sequence[Source | DatasetReader]) -> Loss | None:
         raise UsageError(
             f"qualities are binned in different ways ({', '.join(bins)}); merge datasets with the same bins only"
         )
-    return Loss.of("".join(bins), [tag for loss in found for tag in loss.dropped_tags])
-
-
-def same_place(name: str, other: str) -> bool:
-    """Whether two paths or URIs are the same."""
-    if is_remote(name) or is_remote(other):
-        return name.rstrip("/") == other.rstrip("/")
-    return os.path.realpath(name) == os.path.realpath(other)
+    kept = sorted({loss.kept_tags for loss in found if loss.kept_tags})
+    if len(kept) > 1:
+        raise UsageError(
+            f"different tags were kept ({', or '.join(map(' '.join, kept))}); merge datasets with the same ones only"
+        )
+    return Loss.of(
+        "".join(bins), [tag for loss in found for tag in loss.dropped_tags], kept[0] if kept else (),
+        [name for loss in found for name in loss.dropped_read_groups],
+    )  # fmt: skip

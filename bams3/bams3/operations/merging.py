@@ -12,7 +12,7 @@ from struct import unpack_from
 from typing import Any, NamedTuple
 
 from bams3.bam.merged_header import Translation
-from bams3.bam.records import RecordBlock, check_order, find_start, walk
+from bams3.bam.records import RecordBlock, check_order, find_start
 from bams3.bam.translate import Translator
 from bams3.chunk.entry import ChunkEntry
 from bams3.chunk.reader import ChunkReader
@@ -42,7 +42,7 @@ _UNPLACED = (1 << 32) - 1
 
 
 class Input(NamedTuple):
-    """An input, and what becomes of its ids; None if its records stay as they are."""
+    """An input, and what becomes of its ids."""
 
     opened: "Source | DatasetReader"
     name: str
@@ -245,7 +245,7 @@ class _Chunks:
         return (group for (group,) in self._dataset.fetched(zip(groups), plan_all))
 
     def _read(self, group: RowGroup) -> tuple[RecordBlock, Counts, Sums]:
-        block = _valid_block(group, len(self._dataset.references))
+        block = _block(group, len(self._dataset.references))
         counts, sums = Counts.of_block(block, group.reference_id), Sums.of_block(block)
         return self._translator.translated(block) if self.changes else block, counts, sums
 
@@ -290,10 +290,8 @@ class _Chunks:
 
 def _decoded(dataset: DatasetReader, mapper: Mapper) -> Iterator[RecordBlock]:
     """All records of a dataset, or of chunks without one."""
-
-    groups = (group for entry in dataset.index for group in dataset.chunk(entry).row_groups)
-    jobs = dataset.fetched(zip(groups), plan_all)
-    return mapper(partial(_valid_block, references=len(dataset.references)), (group for (group,) in jobs))
+    jobs = dataset.fetched(zip(dataset.all_row_groups()), plan_all)
+    return mapper(partial(_block, references=len(dataset.references)), (group for (group,) in jobs))
 
 
 def _stored(group: RowGroup) -> tuple[str, CompressedRowGroup]:
@@ -303,15 +301,11 @@ def _stored(group: RowGroup) -> tuple[str, CompressedRowGroup]:
     return group.chunk.path, stored
 
 
-def _valid_block(group: RowGroup, references: int) -> RecordBlock:
-    """The records of a row group. Raises FormatError unless they are valid with a header of so many references."""
-    group.load()
-    block = group.block()
+def _block(group: RowGroup, references: int) -> RecordBlock:
+    """The valid records of a row group, with a header of so many references."""
+    block: RecordBlock = group.valid_block(references)
     group.spans.clear()  # release the fetched bytes
-    try:
-        return walk(block.data, references)[0]
-    except SourceError as error:
-        raise FormatError(f"{group.name}: invalid records: {error}") from error
+    return block
 
 
 def _merged(inputs: Iterable[Iterator[RecordBlock]]) -> Iterator[RecordBlock]:

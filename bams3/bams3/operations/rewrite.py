@@ -7,7 +7,6 @@ cut into row groups as a conversion cuts them.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bams3.bam.header import as_bytes, field_of
 from bams3.bam.lossy import Loss
-from bams3.bam.records import check_order, walk
+from bams3.bam.records import check_order
 from bams3.chunk.header import HeaderLines
 from bams3.chunk.reader import contig_in
 from bams3.chunk.writer import stored_row_group
@@ -30,8 +29,9 @@ from bams3.dataset.plan import Plan
 from bams3.dataset.prefetch import plan_all
 from bams3.dataset.sums import Sums
 from bams3.errors import FormatError, SourceError, UsageError
-from bams3.operations.begin import begin, check_options, removed_after_an_error
+from bams3.operations.begin import begin, check_options, removed_after_an_error, warn_of_partial_header
 from bams3.operations.convert import Conversion, Result
+from bams3.operations.places import resolved, same_place
 from bams3.operations.reread import reread
 from bams3.operations.row_groups import ChunkKey, Task
 from bams3.parallel.uploads import Uploads
@@ -137,8 +137,7 @@ def _warn(reader: DatasetReader, loss: Loss | None) -> None:
     """Print what a user may not expect of the new dataset."""
     if loss:
         show(reader.uri, f"{loss}: the new dataset does not hold its records as they are")
-    if reader.manifest.partial_header and reader.is_whole:
-        show(reader.uri, "its header was rebuilt from chunks; the new dataset takes it for the whole header")
+    warn_of_partial_header(reader)
 
 
 def _refuse_in_place(given: Iterable[str], out: str) -> None:
@@ -147,32 +146,15 @@ def _refuse_in_place(given: Iterable[str], out: str) -> None:
         path = contig_in(name)[0]
         if not is_remote(path) and is_stream(path):
             continue
-        ours, theirs = f"{_resolved(out)}/", f"{_resolved(path)}/"
-        if ours == theirs or _is_web_address(theirs, ours):
+        if same_place(path, out):
             raise UsageError(
                 f"{out}: this is the dataset that is read, and it can't be rewritten in place, because it is needed "
                 "until the new one is complete; write to another path"
             )
+        ours, theirs = f"{resolved(out)}/", f"{resolved(path)}/"
         if ours.startswith(theirs) or theirs.startswith(ours):
             what = "it lies in" if ours.startswith(theirs) else "it holds"
             raise UsageError(f"{out}: {what} {name}, which is read; write to another path")
-
-
-def _resolved(name: str) -> str:
-    return open_storage(name).root if is_remote(name) else os.path.realpath(name.removeprefix("file://"))
-
-
-def _is_web_address(address: str, uri: str) -> bool:
-    """Tell whether a web address may be that of an s3:// or gs:// URI."""
-    scheme, _, place = uri.partition("://")
-    if scheme not in ("s3", "gs") or not address.startswith(("http://", "https://")):
-        return False
-    from urllib.parse import unquote, urlsplit
-
-    bucket, _, prefix = place.partition("/")
-    url = urlsplit(address)
-    path = unquote(url.path).lstrip("/")
-    return path == f"{bucket}/{prefix}" or (url.netloc.startswith(f"{bucket}.") and path == prefix)
 
 
 def _check_read_groups(reader: DatasetReader, names: Iterable[str]) -> None:
@@ -288,9 +270,8 @@ class _Rewriting(Conversion):
 
     def _decoded(self, group: RowGroup) -> tuple[RecordBlock, tuple[int, int]]:
         """The records of a row group, and the place of the last. Raises FormatError if they are invalid."""
-        group.load()
+        block = group.valid_block(len(self.plan.references))
         try:
-            block, _ = walk(group.block().data, len(self.plan.references))
             return block, check_order(block, references=self.reader.references)
         except SourceError as error:
             raise FormatError(f"{group.name}: invalid records: {error}") from error
