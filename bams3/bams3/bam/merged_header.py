@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from bams3.bam.header import Header
+from bams3.bam.header import Header, as_bytes, field_of
 from bams3.errors import SourceError
 
 _MASK = (1 << 48) - 1
@@ -34,7 +34,7 @@ class Translation:
     def keeps(self, tag: bytes, values: Iterable[str]) -> bool:
         """Whether RG or PG tags with these values stay as they are."""
         names = self.read_groups if tag == b"RG" else self.programs
-        encoded = (value.encode("utf-8", "surrogateescape") for value in values)
+        encoded = map(as_bytes, values)
         return self.read_group is None and all(names.get(value) == value for value in encoded)
 
 
@@ -88,13 +88,13 @@ class MergedHeader:
         """Add the contigs of an input; yield the new id of each."""
         by_name: dict[bytes, bytes] = {}
         for line in lines:
-            by_name.setdefault(_field(line, b"SN"), line)
+            by_name.setdefault(field_of(line, b"SN") or b"", line)
         for name, length in header.references:
-            encoded = name.encode("utf-8", "surrogateescape")
+            encoded = as_bytes(name)
             line = by_name.pop(encoded, b"") or b"@SQ\tSN:%s\tLN:%d" % (encoded, length)
             yield self._add_contig(encoded, length, line)
         for encoded, line in by_name.items():  # that the header's list of references lacks
-            number = _field(line, b"LN")
+            number = field_of(line, b"LN") or b""
             if not number.isdigit() or int(number) >= 1 << 31:
                 raise SourceError(f"a header line has no valid LN: {_shown(line)}")
             self._add_contig(encoded, int(number), line)
@@ -106,7 +106,7 @@ class MergedHeader:
         number = self._contigs[name] = len(self._references)
         self._references.append((name.decode("utf-8", "surrogateescape"), length))
         self._lines[b"@SQ"].append(_replaced(line, b"\tLN:", b"%d" % length))
-        for other in filter(None, _field(line, b"AN").split(b",")):
+        for other in filter(None, (field_of(line, b"AN") or b"").split(b",")):
             self._contigs.setdefault(other, number)
         return number
 
@@ -170,15 +170,10 @@ def _first_of_id(lines: list[bytes]) -> list[tuple[bytes, bytes]]:
 
 
 def _id(line: bytes) -> bytes:
-    value = _field(line, b"ID")
-    if not value and b"\tID:" not in line:
+    value = field_of(line, b"ID")
+    if value is None:
         raise SourceError(f"a line of the header has no ID, so it can't be merged: {_shown(line)}")
     return value
-
-
-def _field(line: bytes, tag: bytes) -> bytes:
-    """The value of a field of a header line; empty if it has none."""
-    return line.partition(b"\t" + tag + b":")[2].partition(b"\t")[0]
 
 
 def _replaced(line: bytes, field: bytes, value: bytes) -> bytes:
@@ -189,7 +184,7 @@ def _replaced(line: bytes, field: bytes, value: bytes) -> bytes:
 
 def _with_program(line: bytes, field: bytes, programs: dict[bytes, bytes]) -> bytes:
     """The line with the new id of the program that the field names, if that is known."""
-    new = programs.get(_field(line, field[1:3])) if field in line else None
+    new = programs.get(field_of(line, field[1:3]) or b"") if field in line else None
     return line if new is None else _replaced(line, field, new)
 
 

@@ -25,7 +25,9 @@ _INSTEAD = {
 def run(command: str, argv: list[str]) -> int:
     """Run the command; returns the exit code."""
     options = parser(command, "Mark duplicates of a dataset, in a new one.", _EXAMPLE)
-    options.add_argument("source", metavar="DATASET", help="its reads have been through samtools fixmate -m")
+    options.add_argument(
+        "source", metavar="DATASET", help="its reads have been through fixmate (convert --fixmate)"
+    )
     options.add_argument("dataset", metavar="OUT", help="the dataset to write; there must be nothing")
     add_workers(options)
     options.add_argument(
@@ -57,7 +59,7 @@ def add_markdup(options: ArgumentParser) -> None:
     group = options.add_argument_group("duplicates (docs/from-the-aligner.md)")
     group.add_argument(
         "--markdup", action="store_true",
-        help="mark duplicates, as samtools markdup does; IN has been through samtools fixmate -m",
+        help="mark duplicates, as samtools markdup does; with --fixmate, or if IN has been through it",
     )  # fmt: skip
     _add_options(group)
 

@@ -1,18 +1,17 @@
 """SHA-256 of stored objects: who signs the manifest vouches for them. docs/trust.md explains it."""
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from hashlib import sha256
 from typing import Any
 
 from bams3.chunk.entry import ChunkEntry
 from bams3.dataset import layout
 from bams3.dataset.index import index_from_bytes
-from bams3.dataset.manifest import HASHED
-from bams3.dataset.packing import header_text
+from bams3.dataset.manifest import HASHED, sha256_of
+from bams3.dataset.packing import readable_header
 from bams3.storage import Storage
 
-PIECE = 8 << 20  # bytes that are read at a time
+PORTION = 8 << 20  # bytes that are read at a time
 
 Map = Callable[[Callable[[ChunkEntry], str], Iterable[ChunkEntry]], Iterable[str]]
 
@@ -20,8 +19,8 @@ Map = Callable[[Callable[[ChunkEntry], str], Iterable[ChunkEntry]], Iterable[str
 def hash_of(storage: Storage, path: str, size: int) -> str:
     """The SHA-256 of the first `size` bytes of an object, in hex digits."""
     digest = sha256()
-    for start in range(0, size, PIECE):
-        digest.update(storage.get_range(path, start, min(PIECE, size - start)))
+    for start in range(0, size, PORTION):
+        digest.update(storage.get_range(path, start, min(PORTION, size - start)))
     return digest.hexdigest()
 
 
@@ -40,11 +39,11 @@ def unvouched(dataset: Any, mapped: Map) -> Iterator[str]:
         )
         entries = dataset.objects
     else:
-        text = stored_text(storage, dataset.header_path, manifest.version)
-        if sha256(text).hexdigest() != manifest.header_sha256:
+        text = readable_header(storage, dataset.header_path, manifest.version)
+        if text is None or sha256_of(text) != manifest.header_sha256:
             yield f"{uri}/{dataset.header_path}: its SHA-256 is not the one in {layout.METADATA}; restore it"
         index = storage.get(layout.INDEX)  # rather than one that was cached
-        if sha256(index).hexdigest() != manifest.index_sha256:
+        if sha256_of(index) != manifest.index_sha256:
             yield f"{uri}/{layout.INDEX}: its SHA-256 is not the one in {layout.METADATA}; restore it"
             return  # it vouches for nothing
         entries = index_from_bytes(index, manifest, uri)
@@ -59,10 +58,3 @@ def unvouched(dataset: Any, mapped: Map) -> Iterator[str]:
     named = {layout.METADATA, layout.INDEX, dataset.header_path, *(entry.path for entry in entries)}
     for path in sorted({*there, *storage.links()} - named):
         yield f"{uri}/{path}: the manifest does not name it; move it elsewhere"
-
-
-def stored_text(storage: Storage, path: str, version: int) -> bytes:
-    """The header's text as it is stored; empty if it can't be had."""
-    with suppress(ValueError, FileNotFoundError):
-        return header_text(storage.get(path), version)
-    return b""

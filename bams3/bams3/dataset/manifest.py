@@ -174,7 +174,7 @@ class Manifest(NamedTuple):
     @property
     def joined(self) -> Grid | None:
         """The windows, if contigs share some of them."""
-        return Grid(self.references, self.chunk_size) if joins(self.version) else None  # type: ignore[arg-type]
+        return Grid(self.references, self.chunk_size) if is_joined(self.version) else None  # type: ignore[arg-type]
 
     def to_bytes(self) -> builtins.bytes:
         """JSON, one key a line."""
@@ -222,7 +222,7 @@ class Manifest(NamedTuple):
         check_earlier(self.earlier_header_ids, self.header_id, self.version)
         check_encodings(self.encodings)
         check_grid(self.references, self.chunk_size)
-        if joins(self.version) and not layout.joins(
+        if is_joined(self.version) and not layout.joins(
             [length for _, length in self.references], self.chunk_size
         ):
             raise ValueError("no contigs that could share a window")
@@ -241,7 +241,7 @@ class Manifest(NamedTuple):
             self.sums.check(self.counts.passed[1], self.counts.failed[1])
 
 
-def joins(version: int) -> bool:
+def is_joined(version: int) -> bool:
     """Whether contigs share windows in a dataset of this version."""
     return version in (3, JOINED)
 

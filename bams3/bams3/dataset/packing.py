@@ -8,6 +8,7 @@ from typing import Any
 
 from bams3.dataset import layout
 from bams3.errors import SourceError
+from bams3.storage import Storage
 from bams3.untrusted import inflate, most_inflated, parse_json
 
 LEVEL = 9
@@ -36,6 +37,14 @@ def stored_header(text: bytes, version: int) -> bytes:
 def header_text(stored: bytes, version: int) -> bytes:
     """The inverse of `stored_header`. Raises ValueError."""
     return inflate(stored, MAX_HEADER) if version > 1 else stored
+
+
+def readable_header(storage: Storage, path: str, version: int) -> bytes | None:
+    """The header's text as an object has it; None if that is missing or damaged."""
+    try:
+        return header_text(storage.get(path), version)
+    except (ValueError, FileNotFoundError):
+        return None
 
 
 def longest_header(text: int) -> int:

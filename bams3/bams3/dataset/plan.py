@@ -22,7 +22,7 @@ from bams3.dataset.manifest import (
     earlier_to_json,
     header_id,
     is_count,
-    joins,
+    is_joined,
     lossy_to_json,
     sealed,
     sha256_of,
@@ -71,7 +71,7 @@ class Plan:
     def grid(self) -> Grid:
         """The windows."""
         references = [(name, length) for name, length in self.references]
-        return Grid(references, self.chunk_size, joins=joins(self.version))
+        return Grid(references, self.chunk_size, joins=is_joined(self.version))
 
     @cached_property
     def lengths(self) -> list[int]:
@@ -85,7 +85,7 @@ class Plan:
     @property
     def joined(self) -> Grid | None:
         """The windows, if contigs share some of them."""
-        return self.grid if joins(self.version) else None
+        return self.grid if is_joined(self.version) else None
 
 
 def version_of(references: Sequence[Any], chunk_size: int) -> int:
@@ -163,24 +163,17 @@ def _check_header(storage: Storage, plan: Plan) -> None:
     from bams3.bam.header import Header
 
     references = tuple((name, length) for name, length in plan.references)
-    try:
-        for _ in range(2):  # again: it may have been damaged in transfer
-            text = _text_of(storage.get(layout.HEADER))
-            whole = (len(text), zlib.crc32(text)) == (plan.header_bytes, plan.header_crc32)
-            if whole and header_id(Header(text, references)) == plan.header_id:
-                return
-    except FileNotFoundError:
-        pass
+    for _ in range(2):  # again: it may have been damaged in transfer
+        text = packing.readable_header(storage, layout.HEADER, VERSION)
+        if (
+            text is not None
+            and (len(text), zlib.crc32(text)) == (plan.header_bytes, plan.header_crc32)
+            and header_id(Header(text, references)) == plan.header_id
+        ):
+            return
     raise DatasetError(
         f"{storage.root}/{layout.HEADER}: missing, or not the header of {layout.PLAN}; convert again with --overwrite"
     )
-
-
-def _text_of(stored: bytes) -> bytes:
-    try:
-        return packing.header_text(stored, VERSION)
-    except ValueError:
-        return b""
 
 
 def former_plans(storage: Storage) -> list[Plan]:

@@ -17,7 +17,7 @@ from bams3.dataset import layout
 from bams3.dataset.index import index_from_bytes
 from bams3.dataset.joined import ByReference, by_contig, together
 from bams3.dataset.layout import Grid
-from bams3.dataset.manifest import Counts, Manifest, header_id, joins
+from bams3.dataset.manifest import Counts, Manifest, header_id, is_joined
 from bams3.dataset.packing import header_path, header_text, longest_header
 from bams3.dataset.prefetch import Job, Plan, fetched, plan_hot
 from bams3.errors import DatasetError, FormatError
@@ -184,7 +184,7 @@ class DatasetReader:
     @cached_property
     def index(self) -> list[ChunkEntry]:
         """All chunks in BAM order, each of one contig."""
-        if not joins(self.manifest.version):
+        if not is_joined(self.manifest.version):
             return self.objects
         return [entry for stored in self.objects for entry in by_contig(stored)]
 
@@ -203,7 +203,7 @@ class DatasetReader:
 
     def chunk(self, entry: ChunkEntry) -> ChunkReader:
         """The chunk that an index entry describes."""
-        path, contig = contig_in(entry.path) if joins(self.manifest.version) else (entry.path, None)
+        path, contig = contig_in(entry.path) if is_joined(self.manifest.version) else (entry.path, None)
         if contig is None:
             return self.stored_chunk(entry)
         from bams3.chunk.reader import ContigChunk
@@ -231,7 +231,7 @@ class DatasetReader:
 
     def windows(self, number: int, of: int) -> Grid:
         """The `number`-th (from 1) of `of` runs of consecutive windows of the grid, about equal in bytes."""
-        grid = Grid(self.references, self.manifest.chunk_size, joins=joins(self.manifest.version))
+        grid = Grid(self.references, self.manifest.chunk_size, joins=is_joined(self.manifest.version))
         sizes: Counter[int] = Counter()
         for entry in self.index:
             place = grid.index_of(*entry.window)

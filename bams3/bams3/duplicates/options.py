@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from bams3.bam.header import field_of
 from bams3.errors import UsageError
 
 if TYPE_CHECKING:
@@ -91,8 +92,8 @@ class Markdup(NamedTuple):
     def groups(self, header: Header) -> list[bytes]:
         """Return the IDs of the read groups of a header that are told apart, in its order."""
         lines = header.text.split(b"\n") if self.read_groups else []
-        fields = (line.rstrip(b"\r").split(b"\t") for line in lines if line.startswith(b"@RG\t"))
-        return [field[3:] for line in fields for field in line if field.startswith(b"ID:")]
+        ids = (field_of(line.rstrip(b"\r"), b"ID") for line in lines if line.startswith(b"@RG\t"))
+        return [name for name in ids if name is not None]
 
 
 def _bytes(pattern: str) -> bytes:

@@ -210,8 +210,9 @@ def _size(path: str, source: Source, plan: Plan, windows: Sequence[Window] | Non
 
 @contextmanager
 def faults_named(source: str, storage: Storage, *, removes: bool) -> Iterator[None]:
-    """Name the dataset or the `source` in errors of a conversion. `removes`: what was written is removed if the source
-    is at fault, because the conversion can't be resumed and its files would block another attempt."""
+    """Name the dataset or the `source` (empty if its errors name it) in errors of a conversion. `removes`: what was
+    written is removed if the source is at fault, because the conversion can't be resumed and its files would block
+    another attempt."""
     try:
         yield
     except FileNotFoundError as error:

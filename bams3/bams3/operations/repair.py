@@ -99,19 +99,7 @@ def repair(
     if hashed:
         manifest = manifest._replace(header_sha256=sha256_of(found.text), index_sha256=sha256_of(index))
     if intact is not None:
-        if (intact.records, intact.chunks) == (manifest.records, manifest.chunks) and (
-            (intact.index_crc32, intact.index_sha256) != (manifest.index_crc32, manifest.index_sha256)
-        ):
-            raise DatasetError(
-                f"{storage.root}: its chunks are not those that {layout.METADATA} vouches for; restore them, or remove "
-                f"{layout.METADATA} to accept what is there"
-            )
-        if (intact.records, intact.chunks) != (manifest.records, manifest.chunks):
-            raise DatasetError(
-                f"{storage.root}: {layout.METADATA} says {intact.chunks} chunks with {intact.records} records, but "
-                f"there are {manifest.chunks} with {manifest.records}; restore the missing chunks, or remove "
-                f"{layout.METADATA} to accept what is there"
-            )
+        _check_vouched(storage, intact, manifest)
         manifest = intact._replace(
             header_bytes=manifest.header_bytes, header_crc32=manifest.header_crc32,
             partial_header=manifest.partial_header, header_sha256=manifest.header_sha256,
@@ -164,6 +152,23 @@ def _check_together(chunks: list[ChunkReader], intact: Manifest | None) -> None:
                 f"{chunk.name}: of another dataset than {first.name}; move one of them elsewhere, or restore "
                 f"{layout.METADATA} if reads were appended"
             )
+
+
+def _check_vouched(storage: Storage, intact: Manifest, found: Manifest) -> None:
+    """Raise DatasetError unless the chunks that were found are those of the dataset's manifest."""
+    if (intact.records, intact.chunks) == (found.records, found.chunks) and (
+        (intact.index_crc32, intact.index_sha256) != (found.index_crc32, found.index_sha256)
+    ):
+        raise DatasetError(
+            f"{storage.root}: its chunks are not those that {layout.METADATA} vouches for; restore them, or remove "
+            f"{layout.METADATA} to accept what is there"
+        )
+    if (intact.records, intact.chunks) != (found.records, found.chunks):
+        raise DatasetError(
+            f"{storage.root}: {layout.METADATA} says {intact.chunks} chunks with {intact.records} records, but "
+            f"there are {found.chunks} with {found.records}; restore the missing chunks, or remove "
+            f"{layout.METADATA} to accept what is there"
+        )
 
 
 def _header_id(chunks: list[ChunkReader], intact: Manifest | None) -> str:

@@ -20,9 +20,8 @@ class UncodedRowGroup:
         self.records = 0
         self.size = 0
         self._blocks: list[Any] = []
-        self._last: tuple[Any, int, int] | None = (
-            None  # a RecordBlock, and which of its records were taken last
-        )
+        # A RecordBlock, and which of its records were taken last.
+        self._last: tuple[Any, int, int] | None = None
 
     @property
     def is_full(self) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from bams3.bam.fixmate import continues, last_template, mended
-from bams3.bam.header import Header, whole_lines
+from bams3.bam.header import Header, field_of, whole_lines
 from bams3.bam.records import RecordBlock
 from bams3.errors import SourceError
 from bams3.sources.inputs import IndexCounts, Mapper, Source
@@ -45,8 +45,7 @@ class FixmateSource(WrappedSource):
 def _is_sorted(header: Header) -> bool:
     lines = whole_lines(header.text).split(b"\n")
     first = next((line for line in lines if line.startswith(b"@HD\t")), b"")
-    orders = [field for field in first.split(b"\t") if field.startswith(b"SO:")]
-    return orders[:1] == [b"SO:coordinate"]
+    return field_of(first, b"SO") == b"coordinate"
 
 
 def whole_templates(blocks: Iterator[RecordBlock], path: str) -> Iterator[list[RecordBlock]]:
