@@ -59,11 +59,9 @@ def _serving(serve: Serve, end: Callable[[], None]) -> Iterator[int]:
         with open(heard, "rb") as pipe:
             said = pipe.read()
         if said != _READY:
-            raise (
-                pickle.loads(said)  # from the child # nosec B301
-                if said
-                else ChildProcessError("the process that serves files was killed")
-            )
+            if not said:
+                raise ChildProcessError("the process that serves files was killed")
+            raise pickle.loads(said)  # from the child # nosec B301
     except BaseException:
         os.close(hold)  # which ends the child
         os.waitpid(child, 0)

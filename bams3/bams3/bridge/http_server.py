@@ -19,9 +19,7 @@ from bams3.errors import UsageError
 CLIENTS = 1000  # at once; others are told to come back
 _LONGEST_HEAD = 1 << 18  # bytes of a request before its body: URLs of tickets name regions
 PATIENCE = 30.0  # seconds that the head of a request may take
-_UNSENT = (
-    1 << 17
-)  # bytes that wait in the system for a client: htslib asks for a whole file, and takes its header
+_UNSENT = 1 << 17  # bytes that wait in the system: htslib asks for a whole file, and takes only its header
 _WAITING = 512  # connections that are not accepted yet
 
 

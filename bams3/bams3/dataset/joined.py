@@ -68,7 +68,7 @@ class ByReference:
         return self._shared[at - 1].of(reference_id) if at else []
 
 
-def together(entries: Iterable[ChunkEntry], stored: Mapping[str, ChunkEntry]) -> Iterator[ChunkEntry]:
+def with_shared(entries: Iterable[ChunkEntry], stored: Mapping[str, ChunkEntry]) -> Iterator[ChunkEntry]:
     """Yield entries, in order; if all contigs that share a chunk are among them, its entry as it is `stored` (by path)
     instead of theirs."""
     for path, of_chunk in groupby(entries, key=lambda entry: contig_in(entry.path)[0]):

@@ -14,7 +14,7 @@ from bams3.chunk.header import joined
 from bams3.chunk.reader import TAIL, ChunkReader, ContigChunk
 from bams3.dataset import layout
 from bams3.dataset.index import check_chunk
-from bams3.dataset.joined import ByReference, by_contig, together
+from bams3.dataset.joined import ByReference, by_contig, with_shared
 from bams3.dataset.manifest import Counts, Manifest, header_id
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import FormatError, SourceError, UsageError
@@ -56,7 +56,7 @@ class LooseChunks(DatasetReader):
                 self._chunks[entry.path] = part
                 entries.append(entry)
         self.index = sorted(entries, key=attrgetter("order"))
-        self.whole = list(together(self.index, {path: entry for path, (entry, _) in self._stored.items()}))
+        self.whole = list(with_shared(self.index, {path: entry for path, (entry, _) in self._stored.items()}))
         self._by_reference = ByReference(self.index)
         self.manifest = self._manifest()
 

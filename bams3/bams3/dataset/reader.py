@@ -15,7 +15,7 @@ from bams3.chunk.reader import ChunkReader, contig_in
 from bams3.chunk.row_group import RowGroup
 from bams3.dataset import layout
 from bams3.dataset.index import index_from_bytes
-from bams3.dataset.joined import ByReference, by_contig, together
+from bams3.dataset.joined import ByReference, by_contig, with_shared
 from bams3.dataset.layout import Grid
 from bams3.dataset.manifest import Counts, Manifest, header_id, is_joined
 from bams3.dataset.packing import header_path, header_text, longest_header
@@ -254,7 +254,7 @@ class DatasetReader:
 
         part = copy(self)
         part.index = list(entries)
-        part.whole = list(together(part.index, self._by_path))
+        part.whole = list(with_shared(part.index, self._by_path))
         part._by_reference = ByReference(part.index)
         return part
 
