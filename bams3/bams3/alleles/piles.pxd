@@ -7,6 +7,7 @@ cdef class Pile:
     cdef Read *reads
     cdef Py_ssize_t count
     cdef list held                      # what the reads point into
+    cdef size_t bytes                   # of carried reads: how many bytes that is
     cdef readonly int reference_id
     cdef readonly int64_t start         # [start, stop): the positions that these reads settle
     cdef readonly int64_t stop
@@ -14,3 +15,5 @@ cdef class Pile:
     cdef readonly int64_t least         # the first position that is visited of any read
     cdef readonly int64_t deleted       # most deleted bases of any read
     cdef readonly bint covers           # whether any read has an extent
+
+    cdef int make_room(self, Py_ssize_t most) except -1

@@ -6,9 +6,9 @@ does no more than this; the piles that it gives are then worked on in any order,
 """
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy
+from libc.stdlib cimport free, realloc
 
+from bams3.alleles.arena cimport Arena
 from bams3.alleles.reads cimport Reads
 from bams3.alleles.waiting cimport Waiting
 from bams3.alleles.walk cimport Read
@@ -32,9 +32,15 @@ cdef class Pile:
 
     def __cinit__(self, Py_ssize_t most=0):
         self.held = []
-        self.reads = <Read *> calloc(most + 1, sizeof(Read))
-        if self.reads == NULL:
-            raise MemoryError(f"not enough memory for a pile of {most} reads")
+        self.make_room(most)
+
+    cdef int make_room(self, Py_ssize_t most) except -1:
+        """Make room for `most` more reads, and one."""
+        cdef Read *reads = <Read *> realloc(self.reads, (self.count + most + 1) * sizeof(Read))
+        if reads == NULL:
+            raise MemoryError(f"not enough memory for a pile of {self.count + most} reads")
+        self.reads = reads
+        return 0
 
     def __dealloc__(self):
         free(self.reads)
@@ -155,23 +161,22 @@ cdef class Piles:
         if number == NONE:
             return False
         self.carried.reads[self.carried.count] = read
+        self.carried.held.append(self.waiting.changed)
         if not self.waiting.meet(self.carried.reads, <int32_t> self.carried.count, number, self.at, True, False):
             raise no_bases(&read)
         return True
 
     cdef Pile taken(self, Reads reads, bint fresh, bint barred):
-        cdef Pile pile = Pile(self.carried.count + reads.records)
+        cdef Pile pile = self.carried
         cdef Py_ssize_t i
         cdef int32_t number = NONE
         cdef int64_t at = self.at
         cdef Waiting waiting = self.waiting
         cdef Read read
         cdef bint good = True, ascends = True
-        memcpy(pile.reads, self.carried.reads, self.carried.count * sizeof(Read))
-        pile.count, pile.held = self.carried.count, [self.carried.held, reads.held]
-        pile.reference_id, pile.least = self.reference_id, 0 if self.reference_id == 0 else NONE
-        pile.end, pile.deleted, pile.covers = self.carried.end, self.carried.deleted, self.carried.covers
         waiting.begin(pile.reads, pile.count, reads.records)
+        pile.make_room(reads.records)
+        pile.reference_id, pile.least = self.reference_id, 0 if self.reference_id == 0 else NONE
         with nogil:
             for i in range(reads.records):
                 if self.overlaps and reads.previous[i] >= 0:
@@ -184,7 +189,7 @@ cdef class Piles:
                     break
                 self.last = read.pos
                 if self.overlaps and read.flag & PROPER_PAIR:
-                    number = waiting.name_of(i, self.carried.reads, read.name, read.name_length)
+                    number = waiting.name_of(i, pile.reads, read.name, read.name_length)
                 else:
                     number = NONE
                 if not fresh and read.pos == at and self.max_depth < BOUNDLESS and self.live(at) >= self.max_depth:
@@ -217,6 +222,7 @@ cdef class Piles:
         pile.start, pile.stop = self.settled, at
         self.settled = self.at = at
         self.carry(pile)
+        pile.held += [waiting.changed, *reads.held]
         return pile
 
     cdef int64_t live(self, int64_t at) noexcept nogil:
@@ -233,48 +239,51 @@ cdef class Piles:
         return <int64_t> count
 
     cdef int carry(self, Pile pile) except -1:
-        """Copy the reads that reach as far as the last one's start: the row group goes, and they may yet change."""
-        cdef Py_ssize_t i, count = 0
-        cdef size_t operations = 0, others = 0
-        cdef Read *read
+        """Keep the reads that reach as far as the last one's start. The row group goes, so they are copied out of it.
+
+        Those that were carried before stay where they are, unless most of what is there belongs to reads that are past.
+        """
+        cdef Py_ssize_t i, count = 0, before = self.waiting.carried
+        cdef size_t live = 0
+        cdef const Read *read
         kept = array("i", bytes(4 * (pile.count + 1)))
         cdef int32_t[::1] numbers = kept
-        cdef Pile carried
-        cdef Buffer room
+        cdef Arena room = self.waiting.changed
         for i in range(pile.count):
             read = &pile.reads[i]
             if read.end >= self.at:
                 numbers[count] = <int32_t> i
                 count += 1
-                operations += 4 * <size_t> read.operations
-                others += (read.l_seq + 1) // 2 + read.l_seq + read.name_length
-        carried, room = Pile(count), Buffer(operations + others + 1)
-        carried.held.append(room)
+                if i < before:
+                    live += 4 * <size_t> read.operations + (read.l_seq + 1) // 2 + read.l_seq + read.name_length
+        cdef Pile carried = Pile(count)
+        if pile.bytes + room.size <= 2 * live:
+            carried.held, carried.bytes = [*pile.held, room], pile.bytes
+        else:
+            room, before = Arena(), 0
+            carried.held = [room]
         carried.reference_id, carried.least = pile.reference_id, pile.least
-        carried.count, carried.deleted = count, 0
-        cdef uint8_t *cigars = room.data
-        cdef uint8_t *rest = room.data + operations
+        carried.count = count
         for i in range(count):
-            read = &carried.reads[i]
-            read[0] = pile.reads[numbers[i]]
-            read.cigar = <const uint32_t *> moved(&cigars, read.cigar, 4 * <size_t> read.operations)
-            read.seq = moved(&rest, read.seq, (read.l_seq + 1) // 2)
-            read.qual = moved(&rest, read.qual, read.l_seq)
-            read.name = moved(&rest, read.name, read.name_length)
-            carried.end = max(carried.end, read.end)
-            carried.covers |= read.end > read.pos
+            carried.reads[i] = pile.reads[numbers[i]]
+            if numbers[i] >= before:
+                keep_read(room, &carried.reads[i])
+            carried.end = max(carried.end, carried.reads[i].end)
+            carried.covers |= carried.reads[i].end > carried.reads[i].pos
+        carried.bytes += room.size
         carried.deleted = pile.deleted if count else 0
         self.waiting.keep(&numbers[0], count, self.at)
         self.carried = carried
         return 0
 
 
-cdef inline uint8_t *moved(uint8_t **at, const void *source, size_t length) noexcept nogil:
-    cdef uint8_t *found = at[0]
-    if length:
-        memcpy(found, source, length)
-    at[0] += length
-    return found
+cdef int keep_read(Arena room, Read *read) except -1:
+    """Copy what a read points to."""
+    read.cigar = <const uint32_t *> room.copy(read.cigar, 4 * <size_t> read.operations)
+    read.seq = <const uint8_t *> room.copy(read.seq, (<size_t> read.l_seq + 1) // 2)
+    read.qual = <uint8_t *> room.copy(read.qual, read.l_seq)
+    read.name = <const uint8_t *> room.copy(read.name, read.name_length)
+    return 0
 
 
 cdef no_bases(const Read *read):

@@ -4,6 +4,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcmp, memcpy, memset
 
+from bams3.alleles.arena cimport Arena
 from bams3.alleles.overlap cimport settle_overlap
 from bams3.alleles.walk cimport Read
 from bams3.bam.fields cimport MUNMAP
@@ -30,7 +31,8 @@ cdef class Waiting:
         free(self.slots)
 
     cdef int begin(self, const Read *carried, Py_ssize_t count, Py_ssize_t records) except -1:
-        """Make room for a row group after `count` carried reads, whose names are known."""
+        """Make room for a row group after `count` carried reads, whose names are known. Earlier piles have them, too: if
+        their qualities change, they do in a copy."""
         cdef Py_ssize_t slots = 2, i
         cdef uint32_t slot
         while slots < 2 * count:
@@ -45,6 +47,7 @@ cdef class Waiting:
         if self.slots == NULL or self.of_record == NULL:
             raise MemoryError(f"not enough memory for the names of {records} reads")
         self.mask = <uint32_t> (slots - 1)
+        self.carried, self.changed = count, Arena()
         memset(self.slots, 0xFF, slots * sizeof(int32_t))
         memset(self.of_record, 0xFF, (records + 1) * sizeof(int32_t))
         for i in range(count):
@@ -81,7 +84,7 @@ cdef class Waiting:
     cdef void forget(self, int32_t number) noexcept nogil:
         self.names[number].waiting = NONE
 
-    cdef bint meet(self, Read *reads, int32_t i, int32_t number, int64_t at, bint overlaps, bint waits) noexcept nogil:
+    cdef bint meet(self, Read *reads, int32_t i, int32_t number, int64_t at, bint overlaps, bint waits) except -1 nogil:
         """Take a read: settle it with its mate if that waits, or let it wait. False if one of both has too few bases.
 
         `at`: where the read before begins. `overlaps`: the read may overlap its mate; `waits`: and that is yet to come.
@@ -94,6 +97,8 @@ cdef class Waiting:
             name.waiting = NONE
         if overlaps and name.waiting != NONE:
             mate, name.waiting = name.waiting, NONE
+            if mate < self.carried:
+                reads[mate].qual = <uint8_t *> self.changed.copy(reads[mate].qual, reads[mate].l_seq)
             return settle_overlap(&reads[mate], &reads[i], at)
         if name.waiting != NONE:
             name.until = min(name.until, reads[i].end)

@@ -1,0 +1,7 @@
+cdef class Arena:
+    cdef void *newest                   # the block that is being filled
+    cdef char *free                     # what is free of it, and how many bytes
+    cdef size_t left
+    cdef size_t size                    # bytes that were copied
+
+    cdef void *copy(self, const void *source, size_t length) except NULL nogil

@@ -1,0 +1,40 @@
+"""Copies of bytes that stay where they are, and go all at once."""
+
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy
+
+cdef enum:
+    BLOCK = 1 << 16
+    ALIGNED = 8
+
+
+cdef class Arena:
+    """Blocks of memory, of which each begins with the address of the one before it."""
+
+    def __dealloc__(self):
+        cdef void *block
+        while self.newest != NULL:
+            block = self.newest
+            self.newest = (<void **> block)[0]
+            free(block)
+
+    cdef void *copy(self, const void *source, size_t length) except NULL nogil:
+        """Copy bytes to an address that suits numbers, too."""
+        cdef size_t taken = max(length + ALIGNED - 1, <size_t> ALIGNED) // ALIGNED * ALIGNED
+        cdef size_t room = max(taken, <size_t> BLOCK)
+        cdef void *block
+        cdef void *found
+        if self.left < taken:
+            block = malloc(ALIGNED + room)
+            if block == NULL:
+                with gil:
+                    raise MemoryError(f"not enough memory for a block of {room} bytes")
+            (<void **> block)[0] = self.newest
+            self.newest, self.free, self.left = block, <char *> block + ALIGNED, room
+        found = self.free
+        if length:
+            memcpy(found, source, length)
+        self.free += taken
+        self.left -= taken
+        self.size += taken
+        return found
