@@ -5,6 +5,19 @@ from libc.stdlib cimport realloc
 from libc.string cimport memcpy
 
 
+cdef inline void copy_short(unsigned char *out, const unsigned char *source, size_t length, size_t readable) noexcept nogil:
+    """Copy bytes that are often few, without a call. Up to 15 bytes after them in ``out`` change. ``readable``: bytes
+    that may be read from ``source`` on."""
+    cdef size_t i = 0
+    if length + 15 > readable:
+        if length:
+            memcpy(out, source, length)
+        return
+    while i < length:
+        memcpy(out + i, source + i, 16)
+        i += 16
+
+
 # The same as a plain struct, for arrays of buffers. It must start zeroed; `Buffer.taking` turns it into a Buffer.
 cdef struct Bytes:
     unsigned char *data

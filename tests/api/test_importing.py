@@ -19,7 +19,7 @@ SLOW = {"numpy", "pysam", "zstandard", "pyarrow"}
 NOT_FOR_READING = {
     "bams3.bam.reduce", "bams3.codec.byte_model", "bams3.dataset.own", "bams3.dataset.parts",
     "bams3.parallel.uploads", "bams3.sources.bgzf",
-    "concurrent.futures", "copy", "dataclasses", "logging", "tempfile", "threading",
+    "concurrent.futures", "copy", "dataclasses", "logging", "shutil", "tempfile", "threading",
 }  # fmt: skip
 
 

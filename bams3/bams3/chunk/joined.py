@@ -13,7 +13,7 @@ from weakref import WeakValueDictionary
 
 from bams3.bam.records import join
 from bams3.chunk.footer import JOINED_MAGIC, joined_zone
-from bams3.chunk.row_group import RowGroup, StoredChunk
+from bams3.chunk.row_group import RowGroup, StoredChunk, records_checksum
 from bams3.chunk.spans import Range
 from bams3.codec import Column, Columns, ZoneMap
 from bams3.codec.encoder import encode
@@ -95,7 +95,9 @@ class SharedRowGroup(RowGroup):
 
     @Column
     def _records(self) -> Any:
-        return self._checked(self._joint.parted(self._joined.block()))
+        block = self._joint.parted(self._joined.block())
+        self.check(records_checksum(block))
+        return block
 
     def stored_block(self) -> Any:
         """The records as they were encoded, checked against their checksum."""

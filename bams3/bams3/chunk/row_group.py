@@ -107,15 +107,17 @@ class RowGroup(Columns):
 
     def stored_block(self) -> Any:
         """The records as they were encoded, even if `block` gives them other reference ids."""
-        return self._checked(super().block())
+        block, found = self.assembled
+        self.check(found)
+        return block
 
-    def _checked(self, block: Any) -> Any:
-        if records_checksum(block) != self.entry.crc32:
+    def check(self, found: int) -> None:
+        """Raise FormatError unless the CRC-32 that was found of the records is that of those that were encoded."""
+        if found != self.entry.crc32:
             raise FormatError(
                 f"{self.name}: the records differ from those that were converted (checksum); "
                 "restore the chunk or convert it again"
             )
-        return block
 
     def valid_block(self, references: int) -> Any:
         """Like `block`, of records that are valid with a header of so many references. Raises FormatError."""

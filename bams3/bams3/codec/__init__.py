@@ -338,10 +338,11 @@ class Columns:
 
     def block(self) -> Any:
         """The records as a RecordBlock, bit-identical to those that were encoded."""
-        return self._block
+        return self.assembled[0]
 
     @Column
-    def _block(self) -> Any:
+    def assembled(self) -> tuple[Any, int]:
+        """`block()`, and its CRC-32."""
         from bams3.codec import records, tags
 
         streams = self._streams

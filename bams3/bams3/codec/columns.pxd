@@ -54,8 +54,11 @@ cdef inline bint next_value(Column *column, uint32_t *value) noexcept nogil:
     cdef int width = column.coding & WIDTH
     if column.end - column.at < width:
         return False
-    value[0] = 0
-    memcpy(value, column.at, width)  # little-endian
+    if column.end - column.at >= 4:
+        value[0] = load_u32(column.at) & 0xFFFFFFFFu >> (32 - 8 * width)
+    else:
+        value[0] = 0
+        memcpy(value, column.at, width)  # little-endian
     column.at += width
     if column.coding & INDICES:
         if value[0] >= column.count:

@@ -12,7 +12,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
-from bams3.buffer cimport Buffer
+from bams3.buffer cimport Buffer, copy_short
 from bams3.decimal cimport put_unsigned
 from bams3.codec.bases cimport PADDING, expand, first_difference, longest_of
 from bams3.codec.mates cimport find_partners
@@ -128,7 +128,9 @@ cdef class Derived:
                 return 0
             if name == NM:
                 return put_integer(out, kind, self.nm)
-            out.put(self.md.data, self.md.size)
+            out.reserve(self.md.size + 15)
+            copy_short(out.data + out.size, self.md.data, self.md.size, self.md.capacity)
+            out.size += self.md.size
             return 1
         mate = self.partner[record]
         if mate < 0:

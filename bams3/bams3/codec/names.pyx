@@ -17,7 +17,7 @@ from array import array as new_array
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 from libc.string cimport memchr, memcmp, memcpy, memset
 
-from bams3.buffer cimport Buffer
+from bams3.buffer cimport Buffer, copy_short
 from bams3.codec.columns cimport (
     HASH, REPEATS, Column, Distinct, find, next_value, open_column, put_column,
 )
@@ -254,7 +254,7 @@ cdef class Patterns:
 
     cdef Column columns[MOST_SLOTS]
     cdef int column_count, pattern_count
-    cdef Buffer steps
+    cdef Buffer steps, texts
     cdef Py_ssize_t first[MOST_PATTERNS]  # first step of each pattern
     cdef object held
 
@@ -262,8 +262,8 @@ cdef class Patterns:
         cdef const uint8_t[::1] head = streams["name.patterns"], column
         cdef Py_ssize_t at = 1
         cdef int c
-        self.steps = Buffer()
-        self.held = [head]
+        self.steps, self.texts = Buffer(), Buffer(head.shape[0] + 15)
+        self.held = []
         if head.shape[0] == 0:
             return
         self.column_count = head[0]
@@ -280,9 +280,10 @@ cdef class Patterns:
     cdef int compile(self, const uint8_t[::1] head, Py_ssize_t at) except -1:
         """Parse the patterns at ``head[at]`` into steps."""
         cdef Step step
-        cdef const uint8_t *text = &head[0]
+        cdef const uint8_t *text = self.texts.data
         cdef Py_ssize_t start
         cdef int column
+        self.texts.put(&head[0], head.shape[0])
         while at < head.shape[0]:
             if self.pattern_count == MOST_PATTERNS:
                 raise damaged("has too many patterns")
@@ -314,7 +315,7 @@ cdef class Patterns:
         step += self.first[pattern - 1]
         names.reserve(LONGEST_NAME * LONGEST_VALUE)
         while True:
-            memcpy(names.data + names.size, step.text, step.length)
+            copy_short(names.data + names.size, step.text, step.length, step.length + 15)
             names.size += step.length
             if step.slot == 0:
                 break
@@ -357,8 +358,8 @@ def decode(streams, const int32_t[::1] previous):
             offsets[i] = <int64_t> names.size
             if previous[i] >= 0:
                 length = offsets[previous[i] + 1] - offsets[previous[i]]
-                names.reserve(length)
-                memcpy(names.data + names.size, names.data + offsets[previous[i]], length)
+                names.reserve(length + 15)
+                copy_short(names.data + names.size, names.data + offsets[previous[i]], length, length + 15)
                 names.size += length
                 continue
             pattern = usual

@@ -19,11 +19,12 @@ def reads(columns: Columns) -> Any:
         n * (36 + 1) + name_offsets[n] + len(columns.seq) + len(columns.qual)
     )  # fixed fields, and a NUL after names
     streams = {"tag.layouts": b"\0\0", "tag.layout": _all_alike(n), "tag.layout.long": b""}
-    return records.assemble(
+    block, _ = records.assemble(
         size, -1, none, array("B", bytes(n)), array("H", bytes(2 * n)), columns.flag, columns.l_seq, none, none, zeros,
         columns.names, no_cigars, no_cigars.pool, columns.seq, columns.qual,
         tags.Tags(streams, n, columns.derive, columns.spell),
     )  # fmt: skip
+    return block
 
 
 def partial(columns: Columns, fields: Collection[str], keep_tag: Callable[[str], bool]) -> Any:
@@ -39,7 +40,7 @@ def partial(columns: Columns, fields: Collection[str], keep_tag: Callable[[str],
     end = columns.end if with_cigar else cigar.ends(columns.pos, columns.flag)
     l_seq = columns.l_seq if with_seq else array("i", bytes(4 * n))
     layouts = tags.chosen_layouts(columns.stream("tag.layouts"), with_cigar, keep_tag)
-    return records.assemble(
+    block, _ = records.assemble(
         columns.size + n,  # names that are not there take a byte
         columns.stored_reference_id,
         columns.pos,
@@ -58,6 +59,7 @@ def partial(columns: Columns, fields: Collection[str], keep_tag: Callable[[str],
         tags.Tags(_With(columns, {"tag.layouts": layouts}), n, columns.derive, columns.spell),
         exact=False,
     )
+    return block
 
 
 class _With(dict[str, Any]):

@@ -7,15 +7,22 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
 from libc.string cimport memcpy
 
 from bams3.bam.fields cimport REF_SKIP, SOFT_CLIP
-from bams3.buffer cimport Buffer
+from bams3.buffer cimport Buffer, copy_short
 from bams3.codec.tags cimport Tags
 
 from bams3.errors import FormatError
 from bams3.bam.records import RecordBlock
 
+cdef extern from "bams3/crc32.h" nogil:
+    void crc_init()
+    uint32_t crc_after(uint32_t crc, const uint8_t *p, size_t size)
+
+crc_init()
+
 cdef array.array INT64 = new_array("q")
 
 cdef enum:
+    CACHED = 1 << 15  # bytes of records whose checksum is taken at a time, while they are in the cache
     MAX_RESERVED = 1 << 26  # bytes allocated on the basis of a footer alone
     FIXED = 36  # bytes before the name, including block_size
 
@@ -34,7 +41,8 @@ def assemble(
     const int32_t[::1] next_pos, const int32_t[::1] tlen, names, cigars, const uint32_t[::1] placeholders,
     const uint8_t[::1] seq, const uint8_t[::1] qual, Tags tags, bint exact=True,
 ):
-    """RecordBlock of the n records of a row group; the columns are those returned by the fields' ``decode``.
+    """RecordBlock of the n records of a row group, and their CRC-32; the columns are those returned by the fields'
+    ``decode``.
 
     ``total_size``: size of the records in bytes; if not ``exact``, the most that it may be. Raises FormatError if the
     columns do not add up to it.
@@ -48,7 +56,8 @@ def assemble(
     cdef array.array offsets_array = array.clone(INT64, n + 1, False)
     cdef int64_t[::1] offsets = offsets_array
     cdef int64_t seq_at = 0, qual_at = 0, seq_size, size
-    cdef uint32_t name_size, operations, stand_in[2]
+    cdef uint32_t name_size, operations, stand_in[2], crc = 0xFFFFFFFF
+    cdef size_t summed = 0
     cdef const uint32_t *on_disk
     cdef const uint32_t *real
     cdef uint8_t *r
@@ -77,7 +86,7 @@ def assemble(
             if seq_size > seq.shape[0] - seq_at or l_seq[i] > qual.shape[0] - qual_at:
                 problem = 2
                 break
-            out.reserve(FIXED + name_size + 1 + 4 * <size_t> operations + seq_size + l_seq[i])
+            out.reserve(FIXED + name_size + 16 + 4 * <size_t> operations + seq_size + l_seq[i])
             r = out.data + out.size
             store(r + 4, reference_id)
             store(r + 8, pos[i])
@@ -92,7 +101,7 @@ def assemble(
             store(r + 32, tlen[i])
             r += FIXED
             if name_size:
-                memcpy(r, &name[name_offset[i]], name_size)
+                copy_short(r, &name[name_offset[i]], name_size, name.shape[0] - name_offset[i])
             r[name_size] = 0
             r += name_size + 1
             if operations:
@@ -111,13 +120,18 @@ def assemble(
                 problem = 3
                 break
             store(out.data + offsets[i], <int32_t> size)
+            while out.size - summed >= CACHED:
+                crc = crc_after(crc, out.data + summed, CACHED)
+                summed += CACHED
         offsets[n] = <int64_t> out.size
+        if summed < out.size:
+            crc = crc_after(crc, out.data + summed, out.size - summed)
     if problem:
         what = ["", "its CIGAR has too many operations", "too few bases or qualities", "it exceeds the size in the footer"]
         raise FormatError(f"record {i + 1} of the row group cannot be rebuilt: {what[problem]}")
     if exact and <int64_t> out.size != total_size:
         raise FormatError(f"the records have {out.size} bytes instead of the {total_size} given in the footer")
-    return RecordBlock(out, offsets_array)
+    return RecordBlock(out, offsets_array), ~crc
 
 
 def renumbered(block, const int32_t[::1] reference_ids, const int32_t[::1] next_ref):

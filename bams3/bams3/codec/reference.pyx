@@ -309,15 +309,18 @@ cdef class Teller:
                 inside = min(length, reference.length - at)
                 k = first_difference(window, told, 0, inside)
                 while k < inside:
-                    if window[k] == UNKNOWN:
+                    if window[k] != UNKNOWN:
+                        if told[k] != UNKNOWN:
+                            code = two_bits(told[k])
+                            disputed = True
+                            if against != NULL and code < 4 and against[4 * (at + k) + code] < 65535:
+                                against[4 * (at + k) + code] += 1
+                        k += 1
+                    while k < inside and window[k] == UNKNOWN and told[k] != UNKNOWN:  # usually all up to the end
                         if told[k] and (by_md or two_bits(told[k]) < 4):
                             window[k] = told[k]
-                    elif told[k] != UNKNOWN:
-                        code = two_bits(told[k])
-                        disputed = True
-                        if against != NULL and code < 4 and against[4 * (at + k) + code] < 65535:
-                            against[4 * (at + k) + code] += 1
-                    k = first_difference(window, told, k + 1, inside)
+                        k += 1
+                    k = first_difference(window, told, k, inside)
                 if change != NULL:
                     change[at] += 1
                     change[at + inside] -= 1

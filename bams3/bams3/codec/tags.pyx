@@ -26,7 +26,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memchr, memset, strlen
 
-from bams3.buffer cimport Buffer
+from bams3.buffer cimport Buffer, copy_short
 from bams3.codec.derived cimport DERIVED, Derived, is_derivable
 from bams3.codec.primitives cimport ShortCursor, get_short, open_short
 from bams3.bam.fields cimport load_u16, load_u32
@@ -262,7 +262,7 @@ cdef class Tags:
         cdef uint32_t key = source.key & ~<uint32_t> DERIVED
         cdef const uint8_t *text
         cdef const uint8_t *nul
-        cdef int64_t length
+        cdef int64_t length, readable
         if source.key & DERIVED:
             out.put(&key, 3)
             return self.derived.put(key, record, out)
@@ -289,6 +289,7 @@ cdef class Tags:
                 return 0
             text = source.words + source.word_start[source.at[0]]
             length = source.word_start[source.at[0] + 1] - source.word_start[source.at[0]]
+            readable = source.word_start[source.known] - source.word_start[source.at[0]]
             source.at += 1
         else:
             text = source.at
@@ -296,9 +297,12 @@ cdef class Tags:
             if nul == NULL:
                 return 0
             length = nul + 1 - text
+            readable = source.end - text
             source.at += length
-        out.put(&key, 3)
-        out.put(text, length)
+        out.put_u32(key)
+        out.reserve(length + 15)
+        copy_short(out.data + out.size - 1, text, length, readable)
+        out.size += length - 1
         return 1
 
     def values(self, str name):

@@ -35,6 +35,7 @@ cdef array.array UINT64 = new_array("Q")
 
 cdef enum:
     AHEAD = 16   # records
+    FEW = 8      # records that move without a call
     NEAR = 1024  # bases from the first record of the row group within which every first mate is a border
 
 
@@ -42,9 +43,16 @@ cdef inline uint64_t hash_name(const uint8_t *name, int length) noexcept nogil:
     """64-bit hash of a name (without its NUL): docs/format.md, "Name hash"."""
     cdef uint64_t h = <uint64_t> 0x9E3779B97F4A7C15 ^ <uint64_t> length
     cdef uint64_t word
+    cdef bint many = length > 8
     while length > 0:
-        word = 0
-        memcpy(&word, name, 8 if length > 8 else length)
+        if length >= 8:
+            memcpy(&word, name, 8)
+        elif many:  # the last eight bytes, without those that are hashed: a word that is stored by bytes loads late
+            memcpy(&word, name + length - 8, 8)
+            word >>= 8 * (8 - length)
+        else:
+            word = 0
+            memcpy(&word, name, length)
         h = (h ^ word) * <uint64_t> 0xFF51AFD7ED558CCD
         h ^= h >> 32
         name += 8
@@ -118,8 +126,13 @@ cdef inline int32_t leave(Waiting *waiting, Py_ssize_t rank) noexcept nogil:
     """Remove a record from the list; the shorter side of the list moves."""
     cdef int32_t *at = waiting.records + waiting.first + rank
     cdef int32_t record = at[0]
+    cdef int32_t few[FEW]
     cdef Py_ssize_t after = waiting.last - waiting.first - rank - 1
-    if rank <= after:
+    if rank <= FEW and rank <= after and waiting.first + rank >= FEW:  # as below, with what lies before the list
+        memcpy(few, at - FEW, sizeof(few))
+        memcpy(at - FEW + 1, few, sizeof(few))
+        waiting.first += 1
+    elif rank <= after:
         memmove(at - rank + 1, at - rank, rank * sizeof(int32_t))
         waiting.first += 1
     else:

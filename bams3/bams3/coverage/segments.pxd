@@ -30,7 +30,7 @@ cdef struct Walk:
     long long end
 
 
-cdef inline void bump(DepthWindow span, long long position, int change) noexcept nogil:
+cdef inline void bump(const DepthWindow *span, long long position, int change) noexcept nogil:
     """Record a change of depth at a position, which most likely lies in the window."""
     cdef unsigned long long offset = <unsigned long long> (position - span.start)
     if offset < <unsigned long long> span.length:
@@ -55,7 +55,7 @@ cdef inline bint next_segment(Walk *walk) noexcept nogil:
     return False
 
 
-cdef inline long long add_segments(DepthWindow span, const unsigned int *cigar, unsigned int operations,
+cdef inline long long add_segments(const DepthWindow *span, const unsigned int *cigar, unsigned int operations,
                                    long long pos) noexcept nogil:
     """Count the aligned bases of a read; return the end of the last one (``pos`` if there are none)."""
     cdef Walk walk
@@ -73,7 +73,7 @@ cdef inline long long add_segments(DepthWindow span, const unsigned int *cigar, 
     return end
 
 
-cdef inline void uncount_overlap(DepthWindow span, Mate *first, Mate *second) noexcept nogil:
+cdef inline void uncount_overlap(const DepthWindow *span, Mate *first, Mate *second) noexcept nogil:
     """Subtract the bases that both mates cover; ``first`` came earlier, ``second`` is the current record.
 
     Mates with one CIGAR operation each are taken to overlap from the start of the second to the end of the first, even

@@ -213,8 +213,8 @@ cdef class Tally:
         with nogil:
             for i in range(n):
                 if counts(flag[i], none_of, one_of) and (mask is None or mask[i]):
-                    bump(local, pos[i], 1)
-                    bump(local, end[i], -1)
+                    bump(&local, pos[i], 1)
+                    bump(&local, end[i], -1)
 
     def _add_fragments(self, Py_ssize_t n, const int[::1] pos, const unsigned short[::1] flag,
                        const int[::1] next_pos, const int[::1] tlen, const unsigned char[::1] mask):
@@ -231,8 +231,8 @@ cdef class Tally:
                     continue
                 length = tlen[i]
                 begin = min(pos[i], next_pos[i])
-                bump(local, begin, 1)
-                bump(local, begin + (length if length >= 0 else -length), -1)
+                bump(&local, begin, 1)
+                bump(&local, begin + (length if length >= 0 else -length), -1)
 
     def _add_reads(self, Py_ssize_t n, group, const unsigned char[::1] mask):
         """Count aligned bases; ``pending[root]`` is the remembered read of a template (see `add`).
@@ -280,8 +280,8 @@ cdef class Tally:
                             earlier = Mate(pos[state], end[state], cigars + start[state], count[state])
                         else:
                             earlier = remembered.mates[-state - 1]
-                        uncount_overlap(local, &earlier, &later)
-                add_segments(local, cigars + start[i], count[i], pos[i])
+                        uncount_overlap(&local, &earlier, &later)
+                add_segments(&local, cigars + start[i], count[i], pos[i])
         if not good:
             raise damaged("name chains or CIGARs point outside of it")
         self._carry(group, root, pending, held)

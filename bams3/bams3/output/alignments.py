@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Format = Literal["sam", "sam.gz", "bam", "ubam", "cram"]
 DEFAULT_LEVEL = 6
-AT_ONCE = 2048  # records that are formatted as SAM at a time
+AT_ONCE = 512  # records that are formatted as SAM at a time
 
 _INDEXES: dict[str, tuple[str, ...]] = {
     "sam.gz": (".csi", ".tbi", ".gzi"), "bam": (".csi", ".bai"), "ubam": (".csi", ".bai"), "cram": (".crai",),

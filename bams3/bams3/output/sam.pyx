@@ -8,7 +8,7 @@ from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint32_t, u
 from libc.stdio cimport snprintf
 from libc.string cimport memchr, memcpy
 
-from bams3.buffer cimport Buffer
+from bams3.buffer cimport Buffer, copy_short
 from bams3.decimal cimport put_unsigned
 from bams3.bam.cigar cimport put_cigar
 from bams3.bam.fields cimport (
@@ -27,7 +27,9 @@ cdef extern from "bams3/output/sam_bases.h" nogil:
 
 cdef enum:
     TEXT_PER_BYTE = 5   # the worst case is an array of type c, where a byte becomes ",-128"
-    FIXED_TEXT = 192    # numbers of the fixed fields, tabs, "*" for missing values, what `put_unsigned` writes after them
+    FIXED_TEXT = 192    # numbers of the fixed fields, tabs, "*" for missing values, what is written after them
+    AROUND_TAG = 0x3A003A000009  # a tab, two bytes for the name, a colon, one for the type, a colon: little-endian
+    PADDING = 16        # bytes behind the names of references that may be read
 
 cdef double HALF_FROM[10]   # lower bounds of the decades of a B:f value; HALF: half its sixth digit, in 1e-10
 cdef uint64_t HALF[10]
@@ -56,7 +58,7 @@ cdef class ReferenceNames:
 
     def __init__(self, names):
         encoded = [name.encode("utf-8", "surrogateescape") for name in names]
-        self.packed = b"".join(encoded)
+        self.packed = b"".join(encoded) + bytes(PADDING)
         self.offsets = array("q", [0])
         end = 0
         for name in encoded:
@@ -84,8 +86,9 @@ cdef inline uint8_t *put_byte(uint8_t *out, uint8_t value) noexcept nogil:
     return out + 1
 
 
-cdef inline uint8_t *put_bytes(uint8_t *out, const void *source, size_t length) noexcept nogil:
-    memcpy(out, source, length)
+cdef inline uint8_t *put_bytes(uint8_t *out, const uint8_t *source, size_t length, const uint8_t *end) noexcept nogil:
+    """Write bytes. ``end``: of what may be read; up to 15 bytes after what is written change."""
+    copy_short(out, source, length, end - source)
     return out + length
 
 
@@ -141,8 +144,8 @@ cdef inline uint8_t *put_decimal(uint8_t *out, uint64_t scaled) noexcept nogil:
 cdef inline uint8_t *put_reference(uint8_t *out, ReferenceNames names, int32_t reference) noexcept nogil:
     if reference < 0:
         return put_byte(out, b"*")
-    return put_bytes(out, names.text + names.starts[reference],
-                     names.starts[reference + 1] - names.starts[reference])
+    cdef int64_t start = names.starts[reference], length = names.starts[reference + 1] - start
+    return put_bytes(out, names.text + start, length, names.text + start + length + PADDING)
 
 
 cdef uint8_t *put_qualities(uint8_t *out, const uint8_t *qual, size_t length) noexcept nogil:
@@ -193,22 +196,25 @@ cdef const uint8_t *tag_after(const uint8_t *tag, const uint8_t *end) noexcept n
     return value + width
 
 
-cdef uint8_t *put_tag(uint8_t *out, const uint8_t *tag, const uint8_t *after) noexcept nogil:
-    """Write a tag that `tag_after` has measured, with a tab before it."""
+cdef inline uint8_t *put_tag(
+    uint8_t *out, const uint8_t *tag, const uint8_t *after, const uint8_t *end
+) noexcept nogil:
+    """Write a tag that `tag_after` has measured, with a tab before it. ``end``: of the record."""
     cdef uint8_t kind = tag[2]
+    cdef bint text = kind == b"Z" or kind == b"H" or kind == b"A"
+    cdef uint8_t shown = kind if text or kind == b"B" or kind == b"f" else b"i"
+    cdef uint64_t head = AROUND_TAG | <uint64_t> load_u16(tag) << 8 | <uint64_t> shown << 32
     cdef const uint8_t *value = tag + 3
     cdef int width
-    out = put_bytes(put_byte(out, b"\t"), tag, 2)
-    out = put_byte(out, b":")
-    if kind == b"Z" or kind == b"H" or kind == b"A":
-        out = put_byte(put_byte(out, kind), b":")
-        return put_bytes(out, value, 1 if kind == b"A" else after - value - 1)
+    memcpy(out, &head, 8)
+    out += 6
+    if text:
+        return put_bytes(out, value, 1 if kind == b"A" else after - value - 1, end)
     if kind != b"B":
-        out = put_byte(put_byte(out, b"f" if kind == b"f" else b"i"), b":")
         return put_number(out, kind, value, True)
     kind = value[0]
     width = tag_width(kind)
-    out = put_byte(put_byte(put_byte(out, b"B"), b":"), kind)
+    out = put_byte(out, kind)
     value += 5
     while value < after:
         out = put_number(put_byte(out, b","), kind, value, False)
@@ -259,7 +265,7 @@ cdef uint8_t *put_record(uint8_t *out, const uint8_t *record, ReferenceNames nam
     cdef const uint8_t *tag = record_tags(record)
     cdef const uint8_t *after
     cdef const uint8_t *moved = long_cigar(record)
-    out = put_bytes(out, record_name(record), record_name_length(record) - 1)
+    out = put_bytes(out, record_name(record), record_name_length(record) - 1, end)
     out = put_unsigned(put_byte(out, b"\t"), record_flag(record))
     out = put_reference(put_byte(out, b"\t"), names, record_ref(record))
     out = put_signed(put_byte(out, b"\t"), <int64_t> record_pos(record) + 1)
@@ -280,13 +286,14 @@ cdef uint8_t *put_record(uint8_t *out, const uint8_t *record, ReferenceNames nam
         out = put_byte(out + record_l_seq(record), b"\t")
         out = put_qualities(out, record_qual(record), record_l_seq(record))
     else:
-        out = put_bytes(out, b"*\t*", 3)
+        memcpy(out, b"*\t*", 3)
+        out += 3
     while tag < end:
         after = tag_after(tag, end)
         if after == NULL:
             return NULL
         if tag != moved:
-            out = put_tag(out, tag, after)
+            out = put_tag(out, tag, after, end)
         tag = after
     return put_byte(out, b"\n")
 

@@ -4,7 +4,6 @@ import errno
 import io
 import os
 import re
-import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
@@ -184,6 +183,8 @@ class LocalStorage:
             except FileExistsError:
                 raise
             except OSError:  # a file system without hard links
+                import shutil  # here, because it takes 2 ms
+
                 with source._reading(path) as file, self.create(path) as copy:
                     shutil.copyfileobj(file, copy, 1 << 20)
 
