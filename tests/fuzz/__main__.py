@@ -14,9 +14,8 @@ import bams3
 from fuzz.campaign import Campaign, attempt
 from fuzz.commands import Commands
 from fuzz.forged import Forged
+from fuzz.in_process import TARGETS
 from fuzz.seeds import Seeds
-from fuzz.targets import TARGETS
-from fuzz.uses import TARGET as USES
 
 FAILURES = Path(__file__).parents[2] / "build/fuzz"
 
@@ -36,7 +35,6 @@ def main() -> int:
         for place in places:
             place.mkdir()
         targets = TARGETS | {
-            "uses": USES,
             "commands": Commands(places[0]).target,
             "forged": Forged(places[1]).target,
         }

@@ -14,9 +14,9 @@ from every_stream import AT_LEVELS, CODECS, STREAMS
 from fuzz.campaign import Campaign, attempt
 from fuzz.commands import SPOILT, Commands
 from fuzz.forged import FORGED, Forged
+from fuzz.in_process import TARGETS
 from fuzz.seeds import Seeds
-from fuzz.targets import TARGETS, Target
-from fuzz.uses import TARGET as USES
+from fuzz.targets import Target
 
 TESTS = Path(__file__).parents[1]
 MUTATIONS = 30  # of each kind of file
@@ -64,9 +64,9 @@ def test_seeds_have_every_stream_and_codec(seeds: Seeds) -> None:
     assert set(seeds.codecs) == CODECS
 
 
-@pytest.mark.parametrize("name", [*TARGETS, "uses"])
+@pytest.mark.parametrize("name", TARGETS)
 def test_targets(seeds: Seeds, name: str) -> None:
-    refused, target = 0, (TARGETS | {"uses": USES})[name]
+    refused, target = 0, TARGETS[name]
     for chance in mutations():
         was_refused, what = attempt(target.read, target.make(seeds, chance))
         assert not what
