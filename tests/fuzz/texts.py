@@ -9,6 +9,7 @@ import io
 import json
 import os
 import random
+import struct
 import tempfile
 from collections.abc import Callable
 from functools import partial
@@ -34,6 +35,7 @@ from bams3.operations.joblog import JobLog
 from bams3.operations.placeholders import line_for_bash
 from bams3.operations.targets import read_targets
 from bams3.select.filters import Expression
+from bams3.sources.legacy import LegacyDataset, LegacyText, is_legacy
 from bams3.sources.sorting import sorted_header
 from bams3.workflow.errors import ConfigurationError
 from bams3.workflow.sheet import decoded, rows
@@ -42,6 +44,8 @@ from fuzz.mutate import mutated
 from fuzz.targets import Target, each_of
 
 SHARE = 0.008
+MEMORY = "/dev/shm" if os.path.isdir("/dev/shm") else None
+"""A folder in memory, if there is one."""
 CONTIGS = (("chr1", 1_000_000), ("chr2", 5000), ("HLA-A*01:01:01:01", 3503), ("chr22", 0))
 ZONE = ZoneMap(9, 900, 5, 400_000, 400_100, 0, 60, 0x4FF, 0)
 REFUSALS = (Bams3Error, ConfigurationError, htsget.HtsgetError)
@@ -66,7 +70,7 @@ def opener(data: bytes) -> Callable[[str], io.BytesIO]:
 
 def on_disk(name: str, data: bytes, read: Callable[[str], object]) -> None:
     """Read a file that has these bytes."""
-    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as folder:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         path = Path(folder, name)
         path.write_bytes(data)
         read(str(path))
@@ -195,6 +199,15 @@ def read_sheet(data: bytes) -> None:
     list(rows(decoded(data, "x.tsv"), "x.tsv"))
 
 
+def read_legacy(data: bytes) -> None:
+    """A dataset of an earlier writer: metadata, header and a chunk, with a form feed after each of the first two."""
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
+        for name, part in zip(("_metadata.json", "_header.json", "data"), data.split(b"\f", 2), strict=False):
+            Path(folder, name).write_bytes(part)
+        if is_legacy(folder):
+            list(LegacyText(LegacyDataset(folder)).portions())
+
+
 def read_names(data: bytes) -> None:
     """Expressions for what names of reads have, as `bams3 markdup` takes them."""
     options = Markdup(coordinates=text_of(data).replace("\0", ""), optical_distance=9, order="xy")
@@ -208,6 +221,12 @@ _HEADER = (
     b"@HD\tVN:1.6\tSO:coordinate\n@SQ\tSN:chr1\tLN:1000\n@SQ\tSN:chr2\tLN:70\tM5:x\n@RG\tID:a\tSM:s\tPG:p\n"
     b"@PG\tID:p\tPN:x\n@PG\tID:q\tPP:p\tCL:a b\n@CO\tnote\n\f@SQ\tSN:chr3\tLN:70\n@RG\tID:a\n@RG\tID:b\n@PG\tID:p"
 )
+_LEGACY = (
+    b'{"format": "bams3", "version": "0.2.0", "statistics": {"total_reads": 1}, "chunks": '
+    b'[{"path": "data", "reference": "c", "start": 0, "reads": 1}]}\f{"SQ": [{"SN": "c", "LN": 9}]}\f'
+)
+_BINARY = bytes.fromhex("334d4142000201000100000000000000270000000100040001000100")
+_BINARY += b"r" + struct.pack("<iiBHI", 0, 5, 60, 0, 4 << 4) + b"\x12\x48IIIIMDZ4\0"
 PARSERS = {
     "regions": Parser(
         (b"chr1", b"chr1:1,000-2,000", b"chr1:1.5M-2M", b"chr1:100-", b"chr1:-200", b"chr1:9e4", b"{chr2}:1-5", b"*",
@@ -264,6 +283,12 @@ PARSERS = {
          b"\xef\xbb\xbfsample\tdataset\r\na\tb\t\t\r",
          "sample\talignments\na\tb\n".encode("utf-16")),
         read_sheet,
+    ),
+    "legacy": Parser(
+        (_LEGACY + _BINARY,
+         _LEGACY.replace(b"0.2", b"0.1") + b'[{"name": "r", "flag": 0, "ref": "c", "pos": 3, "mapq": 9, "cigar": "4M", '
+         b'"seq": "ACGT", "qual": "IIII", "tags": {"NM": 1, "XX": {"value": "a"}}}]'),
+        read_legacy,
     ),
     "names": Parser(
         (b"([0-9]+):([0-9]+)$", b"^[!-?A-~]+:([0-9]+)_([0-9]+)", b"(a|b*){2,3}(c)", b"[[:digit:]]+(x)(.)?",
