@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import pickle
 import sys
@@ -30,6 +31,7 @@ def main() -> int:
     options.add_argument("--failures", type=Path, default=FAILURES, help=f"folder for them [{FAILURES}]")
     options.add_argument("--replay", type=Path, help="a file of that folder: read its input again")
     given = options.parse_args()
+    logging.disable(logging.WARNING)  # of regions past the end of a contig
     with tempfile.TemporaryDirectory() as folder:
         places = [Path(folder) / name for name in ("commands", "forged")]
         for place in places:
@@ -55,8 +57,10 @@ def campaign(given: argparse.Namespace, targets: dict) -> int:
         targets, seeds, given.seed, given.workers, folder=given.failures,
         progress=lambda line: print(line, flush=True),
     )  # fmt: skip
-    for name, (tried, refused) in job.run(given.inputs).items():
-        print(f"{name:10} {tried:>12,} inputs, {refused:>12,} refused")
+    for name, done in job.run(given.inputs).items():
+        print(
+            f"{name:10} {done.inputs:>12,} inputs, {done.refused:>12,} refused, {done.seconds:>10,.1f} CPU-s"
+        )
     for kind, count in job.failures.most_common():
         print(f"FAILED {count:,} times: {kind}")
     print(f"{given.inputs:,} inputs in {time.monotonic() - started:.0f} s, {job.failures.total():,} failures")

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from bams3.errors import Bams3Error
 
@@ -44,6 +44,14 @@ class Failure:
         return f"{self.target}: {self.what.strip().splitlines()[-1][:200]}"
 
 
+class Done(NamedTuple):
+    """Inputs of a target, how many of them were refused, and the CPU seconds that they took."""
+
+    inputs: int
+    refused: int
+    seconds: float
+
+
 @dataclass
 class Campaign:
     """Inputs 0, 1, 2 … of `seed` on `workers` processes."""
@@ -65,8 +73,8 @@ class Campaign:
         shares = [target.share for target in self.targets.values()]
         return chance.choices(list(self.targets), shares)[0], chance
 
-    def run(self, inputs: int) -> dict[str, tuple[int, int]]:
-        """(inputs, refused ones) of each target; `failures` has what else happened."""
+    def run(self, inputs: int) -> dict[str, Done]:
+        """What was done, by target; `failures` has what went wrong."""
         workers = [_Worker(self, slot, inputs) for slot in range(self.workers)]
         started = told = time.monotonic()
         while sum(worker.watch() for worker in workers):
@@ -77,8 +85,11 @@ class Campaign:
                 self.progress(
                     f"{done:,} inputs, {done / (told - started):,.0f}/s, {self.failures.total()} failures"
                 )
+        by_column = [
+            [getattr(worker, name) for worker in workers] for name in ("tried", "refused", "seconds")
+        ]
         return {
-            name: (sum(worker.tried[i] for worker in workers), sum(worker.refused[i] for worker in workers))
+            name: Done(*(sum(column[i] for column in columns) for columns in by_column))
             for i, name in enumerate(self.targets)
         }
 
@@ -118,6 +129,7 @@ class _Worker:
         self._since = _fork.RawArray("d", [0.0])
         self.tried = _fork.RawArray("q", len(campaign.targets))
         self.refused = _fork.RawArray("q", len(campaign.targets))
+        self.seconds = _fork.RawArray("d", len(campaign.targets))
         self._finished = False
         self._start(slot)
 
@@ -173,9 +185,10 @@ class _Worker:
         for number in range(first, self._inputs, campaign.workers):
             self._now[0], self._since[0] = number, time.monotonic()
             name, chance = campaign.choose(number)
-            self.tried[places[name]] += 1
-            target = campaign.targets[name]
+            at, target, started = places[name], campaign.targets[name], time.process_time()
+            self.tried[at] += 1
             refused, what = attempt(target.read, target.make(campaign.seeds, chance))
-            self.refused[places[name]] += refused
+            self.refused[at] += refused
+            self.seconds[at] += time.process_time() - started
             if what:
                 failed.send((number, what))
