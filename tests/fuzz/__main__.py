@@ -63,6 +63,8 @@ def campaign(given: argparse.Namespace, targets: dict) -> int:
         )
     for kind, count in job.failures.most_common():
         print(f"FAILED {count:,} times: {kind}")
+    if job.blocks:
+        print(f"{job.blocks.contents.value:,} blocks of the kernels ran")
     print(f"{given.inputs:,} inputs in {time.monotonic() - started:.0f} s, {job.failures.total():,} failures")
     return bool(job.failures)
 
