@@ -92,7 +92,7 @@ def read_chunk(data: bytes) -> None:
     if entry.reference_id < 0:
         return
     start = entry.row_groups[0].min_pos
-    each_of(uses(dataset, Region(entry.reference_id, max(start - 10, 0), start + SPAN)))
+    each_of(uses(dataset, Region(entry.reference_id, max(start - 10, 0), min(start + SPAN, LAST))))
 
 
 TARGET = Target(0.1, changed_chunk, read_chunk)

@@ -184,15 +184,18 @@ def former_plans(storage: Storage) -> list[Plan]:
 def _parse_plan(data: bytes, name: str, versions: Sequence[int]) -> Plan:
     try:
         document = parse_json(data)
+        version = document.get("version", VERSION)
+        if type(version) is not int:
+            raise ValueError("invalid version")
+        if version not in versions:  # before all else: another version can have other keys
+            raise DatasetError(
+                f"{name}: begun by a bams3 that writes format version {version}; finish it with that bams3"
+            )
         check_seal(document, data)
         plan = Plan(**document | {"lossy": loss_of(document), "earlier_header_ids": earlier_of(document)})
         check_identity(plan.header_id, plan.level)
         check_earlier(plan.earlier_header_ids, plan.header_id, plan.version)
         check_grid(plan.references, plan.chunk_size)
-        if plan.version not in versions:
-            raise DatasetError(
-                f"{name}: begun by a bams3 that writes format version {plan.version}; finish it with that bams3"
-            )
         if plan.version in WRITTEN and plan.version != version_of(plan.references, plan.chunk_size):
             raise ValueError("of another version than its contigs ask for")
         check_sha256(plan.header_sha256, plan.version)
