@@ -54,9 +54,12 @@ def reference_of(path: Path) -> Path | None:
 def judge(path: Path, folder: Path) -> Verdict:
     """Convert a file in an empty folder, and compare what comes back with what samtools reads."""
     reference = reference_of(path)
-    with_reference = [] if reference is None else ["-T", str(reference)]
+    with_reference: list[str] = []
     bam, told, dataset = folder / "told.bam", folder / "told.sam", folder / "d.bams3"
-    code, samtools = _run("samtools", "view", "--no-PG", "-u", *with_reference, "-o", str(bam), str(path))
+    code, samtools = _run("samtools", "view", "--no-PG", "-u", "-o", str(bam), str(path))
+    if code and reference:
+        with_reference = ["-T", str(reference)]
+        code, samtools = _run("samtools", "view", "--no-PG", "-u", *with_reference, "-o", str(bam), str(path))
     if not code:
         code, samtools = _run("samtools", "sort", "--no-PG", "-O", "sam", "-o", str(told), str(bam))
     done, said = _run("bams3", "convert", "-@", "1", "--sort", *with_reference, str(path), str(dataset))

@@ -69,14 +69,7 @@ def make_more(folder: Path) -> None:
     short = [hostile.good(ref, pos) for ref in (0, 1, 40, MANY_CONTIGS) for pos in (3, 9, 9)]
     (folder / "many.bam").write_bytes(hostile.bam(text, contigs, short))
     assert run("convert", folder / "many.bam", folder / "many.bams3") == 0
-    pair = "r{0}\t{1}\tchr1\t{2}\t60\t4M\t=\t{3}\t{4}\tACGT\tIIII\tRG:Z:a\n"
-    lines = (
-        pair.format(number, 99, 9 - number % 3, 30, 25) + pair.format(number, 147, 30, 9 - number % 3, -25)
-        for number in range(12)
-    )
-    (folder / "names.sam").write_bytes(
-        groups.replace(b"SO:coordinate", b"SO:unsorted") + "".join(lines).encode()
-    )
+    write_by_name(folder / "names.sam")
     (folder / "bed").write_text("chr1\t100\t90000\tone\nchr1\t200000\t260000\ttwo\n#\nchr2\t5\t9\n")
     jobs = ("map", folder / "d.bams3", "--joblog", folder / "log", "-@", "1")
     assert run(*jobs, "--output-dir", folder / "made", "--", "true") == 0
@@ -97,6 +90,17 @@ def make_more(folder: Path) -> None:
         "qual": "IIII",
     }
     (old / "data").write_text(json.dumps([read | {"tags": {"NM": 1}}]))
+
+
+def write_by_name(path: Path) -> None:
+    """Write pairs of reads, many of which are duplicates, mates side by side as an aligner prints them."""
+    pair = "r{0}\t{1}\tchr1\t{2}\t60\t4M\t=\t{3}\t{4}\tACGT\tIIII\tRG:Z:a\n"
+    lines = (
+        pair.format(number, 99, 9 - number % 3, 30, 25) + pair.format(number, 147, 30, 9 - number % 3, -25)
+        for number in range(12)
+    )
+    groups = hostile.TEXT.replace(b"SO:coordinate", b"SO:unsorted") + b"@RG\tID:a\n"
+    path.write_bytes(groups + "".join(lines).encode())
 
 
 def run(*arguments: object) -> int:
