@@ -5,6 +5,7 @@
 # make lint    ruff, mypy, snakefmt, snakemake --lint
 # make audit   known weaknesses of dependencies, patterns of weak code, and build/sbom.json: what is installed
 # make fuzz    a million mutations of all that is read, on the bounds-checked build
+# make fuzz-long  as many on a build with sanitizers, where inputs that reach new code are mutated further
 # make faults  every system call of every command fails once, and the power at any moment
 # make bench   the table and the plot of benchmarks/README.md
 # make bench-scale  how cost grows with reads, depth and read length
@@ -37,6 +38,7 @@ COVERERS  = $(VENV)/.coverers
 AUDITORS  = $(VENV)/.auditors
 PLOTTERS  = $(VENV)/.plotters
 CHECKED   = build/checked/.built
+SANITIZED = build/sanitized/.built
 DEMO      = demo
 PAGE      = bams3/bams3/bridge/page
 IGV       = $(PAGE)/igv/igv.esm.min.js
@@ -47,7 +49,7 @@ MAKEFLAGS += --jobs=$(CORES)
 # Tests start thousands of processes: without byte code that is kept, each would compile all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test branches catalog fuzz faults lint audit bench bench-scale igv docs dist setup clean
+.PHONY: demo test branches catalog fuzz fuzz-long faults lint audit bench bench-scale igv docs dist setup clean
 
 setup: $(INSTALLED)
 
@@ -95,6 +97,12 @@ $(CHECKED): $(TESTED) $(SOURCES)
 	BAMS3_BOUNDS_CHECKS=1 $(BIN)/python setup.py --quiet build --build-lib build/checked --build-temp build/checked-objects
 	@touch $@
 
+# … and the same kernels as they are, watched by gcc's sanitizers.
+$(SANITIZED): $(TESTED) $(SOURCES) tests/fuzz/blocks.c
+	BAMS3_SANITIZE=1 $(BIN)/python setup.py --quiet build --build-lib build/sanitized --build-temp build/sanitized-objects
+	$(CC) -shared -fPIC -O2 -o build/sanitized/blocks.so tests/fuzz/blocks.c
+	@touch $@
+
 # Commands of the environment, for what runs in subprocesses.
 RUN = PATH="$(CURDIR)/$(BIN):$$PATH"
 
@@ -124,6 +132,16 @@ catalog: $(INSTALLED)
 
 fuzz: $(CHECKED)
 	cd tests && PYTHONPATH=$(CURDIR)/build/checked:$(CURDIR)/tests/support $(CURDIR)/$(BIN)/python -m fuzz $(FUZZ)
+
+# A report of a sanitizer ends the process; it is in build/fuzz/report.PID.
+LIBRARIES = $(shell $(CC) -print-file-name=libasan.so) $(shell $(CC) -print-file-name=libubsan.so)
+REPORTS   = log_path=$(CURDIR)/build/fuzz/report
+fuzz-long: $(SANITIZED)
+	mkdir -p build/fuzz
+	cd tests && PYTHONPATH=$(CURDIR)/build/sanitized:$(CURDIR)/tests/support PYTHONMALLOC=malloc \
+	    LD_PRELOAD="$(LIBRARIES) $(CURDIR)/build/sanitized/blocks.so" UBSAN_OPTIONS=print_stacktrace=1:$(REPORTS) \
+	    ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1:max_allocation_size_mb=4096:allow_user_segv_handler=0:$(REPORTS) \
+	    $(CURDIR)/$(BIN)/python -m fuzz $(FUZZ)
 
 faults: $(TESTED)
 	cd tests && PYTHONPATH=$(CURDIR)/tests/support $(CURDIR)/$(BIN)/python -m faults $(FAULTS)

@@ -1,6 +1,7 @@
 """Compiles the kernels. All other settings are in pyproject.toml.
 
-BAMS3_BOUNDS_CHECKS=1 makes the checked build: every memoryview index is verified at run time.
+BAMS3_BOUNDS_CHECKS=1 makes the checked build: every memoryview index is verified at run time. BAMS3_SANITIZE=1 makes
+the sanitized build: gcc's sanitizers of addresses and undefined behaviour watch, and which blocks ran is counted.
 """
 
 import os
@@ -17,7 +18,17 @@ LEVELS = {
     "alleles": "-O3",
 }  # no other room gains by more than -O2, which compiles faster
 checked = os.environ.get("BAMS3_BOUNDS_CHECKS") == "1"
+sanitized = os.environ.get("BAMS3_SANITIZE") == "1"
+SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]
 cores = os.cpu_count() or 1
+
+
+def flags(path: Path) -> list[str]:
+    """How a kernel is compiled."""
+    if sanitized:
+        return ["-O1", "-g", *SANITIZERS, "-fsanitize-coverage=trace-pc"]
+    return ["-O1", "-g"] if checked else [LEVELS.get(path.parent.name, "-O2"), "-g0"]
+
 
 extensions = [
     Extension(
@@ -28,7 +39,8 @@ extensions = [
             str(header) for folder in {path.parent, Path(SOURCES, "bams3")} for header in folder.glob("*.h")
         ],
         define_macros=[("CYTHON_CLINE_IN_TRACEBACK", "0")],  # less C to compile
-        extra_compile_args=["-O1", "-g"] if checked else [LEVELS.get(path.parent.name, "-O2"), "-g0"],
+        extra_compile_args=flags(path),
+        extra_link_args=SANITIZERS if sanitized else [],
     )
     for path in sorted(Path(SOURCES).rglob("*.pyx"))
 ]

@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import hostile
 import pytest
 from bams3.chunk.footer import MAGIC
 from bams3.dataset.destination import beside, remove, survey
@@ -263,3 +264,29 @@ def test_whose_a_place_is_that_can_not_be_read_is_not_known(
         with pytest.raises(DatasetError):
             convert(source, tmp_path / "d", **options)
     assert held(open_storage(str(tmp_path / "d"))) == {path: damage}
+
+
+class CaselessStorage(LocalStorage):
+    """A file system that does not tell upper case from lower case."""
+
+    def exists(self, path: str) -> bool:
+        return super().exists(path) or super().exists(path.lower())
+
+
+@pytest.mark.parametrize(
+    ("names", "caseless", "works"),
+    [(("chr1", "CHR1"), True, False), (("chr1", "CHR1"), False, True), (("chr1", "chr2"), True, True)],
+)
+def test_contigs_that_differ_in_case(
+    names: tuple[str, str], caseless: bool, works: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = [hostile.good(ref, 5) for ref in (0, 1)]
+    (tmp_path / "in.bam").write_bytes(hostile.bam(b"", [(name, 900) for name in names], reads))
+    if caseless:
+        monkeypatch.setattr("bams3.operations.convert.open_storage", CaselessStorage)
+    if works:
+        convert(tmp_path / "in.bam", tmp_path / "d")
+        return
+    with pytest.raises(DatasetError, match="chr1 and CHR1 differ only in case"):
+        convert(tmp_path / "in.bam", tmp_path / "d")
+    assert not [path for path in (tmp_path / "d").rglob("*") if path.is_file()]

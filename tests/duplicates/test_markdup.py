@@ -268,11 +268,33 @@ def test_contigs_that_share_chunks(tmp_path: Path) -> None:
     assert contents(tmp_path / "marked") == contents(tmp_path / "expected")
 
 
+@pytest.mark.parametrize("is_begun", [True, False])
+def test_what_a_killed_run_left_is_replaced(
+    tmp_path: Path, aligned: Path, is_begun: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    convert(aligned, tmp_path / "d", sort=True)
+    markdup(tmp_path / "d", tmp_path / "expected")
+    if is_begun:
+        monkeypatch.setattr("bams3.dataset.parts.commit", None)
+        with pytest.raises(TypeError):
+            markdup(tmp_path / "d", tmp_path / "marked")
+        monkeypatch.undo()
+    else:
+        markdup(tmp_path / "d", tmp_path / "marked", Markdup(remove=True))
+    assert "use --overwrite" in fails(run("markdup", tmp_path / "d", tmp_path / "marked"))
+    assert run("markdup", "--overwrite", tmp_path / "d", tmp_path / "marked").returncode == 0
+    assert contents(tmp_path / "marked") == contents(tmp_path / "expected")
+
+
 def test_an_error_leaves_nothing(tmp_path: Path, aligned: Path) -> None:
     convert(aligned, tmp_path / "d", sort=True, drop_tags=["ms"])
     assert "has no tag ms; use --fixmate" in fails(run("markdup", tmp_path / "d", tmp_path / "marked"))
     assert not [found for found in (tmp_path / "marked").rglob("*") if found.is_file()]
-    assert "is a complete dataset" in fails(run("markdup", tmp_path / "d", tmp_path / "d"))
+    convert(aligned, tmp_path / "other", sort=True)
+    assert "is a complete dataset" in fails(run("markdup", tmp_path / "d", tmp_path / "other"))
+    assert "is the dataset that is read" in fails(
+        run("markdup", "--overwrite", tmp_path / "d", tmp_path / "d")
+    )
     chunk = next(tmp_path.rglob("*.chunk"))
     assert "a part of a dataset" in fails(run("markdup", chunk, tmp_path / "marked"))
     assert "-S is not supported" in fails(run("markdup", "-S", tmp_path / "d", tmp_path / "marked"))

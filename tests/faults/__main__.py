@@ -27,6 +27,9 @@ def main() -> int:
     options.add_argument(
         "cases", nargs="*", default=list(CASES), metavar="CASE", help=f"[all: {' '.join(CASES)}]"
     )
+    options.add_argument(
+        "--kills", action="store_true", help="only kill -9, before each call that changes something"
+    )
     options.add_argument("--sample", type=int, metavar="N", help="only N of the faults, by chance")
     options.add_argument(
         "--cuts", type=int, default=100_000, metavar="N", help="states after power cuts [100000]"
@@ -47,7 +50,7 @@ def main() -> int:
 def _faults(given: argparse.Namespace, job: Campaign) -> list[str]:
     """Let faults happen; returns what went wrong."""
     started = time.monotonic()
-    faults = job.faults()
+    faults = [fault for fault in job.faults() if fault.error == shim.KILL or not given.kills]
     calls = sum(len(good.calls) for good in job.good.values())
     print(f"{len(job.good)} cases, {calls:,} calls, {len(faults):,} faults", flush=True)
     random.Random(given.seed).shuffle(faults)

@@ -19,6 +19,8 @@ from faults.cases import CASES, STDOUT, Case, make_inputs
 from faults.runs import Files, Ran, Runner
 
 MANIFEST = "_metadata.json"
+MAKES = {*shim.CHANGES} - {"write", "sync"}
+"""What no command does that only prints."""
 _ERROR = re.compile(f"bams3 [a-z-]+: (?!({'|'.join(map(os.strerror, errno.errorcode))})$)")
 """A line that says more than what the system says."""
 _WARNING = re.compile(
@@ -57,7 +59,10 @@ class Good(NamedTuple):
 
 
 def faults_of(name: str, calls: Sequence[str]) -> Iterator[Fault]:
-    """All that can happen to the calls of a case. A kill before a call that changes nothing is one before the next."""
+    """All that can happen to the calls of a case. A kill before a call that changes nothing is one before the next. A
+    file system that is read-only is so from the first call that would change it, other than printing."""
+    if changes := [at for at, kind in enumerate(calls, 1) if kind in MAKES]:
+        yield Fault(name, changes[0], calls[changes[0] - 1], errno.EROFS, True)
     for at, kind in enumerate(calls, 1):
         for number, error in enumerate(shim.ERRORS[kind]):
             yield Fault(name, at, kind, error, False, again=not number)
@@ -89,6 +94,8 @@ class Campaign:
         ran = runner.run(case.words)
         if ran.code:
             raise RuntimeError(f"{case.name}: {ran.said}")
+        if case.prints and not MAKES.isdisjoint(ran.calls):
+            raise RuntimeError(f"{case.name}: it only prints, but changes a folder")
         return Good(before, runner.files(), ran.calls)
 
     def faults(self) -> list[Fault]:

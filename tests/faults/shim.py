@@ -67,8 +67,9 @@ class Control(ctypes.Structure):
 
     def order(self, root: Path, at: int = 0, error: int = 0, *, sticky: bool = False, log: str = "") -> None:
         """Count the calls on files below `root`, and let call `at`, from 1, end with `error`. `sticky`: all later ones,
-        too; of a full disk, those that take space. `log`: where to record what is written."""
-        kinds = TAKES_SPACE if sticky and error in _FULL else KINDS
+        too; of a full disk, those that take space; of a read-only one, those that change it. `log`: where to record
+        what is written."""
+        kinds = TAKES_SPACE if sticky and error in _FULL else CHANGES if error == errno.EROFS else KINDS
         self.root, self.log = os.fsencode(root), os.fsencode(log)
         self.at, self.error, self.sticky = at, error, sticky
         self.mask = sum(1 << KINDS.index(kind) for kind in kinds)

@@ -4,6 +4,7 @@
     make fuzz FUZZ="--replay build/fuzz/…"  # an input that failed
 
 `mutate` changes bytes and JSON; `seeds` makes what is changed; `targets` is what reads it in process, `uses` what is
-computed from it, `commands` what reads it as files, `forged` what must not answer wrongly; `campaign` runs them in
-worker processes, with a watchdog. Seed and number make an input again.
+computed from it, `changes` what changes or orders records, `texts` what people and clients write (all these:
+`in_process`), `commands` what reads it as files, `forged` what must not answer wrongly; `campaign` runs them in worker
+processes, with a watchdog. Seed and number make an input again.
 """

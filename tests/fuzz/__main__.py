@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import pickle
 import sys
@@ -14,9 +15,8 @@ import bams3
 from fuzz.campaign import Campaign, attempt
 from fuzz.commands import Commands
 from fuzz.forged import Forged
+from fuzz.in_process import TARGETS
 from fuzz.seeds import Seeds
-from fuzz.targets import TARGETS
-from fuzz.uses import TARGET as USES
 
 FAILURES = Path(__file__).parents[2] / "build/fuzz"
 
@@ -31,12 +31,12 @@ def main() -> int:
     options.add_argument("--failures", type=Path, default=FAILURES, help=f"folder for them [{FAILURES}]")
     options.add_argument("--replay", type=Path, help="a file of that folder: read its input again")
     given = options.parse_args()
+    logging.disable(logging.WARNING)  # of regions past the end of a contig
     with tempfile.TemporaryDirectory() as folder:
         places = [Path(folder) / name for name in ("commands", "forged")]
         for place in places:
             place.mkdir()
         targets = TARGETS | {
-            "uses": USES,
             "commands": Commands(places[0]).target,
             "forged": Forged(places[1]).target,
         }
@@ -57,10 +57,14 @@ def campaign(given: argparse.Namespace, targets: dict) -> int:
         targets, seeds, given.seed, given.workers, folder=given.failures,
         progress=lambda line: print(line, flush=True),
     )  # fmt: skip
-    for name, (tried, refused) in job.run(given.inputs).items():
-        print(f"{name:10} {tried:>12,} inputs, {refused:>12,} refused")
+    for name, done in job.run(given.inputs).items():
+        print(
+            f"{name:10} {done.inputs:>12,} inputs, {done.refused:>12,} refused, {done.seconds:>10,.1f} CPU-s"
+        )
     for kind, count in job.failures.most_common():
         print(f"FAILED {count:,} times: {kind}")
+    if job.blocks:
+        print(f"{job.blocks.contents.value:,} blocks of the kernels ran")
     print(f"{given.inputs:,} inputs in {time.monotonic() - started:.0f} s, {job.failures.total():,} failures")
     return bool(job.failures)
 

@@ -8,16 +8,18 @@ import pickle
 import random
 import resource
 import sys
+import tempfile
 import time
 import traceback
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from bams3.errors import Bams3Error
 
+from fuzz.blocks import LARGEST, MOST, counter, remade, size
 from fuzz.seeds import Seeds
 from fuzz.targets import Target
 
@@ -44,6 +46,14 @@ class Failure:
         return f"{self.target}: {self.what.strip().splitlines()[-1][:200]}"
 
 
+class Done(NamedTuple):
+    """Inputs of a target, how many of them were refused, and the CPU seconds that they took."""
+
+    inputs: int
+    refused: int
+    seconds: float
+
+
 @dataclass
 class Campaign:
     """Inputs 0, 1, 2 … of `seed` on `workers` processes."""
@@ -58,6 +68,10 @@ class Campaign:
     progress: Callable[[str], None] = lambda line: None
     failures: Counter[str] = field(default_factory=Counter)
     """How many of each kind."""
+    blocks: Any = field(default_factory=counter)
+    """See `blocks.counter`: if there is one, it guides the choice of inputs."""
+    kept: tempfile.TemporaryDirectory[str] = field(default_factory=tempfile.TemporaryDirectory)
+    """What each worker reads now."""
 
     def choose(self, number: int) -> tuple[str, random.Random]:
         """The target of an input, and the chance that makes it."""
@@ -65,8 +79,8 @@ class Campaign:
         shares = [target.share for target in self.targets.values()]
         return chance.choices(list(self.targets), shares)[0], chance
 
-    def run(self, inputs: int) -> dict[str, tuple[int, int]]:
-        """(inputs, refused ones) of each target; `failures` has what else happened."""
+    def run(self, inputs: int) -> dict[str, Done]:
+        """What was done, by target; `failures` has what went wrong."""
         workers = [_Worker(self, slot, inputs) for slot in range(self.workers)]
         started = told = time.monotonic()
         while sum(worker.watch() for worker in workers):
@@ -77,15 +91,20 @@ class Campaign:
                 self.progress(
                     f"{done:,} inputs, {done / (told - started):,.0f}/s, {self.failures.total()} failures"
                 )
+        by_column = [
+            [getattr(worker, name) for worker in workers] for name in ("tried", "refused", "seconds")
+        ]
         return {
-            name: (sum(worker.tried[i] for worker in workers), sum(worker.refused[i] for worker in workers))
+            name: Done(*(sum(column[i] for column in columns) for columns in by_column))
             for i, name in enumerate(self.targets)
         }
 
-    def fail(self, number: int, what: str) -> None:
-        """Count and save a failure."""
+    def fail(self, number: int, what: str, made: Any = None) -> None:
+        """Count and save a failure. `made`: the input, if it does not follow from the number."""
         name, chance = self.choose(number)
-        failure = Failure(self.seed, number, name, what, self.targets[name].make(self.seeds, chance))
+        if made is None:
+            made = self.targets[name].make(self.seeds, chance)
+        failure = Failure(self.seed, number, name, what, made)
         self.failures[failure.kind] += 1
         if self.failures[failure.kind] == 1:
             self.progress(f"input {number}: {failure.kind}")
@@ -118,6 +137,10 @@ class _Worker:
         self._since = _fork.RawArray("d", [0.0])
         self.tried = _fork.RawArray("q", len(campaign.targets))
         self.refused = _fork.RawArray("q", len(campaign.targets))
+        self.seconds = _fork.RawArray("d", len(campaign.targets))
+        self._reached: defaultdict[str, list[Any]] = defaultdict(list)
+        self._ran = 0
+        self._made = Path(campaign.kept.name, f"made-{slot}")
         self._finished = False
         self._start(slot)
 
@@ -150,7 +173,8 @@ class _Worker:
             return False
         number = self._now[0]
         ending = f"killed by signal {-(self._process.exitcode or 0)}" if ended else "hangs"
-        self._campaign.fail(number, ending)
+        made = pickle.loads(self._made.read_bytes()) if self._made.exists() else None
+        self._campaign.fail(number, ending, made)
         self._finished = number + self._campaign.workers >= self._inputs
         if self._finished:
             return False
@@ -166,16 +190,38 @@ class _Worker:
 
     def _run(self, first: int, failed: Any) -> None:
         """In the process."""
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        faulthandler.enable()
+        if not self._campaign.blocks:  # the sanitizers have limits and handlers of their own
+            resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+            faulthandler.enable()
         campaign, places = self._campaign, {name: i for i, name in enumerate(self._campaign.targets)}
         for number in range(first, self._inputs, campaign.workers):
             self._now[0], self._since[0] = number, time.monotonic()
             name, chance = campaign.choose(number)
-            self.tried[places[name]] += 1
-            target = campaign.targets[name]
-            refused, what = attempt(target.read, target.make(campaign.seeds, chance))
-            self.refused[places[name]] += refused
+            at, target, started = places[name], campaign.targets[name], time.process_time()
+            self.tried[at] += 1
+            made = self._chosen(name, target, chance)
+            refused, what = attempt(target.read, made)
+            self._keep(name, made)
+            self.refused[at] += refused
+            self.seconds[at] += time.process_time() - started
             if what:
-                failed.send((number, what))
+                failed.send((number, what, made if campaign.blocks else None))
+
+    def _chosen(self, name: str, target: Target, chance: random.Random) -> Any:
+        """An input: made anew, or of one that reached more blocks than those before it."""
+        blocks, before = self._campaign.blocks, self._reached[name]
+        if before and chance.random() < 0.5:
+            made = remade(chance.choice(before), chance)
+        else:
+            made = target.make(self._campaign.seeds, chance)
+        if blocks:
+            self._made.write_bytes(pickle.dumps(made))  # in case that it ends the process
+            self._ran = blocks.contents.value
+        return made
+
+    def _keep(self, name: str, made: Any) -> None:
+        """Keep an input if it reached blocks that did not run before."""
+        blocks, before = self._campaign.blocks, self._reached[name]
+        if blocks and blocks.contents.value > self._ran and len(before) < MOST and 0 < size(made) < LARGEST:
+            before.append(made)

@@ -18,6 +18,7 @@ import hostile
 import pysam
 import zstandard
 from bams3.cli import main
+from bams3.dataset.layout import MANY_CONTIGS
 from bams3.dataset.manifest import sealed
 from forge import INDEX, rewrite
 
@@ -51,6 +52,55 @@ def make_pristine(folder: Path) -> None:
         batch = ("--batch", f"{number}/2")
         assert run("convert", bam, folder / "parts.bams3", "--chunk-size", "256K", *batch) == 0
         assert run("coverage", folder / "d.bams3", "-o", folder / f"part{number}", *batch) == 0
+
+
+def make_more(folder: Path) -> None:
+    """A dataset to which reads were appended, one whose contigs share windows, reads by name, and what goes with a
+    dataset: a BED file, a job log, a dataset of an earlier writer."""
+    groups = hostile.TEXT + b"@RG\tID:a\n"
+    few = [
+        hostile.good(0, pos, name=b"n%d" % pos, tags=[hostile.tag("RG", "Z", b"a")]) for pos in (7, 70_000)
+    ]
+    (folder / "few.bam").write_bytes(hostile.bam(groups, hostile.CONTIGS, few))
+    assert run("convert", folder / "few.bam", folder / "grown.bams3", "--chunk-size", "256K") == 0
+    assert run("append", folder / "grown.bams3", folder / "few.bam", "--workers", "1") == 0
+    contigs = [(f"c{number}", 300) for number in range(MANY_CONTIGS + 1)]
+    text = b"".join(b"@SQ\tSN:%b\tLN:%d\n" % (name.encode(), length) for name, length in contigs)
+    short = [hostile.good(ref, pos) for ref in (0, 1, 40, MANY_CONTIGS) for pos in (3, 9, 9)]
+    (folder / "many.bam").write_bytes(hostile.bam(text, contigs, short))
+    assert run("convert", folder / "many.bam", folder / "many.bams3") == 0
+    write_by_name(folder / "names.sam")
+    (folder / "bed").write_text("chr1\t100\t90000\tone\nchr1\t200000\t260000\ttwo\n#\nchr2\t5\t9\n")
+    jobs = ("map", folder / "d.bams3", "--joblog", folder / "log", "-@", "1")
+    assert run(*jobs, "--output-dir", folder / "made", "--", "true") == 0
+    old = folder / "old.bams3"
+    old.mkdir()
+    chunks = [{"path": "data", "reference": "chr1", "start": 0, "reads": 1}]
+    about = {"format": "bams3", "version": "0.1.0", "chunks": chunks, "statistics": {"total_reads": 1}}
+    (old / "_metadata.json").write_text(json.dumps(about))
+    (old / "_header.json").write_text(json.dumps({"SQ": [{"SN": "chr1", "LN": 900}], "CO": None}))
+    read = {
+        "name": "r",
+        "flag": 0,
+        "ref": 0,
+        "pos": 3,
+        "mapq": 9,
+        "cigar": "4M",
+        "seq": "ACGT",
+        "qual": "IIII",
+    }
+    (old / "data").write_text(json.dumps([read | {"tags": {"NM": 1}}]))
+
+
+def write_by_name(path: Path) -> None:
+    """Write pairs of reads, many of which are duplicates, mates side by side as an aligner prints them."""
+    pair = "r{0}\t{1}\tchr1\t{2}\t60\t4M\t=\t{3}\t{4}\tACGT\tIIII\tRG:Z:a\n"
+    lines = (
+        pair.format(number, 99, 9 - number % 3, 30, 25) + pair.format(number, 147, 30, 9 - number % 3, -25)
+        for number in range(12)
+    )
+    groups = hostile.TEXT.replace(b"SO:coordinate", b"SO:unsorted") + b"@RG\tID:a\n"
+    path.write_bytes(groups + "".join(lines).encode())
 
 
 def run(*arguments: object) -> int:
@@ -99,6 +149,14 @@ def lie_in_json(path: Path, chance: random.Random) -> None:
         path.write_bytes(sealed(document))
     else:
         path.write_text(json.dumps(document))
+
+
+def lie_in_plain_json(path: Path, chance: random.Random) -> None:
+    """In a document without a checksum, or in its bytes."""
+    if chance.random() < 0.3:
+        spoil(path, chance)
+    else:
+        path.write_text(json.dumps(lies(json.loads(path.read_text()), chance)))
 
 
 def lie_in_references(path: Path, chance: random.Random) -> None:
@@ -177,11 +235,48 @@ READ = (
     ("inspect", CHUNK),
     ("inspect", "--json", CHUNK),
 )
+GROWN = (
+    ("append", "grown.bams3", "few.bam"),
+    ("merge", "grown.bams3", "few.bam", "OUT"),
+    ("rewrite", "grown.bams3", "OUT", "--chunk-size", "512K", "--drop-tags", "NM"),
+    ("markdup", "grown.bams3", "OUT"),
+    ("repair", "grown.bams3"),
+    ("verify", "--strict", "grown.bams3"),
+    ("query", "grown.bams3", "chr1:1-100000", "-o", "OUT"),
+)
+SHARED = (
+    ("query", "many.bams3", "-h", "-o", "OUT"),
+    ("query", "-c", "many.bams3", "c1", "c40"),
+    ("coverage", "many.bams3", "-o", "OUT"),
+    ("stats", "--idxstats", "many.bams3"),
+    ("to-bam", "many.bams3", "OUT"),
+    ("rewrite", "many.bams3", "OUT", "--level", "9"),
+    ("merge", "many.bams3", "many.bam", "OUT"),
+    ("verify", "many.bams3", "--against", "many.bam"),
+)
+BY_NAME = (
+    ("convert", "--sort", "--fixmate", "--markdup", "names.sam", "OUT"),
+    ("convert", "--sort", "names.sam", "OUT"),
+)
+BED = (
+    ("coverage", "-n", "d.bams3", "-b", "bed", "-o", "OUT"),
+    ("query", "-c", "d.bams3", "-L", "bed"),
+    ("bedcov", "bed", "d.bams3"),
+)
+MAP = (("map", "d.bams3", "--joblog", "log", "--resume", "--output-dir", "made", "-@", "1", "--", "true"),)
 MERGE = (("merge", "parts.bams3"),)
 GATHER = (("coverage", "-n", "d.bams3", "-o", "OUT", "--gather", "part1", "part2"),)
 CONVERT = (("convert", "x.bam", "OUT"), ("convert", "x.bam", "OUT", "--batch", "1/2"))
 RESUME = (("convert", "x.bam", "d.bams3", "--chunk-size", "256K", "--resume"),)
-FILES = ("x.bam", "d.bams3", "parts.bams3", "part1", "part2", CHUNK, "sites.vcf", "common.vcf", "x.counts")
+OLD = (("convert", "old.bams3", "OUT"),)
+TALKERS = ("verify", "relate", "append", "merge", "markdup", "repair", "rewrite")
+"""Commands that warn of what they left out, or print a line for each problem."""
+FILES = (
+    "x.bam", "d.bams3", "parts.bams3", "part1", "part2", CHUNK, "sites.vcf", "common.vcf", "x.counts", "grown.bams3",
+    "few.bam", "many.bams3", "many.bam", "names.sam", "bed", "log", "made", "old.bams3",
+)  # fmt: skip
+GROWN_CHUNK = CHUNK.replace("d.bams3", "grown.bams3")
+SHARED_CHUNK = "many.bams3/data/_contigs/000000000-000004096.chunk"
 
 # What is read, how it is spoilt, and the commands that read it: a few of them are run for each mutation.
 SPOILT: dict[str, tuple[str, Callable[[Path, random.Random], None], tuple[tuple[str, ...], ...]]] = {
@@ -202,6 +297,21 @@ SPOILT: dict[str, tuple[str, Callable[[Path, random.Random], None], tuple[tuple[
     "counts": ("x.counts", spoil, ((*RELATE, "x.counts", "d.bams3"),)),
     "BAM": ("x.bam", spoil, CONVERT),
     "BAM's index": ("x.bam.bai", spoil, (("convert", "x.bam", "OUT", "--batch", "2/2"),)),
+    "manifest that grew": ("grown.bams3/_metadata.json", lie_in_json, GROWN),
+    "header that grew": ("grown.bams3/_header.sam.zst", spoil, GROWN),
+    "index that grew": ("grown.bams3/_index/chunks.json.zst", lie_in_index, GROWN),
+    "footer of a chunk that grew": (GROWN_CHUNK, lie_in_footer, GROWN),
+    "BAM to append": ("few.bam", spoil, GROWN[:2]),
+    "manifest of shared windows": ("many.bams3/_metadata.json", lie_in_json, SHARED),
+    "index of shared windows": ("many.bams3/_index/chunks.json.zst", lie_in_index, SHARED),
+    "footer of a shared chunk": (SHARED_CHUNK, lie_in_footer, SHARED),
+    "bytes of a shared chunk": (SHARED_CHUNK, spoil, SHARED),
+    "SAM by name": ("names.sam", spoil, BY_NAME),
+    "BED": ("bed", spoil, BED),
+    "job log": ("log", spoil, MAP),
+    "earlier writer's metadata": ("old.bams3/_metadata.json", lie_in_plain_json, OLD),
+    "earlier writer's header": ("old.bams3/_header.json", lie_in_plain_json, OLD),
+    "earlier writer's chunk": ("old.bams3/data", lie_in_plain_json, OLD),
     "chunk to resume": (CHUNK, lie_in_footer_of_incomplete, RESUME),
 }
 
@@ -214,6 +324,7 @@ class Commands:
         self._pristine = folder / "pristine"
         self._pristine.mkdir()
         make_pristine(self._pristine)
+        make_more(self._pristine)
 
     @property
     def target(self) -> Target:
@@ -238,7 +349,7 @@ class Commands:
                     said = errors.read().decode(errors="replace")
                 left = [*work.glob(f".out{number}*"), *work.glob(f"out{number}.*")]
                 where = f"{what}: {' '.join(command)}: {code}: {said.replace(place, '')}"
-                check(where, code, said, left, command[0] in ("verify", "relate"))
+                check(where, code, said, left, several=command[0] in TALKERS or command in (*OLD, *BED))
 
 
 def check(where: str, code: int, said: str, left: list[Path], several: bool) -> None:

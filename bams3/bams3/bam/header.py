@@ -13,6 +13,7 @@ from bams3.shown import shown
 
 MAGIC = b"BAM\1"
 INT32 = struct.Struct("<i")
+_LONG = "the file is damaged, or the contig is longer than 2147483647 bp, which is too long for BAM"
 LONGEST_NAME = 1 << 16  # bytes of a reference name; every chunk with records on it repeats the name
 
 
@@ -143,18 +144,18 @@ def _references(data: bytes) -> tuple[tuple[str, int], ...]:
         if name.find(b"\0") != len(name) - 1 or len(name) < 2:
             raise SourceError(f"the name of {what} in the BAM header is empty or not NUL-terminated")
         at += 4 + len(name)
-        references.append((name[:-1].decode("utf-8", "surrogateescape"), _length(view, at, what)))
+        references.append((name[:-1].decode("utf-8", "surrogateescape"), _length(view, at, what, _LONG)))
         at += 4
     return _unique(references)
 
 
-def _length(view: memoryview, at: int, what: str) -> int:
-    """The non-negative length stored at byte `at`."""
+def _length(view: memoryview, at: int, what: str, why: str = "the file is damaged") -> int:
+    """The non-negative length stored at byte `at`. `why` it could be negative."""
     if at + 4 > len(view):
         raise SourceError(f"the BAM header ends within {what}; the file is truncated")
     length: int = INT32.unpack_from(view, at)[0]
     if length < 0:
-        raise SourceError(f"the BAM header gives a negative length for {what}; the file is damaged")
+        raise SourceError(f"the BAM header gives a negative length for {what}; {why}")
     return length
 
 

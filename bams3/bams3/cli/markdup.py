@@ -28,11 +28,12 @@ def run(command: str, argv: list[str]) -> int:
     options.add_argument(
         "source", metavar="DATASET", help="its reads have been through fixmate (convert --fixmate)"
     )
-    options.add_argument("dataset", metavar="OUT", help="the dataset to write; there must be nothing")
+    options.add_argument("dataset", metavar="OUT", help="the dataset to write, at another path or URI")
     add_workers(options)
     options.add_argument(
         "--verify", action="store_true", help="read what was written again before it counts as a dataset"
     )
+    options.add_argument("--overwrite", action="store_true", help="replace OUT if it is a dataset")
     _add_options(options, letters=True)
     options.add_argument("-s", dest="stats", action="store_true", help="write the same to standard error")
     options.add_argument("--json", action="store_true", help="write it as JSON")
@@ -49,7 +50,7 @@ def run(command: str, argv: list[str]) -> int:
     with progress_bar("reads") as bar:
         markdup(
             args.source, args.dataset, markdup_of(args, " ".join(["bams3", command, *argv]), json=args.json),
-            workers=args.workers, verify=args.verify, progress=bar,
+            workers=args.workers, overwrite=args.overwrite, verify=args.verify, progress=bar,
         )  # fmt: skip
     return 0
 

@@ -169,6 +169,11 @@ class Gathered:
     def _head(self, path: str) -> dict[str, Any]:
         with _opened(path) as stream:
             head = parse_json(_first_line(stream)[0])
+            if type(head["version"]) is int and head["version"] != VERSION:
+                raise UsageError(
+                    f"{path}: a coverage part of version {head['version']}, and this bams3 gathers version {VERSION}; "
+                    "run its --batch again with this bams3"
+                )
             if not isinstance(head["pieces"], list):
                 raise ValueError("the list of intervals is missing")
             for interval in head["pieces"]:

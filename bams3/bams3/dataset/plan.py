@@ -29,6 +29,7 @@ from bams3.dataset.manifest import (
 )  # fmt: skip
 from bams3.dataset.own import is_former
 from bams3.errors import DatasetError
+from bams3.shown import shown
 from bams3.storage import Storage
 from bams3.untrusted import parse_json
 
@@ -100,7 +101,7 @@ def write_plan(
 
     `replace`: the plan of a dataset that the new one replaces; it is kept until the new one is complete,
     because it tells which chunks belong to the old one. Raises DatasetError if the dataset was begun with another plan,
-    or must not be joined.
+    or must not be joined, or if the file system can't hold the folders of its contigs.
     """
     document = plan.to_bytes()
     header = packing.stored_header(header_text, plan.version)
@@ -123,8 +124,25 @@ def write_plan(
                     "use the same for all parts, or --overwrite"
                 ) from None
             storage.put(layout.PLAN, document)
+    if (alike := _alike(plan)) and storage.exists(layout.PLAN.upper()):
+        storage.delete(layout.PLAN)
+        raise DatasetError(
+            f"{storage.root}: the contigs {alike} differ only in case, and this file system takes their folders for "
+            "one; write to another file system, or to an object store"
+        )
     storage.sync()  # no power cut may leave files without the plan that tells whose they are
     storage.put(layout.HEADER, header)  # whoever wrote the plan may have been interrupted before this
+
+
+def _alike(plan: Plan) -> str:
+    """Two contigs whose folders some file systems take for one; "" if there are none."""
+    names = [name for name, _ in plan.references]
+    seen: dict[str, str] = {}
+    for name in names if len({name.lower() for name in names}) < len(names) else ():
+        other = seen.setdefault(layout.encode_name(name).lower(), name)
+        if other != name:
+            return f"{shown(other)} and {shown(name)}"
+    return ""
 
 
 def is_plan(storage: Storage, document: bytes) -> bool:
@@ -184,15 +202,18 @@ def former_plans(storage: Storage) -> list[Plan]:
 def _parse_plan(data: bytes, name: str, versions: Sequence[int]) -> Plan:
     try:
         document = parse_json(data)
+        version = document.get("version", VERSION)
+        if type(version) is not int:
+            raise ValueError("invalid version")
+        if version not in versions:  # before all else: another version can have other keys
+            raise DatasetError(
+                f"{name}: begun by a bams3 that writes format version {version}; finish it with that bams3"
+            )
         check_seal(document, data)
         plan = Plan(**document | {"lossy": loss_of(document), "earlier_header_ids": earlier_of(document)})
         check_identity(plan.header_id, plan.level)
         check_earlier(plan.earlier_header_ids, plan.header_id, plan.version)
         check_grid(plan.references, plan.chunk_size)
-        if plan.version not in versions:
-            raise DatasetError(
-                f"{name}: begun by a bams3 that writes format version {plan.version}; finish it with that bams3"
-            )
         if plan.version in WRITTEN and plan.version != version_of(plan.references, plan.chunk_size):
             raise ValueError("of another version than its contigs ask for")
         check_sha256(plan.header_sha256, plan.version)

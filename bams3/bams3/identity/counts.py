@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from bams3.parallel.workers import Workers
 
 SUFFIX = ".counts"
+_KIND, _VERSION = b"#bams3 counts ", 1
 _ROWS = re.compile(rb"(?:[0-9]{1,9}\t[0-9]{1,9}\t[0-9]{1,9}\n)*")
 _ROW = 30
 """Bytes of a row, at most."""
@@ -79,6 +80,10 @@ def read_counts(uri: str, sites: SiteSet, quality: Quality) -> Allele:
     most = len(heading) + _ROW * len(sites)
     data = storage.get_range(path, 0, most + 1)
     if data.partition(b"\t")[0] != heading.partition(b"\t")[0]:
+        if data.startswith(_KIND):
+            raise FormatError(
+                f"{uri}: counted by another version of bams3; count again with bams3 relate --count"
+            )
         raise FormatError(f"{uri}: not a file of counts; make it with: bams3 relate --count")
     line, _, rows = data.partition(b"\n")
     if line + b"\n" != heading:
@@ -101,4 +106,4 @@ def name_of(uri: str) -> str:
 
 def _heading(sites: SiteSet, quality: Quality) -> bytes:
     of = f"sites={sites.key}\tmin-MQ={quality.mapping}\tmin-BQ={quality.base}"
-    return f"#bams3 counts 1\t{of}\n".encode()
+    return b"%b%d\t%b\n" % (_KIND, _VERSION, of.encode())

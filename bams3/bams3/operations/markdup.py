@@ -21,6 +21,7 @@ from bams3.operations.begin import begin, removed_after_an_error, warn_of_partia
 from bams3.operations.convert import Conversion
 from bams3.operations.earlier import Earlier
 from bams3.operations.marking import marking
+from bams3.operations.places import refuse_in_place
 from bams3.operations.reread import reread
 from bams3.parallel.uploads import Uploads
 from bams3.parallel.workers import Workers, watched, worker_count
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
 
 
 def markdup(
-    source: Any, dataset: Any, options: Markdup | None = None, *, workers: int | str = "auto", verify: bool = False,
-    progress: Callable[[int], None] | None = None,
+    source: Any, dataset: Any, options: Markdup | None = None, *, workers: int | str = "auto",
+    overwrite: bool = False, verify: bool = False, progress: Callable[[int], None] | None = None,
 ) -> Manifest:  # fmt: skip
     """Mark the duplicates of a dataset as `samtools markdup` does; the marked records become a new dataset.
 
@@ -48,6 +49,8 @@ def markdup(
         What is compared and marked; by default as `samtools markdup` does without options.
     workers
         Number of threads, or "auto" for all available cores.
+    overwrite
+        Replace what is at `dataset`, if that is a dataset or the beginning of one.
     verify
         Read what was written again before it is committed.
     progress
@@ -65,12 +68,13 @@ def markdup(
     SourceError
         If its records lack tags that `samtools fixmate -m` writes.
     DatasetError
-        If there is something where the new dataset is to be.
+        If there is something where the new dataset is to be, unless `overwrite` allows it.
     UsageError
         If options are invalid or contradict each other.
     """
     options = options or Markdup()
     options.check()
+    refuse_in_place([str(source)], str(dataset))
     threads = worker_count(workers)
     reader = open_reader([str(source)], prefetch=(layout.INDEX, layout.HEADER))
     if not reader.is_whole:
@@ -80,7 +84,7 @@ def markdup(
     plan = Plan.of(header, told.chunk_size, told.level, told.lossy)
     storage = open_storage(str(dataset))
     warn_of_partial_header(reader)
-    with begin(storage, plan, header.text, None, overwrite=False, resume=False) as (storage, there):
+    with begin(storage, plan, header.text, None, overwrite=overwrite, resume=False) as (storage, there):
         with removed_after_an_error(storage), Workers(threads) as pool:
             stored = Earlier(reader.storage, plan, {entry.path: entry.size for entry in reader.objects})
             job = Conversion(Uploads(storage), plan, HeaderLines(header), pool, stored, there)

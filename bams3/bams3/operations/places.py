@@ -1,8 +1,12 @@
 """Whether two paths or URIs, however they are written, name the same place."""
 
 import os
+from collections.abc import Iterable
 
+from bams3.chunk.reader import contig_in
+from bams3.errors import UsageError
 from bams3.storage import is_remote, open_storage
+from bams3.storage.memory import is_stream
 
 
 def resolved(name: str) -> str:
@@ -16,6 +20,23 @@ def same_place(name: str, other: str) -> bool:
         return False
     ours, theirs = resolved(name), resolved(other)
     return ours == theirs or _is_web_address(ours, theirs) or _is_web_address(theirs, ours)
+
+
+def refuse_in_place(given: Iterable[str], out: str) -> None:
+    """Raise UsageError if the new dataset would be an input, or lie in it, or hold it."""
+    for name in given:
+        path = contig_in(name)[0]
+        if not is_remote(path) and is_stream(path):
+            continue
+        if same_place(path, out):
+            raise UsageError(
+                f"{out}: this is the dataset that is read, and it can't be rewritten in place, because it is needed "
+                "until the new one is complete; write to another path"
+            )
+        ours, theirs = f"{resolved(out)}/", f"{resolved(path)}/"
+        if ours.startswith(theirs) or theirs.startswith(ours):
+            what = "it lies in" if ours.startswith(theirs) else "it holds"
+            raise UsageError(f"{out}: {what} {name}, which is read; write to another path")
 
 
 def _is_web_address(address: str, uri: str) -> bool:

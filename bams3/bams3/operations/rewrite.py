@@ -18,7 +18,6 @@ from bams3.bam.header import as_bytes, field_of
 from bams3.bam.lossy import Loss
 from bams3.bam.records import check_order
 from bams3.chunk.header import HeaderLines
-from bams3.chunk.reader import contig_in
 from bams3.chunk.writer import stored_row_group
 from bams3.codec import ENCODINGS
 from bams3.dataset import layout, parts
@@ -31,14 +30,13 @@ from bams3.dataset.sums import Sums
 from bams3.errors import FormatError, SourceError, UsageError
 from bams3.operations.begin import begin, check_options, removed_after_an_error, warn_of_partial_header
 from bams3.operations.convert import Conversion, Result
-from bams3.operations.places import resolved, same_place
+from bams3.operations.places import refuse_in_place
 from bams3.operations.reread import reread
 from bams3.operations.row_groups import ChunkKey, Task
 from bams3.parallel.uploads import Uploads
 from bams3.parallel.workers import Workers, watched, worker_count
 from bams3.sources.messages import show
-from bams3.storage import is_remote, open_storage
-from bams3.storage.memory import is_stream
+from bams3.storage import open_storage
 
 if TYPE_CHECKING:
     from bams3.bam.records import RecordBlock
@@ -104,7 +102,7 @@ def rewrite(
         If options are invalid or contradict each other.
     """
     given = [str(each) for each in (source if isinstance(source, list | tuple) else [source])]
-    _refuse_in_place(given, str(dataset))
+    refuse_in_place(given, str(dataset))
     if drop_tags and keep_tags:
         raise UsageError("--drop-tags and --keep-tags cannot be combined; give one of them")
     loss = Loss.of(qualities, drop_tags, keep_tags, drop_read_groups)
@@ -138,23 +136,6 @@ def _warn(reader: DatasetReader, loss: Loss | None) -> None:
     if loss:
         show(reader.uri, f"{loss}: the new dataset does not hold its records as they are")
     warn_of_partial_header(reader)
-
-
-def _refuse_in_place(given: Iterable[str], out: str) -> None:
-    """Raise UsageError if the new dataset would be an input, or lie in it, or hold it."""
-    for name in given:
-        path = contig_in(name)[0]
-        if not is_remote(path) and is_stream(path):
-            continue
-        if same_place(path, out):
-            raise UsageError(
-                f"{out}: this is the dataset that is read, and it can't be rewritten in place, because it is needed "
-                "until the new one is complete; write to another path"
-            )
-        ours, theirs = f"{resolved(out)}/", f"{resolved(path)}/"
-        if ours.startswith(theirs) or theirs.startswith(ours):
-            what = "it lies in" if ours.startswith(theirs) else "it holds"
-            raise UsageError(f"{out}: {what} {name}, which is read; write to another path")
 
 
 def _check_read_groups(reader: DatasetReader, names: Iterable[str]) -> None:
