@@ -14,11 +14,13 @@ from bams3.bridge.decoder import Decoder
 from bams3.chunk.entry import ChunkEntry
 from bams3.chunk.reader import ChunkReader
 from bams3.chunk.row_group import RowGroup
+from bams3.chunk.tiles import tiles_of
 from bams3.codec import names, qualities, records, reference, sequences, tags  # noqa: F401 - before somebody waits for it
 from bams3.dataset import layout
 from bams3.dataset.manifest import Manifest
 from bams3.dataset.prefetch import plan_all
 from bams3.dataset.reader import DatasetReader
+from bams3.dataset.tiles import WRONG_TILES
 from bams3.errors import DatasetError, FormatError
 
 READERS = 64  # who read in order, at once
@@ -105,13 +107,21 @@ class RowGroups:
             group = self.group(number)
             for (fetched,) in self._dataset.fetched([(group,)], plan_all):
                 fetched.load()
-            return Decoded(group.block(), group.pos, group.end)
+            block, told = group.block(), self.tiles(number)
+            if told is not None and told != tiles_of(block):  # what the index of the BAM was made of
+                raise FormatError(f"{group.name}: {WRONG_TILES}")
+            return Decoded(block, group.pos, group.end)
         except (FormatError, OSError):
             if self._is_replaced():
                 raise DatasetError(
                     f"{self._dataset.uri}: the dataset was replaced after it had been opened; open it again"
                 ) from None
             raise
+
+    def tiles(self, number: int) -> array[int] | None:
+        """Return the list of tiles of a row group, as in `chunk.tiles`; None if the dataset's index has none. Raises
+        FormatError."""
+        return self._dataset.tiles[number] if self._dataset.tiles else None
 
     def group(self, number: int) -> RowGroup:
         """Return a row group, of which nothing has been read."""

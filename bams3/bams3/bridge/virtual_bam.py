@@ -14,7 +14,7 @@ from bams3.dataset.reader import DatasetReader
 from bams3.errors import UsageError
 from bams3.sources.bgzf import EOF_MARKER
 
-LAYOUT = b"3"
+LAYOUT = b"4"
 """Changes whenever other bytes are made of the same dataset."""
 
 
@@ -105,12 +105,13 @@ class VirtualBam:
     def _runs(self) -> dict[int, list[Run]]:
         """Where the records of each reference are, by row group."""
         found: dict[int, list[Run]] = {}
-        section = 1
+        number = 0
         for entry in self._dataset.index:
             runs = found.setdefault(entry.reference_id, [])
             for zone in entry.zones:
-                runs.append(Run(zone.min_pos, zone.max_end, self._starts[section], self._starts[section + 1]))
-                section += 1
+                place, tiles = self.place(number), self.row_groups.tiles(number)
+                runs.append(Run(zone.min_pos, zone.max_end, *place, zone.bytes, tiles or (), number == 0))
+                number += 1
         return found
 
     @cached_property
