@@ -15,7 +15,7 @@ from bams3.chunk.entry import ChunkEntry
 from bams3.chunk.reader import ChunkReader
 from bams3.chunk.row_group import RowGroup
 from bams3.chunk.tiles import tiles_of
-from bams3.codec import names, qualities, records, reference, sequences, tags  # noqa: F401 - before somebody waits for it
+from bams3.codec import ZoneMap, names, qualities, records, reference, sequences, tags  # noqa: F401 - before somebody waits for it
 from bams3.dataset import layout
 from bams3.dataset.manifest import Manifest
 from bams3.dataset.prefetch import plan_all
@@ -23,6 +23,7 @@ from bams3.dataset.reader import DatasetReader
 from bams3.dataset.tiles import WRONG_TILES
 from bams3.errors import DatasetError, FormatError
 
+_BYTES = ZoneMap._fields.index("bytes")
 READERS = 64  # who read in order, at once
 BEHIND = 4  # row groups that are kept for who reads in order and does not come back
 CHUNKS = 64  # whose footers are kept
@@ -53,7 +54,7 @@ class RowGroups:
         """`once`: whoever reads in order keeps the bytes, as the kernel does, and does not come back for them."""
         self._dataset, self._decoder, self.ahead, self._once = dataset, decoder, decoder.workers, once
         self.places = [(entry, number) for entry in dataset.index for number in range(len(entry.row_groups))]
-        self.sizes = [zone.bytes for entry in dataset.index for zone in entry.zones]
+        self.sizes = [row[_BYTES] for entry in dataset.index for row in entry.row_groups]
         self._lock = threading.Lock()
         self._chunks: OrderedDict[str, ChunkReader] = OrderedDict()
         self._firsts: OrderedDict[int, int] = OrderedDict()

@@ -3,7 +3,7 @@
 from array import array
 from bisect import bisect_right
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 from bams3.bridge.blocks import lead_of, stored, stored_size
 from bams3.bridge.decoder import Decoder
@@ -105,12 +105,11 @@ class VirtualBam:
     def _runs(self) -> dict[int, list[Run]]:
         """Where the records of each reference are, by row group."""
         found: dict[int, list[Run]] = {}
-        number = 0
+        tiles, places, number = self._dataset.tiles, pairwise(self._starts[1:]), 0
         for entry in self._dataset.index:
             runs = found.setdefault(entry.reference_id, [])
-            for zone in entry.zones:
-                place, tiles = self.place(number), self.row_groups.tiles(number)
-                runs.append(Run(zone.min_pos, zone.max_end, *place, zone.bytes, tiles or (), number == 0))
+            for _, size, start, _, end, *_ in entry.row_groups:  # see `ZoneMap`
+                runs.append(Run(start, end, *next(places), size, tiles[number] if tiles else (), number == 0))
                 number += 1
         return found
 
