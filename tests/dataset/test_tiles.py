@@ -250,3 +250,15 @@ def test_a_dataset_of_an_earlier_version(dataset: Path, made: Path, bam: Path, t
     assert (dataset / INDEX).read_bytes() == before
     rewrite(dataset, tmp_path / "new.bams3")
     assert contents(tmp_path / "new.bams3") == contents(made)
+
+
+def test_contigs_that_share_a_window_have_none(tmp_path: Path) -> None:
+    contigs = [(f"c{number}", 40_000) for number in range(4100)]
+    text = b"".join(b"@SQ\tSN:%s\tLN:40000\n" % name.encode() for name, _ in contigs)
+    records = [hostile.good(contig, pos) for contig in (0, 7) for pos in range(0, 39_000, 400)]
+    (tmp_path / "in.bam").write_bytes(hostile.bam(text, contigs, records))
+    convert(tmp_path / "in.bam", tmp_path / "d.bams3", workers=1)
+    assert lists(tmp_path / "d.bams3") == [[], []]
+    assert list(verify(DatasetReader(tmp_path / "d.bams3"))) == []
+    bam = VirtualBam(DatasetReader(tmp_path / "d.bams3"))
+    assert len(bam.read(0, bam.size)) == bam.size

@@ -108,21 +108,19 @@ class RowGroups:
             group = self.group(number)
             for (fetched,) in self._dataset.fetched([(group,)], plan_all):
                 fetched.load()
-            block, told = group.block(), self.tiles(number)
-            if told is not None and told != tiles_of(block):  # what the index of the BAM was made of
+            decoded = Decoded(group.block(), group.pos, group.end)
+            tiles = (
+                None if group.chunk.contigs else self._dataset.tiles
+            )  # what the index of the BAM was made of
+            if tiles and tiles[number] != tiles_of(decoded.block, (decoded.pos, decoded.end)):
                 raise FormatError(f"{group.name}: {WRONG_TILES}")
-            return Decoded(block, group.pos, group.end)
+            return decoded
         except (FormatError, OSError):
             if self._is_replaced():
                 raise DatasetError(
                     f"{self._dataset.uri}: the dataset was replaced after it had been opened; open it again"
                 ) from None
             raise
-
-    def tiles(self, number: int) -> array[int] | None:
-        """Return the list of tiles of a row group, as in `chunk.tiles`; None if the dataset's index has none. Raises
-        FormatError."""
-        return self._dataset.tiles[number] if self._dataset.tiles else None
 
     def group(self, number: int) -> RowGroup:
         """Return a row group, of which nothing has been read."""

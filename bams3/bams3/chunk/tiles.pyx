@@ -23,7 +23,7 @@ cdef enum:
 TILE_SHIFT = SHIFT
 LEAST_BYTES = 1 << 18  # of records between the starts of two listed tiles
 
-cdef array.array UINT32 = array.array("I"), INT64 = array.array("q")
+cdef array.array INT32 = array.array("i"), UINT32 = array.array("I"), INT64 = array.array("q")
 
 
 cdef inline int64_t end_of(const uint8_t *r) noexcept nogil:
@@ -37,20 +37,38 @@ cdef inline int64_t end_of(const uint8_t *r) noexcept nogil:
     return endpos(record_pos(r), record_flag(r), length)
 
 
-def tiles_of(block):
-    """List the tiles of a row group, whose records are of one contig: array('I'). Empty for reads with no position."""
+cdef tuple places_of(block):
+    """POS and ends of records, array('i')."""
     cdef const uint8_t[::1] data = block.data
     cdef const int64_t[::1] offsets = block.offsets
+    cdef Py_ssize_t n = offsets.shape[0] - 1, i
+    cdef array.array pos = array.clone(INT32, n, zero=False), ends = array.clone(INT32, n, zero=False)
+    cdef int32_t *starts = <int32_t *> pos.data.as_ints
+    cdef int32_t *out = <int32_t *> ends.data.as_ints
+    with nogil:
+        for i in range(n):
+            starts[i], out[i] = record_pos(&data[offsets[i]]), <int32_t> end_of(&data[offsets[i]])
+    return pos, ends
+
+
+def tiles_of(block, places=None):
+    """List the tiles of a row group, whose records are of one contig: array('I'). Empty for reads with no position.
+
+    `places`: POS and ends of its records, array('i'), if they are known."""
+    cdef const uint8_t[::1] data = block.data
+    cdef const int64_t[::1] offsets = block.offsets
+    cdef const int32_t[::1] pos, ends
     cdef Py_ssize_t n = offsets.shape[0] - 1, i, listed = 0
-    cdef int64_t first, last, starts, reached, at, before = 0, end, least = LEAST_BYTES
-    cdef int32_t pos
+    cdef int64_t first, last, starts, reached, at, before = 0, least = LEAST_BYTES
     cdef uint32_t *reach
     cdef array.array found
     cdef uint32_t *out
     if n < 1 or offsets[n] - offsets[0] < least or record_ref(&data[offsets[0]]) < 0:
         return array.clone(UINT32, 0, zero=False)
-    first = max(record_pos(&data[offsets[0]]), 0) >> SHIFT
-    last = (max(record_pos(&data[offsets[n - 1]]), 0) >> SHIFT) + 1  # into which records may reach
+    pos, ends = places_of(block) if places is None else places
+    if not n == pos.shape[0] == ends.shape[0]:
+        raise ValueError("as many places as records are needed")
+    first, last = max(pos[0], 0) >> SHIFT, (max(pos[n - 1], 0) >> SHIFT) + 1  # into which records may reach
     if last <= first:  # they are not sorted
         return array.clone(UINT32, 0, zero=False)
     found = array.clone(UINT32, COLUMNS * ((offsets[n] - offsets[0]) // least + 1), zero=False)
@@ -61,12 +79,11 @@ def tiles_of(block):
     starts = reached = first + 1
     with nogil:
         for i in range(n):
-            at, pos = offsets[i] - offsets[0], record_pos(&data[offsets[i]])
-            end = end_of(&data[offsets[i]])
-            while reached <= last and reached << SHIFT < end:
+            at = offsets[i] - offsets[0]
+            while reached <= last and reached << SHIFT < ends[i]:
                 reach[reached - first - 1] = <uint32_t> at
                 reached += 1
-            while starts <= last and starts << SHIFT <= pos:
+            while starts <= last and starts << SHIFT <= pos[i] and starts < reached:
                 if at - before >= least:
                     out[listed], out[listed + 1] = <uint32_t> starts, <uint32_t> at
                     out[listed + 2] = reach[starts - first - 1]
