@@ -17,6 +17,7 @@ from bams3.bridge.library import Content
 
 FIRST, LARGEST = 1 << 16, 1 << 20  # bytes of a portion, at least and at most
 FEW = 1021  # bytes that follow the last byte of the portion before
+PAUSE = 0.01  # seconds for clients to leave who ask for a whole file, and take only its head: htslib does it twice
 THREADS = 64  # that wait for bytes
 SHARE = 8  # of them, for one user
 
@@ -107,7 +108,8 @@ async def _portions(content: Content, start: int, end: int, do: Do) -> AsyncIter
     bytes up to a row group, goes wrong if they are all that has arrived."""
     length, held, begin = FIRST, b"", start
     while start < end:
-        read = await do(partial(content.read, start, min(length, end - start)))
+        until = content.head if start < content.head else end
+        read = await do(partial(content.read, start, min(length, until - start, end - start)))
         start += len(read)
         last = len(read) - (start < end)
         if held:
@@ -115,6 +117,8 @@ async def _portions(content: Content, start: int, end: int, do: Do) -> AsyncIter
             read, last = read[min(FEW, last) :], max(last - FEW, 0)
         yield read[:last]
         held = bytes(read[last:])
+        if begin < content.head == start < end:
+            await anyio.sleep(PAUSE)
         length = min(max(FIRST, (start - begin) // 2), LARGEST)  # few are wasted on a client who leaves early
 
 

@@ -56,6 +56,12 @@ class VirtualBam:
         """The blocks of the header: the first bytes of the file."""
         return b"".join(stored(self._header))
 
+    @property
+    def head(self) -> int:
+        """How many bytes at the start of the file do not depend on records."""
+        sizes = self.row_groups.sizes
+        return self._starts[1] + (len(lead_of(sizes[0])) if sizes else 0)
+
     def read(self, offset: int, length: int) -> bytes:
         """Return `length` bytes from `offset`, or fewer at the end of the file. Raises as `portions` does."""
         return b"".join(self.portions(offset, length))
