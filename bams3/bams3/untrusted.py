@@ -37,3 +37,22 @@ def inflate(stored: bytes, most: int, dictionary: Any = None) -> bytes:
         raise ValueError(f"not enough memory for {size} bytes") from None
     except zstandard.ZstdError as error:
         raise ValueError(f"it can't be decompressed ({error})") from None
+
+
+def frame_length(stored: bytes) -> int:
+    """Return the length of the zstd frame that data begin with. Raises ValueError if they do not have all of it."""
+    import zstandard
+
+    try:
+        at: int = zstandard.frame_header_size(stored)
+        checksum = 4 * zstandard.get_frame_parameters(stored).has_checksum
+    except zstandard.ZstdError as error:
+        raise ValueError(f"it can't be decompressed ({error})") from None
+    is_last = False
+    while not is_last and at < len(stored):  # RFC 8878, 3.1.1.2: blocks
+        header = int.from_bytes(stored[at : at + 3], "little")
+        is_last, is_run = bool(header & 1), header >> 1 & 3 == 1
+        at += 3 + (1 if is_run else header >> 3)
+    if not is_last or at + checksum > len(stored):
+        raise ValueError("it ends too early")
+    return at + checksum

@@ -122,6 +122,8 @@ def test_no_portion_ends_where_a_row_group_does(start: int, end: int) -> None:
     data, borders = bytes(range(251)) * 1600, {4096, 65_536, 163_840}
 
     class Content:
+        head = 4096
+
         def read(self, at: int, length: int) -> bytes:
             return data[at : min([at + length, *(border for border in borders if border > at)])]
 
@@ -134,3 +136,30 @@ def test_no_portion_ends_where_a_row_group_does(start: int, end: int) -> None:
     found = anyio.run(portions)
     assert b"".join(found) == data[start:end]
     assert not {start + size for size in accumulate(map(len, found))} & borders - {end}
+
+
+@pytest.mark.parametrize(("start", "waits"), [(0, True), (5, True), (100_000, False), (150_000, False)])
+def test_clients_can_leave_before_records_are_decoded(
+    start: int, waits: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those who ask for the whole file get its head, and then there is a pause."""
+    log: list[int] = []
+
+    def read(at: int, length: int) -> bytes:
+        log.append(at + length)
+        return bytes(length)
+
+    async def sleep(_: float) -> None:
+        log.append(-1)
+
+    async def do(action: Any) -> Any:
+        return action()
+
+    async def take() -> int:
+        content = http_content.Content(400_000, "", 0, read, 100_000)
+        return sum([len(portion) async for portion in http_content._portions(content, start, 400_000, do)])
+
+    monkeypatch.setattr(http_content.anyio, "sleep", sleep)
+    assert anyio.run(take) == 400_000 - start
+    assert log.count(-1) == waits
+    assert not waits or log[log.index(-1) - 1] == 100_000

@@ -6,6 +6,7 @@ import random
 import shutil
 import tempfile
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,10 @@ from typing import Any
 import hostile
 import pysam
 import pytest
-from bams3.bridge.blocks import FEW, MOST, PAGE, lead_of, stored, stored_size
+from bams3.bridge.blocks import AROUND, FEW, LEAD, MOST, PAGE, lead_of, stored, stored_size
 from bams3.bridge.decoder import Decoder
 from bams3.bridge.virtual_bam import VirtualBam, index_kind
+from bams3.chunk import tiles
 from bams3.chunk.row_group import RowGroup
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import DatasetError, FormatError, UsageError
@@ -28,6 +30,14 @@ from remote_datasets import asked
 from virtual_bams import fetched, index_counts, places, whole, written
 
 EXAMPLES = int(os.environ.get("BAMS3_EXAMPLES", "40"))
+
+
+@pytest.fixture(scope="module")
+def every_tile() -> Iterator[None]:
+    """Row groups list all of their tiles, however few bytes these have."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tiles, "LEAST_BYTES", 1)
+        yield
 
 
 @given(st.one_of(st.integers(0, 3 * MOST), st.integers(FEW - 2, FEW + 2)), st.booleans(), st.data())
@@ -89,6 +99,7 @@ def test_many_row_groups(source: Path, local: Path, tmp_path: Path) -> None:
     same_as_the_bam(shutil.copy(source, tmp_path), local, tmp_path, 50)
 
 
+@pytest.mark.usefixtures("every_tile")
 @settings(max_examples=EXAMPLES)
 @given(hostile.bams())
 def test_hostile_bams(bam: hostile.Bam) -> None:
@@ -105,6 +116,11 @@ CASES = {
     "placed at −1": [hostile.good(0, -1), hostile.good(0, 3)],
     "placed and unmapped": [hostile.good(0, 3, flag=4), hostile.good(1, 7, flag=0), hostile.good(1, 9, flag=4)],
     "longer than a block": [hostile.record(ref=0, pos=9, cigar=[], sequence=b"A" * 300_000, quality=None)] * 2,
+    "long reads of all lengths": [
+        hostile.record(ref=0, pos=pos, flag=0, cigar=[(1, 0), (length, 3), (1, 0)], sequence=b"AC", quality=None)
+        for pos in range(0, 500_000, 3000)
+        for length in (1, 20_000, 70_000, 9 * pos % 400_000 + 1)
+    ],
     "across all windows": [
         hostile.record(ref=0, pos=0, cigar=[(1, 0), (900_000, 3), (1, 0)], sequence=b"AC", quality=None),
         *(hostile.good(0, pos) for pos in range(100_000, 900_000, 1000)),
@@ -112,6 +128,7 @@ CASES = {
 }  # fmt: skip
 
 
+@pytest.mark.usefixtures("every_tile")
 @pytest.mark.parametrize("case", CASES)
 def test_odd_datasets(case: str, tmp_path: Path) -> None:
     (tmp_path / "in.bam").write_bytes(hostile.bam(hostile.TEXT, hostile.CONTIGS, CASES[case]))
@@ -119,6 +136,7 @@ def test_odd_datasets(case: str, tmp_path: Path) -> None:
     same_as_the_bam(tmp_path / "in.bam", tmp_path / "d.bams3", tmp_path, 20)
 
 
+@pytest.mark.usefixtures("every_tile")
 @pytest.mark.parametrize(("length", "kind"), [(2**29 - 1, "bai"), (2**29, "csi"), (2**31 - 1, "csi")])
 def test_contigs_that_bai_can_describe(length: int, kind: str, tmp_path: Path) -> None:
     header = f"@HD\tVN:1.6\tSO:coordinate\n@SQ\tSN:chr1\tLN:{length}\n".encode()
@@ -131,6 +149,43 @@ def test_contigs_that_bai_can_describe(length: int, kind: str, tmp_path: Path) -
     if kind == "csi":
         with pytest.raises(UsageError, match="use CSI"):
             VirtualBam(dataset).index("bai")
+
+
+def block_of(offset: int, *, apart: bool) -> int:
+    """Where the block begins that has a byte of stored data."""
+    if not apart:
+        return offset // MOST * (MOST + AROUND)
+    return LEAD + AROUND + FEW + block_of(offset - FEW, apart=False) if offset >= FEW else 0
+
+
+@pytest.mark.usefixtures("every_tile")
+@pytest.mark.parametrize("kind", ["bai", "csi"])
+def test_regions_lead_to_their_tile(kind: str, tmp_path: Path) -> None:
+    """htslib reads no byte of the tiles before: here, they are zeros."""
+    original, shown = tmp_path / "in.bam", tmp_path / "v.bam"
+    long = {"sequence": b"AC" * 4000, "quality": None}
+    records = [
+        hostile.record(ref=0, pos=pos, flag=4 * (pos % 9 == 0), cigar=[(8000, 0)], **long)
+        for pos in range(0, 500_000, 5000)
+    ]
+    original.write_bytes(hostile.bam(hostile.TEXT, hostile.CONTIGS, records))
+    pysam.index(str(original))
+    convert(original, tmp_path / "d.bams3", chunk_size="256K")
+    written(tmp_path / "d.bams3", shown, kind)
+    dataset, data = DatasetReader(tmp_path / "d.bams3"), shown.read_bytes()
+    bam, tried = VirtualBam(dataset), 0
+    assert dataset.tiles
+    for number in range(len(bam.row_groups.sizes)):
+        first, _ = bam.place(number)
+        for tile, _, reach in zip(*[iter(dataset.tiles[number])] * 3, strict=True):
+            begin = first + block_of(reach, apart=number == 0)
+            header = data[: bam.place(0)[0]]
+            shown.write_bytes(header.ljust(begin, b"\0") + data[begin:])
+            place = ("chr1", tile << 14, (tile << 14) + 100)
+            with pysam.AlignmentFile(str(shown)) as file, pysam.AlignmentFile(str(original)) as whole_file:
+                assert [*file.fetch(*place)] == [*whole_file.fetch(*place)]
+            tried += begin > first
+    assert tried > 20
 
 
 @pytest.mark.parametrize("kind", ["bai", "csi"])

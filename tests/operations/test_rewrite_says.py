@@ -95,11 +95,11 @@ def test_what_was_written_before_an_error_is_removed(
 ) -> None:
     left = [None] * 3
 
-    def until_then(group: Any) -> Any:
+    def until_then(*given: Any) -> Any:
         if not left:
             raise error
         left.pop()
-        return stored_row_group(group)
+        return stored_row_group(*given)
 
     monkeypatch.setattr(rewriting, "stored_row_group", until_then)
     with pytest.raises(type(error)):

@@ -145,7 +145,7 @@ def read_dataset(folder: Path) -> tuple[dict[str, Any], bytes, Iterator[RowGroup
     if manifest["version"] > 3:
         assert hashlib.sha256(header).hexdigest() == manifest["header_sha256"]
         assert hashlib.sha256(stored).hexdigest() == manifest["index_sha256"]
-    return manifest, header, _row_groups(folder, manifest, json.loads(unzstd(stored)))
+    return manifest, header, _row_groups(folder, manifest, index_of(stored)[0])
 
 
 def _row_groups(folder: Path, manifest: dict[str, Any], index: list[Any]) -> Iterator[RowGroup]:
@@ -190,3 +190,10 @@ def shared_windows(manifest: dict[str, Any]) -> dict[int, int]:
         else:
             runs.append(([number] if short else [], length))
     return {number: members[-1] for members, _ in runs if len(members) > 1 for number in members}
+
+
+def index_of(stored: bytes) -> tuple[Any, Any]:
+    """What is in the two frames of an index; None if there is one alone."""
+    decoder = zstandard.ZstdDecompressor().decompressobj()
+    entries = json.loads(decoder.decompress(stored))
+    return entries, json.loads(unzstd(decoder.unused_data)) if decoder.unused_data else None

@@ -5,12 +5,13 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from pathlib import Path
 
 from reader import columns
 from reader.bases import Sequences, qualities
 from reader.columns import REFERENCE, span
-from reader.container import RowGroup, read_dataset
+from reader.container import RowGroup, index_of, read_dataset
 from reader.integers import name_hash, short_integers, unpack
 from reader.tags import Derived, cigar_text, packed, sam_tags, tags
 
@@ -130,3 +131,36 @@ def read_sam(folder: Path) -> bytes:
         records.sam(i, references) for _, records in read_records(folder) for i in range(len(records.pos))
     ]
     return header + b"".join(lines)
+
+
+def read_tiles(folder: Path, least: int = 1 << 18) -> Iterator[list[int]]:
+    """The tiles of each row group that the index lists, compared with its records."""
+    entries, listed = index_of((folder / "_index/chunks.json.zst").read_bytes())
+    counts, tiles, starts, backs = map(iter, listed)
+    zones = (zone for entry in entries for zone in entry[7])
+    for (_, records), zone in zip(read_records(folder), zones, strict=True):
+        found: list[int] = []
+        tile, start = max(zone[2], 0) >> 14, 0
+        for _ in range(next(counts)):
+            tile, start = tile + next(tiles), start + next(starts)
+            found += [tile, start, start - next(backs)]
+        assert found == tiles_of(records, least)
+        yield found
+    assert not [*counts, *tiles, *starts, *backs]
+
+
+def tiles_of(records: Records, least: int) -> list[int]:
+    """The tiles of a row group of one reference."""
+    if records.ref[0] < 0:
+        return []
+    offsets = [*accumulate((len(records.bam(i)) for i in range(len(records.pos))), initial=0)]
+    places = [*zip(records.pos, records.end, offsets, strict=False)]
+    found: list[int] = []
+    before = 0
+    for tile in range((max(records.pos[0], 0) >> 14) + 1, (max(records.pos[-1], 0) >> 14) + 2):
+        start = next((at for pos, _, at in places if pos >= tile << 14), offsets[-1])
+        reach = next((at for _, end, at in places if end > tile << 14), None)
+        if reach is not None and start - before >= least:
+            found += [tile, start, reach]
+            before = start
+    return found

@@ -15,8 +15,9 @@ from starlette.responses import Response, StreamingResponse
 from bams3.bridge.http_ranges import Range, ranges_of, status_of_conditions
 from bams3.bridge.library import Content
 
-FIRST, LARGEST = 1 << 16, 1 << 20  # bytes of a portion: few are wasted on a client who leaves early
+FIRST, LARGEST = 1 << 16, 1 << 20  # bytes of a portion, at least and at most
 FEW = 1021  # bytes that follow the last byte of the portion before
+PAUSE = 0.01  # seconds for clients to leave who ask for a whole file, and take only its head: htslib does it twice
 THREADS = 64  # that wait for bytes
 SHARE = 8  # of them, for one user
 
@@ -105,9 +106,10 @@ async def begun(portions: AsyncIterator[Portion]) -> AsyncIterator[Portion]:
 async def _portions(content: Content, start: int, end: int, do: Do) -> AsyncIterator[Portion]:
     """The bytes [start, end). Only the last portion may end where a row group does: htslib before 1.19, which skips
     bytes up to a row group, goes wrong if they are all that has arrived."""
-    length, held = FIRST, b""
+    length, held, begin = FIRST, b"", start
     while start < end:
-        read = await do(partial(content.read, start, min(length, end - start)))
+        until = content.head if start < content.head else end
+        read = await do(partial(content.read, start, min(length, until - start, end - start)))
         start += len(read)
         last = len(read) - (start < end)
         if held:
@@ -115,7 +117,9 @@ async def _portions(content: Content, start: int, end: int, do: Do) -> AsyncIter
             read, last = read[min(FEW, last) :], max(last - FEW, 0)
         yield read[:last]
         held = bytes(read[last:])
-        length = min(2 * length, LARGEST)
+        if begin < content.head == start < end:
+            await anyio.sleep(PAUSE)
+        length = min(max(FIRST, (start - begin) // 2), LARGEST)  # few are wasted on a client who leaves early
 
 
 async def _multipart(

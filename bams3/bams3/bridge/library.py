@@ -26,13 +26,15 @@ STEADY = 1.0  # seconds for which a dataset, and what a folder holds, is not loo
 class Content(NamedTuple):
     """Bytes that are read as they are needed. `etag`: a strong validator; `modified`: seconds since the epoch.
 
-    `read(offset, length)` returns 1 to `length` bytes. It may raise FormatError, DatasetError and OSError.
+    `read(offset, length)` returns 1 to `length` bytes. It may raise FormatError, DatasetError and OSError. `head`: how
+    many bytes at the start need no decoding; many clients ask for all of them and take these alone.
     """
 
     size: int
     etag: str
     modified: float
     read: Callable[[int, int], bytes | memoryview]
+    head: int = 0
 
 
 class Served:
@@ -59,7 +61,7 @@ class Served:
         """The file of a kind: "bam", "bai" or "csi". Raises UsageError if there is no such index."""
         etag, modified = self.bam.etag, self.bam.modified
         if kind == "bam":
-            return Content(self.bam.size, etag, modified, self.bam.read_some)
+            return Content(self.bam.size, etag, modified, self.bam.read_some, self.bam.head)
         data = self._indexes.get(kind)
         if data is None:
             data = self._indexes[kind] = self.bam.index(kind)

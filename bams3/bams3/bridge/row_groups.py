@@ -14,13 +14,16 @@ from bams3.bridge.decoder import Decoder
 from bams3.chunk.entry import ChunkEntry
 from bams3.chunk.reader import ChunkReader
 from bams3.chunk.row_group import RowGroup
-from bams3.codec import names, qualities, records, reference, sequences, tags  # noqa: F401 - before somebody waits for it
+from bams3.chunk.tiles import tiles_of
+from bams3.codec import ZoneMap, names, qualities, records, reference, sequences, tags  # noqa: F401 - before somebody waits for it
 from bams3.dataset import layout
 from bams3.dataset.manifest import Manifest
 from bams3.dataset.prefetch import plan_all
 from bams3.dataset.reader import DatasetReader
+from bams3.dataset.tiles import WRONG_TILES
 from bams3.errors import DatasetError, FormatError
 
+_BYTES = ZoneMap._fields.index("bytes")
 READERS = 64  # who read in order, at once
 BEHIND = 4  # row groups that are kept for who reads in order and does not come back
 CHUNKS = 64  # whose footers are kept
@@ -51,7 +54,7 @@ class RowGroups:
         """`once`: whoever reads in order keeps the bytes, as the kernel does, and does not come back for them."""
         self._dataset, self._decoder, self.ahead, self._once = dataset, decoder, decoder.workers, once
         self.places = [(entry, number) for entry in dataset.index for number in range(len(entry.row_groups))]
-        self.sizes = [zone.bytes for entry in dataset.index for zone in entry.zones]
+        self.sizes = [row[_BYTES] for entry in dataset.index for row in entry.row_groups]
         self._lock = threading.Lock()
         self._chunks: OrderedDict[str, ChunkReader] = OrderedDict()
         self._firsts: OrderedDict[int, int] = OrderedDict()
@@ -105,7 +108,13 @@ class RowGroups:
             group = self.group(number)
             for (fetched,) in self._dataset.fetched([(group,)], plan_all):
                 fetched.load()
-            return Decoded(group.block(), group.pos, group.end)
+            decoded = Decoded(group.block(), group.pos, group.end)
+            tiles = (
+                None if group.chunk.contigs else self._dataset.tiles
+            )  # what the index of the BAM was made of
+            if tiles and tiles[number] != tiles_of(decoded.block, (decoded.pos, decoded.end)):
+                raise FormatError(f"{group.name}: {WRONG_TILES}")
+            return decoded
         except (FormatError, OSError):
             if self._is_replaced():
                 raise DatasetError(

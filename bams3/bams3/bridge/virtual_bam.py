@@ -3,7 +3,7 @@
 from array import array
 from bisect import bisect_right
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 from bams3.bridge.blocks import lead_of, stored, stored_size
 from bams3.bridge.decoder import Decoder
@@ -14,7 +14,7 @@ from bams3.dataset.reader import DatasetReader
 from bams3.errors import UsageError
 from bams3.sources.bgzf import EOF_MARKER
 
-LAYOUT = b"3"
+LAYOUT = b"4"
 """Changes whenever other bytes are made of the same dataset."""
 
 
@@ -55,6 +55,12 @@ class VirtualBam:
     def header(self) -> bytes:
         """The blocks of the header: the first bytes of the file."""
         return b"".join(stored(self._header))
+
+    @property
+    def head(self) -> int:
+        """How many bytes at the start of the file do not depend on records."""
+        sizes = self.row_groups.sizes
+        return self._starts[1] + (len(lead_of(sizes[0])) if sizes else 0)
 
     def read(self, offset: int, length: int) -> bytes:
         """Return `length` bytes from `offset`, or fewer at the end of the file. Raises as `portions` does."""
@@ -105,12 +111,12 @@ class VirtualBam:
     def _runs(self) -> dict[int, list[Run]]:
         """Where the records of each reference are, by row group."""
         found: dict[int, list[Run]] = {}
-        section = 1
+        tiles, places, number = self._dataset.tiles, pairwise(self._starts[1:]), 0
         for entry in self._dataset.index:
             runs = found.setdefault(entry.reference_id, [])
-            for zone in entry.zones:
-                runs.append(Run(zone.min_pos, zone.max_end, self._starts[section], self._starts[section + 1]))
-                section += 1
+            for _, size, start, _, end, *_ in entry.row_groups:  # see `ZoneMap`
+                runs.append(Run(start, end, *next(places), size, tiles[number] if tiles else (), number == 0))
+                number += 1
         return found
 
     @cached_property

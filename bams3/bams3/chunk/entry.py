@@ -20,6 +20,9 @@ class ChunkEntry(NamedTuple):
 
     `sha256`, of all bytes of the chunk in hex digits, is empty if an earlier version wrote the index, and if the chunk
     was read without an index.
+
+    `tiles`: for each of `row_groups`, its list of tiles (`chunk.tiles`); empty if they are not known. An entry that was
+    read from an index lacks them, since they are behind all entries there (`dataset.tiles`).
     """
 
     path: str
@@ -32,12 +35,17 @@ class ChunkEntry(NamedTuple):
     row_groups: Sequence[Sequence[int]]
     contigs: Sequence[int] = ()
     sha256: str = ""
+    tiles: Sequence[Sequence[int]] = ()
 
     def to_json(self) -> Sequence[Any]:
-        """As in an index or a part."""
+        """As in an index: without its tiles."""
         if self.sha256:
-            return self
-        return self[:-1] if self.contigs else self[:-2]
+            return self[:-1]
+        return self[:-2] if self.contigs else self[:-3]
+
+    def to_part_json(self) -> Sequence[Any]:
+        """As in a part."""
+        return [*self.to_json(), [list(listed) for listed in self.tiles]] if self.tiles else self.to_json()
 
     @property
     def zones(self) -> list[ZoneMap]:

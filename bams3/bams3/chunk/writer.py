@@ -22,6 +22,7 @@ from bams3.chunk.footer import (
 )
 from bams3.chunk.header import HeaderLines
 from bams3.chunk.row_group import RowGroup, records_checksum
+from bams3.chunk.tiles import tiles_of
 from bams3.codec import ENCODINGS, ZoneMap, joined, streams, text_values
 from bams3.codec.encoder import encode
 
@@ -32,7 +33,7 @@ COPIED = 1 << 20  # … and that are copied at a time
 @dataclass
 class CompressedRowGroup:
     """A row group ready to be written: `streams` maps name → (codec, stored bytes, raw length); `programs`: the values
-    of the records' PG tags; `contigs`: see `RowGroupEntry`."""
+    of the records' PG tags; `contigs`: see `RowGroupEntry`; `tiles`: a list as in `chunk.tiles`."""
 
     zone: ZoneMap
     references: list[int]
@@ -41,6 +42,7 @@ class CompressedRowGroup:
     crc32: int
     streams: Mapping[str, tuple[str, bytes | memoryview, int]]
     contigs: Sequence[Sequence[int]] = ()
+    tiles: Sequence[int] = ()
 
 
 def compress_row_group(block: Any, reference_id: int, level: int) -> CompressedRowGroup:
@@ -66,17 +68,24 @@ def _compressed(
     sizes = [sum(len(compressed[name][1]) for name in names) for names in (hot, cold)]
     zone = zone._replace(hot=sizes[0], cold=sizes[1])
     programs = text_values(encoded, "PG")
-    crc32 = records_checksum(block)
-    return CompressedRowGroup(zone, references, read_groups, programs, crc32, compressed, contigs)
+    crc32, tiles = records_checksum(block), () if contigs else tiles_of(block)
+    return CompressedRowGroup(zone, references, read_groups, programs, crc32, compressed, contigs, tiles)
 
 
-def stored_row_group(group: RowGroup) -> CompressedRowGroup:
-    """A row group of an existing chunk, as it is stored there. Raises FormatError if it is damaged."""
+def stored_row_group(group: RowGroup, tiles: Sequence[int] | None) -> CompressedRowGroup:
+    """A row group of an existing chunk, as it is stored there. `tiles`: its list, or None if it is not known; then the
+    records are decoded. Raises FormatError if it is damaged."""
     entry = group.chunk.footer.row_groups[group.number]
     return CompressedRowGroup(
         entry.zone, entry.references, entry.read_groups, group.text_values("PG"), entry.crc32,
         group.stored_streams(), entry.contigs,
+        tiles if tiles is not None else listed(group),
     )  # fmt: skip
+
+
+def listed(group: RowGroup) -> Sequence[int]:
+    """The list of tiles of a row group as it is stored, from its records. Raises FormatError if it is damaged."""
+    return () if group.entry.contigs else tiles_of(group.stored_block())
 
 
 def _described(group: CompressedRowGroup, *parts: list[str]) -> RowGroupEntry:
@@ -114,6 +123,7 @@ def write_chunk(
     """
     entries: list[RowGroupEntry] = []
     programs: set[str] = set()
+    tiles: list[Sequence[int]] = []
     digest = sha256()
 
     def write(data: bytes) -> int:
@@ -126,6 +136,7 @@ def write_chunk(
             programs.update(group.programs)
             cold_names, hot_names = parted(group.streams)
             entries.append(_described(group, cold_names, hot_names))
+            tiles += [group.tiles, *[()] * (len(group.contigs) - 1)]
             at += write(b"".join(group.streams[name][1] for name in cold_names))
             hot.writelines(group.streams[name][1] for name in hot_names)
         hot.seek(0)
@@ -143,5 +154,6 @@ def write_chunk(
     footer_crc32 = TRAILER.unpack(ending[-TRAILER.size :])[1]
     place = identity[1:4]
     return ChunkEntry(
-        path, *place, at + len(ending), len(ending), footer_crc32, footer.zones, footer.contigs, digest.hexdigest()
+        path, *place, at + len(ending), len(ending), footer_crc32, footer.zones, footer.contigs, digest.hexdigest(),
+        tiles,
     )  # fmt: skip

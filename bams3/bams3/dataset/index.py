@@ -10,6 +10,7 @@ from bams3.chunk.zones import check_joined, check_zones
 from bams3.dataset import layout
 from bams3.dataset.layout import Grid
 from bams3.dataset.manifest import MAX_INDEX, Counts, Manifest, check_sha256, is_count
+from bams3.dataset.tiles import tiles_to_bytes
 from bams3.errors import FormatError
 from bams3.untrusted import inflate, parse_json
 
@@ -18,11 +19,12 @@ _NOWHERE = "at an invalid position, or not on the dataset's grid"
 
 
 def index_to_bytes(entries: list[ChunkEntry]) -> bytes:
-    """Encode the chunk index: zstd-compressed JSON, one chunk a line."""
+    """Encode the chunk index: zstd-compressed JSON, one chunk a line; and behind it the tiles."""
     import zstandard
 
     lines = ",\n".join(json.dumps(entry.to_json(), separators=(",", ":")) for entry in entries)
-    return zstandard.ZstdCompressor(level=9).compress(f"[\n{lines}\n]\n".encode())
+    compressed: bytes = zstandard.ZstdCompressor(level=9).compress(f"[\n{lines}\n]\n".encode())
+    return compressed + tiles_to_bytes(entries)
 
 
 def index_from_bytes(data: bytes, manifest: Manifest, name: str) -> list[ChunkEntry]:
@@ -31,6 +33,8 @@ def index_from_bytes(data: bytes, manifest: Manifest, name: str) -> list[ChunkEn
     most = min(MAX_INDEX, CHUNK_TEXT * (manifest.chunks + 1) + ROW_GROUP_TEXT * manifest.records)
     try:
         entries = [ChunkEntry(*entry) for entry in parse_json(inflate(data, most))]
+        if any(entry.tiles for entry in entries):
+            raise ValueError("entries that are too long")
         check_chunks(entries, manifest.counts, manifest.references, manifest.chunk_size, manifest.joined)
         check_hashes(entries, manifest.version)
         if (len(entries), sum(entry.size for entry in entries)) != (manifest.chunks, manifest.bytes):

@@ -191,6 +191,10 @@ class LooseChunks(DatasetReader):
         """The chunks as they are stored, in BAM order."""
         return sorted((entry for entry, _ in self._stored.values()), key=attrgetter("order"))
 
+    @property
+    def tiles(self) -> None:
+        """Tiles are in the index of a dataset."""
+
     def stored_chunk(self, entry: ChunkEntry) -> ChunkReader:
         """The chunk that an entry of `objects` describes."""
         return self._stored[entry.path][1]

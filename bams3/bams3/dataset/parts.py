@@ -31,6 +31,7 @@ from bams3.dataset.manifest import (
 from bams3.dataset.own import Own, is_former, is_part
 from bams3.dataset.plan import Plan, former_plans, is_plan, read_object
 from bams3.dataset.sums import Sums
+from bams3.dataset.tiles import check_tiles
 from bams3.errors import DatasetError
 from bams3.storage import Storage
 from bams3.untrusted import parse_json
@@ -55,7 +56,7 @@ class Part:
             "windows": self.windows,
             "counts": self.counts.to_json(),
             "source_counts": sorted(self.source_counts.items()),
-            "chunks": [chunk.to_json() for chunk in self.chunks],
+            "chunks": [chunk.to_part_json() for chunk in self.chunks],
         }
         return sealed(document | ({"truncated": True} if self.truncated else {}) | sums_to_json(self.sums))
 
@@ -90,6 +91,7 @@ class Part:
             raise ValueError("invalid windows")
         check_chunks(self.chunks, self.counts, plan.references, plan.chunk_size, plan.joined)
         check_hashes(self.chunks, plan.version)
+        check_tiles(self.chunks)
         runs = sorted(self.windows)
         for chunk in self.chunks:
             reference_id, start = chunk.window

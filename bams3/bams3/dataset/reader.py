@@ -20,8 +20,10 @@ from bams3.dataset.layout import Grid
 from bams3.dataset.manifest import Counts, Manifest, header_id, is_joined
 from bams3.dataset.packing import header_path, header_text, longest_header
 from bams3.dataset.prefetch import Job, Plan, fetched, plan_hot
+from bams3.dataset.tiles import Tiles, tiles_from_bytes
 from bams3.errors import DatasetError, FormatError
 from bams3.storage import is_remote, open_storage
+from bams3.untrusted import frame_length
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -179,7 +181,20 @@ class DatasetReader:
         """The chunks as they are stored, in BAM order: contigs may share one."""
         length = self.manifest.index_bytes
         data = self._document(layout.INDEX, length, self.manifest.index_crc32, length)
-        return index_from_bytes(data, self.manifest, self.uri)
+        entries = index_from_bytes(data, self.manifest, self.uri)
+        self._stored_tiles = data[frame_length(data) :]
+        return entries
+
+    @cached_property
+    def tiles(self) -> Tiles | None:
+        """The tiles of the row groups, in the order of `objects`; None if the index does not have them. Raises
+        FormatError."""
+        entries = self.objects
+        return tiles_from_bytes(self._stored_tiles, entries, self.uri)
+
+    def tiles_of(self, group: RowGroup) -> Sequence[int] | None:
+        """The list of tiles of a row group as it is stored, if the index has it. Raises FormatError."""
+        return self.tiles.of(group.chunk.path, group.number) if self.tiles else None
 
     @cached_property
     def index(self) -> list[ChunkEntry]:

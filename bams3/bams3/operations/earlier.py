@@ -5,6 +5,7 @@ from typing import Any
 
 from bams3.chunk.reader import ChunkReader
 from bams3.chunk.row_group import RowGroup, records_checksum
+from bams3.chunk.tiles import tiles_of
 from bams3.chunk.writer import CompressedRowGroup, stored_row_group
 from bams3.codec import ENCODINGS
 from bams3.dataset.plan import Plan
@@ -32,7 +33,7 @@ class Earlier:
             entry = groups[number].entry
             if entry.zone.records != len(block) or entry.crc32 != records_checksum(block):
                 return None
-            stored = stored_row_group(groups[number])
+            stored = stored_row_group(groups[number], tiles_of(block))
             groups[number].spans.clear()  # release the fetched bytes
             return stored
         except FormatError:

@@ -83,7 +83,7 @@ class MergedRecords:
     @property
     def kept(self) -> list[ChunkEntry]:
         """The chunks that were set aside of a dataset that grows."""
-        return [entry for each in self._chunks if not each.changes for entry in each.aside]
+        return [entry for each in self._chunks if not each.changes for entry in each.kept()]
 
     def add_copied(self, counts: Counts, sums: Sums) -> None:
         """Add the counts and sums of the chunks that were set aside."""
@@ -221,8 +221,19 @@ class _Chunks:
     def copied(self) -> Iterator[tuple[ChunkKey, CompressedRowGroup]]:
         """Yield the row groups of the chunks that were set aside."""
         keys = {entry.path: (entry.reference_id, entry.start) for entry in self.aside}
-        for path, group in self._mapper(_stored, self._groups(self.aside)):
+        for path, group in self._mapper(self._stored, self._groups(self.aside)):
             yield keys[path], group
+
+    def kept(self) -> Iterator[ChunkEntry]:
+        """Yield the chunks that were set aside, with their tiles if the dataset has them."""
+        tiles = self._dataset.tiles
+        return (entry._replace(tiles=tiles.of_chunk(entry)) if tiles else entry for entry in self.aside)
+
+    def _stored(self, group: RowGroup) -> tuple[str, CompressedRowGroup]:
+        """The path of its chunk, and a row group as it is stored."""
+        stored = stored_row_group(group, self._dataset.tiles_of(group))
+        group.spans.clear()  # release the fetched bytes
+        return group.chunk.path, stored
 
     def window(self, place: Place | None) -> Iterator[RecordBlock]:
         """Yield the records of the next window."""
@@ -292,13 +303,6 @@ def _decoded(dataset: DatasetReader, mapper: Mapper) -> Iterator[RecordBlock]:
     """All records of a dataset, or of chunks without one."""
     jobs = dataset.fetched(zip(dataset.all_row_groups()), plan_all)
     return mapper(partial(_block, references=len(dataset.references)), (group for (group,) in jobs))
-
-
-def _stored(group: RowGroup) -> tuple[str, CompressedRowGroup]:
-    """The path of its chunk, and a row group as it is stored."""
-    stored = stored_row_group(group)
-    group.spans.clear()  # release the fetched bytes
-    return group.chunk.path, stored
 
 
 def _block(group: RowGroup, references: int) -> RecordBlock:

@@ -89,6 +89,8 @@ def repair(
         storage, entries, {chunk.path: chunk for chunk in chunks}, workers, progress, hashed=hashed
     )
     index = index_to_bytes(entries)
+    if intact and len(index) != intact.index_bytes:  # an earlier version wrote it, without tiles
+        index = index_to_bytes([entry._replace(tiles=()) for entry in entries])
     first = chunks[0].footer
     manifest = Manifest(
         first.dataset, references, size, first.level, sum(entry.records for entry in entries), len(entries),
@@ -234,13 +236,13 @@ def _read(
     storage: Storage, entries: list[ChunkEntry], chunks: dict[str, ChunkReader], workers: int,
     progress: Callable[[int], Any] | None, *, hashed: bool,
 ) -> tuple[list[ChunkEntry], Counts, Sums]:  # fmt: skip
-    """Read all chunks, and count and sum their records; with `hashed`, entries get the SHA-256 of their chunk. Raises
-    FormatError if the records differ from those that were converted."""
+    """Read all chunks, and count and sum their records. Entries get the tiles of their row groups and, with `hashed`,
+    the SHA-256 of their chunk. Raises FormatError if the records differ from those that were converted."""
 
     def read(entry: ChunkEntry) -> tuple[ChunkEntry, Counts, Sums]:
-        counts, sums = tallied(chunks[entry.path], None if entry.contigs else entry.reference_id)
+        counts, sums, tiles = tallied(chunks[entry.path], None if entry.contigs else entry.reference_id)
         sha256 = hash_of(storage, entry.path, entry.size) if hashed else ""
-        return entry._replace(sha256=sha256), counts, sums
+        return entry._replace(sha256=sha256, tiles=tiles), counts, sums
 
     complete, total, summed = [], Counts.zero(), Sums.zero()
     with Workers(workers) as pool:

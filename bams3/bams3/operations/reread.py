@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bams3.chunk.footer import Identity
 from bams3.chunk.reader import ChunkReader
+from bams3.chunk.tiles import tiles_of
 from bams3.dataset.manifest import Counts
 from bams3.dataset.sums import Sums, checked_block
 from bams3.errors import DatasetError, FormatError
@@ -18,16 +20,18 @@ if TYPE_CHECKING:
     from bams3.storage import Storage
 
 
-def tallied(chunk: ChunkReader, reference_id: int | None) -> tuple[Counts, Sums]:
-    """Read, check, count and sum the records of a chunk. Raises FormatError if they differ from those that were
-    converted. `reference_id`: that of all records, or None."""
-    counts, sums = Counts.zero(), Sums.zero()
+def tallied(chunk: ChunkReader, reference_id: int | None) -> tuple[Counts, Sums, list[Sequence[int]]]:
+    """Read, check, count and sum the records of a chunk, and list the tiles of its row groups. Raises FormatError if
+    the records differ from those that were converted. `reference_id`: that of all records, or None."""
+    counts, sums, tiles = Counts.zero(), Sums.zero(), list[Sequence[int]]()
     for group in chunk.stored_row_groups:
         block = checked_block(group)
         group.spans.clear()  # release the fetched bytes
         counts.add(Counts.of_block(block, reference_id))
         sums.add(Sums.of_block(block))
-    return counts, sums
+        contigs = len(group.entry.contigs)
+        tiles += [()] * contigs or [tiles_of(block)]
+    return counts, sums, tiles
 
 
 def reread(storage: Storage, plan: Plan, part: Part, workers: Workers) -> None:
@@ -36,7 +40,7 @@ def reread(storage: Storage, plan: Plan, part: Part, workers: Workers) -> None:
 
     references = [(name, length) for name, length in plan.references]
 
-    def read(entry: ChunkEntry) -> tuple[Counts, Sums]:
+    def read(entry: ChunkEntry) -> tuple[Counts, Sums, list[Sequence[int]]]:
         identity = Identity(plan.header_id, entry.reference_id, entry.start, entry.end, plan.level)
         chunk = ChunkReader(
             storage, entry.path, size=entry.size, footer_bytes=entry.footer_bytes, footer_crc32=entry.footer_crc32,
@@ -46,7 +50,7 @@ def reread(storage: Storage, plan: Plan, part: Part, workers: Workers) -> None:
 
     counts, sums = Counts.zero(), Sums.zero()
     try:
-        for counted, summed in workers.map(read, part.chunks):
+        for counted, summed, _ in workers.map(read, part.chunks):
             counts.add(counted)
             sums.add(summed)
     except FormatError as error:

@@ -286,7 +286,7 @@ class _Rewriting(Conversion):
         if (footer.level, footer.encodings) != (self.plan.level, ENCODINGS):
             return self.encoded(task, self._decoded(group)[0])
         counts, sums = self.tallied(None if self.told else self._decoded(group)[0], task.key[0])
-        copied = stored_row_group(group)
+        copied = stored_row_group(group, self.reader.tiles_of(group))
         group.spans.clear()  # release the fetched bytes
         return Result(task.key, copied, counts, sums)
 

@@ -11,6 +11,7 @@ from bams3.chunk.entry import ChunkEntry
 from bams3.chunk.footer import MAGIC, MAGICS
 from bams3.chunk.header import HeaderLines
 from bams3.chunk.row_group import RowGroup, StoredChunk
+from bams3.chunk.tiles import tiles_of
 from bams3.codec import EARLIER_ENCODINGS, joined
 from bams3.codec.encoder import encode
 from bams3.dataset import layout
@@ -19,6 +20,7 @@ from bams3.dataset.manifest import Counts
 from bams3.dataset.prefetch import plan_all
 from bams3.dataset.reader import DatasetReader
 from bams3.dataset.sums import Sums
+from bams3.dataset.tiles import WRONG_TILES
 from bams3.errors import FormatError, SourceError, UsageError
 from bams3.operations.row_groups import cut_row_groups, ends_row_group, is_full
 from bams3.parallel.workers import Workers, in_order
@@ -185,6 +187,9 @@ def _check_row_group(dataset: DatasetReader, entry: ChunkEntry, group: RowGroup,
         is_wrong = zone != without_streams
     if is_wrong:
         problems.append(f"{group.name}: its zone map is wrong")
+    tiles = dataset.tiles_of(group)
+    if tiles is not None and not entry.contigs and tiles != tiles_of(block):
+        problems.append(f"{group.name}: {WRONG_TILES}")
     if (references, read_groups) != (told.references, told.read_groups):
         problems.append(f"{group.name}: its lists of references or read groups do not match its records")
     earlier = _streams_of_earlier_encodings(group)
