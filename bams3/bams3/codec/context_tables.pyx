@@ -181,7 +181,8 @@ cdef class Slots:
             if scale == EMPTY:
                 continue
             if scale > self.bits or not code_row(
-                coder, &model, identity, values, rows[now], scale, NULL if above < 0 else rows[above], above_scale, False
+                coder, &model, identity, values, rows[now], scale, NULL if above < 0 else rows[above], above_scale,
+                False,
             ):
                 return False
             start = 0
