@@ -17,9 +17,8 @@ def side(surrounding: Surrounding) -> int:
     return (min(before, 2) * 3 + min(after, 2)) * 5 + min(kind, 4)
 
 
-def read_contexts(data: bytes, m: int, count: int) -> tuple[int, dict[int, list[tuple[int, int, int]]]]:
+def read_rows(coder: RangeDecoder, m: int, count: int) -> tuple[int, dict[int, list[tuple[int, int, int]]]]:
     """Bits b, and for each context its 2^b slots: (index, first slot t, frequency f)."""
-    coder = RangeDecoder(data)
     b = 10 + coder.number(2)
     contexts = {}
     above = None
@@ -47,7 +46,7 @@ def base_tables(
     s, d = 1 + max(second), 1 + max(sides)
     at = 2 * m + SIDES + 4
     end = at + int.from_bytes(data[at - 4 : at], "little")
-    b, contexts = read_contexts(data[at:end], m, (1 + max(first)) * s * d)
+    b, contexts = read_rows(RangeDecoder(data[at:end]), m, (1 + max(first)) * s * d)
     around = [[side(each) for each in surroundings(i, bool(f & 0x10))] for i, f in enumerate(flag)]
     places = [place for read in around for place in read]
     n, steps = len(places), len(places) // LANES

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import struct
+from collections import ChainMap
 from collections.abc import Callable
 
 from reader.bases import Sequences
 from reader.columns import MATCHES, QUERY, REFERENCE, Cigar, chosen
 from reader.integers import Streams, short_integers, unpack
+from reader.kinetics import elements
 from reader.modifications import Listed
 
 LETTERS, OPERATIONS = "=ACMGRSVTWYHKDBN", "MIDNSHP=X"
@@ -119,13 +121,12 @@ class Derived:
 
 def tags(streams: Streams, cigar: list[Cigar], derived: Derived, flag: list[int]) -> list[bytes]:
     """The tags of every record, as BAM has them."""
-    values, out = Values(streams), []
+    records = list(chosen(short_integers(streams, "tag.layout"), layouts(streams["tag.layouts"])))
+    values, out = Values(ChainMap(kinetics(streams, records, derived.sequences, flag), streams)), []
     listed = None
     if "tag.MM:Z.listed" in streams:
         listed = Listed(streams["tag.MM:Z.listed"], derived.sequences, flag)
-    for i, layout in enumerate(
-        chosen(short_integers(streams, "tag.layout"), layouts(streams["tag.layouts"]))
-    ):
+    for i, layout in enumerate(records):
         data = b""
         for tag, kind, subtype, is_derived in layout:
             data += tag.encode() + kind.encode()
@@ -139,7 +140,24 @@ def tags(streams: Streams, cigar: list[Cigar], derived: Derived, flag: list[int]
                 data += values.next(tag, kind, subtype)
         out.append(data)
     assert listed is None or listed.coder.ended()
-    assert all(at == len(streams.get(name, b"")) for name, at in values.at.items())
+    assert all(at == len(values.streams.get(name, b"")) for name, at in values.at.items())
+    return out
+
+
+def kinetics(
+    streams: Streams, records: list[Layout], sequences: Sequences, flag: list[int]
+) -> dict[str, bytes]:
+    """The streams of elements that `.tables` stand for."""
+    out = {}
+    for tables in [name for name in streams if name.startswith("tag.") and name.endswith(".tables")]:
+        name = tables.removesuffix(".tables")
+        wanted = name[4:6], name[7], name[8]
+        holders = [i for i, layout in enumerate(records) for entry in layout if entry[:3] == wanted]
+        counts = unpack("I", streams[name + ".count"])
+        out[name] = elements(
+            streams[tables], streams[name + ".values"], SIZES[name[8]],
+            list(zip(holders, counts, strict=True)), sequences, flag,
+        )  # fmt: skip
     return out
 
 

@@ -31,7 +31,8 @@ STREAMS = {*_SHORT, *(f"{name}.long" for name in _SHORT), *_OTHERS}
 """At every level."""
 AT_LEVELS = {
     "tag.MM:Z.listed": range(4, 10), "qual.tables": range(4, 9), "qual.model": range(7, 9),
-    "qual.contexts": range(9, 10),
+    "qual.contexts": range(9, 10), "tag.ip:BS.tables": range(4, 10), "tag.ip:BS.values": range(4, 10),
+    "tag.ri:BC.tables": range(4, 10), "tag.ri:BC.values": range(4, 10),
 }  # fmt: skip
 
 CONTIGS = [(f"c{number}", 5_000_000) for number in range(300)]
@@ -165,12 +166,31 @@ def values() -> list[dict[str, Any]]:
     ]
 
 
+def kinetics() -> list[dict[str, Any]]:
+    """Arrays of numbers that follow from bases, in both directions, and one that is not as long as its read."""
+    chance = random.Random(3)
+    out = []
+    for number in range(9):
+        sequence = bytes(chance.choices(b"ACGT", k=200))
+        tags = [
+            hostile.tag("ip", "BS", numbers(sequence)[: 200 if number else 100]),
+            hostile.tag("ri", "BC", numbers(turned(sequence))),
+        ]
+        out.append(read(10, [(200, 0)], sequence=sequence, tags=tags))
+    return out
+
+
+def numbers(sequence: bytes) -> list[int]:
+    """One for each base, which follows from it and from the fourth before."""
+    return [sequence[k] ^ 2 * sequence[max(k - 4, 0)] for k in range(len(sequence))]
+
+
 def turned(sequence: bytes) -> bytes:
     return sequence.translate(bytes.maketrans(b"ACGT", b"TGCA"))[::-1]
 
 
 _CONCERNS: list[Callable[[], list[dict[str, Any]]]] = [
-    cigars, pairs, bases, mates_of_short_names, names, flags, layouts, values,
+    cigars, pairs, bases, mates_of_short_names, names, flags, layouts, values, kinetics,
 ]  # fmt: skip
 
 

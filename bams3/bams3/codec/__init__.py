@@ -30,15 +30,20 @@ ENCODINGS = {
     "names": "patterns",
     "sequences": "differences",
     "qualities": "modelled",
-    "tags": "parsed",
+    "tags": "paced",
 }
 
 _CIGAR_TEXTS = ("tag.SA:Z", "tag.XA:Z", "tag.OA:Z")
+_KINETICS = tuple(f"tag.{tag}:B" for tag in ("ip", "pw", "fi", "fp", "ri", "rp"))
 EARLIER_ENCODINGS: dict[str, dict[str, tuple[str, ...]]] = {
     "cigars": {"dictionary": ("cigar.length", "cigar.gap")},
     "templates": {"link": ("link", "rank"), "named": ("link", "rank")},
     "qualities": {"packed": ("qual",)},
-    "tags": {"derived": ("tag.MM:Z", *_CIGAR_TEXTS), "spelled": _CIGAR_TEXTS},
+    "tags": {
+        "derived": ("tag.MM:Z", *_CIGAR_TEXTS, *_KINETICS),
+        "spelled": (*_CIGAR_TEXTS, *_KINETICS),
+        "parsed": _KINETICS,
+    },
 }
 """Those that earlier versions wrote; each with the prefixes of streams that `encode` writes otherwise even then."""
 
@@ -318,7 +323,7 @@ class Columns:
         """The `Tags` of the records, opened for the tag `name`."""
         from bams3.codec import tags
 
-        return tags.Tags(self._streams, self.records, self.derive, self.spell, name)
+        return tags.Tags(self._streams, self.records, self.derive, self.spell, self.pace, name)
 
     def derive(self) -> Any:
         """The `Derived` of the records, for tags that are derived from other columns."""
@@ -336,6 +341,17 @@ class Columns:
         around, limit = self._surroundings(), 4 * self.size
         return modifications.decode(heads, listed, holders, self.flag, around, limit)
 
+    def pace(self, name: str, width: int, holders: array[int]) -> Any:
+        """The elements of the kinetics of the records `holders`, `width` bytes each, from the streams of `name`."""
+        from bams3.codec import kinetics
+
+        streams, (seq, starts, _) = self._streams, self._sequences
+        reads = kinetics.Reads(seq, starts, self.l_seq, self.flag)
+        return kinetics.decode(
+            name, streams[name + ".values"], streams[name + ".tables"], streams[name + ".count"], width, holders,
+            reads, self.size,
+        )  # fmt: skip
+
     def block(self) -> Any:
         """The records as a RecordBlock, bit-identical to those that were encoded."""
         return self.assembled[0]
@@ -351,5 +367,5 @@ class Columns:
         return records.assemble(
             self.size, self.stored_reference_id, self.pos, self.mapq, bins, self.flag, self.l_seq,
             self.stored_next_ref, self.next_pos, self.tlen, self.names, self.cigars, placeholders, self.seq,
-            self.qual, tags.Tags(streams, self.records, self.derive, self.spell),
+            self.qual, tags.Tags(streams, self.records, self.derive, self.spell, self.pace),
         )  # fmt: skip

@@ -17,7 +17,7 @@ cdef enum:
 
 cdef struct Contexts:
     # How contexts are numbered: by what is added for the value before, for the one before that, and for the side.
-    int values, count, bits
+    int values, count
     uint8_t classes[2 * MOST_VALUES + SIDES]  # as stored
     uint16_t before[MOST_VALUES]
     uint16_t second[MOST_VALUES]

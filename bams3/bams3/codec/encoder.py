@@ -8,6 +8,7 @@ from bams3.codec import (
     ZoneMap,
     cigars,
     flags,
+    kinetics,
     mates,
     modifications,
     names,
@@ -19,11 +20,12 @@ from bams3.codec import (
 )
 from bams3.codec.derived import Derived
 from bams3.codec.reference import Reference
+from bams3.codec.streams import compress
 from bams3.codec.surroundings import Surroundings
 from bams3.codec.tag_encoder import Encoder as TagEncoder
 from bams3.codec.zones import extremes
 
-SPELLED_LEVEL = 4  # lowest level that stores MM as bits of bases
+SPELLED_LEVEL = 4  # lowest level that stores MM as bits of bases, and kinetics in the context of bases
 
 
 def encode(
@@ -64,9 +66,16 @@ def encode(
     def unspell(texts: Any, holders: Any) -> tuple[Any, Any]:
         return modifications.encode(texts, memoryview(holders).cast("I"), flag, around())
 
-    streams |= TagEncoder(
-        block, cigar.placeholders, derived, unspell if level >= SPELLED_LEVEL else None
-    ).streams  # fmt: skip
+    def pace(tag: str, elements: Any, counts: Any, holders: Any) -> tuple[Any, Any] | None:
+        reads = kinetics.Reads.of_block(block, l_seq, flag)
+        paced = kinetics.encode(
+            elements, counts, memoryview(holders).cast("I"), reads, tag in kinetics.AGAINST
+        )
+        smaller = paced and sum(map(len, paced)) < len(compress(elements, 1)[1])
+        return paced if smaller else None
+
+    by_bases = (unspell, pace) if level >= SPELLED_LEVEL else (None, None)
+    streams |= TagEncoder(block, cigar.placeholders, derived, *by_bases).streams
     size = block.offsets[-1] - block.offsets[0]
     zone = ZoneMap(len(block), size, *extremes(pos, cigar.end, flag, streams["mapq"]))
     read_groups = text_values(streams, "RG")

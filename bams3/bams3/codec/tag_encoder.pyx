@@ -7,7 +7,7 @@ from libc.string cimport memcmp, memset, strlen
 from bams3.buffer cimport Buffer, Bytes, append
 from bams3.codec.derived cimport DERIVED, Derived, is_derivable
 from bams3.codec.primitives cimport new_table, put_short
-from bams3.codec.tags cimport CG, CIGAR_KEY, KEY, MODIFICATIONS_KEY, holds_cigars, key_kind, key_width, next_tag
+from bams3.codec.tags cimport CG, CIGAR_KEY, KEY, MODIFICATIONS_KEY, holds_cigars, is_kinetic, key_kind, key_width, next_tag
 from bams3.bam.fields cimport load_u32, record_end, record_tags
 
 from bams3.codec import cigar_texts
@@ -25,7 +25,7 @@ cdef struct Column:
     uint32_t key
     Bytes values
     Bytes counts  # B: number of elements of each array
-    Bytes holders  # MM: record of each value
+    Bytes holders  # MM and kinetics: record of each value
     int64_t used  # number of values
 
 
@@ -80,9 +80,10 @@ cdef class Encoder:
                      <size_t> self.key.data, <size_t> self.tag.data):
             free(<void *> <size_t> data)
 
-    def __init__(self, block, const uint32_t[::1] placeholders, Derived derived not None, unspell=None):
+    def __init__(self, block, const uint32_t[::1] placeholders, Derived derived not None, unspell=None, pace=None):
         """`placeholders`: ascending indices of the records whose CIGAR is in CG; `derived`: that of the block;
-        `unspell`: if not None, what `modifications.encode` makes of texts and the records that have them.
+        `unspell`: if not None, what `modifications.encode` makes of texts and the records that have them; `pace`: if
+        not None, what `kinetics.encode` makes of the elements and numbers of arrays and the records that have them.
         Raises SourceError for a record with more than 65,535 tags."""
         cdef const uint8_t[::1] data = block.data
         cdef const int64_t[::1] offsets = block.offsets
@@ -111,7 +112,7 @@ cdef class Encoder:
             )
         self.streams = {
             "tag.layout": layout, "tag.layout.long": layout_long, "tag.layouts": self.definitions(),
-        } | self.values(unspell)
+        } | self.values(unspell, pace)
 
     cdef int read_keys(self, const uint8_t *r, Py_ssize_t record, bint placeholder) except -1 nogil:
         """Read the layout of a record into `key`, and the locations of its values into `tag`."""
@@ -231,7 +232,7 @@ cdef class Encoder:
             column = &self.columns[numbers[k]]
             if key_kind(column.key) == b"B":
                 append(&column.counts, tags[k].value - 4, 4)
-            if column.key == MODIFICATIONS_KEY:
+            if column.key == MODIFICATIONS_KEY or is_kinetic(column.key):
                 append(&column.holders, &record, sizeof(record))
             append(&column.values, tags[k].value, tags[k].length)
             column.used += 1
@@ -247,7 +248,7 @@ cdef class Encoder:
             out.put(self.keys.data + KEY * layouts[k].start, KEY * layouts[k].count)
         return out
 
-    cdef dict values(self, unspell):
+    cdef dict values(self, unspell, pace):
         """The streams of the columns."""
         cdef dict streams = {}
         cdef Column *column
@@ -261,7 +262,13 @@ cdef class Encoder:
                 streams[name + ".listed"] = listed
                 append_all(&column.values, heads)
             if key_kind(column.key) == b"B":
-                streams[name + ".count"] = Buffer.taking(&column.counts, 4)
+                indices = Buffer.taking(&column.counts, 4)
+                streams[name + ".count"] = indices
+                if is_kinetic(column.key) and pace is not None:
+                    words = Buffer.taking(&column.values, key_width(column.key))
+                    paced = pace(name[4:6], words, indices, Buffer.taking(&column.holders, 4))
+                    streams |= zip((name + ".values", name + ".tables"), paced) if paced else {name: words}
+                    continue
             elif not key_width(column.key):
                 words, indices = Buffer(), Buffer()
                 if to_words(column, words, indices):

@@ -12,6 +12,12 @@ cdef enum:
     CG = 0x4743  # "CG", little-endian
     CIGAR_KEY = 0x2A424743  # "CGB*"
     MODIFICATIONS_KEY = 0x5A4D4D  # "MMZ"
+    IP = 0x7069  # "ip" and so on
+    PW = 0x7770
+    FI = 0x6966
+    FP = 0x7066
+    RI = 0x6972
+    RP = 0x7072
 
 
 cdef inline uint32_t next_tag(
@@ -37,6 +43,14 @@ cdef inline uint32_t next_tag(
 cdef inline bint holds_cigars(uint32_t key) noexcept nogil:
     """Whether a tag's texts name alignments with their CIGARs: SA, XA, OA, of type Z."""
     return key >> 8 == 0x5A41 and (key & 255 == b"S" or key & 255 == b"X" or key & 255 == b"O")
+
+
+cdef inline bint is_kinetic(uint32_t key) noexcept nogil:
+    """Whether a tag tells how fast each base was read: ip, pw, fi, fp, ri or rp, an array of u8 or u16."""
+    cdef uint32_t name = key & 0xFFFF, subtype = key >> 24
+    return key_kind(key) == b"B" and (subtype == b"C" or subtype == b"S") and (
+        name == IP or name == PW or name == FI or name == FP or name == RI or name == RP
+    )
 
 
 cdef inline bint is_cigar(uint32_t key) noexcept nogil:
@@ -93,7 +107,8 @@ cdef class Tags:
     cdef Derived derived
 
     cdef list read_layouts(self, const uint8_t[::1] definitions)
-    cdef int open_sources(self, streams, name, derive, spell) except -1
+    cdef int open_sources(self, streams, name, derive, spell, pace) except -1
+    cdef object holders(self, Py_ssize_t number)
     cdef object spelled(self, Py_ssize_t number, streams, spell)
     cdef int open_words(self, Source *source, held, stream) except -1
     cdef int put(self, Buffer out, Py_ssize_t record, const uint32_t *cigar, uint32_t operations) except -1 nogil

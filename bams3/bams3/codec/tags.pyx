@@ -9,7 +9,7 @@ A type with bit 7 set means that the value is derived (see ``derived``) and has 
 by id, type and subtype into streams ``tag.XX:T``, in record order: A c C s S i I f as
 little-endian integers; Z and H with their NUL or, if there is a stream ``tag.XX:T.values`` of at most 255
 distinct texts with their NUL, as indices into it, one byte each; B as its elements, with the number of
-elements of each array in ``tag.XX:Bt.count`` (u32).
+elements of each array in ``tag.XX:Bt.count`` (u32). Kinetics (``kinetics``) have other streams for their elements.
 
 The texts of MM are spelled from bits of bases where they can be: see ``modifications``. The CIGARs in SA, XA and OA
 are stored apart: see ``cigar_texts``.
@@ -77,10 +77,10 @@ def texts(streams, name):
 cdef class Tags:
     """The tags of a row group: appended to their records, or the values of one tag.
 
-    ``Tags(streams, n, derive, spell)`` opens all streams, ``Tags(streams, n, derive, spell, name)`` only those of the
-    tag ``name``. ``derive()`` returns the records' `Derived`, if it is needed; ``spell(heads, listed, holders)`` the
-    texts of MM, from streams and the records that have them. Raises FormatError if the streams disagree with
-    each other or with n.
+    ``Tags(streams, n, derive, spell, pace)`` opens all streams, with a ``name`` only those of this tag. ``derive()``
+    returns the records' `Derived`, if it is needed; ``spell(heads, listed, holders)`` the texts of MM, from streams and
+    the records that have them; ``pace(name, width, holders)`` the elements of kinetics, from the streams whose names
+    begin with ``name``. Raises FormatError if the streams disagree with each other or with n.
     """
 
     def __cinit__(self):
@@ -97,7 +97,7 @@ cdef class Tags:
         free(self.layouts)
         free(self.layout_start)
 
-    def __init__(self, streams, Py_ssize_t n, derive, spell, name=None):
+    def __init__(self, streams, Py_ssize_t n, derive, spell, pace, name=None):
         cdef const uint8_t[::1] definitions = streams["tag.layouts"]
         self.held = []
         self.names = []
@@ -115,7 +115,7 @@ cdef class Tags:
                 fresh += 1
                 code = <uint32_t> fresh
             layout[i] = code - 1
-        self.open_sources(streams, name, derive, spell)
+        self.open_sources(streams, name, derive, spell, pace)
 
     cdef list read_layouts(self, const uint8_t[::1] definitions):
         """Fill ``layouts``, ``layout_start`` and the keys of ``sources``."""
@@ -151,7 +151,7 @@ cdef class Tags:
             self.layout_start[k] = <uint32_t> starts[k]
         return starts
 
-    cdef int open_sources(self, streams, name, derive, spell) except -1:
+    cdef int open_sources(self, streams, name, derive, spell, pace) except -1:
         cdef Source *source
         cdef Py_ssize_t k
         cdef int kind
@@ -175,6 +175,8 @@ cdef class Tags:
                 held = self.spelled(k, streams, spell)
             elif holds_cigars(source.key) and len(streams[self.names[k] + ".op"]):
                 held = cigar_texts.decode(streams, self.names[k])
+            elif kind == b"B" and len(streams[self.names[k] + ".tables"]):
+                held = pace(self.names[k], source.width, self.holders(k))
             values = held
             self.held.append(held)
             source.at = &values[0] if values.shape[0] else NULL
@@ -195,9 +197,8 @@ cdef class Tags:
                     self.open_words(source, streams[self.names[k] + ".values"], self.names[k])
         return 0
 
-    cdef object spelled(self, Py_ssize_t number, streams, spell):
-        """The texts of MM, each with its NUL."""
-        name = self.names[number]
+    cdef object holders(self, Py_ssize_t number):
+        """The records that have a tag: array('I')."""
         holders = new_array("I")
         cdef uint32_t layout
         cdef Py_ssize_t i, k
@@ -206,6 +207,11 @@ cdef class Tags:
             for k in range(self.layout_start[layout], self.layout_start[layout + 1]):
                 if self.layouts[k] == number:
                     holders.append(i)
+        return holders
+
+    cdef object spelled(self, Py_ssize_t number, streams, spell):
+        """The texts of MM, each with its NUL."""
+        name = self.names[number]
         heads = streams[name]
         words = bytes(streams[name + ".values"]).split(b"\0")
         words.pop()  # each text ends in a zero
@@ -213,7 +219,7 @@ cdef class Tags:
             if max(bytes(heads), default=0) >= len(words):
                 raise FormatError(f"stream '{name}' has an index beyond its texts")
             heads = b"".join([words[index] + b"\0" for index in bytes(heads)])
-        return spell(heads, streams[name + ".listed"], holders)
+        return spell(heads, streams[name + ".listed"], self.holders(number))
 
     cdef int open_words(self, Source *source, held, stream) except -1:
         """Locate the texts of a dictionary, if there is one."""

@@ -1,0 +1,59 @@
+# The contexts of kinetics that have frequency tables (docs/format.md, "Kinetics"). All of it is inline and nogil.
+
+from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t
+
+from bams3.codec.range_coder cimport RangeCoder, code_number, code_tree, reset
+
+cdef enum:
+    MOST_VALUES = 256
+    PENTAMERS = 1 << 10
+    PARTS = 16      # ranks, levels of the mean, and the most classes of either kind
+    SLOWNESS = 5    # the mean moves by 1/2^this
+    RATE = 4        # adaptation rate of the probabilities of classes
+    HALF = 1 << 15  # the mean at first
+    SHIFT = 12      # the level is the highest 4 bits of the mean
+
+
+cdef struct Contexts:
+    int values, paces          # the number of classes of the mean
+    int against                # whether the arrays run against the order of sequencing
+    uint8_t rank[MOST_VALUES]  # of an index
+    uint8_t pace[PARTS]        # the class of a level of the mean
+    uint8_t kind[PENTAMERS]    # the class of a base and the four before it
+
+
+cdef inline int code_classes(RangeCoder *coder, Contexts *contexts) noexcept nogil:
+    """Code what the contexts follow from; returns their number, or 0 if decoded classes are not valid."""
+    cdef uint16_t steps[2][PARTS]
+    cdef uint16_t kinds[PARTS][PARTS]
+    cdef int k, before = 0, most = 0
+    reset(steps[0], 2 * PARTS)
+    reset(kinds[0], PARTS * PARTS)
+    contexts.against = <int> code_number(coder, 1, <uint32_t> contexts.against)
+    for k in range(contexts.values):
+        before += <int> code_tree(coder, steps[0], 4, RATE, <uint32_t> (contexts.rank[k] - before))
+        if before >= PARTS:
+            return 0
+        contexts.rank[k] = <uint8_t> before
+    before = 0
+    for k in range(PARTS):
+        before += <int> code_tree(coder, steps[1], 4, RATE, <uint32_t> (contexts.pace[k] - before))
+        if before >= PARTS:
+            return 0
+        contexts.pace[k] = <uint8_t> before
+    contexts.paces = before + 1
+    before = 0
+    for k in range(PENTAMERS):
+        before = <int> code_tree(coder, kinds[before], 4, RATE, contexts.kind[k])
+        contexts.kind[k] = <uint8_t> before
+        most = max(most, before)
+    return (most + 1) * contexts.paces
+
+
+cdef inline uint16_t context_of(const Contexts *contexts, uint16_t pentamer, uint8_t level) noexcept nogil:
+    return contexts.kind[pentamer] * contexts.paces + contexts.pace[level]
+
+
+cdef inline int32_t after(const Contexts *contexts, int32_t mean, uint8_t value) noexcept nogil:
+    """The mean after one more value."""
+    return mean + (((<int32_t> contexts.rank[value] << SHIFT) + (1 << (SHIFT - 1)) - mean) >> SLOWNESS)

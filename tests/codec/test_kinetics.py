@@ -1,0 +1,162 @@
+"""Kinetics: elements come back as they were, bases tell what they can, and nonsense is refused."""
+
+import random
+import struct
+from unittest.mock import patch
+
+import hostile
+import pytest
+from bams3.codec import encoder
+from bams3.errors import FormatError
+from hypothesis import given
+from hypothesis import strategies as st
+from reader.bases import Sequences
+from reader.columns import cigars, partners
+from reader.tags import Derived, tags
+from row_groups import columns, decoded, encode
+
+TURNED = bytes.maketrans(b"ACGT", b"TGCA")
+
+
+def read(sequence: bytes, flag: int, arrays: dict[str, list[int]]) -> bytes:
+    """A read with arrays, by id and subtype."""
+    return hostile.record(
+        ref=0, pos=9, flag=flag, sequence=sequence, cigar=[(len(sequence), 0)], quality=bytes(len(sequence)),
+        tags=[hostile.tag(name[:2], "B" + name[2], values) for name, values in arrays.items()],
+    )  # fmt: skip
+
+
+def by_the_document(streams: dict[str, bytes], records: list[bytes]) -> list[bytes]:
+    """The tags of the records, as a decoder that follows docs/format.md has them."""
+    group, cigar = columns(streams, records), cigars(streams)
+    sequences, flag = Sequences(streams, list(group.pos), cigar), list(group.flag)
+    derived = Derived(sequences, bytes(group.mapq), [], partners([-1] * len(flag), flag))
+    return tags(streams, cigar, derived, flag)
+
+
+def polymerase_reads(name: str, *, against: bool, count: int = 24) -> list[bytes]:
+    """Reads whose numbers follow from two bases, the one at hand and the fourth before, as the polymerase met them."""
+    chance = random.Random(5)
+    out = []
+    for number in range(count):
+        sequence = bytes(chance.choices(b"ACGT", k=400))
+        turned = sequence.translate(TURNED)[::-1]
+        flag = 16 * (number % 2)
+        met = b"CCCC" + (turned if bool(flag) != against else sequence)
+        values = [10 * b"ACGT".index(met[k]) + b"ACGT".index(met[k + 4]) for k in range(400)]
+        out.append(read(sequence, flag, {name: values}))
+    return out
+
+
+@pytest.mark.parametrize("name", ["ipC", "pwS", "fiC", "fpS", "riC", "rpS"])
+def test_what_bases_tell_is_not_stored(name: str) -> None:
+    records = polymerase_reads(name, against=name[0] == "r")
+    streams = encode(records)
+    stream = f"tag.{name[:2]}:B{name[2]}"
+    assert decoded(streams, records) == b"".join(records)
+    assert by_the_document(streams, records) == [
+        record[-(8 + 400 * (1 + (name[2] == "S"))) :] for record in records
+    ]
+    assert stream not in streams
+    by_bases, alone = len(streams[stream + ".tables"]), len(encode(records, level=3)[stream])
+    assert by_bases < (0.4 if name[2] == "C" else 0.2) * alone
+
+
+def paced(values: list[int], sequence: bytes = b"", name: str = "ipS", count: int = 1) -> dict[str, bytes]:
+    records = [read(sequence, 0, {name: values}) for _ in range(count)]
+    streams = encode(records)
+    assert decoded(streams, records) == b"".join(records)
+    return streams
+
+
+def test_only_such_arrays_are_stored_so() -> None:
+    chance = random.Random(3)
+    skewed = [min(int(chance.expovariate(0.1)), 200) for _ in range(4000)]
+    slow = [value + 40 * (place // 500 % 2) for place, value in enumerate(skewed)]
+    assert "tag.ip:BS.tables" in paced(slow)
+    assert "tag.ip:BC.tables" in paced(slow, name="ipC")
+    assert "tag.ip:BS.tables" not in paced([value * place % 65536 for place, value in enumerate(slow)])
+    assert "tag.ip:BS.tables" not in paced([7] * 4000)
+    assert "tag.ip:Bs.tables" not in paced(slow, name="ips")
+    assert "tag.ii:BS.tables" not in paced(slow, name="iiS")
+    records = [read(b"", 0, {"ipS": slow})]
+    assert not any(name.endswith(".tables") for name in encode(records, level=3))
+
+
+names = st.sampled_from(["ipC", "pwC", "fiS", "rpC", "riS", "ipI", "fic"])
+sequences = st.text("ACGTN", max_size=40).map(str.encode)
+few = st.lists(st.one_of(st.integers(0, 3), st.integers(0, 127)), max_size=60)
+
+
+@st.composite
+def arrays(draw: st.DrawFn) -> bytes:
+    """A read with arrays of any length, that of the read among them."""
+    sequence = draw(sequences)
+    given_arrays = {}
+    for name in draw(st.sets(names, max_size=4)):
+        values = draw(few)
+        if draw(st.booleans()):
+            values = (values + [1] * len(sequence))[: len(sequence)]
+        given_arrays[name] = values
+    return read(sequence, draw(st.sampled_from([0, 16, 4, 2064])), given_arrays)
+
+
+@given(st.lists(arrays(), min_size=1, max_size=5))
+def test_any_arrays(records: list[bytes]) -> None:
+    with patch.object(
+        encoder, "compress", return_value=("raw", bytes(1 << 20))
+    ):  # so that tables are always smaller
+        streams = encode(records)
+    assert decoded(streams, records) == b"".join(records)
+    rebuilt = by_the_document(streams, records)
+    assert [record[len(record) - len(tag) :] for record, tag in zip(records, rebuilt, strict=True)] == rebuilt
+
+
+def test_one_tag_alone() -> None:
+    records = polymerase_reads("riC", against=True)
+    group = columns(encode(records), records)
+    values = group.tag("ri")
+    assert [value[5:] for value in values] == [record[-400:] for record in records]
+    assert group.tag("fi") == [None] * len(records)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "stored", "said"),
+    [
+        (".count", b"", "does not have a number for each array"),
+        (".count", b"\xff" * 96, "more elements than fit"),
+        (".count", bytes(96), "does not match the arrays"),
+        (".count", struct.pack("<24I", *[400] * 23, 399), "does not match the arrays"),
+        (".values", b"", "2 to 256 values"),
+        (".values", b"\1\2\3", "2 to 256 values"),
+        (".values", bytes(514), "2 to 256 values"),
+        (".values", b"\1\0", "2 to 256 values"),
+        (".tables", b"\0", "truncated"),
+        (".tables", b"\xff" * 40, "truncated"),
+        (".tables", struct.pack("<I", 40) + b"\xff" * 80, "damaged table"),
+        (".tables", struct.pack("<I", 40) + bytes(80), "damaged"),
+    ],
+)
+def test_malformed(suffix: str, stored: bytes, said: str) -> None:
+    records = polymerase_reads("fpS", against=False)
+    streams = encode(records)
+    with pytest.raises(FormatError, match=said):
+        decoded(streams | {"tag.fp:BS" + suffix: stored}, records)
+
+
+def test_nonsense_is_refused() -> None:
+    chance = random.Random(1)
+    records = polymerase_reads("ipC", against=False, count=8)
+    streams, refused = encode(records), 0
+    for _ in range(300):
+        name = "tag.ip:BC" + chance.choice([".tables", ".tables", ".values", ".count"])
+        damaged = bytearray(streams[name])
+        if chance.random() < 0.3:
+            damaged = damaged[: chance.randrange(len(damaged))]
+        else:
+            damaged[chance.randrange(len(damaged))] = chance.randrange(256)
+        try:
+            assert decoded(streams | {name: bytes(damaged)}, records) is not None
+        except FormatError:
+            refused += 1
+    assert refused > 200
