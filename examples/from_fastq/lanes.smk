@@ -25,7 +25,7 @@ ALIGNERS = {
 
 
 def schema(name):
-    return configuration.schema(workflow.source_path(f"{name}.schema.yaml"))
+    return configuration.schema(workflow.source_path(f"schemas/{name}.schema.yaml"))
 
 
 def read_lanes(path):
