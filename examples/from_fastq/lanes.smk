@@ -1,5 +1,6 @@
 # The sheet of lanes, the aligner, and what rules read.
 import csv
+import math
 import os
 import re
 from collections import defaultdict
@@ -34,9 +35,13 @@ def read_lanes(path):
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file, delimiter="\t"))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except OSError as error:
         raise ConfigurationError(
-            f"{path}: {error}; `lanes` in the config names the sheet"
+            f"{path}: {error.strerror}; `lanes` in the config names the sheet"
+        )
+    except (UnicodeDecodeError, csv.Error):
+        raise ConfigurationError(
+            f"{path}: not text with tabs between columns; save it so, as UTF-8"
         )
     for number, row in enumerate(rows, 1):
         where = f"{path}: row {number}"
@@ -71,7 +76,7 @@ def lane_of(wildcards):
 def batches_of(lane):
     """How many batches a lane has: that follows from the size of a file, so that all jobs are known in advance."""
     size = os.path.getsize(lane["fastq_1"])
-    return max(1, -(-size // int(config["gigabytes_per_batch"] * 1e9)))
+    return max(1, math.ceil(size / (config["gigabytes_per_batch"] * 1e9)))
 
 
 def fastq_of_lane(wildcards):
