@@ -12,13 +12,16 @@ open_log(snakemake)
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
+from io import BufferedReader, BufferedWriter
 from itertools import zip_longest
 from pathlib import Path
+from typing import BinaryIO
 
 from bams3.errors import SourceError
 from isal import igzip
 
 NONE: tuple[bytes, ...] = ()
+BUFFER = 1 << 20
 
 
 def split(first: str, second: str, folder: Path, batches: int, bases: int) -> None:
@@ -30,11 +33,13 @@ def split(first: str, second: str, folder: Path, batches: int, bases: int) -> No
         for batch in range(1, batches + 1):
             names = [folder / f"{batch:06d}-of-{batches:06d}_{end}.fastq.gz" for end in (1, 2)]
             with ExitStack() as stack:
-                reads, mates = (stack.enter_context(igzip.open(name, "wb", 1)) for name in names)
+                reads, mates = (stack.enter_context(_written(name)) for name in names)
                 left = bases
                 for read, mate in pairs:
                     if not (read and mate):
-                        raise SourceError(f"{second if read else first}: fewer reads than in the other file")
+                        raise SourceError(
+                            f"{second if read else first}: fewer reads than in the other file; copy both again"
+                        )
                     reads.writelines(read)
                     mates.writelines(mate)
                     left -= len(read[1]) + len(mate[1]) - 2
@@ -44,15 +49,19 @@ def split(first: str, second: str, folder: Path, batches: int, bases: int) -> No
                             break
 
 
-def _reads(packed) -> Iterator[tuple[bytes, ...]]:
+def _written(path: Path) -> BufferedWriter:
+    return BufferedWriter(igzip.open(path, "wb", 1), BUFFER)
+
+
+def _reads(packed: BinaryIO) -> Iterator[tuple[bytes, ...]]:
     """Yield the four lines of each read."""
     try:
-        for read in zip(*[iter(igzip.open(packed))] * 4, strict=True):
+        for read in zip(*[BufferedReader(igzip.open(packed), BUFFER)] * 4, strict=True):
             if read[0][:1] != b"@" or read[2][:1] != b"+":
-                raise SourceError(f"{packed.name}: not FASTQ with four lines for each read")
+                raise SourceError(f"{packed.name}: not FASTQ with four lines for each read; write it so")
             yield read
-    except (EOFError, ValueError, igzip.BadGzipFile) as error:
-        raise SourceError(f"{packed.name}: truncated or damaged: {error}") from None
+    except (EOFError, ValueError, igzip.BadGzipFile):
+        raise SourceError(f"{packed.name}: truncated, damaged or not gzipped FASTQ; copy it again") from None
 
 
 split(*snakemake.input, Path(snakemake.output[0]), snakemake.params.batches, snakemake.params.bases)
