@@ -150,7 +150,7 @@ lint: $(LINTERS) $(COHORT)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/snakefmt --check workflow examples/lab
+	$(BIN)/snakefmt --check workflow examples/lab examples/from_fastq
 	cd $(DEMO) && $(RUN) snakemake --snakefile $(CURDIR)/workflow/Snakefile \
 	    --configfile $(CURDIR)/examples/cohort/config.yaml --lint
 

@@ -11,7 +11,7 @@ PAGES = [
     path
     for pattern in (
         "docs/**/*.md",
-        "examples/*.md",
+        "examples/**/*.md",
         "integrations/*/*.md",
         "benchmarks/*.md",
         "config/*.md",

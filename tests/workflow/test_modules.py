@@ -116,12 +116,23 @@ def test_an_error_is_one_clear_line(
 
 
 def test_the_rules_of_the_page(checkout: Path, lab: Path, commands: dict[str, str]) -> None:
-    """Together, they are a workflow, which plans the conversion of what its own rule aligns."""
+    """Together, they are a workflow, which plans the conversion of what its own rule aligns, or none of a dataset."""
     rules = "\n\n".join(RULES).replace("path/to/bams3", str(checkout))
     (lab / "Snakefile").write_text(f'configfile: "config.yaml"\n\n\n{rules}')
     config = {"bams3": yaml.safe_load((lab / "config.yaml").read_text())["fresh"]}
     (lab / "config.yaml").write_text(yaml.safe_dump(config))
-    done = run_snakemake(lab, commands, "--cores", "1", "--dry-run", "--", "all", "results/records/S1.tsv")
-    assert done.returncode == 0, done.stdout + done.stderr
-    jobs = dict(re.findall(r"^(\w+) +(\d+)$", done.stdout + done.stderr, re.MULTILINE))
+
+    def planned() -> dict[str, str]:
+        done = run_snakemake(
+            lab, commands, "--cores", "1", "--dry-run", "--", "all", "results/records/S1.tsv"
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return dict(re.findall(r"^(\w+) +(\d+)$", done.stdout + done.stderr, re.MULTILINE))
+
+    jobs = planned()
     assert jobs["align"] == jobs["records"] == jobs["bams3_merge_parts"] == "1", jobs
+    (lab / "fresh.tsv").write_text("sample\tdataset\nS1\tdatasets/S1.bams3\n")
+    ours = planned()
+    assert "align_to_dataset" in ours
+    assert not ours.keys() & {"align", "bams3_convert_batch", "bams3_merge_parts"}
+    assert ours["bams3_process_batch"] == jobs["bams3_process_batch"]

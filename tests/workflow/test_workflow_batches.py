@@ -65,12 +65,13 @@ def test_batches_hold_something(sparse: Path, dataset: Path, tmp_path: Path):
     assert count({"alignments": str(unplaced)}) == HELD + 1
 
 
-def test_all_windows_count_where_the_index_can_not_be_known(sparse: Path, tmp_path: Path):
-    """It is made by a rule, perhaps one that is yet to be read; it is not local; it does not tell."""
+def test_all_windows_count_where_the_index_can_not_be_known(sparse: Path, dataset: Path, tmp_path: Path):
+    """It is made by a rule, perhaps one that is yet to be read, as datasets are; it is not local; it does not tell."""
     made = Run(makes=lambda file: file.endswith(".bai"))
     for row, run in (
         ({"alignments": str(sparse)}, made),
         ({"alignments": str(sparse)}, Run(is_module=True)),
+        ({"dataset": str(dataset)}, Run(is_module=True)),
         ({"alignments": "s3://bucket/x.bam"}, Run()),
         ({"alignments": str(sparse), "index": "s3://bucket/x.bai"}, Run()),
     ):

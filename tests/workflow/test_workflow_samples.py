@@ -88,6 +88,7 @@ FILES: list[tuple[str, dict[str, str], Run, str]] = [
     (HERE, {"dataset": "d.bams3"}, Run(), ""),
     (HERE, {"dataset": "s3://b/d.bams3"}, Run(), ""),
     (HERE, {"dataset": "e.bams3"}, Run(), "sample S1: e.bams3 is not a bams3 dataset (no _metadata.json)"),
+    (HERE, {"dataset": "e.bams3"}, MODULE, ""),
     (HERE, {"alignments": "b.bam"}, Run(), "sample S1: b.bam: no such file"),
     (HERE, {"alignments": "b.bam"}, MODULE, ""),
     (HERE, {"alignments": "d.bams3"}, Run(), "sample S1: d.bams3: not a regular file, and it is read more than"),
@@ -171,6 +172,10 @@ def test_contigs_of_a_sample(found: list[tuple[str, int]], message: str) -> None
     assert said == (begin + message if message else "")
 
 
+MADE = [({"alignments": "a.bam"}, "a.bam"), ({"dataset": "d.bams3"}, "d.bams3/_metadata.json")]
+"""Samples that a workflow is yet to make, and what is then not there."""
+
+
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
@@ -187,7 +192,6 @@ def test_contigs_of_a_sample(found: list[tuple[str, int]], message: str) -> None
             None,
             "x.fai: No such file or directory; `contigs` in the config is a .fai, a .dict, or header",
         ),
-        ("header", None, "sample S1: a.bam is yet to be made; give `contigs` a .fai or a .dict"),
     ],
 )
 def test_contigs_of_all_samples(
@@ -202,6 +206,12 @@ def test_contigs_of_all_samples(
         error_of(lambda: found.extend(contigs.read_contigs(name, first, "", Places(MODULE)))), message
     )
     assert found == ([] if message else CONTIGS)
+
+
+@pytest.mark.parametrize(("files", "missing"), MADE)
+def test_contigs_are_not_those_of_what_is_yet_to_be_made(files: dict[str, str], missing: str) -> None:
+    said = error_of(lambda: contigs.read_contigs("header", {"sample": "S1", **files}, "", Places(MODULE)))
+    assert said == f"sample S1: {missing} is yet to be made; give `contigs` a .fai or a .dict"
 
 
 def test_windows_and_kinds_of_indexes() -> None:
@@ -236,11 +246,11 @@ def test_batches_are_sized_by_bytes(tmp_path: Path, size: int, settings: dict[st
     assert [batches.batch_words(batch) for batch in found][-1] == f"{count}/{count}"
 
 
-def test_a_sample_that_is_yet_to_be_made_has_no_bytes() -> None:
-    row = {"sample": "S1", "alignments": "none.bam"}
+@pytest.mark.parametrize(("files", "missing"), MADE)
+def test_a_sample_that_is_yet_to_be_made_has_no_bytes(files: dict[str, str], missing: str) -> None:
     settings = {"chunks_per_batch": "auto", "gigabytes_per_batch": 1}
-    said = error_of(lambda: batches.batches_of(row, settings, FOUR, Places(MODULE)))
-    assert said == "sample S1: none.bam is yet to be made; give `chunks_per_batch` a number"
+    said = error_of(lambda: batches.batches_of({"sample": "S1", **files}, settings, FOUR, Places(MODULE)))
+    assert said == f"sample S1: {missing} is yet to be made; give `chunks_per_batch` a number"
 
 
 @pytest.mark.parametrize(

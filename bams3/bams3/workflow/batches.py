@@ -43,8 +43,10 @@ def _names(count: float) -> list[str]:
 def _count_held(row: Row, windows: Grid, places: Places) -> int:
     """How many windows hold reads: those of a dataset that is given, or by the index of a local BAM; otherwise all.
 
-    Of a module all, too: a rule that is yet to be read may make the BAM or its index.
+    Of a module all, too: a rule that is yet to be read may make the BAM, its index or the dataset.
     """
+    if places.run.is_module:
+        return len(windows)
     try:
         if "dataset" in row:
             return len({entry.window for entry in DatasetReader(row["dataset"]).objects})
@@ -59,9 +61,7 @@ def _count_indexed(row: Row, windows: Grid, places: Places) -> int:
 
     index = index_told(row, is_module=False)
     files = (row["alignments"], index)
-    if places.run.is_module or not all(
-        path and is_local(path) and not places.is_made(path) for path in files
-    ):
+    if not all(path and is_local(path) and not places.is_made(path) for path in files):
         return len(windows)
     with open_source(row["alignments"], index=index) as source:
         sizes = sizes_of(windows, source)

@@ -9,7 +9,7 @@ from bams3.workflow import reference
 from bams3.workflow.errors import ConfigurationError
 from bams3.workflow.places import Places, read
 from bams3.workflow.reference import Contigs
-from bams3.workflow.samples import Row, check_files, header_of, is_there
+from bams3.workflow.samples import Row, check_files, file_of, header_of, is_there
 
 LARGEST_IN_BAI = 2**29 - 1
 
@@ -20,7 +20,7 @@ def read_contigs(source: str, first: Row, fasta: str, places: Places) -> list[tu
         check_files(first, fasta, places)
         if not is_there(first):
             raise ConfigurationError(
-                f"sample {first['sample']}: {first['alignments']} is yet to be made; give `contigs` a .fai or a .dict"
+                f"sample {first['sample']}: {file_of(first)} is yet to be made; give `contigs` a .fai or a .dict"
             )
         return list(header_of(first, fasta).references)
     data = read(source, "`contigs` in the config is a .fai, a .dict, or header")

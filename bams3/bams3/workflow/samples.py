@@ -41,10 +41,15 @@ def read_samples(
     return by_name
 
 
+def file_of(row: Row) -> str:
+    """The file that says that a sample is there: its alignments, or the manifest of its dataset."""
+    return row["alignments"] if "alignments" in row else f"{row['dataset']}/_metadata.json"
+
+
 def is_there(row: Row) -> bool:
-    """False for alignments that a workflow that uses this one has yet to make."""
-    path = row.get("alignments")
-    return not path or not is_local(path) or os.path.exists(path)
+    """False for alignments and datasets that a workflow that uses this one has yet to make."""
+    path = file_of(row)
+    return not is_local(path) or os.path.exists(path)
 
 
 def index_of(row: Row, is_module: bool) -> str | None:
@@ -71,7 +76,7 @@ def check_files(row: Row, reference: str, places: Places) -> None:
     """Raises ConfigurationError if a sample's file, its index or its dataset is not there."""
     name = row["sample"]
     if "dataset" in row:
-        if is_local(row["dataset"]) and not os.path.exists(f"{row['dataset']}/_metadata.json"):
+        if not is_there(row) and not places.run.is_module:
             raise ConfigurationError(
                 f"sample {name}: {row['dataset']} is not a bams3 dataset (no _metadata.json)"
             )
@@ -113,16 +118,16 @@ def header_of(row: Row, reference: str, with_text: bool = False) -> Header:
 
 def bytes_of(row: Row, places: Places) -> int:
     """How large a sample is: its file of alignments, or the chunks of its dataset."""
+    if not is_there(row):
+        raise ConfigurationError(
+            f"sample {row['sample']}: {file_of(row)} is yet to be made; give `chunks_per_batch` a number"
+        )
     try:
         if "dataset" in row:
             return DatasetReader(row["dataset"]).manifest.bytes
         return places.stamp(row["alignments"])[0]
     except Bams3Error as error:
         raise ConfigurationError(f"sample {row['sample']}: {error}") from None
-    except FileNotFoundError:
-        raise ConfigurationError(
-            f"sample {row['sample']}: {row['alignments']} is yet to be made; give `chunks_per_batch` a number"
-        ) from None
     except OSError as error:
         raise ConfigurationError(f"sample {row['sample']}: {row['alignments']}: {error.strerror}") from None
 
