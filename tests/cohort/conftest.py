@@ -1,7 +1,9 @@
 """A page, and a browser that opens pages."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cohort_pages import page_of
@@ -15,6 +17,20 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def opened(browser) -> Iterator[Callable]:
     """Opens a page that may ask for nothing, and must not complain."""
+    with opening(browser) as open_page:
+        yield open_page
+
+
+@pytest.fixture(scope="module")
+def small_page(browser, small: Path) -> Iterator[Any]:
+    """The page of `small`, for tests that change nothing in it: opening one takes seconds."""
+    with opening(browser) as open_page:
+        yield open_page(small)
+
+
+@contextmanager
+def opening(browser) -> Iterator[Callable]:
+    """What `opened` gives."""
     complaints: list[str] = []
     contexts = []
 

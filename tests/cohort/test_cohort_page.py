@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -135,11 +136,10 @@ def told(page) -> dict[str, str]:
     return dict(zip(page.locator("dt").all_inner_texts(), page.locator("dd").all_inner_texts(), strict=True))
 
 
-def test_samples_are_links_to_the_server(opened: Callable, small: Path) -> None:
-    page = opened(small)
-    links = page.locator("#samples tbody a")
-    assert links.all_inner_texts() == column(page, 1)
-    assert links.first.get_attribute("href") == f"http://host:8080/?dataset={column(page, 1)[0]}"
+def test_samples_are_links_to_the_server(small_page: Any) -> None:
+    links, names = small_page.locator("#samples tbody a"), column(small_page, 1)
+    assert links.all_inner_texts() == names
+    assert links.first.get_attribute("href") == f"http://host:8080/?dataset={names[0]}"
 
 
 def test_samples_have_links_to_their_bigwigs(opened: Callable, tmp_path: Path) -> None:
@@ -155,10 +155,9 @@ def test_samples_have_links_to_their_bigwigs(opened: Callable, tmp_path: Path) -
     assert opened(alone).locator("#samples tbody a").count() == 0
 
 
-def test_head(opened: Callable, small: Path) -> None:
-    page = opened(small)
-    assert page.inner_text("h1") == page.title() == ABOUT.title
-    found = told(page)
+def test_head(small_page: Any, opened: Callable, small: Path) -> None:
+    assert small_page.inner_text("h1") == small_page.title() == ABOUT.title
+    found = told(small_page)
     assert found.pop("File of").startswith("2001-09-0")
     assert found == {
         "Contigs": "2 of 2,500,000 bp, as in GRCh38.dict",
@@ -171,7 +170,7 @@ def test_head(opened: Callable, small: Path) -> None:
         "Made by": f"bams3 {__version__}",
         "See also": "MultiQC's report",
     }
-    link = page.locator("dd a")
+    link = small_page.locator("dd a")
     assert link.get_attribute("href") == ABOUT.multiqc
     alone = small.with_name("alone.html")
     alone.write_bytes(small.read_bytes())
@@ -246,10 +245,9 @@ def test_layout(opened: Callable, small: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["samples", "genome", "regions", "distribution"])
-def test_tables_are_downloaded(opened: Callable, small: Path, name: str) -> None:
-    page = opened(small)
-    with page.expect_download() as download:
-        page.click(f"[data-table={name}]")
+def test_tables_are_downloaded(small_page: Any, small: Path, name: str) -> None:
+    with small_page.expect_download() as download:
+        small_page.click(f"[data-table={name}]")
     assert download.value.suggested_filename == f"{name}.tsv"
     rows = [line.split("\t") for line in Path(download.value.path()).read_text().splitlines()]
     if name == "distribution":

@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 import yaml
-from bams3.workflow.configuration import FILE, check_coverage, check_files, read
+from bams3.workflow.configuration import FILE, check_coverage, check_files, fill_defaults, read
 from bams3.workflow.errors import ConfigurationError
 from bams3.workflow.internals import ConfigFiles, Run
+from snakemake.utils import validate
 from workflows import ROOT, configure, refusal, snakemake
 
 ONE = "samples: samples.tsv\n"
-SCHEMA = yaml.safe_load((ROOT / "workflow" / "schemas" / "config.schema.yaml").read_text())
+SCHEMA_FILE = ROOT / "workflow" / "schemas" / "config.schema.yaml"
+SCHEMA = yaml.safe_load(SCHEMA_FILE.read_text())
 SECTIONS = [key for key, value in SCHEMA["properties"].items() if value["type"] == "object"]
 
 
@@ -45,6 +47,23 @@ def test_a_section_with_nothing_behind_its_name(lab: Path, section: str) -> None
 
 def test_a_section_of_a_section_with_nothing_behind_its_name(lab: Path) -> None:
     assert refusal(lab, f"{ONE}coverage:\ncohort:\n  limits:\n") == ""
+
+
+def test_defaults_are_those_that_snakemake_would_fill_in() -> None:
+    needed = {"query": {"bed": "x"}, "alleles": {"sites": {"a": "x"}}, "process": {"command": "x"}}
+    needed |= {"identity": {"sites": "x"}, "genotype": {"manifest": "x"}, "coverage": {"bigwig": {}}}
+    empty: dict[str, object] = {name: {} for name in SECTIONS}
+    for given in (
+        {},
+        {"convert": {"level": 9}},
+        empty | needed,
+        needed | {"contigs": "x", "call": {"window": 7}},
+    ):
+        ours, theirs = ({"samples": "x"} | json.loads(json.dumps(given)) for _ in range(2))
+        fill_defaults(ours, SCHEMA)
+        validate(theirs, str(SCHEMA_FILE))
+        assert ours == theirs
+        assert ours["convert"]["chunk_size"] == "1M"
 
 
 REFUSED = [

@@ -3,7 +3,6 @@ import re
 from functools import cache
 
 from snakemake.logging import logger
-from snakemake.utils import validate
 
 from bams3.cohort.regions import PLACE
 from bams3.workflow import options, sheet
@@ -97,7 +96,7 @@ def depth_memory(wildcards, attempt):
 
 configuration.fill_sections(config, schema)
 configuration.check(config, schema, "config")
-validate(config, "../schemas/config.schema.yaml")  # fills in the defaults
+configuration.fill_defaults(config, schema)
 configuration.check_coverage(config.get("coverage", {}))
 options.check_command(config.get("process", {}))
 options.check_environment(config.get("process", {}), places.run)

@@ -6,6 +6,7 @@ from typing import Any
 
 from bams3.cli.markdup import add_markdup, wanted_markdup
 from bams3.cli.options import (
+    Options,
     add_existing,
     add_help,
     add_level,
@@ -68,44 +69,44 @@ def _convert_options() -> ArgumentParser:
     )
     add_workers(options)
     add_level(options)
-    _add_sort(options)
-    add_markdup(options)
-    options.add_argument(
-        "--allow-truncated", action="store_true",
-        help="accept a file without an end-of-file marker as it is; bams3 stats reports the dataset as truncated",
-    )  # fmt: skip
-    add_existing(
-        options,
-        "replace an existing dataset. On a file system, the old one is removed once the new one is complete, so "
-        "both need space; in an object store, the old one is removed as soon as IN has been opened. With --batch or "
-        "--window: convert that part again; the dataset is incomplete until the next bams3 merge",
-        "continue an interrupted conversion",
-    )
     options.add_argument(
         "--verify", action="store_true",
         help="read what was written again before it counts as a dataset, and compare it with the records of IN",
     )  # fmt: skip
-    add_lossy(options)
-    options.add_argument("-T", "--reference", metavar="FASTA", help="reference of a CRAM input")
-    options.add_argument(
+    source = options.add_argument_group("input")
+    source.add_argument("-T", "--reference", metavar="FASTA", help="reference of a CRAM input")
+    source.add_argument(
         "--index", metavar="FILE", help="BAI, CSI or CRAI index of IN (path or URI), if it is not next to IN"
     )
-    options.add_argument(
-        "--batch",
-        type=fraction,
-        metavar="i/n|array/n",
-        help="convert batch i of n, or the array job's batch; finish with bams3 merge",
-    )
-    options.add_argument(
-        "--window", action="append", default=[], metavar="REGION",
-        help="convert only this region, on chunk boundaries (_unplaced: reads without a position); can be repeated; "
-        "finish with bams3 merge",
+    source.add_argument(
+        "--allow-truncated", action="store_true",
+        help="accept a file without an end-of-file marker as it is; bams3 stats reports the dataset as truncated",
     )  # fmt: skip
+    _add_sort(options.add_argument_group("reads in another order (docs/from-the-aligner.md)"))
+    add_markdup(options)
+    add_existing(
+        options.add_argument_group("a dataset that is there"),
+        "replace it: in object storage at once, on a file system when the new one is complete, so both need space; "
+        "with --batch or --window, convert that part again",
+        "continue an interrupted conversion",
+    )
+    _add_parts(options.add_argument_group("a part of the dataset (finish with bams3 merge)"))
+    add_lossy(options)
     add_help(options)
     return options
 
 
-def _add_sort(options: ArgumentParser) -> None:
+def _add_parts(options: Options) -> None:
+    options.add_argument(
+        "--batch", type=fraction, metavar="i/n|array/n", help="convert batch i of n, or the array job's batch"
+    )
+    options.add_argument(
+        "--window", action="append", default=[], metavar="REGION",
+        help="convert only this region, on chunk boundaries (_unplaced: reads without a position); can be repeated",
+    )  # fmt: skip
+
+
+def _add_sort(options: Options) -> None:
     options.add_argument(
         "--sort", action="store_true", help="sort the input by coordinate, as samtools sort does"
     )

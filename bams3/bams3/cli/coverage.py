@@ -4,7 +4,7 @@ from argparse import ArgumentParser
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from bams3.cli.options import add_help, fraction, parser, progress_bar
+from bams3.cli.options import Options, add_help, fraction, parser, progress_bar
 from bams3.cli.reads import add_depth, depth_of
 from bams3.errors import UsageError
 
@@ -53,19 +53,19 @@ def _options(command: str) -> ArgumentParser:
         help="number of threads that decode (default: 1)",
     )  # fmt: skip
     options.add_argument("-f", "--fasta", metavar="FASTA", help="accepted as in mosdepth, without effect")
-    add_depth(options)
-    options.add_argument(
+    reads = add_depth(options)
+    reads.add_argument(
         "-a", "--fragment-mode", action="store_true", help="count whole fragments of proper pairs"
     )
+    reads.add_argument("-R", "--read-groups", metavar="ID,…", help="count only reads of these read groups")
     options.add_argument(
         "-q", "--quantize", metavar="SEGMENTS", help="write depth quantized into bins, such as 0:1:4:100:"
     )
     options.add_argument(
         "-T", "--thresholds", metavar="N,…", help="write the number of bases per region with depth N or more"
     )
-    options.add_argument("-R", "--read-groups", metavar="ID,…", help="count only reads of these read groups")
-    _add_bigwig(options)
-    share = options.add_mutually_exclusive_group()
+    _add_bigwig(options.add_argument_group("bigWig, instead of mosdepth's files"))
+    share = options.add_argument_group("batches").add_mutually_exclusive_group()
     share.add_argument(
         "--batch", type=fraction, metavar="i/n|array/n",
         help="write the depth of batch i of n to a part file; finish with --gather",
@@ -75,7 +75,7 @@ def _options(command: str) -> ArgumentParser:
     return options
 
 
-def _add_bigwig(options: ArgumentParser) -> None:
+def _add_bigwig(options: Options) -> None:
     options.add_argument(
         "--bigwig", metavar="FILE", help="write only this bigWig file: depth per base, or reads in bins (--bin)"
     )  # fmt: skip

@@ -38,6 +38,10 @@ INSTEAD = {
 
 
 _ARRAY_INDEX = "AWS_BATCH_JOB_ARRAY_INDEX"
+_USAGE = 4  # lines of a usage that names each option
+
+Options = argparse._ActionsContainer
+"""A parser, or a group of its options."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -82,6 +86,15 @@ class _Help(argparse.RawDescriptionHelpFormatter):
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, width=_columns() - 2)
+
+    def _format_usage(self, usage: Any, actions: Any, groups: Any, prefix: str | None) -> str:
+        """Name the options only where they are few."""
+        text = super()._format_usage(usage, actions, groups, prefix)
+        if text.strip().count("\n") < _USAGE:
+            return text
+        needed = [action for action in actions if action.required or not action.option_strings]
+        short = super()._format_usage(usage, needed, [], prefix)
+        return short.replace(self._prog, f"{self._prog} [OPTION …]", 1)
 
 
 def _columns() -> int:
@@ -180,7 +193,7 @@ def level_of(args: argparse.Namespace) -> int:
     return level
 
 
-def add_existing(arguments: argparse.ArgumentParser, overwrite: str, resume: str) -> None:
+def add_existing(arguments: Options, overwrite: str, resume: str) -> None:
     """Add the options for a dataset that exists, or has been begun; `overwrite`, `resume`: what their help says."""
     existing = arguments.add_mutually_exclusive_group()
     existing.add_argument("--overwrite", action="store_true", help=overwrite)

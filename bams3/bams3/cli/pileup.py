@@ -3,7 +3,7 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from bams3.cli.options import add_help, add_workers, explain, parser
+from bams3.cli.options import Options, add_help, add_workers, explain, parser
 from bams3.cli.reads import add_pileup, pileup_of
 from bams3.errors import UsageError
 
@@ -47,23 +47,24 @@ def _options(command: str) -> ArgumentParser:
         "-l", "--positions", metavar="FILE",
         help="print only positions in a BED file, or in a list of contigs and positions (from 1)",
     )  # fmt: skip
-    _add_qualities(options)
-    add_pileup(options)
-    options.add_argument(
+    reads = options.add_argument_group("reads and bases")
+    _add_qualities(reads)
+    add_pileup(reads)
+    reads.add_argument(
         "-d", "--max-depth", type=int, default=8000, metavar="N",
         help="leave out reads where N others lie at their start; 0: no limit (default 8000)",
     )  # fmt: skip
-    _add_output(options)
-    options.add_argument(
+    reads.add_argument(
         "-R", "--ignore-RG", action="store_true", help="accepted, and ignored: no read group matters"
     )
+    _add_output(options.add_argument_group("output"))
     explain(options, _EXPLAINED)
     add_workers(options)
     add_help(options)
     return options
 
 
-def _add_qualities(options: ArgumentParser) -> None:
+def _add_qualities(options: Options) -> None:
     options.add_argument(
         "-f", "--fasta-ref", metavar="FASTA",
         help="print bases of the reference, and . or , for bases like them; lower qualities by BAQ",
@@ -80,7 +81,7 @@ def _add_qualities(options: ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def _add_output(options: ArgumentParser) -> None:
+def _add_output(options: Options) -> None:
     options.add_argument(
         "-a", dest="all_positions", action="count", default=0,
         help="print positions without reads, too; -aa: also those of contigs without reads",

@@ -2,9 +2,19 @@
 
 import os
 import sys
+from argparse import ArgumentParser
 from typing import Any
 
-from bams3.cli.options import add_help, add_workers, fraction, listed, parser, progress_bar, progress_beside
+from bams3.cli.options import (
+    Options,
+    add_help,
+    add_workers,
+    fraction,
+    listed,
+    parser,
+    progress_bar,
+    progress_beside,
+)
 from bams3.cli.reads import add_filters, filter_of, regions_of
 from bams3.cli.view import add_view_options, files_given, passed_on
 from bams3.errors import UsageError
@@ -45,17 +55,18 @@ def _query(argv: list[str]) -> int:
     options.add_argument(
         "words", metavar="REGION", nargs="*", default=[], help="regions (default: everything)"
     )
-    options.add_argument(
+    output = options.add_argument_group("output")
+    output.add_argument(
         "-o",
         "--output",
         default="-",
         metavar="FILE",
         help="output file (default: standard output); if FILE exists, it is replaced and its index removed",
     )
-    options.add_argument("-c", "--count", action="store_true", help="print only the number of reads")
-    options.add_argument("-h", "--with-header", action="store_true", help="include the header in SAM")
-    options.add_argument("-H", "--header-only", action="store_true", help="print only the header")
-    _add_extraction(options)
+    output.add_argument("-c", "--count", action="store_true", help="print only the number of reads")
+    output.add_argument("-h", "--with-header", action="store_true", help="include the header in SAM")
+    output.add_argument("-H", "--header-only", action="store_true", help="print only the header")
+    _add_extraction(options, output)
     options.set_defaults(overwrite=True, pg=False)
     args = options.parse_args(argv)
     from bams3.dataset.opening import inputs_of
@@ -83,12 +94,13 @@ def _to_bam(argv: list[str]) -> int:
         default=[],
         help="the file to write (- is standard output), unless -o gives it; regions (default: everything)",
     )
-    options.add_argument("-o", "--output", metavar="FILE", help="the file to write; - is standard output")
-    options.add_argument("--pg", action="store_true", help="add an @PG line to the header")
-    options.add_argument(
+    output = options.add_argument_group("output")
+    output.add_argument("-o", "--output", metavar="FILE", help="the file to write; - is standard output")
+    output.add_argument("--pg", action="store_true", help="add an @PG line to the header")
+    output.add_argument(
         "--overwrite", action="store_true", help="replace FILE if it exists, and remove its index"
     )
-    _add_extraction(options, "-l")
+    _add_extraction(options, output, "-l")
     options.set_defaults(count=False, with_header=True, header_only=False)
     args = options.parse_args(argv)
     from bams3.dataset.opening import inputs_of
@@ -103,13 +115,14 @@ def _to_bam(argv: list[str]) -> int:
     return 0
 
 
-def _add_extraction(options: Any, level: str = "--level") -> None:
-    """Add the options that query and to-bam share; `level`: another name of --level."""
-    options.add_argument(
+def _add_extraction(options: ArgumentParser, output: Options, level: str = "--level") -> None:
+    """Add the options that query and to-bam share; `output`: the group of those for it; `level`: a name of --level."""
+    reads = options.add_argument_group("reads")
+    reads.add_argument(
         "-L", "--regions-file", metavar="BED", help="only reads that overlap the intervals of a BED file"
     )
-    add_filters(options)
-    options.add_argument(
+    add_filters(reads)
+    output.add_argument(
         "-O",
         "--output-fmt",
         type=str.lower,
@@ -121,21 +134,21 @@ def _add_extraction(options: Any, level: str = "--level") -> None:
         ("-u", "ubam", "uncompressed BAM"),
         ("-C", "cram", "CRAM"),
     ):
-        options.add_argument(
+        output.add_argument(
             letter,
             dest="output_fmt",
             action="store_const",
             const=name,
             help=f"write {title}: short for -O {name}",
         )
-    options.add_argument(
+    output.add_argument(
         "-1", "--fast", action="store_true", help="compress BAM fast: short for -O bam --level 1"
     )
-    options.add_argument("-T", "--reference", metavar="FASTA", help="reference of the CRAM output")
-    options.add_argument(
+    output.add_argument("-T", "--reference", metavar="FASTA", help="reference of the CRAM output")
+    output.add_argument(
         "--write-index", action="store_true", help="index FILE, too: .csi for BAM and SAM, .crai for CRAM"
     )
-    options.add_argument(
+    output.add_argument(
         *dict.fromkeys((level, "--level")),
         type=int,
         default=6,

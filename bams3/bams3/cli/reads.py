@@ -4,11 +4,11 @@ import argparse
 from typing import Any
 
 from bams3.bam.flags import NOT_COUNTED
-from bams3.cli.options import flag_bits
+from bams3.cli.options import Options, flag_bits
 from bams3.errors import UsageError
 
 
-def add_filters(arguments: argparse.ArgumentParser) -> None:
+def add_filters(arguments: Options) -> None:
     """Add the options that select reads, as in samtools view; `filter_of` evaluates them."""
     arguments.add_argument(
         "-f", "--require-flags", type=flag_bits, default=0, metavar="FLAG",
@@ -55,14 +55,14 @@ def add_least(arguments: argparse.ArgumentParser, letter: str, of: str) -> None:
     )  # fmt: skip
 
 
-def add_wanted(arguments: argparse.ArgumentParser, *names: str, of: str) -> None:
+def add_wanted(arguments: Options, *names: str, of: str) -> None:
     """Add an option for FLAG bits of which reads must have `of`: "any" or "all"."""
     arguments.add_argument(
         *names, type=flag_bits, default=0, metavar="FLAG", help=f"only reads with {of} of these FLAG bits"
     )
 
 
-def add_pileup_flags(arguments: argparse.ArgumentParser) -> None:
+def add_pileup_flags(arguments: Options) -> None:
     """Add the options for FLAG bits that samtools' pileups have."""
     add_wanted(arguments, "--rf", "--incl-flags", of="any")
     arguments.add_argument(
@@ -71,7 +71,7 @@ def add_pileup_flags(arguments: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def add_pileup(arguments: argparse.ArgumentParser) -> None:
+def add_pileup(arguments: Options) -> None:
     """Add the options for the reads of a pileup, as in samtools and bcftools mpileup; `pileup_of` evaluates them."""
     arguments.add_argument(
         "-q", "--min-MQ", "--min-mapq", type=int, default=0, metavar="N", help="only reads with MAPQ N or more"
@@ -96,34 +96,36 @@ def pileup_of(args: Any, **more: Any) -> Any:
     )  # fmt: skip
 
 
-def add_depth(arguments: argparse.ArgumentParser) -> None:
-    """Add mosdepth's options for the depth of regions; `depth_of` evaluates them."""
+def add_depth(arguments: argparse.ArgumentParser) -> Options:
+    """Add mosdepth's options for depth, which `depth_of` evaluates; return the group of those for reads."""
     arguments.add_argument(
         "-b", "--by", metavar="BED|N", help="summarize the regions of a BED file, or windows of N bp"
     )
     arguments.add_argument(
+        "-m", "--use-median", action="store_true", help="write the median of each region instead of the mean"
+    )
+    reads = arguments.add_argument_group("reads that count, and how")
+    reads.add_argument(
         "-F", "--flag", type=flag_bits, default=NOT_COUNTED, metavar="FLAG",
         help="exclude reads with any of these FLAG bits (default 1796)",
     )  # fmt: skip
-    arguments.add_argument(
+    reads.add_argument(
         "-i", "--include-flag", type=flag_bits, default=0, metavar="FLAG",
         help="count only reads with any of these FLAG bits",
     )  # fmt: skip
-    arguments.add_argument(
+    reads.add_argument(
         "-x", "--fast-mode", action="store_true", help="ignore CIGAR operations and count overlapping mates twice"
     )  # fmt: skip
-    arguments.add_argument(
+    reads.add_argument(
         "-Q", "--mapq", type=int, default=0, metavar="N", help="count only reads with MAPQ N or more"
     )
-    arguments.add_argument(
+    reads.add_argument(
         "-l", "--min-frag-len", type=int, default=-1, metavar="N", help="minimum fragment length in bp"
     )
-    arguments.add_argument(
+    reads.add_argument(
         "-u", "--max-frag-len", type=int, default=-1, metavar="N", help="maximum fragment length in bp"
     )
-    arguments.add_argument(
-        "-m", "--use-median", action="store_true", help="write the median of each region instead of the mean"
-    )
+    return reads
 
 
 def depth_of(args: Any) -> dict[str, Any]:

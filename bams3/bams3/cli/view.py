@@ -36,7 +36,7 @@ _EXPLAINED = {
 
 def add_view_options(arguments: argparse.ArgumentParser) -> None:
     """Add the options, without names that the command has for others; `passed_on` evaluates them."""
-    group = arguments.add_argument_group("as in samtools view, and done by it")
+    group = arguments.add_argument_group("more of samtools view, done by samtools")
     for (dest, *more), metavar, description in PASSED:
         names = [name for name in (dest, *more) if name not in arguments._option_string_actions]
         if metavar is None:

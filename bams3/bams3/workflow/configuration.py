@@ -28,6 +28,8 @@ FILE = "config/config.yaml"
 _RENAMED = {"grid": "contigs"}
 """Keys that had another name in earlier versions, and what they are called now."""
 
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # compiled, where PyYAML is: schemas are long
+
 _KINDS = {
     "string": "text",
     "integer": "a whole number",
@@ -41,7 +43,7 @@ _KINDS = {
 @cache
 def schema(path: str) -> dict[str, Any]:
     """Load a schema of the workflow."""
-    return dict(yaml.safe_load(Path(path).read_text()))
+    return dict(yaml.load(Path(path).read_text(), _LOADER))
 
 
 def check(data: Any, schema: dict[str, Any], where: str) -> None:
@@ -72,6 +74,18 @@ def fill_sections(data: Any, schema: dict[str, Any]) -> None:
         if data[key] is None:
             data[key] = {}
         fill_sections(data[key], below)
+
+
+def fill_defaults(data: dict[str, Any], schema: dict[str, Any]) -> None:
+    """Set what sections lack to the schema's defaults.
+
+    Snakemake's `validate` does the same, and reads the schema for it again, in every job.
+    """
+    for key, below in schema.get("properties", {}).items():
+        if "default" in below:
+            data.setdefault(key, copy.deepcopy(below["default"]))
+        if isinstance(data.get(key), dict):
+            fill_defaults(data[key], below)
 
 
 def rename_keys(data: Any, overwriting: Any = ()) -> list[str]:
