@@ -47,6 +47,7 @@ SHAPES = {
     "one N": sorted([read(500, "50M1200000N50M"), *map(read, range(1, 9000, 50))], key=lambda row: row[2]),
     "many N": [read(100 + 10 * i, f"30M{1 + 1499 * i}N40M") for i in range(900)],
     "deletions": [read(1 + 3000 * i, f"30M{i * 900}D10M2I40M") for i in range(1, 380)],
+    "unmapped": [read(at, "60M150000N40M", flag=4) for at in range(1, 1_300_000, 70_000)],
     "only the last base": [read(LENGTH, "1M")],
     "mates across gaps": [
         row
@@ -95,13 +96,15 @@ def test_reads_past_the_end_are_as_if_cut_there(options, tmp_path):
     assert ours(bam, tmp_path / "hanging" / "out", **options) == expected
 
 
-@pytest.mark.parametrize("shape", ["central", "one N", "islands"])
-def test_parts_make_the_whole(shape, tmp_path):
+@pytest.mark.parametrize(
+    ("shape", "option"), [("central", "-x"), ("one N", "-x"), ("islands", "-x"), ("unmapped", "-F0")]
+)
+def test_parts_make_the_whole(shape, option, tmp_path):
     """Depth that a skip carries over the windows of several parts; parts hold nothing of a gap."""
     bam = write_bam(tmp_path / "gaps.bam", (("c0", LENGTH), ("c1", 10)), SHAPES[shape])
     dataset, whole, made = (str(tmp_path / name) for name in ("gaps.bams3", "whole", "made"))
     run_bams3("convert", bam, dataset, "--chunk-size", "256K")
-    options = ["-x", "-b", "700"]
+    options = [option, "-b", "700"]
     run_bams3("coverage", dataset, *options, "-o", whole)
     parts = [str(tmp_path / f"part{number}") for number in (1, 2, 3)]
     for number, part in enumerate(parts, 1):

@@ -252,6 +252,8 @@ ERRORS = {
     "--sites {t}/bad.bed {a}": "bad.bed, line 1: not a site; expected contig, start and end",
     "--sites {t}/bad.tsv {a}": "bad.tsv, line 2: not a site; expected contig, position",
     "--sites {t}/ref.tsv {a}": "ref.tsv, line 1: not a site",
+    "--sites {t}/intervals.txt {a}": "intervals.txt, line 2: not a site; expected contig, position (1 or more), and "
+    "optionally REF (letters) and ALT; name a file of intervals .bed",
     "--sites {t}/far.tsv {a}": "far.tsv, line 1: not a site",
     "--sites {t}/other.tsv {a}": "other.tsv, line 2: {a} has no contig '1'",
     "--sites {t}/bad.tsv --format vcf {a}": "needs sites with REF and ALT",
@@ -264,6 +266,7 @@ FILES = {
     "bad.bed": "chr1\t5\n",
     "bad.tsv": "chr1\t5\nchr1\t0\n",
     "ref.tsv": "chr1\t5\t7\tA\n",
+    "intervals.txt": "chr1\t5\t5\nchr1\t5\t6\n",  # the first line, of one position, is one for bam-readcount
     "far.tsv": "chr1\t2147483648\n",
     "other.tsv": "chr1\t5\n1\t7\n1\t8\n",
     "good.tsv": "chr1\t5\n",

@@ -48,6 +48,10 @@ def hostile_bam(path: Path, seed: int = 1) -> str:
         for record in _template(chance, f"q{number}", chance.choice((0, 0, 2, 5)), number)
     ]
     records += [(3, f"u{i}\t4\tunmapped\t{i + 9}\t0\t*\t*\t0\t0\t*\t*", i + 9) for i in range(3)]
+    records += [  # mosdepth counts their bases, if they are not excluded; their extent is one base in an index
+        (contig, f"c{start}\t4\t{CONTIGS[contig][0]}\t{start}\t0\t90M600N310M\t*\t0\t0\t*\t*", start)
+        for contig, start in ((0, 1), (0, 1970), (2, 900), (5, 7), (5, 20_001), (5, 38_950))
+    ]
     records.append((4, "t\t0\ttiny\t1\t60\t1M\t*\t0\t0\t*\t*", 1))
     records.append((6, "e\t0\tedge\t90\t60\t1M\t*\t0\t0\t*\t*", 90))
     return write_bam(path, CONTIGS, records)

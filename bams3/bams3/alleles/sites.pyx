@@ -67,6 +67,8 @@ cdef class SiteReader(BedReader):
                 name, ref, alt = &fields[2], &fields[3], &fields[4]
             elif count > 3:
                 ref, alt = &fields[2], &fields[3]
+            elif count == 3 and number(&fields[2]) not in (-1, start + 1):  # an interval, most likely of a BED file
+                return False
             if not is_sequence(ref, self.kind == TABLE_KIND):
                 return False
         if end > LAST and self.kind != BED_KIND:

@@ -98,10 +98,10 @@ class Alignments:
 
         from bams3.coverage import CoverageOptions, depth_of
 
-        window = self._window(contig, start, stop)
+        number, begin, end = self._window(contig, start, stop)
         options = CoverageOptions(fast_mode=fast_mode, exclude_flags=exclude_flags, min_mapq=min_mapq)
-        groups = self._reader.depth_row_groups(*window)
-        depth = depth_of(groups, *window, options)
+        groups = self._reader.depth_row_groups(number, options.reads_from(begin), end)
+        depth = depth_of(groups, number, begin, end, options)
         values = np.zeros(
             len(depth), np.int32
         )  # raises MemoryError if there is no room; untouched gaps take none

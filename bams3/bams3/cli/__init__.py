@@ -5,6 +5,7 @@ Only the module of the requested command is imported, to keep start-up fast.
 
 import gc
 import io
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -86,6 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):  # contig names are bytes, whatever the locale
         sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
     if whole_process:
+        _end_orderly()
         gc.set_threshold(100_000, 50, 50)  # a footer consists of many small objects without cycles
     command = f" {arguments[0]}" if arguments and arguments[0] in COMMANDS else ""
     try:
@@ -103,10 +105,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         if error.errno is not None:  # of the system: errors of all other files name them
             error.filename = error.filename or "standard output"
         return _fail(command, message_of(error))
-    except KeyboardInterrupt:
-        return _fail(command, "interrupted", 130)
+    except KeyboardInterrupt as stop:
+        return _fail(command, "interrupted", 128 + (stop.args[0] if stop.args else signal.SIGINT))
     except MemoryError:
         return _fail(command, "out of memory; use fewer --workers")
+
+
+def _end_orderly() -> None:
+    """Let SIGTERM (of schedulers, `timeout`, containers) and SIGHUP end a command as Ctrl-C does: no temporary files
+    and no child processes stay. Those that are ignored (`nohup`) stay ignored."""
+
+    def interrupt(number: int, _: object) -> None:
+        raise KeyboardInterrupt(number)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, interrupt)
 
 
 def _run(arguments: list[str]) -> int:

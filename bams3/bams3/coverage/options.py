@@ -4,7 +4,7 @@ import os
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from bams3.bam.flags import NOT_COUNTED
+from bams3.bam.flags import NOT_COUNTED, UNMAP
 from bams3.errors import UsageError
 
 UNBOUNDED = 2**63 - 1
@@ -72,6 +72,12 @@ class CoverageOptions(_Options):
             return "pos", "end", "flag", "next_pos", "tlen"
         extents = ("pos", "end", "flag")
         return extents if self.fast_mode else (*extents, "cigar_pool", "previous", "next_ref", "border_index")
+
+    def reads_from(self, start: int) -> int:
+        """Where the reads begin that may count from `start` on. An unmapped read counts by its CIGAR, as in mosdepth,
+        but the index takes it for one base: so if they count, all reads before `start` are needed."""
+        by_cigar = not (self.exclude_flags & UNMAP or self.fast_mode or self.fragment_mode)
+        return 0 if by_cigar else start
 
     @property
     def unneeded(self) -> tuple[str, ...]:

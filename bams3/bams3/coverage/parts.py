@@ -61,7 +61,7 @@ def write_part(
     with zstandard.ZstdCompressor(level=1).stream_writer(file, closefd=False) as stream:
         stream.write(json.dumps(head).encode() + b"\n")
         for reference_id, start, end in intervals:
-            groups = dataset.depth_row_groups(reference_id, start, end)
+            groups = dataset.depth_row_groups(reference_id, options.reads_from(start), end)
             _write_depth(stream, depth_of(groups, reference_id, start, end, options, accept=accept))
 
 

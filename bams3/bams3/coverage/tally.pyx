@@ -13,12 +13,12 @@ from array import array as new_array
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memmove, memset
 
-from bams3.bam.fields cimport PROPER_PAIR, READ2, SUPPLEMENTARY
+from bams3.bam.fields cimport PROPER_PAIR, READ2, SUPPLEMENTARY, UNMAP
 from bams3.buffer cimport Buffer
 from bams3.coverage.changes cimport BLOCK, Far, keep_blocks, merge, settle
 from bams3.coverage.depth cimport Depth
 from bams3.coverage.held cimport Held
-from bams3.coverage.segments cimport Mate, DepthWindow, add_segments, bump, counts, uncount_overlap
+from bams3.coverage.segments cimport Mate, DepthWindow, Walk, add_segments, bump, counts, next_segment, uncount_overlap
 
 from bams3.coverage.damage import damaged, same_length
 
@@ -33,6 +33,7 @@ cdef enum:
     SPARSE = 64             # … this many for each change of depth
     BEHIND = 1 << 16        # positions before a row group's first read at which fragments are likely to begin
     MOST_WAITING = 4096     # the reads that wait for mates are only searched if they are at most this many
+    LAST = 0x7FFFFFFF       # no position is greater
     APART = 64              # minimum distance in positions between two islands
 
 cdef struct Island:  # the extent of reads that lie close together
@@ -99,7 +100,7 @@ cdef class Tally:
         if n == 0:
             return
         changes = 2 * (n if self.mode != BASES else max(n, len(group.cigar_pool)))
-        self._prepare(n, group.pos, group.end, changes)
+        self._prepare(n, group.pos, self._reaches(n, group), changes)
         if mask is not None:
             same_length(n, mask)
         if self.mode == EXTENTS:
@@ -110,6 +111,27 @@ cdef class Tally:
             self._add_reads(n, group, mask)
         if self.far.failed:
             raise MemoryError("no memory for the depth of a contig")
+
+    def _reaches(self, Py_ssize_t n, group):
+        """Return the ends of reads; of unmapped ones that count, those of their CIGARs: `end` is their first base."""
+        cdef const unsigned short[::1] flag
+        cdef const unsigned int[::1] start, count, pool
+        cdef const int[::1] pos
+        cdef int[::1] reach
+        cdef Walk walk
+        cdef Py_ssize_t i
+        if self.mode != BASES or self.exclude_flags & UNMAP:
+            return group.end
+        pos, flag, start, count, pool = group.pos, group.flag, group.cigar_start, group.cigar_count, group.cigar_pool
+        reaches = new_array("i", group.end)
+        reach = reaches
+        same_length(n, pos, flag, start, count, reach)
+        for i in range(n):
+            if flag[i] & UNMAP and count[i] and <unsigned long long> start[i] + count[i] <= <size_t> pool.shape[0]:
+                walk = Walk(&pool[start[i]], count[i], pos[i], pos[i])
+                while next_segment(&walk):
+                    reach[i] = <int> max(reach[i], min(walk.end, <long long> LAST))
+        return reaches
 
     def _prepare(self, Py_ssize_t n, const int[::1] pos, const int[::1] end, long long changes):
         """Move the window to these reads; record whether any of them overlaps, and where the last one starts."""

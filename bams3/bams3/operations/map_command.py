@@ -277,7 +277,7 @@ class ChunkCommand:
             self._sender(job, pipe)
         return pipe.bytes
 
-    def interrupt(self, *_: object) -> None:
+    def interrupt(self, number: int, *_: object) -> None:
         """Handle a signal: end the running commands, start no more, and raise KeyboardInterrupt.
 
         It is raised later if this thread is just starting a command, which would otherwise go on unknown; and only
@@ -288,7 +288,7 @@ class ChunkCommand:
             with suppress(ProcessLookupError):
                 os.killpg(child.pid, signal.SIGTERM)
         if first and self._starter != get_ident():
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt(number)
 
     def _stop(self) -> None:
         """End the running commands and their child processes."""
