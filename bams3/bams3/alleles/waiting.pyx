@@ -31,8 +31,10 @@ cdef class Waiting:
         free(self.slots)
 
     cdef int begin(self, const Read *carried, Py_ssize_t count, Py_ssize_t records) except -1:
-        """Make room for a row group after `count` carried reads, whose names are known. Earlier piles have them, too: if
-        their qualities change, they do in a copy."""
+        """Make room for a row group after `count` carried reads, whose names are known.
+
+        Earlier piles have these reads, too. So where their qualities change, they change in a copy.
+        """
         cdef Py_ssize_t slots = 2, i
         cdef uint32_t slot
         while slots < 2 * count:
