@@ -1,9 +1,8 @@
-"""Tags with a number for each base that tell how fast it was read, such as PacBio's kinetics: ip pw fi fp ri rp.
+"""Tags with a number for each base that tell how fast it was read: PacBio's ip pw fi fp ri rp, and mv (``moves``).
 
 The distinct elements are in ``tag.fi:BC.values``. ``tag.fi:BC.tables`` has the indices of the elements of all arrays,
-coded by rANS with a row of frequencies for each context: the class of the base and the four before it, in the order in
-which the polymerase met them, and the class of the mean of the elements before. docs/format.md, "Kinetics", specifies
-it.
+coded by rANS with a row of frequencies for each context: the class of five bases, in the order in which the polymerase
+or the pore met them, and the class of the mean of the elements before. docs/format.md, "Kinetics", specifies it.
 """
 
 from cpython cimport array
@@ -263,7 +262,8 @@ cdef Buffer distinct(const uint8_t *elements, size_t count, int width, Buffer sy
 
 
 def encode(
-    Buffer elements not None, Buffer counts not None, const uint32_t[::1] holders, Reads reads not None, str tag not None
+    Buffer elements not None, Buffer counts not None, const uint32_t[::1] holders, Reads reads not None,
+    str tag not None,
 ):
     """Returns the streams ``values`` and ``tables``, or None if there are fewer than 2 or more than 256 distinct
     elements. ``elements``: of all arrays, of 1 or 2 bytes each; ``counts``: u32 each, of the arrays of the records

@@ -1,7 +1,7 @@
 """mv, the moves of nanopore reads: a step of the signal, and for each step a 1 if a base begins there, else a 0.
 
-The arrays are stored as *dwells*, the numbers of steps of each base, as bytes, which ``kinetics`` can code by the bases.
-A byte of 0 stands for a u32 in ``tag.mv:Bc.long``. ``tag.mv:Bc.stride`` has the first element of each array.
+The arrays are stored as *dwells*, the numbers of steps of each base, as bytes, which ``kinetics`` can code by the
+bases. A byte of 0 stands for a u32 in ``tag.mv:Bc.long``. ``tag.mv:Bc.stride`` has the first element of each array.
 docs/format.md, "Moves", specifies it.
 """
 

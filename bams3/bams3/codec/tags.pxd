@@ -47,7 +47,7 @@ cdef inline bint holds_cigars(uint32_t key) noexcept nogil:
 
 
 cdef inline bint is_paced(uint32_t key) noexcept nogil:
-    """Whether a tag tells how fast each base was read: ip, pw, fi, fp, ri or rp, an array of u8 or u16, or mv, of i8."""
+    """Whether a tag tells how fast each base was read: ip, pw, fi, fp, ri or rp of u8 or u16, or mv of i8."""
     cdef uint32_t name = key & 0xFFFF, subtype = key >> 24
     return key == MOVES_KEY or key_kind(key) == b"B" and (subtype == b"C" or subtype == b"S") and (
         name == IP or name == PW or name == FI or name == FP or name == RI or name == RP
