@@ -83,7 +83,74 @@ def test_only_such_arrays_are_stored_so() -> None:
     assert not any(name.endswith(".tables") for name in encode(records, level=3))
 
 
-names = st.sampled_from(["ipC", "pwC", "fiS", "rpC", "riS", "ipI", "fic"])
+def dwells_of(chance: random.Random, sequence: bytes) -> list[int]:
+    """Moves whose dwells follow from two bases."""
+    out = [5]
+    for k in range(len(sequence)):
+        out += [1] + [0] * (
+            b"ACGT".index(sequence[k]) + 4 * b"ACGT".index(sequence[k - 2]) + chance.randrange(2)
+        )
+    return out
+
+
+def test_moves_are_dwells() -> None:
+    chance = random.Random(4)
+    records = []
+    for number in range(20):
+        sequence = bytes(chance.choices(b"ACGT", k=300))
+        moved = sequence.translate(TURNED)[::-1] if number % 2 else sequence
+        records.append(read(sequence, 16 * (number % 2), {"mvc": dwells_of(chance, moved)}))
+    streams = encode(records)
+    assert decoded(streams, records) == b"".join(records)
+    assert by_the_document(streams, records) == [record[record.index(b"mvBc") :] for record in records]
+    assert (
+        len(streams["tag.mv:Bc.tables"]) < 0.4 * 20 * 300
+    )  # 32 dwells take 5 bits, but one is left by the bases
+
+
+@pytest.mark.parametrize(
+    ("arrays", "stored"),
+    [
+        ([[5, 1, 0, 1], [6]], True),
+        ([[5, 1, *[0] * 254], [5, 1, *[0] * 255], [5, 1, *[0] * 300, 1]], True),
+        ([[-5, 1]], True),
+        ([[5, 0, 1]], False),
+        ([[5, 1, 2]], False),
+        ([[5, 1, 0, -1]], False),
+        ([[5, 1], []], False),
+    ],
+)
+def test_moves(arrays: list[list[int]], stored: bool) -> None:
+    records = [read(b"AC", 0, {"mvc": values}) for values in arrays]
+    streams = encode(records)
+    assert decoded(streams, records) == b"".join(records)
+    assert by_the_document(streams, records) == [record[record.index(b"mvBc") :] for record in records]
+    assert ("tag.mv:Bc.stride" in streams) == stored
+    assert "tag.mv:Bc.stride" not in encode(records, level=3)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"": b"\1\1"},
+        {"": b"\1\1\1\1"},
+        {".count": struct.pack("<2I", 1, 1)},
+        {".count": struct.pack("<I", 3)},
+        {".stride": b"\5"},
+        {"": b"\1\1\0"},
+        {"": b"\1\1\0", ".long": bytes(4)},
+        {"": b"\1\1\0", ".long": b"\xff" * 4},
+        {".long": b"\1\0\0\0"},
+    ],
+)
+def test_malformed_moves(damage: dict[str, bytes]) -> None:
+    records = [read(b"AC", 0, {"mvc": [5, 1, 1]}), read(b"A", 0, {"mvc": [5, 1]})]
+    streams = encode(records)
+    with pytest.raises(FormatError):
+        decoded(streams | {"tag.mv:Bc" + suffix: stored for suffix, stored in damage.items()}, records)
+
+
+names = st.sampled_from(["ipC", "pwC", "fiS", "rpC", "riS", "ipI", "fic", "mvc"])
 sequences = st.text("ACGTN", max_size=40).map(str.encode)
 few = st.lists(st.one_of(st.integers(0, 3), st.integers(0, 127)), max_size=60)
 
@@ -97,6 +164,8 @@ def arrays(draw: st.DrawFn) -> bytes:
         values = draw(few)
         if draw(st.booleans()):
             values = (values + [1] * len(sequence))[: len(sequence)]
+        if name == "mvc" and draw(st.booleans()):
+            values = [5, 1, *(value % 2 for value in values)]
         given_arrays[name] = values
     return read(sequence, draw(st.sampled_from([0, 16, 4, 2064])), given_arrays)
 

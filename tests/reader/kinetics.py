@@ -1,4 +1,4 @@
-"""docs/format.md, "Kinetics"."""
+"""docs/format.md, "Kinetics" and "Moves"."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import struct
 
 from reader.bases import TWO_BITS, Sequences
 from reader.entropy import RangeDecoder
+from reader.integers import unpack
 from reader.tables import LANES, read_rows
 
 Arrays = list[tuple[int, int]]
@@ -21,7 +22,7 @@ def sums(coder: RangeDecoder, count: int, key: str) -> list[int]:
     return out[1:]
 
 
-def pentamers(sequences: Sequences, flag: list[int], arrays: Arrays, against: int) -> list[int]:
+def pentamers(sequences: Sequences, flag: list[int], arrays: Arrays, against: int, ahead: int) -> list[int]:
     """Of every element of the arrays."""
     out = []
     for i, count in arrays:
@@ -30,8 +31,8 @@ def pentamers(sequences: Sequences, flag: list[int], arrays: Arrays, against: in
             codes = [3 - code for code in reversed(codes)]
         if count != len(codes):
             codes = [0] * count
-        padded = [0, 0, 0, 0, *codes]
-        out += [sum(padded[k + j] * 4**j for j in range(5)) for k in range(count)]
+        padded = [0, 0, 0, 0, *codes, 0, 0, 0]
+        out += [sum(padded[k + ahead + j] * 4**j for j in range(5)) for k in range(count)]
     return out
 
 
@@ -42,14 +43,14 @@ def elements(
     m = len(values) // width
     end = 4 + int.from_bytes(data[:4], "little")
     coder = RangeDecoder(data[4:end])
-    against = coder.number(1)
+    against, ahead = coder.number(1), coder.number(2)
     rank, pace = sums(coder, m, "R"), sums(coder, 16, "S")
     kind = [0]
     for _ in range(1024):
         kind.append(coder.adaptive_number(("P", kind[-1])))
     kind, s = kind[1:], 1 + max(pace)
     b, contexts = read_rows(coder, m, (1 + max(kind)) * s)
-    around = pentamers(sequences, flag, arrays, against)
+    around = pentamers(sequences, flag, arrays, against, ahead)
     n, steps = len(around), len(around) // LANES
     states = list(struct.unpack_from(f"<{LANES}I", data, end))
     words = iter(struct.unpack(f"<{(len(data) - end) // 2 - 2 * LANES}H", data[end + 4 * LANES :]))
@@ -68,3 +69,15 @@ def elements(
     assert next(words, None) is None
     assert set(states) == {1 << 15}
     return b"".join(out)
+
+
+def moves(dwells: bytes, counts: list[int], longs: bytes, strides: bytes) -> list[bytes]:
+    """Arrays of moves."""
+    long, dwell = iter(unpack("I", longs)), iter(dwells)
+    out = []
+    for stride, count in zip(strides, counts, strict=True):
+        steps = [next(dwell) or next(long) for _ in range(count)]
+        out.append(bytes([stride]) + b"".join(b"\1" + bytes(d - 1) for d in steps))
+    assert next(dwell, None) is None
+    assert next(long, None) is None
+    return out

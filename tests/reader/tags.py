@@ -9,7 +9,7 @@ from collections.abc import Callable
 from reader.bases import Sequences
 from reader.columns import MATCHES, QUERY, REFERENCE, Cigar, chosen
 from reader.integers import Streams, short_integers, unpack
-from reader.kinetics import elements
+from reader.kinetics import elements, moves
 from reader.modifications import Listed
 
 LETTERS, OPERATIONS = "=ACMGRSVTWYHKDBN", "MIDNSHP=X"
@@ -147,17 +147,20 @@ def tags(streams: Streams, cigar: list[Cigar], derived: Derived, flag: list[int]
 def kinetics(
     streams: Streams, records: list[Layout], sequences: Sequences, flag: list[int]
 ) -> dict[str, bytes]:
-    """The streams of elements that `.tables` stand for."""
-    out = {}
-    for tables in [name for name in streams if name.startswith("tag.") and name.endswith(".tables")]:
-        name = tables.removesuffix(".tables")
-        wanted = name[4:6], name[7], name[8]
-        holders = [i for i, layout in enumerate(records) for entry in layout if entry[:3] == wanted]
-        counts = unpack("I", streams[name + ".count"])
-        out[name] = elements(
-            streams[tables], streams[name + ".values"], SIZES[name[8]],
-            list(zip(holders, counts, strict=True)), sequences, flag,
-        )  # fmt: skip
+    """The streams of arrays that `.tables` and `.stride` stand for."""
+    out: dict[str, bytes] = {}
+    for name in {name[:9] for name in streams if name[:4] == "tag." and name[9:] in (".tables", ".stride")}:
+        counts = list(unpack("I", streams[name + ".count"]))
+        if name + ".tables" in streams:
+            wanted = name[4:6], name[7], name[8]
+            holders = [i for i, layout in enumerate(records) for entry in layout if entry[:3] == wanted]
+            arrays, tables = list(zip(holders, counts, strict=True)), streams[name + ".tables"]
+            out[name] = elements(tables, streams[name + ".values"], SIZES[name[8]], arrays, sequences, flag)
+        if name + ".stride" in streams:
+            dwells = out[name] if name in out else streams.get(name, b"")
+            arrays_of = moves(dwells, counts, streams.get(name + ".long", b""), streams[name + ".stride"])
+            out[name] = b"".join(arrays_of)
+            out[name + ".count"] = struct.pack(f"<{len(counts)}I", *map(len, arrays_of))
     return out
 
 

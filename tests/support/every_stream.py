@@ -32,7 +32,8 @@ STREAMS = {*_SHORT, *(f"{name}.long" for name in _SHORT), *_OTHERS}
 AT_LEVELS = {
     "tag.MM:Z.listed": range(4, 10), "qual.tables": range(4, 9), "qual.model": range(7, 9),
     "qual.contexts": range(9, 10), "tag.ip:BS.tables": range(4, 10), "tag.ip:BS.values": range(4, 10),
-    "tag.ri:BC.tables": range(4, 10), "tag.ri:BC.values": range(4, 10),
+    "tag.ri:BC.tables": range(4, 10), "tag.ri:BC.values": range(4, 10), "tag.mv:Bc.stride": range(4, 10),
+    "tag.mv:Bc.long": range(4, 10),
 }  # fmt: skip
 
 CONTIGS = [(f"c{number}", 5_000_000) for number in range(300)]
@@ -175,6 +176,7 @@ def kinetics() -> list[dict[str, Any]]:
         tags = [
             hostile.tag("ip", "BS", numbers(sequence)[: 200 if number else 100]),
             hostile.tag("ri", "BC", numbers(turned(sequence))),
+            hostile.tag("mv", "Bc", [5, 1, *[0] * 60 * number, 1]),
         ]
         out.append(read(10, [(200, 0)], sequence=sequence, tags=tags))
     return out

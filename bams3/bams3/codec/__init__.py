@@ -34,7 +34,7 @@ ENCODINGS = {
 }
 
 _CIGAR_TEXTS = ("tag.SA:Z", "tag.XA:Z", "tag.OA:Z")
-_KINETICS = tuple(f"tag.{tag}:B" for tag in ("ip", "pw", "fi", "fp", "ri", "rp"))
+_KINETICS = tuple(f"tag.{tag}:B" for tag in ("ip", "pw", "fi", "fp", "ri", "rp", "mv"))
 EARLIER_ENCODINGS: dict[str, dict[str, tuple[str, ...]]] = {
     "cigars": {"dictionary": ("cigar.length", "cigar.gap")},
     "templates": {"link": ("link", "rank"), "named": ("link", "rank")},
@@ -341,16 +341,30 @@ class Columns:
         around, limit = self._surroundings(), 4 * self.size
         return modifications.decode(heads, listed, holders, self.flag, around, limit)
 
-    def pace(self, name: str, width: int, holders: array[int]) -> Any:
-        """The elements of the kinetics of the records `holders`, `width` bytes each, from the streams of `name`."""
-        from bams3.codec import kinetics
+    def pace(self, name: str, width: int, holders: array[int]) -> tuple[Any, Any]:
+        """The elements, `width` bytes each, and numbers of kinetics or moves of the records `holders`."""
+        from bams3.codec import kinetics, moves
 
-        streams, (seq, starts, _) = self._streams, self._sequences
-        reads = kinetics.Reads(seq, starts, self.l_seq, self.flag)
-        return kinetics.decode(
-            name, streams[name + ".values"], streams[name + ".tables"], streams[name + ".count"], width, holders,
-            reads, self.size,
-        )  # fmt: skip
+        streams = self._streams
+        elements, counts = streams[name], streams[name + ".count"]
+        if len(streams[name + ".tables"]):
+            seq, starts, _ = self._sequences
+            reads = kinetics.Reads(seq, starts, self.l_seq, self.flag)
+            elements = kinetics.decode(
+                name,
+                streams[name + ".values"],
+                streams[name + ".tables"],
+                counts,
+                width,
+                holders,
+                reads,
+                self.size,
+            )
+        if len(streams[name + ".stride"]):
+            return moves.decode(
+                name, elements, counts, streams[name + ".long"], streams[name + ".stride"], self.size
+            )
+        return elements, counts
 
     def block(self) -> Any:
         """The records as a RecordBlock, bit-identical to those that were encoded."""

@@ -11,6 +11,7 @@ from bams3.codec import (
     kinetics,
     mates,
     modifications,
+    moves,
     names,
     positions,
     qualities,
@@ -66,13 +67,18 @@ def encode(
     def unspell(texts: Any, holders: Any) -> tuple[Any, Any]:
         return modifications.encode(texts, memoryview(holders).cast("I"), flag, around())
 
-    def pace(tag: str, elements: Any, counts: Any, holders: Any) -> tuple[Any, Any] | None:
+    def pace(tag: str, elements: Any, counts: Any, holders: Any) -> dict[str, Any]:
+        """The streams of the arrays of kinetics or moves, by what their names end with."""
+        out = {}
+        if tag == "mv" and (dwells := moves.encode(elements, counts)):
+            elements, counts, out[".long"], out[".stride"] = dwells
         reads = kinetics.Reads.of_block(block, l_seq, flag)
-        paced = kinetics.encode(
-            elements, counts, memoryview(holders).cast("I"), reads, tag in kinetics.AGAINST
-        )
-        smaller = paced and sum(map(len, paced)) < len(compress(elements, 1)[1])
-        return paced if smaller else None
+        paced = kinetics.encode(elements, counts, memoryview(holders).cast("I"), reads, tag)
+        if paced and sum(map(len, paced)) < len(compress(elements, 1)[1]):
+            out[".values"], out[".tables"] = paced
+        else:
+            out[""] = elements
+        return out | {".count": counts}
 
     by_bases = (unspell, pace) if level >= SPELLED_LEVEL else (None, None)
     streams |= TagEncoder(block, cigar.placeholders, derived, *by_bases).streams

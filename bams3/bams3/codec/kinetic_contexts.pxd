@@ -17,9 +17,10 @@ cdef enum:
 cdef struct Contexts:
     int values, paces          # the number of classes of the mean
     int against                # whether the arrays run against the order of sequencing
+    int ahead                  # how many of the five bases are met later
     uint8_t rank[MOST_VALUES]  # of an index
     uint8_t pace[PARTS]        # the class of a level of the mean
-    uint8_t kind[PENTAMERS]    # the class of a base and the four before it
+    uint8_t kind[PENTAMERS]    # the class of five bases
 
 
 cdef inline int code_classes(RangeCoder *coder, Contexts *contexts) noexcept nogil:
@@ -30,6 +31,7 @@ cdef inline int code_classes(RangeCoder *coder, Contexts *contexts) noexcept nog
     reset(steps[0], 2 * PARTS)
     reset(kinds[0], PARTS * PARTS)
     contexts.against = <int> code_number(coder, 1, <uint32_t> contexts.against)
+    contexts.ahead = <int> code_number(coder, 2, <uint32_t> contexts.ahead)
     for k in range(contexts.values):
         before += <int> code_tree(coder, steps[0], 4, RATE, <uint32_t> (contexts.rank[k] - before))
         if before >= PARTS:

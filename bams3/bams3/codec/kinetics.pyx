@@ -1,9 +1,8 @@
-"""Tags with a number for each base that tell how fast it was read, such as PacBio's kinetics: ip pw fi fp ri rp.
+"""Tags with a number for each base that tell how fast it was read: PacBio's ip pw fi fp ri rp, and mv (``moves``).
 
 The distinct elements are in ``tag.fi:BC.values``. ``tag.fi:BC.tables`` has the indices of the elements of all arrays,
-coded by rANS with a row of frequencies for each context: the class of the base and the four before it, in the order in
-which the polymerase met them, and the class of the mean of the elements before. docs/format.md, "Kinetics", specifies
-it.
+coded by rANS with a row of frequencies for each context: the class of five bases, in the order in which the polymerase
+or the pore met them, and the class of the mean of the elements before. docs/format.md, "Kinetics", specifies it.
 """
 
 from cpython cimport array
@@ -32,6 +31,8 @@ cdef enum:
 
 AGAINST = frozenset({"ri", "rp"})
 """Tags whose arrays run against the order of sequencing."""
+AHEAD = {"mv": 2}
+"""How many of the five bases are met later, where that is not 0."""
 
 
 cdef class Reads:
@@ -57,12 +58,12 @@ cdef class Reads:
         return Reads(data, starts, l_seq, flag)
 
     cdef void pentamers(
-        self, const uint8_t *counts, const uint32_t[::1] holders, bint against, uint16_t *out
+        self, const uint8_t *counts, const uint32_t[::1] holders, const Contexts *contexts, uint16_t *out
     ) noexcept nogil:
-        """The base of each element and the four before it, which come first in its number; all are 0 if the array has
-        not as many elements as the read has bases. ``counts``: u32 each, of the arrays of the records ``holders``."""
+        """Five bases around each element, the first one lowest; 0 if its array has not as many elements as the read has
+        bases. ``counts``: u32 each, of the arrays of the records ``holders``."""
         cdef const uint8_t *packed
-        cdef uint32_t count, pentamer, turn
+        cdef uint32_t count, pentamer, code, turn
         cdef int64_t j, at, step
         cdef Py_ssize_t a, i
         for a in range(holders.shape[0]):
@@ -72,15 +73,17 @@ cdef class Reads:
                 memset(out, 0, count * sizeof(uint16_t))
             elif count:
                 packed = &self.seq[self.starts[i]]
-                turn = 3 if (self.flag[i] & REVERSE != 0) != against else 0
+                turn = 3 if (self.flag[i] & REVERSE != 0) != contexts.against else 0
                 at = <int64_t> count - 1 if turn else 0
                 step = -1 if turn else 1
                 pentamer = 0
-                for j in range(count):
-                    pentamer = pentamer >> 2 | (
-                        (two_bits(packed[at >> 1] >> (4 & -<int> (~at & 1))) & 3) ^ turn
-                    ) << 8
-                    out[j] = <uint16_t> pentamer
+                for j in range(-contexts.ahead, <int64_t> count):
+                    code = 0
+                    if 0 <= at < <int64_t> count:
+                        code = (two_bits(packed[at >> 1] >> (4 & -<int> (~at & 1))) & 3) ^ turn
+                    pentamer = pentamer >> 2 | code << 8
+                    if j >= 0:
+                        out[j] = <uint16_t> pentamer
                     at += step
             out += count
 
@@ -149,7 +152,7 @@ cdef class Encoder:
     cdef Frequencies frequencies
 
     def __init__(
-        self, Buffer symbols, int values, Buffer counts, const uint32_t[::1] holders, Reads reads, bint against
+        self, Buffer symbols, int values, Buffer counts, const uint32_t[::1] holders, Reads reads, str tag
     ):
         cdef size_t size = symbols.size, start, k
         cdef Buffer pentamers = Buffer(2 * size + 2), levels = Buffer(size + 1), held = Buffer(2 * size + 2)
@@ -164,13 +167,14 @@ cdef class Encoder:
         memset(by_index, 0, sizeof(by_index))
         memset(by_level, 0, sizeof(by_level))
         contexts.values = values
-        contexts.against = against
+        contexts.against = tag in AGAINST
+        contexts.ahead = AHEAD.get(tag, 0)
         self.frequencies = Frequencies(values, PARTS * PACES)
         with nogil:
             for k in range(size):
                 by_index[symbols.data[k]] += 1
             part(by_index, values, PARTS, contexts.rank)
-            reads.pentamers(counts.data, holders, against, <uint16_t *> pentamers.data)
+            reads.pentamers(counts.data, holders, contexts, <uint16_t *> pentamers.data)
             part_pentamers(contexts, symbols.data, <const uint16_t *> pentamers.data, size)
             find_levels(contexts, symbols.data, size, levels.data)
             for k in range(size):
@@ -258,17 +262,18 @@ cdef Buffer distinct(const uint8_t *elements, size_t count, int width, Buffer sy
 
 
 def encode(
-    Buffer elements not None, Buffer counts not None, const uint32_t[::1] holders, Reads reads not None, bint against
+    Buffer elements not None, Buffer counts not None, const uint32_t[::1] holders, Reads reads not None,
+    str tag not None,
 ):
     """Returns the streams ``values`` and ``tables``, or None if there are fewer than 2 or more than 256 distinct
     elements. ``elements``: of all arrays, of 1 or 2 bytes each; ``counts``: u32 each, of the arrays of the records
-    ``holders``; ``against``: whether the arrays run against the order of sequencing."""
+    ``holders``; ``tag``: their name."""
     cdef int width = elements.width
     cdef Buffer symbols = Buffer(elements.size // width + 1)
     cdef Buffer values = distinct(elements.data, elements.size // width, width, symbols)
     if values is None or values.size < <size_t> (2 * width):
         return None
-    return values, Encoder(symbols, <int> (values.size // width), counts, holders, reads, against).stored
+    return values, Encoder(symbols, <int> (values.size // width), counts, holders, reads, tag).stored
 
 
 cdef struct Lane:
@@ -348,7 +353,7 @@ def decode(
         whole = slots.read(&coder)
         if whole:
             reads.pentamers(
-                &counts[0] if counts.shape[0] else NULL, holders, contexts.against, <uint16_t *> pentamers.data
+                &counts[0] if counts.shape[0] else NULL, holders, &contexts, <uint16_t *> pentamers.data
             )
             whole = get_values(
                 &contexts, slots, <const uint16_t *> pentamers.data, size, &stored[0] + words,

@@ -15,5 +15,5 @@ class Encoder:
         placeholders: array[int],
         derived: Derived,
         unspell: Callable[[Any, Any], tuple[Buffer, Buffer]] | None = None,
-        pace: Callable[[str, Any, Any, Any], tuple[Buffer, Buffer] | None] | None = None,
+        pace: Callable[[str, Any, Any, Any], dict[str, Any]] | None = None,
     ) -> None: ...

@@ -7,7 +7,7 @@ from libc.string cimport memcmp, memset, strlen
 from bams3.buffer cimport Buffer, Bytes, append
 from bams3.codec.derived cimport DERIVED, Derived, is_derivable
 from bams3.codec.primitives cimport new_table, put_short
-from bams3.codec.tags cimport CG, CIGAR_KEY, KEY, MODIFICATIONS_KEY, holds_cigars, is_kinetic, key_kind, key_width, next_tag
+from bams3.codec.tags cimport CG, CIGAR_KEY, KEY, MODIFICATIONS_KEY, holds_cigars, is_paced, key_kind, key_width, next_tag
 from bams3.bam.fields cimport load_u32, record_end, record_tags
 
 from bams3.codec import cigar_texts
@@ -25,7 +25,7 @@ cdef struct Column:
     uint32_t key
     Bytes values
     Bytes counts  # B: number of elements of each array
-    Bytes holders  # MM and kinetics: record of each value
+    Bytes holders  # MM, kinetics and moves: record of each value
     int64_t used  # number of values
 
 
@@ -83,7 +83,7 @@ cdef class Encoder:
     def __init__(self, block, const uint32_t[::1] placeholders, Derived derived not None, unspell=None, pace=None):
         """`placeholders`: ascending indices of the records whose CIGAR is in CG; `derived`: that of the block;
         `unspell`: if not None, what `modifications.encode` makes of texts and the records that have them; `pace`: if
-        not None, what `kinetics.encode` makes of the elements and numbers of arrays and the records that have them.
+        not None, it makes streams of the elements and numbers of kinetics and moves and the records that have them.
         Raises SourceError for a record with more than 65,535 tags."""
         cdef const uint8_t[::1] data = block.data
         cdef const int64_t[::1] offsets = block.offsets
@@ -232,7 +232,7 @@ cdef class Encoder:
             column = &self.columns[numbers[k]]
             if key_kind(column.key) == b"B":
                 append(&column.counts, tags[k].value - 4, 4)
-            if column.key == MODIFICATIONS_KEY or is_kinetic(column.key):
+            if column.key == MODIFICATIONS_KEY or is_paced(column.key):
                 append(&column.holders, &record, sizeof(record))
             append(&column.values, tags[k].value, tags[k].length)
             column.used += 1
@@ -263,12 +263,12 @@ cdef class Encoder:
                 append_all(&column.values, heads)
             if key_kind(column.key) == b"B":
                 indices = Buffer.taking(&column.counts, 4)
-                streams[name + ".count"] = indices
-                if is_kinetic(column.key) and pace is not None:
+                if is_paced(column.key) and pace is not None:
                     words = Buffer.taking(&column.values, key_width(column.key))
                     paced = pace(name[4:6], words, indices, Buffer.taking(&column.holders, 4))
-                    streams |= zip((name + ".values", name + ".tables"), paced) if paced else {name: words}
+                    streams |= {name + suffix: stream for suffix, stream in paced.items()}
                     continue
+                streams[name + ".count"] = indices
             elif not key_width(column.key):
                 words, indices = Buffer(), Buffer()
                 if to_words(column, words, indices):

@@ -12,6 +12,7 @@ cdef enum:
     CG = 0x4743  # "CG", little-endian
     CIGAR_KEY = 0x2A424743  # "CGB*"
     MODIFICATIONS_KEY = 0x5A4D4D  # "MMZ"
+    MOVES_KEY = 0x6342766D  # "mvBc"
     IP = 0x7069  # "ip" and so on
     PW = 0x7770
     FI = 0x6966
@@ -45,10 +46,10 @@ cdef inline bint holds_cigars(uint32_t key) noexcept nogil:
     return key >> 8 == 0x5A41 and (key & 255 == b"S" or key & 255 == b"X" or key & 255 == b"O")
 
 
-cdef inline bint is_kinetic(uint32_t key) noexcept nogil:
-    """Whether a tag tells how fast each base was read: ip, pw, fi, fp, ri or rp, an array of u8 or u16."""
+cdef inline bint is_paced(uint32_t key) noexcept nogil:
+    """Whether a tag tells how fast each base was read: ip, pw, fi, fp, ri or rp of u8 or u16, or mv of i8."""
     cdef uint32_t name = key & 0xFFFF, subtype = key >> 24
-    return key_kind(key) == b"B" and (subtype == b"C" or subtype == b"S") and (
+    return key == MOVES_KEY or key_kind(key) == b"B" and (subtype == b"C" or subtype == b"S") and (
         name == IP or name == PW or name == FI or name == FP or name == RI or name == RP
     )
 

@@ -13,7 +13,7 @@ class Tags:
         n: int,
         derive: Callable[[], Derived],
         spell: Callable[[Any, Any, array[int]], Buffer],
-        pace: Callable[[str, int, array[int]], Buffer],
+        pace: Callable[[str, int, array[int]], tuple[Buffer, Buffer]],
         name: str | None = None,
     ) -> None: ...
     layout: array[int]

@@ -9,7 +9,8 @@ A type with bit 7 set means that the value is derived (see ``derived``) and has 
 by id, type and subtype into streams ``tag.XX:T``, in record order: A c C s S i I f as
 little-endian integers; Z and H with their NUL or, if there is a stream ``tag.XX:T.values`` of at most 255
 distinct texts with their NUL, as indices into it, one byte each; B as its elements, with the number of
-elements of each array in ``tag.XX:Bt.count`` (u32). Kinetics (``kinetics``) have other streams for their elements.
+elements of each array in ``tag.XX:Bt.count`` (u32). Kinetics and moves have other streams (see
+``kinetics`` and ``moves``).
 
 The texts of MM are spelled from bits of bases where they can be: see ``modifications``. The CIGARs in SA, XA and OA
 are stored apart: see ``cigar_texts``.
@@ -79,8 +80,8 @@ cdef class Tags:
 
     ``Tags(streams, n, derive, spell, pace)`` opens all streams, with a ``name`` only those of this tag. ``derive()``
     returns the records' `Derived`, if it is needed; ``spell(heads, listed, holders)`` the texts of MM, from streams and
-    the records that have them; ``pace(name, width, holders)`` the elements of kinetics, from the streams whose names
-    begin with ``name``. Raises FormatError if the streams disagree with each other or with n.
+    the records that have them; ``pace(name, width, holders)`` the elements and numbers of kinetics and moves, from the
+    streams whose names begin with ``name``. Raises FormatError if the streams disagree with each other or with n.
     """
 
     def __cinit__(self):
@@ -170,21 +171,20 @@ cdef class Tags:
                 continue
             if source.width == 0 and (kind != b"Z" and kind != b"H"):
                 raise FormatError(f"stream 'tag.layouts' has a tag of unknown type: {self.names[k][4:]}")
-            held = streams[self.names[k]]
+            held, numbers = streams[self.names[k]], streams[self.names[k] + ".count"]
             if source.key == MODIFICATIONS_KEY and len(streams[self.names[k] + ".listed"]):
                 held = self.spelled(k, streams, spell)
             elif holds_cigars(source.key) and len(streams[self.names[k] + ".op"]):
                 held = cigar_texts.decode(streams, self.names[k])
-            elif kind == b"B" and len(streams[self.names[k] + ".tables"]):
-                held = pace(self.names[k], source.width, self.holders(k))
+            elif kind == b"B" and any(len(streams[self.names[k] + suffix]) for suffix in (".tables", ".stride")):
+                held, numbers = pace(self.names[k], source.width, self.holders(k))
             values = held
             self.held.append(held)
             source.at = &values[0] if values.shape[0] else NULL
             source.end = source.at + values.shape[0]
             if kind == b"B":
-                held = streams[self.names[k] + ".count"]
-                counts = held
-                self.held.append(held)
+                counts = numbers
+                self.held.append(numbers)
                 source.counts = &counts[0] if counts.shape[0] else NULL
                 source.values = counts.shape[0] // 4
             elif source.width:
