@@ -80,9 +80,9 @@ cdef class Bins:
         return append(&self.chunks, &chunk, sizeof(Chunk))
 
     cdef int landmarks(self, int64_t first, int64_t last, uint64_t at, int64_t after) except -1 nogil:
-        """Add empty chunks at a virtual offset to bins one of which htslib meets on its way left and up from any tile of
-        [first, last]: it looks at the bins with the same parent, then at this parent. `after`: where the records behind
-        the offset start; bins past it are left out."""
+        """Add empty chunks at a virtual offset to bins one of which htslib meets on its way left and up from any tile
+        of [first, last]: it looks at the bins with the same parent, then at this parent. `after`: where the records
+        behind the offset start; bins past it are left out."""
         cdef int above = 0
         while first <= last and above <= self.depth:
             if after == NOWHERE or after >= first << SHIFT:
@@ -122,7 +122,8 @@ cdef class Bins:
                 stop = min(stop, <int64_t> tiles[COLUMNS * started + 1])
             if reached < n:
                 stop = min(stop, <int64_t> tiles[COLUMNS * reached + 2])
-            # The records of [at, stop) start in or after the last tile that has started, and end before the next reached.
+            # The records of [at, stop) start in the last tile that has started, or later, and end before the next one
+            # that is reached.
             low = max(start, <int64_t> tiles[COLUMNS * (started - 1)] << SHIFT) if started else start
             low = min(low, most - 1)
             high = min(end, <int64_t> tiles[COLUMNS * reached] << SHIFT) if reached < n else end
@@ -137,8 +138,8 @@ cdef class Bins:
     cdef int write(self, Buffer out, uint64_t *metadata) except -1 nogil:
         cdef Chunk *chunks = <Chunk *> self.chunks.data
         cdef uint64_t *linear = <uint64_t *> self.linear.data
-        cdef size_t n = self.chunks.size // sizeof(Chunk), i = 0, k, count, numbers = out.size
-        cdef uint32_t bins = 1
+        cdef size_t n = self.chunks.size // sizeof(Chunk), i = 0, count, numbers = out.size
+        cdef uint32_t bins = 1, bin
         cdef uint64_t begin, end
         qsort(chunks, n, sizeof(Chunk), by_bin)
         out.put_u32(0)
@@ -149,20 +150,16 @@ cdef class Bins:
                 out.put_u64(linear[chunks[i].tile])
             count = out.size
             out.put_u32(0)
-            k = i
-            while k < n and chunks[k].bin == chunks[i].bin and chunks[k].is_landmark == chunks[i].is_landmark:
-                begin, end = chunks[k].begin, chunks[k].end
-                k += 1
-                if chunks[i].is_landmark:
-                    put_pair(out, count, begin, end)
-                    break
-                while k < n and chunks[k].bin == chunks[i].bin and not chunks[k].is_landmark and chunks[k].begin == end:
-                    end = chunks[k].end
-                    k += 1
-                put_pair(out, count, begin, end)
-            while k < n and chunks[k].bin == chunks[i].bin:
-                k += 1
-            i = k
+            bin, begin, end = chunks[i].bin, chunks[i].begin, chunks[i].end
+            i += 1
+            while i < n and chunks[i].bin == bin:
+                if not chunks[i].is_landmark:  # those come last; of several alone, the first one stays
+                    if chunks[i].begin != end:
+                        put_pair(out, count, begin, end)
+                        begin = chunks[i].begin
+                    end = chunks[i].end
+                i += 1
+            put_pair(out, count, begin, end)
         out.put_u32(<uint32_t> (first_of(self.depth + 1) + 1))
         if self.csi:
             out.put_u64(0)

@@ -15,7 +15,8 @@ from starlette.responses import Response, StreamingResponse
 from bams3.bridge.http_ranges import Range, ranges_of, status_of_conditions
 from bams3.bridge.library import Content
 
-FIRST, LARGEST = 1 << 16, 1 << 20  # bytes of a portion, at least and at most
+FIRST, LARGEST = 1 << 16, 1 << 20  # bytes of a portion, at first and at most
+SOME = 1 << 18  # … and until it is half of what was sent
 FEW = 1021  # bytes that follow the last byte of the portion before
 PAUSE = 0.01  # seconds for clients to leave who ask for a whole file, and take only its head: htslib does it twice
 THREADS = 64  # that wait for bytes
@@ -109,7 +110,7 @@ async def _portions(content: Content, start: int, end: int, do: Do) -> AsyncIter
     length, held, begin = FIRST, b"", start
     while start < end:
         until = content.head if start < content.head else end
-        read = await do(partial(content.read, start, min(length, until - start, end - start)))
+        read = memoryview(await do(partial(content.read, start, min(length, until - start, end - start))))
         start += len(read)
         last = len(read) - (start < end)
         if held:
@@ -119,7 +120,9 @@ async def _portions(content: Content, start: int, end: int, do: Do) -> AsyncIter
         held = bytes(read[last:])
         if begin < content.head == start < end:
             await anyio.sleep(PAUSE)
-        length = min(max(FIRST, (start - begin) // 2), LARGEST)  # few are wasted on a client who leaves early
+        length = min(
+            2 * length, max(SOME, (start - begin) // 2), LARGEST
+        )  # few are wasted on a client who leaves early
 
 
 async def _multipart(

@@ -109,10 +109,9 @@ class RowGroups:
             for (fetched,) in self._dataset.fetched([(group,)], plan_all):
                 fetched.load()
             decoded = Decoded(group.block(), group.pos, group.end)
-            tiles = (
-                None if group.chunk.contigs else self._dataset.tiles
-            )  # what the index of the BAM was made of
+            tiles = None if group.chunk.contigs else self._dataset.tiles
             if tiles and tiles[number] != tiles_of(decoded.block, (decoded.pos, decoded.end)):
+                # The BAM index was made of the tiles that are told.
                 raise FormatError(f"{group.name}: {WRONG_TILES}")
             return decoded
         except (FormatError, OSError):

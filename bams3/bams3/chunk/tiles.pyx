@@ -1,9 +1,9 @@
 """Where in the records of a row group tiles of 2^14 bp begin, so that a BAM index need not name the whole row group.
 
 A tile is the positions [t << 14, (t + 1) << 14) of a contig, 0-based: what an entry of a BAI's linear index stands for.
-docs/format.md, "Tiles", says which tiles of a row group are listed. A list has three numbers for each: the tile `t`, the
-offset of the first record that starts at or after the tile's start (if there is none, the end of the records), and that
-of the first one that ends after it. Offsets are in bytes of the row group's records in BAM encoding.
+docs/format.md, "Tiles", says which tiles of a row group are listed. A list has three numbers for each: the tile `t`,
+the offset of the first record that starts at or after the tile's start (if there is none, the end of the records), and
+that of the first one that ends after it. Offsets are in bytes of the row group's records in BAM encoding.
 """
 
 from cpython cimport array
@@ -101,8 +101,7 @@ def tiles_of(block, places=None):
 def packed(lists, firsts):
     """Pack lists of tiles, one for each row group, in four columns of integers.
 
-    `firsts`: the tile that each row group begins in. The columns are described in docs/format.md; so is what `unpacked`
-    checks.
+    `firsts`: the tile that each row group begins in. docs/format.md describes the columns, and what `unpacked` checks.
     """
     counts, tiles, starts, backs = [], [], [], []
     for listed, first in zip(lists, firsts, strict=True):
@@ -119,8 +118,9 @@ def packed(lists, firsts):
 def unpacked(counts, tiles, starts, backs, firsts, lasts, sizes):
     """The lists that were packed: array('I') of all of them, and array('q') of where each begins, and of the end.
 
-    `firsts`, `lasts`: the tiles in which the first and the last record of each row group start (the last one is −2 where
-    nothing may be listed); `sizes`: bytes of its records. Raises ValueError unless such row groups can have these tiles.
+    `firsts`, `lasts`: the tiles in which the first and the last record of each row group start (the last one is −2
+    where nothing may be listed); `sizes`: bytes of its records. Raises ValueError unless such row groups can have these
+    tiles.
     """
     cdef const int64_t[::1] numbers = array.array("q", counts), steps = array.array("q", tiles)
     cdef const int64_t[::1] lengths = array.array("q", starts), back = array.array("q", backs)
@@ -131,8 +131,8 @@ def unpacked(counts, tiles, starts, backs, firsts, lasts, sizes):
     cdef uint32_t *out = found.data.as_uints
     cdef int64_t *place = <int64_t *> places.data.as_longlongs
     cdef int64_t tile, start, reach, before, least = LEAST_BYTES
-    cdef bint valid = n == first.shape[0] == last.shape[0] == size.shape[0] and total == lengths.shape[0] == back.shape[0]
-    if not valid:
+    cdef bint valid = True
+    if not n == first.shape[0] == last.shape[0] == size.shape[0] or not total == lengths.shape[0] == back.shape[0]:
         raise ValueError("tiles that do not add up to the row groups")
     with nogil:
         for i in range(n):
