@@ -57,16 +57,17 @@ $(UV):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "bams3 needs Python 3.11 or later; set PYTHON=")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip $(FLAGS) uv
+	$(call require,build)
 	@touch $@
 
 # What the package requires is installed, and the demo's reads are simulated, while the kernels compile.
-# pip compiles them: uv would lock the environment all the while.
+# pip compiles them, with the compiler of the environment: uv would lock the environment all the while.
 $(REQUIRED): pyproject.toml | $(UV)
 	$(call require,workflow)
 	@touch $@
 
 $(COMPILED): pyproject.toml setup.py $(KERNELS) | $(UV)
-	$(BIN)/python -m pip $(FLAGS) --no-deps --config-settings editable_mode=compat --editable .
+	$(BIN)/python -m pip $(FLAGS) --no-deps --no-build-isolation --config-settings editable_mode=compat --editable .
 	@touch $@
 
 $(INSTALLED): $(REQUIRED) $(COMPILED)
@@ -92,8 +93,8 @@ $(AUDITORS): $(INSTALLED)
 	$(call require,audit)
 	@touch $@
 
-# The same kernels with every index checked, for tests with malformed input.
-$(CHECKED): $(TESTED) $(SOURCES)
+# The same kernels with every index checked, for tests with malformed input: compiled while what tests need is fetched.
+$(CHECKED): $(INSTALLED) $(SOURCES)
 	BAMS3_BOUNDS_CHECKS=1 $(BIN)/python setup.py --quiet build --build-lib build/checked --build-temp build/checked-objects
 	@touch $@
 
@@ -130,7 +131,7 @@ catalog: $(INSTALLED)
 	$(RUN) snakemake --directory .test --profile profiles/local --quiet rules host
 	$(RUN) snakemake --directory .test --profile profiles/local --quiet all --report results/report.html
 
-fuzz: $(CHECKED)
+fuzz: $(TESTED) $(CHECKED)
 	cd tests && PYTHONPATH=$(CURDIR)/build/checked:$(CURDIR)/tests/support $(CURDIR)/$(BIN)/python -m fuzz $(FUZZ)
 
 # A report of a sanitizer ends the process; it is in build/fuzz/report.PID.

@@ -91,5 +91,5 @@ def environment(folder: Path, wheel: Path, extras: str) -> dict[str, str]:
         for command in each.entry_points.select(group="console_scripts"):
             code = f"import sys; from {command.module} import {command.attr} as run; sys.exit(run())"
             script(folder / "bin" / command.name, f"exec '{folder}/bin/python' -c '{code}' \"$@\"")
-    kept = {name: os.environ[name] for name in os.environ if name.startswith("AWS_") or name == "JAVA_HOME"}
+    kept = {name: os.environ[name] for name in os.environ if name.startswith(("AWS_", "JAVA_"))}
     return kept | {"PATH": f"{folder}/bin:/usr/bin:/bin", "HOME": str(folder)}
