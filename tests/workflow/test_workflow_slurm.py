@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from servers import script
 from servers.slurm import Slurm
-from workflows import CONFIG, ROOT, SNAKEFILE, WINDOWS, configure, run
+from workflows import CONFIG, COVERAGE, OF_THE_COHORT, ROOT, SNAKEFILE, WINDOWS, configure, run
 
 # On one chunk of one sample: more memory than its first job has, less than its second.
 GREEDY = """\
@@ -24,12 +24,8 @@ if [ {sample} = S1 ] && [ {region} = chr2:1-250000 ]; then
 fi
 bams3 inspect {chunk} > {output}
 """
-PER_SAMPLE = {"coverage": {"by": 1000}, "process": {"command": GREEDY, "suffix": ".txt"}}
-# Jobs of a shell and of scripts, of a sample and of all, in parallel and in turn. What each rule does on other machines
-# is seen by test_aws_batch.py, where jobs share no files.
-STAGES = (
-    CONFIG | {"convert": WINDOWS | {"chunks_per_batch": 4}} | PER_SAMPLE | {"cohort": {"regions": 100_000}}
-)
+PER_SAMPLE = {"coverage": COVERAGE, "process": {"command": GREEDY, "suffix": ".txt"}}
+STAGES = CONFIG | {"convert": WINDOWS | {"chunks_per_batch": 4}} | PER_SAMPLE | OF_THE_COHORT
 MEMORY = "process_batch:mem_mb=500 * attempt"
 CONVERTS = {f"convert_batch/S{sample}_00000{batch}-of-000002" for sample in (1, 2) for batch in (1, 2)}
 MERGES = {"merge_parts/S1", "merge_parts/S2"}
@@ -178,7 +174,7 @@ def test_a_cohort(on_slurm: Cohort, results: dict[str, bytes]):
     ended = on_slurm.ended()
     assert ended.pop("process_batch/S1_000001-of-000001") == ["FAILED", "COMPLETED"]
     assert set(map(tuple, ended.values())) == {("COMPLETED",)}
-    assert len(ended) == 2 * (1 + 1 + 1 + 1) + (2 * 2 + 1 + 3) + 1
+    assert len(ended) == 2 * (1 + 1 + 1 + 1 + 1) + 1 + (2 + 1) + (2 * 2 + 1 + 3) + (1 + 1) + (1 + 1) + (2 + 1)
     for job, partition, minutes in (
         ("merge_parts/S1", "short", "10"),
         ("convert_batch/S1_000001-of-000001", "main", "60"),
