@@ -66,7 +66,7 @@ def test_every_option_is_explained(run: Run) -> None:
 
 
 def test_version(run: Run) -> None:
-    assert run("--version") == (0, f"bams3 {bams3.__version__}\n", "")
+    assert run("--version") == run("version") == (0, f"bams3 {bams3.__version__}\n", "")
 
 
 # Errors
