@@ -110,7 +110,9 @@ def regions(options: CoverageOptions) -> ChunkMapper:
             if first == last:
                 continue
             part = chosen[first:last]
-            groups = dataset.depth_row_groups(reference_id, options.reads_from(part.starts[0]), max(part.ends))
+            groups = dataset.depth_row_groups(
+                reference_id, options.reads_from(part.starts[0]), max(part.ends)
+            )
             values = region_values(groups, reference_id, length, part, options)
             for number, (begin, stop, label, value) in enumerate(
                 zip(part.starts, part.ends, part.labels(), values, strict=True), first

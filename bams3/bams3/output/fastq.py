@@ -64,7 +64,10 @@ def write_fastq(
         fastq = SamtoolsProcess(command, "samtools fastq", "it failed", _output_of(collate))
         for _, writable in pipes.values():
             os.close(writable)
-        with ThreadPoolExecutor(max(len(pipes), 1)) as threads, closing(fastq):  # its end is that of the copies
+        with (
+            ThreadPoolExecutor(max(len(pipes), 1)) as threads,
+            closing(fastq),
+        ):  # its end is that of the copies
             copies = [
                 threads.submit(_copy, pipes[name][0], place, level if name.endswith(".gz") else None, workers)
                 for name, place in places.items()
