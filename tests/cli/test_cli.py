@@ -74,7 +74,7 @@ def test_every_option_is_explained(run: Run, command: str) -> None:
 
 
 def test_version(run: Run) -> None:
-    assert run("--version") == (0, f"bams3 {bams3.__version__}\n", "")
+    assert run("--version") == run("version") == (0, f"bams3 {bams3.__version__}\n", "")
 
 
 # Errors

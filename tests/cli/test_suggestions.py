@@ -34,6 +34,9 @@ MESSAGES = {
     "query --reqire-flags=4 {d}": "did you mean --require-flags?",
     "query --s3-select {d}": "without S3 Select",
     "query --xyzzy {d}": "unrecognized arguments: --xyzzy",
+    "query -q abc {d}": "-q/--min-MQ: invalid int value: 'abc'; bams3 query --help lists the options",
+    "query": "the following arguments are required: DATASET",
+    "coverage --d4 x {d}": "--bigwig FILE",
     "coverage {d}": "give the prefix",
 }
 
@@ -41,7 +44,8 @@ MESSAGES = {
 @pytest.mark.parametrize("typed", MESSAGES)
 def test_messages(dataset: str, capfd: pytest.CaptureFixture[str], typed: str) -> None:
     assert main(typed.format(d=dataset).split()) == 2
-    assert MESSAGES[typed] in capfd.readouterr().err.splitlines()[-1]
+    (line,) = capfd.readouterr().err.splitlines()
+    assert MESSAGES[typed] in line
 
 
 @pytest.mark.parametrize(("workers", "warned"), [("auto", False), ("1", False), ("9999999", True)])

@@ -197,6 +197,18 @@ def test_an_old_dataset_outlives_a_source_that_fails(source: Path, tmp_path: Pat
     assert held(open_storage(str(tmp_path))) == before
 
 
+@pytest.mark.parametrize("kind", ["truncated", "no end", "missing"])
+@pytest.mark.parametrize("there", [False, True])
+def test_a_source_that_fails_leaves_no_folder(source: Path, tmp_path: Path, kind: str, there: bool) -> None:
+    """Unless it was there before: `ls *.bams3` lists datasets."""
+    if there:
+        (tmp_path / "d.bams3").mkdir()
+    with pytest.raises(Bams3Error):
+        convert(damaged(source, kind), tmp_path / "d.bams3")
+    assert held(open_storage(str(tmp_path))) == {}
+    assert (tmp_path / "d.bams3").exists() == there
+
+
 _KILLED = """
 import os, signal, sys
 from bams3.dataset import destination

@@ -33,7 +33,7 @@ REFUSED = {
     "a web address": (["https://bucket.s3.amazonaws.com/d", "s3://bucket/d"], "can't be rewritten in place"),
     "no dataset": (["nothing", "e.bams3"], "not a bams3 dataset"),
     "two datasets": (["d.bams3", "link", "e.bams3"], "give one dataset"),
-    "something there": (["d.bams3", "full"], "full is not empty"),
+    "something there": (["d.bams3", "full"], "full is not empty; use --overwrite"),
     "a level": (["--level", "0", "d.bams3", "e.bams3"], "level 0: choose one"),
     "a size": (["--chunk-size", "3M", "d.bams3", "e.bams3"], "chunk size '3M'"),
     "tags twice": (["--keep-tags", "NM", "--drop-tags", "MD", "d.bams3", "e.bams3"], "cannot be combined"),

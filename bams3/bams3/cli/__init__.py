@@ -133,7 +133,7 @@ def _run(arguments: list[str]) -> int:
             end="",
         )
         return 0 if arguments else 2
-    if arguments[0] == "--version":
+    if arguments[0] in ("--version", "-V", "version"):
         from bams3._version import __version__
 
         print(f"bams3 {__version__}")

@@ -33,6 +33,7 @@ INSTEAD = {
     "--workers": _ONE_THREAD,
     "--region": "give regions after the dataset: DATASET chr20:1M-2M",
     "--output-format": "use -O, such as -O bam",
+    "--d4": "in place of a D4 file, --bigwig FILE writes a bigWig file",
 }
 """Options that people may look for, and what does it here."""
 
@@ -45,7 +46,8 @@ Options = argparse._ActionsContainer
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose errors hide secrets, and which refuses to append the request log to another kind of file."""
+    """A parser whose errors are one line and hide secrets, and which refuses to append the request log to another kind
+    of file."""
 
     def parse_args(self, words: Sequence[str], *given: Any, **options: Any) -> Any:  # type: ignore[override]
         if any(_ARRAY_INDEX in word for word in takewhile("--".__ne__, words)):
@@ -73,7 +75,7 @@ class _Parser(argparse.ArgumentParser):
         return f" (did you mean {near[0]}?)" if near else ""
 
     def error(self, message: str) -> NoReturn:
-        super().error(shown(message))
+        self.exit(2, f"{self.prog}: {shown(message)}; {self.prog} --help lists the options\n")
 
 
 def _is_of_requests(line: bytes) -> bool:

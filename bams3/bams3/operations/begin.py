@@ -65,8 +65,8 @@ def _prepare(storage: Storage, part: str | None, overwrite: bool, resume: bool) 
         raise DatasetError(f"{storage.root} is a complete dataset; use --overwrite to replace it")
     if part is None and not overwrite and not resume and destination.objects:
         raise DatasetError(
-            f"{storage.root} is not empty; use --overwrite to replace an existing dataset, convert --resume to "
-            "continue an interrupted conversion, or choose another path"
+            f"{storage.root} is not empty; use --overwrite to replace an existing dataset, --resume (of convert and "
+            "merge) to continue what was interrupted, or choose another path"
         )
     if part is None and overwrite:
         check_removable(destination)

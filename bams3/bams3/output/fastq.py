@@ -61,21 +61,19 @@ def write_fastq(
         written = {"-": "-"} | {name: f"/dev/fd/{writable}" for name, (_, writable) in pipes.items()}
         words = [word for option, name in files.items() for word in (option, written[name])]
         command = ["fastq", *options, *words, "-"]
+        threads = stack.enter_context(ThreadPoolExecutor(max(len(pipes), 1)))
         fastq = SamtoolsProcess(command, "samtools fastq", "it failed", _output_of(collate))
+        stack.enter_context(closing(fastq))  # entered after the threads, so closed before they, its readers, are awaited
         for _, writable in pipes.values():
             os.close(writable)
-        with (
-            ThreadPoolExecutor(max(len(pipes), 1)) as threads,
-            closing(fastq),
-        ):  # its end is that of the copies
-            copies = [
-                threads.submit(_copy, pipes[name][0], place, level if name.endswith(".gz") else None, workers)
-                for name, place in places.items()
-            ]
-            shutil.copyfileobj(fastq.stdout, stdout)
-            for copy in copies:
-                copy.result()
-            fastq.check()
+        copies = [
+            threads.submit(_copy, pipes[name][0], place, level if name.endswith(".gz") else None, workers)
+            for name, place in places.items()
+        ]
+        shutil.copyfileobj(fastq.stdout, stdout)
+        for copy in copies:
+            copy.result()
+        fastq.check()
 
 
 def _output_of(process: SamtoolsProcess) -> Iterator[bytes]:

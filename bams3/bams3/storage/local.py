@@ -62,6 +62,8 @@ class LocalStorage:
         self.root = root.rstrip("/") or "/"
         self._changed: set[str] = set()
         """Folders whose entries may be lost in a power cut."""
+        self._created = False
+        """Whether the root did not exist before."""
 
     def get(self, path: str) -> bytes:
         with self._reading(path) as file:
@@ -143,6 +145,7 @@ class LocalStorage:
         target = self._file(path)
         folder, name = os.path.split(target)
         self._change(folder)
+        self._created = self._created or not os.path.isdir(self.root)
         os.makedirs(folder, exist_ok=True)
         return FileBeside(target, f"{TEMPORARY}{os.urandom(6).hex()}-{name}")
 
@@ -170,6 +173,9 @@ class LocalStorage:
                 while folder:
                     os.rmdir(self._file(folder))
                     folder = os.path.dirname(folder)
+        if self._created:
+            with suppress(OSError):  # not empty
+                os.rmdir(self.root)
 
     def link_from(self, source: "LocalStorage", paths: Iterable[str]) -> None:
         """Give the files at these paths of another storage the same paths here, without copying them if the file system
