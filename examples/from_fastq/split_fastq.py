@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from bams3.errors import SourceError
-from isal import igzip
+from isal import igzip, isal_zlib
 
 NONE: tuple[bytes, ...] = ()
 BUFFER = 1 << 20
@@ -60,7 +60,7 @@ def _reads(packed: BinaryIO) -> Iterator[tuple[bytes, ...]]:
             if read[0][:1] != b"@" or read[2][:1] != b"+":
                 raise SourceError(f"{packed.name}: not FASTQ with four lines for each read; write it so")
             yield read
-    except (EOFError, ValueError, igzip.BadGzipFile):
+    except (EOFError, ValueError, igzip.BadGzipFile, isal_zlib.error):
         raise SourceError(f"{packed.name}: truncated, damaged or not gzipped FASTQ; copy it again") from None
 
 

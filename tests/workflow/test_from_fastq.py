@@ -325,6 +325,10 @@ def test_batches_are_about_equal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         (lambda first, second: fastq(first, READS[:-1]), "1.gz: fewer reads than in the other file"),
         (lambda first, second: second.write_bytes(second.read_bytes()[:-9]), "2.gz: truncated, damaged"),
         (lambda first, second: first.write_bytes(b"@r\nA\n+\nI\n"), "1.gz: truncated, damaged"),
+        (
+            lambda first, second: first.write_bytes(first.read_bytes()[:10] + b"\xff"),
+            "1.gz: truncated, damaged",
+        ),
         (lambda first, second: first.write_bytes(gzip.compress(b"@r\nA\n+\n")), "1.gz: truncated, damaged"),
         (
             lambda first, second: second.write_bytes(gzip.compress(b"@r\nA\nA\n+\n")),
