@@ -163,6 +163,7 @@ def hostile_files(count: int) -> list[bytes]:
     @hypothesis.settings(
         max_examples=count,
         database=None,
+        deadline=None,
         phases=[hypothesis.Phase.generate],
         suppress_health_check=list(hypothesis.HealthCheck),
     )
