@@ -7,6 +7,7 @@
 # make fuzz    a million mutations of all that is read, on the bounds-checked build
 # make fuzz-long  as many on a build with sanitizers, where inputs that reach new code are mutated further
 # make faults  every system call of every command fails once, and the power at any moment
+# make corpora DIR=…  the alignment files of a folder: what samtools reads comes back equal, what it refuses is refused
 # make bench   the table and the plot of benchmarks/README.md
 # make bench-scale  how cost grows with reads, depth and read length
 # make igv     igv.js for the page of bams3 serve, from npm
@@ -49,7 +50,7 @@ MAKEFLAGS += --jobs=$(CORES)
 # Tests start thousands of processes: without byte code that is kept, each would compile all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test branches catalog fuzz fuzz-long faults lint audit bench bench-scale igv docs dist setup clean
+.PHONY: demo test branches catalog fuzz fuzz-long faults corpora lint audit bench bench-scale igv docs dist setup clean
 
 setup: $(INSTALLED)
 
@@ -140,12 +141,15 @@ REPORTS   = log_path=$(CURDIR)/build/fuzz/report
 fuzz-long: $(SANITIZED)
 	mkdir -p build/fuzz
 	cd tests && PYTHONPATH=$(CURDIR)/build/sanitized:$(CURDIR)/tests/support PYTHONMALLOC=malloc \
-	    LD_PRELOAD="$(LIBRARIES) $(CURDIR)/build/sanitized/blocks.so" UBSAN_OPTIONS=print_stacktrace=1:$(REPORTS) \
+	    LD_PRELOAD="$(LIBRARIES) $(CURDIR)/build/sanitized/blocks.so" UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1:$(REPORTS) \
 	    ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1:max_allocation_size_mb=4096:allow_user_segv_handler=0:$(REPORTS) \
 	    $(CURDIR)/$(BIN)/python -m fuzz $(FUZZ)
 
 faults: $(TESTED)
 	cd tests && PYTHONPATH=$(CURDIR)/tests/support $(CURDIR)/$(BIN)/python -m faults $(FAULTS)
+
+corpora: $(TESTED)
+	cd tests && $(CURDIR)/$(BIN)/python -m corpora $(abspath $(DIR))
 
 lint: $(LINTERS) $(COHORT)
 	$(BIN)/ruff check .

@@ -19,6 +19,8 @@ _LOSSES = (
     "without CRAM's end-of-file marker",
     "its mate's position",
     "too long for BAM",
+    "the last line has no newline",
+    "its CIGAR has an operation other than",
 )
 """What samtools passes with a warning, or reads from a BAM that no SAM text could have: docs/format.md says so."""
 _SAMTOOLS = "import pysam, sys; pysam.samtools.{}(*sys.argv[1:], catch_stdout=False)"

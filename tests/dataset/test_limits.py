@@ -341,3 +341,22 @@ def test_a_grid_of_forty_million_windows(tmp_path: Path) -> None:
     ] * 4
     assert done("query", "-c", tmp_path / "whole", "*") == "20\n"
     assert done("chunks", tmp_path / "whole").count("\n") == 20
+
+
+FEW_FILES = """
+import resource, sys
+from bams3.cli import main
+resource.setrlimit(resource.RLIMIT_NOFILE, (200, 200))
+for words in ("convert x.bam d --chunk-size 256K", "rewrite d e", "markdup d f", "merge -cp d e g", "verify g"):
+    assert main(words.split()) == 0, words
+"""
+
+
+def test_open_files_do_not_grow_with_chunks(tmp_path: Path) -> None:
+    """Many small chunks are written at the same time, but not more than any system allows."""
+    reads = [hostile.good(0, window << 18, name=b"r%d" % window) for window in range(300)]
+    (tmp_path / "x.bam").write_bytes(hostile.bam(b"", [("c", 300 << 18)], reads))
+    done = subprocess.run(
+        [sys.executable, "-c", FEW_FILES], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr

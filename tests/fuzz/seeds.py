@@ -147,7 +147,10 @@ def index_of(bam: bytes, csi: bool) -> IndexSeed:
 def row_groups_of(path: Path) -> Iterator[RowGroupSeed]:
     """The row groups of a chunk file."""
     for group in open_chunk(path).row_groups:
-        stored = group.stored_streams()
+        stored = {
+            name: (codec, bytes(data), length)
+            for name, (codec, data, length) in group.stored_streams().items()
+        }
         raw: dict[str, Any] = {name: bytes(group._streams[name]) for name in stored}
         yield RowGroupSeed(stored, raw, group.records, group.size, group.reference_id)
 
@@ -160,6 +163,7 @@ def hostile_files(count: int) -> list[bytes]:
     @hypothesis.settings(
         max_examples=count,
         database=None,
+        deadline=None,
         phases=[hypothesis.Phase.generate],
         suppress_health_check=list(hypothesis.HealthCheck),
     )

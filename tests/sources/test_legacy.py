@@ -169,6 +169,10 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda d: (d / "_header.json").write_text('{"SQ": []}'),
         "not in the header",
     ),
+    "half a character": (
+        lambda d: (d / "_header.json").write_text('{"SQ": [{"SN": "chr22\\ud800", "LN": 9}]}'),
+        r"'\\ud800', which is no character",
+    ),
     "a header that is none": (lambda d: (d / "_header.json").write_text("[]"), "damaged"),
     "no chunks": (
         lambda d: (d / "_metadata.json").write_text('{"format": "bams3", "version": "0.2"}'),

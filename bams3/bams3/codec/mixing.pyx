@@ -6,7 +6,7 @@ from libc.stdlib cimport malloc
 
 from bams3.buffer cimport Buffer
 
-cdef uint32_t NEW = (ONE // 2) << 10
+cdef uint32_t NEW = <uint32_t> (ONE // 2) << 10
 
 cdef Tables TABLES
 

@@ -218,6 +218,8 @@ cdef class Model:
         out.put(self.table.data, self.table.size)
         with nogil:
             for r in range(self.count if self.shape.order else 1):
+                if self.scales[r] == EMPTY:
+                    continue
                 context = <uint32_t> self.symbols[r] << self.shape.shift if self.shape.order else 0
                 start = 0
                 for k in range(self.count):

@@ -161,7 +161,7 @@ cdef class Encoder:
         """Whether it is the layout of the current record."""
         return (
             self.key.size == KEY * layout.count
-            and memcmp(self.key.data, self.keys.data + KEY * layout.start, self.key.size) == 0
+            and (not layout.count or memcmp(self.key.data, self.keys.data + KEY * layout.start, self.key.size) == 0)
         )
 
     cdef int64_t find_layout(self, int64_t previous) except -1 nogil:

@@ -25,7 +25,7 @@ from array import array as new_array
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memchr, memset, strlen
+from libc.string cimport memchr, memcpy, memset, strlen
 
 from bams3.buffer cimport Buffer, copy_short
 from bams3.codec.derived cimport DERIVED, Derived, is_derivable
@@ -353,12 +353,14 @@ cdef object parse_value(Buffer tag):
     """The Python value of the single tag in a buffer."""
     cdef int kind = tag.data[2]
     cdef const uint8_t *value = tag.data + 3
+    cdef float number
     if kind == b"Z" or kind == b"H":
         return (<char *> value)[:tag.size - 4].decode("utf-8", "surrogateescape")
     if kind == b"A":
         return chr(value[0])
     if kind == b"f":
-        return (<float *> value)[0]
+        memcpy(&number, value, sizeof(number))
+        return number
     if kind == b"B":
         return (<char *> value)[:tag.size - 3]
     return integer_at(kind, value)

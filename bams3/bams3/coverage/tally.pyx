@@ -164,9 +164,11 @@ cdef class Tally:
 
     cdef inline int _touch(self, long long begin, long long end) except -1:
         """Record that depth may change in an interval."""
-        cdef Island *last = <Island *> (self.islands.data + self.islands.size) - 1
+        cdef Island *last = NULL
         cdef Island island
-        if self.islands.size and last.begin <= begin <= last.end + APART:
+        if self.islands.size:
+            last = <Island *> (self.islands.data + self.islands.size) - 1
+        if last != NULL and last.begin <= begin <= last.end + APART:
             last.end = max(last.end, end)
             return 0
         while self.islands.size and begin <= last.end + APART:  # when reads are out of order

@@ -20,7 +20,9 @@ Result = TypeVar("Result")
 
 PENDING = 8  # objects that are not complete
 AHEAD = 2  # items of an object that wait to be written
-TOGETHER = 32  # small objects that one thread writes
+TOGETHER = (
+    16  # small objects that one thread writes: with PENDING, as many files are open as any system allows
+)
 _END, _STOP = object(), object()
 
 

@@ -164,13 +164,20 @@ class LegacyText(Feed):
             text.append(line)
             size += len(line)
             if size >= PORTION:
-                yield "".join(text).encode("utf-8", "surrogateescape")
+                yield self._encoded(text)
                 text, size = [], 0
-        yield "".join(text).encode("utf-8", "surrogateescape")
+        yield self._encoded(text)
         if self.records != self._dataset.total:
             raise SourceError(
                 f"{self.name}: its chunks have {self.records} records, but the metadata say {self._dataset.total}"
             )
+
+    def _encoded(self, text: list[str]) -> bytes:
+        try:
+            return "".join(text).encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError as error:
+            found = error.object[error.start : error.end]
+            raise SourceError(f"{self.name}: a text has {found!r}, which is no character") from None
 
     def _line(self, read: Alignment, names: list[str]) -> str:
         where = f"{self.name}: record {self.records + 1} ({read.name})"
