@@ -63,7 +63,7 @@ def write_fastq(
         command = ["fastq", *options, *words, "-"]
         threads = stack.enter_context(ThreadPoolExecutor(max(len(pipes), 1)))
         fastq = SamtoolsProcess(command, "samtools fastq", "it failed", _output_of(collate))
-        stack.enter_context(closing(fastq))  # entered after the threads, so closed before they, its readers, are awaited
+        stack.enter_context(closing(fastq))  # closed before the threads, its readers, are waited for
         for _, writable in pipes.values():
             os.close(writable)
         copies = [
