@@ -4,9 +4,9 @@ Never write them again: they are what earlier versions wrote. `small` has chunks
 in place of hashes. `contigs` has these too, a manifest of version 2, and 80 contigs, of which three have reads.
 `shared` has a manifest and chunks of version 3: 4,200 contigs, most of which share windows. `hashed` has the records of
 `contigs`, and a manifest of version 4, as `grown` has: 24 reads were appended to one of its chunks, the others name the
-header before. `joined` has the records of `shared`, and a manifest of version 5. The others have chunks and a manifest of version 1. `records` was made of SAM, with level 9 and windows
-of 256K. `edges` was made of BAM, with level 5; it has unusual bins and paddings, a CIGAR of 66,000 operations, and 300
-FLAGs.
+header before. `joined` has the records of `shared`, and a manifest of version 5. The others have chunks and a manifest
+of version 1. `records` was made of SAM, with level 9 and windows of 256K. `edges` was made of BAM, with level 5; it has
+unusual bins and paddings, a CIGAR of 66,000 operations, and 300 FLAGs.
 """
 
 import gzip
