@@ -7,7 +7,7 @@
 # make fuzz    a million mutations of all that is read, on the bounds-checked build
 # make fuzz-long  as many on a build with sanitizers, where inputs that reach new code are mutated further
 # make faults  every system call of every command fails once, and the power at any moment
-# make corpora DIR=…  the alignment files of a folder: what samtools reads comes back equal, what it refuses is refused
+# make corpora DIR=…  the alignment files of a folder: what samtools reads comes back equal
 # make bench   the table and the plot of benchmarks/README.md
 # make bench-scale  how cost grows with reads, depth and read length
 # make igv     igv.js for the page of bams3 serve, from npm
