@@ -9,8 +9,12 @@ from typing import Any
 import httpx2
 import numpy as np
 import pytest
+from bams3.bridge.decoder import Decoder
+from bams3.bridge.library import Library
 from bams3.bridge.track import bin_size, depth_track
+from bams3.cli import main
 from bams3.dataset.reader import DatasetReader
+from bams3.errors import DatasetError
 from bams3.operations.convert import convert
 from peers import DATA, need
 from served import serving
@@ -28,12 +32,15 @@ def datasets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("page")
     for name in NAMES:
         convert(DATA / f"{name}.bam", folder / f"{name}.bams3", chunk_size="256K")
+    assert (
+        main(["coverage", "--bigwig", str(folder / f"{NAMES[0]}.bw"), str(folder / f"{NAMES[0]}.bams3")]) == 0
+    )
     return folder
 
 
 @pytest.fixture(scope="module")
 def url(datasets: Path) -> Iterator[str]:
-    with serving(datasets) as server:
+    with serving("--bigwigs", datasets, datasets) as server:
         yield server.url
 
 
@@ -81,6 +88,10 @@ def test_reads_and_depth_of_a_deep_link(opened: Callable[..., Any], url: str) ->
     page.wait_for_selector("#igv canvas", state="attached")
     assert page.input_value("#dataset") == NAMES[0]
     assert page.input_value("#locus") == "q:6,000-7,000"
+    page.wait_for_selector(
+        ".igv-track-label[title*='bigWig'], .igv-track-label:has-text('bigWig')", state="attached"
+    )
+    assert page.get_attribute("#wig", "href") == f"{url}/bigwig/{NAMES[0]}.bw"
 
 
 def test_a_click_goes_there_and_the_address_follows(opened: Callable[..., Any]) -> None:
@@ -94,6 +105,28 @@ def test_a_click_goes_there_and_the_address_follows(opened: Callable[..., Any]) 
     assert page.get_attribute("#link", "href").endswith(f"/bam/{page.input_value('#dataset')}.bam")
     page.select_option("#dataset", NAMES[1])
     page.wait_for_url(f"**/?dataset={NAMES[1]}&*")
+    page.wait_for_selector("#bigwig", state="hidden")
+
+
+def test_a_bigwig_file(datasets: Path, url: str) -> None:
+    file = (datasets / f"{NAMES[0]}.bw").read_bytes()
+    answers = [
+        httpx2.get(f"{url}/bigwig/{name}", headers={"range": "bytes=4-99"})
+        for name in (f"{NAMES[0]}.bw", f"{NAMES[1]}.bw", f"{NAMES[0]}.bam", "nothing.bw", "..%2Fx.bw")
+    ]
+    assert [answer.status_code for answer in answers] == [206, 404, 404, 404, 404]
+    assert answers[0].content == file[4:100]
+    assert [httpx2.get(f"{url}/datasets/{name}").json()["bigwig"] for name in NAMES] == [True, False]
+
+
+def test_a_bigwig_file_that_is_replaced(datasets: Path, tmp_path: Path) -> None:
+    (tmp_path / "S1.bw").write_bytes(b"x" * 100)
+    content = Library([str(datasets)], Decoder(workers=1), str(tmp_path)).bigwig("S1")
+    assert content is not None
+    assert content.read(90, 20) == b"x" * 10
+    (tmp_path / "S1.bw").write_bytes(b"y" * 99)
+    with pytest.raises(DatasetError, match="replaced"):
+        content.read(0, 10)
 
 
 @pytest.mark.parametrize(

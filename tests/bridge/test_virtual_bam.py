@@ -6,7 +6,6 @@ import random
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from bams3.errors import DatasetError, FormatError, UsageError
 from bams3.operations.convert import convert
 from bams3.output.alignments import bam_bytes
 from bams3.select.query import RecordFilter, query
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from remote_datasets import asked
 from virtual_bams import fetched, index_counts, places, whole, written
@@ -32,12 +31,10 @@ from virtual_bams import fetched, index_counts, places, whole, written
 EXAMPLES = int(os.environ.get("BAMS3_EXAMPLES", "40"))
 
 
-@pytest.fixture(scope="module")
-def every_tile() -> Iterator[None]:
+@pytest.fixture
+def every_tile(monkeypatch: pytest.MonkeyPatch) -> None:
     """Row groups list all of their tiles, however few bytes these have."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tiles, "LEAST_BYTES", 1)
-        yield
+    monkeypatch.setattr(tiles, "LEAST_BYTES", 1)
 
 
 @given(st.one_of(st.integers(0, 3 * MOST), st.integers(FEW - 2, FEW + 2)), st.booleans(), st.data())
@@ -100,7 +97,7 @@ def test_many_row_groups(source: Path, local: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("every_tile")
-@settings(max_examples=EXAMPLES)
+@settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(hostile.bams())
 def test_hostile_bams(bam: hostile.Bam) -> None:
     with tempfile.TemporaryDirectory() as name:

@@ -54,6 +54,7 @@ def test_no_temporary_file_or_process_stays(
 
 def heard() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it in jobs in the background
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # and nohup this one
 
 
 def test_a_signal_that_is_ignored_stays_ignored(small: Path, tmp_path: Path) -> None:

@@ -52,6 +52,7 @@ def hadoop(folder: Path, tasks: dict[str, str]) -> Iterator[Path]:
         "yarn.minicluster.yarn.nodemanager.resource.memory-mb": "2048",
         "yarn.scheduler.minimum-allocation-mb": "256",
         "yarn.nodemanager.disk-health-checker.enable": "false",
+        "yarn.nodemanager.disk-health-checker.max-disk-utilization-per-disk-percentage": "100",
         "yarn.application.classpath": jars,
         "yarn.app.mapreduce.am.staging-dir": f"{folder}/staging",
         "yarn.app.mapreduce.am.resource.mb": "512",

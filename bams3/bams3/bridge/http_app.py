@@ -55,6 +55,7 @@ def application(
     routes = [
         Route("/health", files.health),
         Route("/bam/{file}", files.file),
+        Route("/bigwig/{file}", files.bigwig),
         Route("/reads/service-info", htsget.service_info),
         Route("/reads/{name}", htsget.ticket, methods=["GET", "POST"]),
         Route("/blocks/{name}", htsget.block),
@@ -89,7 +90,7 @@ def unreadable(request: Request, error: Exception) -> Response:
 
 
 class Files:
-    """BAM files and their indexes."""
+    """BAM files and their indexes, and bigWig files."""
 
     def __init__(self, library: Library, access: Access, work: Work) -> None:
         self._library, self._access, self._work = library, access, work
@@ -103,6 +104,19 @@ class Files:
         """Answer with NAME.bam, NAME.bam.bai or NAME.bam.csi."""
         content = await self._work.do(partial(self._content, request))
         return await answer(request, content, "application/octet-stream", self._work)
+
+    async def bigwig(self, request: Request) -> Response:
+        """Answer with NAME.bw."""
+        content = await self._work.do(partial(self._bigwig, request))
+        return await answer(request, content, "application/octet-stream", self._work)
+
+    def _bigwig(self, request: Request) -> Content:
+        name, _, kind = request.path_params["file"].rpartition(".")
+        served = self._access.whole(request, self._library, name if kind == "bw" else "")
+        content = self._library.bigwig(served.name)
+        if content is None:
+            raise HTTPException(404, "no such file")
+        return content
 
     def _content(self, request: Request) -> Content:
         file = request.path_params["file"]

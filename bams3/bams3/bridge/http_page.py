@@ -60,7 +60,11 @@ class Page:
 
     async def dataset(self, request: Request) -> Response:
         """Answer with what a dataset holds."""
-        return JSONResponse(_holds(await self._served(request)))
+        return JSONResponse(await self._work.do(partial(self._holds, request)))
+
+    def _holds(self, request: Request) -> dict[str, Any]:
+        served = self._whole(request)
+        return _holds(served) | {"bigwig": self._library.bigwig(served.name) is not None}
 
     async def depth(self, request: Request) -> Response:
         """Answer with the mean depths of a contig in at most `bins` bins, as lines of JSON: first the size of a bin in
@@ -85,8 +89,10 @@ class Page:
                 yield json.dumps([bins.start, means], separators=(",", ":")).encode() + b"\n"
 
     async def _served(self, request: Request) -> Served:
-        name = request.path_params["name"]
-        return await self._work.do(partial(self._access.whole, request, self._library, name))
+        return await self._work.do(partial(self._whole, request))
+
+    def _whole(self, request: Request) -> Served:
+        return self._access.whole(request, self._library, request.path_params["name"])
 
 
 def _bins(request: Request) -> int:

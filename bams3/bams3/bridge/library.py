@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 from collections import OrderedDict
@@ -81,10 +82,13 @@ class Served:
 class Library:
     """The datasets of sources by name. Thread-safe."""
 
-    def __init__(self, sources: Sequence[str], decoder: Decoder[Decoded]) -> None:
-        """Raises UsageError, DatasetError and FormatError, also for two datasets of one name."""
+    def __init__(self, sources: Sequence[str], decoder: Decoder[Decoded], bigwigs: str | None = None) -> None:
+        """`bigwigs`: a folder or prefix with the bigWig file NAME.bw of the dataset NAME, of some or all.
+
+        Raises UsageError, DatasetError and FormatError, also for two datasets of one name.
+        """
         files(datasets_of(sources), decoder)  # finds what is wrong with them
-        self._sources, self._decoder = sources, decoder
+        self._sources, self._decoder, self._bigwigs = sources, decoder, bigwigs
         self._lock = threading.Lock()
         self._open: OrderedDict[str, Served] = OrderedDict()
         self._opening: dict[str, threading.Lock] = {}
@@ -119,6 +123,25 @@ class Library:
             if len(self._open) > OPEN:
                 self._open.popitem(last=False)
         return found
+
+    def bigwig(self, name: str) -> Content | None:
+        """Return the bigWig file of a dataset, if there is one. Raises OSError and DatasetError."""
+        if self._bigwigs is None:
+            return None
+        storage, path = open_storage(self._bigwigs), f"{name}.bw"
+        try:
+            stamp, modified = storage.stamp(path), storage.modified(path)
+        except FileNotFoundError:
+            return None
+
+        def read(offset: int, length: int) -> bytes:
+            data = storage.get_range(path, offset, length)
+            if not data or storage.stamp(path) != stamp:
+                raise DatasetError(f"{self._bigwigs}/{path}: it was replaced while it was read; ask again")
+            return data
+
+        size, etag = stamp
+        return Content(size, hashlib.sha256(f"{size} {etag}".encode()).hexdigest()[:32], modified, read)
 
     def _look(self) -> None:
         if time.monotonic() - self._looked < STEADY:

@@ -34,9 +34,12 @@ def run(command: str, argv: list[str]) -> int:
         "--verify", action="store_true", help="read what was written again before it counts as a dataset"
     )
     options.add_argument("--overwrite", action="store_true", help="replace OUT if it is a dataset")
-    _add_options(options, letters=True)
-    options.add_argument("-s", dest="stats", action="store_true", help="write the same to standard error")
-    options.add_argument("--json", action="store_true", help="write it as JSON")
+    duplicates = options.add_argument_group("duplicates (docs/from-the-aligner.md)")
+    _add_options(duplicates, letters=True)
+    duplicates.add_argument(
+        "-s", dest="stats", action="store_true", help="write the numbers of -f to standard error"
+    )
+    duplicates.add_argument("--json", action="store_true", help="write these numbers as JSON")
     explain(options, _INSTEAD)
     add_help(options)
     args = options.parse_args(argv)

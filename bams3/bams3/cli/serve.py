@@ -1,10 +1,12 @@
 """bams3 serve."""
 
+import os
 import sys
 from typing import Any
 
 from bams3.cli.options import add_decoding, add_help, parser
 from bams3.errors import UsageError
+from bams3.storage import is_remote
 
 _EXAMPLE = """\
   bams3 serve NA12878.bams3
@@ -50,6 +52,11 @@ def run(command: str, argv: list[str]) -> int:
         "--certificate", default="", metavar="PEM", help="serve https:// with this certificate"
     )
     options.add_argument("--key", default="", metavar="PEM", help="the private key of the certificate")
+    options.add_argument(
+        "--bigwigs", metavar="FOLDER",
+        help="offer the bigWig file NAME.bw of this folder or prefix with the dataset NAME, such as results/coverage "
+        "of the workflow",
+    )  # fmt: skip
     add_decoding(options, "a quarter of what there is, from 512 to 4096")
     add_help(options)
     args = options.parse_args(argv)
@@ -57,6 +64,8 @@ def run(command: str, argv: list[str]) -> int:
         raise UsageError("--public --tokens: give one of them")
     if bool(args.certificate) != bool(args.key):
         raise UsageError("--certificate, --key: give both")
+    if args.bigwigs and not (is_remote(args.bigwigs) or os.path.isdir(args.bigwigs)):
+        raise UsageError(f"--bigwigs {args.bigwigs}: no such folder; give the one with NAME.bw")
     return _serve(args)
 
 
@@ -76,7 +85,7 @@ def _serve(args: Any) -> int:
     keep_freed_memory()
     workers = worker_count(args.workers)
     tokens = Tokens(args.tokens) if args.tokens else None
-    library = Library(args.sources, Decoder(args.memory or bytes_for_many(), workers))
+    library = Library(args.sources, Decoder(args.memory or bytes_for_many(), workers), args.bigwigs)
     app = application(library, workers, for_all=args.public, tokens=tokens)
     with listen(args.host, args.port) as opened:
         if not (is_local(opened) or args.public or tokens):

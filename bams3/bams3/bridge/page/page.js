@@ -63,6 +63,10 @@ async function open(name, locus) {
   const filled = dataset.contigs.filter(([, , some, others]) => some + others);
   $("contig").replaceChildren(...filled.map(([contig]) => new Option(contig, contig)));
   $("contig").disabled = !filled.length;
+  const wig = new URL(`bigwig/${encodeURIComponent(name)}.bw`, document.baseURI).href;
+  dataset.wig = dataset.bigwig ? wig : null;
+  $("bigwig").hidden = !dataset.wig;
+  $("wig").href = $("wig").textContent = wig;
   browser = null;
   if (locus) await show(parse(locus));
   else if (filled.length) await show(parse(filled[0][0]));
@@ -209,11 +213,13 @@ async function reads(region) {
   $("igv").replaceChildren();
   const records = new URL(`reads/${name}`, document.baseURI).href; // exactly those that are shown
   const sizes = new File(dataset.contigs.map(([contig, length]) => `${contig}\t${length}\n`), "chrom.sizes");
+  const alignments = { type: "alignment", sourceType: "htsget", format: "bam", name: dataset.name, url: records, headers: credentials(), height: 400 };
+  const depths = { type: "wig", format: "bigwig", name: "bigWig", url: dataset.wig, headers: credentials(), height: 60 };
   browser = await igv.createBrowser($("igv"), {
     reference: { id: dataset.name, name: dataset.name, format: "chromsizes", fastaURL: sizes, wholeGenomeView: false },
     loadDefaultGenomes: false,
     locus,
-    tracks: [{ type: "alignment", sourceType: "htsget", format: "bam", name: dataset.name, url: records, headers: credentials(), height: 400 }],
+    tracks: dataset.wig ? [depths, alignments] : [alignments],
   });
   browser.on("locuschange", (frames) => {
     const [frame] = frames;
