@@ -22,10 +22,17 @@ def opened(browser) -> Iterator[Callable]:
 
 
 @pytest.fixture(scope="module")
-def small_page(browser, small: Path) -> Iterator[Any]:
-    """The page of `small`, for tests that change nothing in it: opening one takes seconds."""
+def kept_page(browser, small: Path) -> Iterator[Any]:
+    """The page of `small`."""
     with opening(browser) as open_page:
         yield open_page(small)
+
+
+@pytest.fixture
+def small_page(kept_page: Any) -> Any:
+    """The page of `small`, for tests that change nothing in it: opening one takes seconds."""
+    kept_page.bring_to_front()  # Chromium draws no other page
+    return kept_page
 
 
 @contextmanager
@@ -53,6 +60,7 @@ def opening(browser) -> Iterator[Callable]:
         )
         page.goto(path.as_uri())
         page.wait_for_selector("html[data-ready]")
+        page.bring_to_front()
         return page
 
     yield open_page
