@@ -11,6 +11,7 @@ from typing import Any
 import hostile
 from bams3.bam.records import RecordBlock
 from bams3.codec import encoder
+from bams3.errors import FormatError
 
 from bams3 import codec
 
@@ -43,6 +44,27 @@ def columns(streams: dict[str, bytes], records: Sequence[bytes], reference_id: i
 
 def decoded(streams: dict[str, bytes], records: Sequence[bytes]) -> bytes:
     return bytes(columns(streams, records).block().data)
+
+
+def refusals(records: Sequence[bytes], names: Sequence[str], times: int) -> int:
+    """How often damaged streams of records are refused: one of the names, cut short or with a byte replaced.
+
+    No other error may come of it.
+    """
+    chance = random.Random(1)
+    streams, refused = encode(records), 0
+    for _ in range(times):
+        name = chance.choice(names)
+        damaged = bytearray(streams[name])
+        if chance.random() < 0.3:
+            damaged = damaged[: chance.randrange(len(damaged))]
+        else:
+            damaged[chance.randrange(len(damaged))] = chance.randrange(256)
+        try:
+            assert decoded(streams | {name: bytes(damaged)}, records) is not None
+        except FormatError:
+            refused += 1
+    return refused
 
 
 def derived(streams: dict[str, bytes]) -> set[str]:

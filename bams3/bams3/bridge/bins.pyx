@@ -4,13 +4,12 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free, qsort
 
 from bams3.buffer cimport Buffer, Bytes, append
+from bams3.chunk.tiles cimport COLUMNS, SHIFT
 
 from bams3.bridge import blocks
 
 cdef enum:
-    SHIFT = 14  # the smallest bins have 2^14 positions
     NOWHERE = -2
-    COLUMNS = 3  # numbers of a tile in a list: itself, where records start in it, where they reach into it
 
 cdef int64_t block_data = blocks.MOST, block_size = blocks.MOST + blocks.AROUND
 cdef int64_t few = blocks.FEW, lead_block = blocks.LEAD + blocks.AROUND + blocks.FEW

@@ -120,9 +120,8 @@ async def _portions(content: Content, start: int, end: int, do: Do) -> AsyncIter
         held = bytes(read[last:])
         if begin < content.head == start < end:
             await anyio.sleep(PAUSE)
-        length = min(
-            2 * length, max(SOME, (start - begin) // 2), LARGEST
-        )  # few are wasted on a client who leaves early
+        # Few bytes are wasted on a client who leaves early.
+        length = min(2 * length, max(SOME, (start - begin) // 2), LARGEST)
 
 
 async def _multipart(

@@ -60,9 +60,9 @@ class Page:
 
     async def dataset(self, request: Request) -> Response:
         """Answer with what a dataset holds."""
-        return JSONResponse(await self._work.do(partial(self._holds, request)))
+        return JSONResponse(await self._work.do(partial(self._dataset, request)))
 
-    def _holds(self, request: Request) -> dict[str, Any]:
+    def _dataset(self, request: Request) -> dict[str, Any]:
         served = self._whole(request)
         return _holds(served) | {"bigwig": self._library.bigwig(served.name) is not None}
 

@@ -12,13 +12,9 @@ import array
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 from libc.stdlib cimport free, malloc
 
-from bams3.bam.cigar cimport endpos
-from bams3.bam.fields cimport REFERENCE, load_u32, record_flag, record_pos, record_ref
+from bams3.bam.cigar cimport endpos, spans
+from bams3.bam.fields cimport record_flag, record_pos, record_ref
 from bams3.codec.cigars cimport resolve
-
-cdef enum:
-    SHIFT = 14
-    COLUMNS = 3
 
 TILE_SHIFT = SHIFT
 LEAST_BYTES = 1 << 18  # of records between the starts of two listed tiles
@@ -29,12 +25,10 @@ cdef array.array INT32 = array.array("i"), UINT32 = array.array("I"), INT64 = ar
 cdef inline int64_t end_of(const uint8_t *r) noexcept nogil:
     """The end of a record, exclusive, as in htslib's bam_endpos."""
     cdef const uint8_t *operations
-    cdef int64_t count, k, length = 0
+    cdef int64_t count, query, reference
     resolve(r, &operations, &count)
-    for k in range(count):
-        if REFERENCE >> (load_u32(operations + 4 * k) & 15) & 1:
-            length += load_u32(operations + 4 * k) >> 4
-    return endpos(record_pos(r), record_flag(r), length)
+    spans(operations, count, &query, &reference)
+    return endpos(record_pos(r), record_flag(r), reference)
 
 
 cdef tuple places_of(block):

@@ -12,8 +12,8 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t
 from libc.string cimport memcpy
 
 from bams3.bam.fields cimport UNMAP, record_bin, record_flag, record_mapq, record_next_pos, record_next_ref, record_pos
-from bams3.bam.fields cimport REFERENCE, load_u32, record_ref
-from bams3.bam.cigar cimport endpos
+from bams3.bam.fields cimport record_ref
+from bams3.bam.cigar cimport endpos, spans
 from bams3.codec.cigars cimport resolve
 from bams3.bam.bins cimport reg2bin
 
@@ -34,12 +34,10 @@ cdef inline void put_i32(uint8_t *p, int64_t value) noexcept nogil:
 cdef inline int64_t reference_length(const uint8_t *r) noexcept nogil:
     """Positions of the reference that a record's real CIGAR consumes."""
     cdef const uint8_t *operations
-    cdef int64_t count, k, length = 0
+    cdef int64_t count, query, reference
     resolve(r, &operations, &count)
-    for k in range(count):
-        if REFERENCE >> (load_u32(operations + 4 * k) & 15) & 1:
-            length += load_u32(operations + 4 * k) >> 4
-    return length
+    spans(operations, count, &query, &reference)
+    return reference
 
 
 cdef inline void put_bin(uint8_t *r, int64_t pos, int64_t end, int64_t new_pos, int64_t new_end) noexcept nogil:

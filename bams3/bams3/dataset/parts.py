@@ -109,6 +109,13 @@ def delete_parts(storage: Storage) -> None:
     storage.delete_all([*paths, layout.PLAN])
 
 
+def write_part(storage: Storage, name: str, part: Part) -> None:
+    """Store a part. It must not outlive a power cut that takes one of its chunks."""
+    storage.sync()
+    storage.put(f"{layout.PARTS}/{name}.json", part.to_bytes())
+    storage.sync()
+
+
 def read_parts(storage: Storage, plan: Plan) -> list[Part]:
     """All existing parts."""
 

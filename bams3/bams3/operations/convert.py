@@ -156,11 +156,7 @@ def convert(
             from bams3.sources.sorting import SortedSource
 
             opened = SortedSource(opened, waiting, tmp_dir)
-        if markdup:
-            from bams3.operations.marking import marked
-
-            opened = marked(opened, markdup)
-        opened = with_loss(opened, loss)  # last: duplicates are found by tags and qualities
+        opened = _changed(opened, markdup, loss)
         plan = Plan.of(opened.header, size, level, loss)
         _warn(opened, plan, loss)
         chosen = chosen_windows(plan, opened, batch, windows)
@@ -188,9 +184,7 @@ def convert(
                 reread(storage, plan, part, pool)
             if name is None:
                 return parts.commit(storage, plan, [part])
-            storage.sync()  # a part file must not outlive a power cut that takes a chunk
-            storage.put(f"{layout.PARTS}/{name}.json", part.to_bytes())
-            storage.sync()
+            parts.write_part(storage, name, part)
             return None
 
 
@@ -201,6 +195,16 @@ def _warn(source: Source, plan: Plan, loss: Loss | None) -> None:
         show(source.path, f"{folders} long contigs; each one with reads becomes a folder with a file")
     if loss:
         show(source.path, f"{loss}: the dataset does not hold its records as they are")
+
+
+def _changed(source: Source, markdup: Markdup | None, loss: Loss | None) -> Source:
+    """The source with its duplicates marked, and with a loss: that comes last, because duplicates are found by tags and
+    qualities."""
+    if markdup:
+        from bams3.operations.marking import marked
+
+        source = marked(source, markdup)
+    return with_loss(source, loss)
 
 
 def _size(path: str, source: Source, plan: Plan, windows: Sequence[Window] | None) -> int | None:
