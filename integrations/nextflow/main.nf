@@ -12,22 +12,29 @@ include { BAMS3_PROCESSCHUNK as PROCESS_CHUNK } from './modules/bams3/processchu
 // The rows of a sample sheet, as the Snakemake workflow has it.
 def read_samples(path) {
     def rows = file(path, checkIfExists: true).splitCsv(header: true, sep: '\t').findAll { row -> !row.sample?.startsWith('#') }
-    rows.each { row ->
-        if (!(row.sample ==~ /[A-Za-z0-9][A-Za-z0-9._-]*/)) {
-            error("${path}: sample ${row.sample}: a name is of letters, digits and ._-")
-        }
-        if (row.values().any { cell -> cell && cell =~ /:\/\/([^\/]*@|[^?]*\?)/ }) {
-            error("${path}: sample ${row.sample}: a secret in a URL would be kept and printed; take it out, and give credentials by the environment")
-        }
-        if (!row.alignments == !row.dataset) {
-            error("${path}: sample ${row.sample}: give alignments or dataset")
-        }
+    def mistakes = rows.collectMany { row -> mistakes_of(row).collect { mistake -> "${path}: sample ${row.sample}: ${mistake}" } }
+    mistakes += rows.countBy { row -> row.sample }.findAll { name, count -> count > 1 }.collect { name, count ->
+        "${path}: sample ${name} is there ${count} times"
     }
-    def twice = rows.countBy { row -> row.sample }.find { name, count -> count > 1 }
-    if (twice) {
-        error("${path}: sample ${twice.key} is there ${twice.value} times")
+    if (mistakes) {
+        error(mistakes.join('\n'))
     }
     return rows
+}
+
+// What is wrong with a row.
+def mistakes_of(row) {
+    def mistakes = []
+    if (!(row.sample ==~ /[A-Za-z0-9][A-Za-z0-9._-]*/)) {
+        mistakes << "a name is of letters, digits and ._-"
+    }
+    if (row.values().any { cell -> cell && cell =~ /:\/\/([^\/]*@|[^?]*\?)/ }) {
+        mistakes << "a secret in a URL would be kept and printed; take it out, and give credentials by the environment"
+    }
+    if (!row.alignments == !row.dataset) {
+        mistakes << "give alignments or dataset"
+    }
+    return mistakes
 }
 
 // A row as what CONVERT takes: [meta, alignments, index or []].

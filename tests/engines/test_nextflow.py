@@ -137,26 +137,43 @@ def test_stubs(here: Path, started: Callable[..., subprocess.CompletedProcess[st
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("rows", "message"),
-    [
-        (None, "give --input samples.tsv"),
-        (["S1\tS1.bams3\t", "S1\tS1.bams3\t"], "samples.tsv: sample S1 is there 2 times"),
-        (["S/1\tS1.bams3\t"], "samples.tsv: sample S/1: a name is of letters"),
-        (["S1\tS1.bams3\tx.bam"], "samples.tsv: sample S1: give alignments or dataset"),
-        (["S1\t\tnowhere.bam"], "nowhere.bam"),
-        (["S1\t\ts3://k:s3cr3t@b/x.bam"], "samples.tsv: sample S1: a secret in a URL"),
-    ],
+WRONG = """\
+S1	S1.bams3
+S1	S1.bams3
+S/2	S2.bams3
+S3	S3.bams3	x.bam
+S4		s3://k:s3cr3t@b/x.bam
+"""
+MISTAKES = (
+    "samples.tsv: sample S1 is there 2 times",
+    "samples.tsv: sample S/2: a name is of letters",
+    "samples.tsv: sample S3: give alignments or dataset",
+    "samples.tsv: sample S4: a secret in a URL",
 )
+
+
+@pytest.mark.parametrize(
+    ("rows", "messages"),
+    [
+        (None, ["give --input samples.tsv"]),
+        (WRONG, MISTAKES),
+        ("S1\t\tnowhere.bam\n", ["nowhere.bam"]),
+    ],
+    ids=["no sheet", "mistakes in it", "no file"],
+)  # fmt: skip
 def test_what_is_wrong(
-    here: Path, started: Callable[..., subprocess.CompletedProcess[str]], rows: list[str] | None, message: str
+    here: Path,
+    started: Callable[..., subprocess.CompletedProcess[str]],
+    rows: str | None,
+    messages: list[str],
 ) -> None:
     if rows is not None:
-        (here / "samples.tsv").write_text("\n".join(["sample\tdataset\talignments", *rows, ""]))
+        (here / "samples.tsv").write_text(f"sample\tdataset\talignments\n{rows}")
     done = started(*(["--input", "samples.tsv"] if rows else []))
     assert done.returncode == 1
-    assert message in done.stdout + done.stderr
-    assert "s3cr3t" not in done.stdout + done.stderr
+    said = done.stdout + done.stderr
+    assert [message for message in messages if message not in said] == []
+    assert "s3cr3t" not in said
     assert not (here / "results").exists()
 
 

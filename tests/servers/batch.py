@@ -71,11 +71,11 @@ def batch_with_snakemake(folder: Path, jobs: dict[str, str]) -> Iterator[Batch]:
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(wheels)]
     subprocess.run([*pip, "snakemake-storage-plugin-s3"], check=True)
     own, python = jobs["PATH"].split(":")[:2]
-    packages = Path(jobs["PYTHONPATH"])
-    show = [Path(sys.prefix), packages, Path(own), wheels]
+    packages = [*map(Path, jobs["PYTHONPATH"].split(":"))]
+    show = [Path(sys.prefix), *packages, Path(own), wheels]
     environment = {"PIP_NO_INDEX": "1", "PIP_NO_DEPS": "1", "PIP_FIND_LINKS": str(wheels)}
-    environment["PYTHONPATH"] = str(packages)
-    with batch(folder, f"{own}:{python}", [packages.parent], show, environment) as started:
+    environment["PYTHONPATH"] = jobs["PYTHONPATH"]
+    with batch(folder, f"{own}:{python}", [packages[0].parent], show, environment) as started:
         yield started
 
 

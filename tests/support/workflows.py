@@ -27,6 +27,7 @@ from snakemake.settings.types import ConfigSettings, DAGSettings, Quietness
 
 ROOT = Path(__file__).parents[2]
 SNAKEFILE = ROOT / "workflow" / "Snakefile"
+PACKAGES = (ROOT / "bams3", ROOT / "tests" / "support" / "later")
 WINDOWS = {"chunk_size": "256K", "chunks_per_batch": 2}
 CONFIG = {"samples": "samples.tsv", "convert": WINDOWS}
 QUERY = {
@@ -97,7 +98,7 @@ def job_environment(directory: Path) -> dict[str, str]:
     code = "import sys; from bams3.cli import main; sys.exit(main())"
     script(directory / "bams3", f"exec '{sys.executable}' -c '{code}' \"$@\"")
     path = os.pathsep.join([str(directory), str(Path(sys.executable).parent), os.environ["PATH"]])
-    return os.environ | {"PATH": path, "PYTHONPATH": str(ROOT / "bams3")}
+    return os.environ | {"PATH": path, "PYTHONPATH": os.pathsep.join(map(str, PACKAGES))}
 
 
 def checkout(folder: Path, config: dict[str, Any]) -> Path:
