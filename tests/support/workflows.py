@@ -189,7 +189,9 @@ def pretend(directory: Path, config: dict[str, Any]) -> None:
             (path if file.is_directory else path.parent).mkdir(parents=True, exist_ok=True)
             if not path.exists():
                 path.touch()
-    _execute(directory, "touch", forceall=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("snakemake.executors.touch.Executor.SLEEPING_TIME", 0)  # of each job: in all, a minute of the tests
+        _execute(directory, "touch", forceall=True)
     for parts in directory.glob("results/datasets/*/_parts"):
         shutil.rmtree(parts)
 
