@@ -119,12 +119,13 @@ demo: $(INSTALLED) $(COHORT)
 	@echo "Results are in $(DEMO)/results:"
 	@cd $(DEMO)/results && ls -d datasets/* query/*.bam coverage/*.txt coverage/*.gz process/* cohort/*.*
 
-# Those of clusters wait: one more at a time than there are cores. tests/conftest.py says which worker begins with what.
+# Those of clusters wait much, others somewhat: two more at a time than there are cores. tests/conftest.py says which worker
+# begins with what.
 test: $(TESTED) $(CHECKED) $(IGV)
-	$(RUN) python -m pytest -n $$(($(CORES) + 1)) --dist worksteal $(TESTS)
+	$(RUN) python -m pytest -n $$(($(CORES) + 2)) --dist worksteal $(TESTS)
 
 branches: $(COVERERS) $(CHECKED) $(IGV)
-	$(RUN) python -m pytest -n $$(($(CORES) + 1)) --dist worksteal --cov --cov-report=html:build/branches \
+	$(RUN) python -m pytest -n $$(($(CORES) + 2)) --dist worksteal --cov --cov-report=html:build/branches \
 	    --cov-report=term:skip-covered $(TESTS)
 
 catalog: $(INSTALLED)

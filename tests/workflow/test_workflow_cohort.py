@@ -9,9 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from bams3.storage import open_storage
 from peers import need
-from workflows import CONFIG, SNAKEFILE, aws, below, in_storage, planned, run, write_sheet
+from workflows import CONFIG, SNAKEFILE, planned, run, write_sheet
 
 SAMPLES = ("S1", "S2")
 BED = 'chr2\t100\t60000\tla"te,<b>é\nchr1\t100000\t100500\nchr1\t0\t249000\tearly\n'
@@ -182,15 +181,3 @@ def test_the_report_needs_no_network(finished: Path, commands: dict[str, str], t
     assert "and summaries of the cohort" in text
     assert "coverage along the genome, depth, similarity of coverage" in text
     assert "A row per sample" in text
-
-
-def test_the_same_in_object_storage(
-    finished: Path, commands: dict[str, str], bucket: str, tmp_path: Path
-) -> None:
-    for name in ("S1.bam", "S1.bam.bai", "S2.bam", "S2.bam.bai", "regions.bed", "samples.tsv"):
-        open_storage(bucket).put(name, (finished / name).read_bytes())
-    config = CONFIG | {"samples": f"{bucket}/samples.tsv"}
-    run(tmp_path, commands | aws(), config, "cohort", *in_storage(bucket))
-    for folder in ("cohort", "stats"):
-        assert below(bucket, f"results/{folder}") == below(str(finished), f"results/{folder}")
-    assert not (tmp_path / "results" / "datasets").exists()

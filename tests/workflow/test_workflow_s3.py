@@ -33,10 +33,12 @@ EVERYTHING = CONFIG | {
     "coverage": COVERAGE | {"by": "beds/coverage.bed"},
     "alleles": {"sites": {"known": "beds/sites.tsv"}},
     "process": PROCESS,
+    "cohort": {"regions": "beds/coverage.bed", "thresholds": "1,5"},
 }
 JOBS = CONVERTS | {
     "query_batch": 4, "gather_query": 2, "coverage_batch": 4, "gather_coverage": 2, "process_batch": 4,
-    "write_bigwig": 2, "count_alleles": 2, "gather_alleles": 1,
+    "write_bigwig": 2, "count_alleles": 2, "gather_alleles": 1, "cohort_regions": 1, "read_stats": 2,
+    "measure_regions": 2, "cohort_matrices": 1, "cohort_qc": 1, "cohort_page": 1,
 }  # fmt: skip
 
 
