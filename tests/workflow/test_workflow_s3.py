@@ -104,7 +104,7 @@ def test_everything_in_object_storage(
 
     open_storage(stored).put("S2.bam", (inputs / "S2.bam").read_bytes())
     again = planned(here, environment, config, *in_storage(stored))
-    assert again == {name: -(-count // 2) for name, count in JOBS.items()}
+    assert again == {name: -(-count // 2) for name, count in JOBS.items() if name != "cohort_regions"}
 
 
 @pytest.mark.parametrize(
