@@ -27,6 +27,11 @@ class Access:
         request.scope["user"] = found.user
         return found
 
+    @property
+    def is_for_all(self) -> bool:
+        """Whether everyone may see everything."""
+        return self._tokens is None
+
     def whole(self, request: Request, library: Library, name: str) -> Served:
         """Return a dataset that a request may see whole. Blocks. Raises HtsgetError, HTTPException, and what opening
         raises."""

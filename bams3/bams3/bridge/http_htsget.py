@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import anyio
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from bams3._version import __version__
 from bams3.bam.regions import Region
@@ -18,7 +18,7 @@ from bams3.bridge import htsget, selection
 from bams3.bridge.access import Grant
 from bams3.bridge.htsget import HtsgetError, Query
 from bams3.bridge.http_access import Access
-from bams3.bridge.http_content import Portion, Work, answer, begun
+from bams3.bridge.http_content import Portion, Streamed, Work, answer, begun
 from bams3.bridge.library import Library, Served
 from bams3.bridge.selection import Bytes, Cut, Part, Records
 from bams3.bridge.tickets import Signer
@@ -136,7 +136,7 @@ class Htsget:
                 partial(selection.decoded, served, chosen), partial(self._work.decode, user=user)
             )
         body = await begun(portions)
-        return StreamingResponse(body, headers={"cache-control": "private, no-store"}, media_type=MEDIA_TYPE)
+        return Streamed(body, headers={"cache-control": "private, no-store"}, media_type=MEDIA_TYPE)
 
     async def _portions(self, make: Callable[[], Iterator[bytes]], run: Any) -> AsyncIterator[Portion]:
         """`run`: how the threads run that make them."""

@@ -62,13 +62,24 @@ class RowGroups:
     def records(self, number: int) -> memoryview:
         """Return the bytes of a row group's records to a reader of the file; further ones are decoded ahead of readers
         who go on in order. Raises as `decoded` does."""
-        return self.decoded(number, range(number + 1, number + 1 + self._ahead(number))).data
+        return self._in_order(number).result().data
+
+    def records_at_hand(self, number: int) -> memoryview | None:
+        """Like `records`, but None if the row group has to be decoded; that begins then."""
+        future = self._in_order(number)
+        return future.result().data if future.done() else None
 
     def decoded(self, number: int, following: Sequence[int] = ()) -> Decoded:
         """Return a row group. `following`: those that will be asked for next; they are decoded, too, if there is room.
 
         Raises FormatError if it is damaged, OSError if it can't be read, DatasetError if the dataset has been replaced.
         """
+        return self._begun(number, following).result()
+
+    def _in_order(self, number: int) -> Future[Decoded]:
+        return self._begun(number, range(number + 1, number + 1 + self._ahead(number)))
+
+    def _begun(self, number: int, following: Sequence[int]) -> Future[Decoded]:
         future = self._submit(number)
         room = self._decoder.limit - self._held(number)
         for after in following:
@@ -76,7 +87,7 @@ class RowGroups:
             if room < 0:
                 break
             self._submit(after)
-        return future.result()
+        return future
 
     def _submit(self, number: int) -> Future[Decoded]:
         return self._decoder.submit((self, number), self._held(number), lambda: self._decoded(number))
