@@ -103,7 +103,8 @@ class Files:
     async def file(self, request: Request) -> Response:
         """Answer with NAME.bam, NAME.bam.bai or NAME.bam.csi."""
         name, kind = _name_and_kind(request.path_params["file"])
-        content = self._library.at_hand(name, kind) if self._access.is_for_all else None
+        served = self._access.at_hand(self._library, name)
+        content = served.contents.get(kind) if served else None
         if content is None:
             content = await self._work.do(partial(self._content, request, name, kind))
         return await answer(request, content, "application/octet-stream", self._work)

@@ -135,10 +135,10 @@ class Library:
                 self._open.popitem(last=False)
         return found
 
-    def at_hand(self, name: str, kind: str) -> Content | None:
-        """Return a file of a dataset if that can be done without waiting."""
+    def at_hand(self, name: str) -> Served | None:
+        """Return what `get` returns if that can be done without waiting."""
         found = self._open.get(name)
-        return found.contents.get(kind) if found is not None and found.is_steady else None
+        return found if found is not None and found.is_steady else None
 
     def bigwig(self, name: str) -> Content | None:
         """Return the bigWig file of a dataset, if there is one. Raises OSError and DatasetError."""
