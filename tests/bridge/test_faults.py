@@ -8,9 +8,10 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import anyio
 import httpx2
@@ -18,6 +19,7 @@ import pytest
 import uvicorn
 from bams3.bridge import http_content, http_htsget, http_server
 from bams3.bridge.http_content import Work
+from bams3.bridge.http_log import ClientLeftError
 from bams3.bridge.virtual_bam import VirtualBam
 from bams3.dataset.reader import DatasetReader
 from bams3.operations.convert import convert
@@ -28,6 +30,18 @@ from uvicorn.server import ServerState
 from virtual_bams import whole
 
 Connect = Callable[[str, str], socket.socket]
+
+
+@asynccontextmanager
+async def patient(app: Any) -> AsyncIterator[tuple[str, int]]:
+    """The address of an application that is served as `bams3 serve` does."""
+    config = uvicorn.Config(app, log_config=None, lifespan="off")
+    config.load()
+    server = await asyncio.get_running_loop().create_server(
+        lambda: http_server.Patient(config, ServerState(), {}), "127.0.0.1", 0
+    )
+    async with server:
+        yield server.sockets[0].getsockname()
 
 
 def descriptors(server: Server) -> int:
@@ -165,13 +179,8 @@ def test_heads_that_come_too_slowly(monkeypatch: pytest.MonkeyPatch) -> None:
         await send({"type": "http.response.body", "body": b"ok"})
 
     async def answers(sent: bytes) -> bytes:
-        config = uvicorn.Config(app, log_config=None, lifespan="off")
-        config.load()
-        server = await asyncio.get_running_loop().create_server(
-            lambda: http_server.Patient(config, ServerState(), {}), "127.0.0.1", 0
-        )
-        async with server:
-            reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        async with patient(app) as address:
+            reader, writer = await asyncio.open_connection(*address)
             writer.write(sent)
             found = await asyncio.wait_for(reader.read(), HANG)
             writer.close()
@@ -202,6 +211,32 @@ def test_a_body_that_comes_too_slowly(monkeypatch: pytest.MonkeyPatch, small: Pa
     anyio.run(http.app, scope, receive, send)
     assert sent[0]["status"] == 400
     assert b"took longer" in sent[1]["body"]  # type: ignore[operator]
+
+
+def test_a_client_who_leaves_ends_the_answer() -> None:
+    """However many portions are still to be made."""
+    ended: asyncio.Queue[bool] = asyncio.Queue()
+
+    async def app(scope: object, receive: object, send: Callable[..., object]) -> None:
+        await send(
+            {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"100000000")]}
+        )
+        try:
+            for _ in range(99):
+                await send({"type": "http.response.body", "body": bytes(1_000_000), "more_body": True})
+            ended.put_nowait(False)
+        except ClientLeftError:
+            ended.put_nowait(True)
+
+    async def leave() -> bool:
+        async with patient(app) as address:
+            reader, writer = await asyncio.open_connection(*address)
+            writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            await reader.readuntil(b"\r\n\r\n")
+            writer.transport.abort()
+            return await asyncio.wait_for(ended.get(), HANG)
+
+    assert asyncio.run(leave())
 
 
 def test_the_share_of_a_user() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pysam
 import pytest
+from bams3.bridge.blocks import joined
 from bams3.bridge.decoder import Decoder
 from bams3.bridge.shelf import datasets_of, files
 from bams3.bridge.virtual_bam import VirtualBam
@@ -50,7 +51,7 @@ def test_a_prefix_of_datasets(small: Path, bucket: str) -> None:
     found = files(datasets_of([f"{bucket}/cohort/"]), Decoder())
     assert [*found] == ["S1.bam", "S1.bam.bai", "S2.bam", "S2.bam.bai"]
     bam = VirtualBam(DatasetReader(small.with_suffix(".bams3")))
-    assert b"".join(found["S2.bam"].portions(0, bam.size)) == whole(bam)
+    assert joined(found["S2.bam"].portions(0, bam.size)) == whole(bam)
     assert (found["S1.bam"].size, found["S1.bam.bai"].size) == (bam.size, len(bam.index("bai")))
     with pytest.raises(DatasetError, match="neither a dataset nor a folder with datasets"):
         datasets_of([f"{bucket}/cohort/logs"])

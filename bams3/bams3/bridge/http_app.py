@@ -102,7 +102,11 @@ class Files:
 
     async def file(self, request: Request) -> Response:
         """Answer with NAME.bam, NAME.bam.bai or NAME.bam.csi."""
-        content = await self._work.do(partial(self._content, request))
+        name, kind = _name_and_kind(request.path_params["file"])
+        served = self._access.at_hand(self._library, name)
+        content = served.contents.get(kind) if served else None
+        if content is None:
+            content = await self._work.do(partial(self._content, request, name, kind))
         return await answer(request, content, "application/octet-stream", self._work)
 
     async def bigwig(self, request: Request) -> Response:
@@ -118,14 +122,16 @@ class Files:
             raise HTTPException(404, "no such file")
         return content
 
-    def _content(self, request: Request) -> Content:
-        file = request.path_params["file"]
-        name, _, kind = file.rpartition(".")
-        if kind in ("bai", "csi"):
-            name = name.removesuffix(".bam") if name.endswith(".bam") else ""
-        elif kind != "bam":
-            name = ""
+    def _content(self, request: Request, name: str, kind: str) -> Content:
         try:
             return self._access.whole(request, self._library, name).content(kind)
         except UsageError:
             raise HTTPException(404, "no such file") from None
+
+
+def _name_and_kind(file: str) -> tuple[str, str]:
+    """The dataset of a file, "" if it can be of none, and what the file is: "bam", "bai" or "csi"."""
+    name, _, kind = file.rpartition(".")
+    if kind in ("bai", "csi"):
+        return name.removesuffix(".bam") if name.endswith(".bam") else "", kind
+    return name if kind == "bam" else "", kind

@@ -1,5 +1,6 @@
 """Answers whose bytes are read in threads, portion by portion, as the client takes them."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from email.utils import formatdate
@@ -11,13 +12,13 @@ import anyio
 from anyio import CapacityLimiter
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from bams3.bridge.http_ranges import Range, ranges_of, status_of_conditions
 from bams3.bridge.library import Content
 
 FIRST, LARGEST = 1 << 16, 1 << 20  # bytes of a portion, at first and at most
 SOME = 1 << 18  # … and until it is half of what was sent
-FEW = 1021  # bytes that follow the last byte of the portion before
 PAUSE = 0.01  # seconds for clients to leave who ask for a whole file, and take only its head: htslib does it twice
 THREADS = 64  # that wait for bytes
 SHARE = 8  # of them, for one user
@@ -57,6 +58,15 @@ class Work:
         return share
 
 
+class Streamed(StreamingResponse):
+    """An answer whose portions are made as the client takes them. Sending fails if the client has left, so there is no
+    task that waits for that."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        await self.stream_response(send)
+
+
 async def answer(request: Request, content: Content, media_type: str, work: Work) -> Response:
     """Return content, or the ranges and on the conditions that a GET or HEAD request gives.
 
@@ -87,8 +97,11 @@ async def answer(request: Request, content: Content, media_type: str, work: Work
     headers["content-length"] = str(end - start)
     if request.method == "HEAD":
         return Response(status_code=status, headers=headers, media_type=media_type)
+    whole = content.at_hand(start, end - start) if end - start <= FIRST else b""
+    if len(whole) == end - start:
+        return Response(bytes(whole), status, headers, media_type)
     body = await begun(_portions(content, start, end, do))
-    return StreamingResponse(body, status, headers, media_type)
+    return Streamed(body, status, headers, media_type)
 
 
 async def begun(portions: AsyncIterator[Portion]) -> AsyncIterator[Portion]:
@@ -110,16 +123,17 @@ async def _portions(content: Content, start: int, end: int, do: Do) -> AsyncIter
     length, held, begin = FIRST, b"", start
     while start < end:
         until = content.head if start < content.head else end
-        read = memoryview(await do(partial(content.read, start, min(length, until - start, end - start))))
+        wanted = start, min(length, until - start, end - start)
+        if begin < start:
+            await asyncio.sleep(0)  # others are served, and it is noticed if the client leaves
+        read = memoryview(content.at_hand(*wanted) or await do(partial(content.read, *wanted)))
         start += len(read)
         last = len(read) - (start < end)
-        if held:
-            yield held + bytes(read[: min(FEW, last)])
-            read, last = read[min(FEW, last) :], max(last - FEW, 0)
-        yield read[:last]
+        yield b"".join((held, read[:last]))
         held = bytes(read[last:])
         if begin < content.head == start < end:
-            await anyio.sleep(PAUSE)
+            await asyncio.sleep(PAUSE)
+            yield b""  # which fails if the client has left
         # Few bytes are wasted on a client who leaves early.
         length = min(2 * length, max(SOME, (start - begin) // 2), LARGEST)
 
@@ -145,6 +159,6 @@ async def _multipart(
         yield tail
 
     kind = f"multipart/byteranges; boundary={boundary}"
-    return StreamingResponse(
+    return Streamed(
         await begun(parts()), 206, headers | {"content-length": str(length), "content-type": kind}
     )

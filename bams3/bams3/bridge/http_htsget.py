@@ -1,6 +1,7 @@
 """htsget over HTTP: tickets, and the blocks that they name."""
 
 import base64
+import itertools
 import json
 import re
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -10,7 +11,7 @@ from urllib.parse import quote
 
 import anyio
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from bams3._version import __version__
 from bams3.bam.regions import Region
@@ -18,7 +19,7 @@ from bams3.bridge import htsget, selection
 from bams3.bridge.access import Grant
 from bams3.bridge.htsget import HtsgetError, Query
 from bams3.bridge.http_access import Access
-from bams3.bridge.http_content import Portion, Work, answer, begun
+from bams3.bridge.http_content import Portion, Streamed, Work, answer, begun
 from bams3.bridge.library import Library, Served
 from bams3.bridge.selection import Bytes, Cut, Part, Records
 from bams3.bridge.tickets import Signer
@@ -65,23 +66,29 @@ class Htsget:
 
     async def ticket(self, request: Request) -> Response:
         """Answer a GET or POST request with a ticket."""
-        grant = await self._work.do(partial(self._access.grant, request))
         if request.method == "POST":
+            grant = await self._work.do(partial(self._access.grant, request))
             if request.url.query:
                 raise HtsgetError("InvalidInput", "a POST request has no parameters in its URL")
-            query = await self._work.do(partial(htsget.of_body, await _body(request)))
+            said = await self._work.do(partial(self._ticket_of_body, request, await _body(request), grant))
         else:
-            query = htsget.of_url(request.query_params.multi_items())
-        name, base = request.path_params["name"], str(request.base_url)
-        said = await self._work.do(partial(self._ticket, name, query, grant, base))
+            said = await self._work.do(partial(self._ticket_of_url, request))
         accepted = _ACCEPTED.search(request.headers.get("accept", ""))
         version = accepted[1] if accepted else f"v{htsget.VERSION}"
         return Response(
             said, headers={"content-type": f"application/vnd.ga4gh.htsget.{version}+json; charset=utf-8"}
         )
 
-    def _ticket(self, name: str, query: Query, grant: Grant, base: str) -> bytes:
-        served = self._served(name, grant)
+    def _ticket_of_url(self, request: Request) -> bytes:
+        grant = self._access.grant(request)
+        return self._ticket(request, htsget.of_url(request.query_params.multi_items()), grant)
+
+    def _ticket_of_body(self, request: Request, body: bytes, grant: Grant) -> bytes:
+        return self._ticket(request, htsget.of_body(body), grant)
+
+    def _ticket(self, request: Request, query: Query, grant: Grant) -> bytes:
+        base = str(request.base_url)
+        served = self._served(request.path_params["name"], grant)
         header = len(served.bam.header)
         if header <= INLINE:
             urls = [_inline(served.bam.header, "header")]
@@ -114,8 +121,10 @@ class Htsget:
                 "PermissionDenied", "the URL is not of a ticket, or has expired; get a new ticket"
             )
         etag, granted, *part = signed
-        grant = await self._work.do(partial(self._access.still, request, granted))
-        served = await self._work.do(partial(self._served, request.path_params["name"], grant))
+        name = request.path_params["name"]
+        served = self._access.at_hand(self._library, name)
+        if served is None:
+            served = await self._work.do(partial(self._granted, request, granted, name))
         if etag != served.bam.etag:
             raise HtsgetError("NotFound", "the dataset has been replaced; get a new ticket")
         if len(part) == len(Bytes._fields):
@@ -127,7 +136,7 @@ class Htsget:
             numbers, regions, visible = part
             cut = Cut(numbers, _regions(regions) or [], _regions(visible))
             portions = self._portions(
-                partial(selection.cut_out, served, cut), partial(self._work.do, user=user)
+                partial(selection.cut_out, served, cut), partial(self._work.do, user=user), len(numbers)
             )
         else:
             first, last, regions, visible, projection = part
@@ -136,18 +145,26 @@ class Htsget:
                 partial(selection.decoded, served, chosen), partial(self._work.decode, user=user)
             )
         body = await begun(portions)
-        return StreamingResponse(body, headers={"cache-control": "private, no-store"}, media_type=MEDIA_TYPE)
+        return Streamed(body, headers={"cache-control": "private, no-store"}, media_type=MEDIA_TYPE)
 
-    async def _portions(self, make: Callable[[], Iterator[bytes]], run: Any) -> AsyncIterator[Portion]:
-        """`run`: how the threads run that make them."""
+    async def _portions(
+        self, make: Callable[[], Iterator[bytes]], run: Any, most: int | None = None
+    ) -> AsyncIterator[Portion]:
+        """`run`: how the threads run that make them; `most`: how many there are at most, if that is known."""
         portions: Any = make()
         try:
-            while (portion := await run(partial(next, portions, None))) is not None:
+            for _ in itertools.repeat(None) if most is None else range(most):
+                portion = await run(partial(next, portions, None))
+                if portion is None:
+                    break
                 view = memoryview(portion)
                 for at in range(0, len(view), _STEP):
                     yield view[at : at + _STEP]
         finally:
             portions.close()
+
+    def _granted(self, request: Request, granted: str, name: str) -> Served:
+        return self._served(name, self._access.still(request, granted))
 
     def _served(self, name: str, grant: Grant) -> Served:
         try:

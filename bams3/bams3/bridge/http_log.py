@@ -1,11 +1,11 @@
 """The log of a server: a line for each request, and one for what went wrong, without secrets."""
 
+import asyncio
 import sys
 import time
 import traceback
 from datetime import UTC, datetime
 
-import anyio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bams3.errors import Bams3Error, message_of
@@ -23,6 +23,10 @@ class _StalledError(Exception):
     """A client takes nothing any more."""
 
 
+class ClientLeftError(Exception):
+    """A client has closed the connection before the end of an answer."""
+
+
 class Log:
     """The outermost layer of the application. An answer that can't go on is cut, which the client can tell."""
 
@@ -38,15 +42,20 @@ class Log:
         async def noted(message: Message) -> None:
             nonlocal status, sent
             status = message.get("status", status)
-            with anyio.move_on_after(STALLED) as limit:
-                await send(message)
-            if limit.cancelled_caught:
-                raise _StalledError
+            try:
+                async with asyncio.timeout(STALLED) as limit:
+                    await send(message)
+            except TimeoutError:
+                if limit.expired():
+                    raise _StalledError from None
+                raise
             sent += len(message.get("body", b""))
 
         what = f"{scope['method']} {scope['path']}"
         try:
             await self._app(scope, receive, noted)
+        except ClientLeftError:
+            pass
         except _StalledError:
             say(f"{what}: cut: the client took nothing for {STALLED:.0f} s")
         except (Bams3Error, OSError) as error:

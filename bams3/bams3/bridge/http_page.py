@@ -9,12 +9,12 @@ from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from bams3.bridge.http_access import Access
-from bams3.bridge.http_content import Work, begun
+from bams3.bridge.http_content import Streamed, Work, begun
 from bams3.bridge.library import Library, Served
 from bams3.bridge.track import bin_size, depth_track
 from bams3.parallel.workers import Workers
@@ -77,7 +77,7 @@ class Page:
         except (KeyError, ValueError):
             raise HTTPException(400, f"give a contig of the dataset, and bins: 1 to {BINS}") from None
         lines = await begun(self._lines(served, reference_id, size, request.scope.get("user")))
-        return StreamingResponse(lines, media_type="application/x-ndjson")
+        return Streamed(lines, media_type="application/x-ndjson")
 
     async def _lines(
         self, served: Served, reference_id: int, size: int, user: str | None

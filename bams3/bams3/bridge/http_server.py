@@ -11,9 +11,10 @@ from types import FrameType
 from typing import Any
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from bams3.bridge.http_log import ClientLeftError
 from bams3.errors import UsageError
 
 CLIENTS = 1000  # at once; others are told to come back
@@ -95,9 +96,24 @@ def run(
 
 
 class Patient(H11Protocol):
-    """HTTP for clients who send requests without haste, but not so slowly that their connections stay open for ever."""
+    """HTTP for clients who send requests without haste, but not so slowly that their connections stay open for ever.
+
+    An answer to a client who has left ends with ClientLeftError.
+    """
 
     _limit: asyncio.TimerHandle | None = None
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._answer, self.app = self.app, self._answered
+
+    async def _answered(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def sent(message: Message) -> None:
+            await send(message)
+            if message.get("more_body") and self.transport.is_closing():
+                raise ClientLeftError
+
+        await self._answer(scope, receive, sent)
 
     def connection_made(self, transport: Any) -> None:
         """Begin to wait for a request."""

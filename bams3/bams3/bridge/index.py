@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from bams3.bridge.bins import reference
-from bams3.bridge.blocks import stored
+from bams3.bridge.blocks import Stored
 from bams3.sources.bgzf import EOF_MARKER
 from bams3.sources.index import INT32
 
@@ -70,7 +70,7 @@ def index_bytes(
             parts.append(empty)
     parts.append(struct.pack("<Q", sum(counts.get(-1, ()))))
     data = b"".join(parts)
-    return data if kind == "bai" else b"".join((*stored(memoryview(data)), EOF_MARKER))
+    return data if kind == "bai" else bytes(Stored(data)) + EOF_MARKER
 
 
 def _depth(references: Sequence[tuple[str, int]], runs: Mapping[int, Sequence[Run]]) -> int:

@@ -27,19 +27,21 @@ STEADY = 1.0  # seconds for which a dataset, and what a folder holds, is not loo
 class Content(NamedTuple):
     """Bytes that are read as they are needed. `etag`: a strong validator; `modified`: seconds since the epoch.
 
-    `read(offset, length)` returns 1 to `length` bytes. It may raise FormatError, DatasetError and OSError. `head`: how
-    many bytes at the start need no decoding; many clients ask for all of them and take these alone.
+    `read(offset, length)` returns 1 to `length` bytes. It may raise FormatError, DatasetError and OSError. `at_hand`
+    does the same, but never waits: it returns no bytes if it would have to. `head`: how many bytes at the start need no
+    decoding; many clients ask for all of them and take these alone.
     """
 
     size: int
     etag: str
     modified: float
     read: Callable[[int, int], bytes | memoryview]
+    at_hand: Callable[[int, int], bytes | memoryview] = lambda at, length: b""
     head: int = 0
 
 
 class Served:
-    """One state of a dataset, open."""
+    """One state of a dataset, open. `contents`: those of its files that were asked for, by kind."""
 
     def __init__(self, name: str, place: str, decoder: Decoder[Decoded]) -> None:
         """Raises DatasetError, FormatError and OSError."""
@@ -48,31 +50,40 @@ class Served:
         self.dataset = DatasetReader(place)
         self.bam = VirtualBam(self.dataset, decoder)
         self.checked = time.monotonic()
+        self.contents: dict[str, Content] = {}
 
     @cached_property
     def numbers(self) -> dict[tuple[str, int], int]:
         """The number of each row group in the dataset, by the path of its chunk and its number there."""
         return {(entry.path, place): n for n, (entry, place) in enumerate(self.bam.row_groups.places)}
 
-    @cached_property
-    def _indexes(self) -> dict[str, bytes]:
-        return {}
-
     def content(self, kind: str) -> Content:
-        """The file of a kind: "bam", "bai" or "csi". Raises UsageError if there is no such index."""
-        etag, modified = self.bam.etag, self.bam.modified
+        """The file of a kind: "bam", "bai" or "csi". Raises UsageError if there is no such index, and OSError."""
+        content = self.contents.get(kind)
+        if content is None:
+            content = self.contents[kind] = self._content(kind)
+        return content
+
+    def _content(self, kind: str) -> Content:
+        bam, modified = self.bam, self.bam.modified
         if kind == "bam":
-            return Content(self.bam.size, etag, modified, self.bam.read_some, self.bam.head)
-        data = self._indexes.get(kind)
-        if data is None:
-            data = self._indexes[kind] = self.bam.index(kind)
-        view = memoryview(data)
-        return Content(len(data), f"{etag}-{kind}", modified, lambda at, length: view[at : at + length])
+            return Content(bam.size, bam.etag, modified, bam.read_some, bam.at_hand, bam.head)
+        view = memoryview(bam.index(kind))
+
+        def read(offset: int, length: int) -> memoryview:
+            return view[offset : offset + length]
+
+        return Content(len(view), f"{bam.etag}-{kind}", modified, read, read)
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether it was looked at so shortly ago that it need not be looked at again."""
+        return time.monotonic() - self.checked < STEADY
 
     @property
     def is_current(self) -> bool:
         """Whether the dataset is still the one that was opened. Raises OSError."""
-        if time.monotonic() - self.checked >= STEADY:
+        if not self.is_steady:
             if _written(self.place) != self.since:
                 return False
             self.checked = time.monotonic()
@@ -123,6 +134,11 @@ class Library:
             if len(self._open) > OPEN:
                 self._open.popitem(last=False)
         return found
+
+    def at_hand(self, name: str) -> Served | None:
+        """Return what `get` returns if that can be done without waiting."""
+        found = self._open.get(name)
+        return found if found is not None and found.is_steady else None
 
     def bigwig(self, name: str) -> Content | None:
         """Return the bigWig file of a dataset, if there is one. Raises OSError and DatasetError."""

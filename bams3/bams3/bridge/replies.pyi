@@ -1,3 +1,5 @@
 from collections.abc import Sequence
 
-def answer(place: int, portions: Sequence[bytes | memoryview]) -> None: ...
+from bams3.bridge.blocks import Stored
+
+def answer(place: int, portions: Sequence[bytes | Stored]) -> None: ...

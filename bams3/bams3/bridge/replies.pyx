@@ -1,8 +1,9 @@
 """What a file system answers: bytes, copied once into memory that libfuse frees."""
 
-from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from libc.stdint cimport uint8_t
 from libc.stdlib cimport calloc, free, malloc
-from libc.string cimport memcpy
+
+from bams3.bridge.blocks cimport write_portion
 
 cdef extern from *:
     """
@@ -38,34 +39,27 @@ def answer(size_t place, list portions):
     place
         The address of libfuse's `struct fuse_bufvec *`, which will point to the answer. libfuse frees that.
     portions
-        Bytes-like objects: the bytes that were asked for, in order.
+        Bytes-like objects and `Stored`: the bytes that were asked for, in order.
     """
-    cdef FuseBuffers *answered = <FuseBuffers *> calloc(1, sizeof(FuseBuffers))
-    cdef Py_buffer *views = <Py_buffer *> malloc((len(portions) + 1) * sizeof(Py_buffer))
-    cdef Py_ssize_t held = 0, i
+    cdef FuseBuffers *answered
     cdef size_t size = 0
-    cdef char *out
+    cdef uint8_t *memory
+    cdef uint8_t *out
+    for portion in portions:
+        size += len(portion)
+    answered = <FuseBuffers *> calloc(1, sizeof(FuseBuffers))
+    memory = out = <uint8_t *> malloc(size + 1)
     try:
-        if answered == NULL or views == NULL:
-            raise MemoryError("not enough memory for an answer")
-        for portion in portions:
-            PyObject_GetBuffer(portion, &views[held], PyBUF_SIMPLE)
-            size += views[held].len
-            held += 1
-        out = <char *> malloc(size + 1)
-        if out == NULL:
+        if answered == NULL or memory == NULL:
             raise MemoryError(f"not enough memory for an answer of {size} bytes")
         answered.count = 1
         answered.buffer.size = size
-        answered.buffer.memory = out
-        with nogil:
-            for i in range(held):
-                memcpy(out, views[i].buf, views[i].len)
-                out += views[i].len
+        answered.buffer.memory = memory
+        for portion in portions:
+            write_portion(portion, out)
+            out += <size_t> len(portion)
         (<FuseBuffers **> place)[0] = answered
-        answered = NULL
+        answered, memory = NULL, NULL
     finally:
-        for i in range(held):
-            PyBuffer_Release(&views[i])
-        free(views)
+        free(memory)
         free(answered)

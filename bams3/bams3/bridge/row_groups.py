@@ -23,7 +23,7 @@ from bams3.dataset.reader import DatasetReader
 from bams3.dataset.tiles import WRONG_TILES
 from bams3.errors import DatasetError, FormatError
 
-_BYTES = ZoneMap._fields.index("bytes")
+_RECORDS, _BYTES = map(ZoneMap._fields.index, ("records", "bytes"))
 READERS = 64  # who read in order, at once
 BEHIND = 4  # row groups that are kept for who reads in order and does not come back
 CHUNKS = 64  # whose footers are kept
@@ -55,6 +55,10 @@ class RowGroups:
         self._dataset, self._decoder, self.ahead, self._once = dataset, decoder, decoder.workers, once
         self.places = [(entry, number) for entry in dataset.index for number in range(len(entry.row_groups))]
         self.sizes = [row[_BYTES] for entry in dataset.index for row in entry.row_groups]
+        # What each takes in memory when it is decoded.
+        self._held = [
+            row[_BYTES] + 16 * row[_RECORDS] + 8 for entry in dataset.index for row in entry.row_groups
+        ]
         self._lock = threading.Lock()
         self._chunks: OrderedDict[str, ChunkReader] = OrderedDict()
         self._firsts: OrderedDict[int, int] = OrderedDict()
@@ -62,29 +66,35 @@ class RowGroups:
     def records(self, number: int) -> memoryview:
         """Return the bytes of a row group's records to a reader of the file; further ones are decoded ahead of readers
         who go on in order. Raises as `decoded` does."""
-        return self.decoded(number, range(number + 1, number + 1 + self._ahead(number))).data
+        return self._in_order(number).result().data
+
+    def records_at_hand(self, number: int) -> memoryview | None:
+        """Like `records`, but None if the row group has to be decoded; that begins then."""
+        future = self._in_order(number)
+        return future.result().data if future.done() else None
 
     def decoded(self, number: int, following: Sequence[int] = ()) -> Decoded:
         """Return a row group. `following`: those that will be asked for next; they are decoded, too, if there is room.
 
         Raises FormatError if it is damaged, OSError if it can't be read, DatasetError if the dataset has been replaced.
         """
+        return self._begun(number, following).result()
+
+    def _in_order(self, number: int) -> Future[Decoded]:
+        return self._begun(number, range(number + 1, number + 1 + self._ahead(number)))
+
+    def _begun(self, number: int, following: Sequence[int]) -> Future[Decoded]:
         future = self._submit(number)
-        room = self._decoder.limit - self._held(number)
+        room = self._decoder.limit - self._held[number]
         for after in following:
-            room -= self._held(after)
+            room -= self._held[after]
             if room < 0:
                 break
             self._submit(after)
-        return future.result()
+        return future
 
     def _submit(self, number: int) -> Future[Decoded]:
-        return self._decoder.submit((self, number), self._held(number), lambda: self._decoded(number))
-
-    def _held(self, number: int) -> int:
-        """The bytes that a row group takes when it is decoded."""
-        entry, place = self.places[number]
-        return self.sizes[number] + 16 * entry.zones[place].records + 8
+        return self._decoder.submit((self, number), self._held[number], lambda: self._decoded(number))
 
     def _ahead(self, number: int) -> int:
         """How many row groups after this one to decode: up to one a worker.

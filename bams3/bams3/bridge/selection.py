@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeVar
 
 from bams3.bam.records import RecordBlock
 from bams3.bam.regions import Region, RegionTable, merge_regions
-from bams3.bridge.blocks import stored
+from bams3.bridge.blocks import Stored
 from bams3.bridge.library import Content, Served
 from bams3.chunk.entry import ChunkEntry
 from bams3.chunk.row_group import RowGroup
@@ -173,10 +173,11 @@ def content_of(served: Served, part: Bytes) -> Content:
     """Return some bytes of a virtual BAM as a file of their own."""
     size = part.end - part.start
 
-    def read(offset: int, length: int) -> bytes:
-        return served.bam.read_some(part.start + offset, min(length, size - offset))
+    def within(take: Callable[[int, int], bytes]) -> Callable[[int, int], bytes]:
+        return lambda offset, length: take(part.start + offset, min(length, size - offset))
 
-    return Content(size, f"{served.bam.etag}-{part.start}-{part.end}", served.bam.modified, read)
+    read, at_hand = within(served.bam.read_some), within(served.bam.at_hand)
+    return Content(size, f"{served.bam.etag}-{part.start}-{part.end}", served.bam.modified, read, at_hand)
 
 
 def cut_out(served: Served, part: Cut) -> Iterator[bytes]:
@@ -202,7 +203,7 @@ def decoded(served: Served, part: Records) -> Iterator[bytes]:
 
 
 def _blocks(block: RecordBlock) -> bytes:
-    return b"".join(stored(memoryview(block.data)[block.offsets[0] : block.offsets[-1]]))
+    return bytes(Stored(memoryview(block.data)[block.offsets[0] : block.offsets[-1]]))
 
 
 def _by_reference(regions: Sequence[Region]) -> dict[int, Intervals]:

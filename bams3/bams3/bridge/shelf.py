@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Protocol
 
+from bams3.bridge.blocks import Stored
 from bams3.bridge.decoder import Decoder
 from bams3.bridge.row_groups import Decoded
 from bams3.bridge.virtual_bam import VirtualBam, index_kind
@@ -27,7 +28,7 @@ class File(Protocol):
     def modified(self) -> float:
         """Seconds since the epoch."""
 
-    def portions(self, offset: int, length: int) -> list[bytes | memoryview]:
+    def portions(self, offset: int, length: int) -> list[bytes | Stored]:
         """Return `length` bytes from `offset`, or fewer at the end, in portions."""
 
 
@@ -92,7 +93,7 @@ class _Bam:
     def modified(self) -> float:
         return self.virtual.modified
 
-    def portions(self, offset: int, length: int) -> list[bytes | memoryview]:
+    def portions(self, offset: int, length: int) -> list[bytes | Stored]:
         return self.virtual.portions(offset, length)
 
 
@@ -112,5 +113,5 @@ class _Index:
     def modified(self) -> float:
         return self._bam.modified
 
-    def portions(self, offset: int, length: int) -> list[bytes | memoryview]:
+    def portions(self, offset: int, length: int) -> list[bytes | Stored]:
         return [self._data[offset : offset + length]]

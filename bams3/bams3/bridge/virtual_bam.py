@@ -5,7 +5,7 @@ from bisect import bisect_right
 from functools import cached_property
 from itertools import accumulate, pairwise
 
-from bams3.bridge.blocks import lead_of, stored, stored_size
+from bams3.bridge.blocks import Stored, joined, lead_of, stored_size
 from bams3.bridge.decoder import Decoder
 from bams3.bridge.index import BAI_LONGEST, Run, index_bytes
 from bams3.bridge.row_groups import Decoded, RowGroups
@@ -45,55 +45,60 @@ class VirtualBam:
         dataset is damaged."""
         self._dataset = dataset
         self.row_groups = RowGroups(dataset, decoder or Decoder(), once=once)
-        self._header = memoryview(dataset.header.to_bam())
-        sizes = [len(self._header), *self.row_groups.sizes]
+        header = dataset.header.to_bam()
+        sizes = [len(header), *self.row_groups.sizes]
         lengths = (stored_size(size, apart=section == 1) for section, size in enumerate(sizes))
         self._starts = array("Q", accumulate(lengths, initial=0))
         self.size = self._starts[-1] + len(EOF_MARKER)
+        self._head = bytes(Stored(header)) + b"".join(map(lead_of, self.row_groups.sizes[:1]))
 
     @property
     def header(self) -> bytes:
         """The blocks of the header: the first bytes of the file."""
-        return b"".join(stored(self._header))
+        return self._head[: self._starts[1]]
 
     @property
     def head(self) -> int:
         """How many bytes at the start of the file do not depend on records."""
-        sizes = self.row_groups.sizes
-        return self._starts[1] + (len(lead_of(sizes[0])) if sizes else 0)
+        return len(self._head)
 
     def read(self, offset: int, length: int) -> bytes:
         """Return `length` bytes from `offset`, or fewer at the end of the file. Raises as `portions` does."""
-        return b"".join(self.portions(offset, length))
+        return joined(self.portions(offset, length))
 
-    def portions(self, offset: int, length: int) -> list[bytes | memoryview]:
-        """Return the bytes that `read` returns, in portions.
+    def portions(self, offset: int, length: int) -> list[bytes | Stored]:
+        """Return the bytes that `read` returns, in portions, of which some are still to be made of records.
 
         Raises FormatError if a row group is damaged, OSError if it can't be read, and DatasetError if the dataset has
         been replaced.
         """
         end = min(offset + length, self.size)
-        found: list[bytes | memoryview] = []
+        found: list[bytes | Stored] = []
         while offset < end:
             found += (some := self._portions(offset, end))
             offset += sum(map(len, some))
         return found
 
     def read_some(self, offset: int, length: int) -> bytes:
-        """Like `read`, but no further than to the end of the header or of a row group: without waiting for the next."""
-        return b"".join(self._portions(offset, min(offset + length, self.size)))
+        """Like `read`, but no further than to the end of `head` or of a row group: without waiting for the next."""
+        return joined(self._portions(offset, min(offset + length, self.size)))
 
-    def _portions(self, offset: int, end: int) -> list[bytes | memoryview]:
-        """The bytes [offset, end), as far as they are in one section: the header, a row group, or the marker."""
+    def at_hand(self, offset: int, length: int) -> bytes:
+        """Like `read_some`, but nothing if a row group has to be decoded; that begins then. Never waits."""
+        return joined(self._portions(offset, min(offset + length, self.size), wait=False))
+
+    def _portions(self, offset: int, end: int, *, wait: bool = True) -> list[bytes | Stored]:
+        """The bytes [offset, end), as far as they are in one section: the head, a row group, or the marker."""
+        if offset < len(self._head):
+            return [self._head[offset:end]]
         section = bisect_right(self._starts, offset) - 1
         start = self._starts[section]
         if section + 1 == len(self._starts):
             return [EOF_MARKER[offset - start : end - start]]
         start, stop = offset - start, min(end, self._starts[section + 1]) - start
-        if section == 1 and start < len(lead := lead_of(self.row_groups.sizes[0])):
-            return [lead[start:stop]]
-        data = self.row_groups.records(section - 1) if section else self._header
-        return [*stored(data, start, stop, apart=section == 1)]
+        records = self.row_groups.records if wait else self.row_groups.records_at_hand
+        data = records(section - 1)
+        return [] if data is None else [Stored(data, start, stop, apart=section == 1)]
 
     def place(self, number: int) -> tuple[int, int]:
         """Return which bytes [start, end) the blocks of a row group are, by its number in the dataset."""
