@@ -1,7 +1,7 @@
-"""Qualities that say little: those of bases that agree with a sure consensus of the reads at their position.
+"""Qualities that matter little: those of bases that agree with a sure consensus of the reads at their position.
 
-A `Pile` counts what the reads of one window say. All that it holds are sums, so the order of reads does not matter.
-docs/lossy.md, "crumble-like", has the rules.
+A `Pile` sums up what the reads of one window say, whatever their order. docs/lossy.md, "The rules of crumble-like", has
+the rules. What they decide by does not change with the qualities that are replaced: a second time, nothing changes.
 """
 
 from cpython cimport array
@@ -21,12 +21,12 @@ cdef enum:
     AGREED = 40  # the quality of bases that agree with a sure consensus
     MISSING = 255  # a quality that is not there
     LEAST_MAPQ = 10  # of reads whose place is trusted
-    SURE = 45  # least sum of votes, in decibans
-    MOST_VOTE = 3  # of one base: log10(2) in decibans, what it says against a heterozygous genotype
-    DISSENT = 2  # what a base that disagrees says against the consensus besides its quality
-    NEAR = 16  # positions on either side of indels and clips
-    HOLD = 4  # sums for each base: a row has four votes, and four of what bases say against others
-    ROW = 8
+    SURE = 45  # decibans by which the consensus must be likelier than a heterozygous genotype
+    MOST_VOTE = 3  # of a base that agrees: a heterozygous genotype would halve its probability
+    DISSENT = 2  # what a base that disagrees says against the consensus, besides its quality
+    NEAR = 32  # positions on either side of indels and clips
+    BASES = 4  # A, C, G and T
+    ROW = 8  # sums at a position: the votes for each base, and what each says against the others
 
 WINDOW_SHIFT = 16
 LONGEST = (1 << WINDOW_SHIFT) - 4 * NEAR
@@ -87,7 +87,6 @@ cdef class Pile:
     cdef readonly bint whole
     cdef int64_t start, width
     cdef int32_t[::1] votes, depth, unsure, breaks
-    cdef bint counted
 
     def __cinit__(self, int32_t reference_id, int64_t window, blocks, bint whole=True):
         cdef int64_t end = 0
@@ -166,7 +165,7 @@ cdef class Pile:
             number = NUMBER[base_at(seq, base + i)]
             if number >= 0 and qual[base + i] != MISSING:
                 self.votes[ROW * (at + i) + number] += vote_of(qual[base + i])
-                self.votes[ROW * (at + i) + HOLD + number] += qual[base + i] + DISSENT
+                self.votes[ROW * (at + i) + BASES + number] += qual[base + i] + DISSENT
 
     cdef void sum_up(self):
         """Turn changes of depth into depth."""
@@ -204,13 +203,15 @@ cdef inline uint8_t consensus_of(const Column *column) noexcept nogil:
     """The base of a sure consensus, as SEQ has it, or 0."""
     cdef int k, best = 0
     cdef int64_t sum
-    if column.depth * MOST_VOTE < SURE or 4 * column.unsure > column.depth + column.unsure:
+    if column.depth * MOST_VOTE < SURE:  # so there are too few votes
         return 0
-    for k in range(1, HOLD):
+    if 4 * column.unsure > column.depth + column.unsure:
+        return 0
+    for k in range(1, BASES):
         if column.votes[k] > column.votes[best]:
             best = k
-    sum = column.votes[best] + column.votes[HOLD + best]
-    for k in range(HOLD, ROW):
+    sum = column.votes[best] + column.votes[BASES + best]
+    for k in range(BASES, ROW):
         sum -= column.votes[k]
     return 1 << best if sum >= SURE else 0
 
@@ -276,6 +277,7 @@ cdef class Consensus:
         cdef const uint8_t *cigar = record_cigar(record)
         cdef const uint8_t *seq = record_seq(record)
         cdef uint8_t *qual = <uint8_t *> record_qual(record)
+        cdef uint8_t agreed
         cdef uint32_t operation
         if extent_of(record) == 0 or record_mapq(record) < LEAST_MAPQ:
             return
@@ -284,7 +286,8 @@ cdef class Consensus:
             length, operation = operation >> 4, operation & 15
             if MATCHES >> operation & 1:
                 for j in range(length):
-                    if self.bases[at + j] and self.bases[at + j] == base_at(seq, base + j) and qual[base + j] != MISSING:
+                    agreed = self.bases[at + j]
+                    if agreed and agreed == base_at(seq, base + j) and qual[base + j] != MISSING:
                         qual[base + j] = AGREED
             base += length * (QUERY >> operation & 1)
             at += length * (REFERENCE >> operation & 1)

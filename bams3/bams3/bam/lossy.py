@@ -28,8 +28,8 @@ _TAG = "[A-Za-z][A-Za-z0-9]"
 
 
 class Loss(NamedTuple):
-    """`qualities`: a name in `QUALITIES`, or "" if they stay; `dropped_tags`: names of tags; `kept_tags`: if there are any,
-    all tags but these and CG are dropped; `dropped_read_groups`: IDs. All are sorted."""
+    """`qualities`: a name in `QUALITIES`, or "" if they stay; `dropped_tags`: names of tags; `kept_tags`: if there are
+    any, all tags but these and CG are dropped; `dropped_read_groups`: IDs. All are sorted."""
 
     qualities: str = ""
     dropped_tags: tuple[str, ...] = ()
@@ -52,7 +52,9 @@ class Loss(NamedTuple):
     def check(self) -> None:
         """Raise ValueError unless bins and names exist and may be used."""
         if self.qualities and self.qualities not in QUALITIES:
-            raise ValueError(f"no loss of qualities is named {self.qualities!r}; choose {' or '.join(QUALITIES)}")
+            raise ValueError(
+                f"no loss of qualities is named {self.qualities!r}; choose {' or '.join(QUALITIES)}"
+            )
         for names in self[1:]:
             if list(names) != sorted(set(names)):
                 raise ValueError(f"names that are not in order: {', '.join(map(str, names))}")

@@ -113,8 +113,8 @@ def rewrite(
     chosen = _regions(reader, regions, regions_file)
     if loss and loss.needs_neighbours and not (reader.is_whole and chosen is None):
         raise UsageError(
-            f"{reader.uri}: --qualities {loss.qualities} needs all reads of each position: rewrite the whole dataset with "
-            "it, and choose chunks or regions of the result"
+            f"{reader.uri}: --qualities {loss.qualities} needs all reads of each position: rewrite the whole dataset "
+            "with it, then choose chunks or regions of the result"
         )
     header = loss.in_header(reader.header) if loss else reader.header
     told = reader.manifest
@@ -268,7 +268,9 @@ class _Rewriting(Conversion):
         for key, run in groupby(found, key=lambda read: read.key):
             if key is None:
                 blocks = self._in_order(run)
-                yield from self.cut(with_qualities(blocks, self.loss, self.workers.map) if self.loss else blocks)
+                yield from self.cut(
+                    with_qualities(blocks, self.loss, self.workers.map) if self.loss else blocks
+                )
                 continue
             for number, read in enumerate(run):
                 yield Task(key, number, read.size, [], read.group)

@@ -1,7 +1,7 @@
-"""Sorted records whose qualities are kept where the reads of a position leave doubt, and are one value elsewhere.
+"""Sorted records whose qualities stay where the reads at a position leave doubt, and become one value elsewhere.
 
-Windows of 2^16 positions are counted, decided and changed by worker threads. What becomes of a record depends on the
-records of its window and of the two beside it, and not on how records arrive in blocks.
+Worker threads take windows of 2^16 positions. What becomes of a record depends on the records of its window and of the
+two beside it, and not on how they arrive in blocks.
 """
 
 from __future__ import annotations

@@ -9,7 +9,6 @@ from operator import attrgetter
 from bams3.bam.lossy import Loss
 from bams3.bam.records import RecordBlock
 from bams3.bam.regions import LAST
-from bams3.sources.consensus import WINDOW, simplified
 from bams3.sources.inputs import IndexCounts, Mapper, Source
 from bams3.sources.wrapped import WrappedSource
 
@@ -23,6 +22,8 @@ def with_qualities(blocks: Iterable[RecordBlock], loss: Loss, mapper: Mapper) ->
     """Apply to sorted records, to which `loss.applied` was applied, what depends on their neighbours."""
     if not loss.needs_neighbours:
         return iter(blocks)
+    from bams3.sources.consensus import simplified
+
     return chain.from_iterable(map(attrgetter("blocks"), simplified(blocks, mapper)))
 
 
@@ -44,6 +45,8 @@ class LossySource(WrappedSource):
         reduced = mapper(self._loss.applied, self._source.window(reference_id, first, last, mapper))
         if not self._loss.needs_neighbours:
             return reduced
+        from bams3.sources.consensus import WINDOW, simplified
+
         inside = (each for each in simplified(reduced, mapper) if start <= each.window * WINDOW < end)
         return chain.from_iterable(map(attrgetter("blocks"), inside))
 
@@ -60,4 +63,6 @@ class LossySource(WrappedSource):
         """The window with the records that decide what becomes of its own."""
         if not self._loss.needs_neighbours or start == end:
             return start, end
+        from bams3.sources.consensus import WINDOW
+
         return max(start - WINDOW, 0), end if end >= LAST else end + WINDOW
