@@ -37,7 +37,8 @@ HUMAN = ("chr4:115922321-115938000", "chrX:101031579-101090700")  # where NA1287
 SAMPLES, PROFILES = range(3), ("hiseq", "novaseq")
 SNV_EVERY, INDEL_EVERY, DEPTH, LENGTH = 300, 1200, 30, 150
 READS = ("illumina_wgs_NA12878", "pacbio_hifi_basemods_HG002", "nanopore_NA12878")
-ROUNDS = 3
+ROUNDS, LEVELS = 3, ("5", "9")
+CHANGES = ("changed", "right → wrong", "wrong → right")
 
 Variant = tuple[str, str, str, str]
 """Contig, 1-based position, REF, ALT."""
@@ -89,9 +90,9 @@ def truth_of(genome: Genome, donor: Donor) -> Iterator[tuple[Variant, int]]:
 
 
 def shell(command: str) -> str:
-    return subprocess.run(
-        ["bash", "-o", "pipefail", "-c", command], check=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    ).stdout  # fmt: skip
+    words = ["bash", "-o", "pipefail", "-c", command]
+    done = subprocess.run(words, check=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    return done.stdout
 
 
 FIELDS = "| bcftools norm -f ref.fa -m -any - | bcftools query -f '%CHROM\\t%POS\\t%REF\\t%ALT[\\t%GT]\\n' -"
@@ -165,16 +166,15 @@ def variants(fasta: Sequence[str]) -> None:
                     found = called(loss)
                     lossless = found if lossless is None else lossless
                     tally(tallies, loss, truth, lossless, found)
-    print(
-        "| `--qualities` | variants | simulated | precision | recall | genotypes wrong | changed | right → wrong | wrong → right |"
-    )
-    print("|---|---|---|---|---|---|---|---|---|")
+    columns = ("`--qualities`", "variants", "simulated", "precision", "recall", "genotypes wrong", *CHANGES)
+    print(f"| {' | '.join(columns)} |\n{'|---' * len(columns)}|")
     for (kind, loss), n in sorted(
         tallies.items(), key=lambda item: (item[0][0] != "SNVs", LOSSES.index(item[0][1]))
     ):
+        rates = f"{n['both'] / max(n['found'], 1):.4f} | {n['both'] / n['true']:.4f}"
+        changes = f"{n['changed']} | {n['worse']} | {n['better']}"
         print(
-            f"| {loss or 'none'} | {kind} | {n['true']:,} | {n['both'] / n['found']:.4f} | {n['both'] / n['true']:.4f} | "
-            f"{n['both'] - n['right']} | {n['changed']} | {n['worse']} | {n['better']} |"
+            f"| {loss or 'none'} | {kind} | {n['true']:,} | {rates} | {n['both'] - n['right']} | {changes} |"
         )
 
 
@@ -195,6 +195,15 @@ def tally(tallies: dict, loss: str, truth: Calls, lossless: Calls, found: Calls)
             n["better"] += b == t != a
 
 
+def dataset_of(loss: str, level: str) -> Path:
+    return Path(f"{loss or 'none'}-{level}.bams3")
+
+
+def conversion(bam: Path, loss: str, level: str) -> Command:
+    options = ["--workers", "1", "--level", level, *(["--qualities", loss] if loss else [])]
+    return Command([BAMS3, "convert", *options, bam, dataset_of(loss, level)], dataset_of(loss, level))
+
+
 def sizes(bams: Sequence[str]) -> None:
     """Print the sizes of datasets, and the CPU seconds of conversion, for each loss."""
     paths = [Path(bam).resolve() for bam in bams] or [TEST_DATA / f"{name}.bam" for name in READS]
@@ -203,17 +212,11 @@ def sizes(bams: Sequence[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         for bam in paths:
-            commands = [
-                Command([BAMS3, "convert", "--workers", "1", "--level", level, *(["--qualities", loss] if loss else []), bam,
-                         f"{loss or 'none'}-{level}.bams3"], Path(f"{loss or 'none'}-{level}.bams3"))
-                for loss in LOSSES for level in ("6", "9")
-            ]  # fmt: skip
+            commands = [conversion(bam, loss, level) for loss in LOSSES for level in LEVELS]
             fast = measure(lambda _, commands=commands: commands[::2], ROUNDS)
             measure(lambda _, commands=commands: commands[1::2], 1)
             for loss, usage in zip(LOSSES, fast, strict=True):
-                stored = [
-                    size(Path(f"{name or 'none'}-{level}.bams3")) for level in "69" for name in (loss, "")
-                ]
+                stored = [size(dataset_of(name, level)) for level in LEVELS for name in (loss, "")]
                 print(
                     f"| {bam.stem} | {loss or 'none'} | {stored[0]:,} | {stored[0] / stored[1]:.3f} | {stored[2]:,} | "
                     f"{stored[2] / stored[3]:.3f} | {usage.cpu:.2f} |", flush=True,

@@ -2,6 +2,9 @@
 
 import array
 import json
+import os
+import re
+import shutil
 from pathlib import Path
 
 import hostile
@@ -17,6 +20,7 @@ from bams3.sources.bam import open_source
 from bams3.sources.consensus import MOST
 from consensus import crowd
 from consensus import simplified as by_the_rules
+from engines import run_block
 from listings import contents
 from peers import DATA
 
@@ -168,3 +172,11 @@ def test_a_manifest_that_states_another_loss_is_refused(tmp_path):
     for loss in (Loss("bin9"), Loss(), Loss("", ("CG",)), Loss("bin8", ("NM", "MD", "MD"))):
         with pytest.raises(FormatError, match="damaged"):
             Manifest.from_bytes(manifest._replace(lossy=loss).to_bytes(), "it")
+
+
+def test_the_page(tmp_path):
+    """Each command, as it stands there."""
+    shutil.copy(DATA / "illumina_wgs_NA12878.bam", tmp_path / "NA12878.bam")
+    page = (Path(__file__).parents[2] / "docs" / "lossy.md").read_text()
+    ((commands, printed),) = re.findall(r"```sh\n(.*?)```\n```text\n(.*?)```", page, re.DOTALL)
+    assert run_block(commands, tmp_path, dict(os.environ)) == printed
