@@ -27,6 +27,7 @@ BENCHMARKS = Path(__file__).resolve().parent.parent
 TEST_DATA = BENCHMARKS.parent / "tests" / "data"
 sys.path[:0] = [str(BENCHMARKS)]
 
+from harness.data import simulated  # noqa: E402
 from harness.process import BAMS3, Command, measure, size  # noqa: E402
 from simulate import header  # noqa: E402
 from simulator.genome import BASES, Donor, Genome, make_donor, snvs  # noqa: E402
@@ -206,7 +207,10 @@ def conversion(bam: Path, loss: str, level: str) -> Command:
 
 def sizes(bams: Sequence[str]) -> None:
     """Print the sizes of datasets, and the CPU seconds of conversion, for each loss."""
-    paths = [Path(bam).resolve() for bam in bams] or [TEST_DATA / f"{name}.bam" for name in READS]
+    paths = [Path(bam).resolve() for bam in bams] or [
+        *(simulated(profile, 200_000).bam for profile in PROFILES),
+        *(TEST_DATA / f"{name}.bam" for name in READS),
+    ]
     print("| reads | `--qualities` | bytes | of lossless | level 9 | of lossless | CPU-s |")
     print("|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:

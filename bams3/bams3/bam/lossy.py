@@ -68,9 +68,15 @@ class Loss(NamedTuple):
                 raise ValueError(f"{name!r} is not the ID of a read group")
 
     def after(self, earlier: Loss | None) -> Loss:
-        """What is lost by both: that of a dataset, and this one, of its records."""
+        """What is lost by both: that of a dataset, and this one, of its records. Raises UsageError if they change
+        qualities in different ways, which a manifest can't state."""
         if earlier is None:
             return self
+        if self.qualities and earlier.qualities not in ("", self.qualities):
+            raise UsageError(
+                f"--qualities {self.qualities}: the qualities were changed before, by {earlier.qualities}; convert the "
+                "original file instead"
+            )
         kept = {*self.kept_tags} & {*earlier.kept_tags} or self.kept_tags or earlier.kept_tags
         return Loss(
             self.qualities or earlier.qualities,

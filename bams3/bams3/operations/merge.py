@@ -171,8 +171,8 @@ def read_group(name: str) -> bytes:
 
 
 def loss_of(opened: Sequence[Source | DatasetReader]) -> Loss | None:
-    """What the conversions of some inputs changed in their records. Raises UsageError if they changed qualities, or kept
-    tags, in different ways, which a manifest can't state."""
+    """What the conversions of some inputs changed in their records. Raises UsageError if they changed qualities, or
+    kept tags, in different ways, which a manifest can't state."""
     losses = [each.manifest.lossy for each in opened if isinstance(each, DatasetReader)]
     found = [loss for loss in losses if loss]
     bins = sorted({loss.qualities for loss in found if loss.qualities})
