@@ -17,6 +17,7 @@ LOSSES = {
     "lossless": [],
     "--qualities bin8": ["--qualities", "bin8"],
     "--qualities illumina4": ["--qualities", "illumina4"],
+    "--qualities crumble-like": ["--qualities", "crumble-like"],
 }
 
 

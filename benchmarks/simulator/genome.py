@@ -87,12 +87,14 @@ class Donor:
         raise SystemExit("simulate: the contigs are too short for these reads; give a larger --genome")
 
 
-def make_donor(rng: np.random.Generator, genome: Genome) -> Donor:
-    """A sample with an SNV every 1,000 bp and an indel every 8,000; two of three are heterozygous."""
+def make_donor(
+    rng: np.random.Generator, genome: Genome, snv_every: int = 1000, indel_every: int = 8000
+) -> Donor:
+    """A sample with SNVs and indels, one in so many bp; two of three are heterozygous."""
     total = len(genome.codes)
-    sites = np.sort(rng.choice(total, total // 1000, replace=False))
+    sites = np.sort(rng.choice(total, total // snv_every, replace=False))
     snv_alt = (genome.codes[sites] + rng.integers(1, 4, len(sites))) % 4
-    indel_sites = np.sort(rng.choice(total, total // 8000, replace=False))
+    indel_sites = np.sort(rng.choice(total, total // indel_every, replace=False))
     sizes = np.minimum(rng.geometric(0.35, len(indel_sites)), 20) * rng.choice([-1, 1], len(indel_sites))
     carriers = [
         rng.integers(1, 4, len(sites)),

@@ -24,6 +24,7 @@ from bams3.output.sam import ReferenceNames, format_sam
 from bams3.sources.apart import joined, split
 from bams3.sources.bam import BamSource
 from bams3.sources.buckets import Buckets
+from bams3.sources.consensus import simplified
 from bams3.sources.files import input_at
 from bams3.sources.merging import merged
 
@@ -56,7 +57,7 @@ def read_bam(data: bytes) -> None:
         check_same([block], [joined(*split(block))])
         Counts.of_block(block, None if placed(block) else -1)
         Sums.of_block(block)
-    checks = (check_marked, check_reduced, check_translated, check_sorted)
+    checks = (check_marked, check_reduced, check_simplified, check_translated, check_sorted)
     each_of(partial(check, header, blocks) for check in checks)
 
 
@@ -74,6 +75,15 @@ def check_reduced(header: Header, blocks: Sequence[RecordBlock]) -> None:
     for loss in LOSSES:
         for block in blocks:
             check_valid(loss.applied(block), len(header.references))
+
+
+def check_simplified(header: Header, blocks: Sequence[RecordBlock]) -> None:
+    """Only qualities change."""
+    made = [block for records in simplified(blocks, map) for block in records.blocks]
+    for block in made:
+        check_valid(block, len(header.references))
+    if list(map(len, records_of(made))) != list(map(len, records_of(blocks))):
+        raise AssertionError("records of other sizes")
 
 
 def placed(block: RecordBlock) -> bool:

@@ -2,13 +2,26 @@
 
 import array
 import json
+import os
+import re
+import shutil
+from pathlib import Path
 
+import hostile
 import pysam
 import pytest
+from bam_blocks import records_of
 from bams3.bam.lossy import BINS, Loss
 from bams3.cli import main
 from bams3.dataset.manifest import Manifest
+from bams3.dataset.reader import DatasetReader
 from bams3.errors import DatasetError, FormatError
+from bams3.sources.bam import open_source
+from bams3.sources.consensus import MOST
+from consensus import crowd
+from consensus import simplified as by_the_rules
+from engines import run_block
+from listings import contents
 from peers import DATA
 
 import bams3
@@ -73,6 +86,47 @@ def test_batches_become_the_same_dataset(tmp_path):
     assert bams3.merge(tmp_path / "parts.bams3") == whole
 
 
+@pytest.mark.parametrize("seed", [0, 7, 10, 23])
+def test_qualities_by_consensus(seed, tmp_path):
+    """At the border of two chunks, by the rules of docs/lossy.md: whole, in parts, sorted, and from a dataset."""
+    contigs, records, option = (
+        [("chr1", 400_000), ("chr2", 400_000)],
+        crowd(seed, border=1 << 18),
+        "crumble-like",
+    )
+    source, shuffled = tmp_path / "x.bam", tmp_path / "y.bam"
+    source.write_bytes(hostile.bam(b"", contigs, records))
+    pysam.index(str(source))
+    shuffled.write_bytes(hostile.bam(b"", contigs, sorted(records)))
+    options = {"qualities": option, "chunk_size": "256K"}
+    bams3.convert(source, tmp_path / "whole", workers=2, verify=True, **options)
+    assert main(["verify", "--against", str(source), str(tmp_path / "whole")]) == 0
+    with open_source(str(source)) as before:
+        assert records_of(before.blocks()) == b"".join(records)
+    assert main(["to-bam", str(tmp_path / "whole"), str(tmp_path / "out.bam")]) == 0
+    with open_source(str(tmp_path / "out.bam")) as after:
+        assert records_of(after.blocks()) == b"".join(by_the_rules(records, MOST))
+    for windows in (["chr1:262145-400000", "_unplaced"], ["chr2"], ["chr1:1-262144"]):
+        bams3.convert(source, tmp_path / "parts", windows=windows, **options)
+    bams3.merge(tmp_path / "parts")
+    assert contents(tmp_path / "parts") == contents(tmp_path / "whole")
+    bams3.convert(source, tmp_path / "lossless", chunk_size="256K")
+    assert main(["rewrite", "--qualities", option, str(tmp_path / "lossless"), str(tmp_path / "again")]) == 0
+    assert contents(tmp_path / "again") == contents(tmp_path / "whole")
+    bams3.convert(shuffled, tmp_path / "sorted", sort=True, **options)
+    assert DatasetReader(tmp_path / "sorted").manifest.sums == DatasetReader(tmp_path / "whole").manifest.sums
+
+
+@pytest.mark.parametrize("words", [["--region", "q"], ["-L", "x.bed"]])
+def test_qualities_by_consensus_need_all_reads(words, tmp_path, capfd, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("x.bed").write_text("q\t0\t12356\n")
+    bams3.convert(DATA / "illumina_chr22_NA12878.bam", "d.bams3")
+    assert main(["rewrite", "--qualities", "crumble-like", *words, "d.bams3", "e.bams3"]) == 1
+    assert "needs all reads of each position: rewrite the whole dataset" in capfd.readouterr().err
+    assert not Path("e.bams3").exists()
+
+
 def test_a_batch_that_is_not_lossy_is_refused(tmp_path):
     source, dataset = DATA / "illumina_chr22_NA12878.bam", tmp_path / "parts.bams3"
     bams3.convert(source, dataset, batch=(1, 2), qualities="bin8")
@@ -118,3 +172,11 @@ def test_a_manifest_that_states_another_loss_is_refused(tmp_path):
     for loss in (Loss("bin9"), Loss(), Loss("", ("CG",)), Loss("bin8", ("NM", "MD", "MD"))):
         with pytest.raises(FormatError, match="damaged"):
             Manifest.from_bytes(manifest._replace(lossy=loss).to_bytes(), "it")
+
+
+def test_the_page(tmp_path):
+    """Each command, as it stands there."""
+    shutil.copy(DATA / "illumina_wgs_NA12878.bam", tmp_path / "NA12878.bam")
+    page = (Path(__file__).parents[2] / "docs" / "lossy.md").read_text()
+    ((commands, printed),) = re.findall(r"```sh\n(.*?)```\n```text\n(.*?)```", page, re.DOTALL)
+    assert run_block(commands, tmp_path, dict(os.environ)) == printed

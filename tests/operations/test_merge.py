@@ -230,7 +230,7 @@ def test_losses_are_stated(tmp_path: Path) -> None:
     manifest = merge_inputs(given, tmp_path / "merged", **SIZE)
     assert manifest.lossy == Loss("bin8", ("AA", "XX"))
     other = _dataset(tmp_path, "other", [(0, 1)], qualities="illumina4")
-    with pytest.raises(UsageError, match="qualities are binned in different ways"):
+    with pytest.raises(UsageError, match="qualities are changed in different ways"):
         merge_inputs([given[0], other], tmp_path / "not")
 
 

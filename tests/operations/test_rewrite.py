@@ -16,6 +16,7 @@ from bams3.cli import main
 from bams3.dataset import layout
 from bams3.dataset.manifest import Manifest
 from bams3.dataset.reader import DatasetReader
+from bams3.errors import UsageError
 from bams3.operations import convert as converting
 from bams3.operations.convert import convert
 from bams3.operations.rewrite import rewrite
@@ -302,6 +303,10 @@ def test_a_loss_is_kept(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Non
     assert main(words) == 0
     assert "tags are dropped (OQ): the new dataset does not hold its records as they" in caplog.text
     assert DatasetReader(tmp_path / "e").manifest.lossy == Loss("bin8", ("OQ", "XA"))
+    with pytest.raises(
+        UsageError, match="the qualities were changed before, by bin8; convert the original file"
+    ):
+        rewrite(tmp_path / "e", tmp_path / "f", qualities="crumble-like")
 
 
 def test_a_truncated_source_stays_one(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a conversion loses if the user asks for it: qualities are binned, tags and read groups are dropped."""
+"""What a conversion loses if the user asks for it: qualities are replaced, tags and read groups are dropped."""
 
 from __future__ import annotations
 
@@ -19,13 +19,17 @@ BINS = {
 }
 """Bins of qualities: the value that takes the place of each quality from a lowest one on, up to the next bin. `bin8`:
 Illumina's eight levels (0 and 1, of no-calls, stay); `illumina4`: the levels of NovaSeq (RTA3)."""
+CRUMBLE_LIKE = "crumble-like"
+"""Bases that agree with a sure consensus get one quality, others keep theirs; `bams3.bam.consensus` has the rules."""
+QUALITIES = (*BINS, CRUMBLE_LIKE)
+"""What may become of qualities."""
 MISSING = 255  # a quality that is not there
 _TAG = "[A-Za-z][A-Za-z0-9]"
 
 
 class Loss(NamedTuple):
-    """`qualities`: a name in `BINS`, or "" if they stay; `dropped_tags`: names of tags; `kept_tags`: if there are any,
-    all tags but these and CG are dropped; `dropped_read_groups`: IDs. All are sorted."""
+    """`qualities`: a name in `QUALITIES`, or "" if they stay; `dropped_tags`: names of tags; `kept_tags`: if there are
+    any, all tags but these and CG are dropped; `dropped_read_groups`: IDs. All are sorted."""
 
     qualities: str = ""
     dropped_tags: tuple[str, ...] = ()
@@ -47,8 +51,10 @@ class Loss(NamedTuple):
 
     def check(self) -> None:
         """Raise ValueError unless bins and names exist and may be used."""
-        if self.qualities and self.qualities not in BINS:
-            raise ValueError(f"no bins of qualities are named {self.qualities!r}; choose {' or '.join(BINS)}")
+        if self.qualities and self.qualities not in QUALITIES:
+            raise ValueError(
+                f"no loss of qualities is named {self.qualities!r}; choose {' or '.join(QUALITIES)}"
+            )
         for names in self[1:]:
             if list(names) != sorted(set(names)):
                 raise ValueError(f"names that are not in order: {', '.join(map(str, names))}")
@@ -62,9 +68,15 @@ class Loss(NamedTuple):
                 raise ValueError(f"{name!r} is not the ID of a read group")
 
     def after(self, earlier: Loss | None) -> Loss:
-        """What is lost by both: that of a dataset, and this one, of its records."""
+        """What is lost by both: that of a dataset, and this one, of its records. Raises UsageError if they change
+        qualities in different ways, which a manifest can't state."""
         if earlier is None:
             return self
+        if self.qualities and earlier.qualities not in ("", self.qualities):
+            raise UsageError(
+                f"--qualities {self.qualities}: the qualities were changed before, by {earlier.qualities}; convert the "
+                "original file instead"
+            )
         kept = {*self.kept_tags} & {*earlier.kept_tags} or self.kept_tags or earlier.kept_tags
         return Loss(
             self.qualities or earlier.qualities,
@@ -73,10 +85,17 @@ class Loss(NamedTuple):
             tuple(sorted({*earlier.dropped_read_groups, *self.dropped_read_groups})),
         )
 
+    @property
+    def needs_neighbours(self) -> bool:
+        """Whether what becomes of a record depends on others: then `bams3.sources.consensus` changes qualities."""
+        return self.qualities == CRUMBLE_LIKE
+
     def applied(self, block: RecordBlock) -> RecordBlock:
-        """Return changed copies of the records that stay."""
+        """Return the records that stay, with all changes that need no other record."""
         from bams3.bam.reduce import reduced
 
+        if not (self.qualities in BINS or any(self[1:])):
+            return block
         dropped, kept = ("".join(names).encode() for names in (self.dropped_tags, self.kept_tags))
         read_groups = [as_bytes(name) for name in self.dropped_read_groups]
         return reduced(block, _table(self.qualities), dropped, kept, read_groups)
@@ -103,7 +122,9 @@ class Loss(NamedTuple):
 
     def __str__(self) -> str:
         """In words, for people."""
-        parts = [f"qualities are binned ({self.qualities})"] if self.qualities else []
+        parts = [f"qualities are binned ({self.qualities})"] if self.qualities in BINS else []
+        if self.qualities == CRUMBLE_LIKE:
+            parts.append(f"qualities of bases that agree with a sure consensus are replaced ({CRUMBLE_LIKE})")
         if self.dropped_tags:
             parts.append(f"tags are dropped ({', '.join(self.dropped_tags)})")
         if self.kept_tags:

@@ -129,9 +129,10 @@ def add_lossy(options: ArgumentParser) -> Any:
     """Add the options that change records; return their group."""
     lossy = options.add_argument_group("lossy conversion (the dataset says so; the default keeps every byte)")
     lossy.add_argument(
-        "--qualities", choices=("bin8", "illumina4"), metavar="BINS",
+        "--qualities", choices=("bin8", "illumina4", "crumble-like"), metavar="HOW",
         help="replace each quality by the value of its bin: bin8 (Illumina's eight: 6 15 22 27 33 37 40; 0 and 1 "
-        "stay) or illumina4 (those of NovaSeq: 2 12 23 37)",
+        "stay) or illumina4 (those of NovaSeq: 2 12 23 37); or only those of bases that agree with a sure consensus of "
+        "the reads, by 40: crumble-like (docs/lossy.md)",
     )  # fmt: skip
     lossy.add_argument(
         "--drop-tags", type=lambda text: text.split(","), default=[], metavar="TAG[,TAG...]",

@@ -109,7 +109,8 @@ def convert(
     verify
         Read what was written again before it is committed, and compare the records with those of the source.
     qualities
-        "bin8" or "illumina4": replace each quality by the value of its bin. The manifest and an @PG line state it.
+        "bin8" or "illumina4": replace each quality by the value of its bin. "crumble-like": replace those of bases
+        that agree with a sure consensus of the reads, by 40. The manifest and an @PG line state it.
     drop_tags
         Names of tags that are left out of all records. The manifest and an @PG line state them, too.
     memory

@@ -171,14 +171,14 @@ def read_group(name: str) -> bytes:
 
 
 def loss_of(opened: Sequence[Source | DatasetReader]) -> Loss | None:
-    """What the conversions of some inputs changed in their records. Raises UsageError if they binned qualities, or kept
-    tags, in different ways, which a manifest can't state."""
+    """What the conversions of some inputs changed in their records. Raises UsageError if they changed qualities, or
+    kept tags, in different ways, which a manifest can't state."""
     losses = [each.manifest.lossy for each in opened if isinstance(each, DatasetReader)]
     found = [loss for loss in losses if loss]
     bins = sorted({loss.qualities for loss in found if loss.qualities})
     if len(bins) > 1:
         raise UsageError(
-            f"qualities are binned in different ways ({', '.join(bins)}); merge datasets with the same bins only"
+            f"qualities are changed in different ways ({', '.join(bins)}); merge datasets with the same loss only"
         )
     kept = sorted({loss.kept_tags for loss in found if loss.kept_tags})
     if len(kept) > 1:

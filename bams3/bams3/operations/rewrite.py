@@ -35,6 +35,7 @@ from bams3.operations.reread import reread
 from bams3.operations.row_groups import ChunkKey, Task
 from bams3.parallel.uploads import Uploads
 from bams3.parallel.workers import Workers, watched, worker_count
+from bams3.sources.lossy import with_qualities
 from bams3.sources.messages import show
 from bams3.storage import open_storage
 
@@ -110,6 +111,11 @@ def rewrite(
     reader = open_reader(given, prefetch=(layout.INDEX, layout.HEADER))
     _check_read_groups(reader, drop_read_groups)
     chosen = _regions(reader, regions, regions_file)
+    if loss and loss.needs_neighbours and not (reader.is_whole and chosen is None):
+        raise UsageError(
+            f"{reader.uri}: --qualities {loss.qualities} needs all reads of each position: rewrite the whole dataset "
+            "with it, then choose chunks or regions of the result"
+        )
     header = loss.in_header(reader.header) if loss else reader.header
     told = reader.manifest
     size = told.chunk_size if chunk_size is None else layout.parse_size(chunk_size)
@@ -261,7 +267,10 @@ class _Rewriting(Conversion):
         """Yield the row groups to write."""
         for key, run in groupby(found, key=lambda read: read.key):
             if key is None:
-                yield from self.cut(self._in_order(run))
+                blocks = self._in_order(run)
+                yield from self.cut(
+                    with_qualities(blocks, self.loss, self.workers.map) if self.loss else blocks
+                )
                 continue
             for number, read in enumerate(run):
                 yield Task(key, number, read.size, [], read.group)

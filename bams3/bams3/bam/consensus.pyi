@@ -1,0 +1,18 @@
+from collections.abc import Sequence
+
+from bams3.bam.records import RecordBlock
+
+WINDOW_SHIFT: int
+LONGEST: int
+
+class Pile:
+    reference_id: int
+    window: int
+    whole: bool
+    def __init__(
+        self, reference_id: int, window: int, blocks: Sequence[RecordBlock], whole: bool = True
+    ) -> None: ...
+
+class Consensus:
+    def __init__(self, before: Pile | None, own: Pile, after: Pile | None) -> None: ...
+    def simplified(self, block: RecordBlock) -> RecordBlock: ...
