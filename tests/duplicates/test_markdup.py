@@ -51,6 +51,7 @@ OPTIONS: list[tuple[list[str], dict[str, Any]]] = [
         ["-d", "9", "--read-coords", BARE, "--coords-order", "yx"],
         {"optical_distance": 9, "coordinates": BARE, "order": "yx"},
     ),
+    (["-S"], {"supplementary": True}),
 ]
 """samtools' options, and ours."""
 CHAINS = {12, 13, 14, 15}
@@ -70,13 +71,15 @@ def combined(chosen: list[int]) -> tuple[list[str], Markdup]:
 choices = st.lists(st.integers(0, len(OPTIONS) - 1), max_size=4, unique=True).filter(
     lambda chosen: all(len(alike & set(chosen)) < 2 for alike in ALIKE)
 )
+SUPPLEMENTARY = 16
 
 
-@given(crowds(), choices)
-@settings(max_examples=250, deadline=None)
+@given(crowds(), choices, st.booleans())
+@settings(max_examples=300, deadline=None)
 def test_the_records_are_those_of_samtools(
-    tmp_path_factory: pytest.TempPathFactory, made: hostile.Bam, chosen: list[int]
+    tmp_path_factory: pytest.TempPathFactory, made: hostile.Bam, chosen: list[int], supplementary: bool
 ) -> None:
+    chosen = list({*chosen, SUPPLEMENTARY}) if supplementary else chosen
     folder = tmp_path_factory.getbasetemp()
     path, numbers = folder / "crowd.bam", folder / "crowd.json"
     records = [record for record in made.records if not (CHAINS & set(chosen) and on_one_strand(record))]
@@ -93,7 +96,7 @@ def test_the_records_are_those_of_samtools(
     assert as_json(command, *found[:2]) == numbers.read_text()
 
 
-@pytest.mark.parametrize("chosen", [[], [0], [3, 5], [7, 8]], ids=str)
+@pytest.mark.parametrize("chosen", [[], [0], [3, 5], [7, 8], [12, 16]], ids=str)
 def test_of_many_reads_in_many_blocks(tmp_path: Path, chosen: list[int]) -> None:
     """The queue and the table grow, and reads leave them all the time."""
     rng = random.Random(1)
@@ -234,7 +237,7 @@ def test_options_are_checked(tmp_path: Path, options: dict[str, Any]) -> None:
     assert not (tmp_path / "d").exists()
 
 
-@pytest.mark.parametrize("chosen", [[], [3], [11, 12]], ids=str)
+@pytest.mark.parametrize("chosen", [[], [3], [11, 12, 16]], ids=str)
 def test_a_dataset_is_marked(tmp_path: Path, aligned: Path, chosen: list[int]) -> None:
     """As it would have been on its way; with the options of samtools."""
     words, options = combined(chosen)
@@ -255,6 +258,58 @@ def test_what_has_not_changed_is_copied(
     monkeypatch.setattr(converting, "compress_row_group", None)
     markdup(tmp_path / "d", tmp_path / "again")
     assert contents(tmp_path / "again") == contents(tmp_path / "d")
+
+
+def single(
+    ref: int, pos: int, name: bytes, flag: int = 0, *, quality: int = 20, tags: tuple[bytes, ...] = ()
+) -> bytes:
+    return hostile.record(
+        ref=ref, pos=pos, flag=flag, cigar=[] if flag & 4 else [(4, 0)], sequence=b"ACGT", quality=bytes([quality] * 4),
+        name=name, tags=tags,
+    )  # fmt: skip
+
+
+OTHERS = hostile.tag("SA", "Z", b"x")
+
+
+def test_other_alignments_are_found_wherever_they_are(tmp_path: Path) -> None:
+    """Before and behind their duplicate, in other windows, on another contig, without a place."""
+    contigs = [("one", 3 << 20), ("two", 3 << 20)]
+    text = b"@HD\tVN:1.6\tSO:coordinate\n@SQ\tSN:one\tLN:3145728\n@SQ\tSN:two\tLN:3145728\n"
+    far = [(0, 5), (0, (2 << 20) + 5), (1, 5), (1, (1 << 20) + 5)]
+    made = [single(*at, name, flag) for at in far for flag in (256, 2048) for name in (b"a", b"b", b"c")]
+    border = 0, (1 << 20) - 3
+    made += [single(*border, b"a", quality=40, tags=(OTHERS,)), single(*border, b"b", tags=(OTHERS,))]
+    made += [single(*border, b"c"), *(single(-1, -1, name, 4) for name in (b"a", b"b", b"c"))]
+    path = tmp_path / "x.bam"
+    path.write_bytes(hostile.bam(text, contigs, sorted(made, key=hostile.coordinate)))
+    pysam.markdup("--no-PG", "-S", str(path), str(tmp_path / "m.bam"), catch_stdout=False)
+    assert pysam.view("-c", "-f", "DUP", str(tmp_path / "m.bam")).strip() == "11"
+    convert(path, tmp_path / "d")
+    convert(tmp_path / "m.bam", tmp_path / "expected")
+    markdup(tmp_path / "d", tmp_path / "marked", Markdup(supplementary=True), tmp_dir=str(tmp_path))
+    assert contents(tmp_path / "marked") == contents(tmp_path / "expected")
+
+
+def test_other_alignments_of_what_is_optical_after_all(tmp_path: Path) -> None:
+    """Near a better duplicate, but not near the original."""
+    names = [(b"i:1:f:1:1:900:900", 40), (b"i:1:f:1:1:10:10", 30), (b"i:1:f:1:1:12:10", 20)]
+    made = [single(0, 100, name, quality=quality, tags=(OTHERS,)) for name, quality in names]
+    made += [single(0, 200, name, 2048) for name, _ in names]
+    path = tmp_path / "x.bam"
+    path.write_bytes(hostile.bam(TEXT, CONTIGS, made))
+    expected = marked_by_samtools(path, "-S", "-d", "3")
+    assert expected is not None
+    assert expected.count(b"dtZSQ") == 2
+    assert marked_here(path, Markdup(supplementary=True, optical_distance=3)) == expected
+
+
+def test_the_folder_of_temporary_files_is_checked(tmp_path: Path) -> None:
+    convert(BAM, tmp_path / "d")
+    given_ = ["markdup", "--tmp-dir", tmp_path / "no", tmp_path / "d", tmp_path / "marked"]
+    assert "--tmp-dir is an option of --mark-supplementary" in fails(run(*given_))
+    assert "not a folder" in fails(run(*given_, "-S"))
+    assert not (tmp_path / "marked").exists()
 
 
 def test_contigs_that_share_chunks(tmp_path: Path) -> None:
@@ -297,7 +352,7 @@ def test_an_error_leaves_nothing(tmp_path: Path, aligned: Path) -> None:
     )
     chunk = next(tmp_path.rglob("*.chunk"))
     assert "a part of a dataset" in fails(run("markdup", chunk, tmp_path / "marked"))
-    assert "-S is not supported" in fails(run("markdup", "-S", tmp_path / "d", tmp_path / "marked"))
+    assert "-T is not supported" in fails(run("markdup", "-T", tmp_path / "d", tmp_path / "marked"))
 
 
 WORDS = {

@@ -57,8 +57,8 @@ CASES = {
             "names", f"{_CONVERT} --sort --fixmate --markdup --memory 4K --tmp-dir . names.sam new.bams3", "names.sam",
             "new.bams3", _BEGUN,
         ),
-        case("markdup", "markdup -@ 1 -f numbers.txt mended.bams3 new.bams3", "mended.bams3", "new.bams3 numbers.txt",
-             "--overwrite"),
+        case("markdup", "markdup -@ 1 -S --tmp-dir . -f numbers.txt mended.bams3 new.bams3", "mended.bams3",
+             "new.bams3 numbers.txt", "--overwrite"),
         case("overwrite", f"{_CONVERT} --overwrite x.bam old.bams3", f"{_BAM} old.bams3", "old.bams3"),
         case(
             "batch-overwrite", f"{_CONVERT} --overwrite --batch 1/1 --level 1 x.bam d.bams3", f"{_BAM} d.bams3",

@@ -32,8 +32,8 @@ from fuzz.seeds import Seeds
 from fuzz.targets import Target, changed_bam, check_valid, each_of
 
 MARKDUP = (
-    Markdup(originals=True, copies=True, optical_distance=100, read_groups=True),
-    Markdup(mode="s", length=0, remove=True, clear=True, chains=False),
+    Markdup(originals=True, copies=True, optical_distance=100, read_groups=True, supplementary=True),
+    Markdup(mode="s", length=0, remove=True, clear=True, chains=False, supplementary=True),
     Markdup(barcode_tag="BC", include_fails=True, copies=True, optical_distance=9, clear=True),
     Markdup(barcode_pattern="([!-?A-~]+)$", coordinates="(.)([0-9]+):([0-9]+)", optical_distance=1 << 30),
 )

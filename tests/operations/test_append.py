@@ -1,5 +1,6 @@
 """bams3 append DATASET IN...: the records of a merge, in files of which only those with new reads are written again."""
 
+import errno
 import os
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ from typing import Any
 
 import hostile
 import pytest
+from bams3.dataset.destination import alone
 from bams3.dataset.manifest import VERSION
 from bams3.dataset.opening import open_reader
 from bams3.dataset.reader import DatasetReader
@@ -113,6 +115,33 @@ def test_only_windows_with_new_reads_are_written(tmp_path: Path, options: dict[s
     assert run("verify", one).returncode == 0
     assert read_sam(one).decode() == run("query", "-h", one).stdout
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_of_two_appends_at_a_time_one_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two = made(tmp_path, "one", PLACES), made(tmp_path, "two", [(0, 9)])
+    before = contents(one)
+    with alone(str(one)), pytest.raises(DatasetError, match="another process appends to it"):
+        append(one, [two])
+    assert contents(one) == before
+
+    def too_late(folder: int, _: int) -> None:
+        """The other process ends just before the lock is taken."""
+        monkeypatch.undo()
+        append(one, [two])
+
+    monkeypatch.setattr("fcntl.flock", too_late)
+    with pytest.raises(DatasetError, match="has replaced it in the meantime"):
+        append(one, [two])
+    assert DatasetReader(one).manifest.records == len(PLACES) + 1
+    append(one, [two])
+    assert DatasetReader(one).manifest.records == len(PLACES) + 2
+
+    def without_locks(folder: int, _: int) -> None:
+        raise OSError(errno.ENOLCK, "no locks")
+
+    monkeypatch.setattr("fcntl.flock", without_locks)
+    append(one, [two])
+    assert DatasetReader(one).manifest.records == len(PLACES) + 3
 
 
 def test_it_grows_again_and_again(tmp_path: Path) -> None:

@@ -8,17 +8,19 @@ dictionary and more checksums, are read as well. Those of version 3 have records
 import json
 import struct
 import zlib
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from functools import reduce
 from itertools import pairwise
 from operator import and_, or_
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from bams3.chunk.dictionary import deflated, dictionary
 from bams3.chunk.zones import check_joined, check_zones
 from bams3.codec import EARLIER_ENCODINGS, ENCODINGS, HOT_STREAMS, ZoneMap, streams
 from bams3.errors import FormatError
 from bams3.untrusted import inflate, parse_json
+
+Parsed = TypeVar("Parsed")
 
 MAGIC = b"BAMS3\x00\x02\n"  # the second-to-last byte is the version of the container
 JOINED_MAGIC = b"BAMS3\x00\x03\n"
@@ -179,26 +181,18 @@ class Footer(NamedTuple):
 
         Raises FormatError if the bytes are damaged, or of an unknown version or encoding.
         """
-        stored_length = trailer_length(tail, name)
-        if stored_length + TRAILER.size > len(tail):
-            raise FormatError(
-                f"{name}: damaged chunk: its footer is longer than the chunk; restore it or convert it again"
-            )
-        stored = tail[-TRAILER.size - stored_length : -TRAILER.size]
-        if zlib.crc32(stored) != TRAILER.unpack(tail[-TRAILER.size :])[1]:
-            raise FormatError(
-                f"{name}: damaged chunk: the footer's checksum is wrong; restore it or convert it again"
-            )
-        try:
-            version = tail[-2]
-            text = inflate(stored, MAX_FOOTER, dictionary() if version > 1 else None)
-            return cls._from_document(parse_json(text), version)
-        except FormatError as error:
-            raise FormatError(f"{name}: {error}") from error
-        except (ValueError, TypeError, LookupError, AttributeError) as error:
-            raise FormatError(
-                f"{name}: damaged chunk: invalid footer ({error}); restore it or convert it again"
-            ) from error
+        return _parsed(tail, name, cls._from_document)
+
+    @classmethod
+    def dataset_of(cls, tail: bytes, name: str) -> str:
+        """The `dataset` of the same; nothing else is checked, which takes a quarter of the time."""
+        return _parsed(tail, name, cls._dataset_of)
+
+    @classmethod
+    def _dataset_of(cls, document: dict[str, Any], _: int) -> str:
+        if not isinstance(document["dataset"], str):
+            raise ValueError("a dataset that is not text")
+        return document["dataset"]
 
     @classmethod
     def _from_document(cls, document: dict[str, Any], version: int) -> "Footer":
@@ -279,6 +273,30 @@ class Footer(NamedTuple):
                 f"{name}: damaged chunk: its streams and footer do not add up to its size; "
                 "restore it or convert it again"
             )
+
+
+def _parsed(tail: bytes, name: str, of: Callable[[dict[str, Any], int], Parsed]) -> Parsed:
+    """What `of` makes of the document at the end of a chunk, and of its version. Raises FormatError."""
+    stored_length = trailer_length(tail, name)
+    if stored_length + TRAILER.size > len(tail):
+        raise FormatError(
+            f"{name}: damaged chunk: its footer is longer than the chunk; restore it or convert it again"
+        )
+    stored = tail[-TRAILER.size - stored_length : -TRAILER.size]
+    if zlib.crc32(stored) != TRAILER.unpack(tail[-TRAILER.size :])[1]:
+        raise FormatError(
+            f"{name}: damaged chunk: the footer's checksum is wrong; restore it or convert it again"
+        )
+    try:
+        version = tail[-2]
+        text = inflate(stored, MAX_FOOTER, dictionary() if version > 1 else None)
+        return of(parse_json(text), version)
+    except FormatError as error:
+        raise FormatError(f"{name}: {error}") from error
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        raise FormatError(
+            f"{name}: damaged chunk: invalid footer ({error}); restore it or convert it again"
+        ) from error
 
 
 def joined_zone(zones: Iterable[Sequence[int]]) -> ZoneMap:

@@ -95,6 +95,12 @@ class ChunkReader:
         self.footer_spans.clear()
         return footer
 
+    @property
+    def dataset(self) -> str:
+        """The `header_id` that its footer names; nothing else in the footer is checked. Raises FormatError if the chunk
+        is missing, or its end damaged."""
+        return Footer.dataset_of(self._whole(self.read(*self._footer_range)), self.name)
+
     def entry(self, path: str, reference_id: int) -> ChunkEntry:
         """Its entry in the index of a dataset in which it has this path and reference id, from its footer."""
         footer = self.footer
@@ -124,9 +130,8 @@ class ChunkReader:
         return self.size - length, length
 
     def _parsed(self, tail: bytes) -> Footer:
+        tail = self._whole(tail)
         wanted = trailer_length(tail, self.name) + TRAILER.size
-        if len(tail) < wanted <= self.size:
-            tail = self.read(self.size - wanted, wanted)
         self._found_crc32: int = TRAILER.unpack(tail[-TRAILER.size :])[1]
         if self._footer_crc32 not in (None, self._found_crc32):
             raise FormatError(
@@ -136,6 +141,11 @@ class ChunkReader:
         footer.check(self.size - wanted, self.name)
         self._compare(footer)
         return footer
+
+    def _whole(self, tail: bytes) -> bytes:
+        """The end of the chunk, if the footer is longer than what was read of it."""
+        wanted = trailer_length(tail, self.name) + TRAILER.size
+        return self.read(self.size - wanted, wanted) if len(tail) < wanted <= self.size else tail
 
     def _compare(self, footer: Footer) -> None:
         """Raise FormatError unless a footer agrees with the dataset."""

@@ -135,10 +135,8 @@ class RowGroup(Columns):
     def stored_streams(self) -> dict[str, tuple[str, memoryview, int]]:
         """The streams as stored: name → (codec, stored bytes, not copied, raw length). Raises FormatError."""
         self.load()
-        return {
-            name: (entry.codec, self._stored.bytes_of(name, entry), entry.raw)
-            for name, entry in self.entry.streams.items()
-        }
+        stored = self._stored.stored()
+        return {name: (entry.codec, stored[name], entry.raw) for name, entry in self.entry.streams.items()}
 
 
 def records_checksum(block: Any) -> int:

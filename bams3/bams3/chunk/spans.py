@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from bams3.chunk.footer import Footer, RowGroupEntry, StreamEntry, is_hot
+from bams3.chunk.footer import Footer, RowGroupEntry, StreamEntry, hot_of, is_hot
 from bams3.codec import streams
 from bams3.errors import FormatError
 
@@ -95,6 +95,20 @@ class Streams(dict[str, bytes]):
         if stream.crc32 is None:
             return self._places[is_hot(name, entry.streams)]
         return stream.offset, stream.stored
+
+    def stored(self) -> dict[str, memoryview]:
+        """The stored bytes of all streams, not copied. Raises FormatError if any are damaged, even when read again."""
+        entries = self.entry.streams
+        hot_streams = hot_of(entries)
+        views = [(self._holder(*place) or self._chunk).view(*place) for place in self._places]
+        found = {}
+        for name, entry in entries.items():
+            hot = name in hot_streams
+            at = entry.offset - self._places[hot][0]
+            found[name] = views[hot][at : at + entry.stored]
+            if entry.crc32 is None or streams.checksum(found[name]) != entry.crc32:
+                found[name] = self.bytes_of(name, entry)
+        return found
 
     def bytes_of(self, name: str, entry: StreamEntry) -> memoryview:
         """The stored bytes of a stream, not copied. Raises FormatError if they are damaged, even when read again."""

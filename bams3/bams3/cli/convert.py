@@ -121,7 +121,7 @@ def _add_sort(options: Options) -> None:
     options.add_argument(
         "--tmp-dir",
         metavar="DIR",
-        help="with --sort: the folder for those on disk (default: $TMPDIR, or /tmp)",
+        help="with --sort or --mark-supplementary: the folder for what waits on disk (default: $TMPDIR, or /tmp)",
     )
 
 

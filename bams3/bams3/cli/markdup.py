@@ -16,8 +16,7 @@ _EXAMPLE = """\
   bams3 markdup -r -d 2500 --barcode-tag RX sample.bams3 deduplicated.bams3"""
 
 _INSTEAD = {
-    "-S": "supplementary and secondary reads stay as they are; give samtools markdup -S a BAM, and convert that",
-    "-T": "there are no temporary files; leave it out",
+    "-T": "use --tmp-dir, which names a folder",
     "--move-umi-to-tag": "names stay as they are; give samtools markdup a BAM, and convert that",
 }
 
@@ -37,6 +36,11 @@ def run(command: str, argv: list[str]) -> int:
     duplicates = options.add_argument_group("duplicates (docs/from-the-aligner.md)")
     _add_options(duplicates, letters=True)
     duplicates.add_argument(
+        "--tmp-dir",
+        metavar="DIR",
+        help="with -S: the folder for a temporary file (default: $TMPDIR, or /tmp)",
+    )
+    duplicates.add_argument(
         "-s", dest="stats", action="store_true", help="write the numbers of -f to standard error"
     )
     duplicates.add_argument("--json", action="store_true", help="write these numbers as JSON")
@@ -53,7 +57,7 @@ def run(command: str, argv: list[str]) -> int:
     with progress_bar("reads") as bar:
         markdup(
             args.source, args.dataset, markdup_of(args, " ".join(["bams3", command, *argv]), json=args.json),
-            workers=args.workers, overwrite=args.overwrite, verify=args.verify, progress=bar,
+            workers=args.workers, overwrite=args.overwrite, verify=args.verify, progress=bar, tmp_dir=args.tmp_dir,
         )  # fmt: skip
     return 0
 
@@ -71,6 +75,11 @@ def add_markdup(options: ArgumentParser) -> None:
 _SWITCHES = (
     ("-r", "--remove-duplicates", "leave duplicates out instead of marking them"),
     ("-c", "--clear-duplicates", "forget what earlier programs marked as duplicates"),
+    (
+        "-S",
+        "--mark-supplementary",
+        "mark other alignments of a duplicate, and its unmapped mate, too; all reads wait on disk until the end",
+    ),
     ("", "--include-fails", "compare reads that failed quality checks, too"),
     ("", "--use-read-groups", "duplicates must be of the same read group"),
     ("", "--no-multi-dup", "do not compare the duplicates of a read with each other"),
@@ -130,6 +139,7 @@ def markdup_of(args: Any, command: str, *, json: bool = False) -> Markdup:
         "order": args.coords_order,
         "originals": args.duplicate_of,
         "copies": args.duplicate_count,
+        "supplementary": args.mark_supplementary,
         "statistics": args.markdup_stats,
     }
     given = {name: value for name, value in given.items() if value not in (None, False)}

@@ -4,7 +4,8 @@ Everything else is foreign: it is never touched, and if a dataset is to be writt
 """
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 from bams3.dataset import layout
@@ -145,6 +146,27 @@ def switch(root: str) -> None:
     with tidying(root):
         sync_folder(os.path.dirname(destination))
         _clear(old)
+
+
+@contextmanager
+def alone(root: str) -> Iterator[None]:
+    """Context manager: no other process is in here for the same dataset on a file system; the lock ends with the
+    process. Raises DatasetError if another one is, or has just put a new dataset in its place."""
+    import fcntl
+
+    folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DatasetError(f"{root}: another process appends to it; wait until that has ended") from None
+        except OSError:  # a file system without locks
+            pass
+        if not os.path.samestat(os.fstat(folder), os.stat(root)):
+            raise DatasetError(f"{root}: another process has replaced it in the meantime; try again")
+        yield
+    finally:
+        os.close(folder)
 
 
 def restore(root: str) -> None:

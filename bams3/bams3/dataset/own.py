@@ -102,6 +102,6 @@ class Own:
         try:
             if storage.get_range(path, 0, len(MAGIC)) not in MAGICS:
                 return False
-            return ChunkReader(storage, path).footer.dataset in self.header_ids
+            return ChunkReader(storage, path).dataset in self.header_ids
         except (FormatError, FileNotFoundError):
             return True

@@ -6,7 +6,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 from libc.string cimport memcpy, strlen
 
 from bams3.bam.fields cimport DUP, next_tag, record_end, record_flag, record_name, record_tags, tag_width
-from bams3.duplicates.marks cimport COPIES, DUPLICATE, LIBRARY, NAMED, OPTICAL, Marks
+from bams3.duplicates.marks cimport COPIES, DUPLICATE, LIBRARY, NAMED, OPTICAL, UNCOUNTED, Marks
 import array
 
 from bams3.bam.records import RecordBlock
@@ -92,6 +92,7 @@ cdef int64_t with_tags(const uint8_t *record, bint clear, int bits, const uint8_
     cdef int64_t size = tag - record
     cdef uint32_t block_size
     cdef bint cleared_do = not clear, cleared_dt = not clear
+    cdef bint uncounted = bits & UNCOUNTED == 0
     cdef bint named = bits & NAMED == 0, typed = bits & (OPTICAL | LIBRARY) == 0, counted = bits & COPIES == 0
     memcpy(out, record, size)
     while tag < end:
@@ -119,6 +120,9 @@ cdef int64_t with_tags(const uint8_t *record, bint clear, int bits, const uint8_
             if tag_width(tag[2]) and tag[2] != c"A" and tag[2] != c"f":
                 size += put_number(out + size, more, tag_width(tag[2]))
                 tag = after
+        elif tag[0] == c"d" and tag[1] == c"c" and not uncounted:
+            uncounted = True
+            tag = after
         if tag != after:
             memcpy(out + size, tag, after - tag)
             size += after - tag

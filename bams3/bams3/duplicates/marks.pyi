@@ -1,5 +1,6 @@
 from bams3.bam.records import RecordBlock
 from bams3.duplicates.keys import Keys
+from bams3.duplicates.supplementary import Supplementary
 
 class Marks:
     bits: bytes
@@ -10,6 +11,7 @@ Decided = list[tuple[RecordBlock, Marks]]
 
 class Marker:
     unreadable: int
+    barcodes: int
     def __init__(
         self,
         length: int = 300,
@@ -23,6 +25,7 @@ class Marker:
         coordinates: bytes = b"",
         order: str = "txy",
         groups: int = 0,
+        supplementary: Supplementary | None = None,
     ) -> None: ...
     def add(self, block: RecordBlock, keys: Keys) -> Decided: ...
     def finish(self) -> Decided: ...

@@ -9,13 +9,14 @@ from collections import deque
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memmove, memset, strcmp, strdup, strlen
+from libc.string cimport memset, strcmp, strdup, strlen
 
 from bams3.bam.fields cimport DUP, record_flag, record_name
 from bams3.buffer cimport Bytes, append
 from bams3.duplicates.keys cimport NO_KEY, PAIR, Key, Keys
 from bams3.duplicates.optical cimport Candidate, Names, Spot, compare, near
 from bams3.duplicates.queue cimport Queue, UNKNOWN, Waiting, at, failed, mate_score, name_of, push, score_of, still
+from bams3.duplicates.supplementary cimport Supplementary
 from bams3.duplicates.table cimport NOWHERE, Node, Table, clear, drop, find_or_add, pair_key, single_key
 
 from bams3.errors import SourceError
@@ -49,6 +50,7 @@ cdef class Marker:
     that were marked before, unless `clear`. `originals`, `copies`: note the names of originals, and how many reads each
     read stands for. `distance`: of optical duplicates; with 0, they are not looked for. `chains`: compare duplicates of
     the same original, too. `coordinates`, `order`: the pattern for names. `groups`: number of read groups.
+    `supplementary`: takes the names of duplicates, for their other alignments.
     """
 
     cdef Table table
@@ -59,20 +61,25 @@ cdef class Marker:
     cdef int64_t *counts  # CELLS for each read group, after those of reads without one
     cdef int32_t groups
     cdef readonly int64_t unreadable  # names without coordinates, as often as they were looked at
+    cdef readonly int64_t barcodes    # reads without a barcode that could be read
     cdef Bytes bits, more  # as in Marks, of reads that left the queue
     cdef Bytes candidates
+    cdef Supplementary supplementary
+    cdef bint tells  # whether it is given
     cdef object waiting  # blocks with reads in the queue, with a view that keeps their bytes where they are
     cdef const uint8_t *culprit
 
     def __cinit__(
         self, int64_t length=300, *, bint remove=False, bint clear=False, bint originals=False, bint copies=False,
         int64_t distance=0, bint chains=True, bytes coordinates=b"", str order="txy", int32_t groups=0,
+        Supplementary supplementary=None,
     ):
         self.length, self.remove, self.clear = length, remove, clear
         self.originals, self.copies = originals, copies
         self.distance, self.chains = distance, chains and (originals or distance)
         self.names = Names(coordinates, order)
         self.groups = groups
+        self.supplementary, self.tells = supplementary, supplementary is not None
         self.counts = <int64_t *> calloc((groups + 1) * CELLS, sizeof(int64_t))
         if self.counts == NULL:
             raise MemoryError
@@ -98,6 +105,7 @@ cdef class Marker:
         cdef int fault = NONE
         if keys.count != count:
             raise ValueError(f"keys of {keys.count} reads for a block of {count}")
+        self.barcodes += keys.unreadable
         self.waiting.append((block, data))
         if count:
             with nogil:
@@ -276,6 +284,8 @@ cdef class Marker:
         if self.distance and self.is_optical(original, duplicate):
             duplicate.optical = True
             counts[optical] += 1
+        if self.tells:
+            self.supplementary.add(duplicate.record, name_of(original), duplicate.optical, latest.read_group)
         return 0
 
     cdef int name(self, Waiting *duplicate, const Waiting *original) except -1 nogil:
@@ -379,21 +389,5 @@ cdef class Marker:
         if not read.optical:
             read.optical = True
             self.counts[original.read_group * CELLS + (OPTICAL_PAIR if read.kind == PAIR else OPTICAL_SINGLE)] += 1
-
-
-cdef void shift(Bytes *bytes_, Py_ssize_t size) noexcept nogil:
-    """Take some bytes away at the start."""
-    if size:
-        bytes_.size -= size
-        memmove(bytes_.data, bytes_.data + size, bytes_.size)
-
-
-cdef Py_ssize_t size_of_more(const uint8_t *bits, Py_ssize_t count, const uint8_t *more) noexcept nogil:
-    """How many bytes belong to the next `count` reads."""
-    cdef Py_ssize_t i, size = 0
-    for i in range(count):
-        if bits[i] & NAMED:
-            size += strlen(<const char *> more + size) + 1
-        elif bits[i] & COPIES:
-            size += 4
-    return size
+            if self.tells:
+                self.supplementary.retag(read.record)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from bams3.bam.header import Header
     from bams3.duplicates.keys import KeyMaker
     from bams3.duplicates.marks import Marker
+    from bams3.duplicates.supplementary import Supplementary
 
 ORDERS = ("txy", "tyx", "xyt", "yxt", "xty", "ytx", "xy", "yx")
 """What the groups of an expression for coordinates may be."""
@@ -34,6 +35,8 @@ class Markdup(NamedTuple):
     duplicates of the same original with each other, too. `coordinates`: an expression for names; its groups are in an
     `order` such as txy, where t is a part that must be equal. Otherwise, names are those of Illumina.
 
+    `supplementary`: mark the supplementary and secondary alignments of a duplicate, and its unmapped mate, too.
+
     `statistics`: a file for numbers of reads, as text or as `json`; it names the `command`.
     """
 
@@ -51,6 +54,7 @@ class Markdup(NamedTuple):
     chains: bool = True
     coordinates: str = ""
     order: str = "txy"
+    supplementary: bool = False
     statistics: str = ""
     json: bool = False
     command: str = "bams3 convert"
@@ -79,15 +83,25 @@ class Markdup(NamedTuple):
             barcode_pattern=_bytes(self.barcode_pattern), read_groups=groups,
         )  # fmt: skip
 
-    def marker(self, groups: Sequence[bytes]) -> Marker:
-        """Return what finds the duplicates among reads with these keys."""
+    def marker(self, groups: Sequence[bytes], others: Supplementary | None = None) -> Marker:
+        """Return what finds the duplicates among reads with these keys. `others` takes the names of some."""
         from bams3.duplicates.marks import Marker
 
         return Marker(
             self.length, remove=self.remove, clear=self.clear, originals=self.originals, copies=self.copies,
             distance=self.optical_distance, chains=self.chains, coordinates=_bytes(self.coordinates), order=self.order,
-            groups=len(groups),
+            groups=len(groups), supplementary=others,
         )  # fmt: skip
+
+    def others(self, groups: Sequence[bytes]) -> Supplementary | None:
+        """Return what finds the other records of duplicates, if they are to be marked."""
+        from bams3.duplicates.supplementary import Supplementary
+
+        if not self.supplementary:
+            return None
+        return Supplementary(
+            originals=self.originals, copies=self.copies, distance=self.optical_distance, groups=len(groups)
+        )
 
     def groups(self, header: Header) -> list[bytes]:
         """Return the IDs of the read groups of a header that are told apart, in its order."""

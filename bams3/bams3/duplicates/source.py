@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from bams3.bam.records import RecordBlock
 from bams3.duplicates.changes import changed
 from bams3.duplicates.keys import Keys
-from bams3.duplicates.marks import Marks
+from bams3.duplicates.marks import Marker, Marks
 from bams3.sources.inputs import IndexCounts, Mapper, Source
+from bams3.sources.runs import Run, call
 from bams3.sources.wrapped import WrappedSource
 
 if TYPE_CHECKING:
     from bams3.bam.header import Header
     from bams3.duplicates.options import Markdup
+    from bams3.duplicates.supplementary import Supplementary
 
 Finished = Callable[[Sequence[str], Sequence[Sequence[int]], int, int], None]
 """Called when all is read: with the read groups that are told apart, with the numbers of reads without one and of those
@@ -22,10 +25,17 @@ of each (`statistics.KINDS`), and with how often no barcode and no coordinates c
 
 
 class Marking:
-    """Marks duplicates as `samtools markdup` does. Raises UsageError for options that can't be used."""
+    """Marks duplicates as `samtools markdup` does. Raises UsageError for options that can't be used.
 
-    def __init__(self, header: Header, options: Markdup, finished: Finished | None = None) -> None:
+    `path`: of the reads, for errors; `folder`: of the temporary file that the other records of duplicates need.
+    """
+
+    def __init__(
+        self, header: Header, options: Markdup, finished: Finished | None = None, *, path: str = "",
+        folder: str | None = None,
+    ) -> None:  # fmt: skip
         self._options, self._finished = options, finished
+        self._path, self._folder = path, folder
         self._groups = options.groups(header)
         self._maker = options.keys(self._groups)
         options.marker(self._groups)
@@ -33,17 +43,37 @@ class Marking:
     def marked(self, blocks: Iterable[RecordBlock], mapper: Mapper) -> Iterator[RecordBlock]:
         """Yield the blocks with their duplicates marked. Threads of the `mapper` find what reads are compared by, and
         make changed copies; reads are compared in order."""
-        return mapper(self._changed, self._decided(blocks, mapper))
-
-    def _decided(self, blocks: Iterable[RecordBlock], mapper: Mapper) -> Iterator[tuple[RecordBlock, Marks]]:
-        marker, barcodes = self._options.marker(self._groups), 0
-        for block, keys in mapper(self._keyed, blocks):
-            barcodes += keys.unreadable
-            yield from marker.add(block, keys)
-        yield from marker.finish()
+        others = self._options.others(self._groups)
+        marker = self._options.marker(self._groups, others)
+        marked = mapper(self._changed, self._decided(marker, blocks, mapper))
+        yield from self._with_others(others, marked, mapper) if others else marked
         if self._finished:
             groups = [name.decode("utf-8", "surrogateescape") for name in self._groups]
-            self._finished(groups, marker.numbers(), barcodes, marker.unreadable)
+            more = others.numbers() if others else [[0, 0]] * (len(groups) + 1)
+            numbers = [[*row, *rest] for row, rest in zip(marker.numbers(), more, strict=True)]
+            self._finished(groups, numbers, marker.barcodes, marker.unreadable)
+
+    def _decided(
+        self, marker: Marker, blocks: Iterable[RecordBlock], mapper: Mapper
+    ) -> Iterator[tuple[RecordBlock, Marks]]:
+        for block, keys in mapper(self._keyed, blocks):
+            yield from marker.add(block, keys)
+        yield from marker.finish()
+
+    def _with_others(
+        self, others: Supplementary, blocks: Iterable[RecordBlock], mapper: Mapper
+    ) -> Iterator[RecordBlock]:
+        """Mark the other records of duplicates. They may come before these, so all records wait in a temporary file
+        until all duplicates are known."""
+        waiting = Run(
+            self._folder, self._path, "its duplicates are marked", "choose another folder (--tmp-dir)"
+        )
+        try:
+            waiting.write((partial(_itself, block) for block in blocks if len(block)), mapper)
+            again = mapper(call, (frame.load for frame in waiting.frames(0)))
+            yield from mapper(self._changed_again, ((block, others.marks(block)) for block in again))
+        finally:
+            waiting.close()
 
     def _keyed(self, block: RecordBlock) -> tuple[RecordBlock, Keys]:
         return block, self._maker.keys(block)
@@ -51,14 +81,23 @@ class Marking:
     def _changed(self, decided: tuple[RecordBlock, Marks]) -> RecordBlock:
         return changed(*decided, remove=self._options.remove, clear=self._options.clear)
 
+    def _changed_again(self, decided: tuple[RecordBlock, Marks]) -> RecordBlock:
+        return changed(*decided, remove=self._options.remove)
+
+
+def _itself(block: RecordBlock) -> RecordBlock:
+    return block
+
 
 class MarkedSource(WrappedSource):
     """`source` with duplicates marked. See `Source` and `Marking`."""
 
-    def __init__(self, source: Source, options: Markdup, finished: Finished | None = None) -> None:
+    def __init__(
+        self, source: Source, options: Markdup, finished: Finished | None = None, folder: str | None = None
+    ) -> None:
         super().__init__(source)
         self._removes = options.remove
-        self._marking = Marking(source.header, options, finished)
+        self._marking = Marking(source.header, options, finished, path=source.path, folder=folder)
 
     def blocks(self, mapper: Mapper = map, *, ordered: bool = True) -> Iterator[RecordBlock]:
         return self._marking.marked(self._source.blocks(mapper), mapper)

@@ -8,9 +8,9 @@ from typing import Any
 
 KINDS = (
     "READ", "WRITTEN", "EXCLUDED", "EXAMINED", "PAIRED", "SINGLE", "DUPLICATE PAIR", "DUPLICATE SINGLE",
-    "DUPLICATE PAIR OPTICAL", "DUPLICATE SINGLE OPTICAL",
+    "DUPLICATE PAIR OPTICAL", "DUPLICATE SINGLE OPTICAL", "DUPLICATE NON PRIMARY", "DUPLICATE NON PRIMARY OPTICAL",
 )  # fmt: skip
-"""The numbers of a marker, in its order."""
+"""The numbers of a marker, in its order, and those of the other records of duplicates."""
 
 
 def as_text(command: str, groups: Sequence[str], numbers: Sequence[Sequence[int]]) -> str:
@@ -46,10 +46,8 @@ def numbers_of(numbers: Sequence[Sequence[int]]) -> dict[str, Any]:
     )
     primary = duplicates + found["DUPLICATE SINGLE"]
     return found | {
-        "DUPLICATE NON PRIMARY": 0,
-        "DUPLICATE NON PRIMARY OPTICAL": 0,
         "DUPLICATE PRIMARY TOTAL": primary,
-        "DUPLICATE TOTAL": primary,
+        "DUPLICATE TOTAL": primary + found["DUPLICATE NON PRIMARY"],
         "ESTIMATED_LIBRARY_SIZE": library_size(pairs, duplicates, optical),
     }
 

@@ -1,5 +1,6 @@
 """Append the reads of other inputs to a dataset. Chunks that get none stay as they are."""
 
+import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -9,7 +10,7 @@ from bams3.bam.merged_header import MergedHeader
 from bams3.chunk.entry import ChunkEntry
 from bams3.chunk.header import HeaderLines
 from bams3.codec import ENCODINGS
-from bams3.dataset.destination import restore
+from bams3.dataset.destination import alone, restore
 from bams3.dataset.hashes import hash_of
 from bams3.dataset.manifest import Manifest
 from bams3.dataset.plan import Plan
@@ -55,7 +56,8 @@ def append(
     SourceError
         If an input is damaged, or not sorted in the order of the dataset's contigs.
     DatasetError
-        If there is no dataset, or none that can grow; the message says which command to use instead.
+        If there is no dataset, or none that can grow: the message says which command to use instead. Also if another
+        process appends to it.
     UsageError
         If the dataset is in an object store, or one of the inputs.
     """
@@ -68,11 +70,13 @@ def append(
         raise UsageError(f"{name}: both the dataset and an input; give other inputs")
     storage = open_storage(name)
     restore(storage.root)
-    grown = DatasetReader(name)
     merging = MergedHeader(
         combine_read_groups=combine_read_groups, combine_programs=combine_programs, seed=seed
     )
     with ExitStack() as stack:
+        if os.path.isdir(storage.root):
+            stack.enter_context(alone(storage.root))
+        grown = DatasetReader(name)
         opened = [stack.enter_context(open_input(each, reference, progress)) for each in names]
         taken = [take(merging, grown, name)._replace(changes=False)]
         taken += (take(merging, each, given) for each, given in zip(opened, names, strict=True))

@@ -127,27 +127,31 @@ def check_options(source: Any, batch: tuple[int, int] | None, windows: Sequence[
         raise UsageError(f"level {level}: choose one from {LEVELS[0]} (fast) to {LEVELS[-1]} (small)")
 
 
-def check_options_of_sort(
-    sort: bool, fixmate: bool, memory: int | str | None, folder: str | None, *, in_parts: bool
-) -> None:
-    """Raise UsageError for options of `convert --sort` that are invalid or contradict each other. `in_parts`: only some
-    windows are converted."""
+def check_options_of_reads(
+    sort: bool, fixmate: bool, memory: int | str | None, folder: str | None, markdup: Markdup | None, *, in_parts: bool
+) -> None:  # fmt: skip
+    """Raise UsageError for options of `convert --sort` and `--markdup` that are invalid or contradict each other.
+    `in_parts`: only some windows are converted."""
     if sort and in_parts:
         raise UsageError("--sort cannot be combined with --batch or --window: sorted input has no index")
-    if not sort and (fixmate or (memory, folder) != (None, None)):
-        raise UsageError("--fixmate, --memory and --tmp-dir are options of --sort; add it, or leave them out")
-    if folder is not None and not os.path.isdir(folder):
-        raise UsageError(f"--tmp-dir {folder}: not a folder; create it, or choose another one")
-
-
-def check_options_of_markdup(markdup: Markdup | None, *, in_parts: bool) -> None:
-    """Raise UsageError for options of `convert --markdup` that are invalid. `in_parts` as above."""
+    if not sort and (fixmate or memory is not None):
+        raise UsageError("--fixmate and --memory are options of --sort; add it, or leave them out")
     if markdup:
         markdup.check()
     if markdup and in_parts:
         raise UsageError(
             "--markdup cannot be combined with --batch or --window: a read may be the duplicate of one elsewhere"
         )
+    waits = sort or (markdup is not None and markdup.supplementary)
+    check_tmp_dir(folder, "--sort and --mark-supplementary", used=waits)
+
+
+def check_tmp_dir(folder: str | None, options: str, *, used: bool) -> None:
+    """Raise UsageError for a folder of temporary files that is none, or that is not `used` without these options."""
+    if folder is not None and not used:
+        raise UsageError(f"--tmp-dir is an option of {options}; add it, or leave --tmp-dir out")
+    if folder is not None and not os.path.isdir(folder):
+        raise UsageError(f"--tmp-dir {folder}: not a folder; create it, or choose another one")
 
 
 def warn_of_partial_header(reader: DatasetReader) -> None:

@@ -35,7 +35,7 @@ from bams3.dataset.plan import Plan, read_plan
 from bams3.dataset.sums import Sums
 from bams3.duplicates.options import Markdup
 from bams3.errors import DatasetError, FormatError, SourceError
-from bams3.operations.begin import begin, check_options, check_options_of_markdup, check_options_of_sort
+from bams3.operations.begin import begin, check_options, check_options_of_reads
 from bams3.operations.earlier import Earlier
 from bams3.operations.reread import reread
 from bams3.operations.row_groups import ChunkKey, Task, cut_row_groups, tasks_of
@@ -117,7 +117,8 @@ def convert(
         With `sort`, the bytes of memory for records that wait, an integer or a string such as "4G"; by default a
         quarter of what this process may use, or what its workers leave. Other records wait in temporary files.
     tmp_dir
-        With `sort`, the folder of temporary files; by default that of Python's `tempfile`, such as TMPDIR.
+        With `sort`, or with `markdup.supplementary`, the folder of temporary files; by default that of Python's
+        `tempfile`, such as TMPDIR.
     markdup
         Mark duplicates as `samtools markdup` does, with these options.
 
@@ -137,8 +138,7 @@ def convert(
     """
     from bams3.sources.bam import open_source
 
-    check_options_of_sort(sort, fixmate, memory, tmp_dir, in_parts=bool(batch or windows))
-    check_options_of_markdup(markdup, in_parts=bool(batch or windows))
+    check_options_of_reads(sort, fixmate, memory, tmp_dir, markdup, in_parts=bool(batch or windows))
     check_options(source, batch, windows, level)
     loss = Loss.of(qualities, drop_tags)
     size, threads = layout.parse_size(chunk_size), worker_count(workers)
@@ -157,7 +157,7 @@ def convert(
             from bams3.sources.sorting import SortedSource
 
             opened = SortedSource(opened, waiting, tmp_dir)
-        opened = _changed(opened, markdup, loss)
+        opened = _changed(opened, markdup, loss, tmp_dir)
         plan = Plan.of(opened.header, size, level, loss)
         _warn(opened, plan, loss)
         chosen = chosen_windows(plan, opened, batch, windows)
@@ -198,13 +198,13 @@ def _warn(source: Source, plan: Plan, loss: Loss | None) -> None:
         show(source.path, f"{loss}: the dataset does not hold its records as they are")
 
 
-def _changed(source: Source, markdup: Markdup | None, loss: Loss | None) -> Source:
+def _changed(source: Source, markdup: Markdup | None, loss: Loss | None, tmp_dir: str | None) -> Source:
     """The source with its duplicates marked, and with a loss: that comes last, because duplicates are found by tags and
     qualities."""
     if markdup:
         from bams3.operations.marking import marked
 
-        source = marked(source, markdup)
+        source = marked(source, markdup, tmp_dir)
     return with_loss(source, loss)
 
 

@@ -17,7 +17,7 @@ from bams3.dataset.prefetch import plan_all
 from bams3.dataset.reader import DatasetReader
 from bams3.duplicates.options import Markdup
 from bams3.errors import FormatError, SourceError, UsageError
-from bams3.operations.begin import begin, removed_after_an_error, warn_of_partial_header
+from bams3.operations.begin import begin, check_tmp_dir, removed_after_an_error, warn_of_partial_header
 from bams3.operations.convert import Conversion
 from bams3.operations.earlier import Earlier
 from bams3.operations.marking import marking
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 def markdup(
     source: Any, dataset: Any, options: Markdup | None = None, *, workers: int | str = "auto",
     overwrite: bool = False, verify: bool = False, progress: Callable[[int], None] | None = None,
+    tmp_dir: str | None = None,
 ) -> Manifest:  # fmt: skip
     """Mark the duplicates of a dataset as `samtools markdup` does; the marked records become a new dataset.
 
@@ -55,6 +56,8 @@ def markdup(
         Read what was written again before it is committed.
     progress
         Called whenever a row group was read, with its number of records.
+    tmp_dir
+        With `options.supplementary`, the folder of a temporary file; by default that of Python's `tempfile`.
 
     Returns
     -------
@@ -74,13 +77,14 @@ def markdup(
     """
     options = options or Markdup()
     options.check()
+    check_tmp_dir(tmp_dir, "--mark-supplementary", used=options.supplementary)
     refuse_in_place([str(source)], str(dataset))
     threads = worker_count(workers)
     reader = open_reader([str(source)], prefetch=(layout.INDEX, layout.HEADER))
     if not reader.is_whole:
         raise UsageError(f"{source}: a part of a dataset; a read may be the duplicate of one elsewhere")
     told, header = reader.manifest, reader.header
-    marks = marking(reader.uri, header, options)
+    marks = marking(reader.uri, header, options, tmp_dir)
     plan = Plan.of(header, told.chunk_size, told.level, told.lossy)
     storage = open_storage(str(dataset))
     warn_of_partial_header(reader)

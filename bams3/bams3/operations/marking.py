@@ -17,14 +17,15 @@ if TYPE_CHECKING:
     from bams3.sources.inputs import Source
 
 
-def marked(source: Source, options: Markdup) -> Source:
-    """Return a source whose duplicates are marked; statistics are written when all of it has been read."""
-    return MarkedSource(source, options, _finished(source.path, options))
+def marked(source: Source, options: Markdup, folder: str | None = None) -> Source:
+    """Return a source whose duplicates are marked; statistics are written when all of it has been read. `folder`: of
+    temporary files."""
+    return MarkedSource(source, options, _finished(source.path, options), folder)
 
 
-def marking(path: str, header: Header, options: Markdup) -> Marking:
+def marking(path: str, header: Header, options: Markdup, folder: str | None = None) -> Marking:
     """The same for blocks of what `path` names."""
-    return Marking(header, options, _finished(path, options))
+    return Marking(header, options, _finished(path, options), path=path, folder=folder)
 
 
 def _finished(path: str, options: Markdup) -> Finished:

@@ -47,11 +47,16 @@ class Frame(NamedTuple):
 class Run:
     """A temporary file of sorted records, which the system removes once it is closed or the process has ended.
 
-    Errors name the file that is sorted, `name`, and say what `folder` lacks.
+    Errors name the file that its records are from, `name`, and say what `folder` lacks. `use`, `remedy`: what the file
+    is for, and what helps if it can't be written.
     """
 
-    def __init__(self, folder: str | None, name: str) -> None:
+    def __init__(
+        self, folder: str | None, name: str, use: str = "it is sorted",
+        remedy: str = "choose another folder (--tmp-dir), or allow more --memory",
+    ) -> None:  # fmt: skip
         self._folder, self._name = folder or tempfile.gettempdir(), name
+        self._use, self._remedy = use, remedy
         self._keys, self._ends = array("Q"), array("Q", [0])
         try:
             self._file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115
@@ -93,8 +98,7 @@ class Run:
     def _error(self, what: object) -> SourceError:
         said = what.strerror if isinstance(what, OSError) else what
         return SourceError(
-            f"{self._name}: it is sorted by means of temporary files in {self._folder}: {said}; choose another folder "
-            "(--tmp-dir), or allow more --memory"
+            f"{self._name}: {self._use} by means of temporary files in {self._folder}: {said}; {self._remedy}"
         )
 
 

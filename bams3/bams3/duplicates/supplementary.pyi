@@ -1,0 +1,9 @@
+from bams3.bam.records import RecordBlock
+from bams3.duplicates.marks import Marks
+
+class Supplementary:
+    def __init__(
+        self, *, originals: bool = False, copies: bool = False, distance: int = 0, groups: int = 0
+    ) -> None: ...
+    def marks(self, block: RecordBlock) -> Marks: ...
+    def numbers(self) -> list[list[int]]: ...
