@@ -75,6 +75,13 @@ def test_h_is_help(capfd: pytest.CaptureFixture[str], command: str) -> None:
     assert capfd.readouterr().out.startswith(f"usage: bams3 {command}")
 
 
+@pytest.mark.parametrize("words", [["--help"], ["-nh"], ["x", "-n", "-h"]])
+def test_help_has_its_usage(capfd: pytest.CaptureFixture[str], words: list[str]) -> None:
+    """Wherever it is asked for: without such a word, the usage is not made."""
+    assert main(["coverage", *words]) == 0
+    assert capfd.readouterr().out.startswith("usage: bams3 coverage [OPTION …] DATASET")
+
+
 def test_other_names(dataset: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     for name in ("query", "view", "query-stream"):
         assert main([name, "-c", dataset]) == 0

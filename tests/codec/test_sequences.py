@@ -69,6 +69,38 @@ def test_what_is_stored(
     assert decoded(streams, records) == b"".join(records)
 
 
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 150), st.integers(0, 20), st.text("ACGTN", min_size=4, max_size=90)),
+        min_size=1,
+        max_size=12,
+    ),
+    st.integers(0, 1 << 20),
+)
+def test_most_reads_tell_the_reference(given_reads: list[tuple[int, int, str]], gap: int) -> None:
+    """Of A, C, G and T, the first that a read has at a position, or the one that more than half of the reads have."""
+    given_reads = sorted(given_reads)
+    given_reads += [(pos + gap, deleted, bases) for pos, deleted, bases in given_reads]
+    told: dict[int, list[str]] = {}
+    records = []
+    for pos, deleted, bases in sorted(given_reads):
+        cigar = [(2, 0), (deleted, 2), (len(bases) - 2, 0)] if deleted else [(len(bases), 0)]
+        records.append(read(pos, bases.encode(), cigar=cigar))
+        for at, base in enumerate(f"{bases[:2]}{'-' * deleted}{bases[2:]}", pos):
+            told.setdefault(at, []).append(base)
+    expected = []
+    for _, bases_there in sorted(told.items()):
+        known = [base for base in bases_there if base in "ACGT"]
+        elected = [base for base in known if 2 * known.count(base) > len(bases_there)]
+        expected.append((elected or known or ["A"])[0])
+    streams = encode(records)
+    packed = streams["reference"]
+    assert "".join("ACGT"[packed[at // 4] >> 2 * (at % 4) & 3] for at in range(len(expected))) == "".join(
+        expected
+    )
+    assert decoded(streams, records) == b"".join(records)
+
+
 def test_md_tells_the_reference() -> None:
     """The base that all reads lack is in their MD, and wins over what a read without MD says."""
     md = hostile.tag("MD", "Z", b"9A22")

@@ -54,6 +54,10 @@ class _Parser(argparse.ArgumentParser):
             self.error(
                 f"{_ARRAY_INDEX} is a variable; give --batch array/N, where N is the size of the array"
             )
+        if not any(word.startswith("-") and "h" in word for word in words):  # no --help, -h or -xh
+            self.usage = (
+                argparse.SUPPRESS
+            )  # only the help shows it, and argparse would format it in every run
         arguments, unknown = self.parse_known_intermixed_args(words, *given, **options)
         if unknown:
             self.error(f"unrecognized arguments: {' '.join(unknown)}{self._hint(unknown[0])}")

@@ -8,6 +8,7 @@ cdef class Reference:
     cdef int open(self, pos, l_seq, cigars) except -1
     cdef int fill(self, block, pos, l_seq, cigars) except -1
     cdef int read(self, streams) except -1
+    cdef int64_t next_covered(self, int64_t at) noexcept nogil
     cdef int pack(self) except -1
     cdef bint covers(self, int64_t pos, int64_t length) noexcept nogil
 

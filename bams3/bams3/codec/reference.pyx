@@ -9,13 +9,15 @@ reads have. Any bases would do: they affect the size of what is stored, not what
 Streams: ``reference``, the bases of the covered positions in order (see ``bases``).
 """
 
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
 from bams3.codec.bases cimport (
-    PADDING, BaseReader, BaseWriter, expand, first_difference, from_two_bits, longest_of, pack, two_bits,
+    PADDING, BaseReader, BaseWriter, expand, first_difference, longest_of, pack, trailing_zeros, two_bits,
 )
+from bams3.buffer cimport Buffer
+from bams3.codec.votes cimport Votes
 from bams3.bam.fields cimport DELETION, MATCHES, QUERY, REFERENCE, find_tag, record_seq
 
 from bams3.errors import FormatError
@@ -92,6 +94,14 @@ cdef class Reference:
         """Whether [pos, pos + length) is within the window."""
         return pos >= self.start and pos + length <= self.start + self.length
 
+    cdef int64_t next_covered(self, int64_t at) noexcept nogil:
+        """The first covered position of the window from ``at`` on; `length` or more if there is none."""
+        cdef uint64_t eight
+        while at < self.length and not self.bases[at]:
+            memcpy(&eight, self.bases + at, 8)
+            at += trailing_zeros(eight) >> 3 if eight else 8
+        return at
+
     cdef int open(self, pos_, l_seq_, cigars) except -1:
         """Allocate the window, with all covered positions UNKNOWN."""
         cdef const int32_t[::1] pos = pos_, l_seq = l_seq_
@@ -133,10 +143,9 @@ cdef class Reference:
         cdef const uint32_t[::1] first = cigars.start, count = cigars.count, pool = cigars.pool
         cdef Py_ssize_t n = pos.shape[0], i
         cdef Teller teller = Teller(n, longest_of(l_seq), self.length)
-        cdef int64_t told, with_md = 0, without_md = 0
-        cdef int32_t *change = NULL    # of the depth at a position
-        cdef uint16_t *against = NULL  # number of reads with A, C, G, T there, if the first had another base
-        cdef bint by_md, disputed = False
+        cdef Votes votes
+        cdef int64_t with_md = 0, without_md = 0
+        cdef bint by_md
         with nogil:
             for i in range(n):
                 teller.md[i] = NULL
@@ -148,52 +157,49 @@ cdef class Reference:
             for i in range(n):
                 if is_aligned(pos[i], l_seq[i], query_length[i]) and (teller.md[i] != NULL) == by_md:
                     teller.tell(self, pos[i], &pool[first[i]], count[i], record_seq(&data[offsets[i]]), l_seq[i], i)
-                    disputed |= teller.merge(self, pos[i], &pool[first[i]], count[i], by_md, NULL, NULL)
-        if disputed:
-            change = <int32_t *> calloc(self.length + 1, sizeof(int32_t))
-            against = <uint16_t *> calloc(4 * (self.length + 1), sizeof(uint16_t))
-            if change == NULL or against == NULL:
-                free(change)
-                free(against)
-                raise MemoryError("not enough memory for the reference of a row group")
+                    teller.merge(self, pos[i], &pool[first[i]], count[i], by_md, True)
+        if teller.against.size:
+            votes = Votes(self.length, teller.against)
             with nogil:
                 for i in range(n):
                     if is_aligned(pos[i], l_seq[i], query_length[i]) and (teller.md[i] != NULL) == by_md:
-                        teller.tell(
-                            self, pos[i], &pool[first[i]], count[i], record_seq(&data[offsets[i]]), l_seq[i], i
-                        )
-                        teller.merge(self, pos[i], &pool[first[i]], count[i], by_md, change, against)
-                elect(self, change, against)
-            free(change)
-            free(against)
+                        votes.cover(pos[i] - self.start, &pool[first[i]], count[i])
+                votes.elect(self.bases)
         with nogil:
             for i in range(n if by_md and without_md else 0):
                 if is_aligned(pos[i], l_seq[i], query_length[i]) and teller.md[i] == NULL:
                     teller.tell(self, pos[i], &pool[first[i]], count[i], record_seq(&data[offsets[i]]), l_seq[i], i)
-                    teller.merge(self, pos[i], &pool[first[i]], count[i], False, NULL, NULL)
+                    teller.merge(self, pos[i], &pool[first[i]], count[i], False, False)
         return 0
 
     def to_streams(self):
         """Name → bytes-like."""
         cdef BaseWriter writer = BaseWriter()
-        cdef int64_t i
+        cdef int64_t i = 0
         with nogil:
-            for i in range(self.length):
+            while i < self.length:
+                if not self.bases[i]:
+                    i = self.next_covered(i)
+                    continue
                 if self.bases[i] == UNKNOWN:
                     self.bases[i] = ADENINE
-                if self.bases[i]:
-                    writer.put(self.bases[i])
+                writer.put(self.bases[i])
+                i += 1
         return writer.streams("reference")
 
     cdef int read(self, streams) except -1:
         cdef BaseReader reader = BaseReader(streams, "reference")
-        cdef int64_t i
+        cdef int64_t i = 0
         cdef bint whole = True
         with nogil:
-            for i in range(self.length):
-                if self.bases[i] and not (reader.get(&self.bases[i]) and self.bases[i]):
+            while i < self.length:
+                if not self.bases[i]:
+                    i = self.next_covered(i)
+                    continue
+                if not (reader.get(&self.bases[i]) and self.bases[i]):
                     whole = False
                     break
+                i += 1
         if not whole or not reader.ended():
             raise FormatError("stream 'reference' does not match the row group's reads")
         return 0
@@ -216,13 +222,14 @@ cdef class Teller:
     cdef const uint8_t **md  # MD of every record, or NULL
     cdef uint8_t *bases      # of the read
     cdef uint8_t *told       # UNKNOWN where the read gives no base
-    cdef int64_t longest, length
+    cdef Buffer against      # as in `Votes`: where a read has another base than the reference
 
     def __cinit__(self, Py_ssize_t records, int64_t longest, int64_t length):
         """`longest`: bases of the longest read; `length`: positions in the window."""
         self.md = <const uint8_t **> malloc((records + 1) * sizeof(uint8_t *))
         self.bases = <uint8_t *> malloc(longest + PADDING)
         self.told = <uint8_t *> malloc(longest + length + PADDING)
+        self.against = Buffer(width=4)
         if self.md == NULL or self.bases == NULL or self.told == NULL:
             raise MemoryError("not enough memory for the longest read of a row group")
 
@@ -285,20 +292,16 @@ cdef class Teller:
                 if (QUERY >> operation) & 1:
                     bases += length
 
-    cdef bint merge(
-        self, Reference reference, int64_t pos, const uint32_t *cigar, uint32_t count, bint by_md, int32_t *change,
-        uint16_t *against
-    ) noexcept nogil:
-        """Put the bases into the reference where it has none; with ``change`` and ``against``, count them as well.
-
-        Returns whether the reference had a different base.
-        """
+    cdef int merge(
+        self, Reference reference, int64_t pos, const uint32_t *cigar, uint32_t count, bint by_md, bint noting
+    ) except -1 nogil:
+        """Put the bases into the reference where it has none; if ``noting``, add those that differ from it to
+        ``against``."""
         cdef const uint8_t *told = self.told
         cdef int64_t at = pos - reference.start, length, inside, k
         cdef uint32_t j, operation
         cdef uint8_t *window
-        cdef int code
-        cdef bint disputed = False
+        cdef uint8_t code
         for j in range(count):
             operation = cigar[j] & 15
             length = cigar[j] >> 4
@@ -310,35 +313,19 @@ cdef class Teller:
                 k = first_difference(window, told, 0, inside)
                 while k < inside:
                     if window[k] != UNKNOWN:
-                        if told[k] != UNKNOWN:
-                            code = two_bits(told[k])
-                            disputed = True
-                            if against != NULL and code < 4 and against[4 * (at + k) + code] < 65535:
-                                against[4 * (at + k) + code] += 1
+                        code = two_bits(told[k])
+                        if noting and told[k] != UNKNOWN and code < 4:
+                            self.against.put_u32(<uint32_t> (at + k) << 2 | code)
                         k += 1
                     while k < inside and window[k] == UNKNOWN and told[k] != UNKNOWN:  # usually all up to the end
                         if told[k] and (by_md or two_bits(told[k]) < 4):
                             window[k] = told[k]
                         k += 1
                     k = first_difference(window, told, k, inside)
-                if change != NULL:
-                    change[at] += 1
-                    change[at + inside] -= 1
                 told += inside if operation == DELETION else length
             if (REFERENCE >> operation) & 1:
                 at += length
-        return disputed
-
-
-cdef void elect(Reference reference, const int32_t *change, const uint16_t *against) noexcept nogil:
-    """Where more than half of the reads agree on a base that differs from the first read's, use theirs."""
-    cdef int64_t at, depth = 0
-    cdef int code
-    for at in range(reference.length):
-        depth += change[at]
-        for code in range(4):
-            if 2 * <int64_t> against[4 * at + code] > depth:
-                reference.bases[at] = from_two_bits(<uint8_t> code)
+        return 0
 
 
 cdef inline uint8_t told_base(uint8_t letter) noexcept nogil:

@@ -6,7 +6,6 @@ depends on when, where or in how many jobs it was created.
 
 import builtins
 import json
-import re
 import zlib
 from itertools import chain
 from operator import lt
@@ -263,7 +262,7 @@ def check_seal(document: dict[str, Any], data: bytes) -> None:
 
 def check_identity(identity: Any, level: Any) -> None:
     """Raise ValueError unless these are a valid `header_id` and level."""
-    if not (isinstance(identity, str) and re.fullmatch(r"[0-9a-f]{32}", identity)):
+    if not is_hex(identity, 32):
         raise ValueError(f"invalid header_id {identity!r}")
     if type(level) is not int or level not in LEVELS:
         raise ValueError(f"invalid level {level!r}")
@@ -304,6 +303,11 @@ def are_counts(values: list[Any], low: int = 0, end: int = 1 << 63) -> bool:
     return not values or ({int}.issuperset(map(type, values)) and low <= min(values) and max(values) < end)
 
 
+def is_hex(value: Any, digits: int) -> bool:
+    """Whether it is a text of so many hex digits, in lower case."""
+    return isinstance(value, str) and len(value) == digits and not value.strip("0123456789abcdef")
+
+
 def is_set(document: dict[str, Any], flag: str) -> bool:
     """A flag of a manifest or a part. Raises ValueError unless it is true or absent."""
     if document.get(flag, True) is not True:
@@ -313,8 +317,7 @@ def is_set(document: dict[str, Any], flag: str) -> bool:
 
 def check_sha256(value: Any, version: int) -> None:
     """Raise ValueError unless it is a SHA-256 in hex digits; or "" if the version has none."""
-    pattern = "[0-9a-f]{64}" if version >= HASHED else ""
-    if not (isinstance(value, str) and re.fullmatch(pattern, value)):
+    if not is_hex(value, 64 if version >= HASHED else 0):
         raise ValueError(f"invalid SHA-256 {value!r}")
 
 
