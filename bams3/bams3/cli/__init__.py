@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
+from bams3 import warned
 from bams3.errors import Bams3Error, message_of
 from bams3.shown import shown
 
@@ -89,7 +90,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if whole_process:
         _end_orderly()
         gc.set_threshold(100_000, 50, 50)  # a footer consists of many small objects without cycles
+    if arguments:
+        arguments[0] = ALIASES.get(arguments[0], arguments[0])
     command = f" {arguments[0]}" if arguments and arguments[0] in COMMANDS else ""
+    warned.command = f"bams3{command}: "
     try:
         code = _run(arguments)
         sys.stdout.flush()
@@ -109,6 +113,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(command, "interrupted", 128 + (stop.args[0] if stop.args else signal.SIGINT))
     except MemoryError:
         return _fail(command, "out of memory; use fewer --workers")
+    finally:
+        warned.command = ""
 
 
 def _end_orderly() -> None:
@@ -138,7 +144,6 @@ def _run(arguments: list[str]) -> int:
 
         print(f"bams3 {__version__}")
         return 0
-    arguments[0] = ALIASES.get(arguments[0], arguments[0])
     if arguments[0] not in COMMANDS:
         return _fail("", _unknown(arguments[0]), 2)
     from importlib import import_module

@@ -54,7 +54,7 @@ class _Parser(argparse.ArgumentParser):
             self.error(
                 f"{_ARRAY_INDEX} is a variable; give --batch array/N, where N is the size of the array"
             )
-        arguments, unknown = self.parse_known_intermixed_args(words, *given, **options)
+        arguments, unknown = self.parse_known_intermixed_args([*self._joined(words)], *given, **options)
         if unknown:
             self.error(f"unrecognized arguments: {' '.join(unknown)}{self._hint(unknown[0])}")
         if log := os.environ.get("BAMS3_LOG_REQUESTS", "-").removeprefix("-"):
@@ -62,6 +62,19 @@ class _Parser(argparse.ArgumentParser):
 
             refuse_foreign(log, _is_of_requests, "a log of requests")
         return arguments
+
+    def _joined(self, words: Sequence[str]) -> Iterator[str]:
+        """Join an option and its value where the value begins with a hyphen: argparse would take it for an option."""
+        rest = iter(words)
+        for word in rest:
+            action = self._option_string_actions.get(word)
+            value = next(rest, None) if action and action.nargs is None else None
+            if value is None or not value.startswith("-") or value in self._option_string_actions:
+                yield from (word,) if value is None else (word, value)
+            else:
+                yield f"{word}={value}" if word.startswith("--") else f"{word}{value}"
+            if word == "--":
+                yield from rest
 
     def _hint(self, word: str) -> str:
         name = word.partition("=")[0]
