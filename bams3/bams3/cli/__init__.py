@@ -3,8 +3,10 @@
 Only the module of the requested command is imported, to keep start-up fast.
 """
 
+import errno
 import gc
 import io
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -85,6 +87,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     whole_process = argv is None
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if whole_process and None in (sys.stdin, sys.stdout, sys.stderr):
+        _open_closed_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):  # contig names are bytes, whatever the locale
         sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
     if whole_process:
@@ -107,7 +111,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except OSError as error:
         if error.errno is not None:  # of the system: errors of all other files name them
-            error.filename = error.filename or "standard output"
+            nameless = "the working directory" if error.errno == errno.ENOENT else "standard output"
+            error.filename = error.filename or nameless
         return _fail(command, message_of(error))
     except KeyboardInterrupt as stop:
         return _fail(command, "interrupted", 128 + (stop.args[0] if stop.args else signal.SIGINT))
@@ -115,6 +120,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(command, "out of memory; use fewer --workers")
     finally:
         warned.command = ""
+
+
+def _open_closed_streams() -> None:
+    """Open the standard streams that were closed (`>&-`). A file would get the descriptor else, and the output in it.
+
+    Reading and writing fail as they do on closed streams; only messages to standard error get lost.
+    """
+    for number, mode in enumerate((os.O_WRONLY, os.O_RDONLY, os.O_WRONLY)):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, mode)  # takes the lowest free descriptor, which is this one
+    sys.stdin = sys.stdin or io.TextIOWrapper(io.FileIO(0, closefd=False))
+    sys.stdout = sys.stdout or io.TextIOWrapper(io.FileIO(1, "w", closefd=False))
+    sys.stderr = sys.stderr or io.TextIOWrapper(io.FileIO(2, "w", closefd=False))
 
 
 def _end_orderly() -> None:

@@ -139,6 +139,16 @@ def explain(arguments: argparse.ArgumentParser, instead: Mapping[str, str]) -> N
         arguments.add_argument(name, action=_Explain, nargs="?", help=argparse.SUPPRESS, instead=what)
 
 
+class EachBit(argparse.Action):
+    """An option for FLAG bits that adds up if it is repeated, as in samtools view; its default counts if it is not."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        seen = vars(namespace).setdefault("repeatable", set())
+        before = getattr(namespace, self.dest) if self.dest in seen else 0
+        seen.add(self.dest)
+        setattr(namespace, self.dest, before | values)
+
+
 class _SetEnvironment(argparse.Action):
     """An option that sets an environment variable, so that child processes inherit it."""
 
