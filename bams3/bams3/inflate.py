@@ -1,5 +1,6 @@
 """Streaming of text files, plain or gzipped: they are read once, in portions, and never held in memory as a whole."""
 
+import codecs
 import zlib
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
@@ -41,9 +42,9 @@ def portions(file: BinaryIO) -> Iterator[bytes]:
 
     Raises OSError if the file can't be read, is damaged, or inflates to too much.
     """
-    head = file.read(2)
+    head = file.read(len(codecs.BOM_UTF8))
     source = _Counted(head, file)
-    if head != b"\x1f\x8b":
+    if not head.startswith(b"\x1f\x8b"):
         while portion := source.read(PORTION):
             yield portion
         return
@@ -66,11 +67,14 @@ def portions(file: BinaryIO) -> Iterator[bytes]:
 def whole_lines(file: BinaryIO, *, lone_returns: bool = True) -> Iterator[bytes]:
     """Yield the bytes of a file in portions of whole lines; the last portion may lack its end of line.
 
-    A newline ends a line; with `lone_returns`, so does a lone carriage return. Raises OSError like `portions`, and
-    if a line is longer than MAX_LINE bytes.
+    A newline ends a line; with `lone_returns`, so does a lone carriage return. The mark that some editors write in
+    front of UTF-8 is no part of the first line. Raises OSError like `portions`, and if a line is longer than MAX_LINE
+    bytes.
     """
     rest = b""
-    for portion in portions(file):
+    for number, portion in enumerate(portions(file)):
+        if not number:
+            portion = portion.removeprefix(codecs.BOM_UTF8)
         end = portion.rfind(b"\n") + 1
         if lone_returns:
             end = max(end, portion.rfind(b"\r", 0, len(portion) - 1) + 1)

@@ -225,7 +225,7 @@ ERRORS: dict[str, tuple[Callable[[api.Dataset], Any], type[Bams3Error], str]] = 
     "workers": (lambda d: d.count(workers=0), UsageError, "workers"),
     "not a dataset": (lambda d: bams3.open(os.path.dirname(d.uri)), DatasetError, "not a bams3 dataset"),
     "a file": (lambda d: bams3.open(d.uri + "/_metadata.json"), FormatError, "not a bams3 chunk"),
-    "nothing there": (lambda d: bams3.open(d.uri + "x"), DatasetError, "not a bams3 dataset"),
+    "nothing there": (lambda d: bams3.open(d.uri + "x"), DatasetError, "no such file or directory"),
     "not a chunk": (lambda d: bams3.read_chunk(d.uri + "/_metadata.json"), FormatError, "_metadata.json"),
     "no such chunk": (lambda d: bams3.read_chunk(d.uri + "/none.chunk"), FormatError, "none.chunk"),
 }

@@ -189,7 +189,7 @@ def test_what_is_wrong(read: Callable[..., Any], schema: str, options: dict[str,
 
 
 def test_a_dataset_that_is_not_there(spark: Any, tmp_path: Path):
-    for name, message in (("x.bams3", "not a bams3 dataset"), ("*.bams3", "no dataset: ")):
+    for name, message in (("x.bams3", "no such file or directory"), ("*.bams3", "no dataset: ")):
         with pytest.raises(Exception, match="bams3") as failed:
             spark.read.format("bams3").schema("pos int").load(str(tmp_path / name)).count()
         assert message in str(failed.value)

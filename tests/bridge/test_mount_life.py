@@ -89,7 +89,7 @@ def test_unmounting_ends_it(small: Path, tmp_path: Path) -> None:
 
 
 CAN_NOT = {
-    "no dataset": (["{0}/none.bams3", "{0}/m"], "not a bams3 dataset"),
+    "no dataset": (["{0}/none.bams3", "{0}/m"], "no such file or directory"),
     "an empty folder": (["{0}/empty", "{0}/m"], "neither a dataset nor a folder with datasets"),
     "files in the folder": (["{1}", "{0}"], "not empty"),
     "in a dataset": (["{1}", "{1}/m"], "lies in the dataset"),

@@ -302,7 +302,7 @@ def test_the_log_of_an_answer_that_ends_early(
 
 
 MISTAKES = {
-    "no dataset": (["{0}/none.bams3"], "not a bams3 dataset"),
+    "no dataset": (["{0}/none.bams3"], "no such file or directory"),
     "two of one name": (["{1}", "{1}"], r"would be in.bam, as"),
     "for others": (
         ["--host", "0.0.0.0", "{1}"],

@@ -107,7 +107,7 @@ USAGE = {
 
 FAILURES = {
     "not a dataset": (["stats", "{here}"], "not a bams3 dataset"),
-    "no dataset there": (["query", "{here}/none.bams3"], "not a bams3 dataset"),
+    "no dataset there": (["query", "{here}/none.bams3"], "no such file or directory"),
     "unknown contig": (["query", "{dataset}", "chr9"], "'chr9'"),
     "start > end": (["query", "-c", "{dataset}", "chr3:200-100"], "past the end"),
     "not a region": (["query", "-c", "{dataset}", "chr3:x-y"], "chr3:x-y"),

@@ -3,6 +3,8 @@
 import os
 import re
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from engines import BAMS3
@@ -93,3 +95,45 @@ def test_progress_is_not_on_stdout(real: str, words: list[str]) -> None:
         os.close(terminal)
     assert on_terminal == subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
     assert on_terminal
+
+
+CLOSED = {
+    "stdout, counting": (">&-", ["query", "-c", "{dataset}"], 1, "standard output: Bad file descriptor"),
+    "stdout, records": (
+        ">&-",
+        ["query", "-O", "bam", "{dataset}"],
+        1,
+        "standard output: Bad file descriptor",
+    ),
+    "stdout, help": (">&-", ["--help"], 1, "standard output: Bad file descriptor"),
+    "stdout, to a file": (">&-", ["query", "-o", "{here}/out.sam", "{dataset}"], 0, ""),
+    "stdin": ("<&-", ["convert", "-", "{here}/d.bams3"], 1, "standard input: Bad file descriptor"),
+    "stderr, failing": ("2>&-", ["query", "-c", "{dataset}", "nowhere"], 1, ""),
+    "stderr, warning": ("2>&-", ["query", "-c", "{dataset}", "chr1:9M"], 0, ""),
+    "all, with a child": ("<&- >&- 2>&-", ["convert", "--sort", "{small}", "{here}/d.bams3"], 0, ""),
+}
+
+
+@pytest.mark.parametrize("case", CLOSED)
+def test_standard_streams_that_are_closed(small: Path, dataset: str, tmp_path: Path, case: str) -> None:
+    """No file gets the descriptor of a closed stream, so no message and no output goes into it."""
+    closed, words, code, says = CLOSED[case]
+    here = {"dataset": dataset, "small": str(small / "small.bam"), "here": str(tmp_path)}
+    command = [sys.executable, "-m", "bams3", *(word.format(**here) for word in words)]
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$@" {closed}', "sh", *command], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code
+    assert done.stdout == ("0\n" if case == "stderr, warning" else "")
+    assert re.fullmatch(rf"bams3.*: {says}\n" if says else "", done.stderr)
+    if (tmp_path / "d.bams3").exists():
+        assert list(bams3.open(tmp_path / "d.bams3").fetch()) == list(bams3.open(dataset).fetch())
+
+
+def test_a_working_directory_that_was_removed(small: Path, tmp_path: Path) -> None:
+    script = 'cd "$1" && rmdir "$1" && exec "$2" -m bams3 convert "$3" new.bams3'
+    words = [str(tmp_path / "gone"), sys.executable, str(small / "small.bam")]
+    (tmp_path / "gone").mkdir()
+    done = subprocess.run(["sh", "-c", script, "sh", *words], capture_output=True, text=True, check=False)
+    said = "bams3 convert: the working directory: No such file or directory\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", said)

@@ -1,5 +1,8 @@
 """What people type who come from samtools and mosdepth, or mistype: it works, or the message names what does it."""
 
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -97,3 +100,35 @@ def test_other_names(dataset: str, tmp_path: Path, capfd: pytest.CaptureFixture[
         assert (tmp_path / f"option.{ending}").read_bytes() == (
             tmp_path / f"positional.{ending}"
         ).read_bytes()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["-e", "-pos <= -115922420"],
+        ["-e", "-pos<=-115922420"],
+        ["--filter", "-pos<=-115922420"],
+        ["--filter=-pos<=-115922420"],
+        ["-e", "-1*pos<=-115922420"],
+    ],
+)
+def test_a_value_may_begin_with_a_hyphen(
+    dataset: str, capfd: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    assert main(["query", "-c", *words, dataset, "chr4"]) == 0
+    assert capfd.readouterr().out == "7384\n"
+
+
+@pytest.mark.parametrize("words", [["-e"], ["-e", "-c"], ["-q", "--filter"], ["-q", "-x5"]])
+def test_an_option_is_no_value(dataset: str, capfd: pytest.CaptureFixture[str], words: list[str]) -> None:
+    assert main(["query", dataset, *words]) == 2
+    assert re.search("expected one argument|invalid int value: '-x5'", capfd.readouterr().err)
+
+
+@pytest.mark.parametrize(("typed", "named"), [("query", "query"), ("view", "query"), ("fastq", "fastq")])
+def test_a_warning_names_its_command(dataset: str, typed: str, named: str) -> None:
+    command = [sys.executable, "-m", "bams3", typed, dataset, "chr4:900M-901M"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stderr == (
+        f"bams3 {named}: region chr4:900M-901M: past the end of the contig, which has 191154276 bp\n"
+    )

@@ -29,6 +29,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (folder / "names").write_text("\n".join(names) + "\n")
     (folder / "groups").write_text("no such group\n")
     (folder / "values").write_text("0\n1\n")
+    (folder / "more").write_text("\n".join(line.split("\t")[0] for line in reads[::5]) + "\n")
     (folder / "x.bed").write_text("chr4\t115922900\t115923100\nchrX\t0\t200000000\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -40,6 +41,9 @@ OPTIONS = [
     "-l nothing", "-d NM", "-d NM:1", "-D NM:values", "-s 7.3", "-s 0.25", "--subsample 0.1 --subsample-seed 3",
     "-x MD,NM", "-x ^NM", "--keep-tag NM,AS", "--add-flags DUP", "--remove-flags 3", "-p -f 64", "-p -e [NM]==0",
     "-z all", "-G 12 -F 1024 -q 10 -e mapq<60", "-L x.bed", "-S -M -F 4", "-d NM:1 -x MD --add-flags 512",
+    "-f 16 -f 64", "-F 16 -F 64", "-G 80 -G 1024", "--rf 1024 --rf 4", "-N names -N more", "-d NM:1 -d NM:0",
+    "-x MD -x NM", "--keep-tag NM --keep-tag AS", "--add-flags DUP --add-flags 512", "-q 60 -q 20", "-s 7.3 -s 1.5",
+    "-r 1 -r NA12878", "-r 1 -r groups", "-r NA12878 -R groups", "-r 1 -r NA12878 -p -f 64",
 ]  # fmt: skip
 
 

@@ -19,7 +19,7 @@ _LOSSES = (
     "without CRAM's end-of-file marker",
     "its mate's position",
     "too long for BAM",
-    "the last line has no newline",
+    "the last line does not end with a newline",
     "its CIGAR has an operation other than",
 )
 """What samtools passes with a warning, or reads from a BAM that no SAM text could have: docs/format.md says so."""

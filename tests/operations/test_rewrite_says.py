@@ -31,7 +31,7 @@ REFUSED = {
     "a chunk of it": (["--overwrite", "d.bams3/data/chr4/115343360-116391936.chunk", "d.bams3"], "it holds d.bams3"),
     "S3": (["s3://bucket/d.bams3/", "s3://bucket//d.bams3"], "can't be rewritten in place"),
     "a web address": (["https://bucket.s3.amazonaws.com/d", "s3://bucket/d"], "can't be rewritten in place"),
-    "no dataset": (["nothing", "e.bams3"], "not a bams3 dataset"),
+    "no dataset": (["nothing", "e.bams3"], "no such file or directory"),
     "two datasets": (["d.bams3", "link", "e.bams3"], "give one dataset"),
     "something there": (["d.bams3", "full"], "full is not empty; use --overwrite"),
     "a level": (["--level", "0", "d.bams3", "e.bams3"], "level 0: choose one"),

@@ -145,7 +145,7 @@ def test_sums(lines: str, expected: str) -> None:
         (["mapper"], "", "give count, coverage or MODULE:FUNCTION"),
         (["mapper", "sum"], "", "give count, coverage or MODULE:FUNCTION"),
         (["mapper", "count"], "x.bams3", "x.bams3: not the URI of a chunk"),
-        (["mapper", "count"], "x.bams3/data/chr1/0.chunk", "x.bams3: not a bams3 dataset"),
+        (["mapper", "count"], "x.bams3/data/chr1/0.chunk", "x.bams3: no such file or directory"),
         (["mapper", "count"], "{dataset}/data/chr1/0.chunk", "has no such chunk"),
         (["mapper", "count", "--by", "5"], "", "--by"),
         (["mapper", "coverage"], "", "give --by BED|N"),

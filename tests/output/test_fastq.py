@@ -39,7 +39,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 OPTIONS = [
     "", "-n", "-N", "-1 1 -2 2", "-1 1 -2 2 -0 0 -s s", "-1 1 -2 1 -s s", "-o p -s s", "-o p -n -0 0", "-o p.gz -c 6",
     "-1 1.fq.gz -2 2.fq.gz -0 /dev/null -s /dev/null -n", "-F 0", "-F 0 -o p -s s", "-F 0x904", "-F 2308 -s s",
-    "-f 64", "-f 128 -s s", "--rf 20", "-G 80", "-t", "-T NM,MD", "-T * -n", "-O", "-o - -s s",
+    "-f 64", "-f 128 -s s", "--rf 20", "-G 80", "-f 64 -f 16", "-F 4 -F 0x900", "-G 64 -G 16", "--rf 4 --rf 64",
+    "-t", "-T NM,MD", "-T * -n", "-O", "-o - -s s",
 ]  # fmt: skip
 
 

@@ -171,7 +171,7 @@ def test_cuts_at_lines_and_within_tags(files: dict[str, bytes], tmp_path: Path) 
     path = tmp_path / "x.sam"
     path.write_bytes(SAM[:-3])
     for allow in (False, True):
-        with pytest.raises(SourceError, match=r"x\.sam: the last line has no newline"):
+        with pytest.raises(SourceError, match=r"x\.sam: the last line does not end with a newline"):
             bams3.convert(path, tmp_path / "d", allow_truncated=allow)
 
 

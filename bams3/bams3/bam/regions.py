@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from bams3.bam import intervals
 from bams3.errors import UsageError
 from bams3.inflate import Opener, of_disk, whole_lines
+from bams3.warned import warn
 
 References = Sequence[tuple[str, int]]
 
@@ -44,7 +45,7 @@ UNPLACED_NAME = "_unplaced"
 def parse_regions(texts: Iterable[str], references: References) -> list[Region]:
     """Parse region strings; the result keeps their order and is not merged. `references`: names and lengths (bp).
 
-    Accepts samtools' forms (`chr1`, `chr1:1,000-2,000`, `chr1:1.5M-2M`, `chr1:100-`, `chr1:-200`, `chr1:100`
+    Accepts samtools' forms (`chr1`, `chr1:`, `chr1:1,000-2,000`, `chr1:1.5M-2M`, `chr1:100-`, `chr1:-200`, `chr1:100`
     which runs to the contig's end, `{HLA-A*01:01}:1-5`) and, in addition, `chr1-22` for a run of numbered contigs, `*`
     for all contigs, `.` for all records, `_unplaced` for records without a contig. As in samtools, position 0 is the
     start. An end past the end of the contig is clipped. A start past it is accepted, with a warning, since damaged
@@ -186,7 +187,7 @@ def _parse(text: str, contigs: Mapping[str, tuple[int, int]]) -> list[Region]:
     if name == text and name not in contigs and (numbered := re.fullmatch(_CONTIG_RANGE, name)):
         return [_whole(each, text, contigs) for each in _numbered_names(numbered, text)]
     whole = _whole(name, text, contigs)
-    return [whole if coordinates is None else _within(whole, coordinates, text)]
+    return [whole if coordinates in (None, "", "-") else _within(whole, coordinates, text)]
 
 
 def _split(text: str, contigs: Mapping[str, tuple[int, int]]) -> tuple[str, str | None]:
@@ -234,11 +235,7 @@ def _within(contig: Region, coordinates: str, text: str) -> Region:
     if last is not None and first > last:
         raise UsageError(f"region {text!r}: the start is past the end")
     if first > contig.end:
-        import logging
-
-        logging.getLogger(__name__).warning(
-            "region %s: past the end of the contig, which has %d bp", text, contig.end
-        )
+        warn(f"region {text}: past the end of the contig, which has {contig.end} bp")
         return Region(contig.reference_id, min(first, LAST) - 1, LAST if last is None else min(last, LAST))
     return Region(contig.reference_id, first - 1, contig.end if last is None else min(last, contig.end))
 

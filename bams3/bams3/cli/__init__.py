@@ -3,12 +3,15 @@
 Only the module of the requested command is imported, to keep start-up fast.
 """
 
+import errno
 import gc
 import io
+import os
 import signal
 import sys
 from collections.abc import Sequence
 
+from bams3 import warned
 from bams3.errors import Bams3Error, message_of
 from bams3.shown import shown
 
@@ -84,12 +87,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     whole_process = argv is None
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if whole_process and None in (sys.stdin, sys.stdout, sys.stderr):
+        _open_closed_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):  # contig names are bytes, whatever the locale
         sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
     if whole_process:
         _end_orderly()
         gc.set_threshold(100_000, 50, 50)  # a footer consists of many small objects without cycles
+    if arguments:
+        arguments[0] = ALIASES.get(arguments[0], arguments[0])
     command = f" {arguments[0]}" if arguments and arguments[0] in COMMANDS else ""
+    warned.command = f"bams3{command}: "
     try:
         code = _run(arguments)
         sys.stdout.flush()
@@ -103,12 +111,30 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except OSError as error:
         if error.errno is not None:  # of the system: errors of all other files name them
-            error.filename = error.filename or "standard output"
+            nameless = "the working directory" if error.errno == errno.ENOENT else "standard output"
+            error.filename = error.filename or nameless
         return _fail(command, message_of(error))
     except KeyboardInterrupt as stop:
         return _fail(command, "interrupted", 128 + (stop.args[0] if stop.args else signal.SIGINT))
     except MemoryError:
         return _fail(command, "out of memory; use fewer --workers")
+    finally:
+        warned.command = ""
+
+
+def _open_closed_streams() -> None:
+    """Open the standard streams that were closed (`>&-`). A file would get the descriptor else, and the output in it.
+
+    Reading and writing fail as they do on closed streams; only messages to standard error get lost.
+    """
+    for number, mode in enumerate((os.O_WRONLY, os.O_RDONLY, os.O_WRONLY)):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, mode)  # takes the lowest free descriptor, which is this one
+    sys.stdin = sys.stdin or io.TextIOWrapper(io.FileIO(0, closefd=False))
+    sys.stdout = sys.stdout or io.TextIOWrapper(io.FileIO(1, "w", closefd=False))
+    sys.stderr = sys.stderr or io.TextIOWrapper(io.FileIO(2, "w", closefd=False))
 
 
 def _end_orderly() -> None:
@@ -138,7 +164,6 @@ def _run(arguments: list[str]) -> int:
 
         print(f"bams3 {__version__}")
         return 0
-    arguments[0] = ALIASES.get(arguments[0], arguments[0])
     if arguments[0] not in COMMANDS:
         return _fail("", _unknown(arguments[0]), 2)
     from importlib import import_module

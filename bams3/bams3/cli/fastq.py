@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from bams3.cli.options import add_help, add_workers, flag_bits, parser, progress_bar
+from bams3.cli.options import EachBit, add_help, add_workers, flag_bits, parser, progress_bar
 from bams3.cli.reads import add_regions, regions_of
 from bams3.errors import UsageError
 
@@ -57,8 +57,9 @@ def run(command: str, argv: list[str]) -> int:
         (("-G",), 0, "leave out reads with all of these FLAG bits"),
     ):
         options.add_argument(
-            *names, dest=names[0], type=flag_bits, default=bits, metavar="FLAG", help=description
-        )
+            *names, dest=names[0], action=EachBit if bits == 0 else "store", type=flag_bits, default=bits,
+            metavar="FLAG", help=description,
+        )  # fmt: skip
     options.add_argument(
         "-c", dest="level", type=int, default=1, choices=range(10), metavar="N",
         help="compression level of files that end in .gz, 0 to 9 (default 1)",

@@ -55,10 +55,9 @@ class _Parser(argparse.ArgumentParser):
                 f"{_ARRAY_INDEX} is a variable; give --batch array/N, where N is the size of the array"
             )
         if not any(word.startswith("-") and "h" in word for word in words):  # no --help, -h or -xh
-            self.usage = (
-                argparse.SUPPRESS
-            )  # only the help shows it, and argparse would format it in every run
-        arguments, unknown = self.parse_known_intermixed_args(words, *given, **options)
+            # Only the help shows the usage, and argparse would make it in every run.
+            self.usage = argparse.SUPPRESS
+        arguments, unknown = self.parse_known_intermixed_args([*self._joined(words)], *given, **options)
         if unknown:
             self.error(f"unrecognized arguments: {' '.join(unknown)}{self._hint(unknown[0])}")
         if log := os.environ.get("BAMS3_LOG_REQUESTS", "-").removeprefix("-"):
@@ -66,6 +65,19 @@ class _Parser(argparse.ArgumentParser):
 
             refuse_foreign(log, _is_of_requests, "a log of requests")
         return arguments
+
+    def _joined(self, words: Sequence[str]) -> Iterator[str]:
+        """Join an option and its value where the value begins with a hyphen: argparse would take it for an option."""
+        rest = iter(words)
+        for word in rest:
+            action = self._option_string_actions.get(word)
+            value = next(rest, None) if action and action.nargs is None else None
+            if value is None or not value.startswith("-") or value in self._option_string_actions:
+                yield from (word,) if value is None else (word, value)
+            else:
+                yield f"{word}={value}" if word.startswith("--") else f"{word}{value}"
+            if word == "--":
+                yield from rest
 
     def _hint(self, word: str) -> str:
         name = word.partition("=")[0]
@@ -128,6 +140,16 @@ def explain(arguments: argparse.ArgumentParser, instead: Mapping[str, str]) -> N
     """Add options, not shown in the help, that are refused with what to do instead of them."""
     for name, what in instead.items():
         arguments.add_argument(name, action=_Explain, nargs="?", help=argparse.SUPPRESS, instead=what)
+
+
+class EachBit(argparse.Action):
+    """An option for FLAG bits that adds up if it is repeated, as in samtools view; its default counts if it is not."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        seen = vars(namespace).setdefault("repeatable", set())
+        before = getattr(namespace, self.dest) if self.dest in seen else 0
+        seen.add(self.dest)
+        setattr(namespace, self.dest, before | values)
 
 
 class _SetEnvironment(argparse.Action):

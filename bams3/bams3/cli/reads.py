@@ -4,26 +4,27 @@ import argparse
 from typing import Any
 
 from bams3.bam.flags import NOT_COUNTED
-from bams3.cli.options import Options, flag_bits
+from bams3.cli.options import EachBit, Options, flag_bits
 from bams3.errors import UsageError
 
 
 def add_filters(arguments: Options) -> None:
     """Add the options that select reads, as in samtools view; `filter_of` evaluates them."""
     arguments.add_argument(
-        "-f", "--require-flags", type=flag_bits, default=0, metavar="FLAG",
+        "-f", "--require-flags", action=EachBit, type=flag_bits, default=0, metavar="FLAG",
         help="only reads with all of these FLAG bits",
     )  # fmt: skip
     arguments.add_argument(
-        "-F", "--exclude-flags", type=flag_bits, default=0, metavar="FLAG",
+        "-F", "--exclude-flags", action=EachBit, type=flag_bits, default=0, metavar="FLAG",
         help="only reads with none of these FLAG bits",
     )  # fmt: skip
     arguments.add_argument(
         "-q", "--min-MQ", type=int, default=0, metavar="N", help="only reads with MAPQ N or more"
     )
     arguments.add_argument(
-        "-r", "--read-group", metavar="ID", help="only reads of this read group, or without one"
-    )
+        "-r", "--read-group", action="append", metavar="ID",
+        help="only reads of this read group, or without one; if repeated, of any of them",
+    )  # fmt: skip
     arguments.add_argument(
         "-e", "--filter", "--expr", metavar="EXPR", help="only reads that match this samtools filter expression"
     )  # fmt: skip
@@ -33,8 +34,13 @@ def filter_of(args: Any) -> Any:
     """Return the `RecordFilter` that the options of `add_filters` describe."""
     from bams3.select.query import RecordFilter
 
+    groups = None if vars(args).get("-R") else args.read_group  # samtools joins them
     return RecordFilter(
-        args.require_flags, args.exclude_flags, args.min_MQ, args.read_group, _expression(args.filter)
+        args.require_flags,
+        args.exclude_flags,
+        args.min_MQ,
+        groups and tuple(groups),
+        _expression(args.filter),
     )
 
 

@@ -42,7 +42,7 @@ def add_view_options(arguments: argparse.ArgumentParser) -> None:
         if metavar is None:
             group.add_argument(*names, dest=dest, action="store_true", help=description)
         else:
-            group.add_argument(*names, dest=dest, metavar=metavar, help=description)
+            group.add_argument(*names, dest=dest, action="append", metavar=metavar, help=description)
     for name in _IGNORED:
         arguments.add_argument(name, action="store_true", help=argparse.SUPPRESS)
     explain(arguments, _EXPLAINED)
@@ -51,9 +51,10 @@ def add_view_options(arguments: argparse.ArgumentParser) -> None:
 def files_given(args: Any) -> list[str]:
     """Return the paths of the files that the options name."""
     given = [
-        (metavar, str(getattr(args, name)))
+        (metavar, str(value))
         for (name, *_), metavar, _ in PASSED
-        if metavar in ("FILE", "TAG:FILE") and getattr(args, name) is not None
+        if metavar in ("FILE", "TAG:FILE")
+        for value in getattr(args, name) or ()
     ]
     return [
         value.removeprefix("^") if metavar == "FILE" else value.partition(":")[2] for metavar, value in given
@@ -63,17 +64,21 @@ def files_given(args: Any) -> list[str]:
 def passed_on(args: Any) -> list[str]:
     """Return the options to pass on, as words.
 
-    With `-p`, what becomes of a read depends on all filters, so those of `add_filters` are passed on, too.
+    With `-p`, what becomes of a read depends on all filters, so those of `add_filters` are passed on, too. With `-R`,
+    `-r` adds a read group to its list. An option that is repeated is passed on as often; samtools has a rule for each.
     """
     chosen = []
     if getattr(args, "-p"):
         chosen += ["-f", str(args.require_flags), "-F", str(args.exclude_flags), "-q", str(args.min_MQ)]
-        chosen += ["-r", args.read_group] if args.read_group is not None else []
         chosen += ["-e", args.filter] if args.filter is not None else []
+    if getattr(args, "-p") or getattr(args, "-R"):
+        chosen += [word for group in args.read_group or () for word in ("-r", group)]
     for (name, *_), metavar, _ in PASSED:
-        value = getattr(args, name)
+        given = getattr(args, name)
         if name == "-p" and args.count:  # then only reads that pass are counted
             continue
-        if value is not None and value is not False:
-            chosen += [name] if metavar is None else [name, value]
+        if metavar is None:
+            chosen += [name] if given else []
+        else:
+            chosen += [word for value in given or () for word in (name, value)]
     return chosen

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -15,7 +14,7 @@ from bams3.coverage.selection import Accept, beyond_flags
 from bams3.coverage.tally import Tally
 from bams3.errors import UsageError
 from bams3.output.files import all_or_none
-from bams3.shown import shown
+from bams3.warned import warn as to_log
 
 if TYPE_CHECKING:
     from bams3.coverage.bedfile import BedFile
@@ -55,7 +54,7 @@ def write_coverage(
     """
     options = options or CoverageOptions()
     with all_or_none(prefix, [str(options.by), *inputs] if options.by else inputs) as create:
-        run = _Run(create, references, options, warn or _to_stderr)
+        run = _Run(create, references, options, warn or to_log)
         run.all_contigs(
             contig_depths(
                 run.contigs, row_groups_of, options, run.incremental, accept=accept, stretches_of=stretches_of
@@ -329,7 +328,3 @@ class _Run:
         self._distribute("total", self.histogram, self.region_histogram)
         for file in self.files:
             file.close()
-
-
-def _to_stderr(note: str) -> None:
-    print(shown(f"bams3: {note}"), file=sys.stderr)

@@ -1,5 +1,6 @@
 """Reading a dataset: manifest, header, index, and the row groups that overlap a region."""
 
+import os
 import zlib
 from bisect import bisect_left, bisect_right
 from collections import Counter
@@ -122,6 +123,8 @@ class DatasetReader:
         return data
 
     def _why_not(self) -> str:
+        if not (self.remote or os.path.lexists(self.storage.root)):
+            return "no such file or directory; check the path"
         with suppress(OSError):  # it is enough to say that there is none
             if self.storage.exists(layout.PLAN):
                 return (

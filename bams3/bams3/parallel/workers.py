@@ -7,6 +7,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from bams3.errors import UsageError
+from bams3.warned import warn
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -74,12 +75,10 @@ def warn_of_memory(workers: int) -> None:
 
     needed, memory = BASE_MEMORY + workers * WORKER_MEMORY, available_memory()
     if memory is not None and needed > memory:
-        import logging
-
-        logging.getLogger(__name__).warning(
-            "%d workers may need %d MB of memory, and %d MB are available; use fewer, or --workers auto",
-            workers, needed // 10**6, memory // 10**6,
-        )  # fmt: skip
+        warn(
+            f"{workers} workers may need {needed // 10**6} MB of memory, and {memory // 10**6} MB are available; "
+            "use fewer, or --workers auto"
+        )
 
 
 class Workers:

@@ -41,13 +41,13 @@ class RecordFilter(NamedTuple):
     """Conditions on records other than their position; they match the options of `samtools view`.
 
     `require`, `exclude`: FLAG bits that must all be set, or all be clear (-f, -F). `min_mapq`: least mapping quality
-    (-q). `read_group`: -r; records without an RG tag pass, as in samtools. `expression`: -e.
+    (-q). `read_groups`: only records of these (-r), or without an RG tag, as in samtools. `expression`: -e.
     """
 
     require: int = 0
     exclude: int = 0
     min_mapq: int = 0
-    read_group: str | None = None
+    read_groups: tuple[str, ...] | None = None
     expression: Expression | None = None
 
     def verdict(self, group: RowGroup) -> bool | None:
@@ -60,7 +60,7 @@ class RecordFilter(NamedTuple):
         ):
             return False
         looks_inside = (
-            self.read_group is not None
+            self.read_groups is not None
             or self.expression is not None
             or group.zone.flags_all & self.require != self.require
             or group.zone.flags_any & self.exclude
@@ -72,7 +72,7 @@ class RecordFilter(NamedTuple):
     def fields(self) -> frozenset[str]:
         """Names of the fields of `FilterColumns` that `apply` reads."""
         fields = self.expression.fields if self.expression else ()
-        return frozenset(fields) | ({"[RG]"} if self.read_group is not None else set())
+        return frozenset(fields) | ({"[RG]"} if self.read_groups is not None else set())
 
     def apply(self, mask: bytearray, group: RowGroup, dataset: Dataset) -> None:
         """Clear the entries of `mask`, shape (n,), whose records do not pass. Decodes only the columns it needs."""
@@ -80,9 +80,9 @@ class RecordFilter(NamedTuple):
             keep_flags(mask, group.flag, self.require, self.exclude)
         if self.min_mapq:
             keep_mapq(mask, group.mapq, self.min_mapq)
-        if self.read_group is not None and 1 in mask:
+        if self.read_groups is not None and 1 in mask:
             for i, value in enumerate(group.tag("RG")):
-                if value is not None and value != self.read_group:
+                if value is not None and value not in self.read_groups:
                     mask[i] = 0
         if self.expression is not None and 1 in mask:
             import numpy as np

@@ -65,7 +65,8 @@ class SamText(Feed):
             yield portion
         if not self._at_start:
             raise SourceError(
-                f"{self.name}: the last line has no newline; it is truncated, or complete but for a newline"
+                f"{self.name}: the last line does not end with a newline, so the file may be truncated; "
+                "add a newline if the line is complete, else get the file again"
             )
 
     def _count(self, portion: bytes) -> None:

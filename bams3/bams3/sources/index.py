@@ -14,12 +14,12 @@ from itertools import accumulate, groupby
 
 from bams3.errors import SourceError
 from bams3.inflate import FREE, RATIO
-from bams3.shown import shown
 from bams3.sources.bgzf import MAGIC as BGZF_MAGIC
 from bams3.sources.bgzf import BlockReader
 from bams3.sources.extents import BEYOND, WIDTH, extents
 from bams3.sources.files import expect_regular, input_at, name_beside
 from bams3.sources.inputs import Input, source_error
+from bams3.warned import warn
 
 INT32 = struct.Struct("<i")
 BIN = {"BAI": struct.Struct("<Ii"), "CSI": struct.Struct("<IQi")}
@@ -67,11 +67,7 @@ class Index:
         written, changed = file.modified(), alignments.modified()
         outdated = written is not None and changed is not None and written < changed
         if outdated:
-            import logging
-
-            logging.getLogger(__name__).warning(
-                "The index file is older than the data file: %s", shown(file.name)
-            )
+            warn(f"The index file is older than the data file: {file.name}")
         if data[:4] == BGZF_MAGIC:
             data = _inflated(data, file.name)
         return cls(file.name, data, n_ref=n_ref, file_size=alignments.size(), outdated=outdated)

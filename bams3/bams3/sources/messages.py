@@ -2,6 +2,8 @@
 
 import re
 
+from bams3.warned import warn
+
 TRUNCATED = "the file ends without an end-of-file marker; the records it has are converted"
 END_MISSING = "EOF marker is absent"
 LOSSY = (
@@ -30,9 +32,7 @@ MOST = 10
 
 def show(name: str, said: str) -> None:
     """Log a warning about a file whose data are used nevertheless."""
-    import logging
-
-    logging.getLogger(__name__).warning("%s: %s", name, said)
+    warn(f"{name}: {said}")
 
 
 class Messages:
