@@ -1,11 +1,13 @@
-"""Inputs that libFuzzer chooses (atheris): what reaches new blocks of kernels, or of Python, is changed further.
+"""Inputs that libFuzzer chooses (atheris): what reaches new blocks of the kernels is changed further.
 
-    make fuzz-guided                                      # every parser for half a minute, on the sanitized build
-    make fuzz-guided GUIDED="--seconds 600 filter stored" # some, and longer
-    make fuzz-guided GUIDED="--replay FILE stored"        # an input that failed
+    make fuzz-guided                                        # every parser for half a minute
+    make fuzz-guided GUIDED="--seconds 600 records stored"  # some, and longer
+    make fuzz-guided GUIDED="--replay FILE stored"          # an input that failed
 
 Parsers are those of text (`texts`) and what is near to the kernels (`kernels`). Inputs that reached something new are
-kept in build/fuzz/corpus, from which the next campaign goes on; those that failed are in build/fuzz.
+kept in build/fuzz/corpus, from which the next campaign goes on; those that failed are in build/fuzz. On another build
+than the sanitized one, it is the lines of Python that count: for parsers of text, `PYTHONPATH=support python -m
+fuzz.guided filter` in tests.
 """
 
 from __future__ import annotations
@@ -19,22 +21,23 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import partial
 from pathlib import Path
 
 import atheris
 from atheris import core_with_libfuzzer
 
-with atheris.instrument_imports(include=["bams3"]):
+PROGRAM = ctypes.CDLL(None)
+SANITIZED = hasattr(PROGRAM, "bams3_counters")  # then kernels guide; libasan takes what Python would say
+with nullcontext() if SANITIZED else atheris.instrument_imports(include=["bams3"]):
     from bams3.errors import Bams3Error
 
+    from fuzz.blocks import counter
+    from fuzz.campaign import attempt
     from fuzz.kernels import KERNELS
+    from fuzz.seeds import Seeds
     from fuzz.texts import PARSERS, read_text
-
-from fuzz.blocks import counter
-from fuzz.campaign import attempt
-from fuzz.seeds import Seeds
 
 READS: dict[str, Callable[[bytes], object]] = {
     **{name: kernel.read for name, kernel in KERNELS.items()},
@@ -102,7 +105,11 @@ def turn(name: str, seconds: int, folder: Path) -> tuple[int, bool]:
         with said.open("w") as file:
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
-        words = (f"-max_total_time={seconds}", f"-artifact_prefix={folder}/{name}-", str(folder / "corpus" / name))
+        words = (
+            f"-max_total_time={seconds}",
+            f"-artifact_prefix={folder}/{name}-",
+            str(folder / "corpus" / name),
+        )
         fuzz(READS[name], (*OPTIONS, *words))
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     executed = EXECUTED.search(said.read_text(errors="replace"))
@@ -117,10 +124,9 @@ def fuzz(read: Callable[[bytes], object], options: Iterable[str]) -> None:
         with suppress(Bams3Error):
             read(data)
 
-    program = ctypes.CDLL(None)
-    with suppress(ValueError):
-        number = ctypes.c_uint64.in_dll(program, "bams3_number_of_counters").value
-        first = ctypes.addressof(ctypes.c_uint8.in_dll(program, "bams3_counters"))
+    if SANITIZED:
+        number = ctypes.c_uint64.in_dll(PROGRAM, "bams3_number_of_counters").value
+        first = ctypes.addressof(ctypes.c_uint8.in_dll(PROGRAM, "bams3_counters"))
         fuzzer = ctypes.CDLL(core_with_libfuzzer.__file__)
         fuzzer.__sanitizer_cov_8bit_counters_init(ctypes.c_void_p(first), ctypes.c_void_p(first + number))
     atheris.Setup([sys.argv[0], *options], read_input)

@@ -15,6 +15,7 @@ from bams3.operations.convert import convert
 from mounts import running
 from served import serving
 
+from soak import stream
 from soak.load import Mount, Server, Truth
 from soak.watch import Sample, sample, verdict
 
@@ -24,17 +25,29 @@ READS = Path(__file__).parents[1] / "data/illumina_wgs_NA12878.bam"
 def main() -> int:
     """Returns the exit code: 1 if something grew, or an answer was wrong."""
     options = argparse.ArgumentParser(
-        prog="python -m soak", description="Serve and mount a dataset under load: nothing may grow, or be wrong."
+        prog="python -m soak",
+        description="Serve and mount a dataset under load: nothing may grow, or be wrong.",
     )
     options.add_argument("bam", nargs="?", type=Path, default=READS, help=f"reads to convert [{READS.name}]")
     options.add_argument("--minutes", type=float, default=60, help="how long [60]")
     options.add_argument("--clients", type=int, default=4, help="of the server, and as many of the mount [4]")
-    options.add_argument("--pause", type=float, default=0, help="seconds that a client rests after an answer [0]")
-    options.add_argument("--memory", type=int, default=32, help="MiB for decoded records, as of `bams3 serve` [32]")
+    options.add_argument(
+        "--pause", type=float, default=0, help="seconds that a client rests after an answer [0]"
+    )
+    options.add_argument(
+        "--memory", type=int, default=32, help="MiB for decoded records, as of `bams3 serve` [32]"
+    )
     options.add_argument("--every", type=float, default=5, help="seconds between two samples [5]")
+    options.add_argument(
+        "--convert", type=int, metavar="READS", help="convert a stream of so many reads instead"
+    )
     given = options.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        return soak(given, Path(name))
+        return (
+            stream.soak(given.bam, given.convert, given.every, Path(name))
+            if given.convert
+            else soak(given, Path(name))
+        )
 
 
 def soak(given: argparse.Namespace, folder: Path) -> int:

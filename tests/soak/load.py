@@ -66,7 +66,12 @@ class Server:
 
     def ask(self, chance: random.Random) -> None:
         """One request of some kind."""
-        kinds: tuple[Callable[[random.Random], None], ...] = (self.range, self.htsget, self.index, self.give_up)
+        kinds: tuple[Callable[[random.Random], None], ...] = (
+            self.range,
+            self.htsget,
+            self.index,
+            self.give_up,
+        )
         chance.choices(kinds, (6, 3, 1, 1))[0](chance)
 
     def get(self, path: str, **headers: str) -> tuple[int, bytes]:
@@ -98,7 +103,9 @@ class Server:
             file.flush()
             with pysam.AlignmentFile(file.name) as reads:
                 found = [
-                    (read.pos, read.flag, read.query_name) for read in reads if overlaps(read, reference, start, end)
+                    (read.pos, read.flag, read.query_name)
+                    for read in reads
+                    if overlaps(read, reference, start, end)
                 ]
         same(found, self._truth.reads[number], f"{contig}:{start}-{end} (0-based) by htsget")
 
@@ -122,7 +129,11 @@ class Server:
 def overlaps(read: Any, reference: int, start: int, end: int) -> bool:
     """Whether htslib finds a read there."""
     last = read.reference_end or read.reference_start + 1
-    return read.reference_id == reference and read.reference_start < end and max(last, read.reference_start + 1) > start
+    return (
+        read.reference_id == reference
+        and read.reference_start < end
+        and max(last, read.reference_start + 1) > start
+    )
 
 
 class Mount:
@@ -142,4 +153,8 @@ class Mount:
             for _ in range(8):
                 start, length = self._truth.span(chance)
                 found_bytes = os.pread(file.fileno(), length, start)
-                same(found_bytes, self._truth.bytes_at(start, length), f"bytes {start}+{length} of the mounted file")
+                same(
+                    found_bytes,
+                    self._truth.bytes_at(start, length),
+                    f"bytes {start}+{length} of the mounted file",
+                )
