@@ -222,7 +222,7 @@ def _workers(text: str) -> int:
     from bams3.parallel.workers import warn_of_memory, worker_count
 
     count = worker_count(text)
-    if text != "auto":
+    if text != "auto" or count == 1:  # of more, auto takes as many as fit
         warn_of_memory(count)
     return count
 

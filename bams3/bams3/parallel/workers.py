@@ -76,10 +76,12 @@ def warn_of_memory(workers: int) -> None:
     if memory is not None and needed > memory:
         import logging
 
+        who, advice = f"{workers} workers", "use fewer, or --workers auto"
+        if workers == 1:
+            who, advice = "1 worker", "allow more, or the kernel may kill the command"
         logging.getLogger(__name__).warning(
-            "%d workers may need %d MB of memory, and %d MB are available; use fewer, or --workers auto",
-            workers, needed // 10**6, memory // 10**6,
-        )  # fmt: skip
+            "%s may need %d MB of memory, and %d MB are available; %s", who, needed // 10**6, memory // 10**6, advice
+        )
 
 
 class Workers:
