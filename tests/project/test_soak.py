@@ -1,12 +1,16 @@
 """What `make soak` says of samples, and a short soak: see tests/soak, and CONTRIBUTING.md for an hour of it."""
 
 import os
+import random
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from peers import need
+from bams3.operations.convert import convert
+from peers import DATA, need
+from served import serving
+from soak.load import Server, Truth
 from soak.watch import ALLOWED, Sample, sample, verdict
 
 TESTS = Path(__file__).parents[1]
@@ -55,3 +59,16 @@ def test_a_short_soak(what: list[str]) -> None:
     )  # fmt: skip
     assert "WRONG" not in done.stdout, done.stdout + done.stderr
     assert ("reads are in the dataset" if "--convert" in what else ", 0 wrong") in done.stdout, done.stderr
+
+
+def test_answers_that_are_given_up_leave_nothing(tmp_path: Path) -> None:
+    """They are cycles of objects, which hold what was not sent. A command that ends soon need not look for cycles."""
+    dataset, chance = tmp_path / "x.bams3", random.Random(1)
+    convert(DATA / "illumina_wgs_NA12878.bam", dataset, workers=1)
+    with serving("--memory", 32, "--workers", 1, dataset) as server:
+        client, held = Server(server.url, Truth(dataset, tmp_path)), []
+        for _ in range(2):
+            for _ in range(250):
+                client.give_up(chance)
+            held.append(sample(server.process.pid, 0).memory)
+    assert held[1] - held[0] < 8 * MIB

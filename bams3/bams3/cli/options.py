@@ -212,6 +212,18 @@ def add_decoding(arguments: argparse.ArgumentParser, default: str) -> None:
     add_workers(arguments)
 
 
+def decode_for_long() -> None:
+    """Prepare such a process: freed memory is kept for the next row group. But Python looks for cycles as often as it
+    does by itself: an answer that a client gives up is one, and holds what was not sent."""
+    import gc
+
+    from bams3.buffer import keep_freed_memory
+
+    keep_freed_memory()
+    gc.freeze()
+    gc.set_threshold(700, 10, 10)
+
+
 def _mebibytes(text: str) -> int:
     if not (text.isdecimal() and int(text)):
         raise UsageError(f"--memory {text}: give a positive number")
