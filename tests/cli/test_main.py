@@ -16,8 +16,16 @@ def test_the_garbage_collector_is_left_as_it_was(capfd: pytest.CaptureFixture[st
     ("error", "said"),
     [
         (MemoryError(), "out of memory; use fewer --workers"),
-        (RuntimeError("can't start new thread"), "the system refuses memory or threads (can't start new thread); "),
-        (ImportError("x.so: failed to map segment from shared object"), "the system refuses memory or threads (x.so"),
+        (
+            RuntimeError("can't start new thread"),
+            "the system refuses memory or threads (can't start new thread); ",
+        ),
+        (
+            ImportError("x.so: failed to map segment from shared object"),
+            "the system refuses memory or threads (x.so",
+        ),
+        (RuntimeError("another"), ""),
+        (ImportError("another"), ""),
     ],
 )
 def test_what_the_system_refuses(
@@ -29,11 +37,11 @@ def test_what_the_system_refuses(
         raise error
 
     monkeypatch.setattr("bams3.cli.info.run", refuse)
+    if not said:
+        with pytest.raises(type(error)):
+            main(["stats", "x"])
+        return
     assert main(["stats", "x"]) == 1
     line = capfd.readouterr().err
     assert line.startswith(f"bams3 stats: {said}")
     assert line.count("\n") == 1
-    error.args = ("another",)
-    if not isinstance(error, MemoryError):
-        with pytest.raises(type(error)):
-            main(["stats", "x"])

@@ -81,11 +81,8 @@ def warn_of_memory(workers: int) -> None:
             who, advice = "1 worker", "allow more, or the kernel may kill the command"
         logging.getLogger(__name__).warning(
             "%s may need %d MB of memory, and %d MB are available; %s",
-            who,
-            needed // 10**6,
-            memory // 10**6,
-            advice,
-        )
+            who, needed // 10**6, memory // 10**6, advice,
+        )  # fmt: skip
 
 
 class Workers:
