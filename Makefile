@@ -6,7 +6,9 @@
 # make audit   known weaknesses of dependencies, patterns of weak code, and build/sbom.json: what is installed
 # make fuzz    a million mutations of all that is read, on the bounds-checked build
 # make fuzz-long  as many on a build with sanitizers, where inputs that reach new code are mutated further
+# make fuzz-guided  inputs that libFuzzer chooses, some thousands a second, for parsers and kernels
 # make faults  every system call of every command fails once, and the power at any moment
+# make soak    an hour of serve and mount under load: nothing grows, every answer is right
 # make corpora DIR=…  the alignment files of a folder: what samtools reads comes back equal
 # make bench   the table and the plot of benchmarks/README.md
 # make bench-scale  how cost grows with reads, depth and read length
@@ -36,6 +38,7 @@ INSTALLED = $(VENV)/.installed
 TESTED    = $(VENV)/.tested
 LINTERS   = $(VENV)/.linters
 COVERERS  = $(VENV)/.coverers
+FUZZERS   = $(VENV)/.fuzzers
 AUDITORS  = $(VENV)/.auditors
 PLOTTERS  = $(VENV)/.plotters
 CHECKED   = build/checked/.built
@@ -50,7 +53,7 @@ MAKEFLAGS += --jobs=$(CORES)
 # Tests start thousands of processes: without byte code that is kept, each would compile all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test branches catalog fuzz fuzz-long faults corpora lint audit bench bench-scale igv docs dist setup clean
+.PHONY: demo test branches catalog fuzz fuzz-long fuzz-guided faults soak corpora lint audit bench bench-scale igv docs dist setup clean
 
 setup: $(INSTALLED)
 
@@ -84,6 +87,10 @@ $(PLOTTERS): $(TESTED)
 
 $(COVERERS): $(TESTED)
 	$(call require,branches)
+	@touch $@
+
+$(FUZZERS): $(TESTED)
+	$(call require,fuzz)
 	@touch $@
 
 $(LINTERS): $(INSTALLED)
@@ -139,15 +146,22 @@ fuzz: $(TESTED) $(CHECKED)
 # A report of a sanitizer ends the process; it is in build/fuzz/report.PID.
 LIBRARIES = $(shell $(CC) -print-file-name=libasan.so) $(shell $(CC) -print-file-name=libubsan.so)
 REPORTS   = log_path=$(CURDIR)/build/fuzz/report
+WATCHED   = PYTHONPATH=$(CURDIR)/build/sanitized:$(CURDIR)/tests/support PYTHONMALLOC=malloc \
+    LD_PRELOAD="$(LIBRARIES) $(CURDIR)/build/sanitized/blocks.so" UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1:$(REPORTS) \
+    ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1:max_allocation_size_mb=4096:allow_user_segv_handler=0:quarantine_size_mb=16:malloc_context_size=4:$(REPORTS)
 fuzz-long: $(SANITIZED)
 	mkdir -p build/fuzz
-	cd tests && PYTHONPATH=$(CURDIR)/build/sanitized:$(CURDIR)/tests/support PYTHONMALLOC=malloc \
-	    LD_PRELOAD="$(LIBRARIES) $(CURDIR)/build/sanitized/blocks.so" UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1:$(REPORTS) \
-	    ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1:max_allocation_size_mb=4096:allow_user_segv_handler=0:$(REPORTS) \
-	    $(CURDIR)/$(BIN)/python -m fuzz $(FUZZ)
+	cd tests && $(WATCHED) $(CURDIR)/$(BIN)/python -m fuzz $(FUZZ)
+
+fuzz-guided: $(SANITIZED) $(FUZZERS)
+	mkdir -p build/fuzz
+	cd tests && $(WATCHED) $(CURDIR)/$(BIN)/python -m fuzz.guided $(GUIDED)
 
 faults: $(TESTED)
 	cd tests && PYTHONPATH=$(CURDIR)/tests/support $(CURDIR)/$(BIN)/python -m faults $(FAULTS)
+
+soak: $(TESTED)
+	cd tests && $(RUN) PYTHONPATH=$(CURDIR)/tests/support python -m soak $(SOAK)
 
 corpora: $(TESTED)
 	cd tests && $(CURDIR)/$(BIN)/python -m corpora $(abspath $(DIR))

@@ -334,7 +334,19 @@ def test_the_port_that_another_has(small: Path, capfd: pytest.CaptureFixture[str
     assert "in use; give another --host or --port" in capfd.readouterr().err
 
 
-@pytest.mark.parametrize(("there", "kept"), [(None, 512), (1 << 30, 512), (8 << 30, 2048)])
-def test_memory_for_many_clients(there: int | None, kept: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("there", "many", "one"),
+    [
+        (None, 512, 512),
+        (256 << 20, 128, 128),
+        (1 << 30, 512, 512),
+        (8 << 30, 2048, 512),
+        (64 << 30, 4096, 512),
+    ],
+)
+def test_memory_for_decoded_records(
+    there: int | None, many: int, one: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It follows the limit of the cgroup."""
     monkeypatch.setattr(decoder, "available_memory", lambda: there)
-    assert decoder.bytes_for_many() == kept << 20
+    assert (decoder.bytes_for_many(), decoder.bytes_for_one()) == (many << 20, one << 20)

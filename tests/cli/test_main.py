@@ -10,3 +10,38 @@ def test_the_garbage_collector_is_left_as_it_was(capfd: pytest.CaptureFixture[st
     before = gc.get_freeze_count(), gc.get_threshold()
     assert main(["--version"]) == 0
     assert (gc.get_freeze_count(), gc.get_threshold()) == before
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (MemoryError(), "out of memory; use fewer --workers"),
+        (
+            RuntimeError("can't start new thread"),
+            "the system refuses memory or threads (can't start new thread); ",
+        ),
+        (
+            ImportError("x.so: failed to map segment from shared object"),
+            "the system refuses memory or threads (x.so",
+        ),
+        (RuntimeError("another"), ""),
+        (ImportError("another"), ""),
+    ],
+)
+def test_what_the_system_refuses(
+    error: Exception, said: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Limits of memory and of threads are told in one line; other errors of these kinds are not hidden."""
+
+    def refuse(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("bams3.cli.info.run", refuse)
+    if not said:
+        with pytest.raises(type(error)):
+            main(["stats", "x"])
+        return
+    assert main(["stats", "x"]) == 1
+    line = capfd.readouterr().err
+    assert line.startswith(f"bams3 stats: {said}")
+    assert line.count("\n") == 1

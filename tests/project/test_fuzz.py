@@ -1,5 +1,6 @@
 """Mutations of all that is read, on a small scale: see tests/fuzz, and CONTRIBUTING.md for a campaign."""
 
+import itertools
 import os
 import random
 import signal
@@ -15,6 +16,8 @@ from fuzz.campaign import Campaign, attempt
 from fuzz.commands import SPOILT, Commands
 from fuzz.forged import FORGED, Forged
 from fuzz.in_process import TARGETS
+from fuzz.kernels import KERNELS
+from fuzz.mutate import mutated
 from fuzz.seeds import Seeds
 from fuzz.targets import Target
 
@@ -72,6 +75,18 @@ def test_targets(seeds: Seeds, name: str) -> None:
         assert not what
         refused += was_refused
     assert refused
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_kernels(seeds: Seeds, name: str) -> None:
+    """Inputs to begin with are read, most changed ones are refused, and nothing else happens."""
+    kernel, ended = KERNELS[name], set()
+    for chance, data in zip(mutations(), itertools.cycle(kernel.inputs(seeds))):
+        for each in (data, mutated(data, chance)):
+            refused, what = attempt(kernel.read, each)
+            assert not what
+            ended.add(refused)
+    assert ended == {True, False}
 
 
 def crash(_: object) -> None:

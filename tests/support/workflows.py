@@ -190,7 +190,9 @@ def pretend(directory: Path, config: dict[str, Any]) -> None:
             if not path.exists():
                 path.touch()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("snakemake.executors.touch.Executor.SLEEPING_TIME", 0)  # of each job: in all, a minute of the tests
+        patch.setattr(
+            "snakemake.executors.touch.Executor.SLEEPING_TIME", 0
+        )  # of each job: in all, a minute of the tests
         _execute(directory, "touch", forceall=True)
     for parts in directory.glob("results/datasets/*/_parts"):
         shutil.rmtree(parts)

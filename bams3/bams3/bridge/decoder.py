@@ -13,10 +13,21 @@ Value = TypeVar("Value")
 DEFAULT_BYTES, MOST_BYTES = 512 << 20, 4 << 30
 
 
+def bytes_for_one() -> int:
+    """How many bytes to keep for the programs of one user: `DEFAULT_BYTES`, but at most half of the memory that this
+    process may use."""
+    return _at_most_half(DEFAULT_BYTES)
+
+
 def bytes_for_many() -> int:
     """How many bytes to keep for clients who read here and there: a quarter of the memory that this process may use,
-    but between `DEFAULT_BYTES` and `MOST_BYTES`."""
-    return min(max((available_memory() or 0) // 4, DEFAULT_BYTES), MOST_BYTES)
+    but between `DEFAULT_BYTES` and `MOST_BYTES`, and at most half of it."""
+    return _at_most_half(min(max((available_memory() or 0) // 4, DEFAULT_BYTES), MOST_BYTES))
+
+
+def _at_most_half(kept: int) -> int:
+    memory = available_memory()
+    return kept if memory is None else min(kept, memory // 2)
 
 
 class Decoder(Generic[Value]):

@@ -80,6 +80,10 @@ Run bams3 COMMAND --help for the options of a command. For example:
 """
 
 
+_REFUSED = "can't start new thread", "failed to map segment from shared object"
+"""What Python and the loader of kernels say where an address space or a number of threads is limited."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code. A user's mistake prints one line on stderr, not a traceback.
 
@@ -118,6 +122,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(command, "interrupted", 128 + (stop.args[0] if stop.args else signal.SIGINT))
     except MemoryError:
         return _fail(command, "out of memory; use fewer --workers")
+    except (RuntimeError, ImportError) as error:
+        if not any(each in str(error) for each in _REFUSED):
+            raise
+        return _fail(
+            command, f"the system refuses memory or threads ({error}); use fewer --workers, or allow more"
+        )
     finally:
         warned.command = ""
 

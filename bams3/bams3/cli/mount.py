@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from bams3.cli.options import add_decoding, add_help, parser
+from bams3.cli.options import add_decoding, add_help, decode_for_long, parser
 from bams3.errors import UsageError
 
 _EXAMPLE = """\
@@ -28,7 +28,7 @@ def run(command: str, argv: list[str]) -> int:
     options.add_argument(
         "mountpoint", metavar="MOUNTPOINT", help="an empty folder, or a new one, which is removed at the end"
     )
-    add_decoding(options, "512")
+    add_decoding(options, "512, or half of what there is")
     add_help(options)
     end = argv.index("--") if "--" in argv else len(argv)
     args = options.parse_args(argv[:end])
@@ -62,10 +62,11 @@ def _mount(args: Any, words: list[str]) -> int:
 
 
 def _files(args: Any) -> Any:
-    from bams3.bridge.decoder import DEFAULT_BYTES, Decoder
+    from bams3.bridge.decoder import Decoder, bytes_for_one
     from bams3.bridge.shelf import datasets_of, files
-    from bams3.buffer import keep_freed_memory
     from bams3.parallel.workers import worker_count
 
-    keep_freed_memory()
-    return files(datasets_of(args.sources), Decoder(args.memory or DEFAULT_BYTES, worker_count(args.workers)))
+    decode_for_long()
+    return files(
+        datasets_of(args.sources), Decoder(args.memory or bytes_for_one(), worker_count(args.workers))
+    )

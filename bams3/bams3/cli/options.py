@@ -238,6 +238,18 @@ def add_decoding(arguments: argparse.ArgumentParser, default: str) -> None:
     add_workers(arguments)
 
 
+def decode_for_long() -> None:
+    """Prepare such a process: freed memory is kept for the next row group. But Python looks for cycles as often as it
+    does by itself: an answer that a client gives up is one, and holds what was not sent."""
+    import gc
+
+    from bams3.buffer import keep_freed_memory
+
+    keep_freed_memory()
+    gc.freeze()
+    gc.set_threshold(700, 10, 10)
+
+
 def _mebibytes(text: str) -> int:
     if not (text.isdecimal() and int(text)):
         raise UsageError(f"--memory {text}: give a positive number")
@@ -248,7 +260,7 @@ def _workers(text: str) -> int:
     from bams3.parallel.workers import warn_of_memory, worker_count
 
     count = worker_count(text)
-    if text != "auto":
+    if text != "auto" or count == 1:  # of more, auto takes as many as fit
         warn_of_memory(count)
     return count
 

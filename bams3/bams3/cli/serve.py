@@ -4,7 +4,7 @@ import os
 import sys
 from typing import Any
 
-from bams3.cli.options import add_decoding, add_help, parser
+from bams3.cli.options import add_decoding, add_help, decode_for_long, parser
 from bams3.errors import UsageError
 from bams3.storage import is_remote
 
@@ -57,7 +57,7 @@ def run(command: str, argv: list[str]) -> int:
         help="offer the bigWig file NAME.bw of this folder or prefix with the dataset NAME, such as results/coverage "
         "of the workflow",
     )  # fmt: skip
-    add_decoding(options, "a quarter of what there is, from 512 to 4096")
+    add_decoding(options, "a quarter of what there is, from 512 to 4096, but at most half")
     add_help(options)
     args = options.parse_args(argv)
     if args.public and args.tokens:
@@ -79,10 +79,9 @@ def _serve(args: Any) -> int:
     from bams3.bridge.http_app import application
     from bams3.bridge.http_server import is_local, listen, run, url_of
     from bams3.bridge.library import Library
-    from bams3.buffer import keep_freed_memory
     from bams3.parallel.workers import worker_count
 
-    keep_freed_memory()
+    decode_for_long()
     workers = worker_count(args.workers)
     tokens = Tokens(args.tokens) if args.tokens else None
     library = Library(args.sources, Decoder(args.memory or bytes_for_many(), workers), args.bigwigs)

@@ -1,6 +1,11 @@
 """Extended regular expressions of POSIX, as samtools has them; Python's differ."""
 
+import re
+
 from bams3.errors import UsageError
+
+MOST_NODES = 1 << 16
+_PART = re.compile(rb"\\.|\{(?P<least>\d{0,9})(?:,(?P<most>\d{0,9}))?\}|.", re.DOTALL)
 
 cdef extern from "<regex.h>" nogil:
     enum:
@@ -8,6 +13,46 @@ cdef extern from "<regex.h>" nogil:
     int regcomp(regex_t *pattern, const char *text, int flags)
     size_t regerror(int code, const regex_t *pattern, char *text, size_t size)
     void regfree(regex_t *pattern)
+
+
+def nodes(bytes text not None):
+    """About how many nodes the C library makes of an expression, up to MOST_NODES and some more: it copies what is
+    repeated, also within what is."""
+    outer = []
+    at = inside = last = 0  # nodes of the group so far, of which those of the last part
+    while at < len(text) and inside <= MOST_NODES:
+        part = _PART.match(text, at)
+        what, at, times = part[0], part.end(), 1
+        if what == b"+":
+            times = 2
+        elif part["least"] is not None:
+            times = max(int(part["least"] or 0), int(part["most"] or 0))
+        if what == b"(":
+            outer.append(inside)
+            inside = last = 0
+        elif what == b")" and outer:
+            last = inside + 1
+            inside = outer.pop() + last
+        elif times > 1:
+            inside += last * (times - 1)
+            last *= times
+        elif what not in (b"*", b"?"):
+            inside, last = inside + 1, 1
+            at = _after_bracket(text, at) if what == b"[" else at
+    return inside + sum(outer)
+
+
+cdef Py_ssize_t _after_bracket(bytes text, Py_ssize_t at):
+    """Where a bracket expression ends, of which `[` is before `at`."""
+    at += text[at : at + 1] == b"^"
+    at += text[at : at + 1] == b"]"
+    while at < len(text) and text[at : at + 1] != b"]":
+        if text[at : at + 2] in (b"[:", b"[.", b"[="):
+            end = text.find(text[at + 1 : at + 2] + b"]", at + 2)
+            at = len(text) if end < 0 else end + 2
+        else:
+            at += 1
+    return at + 1
 
 
 cdef class Pattern:
@@ -18,10 +63,12 @@ cdef class Pattern:
         cdef char[256] message
         if not text:
             return
+        shown = text.decode("utf-8", "backslashreplace")
+        if nodes(text) > MOST_NODES:
+            raise UsageError(f"{shown!r} repeats what it repeats too often; write it with fewer repetitions")
         code = regcomp(&self.compiled, text, REG_EXTENDED)
         if code:
             regerror(code, &self.compiled, message, sizeof(message))
-            shown = text.decode("utf-8", "backslashreplace")
             raise UsageError(f"{shown!r} is not a regular expression: {message.decode()}")
         self.given = True
 

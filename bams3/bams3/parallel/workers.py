@@ -75,9 +75,11 @@ def warn_of_memory(workers: int) -> None:
 
     needed, memory = BASE_MEMORY + workers * WORKER_MEMORY, available_memory()
     if memory is not None and needed > memory:
+        who, advice = f"{workers} workers", "use fewer, or --workers auto"
+        if workers == 1:
+            who, advice = "1 worker", "allow more, or the kernel may kill the command"
         warn(
-            f"{workers} workers may need {needed // 10**6} MB of memory, and {memory // 10**6} MB are available; "
-            "use fewer, or --workers auto"
+            f"{who} may need {needed // 10**6} MB of memory, and {memory // 10**6} MB are available; {advice}"
         )
 
 

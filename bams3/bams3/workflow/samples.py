@@ -77,7 +77,11 @@ def check_files(row: Row, reference: str, places: Places) -> None:
     name = row["sample"]
     if "dataset" in row:
         if not is_there(row) and not places.run.is_module:
-            what = "is not a bams3 dataset (no _metadata.json)" if os.path.exists(row["dataset"]) else "does not exist"
+            what = (
+                "is not a bams3 dataset (no _metadata.json)"
+                if os.path.exists(row["dataset"])
+                else "does not exist"
+            )
             raise ConfigurationError(f"sample {name}: {row['dataset']} {what}")
     elif is_local(row["alignments"]):
         if not is_there(row) and not places.run.is_module:
