@@ -12,8 +12,7 @@ from bams3.codec.partial import partial
 from bams3.errors import FormatError
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from row_groups import columns, decoded, encode, refusals
-from test_kinetics import by_the_document
+from row_groups import by_the_document, columns, decoded, encode, refusals
 
 CELLS = [bytes(random.Random(number).choices(b"ACGT", k=16)) for number in range(300)]
 
