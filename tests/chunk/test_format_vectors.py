@@ -4,9 +4,11 @@ import re
 from pathlib import Path
 
 import hostile
+import pytest
 import row_groups
 from bams3.codec import byte_model
 from bams3.codec.rans import decode
+from bams3.errors import FormatError
 from reader.bases import Sequences, qualities
 from reader.columns import cigars
 from reader.container import read_chunk
@@ -15,6 +17,7 @@ from reader.integers import name_hash
 from reader.models import byte_model as read_bytes
 from reader.modifications import Listed
 from reader.records import Records
+from row_groups import by_the_document
 
 TEXT = (Path(__file__).parents[2] / "docs/format.md").read_text().split("## Test vectors")[1]
 
@@ -76,6 +79,58 @@ def test_models_of_bases() -> None:
             row[4] for row in given
         ]
         assert row_groups.decoded(streams, reads) == b"".join(reads)
+
+
+def arrays(text: str) -> list[int]:
+    """The elements of an array of moves."""
+    stride, *ones = re.findall(
+        r"\d+", text.replace("ten times 1", "1 " * 10).replace("260 times 0", "0 " * 260)
+    )
+    return [int(value) for value in (stride, *ones)]
+
+
+def test_kinetics() -> None:
+    table = rows("Kinetics")
+    given, stored = table[:2], {name: bytes.fromhex(data) for name, data in table[4:]}
+    reads = [
+        hostile.record(
+            ref=0, pos=9, flag=int(flag), sequence=seq.encode(), name=b"r", cigar=[(10, 0)], quality=bytes(10),
+            tags=[hostile.tag("fi", "BC", [int(value) for value in fi.split()]), hostile.tag("mv", "Bc", arrays(mv))],
+        )
+        for flag, seq, fi, mv in given
+    ]  # fmt: skip
+    assert_decoded(stored, reads)
+
+
+def test_related_texts() -> None:
+    table = rows("Related texts")
+    given, stored = table[:5], {name: bytes.fromhex(data) for name, data in table[7:]}
+    names = [b"r0", b"r1", b"r2", b"r2", b"r4"]
+    reads = [
+        hostile.record(
+            ref=0, pos=9, flag=0, name=name, sequence=b"ACGT", cigar=[(4, 0)], quality=bytes(4),
+            tags=[
+                hostile.tag(tag, "Z", text.encode())
+                for tag, text in zip(("CR", "CB", "UR", "UB"), texts, strict=True)
+                if text
+            ],
+        )
+        for name, texts in zip(names, given, strict=True)
+    ]  # fmt: skip
+    assert_decoded(stored, reads)
+
+
+def assert_decoded(stored: dict[str, bytes], reads: list[bytes]) -> None:
+    """The streams of tags that the page gives are those of the reads."""
+    encoded = row_groups.encode(reads)
+    streams = {name: data for name, data in encoded.items() if not name.startswith("tag.")} | stored
+    assert row_groups.decoded(streams, reads) == b"".join(reads)
+    rebuilt = by_the_document(streams, reads)
+    assert [read[len(read) - len(tags) :] for read, tags in zip(reads, rebuilt, strict=True)] == rebuilt
+    for name in stored:
+        if len(stored[name]) > 1:
+            with pytest.raises(FormatError):
+                row_groups.decoded(streams | {name: stored[name][:-1]}, reads)
 
 
 def test_name_hash() -> None:

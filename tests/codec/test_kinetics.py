@@ -10,10 +10,7 @@ from bams3.codec import encoder
 from bams3.errors import FormatError
 from hypothesis import given
 from hypothesis import strategies as st
-from reader.bases import Sequences
-from reader.columns import cigars, partners
-from reader.tags import Derived, tags
-from row_groups import columns, decoded, encode, refusals
+from row_groups import by_the_document, columns, decoded, encode, refusals
 
 TURNED = bytes.maketrans(b"ACGT", b"TGCA")
 
@@ -24,14 +21,6 @@ def read(sequence: bytes, flag: int, arrays: dict[str, list[int]]) -> bytes:
         ref=0, pos=9, flag=flag, sequence=sequence, cigar=[(len(sequence), 0)], quality=bytes(len(sequence)),
         tags=[hostile.tag(name[:2], "B" + name[2], values) for name, values in arrays.items()],
     )  # fmt: skip
-
-
-def by_the_document(streams: dict[str, bytes], records: list[bytes]) -> list[bytes]:
-    """The tags of the records, as a decoder that follows docs/format.md has them."""
-    group, cigar = columns(streams, records), cigars(streams)
-    sequences, flag = Sequences(streams, list(group.pos), cigar), list(group.flag)
-    derived = Derived(sequences, bytes(group.mapq), [], partners([-1] * len(flag), flag))
-    return tags(streams, cigar, derived, flag)
 
 
 def polymerase_reads(name: str, *, against: bool, count: int = 24) -> list[bytes]:

@@ -30,7 +30,7 @@ from bams3.sources.index import Index
 from fuzz.mutate import lies, mutated, with_footer
 from fuzz.seeds import LEVELS, Seeds
 
-TAGS = ("NM", "MD", "AS", "XS", "RG", "MC", "MQ", "SA", "ML", "MM", "zz", "CG")
+TAGS = ("NM", "MD", "AS", "XS", "RG", "MC", "MQ", "SA", "ML", "MM", "CB", "UB", "zz", "CG")
 HEADER = Header(b"@RG\tID:a\tLB:l\n", (("chr1", 1000), ("chr2", 1000)))
 COLUMNS = tuple(
     name for name in vars(Columns) if not name.startswith("_") and not callable(vars(Columns)[name])

@@ -7,10 +7,11 @@ from collections import ChainMap
 from collections.abc import Callable
 
 from reader.bases import Sequences
-from reader.columns import MATCHES, QUERY, REFERENCE, Cigar, chosen
+from reader.columns import MATCHES, QUERY, REFERENCE, Cigar, chosen, links
 from reader.integers import Streams, short_integers, unpack
 from reader.kinetics import elements, moves
 from reader.modifications import Listed
+from reader.related import RELATED, Texts, related_texts
 
 LETTERS, OPERATIONS = "=ACMGRSVTWYHKDBN", "MIDNSHP=X"
 KINDS = {"A": "c", "c": "b", "C": "B", "s": "h", "S": "H", "i": "i", "I": "I", "f": "f"}
@@ -39,9 +40,11 @@ def layouts(data: bytes) -> list[Layout]:
 class Values:
     """The values that are stored, in the order of the records."""
 
-    def __init__(self, streams: Streams) -> None:
+    def __init__(self, streams: Streams, related: dict[str, list[bytes]]) -> None:
+        """`related`: the texts that are like others, by stream."""
         self.streams = streams
         self.at: dict[str, int] = {}
+        self.related = {name: iter(texts) for name, texts in related.items()}
 
     def take(self, name: str, size: int) -> bytes:
         at = self.at.get(name, 0)
@@ -57,6 +60,8 @@ class Values:
             )
         if kind not in "ZH":
             return self.take(name, SIZES[kind])
+        if name in self.related:
+            return next(self.related[name]) + b"\0"
         if name + ".values" in self.streams:
             return self.streams[name + ".values"].split(b"\0")[self.take(name, 1)[0]] + b"\0"
         at = self.at.get(name, 0)
@@ -122,7 +127,8 @@ class Derived:
 def tags(streams: Streams, cigar: list[Cigar], derived: Derived, flag: list[int]) -> list[bytes]:
     """The tags of every record, as BAM has them."""
     records = list(chosen(short_integers(streams, "tag.layout"), layouts(streams["tag.layouts"])))
-    values, out = Values(ChainMap(kinetics(streams, records, derived.sequences, flag), streams)), []
+    arrays = ChainMap(kinetics(streams, records, derived.sequences, flag), streams)
+    values, out = Values(arrays, related(streams, records)), []
     listed = None
     if "tag.MM:Z.listed" in streams:
         listed = Listed(streams["tag.MM:Z.listed"], derived.sequences, flag)
@@ -152,8 +158,7 @@ def kinetics(
     for name in {name[:9] for name in streams if name[:4] == "tag." and name[9:] in (".tables", ".stride")}:
         counts = list(unpack("I", streams[name + ".count"]))
         if name + ".tables" in streams:
-            wanted = name[4:6], name[7], name[8]
-            holders = [i for i, layout in enumerate(records) for entry in layout if entry[:3] == wanted]
+            holders = holders_of(records, name[4:6], name[7], name[8])
             arrays, tables = list(zip(holders, counts, strict=True)), streams[name + ".tables"]
             out[name] = elements(tables, streams[name + ".values"], SIZES[name[8]], arrays, sequences, flag)
         if name + ".stride" in streams:
@@ -162,6 +167,34 @@ def kinetics(
             out[name] = b"".join(arrays_of)
             out[name + ".count"] = struct.pack(f"<{len(counts)}I", *map(len, arrays_of))
     return out
+
+
+def holders_of(records: list[Layout], *wanted: str) -> list[int]:
+    """The records that have a tag of an id, type and subtype, as often as they have it."""
+    return [i for i, layout in enumerate(records) for entry in layout if entry[:3] == wanted]
+
+
+def related(streams: Streams, records: list[Layout]) -> dict[str, list[bytes]]:
+    """The texts that are like others, by stream."""
+    before = links(streams)
+
+    def texts(tag: str) -> list[bytes]:
+        name = f"tag.{tag}:Z"
+        if name + ".like" in streams:
+            base, group = map(first, RELATED.get(tag, ("", "")))
+            return related_texts(streams, name, holders_of(records, tag, "Z", ""), before, base, group)
+        if name + ".values" in streams:
+            words = streams[name + ".values"].split(b"\0")
+            return [words[index] for index in streams[name]]
+        return streams.get(name, b"").split(b"\0")[:-1]
+
+    def first(tag: str) -> Texts:
+        out = Texts()
+        for i, text in zip(holders_of(records, tag, "Z", ""), texts(tag), strict=True) if tag else ():
+            out.setdefault(i, text)
+        return out
+
+    return {name[:-5]: texts(name[4:6]) for name in streams if name[:4] == "tag." and name[7:] == "Z.like"}
 
 
 def packed(cigar: Cigar) -> list[int]:

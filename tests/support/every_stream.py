@@ -18,13 +18,14 @@ CODECS = {"raw", "constant", "zstd", "rans0", "rans1", "planes", "mixed"}
 _SHORT = [
     "pos", "cigar", "cigar.count", "cigar.length", "cigar.gap", "rank", "border", "mate.ref", "mate.pos",
     "mate.tlen", "seq.length", "seq.mismatches", "seq.mismatch", "reference.other", "seq.literal.other",
-    "tag.layout", "tag.SA:Z.length", "tag.SA:Z.gap",
+    "tag.layout", "tag.SA:Z.length", "tag.SA:Z.gap", "tag.UR:Z.length", "tag.BC:Z.number",
 ]  # fmt: skip
 _OTHERS = [
     "border.hash", "flag", "flag.next", "flag.values", "mapq", "mate", "bin", "cigar.op",
     "cigar.placeholder", "name", "name.pattern", "name.patterns", "reference", "reference.base",
     "seq.substitute", "seq.literal", "seq.literal.base", "seq.pad", "qual", "qual.values", "tag.layouts",
     "tag.aa:A", "tag.nc:c", "tag.nf:f", "tag.CO:Z", "tag.RG:Z", "tag.RG:Z.values", "tag.hh:H",
+    "tag.CB:Z", "tag.CB:Z.like", "tag.CB:Z.place", "tag.CB:Z.letter", "tag.CB:Z.ending", "tag.UR:Z.like",
     "tag.bS:BS", "tag.bS:BS.count", "tag.SA:Z", "tag.SA:Z.op", "tag.XA:Z.op", "tag.OA:Z.op",
 ]  # fmt: skip
 STREAMS = {*_SHORT, *(f"{name}.long" for name in _SHORT), *_OTHERS}
@@ -182,6 +183,33 @@ def kinetics() -> list[dict[str, Any]]:
     return out
 
 
+def barcodes() -> list[dict[str, Any]]:
+    """Reads of 300 cells, several of each molecule, some with an error in the barcode or the UMI; long texts."""
+    chance = random.Random(4)
+    cells = [bytes(chance.choices(b"ACGT", k=16)) for _ in range(300)]
+    samples = [bytes(chance.choices(range(33, 127), k=30)) for _ in range(300)]
+    out = []
+    for number in range(700):
+        if number % 3 == 0:
+            cell, umi = (
+                cells[number if number < 300 else chance.randrange(300)],
+                chance.choices(b"ACGT", k=12),
+            )
+        barcode = cell if number % 9 else cell[:5] + b"T" + cell[6:]
+        texts = {
+            "CR": barcode,
+            "CB": cell + b"-1",
+            "UR": bytes(umi),
+            "UB": bytes(umi),
+            "BC": chance.choice(samples),
+        }
+        if number % 50 == 0:
+            texts |= {"CB": bytes(chance.choices(b"ACGT", k=18)), "UR": bytes(umi) * 30}
+        tags = [hostile.tag(tag, "Z", text) for tag, text in texts.items()]
+        out.append(read(10, name=b"b%d" % number, tags=tags))
+    return out
+
+
 def numbers(sequence: bytes) -> list[int]:
     """One for each base, which follows from it and from the fourth before."""
     return [sequence[k] ^ 2 * sequence[max(k - 4, 0)] for k in range(len(sequence))]
@@ -192,7 +220,7 @@ def turned(sequence: bytes) -> bytes:
 
 
 _CONCERNS: list[Callable[[], list[dict[str, Any]]]] = [
-    cigars, pairs, bases, mates_of_short_names, names, flags, layouts, values, kinetics,
+    cigars, pairs, bases, mates_of_short_names, names, flags, layouts, values, kinetics, barcodes,
 ]  # fmt: skip
 
 

@@ -12,6 +12,9 @@ import hostile
 from bams3.bam.records import RecordBlock
 from bams3.codec import encoder
 from bams3.errors import FormatError
+from reader.bases import Sequences
+from reader.columns import cigars, partners
+from reader.tags import Derived, tags
 
 from bams3 import codec
 
@@ -44,6 +47,14 @@ def columns(streams: dict[str, bytes], records: Sequence[bytes], reference_id: i
 
 def decoded(streams: dict[str, bytes], records: Sequence[bytes]) -> bytes:
     return bytes(columns(streams, records).block().data)
+
+
+def by_the_document(streams: dict[str, bytes], records: list[bytes]) -> list[bytes]:
+    """The tags of the records, as a decoder that follows docs/format.md has them."""
+    group, cigar = columns(streams, records), cigars(streams)
+    sequences, flag = Sequences(streams, list(group.pos), cigar), list(group.flag)
+    derived = Derived(sequences, bytes(group.mapq), [], partners([-1] * len(flag), flag))
+    return tags(streams, cigar, derived, flag)
 
 
 def refusals(records: Sequence[bytes], names: Sequence[str], times: int) -> int:

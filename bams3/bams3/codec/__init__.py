@@ -30,19 +30,29 @@ ENCODINGS = {
     "names": "patterns",
     "sequences": "differences",
     "qualities": "modelled",
-    "tags": "paced",
+    "tags": "related",
 }
 
 _CIGAR_TEXTS = ("tag.SA:Z", "tag.XA:Z", "tag.OA:Z")
 _KINETICS = tuple(f"tag.{tag}:B" for tag in ("ip", "pw", "fi", "fp", "ri", "rp", "mv"))
+RELATED_TAGS: dict[str, tuple[str, str]] = {
+    "CR": ("", ""), "CB": ("CR", ""), "UR": ("", "CR"), "UB": ("UR", ""), "RX": ("", ""), "BX": ("RX", ""),
+    "MI": ("", "RX"), "BC": ("", ""), "TR": ("", ""), "OX": ("", ""),
+    **dict.fromkeys(("CY", "UY", "QX", "QT", "TQ", "BZ"), ("", "")),
+}  # fmt: skip
+"""Tags of type Z whose texts are stored by what they are like: each with the tag that it corrects, and the tag of
+which equal texts make equal ones likely."""
+_RELATED = tuple(f"tag.{tag}:Z" for tag in RELATED_TAGS)
+
 EARLIER_ENCODINGS: dict[str, dict[str, tuple[str, ...]]] = {
     "cigars": {"dictionary": ("cigar.length", "cigar.gap")},
     "templates": {"link": ("link", "rank"), "named": ("link", "rank")},
     "qualities": {"packed": ("qual",)},
     "tags": {
-        "derived": ("tag.MM:Z", *_CIGAR_TEXTS, *_KINETICS),
-        "spelled": (*_CIGAR_TEXTS, *_KINETICS),
-        "parsed": _KINETICS,
+        "derived": ("tag.MM:Z", *_CIGAR_TEXTS, *_KINETICS, *_RELATED),
+        "spelled": (*_CIGAR_TEXTS, *_KINETICS, *_RELATED),
+        "parsed": (*_KINETICS, *_RELATED),
+        "paced": _RELATED,
     },
 }
 """Those that earlier versions wrote; each with the prefixes of streams that `encode` writes otherwise even then."""
@@ -68,7 +78,15 @@ def cold_streams(column: str) -> tuple[str, ...]:
         return _COLD_STREAMS.get(column, ())
     tag = column[1:3]
     derived = (*_SEQUENCE, *_QUALITIES) if tag in DERIVED_TAGS else ()
-    return ("tag.layout", f"tag.{tag}:", *derived)
+    return ("tag.layout", *(f"tag.{each}:" for each in with_related(tag)), *derived)
+
+
+def with_related(tag: str) -> list[str]:
+    """A tag, and those that its texts can only be decoded with."""
+    related = [tag]
+    for each in related:
+        related += [other for other in RELATED_TAGS.get(each, ()) if other and other not in related]
+    return related
 
 
 class ZoneMap(NamedTuple):
@@ -323,7 +341,7 @@ class Columns:
         """The `Tags` of the records, opened for the tag `name`."""
         from bams3.codec import tags
 
-        return tags.Tags(self._streams, self.records, self.derive, self.spell, self.pace, name)
+        return tags.Tags(self._streams, self.records, self.derive, self.spell, self.pace, self.relate, name)
 
     def derive(self) -> Any:
         """The `Derived` of the records, for tags that are derived from other columns."""
@@ -366,6 +384,17 @@ class Columns:
             )
         return elements, counts
 
+    def relate(self, name: str, holders: array[int]) -> Any:
+        """The texts of a tag of the records `holders`, each with its NUL, from the streams whose names begin with
+        `name`."""
+        from bams3.codec import related
+
+        base, group = map(self._texts_of, RELATED_TAGS.get(name[4:6], ("", "")))
+        return related.decode(self._streams, name, holders, self.previous, base, group, self.size)
+
+    def _texts_of(self, tag: str) -> Any:
+        return self.tags("").texts_of(self._streams, self.relate, tag) if tag else None
+
     def block(self) -> Any:
         """The records as a RecordBlock, bit-identical to those that were encoded."""
         return self.assembled[0]
@@ -381,5 +410,5 @@ class Columns:
         return records.assemble(
             self.size, self.stored_reference_id, self.pos, self.mapq, bins, self.flag, self.l_seq,
             self.stored_next_ref, self.next_pos, self.tlen, self.names, self.cigars, placeholders, self.seq,
-            self.qual, tags.Tags(streams, self.records, self.derive, self.spell, self.pace),
+            self.qual, tags.Tags(streams, self.records, self.derive, self.spell, self.pace, self.relate),
         )  # fmt: skip

@@ -5,6 +5,7 @@ from typing import Any
 
 from bams3.codec import (
     ENCODINGS,
+    RELATED_TAGS,
     ZoneMap,
     cigars,
     flags,
@@ -15,6 +16,7 @@ from bams3.codec import (
     names,
     positions,
     qualities,
+    related,
     sequences,
     templates,
     text_values,
@@ -26,6 +28,7 @@ from bams3.codec.surroundings import Surroundings
 from bams3.codec.tag_encoder import Encoder as TagEncoder
 from bams3.codec.zones import extremes
 
+STREAM_COST = 16  # bytes of a footer, about, for one more stream
 SPELLED_LEVEL = 4  # lowest level that stores MM as bits of bases, and kinetics in the context of bases
 
 
@@ -80,7 +83,21 @@ def encode(
             out[""] = elements
         return out | {".count": counts}
 
-    by_bases = (unspell, pace) if level >= SPELLED_LEVEL else (None, None)
+    def relate(tag: str, texts: Mapping[str, tuple[Any, Any, dict[str, Any]]]) -> dict[str, Any]:
+        """The streams of the texts of a tag of RELATED_TAGS, by what their names end with. `texts`: of each such tag,
+        with the records that have them, and the streams that do without other tags."""
+
+        def of(name: str) -> tuple[Any, Any] | None:
+            return (texts[name][0], memoryview(texts[name][1]).cast("I")) if name in texts else None
+
+        def size(streams: Mapping[str, Any]) -> int:
+            return sum(len(compress(each, 1)[1]) + STREAM_COST for each in streams.values() if len(each))
+
+        held, base, group = map(of, (tag, *RELATED_TAGS[tag]))
+        assert held is not None
+        return min(texts[tag][2], *related.encode(*held, previous, base, group), key=size)
+
+    by_bases = (unspell, pace, relate) if level >= SPELLED_LEVEL else (None, None, relate)
     streams |= TagEncoder(block, cigar.placeholders, derived, *by_bases).streams
     size = block.offsets[-1] - block.offsets[0]
     zone = ZoneMap(len(block), size, *extremes(pos, cigar.end, flag, streams["mapq"]))

@@ -1,5 +1,5 @@
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from typing_extensions import Buffer
@@ -16,4 +16,5 @@ class Encoder:
         derived: Derived,
         unspell: Callable[[Any, Any], tuple[Buffer, Buffer]] | None = None,
         pace: Callable[[str, Any, Any, Any], dict[str, Any]] | None = None,
+        relate: Callable[[str, Mapping[str, tuple[Any, Any, dict[str, Any]]]], dict[str, Any]] | None = None,
     ) -> None: ...

@@ -10,7 +10,7 @@ from bams3.codec.primitives cimport new_table, put_short
 from bams3.codec.tags cimport CG, CIGAR_KEY, KEY, MODIFICATIONS_KEY, holds_cigars, is_paced, key_kind, key_width, next_tag
 from bams3.bam.fields cimport load_u32, record_end, record_tags
 
-from bams3.codec import cigar_texts
+from bams3.codec import RELATED_TAGS, cigar_texts
 from bams3.codec.tags import stream_name
 from bams3.errors import SourceError
 
@@ -25,7 +25,8 @@ cdef struct Column:
     uint32_t key
     Bytes values
     Bytes counts  # B: number of elements of each array
-    Bytes holders  # MM, kinetics and moves: record of each value
+    Bytes holders  # MM, kinetics and moves, and related texts: record of each value
+    bint related   # whether its texts may be like others
     int64_t used  # number of values
 
 
@@ -80,10 +81,11 @@ cdef class Encoder:
                      <size_t> self.key.data, <size_t> self.tag.data):
             free(<void *> <size_t> data)
 
-    def __init__(self, block, const uint32_t[::1] placeholders, Derived derived not None, unspell=None, pace=None):
+    def __init__(self, block, const uint32_t[::1] placeholders, Derived derived not None, unspell=None, pace=None, relate=None):
         """`placeholders`: ascending indices of the records whose CIGAR is in CG; `derived`: that of the block;
         `unspell`: if not None, what `modifications.encode` makes of texts and the records that have them; `pace`: if
-        not None, it makes streams of the elements and numbers of kinetics and moves and the records that have them.
+        not None, it makes streams of the elements and numbers of kinetics and moves and the records that have them;
+        `relate`: if not None, it makes streams of the texts and records of each tag of RELATED_TAGS.
         Raises SourceError for a record with more than 65,535 tags."""
         cdef const uint8_t[::1] data = block.data
         cdef const int64_t[::1] offsets = block.offsets
@@ -112,7 +114,7 @@ cdef class Encoder:
             )
         self.streams = {
             "tag.layout": layout, "tag.layout.long": layout_long, "tag.layouts": self.definitions(),
-        } | self.values(unspell, pace)
+        } | self.values(unspell, pace, relate)
 
     cdef int read_keys(self, const uint8_t *r, Py_ssize_t record, bint placeholder) except -1 nogil:
         """Read the layout of a record into `key`, and the locations of its values into `tag`."""
@@ -216,6 +218,8 @@ cdef class Encoder:
                 self.columns = columns
                 memset(&columns[number], 0, sizeof(Column))
                 columns[number].key = key
+                with gil:
+                    columns[number].related = key >> 16 == b"Z" and stream_name(key)[4:6] in RELATED_TAGS
                 self.known_columns += 1
             append(&self.numbers, &number, sizeof(int32_t))
         return 0
@@ -232,7 +236,7 @@ cdef class Encoder:
             column = &self.columns[numbers[k]]
             if key_kind(column.key) == b"B":
                 append(&column.counts, tags[k].value - 4, 4)
-            if column.key == MODIFICATIONS_KEY or is_paced(column.key):
+            if column.related or column.key == MODIFICATIONS_KEY or is_paced(column.key):
                 append(&column.holders, &record, sizeof(record))
             append(&column.values, tags[k].value, tags[k].length)
             column.used += 1
@@ -248,9 +252,10 @@ cdef class Encoder:
             out.put(self.keys.data + KEY * layouts[k].start, KEY * layouts[k].count)
         return out
 
-    cdef dict values(self, unspell, pace):
+    cdef dict values(self, unspell, pace, relate):
         """The streams of the columns."""
         cdef dict streams = {}
+        cdef dict related = {}  # texts, holders, and the streams without other tags, by name
         cdef Column *column
         cdef size_t k
         cdef Buffer words, indices
@@ -271,7 +276,13 @@ cdef class Encoder:
                 streams[name + ".count"] = indices
             elif not key_width(column.key):
                 words, indices = Buffer(), Buffer()
-                if to_words(column, words, indices):
+                repeated = to_words(column, words, indices)
+                if column.related and relate is not None:
+                    texts = Buffer.taking(&column.values, 1)
+                    plain = {"": indices, ".values": words} if repeated else {"": texts}
+                    related[name[4:6]] = texts, Buffer.taking(&column.holders, 4), plain
+                    continue
+                if repeated:
                     streams[name] = indices
                     streams[name + ".values"] = words
                     continue
@@ -281,6 +292,8 @@ cdef class Encoder:
                     streams |= zip([name + suffix for suffix in cigar_texts.STREAMS], parts)
                     continue
             streams[name] = Buffer.taking(&column.values, max(1, key_width(column.key)))
+        for tag in related:
+            streams |= {f"tag.{tag}:Z{suffix}": stream for suffix, stream in relate(tag, related).items()}
         return streams
 
 

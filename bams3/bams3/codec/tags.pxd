@@ -108,7 +108,7 @@ cdef class Tags:
     cdef Derived derived
 
     cdef list read_layouts(self, const uint8_t[::1] definitions)
-    cdef int open_sources(self, streams, name, derive, spell, pace) except -1
+    cdef int open_sources(self, streams, name, derive, spell, pace, relate) except -1
     cdef object holders(self, Py_ssize_t number)
     cdef object spelled(self, Py_ssize_t number, streams, spell)
     cdef int open_words(self, Source *source, held, stream) except -1

@@ -14,10 +14,14 @@ class Tags:
         derive: Callable[[], Derived],
         spell: Callable[[Any, Any, array[int]], Buffer],
         pace: Callable[[str, int, array[int]], tuple[Buffer, Buffer]],
+        relate: Callable[[str, array[int]], Buffer],
         name: str | None = None,
     ) -> None: ...
     layout: array[int]
     names: list[str]
+    def texts_of(
+        self, streams: Mapping[str, Any], relate: Callable[[str, array[int]], Buffer], tag: str
+    ) -> tuple[Buffer, array[int]] | None: ...
     def values(self, name: str) -> list[int | float | str | bytes | None]: ...
 
 def stream_name(key: int) -> str: ...

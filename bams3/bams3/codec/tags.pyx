@@ -13,7 +13,7 @@ elements of each array in ``tag.XX:Bt.count`` (u32). Kinetics and moves have oth
 ``kinetics`` and ``moves``).
 
 The texts of MM are spelled from bits of bases where they can be: see ``modifications``. The CIGARs in SA, XA and OA
-are stored apart: see ``cigar_texts``.
+are stored apart: see ``cigar_texts``. Barcodes and the like are stored by what they are like: see ``related``.
 
 The layout entry ``CG B *`` stands for the CIGAR of a record listed in ``cigar.placeholder`` (see
 ``cigars``) and has no stream.
@@ -74,14 +74,26 @@ def texts(streams, name):
     return set(values)
 
 
+cdef object plain_texts(streams, name):
+    """The texts of a tag's stream, each with its NUL, whether or not they are indices of distinct ones."""
+    texts = streams[name]
+    words = bytes(streams[name + ".values"]).split(b"\0")
+    words.pop()  # each text ends in a zero
+    if not words:
+        return texts
+    if max(bytes(texts), default=0) >= len(words):
+        raise FormatError(f"stream '{name}' has an index beyond its texts")
+    return b"".join([words[index] + b"\0" for index in bytes(texts)])
+
+
 @cython.final
 cdef class Tags:
     """The tags of a row group: appended to their records, or the values of one tag.
 
-    ``Tags(streams, n, derive, spell, pace)`` opens all streams, with a ``name`` only those of this tag. ``derive()``
+    ``Tags(streams, n, derive, spell, pace, relate)`` opens all streams, with a ``name`` only those of this tag. ``derive()``
     returns the records' `Derived`, if it is needed; ``spell(heads, listed, holders)`` the texts of MM, from streams and
     the records that have them; ``pace(name, width, holders)`` the elements and numbers of kinetics and moves, from the
-    streams whose names begin with ``name``. Raises FormatError if the streams disagree with each other or with n.
+    streams whose names begin with ``name``; ``relate(name, holders)`` texts that are like others. Raises FormatError if the streams disagree with each other or with n.
     """
 
     def __cinit__(self):
@@ -98,7 +110,7 @@ cdef class Tags:
         free(self.layouts)
         free(self.layout_start)
 
-    def __init__(self, streams, Py_ssize_t n, derive, spell, pace, name=None):
+    def __init__(self, streams, Py_ssize_t n, derive, spell, pace, relate, name=None):
         cdef const uint8_t[::1] definitions = streams["tag.layouts"]
         self.held = []
         self.names = []
@@ -116,7 +128,7 @@ cdef class Tags:
                 fresh += 1
                 code = <uint32_t> fresh
             layout[i] = code - 1
-        self.open_sources(streams, name, derive, spell, pace)
+        self.open_sources(streams, name, derive, spell, pace, relate)
 
     cdef list read_layouts(self, const uint8_t[::1] definitions):
         """Fill ``layouts``, ``layout_start`` and the keys of ``sources``."""
@@ -152,7 +164,7 @@ cdef class Tags:
             self.layout_start[k] = <uint32_t> starts[k]
         return starts
 
-    cdef int open_sources(self, streams, name, derive, spell, pace) except -1:
+    cdef int open_sources(self, streams, name, derive, spell, pace, relate) except -1:
         cdef Source *source
         cdef Py_ssize_t k
         cdef int kind
@@ -176,6 +188,8 @@ cdef class Tags:
                 held = self.spelled(k, streams, spell)
             elif holds_cigars(source.key) and len(streams[self.names[k] + ".op"]):
                 held = cigar_texts.decode(streams, self.names[k])
+            elif kind == b"Z" and len(streams[self.names[k] + ".like"]):
+                held = relate(self.names[k], self.holders(k))
             elif kind == b"B" and any(len(streams[self.names[k] + suffix]) for suffix in (".tables", ".stride")):
                 held, numbers = pace(self.names[k], source.width, self.holders(k))
             values = held
@@ -212,14 +226,17 @@ cdef class Tags:
     cdef object spelled(self, Py_ssize_t number, streams, spell):
         """The texts of MM, each with its NUL."""
         name = self.names[number]
-        heads = streams[name]
-        words = bytes(streams[name + ".values"]).split(b"\0")
-        words.pop()  # each text ends in a zero
-        if words:
-            if max(bytes(heads), default=0) >= len(words):
-                raise FormatError(f"stream '{name}' has an index beyond its texts")
-            heads = b"".join([words[index] + b"\0" for index in bytes(heads)])
-        return spell(heads, streams[name + ".listed"], self.holders(number))
+        return spell(plain_texts(streams, name), streams[name + ".listed"], self.holders(number))
+
+    def texts_of(self, streams, relate, str tag):
+        """The texts of a tag of type Z, each with its NUL, and the records that have them; None if there are none."""
+        name = f"tag.{tag}:Z"
+        if name not in self.names:
+            return None
+        holders = self.holders(self.names.index(name))
+        if len(streams[name + ".like"]):
+            return relate(name, holders), holders
+        return plain_texts(streams, name), holders
 
     cdef int open_words(self, Source *source, held, stream) except -1:
         """Locate the texts of a dictionary, if there is one."""
