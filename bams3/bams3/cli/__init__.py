@@ -133,7 +133,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _open_closed_streams() -> None:
-    """Open the standard streams that were closed (`>&-`). A file would get the descriptor else, and the output in it.
+    """Open the standard streams that were closed (`>&-`). Otherwise a file would get the descriptor, and what is printed.
 
     Reading and writing fail as they do on closed streams; only messages to standard error get lost.
     """
