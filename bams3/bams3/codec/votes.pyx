@@ -1,6 +1,6 @@
-"""Which bases most reads have in a window of the reference, where reads differ from the first one that covers a position.
+"""Which bases most reads have in a window of the reference, where they differ from the first read that covers it.
 
-Only the positions where one does are counted, so a window of few reads, or of few differences, takes little.
+Only positions where a read differs are counted, so a window with few reads or few differences takes little time.
 """
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
