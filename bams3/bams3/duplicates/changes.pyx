@@ -6,7 +6,8 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 from libc.string cimport memcpy, strlen
 
 from bams3.bam.fields cimport DUP, next_tag, record_end, record_flag, record_name, record_tags, tag_width
-from bams3.duplicates.marks cimport COPIES, DUPLICATE, LIBRARY, NAMED, OPTICAL, UNCOUNTED, Marks
+from bams3.duplicates.bits cimport COPIES, DUPLICATE, LIBRARY, NAMED, OPTICAL, UNCOUNTED
+from bams3.duplicates.marks cimport Marks
 import array
 
 from bams3.bam.records import RecordBlock

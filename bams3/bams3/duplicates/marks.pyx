@@ -13,6 +13,7 @@ from libc.string cimport memset, strcmp, strdup, strlen
 
 from bams3.bam.fields cimport DUP, record_flag, record_name
 from bams3.buffer cimport Bytes, append
+from bams3.duplicates.bits cimport COPIES, DUPLICATE, LIBRARY, NAMED, OPTICAL, shift, size_of_more
 from bams3.duplicates.keys cimport NO_KEY, PAIR, Key, Keys
 from bams3.duplicates.optical cimport Candidate, Names, Spot, compare, near
 from bams3.duplicates.queue cimport Queue, UNKNOWN, Waiting, at, failed, mate_score, name_of, push, score_of, still

@@ -71,7 +71,7 @@ class Marking:
         try:
             waiting.write((partial(_itself, block) for block in blocks if len(block)), mapper)
             again = mapper(call, (frame.load for frame in waiting.frames(0)))
-            yield from mapper(self._changed_again, ((block, others.marks(block)) for block in again))
+            yield from mapper(self._changed_again, ((block, Marks(*others.marks(block))) for block in again))
         finally:
             waiting.close()
 

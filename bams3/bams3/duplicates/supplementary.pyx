@@ -1,4 +1,4 @@
-"""Marks what belongs to a duplicate besides: its supplementary and secondary alignments, and its unmapped mate.
+"""Finds what belongs to a duplicate besides: its supplementary and secondary alignments, and its unmapped mate.
 
 They are found by name, as `samtools markdup -S` does. They may come before the duplicate, so names are collected while
 duplicates are marked, and used when all of the reads are read a second time.
@@ -15,7 +15,7 @@ from bams3.bam.fields cimport (
     DUP, MUNMAP, SECONDARY, SUPPLEMENTARY, UNMAP, find_tag, look_ahead, record_flag, record_name,
 )
 from bams3.buffer cimport Bytes, append
-from bams3.duplicates.marks cimport DUPLICATE, LIBRARY, NAMED, OPTICAL, UNCOUNTED, Marks
+from bams3.duplicates.bits cimport DUPLICATE, LIBRARY, NAMED, OPTICAL, UNCOUNTED
 
 cdef enum:
     MARKED, MARKED_OPTICAL
@@ -49,7 +49,7 @@ cdef class Supplementary:
         free(self.counts)
 
     def marks(self, block):
-        """Return the marks of a block's records; they add to those that the records have."""
+        """Return the `bits` and `more` of `Marks` for a block's records; they add to what the records have."""
         cdef const uint8_t[::1] data = block.data
         cdef const int64_t[::1] offsets = block.offsets
         cdef Py_ssize_t i, count = len(block)
@@ -62,7 +62,7 @@ cdef class Supplementary:
                 for i in range(count):
                     look_ahead(&data[0], &offsets[0], i, count)
                     to[i] = self.mark_of(&data[offsets[i]], &more)
-            return Marks(bits, PyBytes_FromStringAndSize(<char *> more.data, more.size))
+            return bits, PyBytes_FromStringAndSize(<char *> more.data, more.size)
         finally:
             free(more.data)
 
