@@ -88,7 +88,7 @@ FILES: list[tuple[str, dict[str, str], Run, str]] = [
     (HERE, {"dataset": "d.bams3"}, Run(), ""),
     (HERE, {"dataset": "s3://b/d.bams3"}, Run(), ""),
     (HERE, {"dataset": "e.bams3"}, Run(), "sample S1: e.bams3 does not exist"),
-    (HERE + " e.bams3/x", {"dataset": "e.bams3"}, Run(), "e.bams3 is not a bams3 dataset (no _metadata.json)"),
+    ("e.bams3/x", {"dataset": "e.bams3"}, Run(), "sample S1: e.bams3 is not a bams3 dataset (no _metadata.json)"),
     (HERE, {"dataset": "e.bams3"}, MODULE, ""),
     (HERE, {"alignments": "b.bam"}, Run(), "sample S1: b.bam: no such file"),
     (HERE, {"alignments": "b.bam"}, MODULE, ""),
