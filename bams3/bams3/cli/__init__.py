@@ -133,7 +133,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _open_closed_streams() -> None:
-    """Open the standard streams that were closed (`>&-`). Otherwise a file would get the descriptor, and what is printed.
+    """Open the standard streams that were closed (`>&-`): otherwise a file would get the descriptor, and
+    with it what is printed.
 
     Reading and writing fail as they do on closed streams; only messages to standard error get lost.
     """
