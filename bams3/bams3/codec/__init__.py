@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from bams3.codec import cigars, flags, mates, positions, templates
 from bams3.codec.cigars import Cigars
+from bams3.codec.related_tags import RELATED_TAGS, with_related
 from bams3.errors import FormatError
 
 if TYPE_CHECKING:
@@ -35,13 +36,6 @@ ENCODINGS = {
 
 _CIGAR_TEXTS = ("tag.SA:Z", "tag.XA:Z", "tag.OA:Z")
 _KINETICS = tuple(f"tag.{tag}:B" for tag in ("ip", "pw", "fi", "fp", "ri", "rp", "mv"))
-RELATED_TAGS: dict[str, tuple[str, str]] = {
-    "CR": ("", ""), "CB": ("CR", ""), "UR": ("", "CR"), "UB": ("UR", ""), "RX": ("", ""), "BX": ("RX", ""),
-    "MI": ("", "RX"), "BC": ("", ""), "TR": ("", ""), "OX": ("", ""),
-    **dict.fromkeys(("CY", "UY", "QX", "QT", "TQ", "BZ"), ("", "")),
-}  # fmt: skip
-"""Tags of type Z whose texts are stored by what they are like: each with the tag that it corrects, and the tag of
-which equal texts make equal ones likely."""
 _RELATED = tuple(f"tag.{tag}:Z" for tag in RELATED_TAGS)
 
 EARLIER_ENCODINGS: dict[str, dict[str, tuple[str, ...]]] = {
@@ -79,14 +73,6 @@ def cold_streams(column: str) -> tuple[str, ...]:
     tag = column[1:3]
     derived = (*_SEQUENCE, *_QUALITIES) if tag in DERIVED_TAGS else ()
     return ("tag.layout", *(f"tag.{each}:" for each in with_related(tag)), *derived)
-
-
-def with_related(tag: str) -> list[str]:
-    """A tag, and those that its texts can only be decoded with."""
-    related = [tag]
-    for each in related:
-        related += [other for other in RELATED_TAGS.get(each, ()) if other and other not in related]
-    return related
 
 
 class ZoneMap(NamedTuple):
@@ -385,8 +371,7 @@ class Columns:
         return elements, counts
 
     def relate(self, name: str, holders: array[int]) -> Any:
-        """The texts of a tag of the records `holders`, each with its NUL, from the streams whose names begin with
-        `name`."""
+        """The texts of the tag stream `name` of the records `holders`, each with its NUL."""
         from bams3.codec import related
 
         base, group = map(self._texts_of, RELATED_TAGS.get(name[4:6], ("", "")))

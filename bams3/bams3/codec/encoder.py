@@ -5,7 +5,6 @@ from typing import Any
 
 from bams3.codec import (
     ENCODINGS,
-    RELATED_TAGS,
     ZoneMap,
     cigars,
     flags,
@@ -23,6 +22,7 @@ from bams3.codec import (
 )
 from bams3.codec.derived import Derived
 from bams3.codec.reference import Reference
+from bams3.codec.related_tags import RELATED_TAGS
 from bams3.codec.streams import compress
 from bams3.codec.surroundings import Surroundings
 from bams3.codec.tag_encoder import Encoder as TagEncoder

@@ -10,7 +10,8 @@ from bams3.codec.primitives cimport new_table, put_short
 from bams3.codec.tags cimport CG, CIGAR_KEY, KEY, MODIFICATIONS_KEY, holds_cigars, is_paced, key_kind, key_width, next_tag
 from bams3.bam.fields cimport load_u32, record_end, record_tags
 
-from bams3.codec import RELATED_TAGS, cigar_texts
+from bams3.codec import cigar_texts
+from bams3.codec.related_tags import RELATED_TAGS
 from bams3.codec.tags import stream_name
 from bams3.errors import SourceError
 

@@ -90,10 +90,11 @@ cdef object plain_texts(streams, name):
 cdef class Tags:
     """The tags of a row group: appended to their records, or the values of one tag.
 
-    ``Tags(streams, n, derive, spell, pace, relate)`` opens all streams, with a ``name`` only those of this tag. ``derive()``
-    returns the records' `Derived`, if it is needed; ``spell(heads, listed, holders)`` the texts of MM, from streams and
-    the records that have them; ``pace(name, width, holders)`` the elements and numbers of kinetics and moves, from the
-    streams whose names begin with ``name``; ``relate(name, holders)`` texts that are like others. Raises FormatError if the streams disagree with each other or with n.
+    ``Tags(streams, n, derive, spell, pace, relate)`` opens all streams, with a ``name`` only those of this tag.
+    ``derive()`` returns the records' `Derived`, if it is needed; ``spell(heads, listed, holders)`` the texts of MM,
+    from streams and the records that have them; ``pace(name, width, holders)`` the elements and numbers of kinetics
+    and moves, from the streams whose names begin with ``name``; ``relate(name, holders)`` texts that are like others.
+    Raises FormatError if the streams disagree with each other or with n.
     """
 
     def __cinit__(self):
