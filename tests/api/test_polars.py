@@ -109,8 +109,8 @@ def test_what_is_pushed_down(condition: pl.Expr, regions: Any, narrowed: RecordF
 
 def test_conditions_narrow_what_was_given() -> None:
     condition = (col("mapq") > 10) & ((col("flag") & 4) == 0) & ((col("flag") & 1) == 1)
-    given = RecordFilter(require=2, exclude=1024, min_mapq=20, read_group="a")
-    assert scans.Conditions.of(condition).added_to(given) == RecordFilter(3, 1028, 20, "a")
+    given = RecordFilter(require=2, exclude=1024, min_mapq=20, read_groups=("a",))
+    assert scans.Conditions.of(condition).added_to(given) == RecordFilter(3, 1028, 20, ("a",))
 
 
 def test_an_unreadable_expression_is_left_to_polars() -> None:

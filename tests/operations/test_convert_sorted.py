@@ -144,7 +144,7 @@ def test_sorted_input_is_not_fixed(tmp_path: Path) -> None:
 REFUSED = {
     "--fixmate": "add it, or leave them out",
     "--memory 1G": "add it, or leave them out",
-    "--tmp-dir .": "add it, or leave them out",
+    "--tmp-dir .": "add it, or leave --tmp-dir out",
     "--sort --memory 0": "--memory 0: give a size",
     "--sort --memory 1.5G": "--memory 1.5G: give a size",
     "--sort --tmp-dir nowhere": "--tmp-dir nowhere: not a folder",

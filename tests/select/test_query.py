@@ -135,7 +135,7 @@ def test_read_group(tmp_path):
     (tmp_path / "x.bam").write_bytes(hostile.bam(header.text, header.references, records))
     dataset = MemoryDataset(header, walk(b"".join(records), 1)[0], 4)
     expected = samtools("view", "-r", "b", tmp_path / "x.bam")
-    assert sam(dataset, query(dataset, None, RecordFilter(read_group="b"))) == expected
+    assert sam(dataset, query(dataset, None, RecordFilter(read_groups=("b",)))) == expected
     assert FilterColumns(dataset.groups[0], lambda: header)["library"] == ["x", "", "", "x"]
 
 

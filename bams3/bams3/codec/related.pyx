@@ -319,6 +319,7 @@ cdef class Decoder:
         """Decode a text; returns False if the streams do not have it."""
         cdef size_t start = self.out.size, length
         cdef uint8_t like
+        cdef bint replaced
         if self.like.at == self.like.end:
             return False
         like = self.like.at[0]
@@ -328,10 +329,11 @@ cdef class Decoder:
                 return False
         else:
             candidates.find(record, self.out.data, starts)
-            like = FIRST if like == REPLACED else like
+            replaced = like == REPLACED
+            like = FIRST if replaced else like
             if like - FIRST >= candidates.count or not self.put_candidate(candidates, like - FIRST):
                 return False
-            if self.like.at[-1] == REPLACED:
+            if replaced:
                 length = self.out.size - start
                 if (
                     self.place.at == self.place.end or self.letter.at == self.letter.end
