@@ -173,6 +173,14 @@ def test_the_dataset_itself_may_be_a_link(source: Path, tmp_path: Path) -> None:
         assert os.listdir(tmp_path / "disk") == ["d.bams3"]
 
 
+def test_a_link_to_nothing(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "d.bams3").symlink_to(tmp_path / "unmounted")
+    for options in ({}, {"overwrite": True}):
+        with pytest.raises(DatasetError, match=r"unmounted, which does not exist; create that folder"):
+            convert(source, tmp_path / "d.bams3", **options)
+    assert not (tmp_path / "unmounted").exists()
+
+
 def damaged(source: Path, kind: str) -> Path:
     data = source.read_bytes()
     bad = source.with_name(f"{kind}.bam")

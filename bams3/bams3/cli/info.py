@@ -97,7 +97,9 @@ def _verify(argv: list[str]) -> int:
     )  # fmt: skip
     options.add_argument("datasets", metavar="DATASET", nargs="+", help="datasets, or chunks")
     options.add_argument(
-        "--against", metavar="BAM", help="compare every record with this BAM, CRAM or SAM file"
+        "--against",
+        metavar="BAM",
+        help="compare every record, in their order, with this BAM, CRAM or SAM file",
     )
     options.add_argument(
         "--receipt",
