@@ -53,8 +53,8 @@ def survey(storage: Storage) -> Destination:
 def _survey(storage: Storage) -> Destination:
     if os.path.islink(storage.root) and not os.path.exists(storage.root):
         raise DatasetError(
-            f"{storage.root}: a symbolic link to {os.readlink(storage.root)}, which does not exist; create that folder, "
-            "or remove the link"
+            f"{storage.root}: a symbolic link to {os.readlink(storage.root)}, which does not exist; create "
+            "that folder, or remove the link"
         )
     for path in storage.links():
         raise DatasetError(
