@@ -19,13 +19,13 @@ _KEPT = [field for field in FIELDS if field not in ("SEQ", "QUAL")]
 
 
 def tiled(source: Path, target: Path, length: int = CHR1) -> None:
-    """Make a dataset of one contig, chr1 of `length` bp, from a whole window of another dataset.
+    """Make a dataset of one contig, chr1 of `length` bp, from the largest chunk of the first contig of another one.
 
     Depth does not look at bases, qualities and tags, so what is read for it is what a whole dataset has.
     """
     dataset = DatasetReader(source)
     step = dataset.manifest.chunk_size
-    entry = next(entry for entry in dataset.index if entry.start == step and entry.reference_id == 0)
+    entry = max((entry for entry in dataset.index if entry.reference_id == 0), key=lambda entry: entry.size)
     blocks = []
     for group in dataset.chunk(entry).row_groups:
         group.load()
