@@ -174,7 +174,7 @@ def _ask(
 
 def page(bench: Bench, alignments: Alignments) -> Iterator[Row]:
     """The depth of human chromosome 1, as the page draws it: until the first portion, and until the last."""
-    dataset, length = bench.scratch / "chr1.bams3", CHR1 if bench.rounds > 1 else CHR1 // 16
+    dataset, length = bench.scratch / "tiled.bams3", CHR1 if bench.rounds > 1 else CHR1 // 16
     tiled(bench.dataset(alignments), dataset, length)
     took: tuple[list[float], list[float]] = ([], [])
     with server(bench, dataset) as (url, name):
