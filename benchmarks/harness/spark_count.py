@@ -11,7 +11,7 @@ import sys
 import time
 from collections import Counter
 
-import bams3.spark
+import bams3.api.spark
 import pysam
 from bytes_read import Counter as BytesRead
 from pyspark.sql import SparkSession
@@ -41,7 +41,7 @@ def bytes_of(dataset: str) -> int:
     """What tasks of the query read, and those who plan them."""
     counter = BytesRead()
     schema = StructType.fromDDL(SCHEMA)
-    reader = bams3.spark.Bams3Reader(schema, {"path": dataset})
+    reader = bams3.api.spark.Bams3Reader(schema, {"path": dataset})
     for partition in reader.partitions():
         for _ in reader.read(partition):
             pass
@@ -52,7 +52,7 @@ def main(dataset: str, bam: str) -> None:
     os.environ["PYSPARK_PYTHON"] = sys.executable
     builder = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false")
     spark = builder.config("spark.log.level", "ERROR").getOrCreate()
-    bams3.spark.register(spark)
+    bams3.api.spark.register(spark)
     by_spark(spark, dataset)  # workers start
     counts, seconds = by_spark(spark, dataset)
     theirs, pysam_seconds = by_pysam(bam)
