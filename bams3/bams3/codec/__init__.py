@@ -169,6 +169,7 @@ class Columns:
         """`streams`: name → bytes-like, b"" for a stream that the row group lacks; `size`: total size of the
         records in bytes, in BAM encoding."""
         self._streams = streams
+        self._related: dict[str, Any] = {}
         self.records = records
         self.size = size
 
@@ -323,11 +324,12 @@ class Columns:
         with located(self.name):
             return self.tags(name).values(name)
 
-    def tags(self, name: str) -> Tags:
-        """The `Tags` of the records, opened for the tag `name`."""
-        from bams3.codec import tags
+    def tags(self, name: str | None = None, streams: Mapping[str, Any] | None = None) -> Tags:
+        """The `Tags` of the records, opened for the tag `name`, or for all. `streams`: those of tags, if others."""
+        from bams3.codec.tags import Tags
 
-        return tags.Tags(self._streams, self.records, self.derive, self.spell, self.pace, self.relate, name)
+        given = self._streams if streams is None else streams
+        return Tags(given, self.records, self.derive, self.spell, self.pace, self.relate, name)
 
     def derive(self) -> Any:
         """The `Derived` of the records, for tags that are derived from other columns."""
@@ -355,15 +357,8 @@ class Columns:
             seq, starts, _ = self._sequences
             reads = kinetics.Reads(seq, starts, self.l_seq, self.flag)
             elements = kinetics.decode(
-                name,
-                streams[name + ".values"],
-                streams[name + ".tables"],
-                counts,
-                width,
-                holders,
-                reads,
-                self.size,
-            )
+                name, streams[name + ".values"], streams[name + ".tables"], counts, width, holders, reads, self.size
+            )  # fmt: skip
         if len(streams[name + ".stride"]):
             return moves.decode(
                 name, elements, counts, streams[name + ".long"], streams[name + ".stride"], self.size
@@ -371,11 +366,16 @@ class Columns:
         return elements, counts
 
     def relate(self, name: str, holders: array[int]) -> Any:
-        """The texts of the tag stream `name` of the records `holders`, each with its NUL."""
+        """The texts of the tag stream `name` of the records `holders`, each with its NUL. They are decoded once: those
+        of other tags follow from them."""
         from bams3.codec import related
 
-        base, group = map(self._texts_of, RELATED_TAGS.get(name[4:6], ("", "")))
-        return related.decode(self._streams, name, holders, self.previous, base, group, self.size)
+        if name not in self._related:
+            base, group = map(self._texts_of, RELATED_TAGS.get(name[4:6], ("", "")))
+            self._related[name] = related.decode(
+                self._streams, name, holders, self.previous, base, group, self.size
+            )
+        return self._related[name]
 
     def _texts_of(self, tag: str) -> Any:
         return self.tags("").texts_of(self._streams, self.relate, tag) if tag else None
@@ -387,7 +387,7 @@ class Columns:
     @Column
     def assembled(self) -> tuple[Any, int]:
         """`block()`, and its CRC-32."""
-        from bams3.codec import records, tags
+        from bams3.codec import records
 
         streams = self._streams
         bins = positions.decode_bins(streams["bin"], self.pos, self.end)
@@ -395,5 +395,5 @@ class Columns:
         return records.assemble(
             self.size, self.stored_reference_id, self.pos, self.mapq, bins, self.flag, self.l_seq,
             self.stored_next_ref, self.next_pos, self.tlen, self.names, self.cigars, placeholders, self.seq,
-            self.qual, tags.Tags(streams, self.records, self.derive, self.spell, self.pace, self.relate),
+            self.qual, self.tags(),
         )  # fmt: skip

@@ -1,6 +1,10 @@
 """A block of records → its streams: every field's encoder in turn, since some need what others have found."""
 
+from __future__ import annotations
+
+from array import array
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from bams3.codec import (
@@ -83,23 +87,30 @@ def encode(
             out[""] = elements
         return out | {".count": counts}
 
-    def relate(tag: str, texts: Mapping[str, tuple[Any, Any, dict[str, Any]]]) -> dict[str, Any]:
-        """The streams of the texts of a tag of RELATED_TAGS, by what their names end with. `texts`: of each such tag,
-        with the records that have them, and the streams that do without other tags."""
-
-        def of(name: str) -> tuple[Any, Any] | None:
-            return (texts[name][0], memoryview(texts[name][1]).cast("I")) if name in texts else None
-
-        def size(streams: Mapping[str, Any]) -> int:
-            return sum(len(compress(each, 1)[1]) + STREAM_COST for each in streams.values() if len(each))
-
-        held, base, group = map(of, (tag, *RELATED_TAGS[tag]))
-        assert held is not None
-        return min(texts[tag][2], *related.encode(*held, previous, base, group), key=size)
-
-    by_bases = (unspell, pace, relate) if level >= SPELLED_LEVEL else (None, None, relate)
-    streams |= TagEncoder(block, cigar.placeholders, derived, *by_bases).streams
+    by_bases = level >= SPELLED_LEVEL
+    tags = TagEncoder(
+        block, cigar.placeholders, derived, unspell if by_bases else None, pace if by_bases else None,
+        partial(_related, previous),
+    )  # fmt: skip
+    streams |= tags.streams
     size = block.offsets[-1] - block.offsets[0]
     zone = ZoneMap(len(block), size, *extremes(pos, cigar.end, flag, streams["mapq"]))
     read_groups = text_values(streams, "RG")
     return {name: stream for name, stream in streams.items() if len(stream)}, zone, references, read_groups
+
+
+def _related(
+    previous: array[int], tag: str, texts: Mapping[str, tuple[Any, Any, dict[str, Any]]]
+) -> dict[str, Any]:
+    """The streams of the texts of a tag of RELATED_TAGS, by what their names end with. `previous`: as of templates;
+    `texts`: of each such tag, with the records that have them, and the streams that do without other tags."""
+
+    def of(name: str) -> tuple[Any, Any] | None:
+        return (texts[name][0], memoryview(texts[name][1]).cast("I")) if name in texts else None
+
+    def size(streams: Mapping[str, Any]) -> int:
+        return sum(len(compress(each, 1)[1]) + STREAM_COST for each in streams.values() if len(each))
+
+    held, base, group = map(of, (tag, *RELATED_TAGS[tag]))
+    assert held is not None
+    return min(texts[tag][2], *related.encode(*held, previous, base, group), key=size)

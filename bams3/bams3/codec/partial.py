@@ -21,8 +21,7 @@ def reads(columns: Columns) -> Any:
     streams = {"tag.layouts": b"\0\0", "tag.layout": _all_alike(n), "tag.layout.long": b""}
     block, _ = records.assemble(
         size, -1, none, array("B", bytes(n)), array("H", bytes(2 * n)), columns.flag, columns.l_seq, none, none, zeros,
-        columns.names, no_cigars, no_cigars.pool, columns.seq, columns.qual,
-        tags.Tags(streams, n, columns.derive, columns.spell, columns.pace, columns.relate),
+        columns.names, no_cigars, no_cigars.pool, columns.seq, columns.qual, columns.tags(streams=streams),
     )  # fmt: skip
     return block
 
@@ -56,14 +55,7 @@ def partial(columns: Columns, fields: Collection[str], keep_tag: Callable[[str],
         cigars.decode_placeholders(columns.stream("cigar.placeholder"), n) if with_cigar else cigar.pool,
         columns.seq if with_seq else b"",
         columns.qual if "QUAL" in fields else b"\xff" * sum(l_seq),
-        tags.Tags(
-            _With(columns, {"tag.layouts": layouts}),
-            n,
-            columns.derive,
-            columns.spell,
-            columns.pace,
-            columns.relate,
-        ),
+        columns.tags(streams=_With(columns, {"tag.layouts": layouts})),
         exact=False,
     )
     return block
