@@ -114,7 +114,7 @@ cdef class Supplementary:
     cdef void retag(self, const uint8_t *record) noexcept nogil:
         """A duplicate is found to be an optical one."""
         cdef const char *name = <const char *> record_name(record)
-        if has_others(record):
+        if self.count and has_others(record):
             self.find(name, self.hash(name)).optical = True
 
     cdef Entry *find(self, const char *name, uint64_t hashed) noexcept nogil:
