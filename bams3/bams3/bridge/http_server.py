@@ -101,11 +101,13 @@ class Patient(H11Protocol):
     An answer to a client who has left ends with ClientLeftError.
     """
 
+    app: ASGIApp
     _limit: asyncio.TimerHandle | None = None
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._answer, self.app = self.app, self._answered
+        self._answer: ASGIApp = self.app
+        self.app = self._answered
 
     async def _answered(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def sent(message: Message) -> None:
