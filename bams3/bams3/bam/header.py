@@ -109,10 +109,8 @@ def as_bytes(name: str) -> bytes:
 
 def field_of(line: bytes, tag: bytes) -> bytes | None:
     """The value of a field of a header line, without its line end; None if it has none."""
-    for field in line.split(b"\t")[1:]:
-        if field[:3] == tag + b":":
-            return field[3:]
-    return None
+    at = line.find(b"\t" + tag + b":") + 4
+    return line[at:].partition(b"\t")[0] if at > 3 else None
 
 
 def bytes_needed(data: Any) -> int:

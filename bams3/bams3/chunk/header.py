@@ -47,8 +47,9 @@ class HeaderLines:
         return _by_kind(self._text)
 
     @cached_property
-    def _contigs(self) -> dict[bytes | None, bytes]:
-        return _by_name(self._lines[b"@SQ"])
+    def _contigs(self) -> list[bytes]:
+        """The @SQ lines, by reference id."""
+        return _contigs(self._lines[b"@SQ"], self.references)
 
     def kept(
         self, references: Iterable[int], read_groups: Iterable[str], programs: Iterable[str], size: int
@@ -58,7 +59,7 @@ class HeaderLines:
         if self._compressed * SHARE <= size and self._is_enough:
             return self._text
         kept = self._lines[b"@HD"][:1]
-        kept += [_contig(self._contigs, *self.references[reference]) for reference in references]
+        kept += map(self._contigs.__getitem__, references)
         wanted = set(map(as_bytes, read_groups))
         kept += [line for line in self._lines[b"@RG"] if field_of(line, b"ID") in wanted]
         kept += _chain(self._lines[b"@PG"], set(map(as_bytes, programs)))
@@ -72,9 +73,8 @@ def joined(texts: Iterable[bytes], references: Iterable[tuple[str, int]]) -> Hea
     for text in dict.fromkeys(texts):
         for kind, lines in _by_kind(text).items():
             found[kind] |= dict.fromkeys(lines)
-    contigs = _by_name(found[b"@SQ"])
     kept = [*found[b"@HD"]][:1]
-    kept += [_contig(contigs, name, length) for name, length in known]
+    kept += _contigs(found[b"@SQ"], known)
     kept += [*found[b"@RG"], *found[b"@PG"], *found[b"@CO"]]
     return Header(_joined(kept), known)
 
@@ -89,14 +89,13 @@ def _by_kind(text: bytes) -> dict[bytes, list[bytes]]:
     return found
 
 
-def _by_name(lines: Iterable[bytes]) -> dict[bytes | None, bytes]:
-    return {field_of(line, b"SN"): line for line in lines}
-
-
-def _contig(lines: dict[bytes | None, bytes], name: str, length: int) -> bytes:
-    """The @SQ line of a contig; if there is none, one that has its name and length."""
-    encoded = as_bytes(name)
-    return lines.get(encoded) or b"@SQ\tSN:%s\tLN:%d" % (encoded, length)
+def _contigs(lines: Iterable[bytes], references: Iterable[tuple[str, int]]) -> list[bytes]:
+    """The @SQ lines of contigs; where there is none, one that has the name and length."""
+    by_name = {field_of(line, b"SN"): line for line in lines}
+    return [
+        by_name.get(as_bytes(name)) or b"@SQ\tSN:%s\tLN:%d" % (as_bytes(name), length)
+        for name, length in references
+    ]
 
 
 def _joined(lines: Iterable[bytes]) -> bytes:

@@ -109,7 +109,7 @@ class Counts:
         return {
             "passed": self.passed,
             "failed": self.failed,
-            "by_reference": [[key, *self.by_reference[key]] for key in sorted(self.by_reference)],
+            "by_reference": [[key, *row] for key, row in sorted(self.by_reference.items())],
         }
 
     @classmethod

@@ -138,7 +138,7 @@ def _alike(plan: Plan) -> str:
     """Two contigs whose folders some file systems take for one; "" if there are none."""
     names = [name for name, _ in plan.references]
     seen: dict[str, str] = {}
-    for name in names if len({name.lower() for name in names}) < len(names) else ():
+    for name in names if len(set("\t".join(names).lower().split("\t"))) < len(names) else ():
         other = seen.setdefault(layout.encode_name(name).lower(), name)
         if other != name:
             return f"{shown(other)} and {shown(name)}"
