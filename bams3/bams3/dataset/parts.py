@@ -15,6 +15,7 @@ from bams3.chunk.entry import ChunkEntry
 from bams3.codec import ENCODINGS
 from bams3.dataset import layout
 from bams3.dataset.commit import put_manifest, tidying
+from bams3.dataset.generations import growing
 from bams3.dataset.index import check_chunks, check_hashes, index_to_bytes
 from bams3.dataset.layout import Window
 from bams3.dataset.manifest import (
@@ -103,9 +104,14 @@ class Part:
                 raise ValueError("invalid counts of the source")
 
 
-def delete_parts(storage: Storage) -> None:
-    """Delete what only an unfinished dataset needs, the plan last."""
-    paths = [path for path in storage.list(layout.PARTS) if is_part(path) or is_former(path)]
+def delete_parts(storage: Storage, *, appends: bool = False) -> None:
+    """Delete what only an unfinished dataset needs, the plan last. `appends`: also the plans of appends to one that was
+    there before."""
+    paths = [
+        path
+        for path in storage.list(layout.PARTS)
+        if is_part(path) or is_former(path) or (appends and growing(path))
+    ]
     storage.delete_all([*paths, layout.PLAN])
 
 
@@ -144,7 +150,7 @@ def commit(storage: Storage, plan: Plan, parts: Sequence[Part]) -> Manifest:
     except FileExistsError:
         raise DatasetError(f"{storage.root}: another process has completed it in the meantime") from None
     with tidying(storage.root):
-        delete_parts(storage)
+        delete_parts(storage, appends=True)
     return manifest
 
 

@@ -202,8 +202,9 @@ def _check_header(storage: Storage, plan: Plan) -> None:
 
 
 def former_plans(storage: Storage) -> list[Plan]:
-    """The plans that the valid one has replaced; some of their chunks may still exist."""
-    return [stored_plan(storage, path) for path in storage.list(layout.PARTS) if is_former(path)]
+    """The plans that the valid one has replaced, and those of appends; some of their chunks may still exist."""
+    paths = [path for path in storage.list(layout.PARTS) if is_former(path) or growing(path)]
+    return [stored_plan(storage, path) for path in paths]
 
 
 def _parse_plan(data: bytes, name: str, versions: Sequence[int]) -> Plan:
