@@ -11,7 +11,6 @@ from bams3.dataset import layout, packing
 from bams3.dataset.generations import growing, path_in
 from bams3.dataset.layout import Grid
 from bams3.dataset.manifest import (
-    IN_GENERATIONS,
     JOINED,
     VERSION,
     VERSIONS,
@@ -167,7 +166,7 @@ def read_object(storage: Storage, path: str, parse: Callable[[bytes], Parsed]) -
 def read_plan(storage: Storage) -> Plan:
     """The plan of an unfinished dataset, with its header verified. Raises DatasetError if there is none."""
     try:
-        plan = stored_plan(storage)
+        plan = stored_plan(storage, versions=WRITTEN)
     except FileNotFoundError:
         raise DatasetError(
             f"{storage.root}: no parts to merge; run bams3 convert --batch or --window first"
@@ -176,10 +175,9 @@ def read_plan(storage: Storage) -> Plan:
     return plan
 
 
-def stored_plan(storage: Storage, path: str = layout.PLAN) -> Plan:
-    """The plan of an unfinished dataset, one that it has replaced, or that of an append. Raises DatasetError if it is
-    damaged."""
-    versions = VERSIONS if is_former(path) else (IN_GENERATIONS,) if growing(path) else WRITTEN
+def stored_plan(storage: Storage, path: str = layout.PLAN, versions: Sequence[int] = VERSIONS) -> Plan:
+    """The plan of a dataset that is unfinished or half removed, one that it has replaced, or that of an append. Raises
+    DatasetError if it is damaged, or of none of these versions."""
     return read_object(storage, path, lambda data: _parse_plan(data, f"{storage.root}/{path}", versions))
 
 
