@@ -171,7 +171,7 @@ class RemoteStorage:
         try:
             self._put(path, data, version if on_condition else "overwrite")
         except RequestError as fault:
-            if fault.attempts == 1 and fault.status in (404, 412):
+            if fault.status in (404, 409, 412) and not fault.lost:
                 raise FileExistsError(
                     errno.EEXIST, "another writer has replaced it", self.name(path)
                 ) from None
