@@ -326,7 +326,11 @@ def test_a_reader_that_had_opened_the_old_one(one: str, inputs: Path) -> None:
     )
     with pytest.raises(FormatError, match="missing"):
         DatasetReader(one).chunk(before.index[0]._replace(path="data/c1/none.chunk")).footer  # noqa: B018
+    served = VirtualBam(DatasetReader(one))
     append(one, [inputs / "two.bam"], **BOTH)
+    with pytest.raises(DatasetError, match=said):
+        whole(served)
+    assert VirtualBam(DatasetReader(one)).etag != served.etag
     for entry in before.index[1:]:
         assert next(before.chunk(entry).row_groups).block()
     with pytest.raises(DatasetError, match=said):
