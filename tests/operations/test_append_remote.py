@@ -11,7 +11,6 @@ import pysam
 import pytest
 from bams3.bridge.virtual_bam import VirtualBam
 from bams3.cli import main
-from bams3.dataset import layout
 from bams3.dataset.generations import split_path
 from bams3.dataset.growth import Growth
 from bams3.dataset.manifest import IN_GENERATIONS, VERSION
@@ -31,7 +30,7 @@ from listings import contents
 from merging import CONTIGS, header
 from peers import DATA
 from reader.records import read_sam
-from remote_datasets import asked, printed
+from remote_datasets import printed
 from servers.faults import PASSING, Faults
 from virtual_bams import whole
 
@@ -147,8 +146,7 @@ def test_it_is_a_dataset_for_all(
     merge_inputs([inputs / "merged.bams3", inputs / "two.bam"], tmp_path / "merged", **SIZE | BOTH)
     assert is_clean(one)
     assert len({split_path(path)[1] for path in objects(one)}) == 2
-    reader, requests, _ = asked(lambda: _opened(one))
-    assert requests == len(reader.opening(header=True)) == 5
+    assert DatasetReader(one).opening(header=True)[3:] == [0, 0]  # in vain, before the manifest is there
     local = fetched(one, tmp_path / "local")
     text = printed(capfd, "query", "-h", one)
     assert text == printed(capfd, "query", "-h", tmp_path / "merged")
@@ -169,13 +167,6 @@ def test_it_is_a_dataset_for_all(
     convert(inputs / "two.bam", one, overwrite=True, **SIZE)
     assert is_clean(one)
     assert not [path for path in objects(one) if split_path(path)[1]]
-
-
-def _opened(uri: str) -> DatasetReader:
-    reader = DatasetReader(uri, prefetch=(layout.INDEX, layout.HEADER))
-    assert reader.objects
-    assert reader.header
-    return reader
 
 
 def test_batches_replace_it(one: str, inputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
