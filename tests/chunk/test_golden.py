@@ -4,9 +4,10 @@ Never write them again: they are what earlier versions wrote. `small` has chunks
 in place of hashes. `contigs` has these too, a manifest of version 2, and 80 contigs, of which three have reads.
 `shared` has a manifest and chunks of version 3: 4,200 contigs, most of which share windows. `hashed` has the records of
 `contigs`, and a manifest of version 4, as `grown` has: 24 reads were appended to one of its chunks, the others name the
-header before. `joined` has the records of `shared`, and a manifest of version 5, as `paced` has, whose tags have the
-encoding of that name: kinetics and moves of both strands. The others have chunks and a manifest
-of version 1. `records` was made of SAM, with level 9 and windows of 256K. `edges` was made of BAM, with level 5; it has
+header before. `appended` has a manifest of version 6: 6 reads, then 3, were appended to `small` in an object store, so
+it has chunks of three generations. `joined` has the records of `shared`, and a manifest of version 5, as `paced` has,
+whose tags have the encoding of that name: kinetics and moves of both strands. The others have chunks and a manifest of
+version 1. `records` was made of SAM, with level 9 and windows of 256K. `edges` was made of BAM, with level 5; it has
 unusual bins and paddings, a CIGAR of 66,000 operations, and 300 FLAGs.
 """
 
@@ -30,7 +31,7 @@ import bams3
 
 GOLDEN = DATA / "golden"
 NAMES = ("records", "edges")
-ALL = (*NAMES, "small", "contigs", "shared", "hashed", "grown", "joined", "paced")
+ALL = (*NAMES, "small", "contigs", "shared", "hashed", "grown", "appended", "joined", "paced")
 
 
 def expected(name: str) -> bytes:

@@ -89,7 +89,7 @@ def test_a_manifest_that_may_be_lost_is_taken_back(
 def test_what_can_not_be_removed_after_the_commit_is_a_warning(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def fails(storage: LocalStorage) -> None:
+    def fails(storage: LocalStorage, **_: bool) -> None:
         raise OSError(BROKEN, os.strerror(BROKEN), f"{storage.root}/_parts/plan.json")
 
     monkeypatch.setattr(parts, "delete_parts", fails)

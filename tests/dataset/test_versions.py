@@ -1,6 +1,7 @@
 """An older bams3 that meets what a newer one wrote says so in one line; docs/format.md has the policy."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,11 @@ import pysam
 import pytest
 import zstandard
 from bams3.cli import main
+from bams3.dataset.destination import remove, survey
 from bams3.dataset.manifest import VERSIONS, sealed
+from bams3.storage.local import LocalStorage
 from forge import rewrite
+from listings import contents
 from peers import DATA
 
 GOLDEN = DATA / "golden"
@@ -116,6 +120,21 @@ def test_newer_files(
     finally:
         for each, data in before.items():
             each.write_bytes(data)
+
+
+@pytest.mark.parametrize("name", ["small", "contigs", "hashed", "shared", "appended"])
+def test_one_of_any_version_that_is_half_removed(
+    name: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that was killed while it replaced a dataset can be repeated."""
+    shutil.copytree(GOLDEN / f"{name}.bams3", tmp_path / "d")
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalStorage, "delete_all", lambda *_: 1 // 0)
+        with pytest.raises(ZeroDivisionError):
+            remove(survey(LocalStorage(str(tmp_path / "d"))))
+    assert not (tmp_path / "d/_metadata.json").exists()
+    assert main(["convert", "--overwrite", "-@", "1", str(folder / "x.bam"), str(tmp_path / "d")]) == 0
+    assert contents(tmp_path / "d") == contents(folder / "d")
 
 
 def test_there_is_a_golden_dataset_of_every_version() -> None:

@@ -20,7 +20,8 @@ import zstandard
 from bams3.cli import main
 from bams3.dataset.layout import MANY_CONTIGS
 from bams3.dataset.manifest import sealed
-from forge import INDEX, rewrite
+from forge import rewrite
+from peers import DATA
 
 from fuzz.mutate import lies, mutated
 from fuzz.targets import Target
@@ -55,8 +56,8 @@ def make_pristine(folder: Path) -> None:
 
 
 def make_more(folder: Path) -> None:
-    """A dataset to which reads were appended, one whose contigs share windows, reads by name, and what goes with a
-    dataset: a BED file, a job log, a dataset of an earlier writer."""
+    """Datasets to which reads were appended on a disk and in a store, one whose contigs share windows, reads by name,
+    and what goes with a dataset: a BED file, a job log, a dataset of an earlier writer."""
     groups = hostile.TEXT + b"@RG\tID:a\n"
     few = [
         hostile.good(0, pos, name=b"n%d" % pos, tags=[hostile.tag("RG", "Z", b"a")]) for pos in (7, 70_000)
@@ -64,6 +65,7 @@ def make_more(folder: Path) -> None:
     (folder / "few.bam").write_bytes(hostile.bam(groups, hostile.CONTIGS, few))
     assert run("convert", folder / "few.bam", folder / "grown.bams3", "--chunk-size", "256K") == 0
     assert run("append", folder / "grown.bams3", folder / "few.bam", "--workers", "1") == 0
+    shutil.copytree(DATA / "golden/appended.bams3", folder / "appended.bams3")
     contigs = [(f"c{number}", 300) for number in range(MANY_CONTIGS + 1)]
     text = b"".join(b"@SQ\tSN:%b\tLN:%d\n" % (name.encode(), length) for name, length in contigs)
     short = [hostile.good(ref, pos) for ref in (0, 1, 40, MANY_CONTIGS) for pos in (3, 9, 9)]
@@ -172,7 +174,8 @@ def lie_in_references(path: Path, chance: random.Random) -> None:
 
 
 def lie_in_index(path: Path, chance: random.Random) -> None:
-    rewrite(path.parents[1], INDEX, lambda document: lies(document, chance))
+    dataset = path.parents[1]
+    rewrite(dataset, str(path.relative_to(dataset)), lambda document: lies(document, chance))
 
 
 def lie_in_footer(path: Path, chance: random.Random) -> None:
@@ -244,6 +247,7 @@ GROWN = (
     ("verify", "--strict", "grown.bams3"),
     ("query", "grown.bams3", "chr1:1-100000", "-o", "OUT"),
 )
+IN_STORE = tuple(tuple(word.replace("grown", "appended") for word in words) for words in GROWN[2:])
 SHARED = (
     ("query", "many.bams3", "-h", "-o", "OUT"),
     ("query", "-c", "many.bams3", "c1", "c40"),
@@ -273,7 +277,7 @@ TALKERS = ("verify", "relate", "append", "merge", "markdup", "repair", "rewrite"
 """Commands that warn of what they left out, or print a line for each problem."""
 FILES = (
     "x.bam", "d.bams3", "parts.bams3", "part1", "part2", CHUNK, "sites.vcf", "common.vcf", "x.counts", "grown.bams3",
-    "few.bam", "many.bams3", "many.bam", "names.sam", "bed", "log", "made", "old.bams3",
+    "appended.bams3", "few.bam", "many.bams3", "many.bam", "names.sam", "bed", "log", "made", "old.bams3",
 )  # fmt: skip
 GROWN_CHUNK = CHUNK.replace("d.bams3", "grown.bams3")
 SHARED_CHUNK = "many.bams3/data/_contigs/000000000-000004096.chunk"
@@ -300,6 +304,12 @@ SPOILT: dict[str, tuple[str, Callable[[Path, random.Random], None], tuple[tuple[
     "manifest that grew": ("grown.bams3/_metadata.json", lie_in_json, GROWN),
     "header that grew": ("grown.bams3/_header.sam.zst", spoil, GROWN),
     "index that grew": ("grown.bams3/_index/chunks.json.zst", lie_in_index, GROWN),
+    "manifest that grew in a store": ("appended.bams3/_metadata.json", lie_in_json, IN_STORE),
+    "index that grew in a store": (
+        "appended.bams3/_index/chunks.64351b12c4c839df.json.zst",
+        lie_in_index,
+        IN_STORE,
+    ),
     "footer of a chunk that grew": (GROWN_CHUNK, lie_in_footer, GROWN),
     "BAM to append": ("few.bam", spoil, GROWN[:2]),
     "manifest of shared windows": ("many.bams3/_metadata.json", lie_in_json, SHARED),

@@ -211,7 +211,6 @@ def test_what_it_refuses(tmp_path: Path) -> None:
     )
     before = contents(one)
     refused: list[tuple[list[Any], str]] = [
-        (["s3://bucket/x.bams3", two], "bams3 append needs a file system; use bams3 merge"),
         ([one, one], "both the dataset and an input"),
         ([tmp_path / "one.bam", two], "not a bams3 dataset"),
         ([one, tmp_path / "none.bam"], "No such file"),

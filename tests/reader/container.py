@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 import struct
 import zlib
 from collections.abc import Container, Iterator, Sequence
@@ -53,10 +54,11 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     body = body[: body.rindex(b"\n") + 1]
     manifest: dict[str, Any] = json.loads(text)
     assert manifest["format"] == "bams3"
-    assert manifest["version"] in (1, 2, 3, 4, 5)
+    assert manifest["version"] in (1, 2, 3, 4, 5, 6)
     assert "earlier_header_ids" not in manifest or (
-        manifest["earlier_header_ids"] and manifest["version"] == 4
+        manifest["earlier_header_ids"] and manifest["version"] in (4, 6)
     )
+    assert ("generation" in manifest) == (manifest["version"] == 6)
     assert zlib.crc32(body) == manifest["crc32"], last
     if isinstance(manifest["references"], str):
         assert manifest["version"] > 1
@@ -133,8 +135,8 @@ def read_dataset(folder: Path) -> tuple[dict[str, Any], bytes, Iterator[RowGroup
     if manifest["version"] == 1:
         header = (folder / "_header.sam").read_bytes()
     else:
-        header = unzstd((folder / "_header.sam.zst").read_bytes())
-    stored = (folder / "_index/chunks.json.zst").read_bytes()
+        header = unzstd((folder / in_generation("_header.sam.zst", manifest)).read_bytes())
+    stored = (folder / in_generation("_index/chunks.json.zst", manifest)).read_bytes()
     assert (len(header), zlib.crc32(header)) == (manifest["header_bytes"], manifest["header_crc32"])
     assert (len(stored), zlib.crc32(stored)) == (manifest["index_bytes"], manifest["index_crc32"])
     bam = b"BAM\1" + struct.pack("<I", len(header)) + header + struct.pack("<I", len(manifest["references"]))
@@ -148,10 +150,19 @@ def read_dataset(folder: Path) -> tuple[dict[str, Any], bytes, Iterator[RowGroup
     return manifest, header, _row_groups(folder, manifest, index_of(stored)[0])
 
 
+def in_generation(path: str, manifest: dict[str, Any]) -> str:
+    """The path of the header or the index."""
+    if manifest["version"] < 6:
+        return path
+    assert re.fullmatch("[0-9a-f]{16}", manifest["generation"])
+    return path.replace(".", f".{manifest['generation']}.", 1)
+
+
 def _row_groups(folder: Path, manifest: dict[str, Any], index: list[Any]) -> Iterator[RowGroup]:
     piece = 0
     last_of = shared_windows(manifest)
-    for path, reference_id, start, end, size, footer_bytes, footer_crc32, row_groups, *more in index:
+    for stored, reference_id, start, end, size, footer_bytes, footer_crc32, row_groups, *more in index:
+        path = re.sub(r"\.[0-9a-f]{16}\.chunk$", ".chunk", stored) if manifest["version"] == 6 else stored
         contigs, sha256 = (*more, [], "")[:2] if manifest["version"] < 4 else more
         if contigs:
             assert path == f"data/_contigs/{reference_id:09d}-{last_of[reference_id] + 1:09d}.chunk"
@@ -166,7 +177,7 @@ def _row_groups(folder: Path, manifest: dict[str, Any], index: list[Any]) -> Ite
             assert reference_id not in last_of
             contig = path_component(manifest["references"][reference_id][0])
             assert path == f"data/{contig}/{start:09d}-{end:09d}.chunk"
-        data = (folder / path).read_bytes()
+        data = (folder / stored).read_bytes()
         assert hashlib.sha256(data).hexdigest() == sha256 or manifest["version"] < 4
         length, crc = struct.unpack_from("<II", data, len(data) - 16)
         assert (len(data), length + 16, crc) == (size, footer_bytes, footer_crc32)

@@ -11,7 +11,7 @@ import pytest
 from bams3.cli import main
 from bams3.errors import UsageError
 from bams3.storage import open_storage
-from bams3.storage.remote import PART
+from bams3.storage.multipart import PART
 from servers.faults import Faults
 from servers.fixtures import s3_client
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from bams3.storage import Storage, open_storage
-from bams3.storage.remote import PART
+from bams3.storage.multipart import PART
 from bams3.storage.requests import limiter
 from servers.faults import ANSWERS, KINDS, PASSING, Faults
 

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from bams3.errors import UsageError
 from bams3.storage import Storage, open_object, open_storage
-from bams3.storage.remote import PART, RemoteStorage
+from bams3.storage.multipart import PART
+from bams3.storage.remote import RemoteStorage
 from bams3.storage.requests import totals
 from servers.faults import Faults
 from servers.fixtures import s3_client

@@ -31,6 +31,7 @@ from bams3.select.query import RecordFilter, count, query
 from fuzz.mutate import footer_of, with_footer
 
 MANIFEST, HEADER, INDEX = "_metadata.json", "_header.sam.zst", "_index/chunks.json.zst"
+INDEXES = "_index/chunks."  # an index has a generation if reads were appended in a store
 HUGE = 1 << 40
 ZONE = ("records", "bytes", "min_pos", "max_pos", "max_end", "min_mapq", "max_mapq", "flags_any", "flags_all")
 
@@ -43,7 +44,7 @@ def read(dataset: Path, path: str) -> Any:
     data = (dataset / path).read_bytes()
     if path == HEADER:
         return zstandard.decompress(data)
-    if path == INDEX:
+    if path.startswith(INDEXES):
         return json.loads(zstandard.decompress(data))
     if path.endswith(".chunk"):
         return footer_of(data)
@@ -57,7 +58,7 @@ def rewrite(dataset: Path, path: str, change: Change, *, follow: bool = False) -
     is a footer."""
     document = read(dataset, path)
     document = _changed(document, change)
-    if path in (MANIFEST, HEADER, INDEX):
+    if path in (MANIFEST, HEADER) or path.startswith(INDEXES):
         _write(dataset, path, document)
     elif path.endswith(".chunk"):
         data = with_footer((dataset / path).read_bytes(), lambda told: (told.clear(), told.update(document)))

@@ -16,12 +16,10 @@ from bams3.chunk.reader import ChunkReader
 from bams3.chunk.row_group import RowGroup
 from bams3.chunk.tiles import tiles_of
 from bams3.codec import ZoneMap, names, qualities, records, reference, sequences, tags  # noqa: F401 - before somebody waits for it
-from bams3.dataset import layout
-from bams3.dataset.manifest import Manifest
 from bams3.dataset.prefetch import plan_all
 from bams3.dataset.reader import DatasetReader
 from bams3.dataset.tiles import WRONG_TILES
-from bams3.errors import DatasetError, FormatError
+from bams3.errors import FormatError
 
 _RECORDS, _BYTES = map(ZoneMap._fields.index, ("records", "bytes"))
 READERS = 64  # who read in order, at once
@@ -125,10 +123,7 @@ class RowGroups:
                 raise FormatError(f"{group.name}: {WRONG_TILES}")
             return decoded
         except (FormatError, OSError):
-            if self._is_replaced():
-                raise DatasetError(
-                    f"{self._dataset.uri}: the dataset was replaced after it had been opened; open it again"
-                ) from None
+            self._dataset.check_current()
             raise
 
     def group(self, number: int) -> RowGroup:
@@ -143,10 +138,3 @@ class RowGroups:
             if len(self._chunks) > CHUNKS:
                 self._chunks.popitem(last=False)
             return chunk
-
-    def _is_replaced(self) -> bool:
-        try:
-            data = self._dataset.storage.get(layout.METADATA)
-            return Manifest.from_bytes(data, self._dataset.uri) != self._dataset.manifest
-        except (FormatError, DatasetError, OSError):
-            return False

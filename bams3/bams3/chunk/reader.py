@@ -42,13 +42,14 @@ class ChunkReader:
         self, storage: Storage | MemoryObject, path: str, *, size: int | None = None, footer_bytes: int = TAIL,
         footer_crc32: int | None = None, zones: list[ZoneMap] | None = None,
         identity: Identity | None = None, references: Sequence[tuple[str, int]] | None = None,
-        contigs: Sequence[int] = (), earlier: Sequence[str] = (),
+        contigs: Sequence[int] = (), earlier: Sequence[str] = (), recheck: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
         """All but the first two parameters come from the dataset: they save requests, and the footer must match them.
 
         `zones`: the zone maps of its row groups; `references`: (name, length) of all by id; `contigs`: if several
         contigs share the chunk, the reference id that each of `zones` is of; `earlier`: ids of headers that it may
-        have been written with, besides that of the identity.
+        have been written with, besides that of the identity; `recheck`: called if the chunk is missing or another
+        one; raises an error if the dataset has been replaced.
         """
         self.path = path
         self.name = f"{storage.root.rstrip('/')}/{path}" if path else storage.root
@@ -56,6 +57,7 @@ class ChunkReader:
         self._size, self._footer_bytes, self._footer_crc32 = size, footer_bytes, footer_crc32
         self._zones, self._contigs = zones, contigs
         self._identity, self._references, self._earlier = identity, references, earlier
+        self._recheck = recheck
         self.footer_spans: list[Span] = []
 
     @property
@@ -134,6 +136,7 @@ class ChunkReader:
         wanted = trailer_length(tail, self.name) + TRAILER.size
         self._found_crc32: int = TRAILER.unpack(tail[-TRAILER.size :])[1]
         if self._footer_crc32 not in (None, self._found_crc32):
+            self._recheck()
             raise FormatError(
                 f"{self.name}: not the chunk that the dataset's index describes; does it belong to another dataset?"
             )
@@ -269,6 +272,7 @@ class ChunkReader:
         return found
 
     def _missing(self) -> FormatError:
+        self._recheck()
         return FormatError(f"{self.name}: the chunk is missing; restore it or convert its window again")
 
 

@@ -83,7 +83,7 @@ def _append(argv: list[str]) -> int:
         "Append the reads of other inputs to a dataset. Only windows with new reads are written again.",
         "  bams3 append NA12878.bams3 lane3.bam",
     )
-    options.add_argument("dataset", metavar="DATASET", help="the dataset (a directory) that grows")
+    options.add_argument("dataset", metavar="DATASET", help="path or URI of the dataset that grows")
     options.add_argument(
         "inputs", metavar="IN", nargs="+", help="datasets, BAM, CRAM and SAM files, sorted by coordinate"
     )

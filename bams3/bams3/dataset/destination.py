@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from bams3.dataset import layout
 from bams3.dataset.commit import tidying
-from bams3.dataset.manifest import Manifest
+from bams3.dataset.generations import growing
+from bams3.dataset.manifest import VERSION, Manifest
 from bams3.dataset.own import Own, is_former
 from bams3.dataset.plan import Plan, stored_plan
 from bams3.errors import DatasetError, FormatError
@@ -67,7 +68,7 @@ def _survey(storage: Storage) -> Destination:
             plans.append(plan_of(Manifest.from_bytes(storage.get(layout.METADATA), storage.root)))
         if layout.PLAN in objects:
             plans.append(stored_plan(storage))
-        plans += [stored_plan(storage, path) for path in objects if is_former(path)]
+        plans += [stored_plan(storage, path) for path in objects if is_former(path) or growing(path)]
     except (FormatError, DatasetError) as error:
         raise DatasetError(
             f"{error}; nothing has been written, because the existing files may belong to someone else: "
@@ -77,10 +78,11 @@ def _survey(storage: Storage) -> Destination:
 
 
 def plan_of(manifest: Manifest) -> Plan:
-    """The plan by which a dataset was written."""
+    """The plan by which a dataset was written, apart from generations."""
+    version = VERSION if manifest.generation else manifest.version
     return Plan(
         manifest.header_id, manifest.references, manifest.chunk_size, manifest.level, manifest.header_bytes,
-        manifest.header_crc32, manifest.version, header_sha256=manifest.header_sha256,
+        manifest.header_crc32, version, header_sha256=manifest.header_sha256,
         earlier_header_ids=manifest.earlier_header_ids,
     )  # fmt: skip
 

@@ -42,9 +42,9 @@ def unvouched(dataset: Any, mapped: Map) -> Iterator[str]:
         text = readable_header(storage, dataset.header_path, manifest.version)
         if text is None or sha256_of(text) != manifest.header_sha256:
             yield f"{uri}/{dataset.header_path}: its SHA-256 is not the one in {layout.METADATA}; restore it"
-        index = storage.get(layout.INDEX)  # rather than one that was cached
+        index = storage.get(dataset.index_path)  # rather than one that was cached
         if sha256_of(index) != manifest.index_sha256:
-            yield f"{uri}/{layout.INDEX}: its SHA-256 is not the one in {layout.METADATA}; restore it"
+            yield f"{uri}/{dataset.index_path}: its SHA-256 is not the one in {layout.METADATA}; restore it"
             return  # it vouches for nothing
         entries = index_from_bytes(index, manifest, uri)
         present = [entry for entry in entries if there.get(entry.path) == entry.size]
@@ -54,7 +54,7 @@ def unvouched(dataset: Any, mapped: Map) -> Iterator[str]:
             if there.get(entry.path) != entry.size:
                 yield f"{uri}/{entry.path}: missing, or of another length; restore it"
             elif entry.path in wrong:
-                yield f"{uri}/{entry.path}: its SHA-256 is not the one in {layout.INDEX}; restore it"
-    named = {layout.METADATA, layout.INDEX, dataset.header_path, *(entry.path for entry in entries)}
+                yield f"{uri}/{entry.path}: its SHA-256 is not the one in {dataset.index_path}; restore it"
+    named = {layout.METADATA, dataset.index_path, dataset.header_path, *(entry.path for entry in entries)}
     for path in sorted({*there, *storage.links()} - named):
         yield f"{uri}/{path}: the manifest does not name it; move it elsewhere"

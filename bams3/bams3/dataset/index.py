@@ -8,8 +8,9 @@ from bams3.chunk.entry import ChunkEntry
 from bams3.chunk.footer import MAGIC
 from bams3.chunk.zones import check_joined, check_zones
 from bams3.dataset import layout
+from bams3.dataset.generations import split_path
 from bams3.dataset.layout import Grid
-from bams3.dataset.manifest import MAX_INDEX, Counts, Manifest, check_sha256, is_count
+from bams3.dataset.manifest import IN_GENERATIONS, MAX_INDEX, Counts, Manifest, check_sha256, is_count
 from bams3.dataset.tiles import tiles_to_bytes
 from bams3.errors import FormatError
 from bams3.untrusted import inflate, parse_json
@@ -35,7 +36,10 @@ def index_from_bytes(data: bytes, manifest: Manifest, name: str) -> list[ChunkEn
         entries = [ChunkEntry(*entry) for entry in parse_json(inflate(data, most))]
         if any(entry.tiles for entry in entries):
             raise ValueError("entries that are too long")
-        check_chunks(entries, manifest.counts, manifest.references, manifest.chunk_size, manifest.joined)
+        check_chunks(
+            entries, manifest.counts, manifest.references, manifest.chunk_size, manifest.joined,
+            generations=manifest.version == IN_GENERATIONS,
+        )  # fmt: skip
         check_hashes(entries, manifest.version)
         if (len(entries), sum(entry.size for entry in entries)) != (manifest.chunks, manifest.bytes):
             raise ValueError(f"its chunks do not add up to the totals in {layout.METADATA}")
@@ -47,12 +51,14 @@ def index_from_bytes(data: bytes, manifest: Manifest, name: str) -> list[ChunkEn
 
 
 def check_chunk(
-    chunk: ChunkEntry, references: Sequence[Sequence[Any]], chunk_size: int, joined: Grid | None
-) -> None:
+    chunk: ChunkEntry, references: Sequence[Sequence[Any]], chunk_size: int, joined: Grid | None, *,
+    generations: bool = False,
+) -> None:  # fmt: skip
     """Raise ValueError unless it is a valid chunk of the grid over these [name, length] of references. `joined`: that
-    grid, if contigs share windows."""
+    grid, if contigs share windows; `generations`: whether it may have one."""
     try:
-        _check(chunk, references, chunk_size, joined)
+        plain = chunk._replace(path=split_path(chunk.path)[0]) if generations else chunk
+        _check(plain, references, chunk_size, joined)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{chunk.path!r}: {error}") from error
 
@@ -112,14 +118,15 @@ def check_hashes(chunks: Sequence[ChunkEntry], version: int) -> None:
 
 def check_chunks(
     chunks: Sequence[ChunkEntry], counts: Counts, references: Sequence[Sequence[Any]], chunk_size: int,
-    joined: Grid | None,
+    joined: Grid | None, *, generations: bool = False,
 ) -> None:  # fmt: skip
     """Raise ValueError unless these are chunks of the grid, in order, without duplicates, and with as many records of
-    each reference as the counts say. `joined`: the grid, if contigs share windows."""
+    each reference as the counts say. `joined`: the grid, if contigs share windows; `generations`: whether chunks may
+    have one."""
     records = dict.fromkeys(counts.by_reference, 0)
     before = (0, -1)
     for chunk in chunks:
-        check_chunk(chunk, references, chunk_size, joined)
+        check_chunk(chunk, references, chunk_size, joined, generations=generations)
         place = chunk.order
         if place <= before:
             raise ValueError(f"{chunk.path!r}: duplicated, or out of order")

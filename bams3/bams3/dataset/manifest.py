@@ -25,7 +25,9 @@ FORMAT = "bams3"
 VERSION = 4
 JOINED = 5
 """The version of a dataset in which contigs share windows."""
-VERSIONS = (1, 2, 3, VERSION, JOINED)
+IN_GENERATIONS = 6
+"""The version of a dataset to which reads were appended in an object store: version 4 with generations."""
+VERSIONS = (1, 2, 3, VERSION, JOINED, IN_GENERATIONS)
 """That are read."""
 HASHED = 4
 """From this version on, there are SHA-256 hashes: of header and index in the manifest, of each chunk in the index."""
@@ -145,7 +147,8 @@ class Manifest(NamedTuple):
     end-of-file marker; `partial_header`: the header was rebuilt from chunks, which do not have all of it; `sums`:
     None if an earlier version wrote the manifest; `lossy`: what the conversion changed in the records, if it did;
     `header_sha256`, of the header's text, and `index_sha256`, of the stored index: in hex digits, empty before version
-    4; `earlier_header_ids`: of the headers that the dataset had before reads were appended to it."""
+    4; `earlier_header_ids`: of the headers that the dataset had before reads were appended to it; `generation`: that of
+    the header and the index, if reads were appended in an object store."""
 
     header_id: str
     references: list[list[Any]]
@@ -167,6 +170,7 @@ class Manifest(NamedTuple):
     header_sha256: str = ""
     index_sha256: str = ""
     earlier_header_ids: tuple[str, ...] = ()
+    generation: str = ""
     format: str = FORMAT
     version: int = VERSION
 
@@ -182,7 +186,7 @@ class Manifest(NamedTuple):
         )
         if self.version > 1:
             document["references"] = packed_references(self.references)
-        for key in (*FLAGS, *HASHES):
+        for key in (*FLAGS, *HASHES, "generation"):
             if not document[key]:
                 del document[key]
         del document["sums"], document["lossy"], document["earlier_header_ids"]
@@ -219,6 +223,7 @@ class Manifest(NamedTuple):
         """Raise ValueError for invalid or contradictory values."""
         check_identity(self.header_id, self.level)
         check_earlier(self.earlier_header_ids, self.header_id, self.version)
+        check_generation(self.generation, self.version)
         check_encodings(self.encodings)
         check_grid(self.references, self.chunk_size)
         if is_joined(self.version) and not layout.joins(
@@ -274,8 +279,14 @@ def check_earlier(earlier: tuple[Any, ...], header: str, version: int) -> None:
         check_identity(identity, LEVELS[0])
     if len({header, *earlier}) <= len(earlier):
         raise ValueError("an id of a header is there twice")
-    if earlier and version != VERSION:
+    if earlier and version not in (VERSION, IN_GENERATIONS):
         raise ValueError("earlier headers in a version that has none")
+
+
+def check_generation(generation: Any, version: int) -> None:
+    """Raise ValueError unless it is a valid generation; or "" if the version has none."""
+    if not is_hex(generation, 16 if version == IN_GENERATIONS else 0):
+        raise ValueError(f"invalid generation {generation!r}")
 
 
 def check_grid(references: list[list[Any]], chunk_size: Any) -> None:

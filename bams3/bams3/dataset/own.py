@@ -6,6 +6,7 @@ from typing import Any
 
 from bams3.chunk.footer import MAGIC, MAGICS
 from bams3.dataset import layout
+from bams3.dataset.generations import growing, is_document, split_path
 from bams3.errors import DatasetError, FormatError
 from bams3.storage import Storage
 
@@ -51,10 +52,18 @@ class Own:
 
     def has(self, path: str) -> bool:
         """Whether an object at this path may belong to the dataset."""
-        return path in _ROOT or is_part(path) or is_former(path) or self.has_chunk(path)
+        return (
+            path in _ROOT
+            or is_part(path)
+            or is_former(path)
+            or bool(growing(path))
+            or is_document(path)
+            or self.has_chunk(path)
+        )
 
     def has_chunk(self, path: str) -> bool:
-        """Whether it is the path of a chunk of the dataset."""
+        """Whether it is the path of a chunk of the dataset, of any generation."""
+        path, _ = split_path(path)
         found = re.fullmatch(_CHUNK, path)
         if not found:
             return bool(re.fullmatch(_UNPLACED, path))

@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 from bams3.dataset import layout
+from bams3.dataset.generations import path_in
 from bams3.errors import SourceError
 from bams3.storage import Storage
 from bams3.untrusted import inflate, most_inflated, parse_json
@@ -16,9 +17,9 @@ MAX_HEADER = (1 << 31) - 1  # bytes of text, as in BAM
 MAX_REFERENCES = 1 << 31  # bytes of JSON
 
 
-def header_path(version: int) -> str:
-    """Path of the header in a dataset of this version."""
-    return layout.HEADER if version > 1 else layout.PLAIN_HEADER
+def header_path(version: int, generation: str = "") -> str:
+    """Path of the header in a dataset of this version and generation."""
+    return path_in(layout.HEADER, generation) if version > 1 else layout.PLAIN_HEADER
 
 
 def stored_header(text: bytes, version: int) -> bytes:

@@ -6,7 +6,7 @@ checks that the parts are complete and writes the index and the manifest: from t
 
 import zlib
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from operator import attrgetter
@@ -15,6 +15,7 @@ from bams3.chunk.entry import ChunkEntry
 from bams3.codec import ENCODINGS
 from bams3.dataset import layout
 from bams3.dataset.commit import put_manifest, tidying
+from bams3.dataset.generations import growing
 from bams3.dataset.index import check_chunks, check_hashes, index_to_bytes
 from bams3.dataset.layout import Window
 from bams3.dataset.manifest import (
@@ -103,9 +104,14 @@ class Part:
                 raise ValueError("invalid counts of the source")
 
 
-def delete_parts(storage: Storage) -> None:
-    """Delete what only an unfinished dataset needs, the plan last."""
-    paths = [path for path in storage.list(layout.PARTS) if is_part(path) or is_former(path)]
+def delete_parts(storage: Storage, *, appends: bool = False) -> None:
+    """Delete what only an unfinished dataset needs, the plan last. `appends`: also the plans of appends to one that was
+    there before."""
+    paths = [
+        path
+        for path in storage.list(layout.PARTS)
+        if is_part(path) or is_former(path) or (appends and growing(path))
+    ]
     storage.delete_all([*paths, layout.PLAN])
 
 
@@ -130,6 +136,27 @@ def commit(storage: Storage, plan: Plan, parts: Sequence[Part]) -> Manifest:
 
     Raises DatasetError that says what is missing, duplicated or does not add up.
     """
+    index, manifest, strays = assembled(storage, plan, parts)
+    if not is_plan(storage, plan.to_bytes()):
+        raise DatasetError(
+            f"{storage.root}: another process has restarted it in the meantime; wait for that process"
+        )
+    own = Own([plan, *former_plans(storage)])
+    own.delete_strays(storage, strays)  # left by an interrupted run
+    storage.delete_incomplete(own.has)
+    storage.put(layout.INDEX, index)
+    try:
+        put_manifest(storage, storage.put_new, manifest)
+    except FileExistsError:
+        raise DatasetError(f"{storage.root}: another process has completed it in the meantime") from None
+    with tidying(storage.root):
+        delete_parts(storage, appends=True)
+    return manifest
+
+
+def assembled(storage: Storage, plan: Plan, parts: Sequence[Part]) -> tuple[bytes, Manifest, Iterable[str]]:
+    """The index and the manifest of the dataset that parts form, and the paths below `data/` that are not of it. Raises
+    DatasetError as `commit` does."""
     _check_windows(storage, plan, parts)
     chunks = sorted((chunk for part in parts for chunk in part.chunks), key=attrgetter("order"))
     there = storage.sizes(layout.DATA)
@@ -154,23 +181,9 @@ def commit(storage: Storage, plan: Plan, parts: Sequence[Part]) -> Manifest:
         sum(chunk.size for chunk in chunks), plan.header_bytes, plan.header_crc32, len(index), zlib.crc32(index),
         counts, dict(ENCODINGS), any(part.truncated for part in parts), sums=_sums(parts),
         lossy=plan.lossy, header_sha256=plan.header_sha256, index_sha256=sha256_of(index),
-        earlier_header_ids=plan.earlier_header_ids, version=plan.version,
+        earlier_header_ids=plan.earlier_header_ids, generation=plan.generation, version=plan.version,
     )  # fmt: skip
-    if not is_plan(storage, plan.to_bytes()):
-        raise DatasetError(
-            f"{storage.root}: another process has restarted it in the meantime; wait for that process"
-        )
-    own = Own([plan, *former_plans(storage)])
-    own.delete_strays(storage, there)  # left by an interrupted run
-    storage.delete_incomplete(own.has)
-    storage.put(layout.INDEX, index)
-    try:
-        put_manifest(storage, storage.put_new, manifest)
-    except FileExistsError:
-        raise DatasetError(f"{storage.root}: another process has completed it in the meantime") from None
-    with tidying(storage.root):
-        delete_parts(storage)
-    return manifest
+    return index, manifest, there
 
 
 def _sums(parts: Sequence[Part]) -> Sums | None:

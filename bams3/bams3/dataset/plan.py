@@ -8,12 +8,14 @@ from typing import Any, TypeVar
 
 from bams3.bam.lossy import Loss, loss_of
 from bams3.dataset import layout, packing
+from bams3.dataset.generations import growing, path_in
 from bams3.dataset.layout import Grid
 from bams3.dataset.manifest import (
     JOINED,
     VERSION,
     VERSIONS,
     check_earlier,
+    check_generation,
     check_grid,
     check_identity,
     check_seal,
@@ -40,7 +42,8 @@ WRITTEN = (VERSION, JOINED)
 
 @dataclass(frozen=True)
 class Plan:
-    """What all parts of a dataset have in common. `earlier_header_ids`: see `Manifest`."""
+    """What all parts of a dataset have in common. `earlier_header_ids`: see `Manifest`; `generation`: of the chunks
+    that are written."""
 
     header_id: str
     references: list[list[Any]]
@@ -52,6 +55,7 @@ class Plan:
     lossy: Loss | None = None
     header_sha256: str = ""
     earlier_header_ids: tuple[str, ...] = ()
+    generation: str = ""
 
     @classmethod
     def of(cls, header: Any, chunk_size: int, level: int, lossy: Loss | None = None) -> "Plan":
@@ -64,9 +68,10 @@ class Plan:
 
     def to_bytes(self) -> bytes:
         """Encode as a plan file: JSON."""
-        names = [each.name for each in fields(self) if each.name not in ("lossy", "earlier_header_ids")]
-        document = {name: getattr(self, name) for name in names}
-        return sealed(document | lossy_to_json(self.lossy) | earlier_to_json(self.earlier_header_ids))
+        special = ("lossy", "earlier_header_ids", "generation")
+        document = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in special}
+        document |= lossy_to_json(self.lossy) | earlier_to_json(self.earlier_header_ids)
+        return sealed(document | ({"generation": self.generation} if self.generation else {}))
 
     @cached_property
     def grid(self) -> Grid:
@@ -81,7 +86,7 @@ class Plan:
 
     def chunk_path(self, reference_id: int, start: int) -> str:
         """Path of the chunk of a window, or (reference id −1) of chunk number `start` of the reads with no position."""
-        return self.grid.path(reference_id, start)
+        return path_in(self.grid.path(reference_id, start), self.generation)
 
     @property
     def joined(self) -> Grid | None:
@@ -161,7 +166,7 @@ def read_object(storage: Storage, path: str, parse: Callable[[bytes], Parsed]) -
 def read_plan(storage: Storage) -> Plan:
     """The plan of an unfinished dataset, with its header verified. Raises DatasetError if there is none."""
     try:
-        plan = stored_plan(storage)
+        plan = stored_plan(storage, versions=WRITTEN)
     except FileNotFoundError:
         raise DatasetError(
             f"{storage.root}: no parts to merge; run bams3 convert --batch or --window first"
@@ -170,9 +175,9 @@ def read_plan(storage: Storage) -> Plan:
     return plan
 
 
-def stored_plan(storage: Storage, path: str = layout.PLAN) -> Plan:
-    """The plan of an unfinished dataset, or one that it has replaced. Raises DatasetError if it is damaged."""
-    versions = VERSIONS if is_former(path) else WRITTEN
+def stored_plan(storage: Storage, path: str = layout.PLAN, versions: Sequence[int] = VERSIONS) -> Plan:
+    """The plan of a dataset that is unfinished or half removed, one that it has replaced, or that of an append. Raises
+    DatasetError if it is damaged, or of none of these versions."""
     return read_object(storage, path, lambda data: _parse_plan(data, f"{storage.root}/{path}", versions))
 
 
@@ -195,8 +200,9 @@ def _check_header(storage: Storage, plan: Plan) -> None:
 
 
 def former_plans(storage: Storage) -> list[Plan]:
-    """The plans that the valid one has replaced; some of their chunks may still exist."""
-    return [stored_plan(storage, path) for path in storage.list(layout.PARTS) if is_former(path)]
+    """The plans that the valid one has replaced, and those of appends; some of their chunks may still exist."""
+    paths = [path for path in storage.list(layout.PARTS) if is_former(path) or growing(path)]
+    return [stored_plan(storage, path) for path in paths]
 
 
 def _parse_plan(data: bytes, name: str, versions: Sequence[int]) -> Plan:
@@ -213,6 +219,7 @@ def _parse_plan(data: bytes, name: str, versions: Sequence[int]) -> Plan:
         plan = Plan(**document | {"lossy": loss_of(document), "earlier_header_ids": earlier_of(document)})
         check_identity(plan.header_id, plan.level)
         check_earlier(plan.earlier_header_ids, plan.header_id, plan.version)
+        check_generation(plan.generation, plan.version)
         check_grid(plan.references, plan.chunk_size)
         if plan.version in WRITTEN and plan.version != version_of(plan.references, plan.chunk_size):
             raise ValueError("of another version than its contigs ask for")

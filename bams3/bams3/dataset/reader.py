@@ -1,6 +1,5 @@
 """Reading a dataset: manifest, header, index, and the row groups that overlap a region."""
 
-import os
 import zlib
 from bisect import bisect_left, bisect_right
 from collections import Counter
@@ -15,6 +14,8 @@ from bams3.chunk.footer import Identity
 from bams3.chunk.reader import ChunkReader, contig_in
 from bams3.chunk.row_group import RowGroup
 from bams3.dataset import layout
+from bams3.dataset.absent import check_current, why_no_dataset
+from bams3.dataset.generations import path_in
 from bams3.dataset.index import index_from_bytes
 from bams3.dataset.joined import ByReference, by_contig, with_shared
 from bams3.dataset.layout import Grid
@@ -57,6 +58,10 @@ class DatasetReader:
             self._begin(prefetch)
         try:
             self.manifest = self._read_manifest()
+            if (
+                self._early and self.manifest.generation
+            ):  # they have other paths than those that were requested
+                self._begin(prefetch, self.manifest.generation)
             if not self.remote:  # where it costs no request, the references are checked, too
                 _ = self.header
         except BaseException:
@@ -64,27 +69,28 @@ class DatasetReader:
                 future.cancel()
             raise
 
-    def _begin(self, prefetch: Sequence[str]) -> None:
+    def _begin(self, prefetch: Sequence[str], generation: str = "") -> None:
         """Request what will be needed, unless it may be cached."""
         from bams3.dataset.cache import Cache
         from bams3.storage.ranges import pool
 
         self._cache = Cache.of(self.storage.root)
         if not (self._cache and self._cache.knows):
-            self._early = {path: pool().submit(self.storage.get, path) for path in prefetch}
+            paths = [path_in(path, generation) for path in prefetch]
+            self._early = {path: pool().submit(self.storage.get, path) for path in paths}
 
     def _read_manifest(self) -> Manifest:
         try:
-            data = self.storage.get(layout.METADATA)
-            self.manifest_bytes = len(data)
+            self.stored_manifest = self.storage.get(layout.METADATA)
             try:
-                return Manifest.from_bytes(data, self.uri)
+                return Manifest.from_bytes(self.stored_manifest, self.uri)
             except FormatError:
                 if not self.remote:
                     raise
-                return Manifest.from_bytes(self.storage.get(layout.METADATA), self.uri)
+                self.stored_manifest = self.storage.get(layout.METADATA)
+                return Manifest.from_bytes(self.stored_manifest, self.uri)
         except (FileNotFoundError, NotADirectoryError):
-            raise DatasetError(f"{self.uri}: {self._why_not()}") from None
+            raise DatasetError(f"{self.uri}: {why_no_dataset(self.storage)}") from None
 
     def _document(
         self, path: str, length: int, crc32: int, most: int, opened: Callable[[bytes], bytes] = bytes
@@ -113,6 +119,7 @@ class DatasetReader:
             if self.remote and data is None:  # damaged in transfer
                 data = right(self.storage.get(path))
         except FileNotFoundError:
+            self.check_current()
             raise FormatError(f"{self.uri}: {path} is missing; restore it or convert again") from None
         if data is None:
             raise FormatError(
@@ -122,18 +129,9 @@ class DatasetReader:
             self._cache.put(data)
         return data
 
-    def _why_not(self) -> str:
-        if not (self.remote or os.path.lexists(self.storage.root)):
-            return "no such file or directory; check the path"
-        with suppress(OSError):  # it is enough to say that there is none
-            if self.storage.exists(layout.PLAN):
-                return (
-                    f"an incomplete dataset (no {layout.METADATA}); "
-                    "finish it with bams3 convert --resume, or bams3 merge"
-                )
-            if next(iter(self.storage.list(layout.DATA)), None) is not None:
-                return f"no {layout.METADATA}; if the dataset was complete, bams3 repair rebuilds it from the chunks"
-        return f"not a bams3 dataset (no {layout.METADATA}); give the directory that bams3 convert wrote"
+    def check_current(self) -> None:
+        """Raise DatasetError if the dataset has been replaced, or has grown, since it was opened."""
+        check_current(self.storage, self.uri, self.manifest)
 
     @cached_property
     def references(self) -> list[tuple[str, int]]:
@@ -162,7 +160,12 @@ class DatasetReader:
     @property
     def header_path(self) -> str:
         """Path of the header in the dataset."""
-        return header_path(self.manifest.version)
+        return header_path(self.manifest.version, self.manifest.generation)
+
+    @property
+    def index_path(self) -> str:
+        """Path of the chunk index in the dataset."""
+        return path_in(layout.INDEX, self.manifest.generation)
 
     @property
     def counts(self) -> Counts:
@@ -171,8 +174,10 @@ class DatasetReader:
 
     def opening(self, header: bool) -> list[int]:
         """Bytes of each request that opens the dataset; with `header`, also of that for the header."""
-        found = [self.manifest_bytes, self.manifest.index_bytes]
-        return [*found, self.storage.size(self.header_path)] if header else found
+        found = [len(self.stored_manifest), self.manifest.index_bytes]
+        found += [self.storage.size(self.header_path)] if header else []
+        in_vain = [0] * (len(found) - 1) if self.manifest.generation else []  # see `__init__`
+        return found + in_vain
 
     def foreign(self) -> list[str]:
         """Paths below `data/` that are not in the index."""
@@ -183,7 +188,7 @@ class DatasetReader:
     def objects(self) -> list[ChunkEntry]:
         """The chunks as they are stored, in BAM order: contigs may share one."""
         length = self.manifest.index_bytes
-        data = self._document(layout.INDEX, length, self.manifest.index_crc32, length)
+        data = self._document(self.index_path, length, self.manifest.index_crc32, length)
         entries = index_from_bytes(data, self.manifest, self.uri)
         self._stored_tiles = data[frame_length(data) :]
         return entries
@@ -240,7 +245,7 @@ class DatasetReader:
             identity=Identity(
                 self.manifest.header_id, entry.reference_id, entry.start, entry.end, self.manifest.level
             ),
-            contigs=entry.contigs, earlier=self.manifest.earlier_header_ids,
+            contigs=entry.contigs, earlier=self.manifest.earlier_header_ids, recheck=self.check_current,
         )  # fmt: skip
 
     def chunks_of(self, reference_id: int) -> list[ChunkEntry]:

@@ -1,24 +1,28 @@
 """Append the reads of other inputs to a dataset. Chunks that get none stay as they are."""
 
 import os
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 from bams3.bam.merged_header import MergedHeader
 from bams3.chunk.entry import ChunkEntry
 from bams3.chunk.header import HeaderLines
 from bams3.codec import ENCODINGS
-from bams3.dataset.destination import alone, restore
+from bams3.dataset.destination import Destination, alone, restore
+from bams3.dataset.generations import new_generation, split_path
+from bams3.dataset.growth import growth
 from bams3.dataset.hashes import hash_of
-from bams3.dataset.manifest import Manifest
+from bams3.dataset.manifest import IN_GENERATIONS, Manifest
+from bams3.dataset.parts import Part, commit
 from bams3.dataset.plan import Plan
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import DatasetError, UsageError
 from bams3.operations.begin import begin
 from bams3.operations.convert import Conversion, faults_named
-from bams3.operations.merge import MANY_INPUTS, complete, loss_of, open_input, take
+from bams3.operations.merge import MANY_INPUTS, completed, loss_of, open_input, take
 from bams3.operations.merging import MergedRecords
 from bams3.operations.places import same_place
 from bams3.parallel.uploads import Uploads
@@ -32,15 +36,16 @@ def append(
     combine_read_groups: bool = False, combine_programs: bool = False, seed: int = 0,
     progress: Callable[[int], None] | None = None,
 ) -> Manifest:  # fmt: skip
-    """Append reads to a dataset on a file system, as if it had been merged with the inputs, itself the first.
+    """Append reads to a dataset, as if it had been merged with the inputs, itself the first.
 
-    Chunks of windows in which no input has reads are not written again: the new dataset has the same files. It takes
-    the place of the old one once it is complete; until then, readers see the old one, which stays if this fails.
+    Chunks of windows in which no input has reads are not written again: the new dataset has the same files or objects.
+    It takes the place of the old one once it is complete; until then, readers see the old one, which stays if this
+    fails. In an object store, chunks that are written have other names than before, so the format is of version 6.
 
     Parameters
     ----------
     dataset
-        Path of the dataset. Its own reads keep every byte.
+        Path or URI of the dataset. Its own reads keep every byte.
     inputs, reference, combine_read_groups, combine_programs, seed, progress
         As for `merge_inputs`.
     workers
@@ -59,23 +64,20 @@ def append(
         If there is no dataset, or none that can grow: the message says which command to use instead. Also if another
         process appends to it.
     UsageError
-        If the dataset is in an object store, or one of the inputs.
+        If the dataset is one of the inputs.
     """
     name, names, threads = str(dataset), [str(each) for each in inputs], worker_count(workers)
-    if is_remote(name):
-        raise UsageError(
-            f"{name}: bams3 append needs a file system; use bams3 merge, which writes a new dataset"
-        )
     if any(same_place(each, name) for each in names):
         raise UsageError(f"{name}: both the dataset and an input; give other inputs")
-    storage = open_storage(name)
-    restore(storage.root)
     merging = MergedHeader(
         combine_read_groups=combine_read_groups, combine_programs=combine_programs, seed=seed
     )
     with ExitStack() as stack:
-        if os.path.isdir(storage.root):
-            stack.enter_context(alone(storage.root))
+        if not is_remote(name):
+            root = open_storage(name).root
+            restore(root)
+            if os.path.isdir(root):
+                stack.enter_context(alone(root))
         grown = DatasetReader(name)
         opened = [stack.enter_context(open_input(each, reference, progress)) for each in names]
         taken = [take(merging, grown, name)._replace(changes=False)]
@@ -84,20 +86,51 @@ def append(
         plan = Plan.of(header, grown.manifest.chunk_size, grown.manifest.level, loss)
         _check_grows(grown, plan)
         plan = _keeping_chunks(plan, grown.manifest)
-        new, there = stack.enter_context(
-            begin(storage, plan, header.text, None, overwrite=True, resume=False)
-        )
-        assert isinstance(storage, LocalStorage)
-        assert isinstance(new, LocalStorage)
+        place = stack.enter_context((_in_store if grown.remote else _on_disk)(grown, plan, header.text))
         pool = stack.enter_context(Workers(threads))
-        job = Conversion(Uploads(new), plan, HeaderLines(header), pool, None, there)
-        stack.enter_context(faults_named("", new, removes=False))
+        job = Conversion(Uploads(place.storage), place.plan, HeaderLines(header), pool, None, place.there)
+        stack.enter_context(faults_named("", place.storage, removes=False))
         records = MergedRecords(taken, plan, pool.map if len(taken) <= MANY_INPUTS else map)
         part = job.run(records.blocks())
         part.chunks += job.write(records.copied())
-        new.link_from(storage, (entry.path for entry in records.kept))
-        part.chunks += (_hashed(entry, storage) for entry in records.kept)
-        return complete(new, plan, part, records, [grown, *opened])
+        part.chunks += place.kept([_hashed(entry, grown.storage) for entry in records.kept])
+        return place.commit([completed(part, plan, records, [grown, *opened])])
+
+
+class _Place(NamedTuple):
+    """Where the chunks with new reads are written, and by which plan; what was there; what becomes of the chunks that
+    stay, by their entries; and what puts the new dataset in place of the old one."""
+
+    storage: Storage
+    plan: Plan
+    there: Destination
+    kept: Callable[[list[ChunkEntry]], list[ChunkEntry]]
+    commit: Callable[[list[Part]], Manifest]
+
+
+@contextmanager
+def _on_disk(grown: DatasetReader, plan: Plan, header: bytes) -> Iterator[_Place]:
+    """Context manager: a folder beside the dataset, whose place it takes at the end."""
+    with begin(grown.storage, plan, header, None, overwrite=True, resume=False) as (new, there):
+
+        def linked(entries: list[ChunkEntry]) -> list[ChunkEntry]:
+            assert isinstance(grown.storage, LocalStorage)
+            assert isinstance(new, LocalStorage)
+            here = [entry._replace(path=split_path(entry.path)[0]) for entry in entries]
+            new.link_from(
+                grown.storage, ((old.path, entry.path) for old, entry in zip(entries, here, strict=True))
+            )
+            return here
+
+        yield _Place(new, plan, there, linked, partial(commit, new, plan))
+
+
+@contextmanager
+def _in_store(grown: DatasetReader, plan: Plan, header: bytes) -> Iterator[_Place]:
+    """Context manager: a new generation of the dataset."""
+    plan = replace(plan, version=IN_GENERATIONS, generation=new_generation())
+    with growth(grown, plan, header) as grows:
+        yield _Place(grows.storage, plan, grows.there, list, grows.commit)
 
 
 def _keeping_chunks(plan: Plan, manifest: Manifest) -> Plan:

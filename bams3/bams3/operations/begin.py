@@ -17,6 +17,7 @@ from bams3.dataset.destination import (
     survey,
     switch,
 )
+from bams3.dataset.generations import is_document
 from bams3.dataset.own import is_part
 from bams3.dataset.plan import Plan, write_plan
 from bams3.dataset.reader import DatasetReader
@@ -46,8 +47,7 @@ def begin(
             replace=there.plans[0] if again and there.plans else None,
         )  # fmt: skip
         storage.delete(layout.METADATA)  # the dataset is incomplete while a part is written again
-        if layout.PLAIN_HEADER in there.objects:
-            storage.delete(layout.PLAIN_HEADER)
+        storage.delete_all(path for path in there.objects if path == layout.PLAIN_HEADER or is_document(path))
         storage.sync()  # no power cut may bring the manifest back once chunks are replaced
         yield storage, there
 

@@ -16,6 +16,7 @@ from typing import IO, Any, BinaryIO, NamedTuple
 
 from bams3.bam.records import RecordBlock
 from bams3.chunk.entry import ChunkEntry
+from bams3.dataset.generations import split_path
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import Bams3Error, UsageError, message_of
 from bams3.named import NamedFile
@@ -158,7 +159,7 @@ class ChunkCommand:
         """Return the path of a job's file in the directory; None without a directory."""
         if self._directory is None:
             return None
-        name = "-".join(job.entry.path.removesuffix(".chunk").split("/")[1:])
+        name = "-".join(split_path(job.entry.path)[0].removesuffix(".chunk").split("/")[1:])
         return os.path.join(self._directory, f"{name}{self._suffix}")
 
     def line_of(self, job: ChunkJob) -> str:

@@ -100,21 +100,20 @@ def merge_inputs(
         records = MergedRecords(taken, plan, pool.map if len(taken) <= MANY_INPUTS else map)
         part = job.run(records.blocks())
         part.chunks += job.write(records.copied())
-        return complete(storage, plan, part, records, opened)
+        return parts.commit(storage, plan, [completed(part, plan, records, opened)])
 
 
-def complete(
-    storage: Any, plan: Plan, part: parts.Part, records: MergedRecords,
-    opened: Sequence[Source | DatasetReader],
-) -> Manifest:  # fmt: skip
-    """Commit a dataset that has the chunks of a part."""
+def completed(
+    part: parts.Part, plan: Plan, records: MergedRecords, opened: Sequence[Source | DatasetReader]
+) -> parts.Part:
+    """The part, which has all chunks of a dataset, with all else that is known of them."""
     assert part.sums is not None
     records.add_copied(part.counts, part.sums)
     part.windows = list(plan.grid.runs())
     part.truncated = any(
         each.manifest.truncated if isinstance(each, DatasetReader) else each.truncated for each in opened
     )
-    return parts.commit(storage, plan, [part])
+    return part
 
 
 @contextmanager

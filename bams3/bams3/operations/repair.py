@@ -14,9 +14,19 @@ from bams3.chunk.reader import ChunkReader
 from bams3.codec import ENCODINGS
 from bams3.dataset import layout
 from bams3.dataset.commit import put_manifest
+from bams3.dataset.generations import growing, is_document, path_in, split_path
 from bams3.dataset.hashes import hash_of
 from bams3.dataset.index import check_chunks, index_to_bytes
-from bams3.dataset.manifest import HASHED, JOINED, VERSION, VERSIONS, Counts, Manifest, header_id, sha256_of
+from bams3.dataset.manifest import (
+    HASHED,
+    IN_GENERATIONS,
+    JOINED,
+    VERSION,
+    Counts,
+    Manifest,
+    header_id,
+    sha256_of,
+)
 from bams3.dataset.packing import header_path, header_text, stored_header
 from bams3.dataset.sums import Sums
 from bams3.errors import DatasetError, FormatError, SourceError
@@ -69,13 +79,15 @@ def repair(
         )
     sizes = storage.sizes()
     intact = _manifest_of(storage) if layout.METADATA in sizes else None
-    chunks = list(_chunks(storage, sizes))
+    generation = _generation(sizes, intact)
+    chunks = list(_chunks(storage, _finished(sizes, intact)))
     if not chunks:
         raise DatasetError(
             f"{storage.root}: there are no chunks below {layout.DATA}/; give the dataset's directory"
         )
     _check_together(chunks, intact)
-    found, unknown = _header(storage, chunks, intact, header)
+    header_at = path_in(layout.HEADER, generation)
+    found, unknown = _header(storage, chunks, intact, header, header_at)
     references = [list(reference) for reference in found.references]
     for chunk in chunks:
         chunk.check_references(found.references)
@@ -83,7 +95,11 @@ def repair(
         (chunk.entry(chunk.path, chunk.footer.reference_id) for chunk in chunks), key=attrgetter("order")
     )
     size = _chunk_size(chunks)
-    version = intact.version if intact else JOINED if any(entry.contigs for entry in entries) else VERSION
+    version = VERSION
+    if intact or generation:
+        version = intact.version if intact else IN_GENERATIONS
+    elif any(entry.contigs for entry in entries):
+        version = JOINED
     hashed = version >= HASHED
     entries, counts, sums = _read(
         storage, entries, {chunk.path: chunk for chunk in chunks}, workers, progress, hashed=hashed
@@ -96,7 +112,7 @@ def repair(
         first.dataset, references, size, first.level, sum(entry.records for entry in entries), len(entries),
         sum(entry.size for entry in entries), len(found.text), zlib.crc32(found.text), len(index), zlib.crc32(index),
         counts, dict(ENCODINGS), partial_header=header_id(found) != _header_id(chunks, intact), sums=sums,
-        version=version,
+        generation=generation, version=version,
     )  # fmt: skip
     if hashed:
         manifest = manifest._replace(header_sha256=sha256_of(found.text), index_sha256=sha256_of(index))
@@ -108,7 +124,7 @@ def repair(
         )  # fmt: skip
     else:
         try:
-            check_chunks(entries, counts, references, size, manifest.joined)
+            check_chunks(entries, counts, references, size, manifest.joined, generations=bool(generation))
         except ValueError as error:
             raise DatasetError(f"{storage.root}: {error}; restore what is missing") from None
         unknown += [
@@ -126,6 +142,20 @@ def _manifest_of(storage: Storage) -> Manifest | None:
         return Manifest.from_bytes(storage.get(layout.METADATA), storage.root)
     except FormatError:
         return None
+
+
+def _generation(sizes: dict[str, int], intact: Manifest | None) -> str:
+    """Return the generation of the header and the index: the manifest has it, or else the paths."""
+    if intact:
+        return intact.generation
+    documents = [split_path(path)[1] for path in sizes if is_document(path)]
+    return max(documents or [split_path(path)[1] for path in sizes], default="")
+
+
+def _finished(sizes: dict[str, int], intact: Manifest | None) -> dict[str, int]:
+    """Return what is there but for the objects of appends that are not complete, if the manifest tells these."""
+    unfinished = {growing(path) for path in sizes} - {"", intact.generation} if intact else set()
+    return {path: size for path, size in sizes.items() if split_path(path)[1] not in unfinished}
 
 
 def _chunks(storage: Storage, sizes: dict[str, int]) -> Iterator[ChunkReader]:
@@ -186,9 +216,10 @@ def _chunk_size(chunks: Iterable[ChunkReader]) -> int:
 
 
 def _header(
-    storage: Storage, chunks: list[ChunkReader], intact: Manifest | None, given: Any
+    storage: Storage, chunks: list[ChunkReader], intact: Manifest | None, given: Any, path: str
 ) -> tuple[Header, list[str]]:
-    """Return the header, and what is not known of it. Raises DatasetError if the given header is another one."""
+    """Return the header, and what is not known of it. `path`: where it should be, unless the version is 1. Raises
+    DatasetError if the given header is another one."""
     wanted = _header_id(chunks, intact)
     if given is not None:
         from bams3.sources.bam import open_source
@@ -200,7 +231,7 @@ def _header(
                 )
             return source.header, []
     references = tuple((name, length) for name, length in intact.references) if intact else None
-    for text in _texts(storage, chunks):
+    for text in _texts(storage, chunks, path):
         try:
             header = Header(text, references) if references is not None else Header.from_text(text)
         except SourceError:
@@ -222,13 +253,12 @@ def _header(
     ]
 
 
-def _texts(storage: Storage, chunks: list[ChunkReader]) -> Iterator[bytes]:
+def _texts(storage: Storage, chunks: list[ChunkReader], path: str) -> Iterator[bytes]:
     """Yield what may be the text of the whole header."""
-    for version in VERSIONS:
-        path = header_path(version)
-        if storage.exists(path):
+    for version, place in ((1, layout.PLAIN_HEADER), (VERSION, path)):
+        if storage.exists(place):
             with suppress(ValueError):
-                yield header_text(storage.get(path), version)
+                yield header_text(storage.get(place), version)
     yield from dict.fromkeys(chunk.footer.header_text for chunk in chunks)
 
 
@@ -257,7 +287,10 @@ def _read(
 
 def _written(storage: Storage, header: bytes, index: bytes, manifest: Manifest) -> list[str]:
     """Write the documents that are missing or differ, the manifest last; return their paths."""
-    documents = ((header_path(manifest.version), header), (layout.INDEX, index))
+    generation = manifest.generation
+    documents = (
+        (header_path(manifest.version, generation), header), (path_in(layout.INDEX, generation), index)
+    )  # fmt: skip
     rebuilt = [path for path, data in documents if not _holds(storage, path, data)]
     for path, data in documents:
         if path in rebuilt:

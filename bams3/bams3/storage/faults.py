@@ -37,7 +37,8 @@ class RequestError(Exception):
 
     `status`: HTTP status, or None without a complete response; `kind`: a word for the log; `said`: the store's code
     and message; `passing`: whether another attempt may succeed; `region`: the bucket's region if the request went to
-    the wrong one ("" if the store did not name it), else None.
+    the wrong one ("" if the store did not name it), else None; `lost`: whether an attempt may have had its effect
+    although it failed.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class RequestError(Exception):
         self.kind, self.said, self.status, self.code, self.passing = kind, said, status, code, passing
         self.slow_down = status in SLOW_DOWN or code == "SlowDown"
         self.region: str | None = None
-        self.attempts = 1
+        self.attempts, self.lost = 1, False
 
     @classmethod
     def of(cls, error: Exception) -> "RequestError":

@@ -177,11 +177,11 @@ class LocalStorage:
             with suppress(OSError):  # not empty
                 os.rmdir(self.root)
 
-    def link_from(self, source: "LocalStorage", paths: Iterable[str]) -> None:
-        """Give the files at these paths of another storage the same paths here, without copying them if the file system
-        can do that."""
-        for path in paths:
-            target = self._file(path)
+    def link_from(self, source: "LocalStorage", paths: Iterable[tuple[str, str]]) -> None:
+        """Give files of another storage a path here, (there, here) of each, without copying them if the file system can
+        do that."""
+        for path, here in paths:
+            target = self._file(here)
             self._change(os.path.dirname(target))
             os.makedirs(os.path.dirname(target), exist_ok=True)
             try:
@@ -191,7 +191,7 @@ class LocalStorage:
             except OSError:  # a file system without hard links
                 import shutil  # here, because it takes 2 ms
 
-                with source._reading(path) as file, self.create(path) as copy:
+                with source._reading(path) as file, self.create(here) as copy:
                     shutil.copyfileobj(file, copy, 1 << 20)
 
     def sync(self) -> None:

@@ -1,9 +1,7 @@
 """Storage of objects in S3, in Google Cloud Storage, or on a web server (read-only), through obstore."""
 
 import errno
-import io
 import re
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO, TypeVar
@@ -12,14 +10,13 @@ from urllib.parse import unquote, urlsplit
 from bams3.errors import UsageError
 from bams3.storage import LARGEST
 from bams3.storage import ranges as many
-from bams3.storage.connect import Connection, connect
+from bams3.storage.connect import connect
 from bams3.storage.faults import RequestError, replaced
-from bams3.storage.requests import note, perform
+from bams3.storage.multipart import Upload
+from bams3.storage.requests import perform
 
 Result = TypeVar("Result")
 
-PART = 8 << 20  # bytes of a part of an upload; a smaller object is one request
-PARTS_IN_FLIGHT = 4
 PAGE = 1000  # objects per request to list or delete
 
 Identity = tuple[str, int]
@@ -157,10 +154,46 @@ class RemoteStorage:
             raise FileExistsError(errno.EEXIST, "another writer has made it", self.name(path))
         self.put(path, data)
 
+    def put_over(self, path: str, old: bytes, data: bytes, *, on_condition: bool) -> None:
+        """Write an object in place of `old`, with `on_condition` (see `keeps_conditions`) as one step.
+
+        Raises FileExistsError or FileNotFoundError if something else is there, or nothing: then nothing was written.
+        After any other OSError, it is not known whether the object was written.
+        """
+        self._write(path)
+        for _ in range(2):  # again: it may have been damaged in transfer
+            found, meta = self._fetch(path, None)
+            if found == old:
+                break
+        else:
+            raise FileExistsError(errno.EEXIST, "another writer has replaced it", self.name(path))
+        version = {name: meta[name] for name in ("e_tag", "version") if meta[name]}
+        try:
+            self._put(path, data, version if on_condition else "overwrite")
+        except RequestError as fault:
+            if fault.status in (404, 409, 412) and not fault.lost:
+                raise FileExistsError(
+                    errno.EEXIST, "another writer has replaced it", self.name(path)
+                ) from None
+            if not self._holds(path, data):  # an attempt may have written it although its response was lost
+                raise fault.error(self.name(path)) from None
+
+    def keeps_conditions(self, path: str) -> bool:
+        """Tell whether the store writes an object on condition that it is as it was: asked to write the one at this
+        path in place of another one, it refuses."""
+        never = {"e_tag": '"0"', "version": "1"}
+        try:
+            self._put(path, self.get(path), never)
+        except RequestError as fault:
+            if fault.status in (412, 501):
+                return fault.status == 412
+            raise fault.error(self.name(path)) from None
+        return False
+
     @contextmanager
     def create(self, path: str) -> Iterator[BinaryIO]:
         self._write(path)
-        upload = _Upload(self._connection, self._key(path), self.name(path))
+        upload = Upload(self._connection, self._key(path), self.name(path))
         try:
             yield upload  # type: ignore[misc]
             if upload.parts:
@@ -229,10 +262,16 @@ class RemoteStorage:
 
     def _read(self, path: str, span: tuple[int, int] | None) -> memoryview:
         """Return the bytes [start, end) of an object; all of them without `span`."""
-        import obstore
-
         if span and span[0] >= span[1]:
             return memoryview(b"")
+        data, meta = self._fetch(path, span)
+        if meta:
+            self._remember(path, meta)
+        return data
+
+    def _fetch(self, path: str, span: tuple[int, int] | None) -> tuple[memoryview, Any]:
+        """Return the same, and what the store says of the object; nothing past its end."""
+        import obstore
 
         key, known = self._key(path), self._seen.get(path)
         options: Any = {}
@@ -252,13 +291,11 @@ class RemoteStorage:
 
         shown = f"{span[0]}-{span[1] - 1}" if span else ""
         try:
-            data, meta = self._perform("GET", path, request, span=shown, received=lambda found: len(found[0]))
+            return self._perform("GET", path, request, span=shown, received=lambda found: len(found[0]))
         except RequestError as fault:
             if fault.status == 416 and span and not (known and span[0] < known[1]):
-                return memoryview(b"")
+                return memoryview(b""), None
             raise (replaced if fault.status in (412, 416) else fault.error)(self.name(path)) from None
-        self._remember(path, meta)
-        return data
 
     def _remember(self, path: str, meta: Any) -> None:
         """Remember the identity of an object. Raises OSError if it has been replaced."""
@@ -320,67 +357,3 @@ class RemoteStorage:
             self._perform("DELETE", path, lambda store: obstore.delete(store, keys))
         except RequestError as fault:
             raise fault.error(self.name(path)) from None
-
-
-class _Upload(io.RawIOBase):
-    """A file whose data is uploaded in parts of PART bytes while it is written."""
-
-    def __init__(self, connection: Connection, key: str, name: str) -> None:
-        super().__init__()
-        self.parts: list[int] = []
-        self._connection, self._key, self._name = connection, key, name
-        self._buffer = bytearray()
-        self._writer: Any = None
-        self._begun = time.perf_counter()
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any) -> int:
-        self._buffer += data
-        if len(self._buffer) >= PART:
-            self._send(len(self._buffer) // PART * PART)
-        return len(data)
-
-    def rest(self) -> bytearray:
-        """The data that has not been sent; a short object is sent as one request instead."""
-        return self._buffer
-
-    def finish(self) -> None:
-        """Send the remaining data and complete the upload. Raises OSError."""
-        if self._buffer:
-            self._send(len(self._buffer))
-        self._try(lambda: self._writer.close())
-        note("POST", self._name, "", 0, 0, self._begun, 200)
-
-    def abort(self) -> bool:
-        """Abort the upload; False if that failed."""
-        try:
-            self._writer.__exit__(KeyboardInterrupt, None, None)
-        except Exception:
-            return False
-        note("DELETE", self._name, "", 0, 0, time.perf_counter(), 204)
-        return True
-
-    def _send(self, length: int) -> None:
-        if self._writer is None:
-            import obstore
-
-            self._writer = obstore.open_writer(
-                self._connection.uploads, self._key, buffer_size=PART, max_concurrency=PARTS_IN_FLIGHT,
-                **self._connection.placed,
-            )  # fmt: skip
-            note("POST", self._name, "", 0, 0, self._begun, 200)
-        begun = time.perf_counter()
-        with memoryview(self._buffer) as whole:
-            portion = bytes(whole[:length])  # obstore keeps it
-        del self._buffer[:length]
-        self._try(lambda: self._writer.write(portion))
-        note("PUT", self._name, f"part {len(self.parts) + 1}", 0, length, begun, 200)
-        self.parts.append(length)
-
-    def _try(self, action: Callable[[], Any]) -> None:
-        try:
-            action()
-        except Exception as error:
-            raise RequestError.of(error).error(self._name) from None

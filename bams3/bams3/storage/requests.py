@@ -119,7 +119,7 @@ def perform(
     `key`: the object's URI, for messages; `span`: the requested range of bytes; `sent`: the number of bytes of the
     body; `received`: returns the number of bytes received in a result. Raises RequestError.
     """
-    attempts, gate = number(ATTEMPTS, DEFAULT_ATTEMPTS), limiter()
+    attempts, gate, lost = number(ATTEMPTS, DEFAULT_ATTEMPTS), limiter(), False
     for attempt in count(1):
         with gate.turn() as begun:
             started = time.perf_counter()
@@ -135,8 +135,9 @@ def perform(
                 return result
         if fault.slow_down:
             gate.slow_down(begun)
+        lost = lost or fault.status is None or fault.status >= 500
         if not fault.passing or attempt >= attempts:
-            fault.attempts = attempt
+            fault.attempts, fault.lost = attempt, lost
             raise fault from None
         longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (attempt - 1))
         time.sleep(random.random() * longest)  # not a secret # nosec B311
