@@ -289,7 +289,9 @@ def test_what_may_not_be_the_dataset_whose_manifest_is_gone_stays(
     if change == "other alignments":
         import pysam
 
-        pysam.samtools.reheader("-c", "cat; echo '@CO	other'", str(source), save_stdout=str(tmp_path / "in.bam"))
+        pysam.samtools.reheader(
+            "-c", "cat; echo '@CO	other'", str(source), save_stdout=str(tmp_path / "in.bam")
+        )
         pysam.index(str(tmp_path / "in.bam"))
         source = tmp_path / "in.bam"
     before = held(place)

@@ -61,6 +61,13 @@ class Places:
         """A result, `<results>/…`, that bams3 itself writes; otherwise as `in_place`."""
         return self.in_place(self.run.result(path))
 
+    def result_of_rule(self, path: str) -> Any:
+        """A result, `<results>/…`, that Snakemake moves, for input functions that other workflows may call: it is
+        where this workflow has it, while Snakemake would fill in pathvars and prefix of the rule that asks.
+        """
+        place = self.result(path)
+        return local(place) if is_local(place) else getattr(self._storage, self.run.provider)(place)
+
     def copied(self, path: str, advice: str = "check how it is written") -> Any:
         """A small input that is named in the config: Snakemake copies it to where the job is."""
         place = self.located(path)
