@@ -4,10 +4,11 @@ files are found where bcftools takes them from.
 
 import pytest
 from bams3.errors import UsageError
-from bams3.operations.bcftools import CALL, MPILEUP, Tool, options
+from bams3.operations.bcftools import CALL, MPILEUP, Tool, options, refusal
 from bams3.operations.call import call_jointly
 from bams3.workflow import calling
 from bams3.workflow.errors import ConfigurationError
+from peers import need
 
 TARGETS, OUTPUT, SAMPLES, REFERENCE = "`targets`", "chooses the output", "sample sheet", "`reference`"
 
@@ -119,3 +120,25 @@ def test_options_as_bcftools_gets_them(tool: Tool, text: str, words: list[str], 
     found = options(tool, text)
     assert list(found.words(lambda path: f"/{path}")) == words
     assert found.files() == files
+
+
+@pytest.mark.parametrize(
+    ("tool", "text", "said"),
+    [
+        (MPILEUP, "", ""),
+        (MPILEUP, "-q 20 -a AD,DP -S samples.txt", ""),
+        (MPILEUP, "--no-such", "unrecognized option '--no-such'"),
+        (MPILEUP, "-a XX", "XX"),
+        (MPILEUP, "-B -E", "-B"),
+        (CALL, "-mv --ploidy GRCh38 -s S1 --ploidy-file none.txt", ""),
+        (CALL, "-m -C alleles -T none.vcf -i", ""),
+        (CALL, "-v", "-m option"),
+        (CALL, "-mcv", "-c or -m"),
+        (CALL, "-mv --ploidy GRCh99", "PLOIDY"),
+    ],
+)
+def test_options_are_tried(tool: Tool, text: str, said: str) -> None:
+    need("bcftools")
+    found = refusal(options(tool, text))
+    assert said in found
+    assert bool(found) == bool(said)

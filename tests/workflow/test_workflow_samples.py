@@ -63,6 +63,8 @@ def read(text: str, reserved: tuple[str, ...] = (), run: Run | None = None) -> d
         ("\ta.bam\n", "s.tsv:2: sample (no name): `sample` is missing; add it"),
         ("S1\ta.bam\tx\t\ty\n", "s.tsv:2: more cells than column names"),
         ("S1\thttps://h/x.bam?X-Amz-Signature=s\n", "s.tsv:2: sample S1: alignments: contains a secret"),
+        ("S1\ta{x}.bam\n", "s.tsv:2: sample S1: a{x}.bam: Snakemake can't have { in the path of a file; rename it"),
+        ("S1\t\t\ta<b>\n", "s.tsv:2: sample S1: a<b>: Snakemake can't have <b> in the path of a file; rename it"),
         ("", "s.tsv: no samples; add a line for each"),
         ("S1\ta.bam\nS2\t\t\td.bams3\n", ""),
     ],
@@ -284,10 +286,36 @@ def test_regions_are_windows_or_a_bed_file(by: Any, bed: str) -> None:
     assert options.bed_of(by) == bed
 
 
-def test_a_placeholder_is_one_word() -> None:
-    assert error_of(lambda: options.check_command({})) == ""
-    said = error_of(lambda: options.check_command({"command": "echo '{region}'"}))
-    assert said.startswith("config: process: command: {region} stands in quotes")
+def test_paths_are_written_as_snakemake_writes_them() -> None:
+    found = read(
+        "sample\talignments\tindex\tdataset\nS1\t./a<//b.bam\t.//c\nS2\t\t\t./d.bams3//\nS3\ts3://b//c.bam\n"
+    )
+    files = [
+        row[column]
+        for row in found.values()
+        for column in ("alignments", "index", "dataset")
+        if column in row
+    ]
+    assert files == ["a</b.bam", "c", "d.bams3", "s3://b//c.bam"]
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("if true; then echo {region}; fi", ""),
+        ("echo '{region}'", "config: process: command: {region} stands in quotes"),
+        ("if true; echo {region}", "config: process: command: bash: -c: line "),
+        ("echo {region} | (", "config: process: command: bash: -c: line "),
+    ],
+)
+def test_a_command_is_one_that_bash_reads(command: str, message: str) -> None:
+    assert says(error_of(lambda: options.check_command({"command": command}, Run())), message)
+    if "quotes" not in message:
+        assert error_of(lambda: options.check_command({"command": command}, JOB)) == ""
+
+
+def test_without_a_command_there_is_nothing_wrong_with_it() -> None:
+    assert error_of(lambda: options.check_command({}, Run())) == ""
 
 
 @pytest.mark.parametrize(
@@ -369,7 +397,10 @@ def test_the_stage_of_the_cohort() -> None:
         "breadth_10x",
         "reads",
     ]
-    assert [cohort.bed_of(given) for given in (settings, {"regions": 5}, {})] == ["x.bed", "", ""]
+    given = (settings, {"regions": 5}, {"regions": "5"}, {})
+    assert [cohort.bed_of(regions) for regions in given] == ["x.bed", "", "", ""]
+    said = error_of(lambda: cohort.thresholds_of({"thresholds": "1,10,01"}))
+    assert said == "config: cohort: thresholds: 1 is there twice; remove one"
     found = cohort.results(settings, with_multiqc=False)
     assert found[0] == "<results>/cohort/samples.tsv"
     assert found[-1] == "<results>/cohort/report.html"
@@ -383,6 +414,7 @@ def test_the_stage_of_the_cohort() -> None:
     [
         ({"sex": "F", "father": "B", "subject": "a"}, ""),
         ({"sex": "hen"}, "s.tsv: sample A: sex 'hen'; write male, female or unknown"),
+        ({"Sex": "F"}, "s.tsv: column 'Sex': spell it 'sex'"),
         ({"mother": "B"}, "s.tsv: B, the mother of A, is male in another row"),
         ({"father": "A"}, "s.tsv: subjects are their own ancestors: A → A"),
     ],
@@ -390,4 +422,5 @@ def test_the_stage_of_the_cohort() -> None:
 def test_people_are_checked(row: dict[str, str], message: str) -> None:
     rows = [{"sample": "A", "dataset": "a.bams3", **row}, {"sample": "B", "sex": "M", "batch": "1"}]
     assert error_of(lambda: people.check(rows, "s.tsv")) == message
-    assert people.rows(rows) == [{"sample": "A", **row}, {"sample": "B", "sex": "M"}]
+    known = {column: cell for column, cell in row.items() if column != "Sex"}
+    assert people.rows(rows) == [{"sample": "A", **known}, {"sample": "B", "sex": "M"}]
