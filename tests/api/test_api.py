@@ -207,7 +207,11 @@ def test_a_lone_chunk_names_the_references_that_it_mentions(odd: Path, tmp_path:
 ERRORS: dict[str, tuple[Callable[[api.Dataset], Any], type[Bams3Error], str]] = {
     "unknown contig": (lambda d: d.fetch("zz"), UsageError, "zz"),
     "unknown contig, region": (lambda d: d.fetch(region="zz:1-5"), UsageError, "zz"),
-    "a region string as a contig": (lambda d: d.coverage("chr1:1-5"), UsageError, "a region string as `region`"),
+    "a region string as a contig": (
+        lambda d: d.coverage("chr1:1-5"),
+        UsageError,
+        "a region string as `region`",
+    ),
     "bytes as a path": (lambda d: bams3.open(d.uri.encode()), UsageError, "not a path or URI"),
     "unknown contig, count": (lambda d: d.count("zz"), UsageError, "zz"),
     "unknown contig, coverage": (lambda d: d.coverage("zz"), UsageError, "zz"),

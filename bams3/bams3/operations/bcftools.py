@@ -1,8 +1,9 @@
 """The options of `bcftools mpileup` and `bcftools call` that users may add, parsed like bcftools (getopt_long)."""
 
+import re
 import shlex
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from bams3.errors import UsageError
@@ -145,6 +146,20 @@ def options(tool: Tool, text: str) -> Options:
         if word.option in tool.refused and not _is_free(found, word):
             raise UsageError(f"{tool.name}: {word.text}: {tool.refused[word.option]}")
     return found
+
+
+def check_contigs(contigs: Iterable[tuple[str, int]]) -> None:
+    """Raise UsageError for a contig that bcftools can't read.
+
+    It leaves a name with a comma out of its header, and calls the contigs behind it by the names of others. In its list
+    of targets it skips a name that begins with # or contains a space.
+    """
+    for name, _ in contigs:
+        if found := re.search(r"^[\[#]|[,\s]", name):
+            raise UsageError(
+                f"contig {name!r}: bcftools can't read a name with {found[0]!r} there, and may write calls of other "
+                "contigs under wrong names; rename the contig (samtools reheader)"
+            )
 
 
 def refusal(given: Options) -> str:

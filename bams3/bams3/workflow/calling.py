@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from bams3.errors import Bams3Error
-from bams3.operations.bcftools import CALL, MPILEUP, Options, Tool, options, refusal
+from bams3.operations.bcftools import CALL, MPILEUP, Options, Tool, check_contigs, options, refusal
 from bams3.operations.targets import Interval, Targets, read_targets
 from bams3.workflow import agreement
 from bams3.workflow.agreement import Warn
@@ -38,8 +38,12 @@ def check_options(
 ) -> None:  # fmt: skip
     """What the options of a section name: ploidies, sites with alleles, and samples.
 
-    Raises ConfigurationError for a file that has nothing of the samples.
+    Raises ConfigurationError for a file that has nothing of the samples, and for contigs that bcftools can't read.
     """
+    try:
+        check_contigs(contigs)
+    except Bams3Error as error:
+        raise ConfigurationError(f"config: {section}: {error}") from None
     where = f"config: {section}: call"
     given = _given(CALL, section, settings)
     path = given.file("ploidy-file")
