@@ -168,7 +168,9 @@ class HtslibSource:
 
     def _options(self) -> list[str]:
         words = ["-T", self._reference] if self._reference else []
-        if self._kind == "CRAM":  # htslib names reads that have lost their names after the file, which may be a pipe
+        if (
+            self._kind == "CRAM"
+        ):  # htslib names reads that have lost their names after the file, which may be a pipe
             words += ["--input-fmt-option", f"name_prefix={os.path.basename(self.path)}"]
         return words
 
