@@ -1,4 +1,4 @@
-"""The logic of the rules by itself: samples and their files, contigs, batches, options, loci."""
+"""The logic of the rules by itself: samples and their files, contigs, batches, loci."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -256,36 +256,6 @@ def test_a_sample_that_is_yet_to_be_made_has_no_bytes(files: dict[str, str], mis
     assert said == f"sample S1: {missing} is yet to be made; give `chunks_per_batch` a number"
 
 
-@pytest.mark.parametrize(
-    ("settings", "words", "files"),
-    [
-        ({}, [], "summary global per-base"),
-        ({"by": 5, "no_per_base": True}, ["--no-per-base"], "summary global region regions"),
-        ({"mapq": 0, "fast_mode": False, "no_per_base": False}, ["--mapq", 0], "summary global per-base"),
-        ({"by": "x.bed", "thresholds": "1", "quantize": "0:"}, ["--quantize", "0:", "--thresholds", "1"],
-         "summary global region per-base regions quantized thresholds"),
-    ],
-)  # fmt: skip
-def test_options_of_coverage_and_what_they_write(
-    settings: dict[str, Any], words: list[Any], files: str
-) -> None:
-    assert options.coverage_words(settings, options.DEPTH_SETTINGS + options.REPORT_SETTINGS) == words
-    names = {
-        "summary": ["mosdepth.summary.txt"],
-        "global": ["mosdepth.global.dist.txt"],
-        "region": ["mosdepth.region.dist.txt"],
-    }
-    wanted = [names.get(name, [f"{name}.bed.gz", f"{name}.bed.gz.csi"]) for name in files.split()]
-    assert options.coverage_files(settings) == [file for of_name in wanted for file in of_name]
-
-
-@pytest.mark.parametrize(
-    ("by", "bed"), [(None, ""), (500, ""), ("500", ""), ("x.bed", "x.bed"), ("5.bed", "5.bed")]
-)
-def test_regions_are_windows_or_a_bed_file(by: Any, bed: str) -> None:
-    assert options.bed_of(by) == bed
-
-
 def test_paths_are_written_as_snakemake_writes_them() -> None:
     found = read(
         "sample\talignments\tindex\tdataset\nS1\t./a<//b.bam\t.//c\nS2\t\t\t./d.bams3//\nS3\ts3://b//c.bam\n"
@@ -297,25 +267,6 @@ def test_paths_are_written_as_snakemake_writes_them() -> None:
         if column in row
     ]
     assert files == ["a</b.bam", "c", "d.bams3", "s3://b//c.bam"]
-
-
-@pytest.mark.parametrize(
-    ("command", "message"),
-    [
-        ("if true; then echo {region}; fi", ""),
-        ("echo '{region}'", "config: process: command: {region} stands in quotes"),
-        ("if true; echo {region}", "config: process: command: bash: -c: line "),
-        ("echo {region} | (", "config: process: command: bash: -c: line "),
-    ],
-)
-def test_a_command_is_one_that_bash_reads(command: str, message: str) -> None:
-    assert says(error_of(lambda: options.check_command({"command": command}, Run())), message)
-    if "quotes" not in message:
-        assert error_of(lambda: options.check_command({"command": command}, JOB)) == ""
-
-
-def test_without_a_command_there_is_nothing_wrong_with_it() -> None:
-    assert error_of(lambda: options.check_command({}, Run())) == ""
 
 
 @pytest.mark.parametrize(
