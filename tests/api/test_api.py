@@ -207,6 +207,12 @@ def test_a_lone_chunk_names_the_references_that_it_mentions(odd: Path, tmp_path:
 ERRORS: dict[str, tuple[Callable[[api.Dataset], Any], type[Bams3Error], str]] = {
     "unknown contig": (lambda d: d.fetch("zz"), UsageError, "zz"),
     "unknown contig, region": (lambda d: d.fetch(region="zz:1-5"), UsageError, "zz"),
+    "a region string as a contig": (
+        lambda d: d.coverage("chr1:1-5"),
+        UsageError,
+        "a region string as `region`",
+    ),
+    "bytes as a path": (lambda d: bams3.open(d.uri.encode()), UsageError, "not a path or URI"),
     "unknown contig, count": (lambda d: d.count("zz"), UsageError, "zz"),
     "unknown contig, coverage": (lambda d: d.coverage("zz"), UsageError, "zz"),
     "unknown contig, query": (lambda d: d.query([("zz", 0, 5)]), UsageError, "zz"),
@@ -238,6 +244,12 @@ def test_errors_are_raised_at_the_call_in_one_line(odd_dataset: api.Dataset, cas
         call(odd_dataset)
     assert isinstance(raised.value, bams3.Bams3Error)
     assert "\n" not in str(raised.value)
+
+
+def test_positions_are_integers(odd_dataset: api.Dataset) -> None:
+    for start, stop in (("0", "5"), (0.0, 5)):
+        with pytest.raises(TypeError, match="integer"):
+            odd_dataset.count("a", start, stop)  # type: ignore[arg-type]
 
 
 def test_counts_in_parallel(odd_dataset: api.Dataset) -> None:

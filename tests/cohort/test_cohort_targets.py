@@ -135,12 +135,18 @@ MEANT = NONE + "did you mean {}?"
 def test_limits(name: str, windows: str | None, targets: str | None) -> None:
     for has_targets, message in ((False, windows), (True, targets)):
         if message is None:
-            check_limits([name], (1, 20), has_targets)
+            check_limits({name: {}}, (1, 20), has_targets)
             assert columns.meant(name, has_targets) in columns.numbers((1, 20), has_targets)
             continue
         with pytest.raises(ConfigurationError) as raised:
-            check_limits(["reads", name], (1, 20), has_targets)
+            check_limits({"reads": {"min": 5, "max": 5}, name: {"min": 5}}, (1, 20), has_targets)
         assert str(raised.value).startswith(f"config: cohort: limits: {name}: {message}")
+
+
+def test_limits_that_nothing_is_within() -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        check_limits({"reads": {"min": 5, "max": 4.5}}, (), has_targets=False)
+    assert str(raised.value) == "config: cohort: limits: reads: `min` 5 is above `max` 4.5; swap them"
 
 
 TAKEN = {

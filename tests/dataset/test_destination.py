@@ -263,6 +263,43 @@ def fail(what: str) -> None:
     raise OSError(what)
 
 
+@pytest.mark.parametrize("way", ["overwrite", "batch, overwrite"])
+def test_a_dataset_whose_manifest_is_gone_is_overwritten(source: Path, place: Storage, way: str) -> None:
+    """Snakemake deletes it with --delete-all-output; the chunks still say whose they are."""
+    convert(source, place.root)
+    before = held(place)
+    place.delete("_metadata.json")
+    with pytest.raises(DatasetError):
+        convert(source, place.root)
+    convert(source, place.root, **WAYS[way])
+    if "batch" in way:
+        merge(place.root)
+    assert held(place) == before
+
+
+@pytest.mark.parametrize("way", ["overwrite", "batch, overwrite"])
+@pytest.mark.parametrize("change", ["a file", "another chunk size", "other alignments"])
+def test_what_may_not_be_the_dataset_whose_manifest_is_gone_stays(
+    source: Path, place: Storage, tmp_path: Path, way: str, change: str
+) -> None:
+    convert(source, place.root, chunk_size="256K" if change == "another chunk size" else "1M")
+    place.delete("_metadata.json")
+    if change == "a file":
+        place.put("data/chr1/notes", PRECIOUS)
+    if change == "other alignments":
+        import pysam
+
+        pysam.samtools.reheader(
+            "-c", "cat; echo '@CO	other'", str(source), save_stdout=str(tmp_path / "in.bam")
+        )
+        pysam.index(str(tmp_path / "in.bam"))
+        source = tmp_path / "in.bam"
+    before = held(place)
+    with pytest.raises(DatasetError, match=r"_metadata.json, .* has been deleted; delete the rest"):
+        convert(source, place.root, **WAYS[way])
+    assert held(place) == before
+
+
 def test_what_is_not_a_dataset_is_not_the_place_of_a_successor(source: Path, tmp_path: Path) -> None:
     convert(source, tmp_path / "d.bams3")
     foreign = tmp_path / ".d.bams3.new" / "data" / "x"

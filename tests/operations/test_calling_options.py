@@ -2,12 +2,15 @@
 files are found where bcftools takes them from.
 """
 
+import subprocess
+
 import pytest
 from bams3.errors import UsageError
-from bams3.operations.bcftools import CALL, MPILEUP, Tool, options
+from bams3.operations.bcftools import CALL, MPILEUP, Tool, check_contigs, options, refusal
 from bams3.operations.call import call_jointly
 from bams3.workflow import calling
 from bams3.workflow.errors import ConfigurationError
+from peers import need
 
 TARGETS, OUTPUT, SAMPLES, REFERENCE = "`targets`", "chooses the output", "sample sheet", "`reference`"
 
@@ -119,3 +122,62 @@ def test_options_as_bcftools_gets_them(tool: Tool, text: str, words: list[str], 
     found = options(tool, text)
     assert list(found.words(lambda path: f"/{path}")) == words
     assert found.files() == files
+
+
+@pytest.mark.parametrize(
+    ("tool", "text", "said"),
+    [
+        (MPILEUP, "", ""),
+        (MPILEUP, "-q 20 -a AD,DP -S samples.txt", ""),
+        (MPILEUP, "--no-such", "unrecognized option '--no-such'"),
+        (MPILEUP, "-a XX", "XX"),
+        (MPILEUP, "-B -E", "-B"),
+        (CALL, "-mv --ploidy GRCh38 -s S1 --ploidy-file none.txt", ""),
+        (CALL, "-m -C alleles -T none.vcf -i", ""),
+        (CALL, "-v", "-m option"),
+        (CALL, "-mcv", "-c or -m"),
+        (CALL, "-mv --ploidy GRCh99", "PLOIDY"),
+    ],
+)
+def test_options_are_tried(tool: Tool, text: str, said: str) -> None:
+    need("bcftools")
+    found = refusal(options(tool, text))
+    assert said in found
+    assert bool(found) == bool(said)
+
+
+@pytest.mark.parametrize("name", ["a,b", ",", "a,", "[a", "#1", "a b", "a\tb"])
+def test_contigs_that_bcftools_takes_for_others(name: str) -> None:
+    with pytest.raises(UsageError, match=r"bcftools can't read a name with .* there") as raised:
+        check_contigs([("chr1", 5), (name, 9)])
+    assert "\n" not in str(raised.value)
+
+
+def test_contigs_that_bcftools_reads() -> None:
+    """Each is what its calls say, and the one behind it, too."""
+    need("bcftools")
+    names = [
+        "chr1",
+        "a[b",
+        "HLA-A*01:01",
+        "a=b",
+        "a;b",
+        "a|b",
+        "<a>",
+        '"a"',
+        "a#",
+        "{a}",
+        "a]",
+        "a\\b",
+        "*a",
+        "(a)",
+        "'a'",
+    ]
+    check_contigs([(name, 9) for name in names])
+    sam = "@HD\tSO:coordinate\n" + "".join(f"@SQ\tSN:{name}\tLN:9\n" for name in names)
+    sam += "@RG\tID:a\tSM:a\n" + "".join(
+        f"r\t0\t{name}\t1\t60\t1M\t*\t0\t0\tA\tI\tRG:Z:a\n" for name in names
+    )
+    words = ["bcftools", "mpileup", "--no-reference", "-"]
+    lines = subprocess.run(words, input=sam, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert [line.split("\t")[0] for line in lines if not line.startswith("##")][1:] == names

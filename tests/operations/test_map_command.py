@@ -143,6 +143,24 @@ def test_a_file_for_each_chunk(dataset: api.Dataset, tmp_path: Path) -> None:
     assert counts["chr1-000000000-000262144.n"] == f"{dataset.chunks[0].records}\n"
 
 
+def test_a_command_that_writes_no_file_has_failed(dataset: api.Dataset, tmp_path: Path) -> None:
+    """Nothing is missing without a word; a file beside it is enough."""
+    line = "case {region} in chr1:*) touch {output};; chr2:*) touch {output}.x;; esac"
+    done = run("map", "--output-dir", tmp_path / "a", dataset.uri, "--", line, check=False)
+    others = [chunk.path for chunk in dataset.chunks if chunk.contig not in ("chr1", "chr2")]
+    told = [
+        line.partition(": the command ended well, but wrote no {output}; ")
+        for line in done.stderr.splitlines()
+    ]
+    assert (
+        sorted(where for where, _, advice in told if advice)
+        == sorted(f"bams3 map: {path}" for path in others)
+        != []
+    )
+    assert done.returncode == 1
+    assert len(contents(tmp_path / "a")) == len(dataset.chunks) - len(others)
+
+
 def contents(folder: Path) -> dict[str, str]:
     """All that is in a folder, hidden files too."""
     return {path.name: path.read_text() for path in sorted(folder.iterdir())}

@@ -353,3 +353,31 @@ def test_texts_may_come_from_pipes(
             made.append((capsys.readouterr().out, found))
     assert made[0] == made[1]
     assert any(made[0])
+
+
+def test_names_that_a_cram_has_lost_are_those_of_samtools(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """htslib makes names of the file's; parts of a dataset have the same ones as the whole."""
+    monkeypatch.chdir(tmp_path)
+    pairs = [(1 + 90_000 * i, name) for i, name in enumerate("abcdefgh")]
+    text = "@HD\tVN:1.6\tSO:coordinate\n@SQ\tSN:c\tLN:900000\n"
+    for at, name in pairs:
+        text += f"{name}\t99\tc\t{at}\t60\t4M\t=\t{at + 9}\t13\tACGT\tIIII\n"
+        text += f"{name}\t147\tc\t{at + 9}\t60\t4M\t=\t{at}\t-13\tACGT\tIIII\n"
+    Path("in.sam").write_text(text)
+    options = [
+        f"--output-fmt-option={option}" for option in ("lossy_names=1", "no_ref=1", "seqs_per_slice=4")
+    ]
+    pysam.samtools.view("-C", *options, "-o", "x=1,y.cram", "in.sam", catch_stdout=False)
+    pysam.index("x=1,y.cram")
+    names = [line.split("\t")[0] for line in pysam.samtools.view("x=1,y.cram").splitlines()]
+    assert len({*names}) == len(pairs)
+    assert names[0].startswith("x=1,y.cram:")
+
+    convert("x=1,y.cram", "whole.bams3", chunk_size="256K")
+    for number in (1, 2, 3):
+        convert("x=1,y.cram", "parts.bams3", chunk_size="256K", batch=(number, 3))
+    merge("parts.bams3")
+    assert bams3.open("whole.bams3").query(None, ["qname"])["qname"].tolist() == names
+    assert files(Path("whole.bams3")) == files(Path("parts.bams3"))

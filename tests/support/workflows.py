@@ -36,7 +36,7 @@ QUERY = {
     "filter": "mapq > 5 || flag.paired",
 }
 PROCESS = {
-    "command": "echo {sample} {region} $(basename {chunk}) | awk '{print $1, $2, $3}' > {output}",
+    "command": "echo {sample} {region} $(basename {chunk}) $(grep -vc ^@) | awk '{print $1, $2, $3, $4}' > {output}",
     "suffix": ".txt",
 }
 COVERAGE = {"by": 1000, "quantize": "0:1:4:", "thresholds": "1,5", "bigwig": {"bin": 50}}

@@ -251,7 +251,8 @@ def test_a_command_runs_on_each_chunk(finished: Path):
     chunks = sorted((finished / "results" / "datasets" / "S1.bams3" / "data").rglob("*.chunk"))
     assert len(outputs) == len(chunks) == 4
     texts = {path.name: path.read_text() for path in outputs}
-    assert texts["chr2-000000000-000262144.txt"] == "S1 chr2:1-250000 000000000-000262144.chunk\n"
+    reads = samtools("view", "-c", finished / "S1.bam", "chr2").strip()
+    assert texts["chr2-000000000-000262144.txt"] == f"S1 chr2:1-250000 000000000-000262144.chunk {reads}\n"
 
 
 def test_only_what_is_needed_runs_again(finished: Path, commands: dict[str, str]):

@@ -163,3 +163,21 @@ def test_a_header_is_read_once(project: Path, monkeypatch: pytest.MonkeyPatch) -
     )
     plan(project, CONFIG | OF_THE_COHORT | {"coverage": {"read_groups": "S1,S2"}, "contigs": "contigs.fai"})
     assert opened == ["S1.bam", "S2.bam"]
+
+
+def test_samples_that_are_the_same_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("link.bams3").symlink_to("d.bams3")
+    rows = [
+        {"sample": name, column: path}
+        for name, column, path in (
+            ("S1", "alignments", "a.bam"), ("S2", "alignments", "b/../a.bam"), ("S3", "alignments", "s3://b/a.bam"),
+            ("S4", "dataset", "d.bams3"), ("S5", "dataset", "link.bams3"), ("S6", "alignments", "b/a.bam"),
+        )
+    ]  # fmt: skip
+    warnings: list[str] = []
+    checks.warn_of_twins(rows, "s.tsv", warnings.append)
+    assert warnings == [
+        "s.tsv: samples S1 and S2 are the same file, b/../a.bam; correct one of the rows",
+        "s.tsv: samples S4 and S5 are the same file, link.bams3; correct one of the rows",
+    ]

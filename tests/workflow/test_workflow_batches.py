@@ -11,7 +11,8 @@ from bams3.dataset.layout import Grid
 from bams3.dataset.reader import DatasetReader
 from bams3.operations.convert import convert, merge
 from bams3.select.query import RecordFilter, batch, query
-from bams3.workflow.batches import batches_of, count_touched, query_batches_of
+from bams3.storage import open_storage
+from bams3.workflow.batches import batches_of, count_touched, query_batches_of, remove_others
 from bams3.workflow.errors import ConfigurationError
 from bams3.workflow.internals import Run
 from bams3.workflow.places import Places
@@ -140,3 +141,24 @@ def test_a_plan_has_jobs_for_what_exists(sparse: Path, tmp_path: Path, commands:
     jobs = planned(tmp_path, config | sections)
     expected = {"convert_batch": HELD, "merge_parts": 1, "process_batch": HELD}
     assert jobs == expected | {"query_batch": 2, "gather_query": 1}
+
+
+@pytest.mark.parametrize("place", ["disk", "bucket"])
+def test_results_of_other_batches_go(place: str, tmp_path: Path, request: pytest.FixtureRequest):
+    folder = open_storage(str(tmp_path) if place == "disk" else request.getfixturevalue(place))
+    kept = [
+        "000001-of-000002/a.txt",
+        "000002-of-000002/b/c.txt",
+        "mine/000001-of-000001/a.txt",
+        "000001-of-000001",
+    ]
+    for path in [
+        *kept,
+        "000001-of-000001x/a",
+        "000001-of-000003/a.txt",
+        "000003-of-000003/b/c.txt",
+        "000001-of-100002/a",
+    ]:
+        folder.put(path, b"x")
+    remove_others(folder.root, "000002-of-000002")
+    assert sorted(folder.list()) == sorted([*kept, "000001-of-000001x/a"])

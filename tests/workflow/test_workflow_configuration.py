@@ -132,6 +132,8 @@ REFUSED = [
     (f"{ONE}coverage:\ncohort: {{thresholds: 1;2}}\n",
      "config: cohort: thresholds: '1;2' does not fit: comma-separated depths, such as 1,10,20"),
     (f"{ONE}coverage:\ncohort: {{sex_contigs: [a]}}\n", "config: cohort: sex_contigs: ['a'] does not fit: two contigs"),
+    (f"{ONE}coverage:\ncohort: {{sex_contigs: [a, a]}}\n", "config: cohort: sex_contigs: ['a', 'a'] does not fit: two"),
+    (f"{ONE}coverage:\ncohort: {{regions: '00'}}\n", "config: cohort: regions: '00' does not fit: a window size in bp"),
     (f"{ONE}coverage:\ncohort: {{limits: {{reads: 5}}}}\n", "config: cohort: limits: reads: 5: use a mapping of keys "),
     (f"{ONE}coverage:\ncohort: {{limits: {{reads: {{min: .nan}}}}}}\n",
      "config: cohort: limits: reads: min: NaN: use a number"),
@@ -141,6 +143,8 @@ REFUSED = [
     (f"{ONE}call: {{window: 1e6}}\n", "config: call: window: '1e6': use a whole number"),
     (f"{ONE}call: {{window: 1.0e+6}}\n", "config: call: window: 1000000.0: use a whole number"),
     (f"{ONE}pathvars: {{results: 1}}\n", "config: pathvars: results: 1: use text; quote text"),
+    *((f"{ONE}pathvars: {{logs: '{path}'}}\n", f"config: pathvars: logs: '{path}' does not fit: the folder of logs, ")
+      for path in ("x/", "./x", ".", "~/x", "a//b", "s3://b/x", "a{x}", "a<x>")),
     (f"{ONE}pathvars: x\n", "config: pathvars: 'x': use a mapping of keys to values"),
     # settings that contradict each other
     (f"{ONE}coverage: {{by: '0'}}\n", "config: coverage: --by 0: a window must have at least one base"),

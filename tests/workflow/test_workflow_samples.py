@@ -1,4 +1,4 @@
-"""The logic of the rules by itself: samples and their files, contigs, batches, options, loci."""
+"""The logic of the rules by itself: samples and their files, contigs, batches, loci."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -63,6 +63,8 @@ def read(text: str, reserved: tuple[str, ...] = (), run: Run | None = None) -> d
         ("\ta.bam\n", "s.tsv:2: sample (no name): `sample` is missing; add it"),
         ("S1\ta.bam\tx\t\ty\n", "s.tsv:2: more cells than column names"),
         ("S1\thttps://h/x.bam?X-Amz-Signature=s\n", "s.tsv:2: sample S1: alignments: contains a secret"),
+        ("S1\ta{x}.bam\n", "s.tsv:2: sample S1: a{x}.bam: Snakemake can't have { in the path of a file; rename it"),
+        ("S1\t\t\ta<b>\n", "s.tsv:2: sample S1: a<b>: Snakemake can't have <b> in the path of a file; rename it"),
         ("", "s.tsv: no samples; add a line for each"),
         ("S1\ta.bam\nS2\t\t\td.bams3\n", ""),
     ],
@@ -254,40 +256,17 @@ def test_a_sample_that_is_yet_to_be_made_has_no_bytes(files: dict[str, str], mis
     assert said == f"sample S1: {missing} is yet to be made; give `chunks_per_batch` a number"
 
 
-@pytest.mark.parametrize(
-    ("settings", "words", "files"),
-    [
-        ({}, [], "summary global per-base"),
-        ({"by": 5, "no_per_base": True}, ["--no-per-base"], "summary global region regions"),
-        ({"mapq": 0, "fast_mode": False, "no_per_base": False}, ["--mapq", 0], "summary global per-base"),
-        ({"by": "x.bed", "thresholds": "1", "quantize": "0:"}, ["--quantize", "0:", "--thresholds", "1"],
-         "summary global region per-base regions quantized thresholds"),
-    ],
-)  # fmt: skip
-def test_options_of_coverage_and_what_they_write(
-    settings: dict[str, Any], words: list[Any], files: str
-) -> None:
-    assert options.coverage_words(settings, options.DEPTH_SETTINGS + options.REPORT_SETTINGS) == words
-    names = {
-        "summary": ["mosdepth.summary.txt"],
-        "global": ["mosdepth.global.dist.txt"],
-        "region": ["mosdepth.region.dist.txt"],
-    }
-    wanted = [names.get(name, [f"{name}.bed.gz", f"{name}.bed.gz.csi"]) for name in files.split()]
-    assert options.coverage_files(settings) == [file for of_name in wanted for file in of_name]
-
-
-@pytest.mark.parametrize(
-    ("by", "bed"), [(None, ""), (500, ""), ("500", ""), ("x.bed", "x.bed"), ("5.bed", "5.bed")]
-)
-def test_regions_are_windows_or_a_bed_file(by: Any, bed: str) -> None:
-    assert options.bed_of(by) == bed
-
-
-def test_a_placeholder_is_one_word() -> None:
-    assert error_of(lambda: options.check_command({})) == ""
-    said = error_of(lambda: options.check_command({"command": "echo '{region}'"}))
-    assert said.startswith("config: process: command: {region} stands in quotes")
+def test_paths_are_written_as_snakemake_writes_them() -> None:
+    found = read(
+        "sample\talignments\tindex\tdataset\nS1\t./a<//b.bam\t.//c\nS2\t\t\t./d.bams3//\nS3\ts3://b//c.bam\n"
+    )
+    files = [
+        row[column]
+        for row in found.values()
+        for column in ("alignments", "index", "dataset")
+        if column in row
+    ]
+    assert files == ["a</b.bam", "c", "d.bams3", "s3://b//c.bam"]
 
 
 @pytest.mark.parametrize(
@@ -369,7 +348,10 @@ def test_the_stage_of_the_cohort() -> None:
         "breadth_10x",
         "reads",
     ]
-    assert [cohort.bed_of(given) for given in (settings, {"regions": 5}, {})] == ["x.bed", "", ""]
+    given = (settings, {"regions": 5}, {"regions": "5"}, {})
+    assert [cohort.bed_of(regions) for regions in given] == ["x.bed", "", "", ""]
+    said = error_of(lambda: cohort.thresholds_of({"thresholds": "1,10,01"}))
+    assert said == "config: cohort: thresholds: 1 is there twice; remove one"
     found = cohort.results(settings, with_multiqc=False)
     assert found[0] == "<results>/cohort/samples.tsv"
     assert found[-1] == "<results>/cohort/report.html"
@@ -383,6 +365,7 @@ def test_the_stage_of_the_cohort() -> None:
     [
         ({"sex": "F", "father": "B", "subject": "a"}, ""),
         ({"sex": "hen"}, "s.tsv: sample A: sex 'hen'; write male, female or unknown"),
+        ({"Sex": "F"}, "s.tsv: column 'Sex': spell it 'sex'"),
         ({"mother": "B"}, "s.tsv: B, the mother of A, is male in another row"),
         ({"father": "A"}, "s.tsv: subjects are their own ancestors: A → A"),
     ],
@@ -390,4 +373,5 @@ def test_the_stage_of_the_cohort() -> None:
 def test_people_are_checked(row: dict[str, str], message: str) -> None:
     rows = [{"sample": "A", "dataset": "a.bams3", **row}, {"sample": "B", "sex": "M", "batch": "1"}]
     assert error_of(lambda: people.check(rows, "s.tsv")) == message
-    assert people.rows(rows) == [{"sample": "A", **row}, {"sample": "B", "sex": "M"}]
+    known = {column: cell for column, cell in row.items() if column != "Sex"}
+    assert people.rows(rows) == [{"sample": "A", **known}, {"sample": "B", "sex": "M"}]

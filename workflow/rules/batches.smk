@@ -56,7 +56,7 @@ def bigwig_parts(wildcards):
 def processed(wildcards):
     """What the command of the config has made of all samples."""
     return [
-        f"<results>/process/{sample}/{batch}"
+        places.result_of_rule(f"<results>/process/{sample}/{batch}")
         for sample in (samples if "process" in config else [])
         for batch in batches(sample)
     ]

@@ -38,7 +38,7 @@ rule cohort_regions:
     conda:
         snakemakes_own
     params:
-        by=lambda wildcards, input: input.bed or config["cohort"]["regions"],
+        by=lambda wildcards, input: input.bed or int(config["cohort"]["regions"]),
         contigs=measured_contigs(),
         known=known_regions,
     script:

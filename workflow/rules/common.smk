@@ -98,7 +98,7 @@ configuration.fill_sections(config, schema)
 configuration.check(config, schema, "config")
 configuration.fill_defaults(config, schema)
 configuration.check_coverage(config.get("coverage", {}))
-options.check_command(config.get("process", {}))
+options.check_command(config.get("process", {}), places.run)
 options.check_environment(config.get("process", {}), places.run)
 sheet_text = sheet.decoded(
     read(config["samples"], "`samples` in the config names the sheet"),

@@ -18,6 +18,7 @@ rule process_batch:
     params:
         dataset=dataset_of,
         batch=batch_of,
+        folder=lambda wildcards: places.result(f"<results>/process/{wildcards.sample}"),
         # One mapping, since Snakemake compares the values of params without their names.
         settings=lambda wildcards: {
             name: config["process"][name] for name in ("command", "suffix")

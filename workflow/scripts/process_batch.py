@@ -1,6 +1,7 @@
 # ruff: noqa: E402, F821 - Snakemake defines `snakemake`; the log comes before all that can fail
-"""Run the configured command on each chunk of a batch, as `bams3 map` does: a line for bash in which {chunk} is the
-chunk's path, {region} its window (`chr1:1-1048576`; `_unplaced`), {sample} the sample's name and {output} the file.
+"""Run the configured command on each chunk of a batch, as `bams3 map` does: a line for bash that reads SAM, in which
+{chunk} is the chunk's path, {region} its window (`chr1:1-1048576`; `_unplaced`), {sample} the sample's name and
+{output} the file.
 """
 
 import os
@@ -18,14 +19,17 @@ log = open_log(snakemake)
 from bams3.dataset.layout import parse_fraction
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import Bams3Error
-from bams3.operations.map_command import ChunkCommand, ChunkJob
+from bams3.operations.map_command import ChunkCommand, ChunkJob, alignments
+from bams3.workflow.batches import remove_others
 
 # What the command calls is looked for in its environment first, and then beside this Python, where bams3 is.
 os.environ["PATH"] += os.pathsep + os.path.dirname(sys.executable)
+remove_others(snakemake.params.folder, snakemake.wildcards.batch)
 dataset = DatasetReader(snakemake.params.dataset)
 batch = dataset.batch(*parse_fraction(snakemake.params.batch))
 command = ChunkCommand(
     [snakemake.params.settings["command"]],
+    sender=alignments("sam"),
     directory=snakemake.output[0],
     suffix=snakemake.params.settings["suffix"],
     sample=snakemake.wildcards.sample,

@@ -214,7 +214,7 @@ class Alignments:
                 )
             return parse_regions([region], self._references)
         if contig is not None:
-            return self.regions_of((contig, start, stop))
+            return self.regions_of([(contig, start, stop)])
         return None if until_eof else parse_regions(["*"], self._references)
 
     def regions_of(self, regions: RegionLike | Iterable[RegionLike]) -> list[Region]:
@@ -232,7 +232,9 @@ class Alignments:
 
     def _window(self, contig: str, start: int | None, stop: int | None) -> Region:
         if contig not in self._contigs:
-            raise UsageError(f"unknown contig {contig!r}")
+            is_region = isinstance(contig, str) and ":" in contig
+            advice = "; give contig, start and stop, or a region string as `region`" if is_region else ""
+            raise UsageError(f"unknown contig {contig!r}{advice}")
         reference_id, length = self._contigs[contig]
         first = 0 if start is None else index(start)
         last = length if stop is None else index(stop)

@@ -87,10 +87,22 @@ def plan_of(manifest: Manifest) -> Plan:
     )  # fmt: skip
 
 
+def of_lost_manifest(destination: Destination, plan: Plan) -> Destination:
+    """What is at a destination whose manifest may have been deleted: the plan's dataset, if everything in its folders
+    has a path of that, and all chunks name it."""
+    own, objects = Own([plan]), destination.objects
+    held = [path for path in objects if path.startswith(_FOLDERS)]
+    if destination.plans or not any(map(own.has_chunk, held)) or not all(map(own.has, held)):
+        return destination
+    is_foreign = own.not_chunks(destination.storage, held)
+    return destination if is_foreign else destination._replace(plans=[plan])
+
+
 def check_joinable(destination: Destination) -> None:
     """Raise DatasetError unless a dataset may be begun or continued: the destination is empty, or holds one whose
     folders contain nothing foreign."""
     foreign = destination.foreign()
+    _check_manifest_is_not_lost(destination)
     if destination.plans:
         foreign = [path for path in foreign if path.startswith(_FOLDERS)]
     if foreign:
@@ -102,12 +114,22 @@ def check_joinable(destination: Destination) -> None:
 
 def check_removable(destination: Destination) -> None:
     """Raise DatasetError, naming it, if anything does not belong to a dataset."""
+    _check_manifest_is_not_lost(destination)
     if foreign := destination.foreign() or destination.own.not_chunks(
         destination.storage, destination.objects
     ):
         raise DatasetError(
             f"{destination.storage.root}: not overwritten, because {foreign[0]} in it does not belong to a dataset; "
             "move it elsewhere, or choose another path"
+        )
+
+
+def _check_manifest_is_not_lost(destination: Destination) -> None:
+    """Raise DatasetError for what seems to be a dataset, but has nothing that says which files are its own."""
+    if not destination.plans and destination.objects.keys() & {layout.HEADER, layout.INDEX}:
+        raise DatasetError(
+            f"{destination.storage.root}: not overwritten, because {layout.METADATA}, which says what belongs to the "
+            "dataset, has been deleted; delete the rest of the dataset too, or choose another path"
         )
 
 

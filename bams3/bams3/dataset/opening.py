@@ -71,7 +71,9 @@ def _dataset_of(chunk: ChunkReader) -> tuple[str, str]:
 def _opened(name: Any, prefetch: Sequence[str]) -> DatasetReader | ChunkReader:
     if isinstance(name, DatasetReader):
         return name
-    if not is_remote(name):
+    if not isinstance(name, str | os.PathLike):
+        raise UsageError(f"{name!r}: not a path or URI; give a str or a path-like object")
+    if not is_remote(str(name)):
         path = contig_in(str(name).removeprefix("file://"))[0]
         is_chunk = is_stream(path) or os.path.isfile(path)
         return _chunk(open_chunk(name)) if is_chunk else DatasetReader(name, prefetch=prefetch)

@@ -1,7 +1,9 @@
 """The options of `bcftools mpileup` and `bcftools call` that users may add, parsed like bcftools (getopt_long)."""
 
+import re
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+import subprocess
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from bams3.errors import UsageError
@@ -63,6 +65,19 @@ CALL = Tool(
     },
     frozenset(("G", "S", "T", "ploidy-file")),
 )
+
+
+_TRIED_ON = {
+    "mpileup": (["--no-reference", "-"], b"@SQ\tSN:a\tLN:1\n@RG\tID:a\tSM:a\n"),
+    "call": (
+        [],
+        b'##fileformat=VCFv4.2\n##contig=<ID=a,length=1>\n##FORMAT=<ID=PL,Number=G,Type=Integer,Description="">\n'
+        b"#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\ta\n",
+    ),
+}
+"""An input without reads or sites for each tool, and the words that make the tool read it."""
+_OF_OTHER_INPUTS = frozenset(("s", "S", "G", "group-samples-tag", "t", "T", "C", "i", "ploidy-file"))
+"""Options that fit only an input with certain samples or sites."""
 
 
 class _Word(NamedTuple):
@@ -131,6 +146,34 @@ def options(tool: Tool, text: str) -> Options:
         if word.option in tool.refused and not _is_free(found, word):
             raise UsageError(f"{tool.name}: {word.text}: {tool.refused[word.option]}")
     return found
+
+
+def check_contigs(contigs: Iterable[tuple[str, int]]) -> None:
+    """Raise UsageError for a contig that bcftools can't read.
+
+    It leaves a name with a comma out of its header, and calls the contigs behind it by the names of others. In its list
+    of targets it skips a name that begins with # or contains a space.
+    """
+    for name, _ in contigs:
+        if found := re.search(r"^[\[#]|[,\s]", name):
+            raise UsageError(
+                f"contig {name!r}: bcftools can't read a name with {found[0]!r} there, and may write calls of other "
+                "contigs under wrong names; rename the contig (samtools reheader)"
+            )
+
+
+def refusal(given: Options) -> str:
+    """Return what bcftools, which must be installed, has against options: it runs with them on an empty input."""
+    tool = given.tool
+    tried = Options(tool, tuple(word for word in given.given if word.option not in _OF_OTHER_INPUTS))
+    words, data = _TRIED_ON[tool.name]
+    command = ["bcftools", tool.name, *tried.words(), *words]
+    done = subprocess.run(command, input=data, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    if not done.returncode:
+        return ""
+    lines = done.stderr.decode(errors="replace").splitlines()
+    told = [line for line in lines if line.strip() and not line.lower().startswith(("note:", "[", "warning"))]
+    return told[0] if told else f"it ends with exit code {done.returncode}"
 
 
 def _is_free(found: Options, word: _Word) -> bool:

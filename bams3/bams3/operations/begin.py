@@ -12,6 +12,7 @@ from bams3.dataset.destination import (
     beside,
     check_joinable,
     check_removable,
+    of_lost_manifest,
     remove,
     restore,
     survey,
@@ -36,7 +37,7 @@ def begin(
     Yield the storage to write to, and what was there before. Where that is not `storage`, the dataset takes the place
     of the existing one at the end. Raises DatasetError as `_prepare` does.
     """
-    there = _prepare(storage, part, overwrite, resume)
+    there = _prepare(storage, plan, part, overwrite, resume)
     replaces = overwrite and there.complete and part is None and not is_remote(storage.root)
     with _successor(storage) if replaces else nullcontext(storage) as storage:
         if replaces:
@@ -52,15 +53,18 @@ def begin(
         yield storage, there
 
 
-def _prepare(storage: Storage, part: str | None, overwrite: bool, resume: bool) -> Destination:
+def _prepare(storage: Storage, plan: Plan, part: str | None, overwrite: bool, resume: bool) -> Destination:
     """Prepare a destination for a dataset, or for a part of one, and return what is there.
 
-    With `overwrite`, the files of an existing dataset are removed. Raises DatasetError, before anything changes, if
+    With `overwrite`, the files of an existing dataset are removed, also if its manifest has been deleted, as Snakemake
+    does it, and it is the dataset of the same alignments. Raises DatasetError, before anything changes, if
     the destination holds something that may not be replaced or continued.
     """
     if not is_remote(storage.root):
         restore(storage.root)
     destination = survey(storage)
+    if overwrite:
+        destination = of_lost_manifest(destination, plan)
     if destination.complete and not overwrite:
         raise DatasetError(f"{storage.root} is a complete dataset; use --overwrite to replace it")
     if part is None and not overwrite and not resume and destination.objects:

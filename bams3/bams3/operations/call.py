@@ -19,7 +19,7 @@ from bams3.dataset.opening import open_readers
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import Bams3Error
 from bams3.operations import bcf
-from bams3.operations.bcftools import CALL, MPILEUP, Options, options
+from bams3.operations.bcftools import CALL, MPILEUP, Options, check_contigs, options
 from bams3.operations.targets import Interval, Targets
 from bams3.operations.varying import is_safe, varying
 from bams3.output.alignments import bam_bytes, bgzf, feeding
@@ -61,7 +61,8 @@ def call_jointly(
     Raises
     ------
     UsageError
-        If an option may not be set, or the limit of open files is too low.
+        If an option may not be set, a contig has a name that bcftools can't read, or the limit of open files is too
+        low.
     Bams3Error
         If a dataset is damaged or bcftools fails.
     """
@@ -69,6 +70,7 @@ def call_jointly(
     allow_files(2 * len(datasets) + OTHER_FILES)
     readers = dict(zip(datasets, open_readers(datasets.values(), prefetch=()), strict=True))
     called = None if targets is None else Targets(targets)
+    check_contigs(next(iter(readers.values())).references)
     looked_at = _around(list(readers.values()), intervals, called, has_blocks=_has_blocks(*chosen))
     if called is not None:
         looked_at = [found for place in looked_at for found in called.within(*place)]

@@ -239,6 +239,11 @@ class ChunkCommand:
 
             def appear() -> None:
                 every = sorted(os.listdir(folder), key=name.__eq__)  # the file itself last
+                if not every:
+                    raise UsageError(
+                        "the command ended well, but wrote no {output}; write it, even if empty, or leave {output} out "
+                        "to have what the command prints"
+                    )
                 for made in every:
                     if not made.startswith(stem) and os.path.lexists(os.path.join(directory, made)):
                         raise UsageError(

@@ -5,6 +5,7 @@ another pipe; our own reader takes it from there. Only reading by window is left
 """
 
 import io
+import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, BinaryIO
 
@@ -166,7 +167,12 @@ class HtslibSource:
         return self._view([*VIEW, *self._options(), "-"], file or self._alignments.open())
 
     def _options(self) -> list[str]:
-        return ["-T", self._reference] if self._reference else []
+        words = ["-T", self._reference] if self._reference else []
+        if (
+            self._kind == "CRAM"
+        ):  # htslib names reads that have lost their names after the file, which may be a pipe
+            words += ["--input-fmt-option", f"name_prefix={os.path.basename(self.path)}"]
+        return words
 
     def _view(self, command: list[str], file: BinaryIO | None = None) -> "_View":
         feed = self._feed(file) if file else None

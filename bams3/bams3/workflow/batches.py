@@ -1,6 +1,7 @@
 """The batches that a sample is handled in: `000001-of-000004`, …"""
 
 import io
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,6 +9,7 @@ from bams3.bam.regions import RegionTable, parse_regions, read_bed
 from bams3.dataset.layout import Grid
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import Bams3Error
+from bams3.storage import open_storage
 from bams3.workflow.errors import ConfigurationError
 from bams3.workflow.places import Places, is_local
 from bams3.workflow.reference import Contigs
@@ -105,3 +107,16 @@ def batch_words(batch: str) -> str:
     """`i/n`, as the command line takes a batch."""
     number, count = batch.split("-of-")
     return f"{int(number)}/{int(count)}"
+
+
+def remove_others(folder: str, batch: str) -> None:
+    """Delete what batches of another number have left in a sample's folder, a folder each: who reads all of them would
+    have reads twice, and of alignments that have been replaced.
+    """
+    _, of, count = batch.rpartition("-of-")
+    place = open_storage(folder)
+    place.delete_all(
+        path
+        for path in place.list()
+        if re.match(r"\d{6}-of-\d{6}/", path) and path[6 : len(batch)] != of + count
+    )

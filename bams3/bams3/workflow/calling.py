@@ -1,14 +1,16 @@
 """The settings of joint calling and genotyping: windows, targets, options for bcftools."""
 
+import shutil
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from bams3.errors import Bams3Error
-from bams3.operations.bcftools import CALL, MPILEUP, Options, Tool, options
+from bams3.operations.bcftools import CALL, MPILEUP, Options, Tool, check_contigs, options, refusal
 from bams3.operations.targets import Interval, Targets, read_targets
 from bams3.workflow import agreement
 from bams3.workflow.agreement import Warn
 from bams3.workflow.errors import ConfigurationError
+from bams3.workflow.internals import Run
 from bams3.workflow.places import Places, read
 from bams3.workflow.reference import Contigs
 
@@ -36,8 +38,12 @@ def check_options(
 ) -> None:  # fmt: skip
     """What the options of a section name: ploidies, sites with alleles, and samples.
 
-    Raises ConfigurationError for a file that has nothing of the samples.
+    Raises ConfigurationError for a file that has nothing of the samples, and for contigs that bcftools can't read.
     """
+    try:
+        check_contigs(contigs)
+    except Bams3Error as error:
+        raise ConfigurationError(f"config: {section}: {error}") from None
     where = f"config: {section}: call"
     given = _given(CALL, section, settings)
     path = given.file("ploidy-file")
@@ -50,6 +56,17 @@ def check_options(
     for tool in TOOLS:
         given = _given(tool, section, settings)
         known = _check_samples(given, known, places, f"config: {section}: {tool.name}", warn)
+
+
+def try_options(section: str, settings: Mapping[str, Any], run: Run) -> None:
+    """Raises ConfigurationError for options that bcftools refuses, where it is that of the jobs."""
+    if run.installs or not shutil.which("bcftools"):
+        return
+    for tool in TOOLS:
+        if fault := refusal(_given(tool, section, settings)):
+            raise ConfigurationError(
+                f"config: {section}: {tool.name}: bcftools {tool.name} refuses {settings[tool.name]!r}: {fault}"
+            )
 
 
 def _check_samples(given: Options, samples: list[str], places: Places, where: str, warn: Warn) -> list[str]:

@@ -36,6 +36,7 @@ def check_config(
     for section in ("call", "genotype"):
         if section in config:
             calling.check_options(section, config[section], samples, contigs, places, warn)
+            calling.try_options(section, config[section], places.run)
 
 
 def check_samples(
@@ -45,6 +46,7 @@ def check_samples(
     """Every sample: its files, its contigs, its sequences, its read groups. `called`: the contigs that variants are
     called on, or loci are genotyped.
     """
+    warn_of_twins(samples.values(), config["samples"], warn)
     place: str | None = None
     sequences: Mapping[str, str] = {}
     if _uses_reference(config, samples.values()):
@@ -64,6 +66,19 @@ def check_samples(
     if len(groups) == len(samples):
         for where, wanted in chosen.items():
             agreement.check_read_groups(wanted, groups, where, warn)
+
+
+def warn_of_twins(rows: Iterable[Row], sheet: str, warn: Warn) -> None:
+    """Warn of alignments or a dataset that two samples have: a cell that was copied, most often."""
+    first: dict[str, str] = {}
+    for row in rows:
+        path = row.get("alignments") or row["dataset"]
+        place = os.path.realpath(path) if is_local(path) else path
+        other = first.setdefault(place, row["sample"])
+        if other != row["sample"]:
+            warn(
+                f"{sheet}: samples {other} and {row['sample']} are the same file, {path}; correct one of the rows"
+            )
 
 
 def _check_query(settings: Mapping[str, Any], contigs: Contigs, places: Places, warn: Warn) -> None:

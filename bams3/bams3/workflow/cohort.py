@@ -7,6 +7,7 @@ from typing import Any
 from bams3.cohort.regions import check_contigs
 from bams3.errors import Bams3Error
 from bams3.extras import need
+from bams3.workflow import options
 from bams3.workflow.errors import ConfigurationError
 from bams3.workflow.reference import Contigs
 
@@ -19,13 +20,17 @@ TABLES = ["tsv", "parquet"]
 
 
 def thresholds_of(settings: Mapping[str, Any]) -> list[int]:
-    return [int(depth) for depth in settings["thresholds"].split(",")]
+    """Raises ConfigurationError for a depth that is there twice."""
+    found = [int(depth) for depth in settings["thresholds"].split(",")]
+    for depth in found:
+        if found.count(depth) > 1:
+            raise ConfigurationError(f"config: cohort: thresholds: {depth} is there twice; remove one")
+    return found
 
 
 def bed_of(settings: Mapping[str, Any]) -> str:
     """The BED file of the cohort's regions; "" of windows."""
-    regions = settings.get("regions", 0)
-    return "" if isinstance(regions, int) else str(regions)
+    return options.bed_of(settings.get("regions"))
 
 
 def matrix_names(thresholds: Iterable[int]) -> list[str]:

@@ -1,6 +1,8 @@
 """Settings as words of a command line, and the files that a command writes with them."""
 
 import os
+import shutil
+import subprocess
 from collections.abc import Mapping
 from typing import Any
 
@@ -79,12 +81,19 @@ def source_words(row: Row, reference: str) -> list[str]:
     return words + (["-T", reference] if needs_reference(row, reference) else [])
 
 
-def check_command(settings: Mapping[str, Any]) -> None:
-    """Raises ConfigurationError for a command of `process` in which a placeholder would not be one word."""
+def check_command(settings: Mapping[str, Any], run: Run) -> None:
+    """Raises ConfigurationError for a command of `process` in which a placeholder would not be one word, or that bash
+    can't read.
+    """
     try:
-        line_for_bash(settings.get("command", ""))
+        line = line_for_bash(settings.get("command", ""))
     except Bams3Error as error:
         raise ConfigurationError(f"config: process: command: {error}") from None
+    if line and run.plans and shutil.which("bash"):
+        read = subprocess.run(["bash", "-n", "-c", line], stderr=subprocess.PIPE)
+        if read.returncode:
+            told = read.stderr.decode(errors="replace").splitlines() or ["a syntax error"]
+            raise ConfigurationError(f"config: process: command: {told[0]}")
 
 
 def check_environment(settings: Mapping[str, Any], run: Run) -> None:

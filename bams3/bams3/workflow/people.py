@@ -29,7 +29,11 @@ def check(samples: Iterable[Row], path: str) -> None:
     """Raises ConfigurationError for a sheet whose rows contradict each other. `path`: of the sheet."""
     from bams3.identity.people import People
 
+    samples = list(samples)
     found = rows(samples)
+    for name in dict.fromkeys(name for row in samples for name in row):
+        if name not in COLUMNS and name.lower() in COLUMNS:
+            raise ConfigurationError(f"{path}: column {name!r}: spell it {name.lower()!r}")
     try:
         People([row["sample"] for row in found], found, path)
     except Bams3Error as error:

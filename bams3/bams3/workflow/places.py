@@ -2,6 +2,7 @@
 
 import codecs
 import os
+import re
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -40,7 +41,12 @@ class Places:
         return self.located(self.run.result(path))
 
     def located(self, path: str) -> str:
-        """Where bams3 finds a file: relative paths are below the prefix of Snakemake's default storage, if any."""
+        """Where bams3 finds a file: relative paths are below the prefix of Snakemake's default storage, if any.
+
+        Snakemake warns of each path with `./` before or `//` within it; both are left out.
+        """
+        if is_local(path):
+            path = re.sub("/+", "/", path).removeprefix("./")
         below = self.run.prefix and is_local(path) and not os.path.isabs(path)
         return f"{self.run.prefix}/{path}" if below else path
 
@@ -61,9 +67,17 @@ class Places:
         """A result, `<results>/…`, that bams3 itself writes; otherwise as `in_place`."""
         return self.in_place(self.run.result(path))
 
+    def result_of_rule(self, path: str) -> Any:
+        """A result, `<results>/…`, that Snakemake moves, for input functions that other workflows may call: it is
+        where this workflow has it, while Snakemake would fill in pathvars and prefix of the rule that asks.
+        """
+        place = self.result(path)
+        return local(place) if is_local(place) else getattr(self._storage, self.run.provider)(place)
+
     def copied(self, path: str, advice: str = "check how it is written") -> Any:
         """A small input that is named in the config: Snakemake copies it to where the job is."""
         place = self.located(path)
+        check_name(path, f"config: {path}")
         self.check_there(path, f"config: {path}", advice)
         return local(place) if is_local(place) else self._storage(place)
 
@@ -131,6 +145,14 @@ class Places:
 def is_local(path: str) -> bool:
     """Is it a path, and not a URI?"""
     return "://" not in path
+
+
+def check_name(path: str, where: str) -> None:
+    """Raises ConfigurationError for a path that Snakemake would take for a pattern."""
+    if found := re.search(r"[{}]|<\w+>", path):
+        raise ConfigurationError(
+            f"{where}: Snakemake can't have {found[0]} in the path of a file; rename it, or name a link to it"
+        )
 
 
 def check_regular(path: str, where: str) -> None:

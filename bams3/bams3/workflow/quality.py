@@ -1,15 +1,22 @@
 """Checks of what the configuration and the sheet say about the QC table."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from math import inf
 
 from bams3.cohort import columns
 from bams3.workflow import sheet
 from bams3.workflow.errors import ConfigurationError
 
 
-def check_limits(names: Iterable[str], thresholds: Sequence[int], has_targets: bool) -> None:
-    """Raise ConfigurationError for a limit on a column that the table will not have."""
-    for name in names:
+def check_limits(
+    limits: Mapping[str, Mapping[str, float]], thresholds: Sequence[int], has_targets: bool
+) -> None:
+    """Raise ConfigurationError for a limit on a column that the table will not have, or that no value is within."""
+    for name, bounds in limits.items():
+        if bounds.get("min", -inf) > bounds.get("max", inf):
+            raise ConfigurationError(
+                f"config: cohort: limits: {name}: `min` {bounds['min']} is above `max` {bounds['max']}; swap them"
+            )
         if fault := columns.fault_of_limit(name, thresholds, has_targets):
             raise ConfigurationError(f"config: cohort: limits: {name}: {fault}")
 

@@ -11,7 +11,7 @@ from bams3.sources.bam import open_source
 from bams3.workflow import configuration, identity, sheet
 from bams3.workflow.errors import ConfigurationError
 from bams3.workflow.names import check_names
-from bams3.workflow.places import Places, check_regular, is_local
+from bams3.workflow.places import Places, check_name, check_regular, is_local
 
 FILES = ["alignments", "index", "dataset"]  # columns of the sheet
 
@@ -33,6 +33,10 @@ def read_samples(
         if row["sample"] in by_name:
             raise ConfigurationError(f"{where}: the name is there twice; give each a name of its own")
         files = {column: places.located(row[column]) for column in FILES if column in row}
+        if "dataset" in files:
+            files["dataset"] = files["dataset"].rstrip("/")
+        for file in files.values():
+            check_name(file, f"{where}: {file}")
         by_name[row["sample"]] = row | files
         lines[row["sample"]] = line
     check_names(lines, path, reserved)
