@@ -7,7 +7,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import bams3
 import hostile
 import pysam
 import pytest
@@ -30,6 +29,8 @@ from engines import run_bams3 as run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from listings import contents
+
+import bams3
 
 HEADER = Header(TEXT, tuple(CONTIGS))
 FAR = 5000
@@ -157,6 +158,7 @@ def test_a_read_that_reaches_further_is_found(tmp_path: Path) -> None:
     late = hostile.record(
         ref=0,
         pos=3 * WINDOW,
+        flag=0,
         cigar=[(3 * WINDOW - 1000, 5), (4, 0)],
         sequence=b"ACGT",
         quality=b"\x14" * 4,
