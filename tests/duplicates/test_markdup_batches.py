@@ -113,8 +113,10 @@ def crowded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Reads around the borders of windows, of which one needs several row groups, and some on the other contigs."""
     rng = random.Random(1)
     places = [(0, at) for at in range(WINDOW, 5 * WINDOW, WINDOW)] * 300 + [(1, WINDOW), (2, 20)] * 200
-    made = [mate(at + rng.randrange(-20, 20), rng.randrange(9), rng.randrange(4), b"%d" % rng.randrange(99), ref)
-            for ref, at in places]  # fmt: skip
+    made = []
+    for ref, at in places:
+        name, kind, clipped = b"%d" % rng.randrange(99), rng.randrange(4), rng.randrange(4)
+        made.append(mate(at + rng.randrange(-9, 9), rng.randrange(9), kind, name, ref, clipped))
     made += [mate(rng.randrange(2 * WINDOW), 3, 3, b"x") for _ in range(9000)]
     made += [hostile.good(-1, -1, flag=4, name=b"u", cigar=[])] * 3
     return dataset_of(tmp_path_factory.mktemp("crowded"), made)

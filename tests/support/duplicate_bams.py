@@ -158,11 +158,13 @@ choices = st.lists(st.integers(0, len(OPTIONS) - 1), max_size=4, unique=True).fi
 )
 
 
-def mate(pos: int, mate_pos: int, kind: int, name: bytes, ref: int = 0) -> bytes:
-    """A read of a pair, of one of three kinds, or a single one; its mate is so far behind."""
+def mate(pos: int, mate_pos: int, kind: int, name: bytes, ref: int = 0, clipped: int = 0) -> bytes:
+    """A read of a pair, of one of three kinds, or a single one; its mate is so far behind. `clipped`: of its bases, the
+    first ones; the next one is aligned to `pos`."""
     flag = [99, 83, 163, 0][kind]
     tags = [tag("MC", "Z", b"4M"), tag("ms", "C", pos % 3), tag("BC", "Z", name[:1])]
+    cigar = [(clipped, 4), (4 - clipped, 0)] if clipped else [(4, 0)]
     return record(
-        ref=ref, pos=pos, flag=flag, cigar=[(4, 0)], sequence=b"ACGT", quality=b"\x1e" * 4, name=name, next_ref=ref,
+        ref=ref, pos=pos, flag=flag, cigar=cigar, sequence=b"ACGT", quality=b"\x1e" * 4, name=name, next_ref=ref,
         next_pos=pos + mate_pos, tags=tags,
     )  # fmt: skip
