@@ -13,7 +13,6 @@ import pytest
 from bam_blocks import records_of
 from bams3.bam.header import Header
 from bams3.bam.records import RecordBlock, walk
-from bams3.dataset.marked import Marked
 from bams3.dataset.parts import Part, read_part
 from bams3.dataset.plan import read_plan
 from bams3.duplicates.batch import Batch
@@ -26,9 +25,11 @@ from bams3.storage import open_storage
 from conversions import fails
 from duplicate_bams import CONTIGS, TEXT, choices, combined, crowds, mate
 from engines import run_bams3 as run
+from forked import run_snakemake
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from listings import contents
+from pages import blocks_of
 
 import bams3
 
@@ -36,6 +37,7 @@ HEADER = Header(TEXT, tuple(CONTIGS))
 FAR = 5000
 """No read of a crowd reaches so far."""
 WINDOW = 1 << 18
+PAGE = Path(__file__).parents[2] / "docs" / "from-the-aligner.md"
 LONG = [("one", 5 * WINDOW - 9), ("two", 2 * WINDOW), ("three", 100)]
 LONG_TEXT = b"@HD\tVN:1.6\tSO:coordinate\n" + b"".join(
     b"@SQ\tSN:%s\tLN:%d\n" % (name.encode(), length) for name, length in LONG
@@ -209,6 +211,13 @@ def test_what_does_not_fit_a_batch_is_refused(tmp_path: Path, crowded: Path) -> 
     merge(begun)
     markdup(crowded, tmp_path / "whole", Markdup(remove=True))
     assert contents(begun) == contents(tmp_path / "whole")
+    markdup(crowded, begun, batch=(1, 2), overwrite=True)
+    markdup(crowded, begun, Markdup(remove=True), batch=(2, 2), overwrite=True)
+    with pytest.raises(DatasetError, match="of another source or other options than the plan"):
+        merge(begun)
+    markdup(crowded, begun, Markdup(remove=True), batch=(1, 2), overwrite=True)
+    merge(begun)
+    assert contents(begun) == contents(tmp_path / "whole")
     with pytest.raises(DatasetError, match="no parts to merge"):
         merge_marked(begun, str(tmp_path / "x"))
 
@@ -220,11 +229,25 @@ def test_numbers_of_duplicates_need_batches(tmp_path: Path, crowded: Path) -> No
     assert "needs a lone DATASET" in run("merge", "--markdup-stats", "x", "a", "b", "c").stderr
 
 
-NUMBERS = [[0] * 12]
-FORGED: list[Any] = [
-    None, Marked(0, 2, "", "", NUMBERS), Marked(3, 2, "", "", NUMBERS), Marked(1, 2, "0" * 63, "", NUMBERS),
-    Marked(1, 2, "", 5, NUMBERS), Marked(1, 2, "", "", []), Marked(1, 2, "", "", [[0] * 11]),
-    Marked(1, 2, "", "", [[-1] * 12]), Marked(True, 2, "", "", NUMBERS),
+def test_the_rules_of_the_page(tmp_path: Path, crowded: Path, commands: dict[str, str]) -> None:
+    (rules,) = (
+        block.code
+        for block in blocks_of(PAGE)
+        if block.elsewhere == "tests/duplicates/test_markdup_batches.py"
+    )
+    (tmp_path / "Snakefile").write_text(rules)
+    (tmp_path / "S1.bams3").symlink_to(crowded)
+    done = run_snakemake(
+        tmp_path, commands, "-c", "1", "--quiet", "all", "--", "S1.marked.bams3/_metadata.json"
+    )
+    assert done.returncode == 0, done.stderr
+    markdup(crowded, tmp_path / "whole")
+    assert contents(tmp_path / "S1.marked.bams3") == contents(tmp_path / "whole")
+
+
+FORGED: list[dict[str, Any]] = [
+    {"number": 0}, {"number": 3}, {"number": True}, {"before": "0" * 63}, {"after": 5}, {"numbers": []},
+    {"numbers": [[0] * 11]}, {"numbers": [[-1] * 12]}, {"numbers": [5]}, {"marking": "0" * 64}, {"marking": ""},
 ]  # fmt: skip
 
 
@@ -233,7 +256,8 @@ def test_a_forged_part_is_refused(tmp_path: Path, crowded: Path) -> None:
     storage = open_storage(str(tmp_path / "d"))
     plan = read_plan(storage)
     part = read_part(storage, plan, "_parts/000001-of-000002.json")
-    for forged in FORGED:
-        part.marked = forged
+    assert part.marked is not None
+    for marked in (None, *(part.marked._replace(**changes) for changes in FORGED)):
+        part.marked = marked
         with pytest.raises(DatasetError, match="damaged part file"):
             Part.from_bytes(part.to_bytes(), plan, "x")

@@ -16,16 +16,20 @@ if TYPE_CHECKING:
 
 class Marked(NamedTuple):
     """`number`, `of`: the batch. `before`, `after`: see `duplicates.batch.Batch`. `numbers`: of reads of each kind
-    (`duplicates.statistics.KINDS`), for those without a read group and for each read group that is told apart."""
+    (`duplicates.statistics.KINDS`), for those without a read group and for each read group that is told apart.
+    `marking`: that of the plan, which another one may have replaced since."""
 
     number: int
     of: int
     before: str
     after: str
     numbers: list[list[int]]
+    marking: str
 
-    def check(self) -> None:
-        """Raise ValueError for values that are invalid."""
+    def check(self, marking: str) -> None:
+        """Raise ValueError for values that are invalid, or of another plan than the one with this `marking`."""
+        if self.marking != marking:
+            raise ValueError("of another source or other options than the plan")
         if not (is_count(self.number) and is_count(self.of) and 1 <= self.number <= self.of):
             raise ValueError("invalid number of a batch")
         if not all(value == "" or is_hex(value, 64) for value in (self.before, self.after)):
@@ -60,4 +64,4 @@ def check_borders(place: str, parts: Sequence[Part]) -> None:
 def summed(parts: Sequence[Part]) -> list[list[int]]:
     """The numbers of reads of all parts."""
     rows = [part.marked.numbers for part in parts if part.marked]
-    return [list(map(sum, zip(*of_group, strict=True))) for of_group in zip(*rows, strict=True)]
+    return [list(map(sum, zip(*of_group, strict=True))) for of_group in zip(*rows, strict=False)]

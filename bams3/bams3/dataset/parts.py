@@ -94,7 +94,7 @@ class Part:
         if (self.marked is None) != (plan.marking == ""):
             raise ValueError("of another command than the plan")
         if self.marked is not None:
-            self.marked.check()
+            self.marked.check(plan.marking)
         if not all(type(number) is int and -1 <= number < 1 << 32 for number in chain(*self.windows)):
             raise ValueError("invalid windows")
         check_chunks(self.chunks, self.counts, plan.references, plan.chunk_size, plan.joined)

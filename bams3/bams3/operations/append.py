@@ -18,6 +18,7 @@ from bams3.dataset.reader import DatasetReader
 from bams3.errors import DatasetError, UsageError
 from bams3.operations.begin import begin
 from bams3.operations.convert import Conversion, faults_named
+from bams3.operations.earlier import Earlier
 from bams3.operations.merge import MANY_INPUTS, complete, loss_of, open_input, take
 from bams3.operations.merging import MergedRecords
 from bams3.operations.places import same_place
@@ -90,7 +91,8 @@ def append(
         assert isinstance(storage, LocalStorage)
         assert isinstance(new, LocalStorage)
         pool = stack.enter_context(Workers(threads))
-        job = Conversion(Uploads(new), plan, HeaderLines(header), pool, None, there)
+        stored = Earlier(storage, plan, {entry.path: entry.size for entry in grown.objects})
+        job = Conversion(Uploads(new), plan, HeaderLines(header), pool, stored, there)
         stack.enter_context(faults_named("", new, removes=False))
         records = MergedRecords(taken, plan, pool.map if len(taken) <= MANY_INPUTS else map)
         part = job.run(records.blocks())

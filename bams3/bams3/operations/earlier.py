@@ -1,4 +1,4 @@
-"""What an interrupted conversion left, which the next one keeps after checking it."""
+"""What an interrupted conversion left, or a dataset that grows has, which is kept after checking it."""
 
 from functools import lru_cache
 from typing import Any
@@ -17,7 +17,7 @@ KEPT_CHUNKS = 16  # chunks whose footers are cached
 
 
 class Earlier:
-    """The chunks that an interrupted run left. Thread-safe."""
+    """The chunks that there are. Thread-safe."""
 
     def __init__(self, storage: Storage, plan: Plan, sizes: dict[str, int]) -> None:
         """`sizes`: path → length in bytes of the existing objects."""
@@ -45,8 +45,8 @@ class Earlier:
             return []
         chunk = ChunkReader(self._storage, path, size=self._sizes[path])
         footer = chunk.footer
-        planned = (self._plan.header_id, self._plan.level, ENCODINGS)
-        if (footer.dataset, footer.level, footer.encodings) != planned:
+        headers = self._plan.header_id, *self._plan.earlier_header_ids
+        if footer.dataset not in headers or (footer.level, footer.encodings) != (self._plan.level, ENCODINGS):
             return []
         mentioned = (reference for group in footer.row_groups for reference in group.references)
         return list(chunk.stored_row_groups) if max(mentioned, default=0) < len(self._plan.references) else []

@@ -16,7 +16,7 @@ from bams3.dataset.marked import summed
 from bams3.dataset.opening import open_reader
 from bams3.dataset.plan import Plan, read_plan
 from bams3.duplicates.options import Markdup
-from bams3.errors import UsageError
+from bams3.errors import DatasetError, UsageError
 from bams3.operations.begin import begin, check_tmp_dir, removed_after_an_error, warn_of_partial_header
 from bams3.operations.convert import Conversion, merge
 from bams3.operations.earlier import Earlier
@@ -62,7 +62,7 @@ def markdup(
         With `options.supplementary`, the folder of a temporary file; by default that of Python's `tempfile`.
     batch
         (i, n): mark only the i-th of n runs of windows, which have about equal bytes, as they are marked among all
-        reads. Writes a part; `merge` completes the dataset, and `merge_marked` writes statistics, too.
+        reads. Writes a part; `merge` completes the dataset. Options must be the same for all batches.
 
     Returns
     -------
@@ -146,5 +146,9 @@ def merge_marked(dataset: Any, statistics: str, command: str = "bams3 merge") ->
         command=command,
     )
     groups = asked.groups(open_reader([str(dataset)]).header)
+    if asked.read_groups and len(numbers) != len(groups) + 1:
+        raise DatasetError(
+            f"{dataset}: complete, but its parts had numbers of other read groups than its header"
+        )
     write_statistics(asked, [name.decode("utf-8", "surrogateescape") for name in groups], numbers)
     return manifest

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from bams3.dataset import layout, parts
 from bams3.dataset.marked import Marked
 from bams3.duplicates.batch import Batch
+from bams3.errors import DatasetError
 from bams3.operations.marking import blocks_of
 from bams3.operations.windows import part_name
 
@@ -102,7 +103,9 @@ def marked_part(
     own = reader.only(entry for entry in reader.index if windows.index_of(*entry.window) is not None)
     blocks = blocks_of(reader, own.all_row_groups(), pool.map, progress)
     part = job.run(batch.marked(blocks, behind, pool.map))
-    part.windows, part.marked = runs, Marked(number, of, batch.before, batch.after, batch.numbers())
+    part.windows, part.marked = runs, Marked(
+        number, of, batch.before, batch.after, batch.numbers(), plan.marking
+    )  # fmt: skip
     return part
 
 
@@ -111,6 +114,6 @@ def known_before(storage: Storage, plan: Plan, number: int, of: int) -> str:
     name = part_name(plan, (number - 1, of), None)
     try:
         marked = parts.read_part(storage, plan, f"{layout.PARTS}/{name}.json").marked
-    except FileNotFoundError:
+    except (FileNotFoundError, DatasetError):  # a part of another plan is written again
         return ""
     return marked.after if marked else ""
