@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from bams3.dataset.manifest import is_count, is_hex
 from bams3.duplicates.statistics import KINDS
 from bams3.errors import DatasetError
-
-if TYPE_CHECKING:
-    from bams3.dataset.parts import Part
 
 
 class Marked(NamedTuple):
@@ -50,10 +47,9 @@ def marked_of(document: dict[str, Any]) -> Marked | None:
     return Marked(**document["markdup"]) if "markdup" in document else None
 
 
-def check_borders(place: str, parts: Sequence[Part]) -> None:
+def check_borders(place: str, batches: Iterable[Marked]) -> None:
     """Raise DatasetError unless each batch began with what the one before it knew at its end."""
-    told = sorted(part.marked for part in parts if part.marked and part.windows)
-    for left, right in pairwise(told):
+    for left, right in pairwise(sorted(batches)):
         if left.after != right.before:
             raise DatasetError(
                 f"{place}: reads of batch {left.number} reach further into batch {right.number} than it had looked "
@@ -61,7 +57,7 @@ def check_borders(place: str, parts: Sequence[Part]) -> None:
             )
 
 
-def summed(parts: Sequence[Part]) -> list[list[int]]:
-    """The numbers of reads of all parts."""
-    rows = [part.marked.numbers for part in parts if part.marked]
+def summed(batches: Iterable[Marked]) -> list[list[int]]:
+    """The numbers of reads of all batches."""
+    rows = [batch.numbers for batch in batches]
     return [list(map(sum, zip(*of_group, strict=True))) for of_group in zip(*rows, strict=False)]

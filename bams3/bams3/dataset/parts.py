@@ -140,7 +140,7 @@ def commit(storage: Storage, plan: Plan, parts: Sequence[Part]) -> Manifest:
     Raises DatasetError that says what is missing, duplicated or does not add up.
     """
     _check_windows(storage, plan, parts)
-    check_borders(storage.root, parts)
+    check_borders(storage.root, (part.marked for part in parts if part.marked and part.windows))
     chunks = sorted((chunk for part in parts for chunk in part.chunks), key=attrgetter("order"))
     there = storage.sizes(layout.DATA)
     for chunk in chunks:

@@ -137,7 +137,7 @@ def merge_marked(dataset: Any, statistics: str, command: str = "bams3 merge") ->
     plan = read_plan(storage)
     if not plan.marking:
         raise UsageError(f"{dataset}: not begun by bams3 markdup --batch; leave --markdup-stats out")
-    numbers = summed(parts.read_parts(storage, plan))
+    numbers = summed(part.marked for part in parts.read_parts(storage, plan) if part.marked)
     manifest = merge(dataset)
     asked = Markdup(
         read_groups=len(numbers) > 1,
