@@ -71,8 +71,8 @@ def check_marked(header: Header, blocks: Sequence[RecordBlock]) -> None:
         if not options.remove and sum(map(len, marked)) != sum(map(len, blocks)):
             raise AssertionError("markdup lost or doubled records")
         batch = Batch(Marking(header, options))
-        batch.begin(blocks[:1], map)
-        for block in batch.marked(blocks[1:2], blocks[2:], map):
+        batch.begin(blocks[:1], 0, map)
+        for block in batch.marked(blocks[1:2], blocks[2:], 0, map):
             check_valid(block, len(header.references))
 
 

@@ -26,36 +26,37 @@ class Batch:
         self._marker = marking.marker()
         self.before = self.after = ""
 
-    def begin(self, blocks: Iterable[RecordBlock], mapper: Mapper) -> str:
-        """Look at reads before the batch, and at nothing that was looked at earlier; return the digest `before`."""
+    def begin(self, blocks: Iterable[RecordBlock], contig: int, mapper: Mapper) -> str:
+        """Look at reads before the batch, and at nothing that was looked at earlier; return the digest `before`.
+        `contig`: where the batch begins, a reference id."""
         self._marker = self._marking.marker()
         for block, keys in mapper(self._marking.keyed, blocks):
             self._marker.add(block, keys, own=False)
-        self.before = self._digest()
+        self.before = self._digest(contig)
         return self.before
 
     def marked(
-        self, blocks: Iterable[RecordBlock], behind: Iterable[RecordBlock] | None, mapper: Mapper
+        self, blocks: Iterable[RecordBlock], behind: Iterable[RecordBlock], contig: int | None, mapper: Mapper
     ) -> Iterator[RecordBlock]:
         """Yield the blocks of the batch with their duplicates marked. `behind`: those that follow on the same contig,
-        of which some are looked at; None if the batch ends with a contig."""
-        return mapper(self._marking.changed, self._decided(blocks, behind, mapper))
+        of which some are looked at. `contig`: where the batch ends, a reference id; None at the end of a contig."""
+        return mapper(self._marking.changed, self._decided(blocks, behind, contig, mapper))
 
     def numbers(self) -> list[list[int]]:
         """Return the numbers of its reads, of each read group (`statistics.KINDS`), when all are marked."""
         return self._marking.finish(self._marker)
 
     def _decided(
-        self, blocks: Iterable[RecordBlock], behind: Iterable[RecordBlock] | None, mapper: Mapper
+        self, blocks: Iterable[RecordBlock], behind: Iterable[RecordBlock], contig: int | None, mapper: Mapper
     ) -> Iterator[tuple[RecordBlock, Marks]]:
         for block, keys in mapper(self._marking.keyed, blocks):
             yield from self._marker.add(block, keys)
-        if behind is not None:
-            self.after = self._digest()
-        following = map(self._marking.keyed, behind or ())
+        if contig is not None:
+            self.after = self._digest(contig)
+        following = map(self._marking.keyed, behind)
         while not self._marker.is_complete:
             found = next(following, None)
             yield from self._marker.add(*found, own=False) if found else self._marker.finish()
 
-    def _digest(self) -> str:
-        return hashlib.sha256(self._marker.state()).hexdigest()
+    def _digest(self, contig: int) -> str:
+        return hashlib.sha256(self._marker.state(contig)).hexdigest()

@@ -136,10 +136,11 @@ cdef class Marker:
         """Whether all own reads are marked."""
         return not any(own for _, _, own in self.waiting)
 
-    def state(self):
-        """Return what later reads can meet, as bytes: the same wherever the first read was, unless that matters."""
+    def state(self, int32_t ref):
+        """Return what later reads of a reference can meet, as bytes: the same wherever reading began, unless it matters.
+        """
         self.scratch.size = 0
-        append_state(&self.scratch, &self.queue, &self.table, self.copies)
+        append_state(&self.scratch, &self.queue, &self.table, ref, self.copies)
         return PyBytes_FromStringAndSize(<char *> self.scratch.data, self.scratch.size)
 
     def numbers(self):

@@ -19,14 +19,18 @@ cdef inline int64_t best_of(const Queue *queue, const Table *table, int32_t node
     return NOWHERE if node == NOWHERE else back(queue, table.nodes[node].value)
 
 
-cdef inline int append_state(Bytes *found, const Queue *queue, const Table *table, bint copies) except -1 nogil:
-    """Reads are told by how far back they are, so these bytes do not depend on where the first read was. `copies`:
-    whether they count."""
+cdef inline int append_state(
+    Bytes *found, const Queue *queue, const Table *table, int32_t ref, bint copies
+) except -1 nogil:
+    """Reads are told by how far back they are, so these bytes do not depend on where the first read was. Those of other
+    references than `ref` leave before they meet a read of it. `copies`: whether they count."""
     cdef int64_t[6] cells
     cdef int64_t number
     cdef Waiting *read
     for number in range(queue.head, queue.tail):
         read = at(queue, number)
+        if read.ref != ref:
+            continue
         cells[0] = read.duplicate | read.optical << 1 | read.checked << 2 | (read.original_name != NULL) << 3
         cells[1] = read.copies if copies else 0
         cells[2] = back(queue, read.original)

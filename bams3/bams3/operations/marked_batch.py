@@ -17,6 +17,7 @@ from bams3.operations.marking import blocks_of
 from bams3.operations.windows import part_name
 
 if TYPE_CHECKING:
+    from bams3.bam.records import RecordBlock
     from bams3.chunk.row_group import RowGroup
     from bams3.dataset.layout import Grid, Window
     from bams3.dataset.manifest import Manifest
@@ -76,7 +77,7 @@ def look_back(
     reach = max(LOOK_BACK, LENGTHS * length)
     while True:
         groups = row_groups_before(reader, window, reach)
-        found = batch.begin(blocks_of(reader, groups, pool.map), pool.map)
+        found = batch.begin(blocks_of(reader, groups, pool.map), window.reference_id, pool.map)
         if found == wanted or not wanted or reach > window.start:
             return
         reach *= FURTHER
@@ -90,7 +91,8 @@ def marked_part(
     plan, pool = job.plan, job.workers
     windows = windows_of(reader, plan, number, of)
     runs = list(windows.runs())
-    batch, behind = Batch(marking), None
+    batch, contig = Batch(marking), None
+    behind: Iterator[RecordBlock] = iter(())
     if runs and runs[0].start > 0:
         wanted = known_before(job.uploads.storage, plan, number, of)
         look_back(batch, reader, runs[0], options.length, wanted, pool)
@@ -99,10 +101,11 @@ def marked_part(
         and runs[-1].reference_id != layout.UNPLACED
         and runs[-1].end < plan.lengths[runs[-1].reference_id]
     ):
+        contig = runs[-1].reference_id
         behind = blocks_of(reader, row_groups_behind(reader, runs[-1]), map)
     own = reader.only(entry for entry in reader.index if windows.index_of(*entry.window) is not None)
     blocks = blocks_of(reader, own.all_row_groups(), pool.map, progress)
-    part = job.run(batch.marked(blocks, behind, pool.map))
+    part = job.run(batch.marked(blocks, behind, contig, pool.map))
     part.windows, part.marked = runs, Marked(
         number, of, batch.before, batch.after, batch.numbers(), plan.marking
     )  # fmt: skip
