@@ -137,7 +137,7 @@ cdef class Marker:
         return not any(own for _, _, own in self.waiting)
 
     def state(self, int32_t ref):
-        """Return what later reads of a reference can meet, as bytes: equal wherever reading began, unless that matters."""
+        """Return what later reads of a reference can meet, as bytes; where reading began shows only if it matters."""
         self.scratch.size = 0
         append_state(&self.scratch, &self.queue, &self.table, ref, self.copies)
         return PyBytes_FromStringAndSize(<char *> self.scratch.data, self.scratch.size)
