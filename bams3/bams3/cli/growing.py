@@ -60,8 +60,8 @@ def _merge(argv: list[str]) -> int:
         without = options.parse_args(["--", *args.paths])
         if any(getattr(args, name) != getattr(without, name) for name in _OF_INPUTS):
             options.error(
-                "with a lone DATASET, merge completes its parts, in one thread and without these options; "
-                "leave them out, or give IN... OUT"
+                "with a lone DATASET, merge completes its parts, runs in one thread and has no options but "
+                "--markdup-stats; leave the others out, or give IN... OUT"
             )
         if args.markdup_stats:
             from bams3.operations.markdup import merge_marked
