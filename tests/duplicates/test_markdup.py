@@ -12,7 +12,7 @@ import pysam
 import pytest
 from bam_blocks import records_of
 from bams3.bam.records import RecordBlock, walk
-from bams3.duplicates.options import BARCODE_IN_NAME, Markdup
+from bams3.duplicates.options import Markdup
 from bams3.duplicates.source import MarkedSource
 from bams3.duplicates.statistics import as_json
 from bams3.errors import SourceError, UsageError
@@ -21,7 +21,18 @@ from bams3.operations.convert import convert
 from bams3.operations.markdup import markdup
 from bams3.parallel.workers import Workers
 from conversions import fails
-from duplicate_bams import CONTIGS, TEXT, crowds, marked_by_samtools, marked_here, on_one_strand, without_bins
+from duplicate_bams import (
+    CONTIGS,
+    TEXT,
+    choices,
+    combined,
+    crowds,
+    marked_by_samtools,
+    marked_here,
+    mate,
+    on_one_strand,
+    without_bins,
+)
 from engines import run_bams3 as run
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -29,48 +40,9 @@ from listings import contents
 from peers import DATA
 
 BAM = DATA / "illumina_chr22_NA12878.bam"
-COLONS = "([a-z]:1:[a-z]):1:[0-9]:([0-9]+):([0-9]+)|^a|^b"
-BARE = "([0-9]*)[^0-9]*([0-9]*)"
-OPTIONS: list[tuple[list[str], dict[str, Any]]] = [
-    (["-m", "s"], {"mode": "s"}),
-    (["-l", "0"], {"length": 0}),
-    (["-l", "5"], {"length": 5}),
-    (["-r"], {"remove": True}),
-    (["-c"], {"clear": True}),
-    (["--include-fails"], {"include_fails": True}),
-    (["--use-read-groups"], {"read_groups": True}),
-    (["--barcode-tag", "BC"], {"barcode_tag": "BC"}),
-    (["--barcode-name"], {"barcode_pattern": BARCODE_IN_NAME}),
-    (["--barcode-rgx", "^(a|ab)"], {"barcode_pattern": "^(a|ab)"}),
-    (["--duplicate-count"], {"copies": True}),
-    (["--no-multi-dup"], {"chains": False}),
-    (["-t"], {"originals": True}),
-    (["-d", "3"], {"optical_distance": 3}),
-    (["-d", "9", "--read-coords", COLONS], {"optical_distance": 9, "coordinates": COLONS}),
-    (
-        ["-d", "9", "--read-coords", BARE, "--coords-order", "yx"],
-        {"optical_distance": 9, "coordinates": BARE, "order": "yx"},
-    ),
-    (["-S"], {"supplementary": True}),
-]
-"""samtools' options, and ours."""
 CHAINS = {12, 13, 14, 15}
 """Those for which samtools follows a chain of duplicates. If mates have the same strand, it may follow one whose reads
 it has written already, to wherever that leads."""
-ALIKE = [{1, 2}, {7, 8, 9}, {13, 14, 15}]
-
-
-def combined(chosen: list[int]) -> tuple[list[str], Markdup]:
-    words, fields = [], {}
-    for number in chosen:
-        words += OPTIONS[number][0]
-        fields |= OPTIONS[number][1]
-    return words, Markdup(**fields)
-
-
-choices = st.lists(st.integers(0, len(OPTIONS) - 1), max_size=4, unique=True).filter(
-    lambda chosen: all(len(alike & set(chosen)) < 2 for alike in ALIKE)
-)
 SUPPLEMENTARY = 16
 
 
@@ -110,15 +82,6 @@ def test_of_many_reads_in_many_blocks(tmp_path: Path, chosen: list[int]) -> None
         assert marked_here(path, options, pool.map) == expected
     found = MarkedSource(Blocks(made, 7), options).blocks()
     assert without_bins(records_of(found)) == expected
-
-
-def mate(pos: int, mate_pos: int, kind: int, name: bytes) -> bytes:
-    flag = [99, 83, 163, 0][kind]
-    tags = [hostile.tag("MC", "Z", b"4M"), hostile.tag("ms", "C", pos % 3), hostile.tag("BC", "Z", name[:1])]
-    return hostile.record(
-        ref=0, pos=pos, flag=flag, cigar=[(4, 0)], sequence=b"ACGT", quality=b"\x1e" * 4, name=name, next_ref=0,
-        next_pos=pos + mate_pos, tags=tags,
-    )  # fmt: skip
 
 
 class Blocks:

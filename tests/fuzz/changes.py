@@ -18,6 +18,7 @@ from bams3.bam.records import RecordBlock
 from bams3.bam.translate import Translator
 from bams3.dataset.manifest import Counts
 from bams3.dataset.sums import Sums
+from bams3.duplicates.batch import Batch
 from bams3.duplicates.options import Markdup
 from bams3.duplicates.source import Marking
 from bams3.output.sam import ReferenceNames, format_sam
@@ -69,6 +70,10 @@ def check_marked(header: Header, blocks: Sequence[RecordBlock]) -> None:
             check_valid(block, len(header.references))
         if not options.remove and sum(map(len, marked)) != sum(map(len, blocks)):
             raise AssertionError("markdup lost or doubled records")
+        batch = Batch(Marking(header, options))
+        batch.begin(blocks[:1], 0, map)
+        for block in batch.marked(blocks[1:2], blocks[2:], 0, map):
+            check_valid(block, len(header.references))
 
 
 def check_reduced(header: Header, blocks: Sequence[RecordBlock]) -> None:

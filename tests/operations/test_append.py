@@ -11,11 +11,14 @@ from typing import Any
 
 import hostile
 import pytest
+from bams3.chunk.writer import compress_row_group
 from bams3.dataset.destination import alone
+from bams3.dataset.layout import SMALL_ROW_GROUP
 from bams3.dataset.manifest import VERSION
 from bams3.dataset.opening import open_reader
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import DatasetError, SourceError, UsageError
+from bams3.operations import convert as converting
 from bams3.operations.append import append
 from bams3.operations.convert import convert
 from bams3.operations.merge import merge_inputs
@@ -62,6 +65,28 @@ def records_of(dataset: Path) -> list[bytes]:
     reader = DatasetReader(dataset)
     groups = (group for entry in reader.index for group in reader.chunk(entry).row_groups)
     return [bytes(group.block().data) for group in groups]
+
+
+def test_row_groups_without_new_reads_are_not_encoded_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where another header wrote the chunk."""
+    places = [(0, at) for at in (7, 200_000) for _ in range(SMALL_ROW_GROUP)]
+    dataset = made(tmp_path, "d", places)
+    encoded: list[int] = []
+
+    def counted(block: Any, *of: Any) -> Any:
+        encoded.append(len(block))
+        return compress_row_group(block, *of)
+
+    monkeypatch.setattr(converting, "compress_row_group", counted)
+    for number, text in enumerate((b"", header(CONTIGS, [b"b"], [b"p"])), 1):
+        added = made(tmp_path, f"lane{number}", [(0, 200_000)], text).with_suffix(".bam")
+        merge_inputs([dataset, added], tmp_path / f"merged{number}", **SIZE, **BOTH)
+        encoded.clear()
+        append(dataset, [added], workers=1, **BOTH)
+        assert encoded == [SMALL_ROW_GROUP + number]
+        assert records_of(dataset) == records_of(tmp_path / f"merged{number}")
 
 
 @settings(max_examples=12, deadline=None)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pysam
 from bam_blocks import records_of
-from bams3.duplicates.options import Markdup
+from bams3.duplicates.options import BARCODE_IN_NAME, Markdup
 from bams3.duplicates.source import MarkedSource
 from bams3.sources.bam import open_source
 from hostile import Bam, coordinate, record, tag
@@ -115,3 +115,56 @@ def marked_by_samtools(path: Path, *options: str) -> bytes | None:
 def marked_here(path: Path, options: Markdup, mapper: Any = map, finished: Any = None) -> bytes:
     with MarkedSource(open_source(str(path)), options, finished) as source:
         return without_bins(records_of(source.blocks(mapper)))
+
+
+COLONS = "([a-z]:1:[a-z]):1:[0-9]:([0-9]+):([0-9]+)|^a|^b"
+BARE = "([0-9]*)[^0-9]*([0-9]*)"
+OPTIONS: list[tuple[list[str], dict[str, Any]]] = [
+    (["-m", "s"], {"mode": "s"}),
+    (["-l", "0"], {"length": 0}),
+    (["-l", "5"], {"length": 5}),
+    (["-r"], {"remove": True}),
+    (["-c"], {"clear": True}),
+    (["--include-fails"], {"include_fails": True}),
+    (["--use-read-groups"], {"read_groups": True}),
+    (["--barcode-tag", "BC"], {"barcode_tag": "BC"}),
+    (["--barcode-name"], {"barcode_pattern": BARCODE_IN_NAME}),
+    (["--barcode-rgx", "^(a|ab)"], {"barcode_pattern": "^(a|ab)"}),
+    (["--duplicate-count"], {"copies": True}),
+    (["--no-multi-dup"], {"chains": False}),
+    (["-t"], {"originals": True}),
+    (["-d", "3"], {"optical_distance": 3}),
+    (["-d", "9", "--read-coords", COLONS], {"optical_distance": 9, "coordinates": COLONS}),
+    (
+        ["-d", "9", "--read-coords", BARE, "--coords-order", "yx"],
+        {"optical_distance": 9, "coordinates": BARE, "order": "yx"},
+    ),
+    (["-S"], {"supplementary": True}),
+]
+"""samtools' options, and ours."""
+ALIKE = [{1, 2}, {7, 8, 9}, {13, 14, 15}]
+
+
+def combined(chosen: list[int]) -> tuple[list[str], Markdup]:
+    words, fields = [], {}
+    for number in chosen:
+        words += OPTIONS[number][0]
+        fields |= OPTIONS[number][1]
+    return words, Markdup(**fields)
+
+
+choices = st.lists(st.integers(0, len(OPTIONS) - 1), max_size=4, unique=True).filter(
+    lambda chosen: all(len(alike & set(chosen)) < 2 for alike in ALIKE)
+)
+
+
+def mate(pos: int, mate_pos: int, kind: int, name: bytes, ref: int = 0, clipped: int = 0) -> bytes:
+    """A read of a pair, of one of three kinds, or a single one; its mate is so far behind. `clipped`: of its bases, the
+    first ones; the next one is aligned to `pos`."""
+    flag = [99, 83, 163, 0][kind]
+    tags = [tag("MC", "Z", b"4M"), tag("ms", "C", pos % 3), tag("BC", "Z", name[:1])]
+    cigar = [(clipped, 4), (4 - clipped, 0)] if clipped else [(4, 0)]
+    return record(
+        ref=ref, pos=pos, flag=flag, cigar=cigar, sequence=b"ACGT", quality=b"\x1e" * 4, name=name, next_ref=ref,
+        next_pos=pos + mate_pos, tags=tags,
+    )  # fmt: skip

@@ -6,7 +6,7 @@ from bams3.cli.options import add_existing, add_help, add_level, add_workers, le
 
 _MERGE_EXAMPLE = """\
   bams3 merge -cp chr*.bams3 sample.bams3
-  bams3 merge NA12878.bams3   # after bams3 convert --batch or --window"""
+  bams3 merge NA12878.bams3   # after bams3 convert --batch or --window, or markdup --batch"""
 
 
 _OF_INPUTS = (
@@ -49,6 +49,10 @@ def _merge(argv: list[str]) -> int:
         options, "replace an existing dataset, as bams3 convert does", "continue an interrupted merge"
     )
     options.add_argument("-T", "--reference", metavar="FASTA", help="reference of CRAM inputs")
+    options.add_argument(
+        "--markdup-stats", metavar="FILE",
+        help="after bams3 markdup --batch: write how many duplicates of which kind there are (.json: as JSON)",
+    )  # fmt: skip
     add_help(options)
     args = options.parse_args(argv)
 
@@ -56,13 +60,20 @@ def _merge(argv: list[str]) -> int:
         without = options.parse_args(["--", *args.paths])
         if any(getattr(args, name) != getattr(without, name) for name in _OF_INPUTS):
             options.error(
-                "with a lone DATASET, merge completes its parts, which has no options and runs in one thread; "
-                "leave the options out, or give IN... OUT"
+                "with a lone DATASET, merge completes its parts, runs in one thread and has no options but "
+                "--markdup-stats; leave the others out, or give IN... OUT"
             )
+        if args.markdup_stats:
+            from bams3.operations.markdup import merge_marked
+
+            merge_marked(args.paths[0], args.markdup_stats, " ".join(["bams3", "merge", *argv]))
+            return 0
         from bams3.operations.convert import merge
 
         merge(args.paths[0])
         return 0
+    if args.markdup_stats:
+        options.error("--markdup-stats needs a lone DATASET, which bams3 markdup --batch has written")
     from bams3.buffer import keep_freed_memory
     from bams3.operations.merge import merge_inputs
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bams3.cli.options import add_help, add_workers, explain, parser, progress_bar
+from bams3.cli.options import add_help, add_workers, explain, fraction, parser, progress_bar
 from bams3.duplicates.options import BARCODE_IN_NAME, ORDERS, Markdup
 from bams3.errors import UsageError
 
@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 _EXAMPLE = """\
   bams3 markdup -f duplicates.txt sample.bams3 marked.bams3
-  bams3 markdup -r -d 2500 --barcode-tag RX sample.bams3 deduplicated.bams3"""
+  bams3 markdup -r -d 2500 --barcode-tag RX sample.bams3 deduplicated.bams3
+  bams3 markdup --batch 3/8 sample.bams3 marked.bams3   # one of eight jobs; then: bams3 merge marked.bams3"""
 
 _INSTEAD = {
     "-T": "use --tmp-dir, which names a folder",
@@ -28,11 +29,18 @@ def run(command: str, argv: list[str]) -> int:
         "source", metavar="DATASET", help="its reads have been through fixmate (convert --fixmate)"
     )
     options.add_argument("dataset", metavar="OUT", help="the dataset to write, at another path or URI")
+    options.add_argument(
+        "--batch", type=fraction, metavar="i/n|array/n",
+        help="mark batch i of n, or the array job's batch, among all reads; finish with bams3 merge OUT",
+    )  # fmt: skip
     add_workers(options)
     options.add_argument(
         "--verify", action="store_true", help="read what was written again before it counts as a dataset"
     )
-    options.add_argument("--overwrite", action="store_true", help="replace OUT if it is a dataset")
+    options.add_argument(
+        "--overwrite", action="store_true",
+        help="replace OUT if it is a dataset; with --batch, mark that batch again",
+    )  # fmt: skip
     duplicates = options.add_argument_group("duplicates (docs/from-the-aligner.md)")
     _add_options(duplicates, letters=True)
     duplicates.add_argument(
@@ -58,6 +66,7 @@ def run(command: str, argv: list[str]) -> int:
         markdup(
             args.source, args.dataset, markdup_of(args, " ".join(["bams3", command, *argv]), json=args.json),
             workers=args.workers, overwrite=args.overwrite, verify=args.verify, progress=bar, tmp_dir=args.tmp_dir,
+            batch=args.batch,
         )  # fmt: skip
     return 0
 

@@ -29,6 +29,7 @@ from bams3.dataset.manifest import (
     sums_of,
     sums_to_json,
 )  # fmt: skip
+from bams3.dataset.marked import Marked, check_borders, marked_of, marked_to_json
 from bams3.dataset.own import Own, is_former, is_part
 from bams3.dataset.plan import Plan, former_plans, is_plan, read_object
 from bams3.dataset.sums import Sums
@@ -42,7 +43,7 @@ from bams3.untrusted import parse_json
 class Part:
     """Converted windows of a dataset; consecutive windows are joined. `source_counts`: by reference id, the number of
     records according to the source's index, if it says. `truncated`: the source lacked its end-of-file marker. `sums`:
-    None if an earlier version wrote the part."""
+    None if an earlier version wrote the part. `marked`: of a part whose duplicates are marked."""
 
     windows: list[Window]
     chunks: list[ChunkEntry] = field(default_factory=list)
@@ -50,6 +51,7 @@ class Part:
     source_counts: dict[int, int] = field(default_factory=dict)
     truncated: bool = False
     sums: Sums | None = field(default_factory=Sums.zero)
+    marked: Marked | None = None
 
     def to_bytes(self) -> bytes:
         """Encode as a part file: JSON."""
@@ -59,7 +61,8 @@ class Part:
             "source_counts": sorted(self.source_counts.items()),
             "chunks": [chunk.to_part_json() for chunk in self.chunks],
         }
-        return sealed(document | ({"truncated": True} if self.truncated else {}) | sums_to_json(self.sums))
+        truncated = {"truncated": True} if self.truncated else {}
+        return sealed(document | truncated | sums_to_json(self.sums) | marked_to_json(self.marked))
 
     @classmethod
     def from_bytes(cls, data: bytes, plan: Plan, name: str) -> "Part":
@@ -74,6 +77,7 @@ class Part:
                 dict(document["source_counts"]),
                 is_set(document, "truncated"),
                 sums_of(document),
+                marked_of(document),
             )
             part._check(plan)
             return part
@@ -88,6 +92,10 @@ class Part:
         self.counts.check(references)
         if self.sums is not None:
             self.sums.check(self.counts.passed[1], self.counts.failed[1])
+        if (self.marked is None) != (plan.marking == ""):
+            raise ValueError("of another command than the plan")
+        if self.marked is not None:
+            self.marked.check(plan.marking)
         if not all(type(number) is int and -1 <= number < 1 << 32 for number in chain(*self.windows)):
             raise ValueError("invalid windows")
         check_chunks(self.chunks, self.counts, plan.references, plan.chunk_size, plan.joined)
@@ -122,13 +130,14 @@ def write_part(storage: Storage, name: str, part: Part) -> None:
     storage.sync()
 
 
+def read_part(storage: Storage, plan: Plan, path: str) -> Part:
+    """The part at a path."""
+    return read_object(storage, path, lambda data: Part.from_bytes(data, plan, f"{storage.root}/{path}"))
+
+
 def read_parts(storage: Storage, plan: Plan) -> list[Part]:
     """All existing parts."""
-
-    def part(path: str) -> Part:
-        return read_object(storage, path, lambda data: Part.from_bytes(data, plan, f"{storage.root}/{path}"))
-
-    return [part(path) for path in storage.list(layout.PARTS) if is_part(path)]
+    return [read_part(storage, plan, path) for path in storage.list(layout.PARTS) if is_part(path)]
 
 
 def commit(storage: Storage, plan: Plan, parts: Sequence[Part]) -> Manifest:
@@ -158,6 +167,7 @@ def assembled(storage: Storage, plan: Plan, parts: Sequence[Part]) -> tuple[byte
     """The index and the manifest of the dataset that parts form, and the paths below `data/` that are not of it. Raises
     DatasetError as `commit` does."""
     _check_windows(storage, plan, parts)
+    check_borders(storage.root, (part.marked for part in parts if part.marked and part.windows))
     chunks = sorted((chunk for part in parts for chunk in part.chunks), key=attrgetter("order"))
     there = storage.sizes(layout.DATA)
     for chunk in chunks:
@@ -222,7 +232,7 @@ def _check_windows(storage: Storage, plan: Plan, parts: Sequence[Part]) -> None:
         shown = ", ".join(_show(plan, window) for window in islice(chain(*missing), 3))
         raise DatasetError(
             f"{storage.root}: {number} windows have not been converted yet ({shown}{', …' if number > 3 else ''}); "
-            "run bams3 convert with the --batch or --window that covers them"
+            f"run bams3 {'markdup' if plan.marking else 'convert'} with the --batch or --window that covers them"
         )
 
 

@@ -24,6 +24,7 @@ from bams3.dataset.manifest import (
     earlier_to_json,
     header_id,
     is_count,
+    is_hex,
     is_joined,
     lossy_to_json,
     sealed,
@@ -43,7 +44,8 @@ WRITTEN = (VERSION, JOINED)
 @dataclass(frozen=True)
 class Plan:
     """What all parts of a dataset have in common. `earlier_header_ids`: see `Manifest`; `generation`: of the chunks
-    that are written."""
+    that are written; `marking`: a SHA-256 of the source and the options of `bams3 markdup`, if its batches write the
+    parts."""
 
     header_id: str
     references: list[list[Any]]
@@ -56,6 +58,7 @@ class Plan:
     header_sha256: str = ""
     earlier_header_ids: tuple[str, ...] = ()
     generation: str = ""
+    marking: str = ""
 
     @classmethod
     def of(cls, header: Any, chunk_size: int, level: int, lossy: Loss | None = None) -> "Plan":
@@ -68,10 +71,11 @@ class Plan:
 
     def to_bytes(self) -> bytes:
         """Encode as a plan file: JSON."""
-        special = ("lossy", "earlier_header_ids", "generation")
+        optional = {"generation": self.generation, "marking": self.marking}
+        special = ("lossy", "earlier_header_ids", *optional)
         document = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in special}
-        document |= lossy_to_json(self.lossy) | earlier_to_json(self.earlier_header_ids)
-        return sealed(document | ({"generation": self.generation} if self.generation else {}))
+        document |= {name: value for name, value in optional.items() if value}
+        return sealed(document | lossy_to_json(self.lossy) | earlier_to_json(self.earlier_header_ids))
 
     @cached_property
     def grid(self) -> Grid:
@@ -125,8 +129,8 @@ def write_plan(
         if not is_plan(storage, document):
             if not replace:
                 raise DatasetError(
-                    f"{storage.root}: begun from another file or with another chunk size or level; "
-                    "use the same for all parts, or --overwrite"
+                    f"{storage.root}: begun from another file or with another chunk size, level, or marking of "
+                    "duplicates; use the same for all parts, or --overwrite"
                 ) from None
             storage.put(layout.PLAN, document)
     if (alike := _alike(plan)) and storage.exists(layout.PLAN.upper()):
@@ -169,7 +173,7 @@ def read_plan(storage: Storage) -> Plan:
         plan = stored_plan(storage, versions=WRITTEN)
     except FileNotFoundError:
         raise DatasetError(
-            f"{storage.root}: no parts to merge; run bams3 convert --batch or --window first"
+            f"{storage.root}: no parts to merge; run bams3 convert or bams3 markdup with --batch first"
         ) from None
     _check_header(storage, plan)
     return plan
@@ -226,6 +230,8 @@ def _parse_plan(data: bytes, name: str, versions: Sequence[int]) -> Plan:
         check_sha256(plan.header_sha256, plan.version)
         if not (is_count(plan.header_bytes) and is_count(plan.header_crc32)):
             raise ValueError("invalid numbers")
+        if plan.marking != "" and not is_hex(plan.marking, 64):
+            raise ValueError("invalid marking")
         return plan
     except (ValueError, TypeError, AttributeError) as error:
         raise DatasetError(f"{name}: damaged ({error})") from error

@@ -16,7 +16,10 @@ from bams3.buffer cimport Bytes, append
 from bams3.duplicates.bits cimport COPIES, DUPLICATE, LIBRARY, NAMED, OPTICAL, shift, size_of_more
 from bams3.duplicates.keys cimport NO_KEY, PAIR, Key, Keys
 from bams3.duplicates.optical cimport Candidate, Names, Spot, compare, near
-from bams3.duplicates.queue cimport Queue, UNKNOWN, Waiting, at, failed, mate_score, name_of, push, score_of, still
+from bams3.duplicates.queue cimport (
+    Queue, UNKNOWN, Waiting, at, failed, follow, mate_score, name_of, push, replace, score_of, still,
+)
+from bams3.duplicates.state cimport append_state
 from bams3.duplicates.supplementary cimport Supplementary
 from bams3.duplicates.table cimport NOWHERE, Node, Table, clear, drop, find_or_add, pair_key, single_key
 
@@ -51,7 +54,8 @@ cdef class Marker:
     that were marked before, unless `clear`. `originals`, `copies`: note the names of originals, and how many reads each
     read stands for. `distance`: of optical duplicates; with 0, they are not looked for. `chains`: compare duplicates of
     the same original, too. `coordinates`, `order`: the pattern for names. `groups`: number of read groups.
-    `supplementary`: takes the names of duplicates, for their other alignments.
+    `supplementary`: takes the names of duplicates, for their other alignments. Reads that are not `own` when they are
+    added are those around a batch: they are compared, but neither marked nor counted.
     """
 
     cdef Table table
@@ -59,12 +63,13 @@ cdef class Marker:
     cdef int64_t length, distance
     cdef bint remove, clear, originals, copies, chains
     cdef Names names
-    cdef int64_t *counts  # CELLS for each read group, after those of reads without one
+    cdef int64_t *counts  # CELLS for each read group, after those of reads without one; then those of reads around
+    cdef int64_t *tally   # the half of them that counts now
     cdef int32_t groups
     cdef readonly int64_t unreadable  # names without coordinates, as often as they were looked at
     cdef readonly int64_t barcodes    # reads without a barcode that could be read
     cdef Bytes bits, more  # as in Marks, of reads that left the queue
-    cdef Bytes candidates
+    cdef Bytes scratch  # of check_chain and state
     cdef Supplementary supplementary
     cdef bint tells  # whether it is given
     cdef object waiting  # blocks with reads in the queue, with a view that keeps their bytes where they are
@@ -81,9 +86,10 @@ cdef class Marker:
         self.names = Names(coordinates, order)
         self.groups = groups
         self.supplementary, self.tells = supplementary, supplementary is not None
-        self.counts = <int64_t *> calloc((groups + 1) * CELLS, sizeof(int64_t))
+        self.counts = <int64_t *> calloc(2 * (groups + 1) * CELLS, sizeof(int64_t))
         if self.counts == NULL:
             raise MemoryError
+        self.tally = self.counts
         self.waiting = deque()
 
     def __dealloc__(self):
@@ -95,23 +101,23 @@ cdef class Marker:
         free(self.counts)
         free(self.bits.data)
         free(self.more.data)
-        free(self.candidates.data)
+        free(self.scratch.data)
 
-    def add(self, block, Keys keys not None):
-        """Add the reads of a block, with their keys. Returns blocks of which all is known now, with their Marks. Raises
-        SourceError if a tag or a name lacks what a comparison needs."""
+    def add(self, block, Keys keys not None, bint own=True):
+        """Add the reads of a block, with their keys. Returns the `own` blocks of which all is known now, with their
+        Marks. Raises SourceError if a tag or a name lacks what a comparison needs."""
         cdef const uint8_t[::1] data = block.data
         cdef const int64_t[::1] offsets = block.offsets
         cdef Py_ssize_t i, count = len(block)
         cdef int fault = NONE
         if keys.count != count:
             raise ValueError(f"keys of {keys.count} reads for a block of {count}")
-        self.barcodes += keys.unreadable
-        self.waiting.append((block, data))
+        self.barcodes += keys.unreadable if own else 0
+        self.waiting.append((block, data, own))
         if count:
             with nogil:
                 for i in range(count):
-                    fault = self.take(&data[offsets[i]], &keys.of[i])
+                    fault = self.take(&data[offsets[i]], &keys.of[i], own)
                     if fault != NONE:
                         break
         self.check(fault)
@@ -124,6 +130,17 @@ cdef class Marker:
             fault = self.leave()
         self.check(fault)
         return self.complete()
+
+    @property
+    def is_complete(self):
+        """Whether all own reads are marked."""
+        return not any(own for _, _, own in self.waiting)
+
+    def state(self, int32_t ref):
+        """Return what later reads of a reference can meet, as bytes; where reading began shows only if it matters."""
+        self.scratch.size = 0
+        append_state(&self.scratch, &self.queue, &self.table, ref, self.copies)
+        return PyBytes_FromStringAndSize(<char *> self.scratch.data, self.scratch.size)
 
     def numbers(self):
         """Return how many reads of each kind there were: without a read group, and in each read group."""
@@ -139,15 +156,16 @@ cdef class Marker:
         cdef Py_ssize_t at = 0, after = 0, count, size
         found = []
         while self.waiting:
-            block, _ = self.waiting[0]
+            block, _, own = self.waiting[0]
             count = len(block)
             if at + count > <Py_ssize_t> self.bits.size:
                 break
             size = size_of_more(self.bits.data + at, count, self.more.data + after)
-            found.append((block, Marks(
-                PyBytes_FromStringAndSize(<char *> self.bits.data + at, count),
-                PyBytes_FromStringAndSize(<char *> self.more.data + after, size),
-            )))
+            if own:
+                found.append((block, Marks(
+                    PyBytes_FromStringAndSize(<char *> self.bits.data + at, count),
+                    PyBytes_FromStringAndSize(<char *> self.more.data + after, size),
+                )))
             at += count
             after += size
             self.waiting.popleft()
@@ -155,14 +173,20 @@ cdef class Marker:
         shift(&self.more, after)
         return found
 
-    cdef int take(self, const uint8_t *record, const Key *key) except -1 nogil:
+    cdef int64_t *turn_of(self, const Waiting *read) noexcept nogil:
+        """A read is compared now, or leaves. Returns the numbers of its read group."""
+        self.tally = self.counts + (0 if read.own else (self.groups + 1) * CELLS)
+        return self.tally + read.read_group * CELLS
+
+    cdef int take(self, const uint8_t *record, const Key *key, bint own) except -1 nogil:
         """Compare a read with those in the queue; reads that it is past leave."""
         cdef int64_t number = self.queue.tail
         cdef int fault = NONE
-        cdef int64_t *counts = self.counts + key.read_group * CELLS
         cdef Waiting *read = push(&self.queue)
         cdef Waiting *first
-        read.record, read.ref, read.kind, read.read_group = record, key.ref, key.kind, key.read_group
+        cdef int64_t *counts
+        read.record, read.ref, read.kind, read.read_group, read.own = record, key.ref, key.kind, key.read_group, own
+        counts = self.turn_of(read)
         counts[READ] += 1
         if key.kind == NO_KEY:
             counts[EXCLUDED] += 1
@@ -186,6 +210,7 @@ cdef class Marker:
         cdef Waiting *read = at(&self.queue, self.queue.head)
         cdef uint8_t bits = 0
         cdef int fault = NONE
+        cdef int64_t *counts = self.turn_of(read)
         if self.chains and not read.checked and (read.original != NOWHERE or read.next_duplicate != NOWHERE):
             fault = self.check_chain(self.queue.head)
         if read.duplicate:
@@ -199,7 +224,7 @@ cdef class Marker:
             append(&self.more, &read.copies, 4)
         append(&self.bits, &bits, 1)
         if not (self.remove and (read.duplicate or (not self.clear and record_flag(read.record) & DUP))):
-            self.counts[read.read_group * CELLS + WRITTEN] += 1
+            counts[WRITTEN] += 1
         if read.pair_node != NOWHERE:
             drop(&self.table, read.pair_node)
         if read.single_node != NOWHERE:
@@ -222,11 +247,13 @@ cdef class Marker:
         if read.kind == PAIR and best.kind == PAIR:
             return 0
         if read.kind == PAIR or (best.kind != PAIR and self.scored(read) > self.scored(best)):
-            self.replace(best_number, number)
+            if self.chains:
+                replace(&self.queue, best_number, number)
             read.copies = read.copies + 1 if read.kind == PAIR else read.copies + best.copies
             self.table.nodes[node].value = number
             return self.mark(read, best, read, DUPLICATE_SINGLE, OPTICAL_SINGLE)
-        self.follow(best_number, number)
+        if self.chains:
+            follow(&self.queue, best_number, number)
         best.copies += 1
         return self.mark(best, read, read, DUPLICATE_SINGLE, OPTICAL_SINGLE)
 
@@ -257,12 +284,14 @@ cdef class Marker:
         else:
             better = strcmp(name_of(read), name_of(best)) < 0
         if better:
-            self.replace(best_number, number)
+            if self.chains:
+                replace(&self.queue, best_number, number)
             read.copies += best.copies
             self.table.nodes[node].value = number
             self.mark(read, best, read, DUPLICATE_PAIR, OPTICAL_PAIR)
         else:
-            self.follow(best_number, number)
+            if self.chains:
+                follow(&self.queue, best_number, number)
             best.copies += 1
             self.mark(best, read, read, DUPLICATE_PAIR, OPTICAL_PAIR)
         return NONE
@@ -277,7 +306,7 @@ cdef class Marker:
         return True
 
     cdef int mark(self, Waiting *original, Waiting *duplicate, Waiting *latest, int kind, int optical) except -1 nogil:
-        cdef int64_t *counts = self.counts + latest.read_group * CELLS
+        cdef int64_t *counts = self.tally + latest.read_group * CELLS
         duplicate.duplicate = True
         counts[kind] += 1
         if self.originals:
@@ -300,7 +329,7 @@ cdef class Marker:
 
     cdef int spot_of(self, const Waiting *read, Spot *spot) noexcept nogil:
         cdef int result = self.names.find(name_of(read), spot)
-        self.unreadable += result > 0
+        self.unreadable += result > 0 and self.tally == self.counts
         return result
 
     cdef bint is_optical(self, const Waiting *original, const Waiting *duplicate) noexcept nogil:
@@ -308,32 +337,6 @@ cdef class Marker:
         if self.spot_of(original, &spot) or self.spot_of(duplicate, &other):
             return False
         return near(name_of(original), &spot, name_of(duplicate), &other, self.distance)
-
-    # Chains: an original, and all that were found to be duplicates of it or of one of its duplicates.
-
-    cdef Waiting *last_of(self, int64_t number) noexcept nogil:
-        """The last read of the chain that begins with this one."""
-        cdef Waiting *read = at(&self.queue, number)
-        while still(&self.queue, read.next_duplicate) != NULL:
-            read = at(&self.queue, read.next_duplicate)
-        return read
-
-    cdef void replace(self, int64_t best, int64_t number) noexcept nogil:
-        """A read takes the place of the best one."""
-        if self.chains:
-            self.last_of(number).next_duplicate = best
-            at(&self.queue, best).original = number
-
-    cdef void follow(self, int64_t best, int64_t number) noexcept nogil:
-        """A read is worse than the best one."""
-        cdef Waiting *read = at(&self.queue, number)
-        if self.chains:
-            if at(&self.queue, best).next_duplicate != NOWHERE:
-                if read.next_duplicate != NOWHERE:
-                    self.last_of(best).next_duplicate = read.next_duplicate
-                read.next_duplicate = at(&self.queue, best).next_duplicate
-            at(&self.queue, best).next_duplicate = number
-            read.original = best
 
     cdef int check_chain(self, int64_t number) except -1 nogil:
         """All reads of a chain take the name of the original; those near it, or near a better one, are optical
@@ -354,7 +357,7 @@ cdef class Marker:
         if result < 0:
             self.culprit = original.record
             return NO_SPOT
-        self.candidates.size = 0
+        self.scratch.size = 0
         number = original.next_duplicate
         read = still(&self.queue, number)
         while read != NULL:
@@ -373,11 +376,11 @@ cdef class Marker:
                 if read.kind == PAIR and not self.score_pair(read):
                     return NO_MATE_SCORE
                 candidate.score = read.score if read.kind == PAIR else self.scored(read)
-                append(&self.candidates, &candidate, sizeof(Candidate))
+                append(&self.scratch, &candidate, sizeof(Candidate))
             number = read.next_duplicate
             read = still(&self.queue, number)
-        count = self.candidates.size // sizeof(Candidate)
-        found = <Candidate *> self.candidates.data
+        count = self.scratch.size // sizeof(Candidate)
+        found = <Candidate *> self.scratch.data
         if count > 1:
             compare(found, count, self.distance)
             for i in range(count):
@@ -389,6 +392,6 @@ cdef class Marker:
         """A duplicate is found to be an optical one."""
         if not read.optical:
             read.optical = True
-            self.counts[original.read_group * CELLS + (OPTICAL_PAIR if read.kind == PAIR else OPTICAL_SINGLE)] += 1
+            self.tally[original.read_group * CELLS + (OPTICAL_PAIR if read.kind == PAIR else OPTICAL_SINGLE)] += 1
             if self.tells:
                 self.supplementary.retag(read.record)

@@ -29,6 +29,7 @@ cdef struct Waiting:
     uint8_t duplicate
     uint8_t optical
     uint8_t checked         # whether its chain was
+    uint8_t own             # whether its batch is marked; others are only compared with
 
 
 cdef struct Queue:
@@ -73,6 +74,34 @@ cdef inline Waiting *push(Queue *queue) except NULL nogil:
     read.pair_node = read.single_node = NOWHERE
     read.copies = 1
     return read
+
+
+# Chains: an original, and all that were found to be duplicates of it or of one of its duplicates.
+
+
+cdef inline Waiting *last_of(const Queue *queue, int64_t number) noexcept nogil:
+    """The last read of the chain that begins with this one."""
+    cdef Waiting *read = at(queue, number)
+    while still(queue, read.next_duplicate) != NULL:
+        read = at(queue, read.next_duplicate)
+    return read
+
+
+cdef inline void replace(const Queue *queue, int64_t best, int64_t number) noexcept nogil:
+    """A read takes the place of the best one."""
+    last_of(queue, number).next_duplicate = best
+    at(queue, best).original = number
+
+
+cdef inline void follow(const Queue *queue, int64_t best, int64_t number) noexcept nogil:
+    """A read is worse than the best one."""
+    cdef Waiting *read = at(queue, number)
+    if at(queue, best).next_duplicate != NOWHERE:
+        if read.next_duplicate != NOWHERE:
+            last_of(queue, best).next_duplicate = read.next_duplicate
+        read.next_duplicate = at(queue, best).next_duplicate
+    at(queue, best).next_duplicate = number
+    read.original = best
 
 
 cdef inline const char *name_of(const Waiting *read) noexcept nogil:

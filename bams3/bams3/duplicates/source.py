@@ -45,18 +45,27 @@ class Marking:
         make changed copies; reads are compared in order."""
         others = self._options.others(self._groups)
         marker = self._options.marker(self._groups, others)
-        marked = mapper(self._changed, self._decided(marker, blocks, mapper))
+        marked = mapper(self.changed, self._decided(marker, blocks, mapper))
         yield from self._with_others(others, marked, mapper) if others else marked
+        self.finish(marker, others)
+
+    def marker(self) -> Marker:
+        """Return what finds duplicates, without the other records of them."""
+        return self._options.marker(self._groups)
+
+    def finish(self, marker: Marker, others: Supplementary | None = None) -> list[list[int]]:
+        """Say what there is to say when all is read; return the numbers of reads."""
+        more = others.numbers() if others else [[0, 0]] * (len(self._groups) + 1)
+        numbers = [[*row, *rest] for row, rest in zip(marker.numbers(), more, strict=True)]
         if self._finished:
             groups = [name.decode("utf-8", "surrogateescape") for name in self._groups]
-            more = others.numbers() if others else [[0, 0]] * (len(groups) + 1)
-            numbers = [[*row, *rest] for row, rest in zip(marker.numbers(), more, strict=True)]
             self._finished(groups, numbers, marker.barcodes, marker.unreadable)
+        return numbers
 
     def _decided(
         self, marker: Marker, blocks: Iterable[RecordBlock], mapper: Mapper
     ) -> Iterator[tuple[RecordBlock, Marks]]:
-        for block, keys in mapper(self._keyed, blocks):
+        for block, keys in mapper(self.keyed, blocks):
             yield from marker.add(block, keys)
         yield from marker.finish()
 
@@ -75,10 +84,12 @@ class Marking:
         finally:
             waiting.close()
 
-    def _keyed(self, block: RecordBlock) -> tuple[RecordBlock, Keys]:
+    def keyed(self, block: RecordBlock) -> tuple[RecordBlock, Keys]:
+        """Return a block, and what its reads are compared by."""
         return block, self._maker.keys(block)
 
-    def _changed(self, decided: tuple[RecordBlock, Marks]) -> RecordBlock:
+    def changed(self, decided: tuple[RecordBlock, Marks]) -> RecordBlock:
+        """Return a block with its marks."""
         return changed(*decided, remove=self._options.remove, clear=self._options.clear)
 
     def _changed_again(self, decided: tuple[RecordBlock, Marks]) -> RecordBlock:

@@ -22,6 +22,7 @@ from bams3.dataset.reader import DatasetReader
 from bams3.errors import DatasetError, UsageError
 from bams3.operations.begin import begin
 from bams3.operations.convert import Conversion, faults_named
+from bams3.operations.earlier import Earlier
 from bams3.operations.merge import MANY_INPUTS, completed, loss_of, open_input, take
 from bams3.operations.merging import MergedRecords
 from bams3.operations.places import same_place
@@ -88,7 +89,8 @@ def append(
         plan = _keeping_chunks(plan, grown.manifest)
         place = stack.enter_context((_in_store if grown.remote else _on_disk)(grown, plan, header.text))
         pool = stack.enter_context(Workers(threads))
-        job = Conversion(Uploads(place.storage), place.plan, HeaderLines(header), pool, None, place.there)
+        stored = Earlier.of(grown, plan)
+        job = Conversion(Uploads(place.storage), place.plan, HeaderLines(header), pool, stored, place.there)
         stack.enter_context(faults_named("", place.storage, removes=False))
         records = MergedRecords(taken, plan, pool.map if len(taken) <= MANY_INPUTS else map)
         part = job.run(records.blocks())

@@ -1,5 +1,6 @@
-"""What an interrupted conversion left, which the next one keeps after checking it."""
+"""What an interrupted conversion left, or a dataset that grows has, which is kept after checking it."""
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -8,7 +9,9 @@ from bams3.chunk.row_group import RowGroup, records_checksum
 from bams3.chunk.tiles import tiles_of
 from bams3.chunk.writer import CompressedRowGroup, stored_row_group
 from bams3.codec import ENCODINGS
+from bams3.dataset.generations import split_path
 from bams3.dataset.plan import Plan
+from bams3.dataset.reader import DatasetReader
 from bams3.errors import FormatError
 from bams3.operations.row_groups import ChunkKey
 from bams3.storage import Storage
@@ -17,17 +20,28 @@ KEPT_CHUNKS = 16  # chunks whose footers are cached
 
 
 class Earlier:
-    """The chunks that an interrupted run left. Thread-safe."""
+    """The chunks that there are. Thread-safe."""
 
-    def __init__(self, storage: Storage, plan: Plan, sizes: dict[str, int]) -> None:
-        """`sizes`: path → length in bytes of the existing objects."""
-        self._storage, self._plan, self._sizes = storage, plan, sizes
+    def __init__(
+        self, storage: Storage, plan: Plan, sizes: Mapping[str, int], renamed: Mapping[str, str] | None = None
+    ) -> None:
+        """`sizes`: path → length in bytes of the existing objects; `renamed`: path without its generation → path, of
+        those that have one."""
+        self._storage, self._plan, self._sizes, self._renamed = storage, plan, sizes, renamed or {}
         self._row_groups = lru_cache(KEPT_CHUNKS)(self._read_row_groups)
+
+    @classmethod
+    def of(cls, dataset: DatasetReader, plan: Plan) -> "Earlier":
+        """Those of a dataset."""
+        sizes = {entry.path: entry.size for entry in dataset.objects}
+        renamed = {split_path(path)[0]: path for path in sizes} if dataset.manifest.generation else None
+        return cls(dataset.storage, plan, sizes, renamed)
 
     def row_group(self, block: Any, key: ChunkKey, number: int) -> CompressedRowGroup | None:
         """Return the stored row group if it holds the same records, else None."""
         try:
-            groups = self._row_groups(self._plan.chunk_path(*key))
+            path = self._plan.grid.path(*key)
+            groups = self._row_groups(self._renamed.get(path, path))
             if number >= len(groups):
                 return None
             entry = groups[number].entry
@@ -45,8 +59,8 @@ class Earlier:
             return []
         chunk = ChunkReader(self._storage, path, size=self._sizes[path])
         footer = chunk.footer
-        planned = (self._plan.header_id, self._plan.level, ENCODINGS)
-        if (footer.dataset, footer.level, footer.encodings) != planned:
+        headers = self._plan.header_id, *self._plan.earlier_header_ids
+        if footer.dataset not in headers or (footer.level, footer.encodings) != (self._plan.level, ENCODINGS):
             return []
         mentioned = (reference for group in footer.row_groups for reference in group.references)
         return list(chunk.stored_row_groups) if max(mentioned, default=0) < len(self._plan.references) else []

@@ -5,26 +5,28 @@ Row groups are decoded, and encoded again unless none of their records has chang
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from bams3.bam.records import RecordBlock, check_order
 from bams3.chunk.header import HeaderLines
 from bams3.dataset import layout, parts
+from bams3.dataset.marked import summed
 from bams3.dataset.opening import open_reader
-from bams3.dataset.plan import Plan
-from bams3.dataset.prefetch import plan_all
-from bams3.dataset.reader import DatasetReader
+from bams3.dataset.plan import Plan, read_plan
 from bams3.duplicates.options import Markdup
-from bams3.errors import FormatError, SourceError, UsageError
+from bams3.errors import DatasetError, UsageError
 from bams3.operations.begin import begin, check_tmp_dir, removed_after_an_error, warn_of_partial_header
-from bams3.operations.convert import Conversion
+from bams3.operations.convert import Conversion, merge
 from bams3.operations.earlier import Earlier
-from bams3.operations.marking import marking
+from bams3.operations.marked_batch import marked_part, marking_of
+from bams3.operations.marking import blocks_of, marking, write_statistics
 from bams3.operations.places import refuse_in_place
 from bams3.operations.reread import reread
+from bams3.operations.windows import part_name
 from bams3.parallel.uploads import Uploads
-from bams3.parallel.workers import Workers, watched, worker_count
+from bams3.parallel.workers import Workers, worker_count
 from bams3.storage import open_storage
 
 if TYPE_CHECKING:
@@ -34,8 +36,8 @@ if TYPE_CHECKING:
 def markdup(
     source: Any, dataset: Any, options: Markdup | None = None, *, workers: int | str = "auto",
     overwrite: bool = False, verify: bool = False, progress: Callable[[int], None] | None = None,
-    tmp_dir: str | None = None,
-) -> Manifest:  # fmt: skip
+    tmp_dir: str | None = None, batch: tuple[int, int] | None = None,
+) -> Manifest | None:  # fmt: skip
     """Mark the duplicates of a dataset as `samtools markdup` does; the marked records become a new dataset.
 
     Windows, level and header are those of the source. After an error, nothing new opens as a dataset.
@@ -58,11 +60,14 @@ def markdup(
         Called whenever a row group was read, with its number of records.
     tmp_dir
         With `options.supplementary`, the folder of a temporary file; by default that of Python's `tempfile`.
+    batch
+        (i, n): mark only the i-th of n runs of windows, which have about equal bytes, as they are marked among all
+        reads. Writes a part; `merge` completes the dataset. Options must be the same for all batches.
 
     Returns
     -------
-    Manifest
-        The manifest of the new dataset.
+    Manifest or None
+        The manifest of the new dataset; None for a part.
 
     Raises
     ------
@@ -77,6 +82,8 @@ def markdup(
     """
     options = options or Markdup()
     options.check()
+    if batch:
+        _check_batch(options)
     check_tmp_dir(tmp_dir, "--mark-supplementary", used=options.supplementary)
     refuse_in_place([str(source)], str(dataset))
     threads = worker_count(workers)
@@ -86,30 +93,62 @@ def markdup(
     told, header = reader.manifest, reader.header
     marks = marking(reader.uri, header, options, tmp_dir)
     plan = Plan.of(header, told.chunk_size, told.level, told.lossy)
+    if batch:
+        plan = replace(plan, marking=marking_of(told, options))
+    name = part_name(plan, batch, None)
     storage = open_storage(str(dataset))
     warn_of_partial_header(reader)
-    with begin(storage, plan, header.text, None, overwrite=overwrite, resume=False) as (storage, there):
-        with removed_after_an_error(storage), Workers(threads) as pool:
-            stored = Earlier(reader.storage, plan, {entry.path: entry.size for entry in reader.objects})
+    with begin(storage, plan, header.text, name, overwrite=overwrite, resume=False) as (storage, there):
+        with nullcontext() if name else removed_after_an_error(storage), Workers(threads) as pool:
+            stored = Earlier.of(reader, plan)
             job = Conversion(Uploads(storage), plan, HeaderLines(header), pool, stored, there)
-            part = job.run(marks.marked(_blocks(reader, pool, progress), pool.map))
-            part.windows, part.truncated = list(plan.grid.runs()), told.truncated
+            if batch:
+                part = marked_part(job, marks, reader, options, *batch, progress)
+            else:
+                blocks = blocks_of(reader, reader.all_row_groups(), pool.map, progress)
+                part = job.run(marks.marked(blocks, pool.map))
+                part.windows = list(plan.grid.runs())
+            part.truncated = told.truncated
             if verify:
                 reread(storage, plan, part, pool)
-        return parts.commit(storage, plan, [part])
+        if name is None:
+            return parts.commit(storage, plan, [part])
+        parts.write_part(storage, name, part)
+        return None
 
 
-def _blocks(
-    reader: DatasetReader, pool: Workers, progress: Callable[[int], None] | None
-) -> Iterator[RecordBlock]:
-    """Yield the records of a dataset, in order."""
-    place = 0, -1
-    references = reader.references
-    jobs = reader.fetched(zip(reader.all_row_groups()), plan_all)
-    groups = watched(jobs, lambda job: job[0].records, progress)
-    try:
-        for block in pool.map(lambda job: job[0].valid_block(len(references)), groups):
-            place = check_order(block, *place, references=references)
-            yield block
-    except SourceError as error:
-        raise FormatError(f"{reader.uri}: invalid records: {error}") from error
+def _check_batch(options: Markdup) -> None:
+    """Raise UsageError for options that need all reads at once."""
+    if options.supplementary:
+        raise UsageError(
+            "--mark-supplementary cannot be combined with --batch: other alignments of a duplicate may be anywhere; "
+            "leave one of them out"
+        )
+    if options.statistics:
+        raise UsageError(
+            "statistics are of all batches: leave -f, -s and --json out, and give bams3 merge --markdup-stats FILE"
+        )
+
+
+def merge_marked(dataset: Any, statistics: str, command: str = "bams3 merge") -> Manifest:
+    """Complete a dataset of which all batches are marked, as `merge` does, and write the numbers of duplicates to the
+    file `statistics` (.json: as JSON). `command`: as they name it. Raises DatasetError if batches are missing."""
+    storage = open_storage(str(dataset))
+    plan = read_plan(storage)
+    if not plan.marking:
+        raise UsageError(f"{dataset}: not begun by bams3 markdup --batch; leave --markdup-stats out")
+    numbers = summed(part.marked for part in parts.read_parts(storage, plan) if part.marked)
+    manifest = merge(dataset)
+    asked = Markdup(
+        read_groups=len(numbers) > 1,
+        statistics=statistics,
+        json=statistics.endswith(".json"),
+        command=command,
+    )
+    groups = asked.groups(open_reader([str(dataset)]).header)
+    if asked.read_groups and len(numbers) != len(groups) + 1:
+        raise DatasetError(
+            f"{dataset}: complete, but its parts had numbers of other read groups than its header"
+        )
+    write_statistics(asked, [name.decode("utf-8", "surrogateescape") for name in groups], numbers)
+    return manifest

@@ -1,20 +1,27 @@
-"""Marking of duplicates, and what is said of them: statistics, and names that could not be read."""
+"""Marking of duplicates: what reads of a dataset are given, and what is said of them: statistics, and names that could
+not be read."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from bams3.bam.records import RecordBlock, check_order
+from bams3.dataset.prefetch import plan_all
 from bams3.duplicates.source import MarkedSource, Marking
 from bams3.duplicates.statistics import as_json, as_text
+from bams3.errors import FormatError, SourceError
 from bams3.output.files import open_output
+from bams3.parallel.workers import watched
 from bams3.sources.messages import show
 
 if TYPE_CHECKING:
     from bams3.bam.header import Header
+    from bams3.chunk.row_group import RowGroup
+    from bams3.dataset.reader import DatasetReader
     from bams3.duplicates.options import Markdup
     from bams3.duplicates.source import Finished
-    from bams3.sources.inputs import Source
+    from bams3.sources.inputs import Mapper, Source
 
 
 def marked(source: Source, options: Markdup, folder: str | None = None) -> Source:
@@ -28,12 +35,34 @@ def marking(path: str, header: Header, options: Markdup, folder: str | None = No
     return Marking(header, options, _finished(path, options), path=path, folder=folder)
 
 
+def blocks_of(
+    reader: DatasetReader, row_groups: Iterable[RowGroup], mapper: Mapper,
+    progress: Callable[[int], None] | None = None,
+) -> Iterator[RecordBlock]:  # fmt: skip
+    """Yield the records of row groups, in order."""
+    place = 0, -1
+    references = reader.references
+    jobs = reader.fetched(zip(row_groups), plan_all)
+    groups = watched(jobs, lambda job: job[0].records, progress)
+    try:
+        for block in mapper(lambda job: job[0].valid_block(len(references)), groups):
+            place = check_order(block, *place, references=references)
+            yield block
+    except SourceError as error:
+        raise FormatError(f"{reader.uri}: invalid records: {error}") from error
+
+
+def write_statistics(options: Markdup, groups: Sequence[str], numbers: Sequence[Sequence[int]]) -> None:
+    """Write the numbers of reads of each read group to the file that `options` name."""
+    write = as_json if options.json else as_text
+    with open_output(options.statistics) as file:
+        file.write(write(options.command, groups, numbers).encode("utf-8", "surrogateescape"))
+
+
 def _finished(path: str, options: Markdup) -> Finished:
     def finished(groups: Sequence[str], numbers: Sequence[Sequence[int]], barcodes: int, spots: int) -> None:
         if options.statistics:
-            write = as_json if options.json else as_text
-            with open_output(options.statistics) as file:
-                file.write(write(options.command, groups, numbers).encode("utf-8", "surrogateescape"))
+            write_statistics(options, groups, numbers)
         if barcodes:
             show(path, f"{barcodes} reads have a name or a tag from which no barcode can be read")
         if spots:
