@@ -119,9 +119,9 @@ cdef class Derived:
         return self
 
     cdef uint8_t *put(self, uint32_t key, Py_ssize_t record, Buffer out, uint8_t *p, size_t after) except? NULL nogil:
-        """Write the value of a record's tag ``key`` (id, type) at p, the end of the bytes of ``out``, which has room for
+        """Write the value of a record's tag ``key`` (id, type) at p, the end of the bytes of ``out``. There is room for
         ``after`` bytes, 4 or more. Returns the end of the value, behind which there is as much room; NULL if the record
-        has none."""
+        has no value."""
         cdef uint32_t name = key & 0xFFFF
         cdef uint8_t kind = <uint8_t> (key >> 16 & 0x7F)
         cdef int32_t mate
