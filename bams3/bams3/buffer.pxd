@@ -84,5 +84,14 @@ cdef class Buffer:
     cdef inline int put_u64(self, unsigned long long value) except -1 nogil:
         return self.put(&value, 8)
 
+    cdef inline unsigned char *room(self, unsigned char *end, size_t length) except NULL nogil:
+        """Make room for ``length`` bytes from ``end`` on, where the bytes end: `size` is not kept while they are
+        written through a pointer. Returns the end, which may have moved."""
+        if length > self.capacity - <size_t> (end - self.data):
+            self.size = end - self.data
+            self.grow(length)
+            end = self.data + self.size
+        return end
+
     @staticmethod
     cdef Buffer taking(Bytes *bytes_, int width)

@@ -81,6 +81,22 @@ def test_odd_records(tmp_path):
     check_against_samtools(list(ODD.values()), tmp_path)
 
 
+def test_each_length(tmp_path):
+    """Bases, qualities and texts are written 16 bytes at a time; the last ones overlap those before."""
+    bases, scores = b"ACGTNRY=" * 9, bytes(range(72))
+    check_against_samtools(
+        [
+            read(
+                sequence=bases[:length], quality=scores[:length], pad=length % 2 * 15,
+                tags=[tag("XZ", "Z", bases[:length]), tag("XH", "H", b"1A" * (length // 2)), *last],
+            )
+            for length in range(1, 72)
+            for last in ([], [tag("XC", "C", length)])
+        ],
+        tmp_path,
+    )  # fmt: skip
+
+
 NM = tag("NM", "C", 7)
 CG = tag("CG", "BI", [1 << 4, 2 << 4 | 2, 3 << 4])
 LONG = {
@@ -174,6 +190,14 @@ BROKEN = {
     "array without a count": read(tags=[b"XXBi\0"]),
     "unknown array type": read(tags=[b"XXBZ\0\0\0\0"]),
 }
+
+
+@pytest.mark.parametrize("length", range(36))
+def test_a_text_does_not_end_in_the_next_record(length):
+    broken = read(tags=[b"XXZ" + b"a" * length])
+    block = RecordBlock(broken + PLAIN, array("q", [0, len(broken), len(broken) + len(PLAIN)]))
+    with pytest.raises(FormatError, match="record 1 of 2"):
+        format_sam(block, ReferenceNames(["c1"]))
 
 
 @pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN.keys())

@@ -40,8 +40,8 @@ cdef class Derived:
     cdef int64_t nm
     cdef Buffer bases, places        # of a record: its SEQ, one base a byte, and where it has mismatches
 
-    cdef int put(self, uint32_t key, Py_ssize_t record, Buffer out) except -1 nogil
+    cdef uint8_t *put(self, uint32_t key, Py_ssize_t record, Buffer out, uint8_t *p, size_t after) except? NULL nogil
     cdef int measure(self, Py_ssize_t record) except -1 nogil
     cdef int compare(self, Py_ssize_t record, int64_t at) except -1 nogil
     cdef int add_qualities(self) except -1 nogil
-    cdef int put_cigar(self, Py_ssize_t record, Buffer out) except -1 nogil
+    cdef uint8_t *put_cigar(self, Py_ssize_t record, Buffer out, uint8_t *p, size_t after) except? NULL nogil

@@ -8,7 +8,7 @@ NM, MQ and ms may have any integer type that can hold the value.
 """
 
 cimport cython
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
@@ -31,26 +31,26 @@ cdef enum:
     NUMBER = 12  # bytes that a number and an operation take at most, and those that `put_unsigned` writes
 
 
-cdef int put_integer(Buffer out, uint8_t kind, int64_t value) except -1 nogil:
-    """Append a value of a tag's type; returns 0, and appends nothing, if the type cannot hold it."""
-    cdef int width
-    cdef int64_t low = 0, high
-    if kind == b"c" or kind == b"C":
-        width = 1
-    elif kind == b"s" or kind == b"S":
-        width = 2
-    else:
-        width = 4
-    high = (<int64_t> 1 << 8 * width) - 1
-    if kind == b"c" or kind == b"s" or kind == b"i":
-        low = -(high // 2) - 1
-        high = high // 2
-    if not low <= value <= high:
-        return 0
-    out.reserve(4)
-    memcpy(out.data + out.size, &value, 4)  # the size is constant, so this is one instruction
-    out.size += width
-    return 1
+cdef inline bint holds(uint8_t kind, int64_t value) noexcept nogil:
+    """Whether a tag of this integer type can have a value."""
+    if kind == b"C":
+        return value == <uint8_t> value
+    if kind == b"c":
+        return value == <int8_t> value
+    if kind == b"S":
+        return value == <uint16_t> value
+    if kind == b"s":
+        return value == <int16_t> value
+    return value == <uint32_t> value if kind == b"I" else value == <int32_t> value
+
+
+cdef inline uint8_t *put_integer(uint8_t *p, uint8_t kind, int64_t value) noexcept nogil:
+    """Write a value of a tag's type, in four bytes at most, and return its end; NULL if the type cannot hold it."""
+    cdef uint32_t low = <uint32_t> value
+    if not holds(kind, value):
+        return NULL
+    memcpy(p, &low, 4)  # the size is constant, so this is one instruction
+    return p + (1 if kind == b"C" or kind == b"c" else 2 if kind == b"S" or kind == b"s" else 4)
 
 
 @cython.final
@@ -118,30 +118,33 @@ cdef class Derived:
         self.mismatched, self.held = mismatched, qual
         return self
 
-    cdef int put(self, uint32_t key, Py_ssize_t record, Buffer out) except -1 nogil:
-        """Append the value of a record's tag ``key`` (id, type); returns 0, and appends nothing, if it has none."""
+    cdef uint8_t *put(self, uint32_t key, Py_ssize_t record, Buffer out, uint8_t *p, size_t after) except? NULL nogil:
+        """Write the value of a record's tag ``key`` (id, type) at p, the end of the bytes of ``out``. There is room for
+        ``after`` bytes, 4 or more. Returns the end of the value, behind which there is as much room; NULL if the record
+        has no value."""
         cdef uint32_t name = key & 0xFFFF
         cdef uint8_t kind = <uint8_t> (key >> 16 & 0x7F)
         cdef int32_t mate
         if name == MD or name == NM:
-            if not self.measure(record):
-                return 0
+            if self.measured != record:
+                self.measure(record)
+            if not self.known:
+                return NULL
             if name == NM:
-                return put_integer(out, kind, self.nm)
-            out.reserve(self.md.size + 15)
-            copy_short(out.data + out.size, self.md.data, self.md.size, self.md.capacity)
-            out.size += self.md.size
-            return 1
+                p = put_integer(p, kind, self.nm)
+                return out.room(p, after) if p != NULL else NULL
+            p = out.room(p, self.md.size + 15 + after)
+            copy_short(p, self.md.data, self.md.size, self.md.capacity)
+            return p + self.md.size
         mate = self.partner[record]
         if mate < 0:
-            return 0
-        if name == MQ:
-            return put_integer(out, kind, self.mapq[mate])
+            return NULL
         if name == MC:
-            return self.put_cigar(mate, out)
-        if self.sums == NULL:
+            return self.put_cigar(mate, out, p, after)
+        if name != MQ and self.sums == NULL:
             self.add_qualities()
-        return put_integer(out, kind, self.sums[mate])
+        p = put_integer(p, kind, self.mapq[mate] if name == MQ else self.sums[mate])
+        return out.room(p, after) if p != NULL else NULL
 
     cdef int add_qualities(self) except -1 nogil:
         """Fill ``sums``, in the order of the records: mates are too far apart for the cache."""
@@ -154,21 +157,18 @@ cdef class Derived:
             self.sums[i] = sum_of_good(self.quals[i], self.l_seq[i])
         return 0
 
-    cdef int put_cigar(self, Py_ssize_t record, Buffer out) except -1 nogil:
+    cdef uint8_t *put_cigar(self, Py_ssize_t record, Buffer out, uint8_t *p, size_t after) except? NULL nogil:
         cdef uint32_t k, operation
-        cdef uint8_t *p
         if not self.count[record]:
-            return 0
-        out.reserve(<size_t> NUMBER * self.count[record] + 1)
-        p = out.data + out.size
+            return NULL
+        p = out.room(p, <size_t> NUMBER * self.count[record] + 1 + after)
         for k in range(self.count[record]):
             operation = self.pool[self.first[record] + k]
             p = put_unsigned(p, operation >> 4)
             p[0] = CIGAR_LETTERS[operation & 15]
             p += 1
         p[0] = 0
-        out.size = p + 1 - out.data
-        return 1
+        return p + 1
 
     cdef int measure(self, Py_ssize_t i) except -1 nogil:
         """Compute MD and NM of record i into ``md`` and ``nm``; returns whether it has them."""
@@ -178,8 +178,6 @@ cdef class Derived:
         cdef int64_t at, length, k, done, start = 0, matched = 0
         cdef uint32_t j, operation
         cdef uint8_t *p
-        if self.measured == i:
-            return self.known
         self.measured = i
         self.known = (
             is_aligned(self.pos[i], self.l_seq[i], self.query_length[i])

@@ -24,6 +24,7 @@ cdef array.array INT64 = new_array("q")
 cdef enum:
     CACHED = 1 << 15  # bytes of records whose checksum is taken at a time, while they are in the cache
     MAX_RESERVED = 1 << 26  # bytes allocated on the basis of a footer alone
+    SPARE = 1 << 14  # bytes behind the records, for what is reserved and then not needed
     FIXED = 36  # bytes before the name, including block_size
 
 
@@ -52,7 +53,7 @@ def assemble(
     cdef const uint32_t[::1] start = cigars.start, count = cigars.count, pool = cigars.pool
     cdef const int32_t[::1] reference_length = cigars.reference_length
     cdef Py_ssize_t n = pos.shape[0], i, marked = 0
-    cdef Buffer out = Buffer(min(total_size, MAX_RESERVED))
+    cdef Buffer out = Buffer(min(total_size, MAX_RESERVED) + SPARE)
     cdef array.array offsets_array = array.clone(INT64, n + 1, False)
     cdef int64_t[::1] offsets = offsets_array
     cdef int64_t seq_at = 0, qual_at = 0, seq_size, size
@@ -86,8 +87,7 @@ def assemble(
             if seq_size > seq.shape[0] - seq_at or l_seq[i] > qual.shape[0] - qual_at:
                 problem = 2
                 break
-            out.reserve(FIXED + name_size + 16 + 4 * <size_t> operations + seq_size + l_seq[i])
-            r = out.data + out.size
+            r = out.room(out.data + out.size, FIXED + name_size + 16 + 4 * <size_t> operations + seq_size + l_seq[i])
             store(r + 4, reference_id)
             store(r + 8, pos[i])
             r[12] = <uint8_t> (name_size + 1)
@@ -113,8 +113,7 @@ def assemble(
                 r += seq_size + l_seq[i]
                 seq_at += seq_size
                 qual_at += l_seq[i]
-            out.size = r - out.data
-            tags.put(out, i, real, count[i])
+            out.size = tags.put(out, r, i, real, count[i]) - out.data
             size = <int64_t> out.size - offsets[i] - 4
             if size > 0x7FFFFFFF or <int64_t> out.size > total_size:
                 problem = 3

@@ -8,7 +8,7 @@ from libc.string cimport memcpy
 
 from bams3.bam.fields cimport tag_width
 from bams3.buffer cimport Buffer
-from bams3.codec.tags cimport Tags, integer_at, is_cigar, key_kind
+from bams3.codec.tags cimport NUMBERS, Tags, integer_at, is_cigar, key_kind
 
 from bams3.errors import FormatError, UsageError
 
@@ -122,13 +122,15 @@ cdef class TagColumn:
         """Copy the next record's first tag to ``tag``, as in BAM; returns whether all of its tags have a value."""
         cdef uint32_t layout = tags.layout.data.as_uints[record], k
         cdef size_t first = 0
-        tag.size = 0
+        cdef uint8_t *end = tag.data
         for k in range(tags.layout_start[layout], tags.layout_start[layout + 1]):
             if is_value[tags.layouts[k]]:
-                if not tags.put_value(tag, &tags.sources[tags.layouts[k]], record):
+                end = tag.room(end, NUMBERS + 4)
+                end = tags.put_value(tag, end, NUMBERS + 4, &tags.sources[tags.layouts[k]], record)
+                if end == NULL:
                     return False
                 if not found[0]:
                     found[0] = 1
-                    first = tag.size
+                    first = end - tag.data
         tag.size = first
         return True

@@ -17,6 +17,7 @@ from bams3.errors import SourceError
 
 cdef enum:
     MAX_TAGS = 65535
+    SCRATCH = 256     # bytes in which most derived values fit
     SLOTS = 512       # in the hash table of a dictionary's texts
     MAX_WORDS = 255   # in a dictionary
 
@@ -96,7 +97,7 @@ cdef class Encoder:
         cdef int64_t number = -1
         cdef bint placeholder
         self.derived = derived
-        self.scratch = Buffer()
+        self.scratch = Buffer(SCRATCH)
         self.grow_table(32)
         with nogil:
             for i in range(n):
@@ -136,9 +137,9 @@ cdef class Encoder:
         return 0
 
     cdef int is_derived(self, uint32_t key, Py_ssize_t record, const Tag *tag) except -1 nogil:
-        self.scratch.size = 0
+        cdef uint8_t *end = self.derived.put(key, record, self.scratch, self.scratch.data, SCRATCH)
         return (
-            self.derived.put(key, record, self.scratch) and <int64_t> self.scratch.size == tag.length
+            end != NULL and <int64_t> (end - self.scratch.data) == tag.length
             and memcmp(self.scratch.data, tag.value, tag.length) == 0
         )
 

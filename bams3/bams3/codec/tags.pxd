@@ -9,6 +9,7 @@ from bams3.bam.fields cimport load_u16, load_u32, tag_width
 
 cdef enum:
     KEY = 4  # bytes of a layout entry
+    NUMBERS = 8  # bytes that a tag whose value is a number takes at most
     CG = 0x4743  # "CG", little-endian
     CIGAR_KEY = 0x2A424743  # "CGB*"
     MODIFICATIONS_KEY = 0x5A4D4D  # "MMZ"
@@ -112,5 +113,8 @@ cdef class Tags:
     cdef object holders(self, Py_ssize_t number)
     cdef object spelled(self, Py_ssize_t number, streams, spell)
     cdef int open_words(self, Source *source, held, stream) except -1
-    cdef int put(self, Buffer out, Py_ssize_t record, const uint32_t *cigar, uint32_t operations) except -1 nogil
-    cdef int put_value(self, Buffer out, Source *source, Py_ssize_t record) except -1 nogil
+    cdef uint8_t *put(
+        self, Buffer out, uint8_t *p, Py_ssize_t record, const uint32_t *cigar, uint32_t operations
+    ) except NULL nogil
+    cdef uint8_t *put_value(self, Buffer out, uint8_t *p, size_t after, Source *source, Py_ssize_t record) except? NULL nogil
+    cdef bint put_only(self, Buffer out, Source *source, Py_ssize_t record) except -1 nogil

@@ -261,56 +261,69 @@ cdef class Tags:
         source.word_start[source.known] = at
         return 0
 
-    cdef int put(self, Buffer out, Py_ssize_t record, const uint32_t *cigar, uint32_t operations) except -1 nogil:
-        """Append the tags of the next record. ``cigar``: the real CIGAR for a CG tag, NULL if there is none."""
-        cdef uint32_t k, layout = self.layout.data.as_uints[record]
-        cdef bint whole = True
-        for k in range(self.layout_start[layout], self.layout_start[layout + 1]):
-            if is_cigar(self.sources[self.layouts[k]].key):
-                whole = cigar != NULL
-                if whole:
-                    out.put(b"CGBI", 4)
-                    out.put_u32(operations)
-                    out.put(cigar, 4 * <size_t> operations)
+    cdef uint8_t *put(
+        self, Buffer out, uint8_t *p, Py_ssize_t record, const uint32_t *cigar, uint32_t operations
+    ) except NULL nogil:
+        """Write the tags of the next record at p, the end of the bytes of ``out``, and return their end. ``cigar``: the
+        real CIGAR for a CG tag, NULL if there is none."""
+        cdef uint32_t layout = self.layout.data.as_uints[record]
+        cdef uint32_t k = self.layout_start[layout], last = self.layout_start[layout + 1]
+        cdef size_t after = NUMBERS * <size_t> (last - k) + 4
+        cdef Source *source
+        cdef uint8_t *end
+        p = out.room(p, after)
+        while k < last:
+            source = &self.sources[self.layouts[k]]
+            if is_cigar(source.key):
+                end = NULL
+                if cigar != NULL:
+                    p = out.room(p, 8 + 4 * <size_t> operations + after)
+                    memcpy(p, b"CGBI", 4)
+                    memcpy(p + 4, &operations, 4)
+                    memcpy(p + 8, cigar, 4 * <size_t> operations)
+                    end = p + 8 + 4 * <size_t> operations
             else:
-                whole = self.put_value(out, &self.sources[self.layouts[k]], record)
-            if not whole:
+                end = self.put_value(out, p, after, source, record)
+            if end == NULL:
                 with gil:
                     raise FormatError(
                         f"stream '{self.names[self.layouts[k]]}' has no value for record {record + 1} of the row group"
                     )
-        return 0
+            p = end
+            after -= NUMBERS
+            k += 1
+        return p
 
-    cdef int put_value(self, Buffer out, Source *source, Py_ssize_t record) except -1 nogil:
-        """Append one tag with its next value; returns 0 if the stream has no more values."""
+    cdef uint8_t *put_value(self, Buffer out, uint8_t *p, size_t after, Source *source, Py_ssize_t record) except? NULL nogil:
+        """Write one tag with its next value at p, the end of the bytes of ``out``, which has room for ``after`` bytes,
+        12 or more. Returns the end of the tag, behind which there are 8 less; NULL if the stream has no more values."""
         cdef uint32_t key = source.key & ~<uint32_t> DERIVED
         cdef const uint8_t *text
         cdef const uint8_t *nul
         cdef int64_t length, readable
+        memcpy(p, &key, 4)  # its last byte is 0, and gives way to the value, unless it is the type of an array's elements
         if source.key & DERIVED:
-            out.put(&key, 3)
-            return self.derived.put(key, record, out)
-        if key_kind(key) == b"B":
-            return put_array(out, source, key)
-        if source.width:
+            return self.derived.put(key, record, out, p + 3, after - NUMBERS)
+        if source.width and key_kind(key) != b"B":
             if source.used == source.values:
-                return 0
+                return NULL
             source.used += 1
-            out.put_u32(key)  # its last byte is 0, and gives way to the value
-            out.size -= 1
-            if source.width == 1:
-                out.put_u8(source.at[0])
-            elif source.width == 2:
-                out.put(source.at, 2)  # sizes that are constants need no call
-            else:
-                out.put(source.at, 4)
+            text = source.at
             source.at += source.width
-            return 1
+            if source.width == 1:
+                p[3] = text[0]
+            elif source.width == 2:
+                memcpy(p + 3, text, 2)  # sizes that are constants need no call
+            else:
+                memcpy(p + 3, text, 4)
+            return p + 3 + source.width
+        if source.width:
+            return put_array(out, p + 4, after - NUMBERS, source)
         if source.at == source.end:
-            return 0
+            return NULL
         if source.words != NULL:
             if source.at[0] >= source.known:
-                return 0
+                return NULL
             text = source.words + source.word_start[source.at[0]]
             length = source.word_start[source.at[0] + 1] - source.word_start[source.at[0]]
             readable = source.word_start[source.known] - source.word_start[source.at[0]]
@@ -319,15 +332,23 @@ cdef class Tags:
             text = source.at
             nul = <const uint8_t *> memchr(text, 0, source.end - text)
             if nul == NULL:
-                return 0
+                return NULL
             length = nul + 1 - text
             readable = source.end - text
             source.at += length
-        out.put_u32(key)
-        out.reserve(length + 15)
-        copy_short(out.data + out.size - 1, text, length, readable)
-        out.size += length - 1
-        return 1
+        p = out.room(p + 3, length + 15 + after - NUMBERS)
+        copy_short(p, text, length, readable)
+        return p + length
+
+    cdef bint put_only(self, Buffer out, Source *source, Py_ssize_t record) except -1 nogil:
+        """Let ``out`` hold one tag with its next value, and nothing else; returns False if there is no more value."""
+        cdef uint8_t *end
+        out.size = 0
+        end = self.put_value(out, out.room(out.data, NUMBERS + 4), NUMBERS + 4, source, record)
+        if end == NULL:
+            return False
+        out.size = end - out.data
+        return True
 
     def values(self, str name):
         """The value of the first tag ``name`` of every record: int, float, str, bytes (an array: its subtype, number of
@@ -342,8 +363,7 @@ cdef class Tags:
             for k in range(self.layout_start[layout], self.layout_start[layout + 1]):
                 if self.names[self.layouts[k]][4:6] != name or is_cigar(self.sources[self.layouts[k]].key):
                     continue
-                tag.size = 0
-                if not self.put_value(tag, &self.sources[self.layouts[k]], i):
+                if not self.put_only(tag, &self.sources[self.layouts[k]], i):
                     raise FormatError(f"stream '{self.names[self.layouts[k]]}' has no value for record {i + 1}")
                 if value is None:
                     value = parse_value(tag)
@@ -351,20 +371,22 @@ cdef class Tags:
         return found
 
 
-cdef int put_array(Buffer out, Source *source, uint32_t key) except -1 nogil:
-    """Append one tag of type B with its next elements; returns 0 if the streams have no more."""
+cdef uint8_t *put_array(Buffer out, uint8_t *p, size_t after, Source *source) except? NULL nogil:
+    """Write the next number of elements and these at p, the end of the bytes of ``out``, and return their end, behind
+    which there is room for ``after`` bytes; NULL if the streams have no more."""
     cdef int64_t length
     if source.used == source.values:
-        return 0
+        return NULL
     length = <int64_t> load_u32(source.counts + 4 * source.used) * source.width
     if length > source.end - source.at:
-        return 0
-    out.put_u32(key)
-    out.put(source.counts + 4 * source.used, 4)
-    out.put(source.at, length)
+        return NULL
+    p = out.room(p, 4 + length + after)
+    memcpy(p, source.counts + 4 * source.used, 4)
+    if length:
+        memcpy(p + 4, source.at, length)
     source.used += 1
     source.at += length
-    return 1
+    return p + 4 + length
 
 
 cdef object parse_value(Buffer tag):

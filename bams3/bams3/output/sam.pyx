@@ -24,6 +24,8 @@ from bams3.errors import FormatError
 cdef extern from "bams3/output/sam_bases.h" nogil:
     void init_bases "sam_init"()
     void put_bases "sam_bases"(uint8_t *out, const uint8_t *seq, size_t length)
+    void put_scores "sam_qualities"(uint8_t *out, const uint8_t *qual, size_t length)
+    int64_t put_text "sam_text"(uint8_t *out, const uint8_t *text, const uint8_t *end, const uint8_t *readable)
 
 cdef enum:
     TEXT_PER_BYTE = 5   # the worst case is an array of type c, where a byte becomes ",-128"
@@ -149,11 +151,9 @@ cdef inline uint8_t *put_reference(uint8_t *out, ReferenceNames names, int32_t r
 
 
 cdef uint8_t *put_qualities(uint8_t *out, const uint8_t *qual, size_t length) noexcept nogil:
-    cdef size_t i
     if qual[0] == 0xFF:
         return put_byte(out, b"*")
-    for i in range(length):
-        out[i] = <uint8_t> (qual[i] + 33)
+    put_scores(out, qual, length)
     return out + length
 
 
@@ -197,19 +197,35 @@ cdef const uint8_t *tag_after(const uint8_t *tag, const uint8_t *end) noexcept n
 
 
 cdef inline uint8_t *put_tag(
-    uint8_t *out, const uint8_t *tag, const uint8_t *after, const uint8_t *end
+    uint8_t *out, const uint8_t **at, const uint8_t *end, const uint8_t *readable
 ) noexcept nogil:
-    """Write a tag that `tag_after` has measured, with a tab before it. ``end``: of the record."""
-    cdef uint8_t kind = tag[2]
-    cdef bint text = kind == b"Z" or kind == b"H" or kind == b"A"
-    cdef uint8_t shown = kind if text or kind == b"B" or kind == b"f" else b"i"
-    cdef uint64_t head = AROUND_TAG | <uint64_t> load_u16(tag) << 8 | <uint64_t> shown << 32
+    """Write the tag at ``at``, with a tab before it, and move ``at`` to its end; return the end of the text, or NULL if
+    the tag does not fit before ``end``. ``readable``: end of what may be read."""
+    cdef const uint8_t *tag = at[0]
     cdef const uint8_t *value = tag + 3
+    cdef const uint8_t *after
+    cdef uint8_t kind, shown = b"i"
+    cdef uint64_t head
+    cdef int64_t length
     cdef int width
+    if end - tag < 4:
+        return NULL
+    kind = tag[2]
+    if kind == b"Z" or kind == b"H" or kind == b"A" or kind == b"B" or kind == b"f":
+        shown = kind
+    head = AROUND_TAG | <uint64_t> load_u16(tag) << 8 | <uint64_t> shown << 32
     memcpy(out, &head, 8)
     out += 6
-    if text:
-        return put_bytes(out, value, 1 if kind == b"A" else after - value - 1, end)
+    if kind == b"Z" or kind == b"H":
+        length = put_text(out, value, end, readable)
+        at[0] = value + length + 1
+        return out + length if length >= 0 else NULL
+    after = tag_after(tag, end)
+    if after == NULL:
+        return NULL
+    at[0] = after
+    if kind == b"A":
+        return put_byte(out, value[0])
     if kind != b"B":
         return put_number(out, kind, value, True)
     kind = value[0]
@@ -258,12 +274,13 @@ cdef bint fits(const uint8_t *record, int64_t available) noexcept nogil:
         + (l_seq + 1) // 2 + l_seq <= available
 
 
-cdef uint8_t *put_record(uint8_t *out, const uint8_t *record, ReferenceNames names) noexcept nogil:
+cdef uint8_t *put_record(
+    uint8_t *out, const uint8_t *record, const uint8_t *readable, ReferenceNames names
+) noexcept nogil:
     """Write a line of SAM; return its end, or NULL if a tag does not fit. The caller has checked `fits` and the
-    references."""
+    references. ``readable``: end of what may be read."""
     cdef const uint8_t *end = record_end(record)
     cdef const uint8_t *tag = record_tags(record)
-    cdef const uint8_t *after
     cdef const uint8_t *moved = long_cigar(record)
     out = put_bytes(out, record_name(record), record_name_length(record) - 1, end)
     out = put_unsigned(put_byte(out, b"\t"), record_flag(record))
@@ -289,16 +306,18 @@ cdef uint8_t *put_record(uint8_t *out, const uint8_t *record, ReferenceNames nam
         memcpy(out, b"*\t*", 3)
         out += 3
     while tag < end:
-        after = tag_after(tag, end)
-        if after == NULL:
+        if tag == moved:
+            tag = tag_after(tag, end)
+            continue
+        out = put_tag(out, &tag, end, readable)
+        if out == NULL:
             return NULL
-        if tag != moved:
-            out = put_tag(out, tag, after, end)
-        tag = after
     return put_byte(out, b"\n")
 
 
-cdef int format_record(Buffer out, const uint8_t *record, int64_t length, ReferenceNames names) except -1 nogil:
+cdef int format_record(
+    Buffer out, const uint8_t *record, int64_t length, const uint8_t *readable, ReferenceNames names
+) except -1 nogil:
     """Append a record's line to ``out``; return 1 if the record is invalid."""
     cdef int64_t ref_length, next_length
     cdef uint8_t *end
@@ -309,7 +328,7 @@ cdef int format_record(Buffer out, const uint8_t *record, int64_t length, Refere
     if ref_length < 0 or next_length < 0:
         return 1
     out.reserve(<size_t> (TEXT_PER_BYTE * length + ref_length + next_length + FIXED_TEXT))
-    end = put_record(out.data + out.size, record, names)
+    end = put_record(out.data + out.size, record, readable, names)
     if end == NULL:
         return 1
     out.size = end - out.data
@@ -338,7 +357,7 @@ def format_sam(block, ReferenceNames names, Buffer out=None):
         for i in range(count):
             bad = not (0 <= offsets[i] < offsets[i + 1] <= size)
             if not bad:
-                bad = format_record(out, &data[offsets[i]], offsets[i + 1] - offsets[i], names)
+                bad = format_record(out, &data[offsets[i]], offsets[i + 1] - offsets[i], &data[0] + size, names)
             if bad:
                 break
     if bad:
