@@ -24,14 +24,14 @@ from servers.fixtures import (  # noqa: F401
     swift_url,
     web_server,
 )
+from servers.jars import SHORT
 from workflows import cohort, commands, project, simulate, simulated_cohort  # noqa: F401
 
 settings.register_profile(
     "bams3", deadline=None, derandomize=bool(os.environ.get("CI")), suppress_health_check=list(HealthCheck)
 )
 settings.load_profile("bams3")
-# Java programs of a test live for seconds: compiling them less halves their time.
-os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+os.environ.setdefault("JAVA_TOOL_OPTIONS", SHORT)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -11,16 +11,16 @@ import pytest
 from bams3.api.arrow import schema_of
 from bams3.cli import main
 from bams3.select.schema import SCHEMA
-from engines import commands_of, run_block
+from engines import begin, commands_of, run_block
 from peers import need_package
 
 import bams3
 
 
 @pytest.fixture(scope="module")
-def here(engine_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def here(engine_dataset: Path, commands: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("here")
-    (directory / "NA12878.bams3").symlink_to(engine_dataset)
+    begin("arrow.md", directory, engine_dataset, commands)
     return directory
 
 

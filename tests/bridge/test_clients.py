@@ -13,11 +13,18 @@ from bams3.bridge.virtual_bam import VirtualBam
 from bams3.dataset.reader import DatasetReader
 from bams3.operations.convert import convert
 from mounts import fuse, limit, mounted  # noqa: F401
+from pages import taken_by
 from peers import DATA, need
 from served import serving
 from virtual_bams import fetched, index_counts, places
 
 CHR22 = DATA / "illumina_chr22_NA12878.bam"
+(PAGE,) = taken_by(__file__, "docs/bridge.md")
+# The command of the page, of a region.
+CALLING = (
+    PAGE.strip().partition(" -- ")[2].replace("mnt/NA12878.bam", "{bam}").replace("ref.fa", "{reference}")
+    .replace("calls.vcf.gz", "x.vcf -L {region} -ERC GVCF")
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -63,8 +70,7 @@ SLOW = [
     (Client("PicardCommandLine BamIndexStats I={bam} VALIDATION_STRINGENCY=SILENT"), None),
     (Client("PicardCommandLine ValidateSamFile I={bam} MODE=SUMMARY INDEX_VALIDATION_STRINGENCY=EXHAUSTIVE"
             " || test $? -lt 4"), None),
-    (Client("gatk HaplotypeCaller -I {bam} -R {reference} -L {region} -ERC GVCF -O x.vcf"
-            " && grep -v ^##GATKCommandLine x.vcf"), CHR22),
+    (Client(f"{CALLING} && grep -v ^##GATKCommandLine x.vcf"), CHR22),
 ]  # fmt: skip
 
 

@@ -15,6 +15,8 @@ from bams3.dataset.reader import DatasetReader
 from bams3.errors import DatasetError, UsageError
 from bams3.storage import open_storage
 from mounts import fuse, limit, mount, mounted  # noqa: F401
+from pages import run, taken_by
+from peers import need
 from virtual_bams import whole
 
 
@@ -42,7 +44,7 @@ def test_paths_may_be_relative(local: Path, tmp_path: Path) -> None:
     assert (tmp_path / "S1.bam").read_bytes() == whole(VirtualBam(DatasetReader(local)))
 
 
-def test_a_prefix_of_datasets(small: Path, bucket: str) -> None:
+def test_a_prefix_of_datasets(small: Path, bucket: str, tmp_path: Path) -> None:
     for name in ("S1", "S2"):
         storage = open_storage(f"{bucket}/cohort/{name}.bams3")
         for path in (path for path in small.with_suffix(".bams3").rglob("*") if path.is_file()):
@@ -55,6 +57,11 @@ def test_a_prefix_of_datasets(small: Path, bucket: str) -> None:
     assert (found["S1.bam"].size, found["S1.bam.bai"].size) == (bam.size, len(bam.index("bai")))
     with pytest.raises(DatasetError, match="neither a dataset nor a folder with datasets"):
         datasets_of([f"{bucket}/cohort/logs"])
+
+    need("samtools")
+    (code,) = taken_by(__file__, "docs/bridge.md")
+    shown = run(code.replace("s3://bucket", bucket), "sh", tmp_path, dict(os.environ))
+    assert shown == pysam.idxstats(str(small))
 
 
 def test_what_can_not_be_a_bam(small: Path) -> None:

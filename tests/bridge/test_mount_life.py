@@ -10,6 +10,7 @@ import pytest
 from bams3.bridge.mount import serve
 from bams3.errors import UsageError
 from mounts import fuse, limit, mount, running  # noqa: F401
+from pages import taken_by
 from peers import need
 
 
@@ -77,14 +78,18 @@ def test_a_killed_server_is_an_error_and_leaves_no_mount(
         assert process.returncode == 1
         assert (
             said
-            == "bams3 mount: the process that serves files was killed, so that they could not be read to the end\n"
+            == "bams3 mount: the process that serves files was killed, so they could not be read to the end\n"
         )
         assert not os.path.lexists(tmp_path / "m")
 
 
-def test_unmounting_ends_it(small: Path, tmp_path: Path) -> None:
-    with running(small.with_suffix(".bams3"), tmp_path / "m") as (process, _):
-        subprocess.run(["fusermount3", "-u", tmp_path / "m"], check=True)
+def test_unmounting_ends_it(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command of the page."""
+    (code,) = taken_by(__file__, "docs/bridge.md")
+    (tmp_path / "NA12878.bams3").symlink_to(small.with_suffix(".bams3"))
+    monkeypatch.chdir(tmp_path)
+    with running(*code.removeprefix("bams3 mount ").split()) as (process, _):
+        subprocess.run(["fusermount3", "-u", "mnt"], check=True)
         assert process.wait() == 0
 
 

@@ -164,7 +164,7 @@ def test_samtools_reads_urls(real_bam: Path, real_dataset: Path, tmp_path: Path)
 SERVE = re.compile(r"(.*?)(?:^bams3 serve (?:--port (\d+) )?(.*) &$|\Z)", re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize("page", ["commands", "bridge"])
+@pytest.mark.parametrize("page", ["commands.md", "bridge.md"])
 def test_the_commands_of_pages(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As they stand in docs/, in order, at free ports; servers run until the page ends."""
     for program in ("samtools", "curl", "openssl"):
@@ -172,7 +172,7 @@ def test_the_commands_of_pages(page: str, tmp_path: Path, monkeypatch: pytest.Mo
     convert(DATA / "illumina_wgs_NA12878.bam", tmp_path / "NA12878.bams3")
     monkeypatch.chdir(tmp_path)
     own = str(Path(__file__).relative_to(ROOT))
-    blocks = [block for block in blocks_of(ROOT / "docs" / f"{page}.md") if block.elsewhere == own]
+    blocks = [block for block in blocks_of(ROOT / "docs" / page) if block.elsewhere == own]
     assert blocks
     ports: dict[str, int | None] = {}
     variables = dict(os.environ)

@@ -1,8 +1,6 @@
 """Coverage of a dataset by array jobs of SLURM and of AWS Batch (examples/), of which one task is killed once."""
 
 import re
-import shutil
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -11,13 +9,11 @@ from pathlib import Path
 
 import pytest
 from bams3.storage import open_storage
-from engines import commands_of, coverage_files, killed_where
+from engines import begin, commands_of, coverage_files, killed_where, run_block
 from peers import need
 from servers.batch import IMAGE, Batch, batch
 from servers.slurm import Slurm
 from workflows import ROOT
-
-BATCH = ROOT / "examples/aws-batch-array"
 
 
 def waited(done: Callable[[], bool], what: Callable[[], str]) -> None:
@@ -27,16 +23,9 @@ def waited(done: Callable[[], bool], what: Callable[[], str]) -> None:
         time.sleep(0.1)
 
 
-def submitted(
-    page: str, folder: Path, environment: dict[str, str], words: dict[str, str] | None = None
-) -> str:
-    """Run the command of a page, with another dataset, and other words; what it printed."""
-    (command,) = commands_of(page)
-    for word, other in ({"NA12878": "S1"} | (words or {})).items():
-        command = command.replace(word, other)
-    done = subprocess.run(command, shell=True, cwd=folder, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+def coverage_of(folder: Path) -> dict[str, bytes]:
+    """The files of the page's dataset, by the names of those that one process made."""
+    return {name.replace("NA12878", "S1"): data for name, data in coverage_files(folder).items()}
 
 
 def test_slurm(
@@ -46,17 +35,16 @@ def test_slurm(
     killed_where('[ "${SLURM_ARRAY_TASK_ID:-}${SLURM_RESTART_COUNT:-}" = 3 ]', tmp_path / "bin", commands)
     path = {"PATH": f"{tmp_path / 'bin'}:{commands['PATH']}"}
     environment = commands | slurm_cluster.environment | path
-    (tmp_path / "examples").symlink_to(ROOT / "examples")
-    (tmp_path / "S1.bams3").symlink_to(engine_dataset)
-    done = submitted("slurm-arrays.md", tmp_path, environment)
-    gather = re.search(r"gathered by (\d+)", done)[1]
-    logs = tmp_path / "out/S1.parts"
+    begin("slurm-arrays.md", tmp_path, engine_dataset, environment)
+    (submit,) = commands_of("slurm-arrays.md")
+    gather = re.search(r"gathered by (\d+)", run_block(submit, tmp_path, environment))[1]
+    logs = tmp_path / "out/NA12878.parts"
     waited(
         lambda: gather in slurm_cluster.finished(),
         lambda: slurm_cluster("squeue") + "".join(path.read_text() for path in logs.glob("*.log")),
     )
     assert slurm_cluster.finished()[gather]["JobState"] == "COMPLETED"
-    assert coverage_files(tmp_path / "out") == engine_coverage
+    assert coverage_of(tmp_path / "out") == engine_coverage
     runs = {path.stem: path.read_text().count("--batch array/4") for path in logs.glob("coverage-*.log")}
     assert runs == {f"coverage-{task}": 2 if task == 3 else 1 for task in (1, 2, 3, 4)}
     assert "Killed" in (logs / "coverage-3.log").read_text()
@@ -80,16 +68,14 @@ def test_aws_batch(
 ) -> None:  # fmt: skip
     for name, value in aws.environment.items():
         monkeypatch.setenv(name, value)
-    s3, client = aws.client("s3"), aws.client("batch")
-    s3.create_bucket(Bucket="lab")
-    for file in filter(Path.is_file, engine_dataset.rglob("*")):
-        s3.upload_file(str(file), "lab", f"S1.bams3/{file.relative_to(engine_dataset)}")
+    client, environment = aws.client("batch"), commands | aws.environment
+    aws.client("s3").create_bucket(Bucket="bucket")
+    begin("aws-batch-arrays.md", tmp_path, engine_dataset, environment)
     definition = tmp_path / "job-definition.json"
-    text = (BATCH / definition.name).read_text().replace("arn:aws:iam::ACCOUNT:role/NAME", aws.role)
+    text = definition.read_text().replace("arn:aws:iam::ACCOUNT:role/NAME", aws.role)
     definition.write_text(text.replace("ACCOUNT.dkr.ecr.REGION.amazonaws.com/bams3", IMAGE))
-    shutil.copy(BATCH / "submit.py", tmp_path)
-    words = {"my-queue": aws.queue, "s3://bucket": "s3://lab"}
-    gather = submitted("aws-batch-arrays.md", tmp_path, commands | aws.environment, words).split()[-1]
+    (submit,) = commands_of("aws-batch-arrays.md")
+    gather = run_block(submit.replace("my-queue", aws.queue), tmp_path, environment).split()[-1]
 
     def state() -> str:
         return client.describe_jobs(jobs=[gather])["jobs"][0]["status"]
@@ -99,11 +85,11 @@ def test_aws_batch(
 
     waited(lambda: state() in ("SUCCEEDED", "FAILED"), lambda: str(said()))
     assert state() == "SUCCEEDED", said()
-    out = open_storage("s3://lab/out")
+    out = open_storage("s3://bucket/out")
     (tmp_path / "out").mkdir()
     for name in out.list():
         if "/" not in name:
             (tmp_path / "out" / name).write_bytes(out.get(name))
-    assert coverage_files(tmp_path / "out") == engine_coverage
+    assert coverage_of(tmp_path / "out") == engine_coverage
     tries = Counter(name.split("-")[1] for name in said() if name.startswith("coverage"))
     assert tries == {"0": 1, "1": 1, "2": 2, "3": 1}

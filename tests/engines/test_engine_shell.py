@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from engines import commands_of, coverage_files, killed_where, run_block
+from engines import begin, commands_of, coverage_files, killed_where, run_block
 from peers import need
 
 import bams3
@@ -12,11 +12,9 @@ READS = "Reads of each share"
 
 
 @pytest.fixture
-def here(engine_dataset: Path, tmp_path: Path) -> Path:
+def here(engine_dataset: Path, commands: dict[str, str], tmp_path: Path) -> Path:
     """A directory with the dataset of the page, and its BAM."""
-    (tmp_path / "NA12878.bams3").symlink_to(engine_dataset)
-    for suffix in (".bam", ".bam.bai"):
-        (tmp_path / f"NA12878{suffix}").symlink_to(engine_dataset.with_suffix(suffix))
+    begin("shell.md", tmp_path, engine_dataset, commands)
     return tmp_path
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from engines import commands_of, coverage_files, killed_where, run_block
+from engines import begin, commands_of, coverage_files, killed_where, run_block
 from peers import need
 from servers.hadoop import hadoop
 from workflows import ROOT
@@ -35,11 +35,12 @@ def cluster(commands: dict[str, str], tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.fixture(scope="module")
-def here(engine_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with the dataset of the page: in 7 chunks, which are of two map tasks."""
+def here(engine_dataset: Path, commands: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory as the page begins, with the dataset in 7 chunks, which are of two map tasks."""
     folder = tmp_path_factory.mktemp("page")
+    begin("hadoop.md", folder, engine_dataset, commands)
+    (folder / "NA12878.bams3").unlink()
     bams3.convert(engine_dataset.with_suffix(".bam"), folder / "NA12878.bams3", chunk_size="512K")
-    (folder / "examples").symlink_to(ROOT / "examples")
     return folder
 
 

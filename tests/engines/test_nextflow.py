@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from engines import commands_of, coverage_files, killed_where, run_block
+from engines import begin, commands_of, coverage_files, killed_where, run_block
 from peers import need
 from servers.nextflow import nextflow
 from servers.slurm import Slurm
@@ -78,9 +78,9 @@ def test_the_same_as_snakemake(
 
 
 @pytest.fixture
-def here(engine_dataset: Path, tmp_path: Path) -> Path:
-    """A directory with a sheet that names the engines' dataset."""
-    (tmp_path / "integrations").symlink_to(ROOT / "integrations")
+def here(engine_dataset: Path, commands: dict[str, str], tmp_path: Path) -> Path:
+    """A directory as the page begins, with a sheet that names the engines' dataset."""
+    begin("nextflow.md", tmp_path, engine_dataset, commands)
     (tmp_path / "S1.bams3").symlink_to(engine_dataset)
     write_sheet(tmp_path, ("S1", "S1.bams3"), columns="sample dataset")
     return tmp_path

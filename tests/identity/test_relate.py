@@ -1,11 +1,17 @@
 """Who is who, of simulated people: kinship, sex and contamination that are known; sheets that are right or wrong."""
 
 import csv
+import gzip
+import re
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 from bams3.cli import main
 from families import World, write_sheet
+from pages import ROOT, run
+
+import bams3
 
 TABLES = ("pairs", "samples", "findings")
 
@@ -228,3 +234,32 @@ def test_what_sites_do_not_tell_is_empty(world: World, counts: Path, tmp_path: P
     assert found["contamination"] == ""
     assert float(found["middling_rate"]) > 0.1
     assert (tmp_path / "x.pairs.tsv").read_text().count("\n") == 1
+
+
+def test_the_commands_of_the_page(tmp_path: Path, commands: dict[str, str]) -> None:
+    """What it prints, but for numbers: of a family whose tumour is another woman's."""
+    world = World(tmp_path, seed=2, autosomal=400)
+    father, mother, other = map(world.stranger, ("male", "female", "female"))
+    people = {"father": father, "mother": mother, "tumour": other, "son": world.child(father, mother, "male")}
+    places = [line.split("\t")[:2] for line in world.vcf.read_text().splitlines()[1:]]
+    for name, person in people.items():
+        head = "@HD\tVN:1.6\tSO:coordinate\n" + "".join(f"@SQ\tSN:chr{x}\tLN:900000\n" for x in "1XY")
+        reads = world.reads(person, depth=20)
+        bases = ("A" * ref + "G" * alt for ref, alt in zip(reads.ref, reads.alt, strict=True))
+        lines = (
+            f"r\t0\t{contig}\t{position}\t60\t1M\t*\t0\t0\t{base}\tI\n"
+            for (contig, position), read in zip(places, bases, strict=True)
+            for base in read
+        )
+        (tmp_path / f"{name}.sam").write_text(head + "".join(lines))
+        bams3.convert(tmp_path / f"{name}.sam", tmp_path / f"{name}.bams3")
+    (tmp_path / "sites.vcf.gz").write_bytes(gzip.compress(world.vcf.read_bytes()))
+    page = (ROOT / "docs" / "identity.md").read_text()
+    (sheet,) = re.findall(r"is the sheet:\n\n(.*?)\n\n", page, re.DOTALL)
+    (tmp_path / "samples.tsv").write_text(f"{dedent(sheet)}\n")
+    whole, counts = re.findall(r"^```sh\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    (expected,) = re.findall(r"^```text\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    numbers = re.compile(r"-?\b\d[\d.]*")
+    printed = run(whole, "sh", tmp_path, commands)
+    assert numbers.sub("0", printed) == numbers.sub("0", expected)
+    assert "1 sample at 700 sites: no findings" in run(counts, "sh", tmp_path, commands)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pysam
 import pytest
+from engines import begin
 from peers import DATA
 
 import bams3
@@ -116,3 +117,8 @@ def test_examples_are_short_listed_and_tested() -> None:
     assert each_example(lambda name, lines: len(lines) < 40) == []
     assert each_example(lambda name, lines: f"[{name}]({name})" in readme) == []
     assert each_example(lambda name, lines: f'run("{name.removesuffix(".py")}"' in tests) == []
+
+
+def test_the_page_begins(engine_dataset: Path, commands: dict[str, str], tmp_path: Path) -> None:
+    begin("../../examples/README.md", tmp_path, engine_dataset, commands)
+    assert bams3.open(tmp_path / "NA12878.bams3").count("chr1") > 1000

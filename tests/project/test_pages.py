@@ -19,6 +19,8 @@ PAGES = [
     )
     for path in ROOT.glob(pattern)
 ]
+# Pages with commands that need more than this machine: an account of AWS, and Docker. The page says so.
+NEED_MORE = {"aws-batch.md"}
 CODE = re.compile(r"^ *```.*?^ *```|^    .*?$", re.MULTILINE | re.DOTALL)
 COMMENT = re.compile(r'^ *""".*?"""|^ */\*.*?\*/|^ *#[^\n]*', re.MULTILINE | re.DOTALL)
 PACKAGE = ROOT / "bams3" / "bams3"
@@ -31,6 +33,21 @@ def name_of(path: Path) -> str:
 @pytest.mark.parametrize("path", PAGES, ids=name_of)
 def test_a_page_begins_with_what_it_needs(path: Path) -> None:
     assert re.findall(r"^## .*", CODE.sub("", path.read_text()), re.MULTILINE)[0] == "## You need"
+
+
+@pytest.mark.parametrize("path", [ROOT / "README.md", *PAGES], ids=name_of)
+def test_commands_are_run(path: Path) -> None:
+    """By the tests that the page names, or else by one that names the page: tests/support/pages.py says how."""
+    blocks = re.findall(r"^(?:<!-- run by (.+) -->\n)?```(sh|python|bash)$", path.read_text(), re.MULTILINE)
+    tests = {file: file.read_text() for file in (ROOT / "tests").rglob("test_*.py") if file != Path(__file__)}
+    by = {file for file, text in tests.items() if path.name in text}
+    for named, language in blocks:
+        if language == "bash":
+            assert path.name in NEED_MORE
+        elif named:
+            assert {ROOT / test for test in named.split(" and ")} <= by
+        else:
+            assert by
 
 
 @pytest.mark.parametrize("path", PAGES, ids=name_of)

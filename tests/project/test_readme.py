@@ -61,7 +61,6 @@ def test_what_a_page_says_is_what_happens(
     variables = environment(tmp_path / "env", wheel, "")
     for block in blocks:
         if block.elsewhere:
-            assert all((ROOT / test).exists() for test in block.elsewhere.split(" and "))
             continue
         if asked := [match[1] for match in INSTALLS.finditer(block.code) if match[1]]:
             extras += asked
@@ -70,6 +69,10 @@ def test_what_a_page_says_is_what_happens(
         if "s3://bucket" in code:
             code = code.replace("s3://bucket", request.getfixturevalue("bucket"))
             variables |= {name: os.environ[name] for name in os.environ if name.startswith("AWS_")}
+        if "https://host" in code:
+            url, root = request.getfixturevalue("web_server")
+            shutil.copy(tmp_path / "NA12878.bam", root)
+            code = code.replace("https://host", url)
         if "~/bams3" in code:
             variables["HOME"] = str(tmp_path)
         before = files_of(tmp_path)

@@ -61,6 +61,9 @@ def slurm_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slurm]:
 def s3_at(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., None]:
     """Sets the environment for an S3 at a URL, and nothing of the user's."""
 
+    pytest.importorskip("boto3")
+    monkeypatch.setattr("botocore.session.create_loader", _shared_loader)
+
     def point(url: str, access_key: str = "tester", secret_key: str = "the-secret") -> None:
         for name in [name for name in os.environ if name.startswith(("AWS_", "BAMS3_"))]:
             if name != "BAMS3_TEST_DATA":
@@ -73,6 +76,14 @@ def s3_at(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., None
         monkeypatch.setattr("bams3.storage.requests.FIRST_PAUSE", 0.001)
 
     return point
+
+
+@cache
+def _shared_loader(folders: str | None = None) -> Any:
+    """Descriptions of services for all sessions of boto3: each would parse its own, for a quarter of a second."""
+    from botocore.loaders import Loader
+
+    return Loader(folders.split(os.pathsep) if folders else None)
 
 
 def s3_client() -> Any:

@@ -12,12 +12,9 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 from servers import free_port, process, script
-from servers.jars import class_path
+from servers.jars import SHORT, class_path  # containers do not inherit JAVA_TOOL_OPTIONS of conftest.py
 
 OPENED = "--add-opens=java.base/java.lang=ALL-UNNAMED"  # its libraries are older than Java 17
-SHORT = (
-    "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"  # containers do not inherit JAVA_TOOL_OPTIONS of conftest.py
-)
 _ADDRESSES = (
     "yarn.resourcemanager.address", "yarn.resourcemanager.scheduler.address",
     "yarn.resourcemanager.resource-tracker.address", "yarn.resourcemanager.admin.address",

@@ -63,9 +63,6 @@ def blockings(draw: st.DrawFn, raw: bytes, header: int, indexed: bool = False) -
 RAW = {head: raw_bam(head, 400) for head in HEADS}
 
 
-RAW = {head: raw_bam(head, 400) for head in HEADS}
-
-
 @given(head=st.sampled_from(HEADS), data=st.data())
 @settings(max_examples=40)
 def test_blocks_may_have_their_borders_anywhere(tmp_path_factory, head: int, data: st.DataObject) -> None:

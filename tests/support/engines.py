@@ -13,19 +13,30 @@ from typing import Any
 import pytest
 from servers import script
 
-PAGES = Path(__file__).parents[2] / "docs" / "engines"
+ROOT = Path(__file__).parents[2]
+PAGES = ROOT / "docs" / "engines"
 BAMS3 = [sys.executable, "-m", "bams3"]
 COVERAGE = ["--by", "1000", "--thresholds", "1,5", "--quantize", "0:1:4:"]
 
 
 @pytest.fixture(scope="session")
 def engine_dataset(simulate, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A dataset with 13 chunks of reads in pairs, the last of reads with no position; its BAM is beside it."""
+    """A dataset with 13 chunks of reads in pairs, the last of reads with no position; its BAM is beside it.
+
+    Also beside it is `bams3`, a checkout in which it stands for two of the samples that `make demo` leaves.
+    """
     from bams3 import convert
 
     directory = tmp_path_factory.mktemp("engine")
     simulate.cohort(directory, samples=1, genome=3_000_000, contigs=2, depth=2)
     convert(directory / "S1.bam", directory / "S1.bams3", chunk_size="256K")
+    checkout = directory / "bams3"
+    (checkout / "demo" / "results" / "datasets").mkdir(parents=True)
+    for sample in ("S1", "S2"):
+        (checkout / "demo" / "results" / "datasets" / f"{sample}.bams3").symlink_to(directory / "S1.bams3")
+    (checkout / "demo" / "data").symlink_to(directory)
+    for part in ("examples", "integrations"):
+        (checkout / part).symlink_to(ROOT / part)
     return directory / "S1.bams3"
 
 
@@ -55,11 +66,20 @@ def coverage_files(directory: Path) -> dict[str, bytes]:
 
 
 def commands_of(page: str, heading: str = "") -> list[str]:
-    """The blocks of code, of sh and python, below a heading of a page, or on all of it."""
-    text = (PAGES / page).read_text()
+    """The blocks of code, of sh and python, below a heading of a page, or on all of it after "You need"."""
+    text = (PAGES / page).read_text().partition("\n## You need\n")[2].partition("\n## ")[2]
     if heading:
-        text = re.split(r"^#+ ", text.partition(f"\n## {heading}\n")[2], flags=re.MULTILINE)[0]
+        text = (PAGES / page).read_text().partition(f"\n## {heading}\n")[2]
+        text = re.split(r"^#+ ", text, flags=re.MULTILINE)[0]
     return re.findall(r"^```(?:sh|python)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def begin(page: str, here: Path, dataset: Path, environment: dict[str, str]) -> None:
+    """Run in a directory what a page begins with, but for installing; `dataset` is `engine_dataset`."""
+    (block,) = commands_of(page, "You need")
+    code = re.sub("^pip install .*\n", "", block, flags=re.MULTILINE)
+    assert code != block
+    run_block(code, here, environment | {"HOME": str(dataset.parent)})
 
 
 def run_block(block: str, here: Path, environment: dict[str, str]) -> str:

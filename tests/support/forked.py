@@ -7,8 +7,11 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+_WORKFLOW = Path(__file__).parents[2] / "bams3" / "bams3" / "workflow"
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["snakemake.cli"])
+_FORKS.set_forkserver_preload(
+    ["snakemake.cli", *(f"bams3.workflow.{path.stem}" for path in sorted(_WORKFLOW.glob("[a-z]*.py")))]
+)
 
 
 def run_snakemake(

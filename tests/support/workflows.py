@@ -267,10 +267,6 @@ def below(prefix: str, folder: str) -> dict[str, bytes]:
     }
 
 
-def in_storage(prefix: str) -> list[str]:
-    return ["--default-storage-provider", "s3", "--default-storage-prefix", prefix]
-
-
 def aws() -> dict[str, str]:
     """What the environment says of S3."""
     return {name: value for name, value in os.environ.items() if name.startswith("AWS_")}

@@ -1,5 +1,7 @@
 """The profile `aws-batch` through Snakemake's plugin, on an AWS Batch whose jobs run, with no shared file system."""
 
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -7,10 +9,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from string import Template
 
 import pytest
+from pages import taken_by
 from peers import need
-from servers.batch import IMAGE, Batch, batch_with_snakemake
+from servers.batch import CREDENTIALS, IMAGE, Batch, batch_with_snakemake
 from workflows import CONFIG, COVERAGE, OF_THE_COHORT, PROCESS, below, checkout, run, write_sheet
 
 EVERYTHING = CONFIG | {
@@ -34,24 +38,28 @@ def aws(commands: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> I
 
 @pytest.fixture
 def lab(cohort: Path, aws: Batch, tmp_path: Path) -> Path:
-    """A checkout of the workflow, whose samples are in s3://lab."""
-    named = {"samples": "s3://lab/cohort/samples.tsv", "genotype": {"manifest": "s3://lab/cohort/loci.tsv"}}
+    """A checkout of the workflow, whose samples are in s3://bucket."""
+    named = {
+        "samples": "s3://bucket/cohort/samples.tsv",
+        "genotype": {"manifest": "s3://bucket/cohort/loci.tsv"},
+    }
     folder = checkout(tmp_path / "lab", EVERYTHING | named)
     write_sheet(folder, ("S1", "S1.bam"))
     s3 = aws.client("s3")
-    s3.create_bucket(Bucket="lab")
+    s3.create_bucket(Bucket="bucket")
     for name in INPUTS:
-        s3.upload_file(str(cohort / name), "lab", f"cohort/{name}")
-    s3.upload_file(str(folder / "samples.tsv"), "lab", "cohort/samples.tsv")
+        s3.upload_file(str(cohort / name), "bucket", f"cohort/{name}")
+    s3.upload_file(str(folder / "samples.tsv"), "bucket", "cohort/samples.tsv")
     return folder
 
 
-def command(*arguments: str) -> list[str]:
-    """Snakemake as docs/aws-batch.md has it."""
-    return [
-        sys.executable, "-m", "snakemake", "--profile", "profiles/aws-batch", "--container-image", IMAGE,
-        "--default-storage-prefix", "s3://lab/cohort", *arguments,
-    ]  # fmt: skip
+def command(page: str, *arguments: str) -> list[str]:
+    """Snakemake as a page has it, with the image of the tests; and arguments."""
+    code = "".join(taken_by(__file__, page)).replace("\\\n", "")
+    (line,) = re.findall("^snakemake --profile profiles/aws-batch.*", code, re.MULTILINE)
+    variables = {"AWS_DEFAULT_REGION": CREDENTIALS["AWS_DEFAULT_REGION"], "BUCKET": "bucket", "IMAGE": IMAGE}
+    words = shlex.split(Template(line).substitute(variables).replace(" IMAGE ", f" {IMAGE} "))
+    return [sys.executable, "-m", *words, *arguments]
 
 
 def jobs(aws: Batch, rule: str, *statuses: str) -> list[str]:
@@ -71,13 +79,14 @@ def started(
 ) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A run, and the id of a job of a rule that runs by now."""
     child = subprocess.Popen(
-        command(), cwd=lab, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        command("docs/aws-batch.md"), cwd=lab, env=environment, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored in what a shell starts with &
     )  # fmt: skip
     try:
         while not (running := jobs(aws, rule, "RUNNING")):
             assert child.poll() is None, child.communicate()[0]
-            time.sleep(0.05)
+            time.sleep(0.3)
         yield child, running[0]
     finally:
         child.kill()
@@ -91,18 +100,18 @@ def test_a_run_with_everything_that_may_happen_to_it(
     for name, value in aws.environment.items():
         monkeypatch.setenv(name, value)
     environment = commands | aws.environment
-    short = command("--aws-batch-task-timeout", "1", "--retries", "0")
+    short = command("README.md", "--aws-batch-task-timeout", "1", "--retries", "0")
     failed = subprocess.run(short, cwd=lab, env=environment, capture_output=True, text=True)
     assert failed.returncode == 1
     assert "Job attempt duration exceeded timeout" in failed.stdout + failed.stderr
-    assert set(below("s3://lab/cohort", "results")) == set()
+    assert set(below("s3://bucket/cohort", "results")) == set()
 
     with started(lab, aws, environment, "convert_batch") as (child, _):
         child.send_signal(signal.SIGINT)
         said = child.communicate()[0]
         assert child.returncode == 1, said
     while jobs(aws, "", *UNFINISHED):  # a job ends soon after it has been told to
-        time.sleep(0.05)
+        time.sleep(0.3)
     assert jobs(aws, "convert_batch", "SUCCEEDED") == []
 
     with started(lab, aws, environment, "convert_batch") as (child, job):
@@ -114,4 +123,4 @@ def test_a_run_with_everything_that_may_happen_to_it(
 
     write_sheet(project, ("S1", "S1.bam"))
     run(project, commands, EVERYTHING)
-    assert below("s3://lab/cohort", "results") == below(str(project), "results")
+    assert below("s3://bucket/cohort", "results") == below(str(project), "results")

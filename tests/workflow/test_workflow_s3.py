@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 from bams3.storage import open_storage
+from pages import taken_by
 from workflows import (
     CONFIG,
     CONVERTS,
@@ -22,7 +24,6 @@ from workflows import (
     SNAKEFILE,
     aws,
     below,
-    in_storage,
     run,
     snakemake,
     write_sheet,
@@ -40,6 +41,15 @@ JOBS = CONVERTS | {
     "write_bigwig": 2, "count_alleles": 2, "gather_alleles": 1, "cohort_regions": 1, "read_stats": 2,
     "measure_regions": 2, "cohort_matrices": 1, "cohort_qc": 1, "cohort_page": 1,
 }  # fmt: skip
+
+
+PAGE = "".join(taken_by(__file__, "docs/object-storage.md"))
+
+
+def in_storage(prefix: str) -> list[str]:
+    """The options of the page for all in object storage: those after the profile, with another prefix."""
+    command = PAGE.partition("snakemake --profile profiles/local ")[2].replace("s3://bucket/cohort", prefix)
+    return [word for word in shlex.split(command) if word.strip()]
 
 
 @pytest.fixture
@@ -70,7 +80,7 @@ def planned(
     directory: Path, environment: dict[str, str], config: dict[str, Any], *options: str
 ) -> dict[str, int]:
     """How many jobs of each rule a run with these options would have; targets are left out."""
-    dry = snakemake(directory, environment, config, "--dry-run", *options)
+    dry = snakemake(directory, environment, EVERYTHING, "--dry-run", *options)
     assert dry.returncode == 0, dry.stdout + dry.stderr
     table = re.search(r"Job stats:\njob +count\n[- ]+\n(.*?)\n\n", dry.stdout + dry.stderr, re.DOTALL)
     jobs = {} if table is None else {name: int(count) for name, count in map(str.split, table[1].split("\n"))}
@@ -85,25 +95,24 @@ def test_everything_in_object_storage(
 ) -> None:
     """Killed, gone on with, and in the end what the same run on files gives; nothing of a dataset is on disk."""
     environment = commands | aws()
-    config = EVERYTHING | {"samples": f"{stored}/samples.tsv"}
     here = tmp_path / "here"
     (here / "config").mkdir(parents=True)
-    assert planned(here, environment, config, *in_storage(stored)) == JOBS
+    assert planned(here, environment, EVERYTHING, *in_storage(stored)) == JOBS
 
     kill_when(here, environment, stored, lambda names: any("/_parts/0" in name for name in names))
     assert not any("coverage/S1.mosdepth" in path for path in below(stored, "results"))
-    run(here, environment, config, *in_storage(stored), "--unlock")
-    copied = run(here, environment, config, *in_storage(stored))
+    run(here, environment, EVERYTHING, *in_storage(stored), "--unlock")
+    copied = run(here, environment, EVERYTHING, *in_storage(stored))
     assert f"Storing in storage: {stored}/results/query/S1.bam\n" in copied
     assert not re.search(r" storage: \S+(\.bams3/|cohort/S\d\.bam)", copied)
-    assert planned(here, environment, config, *in_storage(stored)) == {}
+    assert planned(here, environment, EVERYTHING, *in_storage(stored)) == {}
 
     run(inputs, commands, EVERYTHING)
     assert below(stored, "results") == below(str(inputs), "results")
     assert len(below(stored, "results/datasets")) == 2 * (4 + 3)
 
     open_storage(stored).put("S2.bam", (inputs / "S2.bam").read_bytes())
-    again = planned(here, environment, config, *in_storage(stored))
+    again = planned(here, environment, EVERYTHING, *in_storage(stored))
     assert again == {name: -(-count // 2) for name, count in JOBS.items() if name != "cohort_regions"}
 
 
@@ -123,8 +132,7 @@ def test_what_is_missing_is_one_clear_line(
     message: str,
 ) -> None:
     open_storage(stored).delete(removed)
-    config = EVERYTHING | {"samples": f"{stored}/samples.tsv"}
-    failed = snakemake(tmp_path, commands | aws(), config, "--dry-run", *in_storage(stored))
+    failed = snakemake(tmp_path, commands | aws(), EVERYTHING, "--dry-run", *in_storage(stored))
     shown = (failed.stdout + failed.stderr).splitlines()
     assert failed.returncode != 0
     assert any(message.format(stored) in line for line in shown), shown
@@ -143,7 +151,7 @@ def kill_when(
         )  # fmt: skip
     storage = open_storage(prefix)
     while not reached(list(storage.list("results"))):
-        time.sleep(0.02)
+        time.sleep(0.1)
         assert child.poll() is None, (here / "killed.log").read_text()
     os.killpg(child.pid, signal.SIGKILL)
     child.wait()

@@ -8,14 +8,28 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pages import taken_by
 from servers import script
 from servers.slurm import Slurm
-from workflows import CONFIG, COVERAGE, OF_THE_COHORT, ROOT, SNAKEFILE, WINDOWS, configure, run
+from workflows import (
+    CONFIG,
+    COVERAGE,
+    OF_THE_COHORT,
+    ROOT,
+    WINDOWS,
+    configure,
+    planned,
+    run,
+    write_sheet,
+)
+
+import bams3
 
 # On one chunk of one sample: more memory than its first job has, less than its second.
 GREEDY = """\
@@ -29,6 +43,15 @@ STAGES = CONFIG | {"convert": WINDOWS | {"chunks_per_batch": 4}} | PER_SAMPLE | 
 MEMORY = "process_batch:mem_mb=500 * attempt"
 CONVERTS = {f"convert_batch/S{sample}_00000{batch}-of-000002" for sample in (1, 2) for batch in (1, 2)}
 MERGES = {"merge_parts/S1", "merge_parts/S2"}
+FIRST = ("S1", "S1.bam")
+# The commands of the page; that of README.md is one of them.
+DRY_RUN, RUN, CANCEL, UNLOCK, AGAIN = (
+    [sys.executable, "-m", *words] if words[0] == "snakemake" else words
+    for code in taken_by(__file__, "docs/slurm.md")
+    for words in (line.partition("#")[0].split() for line in code.splitlines())
+)
+assert RUN == AGAIN
+assert " ".join(["\nsnakemake", *RUN[3:], "# or:\n"]) in "".join(taken_by(__file__, "README.md"))
 
 
 class Cohort:
@@ -40,6 +63,8 @@ class Cohort:
         self.held = directory / "held"
         self._log = directory / "snakemake.log"
         self._logs = directory / "logs" / "slurm"
+        for part in ("workflow", "profiles"):
+            (directory / part).symlink_to(ROOT / part)
         waiting = directory / "bin" / "bams3"
         waiting.parent.mkdir()
         script(
@@ -54,15 +79,7 @@ class Cohort:
         """Begins a run. It looks at its jobs every second; their logs are kept, since they tell which job was which."""
         configure(self.directory, config)
         command = [
-            sys.executable,
-            "-m",
-            "snakemake",
-            "-s",
-            SNAKEFILE,
-            "--profile",
-            ROOT / "profiles" / "slurm",
-        ]
-        command += [
+            *RUN,
             "--slurm-init-seconds-before-status-checks",
             "1",
             "--slurm-keep-successful-logs",
@@ -70,10 +87,17 @@ class Cohort:
         ]
         with self._log.open("wb") as log:
             self.child = subprocess.Popen(
-                [*map(str, command)], cwd=self.directory, env=self.environment, stdout=log, stderr=log,
+                command, cwd=self.directory, env=self.environment, stdout=log, stderr=log,
                 start_new_session=True,
                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's & ignores it
             )  # fmt: skip
+
+    def plan(self) -> str:
+        """What Snakemake prints of a dry run."""
+        done = subprocess.run(
+            DRY_RUN, cwd=self.directory, env=self.environment, check=True, capture_output=True, text=True
+        )
+        return done.stdout
 
     def kill(self) -> str:
         """Kills Snakemake, not its jobs; their name."""
@@ -87,8 +111,7 @@ class Cohort:
         self._ends_with(1)
 
     def unlock(self) -> None:
-        command = [sys.executable, "-m", "snakemake", "-s", SNAKEFILE, "--unlock"]
-        subprocess.run([*map(str, command)], cwd=self.directory, check=True, capture_output=True)
+        subprocess.run(UNLOCK, cwd=self.directory, check=True, capture_output=True)
 
     def succeeds(self) -> None:
         self._ends_with(0)
@@ -105,7 +128,7 @@ class Cohort:
         while not reached():
             assert self.child.poll() == code, self._log.read_text()
             assert time.monotonic() < deadline, self._log.read_text()
-            time.sleep(0.1)
+            time.sleep(0.5)
 
     def jobs(self) -> dict[str, str]:
         """`rule/wildcards` of every job of this directory, by its id in order of submission."""
@@ -130,7 +153,7 @@ class Cohort:
 
 @pytest.fixture
 def on_slurm(project: Path, slurm_cluster: Slurm, commands: dict[str, str]) -> Iterator[Cohort]:
-    """A cohort of two samples of two batches, to be run on a cluster; whose jobs and nodes are as before afterwards."""
+    """Two samples of two batches, to be run on a cluster, whose jobs and nodes are as before afterwards."""
     cohort = Cohort(project, slurm_cluster, commands)
     yield cohort
     if cohort.child.poll() is None:
@@ -142,8 +165,9 @@ def on_slurm(project: Path, slurm_cluster: Slurm, commands: dict[str, str]) -> I
 def results(
     cohort: Path, commands: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, bytes]:
-    """The same cohort's results on this machine."""
+    """Results of the first sample on this machine."""
     directory = Path(shutil.copytree(cohort, tmp_path_factory.mktemp("local") / "project"))
+    write_sheet(directory, FIRST)
     run(directory, commands, STAGES)
     return contents(directory)
 
@@ -160,21 +184,32 @@ def contents(directory: Path) -> dict[str, bytes]:
     }
 
 
-def datasets(results: dict[str, bytes]) -> dict[str, bytes]:
-    return {path: data for path, data in results.items() if path.startswith("datasets/")}
+@pytest.fixture(scope="module")
+def datasets(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The datasets of both samples, as one process writes them."""
+    directory = tmp_path_factory.mktemp("datasets")
+    for sample in ("S1", "S2"):
+        target = directory / "results" / "datasets" / f"{sample}.bams3"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        bams3.convert(cohort / f"{sample}.bam", target, chunk_size=WINDOWS["chunk_size"])
+    return contents(directory)
 
 
-def test_a_cohort(on_slurm: Cohort, results: dict[str, bytes]):
+def test_every_rule(on_slurm: Cohort, results: dict[str, bytes]):
     """Each job runs once, on the partition and with the memory that it should; one that takes too much has more."""
+    write_sheet(on_slurm.directory, FIRST)
+    jobs = planned(on_slurm.directory, STAGES)
+    said = on_slurm.plan()
+    assert all(re.search(rf"^{rule} +{count}$", said, re.MULTILINE) for rule, count in jobs.items())
     on_slurm.start(
         STAGES, "--set-resources", MEMORY, "merge_parts:slurm_partition=short", "merge_parts:runtime=10"
     )
     on_slurm.succeeds()
     assert contents(on_slurm.directory) == results
     ended = on_slurm.ended()
+    assert Counter(name.partition("/")[0] for name in ended) == jobs
     assert ended.pop("process_batch/S1_000001-of-000001") == ["FAILED", "COMPLETED"]
     assert set(map(tuple, ended.values())) == {("COMPLETED",)}
-    assert len(ended) == 2 * (1 + 1 + 1 + 1 + 1) + 1 + (2 + 1) + (2 * 2 + 1 + 3) + (1 + 1) + (1 + 1) + (2 + 1)
     for job, partition, minutes in (
         ("merge_parts/S1", "short", "10"),
         ("convert_batch/S1_000001-of-000001", "main", "60"),
@@ -188,7 +223,7 @@ def test_a_cohort(on_slurm: Cohort, results: dict[str, bytes]):
     assert memory == ["500", "1000"]
 
 
-def test_jobs_and_nodes_that_are_lost(on_slurm: Cohort, results: dict[str, bytes]):
+def test_jobs_and_nodes_that_are_lost(on_slurm: Cohort, datasets: dict[str, bytes]):
     """A job that was cancelled and those of a node that failed run again, elsewhere; a drained node's go on."""
     on_slurm.held.write_text("convert\n")
     on_slurm.start(CONFIG)
@@ -202,7 +237,7 @@ def test_jobs_and_nodes_that_are_lost(on_slurm: Cohort, results: dict[str, bytes
     on_slurm.cluster("scancel", on_slurm.running()[cancelled][0])
     on_slurm.held.unlink()
     on_slurm.succeeds()
-    assert contents(on_slurm.directory) == datasets(results)
+    assert contents(on_slurm.directory) == datasets
     expected = {name: ["COMPLETED"] for name in (kept, *MERGES)}
     expected |= {cancelled: ["CANCELLED", "COMPLETED"]} | {name: ["NODE_FAIL", "COMPLETED"] for name in lost}
     assert on_slurm.ended() == expected
@@ -211,7 +246,7 @@ def test_jobs_and_nodes_that_are_lost(on_slurm: Cohort, results: dict[str, bytes
     assert drained not in {where[-1] for where in used.values()}
 
 
-def test_snakemake_is_interrupted_and_killed(on_slurm: Cohort, results: dict[str, bytes]):
+def test_snakemake_is_interrupted_and_killed(on_slurm: Cohort, datasets: dict[str, bytes]):
     """Ctrl-C cancels its jobs; killed, it leaves them behind, to be cancelled. What had ended does not run again."""
     on_slurm.held.write_text("convert\n")
     on_slurm.start(CONFIG)
@@ -224,11 +259,13 @@ def test_snakemake_is_interrupted_and_killed(on_slurm: Cohort, results: dict[str
     done = {"convert_batch/S1_000001-of-000002", "convert_batch/S1_000002-of-000002", "merge_parts/S1"}
     on_slurm.wait_until(lambda: all(on_slurm.ended().get(name, [])[-1:] == ["COMPLETED"] for name in done))
     on_slurm.wait_until(lambda: set(on_slurm.running()) == CONVERTS - done)
-    on_slurm.cluster("scancel", "--name", on_slurm.kill())
+    name = on_slurm.kill()
+    on_slurm.cluster(*(name if word == "bams3_…" else word for word in CANCEL))
+    assert name.startswith("bams3_")
     on_slurm.held.unlink()
     on_slurm.unlock()
     on_slurm.start(CONFIG)
     on_slurm.succeeds()
-    assert contents(on_slurm.directory) == datasets(results)
+    assert contents(on_slurm.directory) == datasets
     expected = {name: ["CANCELLED"] * (1 + (name not in done)) + ["COMPLETED"] for name in CONVERTS}
     assert on_slurm.ended() == expected | {name: ["COMPLETED"] for name in MERGES}

@@ -78,7 +78,7 @@ def _serving(serve: Serve, end: Callable[[], None]) -> Iterator[int]:
         os.close(hold)
     if ended and status:
         raise ChildProcessError(
-            "the process that serves files was killed, so that they could not be read to the end"
+            "the process that serves files was killed, so they could not be read to the end"
         )
 
 

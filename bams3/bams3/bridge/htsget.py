@@ -85,7 +85,7 @@ def of_body(body: bytes) -> Query:
     if not isinstance(given, dict):
         raise HtsgetError("InvalidInput", "the body is not a JSON object")
     if wrong := given.keys() & set(_WHERE):
-        raise HtsgetError("InvalidInput", f"{min(wrong)} belongs into an object in the array regions")
+        raise HtsgetError("InvalidInput", f"{min(wrong)} belongs in an object of the array regions")
     for name in ("format", "class"):
         if not isinstance(given.get(name, ""), str):
             raise HtsgetError("InvalidInput", f"{name} is not a string")

@@ -216,7 +216,7 @@ async def _body(request: Request) -> bytes:
         async for portion in request.stream():
             body += portion
             if len(body) > LARGEST_BODY:
-                raise HtsgetError("PayloadTooLarge", f"the body may have {LARGEST_BODY} bytes")
+                raise HtsgetError("PayloadTooLarge", f"the body may have at most {LARGEST_BODY} bytes")
         return body
     raise HtsgetError("InvalidInput", f"the body took longer than {PATIENCE:.0f} s")
 

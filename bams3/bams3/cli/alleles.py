@@ -40,7 +40,7 @@ def run(command: str, argv: list[str]) -> int:
     )  # fmt: skip
     options.add_argument(
         "-O", "--output-type", choices="vzbu", dest="output_type",
-        help="the same in letters of bcftools: VCF (v, z: bgzipped) or BCF (b, u: uncompressed)",
+        help="the same, by bcftools' letters: VCF (v, z: bgzipped) or BCF (b, u: uncompressed)",
     )  # fmt: skip
     options.add_argument(
         "--strands", action="store_true", help="in the table, or in Parquet, count each strand by itself"

@@ -92,7 +92,7 @@ def _options() -> argparse.ArgumentParser:
     switch("-C", "--check-cigar", help="print a sum of mapping qualities and CIGARs, too")
     switch("-M", "--check-mate", help="print a sum of mates' positions and template lengths, too")
     switch("-q", "--show-qc", help="print lines for reads that passed and that failed QC, too")
-    switch("-v", "--verbose", help="print lines of no reads, too")
+    switch("-v", "--verbose", help="print lines that count 0 reads, too")
     switch("-T", "--tabs", help="separate columns by tabs")
     switch("-B", "--bamseqchksum", help="print in the format of bamseqchksum")
     options.add_argument(

@@ -85,7 +85,7 @@ def _convert_options() -> ArgumentParser:
     _add_sort(options.add_argument_group("reads in another order (docs/from-the-aligner.md)"))
     add_markdup(options)
     add_existing(
-        options.add_argument_group("a dataset that is there"),
+        options.add_argument_group("a dataset that exists already"),
         "replace it: in object storage at once, on a file system when the new one is complete, so both need space; "
         "with --batch or --window, convert that part again",
         "continue an interrupted conversion",
@@ -112,16 +112,16 @@ def _add_sort(options: Options) -> None:
     )
     options.add_argument(
         "--fixmate", action="store_true",
-        help="with --sort, for what an aligner prints: write into reads what is known of mates, as samtools fixmate -m",
+        help="with --sort, for the output of an aligner: fill in the fields on mates, as samtools fixmate -m does",
     )  # fmt: skip
     options.add_argument(
         "--memory", metavar="SIZE",
-        help="with --sort: memory for reads that wait, such as 4G; others wait on disk (default: a quarter of it)",
+        help="with --sort: memory for sorting, such as 4G; more reads go to disk (default: a quarter of the memory)",
     )  # fmt: skip
     options.add_argument(
         "--tmp-dir",
         metavar="DIR",
-        help="with --sort or --mark-supplementary: the folder for what waits on disk (default: $TMPDIR, or /tmp)",
+        help="with --sort or --mark-supplementary: the folder for temporary files (default: $TMPDIR, or /tmp)",
     )
 
 

@@ -11,7 +11,7 @@ _EXAMPLE = """\
   bams3 fastq -o pairs.fq -s single.fq NA12878.bams3 chr20:1M-2M
   bams3 fastq NA12878.bams3 chrM | bwa mem -p ref.fa -
 
-order: that of samtools collate, so mates are together, and pairs shuffled, as aligners want them. The reads wait for
+order: that of samtools collate: mates are together, and pairs are shuffled, as aligners expect. The reads wait for
 their mates in temporary files, in TMPDIR; about a million of them are in memory at a time."""
 
 _FILES = {

@@ -83,30 +83,30 @@ def add_markdup(options: ArgumentParser) -> None:
 
 _SWITCHES = (
     ("-r", "--remove-duplicates", "leave duplicates out instead of marking them"),
-    ("-c", "--clear-duplicates", "forget what earlier programs marked as duplicates"),
+    ("-c", "--clear-duplicates", "remove the marks of earlier programs first"),
     (
         "-S",
         "--mark-supplementary",
-        "mark other alignments of a duplicate, and its unmapped mate, too; all reads wait on disk until the end",
+        "mark other alignments of a duplicate, and its unmapped mate, too; this keeps all reads on disk until the end",
     ),
     ("", "--include-fails", "compare reads that failed quality checks, too"),
     ("", "--use-read-groups", "duplicates must be of the same read group"),
     ("", "--no-multi-dup", "do not compare the duplicates of a read with each other"),
-    ("-t", "--duplicate-of", "note in the tag do which read a read is a duplicate of"),
-    ("", "--duplicate-count", "note in the tag dc how many reads a read stands for"),
+    ("-t", "--duplicate-of", "write to the tag do the name of the read that a read duplicates"),
+    ("", "--duplicate-count", "write to the tag dc how many reads a read stands for"),
 )
 _VALUES: tuple[tuple[str, str, dict[str, Any], str], ...] = (
     ("-m", "--markdup-mode", {"choices": ("t", "s"), "metavar": "t|s"},
      "compare the ends of templates (t, the default), or where the sequences of reads begin (s)"),
     ("-l", "--max-read-length", {"type": int, "metavar": "N"}, "length of the longest read (default: 300)"),
     ("-d", "--optical-distance", {"type": int, "metavar": "N"},
-     "note in the tag dt which duplicates were read this near each other on the flow cell (SQ; others: LB)"),
+     "write to the tag dt which duplicates are at most N apart on the flow cell (SQ), and which are not (LB)"),
     ("", "--read-coords", {"metavar": "REGEX"},
-     "where names have the coordinates for that: an expression with groups (default: Illumina's names)"),
+     "regular expression whose groups are the coordinates in a name (default: Illumina's names)"),
     ("", "--coords-order", {"choices": ORDERS, "metavar": "txy|xy|..."},
      "what the groups are: x, y, and a part that must be equal (t); default: txy"),
     ("-f", "--markdup-stats", {"metavar": "FILE"},
-     "write how many duplicates of which kind there are (.json: as JSON)"),
+     "write the numbers of duplicates of each kind (.json: as JSON)"),
 )  # fmt: skip
 _BARCODES: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("--barcode-tag", {"metavar": "TAG"}, "duplicates must have the same value of this tag"),

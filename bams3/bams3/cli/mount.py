@@ -28,7 +28,7 @@ def run(command: str, argv: list[str]) -> int:
     options.add_argument(
         "mountpoint", metavar="MOUNTPOINT", help="an empty folder, or a new one, which is removed at the end"
     )
-    add_decoding(options, "512, or half of what there is")
+    add_decoding(options, "512, or half of the available memory if that is less")
     add_help(options)
     end = argv.index("--") if "--" in argv else len(argv)
     args = options.parse_args(argv[:end])

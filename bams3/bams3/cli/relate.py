@@ -12,7 +12,7 @@ _EXAMPLE = """\
   bams3 relate --sites common.vcf.gz -o cohort --samples samples.tsv NA12878.bams3 NA12891.bams3 NA12892.bams3
   bams3 relate --sites common.vcf.gz --count -o NA12878.counts NA12878.bams3     # one sample by itself
   bams3 relate --sites common.vcf.gz -o cohort *.counts
-output: what is found, a line each, the gravest first; PREFIX.pairs.tsv, PREFIX.samples.tsv, PREFIX.findings.tsv
+output: the findings, one per line, the most severe first; PREFIX.pairs.tsv, PREFIX.samples.tsv, PREFIX.findings.tsv
 (docs/identity.md)"""
 
 
@@ -36,10 +36,10 @@ def run(command: str, argv: list[str]) -> int:
     )  # fmt: skip
     options.add_argument(
         "--samples", dest="sheet", metavar="SHEET",
-        help="table with the columns sample, and subject, sex, father, mother: what the samples are compared with",
+        help="table of what is expected, with the columns sample, and subject, sex, father, mother",
     )  # fmt: skip
     options.add_argument(
-        "-o", "--output", metavar="PREFIX", help="how the names of the tables begin (default: relate)"
+        "-o", "--output", metavar="PREFIX", help="prefix of the names of the tables (default: relate)"
     )
     options.add_argument(
         "--count", action="store_true",

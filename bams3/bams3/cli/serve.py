@@ -57,7 +57,7 @@ def run(command: str, argv: list[str]) -> int:
         help="offer the bigWig file NAME.bw of this folder or prefix with the dataset NAME, such as results/coverage "
         "of the workflow",
     )  # fmt: skip
-    add_decoding(options, "a quarter of what there is, from 512 to 4096, but at most half")
+    add_decoding(options, "a quarter of the available memory, from 512 to 4096, but at most half of it")
     add_help(options)
     args = options.parse_args(argv)
     if args.public and args.tokens:

@@ -31,7 +31,9 @@ class WrappedSource:
         return self._source.once
 
     def window(self, reference_id: int, start: int, end: int, mapper: Mapper = map) -> Iterator[RecordBlock]:
-        raise SourceError(f"{self.path}: what is changed on its way can't be read by window")
+        raise SourceError(
+            f"{self.path}: an input whose records are changed as they are read can't be read by window"
+        )
 
     def unplaced(self, mapper: Mapper = map) -> Iterator[RecordBlock]:
         return self.window(-1, 0, 0, mapper)

@@ -27,7 +27,7 @@ def _appear_new(temporary: str, target: str) -> None:
             # A file system without hard links: two simultaneous writers may both succeed.
             os.replace(temporary, target)
             return
-    raise FileExistsError(errno.EEXIST, "another writer has made it", target)
+    raise FileExistsError(errno.EEXIST, "another writer created it first", target)
 
 
 def open_regular(path: str) -> BinaryIO:
@@ -69,7 +69,7 @@ class LocalStorage:
         with self._reading(path) as file:
             size = os.fstat(file.fileno()).st_size
             if size > LARGEST:
-                raise OSError(errno.EFBIG, f"{size} bytes, which is larger than it can be", self._file(path))
+                raise OSError(errno.EFBIG, f"{size} bytes, more than such a file can have", self._file(path))
             return file.read()
 
     def get_range(self, path: str, start: int, length: int) -> bytes:

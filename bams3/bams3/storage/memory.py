@@ -53,5 +53,5 @@ def of_file(file: Any, name: str) -> MemoryObject:
     """Read an open binary file to its end. Raises OSError if it has more than LARGEST bytes."""
     data = file.read(LARGEST + 1)
     if len(data) > LARGEST:
-        raise OSError(errno.EFBIG, f"more than {LARGEST} bytes, which is larger than it can be", name)
+        raise OSError(errno.EFBIG, f"more than {LARGEST} bytes, more than such a file can have", name)
     return MemoryObject(name, data)

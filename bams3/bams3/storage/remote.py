@@ -151,7 +151,7 @@ class RemoteStorage:
             unconditional = fault.status == 501
         # A store without conditional writes: existing objects are found, but two simultaneous writers may both succeed.
         if not unconditional or self.exists(path):
-            raise FileExistsError(errno.EEXIST, "another writer has made it", self.name(path))
+            raise FileExistsError(errno.EEXIST, "another writer created it first", self.name(path))
         self.put(path, data)
 
     def put_over(self, path: str, old: bytes, data: bytes, *, on_condition: bool) -> None:
@@ -283,7 +283,7 @@ class RemoteStorage:
         def request(store: Any) -> tuple[memoryview, Any]:
             result = obstore.get(store, key, options=options)
             if not span and result.meta["size"] > LARGEST:
-                raise RequestError("large", f"{result.meta['size']} bytes, which is larger than it can be")
+                raise RequestError("large", f"{result.meta['size']} bytes, more than such an object can have")
             data, (first, end) = memoryview(result.bytes()), result.range
             if len(data) != end - first:
                 raise RequestError("short", f"{len(data)} bytes instead of {end - first}", passing=True)

@@ -1,23 +1,17 @@
-"""Python imports this when it starts in the environment of a job: pandas is loaded when it is first used.
+"""Python imports this when it starts in the environment of a job: Snakemake there does without pandas.
 
 Snakemake imports the plugins of all executors when it starts, and SLURM's imports pandas, for a report that no test
-asks for. That is a quarter of a start, and a run of the tests has hundreds.
+asks for. If there is a pandas, Snakemake also asks of each parameter of a job whether it is a table of it. That is a
+third of a start, and a run of the tests has hundreds. What a job runs, has pandas as it is.
 """
 
 import sys
-from importlib.machinery import ModuleSpec, PathFinder
-from importlib.util import LazyLoader
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 
-
-class Later:
-    """A finder of pandas alone."""
-
-    @staticmethod
-    def find_spec(name: str, *_: object) -> ModuleSpec | None:
-        spec = PathFinder.find_spec(name) if name == "pandas" else None
-        if spec and spec.loader:
-            spec.loader = LazyLoader(spec.loader)
-        return spec
-
-
-sys.meta_path.insert(0, Later)
+if sys.orig_argv[1:3] == ["-m", "snakemake"]:
+    pandas = ModuleType("pandas")
+    pandas.__spec__ = ModuleSpec("pandas", None)
+    for name in ("DataFrame", "Series", "Index"):
+        setattr(pandas, name, type(name, (), {}))
+    sys.modules["pandas"] = pandas
