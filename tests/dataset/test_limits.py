@@ -39,13 +39,17 @@ def refused(*words: object) -> str:
     return run.stderr
 
 
-def done(*words: object) -> str:
-    """What a command says on standard output."""
+def done(*words: object, given: bytes = b"") -> str:
+    """What a command says on standard output. `given`: its standard input, a pipe."""
     run = subprocess.run(
-        [sys.executable, "-c", START, *map(str, words)], capture_output=True, text=True, timeout=600
+        [sys.executable, "-c", START, *map(str, words)], capture_output=True, input=given, timeout=600
     )
-    assert (run.returncode, run.stderr) == (0, "")
-    return run.stdout
+    assert (run.returncode, run.stderr) == (0, b"")
+    return run.stdout.decode()
+
+
+def test_a_small_chunk_through_a_pipe_takes_little_memory(made: Path) -> None:
+    assert done("query", "-c", "-", given=(made / "t" / CHUNK).read_bytes()) == "99\n"
 
 
 def bomb(size: int, fill: bytes = b"\0") -> bytes:

@@ -19,7 +19,6 @@ import logging
 import os
 import re
 import sys
-import time
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext, suppress
 from functools import partial
@@ -65,15 +64,15 @@ def main() -> int:
         print(what or "no failure")
         return bool(what)
     begin(given.folder / "corpus", names, given.seeds)
-    inputs, failures, started = 0, 0, time.monotonic()
+    inputs, failures, used = 0, 0, 0.0
     for name in names * given.rounds:
-        read, failed = turn(name, given.seconds, given.folder)
-        inputs, failures = inputs + read, failures + failed
-        print(f"{name:10} {read:>12,} inputs{', FAILED: see ' + str(log_of(given.folder, name)) if failed else ''}",
-              flush=True)  # fmt: skip
+        read, cpu, failed = turn(name, given.seconds, given.folder)
+        inputs, failures, used = inputs + read, failures + failed, used + cpu
+        print(f"{name:10} {read:>12,} inputs, {read / cpu:>8,.0f} in a CPU-second"
+              f"{', FAILED: see ' + str(log_of(given.folder, name)) if failed else ''}", flush=True)  # fmt: skip
     if blocks := counter():
         print(f"{blocks.contents.value:,} blocks of the kernels ran")
-    print(f"{inputs:,} inputs in {time.monotonic() - started:.0f} s, {failures} failures")
+    print(f"{inputs:,} inputs in {used:.0f} CPU-seconds, {failures} failures")
     return bool(failures)
 
 
@@ -96,9 +95,9 @@ def log_of(folder: Path, name: str) -> Path:
     return folder / f"{name}.log"
 
 
-def turn(name: str, seconds: int, folder: Path) -> tuple[int, bool]:
-    """Let a parser read inputs in a process of its own, since libFuzzer ends the process. Returns their number, and
-    whether one failed."""
+def turn(name: str, seconds: int, folder: Path) -> tuple[int, float, bool]:
+    """Let a parser read inputs in a process of its own, since libFuzzer ends the process. Returns their number, the
+    CPU time, and whether one failed."""
     said = folder / f"{name}.now"
     child = os.fork()
     if not child:
@@ -111,10 +110,11 @@ def turn(name: str, seconds: int, folder: Path) -> tuple[int, bool]:
             str(folder / "corpus" / name),
         )
         fuzz(READS[name], (*OPTIONS, *words))
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    _, status, usage = os.wait4(child, 0)
+    code = os.waitstatus_to_exitcode(status)
     executed = EXECUTED.search(said.read_text(errors="replace"))
     said.rename(log_of(folder, name)) if code else said.unlink()
-    return int(executed[1]) if executed else 0, bool(code)
+    return int(executed[1]) if executed else 0, usage.ru_utime + usage.ru_stime, bool(code)
 
 
 def fuzz(read: Callable[[bytes], object], options: Iterable[str]) -> None:
