@@ -74,8 +74,10 @@ CASES = {
             "new.bams3", _BEGUN,
         ),
         case("rewrite", "rewrite -@ 1 d.bams3 new.bams3", "d.bams3", "new.bams3", "--overwrite"),
-        case("rewrite-lossy", "rewrite -@ 1 --overwrite --qualities crumble-like d.bams3 old.bams3", "d.bams3 old.bams3",
-             "old.bams3"),
+        case(
+            "rewrite-lossy", "rewrite -@ 1 --overwrite --qualities crumble-like d.bams3 old.bams3",
+            "d.bams3 old.bams3", "old.bams3",
+        ),
         case("repair", "repair broken.bams3", "broken.bams3", "broken.bams3"),
         case("to-bam", "to-bam -@ 1 --write-index d.bams3 back.bam", "d.bams3", "back.bam back.bam.csi", "--overwrite"),
         case("to-bam-overwrite", "to-bam -@ 1 --overwrite d.bams3 x.bam", f"{_BAM} d.bams3", "x.bam x.bam.bai"),

@@ -55,4 +55,6 @@ def of_file(file: Any, name: str) -> MemoryObject:
     try:
         return MemoryObject(name, read_all(file, LARGEST))
     except ValueError:
-        raise OSError(errno.EFBIG, f"more than {LARGEST} bytes, which is larger than it can be", name) from None
+        raise OSError(
+            errno.EFBIG, f"more than {LARGEST} bytes, which is larger than it can be", name
+        ) from None
