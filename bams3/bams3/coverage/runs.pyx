@@ -60,9 +60,9 @@ def counted(group, const uint8_t[::1] mask not None, *, bint extents=False, bint
     after it); bases without a quality count. No read counts before ``begin``, nor record i before ``clip[i]``. Of an
     unmapped read, which has no extent, samtools counts only what lies before the end of an earlier read; ``reach`` is
     the greatest end in earlier row groups of the contig. With ``pileup``, as in htslib's, an operation of length 0
-    takes a position from the next one, and reads that are unmapped or have no extent count nowhere. The qualities of bases that count are summed
-    from ``begin`` to ``sum_to``. With ``bin``, the `Runs` are of bins of so many positions: a read counts once in each
-    bin in which it counts at any position.
+    takes a position from the next one, and reads that are unmapped or have no extent count nowhere. The qualities of
+    bases that count are summed from ``begin`` to ``sum_to``. With ``bin``, the `Runs` are of bins of so many positions:
+    a read counts once in each bin in which it counts at any position.
     Raises `FormatError` if columns contradict each other.
     """
     cdef Py_ssize_t n = group.records, i, chosen = 0, reads = 0, mapq_total = 0
