@@ -48,10 +48,6 @@ def done(*words: object, given: bytes = b"") -> str:
     return run.stdout.decode()
 
 
-def test_a_small_chunk_through_a_pipe_takes_little_memory(made: Path) -> None:
-    assert done("query", "-c", "-", given=(made / "t" / CHUNK).read_bytes()) == "99\n"
-
-
 def bomb(size: int, fill: bytes = b"\0") -> bytes:
     """A small zstd frame that inflates to so many bytes."""
     stream = zstandard.ZstdCompressor().compressobj(size=size)
@@ -295,6 +291,10 @@ def test_what_is_beside_a_file_and_is_none(copy: Path, name: str, what: str) -> 
     for command in BESIDE[name] if what == "pipe" else BESIDE[name][:1]:
         message = refused(*command.format(here=copy).split())
         assert f"{name}: found beside another file, but neither a regular file nor a link to one" in message
+
+
+def test_a_small_chunk_through_a_pipe_takes_little_memory(made: Path) -> None:
+    assert done("query", "-c", "-", given=(made / "t" / CHUNK).read_bytes()) == "99\n"
 
 
 def test_an_index_that_is_none_need_not_be_there(copy: Path) -> None:
