@@ -43,6 +43,7 @@ AUDITORS  = $(VENV)/.auditors
 PLOTTERS  = $(VENV)/.plotters
 CHECKED   = build/checked/.built
 SANITIZED = build/sanitized/.built
+COUNTED   = build/counted/.built
 DEMO      = demo
 PAGE      = bams3/bams3/bridge/page
 IGV       = $(PAGE)/igv/igv.esm.min.js
@@ -113,6 +114,12 @@ $(SANITIZED): $(TESTED) $(SOURCES) tests/fuzz/blocks.c
 	$(CC) -shared -fPIC -O2 -o build/sanitized/blocks.so tests/fuzz/blocks.c
 	@touch $@
 
+# … and with indexes checked and blocks counted, for inputs by the million.
+$(COUNTED): $(TESTED) $(SOURCES) tests/fuzz/blocks.c
+	BAMS3_COUNTED=1 $(BIN)/python setup.py --quiet build --build-lib build/counted --build-temp build/counted-objects
+	$(CC) -shared -fPIC -O2 -o build/counted/blocks.so tests/fuzz/blocks.c
+	@touch $@
+
 # Commands of the environment, for what runs in subprocesses.
 RUN = PATH="$(CURDIR)/$(BIN):$$PATH"
 
@@ -154,9 +161,11 @@ fuzz-long: $(SANITIZED)
 	mkdir -p build/fuzz
 	cd tests && $(WATCHED) $(CURDIR)/$(BIN)/python -m fuzz $(FUZZ)
 
-fuzz-guided: $(SANITIZED) $(FUZZERS)
+fuzz-guided: $(COUNTED) $(SANITIZED) $(FUZZERS)
 	mkdir -p build/fuzz
-	cd tests && $(WATCHED) $(CURDIR)/$(BIN)/python -m fuzz.guided $(GUIDED)
+	cd tests && PYTHONPATH=$(CURDIR)/build/counted:$(CURDIR)/tests/support LD_PRELOAD=$(CURDIR)/build/counted/blocks.so \
+	    $(CURDIR)/$(BIN)/python -m fuzz.guided $(GUIDED)
+	cd tests && $(WATCHED) $(CURDIR)/$(BIN)/python -m fuzz.guided --kept
 
 faults: $(TESTED)
 	cd tests && PYTHONPATH=$(CURDIR)/tests/support $(CURDIR)/$(BIN)/python -m faults $(FAULTS)

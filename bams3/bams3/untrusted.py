@@ -1,10 +1,24 @@
-"""Bounded parsing of untrusted documents: any problem with one raises ValueError."""
+"""Bounded reading and parsing of what is untrusted: any problem with it raises ValueError."""
 
 import json
 from typing import Any
 
+PORTION = 1 << 20  # bytes that are read of a stream at a time
+
 FREE = 16 << 20  # bytes to which any document may inflate; on top of that …
 RATIO = 200  # … this many times its size, more than the documents of chunks and datasets need
+
+
+def read_all(stream: Any, most: int) -> bytes:
+    """Read a stream to its end. Memory is taken for what it has, however much it may have. Raises ValueError if it has
+    more than `most` bytes."""
+    parts, left = [], most
+    while part := stream.read(min(PORTION, left + 1)):
+        parts.append(part)
+        left -= len(part)
+        if left < 0:
+            raise ValueError(f"it has more than {most} bytes")
+    return b"".join(parts)
 
 
 def parse_json(data: bytes) -> Any:

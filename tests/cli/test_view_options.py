@@ -57,6 +57,20 @@ def test_options(folder: Path, capfd: pytest.CaptureFixture[str], options: str, 
     assert expected or "nothing" in options or "groups" in options
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [("--subsample 2", 'sampling argument "2"'), ("-m x", 'min_qlen "x"'), ("-G x", "flag 'x'")],
+)
+def test_values_that_samtools_refuses(
+    folder: Path, capfd: pytest.CaptureFixture[str], options: str, message: str
+) -> None:
+    """In one line, though samtools ends some of them with exit code 0."""
+    assert main(["query", *options.split(), "d.bams3", REGION]) == 1
+    said = capfd.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1
+
+
 FORMATS = {
     "-b": b"\x1f\x8b", "-bh": b"\x1f\x8b", "-u": b"\x1f\x8b", "-1": b"\x1f\x8b", "-C": b"CRAM", "-O BAM": b"\x1f\x8b",
     "-O CRAM": b"CRAM", "-h": b"@SQ", "-S": None, "-Sh": b"@SQ", "-o x.bam": b"\x1f\x8b", "-o x.cram": b"CRAM",

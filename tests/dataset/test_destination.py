@@ -14,8 +14,11 @@ import hostile
 import pytest
 from bams3.chunk.footer import MAGIC
 from bams3.dataset.destination import beside, remove, survey
+from bams3.dataset.reader import DatasetReader
 from bams3.errors import Bams3Error, DatasetError
+from bams3.operations.append import append
 from bams3.operations.convert import convert, merge
+from bams3.operations.verify import verify
 from bams3.storage import Storage, open_storage
 from bams3.storage.local import LocalStorage
 from conversions import fails
@@ -246,6 +249,27 @@ def test_an_old_dataset_outlives_a_kill(source: Path, tmp_path: Path, moment: st
     assert (held(open_storage(str(there))) == old) == (moment != "clear")
     convert(source, dataset, overwrite=True)
     assert held(open_storage(str(tmp_path))) == {f"d.bams3/{path}": data for path, data in old.items()}
+
+
+@pytest.mark.parametrize("name", [".nfs000000000020a1d2001b8b01", ".fuse_hidden0000000500000003"])
+def test_what_a_file_system_keeps_for_a_reader_is_in_nobodys_way(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """NFS gives a file that somebody has open another name instead of removing it. It has no exchange of two folders,
+    either."""
+    monkeypatch.setattr("bams3.dataset.destination.exchange", lambda *_: False)
+    dataset = tmp_path / "d.bams3"
+    for _ in range(3):
+        convert(source, dataset, overwrite=True)
+        (dataset / "data/chr1" / name).touch()
+    assert list(verify(DatasetReader(str(dataset)), strict=True)) == []
+    append(dataset, [source])
+    kept = list(tmp_path.rglob(name))
+    assert len(kept) > 1
+    for path in kept:
+        path.unlink()
+    convert(source, dataset, overwrite=True)
+    assert {path.partition("/")[0] for path in held(open_storage(str(tmp_path)))} == {"d.bams3"}
 
 
 def test_a_removal_that_is_interrupted_can_be_repeated(source: Path, tmp_path: Path, monkeypatch) -> None:

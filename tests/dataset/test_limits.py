@@ -40,13 +40,13 @@ def refused(*words: object) -> str:
     return run.stderr
 
 
-def done(*words: object) -> str:
-    """What a command says on standard output."""
+def done(*words: object, given: bytes = b"") -> str:
+    """What a command says on standard output. `given`: its standard input, a pipe."""
     run = subprocess.run(
-        [sys.executable, "-c", START, *map(str, words)], capture_output=True, text=True, timeout=600
+        [sys.executable, "-c", START, *map(str, words)], capture_output=True, input=given, timeout=600
     )
-    assert (run.returncode, run.stderr) == (0, "")
-    return run.stdout
+    assert (run.returncode, run.stderr) == (0, b"")
+    return run.stdout.decode()
 
 
 @cache
@@ -298,6 +298,10 @@ def test_what_is_beside_a_file_and_is_none(copy: Path, name: str, what: str) -> 
     for command in BESIDE[name] if what == "pipe" else BESIDE[name][:1]:
         message = refused(*command.format(here=copy).split())
         assert f"{name}: found beside another file, but neither a regular file nor a link to one" in message
+
+
+def test_a_small_chunk_through_a_pipe_takes_little_memory(made: Path) -> None:
+    assert done("query", "-c", "-", given=(made / "t" / CHUNK).read_bytes()) == "99\n"
 
 
 def test_an_index_that_is_none_need_not_be_there(copy: Path) -> None:

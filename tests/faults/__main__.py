@@ -14,6 +14,7 @@ from faults import shim
 from faults.campaign import Campaign, new_folder
 from faults.cases import CASES
 from faults.cuts import MARKS, Cuts
+from faults.systems import SYSTEMS, judged
 
 AGAIN = 50
 """Of so many states after power cuts, the command is run again in one."""
@@ -30,7 +31,15 @@ def main() -> int:
     options.add_argument(
         "--kills", action="store_true", help="only kill -9, before each call that changes something"
     )
-    options.add_argument("--sample", type=int, metavar="N", help="only N of the faults, by chance")
+    options.add_argument(
+        "--systems", action="store_true", help="only file systems that do less than a local one"
+    )
+    options.add_argument(
+        "--sample",
+        type=int,
+        metavar="N",
+        help="only N of the faults, and N of the runs on file systems, by chance",
+    )
     options.add_argument(
         "--cuts", type=int, default=100_000, metavar="N", help="states after power cuts [100000]"
     )
@@ -41,10 +50,29 @@ def main() -> int:
         if shim.CONTROL not in os.environ:
             return shim.restart(Path(folder))
         job = Campaign(Path(folder), given.cases)
-        faults, cuts = _faults(given, job), _cuts(given, job)
+        systems = _systems(given, job)
+        if given.systems:
+            return bool(systems)
+        faults, cuts = systems + _faults(given, job), _cuts(given, job)
     for failure, times in Counter(cuts).items():
         print(f"FAILED {times} times: {failure}")
     return bool(faults or cuts)
+
+
+def _systems(given: argparse.Namespace, job: Campaign) -> list[str]:
+    """Run every case on every file system; returns what went wrong."""
+    started = time.monotonic()
+    failures, found = [], Counter[str]()
+    runs = [(case, name) for case in given.cases for name in SYSTEMS]
+    random.Random(given.seed).shuffle(runs)
+    for case, name in runs[: given.sample]:
+        outcome, wrong = judged(CASES[case], job.good[case], name, job.runner)
+        found[outcome] += 1
+        if wrong:
+            failures.append(wrong)
+            print(f"FAILED: {wrong}", flush=True)
+    _report(f"runs on {len(SYSTEMS)} file systems", found.total(), started, found)
+    return failures
 
 
 def _faults(given: argparse.Namespace, job: Campaign) -> list[str]:

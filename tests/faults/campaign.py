@@ -25,7 +25,7 @@ _ERROR = re.compile(f"bams3 [a-z-]+: (?!({'|'.join(map(os.strerror, errno.errorc
 """A line that says more than what the system says."""
 _WARNING = re.compile(
     r"\w.*: (its counts are not compared$|complete, but files of its conversion)|^bams3 map: d.bams3/data/.*chunk: "
-    "|^bams3 repair: note: "
+    "|^bams3 repair: note: |: the (new )?dataset does not hold its records as they are$"
 )
 _REST = re.compile(
     r"(^|/)(\.incomplete-[^/]+|\.bams3-[^/]+\.tmp|\.\w+\.bams3\.(new|old)/.+|\.[^/]+\.txt\.\w+/.*)$|/_parts/"

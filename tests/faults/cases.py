@@ -49,6 +49,10 @@ CASES = {
         case("convert-verify", f"{_CONVERT} --verify x.bam new.bams3", _BAM, "new.bams3", _BEGUN),
         case("convert-threads", "convert --chunk-size 256K -@ 2 x.bam new.bams3", _BAM, "new.bams3", _BEGUN),
         case("convert-sam", f"{_CONVERT} x.sam new.bams3", "x.sam", "new.bams3", _BEGUN),
+        case(
+            "convert-lossy", f"{_CONVERT} --qualities crumble-like --drop-tags NM x.bam new.bams3", _BAM, "new.bams3",
+            _BEGUN,
+        ),
         case("batch", f"{_CONVERT} --batch 2/2 x.bam half.bams3", f"{_BAM} half.bams3", "half.bams3", "--resume"),
         case("merge", "merge parts.bams3", "parts.bams3", "parts.bams3"),
         case("resume", f"{_CONVERT} --resume x.bam begun.bams3", f"{_BAM} begun.bams3", "begun.bams3", _BEGUN),
@@ -70,6 +74,10 @@ CASES = {
             "new.bams3", _BEGUN,
         ),
         case("rewrite", "rewrite -@ 1 d.bams3 new.bams3", "d.bams3", "new.bams3", "--overwrite"),
+        case(
+            "rewrite-lossy", "rewrite -@ 1 --overwrite --qualities crumble-like d.bams3 old.bams3",
+            "d.bams3 old.bams3", "old.bams3",
+        ),
         case("repair", "repair broken.bams3", "broken.bams3", "broken.bams3"),
         case("to-bam", "to-bam -@ 1 --write-index d.bams3 back.bam", "d.bams3", "back.bam back.bam.csi", "--overwrite"),
         case("to-bam-overwrite", "to-bam -@ 1 --overwrite d.bams3 x.bam", f"{_BAM} d.bams3", "x.bam x.bam.bai"),

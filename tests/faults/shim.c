@@ -1,4 +1,5 @@
-/* Counts the system calls on files below a folder, makes one of them fail, and records what is written.
+/* Counts the system calls on files below a folder, makes one of them fail, or all of a kind as some file systems do,
+   and records what is written.
 
    Loaded before libc (LD_PRELOAD). Its orders are in a file that the process maps (`struct control`, which shim.py
    describes, too), so they hold for child processes as well. Calls that libc makes by itself are not seen; Python,
@@ -16,12 +17,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 enum kind { OPEN, CREATE, READ, WRITE, SYNC, RENAME, LINK, UNLINK, MKDIR, RMDIR, CLOSE, MMAP, TRUNCATE, STAT, LIST };
-enum { SHORT = -1, KILL = -2, CALLS = 1 << 16, EXCHANGED = 100 };
+enum trait { LOCK = LIST + 1, EXCHANGE, REPLACE, FOLDER_SYNC, TRAITS }; /* what else a file system may refuse */
+enum { SHORT = -1, KILL = -2, CALLS = 1 << 16, EXCHANGED = 100, OLD = 1000 };
 
 struct control {
     char root[1024]; /* of the files that count */
@@ -29,6 +32,8 @@ struct control {
     int32_t armed, at, error, sticky;
     uint32_t mask; /* the kinds that may fail, a bit for each */
     int32_t calls, fired;
+    int32_t always[TRAITS]; /* the errno of every call of a kind; 0: none */
+    int32_t keeps;          /* whether a file that is open, or older than OLD, stays as .nfs… when it is removed */
     uint8_t kinds[CALLS];
 };
 
@@ -105,6 +110,7 @@ static int inside_file(int file, char *whole) {
 static int fate(enum kind kind) {
     int number = __atomic_add_fetch(&control->calls, 1, __ATOMIC_SEQ_CST);
     if (number < CALLS) control->kinds[number] = kind + 1;
+    if (control->always[kind]) return control->always[kind];
     int now = number == control->at || (control->sticky && control->at && number > control->at);
     if (!now || !(control->mask >> kind & 1)) return 0;
     __atomic_add_fetch(&control->fired, 1, __ATOMIC_SEQ_CST);
@@ -113,6 +119,40 @@ static int fate(enum kind kind) {
         pause();
     }
     return control->error;
+}
+
+static int is_open(const char *path) {
+    char name[64], target[PATH_MAX];
+    for (int file = 0; file < 256; file++) {
+        snprintf(name, sizeof name, "/proc/self/fd/%d", file);
+        ssize_t length = readlink(name, target, PATH_MAX - 1);
+        if (length < 0) continue;
+        target[length] = 0;
+        if (!strcmp(target, path)) return 1;
+    }
+    return 0;
+}
+
+/* What NFS does to a file that is removed while somebody has it open: here, one of before the run. */
+static int kept(const char *path) {
+    static int number;
+    struct stat found;
+    char name[PATH_MAX + 40];
+    if (!control->keeps || lstat(path, &found) || !S_ISREG(found.st_mode)) return 0;
+    if (found.st_mtime >= OLD && !is_open(path)) return 0;
+    snprintf(name, sizeof name, "%.*s/.nfs%016lx%08x", (int)(strrchr(path, '/') - path), path,
+             (unsigned long)found.st_ino, __atomic_add_fetch(&number, 1, __ATOMIC_SEQ_CST) + (getpid() << 8));
+    REAL(renameat2);
+    return !real(AT_FDCWD, path, AT_FDCWD, name, 0);
+}
+
+static void release(const char *path) {
+    struct stat found;
+    const char *name = strrchr(path, '/');
+    REAL(unlinkat);
+    if (control->keeps && name && !strncmp(name, "/.nfs", 5) && !lstat(path, &found) && found.st_mtime >= OLD &&
+        !is_open(path))
+        real(AT_FDCWD, path, 0);
 }
 
 static void record(uint32_t kind, uint64_t inode, uint64_t offset, const char *first, const void *second, size_t size) {
@@ -268,9 +308,15 @@ ssize_t pwrite64(int file, const void *data, size_t size, off64_t at) {
     pthread_mutex_unlock(&lock); \
     return result
 
+static int is_folder(int file) {
+    struct stat found;
+    return !fstat(file, &found) && S_ISDIR(found.st_mode);
+}
+
 int fsync(int file) {
     REAL(fsync);
     ON_FILE(SYNC, file, -1);
+    if (counts && is_folder(file)) FAIL(control->always[FOLDER_SYNC], -1);
     LOGGED(real(file), SYNC, inode_of(file), 0, whole, "", 0);
 }
 
@@ -278,6 +324,13 @@ int fdatasync(int file) {
     REAL(fdatasync);
     ON_FILE(SYNC, file, -1);
     LOGGED(real(file), SYNC, inode_of(file), 0, whole, "", 0);
+}
+
+int flock(int file, int operation) {
+    char whole[PATH_MAX];
+    REAL(flock);
+    if (inside_file(file, whole)) FAIL(control->always[LOCK], -1);
+    return real(file, operation);
 }
 
 int ftruncate64(int file, off64_t size) {
@@ -290,8 +343,10 @@ int ftruncate64(int file, off64_t size) {
 int close(int file) {
     char whole[PATH_MAX];
     struct stat found;
-    int error = inside_file(file, whole) && !fstat(file, &found) && S_ISREG(found.st_mode) ? fate(CLOSE) : 0;
+    int counts = inside_file(file, whole) && !fstat(file, &found) && S_ISREG(found.st_mode);
+    int error = counts ? fate(CLOSE) : 0;
     int result = close_it(file);
+    if (counts) release(whole);
     if (error > 0) FAIL(error, -1);
     return result;
 }
@@ -319,7 +374,10 @@ static int renamed(int folder, const char *path, int to_folder, const char *to, 
     REAL(renameat2);
     char target[PATH_MAX];
     ON_PATH(RENAME, folder, path, -1);
-    inside(to_folder, to, target);
+    int is_inside = inside(to_folder, to, target);
+    if (counts && flags) FAIL(control->always[EXCHANGE], -1);
+    if (counts && !flags && !access(target, F_OK)) FAIL(control->always[REPLACE], -1);
+    if (counts && !flags && is_inside) kept(target);
     LOGGED(real(folder, path, to_folder, to, flags), flags & RENAME_EXCHANGE ? EXCHANGED : RENAME, 0, 0, whole, target,
            strlen(target));
 }
@@ -352,6 +410,7 @@ int unlinkat(int folder, const char *path, int flags) {
     REAL(unlinkat);
     enum kind kind = flags & AT_REMOVEDIR ? RMDIR : UNLINK;
     ON_PATH(kind, folder, path, -1);
+    if (counts && kind == UNLINK && kept(whole)) return 0;
     LOGGED(real(folder, path, flags), kind, 0, 0, whole, "", 0);
 }
 

@@ -8,13 +8,17 @@ import mmap
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 CALLS = 1 << 16
 KINDS = [
     "open", "create", "read", "write", "sync", "rename", "link", "unlink", "mkdir", "rmdir", "close", "mmap",
     "truncate", "stat", "list",
 ]  # fmt: skip
+TRAITS = ["lock", "exchange", "replace", "sync of a folder"]
+"""What else a file system may refuse: locks, an exchange of two paths, a rename to a path that is taken."""
 EXCHANGED = 100
 """Of the log: two paths that were exchanged."""
 CONTROL = "FAULTS_CONTROL"
@@ -55,6 +59,8 @@ class Control(ctypes.Structure):
         ("mask", ctypes.c_uint32),
         ("calls", ctypes.c_int32),
         ("fired", ctypes.c_int32),
+        ("always", ctypes.c_int32 * len(KINDS + TRAITS)),
+        ("keeps", ctypes.c_int32),
         ("kinds", ctypes.c_uint8 * CALLS),
     )
 
@@ -75,6 +81,12 @@ class Control(ctypes.Structure):
         self.mask = sum(1 << KINDS.index(kind) for kind in kinds)
         self.calls = self.fired = 0
         self.armed = 1
+
+    def behave(self, refuses: Mapping[str, int] = MappingProxyType({}), *, keeps: bool = False) -> None:
+        """Let all calls of some kinds fail, from now on. `keeps`: files that are open when they are removed, and those
+        that are older than the run, stay under another name, as NFS does it."""
+        self.always[:] = [refuses.get(kind, 0) for kind in KINDS + TRAITS]
+        self.keeps = keeps
 
     def kinds_of_calls(self) -> list[str]:
         """The kind of each call so far."""

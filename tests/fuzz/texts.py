@@ -44,8 +44,8 @@ from fuzz.mutate import mutated
 from fuzz.targets import Target, each_of
 
 SHARE = 0.008
-MEMORY = "/dev/shm" if os.path.isdir("/dev/shm") else None
-"""A folder in memory, if there is one."""
+_FOLDER = tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
+"""In memory, if it can be."""
 CONTIGS = (("chr1", 1_000_000), ("chr2", 5000), ("HLA-A*01:01:01:01", 3503), ("chr22", 0))
 ZONE = ZoneMap(9, 900, 5, 400_000, 400_100, 0, 60, 0x4FF, 0)
 REFUSALS = (Bams3Error, ConfigurationError, htsget.HtsgetError)
@@ -68,12 +68,19 @@ def opener(data: bytes) -> Callable[[str], io.BytesIO]:
     return lambda _: io.BytesIO(data)
 
 
+def here() -> Path:
+    """A folder of this process, whose files are written again for each input: making a folder takes longer than most
+    inputs."""
+    folder = Path(_FOLDER.name, str(os.getpid()))
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
 def on_disk(name: str, data: bytes, read: Callable[[str], object]) -> None:
     """Read a file that has these bytes."""
-    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
-        path = Path(folder, name)
-        path.write_bytes(data)
-        read(str(path))
+    path = here() / name
+    path.write_bytes(data)
+    read(str(path))
 
 
 def read_regions(data: bytes) -> None:
@@ -201,11 +208,13 @@ def read_sheet(data: bytes) -> None:
 
 def read_legacy(data: bytes) -> None:
     """A dataset of an earlier writer: metadata, header and a chunk, with a form feed after each of the first two."""
-    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
-        for name, part in zip(("_metadata.json", "_header.json", "data"), data.split(b"\f", 2), strict=False):
-            Path(folder, name).write_bytes(part)
-        if is_legacy(folder):
-            list(LegacyText(LegacyDataset(folder)).portions())
+    folder = here()
+    for name, part in zip(
+        ("_metadata.json", "_header.json", "data"), (*data.split(b"\f", 2), b"", b""), strict=False
+    ):
+        (folder / name).write_bytes(part)
+    if is_legacy(str(folder)):
+        list(LegacyText(LegacyDataset(str(folder))).portions())
 
 
 def read_names(data: bytes) -> None:

@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import pysam
 import pytest
 from bams3.cli import main
 from pileups import BAMS, CONTIGS, dataset_of, made, ours, theirs, words_of
+
+import bams3
 
 
 @pytest.fixture(scope="module", params=BAMS)
@@ -31,6 +34,23 @@ def test_lone_chunks(bam: str, tmp_path: Path) -> None:
     chunks = map(str, Path(bam).with_suffix(".bams3").glob(f"data/{contig}/*.chunk"))
     expected = theirs("coverage-table", "-r", contig, bam, out=tmp_path / "theirs")
     assert ours("coverage-table", "-r", contig, *chunks, out=tmp_path / "ours") == expected
+
+
+ODD = {
+    "no contigs": "@HD\tVN:1.6\nr\t4\t*\t0\t0\t*\t*\t0\t0\tA\tI\n",
+    "no extent": "@SQ\tSN:c\tLN:30\nr\t0\tc\t9\t60\t0M\t*\t0\t0\t*\t*\n",
+    "clips alone": "@SQ\tSN:c\tLN:30\nr\t0\tc\t9\t60\t2S\t*\t0\t0\tAC\tII\n",
+}
+
+
+@pytest.mark.parametrize("what", ODD)
+def test_odd_files(tmp_path: Path, what: str) -> None:
+    bam, sam = tmp_path / "x.bam", tmp_path / "x.sam"
+    sam.write_text(ODD[what])
+    pysam.samtools.view("-b", "-o", str(bam), str(sam), catch_stdout=False)
+    bams3.convert(bam, dataset_of(str(bam)))
+    expected = theirs("coverage-table", str(bam), out=tmp_path / "theirs")
+    assert ours("coverage-table", dataset_of(str(bam)), out=tmp_path / "ours") == expected
 
 
 REFUSED = {"-m": "coverage -m -", "-A": "-m -", "--plot-depth": "coverage -D -", "-w 5": "-m -", "-d 2": "with -d 0",

@@ -36,7 +36,9 @@ def test_the_orders_are_those_of_the_library() -> None:
     source = (TESTS / "faults/shim.c").read_text()
     kinds = source.partition("enum kind { ")[2].partition(" }")[0]
     assert [kind.lower() for kind in kinds.split(", ")] == shim.KINDS
-    assert struct.calcsize("1024s1024s4iI2i65536B") == shim.ctypes.sizeof(shim.Control)
+    assert "{ LOCK = LIST + 1, EXCHANGE, REPLACE, FOLDER_SYNC, TRAITS }" in source
+    assert shim.TRAITS == ["lock", "exchange", "replace", "sync of a folder"]
+    assert struct.calcsize("1024s1024s4iI2i19ii65536B") == shim.ctypes.sizeof(shim.Control)
 
 
 OLD, NEW = b"old", b"new"

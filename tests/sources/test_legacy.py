@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import struct
 from collections import defaultdict
 from collections.abc import Callable
@@ -148,6 +149,12 @@ def _flip(folder: Path) -> None:
     path.write_bytes(data)
 
 
+def _pipe(folder: Path) -> None:
+    path = next(folder.glob("data/*/*.chunk"))
+    path.unlink()
+    os.mkfifo(path)
+
+
 def _edit(**changes: Any) -> Callable[[Path], None]:
     def edit(folder: Path) -> None:
         path = folder / "_metadata.json"
@@ -162,6 +169,7 @@ def _edit(**changes: Any) -> Callable[[Path], None]:
 DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "a bit": (_flip, "damaged chunk"),
     "a missing chunk": (lambda d: next(d.glob("data/*/*.chunk")).unlink(), "No such file"),
+    "a pipe": (_pipe, "not a regular file"),
     "a path that leads out": (_edit(path="../x.chunk"), "leads out"),
     "a number of reads": (_edit(reads=3), "metadata say 3"),
     "no header": (lambda d: (d / "_header.json").unlink(), "_header.json"),

@@ -31,7 +31,8 @@ class PileupOptions(NamedTuple):
     `min_mapq`, `min_length` (of the read, in bases; with `soft_clips` they count), `min_quality` (of a base): least
     values. `deletions`: reads count at deletions, too. `extents`: from start to end, skips and deletions included.
     `once`: where mates overlap, only the first one counts (`MateEnds`). `pileup`: as in htslib's pileup, an
-    operation of length 0 takes a position from the next one, and unmapped reads count nowhere.
+    operation of length 0 takes a position from the next one, and reads that are unmapped or have no extent count
+    nowhere.
     """
 
     exclude: int = NOT_COUNTED

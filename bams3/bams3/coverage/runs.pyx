@@ -60,9 +60,9 @@ def counted(group, const uint8_t[::1] mask not None, *, bint extents=False, bint
     after it); bases without a quality count. No read counts before ``begin``, nor record i before ``clip[i]``. Of an
     unmapped read, which has no extent, samtools counts only what lies before the end of an earlier read; ``reach`` is
     the greatest end in earlier row groups of the contig. With ``pileup``, as in htslib's, an operation of length 0
-    takes a position from the next one, and unmapped reads count nowhere. The qualities of bases that count are summed
-    from ``begin`` to ``sum_to``. With ``bin``, the `Runs` are of bins of so many positions: a read counts once in each
-    bin in which it counts at any position.
+    takes a position from the next one, and reads that are unmapped or have no extent count nowhere. The qualities of
+    bases that count are summed from ``begin`` to ``sum_to``. With ``bin``, the `Runs` are of bins of so many positions:
+    a read counts once in each bin in which it counts at any position.
     Raises `FormatError` if columns contradict each other.
     """
     cdef Py_ssize_t n = group.records, i, chosen = 0, reads = 0, mapq_total = 0
@@ -103,7 +103,7 @@ def counted(group, const uint8_t[::1] mask not None, *, bint extents=False, bint
                 continue
             reads += 1
             mapq_total += mapq[i] if mapq is not None else 0
-            if flag is not None and flag[i] & UNMAP:
+            if flag is not None and (flag[i] & UNMAP or is_empty(cigars + start[i], count[i])):
                 continue
             first, last = max(<int64_t> pos[i], begin), max(<int64_t> end[i], begin)
             reach = max(reach, last)
@@ -141,6 +141,15 @@ def counted(group, const uint8_t[::1] mask not None, *, bint extents=False, bint
     found.quality_total, found.quality_count = bases.total, bases.number
     found.starts, found.ends = column("q", starts), column("q", ends)
     return found
+
+
+cdef inline bint is_empty(const uint32_t *cigar, uint32_t operations) noexcept nogil:
+    """Whether a read has no extent on the reference."""
+    cdef uint32_t k
+    for k in range(operations):
+        if cigar[k] >> 4 and (CONSUMES >> ((cigar[k] & 15) << 1)) & 2:
+            return False
+    return True
 
 
 cdef int put_span(Buffer out, Run *run, int64_t pos, const uint32_t *cigar, uint32_t operations) except -1 nogil:

@@ -166,6 +166,8 @@ def switch(root: str) -> None:
     if exchange(new, destination):
         old = new
     else:
+        if os.path.isdir(old):  # with files that NFS keeps for a process that reads them
+            os.rename(old, f"{old}-{os.urandom(6).hex()}")
         os.rename(destination, old)
         try:
             os.rename(new, destination)
@@ -199,8 +201,13 @@ def alone(root: str) -> Iterator[None]:
 
 
 def restore(root: str) -> None:
-    """Clean up after a run that was killed while switching datasets: move the old one back, or remove it."""
+    """Clean up after a run that was killed while switching datasets: move the old one back, or remove it. What NFS
+    kept of older ones is removed, too, once nobody reads it."""
+    import glob
+
     old = beside(root, "old")
+    for kept in glob.glob(f"{glob.escape(old)}-{'[0-9a-f]' * 12}"):
+        _clear(kept)
     if not os.path.isdir(old):
         return
     if os.path.lexists(os.path.realpath(root)):

@@ -60,7 +60,7 @@ def write_table(
         _check_deepest(dataset, regions, options, workers, deepest)
     pileup = Pileup(dataset, contigs, regions, options, workers, begin=begin, sum_to=stops)
     later = []
-    if header:
+    if header and contigs:  # samtools prints nothing if there are none
         file.write(HEADER)
     for number, (name, _) in enumerate(contigs):
         if region and region.reference_id != number:

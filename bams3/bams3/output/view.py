@@ -31,6 +31,6 @@ def viewed(blocks: Iterable[RecordBlock], header: Header, options: Sequence[str]
         try:
             yield from record_blocks(reader, header, read_header(reader)[1])
         except SourceError:
-            process.check()  # samtools knows better why its output is truncated
+            process.check(cut=True)  # samtools knows better why; it says so and exits with 0 for some options
             raise
         process.check()

@@ -19,10 +19,11 @@ from bams3.sources.feeds import Feed
 from bams3.sources.htslib import HtslibSource
 from bams3.sources.inputs import Input, Mapper
 from bams3.sources.messages import show
-from bams3.untrusted import parse_json
+from bams3.storage.local import LocalStorage
+from bams3.untrusted import parse_json, read_all
 
 LARGEST = 1 << 31
-"""Maximum size in bytes of a chunk, before and after decompression."""
+"""Maximum size in bytes of a chunk after decompression."""
 PORTION = 1 << 20  # bytes of SAM text that are passed on at a time
 MAGIC = 0x42414D33
 HEAD = struct.Struct(
@@ -54,8 +55,7 @@ class Alignment(NamedTuple):
 def is_legacy(path: str) -> bool:
     """Tell whether there is a dataset of an earlier writer at a local path."""
     try:
-        with open(os.path.join(path, "_metadata.json"), "rb") as file:
-            document = parse_json(file.read(LARGEST))
+        document = parse_json(LocalStorage(path).get("_metadata.json"))
     except (OSError, ValueError):
         return False
     return (
@@ -95,13 +95,9 @@ class LegacyDataset:
         if os.path.isabs(path) or ".." in path.split("/"):
             raise SourceError(f"{self.name}: a chunk's path {path!r} leads out of the dataset")
         try:
-            with open(where, "rb") as file:
-                data = file.read(LARGEST + 1)
+            return LocalStorage(self.path).get(path)
         except OSError as error:
             raise SourceError(f"{where}: {error.strerror}") from None
-        if len(data) > LARGEST:
-            raise SourceError(f"{where}: larger than a chunk can be")
-        return data
 
     def open(self, start: int = 0, end: int | None = None) -> BinaryIO:
         """Nothing is read through a file object."""
@@ -209,12 +205,9 @@ def _inflated(stored: bytes, where: str) -> bytes:
     import zstandard
 
     try:
-        data = zstandard.ZstdDecompressor().stream_reader(stored).read(LARGEST + 1)
-    except zstandard.ZstdError as error:
+        return read_all(zstandard.ZstdDecompressor().stream_reader(stored), LARGEST)
+    except (zstandard.ZstdError, ValueError) as error:
         raise SourceError(f"{where}: damaged chunk: {error}") from None
-    if len(data) > LARGEST:
-        raise SourceError(f"{where}: larger than a chunk can be")
-    return data
 
 
 def _header_text(header: dict[str, Any]) -> tuple[str, dict[str, int]]:

@@ -75,6 +75,10 @@ class Messages:
         more = [f"{self._more} more messages"] if self._more else []
         return [text for text, kind in self._said.items() if kind != "E"] + more
 
+    def __bool__(self) -> bool:
+        """Whether there is any message."""
+        return bool(self._said)
+
     def error(self) -> str | None:
         """The first error message."""
         return next((text for text, kind in self._said.items() if kind == "E"), None)

@@ -55,8 +55,9 @@ class SamtoolsProcess:
         """Whether samtools reported that its input lacks the end-of-file marker, and that is allowed."""
         return self._messages.truncated
 
-    def check(self) -> None:
-        """Call at the end of its output: show its warnings.
+    def check(self, *, cut: bool = False) -> None:
+        """Call at the end of its output: show its warnings. `cut`: the output ends too early, so what samtools said is
+        the reason, whatever its exit code.
 
         Raises the error of its input, or SourceError for its exit code or its messages.
         """
@@ -66,7 +67,7 @@ class SamtoolsProcess:
         if self._feeder and self._feeder.failure:
             raise self._feeder.failure
         self.heed(last=True)
-        wrong = self._messages.reason() if failed else self._messages.error()
+        wrong = self._messages.reason() if failed or (cut and self._messages) else self._messages.error()
         if not wrong and self._feeder and self._feeder.unread:
             wrong = "data follow the end that samtools recognizes"
         if wrong:

@@ -10,7 +10,7 @@ from typing import Self
 from bams3.named import NamedFile, named
 
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # of Linux
-_NO_SYNC = (errno.EINVAL, errno.EBADF, errno.ENOTSUP)
+_NO_SYNC = (errno.EINVAL, errno.EBADF, errno.ENOSYS, errno.ENOTSUP)
 _NO_EXCHANGE = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
 
 

@@ -2,6 +2,7 @@
 
 import errno
 import io
+import itertools
 import os
 import re
 import stat
@@ -14,6 +15,8 @@ from bams3.storage import LARGEST
 from bams3.storage.beside import FileBeside, sync_folder
 
 TEMPORARY = ".incomplete-"  # prefix of files that are being written
+_KEPT = re.compile(r"\.(nfs|fuse_hidden)[0-9a-f]{16,}")
+"""What NFS and FUSE call a file that was removed while a process has it open; it ends with the process."""
 _UNFINISHED = rf"{re.escape(TEMPORARY)}[0-9a-f]{{12}}-(.+)"
 
 
@@ -209,7 +212,7 @@ class LocalStorage:
         for folder, folders, files in os.walk(top, onerror=_raise):
             folders.sort()
             inside = folder[len(self.root.rstrip("/")) + 1 :].rstrip("/")
-            for name in sorted(files):
+            for name in sorted(itertools.filterfalse(_KEPT.fullmatch, files)):
                 yield f"{inside}/{name}" if inside else name
 
     @contextmanager

@@ -9,6 +9,7 @@ from typing import Any
 
 from bams3.named import opened
 from bams3.storage import LARGEST
+from bams3.untrusted import read_all
 
 STANDARD_INPUT = ("-", "/dev/stdin")
 
@@ -51,7 +52,9 @@ def read_stream(path: str) -> MemoryObject:
 
 def of_file(file: Any, name: str) -> MemoryObject:
     """Read an open binary file to its end. Raises OSError if it has more than LARGEST bytes."""
-    data = file.read(LARGEST + 1)
-    if len(data) > LARGEST:
-        raise OSError(errno.EFBIG, f"more than {LARGEST} bytes, more than such a file can have", name)
-    return MemoryObject(name, data)
+    try:
+        return MemoryObject(name, read_all(file, LARGEST))
+    except ValueError:
+        raise OSError(
+            errno.EFBIG, f"more than {LARGEST} bytes, more than such a file can have", name
+        ) from None
