@@ -1,5 +1,6 @@
 """bams3 append to a dataset in an object store: readers see the old dataset or the new one, whatever happens."""
 
+import os
 import shutil
 import threading
 from collections.abc import Callable
@@ -28,6 +29,7 @@ from bams3.storage.remote import RemoteStorage
 from forge import rewrite as edit
 from listings import contents
 from merging import CONTIGS, header
+from pages import run, taken_by
 from peers import DATA
 from reader.records import read_sam
 from remote_datasets import printed
@@ -135,6 +137,15 @@ def test_only_what_is_new_is_written(
     assert DatasetReader(one).counts == DatasetReader(tmp_path / "merged").counts
     writes = [request for request in asked if request.method != "GET"]
     assert len(writes) <= 11
+
+
+def test_the_page(inputs: Path, bucket: str, tmp_path: Path, commands: dict[str, str]) -> None:
+    put(inputs / "one.bams3", f"{bucket}/lane1.bams3")
+    shutil.copy(inputs / "two.bam", tmp_path / "lane2.bam")
+    (code,) = taken_by(__file__, "docs/growing.md")
+    variables = os.environ | {name: commands[name] for name in ("PATH", "PYTHONPATH")}
+    run(code.replace("s3://bucket", bucket), "sh", tmp_path, variables)
+    assert DatasetReader(f"{bucket}/lane1.bams3").manifest.records == len(PLACES + NEW)
 
 
 def test_it_is_a_dataset_for_all(
