@@ -128,6 +128,7 @@ def write_plan(
             ) from None
         if not is_plan(storage, document):
             if not replace:
+                stored_plan(storage, versions=WRITTEN)  # raises the error that fits better
                 raise DatasetError(
                     f"{storage.root}: begun from another file or with another chunk size, level, or marking of "
                     "duplicates; use the same for all parts, or --overwrite"
