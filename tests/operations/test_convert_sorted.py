@@ -231,6 +231,6 @@ def test_the_page(tmp_path: Path, commands: dict[str, str]) -> None:
     blocks = re.findall(
         r"^```sh\n(.*?)^```\n(?:```text\n(.*?)^```$)?", PAGE.read_text(), re.MULTILINE | re.DOTALL
     )
-    assert len(blocks) == 7
+    assert len(blocks) == 8
     for code, printed in blocks:
         assert run_block(code, tmp_path, commands) == printed

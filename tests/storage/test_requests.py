@@ -60,7 +60,7 @@ def test_limit_holds(faults: Faults, bucket: str, monkeypatch: pytest.MonkeyPatc
     storage.put("x", bytes(1 << 20))
     faults.latency = 0.02
     assert storage.get_ranges("x", [(n << 18, 1) for n in range(4)] * 5) == [b"\0"] * 20
-    assert faults.most_at_once == 3
+    assert 1 < faults.most_at_once <= 3
 
 
 @given(st.lists(st.tuples(st.integers(0, 1 << 25), st.integers(0, 1 << 24)), max_size=30))

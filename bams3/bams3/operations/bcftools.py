@@ -67,15 +67,8 @@ CALL = Tool(
 )
 
 
-_TRIED_ON = {
-    "mpileup": (["--no-reference", "-"], b"@SQ\tSN:a\tLN:1\n@RG\tID:a\tSM:a\n"),
-    "call": (
-        [],
-        b'##fileformat=VCFv4.2\n##contig=<ID=a,length=1>\n##FORMAT=<ID=PL,Number=G,Type=Integer,Description="">\n'
-        b"#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\ta\n",
-    ),
-}
-"""An input without reads or sites for each tool, and the words that make the tool read it."""
+_EMPTY = b"@SQ\tSN:a\tLN:1\n@RG\tID:a\tSM:a\n"
+"""A SAM file without reads."""
 _OF_OTHER_INPUTS = frozenset(("s", "S", "G", "group-samples-tag", "t", "T", "C", "i", "ploidy-file"))
 """Options that fit only an input with certain samples or sites."""
 
@@ -162,18 +155,24 @@ def check_contigs(contigs: Iterable[tuple[str, int]]) -> None:
             )
 
 
-def refusal(given: Options) -> str:
-    """Return what bcftools, which must be installed, has against options: it runs with them on an empty input."""
-    tool = given.tool
-    tried = Options(tool, tuple(word for word in given.given if word.option not in _OF_OTHER_INPUTS))
-    words, data = _TRIED_ON[tool.name]
-    command = ["bcftools", tool.name, *tried.words(), *words]
-    done = subprocess.run(command, input=data, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    if not done.returncode:
-        return ""
-    lines = done.stderr.decode(errors="replace").splitlines()
-    told = [line for line in lines if line.strip() and not line.lower().startswith(("note:", "[", "warning"))]
-    return told[0] if told else f"it ends with exit code {done.returncode}"
+def refusal(mpileup: Options, call: Options) -> tuple[str, str] | None:
+    """Return what bcftools, which must be installed, has against options: the tool, and what it says. It runs with them
+    on an input without reads."""
+    data = _EMPTY
+    for given, words in ((mpileup, ["--no-reference", "-"]), (call, [])):
+        tried = [word for word in given.given if word.option not in _OF_OTHER_INPUTS]
+        command = ["bcftools", given.tool.name, *Options(given.tool, tuple(tried)).words(), *words]
+        done = subprocess.run(command, input=data, capture_output=True)
+        if done.returncode:
+            lines = done.stderr.decode(errors="replace").splitlines()
+            told = [
+                line
+                for line in lines
+                if line.strip() and not line.lower().startswith(("note:", "[", "warning"))
+            ]
+            return given.tool.name, told[0] if told else f"it ends with exit code {done.returncode}"
+        data = done.stdout
+    return None
 
 
 def _is_free(found: Options, word: _Word) -> bool:

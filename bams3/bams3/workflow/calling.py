@@ -62,11 +62,11 @@ def try_options(section: str, settings: Mapping[str, Any], run: Run) -> None:
     """Raises ConfigurationError for options that bcftools refuses, where it is that of the jobs."""
     if run.installs or not shutil.which("bcftools"):
         return
-    for tool in TOOLS:
-        if fault := refusal(_given(tool, section, settings)):
-            raise ConfigurationError(
-                f"config: {section}: {tool.name}: bcftools {tool.name} refuses {settings[tool.name]!r}: {fault}"
-            )
+    if fault := refusal(*(_given(tool, section, settings) for tool in TOOLS)):
+        tool, said = fault
+        raise ConfigurationError(
+            f"config: {section}: {tool}: bcftools {tool} refuses {settings[tool]!r}: {said}"
+        )
 
 
 def _check_samples(given: Options, samples: list[str], places: Places, where: str, warn: Warn) -> list[str]:
