@@ -5,6 +5,7 @@ Dry runs are planned in this process.
 
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -160,8 +161,9 @@ def test_a_key_that_has_another_name_now(project: Path) -> None:
     assert plan(project, CONFIG) == set()
 
 
-def test_settings_that_change_places(project: Path) -> None:
+def test_settings_that_change_places(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same words, each the other's."""
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent))  # bcftools, which would refuse them, is not there
     config = changed("call.mpileup", "-mv")
     config["call"]["call"] = "-S names.txt"
     assert plan(project, config) == CALLS
