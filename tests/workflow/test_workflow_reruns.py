@@ -163,7 +163,9 @@ def test_a_key_that_has_another_name_now(project: Path) -> None:
 
 def test_settings_that_change_places(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same words, each the other's."""
-    monkeypatch.setenv("PATH", str(Path(sys.executable).parent))  # bcftools, which would refuse them, is not there
+    monkeypatch.setenv(
+        "PATH", str(Path(sys.executable).parent)
+    )  # bcftools, which would refuse them, is not there
     config = changed("call.mpileup", "-mv")
     config["call"]["call"] = "-S names.txt"
     assert plan(project, config) == CALLS

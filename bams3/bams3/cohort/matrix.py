@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -122,8 +121,10 @@ def _columns(path: str) -> list[Any]:
     names = {"f0": pa.binary(), "f3": pa.binary()}
     options = csv.ConvertOptions(column_types=names, strings_can_be_null=False)
     how = csv.ReadOptions(autogenerate_column_names=True, skip_rows=skipped, block_size=LONGEST_LINE)
+    # Arrow reads in a thread: one that still holds a file of Python's when Python ends aborts the process.
+    file_of_arrow = pa.BufferReader(data)
     try:
-        columns: list[Any] = csv.read_csv(io.BytesIO(data), how, _TAB_SEPARATED, options).columns
+        columns: list[Any] = csv.read_csv(file_of_arrow, how, _TAB_SEPARATED, options).columns
         return columns
     except pa.ArrowInvalid as error:
         raise FormatError(
