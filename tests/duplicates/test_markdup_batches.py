@@ -153,6 +153,8 @@ def test_a_dataset_in_batches_is_the_same(tmp_path: Path, crowded: Path, chosen:
         assert (
             markdup(crowded, tmp_path / "parts", options, batch=(number, of), verify=True, workers=2) is None
         )
+    with pytest.raises(OSError, match="missing"):
+        merge_marked(tmp_path / "parts", str(tmp_path / "missing/y.json"), "x")
     merge_marked(tmp_path / "parts", str(tmp_path / "y.json"), "x")
     assert contents(tmp_path / "parts") == contents(tmp_path / "whole")
     assert (tmp_path / "y.json").read_text() == (tmp_path / "x.json").read_text()

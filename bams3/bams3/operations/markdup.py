@@ -21,10 +21,11 @@ from bams3.operations.begin import begin, check_tmp_dir, removed_after_an_error,
 from bams3.operations.convert import Conversion, merge
 from bams3.operations.earlier import Earlier
 from bams3.operations.marked_batch import marked_part, marking_of
-from bams3.operations.marking import blocks_of, marking, write_statistics
+from bams3.operations.marking import blocks_of, marking, statistics_of
 from bams3.operations.places import refuse_in_place
 from bams3.operations.reread import reread
 from bams3.operations.windows import part_name
+from bams3.output.files import open_output
 from bams3.parallel.uploads import Uploads
 from bams3.parallel.workers import Workers, worker_count
 from bams3.storage import open_storage
@@ -138,17 +139,19 @@ def merge_marked(dataset: Any, statistics: str, command: str = "bams3 merge") ->
     if not plan.marking:
         raise UsageError(f"{dataset}: not begun by bams3 markdup --batch; leave --markdup-stats out")
     numbers = summed(part.marked for part in parts.read_parts(storage, plan) if part.marked)
-    manifest = merge(dataset)
     asked = Markdup(
         read_groups=len(numbers) > 1,
         statistics=statistics,
         json=statistics.endswith(".json"),
         command=command,
     )
-    groups = asked.groups(open_reader([str(dataset)]).header)
-    if asked.read_groups and len(numbers) != len(groups) + 1:
-        raise DatasetError(
-            f"{dataset}: complete, but its parts had numbers of other read groups than its header"
-        )
-    write_statistics(asked, [name.decode("utf-8", "surrogateescape") for name in groups], numbers)
+    with open_output(statistics) as file:  # before the parts are gone, which have the numbers
+        manifest = merge(dataset)
+        groups = asked.groups(open_reader([str(dataset)]).header)
+        if asked.read_groups and len(numbers) != len(groups) + 1:
+            raise DatasetError(
+                f"{dataset}: complete, but its parts had numbers of other read groups than its header"
+            )
+        names = [name.decode("utf-8", "surrogateescape") for name in groups]
+        file.write(statistics_of(asked, names, numbers))
     return manifest

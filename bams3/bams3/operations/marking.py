@@ -52,17 +52,17 @@ def blocks_of(
         raise FormatError(f"{reader.uri}: invalid records: {error}") from error
 
 
-def write_statistics(options: Markdup, groups: Sequence[str], numbers: Sequence[Sequence[int]]) -> None:
-    """Write the numbers of reads of each read group to the file that `options` name."""
+def statistics_of(options: Markdup, groups: Sequence[str], numbers: Sequence[Sequence[int]]) -> bytes:
+    """What the file that `options` name says of the numbers of reads of each read group."""
     write = as_json if options.json else as_text
-    with open_output(options.statistics) as file:
-        file.write(write(options.command, groups, numbers).encode("utf-8", "surrogateescape"))
+    return write(options.command, groups, numbers).encode("utf-8", "surrogateescape")
 
 
 def _finished(path: str, options: Markdup) -> Finished:
     def finished(groups: Sequence[str], numbers: Sequence[Sequence[int]], barcodes: int, spots: int) -> None:
         if options.statistics:
-            write_statistics(options, groups, numbers)
+            with open_output(options.statistics) as file:
+                file.write(statistics_of(options, groups, numbers))
         if barcodes:
             show(path, f"{barcodes} reads have a name or a tag from which no barcode can be read")
         if spots:
