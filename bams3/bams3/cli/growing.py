@@ -63,14 +63,7 @@ def _merge(argv: list[str]) -> int:
                 "with a lone DATASET, merge completes its parts, runs in one thread and has no options but "
                 "--markdup-stats; leave the others out, or give IN... OUT"
             )
-        if args.markdup_stats:
-            from bams3.operations.markdup import merge_marked
-
-            merge_marked(args.paths[0], args.markdup_stats, " ".join(["bams3", "merge", *argv]))
-            return 0
-        from bams3.operations.convert import merge
-
-        merge(args.paths[0])
+        _complete(args.paths[0], args.markdup_stats, argv)
         return 0
     if args.markdup_stats:
         options.error("--markdup-stats needs a lone DATASET, which bams3 markdup --batch has written")
@@ -86,6 +79,18 @@ def _merge(argv: list[str]) -> int:
             read_group_of_file=args.read_group_of_file, seed=args.seed, progress=bar,
         )  # fmt: skip
     return 0
+
+
+def _complete(dataset: str, statistics: str | None, argv: list[str]) -> None:
+    """Complete the parts of a dataset."""
+    if statistics:
+        from bams3.operations.markdup import merge_marked
+
+        merge_marked(dataset, statistics, " ".join(["bams3", "merge", *argv]))
+    else:
+        from bams3.operations.convert import merge
+
+        merge(dataset)
 
 
 def _append(argv: list[str]) -> int:

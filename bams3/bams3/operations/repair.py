@@ -95,11 +95,7 @@ def repair(
         (chunk.entry(chunk.path, chunk.footer.reference_id) for chunk in chunks), key=attrgetter("order")
     )
     size = _chunk_size(chunks)
-    version = VERSION
-    if intact or generation:
-        version = intact.version if intact else IN_GENERATIONS
-    elif any(entry.contigs for entry in entries):
-        version = JOINED
+    version = _version(entries, generation, intact)
     hashed = version >= HASHED
     entries, counts, sums = _read(
         storage, entries, {chunk.path: chunk for chunk in chunks}, workers, progress, hashed=hashed
@@ -150,6 +146,15 @@ def _generation(sizes: dict[str, int], intact: Manifest | None) -> str:
         return intact.generation
     documents = [split_path(path)[1] for path in sizes if is_document(path)]
     return max(documents or [split_path(path)[1] for path in sizes], default="")
+
+
+def _version(entries: Iterable[ChunkEntry], generation: str, intact: Manifest | None) -> int:
+    """Return the version of the format: the manifest has it, or else it follows from the chunks."""
+    if intact:
+        return intact.version
+    if generation:
+        return IN_GENERATIONS
+    return JOINED if any(entry.contigs for entry in entries) else VERSION
 
 
 def _finished(sizes: dict[str, int], intact: Manifest | None) -> dict[str, int]:
