@@ -100,6 +100,7 @@ def soak(bam: Path, reads: int, every: float, folder: Path) -> int:
         over = threading.Event()
 
         def watch() -> None:
+            samples.append(sample(process.pid, 0))
             while not over.wait(every):
                 samples.append(sample(process.pid, time.monotonic() - started))
 
