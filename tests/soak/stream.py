@@ -32,7 +32,8 @@ class Repeated:
     """The reads of the contig that has most of a BAM, repeated."""
 
     def __init__(self, path: Path) -> None:
-        data = gzip.decompress(path.read_bytes())
+        with gzip.open(path) as file:  # `gzip.decompress` copies the rest of a file at each of its blocks
+            data = file.read()
         head = Header.from_bam(data)
         block, _ = walk(data[len(head.to_bam()) :], len(head.references))
         records, offsets = np.frombuffer(block.data, np.uint8), np.asarray(block.offsets)
