@@ -103,6 +103,10 @@ USAGE = {
     "level and profile": (["convert", "--level", "1", "--profile", "fast", "x", "x.bams3"], "not allowed with"),
     "no such profile": (["convert", "--profile", "tiny", "x.bam", "x.bams3"], "tiny"),
     "overwrite and resume": (["convert", "--overwrite", "--resume", "x.bam", "x.bams3"], "not allowed with"),
+    "empty region": (["depth", "-r", "", "{dataset}"], "-r or --region: the value is empty"),
+    "empty list of tokens": (["serve", "--tokens=", "{dataset}"], "--tokens: the value is empty"),
+    "empty dataset": (["rewrite", "", "{here}/x.bams3"], "DATASET: the value is empty"),
+    "empty region, of several": (["query", "{dataset}", "chr1", ""], "REGION: the value is empty"),
 }  # fmt: skip
 
 FAILURES = {

@@ -39,6 +39,7 @@ INSTEAD = {
 
 
 _ARRAY_INDEX = "AWS_BATCH_JOB_ARRAY_INDEX"
+_TAGS = "TAG,…", "TAG[,TAG...]"
 _USAGE = 4  # lines of a usage that names each option
 
 Options = argparse._ActionsContainer
@@ -78,6 +79,14 @@ class _Parser(argparse.ArgumentParser):
                 yield f"{word}={value}" if word.startswith("--") else f"{word}{value}"
             if word == "--":
                 yield from rest
+
+    def _get_values(self, action: Any, words: Any) -> Any:
+        """Refuse an empty value: a shell makes it of a variable that is unset, and it must not turn off an option such
+        as `--tokens` or `--region`. A list of tags may be empty, as in samtools, and so may what is by default."""
+        if "" in words and action.default != "" and action.metavar not in _TAGS:
+            name = " or ".join(action.option_strings) or action.metavar
+            self.error(f"{name}: the value is empty; give one, or leave it out")
+        return super()._get_values(action, words)
 
     def _hint(self, word: str) -> str:
         name = word.partition("=")[0]
