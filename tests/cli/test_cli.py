@@ -140,6 +140,8 @@ FAILURES = {
     "chunk size": (["convert", "--chunk-size", "3", "{bam}", "{here}/x.bams3"], "256K"),
     "level of a dataset": (["convert", "--level", "99", "{bam}", "{here}/x.bams3"], "from 1 (fast) to 9"),
     "convert's workers": (["convert", "--workers", "x", "{bam}", "{here}/x.bams3"], "workers 'x'"),
+    "dataset in a dataset": (["convert", "{bam}", "{dataset}/x"], "lies in the dataset"),
+    "dataset to standard output": (["convert", "{bam}", "-"], "can't be written to standard output"),
     "dataset exists": (["convert", "{bam}", "{dataset}"], "--overwrite"),
     "nothing to merge": (["merge", "{here}/none.bams3"], "no parts"),
     "no such chunk": (["inspect", "{here}/none.chunk"], "{here}/none.chunk: "),

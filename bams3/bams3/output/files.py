@@ -123,6 +123,18 @@ def refuse_folder(folder: str) -> None:
     _refuse_dataset(_dataset_around(os.path.join(folder, "result")), folder)
 
 
+def refuse_inner(root: str) -> None:
+    """Raise UsageError if a dataset is to be written in another one, or to standard output."""
+    if root == "-":
+        raise UsageError(
+            "-: a dataset is a directory, which can't be written to standard output; give it a name"
+        )
+    if not is_remote(root):
+        _refuse_dataset(_dataset_around(root), root)
+    elif any(folder.endswith(".bams3") for folder in root.split("/")[3:-1]):  # otherwise it costs a request
+        _refuse_dataset(_remote_dataset_around(root), root)
+
+
 def refuse_foreign(path: str, is_own: Callable[[bytes], bool], what: str) -> None:
     """Raise UsageError if a log may not be written to `path`, for example because a file of another kind exists there.
 
