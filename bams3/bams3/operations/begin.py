@@ -26,7 +26,7 @@ from bams3.duplicates.options import Markdup
 from bams3.errors import Bams3Error, DatasetError, UsageError
 from bams3.output.files import refuse_inner
 from bams3.sources.messages import show
-from bams3.storage import Storage, is_remote, open_storage
+from bams3.storage import Storage, is_remote, open_storage, uri_of
 
 
 @contextmanager
@@ -128,7 +128,7 @@ def check_options(source: Any, batch: tuple[int, int] | None, windows: Sequence[
     if batch or windows:
         from bams3.sources.files import WINDOWS, expect_again
 
-        expect_again(str(source), WINDOWS)
+        expect_again(uri_of(source), WINDOWS)
     if level not in LEVELS:
         raise UsageError(f"level {level}: choose one from {LEVELS[0]} (fast) to {LEVELS[-1]} (small)")
 
