@@ -236,6 +236,7 @@ ERRORS: dict[str, tuple[Callable[[api.Dataset], Any], type[Bams3Error], str]] = 
         UsageError,
         "a region string as `region`",
     ),
+    "nothing as a path": (lambda d: bams3.open(None), UsageError, "None: not a path or URI"),
     "bytes as a path": (lambda d: bams3.open(d.uri.encode()), UsageError, "not a path or URI"),
     "unknown contig, count": (lambda d: d.count("zz"), UsageError, "zz"),
     "unknown contig, coverage": (lambda d: d.coverage("zz"), UsageError, "zz"),

@@ -73,8 +73,20 @@ def test_every_option_is_explained(run: Run, command: str) -> None:
         assert len(groups["options"]) < 12
 
 
+@pytest.mark.parametrize("threads", ["-@ 0", "-@0", "--threads 0", "--threads=0"])
+def test_samtools_adds_no_thread_to_one(run: Run, small: Path, threads: str) -> None:
+    code, text, errors = run("query", "-c", *threads.split(), small / "small.bams3")
+    assert (code, errors) == (0, "")
+    assert int(text) > 0
+
+
 def test_version(run: Run) -> None:
-    assert run("--version") == run("version") == (0, f"bams3 {bams3.__version__}\n", "")
+    assert (
+        run("--version")
+        == run("version")
+        == run("query", "--version")
+        == (0, f"bams3 {bams3.__version__}\n", "")
+    )
 
 
 # Errors
@@ -141,6 +153,9 @@ FAILURES = {
     "level of a dataset": (["convert", "--level", "99", "{bam}", "{here}/x.bams3"], "from 1 (fast) to 9"),
     "convert's workers": (["convert", "--workers", "x", "{bam}", "{here}/x.bams3"], "workers 'x'"),
     "dataset in a dataset": (["convert", "{bam}", "{dataset}/x"], "lies in the dataset"),
+    "dataset over a file": (["convert", "{bam}", "{here}/a.bed"], "a.bed: not a directory"),
+    "two lists from one input": (["count", "--regions", "-", "--datasets", "-"], "standard input can't be both"),
+    "intervals among chunks": (["mapper", "coverage", "--by", "-"], "standard input has the chunks"),
     "dataset to standard output": (["convert", "{bam}", "-"], "can't be written to standard output"),
     "dataset exists": (["convert", "{bam}", "{dataset}"], "--overwrite"),
     "nothing to merge": (["merge", "{here}/none.bams3"], "no parts"),

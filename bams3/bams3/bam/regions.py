@@ -248,7 +248,8 @@ def _within(contig: Region, coordinates: str, text: str) -> Region:
     if last is not None and first > last:
         raise UsageError(f"region {text!r}: the start is past the end")
     if first > contig.end:
-        warn(f"region {text}: past the end of the contig, which has {contig.end} bp")
+        size = f", which has {contig.end} bp" if contig.end < LAST else ""
+        warn(f"region {text}: past the end of the contig{size}")
         return Region(contig.reference_id, min(first, LAST) - 1, LAST if last is None else min(last, LAST))
     return Region(contig.reference_id, first - 1, contig.end if last is None else min(last, contig.end))
 

@@ -178,7 +178,8 @@ def _run(arguments: list[str]) -> int:
             end="",
         )
         return 0 if arguments else 2
-    if arguments[0] in ("--version", "-V", "version"):
+    asked_alone = len(arguments) == 2 and arguments[0] in COMMANDS and arguments[1] == "--version"
+    if asked_alone or arguments[0] in ("--version", "-V", "version"):
         from bams3._version import __version__
 
         print(f"bams3 {__version__}")

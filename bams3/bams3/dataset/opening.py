@@ -20,7 +20,8 @@ def open_reader(names: Any, *, prefetch: Sequence[str] = (layout.INDEX,)) -> Dat
     `prefetch`: as for `DatasetReader`. Raises UsageError if these are several datasets, DatasetError if there is none,
     FormatError if something is damaged.
     """
-    readers = open_readers([names] if isinstance(names, str | os.PathLike) else names, prefetch=prefetch)
+    several = isinstance(names, Iterable) and not isinstance(names, str | bytes | os.PathLike)
+    readers = open_readers(names if several else [names], prefetch=prefetch)
     if len(readers) > 1:
         raise UsageError(
             f"{readers[1].uri}: of another dataset than {readers[0].uri}; give one dataset, or chunks of one"

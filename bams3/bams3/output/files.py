@@ -124,12 +124,14 @@ def refuse_folder(folder: str) -> None:
 
 
 def refuse_inner(root: str) -> None:
-    """Raise UsageError if a dataset is to be written in another one, or to standard output."""
+    """Raise UsageError if a dataset is to be written in another one, to a file or to standard output."""
     if root == "-":
         raise UsageError(
             "-: a dataset is a directory, which can't be written to standard output; give it a name"
         )
     if not is_remote(root):
+        if os.path.exists(root) and not os.path.isdir(root):
+            raise UsageError(f"{root}: not a directory, which a dataset is; choose another name")
         _refuse_dataset(_dataset_around(root), root)
     elif any(folder.endswith(".bams3") for folder in root.split("/")[3:-1]):  # otherwise it costs a request
         _refuse_dataset(_remote_dataset_around(root), root)
