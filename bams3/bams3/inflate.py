@@ -16,8 +16,8 @@ RATIO = 100  # … at most this many times its size, far more than any list of i
 
 
 def of_disk(path: str) -> BinaryIO:
-    """Open a local file for reading."""
-    return opened(path, "rb")
+    """Open a local file for reading; `-` is standard input, as in samtools."""
+    return opened("/dev/stdin" if path == "-" else path, "rb")
 
 
 class _Counted:

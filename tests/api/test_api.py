@@ -81,6 +81,30 @@ def test_filters_choose_what_pysam_finds(
     assert reverse == sum(record.is_reverse for record in bam.fetch())
 
 
+def test_paths_are_all_that_python_takes_for_paths(
+    odd: Path, odd_dataset: api.Dataset, tmp_path: Path
+) -> None:
+    """Such as the entries of `os.scandir`, whose text is no path; and `with` stands around files."""
+    for name in ("odd.bam", "odd.bam.bai"):
+        if (odd.parent / name).exists():
+            shutil.copy(odd.parent / name, tmp_path)
+    shutil.copytree(odd_dataset.uri, tmp_path / "odd.bams3")
+    found = {entry.name: entry for entry in os.scandir(tmp_path)}
+    with bams3.open(found["odd.bams3"]) as dataset:
+        count = dataset.count(until_eof=True)
+    assert dataset.count(until_eof=True) == count == odd_dataset.count(until_eof=True)
+    folder = next((tmp_path / "odd.bams3").rglob("*.chunk")).parent
+    assert bams3.read_chunk(next(os.scandir(folder))).records > 0
+    made = [
+        bams3.convert(found["odd.bam"], tmp_path / "1"),
+        bams3.merge_inputs([found["odd.bams3"]], tmp_path / "2"),
+        bams3.rewrite(found["odd.bams3"], tmp_path / "3"),
+    ]
+    assert {manifest.records for manifest in made} == {count}
+    bams3.append(found["odd.bams3"], [found["odd.bam"]])
+    assert bams3.open(found["odd.bams3"]).count(until_eof=True) == 2 * count
+
+
 def test_header_and_chunks(bam: pysam.AlignmentFile, dataset: api.Dataset, real_dataset: Path) -> None:
     assert str(dataset.header) == str(bam.header)
     assert dataset.references == bam.references
@@ -212,6 +236,7 @@ ERRORS: dict[str, tuple[Callable[[api.Dataset], Any], type[Bams3Error], str]] = 
         UsageError,
         "a region string as `region`",
     ),
+    "nothing as a path": (lambda d: bams3.open(None), UsageError, "None: not a path or URI"),
     "bytes as a path": (lambda d: bams3.open(d.uri.encode()), UsageError, "not a path or URI"),
     "unknown contig, count": (lambda d: d.count("zz"), UsageError, "zz"),
     "unknown contig, coverage": (lambda d: d.coverage("zz"), UsageError, "zz"),

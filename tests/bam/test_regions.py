@@ -196,6 +196,26 @@ def test_bad_bed(tmp_path, line):
         read_bed(path, REFERENCES)
 
 
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (["1", "2"], "'1' is 'chr1' in the header"),
+        (["nowhere", "chr7"], "'chr7' is '7' in the header"),
+        (["M"], "'M' is 'MT' in the header"),
+        (["chrM"], "'chrM' is 'MT' in the header"),
+        (["1", "chr2"], ""),
+        (["nowhere"], ""),
+        ([], ""),
+    ],
+)
+def test_a_bed_whose_contigs_have_other_names_is_told(tmp_path, caplog, names, told):
+    path = tmp_path / "x.bed"
+    path.write_text("".join(f"{name}\t1\t5\n" for name in names))
+    read_bed(path, [*REFERENCES, ("MT", 9)])
+    assert [each for each in caplog.messages if told in each] == caplog.messages
+    assert len(caplog.messages) == bool(told)
+
+
 @pytest.mark.parametrize("content", [None, gzip.compress(BED)[:-9], b"\x1f\x8bnot gzip at all"])
 def test_unreadable_bed(tmp_path, content):
     path = tmp_path / "x.bed"

@@ -73,8 +73,20 @@ def test_every_option_is_explained(run: Run, command: str) -> None:
         assert len(groups["options"]) < 12
 
 
+@pytest.mark.parametrize("threads", ["-@ 0", "-@0", "--threads 0", "--threads=0"])
+def test_samtools_adds_no_thread_to_one(run: Run, small: Path, threads: str) -> None:
+    code, text, errors = run("query", "-c", *threads.split(), small / "small.bams3")
+    assert (code, errors) == (0, "")
+    assert int(text) > 0
+
+
 def test_version(run: Run) -> None:
-    assert run("--version") == run("version") == (0, f"bams3 {bams3.__version__}\n", "")
+    assert (
+        run("--version")
+        == run("version")
+        == run("query", "--version")
+        == (0, f"bams3 {bams3.__version__}\n", "")
+    )
 
 
 # Errors
@@ -103,6 +115,10 @@ USAGE = {
     "level and profile": (["convert", "--level", "1", "--profile", "fast", "x", "x.bams3"], "not allowed with"),
     "no such profile": (["convert", "--profile", "tiny", "x.bam", "x.bams3"], "tiny"),
     "overwrite and resume": (["convert", "--overwrite", "--resume", "x.bam", "x.bams3"], "not allowed with"),
+    "empty region": (["depth", "-r", "", "{dataset}"], "-r or --region: the value is empty"),
+    "empty list of tokens": (["serve", "--tokens=", "{dataset}"], "--tokens: the value is empty"),
+    "empty dataset": (["rewrite", "", "{here}/x.bams3"], "DATASET: the value is empty"),
+    "empty region, of several": (["query", "{dataset}", "chr1", ""], "REGION: the value is empty"),
 }  # fmt: skip
 
 FAILURES = {
@@ -136,6 +152,11 @@ FAILURES = {
     "chunk size": (["convert", "--chunk-size", "3", "{bam}", "{here}/x.bams3"], "256K"),
     "level of a dataset": (["convert", "--level", "99", "{bam}", "{here}/x.bams3"], "from 1 (fast) to 9"),
     "convert's workers": (["convert", "--workers", "x", "{bam}", "{here}/x.bams3"], "workers 'x'"),
+    "dataset in a dataset": (["convert", "{bam}", "{dataset}/x"], "lies in the dataset"),
+    "dataset over a file": (["convert", "{bam}", "{here}/a.bed"], "a.bed: not a directory"),
+    "two lists from one input": (["count", "--regions", "-", "--datasets", "-"], "standard input can't be both"),
+    "intervals among chunks": (["mapper", "coverage", "--by", "-"], "standard input has the chunks"),
+    "dataset to standard output": (["convert", "{bam}", "-"], "can't be written to standard output"),
     "dataset exists": (["convert", "{bam}", "{dataset}"], "--overwrite"),
     "nothing to merge": (["merge", "{here}/none.bams3"], "no parts"),
     "no such chunk": (["inspect", "{here}/none.chunk"], "{here}/none.chunk: "),

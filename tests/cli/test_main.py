@@ -1,6 +1,8 @@
 """`main`, as a program that goes on after it calls it."""
 
 import gc
+import subprocess
+import sys
 
 import pytest
 from bams3.cli import main
@@ -45,3 +47,27 @@ def test_what_the_system_refuses(
     line = capfd.readouterr().err
     assert line.startswith(f"bams3 stats: {said}")
     assert line.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "error", ["ImportError('x')", "UsageError('x')", "OSError(2, 'x')", "SystemError('x')"]
+)
+@pytest.mark.parametrize("signal", ["SIGINT", "SIGTERM"])
+def test_what_a_signal_becomes_is_told_as_a_signal(signal: str, error: str) -> None:
+    """Such as a KeyboardInterrupt while a compiled module is imported, which says that another one is missing."""
+    code = f"""
+import signal, sys
+import bams3.cli.info
+from bams3.errors import UsageError
+def run(*_):
+    try:
+        signal.raise_signal(signal.{signal})
+    except KeyboardInterrupt:
+        raise {error}
+bams3.cli.info.run = run
+sys.argv = ["bams3", "stats", "x"]
+sys.exit(bams3.cli.main())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    expected = {"SIGINT": 130, "SIGTERM": 143}[signal]
+    assert (done.returncode, done.stderr) == (expected, "bams3 stats: interrupted\n")

@@ -130,6 +130,21 @@ def test_standard_streams_that_are_closed(small: Path, dataset: str, tmp_path: P
         assert list(bams3.open(tmp_path / "d.bams3").fetch()) == list(bams3.open(dataset).fetch())
 
 
+@pytest.mark.parametrize(
+    "words",
+    ["query -c -L - {dataset}", "bedcov - {dataset}", "depth -b - {dataset}", "count --regions - {dataset}"],
+)
+def test_intervals_from_a_pipe(dataset: str, tmp_path: Path, words: str) -> None:
+    """As `samtools view -L -` reads them."""
+    bed = tmp_path / "x.bed"
+    bed.write_text("chr1\t0\t200\nchr1\t300\t400\n")
+    command = [sys.executable, "-m", "bams3", *words.format(dataset=dataset).split()]
+    found = subprocess.run(command, input=bed.read_bytes(), capture_output=True, check=True).stdout
+    of_file = [str(bed) if word == "-" else word for word in command]
+    assert found == subprocess.run(of_file, capture_output=True, check=True).stdout
+    assert found not in (b"", b"0\n")
+
+
 def test_a_working_directory_that_was_removed(small: Path, tmp_path: Path) -> None:
     script = 'cd "$1" && rmdir "$1" && exec "$2" -m bams3 convert "$3" new.bams3'
     words = [str(tmp_path / "gone"), sys.executable, str(small / "small.bam")]

@@ -12,7 +12,7 @@ import pytest
 from bams3.dataset import layout, parts
 from bams3.dataset.plan import read_plan
 from bams3.dataset.reader import DatasetReader
-from bams3.errors import Bams3Error, DatasetError
+from bams3.errors import Bams3Error, DatasetError, UsageError
 from bams3.operations.convert import convert, merge
 from bams3.operations.verify import verify
 from bams3.storage import open_storage
@@ -63,6 +63,14 @@ def test_each_fault_at_each_request_of_a_conversion(
             assert number > 8
             return
     pytest.fail("endless requests")
+
+
+def test_a_dataset_in_a_dataset(small: Path, bucket: str) -> None:
+    convert(small, f"{bucket}/outer.bams3")
+    before = objects(bucket)
+    with pytest.raises(UsageError, match=r"lies in the dataset .*/outer\.bams3"):
+        convert(small, f"{bucket}/outer.bams3/inner.bams3")
+    assert objects(bucket) == before
 
 
 def test_parts(small: Path, bucket: str) -> None:

@@ -47,6 +47,15 @@ def test_regions_are_those_of_coverage(
     assert expected.count("\n") > 4
 
 
+def test_lines_of_a_bed_that_are_left_out_are_told(tmp_path: Path) -> None:
+    (tmp_path / "x.bed").write_text("chr1 0 10\n\nchr1\t0\t10\n")
+    done = run_bams3("mapper", "coverage", "--by", tmp_path / "x.bed", input="")
+    assert (done.returncode, done.stdout) == (0, "")
+    skipped, ignored = done.stderr.splitlines()
+    assert "x.bed:1: line skipped" in skipped
+    assert "x.bed:2: an empty line ends the file" in ignored
+
+
 def test_regions_of_a_whole_genome(real_dataset: Path, tmp_path: Path) -> None:
     run_bams3("coverage", real_dataset, "-n", "--by", "47000", "-o", tmp_path / "all")
     expected = gzip.decompress((tmp_path / "all.regions.bed.gz").read_bytes()).decode()

@@ -5,7 +5,7 @@ from contextlib import closing
 from functools import cached_property
 from operator import index
 from os import PathLike, fspath
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Self
 
 from bams3.bam.regions import UNPLACED, Region, parse_regions
 from bams3.dataset.reader import DatasetReader
@@ -44,6 +44,12 @@ class Alignments:
         self._reader = reader
         self._references = reader.references
         self._contigs = {name: (i, length) for i, (name, length) in enumerate(self._references)}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """As in pysam, `with` may stand around the use; there is nothing to close, so the object works afterwards."""
 
     @cached_property
     def header(self) -> "pysam.AlignmentHeader":

@@ -142,11 +142,17 @@ class BedTable(NamedTuple):
 def read_bed(path: str | PathLike[str], references: References, *, opener: Opener = of_disk) -> RegionTable:
     """Read the intervals of a BED file in file order, unmerged, as `samtools view -L` does.
 
-    Intervals on other contigs are ignored; ends are clipped to the contig. An empty interval is kept: it
-    selects the reads that span the point. Raises UsageError.
+    Intervals on other contigs are ignored, with a warning if the contigs of none are known, but those of `chr1` for `1`
+    are; ends are clipped to the contig. An empty interval is kept: it selects the reads that span the point. Raises
+    UsageError.
     """
     table = bed_table(path, opener=opener)
     contigs = _by_name(references)
+    if contigs.keys().isdisjoint(table.contigs):
+        for name in table.contigs:
+            if other := _similar(name, contigs):
+                warn(f"BED file {path}: it finds no reads: its contig {name!r} is {other!r} in the header")
+                break
     found = [contigs.get(name, (-1, 0)) for name in table.contigs]
     ids, lengths = array("i", (i for i, _ in found)), array("q", (length for _, length in found))
     return RegionTable(*intervals.placed(table.contig, table.starts, table.ends, ids, lengths))
@@ -207,12 +213,19 @@ def _split(text: str, contigs: Mapping[str, tuple[int, int]]) -> tuple[str, str 
 
 def _whole(name: str, text: str, contigs: Mapping[str, tuple[int, int]]) -> Region:
     if name not in contigs:
-        similar = [other for other in (f"chr{name}", name.removeprefix("chr")) if other in contigs]
-        hint = f"; did you mean {similar[0]!r}?" if similar else ""
+        similar = _similar(name, contigs)
+        hint = f"; did you mean {similar!r}?" if similar else ""
         where = "" if name == text else f" (region {text!r})"
         raise UsageError(f"unknown contig {name!r}{where}{hint}")
     reference_id, length = contigs[name]
     return Region(reference_id, 0, length)
+
+
+def _similar(name: str, contigs: Mapping[str, tuple[int, int]]) -> str | None:
+    """The contig that `name` may mean: other files have or lack its `chr`, or call chrM `MT`."""
+    bare = name.removeprefix("chr")
+    mitochondrial = ("chrM", "MT", "M") if bare in ("M", "MT") else ()
+    return next((other for other in (f"chr{name}", bare, *mitochondrial) if other in contigs), None)
 
 
 def _numbered_names(match: re.Match[str], text: str) -> Iterable[str]:
@@ -235,7 +248,8 @@ def _within(contig: Region, coordinates: str, text: str) -> Region:
     if last is not None and first > last:
         raise UsageError(f"region {text!r}: the start is past the end")
     if first > contig.end:
-        warn(f"region {text}: past the end of the contig, which has {contig.end} bp")
+        size = f", which has {contig.end} bp" if contig.end < LAST else ""
+        warn(f"region {text}: past the end of the contig{size}")
         return Region(contig.reference_id, min(first, LAST) - 1, LAST if last is None else min(last, LAST))
     return Region(contig.reference_id, first - 1, contig.end if last is None else min(last, contig.end))
 

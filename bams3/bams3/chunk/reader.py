@@ -361,15 +361,16 @@ def _reopened(
 def open_chunk(source: Any) -> ChunkReader:
     """Open a chunk without its dataset: at a path or URI, from standard input (`-`) or a pipe, from bytes, or from an
     open binary file. Raises FormatError, UsageError."""
-    from bams3.storage import is_remote, memory, open_object
+    from bams3.storage import is_remote, memory, open_object, uri_of
 
     if isinstance(source, bytes | bytearray | memoryview):
         return ChunkReader(memory.MemoryObject("chunk in memory", source), "")
     if hasattr(source, "read"):
         return ChunkReader(memory.of_file(source, str(getattr(source, "name", "chunk"))), "")
-    if not is_remote(source) and memory.is_stream(str(source)):
-        return ChunkReader(memory.read_stream(str(source)), "")
-    path, contig = contig_in(str(source))
+    source = uri_of(source)
+    if not is_remote(source) and memory.is_stream(source):
+        return ChunkReader(memory.read_stream(source), "")
+    path, contig = contig_in(source)
     if not is_remote(path) and os.path.isdir(path.removeprefix("file://")):
         raise UsageError(f"{path}: a folder, not a chunk; `bams3 chunks` lists the chunks of a dataset")
     chunk = ChunkReader(*open_object(path))

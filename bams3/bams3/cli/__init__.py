@@ -83,6 +83,10 @@ Run bams3 COMMAND --help for the options of a command. For example:
 _REFUSED = "can't start new thread", "failed to map segment from shared object"
 """What Python and the loader of kernels say where an address space or a number of threads is limited."""
 
+_signals: list[int] = []
+"""Those that have asked this process to end. Compiled modules of others, while they are imported, turn the
+KeyboardInterrupt into errors of their own, such as that they are missing."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code. A user's mistake prints one line on stderr, not a traceback.
@@ -122,8 +126,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(command, "interrupted", 128 + (stop.args[0] if stop.args else signal.SIGINT))
     except MemoryError:
         return _fail(command, "out of memory; use fewer --workers")
-    except (RuntimeError, ImportError) as error:
-        if not any(each in str(error) for each in _REFUSED):
+    except Exception as error:
+        refused = isinstance(error, RuntimeError | ImportError) and any(
+            each in str(error) for each in _REFUSED
+        )
+        if not refused and not _signals:
             raise
         return _fail(
             command, f"the system refuses memory or threads ({error}); use fewer --workers, or allow more"
@@ -153,9 +160,10 @@ def _end_orderly() -> None:
     and no child processes stay. Those that are ignored (`nohup`) stay ignored."""
 
     def interrupt(number: int, _: object) -> None:
+        _signals.append(number)
         raise KeyboardInterrupt(number)
 
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, interrupt)
 
@@ -170,7 +178,8 @@ def _run(arguments: list[str]) -> int:
             end="",
         )
         return 0 if arguments else 2
-    if arguments[0] in ("--version", "-V", "version"):
+    asked_alone = len(arguments) == 2 and arguments[0] in COMMANDS and arguments[1] == "--version"
+    if asked_alone or arguments[0] in ("--version", "-V", "version"):
         from bams3._version import __version__
 
         print(f"bams3 {__version__}")
@@ -204,6 +213,8 @@ def _drop_output() -> None:
 
 
 def _fail(command: str, message: str, code: int = 1) -> int:
+    if _signals:
+        message, code = "interrupted", 128 + _signals[0]
     _drop_output()
     print(f"bams3{command}: {shown(message)}", file=sys.stderr)
     return code

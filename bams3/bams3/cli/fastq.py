@@ -48,7 +48,7 @@ def run(command: str, argv: list[str]) -> int:
     for name, description in _PASSED.items():
         options.add_argument(name, dest=name, action="store_true", help=description)
     options.add_argument(
-        "-T", dest="tags", metavar="TAG,…", help="append these tags to the name line; *: all"
+        "-T", dest="tags", metavar="TAG,…", help="append these tags to the name line; * or none: all"
     )
     for names, bits, description in (
         (("-f", "--require-flags"), 0, "only reads with all of these FLAG bits"),
@@ -88,7 +88,7 @@ def _fastq(args: Any) -> None:
     dataset = open_reader(inputs, prefetch=(INDEX, HEADER))
     regions = regions_of(dataset, texts, args.regions_file)
     given = vars(args)
-    words = [name for name in _PASSED if given[name]] + (["-T", args.tags] if args.tags else [])
+    words = [name for name in _PASSED if given[name]] + (["-T", args.tags] if args.tags is not None else [])
     with_tags = bool({"-O", "-t", "-T"}.intersection(words))
     flags = [word for name in ("-f", "-F", "--rf", "-G") for word in (name, str(given[name]))]
     chosen = RecordFilter(given["-f"], given["-F"])

@@ -80,6 +80,8 @@ def _coverage(argv: list[str]) -> Any:
     args = options.parse_args(argv)
     if args.by is None:
         options.error("give --by BED|N")
+    if args.by == "-":
+        raise UsageError("--by -: standard input has the chunks; give a file")
 
     from bams3.coverage import CoverageOptions
     from bams3.operations.hadoop import regions

@@ -39,6 +39,7 @@ INSTEAD = {
 
 
 _ARRAY_INDEX = "AWS_BATCH_JOB_ARRAY_INDEX"
+_TAGS = "TAG,…", "TAG[,TAG...]"
 _USAGE = 4  # lines of a usage that names each option
 
 Options = argparse._ActionsContainer
@@ -78,6 +79,14 @@ class _Parser(argparse.ArgumentParser):
                 yield f"{word}={value}" if word.startswith("--") else f"{word}{value}"
             if word == "--":
                 yield from rest
+
+    def _get_values(self, action: Any, words: Any) -> Any:
+        """Refuse an empty value: a shell makes it of a variable that is unset, and it must not turn off an option such
+        as `--tokens` or `--region`. A list of tags may be empty, as in samtools, and so may what is by default."""
+        if "" in words and action.default != "" and action.metavar not in _TAGS:
+            name = " or ".join(action.option_strings) or action.metavar
+            self.error(f"{name}: the value is empty; give one, or leave it out")
+        return super()._get_values(action, words)
 
     def _hint(self, word: str) -> str:
         name = word.partition("=")[0]
@@ -190,6 +199,7 @@ def add_workers(arguments: argparse.ArgumentParser) -> None:
         "--threads",
         "-@",
         dest="workers",
+        action=_Workers,
         type=_workers,
         default="auto",
         metavar="N|auto",
@@ -256,9 +266,21 @@ def _mebibytes(text: str) -> int:
     return int(text) << 20
 
 
+class _Workers(argparse.Action):
+    """An option for the number of threads. By samtools' names of it, 0 is one thread: there, others are added to it."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        from bams3.parallel.workers import worker_count
+
+        by_samtools = option_string in ("-@", "--threads")
+        setattr(namespace, self.dest, values or (1 if by_samtools else worker_count("0")))
+
+
 def _workers(text: str) -> int:
     from bams3.parallel.workers import warn_of_memory, worker_count
 
+    if text == "0":
+        return 0  # `_Workers` decides
     count = worker_count(text)
     if text != "auto" or count == 1:  # of more, auto takes as many as fit
         warn_of_memory(count)
@@ -307,8 +329,13 @@ def flag_bits(text: str) -> int:
     return bits
 
 
-def listed(path: str) -> list[str]:
-    """Read names, one per line, from a file or standard input. Raises UsageError if there are none."""
+def listed(path: str, intervals: str | None = None) -> list[str]:
+    """Read names, one per line, from a file or standard input. Raises UsageError if there are none, or if standard
+    input is to be `intervals`, too."""
+    if path == intervals == "-":
+        raise UsageError(
+            "standard input can't be both the list of datasets and the intervals; give one as a file"
+        )
     with nullcontext(sys.stdin.buffer) if path == "-" else opened(path, "rb") as file:
         names = [os.fsdecode(name) for name in map(bytes.strip, file.read().splitlines()) if name]
     if not names:

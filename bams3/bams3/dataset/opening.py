@@ -10,7 +10,7 @@ from bams3.chunk.reader import ChunkReader, contig_in, open_chunk
 from bams3.dataset import layout
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import DatasetError, UsageError
-from bams3.storage import is_remote, open_object, open_storage
+from bams3.storage import is_remote, open_object, open_storage, uri_of
 from bams3.storage.memory import is_stream
 
 
@@ -20,7 +20,8 @@ def open_reader(names: Any, *, prefetch: Sequence[str] = (layout.INDEX,)) -> Dat
     `prefetch`: as for `DatasetReader`. Raises UsageError if these are several datasets, DatasetError if there is none,
     FormatError if something is damaged.
     """
-    readers = open_readers([names] if isinstance(names, str | os.PathLike) else names, prefetch=prefetch)
+    several = isinstance(names, Iterable) and not isinstance(names, str | bytes | os.PathLike)
+    readers = open_readers(names if several else [names], prefetch=prefetch)
     if len(readers) > 1:
         raise UsageError(
             f"{readers[1].uri}: of another dataset than {readers[0].uri}; give one dataset, or chunks of one"
@@ -71,18 +72,17 @@ def _dataset_of(chunk: ChunkReader) -> tuple[str, str]:
 def _opened(name: Any, prefetch: Sequence[str]) -> DatasetReader | ChunkReader:
     if isinstance(name, DatasetReader):
         return name
-    if not isinstance(name, str | os.PathLike):
-        raise UsageError(f"{name!r}: not a path or URI; give a str or a path-like object")
-    if not is_remote(str(name)):
-        path = contig_in(str(name).removeprefix("file://"))[0]
+    name = uri_of(name)
+    if not is_remote(name):
+        path = contig_in(name.removeprefix("file://"))[0]
         is_chunk = is_stream(path) or os.path.isfile(path)
         return _chunk(open_chunk(name)) if is_chunk else DatasetReader(name, prefetch=prefetch)
-    if contig_in(str(name))[0].partition("?")[0].endswith(".chunk"):
+    if contig_in(name)[0].partition("?")[0].endswith(".chunk"):
         return _chunk(open_chunk(name))
     try:
         return DatasetReader(name, prefetch=prefetch)
     except DatasetError:
-        storage, path = open_object(str(name))
+        storage, path = open_object(name)
         if not storage.exists(path):
             raise
         return _chunk(ChunkReader(storage, path))

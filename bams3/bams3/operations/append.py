@@ -28,7 +28,7 @@ from bams3.operations.merging import MergedRecords
 from bams3.operations.places import same_place
 from bams3.parallel.uploads import Uploads
 from bams3.parallel.workers import Workers, worker_count
-from bams3.storage import Storage, is_remote, open_storage
+from bams3.storage import Storage, is_remote, open_storage, uri_of
 from bams3.storage.local import LocalStorage
 
 
@@ -67,7 +67,7 @@ def append(
     UsageError
         If the dataset is one of the inputs.
     """
-    name, names, threads = str(dataset), [str(each) for each in inputs], worker_count(workers)
+    name, names, threads = uri_of(dataset), [uri_of(each) for each in inputs], worker_count(workers)
     if any(same_place(each, name) for each in names):
         raise UsageError(f"{name}: both the dataset and an input; give other inputs")
     merging = MergedHeader(

@@ -24,8 +24,9 @@ from bams3.dataset.plan import Plan, write_plan
 from bams3.dataset.reader import DatasetReader
 from bams3.duplicates.options import Markdup
 from bams3.errors import Bams3Error, DatasetError, UsageError
+from bams3.output.files import refuse_inner
 from bams3.sources.messages import show
-from bams3.storage import Storage, is_remote, open_storage
+from bams3.storage import Storage, is_remote, open_storage, uri_of
 
 
 @contextmanager
@@ -58,8 +59,9 @@ def _prepare(storage: Storage, plan: Plan, part: str | None, overwrite: bool, re
 
     With `overwrite`, the files of an existing dataset are removed, also if its manifest has been deleted, as Snakemake
     does it, and it is the dataset of the same alignments. Raises DatasetError, before anything changes, if
-    the destination holds something that may not be replaced or continued.
+    the destination holds something that may not be replaced or continued, and UsageError if it lies in a dataset.
     """
+    refuse_inner(storage.root)
     if not is_remote(storage.root):
         restore(storage.root)
     destination = survey(storage)
@@ -126,7 +128,7 @@ def check_options(source: Any, batch: tuple[int, int] | None, windows: Sequence[
     if batch or windows:
         from bams3.sources.files import WINDOWS, expect_again
 
-        expect_again(str(source), WINDOWS)
+        expect_again(uri_of(source), WINDOWS)
     if level not in LEVELS:
         raise UsageError(f"level {level}: choose one from {LEVELS[0]} (fast) to {LEVELS[-1]} (small)")
 

@@ -46,7 +46,7 @@ from bams3.sources.inputs import IndexCounts, LateDisorderError, Source
 from bams3.sources.lossy import with_loss
 from bams3.sources.messages import show
 from bams3.sources.meter import Meter, size_of
-from bams3.storage import Storage, is_remote, open_storage
+from bams3.storage import Storage, is_remote, open_storage, uri_of
 
 SMALL_CHUNK = 1 << 16  # bytes of streams up to which chunks of one row group are written some at a time
 _SIZE = attrgetter("size")
@@ -143,11 +143,11 @@ def convert(
     loss = Loss.of(qualities, drop_tags)
     size, threads = layout.parse_size(chunk_size), worker_count(workers)
     waiting = memory_to_wait(memory, threads)
-    storage = open_storage(str(dataset))
+    storage = open_storage(uri_of(dataset))
     with ExitStack() as stack:
         meter = Meter(progress) if progress else None
         opened = stack.enter_context(open_source(
-            str(source), index=index, reference=reference, allow_truncated=allow_truncated, progress=meter,
+            uri_of(source), index=index, reference=reference, allow_truncated=allow_truncated, progress=meter,
         ))  # fmt: skip
         if fixmate:
             from bams3.sources.fixmate import FixmateSource
@@ -162,7 +162,7 @@ def convert(
         _warn(opened, plan, loss)
         chosen = chosen_windows(plan, opened, batch, windows)
         name = part_name(plan, batch, chosen)
-        if meter and expect and (total := _size(str(source), opened, plan, chosen)):
+        if meter and expect and (total := _size(uri_of(source), opened, plan, chosen)):
             meter.total = total
             expect(total)
         storage, there = stack.enter_context(
@@ -250,13 +250,13 @@ def merge(dataset: Any) -> Manifest:
     DatasetError
         If parts are missing or inconsistent; the message names them.
     """
-    storage = open_storage(str(dataset))
+    storage = open_storage(uri_of(dataset))
     destination = survey(storage)
     if destination.complete:
         with tidying(storage.root):
             parts.delete_parts(storage)
             storage.delete_incomplete(destination.own.has)
-        return Manifest.from_bytes(storage.get(layout.METADATA), str(dataset))
+        return Manifest.from_bytes(storage.get(layout.METADATA), uri_of(dataset))
     plan = read_plan(storage)
     check_joinable(destination)
     return parts.commit(storage, plan, parts.read_parts(storage, plan))

@@ -20,6 +20,7 @@ from bams3.dataset.reader import DatasetReader
 from bams3.errors import UsageError
 from bams3.select.query import RecordFilter, count
 from bams3.shown import field
+from bams3.warned import warn
 
 FAR = 1 << 32
 """A position past every interval."""
@@ -96,7 +97,7 @@ def regions(options: CoverageOptions) -> ChunkMapper:
     interval belongs to one chunk; reads from other chunks are fetched as needed. Keys sort in genome order; values
     are lines of mosdepth's regions file.
     """
-    bed = read_intervals(str(options.by), lambda _: None) if options.window is None else {}
+    bed = read_intervals(str(options.by), warn) if options.window is None else {}
 
     @cache
     def intervals_of(name: str, length: int) -> Intervals:

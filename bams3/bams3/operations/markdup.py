@@ -28,7 +28,7 @@ from bams3.operations.windows import part_name
 from bams3.output.files import open_output
 from bams3.parallel.uploads import Uploads
 from bams3.parallel.workers import Workers, worker_count
-from bams3.storage import open_storage
+from bams3.storage import open_storage, uri_of
 
 if TYPE_CHECKING:
     from bams3.dataset.manifest import Manifest
@@ -86,9 +86,9 @@ def markdup(
     if batch:
         _check_batch(options)
     check_tmp_dir(tmp_dir, "--mark-supplementary", used=options.supplementary)
-    refuse_in_place([str(source)], str(dataset))
+    refuse_in_place([uri_of(source)], uri_of(dataset))
     threads = worker_count(workers)
-    reader = open_reader([str(source)], prefetch=(layout.INDEX, layout.HEADER))
+    reader = open_reader([uri_of(source)], prefetch=(layout.INDEX, layout.HEADER))
     if not reader.is_whole:
         raise UsageError(f"{source}: a part of a dataset; a read may be the duplicate of one elsewhere")
     told, header = reader.manifest, reader.header
@@ -97,7 +97,7 @@ def markdup(
     if batch:
         plan = replace(plan, marking=marking_of(told, options))
     name = part_name(plan, batch, None)
-    storage = open_storage(str(dataset))
+    storage = open_storage(uri_of(dataset))
     warn_of_partial_header(reader)
     with begin(storage, plan, header.text, name, overwrite=overwrite, resume=False) as (storage, there):
         with nullcontext() if name else removed_after_an_error(storage), Workers(threads) as pool:
@@ -134,7 +134,7 @@ def _check_batch(options: Markdup) -> None:
 def merge_marked(dataset: Any, statistics: str, command: str = "bams3 merge") -> Manifest:
     """Complete a dataset of which all batches are marked, as `merge` does, and write the numbers of duplicates to the
     file `statistics` (.json: as JSON). `command`: as they name it. Raises DatasetError if batches are missing."""
-    storage = open_storage(str(dataset))
+    storage = open_storage(uri_of(dataset))
     plan = read_plan(storage)
     if not plan.marking:
         raise UsageError(f"{dataset}: not begun by bams3 markdup --batch; leave --markdup-stats out")
@@ -147,7 +147,7 @@ def merge_marked(dataset: Any, statistics: str, command: str = "bams3 merge") ->
     )
     with open_output(statistics) as file:  # before the parts are gone, which have the numbers
         manifest = merge(dataset)
-        groups = asked.groups(open_reader([str(dataset)]).header)
+        groups = asked.groups(open_reader([uri_of(dataset)]).header)
         if asked.read_groups and len(numbers) != len(groups) + 1:
             raise DatasetError(
                 f"{dataset}: complete, but its parts had numbers of other read groups than its header"

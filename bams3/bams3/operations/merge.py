@@ -23,7 +23,7 @@ from bams3.operations.places import same_place
 from bams3.parallel.uploads import Uploads
 from bams3.parallel.workers import Workers, worker_count
 from bams3.sources.inputs import Source
-from bams3.storage import is_remote, open_storage
+from bams3.storage import is_remote, open_storage, uri_of
 from bams3.storage.memory import is_stream
 
 MANY_INPUTS = 16
@@ -74,10 +74,10 @@ def merge_inputs(
     UsageError
         If options are invalid, or the dataset is one of the inputs.
     """
-    names = [str(name) for name in inputs]
+    names = [uri_of(name) for name in inputs]
     check_options(None, None, (), level)
     size, threads = layout.parse_size(chunk_size), worker_count(workers)
-    if any(same_place(name, str(dataset)) for name in names):
+    if any(same_place(name, uri_of(dataset)) for name in names):
         raise UsageError(f"{dataset}: both an input and the output; to add to a dataset, use bams3 append")
     merging = MergedHeader(
         combine_read_groups=combine_read_groups, combine_programs=combine_programs, seed=seed
@@ -91,7 +91,7 @@ def merge_inputs(
         header = merging.header
         plan = Plan.of(header, size, level, loss_of(opened))
         storage, there = stack.enter_context(
-            begin(open_storage(str(dataset)), plan, header.text, None, overwrite=overwrite, resume=resume)
+            begin(open_storage(uri_of(dataset)), plan, header.text, None, overwrite=overwrite, resume=resume)
         )
         pool = stack.enter_context(Workers(threads))
         earlier = Earlier(storage, plan, there.objects) if resume else None

@@ -32,7 +32,7 @@ from bams3.dataset.sums import Sums
 from bams3.errors import DatasetError, FormatError, SourceError
 from bams3.operations.reread import tallied
 from bams3.parallel.workers import Workers
-from bams3.storage import Storage, open_storage
+from bams3.storage import Storage, open_storage, uri_of
 
 MOST_REFERENCES = 1 << 24
 """A chunk that mentions a larger reference id is not repaired: every reference takes a place in the manifest."""
@@ -72,7 +72,7 @@ def repair(
         If there are no chunks, if they are of several datasets or damaged, if a chunk is missing, or if the conversion
         has not been completed.
     """
-    storage = open_storage(str(dataset))
+    storage = open_storage(uri_of(dataset))
     if storage.exists(layout.PLAN):
         raise DatasetError(
             f"{storage.root}: its conversion was interrupted; finish it with bams3 convert --resume, or bams3 merge"
@@ -229,7 +229,7 @@ def _header(
     if given is not None:
         from bams3.sources.bam import open_source
 
-        with open_source(str(given)) as source:
+        with open_source(uri_of(given)) as source:
             if header_id(source.header) != wanted:
                 raise DatasetError(
                     f"{given}: its header is not that of the dataset; give the file it was made from"

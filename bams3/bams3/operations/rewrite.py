@@ -37,7 +37,7 @@ from bams3.parallel.uploads import Uploads
 from bams3.parallel.workers import Workers, watched, worker_count
 from bams3.sources.lossy import with_qualities
 from bams3.sources.messages import show
-from bams3.storage import open_storage
+from bams3.storage import open_storage, uri_of
 
 if TYPE_CHECKING:
     from bams3.bam.records import RecordBlock
@@ -102,8 +102,8 @@ def rewrite(
     UsageError
         If options are invalid or contradict each other.
     """
-    given = [str(each) for each in (source if isinstance(source, list | tuple) else [source])]
-    refuse_in_place(given, str(dataset))
+    given = [uri_of(each) for each in (source if isinstance(source, list | tuple) else [source])]
+    refuse_in_place(given, uri_of(dataset))
     if drop_tags and keep_tags:
         raise UsageError("--drop-tags and --keep-tags cannot be combined; give one of them")
     loss = Loss.of(qualities, drop_tags, keep_tags, drop_read_groups)
@@ -125,7 +125,7 @@ def rewrite(
     _warn(reader, loss)
     if expect and chosen is None:
         expect(sum(zone.hot + zone.cold for entry in reader.objects for zone in entry.zones))
-    storage = open_storage(str(dataset))
+    storage = open_storage(uri_of(dataset))
     with begin(storage, plan, header.text, None, overwrite=overwrite, resume=False) as (storage, there):
         with removed_after_an_error(storage), Workers(threads) as pool:
             job = _Rewriting(

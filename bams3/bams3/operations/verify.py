@@ -24,6 +24,7 @@ from bams3.dataset.tiles import WRONG_TILES
 from bams3.errors import FormatError, SourceError, UsageError
 from bams3.operations.row_groups import cut_row_groups, ends_row_group, is_full
 from bams3.parallel.workers import Workers, in_order
+from bams3.storage import uri_of
 
 
 def verify(
@@ -56,7 +57,7 @@ def verify(
         yield f"{dataset.uri}: the sums in {layout.METADATA} do not match the records"
     yield from _check_layout(dataset)
     if against is not None:
-        yield from _compare(dataset, str(against), workers, reference)
+        yield from _compare(dataset, uri_of(against), workers, reference)
 
 
 def _unvouched(dataset: DatasetReader, workers: int) -> Iterator[str]:

@@ -123,6 +123,20 @@ def refuse_folder(folder: str) -> None:
     _refuse_dataset(_dataset_around(os.path.join(folder, "result")), folder)
 
 
+def refuse_inner(root: str) -> None:
+    """Raise UsageError if a dataset is to be written in another one, to a file or to standard output."""
+    if root == "-":
+        raise UsageError(
+            "-: a dataset is a directory, which can't be written to standard output; give it a name"
+        )
+    if not is_remote(root):
+        if os.path.exists(root) and not os.path.isdir(root):
+            raise UsageError(f"{root}: not a directory, which a dataset is; choose another name")
+        _refuse_dataset(_dataset_around(root), root)
+    elif any(folder.endswith(".bams3") for folder in root.split("/")[3:-1]):  # otherwise it costs a request
+        _refuse_dataset(_remote_dataset_around(root), root)
+
+
 def refuse_foreign(path: str, is_own: Callable[[bytes], bool], what: str) -> None:
     """Raise UsageError if a log may not be written to `path`, for example because a file of another kind exists there.
 

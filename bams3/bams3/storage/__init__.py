@@ -6,7 +6,8 @@ components. Nothing here depends on genomics. Users find a guide in docs/object-
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import BinaryIO, Protocol
+from os import PathLike, fsdecode
+from typing import Any, BinaryIO, Protocol
 
 from bams3.errors import UsageError
 
@@ -102,6 +103,13 @@ class Storage(Protocol):
     def links(self) -> Iterator[str]:
         """Yield the paths of symbolic links below the root; an object store has none."""
         ...
+
+
+def uri_of(name: Any) -> str:
+    """A path, which may be any path-like object, or a URI as text. Raises UsageError for everything else."""
+    if not isinstance(name, str | PathLike):
+        raise UsageError(f"{name!r}: not a path or URI; give a str or a path-like object")
+    return fsdecode(name)
 
 
 def open_storage(uri: str) -> Storage:
