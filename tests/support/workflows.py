@@ -101,6 +101,16 @@ def job_environment(directory: Path) -> dict[str, str]:
     return os.environ | {"PATH": path, "PYTHONPATH": os.pathsep.join(map(str, PACKAGES))}
 
 
+def waiting(folder: Path, environment: dict[str, str]) -> dict[str, str]:
+    """The environment with another `bams3`, in a new folder: it waits while its words match a pattern in the file
+    `held` there, as long as there is one. So what is done meanwhile does not depend on how fast a job is."""
+    folder.mkdir()
+    bams3 = shutil.which("bams3", path=environment["PATH"])
+    held = f"while grep -qf '{folder}/held' <<< \"$*\" 2> /dev/null; do sleep 0.1; done"
+    script(folder / "bams3", f"{held}\nexec '{bams3}' \"$@\"")
+    return environment | {"PATH": f"{folder}{os.pathsep}{environment['PATH']}"}
+
+
 def checkout(folder: Path, config: dict[str, Any]) -> Path:
     """Makes a checkout of the workflow, as users have it who run it on AWS Batch."""
     for part in ("workflow", "profiles"):

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from workflows import (
     below,
     run,
     snakemake,
+    waiting,
     write_sheet,
 )
 
@@ -99,7 +99,7 @@ def test_everything_in_object_storage(
     (here / "config").mkdir(parents=True)
     assert planned(here, environment, EVERYTHING, *in_storage(stored)) == JOBS
 
-    kill_when(here, environment, stored, lambda names: any("/_parts/0" in name for name in names))
+    kill_when_converted(here, environment, stored)
     assert not any("coverage/S1.mosdepth" in path for path in below(stored, "results"))
     run(here, environment, EVERYTHING, *in_storage(stored), "--unlock")
     copied = run(here, environment, EVERYTHING, *in_storage(stored))
@@ -139,10 +139,10 @@ def test_what_is_missing_is_one_clear_line(
     assert not any("Traceback" in line for line in shown)
 
 
-def kill_when(
-    here: Path, environment: dict[str, str], prefix: str, reached: Callable[[list[str]], bool]
-) -> None:
-    """Start the workflow, and kill it with all its jobs as soon as the names of its objects are so."""
+def kill_when_converted(here: Path, environment: dict[str, str], prefix: str) -> None:
+    """Start the workflow, and kill it with all its jobs when there are parts that are not merged."""
+    environment = waiting(here / "bin", environment)
+    (here / "bin" / "held").write_text("^merge\n")
     command = [sys.executable, "-m", "snakemake", "-s", SNAKEFILE, "--profile", ROOT / "profiles" / "local"]
     with (here / "killed.log").open("wb") as log:
         child = subprocess.Popen(
@@ -150,7 +150,7 @@ def kill_when(
             start_new_session=True,
         )  # fmt: skip
     storage = open_storage(prefix)
-    while not reached(list(storage.list("results"))):
+    while not any("/_parts/0" in name for name in storage.list("results")):
         time.sleep(0.1)
         assert child.poll() is None, (here / "killed.log").read_text()
     os.killpg(child.pid, signal.SIGKILL)
