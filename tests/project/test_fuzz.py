@@ -22,13 +22,14 @@ from fuzz.seeds import Seeds
 from fuzz.targets import Target
 
 TESTS = Path(__file__).parents[1]
-MUTATIONS = 30  # of each kind of file
+MUTATIONS = 30  # of each kind of input
+OF_COMMANDS = 20  # of each kind of file: commands take longer
 CHECKED_INPUTS = 3000
 
 
-def mutations() -> Iterator[random.Random]:
+def mutations(number: int = MUTATIONS) -> Iterator[random.Random]:
     """A source of chance for each mutation."""
-    return map(random.Random, range(MUTATIONS))
+    return map(random.Random, range(number))
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,7 @@ def seeds() -> Seeds:
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("what", SPOILT)
 def test_commands(commands: Commands, what: str) -> None:
-    for chance in mutations():
+    for chance in mutations(OF_COMMANDS):
         commands.read((what, chance.random()))
 
 

@@ -14,6 +14,7 @@ from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
+import parsed
 import pytest
 import yaml
 from bams3.storage import open_storage
@@ -24,6 +25,8 @@ from snakemake.api import OutputSettings, ResourceSettings, SnakemakeApi
 from snakemake.exceptions import format_exception_to_string
 from snakemake.resources import Resources
 from snakemake.settings.types import ConfigSettings, DAGSettings, Quietness
+
+parsed.remember()
 
 ROOT = Path(__file__).parents[2]
 SNAKEFILE = ROOT / "workflow" / "Snakefile"
