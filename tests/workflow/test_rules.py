@@ -60,6 +60,12 @@ TOGETHER = [
 
 
 @pytest.fixture(scope="module")
+def commands(commands: dict[str, str], multiqc: Path) -> dict[str, str]:
+    """With MultiQC itself."""
+    return commands | {"PATH": commands["PATH"].removeprefix(f"{multiqc}:")}
+
+
+@pytest.fixture(scope="module")
 def states(
     cohort: Path, commands: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[bool, Path]:
