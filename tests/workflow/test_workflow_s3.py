@@ -29,17 +29,15 @@ from workflows import (
     write_sheet,
 )
 
+# Of a cohort, tests/workflow/test_aws_batch.py has every rule.
 EVERYTHING = CONFIG | {
     "query": {"bed": "beds/query.bed", "exclude_flags": 1024, "filter": QUERY["filter"]},
     "coverage": COVERAGE | {"by": "beds/coverage.bed"},
-    "alleles": {"sites": {"known": "beds/sites.tsv"}},
     "process": PROCESS,
-    "cohort": {"regions": "beds/coverage.bed", "thresholds": "1,5"},
 }
 JOBS = CONVERTS | {
     "query_batch": 4, "gather_query": 2, "coverage_batch": 4, "gather_coverage": 2, "process_batch": 4,
-    "write_bigwig": 2, "count_alleles": 2, "gather_alleles": 1, "cohort_regions": 1, "read_stats": 2,
-    "measure_regions": 2, "cohort_matrices": 1, "cohort_qc": 1, "cohort_page": 1,
+    "write_bigwig": 2,
 }  # fmt: skip
 
 
@@ -61,7 +59,6 @@ def inputs(cohort: Path, tmp_path: Path) -> Path:
         (folder / name).write_bytes((cohort / name).read_bytes())
     (folder / "S2.index").write_bytes((cohort / "S2.bam.bai").read_bytes())
     (folder / "beds/query.bed").write_text("chr1\t249999\t270000\nchr2\t0\t200000\n")
-    (folder / "beds/sites.tsv").write_bytes((cohort / "sites.tsv").read_bytes())
     (folder / "beds/coverage.bed").write_text("chr1\t0\t5000\tstart\nchr2\t100\t200000\tmiddle\n")
     write_sheet(folder, ("S1", "S1.bam", ""), ("S2", "S2.bam", "S2.index"), columns="sample alignments index")
     return folder
@@ -113,7 +110,16 @@ def test_everything_in_object_storage(
 
     open_storage(stored).put("S2.bam", (inputs / "S2.bam").read_bytes())
     again = planned(here, environment, EVERYTHING, *in_storage(stored))
-    assert again == {name: -(-count // 2) for name, count in JOBS.items() if name != "cohort_regions"}
+    assert again == {name: count // 2 for name, count in JOBS.items()}
+
+
+def test_regions_of_a_cohort(inputs: Path, stored: str, commands: dict[str, str], tmp_path: Path) -> None:
+    config = CONFIG | {"coverage": {}, "cohort": {"regions": "beds/coverage.bed", "thresholds": "1,5"}}
+    run(tmp_path, commands | aws(), config, *in_storage(stored), "--until", "cohort_regions")
+    run(inputs, commands, config, "--until", "cohort_regions")
+    made = below(stored, "results/cohort")
+    assert made.keys() == {"genome.bed", "regions.bed", "targets.bed"}
+    assert made == below(str(inputs), "results/cohort")
 
 
 @pytest.mark.parametrize(
