@@ -34,18 +34,35 @@ settings.load_profile("bams3")
 os.environ.setdefault("JAVA_TOOL_OPTIONS", SHORT)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of clusters come first on two workers, those of SLURM on one: they wait much, while other workers go on.
+# Folders whose tests take seconds each.
+LONG = (("workflow",), ("project", "engines", "cohort"))
 
-    A worker begins with an equal share of the tests, in this order, and then takes over what others have not begun.
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that take long come first, so that what is left in the end is short, and no worker waits for another.
+
+    Those of clusters wait much, while other workers go on: they are of two workers, those of SLURM of one. A worker
+    begins with an equal share of the tests, in this order, and then takes over what others have not begun.
     """
-    slurm, others, rest = [], [], []
+    kinds: list[list[pytest.Item]] = [[] for _ in range(3 + len(LONG))]
     for item in items:
         names = set(getattr(item, "fixturenames", ()))
-        (slurm if "slurm_cluster" in names else others if names & {"aws", "cluster"} else rest).append(item)
+        if "slurm_cluster" in names or names & {"aws", "cluster"}:
+            kind = "slurm_cluster" not in names
+        else:
+            folder = item.path.parent.name
+            kind = 2 + next((at for at, folders in enumerate(LONG) if folder in folders), len(LONG))
+        kinds[kind].append(item)
+    *firsts, rest = kinds
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    share = max(0, len(items) // workers - len(slurm))
-    items[:] = slurm + rest[:share] + others + rest[share:]
+    ordered: list[pytest.Item] = []
+    for worker in range(workers):
+        size = (len(items) - len(ordered)) // (workers - worker)
+        own = [item for first in firsts[worker::workers] for item in first]
+        short = max(0, size - len(own))
+        ordered += own + rest[:short]
+        del rest[:short]
+    items[:] = ordered + rest
 
 
 def pytest_collection_finish() -> None:

@@ -137,7 +137,7 @@ def test_leaving_map_early_ends_its_threads(dataset: api.Dataset, ordered: bool)
     results = dataset.map(names_of, workers=3, ordered=ordered)
     next(results)
     results.close()  # type: ignore[attr-defined]
-    assert set(threading.enumerate()) == before
+    assert set(threading.enumerate()) <= before
 
 
 @pytest.mark.parametrize("shard", [(0, 1), (3, 2)])

@@ -224,8 +224,8 @@ def test_layout(opened: Callable, small: Path) -> None:
         page.click(f"#samples tbody tr:nth-child({sample})")
     for width in (1400, 1000, 400):
         page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_selector(f"html[data-drawn='{width}']")
         show(page, *PLOTS)
-        page.wait_for_timeout(500)
         for plot in PLOTS:
             boxes = page.evaluate(BOXES, plot)
             (tools,), legends, (inside,) = boxes["modebar"], boxes["legend"], boxes["nsewdrag"]

@@ -86,15 +86,6 @@ def here(engine_dataset: Path, commands: dict[str, str], tmp_path: Path) -> Path
     return tmp_path
 
 
-def test_coverage(
-    here: Path, environment: dict[str, str], commands: dict[str, str], engine_coverage: dict[str, bytes]
-) -> None:
-    """With a task that is killed once."""
-    run_block(PAGE, here, with_bams3_killed(environment, commands, here, "--batch 2/4"))
-    assert (here / "once").is_dir()
-    assert coverage_files(here / "results/coverage") == engine_coverage
-
-
 def test_coverage_on_slurm(
     here: Path, slurm_cluster: Slurm, environment: dict[str, str], commands: dict[str, str],
     engine_coverage: dict[str, bytes],
@@ -182,7 +173,6 @@ def test_what_is_wrong(
     [
         ("echo {region} {sample} > {output}; printf '%s\\n' \"$BAMS3_REGION\" >> {output}", True),
         ("echo '{region}' > {output}", False),
-        ("bash -c echo\\ {region} > {output}", False),
     ],
 )
 def test_names_of_contigs_are_no_code(

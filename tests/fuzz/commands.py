@@ -11,6 +11,7 @@ import tempfile
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -275,10 +276,10 @@ RESUME = (("convert", "x.bam", "d.bams3", "--chunk-size", "256K", "--resume"),)
 OLD = (("convert", "old.bams3", "OUT"),)
 TALKERS = ("verify", "relate", "append", "merge", "markdup", "repair", "rewrite")
 """Commands that warn of what they left out, or print a line for each problem."""
-FILES = (
+FILES = frozenset((
     "x.bam", "d.bams3", "parts.bams3", "part1", "part2", CHUNK, "sites.vcf", "common.vcf", "x.counts", "grown.bams3",
     "appended.bams3", "few.bam", "many.bams3", "many.bam", "names.sam", "bed", "log", "made", "old.bams3",
-)  # fmt: skip
+))  # fmt: skip
 GROWN_CHUNK = CHUNK.replace("d.bams3", "grown.bams3")
 SHARED_CHUNK = "many.bams3/data/_contigs/000000000-000004096.chunk"
 
@@ -341,13 +342,21 @@ class Commands:
         """For a campaign: inputs are (name of `SPOILT`, seed)."""
         return Target(0.01, lambda _, chance: (chance.choice(list(SPOILT)), chance.random()), self.read)
 
+    def _copy(self, names: set[str], work: Path) -> None:
+        """Copies files, and the datasets that they are of."""
+        work.mkdir()
+        for name in {Path(name).parts[0] for name in names}:
+            copy = shutil.copytree if (self._pristine / name).is_dir() else shutil.copy2
+            copy(self._pristine / name, work / name)
+
     def read(self, made: tuple[str, float]) -> None:
         """Raises AssertionError for what a command must not do."""
         what, seed = made
         name, change, commands = SPOILT[what]
         chance = random.Random(seed)
         with tempfile.TemporaryDirectory(dir=self._folder) as place:
-            work = Path(shutil.copytree(self._pristine, Path(place) / "work"))
+            work = Path(place) / "work"
+            self._copy({name, "x.bam.bai", *FILES.intersection(chain(*commands))}, work)
             change(work / name, chance)
             (work / "x.bam.bai").touch()  # an index that is older than its BAM is warned of
             for number, command in enumerate(chance.sample(commands, min(2, len(commands)))):

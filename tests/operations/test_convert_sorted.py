@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +184,15 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
     assert not [path for path in (tmp_path / "d").rglob("*") if path.is_file()]
 
 
+def files_of(process: int) -> list[str]:
+    """The files that a process has open; some of them are closed while one looks."""
+    found = []
+    for each in Path(f"/proc/{process}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            found.append(os.readlink(each))
+    return found
+
+
 def test_a_killed_run_leaves_no_temporary_file(tmp_path: Path) -> None:
     folder = tmp_path / "tmp"
     folder.mkdir()
@@ -202,8 +212,7 @@ def test_a_killed_run_leaves_no_temporary_file(tmp_path: Path) -> None:
     made = [hostile.good(0, pos, name=b"%d" % pos) for pos in range(90_000, 0, -3)]
     child.stdin.write(hostile.bam(hostile.TEXT, hostile.CONTIGS, made)[:-28])
     child.stdin.flush()
-    fds = Path(f"/proc/{child.pid}/fd")
-    while not [fd for fd in fds.iterdir() if os.readlink(fd).startswith(str(folder))]:
+    while not any(path.startswith(str(folder)) for path in files_of(child.pid)):
         time.sleep(0.01)
     child.send_signal(signal.SIGKILL)
     child.wait()

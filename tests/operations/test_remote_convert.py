@@ -150,8 +150,7 @@ def test_what_can_not_be_asked_for_leftovers_is_no_error(
 
 def test_a_killed_run_is_gone_on_with(small: Path, bucket: str, faults: Faults) -> None:
     target = f"{bucket}/d.bams3"
-    faults.latency = 0.1
-    faults.arm("")
+    faults.mute = "_metadata.json"
     run = subprocess.Popen(
         [sys.executable, "-m", "bams3", "convert", "--chunk-size", "256K", str(small), target]
     )
@@ -160,7 +159,7 @@ def test_a_killed_run_is_gone_on_with(small: Path, bucket: str, faults: Faults) 
         assert run.poll() is None
     run.send_signal(signal.SIGKILL)
     run.wait()
-    faults.latency = 0
+    faults.mute = ""
     with pytest.raises(DatasetError, match=r"incomplete|not a bams3 dataset"):
         DatasetReader(target)
     with pytest.raises(DatasetError, match="not empty"):

@@ -112,10 +112,11 @@ def test_only_the_streams_that_columns_need_are_fetched(remote: str) -> None:
 def test_a_region_from_a_cold_start(
     remote: str, faults: Faults, bucket: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    faults.latency = 0.05
+    faults.gather(3, 1)  # what does not depend on an answer does not wait for one
     faults.arm("")
     assert len(printed(capfd, "query", remote, REGION).splitlines()) > 20
     requests = faults.disarm()
+    assert not faults.missed
     touched = list(DatasetReader(remote).row_groups(0, 300_000, 301_000))
     assert len(requests) <= 5
     assert depth(requests) <= 3
@@ -144,9 +145,8 @@ def test_coverage_is_a_request_a_chunk(remote: str, tmp_path: Path) -> None:
 
 
 def test_chunks_of_all_contigs_are_on_their_way_at_once(remote: str, faults: Faults, tmp_path: Path) -> None:
-    faults.latency = 0.1
     placed = sum(entry.reference_id >= 0 for entry in DatasetReader(remote).index)
-    faults.most_at_once = 0
+    faults.gather(2, placed)
     assert main(["coverage", "-n", remote, "-o", str(tmp_path / "out")]) == 0
     assert faults.most_at_once == placed > 2
 
@@ -325,11 +325,10 @@ def test_what_is_fetched_ahead_is_bounded(remote: str, monkeypatch: pytest.Monke
 
 def test_verifying_fetches_ahead(remote: str, faults: Faults) -> None:
     """Chunks whole, by few requests, whose number does not depend on workers; each byte once."""
-    faults.latency = 0.1
     dataset = DatasetReader(remote)
     index = dataset.index
     faults.arm("")
-    faults.most_at_once = 0
+    faults.gather(len(index))
     assert not list(verify(dataset, workers=1))
     requests = [request for request in faults.disarm() if ".chunk" in request.path]
     assert sum(request.received for request in requests) == sum(entry.size for entry in index)

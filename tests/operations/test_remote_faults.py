@@ -34,11 +34,9 @@ def is_told(name: str, kind: str) -> bool:
 
 
 @pytest.fixture
-def place(remote: str, bucket: str, small: Path, faults: Faults, monkeypatch: pytest.MonkeyPatch) -> str:
+def place(remote: str, bucket: str, small: Path, faults: Faults) -> str:
     for path in (small, Path(f"{small}.bai")):
         open_storage(bucket).put(f"in{path.name[2:]}", path.read_bytes())
-    monkeypatch.setenv("BAMS3_TIMEOUT", "0.5")
-    faults.stall = 0.7
     return bucket
 
 
@@ -52,7 +50,10 @@ def test_each_fault_at_each_request_of_a_command(
     faults: Faults,
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("BAMS3_TIMEOUT", "0.5" if kind == "stall" else "60")
+
     def outcome(number: int) -> tuple[bool, Any, str, int]:
         """Did it go well, what it gave, what it said, and its requests, of which the `number`-th met the fault."""
         folder = tmp_path / str(number)

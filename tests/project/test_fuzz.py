@@ -22,13 +22,14 @@ from fuzz.seeds import Seeds
 from fuzz.targets import Target
 
 TESTS = Path(__file__).parents[1]
-MUTATIONS = 30  # of each kind of file
+MUTATIONS = 30  # of each kind of input
+OF_COMMANDS = 20  # of each kind of file: commands take longer
 CHECKED_INPUTS = 3000
 
 
-def mutations() -> Iterator[random.Random]:
+def mutations(number: int = MUTATIONS) -> Iterator[random.Random]:
     """A source of chance for each mutation."""
-    return map(random.Random, range(MUTATIONS))
+    return map(random.Random, range(number))
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,7 @@ def seeds() -> Seeds:
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("what", SPOILT)
 def test_commands(commands: Commands, what: str) -> None:
-    for chance in mutations():
+    for chance in mutations(OF_COMMANDS):
         commands.read((what, chance.random()))
 
 
@@ -123,8 +124,9 @@ class Unraisable:
 )  # fmt: skip
 def test_a_campaign_finds_what_goes_wrong(read, says: list[str], tmp_path: Path) -> None:
     """And goes on with the next input."""
+    timeout = 0.5 if read is hang else 600  # of the others none takes long, however slow the machine is
     target = Target(1, lambda _, chance: chance.random(), read)
-    job = Campaign({"x": target}, seeds=None, workers=2, timeout=2, folder=tmp_path)  # type: ignore[arg-type]
+    job = Campaign({"x": target}, seeds=None, workers=2, timeout=timeout, folder=tmp_path)  # type: ignore[arg-type]
     assert job.run(4)["x"][:2] == (4, 4 if read is refuse else 0)
     assert [kind[: len(text)] for kind, text in zip(job.failures, says, strict=True)] == says
     assert list(job.failures.values()) == [4] * len(says)

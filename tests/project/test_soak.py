@@ -42,11 +42,14 @@ def test_what_grows(taken: list[Sample], flat: bool) -> None:
 
 def test_children_count() -> None:
     """A process is sampled with those that it started."""
-    alone = sample(os.getpid(), 0)
-    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as child:
-        both = sample(os.getpid(), 0)
-        assert both.threads == alone.threads + 1
-        child.communicate()
+    pipe = subprocess.PIPE
+    with subprocess.Popen(["sh", "-c", "cat; :"], stdin=pipe, stdout=pipe, bufsize=0) as shell:
+        assert shell.stdin
+        assert shell.stdout
+        shell.stdin.write(b"x")
+        assert shell.stdout.read(1) == b"x"  # from its child
+        assert sample(shell.pid, 0).threads == 2
+        shell.communicate()
 
 
 @pytest.mark.parametrize("what", [["--minutes", "0.05"], ["--convert", "500"]])

@@ -4,6 +4,7 @@ Each is a context manager that starts a server on a free port, and stops it what
 """
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -14,12 +15,25 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+_claims: list[socket.socket] = []
+
 
 def free_port() -> int:
-    """A port that nobody listened on a moment ago."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    """A port that nobody listens on, of those that the system gives to no client; no other process of the tests gets
+    it as long as this one lives."""
+    first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.SystemRandom().randrange(10_000, max(first, 20_000))
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0bams3-tests-port-{port}")
+            with socket.socket() as listener:
+                listener.bind(("127.0.0.1", port))
+        except OSError:
+            claim.close()
+        else:
+            _claims.append(claim)
+            return port
 
 
 def script(path: Path, text: str) -> None:

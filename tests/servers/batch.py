@@ -70,12 +70,12 @@ def batch_with_snakemake(folder: Path, jobs: dict[str, str]) -> Iterator[Batch]:
     wheels = folder / "wheels"
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(wheels)]
     subprocess.run([*pip, "snakemake-storage-plugin-s3"], check=True)
-    own, python = jobs["PATH"].split(":")[:2]
+    own, python, _ = jobs["PATH"].partition(f":{Path(sys.executable).parent}")
     packages = [*map(Path, jobs["PYTHONPATH"].split(":"))]
-    show = [Path(sys.prefix), *packages, Path(own), wheels]
+    show = [Path(sys.prefix), *packages, *map(Path, own.split(":")), wheels]
     environment = {"PIP_NO_INDEX": "1", "PIP_NO_DEPS": "1", "PIP_FIND_LINKS": str(wheels)}
     environment["PYTHONPATH"] = jobs["PYTHONPATH"]
-    with batch(folder, f"{own}:{python}", [packages[0].parent], show, environment) as started:
+    with batch(folder, own + python, [packages[0].parent], show, environment) as started:
         yield started
 
 

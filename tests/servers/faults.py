@@ -1,4 +1,4 @@
-"""A proxy before another server, which records requests, adds latency, and makes faults at chosen ones."""
+"""A proxy before another server, which records requests, holds them back, and makes faults at chosen ones."""
 
 import http.client
 import socket
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import accumulate
 from urllib.parse import urlsplit
 
 Headers = list[tuple[str, str]]
@@ -44,6 +45,8 @@ KINDS = {
     "etag": "gives another ETag",
     "no etag": "gives no ETag",
 }
+HANG = 20
+"""Seconds that only a client reaches that does not do what it should."""
 PASSING = ("503", "500", "429", "refused", "lost", "reset", "short", "stall", "cut")
 
 
@@ -66,7 +69,7 @@ class Faults:
     """The proxy's state: set it while the proxy runs.
 
     `kind` of fault at the `at`-th request from now (0: the next; counted among those with `method`, if given),
-    and at `times` requests in all; `latency` in seconds before each answer.
+    and at `times` requests in all. Requests of paths that contain `mute` get no answer. See `gather` for the rest.
     """
 
     url: str = ""
@@ -74,12 +77,31 @@ class Faults:
     at: int = 0
     times: int = 1
     method: str = ""
-    latency: float = 0
-    stall: float = 30
+    mute: str = ""
+    groups: tuple[int, ...] = ()
+    came: int = 0
+    missed: bool = False
     requests: list[Request] = field(default_factory=list)
     most_at_once: int = 0
     at_once: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
+    another: threading.Condition = field(default_factory=threading.Condition)
+
+    def gather(self, *groups: int) -> None:
+        """From now on the first requests go on in groups of these sizes: each when its whole group is there. So
+        requests are under way at the same time whose client does not wait for one before it sends the next, however
+        slow it is. `missed`: some waited in vain."""
+        with self.another:
+            self.groups, self.came, self.missed, self.most_at_once = groups, 0, False, 0
+
+    def meet(self) -> None:
+        """Wait for the requests of the same group."""
+        with self.another:
+            self.came += 1
+            own = self.came
+            self.another.notify_all()
+            last = next((last for last in accumulate(self.groups) if own <= last), 0)
+            self.missed |= not self.another.wait_for(lambda: self.came >= last, HANG)
 
     def arm(self, kind: str, at: int = 0, times: int = 1, method: str = "") -> None:
         """Make faults from now on, and forget the requests so far."""
@@ -129,7 +151,9 @@ class _Handler(BaseHTTPRequestHandler):
         request = Request(self.command, self.path, headers)
         kind = self.faults.take(request)
         with self.faults.counted():
-            time.sleep(self.faults.latency)
+            self.faults.meet()
+        if self.faults.mute and self.faults.mute in self.path:
+            return self.hear_out()
         if kind == "refused":
             return self.abandon()
         if kind in ANSWERS:
@@ -153,7 +177,7 @@ class _Handler(BaseHTTPRequestHandler):
         if broken:
             self.wfile.flush()
             if kind == "stall":
-                time.sleep(self.faults.stall)
+                self.hear_out()
             self.abandon(reset=kind == "reset")
 
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = handle_any  # noqa: N815
@@ -186,6 +210,14 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(data)
         self.wfile.flush()
+
+    def hear_out(self) -> None:
+        """Say nothing more until the client gives up."""
+        self.close_connection = True
+        self.connection.settimeout(HANG)
+        with suppress(OSError):
+            while self.connection.recv(1 << 16):
+                pass
 
     def abandon(self, reset: bool = False) -> None:
         self.close_connection = True

@@ -53,9 +53,7 @@ NOT_REPEATED = [("create", kind) for kind in ("reset", "short", "stall", "cut")]
 
 
 @pytest.fixture
-def storage(faults: Faults, bucket: str, monkeypatch: pytest.MonkeyPatch) -> Storage:
-    monkeypatch.setenv("BAMS3_TIMEOUT", "0.7")
-    faults.stall = 0.9
+def storage(faults: Faults, bucket: str) -> Storage:
     storage = open_storage(f"{bucket}/x")
     for name in ("old", "data/1", "data/2"):
         storage.put(name, TEXT)
@@ -64,7 +62,10 @@ def storage(faults: Faults, bucket: str, monkeypatch: pytest.MonkeyPatch) -> Sto
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", ACTIONS)
-def test_each_fault_at_each_request(storage: Storage, faults: Faults, name: str, kind: str) -> None:
+def test_each_fault_at_each_request(
+    storage: Storage, faults: Faults, name: str, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BAMS3_TIMEOUT", "0.5" if kind == "stall" else "60")
     action, expected = ACTIONS[name]
     number, made = 0, True
     while made:
@@ -210,11 +211,12 @@ def test_bucket_of_another_region(storage: Storage, faults: Faults) -> None:
 
 def test_all_requests_that_are_under_way_move_to_another_region(storage: Storage, faults: Faults) -> None:
     fresh = open_storage(f"{storage.root}/data")
-    faults.latency = 0.2
+    faults.gather(3)
     faults.arm("moved", times=4)  # three requests, and the question of one of them
     with ThreadPoolExecutor(3) as pool:
         assert list(pool.map(fresh.get, ["1", "2", "1"])) == [TEXT] * 3
     assert len([request for request in faults.disarm() if request.method == "HEAD"]) == 1
+    assert not faults.missed
 
 
 def test_bounded_requests_only(storage: Storage, faults: Faults) -> None:

@@ -14,6 +14,7 @@ from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
+import parsed
 import pytest
 import yaml
 from bams3.storage import open_storage
@@ -24,6 +25,8 @@ from snakemake.api import OutputSettings, ResourceSettings, SnakemakeApi
 from snakemake.exceptions import format_exception_to_string
 from snakemake.resources import Resources
 from snakemake.settings.types import ConfigSettings, DAGSettings, Quietness
+
+parsed.remember()
 
 ROOT = Path(__file__).parents[2]
 SNAKEFILE = ROOT / "workflow" / "Snakefile"
@@ -99,6 +102,16 @@ def job_environment(directory: Path) -> dict[str, str]:
     script(directory / "bams3", f"exec '{sys.executable}' -c '{code}' \"$@\"")
     path = os.pathsep.join([str(directory), str(Path(sys.executable).parent), os.environ["PATH"]])
     return os.environ | {"PATH": path, "PYTHONPATH": os.pathsep.join(map(str, PACKAGES))}
+
+
+def waiting(folder: Path, environment: dict[str, str]) -> dict[str, str]:
+    """The environment with another `bams3`, in a new folder: it waits while its words match a pattern in the file
+    `held` there, as long as there is one. So what is done meanwhile does not depend on how fast a job is."""
+    folder.mkdir()
+    bams3 = shutil.which("bams3", path=environment["PATH"])
+    held = f"while grep -qf '{folder}/held' <<< \"$*\" 2> /dev/null; do sleep 0.1; done"
+    script(folder / "bams3", f"{held}\nexec '{bams3}' \"$@\"")
+    return environment | {"PATH": f"{folder}{os.pathsep}{environment['PATH']}"}
 
 
 def checkout(folder: Path, config: dict[str, Any]) -> Path:

@@ -9,13 +9,28 @@ from finished_cohort import CONFIG, finished, write_inputs
 from servers import script
 from workflows import plan
 
+EMPTY_REPORT = """\
+while (($#)); do
+    case $1 in --outdir) folder=$2 ;; --filename) name=$2 ;; esac
+    shift
+done
+mkdir -p "$folder/${name%.html}_data"
+touch "$folder/$name"
+"""
+
 
 @pytest.fixture(scope="session")
 def multiqc(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of something that is called multiqc."""
+    """The folder of something that is called multiqc, and makes an empty report."""
     folder = tmp_path_factory.mktemp("programs")
-    script(folder / "multiqc", "true")
+    script(folder / "multiqc", EMPTY_REPORT)
     return folder
+
+
+@pytest.fixture(scope="session")
+def commands(commands: dict[str, str], multiqc: Path) -> dict[str, str]:
+    """Without MultiQC itself, which takes seconds; tests that look at its report have it."""
+    return commands | {"PATH": f"{multiqc}:{commands['PATH']}"}
 
 
 @pytest.fixture

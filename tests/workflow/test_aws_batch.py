@@ -15,7 +15,7 @@ import pytest
 from pages import taken_by
 from peers import need
 from servers.batch import CREDENTIALS, IMAGE, Batch, batch_with_snakemake
-from workflows import CONFIG, COVERAGE, OF_THE_COHORT, PROCESS, below, checkout, run, write_sheet
+from workflows import CONFIG, COVERAGE, OF_THE_COHORT, PROCESS, below, checkout, run, waiting, write_sheet
 
 EVERYTHING = CONFIG | {
     "query": {"regions": ["chr1:250000-270000"]},
@@ -30,9 +30,16 @@ INPUTS = (
 
 
 @pytest.fixture(scope="module")
-def aws(commands: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Batch]:
+def held(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file that makes `bams3` wait in jobs."""
+    return tmp_path_factory.mktemp("image") / "bin" / "held"
+
+
+@pytest.fixture(scope="module")
+def aws(commands: dict[str, str], held: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Batch]:
     need("bwrap")
-    with batch_with_snakemake(tmp_path_factory.mktemp("aws"), commands) as started:
+    image = waiting(held.parent, commands)
+    with batch_with_snakemake(tmp_path_factory.mktemp("aws"), image) as started:
         yield started
 
 
@@ -94,17 +101,23 @@ def started(
 
 
 def test_a_run_with_everything_that_may_happen_to_it(
-    lab: Path, project: Path, aws: Batch, commands: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    lab: Path,
+    project: Path,
+    aws: Batch,
+    held: Path,
+    commands: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Jobs that take too long, Ctrl-C, a lost job: in the end what a run on files gives, each batch converted once."""
     for name, value in aws.environment.items():
         monkeypatch.setenv(name, value)
     environment = commands | aws.environment
+    held.write_text("convert\n")
     short = command("README.md", "--aws-batch-task-timeout", "1", "--retries", "0")
     failed = subprocess.run(short, cwd=lab, env=environment, capture_output=True, text=True)
     assert failed.returncode == 1
     assert "Job attempt duration exceeded timeout" in failed.stdout + failed.stderr
-    assert set(below("s3://bucket/cohort", "results")) == set()
+    assert not below("s3://bucket/cohort", "results/datasets")
 
     with started(lab, aws, environment, "convert_batch") as (child, _):
         child.send_signal(signal.SIGINT)
@@ -116,6 +129,7 @@ def test_a_run_with_everything_that_may_happen_to_it(
 
     with started(lab, aws, environment, "convert_batch") as (child, job):
         aws.client("batch").terminate_job(jobId=job, reason="Host EC2 (instance i-1) terminated.")
+        held.unlink()
         said = child.communicate()[0]
         assert child.returncode == 0, said
     assert "Host EC2 (instance i-1) terminated." in said

@@ -1,5 +1,5 @@
-"""Each rule of the workflow by itself, as `snakemake --generate-unit-tests` has it: given what its job was given, it
-makes again what it made, and no other rule runs."""
+"""Each rule of the workflow, as `snakemake --generate-unit-tests` has it: given what its job was given, it makes again
+what it made, and no other rule runs but such as it neither needs nor serves."""
 
 import re
 import shutil
@@ -41,6 +41,28 @@ MADE = CONVERTING | {
     "genotype_sample": "genotype/S1.bcf",
     "gather_genotypes": "genotype/genotypes.tsv",
 }
+# Rules that make nothing for each other run together.
+TOGETHER = [
+    ["convert_batch"],
+    ["merge_parts"],
+    [
+        "query_batch", "process_batch", "coverage_batch", "write_bigwig", "count_alleles", "read_stats", "count_sites",
+        "genotype_sample", "call_window", "cohort_regions",
+    ],
+    [
+        "gather_query", "gather_coverage", "gather_alleles", "relate_samples", "measure_regions", "gather_calls",
+        "gather_genotypes",
+    ],
+    ["cohort_matrices", "multiqc"],
+    ["cohort_qc"],
+    ["cohort_page"],
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def commands(commands: dict[str, str], multiqc: Path) -> dict[str, str]:
+    """With MultiQC itself."""
+    return commands | {"PATH": commands["PATH"].removeprefix(f"{multiqc}:")}
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +88,7 @@ def results(states: dict[bool, Path]) -> dict[str, bytes]:
 def test_every_rule_is_tried(states: dict[bool, Path], commands: dict[str, str]) -> None:
     listed = snakemake(states[False], commands, EVERYTHING, "--list-rules").stdout.split()
     assert set(listed) == TARGETS | MADE.keys()
+    assert sorted(rule for rules in TOGETHER for rule in rules) == sorted(MADE)
 
 
 def test_multiqc_shows_who_is_who(states: dict[bool, Path]) -> None:
@@ -74,24 +97,33 @@ def test_multiqc_shows_who_is_who(states: dict[bool, Path]) -> None:
     assert "who it is cannot be told" in report
 
 
-@pytest.mark.parametrize("rule", MADE)
-def test_a_rule(
-    states: dict[bool, Path], results: dict[str, bytes], commands: dict[str, str], tmp_path: Path, rule: str
+@pytest.mark.parametrize("rules", TOGETHER, ids="-".join)
+def test_rules(
+    states: dict[bool, Path],
+    results: dict[str, bytes],
+    commands: dict[str, str],
+    tmp_path: Path,
+    rules: list[str],
 ) -> None:
-    project = Path(shutil.copytree(states[rule in CONVERTING], tmp_path / "project", symlinks=True))
-    made = project / "results" / MADE[rule]
-    if made.is_dir():
-        shutil.rmtree(made)
-    else:
-        made.unlink(missing_ok=rule == "merge_parts")
-    arguments = ("--notemp", "--allowed-rules", rule, "--", f"results/{MADE[rule]}")
+    converts = rules[0] in CONVERTING
+    project = Path(shutil.copytree(states[converts], tmp_path / "project", symlinks=True))
+    for rule in rules:
+        made = project / "results" / MADE[rule]
+        if made.is_dir():
+            shutil.rmtree(made)
+        else:
+            made.unlink(missing_ok=rule == "merge_parts")
+    arguments = ("--notemp", "--allowed-rules", *rules, "--", *(f"results/{MADE[rule]}" for rule in rules))
     ran = snakemake(project, commands, EVERYTHING, *arguments)
     said = ran.stdout + ran.stderr
     assert ran.returncode == 0, said
-    assert re.search(rf"Job stats:\njob +count\n[- ]+\n{rule} +1\ntotal +1\n", said), said
-    if rule in CONVERTING:
-        wanted = states[rule != "merge_parts"] / "results" / MADE[rule]
-        assert made.read_bytes() == wanted.read_bytes()
+    table = re.search(r"Job stats:\njob +count\n[- ]+\n(.*?)\n\n", said, re.DOTALL)[1]
+    assert dict(re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE)) == (
+        dict.fromkeys(rules, "1") | {"total": str(len(rules))}
+    )
+    if converts:
+        wanted = states[rules != ["merge_parts"]] / "results" / MADE[rules[0]]
+        assert (project / "results" / MADE[rules[0]]).read_bytes() == wanted.read_bytes()
     else:
-        assert made.exists()
+        assert all((project / "results" / MADE[rule]).exists() for rule in rules)
         assert below(str(project), "results") == results

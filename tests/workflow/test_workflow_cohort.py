@@ -25,6 +25,12 @@ MEASURES = ["mean", "median", "breadth_1x", "breadth_2x", "reads"]
 
 
 @pytest.fixture(scope="module")
+def commands(commands: dict[str, str], multiqc: Path) -> dict[str, str]:
+    """With MultiQC itself."""
+    return commands | {"PATH": commands["PATH"].removeprefix(f"{multiqc}:")}
+
+
+@pytest.fixture(scope="module")
 def finished(cohort: Path, commands: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project in which the stage has run, and what it is made of."""
     directory = Path(shutil.copytree(cohort, tmp_path_factory.mktemp("finished") / "project"))

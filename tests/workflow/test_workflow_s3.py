@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,20 +25,19 @@ from workflows import (
     below,
     run,
     snakemake,
+    waiting,
     write_sheet,
 )
 
+# Of a cohort, tests/workflow/test_aws_batch.py has every rule.
 EVERYTHING = CONFIG | {
     "query": {"bed": "beds/query.bed", "exclude_flags": 1024, "filter": QUERY["filter"]},
     "coverage": COVERAGE | {"by": "beds/coverage.bed"},
-    "alleles": {"sites": {"known": "beds/sites.tsv"}},
     "process": PROCESS,
-    "cohort": {"regions": "beds/coverage.bed", "thresholds": "1,5"},
 }
 JOBS = CONVERTS | {
     "query_batch": 4, "gather_query": 2, "coverage_batch": 4, "gather_coverage": 2, "process_batch": 4,
-    "write_bigwig": 2, "count_alleles": 2, "gather_alleles": 1, "cohort_regions": 1, "read_stats": 2,
-    "measure_regions": 2, "cohort_matrices": 1, "cohort_qc": 1, "cohort_page": 1,
+    "write_bigwig": 2,
 }  # fmt: skip
 
 
@@ -61,7 +59,6 @@ def inputs(cohort: Path, tmp_path: Path) -> Path:
         (folder / name).write_bytes((cohort / name).read_bytes())
     (folder / "S2.index").write_bytes((cohort / "S2.bam.bai").read_bytes())
     (folder / "beds/query.bed").write_text("chr1\t249999\t270000\nchr2\t0\t200000\n")
-    (folder / "beds/sites.tsv").write_bytes((cohort / "sites.tsv").read_bytes())
     (folder / "beds/coverage.bed").write_text("chr1\t0\t5000\tstart\nchr2\t100\t200000\tmiddle\n")
     write_sheet(folder, ("S1", "S1.bam", ""), ("S2", "S2.bam", "S2.index"), columns="sample alignments index")
     return folder
@@ -99,7 +96,7 @@ def test_everything_in_object_storage(
     (here / "config").mkdir(parents=True)
     assert planned(here, environment, EVERYTHING, *in_storage(stored)) == JOBS
 
-    kill_when(here, environment, stored, lambda names: any("/_parts/0" in name for name in names))
+    kill_when_converted(here, environment, stored)
     assert not any("coverage/S1.mosdepth" in path for path in below(stored, "results"))
     run(here, environment, EVERYTHING, *in_storage(stored), "--unlock")
     copied = run(here, environment, EVERYTHING, *in_storage(stored))
@@ -113,7 +110,16 @@ def test_everything_in_object_storage(
 
     open_storage(stored).put("S2.bam", (inputs / "S2.bam").read_bytes())
     again = planned(here, environment, EVERYTHING, *in_storage(stored))
-    assert again == {name: -(-count // 2) for name, count in JOBS.items() if name != "cohort_regions"}
+    assert again == {name: count // 2 for name, count in JOBS.items()}
+
+
+def test_regions_of_a_cohort(inputs: Path, stored: str, commands: dict[str, str], tmp_path: Path) -> None:
+    config = CONFIG | {"coverage": {}, "cohort": {"regions": "beds/coverage.bed", "thresholds": "1,5"}}
+    run(tmp_path, commands | aws(), config, *in_storage(stored), "--until", "cohort_regions")
+    run(inputs, commands, config, "--until", "cohort_regions")
+    made = below(stored, "results/cohort")
+    assert made.keys() == {"genome.bed", "regions.bed", "targets.bed"}
+    assert made == below(str(inputs), "results/cohort")
 
 
 @pytest.mark.parametrize(
@@ -139,10 +145,10 @@ def test_what_is_missing_is_one_clear_line(
     assert not any("Traceback" in line for line in shown)
 
 
-def kill_when(
-    here: Path, environment: dict[str, str], prefix: str, reached: Callable[[list[str]], bool]
-) -> None:
-    """Start the workflow, and kill it with all its jobs as soon as the names of its objects are so."""
+def kill_when_converted(here: Path, environment: dict[str, str], prefix: str) -> None:
+    """Start the workflow, and kill it with all its jobs when there are parts that are not merged."""
+    environment = waiting(here / "bin", environment)
+    (here / "bin" / "held").write_text("^merge\n")
     command = [sys.executable, "-m", "snakemake", "-s", SNAKEFILE, "--profile", ROOT / "profiles" / "local"]
     with (here / "killed.log").open("wb") as log:
         child = subprocess.Popen(
@@ -150,7 +156,7 @@ def kill_when(
             start_new_session=True,
         )  # fmt: skip
     storage = open_storage(prefix)
-    while not reached(list(storage.list("results"))):
+    while not any("/_parts/0" in name for name in storage.list("results")):
         time.sleep(0.1)
         assert child.poll() is None, (here / "killed.log").read_text()
     os.killpg(child.pid, signal.SIGKILL)

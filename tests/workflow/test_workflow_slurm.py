@@ -15,31 +15,36 @@ from typing import Any
 
 import pytest
 from pages import taken_by
-from servers import script
 from servers.slurm import Slurm
 from workflows import (
     CONFIG,
-    COVERAGE,
     OF_THE_COHORT,
     ROOT,
     WINDOWS,
     configure,
     planned,
     run,
+    waiting,
     write_sheet,
 )
 
 import bams3
 
-# On one chunk of one sample: more memory than its first job has, less than its second.
-GREEDY = """\
-if [ {sample} = S1 ] && [ {region} = chr2:1-250000 ]; then
-    python -c 'import time; held = bytearray(600 << 20); time.sleep(5)'
+# On one chunk of one sample: more memory than its first job has, and it keeps that until it is killed; less than its
+# second job has.
+HOLD = 'held = bytearray(600 << 20); int(os.environ.get("SLURM_MEM_PER_NODE", 1000)) < 600 and signal.pause()'
+GREEDY = f"""\
+if [ {{sample}} = S1 ] && [ {{region}} = chr2:1-250000 ]; then
+    python -c 'import os, signal; {HOLD}'
 fi
-bams3 inspect {chunk} > {output}
+bams3 inspect {{chunk}} > {{output}}
 """
-PER_SAMPLE = {"coverage": COVERAGE, "process": {"command": GREEDY, "suffix": ".txt"}}
-STAGES = CONFIG | {"convert": WINDOWS | {"chunks_per_batch": 4}} | PER_SAMPLE | OF_THE_COHORT
+# Jobs of shell commands and of scripts. tests/workflow/test_aws_batch.py has every rule in a job of its own.
+STAGES = CONFIG | {
+    "convert": WINDOWS | {"chunks_per_batch": 4},
+    "process": {"command": GREEDY, "suffix": ".txt"},
+    "alleles": OF_THE_COHORT["alleles"],
+}
 MEMORY = "process_batch:mem_mb=500 * attempt"
 CONVERTS = {f"convert_batch/S{sample}_00000{batch}-of-000002" for sample in (1, 2) for batch in (1, 2)}
 MERGES = {"merge_parts/S1", "merge_parts/S2"}
@@ -60,20 +65,13 @@ class Cohort:
     def __init__(self, directory: Path, cluster: Slurm, environment: dict[str, str]) -> None:
         self.directory = directory
         self.cluster = cluster
-        self.held = directory / "held"
         self._log = directory / "snakemake.log"
         self._logs = directory / "logs" / "slurm"
         for part in ("workflow", "profiles"):
             (directory / part).symlink_to(ROOT / part)
-        waiting = directory / "bin" / "bams3"
-        waiting.parent.mkdir()
-        script(
-            waiting,
-            f"while grep -qf '{self.held}' <<< \"$*\" 2> /dev/null; do sleep 0.1; done\n"
-            f"PATH='{environment['PATH']}' exec bams3 \"$@\"",
-        )
-        path = {"PATH": f"{waiting.parent}:{environment['PATH']}"}
-        self.environment = environment | cluster.environment | path
+        folder = directory / "bin"
+        self.held = folder / "held"
+        self.environment = waiting(folder, environment) | cluster.environment
 
     def start(self, config: dict[str, Any], *arguments: str) -> None:
         """Begins a run. It looks at its jobs every second; their logs are kept, since they tell which job was which."""
@@ -195,7 +193,7 @@ def datasets(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     return contents(directory)
 
 
-def test_every_rule(on_slurm: Cohort, results: dict[str, bytes]):
+def test_jobs_of_every_kind(on_slurm: Cohort, results: dict[str, bytes]):
     """Each job runs once, on the partition and with the memory that it should; one that takes too much has more."""
     write_sheet(on_slurm.directory, FIRST)
     jobs = planned(on_slurm.directory, STAGES)

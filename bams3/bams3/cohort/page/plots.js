@@ -82,7 +82,10 @@ class Plots {
       if (width === innerWidth) return;
       width = innerWidth;
       clearTimeout(waiting);
-      waiting = setTimeout(() => this.draw("genome", "regions"), 200);
+      waiting = setTimeout(() => {
+        this.draw("genome", "regions");
+        document.documentElement.dataset.drawn = width;
+      }, 200);
     });
   }
 
