@@ -34,13 +34,15 @@ def test_the_page_signs_a_dataset(tmp_path: Path, commands: dict[str, str]) -> N
         shell = ["bash", "-euo", "pipefail", "-c", script]
         return subprocess.run(shell, cwd=tmp_path, env=variables, capture_output=True, text=True)
 
-    *making, checking = re.findall(r"^```sh\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
-    (printed,) = re.findall(r"^```text\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    *making, checking, hiding = re.findall(r"^```sh\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    printed, listed = re.findall(r"^```text\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
     for script in making:
         done = run(script)
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     done = run(checking)
     assert (done.returncode, done.stdout, done.stderr) == (0, printed, "")
+    done = run(hiding)
+    assert (done.returncode, done.stdout, done.stderr) == (0, listed, "")
     manifest = tmp_path / "NA12878.bams3" / "_metadata.json"
     signed = manifest.read_bytes()
     manifest.write_bytes(signed.replace(b'"level":5', b'"level":6').replace(b'"level": 5', b'"level": 6'))
