@@ -270,7 +270,7 @@ def swapped(entries: list[list[Any]]) -> None:
     entries[0][0], entries[1][0] = entries[1][0], entries[0][0]
 
 
-def other(path: str) -> Callable[[list[list[Any]]], None]:
+def other(path: Any) -> Callable[[list[list[Any]]], None]:
     def change(entries: list[list[Any]]) -> None:
         entries[0][0] = path
 
@@ -282,6 +282,8 @@ def other(path: str) -> Callable[[list[list[Any]]], None]:
     [
         (swapped, "chunk"),
         (lambda entries: other(entries[1][0])(entries), "two chunks with the same path"),
+        (other(None), "invalid path"),
+        (other(""), "not a hashed path"),
         (other("data/chr1/000000000-000262144.chunk"), "not a hashed path"),
         (other("data/../../" + 32 * "0" + ".chunk"), "not a hashed path"),
         (other("data/" + 32 * "A" + ".chunk"), "not a hashed path"),

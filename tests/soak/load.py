@@ -123,7 +123,10 @@ class Server:
         with socket.create_connection((self._place.hostname, self._place.port), timeout=60) as opened:
             request = f"GET /bam/{self._truth.name}.bam HTTP/1.1\r\nHost: {self._place.netloc}\r\n\r\n"
             opened.sendall(request.encode())
-            same(opened.recv(12), b"HTTP/1.1 200", "the whole file by HTTP")
+            begin = opened.recv(12)
+            if len(begin) < 12:
+                raise ConnectionError("the answer ended before its status")
+            same(begin, b"HTTP/1.1 200", "the whole file by HTTP")
 
 
 def read_at(file: int, start: int, length: int) -> bytes:

@@ -67,6 +67,8 @@ def check_chunk(
     """Raise ValueError unless it is a valid chunk of the grid over these [name, length] of references. `joined`: that
     grid, if contigs share windows; `version`: of the dataset, which says what its path may be."""
     try:
+        if not isinstance(chunk.path, str):
+            raise ValueError("invalid path")
         path = split_path(chunk.path)[0] if version in (IN_GENERATIONS, HASHED_PATHS) else chunk.path
         if version == HASHED_PATHS and not is_hashed(path):
             raise ValueError("not a hashed path")
