@@ -25,6 +25,17 @@ def test_every_promise_has_a_test() -> None:
     assert [row for row in table if not re.search(r"\| .*`tests/.*` ?.*\|$", row)] == []
 
 
+def test_every_campaign_has_a_command() -> None:
+    """A target of the Makefile, or it was done by hand."""
+    table = PAGE.partition("| what | command | how much | when | wrong |\n")[2].partition("\n\n")[0].splitlines()[1:]
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert len(table) > 10
+    for row in table:
+        command = row.split(" | ")[1]
+        assert set(re.findall(r"`make ([a-z-]+)", command)) <= targets
+        assert "`make " in command or command.startswith("by hand"), row
+
+
 def test_the_page_signs_a_dataset(tmp_path: Path, commands: dict[str, str]) -> None:
     """And its check fails for another manifest, and for another chunk."""
     need("ssh-keygen")
