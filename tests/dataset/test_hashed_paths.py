@@ -266,6 +266,17 @@ def test_foreign_files_stay(path: str, way: dict[str, Any], folder: Path, tmp_pa
     assert (dataset / path).read_bytes() == b"precious"
 
 
+def test_a_chunk_with_a_plain_path_is_foreign(folder: Path, tmp_path: Path) -> None:
+    """Even if it is of the same reads."""
+    convert(folder / "x.bam", tmp_path / "d.bams3", **HASHED, batch=(1, 1))
+    (tmp_path / "d.bams3/data/_unplaced").mkdir()
+    path = "data/_unplaced/000000.chunk"
+    shutil.copyfile(folder / "plain.bams3" / path, tmp_path / "d.bams3" / path)
+    with pytest.raises(DatasetError, match=path):
+        merge(tmp_path / "d.bams3")
+    assert (tmp_path / "d.bams3" / path).exists()
+
+
 def swapped(entries: list[list[Any]]) -> None:
     entries[0][0], entries[1][0] = entries[1][0], entries[0][0]
 
