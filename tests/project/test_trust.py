@@ -27,7 +27,11 @@ def test_every_promise_has_a_test() -> None:
 
 def test_every_campaign_has_a_command() -> None:
     """A target of the Makefile, or it was done by hand."""
-    table = PAGE.partition("| what | command | how much | when | wrong |\n")[2].partition("\n\n")[0].splitlines()[1:]
+    table = (
+        PAGE.partition("| what | command | how much | when | wrong |\n")[2]
+        .partition("\n\n")[0]
+        .splitlines()[1:]
+    )
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert len(table) > 10
     for row in table:
