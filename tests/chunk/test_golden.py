@@ -6,7 +6,8 @@ in place of hashes. `contigs` has these too, a manifest of version 2, and 80 con
 `contigs`, and a manifest of version 4, as `grown` has: 24 reads were appended to one of its chunks, the others name the
 header before. `appended` has a manifest of version 6: 6 reads, then 3, were appended to `small` in an object store, so
 it has chunks of three generations. `joined` has the records of `shared`, and a manifest of version 5, as `paced` has,
-whose tags have the encoding of that name: kinetics and moves of both strands. The others have chunks and a manifest of
+whose tags have the encoding of that name: kinetics and moves of both strands. `unlisted` is `joined` with hashed paths,
+so it has a manifest of version 7. The others have chunks and a manifest of
 version 1. `records` was made of SAM, with level 9 and windows of 256K. `edges` was made of BAM, with level 5; it has
 unusual bins and paddings, a CIGAR of 66,000 operations, and 300 FLAGs.
 """
@@ -31,7 +32,7 @@ import bams3
 
 GOLDEN = DATA / "golden"
 NAMES = ("records", "edges")
-ALL = (*NAMES, "small", "contigs", "shared", "hashed", "grown", "appended", "joined", "paced")
+ALL = (*NAMES, "small", "contigs", "shared", "hashed", "grown", "appended", "joined", "paced", "unlisted")
 
 
 def expected(name: str) -> bytes:

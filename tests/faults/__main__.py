@@ -41,6 +41,13 @@ def main() -> int:
         help="only N of the faults, and N of the runs on file systems, by chance",
     )
     options.add_argument(
+        "--after",
+        type=int,
+        default=0,
+        metavar="N",
+        help="leave out the first N faults in the order of the seed [0]",
+    )
+    options.add_argument(
         "--cuts", type=int, default=100_000, metavar="N", help="states after power cuts [100000]"
     )
     options.add_argument("--seed", type=int, default=1)
@@ -82,7 +89,7 @@ def _faults(given: argparse.Namespace, job: Campaign) -> list[str]:
     calls = sum(len(good.calls) for good in job.good.values())
     print(f"{len(job.good)} cases, {calls:,} calls, {len(faults):,} faults", flush=True)
     random.Random(given.seed).shuffle(faults)
-    faults = faults[: given.sample]
+    faults = faults[given.after :][: given.sample]
     failures: list[str] = []
 
     def failed(what: str) -> None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 import shutil
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import pysam
+from bams3.dataset import plan
 from fuzz.commands import make_pristine, run, write_by_name
 
+plan.new_key = map("{:064x}".format, count()).__next__  # so a result is the same in every run
 STDOUT = "stdout"
 FEW = ("--chunk-size", "256K", "-@", "1")
 
@@ -53,6 +56,8 @@ CASES = {
             "convert-lossy", f"{_CONVERT} --qualities crumble-like --drop-tags NM x.bam new.bams3", _BAM, "new.bams3",
             _BEGUN,
         ),
+        case("hashed", f"{_CONVERT} --hash-paths x.bam new.bams3", _BAM, "new.bams3", _BEGUN),
+        case("append-hashed", "append -c -p -@ 1 hidden.bams3 few.bam", "hidden.bams3 few.bam", "hidden.bams3"),
         case("batch", f"{_CONVERT} --batch 2/2 x.bam half.bams3", f"{_BAM} half.bams3", "half.bams3", "--resume"),
         case("merge", "merge parts.bams3", "parts.bams3", "parts.bams3"),
         case("resume", f"{_CONVERT} --resume x.bam begun.bams3", f"{_BAM} begun.bams3", "begun.bams3", _BEGUN),
@@ -138,6 +143,7 @@ def make_inputs(folder: Path) -> None:
     with_group = [*head, "@RG\tID:a\tSM:s"]
     (folder / "lane.sam").write_text("\n".join([*with_group, *body[::2]]) + "\n")
     assert run("convert", *FEW, folder / "lane.sam", folder / "lane.bams3") == 0
+    assert run("rewrite", "--hash-paths", folder / "lane.bams3", folder / "hidden.bams3") == 0
     some = [line for line in body if line.split("\t")[2] == "chr1" and int(line.split("\t")[3]) < 200_000]
     (folder / "few.sam").write_text("\n".join([*with_group, *some]) + "\n")
     pysam.samtools.view(

@@ -17,10 +17,13 @@ MARKS = {"batch": "half.bams3/_parts/000002-of-000002.json", "receipt": "receipt
     name: f"{CASES[name].makes[0]}/{MANIFEST}"
     for name in (
         "convert", "convert-threads", "convert-verify", "sort", "resume", "merge", "overwrite", "batch-overwrite",
-        "repair", "append", "merge-inputs", "rewrite",
+        "repair", "append", "merge-inputs", "rewrite", "rewrite-lossy", "markdup", "hashed",
+        "append-hashed",
     )
 }  # fmt: skip
 """By case, the file that says that the result is whole."""
+REPLACE = ("overwrite", "append", "append-hashed", "rewrite-lossy")
+"""The cases in which a dataset stays until another one is in its place."""
 
 
 class Cuts:
@@ -72,11 +75,7 @@ class Cuts:
         files = {path: stable(path, data) for path, data in files.items()}
         mark = files.get(self._mark)
         if mark is None:
-            return (
-                ""
-                if self._case.name not in ("overwrite", "append")
-                else "neither the old nor the new dataset"
-            )
+            return "neither the old nor the new dataset" if self._case.name in REPLACE else ""
         name = self._case.makes[0]
         for whole in (old, new):
             if mark == whole.get(self._mark):

@@ -57,7 +57,8 @@ def make_pristine(folder: Path) -> None:
 
 
 def make_more(folder: Path) -> None:
-    """Datasets to which reads were appended on a disk and in a store, one whose contigs share windows, reads by name,
+    """Datasets to which reads were appended on a disk and in a store, one whose contigs share windows, two with hashed
+    paths, one of them begun, reads by name,
     and what goes with a dataset: a BED file, a job log, a dataset of an earlier writer."""
     groups = hostile.TEXT + b"@RG\tID:a\n"
     few = [
@@ -66,7 +67,9 @@ def make_more(folder: Path) -> None:
     (folder / "few.bam").write_bytes(hostile.bam(groups, hostile.CONTIGS, few))
     assert run("convert", folder / "few.bam", folder / "grown.bams3", "--chunk-size", "256K") == 0
     assert run("append", folder / "grown.bams3", folder / "few.bam", "--workers", "1") == 0
-    shutil.copytree(DATA / "golden/appended.bams3", folder / "appended.bams3")
+    for name in ("appended.bams3", "unlisted.bams3"):
+        shutil.copytree(DATA / "golden" / name, folder / name)
+    assert run("convert", "--hash-paths", "--batch", "1/1", folder / "x.bam", folder / "begun.bams3") == 0
     contigs = [(f"c{number}", 300) for number in range(MANY_CONTIGS + 1)]
     text = b"".join(b"@SQ\tSN:%b\tLN:%d\n" % (name.encode(), length) for name, length in contigs)
     short = [hostile.good(ref, pos) for ref in (0, 1, 40, MANY_CONTIGS) for pos in (3, 9, 9)]
@@ -248,6 +251,7 @@ GROWN = (
     ("verify", "--strict", "grown.bams3"),
     ("query", "grown.bams3", "chr1:1-100000", "-o", "OUT"),
 )
+HASHED = tuple(tuple(word.replace("grown", "unlisted") for word in words) for words in GROWN[1:])
 IN_STORE = tuple(tuple(word.replace("grown", "appended") for word in words) for words in GROWN[2:])
 SHARED = (
     ("query", "many.bams3", "-h", "-o", "OUT"),
@@ -270,6 +274,11 @@ BED = (
 )
 MAP = (("map", "d.bams3", "--joblog", "log", "--resume", "--output-dir", "made", "-@", "1", "--", "true"),)
 MERGE = (("merge", "parts.bams3"),)
+KEYED = (
+    ("merge", "begun.bams3"),
+    ("convert", "--hash-paths", "--batch", "1/1", "--resume", "x.bam", "begun.bams3"),
+    ("convert", "--hash-paths", "--overwrite", "x.bam", "begun.bams3"),
+)
 GATHER = (("coverage", "-n", "d.bams3", "-o", "OUT", "--gather", "part1", "part2"),)
 CONVERT = (("convert", "x.bam", "OUT"), ("convert", "x.bam", "OUT", "--batch", "1/2"))
 RESUME = (("convert", "x.bam", "d.bams3", "--chunk-size", "256K", "--resume"),)
@@ -279,6 +288,7 @@ TALKERS = ("verify", "relate", "append", "merge", "markdup", "repair", "rewrite"
 FILES = frozenset((
     "x.bam", "d.bams3", "parts.bams3", "part1", "part2", CHUNK, "sites.vcf", "common.vcf", "x.counts", "grown.bams3",
     "appended.bams3", "few.bam", "many.bams3", "many.bam", "names.sam", "bed", "log", "made", "old.bams3",
+    "unlisted.bams3", "begun.bams3",
 ))  # fmt: skip
 GROWN_CHUNK = CHUNK.replace("d.bams3", "grown.bams3")
 SHARED_CHUNK = "many.bams3/data/_contigs/000000000-000004096.chunk"
@@ -317,6 +327,9 @@ SPOILT: dict[str, tuple[str, Callable[[Path, random.Random], None], tuple[tuple[
     "index of shared windows": ("many.bams3/_index/chunks.json.zst", lie_in_index, SHARED),
     "footer of a shared chunk": (SHARED_CHUNK, lie_in_footer, SHARED),
     "bytes of a shared chunk": (SHARED_CHUNK, spoil, SHARED),
+    "manifest with hashed paths": ("unlisted.bams3/_metadata.json", lie_in_json, HASHED),
+    "index with hashed paths": ("unlisted.bams3/_index/chunks.json.zst", lie_in_index, HASHED),
+    "plan with a key": ("begun.bams3/_parts/plan.json", lie_in_json, KEYED),
     "SAM by name": ("names.sam", spoil, BY_NAME),
     "BED": ("bed", spoil, BED),
     "job log": ("log", spoil, MAP),

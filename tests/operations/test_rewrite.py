@@ -321,7 +321,7 @@ def test_the_page(dataset: Path, bucket: str, tmp_path: Path) -> None:
     """Each command, as it stands there."""
     shutil.copytree(dataset, tmp_path / "NA12878.bams3")
     blocks = re.findall(r"```sh\n(.*?)```\n(?:```text\n(.*?)```)?", PAGE.read_text(), re.DOTALL)
-    assert len(blocks) == 5
+    assert len(blocks) == 6
     for commands, printed in blocks:
         commands = commands.replace("s3://bucket", bucket)
         assert run_block(commands, tmp_path, dict(os.environ)) == printed

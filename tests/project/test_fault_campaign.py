@@ -15,7 +15,7 @@ from faults.power import CREATE, MKDIR, RENAME, SYNC, UNLINK, WRITE, Disk, Entry
 from faults.runs import Files, Ran
 
 TESTS = Path(__file__).parents[1]
-CASES = ["convert", "resume", "overwrite", "merge", "repair", "query", "coverage", "map", "append"]
+CASES = ["convert", "resume", "overwrite", "merge", "repair", "query", "coverage", "map", "append", "hashed"]
 SAMPLE, CUTS = 40, 600
 
 

@@ -52,7 +52,7 @@ def test_children_count() -> None:
         shell.communicate()
 
 
-@pytest.mark.parametrize("what", [["--minutes", "0.05"], ["--convert", "500"]])
+@pytest.mark.parametrize("what", [["--minutes", "0.05"], ["--convert", "500"], ["--kills", "2"]])
 def test_a_short_soak(what: list[str]) -> None:
     need("fusermount3")
     paths = [str(TESTS / "support"), *filter(None, [os.environ.get("PYTHONPATH")])]

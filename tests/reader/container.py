@@ -54,11 +54,11 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     body = body[: body.rindex(b"\n") + 1]
     manifest: dict[str, Any] = json.loads(text)
     assert manifest["format"] == "bams3"
-    assert manifest["version"] in (1, 2, 3, 4, 5, 6)
+    assert manifest["version"] in (1, 2, 3, 4, 5, 6, 7)
     assert "earlier_header_ids" not in manifest or (
-        manifest["earlier_header_ids"] and manifest["version"] in (4, 6)
+        manifest["earlier_header_ids"] and manifest["version"] in (4, 6, 7)
     )
-    assert ("generation" in manifest) == (manifest["version"] == 6)
+    assert manifest["version"] == 7 or ("generation" in manifest) == (manifest["version"] == 6)
     assert zlib.crc32(body) == manifest["crc32"], last
     if isinstance(manifest["references"], str):
         assert manifest["version"] > 1
@@ -152,7 +152,7 @@ def read_dataset(folder: Path) -> tuple[dict[str, Any], bytes, Iterator[RowGroup
 
 def in_generation(path: str, manifest: dict[str, Any]) -> str:
     """The path of the header or the index."""
-    if manifest["version"] < 6:
+    if "generation" not in manifest:
         return path
     assert re.fullmatch("[0-9a-f]{16}", manifest["generation"])
     return path.replace(".", f".{manifest['generation']}.", 1)
@@ -162,21 +162,23 @@ def _row_groups(folder: Path, manifest: dict[str, Any], index: list[Any]) -> Ite
     piece = 0
     last_of = shared_windows(manifest)
     for stored, reference_id, start, end, size, footer_bytes, footer_crc32, row_groups, *more in index:
-        path = re.sub(r"\.[0-9a-f]{16}\.chunk$", ".chunk", stored) if manifest["version"] == 6 else stored
+        path = re.sub(r"\.[0-9a-f]{16}\.chunk$", ".chunk", stored) if manifest["version"] > 5 else stored
+        hashed = manifest["version"] == 7
+        assert not hashed or re.fullmatch(r"data/[0-9a-f]{32}\.chunk", path)
         contigs, sha256 = (*more, [], "")[:2] if manifest["version"] < 4 else more
         if contigs:
-            assert path == f"data/_contigs/{reference_id:09d}-{last_of[reference_id] + 1:09d}.chunk"
+            assert hashed or path == f"data/_contigs/{reference_id:09d}-{last_of[reference_id] + 1:09d}.chunk"
             assert (start, end) == (0, manifest["chunk_size"])
             assert len(contigs) == len(row_groups)
             assert all(last_of[contig] == last_of[reference_id] for contig in contigs)
         elif reference_id < 0:
-            assert path == f"data/_unplaced/{piece:06d}.chunk"
+            assert hashed or path == f"data/_unplaced/{piece:06d}.chunk"
             assert (start, end) == (piece, piece)
             piece += 1
         else:
             assert reference_id not in last_of
             contig = path_component(manifest["references"][reference_id][0])
-            assert path == f"data/{contig}/{start:09d}-{end:09d}.chunk"
+            assert hashed or path == f"data/{contig}/{start:09d}-{end:09d}.chunk"
         data = (folder / stored).read_bytes()
         assert hashlib.sha256(data).hexdigest() == sha256 or manifest["version"] < 4
         length, crc = struct.unpack_from("<II", data, len(data) - 16)
@@ -189,7 +191,7 @@ def _row_groups(folder: Path, manifest: dict[str, Any], index: list[Any]) -> Ite
 
 def shared_windows(manifest: dict[str, Any]) -> dict[int, int]:
     """For each reference that shares a window, the last of those that do."""
-    if manifest["version"] not in (3, 5):
+    if manifest["version"] not in (3, 5, 7):
         return {}
     size = manifest["chunk_size"]
     runs: list[tuple[list[int], int]] = []

@@ -16,6 +16,7 @@ from mounts import running
 from served import serving
 
 from soak import stream
+from soak.kills import kills
 from soak.load import Mount, Server, Truth
 from soak.watch import Sample, sample, verdict
 
@@ -41,8 +42,12 @@ def main() -> int:
     options.add_argument(
         "--convert", type=int, metavar="READS", help="convert a stream of so many reads instead"
     )
+    options.add_argument("--kills", type=int, metavar="N", help="kill -9 both so many times instead")
+    options.add_argument("--seed", type=int, default=1, help="of the moments of kills [1]")
     given = options.parse_args()
     with tempfile.TemporaryDirectory() as name:
+        if given.kills:
+            return kills(given.bam, given.kills, given.clients, given.seed, Path(name))
         return (
             stream.soak(given.bam, given.convert, given.every, Path(name))
             if given.convert

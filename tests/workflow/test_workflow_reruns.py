@@ -59,6 +59,7 @@ KEYS: dict[str, list[tuple[Any, set[str]]]] = {
     "convert.chunk_size": [("512K", MADE)],
     "convert.chunks_per_batch": [(1, BATCHES)],
     "convert.gigabytes_per_batch": [(1e-9, set())],  # chunks_per_batch is given
+    "convert.hash_paths": [(True, MADE), (False, set())],
     "convert.level": [(6, MADE)],
     "convert.threads": [(7, set())],
     "query.regions": [(["chr1:100-90000", "chr2:1-50000"], QUERIES)],

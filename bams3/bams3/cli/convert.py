@@ -8,6 +8,7 @@ from bams3.cli.markdup import add_markdup, wanted_markdup
 from bams3.cli.options import (
     Options,
     add_existing,
+    add_hash_paths,
     add_help,
     add_level,
     add_workers,
@@ -45,7 +46,7 @@ def run(command: str, argv: list[str]) -> int:
             reference=args.reference, index=args.index, batch=args.batch, windows=args.window,
             allow_truncated=args.allow_truncated, progress=bar, expect=bar.expect if bar else None,
             verify=args.verify, qualities=args.qualities, drop_tags=args.drop_tags, memory=args.memory,
-            tmp_dir=args.tmp_dir,
+            tmp_dir=args.tmp_dir, hash_paths=args.hash_paths,
             markdup=wanted_markdup(args, " ".join(["bams3", "convert", *argv])),
         )  # fmt: skip
     return 0
@@ -69,6 +70,7 @@ def _convert_options() -> ArgumentParser:
     )
     add_workers(options)
     add_level(options)
+    add_hash_paths(options)
     options.add_argument(
         "--verify", action="store_true",
         help="read what was written again before it counts as a dataset, and compare it with the records of IN",

@@ -2,7 +2,16 @@
 
 from argparse import ArgumentParser
 
-from bams3.cli.options import add_existing, add_help, add_level, add_workers, level_of, parser, progress_bar
+from bams3.cli.options import (
+    add_existing,
+    add_hash_paths,
+    add_help,
+    add_level,
+    add_workers,
+    level_of,
+    parser,
+    progress_bar,
+)
 
 _MERGE_EXAMPLE = """\
   bams3 merge -cp chr*.bams3 sample.bams3
@@ -11,7 +20,7 @@ _MERGE_EXAMPLE = """\
 
 _OF_INPUTS = (
     "combine_read_groups", "combine_programs", "seed", "read_group_of_file", "chunk_size", "workers", "level",
-    "profile", "overwrite", "resume", "reference",
+    "profile", "overwrite", "resume", "reference", "hash_paths",
 )  # fmt: skip
 """Options that merge has for inputs only."""
 
@@ -45,6 +54,7 @@ def _merge(argv: list[str]) -> int:
     )
     add_workers(options)
     add_level(options)
+    add_hash_paths(options)
     add_existing(
         options, "replace an existing dataset, as bams3 convert does", "continue an interrupted merge"
     )
@@ -76,7 +86,7 @@ def _merge(argv: list[str]) -> int:
             args.paths[:-1], args.paths[-1], chunk_size=args.chunk_size, workers=args.workers, level=level_of(args),
             overwrite=args.overwrite, resume=args.resume, reference=args.reference,
             combine_read_groups=args.combine_read_groups, combine_programs=args.combine_programs,
-            read_group_of_file=args.read_group_of_file, seed=args.seed, progress=bar,
+            read_group_of_file=args.read_group_of_file, seed=args.seed, hash_paths=args.hash_paths, progress=bar,
         )  # fmt: skip
     return 0
 

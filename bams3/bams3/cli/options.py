@@ -223,6 +223,14 @@ def add_level(arguments: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
+def add_hash_paths(arguments: argparse.ArgumentParser) -> None:
+    """Add the option that hides contigs and positions in paths."""
+    arguments.add_argument(
+        "--hash-paths", action="store_true",
+        help="give chunks paths that tell neither contigs nor positions (docs/trust.md)",
+    )  # fmt: skip
+
+
 def level_of(args: argparse.Namespace) -> int:
     """The level that `add_level`'s options ask for."""
     from bams3.codec.streams import PROFILES

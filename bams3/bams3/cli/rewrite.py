@@ -1,5 +1,7 @@
 """bams3 rewrite."""
 
+from argparse import BooleanOptionalAction
+
 from bams3.cli.convert import add_lossy
 from bams3.cli.options import add_help, add_workers, parser, progress_bar
 
@@ -29,6 +31,10 @@ def run(command: str, argv: list[str]) -> int:
     options.add_argument(
         "-L", "--regions-file", metavar="BED", help="only reads that overlap the intervals of a BED file"
     )
+    options.add_argument(
+        "--hash-paths", action=BooleanOptionalAction, default=None,
+        help="whether paths of chunks hide contigs and positions, as in bams3 convert (default: as it is)",
+    )  # fmt: skip
     options.add_argument("--verify", action="store_true", help="read what was written again, and compare it")
     options.add_argument("--overwrite", action="store_true", help="replace OUT if it is a dataset")
     add_workers(options)
@@ -53,6 +59,7 @@ def run(command: str, argv: list[str]) -> int:
             args.inputs, args.out, chunk_size=args.chunk_size, level=args.level, regions=args.region,
             regions_file=args.regions_file, qualities=args.qualities, drop_tags=args.drop_tags,
             keep_tags=args.keep_tags, drop_read_groups=args.drop_rg, workers=args.workers,
-            overwrite=args.overwrite, verify=args.verify, progress=bar, expect=bar.expect if bar else None,
+            hash_paths=args.hash_paths, overwrite=args.overwrite, verify=args.verify, progress=bar,
+            expect=bar.expect if bar else None,
         )  # fmt: skip
     return 0

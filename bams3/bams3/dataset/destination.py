@@ -11,7 +11,7 @@ from typing import NamedTuple
 from bams3.dataset import layout
 from bams3.dataset.commit import tidying
 from bams3.dataset.generations import growing
-from bams3.dataset.manifest import VERSION, Manifest
+from bams3.dataset.manifest import IN_GENERATIONS, VERSION, Manifest
 from bams3.dataset.own import Own, is_former
 from bams3.dataset.plan import Plan, stored_plan
 from bams3.errors import DatasetError, FormatError
@@ -79,7 +79,7 @@ def _survey(storage: Storage) -> Destination:
 
 def plan_of(manifest: Manifest) -> Plan:
     """The plan by which a dataset was written, apart from generations."""
-    version = VERSION if manifest.generation else manifest.version
+    version = VERSION if manifest.version == IN_GENERATIONS else manifest.version
     return Plan(
         manifest.header_id, manifest.references, manifest.chunk_size, manifest.level, manifest.header_bytes,
         manifest.header_crc32, version, header_sha256=manifest.header_sha256,

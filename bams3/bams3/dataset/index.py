@@ -9,8 +9,18 @@ from bams3.chunk.footer import MAGIC
 from bams3.chunk.zones import check_joined, check_zones
 from bams3.dataset import layout
 from bams3.dataset.generations import split_path
+from bams3.dataset.hashed_paths import is_hashed
 from bams3.dataset.layout import Grid
-from bams3.dataset.manifest import IN_GENERATIONS, MAX_INDEX, Counts, Manifest, check_sha256, is_count
+from bams3.dataset.manifest import (
+    HASHED_PATHS,
+    IN_GENERATIONS,
+    MAX_INDEX,
+    VERSION,
+    Counts,
+    Manifest,
+    check_sha256,
+    is_count,
+)
 from bams3.dataset.tiles import tiles_to_bytes
 from bams3.errors import FormatError
 from bams3.untrusted import inflate, parse_json
@@ -38,7 +48,7 @@ def index_from_bytes(data: bytes, manifest: Manifest, name: str) -> list[ChunkEn
             raise ValueError("entries that are too long")
         check_chunks(
             entries, manifest.counts, manifest.references, manifest.chunk_size, manifest.joined,
-            generations=manifest.version == IN_GENERATIONS,
+            manifest.version,
         )  # fmt: skip
         check_hashes(entries, manifest.version)
         if (len(entries), sum(entry.size for entry in entries)) != (manifest.chunks, manifest.bytes):
@@ -51,21 +61,26 @@ def index_from_bytes(data: bytes, manifest: Manifest, name: str) -> list[ChunkEn
 
 
 def check_chunk(
-    chunk: ChunkEntry, references: Sequence[Sequence[Any]], chunk_size: int, joined: Grid | None, *,
-    generations: bool = False,
+    chunk: ChunkEntry, references: Sequence[Sequence[Any]], chunk_size: int, joined: Grid | None,
+    version: int = VERSION,
 ) -> None:  # fmt: skip
     """Raise ValueError unless it is a valid chunk of the grid over these [name, length] of references. `joined`: that
-    grid, if contigs share windows; `generations`: whether it may have one."""
+    grid, if contigs share windows; `version`: of the dataset, which says what its path may be."""
     try:
-        plain = chunk._replace(path=split_path(chunk.path)[0]) if generations else chunk
-        _check(plain, references, chunk_size, joined)
+        if not isinstance(chunk.path, str):
+            raise ValueError("invalid path")
+        path = split_path(chunk.path)[0] if version in (IN_GENERATIONS, HASHED_PATHS) else chunk.path
+        if version == HASHED_PATHS and not is_hashed(path):
+            raise ValueError("not a hashed path")
+        _check(chunk, None if version == HASHED_PATHS else path, references, chunk_size, joined)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{chunk.path!r}: {error}") from error
 
 
 def _check(
-    chunk: ChunkEntry, references: Sequence[Sequence[Any]], chunk_size: int, joined: Grid | None
-) -> None:
+    chunk: ChunkEntry, path: str | None, references: Sequence[Sequence[Any]], chunk_size: int, joined: Grid | None
+) -> None:  # fmt: skip
+    """`path`: that of the chunk, without its generation; None if it does not tell the window."""
     numbers = (chunk.start, chunk.end, chunk.size, chunk.footer_bytes, chunk.footer_crc32)
     contig = chunk.reference_id
     if type(contig) is not int or not -1 <= contig < len(references):
@@ -74,32 +89,36 @@ def _check(
         raise ValueError("invalid numbers")
     sharing = joined.sharing(contig) if joined and contig != layout.UNPLACED else range(contig, contig + 1)
     if len(sharing) > 1:
-        _check_shared(chunk, references, sharing)
+        _check_shared(chunk, path, references, sharing)
     else:
-        _check_alone(chunk, references, chunk_size)
+        _check_alone(chunk, path, references, chunk_size)
     if len(MAGIC) + chunk.streams + chunk.footer_bytes != chunk.size:
         raise ValueError("its streams and footer do not add up to its size")
 
 
-def _check_alone(chunk: ChunkEntry, references: Sequence[Sequence[Any]], chunk_size: int) -> None:
+def _check_alone(
+    chunk: ChunkEntry, path: str | None, references: Sequence[Sequence[Any]], chunk_size: int
+) -> None:
     """Check the place and the row groups of a chunk that no contigs share."""
     start = chunk.start
     if chunk.reference_id == layout.UNPLACED:
-        length, end, path, known = 0, start, layout.unplaced_path(start), True
+        length, end, right, known = 0, start, layout.unplaced_path(start), True
     else:
         name, length = references[chunk.reference_id]
         end = start + chunk_size
-        path = layout.chunk_path(name, start, end)
+        right = layout.chunk_path(name, start, end)
         known = start % chunk_size == 0 and start < max(length, 1)
-    if not known or (chunk.path, chunk.end) != (path, end) or chunk.contigs:
+    if not known or path not in (right, None) or chunk.end != end or chunk.contigs:
         raise ValueError(_NOWHERE)
     check_zones(chunk.row_groups, chunk.reference_id, start, end, length)
 
 
-def _check_shared(chunk: ChunkEntry, references: Sequence[Sequence[Any]], sharing: range) -> None:
+def _check_shared(
+    chunk: ChunkEntry, path: str | None, references: Sequence[Sequence[Any]], sharing: range
+) -> None:
     """Likewise, of a chunk that contigs share."""
-    path = layout.joined_path(sharing.start, sharing.stop)
-    if (chunk.path, chunk.reference_id, chunk.start) != (path, sharing.start, 0):
+    is_there = path in (layout.joined_path(sharing.start, sharing.stop), None)
+    if not is_there or (chunk.reference_id, chunk.start) != (sharing.start, 0):
         raise ValueError(_NOWHERE)
     if not chunk.contigs or not all(contig in sharing for contig in chunk.contigs):
         raise ValueError("invalid contigs")
@@ -118,15 +137,14 @@ def check_hashes(chunks: Sequence[ChunkEntry], version: int) -> None:
 
 def check_chunks(
     chunks: Sequence[ChunkEntry], counts: Counts, references: Sequence[Sequence[Any]], chunk_size: int,
-    joined: Grid | None, *, generations: bool = False,
+    joined: Grid | None, version: int = VERSION,
 ) -> None:  # fmt: skip
     """Raise ValueError unless these are chunks of the grid, in order, without duplicates, and with as many records of
-    each reference as the counts say. `joined`: the grid, if contigs share windows; `generations`: whether chunks may
-    have one."""
+    each reference as the counts say. `joined`, `version`: as for `check_chunk`."""
     records = dict.fromkeys(counts.by_reference, 0)
     before = (0, -1)
     for chunk in chunks:
-        check_chunk(chunk, references, chunk_size, joined, generations=generations)
+        check_chunk(chunk, references, chunk_size, joined, version)
         place = chunk.order
         if place <= before:
             raise ValueError(f"{chunk.path!r}: duplicated, or out of order")
@@ -136,6 +154,8 @@ def check_chunks(
         before = place
         for contig, number in chunk.records_by_contig:
             records[contig] = records.get(contig, 0) + number
+    if len({chunk.path for chunk in chunks}) < len(chunks):
+        raise ValueError("two chunks with the same path")
     counted = {
         reference_id: mapped + unmapped for reference_id, (mapped, unmapped) in counts.by_reference.items()
     }

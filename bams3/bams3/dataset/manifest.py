@@ -27,7 +27,10 @@ JOINED = 5
 """The version of a dataset in which contigs share windows."""
 IN_GENERATIONS = 6
 """The version of a dataset to which reads were appended in an object store: version 4 with generations."""
-VERSIONS = (1, 2, 3, VERSION, JOINED, IN_GENERATIONS)
+HASHED_PATHS = 7
+"""The version of a dataset whose chunks have hashed paths. Its contigs may share windows, and it may have a
+generation."""
+VERSIONS = (1, 2, 3, VERSION, JOINED, IN_GENERATIONS, HASHED_PATHS)
 """That are read."""
 HASHED = 4
 """From this version on, there are SHA-256 hashes: of header and index in the manifest, of each chunk in the index."""
@@ -177,7 +180,8 @@ class Manifest(NamedTuple):
     @property
     def joined(self) -> Grid | None:
         """The windows, if contigs share some of them."""
-        return Grid(self.references, self.chunk_size) if is_joined(self.version) else None  # type: ignore[arg-type]
+        grid = Grid(self.references, self.chunk_size) if is_joined(self.version) else None  # type: ignore[arg-type]
+        return grid if grid and grid.shared else None
 
     def to_bytes(self) -> builtins.bytes:
         """JSON, one key a line."""
@@ -226,9 +230,7 @@ class Manifest(NamedTuple):
         check_generation(self.generation, self.version)
         check_encodings(self.encodings)
         check_grid(self.references, self.chunk_size)
-        if is_joined(self.version) and not layout.joins(
-            [length for _, length in self.references], self.chunk_size
-        ):
+        if self.version in (3, JOINED) and not self.joined:
             raise ValueError("no contigs that could share a window")
         for hashed in (self.header_sha256, self.index_sha256):
             check_sha256(hashed, self.version)
@@ -246,8 +248,8 @@ class Manifest(NamedTuple):
 
 
 def is_joined(version: int) -> bool:
-    """Whether contigs share windows in a dataset of this version."""
-    return version in (3, JOINED)
+    """Whether contigs share windows in a dataset of this version, if they can."""
+    return version in (3, JOINED, HASHED_PATHS)
 
 
 def sealed(document: dict[str, Any]) -> bytes:
@@ -279,13 +281,14 @@ def check_earlier(earlier: tuple[Any, ...], header: str, version: int) -> None:
         check_identity(identity, LEVELS[0])
     if len({header, *earlier}) <= len(earlier):
         raise ValueError("an id of a header is there twice")
-    if earlier and version not in (VERSION, IN_GENERATIONS):
+    if earlier and version not in (VERSION, IN_GENERATIONS, HASHED_PATHS):
         raise ValueError("earlier headers in a version that has none")
 
 
 def check_generation(generation: Any, version: int) -> None:
     """Raise ValueError unless it is a valid generation; or "" if the version has none."""
-    if not is_hex(generation, 16 if version == IN_GENERATIONS else 0):
+    without = generation == "" and version != IN_GENERATIONS
+    if not (without or (version in (IN_GENERATIONS, HASHED_PATHS) and is_hex(generation, 16))):
         raise ValueError(f"invalid generation {generation!r}")
 
 

@@ -7,12 +7,14 @@ from typing import Any
 from bams3.chunk.footer import MAGIC, MAGICS
 from bams3.dataset import layout
 from bams3.dataset.generations import growing, is_document, split_path
+from bams3.dataset.hashed_paths import is_hashed
+from bams3.dataset.manifest import HASHED_PATHS
 from bams3.errors import DatasetError, FormatError
 from bams3.storage import Storage
 
 _CHUNK = rf"{layout.DATA}/([^/]+)/([0-9]{{9,}})-([0-9]{{9,}})\.chunk"
 _UNPLACED = rf"{layout.DATA}/{layout.UNPLACED_FOLDER}/[0-9]{{6,}}\.chunk"
-_PART = rf"{layout.PARTS}/([0-9]{{6,}}-of-[0-9]{{6,}}|[^/]+-[0-9]{{9,}})\.json"
+_PART = rf"{layout.PARTS}/([0-9]{{6,}}-of-[0-9]{{6,}}|[^/]+-[0-9]{{9,}}|[0-9a-f]{{32}})\.json"
 _FORMER = rf"{layout.PARTS}/former-[0-9a-f]{{32}}-[0-9]+\.json"
 _ROOT = (layout.METADATA, layout.HEADER, layout.PLAIN_HEADER, layout.INDEX, layout.PLAN)
 READERS = 16  # that read chunks at the same time
@@ -41,14 +43,16 @@ class Own:
 
     def __init__(self, plans: Sequence[Any]) -> None:
         self.header_ids = {name for plan in plans for name in (plan.header_id, *plan.earlier_header_ids)}
+        plain = [plan for plan in plans if plan.version != HASHED_PATHS]
+        self._hashes, self._names = len(plain) < len(plans), bool(plain)
         self._windows = [
             (
                 plan.chunk_size,
                 {layout.encode_name(name): max(length, 1) for name, length in _with_windows(plan)},
             )
-            for plan in plans
+            for plan in plain
         ]
-        self._shared = {path for plan in plans if plan.joined for path in plan.joined.shared_paths()}
+        self._shared = {path for plan in plain if plan.joined for path in plan.joined.shared_paths()}
 
     def has(self, path: str) -> bool:
         """Whether an object at this path may belong to the dataset."""
@@ -64,9 +68,11 @@ class Own:
     def has_chunk(self, path: str) -> bool:
         """Whether it is the path of a chunk of the dataset, of any generation."""
         path, _ = split_path(path)
+        if is_hashed(path):
+            return self._hashes
         found = re.fullmatch(_CHUNK, path)
         if not found:
-            return bool(re.fullmatch(_UNPLACED, path))
+            return self._names and bool(re.fullmatch(_UNPLACED, path))
         if path in self._shared:
             return True
         start, end = int(found[2]), int(found[3])

@@ -98,7 +98,7 @@ class Part:
             self.marked.check(plan.marking)
         if not all(type(number) is int and -1 <= number < 1 << 32 for number in chain(*self.windows)):
             raise ValueError("invalid windows")
-        check_chunks(self.chunks, self.counts, plan.references, plan.chunk_size, plan.joined)
+        check_chunks(self.chunks, self.counts, plan.references, plan.chunk_size, plan.joined, plan.version)
         check_hashes(self.chunks, plan.version)
         check_tiles(self.chunks)
         runs = sorted(self.windows)

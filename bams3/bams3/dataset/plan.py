@@ -2,15 +2,18 @@
 
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from contextlib import suppress
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
 from bams3.bam.lossy import Loss, loss_of
 from bams3.dataset import layout, packing
 from bams3.dataset.generations import growing, path_in
+from bams3.dataset.hashed_paths import hashed_path, new_key
 from bams3.dataset.layout import Grid
 from bams3.dataset.manifest import (
+    HASHED_PATHS,
     JOINED,
     VERSION,
     VERSIONS,
@@ -38,14 +41,14 @@ from bams3.untrusted import parse_json
 
 Parsed = TypeVar("Parsed")
 
-WRITTEN = (VERSION, JOINED)
+WRITTEN = (VERSION, JOINED, HASHED_PATHS)
 
 
 @dataclass(frozen=True)
 class Plan:
     """What all parts of a dataset have in common. `earlier_header_ids`: see `Manifest`; `generation`: of the chunks
     that are written; `marking`: a SHA-256 of the source and the options of `bams3 markdup`, if its batches write the
-    parts."""
+    parts; `path_key`: of hashed paths, while they are made."""
 
     header_id: str
     references: list[list[Any]]
@@ -59,19 +62,23 @@ class Plan:
     earlier_header_ids: tuple[str, ...] = ()
     generation: str = ""
     marking: str = ""
+    path_key: str = ""
 
     @classmethod
-    def of(cls, header: Any, chunk_size: int, level: int, lossy: Loss | None = None) -> "Plan":
+    def of(
+        cls, header: Any, chunk_size: int, level: int, lossy: Loss | None = None, *, hash_paths: bool = False
+    ) -> "Plan":
         """The plan for a source with this Header."""
+        version = HASHED_PATHS if hash_paths else version_of(header.references, chunk_size)
         return cls(
             header_id(header), [list(reference) for reference in header.references], chunk_size, level,
-            len(header.text), zlib.crc32(header.text), version_of(header.references, chunk_size), lossy,
-            sha256_of(header.text),
+            len(header.text), zlib.crc32(header.text), version, lossy, sha256_of(header.text),
+            path_key=new_key() if hash_paths else "",
         )  # fmt: skip
 
     def to_bytes(self) -> bytes:
         """Encode as a plan file: JSON."""
-        optional = {"generation": self.generation, "marking": self.marking}
+        optional = {"generation": self.generation, "marking": self.marking, "path_key": self.path_key}
         special = ("lossy", "earlier_header_ids", *optional)
         document = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in special}
         document |= {name: value for name, value in optional.items() if value}
@@ -90,12 +97,15 @@ class Plan:
 
     def chunk_path(self, reference_id: int, start: int) -> str:
         """Path of the chunk of a window, or (reference id −1) of chunk number `start` of the reads with no position."""
-        return path_in(self.grid.path(reference_id, start), self.generation)
+        path = self.grid.path(reference_id, start)
+        if self.version == HASHED_PATHS:
+            path = hashed_path(path, self.path_key)
+        return path_in(path, self.generation)
 
     @property
     def joined(self) -> Grid | None:
         """The windows, if contigs share some of them."""
-        return self.grid if is_joined(self.version) else None
+        return self.grid if is_joined(self.version) and self.grid.shared else None
 
 
 def version_of(references: Sequence[Any], chunk_size: int) -> int:
@@ -104,19 +114,19 @@ def version_of(references: Sequence[Any], chunk_size: int) -> int:
 
 
 def write_plan(
-    storage: Storage, plan: Plan, header_text: bytes, *, join: bool, replace: Plan | None = None
-) -> None:
-    """Begin a dataset, or `join` one that has been begun.
+    storage: Storage, plan: Plan, header_text: bytes, *, join: bool, former: Plan | None = None
+) -> Plan:
+    """Begin a dataset, or `join` one that has been begun; return the plan that holds.
 
-    `replace`: the plan of a dataset that the new one replaces; it is kept until the new one is complete,
+    `former`: the plan of a dataset that the new one replaces; it is kept until the new one is complete,
     because it tells which chunks belong to the old one. Raises DatasetError if the dataset was begun with another plan,
     or must not be joined, or if the file system can't hold the folders of its contigs.
     """
+    plan = agreed(storage, plan)
     document = plan.to_bytes()
     header = packing.stored_header(header_text, plan.version)
-    if replace not in (None, plan):
-        former = f"{layout.PARTS}/former-{replace.header_id}-{replace.chunk_size}.json"
-        storage.put(former, replace.to_bytes())
+    if former not in (None, plan):
+        storage.put(f"{layout.PARTS}/former-{former.header_id}-{former.chunk_size}.json", former.to_bytes())
         storage.sync()
         storage.put(layout.PLAN, document)
     try:
@@ -126,12 +136,14 @@ def write_plan(
             raise DatasetError(
                 f"{storage.root}: another process has begun writing it; wait for it, or use --resume if it has ended"
             ) from None
+        plan = agreed(storage, plan)
+        document = plan.to_bytes()
         if not is_plan(storage, document):
-            if not replace:
+            if not former:
                 stored_plan(storage, versions=WRITTEN)  # raises the error that fits better
                 raise DatasetError(
-                    f"{storage.root}: begun from another file or with another chunk size, level, or marking of "
-                    "duplicates; use the same for all parts, or --overwrite"
+                    f"{storage.root}: begun from another file or with another chunk size, level, kind of paths, or "
+                    "marking of duplicates; use the same for all parts, or --overwrite"
                 ) from None
             storage.put(layout.PLAN, document)
     if (alike := _alike(plan)) and storage.exists(layout.PLAN.upper()):
@@ -142,10 +154,22 @@ def write_plan(
         )
     storage.sync()  # no power cut may leave files without the plan that tells whose they are
     storage.put(layout.HEADER, header)  # whoever wrote the plan may have been interrupted before this
+    return plan
+
+
+def agreed(storage: Storage, plan: Plan) -> Plan:
+    """The stored plan if it differs from this one only by its key; otherwise this one."""
+    with suppress(FileNotFoundError, DatasetError):
+        stored = stored_plan(storage, versions=WRITTEN) if plan.path_key else plan
+        if stored.path_key and replace(stored, path_key=plan.path_key) == plan:
+            return stored
+    return plan
 
 
 def _alike(plan: Plan) -> str:
     """Two contigs whose folders some file systems take for one; "" if there are none."""
+    if plan.version == HASHED_PATHS:
+        return ""
     names = [name for name, _ in plan.references]
     seen: dict[str, str] = {}
     for name in names if len(set("\t".join(names).lower().split("\t"))) < len(names) else ():
@@ -226,13 +250,15 @@ def _parse_plan(data: bytes, name: str, versions: Sequence[int]) -> Plan:
         check_earlier(plan.earlier_header_ids, plan.header_id, plan.version)
         check_generation(plan.generation, plan.version)
         check_grid(plan.references, plan.chunk_size)
-        if plan.version in WRITTEN and plan.version != version_of(plan.references, plan.chunk_size):
+        if plan.version in (VERSION, JOINED) and plan.version != version_of(plan.references, plan.chunk_size):
             raise ValueError("of another version than its contigs ask for")
         check_sha256(plan.header_sha256, plan.version)
         if not (is_count(plan.header_bytes) and is_count(plan.header_crc32)):
             raise ValueError("invalid numbers")
         if plan.marking != "" and not is_hex(plan.marking, 64):
             raise ValueError("invalid marking")
+        if plan.path_key != "" and not (plan.version == HASHED_PATHS and is_hex(plan.path_key, 64)):
+            raise ValueError("invalid path_key")
         return plan
     except (ValueError, TypeError, AttributeError) as error:
         raise DatasetError(f"{name}: damaged ({error})") from error

@@ -252,9 +252,14 @@ class DatasetReader:
         """The chunks of a reference (−1: reads with no position), in order."""
         return self._by_reference.of(reference_id)
 
+    @property
+    def grid(self) -> Grid:
+        """All windows."""
+        return Grid(self.references, self.manifest.chunk_size, joins=is_joined(self.manifest.version))
+
     def windows(self, number: int, of: int) -> Grid:
         """The `number`-th (from 1) of `of` runs of consecutive windows of the grid, about equal in bytes."""
-        grid = Grid(self.references, self.manifest.chunk_size, joins=is_joined(self.manifest.version))
+        grid = self.grid
         sizes: Counter[int] = Counter()
         for entry in self.index:
             place = grid.index_of(*entry.window)

@@ -15,7 +15,7 @@ from bams3.dataset.destination import Destination, alone, restore
 from bams3.dataset.generations import new_generation, split_path
 from bams3.dataset.growth import growth
 from bams3.dataset.hashes import hash_of
-from bams3.dataset.manifest import IN_GENERATIONS, Manifest
+from bams3.dataset.manifest import HASHED_PATHS, IN_GENERATIONS, Manifest
 from bams3.dataset.parts import Part, commit
 from bams3.dataset.plan import Plan
 from bams3.dataset.reader import DatasetReader
@@ -84,9 +84,11 @@ def append(
         taken = [take(merging, grown, name)._replace(changes=False)]
         taken += (take(merging, each, given) for each, given in zip(opened, names, strict=True))
         header, loss = merging.header, loss_of([grown, *opened])
-        plan = Plan.of(header, grown.manifest.chunk_size, grown.manifest.level, loss)
+        told = grown.manifest
+        hash_paths = told.version == HASHED_PATHS
+        plan = Plan.of(header, told.chunk_size, told.level, loss, hash_paths=hash_paths)
         _check_grows(grown, plan)
-        plan = _keeping_chunks(plan, grown.manifest)
+        plan = _keeping_chunks(plan, told)
         place = stack.enter_context((_in_store if grown.remote else _on_disk)(grown, plan, header.text))
         pool = stack.enter_context(Workers(threads))
         stored = Earlier.of(grown, plan)
@@ -113,7 +115,7 @@ class _Place(NamedTuple):
 @contextmanager
 def _on_disk(grown: DatasetReader, plan: Plan, header: bytes) -> Iterator[_Place]:
     """Context manager: a folder beside the dataset, whose place it takes at the end."""
-    with begin(grown.storage, plan, header, None, overwrite=True, resume=False) as (new, there):
+    with begin(grown.storage, plan, header, None, overwrite=True, resume=False) as (new, there, plan):
 
         def linked(entries: list[ChunkEntry]) -> list[ChunkEntry]:
             assert isinstance(grown.storage, LocalStorage)
@@ -130,7 +132,8 @@ def _on_disk(grown: DatasetReader, plan: Plan, header: bytes) -> Iterator[_Place
 @contextmanager
 def _in_store(grown: DatasetReader, plan: Plan, header: bytes) -> Iterator[_Place]:
     """Context manager: a new generation of the dataset."""
-    plan = replace(plan, version=IN_GENERATIONS, generation=new_generation())
+    version = HASHED_PATHS if plan.version == HASHED_PATHS else IN_GENERATIONS
+    plan = replace(plan, version=version, generation=new_generation())
     with growth(grown, plan, header) as grows:
         yield _Place(grows.storage, plan, grows.there, list, grows.commit)
 

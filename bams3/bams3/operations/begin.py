@@ -32,11 +32,11 @@ from bams3.storage import Storage, is_remote, open_storage, uri_of
 @contextmanager
 def begin(
     storage: Storage, plan: Plan, header: bytes, part: str | None, *, overwrite: bool, resume: bool
-) -> Iterator[tuple[Storage, Destination]]:
+) -> Iterator[tuple[Storage, Destination, Plan]]:
     """Context manager: prepare the destination of a dataset, or of a part of one, and write the plan.
 
-    Yield the storage to write to, and what was there before. Where that is not `storage`, the dataset takes the place
-    of the existing one at the end. Raises DatasetError as `_prepare` does.
+    Yield the storage to write to, what was there before, and the plan that holds. Where that is not `storage`, the
+    dataset takes the place of the existing one at the end. Raises DatasetError as `_prepare` does.
     """
     there = _prepare(storage, plan, part, overwrite, resume)
     replaces = overwrite and there.complete and part is None and not is_remote(storage.root)
@@ -44,14 +44,14 @@ def begin(
         if replaces:
             there = survey(storage)
         again = overwrite and part is not None
-        write_plan(
+        plan = write_plan(
             storage, plan, header, join=resume or part is not None,
-            replace=there.plans[0] if again and there.plans else None,
+            former=there.plans[0] if again and there.plans else None,
         )  # fmt: skip
         storage.delete(layout.METADATA)  # the dataset is incomplete while a part is written again
         storage.delete_all(path for path in there.objects if path == layout.PLAIN_HEADER or is_document(path))
         storage.sync()  # no power cut may bring the manifest back once chunks are replaced
-        yield storage, there
+        yield storage, there, plan
 
 
 def _prepare(storage: Storage, plan: Plan, part: str | None, overwrite: bool, resume: bool) -> Destination:

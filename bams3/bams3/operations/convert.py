@@ -8,7 +8,7 @@ chunks. At most a few row groups per worker are in memory.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain, groupby, islice
 from operator import attrgetter
 from typing import Any, BinaryIO, NamedTuple
@@ -28,10 +28,10 @@ from bams3.codec.streams import DEFAULT_LEVEL
 from bams3.dataset import layout, parts
 from bams3.dataset.commit import tidying
 from bams3.dataset.destination import Destination, check_joinable, remove, survey
-from bams3.dataset.layout import UNPLACED, Window
+from bams3.dataset.layout import UNPLACED
 from bams3.dataset.manifest import Counts, Manifest
 from bams3.dataset.own import Own
-from bams3.dataset.plan import Plan, read_plan
+from bams3.dataset.plan import Plan, agreed, read_plan
 from bams3.dataset.sums import Sums
 from bams3.duplicates.options import Markdup
 from bams3.errors import DatasetError, FormatError, SourceError
@@ -60,7 +60,7 @@ def convert(
     resume: bool = False, reference: str | None = None, index: str | None = None,
     batch: tuple[int, int] | None = None, windows: Sequence[str] = (), allow_truncated: bool = False,
     progress: Callable[[int], None] | None = None, expect: Callable[[int], None] | None = None,
-    verify: bool = False, qualities: str | None = None, drop_tags: Sequence[str] = (),
+    verify: bool = False, qualities: str | None = None, drop_tags: Sequence[str] = (), hash_paths: bool = False,
     memory: int | str | None = None, tmp_dir: str | None = None, markdup: Markdup | None = None,
 ) -> Manifest | None:  # fmt: skip
     """Convert alignments to a dataset, or to a part of one.
@@ -113,6 +113,8 @@ def convert(
         that agree with a sure consensus of the reads, by 40. The manifest and an @PG line state it.
     drop_tags
         Names of tags that are left out of all records. The manifest and an @PG line state them, too.
+    hash_paths
+        Give chunks paths that tell neither contigs nor positions.
     memory
         With `sort`, the bytes of memory for records that wait, an integer or a string such as "4G"; by default a
         quarter of what this process may use, or what its workers leave. Other records wait in temporary files.
@@ -158,16 +160,18 @@ def convert(
 
             opened = SortedSource(opened, waiting, tmp_dir)
         opened = _changed(opened, markdup, loss, tmp_dir)
-        plan = Plan.of(opened.header, size, level, loss)
+        plan = agreed(storage, Plan.of(opened.header, size, level, loss, hash_paths=hash_paths))
         _warn(opened, plan, loss)
         chosen = chosen_windows(plan, opened, batch, windows)
         name = part_name(plan, batch, chosen)
-        if meter and expect and (total := _size(uri_of(source), opened, plan, chosen)):
+        measure = partial(size_of, uri_of(source)) if chosen is None else partial(bytes_of, opened, plan, chosen)
+        if meter and expect and (total := measure()):
             meter.total = total
             expect(total)
-        storage, there = stack.enter_context(
+        storage, there, plan = stack.enter_context(
             begin(storage, plan, opened.header.text, name, overwrite=overwrite, resume=resume)
         )
+        name = part_name(plan, batch, chosen)
         pool = stack.enter_context(Workers(threads))
         reused = resume or (overwrite and name is not None)
         earlier = Earlier(storage, plan, there.objects) if reused else None
@@ -192,7 +196,7 @@ def convert(
 def _warn(source: Source, plan: Plan, loss: Loss | None) -> None:
     """Print what a user may not expect of a conversion."""
     folders = len(plan.references) - (len(plan.joined.shared) if plan.joined else 0)
-    if folders >= MANY_CONTIGS:
+    if folders >= MANY_CONTIGS and not plan.path_key:
         show(source.path, f"{folders} long contigs; each one with reads becomes a folder with a file")
     if loss:
         show(source.path, f"{loss}: the dataset does not hold its records as they are")
@@ -206,11 +210,6 @@ def _changed(source: Source, markdup: Markdup | None, loss: Loss | None, tmp_dir
 
         source = marked(source, markdup, tmp_dir)
     return with_loss(source, loss)
-
-
-def _size(path: str, source: Source, plan: Plan, windows: Sequence[Window] | None) -> int | None:
-    """Return the number of bytes of a source that will be read, if it is known."""
-    return size_of(path) if windows is None else bytes_of(source, plan, windows) or None
 
 
 @contextmanager

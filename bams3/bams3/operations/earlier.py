@@ -1,6 +1,6 @@
 """What an interrupted conversion left, or a dataset that grows has, which is kept after checking it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -9,7 +9,6 @@ from bams3.chunk.row_group import RowGroup, records_checksum
 from bams3.chunk.tiles import tiles_of
 from bams3.chunk.writer import CompressedRowGroup, stored_row_group
 from bams3.codec import ENCODINGS
-from bams3.dataset.generations import split_path
 from bams3.dataset.plan import Plan
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import FormatError
@@ -23,25 +22,27 @@ class Earlier:
     """The chunks that there are. Thread-safe."""
 
     def __init__(
-        self, storage: Storage, plan: Plan, sizes: Mapping[str, int], renamed: Mapping[str, str] | None = None
-    ) -> None:
-        """`sizes`: path → length in bytes of the existing objects; `renamed`: path without its generation → path, of
-        those that have one."""
-        self._storage, self._plan, self._sizes, self._renamed = storage, plan, sizes, renamed or {}
+        self, storage: Storage, plan: Plan, sizes: Mapping[str, int],
+        path_of: Callable[[ChunkKey], str] | None = None,
+    ) -> None:  # fmt: skip
+        """`sizes`: path → length in bytes of the existing objects; `path_of`: the path of a chunk, if not the plan's;
+        "" if there is none."""
+        self._storage, self._plan, self._sizes = storage, plan, sizes
+        self._path_of = path_of or (lambda key: plan.chunk_path(*key))
         self._row_groups = lru_cache(KEPT_CHUNKS)(self._read_row_groups)
 
     @classmethod
     def of(cls, dataset: DatasetReader, plan: Plan) -> "Earlier":
         """Those of a dataset."""
+        grid = dataset.grid
+        paths = {grid.path(entry.reference_id, entry.start): entry.path for entry in dataset.objects}
         sizes = {entry.path: entry.size for entry in dataset.objects}
-        renamed = {split_path(path)[0]: path for path in sizes} if dataset.manifest.generation else None
-        return cls(dataset.storage, plan, sizes, renamed)
+        return cls(dataset.storage, plan, sizes, lambda key: paths.get(plan.grid.path(*key), ""))
 
     def row_group(self, block: Any, key: ChunkKey, number: int) -> CompressedRowGroup | None:
         """Return the stored row group if it holds the same records, else None."""
         try:
-            path = self._plan.grid.path(*key)
-            groups = self._row_groups(self._renamed.get(path, path))
+            groups = self._row_groups(self._path_of(key))
             if number >= len(groups):
                 return None
             entry = groups[number].entry

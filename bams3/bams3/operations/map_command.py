@@ -17,6 +17,8 @@ from typing import IO, Any, BinaryIO, NamedTuple
 from bams3.bam.records import RecordBlock
 from bams3.chunk.entry import ChunkEntry
 from bams3.dataset.generations import split_path
+from bams3.dataset.hashed_paths import is_hashed
+from bams3.dataset.layout import UNPLACED, chunk_path, unplaced_path
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import Bams3Error, UsageError, message_of
 from bams3.named import NamedFile
@@ -159,7 +161,7 @@ class ChunkCommand:
         """Return the path of a job's file in the directory; None without a directory."""
         if self._directory is None:
             return None
-        name = "-".join(split_path(job.entry.path)[0].removesuffix(".chunk").split("/")[1:])
+        name = "-".join(_plain_path(job).removesuffix(".chunk").split("/")[1:])
         return os.path.join(self._directory, f"{name}{self._suffix}")
 
     def line_of(self, job: ChunkJob) -> str:
@@ -309,6 +311,16 @@ class ChunkCommand:
             for child in running:
                 with suppress(subprocess.TimeoutExpired):
                     child.wait(max(0, deadline - time.monotonic()))
+
+
+def _plain_path(job: ChunkJob) -> str:
+    """Return the path that the chunk would have without a generation, and if it were not hashed."""
+    path, entry = split_path(job.entry.path)[0], job.entry
+    if not is_hashed(path):
+        return path
+    if entry.reference_id == UNPLACED:
+        return unplaced_path(entry.start)
+    return chunk_path(job.dataset.references[entry.reference_id][0], entry.start, entry.end)
 
 
 def _variables(values: Mapping[str, str]) -> dict[str, str]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from bams3.chunk.header import HeaderLines
 from bams3.dataset import layout, parts
+from bams3.dataset.manifest import HASHED_PATHS
 from bams3.dataset.marked import summed
 from bams3.dataset.opening import open_reader
 from bams3.dataset.plan import Plan, read_plan
@@ -93,13 +94,13 @@ def markdup(
         raise UsageError(f"{source}: a part of a dataset; a read may be the duplicate of one elsewhere")
     told, header = reader.manifest, reader.header
     marks = marking(reader.uri, header, options, tmp_dir)
-    plan = Plan.of(header, told.chunk_size, told.level, told.lossy)
+    plan = Plan.of(header, told.chunk_size, told.level, told.lossy, hash_paths=told.version == HASHED_PATHS)
     if batch:
         plan = replace(plan, marking=marking_of(told, options))
     name = part_name(plan, batch, None)
     storage = open_storage(uri_of(dataset))
     warn_of_partial_header(reader)
-    with begin(storage, plan, header.text, name, overwrite=overwrite, resume=False) as (storage, there):
+    with begin(storage, plan, header.text, name, overwrite=overwrite, resume=False) as (storage, there, plan):
         with nullcontext() if name else removed_after_an_error(storage), Workers(threads) as pool:
             stored = Earlier.of(reader, plan)
             job = Conversion(Uploads(storage), plan, HeaderLines(header), pool, stored, there)

@@ -10,7 +10,7 @@ from bams3.bam.merged_header import MergedHeader
 from bams3.chunk.header import HeaderLines
 from bams3.codec.streams import DEFAULT_LEVEL
 from bams3.dataset import layout, parts
-from bams3.dataset.manifest import Manifest
+from bams3.dataset.manifest import HASHED_PATHS, Manifest
 from bams3.dataset.opening import is_chunk, is_other_file, open_reader
 from bams3.dataset.plan import Plan
 from bams3.dataset.reader import DatasetReader
@@ -34,7 +34,8 @@ def merge_inputs(
     inputs: Sequence[Any], dataset: Any, *, chunk_size: int | str = layout.DEFAULT_CHUNK_SIZE,
     workers: int | str = "auto", level: int = DEFAULT_LEVEL, overwrite: bool = False, resume: bool = False,
     reference: str | None = None, combine_read_groups: bool = False, combine_programs: bool = False,
-    read_group_of_file: bool = False, seed: int = 0, progress: Callable[[int], None] | None = None,
+    read_group_of_file: bool = False, seed: int = 0, hash_paths: bool = False,
+    progress: Callable[[int], None] | None = None,
 ) -> Manifest:  # fmt: skip
     """Merge inputs to a dataset: that of the BAM that `samtools merge` makes of them, but that tags keep their places.
 
@@ -57,6 +58,8 @@ def merge_inputs(
         Give all records of an input a read group named as its file, without .bam, .cram, .sam or .bams3.
     seed
         Of the random numbers in those other IDs.
+    hash_paths
+        As for `convert`; also if an input is a dataset with hashed paths.
     progress
         Called whenever bytes of BAM, CRAM or SAM inputs are read, with their number.
 
@@ -89,8 +92,9 @@ def merge_inputs(
             for each, name in zip(opened, names, strict=True)
         ]
         header = merging.header
-        plan = Plan.of(header, size, level, loss_of(opened))
-        storage, there = stack.enter_context(
+        hash_paths = hash_paths or any(map(_hashes_paths, opened))
+        plan = Plan.of(header, size, level, loss_of(opened), hash_paths=hash_paths)
+        storage, there, plan = stack.enter_context(
             begin(open_storage(uri_of(dataset)), plan, header.text, None, overwrite=overwrite, resume=resume)
         )
         pool = stack.enter_context(Workers(threads))
@@ -101,6 +105,10 @@ def merge_inputs(
         part = job.run(records.blocks())
         part.chunks += job.write(records.copied())
         return parts.commit(storage, plan, [completed(part, plan, records, opened)])
+
+
+def _hashes_paths(opened: Source | DatasetReader) -> bool:
+    return isinstance(opened, DatasetReader) and opened.manifest.version == HASHED_PATHS
 
 
 def completed(

@@ -15,10 +15,12 @@ from bams3.codec import ENCODINGS
 from bams3.dataset import layout
 from bams3.dataset.commit import put_manifest
 from bams3.dataset.generations import growing, is_document, path_in, split_path
+from bams3.dataset.hashed_paths import is_hashed
 from bams3.dataset.hashes import hash_of
 from bams3.dataset.index import check_chunks, index_to_bytes
 from bams3.dataset.manifest import (
     HASHED,
+    HASHED_PATHS,
     IN_GENERATIONS,
     JOINED,
     VERSION,
@@ -120,7 +122,7 @@ def repair(
         )  # fmt: skip
     else:
         try:
-            check_chunks(entries, counts, references, size, manifest.joined, generations=bool(generation))
+            check_chunks(entries, counts, references, size, manifest.joined, version)
         except ValueError as error:
             raise DatasetError(f"{storage.root}: {error}; restore what is missing") from None
         unknown += [
@@ -152,6 +154,8 @@ def _version(entries: Iterable[ChunkEntry], generation: str, intact: Manifest | 
     """Return the version of the format: the manifest has it, or else it follows from the chunks."""
     if intact:
         return intact.version
+    if any(is_hashed(split_path(entry.path)[0]) for entry in entries):
+        return HASHED_PATHS
     if generation:
         return IN_GENERATIONS
     return JOINED if any(entry.contigs for entry in entries) else VERSION

@@ -21,9 +21,8 @@ from bams3.chunk.header import HeaderLines
 from bams3.chunk.writer import stored_row_group
 from bams3.codec import ENCODINGS
 from bams3.dataset import layout, parts
-from bams3.dataset.manifest import Counts, Manifest
+from bams3.dataset.manifest import HASHED_PATHS, Counts, Manifest
 from bams3.dataset.opening import open_reader
-from bams3.dataset.own import Own
 from bams3.dataset.plan import Plan
 from bams3.dataset.prefetch import plan_all
 from bams3.dataset.sums import Sums
@@ -50,6 +49,7 @@ def rewrite(
     source: Any, dataset: Any, *, chunk_size: int | str | None = None, level: int | None = None,
     regions: Sequence[str] = (), regions_file: str | None = None, qualities: str | None = None,
     drop_tags: Sequence[str] = (), keep_tags: Sequence[str] = (), drop_read_groups: Sequence[str] = (),
+    hash_paths: bool | None = None,
     workers: int | str = "auto", overwrite: bool = False, verify: bool = False,
     progress: Callable[[int], None] | None = None, expect: Callable[[int], None] | None = None,
 ) -> Manifest:  # fmt: skip
@@ -77,6 +77,8 @@ def rewrite(
         Names of the tags that stay; all others are dropped, but CG, which holds CIGARs.
     drop_read_groups
         IDs of read groups: their records and their @RG lines are dropped.
+    hash_paths
+        Whether paths of chunks are hashed, as for `convert`; by default as those of the source.
     workers
         Number of threads, or "auto" for all available cores.
     overwrite
@@ -121,12 +123,14 @@ def rewrite(
     size = told.chunk_size if chunk_size is None else layout.parse_size(chunk_size)
     level = told.level if level is None else level
     check_options(source, None, (), level)
-    plan = Plan.of(header, size, level, loss.after(told.lossy) if loss else told.lossy)
+    hash_paths = told.version == HASHED_PATHS if hash_paths is None else hash_paths
+    lossy = loss.after(told.lossy) if loss else told.lossy
+    plan = Plan.of(header, size, level, lossy, hash_paths=hash_paths)
     _warn(reader, loss)
     if expect and chosen is None:
         expect(sum(zone.hot + zone.cold for entry in reader.objects for zone in entry.zones))
     storage = open_storage(uri_of(dataset))
-    with begin(storage, plan, header.text, None, overwrite=overwrite, resume=False) as (storage, there):
+    with begin(storage, plan, header.text, None, overwrite=overwrite, resume=False) as (storage, there, plan):
         with removed_after_an_error(storage), Workers(threads) as pool:
             job = _Rewriting(
                 Uploads(storage), plan, HeaderLines(header), pool, None, there, reader, loss, chosen
@@ -233,12 +237,9 @@ class _Rewriting(Conversion):
         """The chunks whose row groups stay as they are cut if all of their records do, by path."""
         if self.loss or not self.reader.is_whole or self.reader.manifest.chunk_size != self.plan.chunk_size:
             return {}
-        own = Own([self.plan])
-        return {
-            entry.path: (entry.reference_id, entry.start)
-            for entry in self.reader.objects
-            if own.has_chunk(entry.path)
-        }
+        keys = {entry.path: (entry.reference_id, entry.start) for entry in self.reader.objects}
+        before, after = self.reader.grid, self.plan.grid
+        return {path: key for path, key in keys.items() if before.path(*key) == after.path(*key)}
 
     def _read(self, job: _Job) -> _Read:
         """Decode, check and reduce the records of a row group that is not copied."""

@@ -5,6 +5,7 @@ from typing import Any
 
 from bams3.bam.regions import LAST
 from bams3.dataset import layout
+from bams3.dataset.hashed_paths import hashed
 from bams3.dataset.layout import UNPLACED, Window
 from bams3.dataset.plan import Plan
 from bams3.errors import UsageError
@@ -21,7 +22,8 @@ def part_name(plan: Plan, batch: tuple[int, int] | None, windows: Sequence[Windo
     if windows:
         first = windows[0]
         contig = "_unplaced" if first[0] == UNPLACED else layout.encode_name(plan.references[first[0]][0])
-        return f"{contig}-{first.start:09d}"
+        name = f"{contig}-{first.start:09d}"
+        return hashed(name, plan.path_key) if plan.path_key else name
     return None
 
 

@@ -72,7 +72,8 @@ def by_words(regions: Any) -> list[Any]:
 
 def convert_words(settings: Mapping[str, Any]) -> list[Any]:
     """Settings of convert as command line words."""
-    return ["--chunk-size", settings["chunk_size"], "--level", settings["level"]]
+    words = ["--chunk-size", settings["chunk_size"], "--level", settings["level"]]
+    return [*words, "--hash-paths"] if settings["hash_paths"] else words
 
 
 def source_words(row: Row, reference: str) -> list[str]:
