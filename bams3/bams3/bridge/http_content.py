@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from email.utils import formatdate
 from functools import partial
 from secrets import token_hex
@@ -15,6 +15,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from bams3.bridge.http_ranges import Range, ranges_of, status_of_conditions
+from bams3.bridge.http_log import ClientLeftError
 from bams3.bridge.library import Content
 
 FIRST, LARGEST = 1 << 16, 1 << 20  # bytes of a portion, at first and at most
@@ -63,8 +64,9 @@ class Streamed(StreamingResponse):
     task that waits for that."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it."""
-        await self.stream_response(send)
+        """Send it, or what the client takes of it."""
+        with suppress(ClientLeftError):  # here: further out, Starlette would make another answer of it, in a thread
+            await self.stream_response(send)
 
 
 async def answer(request: Request, content: Content, media_type: str, work: Work) -> Response:
