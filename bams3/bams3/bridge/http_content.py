@@ -14,8 +14,8 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from bams3.bridge.http_ranges import Range, ranges_of, status_of_conditions
 from bams3.bridge.http_log import ClientLeftError
+from bams3.bridge.http_ranges import Range, ranges_of, status_of_conditions
 from bams3.bridge.library import Content
 
 FIRST, LARGEST = 1 << 16, 1 << 20  # bytes of a portion, at first and at most
@@ -65,7 +65,8 @@ class Streamed(StreamingResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it, or what the client takes of it."""
-        with suppress(ClientLeftError):  # here: further out, Starlette would make another answer of it, in a thread
+        # Further out, Starlette would make another answer of this error, in a thread.
+        with suppress(ClientLeftError):
             await self.stream_response(send)
 
 
