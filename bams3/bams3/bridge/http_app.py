@@ -83,7 +83,7 @@ class Framed:
         await app(scope, receive, send)
 
 
-async def unreadable(request: Request, error: Exception) -> Response:
+def unreadable(request: Request, error: Exception) -> Response:
     """Answer a request for which reading failed. The reason, which has paths, is for the log only."""
     status = 503 if isinstance(error, OSError) else 500
     return PlainTextResponse("what was asked for can't be read; the server's log says why\n", status)

@@ -95,9 +95,7 @@ def selected(
 
     `columns`: further columns of `codec.Columns` to decode.
     """
-    return masked(
-        dataset, row_group_jobs(dataset, regions, options.record_filter), options, workers, columns
-    )
+    return masked(dataset, row_group_jobs(dataset, regions, options.record_filter), options, workers, columns)
 
 
 def masked(
