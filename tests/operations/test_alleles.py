@@ -6,10 +6,13 @@ import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pysam
 import pytest
+from bams3.alleles import known, pileup
 from bams3.chunk.spans import Streams
 from bams3.cli import main
 from bams3.errors import UsageError
@@ -98,6 +101,20 @@ def real(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 @pytest.mark.parametrize("options", ["", "-Q 10", "-q 20 -A -x -Q 7"])
 def test_real_reads_equal_samtools(real: Path, options: str) -> None:
     assert_symbols_equal(real, real.parent / "x.bed", options.split())
+
+
+def test_only_mates_are_piled_up(real: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reads without mates are counted row group by row group, in less memory."""
+    piled = []
+
+    def piles(*arguments: Any) -> Iterator[Any]:
+        piled.append(arguments)
+        return pileup.piles(*arguments)
+
+    monkeypatch.setattr(known, "piles", piles)
+    table(real.parent / "ours", "-Q", "10", "--sites", real.parent / "x.bed", real.with_suffix(".bams3"))
+    with pysam.AlignmentFile(real) as file:
+        assert bool(piled) == any(read.is_proper_pair for read in file)
 
 
 FORMAT = ("DP", "AD", "ADF", "ADR")

@@ -1,10 +1,15 @@
 """The table of samtools coverage, byte for byte."""
 
+import random
+import re
 from pathlib import Path
 
 import pysam
 import pytest
 from bams3.cli import main
+from bams3.dataset import layout
+from bams3.dataset.reader import DatasetReader
+from coverage_bams import OVERLAPS, write_bam
 from pileups import BAMS, CONTIGS, dataset_of, made, ours, theirs, words_of
 
 import bams3
@@ -27,6 +32,45 @@ def test_equals_samtools(bam: str, options: str, tmp_path: Path) -> None:
     words = words_of(options, bam)
     expected = theirs("coverage-table", *words, bam, out=tmp_path / "theirs")
     assert ours("coverage-table", *words, dataset_of(bam), out=tmp_path / "ours") == expected
+
+
+@pytest.fixture(scope="module")
+def assembly(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """So many contigs that short ones share row groups, a long one between them, with reads of every kind."""
+    chance = random.Random(3)
+    contigs = [
+        (f"c{n}", 3_000_000 if n == 70 else chance.randrange(1, 600)) for n in range(layout.MANY_CONTIGS + 9)
+    ]
+    records = []
+    for number, (name, length) in enumerate(contigs[:140]):
+        for read in range(chance.choice((0, 1, 2, 9))):
+            cigar = chance.choice(
+                [each for pair in OVERLAPS for each in pair[1:]] + ["0M", "5S", "*", "3M0D0N2M"]
+            )
+            bases = "A" * sum(map(int, re.findall(r"(\d+)[MIS=X]", cigar))) or "*"
+            qualities = "".join(chance.choices("!+5?I", k=len(bases)))
+            qualities = "*" if bases == "*" or chance.random() < 0.2 else qualities
+            flag, start = chance.choice((0, 0, 4, 16, 67, 256, 1024)), chance.randrange(1, length + 1)
+            fields = f"r{read}", flag, name, start, chance.randrange(61), cigar, "*", 0, 0, bases, qualities
+            records.append((number, "\t".join(map(str, fields)), start))
+    path = tmp_path_factory.mktemp("assembly") / "assembly.bam"
+    write_bam(path, tuple(contigs), records)
+    bams3.convert(path, dataset_of(str(path)))
+    assert any(len(entry.contigs) > 1 for entry in DatasetReader(dataset_of(str(path))).whole)
+    return str(path)
+
+
+@pytest.mark.parametrize("options", ["", "-q 20 -Q 13", "-l 51 --ff 0", "-r c3", "--rf 64", "-d 40 -Q 20"])
+def test_contigs_that_share_row_groups(assembly: str, options: str, tmp_path: Path) -> None:
+    expected = theirs("coverage-table", *options.split(), assembly, out=tmp_path / "theirs")
+    assert ours("coverage-table", *options.split(), dataset_of(assembly), out=tmp_path / "ours") == expected
+
+
+def test_depth_past_the_limit_on_a_contig_that_shares(
+    assembly: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["coverage-table", dataset_of(assembly), "-d", "2"]) == 1
+    assert "on c" in capfd.readouterr().err
 
 
 def test_lone_chunks(bam: str, tmp_path: Path) -> None:

@@ -6,13 +6,14 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bams3.alleles import variants
 from bams3.alleles.counts import SITE_WIDTH, SYMBOLS, add_counts, chosen, count_group, count_pile, renumbered
 from bams3.alleles.pileup import PileOptions, Places, bed_intervals, piles
 from bams3.alleles.sites import BED, TABLE, VCF, SiteReader
+from bams3.bam.flags import PROPER_PAIR
 from bams3.bam.regions import RegionTable
 from bams3.dataset.prefetch import plan_hot
 from bams3.errors import UsageError
@@ -216,13 +217,13 @@ def count_alleles(
             else None,
         )
 
-    # Without a least quality, both of two overlapping mates count, so their qualities need not be settled.
-    if options.overlaps and min_quality > 0:
-        made = in_order(of_pile, _of_piles(dataset, by_contig, options, workers), workers)
-    else:
-        groups = dataset.fetched(_of_groups(dataset, by_contig, options), plan_hot)
-        needed = {"l_seq", "seq"} | ({"qual"} if min_quality > 0 else set())
-        made = in_order(of_group, dataset.fetched(groups, streams_plan(needed)), workers)
+    in_piles, in_groups = _by_need(dataset, by_contig, options, min_quality)
+    groups = dataset.fetched(_of_groups(dataset, in_groups, options), plan_hot)
+    needed = {"l_seq", "seq"} | ({"qual"} if min_quality > 0 else set())
+    made = chain(
+        in_order(of_pile, _of_piles(dataset, in_piles, options, workers), workers) if in_piles else (),
+        in_order(of_group, dataset.fetched(groups, streams_plan(needed)), workers),
+    )
     for some, of_sites, of_patterns in made:
         if of_sites:
             add_counts(counts.sites, some.numbers, of_sites)
@@ -251,6 +252,24 @@ def _by_contig(
             if reference_id >= 0:
                 found[reference_id] = _OfContig(*found[reference_id][:3], *places)
     return found
+
+
+def _by_need(
+    dataset: DatasetReader, by_contig: dict[int, _OfContig], options: PileOptions, min_quality: int
+) -> tuple[dict[int, _OfContig], dict[int, _OfContig]]:
+    """Part the contigs: those where the qualities of overlapping mates must be settled first, and the others.
+
+    Without a least quality, both of two mates count. Reads that are no proper pair are nobody's mates.
+    """
+
+    def is_needed(contig: int, sites: _OfContig) -> bool:
+        groups = dataset.row_groups(contig, sites.positions[0], sites.end)
+        return any(group.zone.flags_any & PROPER_PAIR for group in groups)
+
+    if not options.overlaps or min_quality <= 0:
+        return {}, by_contig
+    needed = {contig: sites for contig, sites in by_contig.items() if is_needed(contig, sites)}
+    return needed, {contig: sites for contig, sites in by_contig.items() if contig not in needed}
 
 
 def _of_groups(

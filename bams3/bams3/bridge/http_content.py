@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from email.utils import formatdate
 from functools import partial
 from secrets import token_hex
@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from bams3.bridge.http_log import ClientLeftError
 from bams3.bridge.http_ranges import Range, ranges_of, status_of_conditions
 from bams3.bridge.library import Content
 
@@ -63,8 +64,10 @@ class Streamed(StreamingResponse):
     task that waits for that."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it."""
-        await self.stream_response(send)
+        """Send it, or what the client takes of it."""
+        # Further out, Starlette would make another answer of this error, in a thread.
+        with suppress(ClientLeftError):
+            await self.stream_response(send)
 
 
 async def answer(request: Request, content: Content, media_type: str, work: Work) -> Response:

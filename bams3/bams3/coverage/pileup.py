@@ -95,6 +95,17 @@ def selected(
 
     `columns`: further columns of `codec.Columns` to decode.
     """
+    return masked(dataset, row_group_jobs(dataset, regions, options.record_filter), options, workers, columns)
+
+
+def masked(
+    dataset: DatasetReader,
+    jobs: Iterator[tuple[RowGroup, Intervals]],
+    options: PileupOptions,
+    workers: Workers,
+    columns: Iterable[str] = (),
+) -> Iterator[tuple[RowGroup, bytearray]]:
+    """Yield row groups, given with intervals that their reads may overlap, as `selected` does."""
     needed = options.columns.union(columns)
 
     def decoded(job: tuple[RowGroup, Intervals]) -> tuple[RowGroup, bytearray]:
@@ -104,7 +115,7 @@ def selected(
             getattr(group, column)
         return group, mask
 
-    jobs = dataset.fetched(row_group_jobs(dataset, regions, options.record_filter), plan_hot)
+    jobs = dataset.fetched(jobs, plan_hot)
     if needed:
         jobs = dataset.fetched(jobs, streams_plan(needed))
     return in_order(decoded, jobs, workers)

@@ -15,27 +15,7 @@ from bams3.coverage.segments cimport CONSUMES
 from bams3.coverage.damage import damaged, same_length
 
 cdef enum:
-    MATCH = 0
     LONGEST = (1 << 28) - 1  # length of an operation
-
-cdef struct Run:
-    int64_t at     # end of what has been written of the read
-    int64_t begin  # the run that may still grow
-    int64_t end
-    int64_t least  # the read counts only in [least, most)
-    int64_t most
-    int64_t bin    # positions in a bin; the run is one of bins
-
-
-cdef struct Bases:
-    const uint8_t *quality
-    int64_t count
-    int least      # minimum quality
-    int64_t begin  # positions whose qualities are summed
-    int64_t stop
-    int64_t total  # sum and number of these qualities
-    int64_t number
-
 
 cdef class Runs:
     """Reads as `Tally.add` takes them, and the intervals ``[starts[k], ends[k])`` in which they lie, merged."""
@@ -143,7 +123,7 @@ def counted(group, const uint8_t[::1] mask not None, *, bint extents=False, bint
     return found
 
 
-cdef inline bint is_empty(const uint32_t *cigar, uint32_t operations) noexcept nogil:
+cdef bint is_empty(const uint32_t *cigar, uint32_t operations) noexcept nogil:
     """Whether a read has no extent on the reference."""
     cdef uint32_t k
     for k in range(operations):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import TYPE_CHECKING, BinaryIO
 
 from bams3.bam.regions import LAST, Region
 from bams3.coverage.measure import bases_covered
 from bams3.coverage.pileup import Pileup, PileupOptions, settled
+from bams3.coverage.shared import Sums, parted, sums_within
 from bams3.errors import UsageError
 from bams3.parallel.workers import Workers
 
@@ -17,24 +19,6 @@ if TYPE_CHECKING:
     from bams3.dataset.reader import DatasetReader
 
 HEADER = b"#rname\tstartpos\tendpos\tnumreads\tcovbases\tcoverage\tmeandepth\tmeanbaseq\tmeanmapq\n"
-
-
-class _Totals:
-    """Sums over the reads of a contig."""
-
-    def __init__(self) -> None:
-        self.reads = self.mapq = self.quality = self.bases = 0
-        self.aligned = False
-
-    def watch(self, reads: Iterable[Runs]) -> Iterator[Runs]:
-        """Yield the reads, and add them."""
-        for runs in reads:
-            self.reads += runs.reads
-            self.mapq += runs.mapq_total
-            self.quality += runs.quality_total
-            self.bases += runs.quality_count
-            self.aligned |= runs.aligned
-            yield runs
 
 
 def write_table(
@@ -53,11 +37,13 @@ def write_table(
     out some; FormatError for damage.
     """
     contigs = dataset.references
-    regions = [region] if region else [Region(contig, -1, LAST) for contig in range(len(contigs))]
+    joint, others = (frozenset(), []) if region else parted(dataset)
+    regions = [region] if region else [Region(contig, -1, LAST) for contig in others]
     begin = region.start if region else 0
-    stops = [_stop(region, length) for _, length in contigs]
+    stops = array("q", (_stop(region, length) for _, length in contigs))
     if deepest > 0:
-        _check_deepest(dataset, regions, options, workers, deepest)
+        _check_deepest(dataset, regions, joint, options, workers, deepest)
+    of_joint = dict(sums_within(dataset, joint, stops, options, workers, qualities=True)) if joint else {}
     pileup = Pileup(dataset, contigs, regions, options, workers, begin=begin, sum_to=stops)
     later = []
     if header and contigs:  # samtools prints nothing if there are none
@@ -65,30 +51,47 @@ def write_table(
     for number, (name, _) in enumerate(contigs):
         if region and region.reference_id != number:
             continue
-        totals, covered, depth = _Totals(), 0, 0
-        for one in settled(totals.watch(pileup.runs(name)), begin, max(stops[number], begin)):
-            depth += one.depth.summary()[1]
-            covered += bases_covered(
-                one.depth, array("q", [0]), array("q", [len(one.depth)]), array("q", [1])
-            )[0]
-        line = _line(name, begin, stops[number], totals, covered, depth)
-        if totals.aligned or region:
+        sums = of_joint.get(number, Sums())
+        if number not in joint and (reads := pileup.runs(name)):
+            sums = _sums(reads, begin, max(stops[number], begin))
+        line = _line(name, begin, stops[number], sums)
+        if sums.aligned or region:
             file.write(line)
         else:
             later.append(line)
     file.writelines(later)
 
 
+def _sums(reads: Iterable[Runs], start: int, stop: int) -> Sums:
+    """Sums over the reads of a contig, in [start, stop)."""
+    seen: list[tuple[int, int, int, int]] = []
+    aligned = False
+
+    def watched() -> Iterator[Runs]:
+        nonlocal aligned
+        for runs in reads:
+            seen.append((runs.reads, runs.mapq_total, runs.quality_total, runs.quality_count))
+            aligned |= runs.aligned
+            yield runs
+
+    covered = depth = 0
+    for one in settled(watched(), start, stop):
+        depth += one.depth.summary()[1]
+        covered += bases_covered(one.depth, array("q", [0]), array("q", [len(one.depth)]), array("q", [1]))[0]
+    counts, mapqs, qualities, bases = map(sum, zip(*seen, strict=True))
+    return Sums(counts, mapqs, qualities, bases, aligned, covered, depth)
+
+
 def _stop(region: Region | None, length: int) -> int:
     return length if region is None or region.end == LAST else region.end
 
 
-def _line(name: str, begin: int, stop: int, totals: _Totals, covered: int, depth: int) -> bytes:
+def _line(name: str, begin: int, stop: int, sums: Sums) -> bytes:
     length = stop - begin
-    shares = [f"{100.0 * covered / length:g}", f"{depth / length:g}"] if length else ["-nan", "-nan"]
-    means = [_mean(totals.quality, totals.bases), _mean(totals.mapq, totals.reads)]
-    fields = [name, begin + 1, stop, totals.reads, covered, *shares, *means]
-    return ("\t".join(map(str, fields)) + "\n").encode(errors="surrogateescape")
+    shares = f"{100.0 * sums.covered / length:g}\t{sums.depth / length:g}" if length else "-nan\t-nan"
+    means = f"{_mean(sums.quality, sums.bases)}\t{_mean(sums.mapq, sums.reads)}"
+    line = f"{name}\t{begin + 1}\t{stop}\t{sums.reads}\t{sums.covered}\t{shares}\t{means}\n"
+    return line.encode(errors="surrogateescape")
 
 
 def _mean(total: int, count: int) -> str:
@@ -96,18 +99,38 @@ def _mean(total: int, count: int) -> str:
 
 
 def _check_deepest(
-    dataset: DatasetReader, regions: Iterable[Region], options: PileupOptions, workers: Workers, deepest: int
+    dataset: DatasetReader,
+    regions: Iterable[Region],
+    joint: frozenset[int],
+    options: PileupOptions,
+    workers: Workers,
+    deepest: int,
 ) -> None:
-    """Raise UsageError unless samtools, too, would count all reads with `-d deepest`."""
+    """Raise UsageError unless samtools, too, would count all reads of `regions` and of the contigs `joint` with
+    `-d deepest`."""
     if dataset.manifest.records <= deepest:
         return
     extents = options._replace(extents=True, min_quality=0)
-    pileup = Pileup(dataset, dataset.references, regions, extents, workers)
-    for name, _ in dataset.references:
-        for one in pileup.settled(name, 0, LAST):
-            # samtools compares with the reads at a position and those that end right before it
-            if 2 * one.depth.summary()[3] >= deepest:
-                raise UsageError(
-                    f"-d {deepest}: on {name}, so many reads may lie at a position that samtools would leave out some; "
-                    "count them all with -d 0"
-                )
+    boundless = array("q", [LAST]) * len(dataset.references)
+    depths = (
+        (number, sums.deepest)
+        for number, sums in (sums_within(dataset, joint, boundless, extents, workers) if joint else ())
+    )
+    for number, depth in chain(depths, _greatest(dataset, regions, extents, workers)):
+        # samtools compares with the reads at a position and those that end right before it
+        if 2 * depth >= deepest:
+            raise UsageError(
+                f"-d {deepest}: on {dataset.references[number][0]}, so many reads may lie at a position that samtools "
+                "would leave out some; count them all with -d 0"
+            )
+
+
+def _greatest(
+    dataset: DatasetReader, regions: Iterable[Region], options: PileupOptions, workers: Workers
+) -> Iterator[tuple[int, int]]:
+    """Yield greatest depths of contigs with reads, each with the number of its contig."""
+    pileup = Pileup(dataset, dataset.references, regions, options, workers)
+    for number, (name, _) in enumerate(dataset.references):
+        if reads := pileup.runs(name):
+            for one in settled(reads, 0, LAST):
+                yield number, one.depth.summary()[3]
