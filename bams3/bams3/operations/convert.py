@@ -164,7 +164,9 @@ def convert(
         _warn(opened, plan, loss)
         chosen = chosen_windows(plan, opened, batch, windows)
         name = part_name(plan, batch, chosen)
-        measure = partial(size_of, uri_of(source)) if chosen is None else partial(bytes_of, opened, plan, chosen)
+        measure = (
+            partial(size_of, uri_of(source)) if chosen is None else partial(bytes_of, opened, plan, chosen)
+        )
         if meter and expect and (total := measure()):
             meter.total = total
             expect(total)
