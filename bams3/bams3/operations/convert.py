@@ -354,7 +354,9 @@ class Conversion:
         return [self.compressed(task) for task in tasks]
 
     def compressed(self, task: Task) -> "Result":
-        """The row group of a task."""
+        """The row group of a task. Records that are copied as they are stored are not counted."""
+        if task.stored:
+            return Result(task.key, task.stored.copied(), Counts.zero(), Sums.zero())
         block = join(task.blocks)
         task.blocks.clear()  # release the blocks that they are slices of
         return self.encoded(task, block)
