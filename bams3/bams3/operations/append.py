@@ -28,6 +28,7 @@ from bams3.operations.merging import MergedRecords
 from bams3.operations.places import same_place
 from bams3.parallel.uploads import Uploads
 from bams3.parallel.workers import Workers, worker_count
+from bams3.sources.messages import show
 from bams3.storage import Storage, is_remote, open_storage
 from bams3.storage.local import LocalStorage
 
@@ -42,6 +43,7 @@ def append(
     Chunks of windows in which no input has reads are not written again: the new dataset has the same files or objects.
     It takes the place of the old one once it is complete; until then, readers see the old one, which stays if this
     fails. In an object store, chunks that are written have other names than before, so the format is of version 6.
+    If the inputs have no records, the dataset stays as it is, header included.
 
     Parameters
     ----------
@@ -87,12 +89,15 @@ def append(
         plan = Plan.of(header, grown.manifest.chunk_size, grown.manifest.level, loss)
         _check_grows(grown, plan)
         plan = _keeping_chunks(plan, grown.manifest)
-        place = stack.enter_context((_in_store if grown.remote else _on_disk)(grown, plan, header.text))
         pool = stack.enter_context(Workers(threads))
+        records = MergedRecords(taken, plan, pool.map if len(taken) <= MANY_INPUTS else map)
+        if not records.has_others:
+            show(grown.uri, "nothing to append: the inputs have no reads; the dataset stays as it is")
+            return grown.manifest
+        place = stack.enter_context((_in_store if grown.remote else _on_disk)(grown, plan, header.text))
         stored = Earlier.of(grown, plan)
         job = Conversion(Uploads(place.storage), place.plan, HeaderLines(header), pool, stored, place.there)
         stack.enter_context(faults_named("", place.storage, removes=False))
-        records = MergedRecords(taken, plan, pool.map if len(taken) <= MANY_INPUTS else map)
         part = job.run(records.blocks())
         part.chunks += job.write(records.copied())
         part.chunks += place.kept([_hashed(entry, grown.storage) for entry in records.kept])

@@ -76,6 +76,11 @@ class MergedRecords:
         for each in self._inputs:
             each.warn()
 
+    @property
+    def has_others(self) -> bool:
+        """Whether another input than the first one has records that were not read yet."""
+        return any(each.place != NOWHERE for each in self._inputs[1:])
+
     def copied(self) -> Iterator[tuple[ChunkKey, CompressedRowGroup]]:
         """Yield the row groups of the chunks that were set aside, once all blocks are read."""
         for each in self._chunks:
