@@ -232,13 +232,15 @@ def faults_named(source: str, storage: Storage, *, removes: bool) -> Iterator[No
         raise SourceError(f"{source}: {error}") from error
 
 
-def merge(dataset: Any) -> Manifest:
+def merge(dataset: Any, first: Callable[[], None] | None = None) -> Manifest:
     """Complete a dataset that was converted in parts; a complete dataset is left unchanged.
 
     Parameters
     ----------
     dataset
         Path or URI of the dataset.
+    first
+        Called before the parts, which are removed in the end, complete it.
 
     Returns
     -------
@@ -259,7 +261,7 @@ def merge(dataset: Any) -> Manifest:
         return Manifest.from_bytes(storage.get(layout.METADATA), str(dataset))
     plan = read_plan(storage)
     check_joinable(destination)
-    return parts.commit(storage, plan, parts.read_parts(storage, plan))
+    return parts.commit(storage, plan, parts.read_parts(storage, plan), first)
 
 
 def _known_counts(source: Source, index: str | None) -> dict[int, int]:
