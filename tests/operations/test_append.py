@@ -112,7 +112,11 @@ def test_the_records_are_those_of_a_merge(drawn: list[Input]) -> None:
                 append(grown, given[1:], workers=1)
             assert contents(grown) == old
             return
+        old = contents(grown)
         append(grown, given[1:], workers=1)
+        if not any(each.records for each in drawn[1:]):
+            assert contents(grown) == old
+            return
         reader, merged = DatasetReader(grown), DatasetReader(folder / "merged")
         assert reader.header == merged.header
         assert list(verify(reader)) == []

@@ -22,6 +22,7 @@ from bams3.dataset.reader import DatasetReader
 from bams3.errors import DatasetError, UsageError
 from bams3.operations.begin import begin
 from bams3.operations.convert import Conversion, faults_named
+from bams3.operations.copying import copied
 from bams3.operations.earlier import Earlier
 from bams3.operations.merge import MANY_INPUTS, completed, loss_of, open_input, take
 from bams3.operations.merging import MergedRecords
@@ -100,6 +101,8 @@ def append(
         stack.enter_context(faults_named("", place.storage, removes=False))
         part = job.run(records.blocks())
         part.chunks += job.write(records.copied())
+        for each, entries in records.same:
+            part.chunks += copied(each, entries, job)
         part.chunks += place.kept([_hashed(entry, grown.storage) for entry in records.kept])
         return place.commit([completed(part, plan, records, [grown, *opened])])
 

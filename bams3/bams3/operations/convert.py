@@ -28,7 +28,7 @@ from bams3.codec.streams import DEFAULT_LEVEL
 from bams3.dataset import layout, parts
 from bams3.dataset.commit import tidying
 from bams3.dataset.destination import Destination, check_joinable, remove, survey
-from bams3.dataset.layout import UNPLACED, Window
+from bams3.dataset.layout import UNPLACED
 from bams3.dataset.manifest import Counts, Manifest
 from bams3.dataset.own import Own
 from bams3.dataset.plan import Plan, read_plan
@@ -39,13 +39,13 @@ from bams3.operations.begin import begin, check_options, check_options_of_reads
 from bams3.operations.earlier import Earlier
 from bams3.operations.reread import reread
 from bams3.operations.row_groups import ChunkKey, Task, cut_row_groups, tasks_of
-from bams3.operations.windows import blocks_of, bytes_of, chosen_windows, part_name
+from bams3.operations.windows import blocks_of, chosen_windows, part_name, size_to_read
 from bams3.parallel.uploads import Uploads
 from bams3.parallel.workers import Workers, memory_to_wait, together, worker_count
 from bams3.sources.inputs import IndexCounts, LateDisorderError, Source
 from bams3.sources.lossy import with_loss
 from bams3.sources.messages import show
-from bams3.sources.meter import Meter, size_of
+from bams3.sources.meter import Meter
 from bams3.storage import Storage, is_remote, open_storage
 
 SMALL_CHUNK = 1 << 16  # bytes of streams up to which chunks of one row group are written some at a time
@@ -162,7 +162,7 @@ def convert(
         _warn(opened, plan, loss)
         chosen = chosen_windows(plan, opened, batch, windows)
         name = part_name(plan, batch, chosen)
-        if meter and expect and (total := _size(str(source), opened, plan, chosen)):
+        if meter and expect and (total := size_to_read(str(source), opened, plan, chosen)):
             meter.total = total
             expect(total)
         storage, there = stack.enter_context(
@@ -206,11 +206,6 @@ def _changed(source: Source, markdup: Markdup | None, loss: Loss | None, tmp_dir
 
         source = marked(source, markdup, tmp_dir)
     return with_loss(source, loss)
-
-
-def _size(path: str, source: Source, plan: Plan, windows: Sequence[Window] | None) -> int | None:
-    """Return the number of bytes of a source that will be read, if it is known."""
-    return size_of(path) if windows is None else bytes_of(source, plan, windows) or None
 
 
 @contextmanager

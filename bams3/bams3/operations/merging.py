@@ -27,6 +27,7 @@ from bams3.dataset.prefetch import plan_all
 from bams3.dataset.reader import DatasetReader
 from bams3.dataset.sums import Sums
 from bams3.errors import FormatError, SourceError
+from bams3.operations.copying import is_same
 from bams3.operations.interleaved import Ahead, interleaved, merged_blocks
 from bams3.operations.row_groups import ChunkKey, StoredRowGroup
 from bams3.sources.inputs import Mapper, Source
@@ -82,10 +83,15 @@ class MergedRecords:
         return any(each.place != NOWHERE for each in self._inputs[1:])
 
     def copied(self) -> Iterator[tuple[ChunkKey, CompressedRowGroup]]:
-        """Yield the row groups of the chunks that were set aside, once all blocks are read."""
+        """Yield the row groups of the other chunks that were set aside, once all blocks are read."""
         for each in self._chunks:
-            if each.changes:
+            if each.changes and not each.is_same:
                 yield from each.copied()
+
+    @property
+    def same(self) -> Iterator[tuple[DatasetReader, list[ChunkEntry]]]:
+        """The chunks that were set aside of datasets whose chunks stay byte for byte."""
+        return ((each.dataset, each.aside) for each in self._chunks if each.changes and each.is_same)
 
     @property
     def kept(self) -> list[ChunkEntry]:
@@ -199,8 +205,9 @@ class _Chunks:
     """The chunks of a dataset that has the windows of the plan."""
 
     def __init__(self, each: Input, dataset: DatasetReader, plan: Plan, mapper: Mapper) -> None:
-        self._input, self._dataset, self._plan, self._mapper = each, dataset, plan, mapper
+        self._input, self.dataset, self._plan, self._mapper = each, dataset, plan, mapper
         self.changes = each.changes
+        self.is_same = is_same(dataset, plan)
         self._translator = Translator(each.translation)
         self._windows = [list(entries) for _, entries in groupby(dataset.objects, key=_place)]
         self._windows.reverse()
@@ -238,12 +245,12 @@ class _Chunks:
 
     def kept(self) -> Iterator[ChunkEntry]:
         """Yield the chunks that were set aside, with their tiles if the dataset has them."""
-        tiles = self._dataset.tiles
+        tiles = self.dataset.tiles
         return (entry._replace(tiles=tiles.of_chunk(entry)) if tiles else entry for entry in self.aside)
 
     def _copied(self, group: RowGroup) -> CompressedRowGroup:
         """A row group as it is stored."""
-        copied = stored_row_group(group, self._dataset.tiles_of(group))
+        copied = stored_row_group(group, self.dataset.tiles_of(group))
         group.spans.clear()  # release the fetched bytes
         return copied
 
@@ -289,17 +296,17 @@ class _Chunks:
 
     def _chunk(self, entry: ChunkEntry) -> ChunkReader:
         """A chunk; the footers of some are read only once."""
-        chunk = self._opened.pop(entry.path, None) or self._dataset.stored_chunk(entry)
+        chunk = self._opened.pop(entry.path, None) or self.dataset.stored_chunk(entry)
         if len(self._opened) < FOOTERS:
             self._opened[entry.path] = chunk
         return chunk
 
     def _groups(self, entries: list[ChunkEntry]) -> Iterator[RowGroup]:
         groups = (group for entry in entries for group in self._chunk(entry).stored_row_groups)
-        return (group for (group,) in self._dataset.fetched(zip(groups), plan_all))
+        return (group for (group,) in self.dataset.fetched(zip(groups), plan_all))
 
     def _read(self, group: RowGroup) -> tuple[RecordBlock, Counts, Sums]:
-        block = _block(group, len(self._dataset.references))
+        block = _block(group, len(self.dataset.references))
         counts, sums = Counts.of_block(block, group.reference_id), Sums.of_block(block)
         return self._translator.translated(block) if self.changes else block, counts, sums
 
@@ -322,7 +329,7 @@ class _Chunks:
 
     def add_rest(self, counts: Counts, sums: Sums) -> None:
         """Add the counts and sums of what was copied: those of the whole without what was decoded."""
-        rest = self._dataset.manifest.counts.without(self._decoded[0])
+        rest = self.dataset.manifest.counts.without(self._decoded[0])
         references = self._input.translation.references
         rest.by_reference = {
             key if key < 0 else references[key]: row for key, row in rest.by_reference.items()
@@ -334,8 +341,8 @@ class _Chunks:
                 "run bams3 verify, and convert again"
             )
         counts.add(rest)
-        assert self._dataset.manifest.sums is not None  # otherwise nothing is copied
-        sums.add(self._dataset.manifest.sums.without(self._decoded[1]))
+        assert self.dataset.manifest.sums is not None  # otherwise nothing is copied
+        sums.add(self.dataset.manifest.sums.without(self._decoded[1]))
 
     def warn(self) -> None:
         """Print which tags were left out."""
