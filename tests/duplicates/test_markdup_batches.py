@@ -13,6 +13,7 @@ import pytest
 from bam_blocks import records_of
 from bams3.bam.header import Header
 from bams3.bam.records import RecordBlock, walk
+from bams3.dataset import parts
 from bams3.dataset.parts import Part, read_part
 from bams3.dataset.plan import read_plan
 from bams3.duplicates.batch import Batch
@@ -155,7 +156,12 @@ def test_a_dataset_in_batches_is_the_same(tmp_path: Path, crowded: Path, chosen:
         )
     with pytest.raises(OSError, match="missing"):
         merge_marked(tmp_path / "parts", str(tmp_path / "missing/y.json"), "x")
-    merge_marked(tmp_path / "parts", str(tmp_path / "y.json"), "x")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parts, "put_manifest", lambda *_: 1 // 0)
+        with pytest.raises(ZeroDivisionError):
+            merge_marked(tmp_path / "parts", str(tmp_path / "y.json"), "x")
+    for _ in range(2):  # the second time, the batches are gone
+        merge_marked(tmp_path / "parts", str(tmp_path / "y.json"), "x")
     assert contents(tmp_path / "parts") == contents(tmp_path / "whole")
     assert (tmp_path / "y.json").read_text() == (tmp_path / "x.json").read_text()
 
@@ -225,7 +231,7 @@ def test_what_does_not_fit_a_batch_is_refused(tmp_path: Path, crowded: Path) -> 
     markdup(crowded, begun, Markdup(remove=True), batch=(1, 2), overwrite=True)
     merge(begun)
     assert contents(begun) == contents(tmp_path / "whole")
-    with pytest.raises(DatasetError, match="no parts to merge"):
+    with pytest.raises(DatasetError, match="complete, so its batches are gone"):
         merge_marked(begun, str(tmp_path / "x"))
 
 

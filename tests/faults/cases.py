@@ -68,6 +68,10 @@ CASES = {
         ),
         case("markdup", "markdup -@ 1 -S --tmp-dir . -f numbers.txt mended.bams3 new.bams3", "mended.bams3",
              "new.bams3 numbers.txt", "--overwrite"),
+        case("markdup-batch", "markdup -@ 1 --batch 2/2 mended.bams3 marks.bams3", "mended.bams3 marks.bams3",
+             "marks.bams3", "--overwrite"),
+        case("markdup-merge", "merge --markdup-stats numbers.txt marked.bams3", "marked.bams3",
+             "marked.bams3 numbers.txt"),
         case("overwrite", f"{_CONVERT} --overwrite x.bam old.bams3", f"{_BAM} old.bams3", "old.bams3"),
         case(
             "batch-overwrite", f"{_CONVERT} --overwrite --batch 1/1 --level 1 x.bam d.bams3", f"{_BAM} d.bams3",
@@ -151,6 +155,9 @@ def make_inputs(folder: Path) -> None:
     )
     write_by_name(folder / "names.sam")
     assert run("convert", *FEW, "--sort", "--fixmate", folder / "names.sam", folder / "mended.bams3") == 0
+    for batch, dataset in (("1/2", "marks"), ("1/2", "marked"), ("2/2", "marked")):
+        words = ("-@", "1", "--batch", batch, folder / "mended.bams3", folder / f"{dataset}.bams3")
+        assert run("markdup", *words) == 0
     (folder / "bed").write_text("chr1\t100\t90000\tone\nchr1\t200000\t260000\ttwo\n")
     assert run("convert", *FEW, folder / "old.sam", folder / "old.bams3") == 0
     assert run("convert", *FEW, "--batch", "1/2", folder / "x.bam", folder / "half.bams3") == 0

@@ -13,11 +13,14 @@ from faults.cases import CASES, Case, stable
 from faults.power import Disk, entries_of
 from faults.runs import Files, Runner
 
-MARKS = {"batch": "half.bams3/_parts/000002-of-000002.json", "receipt": "receipt.json"} | {
+_PART = "_parts/000002-of-000002.json"
+MARKS = {
+    "batch": f"half.bams3/{_PART}", "markdup-batch": f"marks.bams3/{_PART}", "receipt": "receipt.json",
+} | {
     name: f"{CASES[name].makes[0]}/{MANIFEST}"
     for name in (
         "convert", "convert-threads", "convert-verify", "sort", "resume", "merge", "overwrite", "batch-overwrite",
-        "repair", "append", "merge-inputs", "rewrite", "rewrite-lossy", "markdup", "hashed",
+        "markdup-merge", "repair", "append", "merge-inputs", "rewrite", "rewrite-lossy", "markdup", "hashed",
         "append-hashed",
     )
 }  # fmt: skip
@@ -99,7 +102,13 @@ class Cuts:
             place = self._runner.root / path
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(data)
-        if self._mark in files and self._case.name not in ("batch", "receipt", "repair", "merge"):
+        if self._mark in files and self._case.name not in (
+            "batch",
+            "markdup-batch",
+            "receipt",
+            "repair",
+            "merge",
+        ):
             ran = self._runner.run(("verify", self._case.makes[0]))
             return "" if not ran.code else f"verify: {ran.said}"
         return wrong_again(self._case, self._good, self._runner)

@@ -112,7 +112,11 @@ def test_the_records_are_those_of_a_merge(drawn: list[Input]) -> None:
                 append(grown, given[1:], workers=1)
             assert contents(grown) == old
             return
+        old = contents(grown)
         append(grown, given[1:], workers=1)
+        if not any(each.records for each in drawn[1:]):
+            assert contents(grown) == old
+            return
         reader, merged = DatasetReader(grown), DatasetReader(folder / "merged")
         assert reader.header == merged.header
         assert list(verify(reader)) == []
@@ -274,6 +278,21 @@ def test_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert contents(one) == contents(tmp_path / "linked")
 
 
+@pytest.mark.parametrize("ending", [".bam", ".bams3"])
+def test_nothing_to_append(tmp_path: Path, ending: str) -> None:
+    """Not even the header changes."""
+    one, none = made(tmp_path, "one", PLACES), made(tmp_path, "none", [], header(CONTIGS, [b"new"], []))
+    before, was = contents(one), files(one)
+    said = run("append", one, none.with_suffix(ending), none)
+    assert said.returncode == 0
+    assert said.stderr == (
+        f"bams3 append: {one}: nothing to append: the inputs have no reads; the dataset stays as it is\n"
+    )
+    assert (contents(one), files(one)) == (before, was)
+    append(one, [none, made(tmp_path, "two", [(0, 9)])])
+    assert b"ID:new" in DatasetReader(one).header.text
+
+
 def test_killed_at_any_file(tmp_path: Path) -> None:
     """The old dataset is whole, or the new one; the next run clears up, and makes what an undisturbed one makes."""
     one, two = made(tmp_path, "one", PLACES), made(tmp_path, "two", [(0, 9)])
@@ -294,6 +313,8 @@ def test_killed_at_any_file(tmp_path: Path) -> None:
     else:
         pytest.fail("it never ends")
     assert file > 8
-    append(one, [made(tmp_path, "none", [])], **BOTH)  # which changes nothing
-    assert contents(one) == new
+    for dataset in (one, tmp_path / "undisturbed"):
+        append(dataset, [two], **BOTH)
+    assert contents(one)["_header.sam.zst"] == contents(tmp_path / "undisturbed")["_header.sam.zst"]
+    assert list(verify(DatasetReader(one), strict=True)) == []
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == []

@@ -270,6 +270,14 @@ def test_of_two_appends_at_a_time_one_is_refused(
     assert is_clean(one)
 
 
+def test_nothing_to_append(one: str, inputs: Path, tmp_path: Path) -> None:
+    """The dataset keeps its version of the format."""
+    (tmp_path / "none.bam").write_bytes(hostile.bam(header(CONTIGS, [b"new"], []), CONTIGS, []))
+    before = objects(one)
+    assert append(one, [tmp_path / "none.bam"]).version < IN_GENERATIONS
+    assert objects(one) == before
+
+
 def test_appends_all_at_once(one: str, inputs: Path) -> None:
     """None is lost: as many reads are there as those that were not refused say."""
     refused: list[Exception] = []

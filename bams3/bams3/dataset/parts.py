@@ -6,7 +6,7 @@ checks that the parts are complete and writes the index and the manifest: from t
 
 import zlib
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from operator import attrgetter
@@ -140,8 +140,10 @@ def read_parts(storage: Storage, plan: Plan) -> list[Part]:
     return [read_part(storage, plan, path) for path in storage.list(layout.PARTS) if is_part(path)]
 
 
-def commit(storage: Storage, plan: Plan, parts: Sequence[Part]) -> Manifest:
-    """Check that the parts form a complete dataset, and bring it into existence.
+def commit(
+    storage: Storage, plan: Plan, parts: Sequence[Part], first: Callable[[], None] | None = None
+) -> Manifest:
+    """Check that the parts form a complete dataset, do what comes `first`, and bring the dataset into existence.
 
     Raises DatasetError that says what is missing, duplicated or does not add up.
     """
@@ -154,6 +156,8 @@ def commit(storage: Storage, plan: Plan, parts: Sequence[Part]) -> Manifest:
     own.delete_strays(storage, strays)  # left by an interrupted run
     storage.delete_incomplete(own.has)
     storage.put(layout.INDEX, index)
+    if first:
+        first()
     try:
         put_manifest(storage, storage.put_new, manifest)
     except FileExistsError:

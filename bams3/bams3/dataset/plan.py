@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bams3.bam.lossy import Loss, loss_of
 from bams3.dataset import layout, packing
@@ -38,6 +38,9 @@ from bams3.errors import DatasetError
 from bams3.shown import shown
 from bams3.storage import Storage
 from bams3.untrusted import parse_json
+
+if TYPE_CHECKING:
+    from bams3.bam.header import Header
 
 Parsed = TypeVar("Parsed")
 
@@ -200,7 +203,7 @@ def read_plan(storage: Storage) -> Plan:
         raise DatasetError(
             f"{storage.root}: no parts to merge; run bams3 convert or bams3 markdup with --batch first"
         ) from None
-    _check_header(storage, plan)
+    header_of(storage, plan)
     return plan
 
 
@@ -210,8 +213,8 @@ def stored_plan(storage: Storage, path: str = layout.PLAN, versions: Sequence[in
     return read_object(storage, path, lambda data: _parse_plan(data, f"{storage.root}/{path}", versions))
 
 
-def _check_header(storage: Storage, plan: Plan) -> None:
-    """Raise DatasetError unless the stored header has the text and references of the plan."""
+def header_of(storage: Storage, plan: Plan) -> "Header":
+    """The stored header. Raises DatasetError unless it has the text and references of the plan."""
     from bams3.bam.header import Header
 
     references = tuple((name, length) for name, length in plan.references)
@@ -220,9 +223,9 @@ def _check_header(storage: Storage, plan: Plan) -> None:
         if (
             text is not None
             and (len(text), zlib.crc32(text)) == (plan.header_bytes, plan.header_crc32)
-            and header_id(Header(text, references)) == plan.header_id
+            and header_id(header := Header(text, references)) == plan.header_id
         ):
-            return
+            return header
     raise DatasetError(
         f"{storage.root}/{layout.HEADER}: missing, or not the header of {layout.PLAN}; convert again with --overwrite"
     )

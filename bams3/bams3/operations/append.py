@@ -22,12 +22,14 @@ from bams3.dataset.reader import DatasetReader
 from bams3.errors import DatasetError, UsageError
 from bams3.operations.begin import begin
 from bams3.operations.convert import Conversion, faults_named
+from bams3.operations.copying import copied
 from bams3.operations.earlier import Earlier
 from bams3.operations.merge import MANY_INPUTS, completed, loss_of, open_input, take
 from bams3.operations.merging import MergedRecords
 from bams3.operations.places import same_place
 from bams3.parallel.uploads import Uploads
 from bams3.parallel.workers import Workers, worker_count
+from bams3.sources.messages import show
 from bams3.storage import Storage, is_remote, open_storage, uri_of
 from bams3.storage.local import LocalStorage
 
@@ -42,6 +44,7 @@ def append(
     Chunks of windows in which no input has reads are not written again: the new dataset has the same files or objects.
     It takes the place of the old one once it is complete; until then, readers see the old one, which stays if this
     fails. In an object store, chunks that are written have other names than before, so the format is of version 6.
+    If the inputs have no records, the dataset stays as it is, header included.
 
     Parameters
     ----------
@@ -89,14 +92,19 @@ def append(
         plan = Plan.of(header, told.chunk_size, told.level, loss, hash_paths=hash_paths)
         _check_grows(grown, plan)
         plan = _keeping_chunks(plan, told)
-        place = stack.enter_context((_in_store if grown.remote else _on_disk)(grown, plan, header.text))
         pool = stack.enter_context(Workers(threads))
+        records = MergedRecords(taken, plan, pool.map if len(taken) <= MANY_INPUTS else map)
+        if not records.has_others:
+            show(grown.uri, "nothing to append: the inputs have no reads; the dataset stays as it is")
+            return grown.manifest
+        place = stack.enter_context((_in_store if grown.remote else _on_disk)(grown, plan, header.text))
         stored = Earlier.of(grown, plan)
         job = Conversion(Uploads(place.storage), place.plan, HeaderLines(header), pool, stored, place.there)
         stack.enter_context(faults_named("", place.storage, removes=False))
-        records = MergedRecords(taken, plan, pool.map if len(taken) <= MANY_INPUTS else map)
         part = job.run(records.blocks())
         part.chunks += job.write(records.copied())
+        for each, entries in records.same:
+            part.chunks += copied(each, entries, job)
         part.chunks += place.kept([_hashed(entry, grown.storage) for entry in records.kept])
         return place.commit([completed(part, plan, records, [grown, *opened])])
 

@@ -8,7 +8,7 @@ chunks. At most a few row groups per worker are in memory.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import chain, groupby, islice
 from operator import attrgetter
 from typing import Any, BinaryIO, NamedTuple
@@ -39,13 +39,13 @@ from bams3.operations.begin import begin, check_options, check_options_of_reads
 from bams3.operations.earlier import Earlier
 from bams3.operations.reread import reread
 from bams3.operations.row_groups import ChunkKey, Task, cut_row_groups, tasks_of
-from bams3.operations.windows import blocks_of, bytes_of, chosen_windows, part_name
+from bams3.operations.windows import blocks_of, chosen_windows, part_name, size_to_read
 from bams3.parallel.uploads import Uploads
 from bams3.parallel.workers import Workers, memory_to_wait, together, worker_count
 from bams3.sources.inputs import IndexCounts, LateDisorderError, Source
 from bams3.sources.lossy import with_loss
 from bams3.sources.messages import show
-from bams3.sources.meter import Meter, size_of
+from bams3.sources.meter import Meter
 from bams3.storage import Storage, is_remote, open_storage, uri_of
 
 SMALL_CHUNK = 1 << 16  # bytes of streams up to which chunks of one row group are written some at a time
@@ -164,10 +164,7 @@ def convert(
         _warn(opened, plan, loss)
         chosen = chosen_windows(plan, opened, batch, windows)
         name = part_name(plan, batch, chosen)
-        measure = (
-            partial(size_of, uri_of(source)) if chosen is None else partial(bytes_of, opened, plan, chosen)
-        )
-        if meter and expect and (total := measure()):
+        if meter and expect and (total := size_to_read(uri_of(source), opened, plan, chosen)):
             meter.total = total
             expect(total)
         storage, there, plan = stack.enter_context(
@@ -233,13 +230,15 @@ def faults_named(source: str, storage: Storage, *, removes: bool) -> Iterator[No
         raise SourceError(f"{source}: {error}") from error
 
 
-def merge(dataset: Any) -> Manifest:
+def merge(dataset: Any, first: Callable[[], None] | None = None) -> Manifest:
     """Complete a dataset that was converted in parts; a complete dataset is left unchanged.
 
     Parameters
     ----------
     dataset
         Path or URI of the dataset.
+    first
+        Called before the parts, which are removed in the end, complete it.
 
     Returns
     -------
@@ -260,7 +259,7 @@ def merge(dataset: Any) -> Manifest:
         return Manifest.from_bytes(storage.get(layout.METADATA), uri_of(dataset))
     plan = read_plan(storage)
     check_joinable(destination)
-    return parts.commit(storage, plan, parts.read_parts(storage, plan))
+    return parts.commit(storage, plan, parts.read_parts(storage, plan), first)
 
 
 def _known_counts(source: Source, index: str | None) -> dict[int, int]:
@@ -355,7 +354,9 @@ class Conversion:
         return [self.compressed(task) for task in tasks]
 
     def compressed(self, task: Task) -> "Result":
-        """The row group of a task."""
+        """The row group of a task. Records that are copied as they are stored are not counted."""
+        if task.stored:
+            return Result(task.key, task.stored.copied(), Counts.zero(), Sums.zero())
         block = join(task.blocks)
         task.blocks.clear()  # release the blocks that they are slices of
         return self.encoded(task, block)

@@ -5,6 +5,7 @@ Row groups are decoded, and encoded again unless none of their records has chang
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
@@ -12,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from bams3.chunk.header import HeaderLines
 from bams3.dataset import layout, parts
+from bams3.dataset.destination import survey
 from bams3.dataset.manifest import HASHED_PATHS
 from bams3.dataset.marked import summed
 from bams3.dataset.opening import open_reader
-from bams3.dataset.plan import Plan, read_plan
+from bams3.dataset.plan import Plan, header_of, read_plan
 from bams3.duplicates.options import Markdup
 from bams3.errors import DatasetError, UsageError
 from bams3.operations.begin import begin, check_tmp_dir, removed_after_an_error, warn_of_partial_header
@@ -29,6 +31,7 @@ from bams3.operations.windows import part_name
 from bams3.output.files import open_output
 from bams3.parallel.uploads import Uploads
 from bams3.parallel.workers import Workers, worker_count
+from bams3.sources.messages import show
 from bams3.storage import open_storage, uri_of
 
 if TYPE_CHECKING:
@@ -134,8 +137,19 @@ def _check_batch(options: Markdup) -> None:
 
 def merge_marked(dataset: Any, statistics: str, command: str = "bams3 merge") -> Manifest:
     """Complete a dataset of which all batches are marked, as `merge` does, and write the numbers of duplicates to the
-    file `statistics` (.json: as JSON). `command`: as they name it. Raises DatasetError if batches are missing."""
+    file `statistics` (.json: as JSON). `command`: as they name it. Raises DatasetError if batches are missing.
+
+    The file is written first, because the batches have the numbers. So if a merge was killed once the dataset was
+    complete, the file is there, and what was left of the batches is removed."""
     storage = open_storage(uri_of(dataset))
+    if survey(storage).complete:
+        if not os.path.exists(statistics):
+            raise DatasetError(
+                f"{dataset}: complete, so its batches are gone, which had the numbers; "
+                "run bams3 markdup --markdup-stats without --batch"
+            )
+        show(str(dataset), f"complete before; {statistics} stays as it is")
+        return merge(dataset)
     plan = read_plan(storage)
     if not plan.marking:
         raise UsageError(f"{dataset}: not begun by bams3 markdup --batch; leave --markdup-stats out")
@@ -146,13 +160,15 @@ def merge_marked(dataset: Any, statistics: str, command: str = "bams3 merge") ->
         json=statistics.endswith(".json"),
         command=command,
     )
-    with open_output(statistics) as file:  # before the parts are gone, which have the numbers
-        manifest = merge(dataset)
-        groups = asked.groups(open_reader([uri_of(dataset)]).header)
-        if asked.read_groups and len(numbers) != len(groups) + 1:
-            raise DatasetError(
-                f"{dataset}: complete, but its parts had numbers of other read groups than its header"
-            )
-        names = [name.decode("utf-8", "surrogateescape") for name in groups]
-        file.write(statistics_of(asked, names, numbers))
-    return manifest
+    groups = asked.groups(header_of(storage, plan))
+    if asked.read_groups and len(numbers) != len(groups) + 1:
+        raise DatasetError(
+            f"{dataset}: its parts have numbers of other read groups than its header; mark all batches again"
+        )
+    names = [name.decode("utf-8", "surrogateescape") for name in groups]
+
+    def write() -> None:
+        with open_output(statistics) as file:
+            file.write(statistics_of(asked, names, numbers))
+
+    return merge(dataset, write)

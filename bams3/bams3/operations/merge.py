@@ -17,6 +17,7 @@ from bams3.dataset.reader import DatasetReader
 from bams3.errors import Bams3Error, SourceError, UsageError
 from bams3.operations.begin import begin, check_options
 from bams3.operations.convert import Conversion, faults_named
+from bams3.operations.copying import copied
 from bams3.operations.earlier import Earlier
 from bams3.operations.merging import Input, MergedRecords
 from bams3.operations.places import same_place
@@ -104,6 +105,8 @@ def merge_inputs(
         records = MergedRecords(taken, plan, pool.map if len(taken) <= MANY_INPUTS else map)
         part = job.run(records.blocks())
         part.chunks += job.write(records.copied())
+        for each, entries in records.same:
+            part.chunks += copied(each, entries, job)
         return parts.commit(storage, plan, [completed(part, plan, records, opened)])
 
 

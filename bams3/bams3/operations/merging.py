@@ -1,18 +1,19 @@
 """The records of several inputs in one order, window by window; chunks that can be copied instead are set aside.
 
 At each window, those inputs take part that have records there. If that is one dataset alone, and its chunk holds what
-would be written, the chunk is set aside. Otherwise the records of these inputs are merged.
+would be written, the chunk is set aside. Otherwise the records of these inputs are merged, and row groups of one
+dataset that stay among them are copied (`interleaved`).
 """
 
-from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import chain, groupby
-from struct import unpack_from
+from math import inf
 from typing import Any, NamedTuple
 
+from bams3.bam.flags import REVERSE
 from bams3.bam.merged_header import Translation
-from bams3.bam.records import RecordBlock, check_order, find_start
+from bams3.bam.records import RecordBlock, check_order
 from bams3.bam.translate import Translator
 from bams3.chunk.entry import ChunkEntry
 from bams3.chunk.reader import ChunkReader
@@ -26,13 +27,12 @@ from bams3.dataset.prefetch import plan_all
 from bams3.dataset.reader import DatasetReader
 from bams3.dataset.sums import Sums
 from bams3.errors import FormatError, SourceError
-from bams3.operations.row_groups import ChunkKey
+from bams3.operations.copying import is_same
+from bams3.operations.interleaved import Ahead, interleaved, merged_blocks
+from bams3.operations.row_groups import ChunkKey, StoredRowGroup
 from bams3.sources.inputs import Mapper, Source
-from bams3.sources.merging import merged
 from bams3.sources.messages import show
 
-BLOCK = 1 << 20
-"""Bytes of a block of merged records, about."""
 FOOTERS = 64
 """Chunks of a dataset whose footers stay in memory."""
 Place = tuple[int, int]
@@ -57,8 +57,9 @@ class MergedRecords:
     def __init__(self, inputs: Sequence[Input], plan: Plan, mapper: Mapper) -> None:
         self._inputs = [_of(each, plan, mapper) for each in inputs]
 
-    def blocks(self) -> Iterator[RecordBlock]:
-        """The records that are not `copied`, in blocks. Raises SourceError if an input is not sorted."""
+    def blocks(self) -> Iterator[RecordBlock | StoredRowGroup]:
+        """The records that are not `copied`, in blocks, and among them row groups that may stay. Raises SourceError if
+        an input is not sorted."""
         while True:
             places = [each.place for each in self._inputs]
             place = min(places)
@@ -68,17 +69,29 @@ class MergedRecords:
             if len(there) == 1 and isinstance(there[0], _Chunks) and there[0].sets_aside():
                 continue
             if any(isinstance(each, _Chunks) and each.place != NOWHERE for each in self._inputs):
-                yield from _merged([each.window(place) for each in there])
+                yield from _window(there, place)
             else:  # no window is set aside any more
-                yield from _merged([each.window(None) for each in self._inputs if each.place != NOWHERE])
+                yield from merged_blocks(
+                    [each.window(None) for each in self._inputs if each.place != NOWHERE]
+                )
         for each in self._inputs:
             each.warn()
 
+    @property
+    def has_others(self) -> bool:
+        """Whether another input than the first one has records that were not read yet."""
+        return any(each.place != NOWHERE for each in self._inputs[1:])
+
     def copied(self) -> Iterator[tuple[ChunkKey, CompressedRowGroup]]:
-        """Yield the row groups of the chunks that were set aside, once all blocks are read."""
+        """Yield the row groups of the other chunks that were set aside, once all blocks are read."""
         for each in self._chunks:
-            if each.changes:
+            if each.changes and not each.is_same:
                 yield from each.copied()
+
+    @property
+    def same(self) -> Iterator[tuple[DatasetReader, list[ChunkEntry]]]:
+        """The chunks that were set aside of datasets whose chunks stay byte for byte."""
+        return ((each.dataset, each.aside) for each in self._chunks if each.changes and each.is_same)
 
     @property
     def kept(self) -> list[ChunkEntry]:
@@ -86,14 +99,23 @@ class MergedRecords:
         return [entry for each in self._chunks if not each.changes for entry in each.kept()]
 
     def add_copied(self, counts: Counts, sums: Sums) -> None:
-        """Add the counts and sums of the chunks that were set aside."""
+        """Add the counts and sums of all that was copied."""
         for each in self._chunks:
-            if each.aside:
-                each.add_aside(counts, sums)
+            if each.copies:
+                each.add_rest(counts, sums)
 
     @property
     def _chunks(self) -> Iterator["_Chunks"]:
         return (each for each in self._inputs if isinstance(each, _Chunks))
+
+
+def _window(there: Sequence["_Records | _Chunks"], place: Place) -> Iterator[RecordBlock | StoredRowGroup]:
+    """The records of inputs that have some in the window at a place."""
+    for number, each in enumerate(there if len(there) > 1 else ()):
+        if isinstance(each, _Chunks) and each.stays_among(number):
+            others = [other.window(place) for other in there if other is not each]
+            return interleaved(each.stored(), others, number, each.decoded)
+    return merged_blocks([each.window(place) for each in there])
 
 
 def _of(each: Input, plan: Plan, mapper: Mapper) -> "_Records | _Chunks":
@@ -129,15 +151,14 @@ class _Records:
         self._input, self._plan = each, plan
         self._references = [(name, length) for name, length in plan.references]
         self.translator = Translator(each.translation) if each.changes else None
-        self._blocks = self._checked(blocks)
-        self._next = next(self._blocks, None)
+        self._ahead = Ahead(self._checked(blocks))
 
     @property
     def place(self) -> Place:
         """The window of the next record."""
-        if self._next is None:
+        if not self._ahead.known:
             return NOWHERE
-        reference_id, pos = unpack_from("<Ii", self._next.data, self._next.offsets[0] + 4)
+        reference_id, pos = map(int, self._ahead.place)
         if reference_id == _UNPLACED:
             return _UNPLACED, 0
         size = self._plan.chunk_size
@@ -146,14 +167,7 @@ class _Records:
 
     def window(self, place: Place | None) -> Iterator[RecordBlock]:
         """Yield the records up to the end of the window at this place, which is that of the next one; None: all."""
-        while self._next is not None:
-            count = len(self._next) if place is None else find_start(self._next, *self._end(place))
-            if count:
-                yield self._next[:count]
-            if count < len(self._next):
-                self._next = self._next[count:]
-                break
-            self._next = next(self._blocks, None)
+        return self._ahead.until(*((-1, inf) if place is None else self._end(place)))
 
     def _end(self, place: Place) -> tuple[int, int]:
         """Where the window after this place begins, as a signed reference id and a position."""
@@ -191,13 +205,16 @@ class _Chunks:
     """The chunks of a dataset that has the windows of the plan."""
 
     def __init__(self, each: Input, dataset: DatasetReader, plan: Plan, mapper: Mapper) -> None:
-        self._input, self._dataset, self._plan, self._mapper = each, dataset, plan, mapper
+        self._input, self.dataset, self._plan, self._mapper = each, dataset, plan, mapper
         self.changes = each.changes
+        self.is_same = is_same(dataset, plan)
         self._translator = Translator(each.translation)
         self._windows = [list(entries) for _, entries in groupby(dataset.objects, key=_place)]
         self._windows.reverse()
         self._decoded = Counts.zero(), Sums.zero()
         self.aside: list[ChunkEntry] = []
+        self.copies = False
+        """Whether some row groups were not decoded."""
         self._opened: dict[str, ChunkReader] = {}
         self.place = self._place()
 
@@ -214,49 +231,82 @@ class _Chunks:
         """Set the chunks of the next window aside, if they can be copied; return whether they can."""
         if self.changes and not all(map(self._stays, self._windows[-1])):
             return False
-        self.aside += self._windows.pop()
-        self.place = self._place()
+        self.aside += self._pop()
+        self.copies = True
         return True
 
     def copied(self) -> Iterator[tuple[ChunkKey, CompressedRowGroup]]:
         """Yield the row groups of the chunks that were set aside."""
         keys = {entry.path: (entry.reference_id, entry.start) for entry in self.aside}
-        for path, group in self._mapper(self._stored, self._groups(self.aside)):
-            yield keys[path], group
+        for group, copied in self._mapper(
+            lambda group: (group, self._copied(group)), self._groups(self.aside)
+        ):
+            yield keys[group.chunk.path], copied
 
     def kept(self) -> Iterator[ChunkEntry]:
         """Yield the chunks that were set aside, with their tiles if the dataset has them."""
-        tiles = self._dataset.tiles
+        tiles = self.dataset.tiles
         return (entry._replace(tiles=tiles.of_chunk(entry)) if tiles else entry for entry in self.aside)
 
-    def _stored(self, group: RowGroup) -> tuple[str, CompressedRowGroup]:
-        """The path of its chunk, and a row group as it is stored."""
-        stored = stored_row_group(group, self._dataset.tiles_of(group))
+    def _copied(self, group: RowGroup) -> CompressedRowGroup:
+        """A row group as it is stored."""
+        copied = stored_row_group(group, self.dataset.tiles_of(group))
         group.spans.clear()  # release the fetched bytes
-        return group.chunk.path, stored
+        return copied
+
+    def stays_among(self, before: int) -> bool:
+        """Whether row groups of the next window may stay among records of other inputs, `before` of which come before
+        this one. Of reads with no position, all must have the least place, so that no record comes before them."""
+        entries = self._windows[-1]
+        if self.place[0] == _UNPLACED and (
+            before or any(z.max_pos >= 0 or z.flags_any & REVERSE for each in entries for z in each.zones)
+        ):
+            return False
+        return not self.changes or all(map(self._stays, entries))
+
+    def stored(self) -> Iterator[StoredRowGroup]:
+        """Yield the row groups of the next window."""
+        self.copies, entries = True, self._pop()
+        for group in self._groups(entries):
+            copied, decoded = partial(self._copied, group), partial(self._block, group)
+            yield StoredRowGroup(*entries[0].window, group.zone, copied, decoded, group)
+
+    def decoded(self, stored: Iterable[StoredRowGroup]) -> Iterator[RecordBlock]:
+        """Yield the records of row groups that do not stay."""
+        return self._blocks(each.group for each in stored)
 
     def window(self, place: Place | None) -> Iterator[RecordBlock]:
         """Yield the records of the next window."""
+        return self._blocks(self._groups(self._pop()))
+
+    def _block(self, group: RowGroup) -> RecordBlock:
+        return next(self._blocks([group]))
+
+    def _pop(self) -> list[ChunkEntry]:
+        """The chunks of the next window, which is left."""
         entries = self._windows.pop()
         self.place = self._place()
-        for block, counts, sums in self._mapper(self._read, self._groups(entries)):
+        return entries
+
+    def _blocks(self, groups: Iterable[RowGroup]) -> Iterator[RecordBlock]:
+        for block, counts, sums in self._mapper(self._read, groups):
             self._decoded[0].add(counts)
             self._decoded[1].add(sums)
             yield block
 
     def _chunk(self, entry: ChunkEntry) -> ChunkReader:
         """A chunk; the footers of some are read only once."""
-        chunk = self._opened.pop(entry.path, None) or self._dataset.stored_chunk(entry)
+        chunk = self._opened.pop(entry.path, None) or self.dataset.stored_chunk(entry)
         if len(self._opened) < FOOTERS:
             self._opened[entry.path] = chunk
         return chunk
 
     def _groups(self, entries: list[ChunkEntry]) -> Iterator[RowGroup]:
         groups = (group for entry in entries for group in self._chunk(entry).stored_row_groups)
-        return (group for (group,) in self._dataset.fetched(zip(groups), plan_all))
+        return (group for (group,) in self.dataset.fetched(zip(groups), plan_all))
 
     def _read(self, group: RowGroup) -> tuple[RecordBlock, Counts, Sums]:
-        block = _block(group, len(self._dataset.references))
+        block = _block(group, len(self.dataset.references))
         counts, sums = Counts.of_block(block, group.reference_id), Sums.of_block(block)
         return self._translator.translated(block) if self.changes else block, counts, sums
 
@@ -277,9 +327,9 @@ class _Chunks:
             if "tag.PG:Z" in group.entry.streams
         )
 
-    def add_aside(self, counts: Counts, sums: Sums) -> None:
-        """Add the counts and sums of what was set aside: those of the whole without what was decoded."""
-        rest = self._dataset.manifest.counts.without(self._decoded[0])
+    def add_rest(self, counts: Counts, sums: Sums) -> None:
+        """Add the counts and sums of what was copied: those of the whole without what was decoded."""
+        rest = self.dataset.manifest.counts.without(self._decoded[0])
         references = self._input.translation.references
         rest.by_reference = {
             key if key < 0 else references[key]: row for key, row in rest.by_reference.items()
@@ -291,8 +341,8 @@ class _Chunks:
                 "run bams3 verify, and convert again"
             )
         counts.add(rest)
-        assert self._dataset.manifest.sums is not None  # otherwise nothing is set aside
-        sums.add(self._dataset.manifest.sums.without(self._decoded[1]))
+        assert self.dataset.manifest.sums is not None  # otherwise nothing is copied
+        sums.add(self.dataset.manifest.sums.without(self._decoded[1]))
 
     def warn(self) -> None:
         """Print which tags were left out."""
@@ -310,27 +360,6 @@ def _block(group: RowGroup, references: int) -> RecordBlock:
     block: RecordBlock = group.valid_block(references)
     group.spans.clear()  # release the fetched bytes
     return block
-
-
-def _merged(inputs: Iterable[Iterator[RecordBlock]]) -> Iterator[RecordBlock]:
-    """Merge the records of several inputs; the first of those with equal keys comes first."""
-    left = [(first, rest) for rest in inputs if (first := next(rest, None)) is not None]
-    blocks = [first for first, _ in left]
-    rests = [rest for _, rest in left]
-    starts = array("q", [0] * len(blocks))
-    while len(blocks) > 1:
-        yield merged(blocks, starts, BLOCK)
-        for number in reversed(range(len(blocks))):
-            if starts[number] == len(blocks[number]):
-                following = next(rests[number], None)
-                starts[number] = 0
-                if following is None:
-                    del blocks[number], rests[number], starts[number]
-                else:
-                    blocks[number] = following
-    for block, start, rest in zip(blocks, starts, rests, strict=True):
-        yield block[start:]
-        yield from rest
 
 
 def _warn(each: Input, translator: Translator | None) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from bams3.bam.header import as_bytes, field_of
 from bams3.bam.lossy import Loss
 from bams3.bam.records import check_order
+from bams3.chunk.entry import ChunkEntry
 from bams3.chunk.header import HeaderLines
 from bams3.chunk.writer import stored_row_group
 from bams3.codec import ENCODINGS
@@ -29,6 +30,7 @@ from bams3.dataset.sums import Sums
 from bams3.errors import FormatError, SourceError, UsageError
 from bams3.operations.begin import begin, check_options, removed_after_an_error, warn_of_partial_header
 from bams3.operations.convert import Conversion, Result
+from bams3.operations.copying import copied, is_same
 from bams3.operations.places import refuse_in_place
 from bams3.operations.reread import reread
 from bams3.operations.row_groups import ChunkKey, Task
@@ -206,13 +208,17 @@ class _Rewriting(Conversion):
 
     def rewritten(self, progress: Callable[[int], None] | None) -> parts.Part:
         """Write the chunks."""
+        if self.told and is_same(self.reader, self.plan):
+            return self._whole(list(copied(self.reader, self.reader.objects, self, progress)), *self.told)
         jobs = self.reader.fetched(self._jobs(), plan_all)
         found = self.workers.map(self._read, jobs, ahead=self.workers.count // 2)  # each has up to 32 MiB
         part = self.encode(self._tasks(watched(found, attrgetter("size"), progress)))
-        if self.told:
-            part.counts, part.sums = self.told
-        part.windows, part.truncated = list(self.plan.grid.runs()), self.reader.manifest.truncated
-        return part
+        return self._whole(part.chunks, *(self.told or (part.counts, part.sums)))
+
+    def _whole(self, chunks: list[ChunkEntry], counts: Counts, sums: Sums | None) -> parts.Part:
+        """The part that has all chunks."""
+        windows, truncated = list(self.plan.grid.runs()), self.reader.manifest.truncated
+        return parts.Part(windows, chunks, counts, truncated=truncated, sums=sums)
 
     def _jobs(self) -> Iterator[_Job]:
         """Yield the row groups to read, in order. They have much memory once they are decoded, so none is kept here."""

@@ -1,11 +1,13 @@
 """Cutting records into row groups. The cuts depend on the records alone, never on how they arrive in blocks."""
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
+from math import inf
 from typing import Any, NamedTuple
 
-from bams3.bam.records import end_of_contig, split_windows
+from bams3.bam.records import RecordBlock, end_of_contig, split_windows
+from bams3.chunk.writer import CompressedRowGroup
 from bams3.codec import ZoneMap
 from bams3.dataset import layout
 from bams3.dataset.layout import UNPLACED
@@ -56,12 +58,44 @@ class UncodedRowGroup:
         return self._blocks
 
 
+class StoredRowGroup(NamedTuple):
+    """A row group of a dataset among the records to be cut. It is copied where the cuts before and behind it stay.
+
+    `reference_id`, `start`: as of an `UncodedRowGroup`. `copied`: it as it is stored; `decoded`: its records. `group`:
+    as its dataset knows it.
+    """
+
+    reference_id: int
+    start: int
+    zone: ZoneMap
+    copied: Callable[[], CompressedRowGroup]
+    decoded: Callable[[], RecordBlock]
+    group: Any
+
+    @property
+    def window(self) -> int:
+        """The window of 2^17 bp in which it begins."""
+        return 0 if self.reference_id == UNPLACED else max(self.zone.min_pos, 0) >> layout.ROW_GROUP_SHIFT
+
+    @property
+    def reach(self) -> float:
+        """The last position at which one more record would belong to it, if it comes after the row group's own."""
+        if is_full(self.zone):
+            return -inf if self.reference_id == UNPLACED else self.zone.max_pos
+        if self.reference_id == UNPLACED or self.zone.records < layout.SMALL_ROW_GROUP:
+            return inf
+        return max(self.zone.max_pos, 0) | (1 << layout.ROW_GROUP_SHIFT) - 1
+
+
 def cut_row_groups(
     blocks: Iterable[Any], chunk_size: int, lengths: Sequence[int] | Mapping[int, int],
     shared: dict[int, int] | None = None,
-) -> Iterator[UncodedRowGroup]:  # fmt: skip
+) -> Iterator[Any]:  # fmt: skip
     """Yield the row groups of RecordBlocks in order; docs/format.md, "Row groups", defines the rule. `lengths`: of the
     contigs, by reference id; `shared`: of contigs that share a window, the first of those that have the same.
+
+    A `StoredRowGroup` among the blocks is yielded as it is if the row group before it ends there. Otherwise its records
+    are cut like others.
 
     A row group ends where its chunk ends, where it is full, and at the end of a window of 2^17 bp unless it is small.
     In a window that contigs share, it ends with a contig unless it is small.
@@ -70,6 +104,13 @@ def cut_row_groups(
     group_window = 0  # of its last record; among contigs that share one, the contig
     last_of = (layout.UNPLACED, 0)  # a reference id, and the start of its last window
     for block in blocks:
+        if isinstance(block, StoredRowGroup):
+            if group and not _ends_before(block, group, group_window):
+                block = block.decoded()
+            else:
+                yield from (group, block) if group else (block,)
+                group = None
+                continue
         for first, last, reference_id, window in split_windows(block, layout.ROW_GROUP_SHIFT, shared):
             start, stop, enough = 0, last, layout.SHARED_ROW_GROUP
             is_shared = window < 0
@@ -102,6 +143,13 @@ def cut_row_groups(
         yield group
 
 
+def _ends_before(stored: StoredRowGroup, group: UncodedRowGroup, window: int) -> bool:
+    """Whether a row group, the last record of which is in this window of 2^17 bp, ends where a stored one begins."""
+    return (group.reference_id, group.start) != (stored.reference_id, stored.start) or (
+        window != stored.window and group.records >= layout.SMALL_ROW_GROUP
+    )
+
+
 def ends_row_group(reference_id: int, zone: ZoneMap, after: ZoneMap) -> bool:
     """Tell whether a row group may end where the next one of its chunk begins; both are zone maps."""
     windows = (
@@ -125,7 +173,8 @@ ChunkKey = tuple[int, int]
 
 
 class Task(NamedTuple):
-    """The records of row group `number` of a chunk, to be encoded; or `stored`, a row group to be copied as it is."""
+    """The records of row group `number` of a chunk, to be encoded; or `stored`, a row group to be copied as it is.
+    `size`: bytes of the records, or stored bytes."""
 
     key: ChunkKey
     number: int
@@ -134,10 +183,14 @@ class Task(NamedTuple):
     stored: Any = None
 
 
-def tasks_of(row_groups: Iterable[UncodedRowGroup]) -> Iterator[Task]:
+def tasks_of(row_groups: Iterable[UncodedRowGroup | StoredRowGroup]) -> Iterator[Task]:
     """Yield the row groups of a source as tasks, with the chunk that each belongs to."""
     for (reference_id, start), of_window in groupby(row_groups, key=lambda g: (g.reference_id, g.start)):
         for number, group in enumerate(of_window):
             if reference_id == UNPLACED:
                 start, number = divmod(number, layout.UNPLACED_ROW_GROUPS)
-            yield Task((reference_id, start), number, group.size, group.blocks)
+            if isinstance(group, StoredRowGroup):
+                size = group.zone.hot + group.zone.cold
+                yield Task((reference_id, start), number, size, [], group)
+            else:
+                yield Task((reference_id, start), number, group.size, group.blocks)

@@ -10,6 +10,7 @@ from bams3.dataset.layout import UNPLACED, Window
 from bams3.dataset.plan import Plan
 from bams3.errors import UsageError
 from bams3.sources.inputs import Mapper, Source
+from bams3.sources.meter import size_of
 
 MANY_WINDOWS = 1 << 16
 """With more windows than this, the sizes of contigs are asked for before those of windows."""
@@ -96,9 +97,12 @@ def expanded(grid: layout.Grid, windows: Iterable[Window]) -> Iterator[tuple[int
             yield from ((number, Window(contig, 0, LAST)) for contig in sharing)
 
 
-def bytes_of(source: Source, plan: Plan, windows: Sequence[Window]) -> int:
-    """Return about how many bytes of the source some windows take, by its index; 0 if that does not tell."""
-    return sum(source.sizes([place for _, place in expanded(plan.grid, windows)]))
+def size_to_read(path: str, source: Source, plan: Plan, windows: Sequence[Window] | None) -> int | None:
+    """Return the number of bytes of the source at `path` that will be read, if it is known; None: all windows. For some
+    windows, it is about that, by the source's index."""
+    if windows is None:
+        return size_of(path)
+    return sum(source.sizes([place for _, place in expanded(plan.grid, windows)])) or None
 
 
 def blocks_of(source: Source, plan: Plan, windows: Sequence[Window], mapper: Mapper) -> Iterator[Any]:
