@@ -18,7 +18,7 @@ from bams3.dataset.plan import Plan, read_plan
 from bams3.duplicates.options import Markdup
 from bams3.errors import DatasetError, UsageError
 from bams3.operations.begin import begin, check_tmp_dir, removed_after_an_error, warn_of_partial_header
-from bams3.operations.convert import Conversion, merge
+from bams3.operations.convert import Conversion, merge_parts
 from bams3.operations.earlier import Earlier
 from bams3.operations.marked_batch import marked_part, marking_of
 from bams3.operations.marking import blocks_of, marking, statistics_of
@@ -90,7 +90,10 @@ def markdup(
     threads = worker_count(workers)
     reader = open_reader([str(source)], prefetch=(layout.INDEX, layout.HEADER))
     if not reader.is_whole:
-        raise UsageError(f"{source}: a part of a dataset; a read may be the duplicate of one elsewhere")
+        raise UsageError(
+            f"{source}: only a part of a dataset, and a read may be the duplicate of one elsewhere; "
+            "give the whole dataset"
+        )
     told, header = reader.manifest, reader.header
     marks = marking(reader.uri, header, options, tmp_dir)
     plan = Plan.of(header, told.chunk_size, told.level, told.lossy)
@@ -127,7 +130,8 @@ def _check_batch(options: Markdup) -> None:
         )
     if options.statistics:
         raise UsageError(
-            "statistics are of all batches: leave -f, -s and --json out, and give bams3 merge --markdup-stats FILE"
+            "-f, -s and --json cannot be combined with --batch; get the statistics of all batches with bams3 merge "
+            "--markdup-stats FILE"
         )
 
 
@@ -138,7 +142,8 @@ def merge_marked(dataset: Any, statistics: str, command: str = "bams3 merge") ->
     plan = read_plan(storage)
     if not plan.marking:
         raise UsageError(f"{dataset}: not begun by bams3 markdup --batch; leave --markdup-stats out")
-    numbers = summed(part.marked for part in parts.read_parts(storage, plan) if part.marked)
+    read = parts.read_parts(storage, plan)
+    numbers = summed(part.marked for part in read if part.marked)
     asked = Markdup(
         read_groups=len(numbers) > 1,
         statistics=statistics,
@@ -146,11 +151,12 @@ def merge_marked(dataset: Any, statistics: str, command: str = "bams3 merge") ->
         command=command,
     )
     with open_output(statistics) as file:  # before the parts are gone, which have the numbers
-        manifest = merge(dataset)
+        manifest = merge_parts(storage, (plan, read))
         groups = asked.groups(open_reader([str(dataset)]).header)
         if asked.read_groups and len(numbers) != len(groups) + 1:
             raise DatasetError(
-                f"{dataset}: complete, but its parts had numbers of other read groups than its header"
+                f"{dataset}: complete, but without statistics: those of its parts do not fit the read groups of its "
+                "header"
             )
         names = [name.decode("utf-8", "surrogateescape") for name in groups]
         file.write(statistics_of(asked, names, numbers))
