@@ -108,6 +108,6 @@ def _check_deepest(
             # samtools compares with the reads at a position and those that end right before it
             if 2 * one.depth.summary()[3] >= deepest:
                 raise UsageError(
-                    f"-d {deepest}: on {name}, so many reads may lie at a position that samtools would leave out some; "
-                    "count them all with -d 0"
+                    f"-d {deepest}: on {name}, more reads may lie at a position, and samtools would leave out some; "
+                    "use -d 0 to count all"
                 )
