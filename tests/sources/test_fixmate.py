@@ -96,7 +96,9 @@ def test_what_says_that_it_is_sorted_is_refused(text: bytes, path: Path) -> None
     source = Records([])
     source.header = Header(text, tuple(CONTIGS))
     if mended_by_samtools(path) == REFUSED:
-        with pytest.raises(SourceError, match=r"^x\.bam: its header says that it is sorted .* samtools collate"):
+        with pytest.raises(
+            SourceError, match=r"^x\.bam: its header says that it is sorted .* samtools collate"
+        ):
             FixmateSource(source)
     else:
         assert list(FixmateSource(source).blocks()) == []
