@@ -139,7 +139,7 @@ def loci(line: str) -> Callable[[Path], dict[str, Any]]:
         (
             foreign_contigs,
             (),
-            "sample S1: its contigs are not those of `contigs`: it has chr2 (250000 bp) for chr9 (250000 bp)",
+            "sample S1: its contigs are not those of `contigs`: it has chr2 (250000 bp) instead of chr9 (250000 bp)",
         ),
         (
             {"coverage": {}, "cohort": {}},
