@@ -32,7 +32,7 @@ def parse_json(data: bytes) -> Any:
 
 
 def most_inflated(stored: int) -> int:
-    """The most bytes to which a document of so many bytes may inflate."""
+    """The most bytes to which a document of this many bytes may inflate."""
     return FREE + RATIO * stored
 
 

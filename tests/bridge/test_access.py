@@ -204,9 +204,9 @@ WRONG = {
     "user,sha256,datasets,regions": "the first line must be",
     f"{HEADING}\na\tb\tc": "line 2: give 4 values",
     f"{HEADING}\na\t{'0' * 64}\t \t.": "line 2: give 4 values",
-    f"{HEADING}\n\na\tsecret\tS1\t.": "line 3: not the SHA-256 of a token",
-    f"{HEADING}\na\t{'0' * 64}\tS1\t.\nb\t{'0' * 64}\tS2\t.": "line 3: the token stands in another line",
-    "\udcff": "not text in UTF-8",
+    f"{HEADING}\n\na\tsecret\tS1\t.": "line 3: the second value must be the SHA-256",
+    f"{HEADING}\na\t{'0' * 64}\tS1\t.\nb\t{'0' * 64}\tS2\t.": "line 3: another line has the same token",
+    "\udcff": "not UTF-8 text; save it as UTF-8",
 }
 
 
@@ -220,8 +220,8 @@ def test_files_of_tokens_that_are_wrong(tmp_path: Path, text: str) -> None:
 
 
 OPTIONS = {
-    "--public --tokens {t} {d}": "--public --tokens: give one of them",
-    "--certificate {t} {d}": "--certificate, --key: give both",
+    "--public --tokens {t} {d}": "--public and --tokens cannot be combined; give one of them",
+    "--certificate {t} {d}": "--certificate and --key belong together; give both",
     "--certificate {t} --key {t} {d}": "no certificate in PEM format",
     "--certificate none --key none {d}": "No such file",
     "--tokens none {d}": "No such file",

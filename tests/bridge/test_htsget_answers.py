@@ -53,7 +53,7 @@ STATEMENTS: dict[str, Callable[[Any], bool]] = {
     ),
     "no content-coding": lambda a: "content-encoding" not in a.headers,
     "Origin is propagated": lambda a: a.headers["access-control-allow-origin"] == ORIGIN["origin"],
-    "the format is BAM": lambda a: ticket(a)["format"] == "BAM",
+    "only the format BAM is supported": lambda a: ticket(a)["format"] == "BAM",
     "urls is an array of objects": lambda a: all(type(part) is dict for part in ticket(a)["urls"]),
     "headers have string values": lambda a: all(part["headers"] == {} for part in ticket(a)["urls"]),
     "all or none of the URLs MUST have a class": lambda a: (

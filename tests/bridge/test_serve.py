@@ -262,11 +262,11 @@ def test_damage_cuts_the_answer(local: Path, data: bytes, tmp_path: Path) -> Non
 
 # What an answer meets in the middle, and what the log says of it.
 ENDS = [
-    (None, "cut: the client took nothing for 0 s"),
+    (None, "closed: the client read nothing for 0 s"),
     (FormatError("x.chunk: damaged\nbadly"), "failed: x.chunk: damaged\\nbadly"),
     (OSError(5, "Input/output error", "x.chunk"), "failed: x.chunk: Input/output error"),
     (TimeoutError("storage"), "failed: storage"),
-    (MemoryError(), "failed: out of memory; use less --memory or fewer --workers"),
+    (MemoryError(), "failed: out of memory; reduce --memory or --workers"),
     (http_log.ClientLeftError(), ""),
     (RuntimeError("bug"), "failed: RuntimeError('bug')"),
 ]
@@ -303,7 +303,7 @@ def test_the_log_of_an_answer_that_ends_early(
 
 MISTAKES = {
     "no dataset": (["{0}/none.bams3"], "no such file or directory"),
-    "two of one name": (["{1}", "{1}"], r"would be in.bam, as"),
+    "two of one name": (["{1}", "{1}"], r"would have the same name, in.bam"),
     "for others": (
         ["--host", "0.0.0.0", "{1}"],
         "others could read the datasets; give --tokens",

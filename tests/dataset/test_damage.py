@@ -99,7 +99,7 @@ def read_all(dataset: Path) -> None:
         (lambda d: chunk_of(d).unlink(), "missing"),
         (
             lambda d: shutil.copy(next((d / "data/_unplaced").iterdir()), chunk_of(d)),
-            "of another dataset",
+            "from another dataset",
         ),
         (lambda d: (d / "_header.sam.zst").unlink(), "missing"),
         (lambda d: (d / "_header.sam.zst").write_bytes(b"@CO\tanother\n"), "_header.sam.zst is damaged"),

@@ -297,7 +297,7 @@ def test_what_is_beside_a_file_and_is_none(copy: Path, name: str, what: str) -> 
     become(copy / name, what)
     for command in BESIDE[name] if what == "pipe" else BESIDE[name][:1]:
         message = refused(*command.format(here=copy).split())
-        assert f"{name}: found beside another file, but neither a regular file nor a link to one" in message
+        assert f"{name}: found next to another file, but neither a regular file nor a link to one" in message
 
 
 def test_a_small_chunk_through_a_pipe_takes_little_memory(made: Path) -> None:
@@ -309,7 +309,7 @@ def test_an_index_that_is_none_need_not_be_there(copy: Path) -> None:
     command = [sys.executable, "-m", "bams3", "convert", copy / "t.bam", copy / "x"]
     run = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert (run.returncode, run.stderr.count("\n")) == (0, 1)
-    assert "t.bam.bai: found beside another file, but neither a regular file nor a link to one" in run.stderr
+    assert "t.bam.bai: found next to another file, but neither a regular file nor a link to one" in run.stderr
     assert done("query", "-c", copy / "x") == "99\n"
 
 

@@ -184,7 +184,7 @@ def test_several_datasets(
     (tmp_path / "in.bam").write_bytes(hostile.bam(hostile.TEXT, hostile.CONTIGS, [hostile.good(0, 5)]))
     convert(tmp_path / "in.bam", tmp_path / "other.bams3")
     (other,) = (tmp_path / "other.bams3/data/chr1").iterdir()
-    with pytest.raises(UsageError, match="of another dataset"):
+    with pytest.raises(UsageError, match="not from the same dataset"):
         open_reader([chunks[0], other])
     (tmp_path / "x.bed").write_text("chr1\t0\t6000\n")
     counted = printed(

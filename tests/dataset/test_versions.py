@@ -89,9 +89,9 @@ KINDS: list[tuple[str, str, Callable[[Path], None], str]] = [
     ("d/_metadata.json", "stats d", of_next_version, "dataset version 99 is not supported; update bams3 to read it"),
     (f"d/{CHUNK}", f"inspect d/{CHUNK}", of_next_magic, "unknown chunk version 99; update bams3"),
     (f"d/{CHUNK}", "query d -o out", with_encoding, "unknown encoding 'newer' of seq; update bams3"),
-    ("parts/_parts/plan.json", "merge parts", of_next_version, "begun by a bams3 that writes format version 99"),
+    ("parts/_parts/plan.json", "merge parts", of_next_version, "writes format version 99; finish it with"),
     ("parts/_parts/plan.json", "convert --resume x.bam parts", of_next_version, "writes format version 99; finish it"),
-    ("part", "coverage -o out d --gather part", of_next_part, "a coverage part of version 99, and this bams3 gathers"),
+    ("part", "coverage -o out d --gather part", of_next_part, "a coverage part of version 99, but this bams3 reads"),
     ("x.counts", "relate --sites sites.vcf -o out x.counts", of_next_counts, "counted by another version of bams3"),
     ("log", "map --resume --joblog log --output-dir made d -- true", of_other_columns, "exists, and is not a job log"),
 ]  # fmt: skip

@@ -204,7 +204,7 @@ def test_what_does_not_fit_a_batch_is_refused(tmp_path: Path, crowded: Path) -> 
     begun = tmp_path / "begun"
     given_ = ["markdup", "--batch", "1/2", crowded, begun]
     assert "--mark-supplementary cannot be combined with --batch" in fails(run(*given_, "-S"))
-    assert "give bams3 merge --markdup-stats" in fails(run(*given_, "-f", tmp_path / "x"))
+    assert "with bams3 merge --markdup-stats" in fails(run(*given_, "-f", tmp_path / "x"))
     assert not begun.exists()
     assert run(*given_).returncode == 0
     assert "this part exists" in fails(run(*given_))
@@ -226,7 +226,7 @@ def test_what_does_not_fit_a_batch_is_refused(tmp_path: Path, crowded: Path) -> 
     assert contents(begun) == contents(tmp_path / "whole")
     markdup(crowded, begun, batch=(1, 2), overwrite=True)
     markdup(crowded, begun, Markdup(remove=True), batch=(2, 2), overwrite=True)
-    with pytest.raises(DatasetError, match="of another source or other options than the plan"):
+    with pytest.raises(DatasetError, match="its source or options are not those of the plan"):
         merge(begun)
     markdup(crowded, begun, Markdup(remove=True), batch=(1, 2), overwrite=True)
     merge(begun)
@@ -239,7 +239,7 @@ def test_numbers_of_duplicates_need_batches(tmp_path: Path, crowded: Path) -> No
     convert(crowded.parent / "x.bam", tmp_path / "d", chunk_size="256K", windows=["three"])
     with pytest.raises(UsageError, match="not begun by bams3 markdup --batch"):
         merge_marked(tmp_path / "d", str(tmp_path / "x"))
-    assert "needs a lone DATASET" in run("merge", "--markdup-stats", "x", "a", "b", "c").stderr
+    assert "is for merge DATASET" in run("merge", "--markdup-stats", "x", "a", "b", "c").stderr
 
 
 def test_the_rules_of_the_page(tmp_path: Path, crowded: Path, commands: dict[str, str]) -> None:

@@ -24,8 +24,8 @@ MAKES = {*shim.CHANGES} - {"write", "sync"}
 _ERROR = re.compile(f"bams3 [a-z-]+: (?!({'|'.join(map(os.strerror, errno.errorcode))})$)")
 """A line that says more than what the system says."""
 _WARNING = re.compile(
-    r"\w.*: (its counts are not compared$|complete, but files of its conversion)|^bams3 map: d.bams3/data/.*chunk: "
-    "|^bams3 repair: note: |: the (new )?dataset does not hold its records as they are$"
+    r"\w.*: (the numbers of records are not compared with it$|complete, but files of its conversion)"
+    "|^bams3 map: d.bams3/data/.*chunk: |^bams3 repair: note: |: the records of the (new )?dataset differ from "
 )
 _REST = re.compile(
     r"(^|/)(\.incomplete-[^/]+|\.bams3-[^/]+\.tmp|\.\w+\.bams3\.(new|old)/.+|\.[^/]+\.txt\.\w+/.*)$|/_parts/"

@@ -48,7 +48,8 @@ def test_records_that_are_no_sites_are_left_out(tmp_path: Path) -> None:
     assert sites.alt.tolist() == [1, 3, 3, 0]
     assert np.nan_to_num(sites.frequency, nan=-1).tolist() == [0.25, -1, -1, 0.75]
     assert notes == [
-        f"{path}: 8 of 12 records are left out: 1 with several ALT, 5 that are no SNV, 2 that share their position"
+        f"{path}: 8 of 12 records are left out: 1 with several ALT alleles, 5 that are not SNVs, "
+        "2 that share a position"
     ]
 
 
@@ -189,8 +190,8 @@ def test_damaged_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str], text
 
 
 MISUSES = [
-    ("--count {dataset}", "--count takes one dataset, and -o a file NAME.counts"),
-    ("--count -o x.counts {dataset} {dataset}", "--count takes one dataset"),
+    ("--count {dataset}", "--count needs one dataset, and -o NAME.counts"),
+    ("--count -o x.counts {dataset} {dataset}", "--count needs one dataset"),
     ("-o {folder}/x {dataset} {folder}/NA12878.counts", "two samples have the name NA12878"),
     ("-o {folder}/none/x {dataset}", "does not exist; create it first"),
     ("-o {folder}/x {folder}/none.counts", "none.counts"),

@@ -173,7 +173,7 @@ def test_layouts(folder: Path, tmp_path: Path, layout: str) -> None:
 
 
 ERRORS = {
-    "--format alleleCounter {0}/a.bams3 {0}/b.bams3": "--format alleleCounter has one sample; run it for each dataset",
+    "--format alleleCounter {0}/a.bams3 {0}/b.bams3": "--format alleleCounter holds one sample; run the",
     "--format tsv -O b {0}/a.bams3": "--format tsv and -O b contradict each other",
     "--format parquet {0}/a.bams3 {0}/a.bams3": "two datasets have the name a",
     "--format CollectAllelicCounts --sites {0}/x.bed {0}/a.bams3": "needs sites with REF and ALT",

@@ -228,6 +228,10 @@ def test_arrays_are_the_table(real: Path, tmp_path: Path) -> None:
     assert len(dataset.alleles([])["position"]) == 0
     with pytest.raises(UsageError, match="unknown contig 'nowhere'"):
         dataset.alleles([("nowhere", 1)])
+    contig, length = dataset.references[0], dataset.lengths[0]
+    assert dataset.alleles([(contig, length - 1)])["depth"].shape == (1,)
+    with pytest.raises(UsageError, match=f"position {length} is past the end of the contig"):
+        dataset.alleles([(contig, length)])
 
 
 def test_only_what_is_needed_is_read(

@@ -198,7 +198,7 @@ def test_chunks_of_a_grown_dataset_alone(tmp_path: Path) -> None:
     assert run("query", "-c", *chunks).stdout == f"{len(PLACES) + 1}\n"
     for chunk in chunks[:2]:
         shutil.copy(chunk, tmp_path)
-    with pytest.raises(UsageError, match="of another dataset"):
+    with pytest.raises(UsageError, match="not from the same dataset"):
         open_reader([tmp_path / chunk.name for chunk in chunks[:2]])
 
 

@@ -11,7 +11,6 @@ import hostile
 import pysam
 import pytest
 from bams3.bridge.virtual_bam import VirtualBam
-from bams3.cli import main
 from bams3.dataset.generations import split_path
 from bams3.dataset.growth import Growth
 from bams3.dataset.manifest import IN_GENERATIONS, VERSION
@@ -26,11 +25,9 @@ from bams3.operations.rewrite import rewrite
 from bams3.operations.verify import verify
 from bams3.storage import open_storage
 from bams3.storage.remote import RemoteStorage
-from forge import rewrite as edit
 from listings import contents
 from merging import CONTIGS, header
 from pages import run, taken_by
-from peers import DATA
 from reader.records import read_sam
 from remote_datasets import printed
 from servers.faults import PASSING, Faults
@@ -41,7 +38,6 @@ RG = hostile.tag("RG", "Z", b"a")
 PLACES = [(0, 7), (0, 262_144), (1, 1), (1, 800_000), (-1, -1)]
 NEW = [(0, 9), (2, 3)]
 TOUCHED = "data/c1/000000000-000262144.chunk"
-INDEX = "_index/chunks.64351b12c4c839df.json.zst"  # of the golden dataset
 BOTH: dict[str, Any] = {"combine_read_groups": True, "combine_programs": True, "workers": 1}
 FAULTS = {"lost": 8, "503": 20, "reset": 20, "cut": 20, "corrupt": 9, "etag": 9, "403": 5, "501": 9}
 """Kinds of faults, and at every how many requests each is made: those that pass are met below the append."""
@@ -67,11 +63,6 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def one(inputs: Path, bucket: str) -> str:
     """The first dataset, in a new bucket."""
     return put(inputs / "one.bams3", f"{bucket}/one.bams3")
-
-
-@pytest.fixture
-def appended(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(DATA / "golden/appended.bams3", tmp_path / "appended.bams3"))
 
 
 def put(folder: Path, uri: str) -> str:
@@ -378,48 +369,3 @@ def test_a_store_without_conditional_writes(
             append(one, [inputs / "two.bam"], **BOTH)
     assert DatasetReader(one).manifest.records == len(PLACES) + 3 * len(NEW)
     assert list(verify(DatasetReader(one))) == []
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"generation": ""},
-        {"generation": "0" * 15},
-        {"generation": "../" + "0" * 13},
-        {"generation": 7},
-        {"generation": None},
-        {"generation": "0" * 16},
-        {"version": 4},
-        {"version": 5},
-    ],
-)
-def test_a_false_manifest(appended: Path, changes: dict[str, Any]) -> None:
-    edit(appended, "_metadata.json", lambda document: document | changes)
-    assert main(["verify", str(appended)]) == 1
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        "data/chr1/000000000-001048576.64351b12c4c839df.chunk",
-        "data/chr1/000000000-001048576.64351b12c4c839d.chunk",
-        "data/chr1/000000000-001048576.64351B12C4C839DF.chunk",
-        "data/chr1/001048576-002097152.64351b12c4c839df.chunk",
-        "data/chr1.64351b12c4c839df/000000000-001048576.chunk",
-        "data/chr1/../chr1/000000000-001048576.64351b12c4c839df.chunk",
-        "data/chr1/000000000-001048576.64351b12c4c839df.53a50e1381e5ef82.chunk",
-        7,
-    ],
-)
-def test_a_false_index(appended: Path, path: object, capfd: pytest.CaptureFixture[str]) -> None:
-    """Of the first chunk, which has no generation."""
-
-    def change(entries: list[Any]) -> None:
-        entries[0][0] = path
-
-    edit(appended, INDEX, change)
-    assert main(["verify", str(appended)]) == 1
-    said = capfd.readouterr().err
-    assert (
-        "missing" if path == "data/chr1/000000000-001048576.64351b12c4c839df.chunk" else "damaged"
-    ) in said

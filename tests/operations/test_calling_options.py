@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 from bams3.errors import UsageError
-from bams3.operations.bcftools import CALL, MPILEUP, Tool, check_contigs, options, refusal
+from bams3.operations.bcftools import CALL, MPILEUP, PLOIDIES, Tool, check_contigs, options, refusal
 from bams3.operations.call import call_jointly
 from bams3.workflow import calling
 from bams3.workflow.errors import ConfigurationError
@@ -71,6 +71,9 @@ REFUSED: dict[str, list[tuple[str, str, str]]] = {
         ("-mv --regions-file x", "--regions-file", TARGETS),
         ("-mv --threads=2", "--threads", "one core"),
         ("-mv x.bcf", "x.bcf", "is not an option"),
+        ("-mv --ploidy GRCh99", "--ploidy GRCh99", "GRCh37, GRCh38, X, Y, 1, 2, or use --ploidy-file"),
+        ("-mv --ploidy=", "--ploidy ", "GRCh37, GRCh38"),
+        ("-mv --ploidy 1?", "--ploidy 1?", "GRCh37, GRCh38"),
     ],
 }  # fmt: skip
 CASES = [(tool, *row) for tool, rows in REFUSED.items() for row in rows]
@@ -137,7 +140,7 @@ def test_options_as_bcftools_gets_them(tool: Tool, text: str, words: list[str], 
         ("", "-m -g 0", "call", "FORMAT/DP"),
         ("", "-v", "call", "-m option"),
         ("", "-mcv", "call", "-c or -m"),
-        ("", "-mv --ploidy GRCh99", "call", "PLOIDY"),
+        *(("", f"-mv --ploidy {name}", "", "") for name in (*PLOIDIES, "grch37")),
     ],
 )
 def test_options_are_tried(mpileup: str, call: str, tool: str, said: str) -> None:

@@ -97,7 +97,7 @@ def test_odd_files(tmp_path: Path, what: str) -> None:
     assert ours("coverage-table", dataset_of(str(bam)), out=tmp_path / "ours") == expected
 
 
-REFUSED = {"-m": "coverage -m -", "-A": "-m -", "--plot-depth": "coverage -D -", "-w 5": "-m -", "-d 2": "with -d 0",
+REFUSED = {"-m": "coverage -m -", "-A": "-m -", "--plot-depth": "coverage -D -", "-w 5": "-m -", "-d 2": "use -d 0",
            "--min-depth 2": "bedcov -d N", "-b x": "one dataset"}  # fmt: skip
 
 

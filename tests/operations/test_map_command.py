@@ -149,7 +149,7 @@ def test_a_command_that_writes_no_file_has_failed(dataset: api.Dataset, tmp_path
     done = run("map", "--output-dir", tmp_path / "a", dataset.uri, "--", line, check=False)
     others = [chunk.path for chunk in dataset.chunks if chunk.contig not in ("chr1", "chr2")]
     told = [
-        line.partition(": the command ended well, but wrote no {output}; ")
+        line.partition(": the command succeeded, but did not write {output}; ")
         for line in done.stderr.splitlines()
     ]
     assert (

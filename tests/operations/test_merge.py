@@ -218,7 +218,8 @@ def test_tags_without_a_line_are_left_out(tmp_path: Path) -> None:
     one = _dataset(tmp_path, "one", [(0, 7)], tags=[hostile.tag("RG", "Z", b"lost"), RG])
     done = run("merge", one, one, tmp_path / "merged")
     assert (
-        "reads with RG:Z:lost, such as r, lose this tag: the header has no @RG line of this ID" in done.stderr
+        "reads with RG:Z:lost, such as r, lose this tag: the header has no @RG line with this ID"
+        in done.stderr
     )
     assert done.returncode == 0
     assert DatasetReader(tmp_path / "merged").manifest.records == 2

@@ -300,7 +300,7 @@ ERRORS = {
     "{d} nowhere": "unknown contig 'nowhere'",
     "-r . {d}": "give one region",
     "-M {d}": "samtools mpileup",
-    "-b x {d}": "run it for each dataset",
+    "-b x {d}": "run the command once for each dataset",
     "none.bams3": "none.bams3",
     "-o {d}/x {d}": "must not contain other files",
 }

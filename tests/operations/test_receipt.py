@@ -103,13 +103,13 @@ def test_no_receipt_if_anything_differs(folder: Path, run: Run) -> None:
 
 
 REFUSED = {
-    "--receipt r.json x.bams3": "give it with --against",
-    "--receipt r.json --against x.bam x.bams3 y.bams3": "a receipt is of one dataset",
+    "--receipt r.json x.bams3": "and --against with the file",
+    "--receipt r.json --against x.bam x.bams3 y.bams3": "--receipt needs one dataset",
     "--receipt x.bam --against x.bam x.bams3": "must not be overwritten",
     "--receipt x.bams3/r.json --against x.bam x.bams3": "must not contain other files",
     "--receipt there --against x.bam x.bams3": "a receipt is never replaced",
     "--receipt nowhere/r.json --against x.bam x.bams3": "the directory nowhere does not exist",
-    "--receipt r.json --against - x.bams3": "not standard input",
+    "--receipt r.json --against - x.bams3": "instead of standard input",
     "--receipt r.json --against pipe x.bams3": "not a regular file",
     "--receipt r.json --against missing x.bams3": "missing",
 }
@@ -188,7 +188,7 @@ def test_damage_is_found_before_the_commit(
 ) -> None:
     damaging(monkeypatch)
     bams3.convert(made / "x.bam", tmp_path / "not.bams3", batch=batch)
-    with pytest.raises(DatasetError, match=r"data/.*read again after it was written"):
+    with pytest.raises(DatasetError, match=r"data/.*when the new chunks were read back"):
         bams3.convert(made / "x.bam", tmp_path / "x.bams3", batch=batch, verify=True)
     with pytest.raises(DatasetError):
         bams3.open(tmp_path / "x.bams3")

@@ -136,7 +136,7 @@ def _forged(dataset: Path, tmp_path: Path) -> None:
 
 
 REFUSED: dict[str, tuple[Callable[[Path, Path], object], str]] = {
-    "a chunk of another dataset": (_of_another, "of another dataset than"),
+    "a chunk of another dataset": (_of_another, "not from the same dataset as"),
     "a missing chunk": (lambda d, _: (d / "data/chr2/000000000-000262144.chunk").unlink(), "restore the missing"),
     "a chunk that was renamed": (_moved, "not on the dataset's grid"),
     "damage": (_damaged, "checksum"),

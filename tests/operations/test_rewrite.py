@@ -301,10 +301,10 @@ def test_a_loss_is_kept(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Non
     caplog.clear()
     words = ["rewrite", "--drop-tags", "OQ", str(tmp_path / "d"), str(tmp_path / "e")]
     assert main(words) == 0
-    assert "tags are dropped (OQ): the new dataset does not hold its records as they" in caplog.text
+    assert "tags are dropped (OQ): the records of the new dataset differ from" in caplog.text
     assert DatasetReader(tmp_path / "e").manifest.lossy == Loss("bin8", ("OQ", "XA"))
     with pytest.raises(
-        UsageError, match="the qualities were changed before, by bin8; convert the original file"
+        UsageError, match="the qualities have already been changed, by bin8; convert the original file"
     ):
         rewrite(tmp_path / "e", tmp_path / "f", qualities="crumble-like")
 

@@ -84,12 +84,12 @@ CASES: dict[str, tuple[Callable[[Path], object], str]] = {
     "a bit of a chunk": (lambda d: flip(d, CHUNK), f"{CHUNK}: {NOT_THAT} {INDEX}; restore it"),
     "another chunk": (
         lambda d: shutil.copy(d / "data/chr2/000000000-000262144.chunk", d / CHUNK),
-        f"{CHUNK}: missing, or of another length; restore it",
+        f"{CHUNK}: missing, or its length is wrong; restore it",
     ),
-    "no chunk": (lambda d: (d / CHUNK).unlink(), f"{CHUNK}: missing, or of another length; restore it"),
+    "no chunk": (lambda d: (d / CHUNK).unlink(), f"{CHUNK}: missing, or its length is wrong; restore it"),
     "a byte more": (
         lambda d: (d / CHUNK).write_bytes((d / CHUNK).read_bytes() + b"\0"),
-        f"{CHUNK}: missing, or of another length; restore it",
+        f"{CHUNK}: missing, or its length is wrong; restore it",
     ),
     "a forged chunk and index": (
         lambda d: signed(d, lambda d: forge.rewrite(d, CHUNK, lambda footer: footer.update(header=""))),
@@ -158,6 +158,6 @@ def test_repair_does_not_vouch_for_another_chunk(dataset: Path) -> None:
     shutil.copytree(dataset, dataset.parent / "other")
     other_quality(dataset.parent / "other")
     shutil.copy(dataset.parent / "other" / CHUNK, dataset / CHUNK)
-    with pytest.raises(DatasetError, match=r"its chunks are not those that _metadata\.json vouches for"):
+    with pytest.raises(DatasetError, match=r"its chunks do not match _metadata\.json"):
         repair(dataset)
     assert (dataset / MANIFEST).read_bytes() == before

@@ -107,7 +107,8 @@ def test_large_datasets_take_more_files(
 
 
 REFUSED = {
-    "-o p -1 x": "-o is short", "-0 x -s x": "each its own", "-o x -s x": "each its own", "-1 none/x": "none/x",
+    "-o p -1 x": "-o is short", "-0 x -s x": "each option a different one", "-o x -s x": "each option a different one",
+    "-1 none/x": "none/x",
     "-1 d.bams3/x": "lies in the dataset", "-L x.bed -1 x.bed": "must not be overwritten", "-T": "expected one",
 }  # fmt: skip
 

@@ -52,7 +52,7 @@ def test_fields(text, fields):
         ('qname =~ "a{2,1}"', 7, "bad pattern"),
         ('qname =~ "{"', 7, "without a repeat count"),
         ('qname =~ "a\\\\"', 7, "ends with a backslash"),
-        ('qname =~ "(.)\\\\1"', 7, "would refer back"),
+        ('qname =~ "(.)\\\\1"', 7, "is a back-reference"),
         ('qname =~ "a\\\\<b"', 7, "elsewhere, write"),
         ('qname =~ "(a\\\\>)b"', 7, "elsewhere, write"),
         ('qname =~ "a{2000}"', 7, "invalid repetition size"),

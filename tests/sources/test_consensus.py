@@ -1,4 +1,4 @@
-"""Qualities of bases that agree with a sure consensus: what the rules say, whatever the blocks and the neighbours."""
+"""Qualities of bases that agree with a clear consensus: what the rules say, whatever the blocks and the neighbours."""
 
 from collections.abc import Sequence
 

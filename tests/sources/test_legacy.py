@@ -179,7 +179,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "half a character": (
         lambda d: (d / "_header.json").write_text('{"SQ": [{"SN": "chr22\\ud800", "LN": 9}]}'),
-        r"'\\ud800', which is no character",
+        r"'\\ud800', which is not a character",
     ),
     "a header that is none": (lambda d: (d / "_header.json").write_text("[]"), "damaged"),
     "no chunks": (

@@ -85,7 +85,7 @@ def test_the_lab_workflow(lab: Path, commands: dict[str, str]):
         (
             "  contigs: reference.fa.fai.*",
             "",
-            "sample S1: aligned/S1.bam is yet to be made; give `contigs` a .fai or a",
+            "sample S1: aligned/S1.bam does not exist yet; set `contigs` to a .fai or a",
         ),
         (
             "  contigs: reference.fa.fai.*",
@@ -95,7 +95,7 @@ def test_the_lab_workflow(lab: Path, commands: dict[str, str]):
         (
             "chunks_per_batch: 2",
             "level: 5",
-            "sample S1: aligned/S1.bam is yet to be made; give `chunks_per_batch` a",
+            "sample S1: aligned/S1.bam does not exist yet; set `chunks_per_batch` to a",
         ),
         (
             "samples: archive.tsv",

@@ -139,7 +139,7 @@ def loci(line: str) -> Callable[[Path], dict[str, Any]]:
         (
             foreign_contigs,
             (),
-            "sample S1: its contigs are not those of `contigs`: it has chr2 (250000 bp) for chr9 (250000 bp)",
+            "sample S1: its contigs are not those of `contigs`: it has chr2 (250000 bp) instead of chr9 (250000 bp)",
         ),
         (
             {"coverage": {}, "cohort": {}},
@@ -152,9 +152,9 @@ def loci(line: str) -> Callable[[Path], dict[str, Any]]:
             "config: cohort: contig '#1': its name cannot be used in a BED file (it starts",
         ),
         ({}, (("S1", "S9.bam"),), "sample S1: S9.bam: no such file"),
-        (pipe_of("S2.bam"), (), "sample S2: S2.bam: not a regular file, and it is read more than once"),
-        (pipe_of("samples.tsv"), (), "samples.tsv: not a regular file, and it is read more than once"),
-        (pipe_of("x.bed"), (), "config: x.bed: not a regular file, and it is read more than once"),
+        (pipe_of("S2.bam"), (), "sample S2: S2.bam: not a regular file, but it is read more than once"),
+        (pipe_of("samples.tsv"), (), "samples.tsv: not a regular file, but it is read more than once"),
+        (pipe_of("x.bed"), (), "config: x.bed: not a regular file, but it is read more than once"),
         (truncate_bam, (), "sample S2: S2.bam, compressed offset 0: the file is truncated within the block"),
         (
             loci("S9\tchr1\t5"),

@@ -188,7 +188,7 @@ NAMED = [
     (f"{ONE}contigs: config\n", "config: not a regular file, "),
     (f"{ONE}process: {{command: a, environment: no.yaml}}\n", "config: process: environment: no.yaml: no such file; "),
     (f"{ONE}process: {{command: a, environment: base}}\n", "config: process: environment: 'base' does not fit: a con"),
-    (f"{ONE}coverage: {{by: no.bed}}\n", "no.bed: no such file; config: coverage: by is windows of so many bp, or"),
+    (f"{ONE}coverage: {{by: no.bed}}\n", "no.bed: no such file; config: coverage: by is a window size in bp, or"),
     (f"{ONE}query: {{bed: no.bed}}\n", "no.bed: no such file; config: query: bed names it"),
     (f"{ONE}query: {{bed: config}}\n", "config: config: not a regular file, "),
     (f"{ONE}query: {{bed: 's3://bucket/no.bed'}}\n", "s3://bucket/no.bed: the store failed (Connection refused)"),

@@ -53,7 +53,7 @@ def read(text: str, reserved: tuple[str, ...] = (), run: Run | None = None) -> d
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ("S1\ta.bam\nS1\tb.bam\n", "s.tsv:3: sample S1: the name is there twice; give each a name of its own"),
+        ("S1\ta.bam\nS1\tb.bam\n", "s.tsv:3: sample S1: another sample has this name, too; rename one of them"),
         ("S1\ta.bam\na/b\tb.bam\n", "s.tsv:3: sample a/b: sample: 'a/b' does not fit: a unique name of letters"),
         (f"{'S' * 201}\ta.bam\n", f"s.tsv:2: sample {'S' * 201}: sample: '{'S' * 201}' does not fit: a unique name"),
         ("S1\ta.bam\nS1.bam\tb.bam\n", "s.tsv:3: sample S1.bam: a file of sample S1 has that name"),
@@ -63,8 +63,8 @@ def read(text: str, reserved: tuple[str, ...] = (), run: Run | None = None) -> d
         ("\ta.bam\n", "s.tsv:2: sample (no name): `sample` is missing; add it"),
         ("S1\ta.bam\tx\t\ty\n", "s.tsv:2: more cells than column names"),
         ("S1\thttps://h/x.bam?X-Amz-Signature=s\n", "s.tsv:2: sample S1: alignments: contains a secret"),
-        ("S1\ta{x}.bam\n", "s.tsv:2: sample S1: a{x}.bam: Snakemake can't have { in the path of a file; rename it"),
-        ("S1\t\t\ta<b>\n", "s.tsv:2: sample S1: a<b>: Snakemake can't have <b> in the path of a file; rename it"),
+        ("S1\ta{x}.bam\n", "s.tsv:2: sample S1: a{x}.bam: Snakemake does not allow { in a path; rename the file"),
+        ("S1\t\t\ta<b>\n", "s.tsv:2: sample S1: a<b>: Snakemake does not allow <b> in a path; rename the file"),
         ("", "s.tsv: no samples; add a line for each"),
         ("S1\ta.bam\nS2\t\t\td.bams3\n", ""),
     ],
@@ -94,13 +94,13 @@ FILES: list[tuple[str, dict[str, str], Run, str]] = [
     (HERE, {"dataset": "e.bams3"}, MODULE, ""),
     (HERE, {"alignments": "b.bam"}, Run(), "sample S1: b.bam: no such file"),
     (HERE, {"alignments": "b.bam"}, MODULE, ""),
-    (HERE, {"alignments": "d.bams3"}, Run(), "sample S1: d.bams3: not a regular file, and it is read more than"),
+    (HERE, {"alignments": "d.bams3"}, Run(), "sample S1: d.bams3: not a regular file, but it is read more than"),
     ("a.bam", {"alignments": "a.bam"}, Run(), "sample S1: no index (a.bam.bai, .csi or .crai); make it with: "),
     ("a.bam", {"alignments": "a.bam"}, MODULE, ""),
     (HERE, {"alignments": "a.bam", "index": "x.bai"}, Run(), "sample S1: no index (x.bai); make it with: "),
     (HERE, {"alignments": "a.bam", "index": "d.bams3"}, Run(), "sample S1: d.bams3: not a regular file"),
     (HERE, {"alignments": "x\x1b[2J.bam"}, Run(), "sample S1: x\\x1b[2J.bam: no such file"),
-    (HERE, {"alignments": "s3://b/x.cram"}, Run(), "sample S1: a CRAM in object storage can't be read by batches"),
+    (HERE, {"alignments": "s3://b/x.cram"}, Run(), "sample S1: a CRAM in object storage can't be read in batches"),
     (HERE, {"alignments": "s3://b/x.bam"}, Run(), ""),
     (f"{HERE} r.fa", {"alignments": "c.cram"}, Run(), ""),
 ]  # fmt: skip
@@ -163,10 +163,10 @@ def test_an_index(
     ("found", "message"),
     [
         (CONTIGS, ""),
-        ([("chr1", 1000), ("chr9", 500)], "it has chr9 (500 bp) for chr2 (500 bp)"),
-        ([("chr1", 999), ("chr2", 500)], "it has chr1 (999 bp) for chr1 (1000 bp)"),
-        (CONTIGS[:1], "it has 1 contigs for 2"),
-        (CONTIGS[::-1], "it has chr2 (500 bp) for chr1 (1000 bp)"),
+        ([("chr1", 1000), ("chr9", 500)], "it has chr9 (500 bp) instead of chr2 (500 bp)"),
+        ([("chr1", 999), ("chr2", 500)], "it has chr1 (999 bp) instead of chr1 (1000 bp)"),
+        (CONTIGS[:1], "it has 1 contigs instead of 2"),
+        (CONTIGS[::-1], "it has chr2 (500 bp) instead of chr1 (1000 bp)"),
     ],
 )
 def test_contigs_of_a_sample(found: list[tuple[str, int]], message: str) -> None:
@@ -187,13 +187,13 @@ MADE = [({"alignments": "a.bam"}, "a.bam"), ({"dataset": "d.bams3"}, "d.bams3/_m
         (
             "x.tsv",
             "sample\talignments\n",
-            "x.tsv: neither a .fai nor a .dict, as `contigs` in the config must be",
+            "x.tsv: neither a .fai nor a .dict; `contigs` in the config must be one of these",
         ),
         ("x.dict", "@SQ\tSN:chr1\n", "x.dict: neither a .fai nor a .dict"),
         (
             "x.fai",
             None,
-            "x.fai: No such file or directory; `contigs` in the config is a .fai, a .dict, or header",
+            "x.fai: No such file or directory; `contigs` in the config must be a .fai, a .dict, or `header`",
         ),
     ],
 )
@@ -214,7 +214,7 @@ def test_contigs_of_all_samples(
 @pytest.mark.parametrize(("files", "missing"), MADE)
 def test_contigs_are_not_those_of_what_is_yet_to_be_made(files: dict[str, str], missing: str) -> None:
     said = error_of(lambda: contigs.read_contigs("header", {"sample": "S1", **files}, "", Places(MODULE)))
-    assert said == f"sample S1: {missing} is yet to be made; give `contigs` a .fai or a .dict"
+    assert said == f"sample S1: {missing} does not exist yet; set `contigs` to a .fai or a .dict"
 
 
 def test_windows_and_kinds_of_indexes() -> None:
@@ -253,7 +253,7 @@ def test_batches_are_sized_by_bytes(tmp_path: Path, size: int, settings: dict[st
 def test_a_sample_that_is_yet_to_be_made_has_no_bytes(files: dict[str, str], missing: str) -> None:
     settings = {"chunks_per_batch": "auto", "gigabytes_per_batch": 1}
     said = error_of(lambda: batches.batches_of({"sample": "S1", **files}, settings, FOUR, Places(MODULE)))
-    assert said == f"sample S1: {missing} is yet to be made; give `chunks_per_batch` a number"
+    assert said == f"sample S1: {missing} does not exist yet; set `chunks_per_batch` to a number"
 
 
 def test_paths_are_written_as_snakemake_writes_them() -> None:
@@ -274,7 +274,10 @@ def test_paths_are_written_as_snakemake_writes_them() -> None:
     [
         ("S1\tchr1\t1000", ""),
         ("S9\tchr1\t5", "loci.tsv:2: sample S9 is not in the sheet; add it there, or remove the line"),
-        ("S1\tchr1\t0", "loci.tsv:2: chr1:0 is not a position of the samples' contigs, from 1"),
+        (
+            "S1\tchr1\t0",
+            "loci.tsv:2: chr1:0 is not a position of a contig of the samples (positions begin at 1)",
+        ),
         ("S1\tchr1\t1001", "loci.tsv:2: chr1:1001 is not a position"),
         ("S1\tchr7\t1", "loci.tsv:2: chr7:1 is not a position"),
         ("S1\tchr7", "loci.tsv:2: chr7: is not a position"),
@@ -351,7 +354,7 @@ def test_the_stage_of_the_cohort() -> None:
     given = (settings, {"regions": 5}, {"regions": "5"}, {})
     assert [cohort.bed_of(regions) for regions in given] == ["x.bed", "", "", ""]
     said = error_of(lambda: cohort.thresholds_of({"thresholds": "1,10,01"}))
-    assert said == "config: cohort: thresholds: 1 is there twice; remove one"
+    assert said == "config: cohort: thresholds: 1 is listed twice; remove one"
     found = cohort.results(settings, with_multiqc=False)
     assert found[0] == "<results>/cohort/samples.tsv"
     assert found[-1] == "<results>/cohort/report.html"

@@ -289,6 +289,6 @@ cdef int keep_read(Arena room, Read *read) except -1:
 cdef no_bases(const Read *read):
     name = (<const char *> read.name)[:read.name_length].decode("utf-8", "surrogateescape")
     return UsageError(
-        f"read {name} at position {read.pos + 1} overlaps its mate, and one of both has no bases; samtools fails here, "
-        "too: give -x to leave overlaps alone"
+        f"read {name} at position {read.pos + 1} overlaps its mate, and one of the two has no "
+        "bases; give -x to leave overlapping mates unchanged (samtools fails here, too)"
     )

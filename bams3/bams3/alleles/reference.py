@@ -59,8 +59,8 @@ class Recalibration:
 
         if tagged := [name for name in group.entry.streams if name.startswith(self._tags)]:
             raise UsageError(
-                f"{group.name}: reads have the tag {tagged[0][4:6]}, so their qualities may be recalculated already; "
-                "give -B to leave them as they are, or pipe the reads to samtools mpileup"
+                f"{group.name}: reads have the tag {tagged[0][4:6]}, so their qualities may have been recalculated; "
+                "give -B to leave them unchanged, or pipe the reads to samtools mpileup"
             )
         around = (
             2 * max(group.l_seq) + max(end - pos for pos, end in zip(group.pos, group.end, strict=True)) + 16
@@ -72,4 +72,4 @@ class Recalibration:
             try:
                 realign(group, mask, bases, start)
             except MemoryError as error:  # a read with a long deletion: the matrix grows with both
-                raise UsageError(f"{group.name}: {error}; give -B to leave qualities as they are") from None
+                raise UsageError(f"{group.name}: {error}; give -B to leave qualities unchanged") from None

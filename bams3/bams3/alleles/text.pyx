@@ -217,8 +217,8 @@ cdef class Maker:
         if total > LONGEST:
             with gil:
                 raise UsageError(
-                    f"{self.contig.decode('utf-8', 'surrogateescape')}:{start + 1}: the line of this position would have "
-                    f"{total} bytes; leave out its reads, with -q, --ff or -d"
+                    f"{self.contig.decode('utf-8', 'surrogateescape')}:{start + 1}: the line of this position would be too "
+                    f"long, {total} bytes; leave out reads with -q, --ff or -d"
                 )
         self.text.reserve(total + SLACK)
         self.write_heads()

@@ -1,4 +1,4 @@
-"""What a dataset and a chunk that is alone have in common: counting, depth, and records as pysam has them."""
+"""What a dataset and a stand-alone chunk have in common: counting, depth, and records as pysam has them."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import closing
@@ -188,7 +188,11 @@ class Alignments:
         else:
             pairs = [(contig, index(position)) for contig, position in sites]
             for contig, position in pairs:
-                self._window(contig, position, None)
+                window = self._window(contig, position, None)
+                if window.start == window.end:
+                    raise UsageError(
+                        f"{contig}: position {position} is past the end of the contig ({window.end} bp)"
+                    )
             blocks = [Sites.of(pairs)] if pairs else []
         with Workers(threads(workers)) as pool:
             return count_arrays(self._reader, blocks, options, min_baseq, pool)

@@ -117,4 +117,4 @@ def _text(data: bytes) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError:
-        raise UsageError(f"{data!r} is not UTF-8, which Parquet needs; write another format") from None
+        raise UsageError(f"{data!r} is not UTF-8, which Parquet needs; choose another format") from None

@@ -1,4 +1,4 @@
-"""Qualities that matter little: those of bases that agree with a sure consensus of the reads at their position.
+"""Qualities that matter little: those of bases that agree with a clear consensus of the reads at their position.
 
 A `Pile` sums up what the reads of one window say, whatever their order. docs/lossy.md, "The rules of crumble-like", has
 the rules. What they decide by does not change with the qualities that are replaced: a second time, nothing changes.
@@ -18,7 +18,7 @@ import array
 from bams3.bam.records import RecordBlock
 
 cdef enum:
-    AGREED = 40  # the quality of bases that agree with a sure consensus
+    AGREED = 40  # the quality of bases that agree with a clear consensus
     MISSING = 255  # a quality that is not there
     LEAST_MAPQ = 10  # of reads whose place is trusted
     SURE = 45  # decibans by which the consensus must be likelier than a heterozygous genotype
@@ -200,7 +200,7 @@ cdef inline bint is_broken(const Column *column) noexcept nogil:
 
 
 cdef inline uint8_t consensus_of(const Column *column) noexcept nogil:
-    """The base of a sure consensus, as SEQ has it, or 0."""
+    """The base of a clear consensus, as SEQ has it, or 0."""
     cdef int k, best = 0
     cdef int64_t sum
     if column.depth * MOST_VOTE < SURE:  # so there are too few votes

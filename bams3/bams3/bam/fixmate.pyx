@@ -125,7 +125,7 @@ cdef class Template:
     cdef int64_t hold(self, int64_t size, const Editable *first) except -1 nogil:
         """Refuse a template of many reads that all get the long CIGAR of one of them."""
         if size + <int64_t> first.tags.size > self.most:
-            refuse(first.record, "too many reads have this name; give each template a name of its own")
+            refuse(first.record, "too many reads have this name; give each template a unique name")
         return size
 
     cdef int put(self, Editable *read, Buffer out) except -1 nogil:
@@ -134,7 +134,7 @@ cdef class Template:
         self.write(read, out)
         if read.edited or (read.cigar_count and read.first[CG] >= 0):
             if check_record(out.data + start, out.size - start, self.references) != NONE:
-                refuse(read.record, "its CIGAR, cut at the end of its reference and joined, does not fit the read")
+                refuse(read.record, "its CIGAR, shortened to end within its reference, does not match the read")
             self.written.size = 0
             append(&self.written, out.data + start, out.size - start)
             out.size = start
@@ -145,7 +145,7 @@ cdef class Template:
     cdef int write(self, const Editable *read, Buffer out) except -1 nogil:
         cdef int64_t query, reference = 0
         if stored_size(read) - 4 > self.longest:
-            refuse(read.record, "with the tags of its mate it has more bytes than a BAM record can have")
+            refuse(read.record, "with the tags of its mate, it is larger than a BAM record can be")
         if read.cigar_count > MOST_OPERATIONS:
             spans(read.cigar, read.cigar_count, &query, &reference)
             if max(reference, <int64_t> record_l_seq(read.record)) > LONGEST_OPERATION:

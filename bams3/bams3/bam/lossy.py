@@ -1,4 +1,4 @@
-"""What a conversion loses if the user asks for it: qualities are replaced, tags and read groups are dropped."""
+"""What a conversion drops or changes if the user asks for it: qualities, tags and read groups."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ BINS = {
 """Bins of qualities: the value that takes the place of each quality from a lowest one on, up to the next bin. `bin8`:
 Illumina's eight levels (0 and 1, of no-calls, stay); `illumina4`: the levels of NovaSeq (RTA3)."""
 CRUMBLE_LIKE = "crumble-like"
-"""Bases that agree with a sure consensus get one quality, others keep theirs; `bams3.bam.consensus` has the rules."""
+"""Bases that agree with a clear consensus get one quality, others keep theirs; `bams3.bam.consensus` has the rules."""
 QUALITIES = (*BINS, CRUMBLE_LIKE)
-"""What may become of qualities."""
+"""Ways to change qualities."""
 MISSING = 255  # a quality that is not there
 _TAG = "[A-Za-z][A-Za-z0-9]"
 
@@ -53,7 +53,7 @@ class Loss(NamedTuple):
         """Raise ValueError unless bins and names exist and may be used."""
         if self.qualities and self.qualities not in QUALITIES:
             raise ValueError(
-                f"no loss of qualities is named {self.qualities!r}; choose {' or '.join(QUALITIES)}"
+                f"unknown way to change qualities: {self.qualities!r}; choose {' or '.join(QUALITIES)}"
             )
         for names in self[1:]:
             if list(names) != sorted(set(names)):
@@ -74,8 +74,8 @@ class Loss(NamedTuple):
             return self
         if self.qualities and earlier.qualities not in ("", self.qualities):
             raise UsageError(
-                f"--qualities {self.qualities}: the qualities were changed before, by {earlier.qualities}; convert the "
-                "original file instead"
+                f"--qualities {self.qualities}: the qualities have already been changed, by {earlier.qualities}; "
+                "convert the original file instead"
             )
         kept = {*self.kept_tags} & {*earlier.kept_tags} or self.kept_tags or earlier.kept_tags
         return Loss(
@@ -124,7 +124,9 @@ class Loss(NamedTuple):
         """In words, for people."""
         parts = [f"qualities are binned ({self.qualities})"] if self.qualities in BINS else []
         if self.qualities == CRUMBLE_LIKE:
-            parts.append(f"qualities of bases that agree with a sure consensus are replaced ({CRUMBLE_LIKE})")
+            parts.append(
+                f"qualities of bases that agree with a clear consensus are replaced ({CRUMBLE_LIKE})"
+            )
         if self.dropped_tags:
             parts.append(f"tags are dropped ({', '.join(self.dropped_tags)})")
         if self.kept_tags:

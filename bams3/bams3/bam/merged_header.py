@@ -62,7 +62,7 @@ class MergedHeader:
     def add(self, header: Header, read_group: bytes | None = None) -> Translation:
         """Take the header of the next input. `read_group`: that its records get.
 
-        Raises SourceError if a line is none that htslib reads.
+        Raises SourceError for a line that htslib does not read.
         """
         lines = _parsed(header.text)
         self._first = self._first or next(iter(lines[b"@HD"]), b"")

@@ -282,7 +282,7 @@ def sums_of(block, int excluded, int required, int mask, bint turned, tags, bint
     turned : bool
         Take reads on the reverse strand as they were sequenced.
     tags : sequence of bytes
-        Names of the tags that are part of the sums, in this order, each of two characters from "0" to "z".
+        Names of the tags that the checksums include, in this order, each of two characters from "0" to "z".
     placed : bool
         Sum positions, CIGARs and mates, too; otherwise these are 1.
 

@@ -86,7 +86,7 @@ def _grants(path: Path) -> dict[str, Grant]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError:
-        raise UsageError(f"{path}: not text in UTF-8") from None
+        raise UsageError(f"{path}: not UTF-8 text; save it as UTF-8") from None
     rows = [(number, line.split("\t")) for number, line in enumerate(lines, 1) if line.strip()]
     if not rows or rows[0][1] != COLUMNS:
         raise UsageError(f"{path}: the first line must be {' '.join(COLUMNS)}, separated by tabs")
@@ -96,8 +96,11 @@ def _grants(path: Path) -> dict[str, Grant]:
             raise UsageError(f"{path}, line {number}: give {len(COLUMNS)} values, separated by tabs")
         user, digest, datasets, regions = row
         if not re.fullmatch("[0-9a-f]{64}", digest):
-            raise UsageError(f"{path}, line {number}: not the SHA-256 of a token, 64 hexadecimal digits")
+            raise UsageError(
+                f"{path}, line {number}: the second value must be the SHA-256 of a token, 64 "
+                "hexadecimal digits"
+            )
         if digest in found:
-            raise UsageError(f"{path}, line {number}: the token stands in another line, too")
+            raise UsageError(f"{path}, line {number}: another line has the same token; keep one of them")
         found[digest] = Grant(user.strip(), tuple(datasets.split()), tuple(regions.split()))
     return found

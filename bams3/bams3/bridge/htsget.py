@@ -119,7 +119,7 @@ def _interval(given: Mapping[str, Any], number: Callable[[Any], int | None]) -> 
             if place is None or not 0 <= place < 1 << 32:
                 raise HtsgetError("InvalidInput", f"{name} is not an unsigned integer of 32 bits")
             if given.get("referenceName", "*") == "*":
-                raise HtsgetError("InvalidInput", f"{name} needs a referenceName that has positions")
+                raise HtsgetError("InvalidInput", f"{name} needs a referenceName other than *")
         places.append(place)
     return Interval(given["referenceName"], *places) if "referenceName" in given else None
 
@@ -131,22 +131,22 @@ def _query(
     names: Collection[str],
 ) -> Query:
     if given.get("format", "BAM").upper() != "BAM":
-        raise HtsgetError("UnsupportedFormat", "the format is BAM")
+        raise HtsgetError("UnsupportedFormat", "only the format BAM is supported")
     if "class" in given:
         if given["class"] != "header":
-            raise HtsgetError("InvalidInput", "the class is header, or is left out")
+            raise HtsgetError("InvalidInput", "class must be header, or be left out")
         if more := set(names) - {"class", "format"}:
-            raise HtsgetError("InvalidInput", f"class=header excludes {min(more)}")
+            raise HtsgetError("InvalidInput", f"class=header cannot be combined with {min(more)}")
         return Query(only_header=True)
     fields = lists.get("fields", FIELDS)
     if unknown := [name for name in fields if name not in FIELDS]:
-        raise HtsgetError("InvalidInput", f"no field {unknown[0]!r}")
+        raise HtsgetError("InvalidInput", f"unknown field {unknown[0]!r}")
     tags, notags = lists.get("tags"), lists.get("notags", [])
     for tag in (*(tags or ()), *notags):
         if not _TAG.fullmatch(tag):
-            raise HtsgetError("InvalidInput", f"no tag {tag!r}")
+            raise HtsgetError("InvalidInput", f"{tag!r} is not the name of a tag")
     if both := set(tags or ()) & set(notags):
-        raise HtsgetError("InvalidInput", f"{min(both)} is in tags and in notags")
+        raise HtsgetError("InvalidInput", f"{min(both)} is in both tags and notags")
     return Query(intervals, Projection(tuple(fields), tags, tuple(notags)))
 
 

@@ -23,7 +23,7 @@ class Access:
             raise HtsgetError("PermissionDenied", "a token is needed: Authorization: Bearer TOKEN")
         found = self._tokens.grant(token.strip()) if scheme.lower() == "bearer" else None
         if found is None:
-            raise HtsgetError("InvalidAuthentication", "the token is not known")
+            raise HtsgetError("InvalidAuthentication", "unknown token")
         request.scope["user"] = found.user
         return found
 
@@ -42,7 +42,9 @@ class Access:
         except KeyError:
             raise HTTPException(404, "no such dataset") from None
         if not grant.is_whole:
-            raise HtsgetError("PermissionDenied", "the token is for some regions, which /reads serves")
+            raise HtsgetError(
+                "PermissionDenied", "the token grants only some regions; request them from /reads"
+            )
         return served
 
     def still(self, request: Request, id: str) -> Grant:

@@ -79,14 +79,14 @@ class Framed:
         names = {name for name, _ in scope.get("headers", ())}
         app: ASGIApp = self._app
         if {b"content-length", b"transfer-encoding"} <= names:
-            app = PlainTextResponse("two lengths of a body\n", 400, {"connection": "close"})
+            app = PlainTextResponse("the request has two lengths of its body\n", 400, {"connection": "close"})
         await app(scope, receive, send)
 
 
 def unreadable(request: Request, error: Exception) -> Response:
     """Answer a request for which reading failed. The reason, which has paths, is for the log only."""
     status = 503 if isinstance(error, OSError) else 500
-    return PlainTextResponse("what was asked for can't be read; the server's log says why\n", status)
+    return PlainTextResponse("the data can't be read; the server's log says why\n", status)
 
 
 class Files:

@@ -69,7 +69,7 @@ class Htsget:
         if request.method == "POST":
             grant = await self._work.do(partial(self._access.grant, request))
             if request.url.query:
-                raise HtsgetError("InvalidInput", "a POST request has no parameters in its URL")
+                raise HtsgetError("InvalidInput", "a POST request must not have parameters in its URL")
             said = await self._work.do(partial(self._ticket_of_body, request, await _body(request), grant))
         else:
             said = await self._work.do(partial(self._ticket_of_url, request))
@@ -118,7 +118,8 @@ class Htsget:
         signed = self._signer.value(request.query_params.get("ticket", ""))
         if signed is None:
             raise HtsgetError(
-                "PermissionDenied", "the URL is not of a ticket, or has expired; get a new ticket"
+                "PermissionDenied",
+                "this URL is not from a ticket, or the ticket has expired; get a new ticket",
             )
         etag, granted, *part = signed
         name = request.path_params["name"]

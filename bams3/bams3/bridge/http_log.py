@@ -57,11 +57,11 @@ class Log:
         except ClientLeftError:
             pass
         except _StalledError:
-            say(f"{what}: cut: the client took nothing for {STALLED:.0f} s")
+            say(f"{what}: closed: the client read nothing for {STALLED:.0f} s")
         except (Bams3Error, OSError) as error:
             say(f"{what}: failed: {message_of(error)}")
         except MemoryError:
-            say(f"{what}: failed: out of memory; use less --memory or fewer --workers")
+            say(f"{what}: failed: out of memory; reduce --memory or --workers")
         except Exception as error:  # a fault of this program
             say(f"{what}: failed: {error!r}")
             traceback.print_exception(error)

@@ -153,7 +153,9 @@ class Library:
         def read(offset: int, length: int) -> bytes:
             data = storage.get_range(path, offset, length)
             if not data or storage.stamp(path) != stamp:
-                raise DatasetError(f"{self._bigwigs}/{path}: it was replaced while it was read; ask again")
+                raise DatasetError(
+                    f"{self._bigwigs}/{path}: it was replaced while it was being read; request it again"
+                )
             return data
 
         size, etag = stamp

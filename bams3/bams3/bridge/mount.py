@@ -41,7 +41,7 @@ def mountpoint(folder: str) -> Iterator[str]:
     if made:
         os.mkdir(folder)
     elif os.listdir(folder):
-        raise UsageError(f"{folder}: not empty; a mount would hide what is in it: give another folder")
+        raise UsageError(f"{folder}: not empty, and a mount would hide its contents; give another folder")
     try:
         yield folder
     finally:
@@ -168,7 +168,7 @@ class _Operations(mfusepy.Operations):
             self._say(shown(message_of(error)))
             raise mfusepy.FuseOSError(errno.EIO) from None
         except MemoryError:
-            self._say("out of memory; use less --memory or fewer --workers")
+            self._say("out of memory; reduce --memory or --workers")
             raise mfusepy.FuseOSError(errno.EIO) from None
 
     def _say(self, line: str) -> None:

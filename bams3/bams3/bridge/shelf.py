@@ -42,7 +42,10 @@ def files(datasets: Sequence[DatasetReader], decoder: Decoder[Decoded]) -> dict[
     for dataset in datasets:
         name = f"{dataset.name}.bam"
         if name in seen:
-            raise UsageError(f"{dataset.uri}: would be {name}, as {seen[name].uri} is; rename one of them")
+            raise UsageError(
+                f"{dataset.uri}: its BAM would have the same name, {name}, as that of "
+                f"{seen[name].uri}; rename one of them"
+            )
         seen[name] = dataset
         bam = _Bam(dataset, decoder)
         kind = index_kind(dataset)
@@ -55,7 +58,7 @@ def datasets_of(sources: Sequence[str]) -> list[DatasetReader]:
     found = open_readers([name for source in sources for name in places_of(source)], prefetch=())
     for dataset in found:
         if not dataset.is_whole:
-            raise UsageError(f"{dataset.uri}: a chunk has no BAM of its own; give its dataset")
+            raise UsageError(f"{dataset.uri}: a single chunk can't be shown as a BAM; give its dataset")
     return found
 
 

@@ -109,7 +109,7 @@ class VirtualBam:
         if kind not in ("bai", "csi"):
             raise UsageError(f"index {kind!r}: give bai or csi")
         if kind == "bai" and index_kind(self._dataset) == "csi":
-            raise UsageError(f"{self._dataset.uri}: too long a contig for a BAI index; use CSI")
+            raise UsageError(f"{self._dataset.uri}: a contig is too long for a BAI index; use CSI")
         counts = self._dataset.manifest.counts.by_reference
         return index_bytes(kind, self._runs(), self._dataset.references, counts)
 

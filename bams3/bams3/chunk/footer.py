@@ -191,7 +191,7 @@ class Footer(NamedTuple):
     @classmethod
     def _dataset_of(cls, document: dict[str, Any], _: int) -> str:
         if not isinstance(document["dataset"], str):
-            raise ValueError("a dataset that is not text")
+            raise ValueError("its dataset is not text")
         return document["dataset"]
 
     @classmethod
@@ -199,7 +199,7 @@ class Footer(NamedTuple):
         check_encodings(document["encodings"])
         groups = list(_row_groups(document.pop("row_groups"), version))
         if document.get("header", "") is None:
-            raise ValueError("a header that is null")
+            raise ValueError("its header is null")
         return cls(row_groups=groups, **document)
 
     def _check_values(self) -> None:

@@ -1,6 +1,6 @@
-"""The SAM header in the footer of a chunk, with which other tools can use the records of a chunk that is alone.
+"""The SAM header in the footer of a chunk: with it, other tools can use the records of a chunk without its dataset.
 
-The whole header is kept if it is small beside the chunk. Otherwise the lines are kept that the chunk's records need:
+The whole header is kept if it is small compared with the chunk. Otherwise, these lines that its records need are kept:
 @HD, the @SQ lines of the contigs that they mention, the @RG lines of their read groups, and the @PG lines of the
 programs in their PG tags with the programs before those. docs/format.md, "Header of a chunk", specifies this.
 """

@@ -267,7 +267,7 @@ class ChunkReader:
         for data, (start, length) in zip(found, ranges, strict=True):
             if len(data) != length:
                 raise FormatError(
-                    f"{self.name}: truncated, or of another dataset: {len(data)} bytes instead of {length} at {start}"
+                    f"{self.name}: truncated, or from another dataset: {len(data)} bytes instead of {length} at {start}"
                 )
         return found
 

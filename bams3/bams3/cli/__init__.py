@@ -20,8 +20,8 @@ COMMANDS = {
     "convert": ("convert", "convert BAM, CRAM or SAM to a dataset, or to a part of it"),
     "merge": ("growing", "merge datasets and BAMs, or the parts of a conversion"),
     "append": ("growing", "append the reads of other inputs to a dataset"),
-    "rewrite": ("rewrite", "write a dataset anew: other windows, level, reads or tags"),
-    "markdup": ("markdup", "mark duplicates of a dataset, as samtools markdup does"),
+    "rewrite": ("rewrite", "write a new dataset with other windows, level, reads or tags"),
+    "markdup": ("markdup", "mark duplicates in a dataset, as samtools markdup does"),
     "repair": ("info", "rebuild a dataset's index, manifest and header from its chunks"),
     "query": ("query", "extract or count reads of regions; write SAM, BAM or CRAM"),
     "count": ("query", "count reads per BED interval in many datasets; print a table"),
@@ -31,13 +31,13 @@ COMMANDS = {
     "coverage-table": ("depth", "print a line per contig, as samtools coverage does"),
     "pileup": ("pileup", "print the bases at each position, as samtools mpileup does"),
     "alleles": ("alleles", "count the bases of reads at known sites, for many datasets"),
-    "relate": ("relate", "tell who is who: kinship, sex and contamination of samples"),
+    "relate": ("relate", "check identities: kinship, sex and contamination of samples"),
     "cost": ("cost", "estimate requests, bytes and price of an operation"),
     "stats": ("info", "print statistics, as samtools flagstat and idxstats do"),
     "checksum": ("checksum", "print checksums of all reads, as samtools checksum does"),
     "to-bam": ("query", "convert a dataset, or regions of it, back to BAM, bit for bit"),
     "fastq": ("fastq", "write reads as FASTQ, mates together, as samtools fastq does"),
-    "mount": ("mount", "show datasets as BAM files to any program, unconverted"),
+    "mount": ("mount", "show datasets as BAM files, without converting them"),
     "serve": ("serve", "serve datasets as BAM files over HTTP, and in a browser"),
     "export": ("export", "export columns of a dataset, or of regions of it, to Parquet"),
     "chunks": ("chunks", "list the chunks of a dataset, or one shard of them"),
@@ -50,7 +50,7 @@ COMMANDS = {
 }
 
 ALIASES = {"view": "query", "query-stream": "query", "mosdepth": "coverage", "mpileup": "pileup"}
-"""Other names of commands that people know."""
+"""Other names for commands, which people know."""
 INSTEAD = {
     "process": "bams3 map NA12878.bams3 -- COMMAND (a chunk may stand for the dataset)",
     "queryparallel": "bams3 count --regions BED NA12878.bams3 NA12891.bams3 (in Python: bams3.query_parallel)",
@@ -61,13 +61,13 @@ INSTEAD = {
     "recompress": "bams3 rewrite --level 9 NA12878.bams3 small.bams3",
     "copy": "bams3 rewrite NA12878.bams3 copy.bams3",
     "upgrade": "bams3 rewrite NA12878.bams3 new.bams3",
-    "index": "bams3 convert in.bam NA12878.bams3 (a dataset has its index)",
+    "index": "bams3 convert in.bam NA12878.bams3 (the dataset includes its index)",
     "ls": "bams3 chunks NA12878.bams3",
     "list": "bams3 chunks NA12878.bams3",
     "cat": "bams3 to-bam NA12878.bams3 -",
     "info": "bams3 stats NA12878.bams3",
 }
-"""What people may look for, and what does it here."""
+"""Commands that people may look for, and what to use here."""
 
 _HELP = """\
 usage: bams3 COMMAND …
@@ -133,7 +133,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not refused and not _signals:
             raise
         return _fail(
-            command, f"the system refuses memory or threads ({error}); use fewer --workers, or allow more"
+            command,
+            f"the system refuses memory or threads ({error}); use fewer --workers, or raise the limit",
         )
     finally:
         warned.command = ""
@@ -198,7 +199,7 @@ def _run(arguments: list[str]) -> int:
 
 def _unknown(command: str) -> str:
     if instead := INSTEAD.get(command) or INSTEAD.get(command.lower().replace("-", "")):
-        return f"{command!r} is not a command; instead: {instead}"
+        return f"{command!r} is not a command; use: {instead}"
     from difflib import get_close_matches
 
     near = get_close_matches(command, [*COMMANDS, *ALIASES], 1)

@@ -29,8 +29,8 @@ def run(command: str, argv: list[str]) -> int:
     options.add_argument("datasets", metavar="DATASET", nargs="+", help="datasets: a sample each")
     options.add_argument(
         "--sites", "-T", "--targets-file", required=True, metavar="FILE",
-        help="the sites: a VCF or BCF (.vcf, .bcf); a BED file (.bed); else lines of contig, position (from 1), and "
-        "optionally REF and ALT; each may be gzipped",
+        help="the sites: a VCF or BCF (.vcf, .bcf); a BED file (.bed); otherwise, a table of contig, position "
+        "(from 1), and optionally REF and ALT; each may be gzipped",
     )  # fmt: skip
     options.add_argument(
         "--format", choices=_FORMATS, metavar="NAME",
@@ -40,15 +40,15 @@ def run(command: str, argv: list[str]) -> int:
     )  # fmt: skip
     options.add_argument(
         "-O", "--output-type", choices="vzbu", dest="output_type",
-        help="the same, by bcftools' letters: VCF (v, z: bgzipped) or BCF (b, u: uncompressed)",
+        help="the same with bcftools' letters: VCF (v; z: bgzipped) or BCF (b; u: uncompressed)",
     )  # fmt: skip
     options.add_argument(
-        "--strands", action="store_true", help="in the table, or in Parquet, count each strand by itself"
+        "--strands", action="store_true", help="count each strand separately (table and Parquet only)"
     )
     add_pileup(options)
     options.add_argument(
         "-Q", "--min-BQ", "--min-baseq", type=int, default=0, metavar="N",
-        help="only bases of quality N or more; 0, the default, reads no qualities, which is faster",
+        help="only bases of quality N or more (default 0: qualities are not read, which is faster)",
     )  # fmt: skip
     options.add_argument(
         "-o", "--output", default="-", metavar="FILE", help="output file (default: standard output)"

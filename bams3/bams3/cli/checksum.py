@@ -12,7 +12,7 @@ _EXAMPLE = """\
   bams3 checksum NA12878.bams3
   bams3 checksum -q -PCM NA12878.bams3 NA12878.bam
   bams3 checksum -a -o NA12878.chk NA12878.bams3
-output: that of samtools checksum: for all reads, and for each read group, their number and their sums"""
+output: as samtools checksum prints it: the number of reads and their checksums, in total and for each read group"""
 
 
 def run(command: str, argv: list[str]) -> int:
@@ -81,18 +81,18 @@ def _options() -> argparse.ArgumentParser:
     )
     value(
         "-b", "--flag-mask", type=flag_bits, default=0xC1, metavar="FLAG",
-        help="FLAG bits that are part of the sums (default: PAIRED,READ1,READ2)",
+        help="FLAG bits that the checksums include (default: PAIRED,READ1,READ2)",
     )  # fmt: skip
-    switch("-c", "--no-rev-comp", help="take reads on the reverse strand as they are stored")
+    switch("-c", "--no-rev-comp", help="do not reverse and complement reads on the reverse strand")
     value(
         "-t", "--tags", default="BC,FI,QT,RT,TC", metavar="TAG,…",
-        help="tags that are part of the sums (default: BC,FI,QT,RT,TC); *,TAG,…: all but these",
+        help="tags that the checksums include (default: BC,FI,QT,RT,TC); *,TAG,…: all but these",
     )  # fmt: skip
-    switch("-P", "--check-pos", help="print a sum of positions, too")
-    switch("-C", "--check-cigar", help="print a sum of mapping qualities and CIGARs, too")
-    switch("-M", "--check-mate", help="print a sum of mates' positions and template lengths, too")
-    switch("-q", "--show-qc", help="print lines for reads that passed and that failed QC, too")
-    switch("-v", "--verbose", help="print lines that count 0 reads, too")
+    switch("-P", "--check-pos", help="also print a checksum of positions")
+    switch("-C", "--check-cigar", help="also print a checksum of mapping qualities and CIGARs")
+    switch("-M", "--check-mate", help="also print a checksum of mates' positions and template lengths")
+    switch("-q", "--show-qc", help="also print lines for reads that passed and that failed QC")
+    switch("-v", "--verbose", help="also print lines that count 0 reads")
     switch("-T", "--tabs", help="separate columns by tabs")
     switch("-B", "--bamseqchksum", help="print in the format of bamseqchksum")
     options.add_argument(
@@ -106,22 +106,26 @@ def _options() -> argparse.ArgumentParser:
 
 def _add_passed(options: Any, value: Any, switch: Any) -> None:
     """Add the options with which samtools has to see the reads, or files, in their order."""
-    switch("-O", "--in-order", help="make sums that depend on the order; samtools makes them, from all reads")
+    switch(
+        "-O",
+        "--in-order",
+        help="make checksums that depend on the order of the reads (samtools computes them from all reads)",
+    )
     value(
         "-z",
         "--sanitize",
         default=None,
         metavar="WHAT,…",
-        help="repair contradictions first, as samtools does",
+        help="correct inconsistent fields first, as samtools does",
     )
     switch(
         "-a",
         "--all",
         action=_All,
-        help="sum everything: -PCMOc -b 0xfff -f0 -F0 -z all,cigarx -t '*,cF,MD,NM'",
+        help="include everything: -PCMOc -b 0xfff -f0 -F0 -z all,cigarx -t '*,cF,MD,NM'",
     )
     switch("-m", "--merge", help="add up the outputs of checksum -o that are given as SOURCE")
-    first = "let samtools take the first reads: bams3 query -u DATASET | samtools checksum -N N -"
+    first = "samtools can take the first reads: bams3 query -u DATASET | samtools checksum -N N -"
     explain(options, {"-N": first, "--count": first})
 
 

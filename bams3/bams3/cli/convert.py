@@ -4,6 +4,7 @@ import sys
 from argparse import ArgumentParser
 from typing import Any
 
+from bams3.bam.lossy import QUALITIES
 from bams3.cli.markdup import add_markdup, wanted_markdup
 from bams3.cli.options import (
     Options,
@@ -73,7 +74,7 @@ def _convert_options() -> ArgumentParser:
     add_hash_paths(options)
     options.add_argument(
         "--verify", action="store_true",
-        help="read what was written again before it counts as a dataset, and compare it with the records of IN",
+        help="read the new chunks back, and compare them with the records of IN, before the dataset is complete",
     )  # fmt: skip
     source = options.add_argument_group("input")
     source.add_argument("-T", "--reference", metavar="FASTA", help="reference of a CRAM input")
@@ -82,14 +83,14 @@ def _convert_options() -> ArgumentParser:
     )
     source.add_argument(
         "--allow-truncated", action="store_true",
-        help="accept a file without an end-of-file marker as it is; bams3 stats reports the dataset as truncated",
+        help="accept a file without an end-of-file marker; bams3 stats reports the dataset as truncated",
     )  # fmt: skip
-    _add_sort(options.add_argument_group("reads in another order (docs/from-the-aligner.md)"))
+    _add_sort(options.add_argument_group("unsorted input (docs/from-the-aligner.md)"))
     add_markdup(options)
     add_existing(
         options.add_argument_group("a dataset that exists already"),
-        "replace it: in object storage at once, on a file system when the new one is complete, so both need space; "
-        "with --batch or --window, convert that part again",
+        "replace it. A file system needs space for both, since the old one is removed when the new one is complete; in "
+        "object storage, it is removed first. With --batch or --window, convert that part again",
         "continue an interrupted conversion",
     )
     _add_parts(options.add_argument_group("a part of the dataset (finish with bams3 merge)"))
@@ -114,7 +115,7 @@ def _add_sort(options: Options) -> None:
     )
     options.add_argument(
         "--fixmate", action="store_true",
-        help="with --sort, for the output of an aligner: fill in the fields on mates, as samtools fixmate -m does",
+        help="with --sort, for the output of an aligner: fill in mate fields, as samtools fixmate -m does",
     )  # fmt: skip
     options.add_argument(
         "--memory", metavar="SIZE",
@@ -129,12 +130,14 @@ def _add_sort(options: Options) -> None:
 
 def add_lossy(options: ArgumentParser) -> Any:
     """Add the options that change records; return their group."""
-    lossy = options.add_argument_group("lossy conversion (the dataset says so; the default keeps every byte)")
+    lossy = options.add_argument_group(
+        "lossy conversion (recorded in the dataset; by default, every byte is kept)"
+    )
     lossy.add_argument(
-        "--qualities", choices=("bin8", "illumina4", "crumble-like"), metavar="HOW",
+        "--qualities", choices=QUALITIES, metavar="HOW",
         help="replace each quality by the value of its bin: bin8 (Illumina's eight: 6 15 22 27 33 37 40; 0 and 1 "
-        "stay) or illumina4 (those of NovaSeq: 2 12 23 37); or only those of bases that agree with a sure consensus of "
-        "the reads, by 40: crumble-like (docs/lossy.md)",
+        "stay) or illumina4 (those of NovaSeq: 2 12 23 37); crumble-like: replace by 40 only the qualities of bases "
+        "that agree with a clear consensus of the reads (docs/lossy.md)",
     )  # fmt: skip
     lossy.add_argument(
         "--drop-tags", type=lambda text: text.split(","), default=[], metavar="TAG[,TAG...]",

@@ -24,7 +24,7 @@ _TABLE_EXAMPLE = """\
 output: that of samtools coverage: contig, start and end (from 1), number of reads, covered positions and their
 percentage, mean depth, mean quality of bases, mean mapping quality"""
 
-_HISTOGRAM = "it prints the table; for a histogram: bams3 query -u DATASET | samtools coverage -m -"
+_HISTOGRAM = "only the table is printed; for a histogram: bams3 query -u DATASET | samtools coverage -m -"
 
 
 def run(command: str, argv: list[str]) -> int:
@@ -47,7 +47,7 @@ def _depth(argv: list[str]) -> int:
         dest="all_positions",
         action="count",
         default=0,
-        help="print positions of depth 0, too; -aa: also those of contigs without reads",
+        help="also print positions of depth 0; -aa: also those of contigs without reads",
     )
     options.add_argument(
         "-b", dest="bed", metavar="BED", help="print only positions in the intervals of a BED file"
@@ -60,7 +60,7 @@ def _depth(argv: list[str]) -> int:
         help="count only reads of N bases or more, without soft clips",
     )  # fmt: skip
     options.add_argument(
-        "-J", dest="deletions", action="store_true", help="count reads at their deletions, too"
+        "-J", dest="deletions", action="store_true", help="also count reads at their deletions"
     )
     options.add_argument("-s", dest="once", action="store_true", help="count overlapping mates once")
     _add_flags(options)
@@ -69,7 +69,7 @@ def _depth(argv: list[str]) -> int:
     options.add_argument("-H", dest="header", action="store_true", help="print a line with names of columns")
     _add_output(options)
     options.add_argument("-d", "-m", dest="ignored", metavar="N", help=argparse.SUPPRESS)  # as in samtools
-    explain(options, {"-X": "a dataset has its index; leave it out"})
+    explain(options, {"-X": "a dataset includes its index; leave this option out"})
     add_workers(options)
     add_help(options)
     _printed_depth(options.parse_args(argv))
@@ -85,7 +85,7 @@ def _add_flags(options: argparse.ArgumentParser) -> None:
         action=_Exclude,
         type=flag_bits,
         metavar="FLAG",
-        help="leave out reads with any of these FLAG bits, too (by default: UNMAP, SECONDARY, QCFAIL, DUP)",
+        help="also leave out reads with any of these FLAG bits (by default: UNMAP, SECONDARY, QCFAIL, DUP)",
     )
     options.add_argument(
         "-g",
@@ -151,15 +151,15 @@ def _bedcov(argv: list[str]) -> int:
     )
     options.add_argument(
         "-d", dest="min_depth", type=int, metavar="N",
-        help="print the number of positions of depth N or more, too; reads do not count at deletions and skips then",
+        help="also print the number of positions of depth N or more; -j is then in effect",
     )  # fmt: skip
-    options.add_argument("-c", dest="reads", action="store_true", help="print the number of reads, too")
+    options.add_argument("-c", dest="reads", action="store_true", help="also print the number of reads")
     options.add_argument("-H", dest="header", action="store_true", help="print a line with names of columns")
     _add_output(options)
     explain(
         options,
         {
-            "-X": "a dataset has its index; leave it out",
+            "-X": "a dataset includes its index; leave this option out",
             "--max-depth": "all reads count; filter them with -Q, -g and -G",
         },
     )
@@ -199,7 +199,8 @@ def _table(argv: list[str]) -> int:
     add_pileup_flags(options)
     options.add_argument(
         "-d", "--depth", type=int, default=1_000_000, metavar="N",
-        help="fail where samtools would leave out reads, past N at a position; 0: never (default 1000000)",
+        help="fail if more than N reads may lie at a position, where samtools would leave out some; 0: no limit "
+        "(default 1000000)",
     )  # fmt: skip
     options.add_argument(
         "-H", "--no-header", action="store_true", help="do not print the names of the columns"
@@ -207,7 +208,7 @@ def _table(argv: list[str]) -> int:
     _add_output(options)
     explain(options, dict.fromkeys(("-m", "--histogram", "-A", "--ascii", "-w", "--n-bins"), _HISTOGRAM))
     explain(options, dict.fromkeys(("-D", "--plot-depth"), _HISTOGRAM.replace("-m", "-D")))
-    explain(options, dict.fromkeys(("-b", "--bam-list"), "give one dataset, or run it for each"))
+    explain(options, dict.fromkeys(("-b", "--bam-list"), "give one dataset; run the command once for each"))
     explain(options, {"--min-depth": "for positions of depth N or more, see bams3 bedcov -d N"})
     add_workers(options)
     add_help(options)

@@ -21,7 +21,7 @@ _FILES = {
     "-s": "reads whose mates are not among the reads; then only pairs go to -1, -2 and -o",
 }
 _PASSED = {
-    "-n": "leave names as they are: no /1 and /2",
+    "-n": "leave names unchanged: no /1 and /2",
     "-N": "always add /1 or /2 to the name",
     "-O": "qualities of the OQ tag, where there is one",
     "-t": "append the tags RG, BC and QT to the name line",
@@ -35,7 +35,7 @@ def run(command: str, argv: list[str]) -> int:
     options = parser(
         "fastq",
         "Write the reads of a dataset, or those that overlap regions, as FASTQ, with samtools fastq's options. Mates\n"
-        "come together. Without -1, -2, -0 and -o, everything goes to standard output.",
+        "are written together. Without -1, -2, -0 and -o, everything goes to standard output.",
         _EXAMPLE,
     )
     options.add_argument("dataset", metavar="DATASET", help="a dataset, or chunks of one")
@@ -110,5 +110,5 @@ def _files_of(args: Any) -> dict[str, str]:
     own = [file for name, file in files.items() if file not in ("-", "/dev/null") and name in ("-0", "-s")]
     pairs = {files.get("-1"), files.get("-2")}
     if len(set(own)) < len(own) or pairs.intersection(own):
-        raise UsageError("the same FILE for -0 or -s and another option; give each its own")
+        raise UsageError("-0 or -s has the same FILE as another option; give each option a different one")
     return files

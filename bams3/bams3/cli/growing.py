@@ -33,18 +33,18 @@ def run(command: str, argv: list[str]) -> int:
 def _merge(argv: list[str]) -> int:
     options = parser(
         "merge",
-        "Merge inputs to a dataset, as samtools merge does, or complete one that was converted in parts.",
+        "Merge inputs into a dataset, as samtools merge does, or complete one that was converted in parts.",
         _MERGE_EXAMPLE,
     )
     options.usage = "bams3 merge [OPTION...] IN... OUT\n       bams3 merge DATASET"
     options.add_argument(
         "paths", metavar="IN... OUT", nargs="+",
-        help="datasets, BAM, CRAM, SAM, each sorted; the new dataset",
+        help="sorted datasets, BAM, CRAM or SAM files; last, the new dataset",
     )  # fmt: skip
     _add_ids(options)
     options.add_argument(
         "-r", dest="read_group_of_file", action="store_true",
-        help="give all reads the read group named as their file",
+        help="set the read group of all reads to the name of their file",
     )  # fmt: skip
     options.add_argument(
         "--chunk-size",
@@ -61,7 +61,7 @@ def _merge(argv: list[str]) -> int:
     options.add_argument("-T", "--reference", metavar="FASTA", help="reference of CRAM inputs")
     options.add_argument(
         "--markdup-stats", metavar="FILE",
-        help="after bams3 markdup --batch: write how many duplicates of which kind there are (.json: as JSON)",
+        help="after bams3 markdup --batch: write the numbers of duplicates of each kind (.json: as JSON)",
     )  # fmt: skip
     add_help(options)
     args = options.parse_args(argv)
@@ -70,13 +70,13 @@ def _merge(argv: list[str]) -> int:
         without = options.parse_args(["--", *args.paths])
         if any(getattr(args, name) != getattr(without, name) for name in _OF_INPUTS):
             options.error(
-                "with a lone DATASET, merge completes its parts, runs in one thread and has no options but "
-                "--markdup-stats; leave the others out, or give IN... OUT"
+                "merge DATASET completes its parts in one thread, and takes no option but --markdup-stats; leave the "
+                "others out, or give IN... OUT"
             )
         _complete(args.paths[0], args.markdup_stats, argv)
         return 0
     if args.markdup_stats:
-        options.error("--markdup-stats needs a lone DATASET, which bams3 markdup --batch has written")
+        options.error("--markdup-stats is for merge DATASET, after bams3 markdup --batch; leave it out")
     from bams3.buffer import keep_freed_memory
     from bams3.operations.merge import merge_inputs
 
@@ -135,10 +135,10 @@ def _append(argv: list[str]) -> int:
 def _add_ids(options: ArgumentParser) -> None:
     options.add_argument(
         "-c", dest="combine_read_groups", action="store_true",
-        help="combine @RG lines of one ID; without it, IDs change",
+        help="combine @RG lines with the same ID, instead of changing their IDs",
     )  # fmt: skip
     options.add_argument(
-        "-p", dest="combine_programs", action="store_true", help="combine @PG lines of one ID"
+        "-p", dest="combine_programs", action="store_true", help="combine @PG lines with the same ID"
     )
     options.add_argument(
         "-s",

@@ -104,15 +104,15 @@ def _verify(argv: list[str]) -> int:
     options.add_argument(
         "--receipt",
         metavar="FILE",
-        help="after the comparison, write a receipt to FILE, and print it in one line: JSON with the checksums of "
-        "both, which proves that the dataset can replace the file",
+        help="after the comparison, write a receipt to FILE (JSON with the checksums of both, which proves that the "
+        "dataset can replace the file), and print a summary of it",
     )
     options.add_argument("-T", "--reference", metavar="FASTA", help="reference of a CRAM given to --against")
     options.add_argument(
         "--strict",
         action="store_true",
-        help="compare every file with its SHA-256 too, and fail if one has none, or if the manifest does not name a "
-        "file: what a signed manifest vouches for (docs/trust.md)",
+        help="also compare every file with its SHA-256; fail if a file has none, or if the manifest does not name it. "
+        "With a signed manifest, this detects any forgery (docs/trust.md)",
     )
     add_workers(options)
     add_help(options)
@@ -122,9 +122,7 @@ def _verify(argv: list[str]) -> int:
 
     datasets = open_readers(args.datasets)
     if args.receipt and not (args.against and len(datasets) == 1):
-        raise UsageError(
-            "--receipt: a receipt is of one dataset and of the file it replaces; give it with --against"
-        )
+        raise UsageError("--receipt needs one dataset, and --against with the file that it replaces")
     return max([_verified(dataset, args) for dataset in datasets])
 
 
@@ -170,7 +168,9 @@ def _repair(argv: list[str]) -> int:
     )
     options.add_argument("dataset", metavar="DATASET", help="the directory that holds data/, or its URI")
     options.add_argument(
-        "--header", metavar="BAM", help="take the header from the source; chunks may not have all of it"
+        "--header",
+        metavar="BAM",
+        help="take the header from the original file, since chunks may have only a part of it",
     )
     add_workers(options)
     add_help(options)

@@ -18,15 +18,17 @@ _EXAMPLE = """\
 
 _INSTEAD = {
     "-T": "use --tmp-dir, which names a folder",
-    "--move-umi-to-tag": "names stay as they are; give samtools markdup a BAM, and convert that",
+    "--move-umi-to-tag": "names are not changed; run samtools markdup on a BAM, and convert the result",
 }
 
 
 def run(command: str, argv: list[str]) -> int:
     """Run the command; returns the exit code."""
-    options = parser(command, "Mark duplicates of a dataset, in a new one.", _EXAMPLE)
+    options = parser(command, "Mark the duplicates in a dataset, and write a new dataset.", _EXAMPLE)
     options.add_argument(
-        "source", metavar="DATASET", help="its reads have been through fixmate (convert --fixmate)"
+        "source",
+        metavar="DATASET",
+        help="a dataset whose reads have been through fixmate (convert --fixmate)",
     )
     options.add_argument("dataset", metavar="OUT", help="the dataset to write, at another path or URI")
     options.add_argument(
@@ -35,7 +37,7 @@ def run(command: str, argv: list[str]) -> int:
     )  # fmt: skip
     add_workers(options)
     options.add_argument(
-        "--verify", action="store_true", help="read what was written again before it counts as a dataset"
+        "--verify", action="store_true", help="read the new chunks back before the dataset is complete"
     )
     options.add_argument(
         "--overwrite", action="store_true",
@@ -49,9 +51,9 @@ def run(command: str, argv: list[str]) -> int:
         help="with -S: the folder for a temporary file (default: $TMPDIR, or /tmp)",
     )
     duplicates.add_argument(
-        "-s", dest="stats", action="store_true", help="write the numbers of -f to standard error"
+        "-s", dest="stats", action="store_true", help="write the statistics of -f to standard error"
     )
-    duplicates.add_argument("--json", action="store_true", help="write these numbers as JSON")
+    duplicates.add_argument("--json", action="store_true", help="write the statistics as JSON")
     explain(options, _INSTEAD)
     add_help(options)
     args = options.parse_args(argv)
@@ -76,7 +78,7 @@ def add_markdup(options: ArgumentParser) -> None:
     group = options.add_argument_group("duplicates (docs/from-the-aligner.md)")
     group.add_argument(
         "--markdup", action="store_true",
-        help="mark duplicates, as samtools markdup does; with --fixmate, or if IN has been through it",
+        help="mark duplicates, as samtools markdup does; needs --fixmate, or an IN that has been through fixmate",
     )  # fmt: skip
     _add_options(group)
 
@@ -87,13 +89,13 @@ _SWITCHES = (
     (
         "-S",
         "--mark-supplementary",
-        "mark other alignments of a duplicate, and its unmapped mate, too; this keeps all reads on disk until the end",
+        "also mark other alignments of a duplicate, and its unmapped mate; all reads are kept on disk until the end",
     ),
-    ("", "--include-fails", "compare reads that failed quality checks, too"),
+    ("", "--include-fails", "also compare reads that failed quality checks"),
     ("", "--use-read-groups", "duplicates must be of the same read group"),
     ("", "--no-multi-dup", "do not compare the duplicates of a read with each other"),
     ("-t", "--duplicate-of", "write to the tag do the name of the read that a read duplicates"),
-    ("", "--duplicate-count", "write to the tag dc how many reads a read stands for"),
+    ("", "--duplicate-count", "write to the tag dc how many reads a read represents"),
 )
 _VALUES: tuple[tuple[str, str, dict[str, Any], str], ...] = (
     ("-m", "--markdup-mode", {"choices": ("t", "s"), "metavar": "t|s"},

@@ -17,8 +17,8 @@ def run(command: str, argv: list[str]) -> int:
     """Run the command; returns the exit code."""
     options = parser(
         command,
-        "Show datasets as BAM files with an index, read-only, in a folder: to COMMAND while it runs, or, without one,\n"
-        "to every program until Ctrl-C or umount. Nothing is converted; only what is read is decoded.",
+        "Show datasets in a folder as read-only BAM files with an index, while COMMAND runs or, without a command,\n"
+        "until Ctrl-C or umount. Nothing is converted; only what is read is decoded.",
         _EXAMPLE,
     )
     options.usage = "bams3 mount [OPTION …] SOURCE … MOUNTPOINT [-- COMMAND [ARGUMENT …]]"

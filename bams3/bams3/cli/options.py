@@ -25,17 +25,17 @@ def parser(command: str, description: str, example: str) -> argparse.ArgumentPar
 argparse._ = str  # type: ignore[attr-defined]
 """In place of gettext, which would look for translations, and import locale for that, in every run."""
 
-_ONE_THREAD = "this command runs in one thread; leave it out"
+_ONE_THREAD = "this command runs in one thread; leave this option out"
 INSTEAD = {
-    "--s3-select": "bams3 reads only the columns that it needs, without S3 Select; leave it out",
-    "--chunk": "give the chunk, a path or a URI, in place of the dataset",
+    "--s3-select": "bams3 reads only the columns that it needs, without S3 Select; leave this option out",
+    "--chunk": "give the chunk (a path or a URI) instead of the dataset",
     "--parallel": _ONE_THREAD,
     "--workers": _ONE_THREAD,
     "--region": "give regions after the dataset: DATASET chr20:1M-2M",
     "--output-format": "use -O, such as -O bam",
-    "--d4": "in place of a D4 file, --bigwig FILE writes a bigWig file",
+    "--d4": "D4 is not supported; --bigwig FILE writes a bigWig file",
 }
-"""Options that people may look for, and what does it here."""
+"""Options that people may look for, and what to use here."""
 
 
 _ARRAY_INDEX = "AWS_BATCH_JOB_ARRAY_INDEX"
@@ -251,14 +251,14 @@ def add_decoding(arguments: argparse.ArgumentParser, default: str) -> None:
     workers."""
     arguments.add_argument(
         "--memory", type=_mebibytes, metavar="MIB",
-        help=f"MiB of decoded records to keep for those who read them again (default: {default})",
+        help=f"MiB of decoded records to keep in memory for later reads (default: {default})",
     )  # fmt: skip
     add_workers(arguments)
 
 
 def decode_for_long() -> None:
     """Prepare such a process: freed memory is kept for the next row group. But Python looks for cycles as often as it
-    does by itself: an answer that a client gives up is one, and holds what was not sent."""
+    does by itself: an answer that a client no longer reads is one, and holds what was not sent."""
     import gc
 
     from bams3.buffer import keep_freed_memory

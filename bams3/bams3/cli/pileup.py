@@ -13,15 +13,15 @@ _EXAMPLE = """\
 output: that of samtools mpileup: contig, position (from 1), base of the reference, depth, bases, qualities"""
 
 _EXPLAINED = {
-    "-X": "a dataset has its index; leave it out",
-    "-b": "run it for each dataset",
+    "-X": "a dataset includes its index; leave this option out",
+    "-b": "run the command once for each dataset",
     **dict.fromkeys(
         (
             "-6", "--illumina1.3+", "-C", "--adjust-MQ", "-G", "--exclude-RG", "-M", "--output-mods",
             "--output-QNAME", "--output-extra", "--output-BP-5", "--output-sep", "--output-empty",
             "--no-output-ins", "--no-output-ins-mods", "--no-output-del", "--no-output-ends",
         ),
-        "give the reads to samtools: bams3 query -u DATASET REGION | samtools mpileup … -",
+        "use samtools: bams3 query -u DATASET REGION | samtools mpileup … -",
     ),
 }  # fmt: skip
 
@@ -52,10 +52,10 @@ def _options(command: str) -> ArgumentParser:
     add_pileup(reads)
     reads.add_argument(
         "-d", "--max-depth", type=int, default=8000, metavar="N",
-        help="leave out reads where N others lie at their start; 0: no limit (default 8000)",
+        help="leave out a read if N others lie at its start; 0: no limit (default 8000)",
     )  # fmt: skip
     reads.add_argument(
-        "-R", "--ignore-RG", action="store_true", help="accepted, and ignored: no read group matters"
+        "-R", "--ignore-RG", action="store_true", help="accepted, and ignored: read groups make no difference"
     )
     _add_output(options.add_argument_group("output"))
     explain(options, _EXPLAINED)
@@ -70,7 +70,7 @@ def _add_qualities(options: Options) -> None:
         help="print bases of the reference, and . or , for bases equal to them; lower qualities by BAQ",
     )  # fmt: skip
     options.add_argument(
-        "-B", "--no-BAQ", dest="no_baq", action="store_true", help="leave base qualities as they are"
+        "-B", "--no-BAQ", dest="no_baq", action="store_true", help="leave base qualities unchanged"
     )
     options.add_argument(
         "-E", "--redo-BAQ", dest="redo_baq", action="store_true",
@@ -84,11 +84,11 @@ def _add_qualities(options: Options) -> None:
 def _add_output(options: Options) -> None:
     options.add_argument(
         "-a", dest="all_positions", action="count", default=0,
-        help="print positions without reads, too; -aa: also those of contigs without reads",
+        help="also print positions without reads; -aa: also those of contigs without reads",
     )  # fmt: skip
-    options.add_argument("-s", "--output-MQ", action="store_true", help="print mapping qualities, too")
+    options.add_argument("-s", "--output-MQ", action="store_true", help="also print mapping qualities")
     options.add_argument(
-        "-O", "--output-BP", action="store_true", help="print the place of each base in its read, too"
+        "-O", "--output-BP", action="store_true", help="also print the position of each base in its read"
     )
     options.add_argument(
         "--reverse-del", action="store_true", help="mark deletions of reads on the reverse strand with #, not *"

@@ -88,7 +88,7 @@ def add_pileup(arguments: Options) -> None:
     )
     arguments.add_argument(
         "-x", "--ignore-overlaps", "--ignore-overlaps-removal", "--disable-overlap-removal", dest="keep_overlaps",
-        action="store_true", help="leave the qualities of overlapping mates as they are, so that both count",
+        action="store_true", help="leave the qualities of overlapping mates unchanged, so that both count",
     )  # fmt: skip
 
 

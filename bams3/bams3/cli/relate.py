@@ -20,30 +20,30 @@ def run(command: str, argv: list[str]) -> int:
     """Run the command; returns the exit code."""
     options = parser(
         command,
-        "Tell who is who: kinship of all pairs of samples, their sex and contamination, at common sites.",
+        "Check who is who: the kinship of all pairs of samples, and their sex and contamination, from common sites.",
         _EXAMPLE,
     )
     options.add_argument(
         "samples",
         metavar="DATASET|COUNTS",
         nargs="+",
-        help="datasets, or files that --count has made (.counts)",
+        help="datasets, or files that --count has written (.counts)",
     )
     options.add_argument(
         "--sites", "-s", required=True, metavar="VCF",
-        help="VCF (may be gzipped) or BCF of common SNVs with one ALT, some thousand; INFO/AF, if there, tells of "
-        "contamination",
+        help="VCF (may be gzipped) or BCF of a few thousand common SNVs with one ALT; contamination is estimated if "
+        "they have INFO/AF",
     )  # fmt: skip
     options.add_argument(
         "--samples", dest="sheet", metavar="SHEET",
-        help="table of what is expected, with the columns sample, and subject, sex, father, mother",
+        help="table of what is expected: the column sample, and any of subject, sex, father, mother",
     )  # fmt: skip
     options.add_argument(
         "-o", "--output", metavar="PREFIX", help="prefix of the names of the tables (default: relate)"
     )
     options.add_argument(
         "--count", action="store_true",
-        help="count one dataset, and write the counts to the file that -o names (.counts)",
+        help="count one dataset, and write the counts to the file given by -o (.counts)",
     )  # fmt: skip
     options.add_argument(
         "-q", "--min-MQ", "--min-mapq", type=_natural, default=1, metavar="N",
@@ -51,7 +51,7 @@ def run(command: str, argv: list[str]) -> int:
     )  # fmt: skip
     options.add_argument(
         "-Q", "--min-BQ", "--min-baseq", type=_natural, default=0, metavar="N",
-        help="only bases of quality N or more; 0, the default, reads no qualities, which is faster",
+        help="only bases of quality N or more (default 0: qualities are not read, which is faster)",
     )  # fmt: skip
     options.add_argument(
         "--min-depth",
@@ -62,7 +62,7 @@ def run(command: str, argv: list[str]) -> int:
     )
     options.add_argument(
         "--min-balance", type=_balance, default=0.2, metavar="SHARE",
-        help="least share of the rarer allele of a heterozygous site (default 0.2)",
+        help="minimum share of the rarer allele at a heterozygous site (default 0.2)",
     )  # fmt: skip
     add_workers(options)
     add_help(options)
@@ -102,7 +102,7 @@ def _run(args: Any) -> None:
     if args.count:
         if len(args.samples) > 1 or not (args.output or "").endswith(SUFFIX):
             raise UsageError(
-                "--count takes one dataset, and -o a file NAME.counts; the name is that of the sample"
+                "--count needs one dataset, and -o NAME.counts, where NAME is the name of the sample"
             )
         refuse_inputs(args.output, *args.samples, args.sites)
         with Workers(args.workers) as workers:

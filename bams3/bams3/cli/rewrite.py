@@ -13,16 +13,18 @@ _EXAMPLE = """\
 def run(command: str, argv: list[str]) -> int:
     """Run the command; returns the exit code."""
     options = parser(
-        command, "Write a dataset anew; what does not change is copied. Without options: a copy in today's format.",
+        command,
+        "Write a new dataset from another; what does not change is copied. Without options: a copy in the current "
+        "format.",
         _EXAMPLE,
     )  # fmt: skip
     options.add_argument("inputs", metavar="DATASET", nargs="+", help="the dataset, or chunks of one dataset")
     options.add_argument("out", metavar="OUT", help="the dataset to write, at another path or URI")
     options.add_argument(
-        "--chunk-size", metavar="SIZE", help="window size: 256K, 512K, 1M, 2M, 4M or 8M (default: as it is)"
+        "--chunk-size", metavar="SIZE", help="window size: 256K, 512K, 1M, 2M, 4M or 8M (default: unchanged)"
     )
     options.add_argument(
-        "--level", type=int, metavar="N", help="compression level, 1 (fast) to 9 (small) (default: as it is)"
+        "--level", type=int, metavar="N", help="compression level, 1 (fast) to 9 (small); default: unchanged"
     )
     options.add_argument(
         "--region", action="append", default=[], metavar="REGION",
@@ -33,9 +35,9 @@ def run(command: str, argv: list[str]) -> int:
     )
     options.add_argument(
         "--hash-paths", action=BooleanOptionalAction, default=None,
-        help="whether paths of chunks hide contigs and positions, as in bams3 convert (default: as it is)",
+        help="whether paths of chunks hide contigs and positions, as in bams3 convert (default: as in the input)",
     )  # fmt: skip
-    options.add_argument("--verify", action="store_true", help="read what was written again, and compare it")
+    options.add_argument("--verify", action="store_true", help="read the new chunks back, and compare them")
     options.add_argument("--overwrite", action="store_true", help="replace OUT if it is a dataset")
     add_workers(options)
     lossy = add_lossy(options)

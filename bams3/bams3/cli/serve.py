@@ -46,7 +46,7 @@ def run(command: str, argv: list[str]) -> int:
     )
     options.add_argument(
         "--tokens", metavar="FILE",
-        help="let clients see what their bearer tokens grant, by a table (docs/bridge.md)",
+        help="let clients see what their bearer tokens grant, according to this table (docs/bridge.md)",
     )  # fmt: skip
     options.add_argument(
         "--certificate", default="", metavar="PEM", help="serve https:// with this certificate"
@@ -61,11 +61,13 @@ def run(command: str, argv: list[str]) -> int:
     add_help(options)
     args = options.parse_args(argv)
     if args.public and args.tokens:
-        raise UsageError("--public --tokens: give one of them")
+        raise UsageError("--public and --tokens cannot be combined; give one of them")
     if bool(args.certificate) != bool(args.key):
-        raise UsageError("--certificate, --key: give both")
+        raise UsageError("--certificate and --key belong together; give both")
     if args.bigwigs and not (is_remote(args.bigwigs) or os.path.isdir(args.bigwigs)):
-        raise UsageError(f"--bigwigs {args.bigwigs}: no such folder; give the one with NAME.bw")
+        raise UsageError(
+            f"--bigwigs {args.bigwigs}: no such folder; give the folder that has the files NAME.bw"
+        )
     return _serve(args)
 
 

@@ -23,7 +23,7 @@ PASSED: tuple[tuple[tuple[str, ...], str | None, str], ...] = (
     (("--add-flags",), "FLAG", "set FLAG bits"),
     (("--remove-flags",), "FLAG", "clear FLAG bits"),
     (("-p", "--unmap"), None, "mark reads that do not pass the filters as unmapped, instead of leaving them out"),
-    (("-z", "--sanitize"), "WHAT,…", "repair contradictions, as samtools does"),
+    (("-z", "--sanitize"), "WHAT,…", "correct inconsistent fields, as samtools does"),
 )  # fmt: skip
 _IGNORED = ("-S", "-M", "--use-index", "--no-PG")
 _EXPLAINED = {
@@ -36,7 +36,7 @@ _EXPLAINED = {
 
 def add_view_options(arguments: argparse.ArgumentParser) -> None:
     """Add the options, without names that the command has for others; `passed_on` evaluates them."""
-    group = arguments.add_argument_group("more of samtools view, done by samtools")
+    group = arguments.add_argument_group("more options of samtools view, performed by samtools")
     for (dest, *more), metavar, description in PASSED:
         names = [name for name in (dest, *more) if name not in arguments._option_string_actions]
         if metavar is None:

@@ -7,8 +7,9 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from bams3.codec import Columns, cigars, positions, records, tags
+from bams3.codec import Columns, cigars, positions, records
 from bams3.codec.cigars import Cigars
+from bams3.codec.tag_layouts import chosen_layouts
 
 
 def reads(columns: Columns) -> Any:
@@ -38,7 +39,7 @@ def partial(columns: Columns, fields: Collection[str], keep_tag: Callable[[str],
     cigar = columns.cigars if with_cigar else _no_cigars(n)
     end = columns.end if with_cigar else cigar.ends(columns.pos, columns.flag)
     l_seq = columns.l_seq if with_seq else array("i", bytes(4 * n))
-    layouts = tags.chosen_layouts(columns.stream("tag.layouts"), with_cigar, keep_tag)
+    layouts = chosen_layouts(columns.stream("tag.layouts"), with_cigar, keep_tag)
     block, _ = records.assemble(
         columns.size + n,  # names that are not there take a byte
         columns.stored_reference_id,

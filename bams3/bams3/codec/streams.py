@@ -206,7 +206,7 @@ def _inflate(stored: bytes | memoryview, raw_length: int) -> bytes:
 
 @cache
 def _of_this_thread() -> Any:
-    """An object whose attributes each thread has of its own."""
+    """An object whose attributes are separate for each thread."""
     from _thread import _local  # threading.local; to import threading takes longer than to read a chunk
 
     return _local()

@@ -45,27 +45,6 @@ def stream_name(uint32_t key):
     ).decode("latin-1")
 
 
-def chosen_layouts(const uint8_t[::1] layouts, bint cigar, keep):
-    """The stream ``tag.layouts`` without tags for whose name ``keep`` is false, and without that which stands for a
-    CIGAR unless ``cigar``. Raises FormatError if the stream ends in the middle of a layout."""
-    cdef Py_ssize_t at = 0, size = layouts.shape[0], count, k
-    cdef uint32_t key
-    chosen = bytearray()
-    while at < size:
-        if size - at < 2 or size - at - 2 < KEY * load_u16(&layouts[at]):
-            raise FormatError("stream 'tag.layouts' ends in the middle of a layout")
-        count = load_u16(&layouts[at])
-        at += 2
-        kept = []
-        for k in range(count):
-            key = load_u32(&layouts[at])
-            if cigar if is_cigar(key) else keep(stream_name(key)[4:6]):
-                kept.append(bytes(layouts[at:at + KEY]))
-            at += KEY
-        chosen += len(kept).to_bytes(2, "little") + b"".join(kept)
-    return bytes(chosen)
-
-
 def texts(streams, name):
     """The distinct values of a Z tag's stream, ``tag.XX:Z``, among a row group's streams: set of bytes."""
     words = streams.get(name + ".values") or streams.get(name) or b""

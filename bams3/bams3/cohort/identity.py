@@ -13,13 +13,13 @@ from bams3.errors import FormatError
 from bams3.output.files import open_output
 
 STRANGERS = ("unrelated", "unknown")
-"""Relations that are none, or that cannot be told."""
+"""Relations that mean unrelated, or unknown."""
 _SHOWN = {
-    "sex": "Sex by its X and Y; unknown if they differ or are too few",
+    "sex": "Sex from X and Y; unknown if these disagree or have too few sites",
     "known": "Sites with a genotype",
     "het_rate": "Share of these that are heterozygous",
     "mean_depth": "Mean depth at the sites",
-    "contamination": "Share of the reads that are those of another person",
+    "contamination": "Share of reads that come from another person",
 }
 """Columns of the table of samples that MultiQC shows, and what they are."""
 
@@ -91,11 +91,11 @@ def write_multiqc(path: str, samples: str | Path, findings: str | Path) -> None:
     settings: dict[str, Any] = {
         "id": "bams3_identity",
         "section_name": "Who is who",
-        "description": "What samples tell of who they are, at common sites; bams3 relate.",
+        "description": "Identity of the samples, from common sites (bams3 relate).",
         "plot_type": "table",
         "pconfig": {"id": "bams3_identity_table", "title": "Who is who", "namespace": "bams3"},
         "headers": {
-            "findings": {"title": "Findings", "description": "Where it is not who the sheet says"},
+            "findings": {"title": "Findings", "description": "Where samples and sheet disagree"},
             **headers,
         },
     }

@@ -183,7 +183,7 @@ class _Track:
 
 
 def _need_room(size: int) -> None:
-    """Raise OSError unless so many bytes are free for temporary files: on a full disk, libBigWig hangs."""
+    """Raise OSError unless this many bytes are free for temporary files: on a full disk, libBigWig hangs."""
     folder = tempfile.gettempdir()
     if shutil.disk_usage(folder).free < size:
         raise OSError(

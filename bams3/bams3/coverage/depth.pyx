@@ -56,7 +56,7 @@ cdef class Pool:
             taken = <int *> malloc(size * sizeof(int))
             if taken == NULL:
                 with gil:
-                    raise MemoryError(f"no memory for the depth of {size} positions")
+                    raise MemoryError(f"not enough memory for the depth of {size} positions")
             use_huge_pages(taken, size * sizeof(int))
             self.segments.put(&taken, sizeof(int *))
             self.free, self.left = taken, size

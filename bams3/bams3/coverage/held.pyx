@@ -21,7 +21,7 @@ cdef class Held:
         cdef Py_ssize_t k
         self.mates = <Mate *> calloc(len(self.reads) or 1, sizeof(Mate))
         if self.mates == NULL:
-            raise MemoryError("no memory for the mates of a row group")
+            raise MemoryError("not enough memory for the mates of a row group")
         for k, (pos, end, operations) in enumerate(self.reads):
             cigar = operations
             self.mates[k].pos, self.mates[k].end = pos, end

@@ -230,7 +230,7 @@ cdef class Histogram:
 
     cdef int check(self) except -1:
         if self.failed:
-            raise MemoryError("no memory for a histogram of depths")
+            raise MemoryError("not enough memory for a histogram of depths")
         return 0
 
     cdef void fold(self) noexcept nogil:

@@ -38,7 +38,7 @@ DEPTH_OPTIONS = (
 VERSION = 2
 """Version of the layout of part files."""
 MAX_HEAD = 1 << 28  # maximum bytes of the first line
-OVERLAP = "the parts to gather overlap or belong to another dataset; give each batch once"
+OVERLAP = "the parts to gather overlap, or belong to another dataset; give each batch once"
 
 
 class Stretch(NamedTuple):
@@ -129,7 +129,7 @@ class Gathered:
         identity = _identity(dataset, options, read_groups)
         heads = []
         for path in paths:
-            expect_again(path, "a part file is read twice")
+            expect_again(path, "a part file is given twice")
             head = self._head(path)
             for key, value in identity.items():
                 if head[key] != value:
@@ -171,7 +171,7 @@ class Gathered:
             head = parse_json(_first_line(stream)[0])
             if type(head["version"]) is int and head["version"] != VERSION:
                 raise UsageError(
-                    f"{path}: a coverage part of version {head['version']}, and this bams3 gathers version {VERSION}; "
+                    f"{path}: a coverage part of version {head['version']}, but this bams3 reads version {VERSION}; "
                     "run its --batch again with this bams3"
                 )
             if not isinstance(head["pieces"], list):

@@ -110,7 +110,7 @@ cdef class Tally:
         else:
             self._add_reads(n, group, mask)
         if self.far.failed:
-            raise MemoryError("no memory for the depth of a contig")
+            raise MemoryError("not enough memory for the depth of a contig")
 
     def _reaches(self, Py_ssize_t n, group):
         """Return the ends of reads; of unmapped ones that count, those of their CIGARs: `end` is their first base."""
@@ -186,7 +186,7 @@ cdef class Tally:
         if length > self.room:
             values = <int *> calloc(room, sizeof(int))
             if values == NULL:
-                raise MemoryError(f"no memory for the depth of {room} positions")
+                raise MemoryError(f"not enough memory for the depth of {room} positions")
             if self.window.length:
                 memcpy(values, self.window.values, self.window.length * sizeof(int))
             free(self.window.values)

@@ -1,4 +1,4 @@
-"""Why something is not there: a dataset that is looked for, or an object of one that is open."""
+"""Why something is missing: a dataset that is to be opened, or an object of one that is open."""
 
 import os
 from contextlib import suppress

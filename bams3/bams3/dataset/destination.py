@@ -1,4 +1,4 @@
-"""What is at a dataset's root: only objects that belong to the dataset are ever replaced or deleted.
+"""What is at the root of a dataset: only objects that belong to the dataset are ever replaced or deleted.
 
 Everything else is foreign: it is never touched, and if a dataset is to be written there, an error names it.
 """
@@ -48,7 +48,7 @@ def survey(storage: Storage) -> Destination:
     for _ in range(TRIES):
         with suppress(FileNotFoundError):  # another process has removed what was listed
             return _survey(storage)
-    raise DatasetError(f"{storage.root}: other processes keep changing it; wait for them")
+    raise DatasetError(f"{storage.root}: other processes keep changing it; wait until they end")
 
 
 def _survey(storage: Storage) -> Destination:
@@ -128,8 +128,8 @@ def _check_manifest_is_not_lost(destination: Destination) -> None:
     """Raise DatasetError for what seems to be a dataset, but has nothing that says which files are its own."""
     if not destination.plans and destination.objects.keys() & {layout.HEADER, layout.INDEX}:
         raise DatasetError(
-            f"{destination.storage.root}: not overwritten, because {layout.METADATA}, which says what belongs to the "
-            "dataset, has been deleted; delete the rest of the dataset too, or choose another path"
+            f"{destination.storage.root}: not overwritten, because {layout.METADATA}, which lists what belongs to the "
+            "dataset, has been deleted; delete the rest of the dataset, too, or choose another path"
         )
 
 

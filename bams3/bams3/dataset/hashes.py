@@ -1,4 +1,4 @@
-"""SHA-256 of stored objects: who signs the manifest vouches for them. docs/trust.md explains it."""
+"""SHA-256 of stored objects: a signature of the manifest covers them. docs/trust.md explains it."""
 
 from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha256
@@ -52,7 +52,7 @@ def unvouched(dataset: Any, mapped: Map) -> Iterator[str]:
         wrong = {entry.path for entry, sha in zip(present, found, strict=True) if sha != entry.sha256}
         for entry in entries:
             if there.get(entry.path) != entry.size:
-                yield f"{uri}/{entry.path}: missing, or of another length; restore it"
+                yield f"{uri}/{entry.path}: missing, or its length is wrong; restore it"
             elif entry.path in wrong:
                 yield f"{uri}/{entry.path}: its SHA-256 is not the one in {dataset.index_path}; restore it"
     named = {layout.METADATA, dataset.index_path, dataset.header_path, *(entry.path for entry in entries)}

@@ -56,7 +56,7 @@ def index_from_bytes(data: bytes, manifest: Manifest, name: str) -> list[ChunkEn
         return entries
     except (ValueError, TypeError, AttributeError, IndexError) as error:
         raise FormatError(
-            f"{name}: damaged {layout.INDEX}, or of another dataset: {error}; restore it or convert again"
+            f"{name}: damaged {layout.INDEX}, or from another dataset: {error}; restore it or convert again"
         ) from error
 
 

@@ -68,7 +68,7 @@ class LooseChunks(DatasetReader):
             footer = chunk.footer
             if footer.dataset != first.footer.dataset and not self._lie_together(first, chunk):
                 raise UsageError(
-                    f"{chunk.name}: of another dataset than {first.name} (their headers differ); "
+                    f"{chunk.name}: not from the same dataset as {first.name} (their headers differ); "
                     "give the chunks of one dataset at a time"
                 )
             if footer.reference_id != layout.UNPLACED:
@@ -105,7 +105,7 @@ class LooseChunks(DatasetReader):
             for reference, name, length in chunk.footer.references:
                 if known.setdefault(reference, (name, length)) != (name, length):
                     raise FormatError(
-                        f"{chunk.name}: reference {reference} is another one than in the other chunks; "
+                        f"{chunk.name}: its reference {reference} is not the one in the other chunks; "
                         "give the chunks of one dataset at a time"
                     )
         numbers = {reference: number for number, reference in enumerate(sorted(known))}

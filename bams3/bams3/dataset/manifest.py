@@ -280,7 +280,7 @@ def check_earlier(earlier: tuple[Any, ...], header: str, version: int) -> None:
     for identity in earlier:
         check_identity(identity, LEVELS[0])
     if len({header, *earlier}) <= len(earlier):
-        raise ValueError("an id of a header is there twice")
+        raise ValueError("the id of a header is listed twice")
     if earlier and version not in (VERSION, IN_GENERATIONS, HASHED_PATHS):
         raise ValueError("earlier headers in a version that has none")
 

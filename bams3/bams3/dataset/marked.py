@@ -26,7 +26,7 @@ class Marked(NamedTuple):
     def check(self, marking: str) -> None:
         """Raise ValueError for values that are invalid, or of another plan than the one with this `marking`."""
         if self.marking != marking:
-            raise ValueError("of another source or other options than the plan")
+            raise ValueError("its source or options are not those of the plan")
         if not (is_count(self.number) and is_count(self.of) and 1 <= self.number <= self.of):
             raise ValueError("invalid number of a batch")
         if not all(value == "" or is_hex(value, 64) for value in (self.before, self.after)):
@@ -52,8 +52,8 @@ def check_borders(place: str, batches: Iterable[Marked]) -> None:
     for left, right in pairwise(sorted(batches)):
         if left.after != right.before:
             raise DatasetError(
-                f"{place}: reads of batch {left.number} reach further into batch {right.number} than it had looked "
-                f"back; repeat it (bams3 markdup --overwrite --batch {right.number}/{right.of}), and merge again"
+                f"{place}: batch {right.number} began too late to know all reads of batch {left.number} that matter to "
+                f"it; repeat it (bams3 markdup --overwrite --batch {right.number}/{right.of}), and merge again"
             )
 
 

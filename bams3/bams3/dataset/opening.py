@@ -24,7 +24,7 @@ def open_reader(names: Any, *, prefetch: Sequence[str] = (layout.INDEX,)) -> Dat
     readers = open_readers(names if several else [names], prefetch=prefetch)
     if len(readers) > 1:
         raise UsageError(
-            f"{readers[1].uri}: of another dataset than {readers[0].uri}; give one dataset, or chunks of one"
+            f"{readers[1].uri}: not from the same dataset as {readers[0].uri}; give one dataset, or chunks of one"
         )
     return readers[0]
 

@@ -152,8 +152,8 @@ def write_plan(
     if (alike := _alike(plan)) and storage.exists(layout.PLAN.upper()):
         storage.delete(layout.PLAN)
         raise DatasetError(
-            f"{storage.root}: the contigs {alike} differ only in case, and this file system takes their folders for "
-            "one; write to another file system, or to an object store"
+            f"{storage.root}: the contigs {alike} differ only in case, which this file system ignores; "
+            "write to another file system, or to an object store"
         )
     storage.sync()  # no power cut may leave files without the plan that tells whose they are
     storage.put(layout.HEADER, header)  # whoever wrote the plan may have been interrupted before this
@@ -245,7 +245,7 @@ def _parse_plan(data: bytes, name: str, versions: Sequence[int]) -> Plan:
             raise ValueError("invalid version")
         if version not in versions:  # before all else: another version can have other keys
             raise DatasetError(
-                f"{name}: begun by a bams3 that writes format version {version}; finish it with that bams3"
+                f"{name}: begun by a version of bams3 that writes format version {version}; finish it with that version"
             )
         check_seal(document, data)
         plan = Plan(**document | {"lossy": loss_of(document), "earlier_header_ids": earlier_of(document)})
@@ -254,7 +254,7 @@ def _parse_plan(data: bytes, name: str, versions: Sequence[int]) -> Plan:
         check_generation(plan.generation, plan.version)
         check_grid(plan.references, plan.chunk_size)
         if plan.version in (VERSION, JOINED) and plan.version != version_of(plan.references, plan.chunk_size):
-            raise ValueError("of another version than its contigs ask for")
+            raise ValueError("its version does not fit its contigs")
         check_sha256(plan.header_sha256, plan.version)
         if not (is_count(plan.header_bytes) and is_count(plan.header_crc32)):
             raise ValueError("invalid numbers")

@@ -19,7 +19,7 @@ _ANY_REFERENCE = (1 << 31) - 1
 class Summed(NamedTuple):
     """What is summed. By default, what `samtools checksum` sums without options.
 
-    `excluded`, `required`: FLAG bits of which a record has none, or all. `mask`: FLAG bits that are part of the sums.
+    `excluded`, `required`: FLAG bits of which a record has none, or all. `mask`: FLAG bits that the checksums include.
     `turned`: reads on the reverse strand are taken as they were sequenced. `tags`: names of the tags that are part of
     the sums. `placed`: positions, CIGARs and mates are summed, too.
     """

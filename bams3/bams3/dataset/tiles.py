@@ -75,7 +75,7 @@ def tiles_from_bytes(data: bytes, entries: Sequence[ChunkEntry], name: str) -> T
         return Tiles(([0] * sum(len(entry.row_groups) for entry in entries), [], [], []), entries)
     except (ValueError, TypeError) as error:
         raise FormatError(
-            f"{name}: damaged {layout.INDEX}, or of another dataset: {error}; restore it or convert again"
+            f"{name}: damaged {layout.INDEX}, or from another dataset: {error}; restore it or convert again"
         ) from error
 
 

@@ -14,9 +14,9 @@ from bams3.identity.sample import Sample
 CONTAMINATED = 0.03
 """The least contamination that is a finding: the usual bound for VerifyBamID."""
 SEVERITY = ("not-same", "same", "not-parent", "sex", "not-related", "contaminated", "related", "unclear")
-"""Kinds of findings; the gravest first."""
+"""Kinds of findings; the most severe first."""
 GRAVE = SEVERITY[:6]
-"""Those with which a sample is not what the sheet says, or not of one person; the others ask for a look."""
+"""Those that mean that a sample is not what the sheet says, or not of one person; others need a look."""
 _WORDS = {
     "parent-child": "parent and child",
     "siblings": "siblings",
@@ -44,10 +44,10 @@ def of_sample(sample: Sample, people: People) -> Iterator[Finding]:
     if expected and sample.sex != "unknown" and sample.sex != expected:
         yield Finding("sex", sample.sample, "", f"{sample.sex} by its X and Y, {expected} in the sheet")
     if sample.contamination >= CONTAMINATED:
-        text = f"{sample.contamination:.1%} of its reads are those of another person"
+        text = f"{sample.contamination:.1%} of its reads come from another person"
         yield Finding("contaminated", sample.sample, "", text)
     if sample.known < LEAST_SITES:
-        text = f"only {sample.known} of {sample.sites} sites have a genotype: who it is cannot be told"
+        text = f"only {sample.known} of {sample.sites} sites have a genotype, too few to identify the sample"
         yield Finding("unclear", sample.sample, "", text)
 
 
@@ -108,7 +108,7 @@ class Relatives:
         expected = self.expected(first, second)
         is_told = kinship >= ERRORS * error
         if np.isnan(kinship):
-            return ("unclear", "too few sites are known in both to compare them") if expected else None
+            return ("unclear", "too few sites have a genotype in both to compare them") if expected else None
         if one == other:
             return (
                 ("not-same", f"not the same person, but both are of {one} in the sheet")
@@ -143,5 +143,5 @@ class Relatives:
 
 
 def by_severity(findings: Sequence[Finding]) -> list[Finding]:
-    """The gravest first; otherwise in their order."""
+    """The most severe first; otherwise in their order."""
     return sorted(findings, key=lambda finding: SEVERITY.index(finding.kind))

@@ -38,8 +38,8 @@ class Subject(NamedTuple):
 class People:
     """The subjects of samples.
 
-    `of`: the subject of each sample; a sample that no sheet has is of a subject of its own name. `has_sheet`: whether
-    there is a sheet that says more.
+    `of`: the subject of each sample; a sample that is not in the sheet is of a subject with the same name. `has_sheet`:
+    whether there is a sheet that says more.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class People:
     ) -> None:
         """`rows`: cells of a sheet by column; parents are named by subject. Other samples' rows count as well.
 
-        `where`: the sheet, for errors. Raises UsageError for a sex that is none, and for rows that contradict each
+        `where`: the sheet, for errors. Raises UsageError for an invalid sex, and for rows that contradict each
         other.
         """
         self._where = where

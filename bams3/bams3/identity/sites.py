@@ -109,7 +109,11 @@ def _alone(contig: np.ndarray, position: np.ndarray) -> np.ndarray:
 def _tell(
     path: str, many: np.ndarray, other: np.ndarray, shared: np.ndarray, note: Callable[[str], Any]
 ) -> None:
-    numbers = [(many, "with several ALT"), (other, "that are no SNV"), (shared, "that share their position")]
+    numbers = [
+        (many, "with several ALT alleles"),
+        (other, "that are not SNVs"),
+        (shared, "that share a position"),
+    ]
     told = [f"{int(which.sum())} {what}" for which, what in numbers if which.any()]
     if told:
         left_out = int((many | other | shared).sum())

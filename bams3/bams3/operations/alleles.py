@@ -92,7 +92,7 @@ def write_alleles(
     samples = list(names) or samples_of(datasets)
     if format in LAYOUTS:
         if len(samples) > 1:
-            raise UsageError(f"--format {format} has one sample; run it for each dataset")
+            raise UsageError(f"--format {format} holds one sample; run the command once for each dataset")
         head, lines_of = _layout_head(format, datasets[0]), partial(_of_layout, LAYOUTS[format])
     else:
         vcf = format in VARIANT_FORMATS

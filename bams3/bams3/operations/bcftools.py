@@ -67,6 +67,8 @@ CALL = Tool(
 )
 
 
+PLOIDIES = ("GRCh37", "GRCh38", "X", "Y", "1", "2")
+"""The values of `bcftools call --ploidy`, in upper or lower case."""
 _EMPTY = b"@SQ\tSN:a\tLN:1\n@RG\tID:a\tSM:a\n"
 """A SAM file without reads."""
 _OF_OTHER_INPUTS = frozenset(("s", "S", "G", "group-samples-tag", "t", "T", "C", "i", "ploidy-file"))
@@ -138,6 +140,10 @@ def options(tool: Tool, text: str) -> Options:
     for word in found.given:
         if word.option in tool.refused and not _is_free(found, word):
             raise UsageError(f"{tool.name}: {word.text}: {tool.refused[word.option]}")
+        if word.option == "ploidy" and (word.value or "").lower() not in map(str.lower, PLOIDIES):
+            raise UsageError(
+                f"{tool.name}: --ploidy {word.value}: choose one of {', '.join(PLOIDIES)}, or use --ploidy-file"
+            )
     return found
 
 

@@ -153,7 +153,8 @@ def check_options_of_reads(
 
 
 def check_tmp_dir(folder: str | None, options: str, *, used: bool) -> None:
-    """Raise UsageError for a folder of temporary files that is none, or that is not `used` without these options."""
+    """Raise UsageError for a folder for temporary files that does not exist, or that is not `used` without these
+    options."""
     if folder is not None and not used:
         raise UsageError(f"--tmp-dir is an option of {options}; add it, or leave --tmp-dir out")
     if folder is not None and not os.path.isdir(folder):
@@ -163,7 +164,10 @@ def check_tmp_dir(folder: str | None, options: str, *, used: bool) -> None:
 def warn_of_partial_header(reader: DatasetReader) -> None:
     """Print that a dataset which is written anew takes a rebuilt header for the whole one, if it does."""
     if reader.manifest.partial_header and reader.is_whole:
-        show(reader.uri, "its header was rebuilt from chunks; the new dataset takes it for the whole header")
+        show(
+            reader.uri,
+            "its header was rebuilt from chunks and may lack lines; the new dataset has the same header",
+        )
 
 
 @contextmanager

@@ -218,8 +218,8 @@ def _with_known_tags(
             number, read, tag = found
             raise SourceError(
                 f"{name}: record {count + number + 1} ({read.decode('ascii', 'backslashreplace')}): samtools checksum "
-                f"can't take its tag {tag.decode('ascii', 'backslashreplace')!r}, a name that SAM does not allow; "
-                "use -a or -t '*,…', which leave such tags out"
+                f"refuses its tag {tag.decode('ascii', 'backslashreplace')!r}, a name that SAM does not allow; "
+                "use -a or -t '*,…', which leave it out"
             )
         count += len(block)
         yield block

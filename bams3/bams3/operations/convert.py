@@ -18,12 +18,7 @@ from bams3.bam.records import join
 from bams3.chunk.entry import ChunkEntry
 from bams3.chunk.footer import Identity
 from bams3.chunk.header import HeaderLines
-from bams3.chunk.writer import (
-    CompressedRowGroup,
-    compress_joined,
-    compress_row_group,
-    write_chunk,
-)
+from bams3.chunk.writer import CompressedRowGroup, compress_joined, compress_row_group, write_chunk
 from bams3.codec.streams import DEFAULT_LEVEL
 from bams3.dataset import layout, parts
 from bams3.dataset.commit import tidying
@@ -51,7 +46,7 @@ from bams3.storage import Storage, is_remote, open_storage, uri_of
 SMALL_CHUNK = 1 << 16  # bytes of streams up to which chunks of one row group are written some at a time
 _SIZE = attrgetter("size")
 MANY_CONTIGS = 20_000
-"""From so many contigs on, `convert` warns that each one with reads becomes a folder with a file."""
+"""From this number of contigs on, `convert` warns that each one with reads becomes a folder with a file."""
 
 
 def convert(
@@ -110,7 +105,7 @@ def convert(
         Read what was written again before it is committed, and compare the records with those of the source.
     qualities
         "bin8" or "illumina4": replace each quality by the value of its bin. "crumble-like": replace those of bases
-        that agree with a sure consensus of the reads, by 40. The manifest and an @PG line state it.
+        that agree with a clear consensus of the reads, by 40. The manifest and an @PG line state it.
     drop_tags
         Names of tags that are left out of all records. The manifest and an @PG line state them, too.
     hash_paths
@@ -198,7 +193,7 @@ def _warn(source: Source, plan: Plan, loss: Loss | None) -> None:
     if folders >= MANY_CONTIGS and not plan.path_key:
         show(source.path, f"{folders} long contigs; each one with reads becomes a folder with a file")
     if loss:
-        show(source.path, f"{loss}: the dataset does not hold its records as they are")
+        show(source.path, f"{loss}: the records of the dataset differ from those of the input")
 
 
 def _changed(source: Source, markdup: Markdup | None, loss: Loss | None, tmp_dir: str | None) -> Source:
@@ -230,15 +225,13 @@ def faults_named(source: str, storage: Storage, *, removes: bool) -> Iterator[No
         raise SourceError(f"{source}: {error}") from error
 
 
-def merge(dataset: Any, first: Callable[[], None] | None = None) -> Manifest:
+def merge(dataset: Any) -> Manifest:
     """Complete a dataset that was converted in parts; a complete dataset is left unchanged.
 
     Parameters
     ----------
     dataset
         Path or URI of the dataset.
-    first
-        Called before the parts, which are removed in the end, complete it.
 
     Returns
     -------
@@ -250,16 +243,25 @@ def merge(dataset: Any, first: Callable[[], None] | None = None) -> Manifest:
     DatasetError
         If parts are missing or inconsistent; the message names them.
     """
-    storage = open_storage(uri_of(dataset))
+    return merge_parts(open_storage(uri_of(dataset)))
+
+
+def merge_parts(
+    storage: Storage,
+    read: tuple[Plan, list[parts.Part]] | None = None,
+    first: Callable[[], None] | None = None,
+) -> Manifest:
+    """The same for a dataset in a storage. `read`: its plan and parts, if the caller has read them; `first`: called
+    before the manifest is written."""
     destination = survey(storage)
     if destination.complete:
         with tidying(storage.root):
             parts.delete_parts(storage)
             storage.delete_incomplete(destination.own.has)
-        return Manifest.from_bytes(storage.get(layout.METADATA), uri_of(dataset))
-    plan = read_plan(storage)
+        return Manifest.from_bytes(storage.get(layout.METADATA), storage.root)
+    plan = read[0] if read else read_plan(storage)
     check_joinable(destination)
-    return parts.commit(storage, plan, parts.read_parts(storage, plan), first)
+    return parts.commit(storage, plan, read[1] if read else parts.read_parts(storage, plan), first)
 
 
 def _known_counts(source: Source, index: str | None) -> dict[int, int]:
@@ -270,7 +272,7 @@ def _known_counts(source: Source, index: str | None) -> dict[int, int]:
     try:
         counts = source.counts()
     except SourceError as error:
-        show(str(error), "its counts are not compared")
+        show(str(error), "the numbers of records are not compared with it")
         return {}
     return {} if counts and counts.outdated else _by_reference(counts)
 

@@ -82,5 +82,5 @@ def _cost(
             spans = plan(together)
             cost.requests += len(spans)
             cost.bytes += sum(span.length for span in spans)
-            chunk.footer_spans.clear()  # the next plan needs a request of its own for the footer
+            chunk.footer_spans.clear()  # the next plan needs a separate request for the footer
     return cost

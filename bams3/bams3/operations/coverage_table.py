@@ -120,8 +120,8 @@ def _check_deepest(
         # samtools compares with the reads at a position and those that end right before it
         if 2 * depth >= deepest:
             raise UsageError(
-                f"-d {deepest}: on {dataset.references[number][0]}, so many reads may lie at a position that samtools "
-                "would leave out some; count them all with -d 0"
+                f"-d {deepest}: on {dataset.references[number][0]}, more reads may lie at a position, and samtools "
+                "would leave out some; use -d 0 to count all"
             )
 
 

@@ -147,7 +147,7 @@ def _share(dataset: DatasetReader, entry: ChunkEntry) -> Iterator[tuple[int, int
 def summed(lines: Iterable[str]) -> Iterator[str]:
     """Merge adjacent lines with the same key (everything before the last tab) into one line with the sum.
 
-    A line with a key of its own stays unchanged. Raises UsageError for a line without a number.
+    A line whose key occurs once stays unchanged. Raises UsageError for a line without a number.
     """
     for key, alike in groupby(map(_parted, lines), key=itemgetter(0)):
         first, *second = islice(alike, 2)

@@ -243,13 +243,14 @@ class ChunkCommand:
                 every = sorted(os.listdir(folder), key=name.__eq__)  # the file itself last
                 if not every:
                     raise UsageError(
-                        "the command ended well, but wrote no {output}; write it, even if empty, or leave {output} out "
-                        "to have what the command prints"
+                        "the command succeeded, but did not write {output}; write it, even if empty, or leave {output} "
+                        "out to keep what the command prints"
                     )
                 for made in every:
                     if not made.startswith(stem) and os.path.lexists(os.path.join(directory, made)):
                         raise UsageError(
-                            f"{os.path.join(directory, made)}: exists, and its name does not begin with the chunk's"
+                            f"{os.path.join(directory, made)}: exists, and may belong to someone else, since its "
+                            "name does not begin with the chunk's; remove it"
                         )
                 for made in every:
                     os.replace(os.path.join(folder, made), os.path.join(directory, made))

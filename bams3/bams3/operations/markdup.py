@@ -21,7 +21,7 @@ from bams3.dataset.plan import Plan, header_of, read_plan
 from bams3.duplicates.options import Markdup
 from bams3.errors import DatasetError, UsageError
 from bams3.operations.begin import begin, check_tmp_dir, removed_after_an_error, warn_of_partial_header
-from bams3.operations.convert import Conversion, merge
+from bams3.operations.convert import Conversion, merge_parts
 from bams3.operations.earlier import Earlier
 from bams3.operations.marked_batch import marked_part, marking_of
 from bams3.operations.marking import blocks_of, marking, statistics_of
@@ -94,7 +94,10 @@ def markdup(
     threads = worker_count(workers)
     reader = open_reader([uri_of(source)], prefetch=(layout.INDEX, layout.HEADER))
     if not reader.is_whole:
-        raise UsageError(f"{source}: a part of a dataset; a read may be the duplicate of one elsewhere")
+        raise UsageError(
+            f"{source}: only a part of a dataset, and a read may be the duplicate of one elsewhere; "
+            "give the whole dataset"
+        )
     told, header = reader.manifest, reader.header
     marks = marking(reader.uri, header, options, tmp_dir)
     plan = Plan.of(header, told.chunk_size, told.level, told.lossy, hash_paths=told.version == HASHED_PATHS)
@@ -131,7 +134,8 @@ def _check_batch(options: Markdup) -> None:
         )
     if options.statistics:
         raise UsageError(
-            "statistics are of all batches: leave -f, -s and --json out, and give bams3 merge --markdup-stats FILE"
+            "-f, -s and --json cannot be combined with --batch; get the statistics of all batches with bams3 merge "
+            "--markdup-stats FILE"
         )
 
 
@@ -149,11 +153,12 @@ def merge_marked(dataset: Any, statistics: str, command: str = "bams3 merge") ->
                 "run bams3 markdup --markdup-stats without --batch"
             )
         show(str(dataset), f"complete before; {statistics} stays as it is")
-        return merge(dataset)
+        return merge_parts(storage)
     plan = read_plan(storage)
     if not plan.marking:
         raise UsageError(f"{dataset}: not begun by bams3 markdup --batch; leave --markdup-stats out")
-    numbers = summed(part.marked for part in parts.read_parts(storage, plan) if part.marked)
+    read = parts.read_parts(storage, plan)
+    numbers = summed(part.marked for part in read if part.marked)
     asked = Markdup(
         read_groups=len(numbers) > 1,
         statistics=statistics,
@@ -163,7 +168,7 @@ def merge_marked(dataset: Any, statistics: str, command: str = "bams3 merge") ->
     groups = asked.groups(header_of(storage, plan))
     if asked.read_groups and len(numbers) != len(groups) + 1:
         raise DatasetError(
-            f"{dataset}: its parts have numbers of other read groups than its header; mark all batches again"
+            f"{dataset}: the numbers of its parts do not fit the read groups of its header; mark all batches again"
         )
     names = [name.decode("utf-8", "surrogateescape") for name in groups]
 
@@ -171,4 +176,4 @@ def merge_marked(dataset: Any, statistics: str, command: str = "bams3 merge") ->
         with open_output(statistics) as file:
             file.write(statistics_of(asked, names, numbers))
 
-    return merge(dataset, write)
+    return merge_parts(storage, (plan, read), write)

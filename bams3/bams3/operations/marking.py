@@ -66,6 +66,9 @@ def _finished(path: str, options: Markdup) -> Finished:
         if barcodes:
             show(path, f"{barcodes} reads have a name or a tag from which no barcode can be read")
         if spots:
-            show(path, f"{spots} times, a name has no coordinates; its read is not an optical duplicate")
+            show(
+                path,
+                f"{spots} times, a name had no coordinates; its read was not marked as an optical duplicate",
+            )
 
     return finished

@@ -189,8 +189,8 @@ class _Records:
                     last = check_order(changed, *last, seen, self._references)
                 except SourceError as error:
                     raise SourceError(
-                        f"{self._input.name}: its contigs are in another order than those of the inputs before it; "
-                        f"with theirs, it is {error}"
+                        f"{self._input.name}: its contigs are not in the order of those of the inputs before it; "
+                        f"in that order, it is {error}"
                     ) from None
             seen += len(changed)
             if len(changed):
@@ -337,7 +337,7 @@ class _Chunks:
         numbers = chain(rest.passed, rest.failed, *rest.by_reference.values())
         if min(numbers, default=0) < 0:
             raise FormatError(
-                f"{self._input.name}: its chunks hold other records than its manifest counts; "
+                f"{self._input.name}: its chunks do not have the records that its manifest counts; "
                 "run bams3 verify, and convert again"
             )
         counts.add(rest)
@@ -368,7 +368,7 @@ def _warn(each: Input, translator: Translator | None) -> None:
         show(
             each.name,
             f"reads with {tag}:Z:{value.decode('utf-8', 'surrogateescape')}, such as "
-            f"{read.decode('utf-8', 'surrogateescape')}, lose this tag: the header has no @{tag} line of this ID",
+            f"{read.decode('utf-8', 'surrogateescape')}, lose this tag: the header has no @{tag} line with this ID",
         )
 
 

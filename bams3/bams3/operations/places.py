@@ -30,13 +30,13 @@ def refuse_in_place(given: Iterable[str], out: str) -> None:
             continue
         if same_place(path, out):
             raise UsageError(
-                f"{out}: this is the dataset that is read, and it can't be rewritten in place, because it is needed "
-                "until the new one is complete; write to another path"
+                f"{out}: this is the input, which can't be rewritten in place, because it is needed until the new "
+                "dataset is complete; write to another path"
             )
         ours, theirs = f"{resolved(out)}/", f"{resolved(path)}/"
         if ours.startswith(theirs) or theirs.startswith(ours):
             what = "it lies in" if ours.startswith(theirs) else "it holds"
-            raise UsageError(f"{out}: {what} {name}, which is read; write to another path")
+            raise UsageError(f"{out}: {what} {name}, which is an input; write to another path")
 
 
 def _is_web_address(address: str, uri: str) -> bool:

@@ -42,7 +42,7 @@ class Receipt:
         if not is_remote(source):
             if source == "-":
                 raise UsageError(
-                    "-: a receipt names the file that was compared; give its path, not standard input"
+                    "-: a receipt names the file that was compared; give a path instead of standard input"
                 )
             open_regular(source.removeprefix("file://")).close()
         self._path, self._dataset, self._source = path, dataset, source
@@ -115,7 +115,7 @@ class Receipt:
         dataset, source, versions = document["dataset"], document["source"], document["versions"]
         kind = "etag" if "etag" in source else "md5"
         lossy = self._dataset.manifest.lossy
-        held = f"is in part ({lossy}) in" if lossy else "is in"
+        held = f"is partly ({lossy}) in" if lossy else "is in"
         return shown(
             f"{source['name']} ({source['size']} bytes, {kind} {source[kind]}) {held} {dataset['name']} "
             f"(id {dataset['id'][:16]}): header {document['header_id'][:16]}, {document['records']} records, "

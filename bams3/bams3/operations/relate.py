@@ -45,7 +45,7 @@ def relate(
     prefix: str, paths: Sequence[str], sites: SiteSet, people: People, workers: Workers, *, quality: Quality,
     calling: Calling, inputs: Iterable[str] = (),
 ) -> list[Finding]:  # fmt: skip
-    """Compare samples, each a dataset or a file of counts; return what is found, the gravest first.
+    """Compare samples, each a dataset or a file of counts; return what is found, the most severe first.
 
     Writes pairs.tsv, samples.tsv and findings.tsv, with `prefix` before their names, all or none. `inputs`: further
     files of the command, which are never overwritten. Raises UsageError for two samples of one name, and as `count` and

@@ -186,11 +186,11 @@ def _check_together(chunks: list[ChunkReader], intact: Manifest | None) -> None:
         footer = chunk.footer
         if intact is not None and footer.dataset not in known:
             raise DatasetError(
-                f"{chunk.name}: of another dataset than {layout.METADATA}; move one of them elsewhere"
+                f"{chunk.name}: not from the same dataset as {layout.METADATA}; move one of them elsewhere"
             )
         if footer.dataset not in known or footer.level != first.footer.level:
             raise DatasetError(
-                f"{chunk.name}: of another dataset than {first.name}; move one of them elsewhere, or restore "
+                f"{chunk.name}: not from the same dataset as {first.name}; move one of them elsewhere, or restore "
                 f"{layout.METADATA} if reads were appended"
             )
 
@@ -201,7 +201,7 @@ def _check_vouched(storage: Storage, intact: Manifest, found: Manifest) -> None:
         (intact.index_crc32, intact.index_sha256) != (found.index_crc32, found.index_sha256)
     ):
         raise DatasetError(
-            f"{storage.root}: its chunks are not those that {layout.METADATA} vouches for; restore them, or remove "
+            f"{storage.root}: its chunks do not match {layout.METADATA}; restore them, or remove "
             f"{layout.METADATA} to accept what is there"
         )
     if (intact.records, intact.chunks) != (found.records, found.chunks):

@@ -55,7 +55,7 @@ def reread(storage: Storage, plan: Plan, part: Part, workers: Workers) -> None:
             sums.add(summed)
     except FormatError as error:
         raise DatasetError(
-            f"{error} (it was read again after it was written; the dataset is not complete)"
+            f"{error} (found when the new chunks were read back; the dataset is not complete)"
         ) from error
     if (counts, sums) != (part.counts, part.sums):
         raise DatasetError(

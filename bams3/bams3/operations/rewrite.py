@@ -146,7 +146,7 @@ def rewrite(
 def _warn(reader: DatasetReader, loss: Loss | None) -> None:
     """Print what a user may not expect of the new dataset."""
     if loss:
-        show(reader.uri, f"{loss}: the new dataset does not hold its records as they are")
+        show(reader.uri, f"{loss}: the records of the new dataset differ from those of the old one")
     warn_of_partial_header(reader)
 
 

@@ -200,7 +200,7 @@ def _check_row_group(dataset: DatasetReader, entry: ChunkEntry, group: RowGroup,
     if entry.reference_id != layout.UNPLACED and not _is_sorted(group):
         problems.append(f"{group.name}: records are out of order")
     elif len(list(_cut_again(dataset, entry, group, block))) > 1:
-        problems.append(f"{group.name}: it is longer than a row group may be")
+        problems.append(f"{group.name}: it is larger than a row group may be")
     return problems
 
 

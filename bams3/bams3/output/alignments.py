@@ -88,7 +88,7 @@ def _index_of(out: str | BinaryIO, format: Format, overwrite: bool) -> Iterator[
     from bams3.sources.process import SamtoolsProcess
 
     if not isinstance(out, str) or is_remote(out) or out == "-" or is_special(out):
-        raise UsageError("an index can be written only beside a file: give the name of a local one")
+        raise UsageError("an index needs a local output file; give its name")
     name = index_name(out, format)
     options = ["-c"] if name.endswith(".csi") else []
     with open_output(name, overwrite=overwrite) as index:

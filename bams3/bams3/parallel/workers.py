@@ -50,7 +50,7 @@ def worker_count(workers: int | str) -> int:
 
 def memory_to_wait(asked: int | str | None, workers: int) -> int:
     """Return the bytes of memory for what can also wait on disk: an integer, or a string such as "4G". By default, a
-    quarter of what this process may use, or what so many workers leave of it if that is less.
+    quarter of what this process may use, or what this many workers leave of it if that is less.
 
     Raises UsageError for anything else.
     """
@@ -70,7 +70,7 @@ def memory_to_wait(asked: int | str | None, workers: int) -> int:
 
 
 def warn_of_memory(workers: int) -> None:
-    """Log a warning if so many workers may need more memory than this process may use."""
+    """Log a warning if this many workers may need more memory than this process may use."""
     from bams3.parallel.limits import available_memory
 
     needed, memory = BASE_MEMORY + workers * WORKER_MEMORY, available_memory()

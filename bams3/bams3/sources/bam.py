@@ -48,7 +48,7 @@ def open_source(
             f"{path}: a folder; give a BAM, CRAM or SAM file (bams3 rewrite and bams3 merge read datasets)"
         )
     if reference:
-        expect_again(reference, "htslib reads it wherever it needs to")
+        expect_again(reference, "htslib reads parts of it in any order")
     alignments = input_at(path)
     if progress:
         alignments = cast(Input, MeteredInput(alignments, progress))
@@ -198,7 +198,7 @@ class BamSource:
         self.close()
 
     def _open(self, start: int = 0, end: int | None = None) -> BinaryIO:
-        expect_again(self._alignments, "it is needed once more")
+        expect_again(self._alignments, "it must be read a second time")
         file = self._alignments.open(start, end)
         self._files.append(file)
         return file

@@ -11,7 +11,7 @@ from bams3.sources.inputs import Input, check_small, source_error
 from bams3.storage import is_remote
 
 STDIN = "-"
-WINDOWS = "windows are read from anywhere in it"
+WINDOWS = "its windows are read in any order"
 PORTION = 1 << 20
 
 
@@ -41,7 +41,7 @@ def expect_regular(path: str) -> None:
     file = LocalInput(path)
     if file.once:
         raise SourceError(
-            f"{file.name}: found beside another file, but neither a regular file nor a link to one; remove it"
+            f"{file.name}: found next to another file, but neither a regular file nor a link to one; remove it"
         )
 
 

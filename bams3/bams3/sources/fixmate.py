@@ -1,4 +1,4 @@
-"""A source of reads by name, mended as `samtools fixmate -m` mends them."""
+"""A source of reads that are grouped by name, with their mates' fields filled in as `samtools fixmate -m` does."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class FixmateSource(WrappedSource):
         super().__init__(source)
         if _is_sorted(source.header):
             raise SourceError(
-                f"{self.path}: sorted by coordinate, as its header says, and --fixmate needs mates side by side: run "
-                "samtools collate first, or leave --fixmate out"
+                f"{self.path}: its header says that it is sorted by coordinate, but --fixmate needs mates next to each "
+                "other; run samtools collate first, or leave --fixmate out"
             )
 
     def blocks(self, mapper: Mapper = map, *, ordered: bool = True) -> Iterator[RecordBlock]:
@@ -61,7 +61,7 @@ def whole_templates(blocks: Iterator[RecordBlock], path: str) -> Iterator[list[R
         size += block.offsets[len(block)] - block.offsets[first] + READ * (len(block) - first)
         if size > MOST:
             raise SourceError(
-                f"{path}: reads of one name take more than {MOST >> 20} MB; give each template a name of its own"
+                f"{path}: reads of one name take more than {MOST >> 20} MB; give each template a unique name"
             )
     if held:
         yield held

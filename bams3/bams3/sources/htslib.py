@@ -62,7 +62,7 @@ class HtslibSource:
         if self._unread:
             (view, rest), self._unread = self._unread, None
         else:
-            expect_again(self._alignments, "it is needed once more")
+            expect_again(self._alignments, "it must be read a second time")
             view = self._whole()
             rest = read_header(view)[1]
         yield from self._records(view, rest, mapper, ordered)
@@ -250,5 +250,5 @@ def local_file(path: str) -> str:
         raise SourceError(
             f"{input_at(path).name}: htslib reads only local files; download it and use the copy"
         )
-    expect_again(path, "htslib reads it wherever it needs to")
+    expect_again(path, "htslib reads parts of it in any order")
     return LocalInput(path).name

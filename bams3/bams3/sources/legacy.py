@@ -173,7 +173,7 @@ class LegacyText(Feed):
             return "".join(text).encode("utf-8", "surrogateescape")
         except UnicodeEncodeError as error:
             found = error.object[error.start : error.end]
-            raise SourceError(f"{self.name}: a text has {found!r}, which is no character") from None
+            raise SourceError(f"{self.name}: a text has {found!r}, which is not a character") from None
 
     def _line(self, read: Alignment, names: list[str]) -> str:
         where = f"{self.name}: record {self.records + 1} ({read.name})"

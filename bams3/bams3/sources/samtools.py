@@ -1,4 +1,4 @@
-"""pysam's samtools, or bcftools, in a process of its own: `python -m bams3.sources.samtools [bcftools.]COMMAND …`.
+"""pysam's samtools, or bcftools, in a separate process: `python -m bams3.sources.samtools [bcftools.]COMMAND …`.
 
 htslib holds the interpreter's lock while it writes, so a thread in the same process could not read its output from a
 pipe; and damaged input that crashes it crashes only this process.

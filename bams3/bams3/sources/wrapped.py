@@ -1,4 +1,4 @@
-"""What sources have in common that change what another one gives."""
+"""What sources that change the records of another source have in common."""
 
 from __future__ import annotations
 

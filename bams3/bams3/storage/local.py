@@ -53,7 +53,8 @@ def _pread(file: BinaryIO, start: int, length: int) -> bytes:
 
 
 def _raise(error: OSError) -> None:
-    """Raise what went wrong with listing a folder, unless another process has removed the folder, or it is none."""
+    """Raise what went wrong with listing a folder, unless another process has removed the folder, or it is not a
+    folder."""
     if not isinstance(error, FileNotFoundError | NotADirectoryError):
         raise error
 

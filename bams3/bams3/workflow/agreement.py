@@ -181,7 +181,7 @@ def check_names(names: Iterable[str], samples: Collection[str], where: str, warn
             "give names of the sheet"
         )
     if others:
-        warn(f"{where}: names are not used, of samples that are not in the sheet: {some(others)}")
+        warn(f"{where}: names of samples that are not in the sheet are ignored: {some(others)}")
 
 
 def _others(names: Iterable[str], known: Mapping[str, int], where: str) -> list[str]:

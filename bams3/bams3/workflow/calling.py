@@ -110,7 +110,7 @@ def read_targets_of(
     if not path:
         return None
     place = places.located(path)
-    data = read(place, f"`targets` of {section} in the config says where is called")
+    data = read(place, f"`targets` of {section} in the config says where to call variants")
     return targets_of(section, data, place, contigs, warn)
 
 

@@ -103,7 +103,7 @@ def _check_measured(
     path = bed_of(config[section].get(key))
     if not path:
         return
-    if (data := places.stored(path, f"{where} is windows of so many bp, or a BED file")) is not None:
+    if (data := places.stored(path, f"{where} is a window size in bp, or a BED file")) is not None:
         agreement.check_coverage_bed(data, path, contigs, where, warn, only=only, strict=strict)
 
 

@@ -24,7 +24,7 @@ def thresholds_of(settings: Mapping[str, Any]) -> list[int]:
     found = [int(depth) for depth in settings["thresholds"].split(",")]
     for depth in found:
         if found.count(depth) > 1:
-            raise ConfigurationError(f"config: cohort: thresholds: {depth} is there twice; remove one")
+            raise ConfigurationError(f"config: cohort: thresholds: {depth} is listed twice; remove one")
     return found
 
 

@@ -20,17 +20,17 @@ def read_contigs(source: str, first: Row, fasta: str, places: Places) -> list[tu
         check_files(first, fasta, places)
         if not is_there(first):
             raise ConfigurationError(
-                f"sample {first['sample']}: {file_of(first)} is yet to be made; give `contigs` a .fai or a .dict"
+                f"sample {first['sample']}: {file_of(first)} does not exist yet; set `contigs` to a .fai or a .dict"
             )
         return list(header_of(first, fasta).references)
-    data = read(source, "`contigs` in the config is a .fai, a .dict, or header")
+    data = read(source, "`contigs` in the config must be a .fai, a .dict, or `header`")
     try:
         if source.endswith(".dict"):
             return list(reference.read_dictionary(data, source).references)
         return [(entry.name, entry.length) for entry in reference.read_fai(data, source)]
     except ConfigurationError:
         raise ConfigurationError(
-            f"{source}: neither a .fai nor a .dict, as `contigs` in the config must be, or header"
+            f"{source}: neither a .fai nor a .dict; `contigs` in the config must be one of these, or `header`"
         ) from None
 
 
@@ -39,8 +39,8 @@ def check_contigs(row: Row, found: Sequence[tuple[str, int]], contigs: Contigs) 
     if list(found) == list(contigs):
         return
     pairs = zip(found, contigs, strict=False)
-    differs = next((f"{a[0]} ({a[1]} bp) for {b[0]} ({b[1]} bp)" for a, b in pairs if a != b), None)
-    detail = differs or f"{len(found)} contigs for {len(contigs)}"
+    differs = next((f"{a[0]} ({a[1]} bp) instead of {b[0]} ({b[1]} bp)" for a, b in pairs if a != b), None)
+    detail = differs or f"{len(found)} contigs instead of {len(contigs)}"
     raise ConfigurationError(
         f"sample {row['sample']}: its contigs are not those of `contigs`: it has {detail}"
     )

@@ -24,7 +24,8 @@ def read_loci(lines: Iterable[str], path: str, samples: Collection[str], contigs
             )
         if not position.isdecimal() or not 1 <= int(position) <= lengths.get(contig, 0):
             raise ConfigurationError(
-                f"{path}:{number}: {contig}:{position} is not a position of the samples' contigs, from 1"
+                f"{path}:{number}: {contig}:{position} is not a position of a contig of the samples (positions "
+                "begin at 1)"
             )
         found.append((sample, contig, int(position)))
     return found

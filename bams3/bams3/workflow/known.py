@@ -1,4 +1,4 @@
-"""What jobs are of, for the params `known` of rules.
+"""What jobs depend on, for the params `known` of rules.
 
 Snakemake compares the params of a job with those of its last run, but for params that are functions of `input`: those
 may say where a file is, while `known` says what it is. A job whose input is not kept, such as a part, knows what that

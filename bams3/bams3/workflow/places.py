@@ -151,14 +151,16 @@ def check_name(path: str, where: str) -> None:
     """Raises ConfigurationError for a path that Snakemake would take for a pattern."""
     if found := re.search(r"[{}]|<\w+>", path):
         raise ConfigurationError(
-            f"{where}: Snakemake can't have {found[0]} in the path of a file; rename it, or name a link to it"
+            f"{where}: Snakemake does not allow {found[0]} in a path; rename the file, or use a symbolic link to it"
         )
 
 
 def check_regular(path: str, where: str) -> None:
     """Raises ConfigurationError for a pipe, say, which only one of the jobs could read."""
     if is_local(path) and os.path.exists(path) and not os.path.isfile(path):
-        raise ConfigurationError(f"{where}: not a regular file, and it is read more than once; give a file")
+        raise ConfigurationError(
+            f"{where}: not a regular file, but it is read more than once; use a regular file"
+        )
 
 
 def read(path: str, what: str) -> bytes:

@@ -31,7 +31,7 @@ def read_samples(
         if ("alignments" in row) == ("dataset" in row):
             raise ConfigurationError(f"{where}: give either alignments or an existing dataset")
         if row["sample"] in by_name:
-            raise ConfigurationError(f"{where}: the name is there twice; give each a name of its own")
+            raise ConfigurationError(f"{where}: another sample has this name, too; rename one of them")
         files = {column: places.located(row[column]) for column in FILES if column in row}
         if "dataset" in files:
             files["dataset"] = files["dataset"].rstrip("/")
@@ -100,7 +100,8 @@ def check_files(row: Row, reference: str, places: Places) -> None:
             places.check_there(reference, f"config: {reference}")
     elif row["alignments"].endswith(".cram"):
         raise ConfigurationError(
-            f"sample {name}: a CRAM in object storage can't be read by batches; copy it, or make a BAM of it"
+            f"sample {name}: a CRAM in object storage can't be read in batches; copy it to a local file, or convert "
+            "it to BAM"
         )
     if "index" in row:
         places.check_there(row["index"], f"sample {name}: {row['index']}")
@@ -127,7 +128,7 @@ def bytes_of(row: Row, places: Places) -> int:
     """How large a sample is: its file of alignments, or the chunks of its dataset."""
     if not is_there(row):
         raise ConfigurationError(
-            f"sample {row['sample']}: {file_of(row)} is yet to be made; give `chunks_per_batch` a number"
+            f"sample {row['sample']}: {file_of(row)} does not exist yet; set `chunks_per_batch` to a number"
         )
     try:
         if "dataset" in row:

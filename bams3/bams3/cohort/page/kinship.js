@@ -5,8 +5,8 @@ const FINDINGS = 20; // shown at first
 function tellFindings(findings) {
   const list = document.getElementById("findings"), more = document.getElementById("more-findings");
   document.getElementById("identity-hint").textContent = findings.length
-    ? "Samples that are not who the sheet says they are, the gravest first."
-    : "All samples are who the sheet says they are, as far as their sites tell.";
+    ? "Samples that are not who the sheet says they are, the most severe findings first."
+    : "All samples are who the sheet says they are, as far as the sites can tell.";
   const show = (most) => {
     list.replaceChildren(...findings.slice(0, most).map(([kind, severity, one, other, text]) => {
       const item = document.createElement("li"), [name, samples] = ["span", "b"].map((tag) => document.createElement(tag));
@@ -35,7 +35,7 @@ function drawKinship(plots) {
   const kin = new Set(related.flatMap(([i, j]) => [i, j]));
   const shownOnes = samples.map((_, i) => i).filter((i) => select.value === "all" || kin.has(i));
   const about = "Kinship: 0.5 for one person or twins, 0.25 for parents and children and for siblings, 0.125 for relatives of the second degree. " +
-    (shownOnes.length ? "Relatives stand together. Click to show both samples." : "No sample has a relative.");
+    (shownOnes.length ? "Relatives are next to each other. Click to show both samples." : "No sample has a relative in the cohort.");
   hint.textContent = about;
   const dark = theme() === "dark", number = { unit: "", decimals: 3 };
   const how = new Map(related.map(([i, j, what]) => [i * samples.length + j, what]));

@@ -121,14 +121,16 @@ def _word_end(pattern: str, position: int, groups: list[list[str]]) -> str:
         return r"\b"
     elif outside and after in ("", "|"):
         return _WORD_END
-    raise ValueError(r"\< and \> can stand only where the pattern begins and ends; elsewhere, write \b")
+    raise ValueError(
+        r"\< and \> are supported only at the start and the end of the pattern; elsewhere, write \b"
+    )
 
 
 def _escape(character: str) -> str:
     if not character:
         raise ValueError("ends with a backslash")
     if character in "123456789":
-        raise ValueError(rf"\{character} would refer back, which extended regular expressions can't")
+        raise ValueError(rf"\{character} is a back-reference, which extended regular expressions do not have")
     return _ESCAPES.get(character) or re.escape(character)
 
 
