@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from bams3.duplicates.options import Markdup
     from bams3.errors import Bams3Error
     from bams3.operations.append import append
-    from bams3.operations.convert import convert, merge
+    from bams3.operations.convert import convert
     from bams3.operations.markdup import markdup
-    from bams3.operations.merge import merge_inputs
+    from bams3.operations.merge import merge, merge_inputs
     from bams3.operations.rewrite import rewrite
 
 _HOMES = {
@@ -47,7 +47,7 @@ _HOMES = {
     "convert": "bams3.operations.convert",
     "count_parallel": "bams3.api.dataset",
     "markdup": "bams3.operations.markdup",
-    "merge": "bams3.operations.convert",
+    "merge": "bams3.operations.merge",
     "merge_inputs": "bams3.operations.merge",
     "open": "bams3.api.dataset",
     "query_parallel": "bams3.api.dataset",

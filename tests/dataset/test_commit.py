@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from bams3.dataset import parts
 from bams3.errors import DatasetError
-from bams3.operations.convert import convert, merge
+from bams3.operations.convert import convert
+from bams3.operations.merge import merge
 from bams3.operations.repair import repair
 from bams3.storage.local import LocalStorage
 

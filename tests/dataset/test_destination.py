@@ -17,7 +17,8 @@ from bams3.dataset.destination import beside, remove, survey
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import Bams3Error, DatasetError
 from bams3.operations.append import append
-from bams3.operations.convert import convert, merge
+from bams3.operations.convert import convert
+from bams3.operations.merge import merge
 from bams3.operations.verify import verify
 from bams3.storage import Storage, open_storage
 from bams3.storage.local import LocalStorage

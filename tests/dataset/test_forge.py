@@ -22,7 +22,8 @@ from bams3.codec import ZoneMap
 from bams3.dataset.manifest import Counts
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import Bams3Error, FormatError
-from bams3.operations.convert import convert, merge
+from bams3.operations.convert import convert
+from bams3.operations.merge import merge
 from bams3.operations.verify import verify
 from bams3.select.query import RecordFilter, count, count_each
 from forge import (

@@ -22,7 +22,8 @@ from bams3.dataset.opening import open_reader
 from bams3.dataset.plan import Plan, write_plan
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import Bams3Error, FormatError, SourceError, UsageError
-from bams3.operations.convert import convert, merge
+from bams3.operations.convert import convert
+from bams3.operations.merge import merge
 from bams3.operations.repair import repair
 from bams3.operations.verify import verify
 from bams3.select.filters import Expression

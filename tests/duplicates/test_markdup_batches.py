@@ -20,8 +20,9 @@ from bams3.duplicates.batch import Batch
 from bams3.duplicates.options import Markdup
 from bams3.duplicates.source import Marking
 from bams3.errors import DatasetError, SourceError, UsageError
-from bams3.operations.convert import convert, merge
+from bams3.operations.convert import convert
 from bams3.operations.markdup import markdup, merge_marked
+from bams3.operations.merge import merge
 from bams3.storage import open_storage
 from conversions import fails
 from duplicate_bams import CONTIGS, TEXT, choices, combined, crowds, mate

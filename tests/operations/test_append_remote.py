@@ -18,8 +18,8 @@ from bams3.dataset.opening import open_reader
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import Bams3Error, DatasetError, FormatError
 from bams3.operations.append import append
-from bams3.operations.convert import convert, merge
-from bams3.operations.merge import merge_inputs
+from bams3.operations.convert import convert
+from bams3.operations.merge import merge, merge_inputs
 from bams3.operations.repair import repair
 from bams3.operations.rewrite import rewrite
 from bams3.operations.verify import verify

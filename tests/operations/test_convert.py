@@ -17,7 +17,8 @@ from bams3.chunk import writer
 from bams3.dataset.manifest import sealed
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import Bams3Error, DatasetError, SourceError, UsageError
-from bams3.operations.convert import convert, merge
+from bams3.operations.convert import convert
+from bams3.operations.merge import merge
 from bams3.parallel import limits, workers
 from bams3.parallel.workers import worker_count
 from conversions import KILLED, fails

@@ -9,7 +9,8 @@ import hostile
 import pysam
 import pytest
 from bams3.dataset.layout import METADATA
-from bams3.operations.convert import convert, merge
+from bams3.operations.convert import convert
+from bams3.operations.merge import merge
 from bams3.parallel.uploads import PENDING, TOGETHER
 from bams3.parallel.workers import SMALL_TASK
 from conversions import fails

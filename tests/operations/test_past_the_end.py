@@ -7,7 +7,8 @@ import pysam
 import pytest
 from bams3.cli import main
 from bams3.dataset.reader import DatasetReader
-from bams3.operations.convert import convert, merge
+from bams3.operations.convert import convert
+from bams3.operations.merge import merge
 from bams3.operations.verify import verify
 from fuzz.mutate import edit_footer
 

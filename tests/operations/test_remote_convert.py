@@ -13,7 +13,8 @@ from bams3.dataset import layout, parts
 from bams3.dataset.plan import read_plan
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import Bams3Error, DatasetError, UsageError
-from bams3.operations.convert import convert, merge
+from bams3.operations.convert import convert
+from bams3.operations.merge import merge
 from bams3.operations.verify import verify
 from bams3.storage import open_storage
 from remote_datasets import asked, files

@@ -9,7 +9,8 @@ import pytest
 from bams3.bam.regions import parse_regions
 from bams3.dataset.layout import Grid
 from bams3.dataset.reader import DatasetReader
-from bams3.operations.convert import convert, merge
+from bams3.operations.convert import convert
+from bams3.operations.merge import merge
 from bams3.select.query import RecordFilter, batch, query
 from bams3.storage import open_storage
 from bams3.workflow.batches import batches_of, count_touched, query_batches_of, remove_others

@@ -98,7 +98,7 @@ def _complete(dataset: str, statistics: str | None, argv: list[str]) -> None:
 
         merge_marked(dataset, statistics, " ".join(["bams3", "merge", *argv]))
     else:
-        from bams3.operations.convert import merge
+        from bams3.operations.merge import merge
 
         merge(dataset)
 

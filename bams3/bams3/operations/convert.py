@@ -21,12 +21,11 @@ from bams3.chunk.header import HeaderLines
 from bams3.chunk.writer import CompressedRowGroup, compress_joined, compress_row_group, write_chunk
 from bams3.codec.streams import DEFAULT_LEVEL
 from bams3.dataset import layout, parts
-from bams3.dataset.commit import tidying
-from bams3.dataset.destination import Destination, check_joinable, remove, survey
+from bams3.dataset.destination import Destination, remove, survey
 from bams3.dataset.layout import UNPLACED
 from bams3.dataset.manifest import Counts, Manifest
 from bams3.dataset.own import Own
-from bams3.dataset.plan import Plan, agreed, read_plan
+from bams3.dataset.plan import Plan, agreed
 from bams3.dataset.sums import Sums
 from bams3.duplicates.options import Markdup
 from bams3.errors import DatasetError, FormatError, SourceError
@@ -223,45 +222,6 @@ def faults_named(source: str, storage: Storage, *, removes: bool) -> Iterator[No
         if isinstance(error, FormatError) or source in str(error):
             raise
         raise SourceError(f"{source}: {error}") from error
-
-
-def merge(dataset: Any) -> Manifest:
-    """Complete a dataset that was converted in parts; a complete dataset is left unchanged.
-
-    Parameters
-    ----------
-    dataset
-        Path or URI of the dataset.
-
-    Returns
-    -------
-    Manifest
-        The manifest of the dataset.
-
-    Raises
-    ------
-    DatasetError
-        If parts are missing or inconsistent; the message names them.
-    """
-    return merge_parts(open_storage(uri_of(dataset)))
-
-
-def merge_parts(
-    storage: Storage,
-    read: tuple[Plan, list[parts.Part]] | None = None,
-    first: Callable[[], None] | None = None,
-) -> Manifest:
-    """The same for a dataset in a storage. `read`: its plan and parts, if the caller has read them; `first`: called
-    before the manifest is written."""
-    destination = survey(storage)
-    if destination.complete:
-        with tidying(storage.root):
-            parts.delete_parts(storage)
-            storage.delete_incomplete(destination.own.has)
-        return Manifest.from_bytes(storage.get(layout.METADATA), storage.root)
-    plan = read[0] if read else read_plan(storage)
-    check_joinable(destination)
-    return parts.commit(storage, plan, read[1] if read else parts.read_parts(storage, plan), first)
 
 
 def _known_counts(source: Source, index: str | None) -> dict[int, int]:

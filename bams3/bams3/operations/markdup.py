@@ -21,10 +21,11 @@ from bams3.dataset.plan import Plan, header_of, read_plan
 from bams3.duplicates.options import Markdup
 from bams3.errors import DatasetError, UsageError
 from bams3.operations.begin import begin, check_tmp_dir, removed_after_an_error, warn_of_partial_header
-from bams3.operations.convert import Conversion, merge_parts
+from bams3.operations.convert import Conversion
 from bams3.operations.earlier import Earlier
 from bams3.operations.marked_batch import marked_part, marking_of
 from bams3.operations.marking import blocks_of, marking, statistics_of
+from bams3.operations.merge import merge_parts
 from bams3.operations.places import refuse_in_place
 from bams3.operations.reread import reread
 from bams3.operations.windows import part_name

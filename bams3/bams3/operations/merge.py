@@ -1,4 +1,4 @@
-"""Merge datasets, BAM, CRAM and SAM files, of one sample or many, to one dataset."""
+"""Merge datasets, BAM, CRAM and SAM files, of one sample or many, to one dataset; or the parts of one dataset."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -10,9 +10,11 @@ from bams3.bam.merged_header import MergedHeader
 from bams3.chunk.header import HeaderLines
 from bams3.codec.streams import DEFAULT_LEVEL
 from bams3.dataset import layout, parts
+from bams3.dataset.commit import tidying
+from bams3.dataset.destination import check_joinable, survey
 from bams3.dataset.manifest import HASHED_PATHS, Manifest
 from bams3.dataset.opening import is_chunk, is_other_file, open_reader
-from bams3.dataset.plan import Plan
+from bams3.dataset.plan import Plan, read_plan
 from bams3.dataset.reader import DatasetReader
 from bams3.errors import Bams3Error, SourceError, UsageError
 from bams3.operations.begin import begin, check_options
@@ -24,7 +26,7 @@ from bams3.operations.places import same_place
 from bams3.parallel.uploads import Uploads
 from bams3.parallel.workers import Workers, worker_count
 from bams3.sources.inputs import Source
-from bams3.storage import is_remote, open_storage, uri_of
+from bams3.storage import Storage, is_remote, open_storage, uri_of
 from bams3.storage.memory import is_stream
 
 MANY_INPUTS = 16
@@ -199,3 +201,42 @@ def loss_of(opened: Sequence[Source | DatasetReader]) -> Loss | None:
         "".join(bins), [tag for loss in found for tag in loss.dropped_tags], kept[0] if kept else (),
         [name for loss in found for name in loss.dropped_read_groups],
     )  # fmt: skip
+
+
+def merge(dataset: Any) -> Manifest:
+    """Complete a dataset that was converted in parts; a complete dataset is left unchanged.
+
+    Parameters
+    ----------
+    dataset
+        Path or URI of the dataset.
+
+    Returns
+    -------
+    Manifest
+        The manifest of the dataset.
+
+    Raises
+    ------
+    DatasetError
+        If parts are missing or inconsistent; the message names them.
+    """
+    return merge_parts(open_storage(uri_of(dataset)))
+
+
+def merge_parts(
+    storage: Storage,
+    read: tuple[Plan, list[parts.Part]] | None = None,
+    first: Callable[[], None] | None = None,
+) -> Manifest:
+    """The same for a dataset in a storage. `read`: its plan and parts, if the caller has read them; `first`: called
+    before the manifest is written."""
+    destination = survey(storage)
+    if destination.complete:
+        with tidying(storage.root):
+            parts.delete_parts(storage)
+            storage.delete_incomplete(destination.own.has)
+        return Manifest.from_bytes(storage.get(layout.METADATA), storage.root)
+    plan = read[0] if read else read_plan(storage)
+    check_joinable(destination)
+    return parts.commit(storage, plan, read[1] if read else parts.read_parts(storage, plan), first)
