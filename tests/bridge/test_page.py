@@ -156,7 +156,7 @@ def test_a_token_opens_the_page(opened: Callable[..., Any], datasets: Path, tmp_
     file.write_text("".join("\t".join(row) + "\n" for row in rows))
     with serving("--tokens", file, datasets) as server:
         page = opened(complaining=True, at=server.url)
-        for token, said in [("wrong", "not known"), ("part", "some regions")]:
+        for token, said in [("wrong", "unknown token"), ("part", "some regions")]:
             page.fill("#token", token)
             page.click("#access button")
             page.wait_for_selector(f"#error:has-text('{said}')")

@@ -82,7 +82,7 @@ def test_errors_in_bed(bam: str, text: str, tmp_path: Path, capfd: pytest.Captur
 
 
 @pytest.mark.parametrize(
-    ("option", "message"), {"-X": "leave it out", "--max-depth=5": "-Q", "-d=0": "1 or more"}.items()
+    ("option", "message"), {"-X": "leave this option out", "--max-depth=5": "-Q", "-d=0": "1 or more"}.items()
 )
 def test_options_that_are_refused(
     bam: str, option: str, message: str, capfd: pytest.CaptureFixture[str]

@@ -73,7 +73,7 @@ def test_several_datasets_and_chunks(tmp_path: Path) -> None:
 ERRORS = {
     "{d} -r nowhere": "unknown contig 'nowhere'",
     "{d} -r .": "give one region",
-    "{d} -X": "leave it out",
+    "{d} -X": "leave this option out",
     "{d} -o {d}/x": "must not contain other files",
     "{d} -b none.bed": "none.bed",
     "": "no datasets",

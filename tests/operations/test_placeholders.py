@@ -101,7 +101,7 @@ def test_no_name_is_code(
         assert not files_of(tmp_path), said
         assert "Traceback" not in said
         if code and not printed:
-            assert re.search(r"BAMS3_\w+|exit code|command not found|wrote no \{output\}", said), said
+            assert re.search(r"BAMS3_\w+|exit code|command not found|did not write \{output\}", said), said
 
 
 @pytest.mark.parametrize(

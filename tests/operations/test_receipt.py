@@ -1,4 +1,4 @@
-"""Receipts of verify --against, and conversions that read again what they have written."""
+"""Receipts of verify --against, and conversions that read what they have written again."""
 
 import hashlib
 import json
@@ -204,7 +204,7 @@ def test_a_dataset_stays_if_its_successor_is_damaged(
     bams3.convert(made / "x.bam", tmp_path / "x.bams3", level=1)
     before = (tmp_path / "x.bams3/_metadata.json").read_bytes()
     damaging(monkeypatch)
-    with pytest.raises(DatasetError, match="read again"):
+    with pytest.raises(DatasetError, match="read back"):
         bams3.convert(made / "x.bam", tmp_path / "x.bams3", overwrite=True, verify=True)
     assert (tmp_path / "x.bams3/_metadata.json").read_bytes() == before
     assert os.listdir(tmp_path) == ["x.bams3"]

@@ -171,9 +171,8 @@ def _text(counts: dict[str, int], mapping_qualities: np.ndarray, inserts: np.nda
         "pairs on different chromosomes": divided,
         "percentage of properly paired reads (%)": f"{proper:.1f}",
     }
-    text = [
-        "# This file was produced by bams3 stats --samtools-stats, with the definitions of samtools stats\n"
-    ]
+    # MultiQC recognizes a file by "This file was produced by samtools stats".
+    text = ["# This file was produced by samtools stats' definitions in bams3 stats --samtools-stats\n"]
     for name, value in lines.items():
         remark = f"\t# {_REMARKS[name]}" if name in _REMARKS else ""
         text.append(f"SN\t{name}:\t{value}{remark}\n")
