@@ -79,13 +79,13 @@ def sums_of_contigs(group, const uint8_t[::1] mask not None, const int64_t[::1] 
 
 
 cdef int put_bounds(Buffer begins, Buffer ends, Buffer runs, int64_t stop) except -1 nogil:
-    """Append where each run of a read begins and ends before a position."""
+    """Append where each run of a read begins and ends before a position. None is empty: `sum_depth` relies on it."""
     cdef const uint32_t *operations = <const uint32_t *> runs.data
     cdef int64_t at = 0, length
     cdef size_t k
     for k in range(runs.size // 4):
         length = operations[k] >> 4
-        if operations[k] & 15 == MATCH and at < stop:
+        if operations[k] & 15 == MATCH and length and at < stop:
             begins.put_u64(<uint64_t> at)
             ends.put_u64(<uint64_t> min(at + length, stop))
         at += length
