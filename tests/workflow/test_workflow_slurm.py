@@ -30,7 +30,7 @@ from workflows import (
 
 import bams3
 
-# On one chunk of one sample: more memory than its first job has, and less than its second one has. While there is a file
+# On one chunk of one sample: more memory than its first job has, and less than its second one. While there is a file
 # `once`, a job keeps that memory until it is killed.
 GREEDY = """\
 if [ {sample} = S1 ] && [ {region} = chr2:1-250000 ]; then
