@@ -58,8 +58,8 @@ def make_pristine(folder: Path) -> None:
 
 def make_more(folder: Path) -> None:
     """Datasets to which reads were appended on a disk and in a store, one whose contigs share windows, two with hashed
-    paths, one of them begun, reads by name,
-    and what goes with a dataset: a BED file, a job log, a dataset of an earlier writer."""
+    paths, one of them begun, reads by name, and what goes with a dataset: a BED file, a job log, a dataset of an
+    earlier writer."""
     groups = hostile.TEXT + b"@RG\tID:a\n"
     few = [
         hostile.good(0, pos, name=b"n%d" % pos, tags=[hostile.tag("RG", "Z", b"a")]) for pos in (7, 70_000)

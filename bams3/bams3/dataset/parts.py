@@ -130,6 +130,14 @@ def write_part(storage: Storage, name: str, part: Part) -> None:
     storage.sync()
 
 
+def finish(storage: Storage, plan: Plan, part: Part, name: str | None) -> Manifest | None:
+    """Store a part by its name, or, without a name, complete a dataset of which it is all; return the manifest then."""
+    if name is None:
+        return commit(storage, plan, [part])
+    write_part(storage, name, part)
+    return None
+
+
 def read_part(storage: Storage, plan: Plan, path: str) -> Part:
     """The part at a path."""
     return read_object(storage, path, lambda data: Part.from_bytes(data, plan, f"{storage.root}/{path}"))

@@ -180,10 +180,7 @@ def convert(
             part.truncated = opened.truncated
             if verify:
                 reread(storage, plan, part, pool)
-            if name is None:
-                return parts.commit(storage, plan, [part])
-            parts.write_part(storage, name, part)
-            return None
+            return parts.finish(storage, plan, part, name)
 
 
 def _warn(source: Source, plan: Plan, loss: Loss | None) -> None:

@@ -120,10 +120,7 @@ def markdup(
             part.truncated = told.truncated
             if verify:
                 reread(storage, plan, part, pool)
-        if name is None:
-            return parts.commit(storage, plan, [part])
-        parts.write_part(storage, name, part)
-        return None
+        return parts.finish(storage, plan, part, name)
 
 
 def _check_batch(options: Markdup) -> None:

@@ -115,11 +115,7 @@ def repair(
     if hashed:
         manifest = manifest._replace(header_sha256=sha256_of(found.text), index_sha256=sha256_of(index))
     if intact is not None:
-        _check_vouched(storage, intact, manifest)
-        manifest = intact._replace(
-            header_bytes=manifest.header_bytes, header_crc32=manifest.header_crc32,
-            partial_header=manifest.partial_header, header_sha256=manifest.header_sha256,
-        )  # fmt: skip
+        manifest = _confirmed(storage, intact, manifest)
     else:
         try:
             check_chunks(entries, counts, references, size, manifest.joined, version)
@@ -132,6 +128,15 @@ def repair(
         ]
     stored = stored_header(found.text, manifest.version)
     return Repaired(manifest, _written(storage, stored, index, manifest), unknown)
+
+
+def _confirmed(storage: Storage, intact: Manifest, rebuilt: Manifest) -> Manifest:
+    """The intact manifest, with the header that was found. Raises an error unless it vouches for what was rebuilt."""
+    _check_vouched(storage, intact, rebuilt)
+    return intact._replace(
+        header_bytes=rebuilt.header_bytes, header_crc32=rebuilt.header_crc32,
+        partial_header=rebuilt.partial_header, header_sha256=rebuilt.header_sha256,
+    )  # fmt: skip
 
 
 def _manifest_of(storage: Storage) -> Manifest | None:
