@@ -13,11 +13,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
 BAMS3 = str(Path(sys.executable).with_name("bams3"))
+ENOUGH = 3  # rounds of what takes long
+LONG = 60  # seconds that these rounds take together
 
 
 class CommandError(Exception):
@@ -61,10 +63,19 @@ def run(command: Command) -> Usage:
     return Usage(used.ru_utime + used.ru_stime, wall, used.ru_maxrss * 1024 / 1e6)
 
 
+def turns(rounds: int) -> Iterator[int]:
+    """The numbers of the rounds: `rounds` of them, or three if these take over a minute."""
+    start = time.perf_counter()
+    for number in range(rounds):
+        if number >= ENOUGH and time.perf_counter() - start > LONG:
+            return
+        yield number
+
+
 def measure(commands: Callable[[int], Sequence[Command]], rounds: int) -> list[Usage]:
     """Medians of each of `commands(round)`. In every round all of them run, in turn, so that what else the machine
     does meets all alike."""
-    runs = [[run(command) for command in commands(number)] for number in range(rounds)]
+    runs = [[run(command) for command in commands(number)] for number in turns(rounds)]
     return [
         Usage(*map(statistics.median, zip(*map(astuple, usages), strict=True)))
         for usages in zip(*runs, strict=True)

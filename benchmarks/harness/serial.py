@@ -10,7 +10,7 @@ from pathlib import Path
 
 from harness.bench import Bench
 from harness.data import Alignments, random_region
-from harness.process import output
+from harness.process import output, turns
 from harness.table import Floor, Row
 
 WORKERS = (1, 2, 4, 8)
@@ -35,7 +35,7 @@ def shares(bench: Bench, alignments: Alignments) -> Iterator[Row]:
         floor = SPEED_UP if name.split(",")[0] in ("convert", "to-bam") else None
         for workers in WORKERS if name != "coverage" else (1,):
             options = ["--workers", str(workers)] if name != "coverage" else []
-            runs = [sampled(words[0], *options, *words[1:]) for _ in range(bench.rounds)]
+            runs = [sampled(words[0], *options, *words[1:]) for _ in turns(bench.rounds)]
             what = f"{name}, {workers} worker{'s' * (workers > 1)}"
             yield from _rows(what, alignments.name, runs, floor if workers > 1 else None)
 
@@ -43,7 +43,7 @@ def shares(bench: Bench, alignments: Alignments) -> Iterator[Row]:
 def replayed(bench: Bench, alignments: Alignments) -> Iterator[Row]:
     """What a simulation of many workers, with the measured times of tasks, predicts for a conversion."""
     words = [str(alignments.bam), str(bench.scratch / "serial.bams3"), *map(str, SIMULATED)]
-    runs = [json.loads(output(sys.executable, REPLAY, *words).splitlines()[-1]) for _ in range(bench.rounds)]
+    runs = [json.loads(output(sys.executable, REPLAY, *words).splitlines()[-1]) for _ in turns(bench.rounds)]
 
     def wall(workers: int) -> float:
         return statistics.median(run["wall"][str(workers)] for run in runs)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.process import BAMS3, CommandError, Usage, output
+from harness.process import BAMS3, ENOUGH, CommandError, Usage, output
 
 SIZE = "bytes"
 COLUMNS = ("what", "data", "bams3", "peer", "peer's", "ratio", "wall s", "peak MB", "floor", "reached")
@@ -103,7 +103,8 @@ def machine(peers: Sequence[str], rounds: int) -> str:
         f"CPU: {processor()}, {os.cpu_count()} cores; load {os.getloadavg()[0]:.2f} at the start",
         f"OS: {system()}, {platform.machine()}, kernel {platform.release()}",
         f"Versions: {version(BAMS3)}, Python {platform.python_version()}; {versions}",
-        f"One worker or thread each; median of {rounds} runs, in turn with the peers', whose answers are the same",
+        f"One worker or thread each; median of {rounds} runs ({ENOUGH} where they take long), in turn with the peers', "
+        "whose answers are the same",
     ]
     return "".join(f"- {line}\n" for line in lines)
 
