@@ -54,6 +54,7 @@ KINDS = {
     "late": "from then on, lists lack what was written since",
 }
 LASTING = ("expired", "late")
+"""Kinds of faults that do not pass."""
 LISTED = re.compile(rb"(?s)<Contents>(?:(?!</Contents>).)*?<Key>([^<]*)</Key>.*?</Contents>")
 HANG = 20
 """Seconds that only a client reaches that does not do what it should."""
@@ -104,11 +105,9 @@ class Faults:
         path, _, query = request.path.partition("?")
         if request.method in ("PUT", "POST"):
             self.written.add(unquote_to_bytes(path).partition(b"/")[2].partition(b"/")[2])
-        return (
-            LISTED.sub(lambda each: b"" if each[1] in self.written else each[0], data)
-            if "list-type" in query
-            else data
-        )
+        if "list-type" not in query:
+            return data
+        return LISTED.sub(lambda each: b"" if each[1] in self.written else each[0], data)
 
     def gather(self, *groups: int) -> None:
         """From now on the first requests go on in groups of these sizes: each when its whole group is there. So

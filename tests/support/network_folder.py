@@ -14,7 +14,8 @@ from typing import Any
 import mfusepy
 
 OPTIONS = {"negative_timeout": 3600, "entry_timeout": 3600, "attr_timeout": 0}
-TIMES = ("st_atime", "st_ctime", "st_gid", "st_ino", "st_mode", "st_mtime", "st_nlink", "st_size", "st_uid")
+FIELDS = ("st_gid", "st_ino", "st_mode", "st_nlink", "st_size", "st_uid")
+TIMES = ("st_atime", "st_ctime", "st_mtime")
 
 
 class Folder(mfusepy.Operations):
@@ -30,7 +31,8 @@ class Folder(mfusepy.Operations):
 
     def getattr(self, path: str, fh: int | None = None) -> dict[str, Any]:
         found = os.lstat(self._at(path))
-        return {name: getattr(found, name) for name in TIMES}
+        times = {name: getattr(found, f"{name}_ns") for name in TIMES}
+        return {name: getattr(found, name) for name in FIELDS} | times
 
     def readdir(self, path: str, fh: int) -> Any:
         return [".", "..", *os.listdir(self._at(path))]

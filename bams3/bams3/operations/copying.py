@@ -56,7 +56,7 @@ def copied(
             file.write(portion)
         return digest.hexdigest()
 
-    def copy(some: Sequence[ChunkEntry], progress: Callable[[int], None] | None) -> list[ChunkEntry]:
+    def copy(some: Sequence[ChunkEntry], told: Callable[[int], None] | None) -> list[ChunkEntry]:
         """Copy chunks; return those that are not those of the index."""
         with job.uploads as uploads:
             found = []
@@ -66,8 +66,8 @@ def copied(
                     for start in range(0, entry.size, PORTION)
                 )
                 found.append(uploads.write(paths[entry.path], write, job.workers.map(read, places)))
-                if progress:
-                    progress(entry.streams)
+                if told:
+                    told(entry.streams)
         return [entry for entry, digest in zip(some, found, strict=True) if digest() != entry.sha256]
 
     for path in filter(there.objects.__contains__, paths.values()):
