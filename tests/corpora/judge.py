@@ -17,6 +17,7 @@ EQUAL, REFUSED, LOSS = "equal", "refused by both", "refused as it would be chang
 _LOSSES = (
     "htslib would change or lose data",
     "without CRAM's end-of-file marker",
+    "without BGZF's end-of-file marker",
     "its mate's position",
     "too long for BAM",
     "the last line does not end with a newline",

@@ -15,7 +15,7 @@ from duplicate_bams import mate
 from listings import contents
 from servers.faults import PASSING, Faults
 
-FAULTS = {"503": 23, "lost": 23, "etag": 17, "403": 13}
+FAULTS = {"503": 23, "lost": 23, "etag": 17, "403": 13, "expired": 13}
 """Kinds of faults, and at every how many requests each is made."""
 OPTIONS = Markdup(remove=True)
 
@@ -85,6 +85,7 @@ def test_each_fault_at_each_request(
             if failed:
                 assert kind not in PASSING
                 assert "\n" not in str(failed)
+                faults.disarm()
                 step(True)
         faults.disarm()
         if kind not in PASSING:

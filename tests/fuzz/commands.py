@@ -244,7 +244,8 @@ READ = (
 )
 GROWN = (
     ("append", "grown.bams3", "few.bam"),
-    ("merge", "grown.bams3", "few.bam", "OUT"),
+    ("merge", "-c", "-p", "grown.bams3", "few.bam", "OUT"),
+    ("rewrite", "grown.bams3", "OUT"),
     ("rewrite", "grown.bams3", "OUT", "--chunk-size", "512K", "--drop-tags", "NM"),
     ("markdup", "grown.bams3", "OUT"),
     ("repair", "grown.bams3"),
@@ -257,6 +258,7 @@ SHARED = (
     ("query", "many.bams3", "-h", "-o", "OUT"),
     ("query", "-c", "many.bams3", "c1", "c40"),
     ("coverage", "many.bams3", "-o", "OUT"),
+    ("coverage-table", "many.bams3"),
     ("stats", "--idxstats", "many.bams3"),
     ("to-bam", "many.bams3", "OUT"),
     ("rewrite", "many.bams3", "OUT", "--level", "9"),

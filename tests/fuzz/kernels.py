@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import forge
 import hostile
@@ -30,6 +30,7 @@ from bams3.chunk.tiles import packed as packed_tiles
 from bams3.chunk.tiles import tiles_of
 from bams3.chunk.tiles import unpacked as unpacked_tiles
 from bams3.codec import Columns, streams
+from bams3.coverage.contig_sums import sums_of_contigs
 from bams3.dataset.index import index_from_bytes
 from bams3.dataset.manifest import Counts, Manifest, sealed
 from bams3.dataset.sums import Sums
@@ -136,7 +137,7 @@ def packed(group: RowGroupSeed, changed: dict[str, bytes]) -> bytes:
     )
 
 
-def unpacked(data: bytes) -> Columns:
+def unpacked(data: bytes, kind: type[Columns] = Columns) -> Columns:
     """The columns of a row group whose streams, with their names, stand one behind another."""
     records, size, reference_id = struct.unpack_from("<HIh", data.ljust(8, b"\0"))
     held, at = targets.Streams(), 8
@@ -145,7 +146,7 @@ def unpacked(data: bytes) -> Columns:
         at += 5 + letters
         held[data[at - letters : at].decode("latin-1")] = data[at : at + length]
         at += length
-    columns = Columns(held, records % MOST_RECORDS + 1, size % MOST_BYTES)
+    columns = kind(held, records % MOST_RECORDS + 1, size % MOST_BYTES)
     columns.reference_id = reference_id
     return columns
 
@@ -170,6 +171,38 @@ def read_columns(data: bytes) -> None:
         with suppress(Bams3Error):
             columns.tag(tag)
     columns.block()
+
+
+class SharedColumns(Columns):
+    """The columns of a row group that contigs share, a few records each."""
+
+    @property
+    def reference_ids(self) -> array[int]:
+        """The reference id of each record, array('i')."""
+        last = len(LENGTHS) - 1
+        return array("i", (min(number // 3, last) for number in range(self.records)))
+
+
+def read_contigs(data: bytes) -> None:
+    """The sums of contigs, as each use wants them."""
+    group = unpacked(data, SharedColumns)
+    stops, mask = array("q", LENGTHS), bytearray(b"\1") * group.records
+
+    def check(**options: Any) -> None:
+        for _, reads, _, _, bases, _, covered, depth, deepest in sums_of_contigs(
+            group, mask, stops, **options
+        ):
+            if not (0 <= deepest <= reads and covered <= depth <= covered * deepest and bases >= 0):
+                raise AssertionError(
+                    f"{covered} positions of depth {depth}, at most {deepest}, in {reads} reads"
+                )
+
+    uses: tuple[dict[str, Any], ...] = (
+        {"qualities": True, "min_quality": 9},
+        {"min_quality": 9},
+        {"extents": True},
+    )
+    targets.each_of(partial(check, **options) for options in uses)
 
 
 def stored_streams(seeds: Seeds) -> Iterator[bytes]:
@@ -298,6 +331,7 @@ KERNELS = {
     "templates": Kernel(records_of, read_templates),
     "duplicates": Kernel(records_of, read_duplicates),
     "columns": Kernel(row_groups_of, read_columns),
+    "contigs": Kernel(row_groups_of, read_contigs),
     "stored": Kernel(stored_streams, read_stored),
     "footer": Kernel(footers, read_footer),
     "manifest": Kernel(_dataset.manifests, _dataset.read_manifest),

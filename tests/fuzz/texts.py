@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -47,6 +48,8 @@ SHARE = 0.008
 _FOLDER = tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
 """In memory, if it can be."""
 CONTIGS = (("chr1", 1_000_000), ("chr2", 5000), ("HLA-A*01:01:01:01", 3503), ("chr22", 0))
+SHORT: Any = SimpleNamespace(uri="x.bams3", is_whole=True, references=(("chr1", 300), ("chr2", 7)))
+"""A dataset, whose contigs bound the sites of an interval."""
 ZONE = ZoneMap(9, 900, 5, 400_000, 400_100, 0, 60, 0x4FF, 0)
 REFUSALS = (Bams3Error, ConfigurationError, htsget.HtsgetError)
 
@@ -119,18 +122,16 @@ def read_bed_file(data: bytes) -> None:
 
 
 def read_site_file(data: bytes) -> None:
-    """As each kind of file, and as the common sites of `bams3 relate`."""
+    """As each kind of file: the sites of a dataset's contigs, and the common sites of `bams3 relate`."""
 
     def read(name: str) -> None:
-        for sites in SiteFile(name, opener(data)).blocks(3, []):
+        for sites in SiteFile(name, opener(data)).blocks(3, [SHORT]):
             sites.alleles()
 
-    each_of(
-        (
-            *(partial(read, name) for name in ("x.vcf", "x.bed", "x.tsv")),
-            lambda: on_disk("x.vcf", data, lambda path: read_sites(path, lambda _: None)),
-        )
-    )
+    def read_common(name: str) -> None:
+        on_disk(name, data, lambda path: read_sites(path, lambda _: None))
+
+    each_of(partial(kind, f"x.{end}") for kind in (read, read_common) for end in ("vcf", "bed", "tsv"))
 
 
 def read_counts_file(data: bytes) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import random
+from array import array
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,6 +18,7 @@ from bams3.bam.regions import LAST, Region
 from bams3.chunk.reader import open_chunk
 from bams3.coverage import CoverageOptions, depth_of
 from bams3.coverage.pileup import PileupOptions
+from bams3.coverage.shared import sums_within
 from bams3.dataset.loose import LooseChunks
 from bams3.operations.coverage_table import write_table
 from bams3.operations.depth import write_depth
@@ -74,6 +76,10 @@ def uses(dataset: LooseChunks, region: Region) -> Iterator[Callable[[], object]]
     yield lambda: write_table(
         io.BytesIO(), dataset, PileupOptions(pileup=True, min_quality=9), alone, region=region
     )
+    contigs = range(len(dataset.references))
+    stops = array("q", (length for _, length in dataset.references))
+    for pile in (PileupOptions(pileup=True, min_quality=9), PileupOptions(extents=True)):
+        yield lambda pile=pile: list(sums_within(dataset, contigs, stops, pile, alone, qualities=True))
     for reads in (PileOptions(0, orphans=True, max_depth=3), PileOptions(orphans=True, max_depth=0)):
         for least in (0, 20):
             yield lambda reads=reads, least=least: write_pileup(

@@ -94,6 +94,7 @@ def test_a_bcf_has_the_sites_of_its_vcf(tmp_path: Path) -> None:
         ("x.vcf", HEAD.format("") + "chr1\tfive\t.\tA\tT\n", "line 3: not a site"),
         ("x.bcf", "", "it can't be read: "),
         ("x.bed", "chr1\t4\t5\n", "no SNV with one REF and one ALT"),
+        ("x.bed", "chr1\t0\t2147483647\n", "more than 262144 sites"),  # which would take all memory
     ],
 )
 def test_files_without_sites(

@@ -39,7 +39,17 @@ PLACES = [(0, 7), (0, 262_144), (1, 1), (1, 800_000), (-1, -1)]
 NEW = [(0, 9), (2, 3)]
 TOUCHED = "data/c1/000000000-000262144.chunk"
 BOTH: dict[str, Any] = {"combine_read_groups": True, "combine_programs": True, "workers": 1}
-FAULTS = {"lost": 8, "503": 20, "reset": 20, "cut": 20, "corrupt": 9, "etag": 9, "403": 5, "501": 9}
+FAULTS = {
+    "lost": 8,
+    "503": 20,
+    "reset": 20,
+    "cut": 20,
+    "corrupt": 9,
+    "etag": 9,
+    "403": 5,
+    "501": 9,
+    "expired": 7,
+}
 """Kinds of faults, and at every how many requests each is made: those that pass are met below the append."""
 
 
@@ -208,6 +218,18 @@ def test_each_fault_at_each_request(kind: str, inputs: Path, bucket: str, faults
     assert is_clean(uri)
 
 
+def test_a_store_that_lists_late(one: str, inputs: Path, faults: Faults) -> None:
+    """The old dataset stays; later, it can be tried again, and what was written is removed."""
+    before = DatasetReader(one).manifest
+    faults.arm("late")
+    with pytest.raises(DatasetError, match="missing or incomplete"):
+        append(one, [inputs / "two.bam"], **BOTH)
+    assert DatasetReader(one).manifest == before
+    faults.disarm()
+    append(one, [inputs / "two.bam"], **BOTH)
+    assert is_clean(one)
+
+
 def _after(
     uri: str, bam: Path, patch: pytest.MonkeyPatch, then: Callable[[], None] = lambda: None
 ) -> Callable[..., Any]:
@@ -279,13 +301,13 @@ def test_appends_all_at_once(one: str, inputs: Path) -> None:
         except DatasetError as error:
             refused.append(error)
 
-    threads = [threading.Thread(target=grow) for _ in range(3)]
+    threads = [threading.Thread(target=grow) for _ in range(10)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert DatasetReader(one).manifest.records == len(PLACES) + len(NEW) * (3 - len(refused))
-    assert len(refused) < 3
+    assert DatasetReader(one).manifest.records == len(PLACES) + len(NEW) * (10 - len(refused))
+    assert len(refused) < 10
     append(one, [inputs / "two.bam"], **BOTH)
     assert is_clean(one)
 

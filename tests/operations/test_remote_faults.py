@@ -21,22 +21,28 @@ COMMANDS: dict[str, list[list[str]]] = {
     "a file": [["query", "-e", "[NM] < 3", "-o", "{o}/out.bam", "{s}/d.bams3", REGION]],
     "count": [["query", "-c", "-e", "[NM] < 3", "-r", "a", "{s}/d.bams3", "chr1"]],
     "coverage": [["coverage", "--by", "1000", "-o", "{o}/out", "{s}/d.bams3"]],
+    "rewrite": [["rewrite", "-@2", "{s}/s.bams3", "{s}/out.bams3"]],
+    "merge": [["merge", "-c", "-p", "-@2", "{s}/s.bams3", "{s}/in.bam", "{s}/out.bams3"]],
     "convert": [*(["convert", "--batch", f"{i}/2", *CONVERT] for i in (1, 2)), ["merge", "{s}/out.bams3"]],
 }
 
 # Kinds of faults, and at how many requests one after another.
-FAULTS = [("503", 3), *((kind, 1) for kind in (*PASSING[3:], "corrupt", "whole", "etag", "403"))]
+FAULTS = [("503", 3), *((kind, 1) for kind in (*PASSING[3:], "corrupt", "whole", "etag", "403", "expired"))]
+MANY = {"convert": 5, "merge": 9, "rewrite": 9}
+"""Commands with many requests: each request meets some of the faults, and each fault one of so many requests."""
 
 
 def is_told(name: str, kind: str) -> bool:
     """May a fault be an error? Damage of a source is; that of a dataset is mended by reading again."""
-    return kind not in PASSING and (kind, name == "convert") != ("corrupt", False)
+    return kind not in PASSING and (kind, name in ("convert", "merge")) != ("corrupt", False)
 
 
 @pytest.fixture
 def place(remote: str, bucket: str, small: Path, faults: Faults) -> str:
     for path in (small, Path(f"{small}.bai")):
         open_storage(bucket).put(f"in{path.name[2:]}", path.read_bytes())
+    for path, data in files(small.with_suffix(".bams3")).items():
+        open_storage(f"{bucket}/s.bams3").put(path, data)
     return bucket
 
 
@@ -69,8 +75,7 @@ def test_each_fault_at_each_request_of_a_command(
     well, expected, *_ = outcome(0)
     assert well
     assert any(expected)
-    # A conversion is long, and makes many requests: each meets some of the faults, and each fault a fifth of them.
-    step = 5 if name == "convert" else 1
+    step = MANY.get(name, 1)
     for number in range(1 + FAULTS.index((kind, times)) % step, 99, step):
         well, found, error, requests = outcome(number)
         if well:

@@ -12,6 +12,7 @@ READ = "r\t{}\t{}\t5\t60\t4M\t*\t0\t0\tACGT\tIIII\n"
 FILES = {
     "sorted.bam": (hostile.bam(hostile.TEXT, hostile.CONTIGS, UNSORTED[::-1]), EQUAL),
     "unsorted.bam": (hostile.bam(hostile.TEXT, hostile.CONTIGS, UNSORTED), EQUAL),
+    "no-marker.bam": (hostile.bam(hostile.TEXT, hostile.CONTIGS, UNSORTED[::-1])[:-28], LOSS),
     "text.sam": ((HEAD + READ.format(0, "chr1")).encode(), EQUAL),
     "no-number.sam": ((HEAD + READ.format("x", "chr1")).encode(), REFUSED),
     "unknown-contig.sam": ((HEAD + READ.format(0, "chr9")).encode(), LOSS),

@@ -1,6 +1,7 @@
 """A proxy before another server, which records requests, holds them back, and makes faults at chosen ones."""
 
 import http.client
+import re
 import socket
 import struct
 import threading
@@ -10,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import accumulate
-from urllib.parse import urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 Headers = list[tuple[str, str]]
 
@@ -22,6 +23,11 @@ ANSWERS: dict[str, tuple[int, Headers, bytes]] = {
     "409": (409, [], b"<Error><Code>ConditionalRequestConflict</Code><Message>A conflict.</Message></Error>"),
     "403": (403, [], b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"),
     "501": (501, [], b"<Error><Code>NotImplemented</Code><Message>Not implemented</Message></Error>"),
+    "expired": (
+        400,
+        [],
+        b"<Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error>",
+    ),
     "moved": (301, [("x-amz-bucket-region", "eu-west-1")], b"<Error><Code>PermanentRedirect</Code></Error>"),
 }
 
@@ -33,6 +39,7 @@ KINDS = {
     "409": "answers that another conditional write is under way, without asking the server",
     "403": "answers AccessDenied without asking the server",
     "501": "answers NotImplemented without asking the server",
+    "expired": "answers that the credentials have expired, from then on",
     "moved": "answers that the bucket is in eu-west-1",
     "refused": "closes the connection without asking the server",
     "lost": "asks the server, and closes the connection without an answer",
@@ -44,7 +51,11 @@ KINDS = {
     "whole": "gives the whole object, with 200, where a range was asked for",
     "etag": "gives another ETag",
     "no etag": "gives no ETag",
+    "late": "from then on, lists lack what was written since",
 }
+LASTING = ("expired", "late")
+"""Kinds of faults that do not pass."""
+LISTED = re.compile(rb"(?s)<Contents>(?:(?!</Contents>).)*?<Key>([^<]*)</Key>.*?</Contents>")
 HANG = 20
 """Seconds that only a client reaches that does not do what it should."""
 PASSING = ("503", "500", "429", "refused", "lost", "reset", "short", "stall", "cut")
@@ -69,7 +80,8 @@ class Faults:
     """The proxy's state: set it while the proxy runs.
 
     `kind` of fault at the `at`-th request from now (0: the next; counted among those with `method`, if given),
-    and at `times` requests in all. Requests of paths that contain `mute` get no answer. See `gather` for the rest.
+    and at `times` requests in all; one of `LASTING` at all from there on. Requests of paths that contain `mute` get no
+    answer. See `gather` for the rest.
     """
 
     url: str = ""
@@ -80,12 +92,22 @@ class Faults:
     mute: str = ""
     groups: tuple[int, ...] = ()
     came: int = 0
+    written: set[bytes] = field(default_factory=set)
     missed: bool = False
     requests: list[Request] = field(default_factory=list)
     most_at_once: int = 0
     at_once: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
     another: threading.Condition = field(default_factory=threading.Condition)
+
+    def listed(self, request: Request, data: bytes) -> bytes:
+        """What a store that lists late answers."""
+        path, _, query = request.path.partition("?")
+        if request.method in ("PUT", "POST"):
+            self.written.add(unquote_to_bytes(path).partition(b"/")[2].partition(b"/")[2])
+        if "list-type" not in query:
+            return data
+        return LISTED.sub(lambda each: b"" if each[1] in self.written else each[0], data)
 
     def gather(self, *groups: int) -> None:
         """From now on the first requests go on in groups of these sizes: each when its whole group is there. So
@@ -108,6 +130,7 @@ class Faults:
         with self.lock:
             self.kind, self.at, self.times, self.method = kind, at, times, method
             self.requests.clear()
+            self.written.clear()
 
     def disarm(self) -> list[Request]:
         """Make no more faults; gives the requests since `arm`."""
@@ -129,12 +152,14 @@ class Faults:
         """Record a request; the kind of fault to make at it, or ""."""
         with self.lock:
             self.requests.append(request)
-            if not self.kind or not self.times or self.method not in ("", request.method):
+            if not self.kind or self.method not in ("", request.method):
                 return ""
             if self.at:
                 self.at -= 1
                 return ""
-            self.times -= 1
+            if not self.times and self.kind not in LASTING:
+                return ""
+            self.times = max(self.times - 1, 0)
             return self.kind
 
 
@@ -168,6 +193,8 @@ class _Handler(BaseHTTPRequestHandler):
             answered = [(name, '"other"' if name.lower() == "etag" else value) for name, value in answered]
         if kind == "no etag":
             answered = [(name, value) for name, value in answered if name.lower() != "etag"]
+        if kind == "late":
+            data = self.faults.listed(request, data)
         if kind == "corrupt" and data:
             data = bytes([data[0] ^ 1]) + data[1:]
         if kind == "cut":

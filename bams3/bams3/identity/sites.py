@@ -57,11 +57,10 @@ def read_sites(path: str, note: Callable[[str], Any]) -> SiteSet:
     their position. Raises UsageError if the file cannot be read or has no site.
     """
     file = SiteFile(path)
-    blocks = list(file.blocks(MOST + 1, []))
-    if not blocks:
+    all_sites = next(file.blocks(MOST + 1, []), None)
+    if all_sites is None:
         raise UsageError(f"{path}: no sites; give a VCF of common SNVs")
-    (all_sites, *more) = blocks
-    if more or len(all_sites.position) > MOST:
+    if len(all_sites.position) > MOST:
         raise UsageError(f"{path}: more than {MOST} sites; a few thousand common ones suffice")
     lengths, frequencies = _info(file) if file.has_alleles else ({}, [float("nan")] * len(all_sites.position))
     contig, position = np.array(all_sites.contig), np.array(all_sites.position)

@@ -41,9 +41,10 @@ def copied(
     progress: Callable[[int], None] | None = None,
 ) -> Iterator[ChunkEntry]:
     """Copy chunks of a dataset, and yield their entries. `progress`: called with the stored bytes of each chunk. Raises
-    FormatError if one is not that of the index."""
+    FormatError if one is not that of the index, even when read again."""
     storage, tiles, there = dataset.storage, dataset.tiles, job.there
     own = Own([job.plan, *there.plans])
+    paths = {entry.path: job.plan.chunk_path(entry.reference_id, entry.start) for entry in entries}
 
     def read(place: tuple[str, int, int]) -> memoryview:
         return memoryview(storage.get_range(*place))
@@ -55,24 +56,27 @@ def copied(
             file.write(portion)
         return digest.hexdigest()
 
-    with job.uploads as uploads:
-        found = []
-        for entry in entries:
-            path = job.plan.chunk_path(entry.reference_id, entry.start)
-            if path in there.objects:
-                own.check_chunk(uploads.storage, path)
-            places = (
-                (entry.path, start, min(PORTION, entry.size - start))
-                for start in range(0, entry.size, PORTION)
-            )
-            found.append((path, uploads.write(path, write, job.workers.map(read, places))))
-            if progress:
-                progress(entry.streams)
-    for entry, (path, digest) in zip(entries, found, strict=True):
-        if digest() != entry.sha256:
-            raise FormatError(
-                f"{dataset.chunk_uri(entry)}: is damaged (its SHA-256 is not the one in the index); "
-                "restore the chunk or convert it again"
-            )
+    def copy(some: Sequence[ChunkEntry], told: Callable[[int], None] | None) -> list[ChunkEntry]:
+        """Copy chunks; return those that are not those of the index."""
+        with job.uploads as uploads:
+            found = []
+            for entry in some:
+                places = (
+                    (entry.path, start, min(PORTION, entry.size - start))
+                    for start in range(0, entry.size, PORTION)
+                )
+                found.append(uploads.write(paths[entry.path], write, job.workers.map(read, places)))
+                if told:
+                    told(entry.streams)
+        return [entry for entry, digest in zip(some, found, strict=True) if digest() != entry.sha256]
+
+    for path in filter(there.objects.__contains__, paths.values()):
+        own.check_chunk(job.uploads.storage, path)
+    if damaged := copy(copy(entries, progress), None):
+        raise FormatError(
+            f"{dataset.chunk_uri(damaged[0])}: is damaged (its SHA-256 is not the one in the index); "
+            "restore the chunk or convert it again"
+        )
+    for entry in entries:
         assert tiles is not None
-        yield entry._replace(path=path, tiles=tiles.of_chunk(entry))
+        yield entry._replace(path=paths[entry.path], tiles=tiles.of_chunk(entry))
