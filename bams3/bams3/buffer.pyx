@@ -1,7 +1,12 @@
 """A growable byte buffer for nogil kernels; it supports the buffer protocol, so its bytes need no copying."""
 
 from cpython.buffer cimport PyBuffer_FillInfo
+from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdlib cimport free, realloc
+from libc.string cimport memcpy
+
+cdef enum:
+    MUCH = 1 << 16  # bytes that are copied and freed without Python's lock
 
 cdef extern from *:
     """
@@ -41,13 +46,27 @@ cdef class Buffer:
             self.reserve(capacity)
 
     def __dealloc__(self):
-        free(self.data)
+        if self.capacity < MUCH:
+            free(self.data)
+        else:  # it may take the system long to take back the pages
+            with nogil:
+                free(self.data)
 
     def __len__(self):
         return self.size
 
     def __bytes__(self):
-        return (<char *> self.data)[:self.size] if self.size else b""
+        cdef bytes copy
+        cdef char *out
+        if self.size < MUCH:
+            return (<char *> self.data)[:self.size] if self.size else b""
+        copy = PyBytes_FromStringAndSize(NULL, self.size)
+        out = copy
+        self.exports += 1  # it must not grow meanwhile
+        with nogil:
+            memcpy(out, self.data, self.size)
+        self.exports -= 1
+        return copy
 
     def __getbuffer__(self, Py_buffer *view, int flags):
         if self.data == NULL:

@@ -64,11 +64,11 @@ def test_malformed_input_is_refused(what: str, data: bytes, tmp_path: Path) -> N
 
 
 def test_the_first_fault_is_named_whatever_the_workers(tmp_path: Path) -> None:
-    """A record out of order, and behind it a damaged block, a cut block, or both."""
+    """A record out of order, and in another portion behind it a damaged block, a cut block, or both."""
     good = [hostile.good(0, pos) for pos in range(0, 500_000, 10)]
     late = hostile.good(0, 3, name=b"late")
-    whole = hostile.bam(hostile.TEXT, hostile.CONTIGS, [*good, late, *good[-20_000:]])
-    damaged = whole[: len(whole) * 3 // 4] + b"damage" + whole[len(whole) * 3 // 4 + 6 :]
+    whole = hostile.bam(hostile.TEXT, hostile.CONTIGS, [*good, late, *good])
+    damaged = whole[: len(whole) * 15 // 16] + b"damage" + whole[len(whole) * 15 // 16 + 6 :]
     path = tmp_path / "x.bam"
     for data in (whole, damaged, damaged[:-9], whole[:-9]):
         path.write_bytes(data)

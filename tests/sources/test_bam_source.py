@@ -179,7 +179,7 @@ def test_standard_input_is_told_apart_by_content(real_bam: Path, samtools: Samto
 
 
 def test_records_larger_than_a_block_are_read(tmp_path: Path) -> None:
-    bases = 4 * PORTION_SIZE
+    bases = 2 * PORTION_SIZE
     tags = [hostile.tag("ZZ", "Z", b"z" * bases)]
     made = [hostile.record(name=b"%d" % i, tags=tags * i) for i in range(3)] + [hostile.record(name=b"last")]
     path = tmp_path / "x.bam"

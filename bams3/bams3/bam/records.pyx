@@ -239,17 +239,17 @@ cdef inline int64_t window_of(int32_t ref, int32_t pos, int shift) noexcept nogi
 cdef int64_t end_of_run(
     const uint8_t *data, const int64_t *offsets, int64_t first, int64_t count, int shift
 ) noexcept nogil:
-    """The first record after `first` with another reference or window, or `count`."""
+    """The first record after `first` with another reference or window, or `count`. The records are sorted."""
     cdef int32_t ref = load_i32(data + offsets[first] + 4)
     cdef int64_t window = window_of(ref, load_i32(data + offsets[first] + 8), shift)
-    cdef int64_t i = first + 1, last = offsets[count - 1]
-    if load_i32(data + last + 4) == ref and window_of(ref, load_i32(data + last + 8), shift) == window:
-        return count  # they are sorted
-    while i < count:
-        if load_i32(data + offsets[i] + 4) != ref or window_of(ref, load_i32(data + offsets[i] + 8), shift) != window:
-            break
-        i += 1
-    return i
+    cdef int64_t low = first + 1, high = count, middle = count - 1  # most runs reach the last record
+    while low < high:
+        if load_i32(data + offsets[middle] + 4) == ref and window_of(ref, load_i32(data + offsets[middle] + 8), shift) == window:
+            low = middle + 1
+        else:
+            high = middle
+        middle = (low + high) // 2
+    return low
 
 
 def split_windows(RecordBlock block not None, int shift, dict shared=None):

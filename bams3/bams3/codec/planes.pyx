@@ -10,16 +10,19 @@ def split(const uint8_t[::1] data not None, int width):
     cdef Py_ssize_t count = data.shape[0] // width, i
     cdef int k
     cdef Buffer plane
-    cdef uint8_t *out
+    cdef uint8_t *out[8]
+    if not 0 < width <= 8:
+        raise ValueError(f"integers of {width} bytes")
     planes = []
     for k in range(width):
         plane = Buffer(count)
         plane.size = count
-        out = plane.data
-        with nogil:
-            for i in range(count):
-                out[i] = data[i * width + k]
+        out[k] = plane.data
         planes.append(plane)
+    with nogil:
+        for k in range(width):
+            for i in range(count):
+                out[k][i] = data[i * width + k]
     return planes
 
 

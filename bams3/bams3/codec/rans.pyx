@@ -79,40 +79,39 @@ cdef class Model:
         infinite, and there is nothing to encode with."""
         cdef size_t n = data.shape[0], i, size
         cdef uint8_t highest = 0, lowest = 255
-        cdef double coded
-        cdef int bits
         self.data = data
         self.shape.lanes = lanes_for(n)
         self.shape.order = order
+        self.table = Buffer()
         with nogil:
             for i in range(n):
                 highest = max(highest, data[i])
                 lowest = min(lowest, data[i])
-        self.shape.shift = 8 if order == 0 else bit_length(highest)
-        self.shape.first = lowest
-        size = <size_t> 1 << 2 * self.shape.shift if order else 256
-        self.counts = <uint32_t *> calloc(2 * size, sizeof(uint32_t))
-        self.rows = <uint16_t *> calloc(size, sizeof(uint16_t))
-        if self.counts == NULL or self.rows == NULL:
-            raise MemoryError("not enough memory to count symbols")
-        self.table = Buffer()
-        with nogil:
+            self.shape.shift = 8 if order == 0 else bit_length(highest)
+            self.shape.first = lowest
+            size = <size_t> 1 << 2 * self.shape.shift if order else 256
+            self.counts = <uint32_t *> calloc(2 * size, sizeof(uint32_t))
+            self.rows = <uint16_t *> calloc(size, sizeof(uint16_t))
+            if self.counts == NULL or self.rows == NULL:
+                with gil:
+                    raise MemoryError("not enough memory to count symbols")
             if order:
                 count_pairs(&data[0], n, &self.shape, self.counts)
             else:
                 count_bytes(&data[0], n, self.counts)
             self.find_symbols(highest)
-        if order and self.least() > limit:
-            self.size = INFINITY
-            return
-        with nogil:
-            coded = self.fit(MAX_BITS)
-            if order:
-                bits = MIN_BITS
-                while self.fit(bits) > WORTH * coded and bits < MAX_BITS:
-                    bits += 1
-            self.put_table()
-        self.size = 2 + self.table.size + coded + 3.5 * self.shape.lanes
+            self.size = INFINITY if order and self.least() > limit else self.fitted()
+
+    cdef double fitted(self) except -1 nogil:
+        """Choose the frequencies, and code them to `table`; returns `size`."""
+        cdef double coded = self.fit(MAX_BITS)
+        cdef int bits
+        if self.shape.order:
+            bits = MIN_BITS
+            while self.fit(bits) > WORTH * coded and bits < MAX_BITS:
+                bits += 1
+        self.put_table()
+        return 2 + self.table.size + coded + 3.5 * self.shape.lanes
 
     cdef int find_symbols(self, int highest) noexcept nogil:
         cdef int symbol, k, seen

@@ -214,9 +214,10 @@ def _of_this_thread() -> Any:
 
 def _compressor(level: int, dictionary: zstandard.ZstdCompressionDict | None) -> zstandard.ZstdCompressor:
     """This thread's compressor: contexts are costly to create, more so with a dictionary, and must not be shared."""
-    compressors: dict[Any, zstandard.ZstdCompressor] = _of_this_thread().__dict__.setdefault(
-        "compressors", {}
-    )
+    local = _of_this_thread()
+    if not hasattr(local, "compressors"):
+        local.compressors = {}
+    compressors: dict[Any, zstandard.ZstdCompressor] = local.compressors
     key = level, dictionary
     if key not in compressors:
         compressors[key] = zstandard.ZstdCompressor(level, dictionary, write_dict_id=False)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Format = Literal["sam", "sam.gz", "bam", "ubam", "cram"]
 DEFAULT_LEVEL = 6
+BLOCKS = 32  # of BGZF that a thread compresses at a time
 AT_ONCE = 512  # records that are formatted as SAM at a time
 
 _INDEXES: dict[str, tuple[str, ...]] = {
@@ -139,13 +140,12 @@ def bgzf(parts: Iterable[Any], level: int, workers: int | Workers) -> Iterator[b
     from bams3.sources.bgzf import EOF_MARKER
 
     def compress(portion: list[memoryview]) -> bytes:
-        view = portion[0] if len(portion) == 1 else memoryview(b"".join(portion))
         written: list[bytes] = []
-        for i in range(0, len(view), MAX_INPUT):
-            written += block_parts(view[i : i + MAX_INPUT], level)
+        for pieces in _portions(portion, MAX_INPUT):
+            written += block_parts(pieces[0] if len(pieces) == 1 else b"".join(pieces), level)
         return b"".join(written)
 
-    yield from in_order(compress, _portions(parts, 16 * MAX_INPUT), workers)
+    yield from in_order(compress, _portions(parts, BLOCKS * MAX_INPUT), workers)
     yield EOF_MARKER
 
 
