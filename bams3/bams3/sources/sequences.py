@@ -27,14 +27,15 @@ class Sequences:
 
     def check(self, reference_ids: Iterable[int]) -> None:
         """Compare those that have not been compared yet. Raises SourceError where one differs."""
-        for reference_id in self._wanted.keys() & set(reference_ids):
-            contig, wanted = self._wanted.pop(reference_id)
+        for reference_id in sorted(self._wanted.keys() & set(reference_ids)):
+            contig, wanted = self._wanted[reference_id]
             found = self._checksum(contig)
             if found not in (None, wanted):
                 raise SourceError(
                     f"{self._name}: it was written with another sequence of {contig} than {self._fasta} has: their "
                     f"M5 are {wanted} and {found}; give the FASTA that the CRAM was written with (-T)"
                 )
+            del self._wanted[reference_id]
 
     def _checksum(self, contig: str) -> str | None:
         """M5 of a sequence; None if the file lacks it."""
