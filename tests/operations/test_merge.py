@@ -114,11 +114,12 @@ def test_headers(tmp_path: Path, name: str, options: tuple[str, ...]) -> None:
         (b"@SQ\n", "not valid"),
         (b"no header\n", "not valid"),
         (b"@SQ\tSN:c9\tLN:x\n", "no valid LN"),
+        (b"@SQ\tLN:9\n", "no SN"),
     ],
 )
 def test_a_header_that_samtools_refuses(tmp_path: Path, text: bytes, says: str) -> None:
     paths = write_inputs(tmp_path, [Input(text, CONTIGS, [])])
-    with pytest.raises(SourceError, match=rf"in0\.bam: a (line of the )?header.*{says}|no valid LN"):
+    with pytest.raises(SourceError, match=rf"in0\.bam: a (line of the )?header.*{says}"):
         merge_inputs(paths, tmp_path / "merged")
     assert not (tmp_path / "merged").exists()
 

@@ -112,6 +112,7 @@ def by_window(path: Path, samtools: Samtools) -> None:
 
 REFERENCE = b"ACGTTGCA" * 500
 PLACED = [(0, 0), (0, 10), (0, 3000), (1, 7), (-1, -1), (-1, -1)]
+SEVERAL = [(0, 0), (1, 7), (-1, -1)]
 HALF_PLACED = [(0, -1), *PLACED[:3], (1, -1), *PLACED[3:]]
 
 
@@ -147,6 +148,28 @@ def test_cram_with_a_reference(samtools: Samtools, tmp_path: Path) -> None:
     Path(fasta).unlink()
     with pytest.raises(SourceError, match=r"x\.cram: htslib cannot read it: .*ref\.fa"):
         content(cram, reference=fasta)
+
+
+@pytest.mark.parametrize(
+    "options", [["-O", "cram,multi_seq_per_slice=1"], []]
+)  # htslib checks the latter's slices
+def test_a_fasta_that_a_cram_was_not_written_with(
+    samtools: Samtools, tmp_path: Path, options: list[str]
+) -> None:
+    cram, fasta = make_cram(tmp_path, samtools, SEVERAL, *options), tmp_path / "ref.fa"
+    text = fasta.read_bytes().lower()
+    fasta.write_bytes(text)
+    assert content(cram, reference=str(fasta)) == as_samtools(samtools, cram, "-T", str(fasta))
+    at = text.index(b">b")
+    fasta.write_bytes(text[:at] + text[at:].replace(b"a", b"c"))
+    with pytest.raises(SourceError, match=r"x\.cram: .*(sequence of b than .*ref\.fa|MD5 .* mismatch at b)"):
+        content(cram, reference=str(fasta))
+    with open_source(str(cram), reference=str(fasta)) as source:
+        assert sum(map(len, source.window(0, 0, 4000))) == 1
+        with pytest.raises(
+            SourceError, match=r"x\.cram: .*(sequence of b than .*ref\.fa|MD5 .* mismatch at b)"
+        ):
+            list(source.window(1, 0, 4000))
 
 
 def test_cram_windows_hold_records_without_a_position(samtools: Samtools, tmp_path: Path) -> None:

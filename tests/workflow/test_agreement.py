@@ -6,6 +6,7 @@ from typing import Any
 
 import pysam
 import pytest
+from bams3.bam.header import checksums
 from bams3.workflow import agreement, calling, reference
 from bams3.workflow.genotyping import read_loci
 from bams3.workflow.internals import Run
@@ -208,7 +209,7 @@ def test_names_and_lengths_of_a_fasta(sequences: list, needed: list[str], error:
 
 
 def test_checksums_of_a_dictionary() -> None:
-    found = reference.checksums(b"@HD\tVN:1.6\n@SQ\tSN:a\tLN:5\tM5:AB\r\n@SQ\tLN:5\tSN:b\n@SQ\tM5:cd\tSN:c\n")
+    found = checksums(b"@HD\tVN:1.6\n@SQ\tSN:a\tLN:5\tM5:AB\r\n@SQ\tLN:5\tSN:b\n@SQ\tM5:cd\tSN:c\n")
     assert found == {"a": "ab", "c": "cd"}
     for of_sample, error in (
         ({"a": "ab", "b": "x"}, ""),

@@ -17,12 +17,15 @@ class Reference:
 
     def __init__(self, path: str) -> None:
         """Raises UsageError if the file cannot be read."""
-        from pysam import FastaFile
+        from pysam import FastaFile, set_verbosity
 
+        shown = set_verbosity(0)  # what is wrong is told once, below
         try:
             self._file = FastaFile(path)
         except (OSError, ValueError) as error:
             raise UsageError(f"cannot read the FASTA file {path}, or its index {path}.fai: {error}") from None
+        finally:
+            set_verbosity(shown)
         self._lock = Lock()
         self._lengths = dict(zip(self._file.references, self._file.lengths, strict=True))
 

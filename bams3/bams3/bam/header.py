@@ -1,7 +1,7 @@
 """The header of a BAM file: its SAM text, verbatim, and its list of references."""
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache
 from itertools import count
 from typing import Any
@@ -111,6 +111,26 @@ def field_of(line: bytes, tag: bytes) -> bytes | None:
     """The value of a field of a header line, without its line end; None if it has none."""
     at = line.find(b"\t" + tag + b":") + 4
     return line[at:].partition(b"\t")[0] if at > 3 else None
+
+
+def checksums(header: bytes) -> Mapping[str, str]:
+    """M5 of the contigs in a header, where present: the MD5 of the sequence."""
+    lines = b"\n" + header
+    first, last = lines.find(b"\n@SQ\t"), lines.rfind(b"\n@SQ\t")
+    end = lines.find(b"\n", last + 1)
+    return _checksums(lines[first + 1 : end if end >= 0 else None] if first >= 0 else b"")
+
+
+@lru_cache(maxsize=8)  # the samples of a cohort have the same lines
+def _checksums(lines: bytes) -> Mapping[str, str]:
+    found = {}
+    for line in lines.split(b"\n"):
+        if not line.startswith(b"@SQ\t") or b"\tM5:" not in line:
+            continue
+        tags = dict(tag.partition(b":")[::2] for tag in line.rstrip(b"\r\0").split(b"\t"))
+        name = tags.get(b"SN", b"").decode(errors="surrogateescape")
+        found[name] = tags[b"M5"].decode(errors="replace").lower()
+    return found
 
 
 def bytes_needed(data: Any) -> int:

@@ -94,6 +94,8 @@ class MergedHeader:
             line = by_name.pop(encoded, b"") or b"@SQ\tSN:%s\tLN:%d" % (encoded, length)
             yield self._add_contig(encoded, length, line)
         for encoded, line in by_name.items():  # that the header's list of references lacks
+            if not encoded:
+                raise SourceError(f"a header line has no SN: {_shown(line)}")
             number = field_of(line, b"LN") or b""
             if not number.isdigit() or int(number) >= 1 << 31:
                 raise SourceError(f"a header line has no valid LN: {_shown(line)}")

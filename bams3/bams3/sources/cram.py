@@ -13,6 +13,10 @@ MARKERS = {2: 30, 3: 38}
 """Length in bytes of the end-of-file container, by major version. htslib handles other versions."""
 
 
+SHARED = -2
+"""The reference id of a container with reads of several contigs."""
+
+
 class CramBytes(Feed):
     """A CRAM file, passed on unchanged, whose containers must be whole."""
 
@@ -25,6 +29,7 @@ class CramBytes(Feed):
         for portion in super().portions(mapper):
             if containers and not containers.go_on(portion):
                 containers = None
+            self.shares = containers is None or containers.shared
             yield portion
         if containers:
             self.records = containers.records
@@ -45,12 +50,16 @@ def has_marker(file: BinaryIO) -> bool:
 
 
 class _Container(NamedTuple):
-    """The header of a container. `header`: its length in bytes; `size`: the number of bytes that follow it."""
+    """The header of a container. `header`: its length in bytes; `size`: the number of bytes that follow it.
+
+    `is_shared`: whether it has reads of several contigs.
+    """
 
     header: int
     size: int
     records: int
     is_end: bool
+    is_shared: bool
 
 
 class _Containers:
@@ -63,6 +72,7 @@ class _Containers:
 
     def __init__(self, name: str) -> None:
         self.records = 0
+        self.shared = False  # whether a container has reads of several contigs
         self._name = name
         self._major = 0
         self._offset = 0  # of the container in the file
@@ -99,6 +109,7 @@ class _Containers:
                     raise self._error("a container header is damaged")
                 used, self._skip = container.header, container.size
                 self.records += container.records
+                self.shared = self.shared or container.is_shared
                 self._at_end = container.is_end
                 self._offset += used + container.size
             at -= len(self._begun) - used
@@ -141,7 +152,8 @@ def _parse_container(data: bytes, major: int, *, of_header: bool = False) -> _Co
         return None
     if at > len(data):
         return None
-    return _Container(at, size, records, (reference, start, records) == (-1, 0x454F46, 0))
+    is_end = (reference, start, records) == (-1, 0x454F46, 0)
+    return _Container(at, size, records, is_end, reference == SHARED)
 
 
 def _block_end(data: bytes, at: int, major: int) -> int:

@@ -28,11 +28,13 @@ def _is_unmapped(flag: bytes) -> bool:
 class Feed:
     """A Reader of the input for samtools; this class passes on inflated BAM.
 
-    `records`: the number of records passed on, known at the end; None if it cannot be determined.
+    `records`: the number of records passed on, known at the end; None if it cannot be determined. `shares`: whether
+    slices of a CRAM that have been passed on may have reads of several contigs.
     """
 
     records: int | None = None
     truncated = False
+    shares = False
 
     def __init__(self, reader: Reader) -> None:
         self.name = reader.name

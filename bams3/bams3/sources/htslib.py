@@ -7,6 +7,7 @@ another pipe; our own reader takes it from there. Only reading by window is left
 import io
 import os
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from typing import Any, BinaryIO
 
 from bams3.bam.records import RecordBlock
@@ -19,6 +20,7 @@ from bams3.sources.files import WINDOWS, LocalInput, expect_again, expect_regula
 from bams3.sources.inputs import IndexCounts, Input, Mapper, source_error
 from bams3.sources.messages import END_MISSING, TRUNCATED, show
 from bams3.sources.process import SamtoolsProcess
+from bams3.sources.sequences import Sequences, contigs_in_shared_slices, contigs_of
 from bams3.sources.stream import read_header, record_blocks
 from bams3.storage import is_remote
 
@@ -52,6 +54,7 @@ class HtslibSource:
         except BaseException:
             self.close()
             raise
+        self._sequences = self._reference and Sequences(self.path, self._reference, self.header)
         self._unread: tuple[_View, bytes] | None = (view, rest)
 
     @property
@@ -69,6 +72,8 @@ class HtslibSource:
 
     def window(self, reference_id: int, start: int, end: int, mapper: Mapper = map) -> Iterator[RecordBlock]:
         self._check_windows()
+        if self._sequences:
+            self._sequences.check(self._in_shared_slices & {reference_id})
         if start == 0 and self._lacks_positions(reference_id):
             # htslib finds these in no region of a CRAM, so the whole file is searched.
             yield from self._region(None, mapper, "-e", f"refid == {reference_id} && pos <= {end}")
@@ -103,16 +108,24 @@ class HtslibSource:
 
     def _lacks_positions(self, reference_id: int) -> bool:
         """Whether the CRAI says that some records of a reference have no position: a slice starts at POS 0."""
+        return any(line.split(b"\t", 2)[:2] == [b"%d" % reference_id, b"0"] for line in self._index_lines)
+
+    @cached_property
+    def _in_shared_slices(self) -> set[int]:
+        return contigs_in_shared_slices(self._index_lines)
+
+    @cached_property
+    def _index_lines(self) -> Sequence[bytes]:
+        """The lines of the CRAI; none if it does not exist."""
         path = self._index or f"{self.path}.crai"
         try:
             data = input_at(path).read_small()
         except FileNotFoundError:
-            return False
+            return []
         except OSError as error:
             raise source_error(error) from None
         try:
-            lines = (line for text in whole_lines(io.BytesIO(data)) for line in text.splitlines())
-            return [b"%d" % reference_id, b"0"] in (line.split(b"\t", 2)[:2] for line in lines)
+            return [line for text in whole_lines(io.BytesIO(data)) for line in text.splitlines()]
         except OSError as error:
             raise SourceError(f"{path}: {error}; recreate it with samtools index") from None
 
@@ -148,6 +161,8 @@ class HtslibSource:
         try:
             for block in record_blocks(view, self.header, rest, mapper, ordered=ordered):
                 records += len(block)
+                if self._sequences and view.shares:
+                    self._sequences.check(contigs_of(block))
                 yield block
             view.check_records(records)
             self._note(view.truncated)
@@ -199,6 +214,11 @@ class _View:
     @property
     def truncated(self) -> bool:
         return self._process.truncated or (self._feed is not None and self._feed.truncated)
+
+    @property
+    def shares(self) -> bool:
+        """Whether slices may have reads of several contigs."""
+        return self._feed is not None and self._feed.shares
 
     def portions(self, mapper: Mapper = map, made: Callable[[bytes], Any] = bytes) -> Iterator[Any]:
         try:

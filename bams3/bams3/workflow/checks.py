@@ -8,6 +8,7 @@ import os
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from bams3.bam.header import checksums
 from bams3.workflow import agreement, alleles, calling, reference
 from bams3.workflow.agreement import Warn
 from bams3.workflow.contigs import check_contigs
@@ -59,7 +60,7 @@ def check_samples(
             header = header_of(row, config["reference"], with_text=bool(sequences or chosen))
             check_contigs(row, header.references, contigs)
             if place and sequences:
-                own = reference.checksums(header.text)
+                own = checksums(header.text)
                 reference.check_checksums(place, sequences, name, own)
             if chosen:
                 groups[name] = agreement.read_groups(header.text)
@@ -128,7 +129,7 @@ def _check_reference(
         if (data := places.stored_if_there(place)) is not None:
             header = reference.read_dictionary(data, place)
             reference.check_lengths(place, header.references, contigs, needed)
-            return place, reference.checksums(header.text)
+            return place, checksums(header.text)
     return None, {}
 
 

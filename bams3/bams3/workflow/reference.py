@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 from bams3.bam.header import Header
@@ -52,26 +51,6 @@ def dictionaries(fasta: str) -> list[str]:
     stem, dot, end = fasta.removesuffix(".gz").rpartition(".")
     beside = [f"{stem}.dict"] if dot and "/" not in end else []
     return [*beside, f"{fasta}.dict"]
-
-
-def checksums(header: bytes) -> Mapping[str, str]:
-    """M5 of the contigs in a header, where present: the MD5 of the sequence."""
-    lines = b"\n" + header
-    first, last = lines.find(b"\n@SQ\t"), lines.rfind(b"\n@SQ\t")
-    end = lines.find(b"\n", last + 1)
-    return _checksums(lines[first + 1 : end if end >= 0 else None] if first >= 0 else b"")
-
-
-@lru_cache(maxsize=8)  # the samples of a cohort have the same lines
-def _checksums(lines: bytes) -> Mapping[str, str]:
-    found = {}
-    for line in lines.split(b"\n"):
-        if not line.startswith(b"@SQ\t") or b"\tM5:" not in line:
-            continue
-        tags = dict(tag.partition(b":")[::2] for tag in line.rstrip(b"\r\0").split(b"\t"))
-        name = tags.get(b"SN", b"").decode(errors="surrogateescape")
-        found[name] = tags[b"M5"].decode(errors="replace").lower()
-    return found
 
 
 def check_lengths(

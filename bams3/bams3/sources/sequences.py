@@ -1,0 +1,73 @@
+"""Whether a FASTA has the sequences that a CRAM was written with.
+
+htslib compares them only where a slice has reads of one contig; in a slice of several, another FASTA makes other bases.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from hashlib import md5
+
+from bams3.bam.header import Header, checksums
+from bams3.bam.records import RecordBlock
+from bams3.errors import SourceError
+
+PORTION = 1 << 22  # bases
+
+
+class Sequences:
+    """The sequences of the FASTA `fasta`, to compare with those of the CRAM `name`, whose header is `header`.
+
+    Contigs that the FASTA lacks, and those without M5 in the header, are not compared: htslib finds the former itself.
+    """
+
+    def __init__(self, name: str, fasta: str, header: Header) -> None:
+        self._name, self._fasta = name, fasta
+        wanted = checksums(header.text)
+        self._wanted = {i: (n, wanted[n]) for i, (n, _) in enumerate(header.references) if n in wanted}
+
+    def check(self, reference_ids: Iterable[int]) -> None:
+        """Compare those that have not been compared yet. Raises SourceError where one differs."""
+        for reference_id in sorted(self._wanted.keys() & set(reference_ids)):
+            contig, wanted = self._wanted[reference_id]
+            found = self._checksum(contig)
+            if found not in (None, wanted):
+                raise SourceError(
+                    f"{self._name}: it was written with another sequence of {contig} than {self._fasta} has: their "
+                    f"M5 are {wanted} and {found}; give the FASTA that the CRAM was written with (-T)"
+                )
+            del self._wanted[reference_id]
+
+    def _checksum(self, contig: str) -> str | None:
+        """M5 of a sequence; None if the file lacks it."""
+        from pysam import FastaFile
+
+        summed = md5(usedforsecurity=False)
+        try:
+            with FastaFile(self._fasta) as file:
+                if contig not in file.references:
+                    return None
+                for start in range(0, file.get_reference_length(contig), PORTION):
+                    summed.update(file.fetch(contig, start, start + PORTION).upper().encode())
+        except (OSError, ValueError) as error:
+            raise SourceError(f"cannot read the FASTA file {self._fasta}: {error}") from None
+        return summed.hexdigest()
+
+
+def contigs_of(block: RecordBlock) -> set[int]:
+    """The reference ids of records."""
+    import numpy as np
+
+    starts = np.asarray(block.offsets, np.int64)[:-1]
+    data = np.frombuffer(memoryview(block.data), np.uint8)
+    ids = data[starts[:, None] + np.arange(4, 8)].view("<i4")
+    return set(np.unique(ids).tolist())
+
+
+def contigs_in_shared_slices(crai: Iterable[bytes]) -> set[int]:
+    """The reference ids that a CRAI, whose lines are given, lists for containers with reads of several contigs."""
+    by_container: defaultdict[bytes, set[int]] = defaultdict(set)
+    for line in crai:
+        fields = line.split(b"\t")
+        if len(fields) > 3 and fields[0].isdigit():
+            by_container[fields[3]].add(int(fields[0]))
+    return {i for contigs in by_container.values() if len(contigs) > 1 for i in contigs}
