@@ -154,19 +154,23 @@ def test_intervals_from_a_pipe(dataset: str, tmp_path: Path, words: str) -> None
 
 TWICE = {
     "a chunk and intervals": ("query -c -L - /dev/stdin", "chunk"),
-    "two chunks": ("merge - - {here}/x.bams3", "chunk"),
+    "two BAMs": ("merge - - {here}/x.bams3", "BAM"),
     "a list and intervals": ("count --regions - --datasets -", "list"),
     "chunks and intervals": ("mapper coverage --by /dev/fd/0", "list"),
 }
 
 
 @pytest.mark.parametrize("case", TWICE)
-def test_standard_input_is_read_once(dataset: str, tmp_path: Path, case: str) -> None:
+def test_standard_input_is_read_once(dataset: str, small: Path, tmp_path: Path, case: str) -> None:
     words, what = TWICE[case]
     chunk = bams3.open(dataset).chunks[0].path
-    given = Path(chunk).read_bytes() if what == "chunk" else f"{chunk}\n".encode()
+    given = {
+        "chunk": Path(chunk).read_bytes(),
+        "BAM": (small / "small.bam").read_bytes(),
+        "list": f"{chunk}\n".encode(),
+    }
     command = [*BAMS3, *words.format(here=tmp_path).split()]
-    done = subprocess.run(command, input=given, capture_output=True, check=False)
+    done = subprocess.run(command, input=given[what], capture_output=True, check=False)
     assert done.returncode == 1
     assert b"two inputs of the command are standard input" in done.stderr
     assert (done.stdout, done.stderr.count(b"\n"), list(tmp_path.iterdir())) == (b"", 1, [])
